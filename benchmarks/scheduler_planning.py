@@ -1,0 +1,83 @@
+"""How long the scheduler thinks: milliseconds of schedule() and update() with 256 running requests, on made-up ids.
+
+No model and no torch, so the figure is the planning alone, block tables included. Run from the repository root:
+
+    python benchmarks/scheduler_planning.py [--num-requests 256] [--prompt-len 1000] [--num-steps 500]
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from statistics import quantiles
+
+from pagoda.engine.config import CacheConfig, SchedulerConfig
+from pagoda.engine.request import Request
+from pagoda.engine.scheduler import Scheduler, SchedulerOutput
+from pagoda.sampling_params import SamplingParams
+
+TARGET_MS = 1.0
+
+
+def make_scheduler(num_requests: int, prompt_len: int, num_steps: int) -> Scheduler:
+    """A scheduler whose requests have computed their prompts and will decode for `num_steps` steps."""
+    max_model_len = prompt_len + num_steps + 2
+    num_blocks = num_requests * (max_model_len // 16 + 1)
+    scheduler = Scheduler(
+        SchedulerConfig(max_model_len=max_model_len, max_num_seqs=num_requests, max_num_batched_tokens=8192),
+        CacheConfig(num_blocks=num_blocks, watermark=0.0),
+    )
+    for index in range(num_requests):
+        prompt = [(index * 7919 + position) % 32000 for position in range(prompt_len)]
+        params = SamplingParams(max_tokens=num_steps + 2)
+        scheduler.add_request(
+            Request(request_id=str(index), prompt_token_ids=prompt, sampling_params=params, max_tokens=num_steps + 2)
+        )
+    num_decoding = 0
+    while num_decoding < num_requests:
+        output = scheduler.schedule()
+        num_decoding = len(scheduler.update(output, sample(output)))
+    return scheduler
+
+
+def sample(output: SchedulerOutput) -> dict[str, int]:
+    """A made-up token for every request that samples."""
+    return {entry.request_id: output.step % 32000 for entry in output.scheduled if entry.samples}
+
+
+def measure(scheduler: Scheduler, num_steps: int) -> tuple[list[float], list[float]]:
+    """Milliseconds of each schedule() and of each update()."""
+    schedule_ms, update_ms = [], []
+    for _ in range(num_steps):
+        begin = time.perf_counter()
+        output = scheduler.schedule()
+        planned = time.perf_counter()
+        sampled = sample(output)
+        sampled_at = time.perf_counter()
+        scheduler.update(output, sampled)
+        end = time.perf_counter()
+        schedule_ms.append((planned - begin) * 1e3)
+        update_ms.append((end - sampled_at) * 1e3)
+    return schedule_ms, update_ms
+
+
+def describe(name: str, milliseconds: list[float]) -> str:
+    percentiles = quantiles(milliseconds, n=100)
+    return f"{name:<10} median {percentiles[49]:.3f} ms   p99 {percentiles[98]:.3f} ms"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--num-requests", type=int, default=256)
+    parser.add_argument("--prompt-len", type=int, default=1000)
+    parser.add_argument("--num-steps", type=int, default=500)
+    args = parser.parse_args()
+    scheduler = make_scheduler(args.num_requests, args.prompt_len, args.num_steps)
+    schedule_ms, update_ms = measure(scheduler, args.num_steps - 50)
+    print(f"{scheduler.num_running} running requests, prompts of {args.prompt_len} tokens, {len(schedule_ms)} steps")
+    print(describe("schedule()", schedule_ms), f"  (target: median under {TARGET_MS} ms)")
+    print(describe("update()", update_ms))
+
+
+if __name__ == "__main__":
+    main()

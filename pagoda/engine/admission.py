@@ -1,0 +1,51 @@
+"""The proof that a request can finish, demanded before it is queued.
+
+The scheduler preempts any request for an older one, so whoever fits into the KV cache alone will end; whoever does not
+would be preempted for ever. Such a request is refused at the door, with the numbers. Imports no torch.
+"""
+
+from __future__ import annotations
+
+from pagoda.engine.config import CacheConfig, SchedulerConfig
+from pagoda.engine.request import Request
+from pagoda.errors import InvalidRequestError, PromptTooLongError
+
+
+def check_can_finish(request: Request, scheduler_config: SchedulerConfig, cache_config: CacheConfig) -> None:
+    """Raises InvalidRequestError, or PromptTooLongError, if `request` could not finish on an empty machine."""
+    _check_length(request, scheduler_config.max_model_len)
+    _check_fits_pool(request, max_num_kv_tokens(request, scheduler_config.max_model_len), cache_config)
+
+
+def max_num_kv_tokens(request: Request, max_model_len: int) -> int:
+    """Most tokens of this request whose keys and values are ever held at once."""
+    if not request.wants_tokens:
+        return request.num_prompt_tokens
+    # The last token sampled is never fed back, so it takes no room.
+    return min(request.num_prompt_tokens + request.max_tokens, max_model_len) - 1
+
+
+def _check_length(request: Request, max_model_len: int) -> None:
+    num_prompt_tokens = request.num_prompt_tokens
+    if num_prompt_tokens == 0:
+        raise InvalidRequestError("prompt has 0 tokens, but at least 1 is needed: give some text or token ids")
+    if num_prompt_tokens > max_model_len:
+        raise PromptTooLongError(
+            f"prompt has {num_prompt_tokens} tokens, but max_model_len is {max_model_len}: "
+            "shorten the prompt or raise max_model_len"
+        )
+    if request.wants_tokens and num_prompt_tokens == max_model_len:
+        raise PromptTooLongError(
+            f"prompt has {num_prompt_tokens} tokens and max_model_len is {max_model_len}, which leaves no room for a "
+            "new token: shorten the prompt or raise max_model_len"
+        )
+
+
+def _check_fits_pool(request: Request, num_tokens: int, cache_config: CacheConfig) -> None:
+    num_blocks = -(-num_tokens // cache_config.block_size)
+    if num_blocks > cache_config.num_blocks:
+        raise InvalidRequestError(
+            f"prompt of {request.num_prompt_tokens} tokens with max_tokens {request.max_tokens} takes {num_blocks} "
+            f"blocks of {cache_config.block_size} tokens, but the KV cache has {cache_config.num_blocks}: shorten the "
+            "prompt, lower max_tokens or give the KV cache more memory"
+        )

@@ -1,0 +1,207 @@
+"""From settings to a running core: plan the memory, say it, load the weights, put the parts together.
+
+Off the token's path; runs once. The start-up line is printed from `config.json` alone, before weights are read or
+memory is taken, so that whoever meets an error later has the figures already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from pagoda.engine.args import BUILTIN_MODEL, EngineArgs
+from pagoda.engine.config import CacheConfig, SchedulerConfig
+from pagoda.engine.core import EngineCore
+from pagoda.engine.executor import UniProcExecutor
+from pagoda.engine.memory import GIB, MemoryPlan, available_memory_bytes, plan_memory
+from pagoda.engine.model_runner import ModelRunner
+from pagoda.engine.scheduler import Scheduler
+from pagoda.errors import CheckpointError, ConfigError
+from pagoda.kernels.interface import Kernels
+from pagoda.kernels.select import select_kernels
+from pagoda.layers.kv_cache import KVCache
+from pagoda.models.config import ModelConfig
+from pagoda.models.generation_config import GenerationDefaults
+from pagoda.models.llama import LlamaForCausalLM
+from pagoda.models.loader import load_config, load_tokenizer, load_weights, resolve_model
+from pagoda.models.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class EngineParts:
+    """What `build_parts` put together."""
+
+    args: EngineArgs
+    path: Path
+    config: ModelConfig
+    tokenizer: Tokenizer | None
+    generation_defaults: GenerationDefaults
+    eos_token_ids: tuple[int, ...]
+    memory_plan: MemoryPlan
+    dtype: str
+    device: torch.device
+    kernels: Kernels
+    core: EngineCore
+
+
+def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EngineParts:
+    """Load what `args` names. Raises CheckpointError, ConfigError or InsufficientMemoryError."""
+    path = resolve_model(args.model or BUILTIN_MODEL, revision=args.revision)
+    config = load_config(path)
+    device = resolve_device(args.device)
+    dtype = resolve_dtype(args.dtype, config, device)
+    memory_plan = plan_for(args, config, dtype, device)
+    kernels = select_kernels(args.kernels)
+    announce(startup_line(path, config, dtype, device, kernels, memory_plan))
+    generation = GenerationDefaults.from_directory(path) if path.is_dir() else GenerationDefaults()
+    tokenizer = _tokenizer(path, args.tokenizer)
+    model = _load_model(path, config, dtype, device, kernels)
+    return EngineParts(
+        args=args,
+        path=path,
+        config=config,
+        tokenizer=tokenizer,
+        generation_defaults=generation,
+        eos_token_ids=_eos_token_ids(config, generation, tokenizer),
+        memory_plan=memory_plan,
+        dtype=dtype,
+        device=device,
+        kernels=kernels,
+        core=_build_core(args, model, memory_plan, dtype, device, kernels),
+    )
+
+
+def resolve_device(device: str) -> torch.device:
+    """"auto" takes a GPU where there is one. Raises ConfigError for a device that is not there."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.split(":")[0] not in ("cpu", "cuda"):
+        raise ConfigError(f"device={device!r} is not known: give auto, cpu or cuda")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError(f"device={device!r}, but torch sees no GPU: give device='cpu' or install torch with CUDA")
+    return torch.device(device)
+
+
+def resolve_dtype(dtype: str, config: ModelConfig, device: torch.device) -> str:
+    """The checkpoint's own dtype for "auto", but float32 on a CPU that would have to emulate 16 bits."""
+    if dtype != "auto":
+        return dtype
+    if device.type == "cpu" and not (config.dtype == "bfloat16" and _cpu_has_bf16()):
+        return "float32"
+    return config.dtype
+
+
+def _cpu_has_bf16() -> bool:
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def plan_for(args: EngineArgs, config: ModelConfig, dtype: str, device: torch.device) -> MemoryPlan:
+    """The memory plan of these settings on this machine. Raises InsufficientMemoryError, ConfigError."""
+    max_model_len = args.max_model_len or config.max_position_embeddings
+    if max_model_len < 1:
+        raise ConfigError(f"max_model_len={max_model_len}, but at least 1 is expected")
+    if device.type == "cuda":
+        budget = int(torch.cuda.mem_get_info(device)[0] * args.gpu_memory_utilization)
+    else:
+        budget = int(available_memory_bytes() * args.kv_cache_memory_fraction)
+    return plan_memory(
+        config,
+        dtype=dtype,
+        budget_bytes=budget,
+        kv_cache_bytes=args.kv_cache_memory_bytes,
+        max_model_len=max_model_len,
+        max_num_seqs=args.max_num_seqs,
+        block_size=args.block_size,
+        num_blocks=args.num_gpu_blocks_override,
+    )
+
+
+def startup_line(
+    path: Path, config: ModelConfig, dtype: str, device: torch.device, kernels: Kernels, plan: MemoryPlan
+) -> str:
+    """What runs where and how much fits, in one line."""
+    name = "built-in model" if path == BUILTIN_MODEL else path.name
+    return (
+        f"{name}: {config.num_parameters / 1e6:.1f}M parameters, {dtype} on {device} with {kernels.name} kernels; "
+        f"{plan.num_blocks} KV blocks of {plan.block_size} tokens ({plan.kv_cache_bytes / GIB:.2f} GiB) hold "
+        f"{plan.num_requests(plan.max_model_len)} requests of {plan.max_model_len} tokens"
+    )
+
+
+def _tokenizer(path: Path, given: str | Path | None) -> Tokenizer | None:
+    """None where the checkpoint brings none: such an engine takes and gives token ids."""
+    try:
+        return load_tokenizer(path, given)
+    except CheckpointError:
+        if given is not None or _has_vocabulary(path):
+            raise
+        return None
+
+
+def _has_vocabulary(path: Path) -> bool:
+    return path.is_dir() and any((path / name).exists() for name in ("tokenizer.json", "tokenizer.model"))
+
+
+def _load_model(
+    path: Path, config: ModelConfig, dtype: str, device: torch.device, kernels: Kernels
+) -> LlamaForCausalLM:
+    torch_dtype = getattr(torch, dtype)
+    with _default_dtype(torch_dtype), torch.device(device):
+        model = LlamaForCausalLM(config, kernels)
+    load_weights(model, path, dtype=torch_dtype)
+    return model.requires_grad_(False).eval()
+
+
+@contextmanager
+def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    """Parameters come into being in `dtype`, so that a model never takes the memory of its fp32 form."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def _eos_token_ids(
+    config: ModelConfig, generation: GenerationDefaults, tokenizer: Tokenizer | None
+) -> tuple[int, ...]:
+    own = () if tokenizer is None or tokenizer.eos_token_id is None else (tokenizer.eos_token_id,)
+    return tuple(dict.fromkeys((*generation.eos_token_ids, *config.eos_token_ids, *own)))
+
+
+def _build_core(
+    args: EngineArgs,
+    model: LlamaForCausalLM,
+    plan: MemoryPlan,
+    dtype: str,
+    device: torch.device,
+    kernels: Kernels,
+) -> EngineCore:
+    config = model.config
+    scheduler_config = SchedulerConfig(
+        max_model_len=plan.max_model_len,
+        max_num_seqs=args.max_num_seqs,
+        max_num_batched_tokens=args.resolve_max_num_batched_tokens(plan.max_model_len),
+        policy=args.scheduling_policy,
+        enable_chunked_prefill=args.enable_chunked_prefill,
+        long_prefill_token_threshold=args.long_prefill_token_threshold,
+    )
+    cache_config = CacheConfig(
+        num_blocks=plan.num_blocks, block_size=plan.block_size, enable_prefix_caching=args.enable_prefix_caching
+    )
+    kv_cache = KVCache(
+        num_layers=config.num_hidden_layers,
+        num_blocks=plan.num_blocks,
+        num_kv_heads=config.num_key_value_heads,
+        head_dim=config.head_dim,
+        dtype=getattr(torch, dtype),
+        device=device,
+        block_size=plan.block_size,
+    )
+    return EngineCore(Scheduler(scheduler_config, cache_config), UniProcExecutor(ModelRunner(model, kv_cache, kernels)))

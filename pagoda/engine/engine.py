@@ -1,0 +1,178 @@
+"""A whole engine behind four methods: add, abort, step, has_unfinished_requests.
+
+On the token's path: the first stop behind the API, and the last before it. Text goes in and comes out here; the
+core in between knows token ids only. `LLM` drives it in a loop, a server from a thread of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from pagoda.engine.args import EngineArgs
+from pagoda.engine.build import EngineParts, build_parts
+from pagoda.engine.core import CoreOutput, CoreRequest
+from pagoda.engine.input_processor import InputProcessor, Prompt
+from pagoda.engine.output_processor import CompletionUpdate, OutputProcessor
+from pagoda.engine.outputs import EmbeddingOutput, EmbeddingRequestOutput, RequestOutput
+from pagoda.engine.request import FinishReason
+from pagoda.errors import InvalidRequestError
+from pagoda.sampling_params import PoolingParams, SamplingParams
+
+logger = logging.getLogger("pagoda")
+
+
+@dataclass
+class _Generation:
+    """One user request: its n core requests, by id, and where their tokens are put together."""
+
+    children: dict[str, CoreRequest]
+    processor: OutputProcessor
+
+
+@dataclass
+class _Pooling:
+    """One embedding under way."""
+
+    params: PoolingParams
+    prompt_token_ids: Sequence[int]
+
+
+class LLMEngine:
+    """Requests in, RequestOutputs out. Not thread-safe: one thread calls everything."""
+
+    def __init__(self, parts: EngineParts) -> None:
+        self.parts = parts
+        self.config = parts.config
+        self.tokenizer = parts.tokenizer
+        self.core = parts.core
+        self.max_model_len = parts.memory_plan.max_model_len
+        self.input_processor = InputProcessor(
+            parts.config,
+            parts.tokenizer,
+            parts.eos_token_ids,
+            max_model_len=self.max_model_len,
+            max_logprobs=parts.args.max_logprobs,
+            seed=parts.args.seed,
+        )
+        self._requests: dict[str, _Generation | _Pooling] = {}
+        self._owner: dict[str, str] = {}  # core request id -> user request id
+
+    @classmethod
+    def from_args(cls, args: EngineArgs) -> LLMEngine:
+        """Load a model and build the engine around it; see EngineArgs for every setting."""
+        return cls(build_parts(args, (lambda line: None) if args.disable_log_stats else logger.info))
+
+    def add_request(
+        self,
+        request_id: str,
+        prompt: Prompt,
+        params: SamplingParams | PoolingParams,
+        *,
+        priority: int = 0,
+        cache_salt: str | None = None,
+    ) -> None:
+        """Queue a request. Raises InvalidRequestError where it cannot be served; nothing is queued then."""
+        if request_id in self._requests:
+            raise InvalidRequestError(f"request id {request_id!r} is in use: give every request its own id")
+        text, token_ids = self.input_processor.token_ids(prompt)
+        if isinstance(params, PoolingParams):
+            self._add_core_requests(request_id, [self.input_processor.pooling_request(request_id, token_ids, params)])
+            self._requests[request_id] = _Pooling(params, token_ids)
+            return
+        children = self.input_processor.generation_requests(
+            request_id, token_ids, params, priority=priority, cache_salt=cache_salt
+        )
+        processor = OutputProcessor(
+            request_id,
+            token_ids,
+            params,
+            self.tokenizer,
+            prompt=text,
+            arrival_time=children[0].request.arrival_time,
+        )
+        self._add_core_requests(request_id, children)
+        by_id = {child.request.request_id: child for child in children}
+        self._requests[request_id] = _Generation(by_id, processor)
+
+    def abort_request(self, request_id: str) -> RequestOutput | None:
+        """End a request whose caller has left; its blocks are free at once. Its last output, if it generates."""
+        live = self._requests.pop(request_id, None)
+        self._finish_core_requests(request_id, FinishReason.ABORT)
+        if not isinstance(live, _Generation):
+            return None
+        live.processor.finish_all(FinishReason.ABORT)
+        return live.processor.next_output()
+
+    def has_unfinished_requests(self) -> bool:
+        return self.core.has_unfinished_requests()
+
+    def step(self) -> list[RequestOutput | EmbeddingRequestOutput]:
+        """Advance everything by one step; outputs of the requests that have something new to tell."""
+        touched: dict[str, _Generation] = {}
+        results: list[RequestOutput | EmbeddingRequestOutput] = []
+        for output in self.core.step():
+            owner = self._owner.get(output.request_id)
+            live = None if owner is None else self._requests.get(owner)
+            if owner is None or live is None:
+                continue
+            if isinstance(live, _Generation):
+                self._process(live, output)
+                touched[owner] = live
+            elif output.hidden_state is not None:
+                results.append(self._embedding(owner, live, output.hidden_state))
+        for owner, generation in touched.items():
+            results.extend(self._tell(owner, generation))
+        return results
+
+    def _add_core_requests(self, request_id: str, children: Sequence[CoreRequest]) -> None:
+        """All or none: should one be refused, those before it go again."""
+        try:
+            for child in children:
+                self.core.add_request(child)
+                self._owner[child.request.request_id] = request_id
+        except InvalidRequestError:
+            self._finish_core_requests(request_id, FinishReason.ABORT)
+            raise
+
+    def _finish_core_requests(self, request_id: str, reason: FinishReason) -> None:
+        for child_id in [child_id for child_id, owner in self._owner.items() if owner == request_id]:
+            self.core.finish_request(child_id, reason)
+            del self._owner[child_id]
+
+    def _process(self, live: _Generation, output: CoreOutput) -> None:
+        child = live.children[output.request_id]
+        index = list(live.children).index(output.request_id)
+        if output.prompt_logprobs and index == 0:
+            live.processor.add_prompt_logprobs(output.prompt_logprobs)
+        if output.new_token_id is None and output.finish_reason is None:
+            return
+        if index == 0:
+            live.processor.num_cached_tokens = child.request.num_cached_tokens
+            live.processor.metrics.first_scheduled_time = child.first_scheduled_time
+        stop = live.processor.process(
+            CompletionUpdate(
+                index, output.new_token_id, output.logprobs, output.finish_reason, output.stop_reason
+            )
+        )
+        if stop is not None:
+            self.core.finish_request(output.request_id, FinishReason.STOP, stop)
+        if stop is not None or output.finish_reason is not None:
+            self._owner.pop(output.request_id, None)
+
+    def _tell(self, request_id: str, live: _Generation) -> list[RequestOutput | EmbeddingRequestOutput]:
+        if live.processor.finished:
+            self._requests.pop(request_id, None)
+        output = live.processor.next_output()
+        return [] if output is None else [output]
+
+    def _embedding(self, request_id: str, live: _Pooling, hidden_state: torch.Tensor) -> EmbeddingRequestOutput:
+        del self._requests[request_id]
+        self._owner.pop(request_id, None)
+        vector = hidden_state.float()[: live.params.dimensions]
+        if live.params.normalize:
+            vector = torch.nn.functional.normalize(vector, dim=0)
+        return EmbeddingRequestOutput(request_id, EmbeddingOutput(tuple(vector.tolist())), live.prompt_token_ids)

@@ -1,0 +1,220 @@
+"""The door: a caller's prompt and parameters, checked and resolved into requests.
+
+First station of the token's path. Whatever the engine could stumble over later is refused here, in one clear
+sentence; whatever the caller left open is filled in, so that nothing behind the door has a default.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
+
+from pagoda.engine.core import CoreRequest
+from pagoda.engine.request import Request
+from pagoda.engine.sampler import child_seed
+from pagoda.engine.structured import StructuredOutputs
+from pagoda.errors import InvalidParameterError, InvalidRequestError, PromptTooLongError
+from pagoda.models.config import ModelConfig
+from pagoda.models.tokenizer import Tokenizer
+from pagoda.sampling_params import PoolingParams, SamplingParams
+
+
+class TokensPrompt(TypedDict):
+    """A prompt as token ids."""
+
+    prompt_token_ids: Sequence[int]
+
+
+class TextPrompt(TypedDict):
+    """A prompt as text."""
+
+    prompt: str
+
+
+Prompt = str | TextPrompt | TokensPrompt | Mapping[str, object]
+
+
+class InputProcessor:
+    """Makes requests out of prompts. `seed` starts the sequence that unseeded requests draw theirs from."""
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        tokenizer: Tokenizer | None,
+        eos_token_ids: Sequence[int],
+        *,
+        max_model_len: int,
+        max_logprobs: int,
+        seed: int,
+    ) -> None:
+        self.config = config
+        self.tokenizer = tokenizer
+        self.max_model_len = max_model_len
+        self._max_logprobs = max_logprobs
+        self._eos_token_ids = frozenset(eos_token_ids)
+        self._random = random.Random(seed)
+        self._structured = None if tokenizer is None else StructuredOutputs(tokenizer, sorted(self._eos_token_ids))
+
+    def token_ids(self, prompt: Prompt) -> tuple[str | None, list[int]]:
+        """`(text or None, ids)` of a prompt. Raises InvalidRequestError for an empty or impossible one."""
+        text, given = _text_or_ids(prompt)
+        ids = list(given) if given is not None else self._encode(text or "")
+        if not ids or text == "":
+            raise InvalidRequestError("the prompt is empty: give some text or at least one token id", param="prompt")
+        self._check_ids("prompt_token_ids", ids)
+        if len(ids) > self.max_model_len:
+            raise PromptTooLongError(
+                f"this model's maximum context length is {self.max_model_len} tokens. However, your prompt contains "
+                f"{len(ids)} tokens: shorten the prompt or raise max_model_len",
+                param="prompt",
+            )
+        return text, ids
+
+    def generation_requests(
+        self,
+        request_id: str,
+        prompt_token_ids: list[int],
+        params: SamplingParams,
+        *,
+        priority: int = 0,
+        cache_salt: str | None = None,
+    ) -> list[CoreRequest]:
+        """The n requests of one prompt; all but the first share the first one's prompt blocks."""
+        self._check_params(params)
+        matcher = None
+        if params.structured_outputs is not None:
+            matcher = self._structured_outputs().compile(params.structured_outputs)
+        seed = self._random.getrandbits(63) if params.seed is None else params.seed
+        bad_words_ids = self._bad_words_ids(params)
+        arrival_time = time.monotonic()
+        requests = []
+        for index in range(params.n):
+            request = self._request(request_id, index, prompt_token_ids, params, arrival_time, priority, cache_salt)
+            own_matcher = matcher if matcher is None or index == 0 else matcher.copy()
+            requests.append(CoreRequest(request, child_seed(seed, index), bad_words_ids, own_matcher))
+        return requests
+
+    def pooling_request(self, request_id: str, prompt_token_ids: list[int], params: PoolingParams) -> CoreRequest:
+        """A request for the hidden state of the prompt's last token."""
+        if params.dimensions is not None and params.dimensions > self.config.hidden_size:
+            raise InvalidParameterError(
+                f"dimensions is {params.dimensions}, but the model's embeddings have {self.config.hidden_size}: "
+                "ask for fewer",
+                param="dimensions",
+            )
+        request = Request(
+            request_id=request_id,
+            prompt_token_ids=prompt_token_ids,
+            sampling_params=None,
+            max_tokens=0,
+            arrival_time=time.monotonic(),
+            cache_salt=self._cache_salt(prompt_token_ids, None),
+        )
+        return CoreRequest(request, seed=0)
+
+    def _request(
+        self,
+        request_id: str,
+        index: int,
+        prompt_token_ids: list[int],
+        params: SamplingParams,
+        arrival_time: float,
+        priority: int,
+        cache_salt: str | None,
+    ) -> Request:
+        eos = frozenset() if params.ignore_eos else self._eos_token_ids
+        room = max(1, self.max_model_len - len(prompt_token_ids))
+        return Request(
+            request_id=child_id(request_id, index),
+            prompt_token_ids=prompt_token_ids,
+            sampling_params=params,
+            max_tokens=room if params.max_tokens is None else min(params.max_tokens, room),
+            arrival_time=arrival_time,
+            priority=priority,
+            cache_salt=self._cache_salt(prompt_token_ids, cache_salt),
+            fork_of=child_id(request_id, 0) if index else None,
+            stop_token_ids=eos | frozenset(params.stop_token_ids or ()),
+            eos_token_ids=eos,
+            min_tokens=params.min_tokens,
+            read_prefix_cache=params.prompt_logprobs is None and not params.skip_reading_prefix_cache,
+        )
+
+    def _cache_salt(self, prompt_token_ids: list[int], given: str | None) -> str | None:
+        """Under dynamic NTK and LongRoPE a long prompt's keys depend on its length, so only equal lengths may share."""
+        scaling = self.config.rope_scaling or {}
+        original = scaling.get("original_max_position_embeddings", self.config.max_position_embeddings)
+        if scaling.get("rope_type") in ("dynamic", "longrope") and len(prompt_token_ids) > original:
+            return f"{given or ''}/rope-length={len(prompt_token_ids)}"
+        return given
+
+    def _encode(self, text: str) -> list[int]:
+        if self.tokenizer is None:
+            raise InvalidRequestError("the engine has no tokenizer: give prompt_token_ids", param="prompt")
+        return self.tokenizer.encode(text)
+
+    def _structured_outputs(self) -> StructuredOutputs:
+        if self._structured is None:
+            raise InvalidParameterError("structured_outputs need a tokenizer", param="structured_outputs")
+        return self._structured
+
+    def _check_params(self, params: SamplingParams) -> None:
+        if self.tokenizer is None and params.detokenize:
+            raise InvalidParameterError("the engine has no tokenizer: set detokenize=False", param="detokenize")
+        for name in ("logprobs", "prompt_logprobs"):
+            wanted = getattr(params, name)
+            count = self.config.vocab_size if wanted == -1 else wanted or 0
+            if count > self._max_logprobs >= 0:
+                raise InvalidParameterError(
+                    f"{name} is {wanted}, but this engine gives at most {self._max_logprobs}: "
+                    "ask for fewer or raise max_logprobs (-1 for no limit)",
+                    param=name,
+                )
+        self._check_ids("stop_token_ids", params.stop_token_ids or ())
+        self._check_ids("allowed_token_ids", params.allowed_token_ids or ())
+        self._check_ids("logit_bias", tuple(params.logit_bias or ()))
+
+    def _check_ids(self, name: str, token_ids: Sequence[int]) -> None:
+        size = self.config.vocab_size
+        wrong = [i for i in token_ids if not isinstance(i, int) or isinstance(i, bool) or not 0 <= i < size]
+        if wrong:
+            raise InvalidParameterError(
+                f"{name} holds {wrong[0]!r}, but token ids of this model are whole numbers from 0 to {size - 1}",
+                param=name,
+            )
+
+    def _bad_words_ids(self, params: SamplingParams) -> list[list[int]]:
+        """Each word as it is tokenised at the start of a text and after a space."""
+        if not params.bad_words:
+            return []
+        assert self.tokenizer is not None, "checked in _check_params"
+        found: list[list[int]] = []
+        for word in params.bad_words:
+            for spelling in (word.lstrip(), " " + word.lstrip()):
+                ids = self.tokenizer.encode(spelling, add_special_tokens=False)
+                if ids and ids not in found:
+                    found.append(ids)
+        return found
+
+
+def child_id(request_id: str, index: int) -> str:
+    """Id of the index-th of n completions within the engine."""
+    return request_id if index == 0 else f"{request_id}/{index}"
+
+
+def _text_or_ids(prompt: Prompt) -> tuple[str | None, Sequence[int] | None]:
+    if isinstance(prompt, str):
+        return prompt, None
+    if isinstance(prompt, Mapping):
+        text, ids = prompt.get("prompt"), prompt.get("prompt_token_ids")
+        if isinstance(ids, Sequence) and not isinstance(ids, str):
+            return text if isinstance(text, str) else None, ids
+        if isinstance(text, str):
+            return text, None
+    if isinstance(prompt, Sequence):
+        return None, prompt
+    raise InvalidRequestError(
+        f"a prompt is a string, {{'prompt': ...}} or {{'prompt_token_ids': [...]}}, but this is {prompt!r:.80}",
+        param="prompt",
+    )

@@ -1,0 +1,104 @@
+"""How much fits: weights, KV cache and requests, counted from `config.json` before anything is loaded.
+
+Off the token's path: asked once at start, and by `pagoda plan`. Pure arithmetic over ModelConfig; imports no
+torch. The block is PagedAttention's unit (Kwon et al. 2023, arXiv 2309.06180).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pagoda.errors import InsufficientMemoryError
+from pagoda.models.config import ModelConfig
+
+DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+GIB = 1 << 30
+_REMEDY = "raise the budget (kv_cache_memory_fraction on CPU, gpu_memory_utilization on GPU) or take a smaller model"
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """Sizes in bytes, counts in blocks and tokens."""
+
+    weight_bytes: int
+    kv_bytes_per_token: int
+    block_size: int
+    num_blocks: int
+    max_model_len: int
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens that the KV cache holds."""
+        return self.num_blocks * self.block_size
+
+    @property
+    def kv_cache_bytes(self) -> int:
+        return self.num_tokens * self.kv_bytes_per_token
+
+    def num_requests(self, num_tokens: int) -> int:
+        """Requests of `num_tokens` each, prompt and output, that the KV cache holds at once."""
+        return self.num_blocks // -(-num_tokens // self.block_size)
+
+
+def plan_memory(
+    config: ModelConfig,
+    *,
+    dtype: str,
+    budget_bytes: int,
+    max_model_len: int,
+    max_num_seqs: int,
+    block_size: int,
+    kv_cache_bytes: int | None = None,
+    num_blocks: int | None = None,
+) -> MemoryPlan:
+    """Divide `budget_bytes` into weights and as many KV blocks as are left, or as can ever be used.
+
+    `kv_cache_bytes` sets the cache's share instead, `num_blocks` its size. Raises InsufficientMemoryError where
+    the weights, the blocks that were asked for, or those of one longest request do not fit.
+    """
+    weight_bytes = config.num_parameters * DTYPE_BYTES[dtype]
+    kv_bytes = config.kv_bytes_per_token(DTYPE_BYTES[dtype])
+    blocks_of_one = -(-max_model_len // block_size)
+    left = budget_bytes - weight_bytes
+    if left <= 0:
+        raise InsufficientMemoryError(
+            f"the weights take {weight_bytes / GIB:.2f} GiB in {dtype}, but the memory budget is "
+            f"{budget_bytes / GIB:.2f} GiB: {_REMEDY}"
+        )
+    affordable = left // (kv_bytes * block_size)
+    asked = num_blocks
+    if asked is None and kv_cache_bytes is not None:
+        asked = kv_cache_bytes // (kv_bytes * block_size)
+    if asked is not None and not 1 <= asked <= affordable:
+        raise InsufficientMemoryError(
+            f"{asked} KV blocks of {kv_bytes * block_size} bytes were asked for, but the memory budget of "
+            f"{budget_bytes / GIB:.2f} GiB leaves room for {affordable}: {_REMEDY}"
+        )
+    chosen = min(affordable, blocks_of_one * max_num_seqs) if asked is None else asked
+    if asked is None and chosen < blocks_of_one:
+        raise InsufficientMemoryError(
+            f"the KV cache would hold {chosen * block_size} tokens, but max_model_len is {max_model_len}: "
+            f"lower max_model_len, or {_REMEDY}"
+        )
+    return MemoryPlan(weight_bytes, kv_bytes, block_size, chosen, max_model_len)
+
+
+def available_memory_bytes() -> int:
+    """Memory that a new process may take: what the system has free, or a container's limit leaves."""
+    free = _meminfo_available() or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+    if limit.is_file() and used.is_file() and (maximum := limit.read_text().strip()) != "max":
+        free = min(free, int(maximum) - int(used.read_text()))
+    return max(0, free)
+
+
+def _meminfo_available() -> int | None:
+    meminfo = Path("/proc/meminfo")
+    if not meminfo.is_file():
+        return None
+    for line in meminfo.read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return None

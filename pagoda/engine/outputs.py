@@ -1,0 +1,118 @@
+"""What a request gives back: text, token ids, log-probabilities, why it ended, how long it took.
+
+Last stop on the token's path: `output_processor` fills these, the server and `LLM.generate` hand them on.
+The shapes and names are vLLM's, so code that reads its results reads these. Plain values, no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Logprob(NamedTuple):
+    """One candidate for one position, under the model's unmodified distribution."""
+
+    logprob: float
+    """Natural logarithm of its probability, before any penalty, mask or temperature."""
+    rank: int
+    """1 + the number of tokens that are likelier."""
+    decoded_token: str | None = None
+    """Its text; U+FFFD where the token is only part of a character. None without detokenisation."""
+
+
+@dataclass(frozen=True)
+class CompletionOutput:
+    """One of the n completions of a request."""
+
+    index: int
+    """Which of the n, from 0."""
+    text: str
+    """All text so far, or what is new, according to `output_kind`."""
+    token_ids: tuple[int, ...]
+    """Likewise all ids or the new ones. The stop token counts among them."""
+    cumulative_logprob: float | None = None
+    """Sum of the sampled tokens' log-probabilities; None unless `logprobs` was asked for."""
+    logprobs: tuple[dict[int, Logprob], ...] | None = None
+    """Per token of `token_ids`: token id -> Logprob, the sampled one first."""
+    finish_reason: str | None = None
+    """"stop", "length", "abort" or "error"; None while it runs."""
+    stop_reason: int | str | None = None
+    """The stop token id or stop string that ended it; None for the model's own end of sequence."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether no more will come."""
+        return self.finish_reason is not None
+
+
+@dataclass
+class RequestMetrics:
+    """When things happened to one request, in seconds of the engine's clock; None until they have."""
+
+    arrival_time: float
+    first_scheduled_time: float | None = None
+    first_token_time: float | None = None
+    last_token_time: float | None = None
+    finished_time: float | None = None
+
+    @property
+    def time_in_queue_s(self) -> float | None:
+        """Seconds between arrival and the first step that worked on it."""
+        return _elapsed(self.arrival_time, self.first_scheduled_time)
+
+    @property
+    def time_to_first_token_s(self) -> float | None:
+        """Seconds between arrival and the first token of any completion."""
+        return _elapsed(self.arrival_time, self.first_token_time)
+
+    @property
+    def e2e_latency_s(self) -> float | None:
+        """Seconds between arrival and the end of the last completion."""
+        return _elapsed(self.arrival_time, self.finished_time)
+
+
+@dataclass(frozen=True)
+class RequestOutput:
+    """The state of one request, or what is new of it, according to `output_kind`."""
+
+    request_id: str
+    prompt: str | None
+    """The prompt's text, where the caller gave text."""
+    prompt_token_ids: Sequence[int]
+    prompt_logprobs: tuple[dict[int, Logprob] | None, ...] | None
+    """Per prompt token, the first None; None unless `prompt_logprobs` was asked for."""
+    outputs: tuple[CompletionOutput, ...]
+    """By index: all n, but with DELTA only those that have something new."""
+    finished: bool
+    """Whether all n completions have ended."""
+    metrics: RequestMetrics | None = None
+    num_cached_tokens: int = 0
+    """Prompt tokens whose keys and values came from the prefix cache."""
+
+
+@dataclass(frozen=True)
+class EmbeddingOutput:
+    """One embedding."""
+
+    embedding: tuple[float, ...]
+
+    @property
+    def hidden_size(self) -> int:
+        """Its number of dimensions."""
+        return len(self.embedding)
+
+
+@dataclass(frozen=True)
+class EmbeddingRequestOutput:
+    """The result of a pooling request, which comes in one piece."""
+
+    request_id: str
+    outputs: EmbeddingOutput
+    prompt_token_ids: Sequence[int] = field(default_factory=tuple)
+    finished: bool = True
+
+
+def _elapsed(start: float, end: float | None) -> float | None:
+    return None if end is None else end - start

@@ -1,0 +1,86 @@
+"""Every error that pagoda raises on purpose, in one tree.
+
+    PagodaError
+    |-- InvalidRequestError        the caller's mistake, raised at the door (HTTP 400)
+    |   |-- InvalidParameterError    a field of SamplingParams and the like; `.param` names it
+    |   |-- PromptTooLongError       the prompt does not fit the context window
+    |   `-- StructuredOutputError    a schema, regex or grammar that cannot be compiled
+    |-- ConfigError                the operator's mistake: a setting, a recipe, a flag
+    |-- CheckpointError            files of a model: missing, truncated, mislabelled
+    |   `-- UnknownArchitectureError
+    |-- InsufficientMemoryError    the machine cannot hold what was asked for
+    |-- MissingExtraError          an optional dependency; the message is the install command
+    `-- EngineDeadError            the engine stopped; nothing it held can be finished
+
+A message says what was given, what was expected and what to do next. Foundation room:
+imports nothing of pagoda. Learned from httpx, `_exceptions.py`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class PagodaError(Exception):
+    """Base of every error below; catching it catches nothing else."""
+
+
+class InvalidRequestError(PagodaError, ValueError):
+    """The request cannot be served as it was given. `param` is the dotted field, if one is to blame."""
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class InvalidParameterError(InvalidRequestError):
+    """A parameter is out of range, of the wrong type or misspelt."""
+
+
+class PromptTooLongError(InvalidRequestError):
+    """The prompt has more tokens than the context window holds."""
+
+
+class StructuredOutputError(InvalidRequestError):
+    """A schema, regex, choice or grammar that cannot be compiled."""
+
+
+class ConfigError(PagodaError, ValueError):
+    """A setting of the operator is unknown, out of range or contradicts another."""
+
+
+class CheckpointError(PagodaError):
+    """Files of a checkpoint are missing, truncated, mislabelled or contradict each other."""
+
+
+class UnknownArchitectureError(CheckpointError):
+    """`config.json` names an architecture that pagoda does not implement."""
+
+
+class InsufficientMemoryError(PagodaError):
+    """Weights or KV cache do not fit into the memory that was granted."""
+
+
+class MissingExtraError(PagodaError, ImportError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs an optional dependency: pip install 'pagoda-llm[{extra}]'")
+
+
+class EngineDeadError(PagodaError):
+    """The engine stopped with an error; what it held cannot be finished."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A clause that names the closest known spelling, or lists what is known.
+
+    >>> nearest("temprature", ["temperature", "top_p"])
+    'did you mean "temperature"?'
+    >>> nearest("zzz", ["b", "a"])
+    'known: a, b'
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    return f'did you mean "{close[0]}"?' if close else "known: " + ", ".join(names)

@@ -1,0 +1,76 @@
+"""The few tensor operations that cost the time, as one protocol with several implementations.
+
+On the token's path: every layer calls these, and nothing else touches tensors in bulk. `reference.py`
+defines what each must compute; another implementation must agree with it. Chosen once, at start, by
+`select.py`, and handed to the layers as an argument.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+BLOCK_SIZE = 16  # tokens in one block of the KV cache
+
+
+@dataclass(frozen=True)
+class AttentionMetadata:
+    """Where the tokens of one step stand. Requests lie back to back; T tokens of R requests.
+
+    query_start_loc: R + 1 offsets into the T rows; request r owns rows [r] to [r + 1]
+    seq_lens:        R lengths of the sequences, this step's tokens included
+    block_tables:    [R, max_num_blocks] int64, ids of the blocks that hold a request's KV, in order
+    slot_mapping:    [T] int64, `block * block_size + offset` that a row's K and V are written to; -1: nowhere
+    """
+
+    query_start_loc: tuple[int, ...]
+    seq_lens: tuple[int, ...]
+    block_tables: torch.Tensor
+    slot_mapping: torch.Tensor
+
+
+class Kernels(Protocol):
+    """One implementation of every operation. All are pure but `store_kv` and `copy_blocks`."""
+
+    name: str
+
+    def linear(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        """`x [T, in] @ weight [out, in]^T + bias [out] -> [T, out]`."""
+        ...
+
+    def rms_norm(self, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
+        """RMSNorm over the last dimension, computed in fp32."""
+        ...
+
+    def silu_and_mul(self, gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
+        """`silu(gate) * up` (SwiGLU, Shazeer 2020, arXiv 2002.05202, eq. 6)."""
+        ...
+
+    def apply_rotary(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+        """Rotate `x [T, heads, head_dim]` by cos and sin `[T, head_dim / 2]`, halves paired."""
+        ...
+
+    def store_kv(
+        self, key: torch.Tensor, value: torch.Tensor, k_cache: torch.Tensor, v_cache: torch.Tensor, slots: torch.Tensor
+    ) -> None:
+        """Write K and V `[T, kv_heads, head_dim]` into caches `[blocks, block_size, kv_heads, head_dim]`."""
+        ...
+
+    def copy_blocks(self, cache: torch.Tensor, pairs: torch.Tensor) -> None:
+        """Copy whole blocks, `pairs [n, 2]` of (source, destination), within `[..., blocks, block_size, ...]`."""
+        ...
+
+    def paged_attention(
+        self,
+        query: torch.Tensor,
+        k_cache: torch.Tensor,
+        v_cache: torch.Tensor,
+        metadata: AttentionMetadata,
+        *,
+        scale: float,
+        window: int | None,
+    ) -> torch.Tensor:
+        """Causal attention of `query [T, heads, head_dim]` over the paged cache -> `[T, heads, head_dim]`."""
+        ...

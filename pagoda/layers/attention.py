@@ -1,0 +1,81 @@
+"""The seam between the network and where keys and values live.
+
+On the token's path: once in every decoder layer. `llama.py` calls `attend` and cannot tell whether it is
+being trained (`DenseAttention`, whole sequences side by side) or serving (`PagedAttention`, one row per
+scheduled token, the past in the paged cache).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch.nn import functional as F
+
+from pagoda.kernels.interface import AttentionMetadata, Kernels
+from pagoda.layers.kv_cache import KVCache
+
+LayerWindow = Callable[[int], int | None]
+
+
+class AttentionBackend(Protocol):
+    """Causal attention for one forward pass."""
+
+    def attend(
+        self, layer_idx: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
+    ) -> torch.Tensor:
+        """`query [T, heads, head_dim]`, `key` and `value [T, kv_heads, head_dim]` -> `[T, heads, head_dim]`."""
+        ...
+
+
+class DenseAttention:
+    """`batch_size` sequences of equal length, back to back, nothing before them: training and scoring."""
+
+    def __init__(self, batch_size: int, layer_window: LayerWindow) -> None:
+        self.batch_size = batch_size
+        self.layer_window = layer_window
+
+    def attend(
+        self, layer_idx: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
+    ) -> torch.Tensor:
+        query, key, value = (x.unflatten(0, (self.batch_size, -1)).transpose(1, 2) for x in (query, key, value))
+        mask = self._window_mask(query.shape[2], self.layer_window(layer_idx), query.device)
+        attended = F.scaled_dot_product_attention(
+            query, key, value, attn_mask=mask, is_causal=mask is None, enable_gqa=True
+        )
+        return attended.transpose(1, 2).flatten(0, 1)
+
+    @staticmethod
+    def _window_mask(length: int, window: int | None, device: torch.device) -> torch.Tensor | None:
+        if window is None or window >= length:
+            return None
+        position = torch.arange(length, device=device)
+        distance = position[:, None] - position
+        return (distance >= 0) & (distance < window)
+
+
+class PagedAttention:
+    """One step of the engine: store this step's K and V, then attend over the blocks of each request."""
+
+    def __init__(
+        self, kv_cache: KVCache, metadata: AttentionMetadata, kernels: Kernels, layer_window: LayerWindow
+    ) -> None:
+        self.kv_cache = kv_cache
+        self.metadata = metadata
+        self.kernels = kernels
+        self.layer_window = layer_window
+
+    def attend(
+        self, layer_idx: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
+    ) -> torch.Tensor:
+        k_cache, v_cache = self.kv_cache.layer(layer_idx)
+        self.kernels.store_kv(key, value, k_cache, v_cache, self.metadata.slot_mapping)
+        return self.kernels.paged_attention(
+            query,
+            k_cache,
+            v_cache,
+            self.metadata,
+            scale=query.shape[-1] ** -0.5,
+            window=self.layer_window(layer_idx),
+        )

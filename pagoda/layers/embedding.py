@@ -1,0 +1,49 @@
+"""Token embedding and output head, split over ranks by vocabulary.
+
+On the token's path: first and last stop inside the network. Each rank holds a contiguous range of the
+vocabulary; ids of other ranks embed to zero and the sum over ranks fills them in, logits are gathered
+(Megatron-LM, Shoeybi et al. 2019, arXiv 1909.08053, section 3).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from pagoda.distributed import ParallelGroup
+from pagoda.kernels.interface import Kernels
+from pagoda.layers.linear import set_weight_loader, shard_size
+
+
+class VocabParallelEmbedding(nn.Module):
+    """`input_ids [T] -> [T, hidden_size]`."""
+
+    def __init__(self, vocab_size: int, hidden_size: int, *, group: ParallelGroup) -> None:
+        super().__init__()
+        self.group = group
+        self.num_local = shard_size(vocab_size, group, "vocabulary entries")
+        self.weight = nn.Parameter(torch.empty(self.num_local, hidden_size))
+        set_weight_loader(self.weight, group, 0)
+
+    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+        if self.group.size == 1:
+            return F.embedding(input_ids, self.weight)
+        local_ids = input_ids - self.group.rank * self.num_local
+        is_local = (local_ids >= 0) & (local_ids < self.num_local)
+        embedded = F.embedding(local_ids.where(is_local, 0), self.weight)
+        return self.group.all_reduce(embedded * is_local[:, None])
+
+
+class ParallelLMHead(nn.Module):
+    """`hidden_states [T, hidden_size] -> logits [T, vocab_size]`, gathered on every rank."""
+
+    def __init__(self, vocab_size: int, hidden_size: int, *, kernels: Kernels, group: ParallelGroup) -> None:
+        super().__init__()
+        self.group, self.kernels = group, kernels
+        num_local = shard_size(vocab_size, group, "vocabulary entries")
+        self.weight = nn.Parameter(torch.empty(num_local, hidden_size))
+        set_weight_loader(self.weight, group, 0)
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        return self.group.all_gather(self.kernels.linear(hidden_states, self.weight, None))

@@ -1,0 +1,54 @@
+"""The tensors behind the block ids: keys and values of past tokens, in blocks of 16.
+
+On the token's path: written and read by attention in every layer. Which block belongs to whom is decided
+in `engine/block_pool`; here a block is only a place (PagedAttention, Kwon et al. 2023, arXiv 2309.06180).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from pagoda.kernels.interface import BLOCK_SIZE, Kernels
+
+
+class KVCache:
+    """One allocation `[num_layers, 2, num_blocks, block_size, num_kv_heads, head_dim]`; index 1 is K or V."""
+
+    def __init__(
+        self,
+        *,
+        num_layers: int,
+        num_blocks: int,
+        num_kv_heads: int,
+        head_dim: int,
+        dtype: torch.dtype,
+        device: torch.device,
+        block_size: int = BLOCK_SIZE,
+    ) -> None:
+        shape = (num_layers, 2, num_blocks, block_size, num_kv_heads, head_dim)
+        self.tensor = _zeros(shape, dtype, device)
+        self.block_size = block_size
+
+    def layer(self, layer_idx: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Key and value caches of one layer, views `[num_blocks, block_size, num_kv_heads, head_dim]`."""
+        return self.tensor[layer_idx, 0], self.tensor[layer_idx, 1]
+
+    def copy_blocks(self, pairs: tuple[tuple[int, int], ...], kernels: Kernels) -> None:
+        """Copy blocks (source, destination) in every layer, for copy on write."""
+        if pairs:
+            kernels.copy_blocks(self.tensor, torch.tensor(pairs, device=self.tensor.device))
+
+    @property
+    def num_bytes(self) -> int:
+        return self.tensor.numel() * self.tensor.element_size()
+
+
+def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Zeros; on CPU from the system's zero pages, so that a block takes memory only once it is written."""
+    if device.type != "cpu":
+        return torch.zeros(shape, dtype=dtype, device=device)
+    raw = np.zeros(math.prod(shape) * dtype.itemsize, dtype=np.uint8)
+    return torch.from_numpy(raw).view(dtype).view(shape)

@@ -1,0 +1,247 @@
+"""Facts of a checkpoint: what `config.json` says about a Llama-architecture model.
+
+First station of loading: everything that follows (network, KV cache, plan) is sized from this one
+frozen record. Families differ from Llama (arXiv 2302.13971, 2307.09288, 2407.21783) only by switches:
+
+    mistral  sliding window           (arXiv 2310.06825)
+    qwen2    biases on q, k and v     (arXiv 2407.10671)
+    qwen3    RMSNorm on q and k heads (arXiv 2505.09388)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pagoda.errors import CheckpointError, UnknownArchitectureError, nearest
+
+ARCHITECTURES = {
+    "LlamaForCausalLM": "llama",
+    "MistralForCausalLM": "mistral",
+    "Qwen2ForCausalLM": "qwen2",
+    "Qwen3ForCausalLM": "qwen3",
+}
+ROPE_TYPES = ("default", "linear", "dynamic", "yarn", "llama3", "longrope")
+_ROPE_REQUIRED = {
+    "default": (),
+    "linear": ("factor",),
+    "dynamic": ("factor",),
+    "yarn": (),
+    "llama3": ("factor", "low_freq_factor", "high_freq_factor"),
+    "longrope": ("long_factor", "short_factor"),
+}
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """One checkpoint's architecture, in transformers' names.
+
+    `rope_scaling` holds the parameters of a RoPE variant under the key `rope_type` and its own keys, or is
+    None for plain RoPE. `layer_types[i]` is "full_attention" or "sliding_attention"; `sliding_window` counts
+    the positions that a sliding layer sees, its own included.
+    """
+
+    architecture: str = "LlamaForCausalLM"
+    model_type: str = "llama"
+    vocab_size: int = 32000
+    hidden_size: int = 4096
+    intermediate_size: int = 11008
+    num_hidden_layers: int = 32
+    num_attention_heads: int = 32
+    num_key_value_heads: int = 32
+    head_dim: int = 128
+    rms_norm_eps: float = 1e-6
+    max_position_embeddings: int = 2048
+    rope_theta: float = 10000.0
+    rope_scaling: dict[str, Any] | None = None
+    sliding_window: int | None = None
+    layer_types: tuple[str, ...] = ()
+    attention_bias: bool = False
+    attention_output_bias: bool = False
+    mlp_bias: bool = False
+    qk_norm: bool = False
+    tie_word_embeddings: bool = False
+    bos_token_id: int | None = None
+    eos_token_ids: tuple[int, ...] = ()
+    dtype: str = "float32"
+    initializer_range: float = 0.02
+
+    def __post_init__(self) -> None:
+        if not self.layer_types:
+            kind = "full_attention" if self.sliding_window is None else "sliding_attention"
+            object.__setattr__(self, "layer_types", (kind,) * self.num_hidden_layers)
+        _check_shapes(self)
+        _check_rope(self)
+
+    @classmethod
+    def from_directory(cls, directory: str | Path) -> ModelConfig:
+        """Read `config.json`. Raises CheckpointError when it is missing, broken or names an unknown architecture."""
+        path = Path(directory) / "config.json"
+        if not path.is_file():
+            raise CheckpointError(f"{path} does not exist: a checkpoint directory needs a config.json")
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, UnicodeDecodeError) as error:
+            raise CheckpointError(f"{path} is not valid JSON ({error}): download the file again") from error
+        if not isinstance(raw, dict):
+            raise CheckpointError(f"{path} holds a {type(raw).__name__}, but a JSON object is expected")
+        return cls.from_dict(raw)
+
+    @classmethod
+    def from_dict(cls, raw: dict[str, Any]) -> ModelConfig:
+        """Translate a transformers `config.json`, of version 4 (`rope_scaling`) or 5 (`rope_parameters`)."""
+        architecture = _architecture(raw)
+        model_type = ARCHITECTURES[architecture]
+        try:
+            return cls._translate(raw, architecture, model_type)
+        except KeyError as error:
+            raise CheckpointError(f"config.json has no {error}, which a {architecture} needs") from error
+
+    @classmethod
+    def _translate(cls, raw: dict[str, Any], architecture: str, model_type: str) -> ModelConfig:
+        num_heads, hidden_size = raw["num_attention_heads"], raw["hidden_size"]
+        rope_theta, rope_scaling = _rope(raw)
+        sliding_window, layer_types = _attention_layout(raw, model_type)
+        is_qwen2 = model_type == "qwen2"
+        return cls(
+            architecture=architecture,
+            model_type=model_type,
+            vocab_size=raw["vocab_size"],
+            hidden_size=hidden_size,
+            intermediate_size=raw["intermediate_size"],
+            num_hidden_layers=raw["num_hidden_layers"],
+            num_attention_heads=num_heads,
+            num_key_value_heads=raw.get("num_key_value_heads") or num_heads,
+            head_dim=raw.get("head_dim") or (128 if model_type == "qwen3" else hidden_size // num_heads),
+            rms_norm_eps=raw.get("rms_norm_eps", 1e-6),
+            max_position_embeddings=raw.get("max_position_embeddings", 2048),
+            rope_theta=rope_theta,
+            rope_scaling=rope_scaling,
+            sliding_window=sliding_window,
+            layer_types=layer_types,
+            attention_bias=is_qwen2 or bool(raw.get("attention_bias", False)),
+            attention_output_bias=not is_qwen2 and bool(raw.get("attention_bias", False)),
+            mlp_bias=bool(raw.get("mlp_bias", False)),
+            qk_norm=model_type == "qwen3",
+            tie_word_embeddings=bool(raw.get("tie_word_embeddings", False)),
+            bos_token_id=raw.get("bos_token_id"),
+            eos_token_ids=_as_ids(raw.get("eos_token_id")),
+            dtype=str(raw.get("dtype") or raw.get("torch_dtype") or "float32").removeprefix("torch."),
+            initializer_range=raw.get("initializer_range", 0.02),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The `config.json` of this model, as transformers 4 and 5 both read it."""
+        raw = dataclasses.asdict(self)
+        for ours in ("architecture", "qk_norm", "attention_output_bias", "layer_types", "eos_token_ids"):
+            raw.pop(ours)
+        raw["architectures"] = [self.architecture]
+        raw["attention_bias"] = self.attention_bias and self.model_type != "qwen2"
+        raw["eos_token_id"] = _from_ids(self.eos_token_ids)
+        raw["torch_dtype"] = raw.pop("dtype")
+        raw["hidden_act"] = "silu"
+        if self.model_type in ("qwen2", "qwen3"):
+            raw["use_sliding_window"] = self.sliding_window is not None
+            raw["layer_types"] = list(self.layer_types)
+        return raw
+
+    def layer_window(self, layer_idx: int) -> int | None:
+        """Positions that layer `layer_idx` sees, or None for all."""
+        return self.sliding_window if self.layer_types[layer_idx] == "sliding_attention" else None
+
+    @property
+    def num_parameters(self) -> int:
+        """Weights of the network; tied embeddings count once."""
+        attention = self.hidden_size * self.head_dim * 2 * (self.num_attention_heads + self.num_key_value_heads)
+        attention += self.head_dim * (self.num_attention_heads + 2 * self.num_key_value_heads) * self.attention_bias
+        attention += self.hidden_size * self.attention_output_bias + 2 * self.head_dim * self.qk_norm
+        mlp = 3 * self.hidden_size * self.intermediate_size
+        mlp += (2 * self.intermediate_size + self.hidden_size) * self.mlp_bias
+        embeddings = self.vocab_size * self.hidden_size * (1 if self.tie_word_embeddings else 2)
+        return embeddings + self.num_hidden_layers * (attention + mlp + 2 * self.hidden_size) + self.hidden_size
+
+    def kv_bytes_per_token(self, dtype_bytes: int) -> int:
+        """Bytes of KV cache that one token takes over all layers."""
+        return 2 * self.num_hidden_layers * self.num_key_value_heads * self.head_dim * dtype_bytes
+
+
+def _architecture(raw: dict[str, Any]) -> str:
+    named = raw.get("architectures") or []
+    by_type = {model_type: name for name, model_type in ARCHITECTURES.items()}
+    architecture = named[0] if named else by_type.get(raw.get("model_type", ""), raw.get("model_type", "(none)"))
+    if architecture not in ARCHITECTURES:
+        hint = nearest(str(architecture), ARCHITECTURES)
+        raise UnknownArchitectureError(
+            f"config.json names the architecture {architecture!r}, which pagoda does not implement; "
+            f"it reads {', '.join(ARCHITECTURES)} ({hint})"
+        )
+    return architecture
+
+
+def _rope(raw: dict[str, Any]) -> tuple[float, dict[str, Any] | None]:
+    parameters = dict(raw.get("rope_parameters") or raw.get("rope_scaling") or {})
+    theta = float(parameters.pop("rope_theta", None) or raw.get("rope_theta") or 10000.0)
+    rope_type = parameters.pop("type", None)
+    rope_type = parameters.pop("rope_type", rope_type) or "default"
+    if rope_type == "default":
+        return theta, None
+    original = parameters.get("original_max_position_embeddings") or raw.get("original_max_position_embeddings")
+    if rope_type in ("yarn", "llama3", "longrope"):
+        parameters["original_max_position_embeddings"] = original or raw["max_position_embeddings"]
+    return theta, {"rope_type": rope_type, **parameters}
+
+
+def _attention_layout(raw: dict[str, Any], model_type: str) -> tuple[int | None, tuple[str, ...]]:
+    """`(sliding_window, layer_types)`; Qwen's windows are off unless `use_sliding_window` says otherwise."""
+    window, num_layers = raw.get("sliding_window"), raw["num_hidden_layers"]
+    if model_type == "llama" or (model_type != "mistral" and not raw.get("use_sliding_window", False)):
+        return None, ()
+    if window is None or model_type == "mistral":
+        return window, ()
+    first_sliding = raw.get("max_window_layers", 28)
+    derived = ["sliding_attention" if i >= first_sliding else "full_attention" for i in range(num_layers)]
+    return window, tuple(raw.get("layer_types") or derived)
+
+
+def _as_ids(value: int | list[int] | None) -> tuple[int, ...]:
+    if value is None:
+        return ()
+    return tuple(value) if isinstance(value, list) else (value,)
+
+
+def _from_ids(token_ids: tuple[int, ...]) -> int | list[int] | None:
+    return (token_ids[0] if len(token_ids) == 1 else list(token_ids)) if token_ids else None
+
+
+def _check_shapes(config: ModelConfig) -> None:
+    for field in ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "head_dim"):
+        value = getattr(config, field)
+        if not isinstance(value, int) or value < 1:
+            raise CheckpointError(f"config.json has {field}={value!r}, but a positive integer is expected")
+    if config.num_attention_heads % config.num_key_value_heads:
+        raise CheckpointError(
+            f"config.json has {config.num_attention_heads} attention heads and {config.num_key_value_heads} KV heads: "
+            "the first must be a multiple of the second"
+        )
+    if config.head_dim % 2:
+        raise CheckpointError(f"config.json has head_dim={config.head_dim}, but RoPE rotates pairs: it must be even")
+    if len(config.layer_types) != config.num_hidden_layers:
+        raise CheckpointError(
+            f"config.json has {len(config.layer_types)} layer_types for {config.num_hidden_layers} layers"
+        )
+
+
+def _check_rope(config: ModelConfig) -> None:
+    if config.rope_scaling is None:
+        return
+    rope_type = config.rope_scaling.get("rope_type")
+    if rope_type not in ROPE_TYPES:
+        raise CheckpointError(
+            f"config.json has the RoPE type {rope_type!r}, which is not known; {nearest(str(rope_type), ROPE_TYPES)}"
+        )
+    missing = [key for key in _ROPE_REQUIRED[rope_type] if key not in config.rope_scaling]
+    if missing:
+        raise CheckpointError(f"config.json: RoPE type {rope_type!r} needs {', '.join(missing)}")

@@ -1,0 +1,74 @@
+"""`generation_config.json`: how a checkpoint's authors want it sampled, and which tokens end a text.
+
+Read once at start, beside `models/config`; the doors merge it under what a request says. The fields taken over are
+those that vLLM takes over under generation_config="auto".
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pagoda.errors import CheckpointError
+
+_NUMBERS = ("temperature", "top_p", "min_p", "repetition_penalty")
+_INTEGERS = ("top_k", "max_new_tokens")
+
+
+@dataclass(frozen=True)
+class GenerationDefaults:
+    """Sampling defaults of a checkpoint; None where it says nothing and the engine's own default stands.
+
+    eos_token_ids: every token that ends a text (Llama 3 has several).
+    max_new_tokens: the limit that SamplingParams calls max_tokens.
+    """
+
+    eos_token_ids: tuple[int, ...] = ()
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    max_new_tokens: int | None = None
+
+    @classmethod
+    def from_directory(cls, directory: str | Path) -> GenerationDefaults:
+        """Reads `generation_config.json`; all defaults where the checkpoint has none.
+
+        Raises CheckpointError when the file is not JSON or a field is of the wrong type.
+        """
+        path = Path(directory) / "generation_config.json"
+        if not path.is_file():
+            return cls()
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise CheckpointError(f"{path} is not valid JSON ({error}): download it again or delete it") from error
+        if not isinstance(raw, dict):
+            raise CheckpointError(f"{path} holds a {type(raw).__name__}, expected a JSON object")
+        return cls._from_dict(raw, path)
+
+    @classmethod
+    def _from_dict(cls, raw: dict[str, Any], path: Path) -> GenerationDefaults:
+        eos = raw.get("eos_token_id")
+        ids = [] if eos is None else eos if isinstance(eos, list) else [eos]
+        for token_id in ids:
+            _check_type(path, "eos_token_id", token_id, int)
+        values = {name: raw[name] for name in (*_NUMBERS, *_INTEGERS) if raw.get(name) is not None}
+        for name, value in values.items():
+            _check_type(path, name, value, int if name in _INTEGERS else (int, float))
+        return cls(eos_token_ids=tuple(ids), **values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The file's content, in transformers' names, without what is not set."""
+        raw = {name: value for name, value in asdict(self).items() if value is not None}
+        ids = list(raw.pop("eos_token_ids"))
+        return {**raw, "eos_token_id": ids[0] if len(ids) == 1 else ids} if ids else raw
+
+
+def _check_type(path: Path, name: str, value: Any, expected: type | tuple[type, ...]) -> None:
+    if isinstance(value, bool) or not isinstance(value, expected):
+        kind = "an integer" if expected is int else "a number"
+        raise CheckpointError(f"{path} has {name}={value!r}, expected {kind}: correct the file or delete it")

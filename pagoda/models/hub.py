@@ -1,0 +1,125 @@
+"""From a model's name to the place where its files lie.
+
+Before anything is loaded: a path is taken as it is, a short name such as "llama3.2-1b" becomes a Hugging Face hub
+id, a hub id becomes a local snapshot. Only configurations, safetensors and tokenizer files are fetched: pickled
+weights can run code when they are opened, and are never touched.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Never
+
+from pagoda.errors import CheckpointError, nearest
+
+_QWEN2_5_SIZES = ("0.5B", "1.5B", "3B", "7B", "14B", "32B", "72B")
+_QWEN2_SIZES = ("0.5B", "1.5B", "7B", "72B")
+_QWEN3_SIZES = ("0.6B", "1.7B", "4B", "8B", "14B", "32B")
+
+KNOWN_MODELS: dict[str, str] = {
+    "llama2-7b": "meta-llama/Llama-2-7b-hf",
+    "llama2-7b-chat": "meta-llama/Llama-2-7b-chat-hf",
+    "llama2-13b": "meta-llama/Llama-2-13b-hf",
+    "llama2-13b-chat": "meta-llama/Llama-2-13b-chat-hf",
+    "llama2-70b": "meta-llama/Llama-2-70b-hf",
+    "llama2-70b-chat": "meta-llama/Llama-2-70b-chat-hf",
+    "llama3-8b": "meta-llama/Meta-Llama-3-8B",
+    "llama3-8b-instruct": "meta-llama/Meta-Llama-3-8B-Instruct",
+    "llama3-70b": "meta-llama/Meta-Llama-3-70B",
+    "llama3-70b-instruct": "meta-llama/Meta-Llama-3-70B-Instruct",
+    "llama3.1-8b": "meta-llama/Llama-3.1-8B",
+    "llama3.1-8b-instruct": "meta-llama/Llama-3.1-8B-Instruct",
+    "llama3.1-70b": "meta-llama/Llama-3.1-70B",
+    "llama3.1-70b-instruct": "meta-llama/Llama-3.1-70B-Instruct",
+    "llama3.2-1b": "meta-llama/Llama-3.2-1B",
+    "llama3.2-1b-instruct": "meta-llama/Llama-3.2-1B-Instruct",
+    "llama3.2-3b": "meta-llama/Llama-3.2-3B",
+    "llama3.2-3b-instruct": "meta-llama/Llama-3.2-3B-Instruct",
+    "llama3.3-70b-instruct": "meta-llama/Llama-3.3-70B-Instruct",
+    "mistral-7b": "mistralai/Mistral-7B-v0.1",
+    "mistral-7b-instruct": "mistralai/Mistral-7B-Instruct-v0.3",
+    "smollm2-135m": "HuggingFaceTB/SmolLM2-135M",
+    "smollm2-135m-instruct": "HuggingFaceTB/SmolLM2-135M-Instruct",
+    "smollm2-360m-instruct": "HuggingFaceTB/SmolLM2-360M-Instruct",
+    "tinyllama-1.1b-chat": "TinyLlama/TinyLlama-1.1B-Chat-v1.0",
+    **{f"qwen2-{size.lower()}": f"Qwen/Qwen2-{size}" for size in _QWEN2_SIZES},
+    **{f"qwen2-{size.lower()}-instruct": f"Qwen/Qwen2-{size}-Instruct" for size in _QWEN2_SIZES},
+    **{f"qwen2.5-{size.lower()}": f"Qwen/Qwen2.5-{size}" for size in _QWEN2_5_SIZES},
+    **{f"qwen2.5-{size.lower()}-instruct": f"Qwen/Qwen2.5-{size}-Instruct" for size in _QWEN2_5_SIZES},
+    **{f"qwen3-{size.lower()}": f"Qwen/Qwen3-{size}" for size in _QWEN3_SIZES},
+}
+"""Short names and the hub ids that they stand for."""
+
+_WANTED_FILES = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model"]
+# Second copies of the same weights in other layouts.
+_UNWANTED_FILES = ["original/*", "consolidated*", "onnx/*", "runs/*"]
+
+
+def resolve_model(name: str | Path, *, revision: str | None = None, local_files_only: bool = False) -> Path:
+    """The checkpoint directory (or llama2.c `.bin` file) that a name stands for.
+
+    name: an existing path, one of KNOWN_MODELS, or a hub id "organisation/name". An existing path goes first.
+    revision: branch, tag or commit on the hub.
+    local_files_only: use what was downloaded before, without asking the network.
+
+    Raises CheckpointError for a name that is none of these, and when the download is not possible.
+    """
+    path = Path(name).expanduser()
+    if path.exists():
+        return _check_path(path)
+    hub_id = KNOWN_MODELS.get(str(name).lower(), str(name))
+    if not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", hub_id) or path.suffix == ".bin":
+        raise CheckpointError(
+            f"no model {str(name)!r}: it is neither an existing path, nor a hub id such as Qwen/Qwen3-0.6B, "
+            f"nor a short name; {nearest(str(name).lower(), KNOWN_MODELS)}"
+        )
+    return _download(hub_id, revision, local_files_only)
+
+
+def _check_path(path: Path) -> Path:
+    if path.is_dir() or path.suffix == ".bin":
+        return path
+    raise CheckpointError(
+        f"{path} is neither a checkpoint directory nor a llama2.c .bin file: give the directory that holds config.json"
+    )
+
+
+def _download(hub_id: str, revision: str | None, local_files_only: bool) -> Path:
+    # Imported here: it takes a while, and a local path needs none of it.
+    from huggingface_hub import snapshot_download
+
+    try:
+        snapshot = snapshot_download(
+            hub_id,
+            revision=revision,
+            allow_patterns=_WANTED_FILES,
+            ignore_patterns=_UNWANTED_FILES,
+            local_files_only=local_files_only,
+        )
+    # HTTP, file system and the hub's own errors have no common base below Exception.
+    except Exception as error:
+        _raise_unavailable(hub_id, error)
+    return Path(snapshot)
+
+
+def _raise_unavailable(hub_id: str, error: Exception) -> Never:
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    if isinstance(error, GatedRepoError):
+        advice = f"accept its licence at https://huggingface.co/{hub_id}, then log in with: hf auth login"
+    elif isinstance(error, RepositoryNotFoundError):
+        advice = f"the hub does not know it, or it is private; {_nearest_model(hub_id)}"
+    else:
+        advice = f"connect to the network, or give the path of a downloaded copy; {_nearest_model(hub_id)}"
+    first_line = (str(error) or type(error).__name__).strip().splitlines()[0]
+    raise CheckpointError(f"{hub_id} cannot be downloaded ({first_line}): {advice}") from error
+
+
+def _nearest_model(hub_id: str) -> str:
+    """Advice about the spelling, short where no known name is close: the hub holds more than the table does."""
+    known = set(KNOWN_MODELS.values())
+    if hub_id in known:
+        return "the name itself is right"
+    hint = nearest(hub_id, known)
+    return hint if hint.startswith("did you mean") else "check the spelling"

@@ -1,0 +1,234 @@
+"""Text to token ids and back: the first and the last station of a token's path.
+
+One class over the `tokenizers` library, whichever way a checkpoint spells its vocabulary: `tokenizer.json`, a
+SentencePiece `tokenizer.model`, or llama2.c's `tokenizer.bin`. Ids and text agree with transformers' fast tokenizer
+(`decode` as with clean_up_tokenization_spaces=False). `token_bytes` gives what a token truly stands for: grammars
+and streaming need bytes, because one character may span several tokens.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer as BackendTokenizer
+
+from pagoda.errors import InvalidRequestError
+from pagoda.models.chat_template import ChatTemplate
+from pagoda.models.sentencepiece import SPACE
+from pagoda.models.tokenizer_files import find_vocabulary, read_backend, read_chat_template, read_settings
+
+
+class Tokenizer:
+    """A checkpoint's tokenizer. Immutable after construction, so threads may share it.
+
+    special_tokens: the named ones that the checkpoint has, as {"bos_token": "<s>", ...}.
+    """
+
+    def __init__(
+        self,
+        backend_tokenizer: BackendTokenizer,
+        *,
+        special_tokens: Mapping[str, str] | None = None,
+        chat_template: ChatTemplate | None = None,
+    ) -> None:
+        self.backend_tokenizer = backend_tokenizer
+        self.special_tokens = dict(special_tokens or {})
+        self.chat_template = chat_template
+
+    @classmethod
+    def from_directory(cls, directory: str | Path) -> Tokenizer:
+        """Reads a checkpoint directory's vocabulary, special tokens and chat template.
+
+        Raises CheckpointError when there is no vocabulary, or a file is unreadable or contradicts another.
+        """
+        directory = Path(directory)
+        backend, special_tokens = read_backend(find_vocabulary(directory), read_settings(directory))
+        return cls(backend, special_tokens=special_tokens, chat_template=read_chat_template(directory))
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Tokenizer:
+        """Reads one vocabulary file, with nothing from the files beside it (so no chat template).
+
+        Raises CheckpointError when the file is missing or unreadable.
+        """
+        backend, special_tokens = read_backend(Path(path), {})
+        return cls(backend, special_tokens=special_tokens)
+
+    def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
+        """Token ids of a text; with BOS or EOS where the checkpoint asks for them and add_special_tokens is set."""
+        return self.backend_tokenizer.encode(text, add_special_tokens=add_special_tokens).ids
+
+    def encode_batch(self, texts: Sequence[str], add_special_tokens: bool = True) -> list[list[int]]:
+        """`encode` of many texts, in parallel."""
+        encodings = self.backend_tokenizer.encode_batch_fast(list(texts), add_special_tokens=add_special_tokens)
+        return [encoding.ids for encoding in encodings]
+
+    def decode(self, token_ids: Sequence[int], skip_special_tokens: bool = True) -> str:
+        """Text of token ids. Bytes that form no character become U+FFFD; ids outside the vocabulary give nothing."""
+        return self.backend_tokenizer.decode(list(token_ids), skip_special_tokens=skip_special_tokens)
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """The bytes a token stands for inside a text; b"" for special tokens and ids outside the vocabulary.
+
+        No leading space is taken away: the bytes of a text's tokens join to the text, save for the space that
+        a SentencePiece model puts before it.
+        """
+        return b"" if token_id in self._special_ids else self._surface(token_id)
+
+    def token_text(self, token_id: int) -> str:
+        """A token shown on its own, as beside a log-probability; special tokens by name, partial characters as U+FFFD.
+
+        Unlike `decode([token_id])` it keeps a SentencePiece token's leading space.
+        """
+        return self._surface(token_id).decode("utf-8", errors="replace")
+
+    def token_to_id(self, token: str) -> int | None:
+        """Id of a piece as the vocabulary spells it ("▁the", "<|eot_id|>"), None where there is no such piece."""
+        return self.backend_tokenizer.token_to_id(token)
+
+    @cached_property
+    def vocab_size(self) -> int:
+        """Size of the base vocabulary, without added tokens (as in transformers)."""
+        return self.backend_tokenizer.get_vocab_size(with_added_tokens=False)
+
+    @cached_property
+    def num_tokens(self) -> int:
+        """One more than the highest id, added tokens included; a model's padded vocabulary may be larger."""
+        return max(self.backend_tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
+
+    @property
+    def bos_token(self) -> str | None:
+        """What begins a text, None where the checkpoint has no such token."""
+        return self.special_tokens.get("bos_token")
+
+    @property
+    def eos_token(self) -> str | None:
+        """What ends a text, None where the checkpoint has no such token."""
+        return self.special_tokens.get("eos_token")
+
+    @property
+    def bos_token_id(self) -> int | None:
+        """Id of `bos_token`."""
+        return None if self.bos_token is None else self.token_to_id(self.bos_token)
+
+    @property
+    def eos_token_id(self) -> int | None:
+        """Id of `eos_token`. Generation may stop at more: see `GenerationDefaults.eos_token_ids`."""
+        return None if self.eos_token is None else self.token_to_id(self.eos_token)
+
+    @property
+    def all_special_ids(self) -> list[int]:
+        """The ids that `decode` leaves out under skip_special_tokens, ascending."""
+        return sorted(self._special_ids)
+
+    @property
+    def has_chat_template(self) -> bool:
+        """Whether the checkpoint brings a chat template."""
+        return self.chat_template is not None
+
+    def apply_chat_template(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        documents: Sequence[Mapping[str, Any]] | None = None,
+        add_generation_prompt: bool | None = None,
+        continue_final_message: bool = False,
+        chat_template: str | None = None,
+        **template_variables: Any,
+    ) -> str:
+        """Messages as the text the model was trained on. Encode it with add_special_tokens=False, or use `encode_chat`.
+
+        add_generation_prompt: open the assistant's turn; by default, unless continue_final_message is set.
+        template_variables: further names for the template (date_string, enable_thinking, ...).
+        Raises InvalidRequestError where the template refuses, or where there is none.
+        """
+        if self.chat_template is None and chat_template is None:
+            raise InvalidRequestError(
+                "the model has no chat template, so it cannot take messages: send a prompt instead, "
+                "or give a template in chat_template",
+                param="chat_template",
+            )
+        return (self.chat_template or ChatTemplate({})).render(
+            messages,
+            tools=tools,
+            documents=documents,
+            add_generation_prompt=not continue_final_message
+            if add_generation_prompt is None
+            else add_generation_prompt,
+            continue_final_message=continue_final_message,
+            chat_template=chat_template,
+            variables={**self.special_tokens, **template_variables},
+        )
+
+    def encode_chat(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        documents: Sequence[Mapping[str, Any]] | None = None,
+        add_generation_prompt: bool | None = None,
+        continue_final_message: bool = False,
+        chat_template: str | None = None,
+        **template_variables: Any,
+    ) -> list[int]:
+        """Token ids of `apply_chat_template`. The template writes its own BOS, so none is added (never two)."""
+        text = self.apply_chat_template(
+            messages,
+            tools,
+            documents,
+            add_generation_prompt,
+            continue_final_message,
+            chat_template,
+            **template_variables,
+        )
+        return self.encode(text, add_special_tokens=False)
+
+    @cached_property
+    def _special_ids(self) -> frozenset[int]:
+        added = self.backend_tokenizer.get_added_tokens_decoder()
+        return frozenset(token_id for token_id, token in added.items() if token.special)
+
+    @cached_property
+    def _decoder_types(self) -> frozenset[str]:
+        """Types of the steps that turn pieces into text, such as ByteLevel or ByteFallback."""
+        decoder = self.backend_tokenizer.decoder
+        spec = {} if decoder is None else json.loads(decoder.__getstate__())
+        return frozenset(step["type"] for step in spec.get("decoders", [spec]) if "type" in step)
+
+    def _surface(self, token_id: int) -> bytes:
+        piece = self.backend_tokenizer.id_to_token(token_id) if token_id >= 0 else None
+        if piece is None:
+            return b""
+        if "ByteLevel" in self._decoder_types:
+            return _byte_level_bytes(piece)
+        if "ByteFallback" in self._decoder_types and _is_byte_piece(piece):
+            return bytes([int(piece[3:5], 16)])
+        return piece.replace(SPACE, " ").encode("utf-8")
+
+
+def _byte_alphabet() -> dict[str, int]:
+    """GPT-2's spelling of bytes as printable characters: printable Latin-1 is itself, the rest moves past U+0100.
+
+    >>> _byte_alphabet()["Ġ"]
+    32
+    """
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    hidden = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(0x100 + i): byte for i, byte in enumerate(hidden)}
+
+
+_BYTE_OF = _byte_alphabet()
+
+
+def _byte_level_bytes(piece: str) -> bytes:
+    """A piece with any character outside the byte alphabet is an added token, spelled in plain text."""
+    if all(character in _BYTE_OF for character in piece):
+        return bytes(_BYTE_OF[character] for character in piece)
+    return piece.encode("utf-8")
+
+
+def _is_byte_piece(piece: str) -> bool:
+    return len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">")

@@ -1,0 +1,133 @@
+"""Rules for the fields of a caller's parameters: what each accepts, and the sentence that refuses the rest.
+
+Stands in front of the token's path: `sampling_params` is a table of these rules. A refusal names the field, what
+was given and what was expected. Foundation room: imports only `errors`, and no torch.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import reprlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any, NamedTuple, TypeVar
+
+from pagoda.errors import InvalidParameterError, nearest
+
+_T = TypeVar("_T")
+
+
+def refuse_unknown_names(no_longer_accepted: Mapping[str, str] | None = None) -> Callable[[type[_T]], type[_T]]:
+    """Make a dataclass answer an unknown keyword with InvalidParameterError and the nearest field.
+
+    no_longer_accepted: name -> the sentence that says what to use instead. Wraps the generated `__init__` and keeps
+    its signature, so editors, `inspect.signature`, `replace` and pickling see the plain dataclass.
+    """
+
+    def decorate(cls: type[_T]) -> type[_T]:
+        generated_init: Callable[..., None] = cls.__init__
+        known = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+
+        @functools.wraps(generated_init)
+        def checked_init(self: _T, *args: object, **values: object) -> None:
+            for name in values:
+                if name not in known:
+                    raise _unknown(cls.__name__, name, known, no_longer_accepted or {})
+            generated_init(self, *args, **values)
+
+        setattr(cls, "__init__", checked_init)  # noqa: B010 - a plain assignment is an error to mypy
+        return cls
+
+    return decorate
+
+
+def _unknown(
+    owner: str, name: str, known: Sequence[str], no_longer_accepted: Mapping[str, str]
+) -> InvalidParameterError:
+    sentence = no_longer_accepted.get(name) or f"{owner} has no parameter {name!r}: {nearest(name, known)}"
+    return InvalidParameterError(sentence, param=name)
+
+
+class Rule(NamedTuple):
+    """What one field accepts, and how an error message words it."""
+
+    accepts: Callable[[Any], bool]
+    expected: str
+
+
+def check_fields(params: object, rules: Mapping[str, Rule], prefix: str = "") -> None:
+    """Hold the fields of an object against their rules; prefix: what the field is called behind, as in "a.b".
+
+    Raises InvalidParameterError for the first that does not fit.
+    """
+    for name, rule in rules.items():
+        if not rule.accepts(getattr(params, name)):
+            raise wrong(prefix + name, getattr(params, name), rule.expected)
+
+
+def wrong(name: str, value: object, expected: str) -> InvalidParameterError:
+    """The refusal of one value; a long value is abridged.
+
+    >>> str(wrong("top_p", 2, "a number in (0, 1]"))
+    'top_p is 2, expected a number in (0, 1]'
+    """
+    return InvalidParameterError(f"{name} is {reprlib.repr(value)}, expected {expected}", param=name)
+
+
+def optional(rule: Rule) -> Rule:
+    """The rule, or None."""
+    return Rule(lambda value: value is None or rule.accepts(value), f"{rule.expected}, or None")
+
+
+def instance_of(kind: type | tuple[type, ...], expected: str) -> Rule:
+    """A value of one of these types."""
+    return Rule(lambda value: isinstance(value, kind), expected)
+
+
+def is_number(value: object) -> bool:
+    """Finite, and not a bool, which Python counts among the numbers."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -math.inf < value < math.inf
+
+
+def number(low: float, high: float) -> Rule:
+    """A number from low to high, both included."""
+    return Rule(lambda value: is_number(value) and low <= value <= high, f"a number in [{low}, {high}]")
+
+
+def positive(high: float = math.inf) -> Rule:
+    """A number above 0 and up to high, included."""
+    expected = "a finite number above 0" if high == math.inf else f"a number in (0, {high}]"
+    return Rule(lambda value: is_number(value) and 0 < value <= high, expected)
+
+
+def is_whole(value: object, low: int, high: float = math.inf) -> bool:
+    """An int, not a bool, from low to high, both included."""
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def whole_number(low: int, high: int | None = None) -> Rule:
+    """A whole number from low to high, both included."""
+    expected = f"a whole number of at least {low}" if high is None else f"a whole number in [{low}, {high}]"
+    return Rule(lambda value: is_whole(value, low, math.inf if high is None else high), expected)
+
+
+def list_of(accepts: Callable[[Any], bool], expected: str, min_length: int = 0) -> Rule:
+    """A list, tuple, set or range whose members are all accepted."""
+
+    def accepts_list(value: Any) -> bool:
+        is_list = isinstance(value, (list, tuple, set, frozenset, range))
+        return is_list and len(value) >= min_length and all(map(accepts, value))
+
+    return Rule(accepts_list, expected)
+
+
+def is_token_id(value: object) -> bool:
+    """Whether it can be a token id; the upper end depends on the model."""
+    return is_whole(value, 0)
+
+
+FLAG = instance_of(bool, "True or False")
+STRING = instance_of(str, "a string")
+STRINGS = list_of(lambda value: isinstance(value, str) and value != "", "a list of strings, none of them empty")
+TOKEN_IDS = list_of(is_token_id, "a list of token ids, whole numbers of at least 0")

@@ -1,0 +1,70 @@
+"""Whatever else is in the batch, a row samples the same token, bit for bit."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pagoda.engine.sampler import Sampler, SampleRow
+from pagoda.sampling_params import SamplingParams
+
+VOCAB_SIZE = 700
+NUM_ROWS = 12
+
+params = st.builds(
+    SamplingParams,
+    temperature=st.sampled_from([0, 0.3, 1.0, 2.0]),
+    top_k=st.sampled_from([0, 1, 40, 256, 300]),
+    top_p=st.sampled_from([1.0, 0.99, 0.6, 0.05]),
+    min_p=st.sampled_from([0.0, 0.01, 0.5]),
+    repetition_penalty=st.sampled_from([1.0, 1.3]),
+    presence_penalty=st.sampled_from([0.0, 1.0]),
+    logit_bias=st.sampled_from([None, {3: 5.0}]),
+    logprobs=st.sampled_from([None, 0, 3, -1]),
+    allowed_token_ids=st.sampled_from([None, range(50)]),
+)
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> tuple[torch.Tensor, list[SampleRow]]:
+    """Logits with many exact ties, and rows of every kind."""
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 10_000)))
+    logits = torch.randn(NUM_ROWS, VOCAB_SIZE, generator=generator) * draw(st.sampled_from([0.1, 1.0, 8.0]))
+    if draw(st.booleans()):
+        logits = logits.round()
+    rows = [
+        SampleRow(draw(params), draw(st.integers(0, 99)), position, [1, 2, 3], [4, 3][:position])
+        for position in draw(st.lists(st.integers(0, 2), min_size=NUM_ROWS, max_size=NUM_ROWS))
+    ]
+    return logits, rows
+
+
+@settings(deadline=None, max_examples=40)
+@given(batch=batches(), chosen=st.lists(st.integers(0, NUM_ROWS - 1), min_size=1, max_size=NUM_ROWS))
+def test_a_row_does_not_depend_on_the_rows_beside_it(
+    batch: tuple[torch.Tensor, list[SampleRow]], chosen: list[int]
+) -> None:
+    logits, rows = batch
+    whole = Sampler().sample(logits, rows)
+    assert Sampler().sample(logits[chosen], [rows[index] for index in chosen]) == [whole[index] for index in chosen]
+    alone = [Sampler().sample(logits[index : index + 1], [rows[index]])[0] for index in chosen]
+    assert alone == [whole[index] for index in chosen]
+
+
+@settings(deadline=None, max_examples=40)
+@given(batch=batches())
+def test_a_filtered_draw_stays_within_top_k(batch: tuple[torch.Tensor, list[SampleRow]]) -> None:
+    logits, rows = batch
+    plain = [
+        row._replace(
+            params=row.params.clone(
+                logit_bias=None, repetition_penalty=1.0, presence_penalty=0.0, allowed_token_ids=None
+            )
+        )
+        for row in rows
+    ]
+    for row, row_logits, sampled in zip(plain, logits, Sampler().sample(logits, plain), strict=True):
+        order = torch.sort(row_logits, descending=True, stable=True).indices.tolist()
+        limit = 1 if row.params.is_greedy else row.params.top_k or VOCAB_SIZE
+        assert order.index(sampled.token_id) < limit

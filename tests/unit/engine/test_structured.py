@@ -1,0 +1,233 @@
+"""Structured outputs over a byte vocabulary: what may come next, when it is over, what is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+import torch
+
+from pagoda.engine.sampler import Sampler, SampleRow
+from pagoda.engine.structured import GrammarMatcher, StructuredOutputs, unpack_bitmask
+from pagoda.errors import StructuredOutputError
+from pagoda.sampling_params import SamplingParams, StructuredOutputsParams
+
+BOS, EOS, END_OF_TURN, CHINESE = 256, 257, 258, 259
+NUM_TOKENS = 260
+
+
+class ByteTokenizer:
+    """A token per byte, three special tokens, and one Chinese character of three bytes."""
+
+    num_tokens = NUM_TOKENS
+    bos_token_id = BOS
+    eos_token_id: int | None = EOS
+    all_special_ids = (BOS, EOS, END_OF_TURN)
+
+    def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
+        return list(text.encode())
+
+    def token_bytes(self, token_id: int) -> bytes:
+        if token_id == CHINESE:
+            return "中".encode()
+        return bytes([token_id]) if token_id < 256 else b""
+
+    def token_text(self, token_id: int) -> str:
+        names = {BOS: "<s>", EOS: "</s>", END_OF_TURN: "<|end|>"}
+        return names.get(token_id) or self.token_bytes(token_id).decode("utf-8", errors="replace")
+
+
+@pytest.fixture(scope="module")
+def structured_outputs() -> StructuredOutputs:
+    return StructuredOutputs(ByteTokenizer(), eos_token_ids=[EOS, END_OF_TURN])
+
+
+def allowed(matcher: GrammarMatcher) -> set[int]:
+    return set(unpack_bitmask(matcher.bitmask(), NUM_TOKENS).nonzero().flatten().tolist())
+
+
+def after(matcher: GrammarMatcher, text: str) -> GrammarMatcher:
+    for byte in text.encode():
+        assert byte in allowed(matcher), f"{bytes([byte])!r} of {text!r} is not allowed"
+        matcher.advance(byte)
+    return matcher
+
+
+def generate(matcher: GrammarMatcher, seed: int, max_tokens: int = 300) -> str:
+    """A text drawn at random within the grammar, through the sampler."""
+    token_ids: list[int] = []
+    params = SamplingParams(max_tokens=None)
+    while len(token_ids) < max_tokens:
+        row = SampleRow(params, seed, len(token_ids), (), token_ids, frozenset([EOS]), matcher.bitmask())
+        [sampled] = Sampler().sample(torch.zeros(1, NUM_TOKENS), [row])
+        if sampled.token_id in (EOS, END_OF_TURN):
+            break
+        matcher.advance(sampled.token_id)
+        token_ids.append(sampled.token_id)
+    return b"".join(map(ByteTokenizer().token_bytes, token_ids)).decode()
+
+
+def test_only_the_choices_can_be_written(structured_outputs: StructuredOutputs) -> None:
+    matcher = structured_outputs.compile(StructuredOutputsParams(choice=["yes", "no", "中文", 'a"b\n']))
+    assert allowed(matcher) == {ord("y"), ord("n"), "中".encode()[0], CHINESE, ord("a")}
+    assert allowed(after(matcher.copy(), 'a"b')) == {ord("\n")}
+
+
+def test_only_end_of_sequence_follows_a_complete_text(structured_outputs: StructuredOutputs) -> None:
+    matcher = after(structured_outputs.compile(StructuredOutputsParams(choice=["yes"])), "yes")
+    assert matcher.is_terminated()
+    assert allowed(matcher) == {EOS, END_OF_TURN}
+    matcher.advance(EOS)
+    assert matcher.is_terminated()
+
+
+def test_end_of_sequence_is_one_option_while_the_text_may_go_on(structured_outputs: StructuredOutputs) -> None:
+    matcher = after(structured_outputs.compile(StructuredOutputsParams(choice=["yes", "yesterday"])), "yes")
+    assert not matcher.is_terminated()
+    assert allowed(matcher) == {ord("t"), EOS, END_OF_TURN}
+
+
+def test_half_a_character_is_a_step_towards_a_whole_one(structured_outputs: StructuredOutputs) -> None:
+    matcher = structured_outputs.compile(StructuredOutputsParams(choice=["中"]))
+    first, second, _ = "中".encode()
+    matcher.advance(first)
+    assert allowed(matcher) == {second}
+
+
+def test_special_tokens_are_no_text(structured_outputs: StructuredOutputs) -> None:
+    matcher = structured_outputs.compile(StructuredOutputsParams(regex="(.|\n)+"))
+    assert not allowed(matcher) & {BOS, EOS, END_OF_TURN}
+    assert BOS not in allowed(after(matcher, "x"))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_text_within_a_regex_matches_it(structured_outputs: StructuredOutputs, seed: int) -> None:
+    pattern = r"[a-c]{2,5}-[0-9]+"
+    text = generate(structured_outputs.compile(StructuredOutputsParams(regex=pattern)), seed)
+    assert re.fullmatch(pattern, text)
+
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "maxLength": 4},
+        "size": {"type": "integer", "minimum": 0, "maximum": 99},
+    },
+    "required": ["name", "size"],
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize("schema", [SCHEMA, json.dumps(SCHEMA)], ids=["mapping", "text"])
+@pytest.mark.parametrize("seed", range(3))
+def test_random_text_within_a_schema_is_an_instance_of_it(
+    structured_outputs: StructuredOutputs, schema: Any, seed: int
+) -> None:
+    constraint = StructuredOutputsParams(json=schema, disable_any_whitespace=True)
+    instance = json.loads(generate(structured_outputs.compile(constraint), seed))
+    assert set(instance) == {"name", "size"}
+    assert len(instance["name"]) <= 4
+    assert 0 <= instance["size"] <= 99
+
+
+def test_a_json_object_starts_with_a_brace(structured_outputs: StructuredOutputs) -> None:
+    matcher = structured_outputs.compile(StructuredOutputsParams(json_object=True))
+    assert allowed(matcher) == {ord("{")}
+    assert after(matcher, "{}").is_terminated()
+
+
+def test_whitespace_in_json_follows_the_options(structured_outputs: StructuredOutputs) -> None:
+    def after_brace(**options: Any) -> set[int]:
+        return allowed(after(structured_outputs.compile(StructuredOutputsParams(json_object=True, **options)), "{"))
+
+    assert {ord(" "), ord("\n")} <= after_brace()
+    assert not {ord(" "), ord("\n")} & after_brace(disable_any_whitespace=True)
+    with_pattern = after_brace(whitespace_pattern="[ ]{0,2}")
+    assert ord(" ") in with_pattern
+    assert ord("\n") not in with_pattern
+
+
+@pytest.mark.parametrize("grammar", ['start: "a" | "b" start', 'root ::= "a" | "b" root'], ids=["lark", "gbnf"])
+def test_both_ways_of_writing_a_grammar_are_understood(structured_outputs: StructuredOutputs, grammar: str) -> None:
+    matcher = structured_outputs.compile(StructuredOutputsParams(grammar=grammar))
+    assert allowed(matcher) == {ord("a"), ord("b")}
+    assert after(matcher, "bba").is_terminated()
+
+
+def test_a_structural_tag_constrains_only_what_it_opens(structured_outputs: StructuredOutputs) -> None:
+    tag = {
+        "type": "structural_tag",
+        "structures": [{"begin": "<size>", "schema": {"type": "integer"}, "end": "</size>"}],
+        "triggers": ["<size"],
+    }
+    matcher = structured_outputs.compile(StructuredOutputsParams(structural_tag=tag))
+    assert ord("!") in allowed(after(matcher, "any text "))
+    assert allowed(after(matcher, "<size>4")) <= {
+        *range(ord("0"), ord("9") + 1),
+        ord("<"),
+        ord("."),
+        ord("e"),
+        ord("E"),
+    }
+    assert ord("!") in allowed(after(matcher, "2</size>"))
+
+
+def test_copies_go_their_own_ways(structured_outputs: StructuredOutputs) -> None:
+    matcher = structured_outputs.compile(StructuredOutputsParams(choice=["ab", "cd"]))
+    copy = matcher.copy()
+    matcher.advance(ord("a"))
+    copy.advance(ord("c"))
+    assert (allowed(matcher), allowed(copy)) == ({ord("b")}, {ord("d")})
+
+
+def test_a_token_that_does_not_fit_is_refused(structured_outputs: StructuredOutputs) -> None:
+    matcher = structured_outputs.compile(StructuredOutputsParams(choice=["ab"]))
+    with pytest.raises(StructuredOutputError, match="token 122"):
+        matcher.advance(ord("z"))
+
+
+@pytest.mark.parametrize(
+    ("constraint", "reason"),
+    [
+        ({"regex": "[0-9"}, "unclosed character class"),
+        ({"json": {"type": "strin"}}, "strin"),
+        ({"json": '{"type":'}, "line 1"),
+        ({"json": {"type": "string", "minLength": 5, "maxLength": 2}}, "[Uu]nsatisfiable"),
+        ({"json": {"enum": []}}, "[Uu]nsatisfiable"),
+        ({"grammar": "start: missing"}, "missing"),
+        ({"grammar": "root ::= missing"}, "missing"),
+        ({"grammar": 'root ::= "'}, "line 1"),
+        ({"grammar": 'start: "a" start'}, "Too many items"),
+        ({"json_object": True, "whitespace_pattern": "["}, "unclosed character class"),
+        ({"structural_tag": "{"}, "line 1"),
+        ({"structural_tag": {"format": {}}}, "expected"),
+        ({"structural_tag": {"structures": [{"begin": "<a>"}], "triggers": ["<"]}}, "lacks schema, end"),
+        ({"structural_tag": {"structures": [{"begin": "a", "schema": {}, "end": ""}], "triggers": ["<"]}}, "trigger"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_compiled_is_refused_with_the_reason(
+    structured_outputs: StructuredOutputs, constraint: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(StructuredOutputError, match=reason) as caught:
+        structured_outputs.compile(StructuredOutputsParams(**constraint))
+    [name] = constraint.keys() - {"whitespace_pattern"}
+    assert caught.value.param == f"structured_outputs.{name}"
+    assert str(caught.value).startswith(f"structured_outputs.{name} cannot be compiled: ")
+
+
+def test_a_tokenizer_without_end_of_sequence_cannot_hold_to_a_shape() -> None:
+    class EndlessTokenizer(ByteTokenizer):
+        eos_token_id = None
+
+    with pytest.raises(StructuredOutputError, match="end-of-sequence"):
+        StructuredOutputs(EndlessTokenizer()).compile(StructuredOutputsParams(regex="a"))
+
+
+def test_the_bitmask_has_a_bit_for_every_token(structured_outputs: StructuredOutputs) -> None:
+    bitmask = structured_outputs.compile(StructuredOutputsParams(regex="a")).bitmask()
+    assert bitmask.dtype == torch.int32
+    assert bitmask.shape == ((NUM_TOKENS + 31) // 32,)
+    assert unpack_bitmask(bitmask, 400).nonzero().flatten().tolist() == [ord("a")]
