@@ -204,7 +204,9 @@ def _as_conversations(messages: Sequence[Message] | Sequence[Sequence[Message]])
     return list(cast(Sequence[Sequence[Message]], messages))
 
 
-def _one_each(name: str, given: Params | Sequence[Params] | None, prompts: Sequence[Prompt], default: Params) -> list[Params]:
+def _one_each(
+    name: str, given: Params | Sequence[Params] | None, prompts: Sequence[Prompt], default: Params
+) -> list[Params]:
     if given is None:
         return [default] * len(prompts)
     if not isinstance(given, Sequence):
@@ -214,5 +216,3 @@ def _one_each(name: str, given: Params | Sequence[Params] | None, prompts: Seque
             f"{name} has {len(given)} entries for {len(prompts)} prompts: give one for all, or one for each", param=name
         )
     return list(given)
-
-

@@ -76,7 +76,7 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
 
 
 def resolve_device(device: str) -> torch.device:
-    """"auto" takes a GPU where there is one. Raises ConfigError for a device that is not there."""
+    """ "auto" takes a GPU where there is one. Raises ConfigError for a device that is not there."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.split(":")[0] not in ("cpu", "cuda"):
@@ -168,9 +168,7 @@ def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-def _eos_token_ids(
-    config: ModelConfig, generation: GenerationDefaults, tokenizer: Tokenizer | None
-) -> tuple[int, ...]:
+def _eos_token_ids(config: ModelConfig, generation: GenerationDefaults, tokenizer: Tokenizer | None) -> tuple[int, ...]:
     own = () if tokenizer is None or tokenizer.eos_token_id is None else (tokenizer.eos_token_id,)
     return tuple(dict.fromkeys((*generation.eos_token_ids, *config.eos_token_ids, *own)))
 

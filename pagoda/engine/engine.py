@@ -154,9 +154,7 @@ class LLMEngine:
             live.processor.num_cached_tokens = child.request.num_cached_tokens
             live.processor.metrics.first_scheduled_time = child.first_scheduled_time
         stop = live.processor.process(
-            CompletionUpdate(
-                index, output.new_token_id, output.logprobs, output.finish_reason, output.stop_reason
-            )
+            CompletionUpdate(index, output.new_token_id, output.logprobs, output.finish_reason, output.stop_reason)
         )
         if stop is not None:
             self.core.finish_request(output.request_id, FinishReason.STOP, stop)

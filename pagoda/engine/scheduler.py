@@ -78,7 +78,7 @@ class RequestUpdate(NamedTuple):
 
 @dataclass(frozen=True)
 class SchedulerStats:
-    """Gauges (the first three) and counters since the start; prefix-cache figures count tokens."""
+    """Gauges (the first three; preempted requests wait) and counters; prefix-cache figures count tokens."""
 
     num_running: int
     num_waiting: int
@@ -307,14 +307,11 @@ class Scheduler:
             request = self._in_flight.pop(entry.request_id, None)
             if request is None:
                 continue
-            self._record_computed(request, entry)
+            request.num_computed_tokens = entry.num_computed_tokens + len(entry.token_ids)
+            self.kv_cache_manager.cache_blocks(request, entry.num_computed_tokens)
             if entry.samples:
                 updates.append(self._record_sample(request, sampled))
         return updates
-
-    def _record_computed(self, request: Request, entry: ScheduledRequest) -> None:
-        request.num_computed_tokens = entry.num_computed_tokens + len(entry.token_ids)
-        self.kv_cache_manager.cache_blocks(request, entry.num_computed_tokens)
 
     def _record_sample(self, request: Request, sampled: Mapping[str, int]) -> RequestUpdate:
         token_id = None
@@ -326,8 +323,6 @@ class Scheduler:
             self.finish(request.request_id, reason, stop_reason)
         return RequestUpdate(request.request_id, token_id, reason, stop_reason)
 
-    # What stands where
-
     def has_unfinished_requests(self) -> bool:
         return bool(self._requests)
 
@@ -337,12 +332,10 @@ class Scheduler:
 
     @property
     def num_waiting(self) -> int:
-        """Preempted requests included."""
         return len(self._requests) - len(self._running)
 
     @property
     def kv_cache_usage(self) -> float:
-        """Share of the blocks that requests hold, in [0, 1]."""
         return self.kv_cache_manager.usage
 
     @property

@@ -11,6 +11,7 @@ leaves the running sums untouched.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -101,7 +102,7 @@ def _batches_of_tiles(metadata: AttentionMetadata, group: int, num_heads: int) -
     narrow: list[tuple[int, int, int]] = []  # (request, first row, number of tokens)
     wide: list[tuple[int, int, int]] = []
     starts = metadata.query_start_loc
-    for request, (begin, end) in enumerate(zip(starts, starts[1:], strict=False)):
+    for request, (begin, end) in enumerate(itertools.pairwise(starts)):
         if end - begin == 1:
             narrow.append((request, begin, 1))
         else:

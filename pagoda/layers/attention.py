@@ -22,9 +22,7 @@ LayerWindow = Callable[[int], int | None]
 class AttentionBackend(Protocol):
     """Causal attention for one forward pass."""
 
-    def attend(
-        self, layer_idx: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
-    ) -> torch.Tensor:
+    def attend(self, layer_idx: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         """`query [T, heads, head_dim]`, `key` and `value [T, kv_heads, head_dim]` -> `[T, heads, head_dim]`."""
         ...
 
@@ -36,9 +34,7 @@ class DenseAttention:
         self.batch_size = batch_size
         self.layer_window = layer_window
 
-    def attend(
-        self, layer_idx: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
-    ) -> torch.Tensor:
+    def attend(self, layer_idx: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         query, key, value = (x.unflatten(0, (self.batch_size, -1)).transpose(1, 2) for x in (query, key, value))
         mask = self._window_mask(query.shape[2], self.layer_window(layer_idx), query.device)
         attended = F.scaled_dot_product_attention(
@@ -66,9 +62,7 @@ class PagedAttention:
         self.kernels = kernels
         self.layer_window = layer_window
 
-    def attend(
-        self, layer_idx: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
-    ) -> torch.Tensor:
+    def attend(self, layer_idx: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         k_cache, v_cache = self.kv_cache.layer(layer_idx)
         self.kernels.store_kv(key, value, k_cache, v_cache, self.metadata.slot_mapping)
         return self.kernels.paged_attention(

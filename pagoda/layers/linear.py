@@ -49,9 +49,7 @@ class ColumnParallelLinear(_ParallelLinear):
         self, in_features: int, out_features: int, *, bias: bool, kernels: Kernels, group: ParallelGroup
     ) -> None:
         local = shard_size(out_features, group, "output features")
-        super().__init__(
-            in_features, local, bias=bias, shard_dim=0, bias_shard_dim=0, kernels=kernels, group=group
-        )
+        super().__init__(in_features, local, bias=bias, shard_dim=0, bias_shard_dim=0, kernels=kernels, group=group)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.kernels.linear(x, self.weight, self.bias)
@@ -64,9 +62,7 @@ class RowParallelLinear(_ParallelLinear):
         self, in_features: int, out_features: int, *, bias: bool, kernels: Kernels, group: ParallelGroup
     ) -> None:
         local = shard_size(in_features, group, "input features")
-        super().__init__(
-            local, out_features, bias=bias, shard_dim=1, bias_shard_dim=None, kernels=kernels, group=group
-        )
+        super().__init__(local, out_features, bias=bias, shard_dim=1, bias_shard_dim=None, kernels=kernels, group=group)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.group.size == 1:
@@ -88,9 +84,7 @@ def set_weight_loader(parameter: nn.Parameter, group: ParallelGroup, shard_dim: 
     parameter.weight_loader = partial(_load_shard, parameter, group, shard_dim)  # type: ignore[attr-defined]
 
 
-def _load_shard(
-    parameter: nn.Parameter, group: ParallelGroup, shard_dim: int | None, full: torch.Tensor
-) -> None:
+def _load_shard(parameter: nn.Parameter, group: ParallelGroup, shard_dim: int | None, full: torch.Tensor) -> None:
     if shard_dim is not None and group.size > 1:
         length = parameter.shape[shard_dim]
         if full.shape[shard_dim] != length * group.size:

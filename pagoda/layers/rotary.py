@@ -23,7 +23,6 @@ import torch
 from torch import nn
 
 
-
 class RotaryEmbedding(nn.Module):
     """Cosines and sines for given positions; holds frequencies only, so any position can be asked for.
 

@@ -47,7 +47,9 @@ class SourceConfig:
         _in_range("sources.share", self.share, 0.0, 1.0)
         _in_range("sources.chat_share", self.chat_share, 0.0, 1.0)
         if not 0.0 <= self.start < self.stop <= 1.0:
-            raise ConfigError(f"source {self.path}: start={self.start} and stop={self.stop} must lie in order in [0, 1]")
+            raise ConfigError(
+                f"source {self.path}: start={self.start} and stop={self.stop} must lie in order in [0, 1]"
+            )
 
     @property
     def name(self) -> str:

@@ -166,9 +166,7 @@ def _tokenizer_sample(recipe: Recipe) -> Iterator[str]:
                 break
 
 
-def _prepare_source(
-    source: SourceConfig, recipe: Recipe, tokenizer: Tokenizer, directory: Path
-) -> TokenizedSource:
+def _prepare_source(source: SourceConfig, recipe: Recipe, tokenizer: Tokenizer, directory: Path) -> TokenizedSource:
     path = directory / f"{source.name}-{_fingerprint(asdict(source), recipe)}.npz"
     if not path.exists():
         train_ids, held_back_ids = _tokenize(source, recipe, tokenizer)
@@ -194,7 +192,9 @@ def _tokenize(source: SourceConfig, recipe: Recipe, tokenizer: Tokenizer) -> tup
 
 def _fingerprint(settings: dict[str, object], recipe: Recipe) -> str:
     """Names a cached file after everything that determines its contents."""
-    corpora = [(s.path, (recipe.base / s.path).stat().st_size) for s in recipe.sources if (recipe.base / s.path).exists()]
+    corpora = [
+        (s.path, (recipe.base / s.path).stat().st_size) for s in recipe.sources if (recipe.base / s.path).exists()
+    ]
     relevant = {key: value for key, value in settings.items() if key not in ("epochs", "start", "stop")}
     facts = (relevant, asdict(recipe.tokenizer), recipe.train.seed, recipe.train.held_back, corpora, CHAT_TEMPLATE)
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]

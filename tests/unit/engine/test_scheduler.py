@@ -320,22 +320,14 @@ def test_a_fork_of_a_full_cached_last_block_writes_into_a_copy():
 
 
 def test_a_fork_that_returns_from_preemption_shares_the_prompt_again():
-    scheduler = make_scheduler(num_blocks=5, caching=False)
+    scheduler = make_scheduler(num_blocks=6, caching=False)
     prompt = list(range(10))
-    add(scheduler, "a", prompt, max_tokens=4)
+    add(scheduler, "a", prompt, max_tokens=7)
+    add(scheduler, "c", 1, max_tokens=6)
     fork = add(scheduler, "b", prompt, max_tokens=4, fork_of="a")
-    other = add(scheduler, "c", 1, priority=0, max_tokens=1)
-    step(scheduler)
-    step(scheduler)
-    assert other.is_finished
-    assert fork.num_computed_tokens == 10
-    while not fork.num_preemptions:
-        step(scheduler)
-    while fork.status is RequestStatus.PREEMPTED:
-        output = scheduler.schedule()
-        update(scheduler, output)
-    assert output.num_scheduled_tokens["b"] < fork.num_tokens
-    run_to_end(scheduler)
+    plans = [step(scheduler) for _ in range(7)]
+    assert fork.num_preemptions == 1
+    assert [plan.get("b") for plan in plans] == [None, 1, 1, 1, None, None, 4], "4 of its 13 tokens are recomputed"
     assert fork.output_token_ids == [7] * 4
 
 
