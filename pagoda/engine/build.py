@@ -22,7 +22,7 @@ from pagoda.engine.model_runner import ModelRunner
 from pagoda.engine.scheduler import Scheduler
 from pagoda.errors import CheckpointError, ConfigError
 from pagoda.kernels.interface import Kernels
-from pagoda.kernels.select import select_kernels
+from pagoda.kernels.select import select_exact_kernels
 from pagoda.layers.kv_cache import KVCache
 from pagoda.models.config import ModelConfig
 from pagoda.models.generation_config import GenerationDefaults
@@ -55,8 +55,10 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
     device = resolve_device(args.device)
     dtype = resolve_dtype(args.dtype, config, device)
     memory_plan = plan_for(args, config, dtype, device)
-    kernels = select_kernels(args.kernels)
+    kernels = select_exact_kernels(args.kernels, _product_shapes(config), getattr(torch, dtype), device)
     announce(startup_line(path, config, dtype, device, kernels, memory_plan))
+    if args.trust_remote_code:
+        announce("trust_remote_code changes nothing: code in a checkpoint is never run, and these models need none")
     generation = GenerationDefaults.from_directory(path) if path.is_dir() else GenerationDefaults()
     tokenizer = _tokenizer(path, args.tokenizer)
     model = _load_model(path, config, dtype, device, kernels)
@@ -119,6 +121,14 @@ def plan_for(args: EngineArgs, config: ModelConfig, dtype: str, device: torch.de
         block_size=args.block_size,
         num_blocks=args.num_gpu_blocks_override,
     )
+
+
+def _product_shapes(config: ModelConfig) -> list[tuple[int, int]]:
+    """Of the matrix products in a layer, outputs capped: the order of summation does not depend on how many."""
+    query_size = config.num_attention_heads * config.head_dim
+    widths = {(config.hidden_size, config.intermediate_size), (config.intermediate_size, config.hidden_size)}
+    widths |= {(config.hidden_size, query_size), (query_size, config.hidden_size)}
+    return sorted((inputs, min(outputs, 4096)) for inputs, outputs in widths)
 
 
 def startup_line(

@@ -6,7 +6,7 @@ core in between knows token ids only. `LLM` drives it in a loop, a server from a
 
 from __future__ import annotations
 
-import logging
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,8 +21,6 @@ from pagoda.engine.outputs import EmbeddingOutput, EmbeddingRequestOutput, Reque
 from pagoda.engine.request import FinishReason
 from pagoda.errors import InvalidRequestError
 from pagoda.sampling_params import PoolingParams, SamplingParams
-
-logger = logging.getLogger("pagoda")
 
 
 @dataclass
@@ -64,7 +62,7 @@ class LLMEngine:
     @classmethod
     def from_args(cls, args: EngineArgs) -> LLMEngine:
         """Load a model and build the engine around it; see EngineArgs for every setting."""
-        return cls(build_parts(args, (lambda line: None) if args.disable_log_stats else logger.info))
+        return cls(build_parts(args, _silence if args.disable_log_stats else _say))
 
     def add_request(
         self,
@@ -174,3 +172,12 @@ class LLMEngine:
         if live.params.normalize:
             vector = torch.nn.functional.normalize(vector, dim=0)
         return EmbeddingRequestOutput(request_id, EmbeddingOutput(tuple(vector.tolist())), live.prompt_token_ids)
+
+
+def _say(line: str) -> None:
+    """To stderr: a program's stdout is its own."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def _silence(line: str) -> None:
+    """For `disable_log_stats`."""

@@ -6,17 +6,56 @@ met is an error, never a silent fallback.
 
 from __future__ import annotations
 
+import torch
+
 from pagoda.errors import ConfigError, nearest
 from pagoda.kernels.interface import Kernels
-from pagoda.kernels.reference import ReferenceKernels
+from pagoda.kernels.reference import ROW_TILE, ReferenceKernels
 
-KERNELS = {"torch-reference": ReferenceKernels}
+
+class TiledReferenceKernels(ReferenceKernels):
+    """The reference with matrix products in tiles of ROW_TILE rows: exact on any BLAS, slower on a good one."""
+
+    name = "torch-reference-tiled"
+
+    def linear(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        multiply = super().linear
+        return torch.cat([multiply(tile, weight, bias) for tile in x.split(ROW_TILE)])
+
+
+KERNELS: dict[str, type[ReferenceKernels]] = {
+    kernels.name: kernels for kernels in (ReferenceKernels, TiledReferenceKernels)
+}
 
 
 def select_kernels(name: str = "auto") -> Kernels:
-    """The kernels called `name`; "auto" takes the fastest that runs everywhere. Raises ConfigError."""
+    """The kernels called `name`; "auto" takes the plain reference. Raises ConfigError."""
     if name == "auto":
         return ReferenceKernels()
     if name not in KERNELS:
         raise ConfigError(f"kernels={name!r} is not one that pagoda has: {nearest(name, ['auto', *KERNELS])}")
     return KERNELS[name]()
+
+
+def select_exact_kernels(name: str, shapes: list[tuple[int, int]], dtype: torch.dtype, device: torch.device) -> Kernels:
+    """`select_kernels`, but "auto" falls back to tiles where this machine's BLAS is not exact over rows.
+
+    shapes: (in_features, out_features) of the matrix products that the model will ask for.
+    """
+    kernels = select_kernels(name)
+    if name == "auto" and not all(rows_are_exact(kernels, *shape, dtype, device) for shape in shapes):
+        return TiledReferenceKernels()
+    return kernels
+
+
+@torch.inference_mode()
+def rows_are_exact(
+    kernels: Kernels, in_features: int, out_features: int, dtype: torch.dtype, device: torch.device
+) -> bool:
+    """Whether a row of a product has the same bits alone in a tile and among more rows, wherever it stands."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(8 * ROW_TILE, in_features, generator=generator).to(device, dtype)
+    weight = torch.randn(out_features, in_features, generator=generator).to(device, dtype)
+    alone = torch.cat([kernels.linear(tile, weight, None) for tile in x.split(ROW_TILE)])
+    among = [kernels.linear(x[:num_rows], weight, None) for num_rows in (3 * ROW_TILE, 8 * ROW_TILE)]
+    return all(torch.equal(rows, alone[: len(rows)]) for rows in among)

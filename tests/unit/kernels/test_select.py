@@ -1,0 +1,42 @@
+"""Kernels are chosen once, by name or by what this machine's BLAS can promise."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pagoda.errors import ConfigError
+from pagoda.kernels.reference import ReferenceKernels
+from pagoda.kernels.select import TiledReferenceKernels, rows_are_exact, select_exact_kernels, select_kernels
+
+CPU = torch.device("cpu")
+
+
+class Inexact(ReferenceKernels):
+    """A BLAS whose rows depend on how many there are."""
+
+    def linear(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        return super().linear(x, weight, bias) * (1 + 1e-6 * len(x))
+
+
+def test_an_unknown_name_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match='did you mean "torch-reference"'):
+        select_kernels("torch-referenc")
+
+
+def test_the_probe_sees_rows_that_depend_on_their_number() -> None:
+    assert not rows_are_exact(Inexact(), 64, 32, torch.float32, CPU)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_tiles_are_exact_and_agree_with_the_plain_product(dtype: torch.dtype) -> None:
+    assert rows_are_exact(TiledReferenceKernels(), 64, 48, dtype, CPU)
+    x, weight, bias = torch.randn(40, 64, dtype=dtype), torch.randn(48, 64, dtype=dtype), torch.randn(48, dtype=dtype)
+    tiled = TiledReferenceKernels().linear(x, weight, bias)
+    torch.testing.assert_close(tiled, torch.nn.functional.linear(x, weight, bias))
+
+
+def test_auto_falls_back_to_tiles_where_rows_are_not_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert select_exact_kernels("torch-reference", [(64, 32)], torch.float32, CPU).name == "torch-reference"
+    monkeypatch.setattr("pagoda.kernels.select.select_kernels", lambda name: Inexact())
+    assert select_exact_kernels("auto", [(64, 32)], torch.float32, CPU).name == "torch-reference-tiled"
