@@ -8,6 +8,7 @@ with the very numbers it would have had.
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import os
@@ -111,9 +112,10 @@ class Trainer:
             shutil.rmtree(old)
         return final
 
-    def save_model(self, directory: Path) -> None:
-        """The model alone, as a Hugging Face directory."""
-        save_checkpoint(self.model, self.recipe.model, directory)
+    def save_model(self, directory: Path, dtype: torch.dtype = torch.float32) -> None:
+        """The model alone, as a Hugging Face directory, rounded to `dtype`."""
+        model = self.model if dtype is torch.float32 else copy.deepcopy(self.model).to(dtype)
+        save_checkpoint(model, self.recipe.model, directory)
         save_tokenizer(self.tokenizer, directory, self.recipe.model.max_position_embeddings)
 
     def _train_step(self, length: int) -> tuple[float, float]:
