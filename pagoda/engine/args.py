@@ -13,7 +13,7 @@ from typing import Any
 from pagoda.errors import ConfigError, nearest
 
 DTYPES = ("auto", "float32", "bfloat16", "float16", "half", "float")
-BLOCK_SIZES = (8, 16, 32, 64, 128, 256)
+BLOCK_SIZES = (8, 16, 32, 64, 128)
 _DTYPE_ALIASES = {"half": "float16", "float": "float32"}
 BUILTIN_MODEL = Path(__file__).parent.parent / "builtin"
 

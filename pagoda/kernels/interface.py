@@ -8,7 +8,7 @@ defines what each must compute; another implementation must agree with it. Chose
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -31,8 +31,21 @@ class AttentionMetadata:
     slot_mapping: torch.Tensor
 
 
+@dataclass(frozen=True)
+class AttentionShape:
+    """What a plan has to know of a layer: heads, how many of them share one KV head, and how far back it sees."""
+
+    num_kv_heads: int
+    group: int
+    block_size: int
+    window: int | None
+
+
 class Kernels(Protocol):
-    """One implementation of every operation. All are pure but `store_kv` and `copy_blocks`."""
+    """One implementation of every operation. All are pure but `store_kv` and `copy_blocks`.
+
+    Caches are `[num_blocks, kv_heads, block_size, head_dim]`, for keys and values each.
+    """
 
     name: str
 
@@ -52,25 +65,22 @@ class Kernels(Protocol):
         """Rotate `x [T, heads, head_dim]` by cos and sin `[T, head_dim / 2]`, halves paired."""
         ...
 
+    def plan_attention(self, metadata: AttentionMetadata, shape: AttentionShape) -> Any:
+        """Whatever this implementation works out once for all layers of one shape; goes back into the next two."""
+        ...
+
     def store_kv(
-        self, key: torch.Tensor, value: torch.Tensor, k_cache: torch.Tensor, v_cache: torch.Tensor, slots: torch.Tensor
+        self, key: torch.Tensor, value: torch.Tensor, k_cache: torch.Tensor, v_cache: torch.Tensor, plan: Any
     ) -> None:
-        """Write K and V `[T, kv_heads, head_dim]` into caches `[blocks, block_size, kv_heads, head_dim]`."""
+        """Write K and V `[T, kv_heads, head_dim]` into the slots of this step."""
         ...
 
     def copy_blocks(self, cache: torch.Tensor, pairs: torch.Tensor) -> None:
-        """Copy whole blocks, `pairs [n, 2]` of (source, destination), within `[..., blocks, block_size, ...]`."""
+        """Copy whole blocks, `pairs [n, 2]` of (source, destination), within `[layers, 2, blocks, ...]`."""
         ...
 
     def paged_attention(
-        self,
-        query: torch.Tensor,
-        k_cache: torch.Tensor,
-        v_cache: torch.Tensor,
-        metadata: AttentionMetadata,
-        *,
-        scale: float,
-        window: int | None,
+        self, query: torch.Tensor, k_cache: torch.Tensor, v_cache: torch.Tensor, plan: Any, *, scale: float
     ) -> torch.Tensor:
         """Causal attention of `query [T, heads, head_dim]` over the paged cache -> `[T, heads, head_dim]`."""
         ...

@@ -8,12 +8,12 @@ scheduled token, the past in the paged cache).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch.nn import functional as F
 
-from pagoda.kernels.interface import AttentionMetadata, Kernels
+from pagoda.kernels.interface import AttentionMetadata, AttentionShape, Kernels
 from pagoda.layers.kv_cache import KVCache
 
 LayerWindow = Callable[[int], int | None]
@@ -61,15 +61,17 @@ class PagedAttention:
         self.metadata = metadata
         self.kernels = kernels
         self.layer_window = layer_window
+        self._plans: dict[int | None, Any] = {}
 
     def attend(self, layer_idx: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         k_cache, v_cache = self.kv_cache.layer(layer_idx)
-        self.kernels.store_kv(key, value, k_cache, v_cache, self.metadata.slot_mapping)
-        return self.kernels.paged_attention(
-            query,
-            k_cache,
-            v_cache,
-            self.metadata,
-            scale=query.shape[-1] ** -0.5,
-            window=self.layer_window(layer_idx),
-        )
+        plan = self._plan(self.layer_window(layer_idx), query.shape[1] // key.shape[1])
+        self.kernels.store_kv(key, value, k_cache, v_cache, plan)
+        return self.kernels.paged_attention(query, k_cache, v_cache, plan, scale=query.shape[-1] ** -0.5)
+
+    def _plan(self, window: int | None, group: int) -> Any:
+        """The kernels' plan of this step, made once for all layers with the same window."""
+        if window not in self._plans:
+            shape = AttentionShape(self.kv_cache.num_kv_heads, group, self.kv_cache.block_size, window)
+            self._plans[window] = self.kernels.plan_attention(self.metadata, shape)
+        return self._plans[window]

@@ -15,7 +15,7 @@ from pagoda.kernels.interface import BLOCK_SIZE, Kernels
 
 
 class KVCache:
-    """One allocation `[num_layers, 2, num_blocks, block_size, num_kv_heads, head_dim]`; index 1 is K or V."""
+    """One allocation `[num_layers, 2, num_blocks, num_kv_heads, block_size, head_dim]`; index 1 is K or V."""
 
     def __init__(
         self,
@@ -28,12 +28,13 @@ class KVCache:
         device: torch.device,
         block_size: int = BLOCK_SIZE,
     ) -> None:
-        shape = (num_layers, 2, num_blocks, block_size, num_kv_heads, head_dim)
+        shape = (num_layers, 2, num_blocks, num_kv_heads, block_size, head_dim)
         self.tensor = _zeros(shape, dtype, device)
         self.block_size = block_size
+        self.num_kv_heads = num_kv_heads
 
     def layer(self, layer_idx: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Key and value caches of one layer, views `[num_blocks, block_size, num_kv_heads, head_dim]`."""
+        """Key and value caches of one layer, views `[num_blocks, num_kv_heads, block_size, head_dim]`."""
         return self.tensor[layer_idx, 0], self.tensor[layer_idx, 1]
 
     def copy_blocks(self, pairs: tuple[tuple[int, int], ...], kernels: Kernels) -> None:

@@ -91,8 +91,9 @@ class RotaryEmbedding(nn.Module):
         factor, dim = self.scaling["factor"], self.head_dim
         lengths = sequence_lengths.clamp(min=self.max_position_embeddings).double()
         growth = factor * lengths / self.max_position_embeddings - (factor - 1)
-        theta = self.theta * growth ** (dim / (dim - 2))
-        return (1.0 / theta.float()[:, None] ** self._exponents().to(theta.device)).float()
+        # Through exp and log, which torch rounds alike at every place of a tensor; `**` it does not.
+        log_theta = math.log(self.theta) + growth.log() * (dim / (dim - 2))
+        return torch.exp(-log_theta[:, None] * self._exponents().to(lengths.device)).float()
 
     def _llama3_frequencies(self, plain: torch.Tensor) -> torch.Tensor:
         scaling = self.scaling

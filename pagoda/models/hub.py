@@ -68,13 +68,25 @@ def resolve_model(name: str | Path, *, revision: str | None = None, local_files_
     path = Path(name).expanduser()
     if path.exists():
         return _check_path(path)
+    return _download(_hub_id(name), revision, local_files_only)
+
+
+def resolve_config(name: str | Path, *, revision: str | None = None, local_files_only: bool = False) -> Path:
+    """As `resolve_model`, but of a checkpoint on the hub `config.json` alone is fetched. Raises CheckpointError."""
+    path = Path(name).expanduser()
+    if path.exists():
+        return _check_path(path)
+    return _download_config(_hub_id(name), revision, local_files_only)
+
+
+def _hub_id(name: str | Path) -> str:
     hub_id = KNOWN_MODELS.get(str(name).lower(), str(name))
-    if not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", hub_id) or path.suffix == ".bin":
+    if not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", hub_id) or Path(name).suffix == ".bin":
         raise CheckpointError(
             f"no model {str(name)!r}: it is neither an existing path, nor a hub id such as Qwen/Qwen3-0.6B, "
             f"nor a short name; {nearest(str(name).lower(), KNOWN_MODELS)}"
         )
-    return _download(hub_id, revision, local_files_only)
+    return hub_id
 
 
 def _check_path(path: Path) -> Path:
@@ -101,6 +113,16 @@ def _download(hub_id: str, revision: str | None, local_files_only: bool) -> Path
     except Exception as error:
         _raise_unavailable(hub_id, error)
     return Path(snapshot)
+
+
+def _download_config(hub_id: str, revision: str | None, local_files_only: bool) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    try:
+        file = hf_hub_download(hub_id, "config.json", revision=revision, local_files_only=local_files_only)
+    except Exception as error:  # as in _download
+        _raise_unavailable(hub_id, error)
+    return Path(file).parent
 
 
 def _raise_unavailable(hub_id: str, error: Exception) -> Never:

@@ -1,0 +1,35 @@
+"""What the environment says about how to speak to the person. Nothing else in pagoda reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+
+
+class Language(StrEnum):
+    """Languages that messages are written in."""
+
+    EN = "en"
+    ZH = "zh"
+
+
+def preferred_language(environ: Mapping[str, str]) -> Language:
+    """The language of the locale, by POSIX's precedence.
+
+    >>> preferred_language({"LC_ALL": "", "LANG": "zh_CN.UTF-8"}).value
+    'zh'
+    """
+    locale = next((value for name in ("LC_ALL", "LC_MESSAGES", "LANG") if (value := environ.get(name))), "")
+    return Language.ZH if locale.lower().startswith("zh") else Language.EN
+
+
+def wants_traceback(environ: Mapping[str, str]) -> bool:
+    """Whether PAGODA_TRACEBACK asks for the whole traceback of an error."""
+    return environ.get("PAGODA_TRACEBACK", "") not in ("", "0")
+
+
+def chat_history_file(environ: Mapping[str, str]) -> Path:
+    """Where the lines typed into `pagoda chat` are remembered, by the XDG base directory rules."""
+    state_home = environ.get("XDG_STATE_HOME") or Path(environ.get("HOME") or Path.home()) / ".local" / "state"
+    return Path(state_home) / "pagoda" / "chat_history"

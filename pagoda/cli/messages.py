@@ -1,0 +1,126 @@
+"""What the command line says to a person, in English and in Chinese.
+
+One record per language with the same fields, so that a sentence missing in one of them cannot go unnoticed.
+`{names}` are filled in by `str.format` where the sentence is spoken. Errors themselves come from `errors` in English.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pagoda.cli.environment import Language
+
+
+@dataclass(frozen=True, kw_only=True)
+class Messages:
+    """Every sentence of the command line in one language."""
+
+    error: str
+    usage: str
+    internal_error: str
+    interrupted: str
+    summary_one: str
+    summary_many: str
+    generation_failed: str
+    chat_welcome: str
+    chat_help: str
+    chat_prompt: str
+    chat_goodbye: str
+    chat_cleared: str
+    chat_stopped: str
+    chat_cut: str
+    chat_dropped: str
+    chat_rate: str
+    chat_system_is: str
+    chat_system_none: str
+    chat_system_set: str
+    chat_saved: str
+    chat_unknown_command: str
+    train_started: str
+    train_resumed: str
+    train_step: str
+    train_stopping: str
+    train_stopped: str
+    train_done: str
+    train_curves: str
+    train_no_curves: str
+
+
+ENGLISH = Messages(
+    error="error: {message}",
+    usage="{message}; {command} --help shows what there is",
+    internal_error="{kind}: {message} (this is a fault of pagoda's: PAGODA_TRACEBACK=1 shows where)",
+    interrupted="stopped by Ctrl-C",
+    summary_one="1 request, {tokens} tokens in {seconds:.1f} s: {rate:,.0f} tokens/s",
+    summary_many="{requests} requests, {tokens} tokens in {seconds:.1f} s: {rate:,.0f} tokens/s",
+    generation_failed="prompt {number}: {reason}",
+    chat_welcome="Type a message; /help lists commands, Ctrl-C stops an answer, Ctrl-D leaves.",
+    chat_help=(
+        "/clear           forget the conversation\n"
+        "/system [TEXT]   set the system message, or show it; /system - removes it\n"
+        "/save FILE       write the conversation as JSON\n"
+        "/quit            leave (so do Ctrl-C and Ctrl-D here)"
+    ),
+    chat_prompt="you",
+    chat_goodbye="Goodbye.",
+    chat_cleared="The conversation is forgotten.",
+    chat_stopped="(stopped)",
+    chat_cut="(cut off: the answer reached its {tokens} tokens; --max-tokens sets how many)",
+    chat_dropped="(the context of {limit} tokens is full: the oldest {count} messages were dropped)",
+    chat_rate="({tokens} tokens, {rate:,.0f} tokens/s)",
+    chat_system_is="System message: {text}",
+    chat_system_none="There is no system message.",
+    chat_system_set="The system message is set.",
+    chat_saved="Saved {count} messages to {path}.",
+    chat_unknown_command="There is no command {command}; {hint}",
+    train_started="{name}: {parameters:.1f}M parameters, {steps} steps on {device}, into {directory}",
+    train_resumed="resuming after step {step}",
+    train_step="step {step}/{steps}  loss {loss:.3f}  {rate:,.0f} tokens/s  {eta} left",
+    train_stopping="Ctrl-C: saving after this step; press it again to leave at once",
+    train_stopped="stopped after step {step}, saved in {checkpoint}; the same command goes on from there",
+    train_done="the model is in {checkpoint}: pagoda chat --model {checkpoint}",
+    train_curves="curves are in {path}",
+    train_no_curves="no curves were drawn: {reason}",
+)
+
+CHINESE = Messages(
+    error="错误：{message}",
+    usage="{message}；{command} --help 列出可用的参数",
+    internal_error="{kind}: {message}（这是 pagoda 自身的缺陷；设 PAGODA_TRACEBACK=1 可查看位置）",
+    interrupted="已按 Ctrl-C 停止",
+    summary_one="1 个请求，{tokens} 个 token，用时 {seconds:.1f} 秒：{rate:,.0f} tokens/s",
+    summary_many="{requests} 个请求，{tokens} 个 token，用时 {seconds:.1f} 秒：{rate:,.0f} tokens/s",
+    generation_failed="第 {number} 个提示：{reason}",
+    chat_welcome="请输入消息；/help 列出命令，Ctrl-C 停止回答，Ctrl-D 退出。",
+    chat_help=(
+        "/clear           清空对话\n"
+        "/system [文字]   设置系统消息；不带文字则显示它；/system - 将其删除\n"
+        "/save 文件       把对话存为 JSON\n"
+        "/quit            退出（在此处按 Ctrl-C 或 Ctrl-D 亦可）"
+    ),
+    chat_prompt="你",
+    chat_goodbye="再见。",
+    chat_cleared="对话已清空。",
+    chat_stopped="（已停止）",
+    chat_cut="（回答到 {tokens} 个 token 为止；--max-tokens 可调整）",
+    chat_dropped="（{limit} 个 token 的上下文已满：最早的 {count} 条消息已移除）",
+    chat_rate="（{tokens} 个 token，{rate:,.0f} tokens/s）",
+    chat_system_is="系统消息：{text}",
+    chat_system_none="没有系统消息。",
+    chat_system_set="系统消息已设置。",
+    chat_saved="已将 {count} 条消息存入 {path}。",
+    chat_unknown_command="没有命令 {command}；{hint}",
+    train_started="{name}：{parameters:.1f}M 参数，{steps} 步，设备 {device}，写入 {directory}",
+    train_resumed="从第 {step} 步之后继续",
+    train_step="第 {step}/{steps} 步  损失 {loss:.3f}  {rate:,.0f} tokens/s  剩余 {eta}",
+    train_stopping="Ctrl-C：本步完成后保存；再按一次立即退出",
+    train_stopped="在第 {step} 步后停止，已保存到 {checkpoint}；再次运行同一命令即可继续",
+    train_done="模型在 {checkpoint}：pagoda chat --model {checkpoint}",
+    train_curves="曲线在 {path}",
+    train_no_curves="未画曲线：{reason}",
+)
+
+
+def messages_in(language: Language) -> Messages:
+    """All sentences in one language."""
+    return CHINESE if language is Language.ZH else ENGLISH

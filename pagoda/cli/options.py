@@ -1,0 +1,185 @@
+"""Options that commands share, and the records they become: EngineArgs' and SamplingParams' fields under their names.
+
+An option that is not given stays out of the record, so each default is written once, in the record itself, and
+shown in the help from there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import json
+import secrets
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pagoda.engine.args import EngineArgs
+from pagoda.errors import InvalidParameterError
+from pagoda.sampling_params import SamplingParams, StructuredOutputsParams
+
+Settings = dict[str, Any]
+Options = tuple[inspect.Parameter, ...]
+
+DEFAULT_MAX_TOKENS = 256  # vLLM's 16 are too few for a person
+
+
+def with_options(**groups: Options) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of each group; its keyword of the group's name receives those that were set."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name not in groups]
+        parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in own] + [p for group in groups.values() for p in group]
+
+        @functools.wraps(command)
+        def with_settings(**values: Any) -> None:
+            settings = {name: _take(values, group) for name, group in groups.items()}
+            command(**values, **settings)
+
+        setattr(with_settings, "__signature__", inspect.Signature(parameters))  # noqa: B010 - mypy knows no such field
+        with_settings.__annotations__ = {p.name: p.annotation for p in parameters}
+        del with_settings.__wrapped__  # typer would read its signature
+        return with_settings
+
+    return decorate
+
+
+def without(options: Options, *names: str) -> Options:
+    """The same options, except some."""
+    return tuple(option for option in options if option.name not in names)
+
+
+def option(name: str, kind: Any, text: str, *flags: str, default: object = None) -> inspect.Parameter:
+    """One optional option; `default` is only shown."""
+    shown = "" if default is None or default is False else f" (default {default})"
+    declared = typer.Option(*flags, help=text + shown, show_default=False)
+    annotation = Annotated[kind | None, declared]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def sampling_params(settings: Settings, defaults: SamplingParams | None = None) -> SamplingParams:
+    """What the caller set, over `defaults`. Raises InvalidParameterError."""
+    values = dict(settings)
+    structured = _structured_outputs(values)
+    values.setdefault("max_tokens", DEFAULT_MAX_TOKENS)
+    if structured is not None:
+        values["structured_outputs"] = structured
+    return SamplingParams(**values) if defaults is None else defaults.clone(**values)
+
+
+def engine_settings(settings: Settings) -> Settings:
+    """Keywords for LLM, checked without torch. Raises ConfigError.
+
+    Unseeded requests differ from run to run, as a person expects; an engine's own default repeats itself.
+    """
+    keywords = {"seed": secrets.randbits(31), **settings}
+    EngineArgs.from_keywords(keywords)
+    return keywords
+
+
+def _take(values: Settings, group: Options) -> Settings:
+    """Remove a group's values; those that were given."""
+    taken = {option.name: values.pop(option.name) for option in group}
+    return {name: value for name, value in taken.items() if value is not None and value not in ([], ())}
+
+
+def _structured_outputs(values: Settings) -> StructuredOutputsParams | None:
+    """Remove the options about the shape of the text and put them together."""
+    shape: dict[str, Any] = {name: values.pop(name) for name in ("regex", "choice", "json_object") if name in values}
+    if "json_schema" in values:
+        shape["json"] = _read_schema(values.pop("json_schema"))
+    if "grammar" in values:
+        shape["grammar"] = _read(values.pop("grammar"), "grammar")
+    return StructuredOutputsParams(**shape) if shape else None
+
+
+def _read_schema(path: Path) -> dict[str, Any]:
+    try:
+        schema = json.loads(_read(path, "json_schema"))
+    except ValueError as error:
+        raise InvalidParameterError(f"json_schema: {path} is not valid JSON ({error})", param="json_schema") from error
+    if not isinstance(schema, dict):
+        raise InvalidParameterError(
+            f"json_schema: {path} holds a {type(schema).__name__}, but a JSON object is expected", param="json_schema"
+        )
+    return schema
+
+
+def _read(path: Path, name: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise InvalidParameterError(f"{name}: cannot read {path}: {reason}", param=name) from error
+
+
+def _defaults(record: type) -> dict[str, object]:
+    return {field.name: field.default for field in dataclasses.fields(record)}
+
+
+def _group(record: type, rows: Sequence[tuple[Any, ...]]) -> Options:
+    """Options from rows of (name, kind, help text, flags...)."""
+    shown = {**_defaults(record), "max_tokens": DEFAULT_MAX_TOKENS, "seed": None}
+    return tuple(option(name, kind, text, *flags, default=shown.get(name)) for name, kind, text, *flags in rows)
+
+
+SAMPLING_OPTIONS = _group(
+    SamplingParams,
+    (
+        ("max_tokens", int, "Most tokens to generate."),
+        ("temperature", float, "0 takes the likeliest token, up to 2 is wilder.", "--temperature", "-t"),
+        ("top_p", float, "Draw from the likeliest tokens that reach this probability together."),
+        ("top_k", int, "Draw from the k likeliest tokens; 0 for all."),
+        ("min_p", float, "Leave out tokens below this share of the likeliest one's probability."),
+        ("seed", int, "Same seed, same text; otherwise every run differs."),
+        ("n", int, "Completions of each prompt."),
+        ("stop", list[str], "End at this string; may be repeated."),
+        ("stop_token_ids", list[int], "End at this token id; may be repeated.", "--stop-token-id"),
+        ("ignore_eos", bool, "Go on past the end-of-sequence token.", "--ignore-eos"),
+        ("min_tokens", int, "Do not stop before so many tokens."),
+        ("presence_penalty", float, "Against tokens that occurred in the completion, -2 to 2."),
+        ("frequency_penalty", float, "The same, by how often they occurred."),
+        ("repetition_penalty", float, "Above 1 against tokens of prompt and completion."),
+        ("bad_words", list[str], "Never generate this word; may be repeated.", "--bad-word"),
+        ("include_stop_str_in_output", bool, "Keep the stop string in the text.", "--include-stop-str-in-output"),
+        ("skip_special_tokens", bool, "Leave special tokens out.", "--skip-special-tokens/--no-skip-special-tokens"),
+        ("json_schema", Path, "File with a JSON schema that the text must follow."),
+        ("json_object", bool, "The text must be a JSON object.", "--json-object"),
+        ("regex", str, "The whole text must match it."),
+        ("choice", list[str], "The text must be one of these; repeat it for each."),
+        ("grammar", Path, "File with a context-free grammar (Lark or GBNF) that the text must follow."),
+    ),
+)
+ENGINE_OPTIONS = _group(
+    EngineArgs,
+    (
+        ("model", str, "Directory, hub id, short name or llama2.c .bin file.", "--model", "-m"),
+        ("tokenizer", str, "Directory or file of another tokenizer."),
+        ("revision", str, "Branch, tag or commit on the hub."),
+        ("dtype", str, "Of weights and KV cache: auto, float32, bfloat16, float16."),
+        ("device", str, "auto, cpu or cuda."),
+        ("kernels", str, "Implementation of the tensor operations."),
+        ("max_model_len", int, "Tokens of the longest sequence; the checkpoint's limit if left out."),
+        ("max_num_seqs", int, "Requests that run at once."),
+        ("max_num_batched_tokens", int, "Tokens of one step."),
+        ("kv_cache_memory_fraction", float, "On CPU: share of the free memory for weights and KV cache."),
+        ("kv_cache_memory_bytes", int, "Bytes for the KV cache instead."),
+        ("gpu_memory_utilization", float, "On GPU: share of its memory for weights and KV cache."),
+        ("block_size", int, "Tokens of a KV block."),
+        (
+            "enable_prefix_caching",
+            bool,
+            "Share the KV blocks of equal beginnings.",
+            "--enable-prefix-caching/--no-enable-prefix-caching",
+        ),
+        (
+            "trust_remote_code",
+            bool,
+            "Accepted, and not needed: code in a checkpoint is never run.",
+            "--trust-remote-code",
+        ),
+    ),
+)

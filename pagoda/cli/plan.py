@@ -1,0 +1,160 @@
+"""`pagoda plan MODEL`: what a model needs and how much fits, from `config.json` alone.
+
+Off the token's path: no weights are read, none are downloaded, and torch is not imported.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from pagoda.cli.terminal import Terminal
+from pagoda.engine.args import BUILTIN_MODEL, EngineArgs
+from pagoda.engine.memory import DTYPE_BYTES, GIB, available_memory_bytes, plan_memory
+from pagoda.errors import ConfigError, InsufficientMemoryError
+from pagoda.models.config import ModelConfig
+from pagoda.models.hub import resolve_config
+
+_LENGTHS = (256, 1024, 4096, 16384, 65536)
+_BLOCK_SIZE = EngineArgs.block_size
+_UNLIMITED = 1 << 60
+
+
+@dataclass(frozen=True)
+class DtypePlan:
+    """Needs of a model in one dtype; `num_requests` maps tokens of a request to how many fit, 0 for none."""
+
+    dtype: str
+    weight_bytes: int
+    kv_bytes_per_token: int
+    num_requests: dict[int, int]
+
+
+@dataclass(frozen=True)
+class ModelPlan:
+    """Needs of a model. `memory_bytes` is what weights and KV cache may take together."""
+
+    model: str
+    architecture: str
+    num_parameters: int
+    max_position_embeddings: int
+    memory_bytes: int
+    dtypes: list[DtypePlan]
+
+
+def plan(
+    ctx: typer.Context,
+    model: Annotated[
+        str | None, typer.Argument(help="As for --model elsewhere; of a hub id only config.json is downloaded.")
+    ] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="auto, float32, bfloat16, float16; otherwise the first two.")
+    ] = None,
+    max_model_len: Annotated[int | None, typer.Option(help="Tokens of the longest request to plan for.")] = None,
+    memory: Annotated[
+        float | None, typer.Option(metavar="GIB", help="Memory for weights and KV cache; otherwise what is free.")
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """What a model needs, and how many requests of which lengths fit: from config.json alone."""
+    budget_bytes = _budget_bytes(memory)
+    given_dtype = None if dtype is None else EngineArgs(dtype=dtype).dtype
+    path = resolve_config(model or BUILTIN_MODEL, revision=revision)
+    config = _load_config(path)
+    dtypes = (
+        ["float32", "bfloat16"] if given_dtype is None else [config.dtype if given_dtype == "auto" else given_dtype]
+    )
+    result = ModelPlan(
+        model=model or "built-in model",
+        architecture=config.architecture,
+        num_parameters=config.num_parameters,
+        max_position_embeddings=config.max_position_embeddings,
+        memory_bytes=budget_bytes,
+        dtypes=[_plan_dtype(config, name, budget_bytes, _lengths(config, max_model_len)) for name in dtypes],
+    )
+    terminal: Terminal = ctx.obj
+    if as_json:
+        terminal.result(json.dumps(asdict(result), indent=2))
+    else:
+        origin = "free now" if memory is None else "given"
+        terminal.result(
+            f"{result.model} ({result.architecture}): {result.num_parameters:,} parameters, "
+            f"context of {result.max_position_embeddings:,} tokens\n"
+            f"in {_size(budget_bytes)} of memory ({origin}), of which weights and KV cache may take all:\n"
+        )
+        terminal.out.print(_table(result))
+
+
+def _budget_bytes(memory_gib: float | None) -> int:
+    if memory_gib is None:
+        return available_memory_bytes()
+    if not 0 < memory_gib < float("inf"):
+        raise ConfigError(f"memory is {memory_gib} GiB, but a number above 0 is expected")
+    return int(memory_gib * GIB)
+
+
+def _load_config(path: Path) -> ModelConfig:
+    if path.is_dir():
+        return ModelConfig.from_directory(path)
+    # Only this format's reader needs torch.
+    from pagoda.models.loader import load_config
+
+    return load_config(path)
+
+
+def _lengths(config: ModelConfig, max_model_len: int | None) -> list[int]:
+    """Lengths to plan for, up to the limit."""
+    limit = config.max_position_embeddings if max_model_len is None else max_model_len
+    if not 1 <= limit <= config.max_position_embeddings:
+        raise ConfigError(
+            f"max_model_len is {limit}, but the model's context holds 1 to {config.max_position_embeddings} tokens"
+        )
+    return [length for length in _LENGTHS if length < limit] + [limit]
+
+
+def _plan_dtype(config: ModelConfig, dtype: str, budget_bytes: int, lengths: list[int]) -> DtypePlan:
+    try:
+        # One token is the least that may fit, and nothing but memory is to limit how much does.
+        fitting = plan_memory(
+            config,
+            dtype=dtype,
+            budget_bytes=budget_bytes,
+            max_model_len=1,
+            max_num_seqs=_UNLIMITED,
+            block_size=_BLOCK_SIZE,
+        )
+        num_requests = {length: fitting.num_requests(length) for length in lengths}
+    except InsufficientMemoryError:
+        num_requests = dict.fromkeys(lengths, 0)
+    dtype_bytes = DTYPE_BYTES[dtype]
+    return DtypePlan(dtype, config.num_parameters * dtype_bytes, config.kv_bytes_per_token(dtype_bytes), num_requests)
+
+
+def _table(result: ModelPlan) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    for entry in result.dtypes:
+        table.add_column(entry.dtype, justify="right")
+    table.add_row("weights", *(_size(entry.weight_bytes) for entry in result.dtypes))
+    table.add_row("KV cache a token", *(_size(entry.kv_bytes_per_token) for entry in result.dtypes))
+    for length in result.dtypes[0].num_requests:
+        counts = (entry.num_requests[length] for entry in result.dtypes)
+        table.add_row(f"requests of {length:,} tokens", *(f"{count:,}" if count else "do not fit" for count in counts))
+    return table
+
+
+def _size(num_bytes: int) -> str:
+    """A size that a person can read.
+
+    >>> _size(2560), _size(3 << 30)
+    ('2.5 KiB', '3.00 GiB')
+    """
+    if num_bytes < 1 << 20:
+        return f"{num_bytes / 1024:,.1f} KiB"
+    return f"{num_bytes / (1 << 20):,.1f} MiB" if num_bytes < GIB else f"{num_bytes / GIB:,.2f} GiB"
