@@ -327,6 +327,11 @@ class Scheduler:
         return bool(self._requests)
 
     @property
+    def running_requests(self) -> list[Request]:
+        """By rank; a copy, to look at and not to change."""
+        return list(self._running)
+
+    @property
     def num_running(self) -> int:
         return len(self._running)
 
