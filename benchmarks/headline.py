@@ -25,7 +25,7 @@ from continuous_batching import ContinuousServer
 from headline_report import Claim, draw, render
 from machine import provenance
 from static_batching import Reserve, StaticServer
-from traces import Job, make_trace
+from traces import MEAN_LENGTHS, Job, make_trace
 
 from pagoda import LLM
 from pagoda.engine.executor import UniProcExecutor
@@ -39,11 +39,13 @@ class Settings:
     """What is compared, under which budget.
 
     num_rows: sequences of full length that the KV cache holds, which is the static server's batch
-    max_tokens: the client's round cap; load: arrivals as a share of the static server's throughput
+    lengths: a key of traces.MEAN_LENGTHS; max_tokens: the client's round cap
+    load: arrivals as a share of the static server's throughput
     """
 
     num_requests: int
     num_rows: int
+    lengths: str
     max_tokens: int
     load: float
     seed: int
@@ -99,6 +101,7 @@ class Comparison:
             self.settings.num_requests,
             vocab_size=self.engine.config.vocab_size,
             max_tokens=self.settings.max_tokens,
+            lengths=self.settings.lengths,
             rate=rate,
             seed=self.settings.seed,
         )
@@ -160,6 +163,7 @@ def parse_arguments() -> argparse.Namespace:
     subject.add_arguments(parser)
     parser.add_argument("--requests", type=int, default=128)
     parser.add_argument("--rows", type=int, default=16, help="sequences of full length that the KV cache holds")
+    parser.add_argument("--lengths", choices=MEAN_LENGTHS, default="sharegpt", help="whose means the lengths have")
     parser.add_argument("--max-model-len", type=int, help="the context that a static row reserves; the model's own")
     parser.add_argument("--max-tokens", type=int, default=512, help="the client's cap")
     parser.add_argument("--load", type=float, default=0.9, help="arrivals, as a share of what the static server can do")
@@ -171,13 +175,20 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     arguments = parse_arguments()
     where = provenance()
-    settings = Settings(arguments.requests, arguments.rows, arguments.max_tokens, arguments.load, arguments.seed)
+    settings = Settings(
+        num_requests=arguments.requests,
+        num_rows=arguments.rows,
+        lengths=arguments.lengths,
+        max_tokens=arguments.max_tokens,
+        load=arguments.load,
+        seed=arguments.seed,
+    )
     llm = load(arguments, settings)
     results = Comparison(llm, settings).run(tell)
     plan = llm.llm_engine.parts.memory_plan
     budget = f"{plan.num_tokens:,} KV slots ({plan.kv_cache_bytes / 2**20:.0f} MiB)"
     footnote = (
-        f"{settings.num_requests} requests, {budget} for either server, max_tokens {settings.max_tokens}, context "
+        f"{settings.num_requests} requests of {settings.lengths} lengths, {budget} for either server, max_tokens {settings.max_tokens}, context "
         f"{plan.max_model_len}; {subject.describe(llm)}; {where}"
     )
     table = render(claims(results), footnote)

@@ -1,8 +1,9 @@
 """Requests to serve: lengths of chat shape and times of arrival, the same for the same seed.
 
-Lengths are lognormal, with the means of LMSYS-Chat-1M (Zheng et al. 2023, arXiv 2309.11998, table 1: 69.5 tokens a
-prompt, 214.5 an answer) and a long tail, as in ShareGPT. The client sets `max_tokens` to a round cap, as clients do;
-where the answer really ends is the trace's secret, which a server learns when it gets there.
+Lengths are lognormal, so that a few are many times the mean, with the means of a real collection: ShareGPT (as measured
+for PagedAttention, Kwon et al. 2023, arXiv 2309.06180, figure 11) or LMSYS-Chat-1M (Zheng et al. 2023, arXiv
+2309.11998, table 1). The client sets `max_tokens` to a round cap, as clients do; where the answer really ends is the
+trace's secret, which a server learns when it gets there.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-MEAN_PROMPT, MEAN_OUTPUT = 69.5, 214.5  # tokens
-SIGMA = 1.0  # of the logarithm: one answer in six is more than 1.6 times the mean
+MEAN_LENGTHS = {"sharegpt": (161.31, 337.99), "lmsys": (69.5, 214.5)}  # tokens of a prompt and of an answer
+SIGMA = 1.0  # of the logarithm: half of the answers are shorter than 0.6 times the mean
 MAX_PROMPT = 512
 MIN_LENGTH = 4
 
@@ -50,15 +51,23 @@ class Job:
 
 
 def make_trace(
-    num_requests: int, *, vocab_size: int, max_tokens: int, rate: float | None = None, seed: int = 1
+    num_requests: int,
+    *,
+    vocab_size: int,
+    max_tokens: int,
+    lengths: str = "sharegpt",
+    rate: float | None = None,
+    seed: int = 1,
 ) -> list[Job]:
     """Jobs in order of arrival: `rate` a second as a Poisson process, or all at once.
 
-    A seed gives the same prompts and lengths at every rate.
+    lengths: a key of MEAN_LENGTHS. Prompts are cut to MAX_PROMPT tokens and answers to `max_tokens`. A seed gives the
+    same prompts and lengths at every rate.
     """
+    mean_prompt, mean_output = MEAN_LENGTHS[lengths]
     rng = np.random.default_rng(seed)
-    prompts = _lognormal(rng, MEAN_PROMPT, num_requests).clip(MIN_LENGTH, MAX_PROMPT)
-    outputs = _lognormal(rng, MEAN_OUTPUT, num_requests).clip(MIN_LENGTH, max_tokens)
+    prompts = _lognormal(rng, mean_prompt, num_requests).clip(MIN_LENGTH, MAX_PROMPT)
+    outputs = _lognormal(rng, mean_output, num_requests).clip(MIN_LENGTH, max_tokens)
     prompt_token_ids = [rng.integers(0, vocab_size, int(length)).tolist() for length in prompts]
     arrivals = np.zeros(num_requests) if rate is None else np.cumsum(rng.exponential(1 / rate, num_requests))
     return [

@@ -38,6 +38,9 @@ def train(
         Path | None, typer.Option("--out", help="Directory for checkpoints and curves; otherwise runs/RECIPE.")
     ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    export: Annotated[
+        Path | None, typer.Option("--export", help="When done, write the model alone here, rounded to bfloat16.")
+    ] = None,
 ) -> None:
     """Train a model from a recipe, or go on where an earlier run in the same directory stopped."""
     from pagoda.train.config import Recipe
@@ -56,7 +59,9 @@ def train(
     if stopped:
         terminal.note(terminal.say.train_stopped.format(step=trainer.step, checkpoint=checkpoint))
         raise typer.Exit(_INTERRUPTED)
-    terminal.note(terminal.say.train_done.format(checkpoint=checkpoint), style="bold")
+    if export is not None:
+        trainer.save_model(export, "bfloat16")
+    terminal.note(terminal.say.train_done.format(checkpoint=export or checkpoint), style="bold")
 
 
 def _tell_start(trainer: Trainer, name: str, terminal: Terminal) -> None:

@@ -104,9 +104,7 @@ def _cpu_has_bf16() -> bool:
 
 def plan_for(args: EngineArgs, config: ModelConfig, dtype: str, device: torch.device) -> MemoryPlan:
     """The memory plan of these settings on this machine. Raises InsufficientMemoryError, ConfigError."""
-    max_model_len = args.max_model_len or config.max_position_embeddings
-    if max_model_len < 1:
-        raise ConfigError(f"max_model_len={max_model_len}, but at least 1 is expected")
+    max_model_len = _max_model_len(args.max_model_len, config)
     if device.type == "cuda":
         budget = int(torch.cuda.mem_get_info(device)[0] * args.gpu_memory_utilization)
     else:
@@ -121,6 +119,21 @@ def plan_for(args: EngineArgs, config: ModelConfig, dtype: str, device: torch.de
         block_size=args.block_size,
         num_blocks=args.num_gpu_blocks_override,
     )
+
+
+def _max_model_len(asked: int | None, config: ModelConfig) -> int:
+    """The operator's limit, which may pass the checkpoint's only where RoPE grows with the sequence."""
+    limit = config.max_position_embeddings
+    if asked is None:
+        return limit
+    if asked < 1:
+        raise ConfigError(f"max_model_len={asked}, but at least 1 is expected")
+    if asked > limit and (config.rope_scaling or {}).get("rope_type") != "dynamic":
+        raise ConfigError(
+            f"max_model_len={asked}, but config.json has max_position_embeddings={limit}: lower the first, or "
+            "give config.json a rope_scaling that reaches further"
+        )
+    return asked
 
 
 def _product_shapes(config: ModelConfig) -> list[tuple[int, int]]:

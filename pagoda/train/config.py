@@ -132,17 +132,17 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A whole recipe; `base` is the directory that relative corpus paths start from."""
+    """A whole recipe; `bases` are the directories where corpora are looked for, in order."""
 
     model: ModelConfig
     tokenizer: TokenizerConfig
     sources: tuple[SourceConfig, ...]
     train: TrainConfig
-    base: Path
+    bases: tuple[Path, ...]
 
     @classmethod
     def from_file(cls, path: str | Path, data_dir: str | Path | None = None) -> Recipe:
-        """Read a TOML recipe. `data_dir` overrides where corpus paths start. Raises ConfigError."""
+        """Read a TOML recipe; corpora lie in `data_dir` or beside the recipe. Raises ConfigError."""
         path = Path(path)
         try:
             raw = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -150,10 +150,10 @@ class Recipe:
             raise ConfigError(f"cannot read the recipe {path}: {error.strerror}") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path} is not valid TOML: {error}") from error
-        return cls.from_dict(raw, Path(data_dir) if data_dir else path.parent)
+        return cls.from_dict(raw, *([Path(data_dir)] if data_dir else []), path.parent)
 
     @classmethod
-    def from_dict(cls, raw: dict[str, Any], base: Path) -> Recipe:
+    def from_dict(cls, raw: dict[str, Any], *bases: Path) -> Recipe:
         """Build from parsed TOML: tables `model`, `tokenizer`, `train`, and an array of tables `sources`."""
         _known_keys("recipe", raw, ("model", "tokenizer", "train", "sources"))
         tokenizer = _section(TokenizerConfig, "tokenizer", raw.get("tokenizer", {}))
@@ -163,7 +163,15 @@ class Recipe:
         sources = tuple(_section(SourceConfig, "sources", source) for source in raw.get("sources", []))
         if not sources:
             raise ConfigError("the recipe names no corpus: add a [[sources]] table with a path")
-        return cls(model, tokenizer, sources, train, base)
+        return cls(model, tokenizer, sources, train, bases)
+
+    def locate(self, source: SourceConfig) -> Path:
+        """The corpus's file. Raises ConfigError where none of the directories has it."""
+        for base in self.bases:
+            if (path := base / source.path).is_file():
+                return path
+        searched = ", ".join(str(base) for base in self.bases)
+        raise ConfigError(f"corpus {source.path} does not exist in {searched}: correct sources.path or give --data-dir")
 
 
 def _section(cls: type[Section], name: str, raw: dict[str, Any]) -> Section:

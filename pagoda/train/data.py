@@ -39,11 +39,8 @@ CHAT_TEMPLATE = (
 _SENTENCE = re.compile(r".+?[.!?。！？]", re.DOTALL)
 
 
-def read_documents(source: SourceConfig, base: Path) -> Iterator[str]:
-    """The documents of one corpus, stripped, in order, up to its `share`. Raises ConfigError."""
-    path = base / source.path
-    if not path.is_file():
-        raise ConfigError(f"corpus {path} does not exist: correct sources.path or give --data-dir")
+def read_documents(source: SourceConfig, path: Path) -> Iterator[str]:
+    """The documents of the corpus at `path`, stripped, in order, up to its `share`."""
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding="utf-8") as file:
         text = file.read()
@@ -159,7 +156,7 @@ def _tokenizer_sample(recipe: Recipe) -> Iterator[str]:
     budget = recipe.tokenizer.train_mb * 1e6 / len(recipe.sources)
     for source in recipe.sources:
         seen = 0
-        for document in read_documents(source, recipe.base):
+        for document in read_documents(source, recipe.locate(source)):
             yield format_document(document, source, random.Random(0))
             seen += len(document.encode())
             if seen > budget:
@@ -179,7 +176,7 @@ def _prepare_source(source: SourceConfig, recipe: Recipe, tokenizer: Tokenizer, 
 
 def _tokenize(source: SourceConfig, recipe: Recipe, tokenizer: Tokenizer) -> tuple[np.ndarray, np.ndarray]:
     rng = random.Random(f"{recipe.train.seed}/{source.name}")
-    documents = [format_document(document, source, rng) for document in read_documents(source, recipe.base)]
+    documents = [format_document(document, source, rng) for document in read_documents(source, recipe.locate(source))]
     rng.shuffle(documents)
     dtype = np.uint16 if recipe.tokenizer.vocab_size <= 1 << 16 else np.uint32
     encoded = [np.array(item.ids, dtype=dtype) for item in tokenizer.encode_batch_fast(documents)]
@@ -192,9 +189,7 @@ def _tokenize(source: SourceConfig, recipe: Recipe, tokenizer: Tokenizer) -> tup
 
 def _fingerprint(settings: dict[str, object], recipe: Recipe) -> str:
     """Names a cached file after everything that determines its contents."""
-    corpora = [
-        (s.path, (recipe.base / s.path).stat().st_size) for s in recipe.sources if (recipe.base / s.path).exists()
-    ]
+    corpora = [(source.path, recipe.locate(source).stat().st_size) for source in recipe.sources]
     relevant = {key: value for key, value in settings.items() if key not in ("epochs", "start", "stop")}
     facts = (relevant, asdict(recipe.tokenizer), recipe.train.seed, recipe.train.held_back, corpora, CHAT_TEMPLATE)
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]

@@ -112,9 +112,9 @@ class Trainer:
             shutil.rmtree(old)
         return final
 
-    def save_model(self, directory: Path, dtype: torch.dtype = torch.float32) -> None:
+    def save_model(self, directory: Path, dtype: str = "float32") -> None:
         """The model alone, as a Hugging Face directory, rounded to `dtype`."""
-        model = self.model if dtype is torch.float32 else copy.deepcopy(self.model).to(dtype)
+        model = self.model if dtype == "float32" else copy.deepcopy(self.model).to(getattr(torch, dtype))
         save_checkpoint(model, self.recipe.model, directory)
         save_tokenizer(self.tokenizer, directory, self.recipe.model.max_position_embeddings)
 

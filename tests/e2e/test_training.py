@@ -94,10 +94,14 @@ def test_transformers_loads_the_checkpoint_and_agrees(trained: Path) -> None:
     ids = tokenizer("The little fox looked", return_tensors="pt").input_ids
     expected = theirs.generate(ids, max_new_tokens=12, do_sample=False)[0, ids.shape[1] :].tolist()
     llm = LLM(directory, disable_log_stats=True)
-    ours = llm.generate({"prompt_token_ids": ids[0].tolist()}, SamplingParams(temperature=0, max_tokens=12), use_tqdm=False)
+    ours = llm.generate(
+        {"prompt_token_ids": ids[0].tolist()}, SamplingParams(temperature=0, max_tokens=12), use_tqdm=False
+    )
     assert list(ours[0].outputs[0].token_ids) == expected[: len(ours[0].outputs[0].token_ids)]
     rendered = tokenizer.apply_chat_template(
-        [{"role": "system", "content": "s"}, {"role": "user", "content": "hi"}], tokenize=False, add_generation_prompt=True
+        [{"role": "system", "content": "s"}, {"role": "user", "content": "hi"}],
+        tokenize=False,
+        add_generation_prompt=True,
     )
     assert rendered == "<|endoftext|><|user|>s\nhi<|end|><|assistant|>"
 

@@ -43,26 +43,26 @@ def make_recipe(folder: Path, sources: list[dict[str, object]], **train: object)
 @pytest.mark.parametrize("name", ["corpus.txt", "corpus.txt.gz"])
 def test_documents_are_read_plain_and_compressed(tmp_path: Path, name: str) -> None:
     write_corpus(tmp_path, name, copies=1)
-    assert list(read_documents(SourceConfig(path=name), tmp_path)) == TEXT
+    assert list(read_documents(SourceConfig(path=name), tmp_path / name)) == TEXT
 
 
 def test_a_share_reads_the_beginning_only(tmp_path: Path) -> None:
     write_corpus(tmp_path, copies=10)
-    whole = list(read_documents(SourceConfig(path="corpus.txt"), tmp_path))
-    half = list(read_documents(SourceConfig(path="corpus.txt", share=0.5), tmp_path))
+    whole = list(read_documents(SourceConfig(path="corpus.txt"), tmp_path / "corpus.txt"))
+    half = list(read_documents(SourceConfig(path="corpus.txt", share=0.5), tmp_path / "corpus.txt"))
     assert half[:-1] == whole[: len(half) - 1]
     assert len(half) < 0.6 * len(whole)
 
 
 def test_a_missing_corpus_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"absent\.txt does not exist"):
-        list(read_documents(SourceConfig(path="absent.txt"), tmp_path))
+    with pytest.raises(ConfigError, match=r"absent\.txt does not exist in .*--data-dir"):
+        prepare(make_recipe(tmp_path, [{"path": "absent.txt"}]), tmp_path / "data")
 
 
 def test_traditional_characters_become_simplified(tmp_path: Path) -> None:
     pytest.importorskip("opencc")
     (tmp_path / "poem.txt").write_text("須臾走向天上來，逐却殘星趕却月。", encoding="utf-8")
-    documents = list(read_documents(SourceConfig(path="poem.txt", script="simplified"), tmp_path))
+    documents = list(read_documents(SourceConfig(path="poem.txt", script="simplified"), tmp_path / "poem.txt"))
     assert documents == ["须臾走向天上来，逐却残星赶却月。"]
 
 
@@ -82,7 +82,7 @@ def test_tokenizer_is_lossless_and_keeps_chinese_characters_apart() -> None:
     tokenizer = train_tokenizer(iter(TEXT * 50), TokenizerConfig(vocab_size=400))
     for text in [*TEXT, "unseen 字 ☃ \n\n  spaces"]:
         assert tokenizer.decode(tokenizer.encode(text).ids) == text
-    han = [token for token in tokenizer.encode(TEXT[2]).ids[1:]]
+    han = list(tokenizer.encode(TEXT[2]).ids[1:])
     assert all(sum("一" <= c <= "鿿" for c in tokenizer.decode([token])) <= 1 for token in han)
     assert tokenizer.encode("x").tokens[0] == "<|endoftext|>"
     assert tokenizer.encode("<|user|>").ids[1:] == [tokenizer.token_to_id("<|user|>")]
@@ -92,7 +92,9 @@ def test_prepared_data_holds_every_document_once_and_is_read_back(tmp_path: Path
     write_corpus(tmp_path)
     recipe = make_recipe(tmp_path, [{"path": "corpus.txt"}], held_back=10)
     tokenizer, (source,) = prepare(recipe, tmp_path / "data")
-    text = tokenizer.decode(np.concatenate([source.train_ids, source.held_back_ids]).tolist(), skip_special_tokens=False)
+    text = tokenizer.decode(
+        np.concatenate([source.train_ids, source.held_back_ids]).tolist(), skip_special_tokens=False
+    )
     documents = [document for document in text.split("<|endoftext|>") if document]
     assert sorted(documents) == sorted(TEXT * 30)
     assert len(source.held_back_ids) > 0

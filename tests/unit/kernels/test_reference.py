@@ -1,0 +1,307 @@
+"""The torch kernels against formulas written out in fp64, and their promise of exact rows, bit for bit."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from pagoda.kernels.interface import AttentionMetadata, AttentionShape
+from pagoda.kernels.reference import ROW_TILE, ReferenceKernels
+
+KERNELS = ReferenceKernels()
+# Around the borders of blocks (16), of tiles of query tokens (64) and of partitions of keys (128, 256).
+LENGTHS = (1, 2, 15, 16, 17, 63, 64, 65, 127, 128, 129, 255, 256, 257, 300)
+
+
+@pytest.fixture(params=[1, 3])
+def _threads(request: pytest.FixtureRequest) -> Iterator[None]:
+    torch.set_num_threads(request.param)
+    yield
+    torch.set_num_threads(1)
+
+
+@dataclass
+class Sequences:
+    """Random queries, keys and values of some sequences, and a paged cache with the keys and values in it."""
+
+    lengths: Sequence[int]
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    block_size: int = 16
+    window: int | None = None
+    dtype: torch.dtype = torch.float32
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        generator = torch.Generator().manual_seed(self.seed)
+        blocks_each = max(self.lengths) // self.block_size + 2
+        num_blocks = blocks_each * len(self.lengths)
+        block_ids = torch.randperm(num_blocks, generator=generator).tolist()
+        self.tables = [block_ids[i * blocks_each : (i + 1) * blocks_each] for i in range(len(self.lengths))]
+
+        def noise(length: int, heads: int) -> torch.Tensor:
+            return torch.randn(length, heads, self.head_dim, generator=generator).to(self.dtype)
+
+        self.queries = [noise(length, self.num_heads) for length in self.lengths]
+        self.keys = [noise(length, self.num_kv_heads) for length in self.lengths]
+        self.values = [noise(length, self.num_kv_heads) for length in self.lengths]
+        shape = (num_blocks, self.num_kv_heads, self.block_size, self.head_dim)
+        self.k_cache = torch.zeros(shape, dtype=self.dtype)
+        self.v_cache = torch.zeros(shape, dtype=self.dtype)
+        for index, length in enumerate(self.lengths):
+            self.store([(index, 0, length)], self.keys[index], self.values[index])
+
+    def plan(self, parts: Sequence[tuple[int, int, int]]) -> object:
+        """The plan of a step that computes tokens [start, end) of sequences; padded as the model runner pads."""
+        starts, slots = [0], []
+        for index, start, end in parts:
+            starts.append(starts[-1] + end - start)
+            slots += [self.slot(index, position) for position in range(start, end)]
+        slots += [-1] * (-len(slots) % ROW_TILE)
+        metadata = AttentionMetadata(
+            query_start_loc=tuple(starts),
+            seq_lens=tuple(end for _, _, end in parts),
+            block_tables=torch.tensor([self.tables[index] for index, _, _ in parts]),
+            slot_mapping=torch.tensor(slots),
+        )
+        group = self.num_heads // self.num_kv_heads
+        return KERNELS.plan_attention(metadata, AttentionShape(self.num_kv_heads, group, self.block_size, self.window))
+
+    def slot(self, index: int, position: int) -> int:
+        return self.tables[index][position // self.block_size] * self.block_size + position % self.block_size
+
+    def store(self, parts: Sequence[tuple[int, int, int]], key: torch.Tensor, value: torch.Tensor) -> None:
+        KERNELS.store_kv(_padded(key), _padded(value), self.k_cache, self.v_cache, self.plan(parts))
+
+    def attend(self, parts: Sequence[tuple[int, int, int]]) -> list[torch.Tensor]:
+        """The kernel's output for each part of a step."""
+        query = _padded(torch.cat([self.queries[index][start:end] for index, start, end in parts]))
+        scale = self.head_dim**-0.5
+        output = KERNELS.paged_attention(query, self.k_cache, self.v_cache, self.plan(parts), scale=scale)
+        assert output.shape == query.shape
+        assert output.dtype == query.dtype
+        sizes = [end - start for _, start, end in parts]
+        return list(output[: sum(sizes)].split(sizes))
+
+    def dense(self, index: int) -> torch.Tensor:
+        """Attention of a whole sequence, written out in fp64: `[length, heads, head_dim]`."""
+        query, key, value = (x[index].double().transpose(0, 1) for x in (self.queries, self.keys, self.values))
+        group = self.num_heads // self.num_kv_heads
+        key, value = key.repeat_interleave(group, 0), value.repeat_interleave(group, 0)
+        position = torch.arange(self.lengths[index])
+        seen = position <= position[:, None]
+        if self.window is not None:
+            seen &= position > position[:, None] - self.window
+        scores = query @ key.transpose(1, 2) * self.head_dim**-0.5
+        return (scores.masked_fill(~seen, -torch.inf).softmax(-1) @ value).transpose(0, 1)
+
+
+def _padded(rows: torch.Tensor) -> torch.Tensor:
+    """To a multiple of ROW_TILE; the filling is rubbish that must not show anywhere."""
+    return torch.cat((rows, torch.full_like(rows[:1], 7.0).expand(-len(rows) % ROW_TILE, -1, -1)))
+
+
+SHAPES = {
+    "gqa": (4, 2, 16),
+    "mha": (3, 3, 8),
+    "mqa": (4, 1, 24),
+    "gqa of 3, odd head_dim": (6, 2, 10),
+    "group of 8": (8, 1, 64),
+}
+WINDOWS = (None, 1, 2, 40, 128, 200)
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=list(SHAPES))
+def test_paged_attention_equals_dense_attention_in_fp64(shape: tuple[int, int, int], window: int | None) -> None:
+    sequences = Sequences(LENGTHS, *shape, window=window)
+    whole = sequences.attend([(index, 0, length) for index, length in enumerate(LENGTHS)])
+    for index, output in enumerate(whole):
+        torch.testing.assert_close(output.double(), sequences.dense(index), atol=2e-6, rtol=2e-6)
+
+
+@pytest.mark.parametrize("block_size", [8, 16, 32, 64, 128])
+@pytest.mark.parametrize("window", [None, 40])
+def test_a_step_of_chunks_and_decodes_equals_dense_attention(block_size: int, window: int | None) -> None:
+    sequences = Sequences(LENGTHS, 4, 2, 16, block_size=block_size, window=window)
+    rng = random.Random(block_size)
+    for _ in range(4):
+        parts = _random_parts(LENGTHS, rng)
+        for (index, start, end), output in zip(parts, sequences.attend(parts), strict=True):
+            torch.testing.assert_close(output.double(), sequences.dense(index)[start:end], atol=2e-6, rtol=2e-6)
+
+
+def test_paged_attention_in_bf16_is_right_to_the_last_bit_or_two() -> None:
+    sequences = Sequences(LENGTHS, 4, 2, 16, dtype=torch.bfloat16)
+    for index, output in enumerate(sequences.attend([(i, 0, length) for i, length in enumerate(LENGTHS)])):
+        torch.testing.assert_close(output.double(), sequences.dense(index), atol=1e-3, rtol=2**-8)
+
+
+def _random_parts(lengths: Sequence[int], rng: random.Random) -> list[tuple[int, int, int]]:
+    """In random order, a decode or a chunk of every sequence."""
+    parts = []
+    for index in rng.sample(range(len(lengths)), len(lengths)):
+        end = rng.randint(1, lengths[index])
+        start = end - 1 if rng.random() < 0.5 else rng.randrange(end)
+        parts.append((index, start, end))
+    return parts
+
+
+@pytest.mark.usefixtures("_threads")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("window", [None, 40])
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=list(SHAPES))
+def test_a_token_is_attended_to_the_same_bits_alone_and_in_any_step(
+    shape: tuple[int, int, int], window: int | None, dtype: torch.dtype
+) -> None:
+    lengths = (1, 17, 64, 129, 257)
+    sequences = Sequences(lengths, *shape, window=window, dtype=dtype)
+    alone = [sequences.attend([(index, 0, length)])[0] for index, length in enumerate(lengths)]
+    rng = random.Random(0)
+    for _ in range(3):
+        parts = _random_parts(lengths, rng)
+        for (index, start, end), output in zip(parts, sequences.attend(parts), strict=True):
+            assert torch.equal(output, alone[index][start:end])
+
+
+def test_what_a_broken_request_leaves_in_its_blocks_reaches_nobody() -> None:
+    sequences = Sequences((5, 20, 130), 4, 2, 16)
+    parts = [(index, 0, length) for index, length in enumerate(sequences.lengths)]
+    before = sequences.attend(parts)
+    everything = set(range(sequences.k_cache.shape[0] * 16))
+    own = {sequences.slot(index, position) for index, _, end in parts for position in range(end)}
+    stale = sorted(everything - own)
+    for rubbish in (torch.nan, torch.inf, -torch.inf):
+        _store_at(sequences, stale, rubbish)
+        assert all(torch.equal(*pair) for pair in zip(before, sequences.attend(parts), strict=True))
+
+
+def test_a_request_that_is_broken_itself_harms_no_neighbour_in_its_step() -> None:
+    sequences = Sequences((5, 20, 130), 4, 2, 16)
+    parts = [(index, 0, length) for index, length in enumerate(sequences.lengths)]
+    before = sequences.attend(parts)
+    sequences.queries[1].fill_(torch.nan)
+    sequences.store([parts[1]], torch.full((20, 2, 16), torch.nan), torch.full((20, 2, 16), torch.nan))
+    after = sequences.attend(parts)
+    assert torch.equal(before[0], after[0])
+    assert torch.equal(before[2], after[2])
+    assert after[1].isnan().any(), "the damage did not arrive"
+
+
+def _store_at(sequences: Sequences, slots: list[int], number: float) -> None:
+    filling = torch.full((len(slots), sequences.num_kv_heads, sequences.head_dim), number)
+    metadata = AttentionMetadata(
+        query_start_loc=(0, len(slots)),
+        seq_lens=(len(slots),),
+        block_tables=torch.arange(sequences.k_cache.shape[0])[None],
+        slot_mapping=torch.tensor(slots),
+    )
+    plan = KERNELS.plan_attention(metadata, AttentionShape(sequences.num_kv_heads, 2, 16, None))
+    KERNELS.store_kv(filling, filling, sequences.k_cache, sequences.v_cache, plan)
+
+
+def test_store_kv_writes_each_token_into_its_slot_and_padding_nowhere() -> None:
+    sequences = Sequences((21, 6), 4, 2, 16)
+    sequences.k_cache.fill_(-5.0)
+    sequences.v_cache.fill_(-6.0)
+    parts = [(0, 3, 21), (1, 5, 6)]
+    key, value = (
+        torch.cat([x[index][start:end] for index, start, end in parts]) for x in (sequences.keys, sequences.values)
+    )
+    sequences.store(parts, key, value)
+    expected_k, expected_v = torch.full_like(sequences.k_cache, -5.0), torch.full_like(sequences.v_cache, -6.0)
+    for index, start, end in parts:
+        for position in range(start, end):
+            block, offset = divmod(sequences.slot(index, position), 16)
+            expected_k[block, :, offset] = sequences.keys[index][position]
+            expected_v[block, :, offset] = sequences.values[index][position]
+    assert torch.equal(sequences.k_cache, expected_k)
+    assert torch.equal(sequences.v_cache, expected_v)
+
+
+def test_copy_blocks_copies_in_every_layer_and_reads_all_sources_first() -> None:
+    cache = torch.randn(3, 2, 6, 2, 16, 8)
+    before = cache.clone()
+    KERNELS.copy_blocks(cache, torch.tensor([(0, 4), (4, 2), (0, 5)]))
+    for destination, source in ((4, 0), (2, 4), (5, 0), (0, 0), (1, 1), (3, 3)):
+        assert torch.equal(cache[:, :, destination], before[:, :, source])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_rms_norm_is_its_formula(dtype: torch.dtype) -> None:
+    x, weight = (torch.randn(shape).to(dtype) for shape in ((5, 3, 24), (24,)))
+    wide = x.double()
+    expected = wide / (wide.pow(2).mean(-1, keepdim=True) + 1e-3).sqrt() * weight.double()
+    actual = KERNELS.rms_norm(x, weight, 1e-3)
+    assert actual.dtype == dtype
+    tolerance = 1e-6 if dtype == torch.float32 else 2**-7
+    torch.testing.assert_close(actual.double(), expected, atol=tolerance, rtol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_silu_and_mul_is_its_formula_to_the_ends_of_the_range(dtype: torch.dtype) -> None:
+    gate = torch.cat((torch.linspace(-200, 200, 401), torch.tensor([-3e38, 3e38, 0.0]))).to(dtype)
+    up = torch.linspace(-2, 2, len(gate)).to(dtype)
+    expected = gate.double() * torch.sigmoid(gate.double()) * up.double()
+    tolerance = 1e-6 if dtype == torch.float32 else 2**-7
+    torch.testing.assert_close(
+        KERNELS.silu_and_mul(gate, up).double(), expected.to(dtype).double(), atol=tolerance, rtol=tolerance
+    )
+
+
+def test_silu_and_mul_trains_with_the_same_values_and_finite_gradients() -> None:
+    gate, up = torch.linspace(-200, 200, 401), torch.ones(401)
+    plain = KERNELS.silu_and_mul(gate, up)
+    trained = KERNELS.silu_and_mul(gate.clone().requires_grad_(), up)
+    torch.testing.assert_close(trained.detach(), plain, atol=1e-7, rtol=1e-6)
+    leaf = gate.clone().requires_grad_()
+    KERNELS.silu_and_mul(leaf, up).sum().backward()
+    assert leaf.grad is not None
+    assert leaf.grad.isfinite().all()
+
+
+def test_apply_rotary_turns_each_pair_of_halves_by_its_angle() -> None:
+    x, angles = torch.randn(5, 3, 12), torch.randn(5, 6)
+    turned = KERNELS.apply_rotary(x, angles.cos(), angles.sin())
+    before, after = (torch.complex(*part.double().chunk(2, dim=-1)) for part in (x, turned))
+    expected = before * torch.polar(torch.ones(5, 6, dtype=torch.float64), angles.double())[:, None]
+    torch.testing.assert_close(after, expected, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("bias", "dtype"), itertools.product([False, True], [torch.float32, torch.bfloat16]))
+def test_linear_is_f_linear_for_widths_of_every_remainder(bias: bool, dtype: torch.dtype) -> None:
+    for out_features in (*range(1, 34), 100):
+        x, weight = torch.randn(32, 24).to(dtype), torch.randn(out_features, 24).to(dtype)
+        shift = torch.randn(out_features).to(dtype) if bias else None
+        tolerance = 1e-5 if dtype == torch.float32 else 2**-6
+        torch.testing.assert_close(
+            KERNELS.linear(x, weight, shift), F.linear(x, weight, shift), atol=tolerance, rtol=tolerance
+        )
+
+
+@pytest.mark.usefixtures("_threads")
+@pytest.mark.parametrize("out_features", [1, 8, 10, 24, 40, 64, 100, 331])
+def test_a_row_of_a_product_has_the_same_bits_wherever_it_stands(out_features: int) -> None:
+    x, weight = torch.randn(160, 90), torch.randn(out_features, 90)
+    whole = KERNELS.linear(x, weight, None)
+    for num_rows, start in itertools.product((16, 32, 80), (0, 1, 5, 13)):
+        part = x[start : start + num_rows].clone()
+        assert torch.equal(KERNELS.linear(part, weight, None), whole[start : start + num_rows])
+
+
+@pytest.mark.usefixtures("_threads")
+@pytest.mark.parametrize("width", [63, 80, 704, 1000])
+def test_a_row_of_an_elementwise_function_has_the_same_bits_wherever_it_stands(width: int) -> None:
+    x, up, weight = torch.randn(160, width) * 3, torch.randn(160, width), torch.randn(width)
+    for function in (lambda part: KERNELS.silu_and_mul(*part), lambda part: KERNELS.rms_norm(part[0], weight, 1e-6)):
+        whole = function((x, up))
+        for num_rows, start in itertools.product((16, 48, 112), (0, 1, 13)):
+            rows = slice(start, start + num_rows)
+            assert torch.equal(function((x[rows].clone(), up[rows].clone())), whole[rows])
