@@ -188,8 +188,8 @@ def main() -> None:
     plan = llm.llm_engine.parts.memory_plan
     budget = f"{plan.num_tokens:,} KV slots ({plan.kv_cache_bytes / 2**20:.0f} MiB)"
     footnote = (
-        f"{settings.num_requests} requests of {settings.lengths} lengths, {budget} for either server, max_tokens {settings.max_tokens}, context "
-        f"{plan.max_model_len}; {subject.describe(llm)}; {where}"
+        f"{settings.num_requests} requests of {settings.lengths} lengths, max_tokens {settings.max_tokens}, context "
+        f"{plan.max_model_len}, {budget} for either server; {subject.describe(llm)}; {where}"
     )
     table = render(claims(results), footnote)
     print(table)

@@ -7,7 +7,7 @@ core in between knows token ids only. `LLM` drives it in a loop, a server from a
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +15,7 @@ import torch
 from pagoda.engine.args import EngineArgs
 from pagoda.engine.build import EngineParts, build_parts
 from pagoda.engine.core import CoreOutput, CoreRequest
-from pagoda.engine.input_processor import InputProcessor, Prompt
+from pagoda.engine.input_processor import InputProcessor, Prompt, child_id
 from pagoda.engine.output_processor import CompletionUpdate, OutputProcessor
 from pagoda.engine.outputs import EmbeddingOutput, EmbeddingRequestOutput, RequestOutput
 from pagoda.engine.request import FinishReason
@@ -99,7 +99,7 @@ class LLMEngine:
     def abort_request(self, request_id: str) -> RequestOutput | None:
         """End a request whose caller has left; its blocks are free at once. Its last output, if it generates."""
         live = self._requests.pop(request_id, None)
-        self._finish_core_requests(request_id, FinishReason.ABORT)
+        self._finish_core_requests(live.children if isinstance(live, _Generation) else [child_id(request_id, 0)])
         if not isinstance(live, _Generation):
             return None
         live.processor.finish_all(FinishReason.ABORT)
@@ -133,13 +133,13 @@ class LLMEngine:
                 self.core.add_request(child)
                 self._owner[child.request.request_id] = request_id
         except InvalidRequestError:
-            self._finish_core_requests(request_id, FinishReason.ABORT)
+            self._finish_core_requests([child.request.request_id for child in children])
             raise
 
-    def _finish_core_requests(self, request_id: str, reason: FinishReason) -> None:
-        for child_id in [child_id for child_id, owner in self._owner.items() if owner == request_id]:
-            self.core.finish_request(child_id, reason)
-            del self._owner[child_id]
+    def _finish_core_requests(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.core.finish_request(name, FinishReason.ABORT)
+            self._owner.pop(name, None)
 
     def _process(self, live: _Generation, output: CoreOutput) -> None:
         child = live.children[output.request_id]

@@ -105,7 +105,7 @@ class InputProcessor:
                 param="dimensions",
             )
         request = Request(
-            request_id=request_id,
+            request_id=child_id(request_id, 0),
             prompt_token_ids=prompt_token_ids,
             sampling_params=None,
             max_tokens=0,
@@ -199,8 +199,8 @@ class InputProcessor:
 
 
 def child_id(request_id: str, index: int) -> str:
-    """Id of the index-th of n completions within the engine."""
-    return request_id if index == 0 else f"{request_id}/{index}"
+    """Id of the index-th of n completions within the core; no two (request_id, index) have the same."""
+    return f"{request_id}#{index}"
 
 
 def _text_or_ids(prompt: Prompt) -> tuple[str | None, Sequence[int] | None]:

@@ -133,7 +133,8 @@ def test_a_killed_process_loses_nothing_that_was_saved(tmp_path: Path) -> None:
         "from pathlib import Path\n"
         "from test_training import recipe\n"
         "from pagoda.train.trainer import Trainer\n"
-        "trainer = Trainer(recipe(Path(sys.argv[1]), tokens=512 * 4000, save_every=5), Path(sys.argv[1]) / 'run', 'cpu')\n"
+        "folder = Path(sys.argv[1])\n"
+        "trainer = Trainer(recipe(folder, tokens=512 * 4000, save_every=5), folder / 'run', 'cpu')\n"
         "for report in trainer.run():\n"
         "    print(report.step, flush=True)\n"
     )
