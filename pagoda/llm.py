@@ -7,6 +7,7 @@ engine's business: give it everything at once, results come back in the order of
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -37,6 +38,7 @@ class LLM:
     def __init__(self, model: str | Path | None = None, **engine_args: Any) -> None:
         self.llm_engine = LLMEngine.from_args(EngineArgs.from_keywords({"model": model, **engine_args}))
         self._request_ids = itertools.count()
+        self._streams: dict[str, deque[RequestOutput]] = {}  # what open streams have not yielded yet
 
     def get_tokenizer(self) -> Tokenizer:
         """The model's tokenizer. Raises InvalidRequestError where the checkpoint has none."""
@@ -130,6 +132,7 @@ class LLM:
         """
         params = sampling_params or self.get_default_sampling_params().clone(output_kind=RequestOutputKind.DELTA)
         (request_id,) = self._add_all([prompt], [params], [0])
+        self._streams[request_id] = deque()
         return self._stream(request_id)
 
     def stream_chat(
@@ -139,16 +142,27 @@ class LLM:
         return self.stream({"prompt_token_ids": self.get_tokenizer().encode_chat(messages)}, sampling_params)
 
     def _stream(self, request_id: str) -> Iterator[RequestOutput]:
+        arrived = self._streams[request_id]
         finished = False
         try:
             while not finished:
-                for output in self.llm_engine.step():
-                    if output.request_id == request_id:
-                        finished = output.finished
-                        yield cast(RequestOutput, output)
+                while not arrived:
+                    self._step()
+                output = arrived.popleft()
+                finished = output.finished
+                yield output
         finally:
+            del self._streams[request_id]
             if not finished:
                 self.llm_engine.abort_request(request_id)
+
+    def _step(self) -> list[RequestOutput | EmbeddingRequestOutput]:
+        """One step of the engine. What it brings for a stream waits there, whoever asked for the step."""
+        outputs = self.llm_engine.step()
+        for output in outputs:
+            if output.request_id in self._streams:
+                self._streams[output.request_id].append(cast(RequestOutput, output))
+        return outputs
 
     def _add_all(self, prompts: Sequence[Prompt], params: Sequence[Params], priorities: Sequence[int]) -> list[str]:
         """Queue everything or nothing."""
@@ -158,7 +172,7 @@ class LLM:
                 request_id = str(next(self._request_ids))
                 self.llm_engine.add_request(request_id, prompt, own_params, priority=priority)
                 added.append(request_id)
-        except InvalidRequestError:
+        except BaseException:
             self._abort(added)
             raise
         return added
@@ -172,7 +186,7 @@ class LLM:
         with GenerationProgress(len(request_ids), enabled=show_progress) as progress:
             try:
                 while len(outputs) < len(wanted):
-                    for output in self.llm_engine.step():
+                    for output in self._step():
                         if output.request_id in wanted and output.finished:
                             outputs[output.request_id] = output
                             progress.advance(output)

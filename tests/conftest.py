@@ -37,7 +37,7 @@ BASE: dict[str, Any] = {
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
     "head_dim": 16,
-    "max_position_embeddings": 128,
+    "max_position_embeddings": 320,
     "bos_token_id": 0,
     "eos_token_id": 0,
 }

@@ -11,11 +11,32 @@ from pathlib import Path
 from typing import Any
 
 from pagoda.errors import ConfigError, nearest
+from pagoda.parameter_rules import FLAG, STRING, Rule, optional, positive, whole_number
 
 DTYPES = ("auto", "float32", "bfloat16", "float16", "half", "float")
 BLOCK_SIZES = (8, 16, 32, 64, 128)
 _DTYPE_ALIASES = {"half": "float16", "float": "float32"}
 BUILTIN_MODEL = Path(__file__).parent.parent / "builtin"
+_RULES: dict[str, Rule] = {
+    "revision": optional(STRING),
+    "device": STRING,
+    "kernels": STRING,
+    "max_model_len": optional(whole_number(1)),
+    "gpu_memory_utilization": positive(1),
+    "kv_cache_memory_fraction": positive(1),
+    "kv_cache_memory_bytes": optional(whole_number(1)),
+    "num_gpu_blocks_override": optional(whole_number(1)),
+    "enable_prefix_caching": FLAG,
+    "max_num_seqs": whole_number(1),
+    "max_num_batched_tokens": optional(whole_number(1)),
+    "enable_chunked_prefill": FLAG,
+    "long_prefill_token_threshold": whole_number(0),
+    "max_logprobs": whole_number(-1),
+    "seed": whole_number(-(2**63), 2**63 - 1),
+    "trust_remote_code": FLAG,
+    "disable_log_stats": FLAG,
+}
+"""What each setting accepts, of those that are not looked up in a table of their own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +99,9 @@ class EngineArgs:
         if dtype not in DTYPES:
             raise ConfigError(f"dtype={self.dtype!r} is not known: {nearest(dtype, DTYPES)}")
         object.__setattr__(self, "dtype", _DTYPE_ALIASES.get(dtype, dtype))
-        for name in ("gpu_memory_utilization", "kv_cache_memory_fraction"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ConfigError(f"{name}={getattr(self, name)!r}, but a share above 0 and up to 1 is expected")
+        for name, rule in _RULES.items():
+            if not rule.accepts(getattr(self, name)):
+                raise ConfigError(f"{name}={getattr(self, name)!r}, but {rule.expected} is expected")
         if self.block_size not in BLOCK_SIZES:
             raise ConfigError(f"block_size={self.block_size!r}, but one of {BLOCK_SIZES} is expected")
         if self.tensor_parallel_size != 1 or self.pipeline_parallel_size != 1:

@@ -126,8 +126,6 @@ def _max_model_len(asked: int | None, config: ModelConfig) -> int:
     limit = config.max_position_embeddings
     if asked is None:
         return limit
-    if asked < 1:
-        raise ConfigError(f"max_model_len={asked}, but at least 1 is expected")
     if asked > limit and (config.rope_scaling or {}).get("rope_type") != "dynamic":
         raise ConfigError(
             f"max_model_len={asked}, but config.json has max_position_embeddings={limit}: lower the first, or "

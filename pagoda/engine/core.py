@@ -76,13 +76,20 @@ class EngineCore:
         self._requests.pop(request_id, None)
 
     def step(self) -> list[CoreOutput]:
-        """Advance everything that fits by one step; news of the requests that got any."""
+        """Advance everything that fits by one step; news of the requests that got any.
+
+        Where execution breaks off, be it by Ctrl-C, the exception goes on and no request has lost anything but time.
+        """
         plan = self.scheduler.schedule()
         if not plan.scheduled:
             return []
-        self._note_first_steps(plan)
-        computed = self.executor.execute(plan)
-        sampled = self._sample(plan, computed)
+        try:
+            self._note_first_steps(plan)
+            computed = self.executor.execute(plan)
+            sampled = self._sample(plan, computed)
+        except BaseException:
+            self.scheduler.revoke()
+            raise
         return self._update(plan, computed, sampled)
 
     def has_unfinished_requests(self) -> bool:

@@ -167,7 +167,7 @@ class LLMEngine:
 
     def _embedding(self, request_id: str, live: _Pooling, hidden_state: torch.Tensor) -> EmbeddingRequestOutput:
         del self._requests[request_id]
-        self._owner.pop(request_id, None)
+        self._owner.pop(child_id(request_id, 0), None)
         vector = hidden_state.float()[: live.params.dimensions]
         if live.params.normalize:
             vector = torch.nn.functional.normalize(vector, dim=0)

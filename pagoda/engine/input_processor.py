@@ -208,11 +208,11 @@ def _text_or_ids(prompt: Prompt) -> tuple[str | None, Sequence[int] | None]:
         return prompt, None
     if isinstance(prompt, Mapping):
         text, ids = prompt.get("prompt"), prompt.get("prompt_token_ids")
-        if isinstance(ids, Sequence) and not isinstance(ids, str):
+        if isinstance(ids, Sequence) and not isinstance(ids, (str, bytes, bytearray)):
             return text if isinstance(text, str) else None, ids
         if isinstance(text, str):
             return text, None
-    if isinstance(prompt, Sequence):
+    if isinstance(prompt, Sequence) and not isinstance(prompt, (bytes, bytearray)):
         return None, prompt
     raise InvalidRequestError(
         f"a prompt is a string, {{'prompt': ...}} or {{'prompt_token_ids': [...]}}, but this is {prompt!r:.80}",

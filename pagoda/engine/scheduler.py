@@ -323,6 +323,15 @@ class Scheduler:
             self.finish(request.request_id, reason, stop_reason)
         return RequestUpdate(request.request_id, token_id, reason, stop_reason)
 
+    def revoke(self) -> None:
+        """Takes the last schedule() back where its step broke off: nothing of what it computed is relied on.
+
+        Whoever ran loses its blocks, copies that may be half made among them, and is computed anew.
+        """
+        self._in_flight.clear()
+        while self._running:
+            self._preempt(self._running.pop())
+
     def has_unfinished_requests(self) -> bool:
         return bool(self._requests)
 

@@ -20,7 +20,10 @@ from pagoda.kernels.interface import AttentionMetadata, AttentionShape
 PARTITION = 128  # keys of a work item
 ROW_PAD = 4  # rows of a work item come in multiples of this
 TILE_WIDTHS = (64, 16, 1)  # query tokens of a tile
-MAX_SCORES = 1 << 24  # scores held at once, which bounds the working memory to about 64 MiB
+MAX_ELEMENTS = {"cpu": 1 << 19, "cuda": 1 << 24}
+"""Of a batch's keys, values or scores, each. On a CPU these 2 MiB stay in the cache, and below the size for which the
+C library asks the system for fresh pages every time; a GPU wants few and large batches."""
+_USUAL_HEAD_DIM = 64
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,10 @@ def plan_attention(
 ) -> AttentionPlan:
     """The plan of a step for layers of one shape; `widths` descending."""
     batches = []
+    max_elements = MAX_ELEMENTS[metadata.block_tables.device.type]
     for width, tiles in _cut(metadata, shape.window, widths):
-        batches += [_batch(metadata, shape, group, width) for group in _bounded(tiles, shape, width)]
+        bounded = _bounded(tiles, shape, width, max_elements)
+        batches += [_batch(metadata, shape, group, width) for group in bounded]
     return AttentionPlan(tuple(batches), _store_rows(metadata, shape), metadata.query_start_loc[-1])
 
 
@@ -92,13 +97,13 @@ def _cut(metadata: AttentionMetadata, window: int | None, widths: Sequence[int])
     return ((width, of_width) for width, of_width in tiles.items() if of_width)
 
 
-def _bounded(tiles: list[_Tile], shape: AttentionShape, width: int) -> Iterator[list[_Tile]]:
-    """Tiles with more items first, in batches whose scores do not take more than MAX_SCORES."""
-    scores_per_item = shape.num_kv_heads * _padded_rows(width, shape.group) * PARTITION
+def _bounded(tiles: list[_Tile], shape: AttentionShape, width: int, max_elements: int) -> Iterator[list[_Tile]]:
+    """Tiles with more items first, in batches of at most `max_elements`, but of one tile at least."""
+    per_item = shape.num_kv_heads * max(_padded_rows(width, shape.group), _USUAL_HEAD_DIM) * PARTITION
     batch: list[_Tile] = []
     num_items = 0
     for tile in sorted(tiles, key=lambda tile: -tile.num_items):
-        if batch and (num_items + tile.num_items) * scores_per_item > MAX_SCORES:
+        if batch and (num_items + tile.num_items) * per_item > max_elements:
             yield batch
             batch, num_items = [], 0
         batch.append(tile)

@@ -20,7 +20,7 @@ from pagoda.kernels.interface import AttentionMetadata, AttentionShape
 
 ROW_TILE = 16  # rows of a matrix product come in multiples of this
 COLUMN_TILE = 16  # and so do its columns
-_MASKED = -1e30  # finite, so that a row with every key of an item hidden stays free of NaN
+_MASKED = float("-inf")  # safe, since every row sees a key in some item; exp is faster at it than at large numbers
 
 
 class ReferenceKernels:
@@ -127,13 +127,15 @@ def _pack(query: torch.Tensor, num_kv_heads: int) -> torch.Tensor:
     return F.pad(rows, (0, 0, 0, -rows.shape[2] % ROW_PAD))
 
 
-def _fold(
-    combine: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], items: torch.Tensor, counts: tuple[int, ...]
-) -> torch.Tensor:
-    """`[W, ...]` items -> `[N, ...]` tiles: a tile's items one after the other, in the order of the keys."""
+def _fold(combine: Callable[..., torch.Tensor], items: torch.Tensor, counts: tuple[int, ...]) -> torch.Tensor:
+    """`[W, ...]` items -> `[N, ...]` tiles: a tile's items one after the other, in the order of the keys.
+
+    combine: torch.add or torch.maximum. `items` is written over.
+    """
     folded, *others = items.split(counts)
     for other in others:
-        folded = torch.cat((combine(folded[: len(other)], other), folded[len(other) :]))
+        some = folded[: len(other)]
+        combine(some, other, out=some)
     return folded
 
 

@@ -1,0 +1,113 @@
+"""The memory plan: what fits, worked out by hand, and the sentences for what does not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from pagoda.engine.memory import GIB, MemoryPlan, available_memory_bytes, plan_memory
+from pagoda.errors import InsufficientMemoryError
+from pagoda.kernels.reference import ReferenceKernels
+from pagoda.layers.kv_cache import KVCache
+from pagoda.models.config import ModelConfig
+from pagoda.models.llama import LlamaForCausalLM
+
+CONFIG = ModelConfig(
+    vocab_size=320,
+    hidden_size=48,
+    intermediate_size=80,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    num_key_value_heads=2,
+    head_dim=16,
+)
+KV_BYTES = 2 * 2 * 2 * 16 * 4  # K and V, layers, KV heads, head_dim, fp32
+WEIGHT_BYTES = CONFIG.num_parameters * 4
+
+
+def _plan(budget_bytes: int = GIB, **settings: Any) -> MemoryPlan:
+    given = {"dtype": "float32", "max_model_len": 100, "max_num_seqs": 8, "block_size": 16, **settings}
+    return plan_memory(CONFIG, budget_bytes=budget_bytes, **given)
+
+
+@pytest.mark.parametrize(
+    "switches",
+    [
+        {},
+        {"tie_word_embeddings": True},
+        {"attention_bias": True},
+        {"attention_bias": True, "attention_output_bias": True, "mlp_bias": True},
+        {"qk_norm": True, "head_dim": 24},
+        {"num_key_value_heads": 1},
+    ],
+)
+def test_the_weights_and_the_cache_take_what_the_plan_says(switches: dict[str, Any]) -> None:
+    config = replace(CONFIG, **switches)
+    model = LlamaForCausalLM(config, ReferenceKernels())
+    assert config.num_parameters == sum(parameter.numel() for parameter in model.parameters())
+    cache = KVCache(
+        num_layers=2,
+        num_blocks=3,
+        num_kv_heads=config.num_key_value_heads,
+        head_dim=config.head_dim,
+        dtype=torch.bfloat16,
+        device=torch.device("cpu"),
+    )
+    assert cache.num_bytes == 3 * 16 * config.kv_bytes_per_token(2)
+
+
+def test_the_cache_holds_as_many_blocks_as_can_ever_be_used() -> None:
+    plan = _plan()
+    assert plan.num_blocks == 8 * 7  # 8 requests of 100 tokens, 7 blocks each
+    assert plan.kv_bytes_per_token == KV_BYTES
+    assert plan.weight_bytes == WEIGHT_BYTES
+    assert plan.num_tokens == 56 * 16
+    assert plan.kv_cache_bytes == 56 * 16 * KV_BYTES
+    assert plan.num_requests(100) == 8
+    assert plan.num_requests(17) == 28
+
+
+def test_a_small_budget_is_divided_into_weights_and_what_is_left() -> None:
+    block_bytes = 16 * KV_BYTES
+    assert _plan(WEIGHT_BYTES + 10 * block_bytes).num_blocks == 10
+    assert _plan(WEIGHT_BYTES + 11 * block_bytes - 1).num_blocks == 10
+
+
+def test_half_the_bytes_a_number_hold_twice_the_tokens() -> None:
+    budget = WEIGHT_BYTES // 2 + 20 * 16 * KV_BYTES
+    assert _plan(budget, dtype="bfloat16").num_blocks == 40
+
+
+def test_the_operator_may_set_the_cache_by_bytes_or_by_blocks() -> None:
+    assert _plan(kv_cache_bytes=9 * 16 * KV_BYTES + 5).num_blocks == 9
+    assert _plan(num_blocks=3).num_blocks == 3
+    assert _plan(num_blocks=3, kv_cache_bytes=1 << 20).num_blocks == 3
+    assert _plan(num_blocks=5, block_size=32).num_tokens == 160
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"budget_bytes": WEIGHT_BYTES}, "the weights take 0.00 GiB in float32, but the memory budget is 0.00 GiB"),
+        ({"budget_bytes": WEIGHT_BYTES + 16 * KV_BYTES}, "would hold 16 tokens, but max_model_len is 100: lower"),
+        (
+            {"num_blocks": 1 << 40},
+            "1099511627776 KV blocks of 8192 bytes were asked for, but the memory budget of 1.00",
+        ),
+        ({"num_blocks": 0}, "0 KV blocks"),
+        ({"kv_cache_bytes": 100}, "0 KV blocks"),
+        ({"kv_cache_bytes": 2 * GIB}, "leaves room for"),
+    ],
+)
+def test_what_does_not_fit_is_told_with_figures_and_a_remedy(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(InsufficientMemoryError) as caught:
+        _plan(**settings)
+    assert said in str(caught.value)
+    assert "raise the budget (kv_cache_memory_fraction on CPU" in str(caught.value)
+
+
+def test_this_machine_has_some_memory_left_and_less_than_a_petabyte() -> None:
+    assert 1 << 20 < available_memory_bytes() < 1 << 50

@@ -1,0 +1,175 @@
+"""Parallel layers: at one rank bit for bit the plain ones, at two the same function, and so the whole network."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+import torch
+from torch import distributed, multiprocessing, nn
+from torch.nn import functional as F
+
+from pagoda.distributed import ParallelGroup, SingleRank, TorchGroup
+from pagoda.errors import ConfigError
+from pagoda.kernels.reference import ReferenceKernels
+from pagoda.layers.attention import DenseAttention
+from pagoda.layers.embedding import ParallelLMHead, VocabParallelEmbedding
+from pagoda.layers.linear import ColumnParallelLinear, RowParallelLinear
+from pagoda.models.config import ModelConfig
+from pagoda.models.llama import LlamaForCausalLM
+from pagoda.models.loader import load_config, load_weights
+
+T = TypeVar("T")
+KERNELS = ReferenceKernels()
+TOKEN_IDS = [5, 300, 7, 160, 159, 161, 0, 319, 42, 99, 8, 12, 77]
+
+
+class ThreadGroup:
+    """Ranks as threads of this process, which meet at every collective."""
+
+    def __init__(self, rank: int, slots: list[torch.Tensor], barrier: threading.Barrier) -> None:
+        self.rank, self.size = rank, len(slots)
+        self._slots, self._barrier = slots, barrier
+
+    def all_reduce(self, tensor: torch.Tensor) -> torch.Tensor:
+        return torch.stack(self._exchange(tensor)).sum(0)
+
+    def all_gather(self, tensor: torch.Tensor) -> torch.Tensor:
+        return torch.cat(self._exchange(tensor), dim=-1)
+
+    def _exchange(self, tensor: torch.Tensor) -> list[torch.Tensor]:
+        self._slots[self.rank] = tensor
+        self._barrier.wait(timeout=20)
+        everyones = list(self._slots)
+        self._barrier.wait(timeout=20)
+        return everyones
+
+
+def _on_ranks(size: int, run: Callable[[ParallelGroup], T]) -> list[T]:
+    slots, barrier = [torch.empty(0)] * size, threading.Barrier(size)
+    with ThreadPoolExecutor(size) as pool:
+        return list(pool.map(lambda rank: run(ThreadGroup(rank, slots, barrier)), range(size)))
+
+
+@torch.no_grad()
+def _fill(layer: nn.Module, **tensors: torch.Tensor) -> None:
+    """As the loader does: every parameter takes its share of the full tensor."""
+    for name, full in tensors.items():
+        getattr(layer, name).weight_loader(full)
+
+
+@pytest.fixture
+def x() -> torch.Tensor:
+    torch.manual_seed(0)
+    return torch.randn(16, 32)
+
+
+@pytest.mark.parametrize("kind", [ColumnParallelLinear, RowParallelLinear])
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_linear_layer_at_one_rank_is_f_linear_bit_for_bit(
+    kind: type[ColumnParallelLinear], bias: bool, x: torch.Tensor
+) -> None:
+    layer = kind(32, 48, bias=bias, kernels=KERNELS, group=SingleRank())
+    tensors = {"weight": torch.randn(48, 32)} | ({"bias": torch.randn(48)} if bias else {})
+    _fill(layer, **tensors)
+    assert torch.equal(layer(x), F.linear(x, tensors["weight"], tensors.get("bias")))
+
+
+def test_embedding_and_head_at_one_rank_are_the_plain_ones_bit_for_bit(x: torch.Tensor) -> None:
+    weight, token_ids = torch.randn(320, 32), torch.tensor(TOKEN_IDS)
+    embedding = VocabParallelEmbedding(320, 32, group=SingleRank())
+    head = ParallelLMHead(320, 32, kernels=KERNELS, group=SingleRank())
+    _fill(embedding, weight=weight)
+    _fill(head, weight=weight)
+    assert torch.equal(embedding(token_ids), F.embedding(token_ids, weight))
+    assert torch.equal(head(x), F.linear(x, weight))
+
+
+@pytest.mark.parametrize("size", [2, 4])
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_column_and_a_row_layer_over_ranks_make_one_mlp(size: int, bias: bool, x: torch.Tensor) -> None:
+    up, down = torch.randn(64, 32), torch.randn(32, 64)
+    up_bias, down_bias = (torch.randn(64), torch.randn(32)) if bias else (None, None)
+    expected = F.linear(F.linear(x, up, up_bias), down, down_bias)
+
+    def run(group: ParallelGroup) -> torch.Tensor:
+        column = ColumnParallelLinear(32, 64, bias=bias, kernels=KERNELS, group=group)
+        row = RowParallelLinear(64, 32, bias=bias, kernels=KERNELS, group=group)
+        assert column.weight.shape == (64 // size, 32)
+        assert row.weight.shape == (32, 64 // size)
+        for layer, weight, shift in ((column, up, up_bias), (row, down, down_bias)):
+            _fill(layer, weight=weight, **({} if shift is None else {"bias": shift}))
+        return row(column(x)).detach()
+
+    for output in _on_ranks(size, run):
+        torch.testing.assert_close(output, expected, atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_embedding_and_head_over_ranks_give_whole_rows_on_every_rank(size: int, x: torch.Tensor) -> None:
+    weight, token_ids = torch.randn(320, 32), torch.tensor(TOKEN_IDS)
+
+    def run(group: ParallelGroup) -> tuple[torch.Tensor, torch.Tensor]:
+        embedding = VocabParallelEmbedding(320, 32, group=group)
+        head = ParallelLMHead(320, 32, kernels=KERNELS, group=group)
+        _fill(embedding, weight=weight)
+        _fill(head, weight=weight)
+        return embedding(token_ids).detach(), head(x).detach()
+
+    for embedded, logits in _on_ranks(size, run):
+        assert torch.equal(embedded, F.embedding(token_ids, weight))
+        torch.testing.assert_close(logits, F.linear(x, weight), atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def _logits(directory: Path, group: ParallelGroup | None = None) -> torch.Tensor:
+    config = load_config(directory)
+    model = LlamaForCausalLM(config, KERNELS, group)
+    load_weights(model, directory)
+    hidden_states = model(torch.tensor(TOKEN_IDS), torch.arange(len(TOKEN_IDS)), DenseAttention(1, config.layer_window))
+    return model.compute_logits(hidden_states)
+
+
+@pytest.mark.parametrize("shape", ["gqa", "qwen2", "qwen3, half the layers slide"])
+def test_the_network_at_two_ranks_equals_the_network_at_one(shape: str, checkpoint: Callable[..., Path]) -> None:
+    """Sums of partial products differ in their order alone: 1e-5 on logits of up to 8."""
+    directory = checkpoint(shape)
+    expected = _logits(directory)
+    for logits in _on_ranks(2, lambda group: _logits(directory, group)):
+        torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_two_processes_over_torch_distributed_equal_one(checkpoint: Callable[..., Path], tmp_path: Path) -> None:
+    directory = checkpoint("qwen2")
+    multiprocessing.spawn(_rank, args=(2, directory, tmp_path), nprocs=2)
+    for rank in range(2):
+        logits = torch.load(tmp_path / f"rank{rank}.pt")
+        torch.testing.assert_close(logits, _logits(directory), atol=1e-5, rtol=1e-5)
+
+
+def _rank(rank: int, size: int, directory: Path, folder: Path) -> None:
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=size)
+    group = TorchGroup()
+    assert (group.rank, group.size) == (rank, size)
+    torch.save(_logits(directory, group), folder / f"rank{rank}.pt")
+    distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        ({"num_key_value_heads": 2}, "2 KV heads"),
+        ({"num_key_value_heads": 4, "vocab_size": 322}, "322 vocabulary entries"),
+        ({"num_key_value_heads": 4, "intermediate_size": 66}, "66 output features"),
+    ],
+)
+def test_sizes_that_do_not_divide_are_refused(settings: dict[str, int], what: str) -> None:
+    sizes = {"vocab_size": 320, "hidden_size": 32, "intermediate_size": 64, "head_dim": 8, "num_attention_heads": 4}
+    config = ModelConfig(num_hidden_layers=1, **{**sizes, **settings})
+    with pytest.raises(ConfigError, match=f"{what} cannot be split over tensor_parallel_size=4 ranks evenly"):
+        _on_ranks(4, lambda group: LlamaForCausalLM(config, KERNELS, group))
