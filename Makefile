@@ -10,8 +10,9 @@ run: .venv/.runtime
 	$(BIN)/pagoda generate --echo --temperature 0.7 --top-p 0.9 --seed 7 --max-tokens 96 \
 		"Once upon a time, there was a little fox" \
 		"The old king looked out of the window and" \
-		"User: Can you find me a restaurant?" \
-		"春风"
+		"One day, Lily found a small box in the garden" \
+		"春风" \
+		"明月"
 
 test: .venv/.dev lint
 	$(BIN)/python -m pytest -n 2

@@ -145,9 +145,11 @@ class LLM:
         arrived = self._streams[request_id]
         finished = False
         try:
-            while not finished:
-                while not arrived:
+            # Without the second condition a request that was aborted elsewhere would be waited for in vain.
+            while not finished and (arrived or self.llm_engine.has_unfinished_requests()):
+                if not arrived:
                     self._step()
+                    continue
                 output = arrived.popleft()
                 finished = output.finished
                 yield output

@@ -245,6 +245,13 @@ def test_a_stream_goes_on_after_a_generate_in_its_midst(llm: LLM) -> None:
     assert text + "".join(piece.outputs[0].text for piece in stream) == expected[0][0]
 
 
+def test_a_stream_whose_request_is_aborted_elsewhere_comes_to_an_end(llm: LLM) -> None:
+    stream = llm.stream("The fox", GREEDY)
+    request_id = next(stream).request_id
+    llm.llm_engine.abort_request(request_id)
+    assert list(stream) == []
+
+
 # --- chat and embed -----------------------------------------------------------------------------------------------
 
 MESSAGES = [

@@ -63,7 +63,7 @@ def test_learning_rate_warms_up_and_ends_at_its_minimum() -> None:
     rates = [learning_rate_at(step, config) for step in range(config.num_steps)]
     assert rates[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
     assert max(rates) == 1.0
-    assert all(later <= earlier for earlier, later in itertools.pairwise(rates))
+    assert all(later <= earlier for earlier, later in itertools.pairwise(rates[10:]))
     assert rates[-1] == pytest.approx(0.1, abs=1e-3)
 
 
