@@ -6,8 +6,8 @@ The same network, weights, kernels, runner and sampler serve the same requests w
 and values, and give the same tokens (checked). `traces` says what the requests are, `static_batching` and
 `continuous_batching` what each side does and what was done to be fair to the former.
 
-Measured: all requests at once (throughput, KV memory, requests at once); a Poisson process of arrivals at a share of
-what the static server can do (latency); and one request at a time. The claims that this reproduces or corrects are
+Measured: all requests at once (throughput, KV memory, requests at once); a Poisson process of arrivals at the rate that
+the static server can just do (latency); and one request at a time. The claims that this reproduces or corrects are
 those made for PagedAttention (Kwon et al. 2023, arXiv 2309.06180) and continuous batching (Orca, OSDI 2022).
 """
 
@@ -167,7 +167,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--lengths", choices=MEAN_LENGTHS, default="sharegpt", help="whose means the lengths have")
     parser.add_argument("--max-model-len", type=int, help="the context that a static row reserves; the model's own")
     parser.add_argument("--max-tokens", type=int, default=512, help="the client's cap")
-    parser.add_argument("--load", type=float, default=0.9, help="arrivals, as a share of what the static server can do")
+    parser.add_argument("--load", type=float, default=1.0, help="arrivals, as a share of what the static server can do")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     return parser.parse_args()
