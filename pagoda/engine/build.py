@@ -22,7 +22,7 @@ from pagoda.engine.model_runner import ModelRunner
 from pagoda.engine.scheduler import Scheduler
 from pagoda.errors import CheckpointError, ConfigError
 from pagoda.kernels.interface import Kernels
-from pagoda.kernels.select import select_exact_kernels
+from pagoda.kernels.select import has_bf16, select_exact_kernels
 from pagoda.layers.kv_cache import KVCache
 from pagoda.models.config import ModelConfig
 from pagoda.models.generation_config import GenerationDefaults
@@ -92,14 +92,9 @@ def resolve_dtype(dtype: str, config: ModelConfig, device: torch.device) -> str:
     """The checkpoint's own dtype for "auto", but float32 on a CPU that would have to emulate 16 bits."""
     if dtype != "auto":
         return dtype
-    if device.type == "cpu" and not (config.dtype == "bfloat16" and _cpu_has_bf16()):
+    if device.type == "cpu" and not (config.dtype == "bfloat16" and has_bf16(device)):
         return "float32"
     return config.dtype
-
-
-def _cpu_has_bf16() -> bool:
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def plan_for(args: EngineArgs, config: ModelConfig, dtype: str, device: torch.device) -> MemoryPlan:

@@ -25,7 +25,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from pagoda.errors import CheckpointError, ConfigError
-from pagoda.kernels.select import select_kernels
+from pagoda.kernels.select import has_bf16, select_kernels
 from pagoda.layers.attention import DenseAttention
 from pagoda.models.llama import LlamaForCausalLM
 from pagoda.models.loader import load_weights, save_checkpoint
@@ -157,7 +157,7 @@ class Trainer:
 
     def _autocast(self) -> AbstractContextManager[object]:
         wants = self.config.precision
-        if wants == "bf16" or (wants == "auto" and _has_bf16(self.device)):
+        if wants == "bf16" or (wants == "auto" and has_bf16(self.device)):
             return torch.autocast(self.device.type, torch.bfloat16)
         return nullcontext()
 
@@ -221,11 +221,3 @@ def _resolve_device(device: str) -> str:
     if device != "auto":
         return device
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _has_bf16(device: torch.device) -> bool:
-    """Whether bf16 matrix products run in hardware, which is where they pay."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    capability = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return bool(capability.get("avx512_bf16") or capability.get("amx_bf16") or capability.get("bf16"))
