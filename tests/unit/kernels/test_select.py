@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
 from pagoda.errors import ConfigError
 from pagoda.kernels.reference import ReferenceKernels
 from pagoda.kernels.select import TiledReferenceKernels, rows_are_exact, select_exact_kernels, select_kernels
+from pagoda.llm import LLM
+from pagoda.sampling_params import SamplingParams
 
 CPU = torch.device("cpu")
 
@@ -40,3 +44,14 @@ def test_auto_falls_back_to_tiles_where_rows_are_not_exact(monkeypatch: pytest.M
     assert select_exact_kernels("torch-reference", [(64, 32)], torch.float32, CPU).name == "torch-reference"
     monkeypatch.setattr("pagoda.kernels.select.select_kernels", lambda name: Inexact())
     assert select_exact_kernels("auto", [(64, 32)], torch.float32, CPU).name == "torch-reference-tiled"
+
+
+def test_tiled_kernels_attend_in_one_width_and_generate_the_same_tokens(make_llm: Callable[..., LLM]) -> None:
+    params = SamplingParams(temperature=0, max_tokens=12, ignore_eos=True)
+    prompts = ["The fox looked at the moon, and the moon looked back", "The river"]
+    tokens = []
+    for name in ("torch-reference", "torch-reference-tiled"):
+        outputs = make_llm("gqa", kernels=name).generate(prompts, params, use_tqdm=False)
+        tokens.append([output.outputs[0].token_ids for output in outputs])
+    assert tokens[0] == tokens[1]
+    assert len(TiledReferenceKernels.tile_widths) == 1
