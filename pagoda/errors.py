@@ -10,6 +10,7 @@
     |   `-- UnknownArchitectureError
     |-- InsufficientMemoryError    the machine cannot hold what was asked for
     |-- MissingExtraError          an optional dependency; the message is the install command
+    |-- EngineOverloadedError      the queue is full (HTTP 503); `.retry_after_s` says when to come back
     `-- EngineDeadError            the engine stopped; nothing it held can be finished
 
 A message says what was given, what was expected and what to do next. Foundation room:
@@ -67,6 +68,14 @@ class MissingExtraError(PagodaError, ImportError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs an optional dependency: pip install 'pagoda-llm[{extra}]'")
+
+
+class EngineOverloadedError(PagodaError):
+    """As many requests wait as may. `retry_after_s`: seconds until the queue has drained at the measured rate."""
+
+    def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class EngineDeadError(PagodaError):

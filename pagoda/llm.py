@@ -48,12 +48,7 @@ class LLM:
 
     def get_default_sampling_params(self) -> SamplingParams:
         """What the checkpoint's generation_config.json asks for, over SamplingParams' own defaults."""
-        defaults = self.llm_engine.parts.generation_defaults
-        names = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
-        given = {name: value for name in names if (value := getattr(defaults, name)) is not None}
-        if defaults.max_new_tokens is not None:
-            given["max_tokens"] = defaults.max_new_tokens
-        return SamplingParams(**given)
+        return SamplingParams(**self.llm_engine.parts.generation_defaults.sampling_params())
 
     def generate(
         self,

@@ -147,7 +147,7 @@ class SamplingParams:
     ignore_eos: bool = False
     """Go on past the model's end-of-sequence tokens."""
     max_tokens: int | None = 16
-    """Most tokens to generate; None goes on to the end of the context window."""
+    """Most tokens to generate; None goes on to the end of the context window, 0 only scores (with prompt_logprobs)."""
     min_tokens: int = 0
     """Stop tokens and stop strings count only after this many tokens."""
     logprobs: int | None = None
@@ -226,6 +226,8 @@ class SamplingParams:
             self._set(top_p=1.0, top_k=0, min_p=0.0)
 
     def _check_agreement(self) -> None:
+        if self.max_tokens == 0 and self.prompt_logprobs is None:
+            raise wrong("max_tokens", 0, "a whole number of at least 1 (0 with prompt_logprobs only, to score the prompt)")
         if self.max_tokens is not None and self.min_tokens > self.max_tokens:
             raise wrong("min_tokens", self.min_tokens, f"at most max_tokens, which is {self.max_tokens}")
         if self.stop and not self.detokenize:
@@ -294,7 +296,7 @@ _SAMPLING_RULES = {
     "stop": optional(STRINGS),
     "stop_token_ids": optional(TOKEN_IDS),
     "ignore_eos": FLAG,
-    "max_tokens": optional(whole_number(1)),
+    "max_tokens": optional(whole_number(0)),
     "min_tokens": whole_number(0),
     "logprobs": optional(whole_number(-1)),
     "prompt_logprobs": optional(whole_number(-1)),

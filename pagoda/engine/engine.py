@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -25,10 +25,21 @@ from pagoda.sampling_params import PoolingParams, SamplingParams
 
 @dataclass
 class _Generation:
-    """One user request: its n core requests, by id, and where their tokens are put together."""
+    """One user request: its core requests, by id, and where their tokens are put together.
+
+    num_copies: how many equal completions the caller gets of a greedy one, which is computed once.
+    """
 
     children: dict[str, CoreRequest]
     processor: OutputProcessor
+    num_copies: int = 1
+
+    def next_output(self) -> RequestOutput | None:
+        output = self.processor.next_output()
+        if output is None or self.num_copies == 1:
+            return output
+        copies = (replace(told, index=i) for i in range(self.num_copies) for told in output.outputs)
+        return replace(output, outputs=tuple(copies))
 
 
 @dataclass
@@ -81,6 +92,9 @@ class LLMEngine:
             self._add_core_requests(request_id, [self.input_processor.pooling_request(request_id, token_ids, params)])
             self._requests[request_id] = _Pooling(params, token_ids)
             return
+        num_copies = params.n if params.is_greedy else 1
+        if num_copies > 1:
+            params = params.clone(n=1)
         children = self.input_processor.generation_requests(
             request_id, token_ids, params, priority=priority, cache_salt=cache_salt
         )
@@ -94,7 +108,7 @@ class LLMEngine:
         )
         self._add_core_requests(request_id, children)
         by_id = {child.request.request_id: child for child in children}
-        self._requests[request_id] = _Generation(by_id, processor)
+        self._requests[request_id] = _Generation(by_id, processor, num_copies)
 
     def abort_request(self, request_id: str) -> RequestOutput | None:
         """End a request whose caller has left; its blocks are free at once. Its last output, if it generates."""
@@ -103,7 +117,7 @@ class LLMEngine:
         if not isinstance(live, _Generation):
             return None
         live.processor.finish_all(FinishReason.ABORT)
-        return live.processor.next_output()
+        return live.next_output()
 
     def has_unfinished_requests(self) -> bool:
         return self.core.has_unfinished_requests()
@@ -157,12 +171,13 @@ class LLMEngine:
         if stop is not None:
             self.core.finish_request(output.request_id, FinishReason.STOP, stop)
         if stop is not None or output.finish_reason is not None:
+            live.processor.metrics.num_preemptions += child.request.num_preemptions
             self._owner.pop(output.request_id, None)
 
     def _tell(self, request_id: str, live: _Generation) -> list[RequestOutput | EmbeddingRequestOutput]:
         if live.processor.finished:
             self._requests.pop(request_id, None)
-        output = live.processor.next_output()
+        output = live.next_output()
         return [] if output is None else [output]
 
     def _embedding(self, request_id: str, live: _Pooling, hidden_state: torch.Tensor) -> EmbeddingRequestOutput:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from collections.abc import Sequence
 
 from pagoda.engine.core import CoreRequest
+from pagoda.engine.prompt import EMPTY_PROMPT, Prompt, text_or_ids
 from pagoda.engine.request import Request
 from pagoda.engine.sampler import child_seed
 from pagoda.engine.structured import StructuredOutputs
@@ -19,21 +19,6 @@ from pagoda.errors import InvalidParameterError, InvalidRequestError, PromptTooL
 from pagoda.models.config import ModelConfig
 from pagoda.models.tokenizer import Tokenizer
 from pagoda.sampling_params import PoolingParams, SamplingParams
-
-
-class TokensPrompt(TypedDict):
-    """A prompt as token ids."""
-
-    prompt_token_ids: Sequence[int]
-
-
-class TextPrompt(TypedDict):
-    """A prompt as text."""
-
-    prompt: str
-
-
-Prompt = str | TextPrompt | TokensPrompt | Mapping[str, object]
 
 
 class InputProcessor:
@@ -59,10 +44,10 @@ class InputProcessor:
 
     def token_ids(self, prompt: Prompt) -> tuple[str | None, list[int]]:
         """`(text or None, ids)` of a prompt. Raises InvalidRequestError for an empty or impossible one."""
-        text, given = _text_or_ids(prompt)
+        text, given = text_or_ids(prompt)
         ids = list(given) if given is not None else self._encode(text or "")
-        if not ids or text == "":
-            raise InvalidRequestError("the prompt is empty: give some text or at least one token id", param="prompt")
+        if not ids:
+            raise InvalidRequestError(EMPTY_PROMPT, param="prompt")
         self._check_ids("prompt_token_ids", ids)
         if len(ids) > self.max_model_len:
             raise PromptTooLongError(
@@ -201,20 +186,3 @@ class InputProcessor:
 def child_id(request_id: str, index: int) -> str:
     """Id of the index-th of n completions within the core; no two (request_id, index) have the same."""
     return f"{request_id}#{index}"
-
-
-def _text_or_ids(prompt: Prompt) -> tuple[str | None, Sequence[int] | None]:
-    if isinstance(prompt, str):
-        return prompt, None
-    if isinstance(prompt, Mapping):
-        text, ids = prompt.get("prompt"), prompt.get("prompt_token_ids")
-        if isinstance(ids, Sequence) and not isinstance(ids, (str, bytes, bytearray)):
-            return text if isinstance(text, str) else None, ids
-        if isinstance(text, str):
-            return text, None
-    if isinstance(prompt, Sequence) and not isinstance(prompt, (bytes, bytearray)):
-        return None, prompt
-    raise InvalidRequestError(
-        f"a prompt is a string, {{'prompt': ...}} or {{'prompt_token_ids': [...]}}, but this is {prompt!r:.80}",
-        param="prompt",
-    )

@@ -7,7 +7,7 @@ The shapes and names are vLLM's, so code that reads its results reads these. Pla
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 
@@ -56,6 +56,8 @@ class RequestMetrics:
     first_token_time: float | None = None
     last_token_time: float | None = None
     finished_time: float | None = None
+    num_preemptions: int = 0
+    """How often its blocks were taken away and computed again, over all n completions."""
 
     @property
     def time_in_queue_s(self) -> float | None:
@@ -90,6 +92,31 @@ class RequestOutput:
     metrics: RequestMetrics | None = None
     num_cached_tokens: int = 0
     """Prompt tokens whose keys and values came from the prefix cache."""
+
+
+def merge_outputs(outputs: Sequence[RequestOutput]) -> RequestOutput:
+    """Successive deltas of one request as one, at least one of them given; the n completions stay apart."""
+    if len(outputs) == 1:
+        return outputs[0]
+    by_index: dict[int, list[CompletionOutput]] = {}
+    for output in outputs:
+        for completion in output.outputs:
+            by_index.setdefault(completion.index, []).append(completion)
+    return replace(
+        outputs[-1],
+        prompt_logprobs=next((o.prompt_logprobs for o in outputs if o.prompt_logprobs is not None), None),
+        outputs=tuple(_merge_completions(parts) for _, parts in sorted(by_index.items())),
+    )
+
+
+def _merge_completions(parts: Sequence[CompletionOutput]) -> CompletionOutput:
+    last = parts[-1]
+    return replace(
+        last,
+        text="".join(part.text for part in parts),
+        token_ids=tuple(token_id for part in parts for token_id in part.token_ids),
+        logprobs=None if last.logprobs is None else tuple(entry for part in parts for entry in part.logprobs or ()),
+    )
 
 
 @dataclass(frozen=True)

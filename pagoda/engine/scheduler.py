@@ -78,7 +78,7 @@ class RequestUpdate(NamedTuple):
 
 @dataclass(frozen=True)
 class SchedulerStats:
-    """Gauges (the first three; preempted requests wait) and counters; prefix-cache figures count tokens."""
+    """Gauges (the first three; preempted requests wait) and counters; the last three count tokens."""
 
     num_running: int
     num_waiting: int
@@ -86,6 +86,7 @@ class SchedulerStats:
     num_preemptions: int
     prefix_cache_queries: int
     prefix_cache_hits: int
+    num_scheduled_tokens: int
 
 
 class Scheduler:
@@ -105,6 +106,7 @@ class Scheduler:
         self._finished_request_ids: list[str] = []
         self._num_arrivals = 0
         self._num_preemptions = 0
+        self._num_scheduled_tokens = 0
         self._step = 0
 
     # Arrival and departure
@@ -290,6 +292,7 @@ class Scheduler:
             finished_request_ids=tuple(self._finished_request_ids),
         )
         self._finished_request_ids.clear()
+        self._num_scheduled_tokens += output.total_num_scheduled_tokens
         self._step += 1
         return output
 
@@ -361,4 +364,5 @@ class Scheduler:
             num_preemptions=self._num_preemptions,
             prefix_cache_queries=self.kv_cache_manager.num_queried_tokens,
             prefix_cache_hits=self.kv_cache_manager.num_hit_tokens,
+            num_scheduled_tokens=self._num_scheduled_tokens,
         )

@@ -15,6 +15,7 @@ from pagoda.errors import CheckpointError
 
 _NUMBERS = ("temperature", "top_p", "min_p", "repetition_penalty")
 _INTEGERS = ("top_k", "max_new_tokens")
+_SAMPLING = (*_NUMBERS, "top_k")
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,11 @@ class GenerationDefaults:
         for name, value in values.items():
             _check_type(path, name, value, int if name in _INTEGERS else (int, float))
         return cls(eos_token_ids=tuple(ids), **values)
+
+    def sampling_params(self) -> dict[str, Any]:
+        """What is set, under the names of SamplingParams' fields."""
+        given = {name: value for name in _SAMPLING if (value := getattr(self, name)) is not None}
+        return given if self.max_new_tokens is None else {**given, "max_tokens": self.max_new_tokens}
 
     def to_dict(self) -> dict[str, Any]:
         """The file's content, in transformers' names, without what is not set."""

@@ -19,7 +19,11 @@ TABLE: dict[str, frozenset[str]] = {
     "kernels": FOUNDATION,
     "layers": FOUNDATION | {"kernels"},
     "models": FOUNDATION | {"kernels", "layers"},
-    "engine": FOUNDATION | {"kernels", "layers", "models"},
+    "chat": FOUNDATION,
+    "engine": FOUNDATION | {"kernels", "layers", "models", "chat"},
+    "server": FOUNDATION | {"kernels", "layers", "models", "chat", "engine"},
+    "conformance": FOUNDATION,
+    "loadtest": FOUNDATION,
     "train": FOUNDATION | {"kernels", "layers", "models"},
     "llm": FOUNDATION | {"models", "engine"},
 }
@@ -42,6 +46,8 @@ WITHOUT_TORCH = (
     "engine.detokenizer",
     "engine.output_processor",
     "engine.memory",
+    "engine.messages",
+    "engine.prompt",
     "models.config",
     "cli",
 )

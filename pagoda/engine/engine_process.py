@@ -1,0 +1,216 @@
+"""The engine's own process: `python -m pagoda.engine.engine_process FD`, started by `async_engine`.
+
+On the token's path: between the server, which only passes messages, and `engine.step`. One thread reads the socket;
+the main thread takes what has come, steps, and tells what the step brought. A process of its own keeps Python's lock,
+the memory and a crash of the engine away from the server; it ends by itself when the server is gone.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict
+from pickle import loads
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from pagoda.engine.args import BUILTIN_MODEL, EngineArgs
+from pagoda.engine.messages import (
+    LENGTH,
+    Abort,
+    Accepted,
+    Add,
+    EngineInfo,
+    EngineStats,
+    Failed,
+    Loaded,
+    StepStats,
+    frame,
+    refusal,
+    stepped,
+)
+from pagoda.errors import PagodaError
+
+if TYPE_CHECKING:
+    from pagoda.engine.engine import LLMEngine
+
+MAX_ADMISSION_S = 0.005
+"""Time for new requests before a step, so that a flood of arrivals does not hold up those that run."""
+
+
+class EngineProcess:
+    """Drives one engine by messages. `send` takes bytes; `inbox` holds messages, and None when the server is gone."""
+
+    def __init__(self, engine: LLMEngine, inbox: SimpleQueue[Any], send: Callable[[bytes], None]) -> None:
+        self.engine = engine
+        self._inbox = inbox
+        self._send = send
+        self._arrivals: deque[Add] = deque()
+        self._num_scheduled_tokens = 0
+
+    def run(self) -> None:
+        """Until the server is gone."""
+        while self._receive():
+            self._admit()
+            if self.engine.has_unfinished_requests():
+                self._step()
+
+    def _receive(self) -> bool:
+        """Take all messages that have come, waiting for one if there is nothing else to do; False at the end.
+
+        Departures are acted upon at once, arrivals queue up.
+        """
+        block = not self._arrivals and not self.engine.has_unfinished_requests()
+        while True:
+            try:
+                message = self._inbox.get(block)
+            except Empty:
+                return True
+            if message is None:
+                return False
+            if isinstance(message, Abort):
+                self._abort(message.request_id)
+            else:
+                self._arrivals.append(message)
+            block = False
+
+    def _abort(self, request_id: str) -> None:
+        self._arrivals = deque(arrival for arrival in self._arrivals if arrival.request_id != request_id)
+        self.engine.abort_request(request_id)
+        if not self.engine.has_unfinished_requests():
+            self._send(frame(stepped([], self._stats())))
+
+    def _admit(self) -> None:
+        deadline = time.monotonic() + MAX_ADMISSION_S
+        while self._arrivals and time.monotonic() < deadline:
+            self._add(self._arrivals.popleft())
+
+    def _add(self, arrival: Add) -> None:
+        prompt = {"prompt_token_ids": arrival.prompt_token_ids}
+        try:
+            self.engine.add_request(
+                arrival.request_id,
+                prompt,
+                arrival.params,
+                priority=arrival.priority,
+                cache_salt=arrival.cache_salt,
+            )
+        except PagodaError as error:
+            self._send(frame(refusal(arrival.request_id, error)))
+        else:
+            self._send(frame(Accepted(arrival.request_id)))
+
+    def _step(self) -> None:
+        outputs = self.engine.step()
+        self._send(frame(stepped(outputs, self._stats())))
+
+    def _stats(self) -> StepStats:
+        figures = asdict(self.engine.core.scheduler.stats)
+        total = figures.pop("num_scheduled_tokens")
+        step = StepStats(EngineStats(**figures), total - self._num_scheduled_tokens)
+        self._num_scheduled_tokens = total
+        return step
+
+
+def main(descriptor: int) -> int:
+    """Load what the server asks for, tell it, and serve until it is gone. Returns the exit code."""
+    began = time.monotonic()
+    # Ctrl-C and a service manager's SIGTERM reach the whole group, but the server decides when the engine ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with socket.socket(fileno=descriptor) as connection:
+        inbox: SimpleQueue[Any] = SimpleQueue()
+        try:
+            args = _receive_one(connection)
+            engine, info = _load(args, began)
+            connection.sendall(frame(Loaded(info, engine.tokenizer)))
+            threading.Thread(target=_read, args=(connection, inbox), daemon=True).start()
+            EngineProcess(engine, inbox, connection.sendall).run()
+        except (BrokenPipeError, ConnectionResetError):
+            return 0
+        except Exception as error:
+            return _fail(connection, error)
+    return 0
+
+
+def _load(args: EngineArgs, began: float) -> tuple[LLMEngine, EngineInfo]:
+    from pagoda.engine.engine import LLMEngine
+
+    imported = time.monotonic()
+    engine = LLMEngine.from_args(args)
+    # What is there now stays: the collector need not look at it again and again.
+    gc.collect()
+    gc.freeze()
+    loaded = time.monotonic()
+    return engine, _info(engine, {"import torch": imported - began, "load the model": loaded - imported})
+
+
+def _info(engine: LLMEngine, startup_s: dict[str, float]) -> EngineInfo:
+    parts, config = engine.parts, engine.config
+    return EngineInfo(
+        model="pagoda-builtin" if parts.path == BUILTIN_MODEL else parts.path.name,
+        path=str(parts.path),
+        max_model_len=engine.max_model_len,
+        vocab_size=config.vocab_size,
+        hidden_size=config.hidden_size,
+        num_parameters=config.num_parameters,
+        dtype=parts.dtype,
+        device=str(parts.device),
+        kernels=parts.kernels.name,
+        block_size=parts.memory_plan.block_size,
+        num_blocks=parts.memory_plan.num_blocks,
+        max_num_seqs=parts.args.max_num_seqs,
+        max_logprobs=parts.args.max_logprobs,
+        eos_token_ids=parts.eos_token_ids,
+        default_sampling_params=parts.generation_defaults.sampling_params(),
+        startup_s=startup_s,
+        pid=os.getpid(),
+    )
+
+
+def _fail(connection: socket.socket, error: Exception) -> int:
+    """Tell the server why; where the fault is pagoda's own, the log gets the traceback."""
+    if not isinstance(error, PagodaError):
+        traceback.print_exc()
+    try:
+        connection.sendall(frame(Failed(type(error).__name__, str(error))))
+    except OSError:
+        print(f"the engine failed: {error}", file=sys.stderr, flush=True)
+    return 1
+
+
+def _read(connection: socket.socket, inbox: SimpleQueue[Any]) -> None:
+    try:
+        while True:
+            inbox.put(_receive_one(connection))
+    except (EOFError, OSError):
+        inbox.put(None)
+
+
+def _receive_one(connection: socket.socket) -> Any:
+    (length,) = LENGTH.unpack(_exactly(connection, LENGTH.size))
+    return loads(_exactly(connection, length))
+
+
+def _exactly(connection: socket.socket, count: int) -> bytes:
+    data = bytearray()
+    while len(data) < count:
+        part = connection.recv(min(count - len(data), 1 << 20))
+        if not part:
+            raise EOFError
+        data += part
+    return bytes(data)
+
+
+if __name__ == "__main__":
+    # Leaving without the interpreter's own clean-up, which for torch takes longer than a restart may.
+    sys.stderr.flush()
+    os._exit(main(int(sys.argv[1])))

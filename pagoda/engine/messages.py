@@ -1,0 +1,186 @@
+"""What crosses the border between a server's process and the engine's, and how it is framed.
+
+On the token's path: `async_engine` sends `Add`, `engine_process` answers with `Accepted` or `Refused` and then, after
+every step, one `Stepped` with the news of all requests. A message is a pickle behind its length. Only a parent and the
+child that it started itself share the socket, so nothing from outside is ever unpickled. Imports no torch.
+"""
+
+from __future__ import annotations
+
+import pickle
+import struct
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from typing import Any, NamedTuple
+
+import pagoda.errors
+from pagoda.engine.outputs import CompletionOutput, EmbeddingRequestOutput, RequestMetrics, RequestOutput
+from pagoda.errors import EngineDeadError, PagodaError
+from pagoda.models.tokenizer import Tokenizer
+from pagoda.sampling_params import PoolingParams, SamplingParams
+
+LENGTH = struct.Struct("!Q")
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """Facts of a loaded engine that its callers need; sent once, when it is ready.
+
+    model: name to show; path: what was loaded; max_model_len: tokens of the longest sequence; num_blocks blocks of
+    block_size tokens; max_logprobs: most that a request may ask for, -1 for no limit; default_sampling_params:
+    from generation_config.json; startup_s: seconds by phase; pid: of the engine's process.
+    """
+
+    model: str
+    path: str
+    max_model_len: int
+    vocab_size: int
+    hidden_size: int
+    num_parameters: int
+    dtype: str
+    device: str
+    kernels: str
+    block_size: int
+    num_blocks: int
+    max_num_seqs: int
+    max_logprobs: int
+    eos_token_ids: tuple[int, ...]
+    default_sampling_params: dict[str, Any]
+    startup_s: dict[str, float]
+    pid: int
+
+
+class EngineStats(NamedTuple):
+    """Gauges (the first three) and counters of the engine; prefix-cache figures count tokens."""
+
+    num_running: int = 0
+    num_waiting: int = 0
+    kv_cache_usage: float = 0.0
+    num_preemptions: int = 0
+    prefix_cache_queries: int = 0
+    prefix_cache_hits: int = 0
+
+
+class StepStats(NamedTuple):
+    """The engine after a step, and how many tokens that step computed, of prompts and outputs together."""
+
+    stats: EngineStats
+    num_tokens: int
+
+
+class Add(NamedTuple):
+    """Queue a request, to generate or to embed."""
+
+    request_id: str
+    prompt_token_ids: Sequence[int]
+    params: SamplingParams | PoolingParams
+    priority: int
+    cache_salt: str | None
+
+
+class Abort(NamedTuple):
+    """The caller of a request has left."""
+
+    request_id: str
+
+
+class Loaded(NamedTuple):
+    """The engine is ready. The tokenizer is an equal copy of its own, for callers to encode and decode with."""
+
+    info: EngineInfo
+    tokenizer: Tokenizer | None
+
+
+class Failed(NamedTuple):
+    """The engine did not start, or cannot go on; its process ends."""
+
+    kind: str
+    message: str
+
+
+class Accepted(NamedTuple):
+    """A request is queued."""
+
+    request_id: str
+
+
+class Refused(NamedTuple):
+    """A request was turned away at the door."""
+
+    request_id: str
+    kind: str
+    message: str
+    param: str | None
+
+
+class Stepped(NamedTuple):
+    """What a step brought."""
+
+    outputs: Sequence[tuple[Any, ...]]
+    """Packed RequestOutputs: see `pack`."""
+    embeddings: Sequence[tuple[str, tuple[float, ...]]]
+    step: StepStats
+
+
+def frame(message: object) -> bytes:
+    """A message as bytes on the socket."""
+    payload = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
+    return LENGTH.pack(len(payload)) + payload
+
+
+def refusal(request_id: str, error: PagodaError) -> Refused:
+    """An error at the door, to be raised again on the other side."""
+    return Refused(request_id, type(error).__name__, str(error), getattr(error, "param", None))
+
+
+def revive(kind: str, message: str, param: str | None = None) -> PagodaError:
+    """The error that the other side met: of the same class where it is pagoda's own, else an EngineDeadError."""
+    known = getattr(pagoda.errors, kind, None)
+    if not (isinstance(known, type) and issubclass(known, PagodaError)):
+        return EngineDeadError(f"the engine failed: {kind}: {message}")
+    error: PagodaError = known.__new__(known)
+    # Around the constructor: some build their message from other arguments.
+    Exception.__init__(error, message)
+    error.__dict__.update({} if param is None else {"param": param})
+    return error
+
+
+def pack(output: RequestOutput) -> tuple[Any, ...]:
+    """A RequestOutput without its prompt, as tuples: those pickle several times faster than dataclasses."""
+    completions = tuple(
+        (c.index, c.text, c.token_ids, c.cumulative_logprob, c.logprobs, c.finish_reason, c.stop_reason)
+        for c in output.outputs
+    )
+    metrics = None if output.metrics is None else astuple(output.metrics)
+    return (
+        output.request_id,
+        completions,
+        output.prompt_logprobs,
+        output.finished,
+        metrics,
+        output.num_cached_tokens,
+    )
+
+
+def unpack(packed: tuple[Any, ...], prompt: str | None, prompt_token_ids: Sequence[int]) -> RequestOutput:
+    """The RequestOutput again, with the prompt that this side kept."""
+    request_id, completions, prompt_logprobs, finished, metrics, num_cached_tokens = packed
+    return RequestOutput(
+        request_id=request_id,
+        prompt=prompt,
+        prompt_token_ids=prompt_token_ids,
+        prompt_logprobs=prompt_logprobs,
+        outputs=tuple(CompletionOutput(*completion) for completion in completions),
+        finished=finished,
+        metrics=None if metrics is None else RequestMetrics(*metrics),
+        num_cached_tokens=num_cached_tokens,
+    )
+
+
+def stepped(outputs: Sequence[RequestOutput | EmbeddingRequestOutput], step: StepStats) -> Stepped:
+    """The message for a step's outputs."""
+    return Stepped(
+        [pack(output) for output in outputs if isinstance(output, RequestOutput)],
+        [(o.request_id, o.outputs.embedding) for o in outputs if isinstance(o, EmbeddingRequestOutput)],
+        step,
+    )

@@ -1,0 +1,54 @@
+"""The forms in which a caller may give a prompt.
+
+At the door of the token's path: text, token ids, or a mapping that names either, as in vLLM. Imports no torch, so that
+a server can read prompts too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
+
+from pagoda.errors import InvalidRequestError
+
+EMPTY_PROMPT = "the prompt is empty: give some text or at least one token id"
+
+
+class TokensPrompt(TypedDict):
+    """A prompt as token ids."""
+
+    prompt_token_ids: Sequence[int]
+
+
+class TextPrompt(TypedDict):
+    """A prompt as text."""
+
+    prompt: str
+
+
+Prompt = str | TextPrompt | TokensPrompt | Mapping[str, object]
+
+
+def text_or_ids(prompt: Prompt) -> tuple[str | None, Sequence[int] | None]:
+    """What a prompt gives: its text, its token ids, or both. Raises InvalidRequestError where it gives nothing."""
+    text, token_ids = _read(prompt)
+    if text == "" or (token_ids is not None and not len(token_ids)):
+        raise InvalidRequestError(EMPTY_PROMPT, param="prompt")
+    return text, token_ids
+
+
+def _read(prompt: Prompt) -> tuple[str | None, Sequence[int] | None]:
+    if isinstance(prompt, str):
+        return prompt, None
+    if isinstance(prompt, Mapping):
+        text, token_ids = prompt.get("prompt"), prompt.get("prompt_token_ids")
+        if isinstance(token_ids, Sequence) and not isinstance(token_ids, (str, bytes, bytearray)):
+            return text if isinstance(text, str) else None, token_ids
+        if isinstance(text, str):
+            return text, None
+    if isinstance(prompt, Sequence) and not isinstance(prompt, (bytes, bytearray)):
+        return None, prompt
+    raise InvalidRequestError(
+        f"a prompt is a string, {{'prompt': ...}} or {{'prompt_token_ids': [...]}}, but this is {prompt!r:.80}",
+        param="prompt",
+    )
