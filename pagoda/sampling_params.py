@@ -227,7 +227,7 @@ class SamplingParams:
 
     def _check_agreement(self) -> None:
         if self.max_tokens == 0 and self.prompt_logprobs is None:
-            raise wrong("max_tokens", 0, "a whole number of at least 1 (0 with prompt_logprobs only, to score the prompt)")
+            raise wrong("max_tokens", 0, "a whole number of at least 1 (0 only scores, with prompt_logprobs)")
         if self.max_tokens is not None and self.min_tokens > self.max_tokens:
             raise wrong("min_tokens", self.min_tokens, f"at most max_tokens, which is {self.max_tokens}")
         if self.stop and not self.detokenize:
