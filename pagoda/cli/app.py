@@ -24,6 +24,7 @@ from pagoda.cli.environment import Language, preferred_language, wants_traceback
 from pagoda.cli.generate import generate
 from pagoda.cli.messages import messages_in
 from pagoda.cli.plan import plan
+from pagoda.cli.serve import serve
 from pagoda.cli.terminal import NoteHandler, Terminal
 from pagoda.cli.train import train
 from pagoda.errors import CheckpointError, ConfigError, InvalidRequestError, PagodaError
@@ -49,6 +50,7 @@ class Commands(TyperGroup):
 app = typer.Typer(cls=Commands, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.command(short_help="Complete prompts.")(generate)
 app.command(short_help="Talk with a model.")(chat)
+app.command(short_help="Serve a model over OpenAI's API, with a chat page.")(serve)
 app.command(short_help="Train a model from a recipe.")(train)
 app.add_typer(bench, name="bench", short_help="Measure throughput or latency.")
 app.command(short_help="Say what a model needs and how much fits.")(plan)

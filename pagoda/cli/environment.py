@@ -29,6 +29,15 @@ def wants_traceback(environ: Mapping[str, str]) -> bool:
     return environ.get("PAGODA_TRACEBACK", "") not in ("", "0")
 
 
+def api_keys(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Keys for a server, from PAGODA_API_KEY; several are separated by commas.
+
+    >>> api_keys({"PAGODA_API_KEY": "one, two"})
+    ('one', 'two')
+    """
+    return tuple(key.strip() for key in environ.get("PAGODA_API_KEY", "").split(",") if key.strip())
+
+
 def chat_history_file(environ: Mapping[str, str]) -> Path:
     """Where the lines typed into `pagoda chat` are remembered, by the XDG base directory rules."""
     state_home = environ.get("XDG_STATE_HOME") or Path(environ.get("HOME") or Path.home()) / ".local" / "state"

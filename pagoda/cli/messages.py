@@ -36,6 +36,11 @@ class Messages:
     chat_system_set: str
     chat_saved: str
     chat_unknown_command: str
+    serve_listening: str
+    serve_ready: str
+    serve_open: str
+    serve_draining: str
+    serve_cut: str
     train_started: str
     train_resumed: str
     train_step: str
@@ -73,6 +78,11 @@ ENGLISH = Messages(
     chat_system_set="The system message is set.",
     chat_saved="Saved {count} messages to {path}.",
     chat_unknown_command="There is no command {command}; {hint}",
+    serve_listening="listening on {url}, loading the model",
+    serve_ready="ready after {seconds:.2f} s ({phases}); chat in a browser: {url}   OpenAI API: {url}/v1",
+    serve_open="{host} can be reached from other machines and no API key is set: anyone may use the model",
+    serve_draining="shutting down: running requests have {seconds:.0f} s; a second signal stops at once",
+    serve_cut="requests that still ran were cut off",
     train_started="{name}: {parameters:.1f}M parameters, {steps} steps on {device}, into {directory}",
     train_resumed="resuming after step {step}",
     train_step="step {step}/{steps}  loss {loss:.3f}  {rate:,.0f} tokens/s  {eta} left",
@@ -110,6 +120,11 @@ CHINESE = Messages(
     chat_system_set="系统消息已设置。",
     chat_saved="已将 {count} 条消息存入 {path}。",
     chat_unknown_command="没有命令 {command}；{hint}",
+    serve_listening="正在监听 {url}，加载模型中",
+    serve_ready="{seconds:.2f} 秒后就绪（{phases}）；浏览器对话：{url}   OpenAI API：{url}/v1",
+    serve_open="其他机器可以访问 {host}，且未设置 API key：任何人都能使用该模型",
+    serve_draining="正在关闭：进行中的请求还有 {seconds:.0f} 秒；再次发送信号则立即停止",
+    serve_cut="仍在进行的请求已被中断",
     train_started="{name}：{parameters:.1f}M 参数，{steps} 步，设备 {device}，写入 {directory}",
     train_resumed="从第 {step} 步之后继续",
     train_step="第 {step}/{steps} 步  损失 {loss:.3f}  {rate:,.0f} tokens/s  剩余 {eta}",

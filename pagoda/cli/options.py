@@ -183,3 +183,31 @@ ENGINE_OPTIONS = _group(
         ),
     ),
 )
+SERVER_OPTIONS = (
+    option("host", str, "Address to listen on; others than this machine reach 0.0.0.0.", default="127.0.0.1"),
+    option("port", int, "Port to listen on; 0 takes a free one.", default=8000),
+    option("served_model_names", list[str], "Name of the model in the API; may be repeated.", "--served-model-name"),
+    option("chat_template", str, "Another chat template, by name or as its source."),
+    option("tool_call_parser", str, "How the model writes tool calls: auto, hermes, llama3_json.", default="auto"),
+    option(
+        "trust_request_chat_template",
+        bool,
+        "Requests may bring chat templates of their own.",
+        "--trust-request-chat-template",
+    ),
+    option("strict", bool, "Refuse unknown fields of a request instead of ignoring them.", "--strict"),
+    option(
+        "refuse_overlong", bool, "Refuse a max_tokens beyond the context instead of cutting it.", "--refuse-overlong"
+    ),
+    option("allowed_origins", list[str], "Web origin that may call (CORS); may be repeated.", "--allowed-origin"),
+    option("ssl_keyfile", Path, "Private key for TLS."),
+    option("ssl_certfile", Path, "Certificate for TLS."),
+    option("max_body_bytes", int, "Bytes of the largest request.", default=8 * 1024 * 1024),
+    option("max_num_waiting", int, "Requests that may wait; more get 503.", default=1024),
+    option("max_requests_per_key", int, "Requests of one API key at a time; more get 429."),
+    option("drain_timeout_s", float, "Seconds that running requests have at shutdown.", default=30),
+    option("keep_alive_s", float, "Seconds of silence after which a stream sends a comment.", default=15),
+    option("metrics_prefix", str, "Of the metrics' names: pagoda or vllm.", default="pagoda"),
+    option("page", bool, "Serve the chat page at /.", "--page/--no-page", default="page"),
+    option("access_log", bool, "A line of JSON on stderr for each request.", "--access-log/--no-access-log"),
+)

@@ -1,0 +1,73 @@
+"""`pagoda serve [MODEL]`: the OpenAI-compatible server and its chat page.
+
+The place where the server's settings, the environment and the terminal meet; the work is in `server.serve`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pagoda.cli.environment import api_keys
+from pagoda.cli.options import ENGINE_OPTIONS, SERVER_OPTIONS, Settings, engine_settings, with_options, without
+from pagoda.cli.terminal import Terminal
+from pagoda.engine.args import EngineArgs
+from pagoda.errors import MissingExtraError
+
+
+@with_options(server=SERVER_OPTIONS, engine=without(ENGINE_OPTIONS, "model"))
+def serve(
+    ctx: typer.Context,
+    model: Annotated[
+        str | None, typer.Argument(help="Directory, hub id, short name or .bin file; otherwise the built-in model.")
+    ] = None,
+    api_key_file: Annotated[
+        Path | None, typer.Option("--api-key-file", help="Keys, one a line; PAGODA_API_KEY holds some, too.")
+    ] = None,
+    *,
+    server: Settings,
+    engine: Settings,
+) -> None:
+    """Serve a model over OpenAI's API, with a chat page at the same address."""
+    terminal: Terminal = ctx.obj
+    try:
+        from pagoda.server.config import ServerConfig, read_api_keys
+        from pagoda.server.serve import serve as run
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("pagoda serve", "server") from error
+    keys = [*api_keys(os.environ), *(read_api_keys(api_key_file) if api_key_file else ())]
+    lists = {name: tuple(server.pop(name)) for name in ("served_model_names", "allowed_origins") if name in server}
+    config = ServerConfig(**server, **lists, api_keys=tuple(dict.fromkeys(keys)))
+    arguments = EngineArgs.from_keywords({**engine_settings(engine), "model": model})
+    _log_access(config.access_log)
+    if config.host not in ("127.0.0.1", "localhost", "::1") and not config.api_keys:
+        terminal.note(terminal.say.serve_open.format(host=config.host), style="yellow")
+    run(arguments, config, lambda event, facts: _tell(terminal, event, facts))
+
+
+def _tell(terminal: Terminal, event: str, facts: dict[str, Any]) -> None:
+    """One event of the server's life, in a line."""
+    say = terminal.say
+    if event == "listening":
+        terminal.note(say.serve_listening.format(**facts))
+    elif event == "ready":
+        phases = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in facts["phases"].items())
+        terminal.note(say.serve_ready.format(url=facts["url"], seconds=facts["seconds"], phases=phases), style="bold")
+    elif event == "draining":
+        terminal.note(say.serve_draining.format(**facts))
+    else:
+        terminal.note(say.serve_cut)
+
+
+def _log_access(enabled: bool) -> None:
+    """Lines of JSON on stderr, and nothing else of theirs anywhere."""
+    logger = logging.getLogger("pagoda.access")
+    logger.propagate = False
+    logger.setLevel(logging.INFO)
+    if enabled:
+        logger.addHandler(logging.StreamHandler(sys.stderr))

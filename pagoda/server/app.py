@@ -1,0 +1,56 @@
+"""The application: routers, middleware and the error table around one engine.
+
+First file of a request's path. `build_app` wires and does nothing else; `server.serve` runs it.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from fastapi import FastAPI
+from fastapi.responses import HTMLResponse
+from starlette.middleware.cors import CORSMiddleware
+
+from pagoda import __version__
+from pagoda.engine.async_engine import AsyncEngine
+from pagoda.server import chat_completions, completions, embeddings, errors, status, tokenization
+from pagoda.server.config import ServerConfig
+from pagoda.server.metrics import Metrics
+from pagoda.server.middleware import AccessLog, ApiKeys, BodyLimit
+from pagoda.server.state import ServerState
+
+ROUTERS = (completions, chat_completions, embeddings, tokenization, status)
+PAGE = files("pagoda.server") / "page" / "index.html"
+_PAGE_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' data:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+
+
+def build_app(engine: AsyncEngine, config: ServerConfig) -> FastAPI:
+    """The whole application. The engine may still be loading; /ready says when it is there."""
+    app = FastAPI(title="pagoda", version=__version__, strict_content_type=False, docs_url=None, redoc_url=None)
+    metrics = Metrics(config.metrics_prefix)
+    app.state.server = ServerState(engine, config, metrics)
+    errors.install(app)
+    for module in ROUTERS:
+        app.include_router(module.router)
+    if config.page:
+        app.add_api_route("/", _page, include_in_schema=False, response_class=HTMLResponse)
+    # The last one added is the outermost.
+    app.add_middleware(BodyLimit, max_bytes=config.max_body_bytes)
+    app.add_middleware(ApiKeys, keys=config.api_keys)
+    if config.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=list(config.allowed_origins), allow_methods=["*"], allow_headers=["*"]
+        )
+    app.add_middleware(AccessLog, metrics=metrics, enabled=config.access_log)
+    return app
+
+
+async def _page() -> HTMLResponse:
+    return HTMLResponse(PAGE.read_text(encoding="utf-8"), headers=_PAGE_HEADERS)

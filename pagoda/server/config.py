@@ -1,0 +1,84 @@
+"""What the operator decides about the server: where it listens, who may call, how much at once.
+
+Beside `engine/args`, which decides about the engine. Read once at start by `server.app` and `server.serve`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pagoda.errors import ConfigError
+
+METRICS_PREFIXES = ("pagoda", "vllm")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerConfig:
+    """Settings of one server. Raises ConfigError for a value that cannot work.
+
+    host, port: where it listens; port 0 takes a free one
+    api_keys: any of these opens every endpoint but the page and the health checks; none given, none is asked for
+    served_model_names: names under which the model answers; the first is shown
+    chat_template: a template's name or source in place of the checkpoint's
+    tool_call_parser: how the model writes tool calls: auto, hermes, llama3_json
+    trust_request_chat_template: requests may bring templates of their own
+    strict: unknown fields of a request are refused instead of ignored
+    refuse_overlong: prompt and max_tokens together beyond the context are refused instead of cut to fit
+    allowed_origins: web pages of these origins may call (CORS); "*" for all
+    ssl_keyfile, ssl_certfile: TLS, both or neither
+    max_body_bytes: of a request
+    max_num_waiting: requests that may wait beside those that run; more get 503
+    max_requests_per_key: requests of one key at a time; more get 429
+    drain_timeout_s: seconds that running requests have after the first SIGTERM
+    keep_alive_s: seconds of silence in a stream after which a comment is sent
+    metrics_prefix: "pagoda", or "vllm" for dashboards made for vLLM
+    page: serve the chat page at /
+    access_log: a line of JSON for each request, on stderr
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    api_keys: tuple[str, ...] = ()
+    served_model_names: tuple[str, ...] = ()
+    chat_template: str | None = None
+    tool_call_parser: str = "auto"
+    trust_request_chat_template: bool = False
+    strict: bool = False
+    refuse_overlong: bool = False
+    allowed_origins: tuple[str, ...] = ()
+    ssl_keyfile: Path | None = None
+    ssl_certfile: Path | None = None
+    max_body_bytes: int = 8 * 1024 * 1024
+    max_num_waiting: int = 1024
+    max_requests_per_key: int | None = None
+    drain_timeout_s: float = 30.0
+    keep_alive_s: float = 15.0
+    metrics_prefix: str = "pagoda"
+    page: bool = True
+    access_log: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise ConfigError(f"port is {self.port}, but ports are 0 (any free one) to 65535")
+        if (self.ssl_keyfile is None) != (self.ssl_certfile is None):
+            raise ConfigError("ssl_keyfile and ssl_certfile go together: give both or neither")
+        if self.metrics_prefix not in METRICS_PREFIXES:
+            raise ConfigError(f"metrics_prefix is {self.metrics_prefix!r}: give one of {', '.join(METRICS_PREFIXES)}")
+        if any(not key.strip() for key in self.api_keys):
+            raise ConfigError("one of the API keys is empty: remove it, or give it some characters")
+        for name, least in (("max_body_bytes", 1), ("max_num_waiting", 0), ("drain_timeout_s", 0)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} is {getattr(self, name)}, but at least {least} is expected")
+
+
+def read_api_keys(path: Path) -> tuple[str, ...]:
+    """Keys from a file, one a line; empty lines and lines that begin with # are passed over. Raises ConfigError."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read API keys from {path}: {error}") from error
+    keys = tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+    if not keys:
+        raise ConfigError(f"{path} holds no API key: write one a line")
+    return keys

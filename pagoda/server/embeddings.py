@@ -1,0 +1,63 @@
+"""POST /v1/embeddings: texts in, vectors out.
+
+Beside the token's path: nothing is generated; each vector is the final hidden state of a text's last token.
+"""
+
+from __future__ import annotations
+
+import base64
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from pagoda.chat.openai_types import EmbeddingRequest
+from pagoda.engine.outputs import EmbeddingRequestOutput
+from pagoda.engine.prompt import Prompt
+from pagoda.sampling_params import PoolingParams
+from pagoda.server.completions import prompts_of
+from pagoda.server.routing import POSTING, JsonRoute
+from pagoda.server.sampling import check_fields
+from pagoda.server.state import caller_of, state_of
+from pagoda.server.streaming import unless_client_leaves
+
+router = APIRouter(route_class=JsonRoute)
+
+
+@router.post("/v1/embeddings", responses=POSTING)
+async def create_embeddings(body: EmbeddingRequest, request: Request) -> Response:
+    """Embed one text or several."""
+    state, caller = state_of(request), caller_of(request)
+    name = state.check_model(body.model)
+    check_fields(body, strict=state.config.strict)
+    prompts: list[Prompt] = []
+    for given in prompts_of(body.input, "input"):
+        _, token_ids = await state.engine.encode(given, add_special_tokens=body.add_special_tokens)
+        state.check_length(len(token_ids), None)
+        prompts.append({"prompt_token_ids": token_ids})
+    params = PoolingParams(dimensions=body.dimensions)
+    outputs = await unless_client_leaves(request, state.embed(caller, prompts, params))
+    return JSONResponse(_answer(outputs, name, body.encoding_format))
+
+
+def _answer(outputs: Sequence[EmbeddingRequestOutput], name: str, encoding: str) -> dict[str, Any]:
+    num_tokens = sum(len(output.prompt_token_ids) for output in outputs)
+    data = [
+        {"object": "embedding", "index": index, "embedding": _encoded(output.outputs.embedding, encoding)}
+        for index, output in enumerate(outputs)
+    ]
+    return {
+        "object": "list",
+        "data": data,
+        "model": name,
+        "usage": {"prompt_tokens": num_tokens, "total_tokens": num_tokens},
+    }
+
+
+def _encoded(vector: Sequence[float], encoding: str) -> list[float] | str:
+    """As numbers, or as base64 of little-endian fp32, which OpenAI's client asks for."""
+    if encoding == "float":
+        return list(vector)
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode("ascii")

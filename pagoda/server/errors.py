@@ -1,0 +1,184 @@
+"""Errors on their way to a client: one table from what was raised to status, type and code.
+
+Every answer that is not a success has OpenAI's form, `{"error": {"message", "type", "param", "code"}}`, whatever went
+wrong and wherever: a bad field, a wrong route, a missing key, a dead engine. The types are vLLM's, for clients that
+compare them; `context_length_exceeded` is OpenAI's code, by which agents know that they must shorten.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from pagoda.errors import (
+    EngineDeadError,
+    EngineOverloadedError,
+    InvalidRequestError,
+    PagodaError,
+    PromptTooLongError,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class ModelNotFoundError(InvalidRequestError):
+    """The request names a model that is not served here."""
+
+
+class UnauthorizedError(PagodaError):
+    """The key is missing or not known."""
+
+
+class BodyTooLargeError(PagodaError):
+    """The request has more bytes than the operator allows."""
+
+
+class UnsupportedMediaTypeError(PagodaError):
+    """The body is not JSON."""
+
+
+class UnavailableError(PagodaError):
+    """The server is loading, restarting or draining. `retry_after_s`: seconds until it is worth another try."""
+
+    def __init__(self, message: str, *, retry_after_s: float = 2.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class TooManyRequestsError(UnavailableError):
+    """One key has too many requests under way."""
+
+
+class Answer(NamedTuple):
+    """How one class of error is told."""
+
+    status: int
+    type: str
+    code: str | int
+
+
+TABLE: dict[type[BaseException], Answer] = {
+    PromptTooLongError: Answer(400, "BadRequestError", "context_length_exceeded"),
+    ModelNotFoundError: Answer(404, "NotFoundError", 404),
+    InvalidRequestError: Answer(400, "BadRequestError", 400),
+    UnauthorizedError: Answer(401, "AuthenticationError", "invalid_api_key"),
+    BodyTooLargeError: Answer(413, "RequestEntityTooLargeError", 413),
+    UnsupportedMediaTypeError: Answer(415, "UnsupportedMediaTypeError", 415),
+    TooManyRequestsError: Answer(429, "RateLimitError", "rate_limit_exceeded"),
+    EngineOverloadedError: Answer(503, "ServiceUnavailableError", "overloaded"),
+    UnavailableError: Answer(503, "ServiceUnavailableError", "unavailable"),
+    EngineDeadError: Answer(500, "InternalServerError", "engine_dead"),
+    Exception: Answer(500, "InternalServerError", 500),
+}
+"""The mapping; of several that fit, the most derived class counts."""
+
+_STATUS_TYPES = {400: "BadRequestError", 404: "NotFoundError", 405: "MethodNotAllowedError"}
+_INTERNAL = "the server met an error of its own while it handled this request; its log says more"
+
+
+def answer_for(error: BaseException) -> Answer:
+    """The row of the table for an error."""
+    return next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
+
+
+def error_body(message: str, type: str, param: str | None, code: str | int | None) -> dict[str, Any]:
+    """OpenAI's error object. What is no Unicode text in a message becomes question marks."""
+    plain = message.encode("utf-8", errors="replace").decode()
+    return {"error": {"message": plain, "type": type, "param": param, "code": code}}
+
+
+def body_for(error: BaseException) -> dict[str, Any]:
+    """The error object of whatever was raised; faults of our own tell no internals."""
+    answer = answer_for(error)
+    message = str(error) if isinstance(error, PagodaError) else _INTERNAL
+    return error_body(message, answer.type, getattr(error, "param", None), answer.code)
+
+
+def response_for(error: BaseException) -> JSONResponse:
+    """The whole answer, with the headers by which clients decide whether to try again."""
+    status = answer_for(error).status
+    return JSONResponse(body_for(error), status, headers=_headers(error, status))
+
+
+def install(app: FastAPI) -> None:
+    """Have the application answer every error from the table."""
+    app.add_exception_handler(PagodaError, _on_error)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(Exception, _on_error)
+
+
+def log_fault(error: BaseException) -> None:
+    """A fault of our own belongs into the log; what a client did wrong does not."""
+    if not isinstance(error, PagodaError):
+        logger.error("a request failed", exc_info=error)
+
+
+def _headers(error: BaseException, status: int) -> dict[str, str]:
+    if status == 401:
+        return {"WWW-Authenticate": "Bearer"}
+    retry_after_s = getattr(error, "retry_after_s", None)
+    if retry_after_s is not None:
+        return {"Retry-After": str(math.ceil(retry_after_s))}
+    # Trying again would triple the load and meet the same fault.
+    return {"x-should-retry": "false"} if status >= 500 else {}
+
+
+async def _on_error(request: Request, error: Exception) -> JSONResponse:
+    log_fault(error)
+    return response_for(error)
+
+
+async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError), "registered for this class"
+    first = error.errors()[0]
+    param = dotted(first["loc"])
+    message = f"{param or 'the body'}: {_reason(first)}"
+    return JSONResponse(error_body(message, "BadRequestError", param or None, 400), 400)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException), "registered for this class"
+    if isinstance(error.__cause__, PagodaError):
+        return response_for(error.__cause__)
+    message = {
+        404: f"there is no {request.url.path} here: GET /openapi.json lists what there is",
+        405: f"{request.url.path} does not take {request.method}",
+    }.get(error.status_code, str(error.detail))
+    kind = _STATUS_TYPES.get(error.status_code, "BadRequestError")
+    return JSONResponse(
+        error_body(message, kind, None, error.status_code), error.status_code, headers=dict(error.headers or {})
+    )
+
+
+def dotted(location: tuple[int | str, ...]) -> str:
+    """Where pydantic found fault, as a client would write it.
+
+    >>> dotted(("body", "messages", 0, "content", "str"))
+    'messages[0].content'
+    """
+    path = ""
+    for part in location[1:] if location and location[0] in ("body", "query", "path") else location:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif not _names_a_type(part):
+            path += f".{part}" if path else part
+    return path
+
+
+def _names_a_type(part: str) -> bool:
+    """Pydantic puts the member of a union that it tried into the location; fields are written in lower case."""
+    return part in ("str", "int", "float", "bool", "dict", "none") or not part.replace("_", "").islower()
+
+
+def _reason(detail: Mapping[str, Any]) -> str:
+    given = detail.get("input")
+    shown = f" (given: {given!r:.80})" if given is not None and not isinstance(given, (dict, bytes)) else ""
+    return f"{detail['msg']}{shown}"

@@ -1,0 +1,86 @@
+"""How bodies are read, and what every endpoint may answer.
+
+Between the middleware and the endpoints. JSON is parsed by pydantic's reader, which refuses what Python's lets pass:
+NaN, lone surrogates, endless nesting; the answer is a 400 that says where.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import Response
+from fastapi.routing import APIRoute
+from pydantic_core import from_json
+
+from pagoda.chat.openai_types import ErrorResponse
+from pagoda.errors import InvalidRequestError
+from pagoda.server.errors import UnsupportedMediaTypeError
+from pagoda.server.streaming import ClientLeftError
+
+CLIENT_CLOSED_REQUEST = 499
+"""For the log; the client itself is gone."""
+
+_TEXTS = {
+    400: "The request is malformed, or a field cannot be served",
+    401: "The API key is missing or unknown",
+    404: "The model is not served here",
+    413: "The body is too large",
+    415: "The body is not JSON",
+    429: "This key has too many requests under way",
+    500: "A fault of the server's",
+    503: "Loading, draining or overloaded: see Retry-After",
+}
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Entries of the API description for these errors."""
+    return {status: {"model": ErrorResponse, "description": _TEXTS[status]} for status in statuses}
+
+
+GENERATING = documented(400, 401, 404, 413, 415, 429, 500, 503) | {
+    200: {
+        "description": "The answer; with `stream`, server-sent events that end with `[DONE]`",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
+}
+POSTING = documented(400, 401, 404, 413, 415, 429, 500, 503)
+READING = documented(401, 500, 503)
+
+
+class StrictRequest(Request):
+    """A request whose body must be sound JSON."""
+
+    async def json(self) -> Any:
+        """The body. Raises InvalidRequestError where it is not JSON."""
+        body = await self.body()
+        try:
+            return from_json(body, allow_inf_nan=False)
+        except ValueError as error:
+            raise InvalidRequestError(f"the body is not valid JSON: {error}") from error
+
+
+class JsonRoute(APIRoute):
+    """A route that takes JSON only, and whose client may leave at any time."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler, with the body's kind checked first."""
+        handle = super().get_route_handler()
+
+        async def checked(request: Request) -> Response:
+            if request.method in ("POST", "PUT", "PATCH"):
+                _check_media_type(request)
+            try:
+                return await handle(StrictRequest(request.scope, request.receive))
+            except ClientLeftError:
+                return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+        return checked
+
+
+def _check_media_type(request: Request) -> None:
+    """Raises UnsupportedMediaTypeError where the body says that it is something else than JSON."""
+    given = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if given and given != "application/json" and not given.endswith("+json"):
+        raise UnsupportedMediaTypeError(f"the body is {given}, but application/json is expected")

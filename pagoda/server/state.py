@@ -1,0 +1,277 @@
+"""What the endpoints share: the engine, the settings, and the one door through which every generation goes.
+
+On the token's path: between the endpoints and `async_engine`. `ServerState.generate` checks that the server takes
+requests at all, keeps one key's share, gives each key a prefix cache of its own, counts what happens, and ends every
+request that was left early.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from pagoda import __version__
+from pagoda.engine.async_engine import AsyncEngine, EngineState, RequestStream
+from pagoda.engine.outputs import EmbeddingRequestOutput, RequestOutput
+from pagoda.engine.prompt import Prompt
+from pagoda.errors import InvalidRequestError, PromptTooLongError
+from pagoda.models.tokenizer import Tokenizer
+from pagoda.sampling_params import PoolingParams, SamplingParams
+from pagoda.server.config import ServerConfig
+from pagoda.server.errors import ModelNotFoundError, TooManyRequestsError, UnavailableError
+from pagoda.server.metrics import Metrics
+
+SYSTEM_FINGERPRINT = f"pagoda-{__version__}"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who sent a request: the id that its answer carries, and the key, if the server asks for one."""
+
+    request_id: str
+    key: str | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One prompt to complete."""
+
+    prompt: Prompt
+    params: SamplingParams
+    priority: int = 0
+    cache_salt: str | None = None
+
+
+class Generation:
+    """The streams of one call's jobs. Iterating gives `(index of the job, output)` as they come."""
+
+    def __init__(self, streams: Sequence[RequestStream], jobs: Sequence[Job], metrics: Metrics) -> None:
+        self.streams = streams
+        self.jobs = jobs
+        self._metrics = metrics
+
+    @property
+    def num_prompt_tokens(self) -> int:
+        """Of all prompts, each counted once."""
+        return sum(len(stream.prompt_token_ids) for stream in self.streams)
+
+    async def outputs(self) -> AsyncGenerator[tuple[int, RequestOutput]]:
+        """All outputs of all jobs, each job's in order."""
+        if len(self.streams) == 1:
+            async for output in self._told(0):
+                yield 0, output
+            return
+        async with aclosing(_interleaved([self._told(index) for index in range(len(self.streams))])) as outputs:
+            async for index, output in outputs:
+                yield index, output
+
+    def abort(self) -> None:
+        """End whatever has not ended; their blocks are free within one step."""
+        for stream in self.streams:
+            stream.abort()
+
+    async def _told(self, index: int) -> AsyncGenerator[RequestOutput]:
+        """One job's outputs, counted."""
+        last = 0.0
+        num_tokens = 0
+        async for output in self.streams[index]:
+            now = time.monotonic()
+            new = sum(len(completion.token_ids) for completion in output.outputs)
+            self._metrics.on_tokens(new, now - last if num_tokens else None)
+            num_tokens, last = num_tokens + new, now
+            if output.finished:
+                self._metrics.on_request_finished(output, num_tokens, self.jobs[index].params)
+            yield output
+
+
+class ServerState:
+    """Engine, settings and counters of one running server."""
+
+    def __init__(self, engine: AsyncEngine, config: ServerConfig, metrics: Metrics) -> None:
+        self.engine = engine
+        self.config = config
+        self.metrics = metrics
+        self.draining = False
+        self.created = int(time.time())
+        self._salt_secret = secrets.token_bytes(32)
+        self._num_in_flight = 0
+        self._per_key: Counter[str] = Counter()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        engine.add_stats_listener(metrics.on_step)
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """Names under which the model answers."""
+        return self.config.served_model_names or (self.engine.info.model,)
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Raises InvalidRequestError where the model has none."""
+        if self.engine.tokenizer is None:
+            raise InvalidRequestError("this model has no tokenizer: send prompts as token ids")
+        return self.engine.tokenizer
+
+    def check_model(self, name: str | None) -> str:
+        """The name to answer under. Raises ModelNotFoundError for a model that is not served."""
+        self.check_ready()
+        if name is None or name == "" or name in self.model_names:
+            return name or self.model_names[0]
+        raise ModelNotFoundError(
+            f"The model `{name}` does not exist. This server has {', '.join(self.model_names)}.", param="model"
+        )
+
+    def check_ready(self) -> None:
+        """Raises UnavailableError while no request can be taken."""
+        if self.draining:
+            raise UnavailableError(
+                "the server is shutting down: send the request to another one, or again later",
+                retry_after_s=self.config.drain_timeout_s,
+            )
+        if self.engine.state is not EngineState.READY:
+            raise UnavailableError(f"the model is not ready, the engine is {self.engine.state}: try again in a moment")
+
+    def check_length(self, num_prompt_tokens: int, max_tokens: int | None) -> None:
+        """Raises PromptTooLongError where prompt and answer cannot both fit and the operator wants that refused."""
+        limit = self.engine.info.max_model_len
+        wanted = num_prompt_tokens + (max_tokens or 0)
+        if num_prompt_tokens > limit or (self.config.refuse_overlong and wanted > limit):
+            raise PromptTooLongError(
+                f"This model's maximum context length is {limit} tokens. However, you requested {wanted} tokens "
+                f"({num_prompt_tokens} in the prompt, {max_tokens or 0} in the completion): shorten one of them.",
+                param="prompt" if num_prompt_tokens > limit else "max_tokens",
+            )
+
+    @asynccontextmanager
+    async def admitted(self, caller: Caller) -> AsyncIterator[None]:
+        """Count a request as under way. Raises TooManyRequestsError where its key has its share already."""
+        self.check_ready()
+        key = caller.key or ""
+        limit = self.config.max_requests_per_key
+        if limit is not None and self._per_key[key] >= limit:
+            self.metrics.on_rejection("per_key_limit")
+            raise TooManyRequestsError(
+                f"{self._per_key[key]} requests of this key are under way and at most {limit} may: wait for one to end",
+                retry_after_s=self.engine.retry_after_s(),
+            )
+        self._enter(key)
+        try:
+            yield
+        finally:
+            self._leave(key)
+
+    @asynccontextmanager
+    async def generate(self, caller: Caller, jobs: Sequence[Job]) -> AsyncIterator[Generation]:
+        """Queue all jobs or none; whatever is unfinished at the end of the block is aborted."""
+        async with self.admitted(caller):
+            streams: list[RequestStream] = []
+            try:
+                for index, job in enumerate(jobs):
+                    streams.append(await self._add(caller, index, job))
+                yield Generation(streams, jobs, self.metrics)
+            finally:
+                for stream in streams:
+                    stream.abort()
+
+    async def embed(
+        self, caller: Caller, prompts: Sequence[Prompt], params: PoolingParams
+    ) -> list[EmbeddingRequestOutput]:
+        """Embeddings of all prompts, in order."""
+        async with self.admitted(caller), asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self.engine.embed(f"{caller.request_id}-{index}", prompt, params))
+                for index, prompt in enumerate(prompts)
+            ]
+        return [task.result() for task in tasks]
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Take nothing new and wait for what runs; False where some of it still ran at the end."""
+        self.draining = True
+        try:
+            await asyncio.wait_for(self._idle.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        return True
+
+    def cache_salt(self, caller: Caller, given: str | None) -> str | None:
+        """Prefix-cached blocks are shared within one key only, so that nobody learns by timing what others asked.
+
+        A keyed hash, and a new key for each start: a client cannot reach another's salt by its own.
+        """
+        if caller.key is None and given is None:
+            return None
+        message = repr((caller.key, given)).encode("utf-8", errors="replace")
+        return hmac.new(self._salt_secret, message, hashlib.sha256).hexdigest()
+
+    async def _add(self, caller: Caller, index: int, job: Job) -> RequestStream:
+        return await self.engine.add_request(
+            f"{caller.request_id}-{index}",
+            job.prompt,
+            job.params,
+            priority=job.priority,
+            cache_salt=self.cache_salt(caller, job.cache_salt),
+        )
+
+    def _enter(self, key: str) -> None:
+        self._per_key[key] += 1
+        self._num_in_flight += 1
+        self._idle.clear()
+
+    def _leave(self, key: str) -> None:
+        self._per_key[key] -= 1
+        if not self._per_key[key]:
+            del self._per_key[key]
+        self._num_in_flight -= 1
+        if not self._num_in_flight:
+            self._idle.set()
+
+
+def state_of(request: Request) -> ServerState:
+    """The server's state, for an endpoint."""
+    state: ServerState = request.app.state.server
+    return state
+
+
+def caller_of(request: Request) -> Caller:
+    """Who is calling, as the middleware found out."""
+    found = request.scope.get("state", {})
+    return Caller(found.get("request_id") or secrets.token_hex(8), found.get("api_key"))
+
+
+async def _interleaved(
+    sources: Sequence[AsyncGenerator[RequestOutput]],
+) -> AsyncGenerator[tuple[int, RequestOutput]]:
+    """Outputs of several sources in the order in which they come. A source's error ends all."""
+    arrived: asyncio.Queue[tuple[int, RequestOutput | BaseException | None]] = asyncio.Queue()
+
+    async def forward(index: int, source: AsyncGenerator[RequestOutput]) -> None:
+        try:
+            async for output in source:
+                arrived.put_nowait((index, output))
+            arrived.put_nowait((index, None))
+        except Exception as error:
+            arrived.put_nowait((index, error))
+
+    tasks = [asyncio.ensure_future(forward(index, source)) for index, source in enumerate(sources)]
+    try:
+        num_open = len(tasks)
+        while num_open:
+            index, item = await arrived.get()
+            if isinstance(item, RequestOutput):
+                yield index, item
+            elif item is None:
+                num_open -= 1
+            else:
+                raise item
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -1,0 +1,87 @@
+"""Models, health, readiness, version and metrics: what operators and clients ask first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from pagoda import __version__
+from pagoda.engine.async_engine import EngineState
+from pagoda.server.errors import UnavailableError, response_for
+from pagoda.server.routing import READING, documented
+from pagoda.server.state import ServerState, state_of
+
+router = APIRouter()
+
+_HEALTH = documented(503)
+
+
+@router.get("/v1/models", responses=READING)
+async def list_models(request: Request) -> Response:
+    """The names under which the model answers."""
+    state = state_of(request)
+    return JSONResponse({"object": "list", "data": [_card(name, state) for name in _names(state)]})
+
+
+@router.get("/v1/models/{model:path}", responses=READING | documented(404))
+async def retrieve_model(model: str, request: Request) -> Response:
+    """One model."""
+    state = state_of(request)
+    _names(state)
+    return JSONResponse(_card(state.check_model(model), state))
+
+
+@router.get("/health", responses=_HEALTH)
+async def health(request: Request) -> Response:
+    """200 while the engine lives."""
+    state = state_of(request)
+    if state.engine.state is EngineState.READY:
+        return JSONResponse({"status": "ok"})
+    return response_for(UnavailableError(f"the engine is {state.engine.state}"))
+
+
+@router.get("/ping", responses=_HEALTH)
+async def ping(request: Request) -> Response:
+    """The same as /health."""
+    return await health(request)
+
+
+@router.get("/ready", responses=_HEALTH)
+async def ready(request: Request) -> Response:
+    """200 while requests are taken; 503 while loading, restarting or draining."""
+    state_of(request).check_ready()
+    return JSONResponse({"status": "ready"})
+
+
+@router.get("/version")
+async def version() -> Response:
+    """The version of pagoda."""
+    return JSONResponse({"version": __version__})
+
+
+@router.get("/metrics", responses=documented(401))
+async def metrics(request: Request) -> Response:
+    """Figures in Prometheus' form."""
+    page, content_type = state_of(request).metrics.render()
+    return Response(page, headers={"Content-Type": content_type})
+
+
+def _names(state: ServerState) -> tuple[str, ...]:
+    """Raises UnavailableError before the model has been loaded for the first time."""
+    if state.engine.state is EngineState.LOADING:
+        raise UnavailableError("the model is loading: try again in a moment")
+    return state.model_names
+
+
+def _card(name: str, state: ServerState) -> dict[str, Any]:
+    return {
+        "id": name,
+        "object": "model",
+        "created": state.created,
+        "owned_by": "pagoda",
+        "root": state.engine.info.model,
+        "parent": None,
+        "max_model_len": state.engine.info.max_model_len,
+    }

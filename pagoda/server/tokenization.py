@@ -1,0 +1,110 @@
+"""/tokenize, /detokenize, /tokenizer_info and the render endpoints: what a model would see, without running it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from pagoda.chat.openai_types import ChatCompletionRequest, CompletionRequest, DetokenizeRequest, TokenizeRequest
+from pagoda.errors import InvalidParameterError
+from pagoda.server.chat_completions import offered_tools
+from pagoda.server.chat_prompt import encode, render
+from pagoda.server.completions import prompts_of
+from pagoda.server.routing import POSTING, READING, JsonRoute
+from pagoda.server.sampling import check_fields
+from pagoda.server.state import state_of
+
+router = APIRouter(route_class=JsonRoute)
+
+
+@router.post("/tokenize", responses=POSTING)
+async def tokenize(body: TokenizeRequest, request: Request) -> Response:
+    """Token ids of a prompt, or of the messages of a chat."""
+    state = state_of(request)
+    state.check_model(body.model)
+    check_fields(body, strict=state.config.strict)
+    if (body.prompt is None) == (body.messages is None):
+        raise InvalidParameterError("give either prompt or messages", param="prompt")
+    if body.prompt is None:
+        token_ids = await encode(render(body, state, tools=body.tools), state)
+    else:
+        token_ids = await _encode_text(body.prompt, body.add_special_tokens, request)
+    answer: dict[str, Any] = {
+        "count": len(token_ids),
+        "max_model_len": state.engine.info.max_model_len,
+        "tokens": token_ids,
+        "token_strs": [state.tokenizer.token_text(i) for i in token_ids] if body.return_token_strs else None,
+    }
+    return JSONResponse(answer)
+
+
+@router.post("/detokenize", responses=POSTING)
+async def detokenize(body: DetokenizeRequest, request: Request) -> Response:
+    """The text of token ids."""
+    state = state_of(request)
+    state.check_model(body.model)
+    size = state.engine.info.vocab_size
+    wrong = next((token_id for token_id in body.tokens if not 0 <= token_id < size), None)
+    if wrong is not None:
+        raise InvalidParameterError(f"tokens holds {wrong}, but ids are 0 to {size - 1}", param="tokens")
+    return JSONResponse({"prompt": state.tokenizer.decode(body.tokens, skip_special_tokens=body.skip_special_tokens)})
+
+
+@router.get("/tokenizer_info", responses=READING)
+async def tokenizer_info(request: Request) -> Response:
+    """Facts of the tokenizer."""
+    state = state_of(request)
+    state.check_ready()
+    tokenizer = state.tokenizer
+    return JSONResponse(
+        {
+            "vocab_size": tokenizer.vocab_size,
+            "num_tokens": tokenizer.num_tokens,
+            "max_model_len": state.engine.info.max_model_len,
+            "special_tokens": tokenizer.special_tokens,
+            "all_special_ids": tokenizer.all_special_ids,
+            "eos_token_ids": list(state.engine.info.eos_token_ids),
+            "has_chat_template": tokenizer.has_chat_template,
+        }
+    )
+
+
+@router.post("/v1/chat/completions/render", responses=POSTING)
+async def render_chat(body: ChatCompletionRequest, request: Request) -> Response:
+    """The prompt that a chat becomes: its text and its token ids."""
+    state = state_of(request)
+    name = state.check_model(body.model)
+    check_fields(body, strict=state.config.strict)
+    text = render(body, state, tools=offered_tools(body))
+    return JSONResponse(_rendered(name, [text], [await encode(text, state)]))
+
+
+@router.post("/v1/completions/render", responses=POSTING)
+async def render_completion(body: CompletionRequest, request: Request) -> Response:
+    """The token ids of each prompt, special tokens included."""
+    state = state_of(request)
+    name = state.check_model(body.model)
+    check_fields(body, strict=state.config.strict)
+    encoded = [
+        (await state.engine.encode(prompt, add_special_tokens=body.add_special_tokens))[1]
+        for prompt in prompts_of(body.prompt, "prompt")
+    ]
+    texts = [state.tokenizer.decode(token_ids, skip_special_tokens=False) for token_ids in encoded]
+    return JSONResponse(_rendered(name, texts, encoded))
+
+
+def _rendered(name: str, texts: list[str], encoded: list[list[int]]) -> dict[str, Any]:
+    prompts = [
+        {"prompt": text, "prompt_token_ids": token_ids, "count": len(token_ids)}
+        for text, token_ids in zip(texts, encoded, strict=True)
+    ]
+    return {"object": "render", "model": name, "prompts": prompts}
+
+
+async def _encode_text(text: str, add_special_tokens: bool, request: Request) -> list[int]:
+    if not text:
+        return []
+    _, token_ids = await state_of(request).engine.encode(text, add_special_tokens=add_special_tokens)
+    return token_ids
