@@ -196,9 +196,7 @@ SERVER_OPTIONS = (
         "--trust-request-chat-template",
     ),
     option("strict", bool, "Refuse unknown fields of a request instead of ignoring them.", "--strict"),
-    option(
-        "refuse_overlong", bool, "Refuse a max_tokens beyond the context instead of cutting it.", "--refuse-overlong"
-    ),
+    option("refuse_overlong", bool, "Refuse max_tokens beyond the context; otherwise it is cut.", "--refuse-overlong"),
     option("allowed_origins", list[str], "Web origin that may call (CORS); may be repeated.", "--allowed-origin"),
     option("ssl_keyfile", Path, "Private key for TLS."),
     option("ssl_certfile", Path, "Certificate for TLS."),

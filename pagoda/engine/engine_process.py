@@ -54,7 +54,7 @@ class EngineProcess:
         self._inbox = inbox
         self._send = send
         self._arrivals: deque[Add] = deque()
-        self._num_scheduled_tokens = 0
+        self._num_scheduled_tokens = engine.core.scheduler.stats.num_scheduled_tokens
 
     def run(self) -> None:
         """Until the server is gone."""

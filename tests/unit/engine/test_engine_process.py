@@ -1,0 +1,103 @@
+"""The loop of the engine's process, driven by hand: when departures and arrivals take effect."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+
+from pagoda.engine.engine_process import EngineProcess
+from pagoda.engine.messages import LENGTH, Abort, Accepted, Add, Refused, Stepped, frame, pack, refusal, revive, unpack
+from pagoda.errors import EngineDeadError, InvalidParameterError, MissingExtraError, PagodaError
+from pagoda.llm import LLM
+from pagoda.sampling_params import RequestOutputKind, SamplingParams
+
+PARAMS = SamplingParams(max_tokens=20, ignore_eos=True, output_kind=RequestOutputKind.DELTA)
+
+
+def _add(request_id: str, token_ids: list[int] | None = None) -> Add:
+    return Add(request_id, token_ids or [5, 6, 7], PARAMS, 0, None)
+
+
+class Script:
+    """A server that answers each message of the engine's by the next of its own."""
+
+    def __init__(self, llm: LLM, *first: Any) -> None:
+        self.inbox: SimpleQueue[Any] = SimpleQueue()
+        self.heard: list[Any] = []
+        self.on_step: Callable[[Stepped], None] = lambda message: None
+        for message in first:
+            self.inbox.put(message)
+        self.process = EngineProcess(llm.llm_engine, self.inbox, self._hear)
+
+    def _hear(self, data: bytes) -> None:
+        message = pickle.loads(data[LENGTH.size :])
+        self.heard.append(message)
+        if isinstance(message, Stepped):
+            self.on_step(message)
+
+    def steps(self) -> list[Stepped]:
+        return [message for message in self.heard if isinstance(message, Stepped)]
+
+
+def test_a_departure_takes_effect_before_the_next_step(llm: LLM, assert_idle: Callable[[LLM], None]) -> None:
+    script = Script(llm, _add("a"), _add("b"))
+
+    def leave(message: Stepped) -> None:
+        if len(script.steps()) == 3:
+            script.inbox.put(Abort("a"))
+        if len(script.steps()) == 5:
+            script.inbox.put(Abort("b"))
+        if message.step.stats.num_running == 0:
+            script.inbox.put(None)
+
+    script.on_step = leave
+    script.process.run()
+    assert [step.step.stats.num_running for step in script.steps()] == [2, 2, 2, 1, 1, 0]
+    assert script.steps()[-1].step.stats.kv_cache_usage == 0.0
+    assert_idle(llm)
+
+
+def test_a_request_that_leaves_before_it_is_looked_at_never_runs(llm: LLM) -> None:
+    script = Script(llm, _add("a"), Abort("a"), None)
+    script.process.run()
+    assert not [message for message in script.heard if isinstance(message, Accepted)]
+
+
+def test_each_arrival_is_answered_and_a_bad_one_alone_is_refused(llm: LLM, assert_idle: Callable[[LLM], None]) -> None:
+    script = Script(llm, _add("a"), _add("bad", [10**6]), _add("b"))
+    script.on_step = lambda message: script.inbox.put(None) if message.step.stats.num_running == 0 else None
+    script.process.run()
+    assert [m.request_id for m in script.heard if isinstance(m, Accepted)] == ["a", "b"]
+    (refused,) = [message for message in script.heard if isinstance(message, Refused)]
+    assert (refused.request_id, refused.kind, refused.param) == ("bad", "InvalidParameterError", "prompt_token_ids")
+    assert sum(step.step.num_tokens for step in script.steps()) == 2 * (3 + 19)
+    assert_idle(llm)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (InvalidParameterError("n is 0", param="n"), InvalidParameterError),
+        (MissingExtraError("x", "server"), MissingExtraError),
+        (PagodaError("plain"), PagodaError),
+    ],
+)
+def test_an_error_is_the_same_on_the_other_side(error: PagodaError, kind: type[PagodaError]) -> None:
+    sent = pickle.loads(frame(refusal("a", error))[LENGTH.size :])
+    revived = revive(sent.kind, sent.message, sent.param)
+    assert type(revived) is kind
+    assert (str(revived), getattr(revived, "param", None)) == (str(error), getattr(error, "param", None))
+
+
+def test_an_error_that_is_not_ours_becomes_a_dead_engine() -> None:
+    assert isinstance(revive("RuntimeError", "out of memory"), EngineDeadError)
+    assert isinstance(revive("nearest", "a function, not an error"), EngineDeadError)
+
+
+def test_outputs_survive_the_way(llm: LLM) -> None:
+    (output,) = llm.generate("Once", SamplingParams(max_tokens=5, logprobs=2, prompt_logprobs=1, n=2), use_tqdm=False)
+    assert unpack(pickle.loads(pickle.dumps(pack(output))), output.prompt, output.prompt_token_ids) == output
