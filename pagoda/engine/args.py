@@ -8,15 +8,21 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pagoda.errors import ConfigError, nearest
-from pagoda.parameter_rules import FLAG, STRING, Rule, optional, positive, whole_number
+from pagoda.parameter_rules import FLAG, STRING, Rule, is_number, optional, positive, whole_number
 
 DTYPES = ("auto", "float32", "bfloat16", "float16", "half", "float")
 BLOCK_SIZES = (8, 16, 32, 64, 128)
 _DTYPE_ALIASES = {"half": "float16", "float": "float32"}
 BUILTIN_MODEL = Path(__file__).parent.parent / "builtin"
+
+
+def _is_slowdown(value: object) -> bool:
+    return is_number(value) and cast(float, value) > 1
+
+
 _RULES: dict[str, Rule] = {
     "revision": optional(STRING),
     "device": STRING,
@@ -31,6 +37,7 @@ _RULES: dict[str, Rule] = {
     "max_num_batched_tokens": optional(whole_number(1)),
     "enable_chunked_prefill": FLAG,
     "long_prefill_token_threshold": whole_number(0),
+    "max_decode_slowdown": optional(Rule(_is_slowdown, "a number above 1")),
     "max_logprobs": whole_number(-1),
     "seed": whole_number(-(2**63), 2**63 - 1),
     "trust_remote_code": FLAG,
@@ -59,6 +66,8 @@ class EngineArgs:
     max_num_seqs, max_num_batched_tokens: requests that run at once, and tokens of one step; None for the
         second picks 2048, or more where unchunked prefill or max_num_seqs need it
     enable_chunked_prefill, long_prefill_token_threshold: see SchedulerConfig
+    max_decode_slowdown: how many times longer than otherwise a step of running answers may take because of prompts
+        computed beside them, above 1; None sets no limit, which gives the highest throughput
     scheduling_policy: "fcfs" or "priority"
     max_logprobs: most logprobs a request may ask for; -1 for no limit
     seed: where the seeds of unseeded requests start
@@ -85,6 +94,7 @@ class EngineArgs:
     max_num_batched_tokens: int | None = None
     enable_chunked_prefill: bool = True
     long_prefill_token_threshold: int = 0
+    max_decode_slowdown: float | None = None
     scheduling_policy: str = "fcfs"
     max_logprobs: int = 20
     seed: int = 0

@@ -19,6 +19,7 @@ from pagoda.engine.core import EngineCore
 from pagoda.engine.executor import UniProcExecutor
 from pagoda.engine.memory import GIB, MemoryPlan, available_memory_bytes, plan_memory
 from pagoda.engine.model_runner import ModelRunner
+from pagoda.engine.pacing import PrefillPacer
 from pagoda.engine.scheduler import Scheduler
 from pagoda.errors import CheckpointError, ConfigError
 from pagoda.kernels.interface import Kernels
@@ -218,4 +219,6 @@ def _build_core(
         device=device,
         block_size=plan.block_size,
     )
-    return EngineCore(Scheduler(scheduler_config, cache_config), UniProcExecutor(ModelRunner(model, kv_cache, kernels)))
+    pacer = None if args.max_decode_slowdown is None else PrefillPacer(args.max_decode_slowdown)
+    executor = UniProcExecutor(ModelRunner(model, kv_cache, kernels))
+    return EngineCore(Scheduler(scheduler_config, cache_config), executor, pacer)

@@ -18,6 +18,7 @@ from pagoda.engine.executor import Executor
 from pagoda.engine.logprobs import prompt_logprobs
 from pagoda.engine.model_runner import ModelOutput
 from pagoda.engine.outputs import Logprob
+from pagoda.engine.pacing import PrefillPacer
 from pagoda.engine.request import FinishReason, Request
 from pagoda.engine.sampler import NO_TOKEN, SampledToken, Sampler, SampleRow
 from pagoda.engine.scheduler import RequestUpdate, ScheduledRequest, Scheduler, SchedulerOutput
@@ -59,9 +60,10 @@ class CoreOutput(NamedTuple):
 class EngineCore:
     """Scheduler, executor and sampler, and the requests between them. Not thread-safe: one thread calls everything."""
 
-    def __init__(self, scheduler: Scheduler, executor: Executor) -> None:
+    def __init__(self, scheduler: Scheduler, executor: Executor, pacer: PrefillPacer | None = None) -> None:
         self.scheduler = scheduler
         self.executor = executor
+        self.pacer = pacer
         self.sampler = Sampler()
         self._requests: dict[str, CoreRequest] = {}
 
@@ -80,9 +82,10 @@ class EngineCore:
 
         Where execution breaks off, be it by Ctrl-C, the exception goes on and no request has lost anything but time.
         """
-        plan = self.scheduler.schedule()
+        plan = self.scheduler.schedule(None if self.pacer is None else self.pacer.max_prefill_tokens)
         if not plan.scheduled:
             return []
+        began = time.monotonic()
         try:
             self._note_first_steps(plan)
             computed = self.executor.execute(plan)
@@ -90,6 +93,13 @@ class EngineCore:
         except BaseException:
             self.scheduler.revoke()
             raise
+        if self.pacer is not None:
+            num_decodes = sum(entry.num_computed_tokens >= entry.num_prompt_tokens for entry in plan.scheduled)
+            self.pacer.observe(
+                num_decodes=num_decodes,
+                num_prefill_tokens=plan.total_num_scheduled_tokens - num_decodes,
+                elapsed_s=time.monotonic() - began,
+            )
         return self._update(plan, computed, sampled)
 
     def has_unfinished_requests(self) -> bool:

@@ -153,19 +153,29 @@ class Scheduler:
 
     # Planning a step
 
-    def schedule(self) -> SchedulerOutput:
-        """Plans the next step; empty if nothing is left to do. The step before must have been update()d."""
+    def schedule(self, max_prefill_tokens: int | None = None) -> SchedulerOutput:
+        """Plans the next step; empty if nothing is left to do. The step before must have been update()d.
+
+        max_prefill_tokens: most tokens of prompts that it may compute while answers run; None sets no limit.
+        """
         assert not self._in_flight, f"step {self._step} is scheduled before the last one is updated"
         scheduled: list[ScheduledRequest] = []
         preempted: list[str] = []
-        budget = self._advance_running(scheduled, preempted)
+        budget = self._advance_running(scheduled, preempted, self._budget(max_prefill_tokens))
         if not preempted:
             self._admit_waiting(scheduled, budget)
         return self._freeze(scheduled, preempted)
 
-    def _advance_running(self, scheduled: list[ScheduledRequest], preempted: list[str]) -> int:
-        """Advances running requests in order of rank; returns what is left of the token budget."""
+    def _budget(self, max_prefill_tokens: int | None) -> int:
+        """Tokens of the next step; each running request is sure of one."""
         budget = self.config.max_num_batched_tokens
+        num_decodes = sum(request.num_computed_tokens >= request.num_prompt_tokens for request in self._running)
+        if max_prefill_tokens is None or not num_decodes or not self.config.enable_chunked_prefill:
+            return budget
+        return min(budget, max(num_decodes + max_prefill_tokens, len(self._running)))
+
+    def _advance_running(self, scheduled: list[ScheduledRequest], preempted: list[str], budget: int) -> int:
+        """Advances running requests in order of rank; returns what is left of the token budget."""
         running = self._running
         index = 0
         while index < len(running):
