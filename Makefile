@@ -3,10 +3,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test setup lint bench clean
+.PHONY: run test generate setup lint bench clean
 .DEFAULT_GOAL := run
 
 run: .venv/.runtime
+	$(BIN)/pagoda serve
+
+generate: .venv/.runtime
 	$(BIN)/pagoda generate --echo --temperature 0.7 --top-p 0.9 --seed 7 --max-tokens 96 \
 		"Once upon a time, there was a little fox" \
 		"The old king looked out of the window and" \

@@ -42,7 +42,8 @@ def serve(
         raise MissingExtraError("pagoda serve", "server") from error
     keys = [*api_keys(os.environ), *(read_api_keys(api_key_file) if api_key_file else ())]
     lists = {name: tuple(server[name]) for name in ("served_model_names", "allowed_origins") if name in server}
-    config = ServerConfig(**{**server, **lists, "api_keys": tuple(dict.fromkeys(keys))})
+    settings: Settings = {**server, **lists, "api_keys": tuple(dict.fromkeys(keys))}
+    config = ServerConfig(**settings)
     arguments = EngineArgs.from_keywords({**engine_settings(engine), "model": model})
     _log_access(config.access_log)
     if config.host not in ("127.0.0.1", "localhost", "::1") and not config.api_keys:
