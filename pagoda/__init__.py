@@ -8,12 +8,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pagoda.version import __version__
+
 if TYPE_CHECKING:
     from pagoda.llm import LLM as LLM
     from pagoda.sampling_params import PoolingParams as PoolingParams
     from pagoda.sampling_params import SamplingParams as SamplingParams
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "LLM": "pagoda.llm",

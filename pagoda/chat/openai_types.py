@@ -213,6 +213,7 @@ class ChatCompletionRequest(ChatFields, SamplingFields):
     logprobs: StrictBool | None = None
     top_logprobs: StrictInt | None = None
     modalities: list[StrictStr] | None = None
+    echo: StrictBool = Field(False, description="Begin with the last message, where the model goes on with it.")
 
 
 class EmbeddingRequest(OpenAIRequest):

@@ -206,6 +206,7 @@ SERVER_OPTIONS = (
     option("drain_timeout_s", float, "Seconds that running requests have at shutdown.", default=30),
     option("keep_alive_s", float, "Seconds of silence after which a stream sends a comment.", default=15),
     option("metrics_prefix", str, "Of the metrics' names: pagoda or vllm.", default="pagoda"),
+    option("otlp_endpoint", str, "OpenTelemetry collector that gets a span for each request (OTLP over HTTP)."),
     option("page", bool, "Serve the chat page at /.", "--page/--no-page", default="page"),
     option("access_log", bool, "A line of JSON on stderr for each request.", "--access-log/--no-access-log"),
 )

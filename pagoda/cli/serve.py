@@ -5,9 +5,7 @@ The place where the server's settings, the environment and the terminal meet; th
 
 from __future__ import annotations
 
-import logging
 import os
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,16 +34,20 @@ def serve(
     """Serve a model over OpenAI's API, with a chat page at the same address."""
     terminal: Terminal = ctx.obj
     try:
+        from pagoda.server.access_log import log_to_stderr
         from pagoda.server.config import ServerConfig, read_api_keys
         from pagoda.server.serve import serve as run
     except ModuleNotFoundError as error:
         raise MissingExtraError("pagoda serve", "server") from error
     keys = [*api_keys(os.environ), *(read_api_keys(api_key_file) if api_key_file else ())]
-    lists = {name: tuple(server[name]) for name in ("served_model_names", "allowed_origins") if name in server}
+    lists: Settings = {
+        name: tuple(server[name]) for name in ("served_model_names", "allowed_origins") if name in server
+    }
     settings: Settings = {**server, **lists, "api_keys": tuple(dict.fromkeys(keys))}
     config = ServerConfig(**settings)
     arguments = EngineArgs.from_keywords({**engine_settings(engine), "model": model})
-    _log_access(config.access_log)
+    if config.access_log:
+        log_to_stderr()
     if config.host not in ("127.0.0.1", "localhost", "::1") and not config.api_keys:
         terminal.note(terminal.say.serve_open.format(host=config.host), style="yellow")
     run(arguments, config, lambda event, facts: _tell(terminal, event, facts))
@@ -63,12 +65,3 @@ def _tell(terminal: Terminal, event: str, facts: dict[str, Any]) -> None:
         terminal.note(say.serve_draining.format(**facts))
     else:
         terminal.note(say.serve_cut)
-
-
-def _log_access(enabled: bool) -> None:
-    """Lines of JSON on stderr, and nothing else of theirs anywhere."""
-    logger = logging.getLogger("pagoda.access")
-    logger.propagate = False
-    logger.setLevel(logging.INFO)
-    if enabled:
-        logger.addHandler(logging.StreamHandler(sys.stderr))

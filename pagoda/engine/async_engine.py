@@ -118,11 +118,13 @@ class RequestStream:
         """`abort`, for `contextlib.aclosing`."""
         self.abort()
 
-    def abort(self) -> None:
-        """End the request unless it has ended."""
-        if not self._ended:
-            self.end()
-            self._abort(self.request_id)
+    def abort(self) -> bool:
+        """End the request; False where it has ended before."""
+        if self._ended:
+            return False
+        self.end()
+        self._abort(self.request_id)
+        return True
 
     def put(self, packed: tuple[Any, ...]) -> None:
         """Take an output from the engine."""

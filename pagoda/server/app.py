@@ -11,13 +11,14 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 from starlette.middleware.cors import CORSMiddleware
 
-from pagoda import __version__
 from pagoda.engine.async_engine import AsyncEngine
 from pagoda.server import chat_completions, completions, embeddings, errors, status, tokenization
+from pagoda.server.access_log import AccessLog
 from pagoda.server.config import ServerConfig
 from pagoda.server.metrics import Metrics
-from pagoda.server.middleware import AccessLog, ApiKeys, BodyLimit
+from pagoda.server.middleware import ApiKeys, BodyLimit, RequestId
 from pagoda.server.state import ServerState
+from pagoda.version import __version__
 
 ROUTERS = (completions, chat_completions, embeddings, tokenization, status)
 PAGE = files("pagoda.server") / "page" / "index.html"
@@ -48,6 +49,7 @@ def build_app(engine: AsyncEngine, config: ServerConfig) -> FastAPI:
         app.add_middleware(
             CORSMiddleware, allow_origins=list(config.allowed_origins), allow_methods=["*"], allow_headers=["*"]
         )
+    app.add_middleware(RequestId)
     app.add_middleware(AccessLog, metrics=metrics, enabled=config.access_log)
     return app
 

@@ -1,7 +1,125 @@
-"""POST /v1/chat/completions: messages in, a message out.  (helper SERVER-B is writing this file and tool_calls.py)"""
+"""POST /v1/chat/completions: a conversation in, the next message out.
 
-from fastapi import APIRouter
+On the token's path: messages become a prompt through the checkpoint's template, tools and formats become one grammar;
+`chat_stream` then puts the engine's outputs into chunks. The Responses API goes through the same `chat_job`.
+"""
 
-from pagoda.server.routing import JsonRoute
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from pagoda.chat.openai_types import ChatCompletionRequest, Tool
+from pagoda.errors import InvalidParameterError
+from pagoda.sampling_params import SamplingParams, StructuredOutputsParams
+from pagoda.server.chat_prompt import encode, form_of, render
+from pagoda.server.chat_stream import ChatAnswer
+from pagoda.server.routing import GENERATING, JsonRoute
+from pagoda.server.sampling import MAX_TOP_LOGPROBS, check_fields, constraint, sampling_params
+from pagoda.server.state import Job, ServerState, caller_of, state_of
+from pagoda.server.streaming import EventStream, unless_client_leaves
+from pagoda.server.tool_formats import check_tools, is_forced
 
 router = APIRouter(route_class=JsonRoute)
+
+
+@router.post("/v1/chat/completions", responses=GENERATING)
+async def create_chat_completion(body: ChatCompletionRequest, request: Request) -> Response:
+    """Answer a conversation."""
+    state, caller = state_of(request), caller_of(request)
+    name = state.check_model(body.model)
+    job = await chat_job(body, state)
+    answer = ChatAnswer(body, job, state, name, caller)
+    if not body.stream:
+        return JSONResponse(await unless_client_leaves(request, answer.whole()))
+    async with AsyncExitStack() as stack:
+        generation = await stack.enter_async_context(state.generate(caller, [job]))
+        return EventStream(answer.events(generation), stack.pop_all(), keep_alive_s=state.config.keep_alive_s)
+    raise AssertionError("the block above returns or raises")
+
+
+async def chat_job(body: ChatCompletionRequest, state: ServerState) -> Job:
+    """What the engine is asked for. Raises InvalidRequestError."""
+    check_fields(body, strict=state.config.strict)
+    _check_answer(body)
+    check_tools(body.tools, body.tool_choice)
+    token_ids = await encode(render(body, state, tools=offered_tools(body)), state)
+    params = _params(body, state)
+    state.check_length(len(token_ids), params.max_tokens)
+    return Job({"prompt_token_ids": token_ids}, params, body.priority, body.cache_salt)
+
+
+def offered_tools(body: ChatCompletionRequest) -> Sequence[Tool] | None:
+    """The tools that the model is told of."""
+    return None if body.tool_choice == "none" else body.tools
+
+
+def _check_answer(body: ChatCompletionRequest) -> None:
+    """Raises InvalidParameterError for an answer of a kind that is not given here."""
+    if body.modalities and body.modalities != ["text"]:
+        raise InvalidParameterError(
+            f"modalities is {body.modalities}, but this model gives text only", param="modalities"
+        )
+    if body.top_logprobs is not None and not body.logprobs:
+        raise InvalidParameterError("top_logprobs needs logprobs: set logprobs to true", param="top_logprobs")
+    if not 0 <= (body.top_logprobs or 0) <= MAX_TOP_LOGPROBS:
+        raise InvalidParameterError(
+            f"top_logprobs is {body.top_logprobs}, but 0 to {MAX_TOP_LOGPROBS} are expected", param="top_logprobs"
+        )
+
+
+def _params(body: ChatCompletionRequest, state: ServerState) -> SamplingParams:
+    defaults = dict(state.engine.info.default_sampling_params)
+    most = defaults.pop("max_tokens", None)
+    for given in (body.max_tokens, body.max_completion_tokens):
+        most = most if given is None else given
+    params = sampling_params(
+        body,
+        defaults,
+        max_tokens=most,
+        logprobs=(body.top_logprobs or 0) if body.logprobs else None,
+        structured_outputs=_tool_constraint(body, state),
+    )
+    shown = _tools_need_special_tokens(body, state)
+    return params.clone(skip_special_tokens=False) if shown else params
+
+
+def _tools_need_special_tokens(body: ChatCompletionRequest, state: ServerState) -> bool:
+    """Where a call's marks are special tokens, they must not be left out of the text."""
+    return bool(offered_tools(body)) and bool(form_of(state).special_markers(state.tokenizer))
+
+
+def _tool_constraint(body: ChatCompletionRequest, state: ServerState) -> StructuredOutputsParams | None:
+    """Tools and the answer's own format as one grammar; None where no tools are offered."""
+    tools = offered_tools(body)
+    if not tools:
+        return None
+    form, own = form_of(state), constraint(body)
+    return form.constraint(
+        tools,
+        body.tool_choice,
+        body.parallel_tool_calls is not False,
+        special=form.special_markers(state.tokenizer),
+        # A forced call leaves no room for an answer, so the answer's format does not matter then.
+        answer_schema=None if own is None or is_forced(body.tool_choice) else _json_schema(own),
+    )
+
+
+def _json_schema(own: StructuredOutputsParams) -> Mapping[str, Any]:
+    """The schema of an answer that may also be a call. Raises InvalidParameterError where the answer is no JSON."""
+    if own.json_object:
+        return {"type": "object"}
+    if own.json is None:
+        raise InvalidParameterError(
+            "beside tools, an answer can be held to JSON only: use response_format, or set tool_choice to none",
+            param="structured_outputs",
+        )
+    schema = json.loads(own.json) if isinstance(own.json, str) else own.json
+    if not isinstance(schema, dict):
+        raise InvalidParameterError("the JSON schema is not an object", param="structured_outputs.json")
+    return schema

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 from pagoda.chat.openai_types import ChatMessage, Tool
 from pagoda.errors import InvalidParameterError, InvalidRequestError
 from pagoda.server.state import ServerState
-from pagoda.server.tool_calls import ToolFormat, plain_messages, tool_format
+from pagoda.server.tool_formats import ToolFormat, tool_format
+from pagoda.server.tool_messages import plain_messages
 
 
 class ChatPrompt(Protocol):
@@ -29,13 +30,13 @@ class ChatPrompt(Protocol):
 def render(body: Any, state: ServerState, *, tools: Sequence[Tool] | None) -> str:
     """The text of the prompt. Raises InvalidRequestError, with the template's own words where it refuses."""
     template = _template(body, state)
-    source = template_source(state, template)
+    source = template_source(state, template, has_tools=bool(tools))
     plain_tools = [tool.model_dump(exclude_none=True) for tool in tools] if tools else None
     variables = dict(body.chat_template_kwargs or {})
     documents = getattr(body, "documents", None)
     try:
         return state.tokenizer.apply_chat_template(
-            plain_messages(body.messages or [], tools, source),
+            plain_messages(body.messages or [], tools, source, form_of(state)),
             plain_tools,
             documents,
             body.add_generation_prompt,
@@ -57,17 +58,19 @@ async def encode(text: str, state: ServerState) -> list[int]:
     return token_ids
 
 
-def template_source(state: ServerState, template: str | None = None) -> str:
+def template_source(state: ServerState, template: str | None = None, *, has_tools: bool = False) -> str:
     """The source of the template in force, "" where there is none."""
     known = state.tokenizer.chat_template
     if known is None:
         return template or ""
-    return known.select(template)
+    return known.select(template, has_tools=has_tools)
 
 
 def form_of(state: ServerState) -> ToolFormat:
     """How this model writes tool calls."""
-    return tool_format(state.config.tool_call_parser, template_source(state, state.config.chat_template))
+    return tool_format(
+        state.config.tool_call_parser, template_source(state, state.config.chat_template, has_tools=True)
+    )
 
 
 def _template(body: Any, state: ServerState) -> str | None:

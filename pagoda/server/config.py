@@ -33,6 +33,7 @@ class ServerConfig:
     drain_timeout_s: seconds that running requests have after the first SIGTERM
     keep_alive_s: seconds of silence in a stream after which a comment is sent
     metrics_prefix: "pagoda", or "vllm" for dashboards made for vLLM
+    otlp_endpoint: URL of an OpenTelemetry collector that gets a span for each request
     page: serve the chat page at /
     access_log: a line of JSON for each request, on stderr
     """
@@ -55,6 +56,7 @@ class ServerConfig:
     drain_timeout_s: float = 30.0
     keep_alive_s: float = 15.0
     metrics_prefix: str = "pagoda"
+    otlp_endpoint: str | None = None
     page: bool = True
     access_log: bool = True
 

@@ -9,7 +9,7 @@ reads. Meaning and unit of every name: docs/metrics.md. Imports no torch.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from prometheus_client import (
     CONTENT_TYPE_PLAIN_0_0_4,
@@ -26,12 +26,12 @@ from pagoda.engine.outputs import RequestMetrics, RequestOutput
 from pagoda.sampling_params import SamplingParams
 
 # vLLM's bounds, with finer ones below them where a small model is faster than its first: quantiles stay comparable.
-FIRST_TOKEN_BUCKETS = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
-FIRST_TOKEN_BUCKETS += (20.0, 40.0, 80.0, 160.0, 640.0, 2560.0)
-PER_TOKEN_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5)
-PER_TOKEN_BUCKETS += (5.0, 7.5, 10.0, 20.0, 40.0, 80.0)
-LATENCY_BUCKETS = (0.01, 0.03, 0.1, 0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0)
-LATENCY_BUCKETS += (120.0, 240.0, 480.0, 960.0, 1920.0, 7680.0)
+FIRST_TOKEN_BUCKETS: tuple[float, ...] = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75)
+FIRST_TOKEN_BUCKETS += (1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0, 160.0, 640.0, 2560.0)
+PER_TOKEN_BUCKETS: tuple[float, ...] = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3)
+PER_TOKEN_BUCKETS += (0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0)
+LATENCY_BUCKETS: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 5.0, 10.0, 15.0, 20.0)
+LATENCY_BUCKETS += (30.0, 40.0, 50.0, 60.0, 120.0, 240.0, 480.0, 960.0, 1920.0, 7680.0)
 TOKEN_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000)
 STEP_BUCKETS = (1, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16_384)
 COUNT_BUCKETS = (1, 2, 5, 10, 20)
@@ -74,18 +74,6 @@ HISTOGRAMS: dict[str, tuple[str, Sequence[float]]] = {
 }
 
 
-class Engine(Protocol):
-    """What is read of an AsyncEngine whenever somebody asks for the figures."""
-
-    @property
-    def stats(self) -> EngineStats:
-        """The engine after its last step; all zero where its process was started again."""
-
-    @property
-    def num_restarts(self) -> int:
-        """How often its process was started again."""
-
-
 class _Factory:
     """Makes metrics of one prefix in one registry."""
 
@@ -108,14 +96,14 @@ class _ModelMetrics:
         self.histograms = {
             name: self._bound(Histogram, name, text, buckets=buckets) for name, (text, buckets) in HISTOGRAMS.items()
         }
-        self.waiting_for_room = self._by_value(
+        self._waiting = self._by_value(
             Gauge, "num_requests_waiting_by_reason", "Waiting sequences by what they wait for", "reason", ("capacity",)
-        )["capacity"]
+        )
         # Bound in advance: a series that begins at 0 shows its first event in rate().
-        self.success = self._by_value(
+        self._success = self._by_value(
             Counter, "request_success", "Ended completions by finish reason", "finished_reason", FINISH_REASONS
         )
-        self.rejections = self._by_value(
+        self._rejections = self._by_value(
             Counter, "admission_rejections", "Requests turned away for want of room", "reason", REJECTION_REASONS
         )
         self._tell(info)
@@ -124,6 +112,21 @@ class _ModelMetrics:
         """Note a value; None where it never came to be."""
         if value is not None:
             self.histograms[name].observe(value)
+
+    def set_gauges(self, stats: EngineStats) -> None:
+        """The engine as it is now."""
+        self.gauges["num_requests_running"].set(stats.num_running)
+        self.gauges["num_requests_waiting"].set(stats.num_waiting)
+        self.gauges["kv_cache_usage_perc"].set(stats.kv_cache_usage)
+        self._waiting["capacity"].set(stats.num_waiting)
+
+    def count_ended(self, finish_reason: str) -> None:
+        """A completion ended."""
+        self._success[finish_reason if finish_reason in self._success else "error"].inc()
+
+    def count_rejection(self, reason: str) -> None:
+        """A request was turned away."""
+        self._rejections[reason].inc()
 
     def _tell(self, info: EngineInfo) -> None:
         facts = {"block_size": str(info.block_size), "num_gpu_blocks": str(info.num_blocks), "cache_dtype": info.dtype}
@@ -161,14 +164,9 @@ class Metrics:
         )
         self._restarts = make(Counter, "engine_restarts", "Times that the engine's process was started again")
         self._model: _ModelMetrics | None = None
-        self._engine: Engine | None = None
         self._stats = EngineStats()
         self._totals = (0, 0, 0)
         self._num_restarts = 0
-
-    def follow(self, engine: Engine) -> None:
-        """Read gauges and restarts from `engine` at every `render`; without it, gauges are those of the last step."""
-        self._engine = engine
 
     def on_loaded(self, info: EngineInfo, model_name: str) -> None:
         """The model is there, and its figures begin; calls after the first, as after a restart, change nothing."""
@@ -186,6 +184,13 @@ class Metrics:
         self._stats = step.stats
         if step.num_tokens:
             self._step_tokens.observe(step.num_tokens)
+
+    def on_engine_lost(self, num_restarts: int) -> None:
+        """The engine's process was started again, so many times by now; nothing runs. Telling it twice does no harm."""
+        if num_restarts > self._num_restarts:
+            self._restarts.inc(num_restarts - self._num_restarts)
+            self._num_restarts = num_restarts
+            self._stats = EngineStats()
 
     def on_tokens(self, num_new_tokens: int, inter_token_latency_s: float | None) -> None:
         """A request got tokens; seconds since it got the ones before, None for the first."""
@@ -226,7 +231,7 @@ class Metrics:
     def on_rejection(self, reason: str) -> None:
         """A request was turned away for want of room: one of REJECTION_REASONS."""
         if self._model is not None:
-            self._model.rejections[reason].inc()
+            self._model.count_rejection(reason)
 
     def on_http(self, method: str, route: str, status: int, duration_s: float) -> None:
         """An answer ended. `route` is the route's template, so that a client cannot make series without end."""
@@ -236,15 +241,8 @@ class Metrics:
 
     def render(self) -> tuple[bytes, str]:
         """The page that Prometheus reads, and its content type."""
-        if self._engine is not None:
-            self._restarts.inc(self._engine.num_restarts - self._num_restarts)
-            self._num_restarts = self._engine.num_restarts
-            self._stats = self._engine.stats
         if self._model is not None:
-            self._model.gauges["num_requests_running"].set(self._stats.num_running)
-            self._model.gauges["num_requests_waiting"].set(self._stats.num_waiting)
-            self._model.gauges["kv_cache_usage_perc"].set(self._stats.kv_cache_usage)
-            self._model.waiting_for_room.set(self._stats.num_waiting)
+            self._model.set_gauges(self._stats)
         return generate_latest(self._factory.registry), CONTENT_TYPE_PLAIN_0_0_4
 
     def _count_engine(self, now: EngineStats, model: _ModelMetrics) -> None:
@@ -261,7 +259,7 @@ class Metrics:
         if self._model is None:
             return
         for reason in reasons:
-            self._model.success[reason if reason in FINISH_REASONS else "error"].inc()
+            self._model.count_ended(reason)
         self._model.counters["prompt_tokens"].inc(num_prompt_tokens)
         self._model.counters["prompt_tokens_cached"].inc(num_cached_tokens)
 

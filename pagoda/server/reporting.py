@@ -82,8 +82,10 @@ class CompletionLogprobs:
             "text_offset": offsets,
         }
 
-    def _top(self, token_id: int, entry: Mapping[int, Logprob], count: int) -> dict[str, float]:
+    def _top(self, token_id: int, entry: Mapping[int, Logprob] | None, count: int) -> dict[str, float] | None:
         """The likeliest, and the token itself where it is not among them."""
+        if entry is None or not count:
+            return None
         likeliest = sorted(entry.items(), key=lambda item: item[1].rank)[:count]
         return {self._name(i): finite(e.logprob) for i, e in {**dict(likeliest), token_id: entry[token_id]}.items()}
 

@@ -14,7 +14,7 @@ from pagoda.chat.openai_types import OpenAIRequest, ResponseFormat, SamplingFiel
 from pagoda.errors import InvalidParameterError, nearest
 from pagoda.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 
-_PASSED_ON = [
+_PASSED_ON = (
     "n",
     "temperature",
     "top_p",
@@ -35,7 +35,7 @@ _PASSED_ON = [
     "skip_special_tokens",
     "spaces_between_special_tokens",
     "prompt_logprobs",
-]
+)
 _GUIDED = {"guided_json": "json", "guided_regex": "regex", "guided_choice": "choice", "guided_grammar": "grammar"}
 MAX_N = 128
 """Completions of one request over HTTP."""

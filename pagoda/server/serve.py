@@ -18,7 +18,7 @@ from types import FrameType
 import uvicorn
 
 from pagoda.engine.args import EngineArgs
-from pagoda.engine.async_engine import AsyncEngine, EngineState
+from pagoda.engine.async_engine import AsyncEngine
 from pagoda.errors import ConfigError, EngineDeadError
 from pagoda.server.app import build_app
 from pagoda.server.config import ServerConfig
@@ -80,6 +80,7 @@ class _Runner:
                 self._server.should_exit = True
                 await serving
                 await self._engine.stop()
+                self._state.tracer.close()
 
     async def _until_stopped(self, url: str, serving: asyncio.Task[None]) -> None:
         asked = asyncio.create_task(self._asked_to_stop.wait())
@@ -91,7 +92,7 @@ class _Runner:
                 await starting
             return
         starting.result()
-        watching = asyncio.create_task(self._watch())
+        watching = asyncio.create_task(self._engine.dead.wait())
         await asyncio.wait((watching, asked, serving), return_when=asyncio.FIRST_COMPLETED)
         watching.cancel()
         if self._engine.dead.is_set():
@@ -103,14 +104,6 @@ class _Runner:
         self._state.metrics.on_loaded(self._engine.info, self._state.model_names[0])
         phases = self._engine.info.startup_s
         self._announce("ready", {"url": url, "seconds": time.monotonic() - self._began, "phases": phases})
-
-    async def _watch(self) -> None:
-        """Keep the books when the engine is lost and comes back; returns when it is lost for good."""
-        while not self._engine.dead.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._engine.dead.wait(), 0.5)
-            if self._engine.state is EngineState.RESTARTING:
-                self._state.metrics.on_engine_lost(self._engine.num_restarts)
 
     async def _drain(self) -> None:
         self._announce("draining", {"seconds": self._config.drain_timeout_s})
@@ -141,7 +134,7 @@ class _Runner:
 
 def serve(engine_args: EngineArgs, config: ServerConfig, announce: Announce) -> None:
     """Run a server in this thread until it is told to stop. Raises PagodaError."""
-    uvicorn_loop = uvicorn.Config("", loop="auto").get_loop_factory()
+    uvicorn_loop = uvicorn.Config("", log_config=None).get_loop_factory()
     with asyncio.Runner(loop_factory=uvicorn_loop) as runner:
         runner.run(_run(engine_args, config, announce))
 

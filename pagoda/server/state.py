@@ -13,32 +13,41 @@ import hmac
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from fastapi import Request
 
-from pagoda import __version__
 from pagoda.engine.async_engine import AsyncEngine, EngineState, RequestStream
 from pagoda.engine.outputs import EmbeddingRequestOutput, RequestOutput
 from pagoda.engine.prompt import Prompt
-from pagoda.errors import InvalidRequestError, PromptTooLongError
+from pagoda.errors import EngineOverloadedError, InvalidRequestError, PromptTooLongError
 from pagoda.models.tokenizer import Tokenizer
 from pagoda.sampling_params import PoolingParams, SamplingParams
 from pagoda.server.config import ServerConfig
 from pagoda.server.errors import ModelNotFoundError, TooManyRequestsError, UnavailableError
 from pagoda.server.metrics import Metrics
+from pagoda.server.tracing import RequestFacts, Tracer
+from pagoda.version import __version__
 
 SYSTEM_FINGERPRINT = f"pagoda-{__version__}"
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who sent a request: the id that its answer carries, and the key, if the server asks for one."""
+    """Who sent a request, and what it is remembered by.
+
+    request_id: ours, which the answer carries; key: if the server asks for one; operation: GenAI conventions' word;
+    headers: for a trace that the caller began; log: what the access log tells beside the answer's status.
+    """
 
     request_id: str
     key: str | None = None
+    operation: str = "chat"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    log: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -51,13 +60,46 @@ class Job:
     cache_salt: str | None = None
 
 
+@dataclass(frozen=True)
+class Books:
+    """Where finished requests are written down: metrics, traces, and the line of the access log."""
+
+    metrics: Metrics
+    tracer: Tracer
+    model: str
+
+    def note(
+        self, caller: Caller, output: RequestOutput, num_tokens: int, params: SamplingParams, reasons: Sequence[str]
+    ) -> None:
+        """One request has ended; `output` is its last."""
+        self.metrics.on_request_finished(output, num_tokens, params, reasons)
+        num_prompt_tokens = len(output.prompt_token_ids)
+        caller.log["model"] = self.model
+        for name, count in (("prompt_tokens", num_prompt_tokens), ("completion_tokens", num_tokens)):
+            caller.log[name] = caller.log.get(name, 0) + count
+        if self.tracer.enabled:
+            facts = RequestFacts(
+                request_id=caller.request_id,
+                operation=caller.operation,
+                model=self.model,
+                num_prompt_tokens=num_prompt_tokens,
+                params=params,
+                num_cached_tokens=output.num_cached_tokens,
+                num_generation_tokens=num_tokens,
+                finish_reasons=reasons,
+                times=output.metrics,
+            )
+            self.tracer.record(caller.headers, facts)
+
+
 class Generation:
     """The streams of one call's jobs. Iterating gives `(index of the job, output)` as they come."""
 
-    def __init__(self, streams: Sequence[RequestStream], jobs: Sequence[Job], metrics: Metrics) -> None:
+    def __init__(self, streams: Sequence[RequestStream], jobs: Sequence[Job], caller: Caller, books: Books) -> None:
         self.streams = streams
         self.jobs = jobs
-        self._metrics = metrics
+        self._caller = caller
+        self._books = books
 
     @property
     def num_prompt_tokens(self) -> int:
@@ -74,22 +116,19 @@ class Generation:
             async for index, output in outputs:
                 yield index, output
 
-    def abort(self) -> None:
-        """End whatever has not ended; their blocks are free within one step."""
-        for stream in self.streams:
-            stream.abort()
-
     async def _told(self, index: int) -> AsyncGenerator[RequestOutput]:
         """One job's outputs, counted."""
         last = 0.0
         num_tokens = 0
+        reasons: list[str] = []
         async for output in self.streams[index]:
             now = time.monotonic()
             new = sum(len(completion.token_ids) for completion in output.outputs)
-            self._metrics.on_tokens(new, now - last if num_tokens else None)
+            self._books.metrics.on_tokens(new, now - last if num_tokens else None)
             num_tokens, last = num_tokens + new, now
+            reasons += [c.finish_reason for c in output.outputs if c.finish_reason is not None]
             if output.finished:
-                self._metrics.on_request_finished(output, num_tokens, self.jobs[index].params)
+                self._books.note(self._caller, output, num_tokens, self.jobs[index].params, reasons)
             yield output
 
 
@@ -100,6 +139,7 @@ class ServerState:
         self.engine = engine
         self.config = config
         self.metrics = metrics
+        self.tracer = Tracer.off() if config.otlp_endpoint is None else Tracer.to(config.otlp_endpoint)
         self.draining = False
         self.created = int(time.time())
         self._salt_secret = secrets.token_bytes(32)
@@ -177,10 +217,11 @@ class ServerState:
             try:
                 for index, job in enumerate(jobs):
                     streams.append(await self._add(caller, index, job))
-                yield Generation(streams, jobs, self.metrics)
+                yield Generation(streams, jobs, caller, Books(self.metrics, self.tracer, self.model_names[0]))
             finally:
                 for stream in streams:
-                    stream.abort()
+                    if stream.abort():
+                        self.metrics.on_request_aborted(len(stream.prompt_token_ids))
 
     async def embed(
         self, caller: Caller, prompts: Sequence[Prompt], params: PoolingParams
@@ -213,13 +254,17 @@ class ServerState:
         return hmac.new(self._salt_secret, message, hashlib.sha256).hexdigest()
 
     async def _add(self, caller: Caller, index: int, job: Job) -> RequestStream:
-        return await self.engine.add_request(
-            f"{caller.request_id}-{index}",
-            job.prompt,
-            job.params,
-            priority=job.priority,
-            cache_salt=self.cache_salt(caller, job.cache_salt),
-        )
+        try:
+            return await self.engine.add_request(
+                f"{caller.request_id}-{index}",
+                job.prompt,
+                job.params,
+                priority=job.priority,
+                cache_salt=self.cache_salt(caller, job.cache_salt),
+            )
+        except EngineOverloadedError:
+            self.metrics.on_rejection("queue_full")
+            raise
 
     def _enter(self, key: str) -> None:
         self._per_key[key] += 1
@@ -243,8 +288,9 @@ def state_of(request: Request) -> ServerState:
 
 def caller_of(request: Request) -> Caller:
     """Who is calling, as the middleware found out."""
-    found = request.scope.get("state", {})
-    return Caller(found.get("request_id") or secrets.token_hex(8), found.get("api_key"))
+    log = request.scope.setdefault("state", {})
+    operation = "text_completion" if request.url.path == "/v1/completions" else "chat"
+    return Caller(secrets.token_hex(12), log.get("api_key"), operation, request.headers, log)
 
 
 async def _interleaved(

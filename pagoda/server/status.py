@@ -7,11 +7,11 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from pagoda import __version__
 from pagoda.engine.async_engine import EngineState
 from pagoda.server.errors import UnavailableError, response_for
 from pagoda.server.routing import READING, documented
 from pagoda.server.state import ServerState, state_of
+from pagoda.version import __version__
 
 router = APIRouter()
 
@@ -64,7 +64,9 @@ async def version() -> Response:
 @router.get("/metrics", responses=documented(401))
 async def metrics(request: Request) -> Response:
     """Figures in Prometheus' form."""
-    page, content_type = state_of(request).metrics.render()
+    state = state_of(request)
+    state.metrics.on_engine_lost(state.engine.num_restarts)
+    page, content_type = state.metrics.render()
     return Response(page, headers={"Content-Type": content_type})
 
 

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncGenerator, Coroutine, Mapping
+from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -42,12 +43,15 @@ def event(chunk: Mapping[str, Any], name: str | None = None) -> bytes:
 
 
 class EventStream(Response):
-    """A response of events. `events` is closed when the stream ends or the client leaves, whichever comes first."""
+    """A response of events. `held` is given back when the stream ends or the client leaves, whichever comes first."""
 
-    def __init__(self, events: AsyncGenerator[bytes], *, keep_alive_s: float, done: bytes = DONE) -> None:
+    def __init__(
+        self, events: AsyncGenerator[bytes], held: AsyncExitStack, *, keep_alive_s: float, done: bytes = DONE
+    ) -> None:
         super().__init__(None, headers=_HEADERS)
         del self.headers["content-length"]
         self._events = events
+        self._held = held
         self._keep_alive_s = keep_alive_s
         self._done = done
         self._started = False
@@ -68,6 +72,7 @@ class EventStream(Response):
                 scope.setdefault("state", {})["client_left"] = True
             with contextlib.suppress(asyncio.CancelledError, OSError):
                 await sending
+            await self._held.aclose()
 
     async def _send_all(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})

@@ -1,179 +1,24 @@
-"""Tool calls: how a model is told of tools, held to their schemas, and understood.
+"""Reading a model's tool calls back, while they arrive.
 
-Beside the chat endpoint, without an engine: pure functions and one incremental parser. A call that the client forces
-(`required`, or a named function) is an array of `{"name", "arguments"}` that the grammar demands, so that any model
-gives one. Of its own accord (`auto`) a model opens a call in the way of its family, and from then on the grammar
-holds the arguments to their schema:
-
-    hermes       <tool_call> {"name": "f", "arguments": {...}} </tool_call>     Hermes, Qwen, and whoever has no form
-    llama3_json  {"name": "f", "parameters": {...}}                            Llama 3.1 and later
+On the token's path: between the engine's text and the chat endpoints' chunks, without an engine. `ToolCallParser` is
+a small machine over growing text: content, the head of a call, its arguments, what closes it. It gives out what is
+certain and holds back what may yet become a call, so the pieces joined never depend on where the text was cut. The
+arguments are the model's own JSON, to the character. What begins like a call and is none becomes content.
 """
 
 from __future__ import annotations
 
+import enum
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+import secrets
+import string
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
-from pagoda.chat.openai_types import ChatMessage, NamedToolChoice, Tool, ToolChoice
-from pagoda.errors import ConfigError, InvalidParameterError, nearest
-from pagoda.sampling_params import StructuredOutputsParams
+from pagoda.server.tool_formats import ToolFormat
 
-_HEAD = re.compile(r'\s*\{\s*"name"\s*:\s*"((?:[^"\\]|\\.)*)"\s*,\s*"(?:arguments|parameters)"\s*:\s*')
-
-
-@dataclass(frozen=True)
-class ToolFormat:
-    """How one family of models writes a call of its own accord. `opening` begins it, `closing` ends it."""
-
-    name: str
-    opening: str
-    arguments_key: str
-    closing: str
-
-    def head(self, function: str) -> str:
-        """The text of a call up to its arguments."""
-        lead = f"{self.opening}\n" if self.closing else ""
-        return f'{lead}{{"name": {json.dumps(function)}, "{self.arguments_key}": '
-
-    @property
-    def tail(self) -> str:
-        """The text after the arguments."""
-        return f"}}\n{self.closing}" if self.closing else "}"
-
-
-HERMES = ToolFormat("hermes", "<tool_call>", "arguments", "</tool_call>")
-LLAMA3_JSON = ToolFormat("llama3_json", '{"name": "', "parameters", "")
-FORMATS = {tool_format.name: tool_format for tool_format in (HERMES, LLAMA3_JSON)}
-
-
-def tool_format(name: str, template: str) -> ToolFormat:
-    """The format of that name; "auto" finds it in the chat template's source. Raises ConfigError."""
-    if name != "auto":
-        if name not in FORMATS:
-            raise ConfigError(f"tool call parser {name!r} is not known: {nearest(name, ['auto', *FORMATS])}")
-        return FORMATS[name]
-    return LLAMA3_JSON if "<|python_tag|>" in template or '"parameters"' in template else HERMES
-
-
-def check_tools(tools: Sequence[Tool] | None, choice: ToolChoice | None) -> None:
-    """Raises InvalidParameterError where the choice and the tools do not fit together."""
-    names = [tool.function.name for tool in tools or ()]
-    if len(set(names)) < len(names):
-        raise InvalidParameterError("two tools have the same name: rename one of them", param="tools")
-    if choice in (None, "none", "auto"):
-        return
-    if not names:
-        raise InvalidParameterError("tool_choice asks for a call, but tools is empty: give tools", param="tool_choice")
-    if isinstance(choice, NamedToolChoice) and choice.function.name not in names:
-        raise InvalidParameterError(
-            f"tool_choice names {choice.function.name!r}, which is not among tools: {nearest(choice.function.name, names)}",
-            param="tool_choice.function.name",
-        )
-
-
-def constraint(
-    tools: Sequence[Tool], choice: ToolChoice | None, parallel: bool, form: ToolFormat
-) -> StructuredOutputsParams | None:
-    """What the grammar must hold the answer to."""
-    if isinstance(choice, NamedToolChoice):
-        (chosen,) = (tool for tool in tools if tool.function.name == choice.function.name)
-        return StructuredOutputsParams(json=_schema(chosen), disable_any_whitespace=True)
-    if choice == "required":
-        calls = [_call_schema(tool) for tool in tools]
-        schema = {"type": "array", "minItems": 1, "items": calls[0] if len(calls) == 1 else {"anyOf": calls}}
-        if not parallel:
-            schema["maxItems"] = 1
-        return StructuredOutputsParams(json=schema, disable_any_whitespace=True)
-    structures = [{"begin": form.head(tool.function.name), "schema": _schema(tool), "end": form.tail} for tool in tools]
-    return StructuredOutputsParams(structural_tag={"structures": structures, "triggers": [form.opening]})
-
-
-def _schema(tool: Tool) -> dict[str, Any]:
-    return tool.function.parameters or {"type": "object", "properties": {}, "additionalProperties": False}
-
-
-def _call_schema(tool: Tool) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": {"name": {"const": tool.function.name}, "arguments": _schema(tool)},
-        "required": ["name", "arguments"],
-        "additionalProperties": False,
-    }
-
-
-# Messages
-
-
-def plain_messages(
-    messages: Sequence[ChatMessage], tools: Sequence[Tool] | None, template: str
-) -> list[dict[str, Any]]:
-    """Messages as a chat template reads them; what it does not know is told in words instead."""
-    plain = [_plain_message(message) for message in messages]
-    if "tool_calls" not in template:
-        plain = [_in_words(message) for message in plain]
-    if tools and "tools" not in template:
-        plain = _with_system_text(plain, _describe(tools))
-    return plain
-
-
-def _plain_message(message: ChatMessage) -> dict[str, Any]:
-    """Text parts joined; arguments as objects, which is what templates write out."""
-    given = message.model_dump(exclude_none=True)
-    if isinstance(message.content, list):
-        given["content"] = "".join(_text_of(part, index) for index, part in enumerate(message.content))
-    given.setdefault("content", "")
-    if given["role"] == "developer":
-        given["role"] = "system"
-    for call in given.get("tool_calls", ()):
-        call["function"]["arguments"] = _object_or_text(call["function"]["arguments"])
-    return given
-
-
-def _text_of(part: Any, index: int) -> str:
-    if part.type not in ("text", "input_text", "output_text") or part.text is None:
-        raise InvalidParameterError(
-            f"content part {index} is of type {part.type!r}, but this model reads text only", param="messages"
-        )
-    return str(part.text)
-
-
-def _object_or_text(arguments: str) -> Any:
-    try:
-        return json.loads(arguments)
-    except ValueError:
-        return arguments
-
-
-def _in_words(message: dict[str, Any]) -> dict[str, Any]:
-    """For a template that knows neither calls nor a tool's answer."""
-    if message["role"] == "tool":
-        return {"role": "user", "content": f"<tool_response>\n{message['content']}\n</tool_response>"}
-    calls = message.pop("tool_calls", None)
-    if calls:
-        told = [json.dumps(call["function"], ensure_ascii=False) for call in calls]
-        text = "\n".join(f"<tool_call>\n{call}\n</tool_call>" for call in told)
-        message["content"] = f"{message['content']}\n{text}".strip()
-    return message
-
-
-def _with_system_text(messages: list[dict[str, Any]], text: str) -> list[dict[str, Any]]:
-    if messages and messages[0]["role"] == "system":
-        return [{**messages[0], "content": f"{messages[0]['content']}\n\n{text}"}, *messages[1:]]
-    return [{"role": "system", "content": text}, *messages]
-
-
-def _describe(tools: Sequence[Tool]) -> str:
-    listed = "\n".join(json.dumps(tool.model_dump(exclude_none=True), ensure_ascii=False) for tool in tools)
-    return (
-        f"You may call these functions, given as JSON inside <tools></tools>:\n<tools>\n{listed}\n</tools>\n"
-        'To call one, write <tool_call>\n{"name": its name, "arguments": a JSON object}\n</tool_call>'
-    )
-
-
-# Understanding the answer
+_WHITESPACE = " \t\r\n"
+_ALPHANUMERIC = string.ascii_letters + string.digits
 
 
 class ContentDelta(NamedTuple):
@@ -183,14 +28,15 @@ class ContentDelta(NamedTuple):
 
 
 class CallStart(NamedTuple):
-    """A call begins."""
+    """A call begins; its arguments follow."""
 
     index: int
+    id: str
     name: str
 
 
 class ArgumentsDelta(NamedTuple):
-    """More of a call's arguments."""
+    """More of a call's arguments, as JSON text."""
 
     index: int
     text: str
@@ -199,137 +45,190 @@ class ArgumentsDelta(NamedTuple):
 ToolDelta = ContentDelta | CallStart | ArgumentsDelta
 
 
-class ToolCallParser:
-    """Reads one answer piece by piece; what comes out joined does not depend on where the pieces were cut.
+class _Place(enum.Enum):
+    CONTENT = "content"
+    ARGUMENTS = "arguments"
+    CLOSING = "closing"
+    AFTER = "after"
 
-    opening, closing: what stands around a call; text outside is content. Both empty: the whole answer is an array of
-    calls. A call whose head is broken stays content, so that nothing is lost.
+
+class _Scan(NamedTuple):
+    """How far a pattern fits: `end` behind it, or complete=False where the text ended inside it."""
+
+    complete: bool
+    end: int = 0
+    name: str = ""
+
+
+class ToolCallParser:
+    """One answer, read piece by piece.
+
+    names: of the tools that may be called; a call of anything else is content
+    forced: nothing but calls is expected, so a head that was cut off is dropped instead of shown
+    new_id: makes ids for calls
+    Whitespace beside a call is layout and is left out of the content.
     """
 
-    def __init__(self, opening: str, closing: str) -> None:
-        self._opening, self._closing = opening, closing
-        self._num_calls = 0
-        self._rest = ""
-        self._arguments: _JsonValue | None = None
-        self._after_call = False
-
-    @classmethod
-    def for_choice(cls, choice: ToolChoice | None, form: ToolFormat) -> ToolCallParser | NamedCallParser:
-        """The parser for what `constraint` makes the model write."""
-        if isinstance(choice, NamedToolChoice):
-            return NamedCallParser(choice.function.name)
-        return cls("", "") if choice == "required" else cls(form.opening, form.closing)
-
-    @property
-    def num_calls(self) -> int:
+    def __init__(
+        self,
+        form: ToolFormat,
+        names: Sequence[str],
+        *,
+        forced: bool = False,
+        new_id: Callable[[], str] | None = None,
+    ) -> None:
+        body = ("{", '"name"', ":", _names(names), ",", ('"arguments"', '"parameters"'), ":", "{")
+        separator = form.separator.strip()
+        self._head = (*_marks(form.section_begin), *_marks(form.call_begin), *body)
+        self._next_head = (separator, *_marks(form.call_begin), *body) if separator else None
+        self._closing = ("}", *_marks(form.call_end))
+        self._section_end = _marks(form.section_end) or None
+        self._forced = forced
+        self._new_id = new_id or (lambda: new_call_id(form))
+        self._place = _Place.CONTENT
+        self._text = ""
+        self._value = _JsonObject()
+        self._space = ""  # the end of the content so far; layout if a call follows
+        self._beside_call = False
+        self.num_calls = 0
         """Calls that have begun."""
-        return self._num_calls
 
     def push(self, text: str, *, finished: bool = False) -> list[ToolDelta]:
-        """Take more of the answer; with `finished`, all of it has been given."""
-        self._rest += text
+        """Take more of the answer, the last of it with `finished`; gives what is certain now."""
+        self._text += text
         deltas: list[ToolDelta] = []
-        while (found := self._next(finished)) is not None:
+        while (found := self._step()) is not None:
             deltas += found
-        return deltas
+        return deltas + self._finish() if finished else deltas
 
-    def _next(self, finished: bool) -> list[ToolDelta] | None:
-        """One move forward; None where more text is needed."""
-        if self._arguments is not None:
-            return self._read_arguments(self._arguments)
-        if self._after_call:
-            return self._leave_call(finished)
-        return self._read_content(finished)
-
-    def _read_content(self, finished: bool) -> list[ToolDelta] | None:
-        """Content up to the next call, or into the call."""
-        start = self._rest.find(self._opening or "{")
-        if start < 0:
-            return self._give_content(len(self._rest) if finished else self._num_safe())
-        if start > 0:
-            return self._give_content(start)
-        body = self._rest if self._opening[:1] in ("", "{") else self._rest[len(self._opening) :]
-        head = _HEAD.match(body)
-        if head is not None:
-            return self._enter_call(json.loads(f'"{head[1]}"'), body[head.end() :])
-        if not finished:
+    def _step(self) -> list[ToolDelta] | None:
+        """One move to another place; None where more text is needed."""
+        if not self._text:
             return None
-        return self._give_content(len(self._rest))
+        if self._place is _Place.CONTENT:
+            return self._read_content()
+        if self._place is _Place.ARGUMENTS:
+            return self._read_arguments()
+        return self._read_closing() if self._place is _Place.CLOSING else self._read_after()
 
-    def _enter_call(self, name: str, rest: str) -> list[ToolDelta]:
-        self._arguments, self._rest = _JsonValue(), rest
-        self._num_calls += 1
-        return [CallStart(self._num_calls - 1, name)]
+    def _read_content(self) -> list[ToolDelta] | None:
+        """Content up to what is, or may become, a call."""
+        opening = self._head[0]
+        for position in _candidates(self._text, opening[0]):
+            scan = _scan(self._head, self._text, position)
+            if scan is not None and scan.complete:
+                before = self._content(self._text[:position])
+                return [*before, self._begin_call(scan)]
+            if scan is not None:
+                before, self._text = self._content(self._text[:position]), self._text[position:]
+                return before or None
+        text, self._text = self._text, ""
+        return self._content(text)
 
-    def _read_arguments(self, value: _JsonValue) -> list[ToolDelta] | None:
-        taken = value.take(self._rest)
-        if not taken and not value.complete:
+    def _begin_call(self, scan: _Scan) -> CallStart:
+        self._text = self._text[scan.end - 1 :]  # the last of the head is the brace that opens the arguments
+        self._place, self._value = _Place.ARGUMENTS, _JsonObject()
+        self._space, self._beside_call = "", True
+        self.num_calls += 1
+        return CallStart(self.num_calls - 1, self._new_id(), scan.name)
+
+    def _read_arguments(self) -> list[ToolDelta]:
+        taken = self._value.take(self._text)
+        text, self._text = self._text[:taken], self._text[taken:]
+        if self._value.complete:
+            self._place = _Place.CLOSING
+        return [ArgumentsDelta(self.num_calls - 1, text)]
+
+    def _read_closing(self) -> list[ToolDelta] | None:
+        scan = _scan(self._closing, self._text, 0)
+        if scan is None:
+            self._place = _Place.CONTENT
+            return []
+        if not scan.complete:
             return None
-        text, self._rest = self._rest[:taken], self._rest[taken:]
-        if value.complete:
-            self._arguments, self._after_call = None, True
-        return [ArgumentsDelta(self._num_calls - 1, text)] if text else []
-
-    def _leave_call(self, finished: bool) -> list[ToolDelta] | None:
-        """Pass over the brace that closes the call's object and the mark behind it."""
-        mark = self._closing or "}"
-        end = self._rest.find(mark)
-        if end < 0 and not finished:
-            return None
-        self._rest = "" if end < 0 else self._rest[end + len(mark) :].lstrip("\n")
-        self._after_call = False
+        self._text, self._place = self._text[scan.end :], _Place.AFTER
         return []
 
-    def _give_content(self, count: int) -> list[ToolDelta] | None:
-        text, self._rest = self._rest[:count], self._rest[count:]
-        if not text:
+    def _read_after(self) -> list[ToolDelta] | None:
+        """Another call of the same section, or its end."""
+        scans = [_scan(pattern, self._text, 0) for pattern in (self._next_head, self._section_end) if pattern]
+        fitting = [scan for scan in scans if scan is not None]
+        complete = next((scan for scan in fitting if scan.complete), None)
+        if complete is not None and complete.name:
+            return [self._begin_call(complete)]
+        if fitting and complete is None:
             return None
-        # Outside the calls of a forced array stand only brackets and commas; between calls, line ends.
-        if not self._opening or (self._num_calls and not text.strip()):
-            return []
-        return [ContentDelta(text)]
+        self._text = self._text[complete.end :] if complete is not None else self._text
+        self._place = _Place.CONTENT
+        return []
 
-    def _num_safe(self) -> int:
-        """Characters that cannot be the beginning of an opening."""
-        for length in range(min(len(self._opening) - 1, len(self._rest)), 0, -1):
-            if self._opening.startswith(self._rest[-length:]):
-                return len(self._rest) - length
-        return len(self._rest)
+    def _content(self, text: str) -> list[ToolDelta]:
+        if self._beside_call:
+            text = text.lstrip(_WHITESPACE)
+            self._beside_call = not text
+        text = self._space + text
+        shown = text.rstrip(_WHITESPACE)
+        self._space = text[len(shown) :]
+        return [ContentDelta(shown)] if shown else []
 
-
-class NamedCallParser:
-    """For a named function: the whole answer is its arguments."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self.num_calls = 0
-
-    def push(self, text: str, *, finished: bool = False) -> list[ToolDelta]:
-        """Take more of the answer."""
+    def _finish(self) -> list[ToolDelta]:
+        """The text has ended: a head that was never completed is content, what was to close a call is not."""
+        rest, self._text = self._text, ""
         deltas: list[ToolDelta] = []
-        if not self.num_calls:
-            self.num_calls = 1
-            deltas.append(CallStart(0, self._name))
-        return [*deltas, ArgumentsDelta(0, text)] if text else deltas
+        if self._place in (_Place.CONTENT, _Place.AFTER) and not self._forced:
+            deltas = self._content(rest)
+        space, self._space = self._space, ""
+        return [*deltas, ContentDelta(space)] if space else deltas
 
 
-class _JsonValue:
-    """Finds the end of a JSON object or array in growing text."""
+class JoinedCall(NamedTuple):
+    """A whole call."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+def joined(deltas: Iterable[ToolDelta]) -> tuple[str, list[JoinedCall]]:
+    """Content and calls of a whole answer."""
+    content = ""
+    calls: list[JoinedCall] = []
+    for delta in deltas:
+        if isinstance(delta, ContentDelta):
+            content += delta.text
+        elif isinstance(delta, CallStart):
+            calls.append(JoinedCall(delta.id, delta.name, ""))
+        else:
+            call = calls[delta.call]
+            calls[delta.call] = call._replace(arguments=call.arguments + delta.text)
+    return content, calls
+
+
+def new_call_id(form: ToolFormat) -> str:
+    """An id that nobody guesses, of the length that the family's templates ask for."""
+    if form.id_length is None:
+        return f"call_{secrets.token_hex(12)}"
+    return "".join(secrets.choice(_ALPHANUMERIC) for _ in range(form.id_length))
+
+
+class _JsonObject:
+    """Finds the end of a JSON object in growing text."""
 
     def __init__(self) -> None:
         self.complete = False
         self._depth = 0
-        self._in_string = self._escaped = False
+        self._in_string = False
+        self._escaped = False
 
     def take(self, text: str) -> int:
-        """Characters of `text` that belong to the value."""
+        """Characters of `text` that belong to the object."""
         for position, character in enumerate(text):
-            self._step(character)
+            self._advance(character)
             if self.complete:
                 return position + 1
         return len(text)
 
-    def _step(self, character: str) -> None:
+    def _advance(self, character: str) -> None:
         if self._escaped:
             self._escaped = False
         elif self._in_string:
@@ -344,14 +243,46 @@ class _JsonValue:
             self.complete = self._depth == 0
 
 
-def joined(deltas: Iterator[ToolDelta] | Sequence[ToolDelta]) -> tuple[str, list[Mapping[str, str]]]:
-    """Content and calls of a whole answer."""
-    content, calls = "", []
-    for delta in deltas:
-        if isinstance(delta, ContentDelta):
-            content += delta.text
-        elif isinstance(delta, CallStart):
-            calls.append({"name": delta.name, "arguments": ""})
-        else:
-            calls[delta.index]["arguments"] += delta.text
-    return content, calls
+_Pattern = Sequence[str | tuple[str, ...]]
+
+
+def _scan(pattern: _Pattern, text: str, start: int) -> _Scan | None:
+    """Fit a pattern to the text: its parts in order, any whitespace before each but the first. None: it does not fit.
+
+    A part with alternatives is one of them; the function's name is the only part whose alternatives are remembered.
+    """
+    position, name = start, ""
+    for index, part in enumerate(pattern):
+        if index or (isinstance(part, str) and part[0] in "},;]"):
+            position = _skip_whitespace(text, position)
+        alternatives = (part,) if isinstance(part, str) else part
+        found = next((option for option in alternatives if text.startswith(option, position)), None)
+        if found is None:
+            rest = text[position:]
+            return _Scan(False) if any(option.startswith(rest) for option in alternatives) else None
+        position += len(found)
+        if isinstance(part, tuple) and not name:
+            name = found
+    return _Scan(True, position, json.loads(name) if name else "")
+
+
+def _skip_whitespace(text: str, position: int) -> int:
+    while position < len(text) and text[position] in _WHITESPACE:
+        position += 1
+    return position
+
+
+def _candidates(text: str, character: str) -> Iterable[int]:
+    position = text.find(character)
+    while position >= 0:
+        yield position
+        position = text.find(character, position + 1)
+
+
+def _names(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(json.dumps(name, ensure_ascii=False) for name in names)
+
+
+def _marks(parts: Sequence[str]) -> tuple[str, ...]:
+    """Without pure layout, which a pattern allows everywhere."""
+    return tuple(part for part in parts if part.strip())

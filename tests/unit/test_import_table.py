@@ -13,7 +13,7 @@ import pytest
 import pagoda
 
 PACKAGE = Path(pagoda.__file__).parent
-FOUNDATION = frozenset({"errors", "parameter_rules", "sampling_params", "distributed", "progress"})
+FOUNDATION = frozenset({"errors", "parameter_rules", "sampling_params", "distributed", "progress", "version"})
 TABLE: dict[str, frozenset[str]] = {
     **dict.fromkeys(FOUNDATION, FOUNDATION),
     "kernels": FOUNDATION,

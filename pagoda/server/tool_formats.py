@@ -1,0 +1,258 @@
+"""How a model is brought to call tools: the ways in which families of models write calls, and a grammar for each.
+
+On the token's path: before the engine's door, without an engine. A format says how calls are spelled; from it and the
+request's tools comes one grammar. A forced call (`required`, or a function by name) is demanded from the first token
+on, so any model gives one, a random one too. Of its own accord (`auto`) a model writes what it likes, but from the
+moment a call opens, its name and arguments are held to the tools' schemas. `server.tool_calls` reads the calls back.
+
+    hermes       <tool_call>\\n{"name": "f", "arguments": {...}}\\n</tool_call>   Hermes 2 and 3, Qwen 2.5 and 3
+    llama3_json  {"name": "f", "parameters": {...}}                             Llama 3.1 and later
+    mistral      [TOOL_CALLS][{"name": "f", "arguments": {...}}]                Mistral 7B v0.3, Nemo
+
+The grammars are in llguidance's dialect of Lark, where %json holds a place for a JSON schema.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pagoda.chat.openai_types import NamedToolChoice, Tool, ToolChoice
+from pagoda.errors import ConfigError, InvalidParameterError, nearest
+from pagoda.sampling_params import StructuredOutputsParams
+
+# Models that were never trained on JSON fall into endless whitespace where the grammar lets them.
+_JSON_LAYOUT = {"whitespace_pattern": "[ ]?"}
+_NO_ARGUMENTS = {"type": "object", "properties": {}, "additionalProperties": False}
+_BEGINNINGS = """
+ANY: /(?s:.*)/
+WS: /[ \\t\\r\\n]*/
+"""
+
+
+@dataclass(frozen=True)
+class ToolFormat:
+    """How one family of models writes calls: section_begin, calls with separators between them, section_end.
+
+    name: what the operator calls it
+    section_begin, section_end: around all calls
+    call_begin, call_end: around each
+    separator: between calls
+    arguments_key: the field beside "name"
+    markers: which of these strings may be special tokens
+    id_length: of a call's id, where templates insist on one
+    """
+
+    name: str
+    section_begin: tuple[str, ...] = ()
+    call_begin: tuple[str, ...] = ()
+    call_end: tuple[str, ...] = ()
+    section_end: tuple[str, ...] = ()
+    separator: str = "\n"
+    arguments_key: str = "arguments"
+    markers: tuple[str, ...] = ()
+    id_length: int | None = None
+
+    @property
+    def opening(self) -> str | None:
+        """What opens a call in free text; None where only the call's own head tells it from other text."""
+        begin = (*self.section_begin, *self.call_begin)
+        return begin[0] if begin else None
+
+    def write(self, calls: Sequence[Mapping[str, Any]]) -> str:
+        """Calls, each with "name" and "arguments", as this family writes them."""
+        texts = [
+            json.dumps({"name": call["name"], self.arguments_key: call["arguments"]}, ensure_ascii=False)
+            for call in calls
+        ]
+        around = ["".join((*self.call_begin, text, *self.call_end)) for text in texts]
+        return "".join((*self.section_begin, self.separator.join(around), *self.section_end))
+
+    def special_markers(self, tokenizer: Any) -> dict[str, int]:
+        """The markers that this tokenizer holds as special tokens, which no plain text can spell."""
+        special = set(tokenizer.all_special_ids)
+        found = {marker: tokenizer.token_to_id(marker) for marker in self.markers}
+        return {marker: token_id for marker, token_id in found.items() if token_id in special}
+
+    def constraint(
+        self,
+        tools: Sequence[Tool],
+        choice: ToolChoice | None,
+        parallel: bool = True,
+        *,
+        special: Mapping[str, int] | None = None,
+        answer_schema: Mapping[str, Any] | None = None,
+    ) -> StructuredOutputsParams | None:
+        """The grammar that holds an answer to the tools; None where none are offered.
+
+        special: markers that are special tokens, with their ids; answer_schema: JSON that the answer must be, where
+        it is no call.
+        """
+        if not tools or choice == "none":
+            return None
+        builder = _GrammarBuilder(self, chosen_tools(tools, choice), special or {})
+        if is_forced(choice):
+            single = isinstance(choice, NamedToolChoice) or not parallel
+            return StructuredOutputsParams(grammar=builder.forced(single))
+        if answer_schema is not None:
+            return StructuredOutputsParams(grammar=builder.calls_or_json(answer_schema, not parallel))
+        return StructuredOutputsParams(grammar=builder.auto(not parallel))
+
+
+HERMES = ToolFormat(
+    "hermes",
+    call_begin=("<tool_call>", "\n"),
+    call_end=("\n", "</tool_call>"),
+    markers=("<tool_call>", "</tool_call>"),
+)
+LLAMA3_JSON = ToolFormat("llama3_json", separator="; ", arguments_key="parameters")
+MISTRAL = ToolFormat(
+    "mistral",
+    section_begin=("[TOOL_CALLS]", "["),
+    section_end=("]",),
+    separator=", ",
+    markers=("[TOOL_CALLS]",),
+    id_length=9,
+)
+FORMATS = {known.name: known for known in (HERMES, LLAMA3_JSON, MISTRAL)}
+
+
+def tool_format(name: str = "auto", chat_template_source: str | None = None) -> ToolFormat:
+    """The format of that name; "auto" goes by the chat template, and by hermes where that tells nothing.
+
+    Raises ConfigError for a name that is not known.
+
+    >>> tool_format("auto", "... '[TOOL_CALLS]' ...").name
+    'mistral'
+    """
+    if name != "auto":
+        if name not in FORMATS:
+            raise ConfigError(f"tool call parser {name!r} is not known: {nearest(name, ['auto', *FORMATS])}")
+        return FORMATS[name]
+    source = chat_template_source or ""
+    if "[TOOL_CALLS]" in source:
+        return MISTRAL
+    if "<tool_call>" not in source and ("<|python_tag|>" in source or '"parameters": ' in source):
+        return LLAMA3_JSON
+    return HERMES
+
+
+def check_tools(tools: Sequence[Tool] | None, choice: ToolChoice | None) -> None:
+    """Raises InvalidParameterError where the tools, or the choice among them, make no sense."""
+    names = [tool.function.name for tool in tools or ()]
+    if len(set(names)) < len(names):
+        raise InvalidParameterError("two tools have the same name: rename one of them", param="tools")
+    if not is_forced(choice):
+        return
+    if not names:
+        raise InvalidParameterError("tool_choice asks for a call, but no tools are given", param="tool_choice")
+    if isinstance(choice, NamedToolChoice) and choice.function.name not in names:
+        given = choice.function.name
+        raise InvalidParameterError(
+            f"tool_choice names {given!r}, which is not among tools: {nearest(given, names)}",
+            param="tool_choice.function.name",
+        )
+
+
+def is_forced(choice: ToolChoice | None) -> bool:
+    """Whether a call must come."""
+    return choice == "required" or isinstance(choice, NamedToolChoice)
+
+
+def chosen_tools(tools: Sequence[Tool], choice: ToolChoice | None) -> list[Tool]:
+    """Those that may be called."""
+    if isinstance(choice, NamedToolChoice):
+        return [tool for tool in tools if tool.function.name == choice.function.name]
+    return list(tools)
+
+
+def arguments_schema(tool: Tool) -> dict[str, Any]:
+    """What a call's arguments must be: always an object."""
+    given = tool.function.parameters or _NO_ARGUMENTS
+    return {"type": "object", **given}
+
+
+class _GrammarBuilder:
+    """Writes a Lark grammar for one request's tools."""
+
+    def __init__(self, form: ToolFormat, tools: Sequence[Tool], special: Mapping[str, int]) -> None:
+        self._form = form
+        self._tools = tools
+        self._special = special
+
+    def forced(self, single: bool) -> str:
+        """Calls and nothing else."""
+        return f"start: {self._section(single)}\n{self._call_rules()}"
+
+    def calls_or_json(self, schema: Mapping[str, Any], single: bool) -> str:
+        """Calls, or an answer that is JSON of a schema."""
+        return f"start: {self._section(single)} | answer\nanswer: {_json(schema)}\n{self._call_rules()}"
+
+    def auto(self, single: bool) -> str:
+        """Free text, in which a call once opened is held to its schema."""
+        if self._form.opening is None:
+            return self._auto_by_head(single)
+        opened = self._opened_section(single)
+        start = f"(open {opened})* tail" if self._form.call_begin and not single else f"tail | open {opened}"
+        opening = self._special.get(self._form.opening)
+        if opening is not None:
+            return f"start: {start}\nopen: ANY <[{opening}]>\ntail: ANY\n{_BEGINNINGS}{self._call_rules()}"
+        quoted = _quoted(self._form.opening)
+        rules = f"open[lazy]: ANY {quoted}\ntail: TAIL\nTAIL: ANY & ~(ANY {quoted} ANY)\n"
+        return f"start: {start}\n{rules}{_BEGINNINGS}{self._call_rules()}"
+
+    def _auto_by_head(self, single: bool) -> str:
+        """Without an opening mark, what opens a call is its head with the name of one of the tools."""
+        indices = range(len(self._tools))
+        start = "tail | opened" if single else "(opened)* tail"
+        heads = "\n".join(f"HEAD_{i}: {self._loose_head(tool)}" for i, tool in enumerate(self._tools))
+        opens = "\n".join(f"open_{i}[lazy]: ANY HEAD_{i}" for i in indices)
+        opened = " | ".join(f'open_{i} " "? arguments_{i} "}}"' for i in indices)
+        tail = f"TAIL: ANY & ~(ANY ({' | '.join(f'HEAD_{i}' for i in indices)}) ANY)"
+        rules = f"opened: {opened}\n{opens}\n{heads}\ntail: TAIL\n{tail}\n"
+        return f"start: {start}\n{rules}{_BEGINNINGS}{self._argument_rules()}"
+
+    def _loose_head(self, tool: Tool) -> str:
+        """A call up to its arguments, with any layout, as the parser reads it."""
+        parts = ["{", '"name"', ":", json.dumps(tool.function.name, ensure_ascii=False), ","]
+        keys = '("\\"parameters\\"" | "\\"arguments\\"")'
+        return " WS ".join([*map(_quoted, parts), keys, _quoted(":")])
+
+    def _section(self, single: bool) -> str:
+        more = "" if single else f"({_quoted(self._form.separator)} call)*"
+        return f"{self._sequence(self._form.section_begin)} call {more} {self._sequence(self._form.section_end)}"
+
+    def _opened_section(self, single: bool) -> str:
+        """What follows the opening mark."""
+        if self._form.call_begin:
+            return f"{self._sequence(self._form.call_begin[1:])} body {self._sequence(self._form.call_end)}"
+        more = "" if single else f"({_quoted(self._form.separator)} body)*"
+        return f"{self._sequence(self._form.section_begin[1:])} body {more} {self._sequence(self._form.section_end)}"
+
+    def _call_rules(self) -> str:
+        call = f"call: {self._sequence(self._form.call_begin)} body {self._sequence(self._form.call_end)}"
+        body = "body: " + " | ".join(f"body_{i}" for i in range(len(self._tools)))
+        bodies = "\n".join(
+            f'body_{i}: {_quoted(self._head(tool))} arguments_{i} "}}"' for i, tool in enumerate(self._tools)
+        )
+        return f"{call}\n{body}\n{bodies}\n{self._argument_rules()}"
+
+    def _argument_rules(self) -> str:
+        return "\n".join(f"arguments_{i}: {_json(arguments_schema(tool))}" for i, tool in enumerate(self._tools))
+
+    def _head(self, tool: Tool) -> str:
+        name = json.dumps(tool.function.name, ensure_ascii=False)
+        return f'{{"name": {name}, "{self._form.arguments_key}": '
+
+    def _sequence(self, parts: Sequence[str]) -> str:
+        return " ".join(f"<[{self._special[part]}]>" if part in self._special else _quoted(part) for part in parts)
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _json(schema: Mapping[str, Any]) -> str:
+    return f"%json {json.dumps({**schema, 'x-guidance': _JSON_LAYOUT}, ensure_ascii=False)}"
