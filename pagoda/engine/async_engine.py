@@ -19,8 +19,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Self, cast
+from typing import cast
 
 from pagoda.engine.args import EngineArgs
 from pagoda.engine.messages import (
@@ -37,10 +36,10 @@ from pagoda.engine.messages import (
     StepStats,
     frame,
     revive,
-    unpack,
 )
-from pagoda.engine.outputs import EmbeddingOutput, EmbeddingRequestOutput, RequestOutput, merge_outputs
+from pagoda.engine.outputs import EmbeddingOutput, EmbeddingRequestOutput
 from pagoda.engine.prompt import Prompt, text_or_ids
+from pagoda.engine.request_stream import RequestStream
 from pagoda.errors import EngineDeadError, EngineOverloadedError, InvalidRequestError, PagodaError
 from pagoda.models.tokenizer import Tokenizer
 from pagoda.sampling_params import PoolingParams, RequestOutputKind, SamplingParams
@@ -64,82 +63,6 @@ class EngineState(enum.StrEnum):
     READY = "ready"
     RESTARTING = "restarting"
     DEAD = "dead"
-
-
-class RequestStream:
-    """The outputs of one request, as they come; deltas that waited together arrive as one.
-
-    As a context manager it ends the request when it is left early: its blocks are free within one step. Iterating
-    raises EngineDeadError where the engine dies.
-    """
-
-    def __init__(
-        self,
-        abort: Callable[[str], None],
-        request_id: str,
-        prompt: str | None,
-        prompt_token_ids: list[int],
-        num_sequences: int,
-    ) -> None:
-        self.request_id = request_id
-        self.prompt_token_ids = prompt_token_ids
-        self.num_sequences = num_sequences
-        self.accepted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._abort = abort
-        self._prompt = prompt
-        self._arrived: list[RequestOutput] = []
-        self._error: PagodaError | None = None
-        self._ended = False  # nothing more will arrive
-        self._news = asyncio.Event()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> RequestOutput:
-        while not self._arrived and not self._ended:
-            self._news.clear()
-            await self._news.wait()
-        if self._arrived:
-            arrived, self._arrived = self._arrived, []
-            return merge_outputs(arrived)
-        if self._error is not None:
-            raise self._error
-        raise StopAsyncIteration
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.abort()
-
-    async def aclose(self) -> None:
-        """`abort`, for `contextlib.aclosing`."""
-        self.abort()
-
-    def abort(self) -> bool:
-        """End the request; False where it has ended before."""
-        if self._ended:
-            return False
-        self.end()
-        self._abort(self.request_id)
-        return True
-
-    def put(self, packed: tuple[Any, ...]) -> None:
-        """Take an output from the engine."""
-        output = unpack(packed, self._prompt, self.prompt_token_ids)
-        self._arrived.append(output)
-        self._ended = output.finished
-        self._news.set()
-
-    def end(self, error: PagodaError | None = None) -> None:
-        """Nothing more will arrive."""
-        self._ended = True
-        self._error = error
-        self._news.set()
-        if error is not None and not self.accepted.done():
-            self.accepted.set_exception(error)
 
 
 class AsyncEngine:
