@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,17 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "README.zh-CN.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Set-up and the two commands are what runs this test; training and benchmarks take minutes and have tests of their own.
-NOT_RUN = ("git clone", "make", "pip install", "pagoda train", "pagoda chat", "python benchmarks/", "cd ")
+SERVER = "http://127.0.0.1:8000"
+NOT_RUN = (
+    "git clone",
+    "make",
+    "pip install",
+    "pagoda train",
+    "pagoda chat",
+    "pagoda serve\n",
+    "python benchmarks/",
+    "cd ",
+)
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
@@ -31,7 +42,7 @@ def commands() -> list[pytest.param]:  # type: ignore[valid-type]
     for block in blocks("console"):
         for line in block.values[0].splitlines():
             command = line.removeprefix("$ ")
-            if line.startswith("$ ") and not command.startswith(NOT_RUN):
+            if line.startswith("$ ") and not f"{command}\n".startswith(NOT_RUN):
                 found[command] = pytest.param(command, id=command[:60])
     return list(found.values())
 
@@ -49,15 +60,34 @@ def run(arguments: list[str], **settings: object) -> subprocess.CompletedProcess
     )
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """The address of the server that the pages speak of, at a free port."""
+    command = [str(Path(sys.executable).with_name("pagoda")), "serve", "--port", "0", "--no-access-log"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    ready = next(line for line in process.stderr if "/v1" in line)
+    yield re.findall(r"http://[0-9.:]+", ready)[0]
+    process.terminate()
+    process.communicate(timeout=60)
+
+
+def at_server(text: str, request: pytest.FixtureRequest) -> str:
+    """The text with the running server's address, if it speaks of one."""
+    return text.replace(SERVER, request.getfixturevalue("server")) if SERVER in text else text
+
+
 @pytest.mark.parametrize("program", blocks("python"))
-def test_a_python_block_runs(program: str, tmp_path: Path) -> None:
-    result = run([sys.executable, "-c", program], cwd=tmp_path)
+def test_a_python_block_runs(program: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    if "openai" in program:
+        pytest.importorskip("openai", reason="needs the openai package")
+    result = run([sys.executable, "-c", at_server(program, request)], cwd=tmp_path)
     assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.parametrize("command", commands())
-def test_a_command_runs_and_prints_something(command: str) -> None:
-    result = run(["bash", "-c", command], cwd=ROOT)
+def test_a_command_runs_and_prints_something(command: str, request: pytest.FixtureRequest) -> None:
+    result = run(["bash", "-c", at_server(command, request)], cwd=ROOT)
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip(), f"{shlex.split(command)[0]} printed nothing; stderr: {result.stderr}"
 
