@@ -165,6 +165,12 @@ ENGINE_OPTIONS = _group(
         ("max_model_len", int, "Tokens of the longest sequence; the checkpoint's limit if left out."),
         ("max_num_seqs", int, "Requests that run at once."),
         ("max_num_batched_tokens", int, "Tokens of one step."),
+        (
+            "max_decode_slowdown",
+            float,
+            "How many times longer a step of answers may take because of prompts beside it.",
+        ),
+        ("scheduling_policy", str, "Who waits less: fcfs, or priority (a request's own)."),
         ("kv_cache_memory_fraction", float, "On CPU: share of the free memory for weights and KV cache."),
         ("kv_cache_memory_bytes", int, "Bytes for the KV cache instead."),
         ("gpu_memory_utilization", float, "On GPU: share of its memory for weights and KV cache."),
@@ -188,7 +194,9 @@ SERVER_OPTIONS = (
     option("port", int, "Port to listen on; 0 takes a free one.", default=8000),
     option("served_model_names", list[str], "Name of the model in the API; may be repeated.", "--served-model-name"),
     option("chat_template", str, "Another chat template, by name or as its source."),
-    option("tool_call_parser", str, "How the model writes tool calls: auto, hermes, llama3_json.", default="auto"),
+    option(
+        "tool_call_parser", str, "How the model writes tool calls: auto, hermes, llama3_json, mistral.", default="auto"
+    ),
     option(
         "trust_request_chat_template",
         bool,

@@ -251,7 +251,7 @@ class AsyncEngine:
     async def _load(self, reader: asyncio.StreamReader) -> None:
         try:
             message = await _receive(reader)
-        except EOFError as error:
+        except (EOFError, ConnectionError) as error:
             raise EngineDeadError(f"the engine's process ended while loading ({self._exit_status()})") from error
         if isinstance(message, Failed):
             raise revive(message.kind, message.message)

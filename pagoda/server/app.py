@@ -12,15 +12,16 @@ from fastapi.responses import HTMLResponse
 from starlette.middleware.cors import CORSMiddleware
 
 from pagoda.engine.async_engine import AsyncEngine
-from pagoda.server import chat_completions, completions, embeddings, errors, status, tokenization
+from pagoda.server import chat_completions, completions, embeddings, errors, responses, status, tokenization
 from pagoda.server.access_log import AccessLog
 from pagoda.server.config import ServerConfig
 from pagoda.server.metrics import Metrics
 from pagoda.server.middleware import ApiKeys, BodyLimit, RequestId
 from pagoda.server.state import ServerState
+from pagoda.server.tool_formats import tool_format
 from pagoda.version import __version__
 
-ROUTERS = (completions, chat_completions, embeddings, tokenization, status)
+ROUTERS = (completions, chat_completions, responses, embeddings, tokenization, status)
 PAGE = files("pagoda.server") / "page" / "index.html"
 _PAGE_HEADERS = {
     "Content-Security-Policy": (
@@ -33,7 +34,11 @@ _PAGE_HEADERS = {
 
 
 def build_app(engine: AsyncEngine, config: ServerConfig) -> FastAPI:
-    """The whole application. The engine may still be loading; /ready says when it is there."""
+    """The whole application. The engine may still be loading; /ready says when it is there.
+
+    Raises ConfigError for a setting that is not known.
+    """
+    tool_format(config.tool_call_parser)
     app = FastAPI(title="pagoda", version=__version__, strict_content_type=False, docs_url=None, redoc_url=None)
     metrics = Metrics(config.metrics_prefix)
     app.state.server = ServerState(engine, config, metrics)

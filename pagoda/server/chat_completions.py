@@ -7,15 +7,15 @@ On the token's path: messages become a prompt through the checkpoint's template,
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from pagoda.chat.openai_types import ChatCompletionRequest, Tool
-from pagoda.errors import InvalidParameterError
+from pagoda.errors import InvalidParameterError, StructuredOutputError
 from pagoda.sampling_params import SamplingParams, StructuredOutputsParams
 from pagoda.server.chat_prompt import encode, form_of, render
 from pagoda.server.chat_stream import ChatAnswer
@@ -36,9 +36,11 @@ async def create_chat_completion(body: ChatCompletionRequest, request: Request) 
     job = await chat_job(body, state)
     answer = ChatAnswer(body, job, state, name, caller)
     if not body.stream:
-        return JSONResponse(await unless_client_leaves(request, answer.whole()))
+        with tools_to_blame(body):
+            return JSONResponse(await unless_client_leaves(request, answer.whole()))
     async with AsyncExitStack() as stack:
-        generation = await stack.enter_async_context(state.generate(caller, [job]))
+        with tools_to_blame(body):
+            generation = await stack.enter_async_context(state.generate(caller, [job]))
         return EventStream(answer.events(generation), stack.pop_all(), keep_alive_s=state.config.keep_alive_s)
     raise AssertionError("the block above returns or raises")
 
@@ -52,6 +54,16 @@ async def chat_job(body: ChatCompletionRequest, state: ServerState) -> Job:
     params = _params(body, state)
     state.check_length(len(token_ids), params.max_tokens)
     return Job({"prompt_token_ids": token_ids}, params, body.priority, body.cache_salt)
+
+
+@contextmanager
+def tools_to_blame(body: ChatCompletionRequest) -> Iterator[None]:
+    """The grammar of a request with tools is ours, so a fault in it lies in their schemas: the error names them."""
+    try:
+        yield
+    except StructuredOutputError as error:
+        error.param = "tools" if offered_tools(body) else error.param
+        raise
 
 
 def offered_tools(body: ChatCompletionRequest) -> Sequence[Tool] | None:

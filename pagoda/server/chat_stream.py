@@ -54,7 +54,8 @@ class ChoiceReader:
 
     def _without_end_token(self, completion: CompletionOutput) -> str:
         """Special tokens are shown to the parser alone, so the one that ends the answer is taken away again."""
-        if self._hidden_end is None or completion.finish_reason != "stop" or not completion.token_ids:
+        stopped_by_token = completion.finish_reason == "stop" and not isinstance(completion.stop_reason, str)
+        if self._hidden_end is None or not stopped_by_token or not completion.token_ids:
             return completion.text
         return completion.text.removesuffix(self._hidden_end.token_text(completion.token_ids[-1]))
 

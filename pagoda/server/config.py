@@ -21,7 +21,7 @@ class ServerConfig:
     api_keys: any of these opens every endpoint but the page and the health checks; none given, none is asked for
     served_model_names: names under which the model answers; the first is shown
     chat_template: a template's name or source in place of the checkpoint's
-    tool_call_parser: how the model writes tool calls: auto, hermes, llama3_json
+    tool_call_parser: how the model writes tool calls: auto, hermes, llama3_json, mistral
     trust_request_chat_template: requests may bring templates of their own
     strict: unknown fields of a request are refused instead of ignored
     refuse_overlong: prompt and max_tokens together beyond the context are refused instead of cut to fit

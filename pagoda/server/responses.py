@@ -1,7 +1,66 @@
-"""POST /v1/responses: messages in, a message out.  (helper SERVER-B is writing this file and tool_calls.py)"""
+"""POST /v1/responses: OpenAI's newer form of a chat, answered by the same generation.
 
-from fastapi import APIRouter
+On the token's path: `chat.openai_responses` makes a chat request of the body, `chat_completions.chat_job` a job of
+that, and `responses_stream` turns the engine's outputs into items and events. Nothing is kept, so no response can be
+fetched later.
+"""
 
-from pagoda.server.routing import JsonRoute
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from pagoda.chat.openai_responses import ResponsesRequest, chat_request
+from pagoda.errors import InvalidRequestError
+from pagoda.server.chat_completions import chat_job, tools_to_blame
+from pagoda.server.errors import error_body
+from pagoda.server.responses_stream import ResponseAnswer
+from pagoda.server.routing import GENERATING, JsonRoute, documented
+from pagoda.server.sampling import check_fields
+from pagoda.server.state import caller_of, state_of
+from pagoda.server.streaming import EventStream, unless_client_leaves
 
 router = APIRouter(route_class=JsonRoute)
+
+_NAMES_HERE = {
+    "max_tokens": "max_output_tokens",
+    "messages": "input",
+    "prompt": "input",
+    "tool_choice.function.name": "tool_choice.name",
+    "structured_outputs.json": "text.format.schema",
+}
+"""What a fault in the chat request is called in the client's own."""
+
+
+@router.post("/v1/responses", responses=GENERATING)
+async def create_response(body: ResponsesRequest, request: Request) -> Response:
+    """Answer a conversation with items."""
+    state, caller = state_of(request), caller_of(request)
+    name = state.check_model(body.model)
+    check_fields(body, strict=state.config.strict)
+    chat = chat_request(body)
+    try:
+        job = await chat_job(chat, state)
+    except InvalidRequestError as error:
+        error.param = _NAMES_HERE.get(error.param or "", error.param)
+        raise
+    answer = ResponseAnswer(body, chat, job, state, name, caller)
+    if not body.stream:
+        with tools_to_blame(chat):
+            return JSONResponse(await unless_client_leaves(request, answer.whole()))
+    async with AsyncExitStack() as stack:
+        with tools_to_blame(chat):
+            generation = await stack.enter_async_context(state.generate(caller, [job]))
+        events = answer.events(generation)
+        # A terminal event ends these streams; `[DONE]` is none of theirs.
+        return EventStream(events, stack.pop_all(), keep_alive_s=state.config.keep_alive_s, done=b"")
+    raise AssertionError("the block above returns or raises")
+
+
+@router.get("/v1/responses/{response_id}", responses=documented(401, 404))
+async def retrieve_response(response_id: str) -> Response:
+    """Always 404: this server keeps no responses."""
+    message = f"there is no response {response_id!r}: this server keeps none, so store what you need yourself"
+    return JSONResponse(error_body(message, "NotFoundError", "response_id", 404), 404)

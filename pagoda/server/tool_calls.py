@@ -13,6 +13,7 @@ import json
 import secrets
 import string
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from pagoda.server.tool_formats import ToolFormat
@@ -21,13 +22,15 @@ _WHITESPACE = " \t\r\n"
 _ALPHANUMERIC = string.ascii_letters + string.digits
 
 
-class ContentDelta(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ContentDelta:
     """Text for the person."""
 
     text: str
 
 
-class CallStart(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class CallStart:
     """A call begins; its arguments follow."""
 
     index: int
@@ -35,7 +38,8 @@ class CallStart(NamedTuple):
     name: str
 
 
-class ArgumentsDelta(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ArgumentsDelta:
     """More of a call's arguments, as JSON text."""
 
     index: int
@@ -77,12 +81,12 @@ class ToolCallParser:
         forced: bool = False,
         new_id: Callable[[], str] | None = None,
     ) -> None:
-        body = ("{", '"name"', ":", _names(names), ",", ('"arguments"', '"parameters"'), ":", "{")
+        body: _Pattern = ("{", '"name"', ":", _names(names), ",", ('"arguments"', '"parameters"'), ":", "{")
         separator = form.separator.strip()
-        self._head = (*_marks(form.section_begin), *_marks(form.call_begin), *body)
-        self._next_head = (separator, *_marks(form.call_begin), *body) if separator else None
-        self._closing = ("}", *_marks(form.call_end))
-        self._section_end = _marks(form.section_end) or None
+        self._head: _Pattern = (*_marks(form.section_begin), *_marks(form.call_begin), *body)
+        self._next_head: _Pattern | None = (separator, *_marks(form.call_begin), *body) if separator else None
+        self._closing: _Pattern = ("}", *_marks(form.call_end))
+        self._section_end: _Pattern | None = _marks(form.section_end) or None
         self._forced = forced
         self._new_id = new_id or (lambda: new_call_id(form))
         self._place = _Place.CONTENT
@@ -115,7 +119,7 @@ class ToolCallParser:
         """Content up to what is, or may become, a call."""
         opening = self._head[0]
         for position in _candidates(self._text, opening[0]):
-            scan = _scan(self._head, self._text, position)
+            scan = _scan(self._head, self._text, position, spaced=False)
             if scan is not None and scan.complete:
                 before = self._content(self._text[:position])
                 return [*before, self._begin_call(scan)]
@@ -199,8 +203,8 @@ def joined(deltas: Iterable[ToolDelta]) -> tuple[str, list[JoinedCall]]:
         elif isinstance(delta, CallStart):
             calls.append(JoinedCall(delta.id, delta.name, ""))
         else:
-            call = calls[delta.call]
-            calls[delta.call] = call._replace(arguments=call.arguments + delta.text)
+            call = calls[delta.index]
+            calls[delta.index] = call._replace(arguments=call.arguments + delta.text)
     return content, calls
 
 
@@ -246,10 +250,11 @@ class _JsonObject:
 _Pattern = Sequence[str | tuple[str, ...]]
 
 
-def _scan(pattern: _Pattern, text: str, start: int) -> _Scan | None:
-    """Fit a pattern to the text: its parts in order, any whitespace before each but the first. None: it does not fit.
+def _scan(pattern: _Pattern, text: str, start: int, *, spaced: bool = True) -> _Scan | None:
+    """Fit a pattern to the text: its parts in order, any whitespace before each; None where it does not fit.
 
-    A part with alternatives is one of them; the function's name is the only part whose alternatives are remembered.
+    spaced: whitespace may stand before the first part too. A part with alternatives is one of them; the first such
+    part is the function's name, which is remembered.
     """
     position, name = start, ""
     for index, part in enumerate(pattern):

@@ -26,6 +26,7 @@ from pagoda.sampling_params import StructuredOutputsParams
 # Models that were never trained on JSON fall into endless whitespace where the grammar lets them.
 _JSON_LAYOUT = {"whitespace_pattern": "[ ]?"}
 _NO_ARGUMENTS = {"type": "object", "properties": {}, "additionalProperties": False}
+_OPEN_ENDED = {"additionalProperties", "unevaluatedProperties", "patternProperties", "allOf", "anyOf", "oneOf", "$ref"}
 _BEGINNINGS = """
 ANY: /(?s:.*)/
 WS: /[ \\t\\r\\n]*/
@@ -169,9 +170,14 @@ def chosen_tools(tools: Sequence[Tool], choice: ToolChoice | None) -> list[Tool]
 
 
 def arguments_schema(tool: Tool) -> dict[str, Any]:
-    """What a call's arguments must be: always an object."""
-    given = tool.function.parameters or _NO_ARGUMENTS
-    return {"type": "object", **given}
+    """What a call's arguments must be: always an object, and where the schema leaves it open, of its own fields only.
+
+    What a schema does not name, a function does not take; and a weak model would go on inventing fields.
+    """
+    given = {"type": "object", **(tool.function.parameters or _NO_ARGUMENTS)}
+    if "properties" in given and not _OPEN_ENDED & given.keys():
+        given["additionalProperties"] = False
+    return given
 
 
 class _GrammarBuilder:
@@ -234,9 +240,7 @@ class _GrammarBuilder:
     def _call_rules(self) -> str:
         call = f"call: {self._sequence(self._form.call_begin)} body {self._sequence(self._form.call_end)}"
         body = "body: " + " | ".join(f"body_{i}" for i in range(len(self._tools)))
-        bodies = "\n".join(
-            f'body_{i}: {_quoted(self._head(tool))} arguments_{i} "}}"' for i, tool in enumerate(self._tools)
-        )
+        bodies = "\n".join(f'body_{i}: {self._head(tool)} arguments_{i} "}}"' for i, tool in enumerate(self._tools))
         return f"{call}\n{body}\n{bodies}\n{self._argument_rules()}"
 
     def _argument_rules(self) -> str:
@@ -244,7 +248,9 @@ class _GrammarBuilder:
 
     def _head(self, tool: Tool) -> str:
         name = json.dumps(tool.function.name, ensure_ascii=False)
-        return f'{{"name": {name}, "{self._form.arguments_key}": '
+        parts = ["{", '"name"', ":", " ", name, ",", " ", f'"{self._form.arguments_key}"', ":", " "]
+        # Where the answer may be JSON as well, both must fall into the same lexemes, or one shuts the other out.
+        return " ".join(map(_quoted, parts))
 
     def _sequence(self, parts: Sequence[str]) -> str:
         return " ".join(f"<[{self._special[part]}]>" if part in self._special else _quoted(part) for part in parts)

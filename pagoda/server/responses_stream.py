@@ -1,0 +1,213 @@
+"""A response of the Responses API under way: content and calls become items, and every change becomes an event.
+
+On the token's path: where `chat_stream` stands for chats. One builder makes the events of a stream and the whole
+response, so the last event of a stream holds exactly what a client gets that does not stream. Source: OpenAI's API
+reference (2025), "Responses" and "Streaming events".
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Iterator
+from typing import Any
+
+from pagoda.chat.openai_responses import ResponsesRequest
+from pagoda.chat.openai_types import ChatCompletionRequest
+from pagoda.errors import PagodaError
+from pagoda.server.chat_stream import ChoiceReader
+from pagoda.server.reporting import Usage
+from pagoda.server.state import Caller, Generation, Job, ServerState
+from pagoda.server.streaming import event
+from pagoda.server.tool_calls import ArgumentsDelta, CallStart, ContentDelta, ToolDelta
+
+Event = dict[str, Any]
+
+
+class ItemBuilder:
+    """Output items, grown piece by piece; each method gives the events of what it did, without sequence numbers."""
+
+    def __init__(self, response_id: str) -> None:
+        self.items: list[dict[str, Any]] = []
+        self._response_id = response_id
+        self._open: dict[str, Any] | None = None
+
+    def add(self, piece: ToolDelta) -> Iterator[Event]:
+        """Take the next piece of the answer."""
+        if isinstance(piece, ContentDelta):
+            if self._open is None or self._open["type"] != "message":
+                yield from self._open_message()
+            self._part["text"] += piece.text
+            yield {"type": "response.output_text.delta", **self._text_place, "delta": piece.text, "logprobs": []}
+        elif isinstance(piece, CallStart):
+            yield from self._open_call(piece)
+        else:
+            yield self._add_arguments(piece)
+
+    def finish(self, status: str) -> Iterator[Event]:
+        """Close what is open; an answer of nothing is a message without text."""
+        if not self.items:
+            yield from self._open_message()
+        yield from self._close(status)
+
+    def _open_message(self) -> Iterator[Event]:
+        part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
+        yield from self._begin({"id": self._item_id("msg"), "type": "message", "role": "assistant", "content": []})
+        yield {"type": "response.content_part.added", **self._text_place, "part": dict(part)}
+        assert self._open is not None, "it has just begun"
+        self._open["content"].append(part)
+
+    def _open_call(self, start: CallStart) -> Iterator[Event]:
+        names = {"call_id": start.id, "name": start.name, "arguments": ""}
+        yield from self._begin({"id": self._item_id("fc"), "type": "function_call", **names})
+
+    def _add_arguments(self, piece: ArgumentsDelta) -> Event:
+        assert self._open is not None, "arguments follow the start of their call"
+        self._open["arguments"] += piece.text
+        return {"type": "response.function_call_arguments.delta", **self._place, "delta": piece.text}
+
+    def _begin(self, item: dict[str, Any]) -> Iterator[Event]:
+        yield from self._close("completed")
+        self._open = {**item, "status": "in_progress"}
+        self.items.append(self._open)
+        copied = {**self._open, "content": []} if item["type"] == "message" else dict(self._open)
+        yield {"type": "response.output_item.added", "output_index": len(self.items) - 1, "item": copied}
+
+    def _close(self, status: str) -> Iterator[Event]:
+        if self._open is None:
+            return
+        if self._open["type"] == "message":
+            part = self._part
+            yield {"type": "response.output_text.done", **self._text_place, "text": part["text"], "logprobs": []}
+            yield {"type": "response.content_part.done", **self._text_place, "part": dict(part)}
+        else:
+            done = {"name": self._open["name"], "arguments": self._open["arguments"]}
+            yield {"type": "response.function_call_arguments.done", **self._place, **done}
+        self._open["status"] = status
+        yield {"type": "response.output_item.done", "output_index": len(self.items) - 1, "item": self._open}
+        self._open = None
+
+    @property
+    def _part(self) -> dict[str, Any]:
+        assert self._open is not None, "a message is open"
+        part: dict[str, Any] = self._open["content"][0]
+        return part
+
+    @property
+    def _place(self) -> Event:
+        return {"item_id": self.items[-1]["id"], "output_index": len(self.items) - 1}
+
+    @property
+    def _text_place(self) -> Event:
+        return {**self._place, "content_index": 0}
+
+    def _item_id(self, kind: str) -> str:
+        return f"{kind}_{self._response_id}_{len(self.items)}"
+
+
+class ResponseAnswer:
+    """The answer to one request."""
+
+    def __init__(
+        self,
+        body: ResponsesRequest,
+        chat: ChatCompletionRequest,
+        job: Job,
+        state: ServerState,
+        name: str,
+        caller: Caller,
+    ) -> None:
+        self._job, self._state, self._caller = job, state, caller
+        self._reader = ChoiceReader(chat, job.params, state)
+        self._builder = ItemBuilder(caller.request_id)
+        self._head = {"id": f"resp_{caller.request_id}", "object": "response", "created_at": int(time.time())}
+        self._settings = {**_settings(body, job), "model": name}
+        self._num_events = 0
+
+    async def whole(self) -> dict[str, Any]:
+        """The response in one piece."""
+        async with self._state.generate(self._caller, [self._job]) as generation:
+            *_, last = [found async for found in self._changes(generation)]
+        response: dict[str, Any] = last["response"]
+        return response
+
+    async def events(self, generation: Generation) -> AsyncGenerator[bytes]:
+        """The response as events; where the engine fails, the last of them says so."""
+        try:
+            async for change in self._changes(generation):
+                yield self._event(change)
+        except PagodaError as error:
+            failure = {"code": "server_error", "message": str(error)}
+            yield self._event({"type": "response.failed", "response": self._response("failed", error=failure)})
+
+    async def _changes(self, generation: Generation) -> AsyncGenerator[Event]:
+        usage = Usage(generation.num_prompt_tokens)
+        yield {"type": "response.created", "response": self._response("in_progress")}
+        yield {"type": "response.in_progress", "response": self._response("in_progress")}
+        reason: str | None = None
+        async for job, output in generation.outputs():
+            usage.add(job, output)
+            for completion in output.outputs:
+                reason = completion.finish_reason
+                for piece in self._reader.pieces(completion):
+                    for change in self._builder.add(piece):
+                        yield change
+        status = "incomplete" if reason == "length" else "completed"
+        for change in self._builder.finish(status):
+            yield change
+        yield {"type": f"response.{status}", "response": self._response(status, usage=_usage(usage))}
+
+    def _event(self, change: Event) -> bytes:
+        numbered = {**change, "sequence_number": self._num_events}
+        self._num_events += 1
+        return event(numbered, name=change["type"])
+
+    def _response(
+        self, status: str, *, error: dict[str, Any] | None = None, usage: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        cut = {"reason": "max_output_tokens"} if status == "incomplete" else None
+        return {
+            **self._head,
+            **self._settings,
+            "status": status,
+            "error": error,
+            "incomplete_details": cut,
+            "output": [] if status == "in_progress" else self._builder.items,
+            "usage": usage,
+        }
+
+
+def _settings(body: ResponsesRequest, job: Job) -> dict[str, Any]:
+    """The request's settings, which a response repeats."""
+    text = {"type": "text"}
+    if body.text is not None and body.text.format is not None:
+        text = body.text.format.model_dump(by_alias=True, exclude_none=True)
+    return {
+        "background": False,
+        "instructions": body.instructions,
+        "max_output_tokens": body.max_output_tokens,
+        "metadata": body.metadata or {},
+        "parallel_tool_calls": body.parallel_tool_calls is not False,
+        "previous_response_id": None,
+        "reasoning": {"effort": None, "summary": None},
+        "service_tier": "default",
+        "store": False,
+        "temperature": job.params.temperature,
+        "text": {"format": text},
+        "tool_choice": body.tool_choice or "auto",
+        "tools": [{"parameters": None, "strict": None, **tool} for tool in body.tools or []],
+        "top_p": job.params.top_p,
+        "truncation": "disabled",
+        "user": body.user,
+    }
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    """Token counts under the names of this API."""
+    counts = usage.as_dict()
+    return {
+        "input_tokens": counts["prompt_tokens"],
+        "input_tokens_details": counts["prompt_tokens_details"],
+        "output_tokens": counts["completion_tokens"],
+        "output_tokens_details": counts["completion_tokens_details"],
+        "total_tokens": counts["total_tokens"],
+    }

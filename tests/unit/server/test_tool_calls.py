@@ -1,0 +1,238 @@
+"""Formats, grammars and the parser of tool calls, and that the built-in model is held to them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pagoda
+from pagoda.chat.openai_types import ChatMessage, NamedToolChoice, Tool, ToolChoice
+from pagoda.engine.structured import StructuredOutputs, unpack_bitmask
+from pagoda.errors import ConfigError, InvalidParameterError
+from pagoda.llm import LLM
+from pagoda.models.tokenizer import Tokenizer
+from pagoda.sampling_params import SamplingParams, StructuredOutputsParams
+from pagoda.server.tool_calls import ToolCallParser, joined, new_call_id
+from pagoda.server.tool_formats import FORMATS, HERMES, LLAMA3_JSON, MISTRAL, ToolFormat, tool_format
+from pagoda.server.tool_messages import plain_messages
+
+BUILTIN = Path(pagoda.__file__).parent / "builtin"
+TOKENIZER = Tokenizer.from_directory(BUILTIN)
+CITY = {"type": "string", "maxLength": 6}
+SCHEMA = {
+    "type": "object",
+    "properties": {"city": CITY, "unit": {"enum": ["C", "F"]}},
+    "required": ["city", "unit"],
+    "additionalProperties": False,
+}
+TOOLS = [
+    Tool.model_validate({"type": "function", "function": {"name": "get_weather", "parameters": SCHEMA}}),
+    Tool.model_validate({"type": "function", "function": {"name": "now"}}),
+]
+NAMES = ["get_weather", "now"]
+NAMED = NamedToolChoice.model_validate({"function": {"name": "get_weather"}})
+GOOD = {"name": "get_weather", "arguments": {"city": "北京", "unit": "C"}}
+BAD = {"name": "get_weather", "arguments": {"city": "北京", "unit": "K"}}
+NOW = {"name": "now", "arguments": {}}
+formats = pytest.mark.parametrize("form", FORMATS.values(), ids=list(FORMATS))
+
+
+def accepts(constraint: StructuredOutputsParams | None, text: str) -> bool:
+    """Whether the grammar lets a model write exactly this."""
+    assert constraint is not None
+    matcher = StructuredOutputs(TOKENIZER).compile(constraint)
+    for token_id in [*TOKENIZER.encode(text, add_special_tokens=False), TOKENIZER.eos_token_id]:
+        assert token_id is not None
+        if not unpack_bitmask(matcher.bitmask(), TOKENIZER.num_tokens)[token_id]:
+            return False
+        matcher.advance(token_id)
+    return True
+
+
+@formats
+@pytest.mark.parametrize("choice", ["auto", "required", NAMED], ids=["auto", "required", "named"])
+def test_a_call_is_held_to_its_schema(form: ToolFormat, choice: ToolChoice) -> None:
+    constraint = form.constraint(TOOLS, choice)
+    assert accepts(constraint, form.write([GOOD]))
+    assert not accepts(constraint, form.write([BAD]))
+
+
+@formats
+def test_what_is_forced_is_calls_and_nothing_else(form: ToolFormat) -> None:
+    required = form.constraint(TOOLS, "required")
+    assert accepts(required, form.write([GOOD, NOW]))
+    assert not accepts(required, "no")
+    assert not accepts(form.constraint(TOOLS, NAMED), form.write([NOW]))
+    assert not accepts(form.constraint(TOOLS, "required", parallel=False), form.write([GOOD, NOW]))
+
+
+@formats
+def test_of_its_own_accord_a_model_writes_what_it_likes(form: ToolFormat) -> None:
+    constraint = form.constraint(TOOLS, "auto")
+    for text in ("好的 🦊", '{"name": "Alice"}', "a <tool b [TOOL] {", "看看。\n" + form.write([GOOD])):
+        assert accepts(constraint, text), text
+    assert accepts(constraint, form.write([GOOD, NOW]))
+    assert not accepts(form.constraint(TOOLS, "auto", parallel=False), form.write([GOOD, NOW]))
+
+
+@formats
+def test_beside_tools_an_answer_may_be_held_to_a_schema(form: ToolFormat) -> None:
+    constraint = form.constraint(TOOLS, "auto", answer_schema={"type": "object", "required": ["x"]})
+    assert accepts(constraint, '{"x": 1}')
+    assert accepts(constraint, form.write([GOOD]))
+    assert not accepts(constraint, "hello")
+
+
+def test_fields_that_a_schema_does_not_name_are_not_invented_unless_it_allows_them() -> None:
+    def held(**more: Any) -> StructuredOutputsParams | None:
+        schema = {"type": "object", "properties": {"a": {"type": "integer"}}, **more}
+        return HERMES.constraint(
+            [Tool.model_validate({"type": "function", "function": {"name": "f", "parameters": schema}})], "required"
+        )
+
+    text = HERMES.write([{"name": "f", "arguments": {"a": 1, "b": 2}}])
+    assert not accepts(held(), text)
+    assert accepts(held(additionalProperties=True), text)
+
+
+def test_without_tools_or_with_none_nothing_is_held() -> None:
+    assert HERMES.constraint([], "auto") is None
+    assert HERMES.constraint(TOOLS, "none") is None
+
+
+def test_a_mark_that_is_a_special_token_is_asked_for_by_its_id() -> None:
+    constraint = MISTRAL.constraint(TOOLS, "auto", special={"[TOOL_CALLS]": 5})
+    assert constraint is not None
+    assert "<[5]>" in str(constraint.grammar)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("{{ '<tool_call>' }}", HERMES),
+        ("{{ '<|python_tag|>' }}", LLAMA3_JSON),
+        ("{{ '[TOOL_CALLS]' }}", MISTRAL),
+        ("", HERMES),
+        (None, HERMES),
+    ],
+)
+def test_the_format_is_found_in_the_template(source: str | None, expected: ToolFormat) -> None:
+    assert tool_format("auto", source) is expected
+
+
+def test_an_unknown_format_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(ConfigError, match='did you mean "hermes"'):
+        tool_format("hermse")
+
+
+@formats
+def test_calls_are_read_back(form: ToolFormat) -> None:
+    content, calls = joined(ToolCallParser(form, NAMES).push("看。 " + form.write([GOOD, NOW]) + "\n", finished=True))
+    assert content == "看。"
+    assert [(call.name, json.loads(call.arguments)) for call in calls] == [
+        ("get_weather", GOOD["arguments"]),
+        ("now", {}),
+    ]
+
+
+@formats
+def test_arguments_come_while_they_are_written(form: ToolFormat) -> None:
+    parser = ToolCallParser(form, NAMES)
+    text = form.write([GOOD])
+    middle = text.index("北京") + 1
+    _, (begun,) = joined(parser.push(text[:middle]))
+    assert begun.arguments == '{"city": "北'
+
+
+def test_the_models_own_spacing_of_arguments_is_kept() -> None:
+    text = '<tool_call>{"name":"now","arguments":{ "a" :1 }}</tool_call>'
+    _, (call,) = joined(ToolCallParser(HERMES, NAMES).push(text, finished=True))
+    assert call.arguments == '{ "a" :1 }'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<tool_call>{"name": "unknown", "arguments": {}}</tool_call>',
+        '<tool_call>{"name": "now", "arguments": "x"}</tool_call>',
+        "<tool_call>now()</tool_call>",
+        '<tool_call>\n{"name": "no',
+    ],
+)
+def test_what_begins_like_a_call_and_is_none_stays_content(text: str) -> None:
+    assert joined(ToolCallParser(HERMES, NAMES).push(text, finished=True)) == (text, [])
+
+
+def test_a_forced_head_that_was_cut_off_is_not_shown() -> None:
+    parser = ToolCallParser(HERMES, NAMES, forced=True)
+    assert parser.push('<tool_call>\n{"name": "no', finished=True) == []
+
+
+def test_ids_have_the_length_that_templates_ask_for() -> None:
+    assert len(new_call_id(MISTRAL)) == 9
+    assert new_call_id(MISTRAL).isalnum()
+    assert new_call_id(HERMES).startswith("call_")
+
+
+def messages(*given: dict[str, Any]) -> list[ChatMessage]:
+    return [ChatMessage.model_validate(message) for message in given]
+
+
+def test_a_template_that_knows_tools_gets_calls_as_objects() -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "now", "arguments": '{"a": 1}'}}
+    given = messages({"role": "assistant", "tool_calls": [call]}, {"role": "tool", "content": "x", "tool_call_id": "c"})
+    plain = plain_messages(given, TOOLS, "{{ tools }} system tool_calls 'tool'")
+    assert [message["role"] for message in plain] == ["assistant", "tool"]
+    assert plain[0]["tool_calls"][0]["function"]["arguments"] == {"a": 1}
+
+
+def test_a_template_without_a_system_role_has_tools_described_by_the_user() -> None:
+    (plain,) = plain_messages(messages({"role": "user", "content": "hi"}), TOOLS, "{{ messages }}")
+    assert plain["role"] == "user"
+    assert "get_weather" in plain["content"]
+    assert plain["content"].endswith("hi")
+
+
+def test_answers_of_several_tools_become_one_message() -> None:
+    given = messages(
+        {"role": "tool", "content": "1"}, {"role": "tool", "content": "2"}, {"role": "user", "content": "and?"}
+    )
+    (plain,) = plain_messages(given, None, "{{ messages }}")
+    assert plain == {
+        "role": "user",
+        "content": "<tool_response>\n1\n</tool_response>\n<tool_response>\n2\n</tool_response>\nand?",
+    }
+
+
+def test_what_is_no_text_is_refused_where_it_stands() -> None:
+    part = {"type": "input_audio", "input_audio": {}}
+    with pytest.raises(InvalidParameterError, match="reads text only") as refusal:
+        plain_messages(messages({"role": "user", "content": [{"type": "text", "text": "a"}, part]}), None, "")
+    assert refusal.value.param == "messages[0].content[1]"
+
+
+@pytest.fixture(scope="module")
+def builtin_llm() -> LLM:
+    return LLM(BUILTIN, device="cpu", num_gpu_blocks_override=256, disable_log_stats=True)
+
+
+@formats
+@pytest.mark.parametrize("choice", ["required", NAMED], ids=["required", "named"])
+def test_the_builtin_model_gives_a_valid_call_when_it_must(
+    builtin_llm: LLM, form: ToolFormat, choice: ToolChoice
+) -> None:
+    held = form.constraint(TOOLS, choice, parallel=False)
+    params = SamplingParams(max_tokens=200, seed=1, structured_outputs=held)
+    (output,) = builtin_llm.generate("Weather?", params, use_tqdm=False)
+    content, (call,) = joined(ToolCallParser(form, NAMES).push(output.outputs[0].text, finished=True))
+    arguments = json.loads(call.arguments)
+    assert content == ""
+    assert output.outputs[0].finish_reason == "stop"
+    if call.name == "get_weather":
+        assert set(arguments) == {"city", "unit"}
+        assert arguments["unit"] in ("C", "F")
+    else:
+        assert arguments == {}
