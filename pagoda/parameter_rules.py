@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import math
 import reprlib
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple, TypeVar
@@ -86,8 +87,8 @@ def instance_of(kind: type | tuple[type, ...], expected: str) -> Rule:
 
 
 def is_number(value: object) -> bool:
-    """Finite, and not a bool, which Python counts among the numbers."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and -math.inf < value < math.inf
+    """Finite as a float, and not a bool, which Python counts among the numbers."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def number(low: float, high: float) -> Rule:

@@ -260,7 +260,7 @@ def _is_bias(bias: object) -> bool:
     """JSON has only string keys, so "17" is as good as 17."""
     if not isinstance(bias, Mapping):
         return False
-    keys = all(key.isdecimal() if isinstance(key, str) else is_token_id(key) for key in bias)
+    keys = all(key.isdecimal() and len(key) < 20 if isinstance(key, str) else is_token_id(key) for key in bias)
     return keys and all(map(is_number, bias.values()))
 
 

@@ -195,7 +195,7 @@ SERVER_OPTIONS = (
     option("served_model_names", list[str], "Name of the model in the API; may be repeated.", "--served-model-name"),
     option("chat_template", str, "Another chat template, by name or as its source."),
     option(
-        "tool_call_parser", str, "How the model writes tool calls: auto, hermes, llama3_json, mistral.", default="auto"
+        "tool_call_parser", str, "How the model writes tool calls: hermes, llama3_json or mistral.", default="auto"
     ),
     option(
         "trust_request_chat_template",

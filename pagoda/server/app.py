@@ -5,9 +5,12 @@ First file of a request's path. `build_app` wires and does nothing else; `server
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.resources import files
+from typing import Any
 
 from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
 from starlette.middleware.cors import CORSMiddleware
 
@@ -22,6 +25,7 @@ from pagoda.server.tool_formats import tool_format
 from pagoda.version import __version__
 
 ROUTERS = (completions, chat_completions, responses, embeddings, tokenization, status)
+SUMMARY = "A language model behind OpenAI's API, with the further fields and endpoints of vLLM's server"
 PAGE = files("pagoda.server") / "page" / "index.html"
 _PAGE_HEADERS = {
     "Content-Security-Policy": (
@@ -56,7 +60,21 @@ def build_app(engine: AsyncEngine, config: ServerConfig) -> FastAPI:
         )
     app.add_middleware(RequestId)
     app.add_middleware(AccessLog, metrics=metrics, enabled=config.access_log)
+    setattr(app, "openapi", partial(_describe, app))  # noqa: B010 - FastAPI's way, which mypy takes for a mistake
     return app
+
+
+def _describe(app: FastAPI) -> dict[str, Any]:
+    """The API's description, without the 422 that FastAPI assumes for every body: here that is a 400."""
+    if app.openapi_schema is None:
+        description = get_openapi(title=app.title, version=app.version, summary=SUMMARY, routes=app.routes)
+        for operations in description["paths"].values():
+            for operation in operations.values():
+                operation["responses"].pop("422", None)
+        for unused in ("HTTPValidationError", "ValidationError"):
+            description["components"]["schemas"].pop(unused, None)
+        app.openapi_schema = description
+    return app.openapi_schema
 
 
 async def _page() -> HTMLResponse:

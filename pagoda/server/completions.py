@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse, Response
 from pagoda.chat.openai_types import CompletionRequest
 from pagoda.engine.outputs import CompletionOutput, RequestOutput
 from pagoda.engine.prompt import Prompt
-from pagoda.errors import InvalidParameterError
+from pagoda.errors import EngineDeadError, InvalidParameterError
 from pagoda.sampling_params import SamplingParams
 from pagoda.server.reporting import CompletionLogprobs, Usage, prompt_logprobs, timings
 from pagoda.server.routing import GENERATING, JsonRoute
@@ -88,11 +88,11 @@ def _params(body: CompletionRequest, state: ServerState) -> SamplingParams:
 
 
 def prompts_of(given: Any, param: str) -> list[Prompt]:
-    """One prompt or many, as text or as token ids."""
+    """One prompt or many, as text or as token ids. Raises InvalidParameterError for an empty one or too many."""
+    if not given or (not isinstance(given, str) and not all(item or item == 0 for item in given)):
+        raise InvalidParameterError(f"{param} is empty: give some text or at least one token id", param=param)
     if isinstance(given, str):
         return [given]
-    if not given:
-        raise InvalidParameterError(f"{param} is empty: give some text or at least one token id", param=param)
     if isinstance(given[0], int):
         return [{"prompt_token_ids": given}]
     if len(given) > MAX_PROMPTS:
@@ -160,6 +160,8 @@ class CompletionAnswer:
     def _choice(
         self, index: int, completion: CompletionOutput, output: RequestOutput, generation: Generation, job: int
     ) -> dict[str, Any]:
+        if completion.finish_reason in ("abort", "error"):
+            raise EngineDeadError("the engine could not finish this answer: send the request again")
         first = index not in self._begun
         self._begun.add(index)
         echoed = self._echo(generation, job) if first and self._body.echo else ""

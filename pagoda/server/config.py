@@ -11,6 +11,14 @@ from pathlib import Path
 from pagoda.errors import ConfigError
 
 METRICS_PREFIXES = ("pagoda", "vllm")
+_LEAST = {
+    "max_body_bytes": 1,
+    "max_prompt_tokens": 1,
+    "max_num_waiting": 0,
+    "max_requests_per_key": 1,
+    "drain_timeout_s": 0,
+    "keep_alive_s": 0.001,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +36,7 @@ class ServerConfig:
     allowed_origins: web pages of these origins may call (CORS); "*" for all
     ssl_keyfile, ssl_certfile: TLS, both or neither
     max_body_bytes: of a request
+    max_prompt_tokens: of one prompt, where that is to be less than the model's context
     max_num_waiting: requests that may wait beside those that run; more get 503
     max_requests_per_key: requests of one key at a time; more get 429
     drain_timeout_s: seconds that running requests have after the first SIGTERM
@@ -51,6 +60,7 @@ class ServerConfig:
     ssl_keyfile: Path | None = None
     ssl_certfile: Path | None = None
     max_body_bytes: int = 8 * 1024 * 1024
+    max_prompt_tokens: int | None = None
     max_num_waiting: int = 1024
     max_requests_per_key: int | None = None
     drain_timeout_s: float = 30.0
@@ -69,9 +79,10 @@ class ServerConfig:
             raise ConfigError(f"metrics_prefix is {self.metrics_prefix!r}: give one of {', '.join(METRICS_PREFIXES)}")
         if any(not key.strip() for key in self.api_keys):
             raise ConfigError("one of the API keys is empty: remove it, or give it some characters")
-        for name, least in (("max_body_bytes", 1), ("max_num_waiting", 0), ("drain_timeout_s", 0)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name} is {getattr(self, name)}, but at least {least} is expected")
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ConfigError(f"{name} is {value}, but at least {least} is expected")
 
 
 def read_api_keys(path: Path) -> tuple[str, ...]:

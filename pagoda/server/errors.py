@@ -80,6 +80,7 @@ TABLE: dict[type[BaseException], Answer] = {
 """The mapping; of several that fit, the most derived class counts."""
 
 _STATUS_TYPES = {400: "BadRequestError", 404: "NotFoundError", 405: "MethodNotAllowedError"}
+_TYPE_NAMES = frozenset({"str", "int", "float", "bool", "dict", "none"})
 _INTERNAL = "the server met an error of its own while it handled this request; its log says more"
 
 
@@ -175,7 +176,7 @@ def dotted(location: tuple[int | str, ...]) -> str:
 
 def _names_a_type(part: str) -> bool:
     """Pydantic puts the member of a union that it tried into the location; fields are written in lower case."""
-    return part in ("str", "int", "float", "bool", "dict", "none") or not part.replace("_", "").islower()
+    return part in _TYPE_NAMES or not part.replace("_", "").islower() or not part.isidentifier()
 
 
 def _reason(detail: Mapping[str, Any]) -> str:

@@ -10,13 +10,15 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from pydantic_core import from_json
+from starlette.exceptions import HTTPException
 
 from pagoda.chat.openai_types import ErrorResponse
-from pagoda.errors import InvalidRequestError
-from pagoda.server.errors import UnsupportedMediaTypeError
+from pagoda.errors import InvalidRequestError, PagodaError
+from pagoda.server.errors import UnsupportedMediaTypeError, log_fault, response_for
 from pagoda.server.streaming import ClientLeftError
 
 CLIENT_CLOSED_REQUEST = 499
@@ -75,6 +77,12 @@ class JsonRoute(APIRoute):
                 return await handle(StrictRequest(request.scope, request.receive))
             except ClientLeftError:
                 return Response(status_code=CLIENT_CLOSED_REQUEST)
+            except (PagodaError, HTTPException, RequestValidationError):
+                raise
+            except Exception as error:
+                # Here, and not outside of all middleware, so that the answer has a request id as every other has.
+                log_fault(error)
+                return response_for(error)
 
         return checked
 

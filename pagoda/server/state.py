@@ -23,7 +23,7 @@ from fastapi import Request
 from pagoda.engine.async_engine import AsyncEngine, EngineState, RequestStream
 from pagoda.engine.outputs import EmbeddingRequestOutput, RequestOutput
 from pagoda.engine.prompt import Prompt
-from pagoda.errors import EngineOverloadedError, InvalidRequestError, PromptTooLongError
+from pagoda.errors import EngineOverloadedError, InvalidRequestError, PagodaError, PromptTooLongError
 from pagoda.models.tokenizer import Tokenizer
 from pagoda.sampling_params import PoolingParams, SamplingParams
 from pagoda.server.config import ServerConfig
@@ -183,6 +183,13 @@ class ServerState:
     def check_length(self, num_prompt_tokens: int, max_tokens: int | None) -> None:
         """Raises PromptTooLongError where prompt and answer cannot both fit and the operator wants that refused."""
         limit = self.engine.info.max_model_len
+        most = self.config.max_prompt_tokens
+        if most is not None and num_prompt_tokens > most:
+            raise PromptTooLongError(
+                f"The prompt has {num_prompt_tokens} tokens, but this server takes at most {most} (the model's maximum "
+                f"context length is {limit} tokens): shorten it.",
+                param="prompt",
+            )
         wanted = num_prompt_tokens + (max_tokens or 0)
         if num_prompt_tokens > limit or (self.config.refuse_overlong and wanted > limit):
             raise PromptTooLongError(
@@ -227,11 +234,17 @@ class ServerState:
         self, caller: Caller, prompts: Sequence[Prompt], params: PoolingParams
     ) -> list[EmbeddingRequestOutput]:
         """Embeddings of all prompts, in order."""
-        async with self.admitted(caller), asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(self.engine.embed(f"{caller.request_id}-{index}", prompt, params))
-                for index, prompt in enumerate(prompts)
-            ]
+        async with self.admitted(caller):
+            try:
+                async with asyncio.TaskGroup() as group:
+                    tasks = [
+                        group.create_task(self.engine.embed(f"{caller.request_id}-{index}", prompt, params))
+                        for index, prompt in enumerate(prompts)
+                    ]
+            except* PagodaError as errors:
+                # The first tells what is wrong; the others were cancelled or say the same.
+                self._note_rejection(errors.exceptions[0])
+                raise errors.exceptions[0] from None
         return [task.result() for task in tasks]
 
     async def drain(self, timeout_s: float) -> bool:
@@ -262,9 +275,13 @@ class ServerState:
                 priority=job.priority,
                 cache_salt=self.cache_salt(caller, job.cache_salt),
             )
-        except EngineOverloadedError:
-            self.metrics.on_rejection("queue_full")
+        except EngineOverloadedError as error:
+            self._note_rejection(error)
             raise
+
+    def _note_rejection(self, error: Exception) -> None:
+        if isinstance(error, EngineOverloadedError):
+            self.metrics.on_rejection("queue_full")
 
     def _enter(self, key: str) -> None:
         self._per_key[key] += 1
@@ -297,15 +314,16 @@ async def _interleaved(
     sources: Sequence[AsyncGenerator[RequestOutput]],
 ) -> AsyncGenerator[tuple[int, RequestOutput]]:
     """Outputs of several sources in the order in which they come. A source's error ends all."""
-    arrived: asyncio.Queue[tuple[int, RequestOutput | BaseException | None]] = asyncio.Queue()
+    # A full queue holds the sources up, whose streams then merge what waits for a slow reader.
+    arrived: asyncio.Queue[tuple[int, RequestOutput | BaseException | None]] = asyncio.Queue(maxsize=len(sources))
 
     async def forward(index: int, source: AsyncGenerator[RequestOutput]) -> None:
         try:
             async for output in source:
-                arrived.put_nowait((index, output))
-            arrived.put_nowait((index, None))
+                await arrived.put((index, output))
+            await arrived.put((index, None))
         except Exception as error:
-            arrived.put_nowait((index, error))
+            await arrived.put((index, error))
 
     tasks = [asyncio.ensure_future(forward(index, source)) for index, source in enumerate(sources)]
     try:

@@ -212,7 +212,7 @@ def open_page(browser: Any, endpoint: Endpoint) -> Iterator[Callable[..., Any]]:
         contexts.append(browser.new_context(**settings))
         contexts[-1].on("request", note)
         page = contexts[-1].new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(10_000)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.goto(endpoint.url)
         return page

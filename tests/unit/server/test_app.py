@@ -1,0 +1,417 @@
+"""The application around the endpoints: keys, limits, tenants, draining, health, models, the page, and its own
+description, which must hold.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pagoda.engine.async_engine import EngineState
+from pagoda.errors import ConfigError, InvalidParameterError
+from pagoda.models.tokenizer import Tokenizer
+from pagoda.server.config import ServerConfig, read_api_keys
+from pagoda.version import __version__
+
+COMPLETIONS, CHAT = "/v1/completions", "/v1/chat/completions"
+HELLO = [{"role": "user", "content": "hi"}]
+Serve = Callable[..., Any]
+
+
+def config(**settings: Any) -> ServerConfig:
+    return ServerConfig(access_log=False, **settings)
+
+
+# Keys
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": "Bearer two"},
+        {"Authorization": "bearer one"},
+        {"x-api-key": "one"},
+        {"api-key": "two"},
+    ],
+)
+def test_any_of_the_keys_opens_in_each_clients_way(serve: Serve, headers: dict[str, str]) -> None:
+    async def main() -> None:
+        async with serve(config(api_keys=("one", "two"))) as server:
+            assert (await server.post(COMPLETIONS, {"prompt": "x"}, headers=headers)).status_code == 200
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"Authorization": "Bearer three"}, {"Authorization": "Basic one"}, {"x-api-key": "on"}, {"x-api-key": "ö"}],
+)
+@pytest.mark.parametrize("path", [COMPLETIONS, CHAT, "/tokenize", "/nowhere"])
+def test_without_a_known_key_the_answer_is_a_whole_401(serve: Serve, headers: dict[str, str], path: str) -> None:
+    async def main() -> None:
+        async with serve(config(api_keys=("one", "two"))) as server:
+            encoded = {name: value.encode() for name, value in headers.items()}
+            answer = await server.post(path, {"prompt": "x"}, headers=encoded)
+            assert answer.status_code == 401
+            assert answer.headers["www-authenticate"] == "Bearer"
+            error = answer.json()["error"]
+            assert (error["type"], error["code"]) == ("AuthenticationError", "invalid_api_key")
+            assert server.engine.added == []
+
+    asyncio.run(main())
+
+
+def test_probes_and_the_page_need_no_key_and_metrics_do(serve: Serve) -> None:
+    async def main() -> None:
+        async with serve(config(api_keys=("one",))) as server:
+            for path in ("/health", "/ready", "/ping", "/version", "/"):
+                assert (await server.client.get(path)).status_code == 200, path
+            for path in ("/metrics", "/v1/models", "/openapi.json"):
+                assert (await server.client.get(path)).status_code == 401, path
+
+    asyncio.run(main())
+
+
+def test_keys_are_read_from_a_file_one_a_line(tmp_path: Any) -> None:
+    file = tmp_path / "keys"
+    file.write_text("# of the team\none\n\n  two \n", encoding="utf-8")
+    assert read_api_keys(file) == ("one", "two")
+    file.write_text("# none\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="holds no API key"):
+        read_api_keys(file)
+
+
+# Tenants
+
+
+async def _salts(server: Any, key: str | None, *given: str | None) -> list[str | None]:
+    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    begin = len(server.engine.added)
+    for salt in given:
+        body = {"prompt": "x"} if salt is None else {"prompt": "x", "cache_salt": salt}
+        assert (await server.post(COMPLETIONS, body, headers=headers)).status_code == 200
+    return [add.cache_salt for add in server.engine.added[begin:]]
+
+
+def test_each_key_has_a_prefix_cache_of_its_own(serve: Serve) -> None:
+    async def main() -> None:
+        async with serve(config(api_keys=("one", "two"))) as server:
+            first = await _salts(server, "one", None, None, "a", "a", "b")
+            second = await _salts(server, "two", None, None, "a", "a", "b")
+            assert first[0] == first[1] and first[2] == first[3]
+            assert len({*first, *second}) == 6
+            # A key cannot be read off its salt, and nobody reaches another's salt by giving it.
+            assert all(re.fullmatch("[0-9a-f]{64}", salt) for salt in first)
+            assert await _salts(server, "two", first[0]) != [first[0]]
+
+    asyncio.run(main())
+
+
+def test_without_keys_only_a_salt_that_is_given_parts_the_cache(serve: Serve) -> None:
+    async def main() -> None:
+        async with serve() as server:
+            none, first, again, other = await _salts(server, None, None, "a", "a", "b")
+            assert none is None
+            assert first == again != other
+
+    asyncio.run(main())
+
+
+def test_salts_are_new_with_each_start(serve: Serve) -> None:
+    async def salt() -> Any:
+        async with serve(config(api_keys=("one",))) as server:
+            return await _salts(server, "one", None)
+
+    assert asyncio.run(salt()) != asyncio.run(salt())
+
+
+def test_one_keys_requests_are_bounded_and_anothers_go_on(serve: Serve, until: Any) -> None:
+    async def main() -> None:
+        async with serve(config(api_keys=("one", "two"), max_requests_per_key=2)) as server:
+            one, two = ({"Authorization": f"Bearer {key}"} for key in ("one", "two"))
+            server.engine.hold.clear()
+            running = [
+                asyncio.ensure_future(server.post(COMPLETIONS, {"prompt": "x", "stream": stream}, headers=one))
+                for stream in (True, False)
+            ]
+            await until(lambda: len(server.engine.added) == 2, "two requests")
+            refused = await server.post(CHAT, {"messages": HELLO}, headers=one)
+            assert refused.status_code == 429
+            assert int(refused.headers["retry-after"]) >= 1
+            assert refused.json()["error"]["type"] == "RateLimitError"
+            others = asyncio.ensure_future(server.post(COMPLETIONS, {"prompt": "x"}, headers=two))
+            await until(lambda: len(server.engine.added) == 3, "the other key's request")
+            server.engine.hold.set()
+            assert [answer.status_code for answer in await asyncio.gather(*running, others)] == [200] * 3
+            assert (await server.post(COMPLETIONS, {"prompt": "x"}, headers=one)).status_code == 200
+
+    asyncio.run(main())
+
+
+# Overload, draining, loading
+
+
+def test_a_full_queue_answers_503_with_the_time_to_come_back(serve: Serve, until: Any) -> None:
+    async def main() -> None:
+        async with serve(max_num_seqs=1, max_num_waiting=1) as server:
+            server.engine.hold.clear()
+            running = [asyncio.ensure_future(server.post(COMPLETIONS, {"prompt": "x"})) for _ in range(2)]
+            await until(lambda: len(server.engine.added) == 2, "two requests")
+            refused = await server.post(COMPLETIONS, {"prompt": "x", "stream": True})
+            assert (refused.status_code, refused.json()["error"]["code"]) == (503, "overloaded")
+            assert 1 <= int(refused.headers["retry-after"]) <= 60
+            assert "x-should-retry" not in refused.headers
+            server.engine.hold.set()
+            await asyncio.gather(*running)
+            page = (await server.client.get("/metrics")).text
+            assert re.search(r'admission_rejections_total\{.*reason="queue_full".*\} 1.0', page)
+
+    asyncio.run(main())
+
+
+def test_draining_refuses_what_is_new_and_waits_for_what_runs(serve: Serve, until: Any) -> None:
+    async def main() -> None:
+        async with serve() as server:
+            server.engine.hold.clear()
+            running = asyncio.ensure_future(server.post(COMPLETIONS, {"prompt": "x"}))
+            await until(lambda: len(server.engine.added) == 1, "the request")
+            draining = asyncio.ensure_future(server.state.drain(60))
+            await asyncio.sleep(0)
+            assert (await server.client.get("/ready")).status_code == 503
+            assert (await server.client.get("/health")).status_code == 200
+            refused = await server.post(COMPLETIONS, {"prompt": "x"})
+            assert (refused.status_code, "retry-after" in refused.headers) == (503, True)
+            assert not draining.done()
+            server.engine.hold.set()
+            assert (await running).status_code == 200
+            assert await draining
+
+    asyncio.run(main())
+
+
+def test_draining_gives_up_on_what_does_not_end(serve: Serve, until: Any) -> None:
+    async def main() -> None:
+        async with serve() as server:
+            server.engine.hold.clear()
+            running = asyncio.ensure_future(server.post(COMPLETIONS, {"prompt": "x"}))
+            await until(lambda: len(server.engine.added) == 1, "the request")
+            assert not await server.state.drain(0.01)
+            server.engine.hold.set()
+            await running
+
+    asyncio.run(main())
+
+
+def test_while_the_model_loads_everything_that_needs_it_says_503(serve: Serve) -> None:
+    async def main() -> None:
+        async with serve(loaded=False) as server:
+            for path in ("/health", "/ready", "/ping", "/v1/models", "/tokenizer_info"):
+                answer = await server.client.get(path)
+                assert (answer.status_code, "retry-after" in answer.headers) == (503, True), path
+                assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+            for path in (COMPLETIONS, "/tokenize", "/v1/embeddings"):
+                assert (await server.post(path, {"prompt": "x", "input": "x"})).status_code == 503, path
+            assert (await server.client.get("/version")).json() == {"version": __version__}
+            assert (await server.client.get("/metrics")).status_code == 200
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("state", [EngineState.RESTARTING, EngineState.DEAD])
+def test_a_lost_engine_shows_in_health_and_models_stay_listed(serve: Serve, state: EngineState) -> None:
+    async def main() -> None:
+        async with serve() as server:
+            server.engine.state = state
+            assert (await server.client.get("/health")).status_code == 503
+            assert (await server.client.get("/ready")).status_code == 503
+            assert (await server.post(COMPLETIONS, {"prompt": "x"})).status_code == 503
+            assert (await server.client.get("/v1/models")).status_code == 200
+
+    asyncio.run(main())
+
+
+# Models, ids, the page
+
+
+def test_the_model_answers_under_its_served_names_or_none_at_all(serve: Serve) -> None:
+    async def main() -> None:
+        async with serve(config(served_model_names=("big", "org/small"))) as server:
+            listed = (await server.client.get("/v1/models")).json()
+            assert [card["id"] for card in listed["data"]] == ["big", "org/small"]
+            assert listed["data"][0]["max_model_len"] == 64
+            assert (await server.client.get("/v1/models/org/small")).json()["id"] == "org/small"
+            assert (await server.client.get("/v1/models/fake")).status_code == 404
+            for given, shown in (({"model": "org/small"}, "org/small"), ({}, "big"), ({"model": None}, "big")):
+                assert (await server.post(COMPLETIONS, {"prompt": "x", **given})).json()["model"] == shown
+
+    asyncio.run(main())
+
+
+def test_every_answer_has_a_request_id_and_a_harmless_one_is_kept(serve: Serve) -> None:
+    async def main() -> None:
+        async with serve() as server:
+            for given, kept in (("abc-1", True), ("a b", False), ("x" * 200, False)):
+                answer = await server.client.get("/health", headers={"x-request-id": given})
+                assert (answer.headers["x-request-id"] == given) is kept
+            first, second = [(await server.client.get("/health")).headers["x-request-id"] for _ in range(2)]
+            assert first != second
+
+    asyncio.run(main())
+
+
+def test_two_requests_of_one_client_id_do_not_meet(serve: Serve) -> None:
+    async def main() -> None:
+        async with serve() as server:
+            headers = {"x-request-id": "same"}
+            answers = await asyncio.gather(
+                *(server.post(COMPLETIONS, {"prompt": "x"}, headers=headers) for _ in range(3))
+            )
+            assert [answer.status_code for answer in answers] == [200] * 3
+
+    asyncio.run(main())
+
+
+def test_the_page_may_load_nothing_from_outside(serve: Serve) -> None:
+    async def main() -> None:
+        async with serve() as server:
+            answer = await server.client.get("/")
+            assert answer.headers["content-type"] == "text/html; charset=utf-8"
+            policy = answer.headers["content-security-policy"]
+            assert "default-src 'none'" in policy and "connect-src 'self'" in policy and "http" not in policy
+        async with serve(config(page=False)) as server:
+            assert (await server.client.get("/")).status_code == 404
+
+    asyncio.run(main())
+
+
+def test_pages_of_other_origins_may_call_only_where_the_operator_says_so(serve: Serve) -> None:
+    headers = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
+
+    async def main() -> None:
+        async with serve(config(allowed_origins=("https://app.example",), api_keys=("one",))) as server:
+            preflight = await server.client.options(COMPLETIONS, headers=headers)
+            assert preflight.status_code == 200
+            assert preflight.headers["access-control-allow-origin"] == "https://app.example"
+            refused = await server.post(COMPLETIONS, {"prompt": "x"}, headers=headers)
+            assert (refused.status_code, "access-control-allow-origin" in refused.headers) == (401, True)
+        async with serve() as server:
+            answer = await server.post(COMPLETIONS, {"prompt": "x"}, headers=headers)
+            assert "access-control-allow-origin" not in answer.headers
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"port": 70000},
+        {"ssl_keyfile": "key.pem"},
+        {"metrics_prefix": "my"},
+        {"api_keys": ("one", " ")},
+        {"max_body_bytes": 0},
+        {"max_requests_per_key": 0},
+        {"keep_alive_s": 0},
+    ],
+)
+def test_settings_that_cannot_work_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="(?i)" + next(iter(settings)).split("_")[0]):
+        ServerConfig(**settings)
+
+
+# Embeddings and tokens
+
+
+@pytest.mark.parametrize("given", ["x", ["x", "月"], [5, 6], [[5, 6], [7]]])
+def test_embeddings_come_in_order_as_numbers_or_base64(serve: Serve, given: Any) -> None:
+    async def main() -> None:
+        async with serve() as server:
+            plain = (await server.post("/v1/embeddings", {"input": given})).json()
+            coded = (await server.post("/v1/embeddings", {"input": given, "encoding_format": "base64"})).json()
+            assert [item["index"] for item in plain["data"]] == list(range(len(plain["data"])))
+            assert plain["data"][0]["embedding"] == [0.5, -0.25, 1.0, 0.0]
+            data = base64.b64decode(coded["data"][0]["embedding"])
+            assert struct.unpack("<4f", data) == (0.5, -0.25, 1.0, 0.0)
+            assert plain["usage"]["prompt_tokens"] == plain["usage"]["total_tokens"] > 0
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("given", ["x", ["x", "y"]])
+def test_an_embedding_that_the_engine_refuses_is_a_400(serve: Serve, given: Any) -> None:
+    async def main() -> None:
+        async with serve() as server:
+            server.engine.refusal = InvalidParameterError("dimensions is 9, but there are 4", param="dimensions")
+            answer = await server.post("/v1/embeddings", {"input": given, "dimensions": 9})
+            assert (answer.status_code, answer.json()["error"]["param"]) == (400, "dimensions")
+            assert server.state._num_in_flight == server.engine.num_live_requests == 0
+
+    asyncio.run(main())
+
+
+def test_tokens_and_text_are_turned_into_each_other(serve: Serve, tokenizer: Tokenizer) -> None:
+    text = "从前 fox 🦊"
+
+    async def main() -> None:
+        async with serve() as server:
+            answer = (await server.post("/tokenize", {"prompt": text, "return_token_strs": True})).json()
+            assert answer["tokens"] == tokenizer.encode(text)
+            assert (answer["count"], answer["max_model_len"]) == (len(answer["tokens"]), 64)
+            assert len(answer["token_strs"]) == answer["count"]
+            bare = (await server.post("/tokenize", {"prompt": text, "add_special_tokens": False})).json()
+            assert bare["tokens"] == tokenizer.encode(text, add_special_tokens=False)
+            assert bare["token_strs"] is None
+            back = await server.post("/detokenize", {"tokens": bare["tokens"]})
+            assert back.json() == {"prompt": text}
+            assert (await server.post("/tokenize", {"prompt": ""})).json()["count"] == 0
+
+    asyncio.run(main())
+
+
+def test_rendering_shows_exactly_what_the_engine_gets(serve: Serve) -> None:
+    async def main() -> None:
+        async with serve() as server:
+            await server.post(CHAT, {"messages": HELLO})
+            await server.post(COMPLETIONS, {"prompt": "x"})
+            chat = (await server.post(CHAT + "/render", {"messages": HELLO})).json()["prompts"]
+            text = (await server.post(COMPLETIONS + "/render", {"prompt": "x"})).json()["prompts"]
+            tokens = (await server.post("/tokenize", {"messages": HELLO})).json()["tokens"]
+            sent = [add.prompt_token_ids for add in server.engine.added]
+            assert [chat[0]["prompt_token_ids"], text[0]["prompt_token_ids"]] == sent
+            assert tokens == sent[0]
+            assert "hi" in chat[0]["prompt"]
+
+    asyncio.run(main())
+
+
+def test_the_tokenizer_describes_itself(serve: Serve) -> None:
+    async def main() -> None:
+        async with serve() as server:
+            facts = (await server.client.get("/tokenizer_info")).json()
+            assert (facts["eos_token_ids"], facts["has_chat_template"], facts["max_model_len"]) == ([0], True, 64)
+
+    asyncio.run(main())
+
+
+# The description
+
+
+def test_every_route_describes_its_errors(serve: Serve) -> None:
+    async def main() -> Any:
+        async with serve() as server:
+            return (await server.client.get("/openapi.json")).json()
+
+    description = asyncio.run(main())
+    assert COMPLETIONS in description["paths"]
+    for path, operations in description["paths"].items():
+        for method, operation in operations.items():
+            assert "422" not in operation["responses"], (method, path)
+            for status, response in operation["responses"].items():
+                if int(status) >= 400:
+                    schema = response["content"]["application/json"]["schema"]
+                    assert schema == {"$ref": "#/components/schemas/ErrorResponse"}, (path, status)
