@@ -87,7 +87,10 @@ def handler_for(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
             if self.path == "/":
                 self.answer(200, PAGE.read_bytes(), "text/html; charset=utf-8")
             elif self.allowed():
-                models = {"object": "list", "data": [{"id": "builtin", "object": "model"}, {"id": "other", "object": "model"}]}
+                models = {
+                    "object": "list",
+                    "data": [{"id": "builtin", "object": "model"}, {"id": "other", "object": "model"}],
+                }
                 self.answer_json(200, models)
 
         def do_POST(self) -> None:
@@ -100,7 +103,9 @@ def handler_for(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
                 endpoint.failures += 1
                 self.refuse(503, "256 requests are waiting already", "overloaded", {"Retry-After": "2"})
             elif said == "long" and len(body["messages"]) > 3:
-                message = "This model's maximum context length is 64 tokens. However, your prompt contains 90 input tokens"
+                message = (
+                    "This model's maximum context length is 64 tokens. However, your prompt contains 90 input tokens"
+                )
                 self.refuse(400, message, "context_length_exceeded")
             else:
                 self.stream(said, body)
@@ -131,7 +136,11 @@ def handler_for(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
                 self.delta({"content": " and on"})
                 endpoint.go_on.wait(0.02)
             self.delta({}, finish_reason="stop")
-            usage = {"prompt_tokens": 21, "completion_tokens": len(pieces), "prompt_tokens_details": {"cached_tokens": 16}}
+            usage = {
+                "prompt_tokens": 21,
+                "completion_tokens": len(pieces),
+                "prompt_tokens_details": {"cached_tokens": 16},
+            }
             if body["stream_options"]["include_usage"]:
                 self.event(f"data: {json.dumps({'choices': [], 'usage': usage})}\n\n")
 
@@ -246,7 +255,9 @@ def test_an_answer_streams_and_tells_its_counts_when_it_is_done(open_page: Any, 
     answer = finished(page)
     expect(answer.locator(".md")).to_have_text("".join(STORY))
     expect(answer.locator(".stats")).to_contain_text("6 tokens")
-    expect(answer.locator(".stats")).to_contain_text(re.compile(r"tokens/s.*first after .*prompt 21, 16 cached", re.DOTALL))
+    expect(answer.locator(".stats")).to_contain_text(
+        re.compile(r"tokens/s.*first after .*prompt 21, 16 cached", re.DOTALL)
+    )
     expect(page.locator("#announcer")).to_contain_text("小狐狸")
     assert endpoint.requests[0]["stream"] is True
     assert endpoint.requests[0]["model"] == "builtin"
@@ -447,7 +458,9 @@ def test_a_phone_has_no_horizontal_scroll_and_a_drawer_for_the_list(open_page: A
     ask(page, "markdown")
     finished(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    assert page.evaluate("document.getElementById('scroll').scrollWidth <= document.getElementById('scroll').clientWidth")
+    assert page.evaluate(
+        "document.getElementById('scroll').scrollWidth <= document.getElementById('scroll').clientWidth"
+    )
     expect(page.locator("#side")).to_be_hidden()
     page.get_by_role("button", name="Show the list").click()
     expect(page.locator(".entry")).to_be_visible()
