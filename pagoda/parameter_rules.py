@@ -17,6 +17,8 @@ from typing import Any, NamedTuple, TypeVar
 from pagoda.errors import InvalidParameterError, nearest
 
 _T = TypeVar("_T")
+MAX_WHOLE = 2**63 - 1
+"""Tensors and metrics take no larger one."""
 
 
 def refuse_unknown_names(no_longer_accepted: Mapping[str, str] | None = None) -> Callable[[type[_T]], type[_T]]:
@@ -102,7 +104,7 @@ def positive(high: float = math.inf) -> Rule:
     return Rule(lambda value: is_number(value) and 0 < value <= high, expected)
 
 
-def is_whole(value: object, low: int, high: float = math.inf) -> bool:
+def is_whole(value: object, low: int, high: int = MAX_WHOLE) -> bool:
     """An int, not a bool, from low to high, both included."""
     return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
@@ -110,7 +112,7 @@ def is_whole(value: object, low: int, high: float = math.inf) -> bool:
 def whole_number(low: int, high: int | None = None) -> Rule:
     """A whole number from low to high, both included."""
     expected = f"a whole number of at least {low}" if high is None else f"a whole number in [{low}, {high}]"
-    return Rule(lambda value: is_whole(value, low, math.inf if high is None else high), expected)
+    return Rule(lambda value: is_whole(value, low, MAX_WHOLE if high is None else high), expected)
 
 
 def list_of(accepts: Callable[[Any], bool], expected: str, min_length: int = 0) -> Rule:

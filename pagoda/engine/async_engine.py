@@ -166,14 +166,16 @@ class AsyncEngine:
             raise
         return stream
 
-    async def embed(self, request_id: str, prompt: Prompt, params: PoolingParams) -> EmbeddingRequestOutput:
+    async def embed(
+        self, request_id: str, prompt: Prompt, params: PoolingParams, *, cache_salt: str | None = None
+    ) -> EmbeddingRequestOutput:
         """The embedding of a prompt; errors as with `add_request`. Cancelling it ends the request."""
         self._check_room(request_id, 1)
         _, token_ids = await self.encode(prompt)
         result: asyncio.Future[tuple[float, ...]] = asyncio.get_running_loop().create_future()
         self._embeddings[request_id] = result
         try:
-            self._send(Add(request_id, token_ids, params, 0, None))
+            self._send(Add(request_id, token_ids, params, 0, cache_salt))
             return EmbeddingRequestOutput(request_id, EmbeddingOutput(await result), token_ids)
         except asyncio.CancelledError:
             self._send_if_alive(Abort(request_id))

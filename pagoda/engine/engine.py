@@ -89,7 +89,8 @@ class LLMEngine:
             raise InvalidRequestError(f"request id {request_id!r} is in use: give every request its own id")
         text, token_ids = self.input_processor.token_ids(prompt)
         if isinstance(params, PoolingParams):
-            self._add_core_requests(request_id, [self.input_processor.pooling_request(request_id, token_ids, params)])
+            pooling = self.input_processor.pooling_request(request_id, token_ids, params, cache_salt=cache_salt)
+            self._add_core_requests(request_id, [pooling])
             self._requests[request_id] = _Pooling(params, token_ids)
             return
         num_copies = params.n if params.is_greedy else 1

@@ -81,7 +81,9 @@ class InputProcessor:
             requests.append(CoreRequest(request, child_seed(seed, index), bad_words_ids, own_matcher))
         return requests
 
-    def pooling_request(self, request_id: str, prompt_token_ids: list[int], params: PoolingParams) -> CoreRequest:
+    def pooling_request(
+        self, request_id: str, prompt_token_ids: list[int], params: PoolingParams, *, cache_salt: str | None = None
+    ) -> CoreRequest:
         """A request for the hidden state of the prompt's last token."""
         if params.dimensions is not None and params.dimensions > self.config.hidden_size:
             raise InvalidParameterError(
@@ -95,7 +97,7 @@ class InputProcessor:
             sampling_params=None,
             max_tokens=0,
             arrival_time=time.monotonic(),
-            cache_salt=self._cache_salt(prompt_token_ids, None),
+            cache_salt=self._cache_salt(prompt_token_ids, cache_salt),
         )
         return CoreRequest(request, seed=0)
 

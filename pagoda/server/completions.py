@@ -57,6 +57,7 @@ async def completion_jobs(body: CompletionRequest, state: ServerState) -> list[J
     jobs = []
     for prompt in prompts_of(body.prompt, "prompt"):
         text, token_ids = await state.engine.encode(prompt, add_special_tokens=body.add_special_tokens)
+        state.check_token_ids(token_ids, "prompt")
         state.check_length(len(token_ids), body.max_tokens)
         prompt_of_both: Prompt = (
             {"prompt_token_ids": token_ids}

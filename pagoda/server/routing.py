@@ -44,7 +44,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 GENERATING = documented(400, 401, 404, 413, 415, 429, 500, 503) | {
     200: {
         "description": "The answer; with `stream`, server-sent events that end with `[DONE]`",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {"schema": {}}},
     }
 }
 POSTING = documented(400, 401, 404, 413, 415, 429, 500, 503)

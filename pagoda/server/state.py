@@ -23,11 +23,18 @@ from fastapi import Request
 from pagoda.engine.async_engine import AsyncEngine, EngineState, RequestStream
 from pagoda.engine.outputs import EmbeddingRequestOutput, RequestOutput
 from pagoda.engine.prompt import Prompt
-from pagoda.errors import EngineOverloadedError, InvalidRequestError, PagodaError, PromptTooLongError
+from pagoda.errors import (
+    EngineOverloadedError,
+    InvalidParameterError,
+    InvalidRequestError,
+    PagodaError,
+    PromptTooLongError,
+)
 from pagoda.models.tokenizer import Tokenizer
 from pagoda.sampling_params import PoolingParams, SamplingParams
 from pagoda.server.config import ServerConfig
 from pagoda.server.errors import ModelNotFoundError, TooManyRequestsError, UnavailableError
+from pagoda.server.interleaving import interleaved
 from pagoda.server.metrics import Metrics
 from pagoda.server.tracing import RequestFacts, Tracer
 from pagoda.version import __version__
@@ -112,7 +119,7 @@ class Generation:
             async for output in self._told(0):
                 yield 0, output
             return
-        async with aclosing(_interleaved([self._told(index) for index in range(len(self.streams))])) as outputs:
+        async with aclosing(interleaved([self._told(index) for index in range(len(self.streams))])) as outputs:
             async for index, output in outputs:
                 yield index, output
 
@@ -198,6 +205,15 @@ class ServerState:
                 param="prompt" if num_prompt_tokens > limit else "max_tokens",
             )
 
+    def check_token_ids(self, token_ids: Sequence[int], param: str) -> None:
+        """Raises InvalidParameterError for an id that this model does not have."""
+        size = self.engine.info.vocab_size
+        wrong = next((token_id for token_id in token_ids if not 0 <= token_id < size), None)
+        if wrong is not None:
+            raise InvalidParameterError(
+                f"{param} holds {wrong}, but token ids of this model are 0 to {size - 1}", param=param
+            )
+
     @asynccontextmanager
     async def admitted(self, caller: Caller) -> AsyncIterator[None]:
         """Count a request as under way. Raises TooManyRequestsError where its key has its share already."""
@@ -234,11 +250,14 @@ class ServerState:
         self, caller: Caller, prompts: Sequence[Prompt], params: PoolingParams
     ) -> list[EmbeddingRequestOutput]:
         """Embeddings of all prompts, in order."""
+        salt = self.cache_salt(caller, None)
         async with self.admitted(caller):
             try:
                 async with asyncio.TaskGroup() as group:
                     tasks = [
-                        group.create_task(self.engine.embed(f"{caller.request_id}-{index}", prompt, params))
+                        group.create_task(
+                            self.engine.embed(f"{caller.request_id}-{index}", prompt, params, cache_salt=salt)
+                        )
                         for index, prompt in enumerate(prompts)
                     ]
             except* PagodaError as errors:
@@ -308,34 +327,3 @@ def caller_of(request: Request) -> Caller:
     log = request.scope.setdefault("state", {})
     operation = "text_completion" if request.url.path == "/v1/completions" else "chat"
     return Caller(secrets.token_hex(12), log.get("api_key"), operation, request.headers, log)
-
-
-async def _interleaved(
-    sources: Sequence[AsyncGenerator[RequestOutput]],
-) -> AsyncGenerator[tuple[int, RequestOutput]]:
-    """Outputs of several sources in the order in which they come. A source's error ends all."""
-    # A full queue holds the sources up, whose streams then merge what waits for a slow reader.
-    arrived: asyncio.Queue[tuple[int, RequestOutput | BaseException | None]] = asyncio.Queue(maxsize=len(sources))
-
-    async def forward(index: int, source: AsyncGenerator[RequestOutput]) -> None:
-        try:
-            async for output in source:
-                await arrived.put((index, output))
-            await arrived.put((index, None))
-        except Exception as error:
-            await arrived.put((index, error))
-
-    tasks = [asyncio.ensure_future(forward(index, source)) for index, source in enumerate(sources)]
-    try:
-        num_open = len(tasks)
-        while num_open:
-            index, item = await arrived.get()
-            if isinstance(item, RequestOutput):
-                yield index, item
-            elif item is None:
-                num_open -= 1
-            else:
-                raise item
-    finally:
-        for task in tasks:
-            task.cancel()

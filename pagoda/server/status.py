@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from pagoda.engine.async_engine import EngineState
 from pagoda.server.errors import UnavailableError, response_for
@@ -16,6 +16,13 @@ from pagoda.version import __version__
 router = APIRouter()
 
 _HEALTH = documented(503)
+_METRICS: dict[int | str, dict[str, Any]] = {
+    # Spelled out, since FastAPI gives a model the media type of the route's own answer.
+    401: {
+        "description": "The API key is missing or unknown",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorResponse"}}},
+    }
+}
 
 
 @router.get("/v1/models", responses=READING)
@@ -61,7 +68,7 @@ async def version() -> Response:
     return JSONResponse({"version": __version__})
 
 
-@router.get("/metrics", responses=documented(401))
+@router.get("/metrics", responses=_METRICS, response_class=PlainTextResponse)
 async def metrics(request: Request) -> Response:
     """Figures in Prometheus' form."""
     state = state_of(request)

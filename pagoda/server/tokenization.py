@@ -45,10 +45,7 @@ async def detokenize(body: DetokenizeRequest, request: Request) -> Response:
     """The text of token ids."""
     state = state_of(request)
     state.check_model(body.model)
-    size = state.engine.info.vocab_size
-    wrong = next((token_id for token_id in body.tokens if not 0 <= token_id < size), None)
-    if wrong is not None:
-        raise InvalidParameterError(f"tokens holds {wrong}, but ids are 0 to {size - 1}", param="tokens")
+    state.check_token_ids(body.tokens, "tokens")
     return JSONResponse({"prompt": state.tokenizer.decode(body.tokens, skip_special_tokens=body.skip_special_tokens)})
 
 
@@ -91,6 +88,8 @@ async def render_completion(body: CompletionRequest, request: Request) -> Respon
         (await state.engine.encode(prompt, add_special_tokens=body.add_special_tokens))[1]
         for prompt in prompts_of(body.prompt, "prompt")
     ]
+    for token_ids in encoded:
+        state.check_token_ids(token_ids, "prompt")
     texts = [state.tokenizer.decode(token_ids, skip_special_tokens=False) for token_ids in encoded]
     return JSONResponse(_rendered(name, texts, encoded))
 

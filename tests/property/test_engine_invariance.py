@@ -272,8 +272,8 @@ def test_siblings_share_blocks_and_copy_before_they_write(make_llm: Callable[...
     copies = []
     schedule = engine.core.scheduler.schedule
 
-    def recording_schedule() -> Any:
-        plan = schedule()
+    def recording_schedule(max_prefill_tokens: int | None) -> Any:
+        plan = schedule(max_prefill_tokens)
         copies.extend(plan.blocks_to_copy)
         return plan
 

@@ -161,6 +161,14 @@ def tokenizer() -> Tokenizer:
     return Tokenizer.from_directory(Path(pagoda.__file__).parent / "builtin")
 
 
+@pytest.fixture
+def fake_engine(tokenizer: Tokenizer) -> FakeEngine:
+    """A loaded FakeEngine, for tests that build an application of their own."""
+    engine = FakeEngine(tokenizer)
+    asyncio.run(engine.start())
+    return engine
+
+
 class Server:
     """One application around a fake engine, and a client of it."""
 
@@ -189,7 +197,13 @@ class Exchange:
         self._gone = asyncio.Event()
         self._body: bytes | None = body
         headers = [(b"content-type", b"application/json"), (b"host", b"test")]
-        scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "path": path}
+        scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": "POST",
+            "path": path,
+        }
         scope |= {"raw_path": path.encode(), "query_string": b"", "root_path": "", "scheme": "http"}
         scope |= {"headers": headers, "client": ("127.0.0.1", 1), "server": ("test", 80)}
         self.running = asyncio.ensure_future(app(scope, self._receive, self._send))
@@ -261,6 +275,7 @@ def until() -> Callable[[Callable[[], bool], str], Any]:
 @pytest.fixture
 def events() -> Callable[[str], list[Any]]:
     """`events(text)`: the data of a stream's events, parsed; `[DONE]` must be the last and is left out."""
+
     def parse(text: str) -> list[Any]:
         lines: Sequence[str] = [line for line in text.split("\n\n") if line and not line.startswith(":")]
         assert lines[-1] == "data: [DONE]"

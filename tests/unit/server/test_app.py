@@ -104,11 +104,22 @@ def test_each_key_has_a_prefix_cache_of_its_own(serve: Serve) -> None:
         async with serve(config(api_keys=("one", "two"))) as server:
             first = await _salts(server, "one", None, None, "a", "a", "b")
             second = await _salts(server, "two", None, None, "a", "a", "b")
-            assert first[0] == first[1] and first[2] == first[3]
+            assert (first[0], first[2]) == (first[1], first[3])
             assert len({*first, *second}) == 6
             # A key cannot be read off its salt, and nobody reaches another's salt by giving it.
-            assert all(re.fullmatch("[0-9a-f]{64}", salt) for salt in first)
+            assert all(re.fullmatch("[0-9a-f]{64}", str(salt)) for salt in first)
             assert await _salts(server, "two", first[0]) != [first[0]]
+
+    asyncio.run(main())
+
+
+def test_embeddings_keep_to_their_keys_prefix_cache(serve: Serve) -> None:
+    async def main() -> None:
+        async with serve(config(api_keys=("one", "two"))) as server:
+            for key in ("one", "two", "one"):
+                await server.post("/v1/embeddings", {"input": "x"}, headers={"x-api-key": key})
+            first, second, again = (add.cache_salt for add in server.engine.added)
+            assert first == again != second
 
     asyncio.run(main())
 
@@ -283,7 +294,9 @@ def test_the_page_may_load_nothing_from_outside(serve: Serve) -> None:
             answer = await server.client.get("/")
             assert answer.headers["content-type"] == "text/html; charset=utf-8"
             policy = answer.headers["content-security-policy"]
-            assert "default-src 'none'" in policy and "connect-src 'self'" in policy and "http" not in policy
+            assert "default-src 'none'" in policy
+            assert "connect-src 'self'" in policy
+            assert "http" not in policy
         async with serve(config(page=False)) as server:
             assert (await server.client.get("/")).status_code == 404
 

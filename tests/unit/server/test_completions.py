@@ -83,7 +83,7 @@ def test_the_models_own_defaults_go_under_the_requests_fields(serve: Serve) -> N
 
 
 def test_every_field_of_sampling_params_reaches_the_engine(serve: Serve) -> None:
-    given = {
+    given: dict[str, Any] = {
         "n": 2, "temperature": 0.7, "top_p": 0.8, "top_k": 5, "min_p": 0.1, "seed": 7, "stop": ["狐", "."],
         "stop_token_ids": [5], "ignore_eos": True, "min_tokens": 1, "presence_penalty": 0.5, "frequency_penalty": 0.25,
         "repetition_penalty": 1.1, "logit_bias": {"17": 3}, "bad_words": ["moon"], "allowed_token_ids": [5, 6],

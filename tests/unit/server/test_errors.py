@@ -91,6 +91,9 @@ def ask(serve: Serve, path: str, body: Any = None, *, config: ServerConfig | Non
         ({"structured_outputs": {"regexp": "a"}}, "structured_outputs.regexp"),
         ({"guided_regex": "a", "guided_choice": ["b"]}, "structured_outputs"),
         ({"guided_regex": "a", "response_format": {"type": "json_object"}}, "structured_outputs"),
+        ({"max_tokens": 10**400}, "max_tokens"),
+        ({"top_k": 10**400}, "top_k"),
+        ({"stop_token_ids": [10**400]}, "stop_token_ids"),
         ({"min_tokens": 9, "max_tokens": 3}, "min_tokens"),
         ({"model": 5}, "model"),
         ({"priority": "high"}, "priority"),
@@ -112,6 +115,9 @@ def test_a_bad_field_is_named(serve: Serve, path: str, fields: dict[str, Any], p
         (COMPLETIONS, {"prompt": [1, "a"]}, "prompt"),
         (COMPLETIONS, {"prompt": 5}, "prompt"),
         (COMPLETIONS, {"prompt": ["a"] * 3000}, "prompt"),
+        (COMPLETIONS, {"prompt": [10**30]}, "prompt"),
+        (COMPLETIONS, {"prompt": [[5], [-1]], "echo": True}, "prompt"),
+        (COMPLETIONS + "/render", {"prompt": [10**30]}, "prompt"),
         (COMPLETIONS, {"prompt": "x", "suffix": "y"}, "suffix"),
         (COMPLETIONS, {"prompt": "x", "best_of": 3}, "best_of"),
         (COMPLETIONS, {"prompt": "x", "logprobs": -1}, "logprobs"),
@@ -131,6 +137,7 @@ def test_a_bad_field_is_named(serve: Serve, path: str, fields: dict[str, Any], p
         ("/v1/embeddings", {}, "input"),
         ("/v1/embeddings", {"input": ""}, "input"),
         ("/v1/embeddings", {"input": "x", "encoding_format": "hex"}, "encoding_format"),
+        ("/v1/embeddings", {"input": [[9999]]}, "input"),
         ("/v1/embeddings", {"input": "x", "dimensions": 0}, "dimensions"),
         ("/tokenize", {}, "prompt"),
         ("/tokenize", {"prompt": "x", "messages": HELLO}, "prompt"),
@@ -323,10 +330,10 @@ def test_one_bad_request_leaves_the_others_alone(serve: Serve) -> None:
 
 
 def test_the_most_derived_row_counts() -> None:
-    class Special(PromptTooLongError):
+    class SpecialError(PromptTooLongError):
         pass
 
-    assert answer_for(Special("x")).code == "context_length_exceeded"
+    assert answer_for(SpecialError("x")).code == "context_length_exceeded"
     assert answer_for(KeyError("x")).status == 500
 
 
