@@ -194,9 +194,7 @@ SERVER_OPTIONS = (
     option("port", int, "Port to listen on; 0 takes a free one.", default=8000),
     option("served_model_names", list[str], "Name of the model in the API; may be repeated.", "--served-model-name"),
     option("chat_template", str, "Another chat template, by name or as its source."),
-    option(
-        "tool_call_parser", str, "How the model writes tool calls: hermes, llama3_json or mistral.", default="auto"
-    ),
+    option("tool_call_parser", str, "How the model writes tool calls: hermes, llama3_json or mistral.", default="auto"),
     option(
         "trust_request_chat_template",
         bool,
@@ -209,6 +207,7 @@ SERVER_OPTIONS = (
     option("ssl_keyfile", Path, "Private key for TLS."),
     option("ssl_certfile", Path, "Certificate for TLS."),
     option("max_body_bytes", int, "Bytes of the largest request.", default=8 * 1024 * 1024),
+    option("max_prompt_tokens", int, "Tokens of the longest prompt, if less than the context."),
     option("max_num_waiting", int, "Requests that may wait; more get 503.", default=1024),
     option("max_requests_per_key", int, "Requests of one API key at a time; more get 429."),
     option("drain_timeout_s", float, "Seconds that running requests have at shutdown.", default=30),
