@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from pagoda.chat.openai_types import OpenAIRequest, ResponseFormat, SamplingFields
 from pagoda.errors import InvalidParameterError, nearest
 from pagoda.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
+from pagoda.server.json_schemas import WHITESPACE, closed
 
 _PASSED_ON = (
     "n",
@@ -97,13 +98,13 @@ def _format(response_format: ResponseFormat | None) -> StructuredOutputsParams |
     if response_format is None or response_format.type == "text":
         return None
     if response_format.type == "json_object":
-        return StructuredOutputsParams(json_object=True)
+        return StructuredOutputsParams(json_object=True, whitespace_pattern=WHITESPACE)
     if response_format.json_schema is None or response_format.json_schema.json_schema is None:
         raise InvalidParameterError(
             "response_format is json_schema, but response_format.json_schema.schema is missing: give the schema",
             param="response_format.json_schema.schema",
         )
-    return StructuredOutputsParams(json=response_format.json_schema.json_schema)
+    return StructuredOutputsParams(json=closed(response_format.json_schema.json_schema), whitespace_pattern=WHITESPACE)
 
 
 def _structured(body: SamplingFields) -> StructuredOutputsParams | None:

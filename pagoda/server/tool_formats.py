@@ -22,11 +22,10 @@ from typing import Any
 from pagoda.chat.openai_types import NamedToolChoice, Tool, ToolChoice
 from pagoda.errors import ConfigError, InvalidParameterError, nearest
 from pagoda.sampling_params import StructuredOutputsParams
+from pagoda.server.json_schemas import WHITESPACE, closed
 
-# Models that were never trained on JSON fall into endless whitespace where the grammar lets them.
-_JSON_LAYOUT = {"whitespace_pattern": "[ ]?"}
+_JSON_LAYOUT = {"whitespace_pattern": WHITESPACE}
 _NO_ARGUMENTS = {"type": "object", "properties": {}, "additionalProperties": False}
-_OPEN_ENDED = {"additionalProperties", "unevaluatedProperties", "patternProperties", "allOf", "anyOf", "oneOf", "$ref"}
 _BEGINNINGS = """
 ANY: /(?s:.*)/
 WS: /[ \\t\\r\\n]*/
@@ -174,10 +173,7 @@ def arguments_schema(tool: Tool) -> dict[str, Any]:
 
     What a schema does not name, a function does not take; and a weak model would go on inventing fields.
     """
-    given = {"type": "object", **(tool.function.parameters or _NO_ARGUMENTS)}
-    if "properties" in given and not _OPEN_ENDED & given.keys():
-        given["additionalProperties"] = False
-    return given
+    return closed({"type": "object", **(tool.function.parameters or _NO_ARGUMENTS)})
 
 
 class _GrammarBuilder:

@@ -502,4 +502,4 @@ def test_json_schema_formats_of_responses_reach_the_grammar(engine: ScriptedEngi
     assert json.loads(response.output_text) == {"x": 1}
     held = engine.params[0].structured_outputs
     assert held is not None
-    assert held.json == schema
+    assert held.json == {**schema, "additionalProperties": False}

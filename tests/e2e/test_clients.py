@@ -1,0 +1,111 @@
+"""Programs written for OpenAI's API, unchanged, against a real server with the built-in model."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "The weather of a city.",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string", "maxLength": 12}, "days": {"type": "integer", "maximum": 9}},
+            "required": ["city", "days"],
+            "additionalProperties": False,
+        },
+    },
+}
+ASK: list[Any] = [{"role": "user", "content": "Tell me about the weather in Paris."}]
+MODEL = "pagoda-builtin"
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """The base URL of a running server."""
+    command = [str(Path(sys.executable).with_name("pagoda")), "serve", "--port", "0", "--no-access-log"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    ready = next(line for line in process.stderr if "/v1" in line)
+    yield re.findall(r"http://[0-9.:]+/v1", ready)[0]
+    process.terminate()
+    process.communicate(timeout=60)
+
+
+def test_openai(url: str) -> None:
+    openai = pytest.importorskip("openai", reason="needs the openai package")
+    client = openai.OpenAI(base_url=url, api_key="none", max_retries=0)
+    assert [model.id for model in client.models.list()] == [MODEL]
+    settings = {"model": MODEL, "messages": ASK, "max_tokens": 30, "seed": 3}
+    whole = client.chat.completions.create(**settings, logprobs=True, top_logprobs=2)
+    pieces = [chunk.choices[0].delta.content or "" for chunk in client.chat.completions.create(**settings, stream=True)]
+    assert "".join(pieces) == whole.choices[0].message.content
+    told = b"".join(bytes(token.bytes) for token in whole.choices[0].logprobs.content)
+    assert told.decode(errors="ignore").strip().startswith(whole.choices[0].message.content[:20].strip())
+    assert len(client.embeddings.create(model=MODEL, input=["a", "b"]).data[1].embedding) == 256
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.chat.completions.create(**{**settings, "temperature": 9})
+    assert refused.value.param == "temperature"
+    with pytest.raises(openai.NotFoundError):
+        client.chat.completions.create(**{**settings, "model": "gpt-5"})
+    with pytest.raises(openai.BadRequestError, match="maximum context length is 1024 tokens") as too_long:
+        client.completions.create(model=MODEL, prompt="word " * 3000)
+    assert too_long.value.code == "context_length_exceeded"
+
+
+def test_langchain(url: str) -> None:
+    langchain = pytest.importorskip("langchain_openai", reason="needs langchain-openai")
+    model = langchain.ChatOpenAI(base_url=url, api_key="none", model=MODEL, max_tokens=60, seed=5)
+    answer = model.invoke("Tell me a story.")
+    assert "".join(str(chunk.content) for chunk in model.stream("Tell me a story.")) == answer.content
+    assert answer.usage_metadata["output_tokens"] > 0
+    called = model.bind_tools([WEATHER], tool_choice="required").invoke("Weather in Paris?")
+    assert called.tool_calls[0]["name"] == "get_weather"
+    assert set(called.tool_calls[0]["args"]) == {"city", "days"}
+    embeddings = langchain.OpenAIEmbeddings(base_url=url, api_key="none", model=MODEL, check_embedding_ctx_length=False)
+    assert len(embeddings.embed_documents(["a", "b"])) == 2
+
+
+def test_litellm(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    litellm = pytest.importorskip("litellm", reason="needs litellm")
+    litellm.telemetry = False
+    settings = {"model": f"openai/{MODEL}", "api_base": url, "api_key": "none", "num_retries": 0}
+    whole = litellm.completion(**settings, messages=ASK, max_tokens=30, seed=3)
+    stream = litellm.completion(**settings, messages=ASK, max_tokens=30, seed=3, stream=True)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in stream) == whole.choices[0].message.content
+    called = litellm.completion(**settings, messages=ASK, max_tokens=60, tools=[WEATHER], tool_choice="required")
+    assert called.choices[0].message.tool_calls[0].function.name == "get_weather"
+    with pytest.raises(litellm.ContextWindowExceededError):
+        litellm.completion(**settings, messages=[{"role": "user", "content": "word " * 3000}], max_tokens=5)
+
+
+def test_instructor(url: str) -> None:
+    instructor = pytest.importorskip("instructor", reason="needs instructor")
+    openai = pytest.importorskip("openai", reason="needs the openai package")
+    from pydantic import BaseModel, Field
+
+    class Person(BaseModel):
+        name: str = Field(max_length=10)
+        age: int = Field(ge=0, le=99)
+
+    client = openai.OpenAI(base_url=url, api_key="none", max_retries=0)
+    for mode in (instructor.Mode.TOOLS, instructor.Mode.JSON_SCHEMA):
+        person = instructor.from_openai(client, mode=mode).chat.completions.create(
+            model=MODEL,
+            messages=[{"role": "user", "content": "Tom is 7."}],
+            response_model=Person,
+            max_tokens=200,
+            max_retries=0,
+            seed=1,
+        )
+        assert isinstance(person, Person)
