@@ -18,7 +18,9 @@ from typing import Any
 
 import pytest
 
-playwright_api = pytest.importorskip("playwright.sync_api", reason="needs playwright (pip install 'pagoda-llm[clients]')")
+playwright_api = pytest.importorskip(
+    "playwright.sync_api", reason="needs playwright (pip install 'pagoda-llm[clients]')"
+)
 expect = playwright_api.expect
 
 PAGE = Path(__file__).parents[2] / "pagoda" / "server" / "page" / "index.html"

@@ -227,8 +227,9 @@ def test_a_signal_lets_running_answers_finish_and_refuses_new_ones() -> None:
 
 
 def test_a_second_signal_stops_at_once() -> None:
-    with serving("--no-access-log") as server, server.client.stream(
-        "POST", "/v1/completions", json={**STORY, "max_tokens": 900, "n": 64, "stream": True}
+    with (
+        serving("--no-access-log") as server,
+        server.client.stream("POST", "/v1/completions", json={**STORY, "max_tokens": 900, "n": 64, "stream": True}),
     ):
         server.process.send_signal(signal.SIGTERM)
         until(lambda: any("shutting down" in line for line in server.log))
