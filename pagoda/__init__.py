@@ -21,6 +21,8 @@ _HOMES = {
     "PoolingParams": "pagoda.sampling_params",
     "RequestOutput": "pagoda.engine.outputs",
     "CompletionOutput": "pagoda.engine.outputs",
+    "EngineChatModel": "pagoda.engine.chat_model",
+    "OpenAIChatModel": "pagoda.chat.openai_client",
 }
 __all__ = ["__version__", *_HOMES]
 

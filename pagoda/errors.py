@@ -11,7 +11,8 @@
     |-- InsufficientMemoryError    the machine cannot hold what was asked for
     |-- MissingExtraError          an optional dependency; the message is the install command
     |-- EngineOverloadedError      the queue is full (HTTP 503); `.retry_after_s` says when to come back
-    `-- EngineDeadError            the engine stopped; nothing it held can be finished
+    |-- EngineDeadError            the engine stopped; nothing it held can be finished
+    `-- ChatModelError             a model behind the ChatModel seam cannot be reached or gave no usable answer
 
 A message says what was given, what was expected and what to do next. Foundation room:
 imports nothing of pagoda. Learned from httpx, `_exceptions.py`.
@@ -80,6 +81,10 @@ class EngineOverloadedError(PagodaError):
 
 class EngineDeadError(PagodaError):
     """The engine stopped with an error; what it held cannot be finished."""
+
+
+class ChatModelError(PagodaError):
+    """A model behind the ChatModel seam cannot be reached, or what it gave is no answer."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

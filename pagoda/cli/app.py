@@ -19,7 +19,9 @@ from typer.core import TyperGroup
 
 from pagoda import __version__
 from pagoda.cli.bench import bench
+from pagoda.cli.bench_serve import serve as bench_serve
 from pagoda.cli.chat import chat
+from pagoda.cli.conformance import conformance
 from pagoda.cli.environment import Language, preferred_language, wants_traceback
 from pagoda.cli.generate import generate
 from pagoda.cli.messages import messages_in
@@ -51,8 +53,10 @@ app = typer.Typer(cls=Commands, add_completion=False, rich_markup_mode=None, pre
 app.command(short_help="Complete prompts.")(generate)
 app.command(short_help="Talk with a model.")(chat)
 app.command(short_help="Serve a model over OpenAI's API, with a chat page.")(serve)
+app.command(short_help="Check a server against what clients rely on.")(conformance)
 app.command(short_help="Train a model from a recipe.")(train)
-app.add_typer(bench, name="bench", short_help="Measure throughput or latency.")
+bench.command(name="serve", short_help="Measure a running server under load.")(bench_serve)
+app.add_typer(bench, name="bench", short_help="Measure throughput, latency, or a server under load.")
 app.command(short_help="Say what a model needs and how much fits.")(plan)
 
 

@@ -7,20 +7,20 @@ On the token's path: messages become a prompt through the checkpoint's template,
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from pagoda.chat.openai_types import ChatCompletionRequest, Tool
-from pagoda.errors import InvalidParameterError, StructuredOutputError
+from pagoda.errors import InvalidParameterError
 from pagoda.sampling_params import SamplingParams, StructuredOutputsParams
 from pagoda.server.chat_prompt import encode, form_of, render
 from pagoda.server.chat_stream import ChatAnswer
 from pagoda.server.routing import GENERATING, JsonRoute
-from pagoda.server.sampling import MAX_TOP_LOGPROBS, check_fields, constraint, sampling_params
+from pagoda.server.sampling import MAX_TOP_LOGPROBS, check_fields, constraint, constraint_field, sampling_params
 from pagoda.server.state import Job, ServerState, caller_of, state_of
 from pagoda.server.streaming import EventStream, unless_client_leaves
 from pagoda.server.tool_formats import check_tools, is_forced
@@ -36,11 +36,9 @@ async def create_chat_completion(body: ChatCompletionRequest, request: Request) 
     job = await chat_job(body, state)
     answer = ChatAnswer(body, job, state, name, caller)
     if not body.stream:
-        with tools_to_blame(body):
-            return JSONResponse(await unless_client_leaves(request, answer.whole()))
+        return JSONResponse(await unless_client_leaves(request, answer.whole()))
     async with AsyncExitStack() as stack:
-        with tools_to_blame(body):
-            generation = await stack.enter_async_context(state.generate(caller, [job]))
+        generation = await stack.enter_async_context(state.generate(caller, [job]))
         return EventStream(answer.events(generation), stack.pop_all(), keep_alive_s=state.config.keep_alive_s)
     raise AssertionError("the block above returns or raises")
 
@@ -53,17 +51,9 @@ async def chat_job(body: ChatCompletionRequest, state: ServerState) -> Job:
     token_ids = await encode(render(body, state, tools=offered_tools(body)), state)
     params = _params(body, state)
     state.check_length(len(token_ids), params.max_tokens)
-    return Job({"prompt_token_ids": token_ids}, params, body.priority, body.cache_salt)
-
-
-@contextmanager
-def tools_to_blame(body: ChatCompletionRequest) -> Iterator[None]:
-    """The grammar of a request with tools is ours, so a fault in it lies in their schemas: the error names them."""
-    try:
-        yield
-    except StructuredOutputError as error:
-        error.param = "tools" if offered_tools(body) else error.param
-        raise
+    # With tools the grammar is ours, so a fault in it lies in their schemas.
+    field = "tools" if offered_tools(body) else constraint_field(body)
+    return Job({"prompt_token_ids": token_ids}, params, body.priority, body.cache_salt, field)
 
 
 def offered_tools(body: ChatCompletionRequest) -> Sequence[Tool] | None:

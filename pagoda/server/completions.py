@@ -21,7 +21,7 @@ from pagoda.errors import EngineDeadError, InvalidParameterError
 from pagoda.sampling_params import SamplingParams
 from pagoda.server.reporting import CompletionLogprobs, Usage, prompt_logprobs, timings
 from pagoda.server.routing import GENERATING, JsonRoute
-from pagoda.server.sampling import check_fields, sampling_params
+from pagoda.server.sampling import check_fields, constraint_field, sampling_params
 from pagoda.server.state import SYSTEM_FINGERPRINT, Caller, Generation, Job, ServerState, caller_of, state_of
 from pagoda.server.streaming import EventStream, event, unless_client_leaves
 
@@ -67,7 +67,7 @@ async def completion_jobs(body: CompletionRequest, state: ServerState) -> list[J
                 "prompt_token_ids": token_ids,
             }
         )
-        jobs.append(Job(prompt_of_both, params, body.priority, body.cache_salt))
+        jobs.append(Job(prompt_of_both, params, body.priority, body.cache_salt, constraint_field(body)))
     return jobs
 
 

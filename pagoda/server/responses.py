@@ -8,13 +8,14 @@ fetched later.
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from pagoda.chat.openai_responses import ResponsesRequest, chat_request
 from pagoda.errors import InvalidRequestError
-from pagoda.server.chat_completions import chat_job, tools_to_blame
+from pagoda.server.chat_completions import chat_job
 from pagoda.server.errors import error_body
 from pagoda.server.responses_stream import ResponseAnswer
 from pagoda.server.routing import GENERATING, JsonRoute, documented
@@ -29,7 +30,7 @@ _NAMES_HERE = {
     "messages": "input",
     "prompt": "input",
     "tool_choice.function.name": "tool_choice.name",
-    "structured_outputs.json": "text.format.schema",
+    "response_format.json_schema.schema": "text.format.schema",
 }
 """What a fault in the chat request is called in the client's own."""
 
@@ -46,13 +47,12 @@ async def create_response(body: ResponsesRequest, request: Request) -> Response:
     except InvalidRequestError as error:
         error.param = _NAMES_HERE.get(error.param or "", error.param)
         raise
+    job = replace(job, constraint_field=_NAMES_HERE.get(job.constraint_field or "", job.constraint_field))
     answer = ResponseAnswer(body, chat, job, state, name, caller)
     if not body.stream:
-        with tools_to_blame(chat):
-            return JSONResponse(await unless_client_leaves(request, answer.whole()))
+        return JSONResponse(await unless_client_leaves(request, answer.whole()))
     async with AsyncExitStack() as stack:
-        with tools_to_blame(chat):
-            generation = await stack.enter_async_context(state.generate(caller, [job]))
+        generation = await stack.enter_async_context(state.generate(caller, [job]))
         events = answer.events(generation)
         # A terminal event ends these streams; `[DONE]` is none of theirs.
         return EventStream(events, stack.pop_all(), keep_alive_s=state.config.keep_alive_s, done=b"")

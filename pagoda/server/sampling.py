@@ -94,6 +94,17 @@ def constraint(body: SamplingFields) -> StructuredOutputsParams | None:
     return found[0] if found else None
 
 
+def constraint_field(body: SamplingFields) -> str | None:
+    """What the client called its constraint; a fault in it is reported under that name.
+
+    >>> constraint_field(SamplingFields(guided_regex="("))
+    'guided_regex'
+    """
+    if body.response_format is not None and body.response_format.type == "json_schema":
+        return "response_format.json_schema.schema"
+    return next((old for old in _GUIDED if getattr(body, old) is not None), None)
+
+
 def _format(response_format: ResponseFormat | None) -> StructuredOutputsParams | None:
     if response_format is None or response_format.type == "text":
         return None

@@ -29,6 +29,7 @@ from pagoda.errors import (
     InvalidRequestError,
     PagodaError,
     PromptTooLongError,
+    StructuredOutputError,
 )
 from pagoda.models.tokenizer import Tokenizer
 from pagoda.sampling_params import PoolingParams, SamplingParams
@@ -59,12 +60,13 @@ class Caller:
 
 @dataclass(frozen=True)
 class Job:
-    """One prompt to complete."""
+    """One prompt to complete. constraint_field: what the client calls the grammar, schema or tools that shape it."""
 
     prompt: Prompt
     params: SamplingParams
     priority: int = 0
     cache_salt: str | None = None
+    constraint_field: str | None = None
 
 
 @dataclass(frozen=True)
@@ -296,6 +298,9 @@ class ServerState:
             )
         except EngineOverloadedError as error:
             self._note_rejection(error)
+            raise
+        except StructuredOutputError as error:
+            error.param = job.constraint_field or error.param
             raise
 
     def _note_rejection(self, error: Exception) -> None:

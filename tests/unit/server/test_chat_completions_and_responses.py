@@ -317,16 +317,34 @@ def test_what_is_not_supported_is_refused_by_name(client: openai.AsyncOpenAI, fi
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_fault_in_a_tools_schema_is_blamed_on_the_tools(
-    engine: ScriptedEngine, client: openai.AsyncOpenAI, monkeypatch: pytest.MonkeyPatch, stream: bool
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"tools": TOOLS}, "tools"),
+        ({"tools": TOOLS, "tool_choice": "none"}, "structured_outputs.json"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "odd"}}}},
+            "response_format.json_schema.schema",
+        ),
+        ({"extra_body": {"guided_regex": "("}}, "guided_regex"),
+        ({"extra_body": {"structured_outputs": {"json": {}}}}, "structured_outputs.json"),
+    ],
+)
+def test_a_fault_in_a_constraint_is_reported_under_the_clients_name_for_it(
+    engine: ScriptedEngine,
+    client: openai.AsyncOpenAI,
+    monkeypatch: pytest.MonkeyPatch,
+    stream: bool,
+    fields: Any,
+    param: str,
 ) -> None:
     async def refuse(*_: object, **__: object) -> None:
-        raise StructuredOutputError("structured_outputs.grammar cannot be compiled", param="structured_outputs.grammar")
+        raise StructuredOutputError("structured_outputs.json cannot be compiled", param="structured_outputs.json")
 
     monkeypatch.setattr(engine, "add_request", refuse)
     with pytest.raises(openai.BadRequestError) as refusal:
-        run(chat(client, tools=TOOLS, stream=stream))
-    assert refusal.value.param == "tools"
+        run(chat(client, **fields, stream=stream))
+    assert refusal.value.param == param
 
 
 def test_a_template_that_refuses_is_heard_in_its_own_words(client: openai.AsyncOpenAI) -> None:
