@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,16 +24,10 @@ ASK: list[Any] = [{"role": "user", "content": "Tell me about the weather in Pari
 MODEL = "pagoda-builtin"
 
 
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
+@pytest.fixture
+def url(server: Any) -> str:
     """The base URL of a running server."""
-    command = [str(Path(sys.executable).with_name("pagoda")), "serve", "--port", "0", "--no-access-log"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    ready = next(line for line in process.stderr if "/v1" in line)
-    yield re.findall(r"http://[0-9.:]+/v1", ready)[0]
-    process.terminate()
-    process.communicate(timeout=60)
+    return f"{server.url}/v1"
 
 
 def test_openai(url: str) -> None:

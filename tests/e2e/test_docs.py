@@ -7,7 +7,6 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -60,21 +59,9 @@ def run(arguments: list[str], **settings: object) -> subprocess.CompletedProcess
     )
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """The address of the server that the pages speak of, at a free port."""
-    command = [str(Path(sys.executable).with_name("pagoda")), "serve", "--port", "0", "--no-access-log"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    ready = next(line for line in process.stderr if "/v1" in line)
-    yield re.findall(r"http://[0-9.:]+", ready)[0]
-    process.terminate()
-    process.communicate(timeout=60)
-
-
 def at_server(text: str, request: pytest.FixtureRequest) -> str:
     """The text with the running server's address, if it speaks of one."""
-    return text.replace(SERVER, request.getfixturevalue("server")) if SERVER in text else text
+    return text.replace(SERVER, request.getfixturevalue("server").url) if SERVER in text else text
 
 
 @pytest.mark.parametrize("program", blocks("python"))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -72,28 +73,22 @@ def _evaluate(task: Path, model: str, args: dict[str, Any]) -> list[list[float]]
     return [[float(value) for value in row] for row in json.loads(line.removeprefix("RESULT "))]
 
 
-def test_lm_eval_sees_what_transformers_computes(task: Path) -> None:
+def test_lm_eval_sees_what_transformers_computes(
+    task: Path, serving: Callable[..., AbstractContextManager[Any]]
+) -> None:
     pytest.importorskip("lm_eval", reason="needs lm-eval[api]")
     path = str(BUILTIN_MODEL)
-    command = [str(Path(sys.executable).with_name("pagoda")), "serve", "--port", "0", "--no-access-log"]
-    with subprocess.Popen([*command, "--dtype", "float32"], stderr=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stderr is not None
-            ready = next(line for line in server.stderr if "/v1" in line)
-            url = re.findall(r"http://[0-9.:]+/v1", ready)[0]
-            served = {
-                "base_url": f"{url}/completions",
-                "model": "pagoda-builtin",
-                "tokenizer_backend": "huggingface",
-                "tokenizer": path,
-                "tokenized_requests": True,
-                "max_length": 1024,
-                "add_bos_token": True,
-            }
-            ours = _evaluate(task, "local-completions", served)
-        finally:
-            server.terminate()
-            server.wait(60)
+    with serving("--no-access-log", "--dtype", "float32") as server:
+        served = {
+            "base_url": f"{server.url}/v1/completions",
+            "model": "pagoda-builtin",
+            "tokenizer_backend": "huggingface",
+            "tokenizer": path,
+            "tokenized_requests": True,
+            "max_length": 1024,
+            "add_bos_token": True,
+        }
+        ours = _evaluate(task, "local-completions", served)
     theirs = _evaluate(task, "hf", {"pretrained": path, "dtype": "float32", "device": "cpu", "add_bos_token": True})
     assert len(ours) == len(QUESTIONS)
     for mine, reference in zip(ours, theirs, strict=True):

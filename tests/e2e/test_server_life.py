@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -23,62 +21,8 @@ from pagoda.llm import LLM
 from pagoda.sampling_params import SamplingParams
 
 PATIENCE_S = 60.0
+Serving = Callable[..., AbstractContextManager[Any]]
 STORY = {"prompt": "Once upon a time", "max_tokens": 300, "ignore_eos": True, "seed": 1}
-
-
-class RunningServer:
-    """A `pagoda serve` of its own, at a free port."""
-
-    def __init__(self, *arguments: str, environment: dict[str, str] | None = None) -> None:
-        command = [str(Path(sys.executable).with_name("pagoda")), "serve", "--port", "0", *arguments]
-        self.process = subprocess.Popen(
-            command, stderr=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}
-        )
-        self.log: list[str] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-        until(lambda: any("/v1" in line for line in self.log) or self.process.poll() is not None)
-        self.url = re.findall(r"https?://[0-9.:]+", self.log[0])[0]
-        self.client = httpx.Client(base_url=self.url, timeout=PATIENCE_S)
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.log.append(line)
-
-    def metric(self, name: str) -> float:
-        """The sum over a metric's series."""
-        page = self.client.get("/metrics").text
-        return sum(float(line.split()[-1]) for line in page.splitlines() if line.startswith(f"pagoda:{name}{{"))
-
-    def engine_pid(self) -> int:
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return int(children[-1])
-
-    def stop(self) -> int:
-        """End it with SIGTERM; its exit code."""
-        self.client.close()
-        self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(PATIENCE_S)
-        self._reader.join(PATIENCE_S)
-        return code
-
-
-@contextmanager
-def serving(*arguments: str, environment: dict[str, str] | None = None) -> Iterator[RunningServer]:
-    server = RunningServer(*arguments, environment=environment)
-    try:
-        yield server
-    finally:
-        server.process.kill()
-        server.process.wait()
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RunningServer]:
-    """One that several tests share; each leaves it idle."""
-    with serving("--no-access-log") as running:
-        yield running
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -98,12 +42,12 @@ def events(response: httpx.Response) -> Iterator[Any]:
     raise AssertionError("the stream ended without [DONE]")
 
 
-def is_idle(server: RunningServer) -> bool:
+def is_idle(server: Any) -> bool:
     names = ("num_requests_running", "num_requests_waiting", "kv_cache_usage_perc")
     return all(server.metric(name) == 0 for name in names)
 
 
-def test_it_gives_what_the_offline_engine_gives_streamed_or_not(server: RunningServer) -> None:
+def test_it_gives_what_the_offline_engine_gives_streamed_or_not(server: Any) -> None:
     prompts = ["Once upon a time", "明月", "The little fox 🦊"]
     params = SamplingParams(max_tokens=60, temperature=0.9, top_p=0.95, seed=3)
     expected = [output.outputs[0].text for output in LLM(disable_log_stats=True).generate(prompts, params)]
@@ -118,7 +62,7 @@ def test_it_gives_what_the_offline_engine_gives_streamed_or_not(server: RunningS
     assert streamed == expected
 
 
-def test_a_client_that_leaves_frees_its_blocks(server: RunningServer) -> None:
+def test_a_client_that_leaves_frees_its_blocks(server: Any) -> None:
     with server.client.stream("POST", "/v1/completions", json={**STORY, "stream": True}) as response:
         next(events(response))
     until(lambda: is_idle(server))
@@ -129,7 +73,7 @@ def test_a_client_that_leaves_frees_its_blocks(server: RunningServer) -> None:
     assert server.metric("request_success_total") >= 0
 
 
-def test_a_bad_request_among_good_ones_leaves_them_alone(server: RunningServer) -> None:
+def test_a_bad_request_among_good_ones_leaves_them_alone(server: Any) -> None:
     bad = [{"prompt": 5}, {"prompt": "a", "max_tokens": -1}, {"prompt": "a " * 5000}, {"model": "x", "prompt": "a"}]
 
     async def scenario() -> None:
@@ -145,7 +89,7 @@ def test_a_bad_request_among_good_ones_leaves_them_alone(server: RunningServer) 
     until(lambda: is_idle(server))
 
 
-def test_keys_open_the_api_and_never_reach_the_log() -> None:
+def test_keys_open_the_api_and_never_reach_the_log(serving: Serving) -> None:
     with serving(environment={"PAGODA_API_KEY": "secret-one,secret-two"}) as server:
         body = {"prompt": "Once", "max_tokens": 2}
         refused = server.client.post("/v1/completions", json=body, headers={"Authorization": "Bearer secret-three"})
@@ -163,7 +107,7 @@ def test_keys_open_the_api_and_never_reach_the_log() -> None:
         assert len({line["key_id"] for line in logged[1:3]}) == 2
 
 
-def test_a_full_queue_answers_503_and_says_when_to_come_back() -> None:
+def test_a_full_queue_answers_503_and_says_when_to_come_back(serving: Serving) -> None:
     with serving("--max-num-seqs", "1", "--max-num-waiting", "1", "--no-access-log") as server:
 
         async def scenario() -> list[httpx.Response]:
@@ -177,7 +121,7 @@ def test_a_full_queue_answers_503_and_says_when_to_come_back() -> None:
         assert {answer.json()["error"]["code"] for answer in refused} == {"overloaded"}
 
 
-def test_when_the_engine_is_killed_all_who_wait_hear_of_it_and_it_comes_back() -> None:
+def test_when_the_engine_is_killed_all_who_wait_hear_of_it_and_it_comes_back(serving: Serving) -> None:
     with serving("--no-access-log") as server:
         pid = server.engine_pid()
         with server.client.stream("POST", "/v1/completions", json={**STORY, "stream": True}) as response:
@@ -194,7 +138,7 @@ def test_when_the_engine_is_killed_all_who_wait_hear_of_it_and_it_comes_back() -
         assert server.stop() == 0
 
 
-def test_an_engine_that_keeps_dying_ends_the_server_with_an_error() -> None:
+def test_an_engine_that_keeps_dying_ends_the_server_with_an_error(serving: Serving) -> None:
     with serving("--no-access-log") as server:
         killed: set[int] = set()
 
@@ -212,7 +156,7 @@ def test_an_engine_that_keeps_dying_ends_the_server_with_an_error() -> None:
         assert len(killed) == 4
 
 
-def test_a_signal_lets_running_answers_finish_and_refuses_new_ones() -> None:
+def test_a_signal_lets_running_answers_finish_and_refuses_new_ones(serving: Serving) -> None:
     with serving("--no-access-log") as server:
         with server.client.stream("POST", "/v1/completions", json={**STORY, "stream": True}) as response:
             stream = events(response)
@@ -226,7 +170,7 @@ def test_a_signal_lets_running_answers_finish_and_refuses_new_ones() -> None:
         assert server.process.wait(PATIENCE_S) == 0
 
 
-def test_a_second_signal_stops_at_once() -> None:
+def test_a_second_signal_stops_at_once(serving: Serving) -> None:
     with (
         serving("--no-access-log") as server,
         server.client.stream("POST", "/v1/completions", json={**STORY, "max_tokens": 900, "n": 64, "stream": True}),

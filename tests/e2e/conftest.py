@@ -1,0 +1,87 @@
+"""Servers for the end-to-end tests: one that tests share, and as many of their own as they start."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+PATIENCE_S = 60.0
+
+
+class RunningServer:
+    """A `pagoda serve` of its own, at a free port."""
+
+    def __init__(self, *arguments: str, environment: dict[str, str] | None = None) -> None:
+        command = [str(Path(sys.executable).with_name("pagoda")), "serve", "--port", "0", *arguments]
+        self.process = subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}
+        )
+        self.log: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        _until(lambda: any("/v1" in line for line in self.log) or self.process.poll() is not None)
+        self.url = re.findall(r"https?://[0-9.:]+", self.log[0])[0]
+        self.client = httpx.Client(base_url=self.url, timeout=PATIENCE_S)
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.log.append(line)
+
+    def metric(self, name: str) -> float:
+        """The sum over a metric's series."""
+        page = self.client.get("/metrics").text
+        return sum(float(line.split()[-1]) for line in page.splitlines() if line.startswith(f"pagoda:{name}{{"))
+
+    def engine_pid(self) -> int:
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return int(children[-1])
+
+    def stop(self) -> int:
+        """End it with SIGTERM; its exit code."""
+        self.client.close()
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(PATIENCE_S)
+        self._reader.join(PATIENCE_S)
+        return code
+
+
+@contextmanager
+def _serving(*arguments: str, environment: dict[str, str] | None = None) -> Iterator[RunningServer]:
+    server = RunningServer(*arguments, environment=environment)
+    try:
+        yield server
+    finally:
+        server.process.kill()
+        server.process.wait()
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="session")
+def serving() -> Callable[..., AbstractContextManager[RunningServer]]:
+    """`with serving(*arguments, environment=None) as server`: a `pagoda serve` of the test's own."""
+    return _serving
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[RunningServer]:
+    """One that tests share; each leaves it idle."""
+    with _serving("--no-access-log") as running:
+        yield running
