@@ -17,7 +17,7 @@ from pagoda.engine.args import EngineArgs
 from pagoda.engine.async_engine import AsyncEngine, EngineState
 from pagoda.engine.outputs import RequestOutput
 from pagoda.engine.request_stream import RequestStream
-from pagoda.errors import ChatModelError, EngineDeadError, EngineOverloadedError, InvalidRequestError
+from pagoda.errors import ChatModelError, EngineDeadError, EngineOverloadedError, InvalidRequestError, PagodaError
 from pagoda.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 
 
@@ -63,8 +63,12 @@ class EngineChatModel:
         self, conversations: Sequence[Sequence[Message]], params: ChatParams | None = None
     ) -> list[ChatAnswer]:
         sampling = sampling_params(params or ChatParams(), RequestOutputKind.FINAL_ONLY)
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._whole(messages, sampling)) for messages in conversations]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._whole(messages, sampling)) for messages in conversations]
+        except* PagodaError as errors:
+            # The first tells what is wrong; the others were cancelled or say the same.
+            raise errors.exceptions[0] from None
         return [task.result() for task in tasks]
 
     async def stream(self, messages: Sequence[Message], params: ChatParams | None = None) -> AsyncIterator[str]:
@@ -110,7 +114,10 @@ class EngineChatModel:
 
 def sampling_params(params: ChatParams, output_kind: RequestOutputKind) -> SamplingParams:
     """The seam's parameters as the engine's."""
-    schema = None if params.json_schema is None else StructuredOutputsParams(json=dict(params.json_schema))
+    schema = None
+    if params.json_schema is not None:
+        # Weak models otherwise fill an answer with line ends.
+        schema = StructuredOutputsParams(json=dict(params.json_schema), disable_any_whitespace=True)
     return SamplingParams(
         max_tokens=params.max_tokens,
         temperature=params.temperature,

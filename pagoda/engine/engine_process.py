@@ -23,6 +23,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from pagoda.engine.args import BUILTIN_MODEL, EngineArgs
+from pagoda.engine.memory import return_free_memory
 from pagoda.engine.messages import (
     LENGTH,
     Abort,
@@ -42,6 +43,8 @@ from pagoda.errors import PagodaError
 if TYPE_CHECKING:
     from pagoda.engine.engine import LLMEngine
 
+TRIM_INTERVAL_S = 20.0
+"""How often memory is returned while there is work; it takes some milliseconds."""
 MAX_ADMISSION_S = 0.005
 """Time for new requests before a step, so that a flood of arrivals does not hold up those that run."""
 
@@ -55,6 +58,7 @@ class EngineProcess:
         self._send = send
         self._arrivals: deque[Add] = deque()
         self._num_scheduled_tokens = engine.core.scheduler.stats.num_scheduled_tokens
+        self._trimmed_at = time.monotonic()
 
     def run(self) -> None:
         """Until the server is gone."""
@@ -62,6 +66,12 @@ class EngineProcess:
             self._admit()
             if self.engine.has_unfinished_requests():
                 self._step()
+            self._return_memory()
+
+    def _return_memory(self) -> None:
+        if time.monotonic() - self._trimmed_at > TRIM_INTERVAL_S:
+            return_free_memory()
+            self._trimmed_at = time.monotonic()
 
     def _receive(self) -> bool:
         """Take all messages that have come, waiting for one if there is nothing else to do; False at the end.

@@ -6,6 +6,7 @@ torch. The block is PagedAttention's unit (Kwon et al. 2023, arXiv 2309.06180).
 
 from __future__ import annotations
 
+import ctypes
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,3 +103,14 @@ def _meminfo_available() -> int | None:
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
     return None
+
+
+def return_free_memory() -> None:
+    """Give freed pages back to the system; a C library that cannot is left alone.
+
+    glibc keeps what lies below any block still in use: with requests of all sizes coming and going for days, the
+    process would grow by what nobody needs.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
