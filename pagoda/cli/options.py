@@ -212,8 +212,15 @@ SERVER_OPTIONS = (
     option("max_requests_per_key", int, "Requests of one API key at a time; more get 429."),
     option("drain_timeout_s", float, "Seconds that running requests have at shutdown.", default=30),
     option("keep_alive_s", float, "Seconds of silence after which a stream sends a comment.", default=15),
+    option(
+        "max_chunks_per_s",
+        float,
+        "Of all streams together; beyond it each gets larger chunks, which leaves the processor to the engine.",
+        default=500,
+    ),
     option("metrics_prefix", str, "Of the metrics' names: pagoda or vllm.", default="pagoda"),
     option("otlp_endpoint", str, "OpenTelemetry collector that gets a span for each request (OTLP over HTTP)."),
+    option("rag", Path, "Folder of an index of documents: /v1/rag answers from it and takes uploads."),
     option("page", bool, "Serve the chat page at /.", "--page/--no-page", default="page"),
     option("access_log", bool, "A line of JSON on stderr for each request.", "--access-log/--no-access-log"),
 )

@@ -38,6 +38,7 @@ _RULES: dict[str, Rule] = {
     "enable_chunked_prefill": FLAG,
     "long_prefill_token_threshold": whole_number(0),
     "max_decode_slowdown": optional(Rule(_is_slowdown, "a number above 1")),
+    "max_outputs_per_s": optional(positive()),
     "max_logprobs": whole_number(-1),
     "seed": whole_number(-(2**63), 2**63 - 1),
     "trust_remote_code": FLAG,
@@ -68,6 +69,8 @@ class EngineArgs:
     enable_chunked_prefill, long_prefill_token_threshold: see SchedulerConfig
     max_decode_slowdown: how many times longer than otherwise a step of running answers may take because of prompts
         computed beside them, above 1; None sets no limit, which gives the highest throughput
+    max_outputs_per_s: outputs of all streams together; beyond it each gets its tokens in fewer and larger pieces; None
+        tells of every token at once
     scheduling_policy: "fcfs" or "priority"
     max_logprobs: most logprobs a request may ask for; -1 for no limit
     seed: where the seeds of unseeded requests start
@@ -95,6 +98,7 @@ class EngineArgs:
     enable_chunked_prefill: bool = True
     long_prefill_token_threshold: int = 0
     max_decode_slowdown: float | None = None
+    max_outputs_per_s: float | None = None
     scheduling_policy: str = "fcfs"
     max_logprobs: int = 20
     seed: int = 0

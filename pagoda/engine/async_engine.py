@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+import itertools
 import logging
 import pickle
 import socket
@@ -296,9 +297,9 @@ class AsyncEngine:
             result = self._embeddings.get(request_id)
             if result is not None and not result.done():
                 result.set_result(embedding)
-        self.stats = message.step.stats
-        for listener in self._listeners:
-            listener(message.step)
+        self.stats = message.steps[-1].stats
+        for listener, step in itertools.product(self._listeners, message.steps):
+            listener(step)
 
     def _take_refusal(self, request_id: str, error: PagodaError) -> None:
         stream = self._forget(request_id)

@@ -34,8 +34,8 @@ class _Generation:
     processor: OutputProcessor
     num_copies: int = 1
 
-    def next_output(self) -> RequestOutput | None:
-        output = self.processor.next_output()
+    def next_output(self, pause_s: float = 0.0) -> RequestOutput | None:
+        output = self.processor.next_output(pause_s)
         if output is None or self.num_copies == 1:
             return output
         copies = (replace(told, index=i) for i in range(self.num_copies) for told in output.outputs)
@@ -69,6 +69,8 @@ class LLMEngine:
         )
         self._requests: dict[str, _Generation | _Pooling] = {}
         self._owner: dict[str, str] = {}  # core request id -> user request id
+        limit = parts.args.max_outputs_per_s
+        self._s_per_output = 0.0 if limit is None else 1 / limit
 
     @classmethod
     def from_args(cls, args: EngineArgs) -> LLMEngine:
@@ -137,8 +139,9 @@ class LLMEngine:
                 touched[owner] = live
             elif output.hidden_state is not None:
                 results.append(self._embedding(owner, live, output.hidden_state))
+        pause_s = len(touched) * self._s_per_output
         for owner, generation in touched.items():
-            results.extend(self._tell(owner, generation))
+            results.extend(self._tell(owner, generation, pause_s))
         return results
 
     def _add_core_requests(self, request_id: str, children: Sequence[CoreRequest]) -> None:
@@ -175,10 +178,10 @@ class LLMEngine:
             live.processor.metrics.num_preemptions += child.request.num_preemptions
             self._owner.pop(output.request_id, None)
 
-    def _tell(self, request_id: str, live: _Generation) -> list[RequestOutput | EmbeddingRequestOutput]:
+    def _tell(self, request_id: str, live: _Generation, pause_s: float) -> list[RequestOutput | EmbeddingRequestOutput]:
         if live.processor.finished:
             self._requests.pop(request_id, None)
-        output = live.next_output()
+        output = live.next_output(pause_s)
         return [] if output is None else [output]
 
     def _embedding(self, request_id: str, live: _Pooling, hidden_state: torch.Tensor) -> EmbeddingRequestOutput:

@@ -16,7 +16,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pickle import loads
 from queue import Empty, SimpleQueue
@@ -42,7 +42,10 @@ from pagoda.errors import PagodaError
 
 if TYPE_CHECKING:
     from pagoda.engine.engine import LLMEngine
+    from pagoda.engine.outputs import EmbeddingRequestOutput, RequestOutput
 
+MAX_SILENCE_S = 0.1
+"""How old the figures at /metrics may be: waking the server's process for them alone costs the engine time."""
 TRIM_INTERVAL_S = 20.0
 """How often memory is returned while there is work; it takes some milliseconds."""
 MAX_ADMISSION_S = 0.005
@@ -58,7 +61,8 @@ class EngineProcess:
         self._send = send
         self._arrivals: deque[Add] = deque()
         self._num_scheduled_tokens = engine.core.scheduler.stats.num_scheduled_tokens
-        self._trimmed_at = time.monotonic()
+        self._untold: list[StepStats] = []
+        self._told_at = self._trimmed_at = time.monotonic()
 
     def run(self) -> None:
         """Until the server is gone."""
@@ -96,7 +100,7 @@ class EngineProcess:
         self._arrivals = deque(arrival for arrival in self._arrivals if arrival.request_id != request_id)
         self.engine.abort_request(request_id)
         if not self.engine.has_unfinished_requests():
-            self._send(frame(stepped([], self._stats())))
+            self._tell([], self._stats())
 
     def _admit(self) -> None:
         deadline = time.monotonic() + MAX_ADMISSION_S
@@ -119,8 +123,15 @@ class EngineProcess:
             self._send(frame(Accepted(arrival.request_id)))
 
     def _step(self) -> None:
-        outputs = self.engine.step()
-        self._send(frame(stepped(outputs, self._stats())))
+        self._tell(self.engine.step(), self._stats())
+
+    def _tell(self, outputs: Sequence[RequestOutput | EmbeddingRequestOutput], step: StepStats) -> None:
+        """Send what a step brought; where that is nothing but figures, they may wait for company."""
+        self._untold.append(step)
+        now = time.monotonic()
+        if outputs or now - self._told_at > MAX_SILENCE_S or not self.engine.has_unfinished_requests():
+            self._send(frame(stepped(outputs, self._untold)))
+            self._untold, self._told_at = [], now
 
     def _stats(self) -> StepStats:
         figures = asdict(self.engine.core.scheduler.stats)

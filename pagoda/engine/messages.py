@@ -119,7 +119,8 @@ class Stepped(NamedTuple):
     outputs: Sequence[tuple[Any, ...]]
     """Packed RequestOutputs: see `pack`."""
     embeddings: Sequence[tuple[str, tuple[float, ...]]]
-    step: StepStats
+    steps: Sequence[StepStats]
+    """Of every step since the last message, at least one."""
 
 
 def frame(message: object) -> bytes:
@@ -177,10 +178,10 @@ def unpack(packed: tuple[Any, ...], prompt: str | None, prompt_token_ids: Sequen
     )
 
 
-def stepped(outputs: Sequence[RequestOutput | EmbeddingRequestOutput], step: StepStats) -> Stepped:
-    """The message for a step's outputs."""
+def stepped(outputs: Sequence[RequestOutput | EmbeddingRequestOutput], steps: Sequence[StepStats]) -> Stepped:
+    """The message for the outputs of one step and the figures of all that were not told yet."""
     return Stepped(
         [pack(output) for output in outputs if isinstance(output, RequestOutput)],
         [(o.request_id, o.outputs.embedding) for o in outputs if isinstance(o, EmbeddingRequestOutput)],
-        step,
+        steps,
     )

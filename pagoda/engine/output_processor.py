@@ -7,6 +7,7 @@ ids; the engine is then told to finish that completion.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -55,6 +56,7 @@ class OutputProcessor:
         self._prompt_token_ids = tuple(prompt_token_ids)
         self._kind = params.output_kind
         self._clock = clock
+        self._told_at = -math.inf
         self._tokenizer = tokenizer if params.detokenize else None
         self._completions = [_Completion(index, params, self._tokenizer) for index in range(params.n)]
         self._prompt_logprobs: list[dict[int, Logprob] | None] | None = None
@@ -92,13 +94,18 @@ class OutputProcessor:
         assert self._prompt_logprobs is not None, "prompt_logprobs was not asked for"
         self._prompt_logprobs += [_with_text(entry, self._tokenizer) for entry in logprobs]
 
-    def next_output(self) -> RequestOutput | None:
-        """What there is to tell since the last call, in the form of `output_kind`; None if nothing."""
-        if self._kind is RequestOutputKind.FINAL_ONLY and not self.finished:
+    def next_output(self, pause_s: float = 0.0) -> RequestOutput | None:
+        """What there is to tell since the last output, in the form of `output_kind`; None if nothing.
+
+        pause_s: seconds of tokens that come as one at least; neither the first output nor the last has to wait.
+        """
+        latest = self.metrics.last_token_time or 0.0
+        if not self.finished and (self._kind is RequestOutputKind.FINAL_ONLY or latest < self._told_at + pause_s):
             return None
         changed = [completion for completion in self._completions if completion.has_news]
         if not changed:
             return None
+        self._told_at = latest
         delta = self._kind is RequestOutputKind.DELTA
         told = changed if delta else self._completions
         return RequestOutput(

@@ -18,6 +18,7 @@ _LEAST = {
     "max_requests_per_key": 1,
     "drain_timeout_s": 0,
     "keep_alive_s": 0.001,
+    "max_chunks_per_s": 1,
 }
 
 
@@ -41,8 +42,10 @@ class ServerConfig:
     max_requests_per_key: requests of one key at a time; more get 429
     drain_timeout_s: seconds that running requests have after the first SIGTERM
     keep_alive_s: seconds of silence in a stream after which a comment is sent
+    max_chunks_per_s: of all streams together; beyond it each gets its tokens in fewer, larger chunks. None is no limit
     metrics_prefix: "pagoda", or "vllm" for dashboards made for vLLM
     otlp_endpoint: URL of an OpenTelemetry collector that gets a span for each request
+    rag: folder of an index of documents, which /v1/rag then serves; made if it is not there
     page: serve the chat page at /
     access_log: a line of JSON for each request, on stderr
     """
@@ -65,8 +68,10 @@ class ServerConfig:
     max_requests_per_key: int | None = None
     drain_timeout_s: float = 30.0
     keep_alive_s: float = 15.0
+    max_chunks_per_s: float | None = 500.0
     metrics_prefix: str = "pagoda"
     otlp_endpoint: str | None = None
+    rag: Path | None = None
     page: bool = True
     access_log: bool = True
 

@@ -13,6 +13,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import FrameType
 
 import uvicorn
@@ -22,6 +23,7 @@ from pagoda.engine.async_engine import AsyncEngine
 from pagoda.errors import ConfigError, EngineDeadError
 from pagoda.server.app import build_app
 from pagoda.server.config import ServerConfig
+from pagoda.server.rag_service import RagService
 from pagoda.server.state import ServerState
 
 Announce = Callable[[str, dict[str, object]], None]
@@ -45,9 +47,11 @@ class _Runner:
         self._config = config
         self._announce = announce
         self._began = time.monotonic()
-        self._engine = AsyncEngine(engine_args, max_num_waiting=config.max_num_waiting)
+        told = replace(engine_args, max_outputs_per_s=config.max_chunks_per_s)
+        self._engine = AsyncEngine(told, max_num_waiting=config.max_num_waiting)
         app = build_app(self._engine, config)
         self._state: ServerState = app.state.server
+        self._rag: RagService | None = getattr(app.state, "rag", None)
         self._server = _Server(
             uvicorn.Config(
                 app,
@@ -79,6 +83,8 @@ class _Runner:
             finally:
                 self._server.should_exit = True
                 await serving
+                if self._rag is not None:
+                    await self._rag.close()
                 await self._engine.stop()
                 self._state.tracer.close()
 
@@ -100,6 +106,8 @@ class _Runner:
         await self._drain()
 
     async def _start(self, url: str) -> None:
+        if self._rag is not None:
+            await self._rag.start()
         await self._engine.start()
         self._state.metrics.on_loaded(self._engine.info, self._state.model_names[0])
         phases = self._engine.info.startup_s

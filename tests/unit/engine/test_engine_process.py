@@ -10,7 +10,20 @@ from typing import Any
 import pytest
 
 from pagoda.engine.engine_process import EngineProcess
-from pagoda.engine.messages import LENGTH, Abort, Accepted, Add, Refused, Stepped, frame, pack, refusal, revive, unpack
+from pagoda.engine.messages import (
+    LENGTH,
+    Abort,
+    Accepted,
+    Add,
+    Refused,
+    Stepped,
+    StepStats,
+    frame,
+    pack,
+    refusal,
+    revive,
+    unpack,
+)
 from pagoda.errors import EngineDeadError, InvalidParameterError, MissingExtraError, PagodaError
 from pagoda.llm import LLM
 from pagoda.sampling_params import RequestOutputKind, SamplingParams
@@ -42,6 +55,9 @@ class Script:
     def steps(self) -> list[Stepped]:
         return [message for message in self.heard if isinstance(message, Stepped)]
 
+    def figures(self) -> list[StepStats]:
+        return [step for message in self.steps() for step in message.steps]
+
 
 def test_a_departure_takes_effect_before_the_next_step(llm: LLM, assert_idle: Callable[[LLM], None]) -> None:
     script = Script(llm, _add("a"), _add("b"))
@@ -51,13 +67,13 @@ def test_a_departure_takes_effect_before_the_next_step(llm: LLM, assert_idle: Ca
             script.inbox.put(Abort("a"))
         if len(script.steps()) == 5:
             script.inbox.put(Abort("b"))
-        if message.step.stats.num_running == 0:
+        if message.steps[-1].stats.num_running == 0:
             script.inbox.put(None)
 
     script.on_step = leave
     script.process.run()
-    assert [step.step.stats.num_running for step in script.steps()] == [2, 2, 2, 1, 1, 0]
-    assert script.steps()[-1].step.stats.kv_cache_usage == 0.0
+    assert [step.stats.num_running for step in script.figures()] == [2, 2, 2, 1, 1, 0]
+    assert script.figures()[-1].stats.kv_cache_usage == 0.0
     assert_idle(llm)
 
 
@@ -69,12 +85,12 @@ def test_a_request_that_leaves_before_it_is_looked_at_never_runs(llm: LLM) -> No
 
 def test_each_arrival_is_answered_and_a_bad_one_alone_is_refused(llm: LLM, assert_idle: Callable[[LLM], None]) -> None:
     script = Script(llm, _add("a"), _add("bad", [10**6]), _add("b"))
-    script.on_step = lambda message: script.inbox.put(None) if message.step.stats.num_running == 0 else None
+    script.on_step = lambda message: script.inbox.put(None) if message.steps[-1].stats.num_running == 0 else None
     script.process.run()
     assert [m.request_id for m in script.heard if isinstance(m, Accepted)] == ["a", "b"]
     (refused,) = [message for message in script.heard if isinstance(message, Refused)]
     assert (refused.request_id, refused.kind, refused.param) == ("bad", "InvalidParameterError", "prompt_token_ids")
-    assert sum(step.step.num_tokens for step in script.steps()) == 2 * (3 + 19)
+    assert sum(step.num_tokens for step in script.figures()) == 2 * (3 + 19)
     assert_idle(llm)
 
 

@@ -113,7 +113,7 @@ class FakeEngine(AsyncEngine):
             self._step(output)
 
     def _step(self, output: RequestOutput | EmbeddingRequestOutput) -> None:
-        self._take(stepped([output], StepStats(EngineStats(num_running=1), 1)))
+        self._take(stepped([output], [StepStats(EngineStats(num_running=1), 1)]))
 
     def _outputs(self, add: Add, params: SamplingParams) -> list[RequestOutput]:
         completions = [list(self._completion(add, index, params)) for index in range(params.n)]
