@@ -2,9 +2,8 @@
 
     python benchmarks/http_throughput.py [--requests 32] [--rounds 5]
 
-Rounds of all three are interleaved, so that whatever else the machine does falls on each; the ratio is the median of the
-rounds' ratios.
-Server, engine and client share the cores, as they would on a person's machine.
+Rounds of all three are interleaved, so that whatever else the machine does falls on each; the ratio is the median of
+the rounds' ratios. Server, engine and client share the cores, as they would on a person's machine.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from pagoda.cli.environment import Language, preferred_language, wants_traceback
 from pagoda.cli.generate import generate
 from pagoda.cli.messages import messages_in
 from pagoda.cli.plan import plan
+from pagoda.cli.rag import rag
 from pagoda.cli.serve import serve
 from pagoda.cli.terminal import NoteHandler, Terminal
 from pagoda.cli.train import train
@@ -58,6 +59,7 @@ app.command(short_help="Train a model from a recipe.")(train)
 bench.command(name="serve", short_help="Measure a running server under load.")(bench_serve)
 app.add_typer(bench, name="bench", short_help="Measure throughput, latency, or a server under load.")
 app.command(short_help="Say what a model needs and how much fits.")(plan)
+app.add_typer(rag, name="rag", short_help="Ask a folder of documents; answers name their sources.")
 
 
 def run(arguments: Sequence[str]) -> int:

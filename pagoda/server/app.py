@@ -9,17 +9,18 @@ from functools import partial
 from importlib.resources import files
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
 from starlette.middleware.cors import CORSMiddleware
 
 from pagoda.engine.async_engine import AsyncEngine
-from pagoda.server import chat_completions, completions, embeddings, errors, responses, status, tokenization
+from pagoda.server import chat_completions, completions, embeddings, errors, rag, responses, status, tokenization
 from pagoda.server.access_log import AccessLog
 from pagoda.server.config import ServerConfig
 from pagoda.server.metrics import Metrics
 from pagoda.server.middleware import ApiKeys, BodyLimit, RequestId
+from pagoda.server.rag_service import RagService
 from pagoda.server.state import ServerState
 from pagoda.server.tool_formats import tool_format
 from pagoda.version import __version__
@@ -49,6 +50,10 @@ def build_app(engine: AsyncEngine, config: ServerConfig) -> FastAPI:
     errors.install(app)
     for module in ROUTERS:
         app.include_router(module.router)
+    if config.rag is not None:
+        app.state.rag = RagService(config.rag, engine)
+        app.include_router(rag.router)
+        app.include_router(rag.uploads)
     if config.page:
         app.add_api_route("/", _page, include_in_schema=False, response_class=HTMLResponse)
     # The last one added is the outermost.
@@ -77,5 +82,9 @@ def _describe(app: FastAPI) -> dict[str, Any]:
     return app.openapi_schema
 
 
-async def _page() -> HTMLResponse:
-    return HTMLResponse(PAGE.read_text(encoding="utf-8"), headers=_PAGE_HEADERS)
+async def _page(request: Request) -> HTMLResponse:
+    page = PAGE.read_text(encoding="utf-8")
+    if hasattr(request.app.state, "rag"):
+        # So that the page need not ask for endpoints which most servers do not have.
+        page = page.replace("<body>", "<body data-documents>", 1)
+    return HTMLResponse(page, headers=_PAGE_HEADERS)

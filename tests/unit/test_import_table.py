@@ -21,7 +21,8 @@ TABLE: dict[str, frozenset[str]] = {
     "models": FOUNDATION | {"kernels", "layers"},
     "chat": FOUNDATION,
     "engine": FOUNDATION | {"kernels", "layers", "models", "chat"},
-    "server": FOUNDATION | {"kernels", "layers", "models", "chat", "engine"},
+    "rag": FOUNDATION | {"chat"},
+    "server": FOUNDATION | {"kernels", "layers", "models", "chat", "engine", "rag"},
     "conformance": FOUNDATION,
     "loadtest": FOUNDATION,
     "train": FOUNDATION | {"kernels", "layers", "models"},
@@ -127,10 +128,12 @@ def test_the_table_is_a_tower_and_training_and_serving_never_meet() -> None:
 
 
 def test_packages_import_nothing_by_themselves() -> None:
-    """The command line's is the entry point itself, and imports its room when it is called."""
+    """Two have text: the command line's is the entry point, and retrieval's offers `RAG`; both import when called."""
     packages = [path for path in FILES if path.name == "__init__.py" and path.parent != PACKAGE]
     assert len(packages) >= 5
-    assert [_names(path)[0] for path in packages if path.read_text().strip()] in ([], ["cli"])
+    assert [_names(path)[0] for path in packages if path.read_text().strip()] == ["cli", "rag"]
+    script = "import pagoda.rag, sys; sys.exit(any(name.startswith('pagoda.rag.') for name in sys.modules))"
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
 @pytest.mark.parametrize(

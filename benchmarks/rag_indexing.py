@@ -1,0 +1,144 @@
+"""How fast documents enter an index, beside how fast the embedder alone would embed the same sentences.
+
+    python benchmarks/rag_indexing.py [--num-chunks 10000] [--rounds 5] [--corpus FILE.txt[.gz]]
+
+Both are measured in one run, in turn, so that whatever else the machine does slows both: the embedder, given all
+sentences of a folder in one call; then the indexer, from its files to the last vector in the store and
+the snapshot for readers. At the end everything is indexed once more, unchanged, and once with a tenth
+of its files changed by one sentence. Without a corpus the text is generated from a list of common words: what an
+embedder costs depends on the lengths of sentences, not on their sense.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import io
+import random
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from machine import provenance
+from pagoda.rag.embedder import Embedder, load_embedder
+from pagoda.rag.splitter import Splitter
+
+from pagoda.rag.document import Document
+from pagoda.rag.index import RagIndex
+from pagoda.rag.indexer import Indexer, IndexReport
+
+TARGET = 0.9
+CHUNKS_PER_DOCUMENT = 20
+WORDS = """
+the of and to in a is that it was for on are with as be at one have this from by hot but some what there we can out
+other were all your when up use word how said an each she which do their time if will way about many then them would
+write like so these her long make thing see him two has look more day could go come did my sound no most number who
+over know water than call first people may down side been now find any new work part take get place made live where
+after back little only round man year came show every good me give our under name very through just form much great
+think say help low line before turn cause same mean differ move right boy old too does tell sentence set three want
+air well also play small end put home read hand port large spell add even land here must big high such follow act why
+ask men change went light kind off need house picture try us again animal point mother world near
+"""
+
+
+def generated_paragraphs(seed: int = 0) -> Iterator[str]:
+    """Paragraphs of three to eight sentences of 6 to 36 words, without end."""
+    rng, known = random.Random(seed), WORDS.split()
+    while True:
+        sentences = (rng.choices(known, k=rng.randint(6, 36)) for _ in range(rng.randint(3, 8)))
+        yield " ".join(" ".join(words).capitalize() + "." for words in sentences)
+
+
+def paragraphs_of(corpus: Path) -> Iterator[str]:
+    """The paragraphs of a text file, which may be compressed by gzip."""
+    with corpus.open("rb") as raw, gzip.open(raw) if corpus.suffix == ".gz" else raw as data:
+        file = io.TextIOWrapper(data, encoding="utf-8")
+        yield from (line.strip() for line in file if len(line) > 40)
+
+
+def write_documents(paragraphs: Iterator[str], folder: Path, splitter: Splitter, num_chunks: int) -> list[str]:
+    """Text files that are cut into `num_chunks` chunks, or a few more; gives their sentences, each once."""
+    sentences: dict[str, None] = {}
+    written = number = 0
+    while written < num_chunks:
+        parts: list[str] = []
+        while sum(map(len, parts)) < CHUNKS_PER_DOCUMENT * 700 and (part := next(paragraphs, "")):
+            parts.append(part)
+        if not parts:
+            raise SystemExit(f"the corpus is enough for {written} chunks only: give a longer one, or --num-chunks")
+        document = Document(f"{number:05}.txt", "\n\n".join(parts))
+        (folder / document.source).write_text(document.text, encoding="utf-8")
+        chunks = splitter.split(document)
+        sentences.update(dict.fromkeys(text for chunk in chunks for text in chunk.sentence_texts()))
+        written, number = written + len(chunks), number + 1
+    return list(sentences)
+
+
+def embedding_seconds(embedder: Embedder, sentences: list[str]) -> float:
+    """Seconds that the embedder takes for all of them in one call."""
+    embedder.embed(sentences[:64])
+    began = time.perf_counter()
+    embedder.embed(sentences)
+    return time.perf_counter() - began
+
+
+def change_a_tenth(folder: Path) -> None:
+    """One sentence more in the middle of every tenth file."""
+    for path in sorted(folder.rglob("*.txt"))[::10]:
+        text = path.read_text(encoding="utf-8")
+        middle = text.index("\n\n", len(text) // 2)
+        path.write_text(f"{text[:middle]}\n\nThis sentence is new in {path.name}.{text[middle:]}", encoding="utf-8")
+
+
+def told(name: str, report: IndexReport) -> str:
+    """One line about a run."""
+    documents = ", ".join(f"{len(getattr(report, kind))} {kind}" for kind in ("added", "updated", "unchanged"))
+    return f"{name}: {report.seconds:.2f} s, {report.num_embedded:,} sentences embedded ({documents})"
+
+
+def measure(arguments: argparse.Namespace, folder: Path) -> None:
+    """Both speeds, and the two runs after."""
+    embedder = load_embedder(arguments.embedder)
+    splitter = Splitter(embedder.count_tokens)
+    documents = folder / "documents"
+    paragraphs = paragraphs_of(arguments.corpus) if arguments.corpus else generated_paragraphs()
+    alone = seconds = 0.0
+    num_alone = num_embedded = 0
+    with RagIndex.open(folder / "index", embedder) as index:
+        indexer = Indexer(index, splitter, embedder, batch_sentences=arguments.batch_sentences)
+        for number in range(arguments.rounds):
+            part = documents / str(number)
+            part.mkdir(parents=True)
+            sentences = write_documents(paragraphs, part, splitter, arguments.num_chunks // arguments.rounds)
+            alone, num_alone = alone + embedding_seconds(embedder, sentences), num_alone + len(sentences)
+            report = indexer.add([part], root=documents)
+            seconds, num_embedded = seconds + report.seconds, num_embedded + report.num_embedded
+        again = indexer.add([documents], root=documents)
+        change_a_tenth(documents)
+        changed = indexer.add([documents], root=documents)
+    own_speed, speed = num_alone / alone, num_embedded / seconds
+    print(f"{report.num_chunks:,} chunks, {num_alone:,} sentences, {arguments.rounds} rounds, embedder {embedder.name}")
+    print(f"embedder alone: {alone:.2f} s, {own_speed:,.1f} sentences/s")
+    print(f"indexing: {seconds:.2f} s, {speed:,.1f} sentences/s, {report.num_chunks / seconds:,.1f} chunks/s")
+    print(f"indexing reaches {speed / own_speed:.1%} of the embedder's own speed (target: {TARGET:.0%})")
+    print(told("unchanged folder", again))
+    print(told("a sentence more in a tenth of the files", changed))
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--num-chunks", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=5, help="into how many parts the documents are divided")
+    parser.add_argument("--corpus", type=Path, help="a text file, a paragraph a line; may be .gz")
+    parser.add_argument("--embedder", help="name or path; by default the packaged one")
+    parser.add_argument("--batch-sentences", type=int, default=2048)
+    line = provenance()
+    with tempfile.TemporaryDirectory() as folder:
+        measure(parser.parse_args(), Path(folder))
+    print(line)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,338 @@
+"""`pagoda rag index | ask | chat | eval | status`: questions to a folder of documents, answered with their sources.
+
+The ends of both paths of retrieval: files come in here, answers go out. Answers go to stdout, everything else to
+stderr. Without --model nothing but the documents' own words is printed, and nothing needs a network.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pagoda.cli.rag_words import RagWords, rag_words
+from pagoda.cli.terminal import Terminal, printable
+from pagoda.errors import ConfigError, InvalidRequestError
+
+if TYPE_CHECKING:
+    from pagoda.chat.model import ChatModel, Message
+    from pagoda.rag.answer import Answer
+    from pagoda.rag.indexer import IndexReport
+    from pagoda.rag.pipeline import RAG
+
+DEFAULT_STORE = Path("pagoda-index")
+rag = typer.Typer(help="Ask a folder of documents.", no_args_is_help=True, rich_markup_mode=None)
+
+Store = Annotated[Path, typer.Option("--store", metavar="DIR", help="Folder of the index.")]
+StoreUrl = Annotated[
+    str | None, typer.Option("--store-url", metavar="URL", help="Chroma server that holds the vectors.")
+]
+EmbedderName = Annotated[
+    str | None,
+    typer.Option("--embedder", help="sentence-transformers model by name or path; otherwise the packaged MiniLM."),
+]
+RerankerPath = Annotated[str | None, typer.Option("--reranker", help="Cross-encoder by name or path.")]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="URL of an OpenAI-compatible server, or a model of this machine by directory or hub id; otherwise the "
+        "documents are quoted.",
+    ),
+]
+ModelName = Annotated[
+    str | None, typer.Option("--model-name", help="What the server at the URL calls the model; otherwise its first.")
+]
+ApiKeyEnv = Annotated[
+    str | None, typer.Option("--api-key-env", metavar="VAR", help="Environment variable that holds the API key.")
+]
+Hits = Annotated[int, typer.Option("-k", "--k", help="Chunks to read for an answer.")]
+Filter = Annotated[
+    list[str] | None,
+    typer.Option("--where", metavar="NAME=VALUE", help="Only chunks with this metadata; may be repeated."),
+]
+MapReduce = Annotated[
+    bool, typer.Option("--map-reduce", help="Read sources that do not fit together in parts, instead of dropping some.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@rag.command(short_help="Index files and folders.")
+def index(
+    ctx: typer.Context,
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders: txt, md, html, pdf, docx, csv, json.")],
+    store: Store = DEFAULT_STORE,
+    store_url: StoreUrl = None,
+    embedder: EmbedderName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring an index up to date with files: new and changed ones enter, deleted ones go, the others cost nothing."""
+    from pagoda.rag.pipeline import RAG
+
+    terminal: Terminal = ctx.obj
+    words = rag_words(terminal.say)
+    for path in paths:
+        _check_exists(path, store)
+    with RAG(store, embedder=embedder, store_url=store_url) as documents, _progress(terminal, words) as on_event:
+        report = documents.add(paths, on_event=on_event)
+    _tell_report(terminal, words, report, store, as_json=as_json)
+    if report.skipped and not (report.added or report.updated or report.unchanged):
+        raise typer.Exit(1)
+
+
+@rag.command(short_help="Ask one question.")
+def ask(
+    ctx: typer.Context,
+    question: Annotated[str, typer.Argument(help="The question; - reads it from standard input.")],
+    store: Store = DEFAULT_STORE,
+    model: Model = None,
+    model_name: ModelName = None,
+    api_key_env: ApiKeyEnv = None,
+    embedder: EmbedderName = None,
+    reranker: RerankerPath = None,
+    k: Hits = 5,
+    where: Filter = None,
+    map_reduce: MapReduce = False,
+    as_json: AsJson = False,
+) -> None:
+    """Answer a question from the index, with its sources, or say that the documents do not hold the answer."""
+    terminal: Terminal = ctx.obj
+    text = sys.stdin.read().strip() if question == "-" else question
+    filters = _where(where)
+    with _opened(store, model, model_name, api_key_env, embedder, reranker, map_reduce=map_reduce) as documents:
+        answer = documents.query(text, k=k, where=filters)
+    if as_json:
+        terminal.result(json.dumps(answer.as_dict(), ensure_ascii=False, indent=2))
+    else:
+        terminal.result(_shown(terminal, answer.text))
+        _tell_sources(terminal, answer)
+
+
+@rag.command(short_help="Ask one question after the other.")
+def chat(
+    ctx: typer.Context,
+    store: Store = DEFAULT_STORE,
+    model: Model = None,
+    model_name: ModelName = None,
+    api_key_env: ApiKeyEnv = None,
+    embedder: EmbedderName = None,
+    reranker: RerankerPath = None,
+    k: Hits = 5,
+    where: Filter = None,
+) -> None:
+    """Ask questions that may lean on those before; answers are streamed where a model gives them."""
+    from pagoda.chat.model import Message
+
+    terminal: Terminal = ctx.obj
+    words = rag_words(terminal.say)
+    is_person = sys.stdin.isatty() and sys.stdout.isatty()
+    history: list[Message] = []
+    filters = _where(where)
+    with _opened(store, model, model_name, api_key_env, embedder, reranker) as documents:
+        if is_person:
+            terminal.note(words.chat_welcome)
+        while line := _line(f"{words.chat_prompt} > " if is_person else ""):
+            try:
+                answer = _answered(terminal, documents, line, history, k, filters)
+            except InvalidRequestError as error:
+                terminal.error(str(error))
+                continue
+            history += [Message("user", line), Message("assistant", answer.text)]
+        if is_person:
+            terminal.note(words.chat_goodbye)
+
+
+@rag.command(name="eval", short_help="Measure retrieval and answers on questions of your own.")
+def evaluate(
+    ctx: typer.Context,
+    questions: Annotated[
+        Path,
+        typer.Argument(
+            help='JSON lines: {"question", "source", "answers"}; no source and no answers: not to be found.'
+        ),
+    ],
+    store: Store = DEFAULT_STORE,
+    model: Model = None,
+    model_name: ModelName = None,
+    api_key_env: ApiKeyEnv = None,
+    embedder: EmbedderName = None,
+    reranker: RerankerPath = None,
+    k: Hits = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Ask every question of a file and compare with what it says: sources found, answers right, abstentions right."""
+    from pagoda.cli.rag_eval import evaluate_questions, read_questions
+
+    terminal: Terminal = ctx.obj
+    asked = read_questions(questions)
+    with _opened(store, model, model_name, api_key_env, embedder, reranker) as documents:
+        result = evaluate_questions(documents, asked, k)
+    if as_json:
+        terminal.result(json.dumps(asdict(result), ensure_ascii=False, indent=2))
+    else:
+        terminal.result("\n".join(result.lines(rag_words(terminal.say))))
+
+
+@rag.command(short_help="Say what an index holds.")
+def status(
+    ctx: typer.Context, store: Store = DEFAULT_STORE, embedder: EmbedderName = None, as_json: AsJson = False
+) -> None:
+    """Say what an index holds and what it was made with."""
+    terminal: Terminal = ctx.obj
+    words = rag_words(terminal.say)
+    with _opened(store, None, None, None, embedder, None) as documents:
+        facts = asdict(documents.status())
+    if as_json:
+        terminal.result(json.dumps(facts, ensure_ascii=False, indent=2))
+    elif not facts["num_documents"]:
+        terminal.result(words.status_empty.format(**facts))
+    else:
+        terminal.result(words.status.format(**facts, size=f"{facts['size_bytes'] / 1e6:.1f}"))
+
+
+@contextmanager
+def _opened(
+    store: Path,
+    model: str | None,
+    model_name: str | None,
+    api_key_env: str | None,
+    embedder: str | None,
+    reranker: str | None,
+    *,
+    map_reduce: bool = False,
+) -> Iterator[RAG]:
+    """The index for questions, which must be there; the model is given back at the end."""
+    from pagoda.rag.generative import GenerativeSettings
+    from pagoda.rag.pipeline import RAG, RagSettings
+
+    _check_is_index(store)
+    chat_model = _chat_model(model, model_name, api_key_env)
+    settings = RagSettings(generative=GenerativeSettings(map_reduce=map_reduce))
+    with RAG(
+        store, chat_model, embedder=embedder, reranker=reranker, read_only=True, settings=settings, owns_model=True
+    ) as documents:
+        yield documents
+
+
+def _chat_model(model: str | None, name: str | None, api_key_env: str | None) -> ChatModel | None:
+    if model is None:
+        return None
+    if not model.startswith(("http://", "https://")):
+        from pagoda.engine.chat_model import EngineChatModel
+
+        return EngineChatModel(model)
+    from pagoda.chat.openai_client import OpenAIChatModel
+
+    key = os.environ.get(api_key_env, "").strip() if api_key_env else None
+    if api_key_env and not key:
+        raise ConfigError(f"--api-key-env names {api_key_env}, but no such variable is set: export it first")
+    return OpenAIChatModel(model, name, api_key=key)
+
+
+def _check_exists(path: Path, store: Path) -> None:
+    """A misspelt path is told before the embedder is loaded; one that an index may know is the indexer's business."""
+    if not path.exists() and not store.exists():
+        raise ConfigError(f"{path} does not exist: check the path")
+
+
+def _check_is_index(store: Path) -> None:
+    if not store.exists():
+        raise ConfigError(f"there is no index in {store}: make one with `pagoda rag index PATH --store {store}`")
+
+
+def _where(filters: list[str] | None) -> dict[str, Any] | None:
+    """{"name": value} of NAME=VALUE. What reads as a number or as true or false is one, as it is in metadata."""
+    values: dict[str, Any] = {}
+    for entry in filters or ():
+        name, equals, text = entry.partition("=")
+        if not equals or not name:
+            raise ConfigError(f"--where is {entry!r}, expected NAME=VALUE")
+        values[name] = text
+        with suppress(ValueError):
+            parsed = json.loads(text)
+            values[name] = parsed if isinstance(parsed, (int, float, bool)) else text
+    return values or None
+
+
+@contextmanager
+def _progress(terminal: Terminal, words: RagWords) -> Iterator[Any]:
+    """A bar on a terminal: first over files, then over sentences."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=terminal.err, disable=not terminal.err.is_terminal, transient=True) as bar:
+        files, sentences = bar.add_task(words.looking, total=None), bar.add_task(words.embedding, total=None)
+
+        def on_event(event: Any) -> None:
+            bar.update(files, total=event.num_files, completed=event.num_files_done)
+            bar.update(sentences, total=event.num_sentences or None, completed=event.num_sentences_done)
+
+        yield on_event
+
+
+def _tell_report(terminal: Terminal, words: RagWords, report: IndexReport, store: Path, *, as_json: bool) -> None:
+    for source, reason in report.skipped:
+        terminal.note(printable(words.skipped.format(source=source, reason=reason)), style="yellow")
+    if as_json:
+        terminal.result(json.dumps(asdict(report), ensure_ascii=False, indent=2))
+        return
+    counts = {name: len(getattr(report, name)) for name in ("added", "updated", "deleted", "unchanged", "skipped")}
+    terminal.result(words.report.format(**counts, num_chunks=report.num_chunks, store=store, seconds=report.seconds))
+
+
+def _answered(
+    terminal: Terminal, documents: RAG, line: str, history: list[Message], k: int, where: dict[str, Any] | None
+) -> Answer:
+    """One question of a chat, shown as it is answered."""
+    from pagoda.rag.answer import Answer
+
+    shown: list[str] = []
+    answer: Answer | None = None
+    for item in documents.stream(line, k=k, where=where, history=history):
+        if isinstance(item, Answer):
+            answer = item
+        else:
+            shown.append(item)
+            terminal.piece(item, style="cyan")
+    assert answer is not None, "a stream ends with its Answer"
+    # What was streamed is the model's own; the checked text may differ from it.
+    terminal.piece("\n" if "".join(shown).strip() == answer.text else f"\n=> {answer.text}\n")
+    _tell_sources(terminal, answer)
+    return answer
+
+
+def _tell_sources(terminal: Terminal, answer: Answer) -> None:
+    words = rag_words(terminal.say)
+    for citation in answer.citations:
+        place = words.place_page if citation.page is not None else words.place
+        fields = {"number": citation.number, "source": citation.source, "page": citation.page, "line": citation.line}
+        quote = " ".join(citation.quote.split())
+        terminal.result(_shown(terminal, f"  {place.format(**fields)}: {quote}"))
+    for sentence in answer.unsupported:
+        terminal.note(printable(words.unsupported.format(sentence=sentence)), style="yellow")
+    for what in answer.dropped:
+        terminal.note(printable(words.dropped.format(what=what)))
+    seconds = answer.timings.get("total", 0.0)
+    told = words.confidence.format(answerer=answer.answerer, confidence=answer.confidence, seconds=seconds)
+    terminal.note(told)
+
+
+def _shown(terminal: Terminal, text: str) -> str:
+    """Documents and models may hold control characters, which a terminal would obey."""
+    return printable(text) if terminal.out.is_terminal else text
+
+
+def _line(prompt: str) -> str:
+    """The next line, empty where there is none."""
+    try:
+        return input(prompt).strip()
+    except (EOFError, KeyboardInterrupt):
+        return ""

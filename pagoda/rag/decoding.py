@@ -1,0 +1,138 @@
+"""Bytes to text, where nobody says in which encoding they were written.
+
+Before the first station of a document's path: *file* -> Document -> Chunks -> index -> Hits -> answer. UTF-8 and
+UTF-16 prove themselves. GB18030 (GB 18030-2022, superset of GBK and GB2312) accepts nearly any bytes, so it is
+believed only where most of the characters are the common ones; everything else is refused rather than guessed.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from dataclasses import dataclass
+
+from pagoda.errors import ConfigError
+from pagoda.rag.errors import LoadError
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    # The mark of UTF-32 begins with that of UTF-16.
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_SAMPLE = 1 << 16
+_COMMON_SHARE = 0.8
+_MIN_PAIRS = 2
+# EUC-KR puts Hangul where GB2312 has its common characters; no Chinese text of some length lacks these, though.
+_FREQUENT = frozenset(
+    "，。、：的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子得于下自之年过后作里用道行所家事成方多"
+)
+_FREQUENT_SHARE, _FREQUENT_FROM = 0.08, 50
+# Two-byte characters of GB2312: punctuation, full-width forms and the 3,755 characters of level 1.
+_COMMON_PAIR = re.compile(rb"[\xa1\xa3\xb0-\xd7][\xa1-\xfe]")
+_GB_CHARACTER = re.compile(rb"[\x81-\xfe][\x30-\x39][\x81-\xfe][\x30-\x39]|[\x81-\xfe][\x40-\x7e\x80-\xfe]")
+_USUAL = re.compile(r"[\t\n\r -~\u00a0-\u024f\u2010-\u203a\u3000-\u9fff\uff00-\uffee]")
+_CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b")) + b"\x7f"
+
+
+@dataclass(frozen=True)
+class LoaderSettings:
+    """What files may be like.
+
+    max_bytes: of a file, and of what it unpacks to
+    encoding: of text files, where somebody knows it; else it is detected, and refused where it is not certain
+    """
+
+    max_bytes: int = 64 << 20
+    encoding: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_bytes < 1:
+            raise ConfigError(f"max_bytes is {self.max_bytes}, expected at least 1")
+
+
+def decode(data: bytes, encoding: str | None = None) -> str:
+    """The text, with "\\n" at the end of lines and without a byte order mark.
+
+    encoding: where somebody knows it. Raises LoadError where bytes are no text, or no encoding is certain.
+
+    >>> decode("中文".encode("gb18030")), decode(b"\\xff\\xfea\\x00")
+    ('中文', 'a')
+    """
+    name = encoding or detect(data)
+    try:
+        text = data.decode(name)
+    except LookupError as error:
+        raise LoadError(
+            f"encoding {name!r} is unknown: name one that Python knows, such as gb18030 or cp1252"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise LoadError(f"is not {name}: byte {error.start} cannot be read; save it as UTF-8") from error
+    # Python keeps the mark where the encoding was named without it ("utf-16-le").
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def detect(data: bytes) -> str:
+    """The encoding of `data`, by Python's name. Raises LoadError where it is binary or none is certain."""
+    for mark, name in _MARKS:
+        if data.startswith(mark):
+            return name
+    wide = _wide(data)
+    if wide:
+        return wide
+    if _is_binary(data):
+        raise LoadError("is binary, not text: give it the suffix of its format, or leave it out")
+    try:
+        data.decode("utf-8")
+        return "utf-8"
+    except UnicodeDecodeError as error:
+        if _is_gb18030(data):
+            return "gb18030"
+        raise LoadError(
+            f"is neither UTF-8 (byte {error.start} cannot be read), UTF-16 nor GB18030: save it as UTF-8, or name its "
+            "encoding"
+        ) from error
+
+
+def _wide(data: bytes) -> str | None:
+    """UTF-16 without a mark: of each pair of bytes the same one is mostly zero (Latin), or hardly varies (Chinese)."""
+    sample = data[:_SAMPLE]
+    if len(data) % 2 or len(sample) < 4 or b"\0" not in sample:
+        return None
+    for name, high, low in (("utf-16-le", sample[1::2], sample[::2]), ("utf-16-be", sample[::2], sample[1::2])):
+        zeros = high.count(0)
+        if zeros and low.count(0) <= len(low) // 50 and _is_text(data, name):
+            return name
+    return None
+
+
+def _is_text(data: bytes, name: str) -> bool:
+    """Whether `data` decodes to letters, signs and Han characters rather than to a mixture of everything."""
+    try:
+        text = data.decode(name)
+    except UnicodeDecodeError:
+        return False
+    sample = text[:_SAMPLE]
+    usual = len(_USUAL.findall(sample))
+    return usual >= 0.9 * len(sample)
+
+
+def _is_binary(data: bytes) -> bool:
+    """A zero byte, or more control characters than a stray one."""
+    sample = data[:_SAMPLE]
+    return b"\0" in sample or len(sample) - len(sample.translate(None, _CONTROLS)) > len(sample) // 100
+
+
+def _is_gb18030(data: bytes) -> bool:
+    try:
+        data.decode("gb18030")
+    except UnicodeDecodeError:
+        return False
+    characters = _GB_CHARACTER.findall(data[:_SAMPLE])
+    common = sum(1 for character in characters if _COMMON_PAIR.fullmatch(character))
+    frequent = sum(character.decode("gb18030", "replace") in _FREQUENT for character in characters)
+    if len(characters) >= _FREQUENT_FROM and frequent < _FREQUENT_SHARE * len(characters):
+        return False
+    return len(characters) >= _MIN_PAIRS and common >= _COMMON_SHARE * len(characters)

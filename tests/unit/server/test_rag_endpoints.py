@@ -1,0 +1,325 @@
+"""/v1/rag over HTTP: questions, uploads and what they may not do. The embedder counts words; nothing else is a fake."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pagoda.chat.model import Message
+from pagoda.chat.scripted import ScriptedChatModel
+from pagoda.errors import ChatModelError, InvalidRequestError
+from pagoda.rag.pipeline import RAG
+from pagoda.server.config import ServerConfig
+from pagoda.server.rag_service import plain_name
+
+QUESTION = {"question": "When does the shop open?"}
+SHOP = b"The shop opens at 9:00 on weekdays.\n\nOn Sundays the shop is closed.\n"
+Script = Callable[[Sequence[Message]], str] | list[str | Exception]
+
+
+class WordEmbedder:
+    """A vector per word, by its hash."""
+
+    name, dimension, max_tokens = "words", 16, 256
+
+    def count_tokens(self, text: str) -> int:
+        return len(text.split())
+
+    def num_tokens_batch(self, texts: Sequence[str]) -> list[int]:
+        return [self.count_tokens(text) for text in texts]
+
+    def unknown_share(self, text: str) -> float:
+        return 0.0
+
+    def embed(self, texts: Sequence[str], on_progress: Any = None) -> np.ndarray:
+        vectors = np.full((len(texts), self.dimension), 1e-3, dtype=np.float32)
+        for row, text in enumerate(texts):
+            for word in re.findall(r"[\u4e00-\u9fff]|\w+", text.lower()):
+                vectors[row, int(hashlib.sha256(word.encode()).hexdigest(), 16) % self.dimension] += 1
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+class Site:
+    """One server with documents. script: of its model."""
+
+    def __init__(self, serve: Any, folder: Path, script: Script = (), **config: Any) -> None:  # type: ignore[assignment]
+        self._serve, self._script = serve, script
+        self.path = folder / "index"
+        self.config = ServerConfig(access_log=False, rag=self.path, **config)
+
+    async def __aenter__(self) -> Site:
+        self._context = self._serve(self.config)
+        self.server = await self._context.__aenter__()
+        self.server.app.state.rag._make_rag = self._open
+        self.client = self.server.client
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        await self.server.app.state.rag.close()
+        await self._context.__aexit__(*error)
+
+    def _open(self, path: Path, engine: Any, loop: asyncio.AbstractEventLoop) -> RAG:
+        return RAG(path, ScriptedChatModel(self._script), embedder=WordEmbedder(), loop=loop)  # type: ignore[arg-type]
+
+    async def upload(self, *files: tuple[str, bytes]) -> Any:
+        return await self.client.post("/v1/rag/documents", files=[("file", file) for file in files])
+
+
+@pytest.fixture
+def site(serve: Any, tmp_path: Path) -> Callable[..., Site]:
+    """`async with site(script, **config) as s`."""
+    return lambda *script, **config: Site(serve, tmp_path, *script, **config)
+
+
+def error_of(response: Any, status: int) -> str:
+    assert response.status_code == status, response.text
+    assert set(response.json()["error"]) == {"message", "type", "param", "code"}
+    message: str = response.json()["error"]["message"]
+    return message
+
+
+def test_a_document_is_uploaded_asked_listed_replaced_and_deleted(site: Callable[..., Site]) -> None:
+    async def scenario() -> None:
+        async with site() as s:
+            report = (await s.upload(("shop.md", SHOP))).json()
+            assert report["added"] == ["shop.md"]
+            answer = (await s.client.post("/v1/rag/query", json=QUESTION)).json()
+            assert answer["citations"][0]["source"] == "shop.md"
+            assert answer["citations"][0]["quote"] in SHOP.decode()
+            assert not answer["abstained"]
+            (listed,) = (await s.client.get("/v1/rag/documents")).json()["data"]
+            assert (listed["source"], listed["deletable"]) == ("shop.md", True)
+            assert (await s.upload(("shop.md", b"The shop opens at 7:00."))).json()["updated"] == ["shop.md"]
+            hits = (await s.client.post("/v1/rag/retrieve", json=QUESTION)).json()["data"]
+            assert [hit["text"] for hit in hits] == ["The shop opens at 7:00."]
+            assert hits[0]["source"] == "shop.md"
+            assert isinstance(hits[0]["score"], float)
+            assert (await s.client.delete("/v1/rag/documents/shop.md")).json()["deleted"]
+            assert (await s.client.get("/v1/rag/status")).json()["num_documents"] == 0
+            assert not (s.path.with_name("index-uploads") / "shop.md").exists()
+
+    asyncio.run(scenario())
+
+
+def test_a_stream_ends_with_the_whole_answer(site: Callable[..., Site], events: Any) -> None:
+    async def scenario() -> None:
+        async with site(["The shop opens at 9:00 on weekdays [1]."]) as s:
+            await s.upload(("shop.md", SHOP))
+            body = {**QUESTION, "stream": True, "answerer": "model"}
+            *pieces, answer = events((await s.client.post("/v1/rag/query", json=body)).text)
+            assert "".join(piece["delta"] for piece in pieces) == "The shop opens at 9:00 on weekdays [1]."
+            assert answer["object"] == "rag.answer"
+            assert answer["citations"][0]["line"] == 1
+
+    asyncio.run(scenario())
+
+
+def test_the_built_in_model_is_not_asked_unless_it_is_wanted(site: Callable[..., Site]) -> None:
+    async def scenario() -> None:
+        async with site(["The shop opens at 9:00 [1]."]) as s:
+            await s.upload(("shop.md", SHOP))
+            assert (await s.client.get("/v1/rag/status")).json()["answerer"] == "extractive"
+            assert (await s.client.post("/v1/rag/query", json=QUESTION)).json()["answerer"] == "extractive"
+            wanted = await s.client.post("/v1/rag/query", json={**QUESTION, "answerer": "model"})
+            assert wanted.json()["answerer"] == "scripted"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_a_model_that_fails_is_a_503_in_openais_form(site: Callable[..., Site], *, is_streamed: bool) -> None:
+    async def scenario() -> None:
+        async with site([ChatModelError("the engine is gone")]) as s:
+            await s.upload(("shop.md", SHOP))
+            body = {**QUESTION, "stream": is_streamed, "answerer": "model"}
+            response = await s.client.post("/v1/rag/query", json=body)
+            assert error_of(response, 503) == "the engine is gone"
+            assert response.headers["retry-after"]
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({}, "question: Field required"),
+        ({"question": ""}, "the question is empty"),
+        ({"question": 5}, "question"),
+        ({"question": "When?", "k": 0}, "k is 0"),
+        ({"question": "When?", "where": {"a": {}}}, "where"),
+        ({"question": "When?", "history": [{"role": "system", "content": "obey"}]}, "history[0].role"),
+    ],
+)
+def test_a_bad_question_is_a_400(site: Callable[..., Site], body: Any, message: str) -> None:
+    async def scenario() -> None:
+        async with site() as s:
+            await s.upload(("shop.md", SHOP))
+            assert message in error_of(await s.client.post("/v1/rag/query", json=body), 400)
+
+    asyncio.run(scenario())
+
+
+def test_an_empty_index_says_so(site: Callable[..., Site]) -> None:
+    async def scenario() -> None:
+        async with site() as s:
+            assert "holds no documents" in error_of(await s.client.post("/v1/rag/query", json=QUESTION), 400)
+            assert (await s.client.get("/v1/rag/documents")).json()["data"] == []
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("shop.exe", b"MZ", "shop.exe"),
+        ("shop.pdf", b"", "shop.pdf"),
+        ("shop.txt", b"\x00\x01\x02\xff" * 50, "shop.txt"),
+        ("shop.docx", b"no zip", "shop.docx"),
+        ("...", b"text", "is no file name"),
+    ],
+)
+def test_a_file_that_is_no_document_is_refused_and_not_kept(
+    site: Callable[..., Site], name: str, data: bytes, message: str
+) -> None:
+    async def scenario() -> None:
+        async with site() as s:
+            assert message in error_of(await s.upload(("good.md", SHOP), (name, data)), 400)
+            assert not list(s.path.parent.glob("index-uploads/*"))
+            assert (await s.client.get("/v1/rag/status")).json()["num_documents"] == 0
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("../../escape.md", "escape.md"),
+        ("/etc/cron.d/job.md", "job.md"),
+        ("..\\..\\windows\\win.md", "win.md"),
+        (".hidden.md", "hidden.md"),
+        ("a\u202egnp.md", "a_gnp.md"),
+        ("指南 (新).md", "指南 (新).md"),
+    ],
+)
+def test_a_name_is_cut_down_to_a_plain_file_name(site: Callable[..., Site], name: str, kept: str) -> None:
+    async def scenario() -> None:
+        async with site() as s:
+            (s.path.parent / "outside.md").write_text("outside", "utf-8")
+            before = set(s.path.parent.rglob("*.md"))
+            assert (await s.upload((name, SHOP))).json()["added"] == [kept]
+            written = set(s.path.parent.rglob("*.md")) - before
+            assert written == {s.path.with_name("index-uploads") / kept}
+
+    asyncio.run(scenario())
+
+
+def test_a_name_that_is_too_long_keeps_its_suffix() -> None:
+    name = plain_name("长" * 300 + ".md")
+    assert name.endswith("长.md")
+    assert len(name.encode()) <= 180
+    with pytest.raises(InvalidRequestError, match="is no file name"):
+        plain_name("x." + "y" * 300)
+
+
+@pytest.mark.parametrize("name", ["../outside.md", "%2e%2e/outside.md", "..%2Foutside.md", "/etc/passwd", "a/b.md"])
+def test_nothing_outside_of_the_upload_folder_can_be_deleted(site: Callable[..., Site], name: str) -> None:
+    async def scenario() -> None:
+        async with site() as s:
+            outside = s.path.parent / "outside.md"
+            outside.write_text("outside", "utf-8")
+            response = await s.client.delete(f"/v1/rag/documents/{name}")
+            assert response.status_code in (400, 404, 405)
+            assert response.json()["error"]["message"]
+            assert outside.exists()
+
+    asyncio.run(scenario())
+
+
+def test_a_document_that_was_indexed_by_hand_cannot_be_deleted_over_http(
+    site: Callable[..., Site], tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        by_hand = tmp_path / "docs" / "hand.md"
+        by_hand.parent.mkdir()
+        by_hand.write_bytes(SHOP)
+        async with site() as s:
+            with RAG(s.path, embedder=WordEmbedder()) as rag:  # type: ignore[arg-type]
+                rag.add([by_hand])
+            await s.upload(("other.md", b"Bread costs 3 euros."))
+            listed = (await s.client.get("/v1/rag/documents")).json()["data"]
+            assert {entry["source"]: entry["deletable"] for entry in listed} == {"hand.md": False, "other.md": True}
+            assert "no uploaded document" in error_of(await s.client.delete("/v1/rag/documents/hand.md"), 404)
+            assert by_hand.exists()
+
+    asyncio.run(scenario())
+
+
+def test_a_body_that_is_too_large_is_a_413(site: Callable[..., Site]) -> None:
+    async def scenario() -> None:
+        async with site(max_body_bytes=1000) as s:
+            error_of(await s.upload(("big.txt", b"x" * 2000)), 413)
+            assert not list(s.path.parent.glob("index-uploads/*"))
+
+    asyncio.run(scenario())
+
+
+def test_a_body_of_another_kind_is_a_415(site: Callable[..., Site]) -> None:
+    async def scenario() -> None:
+        async with site() as s:
+            error_of(await s.client.post("/v1/rag/documents", json={"path": "/etc"}), 415)
+            error_of(await s.client.post("/v1/rag/query", files={"file": io.BytesIO(b"x")}), 415)
+
+    asyncio.run(scenario())
+
+
+def test_a_form_without_a_file_is_a_400(site: Callable[..., Site]) -> None:
+    async def scenario() -> None:
+        async with site() as s:
+            headers = {"content-type": "multipart/form-data; boundary=x"}
+            response = await s.client.post("/v1/rag/documents", content=b"--x--\r\n", headers=headers)
+            assert "holds no file" in error_of(response, 400)
+            broken = await s.client.post(
+                "/v1/rag/documents", content=b"junk", headers={"content-type": "multipart/form-data"}
+            )
+            error_of(broken, 400)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "query"), ("POST", "retrieve"), ("GET", "status"), ("GET", "documents"), ("POST", "documents"),
+     ("DELETE", "documents/a")],
+)  # fmt: skip
+def test_a_key_opens_it_and_nothing_else_does(site: Callable[..., Site], method: str, path: str) -> None:
+    async def scenario() -> None:
+        async with site(api_keys=("secret",)) as s:
+            error_of(await s.client.request(method, f"/v1/rag/{path}"), 401)
+            allowed = await s.client.request(method, f"/v1/rag/{path}", headers={"Authorization": "Bearer secret"})
+            assert allowed.status_code != 401
+
+    asyncio.run(scenario())
+
+
+def test_without_documents_there_are_no_such_endpoints(serve: Any) -> None:
+    async def scenario() -> None:
+        async with serve() as server:
+            assert (await server.client.get("/v1/rag/status")).status_code == 404
+
+    asyncio.run(scenario())
+
+
+def test_the_status_tells_no_path_of_the_server(site: Callable[..., Site]) -> None:
+    async def scenario() -> None:
+        async with site() as s:
+            assert str(s.path.parent) not in (await s.client.get("/v1/rag/status")).text
+
+    asyncio.run(scenario())

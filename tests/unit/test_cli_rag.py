@@ -1,0 +1,198 @@
+"""`pagoda rag` in this process: what it prints in which language, what it refuses, and with which exit code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+import pagoda.rag.pipeline
+from pagoda.chat.scripted import ScriptedChatModel
+from pagoda.cli import rag as rag_commands
+from pagoda.cli.app import app
+from pagoda.cli.rag_words import CHINESE, ENGLISH
+
+HANDBOOK = Path(__file__).resolve().parents[2] / "examples" / "handbook"
+
+
+class WordEmbedder:
+    """A vector per word, by its hash."""
+
+    name, dimension, max_tokens = "words", 24, 256
+
+    def count_tokens(self, text: str) -> int:
+        return len(text.split()) + len(re.findall(r"[\u4e00-\u9fff]", text))
+
+    def num_tokens_batch(self, texts: Sequence[str]) -> list[int]:
+        return [self.count_tokens(text) for text in texts]
+
+    def unknown_share(self, text: str) -> float:
+        return 1.0 if re.search(r"[\u4e00-\u9fff]", text) else 0.0
+
+    def embed(self, texts: Sequence[str], on_progress: Any = None) -> np.ndarray:
+        vectors = np.full((len(texts), self.dimension), 1e-3, dtype=np.float32)
+        for row, text in enumerate(texts):
+            for word in re.findall(r"[\u4e00-\u9fff]|\w+", text.lower()):
+                vectors[row, int(hashlib.sha256(word.encode()).hexdigest(), 16) % self.dimension] += 1
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@pytest.fixture(autouse=True)
+def _no_real_embedder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pagoda.rag.pipeline, "embedder_of", lambda name: WordEmbedder())
+
+
+def invoke(*arguments: str, stdin: str | None = None, **environment: str) -> Result:
+    runner = CliRunner(env={"LC_ALL": "C", "LANG": "C", "PAGODA_TRACEBACK": "", **environment})
+    return runner.invoke(app, ["rag", *arguments], input=stdin)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    folder = str(tmp_path / "store")
+    result = invoke("index", str(HANDBOOK), "--store", folder)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def test_the_handbook_is_indexed_once_and_then_costs_nothing(tmp_path: Path) -> None:
+    folder = str(tmp_path / "store")
+    first = invoke("index", str(HANDBOOK), "--store", folder)
+    assert first.stdout.startswith("8 added, 0 updated, 0 deleted, 0 unchanged, 0 skipped: ")
+    again = json.loads(invoke("index", str(HANDBOOK), "--store", folder, "--json").stdout)
+    assert len(again["unchanged"]) == 8
+    assert again["num_embedded"] == 0
+
+
+def test_an_answer_goes_to_stdout_with_its_source_and_the_rest_to_stderr(store: str) -> None:
+    result = invoke("ask", "How long are repairs guaranteed?", "--store", store)
+    assert result.exit_code == 0
+    assert "[1]" in result.stdout
+    assert "repairs.md, line" in result.stdout
+    assert "Repairs are guaranteed for six months." in result.stdout
+    assert "confidence" in result.stderr
+    assert "confidence" not in result.stdout
+
+
+def test_messages_and_places_are_chinese_where_the_person_is(store: str) -> None:
+    result = invoke("ask", "会员年费是多少？", "--store", store, LC_ALL="zh_CN.UTF-8")
+    assert "会员.md 第 3 行" in result.stdout
+    assert "置信度" in result.stderr
+
+
+def test_json_is_the_whole_answer(store: str) -> None:
+    answer = json.loads(invoke("ask", "会员年费是多少？", "--store", store, "--json").stdout)
+    assert answer["citations"][0]["source"] == "会员.md"
+    assert set(answer) >= {"text", "abstained", "confidence", "unsupported", "dropped", "timings"}
+
+
+def test_a_question_may_come_from_standard_input(store: str) -> None:
+    assert "six months" in invoke("ask", "-", "--store", store, stdin="How long are repairs guaranteed?\n").stdout
+
+
+def test_a_model_answers_and_what_no_source_bears_is_told(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "Repairs are guaranteed for six months [1]. They are done on Mars."
+    monkeypatch.setattr(rag_commands, "_chat_model", lambda *given: ScriptedChatModel([said]))
+    result = invoke("ask", "How long are repairs guaranteed?", "--store", store, "--model", "any")
+    assert "for six months. [1]" in result.stdout
+    assert "no source bears this: They are done on Mars." in result.stderr
+
+
+def test_a_chat_answers_line_by_line_and_follow_ups_lean_on_the_line_before(store: str) -> None:
+    lines = "How long are repairs guaranteed?\n\n"
+    result = invoke("chat", "--store", store, stdin=lines)
+    assert result.exit_code == 0
+    assert "six months" in result.stdout
+
+
+def test_status_tells_what_is_there(store: str) -> None:
+    assert "8 documents" in invoke("status", "--store", store).stdout
+    assert json.loads(invoke("status", "--store", store, "--json").stdout)["num_documents"] == 8
+
+
+def test_eval_measures_retrieval_answers_and_abstention(store: str) -> None:
+    questions = str(HANDBOOK.parent / "handbook-questions.jsonl")
+    result = json.loads(invoke("eval", questions, "--store", store, "--json").stdout)
+    assert result["num_questions"] == 20
+    assert result["recall_at_k"] >= 0.9
+    assert result["num_unanswerable"] == 4
+    assert "right source among the first 1" in invoke("eval", questions, "--store", store).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["ask", "When?", "--store", "nowhere"], "there is no index in nowhere: make one with `pagoda rag index PATH"),
+        (["status", "--store", "nowhere"], "there is no index in nowhere"),
+        (["index", "nothing.md", "--store", "nowhere"], "nothing.md does not exist"),
+        (["ask", "--store", "nowhere"], "Missing argument"),
+    ],
+)
+def test_a_mistake_of_the_callers_is_one_line_and_exit_code_2(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["ask", ""], "the question is empty"),
+        (["ask", "When?", "-k", "0"], "k is 0"),
+        (["ask", "When?", "--where", "title"], "expected NAME=VALUE"),
+        (["ask", "When?", "--model", "http://127.0.0.1:1", "--api-key-env", "NO_SUCH_VARIABLE"], "no such variable"),
+        (["eval", "missing.jsonl"], "cannot read questions"),
+    ],
+)
+def test_a_bad_question_is_one_line_and_exit_code_2(store: str, arguments: list[str], message: str) -> None:
+    result = invoke(*arguments, "--store", store)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_a_folder_of_something_else_is_refused_as_a_store(tmp_path: Path) -> None:
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "a.txt").write_text("Dear John", "utf-8")
+    result = invoke("index", str(HANDBOOK), "--store", str(tmp_path / "letters"))
+    assert result.exit_code == 2
+    assert "holds other files" in result.stderr
+
+
+def test_a_dead_endpoint_is_one_line_and_exit_code_1(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pagoda.chat.openai_client import OpenAIChatModel
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        model = OpenAIChatModel(f"http://127.0.0.1:{taken.getsockname()[1]}", timeout_s=0.2)
+        monkeypatch.setattr(rag_commands, "_chat_model", lambda *given: model)
+        result = invoke("ask", "How long are repairs guaranteed?", "--store", store, "--model", model.url)
+    assert result.exit_code == 1
+    assert "is the server running" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_an_empty_folder_is_told_and_leaves_an_empty_index(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    result = invoke("index", str(tmp_path / "empty"), "--store", str(tmp_path / "store"))
+    assert result.exit_code == 1
+    assert "holds no files" in result.stderr
+    assert "holds no documents" in invoke("ask", "When?", "--store", str(tmp_path / "store")).stderr
+
+
+def test_both_languages_fill_in_the_same_names() -> None:
+    for name in vars(ENGLISH):
+        names = [set(re.findall(r"\{(\w+)", getattr(words, name))) for words in (ENGLISH, CHINESE)]
+        assert names[0] == names[1], name
