@@ -21,7 +21,8 @@ from pagoda.rag.reranker import Reranker
 from pagoda.rag.snapshot import Snapshot
 
 Where = Mapping[str, Scalar | list[Scalar]]
-DENSE_WEIGHT = 1.0
+# Measured on SQuAD: from 1.25 to 2.5, recall@1 changes by less than .01 on either half of the articles.
+DENSE_WEIGHT = 1.5
 # What a reranker reads for each hit that is asked for, and at least.
 _CANDIDATES_PER_HIT, _MIN_CANDIDATES = 4, 20
 _QUESTIONS_PER_PRODUCT = 16
