@@ -21,12 +21,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from machine import provenance
-from pagoda.rag.embedder import Embedder, load_embedder
-from pagoda.rag.splitter import Splitter
 
 from pagoda.rag.document import Document
+from pagoda.rag.embedder import Embedder, load_embedder
 from pagoda.rag.index import RagIndex
 from pagoda.rag.indexer import Indexer, IndexReport
+from pagoda.rag.splitter import Splitter
 
 TARGET = 0.9
 CHUNKS_PER_DOCUMENT = 20
