@@ -198,6 +198,7 @@ def serving(fault: str = "", key: str | None = None) -> Iterator[str]:
     config = uvicorn.Config(StandIn(fault, key), port=0, log_level="critical", lifespan="off")
     server = uvicorn.Server(config)
     sockets = [config.bind_socket()]
+    sockets[0].listen()  # so that whoever is faster than the thread has only to wait
     thread = threading.Thread(target=server.run, kwargs={"sockets": sockets}, daemon=True)
     thread.start()
     try:
