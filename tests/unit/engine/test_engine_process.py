@@ -117,3 +117,14 @@ def test_an_error_that_is_not_ours_becomes_a_dead_engine() -> None:
 def test_outputs_survive_the_way(llm: LLM) -> None:
     (output,) = llm.generate("Once", SamplingParams(max_tokens=5, logprobs=2, prompt_logprobs=1, n=2), use_tqdm=False)
     assert unpack(pickle.loads(pickle.dumps(pack(output))), output.prompt, output.prompt_token_ids) == output
+
+
+def test_a_step_with_nothing_but_figures_waits_for_company_and_no_figure_is_lost(make_llm: Callable[..., LLM]) -> None:
+    llm = make_llm(max_outputs_per_s=0.001)  # so that only the first and the last output are due
+    script = Script(llm, _add("a"))
+    script.on_step = lambda message: script.inbox.put(None) if message.steps[-1].stats.num_running == 0 else None
+    script.process.run()
+    told = [unpack(packed, None, []) for message in script.steps() for packed in message.outputs]
+    assert [len(output.outputs[0].token_ids) for output in told] == [1, 19]
+    assert sum(step.num_tokens for step in script.figures()) == 3 + 19
+    assert len(script.steps()) < len(script.figures())

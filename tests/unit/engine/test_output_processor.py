@@ -267,3 +267,19 @@ def test_the_prompt_and_cached_tokens_are_passed_on() -> None:
     output = told(processor)
     assert (output.request_id, output.prompt, output.prompt_token_ids) == ("request", "hi", (1, 2))
     assert output.num_cached_tokens == 16
+
+
+def test_with_a_pause_the_first_and_the_last_token_come_at_once_and_those_between_together() -> None:
+    ticks = iter([1.0, 1.1, 1.2, 1.6, 1.7, 1.8])
+    params = SamplingParams(output_kind=RequestOutputKind.DELTA)
+    processor = OutputProcessor("r", [1], params, LetterTokenizer(), arrival_time=0.0, clock=lambda: next(ticks))
+    pieces = []
+    for character in "abcd":
+        feed(processor, character)
+        output = processor.next_output(pause_s=0.5)
+        pieces.append(None if output is None else only(output).text)
+    assert pieces == ["a", None, None, "bcd"]
+    end(processor)
+    last = processor.next_output(pause_s=0.5)
+    assert last is not None
+    assert last.finished
