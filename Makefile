@@ -17,8 +17,9 @@ generate: .venv/.runtime
 		"春风" \
 		"明月"
 
+# One thread each: two workers, and the servers they start, share the cores; more threads would wait for one another.
 test: .venv/.dev lint
-	$(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 lint: .venv/.dev
 	$(BIN)/ruff format --check pagoda tests benchmarks
