@@ -18,6 +18,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from pagoda.cli.environment import client_api_key
 from pagoda.cli.terminal import Terminal
 from pagoda.errors import ConfigError
 from pagoda.loadtest.arrivals import Clock, Send, WallClock, arrival_times, closed_loop, open_loop
@@ -145,7 +146,7 @@ def serve(
         chat=endpoint == "chat",
         ignore_eos=ignore_eos,
         temperature=temperature,
-        api_key=_api_key(api_key_env),
+        api_key=client_api_key(os.environ, api_key_env),
         timeout_s=timeout_s,
     )
     run = Run(target, plan)
@@ -210,13 +211,3 @@ def _report(
         terminal.note(line, style="yellow")
     if plot_file is not None:
         plot(run.outcomes, title, plot_file)
-
-
-def _api_key(variable: str | None) -> str | None:
-    """From the environment, so that it stands in no list of processes. Raises ConfigError where it is not set."""
-    if variable is None:
-        return None
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        raise ConfigError(f"api_key_env is {variable!r}, but no such environment variable is set")
-    return key

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import RenderableType
 
+from pagoda.cli.environment import client_api_key
 from pagoda.cli.messages import CHINESE
 from pagoda.cli.terminal import Terminal
 from pagoda.errors import ConfigError, MissingExtraError
@@ -52,7 +53,7 @@ def conformance(
     if only_list:
         _show(terminal, report.as_list(checks, words))
         return
-    address, key = _address(url), _api_key(api_key_env)
+    address, key = _address(url), client_api_key(os.environ, api_key_env)
     if timeout <= 0:
         raise ConfigError(f"timeout is {timeout:g}, but more than 0 seconds are expected")
     terminal.note(words.running.format(count=len(checks), url=address))
@@ -74,15 +75,6 @@ def _address(url: str | None) -> str:
     if not url.startswith(("http://", "https://")):
         raise ConfigError(f"the URL is {url}, but one that begins with http:// or https:// is expected")
     return url
-
-
-def _api_key(variable: str | None) -> str | None:
-    if variable is None:
-        return None
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        raise ConfigError(f"--api-key-env names {variable}, but no such variable is set: export it first")
-    return key
 
 
 def _show(terminal: Terminal, what: RenderableType) -> None:

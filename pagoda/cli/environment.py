@@ -1,10 +1,12 @@
-"""What the environment says about how to speak to the person. Nothing else in pagoda reads it."""
+"""What the environment says: how to speak to the person, and keys. Nothing else in pagoda reads it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
+
+from pagoda.errors import ConfigError
 
 
 class Language(StrEnum):
@@ -36,6 +38,22 @@ def api_keys(environ: Mapping[str, str]) -> tuple[str, ...]:
     ('one', 'two')
     """
     return tuple(key.strip() for key in environ.get("PAGODA_API_KEY", "").split(",") if key.strip())
+
+
+def client_api_key(environ: Mapping[str, str], variable: str | None) -> str | None:
+    """A client's key, from the variable that `--api-key-env` names, so that it stands in no list of processes.
+
+    Raises ConfigError where the variable is not set.
+
+    >>> client_api_key({"TEAM_KEY": " secret "}, "TEAM_KEY")
+    'secret'
+    """
+    if variable is None:
+        return None
+    key = environ.get(variable, "").strip()
+    if not key:
+        raise ConfigError(f"--api-key-env names {variable}, but no such variable is set: export it first")
+    return key
 
 
 def chat_history_file(environ: Mapping[str, str]) -> Path:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pagoda.cli.environment import client_api_key
 from pagoda.cli.rag_words import RagWords, rag_words
 from pagoda.cli.terminal import Terminal, printable
 from pagoda.errors import ConfigError, InvalidRequestError
@@ -231,10 +232,7 @@ def _chat_model(model: str | None, name: str | None, api_key_env: str | None) ->
         return EngineChatModel(model)
     from pagoda.chat.openai_client import OpenAIChatModel
 
-    key = os.environ.get(api_key_env, "").strip() if api_key_env else None
-    if api_key_env and not key:
-        raise ConfigError(f"--api-key-env names {api_key_env}, but no such variable is set: export it first")
-    return OpenAIChatModel(model, name, api_key=key)
+    return OpenAIChatModel(model, name, api_key=client_api_key(os.environ, api_key_env))
 
 
 def _check_exists(path: Path, store: Path) -> None:
