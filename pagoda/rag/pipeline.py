@@ -172,13 +172,7 @@ class RAG:
         answerer: "extractive" quotes although there is a model
         Raises InvalidRequestError, PromptTooLongError, ChatModelError, RagError.
         """
-        began = time.perf_counter()
-        generative = self._chosen(answerer)
-        alone = self._loop.run(condensed(question, history, generative.model)) if generative and history else None
-        asked = self._asked(question, k, where, history, alone)
-        found = time.perf_counter()
-        answer = self._loop.run(generative.answer(asked)) if generative else self._quoting.answer(asked)
-        return _timed(answer, began, found)
+        return self._loop.run(self.aquery(question, k, where, history=history, answerer=answerer))
 
     def query_batch(
         self, questions: Sequence[str], k: int = 5, where: Where | None = None, *, answerer: Answerer | None = None
@@ -268,14 +262,6 @@ class RAG:
             raise InvalidRequestError("no model was given to answer with: leave answerer out", param="answerer")
         return None if answerer == "extractive" else self._generative
 
-    def _asked(
-        self, question: str, k: int, where: Where | None, history: Sequence[Message], alone: str | None
-    ) -> Question:
-        """The question with its hits, which are found by its stand-alone form."""
-        check_question(question)
-        alone = alone or joined(question, history)
-        return Question(question, self.retrieve(alone, k, where), tuple(history), alone)
-
     async def _found(
         self,
         question: str,
@@ -284,11 +270,15 @@ class RAG:
         history: Sequence[Message],
         generative: GenerativeAnswerer | None,
     ) -> Question:
-        alone = None
+        """The question with its hits, which are found by its stand-alone form."""
+        check_question(question)
         if generative and history:
             alone = await self._loop.arun(condensed(question, history, generative.model))
+        else:
+            alone = joined(question, history)
         # Embedding takes milliseconds of processor time, which a server's loop must not wait for.
-        return await asyncio.to_thread(self._asked, question, k, where, history, alone)
+        hits = await asyncio.to_thread(self.retrieve, alone, k, where)
+        return Question(question, hits, tuple(history), alone)
 
     def _current_retriever(self) -> Retriever:
         """For the index as it is now. Raises InvalidRequestError where it is empty."""

@@ -167,6 +167,16 @@ def test_a_plain_call_within_its_own_loop_is_refused_instead_of_waiting_for_ever
     asyncio.run(ask())
 
 
+@pytest.mark.parametrize("model", [None, respond])
+def test_a_plain_call_within_another_loop_waits_for_its_answer(make_rag: MakeRag, model: Any) -> None:
+    rag = make_rag(ScriptedChatModel(model) if model else None)
+
+    async def ask() -> Answer:
+        return rag.query("How many days of leave do staff have?")
+
+    assert asyncio.run(ask()).citations
+
+
 def test_closing_a_stream_early_leaves_the_pipeline_usable(make_rag: MakeRag) -> None:
     rag = make_rag(ScriptedChatModel(respond))
     stream = rag.stream("How many days of leave do staff have?")
