@@ -170,7 +170,8 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Ask every question of a file and compare with what it says: sources found, answers right, abstentions right."""
-    from pagoda.cli.rag_eval import evaluate_questions, read_questions
+    from pagoda.cli.rag_eval import evaluation_lines
+    from pagoda.rag.evaluate_answers import evaluate_questions, read_questions
 
     terminal: Terminal = ctx.obj
     asked = read_questions(questions)
@@ -179,7 +180,7 @@ def evaluate(
     if as_json:
         terminal.result(json.dumps(asdict(result), ensure_ascii=False, indent=2))
     else:
-        terminal.result("\n".join(result.lines(rag_words(terminal.say))))
+        terminal.result("\n".join(evaluation_lines(result, rag_words(terminal.say))))
 
 
 @rag.command(short_help="Say what an index holds.")

@@ -59,7 +59,7 @@ def load_pool(path: Path, max_questions: int | None = None) -> ClosedPool:
     sources: dict[str, str] = {}
     documents: list[Document] = []
     questions: list[PoolQuestion] = []
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in numbered_lines(path):
         row = _row(line, f"{path}, line {number}")
         source = sources.setdefault(row["context"], f"{len(sources):05}.txt")
         if len(sources) > len(documents):
@@ -71,6 +71,16 @@ def load_pool(path: Path, max_questions: int | None = None) -> ClosedPool:
         )
     step = 1 if max_questions is None else max(1, round(len(questions) / max_questions))
     return ClosedPool(path.stem, tuple(documents), tuple(questions[::step]))
+
+
+def numbered_lines(path: Path) -> list[tuple[int, str]]:
+    """The lines that hold something, with their numbers. Raises ConfigError."""
+    try:
+        # splitlines() would also end a line at U+2028, which occurs inside of paragraphs.
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read questions from {path}: {error}") from error
+    return [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
 
 
 def evaluate_retrieval(pool: ClosedPool, retrieve_batch: RetrieveBatch, ks: Sequence[int] = (1, 5)) -> RetrievalScores:
@@ -127,14 +137,6 @@ def whole(document: Document) -> list[Chunk]:
 
     spans = tuple(sentence_spans(document.text))
     return [Chunk(document.source, document.source, document.text, 0, len(document.text), 1, sentences=spans)]
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        # splitlines() would also end a line at U+2028, which occurs inside of paragraphs.
-        return [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read a set of questions from {path}: {error}") from error
 
 
 def _row(line: str, where: str) -> dict[str, Any]:

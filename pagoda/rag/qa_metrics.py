@@ -67,6 +67,13 @@ def chinese_f1(prediction: str, answers: Sequence[str]) -> float:
     return max((_stretch_f1(predicted, segment_chinese(answer)) for answer in answers or [""]), default=0.0)
 
 
+def scores(prediction: str, answers: Sequence[str], *, chinese: bool) -> tuple[float, float]:
+    """Exact match and F1, as the language has them."""
+    if chinese:
+        return chinese_exact_match(prediction, answers), chinese_f1(prediction, answers)
+    return exact_match(prediction, answers), f1(prediction, answers)
+
+
 def balanced_accuracy(truth: Sequence[bool], decided: Sequence[bool]) -> float:
     """The mean of the two recalls; .5 for whoever always decides the same.
 
