@@ -13,12 +13,12 @@ import platform
 import random
 import time
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.table import Table
 
-from pagoda.cli.options import ENGINE_OPTIONS, Settings, engine_settings, option, with_options
+from pagoda.cli.options import ENGINE_OPTIONS, AsJson, Settings, engine_settings, option, with_options
 from pagoda.cli.terminal import Terminal
 from pagoda.errors import ConfigError
 from pagoda.sampling_params import RequestOutputKind, SamplingParams
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pagoda.llm import LLM
 
 bench = typer.Typer(help="Measure throughput or latency of a model on this machine.")
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +72,7 @@ WORKLOAD_OPTIONS = (
 
 @bench.command()
 @with_options(workload=WORKLOAD_OPTIONS, engine=ENGINE_OPTIONS)
-def throughput(ctx: typer.Context, as_json: Json = False, *, workload: Settings, engine: Settings) -> None:
+def throughput(ctx: typer.Context, as_json: AsJson = False, *, workload: Settings, engine: Settings) -> None:
     """All requests at once: requests and tokens a second."""
     work = Workload(**{"num_prompts": 32, **workload})
     llm = _load(work, engine)
@@ -92,7 +91,7 @@ def throughput(ctx: typer.Context, as_json: Json = False, *, workload: Settings,
 
 @bench.command()
 @with_options(workload=WORKLOAD_OPTIONS, engine=ENGINE_OPTIONS)
-def latency(ctx: typer.Context, as_json: Json = False, *, workload: Settings, engine: Settings) -> None:
+def latency(ctx: typer.Context, as_json: AsJson = False, *, workload: Settings, engine: Settings) -> None:
     """One request after the other: time to the first token, and between tokens."""
     work = Workload(**{"num_prompts": 8, **workload})
     llm = _load(work, engine)

@@ -19,6 +19,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pagoda.cli.environment import client_api_key
+from pagoda.cli.options import ApiKeyEnv, AsJson
 from pagoda.cli.terminal import Terminal
 from pagoda.errors import ConfigError
 from pagoda.loadtest.arrivals import Clock, Send, WallClock, arrival_times, closed_loop, open_loop
@@ -120,12 +121,10 @@ def serve(
     temperature: Annotated[float | None, typer.Option(help="Otherwise the server's.")] = None,
     num_warmups: Annotated[int, typer.Option(min=0, help="Requests before the measurement.")] = 1,
     timeout_s: Annotated[float, typer.Option(help="Of one request.")] = 600.0,
-    api_key_env: Annotated[
-        str | None, typer.Option("--api-key-env", help="Environment variable that holds the API key.")
-    ] = None,
+    api_key_env: ApiKeyEnv = None,
     seed: Annotated[int, typer.Option(help="Of lengths, prompts and arrivals.")] = 0,
     plot_file: Annotated[Path | None, typer.Option("--plot", help="Write a picture (PNG).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Send requests to a running server and measure its latencies and throughput."""
     terminal: Terminal = ctx.obj

@@ -16,6 +16,7 @@ from rich.console import RenderableType
 
 from pagoda.cli.environment import client_api_key
 from pagoda.cli.messages import CHINESE
+from pagoda.cli.options import ApiKeyEnv, AsJson
 from pagoda.cli.terminal import Terminal
 from pagoda.errors import ConfigError, MissingExtraError
 
@@ -28,14 +29,12 @@ def conformance(
     model: Annotated[
         str | None, typer.Option(help="Name to ask for; otherwise the first that /v1/models lists.")
     ] = None,
-    api_key_env: Annotated[
-        str | None, typer.Option("--api-key-env", metavar="VAR", help="Environment variable that holds the API key.")
-    ] = None,
+    api_key_env: ApiKeyEnv = None,
     only: Annotated[
         str | None, typer.Option(metavar="PATTERN", help="Only checks whose name has this in it, or matches it.")
     ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds for each check.")] = 20.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
     only_list: Annotated[bool, typer.Option("--list", help="Say what would be checked.")] = False,
 ) -> None:

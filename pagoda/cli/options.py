@@ -23,6 +23,12 @@ from pagoda.sampling_params import SamplingParams, StructuredOutputsParams
 
 Settings = dict[str, Any]
 Options = tuple[inspect.Parameter, ...]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ApiKeyEnv = Annotated[
+    str | None, typer.Option("--api-key-env", metavar="VAR", help="Environment variable that holds the API key.")
+]
+API_KEY_ENV = inspect.Parameter("api_key_env", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=ApiKeyEnv)
+"""The same, for a group of options."""
 
 DEFAULT_MAX_TOKENS = 256  # vLLM's 16 are too few for a person
 

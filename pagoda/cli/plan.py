@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from pagoda.cli.options import AsJson
 from pagoda.cli.terminal import Terminal
 from pagoda.engine.args import BUILTIN_MODEL, EngineArgs
 from pagoda.engine.memory import DTYPE_BYTES, GIB, available_memory_bytes, plan_memory
@@ -60,7 +61,7 @@ def plan(
         float | None, typer.Option(metavar="GIB", help="Memory for weights and KV cache; otherwise what is free.")
     ] = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """What a model needs, and how many requests of which lengths fit: from config.json alone."""
     budget_bytes = _budget_bytes(memory)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pagoda.cli.environment import client_api_key
+from pagoda.cli.options import API_KEY_ENV, AsJson, Settings, option, with_options
 from pagoda.cli.rag_words import RagWords, rag_words
 from pagoda.cli.terminal import Terminal, printable
 from pagoda.errors import ConfigError, InvalidRequestError
@@ -35,26 +36,6 @@ Store = Annotated[Path, typer.Option("--store", metavar="DIR", help="Folder of t
 StoreUrl = Annotated[
     str | None, typer.Option("--store-url", metavar="URL", help="Chroma server that holds the vectors.")
 ]
-EmbedderName = Annotated[
-    str | None,
-    typer.Option("--embedder", help="sentence-transformers model by name or path; otherwise the packaged MiniLM."),
-]
-RerankerPath = Annotated[str | None, typer.Option("--reranker", help="Cross-encoder by name or path.")]
-Model = Annotated[
-    str | None,
-    typer.Option(
-        "--model",
-        "-m",
-        help="URL of an OpenAI-compatible server, or a model of this machine by directory or hub id; otherwise the "
-        "documents are quoted.",
-    ),
-]
-ModelName = Annotated[
-    str | None, typer.Option("--model-name", help="What the server at the URL calls the model; otherwise its first.")
-]
-ApiKeyEnv = Annotated[
-    str | None, typer.Option("--api-key-env", metavar="VAR", help="Environment variable that holds the API key.")
-]
 Hits = Annotated[int, typer.Option("-k", "--k", help="Chunks to read for an answer.")]
 Filter = Annotated[
     list[str] | None,
@@ -63,17 +44,34 @@ Filter = Annotated[
 MapReduce = Annotated[
     bool, typer.Option("--map-reduce", help="Read sources that do not fit together in parts, instead of dropping some.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+EMBEDDER = option("embedder", str, "sentence-transformers model by name or path; otherwise the packaged MiniLM.")
+READER_OPTIONS = (
+    option(
+        "model",
+        str,
+        "URL of an OpenAI-compatible server, or a model of this machine by directory or hub id; otherwise the "
+        "documents are quoted.",
+        "--model",
+        "-m",
+    ),
+    option("model_name", str, "What the server at the URL calls the model; otherwise its first."),
+    API_KEY_ENV,
+    EMBEDDER,
+    option("reranker", str, "Cross-encoder by name or path."),
+)
+"""Who finds and who answers: what `reader` is in the commands below."""
 
 
 @rag.command(short_help="Index files and folders.")
+@with_options(reader=(EMBEDDER,))
 def index(
     ctx: typer.Context,
     paths: Annotated[list[Path], typer.Argument(help="Files and folders: txt, md, html, pdf, docx, csv, json.")],
     store: Store = DEFAULT_STORE,
     store_url: StoreUrl = None,
-    embedder: EmbedderName = None,
     as_json: AsJson = False,
+    *,
+    reader: Settings,
 ) -> None:
     """Bring an index up to date with files: new and changed ones enter, deleted ones go, the others cost nothing."""
     from pagoda.rag.pipeline import RAG
@@ -82,7 +80,7 @@ def index(
     words = rag_words(terminal.say)
     for path in paths:
         _check_exists(path, store)
-    with RAG(store, embedder=embedder, store_url=store_url) as documents, _progress(terminal, words) as on_event:
+    with RAG(store, store_url=store_url, **reader) as documents, _progress(terminal, words) as on_event:
         report = documents.add(paths, on_event=on_event)
     _tell_report(terminal, words, report, store, as_json=as_json)
     if report.skipped and not (report.added or report.updated or report.unchanged):
@@ -90,25 +88,23 @@ def index(
 
 
 @rag.command(short_help="Ask one question.")
+@with_options(reader=READER_OPTIONS)
 def ask(
     ctx: typer.Context,
     question: Annotated[str, typer.Argument(help="The question; - reads it from standard input.")],
     store: Store = DEFAULT_STORE,
-    model: Model = None,
-    model_name: ModelName = None,
-    api_key_env: ApiKeyEnv = None,
-    embedder: EmbedderName = None,
-    reranker: RerankerPath = None,
     k: Hits = 5,
     where: Filter = None,
     map_reduce: MapReduce = False,
     as_json: AsJson = False,
+    *,
+    reader: Settings,
 ) -> None:
     """Answer a question from the index, with its sources, or say that the documents do not hold the answer."""
     terminal: Terminal = ctx.obj
     text = sys.stdin.read().strip() if question == "-" else question
     filters = _where(where)
-    with _opened(store, model, model_name, api_key_env, embedder, reranker, map_reduce=map_reduce) as documents:
+    with _opened(store, reader, map_reduce=map_reduce) as documents:
         answer = documents.query(text, k=k, where=filters)
     if as_json:
         terminal.result(json.dumps(answer.as_dict(), ensure_ascii=False, indent=2))
@@ -118,16 +114,14 @@ def ask(
 
 
 @rag.command(short_help="Ask one question after the other.")
+@with_options(reader=READER_OPTIONS)
 def chat(
     ctx: typer.Context,
     store: Store = DEFAULT_STORE,
-    model: Model = None,
-    model_name: ModelName = None,
-    api_key_env: ApiKeyEnv = None,
-    embedder: EmbedderName = None,
-    reranker: RerankerPath = None,
     k: Hits = 5,
     where: Filter = None,
+    *,
+    reader: Settings,
 ) -> None:
     """Ask questions that may lean on those before; answers are streamed where a model gives them."""
     from pagoda.chat.model import Message
@@ -137,7 +131,7 @@ def chat(
     is_person = sys.stdin.isatty() and sys.stdout.isatty()
     history: list[Message] = []
     filters = _where(where)
-    with _opened(store, model, model_name, api_key_env, embedder, reranker) as documents:
+    with _opened(store, reader) as documents:
         if is_person:
             terminal.note(words.chat_welcome)
         while line := _line(f"{words.chat_prompt} > " if is_person else ""):
@@ -152,6 +146,7 @@ def chat(
 
 
 @rag.command(name="eval", short_help="Measure retrieval and answers on questions of your own.")
+@with_options(reader=READER_OPTIONS)
 def evaluate(
     ctx: typer.Context,
     questions: Annotated[
@@ -161,13 +156,10 @@ def evaluate(
         ),
     ],
     store: Store = DEFAULT_STORE,
-    model: Model = None,
-    model_name: ModelName = None,
-    api_key_env: ApiKeyEnv = None,
-    embedder: EmbedderName = None,
-    reranker: RerankerPath = None,
     k: Hits = 5,
     as_json: AsJson = False,
+    *,
+    reader: Settings,
 ) -> None:
     """Ask every question of a file and compare with what it says: sources found, answers right, abstentions right."""
     from pagoda.cli.rag_eval import evaluation_lines
@@ -175,7 +167,7 @@ def evaluate(
 
     terminal: Terminal = ctx.obj
     asked = read_questions(questions)
-    with _opened(store, model, model_name, api_key_env, embedder, reranker) as documents:
+    with _opened(store, reader) as documents:
         result = evaluate_questions(documents, asked, k)
     if as_json:
         terminal.result(json.dumps(asdict(result), ensure_ascii=False, indent=2))
@@ -184,13 +176,12 @@ def evaluate(
 
 
 @rag.command(short_help="Say what an index holds.")
-def status(
-    ctx: typer.Context, store: Store = DEFAULT_STORE, embedder: EmbedderName = None, as_json: AsJson = False
-) -> None:
+@with_options(reader=(EMBEDDER,))
+def status(ctx: typer.Context, store: Store = DEFAULT_STORE, as_json: AsJson = False, *, reader: Settings) -> None:
     """Say what an index holds and what it was made with."""
     terminal: Terminal = ctx.obj
     words = rag_words(terminal.say)
-    with _opened(store, None, None, None, embedder, None) as documents:
+    with _opened(store, reader) as documents:
         facts = asdict(documents.status())
     if as_json:
         terminal.result(json.dumps(facts, ensure_ascii=False, indent=2))
@@ -201,30 +192,20 @@ def status(
 
 
 @contextmanager
-def _opened(
-    store: Path,
-    model: str | None,
-    model_name: str | None,
-    api_key_env: str | None,
-    embedder: str | None,
-    reranker: str | None,
-    *,
-    map_reduce: bool = False,
-) -> Iterator[RAG]:
+def _opened(store: Path, reader: Settings, *, map_reduce: bool = False) -> Iterator[RAG]:
     """The index for questions, which must be there; the model is given back at the end."""
     from pagoda.rag.generative import GenerativeSettings
     from pagoda.rag.pipeline import RAG, RagSettings
 
     _check_is_index(store)
-    chat_model = _chat_model(model, model_name, api_key_env)
+    finders = {name: reader.get(name) for name in ("embedder", "reranker")}
     settings = RagSettings(generative=GenerativeSettings(map_reduce=map_reduce))
-    with RAG(
-        store, chat_model, embedder=embedder, reranker=reranker, read_only=True, settings=settings, owns_model=True
-    ) as documents:
+    with RAG(store, _chat_model(reader), read_only=True, settings=settings, owns_model=True, **finders) as documents:
         yield documents
 
 
-def _chat_model(model: str | None, name: str | None, api_key_env: str | None) -> ChatModel | None:
+def _chat_model(reader: Settings) -> ChatModel | None:
+    model = reader.get("model")
     if model is None:
         return None
     if not model.startswith(("http://", "https://")):
@@ -233,7 +214,8 @@ def _chat_model(model: str | None, name: str | None, api_key_env: str | None) ->
         return EngineChatModel(model)
     from pagoda.chat.openai_client import OpenAIChatModel
 
-    return OpenAIChatModel(model, name, api_key=client_api_key(os.environ, api_key_env))
+    key = client_api_key(os.environ, reader.get("api_key_env"))
+    return OpenAIChatModel(model, reader.get("model_name"), api_key=key)
 
 
 def _check_exists(path: Path, store: Path) -> None:
