@@ -17,7 +17,7 @@ from pagoda.engine.args import BUILTIN_MODEL, EngineArgs
 from pagoda.engine.config import CacheConfig, SchedulerConfig
 from pagoda.engine.core import EngineCore
 from pagoda.engine.executor import UniProcExecutor
-from pagoda.engine.memory import GIB, MemoryPlan, available_memory_bytes, plan_memory
+from pagoda.engine.memory import GIB, MemoryPlan, available_memory_bytes, bound_product_caches, plan_memory
 from pagoda.engine.model_runner import ModelRunner
 from pagoda.engine.pacing import PrefillPacer
 from pagoda.engine.scheduler import Scheduler
@@ -51,6 +51,7 @@ class EngineParts:
 
 def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EngineParts:
     """Load what `args` names. Raises CheckpointError, ConfigError or InsufficientMemoryError."""
+    bound_product_caches()
     path = resolve_model(args.model or BUILTIN_MODEL, revision=args.revision)
     config = load_config(path)
     device = resolve_device(args.device)

@@ -23,7 +23,6 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from pagoda.engine.args import BUILTIN_MODEL, EngineArgs
-from pagoda.engine.memory import return_free_memory
 from pagoda.engine.messages import (
     LENGTH,
     Abort,
@@ -46,8 +45,6 @@ if TYPE_CHECKING:
 
 MAX_SILENCE_S = 0.1
 """How old the figures at /metrics may be: waking the server's process for them alone costs the engine time."""
-TRIM_INTERVAL_S = 20.0
-"""How often memory is returned while there is work; it takes some milliseconds."""
 MAX_ADMISSION_S = 0.005
 """Time for new requests before a step, so that a flood of arrivals does not hold up those that run."""
 
@@ -62,7 +59,7 @@ class EngineProcess:
         self._arrivals: deque[Add] = deque()
         self._num_scheduled_tokens = engine.core.scheduler.stats.num_scheduled_tokens
         self._untold: list[StepStats] = []
-        self._told_at = self._trimmed_at = time.monotonic()
+        self._told_at = time.monotonic()
 
     def run(self) -> None:
         """Until the server is gone."""
@@ -70,12 +67,6 @@ class EngineProcess:
             self._admit()
             if self.engine.has_unfinished_requests():
                 self._step()
-            self._return_memory()
-
-    def _return_memory(self) -> None:
-        if time.monotonic() - self._trimmed_at > TRIM_INTERVAL_S:
-            return_free_memory()
-            self._trimmed_at = time.monotonic()
 
     def _receive(self) -> bool:
         """Take all messages that have come, waiting for one if there is nothing else to do; False at the end.

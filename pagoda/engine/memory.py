@@ -6,7 +6,6 @@ torch. The block is PagedAttention's unit (Kwon et al. 2023, arXiv 2309.06180).
 
 from __future__ import annotations
 
-import ctypes
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,8 @@ from pagoda.models.config import ModelConfig
 
 DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 GIB = 1 << 30
+_PRODUCT_CACHES = ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY")
+_MAX_READY_PRODUCTS = 64
 _REMEDY = "raise the budget (kv_cache_memory_fraction on CPU, gpu_memory_utilization on GPU) or take a smaller model"
 
 
@@ -105,12 +106,11 @@ def _meminfo_available() -> int | None:
     return None
 
 
-def return_free_memory() -> None:
-    """Give freed pages back to the system; a C library that cannot is left alone.
+def bound_product_caches() -> None:
+    """Let torch keep no more than a few dozen ready-made matrix products; before the first one is made.
 
-    glibc keeps what lies below any block still in use: with requests of all sizes coming and going for days, the
-    process would grow by what nobody needs.
+    It keeps 1,024 in each of two caches, one for every shape that a step ever had, of some hundred KiB each: with
+    requests of all sizes coming and going, memory grows for days. What the operator set in the environment stays.
     """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+    for name in _PRODUCT_CACHES:
+        os.environ.setdefault(name, str(_MAX_READY_PRODUCTS))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
-from pagoda.engine.memory import GIB, MemoryPlan, available_memory_bytes, plan_memory
+from pagoda.engine.memory import GIB, MemoryPlan, available_memory_bytes, bound_product_caches, plan_memory
 from pagoda.errors import InsufficientMemoryError
 from pagoda.kernels.reference import ReferenceKernels
 from pagoda.layers.kv_cache import KVCache
@@ -111,3 +115,40 @@ def test_what_does_not_fit_is_told_with_figures_and_a_remedy(settings: dict[str,
 
 def test_this_machine_has_some_memory_left_and_less_than_a_petabyte() -> None:
     assert 1 << 20 < available_memory_bytes() < 1 << 50
+
+
+_MANY_PRODUCTS = """
+import ctypes, sys
+import torch
+from pagoda.engine.memory import bound_product_caches
+
+class Heap(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in ("arena", "a", "b", "c", "d", "e", "f", "in_use", "free", "top")]
+
+def in_use() -> int:
+    libc = ctypes.CDLL(None)
+    libc.mallinfo2.restype = Heap
+    return libc.mallinfo2().in_use
+
+bound_product_caches()
+weight = torch.ones(512, 256, dtype=torch.bfloat16)
+before = 0
+for rows in range(16, 16 * 400, 16):
+    torch.nn.functional.linear(torch.ones(rows, 256, dtype=torch.bfloat16), weight)
+    before = before or (in_use() if rows == 16 * 100 else 0)
+sys.exit(in_use() - before > 8 << 20)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="the C library does not count its memory")
+def test_products_of_ever_new_sizes_leave_no_memory_behind() -> None:
+    ended = subprocess.run([sys.executable, "-c", _MANY_PRODUCTS], check=False)
+    assert ended.returncode == 0
+
+
+def test_what_the_operator_set_for_the_caches_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LRU_CACHE_CAPACITY", "7")
+    monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
+    bound_product_caches()
+    assert os.environ["LRU_CACHE_CAPACITY"] == "7"
+    assert 0 < int(os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"]) < 1024
