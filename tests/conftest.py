@@ -106,6 +106,28 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     return get
 
 
+@pytest.fixture(scope="session")
+def cli_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], str]:
+    """`cli_checkpoint(context)`: a random model with a chat template: its words mean nothing, its seeds repeat."""
+    words = "the little fox looked at the moon and the moon looked back. 春风又绿江南岸。"
+    tokenizer = train_tokenizer(iter([words] * 20), TokenizerConfig(vocab_size=VOCAB_SIZE))
+
+    def write(context: int) -> str:
+        directory = tmp_path_factory.mktemp("cli") / "tiny"
+        config = ModelConfig(
+            vocab_size=VOCAB_SIZE, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
+            num_key_value_heads=1, head_dim=16, max_position_embeddings=context, tie_word_embeddings=True,
+            bos_token_id=0, eos_token_ids=(0,),
+        )  # fmt: skip
+        model = LlamaForCausalLM(config, ReferenceKernels())
+        model.initialize(0)
+        save_checkpoint(model, config, directory)
+        save_tokenizer(tokenizer, directory, context)
+        return str(directory)
+
+    return write
+
+
 @pytest.fixture
 def changed_checkpoint(checkpoint: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
     """`changed_checkpoint(key=value)`: a copy of the plain checkpoint, with entries of config.json changed.

@@ -12,18 +12,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-
-from pagoda.kernels.reference import ReferenceKernels
-from pagoda.models.config import ModelConfig
-from pagoda.models.llama import LlamaForCausalLM
-from pagoda.models.loader import save_checkpoint
-from pagoda.train.config import TokenizerConfig
-from pagoda.train.data import save_tokenizer, train_tokenizer
 
 COMMAND = [sys.executable, "-c", "import sys; from pagoda.cli import main; sys.exit(main())"]
 WORDS = "the little fox looked at the moon and the moon looked back. 春风又绿江南岸。"
@@ -34,20 +27,9 @@ ENDLESS = ("--max-tokens", "16000", "--min-tokens", "16000", "--max-num-seqs", "
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A random model with a long context."""
-    directory = tmp_path_factory.mktemp("cli-process") / "tiny"
-    tokenizer = train_tokenizer(iter([WORDS] * 20), TokenizerConfig(vocab_size=320))
-    config = ModelConfig(
-        vocab_size=320, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=1, head_dim=16, max_position_embeddings=CONTEXT, tie_word_embeddings=True,
-        bos_token_id=0, eos_token_ids=(0,),
-    )  # fmt: skip
-    model = LlamaForCausalLM(config, ReferenceKernels())
-    model.initialize(0)
-    save_checkpoint(model, config, directory)
-    save_tokenizer(tokenizer, directory, CONTEXT)
-    return str(directory)
+def checkpoint(cli_checkpoint: Callable[[int], str]) -> str:
+    """A model with a long context."""
+    return cli_checkpoint(CONTEXT)
 
 
 def environment(**settings: str) -> dict[str, str]:
