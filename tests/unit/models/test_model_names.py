@@ -1,0 +1,82 @@
+"""Names find their models: paths, short names, hub ids, and what is said where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pagoda.errors import CheckpointError
+from pagoda.models import hub
+from pagoda.models.hub import KNOWN_MODELS, resolve_model
+
+
+def test_paths_resolve_to_themselves(checkpoint: Callable[..., Path], tmp_path: Path) -> None:
+    assert resolve_model(checkpoint()) == checkpoint()
+    (tmp_path / "stories.bin").write_bytes(b"")
+    assert resolve_model(str(tmp_path / "stories.bin")) == tmp_path / "stories.bin"
+
+
+def test_a_file_of_another_kind_is_not_a_model(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(CheckpointError, match=r"give the directory that holds config\.json"):
+        resolve_model(tmp_path / "notes.txt")
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("lama3.2-1b", "llama3.2-1b"), ("qwen2.5-05b", "qwen2.5-0.5b"), ("mistral7b", "mistral-7b")]
+)
+def test_an_unknown_name_gets_the_nearest_known_one(name: str, hint: str) -> None:
+    with pytest.raises(CheckpointError, match=f'did you mean "{hint}'):
+        resolve_model(name)
+
+
+def test_a_path_that_does_not_exist_is_not_looked_for_on_the_hub() -> None:
+    for name in ("./absent/model", "/absent/model", "absent/model.bin", "../absent"):
+        with pytest.raises(CheckpointError, match="neither an existing path"):
+            resolve_model(name)
+
+
+def test_short_names_are_fetched_by_their_hub_id_without_pickles(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[str, dict[str, Any]]] = []
+
+    def snapshot_download(hub_id: str, **options: Any) -> str:
+        calls.append((hub_id, options))
+        return "/snapshots/it"
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    assert resolve_model("Qwen3-0.6B", revision="main") == Path("/snapshots/it")
+    hub_id, options = calls[0]
+    assert hub_id == "Qwen/Qwen3-0.6B"
+    assert options["revision"] == "main"
+    assert not any(pattern.endswith((".bin", ".pt", ".pth", ".py")) for pattern in options["allow_patterns"])
+
+
+def test_what_is_not_downloaded_and_offline_gives_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(CheckpointError) as caught:
+        resolve_model("Qwen/Qwen3-0.6", local_files_only=True)
+    message = str(caught.value)
+    assert "Qwen/Qwen3-0.6 cannot be downloaded" in message
+    assert 'did you mean "Qwen/Qwen3-0.6B"?' in message
+    assert "\n" not in message
+
+
+def test_every_short_name_is_spelled_in_lower_case_and_stands_for_a_hub_id() -> None:
+    for name, hub_id in KNOWN_MODELS.items():
+        assert name == name.lower()
+        assert "/" not in name
+        assert hub_id.count("/") == 1
+
+
+def test_the_hub_s_errors_are_told_apart() -> None:
+    """A gated repository needs a licence, an unknown one another name."""
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    for error_type, advice in ((GatedRepoError, "accept its licence"), (RepositoryNotFoundError, "does not know it")):
+        error = error_type.__new__(error_type)
+        error.args = ("refused",)
+        with pytest.raises(CheckpointError, match=advice):
+            hub._raise_unavailable("meta-llama/Llama-3.2-1B", error)
