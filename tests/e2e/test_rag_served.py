@@ -1,0 +1,54 @@
+"""`pagoda serve --rag DIR` as a process: what is uploaded answers, outlives a restart, and streams as it is whole."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+PATIENCE_S = 120.0
+FERRY = "# The ferry\n\nThe ferry to Heron Island leaves at 7:40 in the morning from the north pier."
+TEA = "# 茶室\n\n茶室在二楼，每天早上九点开门，晚上八点半关门。"
+Serving = Callable[..., AbstractContextManager[Any]]
+
+
+def ready(client: Any) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while client.get("/ready").status_code != 200:
+        assert time.monotonic() < deadline, "the server never got ready"
+        time.sleep(0.05)
+
+
+def ask(client: Any, question: str, **fields: Any) -> Any:
+    reply = client.post("/v1/rag/query", json={"question": question, **fields}, timeout=PATIENCE_S)
+    assert reply.status_code == 200, reply.text
+    return reply
+
+
+def test_uploads_answer_in_both_languages_and_outlive_a_restart(serving: Serving, tmp_path: Path) -> None:
+    folder = str(tmp_path / "index")
+    with serving("--no-access-log", "--rag", folder) as server:
+        ready(server.client)
+        files = [("file", ("ferry.md", FERRY.encode())), ("file", ("茶室.md", TEA.encode()))]
+        reply = server.client.post("/v1/rag/documents", files=files, timeout=PATIENCE_S)
+        assert reply.status_code == 200, reply.text
+        assert sorted(reply.json()["added"]) == ["ferry.md", "茶室.md"]
+        english = ask(server.client, "When does the ferry to Heron Island leave?").json()
+        assert "7:40" in english["text"]
+        assert english["citations"][0]["source"] == "ferry.md"
+        assert server.stop() == 0
+    with serving("--no-access-log", "--rag", folder) as server:
+        ready(server.client)
+        again = ask(server.client, "When does the ferry to Heron Island leave?").json()
+        assert (again["text"], again["citations"]) == (english["text"], english["citations"])
+        assert ask(server.client, "茶室几点开门？").json()["citations"][0]["source"] == "茶室.md"
+        streamed = ask(server.client, "茶室几点开门？", stream=True, answerer="model")
+        events = [line[6:] for line in streamed.text.splitlines() if line.startswith("data: {")]
+        pieces = [json.loads(line) for line in events]
+        whole = ask(server.client, "茶室几点开门？", answerer="model").json()
+        assert pieces[-1]["text"] == whole["text"]
+        assert server.client.delete("/v1/rag/documents/ferry.md").status_code == 200
+        assert [each["source"] for each in server.client.get("/v1/rag/documents").json()["data"]] == ["茶室.md"]
