@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import openai
 import pytest
 
 import pagoda
@@ -58,6 +59,15 @@ INFO = EngineInfo(
     pid=0,
 )
 EMBEDDING = (0.5, -0.25, 1.0, 0.0)
+_CALL = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "北京 🦊"}}\n</tool_call>'
+ANSWERS = [
+    "好的。🦊",
+    _CALL,
+    f'我来看看。\n{_CALL}\n<tool_call>\n{{"name": "now", "arguments": {{}}}}\n</tool_call>',
+    '<tool_call>\n{"name": "unknown", "arguments": {}}\n</tool_call>',
+    "a <tool_call b",
+    _CALL[:60],
+]
 
 
 class FakeEngine(AsyncEngine):
@@ -81,6 +91,16 @@ class FakeEngine(AsyncEngine):
         self.added: list[Add] = []
         self.aborted: list[str] = []
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def params(self) -> list[SamplingParams | PoolingParams]:
+        """Of all requests, in order."""
+        return [add.params for add in self.added]
+
+    @property
+    def prompts(self) -> list[str]:
+        """Of all requests, in order, with their special tokens."""
+        return [self._fake_tokenizer.decode(add.prompt_token_ids, skip_special_tokens=False) for add in self.added]
 
     async def start(self) -> None:
         """Be there at once."""
@@ -167,6 +187,29 @@ def fake_engine(tokenizer: Tokenizer) -> FakeEngine:
     engine = FakeEngine(tokenizer)
     asyncio.run(engine.start())
     return engine
+
+
+@pytest.fixture
+def engine(tokenizer: Tokenizer) -> FakeEngine:
+    """A loaded FakeEngine with room for templates and tools; `text` is a list, one for each of n."""
+    engine = FakeEngine(tokenizer, model="scripted", max_model_len=1024)
+    engine.text = ["好的。🦊"]
+    asyncio.run(engine.start())
+    return engine
+
+
+@pytest.fixture
+def client(engine: FakeEngine) -> openai.AsyncOpenAI:
+    """OpenAI's own client of an application around `engine`."""
+    transport = httpx.ASGITransport(build_app(engine, ServerConfig(access_log=False)))
+    http_client = httpx.AsyncClient(transport=transport)
+    return openai.AsyncOpenAI(api_key="x", base_url="http://pagoda/v1", http_client=http_client, max_retries=0)
+
+
+@pytest.fixture(params=ANSWERS)
+def answer_text(request: pytest.FixtureRequest) -> str:
+    """What a model may say: text, calls, both, and what looks like a call and is none."""
+    return request.param
 
 
 class Server:
