@@ -7,24 +7,13 @@ endpoints, so that all of them agree to the token.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
-from pagoda.chat.openai_types import ChatMessage, Tool
+from pagoda.chat.openai_types import Tool
 from pagoda.errors import InvalidParameterError, InvalidRequestError
 from pagoda.server.state import ServerState
 from pagoda.server.tool_formats import ToolFormat, tool_format
 from pagoda.server.tool_messages import plain_messages
-
-
-class ChatPrompt(Protocol):
-    """The fields that make a chat's prompt."""
-
-    messages: list[ChatMessage] | None
-    tools: list[Tool] | None
-    chat_template: str | None
-    chat_template_kwargs: dict[str, Any] | None
-    add_generation_prompt: bool | None
-    continue_final_message: bool
 
 
 def render(body: Any, state: ServerState, *, tools: Sequence[Tool] | None) -> str:

@@ -240,7 +240,3 @@ class BatchSchedule:
         """`[sequences, max_length + 1]` int64 ids of optimiser step `step`."""
         rows = self.pieces[step * self.per_step : (step + 1) * self.per_step]
         return np.stack([self.sources[i].train_ids[at : at + self.length + 1].astype(np.int64) for i, at in rows])
-
-    def epochs_seen(self) -> dict[str, float]:
-        """How often each corpus is really read."""
-        return {source.config.name: source.config.epochs * self.scale for source in self.sources}
