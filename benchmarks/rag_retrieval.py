@@ -26,6 +26,7 @@ from pagoda.rag.reranker import load_reranker
 from pagoda.rag.retriever import Retriever, best_rows
 from pagoda.rag.snapshot import Snapshot
 from pagoda.rag.splitter import Splitter
+from pagoda.rag.token_vectors import TokenEmbedder
 
 KS = (1, 5, 10)
 TARGETS = {"squad11": (0.87, 0.98), "cmrc2018": (0.975, 0.995)}
@@ -39,6 +40,9 @@ class CachedEmbedder:
         self.name, self.dimension, self.max_tokens = embedder.name, embedder.dimension, embedder.max_tokens
         self.count_tokens, self.num_tokens_batch = embedder.count_tokens, embedder.num_tokens_batch
         self.unknown_share = embedder.unknown_share
+        if isinstance(embedder, TokenEmbedder):
+            # Not kept: tokens fill a hundred times the space.
+            self.embed_tokens = embedder.embed_tokens
 
     def embed(self, texts: Sequence[str], on_progress: Callable[[int], None] | None = None) -> np.ndarray:
         if self._folder is None:

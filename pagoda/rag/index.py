@@ -166,8 +166,9 @@ class RagIndex:
         generation, chunks = self.catalog.chunks_at_generation()
         names = [name for chunk in chunks for name in vector_ids(chunk)]
         # The last snapshot holds most of them already: one more document must not cost reading all.
-        vectors = _gather(names, self._snapshot or load_snapshot(self.path), store, self._dimension)
-        snapshot = Snapshot(generation, chunks, vectors, owners(chunks))
+        older = self._snapshot or load_snapshot(self.path)
+        vectors = _gather(names, older, store, self._dimension)
+        snapshot = Snapshot(generation, chunks, vectors, owners(chunks), _gather_tokens(names, older, self.catalog))
         save_snapshot(snapshot, self.path)
         return snapshot
 
@@ -216,6 +217,17 @@ def _gather(names: list[str], older: Snapshot | None, store: VectorStore, dimens
     if missing:
         vectors[missing] = store.get([names[place] for place in missing])
     return vectors
+
+
+def _gather_tokens(names: list[str], older: Snapshot | None, catalog: Catalog) -> list[bytes]:
+    """Of each name: from an older snapshot where it has them, else from the catalog; [] where no name has any."""
+    held: dict[str, bytes] = {}
+    if older is not None and older.tokens:
+        known = (name for chunk in older.chunks for name in vector_ids(chunk))
+        held = {name: blob for name, blob in zip(known, older.tokens, strict=True) if blob}
+    found = held | catalog.tokens([name for name in names if name not in held])
+    tokens = [found.get(name, b"") for name in names]
+    return tokens if any(tokens) else []
 
 
 def _check_url(store_url: str | None) -> None:

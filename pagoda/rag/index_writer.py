@@ -1,7 +1,8 @@
 """The order in which an index is written, so that no moment of it can be lost.
 
-Third station of a document's path: file -> Document -> Chunks -> *index* -> Hits -> answer. Vectors first, then the
-catalog in one transaction, then vectors that nobody names any more go. A flag in the catalog says that a run is under
+Third station of a document's path: file -> Document -> Chunks -> *index* -> Hits -> answer. Tokens first, then vectors,
+so that whose vector is there has its tokens; then the catalog's chunks in one transaction, then what nobody names any
+more goes. A flag in the catalog says that a run is under
 way; where it is found at the beginning of the next, sentences without a vector are embedded anew, and at its end
 vectors without a sentence are swept away.
 """
@@ -19,6 +20,7 @@ from pagoda.errors import ConfigError
 from pagoda.rag.catalog import Catalog, DocumentRecord
 from pagoda.rag.document import Chunk
 from pagoda.rag.snapshot import vector_ids
+from pagoda.rag.token_vectors import TokenEmbedder, packed
 from pagoda.rag.vector_store import VectorStore
 
 if TYPE_CHECKING:
@@ -68,13 +70,14 @@ class IndexWriter:
         new_chunks = [chunk for document in documents for chunk in document.chunks]
         self._embed(_sentences(new_chunks), _sentences(old_chunks), store, on_embedded)
         self._catalog.replace(((d.record, d.chunks) for d in documents), (*deleted, *_renamed(documents)))
-        store.delete(sorted(_sentences(old_chunks).keys() - _sentences(new_chunks).keys()))
+        self._delete(store, _sentences(old_chunks).keys() - _sentences(new_chunks).keys())
 
     def finish(self) -> None:
         """Sweep up after an interrupted run, and note that this one is at its end."""
         if self._was_interrupted:
             store = self._begin()
-            store.delete(sorted(set(store.ids()) - _sentences(self._catalog.chunks()).keys()))
+            kept = _sentences(self._catalog.chunks()).keys()
+            self._delete(store, (set(store.ids()) | self._catalog.token_names()) - kept)
         if self.has_written:
             self._catalog.mark_unfinished(False)
 
@@ -98,7 +101,7 @@ class IndexWriter:
         former = {text: name for name, text in old.items() if name in present}
         copied = [name for name in missing if new[name] in former]
         if copied:
-            store.add(copied, store.get([former[new[name]] for name in copied]))
+            self._copy([former[new[name]] for name in copied], copied, store)
             on_embedded(len(copied))
         fresh = {name: new[name] for name in missing if new[name] not in former}
         self._embed_all(fresh, store, on_embedded)
@@ -114,25 +117,52 @@ class IndexWriter:
             written: Future[None] | None = None
             for call in range(num_calls):
                 part = names[len(names) * call // num_calls : len(names) * (call + 1) // num_calls]
-                vectors = self._vectors([texts[name] for name in part])
+                vectors, tokens = self._vectors([texts[name] for name in part])
                 if written is not None:
                     written.result()
-                written = executor.submit(store.add, part, vectors)
+                written = executor.submit(self._keep, store, part, vectors, tokens)
                 on_embedded(len(part))
             if written is not None:
                 written.result()
 
-    def _vectors(self, texts: list[str]) -> np.ndarray:
-        """[len(texts), dimension]. Neighbouring chunks share sentences: each text is embedded once."""
+    def _keep(self, store: VectorStore, names: list[str], vectors: np.ndarray, tokens: list[bytes]) -> None:
+        """Tokens before vectors: a sentence that has a vector is not embedded again."""
+        if tokens:
+            self._catalog.add_tokens(dict(zip(names, tokens, strict=True)))
+        store.add(names, vectors)
+
+    def _copy(self, sources: list[str], names: list[str], store: VectorStore) -> None:
+        tokens = self._catalog.tokens(sources)
+        copies = [tokens.get(source, b"") for source in sources] if tokens else []
+        self._keep(store, names, store.get(sources), copies)
+
+    def _delete(self, store: VectorStore, names: Iterable[str]) -> None:
+        gone = sorted(names)
+        store.delete(gone)
+        if gone:
+            self._catalog.delete_tokens(gone)
+
+    def _vectors(self, texts: list[str]) -> tuple[np.ndarray, list[bytes]]:
+        """[len(texts), dimension], and the tokens of each, packed; [] from an embedder that tells none.
+
+        Neighbouring chunks share sentences: each text is embedded once.
+        """
         rows = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-        vectors = self._embedder.embed(list(rows))
+        vectors, tokens = self._embedded(list(rows))
         self.num_embedded += len(rows)
         if vectors.shape != (len(rows), self._embedder.dimension) or not np.isfinite(vectors).all():
             raise ConfigError(
                 f"the embedder {self._embedder.name} gave vectors of shape {list(vectors.shape)} or numbers that are "
                 f"not finite, expected [{len(rows)}, {self._embedder.dimension}]: use another embedder"
             )
-        return vectors[[rows[text] for text in texts]]
+        places = [rows[text] for text in texts]
+        return vectors[places], [tokens[place] for place in places] if tokens else []
+
+    def _embedded(self, texts: list[str]) -> tuple[np.ndarray, list[bytes]]:
+        if not isinstance(self._embedder, TokenEmbedder):
+            return self._embedder.embed(texts), []
+        vectors, tokens = self._embedder.embed_tokens(texts)
+        return vectors, packed(tokens)
 
 
 def _sentences(chunks: Iterable[Chunk]) -> dict[str, str]:

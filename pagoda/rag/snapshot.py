@@ -11,7 +11,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,12 +28,14 @@ class Snapshot:
 
     vectors: [num_sentences, dimension] float32, L2-normalised, sentences in the order of the chunks
     owner: [num_sentences] int32, the row of `chunks` that each sentence belongs to
+    tokens: of each sentence, packed (see `token_vectors`); empty where the embedder tells none
     """
 
     generation: int
     chunks: list[Chunk]
     vectors: np.ndarray
     owner: np.ndarray
+    tokens: Sequence[bytes] = ()
 
 
 def vector_ids(chunk: Chunk) -> list[str]:
@@ -62,6 +64,8 @@ def save_snapshot(snapshot: Snapshot, folder: Path) -> None:
         try:
             draft.chmod(0o755)
             np.save(draft / "vectors.npy", snapshot.vectors)
+            np.save(draft / "token_sizes.npy", np.array([len(blob) for blob in snapshot.tokens], dtype=np.int64))
+            (draft / "tokens.bin").write_bytes(b"".join(snapshot.tokens))
             with (draft / "chunks.jsonl").open("w", encoding="utf-8") as file:
                 file.writelines(json.dumps(asdict(chunk), ensure_ascii=False) + "\n" for chunk in snapshot.chunks)
             target = folder / f"snapshot-{snapshot.generation}"
@@ -83,11 +87,22 @@ def load_snapshot(folder: Path, generation: int | None = None) -> Snapshot | Non
         vectors = np.load(saved[generation] / "vectors.npy")
         with (saved[generation] / "chunks.jsonl").open(encoding="utf-8") as file:
             chunks = [_chunk(line) for line in file]
+        tokens = _load_tokens(saved[generation])
     except (OSError, ValueError, KeyError, TypeError):
         # Removed by a writer while it was read, or damaged: it is made anew from the store.
         return None
     owner = owners(chunks)
-    return Snapshot(generation, chunks, vectors, owner) if len(owner) == len(vectors) else None
+    is_whole = len(owner) == len(vectors) and len(tokens) in (0, len(vectors))
+    return Snapshot(generation, chunks, vectors, owner, tokens) if is_whole else None
+
+
+def _load_tokens(folder: Path) -> list[bytes]:
+    """Of each sentence. Raises OSError, ValueError."""
+    ends = np.cumsum(np.load(folder / "token_sizes.npy")).tolist()
+    data = (folder / "tokens.bin").read_bytes()
+    if len(data) != (ends[-1] if ends else 0):
+        raise ValueError("the tokens are not whole")
+    return [data[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def _saved(folder: Path) -> Iterator[tuple[int, Path]]:

@@ -22,6 +22,7 @@ from pagoda.rag.document import Chunk, Document
 from pagoda.rag.index import RagIndex
 from pagoda.rag.indexer import Indexer
 from pagoda.rag.snapshot import vector_ids
+from pagoda.rag.token_vectors import TokenVectors, packed
 
 # Steps of one run, by the function at whose n-th call the process dies: before it, or after it has done its work.
 POINTS = [
@@ -29,6 +30,10 @@ POINTS = [
     ("index_writer.IndexWriter._vectors", 2, "after"),
     ("vector_store.ChromaStore.add", 1, "after"),
     ("vector_store.ChromaStore.add", 3, "before"),
+    ("catalog.Catalog.add_tokens", 1, "after"),
+    ("catalog.Catalog.add_tokens", 3, "before"),
+    ("catalog.Catalog.delete_tokens", 1, "before"),
+    ("catalog.Catalog.delete_tokens", 1, "after"),
     ("catalog.Catalog.replace", 1, "before"),
     ("catalog.Catalog.replace", 1, "after"),
     ("catalog.Catalog.replace", 2, "before"),
@@ -66,9 +71,23 @@ runpy.run_path(os.environ["TEST_FILE"])["index_documents"](Path(folder))
 
 
 class Embedder:
-    """A direction per text, by its hash."""
+    """A direction per text, by its hash, which is its only token, too."""
 
-    name, dimension, num_embedded = "letters", 16, 0
+    name, dimension, max_tokens, num_embedded = "letters", 16, 256, 0
+
+    def count_tokens(self, text: str) -> int:
+        return len(text)
+
+    def num_tokens_batch(self, texts: list[str]) -> list[int]:
+        return [len(text) for text in texts]
+
+    def unknown_share(self, text: str) -> float:
+        return 0.0
+
+    def embed_tokens(self, texts: list[str]) -> tuple[np.ndarray, list[TokenVectors]]:
+        vectors = self.embed(texts)
+        rows = zip(texts, vectors, strict=True)
+        return vectors, [TokenVectors(np.array([len(text)]), row[None]) for text, row in rows]
 
     def embed(self, texts: list[str]) -> np.ndarray:
         self.num_embedded += len(texts)
@@ -98,6 +117,7 @@ def index_documents(folder: Path) -> int:
     with index.writing() as store:
         expected = sorted(name for chunk in index.chunks() for name in vector_ids(chunk))
         assert sorted(store().ids()) == expected, "vectors without a document"
+        assert sorted(index.catalog.token_names()) == expected, "tokens without a document, or none for one"
     return embedder.num_embedded
 
 
@@ -106,7 +126,9 @@ def lines_by_document(folder: Path) -> dict[str, list[str]]:
     embedder: Any = Embedder()
     snapshot = RagIndex.open(folder / "index", embedder, read_only=True).snapshot()
     texts = [chunk.text for chunk in snapshot.chunks]
-    assert np.allclose(snapshot.vectors, embedder.embed(texts), atol=1e-6)
+    vectors, tokens = embedder.embed_tokens(texts)
+    assert np.allclose(snapshot.vectors, vectors, atol=1e-6)
+    assert list(snapshot.tokens) == packed(tokens)
     found: dict[str, list[str]] = {}
     for chunk in snapshot.chunks:
         found.setdefault(chunk.source, []).append(chunk.text)

@@ -101,6 +101,16 @@ def test_many_threads_may_use_one_catalog(catalog: Catalog) -> None:
     assert (catalog.generation, catalog.counts()[0]) == (8, 8)
 
 
+def test_tokens_are_kept_by_name_and_forgotten(catalog: Catalog) -> None:
+    names = [f"c#{i}" for i in range(1200)]
+    catalog.add_tokens({name: name.encode() for name in names})
+    catalog.add_tokens({"c#1": b""})
+    catalog.delete_tokens(["c#0", "unknown"])
+    assert catalog.tokens(names) == {name: name.encode() for name in names[2:]} | {"c#1": b""}
+    assert catalog.token_names() == set(names[1:])
+    assert catalog.generation == 0
+
+
 def test_the_mark_of_an_unfinished_run_is_kept(catalog: Catalog) -> None:
     assert not catalog.is_unfinished()
     catalog.mark_unfinished(True)
@@ -131,7 +141,7 @@ def test_a_catalog_of_a_later_version_is_refused(catalog: Catalog) -> None:
     with sqlite3.connect(catalog.file) as database:
         database.execute("PRAGMA user_version = 99")
     database.close()
-    with pytest.raises(ConfigError, match="has schema version 99, this pagoda reads version 1"):
+    with pytest.raises(ConfigError, match="has schema version 99, this pagoda reads version 2"):
         catalog.check()
 
 
