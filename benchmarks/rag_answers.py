@@ -3,7 +3,8 @@
     python benchmarks/rag_answers.py --data FOLDER
 
 FOLDER holds squad11.jsonl, squad20.jsonl and cmrc2018.jsonl. On the sets that the weights were trained on the figures
-are those of training: give held-out files, or take the cross-validated ones of `benchmarks/train_extractive.py`.
+are those of training: give held-out files, or take the held-out ones of
+`benchmarks/train_reader.py` (English) and `benchmarks/train_extractive.py` (Chinese).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Answers in the documents' own words, with no model to believe: the best span of the best passage, or nothing.
 
-Last station of a question's path without a reader model: question -> Hits -> candidate spans -> features -> ranker ->
-*extraction*. Offline, in English and Chinese, deterministic. `confidence` is the probability, where half of the
+Last station of a question's path without a generating model: question -> Hits -> spans -> *extraction*. English is read
+by the neural reader on the packaged MiniLM (`reader`), Chinese by the hashed ranker (`span_ranker`), for which MiniLM
+has no words. Offline, deterministic, a question in a batch as alone. `confidence` is the probability, where half of the
 questions have an answer, that the passage holds one at all, as SQuAD 2.0 asks (Rajpurkar et al. 2018, arXiv
 1806.03822); not that the span is its exact wording.
 """
@@ -11,13 +12,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.rag.document import Chunk, Hit
-from pagoda.rag.span_features import Passage, read_passage
-from pagoda.rag.span_ranker import SpanRanker, decision_features, load_ranker
-from pagoda.rag.spans import language_of
+from pagoda.rag.reader import load_reader
+from pagoda.rag.span_features import read_passage
+from pagoda.rag.span_ranker import decision_features, load_ranker
+from pagoda.rag.spans import language_of, sentence_bounds
 
 LEAST_COVERAGE = 0.25
 """Share of the question's weighted words that a passage must hold before its answer is believed in full."""
@@ -28,7 +28,7 @@ class ExtractiveSettings:
     """min_confidence: below it the answerer abstains; .5 balances both mistakes on the development sets.
 
     max_hits: how many hits are read, best first
-    rank_penalty: what each place further down the hits costs, in units of the ranker's score
+    rank_penalty: what each place further down the hits costs: log-odds of an answer; in Chinese, the ranker's score
     """
 
     min_confidence: float = 0.5
@@ -64,13 +64,16 @@ NOTHING = Extraction("", 0, 0, -1, 0, 0, 0.0, True)
 
 
 @dataclass(frozen=True)
-class _Reading:
+class _Found:
+    """The best span of one hit, in the chunk's characters. value: what hits compete by."""
+
     hit_index: int
     chunk: Chunk
-    passage: Passage
-    scores: np.ndarray
-    best: int
+    start: int
+    end: int
+    sentence: tuple[int, int]
     value: float
+    confidence: float
 
 
 class ExtractiveAnswerer:
@@ -82,49 +85,68 @@ class ExtractiveAnswerer:
     def answer(self, question: str, hits: Sequence[Hit]) -> Extraction:
         """The best span of the hits (best first); abstained where the passage does not seem to hold an answer.
 
-        Raises InvalidRequestError for a question without words.
+        Raises InvalidRequestError for a question without words, MissingExtraError for an English one where the
+        packaged MiniLM is not installed.
         """
         if not question.strip():
             raise InvalidRequestError("the question is empty: give one with words", param="question")
-        ranker = load_ranker(language_of(question))
-        readings = [
-            self._read(ranker, question, index, hit) for index, hit in enumerate(hits[: self.settings.max_hits])
+        read = self._read_chinese if language_of(question) == "zh" else self._read_english
+        found = [
+            span for index, hit in enumerate(hits[: self.settings.max_hits]) if (span := read(question, index, hit))
         ]
-        found = [reading for reading in readings if reading is not None]
         if not found:
             return NOTHING
-        return self._extraction(ranker, max(found, key=lambda reading: (reading.value, -reading.hit_index)))
+        return self._extraction(max(found, key=lambda span: (span.value, -span.hit_index)))
 
     def answer_batch(self, questions: Sequence[str], hits: Sequence[Sequence[Hit]]) -> list[Extraction]:
         """One extraction a question: the same as one by one."""
         return [self.answer(question, found) for question, found in zip(questions, hits, strict=True)]
 
-    def _read(self, ranker: SpanRanker, question: str, index: int, hit: Hit) -> _Reading | None:
-        chunk = hit.chunk
-        sentences = [(start - chunk.start, end - chunk.start) for start, end in chunk.sentences]
-        passage = read_passage(question, chunk.text, sentences or None)
+    def _read_english(self, question: str, index: int, hit: Hit) -> _Found | None:
+        reader, chunk = load_reader(), hit.chunk
+        sentences = _sentences(chunk) or sentence_bounds(chunk.text)
+        span = reader.read(question, chunk.text, sentences)
+        if span is None:
+            return None
+        value = reader.log_odds(span) - self.settings.rank_penalty * index
+        sentence = _around(sentences, span.start, span.end)
+        return _Found(index, chunk, span.start, span.end, sentence, value, reader.probability(span))
+
+    def _read_chinese(self, question: str, index: int, hit: Hit) -> _Found | None:
+        ranker, chunk = load_ranker("zh"), hit.chunk
+        passage = read_passage(question, chunk.text, _sentences(chunk) or None)
         if not len(passage.spans):
             return None
         scores = ranker.scores(passage)
         best = ranker.best(passage, scores)
-        value = float(scores[best]) - self.settings.rank_penalty * index
-        return _Reading(index, chunk, passage, scores, best, value)
-
-    def _extraction(self, ranker: SpanRanker, reading: _Reading) -> Extraction:
-        passage, chunk = reading.passage, reading.chunk
-        first, last = passage.spans[reading.best]
-        start, end = passage.tokens[first].start, passage.tokens[last].end
-        left, right = passage.sentences[passage.sentence_of[reading.best]]
-        confidence = ranker.probability(decision_features(passage, reading.scores, reading.best))
+        first, last = passage.spans[best]
+        confidence = ranker.probability(decision_features(passage, scores, best))
         # The ranker was fitted on passages about the question's subject; of others it knows nothing.
         confidence *= min(1.0, float(passage.coverage[2]) / LEAST_COVERAGE)
+        value = float(scores[best]) - self.settings.rank_penalty * index
+        start, end = passage.tokens[first].start, passage.tokens[last].end
+        return _Found(index, chunk, start, end, passage.sentences[passage.sentence_of[best]], value, confidence)
+
+    def _extraction(self, found: _Found) -> Extraction:
+        offset, (left, right) = found.chunk.start, found.sentence
         return Extraction(
-            text=chunk.text[start:end],
-            start=chunk.start + start,
-            end=chunk.start + end,
-            hit_index=reading.hit_index,
-            sentence_start=chunk.start + left,
-            sentence_end=chunk.start + right,
-            confidence=confidence,
-            abstained=confidence < self.settings.min_confidence,
+            text=found.chunk.text[found.start : found.end],
+            start=offset + found.start,
+            end=offset + found.end,
+            hit_index=found.hit_index,
+            sentence_start=offset + left,
+            sentence_end=offset + right,
+            confidence=found.confidence,
+            abstained=found.confidence < self.settings.min_confidence,
         )
+
+
+def _sentences(chunk: Chunk) -> list[tuple[int, int]]:
+    """The chunk's sentences in its own characters."""
+    return [(start - chunk.start, end - chunk.start) for start, end in chunk.sentences]
+
+
+def _around(sentences: Sequence[tuple[int, int]], start: int, end: int) -> tuple[int, int]:
+    """The sentence that a span stands in, widened where the span reaches beyond it."""
+    left, right = max((s for s in sentences if s[0] <= start), default=(start, end))
+    return min(left, start), max(right, end)
