@@ -1,10 +1,10 @@
-"""Train the extractive answerer's span ranker and report it on articles that it was not trained on.
+"""Train the extractive answerer's English span ranker and report it on articles that it was not trained on.
 
     python benchmarks/train_extractive.py en --data DEV_FOLDER --folds 4            # cross-validated figures
     python benchmarks/train_extractive.py en --data DEV_FOLDER --export             # writes pagoda/rag/data/*.npz
 
 Loss: -log of the expected squared F1 of a span drawn from the softmax over a passage's candidates, so that every place
-where the answer's words stand may win. Data: SQuAD 1.1, 2.0, CMRC 2018 (CC BY-SA 4.0), DRCD (CC BY-SA 3.0).
+where the answer's words stand may win. Data: SQuAD 1.1, 2.0 (CC BY-SA 4.0). Chinese: train_chinese.py.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ import torch
 from torch import nn
 
 from pagoda.rag import qa_metrics
-from pagoda.rag.span_features import NUM_BUCKETS, NUM_DENSE, Passage, read_passage
-from pagoda.rag.span_ranker import DECISION_FEATURES, SpanRanker, decision_features
+from pagoda.rag.passage import Passage
+from pagoda.rag.span_features import NUM_BUCKETS, NUM_DENSE, read_passage
+from pagoda.rag.span_ranker import DECISION_FEATURES, HashedRanker, SpanRanker, decision_features
 
-SETS = {"en": ("squad11",), "zh": ("cmrc2018", "cmrc2018_trial", "drcd_zh")}
-REPORTED = {"en": "squad11", "zh": "cmrc2018"}
+SETS = {"en": ("squad11",)}
 WIDTH, HIDDEN = 8, 64
 
 
@@ -127,7 +127,7 @@ def widespread(cases: list[Case]) -> np.ndarray:
     return seen >= max(5, min(8, len(articles) // 2))
 
 
-def train(cases: list[Case], epochs: int, seed: int = 0) -> SpanRanker:
+def train(cases: list[Case], epochs: int, seed: int = 0) -> HashedRanker:
     """A ranker fitted to the answerable cases."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -155,12 +155,12 @@ def train(cases: list[Case], epochs: int, seed: int = 0) -> SpanRanker:
     return as_numpy(model)
 
 
-def as_numpy(model: Ranker) -> SpanRanker:
+def as_numpy(model: Ranker) -> HashedRanker:
     """The model as it ships, the table in 8 bits."""
     table = model.edges.weight.detach().numpy() * model.kept.numpy()[:, None]
     table[0] = 0
     scale = float(np.abs(table).max() / 127)
-    return SpanRanker(
+    return HashedRanker(
         table=np.round(table / scale).astype(np.int8),
         scale=scale,
         hidden=model.hidden.weight.detach().numpy().T.astype(np.float32),
@@ -169,19 +169,6 @@ def as_numpy(model: Ranker) -> SpanRanker:
         out_bias=float(model.out.bias.detach()[0]),
         decision=np.zeros(DECISION_FEATURES + 1, np.float32),
     )
-
-
-def unanswerable(cases: list[Case], folds_of: set[int]) -> list[Case]:
-    """Each question on another article's passage: what Chinese has instead of SQuAD 2.0's impossible questions."""
-    chosen = [case for case in cases if case.fold in folds_of]
-    made = []
-    for index, case in enumerate(chosen[::2]):
-        other = chosen[(2 * index + len(chosen) // 2) % len(chosen)]
-        passage = read_passage(case.question, other.text)
-        made.append(
-            Case(case.fold, "mismatched", case.title, case.question, other.text, [], passage, np.zeros(0, np.float32))
-        )
-    return made
 
 
 def fit_decision(features: np.ndarray, answerable: np.ndarray) -> np.ndarray:
@@ -195,7 +182,7 @@ def fit_decision(features: np.ndarray, answerable: np.ndarray) -> np.ndarray:
     return np.append(weights, model.intercept_[0] - (weights * mean).sum()).astype(np.float32)
 
 
-def scores_of(language: str, ranker: SpanRanker, case: Case) -> tuple[float, float, np.ndarray]:
+def scores_of(ranker: SpanRanker, case: Case) -> tuple[float, float, np.ndarray]:
     """Exact match and F1 of the best span, and the features of the decision to answer."""
     scores = ranker.scores(case.passage)
     best = ranker.best(case.passage, scores)
@@ -204,14 +191,10 @@ def scores_of(language: str, ranker: SpanRanker, case: Case) -> tuple[float, flo
     features = decision_features(case.passage, scores, best)
     if not case.answers:
         return 0.0, 0.0, features
-    if language == "zh":
-        return qa_metrics.chinese_exact_match(text, case.answers), qa_metrics.chinese_f1(text, case.answers), features
     return qa_metrics.exact_match(text, case.answers), qa_metrics.f1(text, case.answers), features
 
 
-def cross_validate(
-    language: str, cases: list[Case], undecided: list[Case], folds: int, epochs: int
-) -> tuple[np.ndarray, np.ndarray]:
+def cross_validate(cases: list[Case], undecided: list[Case], folds: int, epochs: int) -> tuple[np.ndarray, np.ndarray]:
     """Print figures, each question scored by a ranker that saw nothing of its article.
 
     Returns the features of the decision to answer, [num_undecided, DECISION_FEATURES], and what was right.
@@ -221,9 +204,9 @@ def cross_validate(
     for fold in range(folds):
         ranker = train([c for c in cases if c.fold != fold], epochs)
         for case in (c for c in cases if c.fold == fold):
-            found.append((case.name, *scores_of(language, ranker, case)[:2]))
+            found.append((case.name, *scores_of(ranker, case)[:2]))
         for case in (c for c in undecided if c.fold == fold):
-            kept.append(scores_of(language, ranker, case)[2])
+            kept.append(scores_of(ranker, case)[2])
             answerable.append(bool(case.answers))
             held.append(fold)
         print(f"fold {fold}: F1 {100 * np.mean([f for _, _, f in found]):.1f} so far", flush=True)
@@ -249,7 +232,7 @@ def report_decision(features: np.ndarray, truth: np.ndarray, held: np.ndarray, f
 def main() -> None:
     """Cross-validate, or fit on everything and write the weights."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("language", choices=["en", "zh"])
+    parser.add_argument("language", choices=["en"])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--folds", type=int, default=4)
     parser.add_argument("--epochs", type=int, default=3)
@@ -258,13 +241,9 @@ def main() -> None:
     args = parser.parse_args()
     began = time.perf_counter()
     cases = [case for name in SETS[args.language] for case in load(args.data, name, args.folds, args.every)]
-    if args.language == "en":
-        undecided = load(args.data, "squad20", args.folds, args.every)
-    else:
-        reported = [case for case in cases if case.name == REPORTED["zh"]]
-        undecided = reported[1::2] + [m for fold in range(args.folds) for m in unanswerable(reported, {fold})]
+    undecided = load(args.data, "squad20", args.folds, args.every)
     print(f"{len(cases)} questions read in {time.perf_counter() - began:.0f} s", flush=True)
-    features, truth = cross_validate(args.language, cases, undecided, args.folds, args.epochs)
+    features, truth = cross_validate(cases, undecided, args.folds, args.epochs)
     if args.export:
         final = train(cases, args.epochs)
         print(final.with_decision(fit_decision(features, truth)).save(args.language))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pagoda.rag.spans import STOP_ENGLISH, language_of, tokenize_spans
 
-_CHINESE_WORD = re.compile(
+CHINESE_WORD = re.compile(
     "为什么|為什麼|为何|為何|什么时候|什麼時候|何时|何時|什么|什麼|哪[一两几兩幾]?[些个個位年种種所家座次部]?|谁|誰|多少|多[大长高远久重長遠]"
     "|第几|第幾|几|幾|怎么样|怎样|怎么|怎樣|怎麼|如何|何地|何处|何|是否"
 )
@@ -62,7 +62,7 @@ def _english_type(question: str) -> QuestionType:
 
 
 def _chinese_type(question: str) -> QuestionType:
-    match = _CHINESE_WORD.search(question)
+    match = CHINESE_WORD.search(question)
     kind = next((name for name, pattern in _CHINESE_KINDS if re.search(pattern, question)), "what")
     if match is None:
         return QuestionType("zh", kind, "none", (), ())

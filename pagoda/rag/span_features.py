@@ -12,10 +12,11 @@ import math
 import re
 import zlib
 from collections import Counter
-from dataclasses import dataclass
 
 import numpy as np
 
+from pagoda.rag.chinese_features import read_chinese
+from pagoda.rag.passage import Passage
 from pagoda.rag.question_types import QuestionType, question_type
 from pagoda.rag.spans import STOP_ENGLISH, Token, candidate_spans, sentence_bounds, tokenize_spans
 
@@ -26,36 +27,18 @@ _SUFFIX = re.compile(r"(?:ing|ed|es|s|ly|'s|’s)$")
 _CHINESE_STOP = frozenset("的了是在和与及有为于什么哪谁多少几怎样如何？?，。、中上下个一")
 
 
-@dataclass(frozen=True)
-class Passage:
-    """The candidates of one passage for one question.
-
-    spans: [num_candidates, 2] first and last token; sentence_of: [num_candidates]
-    dense: [num_candidates, NUM_DENSE] float32
-    starts, ends: [num_tokens, NUM_EDGE_FEATURES] int32, buckets of what stands at a span's left and right edge
-    coverage: share of the question's weighted words in the best sentence, in the passage, and of its names and numbers
-    """
-
-    tokens: list[Token]
-    sentences: list[tuple[int, int]]
-    spans: np.ndarray
-    sentence_of: np.ndarray
-    dense: np.ndarray
-    starts: np.ndarray
-    ends: np.ndarray
-    coverage: np.ndarray
-
-
 def read_passage(question: str, text: str, sentences: list[tuple[int, int]] | None = None) -> Passage:
     """Candidates and features; `sentences` are (start, end) in `text`, found here where none are given."""
     kind = question_type(question)
+    if kind.language == "zh":
+        return read_chinese(question, text, sentences)
     sentences = sentences or sentence_bounds(text)
     tokens: list[Token] = []
     owner: list[int] = []
     pairs: list[tuple[int, int]] = []
     for index, (start, end) in enumerate(sentences):
         found = [Token(t.text, t.start + start, t.end + start) for t in tokenize_spans(text[start:end])]
-        pairs += [(a + len(tokens), b + len(tokens)) for a, b in candidate_spans(found, kind.language)]
+        pairs += [(a + len(tokens), b + len(tokens)) for a, b in candidate_spans(found)]
         tokens += found
         owner += [index] * len(found)
     spans = np.array(pairs, dtype=np.int32).reshape(-1, 2)

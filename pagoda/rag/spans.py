@@ -14,122 +14,23 @@ _SENTENCE_END = re.compile(
     r"[。！？；!?…]+[”’」』\"]*|(?<![A-Z.])(?<!\b[A-Z][a-z])\.[\"”’)]*(?=\s+[\"“(]?[A-Z0-9])|\n+"
 )
 _CHINESE = re.compile(r"[一-龥㐀-䶿]")
-STOP_ENGLISH = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "of",
-        "to",
-        "in",
-        "on",
-        "at",
-        "for",
-        "by",
-        "with",
-        "from",
-        "as",
-        "is",
-        "are",
-        "was",
-        "were",
-        "be",
-        "been",
-        "being",
-        "has",
-        "have",
-        "had",
-        "do",
-        "does",
-        "did",
-        "and",
-        "or",
-        "but",
-        "nor",
-        "not",
-        "it",
-        "its",
-        "this",
-        "that",
-        "these",
-        "those",
-        "he",
-        "she",
-        "they",
-        "them",
-        "his",
-        "her",
-        "their",
-        "which",
-        "who",
-        "whom",
-        "whose",
-        "what",
-        "when",
-        "where",
-        "why",
-        "how",
-        "than",
-        "then",
-        "there",
-        "here",
-        "into",
-        "over",
-        "under",
-        "between",
-        "through",
-        "during",
-        "about",
-        "after",
-        "before",
-        "also",
-        "such",
-        "can",
-        "could",
-        "will",
-        "would",
-        "may",
-        "might",
-        "should",
-        "must",
-        "s",
-        "we",
-        "you",
-        "i",
-        "our",
-        "your",
-        "if",
-        "so",
-    ]
-)
+# fmt: off
+STOP_ENGLISH = frozenset((
+    "a", "an", "the", "of", "to", "in", "on", "at", "for", "by", "with", "from", "as", "is", "are", "was", "were",
+    "be", "been", "being", "has", "have", "had", "do", "does", "did", "and", "or", "but", "nor", "not", "it", "its",
+    "this", "that", "these", "those", "he", "she", "they", "them", "his", "her", "their", "which", "who", "whom",
+    "whose", "what", "when", "where", "why", "how", "than", "then", "there", "here", "into", "over", "under",
+    "between", "through", "during", "about", "after", "before", "also", "such", "can", "could", "will", "would",
+    "may", "might", "should", "must", "s", "we", "you", "i", "our", "your", "if", "so",
+))
 # A span may begin with "to", "by", "the" or "in", as answers do, but not end on any of these.
-_BAD_FIRST_ENGLISH = frozenset(
-    [
-        "of",
-        "and",
-        "or",
-        "but",
-        "is",
-        "are",
-        "was",
-        "were",
-        "be",
-        "been",
-        "has",
-        "have",
-        "had",
-        "do",
-        "does",
-        "did",
-        "which",
-        "who",
-        "that",
-        "s",
-    ]
-)
-_BAD_CHINESE = frozenset("的了着是，、。；：！？,.;:!?)）》”」』")
+_BAD_FIRST_ENGLISH = frozenset((
+    "of", "and", "or", "but", "is", "are", "was", "were", "be", "been", "has", "have", "had", "do", "does", "did",
+    "which", "who", "that", "s",
+))
+# fmt: on
 _HARD_BREAK = frozenset("。！？；;!?")
-MAX_TOKENS = {"en": 12, "zh": 40}
+MAX_TOKENS = 12
 
 
 @dataclass(frozen=True)
@@ -175,58 +76,16 @@ def sentence_bounds(text: str) -> list[tuple[int, int]]:
     return bounds
 
 
-def candidate_spans(tokens: list[Token], language: str) -> list[tuple[int, int]]:
-    """(first, last) tokens, both included, of every stretch of one sentence that could be an answer."""
-    return _chinese_candidates(tokens) if language == "zh" else _english_candidates(tokens)
-
-
-def _english_candidates(tokens: list[Token]) -> list[tuple[int, int]]:
+def candidate_spans(tokens: list[Token]) -> list[tuple[int, int]]:
+    """(first, last) tokens, both included, of every stretch of an English sentence that could be an answer."""
     found = []
     words = [token.text.lower() for token in tokens]
     for first, word in enumerate(words):
         if word in _BAD_FIRST_ENGLISH or not (word[0].isalnum() or word[0] in '$£€"“'):
             continue
-        for last in range(first, min(len(words), first + MAX_TOKENS["en"])):
+        for last in range(first, min(len(words), first + MAX_TOKENS)):
             if words[last] in _HARD_BREAK:
                 break
             if words[last] not in STOP_ENGLISH and (words[last][-1].isalnum() or words[last][-1] in '%"”)'):
                 found.append((first, last))
     return found
-
-
-def _chinese_candidates(tokens: list[Token]) -> list[tuple[int, int]]:
-    """Spans between places where a Chinese phrase can begin and end; short ones anywhere."""
-    found = []
-    begins, ends = _chinese_edges(tokens)
-    for first in range(len(tokens)):
-        if tokens[first].text in _BAD_CHINESE:
-            continue
-        for last in range(first, min(len(tokens), first + MAX_TOKENS["zh"])):
-            if tokens[last].text in _HARD_BREAK:
-                break
-            if tokens[last].text in _BAD_CHINESE - set("）》”」』)"):
-                continue
-            edges = (first in begins) + (last in ends)
-            if edges == 2 or (last - first < 8 and edges) or last - first < 5:
-                found.append((first, last))
-    return found
-
-
-_BEFORE_PHRASE = frozenset(
-    "，、。；：！？,.;:!?（(《“「『的了是在于於由为為与與和及或至到从從自以被把将將向对對有即叫称稱名用使令让讓因"
-)
-_AFTER_PHRASE = frozenset("，、。；：！？,.;:!?）)》”」』的了是在于於由为為与與和及或至到从從自以被把将將向对對有等")
-
-
-def _chinese_edges(tokens: list[Token]) -> tuple[set[int], set[int]]:
-    begins, ends = {0}, {len(tokens) - 1}
-    for position, token in enumerate(tokens):
-        if token.text in _BEFORE_PHRASE:
-            begins.add(position + 1)
-        if token.text in _AFTER_PHRASE:
-            ends.add(position - 1)
-        if token.text in "《“「『（" or token.text[0].isdigit():
-            begins.add(position)
-        if token.text in "》”」』）" or token.text[0].isdigit():
-            ends.add(position)
-    return begins, ends
