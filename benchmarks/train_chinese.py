@@ -5,8 +5,8 @@
 
 What answers had before is counted without the paragraph at hand, so that trees see in training what they will see of
 an unknown one. Then a few trees on a sample (squared error to F1), and more on the best candidates (cross-entropy
-between the softmax over a passage and exp(F1 / SOFTNESS)). Needs `pip install lightgbm`; reading what it writes does not.
-Data: CMRC 2018 (CC BY-SA 4.0), DRCD (CC BY-SA 3.0).
+between the softmax over a passage and exp(F1 / SOFTNESS)). Training needs `pip install
+lightgbm`, reading the weights does not. Data: CMRC 2018 (CC BY-SA 4.0), DRCD (CC BY-SA 3.0).
 """
 
 from __future__ import annotations
