@@ -22,7 +22,8 @@ TABLE: dict[str, frozenset[str]] = {
     "chat": FOUNDATION,
     "engine": FOUNDATION | {"kernels", "layers", "models", "chat"},
     "rag": FOUNDATION | {"chat"},
-    "server": FOUNDATION | {"kernels", "layers", "models", "chat", "engine", "rag"},
+    "dialogue": FOUNDATION | {"chat"},
+    "server": FOUNDATION | {"kernels", "layers", "models", "chat", "engine", "rag", "dialogue"},
     "conformance": FOUNDATION,
     "loadtest": FOUNDATION,
     "train": FOUNDATION | {"kernels", "layers", "models"},
@@ -128,11 +129,12 @@ def test_the_table_is_a_tower_and_training_and_serving_never_meet() -> None:
 
 
 def test_packages_import_nothing_by_themselves() -> None:
-    """Two have text: the command line's is the entry point, and retrieval's offers `RAG`; both import when called."""
+    """Three have text: the command line's is the entry point, two offer their main classes; all import when called."""
     packages = [path for path in FILES if path.name == "__init__.py" and path.parent != PACKAGE]
     assert len(packages) >= 5
-    assert [_names(path)[0] for path in packages if path.read_text().strip()] == ["cli", "rag"]
-    script = "import pagoda.rag, sys; sys.exit(any(name.startswith('pagoda.rag.') for name in sys.modules))"
+    assert [_names(path)[0] for path in packages if path.read_text().strip()] == ["cli", "dialogue", "rag"]
+    loaded = "any(name.startswith(('pagoda.rag.', 'pagoda.dialogue.')) for name in sys.modules)"
+    script = f"import pagoda.rag, pagoda.dialogue, sys; sys.exit({loaded})"
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 

@@ -1,0 +1,28 @@
+"""Task dialogue over a graph: `from pagoda.dialogue import DialogueAgent`, loaded on first use."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pagoda.dialogue.agent import DialogueAgent as DialogueAgent
+    from pagoda.dialogue.domain import Domain as Domain
+    from pagoda.dialogue.fast_understanding import FastUnderstanding as FastUnderstanding
+    from pagoda.dialogue.graph import Graph as Graph
+    from pagoda.dialogue.turn import Turn as Turn
+
+_HOMES = {
+    "DialogueAgent": "pagoda.dialogue.agent",
+    "Domain": "pagoda.dialogue.domain",
+    "FastUnderstanding": "pagoda.dialogue.fast_understanding",
+    "Graph": "pagoda.dialogue.graph",
+    "Turn": "pagoda.dialogue.turn",
+}
+__all__ = ["DialogueAgent", "Domain", "FastUnderstanding", "Graph", "Turn"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pagoda.dialogue' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
