@@ -1,0 +1,179 @@
+"""What a domain declares, as frozen records: slots, intents, queries, bookings, templates.
+
+Stands beside the whole turn's path; every station reads from here what restaurants, films or hotels are, and none knows
+it by itself. `domain_file` reads these records from YAML, `domain_check` holds them against the graph, `domain.Domain`
+is the door. Frames with slots: Bobrow et al. 1977, "GUS, a frame-driven dialog system".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Text = Mapping[str, str]
+"""The same words by language: {"zh": ..., "en": ...}."""
+Words = Mapping[str, tuple[str, ...]]
+"""Spellings by language."""
+
+SlotType = Literal[
+    "name", "time", "people", "price", "rating", "stars", "number", "boolean", "choice", "person", "text"
+]
+Operator = Literal["=", "in", "contains", "<=", ">=", "range", "node", "near", "has"]
+IntentKind = Literal["find", "book", "chitchat", "meta"]
+MetaAct = Literal["", "cancel", "choose", "request", "confirm", "deny", "help", "hand_off"]
+
+
+@dataclass(frozen=True)
+class Label:
+    """A node label. key: the property that names one node; names: property of its name by language."""
+
+    name: str
+    key: str
+    names: Text
+    aliases: str = ""
+    title: Text = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A slot and how its words are read.
+
+    labels: where a "name" looks; bands: words by name of band; choices: spellings by value of a "choice"
+    plain: what a bare number means; low, high: limits of a number; many: holds several values
+    offers: answers to propose where the graph has none, as a person would say them
+    may_be_any: "I don't mind" fills it; expires_after: turns after which it is not carried over any more, 0 for never
+    """
+
+    name: str
+    type: SlotType
+    title: Text
+    labels: tuple[str, ...] = ()
+    bands: Mapping[str, Words] = field(default_factory=dict)
+    choices: Mapping[str, Words] = field(default_factory=dict)
+    words: Words = field(default_factory=dict)
+    plain: Literal["exact", "around", "at_most", "at_least"] = "exact"
+    low: float | None = None
+    high: float | None = None
+    many: bool = False
+    may_be_any: bool = True
+    expires_after: int = 0
+    offers: Words = field(default_factory=dict)
+    questions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One relation on a path from what is looked for; outward or against its direction."""
+
+    relation: str
+    label: str
+    is_outward: bool = True
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What a slot asks of the graph.
+
+    property: of the path's last node (of what is looked for, where there is no path)
+    distance: for "near", property of the path's last relation; within: its limit; node: the one that "has" wants
+    clock: compare only the time of day, "HH:MM"; bands: what each band of the slot means here
+    """
+
+    slot: str
+    operator: Operator
+    property: str = ""
+    path: tuple[Step, ...] = ()
+    distance: str = ""
+    within: float | None = None
+    node: str = ""
+    clock: bool = False
+    bands: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Column:
+    """Something that is told of a result. property: by language, or under "" the same for both.
+
+    path: to the node that has it; many: up to `limit` different values; phrase: how it is told in a list
+    words: how a person asks for it; in_list: told in a list, not only when asked for
+    """
+
+    name: str
+    property: Text
+    title: Text
+    path: tuple[Step, ...] = ()
+    many: bool = False
+    limit: int = 5
+    phrase: Text = field(default_factory=dict)
+    words: Words = field(default_factory=dict)
+    in_list: bool = True
+
+
+@dataclass(frozen=True)
+class Order:
+    """A column to sort by; rows without a value come last in both directions."""
+
+    column: str
+    descending: bool = False
+
+
+@dataclass(frozen=True)
+class Query:
+    """How an intent of kind "find" asks the graph. relax: optional slots, the first to be given up first."""
+
+    label: str
+    filters: tuple[Filter, ...]
+    columns: tuple[Column, ...]
+    order: tuple[Order, ...] = ()
+    relax: tuple[str, ...] = ()
+    limit: int = 5
+
+    def column(self, name: str) -> Column | None:
+        """By its name."""
+        return next((column for column in self.columns if column.name == name), None)
+
+
+@dataclass(frozen=True)
+class Booking:
+    """What an intent of kind "book" writes: one node, joined to the node that a slot names.
+
+    properties: {property: slot}; created: property that takes the time of writing, "" for none
+    """
+
+    label: str
+    key: str
+    relation: str
+    target: str
+    target_label: str
+    properties: Mapping[str, str]
+    created: str = ""
+
+
+@dataclass(frozen=True)
+class Intent:
+    """Something that a person may want.
+
+    instead: {slot: others}: where one of the others is filled, the slot is not asked for
+    exact: time slots that need a moment, not a stretch; carry_over: {slot: intents it may come from}
+    from_result: {slot: intents whose chosen result fills it}; act: of kind "meta"
+    """
+
+    name: str
+    kind: IntentKind
+    title: Text
+    required: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    instead: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    exact: tuple[str, ...] = ()
+    carry_over: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    from_result: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    questions: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    act: MetaAct = ""
+    query: Query | None = None
+    booking: Booking | None = None
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """Required ones first."""
+        return self.required + self.optional

@@ -1,0 +1,128 @@
+"""What a slot can hold once a person's words were understood: plain data, comparable, with one JSON form.
+
+Stands between *events* and *Cypher* on the turn's path: the normalisers make these values, events carry them, the state
+keeps them, the compiler turns them into parameters. A band ("cheap") stays a name until a query says what it means for
+its label, so that it may be carried from restaurants to hotels; a moment may be a stretch ("tonight") until it is
+exact.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pagoda.dialogue.errors import DialogueError
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from low to high, both included; None where that side is open."""
+
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def is_sound(self) -> bool:
+        """Has an end, finite ends, and the low one is not above the high one."""
+        ends = [end for end in (self.low, self.high) if end is not None]
+        return bool(ends) and all(math.isfinite(end) for end in ends) and ends[0] <= ends[-1]
+
+
+@dataclass(frozen=True)
+class Band:
+    """A named range, such as "cheap"; each query says what it means for what it looks for."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class When:
+    """ISO 8601 minutes, local time: "2026-11-21T19:00". end: of a stretch such as an evening, "" for a moment."""
+
+    start: str
+    end: str = ""
+
+    @property
+    def is_exact(self) -> bool:
+        """A moment, not a stretch."""
+        return not self.end
+
+    @property
+    def is_sound(self) -> bool:
+        """Both ends can be read, in order."""
+        try:
+            start = datetime.fromisoformat(self.start)
+            return start.tzinfo is None and (not self.end or start < datetime.fromisoformat(self.end))
+        except (ValueError, TypeError):
+            return False
+
+
+@dataclass(frozen=True)
+class NodeValue:
+    """A node of the graph. key: its label's key property; zh, en: its names, "" where it has none."""
+
+    label: str
+    key: str
+    zh: str = ""
+    en: str = ""
+
+    def name(self, language: str) -> str:
+        """In that language where there is one, else in the other."""
+        return (self.zh or self.en) if language == "zh" else (self.en or self.zh)
+
+
+@dataclass(frozen=True)
+class Anything:
+    """The person does not mind: filled, but no filter."""
+
+
+ANY = Anything()
+Value = str | int | float | bool | Range | Band | When | NodeValue | Anything | tuple["Value", ...]
+
+
+def to_json(value: Value) -> Any:
+    """Plain data of a value.
+
+    >>> to_json(Range(None, 150))
+    {'range': [None, 150]}
+    """
+    match value:
+        case Range(low, high):
+            return {"range": [low, high]}
+        case Band(name):
+            return {"band": name}
+        case When(start, end):
+            return {"when": [start, end]}
+        case NodeValue(label, key, zh, en):
+            return {"node": [label, key, zh, en]}
+        case Anything():
+            return {"any": True}
+        case tuple():
+            return [to_json(each) for each in value]
+    return value
+
+
+def from_json(data: Any) -> Value:
+    """The inverse of to_json. Raises DialogueError for what no value looks like."""
+    if isinstance(data, list):
+        return tuple(from_json(each) for each in data)
+    if isinstance(data, str | int | float):
+        return data
+    if isinstance(data, Mapping) and len(data) == 1:
+        ((kind, fields),) = data.items()
+        try:
+            return _from_fields(kind, fields)
+        except (TypeError, KeyError) as error:
+            raise DialogueError(f"a stored {kind} holds {fields!r:.80}: the session's log is damaged") from error
+    raise DialogueError(f"{data!r:.80} is no stored value of a slot: the session's log is damaged")
+
+
+def _from_fields(kind: str, fields: Any) -> Value:
+    if kind == "any":
+        return ANY
+    if kind == "band":
+        return Band(fields)
+    return {"range": Range, "when": When, "node": NodeValue}[kind](*fields)

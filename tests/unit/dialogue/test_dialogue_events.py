@@ -1,0 +1,98 @@
+"""Events and values as JSON: every kind goes there and back, and what is damaged is refused in words."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from pagoda.dialogue import events as ev
+from pagoda.dialogue.errors import DialogueError
+from pagoda.dialogue.slots import slot_values
+from pagoda.dialogue.slots.slot_values import ANY, Band, NodeValue, Range, Value, When
+
+NODE = NodeValue("Cuisine", "cuisine-001", "川菜", "Sichuan")
+VALUES: list[Value] = [
+    4,
+    4.5,
+    True,
+    "王芳",
+    Range(None, 150),
+    Band("cheap"),
+    When("2026-11-21T19:00"),
+    NODE,
+    ANY,
+    (NODE, NODE),
+]
+EVENTS: list[ev.Event] = [
+    ev.UserSaid("你好", "zh", "greet", "2026-11-21T10:00"),
+    *(ev.Informed("slot", value, "words") for value in VALUES),
+    ev.Informed("slot", None, "words"),
+    ev.Corrected("people", 6, "六个人"),
+    ev.Doubted("cuisine", "菜", (NODE,)),
+    ev.Unset("price"),
+    ev.SetAny("price"),
+    ev.Requested("phone", 1),
+    ev.Requested("phone"),
+    ev.Confirmed(),
+    ev.Denied(),
+    ev.Switched("find_hotel"),
+    ev.Cancelled(),
+    ev.Chosen(-1),
+    ev.Asked("cuisine", (NODE, Band("cheap"))),
+    ev.Offered((NODE,), ("price",)),
+    ev.Proposed(),
+    ev.Told("phone"),
+    ev.Booked("0123"),
+    ev.HandedOff("asked_for"),
+    ev.Failed("GraphUnavailableError"),
+]
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+def test_an_event_survives_json(event: ev.Event) -> None:
+    written = json.dumps(ev.to_json(event), ensure_ascii=False)
+    assert ev.from_json(json.loads(written)) == event
+
+
+def test_every_kind_of_event_is_tested() -> None:
+    assert {type(event) for event in EVENTS} == set(ev.EVENT_TYPES)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        {},
+        {"event": "Exploded"},
+        {"event": "Unset"},
+        {"event": "Unset", "slot": "a", "more": 1},
+        {"event": "Informed", "slot": "a", "value": {"range": [1, 2, 3]}},
+        {"event": "Informed", "slot": "a", "value": {"what": 1}},
+        {"event": "Informed", "slot": "a", "value": {"range": 1, "band": 2}},
+    ],
+)
+def test_a_damaged_event_is_refused(damaged: dict[str, Any]) -> None:
+    with pytest.raises(DialogueError):
+        ev.from_json(damaged)
+
+
+def test_a_range_is_sound_only_in_order_and_finite() -> None:
+    assert Range(1, 2).is_sound
+    assert Range(None, 2).is_sound
+    assert not Range(2, 1).is_sound
+    assert not Range().is_sound
+    assert not Range(float("nan"), None).is_sound
+    assert not Range(None, float("inf")).is_sound
+
+
+def test_a_time_is_sound_only_where_it_can_be_read() -> None:
+    assert When("2026-11-21T19:00").is_sound
+    assert not When("tonight").is_sound
+    assert not When("2026-11-21T19:00", "2026-11-21T18:00").is_sound
+    assert not When("2026-11-21T19:00+08:00").is_sound
+
+
+def test_a_name_falls_back_to_the_other_language() -> None:
+    assert NodeValue("Film", "f", zh="海岛").name("en") == "海岛"
+    assert slot_values.to_json(NODE) == {"node": ["Cuisine", "cuisine-001", "川菜", "Sichuan"]}

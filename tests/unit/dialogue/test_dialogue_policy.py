@@ -1,0 +1,186 @@
+"""What is done next: one question for each slot, choices, a person, a look-up, a booking read out, a reply to talk."""
+
+from __future__ import annotations
+
+import pytest
+
+from pagoda.dialogue import events as ev
+from pagoda.dialogue.domain import Domain
+from pagoda.dialogue.policy import (
+    Action,
+    Ask,
+    Book,
+    Confirm,
+    HandOff,
+    Query,
+    Say,
+    Show,
+    Tell,
+    after,
+    next_action,
+    open_question,
+)
+from pagoda.dialogue.slots.slot_values import ANY, Band, NodeValue, When
+from pagoda.dialogue.state import State, fold
+
+CITY = Domain.load()
+SICHUAN = NodeValue("Cuisine", "cuisine-001", "川菜", "Sichuan")
+HUNAN = NodeValue("Cuisine", "cuisine-003", "湘菜", "Hunan")
+OFFICE = NodeValue("Landmark", "landmark-001", "青岚科技", "Qinglan Technology")
+TILE = NodeValue("Restaurant", "restaurant-001", "青瓦小馆", "Green Tile Kitchen")
+DEER = NodeValue("Restaurant", "restaurant-002", "白鹿食府", "White Deer House")
+SEVEN = When("2026-11-21T19:00")
+
+
+def said(intent: str = "") -> ev.UserSaid:
+    return ev.UserSaid("...", "zh", intent)
+
+
+FIND = (
+    said("find_restaurant"),
+    ev.Switched("find_restaurant"),
+    ev.Informed("cuisine", SICHUAN),
+    ev.Informed("location", OFFICE),
+)
+OFFERED = (*FIND, ev.Offered((TILE, DEER)))
+BOOK = (
+    said("book_restaurant"),
+    ev.Switched("book_restaurant"),
+    ev.Informed("name", TILE),
+    ev.Informed("time", SEVEN),
+    ev.Informed("people", 4),
+)
+
+
+def state(*events: ev.Event) -> State:
+    return fold(events, CITY)
+
+
+def action(*events: ev.Event) -> Action:
+    return next_action(state(*events), CITY)
+
+
+def test_a_missing_slot_is_asked_twice_then_with_choices_then_a_person_comes() -> None:
+    events = [*FIND[:3]]
+    seen = []
+    for _ in range(4):
+        taken = action(*events)
+        seen.append(taken)
+        events += [ev.Asked("location"), said("find_restaurant")]
+    assert seen == [
+        Ask("location", 1),
+        Ask("location", 2),
+        Ask("location", 3, needs_choices=True),
+        HandOff("slot:location"),
+    ]
+
+
+def test_slots_are_asked_for_in_the_order_of_the_domain() -> None:
+    assert action(said(), ev.Switched("book_restaurant")) == Ask("name")
+    assert action(said(), ev.Switched("book_restaurant"), ev.Informed("name", TILE)) == Ask("time")
+
+
+def test_words_that_are_no_value_are_told_so() -> None:
+    asked = action(*BOOK[:4], ev.Informed("people", None, "一百个"))
+    assert asked == Ask("people", 1, reason="invalid", surface="一百个")
+
+
+def test_words_that_may_mean_several_are_asked_about() -> None:
+    asked = action(*FIND[:2], ev.Doubted("cuisine", "菜", (SICHUAN, HUNAN)))
+    assert asked == Ask("cuisine", 1, (SICHUAN, HUNAN), reason="ambiguous")
+
+
+def test_what_does_not_matter_is_no_filter() -> None:
+    events = (*FIND[:3], ev.SetAny("location"), ev.Informed("price", Band("cheap")))
+    assert action(*events) == Query("find_restaurant", {"cuisine": SICHUAN, "price": Band("cheap")})
+    assert state(*events).task.values["location"] == ANY  # type: ignore[union-attr]
+
+
+def test_changed_filters_are_looked_up_again() -> None:
+    again = action(*OFFERED, said("find_restaurant"), ev.Informed("price", Band("cheap")))
+    assert isinstance(again, Query)
+    assert again.filters["price"] == Band("cheap")
+
+
+def test_a_booking_is_read_out_and_written_only_after_a_yes() -> None:
+    assert action(*BOOK) == Confirm("book_restaurant", {"name": TILE, "time": SEVEN, "people": 4})
+    confirmed = action(*BOOK, ev.Proposed(), said("confirm"), ev.Confirmed())
+    assert confirmed == Book("book_restaurant", {"name": TILE, "time": SEVEN, "people": 4}, 1)
+
+
+def test_a_correction_before_the_yes_is_read_out_again() -> None:
+    again = action(*BOOK, ev.Proposed(), said("book_restaurant"), ev.Denied(), ev.Corrected("people", 6))
+    assert again == Confirm("book_restaurant", {"name": TILE, "time": SEVEN, "people": 6})
+
+
+def test_a_bare_no_is_asked_what_to_change() -> None:
+    assert action(*BOOK, ev.Proposed(), said("deny"), ev.Denied()) == Say("ask_change")
+
+
+def test_after_a_booking_the_task_that_was_left_open_goes_on() -> None:
+    done = (ev.Proposed(), said("confirm"), ev.Confirmed(), ev.Booked("k"))
+    assert after(state(*FIND[:3], *BOOK, *done), CITY) == Ask("location")
+    assert after(state(*BOOK, *done), CITY) is None
+
+
+def test_talk_is_answered_and_the_open_question_repeated() -> None:
+    events = (*FIND[:3], ev.Asked("location"))
+    assert action(*events, said("greet")) == Say("greet", Ask("location"))
+    assert action(*events, said("help")) == Say("help", Ask("location"))
+    assert action(*events, said("out_of_scope")) == Say("out_of_scope", Ask("location"))
+    assert action(said("thank")) == Say("thank")
+
+
+def test_three_sentences_in_a_row_that_nobody_understands_bring_a_person() -> None:
+    assert action(*[said("out_of_scope")] * 2) == Say("out_of_scope")
+    assert action(*[said("out_of_scope")] * 3) == HandOff("not_understood")
+
+
+def test_a_person_is_called_when_asked_for_and_a_new_task_ends_the_wait() -> None:
+    assert action(said("hand_off")) == HandOff("asked_for")
+    waiting = (said("hand_off"), ev.HandedOff("asked_for"))
+    assert action(*waiting, said("greet")) == Say("handed_off")
+    assert action(*waiting, *FIND[:2]) == Ask("cuisine")
+
+
+def test_a_property_is_told_of_the_result_that_is_meant() -> None:
+    asked = (*OFFERED, said("ask_property"))
+    assert action(*asked, ev.Requested("phone", 1)) == Tell("find_restaurant", "phone", DEER)
+    assert action(*asked, ev.Requested("phone", -1)) == Tell("find_restaurant", "phone", DEER)
+    assert action(*asked, ev.Requested("phone")) == Say("which_result")
+    assert action(*asked, ev.Chosen(0), said(), ev.Requested("phone")) == Tell("find_restaurant", "phone", TILE)
+
+
+@pytest.mark.parametrize(
+    ("events", "template"),
+    [
+        ((*OFFERED, said(), ev.Requested("phone", 7)), "no_such_choice"),
+        ((*OFFERED, said(), ev.Requested("stars", 0)), "property_unknown"),
+        ((said(), ev.Requested("phone", 0)), "nothing_to_ask"),
+        ((*OFFERED, said(), ev.Chosen(9)), "no_such_choice"),
+        ((said("cancel"), ev.Cancelled()), "nothing_to_cancel"),
+        ((*FIND, ev.Cancelled(), said("cancel"), ev.Cancelled()), "nothing_to_cancel"),
+        ((*FIND, said("cancel"), ev.Cancelled()), "cancelled"),
+        ((*FIND, ev.Failed("GraphUnavailableError")), "apology"),
+        ((said(),), "fallback"),
+    ],
+)
+def test_what_cannot_be_done_is_said(events: tuple[ev.Event, ...], template: str) -> None:
+    taken = action(*events)
+    assert isinstance(taken, Say)
+    assert taken.template == template
+    assert CITY.template(template, "zh")
+    assert CITY.template(template, "en")
+
+
+def test_a_chosen_result_is_shown() -> None:
+    assert action(*OFFERED, said("choose"), ev.Chosen(1)) == Show("find_restaurant", DEER)
+
+
+def test_a_cancelled_booking_returns_to_the_question_that_was_open() -> None:
+    assert action(*FIND[:3], *BOOK[:3], said("cancel"), ev.Cancelled()) == Say("cancelled", Ask("location"))
+
+
+def test_there_is_no_open_question_where_nothing_is_missing() -> None:
+    assert open_question(state(*FIND), CITY) is None
+    assert open_question(state(), CITY) is None

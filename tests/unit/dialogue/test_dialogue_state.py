@@ -1,0 +1,221 @@
+"""The fold: filling, correcting, taking back, switching, returning, cancelling, choosing and booking."""
+
+from __future__ import annotations
+
+import json
+
+from pagoda.dialogue import events as ev
+from pagoda.dialogue.domain import Domain
+from pagoda.dialogue.slots.slot_values import ANY, Band, NodeValue, Range, When
+from pagoda.dialogue.state import MAX_STACK, State, Task, fold, missing_slots
+
+CITY = Domain.load()
+SICHUAN = NodeValue("Cuisine", "cuisine-001", "川菜", "Sichuan")
+HUNAN = NodeValue("Cuisine", "cuisine-003", "湘菜", "Hunan")
+OFFICE = NodeValue("Landmark", "landmark-001", "青岚科技", "Qinglan Technology")
+TILE = NodeValue("Restaurant", "restaurant-001", "青瓦小馆", "Green Tile Kitchen")
+DEER = NodeValue("Restaurant", "restaurant-002", "白鹿食府", "White Deer House")
+POOL, GYM = NodeValue("Facility", "facility-003", "游泳池"), NodeValue("Facility", "facility-004", "健身房")
+SEVEN = When("2026-11-21T19:00")
+FIND = (
+    ev.UserSaid("想吃川菜", "zh", "find_restaurant"),
+    ev.Switched("find_restaurant"),
+    ev.Informed("cuisine", SICHUAN),
+    ev.Informed("location", OFFICE),
+)
+BOOK = (
+    ev.UserSaid("订位", "zh", "book_restaurant"),
+    ev.Switched("book_restaurant"),
+    ev.Informed("name", TILE),
+    ev.Informed("time", SEVEN),
+    ev.Informed("people", 4),
+)
+
+
+def after(*events: ev.Event) -> State:
+    return fold(events, CITY)
+
+
+def task_of(state: State) -> Task:
+    assert state.task is not None
+    return state.task
+
+
+def said(intent: str = "") -> ev.UserSaid:
+    return ev.UserSaid("...", "zh", intent)
+
+
+def test_a_task_collects_what_it_needs() -> None:
+    state = after(*FIND[:3])
+    assert missing_slots(task_of(state), CITY) == ("location",)
+    assert missing_slots(task_of(after(*FIND)), CITY) == ()
+
+
+def test_a_correction_replaces_the_value() -> None:
+    state = after(*BOOK, said(), ev.Denied(), ev.Corrected("people", 6, "六个人"))
+    assert task_of(state).values["people"] == 6
+
+
+def test_a_valid_value_is_not_replaced_by_an_invalid_one() -> None:
+    for bad in (None, 0, 21, -1, "six", ANY, TILE, Range(1, 2)):
+        state = after(*BOOK, said(), ev.Corrected("people", bad, "一百个人"))
+        assert task_of(state).values["people"] == 4
+        assert task_of(state).rejected == {"people": "一百个人"}
+
+
+def test_what_could_not_be_read_is_forgotten_with_the_next_sentence() -> None:
+    state = after(*FIND, ev.Informed("price", None, "贵贱"), said())
+    assert task_of(state).rejected == {}
+
+
+def test_a_slot_of_many_takes_more_and_a_correction_starts_anew() -> None:
+    hotel = (said(), ev.Switched("find_hotel"), ev.Informed("facility", POOL), ev.Informed("facility", GYM))
+    assert task_of(after(*hotel)).values["facility"] == (POOL, GYM)
+    assert task_of(after(*hotel, ev.Informed("facility", POOL))).values["facility"] == (POOL, GYM)
+    assert task_of(after(*hotel, ev.Corrected("facility", GYM))).values["facility"] == (GYM,)
+
+
+def test_a_slot_that_the_task_lacks_is_left_alone() -> None:
+    assert task_of(after(*FIND, ev.Informed("stars", 4))).values == {"cuisine": SICHUAN, "location": OFFICE}
+
+
+def test_any_fills_a_slot_where_that_is_allowed() -> None:
+    state = after(*FIND[:3], ev.SetAny("location"))
+    assert missing_slots(task_of(state), CITY) == ()
+    booking = after(said(), ev.Switched("book_restaurant"), ev.SetAny("people"))
+    assert "people" in missing_slots(task_of(booking), CITY)
+
+
+def test_a_dish_stands_in_for_a_cuisine() -> None:
+    dish = NodeValue("Dish", "dish-001", "麻婆豆腐", "Mapo tofu")
+    state = after(said(), ev.Switched("find_restaurant"), ev.Informed("dish", dish), ev.Informed("location", OFFICE))
+    assert missing_slots(task_of(state), CITY) == ()
+
+
+def test_a_stretch_of_time_is_not_enough_for_a_booking() -> None:
+    evening = When("2026-11-21T18:00", "2026-11-22T00:00")
+    state = after(*BOOK[:3], ev.Informed("time", evening), ev.Informed("people", 2))
+    assert missing_slots(task_of(state), CITY) == ("time",)
+
+
+def test_a_value_can_be_taken_back_and_does_not_come_again() -> None:
+    state = after(*FIND, ev.Informed("price", Band("cheap")), ev.Offered((TILE,)), said(), ev.Unset("price"))
+    assert "price" not in task_of(state).values
+    assert task_of(state).stage == "collecting"
+
+
+def test_a_place_is_carried_over_where_the_domain_says_so_and_a_price_is_not() -> None:
+    state = after(*FIND, ev.Informed("price", Band("cheap")), said("find_hotel"), ev.Switched("find_hotel"))
+    assert task_of(state).values == {"location": OFFICE}
+
+
+def test_a_place_is_too_old_to_be_carried_over_after_its_time() -> None:
+    limit = CITY.slots["location"].expires_after
+    young = after(*FIND, *[said()] * limit, ev.Switched("find_hotel"))
+    old = after(*FIND, *[said()] * (limit + 1), ev.Switched("find_hotel"))
+    assert "location" in task_of(young).values
+    assert "location" not in task_of(old).values
+
+
+def test_a_carried_value_keeps_its_age() -> None:
+    limit = CITY.slots["location"].expires_after
+    there = after(*FIND, *[said()] * (limit - 1), ev.Switched("find_hotel"))
+    back = fold((said(), said(), ev.Cancelled()), CITY, there)
+    assert task_of(back).intent == "find_restaurant"
+    assert task_of(there).set_at["location"] == 1
+
+
+def test_a_digression_returns_to_the_task_that_was_left() -> None:
+    state = after(*BOOK[:3], said("find_hotel"), ev.Switched("find_hotel"))
+    assert [task.intent for task in state.stack] == ["book_restaurant"]
+    back = fold((said("book_restaurant"), ev.Switched("book_restaurant")), CITY, state)
+    assert task_of(back).values == {"name": TILE}
+    assert back.this_turn.is_resumed
+
+
+def test_only_so_many_tasks_are_left_open() -> None:
+    events = [ev.Switched(name) for name in ("find_restaurant", "find_film", "find_hotel", "book_restaurant")] * 3
+    assert len(after(*events).stack) < MAX_STACK + 1
+
+
+def test_a_cancelled_task_leaves_nothing_and_the_one_below_comes_back() -> None:
+    state = after(*FIND, *BOOK, said("cancel"), ev.Cancelled())
+    shown = json.dumps(state.to_json(), ensure_ascii=False)
+    assert task_of(state).intent == "find_restaurant"
+    assert "青瓦小馆" not in shown
+    assert "19:00" not in shown
+
+
+def test_a_choice_fills_the_name_of_a_booking() -> None:
+    found = (*FIND, ev.Offered((TILE, DEER)))
+    chosen_first = after(*found, said("choose"), ev.Chosen(1), said(), ev.Switched("book_restaurant"))
+    booked_first = after(*found, said(), ev.Switched("book_restaurant"), said("choose"), ev.Chosen(-1))
+    assert task_of(chosen_first).values["name"] == task_of(booked_first).values["name"] == DEER
+
+
+def test_the_only_result_needs_no_choice() -> None:
+    state = after(*FIND, ev.Offered((TILE,)), said(), ev.Switched("book_restaurant"))
+    assert task_of(state).values == {"name": TILE}
+
+
+def test_a_choice_that_is_not_there_changes_nothing() -> None:
+    state = after(*FIND, ev.Offered((TILE, DEER)), said("choose"), ev.Chosen(4))
+    assert state.this_turn.is_choice_unknown
+    assert task_of(state).chosen is None
+
+
+def test_a_choice_answers_a_question_that_offered_some() -> None:
+    state = after(*FIND[:2], ev.Asked("cuisine", (SICHUAN, HUNAN)), said("choose"), ev.Chosen(1))
+    assert task_of(state).values["cuisine"] == HUNAN
+    assert state.question is None
+
+
+def test_a_doubt_is_settled_by_a_choice() -> None:
+    doubted = after(*FIND[:2], ev.Doubted("cuisine", "菜", (SICHUAN, HUNAN, TILE)))
+    assert task_of(doubted).doubts == {"cuisine": (SICHUAN, HUNAN)}
+    settled = fold((ev.Asked("cuisine", (SICHUAN, HUNAN)), said(), ev.Chosen(0)), CITY, doubted)
+    assert task_of(settled).values["cuisine"] == SICHUAN
+    assert task_of(settled).doubts == {}
+
+
+def test_a_booking_needs_a_yes_to_what_was_read_out() -> None:
+    unasked = after(*BOOK, ev.Confirmed(), ev.Booked("k"))
+    changed = after(*BOOK, ev.Proposed(), said(), ev.Corrected("people", 6), ev.Confirmed(), ev.Booked("k"))
+    assert not unasked.bookings
+    assert not changed.bookings
+    (booking,) = after(*BOOK, ev.Proposed(), said(), ev.Confirmed(), ev.Booked("k")).bookings
+    assert (booking.id, booking.values["people"]) == ("k", 4)
+
+
+def test_a_booking_happens_once() -> None:
+    state = after(*BOOK, ev.Proposed(), said(), ev.Confirmed(), ev.Booked("k"), ev.Booked("k"), ev.Booked("l"))
+    assert [booking.id for booking in state.bookings] == ["k"]
+
+
+def test_an_unfinished_booking_is_not_read_out() -> None:
+    assert task_of(after(*BOOK[:4], ev.Proposed())).stage == "collecting"
+
+
+def test_a_no_takes_the_booking_back_to_what_can_be_changed() -> None:
+    state = after(*BOOK, ev.Proposed(), said(), ev.Denied(), ev.Confirmed(), ev.Booked("k"))
+    assert not state.bookings
+    assert task_of(state).values["people"] == 4
+
+
+def test_a_failure_of_the_graph_keeps_everything() -> None:
+    before = after(*FIND)
+    failed = fold((ev.Failed("GraphUnavailableError"),), CITY, before)
+    assert failed.failure
+    assert failed.task == before.task
+    assert fold((said(),), CITY, failed).failure == ""
+
+
+def test_sentences_not_understood_are_counted_until_one_is() -> None:
+    state = after(said("out_of_scope"), said("out_of_scope"))
+    assert state.num_misses == 2
+    assert fold((said("greet"),), CITY, state).num_misses == 0
+
+
+def test_a_task_has_a_number_of_its_own() -> None:
+    state = after(*BOOK, ev.Cancelled(), *BOOK, ev.Cancelled(), *BOOK)
+    assert task_of(state).number == 3
