@@ -1,0 +1,76 @@
+"""What understanding a sentence gives, whoever does it: one result type for every strategy.
+
+First station of a turn: *sentence -> Understanding* -> events -> state -> policy -> Cypher -> rows -> reply. A fast
+classifier (`fast_understanding`) and a language model (`model_understanding`) stand behind the same protocol. Imports
+nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+Language = Literal["zh", "en"]
+OUT_OF_SCOPE = "out_of_scope"
+
+
+@dataclass(frozen=True)
+class SlotValue:
+    """A slot's value as the person said it. start, end: characters of the text, -1 where it is no stretch of it."""
+
+    slot: str
+    value: str
+    start: int = -1
+    end: int = -1
+    confidence: float = 1.0
+
+
+@dataclass(frozen=True)
+class Act:
+    """Something said beside intent and slots. kind: "any" and "unset" are of a slot, "request" of a property."""
+
+    kind: Literal["any", "unset", "request", "confirm", "deny", "choose", "correct"]
+    slot: str = ""
+    value: str = ""
+
+
+@dataclass(frozen=True)
+class TurnContext:
+    """What the dialogue knows before a sentence: an answer to a question binds to the requested slot first.
+
+    results: names of the results that were shown last, in order
+    slots: slots that already have a value
+    """
+
+    intent: str = ""
+    requested_slot: str = ""
+    results: tuple[str, ...] = ()
+    slots: Mapping[str, str] = field(default_factory=dict)
+    language: Language | None = None
+
+
+@dataclass(frozen=True)
+class Understanding:
+    """One reading of a sentence.
+
+    confidence: calibrated probability that `intent` is right; candidates: (intent, confidence), best first
+    route: which way it was read, such as "intent_first" or "model"
+    """
+
+    text: str
+    language: Language
+    intent: str
+    confidence: float
+    slots: tuple[SlotValue, ...] = ()
+    acts: tuple[Act, ...] = ()
+    candidates: tuple[tuple[str, float], ...] = ()
+    route: str = ""
+
+
+class Understander(Protocol):
+    """Reads sentences; the same sentence in the same context always gets the same reading."""
+
+    def parse(self, text: str, context: TurnContext | None = None) -> Understanding:
+        """Raises InvalidRequestError for a text without a word."""
+        ...
