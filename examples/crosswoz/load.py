@@ -1,0 +1,128 @@
+"""Puts the three databases of CrossWOZ into a graph: sights, restaurants and hotels of Beijing, with Chinese labels.
+
+    python examples/crosswoz/load.py FOLDER --into beijing-graph
+
+FOLDER holds crosswoz_db_attraction.jsonl, crosswoz_db_hotel.jsonl and crosswoz_db_restaurant.jsonl, one record a line,
+as `database/` of thu-coai/CrossWOZ (Apache-2.0) has them. Stands before a turn's path: databases -> *graph* -> the
+Cypher that `crosswoz.yaml`, beside this file, declares.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pagoda.dialogue.errors import GraphLoadError
+from pagoda.dialogue.graph import Graph
+from pagoda.dialogue.graph_store.graph_load import GraphData, NodeTable, RelationTable
+
+Record = Mapping[str, Any]
+FILES = {
+    "景点": "crosswoz_db_attraction.jsonl",
+    "酒店": "crosswoz_db_hotel.jsonl",
+    "餐馆": "crosswoz_db_restaurant.jsonl",
+}
+NEAR = {"周边景点": "景点", "周边餐馆": "餐馆", "周边酒店": "酒店"}
+"""List of names -> label that they belong to."""
+PARTS = {"推荐菜": ("餐馆", "菜品"), "酒店设施": ("酒店", "设施")}
+"""List -> label that has it, label of what it lists; the list's name is the relation's."""
+NAME = "名称"
+# "灯市口地铁站A口": the station is what a person asks for.
+_STATION_END = "地铁站"
+
+
+def read_records(folder: str | Path) -> dict[str, list[Record]]:
+    """{label: records} of the three files. Raises GraphLoadError for a file that is missing or no JSON lines."""
+    return {label: _read(Path(folder) / name) for label, name in FILES.items()}
+
+
+def graph_data(records: Mapping[str, Iterable[Record]]) -> GraphData:
+    """Nodes and relations. A name that only a list of neighbours knows becomes no node: nothing could be told of it."""
+    named = {label: _unique(rows) for label, rows in records.items()}
+    nodes = [NodeTable(label, [_properties(row) for row in rows.values()], key=NAME) for label, rows in named.items()]
+    relations = [
+        RelationTable(slot, label, target, list(_near(rows.values(), slot, named[target])))
+        for label, rows in named.items()
+        for slot, target in NEAR.items()
+    ]
+    for slot, (label, part) in PARTS.items():
+        pairs = sorted({(row[NAME], value) for row in named[label].values() for value in row.get(slot) or ()})
+        nodes.append(NodeTable(part, [{NAME: value} for value in sorted({value for _, value in pairs})], key=NAME))
+        relations.append(RelationTable(slot, label, part, [(name, value, {}) for name, value in pairs]))
+    kinds = {name: row["酒店类型"] for name, row in named["酒店"].items() if row.get("酒店类型")}
+    nodes.append(NodeTable("酒店类型", [{NAME: kind} for kind in sorted(set(kinds.values()))], key=NAME))
+    relations.append(RelationTable("属于", "酒店", "酒店类型", [(name, kind, {}) for name, kind in kinds.items()]))
+    return _with_stations(named, nodes, relations)
+
+
+def _with_stations(
+    named: Mapping[str, Mapping[str, Record]], nodes: list[NodeTable], relations: list[RelationTable]
+) -> GraphData:
+    """The metro stations, as nodes that entities are near."""
+    stations: set[str] = set()
+    for label, rows in named.items():
+        pairs: list[tuple[str, str, dict[str, Any]]] = [
+            (name, _station(row), {}) for name, row in rows.items() if _station(row)
+        ]
+        stations |= {station for _, station, _ in pairs}
+        relations.append(RelationTable("邻近", label, "地铁站", pairs))
+    nodes.append(NodeTable("地铁站", [{NAME: station} for station in sorted(stations)], key=NAME))
+    return GraphData(nodes, [relation for relation in relations if relation.rows])
+
+
+def _read(path: Path) -> list[Record]:
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, ValueError) as error:
+        raise GraphLoadError(
+            f"{path} cannot be read as JSON lines: name the folder of the CrossWOZ databases"
+        ) from error
+
+
+def _unique(rows: Iterable[Record]) -> dict[str, Record]:
+    """By name; of two records of one name the first, as the dialogues know entities by name alone."""
+    found: dict[str, Record] = {}
+    for row in rows:
+        found.setdefault(row[NAME], row)
+    return found
+
+
+def _properties(row: Record) -> dict[str, Any]:
+    """Plain properties: lists are relations, numbers are floats so that 4 and 4.5 compare, and unknown is left out."""
+    return {
+        name: float(value) if isinstance(value, int | float) else value
+        for name, value in row.items()
+        if name not in ("领域", *NEAR, *PARTS) and isinstance(value, str | int | float) and value != ""
+    }
+
+
+def _near(
+    rows: Iterable[Record], slot: str, targets: Mapping[str, Record]
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for row in rows:
+        for name in dict.fromkeys(row.get(slot) or ()):
+            if name in targets:
+                yield row[NAME], name, {}
+
+
+def _station(row: Record) -> str:
+    station, found, _ = str(row.get("地铁") or "").partition(_STATION_END)
+    return station + _STATION_END if found and station else ""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--into", type=Path, default=Path("beijing-graph"), help="folder of the embedded graph")
+    given = parser.parse_args()
+    data = graph_data(read_records(given.folder))
+    with Graph.embedded(given.into, timeout_s=30.0) as graph:
+        counts = graph.load(data, lambda done, total: print(f"\r{done}/{total}", end="", flush=True))
+    print(f"\n{counts.num_nodes} nodes, {counts.num_relations} relations in {given.into}")
+
+
+if __name__ == "__main__":
+    main()
