@@ -22,6 +22,7 @@ from pagoda.cli.bench import bench
 from pagoda.cli.bench_serve import serve as bench_serve
 from pagoda.cli.chat import chat
 from pagoda.cli.conformance import conformance
+from pagoda.cli.dialogue import dialogue
 from pagoda.cli.environment import Language, preferred_language, wants_traceback
 from pagoda.cli.generate import generate
 from pagoda.cli.messages import messages_in
@@ -60,6 +61,7 @@ bench.command(name="serve", short_help="Measure a running server under load.")(b
 app.add_typer(bench, name="bench", short_help="Measure throughput, latency, or a server under load.")
 app.command(short_help="Say what a model needs and how much fits.")(plan)
 app.add_typer(rag, name="rag", short_help="Ask a folder of documents; answers name their sources.")
+app.add_typer(dialogue, name="dialogue", short_help="Talk over a graph: sentences become Cypher, rows become replies.")
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -227,6 +227,9 @@ SERVER_OPTIONS = (
     option("metrics_prefix", str, "Of the metrics' names: pagoda or vllm.", default="pagoda"),
     option("otlp_endpoint", str, "OpenTelemetry collector that gets a span for each request (OTLP over HTTP)."),
     option("rag", Path, "Folder of an index of documents: /v1/rag answers from it and takes uploads."),
+    option(
+        "dialogue", Path, "Folder of a graph and its sessions: /v1/dialogue talks over it, with a page at /dialogue."
+    ),
     option("page", bool, "Serve the chat page at /.", "--page/--no-page", default="page"),
     option("access_log", bool, "A line of JSON on stderr for each request.", "--access-log/--no-access-log"),
 )

@@ -7,7 +7,6 @@ stderr. Without --model nothing but the documents' own words is printed, and not
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,14 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pagoda.cli.environment import client_api_key
+from pagoda.cli.chat_models import chat_model as _chat_model
 from pagoda.cli.options import API_KEY_ENV, AsJson, Settings, option, with_options
 from pagoda.cli.rag_words import RagWords, rag_words
 from pagoda.cli.terminal import Terminal, printable
 from pagoda.errors import ConfigError, InvalidRequestError
 
 if TYPE_CHECKING:
-    from pagoda.chat.model import ChatModel, Message
+    from pagoda.chat.model import Message
     from pagoda.rag.answer import Answer
     from pagoda.rag.indexer import IndexReport
     from pagoda.rag.pipeline import RAG
@@ -202,20 +201,6 @@ def _opened(store: Path, reader: Settings, *, map_reduce: bool = False) -> Itera
     settings = RagSettings(generative=GenerativeSettings(map_reduce=map_reduce))
     with RAG(store, _chat_model(reader), read_only=True, settings=settings, owns_model=True, **finders) as documents:
         yield documents
-
-
-def _chat_model(reader: Settings) -> ChatModel | None:
-    model = reader.get("model")
-    if model is None:
-        return None
-    if not model.startswith(("http://", "https://")):
-        from pagoda.engine.chat_model import EngineChatModel
-
-        return EngineChatModel(model)
-    from pagoda.chat.openai_client import OpenAIChatModel
-
-    key = client_api_key(os.environ, reader.get("api_key_env"))
-    return OpenAIChatModel(model, reader.get("model_name"), api_key=key)
 
 
 def _check_exists(path: Path, store: Path) -> None:

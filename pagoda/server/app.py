@@ -15,9 +15,20 @@ from fastapi.responses import HTMLResponse
 from starlette.middleware.cors import CORSMiddleware
 
 from pagoda.engine.async_engine import AsyncEngine
-from pagoda.server import chat_completions, completions, embeddings, errors, rag, responses, status, tokenization
+from pagoda.server import (
+    chat_completions,
+    completions,
+    dialogue,
+    embeddings,
+    errors,
+    rag,
+    responses,
+    status,
+    tokenization,
+)
 from pagoda.server.access_log import AccessLog
 from pagoda.server.config import ServerConfig
+from pagoda.server.dialogue_service import DialogueService
 from pagoda.server.metrics import Metrics
 from pagoda.server.middleware import ApiKeys, BodyLimit, RequestId
 from pagoda.server.rag_service import RagService
@@ -28,6 +39,7 @@ from pagoda.version import __version__
 ROUTERS = (completions, chat_completions, responses, embeddings, tokenization, status)
 SUMMARY = "A language model behind OpenAI's API, with the further fields and endpoints of vLLM's server"
 PAGE = files("pagoda.server") / "page" / "index.html"
+DIALOGUE_PAGE = files("pagoda.server") / "page" / "dialogue.html"
 _PAGE_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' data:; "
@@ -54,6 +66,11 @@ def build_app(engine: AsyncEngine, config: ServerConfig) -> FastAPI:
         app.state.rag = RagService(config.rag, engine)
         app.include_router(rag.router)
         app.include_router(rag.uploads)
+    if config.dialogue is not None:
+        app.state.dialogue = DialogueService(config.dialogue, engine)
+        app.include_router(dialogue.router)
+        if config.page:
+            app.add_api_route("/dialogue", _dialogue_page, include_in_schema=False, response_class=HTMLResponse)
     if config.page:
         app.add_api_route("/", _page, include_in_schema=False, response_class=HTMLResponse)
     # The last one added is the outermost.
@@ -88,3 +105,7 @@ async def _page(request: Request) -> HTMLResponse:
         # So that the page need not ask for endpoints which most servers do not have.
         page = page.replace("<body>", "<body data-documents>", 1)
     return HTMLResponse(page, headers=_PAGE_HEADERS)
+
+
+async def _dialogue_page(request: Request) -> HTMLResponse:
+    return HTMLResponse(DIALOGUE_PAGE.read_text(encoding="utf-8"), headers=_PAGE_HEADERS)

@@ -46,6 +46,7 @@ class ServerConfig:
     metrics_prefix: "pagoda", or "vllm" for dashboards made for vLLM
     otlp_endpoint: URL of an OpenTelemetry collector that gets a span for each request
     rag: folder of an index of documents, which /v1/rag then serves; made if it is not there
+    dialogue: folder of a graph and its sessions, which /v1/dialogue and the page /dialogue then serve; made likewise
     page: serve the chat page at /
     access_log: a line of JSON for each request, on stderr
     """
@@ -72,6 +73,7 @@ class ServerConfig:
     metrics_prefix: str = "pagoda"
     otlp_endpoint: str | None = None
     rag: Path | None = None
+    dialogue: Path | None = None
     page: bool = True
     access_log: bool = True
 

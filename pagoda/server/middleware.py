@@ -15,8 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pagoda.server.errors import BodyTooLargeError, UnauthorizedError, response_for
 
-OPEN_PATHS = frozenset({"/", "/favicon.ico", "/health", "/ping", "/ready", "/version"})
-"""Without a key: the page asks the person for it, and probes have none."""
+OPEN_PATHS = frozenset({"/", "/dialogue", "/favicon.ico", "/health", "/ping", "/ready", "/version"})
+"""Without a key: the pages ask the person for it, and probes have none."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 

@@ -23,6 +23,7 @@ from pagoda.engine.async_engine import AsyncEngine
 from pagoda.errors import ConfigError, EngineDeadError
 from pagoda.server.app import build_app
 from pagoda.server.config import ServerConfig
+from pagoda.server.dialogue_service import DialogueService
 from pagoda.server.rag_service import RagService
 from pagoda.server.state import ServerState
 
@@ -52,6 +53,7 @@ class _Runner:
         app = build_app(self._engine, config)
         self._state: ServerState = app.state.server
         self._rag: RagService | None = getattr(app.state, "rag", None)
+        self._dialogue: DialogueService | None = getattr(app.state, "dialogue", None)
         self._server = _Server(
             uvicorn.Config(
                 app,
@@ -83,8 +85,9 @@ class _Runner:
             finally:
                 self._server.should_exit = True
                 await serving
-                if self._rag is not None:
-                    await self._rag.close()
+                for service in (self._rag, self._dialogue):
+                    if service is not None:
+                        await service.close()
                 await self._engine.stop()
                 self._state.tracer.close()
 
@@ -106,8 +109,9 @@ class _Runner:
         await self._drain()
 
     async def _start(self, url: str) -> None:
-        if self._rag is not None:
-            await self._rag.start()
+        for service in (self._rag, self._dialogue):
+            if service is not None:
+                await service.start()
         await self._engine.start()
         self._state.metrics.on_loaded(self._engine.info, self._state.model_names[0])
         phases = self._engine.info.startup_s

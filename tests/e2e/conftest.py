@@ -1,4 +1,4 @@
-"""Servers for the end-to-end tests: one that tests share, and as many of their own as they start."""
+"""Servers for the end-to-end tests: those that tests share, a graph among them, and as many as they start."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+
+from pagoda.dialogue.domain import Domain
+from pagoda.dialogue.graph import Graph
+from pagoda.dialogue.graph_store.graph_load import city
+from pagoda.dialogue.opening import lexicon_of, trained
+from pagoda.dialogue.slots.linking import Linker
+from pagoda.dialogue.understanding import Understander
 
 PATIENCE_S = 60.0
 
@@ -85,3 +92,19 @@ def server() -> Iterator[RunningServer]:
     """One that tests share; each leaves it idle."""
     with _serving("--no-access-log") as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def city_graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
+    """The embedded graph with the shipped city, the same that the unit tests share: one server for a session."""
+    with Graph.embedded(tmp_path_factory.getbasetemp() / "city-graph", timeout_s=5.0) as graph:
+        graph.load(city())
+        yield graph
+
+
+@pytest.fixture(scope="session")
+def city_understanding(city_graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Understander:
+    """The shipped domain's fast understanding, trained once for a session."""
+    domain = Domain.load()
+    lexicon = lexicon_of(domain, Linker.from_graph(domain, city_graph))
+    return trained(domain, lexicon, tmp_path_factory.getbasetemp() / "understanding")

@@ -1,0 +1,311 @@
+"""`pagoda dialogue chat | eval | train`: talk over a graph, measure how sentences are understood, train on others.
+
+The ends of a turn's path: sentences come in here, replies go out. Replies go to stdout, everything else to stderr.
+Without --graph the graph is one of our own in a folder, filled with an invented city; nothing needs a network.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pagoda.cli.chat_models import chat_model
+from pagoda.cli.dialogue_show import evaluation_lines, turn_lines
+from pagoda.cli.dialogue_words import DialogueWords, dialogue_words
+from pagoda.cli.options import API_KEY_ENV, AsJson, Settings, option, with_options
+from pagoda.cli.terminal import Terminal, printable
+from pagoda.errors import ConfigError, InvalidRequestError
+
+if TYPE_CHECKING:
+    from pagoda.dialogue.agent import DialogueAgent
+    from pagoda.dialogue.turn import Turn
+
+DEFAULT_FOLDER = Path("pagoda-dialogue")
+dialogue = typer.Typer(
+    help="Talk over a graph: restaurants, films and hotels of an invented city, or a domain of your own.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+Folder = Annotated[Path, typer.Option("--folder", metavar="DIR", help="Folder of graph, sessions and understanding.")]
+DomainFile = Annotated[
+    Path | None, typer.Option("--domain", metavar="YAML", help="Domain of your own; otherwise the shipped one.")
+]
+Strategy = Annotated[str, typer.Option("--strategy", help="intent_first, slots_first or hybrid.")]
+AGENT_OPTIONS = (
+    option("graph", str, "Address of a Neo4j server, such as bolt://localhost:7687; otherwise a graph in the folder."),
+    option("graph_user", str, "Its user.", default="neo4j"),
+    option("graph_password_env", str, "Environment variable that holds the password.", default="NEO4J_PASSWORD"),
+    option("graph_database", str, "Its database, if not the user's own."),
+    option(
+        "model",
+        str,
+        "URL of an OpenAI-compatible server, or a model of this machine, that reads hard sentences.",
+        "--model",
+        "-m",
+    ),
+    option("model_name", str, "What the server at the URL calls the model; otherwise its first."),
+    API_KEY_ENV,
+)
+"""What is talked over, and who reads hard sentences: what `agent` is in the commands below."""
+
+
+@dialogue.command(short_help="Talk, sentence by sentence.")
+@with_options(agent=AGENT_OPTIONS)
+def chat(
+    ctx: typer.Context,
+    folder: Folder = DEFAULT_FOLDER,
+    domain: DomainFile = None,
+    strategy: Strategy = "intent_first",
+    session: Annotated[str | None, typer.Option(help="Go on with this conversation; otherwise a new one.")] = None,
+    show: Annotated[bool, typer.Option("--show", help="Show intent, slots, state and Cypher of every turn.")] = False,
+    as_json: AsJson = False,
+    *,
+    agent: Settings,
+) -> None:
+    """Talk over the graph in Chinese or English; /show tells what a turn understood, remembered, asked and found."""
+    terminal: Terminal = ctx.obj
+    words = dialogue_words(terminal.say)
+    is_person = sys.stdin.isatty() and sys.stdout.isatty()
+    if is_person:
+        terminal.note(words.opening.format(folder=folder))
+    with _opened(folder, domain, strategy, agent) as opened:
+        conversation = _Conversation(terminal, words, opened, session or _new_session(), shows=show, as_json=as_json)
+        if is_person:
+            terminal.note(words.welcome)
+        while (line := _line(f"{words.prompt} > " if is_person else "")) is not None:
+            if line and not conversation.take(line):
+                break
+        if is_person:
+            terminal.note(words.goodbye.format(session=conversation.session))
+
+
+@dialogue.command(name="eval", short_help="Measure how sentences are understood.")
+@with_options(agent=AGENT_OPTIONS)
+def evaluate(
+    ctx: typer.Context,
+    sentences: Annotated[
+        Path,
+        typer.Argument(help='JSON lines: {"text", "intent", "slots": [{"slot", "start", "end"}], "requested"}.'),
+    ],
+    folder: Folder = DEFAULT_FOLDER,
+    domain: DomainFile = None,
+    trained: Annotated[
+        Path | None, typer.Option("--trained", metavar="DIR", help="Measure what `train` wrote, without a graph.")
+    ] = None,
+    as_json: AsJson = False,
+    *,
+    agent: Settings,
+) -> None:
+    """Read every sentence of a file with each strategy and compare intents and slots with what the file says."""
+    from pagoda.dialogue.nlu.understanding_report import evaluate as measure
+    from pagoda.dialogue.strategies import STRATEGIES
+
+    terminal: Terminal = ctx.obj
+    examples = _read_lines(sentences)
+    if trained is not None:
+        from pagoda.dialogue.fast_understanding import FastUnderstanding
+
+        reports = {"fast": measure(FastUnderstanding.load(trained), examples)}
+    else:
+        with _opened(folder, domain, "intent_first", agent) as opened:
+            reports = {name: measure(opened.understander(name), examples) for name in STRATEGIES}
+    if as_json:
+        figures = {name: report.to_json() for name, report in reports.items()}
+        terminal.result(json.dumps(figures, ensure_ascii=False, indent=2))
+        return
+    for name, report in reports.items():
+        terminal.result("\n".join(evaluation_lines(name, report, dialogue_words(terminal.say))))
+
+
+@dialogue.command(short_help="Train an understanding from labelled sentences.")
+def train(
+    ctx: typer.Context,
+    sentences: Annotated[list[Path], typer.Argument(help="JSON lines, as for eval; several files are one set.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to write it.")],
+    effort: Annotated[str, typer.Option(help="heads (seconds), tuned (minutes), or auto.")] = "auto",
+    test: Annotated[Path | None, typer.Option("--test", help="Sentences to measure on; otherwise a tenth.")] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same result.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Train, write, and report on sentences that were held out: figures, and the confusion matrix as a picture."""
+    from pagoda.dialogue.fast_understanding import FastUnderstanding
+    from pagoda.dialogue.nlu.understanding_report import draw_confusions
+    from pagoda.dialogue.nlu.understanding_report import evaluate as measure
+
+    terminal: Terminal = ctx.obj
+    words = dialogue_words(terminal.say)
+    known = [example for path in sentences for example in _read_lines(path)]
+    learned, held_out = _split(known, _read_lines(test) if test is not None else None)
+    began = time.perf_counter()
+    with _progress(terminal, words) as on_progress:
+        understanding = FastUnderstanding.train(learned, effort=_effort(effort), seed=seed, on_progress=on_progress)
+    understanding.save(out)
+    seconds = time.perf_counter() - began
+    report = measure(understanding, held_out)
+    figures_path, picture_path = out.with_suffix(".report.json"), out.with_suffix(".confusions.png")
+    figures_path.write_text(json.dumps(report.to_json(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    draw_confusions(report, picture_path)
+    if as_json:
+        terminal.result(json.dumps(report.to_json(), ensure_ascii=False, indent=2))
+        return
+    languages = ", ".join(understanding.languages)
+    terminal.result(words.trained.format(count=len(learned), seconds=seconds, languages=languages, folder=out))
+    terminal.result("\n".join(evaluation_lines(out.name, report, words)))
+    terminal.note(words.report.format(path=figures_path))
+    terminal.note(words.picture.format(path=picture_path))
+
+
+class _Conversation:
+    """A chat on the terminal: sentences to the agent, commands to us."""
+
+    def __init__(
+        self,
+        terminal: Terminal,
+        words: DialogueWords,
+        agent: DialogueAgent,
+        session: str,
+        *,
+        shows: bool,
+        as_json: bool,
+    ) -> None:
+        self.session = session
+        self._terminal, self._words, self._agent = terminal, words, agent
+        self._shows, self._as_json = shows, as_json
+        self._last: Turn | None = None
+
+    def take(self, line: str) -> bool:
+        """One line; False for the last."""
+        if line.startswith("/"):
+            return self._command(line)
+        try:
+            self._last = self._agent.reply(self.session, line)
+        except InvalidRequestError as error:
+            self._terminal.error(str(error))
+            return True
+        if self._as_json:
+            self._terminal.result(json.dumps(self._last.as_dict(), ensure_ascii=False))
+            return True
+        self._terminal.piece(f"{self._last.text}\n", style="cyan")
+        if self._shows:
+            self._show()
+        return True
+
+    def _command(self, line: str) -> bool:
+        words, terminal = self._words, self._terminal
+        match line.split():
+            case ["/quit" | "/exit"]:
+                return False
+            case ["/show"]:
+                self._show()
+            case ["/show", "on" | "off" as switch]:
+                self._shows = switch == "on"
+                terminal.note(words.showing if self._shows else words.not_showing)
+            case ["/new"]:
+                self.session, self._last = _new_session(), None
+                terminal.note(words.new_session)
+            case ["/help"]:
+                terminal.note(words.help)
+            case _:
+                terminal.note(words.unknown_command.format(command=line.split()[0], hint=words.help))
+        return True
+
+    def _show(self) -> None:
+        if self._last is None:
+            self._terminal.note(self._words.nothing_to_show)
+            return
+        for line in turn_lines(self._last, self._words):
+            self._terminal.note(printable(line))
+
+
+@contextmanager
+def _opened(folder: Path, domain: Path | None, strategy: str, settings: Settings) -> Iterator[DialogueAgent]:
+    """The agent; graph and model are given back at the end."""
+    from pagoda.dialogue.agent import DialogueAgent
+
+    model = chat_model(settings)
+    given = {"domain": domain, "graph": _graph(settings), "model": model, "strategy": strategy, "folder": folder}
+    with DialogueAgent(**given, owns_graph=True, owns_model=True) as agent:
+        yield agent
+
+
+def _graph(settings: Settings) -> Any:
+    """A server's graph, or None for the folder's own."""
+    uri = settings.get("graph")
+    if uri is None:
+        return None
+    from pagoda.dialogue.graph import Graph
+
+    variable = settings.get("graph_password_env") or "NEO4J_PASSWORD"
+    password = os.environ.get(variable)
+    if password is None:
+        raise ConfigError(f"{variable} is not set: put the password of {uri} into it, or name another variable")
+    return Graph.connect(uri, settings.get("graph_user") or "neo4j", password, settings.get("graph_database"))
+
+
+def _new_session() -> str:
+    return f"cli-{secrets.token_hex(6)}"
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    """Raises ConfigError, with the line's number."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read sentences from {path}: {error}") from error
+    return [_read_line(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def _read_line(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except ValueError as error:
+        raise ConfigError(f"{path}, line {number} is no JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ConfigError(f'{path}, line {number} is no JSON object with "text": {line:.60}')
+    return value
+
+
+def _split(
+    known: Sequence[dict[str, Any]], test: Sequence[dict[str, Any]] | None
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """(to learn from, to measure on): every tenth where no test set is given."""
+    if test is not None:
+        return list(known), list(test)
+    if len(known) < 20:
+        raise ConfigError(f"{len(known)} sentences are too few to hold some out: give more, or measure on --test FILE")
+    return [e for i, e in enumerate(known) if i % 10 != 9], [e for i, e in enumerate(known) if i % 10 == 9]
+
+
+def _effort(name: str) -> Any:
+    if name not in ("auto", "heads", "tuned"):
+        raise ConfigError(f"--effort is {name!r}, expected auto, heads or tuned")
+    return name
+
+
+@contextmanager
+def _progress(terminal: Terminal, words: DialogueWords) -> Iterator[Any]:
+    """A bar on a terminal."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=terminal.err, disable=not terminal.err.is_terminal, transient=True) as bar:
+        task = bar.add_task(words.training, total=None)
+        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
+
+
+def _line(prompt: str) -> str | None:
+    """The next line; None at the end."""
+    try:
+        return input(prompt).strip()
+    except (EOFError, KeyboardInterrupt):
+        return None

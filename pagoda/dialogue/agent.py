@@ -1,0 +1,297 @@
+"""`DialogueAgent`: a sentence in, a `Turn` out. The whole path of a turn on one page.
+
+    sentence -> understanding -> events -> state -> policy -> Cypher -> rows -> reply
+
+Turns of one session are taken one after the other, in the order in which they came, whoever calls: threads, tasks or
+other processes over the same folder. A graph that fails costs the turn's answer and nothing else: the reply is an
+apology, what was said is kept, and the next turn goes on from there. Architecture: Bohus & Rudnicky 2009, "The
+RavenClaw dialog management framework"; the log as the only state is Fowler's "Event Sourcing" (2005).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from pagoda.dialogue import events as ev
+from pagoda.dialogue.domain import Domain
+from pagoda.dialogue.interpretation import context_of
+from pagoda.dialogue.model_loop import ModelLoop
+from pagoda.dialogue.opening import Parts
+from pagoda.dialogue.performance import Taken
+from pagoda.dialogue.policy import HandOff
+from pagoda.dialogue.sessions import HandOff as HandOffRecord
+from pagoda.dialogue.sessions import SessionStore
+from pagoda.dialogue.state import fold
+from pagoda.dialogue.strategies import STRATEGIES
+from pagoda.dialogue.turn import Turn, state_facts
+from pagoda.dialogue.turn_taking import Documents
+from pagoda.dialogue.understanding import Understander
+from pagoda.errors import ConfigError, InvalidRequestError, nearest
+
+if TYPE_CHECKING:
+    from pagoda.chat.model import ChatModel
+    from pagoda.dialogue.graph import Graph
+
+DEFAULT_FOLDER = "pagoda-dialogue"
+MAX_TEXT_LENGTH = 2000
+_NUM_THREADS = 16
+
+
+class DialogueAgent:
+    """Talks about a domain over a graph. Close it, or use it in a `with` statement.
+
+    domain: a Domain or the path of its YAML; None is the shipped one: restaurants, films and hotels
+    graph: None is an embedded one in the folder, which holds the shipped city where the domain is the shipped one
+    understanding: None is the fast one, loaded from the folder, or trained there from the domain's examples (seconds)
+    model: a ChatModel that reads sentences: with "hybrid" the hard ones, with the other strategies all of them
+    strategy: "intent_first", "slots_first" or "hybrid"
+    sessions: a store or the path of its file; None is a file in the folder
+    documents: asked what is no task of the domain's; gives an answer, or None, and then a person takes over
+    folder: of all that is made here; loop: the running event loop that `model` belongs to, if any
+    clock: tells what "tonight" means; draws: a turn brings the subgraph around its rows
+    owns_graph, owns_model: `close` closes them, too
+
+    Raises DomainError where the domain does not fit the graph, GraphError, SessionError, ConfigError,
+    MissingExtraError.
+
+    >>> with DialogueAgent() as agent:                                      # doctest: +SKIP
+    ...     print(agent.reply("me", "想找一家便宜的川菜馆，离公司近一点").text)
+    """
+
+    def __init__(
+        self,
+        domain: Domain | str | Path | None = None,
+        graph: Graph | None = None,
+        understanding: Understander | None = None,
+        model: ChatModel | None = None,
+        strategy: str = "intent_first",
+        sessions: SessionStore | str | Path | None = None,
+        *,
+        documents: Documents | None = None,
+        folder: str | Path = DEFAULT_FOLDER,
+        loop: asyncio.AbstractEventLoop | None = None,
+        clock: Callable[[], datetime] = datetime.now,
+        draws: bool = True,
+        owns_graph: bool = False,
+        owns_model: bool = False,
+    ) -> None:
+        if strategy not in STRATEGIES:
+            raise ConfigError(f"strategy is {strategy!r}: {nearest(strategy, STRATEGIES)}")
+        self.strategy = strategy
+        self._clock, self._draws = clock, draws
+        self._model_loop = ModelLoop(loop)
+        self._model = model if owns_model else None
+        self._owned: list[Graph | SessionStore] = []
+        try:
+            self._parts = self._opened(domain, graph, understanding, sessions, Path(folder), documents, owns_graph)
+            self._model_reader = None if model is None else self._parts.model_reader(model, strategy, self._model_loop)
+            self._understander = self.understander(strategy)
+        except BaseException:
+            self._close_owned()
+            raise
+        self._pool = ThreadPoolExecutor(_NUM_THREADS, thread_name_prefix="pagoda-turn")
+
+    @property
+    def domain(self) -> Domain:
+        """What is talked about."""
+        return self._parts.domain
+
+    @property
+    def graph(self) -> Graph:
+        """What is talked over."""
+        return self._parts.graph
+
+    @property
+    def sessions(self) -> SessionStore:
+        """What was said so far."""
+        return self._parts.sessions
+
+    # Turns
+
+    def reply(self, session_id: str, text: str) -> Turn:
+        """Take one turn. A session begins with its first.
+
+        Raises InvalidRequestError for no text or too long a text, SessionError where the session cannot be kept. The
+        graph's failures are not raised but apologised for.
+        """
+        check_text(text)
+        hold = self.sessions.turn(session_id)
+        with hold:
+            return self._take(session_id, text)
+
+    async def areply(self, session_id: str, text: str) -> Turn:
+        """The same for event loops. Its place in the session is taken at once; a call that is cancelled gives it up."""
+        check_text(text)
+        return await asyncio.wrap_future(self._submit(session_id, text))
+
+    def reply_batch(self, sentences: Sequence[tuple[str, str]]) -> list[Turn]:
+        """Turns of many (session id, text), in order; sessions go side by side, the turns of one in their order."""
+        for _, text in sentences:
+            check_text(text)
+        futures = [self._submit(session_id, text) for session_id, text in sentences]
+        return [future.result() for future in futures]
+
+    def forget(self, session_id: str) -> bool:
+        """Delete a session once its turns under way have ended; False where there was none."""
+        with self.sessions.turn(session_id):
+            return self.sessions.delete(session_id)
+
+    # Parts
+
+    def understander(self, strategy: str) -> Understander:
+        """The reader of sentences with a strategy, over the same understanding. Raises ConfigError."""
+        return self._parts.strategy(strategy, self._model_reader)
+
+    def facts(self) -> dict[str, Any]:
+        """What can be asked for, in plain data."""
+        domain = self.domain
+        return {
+            "domain": domain.name,
+            "languages": list(domain.languages),
+            "strategy": self.strategy,
+            "model": None if self._model_reader is None else "configured",
+            "intents": [
+                {
+                    "intent": intent.name,
+                    "kind": intent.kind,
+                    "title": dict(intent.title),
+                    "required": list(intent.required),
+                    "optional": list(intent.optional),
+                }
+                for intent in domain.intents.values()
+            ],
+            "slots": [{"slot": slot.name, "type": slot.type} for slot in domain.slots.values()],
+        }
+
+    def close(self) -> None:
+        """Wait for turns under way, then close all that was opened here and all that is owned."""
+        self._pool.shutdown(wait=True)
+        if self._model is not None:
+            self._model_loop.run(self._model.aclose(), timeout_s=10.0)
+        self._model_loop.close()
+        self._close_owned()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    # Opening
+
+    def _opened(
+        self,
+        domain: Domain | str | Path | None,
+        graph: Graph | None,
+        understanding: Understander | None,
+        sessions: SessionStore | str | Path | None,
+        folder: Path,
+        documents: Documents | None,
+        owns_graph: bool,
+    ) -> Parts:
+        declared = domain if isinstance(domain, Domain) else Domain.load(domain)
+        if graph is None:
+            from pagoda.dialogue.graph import Graph
+            from pagoda.dialogue.graph_store.graph_load import city
+
+            graph = Graph.embedded(folder / "graph")
+            self._owned.append(graph)
+            if domain is None:
+                graph.load(city())
+        elif owns_graph:
+            self._owned.append(graph)
+        if not isinstance(sessions, SessionStore):
+            sessions = SessionStore(sessions if sessions is not None else folder / "sessions.sqlite")
+            self._owned.append(sessions)
+        return Parts(declared, graph, sessions, understanding, folder, documents)
+
+    def _close_owned(self) -> None:
+        while self._owned:
+            self._owned.pop().close()
+
+    # One turn
+
+    def _submit(self, session_id: str, text: str) -> Future[Turn]:
+        hold = self.sessions.turn(session_id)
+
+        def work() -> Turn:
+            with hold:
+                return self._take(session_id, text)
+
+        try:
+            future = self._pool.submit(work)
+        except RuntimeError as error:
+            hold.leave_queue()
+            raise ConfigError("the agent is closed: open another one over the same folder") from error
+        # A call that is cancelled before its turn must not hold up those behind it.
+        future.add_done_callback(lambda _: hold.leave_queue())
+        return future
+
+    def _take(self, session_id: str, text: str) -> Turn:
+        """Sentence to reply. The session is held by the caller."""
+        began = time.perf_counter()
+        log = self.sessions.log(session_id)
+        before = fold([ev.from_json(event) for event in log.events], self.domain)
+        read = self._understander.parse(text, context_of(before))
+        understood = time.perf_counter()
+        taken = self._parts.taker.take(session_id, read, before, self._clock())
+        subgraph = self._parts.drawn(taken.found if self._draws else ())
+        ended = time.perf_counter()
+        turn = Turn(
+            session_id=session_id,
+            number=log.num_turns + 1,
+            user=text,
+            text=taken.text,
+            language=read.language,
+            understanding=read,
+            state=taken.state,
+            action=taken.action,
+            facts=state_facts(taken.state, self.domain, read.language),
+            statement=taken.statement.text if taken.statement else "",
+            parameters=taken.statement.parameters if taken.statement else {},
+            rows=taken.rows,
+            found=taken.found,
+            subgraph=subgraph,
+            timings={"understand": understood - began, "graph": taken.graph_s, "total": ended - began},
+        )
+        self._keep(turn, taken, num_events_before=len(log.events))
+        return turn
+
+    def _keep(self, turn: Turn, taken: Taken, *, num_events_before: int) -> None:
+        """Write the turn down before anybody hears of it."""
+        self.sessions.append(
+            turn.session_id,
+            [ev.to_json(event) for event in taken.events],
+            turn.as_dict(),
+            num_events_before=num_events_before,
+            hand_off=self._hand_off(turn, taken.action.reason) if isinstance(taken.action, HandOff) else None,
+        )
+
+    def _hand_off(self, turn: Turn, reason: str) -> HandOffRecord:
+        """What a person needs to go on."""
+        said = [{"user": each["user"], "reply": each["text"]} for each in self.sessions.turns(turn.session_id)]
+        return HandOffRecord(
+            session_id=turn.session_id,
+            reason=reason,
+            language=turn.language,
+            text=turn.user,
+            intent=turn.facts["intent"],
+            slots=turn.facts["slots"],
+            transcript=(*said, {"user": turn.user, "reply": turn.text}),
+        )
+
+
+def check_text(text: str) -> None:
+    """Raises InvalidRequestError for what is no sentence."""
+    if not text.strip():
+        raise InvalidRequestError("the text is empty: say something", param="text")
+    if len(text) > MAX_TEXT_LENGTH:
+        raise InvalidRequestError(
+            f"the text has {len(text)} characters, at most {MAX_TEXT_LENGTH} are read: say it shorter", param="text"
+        )

@@ -1,0 +1,60 @@
+"""Takes a turn: what was read becomes events, the policy acts upon them, or documents answer what is no task.
+
+Middle of a turn: sentence -> *understanding -> events -> state -> policy -> Cypher -> rows -> reply*. The acting itself
+is `performance`'s. Documents come in as a callable, so that this room knows nothing of retrieval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from pagoda.dialogue import events as ev
+from pagoda.dialogue import policy
+from pagoda.dialogue.domain import Domain
+from pagoda.dialogue.graph import Graph
+from pagoda.dialogue.interpretation import Interpreter
+from pagoda.dialogue.performance import Performance, Taken
+from pagoda.dialogue.response import Phrasebook
+from pagoda.dialogue.state import fold
+from pagoda.dialogue.state_model import State
+from pagoda.dialogue.understanding import OUT_OF_SCOPE, Understanding
+
+Documents = Callable[[str], str | None]
+"""Answers a question that is no task of the domain's, or gives None."""
+FROM_DOCUMENTS, NOT_IN_DOCUMENTS = "documents", "not_in_documents"
+
+
+class TurnTaker:
+    """Takes turns over one domain and graph; threads may share it. interpreter: for the sentences of a moment."""
+
+    def __init__(
+        self,
+        domain: Domain,
+        graph: Graph,
+        interpreter: Callable[[datetime], Interpreter],
+        phrases: Phrasebook,
+        documents: Documents | None = None,
+    ) -> None:
+        self._domain, self._graph, self._documents = domain, graph, documents
+        self._interpreter, self._phrases = interpreter, phrases
+
+    def take(self, session_id: str, read: Understanding, before: State, now: datetime) -> Taken:
+        """The turn of a sentence that was read in the state `before`."""
+        proposed = self._interpreter(now).events(read, before, now.isoformat(timespec="minutes"))
+        said = proposed[0]
+        is_no_task = len(proposed) == 1 and isinstance(said, ev.UserSaid) and said.intent == OUT_OF_SCOPE
+        if is_no_task and isinstance(said, ev.UserSaid) and self._documents is not None:
+            return self._from_documents(self._documents, said, before)
+        return Performance(self._domain, self._graph, self._phrases, session_id, now).perform(proposed, before)
+
+    def _from_documents(self, documents: Documents, said: ev.UserSaid, before: State) -> Taken:
+        """What documents say; a person takes over where they say nothing."""
+        found = documents(said.text)
+        said = replace(said, intent=FROM_DOCUMENTS)
+        events = (said, ev.Told(FROM_DOCUMENTS) if found else ev.HandedOff(NOT_IN_DOCUMENTS))
+        state = fold(events, self._domain, before)
+        if not found:
+            return Taken(events, state, policy.HandOff(NOT_IN_DOCUMENTS), self._phrases.say("hand_off", said.language))
+        return Taken(events, state, policy.Say(FROM_DOCUMENTS), found)

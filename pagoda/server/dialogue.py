@@ -1,0 +1,157 @@
+"""/v1/dialogue: conversations over a graph, turn by turn, each turn told in full: what was understood, asked and found.
+
+Beside the token's path; the path of a turn is `dialogue.agent`'s. A turn that the graph fails is an answer all the
+same, an apology with the state kept; errors are for requests that are none and for a dialogue that cannot be opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, Field, StrictStr
+
+from pagoda.chat.openai_types import OpenAIRequest
+from pagoda.dialogue.errors import DialogueError, SessionError
+from pagoda.server.dialogue_service import DialogueService
+from pagoda.server.errors import ModelNotFoundError, UnavailableError
+from pagoda.server.routing import POSTING, READING, JsonRoute, documented
+from pagoda.server.sampling import check_fields
+from pagoda.server.state import caller_of, state_of
+from pagoda.server.streaming import unless_client_leaves
+
+router = APIRouter(route_class=JsonRoute, prefix="/v1/dialogue")
+
+
+class TurnRequest(OpenAIRequest):
+    """What a person says."""
+
+    text: StrictStr = Field(description="A sentence in Chinese or English, at most 2,000 characters.")
+
+
+class SlotObject(BaseModel):
+    """A value as it was said. start, end: characters of the sentence, -1 where it is no stretch of it."""
+
+    slot: str
+    value: str
+    start: int
+    end: int
+    confidence: float
+
+
+class UnderstandingObject(BaseModel):
+    """One reading of the sentence."""
+
+    intent: str
+    confidence: float
+    language: str
+    slots: list[SlotObject]
+    acts: list[dict[str, str]]
+    candidates: list[tuple[str, float]]
+    route: str
+
+
+class StateObject(BaseModel):
+    """What the dialogue remembers after the turn."""
+
+    intent: str
+    slots: dict[str, Any]
+    requested: str
+    missing: list[str]
+    suspended: list[str]
+    results: list[str]
+
+
+class TurnObject(BaseModel):
+    """A turn, from the sentence to the reply. statement: Cypher, whose only values are its parameters."""
+
+    object: str = "dialogue.turn"
+    session: str
+    number: int
+    user: str
+    text: str = Field(description="The reply.")
+    language: str
+    understanding: UnderstandingObject | None
+    state: StateObject
+    action: str
+    statement: str
+    parameters: dict[str, Any]
+    rows: list[dict[str, Any]]
+    subgraph: dict[str, list[dict[str, Any]]]
+    timings: dict[str, float] = Field(description="Seconds of each step.")
+
+
+class TurnListObject(BaseModel):
+    """A session's turns, oldest first."""
+
+    object: str = "list"
+    data: list[TurnObject]
+
+
+_TURN: dict[int | str, dict[str, Any]] = POSTING | {200: {"model": TurnObject, "description": "The turn"}}
+_TURNS: dict[int | str, dict[str, Any]] = READING | {200: {"model": TurnListObject, "description": "The turns"}}
+
+
+@router.get("", responses=READING)
+async def status(request: Request) -> Response:
+    """What can be asked: the domain, its intents and slots."""
+    with told():
+        return JSONResponse(await service_of(request).status())
+
+
+@router.get("/hand_offs", responses=READING)
+async def hand_offs(request: Request) -> Response:
+    """Conversations of this API key that wait for a person."""
+    with told():
+        found = await service_of(request).hand_offs(caller_of(request).key)
+    return JSONResponse({"object": "list", "data": found})
+
+
+@router.post("/{session}/turns", responses=_TURN)
+async def reply(session: str, body: TurnRequest, request: Request) -> Response:
+    """Say something in a session, which begins with its first turn. Turns of one session are taken in order."""
+    state = state_of(request)
+    check_fields(body, strict=state.config.strict)
+    caller = caller_of(request)
+    async with state.admitted(caller):
+        with told():
+            turn = await unless_client_leaves(request, service_of(request).reply(caller.key, session, body.text))
+    return JSONResponse(turn)
+
+
+@router.get("/{session}/turns", responses=_TURNS)
+async def turns(session: str, request: Request) -> Response:
+    """What was said in a session."""
+    with told():
+        found = await service_of(request).turns(caller_of(request).key, session)
+    return JSONResponse({"object": "list", "data": found})
+
+
+@router.delete("/{session}", responses=POSTING | documented(404))
+async def delete(session: str, request: Request) -> Response:
+    """Forget a session."""
+    with told():
+        is_deleted = await service_of(request).delete(caller_of(request).key, session)
+    if not is_deleted:
+        raise ModelNotFoundError(f"there is no session {session!r:.80}: it begins with its first turn", param="session")
+    return JSONResponse({"object": "dialogue.session.deleted", "session": session, "deleted": True})
+
+
+def service_of(request: Request) -> DialogueService:
+    """The server's dialogue."""
+    service: DialogueService = request.app.state.dialogue
+    return service
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Errors of the dialogue as those that the server's table knows."""
+    try:
+        yield
+    except SessionError as error:
+        raise UnavailableError(str(error), retry_after_s=1.0) from error
+    except DialogueError as error:
+        raise UnavailableError(str(error), retry_after_s=10.0) from error
