@@ -53,6 +53,9 @@ AGENT_OPTIONS = (
         "--model",
         "-m",
     ),
+    option(
+        "rephrase", bool, "The model also words replies; numbers and names that the graph did not give are rejected."
+    ),
     option("model_name", str, "What the server at the URL calls the model; otherwise its first."),
     API_KEY_ENV,
 )
@@ -234,6 +237,7 @@ def _opened(folder: Path, domain: Path | None, strategy: str, settings: Settings
 
     model = chat_model(settings)
     given = {"domain": domain, "graph": _graph(settings), "model": model, "strategy": strategy, "folder": folder}
+    given["rephrases"] = bool(settings.get("rephrase"))
     with DialogueAgent(**given, owns_graph=True, owns_model=True) as agent:
         yield agent
 

@@ -24,14 +24,14 @@ from pagoda.dialogue.interpretation import context_of
 from pagoda.dialogue.model_loop import ModelLoop
 from pagoda.dialogue.opening import Parts
 from pagoda.dialogue.performance import Taken
-from pagoda.dialogue.policy import HandOff
+from pagoda.dialogue.policy import HandOff, Query, Tell
 from pagoda.dialogue.sessions import HandOff as HandOffRecord
 from pagoda.dialogue.sessions import SessionStore
 from pagoda.dialogue.state import fold
 from pagoda.dialogue.strategies import STRATEGIES
 from pagoda.dialogue.turn import Turn, state_facts
 from pagoda.dialogue.turn_taking import Documents
-from pagoda.dialogue.understanding import Understander
+from pagoda.dialogue.understanding import Language, Understander
 from pagoda.errors import ConfigError, InvalidRequestError, nearest
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class DialogueAgent:
     documents: asked what is no task of the domain's; gives an answer, or None, and then a person takes over
     folder: of all that is made here; loop: the running event loop that `model` belongs to, if any
     clock: tells what "tonight" means; draws: a turn brings the subgraph around its rows
+    rephrases: `model` also words the replies that tell rows; what the rows do not hold is never said
     owns_graph, owns_model: `close` closes them, too
 
     Raises DomainError where the domain does not fit the graph, GraphError, SessionError, ConfigError,
@@ -78,11 +79,14 @@ class DialogueAgent:
         loop: asyncio.AbstractEventLoop | None = None,
         clock: Callable[[], datetime] = datetime.now,
         draws: bool = True,
+        rephrases: bool = False,
         owns_graph: bool = False,
         owns_model: bool = False,
     ) -> None:
         if strategy not in STRATEGIES:
             raise ConfigError(f"strategy is {strategy!r}: {nearest(strategy, STRATEGIES)}")
+        if rephrases and model is None:
+            raise ConfigError("rephrases is set, but there is no model to word replies: give model=, too")
         self.strategy = strategy
         self._clock, self._draws = clock, draws
         self._model_loop = ModelLoop(loop)
@@ -92,6 +96,7 @@ class DialogueAgent:
             self._parts = self._opened(domain, graph, understanding, sessions, Path(folder), documents, owns_graph)
             self._model_reader = None if model is None else self._parts.model_reader(model, strategy, self._model_loop)
             self._understander = self.understander(strategy)
+            self._rephraser = self._parts.rephraser(model, self._model_loop) if rephrases and model else None
         except BaseException:
             self._close_owned()
             raise
@@ -241,13 +246,14 @@ class DialogueAgent:
         read = self._understander.parse(text, context_of(before))
         understood = time.perf_counter()
         taken = self._parts.taker.take(session_id, read, before, self._clock())
+        reply = self._worded(taken, read.language)
         subgraph = self._parts.drawn(taken.found if self._draws else ())
         ended = time.perf_counter()
         turn = Turn(
             session_id=session_id,
             number=log.num_turns + 1,
             user=text,
-            text=taken.text,
+            text=reply,
             language=read.language,
             understanding=read,
             state=taken.state,
@@ -262,6 +268,12 @@ class DialogueAgent:
         )
         self._keep(turn, taken, num_events_before=len(log.events))
         return turn
+
+    def _worded(self, taken: Taken, language: Language) -> str:
+        """The reply. What is agreed upon, a booking above all, is never put into other words."""
+        if self._rephraser is None or not isinstance(taken.action, Query | Tell):
+            return taken.text
+        return self._rephraser.said(taken.text, taken.rows, language)
 
     def _keep(self, turn: Turn, taken: Taken, *, num_events_before: int) -> None:
         """Write the turn down before anybody hears of it."""

@@ -20,6 +20,7 @@ from pagoda.dialogue.graph_store.subgraph import Subgraph
 from pagoda.dialogue.interpretation import Interpreter, ValueReader
 from pagoda.dialogue.model_loop import ModelLoop
 from pagoda.dialogue.model_understanding import Lexicon, ModelSettings, ModelUnderstanding
+from pagoda.dialogue.rephraser import Rephraser
 from pagoda.dialogue.response import Phrasebook
 from pagoda.dialogue.sessions import SessionStore
 from pagoda.dialogue.slots.linking import Linker
@@ -65,6 +66,10 @@ class Parts:
         lexicon = Lexicon(known=self._lexicon, examples=examples)
         settings = ModelSettings(order=order)
         return ModelUnderstanding(model, self._frames, self._base, lexicon, settings=settings, loop=loop)
+
+    def rephraser(self, model: ChatModel, loop: ModelLoop) -> Rephraser:
+        """The language model as one that words replies."""
+        return Rephraser(model, self.domain, self.linker.names(self.domain.labels), loop)
 
     def strategy(self, name: str, model_reader: ModelUnderstanding | None) -> Understander:
         """A strategy over the fast reading, or over the model's where there is one; the hybrid has both."""

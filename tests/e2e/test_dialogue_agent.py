@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
@@ -225,3 +226,18 @@ def test_odd_sentences_get_a_reply(make: Make, text: str) -> None:
 def test_a_misspelt_strategy_is_refused(make: Make) -> None:
     with pytest.raises(ConfigError, match='did you mean "hybrid"'):
         make(strategy="hybird")
+
+
+def test_a_model_words_what_was_found_and_nothing_that_is_agreed_upon(make: Make) -> None:
+    def respond(messages: Any) -> str:
+        return f"好的！{json.loads(messages[1].content)}" if "JSON 字符串" in messages[0].content else "no JSON"
+
+    agent = make(model=ScriptedChatModel(respond), rephrases=True)
+    assert agent.reply("s", "想找一家便宜的川菜馆，离公司近一点").text.startswith("好的！找到一个：青瓦小馆")
+    assert agent.reply("s", "帮我订一下，今晚七点四个人").text.startswith("请确认")
+    assert agent.reply("s", "对").text.startswith("订好了")
+
+
+def test_rephrasing_without_a_model_is_refused(make: Make) -> None:
+    with pytest.raises(ConfigError, match="no model to word replies"):
+        make(rephrases=True)
