@@ -6,7 +6,7 @@ is `performance`'s. Documents come in as a callable, so that this room knows not
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -43,15 +43,23 @@ class TurnTaker:
     def take(self, session_id: str, read: Understanding, before: State, now: datetime) -> Taken:
         """The turn of a sentence that was read in the state `before`."""
         proposed = self._interpreter(now).events(read, before, now.isoformat(timespec="minutes"))
-        said = proposed[0]
-        is_no_task = len(proposed) == 1 and isinstance(said, ev.UserSaid) and said.intent == OUT_OF_SCOPE
-        if is_no_task and isinstance(said, ev.UserSaid) and self._documents is not None:
-            return self._from_documents(self._documents, said, before)
+        answered = self._from_documents(read, proposed, before)
+        if answered is not None:
+            return answered
         return Performance(self._domain, self._graph, self._phrases, session_id, now).perform(proposed, before)
 
-    def _from_documents(self, documents: Documents, said: ev.UserSaid, before: State) -> Taken:
-        """What documents say; a person takes over where they say nothing."""
-        found = documents(said.text)
+    def _from_documents(self, read: Understanding, proposed: Sequence[ev.Event], before: State) -> Taken | None:
+        """What documents say to a question that is no task; a person takes over where they say nothing.
+
+        None where the graph is to answer: a task, or a question after a property that the documents know nothing of.
+        """
+        said, *others = proposed
+        is_question = read.intent == OUT_OF_SCOPE and all(isinstance(event, ev.Requested) for event in others)
+        if self._documents is None or not is_question or not isinstance(said, ev.UserSaid):
+            return None
+        found = self._documents(said.text)
+        if not found and others:
+            return None
         said = replace(said, intent=FROM_DOCUMENTS)
         events = (said, ev.Told(FROM_DOCUMENTS) if found else ev.HandedOff(NOT_IN_DOCUMENTS))
         state = fold(events, self._domain, before)

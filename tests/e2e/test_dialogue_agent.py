@@ -241,3 +241,17 @@ def test_a_model_words_what_was_found_and_nothing_that_is_agreed_upon(make: Make
 def test_rephrasing_without_a_model_is_refused(make: Make) -> None:
     with pytest.raises(ConfigError, match="no model to word replies"):
         make(rephrases=True)
+
+
+def test_documents_come_before_a_property_that_the_sentence_only_seems_to_ask_for(make: Make) -> None:
+    asked: list[str] = []
+
+    def documents(question: str) -> str | None:
+        asked.append(question)
+        return "six months (repairs.md)" if "repairs" in question else None
+
+    agent = make(documents=documents)
+    agent.reply("s", "想找一家便宜的川菜馆，离公司近一点")
+    assert agent.reply("s", "How long are repairs guaranteed?").text == "six months (repairs.md)"
+    assert agent.reply("s", "第一家的电话是多少").text == "青瓦小馆的电话是0990-0984212。"
+    assert asked == ["How long are repairs guaranteed?"]
