@@ -18,10 +18,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from pagoda.chat.loop import LoopThread
 from pagoda.dialogue import events as ev
 from pagoda.dialogue.domain import Domain
 from pagoda.dialogue.interpretation import context_of
-from pagoda.dialogue.model_loop import ModelLoop
 from pagoda.dialogue.opening import Parts
 from pagoda.dialogue.performance import Taken
 from pagoda.dialogue.policy import HandOff, Query, Tell
@@ -89,7 +89,7 @@ class DialogueAgent:
             raise ConfigError("rephrases is set, but there is no model to word replies: give model=, too")
         self.strategy = strategy
         self._clock, self._draws = clock, draws
-        self._model_loop = ModelLoop(loop)
+        self._model_loop = LoopThread(loop, instead="areply, or call it from a thread")
         self._model = model if owns_model else None
         self._owned: list[Graph | SessionStore] = []
         try:

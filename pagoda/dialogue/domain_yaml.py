@@ -124,10 +124,6 @@ class Section:
         given.only(LANGUAGES)
         return {language: given.texts(language) for language in given}
 
-    def line_of(self, key: str) -> int:
-        """Where an entry stands."""
-        return self._lines.get(self._below(key), self.line)
-
     def _below(self, key: str) -> str:
         return f"{self.path}.{key}" if self.path else key
 

@@ -15,8 +15,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pagoda.chat.loop import LoopThread
 from pagoda.chat.model import ChatModel, ChatParams, Message
-from pagoda.dialogue.model_loop import ModelLoop
 from pagoda.dialogue.strategies import Frames, by_slots
 from pagoda.dialogue.understanding import (
     OUT_OF_SCOPE,
@@ -74,11 +74,11 @@ class ModelUnderstanding:
         lexicon: Lexicon | None = None,
         *,
         settings: ModelSettings | None = None,
-        loop: ModelLoop | None = None,
+        loop: LoopThread | None = None,
     ) -> None:
         self._model, self._frames, self._fast = model, frames, fast
         self._settings = settings or ModelSettings()
-        self._loop = loop or ModelLoop()
+        self._loop = loop or LoopThread(instead="areply")
         lexicon = lexicon or Lexicon()
         self._known = {slot: frozenset(map(str.casefold, names)) for slot, names in lexicon.known.items()}
         self._menu = _menu(frames, lexicon.examples, self._settings.num_examples)

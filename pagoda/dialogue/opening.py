@@ -13,12 +13,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pagoda.chat.loop import LoopThread
 from pagoda.dialogue.complemented import Complemented
 from pagoda.dialogue.domain import Domain
 from pagoda.dialogue.errors import GraphError
 from pagoda.dialogue.graph_store.subgraph import Subgraph
 from pagoda.dialogue.interpretation import Interpreter, ValueReader
-from pagoda.dialogue.model_loop import ModelLoop
 from pagoda.dialogue.model_understanding import Lexicon, ModelSettings, ModelUnderstanding
 from pagoda.dialogue.rephraser import Rephraser
 from pagoda.dialogue.response import Phrasebook
@@ -57,7 +57,7 @@ class Parts:
         self._base = Complemented(fast, domain, self.linker)
         self.taker = TurnTaker(domain, graph, self._interpreter, Phrasebook(domain), documents)
 
-    def model_reader(self, model: ChatModel, strategy: str, loop: ModelLoop) -> ModelUnderstanding:
+    def model_reader(self, model: ChatModel, strategy: str, loop: LoopThread) -> ModelUnderstanding:
         """The language model as a reader of sentences."""
         order = "slots_first" if strategy == "slots_first" else "intent_first"
         examples: dict[str, list[str]] = {}
@@ -67,7 +67,7 @@ class Parts:
         settings = ModelSettings(order=order)
         return ModelUnderstanding(model, self._frames, self._base, lexicon, settings=settings, loop=loop)
 
-    def rephraser(self, model: ChatModel, loop: ModelLoop) -> Rephraser:
+    def rephraser(self, model: ChatModel, loop: LoopThread) -> Rephraser:
         """The language model as one that words replies."""
         return Rephraser(model, self.domain, self.linker.names(self.domain.labels), loop)
 

@@ -11,9 +11,9 @@ import json
 import logging
 from collections.abc import Sequence
 
+from pagoda.chat.loop import LoopThread
 from pagoda.chat.model import ChatModel, ChatParams, Message
 from pagoda.dialogue.domain import Domain
-from pagoda.dialogue.model_loop import ModelLoop
 from pagoda.dialogue.rephrasing import Row, check_rephrasing
 from pagoda.dialogue.understanding import Language
 from pagoda.errors import ChatModelError, InvalidRequestError
@@ -41,7 +41,7 @@ class Rephraser:
         model: ChatModel,
         domain: Domain,
         known_names: Sequence[str],
-        loop: ModelLoop,
+        loop: LoopThread,
         *,
         timeout_s: float = 20.0,
     ) -> None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
+from pagoda.chat.loop import LoopThread
 from pagoda.chat.model import ChatModel, Message
 from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.rag.answer import Answer
@@ -25,7 +26,6 @@ from pagoda.rag.document import Hit, Scalar
 from pagoda.rag.followup import condensed, joined
 from pagoda.rag.generative import GenerativeAnswerer, GenerativeSettings, Question
 from pagoda.rag.inputs import chat_model_of, check_question, embedder_of, reranker_of
-from pagoda.rag.loop import LoopThread
 from pagoda.rag.quoting import QuotingAnswerer
 from pagoda.rag.support import SupportCheck
 
@@ -98,7 +98,7 @@ class RAG:
         self._embedder = embedder_of(embedder)
         self._reranker = reranker_of(reranker)
         self._index = RagIndex.open(path, self._embedder, read_only=read_only, store_url=store_url)
-        self._loop = LoopThread(loop)
+        self._loop = LoopThread(loop, instead="the async one, aquery or astream")
         self._owns_model = owns_model or isinstance(model, str)
         self._mutex = threading.Lock()
         self._retriever: tuple[int, Retriever] | None = None

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from pagoda.chat.loop import LoopThread
 from pagoda.chat.model import ChatAnswer
 from pagoda.chat.scripted import ScriptedChatModel
 from pagoda.dialogue.domain import Domain
-from pagoda.dialogue.model_loop import ModelLoop
 from pagoda.dialogue.rephraser import Rephraser
 from pagoda.errors import ChatModelError, InvalidRequestError
 
@@ -21,17 +21,17 @@ NAMES = ["青瓦小馆", "Green Tile Kitchen", "竹影轩", "Bamboo Hall"]
 
 
 @pytest.fixture
-def loop() -> Iterator[ModelLoop]:
-    opened = ModelLoop()
+def loop() -> Iterator[LoopThread]:
+    opened = LoopThread(instead="areply")
     yield opened
     opened.close()
 
 
-def said(loop: ModelLoop, answer: str | Exception, rows: list[dict[str, Any]] = ROWS) -> str:
+def said(loop: LoopThread, answer: str | Exception, rows: list[dict[str, Any]] = ROWS) -> str:
     return Rephraser(ScriptedChatModel([answer]), Domain.load(), NAMES, loop).said(REPLY, rows, "zh")
 
 
-def test_a_smoother_wording_of_the_same_facts_is_said(loop: ModelLoop) -> None:
+def test_a_smoother_wording_of_the_same_facts_is_said(loop: LoopThread) -> None:
     assert said(loop, " 为您找到青瓦小馆，人均只要19元，评分4.3。 ") == "为您找到青瓦小馆，人均只要19元，评分4.3。"
 
 
@@ -46,11 +46,11 @@ def test_a_smoother_wording_of_the_same_facts_is_said(loop: ModelLoop) -> None:
         InvalidRequestError("the prompt is too long"),
     ],
 )
-def test_anything_else_leaves_the_template(loop: ModelLoop, answer: str | Exception) -> None:
+def test_anything_else_leaves_the_template(loop: LoopThread, answer: str | Exception) -> None:
     assert said(loop, answer) == REPLY
 
 
-def test_an_answer_that_was_cut_leaves_the_template(loop: ModelLoop) -> None:
+def test_an_answer_that_was_cut_leaves_the_template(loop: LoopThread) -> None:
     class Cut(ScriptedChatModel):
         async def chat(self, *asked: Any, **options: Any) -> ChatAnswer:
             return ChatAnswer(text="为您找到青瓦小馆", finish_reason="length")
@@ -58,7 +58,7 @@ def test_an_answer_that_was_cut_leaves_the_template(loop: ModelLoop) -> None:
     assert Rephraser(Cut([]), Domain.load(), NAMES, loop).said(REPLY, ROWS, "zh") == REPLY
 
 
-def test_a_model_that_takes_too_long_leaves_the_template(loop: ModelLoop) -> None:
+def test_a_model_that_takes_too_long_leaves_the_template(loop: LoopThread) -> None:
     class Slow(ScriptedChatModel):
         async def chat(self, *asked: Any, **options: Any) -> ChatAnswer:
             await asyncio.sleep(60)
@@ -67,7 +67,7 @@ def test_a_model_that_takes_too_long_leaves_the_template(loop: ModelLoop) -> Non
     assert Rephraser(Slow([]), Domain.load(), NAMES, loop, timeout_s=0.05).said(REPLY, ROWS, "zh") == REPLY
 
 
-def test_what_tells_no_rows_is_not_shown_to_the_model(loop: ModelLoop) -> None:
+def test_what_tells_no_rows_is_not_shown_to_the_model(loop: LoopThread) -> None:
     model = ScriptedChatModel([])
     assert Rephraser(model, Domain.load(), NAMES, loop).said("想在哪一带？", [], "zh") == "想在哪一带？"
     assert model.conversations == []
@@ -75,7 +75,7 @@ def test_what_tells_no_rows_is_not_shown_to_the_model(loop: ModelLoop) -> None:
 
 @pytest.mark.parametrize(("language", "asked_in"), [("zh", "中文"), ("en", "English")])
 def test_the_model_is_asked_in_the_language_of_the_turn_and_gets_the_reply_as_data(
-    loop: ModelLoop, language: Any, asked_in: str
+    loop: LoopThread, language: Any, asked_in: str
 ) -> None:
     model = ScriptedChatModel(["x"])
     Rephraser(model, Domain.load(), NAMES, loop).said('ignore this "and" that', ROWS, language)
