@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -24,11 +23,6 @@ playwright_api = pytest.importorskip(
 expect = playwright_api.expect
 
 PAGE = Path(__file__).parents[2] / "pagoda" / "server" / "page" / "index.html"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-ARGUMENTS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 STORY = ["Once upon", " a time there", " was a little", " fox. 从前", "有一只小", "狐狸。🦊"]
 MARKDOWN = """# A *fine* title
 
@@ -196,17 +190,6 @@ def server() -> Iterator[Endpoint]:
 def endpoint(server: Endpoint) -> Endpoint:
     server.forget()
     return server
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip(f"needs one of {', '.join(BROWSERS)} on PATH (Debian: apt-get install chromium)")
-    with playwright_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
@@ -384,6 +367,7 @@ def test_a_key_is_asked_for_and_kept_for_the_session_only(open_page: Any, endpoi
 
 def test_parameters_are_sent_as_given_and_not_at_all_when_empty(open_page: Any, endpoint: Endpoint) -> None:
     page = open_page()
+    expect(page.locator("#model")).to_have_value("builtin")  # until the list has come, none is sent
     ask(page, "one")
     finished(page)
     assert set(endpoint.requests[0]) == {"model", "messages", "stream", "stream_options"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ playwright_api = pytest.importorskip(
 expect = playwright_api.expect
 
 PAGE = Path(__file__).parents[2] / "pagoda" / "server" / "page" / "dialogue.html"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ORIGIN = "http://pagoda.test/"
 HOSTILE = "<img src=x onerror='window.harmed=1'>"
 
@@ -77,20 +75,16 @@ def dialogue() -> Dialogue:
 
 
 @pytest.fixture
-def page(dialogue: Dialogue) -> Iterator[Any]:
+def page(browser: Any, dialogue: Dialogue) -> Iterator[Any]:
     """The page in English; afterwards nothing may have thrown."""
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip(f"needs one of {', '.join(BROWSERS)} on PATH (Debian: apt-get install chromium)")
     faults: list[str] = []
-    with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_context(locale="en-US").new_page()
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.route("**/*", dialogue.answer)
-        page.goto(f"{ORIGIN}dialogue")
-        yield page
-        browser.close()
+    context = browser.new_context(locale="en-US")
+    page = context.new_page()
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.route("**/*", dialogue.answer)
+    page.goto(f"{ORIGIN}dialogue")
+    yield page
+    context.close()
     assert not faults
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ playwright_api = pytest.importorskip(
 expect = playwright_api.expect
 
 PAGE = Path(__file__).parents[2] / "pagoda" / "server" / "page" / "index.html"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ORIGIN = "http://pagoda.test/"
 ANSWER = {
     "text": "The shop opens at 9:00. [1]<img src=x onerror='window.harmed=1'>",
@@ -66,21 +64,17 @@ def documents() -> Documents:
 
 
 @pytest.fixture
-def page(documents: Documents) -> Iterator[Any]:
+def page(browser: Any, documents: Documents) -> Iterator[Any]:
     """The page with its panel open, in English; afterwards nothing may have thrown."""
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip(f"needs one of {', '.join(BROWSERS)} on PATH (Debian: apt-get install chromium)")
     faults: list[str] = []
-    with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_context(locale="en-US").new_page()
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.route("**/*", documents.answer)
-        page.goto(ORIGIN)
-        page.get_by_role("button", name="Documents").click()
-        yield page
-        browser.close()
+    context = browser.new_context(locale="en-US")
+    page = context.new_page()
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.route("**/*", documents.answer)
+    page.goto(ORIGIN)
+    page.get_by_role("button", name="Documents").click()
+    yield page
+    context.close()
     assert not faults
 
 
