@@ -100,7 +100,7 @@ def told(name: str, report: IndexReport) -> str:
 def measure(arguments: argparse.Namespace, folder: Path) -> None:
     """Both speeds, and the two runs after."""
     embedder = load_embedder(arguments.embedder)
-    splitter = Splitter(embedder.count_tokens)
+    splitter = Splitter(embedder.num_tokens_batch)
     documents = folder / "documents"
     paragraphs = paragraphs_of(arguments.corpus) if arguments.corpus else generated_paragraphs()
     alone = seconds = alone_cpu = cpu = 0.0

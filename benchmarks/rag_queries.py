@@ -40,11 +40,8 @@ class HashEmbedder:
         self.seconds = 0.0
         self._vectors: dict[str, np.ndarray] = {}
 
-    def count_tokens(self, text: str) -> int:
-        return len(text.split())
-
     def num_tokens_batch(self, texts: Sequence[str]) -> list[int]:
-        return [self.count_tokens(text) for text in texts]
+        return [len(text.split()) for text in texts]
 
     def unknown_share(self, text: str) -> float:
         return 0.0

@@ -38,7 +38,7 @@ class CachedEmbedder:
     def __init__(self, embedder: Embedder, folder: Path | None) -> None:
         self._embedder, self._folder = embedder, folder
         self.name, self.dimension, self.max_tokens = embedder.name, embedder.dimension, embedder.max_tokens
-        self.count_tokens, self.num_tokens_batch = embedder.count_tokens, embedder.num_tokens_batch
+        self.num_tokens_batch = embedder.num_tokens_batch
         self.unknown_share = embedder.unknown_share
         if isinstance(embedder, TokenEmbedder):
             # Not kept: tokens fill a hundred times the space.
@@ -92,7 +92,7 @@ def report(
 ) -> None:
     """The three rows of one pool."""
     snapshot = pool_snapshot(pool, embedder, cut)
-    bm25 = Bm25Index.build([chunk.text for chunk in snapshot.chunks])
+    bm25 = Bm25Index.build([chunk.heading + chunk.text for chunk in snapshot.chunks])
     reranker = load_reranker(args.reranker) if args.reranker else None
     retriever = Retriever(snapshot, bm25, embedder, reranker)
     chunks = f"{name}, {len(snapshot.chunks)}"
@@ -119,7 +119,7 @@ def main() -> None:
     args = parser.parse_args()
     line = provenance()
     embedder = CachedEmbedder(load_embedder(args.embedder), args.cache)
-    cuts = {"whole": whole, "split": Splitter(embedder.count_tokens).split}
+    cuts = {"whole": whole, "split": Splitter(embedder.num_tokens_batch).split}
     print("| set | chunks | legs | R@1 | R@5 | R@10 | MRR@10 |\n|---|---|---|---|---|---|---|")
     for name in args.sets.split(","):
         pool = load_pool(args.data / f"{name}.jsonl", args.max_questions)

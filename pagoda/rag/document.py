@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 Scalar = str | int | float | bool
+# Of a title's characters: some files carry a whole paragraph there.
+_LONGEST_HEADING = 80
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,15 @@ class Chunk:
         """
         spans = self.sentences or ((self.start, self.end),)
         return [self.text[start - self.start : end - self.start] for start, end in spans]
+
+    @property
+    def heading(self) -> str:
+        """What stands before the text where it is indexed: a sentence alone rarely names what its document is about.
+
+        >>> Chunk("1", "a.txt", "It has 20 floors.", 0, 17, 1, title="Drum Tower").heading
+        'Drum Tower: '
+        """
+        return f"{self.title[:_LONGEST_HEADING]}: " if self.title else ""
 
 
 @dataclass(frozen=True)

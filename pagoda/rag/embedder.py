@@ -44,12 +44,8 @@ class Embedder(Protocol):
     dimension: int
     max_tokens: int
 
-    def count_tokens(self, text: str) -> int:
-        """Tokens of a text, without those that the embedder adds."""
-        ...
-
     def num_tokens_batch(self, texts: Sequence[str]) -> list[int]:
-        """The same for many texts, faster than one by one."""
+        """Tokens of each text, without those that the embedder adds."""
         ...
 
     def unknown_share(self, text: str) -> float:
@@ -91,12 +87,8 @@ class SentenceTransformerEmbedder:
         self._mutex = threading.Lock()
         self._reads_han = self._unknown_tokens(_COMMON_HAN) <= UNREADABLE_SHARE
 
-    def count_tokens(self, text: str) -> int:
-        """Tokens of a text, without [CLS] and [SEP]."""
-        return self.num_tokens_batch([text])[0]
-
     def num_tokens_batch(self, texts: Sequence[str]) -> list[int]:
-        """The same for many texts, faster than one by one."""
+        """Tokens of each text, without [CLS] and [SEP]."""
         return [len(ids) for ids in self._token_ids(texts)]
 
     def unknown_share(self, text: str) -> float:
@@ -108,7 +100,7 @@ class SentenceTransformerEmbedder:
             return self._unknown_tokens(text)
         num_han = sum("\u3400" <= character <= "\u9fff" for character in text)
         latin = "".join(character if character < "\u2e80" else " " for character in text)
-        num_latin = self.count_tokens(latin)
+        (num_latin,) = self.num_tokens_batch([latin])
         unread = num_han + self._unknown_tokens(latin) * num_latin
         return unread / max(1, num_han + num_latin)
 
@@ -120,20 +112,45 @@ class SentenceTransformerEmbedder:
         return vectors
 
     def embed_tokens(
-        self, texts: Sequence[str], on_progress: Callable[[int], None] | None = None
+        self,
+        texts: Sequence[str],
+        headings: Sequence[str] = (),
+        on_progress: Callable[[int], None] | None = None,
     ) -> tuple[np.ndarray, list[TokenVectors]]:
-        """What `embed` gives, and the tokens of each text without function words, marks and unknown ones."""
+        """What `embed` gives, and the tokens of each text without function words, marks and unknown ones.
+
+        headings: what each text begins with to be understood; its tokens are read and left out, too
+        """
+        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        tokens: dict[int, TokenVectors] = {}
+        num_before = self._num_meaningful(headings or [""] * len(texts))
+        for part in _parts(texts, on_progress):
+            entries = self._encode([texts[i] for i in part], output_value=None)
+            vectors[part] = _joined(entries, "sentence_embedding").reshape(len(part), -1)
+            tokens.update(zip(part, self._meaningful_tokens(entries, num_before[part]), strict=True))
+        return _normalised(vectors), [tokens[i] for i in range(len(texts))]
+
+    def _meaningful_tokens(self, entries: Sequence[Any], num_before: np.ndarray) -> list[TokenVectors]:
+        """Of all entries at once: single ones are so small that taking them apart would cost more than the tokens.
+
+        num_before: how many of the first ones each entry leaves out
+        """
         from pagoda.rag.token_vectors import TokenVectors
 
-        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
-        tokens = [TokenVectors(np.zeros(0, dtype=np.int64), np.zeros((0, 0), dtype=np.float32))] * len(texts)
-        for part in _parts(texts, on_progress):
-            for i, entry in zip(part, self._encode([texts[i] for i in part], output_value=None), strict=True):
-                vectors[i] = entry["sentence_embedding"].cpu().numpy()
-                ids, rows = entry["input_ids"].cpu().numpy(), entry["token_embeddings"].cpu().numpy()
-                kept = np.flatnonzero(entry["attention_mask"].cpu().numpy() * self._is_meaningful[ids])
-                tokens[i] = TokenVectors(ids[kept].astype(np.int64), _normalised(rows[kept]))
-        return _normalised(vectors), tokens
+        ids = _joined(entries, "input_ids").astype(np.int64)
+        is_kept = _joined(entries, "attention_mask").astype(bool) & self._is_meaningful[ids]
+        rows = _normalised(_joined(entries, "token_embeddings")[is_kept])
+        ends = np.cumsum(is_kept)[np.cumsum([len(entry["input_ids"]) for entry in entries])[:-1] - 1]
+        parts = zip(np.split(ids[is_kept], ends), np.split(rows, ends), num_before, strict=True)
+        return [TokenVectors(one[n:], vectors[n:]) for one, vectors, n in parts]
+
+    def _num_meaningful(self, texts: Sequence[str]) -> np.ndarray:
+        """int64 [len(texts)]: how many tokens of each carry meaning."""
+        known = list(dict.fromkeys(texts))
+        counts = {
+            text: int(self._is_meaningful[ids].sum()) for text, ids in zip(known, self._token_ids(known), strict=True)
+        }
+        return np.array([counts[text] for text in texts], dtype=np.int64)
 
     def _encode(self, texts: list[str], output_value: str | None = "sentence_embedding") -> Any:
         options: dict[str, Any] = {"batch_size": _BATCH_SIZE, "show_progress_bar": False, "convert_to_numpy": True}
@@ -167,6 +184,14 @@ def _parts(texts: Sequence[str], on_progress: Callable[[int], None] | None) -> I
         yield part
         if on_progress is not None:
             on_progress(start + len(part))
+
+
+def _joined(entries: Sequence[Any], name: str) -> np.ndarray:
+    """One output of the model for every entry, behind one another."""
+    import torch
+
+    joined: np.ndarray = torch.cat([torch.atleast_1d(entry[name]) for entry in entries]).cpu().numpy()
+    return joined
 
 
 def _normalised(vectors: np.ndarray) -> np.ndarray:

@@ -63,7 +63,8 @@ def load_pool(path: Path, max_questions: int | None = None) -> ClosedPool:
         row = _row(line, f"{path}, line {number}")
         source = sources.setdefault(row["context"], f"{len(sources):05}.txt")
         if len(sources) > len(documents):
-            documents.append(Document(source, row["context"], row.get("title", "")))
+            # Titles of these sets are Wikipedia's, with a line for each blank.
+            documents.append(Document(source, row["context"], row.get("title", "").replace("_", " ")))
         questions += [PoolQuestion(qa["question"], source) for qa in row["qas"] if not qa.get("impossible")]
     if not questions:
         raise ConfigError(
@@ -125,13 +126,11 @@ def pool_snapshot(
 ) -> Snapshot:
     """The pool as an index would hold it, in memory. cut: how documents become chunks; None keeps each whole."""
     from pagoda.rag.snapshot import Snapshot, owners
-    from pagoda.rag.token_vectors import TokenEmbedder, packed
+    from pagoda.rag.token_vectors import embed_passages, packed
 
     chunks = [chunk for document in pool.documents for chunk in (cut or whole)(document)]
-    sentences = [text for chunk in chunks for text in chunk.sentence_texts()]
-    if not isinstance(embedder, TokenEmbedder):
-        return Snapshot(0, chunks, embedder.embed(sentences), owners(chunks))
-    vectors, tokens = embedder.embed_tokens(sentences)
+    passages = [(chunk.heading, text) for chunk in chunks for text in chunk.sentence_texts()]
+    vectors, tokens = embed_passages(embedder, passages)
     return Snapshot(0, chunks, vectors, owners(chunks), packed(tokens))
 
 
@@ -140,7 +139,8 @@ def whole(document: Document) -> list[Chunk]:
     from pagoda.rag.splitter import sentence_spans
 
     spans = tuple(sentence_spans(document.text))
-    return [Chunk(document.source, document.source, document.text, 0, len(document.text), 1, sentences=spans)]
+    source, text, title = document.source, document.text, document.title
+    return [Chunk(source, source, text, 0, len(text), 1, title=title, sentences=spans)]
 
 
 def _row(line: str, where: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from pagoda.errors import ConfigError
 from pagoda.rag.catalog import Catalog, DocumentRecord
 from pagoda.rag.document import Chunk
 from pagoda.rag.snapshot import vector_ids
-from pagoda.rag.token_vectors import TokenEmbedder, packed
+from pagoda.rag.token_vectors import Passage, TokenVectors, embed_passages, packed
 from pagoda.rag.vector_store import VectorStore
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class IndexWriter:
         return [chunk for source in sources for chunk in self._catalog.chunks(source)]
 
     def _embed(
-        self, new: dict[str, str], old: dict[str, str], store: VectorStore, on_embedded: Callable[[int], None]
+        self, new: dict[str, Passage], old: dict[str, Passage], store: VectorStore, on_embedded: Callable[[int], None]
     ) -> None:
         """Vectors for the names of `new` (name -> text): what is there stays, what moved is copied, the rest is new."""
         present = store.existing([*new, *(old.keys() - new.keys())])
@@ -106,10 +106,10 @@ class IndexWriter:
         fresh = {name: new[name] for name in missing if new[name] not in former}
         self._embed_all(fresh, store, on_embedded)
 
-    def _embed_all(self, texts: dict[str, str], store: VectorStore, on_embedded: Callable[[int], None]) -> None:
+    def _embed_all(self, texts: dict[str, Passage], store: VectorStore, on_embedded: Callable[[int], None]) -> None:
         """In calls of even size: a small rest would fill no batch of the model. All are in the store at the end.
 
-        The store writes one call's vectors while the embedder works on the next.
+        One call's vectors are packed and written while the embedder works on the next.
         """
         names = list(texts)
         num_calls = -(-len(names) // self._batch_sentences)
@@ -120,10 +120,13 @@ class IndexWriter:
                 vectors, tokens = self._vectors([texts[name] for name in part])
                 if written is not None:
                     written.result()
-                written = executor.submit(self._keep, store, part, vectors, tokens)
+                written = executor.submit(self._keep_new, store, part, vectors, tokens)
                 on_embedded(len(part))
             if written is not None:
                 written.result()
+
+    def _keep_new(self, store: VectorStore, names: list[str], vectors: np.ndarray, tokens: list[TokenVectors]) -> None:
+        self._keep(store, names, vectors, packed(tokens))
 
     def _keep(self, store: VectorStore, names: list[str], vectors: np.ndarray, tokens: list[bytes]) -> None:
         """Tokens before vectors: a sentence that has a vector is not embedded again."""
@@ -142,13 +145,13 @@ class IndexWriter:
         if gone:
             self._catalog.delete_tokens(gone)
 
-    def _vectors(self, texts: list[str]) -> tuple[np.ndarray, list[bytes]]:
-        """[len(texts), dimension], and the tokens of each, packed; [] from an embedder that tells none.
+    def _vectors(self, texts: list[Passage]) -> tuple[np.ndarray, list[TokenVectors]]:
+        """[len(texts), dimension], and the tokens of each; [] from an embedder that tells none.
 
         Neighbouring chunks share sentences: each text is embedded once.
         """
         rows = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-        vectors, tokens = self._embedded(list(rows))
+        vectors, tokens = embed_passages(self._embedder, list(rows))
         self.num_embedded += len(rows)
         if vectors.shape != (len(rows), self._embedder.dimension) or not np.isfinite(vectors).all():
             raise ConfigError(
@@ -158,17 +161,13 @@ class IndexWriter:
         places = [rows[text] for text in texts]
         return vectors[places], [tokens[place] for place in places] if tokens else []
 
-    def _embedded(self, texts: list[str]) -> tuple[np.ndarray, list[bytes]]:
-        if not isinstance(self._embedder, TokenEmbedder):
-            return self._embedder.embed(texts), []
-        vectors, tokens = self._embedder.embed_tokens(texts)
-        return vectors, packed(tokens)
 
-
-def _sentences(chunks: Iterable[Chunk]) -> dict[str, str]:
-    """Name of the vector -> text of the sentence."""
+def _sentences(chunks: Iterable[Chunk]) -> dict[str, Passage]:
+    """Name of the vector -> the sentence behind its document's title."""
     return {
-        name: text for chunk in chunks for name, text in zip(vector_ids(chunk), chunk.sentence_texts(), strict=True)
+        name: (chunk.heading, text)
+        for chunk in chunks
+        for name, text in zip(vector_ids(chunk), chunk.sentence_texts(), strict=True)
     }
 
 

@@ -21,7 +21,7 @@ from pagoda.errors import MissingExtraError
 from pagoda.rag.errors import RagError
 
 K1, B = 1.2, 0.6
-VERSION = 1
+VERSION = 2
 _DESCRIPTION = "description.json"
 _HAN = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _TERM = re.compile(rf"(?P<han>[{_HAN}]+)|(?P<number>\d+(?:[.,]\d+)+)|[^\W_{_HAN}]+(?:'[^\W_{_HAN}]+)*")

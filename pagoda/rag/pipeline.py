@@ -122,7 +122,7 @@ class RAG:
 
         settings = self.settings
         splitter = Splitter(
-            self._embedder.count_tokens,
+            self._embedder.num_tokens_batch,
             max_tokens=min(settings.max_chunk_tokens, self._embedder.max_tokens),
             overlap_sentences=settings.overlap_sentences,
         )
@@ -302,7 +302,7 @@ class RAG:
         folder = self._index.cache_folder("bm25", snapshot.generation)
         with contextlib.suppress(Exception):
             return Bm25Index.load(folder)
-        built = Bm25Index.build([chunk.text for chunk in snapshot.chunks])
+        built = Bm25Index.build([chunk.heading + chunk.text for chunk in snapshot.chunks])
         with contextlib.suppress(OSError):
             built.save(folder)
         return built

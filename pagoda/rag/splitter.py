@@ -9,9 +9,10 @@ Chinese ones need no space behind them, a full stop behind an abbreviation or be
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pagoda.errors import ConfigError
@@ -59,16 +60,16 @@ def sentence_spans(text: str) -> list[Span]:
 class Splitter:
     """Cuts documents into chunks.
 
-    count_tokens: the embedder's own count; max_tokens: most of them in a chunk
+    num_tokens_batch: the embedder's own counts, of many texts at once; max_tokens: most of them in a chunk
     overlap_sentences: how many sentences a chunk takes over from the one before, where they take up at most a third of
         it, so that what refers to the sentence before can be understood
     Raises ConfigError for sizes that make no sense.
     """
 
-    count_tokens: Callable[[str], int]
+    num_tokens_batch: Callable[[Sequence[str]], list[int]]
     max_tokens: int = 200
     overlap_sentences: int = 1
-    version: int = 1
+    version: int = 2
 
     def __post_init__(self) -> None:
         if self.max_tokens < 8:
@@ -83,14 +84,22 @@ class Splitter:
         return [_chunk(document, group, lines.line_at(group[0].start)) for group in self._groups(document, sentences)]
 
     def _measured_sentences(self, text: str) -> list[_Sentence]:
-        found = []
-        for start, end in _blocks(text):
-            opens_section = _HEADING.match(text, start, end) is not None
-            for first, last in _sentences_of(text, start, end):
-                for piece in self._fitting(text, first, last):
-                    found.append(_Sentence(*piece, self.count_tokens(text[slice(*piece)]), opens_section))
-                    opens_section = False
-        return found
+        """Counted in one call: asking a tokenizer costs more than its answer."""
+        found = [
+            (span, number == 0 and _HEADING.match(text, start, end) is not None)
+            for start, end in _blocks(text)
+            for number, span in enumerate(_sentences_of(text, start, end))
+        ]
+        counts = self.num_tokens_batch([text[start:end] for (start, end), _ in found])
+        measured: list[_Sentence] = []
+        for ((start, end), opens_section), count in zip(found, counts, strict=True):
+            if count <= self.max_tokens and end - start <= self._max_characters:
+                measured.append(_Sentence(start, end, count, opens_section))
+                continue
+            pieces = list(self._fitting(text, start, end))
+            for number, (piece, size) in enumerate(zip(pieces, self._counts(text, pieces), strict=True)):
+                measured.append(_Sentence(*piece, size, opens_section and number == 0))
+        return measured
 
     def _fitting(self, text: str, start: int, end: int) -> Iterator[Span]:
         """A sentence, or where it is too long its clauses, joined as far as they fit."""
@@ -142,13 +151,23 @@ class Splitter:
         return kept
 
     def _fits(self, document: Document, group: list[_Sentence]) -> bool:
-        """Counted anew, since a tokenizer may make more of two sentences than of each alone."""
+        """Counted anew where it may matter: a tokenizer can make more of two sentences than of each alone."""
         total = sum(entry.num_tokens for entry in group)
-        return total <= 2 * self.max_tokens and self._holds(document.text, group[0].start, group[-1].end)
+        if total > 2 * self.max_tokens:
+            return False
+        start, end = group[0].start, group[-1].end
+        gaps = [document.text[one.end : other.start] for one, other in itertools.pairwise(group)]
+        if all(gaps) and total + sum(len(gap.encode()) for gap in gaps) <= self.max_tokens:
+            # No token spans a word's end, and a blank makes no more tokens than it has bytes.
+            return end - start <= self._max_characters
+        return self._holds(document.text, start, end)
 
     def _holds(self, text: str, start: int, end: int) -> bool:
         """Whether a chunk may be so long."""
-        return end - start <= self._max_characters and self.count_tokens(text[start:end]) <= self.max_tokens
+        return end - start <= self._max_characters and self._counts(text, [(start, end)])[0] <= self.max_tokens
+
+    def _counts(self, text: str, spans: Sequence[Span]) -> list[int]:
+        return self.num_tokens_batch([text[start:end] for start, end in spans])
 
     @property
     def _max_characters(self) -> int:
@@ -183,7 +202,8 @@ class _LineCounter:
 def _chunk(document: Document, group: list[_Sentence], line: int) -> Chunk:
     start, end = group[0].start, group[-1].end
     text = document.text[start:end]
-    name = hashlib.sha256(f"{document.source}\0{start}\0{text}".encode(errors="surrogatepass")).hexdigest()[:32]
+    identity = "\0".join((document.source, str(start), document.title, text))
+    name = hashlib.sha256(identity.encode(errors="surrogatepass")).hexdigest()[:32]
     spans = tuple((entry.start, entry.end) for entry in group)
     page = document.page_at(start)
     return Chunk(name, document.source, text, start, end, line, page, document.title, spans, dict(document.metadata))

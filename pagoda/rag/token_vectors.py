@@ -34,10 +34,28 @@ class TokenEmbedder(Embedder, Protocol):
     """An embedder that tells the vectors of tokens, too."""
 
     def embed_tokens(
-        self, texts: Sequence[str], on_progress: Callable[[int], None] | None = None
+        self,
+        texts: Sequence[str],
+        headings: Sequence[str] = (),
+        on_progress: Callable[[int], None] | None = None,
     ) -> tuple[np.ndarray, list[TokenVectors]]:
-        """What `embed` gives, and the tokens of each text."""
+        """What `embed` gives, and the tokens of each text; those of what it begins with, its heading, are left out."""
         ...
+
+
+Passage = tuple[str, str]
+"""A heading, which may be empty, and the text that it stands before."""
+
+
+def embed_passages(embedder: Embedder, passages: Sequence[Passage]) -> tuple[np.ndarray, list[TokenVectors]]:
+    """[len(passages), dimension] vectors, each read behind its heading, and the tokens of the texts.
+
+    No tokens from an embedder that tells none.
+    """
+    whole = [heading + text for heading, text in passages]
+    if isinstance(embedder, TokenEmbedder):
+        return embedder.embed_tokens(whole, [heading for heading, _ in passages])
+    return embedder.embed(whole), []
 
 
 def packed(texts: Sequence[TokenVectors]) -> list[bytes]:
@@ -76,9 +94,9 @@ def num_tokens(blob: bytes, dimension: int) -> int:
 
 def _codes(vectors: np.ndarray) -> np.ndarray:
     """[n, dimension] to uint8 [n, dimension / 4]: below, at, above zero, with the deviation as the other bounds."""
-    scale = np.sqrt(np.square(vectors).mean(axis=1, keepdims=True))
-    quarters = np.clip(np.floor(vectors / np.maximum(scale, 1e-9)), -2, 1).astype(np.int8) + 2
-    codes = np.pad(quarters.astype(np.uint8), ((0, 0), (0, -vectors.shape[1] % 4)))
+    scale = np.sqrt(np.einsum("nd,nd->n", vectors, vectors) / vectors.shape[1])[:, None]
+    quarters = (vectors >= -scale).view(np.uint8) + (vectors >= 0).view(np.uint8) + (vectors >= scale).view(np.uint8)
+    codes = np.pad(quarters, ((0, 0), (0, -vectors.shape[1] % 4)))
     return codes[:, 0::4] | codes[:, 1::4] << 2 | codes[:, 2::4] << 4 | codes[:, 3::4] << 6
 
 

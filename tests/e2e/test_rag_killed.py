@@ -75,16 +75,13 @@ class Embedder:
 
     name, dimension, max_tokens, num_embedded = "letters", 16, 256, 0
 
-    def count_tokens(self, text: str) -> int:
-        return len(text)
-
     def num_tokens_batch(self, texts: list[str]) -> list[int]:
         return [len(text) for text in texts]
 
     def unknown_share(self, text: str) -> float:
         return 0.0
 
-    def embed_tokens(self, texts: list[str]) -> tuple[np.ndarray, list[TokenVectors]]:
+    def embed_tokens(self, texts: list[str], headings: Any = ()) -> tuple[np.ndarray, list[TokenVectors]]:
         vectors = self.embed(texts)
         rows = zip(texts, vectors, strict=True)
         return vectors, [TokenVectors(np.array([len(text)]), row[None]) for text, row in rows]

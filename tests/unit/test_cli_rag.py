@@ -28,11 +28,8 @@ class WordEmbedder:
 
     name, dimension, max_tokens = "words", 24, 256
 
-    def count_tokens(self, text: str) -> int:
-        return len(text.split()) + len(re.findall(r"[\u4e00-\u9fff]", text))
-
     def num_tokens_batch(self, texts: Sequence[str]) -> list[int]:
-        return [self.count_tokens(text) for text in texts]
+        return [len(text.split()) + len(re.findall(r"[\u4e00-\u9fff]", text)) for text in texts]
 
     def unknown_share(self, text: str) -> float:
         return 1.0 if re.search(r"[\u4e00-\u9fff]", text) else 0.0

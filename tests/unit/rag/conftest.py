@@ -35,11 +35,8 @@ class FakeEmbedder:
     def num_embedded(self) -> int:
         return sum(map(len, self.calls))
 
-    def count_tokens(self, text: str) -> int:
-        return len(self._words(text))
-
     def num_tokens_batch(self, texts: Sequence[str]) -> list[int]:
-        return [self.count_tokens(text) for text in texts]
+        return [len(self._words(text)) for text in texts]
 
     def unknown_share(self, text: str) -> float:
         """As MiniLM: Han characters are mostly unknown."""

@@ -26,7 +26,8 @@ MakeIndexer = Callable[..., Indexer]
 
 
 def sentences_of(index: RagIndex) -> list[str]:
-    return [text for chunk in index.snapshot().chunks for text in chunk.sentence_texts()]
+    """As they are embedded: behind their document's title."""
+    return [chunk.heading + text for chunk in index.snapshot().chunks for text in chunk.sentence_texts()]
 
 
 def test_a_snapshot_holds_each_sentence_with_its_vector_and_owner(

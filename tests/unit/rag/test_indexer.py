@@ -94,10 +94,10 @@ def test_a_changed_file_replaces_its_chunks_and_embeds_only_what_is_new(
     (documents / "hr" / "leave.md").write_text(text)
     report = indexer.add([documents])
     assert (report.updated, len(report.unchanged)) == (("hr/leave.md",), 2)
-    assert embedder.calls == [["A new rule."]]
+    assert embedder.calls == [["Leave: A new rule."]]
     assert text_of(indexer.index, "hr/leave.md") == text.split("\n\n")
     snapshot = indexer.index.snapshot()
-    sentences = [sentence for chunk in snapshot.chunks for sentence in chunk.sentence_texts()]
+    sentences = [chunk.heading + text for chunk in snapshot.chunks for text in chunk.sentence_texts()]
     assert np.allclose(snapshot.vectors, embedder.embed(sentences), atol=1e-6)
     check_store(indexer.index)
 

