@@ -39,6 +39,7 @@ class ActOntology:
     lists: slots of several values; flags: {slot: the value that says yes}
     lexicon: {(domain, slot): values}; aliases: {slot: {value: further words}}
     state_values: {slot: {value in acts: value in states}}; numbers: {slot: {value: the number that it means}}
+    question_words: parts of a sentence that asks; search_words: of one that looks for an entity
     """
 
     domains: Mapping[str, tuple[str, ...]]
@@ -58,6 +59,8 @@ class ActOntology:
     aliases: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     state_values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     numbers: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    question_words: tuple[str, ...] = ()
+    search_words: tuple[str, ...] = ()
     lexicon: Mapping[Slot, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
@@ -94,6 +97,8 @@ class ActOntology:
                 aliases={slot: _tuples(words) for slot, words in given.get("aliases", {}).items()},
                 state_values={slot: dict(values) for slot, values in given.get("state_values", {}).items()},
                 numbers={slot: dict(values) for slot, values in given.get("numbers", {}).items()},
+                question_words=tuple(given.get("question_words", ())),
+                search_words=tuple(given.get("search_words", ())),
                 lexicon={(domain, slot): tuple(values) for domain, slot, values in given.get("values", ())},
             )
         except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -135,6 +140,11 @@ class ActOntology:
             [(other, place) for other, slots in self.places.items() for place in slots] if slot == self.name else []
         )
         return [(domain, slot), *further]
+
+    def only_asks(self, text: str) -> bool:
+        """Whether a sentence asks and looks for nothing: "is it five stars?", not "which has five stars?" """
+        asks, searches = (any(word in text for word in words) for words in (self.question_words, self.search_words))
+        return asks and not searches
 
     def relation_to(self, domain: str) -> str:
         """The slot that leads to a domain, "" where none does."""

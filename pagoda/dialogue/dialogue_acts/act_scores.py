@@ -81,12 +81,13 @@ def state_hits(
     belief = Belief()
     heard: tuple[DialogueAct, ...] = ()
     before: tuple[DialogueAct, ...] = ()
+    text = ""
     readings = iter(user_acts if user_acts is not None else ())
     for turn in dialogue["turns"]:
         if turn["role"] == "usr":
-            heard = acts_of(turn) if user_acts is None else tuple(next(readings))
+            heard, text = acts_of(turn) if user_acts is None else tuple(next(readings)), turn["text"]
             continue
-        belief = tracker.update(belief, before, heard)
+        belief = tracker.update(belief, before, heard, text)
         before, annotated = acts_of(turn), tracker.belief(turn["state"], belief)
         yield _comparable(belief) == _comparable(annotated)
         belief = annotated if from_annotated else belief

@@ -10,24 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
+from pagoda.dialogue.dialogue_acts.act_context import spoken_of
+from pagoda.dialogue.dialogue_acts.act_offers import OfferCheck, Record, Values
 from pagoda.dialogue.dialogue_acts.act_ontology import ActOntology, DialogueAct, Slot
-from pagoda.dialogue.dialogue_acts.act_quantities import QuantityReader
-
-Values = tuple[str, ...]
-"""What a slot holds: one text, or several where the slot is a list."""
-Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Belief:
     """slots: {(domain, slot): values}; current: {domain: entity that is spoken of}; named: (domain, name) that the
-    system has given"""
+    system has given; domain: what the user spoke of last"""
 
     slots: Mapping[Slot, Values] = field(default_factory=dict)
     current: Mapping[str, str] = field(default_factory=dict)
     named: frozenset[Slot] = frozenset()
+    domain: str = ""
 
     def plain(self) -> dict[str, dict[str, str]]:
         """{domain: {slot: text}}, several values joined by a space."""
@@ -57,8 +54,7 @@ class ActTracker:
 
     def __init__(self, ontology: ActOntology, records: Mapping[str, Iterable[Record]] | None = None) -> None:
         self._ontology = ontology
-        self._records = {(domain, row[ontology.name]): row for domain, rows in (records or {}).items() for row in rows}
-        self._reader = QuantityReader(ontology.quantities, {})
+        self._offers = OfferCheck(ontology, records or {})
 
     def belief(self, state: Mapping[str, Mapping[str, str]], before: Belief | None = None) -> Belief:
         """A belief from a state in plain form; what is remembered beside the slots is taken from `before`."""
@@ -68,29 +64,42 @@ class ActTracker:
                 slots[domain, slot] = tuple(text.split()) if self._is_list(slot) else (text,)
         return replace(before or Belief(), slots=slots)
 
-    def update(self, belief: Belief, system_acts: Sequence[DialogueAct], user_acts: Sequence[DialogueAct]) -> Belief:
-        """The belief after what the system said last and what the user now says."""
+    def update(
+        self, belief: Belief, system_acts: Sequence[DialogueAct], user_acts: Sequence[DialogueAct], text: str = ""
+    ) -> Belief:
+        """The belief after what the system said last and what the user now says. text: the user's, "" if unknown"""
         after = self._after_system(belief, system_acts)
-        wishes = self._wishes(after, system_acts, user_acts)
+        wishes = self._wishes(after, system_acts, user_acts, text)
         for act in user_acts:
             if act[0] == self._ontology.select_act and act[2] == self._ontology.select_slot:
                 after = self._select(after, act[1], act[3], user_acts)
-        for domain in self._searched_again(after, wishes):
+        for domain in self._searched_again(after, wishes) - self._first_offered(belief, system_acts):
             after = after.without_domain(domain)
-        return self._fold(after, wishes, {act[3] for act in user_acts if act[0] == self._ontology.select_act})
+        after = self._fold(after, wishes, {act[3] for act in user_acts if act[0] == self._ontology.select_act})
+        return replace(after, domain=spoken_of(self._ontology, user_acts) or belief.domain)
 
     def _after_system(self, belief: Belief, acts: Sequence[DialogueAct]) -> Belief:
-        """Wishes that the system gave up, and the names it gave."""
-        told = {(domain, self._ontology.base(slot)): value for _, domain, slot, value in acts}
-        for domain, names in self._offered(acts).items():
-            belief = self._withdraw(belief, domain, names, told)
-            belief = replace(belief, named=belief.named | {(domain, name) for name in names})
+        """Without the wishes that the system gave up, with the names it gave."""
+        offered = self._offered(acts)
+        told = {(domain, self._ontology.base(slot)) for _, domain, slot, _ in acts}
+        for domain, name in belief.current.items():
+            if domain not in offered:
+                belief = replace(belief, slots=self._offers.left(belief.slots, domain, [name], told))
+        for domain, names in offered.items():
+            belief = replace(
+                belief,
+                slots=self._offers.left(belief.slots, domain, names),
+                named=belief.named | {(domain, name) for name in names},
+            )
             belief = belief.speaking_of(domain, names[0]) if len(names) == 1 else belief
-        for act, domain, _, _ in acts:
-            informed = any(kind == self._ontology.inform and where == domain for kind, where, _, _ in acts)
-            if act == self._ontology.nothing_found and not informed:
-                belief = belief.without_domain(domain)
+        for domain in self._without_results(acts):
+            belief = belief.without_domain(domain)
         return belief
+
+    def _without_results(self, acts: Sequence[DialogueAct]) -> set[str]:
+        """Domains in which nothing was found and nothing else offered."""
+        informed = {domain for act, domain, _, _ in acts if act in self._ontology.offer_acts}
+        return {domain for act, domain, _, _ in acts if act == self._ontology.nothing_found} - informed
 
     def _offered(self, acts: Sequence[DialogueAct]) -> dict[str, list[str]]:
         names: dict[str, list[str]] = {}
@@ -99,73 +108,52 @@ class ActTracker:
                 names.setdefault(domain, []).append(value)
         return names
 
-    def _withdraw(self, belief: Belief, domain: str, names: Sequence[str], told: Mapping[Slot, str]) -> Belief:
-        """Without the wishes that none of the offered entities meets. told: {slot: what the system said of it}"""
-        found = [self._records[domain, name] for name in names if (domain, name) in self._records]
-        if not found:
-            return belief
-        kept = {
-            slot: values
-            for slot, values in belief.slots.items()
-            if slot[0] != domain or any(self._meets(row, slot[1], values, told.get(slot, "")) for row in found)
-        }
-        return replace(belief, slots=kept)
-
-    def _meets(self, record: Record, slot: str, values: Values, told: str) -> bool:
-        """Whether an entity is as wished; one of which the database knows nothing is not.
-
-        A list is seldom complete, and a stretch of time seldom the same: there the system must have said another.
-        """
-        held = record.get(slot)
-        if slot == self._ontology.name or (self._is_list(slot) and not told):
-            return True
-        if isinstance(held, list):
-            return set(values) <= set(held)
-        if isinstance(held, int | float) and not isinstance(held, bool):
-            return self._within(float(held), slot, values[0])
-        if isinstance(held, str) and slot in self._ontology.quantities:
-            return not told or told == values[0]
-        return isinstance(held, str) and values[0] in held
-
-    def _within(self, number: float, slot: str, wish: str) -> bool:
-        exact = self._ontology.numbers.get(slot, {}).get(wish)
-        if exact is not None:
-            return number == exact
-        for found in self._reader.find(wish):
-            quantity = found.quantity
-            if quantity.bound == "above":
-                return number >= quantity.low
-            if quantity.bound == "below":
-                return number <= quantity.high
-            return quantity.low <= number <= quantity.high
-        return True
-
     def _wishes(
-        self, belief: Belief, system_acts: Sequence[DialogueAct], acts: Sequence[DialogueAct]
+        self, belief: Belief, system_acts: Sequence[DialogueAct], acts: Sequence[DialogueAct], text: str
     ) -> list[DialogueAct]:
-        """The user's acts without what is asked of an entity that the system has named: "is it five stars?" """
+        """The user's acts without what is only asked of an entity and without a flag's word read as a name: 酒吧."""
+        asked_of = self._asked_of(belief, system_acts, acts, text)
+        flags = {self._ontology.value(act) for act in acts if self._ontology.base(act[2]) in self._ontology.flags}
+        names = [act for act in acts if act[2] == self._ontology.name and act[3] in flags]
+        return [act for act in acts if act not in names and not (self._is_wish(act) and act[1] in asked_of)]
+
+    def _asked_of(
+        self, belief: Belief, system_acts: Sequence[DialogueAct], acts: Sequence[DialogueAct], text: str
+    ) -> set[str]:
+        """Domains of whose entity is asked "is it five stars?": the one spoken of, or one named again."""
         searched = {
             domain
             for act, domain, slot, _ in acts
             if act == self._ontology.select_act or (act == self._ontology.request and slot == self._ontology.name)
         }
-        asked_of = {
+        asked = {
             domain
             for act, domain, slot, value in acts
             if act == self._ontology.inform and slot == self._ontology.name and (domain, value) in belief.named
-        } - searched
-        return [
-            act
-            for act in acts
-            if not (act[0] == self._ontology.inform and act[1] in asked_of and act[2] != self._ontology.name)
-        ]
+        }
+        is_one = len(self._offered(system_acts).get(belief.domain, ())) <= 1
+        if self._ontology.only_asks(text) and belief.domain in belief.current and is_one:
+            asked.add(belief.domain)
+        return asked - searched
+
+    def _is_wish(self, act: DialogueAct) -> bool:
+        return act[0] == self._ontology.inform and act[2] != self._ontology.name
 
     def _searched_again(self, belief: Belief, acts: Sequence[DialogueAct]) -> set[str]:
-        """Domains of which another entity is sought, with new wishes."""
-        wished = {a[1] for a in acts if a[0] == self._ontology.inform and a[2] != self._ontology.name}
+        """Domains of which another entity is sought, with new wishes: one is asked for, or talk is of it again."""
+        wished = {act[1] for act in acts if self._is_wish(act)}
         named = {a[1] for a in acts if a[0] == self._ontology.request and a[2] == self._ontology.name}
         selected = {a[1] for a in acts if a[0] == self._ontology.select_act}
-        return {domain for domain in (wished & named) - selected if belief.current.get(domain)}
+        again = {domain for domain in wished if domain in named or domain != belief.domain}
+        return {domain for domain in again - selected if belief.current.get(domain)}
+
+    def _first_offered(self, belief: Belief, acts: Sequence[DialogueAct]) -> set[str]:
+        """Domains of which the system has just named something new: a wish that follows narrows the same search."""
+        return {
+            domain
+            for domain, names in self._offered(acts).items()
+            if any((domain, name) not in belief.named for name in names)
+        }
 
     def _select(self, belief: Belief, domain: str, source: str, acts: Sequence[DialogueAct]) -> Belief:
         """A search near an entity: the one named in this turn, else the one that is spoken of."""
@@ -176,7 +164,8 @@ class ActTracker:
         ]
         held = belief.slots.get((source, self._ontology.name), ("",))
         name = said[0] if said else belief.current.get(source) or held[0]
-        if domain == source or any(where == domain for where, _ in belief.named):
+        is_named = (domain, self._ontology.name) in belief.slots or any(where == domain for where, _ in belief.named)
+        if domain == source or is_named:
             belief = belief.without_domain(domain)
         relation = self._ontology.relation_to(source)
         return belief.holding((domain, relation), (name,)) if name and relation else belief

@@ -19,6 +19,7 @@ from pagoda.dialogue.dialogue_acts.act_context import ActContext, ActTurn
 from pagoda.dialogue.dialogue_acts.act_features import ActFeatures, Sentence
 from pagoda.dialogue.dialogue_acts.act_head import HashedHead, HeadSettings
 from pagoda.dialogue.dialogue_acts.act_ontology import FLAG, ActOntology, DialogueAct, Slot
+from pagoda.dialogue.dialogue_acts.act_selection import with_domains, without_domains
 from pagoda.dialogue.dialogue_acts.act_values import Mention, ValueFinder, known_values
 from pagoda.errors import InvalidRequestError
 
@@ -26,7 +27,7 @@ _MIN_TURNS = 2
 """An act without a value is learnt where this many turns have it."""
 _THRESHOLD = -0.5
 """Log-odds from which an act counts. Below 0: rare acts are learnt with too low a chance, and most are rare."""
-_FORMAT = 1
+_FORMAT = 2
 ValueLabel = tuple[str, str, str]
 """(act, domain, slot) of a value in the sentence; a flag's slot without its value."""
 
@@ -89,7 +90,7 @@ class ActUnderstanding:
         found = set(self._without_value(sentence, before))
         for index in range(len(mentions)):
             found.update(self._of_mention(sentence, mentions, index, before))
-        return sorted(found)
+        return sorted(with_domains(self._ontology, sorted(found), before))
 
     def _without_value(self, sentence: Sentence, context: ActContext) -> Iterable[DialogueAct]:
         scores = self._plain_head.scores(self._features.of_sentence(sentence, context))
@@ -99,10 +100,13 @@ class ActUnderstanding:
         self, sentence: Sentence, mentions: Sequence[Mention], index: int, context: ActContext
     ) -> Iterable[DialogueAct]:
         scores = self._value_head.scores(self._features.of_mention(sentence, mentions, index, context))
-        for label in np.flatnonzero(scores > _THRESHOLD):
+        domains: dict[str, str] = {}
+        for label in sorted(np.flatnonzero(scores > _THRESHOLD), key=lambda label: -scores[label]):
             act = act_of(self._ontology, self._value_labels[label], mentions[index])
-            if act is not None:
-                yield act
+            # Four stars are of the hotel or of the restaurant, never of both.
+            if act is None or (mentions[index].quantity and domains.setdefault(act[0], act[1]) != act[1]):
+                continue
+            yield act
 
     def save(self, folder: str | Path) -> None:
         """Weights as safetensors, the rest as JSON; never pickle."""
@@ -180,7 +184,10 @@ class _Examples:
         self._ontology, self._features = ontology, ActFeatures(ontology)
         found = [finder.find(turn.text) for turn in turns]
         self.value_labels = self._labels_of_values(turns, found)
-        plain = [self._without_value(turn.acts, mentions) for turn, mentions in zip(turns, found, strict=True)]
+        plain = [
+            self._without_value(without_domains(ontology, turn.acts), mentions)
+            for turn, mentions in zip(turns, found, strict=True)
+        ]
         counts = Counter(act for acts in plain for act in set(acts))
         self.plain_labels = sorted(act for act, count in counts.items() if count >= _MIN_TURNS)
         self.plain_targets = _matrix([[act in acts for act in self.plain_labels] for acts in plain])
