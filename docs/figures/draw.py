@@ -92,7 +92,8 @@ def draw_timeline(path: Path) -> None:
     FigureCanvasAgg(figure)
     static_axis, continuous_axis = figure.subplots(2, 1, sharex=True)
     _draw_bars(static_axis, _static_spans(lengths), "static batches: the whole batch waits for its longest")
-    _draw_bars(continuous_axis, _continuous_spans(lengths), "continuous batching: a place is taken over at the next step")
+    title = "continuous batching: a place is taken over at the next step"
+    _draw_bars(continuous_axis, _continuous_spans(lengths), title)
     continuous_axis.set_xlabel("step")
     figure.savefig(path, dpi=120)
 
