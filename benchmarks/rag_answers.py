@@ -28,7 +28,8 @@ def rows_of(path: Path, limit: int) -> list[tuple[str, Hit, list[str]]]:
         row: dict[str, Any] = json.loads(line)
         text = row["context"]
         hit = Hit(Chunk(row["title"], row["title"], text, 0, len(text), 1, sentences=tuple(sentence_bounds(text))), 1.0)
-        rows += [(qa["question"], hit, [] if qa.get("impossible") else qa["answers"]) for qa in row["qas"]]
+        asked = [qa for qa in row["qas"] if qa["question"].strip()]
+        rows += [(qa["question"], hit, [] if qa.get("impossible") else qa["answers"]) for qa in asked]
     return rows[:: max(1, len(rows) // limit)]
 
 

@@ -5,7 +5,8 @@
     python benchmarks/train_reader.py --data DEV_FOLDER --run ALL --export FIRST  # writes pagoda/rag/data/reader_en.npz
 
 A run keeps a checkpoint in its folder and goes on from it. The second goes over all articles once more, from the first
-one's weights; whether to answer is decided by weights fitted to the first one's held articles. Data: SQuAD 1.1 and 2.0,
+one's weights; what the margin says of an answer is fitted to the first one's held articles, and what words add to it by
+`train_answerable.py`. Data: SQuAD 1.1 and 2.0,
 the same articles, split by title. Loss: -log of the probability of every place where an answer stands; [CLS] where the
 window holds none. A question whose window is cut beside its answer, or put on another paragraph, is one without an
 answer. `--minutes` bounds a run: the learning rate falls with the steps or with the clock, whichever is further, so
@@ -29,6 +30,7 @@ import train_extractive
 from torch import Tensor
 
 from pagoda.rag import qa_metrics
+from pagoda.rag.answerable import Answerable, feature_names
 from pagoda.rag.embedder import packaged_folder
 from pagoda.rag.reader import WEIGHTS, Reader, pack, unpack
 from pagoda.rag.reader_input import ReaderInput, ReaderTokenizer
@@ -249,12 +251,18 @@ def shipped_form(network: ReaderNetwork, decision: np.ndarray) -> tuple[ReaderNe
     return again, arrays
 
 
+def margin_reader(network: ReaderNetwork, ranker: SpanRanker) -> Reader:
+    """The reader as it ships, but with the margin for its log-odds."""
+    nothing = np.zeros(len(feature_names()) + 1)
+    alone = Answerable(about=np.append(nothing[:-1], np.inf), told=nothing, trust=1.0)
+    packed, _ = shipped_form(network, np.zeros(2))
+    return Reader(packed, ReaderTokenizer(Path(packaged_folder())), ranker, np.array([1.0, 0.0]), alone)
+
+
 def report(network: ReaderNetwork, data: Path, run: Path, held: int) -> None:
     """Print the figures of the held articles, as the answerer would read them; keep the decision's weights."""
     torch.set_num_threads(1)
-    packed, _ = shipped_form(network, np.zeros(2))
-    folder, ranker = Path(packaged_folder()), ranker_of(data, run, held)
-    reader = Reader(packed, ReaderTokenizer(folder), ranker, np.array([1.0, 0.0]))
+    reader = margin_reader(network, ranker_of(data, run, held))
     questions = [q for q in load(data) if fold_of(q.title) == held]
     pairs = sorted({(q.question, q.context) for q in questions})
     began = time.perf_counter()

@@ -108,9 +108,9 @@ class ExtractiveAnswerer:
         span = reader.read(question, chunk.text, sentences)
         if span is None:
             return None
-        value = reader.log_odds(span) - self.settings.rank_penalty * index
+        value = span.log_odds - self.settings.rank_penalty * index
         sentence = _around(sentences, span.start, span.end)
-        return _Found(index, chunk, span.start, span.end, sentence, value, reader.probability(span))
+        return _Found(index, chunk, span.start, span.end, sentence, value, span.probability)
 
     def _read_chinese(self, question: str, index: int, hit: Hit) -> _Found | None:
         ranker, chunk = load_ranker("zh"), hit.chunk

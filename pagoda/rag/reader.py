@@ -4,7 +4,8 @@ On a question's path: question -> Hits -> pieces and features -> network -> *spa
 MiniLM, whatever embeds the documents: what ships is how far training moved MiniLM's upper layers, in 8 bits, with two
 small heads (`benchmarks/train_reader.py`). Spans and "no answer" compete as in Devlin et al. 2019, "BERT" (arXiv
 1810.04805), section 4.3; among the spans the hashed ranker has a say, which was worth 6 points of F1 on held-out
-articles. Windows are read one by one, without padding: a batch cannot change an answer.
+articles. Whether there is an answer at all is decided together with the words (`pagoda/rag/answerable.py`). Windows are
+read one by one, without padding: a batch cannot change an answer.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from pagoda.errors import ConfigError
+from pagoda.rag.answerable import Answerable, load_answerable
 from pagoda.rag.reader_input import ReaderInput, ReaderTokenizer
 from pagoda.rag.span_features import read_passage
 from pagoda.rag.span_ranker import SpanRanker, load_ranker
@@ -39,26 +41,44 @@ _NEVER = -1e4
 
 @dataclass(frozen=True)
 class ReadSpan:
-    """The best span of a passage. start, end: its characters; margin: how far the likeliest span beats "no answer"."""
+    """The best span of a passage.
+
+    start, end: its characters; margin: how far the likeliest span beats "no answer"
+    log_odds: that the passage holds the answer, by the margin and by what its words say of the question; without an end
+        at 0 and 1, and so comparable between passages
+    """
 
     start: int
     end: int
     margin: float
+    log_odds: float
+
+    @property
+    def probability(self) -> float:
+        """That the passage holds the answer, 0 to 1, where half of the questions have one."""
+        return float(1 / (1 + np.exp(-np.clip(self.log_odds, -30, 30))))
 
 
 class Reader:
     """The network with its weights, beside the hashed ranker. Threads may share it.
 
     decision: [2], weight and bias that make log-odds of an answer of the margin
+    answerable: sets these beside what the words say
     """
 
     def __init__(
-        self, network: ReaderNetwork, tokenizer: ReaderTokenizer, ranker: SpanRanker, decision: np.ndarray
+        self,
+        network: ReaderNetwork,
+        tokenizer: ReaderTokenizer,
+        ranker: SpanRanker,
+        decision: np.ndarray,
+        answerable: Answerable,
     ) -> None:
         self._network = network.eval()
         self._tokenizer = tokenizer
         self._ranker = ranker
         self._decision = decision
+        self._answerable = answerable
 
     def read(self, question: str, passage: str, sentences: Sequence[tuple[int, int]]) -> ReadSpan | None:
         """The best span inside of one sentence; None for a passage without words.
@@ -74,7 +94,8 @@ class Reader:
         ranked = self._ranked(question, passage, sentences, offsets)
         together = np.where(scores > _NEVER, READER_SHARE * scores + RANKER_SHARE * ranked, _NEVER)
         first, last = _expected_best(together)
-        return ReadSpan(int(offsets[first, 0]), int(offsets[last, 1]), margin)
+        log_odds = self._log_odds(question, [passage[left:right] for left, right in sentences], margin)
+        return ReadSpan(int(offsets[first, 0]), int(offsets[last, 1]), margin, log_odds)
 
     def edges(self, window: ReaderInput) -> np.ndarray:
         """[T, 2] float32: logits of each piece being the first and the last; piece 0 means "no answer"."""
@@ -85,13 +106,9 @@ class Reader:
             logits: np.ndarray = self._network(*parts)[0].float().numpy()
         return logits
 
-    def probability(self, span: ReadSpan) -> float:
-        """That the passage holds the answer, 0 to 1, where half of the questions have one."""
-        return float(1 / (1 + np.exp(-np.clip(self.log_odds(span), -30, 30))))
-
-    def log_odds(self, span: ReadSpan) -> float:
-        """The same without an end at 0 and 1: comparable between passages."""
-        return float(self._decision[0] * span.margin + self._decision[1])
+    def _log_odds(self, question: str, sentences: Sequence[str], margin: float) -> float:
+        by_reader = float(self._decision[0] * margin + self._decision[1])
+        return self._answerable.log_odds(question, sentences, by_reader)
 
     def _scored(
         self, window: ReaderInput, passage: str, sentences: Sequence[tuple[int, int]]
@@ -164,7 +181,7 @@ def load_reader(path: Path = WEIGHTS) -> Reader:
     arrays = _arrays(path)
     unpack(network, arrays, path)
     decision = _checked(arrays, "decision", (2,), path)
-    return Reader(network, ReaderTokenizer(folder), load_ranker("en"), decision)
+    return Reader(network, ReaderTokenizer(folder), load_ranker("en"), decision, load_answerable())
 
 
 def pack(network: ReaderNetwork, base: ReaderNetwork, decision: np.ndarray) -> dict[str, np.ndarray]:

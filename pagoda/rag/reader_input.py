@@ -98,17 +98,17 @@ def _joined(asked: _Pieces, told: _Pieces, start: int, end: int) -> ReaderInput:
 def _word_features(words: list[str], other: str) -> np.ndarray:
     """[len(words), NUM_FEATURES] float32, each between 0 and 1."""
     theirs = [match.group() for match in _WORD.finditer(other)]
-    content = {stem(word) for word in theirs if _is_content(word)}
+    content = {stem(word) for word in theirs if is_content(word)}
     stops = {word.lower() for word in theirs} & _STOP
     exact = {word.lower() for word in theirs}
     stems = [stem(word) for word in words]
-    content_match = np.array([_is_content(w) and s in content for w, s in zip(words, stems, strict=True)], np.float32)
+    content_match = np.array([is_content(w) and s in content for w, s in zip(words, stems, strict=True)], np.float32)
     features = np.zeros((len(words), NUM_FEATURES), dtype=np.float32)
     for row, word in enumerate(words):
         opens = row == 0 or words[row - 1] in _SENTENCE_END
         features[row, :7] = (
             word[:1].isupper(), word[:1].isupper() and opens, len(word) > 1 and word.isupper(), word[:1].isdigit(),
-            not word[:1].isalnum(), word.lower() in stops, word.lower() in exact and _is_content(word),
+            not word[:1].isalnum(), word.lower() in stops, word.lower() in exact and is_content(word),
         )  # fmt: skip
     features[:, 7] = content_match
     features[:, 8] = _pairs(content_match)
@@ -131,7 +131,7 @@ def stem(word: str) -> str:
     return lower
 
 
-def _is_content(word: str) -> bool:
+def is_content(word: str) -> bool:
     return word[:1].isalnum() and word.lower() not in _STOP
 
 

@@ -119,10 +119,9 @@ def test_reading_twice_and_reading_something_else_between_changes_nothing():
 
 
 def test_the_passage_that_answers_beats_an_unrelated_one():
-    reader = load_reader()
     right, wrong = read(WHO, TOWER), read(WHO, FILLER)
-    assert reader.probability(right) > 0.5 > reader.probability(wrong)
-    assert reader.log_odds(right) > 0 > reader.log_odds(wrong)
+    assert right.probability > 0.5 > wrong.probability
+    assert right.log_odds > 0 > wrong.log_odds
 
 
 def test_an_answer_is_never_longer_than_the_longest_allowed(tokenizer):
