@@ -153,12 +153,13 @@ class Splitter:
     def _fits(self, document: Document, group: list[_Sentence]) -> bool:
         """Counted anew where it may matter: a tokenizer can make more of two sentences than of each alone."""
         total = sum(entry.num_tokens for entry in group)
-        if total > 2 * self.max_tokens:
-            return False
         start, end = group[0].start, group[-1].end
         gaps = [document.text[one.end : other.start] for one, other in itertools.pairwise(group)]
-        if all(gaps) and total + sum(len(gap.encode()) for gap in gaps) <= self.max_tokens:
-            # No token spans a word's end, and a blank makes no more tokens than it has bytes.
+        # No token spans a blank, and a blank makes no more tokens than it has bytes.
+        most = total + sum(len(gap.encode()) for gap in gaps)
+        if total > (self.max_tokens if all(gaps) else 2 * self.max_tokens):
+            return False
+        if all(gaps) and most <= self.max_tokens:
             return end - start <= self._max_characters
         return self._holds(document.text, start, end)
 
