@@ -92,7 +92,7 @@ def slots_named(text: str, domain: Domain, intent: str) -> tuple[str, ...]:
 
 def is_named(text: str, slot: str, domain: Domain) -> bool:
     """Whether a slot's title or one of its words stands in the text."""
-    return any(mentions(text, word) for word in _words_of(domain, slot))
+    return any(mentions(text, word) for word in words_of(domain, slot))
 
 
 def columns_named(text: str, domain: Domain) -> tuple[str, ...]:
@@ -117,7 +117,8 @@ def mentions(text: str, word: str) -> bool:
     return word in text
 
 
-def _words_of(domain: Domain, name: str) -> tuple[str, ...]:
+def words_of(domain: Domain, name: str) -> tuple[str, ...]:
+    """The titles of a slot and the words that name it."""
     slot = domain.slots[name]
     return (*slot.title.values(), *(word for words in slot.words.values() for word in words))
 

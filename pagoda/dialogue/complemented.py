@@ -11,9 +11,10 @@ import re
 from dataclasses import replace
 from datetime import datetime
 
-from pagoda.dialogue.acts import acts_of, is_named
+from pagoda.dialogue.acts import acts_of, is_named, words_of
 from pagoda.dialogue.domain import Domain
 from pagoda.dialogue.domain_model import Slot
+from pagoda.dialogue.follow_ups import is_follow_up
 from pagoda.dialogue.slots.linking import Linker
 from pagoda.dialogue.slots.values import is_any, normalise
 from pagoda.dialogue.understanding import OUT_OF_SCOPE, SlotValue, TurnContext, Understander, Understanding
@@ -26,7 +27,8 @@ _QUANTITIES = {
     "stars": re.compile(rf"{_NUMBER}[ -]?(?:星级?|stars?\b)", re.IGNORECASE),
     "people": re.compile(rf"{_NUMBER}(?:个人|位|人| (?:people|persons|guests|of us)\b)", re.IGNORECASE),
     "time": re.compile(
-        r"(?:今|明|后)(?:天|晚|早)?(?:上午|中午|下午|晚上|早上)?"
+        r"(?:今|明|后)(?:天|晚|早)?"
+        r"(?:上午|中午|下午|晚上|早上|凌晨|清晨|早晨|傍晚|夜里|半夜|深夜|午夜)?"
         r"(?:[\d一二两三四五六七八九十]+点(?:半|一刻|三刻|[\d一二三四五十]+分)?)?"
         r"|\b(?:tonight|today|tomorrow)(?: (?:morning|afternoon|evening|night|at noon))?"
         r"(?: at \d{1,2}(?::\d\d)?(?: ?[ap]m)?)?",
@@ -50,6 +52,7 @@ class Complemented:
         if not any(character.isalpha() for character in text) and context.language is not None:
             read = replace(read, language=context.language)
         read = self._with_certain_intent(replace(read, slots=self._without_titles(read)))
+        read = self._with_task_under_way(read, context)
         slots = self._with_answer(self._with_times(self._with_names(read, context), read, context), read, context)
         acts = read.acts or acts_of(text, self._domain, context)
         said = {slot.slot for slot in slots if self._is_value(slot, read)}
@@ -109,6 +112,17 @@ class Complemented:
         (better,) = named
         others = tuple(pair for pair in read.candidates if pair[0] != better)
         return replace(read, intent=better, confidence=_SURE, candidates=((better, _SURE), *others))
+
+    def _with_task_under_way(self, read: Understanding, context: TurnContext) -> Understanding:
+        """A sentence of nothing but values that this task takes is about it, whatever task it looks like by itself."""
+        task, other = self._domain.intents.get(context.intent), self._domain.intents.get(read.intent)
+        if task is None or other is None or other.kind not in ("find", "book") or task.name == other.name:
+            return read
+        slots = self._with_names(replace(read, intent=task.name), context)
+        words = (word for name in task.slots for word in words_of(self._domain, name))
+        if not {slot.slot for slot in slots} <= set(task.slots) or not is_follow_up(read.text, slots, words):
+            return read
+        return replace(read, intent=task.name, confidence=_SURE, slots=slots, candidates=((task.name, _SURE),))
 
     def _with_times(
         self, slots: tuple[SlotValue, ...], read: Understanding, context: TurnContext

@@ -11,33 +11,21 @@ the property goes by language), and distance where something near was looked for
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pagoda.dialogue import cypher_names as names
 from pagoda.dialogue.cypher_filters import DISTANCE, ROOT, Clauses, add_filter, fits
+from pagoda.dialogue.cypher_statement import KEY, NAME, Statement, named_statement
 from pagoda.dialogue.domain import Domain
 from pagoda.dialogue.domain_model import Column, Filter, Label, Query
 from pagoda.dialogue.errors import DomainError
 from pagoda.dialogue.graph_store.graph_schema import GraphSchema
-from pagoda.dialogue.slots.slot_values import NodeValue, Range, Value, When
+from pagoda.dialogue.slots.slot_values import NodeValue, Value
 from pagoda.errors import InvalidParameterError
 
 MAX_LIMIT = 1000
-KEY, NAME = "key", "name"
-
-
-@dataclass(frozen=True)
-class Statement:
-    """Text and parameters for the driver. columns: of each row; statement_id: the same for the same text."""
-
-    text: str
-    parameters: Mapping[str, Any]
-    columns: tuple[str, ...]
-    statement_id: str
-    writes: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,11 +50,11 @@ def compile_query(
     distance = f", min({clauses.distance}) AS {DISTANCE}" if clauses.distance else ""
     first = f"{ROOT}.{names.quoted(domain.labels[query.label].key)}"
     order = _ordered(query, bool(distance), first, with_aliases=False)
-    head = [*_matched(clauses), f"WITH {'' if distance else 'DISTINCT '}{ROOT}{distance}", order, f"LIMIT {size}"]
+    head = [*clauses.matched(), f"WITH {'' if distance else 'DISTINCT '}{ROOT}{distance}", order, f"LIMIT {size}"]
     tail = shown.returned(clauses, with_distance=bool(distance))
     order = _ordered(query, bool(distance), KEY, with_aliases=True)
     columns = (*shown.aliases, *([DISTANCE] if distance else []))
-    return _statement(intent, [*head, *tail, order, f"LIMIT {size}"], clauses.parameters, columns)
+    return named_statement(intent, [*head, *tail, order, f"LIMIT {size}"], clauses.parameters, columns)
 
 
 def compile_property(domain: Domain, intent: str, column: str, key: str, schema: GraphSchema) -> Statement:
@@ -107,13 +95,13 @@ def compile_choices(
     variable, label = clauses.walk(chosen)
     shown = _Shown.of(domain.labels[label], ())
     size = _checked(limit)
-    lines = [*_matched(clauses), f"WITH {variable} AS c, count(DISTINCT {ROOT}) AS num"]
+    lines = [*clauses.matched(), f"WITH {variable} AS c, count(DISTINCT {ROOT}) AS num"]
     lines += [
         f"RETURN DISTINCT {', '.join(shown.plain(clauses, 'c'))}, num",
         f"ORDER BY num DESC, {KEY}",
         f"LIMIT {size}",
     ]
-    return _statement(f"{intent}.choices", lines, clauses.parameters, (*shown.aliases, "num"))
+    return named_statement(f"{intent}.choices", lines, clauses.parameters, (*shown.aliases, "num"))
 
 
 def compile_names(
@@ -121,47 +109,6 @@ def compile_names(
 ) -> Statement:
     """Keys, names and aliases of a label's nodes in the order of their keys, from behind the key `after`."""
     return _named(domain, label, schema, limit, after)
-
-
-def compile_booking(
-    domain: Domain, intent: str, values: Mapping[str, Value], key: str, created: str, schema: GraphSchema
-) -> Statement:
-    """Writes a booking once: a second run with the same key changes nothing and returns the same row.
-
-    key: from `booking_key`; created: ISO 8601. No row comes back where the target node is gone. Raises DomainError.
-    """
-    booking = domain.intents[intent].booking
-    target = values.get(booking.target) if booking else None
-    if booking is None or not isinstance(target, NodeValue) or target.label != booking.target_label:
-        raise DomainError(f"intent {intent} books {target!r:.60}, which is no node of the label that it books")
-    source = domain.labels[booking.target_label]
-    node_key = names.property_of(source.name, source.key, schema)
-    parameters: dict[str, Any] = {"target": target.key, "booking_key": key}
-    settings = []
-    for number, (name, slot) in enumerate(booking.properties.items()):
-        if slot in values:
-            parameters[f"v{number}"] = _stored(values[slot])
-            settings.append(f"b.{names.quoted(name)} = $v{number}")
-    if booking.created:
-        parameters["created"] = created
-        settings.append(f"b.{names.quoted(booking.created)} = $created")
-    set_clause = f" ON CREATE SET {', '.join(settings)}" if settings else ""
-    lines = [
-        f"MATCH (t:{names.label(source.name, schema)}) WHERE t.{node_key} = $target",
-        f"MERGE (b:{names.quoted(booking.label)} {{{names.quoted(booking.key)}: $booking_key}}){set_clause}",
-        f"MERGE (b)-[:{names.quoted(booking.relation)}]->(t)",
-        f"RETURN DISTINCT b.{names.quoted(booking.key)} AS {KEY} LIMIT 1",
-    ]
-    return _statement(intent, lines, parameters, (KEY,), writes=True)
-
-
-def booking_key(session_id: str, task_number: int) -> str:
-    """The idempotency key of a task of a session: the same however often it is tried, no other task's.
-
-    >>> booking_key("s", 1) == booking_key("s", 1) != booking_key("s", 2)
-    True
-    """
-    return hashlib.sha256(f"{len(session_id)}:{session_id}:{task_number}".encode()).hexdigest()[:32]
 
 
 def relaxations(domain: Domain, intent: str, filters: Mapping[str, Value]) -> list[Relaxed]:
@@ -195,12 +142,6 @@ def _filter(query: Query, slot: str, value: Value) -> Filter:
     if chosen is None:
         raise DomainError(f"the query for {query.label} has no filter for slot {slot} with the value {value!r:.60}")
     return chosen
-
-
-def _matched(clauses: Clauses) -> list[str]:
-    label = names.label(clauses.label, clauses.schema)
-    lines = [f"MATCH ({ROOT}:{label})", *(f"MATCH {pattern}" for pattern in clauses.matches)]
-    return [*lines, f"WHERE {' AND '.join(clauses.conditions)}"] if clauses.conditions else lines
 
 
 def _ordered(query: Query, with_distance: bool, last: str, *, with_aliases: bool) -> str:
@@ -255,7 +196,10 @@ class _Shown:
         return [*lines, f"RETURN DISTINCT {', '.join([*out, *([DISTANCE] if with_distance else [])])}"]
 
     def _gathered(self, clauses: Clauses, column: Column, alias: str, kept: Sequence[str]) -> list[str]:
-        """Lines that add a column at the end of a path; sorted, so that the same values come every time."""
+        """Lines that add a column at the end of a path; sorted, so that the same values come every time.
+
+        Where a filter looks at the same values, only those that fit are told: of tonight's films, tonight's showings.
+        """
         pattern = names.path(ROOT, self.label.name, column.path, alias, clauses.schema)
         last = f"{alias}_{len(column.path) - 1}"
         owner = column.path[-1].label
@@ -266,7 +210,13 @@ class _Shown:
             gathered.append(f"{values}[0..{size}] AS {given}" if column.many else f"head({values}) AS {given}")
         first = names.quoted(next(iter(column.property.values())))
         ordered = f"WITH {', '.join([*kept, last])} ORDER BY {last}.{first}"
-        return [f"OPTIONAL MATCH {pattern}", ordered, f"WITH {', '.join([*kept, *gathered])}"]
+        fitting = [
+            f"{last}.{names.property_of(owner, name, clauses.schema)} {comparison}"
+            for path, name, comparison in clauses.spans
+            if path == column.path and name in column.property.values()
+        ]
+        where = f" WHERE {' AND '.join(fitting)}" if fitting else ""
+        return [f"OPTIONAL MATCH {pattern}{where}", ordered, f"WITH {', '.join([*kept, *gathered])}"]
 
     def _given(self, clauses: Clauses, column: Column) -> list[str]:
         if column.path:
@@ -296,8 +246,8 @@ def _one(
     clauses = Clauses(query.label, domain.labels, schema)
     clauses.conditions.append(f"{ROOT}.{names.property_of(label.name, label.key, schema)} = {clauses.bind('', key)}")
     shown = _Shown.of(label, columns)
-    lines = [*_matched(clauses), *shown.returned(clauses, with_distance=False), "LIMIT 1"]
-    return _statement(f"{intent}.one", lines, clauses.parameters, shown.aliases)
+    lines = [*clauses.matched(), *shown.returned(clauses, with_distance=False), "LIMIT 1"]
+    return named_statement(f"{intent}.one", lines, clauses.parameters, shown.aliases)
 
 
 def _named(domain: Domain, name: str, schema: GraphSchema, limit: int, after: str = "") -> Statement:
@@ -311,32 +261,11 @@ def _named(domain: Domain, name: str, schema: GraphSchema, limit: int, after: st
     if after:
         key = names.property_of(name, label.key, schema)
         clauses.conditions.append(f"{ROOT}.{key} > {clauses.bind('after', after)}")
-    lines = [*_matched(clauses), f"RETURN DISTINCT {', '.join(out)}", f"ORDER BY {KEY}", f"LIMIT {_checked(limit)}"]
-    return _statement(f"names.{name}", lines, clauses.parameters, columns)
-
-
-def _stored(value: Value) -> Any:
-    """As a booking keeps it."""
-    if isinstance(value, When):
-        return value.start
-    if isinstance(value, NodeValue):
-        return value.key
-    if isinstance(value, Range):
-        return value.high if value.high is not None else value.low
-    if isinstance(value, str | int | float):
-        return value
-    raise DomainError(f"{value!r:.60} cannot be written into a booking")
+    lines = [*clauses.matched(), f"RETURN DISTINCT {', '.join(out)}", f"ORDER BY {KEY}", f"LIMIT {_checked(limit)}"]
+    return named_statement(f"names.{name}", lines, clauses.parameters, columns)
 
 
 def _checked(limit: int) -> int:
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_LIMIT:
         raise InvalidParameterError(f"limit is {limit!r}, expected an integer from 1 to {MAX_LIMIT}", param="limit")
     return limit
-
-
-def _statement(
-    name: str, lines: Iterable[str], parameters: Mapping[str, Any], columns: Iterable[str], *, writes: bool = False
-) -> Statement:
-    text = "\n".join(lines)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    return Statement(text, parameters, tuple(columns), f"{name}.{digest}", writes)

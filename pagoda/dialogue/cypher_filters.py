@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pagoda.dialogue import cypher_names as names
-from pagoda.dialogue.domain_model import Filter, Label
+from pagoda.dialogue.domain_model import Filter, Label, Step
 from pagoda.dialogue.errors import DomainError
 from pagoda.dialogue.graph_store.graph_schema import GraphSchema
 from pagoda.dialogue.slots.slot_values import Band, NodeValue, Range, Value, When
@@ -21,7 +21,10 @@ ROOT, DISTANCE = "n", "distance"
 
 @dataclass
 class Clauses:
-    """A statement under way. label: of what is looked for; distance: what to sort by first, "" for nothing."""
+    """A statement under way. label: of what is looked for; distance: what to sort by first, "" for nothing.
+
+    spans: (path, property, comparison) of what lies within a range, so that a column there can tell what fits alone
+    """
 
     label: str
     labels: Mapping[str, Label]
@@ -30,6 +33,7 @@ class Clauses:
     conditions: list[str] = field(default_factory=list)
     parameters: dict[str, Any] = field(default_factory=dict)
     distance: str = ""
+    spans: list[tuple[tuple[Step, ...], str, str]] = field(default_factory=list)
 
     def bind(self, slot: str, value: str | float | bool | list[Any]) -> str:
         """A new parameter; its name is made of a number, so that no slot's name reaches the text."""
@@ -38,6 +42,12 @@ class Clauses:
         )
         self.parameters[name] = value
         return f"${name}"
+
+    def matched(self) -> list[str]:
+        """Lines that find what passes the filters."""
+        label = names.label(self.label, self.schema)
+        lines = [f"MATCH ({ROOT}:{label})", *(f"MATCH {pattern}" for pattern in self.matches)]
+        return [*lines, f"WHERE {' AND '.join(self.conditions)}"] if self.conditions else lines
 
     def walk(self, chosen: Filter) -> tuple[str, str]:
         """Adds the filter's path. Returns (variable, label) of its last node."""
@@ -97,9 +107,13 @@ def _range(clauses: Clauses, chosen: Filter, value: Value) -> None:
     """Both ends that there are; a moment of time opens a stretch, `within` minutes long where the filter says so."""
     low, high = _ends(chosen, value)
     compared = clauses.property(chosen)
-    for sign, end in ((">=", low), ("<=", high)):
+    above = ">" if isinstance(value, Range) and value.is_above else ">="
+    below = "<" if isinstance(value, Range) and value.is_below else "<="
+    for sign, end in ((above, low), (below, high)):
         if end is not None:
-            clauses.conditions.append(f"{compared} {sign} {clauses.bind(chosen.slot, end)}")
+            comparison = f"{sign} {clauses.bind(chosen.slot, end)}"
+            clauses.conditions.append(f"{compared} {comparison}")
+            clauses.spans.append((chosen.path, chosen.property, comparison))
 
 
 def _ends(chosen: Filter, value: Value) -> tuple[Any, Any]:

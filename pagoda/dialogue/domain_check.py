@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pagoda.dialogue.cypher_names import arrow, quoted
-from pagoda.dialogue.domain_model import Booking, Column, Filter, Intent, Label, Query, Slot, Step
+from pagoda.dialogue.domain_model import Booking, Column, Filter, Hours, Intent, Label, Query, Slot, Step
 from pagoda.dialogue.errors import DomainError
 from pagoda.dialogue.graph_store.graph_schema import GraphSchema
 from pagoda.errors import nearest
@@ -29,7 +29,7 @@ def problems(
         if intent.query is not None:
             found += _of_query(intent.query, f"intents.{intent.name}.query", slots, schema)
         if intent.booking is not None:
-            found += _of_booking(intent.booking, f"intents.{intent.name}.booking")
+            found += _of_booking(intent.booking, f"intents.{intent.name}.booking", schema)
     return found
 
 
@@ -83,11 +83,21 @@ def _of_column(column: Column, place: str, label: str, schema: GraphSchema) -> I
         yield from _of_property(f"{place}.property", end, name, schema)
 
 
-def _of_booking(booking: Booking, place: str) -> Iterator[Problem]:
+def _of_booking(booking: Booking, place: str, schema: GraphSchema) -> Iterator[Problem]:
     yield from _odd(f"{place}.key", booking.key)
     yield from _odd(f"{place}.relation", booking.relation)
     for name in (*booking.properties, *([booking.created] if booking.created else [])):
         yield from _odd(f"{place}.properties.{name}", name)
+    if booking.hours is not None:
+        yield from _of_hours(booking.hours, f"{place}.hours", booking.target_label, schema)
+
+
+def _of_hours(hours: Hours, place: str, label: str, schema: GraphSchema) -> Iterator[Problem]:
+    for end, name in (("opens", hours.opens), ("closes", hours.closes)):
+        yield from _of_property(f"{place}.{end}", label, name, schema)
+        held = schema.labels.get(label, {}).get(name, "string")
+        if held != "string":
+            yield f"{place}.{end}", f'is a {held} in the graph, expected a string such as "11:30"'
 
 
 def _of_path(path: tuple[Step, ...], place: str, owner: str, schema: GraphSchema) -> Iterator[Problem]:

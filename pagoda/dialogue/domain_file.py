@@ -15,6 +15,7 @@ from pagoda.dialogue.domain_model import (
     Booking,
     Column,
     Filter,
+    Hours,
     Intent,
     IntentKind,
     Label,
@@ -256,7 +257,16 @@ def _booking(entry: Section, labels: list[str], slots: dict[str, Slot], own: Ite
         entry.one_of("target_label", slots[target].labels),
         properties,
         entry.text("created", ""),
+        _hours(entry.section("hours"), slots, own) if "hours" in entry else None,
     )
+
+
+def _hours(entry: Section, slots: dict[str, Slot], own: Iterable[str]) -> Hours:
+    entry.only(["slot", *_names_of(Hours)])
+    slot = entry.one_of("slot", own)
+    if slots[slot].type != "time":
+        raise entry.fail("slot", f'is "{slot}", of type {slots[slot].type}: opening hours are held against a time')
+    return Hours(slot, entry.text("opens"), entry.text("closes"))
 
 
 def _named_lists(

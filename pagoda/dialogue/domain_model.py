@@ -135,10 +135,23 @@ class Query:
 
 
 @dataclass(frozen=True)
+class Hours:
+    """When a place can be booked for: the time in a slot lies between two properties of it, "HH:MM" each.
+
+    Whoever closes before they open closes on the next day.
+    """
+
+    slot: str
+    opens: str
+    closes: str
+
+
+@dataclass(frozen=True)
 class Booking:
     """What an intent of kind "book" writes: one node, joined to the node that a slot names.
 
     properties: {property: slot}; created: property that takes the time of writing, "" for none
+    hours: opening hours of that node, None where every time will do
     """
 
     label: str
@@ -148,6 +161,7 @@ class Booking:
     target_label: str
     properties: Mapping[str, str]
     created: str = ""
+    hours: Hours | None = None
 
 
 @dataclass(frozen=True)

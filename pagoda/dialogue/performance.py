@@ -14,14 +14,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pagoda.dialogue import cypher, policy
+from pagoda.dialogue import cypher, cypher_bookings, policy
 from pagoda.dialogue import events as ev
-from pagoda.dialogue.cypher import Statement
+from pagoda.dialogue.cypher_statement import Statement
 from pagoda.dialogue.domain import Domain
 from pagoda.dialogue.errors import GraphError
 from pagoda.dialogue.graph import Graph
+from pagoda.dialogue.opening_hours import is_closed
 from pagoda.dialogue.response import Phrasebook
-from pagoda.dialogue.slots.slot_values import ANY, Value
+from pagoda.dialogue.slots.slot_values import ANY, NodeValue, Value, When
 from pagoda.dialogue.slots.values import offers
 from pagoda.dialogue.state import fold
 from pagoda.dialogue.state_model import State
@@ -33,13 +34,17 @@ Rows = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Done:
-    """One action carried out. text: what it says; found: keys of the nodes that it is about."""
+    """One action carried out. text: what it says; found: keys of the nodes that it is about.
+
+    instead: what was done in the end, where the graph spoke against the action
+    """
 
     text: str
     events: tuple[ev.Event, ...] = ()
     statement: Statement | None = None
     rows: Rows = ()
     found: tuple[str, ...] = ()
+    instead: policy.Action | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ class Performance:
             done = self._carry_out(action)
         self._log(*done.events)
         found = (done.statement, done.rows, done.found)
-        return Taken(tuple(self._events), self._state, action, done.text, *found, self._graph_s)
+        return Taken(tuple(self._events), self._state, done.instead or action, done.text, *found, self._graph_s)
 
     def _log(self, *events: ev.Event) -> None:
         self._events += events
@@ -102,16 +107,19 @@ class Performance:
         query = self._domain.intents[action.intent].query
         assert query is not None, "the policy looks only for intents that have a query"
         asked = cypher.Relaxed(action.filters, ())
-        first = self._compiled(action, asked)
+        first = self._compiled(action, asked, query.limit)
         relaxed, statement, rows = asked, first, self._run(first)
         for relaxed in () if rows else cypher.relaxations(self._domain, action.intent, action.filters):
-            statement = self._compiled(action, relaxed)
+            statement = self._compiled(action, relaxed, query.limit)
             if rows := self._run(statement):
                 break
         if not rows:
             relaxed, statement = asked, first
+        rows, has_more = rows[: query.limit], len(rows) > query.limit
         nodes = tuple(cypher.node_of(row, query.label) for row in rows)
-        text = self._phrases.found(action.intent, rows, self._language, filters=relaxed.filters, relaxed=relaxed.slots)
+        text = self._phrases.found(
+            action.intent, rows, self._language, filters=relaxed.filters, relaxed=relaxed.slots, has_more=has_more
+        )
         return Done(text, (ev.Offered(nodes, relaxed.slots),), statement, rows, tuple(node.key for node in nodes))
 
     def _tell(self, action: policy.Tell) -> Done:
@@ -130,13 +138,34 @@ class Performance:
         return Done(self._phrases.chosen(action.intent, rows[0], self._language), (), statement, rows, (key,))
 
     def _confirm(self, action: policy.Confirm) -> Done:
+        if (closed := self._closed(action)) is not None:
+            return closed
         text = self._phrases.confirmation(action.intent, action.values, self._language)
         return Done(text, (ev.Proposed(),))
 
+    def _closed(self, action: policy.Confirm) -> Done | None:
+        """A time when the place is closed is told, and another one asked for; None where nothing is against it."""
+        booking, statement = self._domain.intents[action.intent].booking, self._hours_statement(action)
+        if statement is None or booking is None or booking.hours is None:
+            return None
+        rows = self._run(statement)
+        when, place = action.values.get(booking.hours.slot), action.values[booking.target]
+        opens, closes = (rows[0]["opens"], rows[0]["closes"]) if rows else (None, None)
+        if not isinstance(when, When) or not isinstance(place, NodeValue) or not is_closed(opens, closes, when):
+            return None
+        ask = policy.Ask(booking.hours.slot, reason="closed", surface=f"{opens}-{closes}")
+        text = self._phrases.closed(action.intent, ask, place, self._language)
+        return Done(text, (ev.Asked(ask.slot),), statement, rows, (place.key,), instead=ask)
+
+    def _hours_statement(self, action: policy.Confirm) -> Statement | None:
+        return cypher_bookings.compile_hours(self._domain, action.intent, action.values, self._graph.schema())
+
     def _book(self, action: policy.Book) -> Done:
-        key = cypher.booking_key(self._session_id, action.task_number)
+        key = cypher_bookings.booking_key(self._session_id, action.task_number)
         at = self._now.isoformat(timespec="seconds")
-        statement = cypher.compile_booking(self._domain, action.intent, action.values, key, at, self._graph.schema())
+        statement = cypher_bookings.compile_booking(
+            self._domain, action.intent, action.values, key, at, self._graph.schema()
+        )
         rows = self._run(statement)
         if not rows:
             # What was to be booked is gone; a task that cannot be done is not left open.
@@ -166,8 +195,10 @@ class Performance:
         assert self._state.task is not None, "a slot is asked for only within a task"
         return self._state.task.intent
 
-    def _compiled(self, action: policy.Query, relaxed: cypher.Relaxed) -> Statement:
-        return cypher.compile_query(self._domain, action.intent, relaxed.filters, self._graph.schema())
+    def _compiled(self, action: policy.Query, relaxed: cypher.Relaxed, limit: int) -> Statement:
+        """With one row more than is shown: it tells that there are more."""
+        limit = min(limit + 1, cypher.MAX_LIMIT)
+        return cypher.compile_query(self._domain, action.intent, relaxed.filters, self._graph.schema(), limit)
 
     def _run(self, statement: Statement) -> list[dict[str, Any]]:
         """The statement's rows. Raises GraphError."""

@@ -7,7 +7,7 @@ carries an action out, adds the event that tells of it and asks again until the 
     Ask        asks; with needs_choices, first reads choices out of the graph          Asked       yes
     Query      runs compile_query, relaxing while nothing is found, shows the rows     Offered     yes
     Tell       runs compile_property for one result                                    Told        yes
-    Confirm    reads the booking out                                                   Proposed    yes
+    Confirm    reads the booking out, or asks for a time when the place is open        Proposed    yes
     Book       runs compile_booking with booking_key(session, task_number)             Booked      no: then see `after`
     Show       tells more of the result that was chosen                                -           yes
     Say        says a template, then repeats the question that is open, if any         -           yes
@@ -38,14 +38,14 @@ class Ask:
     """Ask for a slot. attempt: from 1; choices: answers to offer; needs_choices: read them out of the graph first.
 
     reason: "missing"; "invalid", with the words that could not be read as surface; "ambiguous", with the nodes that
-    were meant perhaps as choices
+    were meant perhaps as choices; "closed", with the opening hours as surface
     """
 
     slot: str
     attempt: int = 1
     choices: tuple[Value, ...] = ()
     needs_choices: bool = False
-    reason: Literal["missing", "invalid", "ambiguous"] = "missing"
+    reason: Literal["missing", "invalid", "ambiguous", "closed"] = "missing"
     surface: str = ""
 
 
@@ -156,7 +156,8 @@ def _about_result(state: State, domain: Domain) -> Action | None:
     """A property that was asked for, or a result that was chosen."""
     turn, source = state.this_turn, state.task_with_results
     if turn.is_choice_unknown:
-        return Say("no_such_choice", open_question(state, domain))
+        has_list = source is not None or (state.question is not None and bool(state.question.choices))
+        return Say("no_such_choice" if has_list else "nothing_to_ask", open_question(state, domain))
     if turn.requested is not None:
         return _asked_property(state, turn.requested, domain)
     is_own = source is not None and state.task is not None and source.number == state.task.number

@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pagoda.dialogue.cypher import KEY, NAME
 from pagoda.dialogue.cypher_filters import DISTANCE
+from pagoda.dialogue.cypher_statement import KEY, NAME
 from pagoda.dialogue.domain import Domain
 from pagoda.dialogue.domain_model import Column
 from pagoda.dialogue.policy import Ask
@@ -64,6 +64,11 @@ class Phrasebook:
             question = self.say("invalid", language, surface=ask.surface, question=question)
         return self.say("ask_choices", language, question=question, choices=shown) if offered else question
 
+    def closed(self, intent: str, ask: Ask, place: NodeValue, language: str) -> str:
+        """A place is closed at the time that was said; ask: for another, its surface the opening hours."""
+        question = self._question(intent, ask.slot, ask.attempt, language)
+        return self.say("closed", language, name=place.name(language), hours=ask.surface, question=question)
+
     def found(
         self,
         intent: str,
@@ -72,15 +77,16 @@ class Phrasebook:
         *,
         filters: Mapping[str, Value] | None = None,
         relaxed: Sequence[str] = (),
+        has_more: bool = False,
     ) -> str:
-        """What a query found, as a numbered list. relaxed: slots that were given up for it."""
+        """What a query found, as a numbered list. relaxed: slots given up for it; has_more: these are not all."""
         if not rows:
             return self.say("nothing_found", language)
         first = self.say("relaxed", language, slots=self._titles(relaxed, language)) if relaxed else ""
-        if len(rows) == 1:
+        if len(rows) == 1 and not has_more:
             head, row = self.say("found_one", language), rows[0]
             return _joined(first, head + _space(language) + self._row("single", intent, row, 1, filters, language))
-        head = self.say("found_many", language, num=str(len(rows)))
+        head = self.say("found_more" if has_more else "found_many", language, num=str(len(rows)))
         listed = [self._row("row", intent, row, rank, filters, language) for rank, row in enumerate(rows, 1)]
         return _joined(first, "\n".join([head, *listed]))
 

@@ -89,8 +89,8 @@ def plain_value(value: Value, language: Language) -> Any:
     ('<= 150', '2026-11-21T19:00')
     """
     match value:
-        case Range(low, high):
-            return _span(low, high)
+        case Range():
+            return _span(value)
         case Band(name):
             return name
         case When(start, end):
@@ -104,9 +104,12 @@ def plain_value(value: Value, language: Language) -> Any:
     return value
 
 
-def _span(low: float | None, high: float | None) -> str:
+def _span(held: Range) -> str:
+    low, high = held.low, held.high
     if low is None or high is None:
-        return f"<= {high:g}" if low is None and high is not None else f">= {low:g}"
+        is_high = low is None and high is not None
+        sign = ("<" if held.is_below else "<=") if is_high else (">" if held.is_above else ">=")
+        return f"{sign} {high if is_high else low:g}"
     return f"{low:g}-{high:g}"
 
 

@@ -23,6 +23,7 @@ _RANGES = {
     "zh": ("{low}以上", "{high}以内", "{low}到{high}"),
     "en": ("at least {low}", "at most {high}", "{low} to {high}"),
 }
+_BEYOND = {"zh": ("高于{low}", "低于{high}"), "en": ("more than {low}", "less than {high}")}
 
 
 def show_value(slot: Slot, value: Value, language: str) -> str:
@@ -89,5 +90,7 @@ def _range(slot: Slot, value: Range, language: str) -> str:
     at_least, at_most, between = _RANGES[language]
     low = "" if value.low is None else _number(slot, value.low, language)
     high = "" if value.high is None else _number(slot, value.high, language)
+    above, below = _BEYOND[language]
+    at_least, at_most = above if value.is_above else at_least, below if value.is_below else at_most
     template = between if low and high else at_least if low else at_most
     return template.format(low=low, high=high)

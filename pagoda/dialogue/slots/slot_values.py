@@ -19,10 +19,15 @@ from pagoda.dialogue.errors import DialogueError
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from low to high, both included; None where that side is open."""
+    """Numbers from low to high; None where that side is open.
+
+    is_above, is_below: the low end, the high end is itself left out, as in "above 8"
+    """
 
     low: float | None = None
     high: float | None = None
+    is_above: bool = False
+    is_below: bool = False
 
     @property
     def is_sound(self) -> bool:
@@ -90,8 +95,8 @@ def to_json(value: Value) -> Any:
     {'range': [None, 150]}
     """
     match value:
-        case Range(low, high):
-            return {"range": [low, high]}
+        case Range(low, high, is_above, is_below):
+            return {"range": [low, high, *([is_above, is_below] if is_above or is_below else [])]}
         case Band(name):
             return {"band": name}
         case When(start, end):
@@ -115,7 +120,7 @@ def from_json(data: Any) -> Value:
         ((kind, fields),) = data.items()
         try:
             return _from_fields(kind, fields)
-        except (TypeError, KeyError) as error:
+        except (TypeError, ValueError, KeyError) as error:
             raise DialogueError(f"a stored {kind} holds {fields!r:.80}: the session's log is damaged") from error
     raise DialogueError(f"{data!r:.80} is no stored value of a slot: the session's log is damaged")
 
@@ -125,4 +130,7 @@ def _from_fields(kind: str, fields: Any) -> Value:
         return ANY
     if kind == "band":
         return Band(fields)
-    return {"range": Range, "when": When, "node": NodeValue}[kind](*fields)
+    if kind == "range":
+        low, high, is_above, is_below = fields if len(fields) == 4 else (*fields, False, False)
+        return Range(low, high, is_above, is_below)
+    return {"when": When, "node": NodeValue}[kind](*fields)

@@ -1,7 +1,6 @@
 """The words of days and hours, as patterns over lower-case text: what `values_time` listens for.
 
-Stands between *understanding* and *events* on the turn's path. PARTS: (first hour, one past the last, words) of each
-part of a day; DAYS: (days from today, words), the longer ones first.
+Stands between *understanding* and *events* on the turn's path. DAYS: (days from today, words), the longer ones first.
 """
 
 from __future__ import annotations
@@ -13,22 +12,6 @@ N = rf"(?:\d{{1,2}}|[{HAN}]{{1,3}})"
 HOURS_EN = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 WEEKDAYS_EN = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 MONTHS_EN = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
-PARTS = {
-    "morning": (
-        6,
-        12,
-        r"早上|早晨|上午|一早|清晨|早(?=[\d零一二两三四五六七八九十])|\b(?:this )?morning\b|\ba\.?m\b\.?",
-    ),
-    "noon": (11, 14, r"中午|正午|午饭|\bnoon\b|\bmidday\b|\blunch(?:time)?\b"),
-    "afternoon": (13, 18, r"下午|午后|\bafternoon\b"),
-    "evening": (17, 22, r"傍晚|\bevening\b|\bdinner(?: ?time)?\b|晚饭|晚餐"),
-    "night": (
-        18,
-        24,
-        r"今晚|明晚|后晚|当晚|晚上|夜里"
-        r"|晚(?=[\d零一二两三四五六七八九十])|(?<=[一二三四五六日天])晚|\bto-?night\b|\b2nite\b|\btonite\b|\bnight\b|\bp\.?m\b\.?",
-    ),
-}
 DAYS = (
     (
         0,
@@ -41,6 +24,7 @@ DAYS = (
 )
 PAST = re.compile(r"昨天|昨晚|前天|上周|\byesterday\b|\blast (?:night|week)\b|\bago\b")
 ZH_WEEKDAY = re.compile(r"(?P<next>下个?|这个?|本)?(?:周|星期|礼拜)(?P<day>[一二三四五六日天末])")
+THIS_WEEKDAY = re.compile(r"(?:这个?|本)(?:周|星期|礼拜)|\bthis (?:mon|tue|wed|thu|fri|sat|sun|weekend)")
 EN_WEEKDAY = re.compile(
     r"\b(?P<next>next |this |coming )?(?P<day>mon(?:day)?|tue(?:s(?:day)?)?|wed(?:nesday)?|thu(?:rs(?:day)?)?"
     r"|fri(?:day)?"

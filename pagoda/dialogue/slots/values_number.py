@@ -38,7 +38,7 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 _AT_MOST = re.compile(
-    r"以内|以下|之内|之下|以里|内$|不超过|不要超过|别超过|不高于|最多|至多|顶多|低于|少于|小于|预算|封顶"
+    r"以内|以下|之内|之下|以里|内$|不超过|不要超过|别超过|不高于|最多|至多|顶多|低于|少于|小于|不到|预算|封顶"
     r"|\b(?:under|below|less than|at most|no more than|not more than|up to|max(?:imum)?|within|cheaper than|not over"
     r"|lower than|or less|or below|or under|or fewer|budget|tops)\b|<=?|≤",
     re.IGNORECASE,
@@ -48,6 +48,12 @@ _AT_LEAST = re.compile(
     r"|\b(?:at least|over|above|more than|no less than|not less than|min(?:imum)?|or more|or above|or higher|or better"
     r"|or over|and up|and above|upwards?|higher than|better than|starting (?:at|from))\b|\+|>=?|≥",
     re.IGNORECASE,
+)
+_BELOW = re.compile(
+    r"低于|少于|小于|不到|(?<!or )\b(?:under|below|less than|cheaper than|lower than)\b|<(?!=)", re.IGNORECASE
+)
+_ABOVE = re.compile(
+    r"超过|高于|大于|(?<!or )(?<!and )\b(?:over|above|more than|higher than|better than)\b|>(?!=)", re.IGNORECASE
 )
 _AROUND = re.compile(
     r"左右|上下|大约|大概|差不多|约|来块|多块|\b(?:around|about|roughly|approximately|approx|circa|some|or so|ish)\b|~",
@@ -186,10 +192,10 @@ def english_number(text: str) -> float | None:
 def bounds(text: str) -> Range | float | None:
     """What a text says of one quantity: a range, a bare number, or nothing.
 
-    >>> bounds("150元以内"), bounds("100-150元"), bounds("at least 4"), bounds("人均80")
-    (Range(low=None, high=150), Range(low=100, high=150), Range(low=4, high=None), 80)
-    >>> bounds("两三百")
-    Range(low=200, high=300)
+    >>> bounds("150元以内") == Range(None, 150), bounds("100-150元") == Range(100, 150), bounds("人均80")
+    (True, True, 80)
+    >>> bounds("under 300") == Range(None, 300, is_below=True), bounds("两三百") == Range(200, 300)
+    (True, True)
     """
     plain = folded(text).strip()
     if (neighbours := _NEIGHBOURS.search(plain)) is not None:
@@ -208,18 +214,20 @@ def bounds(text: str) -> Range | float | None:
 def _bounded(value: float, words: str) -> Range | float:
     if _NOT_OVER.search(words):
         return Range(None, value)
-    if _NOT_UNDER.search(words) or _AT_LEAST.search(words):
+    if _NOT_UNDER.search(words):
         return Range(value, None)
+    if _AT_LEAST.search(words):
+        return Range(value, None, is_above=_ABOVE.search(words) is not None)
     if _AT_MOST.search(words):
-        return Range(None, value)
+        return Range(None, value, is_below=_BELOW.search(words) is not None)
     return around_of(value) if _AROUND.search(words) else value
 
 
 def around_of(value: float) -> Range:
     """A fifth less to a fifth more.
 
-    >>> around_of(100)
-    Range(low=80, high=120)
+    >>> around_of(100) == Range(80, 120)
+    True
     """
     return Range(_whole(value * (1 - AROUND_SHARE)), _whole(value * (1 + AROUND_SHARE)))
 

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
+from pagoda.dialogue.slots.parts_of_day import PARTS, hour_of_day, part_around, part_in
 from pagoda.dialogue.slots.slot_values import When
 from pagoda.dialogue.slots.time_words import (
     AFTER_EN,
@@ -27,8 +28,8 @@ from pagoda.dialogue.slots.time_words import (
     ISO,
     MONTHS_EN,
     NOW,
-    PARTS,
     PAST,
+    THIS_WEEKDAY,
     WEEKDAYS_EN,
     ZH_CLOCK,
     ZH_WEEKDAY,
@@ -38,9 +39,13 @@ from pagoda.dialogue.slots.values_number import folded, han_number, numbers_in
 
 @dataclass(frozen=True)
 class _Heard:
-    """What was said: a day, a part of it, an hour and minute; None where nothing was."""
+    """What was said: a day, a part of it, an hour and minute; None where nothing was.
+
+    comes_again: the day is one of every week, so that one of next week may be meant
+    """
 
     day: date | None = None
+    comes_again: bool = False
     part: str = ""
     clock: tuple[int, int] | None = None
     is_marked: bool = False
@@ -63,19 +68,18 @@ def parse_time(text: str, now: datetime, previous: When | None = None) -> When |
     heard = _heard(plain, now)
     if heard == _Heard():
         return None
-    return _resolved(_completed(heard, previous), now)
+    return _resolved(_completed(heard, previous, now), now)
 
 
 def _heard(plain: str, now: datetime) -> _Heard:
     day = _day(plain, now)
-    part = next((name for name, (_, _, pattern) in PARTS.items() if re.search(pattern, plain)), "")
-    if part == "morning" and re.search(PARTS["night"][2], plain) and not re.search(r"a\.?m", plain):
-        part = "night"
-    return _Heard(day, part, *_clock(_without_dates(plain)))
+    comes_again = day is not None and day == _weekday(plain, now.date()) and not THIS_WEEKDAY.search(plain)
+    return _Heard(day, comes_again, part_in(plain), *_clock(_without_dates(plain)))
 
 
 def _without_dates(plain: str) -> str:
-    for pattern in (DATE_ZH, DATE_EN):
+    """周六十点 is ten o'clock, not sixty."""
+    for pattern in (DATE_ZH, DATE_EN, ZH_WEEKDAY):
         plain = pattern.sub(" ", plain)
     return plain
 
@@ -195,51 +199,35 @@ def _small(text: str) -> int | None:
     return int(value) if value is not None else None
 
 
-def _completed(heard: _Heard, previous: When | None) -> _Heard:
-    """A day alone keeps the hour that was known, an hour alone its day and its half of the day."""
+def _completed(heard: _Heard, previous: When | None, now: datetime) -> _Heard:
+    """A day alone keeps the hour that was known, an hour or part of a day its day, an hour its half of the day."""
     if previous is None:
         return heard
     start = datetime.fromisoformat(previous.start)
     if heard.clock is None and not heard.part and previous.is_exact:
         return replace(heard, clock=(start.hour, start.minute), part="as_said")
     if heard.clock is not None and heard.day is None:
-        return replace(heard, day=start.date(), part=heard.part or _part_of(previous, heard.clock[0]))
+        return replace(heard, day=start.date(), part=heard.part or part_around(start.hour, heard.clock[0]))
+    if heard.day is None and start.date() > now.date():
+        return replace(heard, day=start.date())
     return heard
 
 
-def _part_of(previous: When, new_hour: int) -> str:
-    """The part of the day that was spoken of, where the new hour can lie in it too."""
-    hour = datetime.fromisoformat(previous.start).hour
-    for name, (first, last, _) in PARTS.items():
-        if first <= hour < last and (first <= new_hour < last or first <= new_hour + 12 < last):
-            return name
-    return ""
-
-
 def _resolved(heard: _Heard, now: datetime) -> When | None:
-    if heard.clock is None:
-        return _stretch(heard, now)
-    hour, minute = heard.clock
-    hour = hour if heard.part == "as_said" else _of_24(hour, heard.part)
+    """The moment or stretch; None where it is over, save for a weekday, which comes again."""
+    found = _stretch(heard, now) if heard.clock is None else _at_the_clock(heard, heard.clock, now)
+    if found is None and heard.day is not None and heard.comes_again:
+        return _resolved(replace(heard, day=heard.day + timedelta(days=7), comes_again=False), now)
+    return found
+
+
+def _at_the_clock(heard: _Heard, clock: tuple[int, int], now: datetime) -> When | None:
+    hour = clock[0] if heard.part == "as_said" else hour_of_day(clock[0], heard.part)
     if heard.day is not None:
-        return _if_ahead(_at(heard.day, hour, minute), now)
-    today = _at(now.date(), hour, minute)
-    return _moment(today if today > now else today + timedelta(days=1))
-
-
-def _of_24(hour: int, part: str) -> int:
-    """The hour of the day: after noon where its part says so, and without one where people go out: 1 to 9 is p.m."""
-    if hour > 12 or hour == 0:
-        return hour
-    if part == "morning":
-        return hour % 12 if hour == 12 else hour
-    if part == "noon":
-        return hour + 12 if hour < 4 else hour
-    if part == "night" and hour == 12:
-        return 24
-    if part in ("afternoon", "evening", "night"):
-        return hour if hour == 12 else hour + 12
-    return hour + 12 if hour < 10 else hour
+        return _if_ahead(_at(heard.day, hour, clock[1]), now)
+    # Of an hour past midnight, the night that is under way may be meant.
+    first = _at(now.date(), hour % 24, clock[1])
+    return _moment(first if first > now else first + timedelta(days=1))
 
 
 def _at(day: date, hour: int, minute: int) -> datetime:

@@ -11,10 +11,12 @@ from pagoda.dialogue.acts import acts_of, mentions
 from pagoda.dialogue.complemented import Complemented
 from pagoda.dialogue.domain import Domain
 from pagoda.dialogue.interpretation import Interpreter, ValueReader, context_of
+from pagoda.dialogue.opening import frames_of
 from pagoda.dialogue.slots.linking import Linker, Named
 from pagoda.dialogue.slots.slot_values import NodeValue
 from pagoda.dialogue.state import fold
 from pagoda.dialogue.state_model import State
+from pagoda.dialogue.strategies import STRATEGIES, make_strategy
 from pagoda.dialogue.turn import plain_value, state_facts
 from pagoda.dialogue.understanding import OUT_OF_SCOPE, Act, SlotValue, TurnContext, Understanding
 
@@ -100,6 +102,49 @@ def test_a_number_that_was_cut_is_made_whole(domain: Domain, linker: Linker) -> 
 def test_what_only_names_a_slot_is_no_value_of_it(domain: Domain, linker: Linker) -> None:
     named = Written("ask_property", 0.6, SlotValue("rating", "评分", 0, 2))
     assert Complemented(named, domain, linker).parse("评分多少").slots == ()
+
+
+@pytest.mark.parametrize(
+    ("running", "text", "value", "intent"),
+    [
+        ("find_hotel", "不，要松月区的", "松月区", "find_hotel"),
+        ("find_hotel", "那松月区呢", "松月区", "find_hotel"),
+        ("find_hotel", "no, in Songyue", "Songyue", "find_hotel"),
+        ("find_hotel", "what about Songyue?", "Songyue", "find_hotel"),
+        ("find_hotel", "松月区的餐馆", "松月区", "find_restaurant"),
+        ("find_hotel", "想吃点东西，在松月区", "松月区", "find_restaurant"),
+        ("find_hotel", "and a restaurant in Songyue", "Songyue", "find_restaurant"),
+        ("find_hotel", "有川菜吗", "", "find_restaurant"),
+        ("", "no, in Songyue", "Songyue", "find_restaurant"),
+        ("find_film", "那松月区呢", "松月区", "find_restaurant"),
+    ],
+)
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_sentence_of_nothing_but_values_goes_on_with_the_search_under_way(
+    domain: Domain, linker: Linker, strategy: str, running: str, text: str, value: str, intent: str
+) -> None:
+    slots = [SlotValue("location", value, text.index(value), text.index(value) + len(value))] if value else []
+    base = Complemented(Written("find_restaurant", 0.99, *slots), domain, linker)
+    read = make_strategy(strategy, base, frames_of(domain)).parse(text, TurnContext(running, language="zh"))
+    assert read.intent == intent
+
+
+@pytest.mark.parametrize(
+    ("running", "read_as", "text", "slot", "value"),
+    [
+        ("find_restaurant", "find_hotel", "便宜点的", "price", "便宜点"),
+        ("find_film", "find_restaurant", "rated above 8", "rating", "above 8"),
+        ("find_film", "book_restaurant", "what about tonight", "time", "tonight"),
+        ("book_restaurant", "find_film", "今晚的", "time", "今晚"),
+    ],
+)
+def test_every_task_takes_its_fragments(
+    domain: Domain, linker: Linker, running: str, read_as: str, text: str, slot: str, value: str
+) -> None:
+    start = text.index(value)
+    base = Written(read_as, 0.95, SlotValue(slot, value, start, start + len(value)))
+    read = Complemented(base, domain, linker).parse(text, TurnContext(running, language="zh"))
+    assert (read.intent, [found.slot for found in read.slots]) == (running, [slot])
 
 
 def test_a_text_without_a_word_is_out_of_scope_in_the_language_of_the_dialogue(domain: Domain, linker: Linker) -> None:

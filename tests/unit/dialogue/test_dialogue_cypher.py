@@ -10,9 +10,6 @@ import pytest
 
 from pagoda.dialogue import cypher_names
 from pagoda.dialogue.cypher import (
-    Statement,
-    booking_key,
-    compile_booking,
     compile_choices,
     compile_names,
     compile_property,
@@ -21,6 +18,8 @@ from pagoda.dialogue.cypher import (
     node_of,
     relaxations,
 )
+from pagoda.dialogue.cypher_bookings import booking_key, compile_booking, compile_hours
+from pagoda.dialogue.cypher_statement import Statement
 from pagoda.dialogue.domain import Domain
 from pagoda.dialogue.domain_model import Column, Filter, Intent, Label, Order, Query, Slot, Step
 from pagoda.dialogue.errors import DomainError
@@ -70,6 +69,9 @@ def read_statements(graph: Graph, text: str = "restaurant-001") -> Iterator[Stat
     yield choices
     yield compile_property(CITY, "find_restaurant", "phone", text, schema)
     yield compile_result(CITY, "find_film", text, schema)
+    hours = compile_hours(CITY, "book_restaurant", {"name": replace(TILE, key=text)}, schema)
+    assert hours is not None
+    yield hours
     yield compile_names(CITY, "Cuisine", schema, after=text)
 
 
@@ -103,6 +105,27 @@ def test_a_time_filters_by_the_clock_and_a_night_ends_with_the_day(city_graph: G
     assert list(at_eight.parameters.values()) == ["20:00"]
     assert list(night.parameters.values()) == ["18:00", "23:59"]
     assert rows_of(city_graph, night)
+
+
+def test_of_tonights_films_only_tonights_showings_are_told(city_graph: Graph) -> None:
+    night = query(city_graph, "find_film", time=When("2026-11-21T18:00", "2026-11-22T00:00"))
+    shown = [time for row in rows_of(city_graph, night) for time in row["times"]]  # type: ignore[attr-defined]
+    assert shown
+    assert all("18:00" <= time <= "23:59" for time in shown)
+    every = [time for row in rows_of(city_graph, query(city_graph, "find_film")) for time in row["times"]]  # type: ignore[attr-defined]
+    assert min(every) < "18:00"
+
+
+def test_the_hours_of_what_is_booked_are_looked_up(city_graph: Graph) -> None:
+    statement = compile_hours(CITY, "book_restaurant", {"name": TILE}, city_graph.schema())
+    assert statement is not None
+    assert not statement.writes
+    assert rows_of(city_graph, statement) == [{"opens": "11:30", "closes": "23:30"}]
+    booking = CITY.intents["book_restaurant"].booking
+    assert booking is not None
+    unsaid = replace(CITY.intents["book_restaurant"], booking=replace(booking, hours=None))
+    domain = replace(CITY, intents={**CITY.intents, "book_restaurant": unsaid})
+    assert compile_hours(domain, "book_restaurant", {"name": TILE}, city_graph.schema()) is None
 
 
 def test_the_same_question_gets_the_same_rows_every_time(city_graph: Graph) -> None:
@@ -319,6 +342,8 @@ def chinese(*filters: Filter) -> Domain:
         (Filter("a", "<=", "评分"), 4.5, "n.`评分` <= $p0_a", {"p0_a": 4.5}),
         (Filter("价-格", "<=", "评分"), 4.5, "n.`评分` <= $p0", {"p0": 4.5}),
         (Filter("a", "range", "评分"), Range(4, 5), "n.`评分` >= $p0_a AND n.`评分` <= $p1_a", {"p0_a": 4, "p1_a": 5}),
+        (Filter("a", "range", "评分"), Range(8, None, is_above=True), "n.`评分` > $p0_a", {"p0_a": 8}),
+        (Filter("a", "range", "评分"), Range(None, 9, is_below=True), "n.`评分` < $p0_a", {"p0_a": 9}),
         (
             Filter("a", "has", "名称", (Step("酒店设施", "设施"),), node="叫醒服务"),
             True,

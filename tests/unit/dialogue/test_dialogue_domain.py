@@ -132,6 +132,8 @@ def test_a_domain_of_chinese_names_loads_and_fits_its_graph(tmp_path: Path) -> N
         ("  greet: {kind: chitchat", "  greet: {kind: smalltalk", ['intents.greet.kind is "smalltalk"']),
         ("name: city\n", "name: [city\n", ["not YAML"]),
         ("name: city\n", "name: city\nname: town\n", ["stands twice"]),
+        ("hours: {slot: time,", "hours: {slot: people,", ['hours.slot is "people", of type people']),
+        ("opens: opens, closes: closes}", "open: opens, closes: closes}", ["hours.open is not known", '"opens"?']),
         ("      target: name\n", "", ["intents.book_restaurant.booking.target is missing"]),
     ],
 )
@@ -171,6 +173,23 @@ def test_what_the_graph_lacks_is_told_with_line_and_nearest_name(
     line = int(first.split(":")[1])
     assert all(part in first for part in told), first
     assert new.split(": ", 1)[-1].split("}")[0][:4] in text.splitlines()[line - 1]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("closes: closes}", "closes: closing}", 'hours.closes is "closing", which nodes Restaurant of the graph lack'),
+        ("opens: opens,", "opens: price,", "hours.opens is a integer in the graph"),
+    ],
+)
+def test_opening_hours_are_held_against_the_graph(
+    tmp_path: Path, city_graph: Graph, old: str, new: str, told: str
+) -> None:
+    text = CITY.read_text(encoding="utf-8")
+    domain = Domain.load(written(tmp_path, text.replace(old, new, 1)))
+    with pytest.raises(DomainError) as caught:
+        domain.validate(city_graph.schema())
+    assert told in str(caught.value)
 
 
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ VALUES: list[Value] = [
     True,
     "王芳",
     Range(None, 150),
+    Range(8, None, is_above=True),
     Band("cheap"),
     When("2026-11-21T19:00"),
     NODE,

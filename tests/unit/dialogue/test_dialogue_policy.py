@@ -158,6 +158,8 @@ def test_a_property_is_told_of_the_result_that_is_meant() -> None:
         ((*OFFERED, said(), ev.Requested("stars", 0)), "property_unknown"),
         ((said(), ev.Requested("phone", 0)), "nothing_to_ask"),
         ((*OFFERED, said(), ev.Chosen(9)), "no_such_choice"),
+        ((said("choose"), ev.Chosen(2)), "nothing_to_ask"),
+        ((*FIND[:2], ev.Asked("cuisine", (SICHUAN, HUNAN)), said("choose"), ev.Chosen(2)), "no_such_choice"),
         ((said("cancel"), ev.Cancelled()), "nothing_to_cancel"),
         ((*FIND, ev.Cancelled(), said("cancel"), ev.Cancelled()), "nothing_to_cancel"),
         ((*FIND, said("cancel"), ev.Cancelled()), "cancelled"),

@@ -42,6 +42,11 @@ def test_one_result_is_told_in_one_sentence_in_each_language() -> None:
 def test_results_are_numbered_and_what_is_missing_is_left_out() -> None:
     lines = SAYS.found("find_restaurant", [ROW, OTHER], "en").splitlines()
     assert lines[0] == "I found 2:"
+    assert SAYS.found("find_restaurant", [ROW, OTHER], "en", has_more=True).splitlines() == [
+        "Here are the first 2, there are more:",
+        *lines[1:],
+    ]
+    assert SAYS.found("find_restaurant", [ROW], "zh", has_more=True).startswith("先列出1个，还有更多：\n1. 青瓦小馆")
     assert lines[1].startswith("1. Green Tile Kitchen — ¥19")
     assert lines[2].startswith("2. White Deer House — rated 4.3")
 
@@ -75,6 +80,16 @@ def test_a_booking_is_read_out_whole() -> None:
         assert all(part in said for part in parts)
     assert "01234567" in SAYS.booked("book_restaurant", values, "0123456789abcdef", "zh")
     assert "89abcdef" not in SAYS.booked("book_restaurant", values, "0123456789abcdef", "zh")
+
+
+def test_a_place_that_is_closed_says_when_it_is_open_and_asks_again() -> None:
+    ask = Ask("time", reason="closed", surface="11:30-23:30")
+    assert SAYS.closed("book_restaurant", ask, TILE, "en") == (
+        "Green Tile Kitchen is closed at that time; it is open 11:30-23:30. What time?"
+    )
+    assert SAYS.closed("book_restaurant", ask, TILE, "zh") == (
+        "那个时间青瓦小馆不营业，营业时间是11:30-23:30。什么时间？"
+    )
 
 
 def test_a_property_is_told_or_owned_up_to_be_unknown() -> None:

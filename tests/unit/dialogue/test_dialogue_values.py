@@ -46,6 +46,23 @@ def read(slot: str, words: str, previous: Value | None = None) -> Value | None:
         ("Dec 3rd at 7pm", "2026-12-03T19:00"),
         ("at 5:45 pm on sunday", "2026-11-22T17:45"),
         ("19:30", "2026-11-21T19:30"),
+        ("明天凌晨三点", "2026-11-22T03:00"),
+        ("明天清晨六点", "2026-11-22T06:00"),
+        ("明天早上八点", "2026-11-22T08:00"),
+        ("明天上午十二点", "2026-11-22T12:00"),
+        ("中午一点", "2026-11-21T13:00"),
+        ("下午两点", "2026-11-21T14:00"),
+        ("傍晚六点", "2026-11-21T18:00"),
+        ("今晚一点", "2026-11-22T01:00"),
+        ("夜里十一点", "2026-11-21T23:00"),
+        ("半夜三点", "2026-11-22T03:00"),
+        ("深夜十一点半", "2026-11-21T23:30"),
+        ("午夜十二点", "2026-11-22T00:00"),
+        ("tomorrow at 3 am", "2026-11-22T03:00"),
+        ("12 am tomorrow", "2026-11-22T00:00"),
+        ("tonight at 1 am", "2026-11-22T01:00"),
+        ("1 pm", "2026-11-21T13:00"),
+        ("周六十二点", "2026-11-21T12:00"),
     ],
 )
 def test_a_moment_is_read_relative_to_now(words: str, start: str) -> None:
@@ -84,6 +101,35 @@ def test_a_part_of_a_time_completes_what_was_known(words: str, previous: When, s
     assert parse_time(words, NOW, previous) == When(start)
 
 
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("saturday morning", When("2026-11-28T06:00", "2026-11-28T12:00")),
+        ("周六上午", When("2026-11-28T06:00", "2026-11-28T12:00")),
+        ("Saturday at twelve", When("2026-11-28T12:00")),
+        ("saturday at 7pm", When("2026-11-21T19:00")),
+        ("saturday", When("2026-11-21T00:00", "2026-11-22T00:00")),
+        ("this saturday morning", None),
+        ("这周六上午", None),
+        ("今天凌晨三点", None),
+    ],
+)
+def test_a_weekday_that_is_over_today_is_next_weeks(words: str, found: When | None) -> None:
+    assert parse_time(words, datetime(2026, 11, 21, 12, 0)) == found
+
+
+def test_a_part_of_a_day_keeps_the_day_that_was_known() -> None:
+    evening = When("2026-11-22T18:00", "2026-11-23T00:00")
+    assert parse_time("晚上吧", NOW, When("2026-11-22T09:00")) == evening
+    assert parse_time("in the afternoon", NOW, When("2026-11-28T06:00", "2026-11-28T12:00")) == When(
+        "2026-11-28T13:00", "2026-11-28T18:00"
+    )
+
+
+def test_an_hour_past_midnight_is_of_the_night_that_is_under_way() -> None:
+    assert parse_time("夜里三点", datetime(2026, 11, 22, 1, 0)) == When("2026-11-22T03:00")
+
+
 def test_an_hour_that_is_over_today_is_tomorrows() -> None:
     assert parse_time("七点", datetime(2026, 11, 21, 20, 0)) == When("2026-11-22T19:00")
 
@@ -100,7 +146,13 @@ def test_an_hour_that_is_over_today_is_tomorrows() -> None:
         ("两三百", Range(200, 300)),
         ("一百五以下", Range(None, 150)),
         ("３００以内", Range(None, 300)),
-        ("under 150", Range(None, 150)),
+        ("under 150", Range(None, 150, is_below=True)),
+        ("低于一百五", Range(None, 150, is_below=True)),
+        ("不到200", Range(None, 200, is_below=True)),
+        ("two hundred or under", Range(None, 200)),
+        ("no more than 200", Range(None, 200)),
+        ("over 300", Range(300, None, is_above=True)),
+        ("300 and above", Range(300, None)),
         ("around 100", Range(80, 120)),
         ("between 50 and a hundred", Range(50, 100)),
         ("two hundred or less", Range(None, 200)),
@@ -157,6 +209,9 @@ def test_a_number_of_people_out_of_bounds_is_refused(words: str) -> None:
         ("rating", "4.5分以上", Range(4.5, None)),
         ("rating", "四点五分以上", Range(4.5, None)),
         ("rating", "at least 8", Range(8, None)),
+        ("rating", "above 8", Range(8, None, is_above=True)),
+        ("rating", "超过8分", Range(8, None, is_above=True)),
+        ("rating", "不低于8分", Range(8, None)),
         ("rating", "8+", Range(8, None)),
         ("rating", "8分", Range(8, None)),
         ("rating", "highly rated", Band("high")),
@@ -212,3 +267,5 @@ def test_offers_of_a_slot_are_values_of_it() -> None:
 def test_a_value_is_shown_in_the_persons_language() -> None:
     shown = [normalise(DOMAIN.slots["time"], "今晚七点", language, NOW) for language in ("zh", "en")]
     assert [each.shown for each in shown if each] == ["11月21日（周六）19:00", "Sat 21 Nov, 19:00"]
+    ends = [normalise(DOMAIN.slots["price"], words, "en", NOW) for words in ("under 300", "at most 300", "over 300")]
+    assert [each.shown for each in ends if each] == ["less than ¥300", "at most ¥300", "more than ¥300"]
