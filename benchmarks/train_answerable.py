@@ -110,7 +110,7 @@ def margins_of(data: Path, run: Path, fold: int) -> dict[tuple[str, str], float]
 
 def reader_of(data: Path, run: Path, fold: int) -> Reader:
     """The reader of a run's checkpoint."""
-    network = ReaderNetwork(Path(packaged_folder()))
+    network = ReaderNetwork(packaged_folder())
     train_reader.restore(network, None, run)
     return train_reader.margin_reader(network, train_reader.ranker_of(data, run, fold))
 

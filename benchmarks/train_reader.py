@@ -151,7 +151,7 @@ def loss_of(network: ReaderNetwork, batch: list[Example], dropout: float) -> Ten
     """-log of the summed probability of the right starts, and of the right ends, in the mean."""
     ids, types, features, mask = collate([example.window for example in batch])
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        logits = network(ids, types, features, mask, dropout)
+        logits = network.logits(ids, types, features, mask, dropout)
     allowed = types.bool() & mask[:, 0, 0]
     allowed[:, 0] = True
     gold = torch.zeros(*ids.shape, 2, dtype=torch.bool)
@@ -178,14 +178,13 @@ def optimizer_of(network: ReaderNetwork, rate: float) -> torch.optim.AdamW:
 
 def train(network: ReaderNetwork, questions: list[Question], args: argparse.Namespace) -> None:
     """Fit the network; a checkpoint each 100 steps."""
-    tokenizer = ReaderTokenizer(Path(packaged_folder()))
+    tokenizer = ReaderTokenizer(packaged_folder())
     optimizer = optimizer_of(network, args.rate)
     peaks = [group["lr"] for group in optimizer.param_groups]
     if args.start is not None:
         restore(network, None, args.start)
     done, spent = restore(network, optimizer, args.run)
     began = time.perf_counter() - spent
-    network.train()
     total, step, recent = args.epochs * (len(questions) * 104 // 100 // BATCH), 0, []
     torch.manual_seed(done)
     for epoch in range(args.epochs):
@@ -229,7 +228,9 @@ def restore(network: ReaderNetwork, optimizer: torch.optim.Optimizer | None, run
     if not path.exists():
         return 0, 0.0
     state = torch.load(path, weights_only=True)
-    network.load_state_dict(state["weights"], strict=False)
+    with torch.no_grad():
+        for name, value in network.shipped().items():
+            value.copy_(state["weights"][name])
     if optimizer is not None:
         optimizer.load_state_dict(state["optimizer"])
     return int(state["step"]), float(state["spent"])
@@ -245,7 +246,7 @@ def ranker_of(data: Path, run: Path, held: int) -> SpanRanker:
 
 def shipped_form(network: ReaderNetwork, decision: np.ndarray) -> tuple[ReaderNetwork, dict[str, np.ndarray]]:
     """The network as it will be read back from 8 bits, and the arrays of its file."""
-    base, again = (ReaderNetwork(Path(packaged_folder())) for _ in range(2))
+    base, again = (ReaderNetwork(packaged_folder()) for _ in range(2))
     arrays = pack(network, base, decision)
     unpack(again, arrays, Path("packed"))
     return again, arrays
@@ -256,7 +257,7 @@ def margin_reader(network: ReaderNetwork, ranker: SpanRanker) -> Reader:
     nothing = np.zeros(len(feature_names()) + 1)
     alone = Answerable(about=np.append(nothing[:-1], np.inf), told=nothing, trust=1.0)
     packed, _ = shipped_form(network, np.zeros(2))
-    return Reader(packed, ReaderTokenizer(Path(packaged_folder())), ranker, np.array([1.0, 0.0]), alone)
+    return Reader(packed, ReaderTokenizer(packaged_folder()), ranker, np.array([1.0, 0.0]), alone)
 
 
 def report(network: ReaderNetwork, data: Path, run: Path, held: int) -> None:
@@ -309,14 +310,14 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="every n-th question only: a quick look")
     args = parser.parse_args()
     torch.manual_seed(0)
-    network = ReaderNetwork(Path(packaged_folder()))
+    network = ReaderNetwork(packaged_folder())
     if args.export is not None:
         print(f"step {restore(network, None, args.run)[0]}, to {WEIGHTS}")
         np.savez_compressed(WEIGHTS, **shipped_form(network, np.load(args.export / "decision.npy"))[1])
         return
     train(network, for_training(load(args.data), args.held)[:: args.every], args)
     if args.held is not None:
-        report(network.eval(), args.data, args.run, args.held)
+        report(network, args.data, args.run, args.held)
 
 
 if __name__ == "__main__":

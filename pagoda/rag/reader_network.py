@@ -12,15 +12,15 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
-from torch import Tensor, nn
+from torch import Tensor
 
+from pagoda.minilm.encoder import HIDDEN, NUM_LAYERS, Encoder
+from pagoda.minilm.package import read_weights
 from pagoda.rag.reader_input import NUM_FEATURES
 
-WIDTH, HEADS, LAYERS, FROZEN = 384, 12, 6, 2
-"""Width of a piece, attention heads, MiniLM's layers, and how many of them stay as they are."""
-_EPSILON = 1e-12
-_LAYER_NAMES = {
+FROZEN = 2
+"""How many of MiniLM's layers stay as they are."""
+_SHIPPED_NAMES = {
     "query": "attention.self.query",
     "key": "attention.self.key",
     "value": "attention.self.value",
@@ -30,94 +30,57 @@ _LAYER_NAMES = {
     "outer": "output.dense",
     "outer_norm": "output.LayerNorm",
 }
+"""Names of a layer's parts in the file that ships, and in MiniLM's; the fingerprint is of parts in this order."""
 
 
-class ReaderLayer(nn.Module):
-    """One BERT layer: self-attention, then two linear maps, each added to what came in and normalised."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.query, self.key, self.value = (nn.Linear(WIDTH, WIDTH) for _ in range(3))
-        self.attended, self.attended_norm = nn.Linear(WIDTH, WIDTH), nn.LayerNorm(WIDTH, eps=_EPSILON)
-        self.inner, self.outer = nn.Linear(WIDTH, 4 * WIDTH), nn.Linear(4 * WIDTH, WIDTH)
-        self.outer_norm = nn.LayerNorm(WIDTH, eps=_EPSILON)
-
-    def forward(self, hidden: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
-        """hidden: [B, T, WIDTH]; mask: [B, 1, 1, T], True where there is a piece; None where all are."""
-        batch, length, _ = hidden.shape
-        q, k, v = (
-            part(hidden).view(batch, length, HEADS, WIDTH // HEADS).transpose(1, 2)
-            for part in (self.query, self.key, self.value)
-        )
-        # Written out: torch's fused attention takes a third of a training step on a CPU, at these lengths.
-        scores = (q @ k.transpose(2, 3)) * (WIDTH // HEADS) ** -0.5
-        if mask is not None:
-            scores = scores.masked_fill(~mask, -1e4)
-        mixed = (scores.softmax(dim=-1).to(v.dtype) @ v).transpose(1, 2).reshape(batch, length, WIDTH)
-        hidden = self.attended_norm(hidden + F.dropout(self.attended(mixed), dropout, self.training))
-        inner = self.outer(F.gelu(self.inner(hidden)))
-        out: Tensor = self.outer_norm(hidden + F.dropout(inner, dropout, self.training))
-        return out
-
-
-class ReaderNetwork(nn.Module):
+class ReaderNetwork:
     """MiniLM with features added on the way, and two scores a piece."""
 
     def __init__(self, folder: Path) -> None:
         """folder: the packaged MiniLM's."""
-        super().__init__()
-        self.words, self.positions = nn.Embedding(30522, WIDTH), nn.Embedding(512, WIDTH)
-        self.types = nn.Embedding(2, WIDTH)
-        self.norm = nn.LayerNorm(WIDTH, eps=_EPSILON)
-        self.layers = nn.ModuleList(ReaderLayer() for _ in range(LAYERS))
-        self.features = nn.Linear(NUM_FEATURES, WIDTH)
-        self.edges = nn.Linear(WIDTH + NUM_FEATURES, 2)
-        nn.init.normal_(self.features.weight, std=0.02)
-        nn.init.normal_(self.edges.weight, std=0.02)
-        nn.init.zeros_(self.features.bias)
-        nn.init.zeros_(self.edges.bias)
-        self.load_state_dict(minilm_weights(folder), strict=False)
+        weights = read_weights(folder)
+        names = _upper_names()
+        upper = {theirs: weights[theirs].clone() for theirs in names.values()}
+        self._encoder = Encoder({**weights, **upper})
+        self._shipped = {**{ours: upper[theirs] for ours, theirs in names.items()}, **_new_weights()}
+        for value in self._shipped.values():
+            value.requires_grad_()
 
-    def shipped(self) -> dict[str, nn.Parameter]:
-        """The weights that training changes, by name."""
-        kept = ("features.", "edges.", *(f"layers.{i}." for i in range(FROZEN, LAYERS)))
-        return {name: value for name, value in self.named_parameters() if name.startswith(kept)}
+    def shipped(self) -> dict[str, Tensor]:
+        """The weights that training changes, by name; in place, for the network reads from these tensors."""
+        return dict(self._shipped)
 
-    def forward(
+    def logits(
         self, ids: Tensor, types: Tensor, features: Tensor, mask: Tensor | None = None, dropout: float = 0.0
     ) -> Tensor:
-        """[B, T, 2] logits of each piece being the first and the last of the answer; piece 0 means "none".
+        """[B, T, 2] of each piece being the first and the last of the answer; piece 0 means "none".
 
-        ids, types: [B, T]; features: [B, T, NUM_FEATURES]; mask: as a layer's
+        ids, types: [B, T]; features: [B, T, NUM_FEATURES]; mask: bool [B, 1, 1, T], True where there is a piece
         """
-        with torch.no_grad():
-            hidden = self._lower(ids, types, mask)
-        hidden = hidden + self.features(features)
-        for layer in self.layers[FROZEN:]:
-            hidden = layer(hidden, mask, dropout)
-        out: Tensor = self.edges(torch.cat([F.dropout(hidden, dropout, self.training), features], dim=-1))
-        return out
+        hidden = self._encoder.run(self._encoder.embed(ids, types), mask, range(FROZEN))
+        hidden = hidden + self._linear("features", features)
+        hidden = self._encoder.run(hidden, mask, range(FROZEN, NUM_LAYERS), dropout)
+        return self._linear("edges", torch.cat([F.dropout(hidden, dropout, dropout > 0), features], dim=-1))
 
-    def _lower(self, ids: Tensor, types: Tensor, mask: Tensor | None) -> Tensor:
-        places = torch.arange(ids.shape[1])
-        hidden: Tensor = self.norm(self.words(ids) + self.positions(places) + self.types(types))
-        for layer in self.layers[:FROZEN]:
-            hidden = layer(hidden, mask, 0.0)
-        return hidden
+    def _linear(self, name: str, values: Tensor) -> Tensor:
+        return F.linear(values, self._shipped[name + ".weight"], self._shipped[name + ".bias"])
 
 
-def minilm_weights(folder: Path) -> dict[str, Tensor]:
-    """MiniLM's weights under the network's names, float32."""
-    names = {
-        "words.weight": "embeddings.word_embeddings.weight",
-        "positions.weight": "embeddings.position_embeddings.weight",
-        "types.weight": "embeddings.token_type_embeddings.weight",
-        "norm.weight": "embeddings.LayerNorm.weight",
-        "norm.bias": "embeddings.LayerNorm.bias",
+def _upper_names() -> dict[str, str]:
+    """Names of the tuned layers' tensors: in the file that ships, in MiniLM's."""
+    return {
+        f"layers.{layer}.{ours}.{kind}": f"encoder.layer.{layer}.{theirs}.{kind}"
+        for layer in range(FROZEN, NUM_LAYERS)
+        for ours, theirs in _SHIPPED_NAMES.items()
+        for kind in ("weight", "bias")
     }
-    for layer in range(LAYERS):
-        for ours, theirs in _LAYER_NAMES.items():
-            for kind in ("weight", "bias"):
-                names[f"layers.{layer}.{ours}.{kind}"] = f"encoder.layer.{layer}.{theirs}.{kind}"
-    with safe_open(folder / "model.safetensors", framework="pt") as file:
-        return {ours: file.get_tensor(theirs).float() for ours, theirs in names.items()}
+
+
+def _new_weights() -> dict[str, Tensor]:
+    """What MiniLM has not: a way in for the features, and the scores of the edges."""
+    return {
+        "features.weight": 0.02 * torch.randn(HIDDEN, NUM_FEATURES),
+        "features.bias": torch.zeros(HIDDEN),
+        "edges.weight": 0.02 * torch.randn(2, HIDDEN + NUM_FEATURES),
+        "edges.bias": torch.zeros(2),
+    }

