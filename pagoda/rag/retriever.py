@@ -4,7 +4,8 @@ On a question's path: *question -> Hits* -> answer. Standardised scores are adde
 best chunk stands out in one leg is what ranks forget. A chunk's vector score is that of its best sentence, read behind
 its document's title; the best chunks of both legs then get what `late_interaction` finds in them, and lose by their
 length. A leg that cannot read a script stays out of questions and chunks in it, since noise that is added to good
-scores makes them worse. Paper: Bruch et al. 2023, "An Analysis of Fusion Functions for Hybrid Retrieval" (arXiv 2210.11934).
+scores makes them worse. Paper: Bruch et al. 2023, "An Analysis of Fusion Functions for Hybrid Retrieval" (arXiv
+2210.11934).
 """
 
 from __future__ import annotations
