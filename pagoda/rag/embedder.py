@@ -124,7 +124,7 @@ class SentenceTransformerEmbedder:
         """
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
         tokens: dict[int, TokenVectors] = {}
-        num_before = self._num_meaningful(headings or [""] * len(texts))
+        num_before = self._num_meaningful(headings) if headings else np.zeros(len(texts), dtype=np.int64)
         for part in _parts(texts, on_progress):
             entries = self._encode([texts[i] for i in part], output_value=None)
             vectors[part] = _joined(entries, "sentence_embedding").reshape(len(part), -1)

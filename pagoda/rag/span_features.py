@@ -24,7 +24,6 @@ NUM_BUCKETS = 1 << 18
 NUM_EDGE_FEATURES = 12
 NUM_DENSE = 40
 _SUFFIX = re.compile(r"(?:ing|ed|es|s|ly|'s|’s)$")
-_CHINESE_STOP = frozenset("的了是在和与及有为于什么哪谁多少几怎样如何？?，。、中上下个一")
 
 
 def read_passage(question: str, text: str, sentences: list[tuple[int, int]] | None = None) -> Passage:
@@ -43,7 +42,7 @@ def read_passage(question: str, text: str, sentences: list[tuple[int, int]] | No
         owner += [index] * len(found)
     spans = np.array(pairs, dtype=np.int32).reshape(-1, 2)
     sentence_of_token = np.array(owner, dtype=np.int32)
-    weights, covered, coverage = _match(question, kind, tokens, sentence_of_token, len(sentences))
+    weights, covered, coverage = _match(question, tokens, sentence_of_token, len(sentences))
     sentence_of = sentence_of_token[spans[:, 0]] if len(spans) else np.zeros(0, np.int32)
     dense = _dense(kind, question, tokens, spans, sentence_of_token, weights, covered)
     starts, ends = _edges(kind, tokens, weights)
@@ -55,19 +54,17 @@ def _stem(word: str) -> str:
     return _SUFFIX.sub("", word) if len(word) > 4 else word
 
 
-def _terms(tokens: list[str], language: str) -> list[str]:
+def _terms(tokens: list[str]) -> list[str]:
     """What is compared between question and text, one a token; "" for what says nothing."""
-    if language == "en":
-        return ["" if t.lower() in STOP_ENGLISH or not t[0].isalnum() else _stem(t) for t in tokens]
-    return ["" if t in _CHINESE_STOP or not t[0].isalnum() else t.lower() for t in tokens]
+    return ["" if t.lower() in STOP_ENGLISH or not t[0].isalnum() else _stem(t) for t in tokens]
 
 
 def _match(
-    question: str, kind: QuestionType, tokens: list[Token], sentence_of: np.ndarray, num_sentences: int
+    question: str, tokens: list[Token], sentence_of: np.ndarray, num_sentences: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """[num_tokens] weight of each token that the question holds, [num_sentences, 3] coverage, [6] of the passage."""
     words = [token.text for token in tokenize_spans(question)]
-    asked, terms = _terms(words, kind.language), _terms([t.text for t in tokens], kind.language)
+    asked, terms = _terms(words), _terms([t.text for t in tokens])
     pairs = {(a, b) for a, b in itertools.pairwise(asked) if a and b}
     seen_in = Counter(term for term, _ in set(zip(terms, sentence_of.tolist(), strict=True)))
     rarity = {term: math.log(1 + (num_sentences + 1) / (seen_in[term] + 0.5)) for term in asked if term}
@@ -76,8 +73,6 @@ def _match(
     for i in range(len(terms) - 1):
         if (terms[i], terms[i + 1]) in pairs:
             joined[i] = joined[i + 1] = True
-    if kind.language == "zh":
-        weights = np.where(joined, weights, 0.25 * weights).astype(np.float32)
     covered = np.zeros((num_sentences, 3), dtype=np.float32)
     total = sum(rarity.values()) or 1.0
     hits: list[set[str]] = [set() for _ in range(num_sentences)]
