@@ -126,11 +126,11 @@ def pool_snapshot(
 ) -> Snapshot:
     """The pool as an index would hold it, in memory. cut: how documents become chunks; None keeps each whole."""
     from pagoda.rag.snapshot import Snapshot, owners
-    from pagoda.rag.token_vectors import embed_passages, packed
+    from pagoda.rag.token_vectors import embed_headed, packed
 
     chunks = [chunk for document in pool.documents for chunk in (cut or whole)(document)]
     passages = [(chunk.heading, text) for chunk in chunks for text in chunk.sentence_texts()]
-    vectors, tokens = embed_passages(embedder, passages)
+    vectors, tokens = embed_headed(embedder, passages)
     return Snapshot(0, chunks, vectors, owners(chunks), packed(tokens))
 
 

@@ -20,7 +20,7 @@ from pagoda.errors import ConfigError
 from pagoda.rag.catalog import Catalog, DocumentRecord
 from pagoda.rag.document import Chunk
 from pagoda.rag.snapshot import vector_ids
-from pagoda.rag.token_vectors import Passage, TokenVectors, embed_passages, packed
+from pagoda.rag.token_vectors import HeadedText, TokenVectors, embed_headed, packed
 from pagoda.rag.vector_store import VectorStore
 
 if TYPE_CHECKING:
@@ -92,7 +92,11 @@ class IndexWriter:
         return [chunk for source in sources for chunk in self._catalog.chunks(source)]
 
     def _embed(
-        self, new: dict[str, Passage], old: dict[str, Passage], store: VectorStore, on_embedded: Callable[[int], None]
+        self,
+        new: dict[str, HeadedText],
+        old: dict[str, HeadedText],
+        store: VectorStore,
+        on_embedded: Callable[[int], None],
     ) -> None:
         """Vectors for the names of `new` (name -> text): what is there stays, what moved is copied, the rest is new."""
         present = store.existing([*new, *(old.keys() - new.keys())])
@@ -106,7 +110,7 @@ class IndexWriter:
         fresh = {name: new[name] for name in missing if new[name] not in former}
         self._embed_all(fresh, store, on_embedded)
 
-    def _embed_all(self, texts: dict[str, Passage], store: VectorStore, on_embedded: Callable[[int], None]) -> None:
+    def _embed_all(self, texts: dict[str, HeadedText], store: VectorStore, on_embedded: Callable[[int], None]) -> None:
         """In calls of even size: a small rest would fill no batch of the model. All are in the store at the end.
 
         One call's vectors are packed and written while the embedder works on the next.
@@ -145,13 +149,13 @@ class IndexWriter:
         if gone:
             self._catalog.delete_tokens(gone)
 
-    def _vectors(self, texts: list[Passage]) -> tuple[np.ndarray, list[TokenVectors]]:
+    def _vectors(self, texts: list[HeadedText]) -> tuple[np.ndarray, list[TokenVectors]]:
         """[len(texts), dimension], and the tokens of each; [] from an embedder that tells none.
 
         Neighbouring chunks share sentences: each text is embedded once.
         """
         rows = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-        vectors, tokens = embed_passages(self._embedder, list(rows))
+        vectors, tokens = embed_headed(self._embedder, list(rows))
         self.num_embedded += len(rows)
         if vectors.shape != (len(rows), self._embedder.dimension) or not np.isfinite(vectors).all():
             raise ConfigError(
@@ -162,7 +166,7 @@ class IndexWriter:
         return vectors[places], [tokens[place] for place in places] if tokens else []
 
 
-def _sentences(chunks: Iterable[Chunk]) -> dict[str, Passage]:
+def _sentences(chunks: Iterable[Chunk]) -> dict[str, HeadedText]:
     """Name of the vector -> the sentence behind its document's title."""
     return {
         name: (chunk.heading, text)

@@ -43,18 +43,18 @@ class TokenEmbedder(Embedder, Protocol):
         ...
 
 
-Passage = tuple[str, str]
+HeadedText = tuple[str, str]
 """A heading, which may be empty, and the text that it stands before."""
 
 
-def embed_passages(embedder: Embedder, passages: Sequence[Passage]) -> tuple[np.ndarray, list[TokenVectors]]:
-    """[len(passages), dimension] vectors, each read behind its heading, and the tokens of the texts.
+def embed_headed(embedder: Embedder, texts: Sequence[HeadedText]) -> tuple[np.ndarray, list[TokenVectors]]:
+    """[len(texts), dimension] vectors, each read behind its heading, and the tokens of the texts.
 
     No tokens from an embedder that tells none.
     """
-    whole = [heading + text for heading, text in passages]
+    whole = [heading + text for heading, text in texts]
     if isinstance(embedder, TokenEmbedder):
-        return embedder.embed_tokens(whole, [heading for heading, _ in passages])
+        return embedder.embed_tokens(whole, [heading for heading, _ in texts])
     return embedder.embed(whole), []
 
 

