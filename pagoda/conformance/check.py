@@ -9,36 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from pagoda.conformance.evidence import CheckFailedError, Verdict
+
 if TYPE_CHECKING:
-    from pagoda.conformance.client import Client, Reply, Sent, Stream
+    from pagoda.conformance.client import Client, Reply, Stream
 
 PROMPT = "Once upon a time there was"
 CHINESE = "从前有一只小狐狸🦊，月亮🌕很圆。"
 QUESTION = "Tell me a story about a fox and the moon."
 COMPLETIONS, CHAT, RESPONSES = "/v1/completions", "/v1/chat/completions", "/v1/responses"
-
-
-class Verdict(StrEnum):
-    """What became of a check."""
-
-    HELD = "held"
-    FAILED = "failed"
-    SKIPPED = "skipped"
-
-
-class CheckFailedError(Exception):
-    """The server does not hold a check. `sent` is the request that showed it; otherwise the check's last one did."""
-
-    def __init__(self, expected: str, got: object, *, sent: Sent | None = None) -> None:
-        super().__init__(f"expected {expected}; got {got}")
-        self.expected, self.got, self.sent = expected, str(got), sent
-
-
-class NotApplicableError(Exception):
-    """The check does not apply to this server; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -121,10 +102,10 @@ class Result:
 
 
 def check(needed_by: str, *, alone: bool = False) -> Callable[[Callable[[Context], Awaitable[None]]], Check]:
-    """Make a check of a function in a file `checks_GROUP`; `needed_by` names the clients that depend on it."""
+    """Make a check of a function in a file `checks/GROUP`; `needed_by` names the clients that depend on it."""
 
     def decorate(function: Callable[[Context], Awaitable[None]]) -> Check:
-        group = function.__module__.rpartition("checks_")[2]
+        group = function.__module__.rpartition(".")[2]
         sentence = (function.__doc__ or "").strip()
         assert sentence, f"{function.__name__} needs a docstring: it is the sentence of the report"
         return Check(f"{group}.{function.__name__}", sentence, needed_by, function, alone)

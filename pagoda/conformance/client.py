@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shlex
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,38 +17,9 @@ from typing import Any
 
 import httpx
 
-from pagoda.conformance.check import CheckFailedError
+from pagoda.conformance.evidence import CheckFailedError, Sent
 
 JSON_BODY = {"Content-Type": "application/json"}
-_MAX_SHOWN = 1500
-
-
-@dataclass(frozen=True)
-class Sent:
-    """A request, as a person could repeat it. `authorized`: with the key."""
-
-    method: str
-    url: str
-    headers: Mapping[str, str]
-    content: bytes
-    authorized: bool
-
-    def curl(self) -> str:
-        """The command line that sends the same, with the key left in the environment.
-
-        >>> Sent("GET", "http://localhost/health", {}, b"", False).curl()
-        'curl -i http://localhost/health'
-        """
-        words = ["curl -i"]
-        if self.method not in ("GET", "POST") or (self.method == "POST" and not self.content):
-            words.append(f"-X {self.method}")
-        words.append(shlex.quote(self.url))
-        words += [f"-H {shlex.quote(f'{name}: {value}')}" for name, value in self.headers.items()]
-        if self.authorized:
-            words.append('-H "Authorization: Bearer $API_KEY"')
-        if self.content:
-            words.append(f"--data-binary {_quoted(self.content)}")
-        return " ".join(words)
 
 
 @dataclass(frozen=True)
@@ -269,10 +239,3 @@ def _event(block: str) -> tuple[str, str] | None:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
-
-
-def _quoted(content: bytes) -> str:
-    """The body for a shell; a long one is cut, which the ending says."""
-    shown = content[:_MAX_SHOWN].decode("utf-8", errors="backslashreplace")
-    cut = f" # shortened, {len(content)} bytes in all" if len(content) > _MAX_SHOWN else ""
-    return shlex.quote(shown) + cut

@@ -14,7 +14,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pagoda.conformance.check import Check, Result, Verdict
+from pagoda.conformance.check import Check, Result
+from pagoda.conformance.evidence import Verdict
 from pagoda.conformance.words import Words
 
 _MARKS = {

@@ -7,7 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pagoda.conformance.check import Context, NotApplicableError, equal, expect
+from pagoda.conformance.check import Context, equal, expect
+from pagoda.conformance.evidence import NotApplicableError
 
 _TYPES: dict[str, type] = {"string": str, "integer": int, "boolean": bool, "array": list, "object": dict}
 

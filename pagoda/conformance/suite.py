@@ -11,43 +11,44 @@ from typing import Any
 
 import httpx
 
-from pagoda.conformance import (
-    checks_chat,
-    checks_completions,
-    checks_embeddings,
-    checks_errors,
-    checks_http,
-    checks_lifecycle,
-    checks_limits,
-    checks_logprobs,
-    checks_responses,
-    checks_sampling,
-    checks_security,
-    checks_streaming,
-    checks_structured,
-    checks_tokenization,
-    checks_tools,
+from pagoda.conformance.check import Check, Context, Facts, Result
+from pagoda.conformance.checks import (
+    chat,
+    completions,
+    embeddings,
+    errors,
+    http,
+    lifecycle,
+    limits,
+    logprobs,
+    responses,
+    sampling,
+    security,
+    streaming,
+    structured,
+    tokenization,
+    tools,
 )
-from pagoda.conformance.check import Check, CheckFailedError, Context, Facts, NotApplicableError, Result, Verdict
-from pagoda.conformance.client import Client, Reply, Sent
+from pagoda.conformance.client import Client, Reply
+from pagoda.conformance.evidence import CheckFailedError, NotApplicableError, Sent, Verdict
 from pagoda.errors import ConfigError, nearest
 
 _MODULES: tuple[ModuleType, ...] = (
-    checks_errors,
-    checks_limits,
-    checks_completions,
-    checks_sampling,
-    checks_logprobs,
-    checks_chat,
-    checks_streaming,
-    checks_tools,
-    checks_structured,
-    checks_responses,
-    checks_embeddings,
-    checks_tokenization,
-    checks_http,
-    checks_security,
-    checks_lifecycle,
+    errors,
+    limits,
+    completions,
+    sampling,
+    logprobs,
+    chat,
+    streaming,
+    tools,
+    structured,
+    responses,
+    embeddings,
+    tokenization,
+    http,
+    security,
+    lifecycle,
 )
 MAX_CONCURRENT = 4
 """Few enough for a small server to answer each in time, and enough for requests to meet in its batches."""

@@ -18,7 +18,8 @@ from pagoda.cli import conformance as command
 from pagoda.cli.messages import CHINESE, ENGLISH
 from pagoda.cli.terminal import Terminal
 from pagoda.conformance import report, words
-from pagoda.conformance.check import Check, Context, Result, Verdict, expect
+from pagoda.conformance.check import Check, Context, Result, expect
+from pagoda.conformance.evidence import Verdict
 from pagoda.conformance.suite import all_checks, run_checks, select
 from pagoda.errors import ConfigError, PagodaError
 

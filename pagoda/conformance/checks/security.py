@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pagoda.conformance.check import CHAT, COMPLETIONS, Context, NotApplicableError, check, expect, refused
+from pagoda.conformance.check import CHAT, COMPLETIONS, Context, check, expect, refused
 from pagoda.conformance.client import JSON_BODY, Reply, encoded
+from pagoda.conformance.evidence import NotApplicableError
 
 
 def _kept(reply: Reply) -> None:

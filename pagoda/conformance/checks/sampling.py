@@ -7,17 +7,8 @@ from __future__ import annotations
 
 import asyncio
 
-from pagoda.conformance.check import (
-    CHAT,
-    COMPLETIONS,
-    CheckFailedError,
-    Context,
-    NotApplicableError,
-    check,
-    equal,
-    expect,
-    refused,
-)
+from pagoda.conformance.check import CHAT, COMPLETIONS, Context, check, equal, expect, refused
+from pagoda.conformance.evidence import CheckFailedError, NotApplicableError
 from pagoda.conformance.shapes import contents, texts, token_ids
 
 _WILD = {"temperature": 1.4, "max_tokens": 24, "ignore_eos": True}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from pagoda.conformance.check import RESPONSES, Context, check, equal, expect, refused
-from pagoda.conformance.checks_tools import SCHEMAS
+from pagoda.conformance.checks.tools import SCHEMAS
 from pagoda.conformance.client import JSON_BODY, Stream
 from pagoda.conformance.shapes import parsed
 

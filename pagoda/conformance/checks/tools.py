@@ -9,7 +9,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pagoda.conformance.check import CHAT, Context, NotApplicableError, check, equal, expect, refused
+from pagoda.conformance.check import CHAT, Context, check, equal, expect, refused
+from pagoda.conformance.evidence import NotApplicableError
 from pagoda.conformance.shapes import parsed
 
 _WEATHER = {

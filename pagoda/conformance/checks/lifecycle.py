@@ -15,7 +15,6 @@ from pagoda.conformance.check import (
     COMPLETIONS,
     PROMPT,
     Context,
-    NotApplicableError,
     answered,
     check,
     equal,
@@ -23,6 +22,7 @@ from pagoda.conformance.check import (
     expect,
     refused,
 )
+from pagoda.conformance.evidence import NotApplicableError
 from pagoda.conformance.shapes import texts
 
 _SAMPLE = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*(\{.*\})? (NaN|[+-]?Inf|[-+0-9.eE]+)( \d+)?")

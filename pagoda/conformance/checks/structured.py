@@ -9,7 +9,8 @@ import json
 import re
 from typing import Any
 
-from pagoda.conformance.check import CHAT, COMPLETIONS, Context, NotApplicableError, check, equal, expect, refused
+from pagoda.conformance.check import CHAT, COMPLETIONS, Context, check, equal, expect, refused
+from pagoda.conformance.evidence import NotApplicableError
 from pagoda.conformance.shapes import contents, parsed, texts
 
 _SCHEMA = {

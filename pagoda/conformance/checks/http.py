@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import json
 
-from pagoda.conformance.check import (
-    CHAT,
-    COMPLETIONS,
-    PROMPT,
-    Context,
-    NotApplicableError,
-    check,
-    equal,
-    expect,
-    refused,
-)
+from pagoda.conformance.check import CHAT, COMPLETIONS, PROMPT, Context, check, equal, expect, refused
 from pagoda.conformance.client import JSON_BODY, encoded
+from pagoda.conformance.evidence import NotApplicableError
 
 _LARGE = 16 << 20
 

@@ -9,17 +9,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pagoda.conformance.check import (
-    CHAT,
-    COMPLETIONS,
-    QUESTION,
-    Context,
-    NotApplicableError,
-    check,
-    equal,
-    expect,
-    refused,
-)
+from pagoda.conformance.check import CHAT, COMPLETIONS, QUESTION, Context, check, equal, expect, refused
+from pagoda.conformance.evidence import NotApplicableError
 
 _LIMIT = re.compile(r"maximum context length is (\d+) tokens")
 _UNKNOWN_LENGTH = 300_000
