@@ -23,7 +23,7 @@ from machine import provenance
 from served import Server, serving
 
 from pagoda.engine.args import BUILTIN_MODEL
-from pagoda.kernels.reference import ReferenceKernels
+from pagoda.kernels.reference.operations import ReferenceKernels
 from pagoda.models.config import ModelConfig
 from pagoda.models.llama import LlamaForCausalLM
 from pagoda.models.loader import save_checkpoint

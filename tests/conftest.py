@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from pagoda.engine.engine import LLMEngine
-from pagoda.kernels.reference import ReferenceKernels
+from pagoda.kernels.reference.operations import ReferenceKernels
 from pagoda.llm import LLM
 from pagoda.models.config import ModelConfig
 from pagoda.models.llama import LlamaForCausalLM

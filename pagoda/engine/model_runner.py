@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from pagoda.engine.scheduler import ScheduledRequest, SchedulerOutput
 from pagoda.kernels.interface import AttentionMetadata, Kernels
-from pagoda.kernels.reference import ROW_TILE
+from pagoda.kernels.reference.operations import ROW_TILE
 from pagoda.layers.attention import PagedAttention
 from pagoda.layers.kv_cache import KVCache
 from pagoda.models.llama import LlamaForCausalLM
@@ -57,7 +57,7 @@ class ModelRunner:
         return ModelOutput(hidden_states[: plan.total_num_scheduled_tokens], self._logits(hidden_states, scheduled))
 
     def _pad(self, values: list[int], filler: int) -> torch.Tensor:
-        """As int64 on the device, filled up to a multiple of ROW_TILE: see `kernels/reference` for why."""
+        """As int64 on the device, filled up to a multiple of ROW_TILE: see `kernels/reference/operations` for why."""
         return torch.tensor(values + [filler] * (-len(values) % ROW_TILE), device=self.device)
 
     def _metadata(self, scheduled: tuple[ScheduledRequest, ...]) -> AttentionMetadata:

@@ -9,21 +9,8 @@ from __future__ import annotations
 import torch
 
 from pagoda.errors import ConfigError, nearest
-from pagoda.kernels.attention_plan import TILE_WIDTHS
 from pagoda.kernels.interface import Kernels
-from pagoda.kernels.reference import ROW_TILE, ReferenceKernels
-
-
-class TiledReferenceKernels(ReferenceKernels):
-    """The reference with every product of one height, attention's too: exact on any BLAS, slower on a good one."""
-
-    name = "torch-reference-tiled"
-    tile_widths = TILE_WIDTHS[:1]
-
-    def linear(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-        multiply = super().linear
-        return torch.cat([multiply(tile, weight, bias) for tile in x.split(ROW_TILE)])
-
+from pagoda.kernels.reference.operations import ROW_TILE, ReferenceKernels, TiledReferenceKernels
 
 KERNELS: dict[str, type[ReferenceKernels]] = {
     kernels.name: kernels for kernels in (ReferenceKernels, TiledReferenceKernels)

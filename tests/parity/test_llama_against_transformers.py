@@ -16,7 +16,7 @@ import pytest
 import torch
 import transformers
 
-from pagoda.kernels.reference import ReferenceKernels
+from pagoda.kernels.reference.operations import ReferenceKernels
 from pagoda.layers.attention import DenseAttention
 from pagoda.models.llama import LlamaForCausalLM
 from pagoda.models.loader import load_config, load_weights, save_checkpoint

@@ -14,7 +14,7 @@ import torch
 
 from pagoda.engine.memory import GIB, MemoryPlan, available_memory_bytes, bound_product_caches, plan_memory
 from pagoda.errors import InsufficientMemoryError
-from pagoda.kernels.reference import ReferenceKernels
+from pagoda.kernels.reference.operations import ReferenceKernels
 from pagoda.layers.kv_cache import KVCache
 from pagoda.models.config import ModelConfig
 from pagoda.models.llama import LlamaForCausalLM

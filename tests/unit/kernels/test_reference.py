@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional as F
 
 from pagoda.kernels.interface import AttentionMetadata, AttentionShape
-from pagoda.kernels.reference import ROW_TILE, ReferenceKernels
+from pagoda.kernels.reference.operations import ROW_TILE, ReferenceKernels
 
 KERNELS = ReferenceKernels()
 # Around the borders of blocks (16), of tiles of query tokens (64) and of partitions of keys (128, 256).

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from pagoda.errors import ConfigError
-from pagoda.kernels.reference import ReferenceKernels
-from pagoda.kernels.select import TiledReferenceKernels, rows_are_exact, select_exact_kernels, select_kernels
+from pagoda.kernels.reference.operations import ReferenceKernels, TiledReferenceKernels
+from pagoda.kernels.select import rows_are_exact, select_exact_kernels, select_kernels
 from pagoda.llm import LLM
 from pagoda.sampling_params import SamplingParams
 

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from pagoda.distributed import ParallelGroup, SingleRank, TorchGroup
 from pagoda.errors import ConfigError
-from pagoda.kernels.reference import ReferenceKernels
+from pagoda.kernels.reference.operations import ReferenceKernels
 from pagoda.layers.attention import DenseAttention
 from pagoda.layers.embedding import ParallelLMHead, VocabParallelEmbedding
 from pagoda.layers.linear import ColumnParallelLinear, RowParallelLinear

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from pagoda.kernels.reference import ReferenceKernels
+from pagoda.kernels.reference.operations import ReferenceKernels
 from pagoda.models.config import ModelConfig
 from pagoda.models.llama import LlamaForCausalLM
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from pagoda.errors import CheckpointError
-from pagoda.kernels.reference import ReferenceKernels
+from pagoda.kernels.reference.operations import ReferenceKernels
 from pagoda.layers.attention import DenseAttention
 from pagoda.models.config import ModelConfig
 from pagoda.models.llama import LlamaForCausalLM

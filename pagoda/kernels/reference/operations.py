@@ -15,8 +15,15 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional as F
 
-from pagoda.kernels.attention_plan import PARTITION, ROW_PAD, TILE_WIDTHS, AttentionPlan, TileBatch, plan_attention
 from pagoda.kernels.interface import AttentionMetadata, AttentionShape
+from pagoda.kernels.reference.attention_plan import (
+    PARTITION,
+    ROW_PAD,
+    TILE_WIDTHS,
+    AttentionPlan,
+    TileBatch,
+    plan_attention,
+)
 
 ROW_TILE = 16  # rows of a matrix product come in multiples of this
 COLUMN_TILE = 16  # and so do its columns
@@ -143,3 +150,14 @@ def _widen(x: torch.Tensor) -> torch.Tensor:
     """The last dimension filled with zeros up to a multiple of COLUMN_TILE; `x` itself where it is one."""
     missing = -x.shape[-1] % COLUMN_TILE
     return F.pad(x, (0, missing)) if missing else x
+
+
+class TiledReferenceKernels(ReferenceKernels):
+    """The reference with every product of one height, attention's too: exact on any BLAS, slower on a good one."""
+
+    name = "torch-reference-tiled"
+    tile_widths = TILE_WIDTHS[:1]
+
+    def linear(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        multiply = super().linear
+        return torch.cat([multiply(tile, weight, bias) for tile in x.split(ROW_TILE)])
