@@ -24,9 +24,9 @@ from served import Server, serving
 
 from pagoda.engine.args import BUILTIN_MODEL
 from pagoda.kernels.reference.operations import ReferenceKernels
+from pagoda.models.checkpoint.saving import save_checkpoint
 from pagoda.models.config import ModelConfig
 from pagoda.models.llama import LlamaForCausalLM
-from pagoda.models.loader import save_checkpoint
 
 NUM_STREAMS, INTRUDER_LEN, CONTEXT, VOCAB = 8, 4000, 8192, 8192
 TARGET = 2.0

@@ -11,9 +11,11 @@ import torch
 from pagoda import LLM
 from pagoda.engine.args import BUILTIN_MODEL
 from pagoda.kernels.select import select_kernels
+from pagoda.models.checkpoint.hub import resolve_model
+from pagoda.models.checkpoint.loading import load_config
+from pagoda.models.checkpoint.saving import save_checkpoint
 from pagoda.models.config import ModelConfig
 from pagoda.models.llama import LlamaForCausalLM
-from pagoda.models.loader import load_config, resolve_model, save_checkpoint
 
 SHAPES = {
     "builtin": ModelConfig(

@@ -17,7 +17,7 @@ from pagoda.engine.engine import LLMEngine
 from pagoda.engine.input_processor import Prompt
 from pagoda.engine.outputs import EmbeddingRequestOutput, RequestOutput
 from pagoda.errors import InvalidParameterError, InvalidRequestError
-from pagoda.models.tokenizer import Tokenizer
+from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.progress import GenerationProgress
 from pagoda.sampling_params import PoolingParams, RequestOutputKind, SamplingParams
 

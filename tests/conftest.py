@@ -13,9 +13,9 @@ import torch
 from pagoda.engine.engine import LLMEngine
 from pagoda.kernels.reference.operations import ReferenceKernels
 from pagoda.llm import LLM
+from pagoda.models.checkpoint.saving import save_checkpoint
 from pagoda.models.config import ModelConfig
 from pagoda.models.llama import LlamaForCausalLM
-from pagoda.models.loader import save_checkpoint
 from pagoda.train.config import TokenizerConfig
 from pagoda.train.data import save_tokenizer, train_tokenizer
 

@@ -18,8 +18,8 @@ from pagoda.cli.terminal import Terminal
 from pagoda.engine.args import BUILTIN_MODEL, EngineArgs
 from pagoda.engine.memory import DTYPE_BYTES, GIB, available_memory_bytes, plan_memory
 from pagoda.errors import ConfigError, InsufficientMemoryError
+from pagoda.models.checkpoint.hub import resolve_config
 from pagoda.models.config import ModelConfig
-from pagoda.models.hub import resolve_config
 
 _LENGTHS = (256, 1024, 4096, 16384, 65536)
 _BLOCK_SIZE = EngineArgs.block_size
@@ -104,7 +104,7 @@ def _load_config(path: Path) -> ModelConfig:
     if path.is_dir():
         return ModelConfig.from_directory(path)
     # Only this format's reader needs torch.
-    from pagoda.models.loader import load_config
+    from pagoda.models.checkpoint.loading import load_config
 
     return load_config(path)
 

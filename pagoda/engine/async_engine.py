@@ -42,7 +42,7 @@ from pagoda.engine.outputs import EmbeddingOutput, EmbeddingRequestOutput
 from pagoda.engine.prompt import Prompt, text_or_ids
 from pagoda.engine.request_stream import RequestStream
 from pagoda.errors import EngineDeadError, EngineOverloadedError, InvalidRequestError, PagodaError
-from pagoda.models.tokenizer import Tokenizer
+from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.sampling_params import PoolingParams, RequestOutputKind, SamplingParams
 
 logger = logging.getLogger(__name__)

@@ -25,11 +25,12 @@ from pagoda.errors import CheckpointError, ConfigError
 from pagoda.kernels.interface import Kernels
 from pagoda.kernels.select import has_bf16, select_exact_kernels
 from pagoda.layers.kv_cache import KVCache
+from pagoda.models.checkpoint.hub import resolve_model
+from pagoda.models.checkpoint.loading import load_config, load_tokenizer, load_weights
 from pagoda.models.config import ModelConfig
 from pagoda.models.generation_config import GenerationDefaults
 from pagoda.models.llama import LlamaForCausalLM
-from pagoda.models.loader import load_config, load_tokenizer, load_weights, resolve_model
-from pagoda.models.tokenizer import Tokenizer
+from pagoda.models.tokenizer.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)

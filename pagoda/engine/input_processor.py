@@ -17,7 +17,7 @@ from pagoda.engine.sampler import child_seed
 from pagoda.engine.structured import StructuredOutputs
 from pagoda.errors import InvalidParameterError, InvalidRequestError, PromptTooLongError
 from pagoda.models.config import ModelConfig
-from pagoda.models.tokenizer import Tokenizer
+from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.sampling_params import PoolingParams, SamplingParams
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pagoda.errors
 from pagoda.engine.outputs import CompletionOutput, EmbeddingRequestOutput, RequestMetrics, RequestOutput
 from pagoda.errors import EngineDeadError, PagodaError
-from pagoda.models.tokenizer import Tokenizer
+from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.sampling_params import PoolingParams, SamplingParams
 
 LENGTH = struct.Struct("!Q")

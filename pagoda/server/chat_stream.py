@@ -14,7 +14,7 @@ from typing import Any
 from pagoda.chat.openai_types import ChatCompletionRequest, NamedToolChoice
 from pagoda.engine.outputs import CompletionOutput, RequestOutput
 from pagoda.errors import EngineDeadError
-from pagoda.models.tokenizer import Tokenizer
+from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.sampling_params import SamplingParams
 from pagoda.server.chat_prompt import form_of
 from pagoda.server.reporting import Usage, chat_logprobs, prompt_logprobs, timings

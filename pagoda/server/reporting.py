@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pagoda.engine.outputs import Logprob, RequestMetrics, RequestOutput
-from pagoda.models.tokenizer import Tokenizer
+from pagoda.models.tokenizer.tokenizer import Tokenizer
 
 LEAST_LOGPROB = -9999.0
 """What stands for minus infinity, which JSON cannot write."""

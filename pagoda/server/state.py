@@ -31,7 +31,7 @@ from pagoda.errors import (
     PromptTooLongError,
     StructuredOutputError,
 )
-from pagoda.models.tokenizer import Tokenizer
+from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.sampling_params import PoolingParams, SamplingParams
 from pagoda.server.config import ServerConfig
 from pagoda.server.errors import ModelNotFoundError, TooManyRequestsError, UnavailableError

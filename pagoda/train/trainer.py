@@ -27,8 +27,9 @@ from torch.nn import functional as F
 from pagoda.errors import CheckpointError, ConfigError
 from pagoda.kernels.select import has_bf16, select_kernels
 from pagoda.layers.attention import DenseAttention
+from pagoda.models.checkpoint.loading import load_weights
+from pagoda.models.checkpoint.saving import save_checkpoint
 from pagoda.models.llama import LlamaForCausalLM
-from pagoda.models.loader import load_weights, save_checkpoint
 from pagoda.train.config import Recipe
 from pagoda.train.data import BatchSchedule, prepare, save_tokenizer
 from pagoda.train.optimizer import build_optimizer, learning_rate_at

@@ -9,8 +9,8 @@ from tokenizers import Tokenizer as BackendTokenizer
 from tokenizers import models
 from transformers import PreTrainedTokenizerFast
 
-from pagoda.models.chat_template import ChatTemplate
-from pagoda.models.tokenizer import Tokenizer
+from pagoda.models.tokenizer.chat_template import ChatTemplate
+from pagoda.models.tokenizer.tokenizer import Tokenizer
 
 SPECIAL = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
 

@@ -18,8 +18,9 @@ import transformers
 
 from pagoda.kernels.reference.operations import ReferenceKernels
 from pagoda.layers.attention import DenseAttention
+from pagoda.models.checkpoint.loading import load_config, load_weights
+from pagoda.models.checkpoint.saving import save_checkpoint
 from pagoda.models.llama import LlamaForCausalLM
-from pagoda.models.loader import load_config, load_weights, save_checkpoint
 
 VOCAB_SIZE = 128
 TOLERANCE = 1e-5

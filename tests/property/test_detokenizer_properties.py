@@ -12,7 +12,7 @@ from tokenizers import Tokenizer as BackendTokenizer
 from tokenizers.pre_tokenizers import ByteLevel
 
 from pagoda.engine.detokenizer import IncrementalDetokenizer, StopStringMatcher
-from pagoda.models.tokenizer import Tokenizer
+from pagoda.models.tokenizer.tokenizer import Tokenizer
 
 LLAMA_2_MODEL = Path(__file__).parents[3] / "shared" / "data" / "weights" / "tokenizer.model"
 NUM_BEYOND = 5

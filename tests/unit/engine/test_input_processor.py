@@ -12,7 +12,7 @@ from pagoda.engine.core import CoreRequest
 from pagoda.engine.input_processor import InputProcessor, child_id
 from pagoda.errors import InvalidParameterError, InvalidRequestError, PromptTooLongError, StructuredOutputError
 from pagoda.models.config import ModelConfig
-from pagoda.models.tokenizer import Tokenizer
+from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.sampling_params import PoolingParams, SamplingParams, StructuredOutputsParams
 
 EOS = 0

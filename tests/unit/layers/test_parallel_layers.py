@@ -19,9 +19,9 @@ from pagoda.kernels.reference.operations import ReferenceKernels
 from pagoda.layers.attention import DenseAttention
 from pagoda.layers.embedding import ParallelLMHead, VocabParallelEmbedding
 from pagoda.layers.linear import ColumnParallelLinear, RowParallelLinear
+from pagoda.models.checkpoint.loading import load_config, load_weights
 from pagoda.models.config import ModelConfig
 from pagoda.models.llama import LlamaForCausalLM
-from pagoda.models.loader import load_config, load_weights
 
 T = TypeVar("T")
 KERNELS = ReferenceKernels()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pagoda.errors import InvalidRequestError
-from pagoda.models.chat_template import ChatTemplate
+from pagoda.models.tokenizer.chat_template import ChatTemplate
 
 USER = [{"role": "user", "content": "hi"}]
 CHATML = (

@@ -15,10 +15,10 @@ from torch import nn
 from pagoda.errors import CheckpointError
 from pagoda.kernels.reference.operations import ReferenceKernels
 from pagoda.layers.attention import DenseAttention
+from pagoda.models.checkpoint.llama2c import load_llama2c
+from pagoda.models.checkpoint.loading import load_config, load_tokenizer, load_weights
 from pagoda.models.config import ModelConfig
 from pagoda.models.llama import LlamaForCausalLM
-from pagoda.models.llama2c import load_llama2c
-from pagoda.models.loader import load_config, load_tokenizer, load_weights
 
 Build = Callable[..., LlamaForCausalLM]
 AssertEqual = Callable[[nn.Module, nn.Module], None]

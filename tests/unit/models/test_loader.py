@@ -15,11 +15,13 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from pagoda.errors import CheckpointError
-from pagoda.models import loader
+from pagoda.models.checkpoint import saving
+from pagoda.models.checkpoint.loading import load_config, load_weights
+from pagoda.models.checkpoint.reading import iterate_weights
+from pagoda.models.checkpoint.saving import save_checkpoint
 from pagoda.models.config import ModelConfig
 from pagoda.models.generation_config import GenerationDefaults
 from pagoda.models.llama import LlamaForCausalLM
-from pagoda.models.loader import iterate_weights, load_config, load_weights, save_checkpoint
 
 QUERY = "model.layers.0.self_attn.q_proj.weight"
 Build = Callable[..., LlamaForCausalLM]
@@ -249,7 +251,7 @@ def test_a_failed_save_leaves_the_old_checkpoint_whole(
         path.write_bytes(b"half")
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(loader, "save_file", write_half)
+    monkeypatch.setattr(saving, "save_file", write_half)
     with pytest.raises(OSError, match="no space"):
         save_checkpoint(build(seed=1), small_config, checkpoint)
     assert (checkpoint / "model.safetensors").read_bytes() == before

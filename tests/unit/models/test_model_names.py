@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from pagoda.errors import CheckpointError
-from pagoda.models import hub
-from pagoda.models.hub import KNOWN_MODELS, resolve_model
+from pagoda.models.checkpoint import hub
+from pagoda.models.checkpoint.hub import KNOWN_MODELS, resolve_model
 
 
 def test_paths_resolve_to_themselves(checkpoint: Callable[..., Path], tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 import sentencepiece
 
 from pagoda.errors import CheckpointError
-from pagoda.models.sentencepiece import (
+from pagoda.models.tokenizer.sentencepiece import (
     Algorithm,
     Piece,
     PieceKind,

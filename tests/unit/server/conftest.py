@@ -34,7 +34,7 @@ from pagoda.engine.outputs import (
     merge_outputs,
 )
 from pagoda.errors import EngineDeadError, PagodaError
-from pagoda.models.tokenizer import Tokenizer
+from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.sampling_params import PoolingParams, RequestOutputKind, SamplingParams
 from pagoda.server.app import build_app
 from pagoda.server.config import ServerConfig

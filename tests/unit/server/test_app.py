@@ -15,7 +15,7 @@ import pytest
 
 from pagoda.engine.async_engine import EngineState
 from pagoda.errors import ConfigError, InvalidParameterError
-from pagoda.models.tokenizer import Tokenizer
+from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.server.config import ServerConfig, read_api_keys
 from pagoda.version import __version__
 

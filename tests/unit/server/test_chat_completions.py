@@ -12,7 +12,7 @@ import pytest
 
 from pagoda.engine.outputs import CompletionOutput
 from pagoda.errors import StructuredOutputError
-from pagoda.models.tokenizer import Tokenizer
+from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.sampling_params import SamplingParams
 from pagoda.server.tool_formats import ToolFormat
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pagoda.models.tokenizer import Tokenizer
+from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.server.config import ServerConfig
 
 PATH = "/v1/completions"

@@ -13,7 +13,7 @@ from pagoda.chat.openai_types import ChatMessage, NamedToolChoice, Tool, ToolCho
 from pagoda.engine.structured import StructuredOutputs, unpack_bitmask
 from pagoda.errors import ConfigError, InvalidParameterError
 from pagoda.llm import LLM
-from pagoda.models.tokenizer import Tokenizer
+from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.sampling_params import SamplingParams, StructuredOutputsParams
 from pagoda.server.tool_calls import ToolCallParser, joined, new_call_id
 from pagoda.server.tool_formats import FORMATS, HERMES, LLAMA3_JSON, MISTRAL, ToolFormat, tool_format

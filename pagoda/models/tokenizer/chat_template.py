@@ -1,6 +1,6 @@
 """Chat templates: messages become the one string that a chat model was trained on.
 
-First step of a chat's path, before `models/tokenizer` encodes. Templates are Jinja programs that travel with a
+First step of a chat's path, before `tokenizer/tokenizer` encodes. Templates are Jinja programs that travel with a
 checkpoint, so they are strangers' code: they run in Jinja's immutable sandbox, and they see nothing but plain
 JSON values. The rendering follows transformers to the character (`apply_chat_template`): the same whitespace
 rules, filters and globals, since one space more is text the model never saw.

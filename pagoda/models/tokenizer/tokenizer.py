@@ -17,9 +17,9 @@ from typing import Any
 from tokenizers import Tokenizer as BackendTokenizer
 
 from pagoda.errors import InvalidRequestError
-from pagoda.models.chat_template import ChatTemplate
-from pagoda.models.sentencepiece import SPACE
-from pagoda.models.tokenizer_files import find_vocabulary, read_backend, read_chat_template, read_settings
+from pagoda.models.tokenizer.chat_template import ChatTemplate
+from pagoda.models.tokenizer.files import find_vocabulary, read_backend, read_chat_template, read_settings
+from pagoda.models.tokenizer.sentencepiece import SPACE
 
 
 class Tokenizer:

@@ -1,6 +1,6 @@
 """SentencePiece models, read by hand and rebuilt as a `tokenizers.Tokenizer`.
 
-Stands at both ends of a token's path, below `models/tokenizer`: older Llama checkpoints carry only
+Stands at both ends of a token's path, below `models/tokenizer/tokenizer`: older Llama checkpoints carry only
 `tokenizer.model`, llama2.c carries only `tokenizer.bin`. Both become one `SentencePieceModel`, from which
 `build_tokenizer` makes a BPE (Sennrich et al., arXiv 1508.07909) or a Unigram (Kudo, arXiv 1804.10959)
 with byte fallback. The file is Protocol Buffers of which four field kinds are needed, so a reader of some

@@ -1,4 +1,4 @@
-"""The files of a tokenizer, as checkpoints carry them, read into what `models/tokenizer` is made of.
+"""The files of a tokenizer, as checkpoints carry them, read into what `models/tokenizer/tokenizer` is made of.
 
 A vocabulary stands in one of `VOCABULARY_FILES`; the special tokens, further tokens and chat templates stand beside it
 in files that grew over the years: `tokenizer_config.json`, `special_tokens_map.json`, `added_tokens.json`,
@@ -16,8 +16,8 @@ from tokenizers import AddedToken, processors
 from tokenizers import Tokenizer as BackendTokenizer
 
 from pagoda.errors import CheckpointError
-from pagoda.models.chat_template import ChatTemplate
-from pagoda.models.sentencepiece import SentencePieceModel, build_tokenizer, read_llama2c, read_model
+from pagoda.models.tokenizer.chat_template import ChatTemplate
+from pagoda.models.tokenizer.sentencepiece import SentencePieceModel, build_tokenizer, read_llama2c, read_model
 
 NAMED_SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 # In order of preference: the most faithful description first.

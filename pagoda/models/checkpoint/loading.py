@@ -1,0 +1,136 @@
+"""Weights from a checkpoint to a module, strictly.
+
+Runs once before the first token. Every tensor of the module must come from the checkpoint and every tensor of the
+checkpoint must go into the module: a weight that is silently left at random is the hardest kind of bug to see. Tensors
+are copied one by one (`reading`), so that loading needs the memory of the model and one tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from pagoda.errors import CheckpointError
+from pagoda.models.checkpoint.llama2c import load_llama2c_config
+from pagoda.models.checkpoint.reading import tensor_sources
+from pagoda.models.config import ModelConfig
+from pagoda.models.tokenizer.files import VOCABULARY_FILES
+from pagoda.models.tokenizer.tokenizer import Tokenizer
+
+
+def load_config(path: str | Path) -> ModelConfig:
+    """Configuration of a checkpoint directory or of a llama2.c `.bin` file. Raises CheckpointError."""
+    path = Path(path)
+    return load_llama2c_config(path) if path.is_file() else ModelConfig.from_directory(path)
+
+
+def load_tokenizer(path: str | Path, tokenizer: str | Path | None = None) -> Tokenizer:
+    """The tokenizer of a checkpoint; `tokenizer` names another directory or file.
+
+    Beside a llama2.c `.bin` file lie tokenizers of several sizes: the one of the model's size is taken. Raises
+    CheckpointError where there is none.
+    """
+    chosen = Path(tokenizer) if tokenizer is not None else Path(path)
+    if chosen.is_dir():
+        return Tokenizer.from_directory(chosen)
+    if tokenizer is not None:
+        return Tokenizer.from_file(chosen)
+    vocab_size = load_llama2c_config(chosen).vocab_size
+    present = [chosen.parent / name for name in VOCABULARY_FILES if (chosen.parent / name).is_file()]
+    for candidate in map(Tokenizer.from_file, present):
+        if candidate.num_tokens == vocab_size:
+            return candidate
+    raise CheckpointError(
+        f"no tokenizer of {vocab_size} tokens lies beside {chosen} (found: "
+        f"{', '.join(file.name for file in present) or 'none'}): name its file in the parameter tokenizer"
+    )
+
+
+def load_weights(module: nn.Module, directory: str | Path, *, dtype: torch.dtype | None = None) -> None:
+    """Fills every parameter of `module` from a checkpoint directory or a llama2.c `.bin` file.
+
+    dtype: what floating-point tensors are converted to before they are handed on; by default the parameter's own.
+    A parameter's attribute `weight_loader(full_tensor)`, where it has one, takes the full tensor and keeps its shard.
+
+    Raises CheckpointError, naming file, tensor and shapes, when a tensor is missing, left over, of the wrong shape,
+    or a file is cut short. The module may then be filled in part: do not use it.
+    """
+    parameters = dict(module.named_parameters(remove_duplicate=False))
+    sources = tensor_sources(Path(directory))
+    wanted = _wanted(parameters, sources.files, Path(directory))
+    for name, file, tensor in sources.read(wanted):
+        _assign(parameters[name], tensor, dtype, name, file)
+
+
+def _wanted(parameters: Mapping[str, nn.Parameter], stored: Mapping[str, Path], source: Path) -> dict[str, Path]:
+    """The stored tensors to read: one for each parameter. Of tied names the first that is stored counts."""
+    wanted: dict[str, Path] = {}
+    filled: set[int] = set()
+    for name, parameter in parameters.items():
+        if name in stored and id(parameter) not in filled:
+            wanted[name] = stored[name]
+            filled.add(id(parameter))
+    missing = [name for name, parameter in parameters.items() if id(parameter) not in filled]
+    unexpected = [name for name in stored if name not in parameters and not name.endswith("rotary_emb.inv_freq")]
+    if missing or unexpected:
+        raise CheckpointError(_describe_mismatch(missing, unexpected, parameters, stored, source))
+    return wanted
+
+
+def _describe_mismatch(
+    missing: list[str],
+    unexpected: list[str],
+    parameters: Mapping[str, nn.Parameter],
+    stored: Mapping[str, Path],
+    source: Path,
+) -> str:
+    parts = []
+    if missing:
+        listed = _listing(f"{name} {list(parameters[name].shape)}" for name in missing)
+        parts.append(f"{len(missing)} tensors of the model are missing: {listed}")
+    if unexpected:
+        listed = _listing(f"{name} (in {stored[name].name})" for name in unexpected)
+        parts.append(f"{len(unexpected)} tensors have no place in the model: {listed}")
+    advice = "check that config.json and the weights are of the same model"
+    if missing == ["lm_head.weight"]:
+        advice = "if the output head shares the embedding's weights, set tie_word_embeddings to true in config.json"
+    return f"{source} does not fit the model. {'; '.join(parts)}. What to do: {advice}"
+
+
+def _listing(names: Iterator[str]) -> str:
+    shown = list(names)
+    return ", ".join(shown[:5]) + (f" and {len(shown) - 5} more" if len(shown) > 5 else "")
+
+
+def _assign(parameter: nn.Parameter, tensor: torch.Tensor, dtype: torch.dtype | None, name: str, file: Path) -> None:
+    weight_loader: Callable[[torch.Tensor], None] | None = getattr(parameter, "weight_loader", None)
+    if not _shapes_agree(tensor.shape, parameter.shape, sharded=weight_loader is not None):
+        raise CheckpointError(_describe_shapes(parameter, tensor, name, file))
+    wanted_dtype = dtype or parameter.dtype
+    if tensor.is_floating_point() and wanted_dtype.is_floating_point:
+        tensor = tensor.to(wanted_dtype)
+    try:
+        if weight_loader is None:
+            parameter.data.copy_(tensor)
+        else:
+            weight_loader(tensor)
+    except (RuntimeError, ValueError) as error:
+        raise CheckpointError(f"{_describe_shapes(parameter, tensor, name, file)} ({error})") from error
+
+
+def _shapes_agree(stored: torch.Size, wanted: torch.Size, *, sharded: bool) -> bool:
+    """Equal, or for a shard: a multiple in one dimension. Checked here because `copy_` would broadcast."""
+    if stored == wanted or len(stored) != len(wanted):
+        return stored == wanted
+    differing = [(s, w) for s, w in zip(stored, wanted, strict=True) if s != w]
+    return sharded and len(differing) == 1 and differing[0][0] % differing[0][1] == 0
+
+
+def _describe_shapes(parameter: nn.Parameter, tensor: torch.Tensor, name: str, file: Path) -> str:
+    return (
+        f"{file}: tensor {name} has the shape {list(tensor.shape)}, the model expects {list(parameter.shape)}: "
+        f"check that config.json is of the same model as the weights"
+    )

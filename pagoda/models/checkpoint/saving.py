@@ -1,0 +1,61 @@
+"""A trained module to a directory that transformers and this package load.
+
+Runs at the end of a training, or at a checkpoint of it. A file appears under its name only once it is complete, so that
+a kill in between leaves the old one or none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import nn
+
+from pagoda.models.checkpoint.reading import SINGLE_FILE
+from pagoda.models.config import ModelConfig
+from pagoda.models.generation_config import GenerationDefaults
+
+
+def save_checkpoint(
+    model: nn.Module,
+    config: ModelConfig,
+    directory: str | Path,
+    *,
+    generation: GenerationDefaults | None = None,
+) -> None:
+    """Writes config.json, generation_config.json and model.safetensors, which transformers loads as well.
+
+    Each file appears under its name only when it is complete. Tied weights are written once. The dtype in config.json
+    is that of the weights. The module must hold whole tensors (one rank).
+    """
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    tensors = {name: parameter.detach().cpu().contiguous() for name, parameter in model.named_parameters()}
+    dtype = str(next(iter(tensors.values())).dtype).removeprefix("torch.")
+    generation = generation or GenerationDefaults(eos_token_ids=config.eos_token_ids)
+    settings = {"bos_token_id": config.bos_token_id, **generation.to_dict()}
+    _write_whole(directory / SINGLE_FILE, lambda path: save_file(tensors, path, metadata={"format": "pt"}))
+    _write_json(directory / "generation_config.json", {k: v for k, v in settings.items() if v is not None})
+    _write_json(directory / "config.json", replace(config, dtype=dtype).to_dict())
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    _write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def _write_whole(path: Path, write: Callable[[Path], Any]) -> None:
+    """Writes under a temporary name beside `path` and renames: a reader sees the old file or the new one, whole."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
