@@ -28,7 +28,7 @@ from static_batching import Reserve, StaticServer
 from traces import MEAN_LENGTHS, Job, make_trace
 
 from pagoda import LLM
-from pagoda.engine.executor import UniProcExecutor
+from pagoda.engine.execution.executor import UniProcExecutor
 from pagoda.kernels.interface import BLOCK_SIZE
 
 STATIC, KIND, OURS, SAME_LOAD, SINGLE = "static", "kind static", "continuous", "continuous, same load", "one at a time"

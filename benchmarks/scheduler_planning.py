@@ -11,9 +11,10 @@ import argparse
 import time
 from statistics import quantiles
 
-from pagoda.engine.config import CacheConfig, SchedulerConfig
-from pagoda.engine.request import Request
-from pagoda.engine.scheduler import Scheduler, SchedulerOutput
+from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
+from pagoda.engine.scheduling.plan import SchedulerOutput
+from pagoda.engine.scheduling.request import Request
+from pagoda.engine.scheduling.scheduler import Scheduler
 from pagoda.sampling_params import SamplingParams
 
 TARGET_MS = 1.0

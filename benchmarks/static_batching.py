@@ -21,9 +21,9 @@ from typing import Literal
 from bookkeeping import Clock, Result, Usage
 from traces import Job
 
-from pagoda.engine.model_runner import ModelRunner
-from pagoda.engine.sampler import Sampler, SampleRow
-from pagoda.engine.scheduler import ScheduledRequest, SchedulerOutput
+from pagoda.engine.execution.model_runner import ModelRunner
+from pagoda.engine.sampling.sampler import Sampler, SampleRow
+from pagoda.engine.scheduling.plan import ScheduledRequest, SchedulerOutput
 from pagoda.sampling_params import SamplingParams
 
 Reserve = Literal["context", "request"]

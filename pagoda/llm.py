@@ -14,8 +14,8 @@ from typing import Any, TypeVar, cast
 
 from pagoda.engine.args import EngineArgs
 from pagoda.engine.engine import LLMEngine
-from pagoda.engine.input_processor import Prompt
 from pagoda.engine.outputs import EmbeddingRequestOutput, RequestOutput
+from pagoda.engine.text.input_processor import Prompt
 from pagoda.errors import InvalidParameterError, InvalidRequestError
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.progress import GenerationProgress

@@ -12,9 +12,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from pagoda.engine.config import CacheConfig, SchedulerConfig
-from pagoda.engine.request import Request
-from pagoda.engine.scheduler import Scheduler, SchedulerOutput
+from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
+from pagoda.engine.scheduling.request import Request
+from pagoda.engine.scheduling.scheduler import Scheduler
+from pagoda.engine.scheduling.plan import SchedulerOutput
 from pagoda.sampling_params import SamplingParams
 
 HERE = Path(__file__).parent

@@ -16,8 +16,9 @@ from rich.table import Table
 from pagoda.cli.options import AsJson
 from pagoda.cli.terminal import Terminal
 from pagoda.engine.args import BUILTIN_MODEL, EngineArgs
-from pagoda.engine.memory import DTYPE_BYTES, GIB, available_memory_bytes, plan_memory
+from pagoda.engine.execution.memory_plan import DTYPE_BYTES, GIB, plan_memory
 from pagoda.errors import ConfigError, InsufficientMemoryError
+from pagoda.hardware import available_memory_bytes
 from pagoda.models.checkpoint.hub import resolve_config
 from pagoda.models.config import ModelConfig
 

@@ -14,16 +14,17 @@ from pathlib import Path
 import torch
 
 from pagoda.engine.args import BUILTIN_MODEL, EngineArgs
-from pagoda.engine.config import CacheConfig, SchedulerConfig
 from pagoda.engine.core import EngineCore
-from pagoda.engine.executor import UniProcExecutor
-from pagoda.engine.memory import GIB, MemoryPlan, available_memory_bytes, bound_product_caches, plan_memory
-from pagoda.engine.model_runner import ModelRunner
-from pagoda.engine.pacing import PrefillPacer
-from pagoda.engine.scheduler import Scheduler
+from pagoda.engine.execution.executor import UniProcExecutor
+from pagoda.engine.execution.memory_plan import GIB, MemoryPlan, plan_memory
+from pagoda.engine.execution.model_runner import ModelRunner
+from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
+from pagoda.engine.scheduling.pacing import PrefillPacer
+from pagoda.engine.scheduling.scheduler import Scheduler
 from pagoda.errors import CheckpointError, ConfigError
+from pagoda.hardware import available_memory_bytes, bound_product_caches, has_bf16, resolve_device
 from pagoda.kernels.interface import Kernels
-from pagoda.kernels.select import has_bf16, select_exact_kernels
+from pagoda.kernels.select import select_exact_kernels
 from pagoda.layers.kv_cache import KVCache
 from pagoda.models.checkpoint.hub import resolve_model
 from pagoda.models.checkpoint.loading import load_config, load_tokenizer, load_weights
@@ -78,17 +79,6 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
         kernels=kernels,
         core=_build_core(args, model, memory_plan, dtype, device, kernels),
     )
-
-
-def resolve_device(device: str) -> torch.device:
-    """ "auto" takes a GPU where there is one. Raises ConfigError for a device that is not there."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device.split(":")[0] not in ("cpu", "cuda"):
-        raise ConfigError(f"device={device!r} is not known: give auto, cpu or cuda")
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(f"device={device!r}, but torch sees no GPU: give device='cpu' or install torch with CUDA")
-    return torch.device(device)
 
 
 def resolve_dtype(dtype: str, config: ModelConfig, device: torch.device) -> str:

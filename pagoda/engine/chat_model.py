@@ -14,9 +14,9 @@ from typing import Any
 
 from pagoda.chat.model import ChatAnswer, ChatParams, FinishReason, Message
 from pagoda.engine.args import EngineArgs
-from pagoda.engine.async_engine import AsyncEngine, EngineState
 from pagoda.engine.outputs import RequestOutput
-from pagoda.engine.request_stream import RequestStream
+from pagoda.engine.process.async_engine import AsyncEngine, EngineState
+from pagoda.engine.process.request_stream import RequestStream
 from pagoda.errors import ChatModelError, EngineDeadError, EngineOverloadedError, InvalidRequestError, PagodaError
 from pagoda.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 

@@ -14,15 +14,16 @@ from typing import NamedTuple
 
 import torch
 
-from pagoda.engine.executor import Executor
-from pagoda.engine.logprobs import prompt_logprobs
-from pagoda.engine.model_runner import ModelOutput
+from pagoda.engine.execution.executor import Executor
+from pagoda.engine.execution.model_runner import ModelOutput
 from pagoda.engine.outputs import Logprob
-from pagoda.engine.pacing import PrefillPacer
-from pagoda.engine.request import FinishReason, Request
-from pagoda.engine.sampler import NO_TOKEN, SampledToken, Sampler, SampleRow
-from pagoda.engine.scheduler import RequestUpdate, ScheduledRequest, Scheduler, SchedulerOutput
-from pagoda.engine.structured import GrammarMatcher
+from pagoda.engine.sampling.logprobs import prompt_logprobs
+from pagoda.engine.sampling.sampler import NO_TOKEN, SampledToken, Sampler, SampleRow
+from pagoda.engine.sampling.structured import GrammarMatcher
+from pagoda.engine.scheduling.pacing import PrefillPacer
+from pagoda.engine.scheduling.plan import RequestUpdate, ScheduledRequest, SchedulerOutput
+from pagoda.engine.scheduling.request import FinishReason, Request
+from pagoda.engine.scheduling.scheduler import Scheduler
 from pagoda.errors import StructuredOutputError
 
 

@@ -15,10 +15,10 @@ import torch
 from pagoda.engine.args import EngineArgs
 from pagoda.engine.build import EngineParts, build_parts
 from pagoda.engine.core import CoreOutput, CoreRequest
-from pagoda.engine.input_processor import InputProcessor, Prompt, child_id
-from pagoda.engine.output_processor import CompletionUpdate, OutputProcessor
 from pagoda.engine.outputs import EmbeddingOutput, EmbeddingRequestOutput, RequestOutput
-from pagoda.engine.request import FinishReason
+from pagoda.engine.scheduling.request import FinishReason
+from pagoda.engine.text.input_processor import InputProcessor, Prompt, child_id
+from pagoda.engine.text.output_processor import CompletionUpdate, OutputProcessor
 from pagoda.errors import InvalidRequestError
 from pagoda.sampling_params import PoolingParams, SamplingParams
 

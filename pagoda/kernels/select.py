@@ -48,11 +48,3 @@ def rows_are_exact(
     alone = torch.cat([kernels.linear(tile, weight, None) for tile in x.split(ROW_TILE)])
     among = [kernels.linear(x[:num_rows], weight, None) for num_rows in (3 * ROW_TILE, 8 * ROW_TILE)]
     return all(torch.equal(rows, alone[: len(rows)]) for rows in among)
-
-
-def has_bf16(device: torch.device) -> bool:
-    """Whether bf16 matrix products run in hardware, which is where they pay."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))

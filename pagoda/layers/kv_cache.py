@@ -1,7 +1,7 @@
 """The tensors behind the block ids: keys and values of past tokens, in blocks of 16.
 
 On the token's path: written and read by attention in every layer. Which block belongs to whom is decided
-in `engine/block_pool`; here a block is only a place (PagedAttention, Kwon et al. 2023, arXiv 2309.06180).
+in `engine/scheduling/block_pool`; here a block is only a place (PagedAttention, Kwon et al. 2023, arXiv 2309.06180).
 """
 
 from __future__ import annotations

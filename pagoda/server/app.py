@@ -14,7 +14,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
 from starlette.middleware.cors import CORSMiddleware
 
-from pagoda.engine.async_engine import AsyncEngine
+from pagoda.engine.process.async_engine import AsyncEngine
 from pagoda.server import (
     chat_completions,
     completions,

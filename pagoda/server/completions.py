@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse, Response
 
 from pagoda.chat.openai_types import CompletionRequest
 from pagoda.engine.outputs import CompletionOutput, RequestOutput
-from pagoda.engine.prompt import Prompt
+from pagoda.engine.text.prompt import Prompt
 from pagoda.errors import EngineDeadError, InvalidParameterError
 from pagoda.sampling_params import SamplingParams
 from pagoda.server.reporting import CompletionLogprobs, Usage, prompt_logprobs, timings

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pagoda.engine.async_engine import AsyncEngine
+from pagoda.engine.process.async_engine import AsyncEngine
 from pagoda.errors import InvalidRequestError
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse, Response
 
 from pagoda.chat.openai_types import EmbeddingRequest
 from pagoda.engine.outputs import EmbeddingRequestOutput
-from pagoda.engine.prompt import Prompt
+from pagoda.engine.text.prompt import Prompt
 from pagoda.sampling_params import PoolingParams
 from pagoda.server.completions import prompts_of
 from pagoda.server.routing import POSTING, JsonRoute

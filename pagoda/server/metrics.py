@@ -21,8 +21,8 @@ from prometheus_client import (
     generate_latest,
 )
 
-from pagoda.engine.messages import EngineInfo, EngineStats, StepStats
 from pagoda.engine.outputs import RequestMetrics, RequestOutput
+from pagoda.engine.process.messages import EngineInfo, EngineStats, StepStats
 from pagoda.sampling_params import SamplingParams
 
 # vLLM's bounds, with finer ones below them where a small model is faster than its first: quantiles stay comparable.

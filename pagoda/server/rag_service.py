@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pagoda.chat.model import Message
-from pagoda.engine.async_engine import AsyncEngine
+from pagoda.engine.process.async_engine import AsyncEngine
 from pagoda.errors import InvalidRequestError
 from pagoda.rag.answer import Answer
 from pagoda.rag.document import Hit

@@ -19,7 +19,7 @@ from types import FrameType
 import uvicorn
 
 from pagoda.engine.args import EngineArgs
-from pagoda.engine.async_engine import AsyncEngine
+from pagoda.engine.process.async_engine import AsyncEngine
 from pagoda.errors import ConfigError, EngineDeadError
 from pagoda.server.app import build_app
 from pagoda.server.config import ServerConfig

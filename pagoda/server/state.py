@@ -20,9 +20,9 @@ from typing import Any
 
 from fastapi import Request
 
-from pagoda.engine.async_engine import AsyncEngine, EngineState, RequestStream
 from pagoda.engine.outputs import EmbeddingRequestOutput, RequestOutput
-from pagoda.engine.prompt import Prompt
+from pagoda.engine.process.async_engine import AsyncEngine, EngineState, RequestStream
+from pagoda.engine.text.prompt import Prompt
 from pagoda.errors import (
     EngineOverloadedError,
     InvalidParameterError,

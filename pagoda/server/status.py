@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
-from pagoda.engine.async_engine import EngineState
+from pagoda.engine.process.async_engine import EngineState
 from pagoda.server.errors import UnavailableError, response_for
 from pagoda.server.routing import READING, documented
 from pagoda.server.state import ServerState, state_of

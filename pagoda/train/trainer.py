@@ -25,7 +25,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from pagoda.errors import CheckpointError, ConfigError
-from pagoda.kernels.select import has_bf16, select_kernels
+from pagoda.hardware import has_bf16, resolve_device
+from pagoda.kernels.select import select_kernels
 from pagoda.layers.attention import DenseAttention
 from pagoda.models.checkpoint.loading import load_weights
 from pagoda.models.checkpoint.saving import save_checkpoint
@@ -56,7 +57,7 @@ class Trainer:
         self.recipe, self.config = recipe, recipe.train
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.device = torch.device(_resolve_device(device))
+        self.device = resolve_device(device)
         self.tokenizer, self.sources = prepare(recipe, self.directory / "data")
         self.schedule = BatchSchedule(self.sources, recipe)
         self.model = LlamaForCausalLM(recipe.model, select_kernels())
@@ -216,9 +217,3 @@ def _pieces(ids: object, length: int, max_tokens: int) -> torch.Tensor | None:
     if count < 1:
         return None
     return torch.stack([array[i * length : i * length + length + 1] for i in range(count)])
-
-
-def _resolve_device(device: str) -> str:
-    if device != "auto":
-        return device
-    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -11,7 +11,7 @@ from tokenizers import AddedToken, decoders, models
 from tokenizers import Tokenizer as BackendTokenizer
 from tokenizers.pre_tokenizers import ByteLevel
 
-from pagoda.engine.detokenizer import IncrementalDetokenizer, StopStringMatcher
+from pagoda.engine.text.detokenizer import IncrementalDetokenizer, StopStringMatcher
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 
 LLAMA_2_MODEL = Path(__file__).parents[3] / "shared" / "data" / "weights" / "tokenizer.model"

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from pagoda.engine.engine import LLMEngine
 from pagoda.engine.outputs import EmbeddingRequestOutput, RequestOutput
-from pagoda.engine.sampler import child_seed
+from pagoda.engine.sampling.seeds import child_seed
 from pagoda.llm import LLM
 from pagoda.sampling_params import PoolingParams, SamplingParams
 

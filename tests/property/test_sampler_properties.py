@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pagoda.engine.sampler import Sampler, SampleRow
+from pagoda.engine.sampling.sampler import Sampler, SampleRow
 from pagoda.sampling_params import SamplingParams
 
 VOCAB_SIZE = 700

@@ -16,9 +16,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pagoda.engine.config import CacheConfig, SchedulerConfig
-from pagoda.engine.request import FinishReason, Request
-from pagoda.engine.scheduler import ScheduledRequest, Scheduler, SchedulerOutput
+from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
+from pagoda.engine.scheduling.plan import ScheduledRequest, SchedulerOutput
+from pagoda.engine.scheduling.request import FinishReason, Request
+from pagoda.engine.scheduling.scheduler import Scheduler
 from pagoda.errors import InvalidRequestError
 from pagoda.sampling_params import SamplingParams
 

@@ -13,7 +13,9 @@ import pytest
 import pagoda
 
 PACKAGE = Path(pagoda.__file__).parent
-FOUNDATION = frozenset({"errors", "parameter_rules", "sampling_params", "distributed", "progress", "version"})
+FOUNDATION = frozenset(
+    {"errors", "parameter_rules", "sampling_params", "distributed", "progress", "version", "hardware"}
+)
 TABLE: dict[str, frozenset[str]] = {
     **dict.fromkeys(FOUNDATION, FOUNDATION),
     "kernels": FOUNDATION,
@@ -33,29 +35,21 @@ TABLE: dict[str, frozenset[str]] = {
 """Room -> rooms that it may import, besides itself. The command line and the root may import all."""
 TOP = ("cli", "__init__", "__main__")
 WITHOUT_TORCH = (
-    "errors",
-    "parameter_rules",
-    "sampling_params",
-    "distributed",
-    "progress",
+    *sorted(FOUNDATION),
     "engine.args",
-    "engine.config",
-    "engine.request",
     "engine.outputs",
-    "engine.admission",
-    "engine.block_pool",
-    "engine.kv_cache_manager",
-    "engine.scheduler",
-    "engine.detokenizer",
-    "engine.output_processor",
-    "engine.memory",
-    "engine.prompt",
-    "engine.pacing",
+    "engine.scheduling",
+    "engine.sampling.seeds",
+    "engine.execution.memory_plan",
+    "engine.text.prompt",
+    "engine.text.detokenizer",
+    "engine.text.output_processor",
     "models.config",
     "chat.openai_types",
     "cli",
 )
-SERVING = ("engine.messages", "engine.async_engine", "engine.engine_process", "server.app", "server.serve")
+"""Files, and folders with all that is in them."""
+SERVING = ("engine.process", "server")
 """What a server's process loads before its engine is there: tokenizers, and still no torch."""
 MAX_LINES = 450
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -77,6 +71,14 @@ def _imported(path: Path) -> Iterator[tuple[int, str]]:
             yield from ((node.lineno, f"{source}.{alias.name}") for alias in node.names)
         elif isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) == "import_module":
             yield from ((node.lineno, str(arg.value)) for arg in node.args if isinstance(arg, ast.Constant))
+
+
+def _modules(name: str) -> list[str]:
+    """The dotted names of a file, or of all files of a folder."""
+    dotted = [".".join(["pagoda", *_names(path)]).removesuffix(".__init__") for path in FILES]
+    found = [module for module in dotted if f"{module}.".startswith(f"pagoda.{name}.")]
+    assert found, f"the package has no {name}"
+    return found
 
 
 def _violations(path: Path) -> list[str]:
@@ -143,7 +145,7 @@ def test_packages_import_nothing_by_themselves() -> None:
     ("names", "heavy"), [(WITHOUT_TORCH, ["torch", "transformers", "tokenizers"]), (SERVING, ["torch", "transformers"])]
 )
 def test_the_scheduler_and_all_around_it_load_without_torch(names: tuple[str, ...], heavy: list[str]) -> None:
-    modules = [f"pagoda.{name}" for name in names]
+    modules = [module for name in names for module in _modules(name)]
     script = (
         f"import importlib, sys\nfor name in {modules}:\n    importlib.import_module(name)\n"
         f"    heavy = set({heavy}) & set(sys.modules)\n"

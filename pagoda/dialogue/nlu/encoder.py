@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pagoda.errors import MissingExtraError
+from pagoda.hardware import has_bf16
 from pagoda.minilm import package
 from pagoda.minilm.encoder import Encoder
 
@@ -80,7 +81,7 @@ def packaged_encoder(changed: Mapping[str, torch.Tensor] | None = None) -> Encod
 
 def for_reading(encoder: Encoder) -> Encoder:
     """One for reading only, in bfloat16 where the processor multiplies it: half the memory traffic."""
-    if not multiplies_halves():
+    if not has_bf16("cpu"):
         return encoder
     halved = {
         name: value.detach().bfloat16()
@@ -88,14 +89,6 @@ def for_reading(encoder: Encoder) -> Encoder:
         if name.startswith("encoder.layer.") and "LayerNorm" not in name
     }
     return Encoder({**encoder.weights, **halved})
-
-
-def multiplies_halves() -> bool:
-    """Whether bfloat16 is faster here than float32; where it must be emulated, it is many times slower."""
-    import torch
-
-    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def padded(sentences: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:

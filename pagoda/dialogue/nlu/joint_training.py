@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pagoda.dialogue.nlu import crf
-from pagoda.dialogue.nlu.encoder import multiplies_halves
 from pagoda.dialogue.nlu.joint_model import Batch, Featured, JointModel, collate
+from pagoda.hardware import has_bf16
 
 if TYPE_CHECKING:
     import torch
@@ -163,7 +163,7 @@ def _loss(model: JointModel, batch: Batch, schedule: Schedule) -> torch.Tensor:
     import torch
     from torch.nn import functional as f
 
-    out = model.upper(batch, schedule.dropout, half=multiplies_halves())
+    out = model.upper(batch, schedule.dropout, half=has_bf16("cpu"))
     total = torch.zeros(())
     if model.labels.intents and bool((batch.intents >= 0).any()):
         smoothing = schedule.smoothing

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from pagoda.engine.config import CacheConfig, SchedulerConfig
-from pagoda.engine.request import Request
-from pagoda.engine.scheduler import RequestUpdate, Scheduler, SchedulerOutput
+from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
+from pagoda.engine.scheduling.plan import RequestUpdate, SchedulerOutput
+from pagoda.engine.scheduling.request import Request
+from pagoda.engine.scheduling.scheduler import Scheduler
 from pagoda.sampling_params import SamplingParams
 
 

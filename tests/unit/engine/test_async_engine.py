@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from pagoda.engine.args import EngineArgs
-from pagoda.engine.async_engine import AsyncEngine, EngineState, RequestStream
 from pagoda.engine.outputs import RequestOutput
+from pagoda.engine.process.async_engine import AsyncEngine, EngineState, RequestStream
 from pagoda.errors import (
     CheckpointError,
     EngineDeadError,

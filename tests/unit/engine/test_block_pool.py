@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pagoda.engine.block_pool import BlockPool, chain_hash, root_hash
+from pagoda.engine.scheduling.block_pool import BlockPool, chain_hash, root_hash
 
 
 def test_every_block_can_be_allocated_once():

@@ -7,11 +7,12 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from pagoda.engine.config import CacheConfig, SchedulerConfig
 from pagoda.engine.core import CoreOutput, CoreRequest, EngineCore
-from pagoda.engine.model_runner import ModelOutput
-from pagoda.engine.request import FinishReason, Request
-from pagoda.engine.scheduler import Scheduler, SchedulerOutput
+from pagoda.engine.execution.model_runner import ModelOutput
+from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
+from pagoda.engine.scheduling.plan import SchedulerOutput
+from pagoda.engine.scheduling.request import FinishReason, Request
+from pagoda.engine.scheduling.scheduler import Scheduler
 from pagoda.errors import InvalidRequestError, PromptTooLongError
 from pagoda.llm import LLM
 from pagoda.sampling_params import SamplingParams

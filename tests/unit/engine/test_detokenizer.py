@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from pagoda.engine.detokenizer import IncrementalDetokenizer, StopStringMatcher
+from pagoda.engine.text.detokenizer import IncrementalDetokenizer, StopStringMatcher
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 

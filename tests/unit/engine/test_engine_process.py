@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pagoda.engine.engine_process import EngineProcess
-from pagoda.engine.messages import (
+from pagoda.engine.process.engine_process import EngineProcess
+from pagoda.engine.process.messages import (
     LENGTH,
     Abort,
     Accepted,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pagoda.engine.core import CoreRequest
-from pagoda.engine.input_processor import InputProcessor, child_id
+from pagoda.engine.text.input_processor import InputProcessor, child_id
 from pagoda.errors import InvalidParameterError, InvalidRequestError, PromptTooLongError, StructuredOutputError
 from pagoda.models.config import ModelConfig
 from pagoda.models.tokenizer.tokenizer import Tokenizer

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pagoda.engine.config import CacheConfig
-from pagoda.engine.kv_cache_manager import NOTHING_COMPUTED, KVCacheManager
-from pagoda.engine.request import Request
+from pagoda.engine.scheduling.config import CacheConfig
+from pagoda.engine.scheduling.kv_cache_manager import NOTHING_COMPUTED, KVCacheManager
+from pagoda.engine.scheduling.request import Request
 from pagoda.sampling_params import SamplingParams
 
 

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import torch
 
-from pagoda.engine.memory import GIB, MemoryPlan, available_memory_bytes, bound_product_caches, plan_memory
+from pagoda.engine.execution.memory_plan import GIB, MemoryPlan, plan_memory
 from pagoda.errors import InsufficientMemoryError
+from pagoda.hardware import available_memory_bytes, bound_product_caches
 from pagoda.kernels.reference.operations import ReferenceKernels
 from pagoda.layers.kv_cache import KVCache
 from pagoda.models.config import ModelConfig
@@ -120,7 +121,7 @@ def test_this_machine_has_some_memory_left_and_less_than_a_petabyte() -> None:
 _MANY_PRODUCTS = """
 import ctypes, sys
 import torch
-from pagoda.engine.memory import bound_product_caches
+from pagoda.hardware import bound_product_caches
 
 class Heap(ctypes.Structure):
     _fields_ = [(name, ctypes.c_size_t) for name in ("arena", "a", "b", "c", "d", "e", "f", "in_use", "free", "top")]

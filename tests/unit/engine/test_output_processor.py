@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from pagoda.engine.output_processor import CompletionUpdate, OutputProcessor
 from pagoda.engine.outputs import CompletionOutput, Logprob, RequestOutput
-from pagoda.engine.request import FinishReason
+from pagoda.engine.scheduling.request import FinishReason
+from pagoda.engine.text.output_processor import CompletionUpdate, OutputProcessor
 from pagoda.sampling_params import RequestOutputKind, SamplingParams
 
 EOS = 0

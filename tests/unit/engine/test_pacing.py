@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from pagoda.engine.args import EngineArgs
-from pagoda.engine.config import CacheConfig, SchedulerConfig
-from pagoda.engine.pacing import FIRST_PREFILL_TOKENS, MIN_PREFILL_TOKENS, PrefillPacer
-from pagoda.engine.request import Request
-from pagoda.engine.scheduler import Scheduler
+from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
+from pagoda.engine.scheduling.pacing import FIRST_PREFILL_TOKENS, MIN_PREFILL_TOKENS, PrefillPacer
+from pagoda.engine.scheduling.request import Request
+from pagoda.engine.scheduling.scheduler import Scheduler
 from pagoda.errors import ConfigError
 from pagoda.sampling_params import SamplingParams
 

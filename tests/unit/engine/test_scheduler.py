@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pagoda.engine.request import FinishReason, RequestStatus
-from pagoda.engine.scheduler import RequestUpdate
+from pagoda.engine.scheduling.plan import RequestUpdate
+from pagoda.engine.scheduling.request import FinishReason, RequestStatus
 from pagoda.errors import InvalidRequestError
 
 # One case for everything

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from pagoda.engine.request import FinishReason, Request
-from pagoda.engine.scheduler import RequestUpdate
+from pagoda.engine.scheduling.plan import RequestUpdate
+from pagoda.engine.scheduling.request import FinishReason, Request
 from pagoda.errors import ConfigError, InvalidRequestError, PromptTooLongError
 from pagoda.sampling_params import SamplingParams
 
@@ -189,7 +189,7 @@ def test_settings_that_cannot_work_are_refused(make_scheduler, fields, message):
 
 
 def test_the_scheduling_room_loads_without_torch():
-    code = "import sys, pagoda.engine.scheduler; sys.exit('torch' in sys.modules)"
+    code = "import sys, pagoda.engine.scheduling.scheduler; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

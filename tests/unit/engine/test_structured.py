@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from pagoda.engine.sampler import Sampler, SampleRow
-from pagoda.engine.structured import GrammarMatcher, StructuredOutputs, unpack_bitmask
+from pagoda.engine.sampling.sampler import Sampler, SampleRow
+from pagoda.engine.sampling.structured import GrammarMatcher, StructuredOutputs, unpack_bitmask
 from pagoda.errors import StructuredOutputError
 from pagoda.sampling_params import SamplingParams, StructuredOutputsParams
 

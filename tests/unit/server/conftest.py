@@ -21,9 +21,6 @@ import pytest
 
 import pagoda
 from pagoda.engine.args import EngineArgs
-from pagoda.engine.async_engine import AsyncEngine, EngineState
-from pagoda.engine.detokenizer import IncrementalDetokenizer
-from pagoda.engine.messages import Abort, Accepted, Add, EngineInfo, EngineStats, StepStats, refusal, stepped
 from pagoda.engine.outputs import (
     CompletionOutput,
     EmbeddingOutput,
@@ -33,6 +30,9 @@ from pagoda.engine.outputs import (
     RequestOutput,
     merge_outputs,
 )
+from pagoda.engine.process.async_engine import AsyncEngine, EngineState
+from pagoda.engine.process.messages import Abort, Accepted, Add, EngineInfo, EngineStats, StepStats, refusal, stepped
+from pagoda.engine.text.detokenizer import IncrementalDetokenizer
 from pagoda.errors import EngineDeadError, PagodaError
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.sampling_params import PoolingParams, RequestOutputKind, SamplingParams

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pagoda.engine.async_engine import EngineState
+from pagoda.engine.process.async_engine import EngineState
 from pagoda.errors import ConfigError, InvalidParameterError
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.server.config import ServerConfig, read_api_keys

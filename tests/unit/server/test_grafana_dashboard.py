@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pagoda.engine.messages import EngineInfo
+from pagoda.engine.process.messages import EngineInfo
 from pagoda.server.metrics import Metrics
 
 EXAMPLES = Path(__file__).parents[3] / "examples"

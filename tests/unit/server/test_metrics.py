@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pagoda.engine.messages import EngineInfo, EngineStats, StepStats
 from pagoda.engine.outputs import CompletionOutput, RequestMetrics, RequestOutput
+from pagoda.engine.process.messages import EngineInfo, EngineStats, StepStats
 from pagoda.sampling_params import SamplingParams
 from pagoda.server.metrics import COUNTERS, FINISH_REASONS, FIRST_TOKEN_BUCKETS, GAUGES, HISTOGRAMS, Metrics
 

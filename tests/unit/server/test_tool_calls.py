@@ -10,7 +10,7 @@ import pytest
 
 import pagoda
 from pagoda.chat.openai_types import ChatMessage, NamedToolChoice, Tool, ToolChoice
-from pagoda.engine.structured import StructuredOutputs, unpack_bitmask
+from pagoda.engine.sampling.structured import StructuredOutputs, unpack_bitmask
 from pagoda.errors import ConfigError, InvalidParameterError
 from pagoda.llm import LLM
 from pagoda.models.tokenizer.tokenizer import Tokenizer

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from pagoda.engine.messages import unpack
 from pagoda.engine.outputs import RequestOutput, merge_outputs
+from pagoda.engine.process.messages import unpack
 from pagoda.errors import PagodaError
 
 

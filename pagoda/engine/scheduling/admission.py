@@ -6,8 +6,8 @@ would be preempted for ever. Such a request is refused at the door, with the num
 
 from __future__ import annotations
 
-from pagoda.engine.config import CacheConfig, SchedulerConfig
-from pagoda.engine.request import Request
+from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
+from pagoda.engine.scheduling.request import Request
 from pagoda.errors import InvalidRequestError, PromptTooLongError
 
 

@@ -1,4 +1,4 @@
-"""The engine's own process: `python -m pagoda.engine.engine_process FD`, started by `async_engine`.
+"""The engine's own process: `python -m pagoda.engine.process.engine_process FD`, started by `async_engine`.
 
 On the token's path: between the server, which only passes messages, and `engine.step`. One thread reads the socket;
 the main thread takes what has come, steps, and tells what the step brought. A process of its own keeps Python's lock,
@@ -23,7 +23,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from pagoda.engine.args import BUILTIN_MODEL, EngineArgs
-from pagoda.engine.messages import (
+from pagoda.engine.process.messages import (
     LENGTH,
     Abort,
     Accepted,

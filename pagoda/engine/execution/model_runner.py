@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
-from pagoda.engine.scheduler import ScheduledRequest, SchedulerOutput
+from pagoda.engine.scheduling.plan import ScheduledRequest, SchedulerOutput
 from pagoda.kernels.interface import AttentionMetadata, Kernels
 from pagoda.kernels.reference.operations import ROW_TILE
 from pagoda.layers.attention import PagedAttention

@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
-from pagoda.engine.block_pool import BlockPool, chain_hash, root_hash
-from pagoda.engine.config import CacheConfig
-from pagoda.engine.request import Request
+from pagoda.engine.scheduling.block_pool import BlockPool, chain_hash, root_hash
+from pagoda.engine.scheduling.config import CacheConfig
+from pagoda.engine.scheduling.request import Request
 
 
 class ComputedPrefix(NamedTuple):

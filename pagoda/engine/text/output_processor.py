@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pagoda.engine.detokenizer import IncrementalDetokenizer, StopStringMatcher, TextTokenizer
 from pagoda.engine.outputs import CompletionOutput, Logprob, RequestMetrics, RequestOutput
-from pagoda.engine.request import FinishReason
+from pagoda.engine.scheduling.request import FinishReason
+from pagoda.engine.text.detokenizer import IncrementalDetokenizer, StopStringMatcher, TextTokenizer
 from pagoda.sampling_params import RequestOutputKind, SamplingParams
 
 

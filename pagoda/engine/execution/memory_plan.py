@@ -6,17 +6,13 @@ torch. The block is PagedAttention's unit (Kwon et al. 2023, arXiv 2309.06180).
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from pagoda.errors import InsufficientMemoryError
 from pagoda.models.config import ModelConfig
 
 DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 GIB = 1 << 30
-_PRODUCT_CACHES = ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY")
-_MAX_READY_PRODUCTS = 64
 _REMEDY = "raise the budget (kv_cache_memory_fraction on CPU, gpu_memory_utilization on GPU) or take a smaller model"
 
 
@@ -85,32 +81,3 @@ def plan_memory(
             f"lower max_model_len, or {_REMEDY}"
         )
     return MemoryPlan(weight_bytes, kv_bytes, block_size, chosen, max_model_len)
-
-
-def available_memory_bytes() -> int:
-    """Memory that a new process may take: what the system has free, or a container's limit leaves."""
-    free = _meminfo_available() or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    if limit.is_file() and used.is_file() and (maximum := limit.read_text().strip()) != "max":
-        free = min(free, int(maximum) - int(used.read_text()))
-    return max(0, free)
-
-
-def _meminfo_available() -> int | None:
-    meminfo = Path("/proc/meminfo")
-    if not meminfo.is_file():
-        return None
-    for line in meminfo.read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return None
-
-
-def bound_product_caches() -> None:
-    """Let torch keep no more than a few dozen ready-made matrix products; before the first one is made.
-
-    It keeps 1,024 in each of two caches, one for every shape that a step ever had, of some hundred KiB each: with
-    requests of all sizes coming and going, memory grows for days. What the operator set in the environment stays.
-    """
-    for name in _PRODUCT_CACHES:
-        os.environ.setdefault(name, str(_MAX_READY_PRODUCTS))

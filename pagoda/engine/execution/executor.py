@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from pagoda.engine.model_runner import ModelOutput, ModelRunner
-from pagoda.engine.scheduler import SchedulerOutput
+from pagoda.engine.execution.model_runner import ModelOutput, ModelRunner
+from pagoda.engine.scheduling.plan import SchedulerOutput
 
 
 class Executor(Protocol):

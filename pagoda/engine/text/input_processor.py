@@ -11,10 +11,10 @@ import time
 from collections.abc import Sequence
 
 from pagoda.engine.core import CoreRequest
-from pagoda.engine.prompt import EMPTY_PROMPT, Prompt, text_or_ids
-from pagoda.engine.request import Request
-from pagoda.engine.sampler import child_seed
-from pagoda.engine.structured import StructuredOutputs
+from pagoda.engine.sampling.seeds import child_seed
+from pagoda.engine.sampling.structured import StructuredOutputs
+from pagoda.engine.scheduling.request import Request
+from pagoda.engine.text.prompt import EMPTY_PROMPT, Prompt, text_or_ids
 from pagoda.errors import InvalidParameterError, InvalidRequestError, PromptTooLongError
 from pagoda.models.config import ModelConfig
 from pagoda.models.tokenizer.tokenizer import Tokenizer

@@ -23,7 +23,8 @@ from collections.abc import Callable
 from typing import cast
 
 from pagoda.engine.args import EngineArgs
-from pagoda.engine.messages import (
+from pagoda.engine.outputs import EmbeddingOutput, EmbeddingRequestOutput
+from pagoda.engine.process.messages import (
     LENGTH,
     Abort,
     Accepted,
@@ -38,9 +39,8 @@ from pagoda.engine.messages import (
     frame,
     revive,
 )
-from pagoda.engine.outputs import EmbeddingOutput, EmbeddingRequestOutput
-from pagoda.engine.prompt import Prompt, text_or_ids
-from pagoda.engine.request_stream import RequestStream
+from pagoda.engine.process.request_stream import RequestStream
+from pagoda.engine.text.prompt import Prompt, text_or_ids
 from pagoda.errors import EngineDeadError, EngineOverloadedError, InvalidRequestError, PagodaError
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.sampling_params import PoolingParams, RequestOutputKind, SamplingParams
@@ -245,7 +245,7 @@ class AsyncEngine:
         ours, theirs = socket.socketpair()
         with theirs:
             descriptor = theirs.fileno()
-            command = [sys.executable, "-m", "pagoda.engine.engine_process", str(descriptor)]
+            command = [sys.executable, "-m", "pagoda.engine.process.engine_process", str(descriptor)]
             self._process = subprocess.Popen(command, pass_fds=[descriptor], stdin=subprocess.DEVNULL)
         reader, self._writer = await asyncio.open_unix_connection(sock=ours)
         self._writer.write(frame(self.args))

@@ -20,9 +20,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pagoda.engine.logprobs import gather_logprobs, leading
 from pagoda.engine.outputs import Logprob
-from pagoda.engine.structured import unpack_bitmask
+from pagoda.engine.sampling.logprobs import gather_logprobs, leading
+from pagoda.engine.sampling.seeds import uniform
+from pagoda.engine.sampling.structured import unpack_bitmask
 from pagoda.sampling_params import SamplingParams
 
 NO_TOKEN = -1
@@ -34,7 +35,6 @@ _NUM_LEADING = (256, 4096)
 Constants, not the largest top_k of the batch: the cut must not depend on the other rows."""
 _NO_LIMIT = 1 << 62
 
-_MASK64 = (1 << 64) - 1
 _MINUS_INF = float("-inf")
 
 
@@ -80,27 +80,6 @@ class Sampler:
             token_ids[index] = NO_TOKEN
         logprobs = _sampled_logprobs(logits, rows, token_ids)
         return [SampledToken(token_id, logprobs.get(index)) for index, token_id in enumerate(token_ids)]
-
-
-def uniform(seed: int, position: int) -> float:
-    """The random number in [0, 1) for one position of one request: splitmix64 over both, 53 bits.
-
-    >>> uniform(7, 0) == uniform(7, 0) != uniform(7, 1)
-    True
-    """
-    return (_splitmix64(_splitmix64(seed & _MASK64) ^ position) >> 11) * 2.0**-53
-
-
-def child_seed(seed: int, index: int) -> int:
-    """The seed of the index-th of n completions; the first keeps the request's own."""
-    return seed if index == 0 else _splitmix64(_splitmix64(seed & _MASK64) + index)
-
-
-def _splitmix64(value: int) -> int:
-    value = (value + 0x9E3779B97F4A7C15) & _MASK64
-    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK64
-    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK64
-    return value ^ (value >> 31)
 
 
 # --- masks and penalties: only the rows that use them -------------------------------------------------------------
