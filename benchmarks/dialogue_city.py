@@ -23,11 +23,10 @@ from typing import Any
 
 from machine import provenance
 
+from pagoda.dialogue.city import city
 from pagoda.dialogue.complemented import Complemented
 from pagoda.dialogue.domain import Domain
 from pagoda.dialogue.fast_understanding import FastUnderstanding
-from pagoda.dialogue.graph import Graph
-from pagoda.dialogue.graph_store.graph_load import city
 from pagoda.dialogue.nlu.known_sentences import key_of
 from pagoda.dialogue.nlu.tagging import SpanScore, language_of
 from pagoda.dialogue.nlu.understanding_report import Report, evaluate
@@ -36,6 +35,8 @@ from pagoda.dialogue.slots.linking import Linker
 from pagoda.dialogue.slots.values import normalise
 from pagoda.dialogue.strategies import make_strategy
 from pagoda.dialogue.understanding import OUT_OF_SCOPE, TurnContext, Understander, Understanding
+from pagoda.graph.graph import Graph
+from pagoda.graph.loading import load
 
 Example = dict[str, Any]
 HELD_OUT = Path(__file__).parent / "data" / "city_heldout.jsonl"
@@ -126,7 +127,7 @@ def main() -> None:
     options = parser.parse_args()
     domain = Domain.load()
     with tempfile.TemporaryDirectory() as folder, Graph.embedded(folder) as graph:
-        graph.load(city())
+        load(graph, city())
         city_domain = City(domain, Linker.from_graph(domain, graph))
     began = time.process_time()
     understander = city_domain.trained(domain.examples())

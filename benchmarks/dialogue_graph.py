@@ -21,8 +21,9 @@ from pathlib import Path
 
 from machine import provenance
 
-from pagoda.dialogue.graph import Graph
-from pagoda.dialogue.graph_store.graph_load import GraphData, NodeTable, RelationTable, city
+from pagoda.dialogue.city import city
+from pagoda.graph.graph import Graph
+from pagoda.graph.loading import GraphData, NodeTable, RelationTable, load
 
 NUM_NODES, NUM_RELATIONS, NUM_KINDS = 9000, 30_000, 12
 POINT = "MATCH (r:Restaurant {id: $id}) RETURN r.name AS name LIMIT 1"
@@ -66,8 +67,8 @@ def _of_the_city(folder: Path, rounds: int) -> list[Line]:
     began = time.perf_counter()
     with Graph.embedded(folder) as graph:
         lines = [Line("start in a new folder, and stop", first), Line("start again", _since(began))]
-        lines.append(Line("load of the city: 720 nodes, 2,690 relations", _seconds(lambda: graph.load(city()))))
-        lines.append(Line("load of what is there already", _seconds(lambda: graph.load(city()))))
+        lines.append(Line("load of the city: 720 nodes, 2,690 relations", _seconds(lambda: load(graph, city()))))
+        lines.append(Line("load of what is there already", _seconds(lambda: load(graph, city()))))
         lines.append(Line("schema, read anew", _seconds(lambda: graph.schema(refresh=True))))
         asked = {"cuisine": "川菜", "place": "青岚科技", "price": 60}
         lines.append(Line("point query", _milliseconds(lambda n: graph.read(POINT, _restaurant(n)), rounds)))
@@ -85,7 +86,7 @@ def _of_a_large_graph(folder: Path, rounds: int) -> list[Line]:
     data = _synthetic(random.Random(0))
     size = f"{NUM_NODES:,} nodes, {NUM_RELATIONS:,} relations"
     with Graph.embedded(folder / "large") as graph:
-        lines = [Line(f"load of {size}", _seconds(lambda: graph.load(data)))]
+        lines = [Line(f"load of {size}", _seconds(lambda: load(graph, data)))]
         point = _milliseconds(lambda n: graph.read(LARGE_POINT, {"id": f"place-{n % 8000}"}), rounds)
         lines.append(Line(f"point query over {size}", point))
         asked = {"kind": "kind 3", "price": 60}

@@ -10,22 +10,23 @@ from __future__ import annotations
 
 import tempfile
 
+from pagoda.dialogue.city import city
 from pagoda.dialogue.complemented import Complemented
 from pagoda.dialogue.domain import Domain
 from pagoda.dialogue.fast_understanding import FastUnderstanding
-from pagoda.dialogue.graph import Graph
-from pagoda.dialogue.graph_store.graph_load import city
 from pagoda.dialogue.nlu.understanding_report import evaluate
 from pagoda.dialogue.opening import frames_of, lexicon_of
 from pagoda.dialogue.slots.linking import Linker
 from pagoda.dialogue.strategies import STRATEGIES, make_strategy
+from pagoda.graph.graph import Graph
+from pagoda.graph.loading import load
 
 
 def main() -> None:
     """Print the table."""
     domain = Domain.load()
     with tempfile.TemporaryDirectory() as folder, Graph.embedded(folder) as graph:
-        graph.load(city())
+        load(graph, city())
         linker = Linker.from_graph(domain, graph)
     examples = domain.examples()
     held_out = examples[::5]

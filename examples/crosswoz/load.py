@@ -15,9 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pagoda.dialogue.errors import GraphLoadError
-from pagoda.dialogue.graph import Graph
-from pagoda.dialogue.graph_store.graph_load import GraphData, NodeTable, RelationTable
+from pagoda.graph.errors import GraphLoadError
+from pagoda.graph.graph import Graph
+from pagoda.graph.loading import GraphData, NodeTable, RelationTable, load
 
 Record = Mapping[str, Any]
 FILES = {
@@ -120,7 +120,7 @@ def main() -> None:
     given = parser.parse_args()
     data = graph_data(read_records(given.folder))
     with Graph.embedded(given.into, timeout_s=30.0) as graph:
-        counts = graph.load(data, lambda done, total: print(f"\r{done}/{total}", end="", flush=True))
+        counts = load(graph, data, lambda done, total: print(f"\r{done}/{total}", end="", flush=True))
     print(f"\n{counts.num_nodes} nodes, {counts.num_relations} relations in {given.into}")
 
 

@@ -247,7 +247,7 @@ def _graph(settings: Settings) -> Any:
     uri = settings.get("graph")
     if uri is None:
         return None
-    from pagoda.dialogue.graph import Graph
+    from pagoda.graph.graph import Graph
 
     variable = settings.get("graph_password_env") or "NEO4J_PASSWORD"
     password = os.environ.get(variable)

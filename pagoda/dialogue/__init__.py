@@ -9,14 +9,14 @@ if TYPE_CHECKING:
     from pagoda.dialogue.agent import DialogueAgent as DialogueAgent
     from pagoda.dialogue.domain import Domain as Domain
     from pagoda.dialogue.fast_understanding import FastUnderstanding as FastUnderstanding
-    from pagoda.dialogue.graph import Graph as Graph
     from pagoda.dialogue.turn import Turn as Turn
+    from pagoda.graph.graph import Graph as Graph
 
 _HOMES = {
     "DialogueAgent": "pagoda.dialogue.agent",
     "Domain": "pagoda.dialogue.domain",
     "FastUnderstanding": "pagoda.dialogue.fast_understanding",
-    "Graph": "pagoda.dialogue.graph",
+    "Graph": "pagoda.graph.graph",
     "Turn": "pagoda.dialogue.turn",
 }
 __all__ = ["DialogueAgent", "Domain", "FastUnderstanding", "Graph", "Turn"]

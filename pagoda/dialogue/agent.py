@@ -33,10 +33,11 @@ from pagoda.dialogue.turn import Turn, state_facts
 from pagoda.dialogue.turn_taking import Documents
 from pagoda.dialogue.understanding import Language, Understander
 from pagoda.errors import ConfigError, InvalidRequestError, nearest
+from pagoda.graph.loading import load
 
 if TYPE_CHECKING:
     from pagoda.chat.model import ChatModel
-    from pagoda.dialogue.graph import Graph
+    from pagoda.graph.graph import Graph
 
 DEFAULT_FOLDER = "pagoda-dialogue"
 MAX_TEXT_LENGTH = 2000
@@ -202,13 +203,13 @@ class DialogueAgent:
     ) -> Parts:
         declared = domain if isinstance(domain, Domain) else Domain.load(domain)
         if graph is None:
-            from pagoda.dialogue.graph import Graph
-            from pagoda.dialogue.graph_store.graph_load import city
+            from pagoda.dialogue.city import city
+            from pagoda.graph.graph import Graph
 
             graph = Graph.embedded(folder / "graph")
             self._owned.append(graph)
             if domain is None:
-                graph.load(city())
+                load(graph, city())
         elif owns_graph:
             self._owned.append(graph)
         if not isinstance(sessions, SessionStore):

@@ -17,13 +17,13 @@ from typing import Any
 
 from pagoda.dialogue import cypher_names as names
 from pagoda.dialogue.cypher_filters import DISTANCE, ROOT, Clauses, add_filter, fits
-from pagoda.dialogue.cypher_statement import KEY, NAME, Statement, named_statement
 from pagoda.dialogue.domain import Domain
 from pagoda.dialogue.domain_model import Column, Filter, Label, Query
 from pagoda.dialogue.errors import DomainError
-from pagoda.dialogue.graph_store.graph_schema import GraphSchema
 from pagoda.dialogue.slots.slot_values import NodeValue, Value
 from pagoda.errors import InvalidParameterError
+from pagoda.graph.schema import GraphSchema
+from pagoda.graph.statement import KEY, NAME, Statement, named_statement
 
 MAX_LIMIT = 1000
 

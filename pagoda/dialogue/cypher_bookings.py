@@ -13,11 +13,11 @@ from typing import Any
 
 from pagoda.dialogue import cypher_names as names
 from pagoda.dialogue.cypher_filters import ROOT, Clauses
-from pagoda.dialogue.cypher_statement import KEY, Statement, named_statement
 from pagoda.dialogue.domain import Domain
 from pagoda.dialogue.errors import DomainError
-from pagoda.dialogue.graph_store.graph_schema import GraphSchema
 from pagoda.dialogue.slots.slot_values import NodeValue, Range, Value, When
+from pagoda.graph.schema import GraphSchema
+from pagoda.graph.statement import KEY, Statement, named_statement
 
 
 def compile_booking(

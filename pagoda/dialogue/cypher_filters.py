@@ -13,8 +13,8 @@ from typing import Any
 from pagoda.dialogue import cypher_names as names
 from pagoda.dialogue.domain_model import Filter, Label, Step
 from pagoda.dialogue.errors import DomainError
-from pagoda.dialogue.graph_store.graph_schema import GraphSchema
 from pagoda.dialogue.slots.slot_values import Band, NodeValue, Range, Value, When
+from pagoda.graph.schema import GraphSchema
 
 ROOT, DISTANCE = "n", "distance"
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from pagoda.dialogue.domain_model import Step
 from pagoda.dialogue.errors import DomainError
-from pagoda.dialogue.graph_store import graph_schema
-from pagoda.dialogue.graph_store.graph_schema import GraphSchema
 from pagoda.errors import InvalidParameterError, nearest
+from pagoda.graph import schema as graph_schema
+from pagoda.graph.schema import GraphSchema
 
 MAX_NAME = 100
 

@@ -16,8 +16,8 @@ from pagoda.dialogue import domain_check, domain_file
 from pagoda.dialogue.domain_model import Column, Intent, Label, Slot, Words
 from pagoda.dialogue.domain_yaml import LANGUAGES, read_section
 from pagoda.dialogue.errors import DomainError
-from pagoda.dialogue.graph_store.graph_schema import GraphSchema
 from pagoda.errors import nearest
+from pagoda.graph.schema import GraphSchema
 
 _FOLDER = Path(__file__).with_name("domains")
 CITY, PHRASES = _FOLDER / "city.yaml", _FOLDER / "phrases.yaml"

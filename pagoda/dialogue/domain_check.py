@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from pagoda.dialogue.cypher_names import arrow, quoted
 from pagoda.dialogue.domain_model import Booking, Column, Filter, Hours, Intent, Label, Query, Slot, Step
 from pagoda.dialogue.errors import DomainError
-from pagoda.dialogue.graph_store.graph_schema import GraphSchema
 from pagoda.errors import nearest
+from pagoda.graph.schema import GraphSchema
 
 _NUMBERS = ("integer", "float")
 Problem = tuple[str, str]

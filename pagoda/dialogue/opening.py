@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING
 from pagoda.chat.loop import LoopThread
 from pagoda.dialogue.complemented import Complemented
 from pagoda.dialogue.domain import Domain
-from pagoda.dialogue.errors import GraphError
-from pagoda.dialogue.graph_store.subgraph import Subgraph
 from pagoda.dialogue.interpretation import Interpreter, ValueReader
 from pagoda.dialogue.model_understanding import Lexicon, ModelSettings, ModelUnderstanding
 from pagoda.dialogue.rephraser import Rephraser
@@ -28,10 +26,12 @@ from pagoda.dialogue.strategies import Frame, make_strategy
 from pagoda.dialogue.turn_taking import Documents, TurnTaker
 from pagoda.dialogue.understanding import OUT_OF_SCOPE, Understander
 from pagoda.errors import CheckpointError
+from pagoda.graph.errors import GraphError
+from pagoda.graph.subgraph import Subgraph
 
 if TYPE_CHECKING:
     from pagoda.chat.model import ChatModel
-    from pagoda.dialogue.graph import Graph
+    from pagoda.graph.graph import Graph
 
 _SUBGRAPH_LIMIT = 40
 

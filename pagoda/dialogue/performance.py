@@ -16,16 +16,16 @@ from typing import Any
 
 from pagoda.dialogue import cypher, cypher_bookings, policy
 from pagoda.dialogue import events as ev
-from pagoda.dialogue.cypher_statement import Statement
 from pagoda.dialogue.domain import Domain
-from pagoda.dialogue.errors import GraphError
-from pagoda.dialogue.graph import Graph
 from pagoda.dialogue.opening_hours import is_closed
 from pagoda.dialogue.response import Phrasebook
 from pagoda.dialogue.slots.slot_values import ANY, NodeValue, Value, When
 from pagoda.dialogue.slots.values import offers
 from pagoda.dialogue.state import fold
 from pagoda.dialogue.state_model import State
+from pagoda.graph.errors import GraphError
+from pagoda.graph.graph import Graph
+from pagoda.graph.statement import Statement
 
 logger = logging.getLogger(__name__)
 

@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pagoda.dialogue.cypher_filters import DISTANCE
-from pagoda.dialogue.cypher_statement import KEY, NAME
 from pagoda.dialogue.domain import Domain
 from pagoda.dialogue.domain_model import Column
 from pagoda.dialogue.policy import Ask
 from pagoda.dialogue.rephrasing import check_rephrasing
 from pagoda.dialogue.slots.showing import show_value
 from pagoda.dialogue.slots.slot_values import NodeValue, Value
+from pagoda.graph.statement import KEY, NAME
 
 __all__ = ["Phrasebook", "check_rephrasing"]
 

@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pagoda.dialogue.domain import Domain
-from pagoda.dialogue.graph_store.subgraph import Subgraph
 from pagoda.dialogue.performance import action_name
 from pagoda.dialogue.policy import Action
 from pagoda.dialogue.slots.slot_values import Anything, Band, NodeValue, Range, Value, When
 from pagoda.dialogue.state import missing_slots
 from pagoda.dialogue.state_model import State
 from pagoda.dialogue.understanding import Language, Understanding
+from pagoda.graph.subgraph import Subgraph
 
 
 @dataclass(frozen=True)

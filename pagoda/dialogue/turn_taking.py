@@ -13,13 +13,13 @@ from datetime import datetime
 from pagoda.dialogue import events as ev
 from pagoda.dialogue import policy
 from pagoda.dialogue.domain import Domain
-from pagoda.dialogue.graph import Graph
 from pagoda.dialogue.interpretation import Interpreter
 from pagoda.dialogue.performance import Performance, Taken
 from pagoda.dialogue.response import Phrasebook
 from pagoda.dialogue.state import fold
 from pagoda.dialogue.state_model import State
 from pagoda.dialogue.understanding import OUT_OF_SCOPE, Understanding
+from pagoda.graph.graph import Graph
 
 Documents = Callable[[str], str | None]
 """Answers a question that is no task of the domain's, or gives None."""

@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, StrictStr
 
 from pagoda.chat.openai_types import OpenAIRequest
 from pagoda.dialogue.errors import DialogueError, SessionError
+from pagoda.graph.errors import GraphError
 from pagoda.server.dialogue_service import DialogueService
 from pagoda.server.errors import ModelNotFoundError, UnavailableError
 from pagoda.server.routing import POSTING, READING, JsonRoute, documented
@@ -153,5 +154,5 @@ def told() -> Iterator[None]:
         yield
     except SessionError as error:
         raise UnavailableError(str(error), retry_after_s=1.0) from error
-    except DialogueError as error:
+    except (DialogueError, GraphError) as error:
         raise UnavailableError(str(error), retry_after_s=10.0) from error

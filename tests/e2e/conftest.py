@@ -18,12 +18,13 @@ from typing import Any
 import httpx
 import pytest
 
+from pagoda.dialogue.city import city
 from pagoda.dialogue.domain import Domain
-from pagoda.dialogue.graph import Graph
-from pagoda.dialogue.graph_store.graph_load import city
 from pagoda.dialogue.opening import lexicon_of, trained
 from pagoda.dialogue.slots.linking import Linker
 from pagoda.dialogue.understanding import Understander
+from pagoda.graph.graph import Graph
+from pagoda.graph.loading import load
 
 PATIENCE_S = 60.0
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -118,7 +119,7 @@ def browser() -> Iterator[Any]:
 def city_graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
     """The embedded graph with the shipped city, the same that the unit tests share: one server for a session."""
     with Graph.embedded(tmp_path_factory.getbasetemp() / "city-graph", timeout_s=5.0) as graph:
-        graph.load(city())
+        load(graph, city())
         yield graph
 
 

@@ -15,12 +15,13 @@ import pytest
 
 from pagoda.chat.scripted import ScriptedChatModel
 from pagoda.dialogue.agent import DialogueAgent
-from pagoda.dialogue.errors import GraphUnavailableError
-from pagoda.dialogue.graph import Graph
-from pagoda.dialogue.graph_store.graph_load import city
+from pagoda.dialogue.city import city
 from pagoda.dialogue.sessions import SessionStore
 from pagoda.dialogue.understanding import Understander
 from pagoda.errors import ConfigError, InvalidRequestError
+from pagoda.graph.errors import GraphUnavailableError
+from pagoda.graph.graph import Graph
+from pagoda.graph.loading import load
 
 NOON = datetime(2026, 11, 21, 12, 0)
 Make = Callable[..., DialogueAgent]
@@ -96,7 +97,7 @@ def test_a_server_that_is_killed_in_mid_conversation_keeps_the_conversation(
     city_understanding: Understander, tmp_path: Path
 ) -> None:
     with Graph.embedded(tmp_path / "graph", timeout_s=5.0) as graph:
-        graph.load(city())
+        load(graph, city())
         with DialogueAgent(graph=graph, understanding=city_understanding, folder=tmp_path, clock=lambda: NOON) as agent:
             agent.reply("s", "想吃川菜")
             assert graph.server_process_id is not None

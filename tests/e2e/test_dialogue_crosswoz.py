@@ -12,10 +12,11 @@ import pytest
 from pagoda.dialogue.agent import DialogueAgent
 from pagoda.dialogue.cypher import compile_query
 from pagoda.dialogue.domain import Domain
-from pagoda.dialogue.errors import DomainError, GraphLoadError
-from pagoda.dialogue.graph import Graph
-from pagoda.dialogue.graph_store.graph_load import GraphData
+from pagoda.dialogue.errors import DomainError
 from pagoda.dialogue.slots.slot_values import NodeValue, Range, Value
+from pagoda.graph.errors import GraphLoadError
+from pagoda.graph.graph import Graph
+from pagoda.graph.loading import GraphData, load
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "crosswoz"
 NUM_RECORDS = 100
@@ -36,7 +37,7 @@ def loader() -> ModuleType:
 def beijing(loader: ModuleType, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
     records = loader.read_records(shared_data / "dev")
     with Graph.embedded(tmp_path_factory.mktemp("beijing"), timeout_s=10.0) as graph:
-        graph.load(loader.graph_data({label: rows[:NUM_RECORDS] for label, rows in records.items()}))
+        load(graph, loader.graph_data({label: rows[:NUM_RECORDS] for label, rows in records.items()}))
         yield graph
 
 

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from pagoda.dialogue.agent import DialogueAgent
-from pagoda.dialogue.graph import Graph
 from pagoda.dialogue.sessions import SessionStore
 from pagoda.dialogue.strategies import STRATEGIES
 from pagoda.dialogue.understanding import Understander
+from pagoda.graph.graph import Graph
 
 GOLDEN = Path(__file__).parents[1] / "unit" / "dialogue" / "golden"
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from pagoda.dialogue.errors import GraphError, GraphTimeoutError, GraphUnavailableError
-from pagoda.dialogue.graph import Graph
+from pagoda.graph.errors import GraphError, GraphTimeoutError, GraphUnavailableError
+from pagoda.graph.graph import Graph
 
 RUNAWAY = "UNWIND range(1, 100000) AS a UNWIND range(1, 100000) AS b RETURN sum(a * b) AS total"
 OWN_A_GRAPH = """
 import sys, time
-from pagoda.dialogue.graph import Graph
+from pagoda.graph.graph import Graph
 graph = Graph.embedded(sys.argv[1])
 graph.write("MERGE (n:Note {id: 'kept'})")
 print(graph.server_process_id, flush=True)

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from pagoda.dialogue.agent import DialogueAgent
-from pagoda.dialogue.graph import Graph
 from pagoda.dialogue.sessions import SessionStore
 from pagoda.dialogue.understanding import Understander
+from pagoda.graph.graph import Graph
 
 NOON = datetime(2026, 11, 21, 12, 0)
 ATTACKS = [

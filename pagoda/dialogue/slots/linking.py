@@ -20,7 +20,7 @@ from pagoda.dialogue.slots.values_number import folded
 
 if TYPE_CHECKING:
     from pagoda.dialogue.domain import Domain
-    from pagoda.dialogue.graph import Graph
+    from pagoda.graph.graph import Graph
 
 How = Literal["exact", "alias", "overlap", "close", "unknown"]
 SURE, POSSIBLE, MARGIN = 0.75, 0.45, 0.12

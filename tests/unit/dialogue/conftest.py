@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from pagoda.dialogue.graph import Graph
-from pagoda.dialogue.graph_store.graph_load import city
+from pagoda.dialogue.city import city
+from pagoda.graph.graph import Graph
+from pagoda.graph.loading import load
 
 
 @pytest.fixture(scope="session")
@@ -17,5 +18,5 @@ def city_graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
     The folder is the same for every conftest that asks for it, and Graphs of one folder share their server.
     """
     with Graph.embedded(tmp_path_factory.getbasetemp() / "city-graph", timeout_s=5.0) as graph:
-        graph.load(city())
+        load(graph, city())
         yield graph

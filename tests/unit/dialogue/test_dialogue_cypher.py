@@ -19,14 +19,14 @@ from pagoda.dialogue.cypher import (
     relaxations,
 )
 from pagoda.dialogue.cypher_bookings import booking_key, compile_booking, compile_hours
-from pagoda.dialogue.cypher_statement import Statement
 from pagoda.dialogue.domain import Domain
 from pagoda.dialogue.domain_model import Column, Filter, Intent, Label, Order, Query, Slot, Step
 from pagoda.dialogue.errors import DomainError
-from pagoda.dialogue.graph import Graph
-from pagoda.dialogue.graph_store.graph_schema import GraphSchema
 from pagoda.dialogue.slots.slot_values import Band, NodeValue, Range, Value, When
 from pagoda.errors import InvalidParameterError
+from pagoda.graph.graph import Graph
+from pagoda.graph.schema import GraphSchema
+from pagoda.graph.statement import Statement
 
 CITY = Domain.load()
 SICHUAN = NodeValue("Cuisine", "cuisine-001", "川菜", "Sichuan")

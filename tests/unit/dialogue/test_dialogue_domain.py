@@ -10,8 +10,8 @@ import pytest
 from pagoda.dialogue.domain import CITY, Domain
 from pagoda.dialogue.domain_examples import parse_marked
 from pagoda.dialogue.errors import DomainError
-from pagoda.dialogue.graph import Graph
-from pagoda.dialogue.graph_store.graph_schema import GraphSchema
+from pagoda.graph.graph import Graph
+from pagoda.graph.schema import GraphSchema
 
 WANTED = {
     *("find_restaurant", "find_film", "find_hotel", "book_restaurant", "greet", "thank", "help", "cancel", "choose"),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pagoda.dialogue.domain import Domain
-from pagoda.dialogue.graph import Graph
 from pagoda.dialogue.slots.linking import Linker, Named
 from pagoda.dialogue.slots.slot_values import NodeValue
+from pagoda.graph.graph import Graph
 
 CITY = Domain.load()
 

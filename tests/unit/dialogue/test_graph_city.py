@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pagoda.dialogue.graph import Graph
+from pagoda.graph.graph import Graph
 
 ROOT = Path(__file__).resolve().parents[3]
 DATA = resources.files("pagoda.dialogue").joinpath("data")

@@ -7,7 +7,7 @@ import logging
 import pytest
 from neo4j import exceptions as driver
 
-from pagoda.dialogue.errors import (
+from pagoda.graph.errors import (
     GraphAuthError,
     GraphConflictError,
     GraphDatabaseError,
@@ -17,7 +17,7 @@ from pagoda.dialogue.errors import (
     GraphTimeoutError,
     GraphUnavailableError,
 )
-from pagoda.dialogue.graph_store.graph_failures import graph_error, timed_out
+from pagoda.graph.failures import graph_error, timed_out
 
 SECRET = "MATCH (n) -- the words of the driver"
 

@@ -13,17 +13,17 @@ from types import SimpleNamespace
 
 import pytest
 
-from pagoda.dialogue.errors import (
+from pagoda.errors import ConfigError, MissingExtraError
+from pagoda.graph import embedded as embedded_graph
+from pagoda.graph.driver import Account, Endpoint
+from pagoda.graph.errors import (
     GraphAuthError,
     GraphDatabaseError,
     GraphFolderError,
     GraphStartError,
     GraphUnavailableError,
 )
-from pagoda.dialogue.graph import Graph
-from pagoda.dialogue.graph_store import embedded_graph
-from pagoda.dialogue.graph_store.graph_driver import Account, Endpoint
-from pagoda.errors import ConfigError, MissingExtraError
+from pagoda.graph.graph import Graph
 
 HOLD_THE_LOCK = """
 import fcntl, os, sys

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pagoda.dialogue.errors import GraphConflictError, GraphError, GraphQueryError, GraphReadOnlyError
-from pagoda.dialogue.graph import Graph
-from pagoda.dialogue.graph_store.graph_schema import quoted
 from pagoda.errors import InvalidParameterError
+from pagoda.graph.errors import GraphConflictError, GraphError, GraphQueryError, GraphReadOnlyError
+from pagoda.graph.graph import Graph
+from pagoda.graph.schema import quoted
 
 HOSTILE = [
     "O'Brien's \"place\"",

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pagoda.dialogue.errors import GraphFolderError
 from pagoda.dialogue.sessions import HandOff, SessionStore
 from pagoda.errors import InvalidRequestError
+from pagoda.graph.errors import GraphFolderError
 from pagoda.server.config import ServerConfig
 
 TURN = {

@@ -11,15 +11,13 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pagoda.dialogue.errors import GraphLoadError
-from pagoda.dialogue.graph_store.graph_schema import LOAD_LABEL, quoted
+from pagoda.graph.errors import GraphLoadError
+from pagoda.graph.schema import LOAD_LABEL, quoted
 
 if TYPE_CHECKING:
-    from pagoda.dialogue.graph import Graph
+    from pagoda.graph.graph import Graph
 
 BATCH_ROWS = 1000
 # Making an index over what is there, or a batch on a slow disk, may take longer than a question may.
@@ -96,22 +94,13 @@ class LoadCounts:
     was_loaded: bool = False
 
 
-def city() -> GraphData:
-    """The invented city that ships with pagoda: restaurants, hotels, films and where they are."""
-    text = resources.files("pagoda.dialogue").joinpath("data/city.json").read_text(encoding="utf-8")
-    return GraphData.from_json(text, constraints={"Booking": "id"})
-
-
-def read_graph_data(path: str | Path) -> GraphData:
-    """A graph from a JSON file. Raises GraphLoadError for one that cannot be read."""
-    try:
-        return GraphData.from_json(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise GraphLoadError(f"{path} cannot be read as text: name a JSON file of a graph") from error
-
-
 def load(graph: Graph, data: GraphData, on_progress: Callable[[int, int], None] | None = None) -> LoadCounts:
-    """See Graph.load."""
+    """Put a whole graph in, or go on with a load that was interrupted; nothing happens where it is in already.
+
+    on_progress(rows done, rows in all)
+
+    Raises GraphLoadError and what `Graph.write` does.
+    """
     _check(data)
     counts = LoadCounts(sum(len(t.rows) for t in data.nodes), sum(len(t.rows) for t in data.relations))
     mark = data.fingerprint()
@@ -128,6 +117,7 @@ def load(graph: Graph, data: GraphData, on_progress: Callable[[int, int], None] 
             on_progress(done, total)
     _check_counts(graph, data)
     _mark(graph, mark)
+    graph.schema(refresh=True)
     return counts
 
 

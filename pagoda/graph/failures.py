@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 
-from pagoda.dialogue.errors import (
+from pagoda.graph.errors import (
     GraphAuthError,
     GraphConflictError,
     GraphDatabaseError,

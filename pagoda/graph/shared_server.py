@@ -13,9 +13,9 @@ from typing import ClassVar
 
 from rich.console import Console
 
-from pagoda.dialogue.graph_store.embedded_graph import EmbeddedServer, ServerSettings
-from pagoda.dialogue.graph_store.graph_driver import Endpoint
 from pagoda.errors import ConfigError
+from pagoda.graph.driver import Endpoint
+from pagoda.graph.embedded import EmbeddedServer, ServerSettings
 
 _MUTE_AFTER_S = 2.0
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pagoda.dialogue.graph_store.graph_schema import LOAD_LABEL
+from pagoda.graph.schema import LOAD_LABEL
 
 _NODES = (
     "MATCH (n) WHERE n.`id` IN $keys OR n.`name` IN $keys OR n.`name_en` IN $keys "

@@ -29,10 +29,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pagoda.dialogue.errors import GraphFolderError, GraphStartError
-from pagoda.dialogue.graph_store import graph_keeper
-from pagoda.dialogue.graph_store.graph_driver import Account, Endpoint
 from pagoda.errors import ConfigError, MissingExtraError
+from pagoda.graph import keeper as graph_keeper
+from pagoda.graph.driver import Account, Endpoint
+from pagoda.graph.errors import GraphFolderError, GraphStartError
 
 DATABASE = "pagoda"
 _HOST = "127.0.0.1"

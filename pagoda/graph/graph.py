@@ -13,19 +13,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
-from pagoda.dialogue.errors import GraphError, GraphTimeoutError, GraphUnavailableError
-from pagoda.dialogue.graph_store.embedded_graph import ServerSettings
-from pagoda.dialogue.graph_store.graph_driver import Access, Account, Endpoint, GraphDriver, Row
-from pagoda.dialogue.graph_store.graph_failures import graph_error, timed_out
-from pagoda.dialogue.graph_store.graph_schema import GraphSchema, read_schema
-from pagoda.dialogue.graph_store.shared_server import SharedServer
-from pagoda.dialogue.graph_store.subgraph import Subgraph, read_subgraph
 from pagoda.errors import ConfigError, PagodaError
-
-if TYPE_CHECKING:
-    from pagoda.dialogue.graph_store.graph_load import GraphData, LoadCounts
+from pagoda.graph.driver import Access, Account, Endpoint, GraphDriver, Row
+from pagoda.graph.embedded import ServerSettings
+from pagoda.graph.errors import GraphError, GraphTimeoutError, GraphUnavailableError
+from pagoda.graph.failures import graph_error, timed_out
+from pagoda.graph.schema import GraphSchema, read_schema
+from pagoda.graph.shared_server import SharedServer
+from pagoda.graph.subgraph import Subgraph, read_subgraph
 
 # What the server's own limit may overrun, and what conflicts of writers may take, before the client gives up.
 _GRACE_S, _RETRY_S = 0.5, 5.0
@@ -150,19 +147,6 @@ class Graph:
     def subgraph(self, keys: Sequence[str], *, limit: int = 60) -> Subgraph:
         """The nodes with these ids or names (either language), and what is one relation away, for drawing."""
         return read_subgraph(self.read, keys, limit)
-
-    def load(self, data: GraphData, on_progress: Callable[[int, int], None] | None = None) -> LoadCounts:
-        """Put a whole graph in, or go on with a load that was interrupted; nothing happens where it is in already.
-
-        on_progress(rows done, rows in all)
-
-        Raises GraphLoadError and what `write` does.
-        """
-        from pagoda.dialogue.graph_store.graph_load import load
-
-        counts = load(self, data, on_progress)
-        self._schema = None
-        return counts
 
     def close(self) -> None:
         """Close connections; the last Graph of an embedded server ends it. A second call does nothing."""
