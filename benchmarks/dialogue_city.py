@@ -26,17 +26,17 @@ from machine import provenance
 from pagoda.dialogue.city import city
 from pagoda.dialogue.complemented import Complemented
 from pagoda.dialogue.domain import Domain
-from pagoda.dialogue.fast_understanding import FastUnderstanding
-from pagoda.dialogue.nlu.known_sentences import key_of
-from pagoda.dialogue.nlu.tagging import SpanScore, language_of
-from pagoda.dialogue.nlu.understanding_report import Report, evaluate
 from pagoda.dialogue.opening import frames_of, lexicon_of
 from pagoda.dialogue.slots.linking import Linker
 from pagoda.dialogue.slots.values import normalise
 from pagoda.dialogue.strategies import make_strategy
-from pagoda.dialogue.understanding import OUT_OF_SCOPE, TurnContext, Understander, Understanding
 from pagoda.graph.graph import Graph
 from pagoda.graph.loading import load
+from pagoda.nlu.fast_understanding import FastUnderstanding
+from pagoda.nlu.known_sentences import key_of
+from pagoda.nlu.report import Report, evaluate
+from pagoda.nlu.tagging import SpanScore, language_of
+from pagoda.nlu.understanding import OUT_OF_SCOPE, TurnContext, Understander, Understanding
 
 Example = dict[str, Any]
 HELD_OUT = Path(__file__).parent / "data" / "city_heldout.jsonl"

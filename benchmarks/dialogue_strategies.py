@@ -13,13 +13,13 @@ import tempfile
 from pagoda.dialogue.city import city
 from pagoda.dialogue.complemented import Complemented
 from pagoda.dialogue.domain import Domain
-from pagoda.dialogue.fast_understanding import FastUnderstanding
-from pagoda.dialogue.nlu.understanding_report import evaluate
 from pagoda.dialogue.opening import frames_of, lexicon_of
 from pagoda.dialogue.slots.linking import Linker
 from pagoda.dialogue.strategies import STRATEGIES, make_strategy
 from pagoda.graph.graph import Graph
 from pagoda.graph.loading import load
+from pagoda.nlu.fast_understanding import FastUnderstanding
+from pagoda.nlu.report import evaluate
 
 
 def main() -> None:

@@ -22,9 +22,9 @@ from typing import Any
 import torch
 from machine import provenance
 
-from pagoda.dialogue.fast_understanding import FastUnderstanding
-from pagoda.dialogue.nlu.tagging import word_spans
-from pagoda.dialogue.nlu.understanding_report import Report, draw_confusions, evaluate
+from pagoda.nlu.fast_understanding import FastUnderstanding
+from pagoda.nlu.report import Report, draw_confusions, evaluate
+from pagoda.nlu.tagging import word_spans
 
 Example = dict[str, Any]
 TARGETS = {

@@ -110,13 +110,13 @@ def evaluate(
     agent: Settings,
 ) -> None:
     """Read every sentence of a file with each strategy and compare intents and slots with what the file says."""
-    from pagoda.dialogue.nlu.understanding_report import evaluate as measure
     from pagoda.dialogue.strategies import STRATEGIES
+    from pagoda.nlu.report import evaluate as measure
 
     terminal: Terminal = ctx.obj
     examples = _read_lines(sentences)
     if trained is not None:
-        from pagoda.dialogue.fast_understanding import FastUnderstanding
+        from pagoda.nlu.fast_understanding import FastUnderstanding
 
         reports = {"fast": measure(FastUnderstanding.load(trained), examples)}
     else:
@@ -141,9 +141,9 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train, write, and report on sentences that were held out: figures, and the confusion matrix as a picture."""
-    from pagoda.dialogue.fast_understanding import FastUnderstanding
-    from pagoda.dialogue.nlu.understanding_report import draw_confusions
-    from pagoda.dialogue.nlu.understanding_report import evaluate as measure
+    from pagoda.nlu.fast_understanding import FastUnderstanding
+    from pagoda.nlu.report import draw_confusions
+    from pagoda.nlu.report import evaluate as measure
 
     terminal: Terminal = ctx.obj
     words = dialogue_words(terminal.say)

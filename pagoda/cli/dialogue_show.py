@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pagoda.cli.dialogue_words import DialogueWords
 
 if TYPE_CHECKING:
-    from pagoda.dialogue.nlu.understanding_report import Report
     from pagoda.dialogue.turn import Turn
+    from pagoda.nlu.report import Report
 
 
 def turn_lines(turn: Turn, words: DialogueWords) -> list[str]:

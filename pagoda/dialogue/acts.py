@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from pagoda.dialogue.domain import Domain
 from pagoda.dialogue.slots.values import is_any
-from pagoda.dialogue.understanding import Act, TurnContext
+from pagoda.nlu.understanding import Act, TurnContext
 
 _END = r"(?=$|[\s,.!?;，。！？；、~～])"
 _CONFIRM = re.compile(

@@ -31,9 +31,9 @@ from pagoda.dialogue.state import fold
 from pagoda.dialogue.strategies import STRATEGIES
 from pagoda.dialogue.turn import Turn, state_facts
 from pagoda.dialogue.turn_taking import Documents
-from pagoda.dialogue.understanding import Language, Understander
 from pagoda.errors import ConfigError, InvalidRequestError, nearest
 from pagoda.graph.loading import load
+from pagoda.nlu.understanding import Language, Understander
 
 if TYPE_CHECKING:
     from pagoda.chat.model import ChatModel

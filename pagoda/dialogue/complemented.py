@@ -17,8 +17,8 @@ from pagoda.dialogue.domain_model import Slot
 from pagoda.dialogue.follow_ups import is_follow_up
 from pagoda.dialogue.slots.linking import Linker
 from pagoda.dialogue.slots.values import is_any, normalise
-from pagoda.dialogue.understanding import OUT_OF_SCOPE, SlotValue, TurnContext, Understander, Understanding
 from pagoda.errors import InvalidRequestError
+from pagoda.nlu.understanding import OUT_OF_SCOPE, SlotValue, TurnContext, Understander, Understanding
 
 _SURE = 0.9
 _DIGITS = frozenset("0123456789.〇零一二两三四五六七八九十百千万")

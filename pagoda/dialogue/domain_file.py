@@ -29,8 +29,8 @@ from pagoda.dialogue.domain_model import (
     Words,
 )
 from pagoda.dialogue.domain_yaml import LANGUAGES, Section
-from pagoda.dialogue.understanding import OUT_OF_SCOPE
 from pagoda.errors import nearest
+from pagoda.nlu.understanding import OUT_OF_SCOPE
 
 
 def read_labels(root: Section) -> dict[str, Label]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from pagoda.dialogue.understanding import SlotValue
+from pagoda.nlu.understanding import SlotValue
 
 _ZH = (
     "那么|那就|那边|那里|那儿|那块|那种|这边|这里|这儿|那|这|呢|的|得|吧|吗|嘛|啊|呀|哦|噢|哎|嗯|了|呗|哈|"

@@ -20,7 +20,7 @@ from pagoda.dialogue.slots.linking import Linker
 from pagoda.dialogue.slots.slot_values import ANY, NodeValue, Value
 from pagoda.dialogue.slots.values import is_any, normalise
 from pagoda.dialogue.state_model import State
-from pagoda.dialogue.understanding import OUT_OF_SCOPE, Act, SlotValue, TurnContext, Understanding
+from pagoda.nlu.understanding import OUT_OF_SCOPE, Act, SlotValue, TurnContext, Understanding
 
 # Words that fill the slot just asked for are an answer and no new wish if the reading is less sure than this of another
 # task, or if they are this share of the sentence.

@@ -18,14 +18,14 @@ from typing import Any
 from pagoda.chat.loop import LoopThread
 from pagoda.chat.model import ChatModel, ChatParams, Message
 from pagoda.dialogue.strategies import Frames, by_slots
-from pagoda.dialogue.understanding import (
+from pagoda.errors import ChatModelError, ConfigError, InvalidRequestError
+from pagoda.nlu.understanding import (
     OUT_OF_SCOPE,
     SlotValue,
     TurnContext,
     Understander,
     Understanding,
 )
-from pagoda.errors import ChatModelError, ConfigError, InvalidRequestError
 
 logger = logging.getLogger(__name__)
 

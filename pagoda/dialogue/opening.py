@@ -24,10 +24,10 @@ from pagoda.dialogue.sessions import SessionStore
 from pagoda.dialogue.slots.linking import Linker
 from pagoda.dialogue.strategies import Frame, make_strategy
 from pagoda.dialogue.turn_taking import Documents, TurnTaker
-from pagoda.dialogue.understanding import OUT_OF_SCOPE, Understander
 from pagoda.errors import CheckpointError
 from pagoda.graph.errors import GraphError
 from pagoda.graph.subgraph import Subgraph
+from pagoda.nlu.understanding import OUT_OF_SCOPE, Understander
 
 if TYPE_CHECKING:
     from pagoda.chat.model import ChatModel
@@ -116,7 +116,7 @@ def lexicon_of(domain: Domain, linker: Linker) -> dict[str, list[str]]:
 
 def trained(domain: Domain, lexicon: Mapping[str, Sequence[str]], folder: Path) -> Understander:
     """The fast understanding of this domain and these names, out of the folder or made now."""
-    from pagoda.dialogue.fast_understanding import FastUnderstanding
+    from pagoda.nlu.fast_understanding import FastUnderstanding
 
     examples = domain.examples()
     mark = json.dumps([examples, lexicon], ensure_ascii=False, sort_keys=True)

@@ -28,7 +28,7 @@ from pagoda.dialogue.domain_model import Intent
 from pagoda.dialogue.slots.slot_values import Anything, NodeValue, Value
 from pagoda.dialogue.state import missing_slots
 from pagoda.dialogue.state_model import State, Task
-from pagoda.dialogue.understanding import OUT_OF_SCOPE
+from pagoda.nlu.understanding import OUT_OF_SCOPE
 
 MAX_QUESTIONS, MAX_MISSES = 2, 3
 

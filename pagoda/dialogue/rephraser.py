@@ -15,8 +15,8 @@ from pagoda.chat.loop import LoopThread
 from pagoda.chat.model import ChatModel, ChatParams, Message
 from pagoda.dialogue.domain import Domain
 from pagoda.dialogue.rephrasing import Row, check_rephrasing
-from pagoda.dialogue.understanding import Language
 from pagoda.errors import ChatModelError, InvalidRequestError
+from pagoda.nlu.understanding import Language
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from pagoda.dialogue.domain_model import Intent
 from pagoda.dialogue.slots.slot_values import ANY, NodeValue
 from pagoda.dialogue.state_model import BookingRecord, Question, Remembered, State, Task, ThisTurn
 from pagoda.dialogue.state_slots import doubted, informed, noted, set_any, unset
-from pagoda.dialogue.understanding import OUT_OF_SCOPE
+from pagoda.nlu.understanding import OUT_OF_SCOPE
 
 __all__ = ["BookingRecord", "Question", "Remembered", "State", "Task", "ThisTurn", "fold", "missing_slots", "step"]
 

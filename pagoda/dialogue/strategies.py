@@ -20,8 +20,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from pagoda.dialogue.understanding import OUT_OF_SCOPE, TurnContext, Understander, Understanding
 from pagoda.errors import ConfigError, nearest
+from pagoda.nlu.understanding import OUT_OF_SCOPE, TurnContext, Understander, Understanding
 
 logger = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from pagoda.dialogue.policy import Action
 from pagoda.dialogue.slots.slot_values import Anything, Band, NodeValue, Range, Value, When
 from pagoda.dialogue.state import missing_slots
 from pagoda.dialogue.state_model import State
-from pagoda.dialogue.understanding import Language, Understanding
 from pagoda.graph.subgraph import Subgraph
+from pagoda.nlu.understanding import Language, Understanding
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from pagoda.dialogue.performance import Performance, Taken
 from pagoda.dialogue.response import Phrasebook
 from pagoda.dialogue.state import fold
 from pagoda.dialogue.state_model import State
-from pagoda.dialogue.understanding import OUT_OF_SCOPE, Understanding
 from pagoda.graph.graph import Graph
+from pagoda.nlu.understanding import OUT_OF_SCOPE, Understanding
 
 Documents = Callable[[str], str | None]
 """Answers a question that is no task of the domain's, or gives None."""

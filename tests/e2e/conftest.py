@@ -22,9 +22,9 @@ from pagoda.dialogue.city import city
 from pagoda.dialogue.domain import Domain
 from pagoda.dialogue.opening import lexicon_of, trained
 from pagoda.dialogue.slots.linking import Linker
-from pagoda.dialogue.understanding import Understander
 from pagoda.graph.graph import Graph
 from pagoda.graph.loading import load
+from pagoda.nlu.understanding import Understander
 
 PATIENCE_S = 60.0
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

@@ -17,11 +17,11 @@ from pagoda.chat.scripted import ScriptedChatModel
 from pagoda.dialogue.agent import DialogueAgent
 from pagoda.dialogue.city import city
 from pagoda.dialogue.sessions import SessionStore
-from pagoda.dialogue.understanding import Understander
 from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.graph.errors import GraphUnavailableError
 from pagoda.graph.graph import Graph
 from pagoda.graph.loading import load
+from pagoda.nlu.understanding import Understander
 
 NOON = datetime(2026, 11, 21, 12, 0)
 Make = Callable[..., DialogueAgent]

@@ -18,8 +18,8 @@ import pytest
 from pagoda.dialogue.agent import DialogueAgent
 from pagoda.dialogue.sessions import SessionStore
 from pagoda.dialogue.strategies import STRATEGIES
-from pagoda.dialogue.understanding import Understander
 from pagoda.graph.graph import Graph
+from pagoda.nlu.understanding import Understander
 
 GOLDEN = Path(__file__).parents[1] / "unit" / "dialogue" / "golden"
 

@@ -13,8 +13,8 @@ import pytest
 
 from pagoda.dialogue.agent import DialogueAgent
 from pagoda.dialogue.sessions import SessionStore
-from pagoda.dialogue.understanding import Understander
 from pagoda.graph.graph import Graph
+from pagoda.nlu.understanding import Understander
 
 NOON = datetime(2026, 11, 21, 12, 0)
 ATTACKS = [

@@ -18,7 +18,7 @@ from pagoda.dialogue.state import fold
 from pagoda.dialogue.state_model import State
 from pagoda.dialogue.strategies import STRATEGIES, make_strategy
 from pagoda.dialogue.turn import plain_value, state_facts
-from pagoda.dialogue.understanding import OUT_OF_SCOPE, Act, SlotValue, TurnContext, Understanding
+from pagoda.nlu.understanding import OUT_OF_SCOPE, Act, SlotValue, TurnContext, Understanding
 
 NOON = datetime(2026, 11, 21, 12, 0)
 SICHUAN = NodeValue("Cuisine", "cuisine-001", "川菜", "Sichuan")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pagoda.dialogue.nlu import calibration
-from pagoda.dialogue.nlu.calibration import Calibration
-from pagoda.dialogue.nlu.prototypes import nearest, prototypes
+from pagoda.nlu import calibration
+from pagoda.nlu.calibration import Calibration
+from pagoda.nlu.prototypes import nearest, prototypes
 
 
 def scores(num_inside: int, num_outside: int, gap: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

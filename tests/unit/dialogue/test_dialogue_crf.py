@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from pagoda.dialogue.nlu import crf
+from pagoda.nlu import crf
 
 NUM_TAGS = 3
 

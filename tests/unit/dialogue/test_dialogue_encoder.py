@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from pagoda.dialogue.nlu.encoder import (
+from pagoda.errors import MissingExtraError
+from pagoda.minilm.encoder import Encoder
+from pagoda.nlu.encoder import (
     MAX_PIECES,
     Wordpieces,
     for_reading,
@@ -16,8 +18,6 @@ from pagoda.dialogue.nlu.encoder import (
     packaged_folder,
     padded,
 )
-from pagoda.errors import MissingExtraError
-from pagoda.minilm.encoder import Encoder
 
 SENTENCES = ["book a table for four tonight", "unbelievably overcooked zucchini", "ok"]
 

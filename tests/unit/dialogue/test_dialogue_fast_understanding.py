@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import torch
 
-from pagoda.dialogue.fast_understanding import FastUnderstanding
-from pagoda.dialogue.nlu.understanding_report import draw_confusions, evaluate
-from pagoda.dialogue.understanding import OUT_OF_SCOPE, TurnContext
 from pagoda.errors import CheckpointError, ConfigError, InvalidParameterError, InvalidRequestError
+from pagoda.nlu.fast_understanding import FastUnderstanding
+from pagoda.nlu.report import draw_confusions, evaluate
+from pagoda.nlu.understanding import OUT_OF_SCOPE, TurnContext
 
 Example = dict[str, Any]
 VALUES = {

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from pagoda.dialogue.nlu.gazetteer import Gazetteer
-from pagoda.dialogue.nlu.known_sentences import known_sentences
-from pagoda.dialogue.nlu.labelled import Labelled, folds, hold_out, read_examples
-from pagoda.dialogue.understanding import OUT_OF_SCOPE
 from pagoda.errors import ConfigError
+from pagoda.nlu.gazetteer import Gazetteer
+from pagoda.nlu.known_sentences import known_sentences
+from pagoda.nlu.labelled import Labelled, folds, hold_out, read_examples
+from pagoda.nlu.understanding import OUT_OF_SCOPE
 
 
 @pytest.mark.parametrize(

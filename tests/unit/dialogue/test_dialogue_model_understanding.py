@@ -14,8 +14,8 @@ from pagoda.chat.model import ChatAnswer, ChatParams, Message
 from pagoda.chat.scripted import ScriptedChatModel
 from pagoda.dialogue.model_understanding import Lexicon, ModelSettings, ModelUnderstanding
 from pagoda.dialogue.strategies import Frame
-from pagoda.dialogue.understanding import Act, SlotValue, TurnContext, Understanding
 from pagoda.errors import ChatModelError, ConfigError
+from pagoda.nlu.understanding import Act, SlotValue, TurnContext, Understanding
 
 FRAMES = {
     "find_restaurant": Frame("find_restaurant", frozenset({"cuisine", "location"}), frozenset({"price"})),

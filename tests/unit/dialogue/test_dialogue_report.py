@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from pagoda.dialogue.nlu.labelled import Labelled
-from pagoda.dialogue.nlu.ngrams import character_grams, shape, word_grams
-from pagoda.dialogue.nlu.substitution import substituted
-from pagoda.dialogue.nlu.tagging import language_of, split_words
-from pagoda.dialogue.nlu.understanding_report import evaluate
-from pagoda.dialogue.understanding import OUT_OF_SCOPE, SlotValue, TurnContext, Understanding
+from pagoda.nlu.labelled import Labelled
+from pagoda.nlu.ngrams import character_grams, shape, word_grams
+from pagoda.nlu.report import evaluate
+from pagoda.nlu.substitution import substituted
+from pagoda.nlu.tagging import language_of, split_words
+from pagoda.nlu.understanding import OUT_OF_SCOPE, SlotValue, TurnContext, Understanding
 
 
 class Written:

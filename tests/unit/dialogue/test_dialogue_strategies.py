@@ -7,8 +7,8 @@ import logging
 import pytest
 
 from pagoda.dialogue.strategies import STRATEGIES, Frame, by_intent, by_slots, complexity_of, make_strategy
-from pagoda.dialogue.understanding import OUT_OF_SCOPE, SlotValue, TurnContext, Understanding
 from pagoda.errors import ConfigError
+from pagoda.nlu.understanding import OUT_OF_SCOPE, SlotValue, TurnContext, Understanding
 
 FRAMES = {
     "find_restaurant": Frame("find_restaurant", frozenset({"cuisine", "location"}), frozenset({"price"})),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pagoda.dialogue.nlu.tagging import allowed_transitions, score_spans, spans_of, split_words, tags_of, word_spans
+from pagoda.nlu.tagging import allowed_transitions, score_spans, spans_of, split_words, tags_of, word_spans
 
 
 def test_han_characters_are_words_and_latin_runs_stay_whole() -> None:

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pagoda.dialogue.nlu.labelled import Labelled
-from pagoda.dialogue.understanding import OUT_OF_SCOPE
 from pagoda.errors import InvalidParameterError
+from pagoda.nlu.labelled import Labelled
+from pagoda.nlu.understanding import OUT_OF_SCOPE
 
 Effort = Literal["auto", "heads", "tuned"]
 _FALSE_REJECTS, _OF_FEW, _WHERE_NONE_WERE_GIVEN = 0.04, 0.08, 0.001

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pagoda.dialogue.nlu import crf
-from pagoda.dialogue.nlu.joint_model import Batch, Featured, JointModel, collate
 from pagoda.hardware import has_bf16
+from pagoda.nlu import crf
+from pagoda.nlu.joint_model import Batch, Featured, JointModel, collate
 
 if TYPE_CHECKING:
     import torch

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pagoda.dialogue.nlu.calibration import log_sum_exp, softmax
-from pagoda.dialogue.nlu.labelled import Labelled
-from pagoda.dialogue.nlu.tagging import OUTSIDE, Word, word_spans
-from pagoda.dialogue.understanding import OUT_OF_SCOPE, SlotValue
+from pagoda.nlu.calibration import log_sum_exp, softmax
+from pagoda.nlu.labelled import Labelled
+from pagoda.nlu.tagging import OUTSIDE, Word, word_spans
+from pagoda.nlu.understanding import OUT_OF_SCOPE, SlotValue
 
 
 @dataclass(frozen=True)

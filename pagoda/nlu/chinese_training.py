@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pagoda.dialogue.nlu import calibration, crf
-from pagoda.dialogue.nlu.calibration import Calibration
-from pagoda.dialogue.nlu.chinese_reader import GRAM_BITS, TAG_BITS, ChineseReader, Weights, forbidden_moves, tf_idf
-from pagoda.dialogue.nlu.encoder import padded
-from pagoda.dialogue.nlu.gazetteer import Gazetteer
-from pagoda.dialogue.nlu.joint_training import OnProgress
-from pagoda.dialogue.nlu.labelled import Labelled, folds
-from pagoda.dialogue.nlu.ngrams import padded_rows
-from pagoda.dialogue.nlu.reading import Labels, signs_of
-from pagoda.dialogue.nlu.substitution import substituted
-from pagoda.dialogue.nlu.training_settings import TrainingSettings
+from pagoda.nlu import calibration, crf
+from pagoda.nlu.calibration import Calibration
+from pagoda.nlu.chinese_reader import GRAM_BITS, TAG_BITS, ChineseReader, Weights, forbidden_moves, tf_idf
+from pagoda.nlu.encoder import padded
+from pagoda.nlu.gazetteer import Gazetteer
+from pagoda.nlu.joint_training import OnProgress
+from pagoda.nlu.labelled import Labelled, folds
+from pagoda.nlu.ngrams import padded_rows
+from pagoda.nlu.reading import Labels, signs_of
+from pagoda.nlu.substitution import substituted
+from pagoda.nlu.training_settings import TrainingSettings
 
 if TYPE_CHECKING:
     import torch

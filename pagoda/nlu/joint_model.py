@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pagoda.dialogue.nlu import crf
-from pagoda.dialogue.nlu.encoder import for_reading, padded
-from pagoda.dialogue.nlu.ngrams import padded_rows
-from pagoda.dialogue.nlu.reading import Labels
-from pagoda.dialogue.nlu.tagging import allowed_transitions
 from pagoda.minilm.encoder import HIDDEN, NUM_LAYERS, Encoder
+from pagoda.nlu import crf
+from pagoda.nlu.encoder import for_reading, padded
+from pagoda.nlu.ngrams import padded_rows
+from pagoda.nlu.reading import Labels
+from pagoda.nlu.tagging import allowed_transitions
 
 if TYPE_CHECKING:
     import torch

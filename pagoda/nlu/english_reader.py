@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pagoda.dialogue.nlu import crf
-from pagoda.dialogue.nlu.encoder import Wordpieces, packaged_encoder, packaged_folder
-from pagoda.dialogue.nlu.gazetteer import Gazetteer
-from pagoda.dialogue.nlu.joint_model import GRAM_BITS, WORD_BITS, Featured, JointModel, collate
-from pagoda.dialogue.nlu.labelled import Labelled
-from pagoda.dialogue.nlu.ngrams import rows, word_features, word_grams
-from pagoda.dialogue.nlu.prototypes import nearest
-from pagoda.dialogue.nlu.reading import Labels, Reading, signs_of, slots_of
-from pagoda.dialogue.nlu.tagging import Word, split_words
+from pagoda.nlu import crf
+from pagoda.nlu.encoder import Wordpieces, packaged_encoder, packaged_folder
+from pagoda.nlu.gazetteer import Gazetteer
+from pagoda.nlu.joint_model import GRAM_BITS, WORD_BITS, Featured, JointModel, collate
+from pagoda.nlu.labelled import Labelled
+from pagoda.nlu.ngrams import rows, word_features, word_grams
+from pagoda.nlu.prototypes import nearest
+from pagoda.nlu.reading import Labels, Reading, signs_of, slots_of
+from pagoda.nlu.tagging import Word, split_words
 
 if TYPE_CHECKING:
     import torch

@@ -13,13 +13,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pagoda.dialogue.nlu.calibration import Calibration
-from pagoda.dialogue.nlu.chinese_reader import ChineseReader
-from pagoda.dialogue.nlu.english_reader import EnglishReader
-from pagoda.dialogue.nlu.gazetteer import Gazetteer
-from pagoda.dialogue.nlu.reading import Labels
-from pagoda.dialogue.understanding import Language
 from pagoda.errors import CheckpointError, ConfigError
+from pagoda.nlu.calibration import Calibration
+from pagoda.nlu.chinese_reader import ChineseReader
+from pagoda.nlu.english_reader import EnglishReader
+from pagoda.nlu.gazetteer import Gazetteer
+from pagoda.nlu.reading import Labels
+from pagoda.nlu.understanding import Language
 
 FORMAT = 1
 _NAME = "understanding.json"

@@ -10,8 +10,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping, Sequence
 
-from pagoda.dialogue.nlu.labelled import Labelled
-from pagoda.dialogue.nlu.tagging import Span
+from pagoda.nlu.labelled import Labelled
+from pagoda.nlu.tagging import Span
 
 _FEWEST = 3
 """A slot with fewer known values than this keeps its own."""

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pagoda.dialogue.nlu import crf
-from pagoda.dialogue.nlu.gazetteer import Gazetteer
-from pagoda.dialogue.nlu.labelled import Labelled
-from pagoda.dialogue.nlu.ngrams import character_features, character_grams, rows
-from pagoda.dialogue.nlu.reading import Labels, Reading, signs_of, slots_of
-from pagoda.dialogue.nlu.tagging import Word, allowed_transitions, split_words
-from pagoda.dialogue.understanding import SlotValue
+from pagoda.nlu import crf
+from pagoda.nlu.gazetteer import Gazetteer
+from pagoda.nlu.labelled import Labelled
+from pagoda.nlu.ngrams import character_features, character_grams, rows
+from pagoda.nlu.reading import Labels, Reading, signs_of, slots_of
+from pagoda.nlu.tagging import Word, allowed_transitions, split_words
+from pagoda.nlu.understanding import SlotValue
 
 GRAM_BITS, TAG_BITS = 17, 16
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pagoda.dialogue.understanding import Language
+from pagoda.nlu.understanding import Language
 
 OUTSIDE = "O"
 _HAN = "\u3400-\u9fff"

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from pagoda.dialogue.nlu.labelled import Labelled, read_examples
-from pagoda.dialogue.nlu.tagging import SpanScore, score_spans
-from pagoda.dialogue.understanding import OUT_OF_SCOPE, TurnContext, Understander, Understanding
 from pagoda.errors import MissingExtraError
+from pagoda.nlu.labelled import Labelled, read_examples
+from pagoda.nlu.tagging import SpanScore, score_spans
+from pagoda.nlu.understanding import OUT_OF_SCOPE, TurnContext, Understander, Understanding
 
 _MOST_IN_PICTURE = 40
 

@@ -15,21 +15,21 @@ from typing import Any
 
 import numpy as np
 
-from pagoda.dialogue.nlu import understanding_files
-from pagoda.dialogue.nlu.calibration import Calibration, softmax
-from pagoda.dialogue.nlu.chinese_reader import ChineseReader
-from pagoda.dialogue.nlu.chinese_training import train_chinese
-from pagoda.dialogue.nlu.english_reader import EnglishReader
-from pagoda.dialogue.nlu.english_training import train_english
-from pagoda.dialogue.nlu.gazetteer import phrase_of
-from pagoda.dialogue.nlu.joint_training import OnProgress
-from pagoda.dialogue.nlu.known_sentences import key_of, known_sentences, ranked_with
-from pagoda.dialogue.nlu.labelled import Labelled, read_examples
-from pagoda.dialogue.nlu.reading import Reading
-from pagoda.dialogue.nlu.tagging import language_of, split_words
-from pagoda.dialogue.nlu.training_settings import Effort, TrainingSettings
-from pagoda.dialogue.understanding import OUT_OF_SCOPE, Language, SlotValue, TurnContext, Understanding
 from pagoda.errors import InvalidRequestError
+from pagoda.nlu import files
+from pagoda.nlu.calibration import Calibration, softmax
+from pagoda.nlu.chinese_reader import ChineseReader
+from pagoda.nlu.chinese_training import train_chinese
+from pagoda.nlu.english_reader import EnglishReader
+from pagoda.nlu.english_training import train_english
+from pagoda.nlu.gazetteer import phrase_of
+from pagoda.nlu.joint_training import OnProgress
+from pagoda.nlu.known_sentences import key_of, known_sentences, ranked_with
+from pagoda.nlu.labelled import Labelled, read_examples
+from pagoda.nlu.reading import Reading
+from pagoda.nlu.tagging import language_of, split_words
+from pagoda.nlu.training_settings import Effort, TrainingSettings
+from pagoda.nlu.understanding import OUT_OF_SCOPE, Language, SlotValue, TurnContext, Understanding
 
 _NUM_CANDIDATES = 5
 _Trainer = Callable[
@@ -134,14 +134,14 @@ class FastUnderstanding:
 
         Raises ConfigError where it cannot be written.
         """
-        understanding_files.save(
+        files.save(
             {language: (one.reader, one.calibration, one.known) for language, one in self._readers.items()}, folder
         )
 
     @classmethod
     def load(cls, folder: str | Path) -> FastUnderstanding:
         """Read what `save` wrote. Raises CheckpointError where it is missing or damaged."""
-        return cls({language: TrainedReader(*parts) for language, parts in understanding_files.load(folder).items()})
+        return cls({language: TrainedReader(*parts) for language, parts in files.load(folder).items()})
 
 
 def _candidates(reading: Reading, trained: TrainedReader) -> tuple[tuple[str, float], ...]:

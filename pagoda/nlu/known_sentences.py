@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pagoda.dialogue.nlu.gazetteer import phrase_of
-from pagoda.dialogue.nlu.labelled import Labelled
+from pagoda.nlu.gazetteer import phrase_of
+from pagoda.nlu.labelled import Labelled
 
 _LONGEST = 24
 """Characters of a sentence that is remembered whole."""

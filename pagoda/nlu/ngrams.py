@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from pagoda.dialogue.nlu.tagging import Word
+from pagoda.nlu.tagging import Word
 
 _DIGIT, _UPPER, _LOWER = re.compile(r"[0-9]"), re.compile(r"[A-Z]"), re.compile(r"[a-z]")
 _RUN = re.compile(r"(.)\1{2,}")

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pagoda.dialogue.nlu.tagging import Span, Word, language_of, split_words, tags_of
-from pagoda.dialogue.understanding import OUT_OF_SCOPE, Language
 from pagoda.errors import ConfigError
+from pagoda.nlu.tagging import Span, Word, language_of, split_words, tags_of
+from pagoda.nlu.understanding import OUT_OF_SCOPE, Language
 
 _OUT_OF_SCOPE_NAMES = {OUT_OF_SCOPE, "oos", "out-of-scope"}
 

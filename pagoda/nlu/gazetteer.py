@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from pagoda.dialogue.nlu.labelled import Labelled
-from pagoda.dialogue.nlu.tagging import split_words
+from pagoda.nlu.labelled import Labelled
+from pagoda.nlu.tagging import split_words
 
 _LONGEST = 12
 """Words of the longest value that is looked up."""

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pagoda.dialogue.nlu import calibration, joint_training
-from pagoda.dialogue.nlu.calibration import Calibration
-from pagoda.dialogue.nlu.encoder import packaged_encoder
-from pagoda.dialogue.nlu.english_reader import EnglishReader
-from pagoda.dialogue.nlu.gazetteer import Gazetteer
-from pagoda.dialogue.nlu.joint_model import Featured, JointModel, new_heads
-from pagoda.dialogue.nlu.joint_training import OnProgress, Schedule
-from pagoda.dialogue.nlu.labelled import Labelled, folds, hold_out
-from pagoda.dialogue.nlu.prototypes import nearest, prototypes
-from pagoda.dialogue.nlu.reading import Labels, signs_of
-from pagoda.dialogue.nlu.substitution import substituted
-from pagoda.dialogue.nlu.training_settings import TrainingSettings
+from pagoda.nlu import calibration, joint_training
+from pagoda.nlu.calibration import Calibration
+from pagoda.nlu.encoder import packaged_encoder
+from pagoda.nlu.english_reader import EnglishReader
+from pagoda.nlu.gazetteer import Gazetteer
+from pagoda.nlu.joint_model import Featured, JointModel, new_heads
+from pagoda.nlu.joint_training import OnProgress, Schedule
+from pagoda.nlu.labelled import Labelled, folds, hold_out
+from pagoda.nlu.prototypes import nearest, prototypes
+from pagoda.nlu.reading import Labels, signs_of
+from pagoda.nlu.substitution import substituted
+from pagoda.nlu.training_settings import TrainingSettings
 
 if TYPE_CHECKING:
     import torch
