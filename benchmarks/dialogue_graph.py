@@ -21,7 +21,7 @@ from pathlib import Path
 
 from machine import provenance
 
-from pagoda.dialogue.city import city
+from pagoda.dialogue.domain.city import city
 from pagoda.graph.graph import Graph
 from pagoda.graph.loading import GraphData, NodeTable, RelationTable, load
 

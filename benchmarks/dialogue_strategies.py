@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import tempfile
 
-from pagoda.dialogue.city import city
-from pagoda.dialogue.complemented import Complemented
-from pagoda.dialogue.domain import Domain
-from pagoda.dialogue.opening import frames_of, lexicon_of
-from pagoda.dialogue.slots.linking import Linker
-from pagoda.dialogue.strategies import STRATEGIES, make_strategy
+from pagoda.dialogue.assembly import frames_of, lexicon_of
+from pagoda.dialogue.domain.city import city
+from pagoda.dialogue.domain.domain import Domain
+from pagoda.dialogue.reading.complemented import Complemented
+from pagoda.dialogue.reading.linking import Linker
+from pagoda.dialogue.reading.strategies import STRATEGIES, make_strategy
 from pagoda.graph.graph import Graph
 from pagoda.graph.loading import load
 from pagoda.nlu.fast_understanding import FastUnderstanding

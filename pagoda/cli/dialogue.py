@@ -27,7 +27,7 @@ from pagoda.errors import ConfigError, InvalidRequestError
 
 if TYPE_CHECKING:
     from pagoda.dialogue.agent import DialogueAgent
-    from pagoda.dialogue.turn import Turn
+    from pagoda.dialogue.turn.turn import Turn
 
 DEFAULT_FOLDER = Path("pagoda-dialogue")
 dialogue = typer.Typer(
@@ -110,7 +110,7 @@ def evaluate(
     agent: Settings,
 ) -> None:
     """Read every sentence of a file with each strategy and compare intents and slots with what the file says."""
-    from pagoda.dialogue.strategies import STRATEGIES
+    from pagoda.dialogue.reading.strategies import STRATEGIES
     from pagoda.nlu.report import evaluate as measure
 
     terminal: Terminal = ctx.obj

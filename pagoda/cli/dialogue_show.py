@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pagoda.cli.dialogue_words import DialogueWords
 
 if TYPE_CHECKING:
-    from pagoda.dialogue.turn import Turn
+    from pagoda.dialogue.turn.turn import Turn
     from pagoda.nlu.report import Report
 
 

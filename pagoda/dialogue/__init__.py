@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pagoda.dialogue.agent import DialogueAgent as DialogueAgent
-    from pagoda.dialogue.domain import Domain as Domain
-    from pagoda.dialogue.turn import Turn as Turn
+    from pagoda.dialogue.domain.domain import Domain as Domain
+    from pagoda.dialogue.turn.turn import Turn as Turn
     from pagoda.graph.graph import Graph as Graph
     from pagoda.nlu.fast_understanding import FastUnderstanding as FastUnderstanding
 
 _HOMES = {
     "DialogueAgent": "pagoda.dialogue.agent",
-    "Domain": "pagoda.dialogue.domain",
+    "Domain": "pagoda.dialogue.domain.domain",
     "FastUnderstanding": "pagoda.nlu.fast_understanding",
     "Graph": "pagoda.graph.graph",
-    "Turn": "pagoda.dialogue.turn",
+    "Turn": "pagoda.dialogue.turn.turn",
 }
 __all__ = ["DialogueAgent", "Domain", "FastUnderstanding", "Graph", "Turn"]
 

@@ -19,18 +19,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from pagoda.chat.loop import LoopThread
-from pagoda.dialogue import events as ev
-from pagoda.dialogue.domain import Domain
-from pagoda.dialogue.interpretation import context_of
-from pagoda.dialogue.opening import Parts
-from pagoda.dialogue.performance import Taken
-from pagoda.dialogue.policy import HandOff, Query, Tell
-from pagoda.dialogue.sessions import HandOff as HandOffRecord
-from pagoda.dialogue.sessions import SessionStore
-from pagoda.dialogue.state import fold
-from pagoda.dialogue.strategies import STRATEGIES
-from pagoda.dialogue.turn import Turn, state_facts
-from pagoda.dialogue.turn_taking import Documents
+from pagoda.dialogue.assembly import Parts
+from pagoda.dialogue.domain.domain import Domain
+from pagoda.dialogue.reading.strategies import STRATEGIES
+from pagoda.dialogue.sessions.store import HandOff as HandOffRecord
+from pagoda.dialogue.sessions.store import SessionStore
+from pagoda.dialogue.state import events as ev
+from pagoda.dialogue.state.fold import fold
+from pagoda.dialogue.state.policy import HandOff, Query, Tell
+from pagoda.dialogue.turn.interpretation import context_of
+from pagoda.dialogue.turn.performing import Taken
+from pagoda.dialogue.turn.taking import Documents
+from pagoda.dialogue.turn.turn import Turn, state_facts
 from pagoda.errors import ConfigError, InvalidRequestError, nearest
 from pagoda.graph.loading import load
 from pagoda.nlu.understanding import Language, Understander
@@ -203,7 +203,7 @@ class DialogueAgent:
     ) -> Parts:
         declared = domain if isinstance(domain, Domain) else Domain.load(domain)
         if graph is None:
-            from pagoda.dialogue.city import city
+            from pagoda.dialogue.domain.city import city
             from pagoda.graph.graph import Graph
 
             graph = Graph.embedded(folder / "graph")

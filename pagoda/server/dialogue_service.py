@@ -18,7 +18,7 @@ from pagoda.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from pagoda.dialogue.agent import DialogueAgent
-    from pagoda.dialogue.sessions import HandOff
+    from pagoda.dialogue.sessions.store import HandOff
 
 MakeAgent = Callable[[Path, AsyncEngine, asyncio.AbstractEventLoop], "DialogueAgent"]
 MAX_SESSION_ID_LENGTH = 128

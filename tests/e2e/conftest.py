@@ -18,10 +18,10 @@ from typing import Any
 import httpx
 import pytest
 
-from pagoda.dialogue.city import city
-from pagoda.dialogue.domain import Domain
-from pagoda.dialogue.opening import lexicon_of, trained
-from pagoda.dialogue.slots.linking import Linker
+from pagoda.dialogue.assembly import lexicon_of, trained
+from pagoda.dialogue.domain.city import city
+from pagoda.dialogue.domain.domain import Domain
+from pagoda.dialogue.reading.linking import Linker
 from pagoda.graph.graph import Graph
 from pagoda.graph.loading import load
 from pagoda.nlu.understanding import Understander

@@ -15,8 +15,8 @@ import pytest
 
 from pagoda.chat.scripted import ScriptedChatModel
 from pagoda.dialogue.agent import DialogueAgent
-from pagoda.dialogue.city import city
-from pagoda.dialogue.sessions import SessionStore
+from pagoda.dialogue.domain.city import city
+from pagoda.dialogue.sessions.store import SessionStore
 from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.graph.errors import GraphUnavailableError
 from pagoda.graph.graph import Graph

@@ -10,10 +10,10 @@ from types import ModuleType
 import pytest
 
 from pagoda.dialogue.agent import DialogueAgent
-from pagoda.dialogue.cypher import compile_query
-from pagoda.dialogue.domain import Domain
+from pagoda.dialogue.cypher.queries import compile_query
+from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.errors import DomainError
-from pagoda.dialogue.slots.slot_values import NodeValue, Range, Value
+from pagoda.dialogue.slots.kinds import NodeValue, Range, Value
 from pagoda.graph.errors import GraphLoadError
 from pagoda.graph.graph import Graph
 from pagoda.graph.loading import GraphData, load

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from pagoda.dialogue.agent import DialogueAgent
-from pagoda.dialogue.sessions import SessionStore
-from pagoda.dialogue.strategies import STRATEGIES
+from pagoda.dialogue.reading.strategies import STRATEGIES
+from pagoda.dialogue.sessions.store import SessionStore
 from pagoda.graph.graph import Graph
 from pagoda.nlu.understanding import Understander
 

@@ -1,7 +1,7 @@
 """The fold over random histories of the shipped domain: 10,000 in all, and no broken promise.
 
 A history is any events in any order, sensible or not, with values of every slot and values of none. The promises are
-those of `pagoda.dialogue.state`.
+those of `pagoda.dialogue.state.fold`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pagoda.dialogue import events as ev
-from pagoda.dialogue.domain import Domain
-from pagoda.dialogue.policy import Book, HandOff, next_action
-from pagoda.dialogue.slots.slot_check import accepts
-from pagoda.dialogue.slots.slot_values import ANY, Band, NodeValue, Range, Value, When
-from pagoda.dialogue.state import MAX_STACK, State, fold, missing_slots, step
+from pagoda.dialogue.domain.domain import Domain
+from pagoda.dialogue.slots.check import accepts
+from pagoda.dialogue.slots.kinds import ANY, Band, NodeValue, Range, Value, When
+from pagoda.dialogue.state import events as ev
+from pagoda.dialogue.state.fold import MAX_STACK, State, fold, missing_slots, step
+from pagoda.dialogue.state.policy import Book, HandOff, next_action
 
 CITY = Domain.load()
 INTENTS = [*CITY.intents, "no_such_intent"]

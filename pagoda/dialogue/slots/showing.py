@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from pagoda.dialogue.domain_model import Slot
-from pagoda.dialogue.slots.slot_values import Anything, Band, NodeValue, Range, Value, When
+from pagoda.dialogue.domain.model import Slot
+from pagoda.dialogue.slots.kinds import Anything, Band, NodeValue, Range, Value, When
 
 _UNITS: Mapping[str, Mapping[str, str]] = {
     "price": {"zh": "{}元", "en": "¥{}"},

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pagoda.dialogue.city import city
+from pagoda.dialogue.domain.city import city
 from pagoda.graph.graph import Graph
 from pagoda.graph.loading import load
 

@@ -6,18 +6,18 @@ from datetime import datetime
 
 import pytest
 
-from pagoda.dialogue import events as ev
-from pagoda.dialogue.acts import acts_of, mentions
-from pagoda.dialogue.complemented import Complemented
-from pagoda.dialogue.domain import Domain
-from pagoda.dialogue.interpretation import Interpreter, ValueReader, context_of
-from pagoda.dialogue.opening import frames_of
-from pagoda.dialogue.slots.linking import Linker, Named
-from pagoda.dialogue.slots.slot_values import NodeValue
-from pagoda.dialogue.state import fold
-from pagoda.dialogue.state_model import State
-from pagoda.dialogue.strategies import STRATEGIES, make_strategy
-from pagoda.dialogue.turn import plain_value, state_facts
+from pagoda.dialogue.assembly import frames_of
+from pagoda.dialogue.domain.domain import Domain
+from pagoda.dialogue.reading.acts import acts_of, mentions
+from pagoda.dialogue.reading.complemented import Complemented
+from pagoda.dialogue.reading.linking import Linker, Named
+from pagoda.dialogue.reading.strategies import STRATEGIES, make_strategy
+from pagoda.dialogue.slots.kinds import NodeValue
+from pagoda.dialogue.state import events as ev
+from pagoda.dialogue.state.fold import fold
+from pagoda.dialogue.state.model import State
+from pagoda.dialogue.turn.interpretation import Interpreter, ValueReader, context_of
+from pagoda.dialogue.turn.turn import plain_value, state_facts
 from pagoda.nlu.understanding import OUT_OF_SCOPE, Act, SlotValue, TurnContext, Understanding
 
 NOON = datetime(2026, 11, 21, 12, 0)
@@ -165,7 +165,7 @@ def told(domain: Domain, linker: Linker, state: State, written: Written, text: s
 
 def booking(domain: Domain) -> State:
     """A booking that waits for a yes."""
-    from pagoda.dialogue.slots.slot_values import When
+    from pagoda.dialogue.slots.kinds import When
 
     said = [
         ev.UserSaid("订", "zh", "book_restaurant"), ev.Switched("book_restaurant"), ev.Informed("name", HUT),

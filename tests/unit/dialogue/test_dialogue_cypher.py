@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from pagoda.dialogue import cypher_names
-from pagoda.dialogue.cypher import (
+from pagoda.dialogue.cypher import names
+from pagoda.dialogue.cypher.bookings import booking_key, compile_booking, compile_hours
+from pagoda.dialogue.cypher.queries import (
     compile_choices,
     compile_names,
     compile_property,
@@ -18,11 +19,10 @@ from pagoda.dialogue.cypher import (
     node_of,
     relaxations,
 )
-from pagoda.dialogue.cypher_bookings import booking_key, compile_booking, compile_hours
-from pagoda.dialogue.domain import Domain
-from pagoda.dialogue.domain_model import Column, Filter, Intent, Label, Order, Query, Slot, Step
+from pagoda.dialogue.domain.domain import Domain
+from pagoda.dialogue.domain.model import Column, Filter, Intent, Label, Order, Query, Slot, Step
 from pagoda.dialogue.errors import DomainError
-from pagoda.dialogue.slots.slot_values import Band, NodeValue, Range, Value, When
+from pagoda.dialogue.slots.kinds import Band, NodeValue, Range, Value, When
 from pagoda.errors import InvalidParameterError
 from pagoda.graph.graph import Graph
 from pagoda.graph.schema import GraphSchema
@@ -204,7 +204,7 @@ def test_a_booking_keeps_an_attack_as_plain_data(city_graph: Graph, attack: str)
 )
 def test_an_odd_name_is_refused_and_not_escaped(name: str) -> None:
     with pytest.raises(DomainError):
-        cypher_names.quoted(name)
+        names.quoted(name)
 
 
 def test_a_name_that_the_graph_lacks_does_not_reach_a_statement(city_graph: Graph) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pagoda.dialogue.domain import CITY, Domain
-from pagoda.dialogue.domain_examples import parse_marked
+from pagoda.dialogue.domain.domain import CITY, Domain
+from pagoda.dialogue.domain.examples import parse_marked
 from pagoda.dialogue.errors import DomainError
 from pagoda.graph.graph import Graph
 from pagoda.graph.schema import GraphSchema

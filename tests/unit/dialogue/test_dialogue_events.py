@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from pagoda.dialogue import events as ev
 from pagoda.dialogue.errors import DialogueError
-from pagoda.dialogue.slots import slot_values
-from pagoda.dialogue.slots.slot_values import ANY, Band, NodeValue, Range, Value, When
+from pagoda.dialogue.slots import kinds
+from pagoda.dialogue.slots.kinds import ANY, Band, NodeValue, Range, Value, When
+from pagoda.dialogue.state import events as ev
 
 NODE = NodeValue("Cuisine", "cuisine-001", "川菜", "Sichuan")
 VALUES: list[Value] = [
@@ -96,4 +96,4 @@ def test_a_time_is_sound_only_where_it_can_be_read() -> None:
 
 def test_a_name_falls_back_to_the_other_language() -> None:
     assert NodeValue("Film", "f", zh="海岛").name("en") == "海岛"
-    assert slot_values.to_json(NODE) == {"node": ["Cuisine", "cuisine-001", "川菜", "Sichuan"]}
+    assert kinds.to_json(NODE) == {"node": ["Cuisine", "cuisine-001", "川菜", "Sichuan"]}

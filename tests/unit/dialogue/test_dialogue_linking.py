@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pagoda.dialogue.domain import Domain
-from pagoda.dialogue.slots.linking import Linker, Named
-from pagoda.dialogue.slots.slot_values import NodeValue
+from pagoda.dialogue.domain.domain import Domain
+from pagoda.dialogue.reading.linking import Linker, Named
+from pagoda.dialogue.slots.kinds import NodeValue
 from pagoda.graph.graph import Graph
 
 CITY = Domain.load()

@@ -12,8 +12,8 @@ import pytest
 from pagoda.chat.loop import LoopThread
 from pagoda.chat.model import ChatAnswer, ChatParams, Message
 from pagoda.chat.scripted import ScriptedChatModel
-from pagoda.dialogue.model_understanding import Lexicon, ModelSettings, ModelUnderstanding
-from pagoda.dialogue.strategies import Frame
+from pagoda.dialogue.reading.model_reader import Lexicon, ModelSettings, ModelUnderstanding
+from pagoda.dialogue.reading.strategies import Frame
 from pagoda.errors import ChatModelError, ConfigError
 from pagoda.nlu.understanding import Act, SlotValue, TurnContext, Understanding
 

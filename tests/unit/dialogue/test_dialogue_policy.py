@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from pagoda.dialogue import events as ev
-from pagoda.dialogue.domain import Domain
-from pagoda.dialogue.policy import (
+from pagoda.dialogue.domain.domain import Domain
+from pagoda.dialogue.slots.kinds import ANY, Band, NodeValue, When
+from pagoda.dialogue.state import events as ev
+from pagoda.dialogue.state.fold import State, fold
+from pagoda.dialogue.state.policy import (
     Action,
     Ask,
     Book,
@@ -20,8 +22,6 @@ from pagoda.dialogue.policy import (
     next_action,
     open_question,
 )
-from pagoda.dialogue.slots.slot_values import ANY, Band, NodeValue, When
-from pagoda.dialogue.state import State, fold
 
 CITY = Domain.load()
 SICHUAN = NodeValue("Cuisine", "cuisine-001", "川菜", "Sichuan")

@@ -11,8 +11,8 @@ import pytest
 from pagoda.chat.loop import LoopThread
 from pagoda.chat.model import ChatAnswer
 from pagoda.chat.scripted import ScriptedChatModel
-from pagoda.dialogue.domain import Domain
-from pagoda.dialogue.rephraser import Rephraser
+from pagoda.dialogue.domain.domain import Domain
+from pagoda.dialogue.reply.rephraser import Rephraser
 from pagoda.errors import ChatModelError, InvalidRequestError
 
 REPLY = "找到一个：青瓦小馆：人均19元，评分4.3"

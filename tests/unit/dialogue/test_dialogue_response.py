@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from pagoda.dialogue.domain import Domain
-from pagoda.dialogue.policy import Ask
-from pagoda.dialogue.response import Phrasebook, check_rephrasing
-from pagoda.dialogue.slots.slot_values import Band, NodeValue, Value, When
+from pagoda.dialogue.domain.domain import Domain
+from pagoda.dialogue.reply.check import check_rephrasing
+from pagoda.dialogue.reply.phrasebook import Phrasebook
+from pagoda.dialogue.slots.kinds import Band, NodeValue, Value, When
+from pagoda.dialogue.state.policy import Ask
 
 CITY = Domain.load()
 SAYS = Phrasebook(CITY)

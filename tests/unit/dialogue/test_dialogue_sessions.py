@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from pagoda.dialogue.errors import SessionError
-from pagoda.dialogue.sessions import HandOff, SessionStore
-from pagoda.dialogue.turn_queue import TurnQueue
+from pagoda.dialogue.sessions.store import HandOff, SessionStore
+from pagoda.dialogue.sessions.turn_queue import TurnQueue
 from pagoda.errors import InvalidRequestError
 
 SAID = [{"type": "user_said", "text": "想吃川菜"}, {"type": "informed", "slot": "cuisine", "value": "川菜"}]
@@ -92,7 +92,7 @@ def test_threads_that_talk_at_once_lose_no_turn(tmp_path: Path) -> None:
 def test_processes_that_share_the_file_lose_no_turn_either(tmp_path: Path) -> None:
     script = (
         "import sys\n"
-        "from pagoda.dialogue.sessions import SessionStore\n"
+        "from pagoda.dialogue.sessions.store import SessionStore\n"
         "with SessionStore(sys.argv[1]) as store:\n"
         "    for number in range(20):\n"
         "        with store.turn('s'):\n"

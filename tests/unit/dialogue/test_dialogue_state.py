@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from pagoda.dialogue import events as ev
-from pagoda.dialogue.domain import Domain
-from pagoda.dialogue.slots.slot_values import ANY, Band, NodeValue, Range, When
-from pagoda.dialogue.state import MAX_STACK, State, Task, fold, missing_slots
+from pagoda.dialogue.domain.domain import Domain
+from pagoda.dialogue.slots.kinds import ANY, Band, NodeValue, Range, When
+from pagoda.dialogue.state import events as ev
+from pagoda.dialogue.state.fold import MAX_STACK, State, Task, fold, missing_slots
 
 CITY = Domain.load()
 SICHUAN = NodeValue("Cuisine", "cuisine-001", "川菜", "Sichuan")

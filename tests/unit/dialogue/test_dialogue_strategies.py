@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from pagoda.dialogue.strategies import STRATEGIES, Frame, by_intent, by_slots, complexity_of, make_strategy
+from pagoda.dialogue.reading.strategies import STRATEGIES, Frame, by_intent, by_slots, complexity_of, make_strategy
 from pagoda.errors import ConfigError
 from pagoda.nlu.understanding import OUT_OF_SCOPE, SlotValue, TurnContext, Understanding
 
@@ -103,7 +103,7 @@ def test_two_intents_close_together_and_many_slots_make_a_sentence_hard() -> Non
 
 def test_the_hybrid_logs_its_route_and_tells_it(caplog: pytest.LogCaptureFixture) -> None:
     unsure = reading("find_hotel", "cuisine", find_hotel=0.5, find_restaurant=0.45)
-    with caplog.at_level(logging.DEBUG, "pagoda.dialogue.strategies"):
+    with caplog.at_level(logging.DEBUG, "pagoda.dialogue.reading.strategies"):
         parsed = make_strategy("hybrid", Written(unsure), FRAMES).parse("x")
     assert (parsed.route, parsed.intent) == ("hybrid/slots_first", "find_restaurant")
     assert "hybrid took slots_first: margin 0.05" in caplog.text

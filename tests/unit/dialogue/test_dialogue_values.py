@@ -6,11 +6,11 @@ from datetime import datetime
 
 import pytest
 
-from pagoda.dialogue.domain import Domain
-from pagoda.dialogue.domain_model import Slot
-from pagoda.dialogue.slots.slot_values import ANY, Band, Range, Value, When
-from pagoda.dialogue.slots.values import is_any, normalise, offers
-from pagoda.dialogue.slots.values_time import parse_time
+from pagoda.dialogue.domain.domain import Domain
+from pagoda.dialogue.domain.model import Slot
+from pagoda.dialogue.slots.kinds import ANY, Band, Range, Value, When
+from pagoda.dialogue.slots.normalise import is_any, normalise, offers
+from pagoda.dialogue.slots.times import parse_time
 
 DOMAIN = Domain.load()
 # A Saturday.

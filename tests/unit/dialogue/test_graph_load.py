@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pagoda.dialogue.city import city
+from pagoda.dialogue.domain.city import city
 from pagoda.graph import loading as graph_load
 from pagoda.graph.errors import GraphLoadError, GraphUnavailableError
 from pagoda.graph.graph import Graph

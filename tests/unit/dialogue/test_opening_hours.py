@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pagoda.dialogue.opening_hours import is_closed
-from pagoda.dialogue.slots.slot_values import When
+from pagoda.dialogue.slots.kinds import When
+from pagoda.dialogue.slots.opening_hours import is_closed
 
 
 @pytest.mark.parametrize(

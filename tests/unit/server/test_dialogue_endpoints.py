@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pagoda.dialogue.sessions import HandOff, SessionStore
+from pagoda.dialogue.sessions.store import HandOff, SessionStore
 from pagoda.errors import InvalidRequestError
 from pagoda.graph.errors import GraphFolderError
 from pagoda.server.config import ServerConfig

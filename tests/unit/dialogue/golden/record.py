@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pagoda.dialogue.agent import DialogueAgent
-from pagoda.dialogue.turn import Turn
+from pagoda.dialogue.turn.turn import Turn
 
 FOLDER = Path(__file__).parent
 NOON = datetime(2026, 11, 21, 12, 0)

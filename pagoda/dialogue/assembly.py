@@ -1,0 +1,133 @@
+"""What an agent is made of, opened in order and closed in the other: domain, graph, names, sessions, understanding.
+
+Before the first turn. The fast understanding is trained from the domain's examples and the graph's names when it is
+first needed (seconds), kept in the folder under a fingerprint of both, and trained anew when either has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pagoda.chat.loop import LoopThread
+from pagoda.dialogue.domain.domain import Domain
+from pagoda.dialogue.reading.complemented import Complemented
+from pagoda.dialogue.reading.linking import Linker
+from pagoda.dialogue.reading.model_reader import Lexicon, ModelSettings, ModelUnderstanding
+from pagoda.dialogue.reading.strategies import Frame, make_strategy
+from pagoda.dialogue.reply.phrasebook import Phrasebook
+from pagoda.dialogue.reply.rephraser import Rephraser
+from pagoda.dialogue.sessions.store import SessionStore
+from pagoda.dialogue.turn.interpretation import Interpreter, ValueReader
+from pagoda.dialogue.turn.taking import Documents, TurnTaker
+from pagoda.errors import CheckpointError
+from pagoda.graph.errors import GraphError
+from pagoda.graph.subgraph import Subgraph
+from pagoda.nlu.understanding import OUT_OF_SCOPE, Understander
+
+if TYPE_CHECKING:
+    from pagoda.chat.model import ChatModel
+    from pagoda.graph.graph import Graph
+
+_SUBGRAPH_LIMIT = 40
+
+
+class Parts:
+    """Everything behind an agent. Closes what it opened, and a graph that it owns."""
+
+    def __init__(
+        self,
+        domain: Domain,
+        graph: Graph,
+        sessions: SessionStore,
+        understanding: Understander | None,
+        folder: Path,
+        documents: Documents | None,
+    ) -> None:
+        domain.validate(graph.schema())
+        self.domain, self.graph, self.sessions = domain, graph, sessions
+        self.linker = Linker.from_graph(domain, graph)
+        self._frames = frames_of(domain)
+        self._lexicon = lexicon_of(domain, self.linker)
+        fast = understanding or trained(domain, self._lexicon, folder / "understanding")
+        self._base = Complemented(fast, domain, self.linker)
+        self.taker = TurnTaker(domain, graph, self._interpreter, Phrasebook(domain), documents)
+
+    def model_reader(self, model: ChatModel, strategy: str, loop: LoopThread) -> ModelUnderstanding:
+        """The language model as a reader of sentences."""
+        order = "slots_first" if strategy == "slots_first" else "intent_first"
+        examples: dict[str, list[str]] = {}
+        for example in self.domain.examples():
+            examples.setdefault(example["intent"], []).append(example["text"])
+        lexicon = Lexicon(known=self._lexicon, examples=examples)
+        settings = ModelSettings(order=order)
+        return ModelUnderstanding(model, self._frames, self._base, lexicon, settings=settings, loop=loop)
+
+    def rephraser(self, model: ChatModel, loop: LoopThread) -> Rephraser:
+        """The language model as one that words replies."""
+        return Rephraser(model, self.domain, self.linker.names(self.domain.labels), loop)
+
+    def strategy(self, name: str, model_reader: ModelUnderstanding | None) -> Understander:
+        """A strategy over the fast reading, or over the model's where there is one; the hybrid has both."""
+        base: Understander = self._base if model_reader is None or name == "hybrid" else model_reader
+        return make_strategy(name, base, self._frames, model=model_reader)
+
+    def drawn(self, keys: Sequence[str]) -> Subgraph:
+        """The piece of the graph around nodes, without bookings, which are other people's.
+
+        Empty where it cannot be had: a picture is worth no apology.
+        """
+        try:
+            found = self.graph.subgraph(keys, limit=_SUBGRAPH_LIMIT) if keys else Subgraph()
+        except GraphError:
+            return Subgraph()
+        private = {intent.booking.label for intent in self.domain.intents.values() if intent.booking is not None}
+        nodes = tuple(node for node in found.nodes if node.label not in private)
+        shown = {node.id for node in nodes}
+        return Subgraph(nodes, tuple(edge for edge in found.edges if {edge.source, edge.target} <= shown))
+
+    def _interpreter(self, now: datetime) -> Interpreter:
+        return Interpreter(self.domain, ValueReader(self.domain, self.linker, now))
+
+
+def frames_of(domain: Domain) -> dict[str, Frame]:
+    """The intents as strategies see them."""
+    return {
+        intent.name: Frame(intent.name, frozenset(intent.required), frozenset(intent.optional))
+        for intent in domain.intents.values()
+        if intent.name != OUT_OF_SCOPE
+    }
+
+
+def lexicon_of(domain: Domain, linker: Linker) -> dict[str, list[str]]:
+    """Known values by slot: names of the graph, words of bands and choices."""
+    lexicon: dict[str, list[str]] = {}
+    for slot in domain.slots.values():
+        spellings = [words for held in (*slot.bands.values(), *slot.choices.values()) for words in held.values()]
+        known = [*linker.names(slot.labels), *(word for words in spellings for word in words)]
+        if known:
+            lexicon[slot.name] = list(dict.fromkeys(known))
+    return lexicon
+
+
+def trained(domain: Domain, lexicon: Mapping[str, Sequence[str]], folder: Path) -> Understander:
+    """The fast understanding of this domain and these names, out of the folder or made now."""
+    from pagoda.nlu.fast_understanding import FastUnderstanding
+
+    examples = domain.examples()
+    mark = json.dumps([examples, lexicon], ensure_ascii=False, sort_keys=True)
+    place = folder / hashlib.sha256(mark.encode()).hexdigest()[:16]
+    if place.exists():
+        try:
+            return FastUnderstanding.load(place)
+        except CheckpointError:
+            # Damaged, or of another version: what can be made again in seconds is not worth an error.
+            pass
+    understanding = FastUnderstanding.train(examples, lexicon=lexicon, effort="heads")
+    folder.mkdir(parents=True, exist_ok=True)
+    understanding.save(place)
+    return understanding

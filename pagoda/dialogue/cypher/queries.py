@@ -1,0 +1,271 @@
+"""Intents and values become Cypher: a few reviewed shapes, names from the domain that the graph confirms, parameters.
+
+Sixth station of a turn: sentence -> understanding -> events -> state -> policy -> *Cypher* -> rows -> reply. Nothing a
+person, a document or a language model says ever stands in a statement's text: names come out of the domain file, are
+checked against the live schema and refused where they are odd, values are `$parameters`, the limit is a checked
+integer. Every statement has DISTINCT and LIMIT and returns named scalars (or short lists of them), never nodes.
+
+Columns of every row: key, name_zh, name_en (as far as the label has names), the query's columns (with _zh and _en where
+the property goes by language), and distance where something near was looked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pagoda.dialogue.cypher import names
+from pagoda.dialogue.cypher.filters import DISTANCE, ROOT, Clauses, add_filter, fits
+from pagoda.dialogue.domain.domain import Domain
+from pagoda.dialogue.domain.model import Column, Filter, Label, Query
+from pagoda.dialogue.errors import DomainError
+from pagoda.dialogue.slots.kinds import NodeValue, Value
+from pagoda.errors import InvalidParameterError
+from pagoda.graph.schema import GraphSchema
+from pagoda.graph.statement import KEY, NAME, Statement, named_statement
+
+MAX_LIMIT = 1000
+
+
+@dataclass(frozen=True)
+class Relaxed:
+    """Filters with some given up. slots: those that were."""
+
+    filters: Mapping[str, Value]
+    slots: tuple[str, ...]
+
+
+def compile_query(
+    domain: Domain, intent: str, filters: Mapping[str, Value], schema: GraphSchema, limit: int | None = None
+) -> Statement:
+    """What fits the filters, best first. limit: rows at most, None for the domain's.
+
+    Raises DomainError where the graph lacks what the domain names or a value does not suit its slot's filter.
+    """
+    query = _query(domain, intent)
+    clauses = _filtered(domain, query, filters, schema)
+    shown = _Shown.of(domain.labels[query.label], [column for column in query.columns if column.in_list])
+    size = _checked(query.limit if limit is None else limit)
+    distance = f", min({clauses.distance}) AS {DISTANCE}" if clauses.distance else ""
+    first = f"{ROOT}.{names.quoted(domain.labels[query.label].key)}"
+    order = _ordered(query, bool(distance), first, with_aliases=False)
+    head = [*clauses.matched(), f"WITH {'' if distance else 'DISTINCT '}{ROOT}{distance}", order, f"LIMIT {size}"]
+    tail = shown.returned(clauses, with_distance=bool(distance))
+    order = _ordered(query, bool(distance), KEY, with_aliases=True)
+    columns = (*shown.aliases, *([DISTANCE] if distance else []))
+    return named_statement(intent, [*head, *tail, order, f"LIMIT {size}"], clauses.parameters, columns)
+
+
+def compile_property(domain: Domain, intent: str, column: str, key: str, schema: GraphSchema) -> Statement:
+    """One column of one result, for a question about it. Raises DomainError."""
+    query = _query(domain, intent)
+    wanted = query.column(column)
+    if wanted is None:
+        raise DomainError(f"intent {intent} has no column {column!r}")
+    return _one(domain, intent, query, (wanted,), key, schema)
+
+
+def compile_result(domain: Domain, intent: str, key: str, schema: GraphSchema) -> Statement:
+    """All columns of one result. Raises DomainError."""
+    query = _query(domain, intent)
+    return _one(domain, intent, query, query.columns, key, schema)
+
+
+def compile_choices(
+    domain: Domain, intent: str, slot: str, filters: Mapping[str, Value], schema: GraphSchema, limit: int = 5
+) -> Statement | None:
+    """Nodes that would fill a slot and leave something to be found; None for a slot that is not filled by nodes.
+
+    Rows are as of `compile_names`, those with the most results first. filters: what is known already
+    """
+    found = domain.intents[intent]
+    if found.booking is not None and found.booking.target == slot:
+        return _named(domain, found.booking.target_label, schema, limit)
+    if found.query is None:
+        return None
+    chosen = next(
+        (each for each in found.query.filters if each.slot == slot and each.operator in ("node", "near")), None
+    )
+    if chosen is None:
+        named = domain.slots[slot].labels
+        return _named(domain, named[0], schema, limit) if named else None
+    known = {name: value for name, value in filters.items() if name != slot}
+    clauses = _filtered(domain, found.query, known, schema)
+    variable, label = clauses.walk(chosen)
+    shown = _Shown.of(domain.labels[label], ())
+    size = _checked(limit)
+    lines = [*clauses.matched(), f"WITH {variable} AS c, count(DISTINCT {ROOT}) AS num"]
+    lines += [
+        f"RETURN DISTINCT {', '.join(shown.plain(clauses, 'c'))}, num",
+        f"ORDER BY num DESC, {KEY}",
+        f"LIMIT {size}",
+    ]
+    return named_statement(f"{intent}.choices", lines, clauses.parameters, (*shown.aliases, "num"))
+
+
+def compile_names(
+    domain: Domain, label: str, schema: GraphSchema, after: str = "", limit: int = MAX_LIMIT
+) -> Statement:
+    """Keys, names and aliases of a label's nodes in the order of their keys, from behind the key `after`."""
+    return _named(domain, label, schema, limit, after)
+
+
+def relaxations(domain: Domain, intent: str, filters: Mapping[str, Value]) -> list[Relaxed]:
+    """What to try, in order, when nothing is found: each slot of the query's `relax` alone, then ever more of them."""
+    order = [slot for slot in _query(domain, intent).relax if slot in filters]
+    tried = [(slot,) for slot in order] + [tuple(order[: size + 1]) for size in range(1, len(order))]
+    return [Relaxed({slot: value for slot, value in filters.items() if slot not in given}, given) for given in tried]
+
+
+def node_of(row: Mapping[str, Any], label: str) -> NodeValue:
+    """The node that a row of any read statement is about."""
+    return NodeValue(label, str(row[KEY]), row.get(f"{NAME}_zh") or "", row.get(f"{NAME}_en") or "")
+
+
+def _query(domain: Domain, intent: str) -> Query:
+    query = domain.intents[intent].query
+    if query is None:
+        raise DomainError(f"intent {intent} has no query")
+    return query
+
+
+def _filtered(domain: Domain, query: Query, filters: Mapping[str, Value], schema: GraphSchema) -> Clauses:
+    clauses = Clauses(query.label, domain.labels, schema)
+    for slot, value in filters.items():
+        add_filter(clauses, _filter(query, slot, value), value)
+    return clauses
+
+
+def _filter(query: Query, slot: str, value: Value) -> Filter:
+    chosen = next((each for each in query.filters if each.slot == slot and fits(each, value, query.label)), None)
+    if chosen is None:
+        raise DomainError(f"the query for {query.label} has no filter for slot {slot} with the value {value!r:.60}")
+    return chosen
+
+
+def _ordered(query: Query, with_distance: bool, last: str, *, with_aliases: bool) -> str:
+    """Nearest first, then as the domain says, then by `last`, so that the same rows come every time."""
+    keys = [DISTANCE] if with_distance else []
+    for order in query.order:
+        column = query.column(order.column)
+        if column is None or column.path or "" not in column.property:
+            raise DomainError(f"the query for {query.label} cannot be sorted by {order.column}")
+        held = names.quoted(column.name) if with_aliases else f"{ROOT}.{names.quoted(column.property[''])}"
+        # Both Neo4j and ArcadeDB put null first when descending.
+        keys += [f"{held} IS NULL", f"{held}{' DESC' if order.descending else ''}"]
+    return "ORDER BY " + ", ".join([*keys, last])
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """The columns of a statement, and what they are called."""
+
+    label: Label
+    columns: tuple[Column, ...]
+
+    @classmethod
+    def of(cls, label: Label, columns: Sequence[Column]) -> _Shown:
+        return cls(label, tuple(columns))
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        named = [f"{NAME}_{language or 'zh'}" for language in self.label.names]
+        return (KEY, *named, *(alias for column in self.columns for alias, _ in _aliases(column)))
+
+    def plain(self, clauses: Clauses, variable: str) -> list[str]:
+        """Key and names of the node."""
+        held = [
+            (KEY, self.label.key),
+            *((f"{NAME}_{language or 'zh'}", name) for language, name in self.label.names.items()),
+        ]
+        return [
+            f"{variable}.{names.property_of(self.label.name, name, clauses.schema)} AS {alias}" for alias, name in held
+        ]
+
+    def returned(self, clauses: Clauses, *, with_distance: bool) -> list[str]:
+        """Lines from behind the filters to RETURN: columns at the end of a path are gathered one after the other."""
+        lines: list[str] = []
+        kept = [ROOT, *([DISTANCE] if with_distance else [])]
+        out = self.plain(clauses, ROOT)
+        for number, column in enumerate(self.columns):
+            if column.path:
+                lines += self._gathered(clauses, column, f"c{number}", kept)
+                kept += [alias for alias, _ in _quoted_aliases(column)]
+            out += self._given(clauses, column)
+        return [*lines, f"RETURN DISTINCT {', '.join([*out, *([DISTANCE] if with_distance else [])])}"]
+
+    def _gathered(self, clauses: Clauses, column: Column, alias: str, kept: Sequence[str]) -> list[str]:
+        """Lines that add a column at the end of a path; sorted, so that the same values come every time.
+
+        Where a filter looks at the same values, only those that fit are told: of tonight's films, tonight's showings.
+        """
+        pattern = names.path(ROOT, self.label.name, column.path, alias, clauses.schema)
+        last = f"{alias}_{len(column.path) - 1}"
+        owner = column.path[-1].label
+        size = _checked(column.limit if column.many else 1)
+        gathered = []
+        for given, name in _quoted_aliases(column):
+            values = f"collect(DISTINCT {last}.{names.property_of(owner, name, clauses.schema)})"
+            gathered.append(f"{values}[0..{size}] AS {given}" if column.many else f"head({values}) AS {given}")
+        first = names.quoted(next(iter(column.property.values())))
+        ordered = f"WITH {', '.join([*kept, last])} ORDER BY {last}.{first}"
+        fitting = [
+            f"{last}.{names.property_of(owner, name, clauses.schema)} {comparison}"
+            for path, name, comparison in clauses.spans
+            if path == column.path and name in column.property.values()
+        ]
+        where = f" WHERE {' AND '.join(fitting)}" if fitting else ""
+        return [f"OPTIONAL MATCH {pattern}{where}", ordered, f"WITH {', '.join([*kept, *gathered])}"]
+
+    def _given(self, clauses: Clauses, column: Column) -> list[str]:
+        if column.path:
+            return [alias for alias, _ in _quoted_aliases(column)]
+        label = self.label.name
+        return [
+            f"{ROOT}.{names.property_of(label, name, clauses.schema)} AS {alias}"
+            for alias, name in _quoted_aliases(column)
+        ]
+
+
+def _aliases(column: Column) -> list[tuple[str, str]]:
+    """(alias, property) of a column: one, or one for each language."""
+    return [
+        (f"{column.name}_{language}" if language else column.name, name) for language, name in column.property.items()
+    ]
+
+
+def _quoted_aliases(column: Column) -> list[tuple[str, str]]:
+    return [(names.quoted(alias), name) for alias, name in _aliases(column)]
+
+
+def _one(
+    domain: Domain, intent: str, query: Query, columns: tuple[Column, ...], key: str, schema: GraphSchema
+) -> Statement:
+    label = domain.labels[query.label]
+    clauses = Clauses(query.label, domain.labels, schema)
+    clauses.conditions.append(f"{ROOT}.{names.property_of(label.name, label.key, schema)} = {clauses.bind('', key)}")
+    shown = _Shown.of(label, columns)
+    lines = [*clauses.matched(), *shown.returned(clauses, with_distance=False), "LIMIT 1"]
+    return named_statement(f"{intent}.one", lines, clauses.parameters, shown.aliases)
+
+
+def _named(domain: Domain, name: str, schema: GraphSchema, limit: int, after: str = "") -> Statement:
+    label = domain.labels[name]
+    clauses = Clauses(name, domain.labels, schema)
+    shown = _Shown.of(label, ())
+    out, columns = shown.plain(clauses, ROOT), shown.aliases
+    if label.aliases:
+        out.append(f"{ROOT}.{names.property_of(name, label.aliases, schema)} AS aliases")
+        columns = (*columns, "aliases")
+    if after:
+        key = names.property_of(name, label.key, schema)
+        clauses.conditions.append(f"{ROOT}.{key} > {clauses.bind('after', after)}")
+    lines = [*clauses.matched(), f"RETURN DISTINCT {', '.join(out)}", f"ORDER BY {KEY}", f"LIMIT {_checked(limit)}"]
+    return named_statement(f"names.{name}", lines, clauses.parameters, columns)
+
+
+def _checked(limit: int) -> int:
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_LIMIT:
+        raise InvalidParameterError(f"limit is {limit!r}, expected an integer from 1 to {MAX_LIMIT}", param="limit")
+    return limit

@@ -1,0 +1,121 @@
+"""A domain: what a dialogue can be about, read from a file. The door to everything that is data here.
+
+Stands beside the whole turn's path: the examples train the understanding, slots and intents shape events, state and
+policy, queries become Cypher, templates become the reply. Nothing in code knows of restaurants; a second file is a
+second domain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pagoda.dialogue.cypher import domain_check
+from pagoda.dialogue.domain import file as domain_file
+from pagoda.dialogue.domain.model import Column, Intent, Label, Slot, Words
+from pagoda.dialogue.domain.yaml_lines import LANGUAGES, read_section
+from pagoda.dialogue.errors import DomainError
+from pagoda.errors import nearest
+from pagoda.graph.schema import GraphSchema
+
+_FOLDER = Path(__file__).with_name("domains")
+CITY, PHRASES = _FOLDER / "city.yaml", _FOLDER / "phrases.yaml"
+_ENTRIES = ("name", "languages", "labels", "slots", "intents", "templates", "name_endings", "general_words", "examples")
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Everything that a domain file says.
+
+    templates: sentences by name and language
+    name_endings, general_words: how names of places end, and what before such an ending makes none
+    lines: line of the file by dotted path, for messages
+    """
+
+    name: str
+    languages: tuple[str, ...]
+    labels: Mapping[str, Label]
+    slots: Mapping[str, Slot]
+    intents: Mapping[str, Intent]
+    templates: Mapping[str, Words] = field(default_factory=dict)
+    name_endings: Words = field(default_factory=dict)
+    general_words: Words = field(default_factory=dict)
+    file: str = ""
+    lines: Mapping[str, int] = field(default_factory=dict)
+    _examples: tuple[Mapping[str, Any], ...] = ()
+
+    @classmethod
+    def load(cls, path: str | Path | None = None) -> Domain:
+        """Reads a domain file, None for the shipped city. Templates that it lacks are the shipped ones.
+
+        Raises DomainError with file, line, what was given and the nearest known name; MissingExtraError without PyYAML.
+        """
+        root, lines = read_section(Path(path) if path is not None else CITY)
+        root.only(_ENTRIES)
+        labels = domain_file.read_labels(root)
+        slots = domain_file.read_slots(root, labels)
+        intents = domain_file.read_intents(root, labels, slots)
+        phrases, _ = read_section(PHRASES)
+        languages = root.texts("languages") or LANGUAGES
+        for language in languages:
+            if language not in LANGUAGES:
+                raise root.fail("languages", f'names "{language}": {nearest(language, LANGUAGES)}')
+        return cls(
+            root.text("name"),
+            languages,
+            labels,
+            slots,
+            intents,
+            {**domain_file.read_templates(phrases), **domain_file.read_templates(root)},
+            {**phrases.words("name_endings"), **root.words("name_endings")},
+            {**phrases.words("general_words"), **root.words("general_words")},
+            root.file,
+            lines,
+            tuple(domain_file.read_examples(root, intents)),
+        )
+
+    def validate(self, schema: GraphSchema) -> None:
+        """Holds every name against the live graph. Raises DomainError with a line for each problem."""
+        found = domain_check.problems(self.labels, self.slots, self.intents, schema)
+        if found:
+            told = [f"{self.file}:{self._line(place)}: {place} {problem}" for place, problem in found]
+            raise DomainError("\n".join(told))
+
+    def examples(self, language: str | None = None) -> list[dict[str, Any]]:
+        """{"text", "intent", "slots": [{"slot", "start", "end", "value"}]} of each training sentence.
+
+        language: only those, None for all
+        """
+        return [
+            {"text": each["text"], "intent": each["intent"], "slots": [dict(slot) for slot in each["slots"]]}
+            for each in self._examples
+            if language in (None, each["language"])
+        ]
+
+    def template(self, name: str, language: str) -> Sequence[str]:
+        """The sentences to choose from, in the other language where there are none. Raises DomainError without any."""
+        known = self.templates.get(name, {})
+        sentences = known.get(language) or next(iter(known.values()), ())
+        if not sentences:
+            raise DomainError(f'{self.file} has no template "{name}": {nearest(name, self.templates)}')
+        return sentences
+
+    def intent_of_act(self, act: str) -> str:
+        """The intent that stands for an act such as "cancel", "" where the domain has none."""
+        return next((intent.name for intent in self.intents.values() if intent.act == act), "")
+
+    def columns(self) -> dict[str, Column]:
+        """All columns of all queries by name, the first of each name."""
+        found: dict[str, Column] = {}
+        for intent in self.intents.values():
+            for column in intent.query.columns if intent.query else ():
+                found.setdefault(column.name, column)
+        return found
+
+    def _line(self, place: str) -> int:
+        """The line of an entry, or of the nearest one above it that the file has."""
+        while place and place not in self.lines:
+            place = place.rpartition(".")[0]
+        return self.lines.get(place, 1)

@@ -1,0 +1,137 @@
+"""Small words that steer a dialogue, read by rules: yes, no, either way, never mind that, the second one, its phone.
+
+First station of a turn, beside intent and slots: *sentence -> Understanding* -> events -> state -> policy -> Cypher ->
+rows -> reply. They are few, closed classes in both languages, so rules read them better than examples would; kinds as
+in the CUED dialogue acts (Young 2007, "CUED Standard Dialogue Acts").
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pagoda.dialogue.domain.domain import Domain
+from pagoda.dialogue.slots.normalise import is_any
+from pagoda.nlu.understanding import Act, TurnContext
+
+_END = r"(?=$|[\s,.!?;，。！？；、~～])"
+_CONFIRM = re.compile(
+    r"^\s*(?:嗯+|好的?|行|可以|是的?|对的?|没错|没问题|确认|确定|要的|就这样|就这个|订吧|就订这个?|预订吧)"
+    r"(?:[的吧啊呀了，, ]|(?=$|[。！!]))"
+    rf"|^\s*(?:yes|yeah|yep|yup|sure|ok|okay|correct|right|exactly|fine|great|perfect|confirm(?:ed)?|go ahead|please do"
+    rf"|that'?s (?:right|correct|fine|it)|sounds good|book it|do it){_END}",
+    re.IGNORECASE,
+)
+_DENY = re.compile(
+    r"^\s*(?:不对|不是|不行|不了|不用|不要(?=$|[，,。！!])|不(?=[，,。！! ]|$)|错了|别|等等"
+    rf"|(?:no|nope|nah|wrong|not (?:right|correct|that|quite)|incorrect|don'?t|wait|actually){_END}"
+    rf"|that'?s (?:not|wrong)\b)",
+    re.IGNORECASE,
+)
+_CORRECT = re.compile(
+    r"改成|改为|改到|换成|换到|应该是|我是说|不是.+?(?:是|要)|说错|记错|错了"
+    r"|\b(?:i meant?|make (?:it|that)|change (?:it|that|the)|rather|instead|actually|should be|not .+? but)\b",
+    re.IGNORECASE,
+)
+_UNSET = re.compile(
+    r"(?:去掉|取消|忘掉|不看|不管|别管|删掉|不考虑)(?P<zh>[^，。,.!！]{1,12}?)(?:要求|条件|限制|了|吧|$)"
+    r"|\b(?:forget(?: about)?|drop|remove|ignore|never mind|without)(?: about)? (?:the |my )?(?P<en>\w+(?: \w+)?)",
+    re.IGNORECASE,
+)
+_DIGITS = {word: index for index, word in enumerate("一二三四五六七八九十", 1)} | {"两": 2}
+_ORDINAL_WORDS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
+_ORDINALS = {word: index for index, word in enumerate(_ORDINAL_WORDS, 1)}
+_CHOOSE = re.compile(
+    r"第(?P<zh>[一二三四五六七八九十\d]{1,2})(?:家|个|间|部|场|条)?"
+    r"|(?P<last>最后(?:一)?(?:家|个|间|部)?|\bthe last(?: one)?\b)"
+    rf"|\bthe (?P<en>{'|'.join(_ORDINAL_WORDS)})\b"
+    rf"|\b(?P<en_one>{'|'.join(_ORDINAL_WORDS)}) (?:one|hotel|restaurant|film|place|option)\b"
+    r"|\b(?:number|no\.|option|#) ?(?P<number>\d{1,2})\b|^\s*(?P<bare>\d{1,2})\s*[.。)）]?\s*$",
+    re.IGNORECASE,
+)
+
+
+def acts_of(text: str, domain: Domain, context: TurnContext | None = None) -> tuple[Act, ...]:
+    """All that is found, in a fixed order. A choice is told as its number from 1, "-1" for the last.
+
+    The slot of "any" is the one that was asked for, unless the sentence names another.
+    """
+    context = context or TurnContext()
+    return tuple(_found(text, domain, context))
+
+
+def _found(text: str, domain: Domain, context: TurnContext) -> Iterator[Act]:
+    if _DENY.search(text):
+        yield Act("deny")
+    elif _CONFIRM.search(text):
+        yield Act("confirm")
+    if _CORRECT.search(text):
+        yield Act("correct")
+    named = slots_named(text, domain, context.intent)
+    if is_any(text):
+        for slot in named or filter(None, (context.requested_slot,)):
+            yield Act("any", slot)
+    elif (unset := _UNSET.search(text)) is not None:
+        for slot in slots_named(unset["zh"] or unset["en"], domain, context.intent):
+            yield Act("unset", slot)
+    if (choice := _choice(text, context)) is not None:
+        yield Act("choose", value=str(choice))
+    for column in columns_named(text, domain):
+        yield Act("request", value=column)
+
+
+def slots_named(text: str, domain: Domain, intent: str) -> tuple[str, ...]:
+    """Slots of the intent whose title or words stand in the text.
+
+    Only those of the task under way: "price" is a slot of several intents, and a column of results besides.
+    """
+    if intent not in domain.intents:
+        return ()
+    return tuple(name for name in domain.intents[intent].slots if is_named(text, name, domain))
+
+
+def is_named(text: str, slot: str, domain: Domain) -> bool:
+    """Whether a slot's title or one of its words stands in the text."""
+    return any(mentions(text, word) for word in words_of(domain, slot))
+
+
+def columns_named(text: str, domain: Domain) -> tuple[str, ...]:
+    """Columns of any query that a person asks for by one of their words; the longest word first."""
+    found: dict[str, int] = {}
+    for intent in domain.intents.values():
+        for column in intent.query.columns if intent.query else ():
+            lengths = [len(word) for words in column.words.values() for word in words if mentions(text, word)]
+            if lengths:
+                found[column.name] = max(lengths)
+    return tuple(sorted(found, key=lambda name: -found[name]))
+
+
+def mentions(text: str, word: str) -> bool:
+    """Whether the word stands in the text; a Latin one only as a whole.
+
+    >>> mentions("电话是多少", "电话"), mentions("a rated place", "rate")
+    (True, False)
+    """
+    if word.isascii():
+        return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE) is not None
+    return word in text
+
+
+def words_of(domain: Domain, name: str) -> tuple[str, ...]:
+    """The titles of a slot and the words that name it."""
+    slot = domain.slots[name]
+    return (*slot.title.values(), *(word for words in slot.words.values() for word in words))
+
+
+def _choice(text: str, context: TurnContext) -> int | None:
+    """A bare number is a choice only where results were shown and nothing was asked for."""
+    found = _CHOOSE.search(text)
+    if found is None or (found["bare"] and (context.requested_slot or not context.results)):
+        return None
+    if found["last"]:
+        return -1
+    if found["zh"]:
+        return _DIGITS.get(found["zh"]) or (int(found["zh"]) if found["zh"].isdecimal() else None)
+    if ordinal := found["en"] or found["en_one"]:
+        return _ORDINALS[ordinal.lower()]
+    return int(found["number"] or found["bare"])

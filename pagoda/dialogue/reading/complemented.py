@@ -1,0 +1,180 @@
+"""A reader of sentences with what rules and the graph know besides: small words, names of nodes, answers.
+
+First station of a turn: *sentence -> Understanding* -> events -> state -> policy -> Cypher -> rows -> reply. A trained
+reader generalises; it need not learn what is certain. Names of nodes are found by looking them up, yes and no and "the
+second one" by rules, and the answer to a question is first tried as that.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import datetime
+
+from pagoda.dialogue.domain.domain import Domain
+from pagoda.dialogue.domain.model import Slot
+from pagoda.dialogue.reading.acts import acts_of, is_named, words_of
+from pagoda.dialogue.reading.follow_ups import is_follow_up
+from pagoda.dialogue.reading.linking import Linker
+from pagoda.dialogue.slots.normalise import is_any, normalise
+from pagoda.errors import InvalidRequestError
+from pagoda.nlu.understanding import OUT_OF_SCOPE, SlotValue, TurnContext, Understander, Understanding
+
+_SURE = 0.9
+_DIGITS = frozenset("0123456789.〇零一二两三四五六七八九十百千万")
+_NUMBER = r"(?:\d+|[一二两三四五六七八九十]+|one|two|three|four|five|six|seven|eight|nine|ten)"
+_QUANTITIES = {
+    "stars": re.compile(rf"{_NUMBER}[ -]?(?:星级?|stars?\b)", re.IGNORECASE),
+    "people": re.compile(rf"{_NUMBER}(?:个人|位|人| (?:people|persons|guests|of us)\b)", re.IGNORECASE),
+    "time": re.compile(
+        r"(?:今|明|后)(?:天|晚|早)?"
+        r"(?:上午|中午|下午|晚上|早上|凌晨|清晨|早晨|傍晚|夜里|半夜|深夜|午夜)?"
+        r"(?:[\d一二两三四五六七八九十]+点(?:半|一刻|三刻|[\d一二三四五十]+分)?)?"
+        r"|\b(?:tonight|today|tomorrow)(?: (?:morning|afternoon|evening|night|at noon))?"
+        r"(?: at \d{1,2}(?::\d\d)?(?: ?[ap]m)?)?",
+        re.IGNORECASE,
+    ),
+}
+# An answer is tried as a whole; the type of a time or a number does not depend on the day.
+_ANY_DAY = datetime(2000, 1, 1, 12, 0)
+
+
+class Complemented:
+    """An Understander over another one."""
+
+    def __init__(self, base: Understander, domain: Domain, linker: Linker) -> None:
+        self._base, self._domain, self._linker = base, domain, linker
+
+    def parse(self, text: str, context: TurnContext | None = None) -> Understanding:
+        """The base's reading, completed. A text without a word is out of scope, not an error."""
+        context = context or TurnContext()
+        read = self._base_reading(text, context)
+        if not any(character.isalpha() for character in text) and context.language is not None:
+            read = replace(read, language=context.language)
+        read = self._with_certain_intent(replace(read, slots=self._without_titles(read)))
+        read = self._with_task_under_way(read, context)
+        slots = self._with_answer(self._with_times(self._with_names(read, context), read, context), read, context)
+        acts = read.acts or acts_of(text, self._domain, context)
+        said = {slot.slot for slot in slots if self._is_value(slot, read)}
+        kept = tuple(act for act in acts if act.kind != "any" or act.slot not in said)
+        dismissed = {act.slot for act in kept if act.kind == "any"}
+        slots = tuple(slot for slot in slots if slot.slot not in dismissed)
+        if read.intent == OUT_OF_SCOPE:
+            slots = tuple(slot for slot in slots if self._is_known(slot, read, context))
+        return replace(read, slots=slots, acts=kept)
+
+    def _base_reading(self, text: str, context: TurnContext) -> Understanding:
+        try:
+            return self._base.parse(text, context)
+        except InvalidRequestError:
+            return Understanding(text, context.language or "en", OUT_OF_SCOPE, 1.0, route="rules")
+
+    def _is_known(self, found: SlotValue, read: Understanding, context: TurnContext) -> bool:
+        """Whether words of a sentence that is for somebody else are a value all the same, or may be an odd answer."""
+        slot = self._domain.slots.get(found.slot)
+        if found.slot == context.requested_slot and read.confidence < _SURE:
+            return True
+        if slot is None or slot.type != "name":
+            return self._is_value(found, read)
+        return self._linker.link(found.value, slot.labels).node is not None
+
+    def _without_titles(self, read: Understanding) -> tuple[SlotValue, ...]:
+        """Without what only names a slot, as in "what is its rating"."""
+        return tuple(
+            found
+            for found in read.slots
+            if found.slot not in self._domain.slots
+            or is_any(found.value)
+            or self._is_value(found, read)
+            or not is_named(found.value, found.slot, self._domain)
+        )
+
+    def _is_value(self, found: SlotValue, read: Understanding) -> bool:
+        """Whether the words are a value of their slot, and not its name ("the price") or "any"."""
+        slot = self._domain.slots.get(found.slot)
+        if slot is None or is_any(found.value):
+            return False
+        return slot.type == "name" or normalise(slot, found.value, read.language, _ANY_DAY) is not None
+
+    def _with_certain_intent(self, read: Understanding) -> Understanding:
+        """A name of the graph that only one task can take, such as a cuisine, outweighs a reading that is not sure."""
+        intent = self._domain.intents.get(read.intent)
+        if intent is None or intent.kind != "find" or read.confidence >= _SURE:
+            return read
+        labels = {label: set[str]() for slot in self._domain.slots.values() for label in slot.labels}
+        for other in self._domain.intents.values():
+            for label in {label for name in other.slots for label in self._domain.slots[name].labels}:
+                labels[label].add(other.name)
+        telling = [label for label, takers in labels.items() if len(takers) == 1]
+        named = {next(iter(labels[node.label])) for _, _, node in self._linker.find(read.text, telling)}
+        if len(named) != 1 or read.intent in named:
+            return read
+        (better,) = named
+        others = tuple(pair for pair in read.candidates if pair[0] != better)
+        return replace(read, intent=better, confidence=_SURE, candidates=((better, _SURE), *others))
+
+    def _with_task_under_way(self, read: Understanding, context: TurnContext) -> Understanding:
+        """A sentence of nothing but values that this task takes is about it, whatever task it looks like by itself."""
+        task, other = self._domain.intents.get(context.intent), self._domain.intents.get(read.intent)
+        if task is None or other is None or other.kind not in ("find", "book") or task.name == other.name:
+            return read
+        slots = self._with_names(replace(read, intent=task.name), context)
+        words = (word for name in task.slots for word in words_of(self._domain, name))
+        if not {slot.slot for slot in slots} <= set(task.slots) or not is_follow_up(read.text, slots, words):
+            return read
+        return replace(read, intent=task.name, confidence=_SURE, slots=slots, candidates=((task.name, _SURE),))
+
+    def _with_times(
+        self, slots: tuple[SlotValue, ...], read: Understanding, context: TurnContext
+    ) -> tuple[SlotValue, ...]:
+        """Quantities with all of their digits, and those with a unit that the base passed over."""
+        whole = [self._whole(slot, read.text) for slot in slots]
+        for slot in self._open_slots(read, context):
+            pattern = _QUANTITIES.get(slot.type)
+            if pattern is None or any(found.slot == slot.name for found in whole):
+                continue
+            for match in pattern.finditer(read.text):
+                taken = any(match.start() < other.end and other.start < match.end() for other in whole)
+                if not taken and normalise(slot, match[0], read.language, _ANY_DAY) is not None:
+                    whole.append(SlotValue(slot.name, match[0], match.start(), match.end()))
+                    break
+        return tuple(sorted(whole, key=lambda found: found.start))
+
+    def _whole(self, found: SlotValue, text: str) -> SlotValue:
+        """A tagger may cut 二十元 in two."""
+        slot, start = self._domain.slots.get(found.slot), found.start
+        if slot is None or slot.labels or start < 0 or found.value[:1] not in _DIGITS:
+            return found
+        while start > 0 and text[start - 1] in _DIGITS:
+            start -= 1
+        return replace(found, value=text[start : found.end], start=start)
+
+    def _with_names(self, read: Understanding, context: TurnContext) -> tuple[SlotValue, ...]:
+        """Names of the graph that the base passed over, for slots of the intent, or of the task under way."""
+        slots = list(read.slots)
+        for slot in self._open_slots(read, context):
+            for start, end, _ in self._linker.find(read.text, slot.labels) if slot.labels else ():
+                taken = any(start < other.end and other.start < end for other in slots)
+                if not taken and (slot.many or all(other.slot != slot.name for other in slots)):
+                    slots.append(SlotValue(slot.name, read.text[start:end], start, end))
+        return tuple(sorted(slots, key=lambda found: found.start))
+
+    def _with_answer(
+        self, slots: tuple[SlotValue, ...], read: Understanding, context: TurnContext
+    ) -> tuple[SlotValue, ...]:
+        """The whole sentence as the value that was asked for, where nothing else was found in it."""
+        slot = self._domain.slots.get(context.requested_slot)
+        if slot is None or slot.labels or any(found.slot == slot.name for found in slots) or is_any(read.text):
+            return slots
+        if any(found.start >= 0 for found in slots) or normalise(slot, read.text, read.language, _ANY_DAY) is None:
+            return slots
+        return (*slots, SlotValue(slot.name, read.text, 0, len(read.text)))
+
+    def _open_slots(self, read: Understanding, context: TurnContext) -> tuple[Slot, ...]:
+        intent = self._domain.intents.get(read.intent)
+        if intent is None or not intent.slots:
+            intent = self._domain.intents.get(context.intent)
+        if intent is None:
+            return ()
+        names = sorted(intent.slots, key=lambda name: name != context.requested_slot)
+        return tuple(self._domain.slots[name] for name in names)

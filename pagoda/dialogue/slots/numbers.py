@@ -1,0 +1,236 @@
+"""Numbers and bounds as people say them, in Chinese and English: 一百五, twenty-five, 150元以内, at least 4, 100-150元.
+
+Stands between *understanding* and *events* on the turn's path. Rules, not a model: a number must be right or not there.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from pagoda.dialogue.slots.kinds import Range
+
+_DIGITS = {
+    c: n
+    for n, cs in enumerate(["零〇", "一壹", "二两贰俩", "三叁仨", "四肆", "五伍", "六陆", "七柒", "八捌", "九玖"])
+    for c in cs
+}
+_UNITS = {"十": 10, "拾": 10, "百": 100, "佰": 100, "千": 1000, "仟": 1000}
+_HAN = "".join((*_DIGITS, *_UNITS, "万亿半"))
+_ONES = [
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
+    *("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
+]
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_WORDS = {
+    **{w: n for n, w in enumerate(_ONES)},
+    **{w: 10 * n for n, w in enumerate(_TENS, 2)},
+    "dozen": 12,
+    "fourty": 40,
+}
+_ANY_WORD = "|".join(sorted([*_WORDS, "hundred", "thousand"], key=len, reverse=True))
+_NUMBER = re.compile(
+    rf"(?P<digits>\d+(?:,\d{{3}})+(?:\.\d+)?|\d+(?:\.\d+)?)\s?(?P<scale>[kK](?![a-zA-Z])|[十百千万亿])?"
+    rf"(?P<tail>[{_HAN}](?![{_HAN}]))?"
+    rf"|(?P<han>[{_HAN}]+)(?:点(?P<tenths>[零一二三四五六七八九]+))?"
+    rf"|\b(?P<english>(?:an?\s+(?=hundred|thousand|dozen))?(?:{_ANY_WORD})(?:(?:[\s-]+(?:and\s+)?)(?:{_ANY_WORD}))*)\b",
+    re.IGNORECASE,
+)
+_AT_MOST = re.compile(
+    r"以内|以下|之内|之下|以里|内$|不超过|不要超过|别超过|不高于|最多|至多|顶多|低于|少于|小于|不到|预算|封顶"
+    r"|\b(?:under|below|less than|at most|no more than|not more than|up to|max(?:imum)?|within|cheaper than|not over"
+    r"|lower than|or less|or below|or under|or fewer|budget|tops)\b|<=?|≤",
+    re.IGNORECASE,
+)
+_AT_LEAST = re.compile(
+    r"以上|之上|超过|至少|起码|最少|最低|不低于|不少于|高于|大于|起步|起$"
+    r"|\b(?:at least|over|above|more than|no less than|not less than|min(?:imum)?|or more|or above|or higher|or better"
+    r"|or over|and up|and above|upwards?|higher than|better than|starting (?:at|from))\b|\+|>=?|≥",
+    re.IGNORECASE,
+)
+_BELOW = re.compile(
+    r"低于|少于|小于|不到|(?<!or )\b(?:under|below|less than|cheaper than|lower than)\b|<(?!=)", re.IGNORECASE
+)
+_ABOVE = re.compile(
+    r"超过|高于|大于|(?<!or )(?<!and )\b(?:over|above|more than|higher than|better than)\b|>(?!=)", re.IGNORECASE
+)
+_AROUND = re.compile(
+    r"左右|上下|大约|大概|差不多|约|来块|多块|\b(?:around|about|roughly|approximately|approx|circa|some|or so|ish)\b|~",
+    re.IGNORECASE,
+)
+_NOT_OVER = re.compile(r"不(?:要)?超过|别超过|不高于|not (?:over|more than|above)|no more than|不大于", re.IGNORECASE)
+_NOT_UNDER = re.compile(r"不低于|不少于|不小于|no less than|not (?:under|below|less than)", re.IGNORECASE)
+_NEIGHBOURS = re.compile(
+    r"(?<![零一二三四五六七八九十百千])([一二两三四五六七八])([二三四五六七八九])(?=([十百千万])|[^零一二三四五六七八九点]|$)"
+)
+_JOINS = re.compile(
+    r"^\s*(?:元|块钱?|分|星级?|颗星|人|位|个|stars?|yuan|rmb|¥|小时)?\s*(?:-|–|—|~|～|到|至|to|and|or|或者?|、|，)\s*(?:￥|¥|rmb)?\s*$",
+    re.IGNORECASE,
+)
+AROUND_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class Found:
+    """A number in a text. start, end: its characters."""
+
+    value: float
+    start: int
+    end: int
+
+
+def folded(text: str) -> str:
+    """Full-width digits and letters as plain ones, of the same length wherever NFKC keeps it."""
+    return "".join(plain if len(plain := unicodedata.normalize("NFKC", char)) == 1 else char for char in text)
+
+
+def numbers_in(text: str) -> list[Found]:
+    """All numbers of a text, left to right.
+
+    >>> [found.value for found in numbers_in("两百五到3.5千")], numbers_in("a hundred and fifty")[0].value
+    ([250, 3500.0], 150)
+    """
+    found = []
+    for match in _NUMBER.finditer(folded(text)):
+        value = _value_of(match)
+        if value is not None:
+            found.append(Found(value, match.start(), match.end()))
+    return found
+
+
+def _value_of(match: re.Match[str]) -> float | None:
+    if match["digits"]:
+        return _with_scale(match["digits"].replace(",", ""), match["scale"] or "", match["tail"] or "")
+    if match["han"]:
+        whole = han_number(match["han"])
+        if whole is None or not match["tenths"]:
+            return whole
+        return float(f"{whole:g}." + "".join(str(_DIGITS[char]) for char in match["tenths"]))
+    return english_number(match["english"])
+
+
+def _with_scale(digits: str, scale: str, tail: str) -> float:
+    """150, 1.5万, 2k, 3千5; 2个半 is two and a half only where 半 follows at once."""
+    value = float(digits) if "." in digits else int(digits)
+    factor = {"k": 1000, "万": 10_000, "亿": 10**8, **_UNITS}.get(scale.lower(), 1)
+    value = value * factor
+    if tail == "半":
+        return value + factor / 2
+    return value + (_DIGITS[tail] * factor // 10 if tail in _DIGITS and factor > 1 else 0)
+
+
+def han_number(text: str) -> float | None:
+    """A Chinese numeral, None for characters that make none.
+
+    >>> [han_number(numeral) for numeral in ("十二", "一百五", "两千零三", "半", "一二三", "三万五")]
+    [12, 150, 2003, 0.5, 123, 35000]
+    """
+    if text == "半":
+        return 0.5
+    if text.endswith("半"):
+        whole = han_number(text[:-1])
+        return None if whole is None else whole + 0.5
+    if all(char in _DIGITS for char in text):
+        return int("".join(str(_DIGITS[char]) for char in text))
+    for char, size in (("亿", 10**8), ("万", 10_000)):
+        if char in text:
+            left, _, right = text.partition(char)
+            return _scaled(left, right, size)
+    return _below_ten_thousand(text)
+
+
+def _scaled(left: str, right: str, size: int) -> float | None:
+    high = han_number(left) if left else None
+    low = han_number(right) if right else 0
+    if high is None or low is None:
+        return None
+    is_short = len(right) == 1 and right in _DIGITS
+    return high * size + (low * size // 10 if is_short else low)
+
+
+def _below_ten_thousand(text: str) -> float | None:
+    total, digit, last_unit = 0, None, 0
+    for char in text:
+        if char in _UNITS:
+            last_unit = _UNITS[char]
+            total += (1 if digit is None else digit) * last_unit
+            digit = None
+        elif char in _DIGITS and (digit is None or digit == 0):
+            digit = _DIGITS[char]
+            last_unit = 10 if digit == 0 else last_unit
+        else:
+            return None
+    if digit is None:
+        return total
+    return total + digit * (last_unit // 10 if last_unit >= 100 and text[-2] in _UNITS else 1)
+
+
+def english_number(text: str) -> float | None:
+    """English number words; "a dozen" is 12, None for words that make none.
+
+    >>> english_number("two hundred and five"), english_number("twenty-one"), english_number("six seven")
+    (205, 21, None)
+    """
+    total, current, last = 0, 0, 1000
+    for word in re.findall(r"[a-z]+", text.lower()):
+        if word in ("and", "a", "an"):
+            continue
+        if word in ("hundred", "thousand", "dozen"):
+            factor = {"hundred": 100, "thousand": 1000, "dozen": 12}[word]
+            current = max(current, 1) * factor
+            if factor == 1000:
+                total, current = total + current, 0
+            last = factor
+        elif _WORDS[word] < last and not (last < 20):
+            current, last = current + _WORDS[word], _WORDS[word]
+        else:
+            return None
+    return total + current
+
+
+def bounds(text: str) -> Range | float | None:
+    """What a text says of one quantity: a range, a bare number, or nothing.
+
+    >>> bounds("150元以内") == Range(None, 150), bounds("100-150元") == Range(100, 150), bounds("人均80")
+    (True, True, 80)
+    >>> bounds("under 300") == Range(None, 300, is_below=True), bounds("两三百") == Range(200, 300)
+    (True, True)
+    """
+    plain = folded(text).strip()
+    if (neighbours := _NEIGHBOURS.search(plain)) is not None:
+        factor = {**_UNITS, "万": 10_000}.get(neighbours[3] or "", 1)
+        return Range(_DIGITS[neighbours[1]] * factor, _DIGITS[neighbours[2]] * factor)
+    found = numbers_in(plain)
+    if not found:
+        return None
+    if len(found) > 1 and _JOINS.match(plain[found[0].end : found[1].start]):
+        low, high = sorted((found[0].value, found[1].value))
+        return Range(low, high)
+    around = plain[: found[0].start] + " " + plain[found[0].end :]
+    return _bounded(found[0].value, around.strip())
+
+
+def _bounded(value: float, words: str) -> Range | float:
+    if _NOT_OVER.search(words):
+        return Range(None, value)
+    if _NOT_UNDER.search(words):
+        return Range(value, None)
+    if _AT_LEAST.search(words):
+        return Range(value, None, is_above=_ABOVE.search(words) is not None)
+    if _AT_MOST.search(words):
+        return Range(None, value, is_below=_BELOW.search(words) is not None)
+    return around_of(value) if _AROUND.search(words) else value
+
+
+def around_of(value: float) -> Range:
+    """A fifth less to a fifth more.
+
+    >>> around_of(100) == Range(80, 120)
+    True
+    """
+    return Range(_whole(value * (1 - AROUND_SHARE)), _whole(value * (1 + AROUND_SHARE)))
+
+
+def _whole(value: float) -> float:
+    return round(value) if value >= 10 else round(value, 2)

@@ -1,0 +1,212 @@
+"""What happens in a dialogue, as frozen records with one JSON form: the log that a state is folded from.
+
+Third station of a turn: sentence -> understanding -> *events* -> state -> policy -> Cypher -> rows -> reply. Each turn
+begins with `UserSaid`; what the person did follows, then what the dialogue did. Learned from `rasa:
+shared/core/events.py`; the log as the only truth is Fowler's "Event Sourcing" (2005).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from pagoda.dialogue.errors import DialogueError
+from pagoda.dialogue.slots import kinds
+from pagoda.dialogue.slots.kinds import NodeValue, Value
+
+
+@dataclass(frozen=True)
+class UserSaid:
+    """A turn begins. intent: as understood, "out_of_scope" included; at: ISO 8601 time of the sentence."""
+
+    text: str
+    language: str
+    intent: str = ""
+    at: str = ""
+
+
+@dataclass(frozen=True)
+class Informed:
+    """A slot's value; None where the words could not be read as one. surface: the words."""
+
+    slot: str
+    value: Value | None
+    surface: str = ""
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """As Informed, and the person said that the value before was wrong."""
+
+    slot: str
+    value: Value | None
+    surface: str = ""
+
+
+@dataclass(frozen=True)
+class Doubted:
+    """The words may mean several nodes of the graph, which are close to each other."""
+
+    slot: str
+    surface: str
+    candidates: tuple[NodeValue, ...]
+
+
+@dataclass(frozen=True)
+class Unset:
+    """The person takes a slot's value back."""
+
+    slot: str
+
+
+@dataclass(frozen=True)
+class SetAny:
+    """The person does not mind what a slot holds."""
+
+    slot: str
+
+
+@dataclass(frozen=True)
+class Requested:
+    """The person asks for a column of a result. index: which of them, from 0; None for the chosen or only one."""
+
+    property: str
+    index: int | None = None
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """Yes."""
+
+
+@dataclass(frozen=True)
+class Denied:
+    """No."""
+
+
+@dataclass(frozen=True)
+class Switched:
+    """The person wants something else: a new task, or back to one that was left open."""
+
+    intent: str
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """The task is given up; nothing of it stays."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """One of what was offered last: of the choices for a slot, or else of the results. index: from 0, -1 the last."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The dialogue asked for a slot. choices: what it offered as answers."""
+
+    slot: str
+    choices: tuple[Value, ...] = ()
+
+
+@dataclass(frozen=True)
+class Offered:
+    """Results were shown, in order. relaxed: slots that were given up to find them."""
+
+    results: tuple[NodeValue, ...]
+    relaxed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """A booking was read out and waits for a yes."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """A column of a result was told."""
+
+    property: str
+
+
+@dataclass(frozen=True)
+class Booked:
+    """A booking was written. id: its idempotency key."""
+
+    id: str
+
+
+@dataclass(frozen=True)
+class HandedOff:
+    """A person takes over."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The graph did not answer; everything else stays as it was. reason: name of the error's class."""
+
+    reason: str
+
+
+Event = (
+    UserSaid
+    | Informed
+    | Corrected
+    | Doubted
+    | Unset
+    | SetAny
+    | Requested
+    | Confirmed
+    | Denied
+    | Switched
+    | Cancelled
+    | Chosen
+    | Asked
+    | Offered
+    | Proposed
+    | Told
+    | Booked
+    | HandedOff
+    | Failed
+)
+EVENT_TYPES: tuple[type[Any], ...] = Event.__args__
+_BY_NAME: Mapping[str, type[Any]] = {kind.__name__: kind for kind in EVENT_TYPES}
+_VALUES = frozenset({"value", "candidates", "choices", "results"})
+_LISTS = frozenset({"relaxed"})
+
+
+def to_json(event: Event) -> dict[str, Any]:
+    """Plain data of an event.
+
+    >>> to_json(Unset("price"))
+    {'event': 'Unset', 'slot': 'price'}
+    """
+    plain: dict[str, Any] = {"event": type(event).__name__}
+    for field in fields(event):
+        held = getattr(event, field.name)
+        if field.name in _VALUES and held is not None:
+            held = kinds.to_json(held)
+        plain[field.name] = list(held) if field.name in _LISTS else held
+    return plain
+
+
+def from_json(data: Mapping[str, Any]) -> Event:
+    """The inverse of to_json. Raises DialogueError for what is no event."""
+    held = dict(data)
+    kind = _BY_NAME.get(held.pop("event", ""))
+    if kind is None:
+        raise DialogueError(f"{dict(data)!r:.80} is no event of a dialogue: the session's log is damaged or newer")
+    for name in _VALUES & held.keys():
+        held[name] = None if held[name] is None else kinds.from_json(held[name])
+    for name in _LISTS & held.keys():
+        held[name] = tuple(held[name])
+    try:
+        event: Event = kind(**held)
+    except TypeError as error:
+        raise DialogueError(f"a stored {kind.__name__} has other fields than expected: {sorted(held)}") from error
+    return event

@@ -1,0 +1,141 @@
+"""What the dialogue knows between two sentences, as frozen records.
+
+Fourth station of a turn: sentence -> understanding -> events -> *state* -> policy -> Cypher -> rows -> reply. A
+state is never written down: it is the fold of its events (`state.fold`). Tasks lie on a stack, as the focus spaces of
+Grosz and Sidner 1986, "Attention, Intentions, and the Structure of Discourse".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pagoda.dialogue.slots import kinds
+from pagoda.dialogue.slots.kinds import NodeValue, Value
+
+Stage = Literal["collecting", "offered", "confirming", "confirmed"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One thing that the person wants. number: counts the tasks of the session from 1, never given twice.
+
+    set_at: turn in which each value was said; times_asked: questions for each slot since it was last filled
+    rejected: this turn's words that were no value of their slot; doubts: nodes that words may mean
+    results, relaxed: as last offered; chosen: row of them
+    """
+
+    number: int
+    intent: str
+    values: Mapping[str, Value] = field(default_factory=dict)
+    set_at: Mapping[str, int] = field(default_factory=dict)
+    times_asked: Mapping[str, int] = field(default_factory=dict)
+    rejected: Mapping[str, str] = field(default_factory=dict)
+    doubts: Mapping[str, tuple[NodeValue, ...]] = field(default_factory=dict)
+    stage: Stage = "collecting"
+    results: tuple[NodeValue, ...] = ()
+    relaxed: tuple[str, ...] = ()
+    chosen: int | None = None
+
+    @property
+    def chosen_result(self) -> NodeValue | None:
+        """The one that was chosen, or the only one."""
+        if self.chosen is not None:
+            return self.results[self.chosen]
+        return self.results[0] if len(self.results) == 1 else None
+
+
+@dataclass(frozen=True)
+class Question:
+    """What was asked last. choices: the answers that were offered."""
+
+    slot: str
+    choices: tuple[Value, ...] = ()
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """A value of a task that is left or done, for carry-over. turn: when it was said."""
+
+    value: Value
+    intent: str
+    task: int
+    turn: int
+
+
+@dataclass(frozen=True)
+class BookingRecord:
+    """A booking that was written. id: its idempotency key."""
+
+    id: str
+    intent: str
+    task: int
+    values: Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class ThisTurn:
+    """What the person did since the last UserSaid, so far.
+
+    intent: as understood; requested: (column, row of the results or None); changed: slots whose value is another now
+    """
+
+    intent: str = ""
+    requested: tuple[str, int | None] | None = None
+    changed: frozenset[str] = frozenset()
+    is_switched: bool = False
+    is_resumed: bool = False
+    is_confirmed: bool = False
+    is_denied: bool = False
+    is_cancelled: bool = False
+    is_nothing_cancelled: bool = False
+    is_chosen: bool = False
+    is_choice_unknown: bool = False
+    is_told: bool = False
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything. stack: tasks left open, the last one left last; num_misses: sentences in a row not understood.
+
+    handed_off, failure: reasons, "" where there is none; failure is of this turn only
+    """
+
+    turn: int = 0
+    language: str = ""
+    now: str = ""
+    num_tasks: int = 0
+    task: Task | None = None
+    stack: tuple[Task, ...] = ()
+    question: Question | None = None
+    memory: Mapping[str, Remembered] = field(default_factory=dict)
+    bookings: tuple[BookingRecord, ...] = ()
+    this_turn: ThisTurn = ThisTurn()
+    num_misses: int = 0
+    handed_off: str = ""
+    failure: str = ""
+
+    @property
+    def task_with_results(self) -> Task | None:
+        """The active task, or the one left last, that has results to point at."""
+        tasks = (self.task, *reversed(self.stack))
+        return next((task for task in tasks if task is not None and task.results), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, to be shown; not to be read back: fold the events instead."""
+        plain = _plain(self)
+        assert isinstance(plain, dict), "a record gives an object"
+        return plain
+
+
+def _plain(held: Any) -> Any:
+    if isinstance(held, State | Task | Question | Remembered | BookingRecord | ThisTurn):
+        return {name: _plain(value) for name, value in vars(held).items()}
+    if isinstance(held, Mapping):
+        return {name: _plain(value) for name, value in held.items()}
+    if isinstance(held, frozenset):
+        return sorted(held)
+    if isinstance(held, tuple | list):
+        return [_plain(each) for each in held]
+    return held if held is None else kinds.to_json(held)

@@ -1,0 +1,203 @@
+"""What a sentence means here and now: an understanding becomes events, in the light of the state.
+
+Third station of a turn: sentence -> *understanding -> events* -> state -> policy -> Cypher -> rows -> reply. Only
+proposals are made: whether a value may stand in its slot is the fold's decision. An answer to a question belongs to
+the task that asked, whatever intent a few words look like. Commands instead of raw intents, as in Larsson & Traum 2000,
+"Information state and dialogue management in the TRINDI dialogue move engine toolkit".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from pagoda.dialogue.domain.domain import Domain
+from pagoda.dialogue.domain.model import Intent
+from pagoda.dialogue.reading.acts import mentions
+from pagoda.dialogue.reading.linking import Linker
+from pagoda.dialogue.slots.kinds import ANY, NodeValue, Value
+from pagoda.dialogue.slots.normalise import is_any, normalise
+from pagoda.dialogue.state import events as ev
+from pagoda.dialogue.state.model import State
+from pagoda.nlu.understanding import OUT_OF_SCOPE, Act, SlotValue, TurnContext, Understanding
+
+# Words that fill the slot just asked for are an answer and no new wish if the reading is less sure than this of another
+# task, or if they are this share of the sentence.
+SURE_OF_A_SWITCH, MOSTLY_ANSWER = 0.8, 0.5
+_BOOKS = re.compile(r"订|预约|\b(?:book|reserve)\b", re.IGNORECASE)
+# Acts that say of themselves what a sentence is for, where no intent fits it; the first that is found.
+_TELLING_ACTS = ("choose", "request", "confirm", "deny")
+
+
+class ValueReader:
+    """Words of a slot as its value, at one moment: by the normalisers, or by the names of the graph."""
+
+    def __init__(self, domain: Domain, linker: Linker, now: datetime) -> None:
+        self._domain, self._linker, self._now = domain, linker, now
+
+    def event(self, said: SlotValue, language: str, previous: Value | None, *, is_correction: bool) -> ev.Event:
+        """Informed or Corrected with the value, None for what is none; Doubted where several nodes are close."""
+        slot = self._domain.slots[said.slot]
+        kind = ev.Corrected if is_correction and previous is not None else ev.Informed
+        if slot.type != "name":
+            found = normalise(slot, said.value, language, self._now, previous=previous)
+            return kind(said.slot, found.value if found is not None else None, said.value)
+        link = self._linker.link(said.value, slot.labels)
+        if link.node is None and slot.may_be_any and is_any(said.value):
+            return kind(said.slot, ANY, said.value)
+        if link.how == "close":
+            return ev.Doubted(said.slot, said.value, link.nodes)
+        return kind(said.slot, link.node, said.value)
+
+
+def context_of(state: State) -> TurnContext:
+    """What understanding may know of the state."""
+    task, source = state.task, state.task_with_results
+    language = state.language or "en"
+    return TurnContext(
+        intent=task.intent if task else "",
+        requested_slot=state.question.slot if state.question else "",
+        results=tuple(node.name(language) for node in source.results) if source else (),
+        slots=dict.fromkeys(task.values, "") if task else {},
+        language="zh" if language == "zh" else "en",
+    )
+
+
+class Interpreter:
+    """Makes events out of readings."""
+
+    def __init__(self, domain: Domain, values: ValueReader) -> None:
+        self._domain, self._values = domain, values
+
+    def events(self, read: Understanding, state: State, at: str) -> list[ev.Event]:
+        """What the person did in this turn, UserSaid first. at: ISO 8601 time of the sentence."""
+        intent = self._effective_intent(read, state)
+        declared = self._domain.intents.get(intent)
+        said = ev.UserSaid(read.text, read.language, intent, at)
+        if declared is not None and declared.act == "cancel":
+            return [said, ev.Cancelled()]
+        return [
+            said,
+            *_switch(declared, state),
+            *_yes_or_no(read, declared),
+            *_dismissed(read.acts),
+            *self._informed(read, state),
+            *_pointed(read, state, declared),
+        ]
+
+    def _effective_intent(self, read: Understanding, state: State) -> str:
+        """The intent as it is meant here: a yes to a booking is a yes, an answer is no new wish."""
+        kinds: set[str] = {act.kind for act in read.acts}
+        if state.task is not None and state.task.stage == "confirming" and not read.slots:
+            for kind in ("confirm", "deny"):
+                if kind in kinds and (named := self._domain.intent_of_act(kind)):
+                    return named
+        if state.task is not None and self._is_answer(read, state):
+            return state.task.intent
+        if booking := self._booking_of_choice(read, state, kinds):
+            return booking
+        if read.intent == OUT_OF_SCOPE:
+            return self._intent_of_acts(kinds, state)
+        return read.intent
+
+    def _booking_of_choice(self, read: Understanding, state: State, kinds: set[str]) -> str:
+        """ "Book the second one": more than a choice, where what is listed can be booked."""
+        source = state.task_with_results
+        intent = self._domain.intents.get(read.intent)
+        is_choice = intent is not None and intent.act == "choose" and "choose" in kinds
+        if source is None or not is_choice or not _BOOKS.search(read.text):
+            return ""
+        bookable = (each for each in self._domain.intents.values() if each.kind == "book")
+        return next((each.name for each in bookable if any(source.intent in f for f in each.from_result.values())), "")
+
+    def _is_answer(self, read: Understanding, state: State) -> bool:
+        """Whether the sentence belongs to the task under way, though it may look like another."""
+        intent = self._domain.intents.get(read.intent)
+        dismissed = any(act.kind in ("any", "unset") and act.slot for act in read.acts)
+        if dismissed and read.confidence < SURE_OF_A_SWITCH:
+            return True
+        if state.task is None or (intent is not None and intent.act == "cancel") or not read.slots:
+            return False
+        own = self._domain.intents[state.task.intent].slots
+        if any(slot.slot not in own for slot in read.slots):
+            return False
+        if intent is None:
+            return True
+        asked = state.question.slot if state.question else ""
+        if all(slot.slot != asked for slot in read.slots):
+            return False
+        is_unsure = read.confidence < SURE_OF_A_SWITCH or intent.kind not in ("find", "book")
+        return is_unsure or _share_of_slots(read) >= MOSTLY_ANSWER
+
+    def _intent_of_acts(self, kinds: set[str], state: State) -> str:
+        """What the small words of a sentence that no intent fits say it is for."""
+        if state.task is not None and kinds & {"any", "unset"}:
+            return state.task.intent
+        if state.task is None and state.task_with_results is None:
+            return OUT_OF_SCOPE
+        named = (self._domain.intent_of_act(kind) for kind in _TELLING_ACTS if kind in kinds)
+        return next(filter(None, named), OUT_OF_SCOPE)
+
+    def _informed(self, read: Understanding, state: State) -> Iterator[ev.Event]:
+        is_correction = any(act.kind in ("correct", "deny") for act in read.acts)
+        dismissed = {act.slot for act in read.acts if act.kind in ("any", "unset")}
+        for slot in read.slots:
+            if slot.slot in self._domain.slots and slot.slot not in dismissed:
+                previous = state.task.values.get(slot.slot) if state.task is not None else None
+                yield self._values.event(slot, read.language, previous, is_correction=is_correction)
+
+
+def _share_of_slots(read: Understanding) -> float:
+    """How much of a sentence its values are, by characters."""
+    return sum(len(slot.value) for slot in read.slots) / max(1, len(read.text.strip()))
+
+
+def _switch(declared: Intent | None, state: State) -> Iterator[ev.Event]:
+    is_task = declared is not None and declared.kind in ("find", "book")
+    if declared is not None and is_task and (state.task is None or state.task.intent != declared.name):
+        yield ev.Switched(declared.name)
+
+
+def _yes_or_no(read: Understanding, declared: Intent | None) -> Iterator[ev.Event]:
+    kinds = {act.kind for act in read.acts} | ({declared.act} if declared is not None else set())
+    if "deny" in kinds:
+        yield ev.Denied()
+    elif "confirm" in kinds and not read.slots:
+        yield ev.Confirmed()
+
+
+def _dismissed(acts: Sequence[Act]) -> Iterator[ev.Event]:
+    for act in acts:
+        if act.kind == "any" and act.slot:
+            yield ev.SetAny(act.slot)
+        elif act.kind == "unset" and act.slot:
+            yield ev.Unset(act.slot)
+
+
+def _pointed(read: Understanding, state: State, declared: Intent | None) -> Iterator[ev.Event]:
+    """A choice from what was offered, or a property of one of it."""
+    index = _index(read, state)
+    columns = [act.value for act in read.acts if act.kind == "request"]
+    is_request = declared is not None and declared.act == "request"
+    is_task = declared is not None and declared.kind in ("find", "book")
+    if columns and (is_request or (not read.slots and not is_task)):
+        yield ev.Requested(columns[0], index)
+    elif index is not None and (declared is None or declared.kind != "find"):
+        yield ev.Chosen(index)
+
+
+def _index(read: Understanding, state: State) -> int | None:
+    """Which result, from 0, -1 the last: by its number or by its name."""
+    numbers = [int(act.value) for act in read.acts if act.kind == "choose"]
+    if numbers:
+        return numbers[0] - 1 if numbers[0] > 0 else numbers[0]
+    return next(_named(read.text, state), None)
+
+
+def _named(text: str, state: State) -> Iterator[int]:
+    """Results that the text names."""
+    source: Sequence[NodeValue] = state.task_with_results.results if state.task_with_results else ()
+    for row, node in enumerate(source):
+        if any(name and mentions(text, name) for name in (node.zh, node.en)):
+            yield row

@@ -1,0 +1,243 @@
+"""One turn performed: the policy decides, the graph answers, the phrasebook speaks, until the turn ends.
+
+Middle of a turn: sentence -> understanding -> events -> *state -> policy -> Cypher -> rows -> reply*. One method for
+each kind of action; the table in `policy` says which event tells of it. Whatever the graph does, a turn ends: its error
+becomes the event Failed and an apology, and everything that was said stays.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pagoda.dialogue.cypher import bookings, queries
+from pagoda.dialogue.domain.domain import Domain
+from pagoda.dialogue.reply.phrasebook import Phrasebook
+from pagoda.dialogue.slots.kinds import ANY, NodeValue, Value, When
+from pagoda.dialogue.slots.normalise import offers
+from pagoda.dialogue.slots.opening_hours import is_closed
+from pagoda.dialogue.state import events as ev
+from pagoda.dialogue.state import policy
+from pagoda.dialogue.state.fold import fold
+from pagoda.dialogue.state.model import State
+from pagoda.graph.errors import GraphError
+from pagoda.graph.graph import Graph
+from pagoda.graph.statement import Statement
+
+logger = logging.getLogger(__name__)
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Done:
+    """One action carried out. text: what it says; found: keys of the nodes that it is about.
+
+    instead: what was done in the end, where the graph spoke against the action
+    """
+
+    text: str
+    events: tuple[ev.Event, ...] = ()
+    statement: Statement | None = None
+    rows: Rows = ()
+    found: tuple[str, ...] = ()
+    instead: policy.Action | None = None
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A whole turn. events: to be kept; state: after them; graph_s: seconds spent waiting for the graph."""
+
+    events: tuple[ev.Event, ...]
+    state: State
+    action: policy.Action
+    text: str
+    statement: Statement | None = None
+    rows: Rows = ()
+    found: tuple[str, ...] = ()
+    graph_s: float = 0.0
+
+
+class Performance:
+    """One turn under way: the log grows, the state follows it. Used once, by one thread."""
+
+    def __init__(self, domain: Domain, graph: Graph, phrases: Phrasebook, session_id: str, now: datetime) -> None:
+        self._domain, self._graph, self._phrases = domain, graph, phrases
+        self._session_id, self._now = session_id, now
+        self._events: list[ev.Event] = []
+        self._state = State()
+        self._graph_s = 0.0
+
+    def perform(self, proposed: Sequence[ev.Event], before: State) -> Taken:
+        """Act upon what the person did; a failure of the graph's is apologised for."""
+        self._state = before
+        self._log(*proposed)
+        try:
+            action = policy.next_action(self._state, self._domain)
+            done = self._carry_out(action)
+        except GraphError as error:
+            logger.warning("a turn met %s: %s", type(error).__name__, error)
+            self._log(ev.Failed(type(error).__name__))
+            action = policy.next_action(self._state, self._domain)
+            done = self._carry_out(action)
+        self._log(*done.events)
+        found = (done.statement, done.rows, done.found)
+        return Taken(tuple(self._events), self._state, done.instead or action, done.text, *found, self._graph_s)
+
+    def _log(self, *events: ev.Event) -> None:
+        self._events += events
+        self._state = fold(events, self._domain, self._state)
+
+    def _carry_out(self, action: policy.Action) -> Done:
+        carry: Callable[[Any], Done] = getattr(self, f"_{action_name(action)}")
+        return carry(action)
+
+    # One method for each action
+
+    def _ask(self, action: policy.Ask) -> Done:
+        choices = self._choices(action.slot) if action.needs_choices else action.choices
+        text = self._phrases.question(self._intent, action, self._language, choices)
+        return Done(text, (ev.Asked(action.slot, choices),))
+
+    def _query(self, action: policy.Query) -> Done:
+        """Nothing found: one optional slot at a time is given up. Nothing even then: the first statement is told."""
+        query = self._domain.intents[action.intent].query
+        assert query is not None, "the policy looks only for intents that have a query"
+        asked = queries.Relaxed(action.filters, ())
+        first = self._compiled(action, asked, query.limit)
+        relaxed, statement, rows = asked, first, self._run(first)
+        for relaxed in () if rows else queries.relaxations(self._domain, action.intent, action.filters):
+            statement = self._compiled(action, relaxed, query.limit)
+            if rows := self._run(statement):
+                break
+        if not rows:
+            relaxed, statement = asked, first
+        rows, has_more = rows[: query.limit], len(rows) > query.limit
+        nodes = tuple(queries.node_of(row, query.label) for row in rows)
+        text = self._phrases.found(
+            action.intent, rows, self._language, filters=relaxed.filters, relaxed=relaxed.slots, has_more=has_more
+        )
+        return Done(text, (ev.Offered(nodes, relaxed.slots),), statement, rows, tuple(node.key for node in nodes))
+
+    def _tell(self, action: policy.Tell) -> Done:
+        key = action.result.key
+        statement = queries.compile_property(self._domain, action.intent, action.column, key, self._graph.schema())
+        rows = self._run(statement)
+        text = self._phrases.property(action.intent, action.column, rows[0] if rows else None, self._language)
+        return Done(text, (ev.Told(action.column),), statement, rows, (key,))
+
+    def _show(self, action: policy.Show) -> Done:
+        key = action.result.key
+        statement = queries.compile_result(self._domain, action.intent, key, self._graph.schema())
+        rows = self._run(statement)
+        if not rows:
+            return Done(self._phrases.say("property_unknown", self._language), (), statement)
+        return Done(self._phrases.chosen(action.intent, rows[0], self._language), (), statement, rows, (key,))
+
+    def _confirm(self, action: policy.Confirm) -> Done:
+        if (closed := self._closed(action)) is not None:
+            return closed
+        text = self._phrases.confirmation(action.intent, action.values, self._language)
+        return Done(text, (ev.Proposed(),))
+
+    def _closed(self, action: policy.Confirm) -> Done | None:
+        """A time when the place is closed is told, and another one asked for; None where nothing is against it."""
+        booking, statement = self._domain.intents[action.intent].booking, self._hours_statement(action)
+        if statement is None or booking is None or booking.hours is None:
+            return None
+        rows = self._run(statement)
+        when, place = action.values.get(booking.hours.slot), action.values[booking.target]
+        opens, closes = (rows[0]["opens"], rows[0]["closes"]) if rows else (None, None)
+        if not isinstance(when, When) or not isinstance(place, NodeValue) or not is_closed(opens, closes, when):
+            return None
+        ask = policy.Ask(booking.hours.slot, reason="closed", surface=f"{opens}-{closes}")
+        text = self._phrases.closed(action.intent, ask, place, self._language)
+        return Done(text, (ev.Asked(ask.slot),), statement, rows, (place.key,), instead=ask)
+
+    def _hours_statement(self, action: policy.Confirm) -> Statement | None:
+        return bookings.compile_hours(self._domain, action.intent, action.values, self._graph.schema())
+
+    def _book(self, action: policy.Book) -> Done:
+        key = bookings.booking_key(self._session_id, action.task_number)
+        at = self._now.isoformat(timespec="seconds")
+        statement = bookings.compile_booking(self._domain, action.intent, action.values, key, at, self._graph.schema())
+        rows = self._run(statement)
+        if not rows:
+            # What was to be booked is gone; a task that cannot be done is not left open.
+            return Done(self._phrases.say("not_booked", self._language), (ev.Cancelled(),), statement)
+        text = self._phrases.booked(action.intent, action.values, key, self._language)
+        self._log(ev.Booked(key))
+        left = policy.after(self._state, self._domain)
+        if left is not None:
+            text += "\n" + self._with_question(self._phrases.resume(self._intent, self._language), left)
+        keys = (str(found) for value in action.values.values() if (found := getattr(value, "key", "")))
+        return Done(text, (), statement, rows, tuple(keys))
+
+    def _say(self, action: policy.Say) -> Done:
+        return Done(self._with_question(self._phrases.say(action.template, self._language), action.ask))
+
+    def _hand_off(self, action: policy.HandOff) -> Done:
+        return Done(self._phrases.say("hand_off", self._language), (ev.HandedOff(action.reason),))
+
+    # What they share
+
+    @property
+    def _language(self) -> str:
+        return self._state.language
+
+    @property
+    def _intent(self) -> str:
+        assert self._state.task is not None, "a slot is asked for only within a task"
+        return self._state.task.intent
+
+    def _compiled(self, action: policy.Query, relaxed: queries.Relaxed, limit: int) -> Statement:
+        """With one row more than is shown: it tells that there are more."""
+        limit = min(limit + 1, queries.MAX_LIMIT)
+        return queries.compile_query(self._domain, action.intent, relaxed.filters, self._graph.schema(), limit)
+
+    def _run(self, statement: Statement) -> list[dict[str, Any]]:
+        """The statement's rows. Raises GraphError."""
+        access = self._graph.write if statement.writes else self._graph.read
+        began = time.perf_counter()
+        try:
+            return access(statement.text, statement.parameters, statement_id=statement.statement_id)
+        finally:
+            self._graph_s += time.perf_counter() - began
+
+    def _with_question(self, text: str, ask: policy.Ask | None) -> str:
+        """The text, and the question that is still open in a line of its own."""
+        return text if ask is None else f"{text}\n{self._phrases.question(self._intent, ask, self._language)}"
+
+    def _choices(self, slot: str) -> tuple[Value, ...]:
+        """Answers that lead somewhere: nodes out of the graph, or what the domain proposes."""
+        task = self._state.task
+        assert task is not None, "a slot is asked for only within a task"
+        known = {name: value for name, value in task.values.items() if value != ANY}
+        statement = queries.compile_choices(self._domain, task.intent, slot, known, self._graph.schema())
+        if statement is None:
+            return offers(self._domain.slots[slot], self._language, self._now)
+        label = self._label_of_choices(task.intent, slot)
+        return tuple(queries.node_of(row, label) for row in self._run(statement))
+
+    def _label_of_choices(self, intent: str, slot: str) -> str:
+        """The label that `compile_choices` looks in."""
+        declared = self._domain.intents[intent]
+        if declared.booking is not None and declared.booking.target == slot:
+            return declared.booking.target_label
+        filters = declared.query.filters if declared.query else ()
+        paths = [each.path for each in filters if each.slot == slot and each.operator in ("node", "near")]
+        return paths[0][-1].label if paths else self._domain.slots[slot].labels[0]
+
+
+def action_name(action: policy.Action) -> str:
+    """In the form of a word: Ask -> "ask", HandOff -> "hand_off".
+
+    >>> action_name(policy.HandOff("asked_for"))
+    'hand_off'
+    """
+    name = type(action).__name__
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).removeprefix("_")
