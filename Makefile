@@ -25,6 +25,7 @@ lint: .venv/.dev
 	$(BIN)/ruff format --check pagoda tests benchmarks
 	$(BIN)/ruff check pagoda tests benchmarks
 	$(BIN)/mypy
+	MYPYPATH=benchmarks $(BIN)/mypy -p crosswoz
 
 bench: .venv/.dev
 	$(BIN)/python benchmarks/headline.py

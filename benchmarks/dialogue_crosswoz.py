@@ -25,13 +25,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from crosswoz.context import act_turns
+from crosswoz.ontology import ActOntology
+from crosswoz.scores import ActScore, read_dialogue, share, state_hits
+from crosswoz.tracking import ActTracker
+from crosswoz.understanding import ActUnderstanding
 from machine import provenance
-
-from pagoda.dialogue.dialogue_acts.act_context import act_turns
-from pagoda.dialogue.dialogue_acts.act_ontology import ActOntology
-from pagoda.dialogue.dialogue_acts.act_scores import ActScore, read_dialogue, share, state_hits
-from pagoda.dialogue.dialogue_acts.act_tracking import ActTracker
-from pagoda.dialogue.dialogue_acts.act_understanding import ActUnderstanding
 
 _EXAMPLE = Path(__file__).parents[1] / "examples" / "crosswoz"
 sys.path.insert(0, str(_EXAMPLE))

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pagoda.dialogue.dialogue_acts.act_context import ActContext
-from pagoda.dialogue.dialogue_acts.act_ontology import ActOntology, DialogueAct
+from crosswoz.context import ActContext
+from crosswoz.ontology import ActOntology, DialogueAct
 
 
 def without_domains(ontology: ActOntology, acts: Iterable[DialogueAct]) -> tuple[DialogueAct, ...]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-
-from pagoda.dialogue.dialogue_acts.act_context import ActContext
-from pagoda.dialogue.dialogue_acts.act_ontology import ActOntology, DialogueAct
-from pagoda.dialogue.dialogue_acts.act_selection import with_domains, without_domains
+from crosswoz.context import ActContext
+from crosswoz.ontology import ActOntology, DialogueAct
+from crosswoz.selection import with_domains, without_domains
 
 ANY: DialogueAct = ("Select", "", "来源", "")
 WISH: DialogueAct = ("Inform", "剧场", "票价", "免费")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pagoda.dialogue.dialogue_acts.act_ontology import ActOntology, DialogueAct
+from crosswoz.ontology import ActOntology, DialogueAct
 
 
 @dataclass(frozen=True)

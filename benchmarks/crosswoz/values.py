@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pagoda.dialogue.dialogue_acts.act_ontology import ActOntology, DialogueAct, Slot
-from pagoda.dialogue.dialogue_acts.act_quantities import FoundQuantity, QuantityReader
+from crosswoz.ontology import ActOntology, DialogueAct, Slot
+from crosswoz.quantities import FoundQuantity, QuantityReader
 
 # One character for one, so that places in the text stay the same.
 _SAME = str.maketrans("（）【】［］：，　", "()[][]:, ")

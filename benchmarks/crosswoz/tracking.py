@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pagoda.dialogue.dialogue_acts.act_context import spoken_of
-from pagoda.dialogue.dialogue_acts.act_offers import OfferCheck, Record, Values
-from pagoda.dialogue.dialogue_acts.act_ontology import ActOntology, DialogueAct, Slot
+from crosswoz.context import spoken_of
+from crosswoz.offers import OfferCheck, Record, Values
+from crosswoz.ontology import ActOntology, DialogueAct, Slot
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What the dialogue acts and belief states of a data set are made of, as data: domains, slots, lexicon.
 
 Stands before the first station of a turn: *ontology* -> acts of a sentence -> belief state. Read from a YAML file and
-from the records of databases, so that the readers of acts (`act_understanding`) and the tracker (`act_tracking`) know
+from the records of databases, so that the readers of acts (`understanding`) and the tracker (`tracking`) know
 no domain by name. Acts are CrossWOZ's (Zhu et al. 2020, arXiv 2002.11893): (act, domain, slot, value).
 """
 

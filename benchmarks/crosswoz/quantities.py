@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from pagoda.dialogue.dialogue_acts.act_ontology import QuantityFormat
+from crosswoz.ontology import QuantityFormat
 
 Bound = Literal["", "above", "below"]
 _DIGITS = {"零": 0, "一": 1, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9}

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from crosswoz.context import ActContext, ActTurn, act_turns, spoken_of
+from crosswoz.head import HashedHead, HeadSettings
+from crosswoz.ontology import ActOntology
+from crosswoz.scores import ActScore, read_dialogue, share, state_hits
+from crosswoz.tracking import ActTracker
+from crosswoz.understanding import ActUnderstanding
 
-from pagoda.dialogue.dialogue_acts.act_context import ActContext, ActTurn, act_turns, spoken_of
-from pagoda.dialogue.dialogue_acts.act_head import HashedHead, HeadSettings
-from pagoda.dialogue.dialogue_acts.act_ontology import ActOntology
-from pagoda.dialogue.dialogue_acts.act_scores import ActScore, read_dialogue, share, state_hits
-from pagoda.dialogue.dialogue_acts.act_tracking import ActTracker
-from pagoda.dialogue.dialogue_acts.act_understanding import ActUnderstanding
 from pagoda.errors import InvalidRequestError
 
 NAMES = ["望月影院", "清风影院", "北岸影院", "鹿角影院"]

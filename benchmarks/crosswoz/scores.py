@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pagoda.dialogue.dialogue_acts.act_context import ActContext, acts_of
-from pagoda.dialogue.dialogue_acts.act_ontology import DialogueAct
-from pagoda.dialogue.dialogue_acts.act_tracking import ActTracker, Belief
-from pagoda.dialogue.dialogue_acts.act_understanding import ActUnderstanding
+from crosswoz.context import ActContext, acts_of
+from crosswoz.ontology import DialogueAct
+from crosswoz.tracking import ActTracker, Belief
+from crosswoz.understanding import ActUnderstanding
 
 Dialogue = Mapping[str, Any]
 """{"turns": [{"role": "usr" | "sys", "text", "acts", "state" on the system's}]}"""

@@ -1,6 +1,6 @@
 """Reads a sentence's dialogue acts: what is informed, requested, selected or merely said.
 
-First station of a turn: *sentence -> acts* -> belief state (`act_tracking`) -> query -> reply. Values are found by
+First station of a turn: *sentence -> acts* -> belief state (`tracking`) -> query -> reply. Values are found by
 lexicon and by rules for quantities, and a linear head tells which slot of which domain each fills, if any; a second
 head reads the acts that have no value in the sentence. Acts are CrossWOZ's (Zhu et al. 2020, arXiv 2002.11893). For
 Chinese; character n-grams, no embedding.
@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pagoda.dialogue.dialogue_acts.act_context import ActContext, ActTurn
-from pagoda.dialogue.dialogue_acts.act_features import ActFeatures, Sentence
-from pagoda.dialogue.dialogue_acts.act_head import HashedHead, HeadSettings
-from pagoda.dialogue.dialogue_acts.act_ontology import FLAG, ActOntology, DialogueAct, Slot
-from pagoda.dialogue.dialogue_acts.act_selection import with_domains, without_domains
-from pagoda.dialogue.dialogue_acts.act_values import Mention, ValueFinder, known_values
+from crosswoz.context import ActContext, ActTurn
+from crosswoz.features import ActFeatures, Sentence
+from crosswoz.head import HashedHead, HeadSettings
+from crosswoz.ontology import FLAG, ActOntology, DialogueAct, Slot
+from crosswoz.selection import with_domains, without_domains
+from crosswoz.values import Mention, ValueFinder, known_values
 from pagoda.errors import InvalidRequestError
 
 _MIN_TURNS = 2
@@ -52,7 +52,7 @@ class ActUnderstanding:
     def train(
         cls, turns: Iterable[ActTurn], lexicon: ActOntology, settings: HeadSettings | None = None
     ) -> ActUnderstanding:
-        """From the user's turns of dialogues, each in its context (`act_context.act_turns` makes them).
+        """From the user's turns of dialogues, each in its context (`context.act_turns` makes them).
 
         lexicon: the ontology with the values of the databases
 

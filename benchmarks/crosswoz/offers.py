@@ -1,6 +1,6 @@
 """What is still wished once the system has offered an entity: its database tells which wishes the entity does not meet.
 
-Second station of a turn, acts -> *belief state*, of which `act_tracking` is the rest. A system that offers what was not
+Second station of a turn, acts -> *belief state*, of which `tracking` is the rest. A system that offers what was not
 wished for has given the wish up, for its next search would not find the entity that is spoken of (after RuleDST of
 CrossWOZ, Zhu et al. 2020, arXiv 2002.11893, which follows the system's search; the rules are our own).
 """
@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
-from pagoda.dialogue.dialogue_acts.act_ontology import ActOntology, Slot
-from pagoda.dialogue.dialogue_acts.act_quantities import QuantityReader
+from crosswoz.ontology import ActOntology, Slot
+from crosswoz.quantities import QuantityReader
 
 Values = tuple[str, ...]
 """What a slot holds: one text, or several where the slot is a list."""

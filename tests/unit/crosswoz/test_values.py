@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from crosswoz.ontology import ActOntology, QuantityFormat
+from crosswoz.quantities import QuantityReader
+from crosswoz.values import ValueFinder, folded, known_values
 
-from pagoda.dialogue.dialogue_acts.act_ontology import ActOntology, QuantityFormat
-from pagoda.dialogue.dialogue_acts.act_quantities import QuantityReader
-from pagoda.dialogue.dialogue_acts.act_values import ValueFinder, folded, known_values
 from pagoda.dialogue.errors import DomainError
 
 MONEY = QuantityFormat((("元", "块"),), "{low}-{high}{unit}")

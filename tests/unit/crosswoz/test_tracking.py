@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
-from pagoda.dialogue.dialogue_acts.act_ontology import ActOntology, DialogueAct
-from pagoda.dialogue.dialogue_acts.act_tracking import ActTracker, Belief
+from crosswoz.ontology import ActOntology, DialogueAct
+from crosswoz.tracking import ActTracker, Belief
 
 RECORDS = {
     "影院": [

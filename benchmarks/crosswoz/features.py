@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from pagoda.dialogue.dialogue_acts.act_context import ActContext
-from pagoda.dialogue.dialogue_acts.act_ontology import ActOntology
-from pagoda.dialogue.dialogue_acts.act_values import Mention, folded
+from crosswoz.context import ActContext
+from crosswoz.ontology import ActOntology
+from crosswoz.values import Mention, folded
 
 _REACH = 6
 """Tokens on each side of a value that count as its neighbours."""
