@@ -15,10 +15,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pagoda.rag import qa_metrics
-from pagoda.rag.document import Chunk, Hit
-from pagoda.rag.extractive import ExtractiveAnswerer
-from pagoda.rag.spans import sentence_bounds
+from pagoda.rag.documents.document import Chunk, Hit
+from pagoda.rag.evaluation import metrics
+from pagoda.rag.extractive.extractor import ExtractiveAnswerer
+from pagoda.rag.extractive.spans import sentence_bounds
 
 
 def rows_of(path: Path, limit: int) -> list[tuple[str, Hit, list[str]]]:
@@ -36,8 +36,8 @@ def rows_of(path: Path, limit: int) -> list[tuple[str, Hit, list[str]]]:
 def report(path: Path, limit: int) -> None:
     """Print one set's figures."""
     chinese = path.stem.startswith(("cmrc", "drcd"))
-    score = qa_metrics.chinese_f1 if chinese else qa_metrics.f1
-    exact = qa_metrics.chinese_exact_match if chinese else qa_metrics.exact_match
+    score = metrics.chinese_f1 if chinese else metrics.f1
+    exact = metrics.chinese_exact_match if chinese else metrics.exact_match
     answerer, rows = ExtractiveAnswerer(), rows_of(path, limit)
     answerer.answer(rows[0][0], [rows[0][1]])
     began = time.perf_counter()
@@ -48,7 +48,7 @@ def report(path: Path, limit: int) -> None:
     mean_em = 100 * sum(exact(extraction.text, answers) for extraction, answers in pairs) / len(pairs)
     print(f"{path.stem}: {len(pairs)} answerable, EM {mean_em:.1f} F1 {mean_f1:.1f}, {each_ms:.1f} ms a question")
     if len(pairs) < len(rows):
-        accuracy = qa_metrics.balanced_accuracy([bool(a) for _, _, a in rows], [not e.abstained for e in found])
+        accuracy = metrics.balanced_accuracy([bool(a) for _, _, a in rows], [not e.abstained for e in found])
         print(f"{path.stem}: balanced accuracy {accuracy:.3f} on {len(rows)}; always abstaining .500")
 
 

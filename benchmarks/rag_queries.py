@@ -28,9 +28,9 @@ from rag_indexing import generated_paragraphs
 
 from pagoda.chat.scripted import ScriptedChatModel
 from pagoda.engine.chat_model import EngineChatModel
-from pagoda.rag.generative import GenerativeSettings
+from pagoda.rag.embedding.vectors import TokenVectors
+from pagoda.rag.generative.answerer import GenerativeSettings
 from pagoda.rag.pipeline import RAG, RagSettings
-from pagoda.rag.token_vectors import TokenVectors
 
 TARGET_OVERHEAD_MS, TARGET_SPEEDUP = 30.0, 5.0
 

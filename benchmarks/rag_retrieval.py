@@ -18,15 +18,22 @@ from pathlib import Path
 import numpy as np
 from machine import provenance
 
-from pagoda.rag.document import Chunk, Document, Hit
-from pagoda.rag.embedder import Embedder, load_embedder
-from pagoda.rag.evaluate import ClosedPool, RetrievalScores, evaluate_retrieval, load_pool, pool_snapshot, whole
-from pagoda.rag.lexical import Bm25Index
-from pagoda.rag.reranker import load_reranker
-from pagoda.rag.retriever import Retriever, best_rows
-from pagoda.rag.snapshot import Snapshot
-from pagoda.rag.splitter import Splitter
-from pagoda.rag.token_vectors import TokenEmbedder
+from pagoda.rag.documents.document import Chunk, Document, Hit
+from pagoda.rag.documents.splitter import Splitter
+from pagoda.rag.embedding.embedder import load_embedder
+from pagoda.rag.embedding.vectors import Embedder, TokenEmbedder
+from pagoda.rag.evaluation.retrieval import (
+    ClosedPool,
+    RetrievalScores,
+    evaluate_retrieval,
+    load_pool,
+    pool_snapshot,
+    whole,
+)
+from pagoda.rag.index.snapshot import Snapshot
+from pagoda.rag.retrieval.lexical import Bm25Index
+from pagoda.rag.retrieval.reranker import load_reranker
+from pagoda.rag.retrieval.retriever import Retriever, best_rows
 
 KS = (1, 5, 10)
 TARGETS = {"squad11": (0.87, 0.98), "cmrc2018": (0.975, 0.995)}

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from machine import provenance
 
-from pagoda.rag.document import Chunk
-from pagoda.rag.prompt import Passage
-from pagoda.rag.support import SupportCheck
+from pagoda.rag.documents.document import Chunk
+from pagoda.rag.generative.prompt import Passage
+from pagoda.rag.generative.support import SupportCheck
 
 _SENTENCE = re.compile(r".+?(?:[。！？]|[.!?](?:\s|$)|$)")
 

@@ -23,13 +23,13 @@ import train_reader
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from pagoda.rag import qa_metrics
-from pagoda.rag.answerable import WEIGHTS, Answerable, both, features_of
-from pagoda.rag.embedder import packaged_folder
-from pagoda.rag.reader import WEIGHTS as READER_WEIGHTS
-from pagoda.rag.reader import Reader
-from pagoda.rag.reader_network import ReaderNetwork
-from pagoda.rag.spans import sentence_bounds
+from pagoda.rag.embedding.embedder import packaged_folder
+from pagoda.rag.evaluation import metrics
+from pagoda.rag.extractive.english.answerable import WEIGHTS, Answerable, both, features_of
+from pagoda.rag.extractive.english.reader import WEIGHTS as READER_WEIGHTS
+from pagoda.rag.extractive.english.reader import Reader
+from pagoda.rag.extractive.english.reader_network import ReaderNetwork
+from pagoda.rag.extractive.spans import sentence_bounds
 
 STRENGTH = 0.02
 """Inverse of the regularisation of the weights of words; .005 to .1 differ by .002."""
@@ -163,7 +163,7 @@ def report(name: str, pairs: Pairs, log_odds: np.ndarray, rows: np.ndarray) -> N
     """Print what the log-odds make of some pairs that a reader has read."""
     rows = rows & ~np.isnan(log_odds)
     truth, values = (part[rows & (pairs.where == OWN)] for part in (pairs.truth, log_odds))
-    accuracy = qa_metrics.balanced_accuracy(truth.tolist(), (values > 0).tolist())
+    accuracy = metrics.balanced_accuracy(truth.tolist(), (values > 0).tolist())
     refused = [float((log_odds[rows & (pairs.where == where)] <= 0).mean()) for where in (SAME, OTHER)]
     print(
         f"{name}, {len(truth)} questions: balanced accuracy {accuracy:.3f}, AUC {roc_auc_score(truth, values):.3f}; "

@@ -1,7 +1,7 @@
 """Train the extractive answerer's Chinese ranker and report it on paragraphs that it was not trained on.
 
     python benchmarks/train_chinese.py --data DEV_FOLDER --folds 3             # cross-validated figures
-    python benchmarks/train_chinese.py --data DEV_FOLDER --folds 3 --export    # also writes pagoda/rag/data/*_zh.npz
+    python benchmarks/train_chinese.py --data DEV_FOLDER --folds 3 --export  # writes rag/extractive/data/*_zh.npz
 
 What answers had before is counted without the paragraph at hand, so that trees see in training what they will see of
 an unknown one. Then a few trees on a sample (squared error to F1), and more on the best candidates (cross-entropy
@@ -24,12 +24,12 @@ import lightgbm
 import numpy as np
 from train_extractive import fit_decision, report_decision
 
-from pagoda.rag import qa_metrics
-from pagoda.rag.chinese_features import NUM_CHINESE_BUCKETS
-from pagoda.rag.passage import Passage
-from pagoda.rag.span_features import read_passage
-from pagoda.rag.span_ranker import DECISION_FEATURES, decision_features
-from pagoda.rag.tree_ranker import ODDS_STEP, TreeRanker, Trees, chosen, with_odds
+from pagoda.rag.evaluation import metrics
+from pagoda.rag.extractive.chinese.features import NUM_CHINESE_BUCKETS
+from pagoda.rag.extractive.chinese.tree_ranker import ODDS_STEP, TreeRanker, Trees, chosen, with_odds
+from pagoda.rag.extractive.english.span_features import read_passage
+from pagoda.rag.extractive.passage import Passage
+from pagoda.rag.extractive.ranker import DECISION_FEATURES, decision_features
 
 SETS = ("cmrc2018", "cmrc2018_trial", "drcd_zh")
 REPORTED = "cmrc2018"
@@ -220,7 +220,7 @@ def tried(ranker: TreeRanker, case: Case) -> tuple[float, float, np.ndarray]:
     best = ranker.best(case.passage, scores)
     first, last = case.passage.spans[best]
     text = case.text[case.passage.tokens[first].start : case.passage.tokens[last].end]
-    right = (qa_metrics.chinese_exact_match(text, case.answers), qa_metrics.chinese_f1(text, case.answers))
+    right = (metrics.chinese_exact_match(text, case.answers), metrics.chinese_f1(text, case.answers))
     return *(right if case.answers else (0.0, 0.0)), decision_features(case.passage, scores, best)
 
 

@@ -1,7 +1,7 @@
 """Train the extractive answerer's English span ranker and report it on articles that it was not trained on.
 
     python benchmarks/train_extractive.py en --data DEV_FOLDER --folds 4            # cross-validated figures
-    python benchmarks/train_extractive.py en --data DEV_FOLDER --export             # writes pagoda/rag/data/*.npz
+    python benchmarks/train_extractive.py en --data DEV_FOLDER --export  # writes rag/extractive/data/*.npz
 
 Loss: -log of the expected squared F1 of a span drawn from the softmax over a passage's candidates, so that every place
 where the answer's words stand may win. Data: SQuAD 1.1, 2.0 (CC BY-SA 4.0). Chinese: train_chinese.py.
@@ -21,10 +21,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from pagoda.rag import qa_metrics
-from pagoda.rag.passage import Passage
-from pagoda.rag.span_features import NUM_BUCKETS, NUM_DENSE, read_passage
-from pagoda.rag.span_ranker import DECISION_FEATURES, HashedRanker, SpanRanker, decision_features
+from pagoda.rag.evaluation import metrics
+from pagoda.rag.extractive.english.span_features import NUM_BUCKETS, NUM_DENSE, read_passage
+from pagoda.rag.extractive.passage import Passage
+from pagoda.rag.extractive.ranker import DECISION_FEATURES, HashedRanker, SpanRanker, decision_features
 
 SETS = {"en": ("squad11",)}
 WIDTH, HIDDEN = 8, 64
@@ -191,7 +191,7 @@ def scores_of(ranker: SpanRanker, case: Case) -> tuple[float, float, np.ndarray]
     features = decision_features(case.passage, scores, best)
     if not case.answers:
         return 0.0, 0.0, features
-    return qa_metrics.exact_match(text, case.answers), qa_metrics.f1(text, case.answers), features
+    return metrics.exact_match(text, case.answers), metrics.f1(text, case.answers), features
 
 
 def cross_validate(cases: list[Case], undecided: list[Case], folds: int, epochs: int) -> tuple[np.ndarray, np.ndarray]:
@@ -224,7 +224,7 @@ def report_decision(features: np.ndarray, truth: np.ndarray, held: np.ndarray, f
     for fold in range(folds):
         weights = fit_decision(features[held != fold], truth[held != fold])
         decided[held == fold] = features[held == fold] @ weights[:-1] + weights[-1] > 0
-    accuracy = qa_metrics.balanced_accuracy(truth.tolist(), decided.tolist())
+    accuracy = metrics.balanced_accuracy(truth.tolist(), decided.tolist())
     print(f"answer or abstain: balanced accuracy {accuracy:.3f} on {len(truth)} questions,", end=" ")
     print(f"{truth.mean():.2f} answerable; always abstaining .500", flush=True)
 

@@ -2,7 +2,7 @@
 
     python benchmarks/train_reader.py --data DEV_FOLDER --run FIRST --held 2      # trains on 19 articles, reports on 5
     python benchmarks/train_reader.py --data DEV_FOLDER --run ALL --start FIRST --epochs 1 --rate 1e-4
-    python benchmarks/train_reader.py --data DEV_FOLDER --run ALL --export FIRST  # writes pagoda/rag/data/reader_en.npz
+    python benchmarks/train_reader.py --data DEV_FOLDER --run ALL --export FIRST  # writes rag/extractive/data/reader_en.npz
 
 A run keeps a checkpoint in its folder and goes on from it. The second goes over all articles once more, from the first
 one's weights; what the margin says of an answer is fitted to the first one's held articles, and what words add to it by
@@ -29,14 +29,14 @@ import torch.nn.functional as F
 import train_extractive
 from torch import Tensor
 
-from pagoda.rag import qa_metrics
-from pagoda.rag.answerable import Answerable, feature_names
-from pagoda.rag.embedder import packaged_folder
-from pagoda.rag.reader import WEIGHTS, Reader, pack, unpack
-from pagoda.rag.reader_input import ReaderInput, ReaderTokenizer
-from pagoda.rag.reader_network import ReaderNetwork
-from pagoda.rag.span_ranker import SpanRanker, load_ranker
-from pagoda.rag.spans import sentence_bounds
+from pagoda.rag.embedding.embedder import packaged_folder
+from pagoda.rag.evaluation import metrics
+from pagoda.rag.extractive.english.answerable import Answerable, feature_names
+from pagoda.rag.extractive.english.reader import WEIGHTS, Reader, pack, unpack
+from pagoda.rag.extractive.english.reader_input import ReaderInput, ReaderTokenizer
+from pagoda.rag.extractive.english.reader_network import ReaderNetwork
+from pagoda.rag.extractive.ranker import SpanRanker, load_ranker
+from pagoda.rag.extractive.spans import sentence_bounds
 
 FOLDS = 5
 LENGTH = 112
@@ -272,7 +272,7 @@ def report(network: ReaderNetwork, data: Path, run: Path, held: int) -> None:
     read = [spans[q.question, q.context] for q in questions]
     told = [(q, s, q.context[s.start : s.end]) for q, s in zip(questions, read, strict=True) if s is not None]
     plain = [(text, q.answers) for q, _, text in told if q.source == "squad11"]
-    em, f1 = (100 * np.mean([score(*pair) for pair in plain]) for score in (qa_metrics.exact_match, qa_metrics.f1))
+    em, f1 = (100 * np.mean([score(*pair) for pair in plain]) for score in (metrics.exact_match, metrics.f1))
     print(f"squad11, {len(plain)} questions: EM {em:.1f} F1 {f1:.1f}; {each:.3f} s a question, one thread")
     hard = [(q.title, s.margin, bool(q.answers)) for q, s, _ in told if q.source == "squad20"]
     titles, margins, truth = (np.array(values) for values in zip(*hard, strict=True))
@@ -280,7 +280,7 @@ def report(network: ReaderNetwork, data: Path, run: Path, held: int) -> None:
     for title in np.unique(titles):
         weight, bias = decision_of(margins[titles != title], truth[titles != title])
         decided[titles == title] = weight * margins[titles == title] + bias > 0
-    accuracy = qa_metrics.balanced_accuracy(truth.tolist(), decided.tolist())
+    accuracy = metrics.balanced_accuracy(truth.tolist(), decided.tolist())
     print(f"squad20, {len(truth)} questions: balanced accuracy {accuracy:.3f}; always abstaining .500")
     np.save(run / "decision.npy", decision_of(margins, truth))
 

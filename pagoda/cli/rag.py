@@ -25,7 +25,7 @@ from pagoda.errors import ConfigError, InvalidRequestError
 if TYPE_CHECKING:
     from pagoda.chat.model import Message
     from pagoda.rag.answer import Answer
-    from pagoda.rag.indexer import IndexReport
+    from pagoda.rag.index.indexer import IndexReport
     from pagoda.rag.pipeline import RAG
 
 DEFAULT_STORE = Path("pagoda-index")
@@ -162,7 +162,7 @@ def evaluate(
 ) -> None:
     """Ask every question of a file and compare with what it says: sources found, answers right, abstentions right."""
     from pagoda.cli.rag_eval import evaluation_lines
-    from pagoda.rag.evaluate_answers import evaluate_questions, read_questions
+    from pagoda.rag.evaluation.answers import evaluate_questions, read_questions
 
     terminal: Terminal = ctx.obj
     asked = read_questions(questions)
@@ -193,7 +193,7 @@ def status(ctx: typer.Context, store: Store = DEFAULT_STORE, as_json: AsJson = F
 @contextmanager
 def _opened(store: Path, reader: Settings, *, map_reduce: bool = False) -> Iterator[RAG]:
     """The index for questions, which must be there; the model is given back at the end."""
-    from pagoda.rag.generative import GenerativeSettings
+    from pagoda.rag.generative.answerer import GenerativeSettings
     from pagoda.rag.pipeline import RAG, RagSettings
 
     _check_is_index(store)

@@ -1,4 +1,4 @@
-"""What `pagoda rag eval` prints of an Evaluation. The counting is in `pagoda.rag.evaluate_answers`."""
+"""What `pagoda rag eval` prints of an Evaluation. The counting is in `pagoda.rag.evaluation.answers`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pagoda.cli.rag_words import RagWords
 
 if TYPE_CHECKING:
-    from pagoda.rag.evaluate_answers import Evaluation
+    from pagoda.rag.evaluation.answers import Evaluation
 
 
 def evaluation_lines(result: Evaluation, words: RagWords) -> list[str]:

@@ -11,8 +11,8 @@ from pagoda.chat.model import ChatModel
 from pagoda.errors import ConfigError, InvalidRequestError
 
 if TYPE_CHECKING:
-    from pagoda.rag.embedder import Embedder
-    from pagoda.rag.reranker import Reranker
+    from pagoda.rag.embedding.vectors import Embedder
+    from pagoda.rag.retrieval.reranker import Reranker
 
 MAX_QUESTION_CHARACTERS = 8000
 
@@ -52,7 +52,7 @@ def embedder_of(embedder: Embedder | str | None) -> Embedder:
     """A name or path as the embedder; None is the one that is packaged."""
     if embedder is not None and not isinstance(embedder, str):
         return embedder
-    from pagoda.rag.embedder import load_embedder
+    from pagoda.rag.embedding.embedder import load_embedder
 
     return load_embedder(embedder)
 
@@ -61,6 +61,6 @@ def reranker_of(reranker: Reranker | str | None) -> Reranker | None:
     """A name or path as the reranker."""
     if not isinstance(reranker, str):
         return reranker
-    from pagoda.rag.reranker import load_reranker
+    from pagoda.rag.retrieval.reranker import load_reranker
 
     return load_reranker(reranker)

@@ -22,22 +22,22 @@ from pagoda.chat.loop import LoopThread
 from pagoda.chat.model import ChatModel, Message
 from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.rag.answer import Answer
-from pagoda.rag.document import Hit, Scalar
-from pagoda.rag.followup import condensed, joined
-from pagoda.rag.generative import GenerativeAnswerer, GenerativeSettings, Question
+from pagoda.rag.documents.document import Hit, Scalar
+from pagoda.rag.extractive.answerer import QuotingAnswerer
+from pagoda.rag.generative.answerer import GenerativeAnswerer, GenerativeSettings, Question
+from pagoda.rag.generative.followup import condensed, joined
+from pagoda.rag.generative.support import SupportCheck
 from pagoda.rag.inputs import chat_model_of, check_question, embedder_of, reranker_of
-from pagoda.rag.quoting import QuotingAnswerer
-from pagoda.rag.support import SupportCheck
 
 if TYPE_CHECKING:
-    from pagoda.rag.catalog import DocumentRecord
-    from pagoda.rag.embedder import Embedder
-    from pagoda.rag.index import IndexStatus
-    from pagoda.rag.indexer import IndexEvent, IndexReport
-    from pagoda.rag.lexical import Bm25Index
-    from pagoda.rag.reranker import Reranker
-    from pagoda.rag.retriever import Retriever
-    from pagoda.rag.snapshot import Snapshot
+    from pagoda.rag.embedding.vectors import Embedder
+    from pagoda.rag.index.catalog import DocumentRecord
+    from pagoda.rag.index.index import IndexStatus
+    from pagoda.rag.index.indexer import IndexEvent, IndexReport
+    from pagoda.rag.index.snapshot import Snapshot
+    from pagoda.rag.retrieval.lexical import Bm25Index
+    from pagoda.rag.retrieval.reranker import Reranker
+    from pagoda.rag.retrieval.retriever import Retriever
 
 Where = Mapping[str, Scalar | list[Scalar]]
 Answerer = Literal["model", "extractive"]
@@ -91,7 +91,7 @@ class RAG:
         loop: asyncio.AbstractEventLoop | None = None,
         owns_model: bool = False,
     ) -> None:
-        from pagoda.rag.index import RagIndex
+        from pagoda.rag.index.index import RagIndex
 
         self.settings = settings or RagSettings()
         self.model = chat_model_of(model)
@@ -117,8 +117,8 @@ class RAG:
         on_event: Callable[[IndexEvent], None] | None = None,
     ) -> IndexReport:
         """Bring the index up to date with files and folders; see Indexer.add. Raises RagError, ConfigError."""
-        from pagoda.rag.indexer import Indexer
-        from pagoda.rag.splitter import Splitter
+        from pagoda.rag.documents.splitter import Splitter
+        from pagoda.rag.index.indexer import Indexer
 
         settings = self.settings
         splitter = Splitter(
@@ -282,7 +282,7 @@ class RAG:
 
     def _current_retriever(self) -> Retriever:
         """For the index as it is now. Raises InvalidRequestError where it is empty."""
-        from pagoda.rag.retriever import Retriever
+        from pagoda.rag.retrieval.retriever import Retriever
 
         snapshot = self._index.snapshot()
         if not snapshot.chunks:
@@ -297,7 +297,7 @@ class RAG:
 
     def _bm25(self, snapshot: Snapshot) -> Bm25Index:
         """From the cache, or built and kept there; a cache that cannot be read or written costs time only."""
-        from pagoda.rag.lexical import Bm25Index
+        from pagoda.rag.retrieval.lexical import Bm25Index
 
         folder = self._index.cache_folder("bm25", snapshot.generation)
         with contextlib.suppress(Exception):

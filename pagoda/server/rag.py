@@ -21,7 +21,7 @@ from pagoda.chat.model import Message
 from pagoda.chat.openai_types import OpenAIRequest
 from pagoda.errors import ChatModelError, InvalidRequestError, MissingExtraError
 from pagoda.rag.answer import Answer
-from pagoda.rag.document import Hit
+from pagoda.rag.documents.document import Hit
 from pagoda.rag.errors import IndexLockedError, LoadError, StoreError
 from pagoda.server.errors import ModelNotFoundError, UnavailableError, UnsupportedMediaTypeError
 from pagoda.server.rag_service import RagService

@@ -21,11 +21,11 @@ from pagoda.chat.model import Message
 from pagoda.engine.process.async_engine import AsyncEngine
 from pagoda.errors import InvalidRequestError
 from pagoda.rag.answer import Answer
-from pagoda.rag.document import Hit
+from pagoda.rag.documents.document import Hit
 from pagoda.rag.errors import LoadError
 
 if TYPE_CHECKING:
-    from pagoda.rag.indexer import IndexReport
+    from pagoda.rag.index.indexer import IndexReport
     from pagoda.rag.pipeline import RAG, Answerer
 
 MakeRag = Callable[[Path, AsyncEngine, asyncio.AbstractEventLoop], "RAG"]
@@ -165,7 +165,7 @@ def plain_name(name: str) -> str:
 
 def _check_documents(named: Sequence[tuple[str, bytes]]) -> None:
     """Raises LoadError, which names the file."""
-    from pagoda.rag.loaders import load_bytes
+    from pagoda.rag.documents.loaders import load_bytes
 
     for name, data in named:
         try:

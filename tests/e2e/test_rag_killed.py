@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pagoda.rag.document import Chunk, Document
-from pagoda.rag.index import RagIndex
-from pagoda.rag.indexer import Indexer
-from pagoda.rag.snapshot import vector_ids
-from pagoda.rag.token_vectors import TokenVectors, packed
+from pagoda.rag.documents.document import Chunk, Document
+from pagoda.rag.embedding.token_vectors import packed
+from pagoda.rag.embedding.vectors import TokenVectors
+from pagoda.rag.index.index import RagIndex
+from pagoda.rag.index.indexer import Indexer
+from pagoda.rag.index.snapshot import vector_ids
 
 # Steps of one run, by the function at whose n-th call the process dies: before it, or after it has done its work.
 POINTS = [
@@ -49,7 +50,7 @@ POINTS = [
 SCRIPT = """
 import os, runpy, signal, sys
 from pathlib import Path
-import pagoda.rag.catalog, pagoda.rag.index, pagoda.rag.index_writer, pagoda.rag.vector_store
+import pagoda.rag.index.catalog, pagoda.rag.index.index, pagoda.rag.index.writer, pagoda.rag.index.vector_store
 
 module, owner, name, number, when, folder = sys.argv[1:]
 owner = getattr(sys.modules[f"pagoda.rag.{module}"], owner)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from pagoda.rag.document import Document
-from pagoda.rag.splitter import Splitter, sentence_spans
+from pagoda.rag.documents.document import Document
+from pagoda.rag.documents.splitter import Splitter, sentence_spans
 
 PIECES = [
     *(

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pagoda.rag.document import Chunk, Document
-from pagoda.rag.index import RagIndex
-from pagoda.rag.indexer import Indexer
+from pagoda.rag.documents.document import Chunk, Document
+from pagoda.rag.index.index import RagIndex
+from pagoda.rag.index.indexer import Indexer
 
 
 class FakeEmbedder:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pagoda.errors import ConfigError
-from pagoda.rag.answerable import (
+from pagoda.rag.extractive.english.answerable import (
     WEIGHTS,
     Answerable,
     Comparison,
@@ -15,7 +15,7 @@ from pagoda.rag.answerable import (
     features_of,
     load_answerable,
 )
-from pagoda.rag.opposites import opposites_of
+from pagoda.rag.extractive.english.opposites import opposites_of
 
 TREATY = [
     "The treaty was signed in Geneva in 1864 by twelve states.",

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from pagoda.errors import ConfigError
-from pagoda.rag import catalog as catalog_module
-from pagoda.rag.catalog import Catalog, DocumentRecord
-from pagoda.rag.document import Chunk
+from pagoda.rag.documents.document import Chunk
 from pagoda.rag.errors import RagError
+from pagoda.rag.index import catalog as catalog_module
+from pagoda.rag.index.catalog import Catalog, DocumentRecord
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def limit_pages(monkeypatch: pytest.MonkeyPatch, num_pages: int) -> None:
 
 READ_AND_WRITE = """
 from pathlib import Path
-from pagoda.rag.catalog import Catalog
+from pagoda.rag.index.catalog import Catalog
 drop()
 catalog = Catalog(Path(folder) / "catalog.sqlite3")
 print([chunk.text for chunk in catalog.chunks()])

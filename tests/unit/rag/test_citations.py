@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pagoda.rag.citations import CheckedText, checked
-from pagoda.rag.document import Chunk
-from pagoda.rag.prompt import PackedPrompt, Passage
-from pagoda.rag.support import SupportCheck
+from pagoda.rag.documents.document import Chunk
+from pagoda.rag.generative.citations import CheckedText, checked
+from pagoda.rag.generative.prompt import PackedPrompt, Passage
+from pagoda.rag.generative.support import SupportCheck
 from pagoda.rag.words import Language
 
 SHOP = "The shop opens at 9:00 on weekdays. On Sundays it is closed.\nAsk Nora Feldmann for keys."

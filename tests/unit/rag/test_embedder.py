@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from pagoda.errors import ConfigError, MissingExtraError
-from pagoda.rag.embedder import Embedder, load_embedder
+from pagoda.rag.embedding.embedder import load_embedder
+from pagoda.rag.embedding.vectors import Embedder
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from pagoda.errors import ConfigError
-from pagoda.rag.document import Chunk, Hit
-from pagoda.rag.evaluate import evaluate_retrieval, load_pool, pool_snapshot, rank_of
-from pagoda.rag.lexical import Bm25Index
-from pagoda.rag.retriever import Retriever
+from pagoda.rag.documents.document import Chunk, Hit
+from pagoda.rag.evaluation.retrieval import evaluate_retrieval, load_pool, pool_snapshot, rank_of
+from pagoda.rag.retrieval.lexical import Bm25Index
+from pagoda.rag.retrieval.retriever import Retriever
 
 ROWS = [
     {"title": "a", "context": "Tea is\u2028green.", "qas": [{"question": "Which is green?"}]},

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from pagoda.errors import ConfigError, InvalidRequestError
-from pagoda.rag.document import Chunk, Hit
-from pagoda.rag.extractive import ExtractiveAnswerer, ExtractiveSettings
-from pagoda.rag.question_types import question_type
-from pagoda.rag.span_features import read_passage
-from pagoda.rag.span_ranker import load_ranker
-from pagoda.rag.spans import sentence_bounds
+from pagoda.rag.documents.document import Chunk, Hit
+from pagoda.rag.extractive.english.span_features import read_passage
+from pagoda.rag.extractive.extractor import ExtractiveAnswerer, ExtractiveSettings
+from pagoda.rag.extractive.question_types import question_type
+from pagoda.rag.extractive.ranker import load_ranker
+from pagoda.rag.extractive.spans import sentence_bounds
 
 TOWER = "The tower was built in 1889. It was designed by Gustave Eiffel and stands in Paris. It is 330 metres tall."
 WRITER = "鲁迅原名周树人，1881年出生于浙江绍兴。他的代表作是《呐喊》。1936年在上海逝世。"

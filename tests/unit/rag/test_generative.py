@@ -12,9 +12,9 @@ from pagoda.chat.model import ChatAnswer, ChatParams, Message
 from pagoda.chat.scripted import ScriptedChatModel
 from pagoda.errors import ChatModelError, ConfigError, PromptTooLongError
 from pagoda.rag.answer import Answer
-from pagoda.rag.document import Chunk, Hit
-from pagoda.rag.generative import GenerativeAnswerer, GenerativeSettings, Question
-from pagoda.rag.support import SupportCheck
+from pagoda.rag.documents.document import Chunk, Hit
+from pagoda.rag.generative.answerer import GenerativeAnswerer, GenerativeSettings, Question
+from pagoda.rag.generative.support import SupportCheck
 
 
 def hit(text: str, score: float = 1.0, source: str = "shop.md") -> Hit:

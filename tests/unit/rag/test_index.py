@@ -17,9 +17,9 @@ import pytest
 
 from pagoda.errors import ConfigError
 from pagoda.rag.errors import IndexLockedError, MissingVectorsError, RagError, StoreError
-from pagoda.rag.index import RagIndex
-from pagoda.rag.indexer import Indexer
-from pagoda.rag.snapshot import load_snapshot, owners, vector_ids
+from pagoda.rag.index.index import RagIndex
+from pagoda.rag.index.indexer import Indexer
+from pagoda.rag.index.snapshot import load_snapshot, owners, vector_ids
 
 OpenIndex = Callable[..., RagIndex]
 MakeIndexer = Callable[..., Indexer]
@@ -225,7 +225,7 @@ def test_an_index_remembers_its_server_which_may_move(open_index: OpenIndex) -> 
 def test_a_dead_server_stops_indexing_and_leaves_the_index(
     open_index: OpenIndex, make_indexer: MakeIndexer, documents: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pagoda.rag import vector_store
+    from pagoda.rag.index import vector_store
 
     monkeypatch.setattr(vector_store.StorePatience, "__init__", hasty)
     index = open_index(store_url="http://127.0.0.1:1")
@@ -354,8 +354,8 @@ READ_AND_WRITE = """
 import numpy, filelock, chromadb
 from pathlib import Path
 from types import SimpleNamespace
-from pagoda.rag.index import RagIndex
-from pagoda.rag.indexer import Indexer
+from pagoda.rag.index.index import RagIndex
+from pagoda.rag.index.indexer import Indexer
 drop()
 embedder = SimpleNamespace(name="fake", dimension=32)
 index = RagIndex.open(Path(folder) / "index", embedder, read_only=True)

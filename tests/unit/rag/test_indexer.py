@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from pagoda.errors import ConfigError
-from pagoda.rag import indexer as indexer_module
-from pagoda.rag.decoding import LoaderSettings
+from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.errors import RagError, StoreError
-from pagoda.rag.index import RagIndex
-from pagoda.rag.indexer import Indexer, IndexEvent, IndexReport
-from pagoda.rag.snapshot import vector_ids
-from pagoda.rag.vector_store import ChromaStore
+from pagoda.rag.index import indexer as indexer_module
+from pagoda.rag.index.index import RagIndex
+from pagoda.rag.index.indexer import Indexer, IndexEvent, IndexReport
+from pagoda.rag.index.snapshot import vector_ids
+from pagoda.rag.index.vector_store import ChromaStore
 
 MakeIndexer = Callable[..., Indexer]
 

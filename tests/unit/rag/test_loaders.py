@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from pagoda.errors import ConfigError
-from pagoda.rag.decoding import LoaderSettings, decode, detect
-from pagoda.rag.document import Document
+from pagoda.rag.documents.decoding import LoaderSettings, decode, detect
+from pagoda.rag.documents.document import Document
+from pagoda.rag.documents.loaders import load_bytes, load_document
 from pagoda.rag.errors import EmptyFileError, LoadError
-from pagoda.rag.loaders import load_bytes, load_document
 
 CHINESE = "员工每年享有十五天年假。年假须提前两周申请，由部门主管批准。未休的年假可以顺延到下一年三月底。"
 

@@ -15,7 +15,7 @@ from pagoda.chat.model import Message
 from pagoda.chat.scripted import ScriptedChatModel
 from pagoda.errors import ChatModelError, ConfigError, InvalidRequestError
 from pagoda.rag.answer import Answer
-from pagoda.rag.followup import condensed, joined
+from pagoda.rag.generative.followup import condensed, joined
 from pagoda.rag.pipeline import RAG, RagSettings
 
 MakeRag = Callable[..., RAG]

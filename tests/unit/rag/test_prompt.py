@@ -10,9 +10,9 @@ import pytest
 
 from pagoda.chat.model import Message
 from pagoda.errors import PromptTooLongError
-from pagoda.rag.document import Chunk, Hit
-from pagoda.rag.neutralise import neutralised, neutralised_name
-from pagoda.rag.prompt import PackedPrompt, PromptPlan, build_prompt, merged, partitioned
+from pagoda.rag.documents.document import Chunk, Hit
+from pagoda.rag.generative.neutralise import neutralised, neutralised_name
+from pagoda.rag.generative.prompt import PackedPrompt, PromptPlan, build_prompt, merged, partitioned
 from pagoda.rag.words import CHINESE, ENGLISH, language_of
 
 

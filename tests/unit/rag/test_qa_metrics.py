@@ -2,7 +2,7 @@
 
 import pytest
 
-from pagoda.rag.qa_metrics import (
+from pagoda.rag.evaluation.metrics import (
     balanced_accuracy,
     chinese_exact_match,
     chinese_f1,

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from pagoda.errors import ConfigError, MissingExtraError
-from pagoda.rag import reader as reader_module
-from pagoda.rag.embedder import packaged_folder
-from pagoda.rag.reader import MAX_SPAN, WEIGHTS, load_reader
-from pagoda.rag.reader_input import CLS, MAX_QUESTION, NUM_FEATURES, SEP, ReaderTokenizer, stem
-from pagoda.rag.spans import sentence_bounds
+from pagoda.rag.embedding.embedder import packaged_folder
+from pagoda.rag.extractive.english import reader as reader_module
+from pagoda.rag.extractive.english.reader import MAX_SPAN, WEIGHTS, load_reader
+from pagoda.rag.extractive.english.reader_input import CLS, MAX_QUESTION, NUM_FEATURES, SEP, ReaderTokenizer, stem
+from pagoda.rag.extractive.spans import sentence_bounds
 
 TOWER = "The tower was built in 1889. It was designed by Gustave Eiffel and stands in Paris. It is 330 metres tall."
 FILLER = "The river rises in the hills and passes many quiet villages before it reaches the sea. "
@@ -160,7 +160,7 @@ def test_without_the_packaged_model_the_extra_is_named(monkeypatch):
 
 
 def test_every_weight_that_ships_is_learned_and_read_from(tokenizer):
-    from pagoda.rag.reader_network import ReaderNetwork
+    from pagoda.rag.extractive.english.reader_network import ReaderNetwork
 
     network = ReaderNetwork(packaged_folder())
     (window,) = tokenizer.windows(WHO, TOWER)
@@ -176,7 +176,7 @@ def test_every_weight_that_ships_is_learned_and_read_from(tokenizer):
 
 
 def test_what_is_packed_comes_back_within_a_step_of_its_scale(shipped):
-    from pagoda.rag.reader_network import ReaderNetwork
+    from pagoda.rag.extractive.english.reader_network import ReaderNetwork
 
     base, trained, again = (ReaderNetwork(packaged_folder()) for _ in range(3))
     torch.manual_seed(0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pagoda.errors import ConfigError
-from pagoda.rag.reranker import load_reranker
+from pagoda.rag.retrieval.reranker import load_reranker
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "office", "opens", "at", "nine", "tea"]
 

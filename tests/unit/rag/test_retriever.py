@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from pagoda.errors import ConfigError, InvalidRequestError
-from pagoda.rag.document import Chunk, Document
-from pagoda.rag.evaluate import ClosedPool, pool_snapshot
-from pagoda.rag.lexical import Bm25Index
-from pagoda.rag.retriever import Retriever
-from pagoda.rag.snapshot import Snapshot, owners
+from pagoda.rag.documents.document import Chunk, Document
+from pagoda.rag.evaluation.retrieval import ClosedPool, pool_snapshot
+from pagoda.rag.index.snapshot import Snapshot, owners
+from pagoda.rag.retrieval.lexical import Bm25Index
+from pagoda.rag.retrieval.retriever import Retriever
 
 ENGLISH = ["Staff have leave of 15 days.", "Tickets need the approval of a lead.", "The office opens at nine."]
 CHINESE = ["员工每年有十五天年假。", "机票须经主管审批。", "办公室九点开门。"]

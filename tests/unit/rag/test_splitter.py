@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from pagoda.errors import ConfigError
-from pagoda.rag.document import Document
-from pagoda.rag.splitter import Splitter, sentence_spans
+from pagoda.rag.documents.document import Document
+from pagoda.rag.documents.splitter import Splitter, sentence_spans
 
 
 def count_words(texts: Sequence[str]) -> list[int]:
@@ -49,7 +49,7 @@ def test_chinese_sentences_end_without_a_blank_behind_them(text: str, expected: 
         ("The U.S. Army came. It left.", ["The U.S. Army came.", "It left."]),
         ('"Go!" he said. "Now?" She went.', ['"Go!" he said.', '"Now?"', "She went."]),
         ("Wait... what? Yes.", ["Wait... what?", "Yes."]),
-        ("See pagoda.rag.splitter for more. End.", ["See pagoda.rag.splitter for more.", "End."]),
+        ("See pagoda.rag.documents.splitter for more. End.", ["See pagoda.rag.documents.splitter for more.", "End."]),
         ("It grew.[3] Then it fell.", ["It grew.[3]", "Then it fell."]),
     ],
 )

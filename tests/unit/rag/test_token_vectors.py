@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pagoda.rag.document import Chunk, Document
-from pagoda.rag.embedder import load_embedder
-from pagoda.rag.evaluate import ClosedPool, pool_snapshot
-from pagoda.rag.late_interaction import LateInteraction
-from pagoda.rag.lexical import Bm25Index
-from pagoda.rag.retriever import Retriever
-from pagoda.rag.snapshot import Snapshot, load_snapshot, owners, save_snapshot
-from pagoda.rag.token_vectors import TokenEmbedder, TokenVectors, embed_headed, packed, token_ids, unpacked
+from pagoda.rag.documents.document import Chunk, Document
+from pagoda.rag.embedding.embedder import load_embedder
+from pagoda.rag.embedding.token_vectors import embed_headed, packed, token_ids, unpacked
+from pagoda.rag.embedding.vectors import TokenEmbedder, TokenVectors
+from pagoda.rag.evaluation.retrieval import ClosedPool, pool_snapshot
+from pagoda.rag.index.snapshot import Snapshot, load_snapshot, owners, save_snapshot
+from pagoda.rag.retrieval.late_interaction import LateInteraction
+from pagoda.rag.retrieval.lexical import Bm25Index
+from pagoda.rag.retrieval.retriever import Retriever
 
 DIMENSION = 30
 

@@ -16,7 +16,7 @@ import pytest
 
 from pagoda.errors import ConfigError
 from pagoda.rag.errors import MissingVectorsError, StoreError
-from pagoda.rag.vector_store import ChromaStore, StorePatience, VectorStore, legal_name
+from pagoda.rag.index.vector_store import ChromaStore, StorePatience, VectorStore, legal_name
 
 HASTY = StorePatience(timeout_s=2.0, deadline_s=0.3, first_pause_s=0.05)
 

@@ -1,0 +1,119 @@
+"""Files to documents: one loader per format, chosen by the file's suffix.
+
+First station of a document's path: *file -> Document* -> Chunks -> index -> Hits -> answer. A loader gives the text as
+a person would read it, because answers quote it. Whatever is wrong with a file ends in one LoadError, and the other
+files go on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from pagoda.errors import PagodaError
+from pagoda.rag.documents.decoding import LoaderSettings, decode
+from pagoda.rag.documents.document import Document
+from pagoda.rag.documents.markup import load_html, load_markdown
+from pagoda.rag.documents.office import load_docx, load_pdf
+from pagoda.rag.documents.tables import load_csv, load_json, load_jsonl, load_tsv
+from pagoda.rag.errors import EmptyFileError, LoadError
+
+# Part of each document's recipe: another version means that the same file gives another text.
+LOADERS_VERSION = "1"
+
+
+def load_text(text: str, source: str) -> Document:
+    """Plain text, as it is."""
+    return Document(source, text)
+
+
+_FROM_TEXT: dict[str, Callable[[str, str], Document]] = {
+    **dict.fromkeys((".txt", ".text", ".log", ".rst"), load_text),
+    **dict.fromkeys((".md", ".markdown"), load_markdown),
+    **dict.fromkeys((".jsonl", ".ndjson"), load_jsonl),
+    ".json": load_json,
+    ".csv": load_csv,
+    ".tsv": load_tsv,
+}
+_FROM_BYTES: dict[str, Callable[[bytes, str, LoaderSettings], Document]] = {
+    **dict.fromkeys((".html", ".htm", ".xhtml"), load_html),
+    ".pdf": load_pdf,
+    ".docx": load_docx,
+}
+SUFFIXES = frozenset(_FROM_TEXT) | frozenset(_FROM_BYTES)
+# Half of a surrogate pair and the zero character are in no text that a database keeps.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def load_document(path: Path, source: str | None = None, settings: LoaderSettings | None = None) -> Document:
+    """The document in a file. Raises LoadError, whose message begins with `source`.
+
+    source: what it is called; by default the file's name
+    """
+    settings = settings or LoaderSettings()
+    source = source or path.name
+    try:
+        return load_bytes(read_file(path, settings), source, settings)
+    except LoadError as error:
+        raise type(error)(f"{source} {error}") from error
+
+
+def read_file(path: Path, settings: LoaderSettings) -> bytes:
+    """The bytes of a file, if it is one that can be loaded. Raises LoadError before it reads much."""
+    _loader_suffix(path.name)
+    try:
+        if not path.is_file():
+            raise LoadError("is no regular file: give it a copy of its contents")
+        _check_size(path.stat().st_size, settings)
+        with path.open("rb") as file:
+            # It may be growing while it is read.
+            data = file.read(settings.max_bytes + 1)
+    except OSError as error:
+        raise LoadError(f"cannot be read ({error.strerror}): check that it is there and its permissions") from error
+    _check_size(len(data), settings)
+    return data
+
+
+def load_bytes(data: bytes, source: str, settings: LoaderSettings | None = None) -> Document:
+    """The document in `data`, whose format the suffix of `source` tells. Raises LoadError: what is wrong with it."""
+    settings = settings or LoaderSettings()
+    suffix = _loader_suffix(source)
+    if not data:
+        raise EmptyFileError("is empty: write something into it, or leave it out")
+    try:
+        if suffix in _FROM_TEXT:
+            document = _FROM_TEXT[suffix](decode(data, settings.encoding), source)
+        else:
+            document = _FROM_BYTES[suffix](data, source, settings)
+    except PagodaError:
+        raise
+    except Exception as error:
+        # Parsers of foreign formats raise whatever they stumble over; it says something about the file.
+        raise LoadError(f"is broken: {type(error).__name__}: {error}".rstrip(": ")) from error
+    return _finished(document, suffix)
+
+
+def _finished(document: Document, suffix: str) -> Document:
+    if not document.text.strip():
+        advice = "; if it is a scan, run text recognition (OCR) over it first" if suffix == ".pdf" else ""
+        raise EmptyFileError(f"holds no text{advice}")
+    text = _UNSTORABLE.sub("\ufffd", document.text)
+    title = _UNSTORABLE.sub("\ufffd", " ".join(document.title.split()))
+    return replace(document, text=text, title=title, metadata={**document.metadata, "format": suffix[1:]})
+
+
+def _loader_suffix(name: str) -> str:
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix in SUFFIXES:
+        return suffix
+    known = "txt, md, html, pdf, docx, csv, tsv, json or jsonl"
+    raise LoadError(f"is of a kind that cannot be read ({suffix or 'no suffix'}): convert it to {known}")
+
+
+def _check_size(num_bytes: int, settings: LoaderSettings) -> None:
+    if num_bytes > settings.max_bytes:
+        raise LoadError(
+            f"has {num_bytes:,} bytes, at most {settings.max_bytes:,} are read: split it, or raise max_bytes"
+        )

@@ -1,0 +1,110 @@
+"""The learned part of the extractive answerer in Chinese: boosted trees over numbers and over what answers had before.
+
+On a question's path: question -> Hits -> words -> candidate spans -> features -> *ranker* -> answer. A few trees choose
+the best candidates by expected F1, more trees rank those (`benchmarks/train_chinese.py` fits both). Evaluated in numpy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from pagoda.rag.extractive.passage import Passage
+from pagoda.rag.extractive.ranker import SpanRanker
+
+NUM_RANKED = 200
+BELOW_ALL = 12.0
+"""How far below the worst ranked candidate all others are put."""
+ODDS_STEP = 0.05
+
+
+@dataclass(frozen=True)
+class Trees:
+    """A forest whose trees' values are added.
+
+    feature, left, right: [num_trees, num_nodes] int16; a node below zero is leaf -1 - node
+    threshold: [num_trees, num_nodes] float32, left where the feature is at most this; value: [num_trees, num_leaves]
+    """
+
+    feature: np.ndarray
+    threshold: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    value: np.ndarray
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """[num_rows] float32 for [num_rows, num_features]."""
+        total = np.zeros(len(features), np.float32)
+        for tree in range(len(self.feature)):
+            total += self.value[tree][self._leaves(tree, features)]
+        return total
+
+    def _leaves(self, tree: int, features: np.ndarray) -> np.ndarray:
+        """The leaf of each row. Rows that have arrived are dropped from the walk."""
+        feature, threshold = self.feature[tree], self.threshold[tree]
+        sides = np.stack([self.right[tree], self.left[tree]])
+        leaf, rows, at = np.zeros(len(features), np.int64), np.arange(len(features)), np.zeros(len(features), np.int64)
+        while len(rows):
+            smaller = features[rows, feature[at]] <= threshold[at]
+            at = sides[smaller.astype(np.int64), at].astype(np.int64)
+            arrived = at < 0
+            leaf[rows[arrived]] = -1 - at[arrived]
+            rows, at = rows[~arrived], at[~arrived]
+        return leaf
+
+
+@dataclass(frozen=True)
+class TreeRanker(SpanRanker):
+    """odds: [num_buckets] int8, in ODDS_STEP, log of how much more often answers than other spans had a name.
+
+    first: chooses the candidates that are ranked; second: ranks them
+    """
+
+    odds: np.ndarray
+    first: Trees
+    second: Trees
+    decision: np.ndarray
+
+    def scores(self, passage: Passage) -> np.ndarray:
+        """[num_candidates] float32; comparable within one passage."""
+        features = with_odds(passage, self._known)
+        top = chosen(self.first(features))
+        ranked = self.second(features[top])
+        scores = np.full(len(features), ranked.min(initial=0.0) - BELOW_ALL, dtype=np.float32)
+        scores[top] = ranked
+        return scores
+
+    def arrays(self) -> dict[str, Any]:
+        """What is saved: one array a name."""
+        forests = {"first": self.first, "second": self.second}
+        parts = {f"{which}_{name}": array for which, trees in forests.items() for name, array in vars(trees).items()}
+        return {"odds": self.odds, "decision": self.decision, **parts}
+
+    @classmethod
+    def from_arrays(cls, arrays: Any) -> TreeRanker:
+        """From what `arrays` gave. Raises KeyError where one is missing."""
+        forests = [
+            Trees(**{name: arrays[f"{which}_{name}"] for name in Trees.__dataclass_fields__})
+            for which in ("first", "second")
+        ]
+        return cls(arrays["odds"], forests[0], forests[1], arrays["decision"])
+
+    @cached_property
+    def _known(self) -> np.ndarray:
+        return self.odds.astype(np.float32) * np.float32(ODDS_STEP)
+
+
+def chosen(values: np.ndarray) -> np.ndarray:
+    """The candidates that are ranked: the best by the first trees, best first."""
+    return np.argsort(-values, kind="stable")[:NUM_RANKED]
+
+
+def with_odds(passage: Passage, odds: np.ndarray) -> np.ndarray:
+    """[num_candidates, num_features] float32: the dense features, the odds of all names, and their sums."""
+    first, last = passage.spans[:, 0], passage.spans[:, 1]
+    parts = [odds[passage.starts][first], odds[passage.ends][last], odds[passage.names]]
+    sums = [part.sum(axis=1, keepdims=True) for part in parts]
+    return np.concatenate([passage.dense, *parts, *sums], axis=1, dtype=np.float32)

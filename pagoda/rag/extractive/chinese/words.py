@@ -1,0 +1,154 @@
+"""Chinese cut into words: what a passage and a question are made of before anything is compared.
+
+On a question's path: question -> Hits -> *words* -> candidate spans -> features -> ranker -> answer. Words and their
+parts of speech are jieba's (a dictionary and a hidden Markov model); tokens stay single characters, so that an answer
+may begin inside a word that was cut wrongly.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from pagoda.rag.extractive.question_types import CHINESE_WORD, question_type
+from pagoda.rag.extractive.spans import Token, sentence_bounds, tokenize_spans
+
+_MAX_TAGGED = 64
+_HEAD_WORDS = 4
+_CONTENT_TAGS = frozenset("nvmqatxlibj")
+_LINKS = frozenset(
+    ["是", "叫", "为", "為", "为了", "有", "在", "叫做", "做", "于", "於", "的", "位于", "位於", "都", "分别", "主要"]
+)
+
+
+@dataclass(frozen=True, eq=False)
+class ChineseText:
+    """A passage in tokens and words.
+
+    words: the tokens in lower case; sentence_of: [num_tokens]; tags: part of speech of the word that a token stands in
+    begins, ends: [num_tokens] bool, whether a word begins or ends with the token
+    """
+
+    tokens: list[Token]
+    words: list[str]
+    sentences: list[tuple[int, int]]
+    sentence_of: np.ndarray
+    tags: list[str]
+    begins: np.ndarray
+    ends: np.ndarray
+
+
+@dataclass(frozen=True)
+class ChineseQuestion:
+    """words: lower-case tokens; left, right: the question word is words[left:right]; head: what it asks a kind of.
+
+    >>> question = read_question("刘燕卿获得了什么荣誉？")
+    >>> question.word, question.head, question.kind
+    ('什么', '荣誉', 'what')
+    """
+
+    words: list[str]
+    left: int
+    right: int
+    word: str
+    kind: str
+    head: str
+
+    @property
+    def fine(self) -> str:
+        """The question word with the last character of the head: 什么 of 人 is not 什么 of 年."""
+        return f"{self.word}|{self.head[-1:]}"
+
+
+def read_text(text: str, sentences: tuple[tuple[int, int], ...] | None = None) -> ChineseText:
+    """Cut a passage; `sentences` are (start, end) in it, found here where none are given."""
+    return _read_text(text, sentences or tuple(sentence_bounds(text)))
+
+
+@lru_cache(maxsize=_MAX_TAGGED)
+def _read_text(text: str, sentences: tuple[tuple[int, int], ...]) -> ChineseText:
+    tokens: list[Token] = []
+    owner: list[int] = []
+    for index, (start, end) in enumerate(sentences):
+        found = tokenize_spans(text[start:end])
+        tokens += [Token(t.text, t.start + start, t.end + start) for t in found]
+        owner += [index] * len(found)
+    labels, starts, stops = _tag(text)
+    return ChineseText(
+        tokens=tokens,
+        words=[t.text.lower() for t in tokens],
+        sentences=list(sentences),
+        sentence_of=np.array(owner, dtype=np.int64),
+        tags=[_tag_of(t, labels) for t in tokens],
+        begins=np.array([t.start in starts for t in tokens], dtype=bool),
+        ends=np.array([t.end in stops for t in tokens], dtype=bool),
+    )
+
+
+def read_question(question: str) -> ChineseQuestion:
+    """The question word, the kind of answer, and the noun that says more about it."""
+    tokens = tokenize_spans(question)
+    words = [t.text.lower() for t in tokens]
+    match = CHINESE_WORD.search(question)
+    if match is None:
+        return ChineseQuestion(words, len(words), len(words), "", "none", "")
+    left = sum(t.start < match.start() for t in tokens)
+    right = sum(t.start < match.end() for t in tokens)
+    head = _head_after(question[match.end() :].rstrip("？? 。")) or _head_before(question[: match.start()])
+    return ChineseQuestion(words, left, right, match.group(), question_type(question).kind, head.lower())
+
+
+def _head_after(text: str) -> str:
+    """The noun behind the question word: 荣誉 of "什么荣誉"; else the last content word before anything else."""
+    head = ""
+    for word, tag in cut(text)[:_HEAD_WORDS]:
+        if tag[0] == "n":
+            return word
+        if tag[0] in _CONTENT_TAGS and word not in _LINKS and word[0].isalnum():
+            head = word
+        elif head or word != "的":
+            break
+    return head
+
+
+def _head_before(text: str) -> str:
+    """The last word before "是什么" that is no link: 职务 of "他的职务是什么"."""
+    return next((word for word, _ in reversed(cut(text)) if word not in _LINKS and word[0].isalnum()), "")
+
+
+def cut(text: str) -> list[tuple[str, str]]:
+    """(word, part of speech), which together are the text."""
+    return [(pair.word, pair.flag or "x") for pair in _tagger().cut(text)]
+
+
+@lru_cache(maxsize=1)
+def _tagger() -> Any:
+    import jieba
+    from jieba import posseg
+
+    words = jieba.Tokenizer()
+    # What `initialize` does, without its cache: that file lies where everyone may write and is read by `marshal`.
+    words.FREQ, words.total = words.gen_pfdict(words.get_dict_file())
+    words.initialized = True
+    return posseg.POSTokenizer(words)
+
+
+def _tag(text: str) -> tuple[list[str], set[int], set[int]]:
+    """The tag of every character, and the places where words begin and end."""
+    labels: list[str] = []
+    starts, stops = set(), set()
+    for word, tag in cut(text):
+        starts.add(len(labels))
+        labels += [tag] * len(word)
+        stops.add(len(labels))
+    return labels, starts, stops
+
+
+def _tag_of(token: Token, labels: list[str]) -> str:
+    if token.text[0].isdigit():
+        return "m"
+    return "eng" if re.match("[A-Za-z]", token.text) else labels[token.start]

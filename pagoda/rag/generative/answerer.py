@@ -1,0 +1,197 @@
+"""Answers in a model's words: prompt, one call, check.
+
+On a question's path: question -> Hits -> *prompt -> model -> checked Answer*. Knows a model by the seam `chat.model`
+alone. All of it is async and belongs to the loop that the model belongs to; many questions are one call of the model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from pagoda.chat.model import ChatAnswer, ChatModel, ChatParams, Message
+from pagoda.errors import ChatModelError, ConfigError, PromptTooLongError
+from pagoda.rag.answer import Answer
+from pagoda.rag.documents.document import Hit
+from pagoda.rag.generative.citations import checked, is_abstention
+from pagoda.rag.generative.prompt import (
+    PackedPrompt,
+    Passage,
+    PromptPlan,
+    build_prompt,
+    merged,
+    note_messages,
+    partitioned,
+    reduce_messages,
+)
+from pagoda.rag.generative.support import SupportCheck
+from pagoda.rag.words import language_of, words_in
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerativeSettings:
+    """How a model is asked. Raises ConfigError.
+
+    max_answer_tokens: of the answer; less where the model's context is small
+    max_prompt_tokens: of the prompt, where that is to be less than the context leaves
+    map_reduce: where sources do not fit together, read them in parts instead of dropping the weakest
+    deadline_s: of one call of the model, all its tries together
+    """
+
+    max_answer_tokens: int = 512
+    max_prompt_tokens: int | None = None
+    map_reduce: bool = False
+    deadline_s: float = 120.0
+
+    def __post_init__(self) -> None:
+        for name in ("max_answer_tokens", "max_prompt_tokens", "deadline_s"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ConfigError(f"{name} is {value}, but more than 0 is expected")
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question with what was found for it.
+
+    history: earlier turns, for a model to understand it by; alone: the question as it can be understood without them
+    """
+
+    text: str
+    hits: Sequence[Hit]
+    history: tuple[Message, ...] = ()
+    alone: str = ""
+
+
+class GenerativeAnswerer:
+    """Asks a model about hits and checks what it says."""
+
+    def __init__(self, model: ChatModel, check: SupportCheck, settings: GenerativeSettings | None = None) -> None:
+        self.model = model
+        self._check = check
+        self._settings = settings or GenerativeSettings()
+
+    async def answer(self, question: Question) -> Answer:
+        """One answer. Raises ChatModelError, PromptTooLongError."""
+        return (await self.answer_batch([question]))[0]
+
+    async def answer_batch(self, questions: Sequence[Question]) -> list[Answer]:
+        """An answer for each, in order, from one call of the model."""
+        began = time.perf_counter()
+        params = await self._params()
+        prompts = [await self._prompt(question, params) for question in questions]
+        packed = time.perf_counter()
+        asked = [(question, prompt) for question, prompt in zip(questions, prompts, strict=True) if question.hits]
+        texts = await self._ask([prompt.messages for _, prompt in asked], params)
+        said = iter(texts)
+        replied = time.perf_counter()
+        answers = [
+            self._checked(question, prompt, next(said) if question.hits else None, params)
+            for question, prompt in zip(questions, prompts, strict=True)
+        ]
+        times = {"prompt": packed - began, "model": replied - packed, "check": time.perf_counter() - replied}
+        return [replace(answer, timings=times) for answer in answers]
+
+    async def stream(self, question: Question) -> AsyncGenerator[str | Answer]:
+        """The model's words as they come, then the checked Answer, whose text counts."""
+        began = time.perf_counter()
+        params = await self._params()
+        prompt = await self._prompt(question, params)
+        packed, pieces = time.perf_counter(), list[str]()
+        if question.hits:
+            async with aclosing(self._pieces(prompt.messages, params)) as growing:
+                async for piece in growing:
+                    pieces.append(piece)
+                    yield piece
+        replied = time.perf_counter()
+        said = ChatAnswer(text="".join(pieces)) if question.hits else None
+        answer = self._checked(question, prompt, said, params)
+        times = {"prompt": packed - began, "model": replied - packed, "check": time.perf_counter() - replied}
+        yield replace(answer, timings=times)
+
+    async def _params(self) -> ChatParams:
+        """Greedy, so that the same question gets the same answer; a small context leaves a quarter to the answer."""
+        context = await self._in_time(self.model.max_context_tokens())
+        wanted = self._settings.max_answer_tokens
+        return ChatParams(max_tokens=wanted if context is None else max(1, min(wanted, context // 4)))
+
+    async def _plan(self, question: Question, params: ChatParams) -> PromptPlan:
+        context = await self.model.max_context_tokens()
+        limits = [self._settings.max_prompt_tokens, None if context is None else context - params.max_tokens]
+        budget = min((limit for limit in limits if limit is not None), default=None)
+        count = self.model.count_tokens
+        return PromptPlan(question.text, language_of(question.text), count, budget, question.history)
+
+    async def _prompt(self, question: Question, params: ChatParams) -> PackedPrompt:
+        plan = await self._plan(question, params)
+        if not question.hits:
+            return PackedPrompt((), (), plan.language)
+        if self._settings.map_reduce:
+            parts = await partitioned(plan, merged(question.hits))
+            if len(parts) > 1:
+                return await self._mapped(plan, parts, params)
+        return await build_prompt(plan, question.hits)
+
+    async def _mapped(self, plan: PromptPlan, parts: Sequence[Sequence[Passage]], params: ChatParams) -> PackedPrompt:
+        """Notes of each part, then the prompt that makes one answer of them."""
+        answers = await self._ask([note_messages(plan, part) for part in parts], params)
+        notes = [answer.text for answer in answers if not is_abstention(answer.text)]
+        passages = tuple(passage for part in parts for passage in part)
+        told = plan.words.in_parts.format(count=len(passages), parts=len(parts))
+        messages = reduce_messages(plan, notes)
+        while len(notes) > 1 and not await plan.fits(messages):
+            notes.pop()
+            messages = reduce_messages(plan, notes)
+        if not await plan.fits(messages):
+            raise PromptTooLongError(f"the notes on the sources do not fit into {plan.budget} tokens: ask for fewer")
+        return PackedPrompt(messages, passages, plan.language, (told,))
+
+    async def _ask(self, conversations: Sequence[Sequence[Message]], params: ChatParams) -> list[ChatAnswer]:
+        return await self._in_time(self.model.chat_batch(conversations, params)) if conversations else []
+
+    async def _pieces(self, messages: Sequence[Message], params: ChatParams) -> AsyncGenerator[str]:
+        """The model's stream, whose first piece must come within the deadline, and each further one, too."""
+        stream = self.model.stream(messages, params)
+        try:
+            while (piece := await self._in_time(_next(stream))) is not None:
+                yield piece
+        finally:
+            if isinstance(stream, AsyncGenerator):
+                await stream.aclose()
+
+    async def _in_time(self, work: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(self._settings.deadline_s):
+                return await work
+        except TimeoutError as error:
+            waited = f"{self._settings.deadline_s:g} s"
+            raise ChatModelError(
+                f"the model {self.model.name} gave no answer within {waited}: try again, or allow it more time"
+            ) from error
+
+    def _checked(self, question: Question, prompt: PackedPrompt, said: ChatAnswer | None, params: ChatParams) -> Answer:
+        words = words_in(prompt.language)
+        if said is None:
+            return Answer(question=question.text, text=words.abstention, abstained=True, answerer=self.model.name)
+        result = checked(said.text, question.text, prompt, self._check)
+        cut = (words.cut_answer.format(tokens=params.max_tokens),) if said.finish_reason == "length" else ()
+        return Answer(
+            question=question.text,
+            text=result.text,
+            citations=result.citations,
+            abstained=result.abstained,
+            confidence=round(result.score, 4),
+            unsupported=result.unsupported,
+            dropped=prompt.dropped + cut,
+            answerer=self.model.name,
+        )
+
+
+async def _next(stream: AsyncIterator[str]) -> str | None:
+    return await anext(stream, None)

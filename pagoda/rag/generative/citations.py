@@ -1,0 +1,130 @@
+"""The model's text against its sources: what is borne gets a citation, what is not is marked.
+
+Last but one station of a question's path: question -> Hits -> prompt -> model -> *checked* Answer. A number that the
+model wrote counts only where that source bears the sentence; where another source does, the citation is put right;
+where none does, the sentence is marked. An answer without one borne sentence is no answer: it becomes the statement
+that the documents do not hold one. What is checked is described in `support`; the aim is that of Gao et al. 2023,
+"Enabling Large Language Models to Generate Text with Citations" (arXiv 2305.14627).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from pagoda.rag.answer import Citation
+from pagoda.rag.generative.prompt import PackedPrompt, Passage
+from pagoda.rag.generative.support import Support, SupportCheck, says_nothing
+from pagoda.rag.words import words_in
+
+_MARK = re.compile(r"\s*[\[【（(]\s*(\d{1,3}(?:\s*[,，、;；]\s*\d{1,3})*)\s*[\]】）)]")
+_SQUARE = re.compile(r"\s*[\[【]\s*(\d{1,3}(?:\s*[,，、;；]\s*\d{1,3})*)\s*[\]】]")
+# A sentence with the marks behind its end. A full stop between digits, or behind one letter, ends none.
+_SENTENCE = re.compile(
+    r"\S(?:[^\n。！？!?.…]|\.(?=\S)(?!\s*[\[【]\d)|(?<=\b[A-Za-z])\.)*(?:[。！？!?…]+|\.+|(?=\n)|$)[”’\"'）)]*"
+    r"(?:\s*[\[【]\s*\d{1,3}(?:\s*[,，、;；]\s*\d{1,3})*\s*[\]】][。.]?)*",
+)
+_THINKING = re.compile(r"<think>.*?(?:</think>|$)", re.DOTALL | re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class CheckedText:
+    """What is left of a model's text. score: mean share of words borne by sources over all sentences, 0 to 1."""
+
+    text: str
+    citations: tuple[Citation, ...] = ()
+    unsupported: tuple[str, ...] = ()
+    abstained: bool = False
+    score: float = 0.0
+
+
+@dataclass
+class _Numbering:
+    """Citations in the order of their first use; the same place is cited once."""
+
+    found: dict[tuple[str, int, int], Citation] = field(default_factory=dict)
+
+    def number(self, passage: Passage, support: Support) -> int:
+        key = (passage.source, support.start, support.end)
+        if key not in self.found:
+            self.found[key] = _citation(len(self.found) + 1, passage, support)
+        return self.found[key].number
+
+
+def checked(text: str, question: str, prompt: PackedPrompt, check: SupportCheck) -> CheckedText:
+    """The text with citations that hold, numbered from 1."""
+    words = words_in(prompt.language)
+    text = _THINKING.sub("", text).strip()
+    if is_abstention(text):
+        return CheckedText(words.abstention, abstained=True)
+    numbering, unsupported, scores, parts = _Numbering(), list[str](), list[float](), list[str]()
+    for gap, sentence in _sentences(text):
+        plain = _SQUARE.sub("", sentence).strip()
+        found = _borne(sentence, plain, question, prompt.passages, check)
+        parts.append(gap + plain + "".join(f" [{n}]" for n in _numbers(found, numbering)))
+        scores.append(max((support.score for _, support in found), default=0.0))
+        if not found and not says_nothing(plain) and not is_abstention(plain):
+            unsupported.append(plain)
+            parts[-1] += words.unsupported_mark
+    if not numbering.found:
+        return CheckedText(words.abstention, unsupported=tuple(unsupported), abstained=True)
+    score = sum(scores) / len(scores)
+    return CheckedText("".join(parts).strip(), tuple(numbering.found.values()), tuple(unsupported), score=score)
+
+
+def is_abstention(text: str) -> bool:
+    """Whether a text says that the documents hold no answer, in the words that the model was told or nearly so.
+
+    >>> is_abstention("The documents do not hold an answer to this."), is_abstention("It opens at 9 [1].")
+    (True, False)
+    """
+    plain = re.sub(r"[\W_]+", "", _MARK.sub("", text)).lower()
+    told = [re.sub(r"[\W_]+", "", words_in(language).abstention).lower() for language in ("en", "zh")]
+    return not plain or any(plain.startswith(words) and len(plain) < 2 * len(words) for words in told)
+
+
+def cited_numbers(sentence: str) -> list[int]:
+    """The numbers of sources that a sentence names, in order.
+
+    >>> cited_numbers("Nine to six [2], 周末休息【1，3】。")
+    [2, 1, 3]
+    """
+    return [int(number) for match in _SQUARE.finditer(sentence) for number in re.findall(r"\d+", match[1])]
+
+
+def _sentences(text: str) -> Iterator[tuple[str, str]]:
+    """(what stands before it, sentence with its marks), which joined are the text."""
+    end = 0
+    for match in _SENTENCE.finditer(text):
+        yield text[end : match.start()], match[0]
+        end = match.end()
+    if text[end:].strip():
+        yield "", text[end:]
+
+
+def _borne(
+    sentence: str, plain: str, question: str, passages: Sequence[Passage], check: SupportCheck
+) -> list[tuple[Passage, Support]]:
+    """The sources that bear a sentence: those it names which hold, else the best of all."""
+    if not plain:
+        return []
+    named = [passage for number in cited_numbers(sentence) for passage in passages if passage.number == number]
+    if says_nothing(plain):
+        return [(passage, check.place(question, passage)) for passage in named]
+    held = [(passage, found) for passage in named if (found := check.check(plain, question, passage)).holds]
+    if held:
+        return held
+    best = check.best(plain, question, passages)
+    return [best] if best else []
+
+
+def _numbers(found: Sequence[tuple[Passage, Support]], numbering: _Numbering) -> list[int]:
+    return list(dict.fromkeys(numbering.number(passage, support) for passage, support in found))
+
+
+def _citation(number: int, passage: Passage, support: Support) -> Citation:
+    chunk = next(c for c in passage.chunks if c.start <= support.start and support.end <= c.end)
+    quote = chunk.text[support.start - chunk.start : support.end - chunk.start]
+    line = chunk.line + chunk.text.count("\n", 0, support.start - chunk.start)
+    return Citation(number, passage.source, quote, support.start, support.end, line, chunk.page, passage.score)

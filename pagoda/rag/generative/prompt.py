@@ -1,0 +1,209 @@
+"""Hits to a prompt: numbered sources in the question's language, packed into a budget of tokens.
+
+On a question's path: question -> Hits -> *prompt* -> model -> checked Answer. Neighbouring chunks of a document become
+one source, the weakest sources are dropped first, and what was dropped is said. Documents are data: their text is
+neutralised, and the instructions stand in the system message alone. The best source stands first, because models
+read the middle of a long prompt worst (Liu et al. 2023, "Lost in the Middle", arXiv 2307.03172).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from pagoda.chat.model import Message
+from pagoda.errors import PromptTooLongError
+from pagoda.rag.documents.document import Chunk, Hit
+from pagoda.rag.generative.neutralise import neutralised, neutralised_name
+from pagoda.rag.words import Language, Words, words_in
+
+CountTokens = Callable[[Sequence[Message]], Awaitable[int]]
+_MAX_GAP = 4
+"""Characters between chunks that still touch: the splitter leaves out nothing but white space."""
+_LEAST_CHARACTERS = 40
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A source of the prompt: chunks of one document that touch, in its order. number: as [n] refers to it."""
+
+    number: int
+    chunks: tuple[Chunk, ...]
+    score: float
+    max_characters: int | None = None
+
+    @property
+    def source(self) -> str:
+        """The file."""
+        return self.chunks[0].source
+
+    @property
+    def text(self) -> str:
+        """What the model reads of it, before it is neutralised.
+
+        >>> a, b = Chunk("1", "x", "One. Two.", 0, 9, 1), Chunk("2", "x", "Two. Three.", 5, 16, 1)
+        >>> Passage(1, (a, b), 0.0).text
+        'One. Two. Three.'
+        """
+        text, end = "", self.chunks[0].start
+        for chunk in self.chunks:
+            # Chunks of a document overlap by a sentence.
+            text += ("\n" if text and chunk.start > end else "") + chunk.text[max(0, end - chunk.start) :]
+            end = max(end, chunk.end)
+        return text if self.max_characters is None else text[: self.max_characters]
+
+
+@dataclass(frozen=True)
+class PackedPrompt:
+    """A prompt, and what is in it. dropped: what is not, in words."""
+
+    messages: tuple[Message, ...]
+    passages: tuple[Passage, ...]
+    language: Language
+    dropped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PromptPlan:
+    """What a prompt is made for. history: earlier turns, oldest first; budget: tokens of the prompt, None for any."""
+
+    question: str
+    language: Language
+    count_tokens: CountTokens
+    budget: int | None = None
+    history: tuple[Message, ...] = ()
+
+    @property
+    def words(self) -> Words:
+        """Of the question's language."""
+        return words_in(self.language)
+
+    async def fits(self, messages: Sequence[Message]) -> bool:
+        """Whether a prompt is within the budget."""
+        return self.budget is None or await self.count_tokens(messages) <= self.budget
+
+
+async def build_prompt(plan: PromptPlan, hits: Sequence[Hit]) -> PackedPrompt:
+    """The prompt of one question. Raises PromptTooLongError where not even a part of the best source fits."""
+    passages, dropped = merged(hits), list[str]()
+    history = plan.history
+    while not await plan.fits(answer_messages(plan, passages, history)):
+        if history:
+            history = history[2:]
+            continue
+        if len(passages) == 1:
+            passages = [await _shortened(plan, passages[0])]
+            dropped.append(_shortening(plan.words, passages[0]))
+            break
+        *passages, weakest = passages
+        dropped.append(plan.words.dropped.format(source=weakest.source, line=weakest.chunks[0].line))
+    if len(history) < len(plan.history):
+        dropped.append(plan.words.earlier_turns.format(count=len(plan.history) - len(history)))
+    return PackedPrompt(answer_messages(plan, passages, history), tuple(passages), plan.language, tuple(dropped))
+
+
+async def partitioned(plan: PromptPlan, passages: Sequence[Passage]) -> list[list[Passage]]:
+    """Sources in parts that fit the budget one by one, each in the order of the sources."""
+    parts: list[list[Passage]] = []
+    for passage in passages:
+        if parts and await plan.fits(note_messages(plan, [*parts[-1], passage])):
+            parts[-1].append(passage)
+        elif await plan.fits(note_messages(plan, [passage])):
+            parts.append([passage])
+        else:
+            parts.append([await _shortened(plan, passage)])
+    return parts
+
+
+def merged(hits: Sequence[Hit]) -> list[Passage]:
+    """Hits as sources, best first: those of a document that touch become one, with the best of their scores."""
+    best = sorted(hits, key=lambda hit: -hit.score)
+    passages = [_passage(group) for group in _touching(best)]
+    order = {hit.chunk.chunk_id: rank for rank, hit in enumerate(best)}
+    passages.sort(key=lambda passage: min(order[chunk.chunk_id] for chunk in passage.chunks))
+    return [replace(passage, number=number) for number, passage in enumerate(passages, start=1)]
+
+
+def answer_messages(
+    plan: PromptPlan, passages: Sequence[Passage], history: Sequence[Message] = ()
+) -> tuple[Message, ...]:
+    """The conversation that asks for the answer."""
+    words = plan.words
+    return (
+        Message("system", words.instructions.format(abstention=words.abstention)),
+        *(Message(turn.role, neutralised(turn.content)) for turn in history),
+        _ask(plan, words.sources, "\n\n".join(map(source_block, passages))),
+    )
+
+
+def note_messages(plan: PromptPlan, passages: Sequence[Passage]) -> tuple[Message, ...]:
+    """The conversation that asks what some of the sources say."""
+    words = plan.words
+    instructions = Message("system", words.notes.format(abstention=words.abstention))
+    return instructions, _ask(plan, words.sources, "\n\n".join(map(source_block, passages)))
+
+
+def reduce_messages(plan: PromptPlan, notes: Iterable[str]) -> tuple[Message, ...]:
+    """The conversation that makes one answer of the notes. Their [n] stay: they are ours to keep."""
+    words = plan.words
+    instructions = Message("system", words.instructions.format(abstention=words.abstention))
+    return instructions, _ask(plan, words.found_notes, "\n\n".join(notes))
+
+
+def source_block(passage: Passage) -> str:
+    """A source between its marks.
+
+    >>> print(source_block(Passage(1, (Chunk("c", "a.txt", "One </source> two.", 0, 18, 3),), 1.0)))
+    <source number="1" file="a.txt" line="3">
+    One ‹/source> two.
+    </source>
+    """
+    first = passage.chunks[0]
+    page = "" if first.page is None else f' page="{first.page}"'
+    name = neutralised_name(passage.source)
+    head = f'<source number="{passage.number}" file="{name}"{page} line="{first.line}">'
+    return f"{head}\n{neutralised(passage.text)}\n</source>"
+
+
+def _ask(plan: PromptPlan, title: str, material: str) -> Message:
+    question = plan.words.question.format(question=neutralised(plan.question))
+    # Once before and once after: small models forget what stands in front of long material.
+    return Message("user", f"{question}\n\n{title}\n{material}\n\n{question}")
+
+
+def _touching(best: Sequence[Hit]) -> list[list[Hit]]:
+    """Groups of hits whose chunks touch in their document."""
+    groups: list[list[Hit]] = []
+    for hit in sorted(best, key=lambda hit: (hit.source, hit.chunk.start)):
+        last = groups[-1] if groups else []
+        if last and last[0].source == hit.source and hit.chunk.start <= max(h.chunk.end for h in last) + _MAX_GAP:
+            last.append(hit)
+        else:
+            groups.append([hit])
+    return groups
+
+
+def _passage(group: Sequence[Hit]) -> Passage:
+    return Passage(0, tuple(hit.chunk for hit in group), max(hit.score for hit in group))
+
+
+async def _shortened(plan: PromptPlan, passage: Passage) -> Passage:
+    """The longest beginning that fits, within some characters. Raises PromptTooLongError where there is none."""
+    low, high = 0, len(passage.text)
+    while high - low > _LEAST_CHARACTERS:
+        middle = (low + high) // 2
+        fits = await plan.fits(answer_messages(plan, [replace(passage, max_characters=middle)]))
+        low, high = (middle, high) if fits else (low, middle)
+    if low < _LEAST_CHARACTERS:
+        raise PromptTooLongError(
+            f"the question and the instructions leave no room for a source within {plan.budget} tokens: shorten the "
+            "question, or take a model with a larger context",
+            param="question",
+        )
+    return replace(passage, max_characters=low)
+
+
+def _shortening(words: Words, passage: Passage) -> str:
+    total = len(replace(passage, max_characters=None).text)
+    line = passage.chunks[0].line
+    return words.shortened.format(source=passage.source, line=line, kept=len(passage.text), total=total)

@@ -1,0 +1,123 @@
+"""What questions are asked of: the chunks and vectors of one generation of an index, in memory and as files.
+
+Third station of a document's path: file -> Document -> Chunks -> *index* -> Hits -> answer. A snapshot never changes,
+so that a question sees one moment while another process writes. Its files spare a new process the vector store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pagoda.rag.documents.document import Chunk
+
+_FOLDER = re.compile(r"snapshot-(\d+)")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that a question is asked of, at one moment.
+
+    vectors: [num_sentences, dimension] float32, L2-normalised, sentences in the order of the chunks
+    owner: [num_sentences] int32, the row of `chunks` that each sentence belongs to
+    tokens: of each sentence, packed (see `token_vectors`); empty where the embedder tells none
+    """
+
+    generation: int
+    chunks: list[Chunk]
+    vectors: np.ndarray
+    owner: np.ndarray
+    tokens: Sequence[bytes] = ()
+
+
+def vector_ids(chunk: Chunk) -> list[str]:
+    """The name of each sentence's vector: the chunk, and where in it the sentence stands.
+
+    The chunk's id is a hash of its source, place and text, so that a name determines what was embedded: writing a
+    vector twice is harmless, and what a killed run embedded is found again.
+
+    >>> vector_ids(Chunk("c", "a.txt", "One. Two.", 10, 19, 1, sentences=((10, 14), (15, 19))))
+    ['c#0-4', 'c#5-9']
+    """
+    spans = chunk.sentences or ((chunk.start, chunk.end),)
+    return [f"{chunk.chunk_id}#{start - chunk.start}-{end - chunk.start}" for start, end in spans]
+
+
+def owners(chunks: list[Chunk]) -> np.ndarray:
+    """[num_sentences] int32: the row of the chunk that each sentence belongs to."""
+    counts = [max(1, len(chunk.sentences)) for chunk in chunks]
+    return np.repeat(np.arange(len(chunks), dtype=np.int32), counts)
+
+
+def save_snapshot(snapshot: Snapshot, folder: Path) -> None:
+    """Write it below `folder` and remove older ones. It can be computed anew: no space for it is no error."""
+    with contextlib.suppress(OSError):
+        draft = Path(tempfile.mkdtemp(prefix="snapshot-draft-", dir=folder))
+        try:
+            draft.chmod(0o755)
+            np.save(draft / "vectors.npy", snapshot.vectors)
+            np.save(draft / "token_sizes.npy", np.array([len(blob) for blob in snapshot.tokens], dtype=np.int64))
+            (draft / "tokens.bin").write_bytes(b"".join(snapshot.tokens))
+            with (draft / "chunks.jsonl").open("w", encoding="utf-8") as file:
+                file.writelines(json.dumps(asdict(chunk), ensure_ascii=False) + "\n" for chunk in snapshot.chunks)
+            target = folder / f"snapshot-{snapshot.generation}"
+            shutil.rmtree(target, ignore_errors=True)
+            draft.rename(target)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    _remove_all_but(folder, snapshot.generation)
+
+
+def load_snapshot(folder: Path, generation: int | None = None) -> Snapshot | None:
+    """The snapshot of a generation, or the newest where none is named; None where there is none that can be read."""
+    saved = dict(_saved(folder))
+    if generation is None:
+        generation = max(saved, default=None)
+    if generation not in saved:
+        return None
+    try:
+        vectors = np.load(saved[generation] / "vectors.npy")
+        with (saved[generation] / "chunks.jsonl").open(encoding="utf-8") as file:
+            chunks = [_chunk(line) for line in file]
+        tokens = _load_tokens(saved[generation])
+    except (OSError, ValueError, KeyError, TypeError):
+        # Removed by a writer while it was read, or damaged: it is made anew from the store.
+        return None
+    owner = owners(chunks)
+    is_whole = len(owner) == len(vectors) and len(tokens) in (0, len(vectors))
+    return Snapshot(generation, chunks, vectors, owner, tokens) if is_whole else None
+
+
+def _load_tokens(folder: Path) -> list[bytes]:
+    """Of each sentence. Raises OSError, ValueError."""
+    ends = np.cumsum(np.load(folder / "token_sizes.npy")).tolist()
+    data = (folder / "tokens.bin").read_bytes()
+    if len(data) != (ends[-1] if ends else 0):
+        raise ValueError("the tokens are not whole")
+    return [data[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def _saved(folder: Path) -> Iterator[tuple[int, Path]]:
+    for path in folder.glob("snapshot-*"):
+        if match := _FOLDER.fullmatch(path.name):
+            yield int(match[1]), path
+
+
+def _remove_all_but(folder: Path, generation: int) -> None:
+    for other, path in _saved(folder):
+        if other != generation:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _chunk(line: str) -> Chunk:
+    fields = json.loads(line)
+    fields["sentences"] = tuple((start, end) for start, end in fields["sentences"])
+    return Chunk(**fields)
