@@ -2,7 +2,7 @@
 
     python benchmarks/train_reader.py --data DEV_FOLDER --run FIRST --held 2      # trains on 19 articles, reports on 5
     python benchmarks/train_reader.py --data DEV_FOLDER --run ALL --start FIRST --epochs 1 --rate 1e-4
-    python benchmarks/train_reader.py --data DEV_FOLDER --run ALL --export FIRST  # writes rag/extractive/data/reader_en.npz
+    python benchmarks/train_reader.py --data DEV_FOLDER --run ALL --export FIRST  # writes reader_en.npz
 
 A run keeps a checkpoint in its folder and goes on from it. The second goes over all articles once more, from the first
 one's weights; what the margin says of an answer is fitted to the first one's held articles, and what words add to it by

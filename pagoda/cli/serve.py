@@ -34,8 +34,8 @@ def serve(
     """Serve a model over OpenAI's API, with a chat page at the same address."""
     terminal: Terminal = ctx.obj
     try:
-        from pagoda.server.access_log import log_to_stderr
         from pagoda.server.config import ServerConfig, read_api_keys
+        from pagoda.server.observing.access_log import log_to_stderr
         from pagoda.server.serve import serve as run
     except ModuleNotFoundError as error:
         raise MissingExtraError("pagoda serve", "server") from error

@@ -15,25 +15,17 @@ from fastapi.responses import HTMLResponse
 from starlette.middleware.cors import CORSMiddleware
 
 from pagoda.engine.process.async_engine import AsyncEngine
-from pagoda.server import (
-    chat_completions,
-    completions,
-    dialogue,
-    embeddings,
-    errors,
-    rag,
-    responses,
-    status,
-    tokenization,
-)
-from pagoda.server.access_log import AccessLog
+from pagoda.server import errors, status
+from pagoda.server.applications import dialogue, rag
+from pagoda.server.applications.dialogue_service import DialogueService
+from pagoda.server.applications.rag_service import RagService
 from pagoda.server.config import ServerConfig
-from pagoda.server.dialogue_service import DialogueService
-from pagoda.server.metrics import Metrics
 from pagoda.server.middleware import ApiKeys, BodyLimit, RequestId
-from pagoda.server.rag_service import RagService
+from pagoda.server.observing.access_log import AccessLog
+from pagoda.server.observing.metrics import Metrics
+from pagoda.server.openai import chat_completions, completions, embeddings, responses, tokenization
 from pagoda.server.state import ServerState
-from pagoda.server.tool_formats import tool_format
+from pagoda.server.tools.formats import tool_format
 from pagoda.version import __version__
 
 ROUTERS = (completions, chat_completions, responses, embeddings, tokenization, status)

@@ -22,9 +22,9 @@ from pagoda.engine.args import EngineArgs
 from pagoda.engine.process.async_engine import AsyncEngine
 from pagoda.errors import ConfigError, EngineDeadError
 from pagoda.server.app import build_app
+from pagoda.server.applications.dialogue_service import DialogueService
+from pagoda.server.applications.rag_service import RagService
 from pagoda.server.config import ServerConfig
-from pagoda.server.dialogue_service import DialogueService
-from pagoda.server.rag_service import RagService
 from pagoda.server.state import ServerState
 
 Announce = Callable[[str, dict[str, object]], None]

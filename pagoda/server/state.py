@@ -36,8 +36,8 @@ from pagoda.sampling_params import PoolingParams, SamplingParams
 from pagoda.server.config import ServerConfig
 from pagoda.server.errors import ModelNotFoundError, TooManyRequestsError, UnavailableError
 from pagoda.server.interleaving import interleaved
-from pagoda.server.metrics import Metrics
-from pagoda.server.tracing import RequestFacts, Tracer
+from pagoda.server.observing.metrics import Metrics
+from pagoda.server.observing.tracing import RequestFacts, Tracer
 from pagoda.version import __version__
 
 SYSTEM_FINGERPRINT = f"pagoda-{__version__}"

@@ -16,8 +16,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pagoda.server.access_log import AccessLog, key_id, log_to_stderr
-from pagoda.server.metrics import Metrics
+from pagoda.server.observing.access_log import AccessLog, key_id, log_to_stderr
+from pagoda.server.observing.metrics import Metrics
 
 KEY = "sk-very-secret-key"
 PROMPT = "a private prompt 私密"

@@ -14,7 +14,7 @@ from pagoda.engine.outputs import CompletionOutput
 from pagoda.errors import StructuredOutputError
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.sampling_params import SamplingParams
-from pagoda.server.tool_formats import ToolFormat
+from pagoda.server.tools.formats import ToolFormat
 
 USER = {"role": "user", "content": "北京今天热吗？🦊"}
 WEATHER = {

@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pagoda.engine.process.messages import EngineInfo
-from pagoda.server.metrics import Metrics
+from pagoda.server.observing.metrics import Metrics
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 DASHBOARD = json.loads((EXAMPLES / "grafana" / "pagoda.json").read_text(encoding="utf-8"))

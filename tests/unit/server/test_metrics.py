@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pagoda.engine.outputs import CompletionOutput, RequestMetrics, RequestOutput
 from pagoda.engine.process.messages import EngineInfo, EngineStats, StepStats
 from pagoda.sampling_params import SamplingParams
-from pagoda.server.metrics import COUNTERS, FINISH_REASONS, FIRST_TOKEN_BUCKETS, GAUGES, HISTOGRAMS, Metrics
+from pagoda.server.observing.metrics import COUNTERS, FINISH_REASONS, FIRST_TOKEN_BUCKETS, GAUGES, HISTOGRAMS, Metrics
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "metrics.md"
 LABELS = {"model_name": "tiny", "engine": "0"}
@@ -272,7 +272,8 @@ def test_every_name_is_documented_and_nothing_else_is(metrics: Metrics) -> None:
 
 def test_the_module_loads_without_torch() -> None:
     script = (
-        "import sys, pagoda.server.metrics, pagoda.server.tracing, pagoda.server.access_log\n"
+        "import sys\n"
+        "from pagoda.server.observing import access_log, metrics, tracing\n"
         "assert not {'torch', 'opentelemetry'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)

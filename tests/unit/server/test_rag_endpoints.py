@@ -17,8 +17,8 @@ from pagoda.chat.model import Message
 from pagoda.chat.scripted import ScriptedChatModel
 from pagoda.errors import ChatModelError, InvalidRequestError
 from pagoda.rag.pipeline import RAG
+from pagoda.server.applications.rag_service import plain_name
 from pagoda.server.config import ServerConfig
-from pagoda.server.rag_service import plain_name
 
 QUESTION = {"question": "When does the shop open?"}
 SHOP = b"The shop opens at 9:00 on weekdays.\n\nOn Sundays the shop is closed.\n"

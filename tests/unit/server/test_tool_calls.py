@@ -15,9 +15,9 @@ from pagoda.errors import ConfigError, InvalidParameterError
 from pagoda.llm import LLM
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.sampling_params import SamplingParams, StructuredOutputsParams
-from pagoda.server.tool_calls import ToolCallParser, joined, new_call_id
-from pagoda.server.tool_formats import FORMATS, HERMES, LLAMA3_JSON, MISTRAL, ToolFormat, tool_format
-from pagoda.server.tool_messages import plain_messages
+from pagoda.server.tools.calls import ToolCallParser, joined, new_call_id
+from pagoda.server.tools.formats import FORMATS, HERMES, LLAMA3_JSON, MISTRAL, ToolFormat, tool_format
+from pagoda.server.tools.messages import plain_messages
 
 BUILTIN = Path(pagoda.__file__).parent / "builtin"
 TOKENIZER = Tokenizer.from_directory(BUILTIN)

@@ -13,7 +13,7 @@ import pytest
 from pagoda.engine.outputs import RequestMetrics
 from pagoda.errors import ConfigError, MissingExtraError
 from pagoda.sampling_params import SamplingParams
-from pagoda.server.tracing import RequestFacts, Tracer, _traces_url
+from pagoda.server.observing.tracing import RequestFacts, Tracer, _traces_url
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 SPAN_ID = "b7ad6b7169203331"

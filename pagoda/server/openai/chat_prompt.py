@@ -12,8 +12,8 @@ from typing import Any
 from pagoda.chat.openai_types import Tool
 from pagoda.errors import InvalidParameterError, InvalidRequestError
 from pagoda.server.state import ServerState
-from pagoda.server.tool_formats import ToolFormat, tool_format
-from pagoda.server.tool_messages import plain_messages
+from pagoda.server.tools.formats import ToolFormat, tool_format
+from pagoda.server.tools.messages import plain_messages
 
 
 def render(body: Any, state: ServerState, *, tools: Sequence[Tool] | None) -> str:

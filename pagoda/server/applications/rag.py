@@ -23,10 +23,10 @@ from pagoda.errors import ChatModelError, InvalidRequestError, MissingExtraError
 from pagoda.rag.answer import Answer
 from pagoda.rag.documents.document import Hit
 from pagoda.rag.errors import IndexLockedError, LoadError, StoreError
+from pagoda.server.applications.rag_service import RagService
 from pagoda.server.errors import ModelNotFoundError, UnavailableError, UnsupportedMediaTypeError
-from pagoda.server.rag_service import RagService
+from pagoda.server.openai.sampling import check_fields
 from pagoda.server.routing import GENERATING, POSTING, READING, JsonRoute
-from pagoda.server.sampling import check_fields
 from pagoda.server.state import caller_of, state_of
 from pagoda.server.streaming import EventStream, event, unless_client_leaves
 

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pagoda.server.metrics import Metrics
+from pagoda.server.observing.metrics import Metrics
 
 logger = logging.getLogger("pagoda.access")
 

@@ -9,11 +9,11 @@ from fastapi.responses import JSONResponse, Response
 
 from pagoda.chat.openai_types import ChatCompletionRequest, CompletionRequest, DetokenizeRequest, TokenizeRequest
 from pagoda.errors import InvalidParameterError
-from pagoda.server.chat_completions import offered_tools
-from pagoda.server.chat_prompt import encode, render
-from pagoda.server.completions import prompts_of
+from pagoda.server.openai.chat_completions import offered_tools
+from pagoda.server.openai.chat_prompt import encode, render
+from pagoda.server.openai.completions import prompts_of
+from pagoda.server.openai.sampling import check_fields
 from pagoda.server.routing import POSTING, READING, JsonRoute
-from pagoda.server.sampling import check_fields
 from pagoda.server.state import state_of
 
 router = APIRouter(route_class=JsonRoute)

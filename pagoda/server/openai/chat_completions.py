@@ -17,13 +17,13 @@ from fastapi.responses import JSONResponse, Response
 from pagoda.chat.openai_types import ChatCompletionRequest, Tool
 from pagoda.errors import InvalidParameterError
 from pagoda.sampling_params import SamplingParams, StructuredOutputsParams
-from pagoda.server.chat_prompt import encode, form_of, render
-from pagoda.server.chat_stream import ChatAnswer
+from pagoda.server.openai.chat_prompt import encode, form_of, render
+from pagoda.server.openai.chat_stream import ChatAnswer
+from pagoda.server.openai.sampling import MAX_TOP_LOGPROBS, check_fields, constraint, constraint_field, sampling_params
 from pagoda.server.routing import GENERATING, JsonRoute
-from pagoda.server.sampling import MAX_TOP_LOGPROBS, check_fields, constraint, constraint_field, sampling_params
 from pagoda.server.state import Job, ServerState, caller_of, state_of
 from pagoda.server.streaming import EventStream, unless_client_leaves
-from pagoda.server.tool_formats import check_tools, is_forced
+from pagoda.server.tools.formats import check_tools, is_forced
 
 router = APIRouter(route_class=JsonRoute)
 

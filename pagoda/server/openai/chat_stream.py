@@ -16,12 +16,12 @@ from pagoda.engine.outputs import CompletionOutput, RequestOutput
 from pagoda.errors import EngineDeadError
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.sampling_params import SamplingParams
-from pagoda.server.chat_prompt import form_of
-from pagoda.server.reporting import Usage, chat_logprobs, prompt_logprobs, timings
+from pagoda.server.openai.chat_prompt import form_of
+from pagoda.server.openai.reporting import Usage, chat_logprobs, prompt_logprobs, timings
 from pagoda.server.state import SYSTEM_FINGERPRINT, Caller, Generation, Job, ServerState
 from pagoda.server.streaming import event
-from pagoda.server.tool_calls import ArgumentsDelta, CallStart, ContentDelta, ToolCallParser, ToolDelta
-from pagoda.server.tool_formats import chosen_tools, is_forced
+from pagoda.server.tools.calls import ArgumentsDelta, CallStart, ContentDelta, ToolCallParser, ToolDelta
+from pagoda.server.tools.formats import chosen_tools, is_forced
 
 
 class ChoiceReader:

@@ -17,9 +17,9 @@ from pagoda.chat.openai_types import EmbeddingRequest
 from pagoda.engine.outputs import EmbeddingRequestOutput
 from pagoda.engine.text.prompt import Prompt
 from pagoda.sampling_params import PoolingParams
-from pagoda.server.completions import prompts_of
+from pagoda.server.openai.completions import prompts_of
+from pagoda.server.openai.sampling import check_fields
 from pagoda.server.routing import POSTING, JsonRoute
-from pagoda.server.sampling import check_fields
 from pagoda.server.state import caller_of, state_of
 from pagoda.server.streaming import unless_client_leaves
 

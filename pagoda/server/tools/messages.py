@@ -15,7 +15,7 @@ from typing import Any
 
 from pagoda.chat.openai_types import ChatMessage, ContentPart, Tool
 from pagoda.errors import InvalidParameterError
-from pagoda.server.tool_formats import HERMES, ToolFormat
+from pagoda.server.tools.formats import HERMES, ToolFormat
 
 _TEXT_PARTS = ("text", "input_text", "output_text", "refusal")
 _TOOL_ROLE = re.compile(r"""['"](tool|ipython|tool_response)['"]""")

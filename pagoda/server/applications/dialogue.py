@@ -17,10 +17,10 @@ from pydantic import BaseModel, Field, StrictStr
 from pagoda.chat.openai_types import OpenAIRequest
 from pagoda.dialogue.errors import DialogueError, SessionError
 from pagoda.graph.errors import GraphError
-from pagoda.server.dialogue_service import DialogueService
+from pagoda.server.applications.dialogue_service import DialogueService
 from pagoda.server.errors import ModelNotFoundError, UnavailableError
+from pagoda.server.openai.sampling import check_fields
 from pagoda.server.routing import POSTING, READING, JsonRoute, documented
-from pagoda.server.sampling import check_fields
 from pagoda.server.state import caller_of, state_of
 from pagoda.server.streaming import unless_client_leaves
 
