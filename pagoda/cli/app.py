@@ -18,18 +18,18 @@ import typer
 from typer.core import TyperGroup
 
 from pagoda import __version__
-from pagoda.cli.bench import bench
-from pagoda.cli.bench_serve import serve as bench_serve
+from pagoda.cli.bench.offline import bench
+from pagoda.cli.bench.serve import serve as bench_serve
 from pagoda.cli.chat import chat
 from pagoda.cli.conformance import conformance
-from pagoda.cli.dialogue import dialogue
-from pagoda.cli.environment import Language, preferred_language, wants_traceback
+from pagoda.cli.console.environment import Language, preferred_language, wants_traceback
+from pagoda.cli.console.messages import messages_in
+from pagoda.cli.console.terminal import NoteHandler, Terminal
+from pagoda.cli.dialogue.commands import dialogue
 from pagoda.cli.generate import generate
-from pagoda.cli.messages import messages_in
 from pagoda.cli.plan import plan
-from pagoda.cli.rag import rag
+from pagoda.cli.rag.commands import rag
 from pagoda.cli.serve import serve
-from pagoda.cli.terminal import NoteHandler, Terminal
 from pagoda.cli.train import train
 from pagoda.errors import CheckpointError, ConfigError, InvalidRequestError, PagodaError
 

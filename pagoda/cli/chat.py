@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from pagoda.cli.conversation import Conversation
-from pagoda.cli.environment import Language, chat_history_file
-from pagoda.cli.interrupts import StopOnInterrupt
-from pagoda.cli.messages import messages_in
-from pagoda.cli.options import (
+from pagoda.cli.console.environment import Language, chat_history_file
+from pagoda.cli.console.interrupts import StopOnInterrupt
+from pagoda.cli.console.messages import messages_in
+from pagoda.cli.console.options import (
     ENGINE_OPTIONS,
     SAMPLING_OPTIONS,
     Settings,
@@ -29,8 +28,9 @@ from pagoda.cli.options import (
     with_options,
     without,
 )
-from pagoda.cli.prompts import require_text
-from pagoda.cli.terminal import Terminal
+from pagoda.cli.console.prompts import require_text
+from pagoda.cli.console.terminal import Terminal
+from pagoda.cli.conversation import Conversation
 from pagoda.engine.outputs import RequestOutput
 from pagoda.errors import InvalidRequestError, nearest
 from pagoda.sampling_params import RequestOutputKind, SamplingParams

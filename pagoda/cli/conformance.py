@@ -14,10 +14,10 @@ from typing import Annotated
 import typer
 from rich.console import RenderableType
 
-from pagoda.cli.environment import client_api_key
-from pagoda.cli.messages import CHINESE
-from pagoda.cli.options import ApiKeyEnv, AsJson
-from pagoda.cli.terminal import Terminal
+from pagoda.cli.console.environment import client_api_key
+from pagoda.cli.console.messages import CHINESE
+from pagoda.cli.console.options import ApiKeyEnv, AsJson
+from pagoda.cli.console.terminal import Terminal
 from pagoda.errors import ConfigError, MissingExtraError
 
 SOME_FAILED = 1

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pagoda.cli.options import (
+from pagoda.cli.console.options import (
     ENGINE_OPTIONS,
     SAMPLING_OPTIONS,
     Settings,
@@ -23,8 +23,8 @@ from pagoda.cli.options import (
     sampling_params,
     with_options,
 )
-from pagoda.cli.prompts import read_prompts
-from pagoda.cli.terminal import Terminal
+from pagoda.cli.console.prompts import read_prompts
+from pagoda.cli.console.terminal import Terminal
 from pagoda.engine.outputs import CompletionOutput, RequestOutput
 from pagoda.sampling_params import RequestOutputKind, SamplingParams
 

@@ -13,8 +13,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from pagoda.cli.options import AsJson
-from pagoda.cli.terminal import Terminal
+from pagoda.cli.console.options import AsJson
+from pagoda.cli.console.terminal import Terminal
 from pagoda.engine.args import BUILTIN_MODEL, EngineArgs
 from pagoda.engine.execution.memory_plan import DTYPE_BYTES, GIB, plan_memory
 from pagoda.errors import ConfigError, InsufficientMemoryError

@@ -11,9 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
-from pagoda.cli.environment import api_keys
-from pagoda.cli.options import ENGINE_OPTIONS, SERVER_OPTIONS, Settings, engine_settings, with_options, without
-from pagoda.cli.terminal import Terminal
+from pagoda.cli.console.environment import api_keys
+from pagoda.cli.console.options import ENGINE_OPTIONS, SERVER_OPTIONS, Settings, engine_settings, with_options, without
+from pagoda.cli.console.terminal import Terminal
 from pagoda.engine.args import EngineArgs
 from pagoda.errors import MissingExtraError
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
-from pagoda.cli.interrupts import StopOnInterrupt
-from pagoda.cli.terminal import Terminal
+from pagoda.cli.console.interrupts import StopOnInterrupt
+from pagoda.cli.console.terminal import Terminal
 from pagoda.errors import MissingExtraError
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from typer.testing import Result
 
 import pagoda.llm
 from pagoda import __version__
-from pagoda.cli.environment import Language, preferred_language
-from pagoda.cli.interrupts import StopOnInterrupt
-from pagoda.cli.prompts import read_prompts
+from pagoda.cli.console.environment import Language, preferred_language
+from pagoda.cli.console.interrupts import StopOnInterrupt
+from pagoda.cli.console.prompts import read_prompts
 from pagoda.errors import InvalidRequestError
 
 Invoke = Callable[..., Result]

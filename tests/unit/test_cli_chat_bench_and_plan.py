@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from pagoda.cli.bench import Workload
+from pagoda.cli.bench.offline import Workload
 from pagoda.cli.conversation import Conversation, Message
 from pagoda.errors import ConfigError
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from pagoda.cli import dialogue as dialogue_commands
 from pagoda.cli.app import app
-from pagoda.cli.dialogue_words import CHINESE, ENGLISH
+from pagoda.cli.dialogue import commands as dialogue_commands
+from pagoda.cli.dialogue.words import CHINESE, ENGLISH
 
 EXAMPLES = [
     {"text": text.format(name), "intent": intent}

@@ -16,9 +16,9 @@ from typer.testing import CliRunner, Result
 
 import pagoda.rag.pipeline
 from pagoda.chat.scripted import ScriptedChatModel
-from pagoda.cli import rag as rag_commands
 from pagoda.cli.app import app
-from pagoda.cli.rag_words import CHINESE, ENGLISH
+from pagoda.cli.rag import commands as rag_commands
+from pagoda.cli.rag.words import CHINESE, ENGLISH
 
 HANDBOOK = Path(__file__).resolve().parents[2] / "examples" / "handbook"
 

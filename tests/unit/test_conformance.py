@@ -15,8 +15,8 @@ import typer
 from typer.testing import CliRunner
 
 from pagoda.cli import conformance as command
-from pagoda.cli.messages import CHINESE, ENGLISH
-from pagoda.cli.terminal import Terminal
+from pagoda.cli.console.messages import CHINESE, ENGLISH
+from pagoda.cli.console.terminal import Terminal
 from pagoda.conformance import report, words
 from pagoda.conformance.check import Check, Context, Result, expect
 from pagoda.conformance.evidence import Verdict

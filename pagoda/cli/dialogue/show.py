@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from pagoda.cli.dialogue_words import DialogueWords
+from pagoda.cli.dialogue.words import DialogueWords
 
 if TYPE_CHECKING:
     from pagoda.dialogue.turn.turn import Turn

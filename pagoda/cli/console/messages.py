@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pagoda.cli.environment import Language
+from pagoda.cli.console.environment import Language
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pagoda.cli.rag_words import RagWords
+from pagoda.cli.rag.words import RagWords
 
 if TYPE_CHECKING:
     from pagoda.rag.evaluation.answers import Evaluation

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from pagoda.cli.environment import client_api_key
-from pagoda.cli.options import Settings
+from pagoda.cli.console.environment import client_api_key
+from pagoda.cli.console.options import Settings
 
 if TYPE_CHECKING:
     from pagoda.chat.model import ChatModel

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.table import Table
 
-from pagoda.cli.options import ENGINE_OPTIONS, AsJson, Settings, engine_settings, option, with_options
-from pagoda.cli.terminal import Terminal
+from pagoda.cli.console.options import ENGINE_OPTIONS, AsJson, Settings, engine_settings, option, with_options
+from pagoda.cli.console.terminal import Terminal
 from pagoda.errors import ConfigError
 from pagoda.sampling_params import RequestOutputKind, SamplingParams
 

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pagoda.cli.chat_models import chat_model
-from pagoda.cli.dialogue_show import evaluation_lines, turn_lines
-from pagoda.cli.dialogue_words import DialogueWords, dialogue_words
-from pagoda.cli.options import API_KEY_ENV, AsJson, Settings, option, with_options
-from pagoda.cli.terminal import Terminal, printable
+from pagoda.cli.console.chat_models import chat_model
+from pagoda.cli.console.options import API_KEY_ENV, AsJson, Settings, option, with_options
+from pagoda.cli.console.terminal import Terminal, printable
+from pagoda.cli.dialogue.show import evaluation_lines, turn_lines
+from pagoda.cli.dialogue.words import DialogueWords, dialogue_words
 from pagoda.errors import ConfigError, InvalidRequestError
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pagoda.cli.chat_models import chat_model as _chat_model
-from pagoda.cli.options import API_KEY_ENV, AsJson, Settings, option, with_options
-from pagoda.cli.rag_words import RagWords, rag_words
-from pagoda.cli.terminal import Terminal, printable
+from pagoda.cli.console.chat_models import chat_model as _chat_model
+from pagoda.cli.console.options import API_KEY_ENV, AsJson, Settings, option, with_options
+from pagoda.cli.console.terminal import Terminal, printable
+from pagoda.cli.rag.words import RagWords, rag_words
 from pagoda.errors import ConfigError, InvalidRequestError
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def evaluate(
     reader: Settings,
 ) -> None:
     """Ask every question of a file and compare with what it says: sources found, answers right, abstentions right."""
-    from pagoda.cli.rag_eval import evaluation_lines
+    from pagoda.cli.rag.evaluation import evaluation_lines
     from pagoda.rag.evaluation.answers import evaluate_questions, read_questions
 
     terminal: Terminal = ctx.obj

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pagoda.cli.messages import CHINESE as CHINESE_MESSAGES
-from pagoda.cli.messages import Messages
+from pagoda.cli.console.messages import CHINESE as CHINESE_MESSAGES
+from pagoda.cli.console.messages import Messages
 
 
 @dataclass(frozen=True, kw_only=True)

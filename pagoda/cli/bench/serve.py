@@ -18,9 +18,9 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pagoda.cli.environment import client_api_key
-from pagoda.cli.options import ApiKeyEnv, AsJson
-from pagoda.cli.terminal import Terminal
+from pagoda.cli.console.environment import client_api_key
+from pagoda.cli.console.options import ApiKeyEnv, AsJson
+from pagoda.cli.console.terminal import Terminal
 from pagoda.errors import ConfigError
 from pagoda.loadtest.arrivals import Clock, Send, WallClock, arrival_times, closed_loop, open_loop
 from pagoda.loadtest.client import Outcome, ServerUnusableError, Target, perform, served_model
