@@ -14,7 +14,7 @@ import pytest
 
 from pagoda.graph.graph import Graph
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 DATA = resources.files("pagoda.dialogue").joinpath("data")
 Table = dict[str, list[dict[str, Any]]]
 

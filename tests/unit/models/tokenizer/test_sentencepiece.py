@@ -204,11 +204,8 @@ def test_a_truncated_llama2c_tokenizer_is_refused(model_file: Path, tmp_path: Pa
         read_llama2c(path)
 
 
-@pytest.mark.shared_data
-def test_the_published_llama_2_model_gives_the_ids_of_sentencepiece() -> None:
-    weights = Path(__file__).parents[4] / "shared" / "data" / "weights"
-    if not (weights / "tokenizer.model").is_file():
-        pytest.skip("the data folder beside the checkout is absent")
+def test_the_published_llama_2_model_gives_the_ids_of_sentencepiece(shared_data: Path) -> None:
+    weights = shared_data / "weights"
     model = read_model(weights / "tokenizer.model")
     assert read_llama2c(weights / "tokenizer.bin").pieces == model.pieces
     ours = build_tokenizer(model)

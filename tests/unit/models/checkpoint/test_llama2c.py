@@ -124,11 +124,8 @@ def test_the_tokenizer_of_the_models_size_is_taken_beside_a_llama2c_file(
         load_tokenizer(tmp_path / "model.bin")
 
 
-@pytest.mark.shared_data
-def test_stories260k_tells_its_documented_story() -> None:
-    weights = Path(__file__).parents[4] / "shared" / "data" / "weights"
-    if not (weights / "stories260K.bin").is_file():
-        pytest.skip("the data folder beside the checkout is absent")
+def test_stories260k_tells_its_documented_story(shared_data: Path) -> None:
+    weights = shared_data / "weights"
     documented = (weights / "stories260K.md").read_text().split("-t 0.0\n")[1][:400]
     checkpoint = weights / "stories260K.bin"
     model = LlamaForCausalLM(load_config(checkpoint), ReferenceKernels())

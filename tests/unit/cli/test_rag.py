@@ -20,7 +20,7 @@ from pagoda.cli.app import app
 from pagoda.cli.rag import commands as rag_commands
 from pagoda.cli.rag.words import CHINESE, ENGLISH
 
-HANDBOOK = Path(__file__).resolve().parents[2] / "examples" / "handbook"
+HANDBOOK = Path(__file__).resolve().parents[3] / "examples" / "handbook"
 
 
 class WordEmbedder:

@@ -274,11 +274,8 @@ def test_truncation_stored_in_tokenizer_json_does_not_cut_prompts(tmp_path: Path
     assert len(tokenizer.encode("a")) == 2
 
 
-@pytest.mark.shared_data
-def test_the_published_llama_2_tokenizer_gives_the_documented_ids() -> None:
-    weights = Path(__file__).parents[4] / "shared" / "data" / "weights"
-    if not (weights / "tokenizer.model").is_file():
-        pytest.skip("the data folder beside the checkout is absent")
+def test_the_published_llama_2_tokenizer_gives_the_documented_ids(shared_data: Path) -> None:
+    weights = shared_data / "weights"
     tokenizer = Tokenizer.from_file(weights / "tokenizer.model")
     assert tokenizer.encode("Hello this is a test") == [1, 15043, 445, 338, 263, 1243]
     assert tokenizer.num_tokens == 32000

@@ -15,7 +15,7 @@ from pagoda.engine.process.messages import EngineInfo, EngineStats, StepStats
 from pagoda.sampling_params import SamplingParams
 from pagoda.server.observing.metrics import COUNTERS, FINISH_REASONS, FIRST_TOKEN_BUCKETS, GAUGES, HISTOGRAMS, Metrics
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "metrics.md"
+DOCUMENT = Path(__file__).parents[4] / "docs" / "metrics.md"
 LABELS = {"model_name": "tiny", "engine": "0"}
 INFO = EngineInfo(
     model="tiny",

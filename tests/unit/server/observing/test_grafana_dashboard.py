@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pagoda.engine.process.messages import EngineInfo
 from pagoda.server.observing.metrics import Metrics
 
-EXAMPLES = Path(__file__).parents[3] / "examples"
+EXAMPLES = Path(__file__).parents[4] / "examples"
 DASHBOARD = json.loads((EXAMPLES / "grafana" / "pagoda.json").read_text(encoding="utf-8"))
 _NAME = re.compile(r"\$\{prefix\}:(\w+)")
 _SELECTED = re.compile(r"\$\{prefix\}:(\w+)\{(\w+)=~")
