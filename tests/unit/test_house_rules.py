@@ -1,0 +1,214 @@
+"""The rules of the house that are not about rooms: an order inside each, no circles, sizes, one name for one thing."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import pagoda
+
+PACKAGE = Path(pagoda.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+ORDER: dict[str, list[list[str]]] = {
+    "engine": [["scheduling"], ["sampling"], ["execution"], ["text"], ["process"]],
+    "rag": [
+        ["documents", "embedding"],
+        ["index"],
+        ["retrieval", "generative", "extractive"],
+        ["evaluation"],
+    ],
+    "dialogue": [["domain"], ["slots"], ["cypher", "state"], ["reading", "reply"], ["turn"], ["sessions"]],
+    "server": [["observing", "tools"], ["openai", "applications"]],
+    "layers": [["weights"]],
+    "models": [["tokenizer"], ["checkpoint"]],
+    "cli": [["console"], ["bench", "rag", "dialogue"]],
+    "conformance": [["checks"]],
+    "kernels": [["reference"]],
+}
+"""Room -> its folders, in steps: a folder imports folders of earlier steps, and files that lie in the room itself."""
+GROUND: dict[str, set[str]] = {
+    "engine": {"args", "outputs"},
+    "engine/process": {"args", "outputs", "core", "engine"},
+    "rag": {"errors", "words", "answer", "query", "inputs"},
+    "dialogue": {"errors"},
+    "server": {
+        "config",
+        "errors",
+        "fields",
+        "generation",
+        "interleaving",
+        "json_schemas",
+        "routing",
+        "state",
+        "streaming",
+    },
+    "layers": set(),
+    "models": {"config", "generation_config"},
+    "cli": set(),
+    "conformance": {"check", "client", "evidence", "shapes", "words", "chinese"},
+    "kernels": {"interface"},
+}
+"""Files of a room that its folders may import, or one folder of it; all others stand above the folders."""
+MAX_FILES, MAX_LINES, MAX_PARAMETERS = 14, 40, 9
+LARGE_FOLDERS = {"conformance/checks": "one file a group of checks", "nlu": "one model, read from end to end"}
+COMMANDS = ("cli/",)
+"""Where a function's parameters are a command's options, which typer reads off the signature."""
+
+
+def _name(path: Path) -> str:
+    """`rag/index/catalog` of a file; a folder's `__init__` goes by the folder's name."""
+    return str(path.relative_to(PACKAGE).with_suffix("")).removesuffix("/__init__")
+
+
+NAMES = {_name(path): path for path in FILES}
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def _imports(path: Path) -> frozenset[str]:
+    """Files of the package that a file imports, wherever in it: in functions and for types alone, too."""
+    found = set()
+    for node in ast.walk(_tree(path)):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            parts = name.split(".")[1:] if name.startswith("pagoda.") else []
+            while parts and "/".join(parts) not in NAMES:
+                parts.pop()
+            if parts:
+                found.add("/".join(parts))
+    return frozenset(found - {_name(path)})
+
+
+def _circles(edges: Mapping[str, frozenset[str]]) -> list[list[str]]:
+    """Strongly connected parts of more than one file (Tarjan 1972)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    circles: list[list[str]] = []
+
+    def visit(node: str) -> None:
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        for other in edges[node]:
+            if other not in index:
+                visit(other)
+            if other in stack:
+                low[node] = min(low[node], low[other])
+        if low[node] == index[node]:
+            part = stack[stack.index(node) :]
+            del stack[stack.index(node) :]
+            if len(part) > 1:
+                circles.append(sorted(part))
+
+    for node in edges:
+        if node not in index:
+            visit(node)
+    return circles
+
+
+def test_no_files_import_one_another_in_a_circle() -> None:
+    assert _circles({name: _imports(path) for name, path in NAMES.items()}) == []
+
+
+def test_a_circle_is_found() -> None:
+    edges = {"a": frozenset({"b"}), "b": frozenset({"c"}), "c": frozenset({"a"}), "d": frozenset({"a"})}
+    assert _circles(edges) == [["a", "b", "c"]]
+
+
+def _step(room: str, folder: str) -> int:
+    return next(step for step, folders in enumerate(ORDER[room]) if folder in folders)
+
+
+def _climbing(room: str) -> Iterator[str]:
+    """Imports inside a room that go up, or sideways between folders of one step."""
+    folders = {folder for step in ORDER[room] for folder in step}
+    for name, path in NAMES.items():
+        own_room, _, rest = name.partition("/")
+        own = rest.partition("/")[0]
+        if own_room != room or own not in folders:
+            continue
+        for other in _imports(path):
+            other_room, _, other_rest = other.partition("/")
+            target = other_rest.partition("/")[0]
+            if other_room != room or target == own:
+                continue
+            allowed = (
+                _step(room, target) < _step(room, own)
+                if target in folders
+                else target in GROUND.get(f"{room}/{own}", GROUND[room])
+            )
+            if not allowed:
+                yield f"{name} -> {other}"
+
+
+@pytest.mark.parametrize("room", ORDER)
+def test_folders_of_a_room_import_in_one_direction(room: str) -> None:
+    assert sorted(_climbing(room)) == []
+
+
+def test_every_folder_of_code_has_its_place_in_an_order() -> None:
+    for room, steps in ORDER.items():
+        listed = {folder for step in steps for folder in step}
+        there = {path.parent.name for path in (PACKAGE / room).glob("*/__init__.py")}
+        assert listed == there, f"{room}: ORDER lists {sorted(listed)}, the room has {sorted(there)}"
+    deep = {path.parent.parent.parent.name for path in PACKAGE.glob("*/*/__init__.py")}
+    assert deep == set(ORDER)
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in FILES}), ids=lambda path: path.name)
+def test_a_folder_can_be_surveyed(folder: Path) -> None:
+    name = str(folder.relative_to(PACKAGE))
+    files = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
+    assert len(files) <= MAX_FILES or name in LARGE_FOLDERS, f"{name} has {len(files)} files, at most {MAX_FILES}"
+
+
+def _functions() -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    for name, path in NAMES.items():
+        for node in ast.walk(_tree(path)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield f"{name}.{node.name}", node
+
+
+def _num_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of the body, without the docstring."""
+    body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+    return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def test_functions_are_short_and_take_few_arguments() -> None:
+    long = [f"{name}: {lines} lines" for name, node in _functions() if (lines := _num_lines(node)) > MAX_LINES]
+    assert long == []
+    wide = []
+    for name, node in _functions():
+        arguments = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+        given = sum(argument.arg not in ("self", "cls") for argument in arguments)
+        if given > MAX_PARAMETERS and not name.startswith(COMMANDS):
+            wide.append(f"{name}: {given} parameters")
+    assert wide == []
+
+
+def test_a_class_name_stands_in_one_room() -> None:
+    rooms: dict[str, set[str]] = defaultdict(set)
+    for name, path in NAMES.items():
+        for node in _tree(path).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                rooms[node.name].add(name.partition("/")[0])
+    assert {name: sorted(found) for name, found in rooms.items() if len(found) > 1} == {}
+
+
+def test_a_step_of_the_core_reads_as_schedule_execute_update() -> None:
+    (step,) = (node for name, node in _functions() if name == "engine/core.step")
+    assert _num_lines(step) <= 10
