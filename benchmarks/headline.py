@@ -28,7 +28,7 @@ from static_batching import Reserve, StaticServer
 from traces import MEAN_LENGTHS, Job, make_trace
 
 from pagoda import LLM
-from pagoda.engine.execution.executor import UniProcExecutor
+from pagoda.engine.execution.worker import Worker
 from pagoda.kernels.interface import BLOCK_SIZE
 
 STATIC, KIND, OURS, SAME_LOAD, SINGLE = "static", "kind static", "continuous", "continuous, same load", "one at a time"
@@ -57,9 +57,9 @@ class Comparison:
     def __init__(self, llm: LLM, settings: Settings) -> None:
         self.settings = settings
         self.engine = llm.llm_engine
-        executor = self.engine.core.executor
-        assert isinstance(executor, UniProcExecutor)
-        self.runner = executor.runner
+        worker = self.engine.core.executor
+        assert isinstance(worker, Worker)
+        self.runner = worker.runner
 
     def run(self, tell: Callable[[str, Result], None]) -> dict[str, Result]:
         """Every run by name; each gets the trace anew, so that all serve the same requests."""

@@ -11,8 +11,9 @@ import argparse
 import time
 from statistics import quantiles
 
+from pagoda.engine.outputs import SampledToken
 from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
-from pagoda.engine.scheduling.plan import SchedulerOutput
+from pagoda.engine.scheduling.plan import SchedulerOutput, StepOutput
 from pagoda.engine.scheduling.request import Request
 from pagoda.engine.scheduling.scheduler import Scheduler
 from pagoda.sampling_params import SamplingParams
@@ -41,9 +42,10 @@ def make_scheduler(num_requests: int, prompt_len: int, num_steps: int) -> Schedu
     return scheduler
 
 
-def sample(output: SchedulerOutput) -> dict[str, int]:
+def sample(output: SchedulerOutput) -> StepOutput:
     """A made-up token for every request that samples."""
-    return {entry.request_id: output.step % 32000 for entry in output.scheduled if entry.samples}
+    token = SampledToken(output.step % 32000)
+    return StepOutput({entry.request_id: (token,) for entry in output.scheduled if entry.samples})
 
 
 def measure(scheduler: Scheduler, num_steps: int) -> tuple[list[float], list[float]]:

@@ -111,6 +111,7 @@ class StaticServer:
             scheduled=scheduled,
             num_scheduled_tokens=num_tokens,
             total_num_scheduled_tokens=sum(num_tokens.values()),
+            num_decode_tokens=0,
             blocks_to_copy=(),
             preempted_request_ids=(),
             finished_request_ids=(),
@@ -118,7 +119,7 @@ class StaticServer:
         logits = self.runner.execute(plan).logits
         for row in rows:
             row.num_computed_tokens = len(row.token_ids)
-        sampled = self._sampler.sample(logits, [SampleRow(GREEDY, 0, 0, (), ())] * len(rows))
+        sampled = self._sampler.sample(logits, [SampleRow("", GREEDY, 0, 0, (), ())] * len(rows))
         return [token.token_id for token in sampled]
 
 

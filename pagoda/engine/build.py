@@ -6,8 +6,7 @@ memory is taken, so that whoever meets an error later has the figures already.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +14,8 @@ import torch
 
 from pagoda.engine.args import BUILTIN_MODEL, EngineArgs
 from pagoda.engine.core import EngineCore
-from pagoda.engine.execution.executor import UniProcExecutor
 from pagoda.engine.execution.memory_plan import GIB, MemoryPlan, plan_memory
-from pagoda.engine.execution.model_runner import ModelRunner
+from pagoda.engine.execution.worker import Worker
 from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
 from pagoda.engine.scheduling.pacing import PrefillPacer
 from pagoda.engine.scheduling.scheduler import Scheduler
@@ -25,12 +23,10 @@ from pagoda.errors import CheckpointError, ConfigError
 from pagoda.hardware import available_memory_bytes, bound_product_caches, has_bf16, resolve_device
 from pagoda.kernels.interface import Kernels
 from pagoda.kernels.select import select_exact_kernels
-from pagoda.layers.kv_cache import KVCache
 from pagoda.models.checkpoint.hub import resolve_model
-from pagoda.models.checkpoint.loading import load_config, load_tokenizer, load_weights
+from pagoda.models.checkpoint.loading import load_config, load_tokenizer
 from pagoda.models.config import ModelConfig
 from pagoda.models.generation_config import GenerationDefaults
-from pagoda.models.llama import LlamaForCausalLM
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 
 
@@ -65,7 +61,7 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
         announce("trust_remote_code changes nothing: code in a checkpoint is never run, and these models need none")
     generation = GenerationDefaults.from_directory(path) if path.is_dir() else GenerationDefaults()
     tokenizer = _tokenizer(path, args.tokenizer)
-    model = _load_model(path, config, dtype, device, kernels)
+    worker = Worker.load(path, config, memory_plan, getattr(torch, dtype), device, kernels)
     return EngineParts(
         args=args,
         path=path,
@@ -77,7 +73,7 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
         dtype=dtype,
         device=device,
         kernels=kernels,
-        core=_build_core(args, model, memory_plan, dtype, device, kernels),
+        core=_build_core(args, memory_plan, worker),
     )
 
 
@@ -156,41 +152,12 @@ def _has_vocabulary(path: Path) -> bool:
     return path.is_dir() and any((path / name).exists() for name in ("tokenizer.json", "tokenizer.model"))
 
 
-def _load_model(
-    path: Path, config: ModelConfig, dtype: str, device: torch.device, kernels: Kernels
-) -> LlamaForCausalLM:
-    torch_dtype = getattr(torch, dtype)
-    with _default_dtype(torch_dtype), torch.device(device):
-        model = LlamaForCausalLM(config, kernels)
-    load_weights(model, path, dtype=torch_dtype)
-    return model.requires_grad_(False).eval()
-
-
-@contextmanager
-def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
-    """Parameters come into being in `dtype`, so that a model never takes the memory of its fp32 form."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
-
-
 def _eos_token_ids(config: ModelConfig, generation: GenerationDefaults, tokenizer: Tokenizer | None) -> tuple[int, ...]:
     own = () if tokenizer is None or tokenizer.eos_token_id is None else (tokenizer.eos_token_id,)
     return tuple(dict.fromkeys((*generation.eos_token_ids, *config.eos_token_ids, *own)))
 
 
-def _build_core(
-    args: EngineArgs,
-    model: LlamaForCausalLM,
-    plan: MemoryPlan,
-    dtype: str,
-    device: torch.device,
-    kernels: Kernels,
-) -> EngineCore:
-    config = model.config
+def _build_core(args: EngineArgs, plan: MemoryPlan, worker: Worker) -> EngineCore:
     scheduler_config = SchedulerConfig(
         max_model_len=plan.max_model_len,
         max_num_seqs=args.max_num_seqs,
@@ -202,15 +169,5 @@ def _build_core(
     cache_config = CacheConfig(
         num_blocks=plan.num_blocks, block_size=plan.block_size, enable_prefix_caching=args.enable_prefix_caching
     )
-    kv_cache = KVCache(
-        num_layers=config.num_hidden_layers,
-        num_blocks=plan.num_blocks,
-        num_kv_heads=config.num_key_value_heads,
-        head_dim=config.head_dim,
-        dtype=getattr(torch, dtype),
-        device=device,
-        block_size=plan.block_size,
-    )
     pacer = None if args.max_decode_slowdown is None else PrefillPacer(args.max_decode_slowdown)
-    executor = UniProcExecutor(ModelRunner(model, kv_cache, kernels))
-    return EngineCore(Scheduler(scheduler_config, cache_config), executor, pacer)
+    return EngineCore(Scheduler(scheduler_config, cache_config), worker, pacer)

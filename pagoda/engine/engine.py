@@ -10,15 +10,14 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-import torch
-
 from pagoda.engine.args import EngineArgs
 from pagoda.engine.build import EngineParts, build_parts
-from pagoda.engine.core import CoreOutput, CoreRequest
 from pagoda.engine.outputs import EmbeddingOutput, EmbeddingRequestOutput, RequestOutput
+from pagoda.engine.sampling.core_request import CoreRequest
+from pagoda.engine.scheduling.plan import RequestUpdate
 from pagoda.engine.scheduling.request import FinishReason
 from pagoda.engine.text.input_processor import InputProcessor, Prompt, child_id
-from pagoda.engine.text.output_processor import CompletionUpdate, OutputProcessor
+from pagoda.engine.text.output_processor import OutputProcessor
 from pagoda.errors import InvalidRequestError
 from pagoda.sampling_params import PoolingParams, SamplingParams
 
@@ -46,7 +45,6 @@ class _Generation:
 class _Pooling:
     """One embedding under way."""
 
-    params: PoolingParams
     prompt_token_ids: Sequence[int]
 
 
@@ -93,7 +91,7 @@ class LLMEngine:
         if isinstance(params, PoolingParams):
             pooling = self.input_processor.pooling_request(request_id, token_ids, params, cache_salt=cache_salt)
             self._add_core_requests(request_id, [pooling])
-            self._requests[request_id] = _Pooling(params, token_ids)
+            self._requests[request_id] = _Pooling(token_ids)
             return
         num_copies = params.n if params.is_greedy else 1
         if num_copies > 1:
@@ -129,16 +127,16 @@ class LLMEngine:
         """Advance everything by one step; outputs of the requests that have something new to tell."""
         touched: dict[str, _Generation] = {}
         results: list[RequestOutput | EmbeddingRequestOutput] = []
-        for output in self.core.step():
-            owner = self._owner.get(output.request_id)
+        for update in self.core.step():
+            owner = self._owner.get(update.request_id)
             live = None if owner is None else self._requests.get(owner)
             if owner is None or live is None:
                 continue
             if isinstance(live, _Generation):
-                self._process(live, output)
+                self._process(live, update)
                 touched[owner] = live
-            elif output.hidden_state is not None:
-                results.append(self._embedding(owner, live, output.hidden_state))
+            elif update.pooled is not None:
+                results.append(self._embedding(owner, live, update.pooled))
         pause_s = len(touched) * self._s_per_output
         for owner, generation in touched.items():
             results.extend(self._tell(owner, generation, pause_s))
@@ -159,24 +157,22 @@ class LLMEngine:
             self.core.finish_request(name, FinishReason.ABORT)
             self._owner.pop(name, None)
 
-    def _process(self, live: _Generation, output: CoreOutput) -> None:
-        child = live.children[output.request_id]
-        index = list(live.children).index(output.request_id)
-        if output.prompt_logprobs and index == 0:
-            live.processor.add_prompt_logprobs(output.prompt_logprobs)
-        if output.new_token_id is None and output.finish_reason is None:
+    def _process(self, live: _Generation, update: RequestUpdate) -> None:
+        child = live.children[update.request_id]
+        index = list(live.children).index(update.request_id)
+        if update.prompt_logprobs and index == 0:
+            live.processor.add_prompt_logprobs(update.prompt_logprobs)
+        if not update.tokens and update.finish_reason is None:
             return
         if index == 0:
             live.processor.num_cached_tokens = child.request.num_cached_tokens
             live.processor.metrics.first_scheduled_time = child.first_scheduled_time
-        stop = live.processor.process(
-            CompletionUpdate(index, output.new_token_id, output.logprobs, output.finish_reason, output.stop_reason)
-        )
+        stop = live.processor.process(index, update)
         if stop is not None:
-            self.core.finish_request(output.request_id, FinishReason.STOP, stop)
-        if stop is not None or output.finish_reason is not None:
+            self.core.finish_request(update.request_id, FinishReason.STOP, stop)
+        if stop is not None or update.finish_reason is not None:
             live.processor.metrics.num_preemptions += child.request.num_preemptions
-            self._owner.pop(output.request_id, None)
+            self._owner.pop(update.request_id, None)
 
     def _tell(self, request_id: str, live: _Generation, pause_s: float) -> list[RequestOutput | EmbeddingRequestOutput]:
         if live.processor.finished:
@@ -184,13 +180,10 @@ class LLMEngine:
         output = live.next_output(pause_s)
         return [] if output is None else [output]
 
-    def _embedding(self, request_id: str, live: _Pooling, hidden_state: torch.Tensor) -> EmbeddingRequestOutput:
+    def _embedding(self, request_id: str, live: _Pooling, vector: tuple[float, ...]) -> EmbeddingRequestOutput:
         del self._requests[request_id]
         self._owner.pop(child_id(request_id, 0), None)
-        vector = hidden_state.float()[: live.params.dimensions]
-        if live.params.normalize:
-            vector = torch.nn.functional.normalize(vector, dim=0)
-        return EmbeddingRequestOutput(request_id, EmbeddingOutput(tuple(vector.tolist())), live.prompt_token_ids)
+        return EmbeddingRequestOutput(request_id, EmbeddingOutput(vector), live.prompt_token_ids)
 
 
 def _say(line: str) -> None:

@@ -22,6 +22,14 @@ class Logprob(NamedTuple):
     """Its text; U+FFFD where the token is only part of a character. None without detokenisation."""
 
 
+class SampledToken(NamedTuple):
+    """One new token of a request, from the sampler to the text."""
+
+    token_id: int
+    logprobs: dict[int, Logprob] | None = None
+    """The sampled token first, then the likeliest ones; None unless asked for."""
+
+
 @dataclass(frozen=True)
 class CompletionOutput:
     """One of the n completions of a request."""

@@ -34,7 +34,7 @@ def batches(draw: st.DrawFn) -> tuple[torch.Tensor, list[SampleRow]]:
     if draw(st.booleans()):
         logits = logits.round()
     rows = [
-        SampleRow(draw(params), draw(st.integers(0, 99)), position, [1, 2, 3], [4, 3][:position])
+        SampleRow("a", draw(params), draw(st.integers(0, 99)), position, [1, 2, 3], [4, 3][:position])
         for position in draw(st.lists(st.integers(0, 2), min_size=NUM_ROWS, max_size=NUM_ROWS))
     ]
     return logits, rows

@@ -10,14 +10,17 @@ the same request served alone.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from pagoda.engine.outputs import SampledToken
 from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
-from pagoda.engine.scheduling.plan import ScheduledRequest, SchedulerOutput
+from pagoda.engine.scheduling.plan import ScheduledRequest, SchedulerOutput, StepOutput
 from pagoda.engine.scheduling.request import FinishReason, Request
 from pagoda.engine.scheduling.scheduler import Scheduler
 from pagoda.errors import InvalidRequestError
@@ -63,11 +66,12 @@ class SimulatedRunner:
     """Runs steps on a simulated KV cache, checking every read and write."""
 
     block_size: int
+    max_tokens_a_step: int = 1
 
     def __post_init__(self) -> None:
         self.slots: dict[tuple[int, int], int] = {}
 
-    def execute(self, output: SchedulerOutput, requests: dict[str, Request]) -> dict[str, int]:
+    def execute(self, output: SchedulerOutput, requests: dict[str, Request]) -> StepOutput:
         holders = Counter(block_id for entry in output.scheduled for block_id in entry.block_ids)
         self.copy_blocks(output, holders)
         written: set[tuple[int, int]] = set()
@@ -76,8 +80,15 @@ class SimulatedRunner:
             self.check_reads(entry, requests[entry.request_id])
             past = self.write(entry, holders, written)
             if entry.samples:
-                sampled[entry.request_id] = sample(past)
-        return sampled
+                sampled[entry.request_id] = tuple(self.sample(past))
+        return StepOutput(sampled)
+
+    def sample(self, past: int) -> Iterator[SampledToken]:
+        """One token or several, as a drafting executor would give; whoever ends the request stands anywhere in them."""
+        for _ in range(1 + past // VOCAB_SIZE % self.max_tokens_a_step):
+            token_id = sample(past)
+            past = fingerprint(past, token_id)
+            yield SampledToken(token_id)
 
     def copy_blocks(self, output: SchedulerOutput, holders: Counter[int]) -> None:
         destinations = [destination for _, destination in output.blocks_to_copy]
@@ -150,10 +161,12 @@ def configs(draw: st.DrawFn) -> tuple[SchedulerConfig, CacheConfig]:
 class Simulation:
     """A scheduler, a simulated runner and everything that must hold between them at every step."""
 
-    def __init__(self, scheduler_config: SchedulerConfig, cache_config: CacheConfig) -> None:
+    def __init__(
+        self, scheduler_config: SchedulerConfig, cache_config: CacheConfig, max_tokens_a_step: int = 1
+    ) -> None:
         self.scheduler_config, self.cache_config = scheduler_config, cache_config
         self.scheduler = Scheduler(scheduler_config, cache_config)
-        self.runner = SimulatedRunner(cache_config.block_size)
+        self.runner = SimulatedRunner(cache_config.block_size, max_tokens_a_step)
         self.requests: dict[str, Request] = {}
         self.aborted: set[str] = set()
         self.finish_reasons: dict[str, FinishReason] = {}
@@ -209,8 +222,7 @@ class Simulation:
             self.abort(leaving_meanwhile)
         for news in self.scheduler.update(output, sampled):
             assert news.request_id not in self.aborted
-            if news.new_token_id is not None:
-                self.new_tokens[news.request_id].append(news.new_token_id)
+            self.new_tokens[news.request_id].extend(token.token_id for token in news.tokens)
             if news.finish_reason is not None:
                 self.finish_reasons[news.request_id] = news.finish_reason
         self.check_books()
@@ -268,9 +280,9 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     simulation: Simulation | None = None
 
-    @initialize(configs=configs())
-    def start(self, configs: tuple[SchedulerConfig, CacheConfig]) -> None:
-        self.simulation = Simulation(*configs)
+    @initialize(configs=configs(), max_tokens_a_step=st.sampled_from([1, 1, 3]))
+    def start(self, configs: tuple[SchedulerConfig, CacheConfig], max_tokens_a_step: int) -> None:
+        self.simulation = Simulation(*configs, max_tokens_a_step)
 
     @rule(
         prompt=prompts,
@@ -315,15 +327,17 @@ TestScheduler.settings = settings(
 )
 
 
-def make_simulation(num_blocks: int) -> Simulation:
+def make_simulation(num_blocks: int, max_tokens_a_step: int = 1) -> Simulation:
     return Simulation(
         SchedulerConfig(max_model_len=40, max_num_seqs=6, max_num_batched_tokens=16),
         CacheConfig(num_blocks=num_blocks, block_size=4, watermark=0.0),
+        max_tokens_a_step,
     )
 
 
-def test_many_preemptions_in_a_tiny_pool_change_no_output():
-    simulation = make_simulation(num_blocks=9)
+@pytest.mark.parametrize("max_tokens_a_step", [1, 3])
+def test_many_preemptions_in_a_tiny_pool_change_no_output(max_tokens_a_step: int):
+    simulation = make_simulation(9, max_tokens_a_step)
     for length in (9, 17, 6, 12, 20):
         for text in TEXTS:
             simulation.add(text[:length], max_tokens=16, min_tokens=16)

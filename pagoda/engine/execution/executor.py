@@ -1,31 +1,21 @@
-"""The call to the model, spread over however many ranks there are.
+"""The seam between the core and however many ranks run the model.
 
-On the token's path: `core.step` hands the plan over here and gets logits back. One rank in this process is
-`UniProcExecutor`; more ranks mean another class with this one method, to which every rank's runner is sent the
-same plan.
+On the token's path: `core.step` hands a plan and its rows over here and gets plain tokens back. One rank in this
+process is a `Worker` itself; more ranks mean a class with this one method that sends every rank the same two messages.
+Imports no torch.
 """
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from pagoda.engine.execution.model_runner import ModelOutput, ModelRunner
-from pagoda.engine.scheduling.plan import SchedulerOutput
+from pagoda.engine.sampling.rows import StepRows
+from pagoda.engine.scheduling.plan import SchedulerOutput, StepOutput
 
 
 class Executor(Protocol):
-    """Runs plans on all ranks."""
+    """Runs steps."""
 
-    def execute(self, plan: SchedulerOutput) -> ModelOutput:
-        """Run one step; logits and hidden states come back on the calling rank."""
+    def execute(self, plan: SchedulerOutput, rows: StepRows) -> StepOutput:
+        """Run one step. An exception means that nothing of it is to be relied on: the scheduler takes it back."""
         ...
-
-
-class UniProcExecutor:
-    """One rank, in this process."""
-
-    def __init__(self, runner: ModelRunner) -> None:
-        self.runner = runner
-
-    def execute(self, plan: SchedulerOutput) -> ModelOutput:
-        return self.runner.execute(plan)

@@ -30,7 +30,6 @@ from pagoda.engine.process.messages import (
     Accepted,
     Add,
     EngineInfo,
-    EngineStats,
     Failed,
     Loaded,
     Refused,
@@ -40,6 +39,7 @@ from pagoda.engine.process.messages import (
     revive,
 )
 from pagoda.engine.process.request_stream import RequestStream
+from pagoda.engine.scheduling.plan import SchedulerStats
 from pagoda.engine.text.prompt import Prompt, text_or_ids
 from pagoda.errors import EngineDeadError, EngineOverloadedError, InvalidRequestError, PagodaError
 from pagoda.models.tokenizer.tokenizer import Tokenizer
@@ -76,7 +76,7 @@ class AsyncEngine:
     def __init__(self, args: EngineArgs, *, max_num_waiting: int = 1024, max_restarts: int = 3) -> None:
         self.args = args
         self.state = EngineState.LOADING
-        self.stats = EngineStats()
+        self.stats = SchedulerStats()
         self.tokenizer: Tokenizer | None = None
         self.num_restarts = 0
         self.dead = asyncio.Event()
@@ -259,7 +259,7 @@ class AsyncEngine:
         if isinstance(message, Failed):
             raise revive(message.kind, message.message)
         self._info, self.tokenizer = cast(Loaded, message)
-        self.stats = EngineStats()
+        self.stats = SchedulerStats()
         self.state = EngineState.READY
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
@@ -344,7 +344,7 @@ class AsyncEngine:
         for result in self._embeddings.values():
             if not result.done():
                 result.set_exception(error)
-        self.stats = EngineStats()
+        self.stats = SchedulerStats()
 
     def _exit_status(self) -> str:
         """In words; the end of the socket comes a moment before the process can be waited for."""

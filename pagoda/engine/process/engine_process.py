@@ -17,7 +17,6 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pickle import loads
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -29,7 +28,6 @@ from pagoda.engine.process.messages import (
     Accepted,
     Add,
     EngineInfo,
-    EngineStats,
     Failed,
     Loaded,
     StepStats,
@@ -125,10 +123,9 @@ class EngineProcess:
             self._untold, self._told_at = [], now
 
     def _stats(self) -> StepStats:
-        figures = asdict(self.engine.core.scheduler.stats)
-        total = figures.pop("num_scheduled_tokens")
-        step = StepStats(EngineStats(**figures), total - self._num_scheduled_tokens)
-        self._num_scheduled_tokens = total
+        stats = self.engine.core.scheduler.stats
+        step = StepStats(stats, stats.num_scheduled_tokens - self._num_scheduled_tokens)
+        self._num_scheduled_tokens = stats.num_scheduled_tokens
         return step
 
 

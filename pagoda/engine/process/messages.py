@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import pagoda.errors
 from pagoda.engine.outputs import CompletionOutput, EmbeddingRequestOutput, RequestMetrics, RequestOutput
+from pagoda.engine.scheduling.plan import SchedulerStats
 from pagoda.errors import EngineDeadError, PagodaError
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.sampling_params import PoolingParams, SamplingParams
@@ -50,21 +51,10 @@ class EngineInfo:
     pid: int
 
 
-class EngineStats(NamedTuple):
-    """Gauges (the first three) and counters of the engine; prefix-cache figures count tokens."""
-
-    num_running: int = 0
-    num_waiting: int = 0
-    kv_cache_usage: float = 0.0
-    num_preemptions: int = 0
-    prefix_cache_queries: int = 0
-    prefix_cache_hits: int = 0
-
-
 class StepStats(NamedTuple):
     """The engine after a step, and how many tokens that step computed, of prompts and outputs together."""
 
-    stats: EngineStats
+    stats: SchedulerStats
     num_tokens: int
 
 

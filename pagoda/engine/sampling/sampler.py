@@ -15,19 +15,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from pagoda.engine.outputs import Logprob
+from pagoda.engine.outputs import Logprob, SampledToken
 from pagoda.engine.sampling.logprobs import gather_logprobs, leading
+from pagoda.engine.sampling.rows import SampleRow
 from pagoda.engine.sampling.seeds import uniform
 from pagoda.engine.sampling.structured import unpack_bitmask
 from pagoda.sampling_params import SamplingParams
 
 NO_TOKEN = -1
-"""Sampled when a request's own constraints leave no token; the engine ends that request with an error."""
+"""Sampled when a request's own constraints leave no token; such a request ends with an error."""
 
 _NUM_LEADING = (256, 4096)
 """Candidates that top-k, top-p and min-p look at before they resort to sorting the whole vocabulary.
@@ -36,31 +36,6 @@ Constants, not the largest top_k of the batch: the cut must not depend on the ot
 _NO_LIMIT = 1 << 62
 
 _MINUS_INF = float("-inf")
-
-
-class SampleRow(NamedTuple):
-    """What the sampler has to know about the request behind one row of logits."""
-
-    params: SamplingParams
-    seed: int
-    """The request's seed, or one drawn for it on arrival."""
-    position: int
-    """Number of output tokens so far; with `seed` it fixes the random number."""
-    prompt_token_ids: Sequence[int]
-    output_token_ids: Sequence[int]
-    stop_token_ids: frozenset[int] = frozenset()
-    """End of sequence and the caller's; masked before `min_tokens`."""
-    token_bitmask: Tensor | None = None
-    """int32 [ceil(vocab_size / 32)], bit set = allowed; from structured outputs. Ids beyond it are not allowed."""
-    bad_words_ids: Sequence[Sequence[int]] = ()
-
-
-class SampledToken(NamedTuple):
-    """The outcome for one row."""
-
-    token_id: int
-    logprobs: dict[int, Logprob] | None = None
-    """The sampled token first, then the likeliest ones; None unless asked for."""
 
 
 class Sampler:
@@ -128,7 +103,8 @@ def _mask(logits: Tensor, row: SampleRow) -> None:
     if row.params.allowed_token_ids is not None:
         _keep_only(logits, row.params.allowed_token_ids)
     if row.token_bitmask is not None:
-        logits.masked_fill_(~unpack_bitmask(row.token_bitmask, logits.shape[0]).to(logits.device), _MINUS_INF)
+        allowed = torch.from_numpy(unpack_bitmask(row.token_bitmask, logits.shape[0]))
+        logits.masked_fill_(~allowed.to(logits.device), _MINUS_INF)
     if row.bad_words_ids:
         logits[_ids(logits, _forbidden_next(row))] = _MINUS_INF
     if _below_min_tokens(row):

@@ -2,9 +2,10 @@
 
 On the token's path: the door compiles a request's constraint once (a bad one is a 400 before anything is
 queued); before each draw the sampler gets the matcher's bitmask of tokens that keep the text completable, and
-after each draw the matcher advances. Masks over a token trie instead of text: "Efficient Guided Generation for
+after each draw the core advances the matcher. Masks over a token trie instead of text: "Efficient Guided Generation for
 Large Language Models", arXiv:2307.09702. The parsing itself is llguidance (Earley over regex derivatives); it sees
-true token bytes, so half a Chinese character is a legal step towards a whole one.
+true token bytes, so half a Chinese character is a legal step towards a whole one. Imports no torch: a bitmask is sent
+to wherever the logits are.
 """
 
 from __future__ import annotations
@@ -14,8 +15,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, Protocol
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from pagoda.errors import StructuredOutputError
 from pagoda.sampling_params import StructuredOutputsParams
@@ -97,14 +97,14 @@ class GrammarMatcher:
         self._matcher = matcher
         self._vocab_size = vocab_size
 
-    def bitmask(self) -> Tensor:
-        """The tokens that may come next: int32 [ceil(vocab_size / 32)] on the CPU, bit set = allowed.
+    def bitmask(self) -> np.ndarray:
+        """The tokens that may come next: int32 [ceil(vocab_size / 32)], bit set = allowed.
 
         Once the text is complete and nothing can follow, only end-of-sequence tokens are left.
         """
         num_words = (self._vocab_size + 31) // 32
         packed = self._matcher.compute_bitmask()[: num_words * 4]
-        return torch.frombuffer(bytearray(packed), dtype=torch.int32)
+        return np.frombuffer(packed, dtype="<i4")
 
     def advance(self, token_id: int) -> None:
         """Take a sampled token. Raises StructuredOutputError when the bitmask did not allow it."""
@@ -116,30 +116,28 @@ class GrammarMatcher:
                 param="structured_outputs",
             )
 
-    def is_terminated(self) -> bool:
-        """Whether the text is complete and nothing but end of sequence can follow."""
-        return bool(self._matcher.is_stopped())
-
     def copy(self) -> GrammarMatcher:
         """An independent matcher at the same place."""
         return GrammarMatcher(self._matcher.deep_copy(), self._vocab_size)
 
 
-def unpack_bitmask(bitmask: Tensor, vocab_size: int) -> Tensor:
+def unpack_bitmask(bitmask: np.ndarray, vocab_size: int) -> np.ndarray:
     """Which ids are allowed: int32 [ceil(n / 32)] -> bool [vocab_size]; ids beyond the mask are not.
 
-    >>> unpack_bitmask(torch.tensor([0b101], dtype=torch.int32), 4).tolist()
+    >>> unpack_bitmask(np.array([0b101], dtype=np.int32), 4).tolist()
     [True, False, True, False]
     """
-    bits = torch.arange(32, dtype=torch.int32, device=bitmask.device)
-    allowed = ((bitmask.unsqueeze(-1) >> bits) & 1).bool().flatten()[:vocab_size]
-    return torch.nn.functional.pad(allowed, (0, vocab_size - allowed.shape[0]))
+    allowed = np.zeros(vocab_size, dtype=bool)
+    bits = np.unpackbits(bitmask.astype("<i4", copy=False).view(np.uint8), bitorder="little")[:vocab_size]
+    allowed[: len(bits)] = bits
+    return allowed
 
 
 def _try_one_step(name: str, matcher: GrammarMatcher) -> None:
     """Take some allowed token: llguidance then follows what is forced, so a rule that never ends is found here."""
-    allowed = unpack_bitmask(matcher.bitmask(), 32 * matcher.bitmask().shape[0]).nonzero()
-    if not allowed.numel():
+    bitmask = matcher.bitmask()
+    allowed = unpack_bitmask(bitmask, 32 * len(bitmask)).nonzero()[0]
+    if not allowed.size:
         raise _refused(name, "no text satisfies it")
     try:
         matcher.advance(int(allowed[0]))

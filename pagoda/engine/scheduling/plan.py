@@ -1,14 +1,17 @@
-"""What the scheduler says: the plan of a step, on its way out, and the news of each request, on its way back.
+"""The messages of a step: the plan on its way out, what it brought on its way back, and the news of each request.
 
-On the token's path between `scheduler` and `execution`. A plan is frozen and made of plain values, so that the same
-message drives any rank, and a recorded list of them replays a bug.
+On the token's path: `scheduler` makes the plan, `execution` runs it and answers with a StepOutput, and out of that the
+scheduler makes one RequestUpdate a request, which goes on to the text. All are plain values, so that the same message
+drives any rank, and a recorded list of them replays a bug. Imports no torch.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from pagoda.engine.outputs import Logprob, SampledToken
 from pagoda.engine.scheduling.request import FinishReason
 
 
@@ -36,6 +39,7 @@ class SchedulerOutput:
     """The plan of a step, frozen: every rank gets the same, and a recorded list of them replays a run.
 
     num_scheduled_tokens: request id -> tokens it advances; the ids of `scheduled`, in the same order.
+    num_decode_tokens: so many of the total belong to answers that run; the others compute prompts.
     blocks_to_copy: (source, destination) blocks, to be copied before the step writes anything.
     preempted_request_ids: lost their blocks in this step and wait again.
     finished_request_ids: ended since the last step; to be forgotten before `scheduled` is read, as an id may return.
@@ -45,28 +49,47 @@ class SchedulerOutput:
     scheduled: tuple[ScheduledRequest, ...]
     num_scheduled_tokens: dict[str, int]
     total_num_scheduled_tokens: int
+    num_decode_tokens: int
     blocks_to_copy: tuple[tuple[int, int], ...]
     preempted_request_ids: tuple[str, ...]
     finished_request_ids: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class StepOutput:
+    """What a step brought, by request id; whoever is in none of these was only computed.
+
+    tokens: new ones, one or several, in order; at least one for every request of the plan that samples.
+    prompt_logprobs: of the next prompt tokens, from the second token on, in order.
+    pooled: an embedding, as the request's PoolingParams shape it.
+    errors: requests that cannot go on, and why; they alone end.
+    """
+
+    tokens: Mapping[str, tuple[SampledToken, ...]] = field(default_factory=dict)
+    prompt_logprobs: Mapping[str, tuple[dict[int, Logprob], ...]] = field(default_factory=dict)
+    pooled: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+
 class RequestUpdate(NamedTuple):
-    """News of a request after a step: a new token, its end, or both."""
+    """News of a request after a step: new tokens, its end, what its prompt gave, or several of these."""
 
     request_id: str
-    new_token_id: int | None
-    finish_reason: FinishReason | None
-    stop_reason: int | str | None
+    tokens: tuple[SampledToken, ...] = ()
+    finish_reason: FinishReason | None = None
+    stop_reason: int | str | None = None
+    """The stop token or stop string that ended it; of an error, what went wrong."""
+    prompt_logprobs: tuple[dict[int, Logprob], ...] = ()
+    pooled: tuple[float, ...] | None = None
 
 
-@dataclass(frozen=True)
-class SchedulerStats:
+class SchedulerStats(NamedTuple):
     """Gauges (the first three; preempted requests wait) and counters; the last three count tokens."""
 
-    num_running: int
-    num_waiting: int
-    kv_cache_usage: float
-    num_preemptions: int
-    prefix_cache_queries: int
-    prefix_cache_hits: int
-    num_scheduled_tokens: int
+    num_running: int = 0
+    num_waiting: int = 0
+    kv_cache_usage: float = 0.0
+    num_preemptions: int = 0
+    prefix_cache_queries: int = 0
+    prefix_cache_hits: int = 0
+    num_scheduled_tokens: int = 0

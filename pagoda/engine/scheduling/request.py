@@ -94,6 +94,11 @@ class Request:
         return self.prompt_token_ids + self.output_token_ids
 
     @property
+    def is_decoding(self) -> bool:
+        """Whether its next step belongs to its answer: the whole prompt is computed."""
+        return self.num_computed_tokens >= len(self.prompt_token_ids)
+
+    @property
     def is_finished(self) -> bool:
         return self.status is RequestStatus.FINISHED
 

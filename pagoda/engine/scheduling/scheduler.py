@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import heapq
 from bisect import insort
-from collections.abc import Mapping
 from operator import attrgetter
 
+from pagoda.engine.outputs import SampledToken
 from pagoda.engine.scheduling.admission import check_can_finish
 from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
 from pagoda.engine.scheduling.kv_cache_manager import ComputedPrefix, KVCacheManager
-from pagoda.engine.scheduling.plan import RequestUpdate, ScheduledRequest, SchedulerOutput, SchedulerStats
+from pagoda.engine.scheduling.plan import RequestUpdate, ScheduledRequest, SchedulerOutput, SchedulerStats, StepOutput
 from pagoda.engine.scheduling.request import FinishReason, Request, RequestStatus
 from pagoda.errors import InvalidRequestError
 
@@ -108,7 +108,7 @@ class Scheduler:
     def _budget(self, max_prefill_tokens: int | None) -> int:
         """Tokens of the next step; each running request is sure of one."""
         budget = self.config.max_num_batched_tokens
-        num_decodes = sum(request.num_computed_tokens >= request.num_prompt_tokens for request in self._running)
+        num_decodes = sum(request.is_decoding for request in self._running)
         if max_prefill_tokens is None or not num_decodes or not self.config.enable_chunked_prefill:
             return budget
         return min(budget, max(num_decodes + max_prefill_tokens, len(self._running)))
@@ -236,6 +236,9 @@ class Scheduler:
             scheduled=tuple(scheduled),
             num_scheduled_tokens=num_scheduled_tokens,
             total_num_scheduled_tokens=sum(num_scheduled_tokens.values()),
+            num_decode_tokens=sum(
+                num_scheduled_tokens[name] for name, request in self._in_flight.items() if request.is_decoding
+            ),
             blocks_to_copy=self.kv_cache_manager.take_copies(),
             preempted_request_ids=tuple(preempted),
             finished_request_ids=tuple(self._finished_request_ids),
@@ -247,33 +250,50 @@ class Scheduler:
 
     # Recording a step
 
-    def update(self, output: SchedulerOutput, sampled: Mapping[str, int]) -> list[RequestUpdate]:
-        """Records a step that was run: `sampled` holds a token id for every scheduled request that samples one.
+    def update(self, plan: SchedulerOutput, output: StepOutput) -> list[RequestUpdate]:
+        """Records a step that was run. `output` holds tokens for every scheduled request that samples.
 
         Returns news only: nothing for a prompt that is still being computed. Requests that ended in between are
         passed over, whatever was sampled for them. Raises KeyError if a sample is missing.
         """
-        assert output.step == self._step - 1, f"step {output.step} is updated, but step {self._step - 1} is due"
+        assert plan.step == self._step - 1, f"step {plan.step} is updated, but step {self._step - 1} is due"
         updates = []
-        for entry in output.scheduled:
+        for entry in plan.scheduled:
             request = self._in_flight.pop(entry.request_id, None)
             if request is None:
                 continue
             request.num_computed_tokens = entry.num_computed_tokens + len(entry.token_ids)
             self.kv_cache_manager.cache_blocks(request, entry.num_computed_tokens)
             if entry.samples:
-                updates.append(self._record_sample(request, sampled))
+                updates.append(self._record(request, output))
+            elif entry.request_id in output.prompt_logprobs:
+                updates.append(_prompt_update(entry.request_id, output))
         return updates
 
-    def _record_sample(self, request: Request, sampled: Mapping[str, int]) -> RequestUpdate:
-        token_id = None
-        if request.wants_tokens:
-            token_id = sampled[request.request_id]
-            request.output_token_ids.append(token_id)
-        reason, stop_reason = request.check_stop(self.config.max_model_len)
+    def _record(self, request: Request, output: StepOutput) -> RequestUpdate:
+        """Takes a request's new tokens up to the one that ends it; ends it, where it has come to its end."""
+        update = _prompt_update(request.request_id, output)
+        if (error := output.errors.get(request.request_id)) is not None:
+            self.finish(request.request_id, FinishReason.ERROR, error)
+            return update._replace(finish_reason=FinishReason.ERROR, stop_reason=error)
+        sampled = output.tokens[request.request_id] if request.wants_tokens else ()
+        reason, stop_reason, num_taken = self._append(request, sampled)
         if reason is not None:
             self.finish(request.request_id, reason, stop_reason)
-        return RequestUpdate(request.request_id, token_id, reason, stop_reason)
+        return update._replace(tokens=sampled[:num_taken], finish_reason=reason, stop_reason=stop_reason)
+
+    def _append(
+        self, request: Request, sampled: tuple[SampledToken, ...]
+    ) -> tuple[FinishReason | None, int | None, int]:
+        """(finish_reason, stop_reason, how many tokens were taken): what comes behind the last one is dropped."""
+        if not sampled:
+            return *request.check_stop(self.config.max_model_len), 0
+        for num_taken, token in enumerate(sampled, start=1):
+            request.output_token_ids.append(token.token_id)
+            reason, stop_reason = request.check_stop(self.config.max_model_len)
+            if reason is not None:
+                return reason, stop_reason, num_taken
+        return None, None, len(sampled)
 
     def revoke(self) -> None:
         """Takes the last schedule() back where its step broke off: nothing of what it computed is relied on.
@@ -315,3 +335,12 @@ class Scheduler:
             prefix_cache_hits=self.kv_cache_manager.num_hit_tokens,
             num_scheduled_tokens=self._num_scheduled_tokens,
         )
+
+
+def _prompt_update(request_id: str, output: StepOutput) -> RequestUpdate:
+    """What a request's prompt gave in this step."""
+    return RequestUpdate(
+        request_id,
+        prompt_logprobs=output.prompt_logprobs.get(request_id, ()),
+        pooled=output.pooled.get(request_id),
+    )

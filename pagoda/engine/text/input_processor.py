@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from pagoda.engine.core import CoreRequest
+from pagoda.engine.sampling.core_request import CoreRequest
 from pagoda.engine.sampling.seeds import child_seed
 from pagoda.engine.sampling.structured import StructuredOutputs
 from pagoda.engine.scheduling.request import Request
@@ -22,7 +22,10 @@ from pagoda.sampling_params import PoolingParams, SamplingParams
 
 
 class InputProcessor:
-    """Makes requests out of prompts. `seed` starts the sequence that unseeded requests draw theirs from."""
+    """Makes requests out of prompts.
+
+    seed: starts the sequence that unseeded requests draw theirs from; clock: tells seconds, of arrivals.
+    """
 
     def __init__(
         self,
@@ -33,8 +36,10 @@ class InputProcessor:
         max_model_len: int,
         max_logprobs: int,
         seed: int,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.config = config
+        self._clock = clock
         self.tokenizer = tokenizer
         self.max_model_len = max_model_len
         self._max_logprobs = max_logprobs
@@ -73,7 +78,7 @@ class InputProcessor:
             matcher = self._structured_outputs().compile(params.structured_outputs)
         seed = self._random.getrandbits(63) if params.seed is None else params.seed
         bad_words_ids = self._bad_words_ids(params)
-        arrival_time = time.monotonic()
+        arrival_time = self._clock()
         requests = []
         for index in range(params.n):
             request = self._request(request_id, index, prompt_token_ids, params, arrival_time, priority, cache_salt)
@@ -96,10 +101,10 @@ class InputProcessor:
             prompt_token_ids=prompt_token_ids,
             sampling_params=None,
             max_tokens=0,
-            arrival_time=time.monotonic(),
+            arrival_time=self._clock(),
             cache_salt=self._cache_salt(prompt_token_ids, cache_salt),
         )
-        return CoreRequest(request, seed=0)
+        return CoreRequest(request, pooling_params=params)
 
     def _request(
         self,

@@ -10,24 +10,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
-from pagoda.engine.outputs import CompletionOutput, Logprob, RequestMetrics, RequestOutput
+from pagoda.engine.outputs import CompletionOutput, Logprob, RequestMetrics, RequestOutput, SampledToken
+from pagoda.engine.scheduling.plan import RequestUpdate
 from pagoda.engine.scheduling.request import FinishReason
 from pagoda.engine.text.detokenizer import IncrementalDetokenizer, StopStringMatcher, TextTokenizer
 from pagoda.sampling_params import RequestOutputKind, SamplingParams
-
-
-@dataclass(frozen=True, slots=True)
-class CompletionUpdate:
-    """What one step brought for one of the n completions."""
-
-    index: int
-    token_id: int | None = None
-    logprobs: Mapping[int, Logprob] | None = None
-    """The sampler's, sampled token first; None unless asked for."""
-    finish_reason: FinishReason | None = None
-    stop_reason: int | str | None = None
 
 
 class OutputProcessor:
@@ -68,16 +56,16 @@ class OutputProcessor:
         """Whether all n completions have ended."""
         return all(completion.finish_reason is not None for completion in self._completions)
 
-    def process(self, update: CompletionUpdate) -> str | None:
-        """Take a step's result for one completion.
+    def process(self, index: int, update: RequestUpdate) -> str | None:
+        """Take what a step brought for the index-th of the n completions.
 
         Returns the stop string that has just ended it: the engine must then finish it in the scheduler, with
         FinishReason.STOP and this string. What still arrives for an ended completion is dropped.
         """
-        completion = self._completions[update.index]
+        completion = self._completions[index]
         if completion.finish_reason is not None:
             return None
-        if update.token_id is not None:
+        if update.tokens:
             self._note_token_time()
         stop = completion.take(update)
         if self.finished:
@@ -87,7 +75,7 @@ class OutputProcessor:
     def finish_all(self, reason: FinishReason) -> None:
         """End every completion that still runs: the caller left, or the engine failed."""
         for completion in self._completions:
-            self.process(CompletionUpdate(completion.index, finish_reason=reason))
+            self.process(completion.index, RequestUpdate(self.request_id, finish_reason=reason))
 
     def add_prompt_logprobs(self, logprobs: Sequence[Mapping[int, Logprob]]) -> None:
         """Take the log-probabilities of the next prompt tokens, from the second token on, in order."""
@@ -159,20 +147,28 @@ class _Completion:
         self._num_told_tokens = 0
         self._num_told_texts = 0
 
-    def take(self, update: CompletionUpdate) -> str | None:
+    def take(self, update: RequestUpdate) -> str | None:
         """Record a step; the stop string that ended the completion here, if one did."""
         self.has_news = True
-        if update.token_id is not None:
-            self._record(update.token_id, update.logprobs)
-        match = self._matcher.push(self._new_text(update), may_stop=len(self._token_ids) > self._min_tokens)
-        self._texts.append(match.text)
-        if match.stop is not None:
-            self._finish(FinishReason.STOP, match.stop)
-            return match.stop if update.finish_reason is None else None
+        for token in update.tokens:
+            self._record(token)
+            if (stop := self._push(self._text_of(token))) is not None:
+                # Tokens behind the one that completed it were never said.
+                return stop if update.finish_reason is None else None
         if update.finish_reason is not None:
+            if self._detokenizer is not None and self._push(self._detokenizer.flush()) is not None:
+                return None
             self._texts.append(self._matcher.flush())
             self._finish(update.finish_reason, update.stop_reason)
         return None
+
+    def _push(self, text: str) -> str | None:
+        """Take new text; the stop string that it completes, if it does."""
+        match = self._matcher.push(text, may_stop=len(self._token_ids) > self._min_tokens)
+        self._texts.append(match.text)
+        if match.stop is not None:
+            self._finish(FinishReason.STOP, match.stop)
+        return match.stop
 
     def tell(self, delta: bool) -> CompletionOutput:
         """Everything so far, or what is new since the last call."""
@@ -190,19 +186,16 @@ class _Completion:
             stop_reason=self._stop_reason,
         )
 
-    def _record(self, token_id: int, logprobs: Mapping[int, Logprob] | None) -> None:
-        self._token_ids.append(token_id)
+    def _record(self, token: SampledToken) -> None:
+        self._token_ids.append(token.token_id)
         if self._logprobs is not None and self._cumulative_logprob is not None:
-            assert logprobs is not None, "logprobs were asked for, but the step brought none"
-            self._logprobs.append(_with_text(logprobs, self._tokenizer))
-            self._cumulative_logprob += logprobs[token_id].logprob
+            assert token.logprobs is not None, "logprobs were asked for, but the step brought none"
+            self._logprobs.append(_with_text(token.logprobs, self._tokenizer))
+            self._cumulative_logprob += token.logprobs[token.token_id].logprob
 
-    def _new_text(self, update: CompletionUpdate) -> str:
-        """Text that this step completes; at the end also what had waited for more bytes."""
-        if self._detokenizer is None:
-            return ""
-        text = "" if update.token_id is None else self._detokenizer.push(update.token_id)
-        return text if update.finish_reason is None else text + self._detokenizer.flush()
+    def _text_of(self, token: SampledToken) -> str:
+        """Text that this token completes."""
+        return "" if self._detokenizer is None else self._detokenizer.push(token.token_id)
 
     def _finish(self, reason: FinishReason, stop_reason: int | str | None) -> None:
         self.finish_reason = reason

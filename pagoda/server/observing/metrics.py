@@ -22,7 +22,8 @@ from prometheus_client import (
 )
 
 from pagoda.engine.outputs import RequestMetrics, RequestOutput
-from pagoda.engine.process.messages import EngineInfo, EngineStats, StepStats
+from pagoda.engine.process.messages import EngineInfo, StepStats
+from pagoda.engine.scheduling.plan import SchedulerStats
 from pagoda.sampling_params import SamplingParams
 
 # vLLM's bounds, with finer ones below them where a small model is faster than its first: quantiles stay comparable.
@@ -113,7 +114,7 @@ class _ModelMetrics:
         if value is not None:
             self.histograms[name].observe(value)
 
-    def set_gauges(self, stats: EngineStats) -> None:
+    def set_gauges(self, stats: SchedulerStats) -> None:
         """The engine as it is now."""
         self.gauges["num_requests_running"].set(stats.num_running)
         self.gauges["num_requests_waiting"].set(stats.num_waiting)
@@ -164,7 +165,7 @@ class Metrics:
         )
         self._restarts = make(Counter, "engine_restarts", "Times that the engine's process was started again")
         self._model: _ModelMetrics | None = None
-        self._stats = EngineStats()
+        self._stats = SchedulerStats()
         self._totals = (0, 0, 0)
         self._num_restarts = 0
 
@@ -190,7 +191,7 @@ class Metrics:
         if num_restarts > self._num_restarts:
             self._restarts.inc(num_restarts - self._num_restarts)
             self._num_restarts = num_restarts
-            self._stats = EngineStats()
+            self._stats = SchedulerStats()
 
     def on_tokens(self, num_new_tokens: int, inter_token_latency_s: float | None) -> None:
         """A request got tokens; seconds since it got the ones before, None for the first."""
@@ -245,7 +246,7 @@ class Metrics:
             self._model.set_gauges(self._stats)
         return generate_latest(self._factory.registry), CONTENT_TYPE_PLAIN_0_0_4
 
-    def _count_engine(self, now: EngineStats, model: _ModelMetrics) -> None:
+    def _count_engine(self, now: SchedulerStats, model: _ModelMetrics) -> None:
         """The engine counts from its own start; what is new since the last step is added."""
         totals = (now.num_preemptions, now.prefix_cache_queries, now.prefix_cache_hits)
         if totals == self._totals:

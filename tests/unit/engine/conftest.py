@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from pagoda.engine.outputs import SampledToken
 from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
-from pagoda.engine.scheduling.plan import RequestUpdate, SchedulerOutput
+from pagoda.engine.scheduling.plan import RequestUpdate, SchedulerOutput, StepOutput
 from pagoda.engine.scheduling.request import Request
 from pagoda.engine.scheduling.scheduler import Scheduler
 from pagoda.sampling_params import SamplingParams
@@ -29,7 +30,8 @@ class DrivenScheduler(Scheduler):
 
     def record(self, output: SchedulerOutput, token_id: int = 7) -> list[RequestUpdate]:
         """Every request that samples gets this token."""
-        return self.update(output, {entry.request_id: token_id for entry in output.scheduled if entry.samples})
+        sampled = {entry.request_id: (SampledToken(token_id),) for entry in output.scheduled if entry.samples}
+        return self.update(output, StepOutput(sampled))
 
     def step(self, token_id: int = 7) -> dict[str, int]:
         """Plans and records one step; returns request id -> tokens."""

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 
-from pagoda.engine.core import CoreOutput, CoreRequest, EngineCore
+from pagoda.engine.core import EngineCore
 from pagoda.engine.execution.model_runner import ModelOutput
+from pagoda.engine.execution.worker import Worker
+from pagoda.engine.outputs import SampledToken
+from pagoda.engine.sampling.core_request import CoreRequest
+from pagoda.engine.sampling.rows import StepRows
 from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
-from pagoda.engine.scheduling.plan import SchedulerOutput
+from pagoda.engine.scheduling.plan import RequestUpdate, SchedulerOutput, StepOutput
 from pagoda.engine.scheduling.request import FinishReason, Request
 from pagoda.engine.scheduling.scheduler import Scheduler
-from pagoda.errors import InvalidRequestError, PromptTooLongError
+from pagoda.errors import InvalidRequestError, PromptTooLongError, StructuredOutputError
 from pagoda.llm import LLM
-from pagoda.sampling_params import SamplingParams
+from pagoda.sampling_params import PoolingParams, SamplingParams
 
 VOCAB_SIZE = 50
 
 
-class CountingExecutor:
+class CountingRunner:
     """A model whose next token is always its last plus one; keeps the plans that it was sent."""
 
     def __init__(self) -> None:
@@ -39,15 +44,30 @@ class CountingExecutor:
         return ModelOutput(torch.tensor(fed, dtype=torch.float32)[:, None], logits)
 
 
-@pytest.fixture
-def executor() -> CountingExecutor:
-    return CountingExecutor()
+class HastyExecutor:
+    """Gives three tokens a request and step, each its predecessor plus one, and looks at nothing else."""
+
+    def execute(self, plan: SchedulerOutput, rows: StepRows) -> StepOutput:
+        last = {entry.request_id: entry.token_ids[-1] for entry in plan.scheduled}
+        return StepOutput(
+            {row.request_id: tuple(SampledToken(last[row.request_id] + i) for i in (1, 2, 3)) for row in rows.samples}
+        )
 
 
 @pytest.fixture
-def core(executor: CountingExecutor) -> EngineCore:
+def runner() -> CountingRunner:
+    return CountingRunner()
+
+
+@pytest.fixture
+def scheduler() -> Scheduler:
     settings = SchedulerConfig(max_model_len=64, max_num_seqs=4, max_num_batched_tokens=8)
-    return EngineCore(Scheduler(settings, CacheConfig(num_blocks=8, block_size=4)), executor)
+    return Scheduler(settings, CacheConfig(num_blocks=8, block_size=4))
+
+
+@pytest.fixture
+def core(scheduler: Scheduler, runner: CountingRunner) -> EngineCore:
+    return EngineCore(scheduler, Worker(runner))  # type: ignore[arg-type]
 
 
 def _add(core: EngineCore, request_id: str, prompt: list[int], max_tokens: int = 3, **fields: object) -> CoreRequest:
@@ -66,7 +86,11 @@ def _add(core: EngineCore, request_id: str, prompt: list[int], max_tokens: int =
     return core_request
 
 
-def _run(core: EngineCore) -> list[CoreOutput]:
+def _ids(update: RequestUpdate) -> list[int]:
+    return [token.token_id for token in update.tokens]
+
+
+def _run(core: EngineCore) -> list[RequestUpdate]:
     outputs = []
     while core.has_unfinished_requests():
         outputs += core.step()
@@ -76,14 +100,14 @@ def _run(core: EngineCore) -> list[CoreOutput]:
 def test_a_request_gets_its_tokens_one_a_step_and_its_reason_with_the_last(core: EngineCore) -> None:
     _add(core, "a", [5, 6, 7])
     outputs = _run(core)
-    assert [(output.request_id, output.new_token_id) for output in outputs] == [("a", 8), ("a", 9), ("a", 10)]
+    assert [(output.request_id, *_ids(output)) for output in outputs] == [("a", 8), ("a", 9), ("a", 10)]
     assert [output.finish_reason for output in outputs] == [None, None, FinishReason.LENGTH]
     assert core.scheduler.kv_cache_usage == 0.0
 
 
-def test_a_step_without_work_runs_nothing(core: EngineCore, executor: CountingExecutor) -> None:
+def test_a_step_without_work_runs_nothing(core: EngineCore, runner: CountingRunner) -> None:
     assert core.step() == []
-    assert executor.plans == []
+    assert runner.plans == []
 
 
 def test_a_prompt_longer_than_a_step_brings_nothing_until_it_is_computed(core: EngineCore) -> None:
@@ -94,9 +118,9 @@ def test_a_prompt_longer_than_a_step_brings_nothing_until_it_is_computed(core: E
 def test_requests_advance_side_by_side_and_keep_their_own_tokens(core: EngineCore) -> None:
     for request_id, start in (("a", 0), ("b", 20), ("c", 40)):
         _add(core, request_id, [start, start + 1])
-    told: dict[str, list[int | None]] = {}
+    told: dict[str, list[int]] = {}
     for output in _run(core):
-        told.setdefault(output.request_id, []).append(output.new_token_id)
+        told.setdefault(output.request_id, []).extend(_ids(output))
     assert told == {"a": [2, 3, 4], "b": [22, 23, 24], "c": [42, 43, 44]}
 
 
@@ -128,27 +152,27 @@ def test_a_request_that_may_sample_nothing_ends_with_an_error_and_alone(core: En
     outputs = _run(core)
     [failed] = [output for output in outputs if output.request_id == "impossible"]
     assert failed.finish_reason is FinishReason.ERROR
-    assert failed.new_token_id is None
+    assert failed.tokens == ()
     assert "its constraints allow no token" in str(failed.stop_reason)
-    assert [output.new_token_id for output in outputs if output.request_id == "fine"] == [21, 22, 23]
+    assert [_ids(output) for output in outputs if output.request_id == "fine"] == [[21], [22], [23]]
     assert core.scheduler.kv_cache_usage == 0.0
 
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt(), RuntimeError("out of memory")])
 def test_a_step_that_breaks_off_costs_no_request_anything_but_time(
-    failure: BaseException, core: EngineCore, executor: CountingExecutor
+    failure: BaseException, core: EngineCore, runner: CountingRunner
 ) -> None:
     for request_id, start in (("a", 0), ("b", 20)):
         _add(core, request_id, list(range(start, start + 6)))
     outputs = core.step()
-    executor.failure = failure
+    runner.failure = failure
     with pytest.raises(type(failure)):
         core.step()
     assert core.scheduler.kv_cache_usage == 0.0
-    executor.failure = None
+    runner.failure = None
     core.finish_request("b", FinishReason.ABORT)
     outputs += _run(core)
-    assert [output.new_token_id for output in outputs if output.request_id == "a"] == [6, 7, 8]
+    assert [_ids(output) for output in outputs if output.request_id == "a"] == [[6], [7], [8]]
     core.scheduler.kv_cache_manager.check_invariants()
 
 
@@ -161,12 +185,76 @@ def test_prompt_logprobs_come_once_each_however_the_prompt_is_cut(core: EngineCo
 
 def test_a_pooling_request_gets_the_hidden_state_of_its_last_token(core: EngineCore) -> None:
     request = Request(request_id="p", prompt_token_ids=list(range(17)), sampling_params=None, max_tokens=0)
-    core.add_request(CoreRequest(request, seed=0))
+    core.add_request(CoreRequest(request, pooling_params=PoolingParams(normalize=False)))
     _add(core, "a", [30])
     [pooled] = [output for output in _run(core) if output.request_id == "p"]
-    assert pooled.hidden_state is not None
-    assert pooled.hidden_state.tolist() == [16.0]
-    assert pooled.new_token_id is None
+    assert pooled.pooled == (16.0,)
+    assert pooled.tokens == ()
+
+
+def test_several_tokens_of_a_step_are_taken_up_to_the_one_that_ends_the_request(scheduler: Scheduler) -> None:
+    core = EngineCore(scheduler, HastyExecutor())
+    _add(core, "length", [10, 11], max_tokens=5)
+    _add(core, "stop", [20, 21], max_tokens=9, stop_token_ids=[26])
+    told: dict[str, list[RequestUpdate]] = {"length": [], "stop": []}
+    for update in _run(core):
+        told[update.request_id].append(update)
+    assert [_ids(update) for update in told["length"]] == [[12, 13, 14], [15, 16]]
+    assert told["length"][-1].finish_reason is FinishReason.LENGTH
+    assert [_ids(update) for update in told["stop"]] == [[22, 23, 24], [25, 26]]
+    assert told["stop"][-1][2:4] == (FinishReason.STOP, 26)
+    assert scheduler.kv_cache_usage == 0.0
+
+
+def test_of_several_tokens_the_last_is_fed_with_those_that_are_not_computed_yet(scheduler: Scheduler) -> None:
+    core = EngineCore(scheduler, HastyExecutor())
+    request = _add(core, "a", [10, 11], max_tokens=9).request
+    core.step()
+    assert (request.num_computed_tokens, request.num_tokens) == (2, 5)
+    core.step()
+    assert (request.num_computed_tokens, request.num_tokens) == (5, 8)
+
+
+def test_a_request_whose_token_its_grammar_refuses_ends_alone_and_says_why(core: EngineCore) -> None:
+    class Refusing:
+        """A grammar that lets anything be sampled and takes nothing."""
+
+        def bitmask(self) -> np.ndarray:
+            return np.full(2, -1, dtype=np.int32)
+
+        def advance(self, token_id: int) -> None:
+            raise StructuredOutputError(f"token {token_id} does not fit")
+
+    _add(core, "odd", [5]).matcher = Refusing()  # type: ignore[assignment]
+    _add(core, "fine", [20])
+    outputs = _run(core)
+    [failed] = [output for output in outputs if output.request_id == "odd"]
+    assert failed == RequestUpdate("odd", (), FinishReason.ERROR, "token 6 does not fit")
+    assert [_ids(output) for output in outputs if output.request_id == "fine"] == [[21], [22], [23]]
+
+
+def test_a_mask_decides_what_is_sampled(core: EngineCore) -> None:
+    class Only:
+        """A grammar of one token, again and again."""
+
+        def bitmask(self) -> np.ndarray:
+            return np.array([1 << 9, 0], dtype=np.int32)
+
+        def advance(self, token_id: int) -> None:
+            assert token_id == 9
+
+    _add(core, "a", [5]).matcher = Only()  # type: ignore[assignment]
+    assert [_ids(output) for output in _run(core)] == [[9], [9], [9]]
+
+
+def test_the_first_step_of_a_request_is_noted_by_the_clock_that_was_given(scheduler: Scheduler) -> None:
+    ticks = iter(range(100, 200))
+    core = EngineCore(scheduler, HastyExecutor(), clock=lambda: float(next(ticks)))
+    first = _add(core, "a", [10], max_tokens=9)
+    core.step()
+    second = _add(core, "b", [10])
+    core.step()
+    assert (first.first_scheduled_time, second.first_scheduled_time) == (100.0, 101.0)
 
 
 def test_recorded_plans_replay_on_a_fresh_runner_to_the_same_logits(make_llm: Callable[..., LLM]) -> None:

@@ -31,7 +31,8 @@ from pagoda.engine.outputs import (
     merge_outputs,
 )
 from pagoda.engine.process.async_engine import AsyncEngine, EngineState
-from pagoda.engine.process.messages import Abort, Accepted, Add, EngineInfo, EngineStats, StepStats, refusal, stepped
+from pagoda.engine.process.messages import Abort, Accepted, Add, EngineInfo, StepStats, refusal, stepped
+from pagoda.engine.scheduling.plan import SchedulerStats
 from pagoda.engine.text.detokenizer import IncrementalDetokenizer
 from pagoda.errors import EngineDeadError, PagodaError
 from pagoda.models.tokenizer.tokenizer import Tokenizer
@@ -133,7 +134,7 @@ class FakeEngine(AsyncEngine):
             self._step(output)
 
     def _step(self, output: RequestOutput | EmbeddingRequestOutput) -> None:
-        self._take(stepped([output], [StepStats(EngineStats(num_running=1), 1)]))
+        self._take(stepped([output], [StepStats(SchedulerStats(num_running=1), 1)]))
 
     def _outputs(self, add: Add, params: SamplingParams) -> list[RequestOutput]:
         completions = [list(self._completion(add, index, params)) for index in range(params.n)]

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 import torch
 
@@ -19,7 +20,7 @@ VOCAB_SIZE = 50
 
 def make_row(*, seed: int = 1, prompt: Sequence[int] = (), output: Sequence[int] = (), **fields: object) -> SampleRow:
     extras = {name: fields.pop(name) for name in ("stop_token_ids", "token_bitmask", "bad_words_ids") if name in fields}
-    return SampleRow(SamplingParams(**fields), seed, len(output), prompt, output, **extras)
+    return SampleRow("a", SamplingParams(**fields), seed, len(output), prompt, output, **extras)
 
 
 def logits_of(*values: float) -> torch.Tensor:
@@ -30,8 +31,8 @@ def pick(logits: torch.Tensor, **fields: object) -> int:
     return Sampler().sample(logits, [make_row(**fields)])[0].token_id
 
 
-def bitmask_of(*token_ids: int) -> torch.Tensor:
-    return torch.tensor([sum(1 << token_id for token_id in token_ids)], dtype=torch.int32)
+def bitmask_of(*token_ids: int) -> np.ndarray:
+    return np.array([sum(1 << token_id for token_id in token_ids)], dtype=np.int32)
 
 
 def support(logits: torch.Tensor, draws: int = 400, **fields: object) -> set[int]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from pagoda.engine.args import EngineArgs
+from pagoda.engine.outputs import SampledToken
 from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
 from pagoda.engine.scheduling.pacing import FIRST_PREFILL_TOKENS, MIN_PREFILL_TOKENS, PrefillPacer
+from pagoda.engine.scheduling.plan import StepOutput
 from pagoda.engine.scheduling.request import Request
 from pagoda.engine.scheduling.scheduler import Scheduler
 from pagoda.errors import ConfigError
@@ -76,7 +78,8 @@ def _add(scheduler: Scheduler, name: str, length: int) -> None:
 
 def _step(scheduler: Scheduler, max_prefill_tokens: int | None) -> dict[str, int]:
     plan = scheduler.schedule(max_prefill_tokens)
-    scheduler.update(plan, {entry.request_id: 7 for entry in plan.scheduled if entry.samples})
+    tokens = {entry.request_id: (SampledToken(7),) for entry in plan.scheduled if entry.samples}
+    scheduler.update(plan, StepOutput(tokens))
     return plan.num_scheduled_tokens
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pagoda.engine.outputs import SampledToken
 from pagoda.engine.scheduling.plan import RequestUpdate
 from pagoda.engine.scheduling.request import FinishReason, RequestStatus
 from pagoda.errors import InvalidRequestError
@@ -17,11 +18,11 @@ def test_a_prompt_is_one_step_and_each_new_token_another(make_scheduler):
     output = scheduler.schedule()
     [entry] = output.scheduled
     assert (entry.token_ids, entry.num_computed_tokens, entry.samples) == ((5, 6, 7), 0, True)
-    assert scheduler.record(output, 9) == [RequestUpdate("a", 9, None, None)]
+    assert scheduler.record(output, 9) == [RequestUpdate("a", (SampledToken(9),), None, None)]
     output = scheduler.schedule()
     [entry] = output.scheduled
     assert (entry.token_ids, entry.num_computed_tokens, entry.samples) == ((9,), 3, True)
-    assert scheduler.record(output, 9) == [RequestUpdate("a", 9, FinishReason.LENGTH, None)]
+    assert scheduler.record(output, 9) == [RequestUpdate("a", (SampledToken(9),), FinishReason.LENGTH, None)]
     assert scheduler.schedule().finished_request_ids == ("a",)
 
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from pagoda.engine.scheduling.plan import RequestUpdate
+from pagoda.engine.scheduling.plan import RequestUpdate, StepOutput
 from pagoda.engine.scheduling.request import FinishReason, Request
 from pagoda.errors import ConfigError, InvalidRequestError, PromptTooLongError
 from pagoda.sampling_params import SamplingParams
@@ -60,14 +60,14 @@ def test_pooling_ends_with_the_prompt_and_samples_nothing(make_scheduler):
     assert scheduler.record(scheduler.schedule()) == []
     output = scheduler.schedule()
     assert output.scheduled[0].samples
-    assert scheduler.update(output, {}) == [RequestUpdate("a", None, FinishReason.STOP, None)]
+    assert scheduler.update(output, StepOutput()) == [RequestUpdate("a", (), FinishReason.STOP, None)]
     assert request.output_token_ids == []
 
 
 def test_scoring_with_no_new_tokens_ends_with_the_prompt(make_scheduler):
     scheduler = make_scheduler()
     scheduler.add("a", 3, max_tokens=0)
-    assert scheduler.update(scheduler.schedule(), {}) == [RequestUpdate("a", None, FinishReason.LENGTH, None)]
+    assert scheduler.update(scheduler.schedule(), StepOutput()) == [RequestUpdate("a", (), FinishReason.LENGTH, None)]
 
 
 def test_an_abort_between_planning_and_recording_is_respected(make_scheduler):

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from pagoda.engine.outputs import CompletionOutput, Logprob, RequestOutput
+from pagoda.engine.outputs import CompletionOutput, Logprob, RequestOutput, SampledToken
+from pagoda.engine.scheduling.plan import RequestUpdate
 from pagoda.engine.scheduling.request import FinishReason
-from pagoda.engine.text.output_processor import CompletionUpdate, OutputProcessor
+from pagoda.engine.text.output_processor import OutputProcessor
 from pagoda.sampling_params import RequestOutputKind, SamplingParams
 
 EOS = 0
@@ -41,12 +42,24 @@ def make_processor(**fields: object) -> OutputProcessor:
     return OutputProcessor("request", [1, 2], params, tokenizer, prompt="hi")
 
 
+def step(
+    token_id: int,
+    reason: FinishReason | None = None,
+    stop_reason: int | None = None,
+    *,
+    index: int = 0,
+    logprobs: dict[int, Logprob] | None = None,
+) -> tuple[int, RequestUpdate]:
+    """A step that brings one token: what `process` takes."""
+    return index, RequestUpdate("request", (SampledToken(token_id, logprobs),), reason, stop_reason)
+
+
 def feed(processor: OutputProcessor, text: str, index: int = 0) -> list[str | None]:
-    return [processor.process(CompletionUpdate(index, ord(character))) for character in text]
+    return [processor.process(*step(ord(character), index=index)) for character in text]
 
 
 def end(processor: OutputProcessor, reason: FinishReason = FinishReason.STOP, index: int = 0) -> None:
-    processor.process(CompletionUpdate(index, EOS, finish_reason=reason))
+    processor.process(*step(EOS, reason, index=index))
 
 
 def told(processor: OutputProcessor) -> RequestOutput:
@@ -141,36 +154,36 @@ def test_a_stop_string_counts_only_after_min_tokens() -> None:
 def test_a_stop_string_in_the_last_held_text_wins_over_length() -> None:
     processor = make_processor(stop=["\N{REPLACEMENT CHARACTER}"])
     feed(processor, "a")
-    assert processor.process(CompletionUpdate(0, HALF, finish_reason=FinishReason.LENGTH)) is None
+    assert processor.process(*step(HALF, FinishReason.LENGTH)) is None
     completion = only(told(processor))
     assert (completion.text, completion.finish_reason) == ("a", "stop")
 
 
 def test_half_a_character_waits_and_is_flushed_at_the_end() -> None:
     processor = make_processor(output_kind=RequestOutputKind.DELTA)
-    processor.process(CompletionUpdate(0, HALF))
+    processor.process(*step(HALF))
     assert (only(told(processor)).text, only_text_after(processor, HALF + 1)) == ("", "中")
-    processor.process(CompletionUpdate(0, HALF, finish_reason=FinishReason.LENGTH))
+    processor.process(*step(HALF, FinishReason.LENGTH))
     completion = only(told(processor))
     assert (completion.text, completion.finish_reason) == ("\N{REPLACEMENT CHARACTER}", "length")
 
 
 def only_text_after(processor: OutputProcessor, token_id: int) -> str:
-    processor.process(CompletionUpdate(0, token_id))
+    processor.process(*step(token_id))
     return only(told(processor)).text
 
 
 def test_the_stop_token_counts_among_the_ids_but_is_no_text() -> None:
     processor = make_processor()
     feed(processor, "a")
-    processor.process(CompletionUpdate(0, EOS, finish_reason=FinishReason.STOP, stop_reason=EOS))
+    processor.process(*step(EOS, FinishReason.STOP, EOS))
     completion = only(told(processor))
     assert (completion.text, completion.token_ids, completion.stop_reason) == ("a", (97, EOS), EOS)
 
 
 def test_without_detokenisation_there_are_only_ids() -> None:
     processor = make_processor(detokenize=False, logprobs=0)
-    processor.process(CompletionUpdate(0, 97, {97: Logprob(-1.0, 1)}))
+    processor.process(*step(97, logprobs={97: Logprob(-1.0, 1)}))
     completion = only(told(processor))
     assert (completion.text, completion.token_ids) == ("", (97,))
     assert completion.logprobs == ({97: Logprob(-1.0, 1, None)},)
@@ -214,8 +227,8 @@ def test_finishing_all_leaves_the_ended_ones_as_they_are() -> None:
 
 def test_logprobs_get_their_text_and_add_up() -> None:
     processor = make_processor(logprobs=1)
-    processor.process(CompletionUpdate(0, 97, {97: Logprob(-1.0, 2), HALF: Logprob(-0.5, 1)}))
-    processor.process(CompletionUpdate(0, 98, {98: Logprob(-0.25, 1)}))
+    processor.process(*step(97, logprobs={97: Logprob(-1.0, 2), HALF: Logprob(-0.5, 1)}))
+    processor.process(*step(98, logprobs={98: Logprob(-0.25, 1)}))
     completion = only(told(processor))
     assert completion.cumulative_logprob == pytest.approx(-1.25)
     assert completion.logprobs is not None

@@ -11,7 +11,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pagoda.engine.outputs import CompletionOutput, RequestMetrics, RequestOutput
-from pagoda.engine.process.messages import EngineInfo, EngineStats, StepStats
+from pagoda.engine.process.messages import EngineInfo, StepStats
+from pagoda.engine.scheduling.plan import SchedulerStats
 from pagoda.sampling_params import SamplingParams
 from pagoda.server.observing.metrics import COUNTERS, FINISH_REASONS, FIRST_TOKEN_BUCKETS, GAUGES, HISTOGRAMS, Metrics
 
@@ -119,7 +120,7 @@ def test_buckets_rise() -> None:
 
 
 def test_a_step_shows_in_gauges_and_counters(metrics: Metrics) -> None:
-    metrics.on_step(StepStats(EngineStats(3, 2, 0.25, 1, 100, 60), 17))
+    metrics.on_step(StepStats(SchedulerStats(3, 2, 0.25, 1, 100, 60), 17))
     found = values(metrics)
     assert found["num_requests_running"] == 3
     assert found["num_requests_waiting"] == 2
@@ -132,28 +133,28 @@ def test_a_step_shows_in_gauges_and_counters(metrics: Metrics) -> None:
 
 def test_cumulative_figures_of_the_engine_are_counted_once(metrics: Metrics) -> None:
     for queries in (100, 100, 130):
-        metrics.on_step(StepStats(EngineStats(prefix_cache_queries=queries), 1))
+        metrics.on_step(StepStats(SchedulerStats(prefix_cache_queries=queries), 1))
     assert values(metrics)["prefix_cache_queries_total"] == 130
 
 
 def test_an_engine_that_starts_again_at_zero_takes_nothing_away(metrics: Metrics) -> None:
     for queries in (100, 30, 50):
-        metrics.on_step(StepStats(EngineStats(prefix_cache_queries=queries), 1))
+        metrics.on_step(StepStats(SchedulerStats(prefix_cache_queries=queries), 1))
     assert values(metrics)["prefix_cache_queries_total"] == 150
 
 
 def test_an_engine_that_died_holds_nothing_and_its_restart_counts_once(metrics: Metrics) -> None:
-    metrics.on_step(StepStats(EngineStats(num_running=3), 3))
+    metrics.on_step(StepStats(SchedulerStats(num_running=3), 3))
     metrics.on_engine_lost(1)
     assert values(metrics)["num_requests_running"] == 0
-    metrics.on_step(StepStats(EngineStats(num_running=2), 3))
+    metrics.on_step(StepStats(SchedulerStats(num_running=2), 3))
     metrics.on_engine_lost(1)
     found = values(metrics)
     assert (found["engine_restarts_total"], found["num_requests_running"]) == (1, 2)
 
 
 def test_a_step_without_tokens_is_no_iteration(metrics: Metrics) -> None:
-    metrics.on_step(StepStats(EngineStats(), 0))
+    metrics.on_step(StepStats(SchedulerStats(), 0))
     assert values(metrics)["iteration_tokens_total_count"] == 0
 
 
@@ -240,7 +241,7 @@ def test_cache_and_start_up_are_told(metrics: Metrics) -> None:
 
 def test_before_the_model_is_there_everything_may_be_called() -> None:
     metrics = Metrics()
-    metrics.on_step(StepStats(EngineStats(1), 1))
+    metrics.on_step(StepStats(SchedulerStats(1), 1))
     metrics.on_tokens(1, 0.1)
     metrics.on_request_finished(finished(), 1, SamplingParams())
     metrics.on_request_aborted(1)

@@ -1,0 +1,133 @@
+"""One rank: the model's weights, its part of the KV cache, and the sampler at its end.
+
+On the token's path: `core.step` hands a plan and its rows over, `model_runner` computes logits, and plain tokens go
+back. What leaves here holds no tensor, so that a worker may as well stand in another process or on another machine;
+masks of grammars come with the rows and are applied here, where the logits are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import accumulate
+from pathlib import Path
+
+import torch
+
+from pagoda.engine.execution.memory_plan import MemoryPlan
+from pagoda.engine.execution.model_runner import ModelOutput, ModelRunner
+from pagoda.engine.outputs import Logprob, SampledToken
+from pagoda.engine.sampling.logprobs import prompt_logprobs
+from pagoda.engine.sampling.rows import PoolRow, SampleRow, ScoreRow, StepRows
+from pagoda.engine.sampling.sampler import NO_TOKEN, Sampler
+from pagoda.engine.scheduling.plan import SchedulerOutput, StepOutput
+from pagoda.kernels.interface import Kernels
+from pagoda.layers.kv_cache import KVCache
+from pagoda.models.checkpoint.loading import load_weights
+from pagoda.models.config import ModelConfig
+from pagoda.models.llama import LlamaForCausalLM
+
+
+class Worker:
+    """Executes plans on one device. Holds nothing of a request between two steps but its blocks in the cache."""
+
+    def __init__(self, runner: ModelRunner) -> None:
+        self.runner = runner
+        self.sampler = Sampler()
+
+    @classmethod
+    def load(
+        cls,
+        path: Path,
+        config: ModelConfig,
+        plan: MemoryPlan,
+        dtype: torch.dtype,
+        device: torch.device,
+        kernels: Kernels,
+    ) -> Worker:
+        """Read the weights of a checkpoint and take the memory of its KV cache. Raises CheckpointError."""
+        with _default_dtype(dtype), torch.device(device):
+            model = LlamaForCausalLM(config, kernels)
+        load_weights(model, path, dtype=dtype)
+        kv_cache = KVCache(
+            num_layers=config.num_hidden_layers,
+            num_blocks=plan.num_blocks,
+            num_kv_heads=config.num_key_value_heads,
+            head_dim=config.head_dim,
+            dtype=dtype,
+            device=device,
+            block_size=plan.block_size,
+        )
+        return cls(ModelRunner(model.requires_grad_(False).eval(), kv_cache, kernels))
+
+    def execute(self, plan: SchedulerOutput, rows: StepRows) -> StepOutput:
+        """Run one step: the network over all its tokens, then what each row asks for."""
+        computed = self.runner.execute(plan)
+        tokens, errors = self._sample(plan, computed, rows.samples)
+        return StepOutput(
+            tokens=tokens,
+            prompt_logprobs=_scored(plan, computed, rows.scores) if rows.scores else {},
+            pooled=_pooled(plan, computed, rows.pools) if rows.pools else {},
+            errors=errors,
+        )
+
+    def _sample(
+        self, plan: SchedulerOutput, computed: ModelOutput, rows: Sequence[SampleRow]
+    ) -> tuple[dict[str, tuple[SampledToken, ...]], dict[str, str]]:
+        """A token for each row, from the request's last row of logits; or why there can be none."""
+        if not rows:
+            return {}, {}
+        ends = _ends(plan, [entry.num_logits for entry in plan.scheduled])
+        indices = [ends[row.request_id] - 1 for row in rows]
+        # Most steps sample everywhere: then the logits are taken as they lie, without a copy.
+        logits = computed.logits if len(indices) == len(computed.logits) else computed.logits[indices]
+        tokens: dict[str, tuple[SampledToken, ...]] = {}
+        errors: dict[str, str] = {}
+        for row, sampled in zip(rows, self.sampler.sample(logits, rows), strict=True):
+            if sampled.token_id == NO_TOKEN:
+                errors[row.request_id] = f"request {row.request_id}: its constraints allow no token"
+            else:
+                tokens[row.request_id] = (sampled,)
+        return tokens, errors
+
+
+def _scored(
+    plan: SchedulerOutput, computed: ModelOutput, rows: Sequence[ScoreRow]
+) -> dict[str, tuple[dict[int, Logprob], ...]]:
+    """Log-probabilities of prompt tokens."""
+    ends = _ends(plan, [entry.num_logits for entry in plan.scheduled])
+    lengths = {entry.request_id: entry.num_logits for entry in plan.scheduled}
+    scored = {}
+    for row in rows:
+        first = ends[row.request_id] - lengths[row.request_id] + row.first_row
+        logits = computed.logits[first : first + len(row.targets)]
+        scored[row.request_id] = tuple(prompt_logprobs(logits, row.targets, row.num_logprobs))
+    return scored
+
+
+def _pooled(plan: SchedulerOutput, computed: ModelOutput, rows: Sequence[PoolRow]) -> dict[str, tuple[float, ...]]:
+    """The last token's hidden state, cut and scaled as its parameters say, in fp32."""
+    ends = _ends(plan, [len(entry.token_ids) for entry in plan.scheduled])
+    pooled = {}
+    for row in rows:
+        vector = computed.hidden_states[ends[row.request_id] - 1].float()[: row.params.dimensions]
+        if row.params.normalize:
+            vector = torch.nn.functional.normalize(vector, dim=0)
+        pooled[row.request_id] = tuple(vector.tolist())
+    return pooled
+
+
+def _ends(plan: SchedulerOutput, counts: Sequence[int]) -> dict[str, int]:
+    """Request id -> where its rows end, when each request of the plan has so many, back to back."""
+    return dict(zip(plan.num_scheduled_tokens, accumulate(counts), strict=True))
+
+
+@contextmanager
+def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    """Parameters come into being in `dtype`, so that a model never takes the memory of its fp32 form."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)

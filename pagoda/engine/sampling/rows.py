@@ -1,0 +1,58 @@
+"""What a step is to do with the logits that it computes, beyond the plan: plain values, one row a request.
+
+On the token's path: `core` fills these from its requests and sends them along with the plan; `execution/worker` does
+what they say. A row holds all that it takes, so that the worker remembers nothing of a request between two steps, and
+a recorded pair of plan and rows replays a step. Imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from pagoda.sampling_params import PoolingParams, SamplingParams
+
+
+class SampleRow(NamedTuple):
+    """Sample after the request's last row of logits."""
+
+    request_id: str
+    params: SamplingParams
+    seed: int
+    """The request's seed, or one drawn for it on arrival."""
+    position: int
+    """Number of output tokens so far; with `seed` it fixes the random number."""
+    prompt_token_ids: Sequence[int]
+    output_token_ids: Sequence[int]
+    stop_token_ids: frozenset[int] = frozenset()
+    """End of sequence and the caller's; masked before `min_tokens`."""
+    token_bitmask: np.ndarray | None = None
+    """int32 [ceil(vocab_size / 32)], bit set = allowed; from structured outputs. Ids beyond it are not allowed."""
+    bad_words_ids: Sequence[Sequence[int]] = ()
+
+
+class ScoreRow(NamedTuple):
+    """Tell log-probabilities of a prompt: row `first_row + i` of the request's logits predicts `targets[i]`."""
+
+    request_id: str
+    first_row: int
+    targets: Sequence[int]
+    num_logprobs: int
+    """Of the likeliest tokens beside each target; -1 for the whole vocabulary."""
+
+
+class PoolRow(NamedTuple):
+    """Give the hidden state of the request's last token."""
+
+    request_id: str
+    params: PoolingParams
+
+
+class StepRows(NamedTuple):
+    """Each in the order of the plan."""
+
+    samples: Sequence[SampleRow] = ()
+    scores: Sequence[ScoreRow] = ()
+    pools: Sequence[PoolRow] = ()
