@@ -15,7 +15,7 @@ from pagoda.engine.execution.executor import Executor
 from pagoda.engine.sampling.core_request import CoreRequest
 from pagoda.engine.sampling.rows import PoolRow, SampleRow, ScoreRow, StepRows
 from pagoda.engine.scheduling.pacing import PrefillPacer
-from pagoda.engine.scheduling.plan import RequestUpdate, SchedulerOutput, StepOutput
+from pagoda.engine.scheduling.plan import RequestUpdate, ScheduledRequest, SchedulerOutput, StepOutput
 from pagoda.engine.scheduling.request import FinishReason
 from pagoda.engine.scheduling.scheduler import Scheduler
 from pagoda.errors import StructuredOutputError
@@ -78,14 +78,14 @@ class EngineCore:
             core_request = self._requests[entry.request_id]
             if core_request.first_scheduled_time is None:
                 core_request.first_scheduled_time = now
-            if (score := core_request.score_row(entry)) is not None:
+            if (score := _score_row(core_request, entry)) is not None:
                 scores.append(score)
             if not entry.samples:
                 continue
             if core_request.pooling_params is not None:
                 pools.append(PoolRow(entry.request_id, core_request.pooling_params))
             elif core_request.request.wants_tokens:
-                samples.append(core_request.sample_row())
+                samples.append(_sample_row(core_request))
         return StepRows(samples, scores, pools)
 
     def _update(self, plan: SchedulerOutput, output: StepOutput, began: float) -> list[RequestUpdate]:
@@ -119,3 +119,35 @@ class EngineCore:
             except StructuredOutputError as error:
                 refused[request_id] = str(error)
         return refused
+
+
+def _sample_row(core_request: CoreRequest) -> SampleRow:
+    """Of a request that wants tokens and whose last known token is fed in this step."""
+    request = core_request.request
+    assert request.sampling_params is not None, "a pooling request samples nothing"
+    return SampleRow(
+        request_id=request.request_id,
+        params=request.sampling_params,
+        seed=core_request.seed,
+        position=len(request.output_token_ids),
+        prompt_token_ids=request.prompt_token_ids,
+        output_token_ids=request.output_token_ids,
+        stop_token_ids=request.stop_token_ids,
+        token_bitmask=None if core_request.matcher is None else core_request.matcher.bitmask(),
+        bad_words_ids=core_request.bad_words_ids,
+    )
+
+
+def _score_row(core_request: CoreRequest, entry: ScheduledRequest) -> ScoreRow | None:
+    """The prompt tokens that this step's logits predict and that were not told before, if there are any."""
+    request = core_request.request
+    wanted = None if request.sampling_params is None else request.sampling_params.prompt_logprobs
+    if wanted is None or entry.num_logits < len(entry.token_ids):
+        return None
+    # Row i, at position p, predicts the token at p + 1; the first prompt token has no prediction.
+    start = entry.num_computed_tokens
+    first = max(start, core_request.num_prompt_logprobs)
+    last = min(start + len(entry.token_ids), request.num_prompt_tokens - 1)
+    if first >= last:
+        return None
+    return ScoreRow(request.request_id, first - start, request.prompt_token_ids[first + 1 : last + 1], wanted)

@@ -41,8 +41,13 @@ WITHOUT_TORCH = (
     *sorted(FOUNDATION),
     "engine.args",
     "engine.outputs",
+    "engine.core",
     "engine.scheduling",
+    "engine.sampling.rows",
+    "engine.sampling.core_request",
     "engine.sampling.seeds",
+    "engine.sampling.structured",
+    "engine.execution.executor",
     "engine.execution.memory_plan",
     "engine.text.prompt",
     "engine.text.detokenizer",
@@ -52,7 +57,7 @@ WITHOUT_TORCH = (
     "cli",
 )
 """Files, and folders with all that is in them."""
-SERVING = ("engine.process", "server")
+SERVING = ("engine.process", "engine.text", "server")
 """What a server's process loads before its engine is there: tokenizers, and still no torch."""
 MAX_LINES = 450
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -36,6 +36,7 @@ from pagoda.engine.process.messages import (
     Stepped,
     StepStats,
     frame,
+    id_and_end,
     revive,
 )
 from pagoda.engine.process.request_stream import RequestStream
@@ -288,11 +289,12 @@ class AsyncEngine:
 
     def _take_step(self, message: Stepped) -> None:
         for packed in message.outputs:
-            stream = self._streams.get(packed[0])
+            request_id, is_finished = id_and_end(packed)
+            stream = self._streams.get(request_id)
             if stream is not None:
                 stream.put(packed)
-                if packed[3]:
-                    self._forget(packed[0])
+                if is_finished:
+                    self._forget(request_id)
         for request_id, embedding in message.embeddings:
             result = self._embeddings.get(request_id)
             if result is not None and not result.done():

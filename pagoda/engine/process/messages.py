@@ -153,6 +153,11 @@ def pack(output: RequestOutput) -> tuple[Any, ...]:
     )
 
 
+def id_and_end(packed: tuple[Any, ...]) -> tuple[str, bool]:
+    """Whose a packed output is, and whether no more will come."""
+    return packed[0], packed[3]
+
+
 def unpack(packed: tuple[Any, ...], prompt: str | None, prompt_token_ids: Sequence[int]) -> RequestOutput:
     """The RequestOutput again, with the prompt that this side kept."""
     request_id, completions, prompt_logprobs, finished, metrics, num_cached_tokens = packed
