@@ -105,7 +105,7 @@ class AsyncEngine:
 
     @property
     def num_live_requests(self) -> int:
-        """Requests that were added and have not ended."""
+        """Requests that were added and have not ended; for tests, which hold that none is left behind."""
         return len(self._streams) + len(self._embeddings)
 
     def add_stats_listener(self, listener: Callable[[StepStats], None]) -> None:

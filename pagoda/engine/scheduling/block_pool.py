@@ -46,7 +46,6 @@ class BlockPool:
 
     def __init__(self, num_blocks: int) -> None:
         self.num_blocks = num_blocks
-        self.num_evictions = 0
         self._ref_counts = [0] * num_blocks
         self._free: OrderedDict[int, None] = OrderedDict.fromkeys(range(num_blocks))
         self._hash_of: list[bytes | None] = [None] * num_blocks
@@ -55,11 +54,6 @@ class BlockPool:
     @property
     def num_free_blocks(self) -> int:
         return len(self._free)
-
-    @property
-    def num_cached_blocks(self) -> int:
-        """Blocks that `lookup` can find, held and free ones together."""
-        return len(self._block_of)
 
     def ref_count(self, block_id: int) -> int:
         return self._ref_counts[block_id]
@@ -87,7 +81,6 @@ class BlockPool:
         if block_hash is not None:
             del self._block_of[block_hash]
             self._hash_of[block_id] = None
-            self.num_evictions += 1
 
     def acquire(self, block_ids: Iterable[int]) -> None:
         """Adds a holder to each block; a free cached block is revived."""

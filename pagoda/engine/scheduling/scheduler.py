@@ -309,7 +309,7 @@ class Scheduler:
 
     @property
     def running_requests(self) -> list[Request]:
-        """By rank; a copy, to look at and not to change."""
+        """By rank; a copy, for benchmarks to look at and not to change."""
         return list(self._running)
 
     @property

@@ -62,11 +62,6 @@ class Tokenizer:
         """Token ids of a text; with BOS or EOS where the checkpoint asks for them and add_special_tokens is set."""
         return self.backend_tokenizer.encode(text, add_special_tokens=add_special_tokens).ids
 
-    def encode_batch(self, texts: Sequence[str], add_special_tokens: bool = True) -> list[list[int]]:
-        """`encode` of many texts, in parallel."""
-        encodings = self.backend_tokenizer.encode_batch_fast(list(texts), add_special_tokens=add_special_tokens)
-        return [encoding.ids for encoding in encodings]
-
     def decode(self, token_ids: Sequence[int], skip_special_tokens: bool = True) -> str:
         """Text of token ids. Bytes that form no character become U+FFFD; ids outside the vocabulary give nothing."""
         return self.backend_tokenizer.decode(list(token_ids), skip_special_tokens=skip_special_tokens)

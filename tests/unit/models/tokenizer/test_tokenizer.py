@@ -146,10 +146,6 @@ def test_special_tokens_are_left_out_of_decoded_text_unless_asked_for(byte_level
     assert byte_level.decode(ids, skip_special_tokens=False) == "<|bos|>Hello"
 
 
-def test_a_batch_encodes_as_its_texts_do(byte_level: Tokenizer) -> None:
-    assert byte_level.encode_batch(SENTENCES) == [byte_level.encode(text) for text in SENTENCES]
-
-
 def test_a_sentencepiece_text_begins_with_bos(byte_fallback: Tokenizer) -> None:
     assert byte_fallback.encode("Hello")[0] == byte_fallback.bos_token_id == 1
     assert byte_fallback.eos_token_id == 2
