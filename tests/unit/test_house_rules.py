@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -212,3 +214,47 @@ def test_a_class_name_stands_in_one_room() -> None:
 def test_a_step_of_the_core_reads_as_schedule_execute_update() -> None:
     (step,) = (node for name, node in _functions() if name == "engine/core.step")
     assert _num_lines(step) <= 10
+
+
+FOUNDATION = {
+    "distributed",
+    "errors",
+    "hardware",
+    "language",
+    "parameter_rules",
+    "progress",
+    "sampling_params",
+    "version",
+}
+ARCHITECTURE = Path(__file__).resolve().parents[2] / "docs" / "architecture.md"
+
+
+def _drawn() -> set[tuple[str, str]]:
+    """(user, used) of each arrow in the picture of the rooms."""
+    picture = ARCHITECTURE.read_text(encoding="utf-8").split("```mermaid")[1].split("```")[0]
+    chains = [re.findall(r"\w+", line) for line in picture.splitlines() if "-->" in line]
+    return {(above, below) for chain in chains for below, above in pairwise(chain)}
+
+
+def _imported_rooms() -> set[tuple[str, str]]:
+    rooms = {name: name.partition("/")[0] for name in NAMES}
+    edges = {(rooms[name], rooms[other]) for name, path in NAMES.items() for other in _imports(path)}
+    ground = FOUNDATION | {"__init__", "__main__"}
+    return {(user, used) for user, used in edges if user != used and not {user, used} & ground}
+
+
+def _reached(edges: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    while new := {(a, d) for a, b in edges for c, d in edges if b == c} - edges:
+        edges = edges | new
+    return edges
+
+
+def test_the_picture_of_the_rooms_is_what_the_imports_say() -> None:
+    drawn, imported = _drawn(), _imported_rooms()
+    assert drawn <= imported, f"drawn, but nobody imports it: {sorted(drawn - imported)}"
+    assert imported <= _reached(drawn), f"imported, but not drawn: {sorted(imported - _reached(drawn))}"
+    assert {room for edge in drawn for room in edge} == {name.partition("/")[0] for name in NAMES} - FOUNDATION - {
+        "__init__",
+        "__main__",
+        "builtin",
+    }
