@@ -19,9 +19,10 @@ from pagoda.server.applications.application import Application, service_of
 from pagoda.server.applications.dialogue_service import DialogueService
 from pagoda.server.config import ServerConfig
 from pagoda.server.errors import ModelNotFoundError
-from pagoda.server.openai.sampling import check_fields
+from pagoda.server.fields import check_fields
+from pagoda.server.generation import caller_of
 from pagoda.server.routing import POSTING, READING, JsonRoute, documented
-from pagoda.server.state import caller_of, state_of
+from pagoda.server.state import state_of
 from pagoda.server.streaming import unless_client_leaves
 
 router = APIRouter(route_class=JsonRoute, prefix="/v1/dialogue")

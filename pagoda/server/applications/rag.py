@@ -27,9 +27,10 @@ from pagoda.server.applications.application import Application, service_of
 from pagoda.server.applications.rag_service import RagService
 from pagoda.server.config import ServerConfig
 from pagoda.server.errors import ModelNotFoundError, UnsupportedMediaTypeError
-from pagoda.server.openai.sampling import check_fields
+from pagoda.server.fields import check_fields
+from pagoda.server.generation import caller_of
 from pagoda.server.routing import GENERATING, POSTING, READING, JsonRoute
-from pagoda.server.state import caller_of, state_of
+from pagoda.server.state import state_of
 from pagoda.server.streaming import EventStream, event, unless_client_leaves
 
 router = APIRouter(route_class=JsonRoute, prefix="/v1/rag")

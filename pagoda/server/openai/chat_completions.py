@@ -17,11 +17,13 @@ from fastapi.responses import JSONResponse, Response
 from pagoda.chat.openai_types import ChatCompletionRequest, Tool
 from pagoda.errors import InvalidParameterError
 from pagoda.sampling_params import SamplingParams, StructuredOutputsParams
+from pagoda.server.fields import check_fields
+from pagoda.server.generation import Job, caller_of
 from pagoda.server.openai.chat_prompt import encode, form_of, render
 from pagoda.server.openai.chat_stream import ChatAnswer
-from pagoda.server.openai.sampling import MAX_TOP_LOGPROBS, check_fields, constraint, constraint_field, sampling_params
+from pagoda.server.openai.sampling import MAX_TOP_LOGPROBS, constraint, constraint_field, sampling_params
 from pagoda.server.routing import GENERATING, JsonRoute
-from pagoda.server.state import Job, ServerState, caller_of, state_of
+from pagoda.server.state import ServerState, state_of
 from pagoda.server.streaming import EventStream, unless_client_leaves
 from pagoda.server.tools.formats import check_tools, is_forced
 

@@ -1,6 +1,6 @@
 """A chat's answer under way: the engine's outputs become chunks of a stream, or the whole of it.
 
-On the token's path: after `server.state`, before the events. Tool calls are read out of the text here. A whole answer
+On the token's path: after `server.generation`, before the events. Tool calls are read out of the text here. A whole answer
 is put together from the same deltas that a stream sends, so the two cannot differ. Order and form of the chunks are
 OpenAI's: the role first, then deltas, then an empty delta with the reason of the end, each choice for itself.
 """
@@ -16,9 +16,10 @@ from pagoda.engine.outputs import CompletionOutput, RequestOutput
 from pagoda.errors import EngineDeadError
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.sampling_params import SamplingParams
+from pagoda.server.generation import Caller, Generation, Job
 from pagoda.server.openai.chat_prompt import form_of
 from pagoda.server.openai.reporting import Usage, chat_logprobs, prompt_logprobs, timings
-from pagoda.server.state import SYSTEM_FINGERPRINT, Caller, Generation, Job, ServerState
+from pagoda.server.state import SYSTEM_FINGERPRINT, ServerState
 from pagoda.server.streaming import event
 from pagoda.server.tools.calls import ArgumentsDelta, CallStart, ContentDelta, ToolCallParser, ToolDelta
 from pagoda.server.tools.formats import chosen_tools, is_forced

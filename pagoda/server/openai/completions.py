@@ -19,10 +19,12 @@ from pagoda.engine.outputs import CompletionOutput, RequestOutput
 from pagoda.engine.text.prompt import Prompt
 from pagoda.errors import EngineDeadError, InvalidParameterError
 from pagoda.sampling_params import SamplingParams
+from pagoda.server.fields import check_fields
+from pagoda.server.generation import Caller, Generation, Job, caller_of
 from pagoda.server.openai.reporting import CompletionLogprobs, Usage, prompt_logprobs, timings
-from pagoda.server.openai.sampling import check_fields, constraint_field, sampling_params
+from pagoda.server.openai.sampling import constraint_field, sampling_params
 from pagoda.server.routing import GENERATING, JsonRoute
-from pagoda.server.state import SYSTEM_FINGERPRINT, Caller, Generation, Job, ServerState, caller_of, state_of
+from pagoda.server.state import SYSTEM_FINGERPRINT, ServerState, state_of
 from pagoda.server.streaming import EventStream, event, unless_client_leaves
 
 router = APIRouter(route_class=JsonRoute)

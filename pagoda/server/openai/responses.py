@@ -16,11 +16,12 @@ from fastapi.responses import JSONResponse, Response
 from pagoda.chat.openai_responses import ResponsesRequest, chat_request
 from pagoda.errors import InvalidRequestError
 from pagoda.server.errors import error_body
+from pagoda.server.fields import check_fields
+from pagoda.server.generation import caller_of
 from pagoda.server.openai.chat_completions import chat_job
 from pagoda.server.openai.responses_stream import ResponseAnswer
-from pagoda.server.openai.sampling import check_fields
 from pagoda.server.routing import GENERATING, JsonRoute, documented
-from pagoda.server.state import caller_of, state_of
+from pagoda.server.state import state_of
 from pagoda.server.streaming import EventStream, unless_client_leaves
 
 router = APIRouter(route_class=JsonRoute)
