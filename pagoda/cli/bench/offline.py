@@ -30,7 +30,7 @@ bench = typer.Typer(help="Measure throughput or latency of a model on this machi
 
 
 @dataclass(frozen=True, kw_only=True)
-class Workload:
+class OfflineWorkload:
     """What is run. Raises ConfigError for a count below 1."""
 
     num_prompts: int
@@ -64,8 +64,8 @@ class Workload:
 
 WORKLOAD_OPTIONS = (
     option("num_prompts", int, "Requests: 32 at once for throughput, 8 in a row for latency."),
-    option("input_len", int, "Tokens of a prompt.", default=Workload.input_len),
-    option("output_len", int, "Tokens of a completion.", default=Workload.output_len),
+    option("input_len", int, "Tokens of a prompt.", default=OfflineWorkload.input_len),
+    option("output_len", int, "Tokens of a completion.", default=OfflineWorkload.output_len),
     option("seed", int, "Of prompts and sampling.", default="0"),
 )
 
@@ -74,7 +74,7 @@ WORKLOAD_OPTIONS = (
 @with_options(workload=WORKLOAD_OPTIONS, engine=ENGINE_OPTIONS)
 def throughput(ctx: typer.Context, as_json: AsJson = False, *, workload: Settings, engine: Settings) -> None:
     """All requests at once: requests and tokens a second."""
-    work = Workload(**{"num_prompts": 32, **workload})
+    work = OfflineWorkload(**{"num_prompts": 32, **workload})
     llm = _load(work, engine)
     prompts = work.prompts(llm.llm_engine.config.vocab_size)
     began = time.perf_counter()
@@ -93,7 +93,7 @@ def throughput(ctx: typer.Context, as_json: AsJson = False, *, workload: Setting
 @with_options(workload=WORKLOAD_OPTIONS, engine=ENGINE_OPTIONS)
 def latency(ctx: typer.Context, as_json: AsJson = False, *, workload: Settings, engine: Settings) -> None:
     """One request after the other: time to the first token, and between tokens."""
-    work = Workload(**{"num_prompts": 8, **workload})
+    work = OfflineWorkload(**{"num_prompts": 8, **workload})
     llm = _load(work, engine)
     first_ms: list[float] = []
     between_ms: list[float] = []
@@ -127,7 +127,7 @@ def percentile(values: list[float], percent: float) -> float:
     return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
 
 
-def _load(work: Workload, engine: Settings) -> LLM:
+def _load(work: OfflineWorkload, engine: Settings) -> LLM:
     """The model, warmed up: the first step of a process pays for what later ones find ready."""
     keywords = engine_settings(engine)
     # torch takes seconds to import: only once everything that can be checked without it is sound.
@@ -140,7 +140,7 @@ def _load(work: Workload, engine: Settings) -> LLM:
             f"input_len {work.input_len} and output_len {work.output_len} are {work.input_len + work.output_len} "
             f"tokens, but max_model_len is {limit}: lower one of them"
         )
-    warm_up = Workload(num_prompts=1, input_len=min(work.input_len, 32), output_len=4, seed=work.seed + 1)
+    warm_up = OfflineWorkload(num_prompts=1, input_len=min(work.input_len, 32), output_len=4, seed=work.seed + 1)
     llm.generate(warm_up.prompts(llm.llm_engine.config.vocab_size), warm_up.sampling_params(), use_tqdm=False)
     return llm
 
@@ -173,7 +173,9 @@ def _machine(llm: LLM) -> dict[str, Any]:
     }
 
 
-def _report(name: str, measured: dict[str, float], work: Workload, llm: LLM, terminal: Terminal, as_json: bool) -> None:
+def _report(
+    name: str, measured: dict[str, float], work: OfflineWorkload, llm: LLM, terminal: Terminal, as_json: bool
+) -> None:
     sections = {"benchmark": name, "measured": measured, "workload": asdict(work), "machine": _machine(llm)}
     if as_json:
         terminal.result(json.dumps(sections, indent=2))

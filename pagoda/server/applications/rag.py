@@ -39,7 +39,7 @@ uploads = APIRouter()
 MAX_FILES = 16
 
 
-class Turn(BaseModel):
+class EarlierTurn(BaseModel):
     """An earlier turn of the conversation."""
 
     role: Literal["user", "assistant"]
@@ -63,7 +63,7 @@ class RetrieveRequest(OpenAIRequest):
 class QueryRequest(RetrieveRequest):
     """What to answer."""
 
-    history: list[Turn] = Field(default_factory=list, description="Earlier turns, oldest first.")
+    history: list[EarlierTurn] = Field(default_factory=list, description="Earlier turns, oldest first.")
     answerer: Literal["model", "extractive"] | None = Field(
         None, description="Who answers; left out, the model, unless it is the built-in one, which is not believed."
     )

@@ -20,7 +20,7 @@ from pagoda.sampling_params import SamplingParams, StructuredOutputsParams
 from pagoda.server.fields import check_fields
 from pagoda.server.generation import Job, caller_of
 from pagoda.server.openai.chat_prompt import encode, form_of, render
-from pagoda.server.openai.chat_stream import ChatAnswer
+from pagoda.server.openai.chat_stream import ChatCompletion
 from pagoda.server.openai.sampling import MAX_TOP_LOGPROBS, constraint, constraint_field, sampling_params
 from pagoda.server.routing import GENERATING, JsonRoute
 from pagoda.server.state import ServerState, state_of
@@ -36,7 +36,7 @@ async def create_chat_completion(body: ChatCompletionRequest, request: Request) 
     state, caller = state_of(request), caller_of(request)
     name = state.check_model(body.model)
     job = await chat_job(body, state)
-    answer = ChatAnswer(body, job, state, name, caller)
+    answer = ChatCompletion(body, job, state, name, caller)
     if not body.stream:
         return JSONResponse(await unless_client_leaves(request, answer.whole()))
     async with AsyncExitStack() as stack:

@@ -1,8 +1,8 @@
 """A chat's answer under way: the engine's outputs become chunks of a stream, or the whole of it.
 
-On the token's path: after `server.generation`, before the events. Tool calls are read out of the text here. A whole answer
-is put together from the same deltas that a stream sends, so the two cannot differ. Order and form of the chunks are
-OpenAI's: the role first, then deltas, then an empty delta with the reason of the end, each choice for itself.
+On the token's path: after `server.generation`, before the events. Tool calls are read out of the text here. A whole
+answer is put together from the same deltas that a stream sends, so the two cannot differ. Order and form of the chunks
+are OpenAI's: the role first, then deltas, then an empty delta with the reason of the end, each choice for itself.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _add_arguments(calls: list[dict[str, Any]], piece: ArgumentsDelta) -> None:
     calls[-1]["function"]["arguments"] += piece.text
 
 
-class ChatAnswer:
+class ChatCompletion:
     """The answer to one request."""
 
     def __init__(self, body: ChatCompletionRequest, job: Job, state: ServerState, name: str, caller: Caller) -> None:
