@@ -18,10 +18,14 @@ from fastapi import Request
 from pagoda.engine.outputs import RequestOutput
 from pagoda.engine.process.async_engine import RequestStream
 from pagoda.engine.text.prompt import Prompt
+from pagoda.errors import EngineDeadError
 from pagoda.sampling_params import SamplingParams
 from pagoda.server.interleaving import interleaved
 from pagoda.server.observing.metrics import Metrics
 from pagoda.server.observing.tracing import RequestFacts, Tracer
+
+_UNFINISHED = frozenset({"abort", "error"})
+"""Reasons of an end that no API has a word for: whoever waits for the answer gets an error instead."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ class Generation:
         return sum(len(stream.prompt_token_ids) for stream in self.streams)
 
     async def outputs(self) -> AsyncGenerator[tuple[int, RequestOutput]]:
-        """All outputs of all jobs, each job's in order."""
+        """All outputs of all jobs, each job's in order. Raises EngineDeadError where one could not be finished."""
         if len(self.streams) == 1:
             async for output in self._told(0):
                 yield 0, output
@@ -119,6 +123,8 @@ class Generation:
             reasons += [c.finish_reason for c in output.outputs if c.finish_reason is not None]
             if output.finished:
                 self._books.note(self._caller, output, num_tokens, self.jobs[index].params, reasons)
+            if not _UNFINISHED.isdisjoint(reasons):
+                raise EngineDeadError("the engine could not finish this answer: send the request again")
             yield output
 
 

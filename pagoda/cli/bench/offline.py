@@ -21,6 +21,7 @@ from rich.table import Table
 from pagoda.cli.console.options import ENGINE_OPTIONS, AsJson, Settings, engine_settings, option, with_options
 from pagoda.cli.console.terminal import Terminal
 from pagoda.errors import ConfigError
+from pagoda.loadtest.metrics import percentile
 from pagoda.sampling_params import RequestOutputKind, SamplingParams
 
 if TYPE_CHECKING:
@@ -102,29 +103,14 @@ def latency(ctx: typer.Context, as_json: AsJson = False, *, workload: Settings, 
         gaps = [1000 * (later - earlier) for earlier, later in itertools.pairwise(times)]
         first_ms.append(gaps[0])
         between_ms += gaps[1:]
-    measured = {
-        "time_to_first_token_ms_p50": percentile(first_ms, 50),
-        "time_to_first_token_ms_p99": percentile(first_ms, 99),
-    }
-    if between_ms:
-        measured |= {
-            "inter_token_latency_ms_p50": percentile(between_ms, 50),
-            "inter_token_latency_ms_p99": percentile(between_ms, 99),
-        }
+    measured = _percentiles("time_to_first_token_ms", first_ms) | _percentiles("inter_token_latency_ms", between_ms)
     _report("latency", measured, work, llm, ctx.obj, as_json)
 
 
-def percentile(values: list[float], percent: float) -> float:
-    """The value below which `percent` of the values lie, interpolated.
-
-    >>> percentile([1.0, 2.0, 3.0, 4.0], 50)
-    2.5
-    """
+def _percentiles(name: str, values: list[float]) -> dict[str, float]:
+    """Median and 99th; nothing of no values, as the gaps of one token are."""
     ordered = sorted(values)
-    place = (len(ordered) - 1) * percent / 100
-    low = int(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+    return {f"{name}_p{percent}": percentile(ordered, percent) for percent in (50, 99) if ordered}
 
 
 def _load(work: OfflineWorkload, engine: Settings) -> LLM:

@@ -21,7 +21,7 @@ from pagoda.server.config import ServerConfig
 from pagoda.server.errors import ModelNotFoundError
 from pagoda.server.fields import check_fields
 from pagoda.server.generation import caller_of
-from pagoda.server.routing import POSTING, READING, JsonRoute, documented
+from pagoda.server.routing import POSTING, READING, Documented, JsonRoute, documented
 from pagoda.server.state import state_of
 from pagoda.server.streaming import unless_client_leaves
 
@@ -93,8 +93,8 @@ class TurnListObject(BaseModel):
     data: list[TurnObject]
 
 
-_TURN: dict[int | str, dict[str, Any]] = POSTING | {200: {"model": TurnObject, "description": "The turn"}}
-_TURNS: dict[int | str, dict[str, Any]] = READING | {200: {"model": TurnListObject, "description": "The turns"}}
+_TURN: Documented = POSTING | {200: {"model": TurnObject, "description": "The turn"}}
+_TURNS: Documented = READING | {200: {"model": TurnListObject, "description": "The turns"}}
 
 
 @router.get("", responses=READING)
