@@ -301,6 +301,27 @@ def test_what_the_engine_refuses_has_its_status_before_any_stream(
     asyncio.run(main())
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [(COMPLETIONS, {"prompt": ["x", "y"]}), (CHAT, {"messages": HELLO}), ("/v1/responses", {"input": "x"})],
+)
+@pytest.mark.parametrize("reason", ["abort", "error"])
+def test_an_answer_that_the_engine_could_not_finish_is_an_error_and_counted_as_ended(
+    serve: Serve, path: str, body: dict[str, Any], reason: str
+) -> None:
+    async def main() -> None:
+        async with serve() as server:
+            server.engine.finish_reason = reason
+            error = assert_error(await server.post(path, body), 500, code="engine_dead")
+            assert "send the request again" in error["message"]
+            streamed = await server.post(path, {**body, "stream": True})
+            assert (streamed.status_code, error["message"] in streamed.text) == (200, True)
+            metrics = (await server.client.get("/metrics")).text
+            assert re.search(rf'request_success_total{{[^}}]*finished_reason="{reason}"[^}}]*}} [2-4]', metrics)
+
+    asyncio.run(main())
+
+
 def test_retries_are_timed_where_they_help_and_forbidden_where_they_do_not() -> None:
     overloaded = response_for(EngineOverloadedError("full", retry_after_s=2.5))
     assert overloaded.headers["retry-after"] == "3"
