@@ -23,7 +23,7 @@ FIRST_ID = 3
 """Ids below it are padding, beginning and end in most vocabularies."""
 DEFAULT_VOCAB_SIZE = 1000
 """Ids below it are in every vocabulary that is in use."""
-DEFAULT_OUTPUT_LEN = 128
+DEFAULT_INPUT_LEN = DEFAULT_OUTPUT_LEN = 128
 _SIGMA = 1.0
 _MAX_LENGTH = 10_000_000
 _WORDS = ("the", "of", "and", "to", "in", "is", "you", "that", "it", "he", "was", "for", "on", "are", "as", "with")
@@ -93,7 +93,7 @@ class Workload:
     vocab_size: token ids are below it
     """
 
-    input_len: Lengths = Lengths(128, 128)
+    input_len: Lengths = Lengths(DEFAULT_INPUT_LEN, DEFAULT_INPUT_LEN)
     output_len: Lengths = Lengths(DEFAULT_OUTPUT_LEN, DEFAULT_OUTPUT_LEN)
     as_text: bool = False
     vocab_size: int = DEFAULT_VOCAB_SIZE

@@ -5,11 +5,13 @@ First file of a request's path. `build_app` wires and does nothing else; `server
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
 from starlette.middleware.cors import CORSMiddleware
@@ -17,8 +19,7 @@ from starlette.middleware.cors import CORSMiddleware
 from pagoda.engine.process.async_engine import AsyncEngine
 from pagoda.server import errors, status
 from pagoda.server.applications import dialogue, rag
-from pagoda.server.applications.dialogue_service import DialogueService
-from pagoda.server.applications.rag_service import RagService
+from pagoda.server.applications.application import Application, MakeApplication
 from pagoda.server.config import ServerConfig
 from pagoda.server.middleware import ApiKeys, BodyLimit, RequestId
 from pagoda.server.observing.access_log import AccessLog
@@ -29,9 +30,11 @@ from pagoda.server.tools.formats import tool_format
 from pagoda.version import __version__
 
 ROUTERS = (completions, chat_completions, responses, embeddings, tokenization, status)
+APPLICATIONS: tuple[MakeApplication, ...] = (rag.application, dialogue.application)
+"""Another one is another file in `applications`, and its name here."""
 SUMMARY = "A language model behind OpenAI's API, with the further fields and endpoints of vLLM's server"
 PAGE = files("pagoda.server") / "page" / "index.html"
-DIALOGUE_PAGE = files("pagoda.server") / "page" / "dialogue.html"
+ShowPage = Callable[[], Coroutine[Any, Any, HTMLResponse]]
 _PAGE_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' data:; "
@@ -54,28 +57,28 @@ def build_app(engine: AsyncEngine, config: ServerConfig) -> FastAPI:
     errors.install(app)
     for module in ROUTERS:
         app.include_router(module.router)
-    if config.rag is not None:
-        app.state.rag = RagService(config.rag, engine)
-        app.include_router(rag.router)
-        app.include_router(rag.uploads)
-    if config.dialogue is not None:
-        app.state.dialogue = DialogueService(config.dialogue, engine)
-        app.include_router(dialogue.router)
-        if config.page:
-            app.add_api_route("/dialogue", _dialogue_page, include_in_schema=False, response_class=HTMLResponse)
-    if config.page:
-        app.add_api_route("/", _page, include_in_schema=False, response_class=HTMLResponse)
-    # The last one added is the outermost.
+    applications = tuple(made for make in APPLICATIONS if (made := make(config, engine)) is not None)
+    app.state.applications = applications
+    for application in applications:
+        app.include_router(application.router)
+    pages = _pages(applications) if config.page else {}
+    for path, page in pages.items():
+        app.add_api_route(path, page, include_in_schema=False, response_class=HTMLResponse)
+    _add_middleware(app, config, metrics, open_paths=frozenset(pages))
+    setattr(app, "openapi", partial(_describe, app))  # noqa: B010 - FastAPI's way, which mypy takes for a mistake
+    return app
+
+
+def _add_middleware(app: FastAPI, config: ServerConfig, metrics: Metrics, open_paths: frozenset[str]) -> None:
+    """What every request passes. The last one added is the outermost."""
     app.add_middleware(BodyLimit, max_bytes=config.max_body_bytes)
-    app.add_middleware(ApiKeys, keys=config.api_keys)
+    app.add_middleware(ApiKeys, keys=config.api_keys, open_paths=open_paths)
     if config.allowed_origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=list(config.allowed_origins), allow_methods=["*"], allow_headers=["*"]
         )
     app.add_middleware(RequestId)
     app.add_middleware(AccessLog, metrics=metrics, enabled=config.access_log)
-    setattr(app, "openapi", partial(_describe, app))  # noqa: B010 - FastAPI's way, which mypy takes for a mistake
-    return app
 
 
 def _describe(app: FastAPI) -> dict[str, Any]:
@@ -91,13 +94,18 @@ def _describe(app: FastAPI) -> dict[str, Any]:
     return app.openapi_schema
 
 
-async def _page(request: Request) -> HTMLResponse:
-    page = PAGE.read_text(encoding="utf-8")
-    if hasattr(request.app.state, "rag"):
-        # So that the page need not ask for endpoints which most servers do not have.
-        page = page.replace("<body>", "<body data-documents>", 1)
-    return HTMLResponse(page, headers=_PAGE_HEADERS)
+def _pages(applications: Sequence[Application]) -> dict[str, ShowPage]:
+    """Path -> page: the chat, and those of the applications."""
+    panels = [application.panel for application in applications if application.panel]
+    own = {f"/{application.name}": application.page for application in applications}
+    return {
+        "/": partial(_shown, PAGE, panels),
+        **{path: partial(_shown, page, []) for path, page in own.items() if page is not None},
+    }
 
 
-async def _dialogue_page(request: Request) -> HTMLResponse:
-    return HTMLResponse(DIALOGUE_PAGE.read_text(encoding="utf-8"), headers=_PAGE_HEADERS)
+async def _shown(page: Traversable, panels: Sequence[str]) -> HTMLResponse:
+    text = page.read_text(encoding="utf-8")
+    # So that the chat page need not ask for endpoints which most servers do not have.
+    marked = text.replace("<body>", f"<body {' '.join(panels)}>", 1) if panels else text
+    return HTMLResponse(marked, headers=_PAGE_HEADERS)

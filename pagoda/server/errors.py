@@ -1,8 +1,9 @@
 """Errors on their way to a client: one table from what was raised to status, type and code.
 
 Every answer that is not a success has OpenAI's form, `{"error": {"message", "type", "param", "code"}}`, whatever went
-wrong and wherever: a bad field, a wrong route, a missing key, a dead engine. The types are vLLM's, for clients that
-compare them; `context_length_exceeded` is OpenAI's code, by which agents know that they must shorten.
+wrong and wherever: a bad field, a wrong route, a missing key, a dead engine, a locked index, a graph that is away. The
+types are vLLM's, for clients that compare them; `context_length_exceeded` is OpenAI's code, by which agents know that
+they must shorten. Rooms below are known here by their errors alone, which load nothing else.
 """
 
 from __future__ import annotations
@@ -17,13 +18,17 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from pagoda.dialogue.errors import DialogueError, SessionError
 from pagoda.errors import (
+    ChatModelError,
     EngineDeadError,
     EngineOverloadedError,
     InvalidRequestError,
     PagodaError,
     PromptTooLongError,
 )
+from pagoda.graph.errors import GraphError
+from pagoda.rag.errors import IndexLockedError, LoadError, StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -56,26 +61,42 @@ class TooManyRequestsError(UnavailableError):
     """One key has too many requests under way."""
 
 
-class Answer(NamedTuple):
-    """How one class of error is told."""
+class ErrorRow(NamedTuple):
+    """How one class of error is told.
+
+    retry_after_s, param: for classes that do not carry these themselves; seconds, and the field at fault
+    """
 
     status: int
     type: str
     code: str | int
+    retry_after_s: float | None = None
+    param: str | None = None
 
 
-TABLE: dict[type[BaseException], Answer] = {
-    PromptTooLongError: Answer(400, "BadRequestError", "context_length_exceeded"),
-    ModelNotFoundError: Answer(404, "NotFoundError", 404),
-    InvalidRequestError: Answer(400, "BadRequestError", 400),
-    UnauthorizedError: Answer(401, "AuthenticationError", "invalid_api_key"),
-    BodyTooLargeError: Answer(413, "RequestEntityTooLargeError", 413),
-    UnsupportedMediaTypeError: Answer(415, "UnsupportedMediaTypeError", 415),
-    TooManyRequestsError: Answer(429, "RateLimitError", "rate_limit_exceeded"),
-    EngineOverloadedError: Answer(503, "ServiceUnavailableError", "overloaded"),
-    UnavailableError: Answer(503, "ServiceUnavailableError", "unavailable"),
-    EngineDeadError: Answer(500, "InternalServerError", "engine_dead"),
-    Exception: Answer(500, "InternalServerError", 500),
+_UNAVAILABLE = ErrorRow(503, "ServiceUnavailableError", "unavailable")
+TABLE: dict[type[BaseException], ErrorRow] = {
+    PromptTooLongError: ErrorRow(400, "BadRequestError", "context_length_exceeded"),
+    ModelNotFoundError: ErrorRow(404, "NotFoundError", 404),
+    InvalidRequestError: ErrorRow(400, "BadRequestError", 400),
+    UnauthorizedError: ErrorRow(401, "AuthenticationError", "invalid_api_key"),
+    BodyTooLargeError: ErrorRow(413, "RequestEntityTooLargeError", 413),
+    UnsupportedMediaTypeError: ErrorRow(415, "UnsupportedMediaTypeError", 415),
+    TooManyRequestsError: ErrorRow(429, "RateLimitError", "rate_limit_exceeded"),
+    EngineOverloadedError: ErrorRow(503, "ServiceUnavailableError", "overloaded"),
+    UnavailableError: _UNAVAILABLE,
+    ChatModelError: _UNAVAILABLE._replace(retry_after_s=10.0),
+    # Another process is at the index or the vector store, for as long as one indexing run takes.
+    IndexLockedError: _UNAVAILABLE._replace(retry_after_s=5.0),
+    StoreError: _UNAVAILABLE._replace(retry_after_s=5.0),
+    # Over HTTP, files come as a form's field of this name.
+    LoadError: ErrorRow(400, "BadRequestError", 400, param="file"),
+    GraphError: _UNAVAILABLE._replace(retry_after_s=10.0),
+    DialogueError: _UNAVAILABLE._replace(retry_after_s=10.0),
+    # Two turns met at one session, or at the file of all: over in a moment.
+    SessionError: _UNAVAILABLE._replace(retry_after_s=1.0),
+    EngineDeadError: ErrorRow(500, "InternalServerError", "engine_dead"),
+    Exception: ErrorRow(500, "InternalServerError", 500),
 }
 """The mapping; of several that fit, the most derived class counts."""
 
@@ -84,7 +105,7 @@ _TYPE_NAMES = frozenset({"str", "int", "float", "bool", "dict", "none"})
 _INTERNAL = "the server met an error of its own while it handled this request; its log says more"
 
 
-def answer_for(error: BaseException) -> Answer:
+def answer_for(error: BaseException) -> ErrorRow:
     """The row of the table for an error."""
     return next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
 
@@ -99,13 +120,13 @@ def body_for(error: BaseException) -> dict[str, Any]:
     """The error object of whatever was raised; faults of our own tell no internals."""
     answer = answer_for(error)
     message = str(error) if isinstance(error, PagodaError) else _INTERNAL
-    return error_body(message, answer.type, getattr(error, "param", None), answer.code)
+    return error_body(message, answer.type, getattr(error, "param", answer.param), answer.code)
 
 
 def response_for(error: BaseException) -> JSONResponse:
     """The whole answer, with the headers by which clients decide whether to try again."""
-    status = answer_for(error).status
-    return JSONResponse(body_for(error), status, headers=_headers(error, status))
+    answer = answer_for(error)
+    return JSONResponse(body_for(error), answer.status, headers=_headers(error, answer))
 
 
 def install(app: FastAPI) -> None:
@@ -122,14 +143,14 @@ def log_fault(error: BaseException) -> None:
         logger.error("a request failed", exc_info=error)
 
 
-def _headers(error: BaseException, status: int) -> dict[str, str]:
-    if status == 401:
+def _headers(error: BaseException, answer: ErrorRow) -> dict[str, str]:
+    if answer.status == 401:
         return {"WWW-Authenticate": "Bearer"}
-    retry_after_s = getattr(error, "retry_after_s", None)
+    retry_after_s = getattr(error, "retry_after_s", answer.retry_after_s)
     if retry_after_s is not None:
         return {"Retry-After": str(math.ceil(retry_after_s))}
     # Trying again would triple the load and meet the same fault.
-    return {"x-should-retry": "false"} if status >= 500 else {}
+    return {"x-should-retry": "false"} if answer.status >= 500 else {}
 
 
 async def _on_error(request: Request, error: Exception) -> JSONResponse:

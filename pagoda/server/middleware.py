@@ -15,8 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pagoda.server.errors import BodyTooLargeError, UnauthorizedError, response_for
 
-OPEN_PATHS = frozenset({"/", "/dialogue", "/favicon.ico", "/health", "/ping", "/ready", "/version"})
-"""Without a key: the pages ask the person for it, and probes have none."""
+OPEN_PATHS = frozenset({"/", "/favicon.ico", "/health", "/ping", "/ready", "/version"})
+"""Without a key: pages ask the person for it, and probes have none."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -44,15 +44,16 @@ class RequestId:
 
 
 class ApiKeys:
-    """Lets nobody in without one of the keys, where there are any."""
+    """Lets nobody in without one of the keys, where there are any. open_paths: of the applications' pages."""
 
-    def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
+    def __init__(self, app: ASGIApp, keys: Sequence[str], open_paths: frozenset[str] = frozenset()) -> None:
         self._app = app
         self._keys = [key.encode() for key in keys]
+        self._open_paths = OPEN_PATHS | open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 401, or note the key and pass on."""
-        if scope["type"] == "http" and self._keys and scope["path"] not in OPEN_PATHS and scope["method"] != "OPTIONS":
+        if scope["type"] == "http" and self._asks_for_key(scope["path"], scope["method"]):
             given = _given_key(Headers(scope=scope))
             if not self._known(given):
                 text = "an API key is needed: send it as `Authorization: Bearer KEY`"
@@ -62,6 +63,10 @@ class ApiKeys:
                 return
             scope.setdefault("state", {})["api_key"] = given
         await self._app(scope, receive, send)
+
+    def _asks_for_key(self, path: str, method: str) -> bool:
+        """A browser's question beforehand (CORS preflight, OPTIONS) never brings the key."""
+        return bool(self._keys) and path not in self._open_paths and method != "OPTIONS"
 
     def _known(self, given: str | None) -> bool:
         """All keys are compared, each in constant time, so that time tells nothing."""

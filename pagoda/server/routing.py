@@ -24,6 +24,8 @@ from pagoda.server.streaming import ClientLeftError
 CLIENT_CLOSED_REQUEST = 499
 """For the log; the client itself is gone."""
 
+Documented = dict[int | str, dict[str, Any]]
+"""Status -> what the API description says of it, as FastAPI takes it."""
 _TEXTS = {
     400: "The request is malformed, or a field cannot be served",
     401: "The API key is missing or unknown",
@@ -36,7 +38,7 @@ _TEXTS = {
 }
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def documented(*statuses: int) -> Documented:
     """Entries of the API description for these errors."""
     return {status: {"model": ErrorResponse, "description": _TEXTS[status]} for status in statuses}
 

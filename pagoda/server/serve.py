@@ -22,8 +22,7 @@ from pagoda.engine.args import EngineArgs
 from pagoda.engine.process.async_engine import AsyncEngine
 from pagoda.errors import ConfigError, EngineDeadError
 from pagoda.server.app import build_app
-from pagoda.server.applications.dialogue_service import DialogueService
-from pagoda.server.applications.rag_service import RagService
+from pagoda.server.applications.application import Application
 from pagoda.server.config import ServerConfig
 from pagoda.server.state import ServerState
 
@@ -52,8 +51,7 @@ class _Runner:
         self._engine = AsyncEngine(told, max_num_waiting=config.max_num_waiting)
         app = build_app(self._engine, config)
         self._state: ServerState = app.state.server
-        self._rag: RagService | None = getattr(app.state, "rag", None)
-        self._dialogue: DialogueService | None = getattr(app.state, "dialogue", None)
+        self._applications: tuple[Application, ...] = app.state.applications
         self._server = _Server(
             uvicorn.Config(
                 app,
@@ -85,9 +83,8 @@ class _Runner:
             finally:
                 self._server.should_exit = True
                 await serving
-                for service in (self._rag, self._dialogue):
-                    if service is not None:
-                        await service.close()
+                for application in self._applications:
+                    await application.service.close()
                 await self._engine.stop()
                 self._state.tracer.close()
 
@@ -109,9 +106,8 @@ class _Runner:
         await self._drain()
 
     async def _start(self, url: str) -> None:
-        for service in (self._rag, self._dialogue):
-            if service is not None:
-                await service.start()
+        for application in self._applications:
+            await application.service.start()
         await self._engine.start()
         self._state.metrics.on_loaded(self._engine.info, self._state.model_names[0])
         phases = self._engine.info.startup_s

@@ -9,14 +9,14 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from pagoda.engine.process.async_engine import EngineState
 from pagoda.server.errors import UnavailableError, response_for
-from pagoda.server.routing import READING, documented
+from pagoda.server.routing import READING, Documented, documented
 from pagoda.server.state import ServerState, state_of
 from pagoda.version import __version__
 
 router = APIRouter()
 
 _HEALTH = documented(503)
-_METRICS: dict[int | str, dict[str, Any]] = {
+_METRICS: Documented = {
     # Spelled out, since FastAPI gives a model the media type of the route's own answer.
     401: {
         "description": "The API key is missing or unknown",

@@ -58,8 +58,6 @@ GROUND: dict[str, set[str]] = {
 """Files of a room that its folders may import, or one folder of it; all others stand above the folders."""
 MAX_FILES, MAX_LINES, MAX_PARAMETERS = 14, 40, 9
 LARGE_FOLDERS = {"conformance/checks": "one file a group of checks", "nlu": "one model, read from end to end"}
-COMMANDS = ("cli/",)
-"""Where a function's parameters are a command's options, which typer reads off the signature."""
 
 
 def _name(path: Path) -> str:
@@ -197,7 +195,7 @@ def test_functions_are_short_and_take_few_arguments() -> None:
     for name, node in _functions():
         arguments = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
         given = sum(argument.arg not in ("self", "cls") for argument in arguments)
-        if given > MAX_PARAMETERS and not name.startswith(COMMANDS):
+        if given > MAX_PARAMETERS:
             wide.append(f"{name}: {given} parameters")
     assert wide == []
 

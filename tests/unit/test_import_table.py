@@ -171,6 +171,11 @@ def test_the_root_offers_its_names_without_loading_torch() -> None:
         _ = pagoda.LLMs
 
 
+def test_the_package_tells_type_checkers_that_it_has_types() -> None:
+    """PEP 561: without this file mypy takes everything of an installed pagoda for Any."""
+    assert (PACKAGE / "py.typed").read_bytes() == b""
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: "/".join(_names(path)))
 def test_a_file_can_be_held_in_the_head(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES

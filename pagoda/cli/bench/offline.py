@@ -21,6 +21,7 @@ from rich.table import Table
 from pagoda.cli.console.options import ENGINE_OPTIONS, AsJson, Settings, engine_settings, option, with_options
 from pagoda.cli.console.terminal import Terminal
 from pagoda.errors import ConfigError
+from pagoda.loadtest.metrics import percentile
 from pagoda.sampling_params import RequestOutputKind, SamplingParams
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ bench = typer.Typer(help="Measure throughput or latency of a model on this machi
 
 
 @dataclass(frozen=True, kw_only=True)
-class Workload:
+class OfflineWorkload:
     """What is run. Raises ConfigError for a count below 1."""
 
     num_prompts: int
@@ -64,8 +65,8 @@ class Workload:
 
 WORKLOAD_OPTIONS = (
     option("num_prompts", int, "Requests: 32 at once for throughput, 8 in a row for latency."),
-    option("input_len", int, "Tokens of a prompt.", default=Workload.input_len),
-    option("output_len", int, "Tokens of a completion.", default=Workload.output_len),
+    option("input_len", int, "Tokens of a prompt.", default=OfflineWorkload.input_len),
+    option("output_len", int, "Tokens of a completion.", default=OfflineWorkload.output_len),
     option("seed", int, "Of prompts and sampling.", default="0"),
 )
 
@@ -74,7 +75,7 @@ WORKLOAD_OPTIONS = (
 @with_options(workload=WORKLOAD_OPTIONS, engine=ENGINE_OPTIONS)
 def throughput(ctx: typer.Context, as_json: AsJson = False, *, workload: Settings, engine: Settings) -> None:
     """All requests at once: requests and tokens a second."""
-    work = Workload(**{"num_prompts": 32, **workload})
+    work = OfflineWorkload(**{"num_prompts": 32, **workload})
     llm = _load(work, engine)
     prompts = work.prompts(llm.llm_engine.config.vocab_size)
     began = time.perf_counter()
@@ -93,7 +94,7 @@ def throughput(ctx: typer.Context, as_json: AsJson = False, *, workload: Setting
 @with_options(workload=WORKLOAD_OPTIONS, engine=ENGINE_OPTIONS)
 def latency(ctx: typer.Context, as_json: AsJson = False, *, workload: Settings, engine: Settings) -> None:
     """One request after the other: time to the first token, and between tokens."""
-    work = Workload(**{"num_prompts": 8, **workload})
+    work = OfflineWorkload(**{"num_prompts": 8, **workload})
     llm = _load(work, engine)
     first_ms: list[float] = []
     between_ms: list[float] = []
@@ -102,32 +103,17 @@ def latency(ctx: typer.Context, as_json: AsJson = False, *, workload: Settings, 
         gaps = [1000 * (later - earlier) for earlier, later in itertools.pairwise(times)]
         first_ms.append(gaps[0])
         between_ms += gaps[1:]
-    measured = {
-        "time_to_first_token_ms_p50": percentile(first_ms, 50),
-        "time_to_first_token_ms_p99": percentile(first_ms, 99),
-    }
-    if between_ms:
-        measured |= {
-            "inter_token_latency_ms_p50": percentile(between_ms, 50),
-            "inter_token_latency_ms_p99": percentile(between_ms, 99),
-        }
+    measured = _percentiles("time_to_first_token_ms", first_ms) | _percentiles("inter_token_latency_ms", between_ms)
     _report("latency", measured, work, llm, ctx.obj, as_json)
 
 
-def percentile(values: list[float], percent: float) -> float:
-    """The value below which `percent` of the values lie, interpolated.
-
-    >>> percentile([1.0, 2.0, 3.0, 4.0], 50)
-    2.5
-    """
+def _percentiles(name: str, values: list[float]) -> dict[str, float]:
+    """Median and 99th; nothing of no values, as the gaps of one token are."""
     ordered = sorted(values)
-    place = (len(ordered) - 1) * percent / 100
-    low = int(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+    return {f"{name}_p{percent}": percentile(ordered, percent) for percent in (50, 99) if ordered}
 
 
-def _load(work: Workload, engine: Settings) -> LLM:
+def _load(work: OfflineWorkload, engine: Settings) -> LLM:
     """The model, warmed up: the first step of a process pays for what later ones find ready."""
     keywords = engine_settings(engine)
     # torch takes seconds to import: only once everything that can be checked without it is sound.
@@ -140,7 +126,7 @@ def _load(work: Workload, engine: Settings) -> LLM:
             f"input_len {work.input_len} and output_len {work.output_len} are {work.input_len + work.output_len} "
             f"tokens, but max_model_len is {limit}: lower one of them"
         )
-    warm_up = Workload(num_prompts=1, input_len=min(work.input_len, 32), output_len=4, seed=work.seed + 1)
+    warm_up = OfflineWorkload(num_prompts=1, input_len=min(work.input_len, 32), output_len=4, seed=work.seed + 1)
     llm.generate(warm_up.prompts(llm.llm_engine.config.vocab_size), warm_up.sampling_params(), use_tqdm=False)
     return llm
 
@@ -173,7 +159,9 @@ def _machine(llm: LLM) -> dict[str, Any]:
     }
 
 
-def _report(name: str, measured: dict[str, float], work: Workload, llm: LLM, terminal: Terminal, as_json: bool) -> None:
+def _report(
+    name: str, measured: dict[str, float], work: OfflineWorkload, llm: LLM, terminal: Terminal, as_json: bool
+) -> None:
     sections = {"benchmark": name, "measured": measured, "workload": asdict(work), "machine": _machine(llm)}
     if as_json:
         terminal.result(json.dumps(sections, indent=2))

@@ -19,18 +19,48 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pagoda.cli.console.environment import client_api_key
-from pagoda.cli.console.options import ApiKeyEnv, AsJson
+from pagoda.cli.console.options import API_KEY_ENV, AsJson, Settings, option, with_options
 from pagoda.cli.console.terminal import Terminal
 from pagoda.errors import ConfigError
 from pagoda.loadtest.arrivals import Clock, Send, WallClock, arrival_times, closed_loop, open_loop
 from pagoda.loadtest.client import Outcome, ServerUnusableError, Target, perform, served_model
 from pagoda.loadtest.metrics import Summary, parse_goodput, summarize
 from pagoda.loadtest.report import as_dict, failures, plot, table
-from pagoda.loadtest.workload import DEFAULT_VOCAB_SIZE, Lengths, PlannedRequest, Workload
+from pagoda.loadtest.workload import (
+    DEFAULT_INPUT_LEN,
+    DEFAULT_OUTPUT_LEN,
+    DEFAULT_VOCAB_SIZE,
+    Lengths,
+    PlannedRequest,
+    Workload,
+)
 
 DEFAULT_NUM_REQUESTS = 100
+DEFAULT_TIMEOUT_S = 600.0
 ENDPOINTS = ("completions", "chat")
-_LENGTH = "Tokens of {}: 128, a range 64-256, or lognormal:161:1.0 (mean, sigma)."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """How many requests are sent, and when. Raises ConfigError for a count below 1.
+
+    rate: requests a second, in an open loop; burstiness: shape of its gaps, see `arrival_times`
+    concurrency: requests at once, in a closed loop; with a rate, never more
+    trace: recorded requests in place of drawn ones, at their own times
+    num_requests: None is the whole trace, or DEFAULT_NUM_REQUESTS
+    """
+
+    rate: float | None = None
+    burstiness: float = 1.0
+    concurrency: int | None = None
+    trace: Path | None = None
+    num_requests: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("num_requests", "concurrency"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} is {value}, but at least 1 is expected")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +71,64 @@ class Plan:
     times: Sequence[float] | None
     concurrency: int | None
     described: str
+
+
+_LENGTH = "Tokens of {}: 128, a range 64-256, or lognormal:161:1.0 (mean, sigma)."
+LOAD_OPTIONS = (
+    option("rate", float, "Open loop: requests a second; inf for all at once.", "--rate", "--request-rate"),
+    option(
+        "burstiness",
+        float,
+        "Shape of the gamma-distributed gaps: 1 is Poisson, less is burstier, inf is regular.",
+        default=Load.burstiness,
+    ),
+    option(
+        "concurrency",
+        int,
+        "Closed loop: requests at once. With --rate: never more.",
+        "--concurrency",
+        "--max-concurrency",
+    ),
+    option("trace", Path, "JSON lines with timestamp (s), input_length or prompt, output_length; else random prompts."),
+    option("num_requests", int, f"{DEFAULT_NUM_REQUESTS}, or the whole trace.", "--num-requests", "--num-prompts"),
+)
+WORKLOAD_OPTIONS = (
+    option(
+        "input_len",
+        str,
+        _LENGTH.format("a prompt"),
+        "--input-len",
+        "--random-input-len",
+        default=DEFAULT_INPUT_LEN,
+    ),
+    option(
+        "output_len",
+        str,
+        _LENGTH.format("an answer"),
+        "--output-len",
+        "--random-output-len",
+        default=DEFAULT_OUTPUT_LEN,
+    ),
+    option("vocab_size", int, "Token ids of random prompts are below it.", default=DEFAULT_VOCAB_SIZE),
+    option("seed", int, "Of lengths, prompts and arrivals.", default="0"),
+)
+TARGET_OPTIONS = (
+    option("model", str, "Its name in the API; else the first.", "--model", "-m"),
+    option(
+        "ignore_eos",
+        bool,
+        "Answers have their full length.",
+        "--ignore-eos/--no-ignore-eos",
+        default="ignore-eos",
+    ),
+    option("temperature", float, "Otherwise the server's."),
+    option("timeout_s", float, "Seconds for one request.", default=DEFAULT_TIMEOUT_S),
+    API_KEY_ENV,
+)
+REPORT_OPTIONS = (
+    option("goodput", list[str], "Target in ms: ttft:200, tpot:50 or e2el:5000; may be repeated."),
+    option("plot_file", Path, "Write a picture (PNG).", "--plot"),
+)
 
 
 @dataclass
@@ -77,110 +165,48 @@ class Run:
             await closed_loop(plan.requests, plan.concurrency, send, self.clock)
 
 
+@with_options(workload=WORKLOAD_OPTIONS, load=LOAD_OPTIONS, target=TARGET_OPTIONS, report=REPORT_OPTIONS)
 def serve(
     ctx: typer.Context,
     url: Annotated[str, typer.Argument(help="Address of the server, as in http://127.0.0.1:8000.")],
-    model: Annotated[str | None, typer.Option("--model", "-m", help="Its name in the API; else the first.")] = None,
     endpoint: Annotated[str, typer.Option(help="completions or chat.")] = "completions",
-    rate: Annotated[
-        float | None,
-        typer.Option("--rate", "--request-rate", help="Open loop: requests a second; inf for all at once."),
-    ] = None,
-    burstiness: Annotated[
-        float, typer.Option(help="Shape of the gamma-distributed gaps: 1 is Poisson, less is burstier, inf is regular.")
-    ] = 1.0,
-    concurrency: Annotated[
-        int | None,
-        typer.Option(
-            "--concurrency", "--max-concurrency", help="Closed loop: requests at once. With --rate: never more."
-        ),
-    ] = None,
-    trace: Annotated[
-        Path | None,
-        typer.Option(
-            "--trace", help="JSON lines with timestamp (s), input_length or prompt, output_length; else random prompts."
-        ),
-    ] = None,
-    num_requests: Annotated[
-        int | None,
-        typer.Option("--num-requests", "--num-prompts", help=f"{DEFAULT_NUM_REQUESTS}, or the whole trace."),
-    ] = None,
-    input_len: Annotated[
-        str, typer.Option("--input-len", "--random-input-len", help=_LENGTH.format("a prompt"))
-    ] = "128",
-    output_len: Annotated[
-        str, typer.Option("--output-len", "--random-output-len", help=_LENGTH.format("an answer"))
-    ] = "128",
-    vocab_size: Annotated[int, typer.Option(help="Token ids of random prompts are below it.")] = DEFAULT_VOCAB_SIZE,
-    goodput: Annotated[
-        list[str] | None, typer.Option(help="Target in ms: ttft:200, tpot:50 or e2el:5000; may be repeated.")
-    ] = None,
-    ignore_eos: Annotated[
-        bool, typer.Option("--ignore-eos/--no-ignore-eos", help="Answers have their full length.")
-    ] = True,
-    temperature: Annotated[float | None, typer.Option(help="Otherwise the server's.")] = None,
     num_warmups: Annotated[int, typer.Option(min=0, help="Requests before the measurement.")] = 1,
-    timeout_s: Annotated[float, typer.Option(help="Of one request.")] = 600.0,
-    api_key_env: ApiKeyEnv = None,
-    seed: Annotated[int, typer.Option(help="Of lengths, prompts and arrivals.")] = 0,
-    plot_file: Annotated[Path | None, typer.Option("--plot", help="Write a picture (PNG).")] = None,
     as_json: AsJson = False,
+    *,
+    workload: Settings,
+    load: Settings,
+    target: Settings,
+    report: Settings,
 ) -> None:
     """Send requests to a running server and measure its latencies and throughput."""
-    terminal: Terminal = ctx.obj
     if endpoint not in ENDPOINTS:
         raise ConfigError(f"endpoint is {endpoint!r}, but one of {', '.join(ENDPOINTS)} is expected")
-    targets = parse_goodput(goodput or ())
-    workload = Workload(
-        input_len=Lengths.parse(input_len, "input_len"),
-        output_len=Lengths.parse(output_len, "output_len"),
-        as_text=endpoint == "chat",
-        vocab_size=vocab_size,
-        seed=seed,
-    )
-    plan = make_plan(workload, trace, num_requests, rate, burstiness, concurrency)
-    target = Target(
-        url=url,
-        model=model,
-        chat=endpoint == "chat",
-        ignore_eos=ignore_eos,
-        temperature=temperature,
-        api_key=client_api_key(os.environ, api_key_env),
-        timeout_s=timeout_s,
-    )
-    run = Run(target, plan)
+    is_chat = endpoint == "chat"
+    targets = parse_goodput(report.get("goodput", ()))
+    plan = make_plan(_workload(workload, as_text=is_chat), Load(**load))
+    run = Run(_target(url, target, is_chat=is_chat), plan)
     try:
-        _carry_out(run, num_warmups, terminal)
+        _carry_out(run, num_warmups, ctx.obj)
     finally:
         # Ctrl-C comes through here with what there is; before the first answer there is nothing to show.
         if run.outcomes:
-            _report(run, targets, terminal, as_json=as_json, plot_file=plot_file)
+            _report(run, targets, ctx.obj, as_json=as_json, plot_file=report.get("plot_file"))
     if not any(outcome.error is None for outcome in run.outcomes):
         raise ServerUnusableError(f"none of {len(run.outcomes)} requests was answered")
 
 
-def make_plan(
-    workload: Workload,
-    trace: Path | None,
-    num_requests: int | None,
-    rate: float | None,
-    burstiness: float,
-    concurrency: int | None,
-) -> Plan:
+def make_plan(workload: Workload, load: Load) -> Plan:
     """Requests and their times. Raises ConfigError for what contradicts itself."""
-    for name, value in (("num_requests", num_requests), ("concurrency", concurrency)):
-        if value is not None and value < 1:
-            raise ConfigError(f"{name} is {value}, but at least 1 is expected")
-    if trace is not None:
-        requests = workload.replay(trace, num_requests)
+    if load.trace is not None:
+        requests = workload.replay(load.trace, load.num_requests)
     else:
-        requests = workload.requests(DEFAULT_NUM_REQUESTS if num_requests is None else num_requests)
+        requests = workload.requests(DEFAULT_NUM_REQUESTS if load.num_requests is None else load.num_requests)
+    concurrency = load.concurrency
     limit = "" if concurrency is None else f", at most {concurrency} at once"
-    if rate is not None:
-        times = arrival_times(len(requests), rate, burstiness=burstiness, seed=workload.seed)
-        return Plan(
-            requests=requests, times=times, concurrency=concurrency, described=f"{rate:g} requests/s offered{limit}"
-        )
+    if load.rate is not None:
+        times = arrival_times(len(requests), load.rate, burstiness=load.burstiness, seed=workload.seed)
+        described = f"{load.rate:g} requests/s offered{limit}"
+        return Plan(requests=requests, times=times, concurrency=concurrency, described=described)
     recorded = [request.arrival_s for request in requests if request.arrival_s is not None]
     if recorded:
         return Plan(requests=requests, times=recorded, concurrency=concurrency, described=f"times of the trace{limit}")
@@ -188,6 +214,22 @@ def make_plan(
         return Plan(requests=requests, times=None, concurrency=concurrency, described=f"{concurrency} at a time")
     times = arrival_times(len(requests), math.inf)
     return Plan(requests=requests, times=times, concurrency=None, described="all at once")
+
+
+def _workload(settings: Settings, *, as_text: bool) -> Workload:
+    """Raises ConfigError for lengths that are none."""
+    given = dict(settings)
+    for name in ("input_len", "output_len"):
+        if name in given:
+            given[name] = Lengths.parse(given[name], name)
+    return Workload(as_text=as_text, **given)
+
+
+def _target(url: str, settings: Settings, *, is_chat: bool) -> Target:
+    """Raises ConfigError for an address or a key that is none."""
+    given: Settings = {"timeout_s": DEFAULT_TIMEOUT_S, **settings}
+    key = client_api_key(os.environ, given.pop("api_key_env", None))
+    return Target(url=url, chat=is_chat, api_key=key, **given)
 
 
 def _carry_out(run: Run, num_warmups: int, terminal: Terminal) -> None:

@@ -45,7 +45,7 @@ class GrammarTokenizer(Protocol):
     def token_text(self, token_id: int) -> str: ...
 
 
-class StructuredOutputs:
+class GrammarCompiler:
     """Compiles constraints against one vocabulary.
 
     tokenizer: the model's; eos_token_ids: what may follow a complete text, by default the tokenizer's own.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from pagoda.engine.sampling.core_request import CoreRequest
 from pagoda.engine.sampling.seeds import child_seed
-from pagoda.engine.sampling.structured import StructuredOutputs
+from pagoda.engine.sampling.structured import GrammarCompiler
 from pagoda.engine.scheduling.request import Request
 from pagoda.engine.text.prompt import EMPTY_PROMPT, Prompt, text_or_ids
 from pagoda.errors import InvalidParameterError, InvalidRequestError, PromptTooLongError
@@ -45,7 +45,7 @@ class InputProcessor:
         self._max_logprobs = max_logprobs
         self._eos_token_ids = frozenset(eos_token_ids)
         self._random = random.Random(seed)
-        self._structured = None if tokenizer is None else StructuredOutputs(tokenizer, sorted(self._eos_token_ids))
+        self._structured = None if tokenizer is None else GrammarCompiler(tokenizer, sorted(self._eos_token_ids))
 
     def token_ids(self, prompt: Prompt) -> tuple[str | None, list[int]]:
         """`(text or None, ids)` of a prompt. Raises InvalidRequestError for an empty or impossible one."""
@@ -146,7 +146,7 @@ class InputProcessor:
             raise InvalidRequestError("the engine has no tokenizer: give prompt_token_ids", param="prompt")
         return self.tokenizer.encode(text)
 
-    def _structured_outputs(self) -> StructuredOutputs:
+    def _structured_outputs(self) -> GrammarCompiler:
         if self._structured is None:
             raise InvalidParameterError("structured_outputs need a tokenizer", param="structured_outputs")
         return self._structured

@@ -6,8 +6,7 @@ same, an apology with the state kept; errors are for requests that are none and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from importlib.resources import files
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -15,13 +14,15 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field, StrictStr
 
 from pagoda.chat.openai_types import OpenAIRequest
-from pagoda.dialogue.errors import DialogueError, SessionError
-from pagoda.graph.errors import GraphError
+from pagoda.engine.process.async_engine import AsyncEngine
+from pagoda.server.applications.application import Application, service_of
 from pagoda.server.applications.dialogue_service import DialogueService
-from pagoda.server.errors import ModelNotFoundError, UnavailableError
-from pagoda.server.openai.sampling import check_fields
-from pagoda.server.routing import POSTING, READING, JsonRoute, documented
-from pagoda.server.state import caller_of, state_of
+from pagoda.server.config import ServerConfig
+from pagoda.server.errors import ModelNotFoundError
+from pagoda.server.fields import check_fields
+from pagoda.server.generation import caller_of
+from pagoda.server.routing import POSTING, READING, Documented, JsonRoute, documented
+from pagoda.server.state import state_of
 from pagoda.server.streaming import unless_client_leaves
 
 router = APIRouter(route_class=JsonRoute, prefix="/v1/dialogue")
@@ -92,22 +93,20 @@ class TurnListObject(BaseModel):
     data: list[TurnObject]
 
 
-_TURN: dict[int | str, dict[str, Any]] = POSTING | {200: {"model": TurnObject, "description": "The turn"}}
-_TURNS: dict[int | str, dict[str, Any]] = READING | {200: {"model": TurnListObject, "description": "The turns"}}
+_TURN: Documented = POSTING | {200: {"model": TurnObject, "description": "The turn"}}
+_TURNS: Documented = READING | {200: {"model": TurnListObject, "description": "The turns"}}
 
 
 @router.get("", responses=READING)
 async def status(request: Request) -> Response:
     """What can be asked: the domain, its intents and slots."""
-    with told():
-        return JSONResponse(await service_of(request).status())
+    return JSONResponse(await service_of(request.app, DialogueService).status())
 
 
 @router.get("/hand_offs", responses=READING)
 async def hand_offs(request: Request) -> Response:
     """Conversations of this API key that wait for a person."""
-    with told():
-        found = await service_of(request).hand_offs(caller_of(request).key)
+    found = await service_of(request.app, DialogueService).hand_offs(caller_of(request).key)
     return JSONResponse({"object": "list", "data": found})
 
 
@@ -118,41 +117,30 @@ async def reply(session: str, body: TurnRequest, request: Request) -> Response:
     check_fields(body, strict=state.config.strict)
     caller = caller_of(request)
     async with state.admitted(caller):
-        with told():
-            turn = await unless_client_leaves(request, service_of(request).reply(caller.key, session, body.text))
+        service = service_of(request.app, DialogueService)
+        turn = await unless_client_leaves(request, service.reply(caller.key, session, body.text))
     return JSONResponse(turn)
 
 
 @router.get("/{session}/turns", responses=_TURNS)
 async def turns(session: str, request: Request) -> Response:
     """What was said in a session."""
-    with told():
-        found = await service_of(request).turns(caller_of(request).key, session)
+    found = await service_of(request.app, DialogueService).turns(caller_of(request).key, session)
     return JSONResponse({"object": "list", "data": found})
 
 
 @router.delete("/{session}", responses=POSTING | documented(404))
 async def delete(session: str, request: Request) -> Response:
     """Forget a session."""
-    with told():
-        is_deleted = await service_of(request).delete(caller_of(request).key, session)
+    is_deleted = await service_of(request.app, DialogueService).delete(caller_of(request).key, session)
     if not is_deleted:
         raise ModelNotFoundError(f"there is no session {session!r:.80}: it begins with its first turn", param="session")
     return JSONResponse({"object": "dialogue.session.deleted", "session": session, "deleted": True})
 
 
-def service_of(request: Request) -> DialogueService:
-    """The server's dialogue."""
-    service: DialogueService = request.app.state.dialogue
-    return service
-
-
-@contextmanager
-def told() -> Iterator[None]:
-    """Errors of the dialogue as those that the server's table knows."""
-    try:
-        yield
-    except SessionError as error:
-        raise UnavailableError(str(error), retry_after_s=1.0) from error
-    except (DialogueError, GraphError) as error:
-        raise UnavailableError(str(error), retry_after_s=10.0) from error
+def application(config: ServerConfig, engine: AsyncEngine) -> Application | None:
+    """The dialogue over the operator's folder."""
+    if config.dialogue is None:
+        return None
+    page = files("pagoda.server") / "page" / "dialogue.html"
+    return Application("dialogue", router, DialogueService(config.dialogue, engine), page)

@@ -8,41 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pagoda.engine.process.async_engine import AsyncEngine
 from pagoda.errors import InvalidRequestError
+from pagoda.server.applications.application import LazyService, Opener
 
 if TYPE_CHECKING:
     from pagoda.dialogue.agent import DialogueAgent
     from pagoda.dialogue.sessions.store import HandOff
 
-MakeAgent = Callable[[Path, AsyncEngine, asyncio.AbstractEventLoop], "DialogueAgent"]
 MAX_SESSION_ID_LENGTH = 128
 
 
-class DialogueService:
-    """Opened by `start`, or by the first request. make_agent: for tests, what to open in place of the folder's."""
+class DialogueService(LazyService["DialogueAgent"]):
+    """Graph, sessions and understanding, opened with the agent. opener: for tests, of another agent than the folder's.
 
-    def __init__(self, path: Path, engine: AsyncEngine, make_agent: MakeAgent | None = None) -> None:
-        self.path = path.expanduser().absolute()
-        self._engine = engine
-        self._make_agent = make_agent or _open
-        self._agent: DialogueAgent | None = None
-        self._opening = asyncio.Lock()
+    `start` raises DialogueError, GraphError, ConfigError, MissingExtraError.
+    """
 
-    async def start(self) -> None:
-        """Open graph, sessions and understanding. Raises DialogueError, ConfigError, MissingExtraError."""
-        await self._opened()
-
-    async def close(self) -> None:
-        """Close the agent, its graph too."""
-        agent, self._agent = self._agent, None
-        if agent is not None:
-            await asyncio.to_thread(agent.close)
+    def __init__(self, path: Path, engine: AsyncEngine, opener: Opener[DialogueAgent] | None = None) -> None:
+        super().__init__(path, engine, opener or _open)
 
     async def reply(self, key: str | None, session: str, text: str) -> dict[str, Any]:
         """One turn as it is told to a client."""
@@ -76,14 +64,6 @@ class DialogueService:
         """What this dialogue can do."""
         agent = await self._opened()
         return {"object": "dialogue.status", **agent.facts()}
-
-    async def _opened(self) -> DialogueAgent:
-        async with self._opening:
-            agent = self._agent
-            if agent is None:
-                loop = asyncio.get_running_loop()
-                agent = self._agent = await asyncio.to_thread(self._make_agent, self.path, self._engine, loop)
-            return agent
 
 
 def _own(key: str | None, session: str) -> str:

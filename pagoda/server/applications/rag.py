@@ -8,8 +8,8 @@ no stream waits for them; a model answers through the engine that the server has
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import AsyncExitStack, aclosing, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -19,24 +19,27 @@ from pydantic import BaseModel, Field, StrictBool, StrictFloat, StrictInt, Stric
 
 from pagoda.chat.model import Message
 from pagoda.chat.openai_types import OpenAIRequest
-from pagoda.errors import ChatModelError, InvalidRequestError, MissingExtraError
+from pagoda.engine.process.async_engine import AsyncEngine
+from pagoda.errors import InvalidRequestError, MissingExtraError
 from pagoda.rag.answer import Answer
 from pagoda.rag.documents.document import Hit
-from pagoda.rag.errors import IndexLockedError, LoadError, StoreError
+from pagoda.server.applications.application import Application, service_of
 from pagoda.server.applications.rag_service import RagService
-from pagoda.server.errors import ModelNotFoundError, UnavailableError, UnsupportedMediaTypeError
-from pagoda.server.openai.sampling import check_fields
+from pagoda.server.config import ServerConfig
+from pagoda.server.errors import ModelNotFoundError, UnsupportedMediaTypeError
+from pagoda.server.fields import check_fields
+from pagoda.server.generation import caller_of
 from pagoda.server.routing import GENERATING, POSTING, READING, JsonRoute
-from pagoda.server.state import caller_of, state_of
+from pagoda.server.state import state_of
 from pagoda.server.streaming import EventStream, event, unless_client_leaves
 
 router = APIRouter(route_class=JsonRoute, prefix="/v1/rag")
-uploads = APIRouter(prefix="/v1/rag")
+uploads = APIRouter()
 """Apart from the other routes, because its bodies are no JSON."""
 MAX_FILES = 16
 
 
-class Turn(BaseModel):
+class EarlierTurn(BaseModel):
     """An earlier turn of the conversation."""
 
     role: Literal["user", "assistant"]
@@ -60,7 +63,7 @@ class RetrieveRequest(OpenAIRequest):
 class QueryRequest(RetrieveRequest):
     """What to answer."""
 
-    history: list[Turn] = Field(default_factory=list, description="Earlier turns, oldest first.")
+    history: list[EarlierTurn] = Field(default_factory=list, description="Earlier turns, oldest first.")
     answerer: Literal["model", "extractive"] | None = Field(
         None, description="Who answers; left out, the model, unless it is the built-in one, which is not believed."
     )
@@ -73,16 +76,15 @@ async def query(body: QueryRequest, request: Request) -> Response:
     state = state_of(request)
     check_fields(body, strict=state.config.strict)
     state.check_ready()
-    service = service_of(request)
+    service = service_of(request.app, RagService)
     held = AsyncExitStack()
     await held.enter_async_context(state.admitted(caller_of(request)))
     try:
-        with told():
-            events = _events(service, body)
-            first = await unless_client_leaves(request, anext(events)) if body.stream else None
-            if first is not None:
-                return EventStream(_resumed(first, events), held, keep_alive_s=state.config.keep_alive_s)
-            answer = await unless_client_leaves(request, _answer(service, body))
+        events = _events(service, body)
+        first = await unless_client_leaves(request, anext(events)) if body.stream else None
+        if first is not None:
+            return EventStream(_resumed(first, events), held, keep_alive_s=state.config.keep_alive_s)
+        answer = await unless_client_leaves(request, _answer(service, body))
     except BaseException:
         await held.aclose()
         raise
@@ -96,24 +98,21 @@ async def retrieve(body: RetrieveRequest, request: Request) -> Response:
     state = state_of(request)
     check_fields(body, strict=state.config.strict)
     async with state.admitted(caller_of(request)):
-        with told():
-            hits = await service_of(request).retrieve(body.question, body.k, body.where)
+        hits = await service_of(request.app, RagService).retrieve(body.question, body.k, body.where)
     return JSONResponse({"object": "list", "data": [_hit_object(hit) for hit in hits]})
 
 
 @router.get("/status", responses=READING)
 async def status(request: Request) -> Response:
     """What is indexed, and by which embedder."""
-    with told():
-        facts = await service_of(request).status()
+    facts = await service_of(request.app, RagService).status()
     return JSONResponse({"object": "rag.status", **facts})
 
 
 @router.get("/documents", responses=READING)
 async def documents(request: Request) -> Response:
     """All documents. `deletable`: it was uploaded here."""
-    with told():
-        found = await service_of(request).documents()
+    found = await service_of(request.app, RagService).documents()
     return JSONResponse({"object": "list", "data": found})
 
 
@@ -122,40 +121,19 @@ async def upload(request: Request) -> Response:
     """Files as multipart/form-data, which enter the index; one of the same name is replaced."""
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise UnsupportedMediaTypeError("files are expected as multipart/form-data")
-    with told():
-        report = await service_of(request).upload(await _files(request))
+    report = await service_of(request.app, RagService).upload(await _files(request))
     return JSONResponse({"object": "rag.report", **asdict(report)})
 
 
 @router.delete("/documents/{name:path}", responses=POSTING)
 async def delete(name: str, request: Request) -> Response:
     """Remove a document that was uploaded, its file included."""
-    with told():
-        is_deleted = await service_of(request).delete(name)
+    is_deleted = await service_of(request.app, RagService).delete(name)
     if not is_deleted:
         raise ModelNotFoundError(
             f"there is no uploaded document {name!r}: GET /v1/rag/documents lists them", param="name"
         )
     return JSONResponse({"object": "rag.document.deleted", "source": name, "deleted": True})
-
-
-def service_of(request: Request) -> RagService:
-    """The server's documents."""
-    service: RagService = request.app.state.rag
-    return service
-
-
-@contextmanager
-def told() -> Iterator[None]:
-    """Retrieval's errors as those that the server's table knows."""
-    try:
-        yield
-    except (IndexLockedError, StoreError) as error:
-        raise UnavailableError(str(error), retry_after_s=5.0) from error
-    except ChatModelError as error:
-        raise UnavailableError(str(error), retry_after_s=10.0) from error
-    except LoadError as error:
-        raise InvalidRequestError(str(error), param="file") from error
 
 
 async def _answer(service: RagService, body: QueryRequest) -> Answer:
@@ -205,3 +183,13 @@ def _hit_object(hit: Hit) -> dict[str, Any]:
     chunk = {k: v for k, v in asdict(hit.chunk).items() if k != "sentences"}
     scores = {"score": float(hit.score), "parts": {name: float(value) for name, value in hit.parts.items()}}
     return {"object": "rag.hit", **json.loads(json.dumps(chunk)), **scores}
+
+
+router.include_router(uploads)
+
+
+def application(config: ServerConfig, engine: AsyncEngine) -> Application | None:
+    """The documents of the operator's folder. Their page is a panel of the chat page."""
+    if config.rag is None:
+        return None
+    return Application("rag", router, RagService(config.rag, engine), panel="data-documents")

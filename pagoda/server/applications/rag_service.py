@@ -12,7 +12,7 @@ import os
 import re
 import tempfile
 import unicodedata
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,37 +23,28 @@ from pagoda.errors import InvalidRequestError
 from pagoda.rag.answer import Answer
 from pagoda.rag.documents.document import Hit
 from pagoda.rag.errors import LoadError
+from pagoda.server.applications.application import LazyService, Opener
 
 if TYPE_CHECKING:
     from pagoda.rag.index.indexer import IndexReport
     from pagoda.rag.pipeline import RAG, Answerer
 
-MakeRag = Callable[[Path, AsyncEngine, asyncio.AbstractEventLoop], "RAG"]
 _UNWANTED = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"|?*\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]')
 _MAX_NAME_BYTES = 180
 
 
-class RagService:
-    """Opened by `start`, or by the first request. make_rag: for tests, what to open in place of the index at `path`."""
+class RagService(LazyService["RAG"]):
+    """The index at `path` and the uploads beside it. opener: for tests, of another index than that."""
 
-    def __init__(self, path: Path, engine: AsyncEngine, make_rag: MakeRag | None = None) -> None:
-        self.path = path.expanduser().absolute()
+    def __init__(self, path: Path, engine: AsyncEngine, opener: Opener[RAG] | None = None) -> None:
+        super().__init__(path, engine, opener or _open)
         self.uploads = self.path.with_name(self.path.name + "-uploads")
-        self._engine = engine
-        self._make_rag = make_rag or _open
-        self._rag: RAG | None = None
-        self._opening, self._writing = asyncio.Lock(), asyncio.Lock()
+        self._writing = asyncio.Lock()
 
     async def start(self) -> None:
         """Open the index and load what the first question needs. Raises ConfigError, RagError."""
         rag = await self._opened()
         await asyncio.to_thread(rag.warm_up)
-
-    async def close(self) -> None:
-        """Close the index."""
-        rag, self._rag = self._rag, None
-        if rag is not None:
-            await asyncio.to_thread(rag.close)
 
     async def query(
         self,
@@ -136,14 +127,6 @@ class RagService:
     def _usual_answerer(self) -> Answerer:
         """The built-in model is too small to be believed."""
         return "extractive" if self._engine.args.model is None else "model"
-
-    async def _opened(self) -> RAG:
-        async with self._opening:
-            rag = self._rag
-            if rag is None:
-                loop = asyncio.get_running_loop()
-                rag = self._rag = await asyncio.to_thread(self._make_rag, self.path, self._engine, loop)
-            return rag
 
 
 def plain_name(name: str) -> str:

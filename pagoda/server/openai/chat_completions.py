@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from pagoda.chat.openai_types import ChatCompletionRequest, Tool
 from pagoda.errors import InvalidParameterError
 from pagoda.sampling_params import SamplingParams, StructuredOutputsParams
+from pagoda.server.fields import check_fields
+from pagoda.server.generation import Job, caller_of
+from pagoda.server.openai.answering import answered
 from pagoda.server.openai.chat_prompt import encode, form_of, render
-from pagoda.server.openai.chat_stream import ChatAnswer
-from pagoda.server.openai.sampling import MAX_TOP_LOGPROBS, check_fields, constraint, constraint_field, sampling_params
+from pagoda.server.openai.chat_stream import ChatCompletionAnswer
+from pagoda.server.openai.sampling import MAX_TOP_LOGPROBS, constraint, constraint_field, sampling_params
 from pagoda.server.routing import GENERATING, JsonRoute
-from pagoda.server.state import Job, ServerState, caller_of, state_of
-from pagoda.server.streaming import EventStream, unless_client_leaves
+from pagoda.server.state import ServerState, state_of
 from pagoda.server.tools.formats import check_tools, is_forced
 
 router = APIRouter(route_class=JsonRoute)
@@ -34,13 +35,8 @@ async def create_chat_completion(body: ChatCompletionRequest, request: Request) 
     state, caller = state_of(request), caller_of(request)
     name = state.check_model(body.model)
     job = await chat_job(body, state)
-    answer = ChatAnswer(body, job, state, name, caller)
-    if not body.stream:
-        return JSONResponse(await unless_client_leaves(request, answer.whole()))
-    async with AsyncExitStack() as stack:
-        generation = await stack.enter_async_context(state.generate(caller, [job]))
-        return EventStream(answer.events(generation), stack.pop_all(), keep_alive_s=state.config.keep_alive_s)
-    raise AssertionError("the block above returns or raises")
+    answer = ChatCompletionAnswer(body, job, state, name, caller)
+    return await answered(request, caller, [job], answer, stream=body.stream)
 
 
 async def chat_job(body: ChatCompletionRequest, state: ServerState) -> Job:

@@ -1,24 +1,23 @@
 """A chat's answer under way: the engine's outputs become chunks of a stream, or the whole of it.
 
-On the token's path: after `server.state`, before the events. Tool calls are read out of the text here. A whole answer
-is put together from the same deltas that a stream sends, so the two cannot differ. Order and form of the chunks are
-OpenAI's: the role first, then deltas, then an empty delta with the reason of the end, each choice for itself.
+On the token's path: after `server.generation`, before the events. Tool calls are read out of the text here. A whole
+answer is put together from the same deltas that a stream sends, so the two cannot differ. Order and form of the chunks
+are OpenAI's: the role first, then deltas, then an empty delta with the reason of the end, each choice for itself.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from typing import Any
 
 from pagoda.chat.openai_types import ChatCompletionRequest, NamedToolChoice
 from pagoda.engine.outputs import CompletionOutput, RequestOutput
-from pagoda.errors import EngineDeadError
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.sampling_params import SamplingParams
+from pagoda.server.generation import Caller, Generation, Job
 from pagoda.server.openai.chat_prompt import form_of
-from pagoda.server.openai.reporting import Usage, chat_logprobs, prompt_logprobs, timings
-from pagoda.server.state import SYSTEM_FINGERPRINT, Caller, Generation, Job, ServerState
+from pagoda.server.openai.reporting import Usage, chat_logprobs, head, prompt_logprobs, timings
+from pagoda.server.state import ServerState
 from pagoda.server.streaming import event
 from pagoda.server.tools.calls import ArgumentsDelta, CallStart, ContentDelta, ToolCallParser, ToolDelta
 from pagoda.server.tools.formats import chosen_tools, is_forced
@@ -39,9 +38,7 @@ class ChoiceReader:
             self._hidden_end = state.tokenizer
 
     def pieces(self, completion: CompletionOutput) -> list[ToolDelta]:
-        """What is new. Raises EngineDeadError where the engine could not finish the choice."""
-        if completion.finish_reason in ("abort", "error"):
-            raise EngineDeadError("the engine could not finish this answer: send the request again")
+        """What is new."""
         text = self._without_end_token(completion)
         if self._parser is None:
             return [ContentDelta(text)] if text else []
@@ -82,23 +79,14 @@ def _add_arguments(calls: list[dict[str, Any]], piece: ArgumentsDelta) -> None:
     calls[-1]["function"]["arguments"] += piece.text
 
 
-class ChatAnswer:
+class ChatCompletionAnswer:
     """The answer to one request."""
 
     def __init__(self, body: ChatCompletionRequest, job: Job, state: ServerState, name: str, caller: Caller) -> None:
         self._body, self._job, self._state, self._caller = body, job, state, caller
-        self._head = {
-            "id": f"chatcmpl-{caller.request_id}",
-            "object": "chat.completion.chunk",
-            "created": int(time.time()),
-            "model": name,
-            "system_fingerprint": SYSTEM_FINGERPRINT,
-        }
+        self._head = head(f"chatcmpl-{caller.request_id}", "chat.completion.chunk", name)
         self._readers = [ChoiceReader(body, job.params, state) for _ in range(job.params.n)]
         self._opening = _final_text(body) if body.echo else ""
-        options = body.stream_options
-        self._include_usage = options is not None and options.include_usage
-        self._usage_everywhere = self._include_usage and options is not None and options.continuous_usage_stats
 
     async def whole(self) -> dict[str, Any]:
         """The answer in one piece."""
@@ -115,7 +103,7 @@ class ChatAnswer:
 
     async def events(self, generation: Generation) -> AsyncGenerator[bytes]:
         """The answer as events."""
-        usage = Usage(generation.num_prompt_tokens)
+        options, usage = self._body.stream_options, Usage(generation.num_prompt_tokens)
         for index in range(len(self._readers)):
             yield self._event(_chunk(index, {"role": "assistant", "content": self._opening}), usage)
         async for job, output in generation.outputs():
@@ -124,14 +112,13 @@ class ChatAnswer:
             data = b"".join(self._event(chunk, usage, **extra) for chunk in self._chunks(output))
             if data:
                 yield data
-        if self._include_usage:
+        if options is not None and options.include_usage:
             yield event({**self._head, "choices": [], "usage": usage.as_dict()})
 
     def _event(self, chunk: dict[str, Any], usage: Usage, **extra: Any) -> bytes:
         """One event for each choice, since clients read choices[0]."""
-        if self._include_usage:
-            extra["usage"] = usage.as_dict() if self._usage_everywhere else None
-        return event({**self._head, "choices": [chunk], **extra})
+        beside = usage.beside_chunk(self._body.stream_options)
+        return event({**self._head, "choices": [chunk], **extra, **beside})
 
     def _chunks(self, output: RequestOutput) -> Iterator[dict[str, Any]]:
         for completion in output.outputs:

@@ -6,24 +6,25 @@ choice `i * n + k`. A whole answer is put together from the same deltas that a s
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from pagoda.chat.openai_types import CompletionRequest
 from pagoda.engine.outputs import CompletionOutput, RequestOutput
 from pagoda.engine.text.prompt import Prompt
-from pagoda.errors import EngineDeadError, InvalidParameterError
+from pagoda.errors import InvalidParameterError
 from pagoda.sampling_params import SamplingParams
-from pagoda.server.openai.reporting import CompletionLogprobs, Usage, prompt_logprobs, timings
-from pagoda.server.openai.sampling import check_fields, constraint_field, sampling_params
+from pagoda.server.fields import check_fields
+from pagoda.server.generation import Caller, Generation, Job, caller_of
+from pagoda.server.openai.answering import answered
+from pagoda.server.openai.reporting import CompletionLogprobs, Usage, head, prompt_logprobs, timings
+from pagoda.server.openai.sampling import constraint_field, sampling_params
 from pagoda.server.routing import GENERATING, JsonRoute
-from pagoda.server.state import SYSTEM_FINGERPRINT, Caller, Generation, Job, ServerState, caller_of, state_of
-from pagoda.server.streaming import EventStream, event, unless_client_leaves
+from pagoda.server.state import ServerState, state_of
+from pagoda.server.streaming import event
 
 router = APIRouter(route_class=JsonRoute)
 
@@ -39,12 +40,7 @@ async def create_completion(body: CompletionRequest, request: Request) -> Respon
     check_fields(body, strict=state.config.strict)
     jobs = await completion_jobs(body, state)
     answer = CompletionAnswer(body, jobs, state, name, caller)
-    if not body.stream:
-        return JSONResponse(await unless_client_leaves(request, answer.whole()))
-    async with AsyncExitStack() as stack:
-        generation = await stack.enter_async_context(state.generate(caller, jobs))
-        return EventStream(answer.events(generation), stack.pop_all(), keep_alive_s=state.config.keep_alive_s)
-    raise AssertionError("the block above returns or raises")
+    return await answered(request, caller, jobs, answer, stream=body.stream)
 
 
 async def completion_jobs(body: CompletionRequest, state: ServerState) -> list[Job]:
@@ -109,13 +105,7 @@ class CompletionAnswer:
     ) -> None:
         self._body, self._jobs, self._state, self._caller = body, jobs, state, caller
         self._n = jobs[0].params.n
-        self._head = {
-            "id": f"cmpl-{caller.request_id}",
-            "object": "text_completion",
-            "created": int(time.time()),
-            "model": name,
-            "system_fingerprint": SYSTEM_FINGERPRINT,
-        }
+        self._head = head(f"cmpl-{caller.request_id}", "text_completion", name)
         self._logprobs: dict[int, CompletionLogprobs] = {}
         self._begun: set[int] = set()
         self._scores: dict[int, Sequence[Any]] = {}
@@ -138,19 +128,16 @@ class CompletionAnswer:
     async def events(self, generation: Generation) -> AsyncGenerator[bytes]:
         """The answer as events."""
         options = self._body.stream_options
-        include_usage = options is not None and options.include_usage
         usage = Usage(generation.num_prompt_tokens)
         async for job, output in generation.outputs():
             usage.add(job, output)
-            beside: dict[str, Any] = {"usage": None} if include_usage else {}
-            if options is not None and options.continuous_usage_stats and include_usage:
-                beside = {"usage": usage.as_dict()}
+            beside = {**usage.beside_chunk(options), **self._timings(output)}
             # One event a choice: clients read choices[0].
             yield b"".join(
-                event({**self._head, "choices": [choice], **beside, **self._timings(output)})
+                event({**self._head, "choices": [choice], **beside})
                 for choice in self._choices(job, output, generation)
             )
-        if include_usage:
+        if options is not None and options.include_usage:
             yield event({**self._head, "choices": [], "usage": usage.as_dict()})
 
     def _choices(self, job: int, output: RequestOutput, generation: Generation) -> list[dict[str, Any]]:
@@ -161,8 +148,6 @@ class CompletionAnswer:
     def _choice(
         self, index: int, completion: CompletionOutput, output: RequestOutput, generation: Generation, job: int
     ) -> dict[str, Any]:
-        if completion.finish_reason in ("abort", "error"):
-            raise EngineDeadError("the engine could not finish this answer: send the request again")
         first = index not in self._begun
         self._begun.add(index)
         echoed = self._echo(generation, job) if first and self._body.echo else ""

@@ -17,10 +17,11 @@ from pagoda.chat.openai_types import EmbeddingRequest
 from pagoda.engine.outputs import EmbeddingRequestOutput
 from pagoda.engine.text.prompt import Prompt
 from pagoda.sampling_params import PoolingParams
+from pagoda.server.fields import check_fields
+from pagoda.server.generation import caller_of
 from pagoda.server.openai.completions import prompts_of
-from pagoda.server.openai.sampling import check_fields
 from pagoda.server.routing import POSTING, JsonRoute
-from pagoda.server.state import caller_of, state_of
+from pagoda.server.state import state_of
 from pagoda.server.streaming import unless_client_leaves
 
 router = APIRouter(route_class=JsonRoute)

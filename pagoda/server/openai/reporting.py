@@ -1,20 +1,34 @@
-"""What goes beside the text: token counts, timings and log-probabilities, in OpenAI's two formats.
+"""What goes around the text: head, token counts, timings and log-probabilities, in OpenAI's two formats.
 
-Pure functions over the engine's outputs, used by streamed and whole answers alike.
+Functions over the engine's outputs, used by streamed and whole answers alike.
 """
 
 from __future__ import annotations
 
 import codecs
 import math
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pagoda.chat.openai_types import StreamOptions
 from pagoda.engine.outputs import Logprob, RequestMetrics, RequestOutput
 from pagoda.models.tokenizer.tokenizer import Tokenizer
+from pagoda.server.state import SYSTEM_FINGERPRINT
 
 LEAST_LOGPROB = -9999.0
 """What stands for minus infinity, which JSON cannot write."""
+
+
+def head(id: str, object: str, model: str) -> dict[str, Any]:
+    """What every chunk of an answer begins with, and the whole of it, too."""
+    return {
+        "id": id,
+        "object": object,
+        "created": int(time.time()),
+        "model": model,
+        "system_fingerprint": SYSTEM_FINGERPRINT,
+    }
 
 
 class Usage:
@@ -39,6 +53,12 @@ class Usage:
             "prompt_tokens_details": {"cached_tokens": sum(self._num_cached.values())},
             "completion_tokens_details": {"reasoning_tokens": 0},
         }
+
+    def beside_chunk(self, options: StreamOptions | None) -> dict[str, Any]:
+        """What a chunk says of it: nothing, null since the last chunk will tell, or the counts so far."""
+        if options is None or not options.include_usage:
+            return {}
+        return {"usage": self.as_dict() if options.continuous_usage_stats else None}
 
 
 def timings(metrics: RequestMetrics | None, num_cached_tokens: int) -> dict[str, Any]:
@@ -82,10 +102,8 @@ class CompletionLogprobs:
             "text_offset": offsets,
         }
 
-    def _top(self, token_id: int, entry: Mapping[int, Logprob] | None, count: int) -> dict[str, float] | None:
+    def _top(self, token_id: int, entry: Mapping[int, Logprob], count: int) -> dict[str, float]:
         """The likeliest, and the token itself where it is not among them."""
-        if entry is None or not count:
-            return None
         likeliest = sorted(entry.items(), key=lambda item: item[1].rank)[:count]
         return {self._name(i): finite(e.logprob) for i, e in {**dict(likeliest), token_id: entry[token_id]}.items()}
 

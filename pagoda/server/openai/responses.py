@@ -7,7 +7,6 @@ fetched later.
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from fastapi import APIRouter, Request
@@ -16,12 +15,13 @@ from fastapi.responses import JSONResponse, Response
 from pagoda.chat.openai_responses import ResponsesRequest, chat_request
 from pagoda.errors import InvalidRequestError
 from pagoda.server.errors import error_body
+from pagoda.server.fields import check_fields
+from pagoda.server.generation import caller_of
+from pagoda.server.openai.answering import answered
 from pagoda.server.openai.chat_completions import chat_job
 from pagoda.server.openai.responses_stream import ResponseAnswer
-from pagoda.server.openai.sampling import check_fields
 from pagoda.server.routing import GENERATING, JsonRoute, documented
-from pagoda.server.state import caller_of, state_of
-from pagoda.server.streaming import EventStream, unless_client_leaves
+from pagoda.server.state import state_of
 
 router = APIRouter(route_class=JsonRoute)
 
@@ -49,14 +49,8 @@ async def create_response(body: ResponsesRequest, request: Request) -> Response:
         raise
     job = replace(job, constraint_field=_NAMES_HERE.get(job.constraint_field or "", job.constraint_field))
     answer = ResponseAnswer(body, chat, job, state, name, caller)
-    if not body.stream:
-        return JSONResponse(await unless_client_leaves(request, answer.whole()))
-    async with AsyncExitStack() as stack:
-        generation = await stack.enter_async_context(state.generate(caller, [job]))
-        events = answer.events(generation)
-        # A terminal event ends these streams; `[DONE]` is none of theirs.
-        return EventStream(events, stack.pop_all(), keep_alive_s=state.config.keep_alive_s, done=b"")
-    raise AssertionError("the block above returns or raises")
+    # A terminal event ends these streams; `[DONE]` is none of theirs.
+    return await answered(request, caller, [job], answer, stream=body.stream, done=b"")
 
 
 @router.get("/v1/responses/{response_id}", responses=documented(401, 404))

@@ -14,9 +14,10 @@ from typing import Any
 from pagoda.chat.openai_responses import ResponsesRequest
 from pagoda.chat.openai_types import ChatCompletionRequest
 from pagoda.errors import PagodaError
+from pagoda.server.generation import Caller, Generation, Job
 from pagoda.server.openai.chat_stream import ChoiceReader
 from pagoda.server.openai.reporting import Usage
-from pagoda.server.state import Caller, Generation, Job, ServerState
+from pagoda.server.state import ServerState
 from pagoda.server.streaming import event
 from pagoda.server.tools.calls import ArgumentsDelta, CallStart, ContentDelta, ToolDelta
 

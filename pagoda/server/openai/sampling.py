@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pagoda.chat.openai_types import OpenAIRequest, ResponseFormat, SamplingFields
-from pagoda.errors import InvalidParameterError, nearest
+from pagoda.chat.openai_types import ResponseFormat, SamplingFields
+from pagoda.errors import InvalidParameterError
 from pagoda.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 from pagoda.server.json_schemas import WHITESPACE, closed
 
@@ -41,19 +41,6 @@ _GUIDED = {"guided_json": "json", "guided_regex": "regex", "guided_choice": "cho
 MAX_N = 128
 """Completions of one request over HTTP."""
 MAX_TOP_LOGPROBS = 20
-
-
-def check_fields(body: OpenAIRequest, *, strict: bool) -> None:
-    """Raises InvalidParameterError for a field that is not supported, and if strict for one that is not known."""
-    for name, reason in body.refused.items():
-        if getattr(body, name, None) not in (None, "", [], {}):
-            raise InvalidParameterError(f"{name} is not supported: {reason}", param=name)
-    unknown = sorted(set(body.model_extra or {}) - body.ignored - set(body.refused))
-    if strict and unknown:
-        known = [*type(body).model_fields, *body.ignored]
-        raise InvalidParameterError(
-            f"{unknown[0]} is no field of this request: {nearest(unknown[0], known)}", param=unknown[0]
-        )
 
 
 def sampling_params(

@@ -9,10 +9,10 @@ from fastapi.responses import JSONResponse, Response
 
 from pagoda.chat.openai_types import ChatCompletionRequest, CompletionRequest, DetokenizeRequest, TokenizeRequest
 from pagoda.errors import InvalidParameterError
+from pagoda.server.fields import check_fields
 from pagoda.server.openai.chat_completions import offered_tools
 from pagoda.server.openai.chat_prompt import encode, render
 from pagoda.server.openai.completions import prompts_of
-from pagoda.server.openai.sampling import check_fields
 from pagoda.server.routing import POSTING, READING, JsonRoute
 from pagoda.server.state import state_of
 

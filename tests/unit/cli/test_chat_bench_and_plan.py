@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from pagoda.cli.bench.offline import Workload
+from pagoda.cli.bench.offline import OfflineWorkload
 from pagoda.cli.conversation import Conversation, Message
 from pagoda.errors import ConfigError
 
@@ -155,12 +155,12 @@ def test_bench_refuses_what_does_not_fit(invoke: Invoke, checkpoint: str) -> Non
     assert result.exit_code == 2
     assert f"max_model_len is {CONTEXT}" in result.stderr
     with pytest.raises(ConfigError, match="output_len is 0"):
-        Workload(num_prompts=1, output_len=0)
+        OfflineWorkload(num_prompts=1, output_len=0)
 
 
 def test_bench_prompts_depend_on_the_seed_alone() -> None:
-    assert Workload(num_prompts=2).prompts(100) == Workload(num_prompts=2).prompts(100)
-    assert Workload(num_prompts=2).prompts(100) != Workload(num_prompts=2, seed=1).prompts(100)
+    assert OfflineWorkload(num_prompts=2).prompts(100) == OfflineWorkload(num_prompts=2).prompts(100)
+    assert OfflineWorkload(num_prompts=2).prompts(100) != OfflineWorkload(num_prompts=2, seed=1).prompts(100)
 
 
 def write_config(directory: Path) -> str:

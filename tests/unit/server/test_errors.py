@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
 import pytest
 
+from pagoda.dialogue.errors import DomainError, SessionError
 from pagoda.errors import (
+    ChatModelError,
     EngineDeadError,
     EngineOverloadedError,
     InvalidParameterError,
@@ -18,6 +23,8 @@ from pagoda.errors import (
     PagodaError,
     PromptTooLongError,
 )
+from pagoda.graph.errors import GraphUnavailableError
+from pagoda.rag.errors import EmptyFileError, IndexLockedError, MissingVectorsError, RagError
 from pagoda.server.config import ServerConfig
 from pagoda.server.errors import answer_for, body_for, dotted, response_for
 
@@ -294,6 +301,27 @@ def test_what_the_engine_refuses_has_its_status_before_any_stream(
     asyncio.run(main())
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [(COMPLETIONS, {"prompt": ["x", "y"]}), (CHAT, {"messages": HELLO}), ("/v1/responses", {"input": "x"})],
+)
+@pytest.mark.parametrize("reason", ["abort", "error"])
+def test_an_answer_that_the_engine_could_not_finish_is_an_error_and_counted_as_ended(
+    serve: Serve, path: str, body: dict[str, Any], reason: str
+) -> None:
+    async def main() -> None:
+        async with serve() as server:
+            server.engine.finish_reason = reason
+            error = assert_error(await server.post(path, body), 500, code="engine_dead")
+            assert "send the request again" in error["message"]
+            streamed = await server.post(path, {**body, "stream": True})
+            assert (streamed.status_code, error["message"] in streamed.text) == (200, True)
+            metrics = (await server.client.get("/metrics")).text
+            assert re.search(rf'request_success_total{{[^}}]*finished_reason="{reason}"[^}}]*}} [2-4]', metrics)
+
+    asyncio.run(main())
+
+
 def test_retries_are_timed_where_they_help_and_forbidden_where_they_do_not() -> None:
     overloaded = response_for(EngineOverloadedError("full", retry_after_s=2.5))
     assert overloaded.headers["retry-after"] == "3"
@@ -335,6 +363,40 @@ def test_the_most_derived_row_counts() -> None:
 
     assert answer_for(SpecialError("x")).code == "context_length_exceeded"
     assert answer_for(KeyError("x")).status == 500
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "retry_after", "param"),
+    [
+        (ChatModelError("away"), 503, "10", None),
+        (IndexLockedError("locked"), 503, "5", None),
+        (MissingVectorsError("lost"), 503, "5", None),
+        (EmptyFileError("no text"), 400, None, "file"),
+        (GraphUnavailableError("away"), 503, "10", None),
+        (DomainError("does not fit"), 503, "10", None),
+        (SessionError("busy"), 503, "1", None),
+        (RagError("a fault"), 500, None, None),
+    ],
+)
+def test_errors_of_the_rooms_below_have_their_rows(
+    raised: PagodaError, status: int, retry_after: str | None, param: str | None
+) -> None:
+    answer = response_for(raised)
+    error = json.loads(bytes(answer.body))["error"]
+    assert (answer.status_code, answer.headers.get("retry-after")) == (status, retry_after)
+    assert (error["message"], error["param"]) == (str(raised), param)
+    assert status != 503 or (error["type"], error["code"]) == ("ServiceUnavailableError", "unavailable")
+
+
+def test_the_table_loads_nothing_of_the_rooms_below_but_their_errors() -> None:
+    script = (
+        "import sys, pagoda.server.errors\n"
+        "rooms = ('graph', 'rag', 'dialogue')\n"
+        "loaded = sorted(name for name in sys.modules if name.startswith(tuple(f'pagoda.{room}.' for room in rooms)))\n"
+        "assert loaded == sorted(f'pagoda.{room}.errors' for room in rooms), loaded\n"
+        "assert not {'torch', 'numpy'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
 def test_a_message_that_is_no_text_can_be_told_all_the_same() -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from pagoda.engine.sampling.sampler import Sampler, SampleRow
-from pagoda.engine.sampling.structured import GrammarMatcher, StructuredOutputs, unpack_bitmask
+from pagoda.engine.sampling.structured import GrammarCompiler, GrammarMatcher, unpack_bitmask
 from pagoda.errors import StructuredOutputError
 from pagoda.sampling_params import SamplingParams, StructuredOutputsParams
 
@@ -41,8 +41,8 @@ class ByteTokenizer:
 
 
 @pytest.fixture(scope="module")
-def structured_outputs() -> StructuredOutputs:
-    return StructuredOutputs(ByteTokenizer(), eos_token_ids=[EOS, END_OF_TURN])
+def structured_outputs() -> GrammarCompiler:
+    return GrammarCompiler(ByteTokenizer(), eos_token_ids=[EOS, END_OF_TURN])
 
 
 def allowed(matcher: GrammarMatcher) -> set[int]:
@@ -70,39 +70,39 @@ def generate(matcher: GrammarMatcher, seed: int, max_tokens: int = 300) -> str:
     return b"".join(map(ByteTokenizer().token_bytes, token_ids)).decode()
 
 
-def test_only_the_choices_can_be_written(structured_outputs: StructuredOutputs) -> None:
+def test_only_the_choices_can_be_written(structured_outputs: GrammarCompiler) -> None:
     matcher = structured_outputs.compile(StructuredOutputsParams(choice=["yes", "no", "中文", 'a"b\n']))
     assert allowed(matcher) == {ord("y"), ord("n"), "中".encode()[0], CHINESE, ord("a")}
     assert allowed(after(matcher.copy(), 'a"b')) == {ord("\n")}
 
 
-def test_only_end_of_sequence_follows_a_complete_text(structured_outputs: StructuredOutputs) -> None:
+def test_only_end_of_sequence_follows_a_complete_text(structured_outputs: GrammarCompiler) -> None:
     matcher = after(structured_outputs.compile(StructuredOutputsParams(choice=["yes"])), "yes")
     assert allowed(matcher) == {EOS, END_OF_TURN}
     matcher.advance(EOS)
     assert allowed(matcher) == {EOS, END_OF_TURN}
 
 
-def test_end_of_sequence_is_one_option_while_the_text_may_go_on(structured_outputs: StructuredOutputs) -> None:
+def test_end_of_sequence_is_one_option_while_the_text_may_go_on(structured_outputs: GrammarCompiler) -> None:
     matcher = after(structured_outputs.compile(StructuredOutputsParams(choice=["yes", "yesterday"])), "yes")
     assert allowed(matcher) == {ord("t"), EOS, END_OF_TURN}
 
 
-def test_half_a_character_is_a_step_towards_a_whole_one(structured_outputs: StructuredOutputs) -> None:
+def test_half_a_character_is_a_step_towards_a_whole_one(structured_outputs: GrammarCompiler) -> None:
     matcher = structured_outputs.compile(StructuredOutputsParams(choice=["中"]))
     first, second, _ = "中".encode()
     matcher.advance(first)
     assert allowed(matcher) == {second}
 
 
-def test_special_tokens_are_no_text(structured_outputs: StructuredOutputs) -> None:
+def test_special_tokens_are_no_text(structured_outputs: GrammarCompiler) -> None:
     matcher = structured_outputs.compile(StructuredOutputsParams(regex="(.|\n)+"))
     assert not allowed(matcher) & {BOS, EOS, END_OF_TURN}
     assert BOS not in allowed(after(matcher, "x"))
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_random_text_within_a_regex_matches_it(structured_outputs: StructuredOutputs, seed: int) -> None:
+def test_random_text_within_a_regex_matches_it(structured_outputs: GrammarCompiler, seed: int) -> None:
     pattern = r"[a-c]{2,5}-[0-9]+"
     text = generate(structured_outputs.compile(StructuredOutputsParams(regex=pattern)), seed)
     assert re.fullmatch(pattern, text)
@@ -122,7 +122,7 @@ SCHEMA: dict[str, Any] = {
 @pytest.mark.parametrize("schema", [SCHEMA, json.dumps(SCHEMA)], ids=["mapping", "text"])
 @pytest.mark.parametrize("seed", range(3))
 def test_random_text_within_a_schema_is_an_instance_of_it(
-    structured_outputs: StructuredOutputs, schema: Any, seed: int
+    structured_outputs: GrammarCompiler, schema: Any, seed: int
 ) -> None:
     constraint = StructuredOutputsParams(json=schema, disable_any_whitespace=True)
     instance = json.loads(generate(structured_outputs.compile(constraint), seed))
@@ -131,13 +131,13 @@ def test_random_text_within_a_schema_is_an_instance_of_it(
     assert 0 <= instance["size"] <= 99
 
 
-def test_a_json_object_starts_with_a_brace(structured_outputs: StructuredOutputs) -> None:
+def test_a_json_object_starts_with_a_brace(structured_outputs: GrammarCompiler) -> None:
     matcher = structured_outputs.compile(StructuredOutputsParams(json_object=True))
     assert allowed(matcher) == {ord("{")}
     assert allowed(after(matcher, "{}")) == {EOS, END_OF_TURN}
 
 
-def test_whitespace_in_json_follows_the_options(structured_outputs: StructuredOutputs) -> None:
+def test_whitespace_in_json_follows_the_options(structured_outputs: GrammarCompiler) -> None:
     def after_brace(**options: Any) -> set[int]:
         return allowed(after(structured_outputs.compile(StructuredOutputsParams(json_object=True, **options)), "{"))
 
@@ -149,13 +149,13 @@ def test_whitespace_in_json_follows_the_options(structured_outputs: StructuredOu
 
 
 @pytest.mark.parametrize("grammar", ['start: "a" | "b" start', 'root ::= "a" | "b" root'], ids=["lark", "gbnf"])
-def test_both_ways_of_writing_a_grammar_are_understood(structured_outputs: StructuredOutputs, grammar: str) -> None:
+def test_both_ways_of_writing_a_grammar_are_understood(structured_outputs: GrammarCompiler, grammar: str) -> None:
     matcher = structured_outputs.compile(StructuredOutputsParams(grammar=grammar))
     assert allowed(matcher) == {ord("a"), ord("b")}
     assert allowed(after(matcher, "bba")) == {EOS, END_OF_TURN}
 
 
-def test_a_structural_tag_constrains_only_what_it_opens(structured_outputs: StructuredOutputs) -> None:
+def test_a_structural_tag_constrains_only_what_it_opens(structured_outputs: GrammarCompiler) -> None:
     tag = {
         "type": "structural_tag",
         "structures": [{"begin": "<size>", "schema": {"type": "integer"}, "end": "</size>"}],
@@ -173,7 +173,7 @@ def test_a_structural_tag_constrains_only_what_it_opens(structured_outputs: Stru
     assert ord("!") in allowed(after(matcher, "2</size>"))
 
 
-def test_copies_go_their_own_ways(structured_outputs: StructuredOutputs) -> None:
+def test_copies_go_their_own_ways(structured_outputs: GrammarCompiler) -> None:
     matcher = structured_outputs.compile(StructuredOutputsParams(choice=["ab", "cd"]))
     copy = matcher.copy()
     matcher.advance(ord("a"))
@@ -181,7 +181,7 @@ def test_copies_go_their_own_ways(structured_outputs: StructuredOutputs) -> None
     assert (allowed(matcher), allowed(copy)) == ({ord("b")}, {ord("d")})
 
 
-def test_a_token_that_does_not_fit_is_refused(structured_outputs: StructuredOutputs) -> None:
+def test_a_token_that_does_not_fit_is_refused(structured_outputs: GrammarCompiler) -> None:
     matcher = structured_outputs.compile(StructuredOutputsParams(choice=["ab"]))
     with pytest.raises(StructuredOutputError, match="token 122"):
         matcher.advance(ord("z"))
@@ -208,7 +208,7 @@ def test_a_token_that_does_not_fit_is_refused(structured_outputs: StructuredOutp
     ids=str,
 )
 def test_what_cannot_be_compiled_is_refused_with_the_reason(
-    structured_outputs: StructuredOutputs, constraint: dict[str, Any], reason: str
+    structured_outputs: GrammarCompiler, constraint: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(StructuredOutputError, match=reason) as caught:
         structured_outputs.compile(StructuredOutputsParams(**constraint))
@@ -222,10 +222,10 @@ def test_a_tokenizer_without_end_of_sequence_cannot_hold_to_a_shape() -> None:
         eos_token_id = None
 
     with pytest.raises(StructuredOutputError, match="end-of-sequence"):
-        StructuredOutputs(EndlessTokenizer()).compile(StructuredOutputsParams(regex="a"))
+        GrammarCompiler(EndlessTokenizer()).compile(StructuredOutputsParams(regex="a"))
 
 
-def test_the_bitmask_has_a_bit_for_every_token(structured_outputs: StructuredOutputs) -> None:
+def test_the_bitmask_has_a_bit_for_every_token(structured_outputs: GrammarCompiler) -> None:
     bitmask = structured_outputs.compile(StructuredOutputsParams(regex="a")).bitmask()
     assert bitmask.dtype == np.int32
     assert bitmask.shape == ((NUM_TOKENS + 31) // 32,)

@@ -12,6 +12,8 @@ import pytest
 from pagoda.dialogue.sessions.store import HandOff, SessionStore
 from pagoda.errors import InvalidRequestError
 from pagoda.graph.errors import GraphFolderError
+from pagoda.server.applications.application import service_of
+from pagoda.server.applications.dialogue_service import DialogueService
 from pagoda.server.config import ServerConfig
 
 TURN = {
@@ -66,9 +68,9 @@ def talk(serve: Any, tmp_path: Path) -> Callable[..., Any]:
             settings = ServerConfig(access_log=False, dialogue=tmp_path / "dialogue", **config)
             echo = agent or EchoAgent()
             async with serve(settings) as server:
-                server.app.state.dialogue._make_agent = lambda *given: _opened(echo)
+                service_of(server.app, DialogueService)._opener = lambda *given: _opened(echo)
                 await steps(server.client, echo)
-                await server.app.state.dialogue.close()
+                await service_of(server.app, DialogueService).close()
 
         asyncio.run(main())
 

@@ -17,7 +17,8 @@ from pagoda.chat.model import Message
 from pagoda.chat.scripted import ScriptedChatModel
 from pagoda.errors import ChatModelError, InvalidRequestError
 from pagoda.rag.pipeline import RAG
-from pagoda.server.applications.rag_service import plain_name
+from pagoda.server.applications.application import service_of
+from pagoda.server.applications.rag_service import RagService, plain_name
 from pagoda.server.config import ServerConfig
 
 QUESTION = {"question": "When does the shop open?"}
@@ -55,12 +56,12 @@ class Site:
     async def __aenter__(self) -> Site:
         self._context = self._serve(self.config)
         self.server = await self._context.__aenter__()
-        self.server.app.state.rag._make_rag = self._open
+        service_of(self.server.app, RagService)._opener = self._open
         self.client = self.server.client
         return self
 
     async def __aexit__(self, *error: Any) -> None:
-        await self.server.app.state.rag.close()
+        await service_of(self.server.app, RagService).close()
         await self._context.__aexit__(*error)
 
     def _open(self, path: Path, engine: Any, loop: asyncio.AbstractEventLoop) -> RAG:

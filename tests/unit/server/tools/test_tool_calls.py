@@ -10,7 +10,7 @@ import pytest
 
 import pagoda
 from pagoda.chat.openai_types import ChatMessage, NamedToolChoice, Tool, ToolChoice
-from pagoda.engine.sampling.structured import StructuredOutputs, unpack_bitmask
+from pagoda.engine.sampling.structured import GrammarCompiler, unpack_bitmask
 from pagoda.errors import ConfigError, InvalidParameterError
 from pagoda.llm import LLM
 from pagoda.models.tokenizer.tokenizer import Tokenizer
@@ -43,7 +43,7 @@ formats = pytest.mark.parametrize("form", FORMATS.values(), ids=list(FORMATS))
 def accepts(constraint: StructuredOutputsParams | None, text: str) -> bool:
     """Whether the grammar lets a model write exactly this."""
     assert constraint is not None
-    matcher = StructuredOutputs(TOKENIZER).compile(constraint)
+    matcher = GrammarCompiler(TOKENIZER).compile(constraint)
     for token_id in [*TOKENIZER.encode(text, add_special_tokens=False), TOKENIZER.eos_token_id]:
         assert token_id is not None
         if not unpack_bitmask(matcher.bitmask(), TOKENIZER.num_tokens)[token_id]:
