@@ -135,7 +135,7 @@ def _plan_dtype(config: ModelConfig, dtype: str, budget_bytes: int, lengths: lis
     except InsufficientMemoryError:
         num_requests = dict.fromkeys(lengths, 0)
     dtype_bytes = DTYPE_BYTES[dtype]
-    return DtypePlan(dtype, config.num_parameters * dtype_bytes, config.kv_bytes_per_token(dtype_bytes), num_requests)
+    return DtypePlan(dtype, config.weight_bytes(dtype_bytes), config.kv_bytes_per_token(dtype_bytes), num_requests)
 
 
 def _table(result: ModelPlan) -> Table:

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pagoda.errors import CheckpointError, UnknownArchitectureError, nearest
+from pagoda.layers.weights.dense import DENSE
+from pagoda.layers.weights.format import WeightFormat
 
 ARCHITECTURES = {
     "LlamaForCausalLM": "llama",
@@ -41,7 +43,8 @@ class ModelConfig:
 
     `rope_scaling` holds the parameters of a RoPE variant under the key `rope_type` and its own keys, or is
     None for plain RoPE. `layer_types[i]` is "full_attention" or "sliding_attention"; `sliding_window` counts
-    the positions that a sliding layer sees, its own included.
+    the positions that a sliding layer sees, its own included. `weight_format` is how the matrices of the layers
+    are stored; embedding, head, norms and biases are floats in `dtype` always.
     """
 
     architecture: str = "LlamaForCausalLM"
@@ -68,6 +71,8 @@ class ModelConfig:
     eos_token_ids: tuple[int, ...] = ()
     dtype: str = "float32"
     initializer_range: float = 0.02
+    # Not in the repr: a training knows its own recipe by that, and trains dense weights always.
+    weight_format: WeightFormat = field(default=DENSE, repr=False)
 
     def __post_init__(self) -> None:
         if not self.layer_types:
@@ -136,7 +141,14 @@ class ModelConfig:
     def to_dict(self) -> dict[str, Any]:
         """The `config.json` of this model, as transformers 4 and 5 both read it."""
         raw = dataclasses.asdict(self)
-        for ours in ("architecture", "qk_norm", "attention_output_bias", "layer_types", "eos_token_ids"):
+        for ours in (
+            "architecture",
+            "qk_norm",
+            "attention_output_bias",
+            "layer_types",
+            "eos_token_ids",
+            "weight_format",
+        ):
             raw.pop(ours)
         raw["architectures"] = [self.architecture]
         raw["attention_bias"] = self.attention_bias and self.model_type != "qwen2"
@@ -153,15 +165,33 @@ class ModelConfig:
         return self.sliding_window if self.layer_types[layer_idx] == "sliding_attention" else None
 
     @property
+    def layer_matrices(self) -> list[tuple[int, int]]:
+        """(in_features, out_features) of the seven matrices of a layer: q, k, v, o, gate, up and down."""
+        hidden, inner = self.hidden_size, self.intermediate_size
+        query, kv = self.num_attention_heads * self.head_dim, self.num_key_value_heads * self.head_dim
+        attention = [(hidden, query), (hidden, kv), (hidden, kv), (query, hidden)]
+        return [*attention, (hidden, inner), (hidden, inner), (inner, hidden)]
+
+    @property
     def num_parameters(self) -> int:
         """Weights of the network; tied embeddings count once."""
-        attention = self.hidden_size * self.head_dim * 2 * (self.num_attention_heads + self.num_key_value_heads)
-        attention += self.head_dim * (self.num_attention_heads + 2 * self.num_key_value_heads) * self.attention_bias
-        attention += self.hidden_size * self.attention_output_bias + 2 * self.head_dim * self.qk_norm
-        mlp = 3 * self.hidden_size * self.intermediate_size
-        mlp += (2 * self.intermediate_size + self.hidden_size) * self.mlp_bias
+        in_matrices = sum(inputs * outputs for inputs, outputs in self.layer_matrices)
+        return self.num_hidden_layers * in_matrices + self._num_other_parameters
+
+    @property
+    def _num_other_parameters(self) -> int:
+        """Embedding, head, norms and biases."""
+        layer = 2 * self.hidden_size + 2 * self.head_dim * self.qk_norm
+        layer += self.head_dim * (self.num_attention_heads + 2 * self.num_key_value_heads) * self.attention_bias
+        layer += self.hidden_size * self.attention_output_bias
+        layer += (2 * self.intermediate_size + self.hidden_size) * self.mlp_bias
         embeddings = self.vocab_size * self.hidden_size * (1 if self.tie_word_embeddings else 2)
-        return embeddings + self.num_hidden_layers * (attention + mlp + 2 * self.hidden_size) + self.hidden_size
+        return embeddings + self.num_hidden_layers * layer + self.hidden_size
+
+    def weight_bytes(self, dtype_bytes: int) -> int:
+        """Bytes of the weights where a float takes `dtype_bytes`: the format says what its matrices take."""
+        in_matrices = sum(self.weight_format.num_bytes(*shape, dtype_bytes) for shape in self.layer_matrices)
+        return self.num_hidden_layers * in_matrices + self._num_other_parameters * dtype_bytes
 
     def kv_bytes_per_token(self, dtype_bytes: int) -> int:
         """Bytes of KV cache that one token takes over all layers."""
@@ -217,10 +247,10 @@ def _from_ids(token_ids: tuple[int, ...]) -> int | list[int] | None:
 
 
 def _check_shapes(config: ModelConfig) -> None:
-    for field in ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "head_dim"):
-        value = getattr(config, field)
+    for name in ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "head_dim"):
+        value = getattr(config, name)
         if not isinstance(value, int) or value < 1:
-            raise CheckpointError(f"config.json has {field}={value!r}, but a positive integer is expected")
+            raise CheckpointError(f"config.json has {name}={value!r}, but a positive integer is expected")
     if config.num_attention_heads % config.num_key_value_heads:
         raise CheckpointError(
             f"config.json has {config.num_attention_heads} attention heads and {config.num_key_value_heads} KV heads: "

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from pagoda.errors import CheckpointError
+from pagoda.layers.linear import ParallelLinear
 from pagoda.models.checkpoint.llama2c import load_llama2c_config
 from pagoda.models.checkpoint.reading import tensor_sources
 from pagoda.models.config import ModelConfig
@@ -63,6 +64,9 @@ def load_weights(module: nn.Module, directory: str | Path, *, dtype: torch.dtype
     wanted = _wanted(parameters, sources.files, Path(directory))
     for name, file, tensor in sources.read(wanted):
         _assign(parameters[name], tensor, dtype, name, file)
+    for layer in module.modules():
+        if isinstance(layer, ParallelLinear):
+            layer.finish_loading()
 
 
 def _wanted(parameters: Mapping[str, nn.Parameter], stored: Mapping[str, Path], source: Path) -> dict[str, Path]:
