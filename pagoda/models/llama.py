@@ -100,9 +100,7 @@ class LlamaModel(nn.Module):
     def __init__(self, config: ModelConfig, kit: LayerKit) -> None:
         super().__init__()
         self.embed_tokens = kit.embedding(config.vocab_size, config.hidden_size)
-        self.rotary = RotaryEmbedding(
-            config.head_dim, config.rope_theta, config.max_position_embeddings, config.rope_scaling
-        )
+        self.rotary = RotaryEmbedding(config.rope)
         self.layers = nn.ModuleList(
             LlamaDecoderLayer(config, layer_idx, kit) for layer_idx in range(config.num_hidden_layers)
         )
