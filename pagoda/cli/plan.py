@@ -113,9 +113,9 @@ def _load_config(path: Path) -> ModelConfig:
 def _lengths(config: ModelConfig, max_model_len: int | None) -> list[int]:
     """Lengths to plan for, up to the limit."""
     limit = config.max_position_embeddings if max_model_len is None else max_model_len
-    if not 1 <= limit <= config.max_position_embeddings:
+    if not 1 <= limit <= config.rope.max_length:
         raise ConfigError(
-            f"max_model_len is {limit}, but the model's context holds 1 to {config.max_position_embeddings} tokens"
+            f"max_model_len is {limit}, but the model's context holds 1 to {config.rope.max_length:.0f} tokens"
         )
     return [length for length in _LENGTHS if length < limit] + [limit]
 

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from pagoda.errors import CheckpointError, UnknownArchitectureError, nearest
+from pagoda.layers.rope_scaling import Rope
 from pagoda.layers.weights.dense import DENSE
 from pagoda.layers.weights.format import WeightFormat
+from pagoda.models.refusals import check_facts, check_files, check_rope, weight_format_of
 
 ARCHITECTURES = {
     "LlamaForCausalLM": "llama",
@@ -26,15 +28,9 @@ ARCHITECTURES = {
     "Qwen2ForCausalLM": "qwen2",
     "Qwen3ForCausalLM": "qwen3",
 }
-ROPE_TYPES = ("default", "linear", "dynamic", "yarn", "llama3", "longrope")
-_ROPE_REQUIRED = {
-    "default": (),
-    "linear": ("factor",),
-    "dynamic": ("factor",),
-    "yarn": (),
-    "llama3": ("factor", "low_freq_factor", "high_freq_factor"),
-    "longrope": ("long_factor", "short_factor"),
-}
+_DEFAULT_LENGTH = {"llama": 2048, "mistral": 131072, "qwen2": 32768, "qwen3": 32768}
+_DEFAULT_WINDOW = 4096
+"""Of transformers, where `config.json` has no such key; a window of null is none."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +75,8 @@ class ModelConfig:
             kind = "full_attention" if self.sliding_window is None else "sliding_attention"
             object.__setattr__(self, "layer_types", (kind,) * self.num_hidden_layers)
         _check_shapes(self)
-        _check_rope(self)
+        if self.rope_scaling is not None:
+            check_rope(self.rope_scaling)
 
     @classmethod
     def from_directory(cls, directory: str | Path) -> ModelConfig:
@@ -93,11 +90,17 @@ class ModelConfig:
             raise CheckpointError(f"{path} is not valid JSON ({error}): download the file again") from error
         if not isinstance(raw, dict):
             raise CheckpointError(f"{path} holds a {type(raw).__name__}, but a JSON object is expected")
-        return cls.from_dict(raw)
+        config = cls.from_dict(raw)
+        check_files(path.parent)
+        return config
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> ModelConfig:
-        """Translate a transformers `config.json`, of version 4 (`rope_scaling`) or 5 (`rope_parameters`)."""
+        """Translate a transformers `config.json`, of version 4 (`rope_scaling`) or 5 (`rope_parameters`).
+
+        Raises UnknownArchitectureError, or CheckpointError where a key is missing, or says something about the
+        computation that this network does not do: it is never read as something else.
+        """
         architecture = _architecture(raw)
         model_type = ARCHITECTURES[architecture]
         try:
@@ -108,6 +111,8 @@ class ModelConfig:
     @classmethod
     def _translate(cls, raw: dict[str, Any], architecture: str, model_type: str) -> ModelConfig:
         num_heads, hidden_size = raw["num_attention_heads"], raw["hidden_size"]
+        head_dim = raw.get("head_dim") or (128 if model_type == "qwen3" else hidden_size // num_heads)
+        check_facts(raw, model_type, head_dim)
         rope_theta, rope_scaling = _rope(raw)
         sliding_window, layer_types = _attention_layout(raw, model_type)
         is_qwen2 = model_type == "qwen2"
@@ -120,9 +125,9 @@ class ModelConfig:
             num_hidden_layers=raw["num_hidden_layers"],
             num_attention_heads=num_heads,
             num_key_value_heads=raw.get("num_key_value_heads") or num_heads,
-            head_dim=raw.get("head_dim") or (128 if model_type == "qwen3" else hidden_size // num_heads),
+            head_dim=head_dim,
             rms_norm_eps=raw.get("rms_norm_eps", 1e-6),
-            max_position_embeddings=raw.get("max_position_embeddings", 2048),
+            max_position_embeddings=raw.get("max_position_embeddings", _DEFAULT_LENGTH[model_type]),
             rope_theta=rope_theta,
             rope_scaling=rope_scaling,
             sliding_window=sliding_window,
@@ -136,6 +141,7 @@ class ModelConfig:
             eos_token_ids=_as_ids(raw.get("eos_token_id")),
             dtype=str(raw.get("dtype") or raw.get("torch_dtype") or "float32").removeprefix("torch."),
             initializer_range=raw.get("initializer_range", 0.02),
+            weight_format=weight_format_of(raw),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -159,6 +165,11 @@ class ModelConfig:
             raw["use_sliding_window"] = self.sliding_window is not None
             raw["layer_types"] = list(self.layer_types)
         return raw
+
+    @property
+    def rope(self) -> Rope:
+        """The model's rotary positions, for `layers/rotary`."""
+        return Rope(self.head_dim, self.rope_theta, self.max_position_embeddings, self.rope_scaling or {})
 
     def layer_window(self, layer_idx: int) -> int | None:
         """Positions that layer `layer_idx` sees, or None for all."""
@@ -214,8 +225,10 @@ def _architecture(raw: dict[str, Any]) -> str:
 def _rope(raw: dict[str, Any]) -> tuple[float, dict[str, Any] | None]:
     parameters = dict(raw.get("rope_parameters") or raw.get("rope_scaling") or {})
     theta = float(parameters.pop("rope_theta", None) or raw.get("rope_theta") or 10000.0)
+    parameters.pop("partial_rotary_factor", None)  # the whole head, or `check_facts` has refused it
     rope_type = parameters.pop("type", None)
     rope_type = parameters.pop("rope_type", rope_type) or "default"
+    check_rope({"rope_type": rope_type, **parameters})
     if rope_type == "default":
         return theta, None
     original = parameters.get("original_max_position_embeddings") or raw.get("original_max_position_embeddings")
@@ -226,7 +239,7 @@ def _rope(raw: dict[str, Any]) -> tuple[float, dict[str, Any] | None]:
 
 def _attention_layout(raw: dict[str, Any], model_type: str) -> tuple[int | None, tuple[str, ...]]:
     """`(sliding_window, layer_types)`; Qwen's windows are off unless `use_sliding_window` says otherwise."""
-    window, num_layers = raw.get("sliding_window"), raw["num_hidden_layers"]
+    window, num_layers = raw.get("sliding_window", _DEFAULT_WINDOW), raw["num_hidden_layers"]
     if model_type == "llama" or (model_type != "mistral" and not raw.get("use_sliding_window", False)):
         return None, ()
     if window is None or model_type == "mistral":
@@ -262,16 +275,3 @@ def _check_shapes(config: ModelConfig) -> None:
         raise CheckpointError(
             f"config.json has {len(config.layer_types)} layer_types for {config.num_hidden_layers} layers"
         )
-
-
-def _check_rope(config: ModelConfig) -> None:
-    if config.rope_scaling is None:
-        return
-    rope_type = config.rope_scaling.get("rope_type")
-    if rope_type not in ROPE_TYPES:
-        raise CheckpointError(
-            f"config.json has the RoPE type {rope_type!r}, which is not known; {nearest(str(rope_type), ROPE_TYPES)}"
-        )
-    missing = [key for key in _ROPE_REQUIRED[rope_type] if key not in config.rope_scaling]
-    if missing:
-        raise CheckpointError(f"config.json: RoPE type {rope_type!r} needs {', '.join(missing)}")
