@@ -28,8 +28,8 @@ from static_batching import Reserve, StaticServer
 from traces import MEAN_LENGTHS, Job, make_trace
 
 from pagoda import LLM
+from pagoda.engine.args import EngineArgs
 from pagoda.engine.execution.worker import Worker
-from pagoda.kernels.interface import BLOCK_SIZE
 
 STATIC, KIND, OURS, SAME_LOAD, SINGLE = "static", "kind static", "continuous", "continuous, same load", "one at a time"
 
@@ -200,7 +200,7 @@ def main() -> None:
 def load(arguments: argparse.Namespace, settings: Settings) -> LLM:
     """The model, with KV blocks for `num_rows` sequences of full length and not one more."""
     max_model_len = arguments.max_model_len or subject.config(arguments).max_position_embeddings
-    num_blocks = settings.num_rows * -(-max_model_len // BLOCK_SIZE)
+    num_blocks = settings.num_rows * -(-max_model_len // EngineArgs.block_size)
     return subject.load(arguments, max_model_len=max_model_len, num_gpu_blocks_override=num_blocks)
 
 

@@ -11,6 +11,7 @@ import argparse
 import time
 from statistics import quantiles
 
+from pagoda.engine.args import EngineArgs
 from pagoda.engine.outputs import SampledToken
 from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
 from pagoda.engine.scheduling.plan import SchedulerOutput, StepOutput
@@ -24,10 +25,10 @@ TARGET_MS = 1.0
 def make_scheduler(num_requests: int, prompt_len: int, num_steps: int) -> Scheduler:
     """A scheduler whose requests have computed their prompts and will decode for `num_steps` steps."""
     max_model_len = prompt_len + num_steps + 2
-    num_blocks = num_requests * (max_model_len // 16 + 1)
+    num_blocks = num_requests * (max_model_len // EngineArgs.block_size + 1)
     scheduler = Scheduler(
         SchedulerConfig(max_model_len=max_model_len, max_num_seqs=num_requests, max_num_batched_tokens=8192),
-        CacheConfig(num_blocks=num_blocks, watermark=0.0),
+        CacheConfig(num_blocks=num_blocks, block_size=EngineArgs.block_size, watermark=0.0),
     )
     for index in range(num_requests):
         prompt = [(index * 7919 + position) % 32000 for position in range(prompt_len)]

@@ -113,9 +113,9 @@ def _load_config(path: Path) -> ModelConfig:
 def _lengths(config: ModelConfig, max_model_len: int | None) -> list[int]:
     """Lengths to plan for, up to the limit."""
     limit = config.max_position_embeddings if max_model_len is None else max_model_len
-    if not 1 <= limit <= config.max_position_embeddings:
+    if not 1 <= limit <= config.rope.max_length:
         raise ConfigError(
-            f"max_model_len is {limit}, but the model's context holds 1 to {config.max_position_embeddings} tokens"
+            f"max_model_len is {limit}, but the model's context holds 1 to {config.rope.max_length:.0f} tokens"
         )
     return [length for length in _LENGTHS if length < limit] + [limit]
 
@@ -135,7 +135,7 @@ def _plan_dtype(config: ModelConfig, dtype: str, budget_bytes: int, lengths: lis
     except InsufficientMemoryError:
         num_requests = dict.fromkeys(lengths, 0)
     dtype_bytes = DTYPE_BYTES[dtype]
-    return DtypePlan(dtype, config.num_parameters * dtype_bytes, config.kv_bytes_per_token(dtype_bytes), num_requests)
+    return DtypePlan(dtype, config.weight_bytes(dtype_bytes), config.kv_bytes_per_token(dtype_bytes), num_requests)
 
 
 def _table(result: ModelPlan) -> Table:

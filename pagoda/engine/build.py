@@ -23,7 +23,7 @@ from pagoda.errors import CheckpointError, ConfigError
 from pagoda.hardware import available_memory_bytes, bound_product_caches, has_bf16, resolve_device
 from pagoda.kernels.interface import Kernels
 from pagoda.kernels.select import select_exact_kernels
-from pagoda.models.checkpoint.hub import resolve_model
+from pagoda.models.checkpoint.hub import resolve_config, resolve_model
 from pagoda.models.checkpoint.loading import load_config, load_tokenizer
 from pagoda.models.config import ModelConfig
 from pagoda.models.generation_config import GenerationDefaults
@@ -50,8 +50,10 @@ class EngineParts:
 def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EngineParts:
     """Load what `args` names. Raises CheckpointError, ConfigError or InsufficientMemoryError."""
     bound_product_caches()
-    path = resolve_model(args.model or BUILTIN_MODEL, revision=args.revision)
-    config = load_config(path)
+    model_name = args.model or BUILTIN_MODEL
+    # Before the weights are downloaded: what cannot run is refused by its config.json.
+    config = load_config(resolve_config(model_name, revision=args.revision))
+    path = resolve_model(model_name, revision=args.revision)
     device = resolve_device(args.device)
     dtype = resolve_dtype(args.dtype, config, device)
     memory_plan = plan_for(args, config, dtype, device)
@@ -106,11 +108,11 @@ def plan_for(args: EngineArgs, config: ModelConfig, dtype: str, device: torch.de
 
 
 def _max_model_len(asked: int | None, config: ModelConfig) -> int:
-    """The operator's limit, which may pass the checkpoint's only where RoPE grows with the sequence."""
+    """The operator's limit, which may pass the checkpoint's only where RoPE reaches further."""
     limit = config.max_position_embeddings
     if asked is None:
         return limit
-    if asked > limit and (config.rope_scaling or {}).get("rope_type") != "dynamic":
+    if asked > config.rope.max_length:
         raise ConfigError(
             f"max_model_len={asked}, but config.json has max_position_embeddings={limit}: lower the first, or "
             "give config.json a rope_scaling that reaches further"

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 import torch
 
-BLOCK_SIZE = 16  # tokens in one block of the KV cache
+StepPlan = Any
+"""What one implementation's `plan_attention` made: only the same implementation looks inside."""
 
 
 @dataclass(frozen=True)
@@ -44,33 +45,35 @@ class AttentionShape:
 class Kernels(Protocol):
     """One implementation of every operation. All are pure but `store_kv` and `copy_blocks`.
 
-    Caches are `[num_blocks, kv_heads, block_size, head_dim]`, for keys and values each.
+    Caches are `[num_blocks, kv_heads, block_size, head_dim]`, for keys and values each. The rows of a step come in
+    multiples of `row_multiple`: the runner pads, and what comes back for the padding is thrown away.
     """
 
     name: str
+    row_multiple: int
 
     def linear(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         """`x [T, in] @ weight [out, in]^T + bias [out] -> [T, out]`."""
         ...
 
     def rms_norm(self, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
-        """RMSNorm over the last dimension, computed in fp32."""
+        """`x [..., size] / sqrt(mean(x^2) + eps) * weight [size]` over the last dimension, computed in fp32."""
         ...
 
     def silu_and_mul(self, gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
-        """`silu(gate) * up` (SwiGLU, Shazeer 2020, arXiv 2002.05202, eq. 6)."""
+        """`silu(gate) * up`, each `[T, size]` (SwiGLU, Shazeer 2020, arXiv 2002.05202, eq. 6)."""
         ...
 
     def apply_rotary(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
         """Rotate `x [T, heads, head_dim]` by cos and sin `[T, head_dim / 2]`, halves paired."""
         ...
 
-    def plan_attention(self, metadata: AttentionMetadata, shape: AttentionShape) -> Any:
-        """Whatever this implementation works out once for all layers of one shape; goes back into the next two."""
+    def plan_attention(self, metadata: AttentionMetadata, shape: AttentionShape) -> StepPlan:
+        """Whatever this implementation works out once for all layers of one shape; goes into the next two methods."""
         ...
 
     def store_kv(
-        self, key: torch.Tensor, value: torch.Tensor, k_cache: torch.Tensor, v_cache: torch.Tensor, plan: Any
+        self, key: torch.Tensor, value: torch.Tensor, k_cache: torch.Tensor, v_cache: torch.Tensor, plan: StepPlan
     ) -> None:
         """Write K and V `[T, kv_heads, head_dim]` into the slots of this step."""
         ...
@@ -80,7 +83,7 @@ class Kernels(Protocol):
         ...
 
     def paged_attention(
-        self, query: torch.Tensor, k_cache: torch.Tensor, v_cache: torch.Tensor, plan: Any, *, scale: float
+        self, query: torch.Tensor, k_cache: torch.Tensor, v_cache: torch.Tensor, plan: StepPlan, *, scale: float
     ) -> torch.Tensor:
         """Causal attention of `query [T, heads, head_dim]` over the paged cache -> `[T, heads, head_dim]`."""
         ...

@@ -6,15 +6,19 @@ met is an error, never a silent fallback.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
 from pagoda.errors import ConfigError, nearest
 from pagoda.kernels.interface import Kernels
-from pagoda.kernels.reference.operations import ROW_TILE, ReferenceKernels, TiledReferenceKernels
+from pagoda.kernels.reference.operations import ReferenceKernels, TiledReferenceKernels
 
-KERNELS: dict[str, type[ReferenceKernels]] = {
-    kernels.name: kernels for kernels in (ReferenceKernels, TiledReferenceKernels)
+KERNELS: dict[str, Callable[[], Kernels]] = {
+    ReferenceKernels.name: ReferenceKernels,
+    TiledReferenceKernels.name: TiledReferenceKernels,
 }
+"""Name -> what makes them; called once, when they are chosen, so that the others load nothing."""
 
 
 def select_kernels(name: str = "auto") -> Kernels:
@@ -42,9 +46,10 @@ def rows_are_exact(
     kernels: Kernels, in_features: int, out_features: int, dtype: torch.dtype, device: torch.device
 ) -> bool:
     """Whether a row of a product has the same bits alone in a tile and among more rows, wherever it stands."""
+    tile = kernels.row_multiple
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(8 * ROW_TILE, in_features, generator=generator).to(device, dtype)
+    x = torch.randn(8 * tile, in_features, generator=generator).to(device, dtype)
     weight = torch.randn(out_features, in_features, generator=generator).to(device, dtype)
-    alone = torch.cat([kernels.linear(tile, weight, None) for tile in x.split(ROW_TILE)])
-    among = [kernels.linear(x[:num_rows], weight, None) for num_rows in (3 * ROW_TILE, 8 * ROW_TILE)]
+    alone = torch.cat([kernels.linear(rows, weight, None) for rows in x.split(tile)])
+    among = [kernels.linear(x[:num_rows], weight, None) for num_rows in (3 * tile, 8 * tile)]
     return all(torch.equal(rows, alone[: len(rows)]) for rows in among)

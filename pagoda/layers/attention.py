@@ -8,12 +8,12 @@ scheduled token, the past in the paged cache).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch.nn import functional as F
 
-from pagoda.kernels.interface import AttentionMetadata, AttentionShape, Kernels
+from pagoda.kernels.interface import AttentionMetadata, AttentionShape, Kernels, StepPlan
 from pagoda.layers.kv_cache import KVCache
 
 LayerWindow = Callable[[int], int | None]
@@ -35,19 +35,20 @@ class DenseAttention:
         self.layer_window = layer_window
 
     def attend(self, layer_idx: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        # Rows lie back to back; attention wants them apart: [T, heads, D] -> [batch, heads, length, D].
         query, key, value = (x.unflatten(0, (self.batch_size, -1)).transpose(1, 2) for x in (query, key, value))
         mask = self._window_mask(query.shape[2], self.layer_window(layer_idx), query.device)
         attended = F.scaled_dot_product_attention(
             query, key, value, attn_mask=mask, is_causal=mask is None, enable_gqa=True
         )
-        return attended.transpose(1, 2).flatten(0, 1)
+        return attended.transpose(1, 2).flatten(0, 1)  # [T, heads, D] again
 
     @staticmethod
     def _window_mask(length: int, window: int | None, device: torch.device) -> torch.Tensor | None:
         if window is None or window >= length:
-            return None
+            return None  # plainly causal, for which torch has a kernel that needs no mask
         position = torch.arange(length, device=device)
-        distance = position[:, None] - position
+        distance = position[:, None] - position  # [length, length]: how far back a key (column) lies
         return (distance >= 0) & (distance < window)
 
 
@@ -61,16 +62,18 @@ class PagedAttention:
         self.metadata = metadata
         self.kernels = kernels
         self.layer_window = layer_window
-        self._plans: dict[int | None, Any] = {}
+        self._plans: dict[int | None, StepPlan] = {}
 
     def attend(self, layer_idx: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         k_cache, v_cache = self.kv_cache.layer(layer_idx)
         plan = self._plan(self.layer_window(layer_idx), query.shape[1] // key.shape[1])
+        # First stored, then read back through the blocks: a token sees itself and this step's others like all before.
         self.kernels.store_kv(key, value, k_cache, v_cache, plan)
         return self.kernels.paged_attention(query, k_cache, v_cache, plan, scale=query.shape[-1] ** -0.5)
 
-    def _plan(self, window: int | None, group: int) -> Any:
+    def _plan(self, window: int | None, group: int) -> StepPlan:
         """The kernels' plan of this step, made once for all layers with the same window."""
+        # Layers differ in nothing else that a plan depends on, so a model without windows needs one plan a step.
         if window not in self._plans:
             shape = AttentionShape(self.kv_cache.num_kv_heads, group, self.kv_cache.block_size, window)
             self._plans[window] = self.kernels.plan_attention(self.metadata, shape)

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from pagoda.distributed import ParallelGroup
 from pagoda.kernels.interface import Kernels
-from pagoda.layers.linear import set_weight_loader, shard_size
+from pagoda.layers.linear import ColumnParallelLinear, set_weight_loader, shard_size
+from pagoda.layers.weights.format import WeightFormat
 
 
 class VocabParallelEmbedding(nn.Module):
@@ -29,21 +30,28 @@ class VocabParallelEmbedding(nn.Module):
     def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
         if self.group.size == 1:
             return F.embedding(input_ids, self.weight)
-        local_ids = input_ids - self.group.rank * self.num_local
+        local_ids = input_ids - self.group.rank * self.num_local  # [T], row of this rank's shard
         is_local = (local_ids >= 0) & (local_ids < self.num_local)
-        embedded = F.embedding(local_ids.where(is_local, 0), self.weight)
+        # Another rank's id reads row 0 here and is zeroed: exactly one rank adds something to each token's sum.
+        embedded = F.embedding(local_ids.where(is_local, 0), self.weight)  # [T, hidden_size]
         return self.group.all_reduce(embedded * is_local[:, None])
 
 
-class ParallelLMHead(nn.Module):
+class ParallelLMHead(ColumnParallelLinear):
     """`hidden_states [T, hidden_size] -> logits [T, vocab_size]`, gathered on every rank."""
 
-    def __init__(self, vocab_size: int, hidden_size: int, *, kernels: Kernels, group: ParallelGroup) -> None:
-        super().__init__()
-        self.group, self.kernels = group, kernels
-        num_local = shard_size(vocab_size, group, "vocabulary entries")
-        self.weight = nn.Parameter(torch.empty(num_local, hidden_size))
-        set_weight_loader(self.weight, group, 0)
+    def __init__(
+        self,
+        vocab_size: int,
+        hidden_size: int,
+        *,
+        weight_format: WeightFormat,
+        kernels: Kernels,
+        group: ParallelGroup,
+    ) -> None:
+        shard_size(vocab_size, group, "vocabulary entries")
+        super().__init__(hidden_size, vocab_size, bias=False, weight_format=weight_format, kernels=kernels, group=group)
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        return self.group.all_gather(self.kernels.linear(hidden_states, self.weight, None))
+        # [T, vocab_size / size] of each rank, side by side in the order of the ranks
+        return self.group.all_gather(self.multiply(hidden_states, None))

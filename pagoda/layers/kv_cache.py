@@ -1,4 +1,4 @@
-"""The tensors behind the block ids: keys and values of past tokens, in blocks of 16.
+"""The tensors behind the block ids: keys and values of past tokens, in blocks of a few tokens.
 
 On the token's path: written and read by attention in every layer. Which block belongs to whom is decided
 in `engine/scheduling/block_pool`; here a block is only a place (PagedAttention, Kwon et al. 2023, arXiv 2309.06180).
@@ -11,7 +11,7 @@ import math
 import numpy as np
 import torch
 
-from pagoda.kernels.interface import BLOCK_SIZE, Kernels
+from pagoda.kernels.interface import Kernels
 
 
 class KVCache:
@@ -26,7 +26,7 @@ class KVCache:
         head_dim: int,
         dtype: torch.dtype,
         device: torch.device,
-        block_size: int = BLOCK_SIZE,
+        block_size: int,
     ) -> None:
         shape = (num_layers, 2, num_blocks, num_kv_heads, block_size, head_dim)
         self.tensor = _zeros(shape, dtype, device)

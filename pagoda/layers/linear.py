@@ -3,8 +3,8 @@
 On the token's path: seven times in every decoder layer. Column-parallel layers split their outputs, row-
 parallel ones their inputs and then sum over the ranks, so that an attention or an MLP block needs one
 all-reduce (Megatron-LM, Shoeybi et al. 2019, arXiv 1909.08053, section 3). At one rank both are a plain
-`x @ W^T + b`, bit for bit. Each parameter carries a `weight_loader` that takes the full tensor of a
-checkpoint and keeps this rank's shard.
+`x @ W^T + b`, bit for bit. How W is stored is the matter of a `WeightFormat`. Each parameter carries a
+`weight_loader` that takes the full tensor of a checkpoint and keeps this rank's shard.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ from torch import nn
 from pagoda.distributed import ParallelGroup
 from pagoda.errors import ConfigError
 from pagoda.kernels.interface import Kernels
+from pagoda.layers.weights.format import Split, WeightFormat
 
 
-class _ParallelLinear(nn.Module):
-    """What both kinds share: parameters of this rank's shape, and loading."""
+class ParallelLinear(nn.Module):
+    """What both kinds share: parameters of this rank's shape, and loading. Made by `kit.LayerKit`."""
+
+    split: Split
 
     def __init__(
         self,
@@ -28,47 +31,53 @@ class _ParallelLinear(nn.Module):
         out_features: int,
         *,
         bias: bool,
-        shard_dim: int | None,
-        bias_shard_dim: int | None,
+        weight_format: WeightFormat,
         kernels: Kernels,
         group: ParallelGroup,
     ) -> None:
         super().__init__()
-        self.kernels, self.group = kernels, group
-        self.weight = nn.Parameter(torch.empty(out_features, in_features))
-        set_weight_loader(self.weight, group, shard_dim)
+        self.weight_format, self.kernels, self.group = weight_format, kernels, group
+        if self.split is Split.COLUMN:
+            out_features = shard_size(out_features, group, "output features")
+        else:
+            in_features = shard_size(in_features, group, "input features")
+        # Registered on the layer itself, so that their names are the checkpoint's: `...q_proj.weight`.
+        for name, parameter in weight_format.parameters(in_features, out_features).items():
+            self.register_parameter(name, parameter)
+            set_weight_loader(parameter, group, weight_format.shard(name, self.split))
         self.bias = nn.Parameter(torch.empty(out_features)) if bias else None
         if self.bias is not None:
-            set_weight_loader(self.bias, group, bias_shard_dim)
+            # A slice of the outputs has its slice of the bias; a slice of the inputs adds to all outputs.
+            set_weight_loader(self.bias, group, 0 if self.split is Split.COLUMN else None)
+
+    def finish_loading(self) -> None:
+        """The parameters are filled: let the format lay them out as the kernels read them."""
+        self.weight_format.finish(self, self.kernels)
+
+    def multiply(self, x: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        """This rank's product, `[T, in] -> [T, out]`."""
+        return self.weight_format.apply(self, x, bias, self.kernels)
 
 
-class ColumnParallelLinear(_ParallelLinear):
+class ColumnParallelLinear(ParallelLinear):
     """`[T, in] -> [T, out / size]`: each rank computes its own slice of the outputs."""
 
-    def __init__(
-        self, in_features: int, out_features: int, *, bias: bool, kernels: Kernels, group: ParallelGroup
-    ) -> None:
-        local = shard_size(out_features, group, "output features")
-        super().__init__(in_features, local, bias=bias, shard_dim=0, bias_shard_dim=0, kernels=kernels, group=group)
+    split = Split.COLUMN
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.kernels.linear(x, self.weight, self.bias)
+        return self.multiply(x, self.bias)
 
 
-class RowParallelLinear(_ParallelLinear):
+class RowParallelLinear(ParallelLinear):
     """`[T, in / size] -> [T, out]`: each rank holds a slice of the inputs; the partial products are summed."""
 
-    def __init__(
-        self, in_features: int, out_features: int, *, bias: bool, kernels: Kernels, group: ParallelGroup
-    ) -> None:
-        local = shard_size(in_features, group, "input features")
-        super().__init__(local, out_features, bias=bias, shard_dim=1, bias_shard_dim=None, kernels=kernels, group=group)
+    split = Split.ROW
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.group.size == 1:
-            return self.kernels.linear(x, self.weight, self.bias)
+            return self.multiply(x, self.bias)
         # The bias belongs to the sum, so it is added once, after it.
-        summed = self.group.all_reduce(self.kernels.linear(x, self.weight, None))
+        summed = self.group.all_reduce(self.multiply(x, None))  # [T, out] of partial sums -> [T, out]
         return summed if self.bias is None else summed + self.bias
 
 
@@ -86,8 +95,8 @@ def set_weight_loader(parameter: nn.Parameter, group: ParallelGroup, shard_dim: 
 
 def _load_shard(parameter: nn.Parameter, group: ParallelGroup, shard_dim: int | None, full: torch.Tensor) -> None:
     if shard_dim is not None and group.size > 1:
-        length = parameter.shape[shard_dim]
+        length = parameter.shape[shard_dim]  # of this rank's shard
         if full.shape[shard_dim] != length * group.size:
             raise ValueError(f"{group.size} ranks of {length} do not make up {full.shape[shard_dim]}")
-        full = full.narrow(shard_dim, group.rank * length, length)
+        full = full.narrow(shard_dim, group.rank * length, length)  # a view: no second copy of the tensor
     parameter.data.copy_(full)

@@ -12,11 +12,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pagoda.errors import CheckpointError, UnknownArchitectureError, nearest
+from pagoda.layers.rope_scaling import Rope
+from pagoda.layers.weights.dense import DENSE
+from pagoda.layers.weights.format import WeightFormat
+from pagoda.models.refusals import check_facts, check_files, check_rope, weight_format_of
 
 ARCHITECTURES = {
     "LlamaForCausalLM": "llama",
@@ -24,15 +28,9 @@ ARCHITECTURES = {
     "Qwen2ForCausalLM": "qwen2",
     "Qwen3ForCausalLM": "qwen3",
 }
-ROPE_TYPES = ("default", "linear", "dynamic", "yarn", "llama3", "longrope")
-_ROPE_REQUIRED = {
-    "default": (),
-    "linear": ("factor",),
-    "dynamic": ("factor",),
-    "yarn": (),
-    "llama3": ("factor", "low_freq_factor", "high_freq_factor"),
-    "longrope": ("long_factor", "short_factor"),
-}
+_DEFAULT_LENGTH = {"llama": 2048, "mistral": 131072, "qwen2": 32768, "qwen3": 32768}
+_DEFAULT_WINDOW = 4096
+"""Of transformers, where `config.json` has no such key; a window of null is none."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,8 @@ class ModelConfig:
 
     `rope_scaling` holds the parameters of a RoPE variant under the key `rope_type` and its own keys, or is
     None for plain RoPE. `layer_types[i]` is "full_attention" or "sliding_attention"; `sliding_window` counts
-    the positions that a sliding layer sees, its own included.
+    the positions that a sliding layer sees, its own included. `weight_format` is how the matrices of the layers
+    are stored; embedding, head, norms and biases are floats in `dtype` always.
     """
 
     architecture: str = "LlamaForCausalLM"
@@ -68,13 +67,16 @@ class ModelConfig:
     eos_token_ids: tuple[int, ...] = ()
     dtype: str = "float32"
     initializer_range: float = 0.02
+    # Not in the repr: a training knows its own recipe by that, and trains dense weights always.
+    weight_format: WeightFormat = field(default=DENSE, repr=False)
 
     def __post_init__(self) -> None:
         if not self.layer_types:
             kind = "full_attention" if self.sliding_window is None else "sliding_attention"
             object.__setattr__(self, "layer_types", (kind,) * self.num_hidden_layers)
         _check_shapes(self)
-        _check_rope(self)
+        if self.rope_scaling is not None:
+            check_rope(self.rope_scaling)
 
     @classmethod
     def from_directory(cls, directory: str | Path) -> ModelConfig:
@@ -88,11 +90,17 @@ class ModelConfig:
             raise CheckpointError(f"{path} is not valid JSON ({error}): download the file again") from error
         if not isinstance(raw, dict):
             raise CheckpointError(f"{path} holds a {type(raw).__name__}, but a JSON object is expected")
-        return cls.from_dict(raw)
+        config = cls.from_dict(raw)
+        check_files(path.parent)
+        return config
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> ModelConfig:
-        """Translate a transformers `config.json`, of version 4 (`rope_scaling`) or 5 (`rope_parameters`)."""
+        """Translate a transformers `config.json`, of version 4 (`rope_scaling`) or 5 (`rope_parameters`).
+
+        Raises UnknownArchitectureError, or CheckpointError where a key is missing, or says something about the
+        computation that this network does not do: it is never read as something else.
+        """
         architecture = _architecture(raw)
         model_type = ARCHITECTURES[architecture]
         try:
@@ -103,6 +111,8 @@ class ModelConfig:
     @classmethod
     def _translate(cls, raw: dict[str, Any], architecture: str, model_type: str) -> ModelConfig:
         num_heads, hidden_size = raw["num_attention_heads"], raw["hidden_size"]
+        head_dim = raw.get("head_dim") or (128 if model_type == "qwen3" else hidden_size // num_heads)
+        check_facts(raw, model_type, head_dim)
         rope_theta, rope_scaling = _rope(raw)
         sliding_window, layer_types = _attention_layout(raw, model_type)
         is_qwen2 = model_type == "qwen2"
@@ -115,9 +125,9 @@ class ModelConfig:
             num_hidden_layers=raw["num_hidden_layers"],
             num_attention_heads=num_heads,
             num_key_value_heads=raw.get("num_key_value_heads") or num_heads,
-            head_dim=raw.get("head_dim") or (128 if model_type == "qwen3" else hidden_size // num_heads),
+            head_dim=head_dim,
             rms_norm_eps=raw.get("rms_norm_eps", 1e-6),
-            max_position_embeddings=raw.get("max_position_embeddings", 2048),
+            max_position_embeddings=raw.get("max_position_embeddings", _DEFAULT_LENGTH[model_type]),
             rope_theta=rope_theta,
             rope_scaling=rope_scaling,
             sliding_window=sliding_window,
@@ -131,12 +141,20 @@ class ModelConfig:
             eos_token_ids=_as_ids(raw.get("eos_token_id")),
             dtype=str(raw.get("dtype") or raw.get("torch_dtype") or "float32").removeprefix("torch."),
             initializer_range=raw.get("initializer_range", 0.02),
+            weight_format=weight_format_of(raw),
         )
 
     def to_dict(self) -> dict[str, Any]:
         """The `config.json` of this model, as transformers 4 and 5 both read it."""
         raw = dataclasses.asdict(self)
-        for ours in ("architecture", "qk_norm", "attention_output_bias", "layer_types", "eos_token_ids"):
+        for ours in (
+            "architecture",
+            "qk_norm",
+            "attention_output_bias",
+            "layer_types",
+            "eos_token_ids",
+            "weight_format",
+        ):
             raw.pop(ours)
         raw["architectures"] = [self.architecture]
         raw["attention_bias"] = self.attention_bias and self.model_type != "qwen2"
@@ -148,20 +166,43 @@ class ModelConfig:
             raw["layer_types"] = list(self.layer_types)
         return raw
 
+    @property
+    def rope(self) -> Rope:
+        """The model's rotary positions, for `layers/rotary`."""
+        return Rope(self.head_dim, self.rope_theta, self.max_position_embeddings, self.rope_scaling or {})
+
     def layer_window(self, layer_idx: int) -> int | None:
         """Positions that layer `layer_idx` sees, or None for all."""
         return self.sliding_window if self.layer_types[layer_idx] == "sliding_attention" else None
 
     @property
+    def layer_matrices(self) -> list[tuple[int, int]]:
+        """(in_features, out_features) of the seven matrices of a layer: q, k, v, o, gate, up and down."""
+        hidden, inner = self.hidden_size, self.intermediate_size
+        query, kv = self.num_attention_heads * self.head_dim, self.num_key_value_heads * self.head_dim
+        attention = [(hidden, query), (hidden, kv), (hidden, kv), (query, hidden)]
+        return [*attention, (hidden, inner), (hidden, inner), (inner, hidden)]
+
+    @property
     def num_parameters(self) -> int:
         """Weights of the network; tied embeddings count once."""
-        attention = self.hidden_size * self.head_dim * 2 * (self.num_attention_heads + self.num_key_value_heads)
-        attention += self.head_dim * (self.num_attention_heads + 2 * self.num_key_value_heads) * self.attention_bias
-        attention += self.hidden_size * self.attention_output_bias + 2 * self.head_dim * self.qk_norm
-        mlp = 3 * self.hidden_size * self.intermediate_size
-        mlp += (2 * self.intermediate_size + self.hidden_size) * self.mlp_bias
+        in_matrices = sum(inputs * outputs for inputs, outputs in self.layer_matrices)
+        return self.num_hidden_layers * in_matrices + self._num_other_parameters
+
+    @property
+    def _num_other_parameters(self) -> int:
+        """Embedding, head, norms and biases."""
+        layer = 2 * self.hidden_size + 2 * self.head_dim * self.qk_norm
+        layer += self.head_dim * (self.num_attention_heads + 2 * self.num_key_value_heads) * self.attention_bias
+        layer += self.hidden_size * self.attention_output_bias
+        layer += (2 * self.intermediate_size + self.hidden_size) * self.mlp_bias
         embeddings = self.vocab_size * self.hidden_size * (1 if self.tie_word_embeddings else 2)
-        return embeddings + self.num_hidden_layers * (attention + mlp + 2 * self.hidden_size) + self.hidden_size
+        return embeddings + self.num_hidden_layers * layer + self.hidden_size
+
+    def weight_bytes(self, dtype_bytes: int) -> int:
+        """Bytes of the weights where a float takes `dtype_bytes`: the format says what its matrices take."""
+        in_matrices = sum(self.weight_format.num_bytes(*shape, dtype_bytes) for shape in self.layer_matrices)
+        return self.num_hidden_layers * in_matrices + self._num_other_parameters * dtype_bytes
 
     def kv_bytes_per_token(self, dtype_bytes: int) -> int:
         """Bytes of KV cache that one token takes over all layers."""
@@ -184,8 +225,10 @@ def _architecture(raw: dict[str, Any]) -> str:
 def _rope(raw: dict[str, Any]) -> tuple[float, dict[str, Any] | None]:
     parameters = dict(raw.get("rope_parameters") or raw.get("rope_scaling") or {})
     theta = float(parameters.pop("rope_theta", None) or raw.get("rope_theta") or 10000.0)
+    parameters.pop("partial_rotary_factor", None)  # the whole head, or `check_facts` has refused it
     rope_type = parameters.pop("type", None)
     rope_type = parameters.pop("rope_type", rope_type) or "default"
+    check_rope({"rope_type": rope_type, **parameters})
     if rope_type == "default":
         return theta, None
     original = parameters.get("original_max_position_embeddings") or raw.get("original_max_position_embeddings")
@@ -196,7 +239,7 @@ def _rope(raw: dict[str, Any]) -> tuple[float, dict[str, Any] | None]:
 
 def _attention_layout(raw: dict[str, Any], model_type: str) -> tuple[int | None, tuple[str, ...]]:
     """`(sliding_window, layer_types)`; Qwen's windows are off unless `use_sliding_window` says otherwise."""
-    window, num_layers = raw.get("sliding_window"), raw["num_hidden_layers"]
+    window, num_layers = raw.get("sliding_window", _DEFAULT_WINDOW), raw["num_hidden_layers"]
     if model_type == "llama" or (model_type != "mistral" and not raw.get("use_sliding_window", False)):
         return None, ()
     if window is None or model_type == "mistral":
@@ -217,10 +260,10 @@ def _from_ids(token_ids: tuple[int, ...]) -> int | list[int] | None:
 
 
 def _check_shapes(config: ModelConfig) -> None:
-    for field in ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "head_dim"):
-        value = getattr(config, field)
+    for name in ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "head_dim"):
+        value = getattr(config, name)
         if not isinstance(value, int) or value < 1:
-            raise CheckpointError(f"config.json has {field}={value!r}, but a positive integer is expected")
+            raise CheckpointError(f"config.json has {name}={value!r}, but a positive integer is expected")
     if config.num_attention_heads % config.num_key_value_heads:
         raise CheckpointError(
             f"config.json has {config.num_attention_heads} attention heads and {config.num_key_value_heads} KV heads: "
@@ -232,16 +275,3 @@ def _check_shapes(config: ModelConfig) -> None:
         raise CheckpointError(
             f"config.json has {len(config.layer_types)} layer_types for {config.num_hidden_layers} layers"
         )
-
-
-def _check_rope(config: ModelConfig) -> None:
-    if config.rope_scaling is None:
-        return
-    rope_type = config.rope_scaling.get("rope_type")
-    if rope_type not in ROPE_TYPES:
-        raise CheckpointError(
-            f"config.json has the RoPE type {rope_type!r}, which is not known; {nearest(str(rope_type), ROPE_TYPES)}"
-        )
-    missing = [key for key in _ROPE_REQUIRED[rope_type] if key not in config.rope_scaling]
-    if missing:
-        raise CheckpointError(f"config.json: RoPE type {rope_type!r} needs {', '.join(missing)}")

@@ -304,6 +304,26 @@ def test_a_config_that_contradicts_itself_is_refused(
     assert said in str(caught.value)
 
 
+def test_what_cannot_run_is_refused_before_its_weights_are_downloaded(
+    changed_checkpoint: Changed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = changed_checkpoint(quantization_config={"quant_method": "awq", "bits": 4})
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda hub_id, file, **_: str(directory / file))
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda hub_id, **_: pytest.fail("downloaded"))
+    with pytest.raises(CheckpointError, match="quant_method='awq': the weights are quantised"):
+        LLM("Qwen/Qwen2.5-7B-Instruct-AWQ")
+
+
+def test_a_length_that_yarn_reaches_may_be_asked_for(changed_checkpoint: Changed) -> None:
+    yarn = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 160}
+    directory = changed_checkpoint(rope_scaling=yarn)
+    settings = {"num_gpu_blocks_override": 64, "device": "cpu", "disable_log_stats": True}
+    assert LLM(directory, **settings).llm_engine.core.scheduler.config.max_model_len == 320
+    assert LLM(directory, max_model_len=640, **settings).generate("The fox " * 80, _params())
+    with pytest.raises(ConfigError, match="max_model_len=641"):
+        LLM(directory, max_model_len=641, **settings)
+
+
 def test_missing_files_are_named(changed_checkpoint: Changed, tmp_path: Path) -> None:
     directory = changed_checkpoint()
     (directory / "model.safetensors").unlink()
@@ -355,6 +375,9 @@ def test_mislabelled_weights_are_named(changed_checkpoint: Changed) -> None:
         assert part in str(caught.value)
     save_file({**whole, key: whole[key].T.contiguous()}, file)
     with pytest.raises(CheckpointError, match=r"up_proj.weight has the shape \[48, 80\], the model expects \[80, 48\]"):
+        _load(directory)
+    save_file({(f"{name[:-7]}.qweight" if name == key else name): tensor for name, tensor in whole.items()}, file)
+    with pytest.raises(CheckpointError, match=r"these weights look quantised \(GPTQ or AWQ\)"):
         _load(directory)
     pickled = directory / "pytorch_model.bin"
     file.rename(pickled)

@@ -52,6 +52,7 @@ WITHOUT_TORCH = (
     "engine.text.prompt",
     "engine.text.detokenizer",
     "engine.text.output_processor",
+    "layers.weights",
     "models.config",
     "chat.openai_types",
     "cli",

@@ -56,7 +56,7 @@ def plan_memory(
     `kv_cache_bytes` sets the cache's share instead, `num_blocks` its size. Raises InsufficientMemoryError where
     the weights, the blocks that were asked for, or those of one longest request do not fit.
     """
-    weight_bytes = config.num_parameters * DTYPE_BYTES[dtype]
+    weight_bytes = config.weight_bytes(DTYPE_BYTES[dtype])
     kv_bytes = config.kv_bytes_per_token(DTYPE_BYTES[dtype])
     blocks_of_one = -(-max_model_len // block_size)
     left = budget_bytes - weight_bytes

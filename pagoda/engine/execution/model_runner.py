@@ -14,7 +14,6 @@ from torch.nn import functional as F
 
 from pagoda.engine.scheduling.plan import ScheduledRequest, SchedulerOutput
 from pagoda.kernels.interface import AttentionMetadata, Kernels
-from pagoda.kernels.reference.operations import ROW_TILE
 from pagoda.layers.attention import PagedAttention
 from pagoda.layers.kv_cache import KVCache
 from pagoda.models.llama import LlamaForCausalLM
@@ -57,8 +56,8 @@ class ModelRunner:
         return ModelOutput(hidden_states[: plan.total_num_scheduled_tokens], self._logits(hidden_states, scheduled))
 
     def _pad(self, values: list[int], filler: int) -> torch.Tensor:
-        """As int64 on the device, filled up to a multiple of ROW_TILE: see `kernels/reference/operations` for why."""
-        return torch.tensor(values + [filler] * (-len(values) % ROW_TILE), device=self.device)
+        """As int64 on the device, filled up to a multiple of the rows that the kernels take."""
+        return torch.tensor(values + [filler] * (-len(values) % self.kernels.row_multiple), device=self.device)
 
     def _metadata(self, scheduled: tuple[ScheduledRequest, ...]) -> AttentionMetadata:
         starts = [0]
@@ -84,7 +83,7 @@ class ModelRunner:
             end += len(entry.token_ids)
             rows.extend(range(end - entry.num_logits, end))
         wanted = hidden_states[rows]
-        padded = F.pad(wanted, (0, 0, 0, -len(rows) % ROW_TILE))
+        padded = F.pad(wanted, (0, 0, 0, -len(rows) % self.kernels.row_multiple))
         return self.model.compute_logits(padded)[: len(rows)]
 
 

@@ -25,7 +25,7 @@ class CacheConfig:
     """
 
     num_blocks: int
-    block_size: int = 16
+    block_size: int
     enable_prefix_caching: bool = True
     watermark: float = 0.01
 

@@ -34,13 +34,15 @@ class ReferenceKernels:
     """Kernels in torch; see `interface.Kernels` for what each promises."""
 
     name = "torch-reference"
+    row_multiple = ROW_TILE
     tile_widths: tuple[int, ...] = TILE_WIDTHS
 
     def linear(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         num_left = weight.shape[0] % COLUMN_TILE
         if num_left == 0:
             return F.linear(x, weight, bias)
-        # The left-over columns take a product of their own, so that no more than these are copied to be padded.
+        # The left-over columns take a product of their own, so that no more than these are copied to be padded:
+        # the last rows of `weight [out, in]`, filled with zeros up to a tile, whose results are cut off again.
         bulk = F.linear(x, weight[:-num_left], None if bias is None else bias[:-num_left])
         padding = COLUMN_TILE - num_left
         rest = F.pad(weight[-num_left:], (0, 0, 0, padding))
@@ -48,7 +50,7 @@ class ReferenceKernels:
         return torch.cat((bulk, F.linear(x, rest, rest_bias)[..., :num_left]), dim=-1)
 
     def rms_norm(self, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
-        wide = x.float()
+        wide = x.float()  # a mean of squares in bf16 would lose what sets one token's scale from another's
         normed = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + eps)
         return weight * normed.to(x.dtype)
 
@@ -61,8 +63,10 @@ class ReferenceKernels:
         return (wide / torch.exp(-wide).add_(1.0)).to(gate.dtype) * up
 
     def apply_rotary(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-        cos, sin = cos[:, None].to(x.dtype), sin[:, None].to(x.dtype)
-        first, second = x.chunk(2, dim=-1)
+        cos, sin = cos[:, None].to(x.dtype), sin[:, None].to(x.dtype)  # [T, 1, head_dim / 2]: the same for all heads
+        # Pair i is (i, i + head_dim / 2), as Hugging Face stores q and k; the paper's neighbours (2i, 2i + 1) are the
+        # same rotation of reordered rows.
+        first, second = x.chunk(2, dim=-1)  # [T, heads, head_dim / 2] each
         return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
 
     def plan_attention(self, metadata: AttentionMetadata, shape: AttentionShape) -> AttentionPlan:
@@ -78,11 +82,13 @@ class ReferenceKernels:
     ) -> None:
         # Attention gives a hidden key the weight 0, and 0 * inf is NaN: what a broken request leaves in a block
         # must not reach the block's next owner.
-        value = torch.nan_to_num(value[: plan.num_real_rows])
+        value = torch.nan_to_num(value[: plan.num_real_rows])  # padding has no slot
+        # Blocks, heads and offsets flattened into rows of head_dim: one index per token and head, from the plan.
         k_cache.flatten(0, 2).index_copy_(0, plan.store_rows, key[: plan.num_real_rows].flatten(0, 1).to(k_cache.dtype))
         v_cache.flatten(0, 2).index_copy_(0, plan.store_rows, value.flatten(0, 1).to(v_cache.dtype))
 
     def copy_blocks(self, cache: torch.Tensor, pairs: torch.Tensor) -> None:
+        # The right side is gathered whole before anything is written: a block may be source and destination at once.
         cache[:, :, pairs[:, 1]] = cache[:, :, pairs[:, 0]]
 
     def paged_attention(
@@ -94,12 +100,13 @@ class ReferenceKernels:
         *,
         scale: float,
     ) -> torch.Tensor:
-        output = torch.zeros_like(query)
+        output = torch.zeros_like(query)  # rows of padding stay zero
         for batch in plan.batches:
             attended = _attend(query, k_cache, v_cache, batch, scale).to(query.dtype)
             if batch.is_real is None:
                 output[batch.rows.flatten()] = attended.flatten(0, 1)
             else:
+                # A tile with fewer tokens repeats its first row; the repeats must not race with the row itself.
                 output[batch.rows[batch.is_real]] = attended[batch.is_real]
         return output
 
@@ -114,16 +121,18 @@ def _attend(
     """
     num_kv_heads, head_dim = k_cache.shape[1], k_cache.shape[3]
     width, group = batch.rows.shape[1], query.shape[1] // num_kv_heads
-    tiles = _pack(query[batch.rows].float() * scale, num_kv_heads)
-    items = tiles if batch.item_tiles is None else tiles[batch.item_tiles]
+    tiles = _pack(query[batch.rows].float() * scale, num_kv_heads)  # [N, kv_heads, R, D], R rows = S * group, padded
+    items = tiles if batch.item_tiles is None else tiles[batch.item_tiles]  # [W, kv_heads, R, D]
+    # Gathered block by block into [W * kv_heads, PARTITION, D]: one copy, after which every item has the same shape.
     key = k_cache.flatten(0, 1).index_select(0, batch.cache_rows).view(-1, PARTITION, head_dim).float()
     value = _widen(v_cache.flatten(0, 1).index_select(0, batch.cache_rows).view(-1, PARTITION, head_dim).float())
     scores = torch.bmm(items.flatten(0, 1), key.transpose(1, 2)).unflatten(0, (-1, num_kv_heads))
-    scores.masked_fill_(batch.hidden, _MASKED)
+    scores.masked_fill_(batch.hidden, _MASKED)  # [W, kv_heads, R, PARTITION]
     maximum = _fold(torch.maximum, scores.amax(-1, keepdim=True), batch.counts)
     weights = scores.sub_(maximum if batch.item_tiles is None else maximum[batch.item_tiles]).exp_()
     total = _fold(torch.add, weights.sum(-1, keepdim=True), batch.counts)
     partial = torch.bmm(weights.flatten(0, 1), value).unflatten(0, (-1, num_kv_heads))
+    # Divided once at the end, as flash attention does; then the padding of rows and of head_dim goes.
     attended = (_fold(torch.add, partial, batch.counts) / total)[..., : width * group, :head_dim]
     return attended.unflatten(2, (width, group)).transpose(1, 2).flatten(2, 3)
 
@@ -139,9 +148,9 @@ def _fold(combine: Callable[..., torch.Tensor], items: torch.Tensor, counts: tup
 
     combine: torch.add or torch.maximum. `items` is written over.
     """
-    folded, *others = items.split(counts)
+    folded, *others = items.split(counts)  # items stand by partition: first all firsts, then all seconds, ...
     for other in others:
-        some = folded[: len(other)]
+        some = folded[: len(other)]  # tiles with more items stand first, so these are the ones that have another
         combine(some, other, out=some)
     return folded
 

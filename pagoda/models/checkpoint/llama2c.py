@@ -9,7 +9,7 @@ the same rotation in either order). So the rows of the q and k projections are r
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from pagoda.errors import CheckpointError
+from pagoda.layers.weights.dense import DENSE
 from pagoda.models.config import ModelConfig
 
 _HEADER = struct.Struct("<7i")
@@ -41,6 +42,20 @@ class _Header:
     @property
     def is_untied(self) -> bool:
         return self.vocab_size < 0
+
+
+class Llama2cSource:
+    """The tensors of one file, under Hugging Face's names."""
+
+    weight_format = DENSE.name
+
+    def __init__(self, path: Path) -> None:
+        self._tensors = load_llama2c(path)[1]
+        self.files = dict.fromkeys(self._tensors, path)
+
+    def read(self, names: Iterable[str]) -> Iterator[tuple[str, torch.Tensor]]:
+        for name in names:
+            yield name, self._tensors[name]
 
 
 def load_llama2c(path: str | Path) -> tuple[ModelConfig, dict[str, torch.Tensor]]:

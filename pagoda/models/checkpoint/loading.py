@@ -14,8 +14,11 @@ import torch
 from torch import nn
 
 from pagoda.errors import CheckpointError
+from pagoda.layers.linear import ParallelLinear
+from pagoda.layers.weights.table import WEIGHT_FORMATS
 from pagoda.models.checkpoint.llama2c import load_llama2c_config
-from pagoda.models.checkpoint.reading import tensor_sources
+from pagoda.models.checkpoint.reading import open_checkpoint
+from pagoda.models.checkpoint.source import CheckpointSource
 from pagoda.models.config import ModelConfig
 from pagoda.models.tokenizer.files import VOCABULARY_FILES
 from pagoda.models.tokenizer.tokenizer import Tokenizer
@@ -59,24 +62,26 @@ def load_weights(module: nn.Module, directory: str | Path, *, dtype: torch.dtype
     or a file is cut short. The module may then be filled in part: do not use it.
     """
     parameters = dict(module.named_parameters(remove_duplicate=False))
-    sources = tensor_sources(Path(directory))
-    wanted = _wanted(parameters, sources.files, Path(directory))
-    for name, file, tensor in sources.read(wanted):
-        _assign(parameters[name], tensor, dtype, name, file)
+    source = open_checkpoint(Path(directory))
+    for name, tensor in source.read(_wanted(parameters, source, Path(directory))):
+        _assign(parameters[name], tensor, dtype, name, source.files[name])
+    for layer in module.modules():
+        if isinstance(layer, ParallelLinear):
+            layer.finish_loading()
 
 
-def _wanted(parameters: Mapping[str, nn.Parameter], stored: Mapping[str, Path], source: Path) -> dict[str, Path]:
+def _wanted(parameters: Mapping[str, nn.Parameter], source: CheckpointSource, path: Path) -> list[str]:
     """The stored tensors to read: one for each parameter. Of tied names the first that is stored counts."""
-    wanted: dict[str, Path] = {}
+    wanted: list[str] = []
     filled: set[int] = set()
     for name, parameter in parameters.items():
-        if name in stored and id(parameter) not in filled:
-            wanted[name] = stored[name]
+        if name in source.files and id(parameter) not in filled:
+            wanted.append(name)
             filled.add(id(parameter))
     missing = [name for name, parameter in parameters.items() if id(parameter) not in filled]
-    unexpected = [name for name in stored if name not in parameters and not name.endswith("rotary_emb.inv_freq")]
+    unexpected = [name for name in source.files if name not in parameters and not name.endswith("rotary_emb.inv_freq")]
     if missing or unexpected:
-        raise CheckpointError(_describe_mismatch(missing, unexpected, parameters, stored, source))
+        raise CheckpointError(_describe_mismatch(missing, unexpected, parameters, source, path))
     return wanted
 
 
@@ -84,20 +89,22 @@ def _describe_mismatch(
     missing: list[str],
     unexpected: list[str],
     parameters: Mapping[str, nn.Parameter],
-    stored: Mapping[str, Path],
-    source: Path,
+    source: CheckpointSource,
+    path: Path,
 ) -> str:
     parts = []
     if missing:
         listed = _listing(f"{name} {list(parameters[name].shape)}" for name in missing)
         parts.append(f"{len(missing)} tensors of the model are missing: {listed}")
     if unexpected:
-        listed = _listing(f"{name} (in {stored[name].name})" for name in unexpected)
+        listed = _listing(f"{name} (in {source.files[name].name})" for name in unexpected)
         parts.append(f"{len(unexpected)} tensors have no place in the model: {listed}")
     advice = "check that config.json and the weights are of the same model"
     if missing == ["lm_head.weight"]:
         advice = "if the output head shares the embedding's weights, set tie_word_embeddings to true in config.json"
-    return f"{source} does not fit the model. {'; '.join(parts)}. What to do: {advice}"
+    if source.weight_format not in WEIGHT_FORMATS:
+        advice = f"these weights look quantised ({source.weight_format}): take a checkpoint with dense ones"
+    return f"{path} does not fit the model. {'; '.join(parts)}. What to do: {advice}"
 
 
 def _listing(names: Iterator[str]) -> str:

@@ -7,8 +7,9 @@ safetensors holds only numbers.
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,20 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from pagoda.errors import CheckpointError
-from pagoda.models.checkpoint.llama2c import load_llama2c
+from pagoda.layers.weights.dense import DENSE
+from pagoda.models.checkpoint.llama2c import Llama2cSource
+from pagoda.models.checkpoint.source import CheckpointSource
 
 _INDEX = "model.safetensors.index.json"
 SINGLE_FILE = "model.safetensors"
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+_QUANTISED_ENDINGS = {
+    "qweight": "GPTQ or AWQ",
+    "weight_packed": "compressed-tensors",
+    "weight_scale": "FP8 or int8",
+    "weight_scale_inv": "FP8",
+    "absmax": "bitsandbytes",
+}
 _LFS_POINTER = b"version https://git-lfs"
 
 
@@ -29,45 +39,40 @@ def iterate_weights(directory: str | Path) -> Iterator[tuple[str, torch.Tensor]]
 
     Raises CheckpointError when a file is missing, cut short or pickled.
     """
-    sources = tensor_sources(Path(directory))
-    for name, _, tensor in sources.read(sources.files):
-        yield name, tensor
+    source = open_checkpoint(Path(directory))
+    yield from source.read(source.files)
 
 
-class _SafetensorsFiles:
-    """Tensors of a directory by name. `files` maps each name to its file."""
+class SafetensorsSource:
+    """The safetensors files of a directory; `files` maps each name to its file."""
 
     def __init__(self, files: Mapping[str, Path]) -> None:
         self.files = files
 
-    def read(self, names: Mapping[str, Path]) -> Iterator[tuple[str, Path, torch.Tensor]]:
-        """Name, file and tensor, file by file."""
-        for file in sorted(set(names.values())):
+    @property
+    def weight_format(self) -> str:
+        """Told by names, for where config.json is silent about it."""
+        endings = {name.rpartition(".")[2] for name in self.files}
+        return next((name for ending, name in _QUANTISED_ENDINGS.items() if ending in endings), DENSE.name)
+
+    def read(self, names: Iterable[str]) -> Iterator[tuple[str, torch.Tensor]]:
+        """File by file, so that each is opened once."""
+        by_file = sorted(names, key=lambda name: self.files[name])
+        for file, of_file in itertools.groupby(by_file, key=lambda name: self.files[name]):
             with _open(file) as reader:
-                for name in (name for name, holder in names.items() if holder == file):
-                    yield name, file, _get_tensor(reader, name, file)
+                for name in of_file:
+                    yield name, _get_tensor(reader, name, file)
 
 
-class _Llama2cFile:
-    """The same for a llama2.c file."""
-
-    def __init__(self, path: Path) -> None:
-        self._tensors = load_llama2c(path)[1]
-        self.files = dict.fromkeys(self._tensors, path)
-
-    def read(self, names: Mapping[str, Path]) -> Iterator[tuple[str, Path, torch.Tensor]]:
-        for name, file in names.items():
-            yield name, file, self._tensors[name]
-
-
-def tensor_sources(path: Path) -> _SafetensorsFiles | _Llama2cFile:
+def open_checkpoint(path: Path) -> CheckpointSource:
+    """The source for a directory or a llama2.c file. Raises CheckpointError where there are no weights to be read."""
     if path.is_file():
-        return _Llama2cFile(path)
+        return Llama2cSource(path)
     if (path / _INDEX).is_file():
-        return _SafetensorsFiles(_read_index(path / _INDEX))
+        return SafetensorsSource(_read_index(path / _INDEX))
     if (path / SINGLE_FILE).is_file():
         with _open(path / SINGLE_FILE) as reader:
-            return _SafetensorsFiles(dict.fromkeys(reader.keys(), path / SINGLE_FILE))
+            return SafetensorsSource(dict.fromkeys(reader.keys(), path / SINGLE_FILE))
     pickled = sorted(file.name for pattern in _PICKLED for file in path.glob(pattern))
     if pickled:
         raise CheckpointError(

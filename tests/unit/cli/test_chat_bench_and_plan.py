@@ -221,3 +221,21 @@ def test_plan_refuses_impossible_settings(invoke: Invoke, tmp_path: Path, argume
     result = invoke("plan", write_config(tmp_path), *arguments)
     assert result.exit_code == 2
     assert words in result.stderr
+
+
+def test_plan_refuses_a_config_that_it_cannot_honour(invoke: Invoke, tmp_path: Path) -> None:
+    file = Path(write_config(tmp_path)) / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "quantization_config": {"quant_method": "gptq"}}))
+    result = invoke("plan", str(tmp_path))
+    assert result.exit_code == 2
+    assert "quant_method='gptq': the weights are quantised" in result.stderr
+    assert not result.stdout
+
+
+def test_plan_goes_as_far_as_rope_reaches(invoke: Invoke, tmp_path: Path) -> None:
+    file = Path(write_config(tmp_path)) / "config.json"
+    yarn = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 1024}
+    file.write_text(json.dumps({**json.loads(file.read_text()), "rope_scaling": yarn}))
+    plan = json.loads(invoke("plan", str(tmp_path), "--max-model-len", "4096", "--json").stdout)
+    assert list(plan["dtypes"][0]["num_requests"]) == ["256", "1024", "4096"]
+    assert invoke("plan", str(tmp_path), "--max-model-len", "4097").exit_code == 2

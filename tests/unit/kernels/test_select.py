@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import pytest
 import torch
 
 from pagoda.errors import ConfigError
 from pagoda.kernels.reference.operations import ReferenceKernels, TiledReferenceKernels
-from pagoda.kernels.select import rows_are_exact, select_exact_kernels, select_kernels
+from pagoda.kernels.select import KERNELS, rows_are_exact, select_exact_kernels, select_kernels
 from pagoda.llm import LLM
 from pagoda.sampling_params import SamplingParams
 
@@ -55,3 +56,25 @@ def test_tiled_kernels_attend_in_one_width_and_generate_the_same_tokens(make_llm
         tokens.append([output.outputs[0].token_ids for output in outputs])
     assert tokens[0] == tokens[1]
     assert len(TiledReferenceKernels.tile_widths) == 1
+
+
+class Wide(ReferenceKernels):
+    """Kernels that take 24 rows at a time."""
+
+    name, row_multiple = "wide", 24
+    rows: ClassVar[set[int]] = set()
+
+    def linear(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        self.rows.add(len(x))
+        return super().linear(x, weight, bias)
+
+
+def test_a_step_has_as_many_rows_as_the_kernels_ask_for(
+    make_llm: Callable[..., LLM], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(KERNELS, Wide.name, Wide)
+    params = SamplingParams(temperature=0, max_tokens=4, ignore_eos=True)
+    outputs = make_llm("gqa", kernels=Wide.name).generate(["The fox looked at the moon " * 4], params, use_tqdm=False)
+    assert len(outputs[0].outputs[0].token_ids) == 4
+    assert len(Wide.rows) > 1
+    assert all(num_rows % 24 == 0 for num_rows in Wide.rows)

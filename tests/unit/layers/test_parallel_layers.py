@@ -5,20 +5,25 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import distributed, multiprocessing, nn
 from torch.nn import functional as F
 
 from pagoda.distributed import ParallelGroup, SingleRank, TorchGroup
-from pagoda.errors import ConfigError
+from pagoda.errors import CheckpointError, ConfigError
+from pagoda.kernels.interface import Kernels
 from pagoda.kernels.reference.operations import ReferenceKernels
 from pagoda.layers.attention import DenseAttention
 from pagoda.layers.embedding import ParallelLMHead, VocabParallelEmbedding
 from pagoda.layers.linear import ColumnParallelLinear, RowParallelLinear
+from pagoda.layers.weights.dense import DENSE
+from pagoda.layers.weights.format import Split, WeightFormat
 from pagoda.models.checkpoint.loading import load_config, load_weights
 from pagoda.models.config import ModelConfig
 from pagoda.models.llama import LlamaForCausalLM
@@ -73,7 +78,7 @@ def x() -> torch.Tensor:
 def test_a_linear_layer_at_one_rank_is_f_linear_bit_for_bit(
     kind: type[ColumnParallelLinear], bias: bool, x: torch.Tensor
 ) -> None:
-    layer = kind(32, 48, bias=bias, kernels=KERNELS, group=SingleRank())
+    layer = kind(32, 48, bias=bias, weight_format=DENSE, kernels=KERNELS, group=SingleRank())
     tensors = {"weight": torch.randn(48, 32)} | ({"bias": torch.randn(48)} if bias else {})
     _fill(layer, **tensors)
     assert torch.equal(layer(x), F.linear(x, tensors["weight"], tensors.get("bias")))
@@ -82,7 +87,7 @@ def test_a_linear_layer_at_one_rank_is_f_linear_bit_for_bit(
 def test_embedding_and_head_at_one_rank_are_the_plain_ones_bit_for_bit(x: torch.Tensor) -> None:
     weight, token_ids = torch.randn(320, 32), torch.tensor(TOKEN_IDS)
     embedding = VocabParallelEmbedding(320, 32, group=SingleRank())
-    head = ParallelLMHead(320, 32, kernels=KERNELS, group=SingleRank())
+    head = ParallelLMHead(320, 32, weight_format=DENSE, kernels=KERNELS, group=SingleRank())
     _fill(embedding, weight=weight)
     _fill(head, weight=weight)
     assert torch.equal(embedding(token_ids), F.embedding(token_ids, weight))
@@ -97,8 +102,8 @@ def test_a_column_and_a_row_layer_over_ranks_make_one_mlp(size: int, bias: bool,
     expected = F.linear(F.linear(x, up, up_bias), down, down_bias)
 
     def run(group: ParallelGroup) -> torch.Tensor:
-        column = ColumnParallelLinear(32, 64, bias=bias, kernels=KERNELS, group=group)
-        row = RowParallelLinear(64, 32, bias=bias, kernels=KERNELS, group=group)
+        column = ColumnParallelLinear(32, 64, bias=bias, weight_format=DENSE, kernels=KERNELS, group=group)
+        row = RowParallelLinear(64, 32, bias=bias, weight_format=DENSE, kernels=KERNELS, group=group)
         assert column.weight.shape == (64 // size, 32)
         assert row.weight.shape == (32, 64 // size)
         for layer, weight, shift in ((column, up, up_bias), (row, down, down_bias)):
@@ -115,7 +120,7 @@ def test_embedding_and_head_over_ranks_give_whole_rows_on_every_rank(size: int, 
 
     def run(group: ParallelGroup) -> tuple[torch.Tensor, torch.Tensor]:
         embedding = VocabParallelEmbedding(320, 32, group=group)
-        head = ParallelLMHead(320, 32, kernels=KERNELS, group=group)
+        head = ParallelLMHead(320, 32, weight_format=DENSE, kernels=KERNELS, group=group)
         _fill(embedding, weight=weight)
         _fill(head, weight=weight)
         return embedding(token_ids).detach(), head(x).detach()
@@ -126,9 +131,11 @@ def test_embedding_and_head_over_ranks_give_whole_rows_on_every_rank(size: int, 
 
 
 @torch.no_grad()
-def _logits(directory: Path, group: ParallelGroup | None = None) -> torch.Tensor:
+def _logits(
+    directory: Path, group: ParallelGroup | None = None, weight_format: WeightFormat | None = None
+) -> torch.Tensor:
     config = load_config(directory)
-    model = LlamaForCausalLM(config, KERNELS, group)
+    model = LlamaForCausalLM(config, KERNELS, group, weight_format)
     load_weights(model, directory)
     hidden_states = model(torch.tensor(TOKEN_IDS), torch.arange(len(TOKEN_IDS)), DenseAttention(1, config.layer_window))
     return model.compute_logits(hidden_states)
@@ -173,3 +180,72 @@ def test_sizes_that_do_not_divide_are_refused(settings: dict[str, int], what: st
     config = ModelConfig(num_hidden_layers=1, **{**sizes, **settings})
     with pytest.raises(ConfigError, match=f"{what} cannot be split over tensor_parallel_size=4 ranks evenly"):
         _on_ranks(4, lambda group: LlamaForCausalLM(config, KERNELS, group))
+
+
+class ByteWeight:
+    """A format that the package does not have: `weight [out, in]` in int8 and `scales [out]`."""
+
+    name = "bytes"
+
+    def __init__(self) -> None:
+        self.num_finished = 0
+
+    def parameters(self, in_features: int, out_features: int) -> dict[str, nn.Parameter]:
+        weight, scales = torch.zeros(out_features, in_features, dtype=torch.int8), torch.zeros(out_features)
+        return {name: nn.Parameter(x, requires_grad=False) for name, x in (("weight", weight), ("scales", scales))}
+
+    def shard(self, name: str, split: Split) -> int | None:
+        if split is Split.COLUMN:
+            return 0
+        return 1 if name == "weight" else None
+
+    def finish(self, layer: nn.Module, kernels: Kernels) -> None:
+        self.num_finished += 1
+        assert layer.get_parameter("scales").all()
+
+    def apply(self, layer: nn.Module, x: torch.Tensor, bias: torch.Tensor | None, kernels: Kernels) -> torch.Tensor:
+        return kernels.linear(x, layer.get_parameter("weight") * layer.get_parameter("scales")[:, None], bias)
+
+    def num_bytes(self, in_features: int, out_features: int, dtype_bytes: int) -> int:
+        return in_features * out_features + out_features * dtype_bytes
+
+
+def _round_to_bytes(source: Path, packed: Path, meant: Path) -> None:
+    """Two copies of a checkpoint: its layers' matrices as ByteWeight stores them, and the floats that these mean."""
+    tensors = load_file(source / "model.safetensors")
+    of_layers = {name: tensor for name, tensor in tensors.items() if name.endswith("proj.weight")}
+    scales = {name: tensor.abs().amax(1) / 127 for name, tensor in of_layers.items()}
+    rounded = {name: (tensor / scales[name][:, None]).round().to(torch.int8) for name, tensor in of_layers.items()}
+    named = {name.replace(".weight", ".scales"): scale for name, scale in scales.items()}
+    floats = {name: weight * scales[name][:, None] for name, weight in rounded.items()}
+    for folder, changed in ((packed, {**rounded, **named}), (meant, floats)):
+        folder.mkdir()
+        (folder / "config.json").write_bytes((source / "config.json").read_bytes())
+        save_file({**tensors, **changed}, folder / "model.safetensors")
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_format_of_several_tensors_is_loaded_sharded_and_finished(
+    size: int, checkpoint: Callable[..., Path], tmp_path: Path
+) -> None:
+    packed, meant = tmp_path / "packed", tmp_path / "meant"
+    _round_to_bytes(checkpoint("qwen2"), packed, meant)
+    formats = [ByteWeight() for _ in range(size)]
+    expected = _on_ranks(size, lambda group: _logits(meant, group))
+    got = _on_ranks(size, lambda group: _logits(packed, group, formats[group.rank]))
+    assert all(torch.equal(one, other) for one, other in zip(got, expected, strict=True))
+    assert [each.num_finished for each in formats] == [7 * load_config(packed).num_hidden_layers] * size
+
+
+def test_a_format_that_misses_a_tensor_is_refused(checkpoint: Callable[..., Path]) -> None:
+    with pytest.raises(CheckpointError, match=r"tensors of the model are missing: .*q_proj\.scales"):
+        _logits(checkpoint("qwen2"), weight_format=ByteWeight())
+
+
+def test_sizes_come_from_the_format(checkpoint: Callable[..., Path]) -> None:
+    config = load_config(checkpoint("qwen2"))
+    packed = replace(config, weight_format=ByteWeight())
+    with torch.device("meta"):
+        model = LlamaForCausalLM(packed, KERNELS)
+    stored = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    assert packed.weight_bytes(4) == stored < config.weight_bytes(4) == 4 * config.num_parameters

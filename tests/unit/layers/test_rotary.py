@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from pagoda.layers.rope_scaling import Rope
 from pagoda.layers.rotary import RotaryEmbedding
 
 LONGROPE = {
@@ -27,7 +28,7 @@ LLAMA3 = {
 
 
 def _rotary(scaling: dict[str, Any] | None, head_dim: int = 4, theta: float = 10000.0) -> RotaryEmbedding:
-    return RotaryEmbedding(head_dim, theta, 64, scaling)
+    return RotaryEmbedding(Rope(head_dim, theta, 64, scaling or {}))
 
 
 def _frequencies(rotary: RotaryEmbedding, length: int) -> torch.Tensor:

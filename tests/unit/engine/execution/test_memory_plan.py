@@ -60,6 +60,7 @@ def test_the_weights_and_the_cache_take_what_the_plan_says(switches: dict[str, A
         head_dim=config.head_dim,
         dtype=torch.bfloat16,
         device=torch.device("cpu"),
+        block_size=16,
     )
     assert cache.num_bytes == 3 * 16 * config.kv_bytes_per_token(2)
 

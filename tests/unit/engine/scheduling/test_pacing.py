@@ -62,7 +62,7 @@ def test_steps_without_answers_teach_nothing() -> None:
 
 def _scheduler(**settings: int) -> Scheduler:
     config = SchedulerConfig(max_model_len=512, max_num_seqs=8, max_num_batched_tokens=256, **settings)
-    return Scheduler(config, CacheConfig(num_blocks=256))
+    return Scheduler(config, CacheConfig(num_blocks=256, block_size=16))
 
 
 def _add(scheduler: Scheduler, name: str, length: int) -> None:

@@ -1,0 +1,68 @@
+"""What a network is built with: layers that already know their kernels, their ranks and how weights are stored.
+
+Off the token's path; used while a network comes into being. A network says which layers it has and of what size, the
+kit decides everything that is the same for all of them, so that another kernel, another weight format or another
+number of ranks changes no network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from pagoda.distributed import ParallelGroup
+from pagoda.kernels.interface import Kernels
+from pagoda.layers.embedding import ParallelLMHead, VocabParallelEmbedding
+from pagoda.layers.linear import ColumnParallelLinear, RowParallelLinear
+from pagoda.layers.norm import RMSNorm
+from pagoda.layers.weights.dense import DENSE
+from pagoda.layers.weights.format import WeightFormat
+
+
+@dataclass(frozen=True)
+class LayerKit:
+    """Makes the layers of one network.
+
+    weight_format: of the matrices between embedding and head; these two are dense, since the second may be the first
+    norm_eps: what every norm adds to the mean square before the root
+    """
+
+    kernels: Kernels
+    group: ParallelGroup
+    weight_format: WeightFormat
+    norm_eps: float
+
+    def column(self, in_features: int, out_features: int, *, bias: bool) -> ColumnParallelLinear:
+        """`[T, in] -> [T, out / ranks]`: opens a block; its outputs stay apart until `row` joins them."""
+        return ColumnParallelLinear(
+            in_features,
+            out_features,
+            bias=bias,
+            weight_format=self.weight_format,
+            kernels=self.kernels,
+            group=self.group,
+        )
+
+    def row(self, in_features: int, out_features: int, *, bias: bool) -> RowParallelLinear:
+        """`[T, in / ranks] -> [T, out]`: closes a block, with its one sum over ranks."""
+        return RowParallelLinear(
+            in_features,
+            out_features,
+            bias=bias,
+            weight_format=self.weight_format,
+            kernels=self.kernels,
+            group=self.group,
+        )
+
+    def embedding(self, vocab_size: int, hidden_size: int) -> VocabParallelEmbedding:
+        """`input_ids [T] -> [T, hidden_size]`."""
+        return VocabParallelEmbedding(vocab_size, hidden_size, group=self.group)
+
+    def head(self, vocab_size: int, hidden_size: int) -> ParallelLMHead:
+        """`[T, hidden_size] -> logits [T, vocab_size]`."""
+        return ParallelLMHead(vocab_size, hidden_size, weight_format=DENSE, kernels=self.kernels, group=self.group)
+
+    def norm(self, size: int) -> nn.Module:
+        """`[..., size]` -> the same shape, normed over the last dimension."""
+        return RMSNorm(size, self.norm_eps, self.kernels)

@@ -1,0 +1,31 @@
+"""What a checkpoint is to whoever loads it: named tensors, and how their matrices are stored.
+
+Runs once before the first token, between the files (`reading`, `llama2c`) and the network (`loading`). A file format
+of another layout or with other names is one more class with this face.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+
+class CheckpointSource(Protocol):
+    """An opened checkpoint."""
+
+    @property
+    def weight_format(self) -> str:
+        """Name of the format that its matrices are stored in, as far as its tensors tell: "dense" or another."""
+        ...
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """The file of each tensor, under the name that the model has for it, whatever the file calls it."""
+        ...
+
+    def read(self, names: Iterable[str]) -> Iterator[tuple[str, torch.Tensor]]:
+        """Name and tensor, one at a time, in the order that the files are best read in. Raises CheckpointError."""
+        ...

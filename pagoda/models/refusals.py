@@ -1,0 +1,169 @@
+"""What a `config.json` may say that this network cannot do: refused by name, never read as something else.
+
+First station of loading, beside `config`, and so of `pagoda plan` and before weights are downloaded. Most keys of a
+`config.json` change nothing here (dropout, caches, versions, names) and pass unread. Some change what is computed:
+those have a row below, with the values under which they change nothing. Without a row, a scaled or capped logit, an
+expert or another activation would be left out in silence, and the answers would be wrong and fluent.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pagoda.errors import CheckpointError, nearest
+from pagoda.layers.rope_scaling import ROPE_KINDS
+from pagoda.layers.weights.format import WeightFormat
+from pagoda.layers.weights.table import WEIGHT_FORMATS
+from pagoda.parameter_rules import is_number
+
+_Accepts = Callable[[Any], bool]
+
+
+def _is_off(value: Any) -> bool:
+    """Nothing, false, zero or empty."""
+    return not value
+
+
+def _is_one(value: Any) -> bool:
+    return value is None or value == 1
+
+
+def _is_on(value: Any) -> bool:
+    return value is None or value is True
+
+
+def _is_silu(value: Any) -> bool:
+    return value in (None, "silu", "swish")
+
+
+def _are_known_layers(value: Any) -> bool:
+    return not value or all(kind in ("full_attention", "sliding_attention") for kind in value)
+
+
+def _all_rotate(value: Any) -> bool:
+    return not value or all(rotates == 1 for rotates in value)
+
+
+_FACTS: dict[str, tuple[_Accepts, str]] = {
+    "hidden_act": (_is_silu, "'silu' ('swish')"),
+    "hidden_activation": (_is_silu, "'silu' ('swish')"),
+    "layer_types": (_are_known_layers, "'full_attention' and 'sliding_attention'"),
+    "is_causal": (_is_on, "true"),
+    "use_bidirectional_attention": (_is_off, "false"),
+    "parallel_attn": (_is_off, "false"),
+    "use_parallel_residual": (_is_off, "false"),
+    # Attention
+    "alibi": (_is_off, "false"),
+    "attention_chunk_size": (_is_off, "null"),
+    "attn_logit_softcapping": (_is_off, "null"),
+    "attn_output_gate": (_is_off, "false"),
+    "attn_temperature_tuning": (_is_off, "false"),
+    "clip_qkv": (_is_off, "null"),
+    "dual_chunk_attention_config": (_is_off, "null"),
+    "use_logn_attn": (_is_off, "false"),
+    # Positions
+    "no_rope_layers": (_all_rotate, "null, or 1 for every layer"),
+    "partial_rotary_factor": (_is_one, "1.0"),
+    "rope_interleave": (_is_off, "false"),
+    "rope_interleaved": (_is_off, "false"),
+    "rope_pct": (_is_one, "1.0"),
+    "rotary_pct": (_is_one, "1.0"),
+    "use_mrope": (_is_off, "false"),
+    # Scales between and after the layers
+    "embedding_multiplier": (_is_one, "1.0"),
+    "final_logit_softcapping": (_is_off, "null"),
+    "logit_scale": (_is_one, "1.0"),
+    "logits_scaling": (_is_one, "1.0"),
+    "residual_multiplier": (_is_one, "1.0"),
+    "scale_depth": (_is_off, "null"),
+    "scale_emb": (_is_one, "1"),
+    # Mixtures of experts
+    "mlp_only_layers": (_is_off, "[]"),
+    "moe_intermediate_size": (_is_off, "null"),
+    "n_routed_experts": (_is_off, "null"),
+    "num_experts": (_is_off, "null"),
+    "num_local_experts": (_is_off, "null"),
+}
+"""Key -> whether a value leaves the computation as it is here, and those values in words. An absent key does."""
+_QK_NORM = ("qk_norm", "use_qk_norm", "qk_layernorm")
+_QUANTISED = ("quantization_config", "compression_config")
+_QUANTISED_FILES = ("quantize_config.json", "quant_config.json", "hf_quant_config.json")
+_DENSE_ONLY = (
+    f"the weights are quantised, and pagoda reads {', '.join(WEIGHT_FORMATS)} weights only. Take the checkpoint that "
+    f"this one was made from: its name is mostly the same without -GPTQ, -AWQ, -FP8 or the like"
+)
+_EVERYWHERE = ("rope_type", "type", "rope_theta", "partial_rotary_factor")
+"""Keys of `rope_scaling` that stand beside every kind's own."""
+
+
+def check_facts(raw: Mapping[str, Any], model_type: str, head_dim: int) -> None:
+    """Refuse what the network of `model_type` does not do. Raises CheckpointError: key, value and what is known."""
+    facts = {key: raw[key] for key in _FACTS if key in raw}
+    rope = raw.get("rope_parameters") or raw.get("rope_scaling") or {}
+    if not isinstance(rope, dict):
+        raise CheckpointError(f"config.json has rope_scaling={rope!r}, but an object with a rope_type is expected")
+    facts.setdefault("partial_rotary_factor", rope.get("partial_rotary_factor"))
+    for key, value in facts.items():
+        accepts, known = _FACTS[key]
+        if not accepts(value):
+            _refuse(key, value, known)
+    _check_logit_scale(raw, head_dim)
+    for key in _QK_NORM:
+        if raw.get(key) is not None and bool(raw[key]) != (model_type == "qwen3"):
+            _refuse(key, raw[key], f"{str(model_type == 'qwen3').lower()} for {model_type}")
+
+
+def _check_logit_scale(raw: Mapping[str, Any], head_dim: int) -> None:
+    """The logits of attention are scaled by 1 / sqrt(head_dim), under whatever name that is said."""
+    for key, power in (("attention_multiplier", -0.5), ("query_pre_attn_scalar", 1)):
+        value, expected = raw.get(key), head_dim**power
+        if value is not None and not (is_number(value) and math.isclose(value, expected, rel_tol=1e-4)):
+            _refuse(key, value, f"{expected:.6g} at head_dim={head_dim}")
+
+
+def check_files(directory: Path) -> None:
+    """Refuse a directory whose quantisation stands in a file of its own, beside config.json. Raises CheckpointError."""
+    for name in _QUANTISED_FILES:
+        if (directory / name).is_file():
+            raise CheckpointError(f"{directory} holds a {name}: {_DENSE_ONLY}")
+
+
+def check_rope(scaling: Mapping[str, Any]) -> None:
+    """Refuse an unknown kind of RoPE, and a key that its kind does not read. Raises CheckpointError."""
+    rope_type = scaling.get("rope_type")
+    if rope_type not in ROPE_KINDS:
+        raise CheckpointError(
+            f"config.json has the RoPE type {rope_type!r}, which is not known; {nearest(str(rope_type), ROPE_KINDS)}"
+        )
+    kind = ROPE_KINDS[rope_type]
+    missing = [key for key in kind.required if key not in scaling]
+    if missing:
+        raise CheckpointError(f"config.json: RoPE type {rope_type!r} needs {', '.join(missing)}")
+    for key, value in scaling.items():
+        if key not in kind.known_keys + _EVERYWHERE:
+            known = nearest(key, kind.known_keys or _EVERYWHERE[:3])
+            raise CheckpointError(
+                f"config.json has {key}={value!r} in rope_scaling, which pagoda does not know of RoPE type "
+                f"{rope_type!r} ({known}): correct it, or take it out where the model does without"
+            )
+
+
+def weight_format_of(raw: Mapping[str, Any]) -> WeightFormat:
+    """How the checkpoint stores matrices. Raises CheckpointError for a quantisation that this version does not read."""
+    for key in _QUANTISED:
+        if settings := raw.get(key):
+            method = settings.get("quant_method") if isinstance(settings, dict) else settings
+            if method not in WEIGHT_FORMATS:
+                raise CheckpointError(f"config.json has a {key} with quant_method={method!r}: {_DENSE_ONLY}")
+            return WEIGHT_FORMATS[method](settings)
+    return WEIGHT_FORMATS["dense"]({})
+
+
+def _refuse(key: str, value: Any, known: str) -> None:
+    raise CheckpointError(
+        f"config.json has {key}={value!r}, but pagoda computes {known} only, and would answer wrongly: take another "
+        f"checkpoint, or take the key out where you know that the weights do without"
+    )

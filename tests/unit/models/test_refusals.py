@@ -1,0 +1,262 @@
+"""What config.json says about the computation is honoured or refused by name; what changes nothing passes.
+
+The configurations of the well-known models are those that their makers published.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pagoda.errors import CheckpointError
+from pagoda.models.config import ModelConfig
+
+SMALL = {
+    "architectures": ["LlamaForCausalLM"],
+    "vocab_size": 320,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+}
+_COMMON = {"hidden_act": "silu", "initializer_range": 0.02, "use_cache": True, "torch_dtype": "bfloat16"}
+_LLAMA = {
+    **_COMMON,
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "attention_bias": False,
+    "attention_dropout": 0.0,
+    "mlp_bias": False,
+    "pretraining_tp": 1,
+    "rms_norm_eps": 1e-5,
+    "transformers_version": "4.45.0.dev0",
+}
+_LLAMA3 = {
+    **_LLAMA,
+    "vocab_size": 128256,
+    "max_position_embeddings": 131072,
+    "num_key_value_heads": 8,
+    "num_attention_heads": 32,
+    "rope_theta": 500000.0,
+    "bos_token_id": 128000,
+    "eos_token_id": [128001, 128008, 128009],
+}
+_LLAMA3_ROPE = {
+    "rope_type": "llama3",
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 8192,
+}
+_MISTRAL = {
+    **_COMMON,
+    "architectures": ["MistralForCausalLM"],
+    "model_type": "mistral",
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "max_position_embeddings": 32768,
+    "rms_norm_eps": 1e-5,
+    "tie_word_embeddings": False,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+_QWEN2_5 = {
+    **_COMMON,
+    "architectures": ["Qwen2ForCausalLM"],
+    "model_type": "qwen2",
+    "attention_dropout": 0.0,
+    "bos_token_id": 151643,
+    "eos_token_id": 151643,
+    "hidden_size": 896,
+    "intermediate_size": 4864,
+    "max_position_embeddings": 32768,
+    "max_window_layers": 24,
+    "num_attention_heads": 14,
+    "num_hidden_layers": 24,
+    "num_key_value_heads": 2,
+    "rms_norm_eps": 1e-06,
+    "rope_theta": 1000000.0,
+    "sliding_window": 32768,
+    "tie_word_embeddings": True,
+    "transformers_version": "4.40.1",
+    "use_mrope": False,
+    "use_sliding_window": False,
+    "vocab_size": 151936,
+}
+PUBLISHED: dict[str, tuple[dict[str, Any], float]] = {
+    "Llama-2-7b": (
+        {**_LLAMA, "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
+         "num_attention_heads": 32, "num_key_value_heads": 32, "max_position_embeddings": 4096, "rope_scaling": None,
+         "tie_word_embeddings": False, "bos_token_id": 1, "eos_token_id": 2, "torch_dtype": "float16"},
+        6.738e9,
+    ),
+    "Llama-3.1-8B": (
+        {**_LLAMA3, "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
+         "rope_scaling": {**_LLAMA3_ROPE, "factor": 8.0}, "tie_word_embeddings": False},
+        8.030e9,
+    ),
+    "Llama-3.2-1B": (
+        {**_LLAMA3, "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16, "head_dim": 64,
+         "rope_scaling": {**_LLAMA3_ROPE, "factor": 32.0}, "tie_word_embeddings": True},
+        1.236e9,
+    ),
+    "Mistral-7B-v0.1": ({**_MISTRAL, "vocab_size": 32000, "rope_theta": 10000.0, "sliding_window": 4096}, 7.242e9),
+    "Mistral-7B-v0.3": ({**_MISTRAL, "vocab_size": 32768, "rope_theta": 1e6, "sliding_window": None}, 7.248e9),
+    "Qwen2.5-0.5B": (_QWEN2_5, 0.494e9),
+    "Qwen2.5-0.5B, saved by transformers 5": (
+        {**{k: v for k, v in _QWEN2_5.items() if k not in ("rope_theta", "torch_dtype")}, "dtype": "bfloat16",
+         "rope_parameters": {"rope_theta": 1000000.0, "rope_type": "default"}, "pad_token_id": None,
+         "layer_types": ["full_attention"] * 24, "sliding_window": None, "transformers_version": "5.17.0"},
+        0.494e9,
+    ),
+    "Qwen3-0.6B": (
+        {**_COMMON, "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "attention_bias": False,
+         "attention_dropout": 0.0, "bos_token_id": 151643, "eos_token_id": 151645, "head_dim": 128,
+         "hidden_size": 1024, "intermediate_size": 3072, "max_position_embeddings": 40960, "max_window_layers": 28,
+         "num_attention_heads": 16, "num_hidden_layers": 28, "num_key_value_heads": 8, "rms_norm_eps": 1e-06,
+         "rope_scaling": None, "rope_theta": 1000000, "sliding_window": None, "tie_word_embeddings": True,
+         "transformers_version": "4.51.0", "use_sliding_window": False, "vocab_size": 151936},
+        0.596e9,
+    ),
+    "SmolLM2-135M": (
+        {**_COMMON, "architectures": ["LlamaForCausalLM"], "model_type": "llama", "attention_bias": False,
+         "attention_dropout": 0.0, "bos_token_id": 0, "eos_token_id": 0, "hidden_size": 576,
+         "initializer_range": 0.041666666666666664, "intermediate_size": 1536, "is_llama_config": True,
+         "max_position_embeddings": 8192, "mlp_bias": False, "num_attention_heads": 9, "num_hidden_layers": 30,
+         "num_key_value_heads": 3, "pretraining_tp": 1, "rms_norm_eps": 1e-05, "rope_interleaved": False,
+         "rope_scaling": None, "rope_theta": 100000, "tie_word_embeddings": True, "vocab_size": 49152,
+         "transformers.js_config": {"kv_cache_dtype": {"q4f16": "float16", "fp16": "float16"}}},
+        0.1345e9,
+    ),
+    "TinyLlama-1.1B-Chat-v1.0": (
+        {**_LLAMA, "vocab_size": 32000, "hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 22,
+         "num_attention_heads": 32, "num_key_value_heads": 4, "max_position_embeddings": 2048, "rope_scaling": None,
+         "rope_theta": 10000.0, "tie_word_embeddings": False, "bos_token_id": 1, "eos_token_id": 2},
+        1.100e9,
+    ),
+    "Yarn-Llama-2-7b-128k": (
+        {**_LLAMA, "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
+         "num_attention_heads": 32, "num_key_value_heads": 32, "max_position_embeddings": 131072, "rope_theta": 10000.0,
+         "rope_scaling": {"factor": 32.0, "original_max_position_embeddings": 4096, "type": "yarn", "finetuned": True}},
+        6.738e9,
+    ),
+}  # fmt: skip
+"""Name -> config.json, and how many parameters its makers say it has."""
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_configuration_of_a_well_known_model_is_read(name: str) -> None:
+    raw, num_parameters = PUBLISHED[name]
+    config = ModelConfig.from_dict(raw)
+    assert config.num_parameters == pytest.approx(num_parameters, rel=1e-3)
+    assert config.weight_bytes(2) == 2 * config.num_parameters
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        {"hidden_act": "swish"},
+        {"partial_rotary_factor": 1.0},
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 1.0}},
+        {"attention_multiplier": 0.25, "query_pre_attn_scalar": 16, "logits_scaling": 1.0},
+        {"num_experts": 0, "mlp_only_layers": [], "use_qk_norm": False, "quantization_config": None},
+        {"layer_types": ["full_attention", "full_attention"], "no_rope_layers": [1, 1]},
+        {"attention_dropout": 0.1, "pretraining_tp": 2, "unsloth_version": "2026.1", "bos_token_id": None},
+    ],
+)
+def test_what_changes_nothing_passes(harmless: dict[str, Any]) -> None:
+    assert ModelConfig.from_dict({**SMALL, **harmless}) == ModelConfig.from_dict(
+        {**SMALL, "bos_token_id": harmless.get("bos_token_id")}
+    )
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"hidden_act": "gelu"}, ["hidden_act='gelu'", "'silu'"]),
+        ({"hidden_activation": "gelu_pytorch_tanh"}, ["hidden_activation='gelu_pytorch_tanh'", "'silu'"]),
+        ({"attn_logit_softcapping": 50.0}, ["attn_logit_softcapping=50.0", "null"]),
+        ({"final_logit_softcapping": 30.0}, ["final_logit_softcapping=30.0"]),
+        ({"partial_rotary_factor": 0.5}, ["partial_rotary_factor=0.5", "1.0"]),
+        ({"rope_parameters": {"rope_type": "default", "partial_rotary_factor": 0.25}}, ["partial_rotary_factor=0.25"]),
+        ({"attention_multiplier": 0.0078125}, ["attention_multiplier=0.0078125", "0.25 at head_dim=16"]),
+        ({"query_pre_attn_scalar": 144}, ["query_pre_attn_scalar=144", "16 at head_dim=16"]),
+        ({"embedding_multiplier": 12.0}, ["embedding_multiplier=12.0"]),
+        ({"residual_multiplier": 0.22}, ["residual_multiplier=0.22"]),
+        ({"logits_scaling": 8.0}, ["logits_scaling=8.0"]),
+        ({"logit_scale": 0.0625}, ["logit_scale=0.0625"]),
+        ({"num_experts": 64}, ["num_experts=64"]),
+        ({"num_local_experts": 8}, ["num_local_experts=8"]),
+        ({"mlp_only_layers": [0]}, ["mlp_only_layers=[0]"]),
+        ({"layer_types": ["full_attention", "linear_attention"]}, ["layer_types", "linear_attention"]),
+        ({"use_qk_norm": True}, ["use_qk_norm=True", "false for llama"]),
+        ({"architectures": ["Qwen3ForCausalLM"], "qk_norm": False}, ["qk_norm=False", "true for qwen3"]),
+        ({"clip_qkv": 8.0}, ["clip_qkv=8.0"]),
+        ({"no_rope_layers": [1, 0]}, ["no_rope_layers=[1, 0]"]),
+        ({"is_causal": False}, ["is_causal=False"]),
+        ({"rope_scaling": "yarn"}, ["rope_scaling='yarn'"]),
+        ({"rope_scaling": {"type": "default", "mrope_section": [16, 24, 24]}}, ["mrope_section", "'default'"]),
+        ({"rope_scaling": {"type": "linear", "factor": 2.0, "beta_fast": 3}}, ["beta_fast=3", "'linear'", "factor"]),
+        (
+            {"rope_scaling": {"rope_type": "yarn", "factor": 2.0, "attention_facter": 1.3}},
+            ["attention_facter=1.3", 'did you mean "attention_factor"'],
+        ),
+        ({"rope_parameters": {"full_attention": {"rope_type": "default"}}}, ["full_attention", "rope_scaling"]),
+        ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, ["quant_method='gptq'", "dense", "-GPTQ"]),
+        ({"quantization_config": {"bits": 4}}, ["quantization_config", "quantised"]),
+        ({"compression_config": {"quant_method": "compressed-tensors"}}, ["compression_config", "compressed-tensors"]),
+    ],
+)
+def test_what_the_network_does_not_do_is_refused_by_name(facts: dict[str, Any], said: list[str]) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        ModelConfig.from_dict({**SMALL, **facts})
+    assert [part for part in ["config.json", *said] if part not in str(caught.value)] == []
+
+
+@pytest.mark.parametrize("name", ["quantize_config.json", "quant_config.json", "hf_quant_config.json"])
+def test_quantisation_in_a_file_of_its_own_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(SMALL))
+    assert ModelConfig.from_directory(tmp_path).vocab_size == 320
+    (tmp_path / name).write_text("{}")
+    with pytest.raises(CheckpointError, match=rf"{name}: the weights are quantised"):
+        ModelConfig.from_directory(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "length"), [("Llama", 2048), ("Mistral", 131072), ("Qwen2", 32768), ("Qwen3", 32768)]
+)
+def test_an_absent_key_means_what_transformers_means_by_it(architecture: str, length: int) -> None:
+    raw = {**SMALL, "architectures": [f"{architecture}ForCausalLM"]}
+    del raw["max_position_embeddings"]
+    config = ModelConfig.from_dict(raw)
+    assert config.max_position_embeddings == length
+    assert config.sliding_window == (4096 if architecture == "Mistral" else None)
+    assert ModelConfig.from_dict({**raw, "sliding_window": None}).sliding_window is None
+
+
+@pytest.mark.parametrize(
+    ("scaling", "longest"),
+    [
+        (None, 64),
+        ({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}, 128),
+        ({"rope_type": "yarn", "factor": 1.5, "original_max_position_embeddings": 32}, 64),
+        ({"rope_type": "linear", "factor": 4.0}, 256),
+        ({"rope_type": "dynamic", "factor": 4.0}, float("inf")),
+        ({**_LLAMA3_ROPE, "factor": 8.0}, 64),
+    ],
+)
+def test_how_far_a_kind_of_rope_reaches(scaling: dict[str, Any] | None, longest: float) -> None:
+    assert ModelConfig.from_dict({**SMALL, "rope_scaling": scaling}).rope.max_length == longest
+
+
+def test_a_config_that_is_saved_is_one_that_is_read() -> None:
+    for raw in [SMALL, *(raw for raw, _ in PUBLISHED.values())]:
+        config = ModelConfig.from_dict(raw)
+        assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
