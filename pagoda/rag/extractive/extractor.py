@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.rag.documents.document import Chunk, Hit
+from pagoda.rag.extractive.chinese.features import read_chinese
 from pagoda.rag.extractive.english.reader import load_reader
-from pagoda.rag.extractive.english.span_features import read_passage
-from pagoda.rag.extractive.ranker import decision_features, load_ranker
+from pagoda.rag.extractive.ranker import decision_features
+from pagoda.rag.extractive.rankers import load_ranker
 from pagoda.rag.extractive.spans import language_of, sentence_bounds
 
 LEAST_COVERAGE = 0.25
@@ -114,7 +115,7 @@ class ExtractiveAnswerer:
 
     def _read_chinese(self, question: str, index: int, hit: Hit) -> _Found | None:
         ranker, chunk = load_ranker("zh"), hit.chunk
-        passage = read_passage(question, chunk.text, _sentences(chunk) or None)
+        passage = read_chinese(question, chunk.text, _sentences(chunk) or None)
         if not len(passage.spans):
             return None
         scores = ranker.scores(passage)

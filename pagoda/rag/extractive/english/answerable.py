@@ -21,8 +21,8 @@ import numpy as np
 
 from pagoda.errors import ConfigError
 from pagoda.rag.extractive.english.opposites import DENIALS, LIMITS, opposites_of
+from pagoda.rag.extractive.english.question_type import QuestionType, question_type
 from pagoda.rag.extractive.english.reader_input import is_content, stem
-from pagoda.rag.extractive.question_types import QuestionType, question_type
 
 WEIGHTS = Path(__file__).parents[1] / "data" / "answerable_en.npz"
 _WORD = re.compile(r"\w+(?:['’]\w+)?")

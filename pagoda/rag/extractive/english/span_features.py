@@ -15,10 +15,10 @@ from collections import Counter
 
 import numpy as np
 
-from pagoda.rag.extractive.chinese.features import read_chinese
+from pagoda.rag.extractive.english.question_type import QuestionType, question_type
+from pagoda.rag.extractive.english.spans import STOP_ENGLISH, candidate_spans
 from pagoda.rag.extractive.passage import Passage
-from pagoda.rag.extractive.question_types import QuestionType, question_type
-from pagoda.rag.extractive.spans import STOP_ENGLISH, Token, candidate_spans, sentence_bounds, tokenize_spans
+from pagoda.rag.extractive.spans import Token, sentence_bounds, tokenize_spans
 
 NUM_BUCKETS = 1 << 18
 NUM_EDGE_FEATURES = 12
@@ -26,11 +26,9 @@ NUM_DENSE = 40
 _SUFFIX = re.compile(r"(?:ing|ed|es|s|ly|'s|’s)$")
 
 
-def read_passage(question: str, text: str, sentences: list[tuple[int, int]] | None = None) -> Passage:
+def read_english(question: str, text: str, sentences: list[tuple[int, int]] | None = None) -> Passage:
     """Candidates and features; `sentences` are (start, end) in `text`, found here where none are given."""
     kind = question_type(question)
-    if kind.language == "zh":
-        return read_chinese(question, text, sentences)
     sentences = sentences or sentence_bounds(text)
     tokens: list[Token] = []
     owner: list[int] = []

@@ -5,10 +5,12 @@ import pytest
 
 from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.rag.documents.document import Chunk, Hit
-from pagoda.rag.extractive.english.span_features import read_passage
+from pagoda.rag.extractive.chinese.features import read_chinese
+from pagoda.rag.extractive.chinese.words import read_question
+from pagoda.rag.extractive.english.question_type import question_type
+from pagoda.rag.extractive.english.span_features import read_english
 from pagoda.rag.extractive.extractor import ExtractiveAnswerer, ExtractiveSettings
-from pagoda.rag.extractive.question_types import question_type
-from pagoda.rag.extractive.ranker import load_ranker
+from pagoda.rag.extractive.rankers import load_ranker
 from pagoda.rag.extractive.spans import sentence_bounds
 
 TOWER = "The tower was built in 1889. It was designed by Gustave Eiffel and stands in Paris. It is 330 metres tall."
@@ -91,7 +93,7 @@ def test_missing_weights_are_named(tmp_path):
 def test_weights_that_were_written_are_read_back_the_same(tmp_path):
     ranker = load_ranker("en")
     ranker.save("en", tmp_path)
-    passage = read_passage("Who designed the tower?", TOWER)
+    passage = read_english("Who designed the tower?", TOWER)
     assert np.array_equal(load_ranker("en", tmp_path).scores(passage), ranker.scores(passage))
 
 
@@ -101,17 +103,24 @@ def test_sentences_end_without_a_blank_in_chinese_and_not_after_initials_in_engl
 
 
 @pytest.mark.parametrize(
-    ("text", "question", "answer"), [(TOWER, "How tall is it?", "330 metres"), (WRITER, "他出生于哪里？", "浙江绍兴")]
+    ("read", "text", "question", "answer"),
+    [
+        (read_english, TOWER, "How tall is it?", "330 metres"),
+        (read_chinese, WRITER, "他出生于哪里？", "浙江绍兴"),
+    ],
 )
-def test_the_answer_is_among_the_candidates(text, question, answer):
-    passage = read_passage(question, text)
+def test_the_answer_is_among_the_candidates(read, text, question, answer):
+    passage = read(question, text)
     tokens = passage.tokens
     assert answer in {text[tokens[a].start : tokens[b].end] for a, b in passage.spans}
 
 
-@pytest.mark.parametrize(("question", "text"), [("How tall is it?", TOWER), ("鲁迅的代表作是什么？", WRITER)])
-def test_every_candidate_has_all_its_features(question, text):
-    passage = read_passage(question, text)
+@pytest.mark.parametrize(
+    ("read", "question", "text"),
+    [(read_english, "How tall is it?", TOWER), (read_chinese, "鲁迅的代表作是什么？", WRITER)],
+)
+def test_every_candidate_has_all_its_features(read, question, text):
+    passage = read(question, text)
     assert len(passage.dense) == len(passage.spans) == len(passage.sentence_of) > 0
     assert np.isfinite(passage.dense).all()
     assert (passage.spans[:, 0] <= passage.spans[:, 1]).all()
@@ -120,7 +129,7 @@ def test_every_candidate_has_all_its_features(question, text):
 @pytest.mark.parametrize("text", ["a", "。", "abc def.  \n\n 好", "一\r\n\t二。", "１２３《", "😀😀。"])
 @pytest.mark.parametrize("question", ["？谁", "好", "什么", "什么是一二？"])
 def test_odd_chinese_questions_and_passages_are_read(question, text):
-    passage = read_passage(question, text)
+    passage = read_chinese(question, text)
     if len(passage.spans):
         ranker = load_ranker("zh")
         scores = ranker.scores(passage)
@@ -130,18 +139,18 @@ def test_odd_chinese_questions_and_passages_are_read(question, text):
 
 def test_the_chinese_weights_are_read_back_the_same(tmp_path):
     load_ranker("zh").save("zh", tmp_path)
-    passage = read_passage("鲁迅的代表作是什么？", WRITER)
+    passage = read_chinese("鲁迅的代表作是什么？", WRITER)
     assert np.array_equal(load_ranker("zh", tmp_path).scores(passage), load_ranker("zh").scores(passage))
 
 
 @pytest.mark.parametrize(
-    ("question", "kind"),
+    ("read", "question", "kind"),
     [
-        ("How many metres tall is it?", "how many"),
-        ("谁写了它？", "person"),
-        ("為什麼下雨？", "why"),
-        ("位于哪里？", "place"),
+        (question_type, "How many metres tall is it?", "how many"),
+        (read_question, "谁写了它？", "person"),
+        (read_question, "為什麼下雨？", "why"),
+        (read_question, "位于哪里？", "place"),
     ],
 )
-def test_the_question_word_gives_the_kind_of_answer(question, kind):
-    assert question_type(question).kind == kind
+def test_the_question_word_gives_the_kind_of_answer(read, question, kind):
+    assert read(question).kind == kind
