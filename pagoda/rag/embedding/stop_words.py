@@ -1,6 +1,7 @@
 """English function words: they say nothing of a subject, to BM25 or among the tokens of an embedder.
 
-Below both legs of retrieval, which leave out the same words: file -> Document -> Chunks -> *vectors* and words -> index.
+Below both legs of retrieval, which leave out the same words: file -> Document -> Chunks -> *vectors and words* ->
+index.
 """
 
 from __future__ import annotations

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pagoda.errors import ConfigError, InvalidRequestError
+from pagoda.language import language_of
 from pagoda.rag.answer import Answer
 from pagoda.rag.documents.document import Hit
 from pagoda.rag.evaluation.metrics import scores
 from pagoda.rag.evaluation.retrieval import numbered_lines, rank_of, recall_at
-from pagoda.rag.words import language_of
 
 _CITATION_MARK = re.compile(r"\s*\[\d+\]")
 

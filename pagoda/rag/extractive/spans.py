@@ -15,9 +15,6 @@ _SENTENCE_END = re.compile(
 )
 
 
-_CHINESE = re.compile(r"[一-龥㐀-䶿]")
-
-
 @dataclass(frozen=True)
 class Token:
     """A word or a Chinese character. start, end: characters of the text it was cut from."""
@@ -25,15 +22,6 @@ class Token:
     text: str
     start: int
     end: int
-
-
-def language_of(text: str) -> str:
-    """ "zh" where the text holds Chinese characters, else "en".
-
-    >>> language_of("谁写了《红楼梦》？"), language_of("Who wrote it?")
-    ('zh', 'en')
-    """
-    return "zh" if _CHINESE.search(text) else "en"
 
 
 def tokenize_spans(text: str) -> list[Token]:

@@ -11,7 +11,7 @@ scores makes them worse. Paper: Bruch et al. 2023, "An Analysis of Fusion Functi
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,11 +21,11 @@ from pagoda.rag.documents.document import Chunk, Hit, Scalar
 from pagoda.rag.embedding.embedder import UNREADABLE_SHARE
 from pagoda.rag.embedding.vectors import Embedder, TokenEmbedder, TokenVectors
 from pagoda.rag.index.snapshot import Snapshot
+from pagoda.rag.query import Where
 from pagoda.rag.retrieval.late_interaction import LateInteraction
 from pagoda.rag.retrieval.lexical import Bm25Index
 from pagoda.rag.retrieval.reranker import Reranker
 
-Where = Mapping[str, Scalar | list[Scalar]]
 # Weights in about these proportions were learned on SQuAD's articles four times, each time without a quarter of them;
 # recall@1 changes by less than .005 for half of any weight more or less.
 DENSE_WEIGHT = 3.5

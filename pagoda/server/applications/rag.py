@@ -23,6 +23,7 @@ from pagoda.errors import ChatModelError, InvalidRequestError, MissingExtraError
 from pagoda.rag.answer import Answer
 from pagoda.rag.documents.document import Hit
 from pagoda.rag.errors import IndexLockedError, LoadError, StoreError
+from pagoda.rag.query import RagQuery
 from pagoda.server.applications.rag_service import RagService
 from pagoda.server.errors import ModelNotFoundError, UnavailableError, UnsupportedMediaTypeError
 from pagoda.server.openai.sampling import check_fields
@@ -36,7 +37,7 @@ uploads = APIRouter(prefix="/v1/rag")
 MAX_FILES = 16
 
 
-class Turn(BaseModel):
+class EarlierTurn(BaseModel):
     """An earlier turn of the conversation."""
 
     role: Literal["user", "assistant"]
@@ -60,7 +61,7 @@ class RetrieveRequest(OpenAIRequest):
 class QueryRequest(RetrieveRequest):
     """What to answer."""
 
-    history: list[Turn] = Field(default_factory=list, description="Earlier turns, oldest first.")
+    history: list[EarlierTurn] = Field(default_factory=list, description="Earlier turns, oldest first.")
     answerer: Literal["model", "extractive"] | None = Field(
         None, description="Who answers; left out, the model, unless it is the built-in one, which is not believed."
     )
@@ -82,7 +83,7 @@ async def query(body: QueryRequest, request: Request) -> Response:
             first = await unless_client_leaves(request, anext(events)) if body.stream else None
             if first is not None:
                 return EventStream(_resumed(first, events), held, keep_alive_s=state.config.keep_alive_s)
-            answer = await unless_client_leaves(request, _answer(service, body))
+            answer = await unless_client_leaves(request, service.query(_query(body)))
     except BaseException:
         await held.aclose()
         raise
@@ -158,14 +159,13 @@ def told() -> Iterator[None]:
         raise InvalidRequestError(str(error), param="file") from error
 
 
-async def _answer(service: RagService, body: QueryRequest) -> Answer:
-    history = [Message(turn.role, turn.content) for turn in body.history]
-    return await service.query(body.question, body.k, body.where, history, body.answerer)
+def _query(body: QueryRequest) -> RagQuery:
+    history = tuple(Message(turn.role, turn.content) for turn in body.history)
+    return RagQuery(body.question, body.k, body.where, history, body.answerer)
 
 
 async def _events(service: RagService, body: QueryRequest) -> AsyncGenerator[bytes]:
-    history = [Message(turn.role, turn.content) for turn in body.history]
-    async with aclosing(service.stream(body.question, body.k, body.where, history, body.answerer)) as items:
+    async with aclosing(service.stream(_query(body))) as items:
         async for item in items:
             if isinstance(item, Answer):
                 yield event(_answer_object(item))

@@ -15,6 +15,11 @@ from pagoda.rag.extractive.spans import sentence_bounds
 
 TOWER = "The tower was built in 1889. It was designed by Gustave Eiffel and stands in Paris. It is 330 metres tall."
 WRITER = "鲁迅原名周树人，1881年出生于浙江绍兴。他的代表作是《呐喊》。1936年在上海逝世。"
+NOVEL = (
+    "Dream of the Red Chamber (红楼梦) was written by Cao Xueqin in the eighteenth century. It is one of the great "
+    "novels of Chinese literature."
+)
+NOVEL_CHINESE = "《红楼梦》是一部古典小说。它的作者是曹雪芹，出生于南京。全书共一百二十回。"
 ALWAYS = ExtractiveSettings(min_confidence=0.0)
 
 
@@ -59,6 +64,29 @@ def test_an_unrelated_passage_is_trusted_less_than_the_right_one():
     answerer = ExtractiveAnswerer()
     for text, other, question in ((TOWER, WRITER, "Who designed the tower?"), (WRITER, TOWER, "鲁迅的代表作是什么？")):
         assert answerer.answer(question, [hit(text)]).confidence > answerer.answer(question, [hit(other)]).confidence
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "answer"),
+    [
+        (NOVEL, "Who wrote Dream of the Red Chamber?", "Cao Xueqin"),
+        (NOVEL, "Who wrote 红楼梦?", "Cao Xueqin"),
+        (NOVEL, "When was 红楼梦 written?", "eighteenth century"),
+        (NOVEL, "谁写了 Dream of the Red Chamber?", "Cao Xueqin"),
+        (NOVEL_CHINESE, "《红楼梦》的作者是谁？", "曹雪芹"),
+        (NOVEL_CHINESE, "Dream of the Red Chamber（红楼梦）的作者是谁？", "曹雪芹"),
+        ("红楼梦的作者是曹雪芹。", "Who wrote 红楼梦?", "作者是曹雪芹"),
+    ],
+)
+def test_a_name_of_the_other_language_in_a_question_changes_nothing(text, question, answer):
+    assert ExtractiveAnswerer(ALWAYS).answer(question, [hit(text)]).text == answer
+
+
+def test_hits_of_both_languages_compete_by_how_sure_their_readers_are():
+    answerer = ExtractiveAnswerer(ALWAYS)
+    for question, answer in (("Who designed the tower?", "Gustave Eiffel"), ("鲁迅的代表作是什么？", "《呐喊》")):
+        for hits in ([hit(TOWER), hit(WRITER)], [hit(WRITER), hit(TOWER)]):
+            assert answerer.answer(question, hits).text == answer
 
 
 def test_the_threshold_alone_decides_whether_it_abstains():
