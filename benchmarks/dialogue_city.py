@@ -32,10 +32,11 @@ from pagoda.dialogue.reading.strategies import make_strategy
 from pagoda.dialogue.slots.normalise import normalise
 from pagoda.graph.graph import Graph
 from pagoda.graph.loading import load
+from pagoda.language import language_of
 from pagoda.nlu.fast_understanding import FastUnderstanding
 from pagoda.nlu.known_sentences import key_of
 from pagoda.nlu.report import Report, evaluate
-from pagoda.nlu.tagging import SpanScore, language_of
+from pagoda.nlu.tagging import SpanScore
 from pagoda.nlu.understanding import OUT_OF_SCOPE, TurnContext, Understander, Understanding
 
 Example = dict[str, Any]

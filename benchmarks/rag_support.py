@@ -18,7 +18,7 @@ from pathlib import Path
 from machine import provenance
 
 from pagoda.rag.documents.document import Chunk
-from pagoda.rag.generative.prompt import Passage
+from pagoda.rag.generative.source import Source
 from pagoda.rag.generative.support import SupportCheck
 
 _SENTENCE = re.compile(r".+?(?:[。！？]|[.!?](?:\s|$)|$)")
@@ -38,9 +38,9 @@ def questions_of(path: Path, count: int) -> list[tuple[str, str, str]]:
     return found[:count]
 
 
-def passage(text: str) -> Passage:
+def source_of(text: str) -> Source:
     """A paragraph as a source."""
-    return Passage(1, (Chunk("", "", text, 0, len(text), 1),), 1.0)
+    return Source(1, (Chunk("", "", text, 0, len(text), 1),), 1.0)
 
 
 def shares(rows: list[tuple[str, str, str]]) -> tuple[int, float, float, float]:
@@ -52,7 +52,7 @@ def shares(rows: list[tuple[str, str, str]]) -> tuple[int, float, float, float]:
         if sentence is None or other_answer in context:
             continue
         num += 1
-        source, other = passage(context), passage(other_context)
+        source, other = source_of(context), source_of(other_context)
         counts[0] += check.check(sentence, question, source).holds
         counts[1] += check.check(sentence, question, other).holds
         counts[2] += check.check(sentence.replace(answer, other_answer), question, source).holds

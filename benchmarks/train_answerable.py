@@ -23,7 +23,7 @@ import train_reader
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from pagoda.rag.embedding.embedder import packaged_folder
+from pagoda.minilm.package import packaged_folder
 from pagoda.rag.evaluation import metrics
 from pagoda.rag.extractive.english.answerable import WEIGHTS, Answerable, both, features_of
 from pagoda.rag.extractive.english.reader import WEIGHTS as READER_WEIGHTS
@@ -110,7 +110,7 @@ def margins_of(data: Path, run: Path, fold: int) -> dict[tuple[str, str], float]
 
 def reader_of(data: Path, run: Path, fold: int) -> Reader:
     """The reader of a run's checkpoint."""
-    network = ReaderNetwork(packaged_folder())
+    network = ReaderNetwork(packaged_folder("training the reader", "rag"))
     train_reader.restore(network, None, run)
     return train_reader.margin_reader(network, train_reader.ranker_of(data, run, fold))
 

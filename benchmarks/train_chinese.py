@@ -25,9 +25,8 @@ import numpy as np
 from train_extractive import fit_decision, report_decision
 
 from pagoda.rag.evaluation import metrics
-from pagoda.rag.extractive.chinese.features import NUM_CHINESE_BUCKETS
+from pagoda.rag.extractive.chinese.features import NUM_CHINESE_BUCKETS, read_chinese
 from pagoda.rag.extractive.chinese.tree_ranker import ODDS_STEP, TreeRanker, Trees, chosen, with_odds
-from pagoda.rag.extractive.english.span_features import read_passage
 from pagoda.rag.extractive.passage import Passage
 from pagoda.rag.extractive.ranker import DECISION_FEATURES, decision_features
 
@@ -94,7 +93,7 @@ def load(data: Path, name: str, folds: int, every: int) -> list[Case]:
         row = json.loads(line)
         group = zlib.crc32(row["context"].encode())
         for qa in row["qas"]:
-            passage = read_passage(qa["question"], row["context"])
+            passage = read_chinese(qa["question"], row["context"])
             if len(passage.spans) and passage.names is not None:
                 fold = zlib.crc32(row["title"].encode()) % folds
                 gain = gains(passage, row["context"], qa["answers"])
@@ -231,7 +230,7 @@ def mismatched(cases: list[Case]) -> list[Case]:
         chosen_cases = [case for case in cases if case.fold == fold]
         for index, case in enumerate(chosen_cases[::2]):
             other = chosen_cases[(2 * index + len(chosen_cases) // 2) % len(chosen_cases)]
-            passage = read_passage(case.question, other.text)
+            passage = read_chinese(case.question, other.text)
             made.append(replace(case, name="mismatched", text=other.text, answers=[], passage=passage))
     return made
 

@@ -22,9 +22,10 @@ import torch
 from torch import nn
 
 from pagoda.rag.evaluation import metrics
-from pagoda.rag.extractive.english.span_features import NUM_BUCKETS, NUM_DENSE, read_passage
+from pagoda.rag.extractive.english.span_features import NUM_BUCKETS, NUM_DENSE, read_english
+from pagoda.rag.extractive.hashed_ranker import HashedRanker
 from pagoda.rag.extractive.passage import Passage
-from pagoda.rag.extractive.ranker import DECISION_FEATURES, HashedRanker, SpanRanker, decision_features
+from pagoda.rag.extractive.ranker import DECISION_FEATURES, SpanRanker, decision_features
 
 SETS = {"en": ("squad11",)}
 WIDTH, HIDDEN = 8, 64
@@ -72,7 +73,7 @@ def load(data: Path, name: str, folds: int, every: int = 1) -> list[Case]:
     for line in (data / f"{name}.jsonl").read_text("utf-8").splitlines()[::every]:
         row: dict[str, Any] = json.loads(line)
         for qa in row["qas"]:
-            passage = read_passage(qa["question"], row["context"])
+            passage = read_english(qa["question"], row["context"])
             answers = [] if qa.get("impossible") else qa["answers"]
             if not len(passage.spans):
                 continue

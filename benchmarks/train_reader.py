@@ -29,13 +29,14 @@ import torch.nn.functional as F
 import train_extractive
 from torch import Tensor
 
-from pagoda.rag.embedding.embedder import packaged_folder
+from pagoda.minilm.package import packaged_folder
 from pagoda.rag.evaluation import metrics
 from pagoda.rag.extractive.english.answerable import Answerable, feature_names
 from pagoda.rag.extractive.english.reader import WEIGHTS, Reader, pack, unpack
 from pagoda.rag.extractive.english.reader_input import ReaderInput, ReaderTokenizer
 from pagoda.rag.extractive.english.reader_network import ReaderNetwork
-from pagoda.rag.extractive.ranker import SpanRanker, load_ranker
+from pagoda.rag.extractive.ranker import SpanRanker
+from pagoda.rag.extractive.rankers import load_ranker
 from pagoda.rag.extractive.spans import sentence_bounds
 
 FOLDS = 5
@@ -178,7 +179,7 @@ def optimizer_of(network: ReaderNetwork, rate: float) -> torch.optim.AdamW:
 
 def train(network: ReaderNetwork, questions: list[Question], args: argparse.Namespace) -> None:
     """Fit the network; a checkpoint each 100 steps."""
-    tokenizer = ReaderTokenizer(packaged_folder())
+    tokenizer = ReaderTokenizer(packaged_folder("training the reader", "rag"))
     optimizer = optimizer_of(network, args.rate)
     peaks = [group["lr"] for group in optimizer.param_groups]
     if args.start is not None:
@@ -246,7 +247,7 @@ def ranker_of(data: Path, run: Path, held: int) -> SpanRanker:
 
 def shipped_form(network: ReaderNetwork, decision: np.ndarray) -> tuple[ReaderNetwork, dict[str, np.ndarray]]:
     """The network as it will be read back from 8 bits, and the arrays of its file."""
-    base, again = (ReaderNetwork(packaged_folder()) for _ in range(2))
+    base, again = (ReaderNetwork(packaged_folder("training the reader", "rag")) for _ in range(2))
     arrays = pack(network, base, decision)
     unpack(again, arrays, Path("packed"))
     return again, arrays
@@ -257,7 +258,9 @@ def margin_reader(network: ReaderNetwork, ranker: SpanRanker) -> Reader:
     nothing = np.zeros(len(feature_names()) + 1)
     alone = Answerable(about=np.append(nothing[:-1], np.inf), told=nothing, trust=1.0)
     packed, _ = shipped_form(network, np.zeros(2))
-    return Reader(packed, ReaderTokenizer(packaged_folder()), ranker, np.array([1.0, 0.0]), alone)
+    return Reader(
+        packed, ReaderTokenizer(packaged_folder("training the reader", "rag")), ranker, np.array([1.0, 0.0]), alone
+    )
 
 
 def report(network: ReaderNetwork, data: Path, run: Path, held: int) -> None:
@@ -310,7 +313,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="every n-th question only: a quick look")
     args = parser.parse_args()
     torch.manual_seed(0)
-    network = ReaderNetwork(packaged_folder())
+    network = ReaderNetwork(packaged_folder("training the reader", "rag"))
     if args.export is not None:
         print(f"step {restore(network, None, args.run)[0]}, to {WEIGHTS}")
         np.savez_compressed(WEIGHTS, **shipped_form(network, np.load(args.export / "decision.npy"))[1])

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from pagoda.errors import InvalidRequestError
+from pagoda.language import language_of
 from pagoda.nlu import files
 from pagoda.nlu.calibration import Calibration, softmax
 from pagoda.nlu.chinese_reader import ChineseReader
@@ -27,7 +28,7 @@ from pagoda.nlu.joint_training import OnProgress
 from pagoda.nlu.known_sentences import key_of, known_sentences, ranked_with
 from pagoda.nlu.labelled import Labelled, read_examples
 from pagoda.nlu.reading import Reading
-from pagoda.nlu.tagging import language_of, split_words
+from pagoda.nlu.tagging import split_words
 from pagoda.nlu.training_settings import Effort, TrainingSettings
 from pagoda.nlu.understanding import OUT_OF_SCOPE, Language, SlotValue, TurnContext, Understanding
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pagoda.errors import ConfigError
-from pagoda.nlu.tagging import Span, Word, language_of, split_words, tags_of
+from pagoda.language import language_of
+from pagoda.nlu.tagging import Span, Word, split_words, tags_of
 from pagoda.nlu.understanding import OUT_OF_SCOPE, Language
 
 _OUT_OF_SCOPE_NAMES = {OUT_OF_SCOPE, "oos", "out-of-scope"}

@@ -11,12 +11,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pagoda.nlu.understanding import Language
-
 OUTSIDE = "O"
 _HAN = "\u3400-\u9fff"
 _WORD = re.compile(rf"[{_HAN}]|[^\W{_HAN}_]+|[^\w\s]|_")
-_HAN_CHARACTER = re.compile(f"[{_HAN}]")
 Span = tuple[str, int, int]
 """(slot, start, end): characters of the text, end exclusive."""
 
@@ -33,11 +30,6 @@ class Word:
 def split_words(text: str) -> list[Word]:
     """Runs of letters and digits, single Han characters, single signs."""
     return [Word(match.group(), match.start(), match.end()) for match in _WORD.finditer(text)]
-
-
-def language_of(text: str) -> Language:
-    """ "zh" where a Han character stands: a Chinese sentence may hold English names, hardly the other way round."""
-    return "zh" if _HAN_CHARACTER.search(text) else "en"
 
 
 def tags_of(words: Sequence[Word], spans: Iterable[Span]) -> list[str]:

@@ -1,7 +1,7 @@
 """`RAG`: documents in, cited answers out. The whole path of a document and of a question on one page.
 
     add:    file -> Document -> Chunks -> index
-    query:  question -> Hits -> quoted sentence, or prompt -> model -> checked text -> Answer
+    query:  RagQuery -> Hits -> Answerer (quotes a sentence; or prompt -> model -> checked text) -> Answer
 
 Every way of asking (one, many, async, streamed) takes the same steps, so that the same question gets the same answer.
 Source: Lewis et al. 2020, "Retrieval-Augmented Generation for Knowledge-Intensive NLP Tasks" (arXiv 2005.11401).
@@ -13,21 +13,22 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Self
 
 from pagoda.chat.loop import LoopThread
 from pagoda.chat.model import ChatModel, Message
 from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.rag.answer import Answer
-from pagoda.rag.documents.document import Hit, Scalar
+from pagoda.rag.answerer import Answerer, GroundedQuestion
+from pagoda.rag.documents.document import Hit
 from pagoda.rag.extractive.answerer import QuotingAnswerer
-from pagoda.rag.generative.answerer import GenerativeAnswerer, GenerativeSettings, Question
-from pagoda.rag.generative.followup import condensed, joined
+from pagoda.rag.generative.answerer import GenerativeAnswerer, GenerativeSettings
 from pagoda.rag.generative.support import SupportCheck
 from pagoda.rag.inputs import chat_model_of, check_question, embedder_of, reranker_of
+from pagoda.rag.query import AnswererName, RagQuery, Where
 
 if TYPE_CHECKING:
     from pagoda.rag.embedding.vectors import Embedder
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
     from pagoda.rag.retrieval.reranker import Reranker
     from pagoda.rag.retrieval.retriever import Retriever
 
-Where = Mapping[str, Scalar | list[Scalar]]
-Answerer = Literal["model", "extractive"]
 MAX_K = 100
 
 
@@ -102,11 +101,10 @@ class RAG:
         self._owns_model = owns_model or isinstance(model, str)
         self._mutex = threading.Lock()
         self._retriever: tuple[int, Retriever] | None = None
-        self._quoting = QuotingAnswerer()
-        check = SupportCheck(self._embedder, threshold=self.settings.support_threshold)
-        self._generative = (
-            None if self.model is None else GenerativeAnswerer(self.model, check, self.settings.generative)
-        )
+        self._answerers: dict[AnswererName, Answerer] = {"extractive": QuotingAnswerer()}
+        if self.model is not None:
+            check = SupportCheck(self._embedder, threshold=self.settings.support_threshold)
+            self._answerers["model"] = GenerativeAnswerer(self.model, check, self.settings.generative)
 
     # Documents
 
@@ -164,7 +162,7 @@ class RAG:
         where: Where | None = None,
         *,
         history: Sequence[Message] = (),
-        answerer: Answerer | None = None,
+        answerer: AnswererName | None = None,
     ) -> Answer:
         """One answer, with its sources or with the statement that there is none.
 
@@ -172,21 +170,18 @@ class RAG:
         answerer: "extractive" quotes although there is a model
         Raises InvalidRequestError, PromptTooLongError, ChatModelError, RagError.
         """
-        return self._loop.run(self.aquery(question, k, where, history=history, answerer=answerer))
+        return self._loop.run(self.answer(RagQuery(question, k, where, history, answerer)))
 
     def query_batch(
-        self, questions: Sequence[str], k: int = 5, where: Where | None = None, *, answerer: Answerer | None = None
+        self, questions: Sequence[str], k: int = 5, where: Where | None = None, *, answerer: AnswererName | None = None
     ) -> list[Answer]:
         """An answer for each question, in order, with one call of the embedder and one of the model."""
         began = time.perf_counter()
-        generative = self._chosen(answerer)
+        chosen = self._chosen(answerer)
         hits = self.retrieve_batch(questions, k, where) if questions else []
-        asked = [Question(question, found) for question, found in zip(questions, hits, strict=True)]
+        asked = [GroundedQuestion(question, found) for question, found in zip(questions, hits, strict=True)]
         found = time.perf_counter()
-        if generative is None:
-            answers = self._quoting.answer_batch(asked)
-        else:
-            answers = self._loop.run(generative.answer_batch(asked))
+        answers = self._loop.run(chosen.answer_batch(asked))
         return [_timed(answer, began, found) for answer in answers]
 
     async def aquery(
@@ -196,41 +191,22 @@ class RAG:
         where: Where | None = None,
         *,
         history: Sequence[Message] = (),
-        answerer: Answerer | None = None,
+        answerer: AnswererName | None = None,
     ) -> Answer:
         """As `query`, from any event loop; cancelling it ends the model's work."""
-        began = time.perf_counter()
-        generative = self._chosen(answerer)
-        asked = await self._found(question, k, where, history, generative)
-        found = time.perf_counter()
-        if generative is None:
-            answer = await asyncio.to_thread(self._quoting.answer, asked)
-        else:
-            answer = await self._loop.arun(generative.answer(asked))
-        return _timed(answer, began, found)
+        return await self.answer(RagQuery(question, k, where, history, answerer))
 
-    async def astream(
+    def astream(
         self,
         question: str,
         k: int = 5,
         where: Where | None = None,
         *,
         history: Sequence[Message] = (),
-        answerer: Answerer | None = None,
+        answerer: AnswererName | None = None,
     ) -> AsyncGenerator[str | Answer]:
         """Pieces of text as they come, at last the Answer. The pieces are not checked yet: the Answer's text counts."""
-        began = time.perf_counter()
-        generative = self._chosen(answerer)
-        asked = await self._found(question, k, where, history, generative)
-        found = time.perf_counter()
-        if generative is None:
-            answer = await asyncio.to_thread(self._quoting.answer, asked)
-            yield answer.text
-            yield _timed(answer, began, found)
-            return
-        async with contextlib.aclosing(self._loop.aiterate(generative.stream(asked))) as items:
-            async for item in items:
-                yield _timed(item, began, found) if isinstance(item, Answer) else item
+        return self.answer_stream(RagQuery(question, k, where, history, answerer))
 
     def stream(
         self,
@@ -239,10 +215,29 @@ class RAG:
         where: Where | None = None,
         *,
         history: Sequence[Message] = (),
-        answerer: Answerer | None = None,
+        answerer: AnswererName | None = None,
     ) -> Generator[str | Answer]:
         """As `astream`, for plain code."""
-        return self._loop.iterate(self.astream(question, k, where, history=history, answerer=answerer))
+        return self._loop.iterate(self.answer_stream(RagQuery(question, k, where, history, answerer)))
+
+    async def answer(self, query: RagQuery) -> Answer:
+        """What `query` and `aquery` give, from any event loop."""
+        began = time.perf_counter()
+        chosen = self._chosen(query.answerer)
+        asked = await self._grounded(query, chosen)
+        found = time.perf_counter()
+        (answer,) = await self._loop.arun(chosen.answer_batch([asked]))
+        return _timed(answer, began, found)
+
+    async def answer_stream(self, query: RagQuery) -> AsyncGenerator[str | Answer]:
+        """What `stream` and `astream` give, in any event loop."""
+        began = time.perf_counter()
+        chosen = self._chosen(query.answerer)
+        asked = await self._grounded(query, chosen)
+        found = time.perf_counter()
+        async with contextlib.aclosing(self._loop.aiterate(chosen.stream(asked))) as items:
+            async for item in items:
+                yield _timed(item, began, found) if isinstance(item, Answer) else item
 
     def close(self) -> None:
         """Give back the index, the model if it is ours, and the thread."""
@@ -257,28 +252,21 @@ class RAG:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _chosen(self, answerer: Answerer | None) -> GenerativeAnswerer | None:
-        if answerer == "model" and self._generative is None:
+    def _chosen(self, name: AnswererName | None) -> Answerer:
+        """Whoever was asked for; else the model, where there is one. Raises InvalidRequestError."""
+        usual: AnswererName = "model" if "model" in self._answerers else "extractive"
+        chosen = self._answerers.get(name or usual)
+        if chosen is None:
             raise InvalidRequestError("no model was given to answer with: leave answerer out", param="answerer")
-        return None if answerer == "extractive" else self._generative
+        return chosen
 
-    async def _found(
-        self,
-        question: str,
-        k: int,
-        where: Where | None,
-        history: Sequence[Message],
-        generative: GenerativeAnswerer | None,
-    ) -> Question:
+    async def _grounded(self, query: RagQuery, answerer: Answerer) -> GroundedQuestion:
         """The question with its hits, which are found by its stand-alone form."""
-        check_question(question)
-        if generative and history:
-            alone = await self._loop.arun(condensed(question, history, generative.model))
-        else:
-            alone = joined(question, history)
+        check_question(query.question)
+        alone = await self._loop.arun(answerer.standalone(query.question, query.history))
         # Embedding takes milliseconds of processor time, which a server's loop must not wait for.
-        hits = await asyncio.to_thread(self.retrieve, alone, k, where)
-        return Question(question, hits, tuple(history), alone)
+        hits = await asyncio.to_thread(self.retrieve, alone, query.k, query.where)
+        return GroundedQuestion(query.question, hits, tuple(query.history), alone)
 
     def _current_retriever(self) -> Retriever:
         """For the index as it is now. Raises InvalidRequestError where it is empty."""

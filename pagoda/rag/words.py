@@ -6,20 +6,13 @@ fields, so that a sentence missing in one of them cannot go unnoticed; `{names}`
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import Literal
 
-Language = Literal["en", "zh"]
-_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
-_ENGLISH = re.compile(
-    r"\b(?:what|who|whom|whose|when|where|which|why|how|is|are|was|were|do|does|did|can|could|the|of|in|to)\b", re.I
-)
-_CHINESE = re.compile("[的是吗嗎呢么麼哪谁誰几幾多少有在了怎何请請]")
+from pagoda.language import Language
 
 
 @dataclass(frozen=True, kw_only=True)
-class Words:
+class RetrievalWords:
     """Every sentence of retrieval in one language.
 
     instructions: the system message; notes: the system message for one part of sources that do not fit together
@@ -44,7 +37,7 @@ class Words:
     earlier_turns: str
 
 
-ENGLISH = Words(
+ENGLISH = RetrievalWords(
     instructions=(
         "You answer a question from numbered sources. Rules:\n"
         "1. Use only what the sources say; add nothing of your own knowledge.\n"
@@ -77,7 +70,7 @@ ENGLISH = Words(
     earlier_turns="{count} earlier messages did not fit into the model's context",
 )
 
-CHINESE = Words(
+CHINESE = RetrievalWords(
     instructions=(
         "你根据编号的资料回答问题。规则：\n"
         "1. 只使用资料中的内容，不要加入自己的知识。\n"
@@ -106,16 +99,6 @@ CHINESE = Words(
 )
 
 
-def words_in(language: Language) -> Words:
+def words_in(language: Language) -> RetrievalWords:
     """The record of a language."""
     return CHINESE if language == "zh" else ENGLISH
-
-
-def language_of(text: str) -> Language:
-    """The language a person asks in: that of its function words, because names of the other stand in both.
-
-    >>> language_of("GPU 服务器的 IP 地址是多少？"), language_of("Who wrote 红楼梦?")
-    ('zh', 'en')
-    """
-    num_english, num_chinese = len(_ENGLISH.findall(text)), len(_CHINESE.findall(text))
-    return "zh" if _HAN.search(text) and num_chinese >= num_english else "en"

@@ -14,7 +14,7 @@ import pagoda
 
 PACKAGE = Path(pagoda.__file__).parent
 FOUNDATION = frozenset(
-    {"errors", "parameter_rules", "sampling_params", "distributed", "progress", "version", "hardware"}
+    {"errors", "parameter_rules", "sampling_params", "distributed", "progress", "version", "hardware", "language"}
 )
 TABLE: dict[str, frozenset[str]] = {
     **dict.fromkeys(FOUNDATION, FOUNDATION),

@@ -47,19 +47,6 @@ SUFFIXES = frozenset(_FROM_TEXT) | frozenset(_FROM_BYTES)
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
-def load_document(path: Path, source: str | None = None, settings: LoaderSettings | None = None) -> Document:
-    """The document in a file. Raises LoadError, whose message begins with `source`.
-
-    source: what it is called; by default the file's name
-    """
-    settings = settings or LoaderSettings()
-    source = source or path.name
-    try:
-        return load_bytes(read_file(path, settings), source, settings)
-    except LoadError as error:
-        raise type(error)(f"{source} {error}") from error
-
-
 def read_file(path: Path, settings: LoaderSettings) -> bytes:
     """The bytes of a file, if it is one that can be loaded. Raises LoadError before it reads much."""
     _loader_suffix(path.name)

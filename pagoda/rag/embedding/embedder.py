@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pagoda.errors import ConfigError, MissingExtraError
-from pagoda.minilm import package
+from pagoda.minilm.package import packaged_folder
+from pagoda.rag.embedding.stop_words import STOP_WORDS
 from pagoda.rag.embedding.vectors import Embedder
-from pagoda.rag.retrieval.lexical import STOP_WORDS
 
 if TYPE_CHECKING:
     from pagoda.rag.embedding.vectors import TokenVectors
@@ -41,7 +41,8 @@ def load_embedder(name_or_path: str | None = None) -> Embedder:
     None and a folder never use the network. Raises MissingExtraError, ConfigError where the model cannot be loaded.
     """
     if name_or_path is None:
-        return SentenceTransformerEmbedder(str(packaged_folder()), PACKAGED_NAME)
+        folder = packaged_folder(f"the packaged embedder {PACKAGED_NAME}", "rag")
+        return SentenceTransformerEmbedder(str(folder), PACKAGED_NAME)
     folder = Path(name_or_path).expanduser()
     if folder.is_dir():
         return SentenceTransformerEmbedder(str(folder), _fingerprinted(folder))
@@ -175,11 +176,6 @@ def _joined(entries: Sequence[Any], name: str) -> np.ndarray:
 def _normalised(vectors: np.ndarray) -> np.ndarray:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return (vectors / np.maximum(lengths, 1e-12)).astype(np.float32, copy=False)
-
-
-def packaged_folder() -> Path:
-    """Where the packaged MiniLM lies. Raises MissingExtraError."""
-    return package.packaged_folder(f"the packaged embedder {PACKAGED_NAME}", "rag")
 
 
 def _load(model: str) -> Any:

@@ -38,6 +38,7 @@ def packed(texts: Sequence[TokenVectors]) -> list[bytes]:
     """The tokens of each text as bytes: of each its id and two bits for each number; b"" for no tokens."""
     if not texts:
         return []
+    # Tokens of all texts at once, [n] and [n, dimension / 4]; cut into texts at the end.
     ids = np.concatenate([text.ids for text in texts]).astype("<u4")
     codes = _codes(np.concatenate([text.vectors for text in texts]))
     rows = np.hstack([ids.view(np.uint8).reshape(len(ids), _ID_BYTES), codes])
@@ -54,6 +55,7 @@ def unpacked(blob: bytes, dimension: int) -> TokenVectors:
     ([7], [[1.0, -1.0, 3.0, -3.0]])
     """
     rows = _rows(blob, dimension)
+    # [n, bytes, 4] to [n, dimension]: four levels a byte; the last byte of a row may hold some that are padding.
     vectors = _LEVELS[rows[:, _ID_BYTES:]].reshape(len(rows), -1)[:, :dimension]
     return TokenVectors(token_ids(blob, dimension), vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
@@ -71,8 +73,10 @@ def num_tokens(blob: bytes, dimension: int) -> int:
 def _codes(vectors: np.ndarray) -> np.ndarray:
     """[n, dimension] to uint8 [n, dimension / 4]: below, at, above zero, with the deviation as the other bounds."""
     scale = np.sqrt(np.einsum("nd,nd->n", vectors, vectors) / vectors.shape[1])[:, None]
+    # 0 to 3 [n, dimension]: how many of the three bounds each number reaches.
     quarters = (vectors >= -scale).view(np.uint8) + (vectors >= 0).view(np.uint8) + (vectors >= scale).view(np.uint8)
     codes = np.pad(quarters, ((0, 0), (0, -vectors.shape[1] % 4)))
+    # Four neighbours to a byte, the first in its lowest bits.
     return codes[:, 0::4] | codes[:, 1::4] << 2 | codes[:, 2::4] << 4 | codes[:, 3::4] << 6
 
 

@@ -1,7 +1,7 @@
 """How often an index gives the right source, the right answer, and rightly none, over a person's own questions.
 
-Beside a question's path: question -> Hits -> Answer -> *counted*. Retrieval is counted as in `evaluate`, answers as in
-`qa_metrics`.
+Beside a question's path: question -> Hits -> Answer -> *counted*. Retrieval is counted as in `retrieval`, answers as in
+`metrics`.
 """
 
 from __future__ import annotations
@@ -12,16 +12,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from pagoda.errors import ConfigError, InvalidRequestError
+from pagoda.language import language_of
+from pagoda.rag.answer import Answer
+from pagoda.rag.documents.document import Hit
 from pagoda.rag.evaluation.metrics import scores
 from pagoda.rag.evaluation.retrieval import numbered_lines, rank_of, recall_at
-from pagoda.rag.words import language_of
-
-if TYPE_CHECKING:
-    from pagoda.rag.answer import Answer
-    from pagoda.rag.pipeline import RAG
 
 _CITATION_MARK = re.compile(r"\s*\[\d+\]")
 
@@ -59,6 +57,18 @@ class Evaluation:
     wrongly_abstained: float | None
 
 
+class Documents(Protocol):
+    """What is asked: a `pipeline.RAG`, or whatever finds and answers as it does."""
+
+    def retrieve_batch(self, questions: Sequence[str], k: int) -> list[list[Hit]]:
+        """The k best chunks for each question, best first."""
+        ...
+
+    def query_batch(self, questions: Sequence[str], k: int) -> list[Answer]:
+        """An answer for each question, in order, from its k best chunks."""
+        ...
+
+
 def read_questions(path: Path) -> list[AskedQuestion]:
     """Questions from JSON lines. Raises ConfigError, which names the line."""
     asked = [_question(line, f"{path}, line {number}") for number, line in numbered_lines(path)]
@@ -67,7 +77,7 @@ def read_questions(path: Path) -> list[AskedQuestion]:
     return asked
 
 
-def evaluate_questions(documents: RAG, asked: Sequence[AskedQuestion], k: int) -> Evaluation:
+def evaluate_questions(documents: Documents, asked: Sequence[AskedQuestion], k: int) -> Evaluation:
     """Ask all of them at once and compare."""
     questions = [entry.question for entry in asked]
     hits = documents.retrieve_batch(questions, k)

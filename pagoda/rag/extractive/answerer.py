@@ -6,40 +6,53 @@ On a question's path: question -> Hits -> *quoted sentence* -> Answer. What the 
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pagoda.chat.model import Message
+from pagoda.language import language_of
 from pagoda.rag.answer import Answer, Citation
-from pagoda.rag.words import language_of, words_in
+from pagoda.rag.answerer import GroundedQuestion
+from pagoda.rag.followup import joined
+from pagoda.rag.words import words_in
 
 if TYPE_CHECKING:
     from pagoda.rag.documents.document import Hit
     from pagoda.rag.extractive.extractor import Extraction, ExtractiveAnswerer
-    from pagoda.rag.generative.answerer import Question
 
 NAME = "extractive"
 
 
 class QuotingAnswerer:
-    """Quotes the sentence that answers. The work is done by `answerer`, loaded with the first question."""
+    """Quotes the sentence that answers: an `Answerer`. `answerer` does the work, loaded with the first question."""
 
     def __init__(self, answerer: ExtractiveAnswerer | None = None) -> None:
         self._answerer = answerer
 
-    def answer(self, question: Question) -> Answer:
-        """One answer."""
-        return self.answer_batch([question])[0]
+    async def standalone(self, question: str, history: Sequence[Message]) -> str:
+        """A follow-up question with the one before, where it leans on it."""
+        return joined(question, history)
 
-    def answer_batch(self, questions: Sequence[Question]) -> list[Answer]:
-        """An answer for each, in order."""
+    async def answer_batch(self, questions: Sequence[GroundedQuestion]) -> list[Answer]:
+        """An answer for each, in order, read in another thread: the reader's network would hold up the loop."""
+        return await asyncio.to_thread(self._quoted, questions)
+
+    async def stream(self, question: GroundedQuestion) -> AsyncGenerator[str | Answer]:
+        """The quotation in one piece, then the Answer."""
+        (answer,) = await self.answer_batch([question])
+        yield answer.text
+        yield answer
+
+    def _quoted(self, questions: Sequence[GroundedQuestion]) -> list[Answer]:
         began = time.perf_counter()
         answers = [self._one(question) for question in questions]
         times = {"answer": time.perf_counter() - began}
         return [replace(answer, timings=times) for answer in answers]
 
-    def _one(self, question: Question) -> Answer:
+    def _one(self, question: GroundedQuestion) -> Answer:
         found = self._loaded().answer(question.alone or question.text, question.hits) if question.hits else None
         if found is None or found.abstained or not found.text:
             confidence = found.confidence if found else 0.0

@@ -1,24 +1,29 @@
 """Answers in the documents' own words, with no model to believe: the best span of the best passage, or nothing.
 
 Last station of a question's path without a generating model: question -> Hits -> spans -> *extraction*. English is read
-by the neural reader on the packaged MiniLM (`reader`), Chinese by the hashed ranker (`span_ranker`), for which MiniLM
-has no words. Offline, deterministic, a question in a batch as alone. `confidence` is the probability, where half of the
-questions have an answer, that the passage holds one at all, as SQuAD 2.0 asks (Rajpurkar et al. 2018, arXiv
-1806.03822); not that the span is its exact wording.
+by the neural reader on the packaged MiniLM (`english/reader`), Chinese by trees (`chinese/tree_ranker`), for MiniLM has
+no words for it; the passage decides, since a reader cuts its answer out of it. Offline, deterministic, a question in a
+batch as alone. `confidence` is the probability, where half of the questions have an answer, that the passage holds one
+at all, as SQuAD 2.0 asks (Rajpurkar et al. 2018, arXiv 1806.03822); not that the span is its exact wording.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from pagoda.errors import ConfigError, InvalidRequestError
+from pagoda.language import Language, language_of
 from pagoda.rag.documents.document import Chunk, Hit
+from pagoda.rag.extractive.chinese.features import read_chinese
 from pagoda.rag.extractive.english.reader import load_reader
-from pagoda.rag.extractive.english.span_features import read_passage
-from pagoda.rag.extractive.ranker import decision_features, load_ranker
-from pagoda.rag.extractive.spans import language_of, sentence_bounds
+from pagoda.rag.extractive.ranker import decision_features
+from pagoda.rag.extractive.rankers import load_ranker
+from pagoda.rag.extractive.spans import sentence_bounds
 
+_LEAST = 1e-12
 LEAST_COVERAGE = 0.25
 """Share of the question's weighted words that a passage must hold before its answer is believed in full."""
 
@@ -65,10 +70,11 @@ NOTHING = Extraction("", 0, 0, -1, 0, 0, 0.0, True)
 
 @dataclass(frozen=True)
 class _Found:
-    """The best span of one hit, in the chunk's characters. value: what hits compete by."""
+    """The best span of one hit, in the chunk's characters. value: what hits of one language compete by."""
 
     hit_index: int
     chunk: Chunk
+    language: Language
     start: int
     end: int
     sentence: tuple[int, int]
@@ -85,22 +91,22 @@ class ExtractiveAnswerer:
     def answer(self, question: str, hits: Sequence[Hit]) -> Extraction:
         """The best span of the hits (best first); abstained where the passage does not seem to hold an answer.
 
-        Raises InvalidRequestError for a question without words, MissingExtraError for an English one where the
+        Raises InvalidRequestError for a question without words, MissingExtraError for an English passage where the
         packaged MiniLM is not installed.
         """
         if not question.strip():
             raise InvalidRequestError("the question is empty: give one with words", param="question")
-        read = self._read_chinese if language_of(question) == "zh" else self._read_english
-        found = [
-            span for index, hit in enumerate(hits[: self.settings.max_hits]) if (span := read(question, index, hit))
-        ]
-        if not found:
-            return NOTHING
-        return self._extraction(max(found, key=lambda span: (span.value, -span.hit_index)))
+        read = enumerate(hits[: self.settings.max_hits])
+        found = [span for index, hit in read if (span := self._read(question, index, hit))]
+        return self._extraction(self._best(found)) if found else NOTHING
 
     def answer_batch(self, questions: Sequence[str], hits: Sequence[Sequence[Hit]]) -> list[Extraction]:
         """One extraction a question: the same as one by one."""
         return [self.answer(question, found) for question, found in zip(questions, hits, strict=True)]
+
+    def _read(self, question: str, index: int, hit: Hit) -> _Found | None:
+        is_chinese = _language(question, hit.chunk.text) == "zh"
+        return (self._read_chinese if is_chinese else self._read_english)(question, index, hit)
 
     def _read_english(self, question: str, index: int, hit: Hit) -> _Found | None:
         reader, chunk = load_reader(), hit.chunk
@@ -110,11 +116,11 @@ class ExtractiveAnswerer:
             return None
         value = span.log_odds - self.settings.rank_penalty * index
         sentence = _around(sentences, span.start, span.end)
-        return _Found(index, chunk, span.start, span.end, sentence, value, span.probability)
+        return _Found(index, chunk, "en", span.start, span.end, sentence, value, span.probability)
 
     def _read_chinese(self, question: str, index: int, hit: Hit) -> _Found | None:
         ranker, chunk = load_ranker("zh"), hit.chunk
-        passage = read_passage(question, chunk.text, _sentences(chunk) or None)
+        passage = read_chinese(question, chunk.text, _sentences(chunk) or None)
         if not len(passage.spans):
             return None
         scores = ranker.scores(passage)
@@ -125,7 +131,15 @@ class ExtractiveAnswerer:
         confidence *= min(1.0, float(passage.coverage[2]) / LEAST_COVERAGE)
         value = float(scores[best]) - self.settings.rank_penalty * index
         start, end = passage.tokens[first].start, passage.tokens[last].end
-        return _Found(index, chunk, start, end, passage.sentences[passage.sentence_of[best]], value, confidence)
+        sentence = passage.sentences[passage.sentence_of[best]]
+        return _Found(index, chunk, "zh", start, end, sentence, value, confidence)
+
+    def _best(self, found: Sequence[_Found]) -> _Found:
+        """Of the highest value, the earlier hit of equals. Values of two readers are compared as log-odds of both."""
+        if len({span.language for span in found}) > 1:
+            penalty = self.settings.rank_penalty
+            found = [replace(span, value=_log_odds(span.confidence) - penalty * span.hit_index) for span in found]
+        return max(found, key=lambda span: (span.value, -span.hit_index))
 
     def _extraction(self, found: _Found) -> Extraction:
         offset, (left, right) = found.chunk.start, found.sentence
@@ -139,6 +153,15 @@ class ExtractiveAnswerer:
             confidence=found.confidence,
             abstained=found.confidence < self.settings.min_confidence,
         )
+
+
+def _language(question: str, text: str) -> Language:
+    """Whose reader takes the text: its own language's; the question's where no word of the text tells."""
+    return language_of(text if any(map(str.isalpha, text)) else question)
+
+
+def _log_odds(probability: float) -> float:
+    return float(np.log(max(probability, _LEAST) / max(1 - probability, _LEAST)))
 
 
 def _sentences(chunk: Chunk) -> list[tuple[int, int]]:

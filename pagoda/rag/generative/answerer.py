@@ -15,12 +15,13 @@ from typing import TypeVar
 
 from pagoda.chat.model import ChatAnswer, ChatModel, ChatParams, Message
 from pagoda.errors import ChatModelError, ConfigError, PromptTooLongError
+from pagoda.language import language_of
 from pagoda.rag.answer import Answer
-from pagoda.rag.documents.document import Hit
+from pagoda.rag.answerer import GroundedQuestion
 from pagoda.rag.generative.citations import checked, is_abstention
+from pagoda.rag.generative.condensing import condensed
 from pagoda.rag.generative.prompt import (
     PackedPrompt,
-    Passage,
     PromptPlan,
     build_prompt,
     merged,
@@ -28,8 +29,9 @@ from pagoda.rag.generative.prompt import (
     partitioned,
     reduce_messages,
 )
+from pagoda.rag.generative.source import Source
 from pagoda.rag.generative.support import SupportCheck
-from pagoda.rag.words import language_of, words_in
+from pagoda.rag.words import words_in
 
 T = TypeVar("T")
 
@@ -56,33 +58,20 @@ class GenerativeSettings:
                 raise ConfigError(f"{name} is {value}, but more than 0 is expected")
 
 
-@dataclass(frozen=True)
-class Question:
-    """A question with what was found for it.
-
-    history: earlier turns, for a model to understand it by; alone: the question as it can be understood without them
-    """
-
-    text: str
-    hits: Sequence[Hit]
-    history: tuple[Message, ...] = ()
-    alone: str = ""
-
-
 class GenerativeAnswerer:
-    """Asks a model about hits and checks what it says."""
+    """Asks a model about hits and checks what it says: an `Answerer`."""
 
     def __init__(self, model: ChatModel, check: SupportCheck, settings: GenerativeSettings | None = None) -> None:
         self.model = model
         self._check = check
         self._settings = settings or GenerativeSettings()
 
-    async def answer(self, question: Question) -> Answer:
-        """One answer. Raises ChatModelError, PromptTooLongError."""
-        return (await self.answer_batch([question]))[0]
+    async def standalone(self, question: str, history: Sequence[Message]) -> str:
+        """A follow-up question as the model rewrites it. Raises ChatModelError."""
+        return await condensed(question, history, self.model) if history else question
 
-    async def answer_batch(self, questions: Sequence[Question]) -> list[Answer]:
-        """An answer for each, in order, from one call of the model."""
+    async def answer_batch(self, questions: Sequence[GroundedQuestion]) -> list[Answer]:
+        """An answer for each, in order, from one call of the model. Raises ChatModelError, PromptTooLongError."""
         began = time.perf_counter()
         params = await self._params()
         prompts = [await self._prompt(question, params) for question in questions]
@@ -98,7 +87,7 @@ class GenerativeAnswerer:
         times = {"prompt": packed - began, "model": replied - packed, "check": time.perf_counter() - replied}
         return [replace(answer, timings=times) for answer in answers]
 
-    async def stream(self, question: Question) -> AsyncGenerator[str | Answer]:
+    async def stream(self, question: GroundedQuestion) -> AsyncGenerator[str | Answer]:
         """The model's words as they come, then the checked Answer, whose text counts."""
         began = time.perf_counter()
         params = await self._params()
@@ -121,14 +110,14 @@ class GenerativeAnswerer:
         wanted = self._settings.max_answer_tokens
         return ChatParams(max_tokens=wanted if context is None else max(1, min(wanted, context // 4)))
 
-    async def _plan(self, question: Question, params: ChatParams) -> PromptPlan:
+    async def _plan(self, question: GroundedQuestion, params: ChatParams) -> PromptPlan:
         context = await self.model.max_context_tokens()
         limits = [self._settings.max_prompt_tokens, None if context is None else context - params.max_tokens]
         budget = min((limit for limit in limits if limit is not None), default=None)
         count = self.model.count_tokens
         return PromptPlan(question.text, language_of(question.text), count, budget, question.history)
 
-    async def _prompt(self, question: Question, params: ChatParams) -> PackedPrompt:
+    async def _prompt(self, question: GroundedQuestion, params: ChatParams) -> PackedPrompt:
         plan = await self._plan(question, params)
         if not question.hits:
             return PackedPrompt((), (), plan.language)
@@ -138,19 +127,19 @@ class GenerativeAnswerer:
                 return await self._mapped(plan, parts, params)
         return await build_prompt(plan, question.hits)
 
-    async def _mapped(self, plan: PromptPlan, parts: Sequence[Sequence[Passage]], params: ChatParams) -> PackedPrompt:
+    async def _mapped(self, plan: PromptPlan, parts: Sequence[Sequence[Source]], params: ChatParams) -> PackedPrompt:
         """Notes of each part, then the prompt that makes one answer of them."""
         answers = await self._ask([note_messages(plan, part) for part in parts], params)
         notes = [answer.text for answer in answers if not is_abstention(answer.text)]
-        passages = tuple(passage for part in parts for passage in part)
-        told = plan.words.in_parts.format(count=len(passages), parts=len(parts))
+        sources = tuple(source for part in parts for source in part)
+        told = plan.words.in_parts.format(count=len(sources), parts=len(parts))
         messages = reduce_messages(plan, notes)
         while len(notes) > 1 and not await plan.fits(messages):
             notes.pop()
             messages = reduce_messages(plan, notes)
         if not await plan.fits(messages):
             raise PromptTooLongError(f"the notes on the sources do not fit into {plan.budget} tokens: ask for fewer")
-        return PackedPrompt(messages, passages, plan.language, (told,))
+        return PackedPrompt(messages, sources, plan.language, (told,))
 
     async def _ask(self, conversations: Sequence[Sequence[Message]], params: ChatParams) -> list[ChatAnswer]:
         return await self._in_time(self.model.chat_batch(conversations, params)) if conversations else []
@@ -175,7 +164,9 @@ class GenerativeAnswerer:
                 f"the model {self.model.name} gave no answer within {waited}: try again, or allow it more time"
             ) from error
 
-    def _checked(self, question: Question, prompt: PackedPrompt, said: ChatAnswer | None, params: ChatParams) -> Answer:
+    def _checked(
+        self, question: GroundedQuestion, prompt: PackedPrompt, said: ChatAnswer | None, params: ChatParams
+    ) -> Answer:
         words = words_in(prompt.language)
         if said is None:
             return Answer(question=question.text, text=words.abstention, abstained=True, answerer=self.model.name)

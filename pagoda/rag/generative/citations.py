@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pagoda.rag.answer import Citation
-from pagoda.rag.generative.prompt import PackedPrompt, Passage
+from pagoda.rag.generative.prompt import PackedPrompt
+from pagoda.rag.generative.source import Source
 from pagoda.rag.generative.support import Support, SupportCheck, says_nothing
 from pagoda.rag.words import words_in
 
@@ -45,10 +46,10 @@ class _Numbering:
 
     found: dict[tuple[str, int, int], Citation] = field(default_factory=dict)
 
-    def number(self, passage: Passage, support: Support) -> int:
-        key = (passage.source, support.start, support.end)
+    def number(self, source: Source, support: Support) -> int:
+        key = (source.file, support.start, support.end)
         if key not in self.found:
-            self.found[key] = _citation(len(self.found) + 1, passage, support)
+            self.found[key] = _citation(len(self.found) + 1, source, support)
         return self.found[key].number
 
 
@@ -61,7 +62,7 @@ def checked(text: str, question: str, prompt: PackedPrompt, check: SupportCheck)
     numbering, unsupported, scores, parts = _Numbering(), list[str](), list[float](), list[str]()
     for gap, sentence in _sentences(text):
         plain = _SQUARE.sub("", sentence).strip()
-        found = _borne(sentence, plain, question, prompt.passages, check)
+        found = _borne(sentence, plain, question, prompt.sources, check)
         parts.append(gap + plain + "".join(f" [{n}]" for n in _numbers(found, numbering)))
         scores.append(max((support.score for _, support in found), default=0.0))
         if not found and not says_nothing(plain) and not is_abstention(plain):
@@ -104,27 +105,27 @@ def _sentences(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _borne(
-    sentence: str, plain: str, question: str, passages: Sequence[Passage], check: SupportCheck
-) -> list[tuple[Passage, Support]]:
+    sentence: str, plain: str, question: str, sources: Sequence[Source], check: SupportCheck
+) -> list[tuple[Source, Support]]:
     """The sources that bear a sentence: those it names which hold, else the best of all."""
     if not plain:
         return []
-    named = [passage for number in cited_numbers(sentence) for passage in passages if passage.number == number]
+    named = [source for number in cited_numbers(sentence) for source in sources if source.number == number]
     if says_nothing(plain):
-        return [(passage, check.place(question, passage)) for passage in named]
-    held = [(passage, found) for passage in named if (found := check.check(plain, question, passage)).holds]
+        return [(source, check.place(question, source)) for source in named]
+    held = [(source, found) for source in named if (found := check.check(plain, question, source)).holds]
     if held:
         return held
-    best = check.best(plain, question, passages)
+    best = check.best(plain, question, sources)
     return [best] if best else []
 
 
-def _numbers(found: Sequence[tuple[Passage, Support]], numbering: _Numbering) -> list[int]:
-    return list(dict.fromkeys(numbering.number(passage, support) for passage, support in found))
+def _numbers(found: Sequence[tuple[Source, Support]], numbering: _Numbering) -> list[int]:
+    return list(dict.fromkeys(numbering.number(source, support) for source, support in found))
 
 
-def _citation(number: int, passage: Passage, support: Support) -> Citation:
-    chunk = next(c for c in passage.chunks if c.start <= support.start and support.end <= c.end)
+def _citation(number: int, source: Source, support: Support) -> Citation:
+    chunk = next(c for c in source.chunks if c.start <= support.start and support.end <= c.end)
     quote = chunk.text[support.start - chunk.start : support.end - chunk.start]
     line = chunk.line + chunk.text.count("\n", 0, support.start - chunk.start)
-    return Citation(number, passage.source, quote, support.start, support.end, line, chunk.page, passage.score)
+    return Citation(number, source.file, quote, support.start, support.end, line, chunk.page, source.score)

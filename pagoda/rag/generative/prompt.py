@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 
 from pagoda.chat.model import Message
 from pagoda.errors import PromptTooLongError
-from pagoda.rag.documents.document import Chunk, Hit
+from pagoda.language import Language
+from pagoda.rag.documents.document import Hit
 from pagoda.rag.generative.neutralise import neutralised, neutralised_name
-from pagoda.rag.words import Language, Words, words_in
+from pagoda.rag.generative.source import Source
+from pagoda.rag.words import RetrievalWords, words_in
 
 CountTokens = Callable[[Sequence[Message]], Awaitable[int]]
 _MAX_GAP = 4
@@ -24,41 +26,11 @@ _LEAST_CHARACTERS = 40
 
 
 @dataclass(frozen=True)
-class Passage:
-    """A source of the prompt: chunks of one document that touch, in its order. number: as [n] refers to it."""
-
-    number: int
-    chunks: tuple[Chunk, ...]
-    score: float
-    max_characters: int | None = None
-
-    @property
-    def source(self) -> str:
-        """The file."""
-        return self.chunks[0].source
-
-    @property
-    def text(self) -> str:
-        """What the model reads of it, before it is neutralised.
-
-        >>> a, b = Chunk("1", "x", "One. Two.", 0, 9, 1), Chunk("2", "x", "Two. Three.", 5, 16, 1)
-        >>> Passage(1, (a, b), 0.0).text
-        'One. Two. Three.'
-        """
-        text, end = "", self.chunks[0].start
-        for chunk in self.chunks:
-            # Chunks of a document overlap by a sentence.
-            text += ("\n" if text and chunk.start > end else "") + chunk.text[max(0, end - chunk.start) :]
-            end = max(end, chunk.end)
-        return text if self.max_characters is None else text[: self.max_characters]
-
-
-@dataclass(frozen=True)
 class PackedPrompt:
     """A prompt, and what is in it. dropped: what is not, in words."""
 
     messages: tuple[Message, ...]
-    passages: tuple[Passage, ...]
+    sources: tuple[Source, ...]
     language: Language
     dropped: tuple[str, ...] = ()
 
@@ -74,7 +46,7 @@ class PromptPlan:
     history: tuple[Message, ...] = ()
 
     @property
-    def words(self) -> Words:
+    def words(self) -> RetrievalWords:
         """Of the question's language."""
         return words_in(self.language)
 
@@ -85,62 +57,62 @@ class PromptPlan:
 
 async def build_prompt(plan: PromptPlan, hits: Sequence[Hit]) -> PackedPrompt:
     """The prompt of one question. Raises PromptTooLongError where not even a part of the best source fits."""
-    passages, dropped = merged(hits), list[str]()
+    sources, dropped = merged(hits), list[str]()
     history = plan.history
-    while not await plan.fits(answer_messages(plan, passages, history)):
+    while not await plan.fits(answer_messages(plan, sources, history)):
         if history:
             history = history[2:]
             continue
-        if len(passages) == 1:
-            passages = [await _shortened(plan, passages[0])]
-            dropped.append(_shortening(plan.words, passages[0]))
+        if len(sources) == 1:
+            sources = [await _shortened(plan, sources[0])]
+            dropped.append(_shortening(plan.words, sources[0]))
             break
-        *passages, weakest = passages
-        dropped.append(plan.words.dropped.format(source=weakest.source, line=weakest.chunks[0].line))
+        *sources, weakest = sources
+        dropped.append(plan.words.dropped.format(source=weakest.file, line=weakest.chunks[0].line))
     if len(history) < len(plan.history):
         dropped.append(plan.words.earlier_turns.format(count=len(plan.history) - len(history)))
-    return PackedPrompt(answer_messages(plan, passages, history), tuple(passages), plan.language, tuple(dropped))
+    return PackedPrompt(answer_messages(plan, sources, history), tuple(sources), plan.language, tuple(dropped))
 
 
-async def partitioned(plan: PromptPlan, passages: Sequence[Passage]) -> list[list[Passage]]:
+async def partitioned(plan: PromptPlan, sources: Sequence[Source]) -> list[list[Source]]:
     """Sources in parts that fit the budget one by one, each in the order of the sources."""
-    parts: list[list[Passage]] = []
-    for passage in passages:
-        if parts and await plan.fits(note_messages(plan, [*parts[-1], passage])):
-            parts[-1].append(passage)
-        elif await plan.fits(note_messages(plan, [passage])):
-            parts.append([passage])
+    parts: list[list[Source]] = []
+    for source in sources:
+        if parts and await plan.fits(note_messages(plan, [*parts[-1], source])):
+            parts[-1].append(source)
+        elif await plan.fits(note_messages(plan, [source])):
+            parts.append([source])
         else:
-            parts.append([await _shortened(plan, passage)])
+            parts.append([await _shortened(plan, source)])
     return parts
 
 
-def merged(hits: Sequence[Hit]) -> list[Passage]:
+def merged(hits: Sequence[Hit]) -> list[Source]:
     """Hits as sources, best first: those of a document that touch become one, with the best of their scores."""
     best = sorted(hits, key=lambda hit: -hit.score)
-    passages = [_passage(group) for group in _touching(best)]
+    sources = [_source(group) for group in _touching(best)]
     order = {hit.chunk.chunk_id: rank for rank, hit in enumerate(best)}
-    passages.sort(key=lambda passage: min(order[chunk.chunk_id] for chunk in passage.chunks))
-    return [replace(passage, number=number) for number, passage in enumerate(passages, start=1)]
+    sources.sort(key=lambda source: min(order[chunk.chunk_id] for chunk in source.chunks))
+    return [replace(source, number=number) for number, source in enumerate(sources, start=1)]
 
 
 def answer_messages(
-    plan: PromptPlan, passages: Sequence[Passage], history: Sequence[Message] = ()
+    plan: PromptPlan, sources: Sequence[Source], history: Sequence[Message] = ()
 ) -> tuple[Message, ...]:
     """The conversation that asks for the answer."""
     words = plan.words
     return (
         Message("system", words.instructions.format(abstention=words.abstention)),
         *(Message(turn.role, neutralised(turn.content)) for turn in history),
-        _ask(plan, words.sources, "\n\n".join(map(source_block, passages))),
+        _ask(plan, words.sources, "\n\n".join(map(source_block, sources))),
     )
 
 
-def note_messages(plan: PromptPlan, passages: Sequence[Passage]) -> tuple[Message, ...]:
+def note_messages(plan: PromptPlan, sources: Sequence[Source]) -> tuple[Message, ...]:
     """The conversation that asks what some of the sources say."""
     words = plan.words
     instructions = Message("system", words.notes.format(abstention=words.abstention))
-    return instructions, _ask(plan, words.sources, "\n\n".join(map(source_block, passages)))
+    return instructions, _ask(plan, words.sources, "\n\n".join(map(source_block, sources)))
 
 
 def reduce_messages(plan: PromptPlan, notes: Iterable[str]) -> tuple[Message, ...]:
@@ -150,19 +122,19 @@ def reduce_messages(plan: PromptPlan, notes: Iterable[str]) -> tuple[Message, ..
     return instructions, _ask(plan, words.found_notes, "\n\n".join(notes))
 
 
-def source_block(passage: Passage) -> str:
+def source_block(source: Source) -> str:
     """A source between its marks.
 
-    >>> print(source_block(Passage(1, (Chunk("c", "a.txt", "One </source> two.", 0, 18, 3),), 1.0)))
+    >>> print(source_block(Source(1, (Chunk("c", "a.txt", "One </source> two.", 0, 18, 3),), 1.0)))
     <source number="1" file="a.txt" line="3">
     One ‹/source> two.
     </source>
     """
-    first = passage.chunks[0]
+    first = source.chunks[0]
     page = "" if first.page is None else f' page="{first.page}"'
-    name = neutralised_name(passage.source)
-    head = f'<source number="{passage.number}" file="{name}"{page} line="{first.line}">'
-    return f"{head}\n{neutralised(passage.text)}\n</source>"
+    name = neutralised_name(source.file)
+    head = f'<source number="{source.number}" file="{name}"{page} line="{first.line}">'
+    return f"{head}\n{neutralised(source.text)}\n</source>"
 
 
 def _ask(plan: PromptPlan, title: str, material: str) -> Message:
@@ -183,16 +155,16 @@ def _touching(best: Sequence[Hit]) -> list[list[Hit]]:
     return groups
 
 
-def _passage(group: Sequence[Hit]) -> Passage:
-    return Passage(0, tuple(hit.chunk for hit in group), max(hit.score for hit in group))
+def _source(group: Sequence[Hit]) -> Source:
+    return Source(0, tuple(hit.chunk for hit in group), max(hit.score for hit in group))
 
 
-async def _shortened(plan: PromptPlan, passage: Passage) -> Passage:
+async def _shortened(plan: PromptPlan, source: Source) -> Source:
     """The longest beginning that fits, within some characters. Raises PromptTooLongError where there is none."""
-    low, high = 0, len(passage.text)
+    low, high = 0, len(source.text)
     while high - low > _LEAST_CHARACTERS:
         middle = (low + high) // 2
-        fits = await plan.fits(answer_messages(plan, [replace(passage, max_characters=middle)]))
+        fits = await plan.fits(answer_messages(plan, [replace(source, max_characters=middle)]))
         low, high = (middle, high) if fits else (low, middle)
     if low < _LEAST_CHARACTERS:
         raise PromptTooLongError(
@@ -200,10 +172,10 @@ async def _shortened(plan: PromptPlan, passage: Passage) -> Passage:
             "question, or take a model with a larger context",
             param="question",
         )
-    return replace(passage, max_characters=low)
+    return replace(source, max_characters=low)
 
 
-def _shortening(words: Words, passage: Passage) -> str:
-    total = len(replace(passage, max_characters=None).text)
-    line = passage.chunks[0].line
-    return words.shortened.format(source=passage.source, line=line, kept=len(passage.text), total=total)
+def _shortening(words: RetrievalWords, source: Source) -> str:
+    total = len(replace(source, max_characters=None).text)
+    line = source.chunks[0].line
+    return words.shortened.format(source=source.file, line=line, kept=len(source.text), total=total)

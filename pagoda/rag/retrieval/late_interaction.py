@@ -22,6 +22,7 @@ class LateInteraction:
     def __init__(self, snapshot: Snapshot, dimension: int) -> None:
         self._tokens = snapshot.tokens
         self._dimension = dimension
+        # [num_chunks + 1]: chunk i's sentences are bounds[i] to bounds[i + 1].
         self._bounds = np.searchsorted(snapshot.owner, np.arange(len(snapshot.chunks) + 1))
         self._num_chunks = len(snapshot.chunks)
         self._num_with = _chunks_with_each_token(snapshot, dimension)
@@ -32,11 +33,14 @@ class LateInteraction:
         NaN for a chunk without tokens, and for all where the question has none.
         """
         whole, best = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
+        # (place in rows, sentence) of every sentence with tokens, those of a chunk side by side.
         found = [(place, s) for place, row in enumerate(rows) for s in self._sentences(row) if self._tokens[s]]
         if len(question.ids) and found:
             closest = self._closest(question, [sentence for _, sentence in found])
             weights = self._weights(question.ids)
+            # first: where each chunk's sentences begin among the found ones, for reduceat.
             places, first = np.unique([place for place, _ in found], return_index=True)
+            # The whole chunk: each word may find its match in another sentence. The best sentence: all in the same.
             whole[places] = weights @ np.maximum.reduceat(closest, first, axis=1)
             best[places] = np.maximum.reduceat(weights @ closest, first)
         return whole, best
@@ -48,11 +52,13 @@ class LateInteraction:
         """[question's tokens, sentences]: the highest cosine that each token has in each sentence."""
         blobs = [self._tokens[sentence] for sentence in sentences]
         ends = np.cumsum([num_tokens(blob, self._dimension) for blob in blobs])
+        # [question's tokens, tokens of all sentences], of which reduceat keeps the highest in each sentence.
         products = question.vectors @ unpacked(b"".join(blobs), self._dimension).vectors.T
         return np.maximum.reduceat(products, np.concatenate([[0], ends[:-1]]), axis=1)
 
     def _weights(self, ids: np.ndarray) -> np.ndarray:
         """[n] with sum 1: how rare each token is among the chunks."""
+        # A token of the question that no chunk holds may lie beyond the counted ids.
         num_with = np.where(ids < len(self._num_with), self._num_with[np.minimum(ids, len(self._num_with) - 1)], 0)
         rarity = np.log1p((self._num_chunks - num_with + 0.5) / (num_with + 0.5))
         return rarity / rarity.sum()
@@ -63,5 +69,6 @@ def _chunks_with_each_token(snapshot: Snapshot, dimension: int) -> np.ndarray:
     sizes = [num_tokens(blob, dimension) for blob in snapshot.tokens]
     ids = token_ids(b"".join(snapshot.tokens), dimension)
     owners = np.repeat(snapshot.owner.astype(np.int64), sizes)
+    # (chunk, token) as one number, so that a token counts once a chunk however often it stands there.
     vocabulary = int(ids.max(initial=0)) + 1
     return np.bincount(np.unique(owners * vocabulary + ids) % vocabulary, minlength=vocabulary)

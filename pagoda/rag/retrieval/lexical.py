@@ -18,6 +18,7 @@ from typing import Any, Self
 import numpy as np
 
 from pagoda.errors import MissingExtraError
+from pagoda.rag.embedding.stop_words import STOP_WORDS
 from pagoda.rag.errors import RagError
 
 K1, B = 1.2, 0.6
@@ -25,14 +26,6 @@ VERSION = 2
 _DESCRIPTION = "description.json"
 _HAN = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _TERM = re.compile(rf"(?P<han>[{_HAN}]+)|(?P<number>\d+(?:[.,]\d+)+)|[^\W_{_HAN}]+(?:'[^\W_{_HAN}]+)*")
-_STOP_WORDS = """
-a about after all also although am an and any are as at be because been before being between both but by can could did
-do does doing during each for from further had has have having he her here hers him his how i if in into is it its
-itself just me more most my no nor not of off on once only or other our ours out over own s same she should so some
-such t than that the their theirs them then there these they this those through to too under until up upon us very was
-we were what when where which while who whom whose why will with would you your yours
-"""
-STOP_WORDS = frozenset(_STOP_WORDS.split())
 # What questions and sentences are built of; alone or two of them together they say nothing of a subject.
 STOP_CHARACTERS = frozenset(
     "的了是在和與与吗嗎呢么麼之有哪什何谁誰些个個为為被请請问問多少几幾怎样樣里裡裏也都及其以于於而并並由从從到對对這这那"

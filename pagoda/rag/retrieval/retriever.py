@@ -11,7 +11,7 @@ scores makes them worse. Paper: Bruch et al. 2023, "An Analysis of Fusion Functi
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,11 +21,11 @@ from pagoda.rag.documents.document import Chunk, Hit, Scalar
 from pagoda.rag.embedding.embedder import UNREADABLE_SHARE
 from pagoda.rag.embedding.vectors import Embedder, TokenEmbedder, TokenVectors
 from pagoda.rag.index.snapshot import Snapshot
+from pagoda.rag.query import Where
 from pagoda.rag.retrieval.late_interaction import LateInteraction
 from pagoda.rag.retrieval.lexical import Bm25Index
 from pagoda.rag.retrieval.reranker import Reranker
 
-Where = Mapping[str, Scalar | list[Scalar]]
 # Weights in about these proportions were learned on SQuAD's articles four times, each time without a quarter of them;
 # recall@1 changes by less than .005 for half of any weight more or less.
 DENSE_WEIGHT = 3.5
@@ -64,6 +64,7 @@ class Retriever:
         self._embedder = embedder
         self._reranker = reranker
         self._late = LateInteraction(snapshot, embedder.dimension) if snapshot.tokens else None
+        # [num_chunks] each: where its sentences begin, the logarithm of its characters, whether the embedder reads it.
         self._first_sentence = np.searchsorted(snapshot.owner, np.arange(len(snapshot.chunks)))
         self._length = np.log([max(_SHORT, len(chunk.text)) for chunk in snapshot.chunks])
         self._readable = np.array([_reads(embedder, chunk.text) for chunk in snapshot.chunks], dtype=bool)
@@ -86,12 +87,14 @@ class Retriever:
         return [self._hits(q, k, rows, meaning) for q, meaning in zip(questions, meanings, strict=True)]
 
     def _hits(self, question: str, k: int, rows: np.ndarray, meaning: _Meaning | None) -> list[Hit]:
+        # words, scores: [num_chunks], all of them, so that a filter changes no score; rows: those that it lets through.
         words = self._bm25.scores(question)
         scores = standardised(words)
         if meaning is not None:
             scores += DENSE_WEIGHT * np.where(self._readable, standardised(meaning.dense, self._readable), 0.0)
         num_candidates = k if self._reranker is None else max(_MIN_CANDIDATES, _CANDIDATES_PER_HIT * k)
         if meaning is not None and meaning.tokens is not None:
+            # Word by word is dear: only the best of both legs, in the order of the documents again.
             rows = np.sort(best_rows(np.round(scores, _SCORE_DIGITS), rows, max(_MIN_COMPARED, num_candidates)))
             scores[rows] += self._word_by_word(meaning.tokens, rows)
         hits = []
@@ -123,6 +126,7 @@ class Retriever:
         vectors, tokens = self._embedded([questions[i] for i in read])
         for start in range(0, len(read), _QUESTIONS_PER_PRODUCT):
             part = slice(start, start + _QUESTIONS_PER_PRODUCT)
+            # [questions, sentences] to [questions, num_chunks]: a chunk is as close as its closest sentence.
             products = vectors[part] @ self._snapshot.vectors.T
             best = np.maximum.reduceat(products, self._first_sentence, axis=1)
             for i, scores, entry in zip(read[part], best, tokens[part], strict=True):

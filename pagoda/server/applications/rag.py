@@ -23,6 +23,7 @@ from pagoda.engine.process.async_engine import AsyncEngine
 from pagoda.errors import InvalidRequestError, MissingExtraError
 from pagoda.rag.answer import Answer
 from pagoda.rag.documents.document import Hit
+from pagoda.rag.query import RagQuery
 from pagoda.server.applications.application import Application, service_of
 from pagoda.server.applications.rag_service import RagService
 from pagoda.server.config import ServerConfig
@@ -84,7 +85,7 @@ async def query(body: QueryRequest, request: Request) -> Response:
         first = await unless_client_leaves(request, anext(events)) if body.stream else None
         if first is not None:
             return EventStream(_resumed(first, events), held, keep_alive_s=state.config.keep_alive_s)
-        answer = await unless_client_leaves(request, _answer(service, body))
+        answer = await unless_client_leaves(request, service.query(_query(body)))
     except BaseException:
         await held.aclose()
         raise
@@ -136,14 +137,13 @@ async def delete(name: str, request: Request) -> Response:
     return JSONResponse({"object": "rag.document.deleted", "source": name, "deleted": True})
 
 
-async def _answer(service: RagService, body: QueryRequest) -> Answer:
-    history = [Message(turn.role, turn.content) for turn in body.history]
-    return await service.query(body.question, body.k, body.where, history, body.answerer)
+def _query(body: QueryRequest) -> RagQuery:
+    history = tuple(Message(turn.role, turn.content) for turn in body.history)
+    return RagQuery(body.question, body.k, body.where, history, body.answerer)
 
 
 async def _events(service: RagService, body: QueryRequest) -> AsyncGenerator[bytes]:
-    history = [Message(turn.role, turn.content) for turn in body.history]
-    async with aclosing(service.stream(body.question, body.k, body.where, history, body.answerer)) as items:
+    async with aclosing(service.stream(_query(body))) as items:
         async for item in items:
             if isinstance(item, Answer):
                 yield event(_answer_object(item))

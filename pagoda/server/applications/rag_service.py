@@ -13,21 +13,21 @@ import re
 import tempfile
 import unicodedata
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pagoda.chat.model import Message
 from pagoda.engine.process.async_engine import AsyncEngine
 from pagoda.errors import InvalidRequestError
 from pagoda.rag.answer import Answer
 from pagoda.rag.documents.document import Hit
 from pagoda.rag.errors import LoadError
+from pagoda.rag.query import AnswererName, RagQuery
 from pagoda.server.applications.application import LazyService, Opener
 
 if TYPE_CHECKING:
     from pagoda.rag.index.indexer import IndexReport
-    from pagoda.rag.pipeline import RAG, Answerer
+    from pagoda.rag.pipeline import RAG
 
 _UNWANTED = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"|?*\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]')
 _MAX_NAME_BYTES = 180
@@ -46,30 +46,15 @@ class RagService(LazyService["RAG"]):
         rag = await self._opened()
         await asyncio.to_thread(rag.warm_up)
 
-    async def query(
-        self,
-        question: str,
-        k: int,
-        where: Mapping[str, Any] | None,
-        history: Sequence[Message],
-        answerer: Answerer | None,
-    ) -> Answer:
-        """See RAG.aquery."""
+    async def query(self, query: RagQuery) -> Answer:
+        """See RAG.answer."""
         rag = await self._opened()
-        return await rag.aquery(question, k, where, history=history, answerer=answerer or self._usual_answerer())
+        return await rag.answer(self._with_answerer(query))
 
-    async def stream(
-        self,
-        question: str,
-        k: int,
-        where: Mapping[str, Any] | None,
-        history: Sequence[Message],
-        answerer: Answerer | None,
-    ) -> AsyncGenerator[str | Answer]:
-        """See RAG.astream."""
+    async def stream(self, query: RagQuery) -> AsyncGenerator[str | Answer]:
+        """See RAG.answer_stream."""
         rag = await self._opened()
-        chosen = answerer or self._usual_answerer()
-        async with contextlib.aclosing(rag.astream(question, k, where, history=history, answerer=chosen)) as items:
+        async with contextlib.aclosing(rag.answer_stream(self._with_answerer(query))) as items:
             async for item in items:
                 yield item
 
@@ -124,7 +109,10 @@ class RagService(LazyService["RAG"]):
             await asyncio.to_thread(rag.add, [self.uploads], self.uploads)
         return True
 
-    def _usual_answerer(self) -> Answerer:
+    def _with_answerer(self, query: RagQuery) -> RagQuery:
+        return replace(query, answerer=query.answerer or self._usual_answerer())
+
+    def _usual_answerer(self) -> AnswererName:
         """The built-in model is too small to be believed."""
         return "extractive" if self._engine.args.model is None else "model"
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from pagoda.language import language_of
 from pagoda.nlu.labelled import Labelled
 from pagoda.nlu.ngrams import character_grams, shape, word_grams
 from pagoda.nlu.report import evaluate
 from pagoda.nlu.substitution import substituted
-from pagoda.nlu.tagging import language_of, split_words
+from pagoda.nlu.tagging import split_words
 from pagoda.nlu.understanding import OUT_OF_SCOPE, SlotValue, TurnContext, Understanding
 
 

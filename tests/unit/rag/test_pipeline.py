@@ -15,8 +15,10 @@ from pagoda.chat.model import Message
 from pagoda.chat.scripted import ScriptedChatModel
 from pagoda.errors import ChatModelError, ConfigError, InvalidRequestError
 from pagoda.rag.answer import Answer
-from pagoda.rag.generative.followup import condensed, joined
+from pagoda.rag.followup import joined
+from pagoda.rag.generative.condensing import condensed
 from pagoda.rag.pipeline import RAG, RagSettings
+from pagoda.rag.query import RagQuery
 
 MakeRag = Callable[..., RAG]
 
@@ -68,8 +70,10 @@ def test_the_same_question_gets_the_same_answer_in_every_way(make_rag: MakeRag, 
         asyncio.run(rag.aquery(question)),
         list(rag.stream(question))[-1],
         asyncio.run(_last(rag.astream(question))),
+        asyncio.run(rag.answer(RagQuery(question))),
+        asyncio.run(_last(rag.answer_stream(RagQuery(question)))),
     ]
-    assert [plain(other) for other in others if isinstance(other, Answer)] == [plain(single)] * 4
+    assert [plain(other) for other in others if isinstance(other, Answer)] == [plain(single)] * 6
 
 
 async def _last(stream: Any) -> Any:

@@ -14,9 +14,22 @@ from typing import Any
 
 import numpy as np
 
-from pagoda.rag.extractive.question_types import CHINESE_WORD, question_type
 from pagoda.rag.extractive.spans import Token, sentence_bounds, tokenize_spans
 
+_QUESTION_WORD = re.compile(
+    "为什么|為什麼|为何|為何|什么时候|什麼時候|何时|何時|什么|什麼|哪[一两几兩幾]?[些个個位年种種所家座次部]?|谁|誰|多少|多[大长高远久重長遠]"
+    "|第几|第幾|几|幾|怎么样|怎样|怎么|怎樣|怎麼|如何|何地|何处|何|是否"
+)
+_KINDS = (
+    ("why", "为什么|為什麼|为何|為何|原因"),
+    ("time", "什么时候|什麼時候|何时|何時|[哪几幾]年|年份|时间|日期|時間|[几幾][月日号]|哪一?[天年日]|年代"),
+    ("number", "多少|[几幾]|多[大长高远久重長遠]"),
+    ("person", "谁|誰|哪[一]?位|什么人|何人"),
+    ("place", "哪里|哪裡|哪儿|何地|何处|什么地方|位于|哪[个一]?[国國省市县地]|位於"),
+    ("how", "怎么|怎样|如何|怎樣|怎麼"),
+    ("list", "哪些|哪[几幾两]"),
+    ("name", "叫什么|名字|名称|称为|又名|别名"),
+)
 _MAX_TAGGED = 64
 _HEAD_WORDS = 4
 _CONTENT_TAGS = frozenset("nvmqatxlibj")
@@ -93,13 +106,22 @@ def read_question(question: str) -> ChineseQuestion:
     """The question word, the kind of answer, and the noun that says more about it."""
     tokens = tokenize_spans(question)
     words = [t.text.lower() for t in tokens]
-    match = CHINESE_WORD.search(question)
+    match = _QUESTION_WORD.search(question)
     if match is None:
         return ChineseQuestion(words, len(words), len(words), "", "none", "")
     left = sum(t.start < match.start() for t in tokens)
     right = sum(t.start < match.end() for t in tokens)
     head = _head_after(question[match.end() :].rstrip("？? 。")) or _head_before(question[: match.start()])
-    return ChineseQuestion(words, left, right, match.group(), question_type(question).kind, head.lower())
+    return ChineseQuestion(words, left, right, match.group(), _kind_of(question), head.lower())
+
+
+def _kind_of(question: str) -> str:
+    """The kind of answer that is asked for.
+
+    >>> _kind_of("他出生于哪年？"), _kind_of("他的代表作是什么？")
+    ('time', 'what')
+    """
+    return next((name for name, pattern in _KINDS if re.search(pattern, question)), "what")
 
 
 def _head_after(text: str) -> str:

@@ -21,8 +21,8 @@ import numpy as np
 
 from pagoda.errors import ConfigError
 from pagoda.rag.extractive.english.opposites import DENIALS, LIMITS, opposites_of
+from pagoda.rag.extractive.english.question_type import QuestionType, question_type
 from pagoda.rag.extractive.english.reader_input import is_content, stem
-from pagoda.rag.extractive.question_types import QuestionType, question_type
 
 WEIGHTS = Path(__file__).parents[1] / "data" / "answerable_en.npz"
 _WORD = re.compile(r"\w+(?:['’]\w+)?")
@@ -40,16 +40,16 @@ _ASKING = frozenset(("which", "what"))
 
 
 @dataclass(frozen=True)
-class Words:
+class WordForms:
     """The words of a text: as written, in small letters, and stemmed."""
 
     written: tuple[str, ...]
 
     @classmethod
-    def of(cls, text: str) -> Words:
+    def of(cls, text: str) -> WordForms:
         """Without marks.
 
-        >>> Words.of("Who didn't sign it?").lower
+        >>> WordForms.of("Who didn't sign it?").lower
         ('who', "didn't", 'sign', 'it')
         """
         return cls(tuple(_WORD.findall(text.replace("’", "'"))))
@@ -69,13 +69,13 @@ class Comparison:
     """A question beside the sentences of its passage; its numbers by name are `features`."""
 
     def __init__(self, question: str, sentences: Sequence[str]) -> None:
-        self._asked, self._told = Words.of(question), [Words.of(sentence) for sentence in sentences]
+        self._asked, self._told = WordForms.of(question), [WordForms.of(sentence) for sentence in sentences]
         self._kind = question_type(question)
         lower, content = self._asked.lower, [is_content(word) for word in self._asked.written]
         self._content = [i for i, kept in enumerate(content) if kept and lower[i] not in _ASKING]
         self._shares = self._weighted_shares()
         self._best = int(np.argmax(self._shares)) if self._told else -1
-        self._near = self._told[self._best] if self._told else Words(())
+        self._near = self._told[self._best] if self._told else WordForms(())
         self._near_stems, self._near_words = frozenset(self._near.stems), frozenset(self._near.lower)
         self._all_stems = frozenset(root for words in self._told for root in words.stems)
         self._all_words = frozenset(word for words in self._told for word in words.lower)

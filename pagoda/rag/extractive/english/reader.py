@@ -21,10 +21,13 @@ from zipfile import BadZipFile
 import numpy as np
 
 from pagoda.errors import ConfigError
+from pagoda.minilm.package import packaged_folder
+from pagoda.rag.extractive.choice import expected_best
 from pagoda.rag.extractive.english.answerable import Answerable, load_answerable
 from pagoda.rag.extractive.english.reader_input import ReaderInput, ReaderTokenizer
-from pagoda.rag.extractive.english.span_features import read_passage
-from pagoda.rag.extractive.ranker import SpanRanker, load_ranker
+from pagoda.rag.extractive.english.span_features import read_english
+from pagoda.rag.extractive.ranker import SpanRanker
+from pagoda.rag.extractive.rankers import load_ranker
 
 if TYPE_CHECKING:
     from pagoda.rag.extractive.english.reader_network import ReaderNetwork
@@ -93,7 +96,9 @@ class Reader:
         margin, offsets, scores = read[int(np.argmax(margins))]
         ranked = self._ranked(question, passage, sentences, offsets)
         together = np.where(scores > _NEVER, READER_SHARE * scores + RANKER_SHARE * ranked, _NEVER)
-        first, last = _expected_best(together)
+        spans = np.argwhere(together > _NEVER)
+        values, sizes = together[spans[:, 0], spans[:, 1]], np.arange(len(offsets) + 1)
+        first, last = spans[expected_best(spans, values, sizes, MAX_COMPARED)]
         log_odds = self._log_odds(question, [passage[left:right] for left, right in sentences], margin)
         return ReadSpan(int(offsets[first, 0]), int(offsets[last, 1]), margin, log_odds)
 
@@ -125,7 +130,7 @@ class Reader:
         self, question: str, passage: str, sentences: Sequence[tuple[int, int]], offsets: np.ndarray
     ) -> np.ndarray:
         """[n, n] log-probabilities of the hashed ranker's candidates, LEAST_RANK at least; that for other spans."""
-        known = read_passage(question, passage, list(sentences))
+        known = read_english(question, passage, list(sentences))
         ranked = np.full((len(offsets), len(offsets)), LEAST_RANK)
         if not len(known.spans):
             return ranked
@@ -156,26 +161,10 @@ def _allowed(offsets: np.ndarray, passage: str, sentences: Sequence[tuple[int, i
     return np.asarray(inside & np.array(opens)[:, None] & np.array(closes)[None, :] & has_word)
 
 
-def _expected_best(scores: np.ndarray) -> tuple[int, int]:
-    """The span whose overlap with the likeliest ones, by their probability, is largest: expected F1."""
-    flat = scores.ravel()
-    top = np.argsort(-flat, kind="stable")[:MAX_COMPARED]
-    top = top[flat[top] > _NEVER]
-    first, last = np.divmod(top, scores.shape[1])
-    share = np.exp(flat[top] - flat[top[0]])
-    length = last - first + 1
-    common = np.minimum(last[:, None], last) - np.maximum(first[:, None], first) + 1
-    overlap = 2 * np.maximum(0, common) / (length[:, None] + length)
-    best = int((overlap @ share).argmax())
-    return int(first[best]), int(last[best])
-
-
 @lru_cache(maxsize=2)
 def load_reader(path: Path = WEIGHTS) -> Reader:
     """The packaged reader. Raises MissingExtraError without the packaged MiniLM, ConfigError for unfit weights."""
-    from pagoda.rag.embedding.embedder import packaged_folder
-
-    folder = packaged_folder()
+    folder = packaged_folder("the English reader (all-MiniLM-L6-v2)", "rag")
     from pagoda.rag.extractive.english.reader_network import ReaderNetwork
 
     network = ReaderNetwork(folder)

@@ -57,9 +57,11 @@ class ReaderNetwork:
 
         ids, types: [B, T]; features: [B, T, NUM_FEATURES]; mask: bool [B, 1, 1, T], True where there is a piece
         """
-        hidden = self._encoder.run(self._encoder.embed(ids, types), mask, range(FROZEN))
+        hidden = self._encoder.run(self._encoder.embed(ids, types), mask, range(FROZEN))  # [B, T, HIDDEN]
+        # What the vocabulary does not tell, capitals and words in common, enters below the first trained layer.
         hidden = hidden + self._linear("features", features)
         hidden = self._encoder.run(hidden, mask, range(FROZEN, NUM_LAYERS), dropout)
+        # [B, T, HIDDEN + NUM_FEATURES] to [B, T, 2].
         return self._linear("edges", torch.cat([F.dropout(hidden, dropout, dropout > 0), features], dim=-1))
 
     def _linear(self, name: str, values: Tensor) -> Tensor:

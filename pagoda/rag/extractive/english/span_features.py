@@ -15,22 +15,22 @@ from collections import Counter
 
 import numpy as np
 
-from pagoda.rag.extractive.chinese.features import read_chinese
+from pagoda.rag.extractive.english.question_type import QuestionType, question_type
+from pagoda.rag.extractive.english.spans import STOP_ENGLISH, candidate_spans
 from pagoda.rag.extractive.passage import Passage
-from pagoda.rag.extractive.question_types import QuestionType, question_type
-from pagoda.rag.extractive.spans import STOP_ENGLISH, Token, candidate_spans, sentence_bounds, tokenize_spans
+from pagoda.rag.extractive.spans import Token, sentence_bounds, tokenize_spans
 
 NUM_BUCKETS = 1 << 18
 NUM_EDGE_FEATURES = 12
 NUM_DENSE = 40
+_RATES = (0.6, 0.85, 0.95)
+"""How a match fades with each token between it and a span."""
 _SUFFIX = re.compile(r"(?:ing|ed|es|s|ly|'s|’s)$")
 
 
-def read_passage(question: str, text: str, sentences: list[tuple[int, int]] | None = None) -> Passage:
+def read_english(question: str, text: str, sentences: list[tuple[int, int]] | None = None) -> Passage:
     """Candidates and features; `sentences` are (start, end) in `text`, found here where none are given."""
     kind = question_type(question)
-    if kind.language == "zh":
-        return read_chinese(question, text, sentences)
     sentences = sentences or sentence_bounds(text)
     tokens: list[Token] = []
     owner: list[int] = []
@@ -44,7 +44,9 @@ def read_passage(question: str, text: str, sentences: list[tuple[int, int]] | No
     sentence_of_token = np.array(owner, dtype=np.int32)
     weights, covered, coverage = _match(question, tokens, sentence_of_token, len(sentences))
     sentence_of = sentence_of_token[spans[:, 0]] if len(spans) else np.zeros(0, np.int32)
-    dense = _dense(kind, question, tokens, spans, sentence_of_token, weights, covered)
+    dense = np.zeros((0, NUM_DENSE), dtype=np.float32)
+    if len(spans):
+        dense = _Columns(kind, tokens, spans, sentence_of_token, weights, covered).table()
     starts, ends = _edges(kind, tokens, weights)
     return Passage(tokens, sentences, spans, sentence_of, dense, starts, ends, coverage)
 
@@ -133,56 +135,119 @@ def _alignment(kind: QuestionType, tokens: list[Token]) -> tuple[np.ndarray, ...
     return left, right, loose_left, loose_right
 
 
-def _dense(
-    kind: QuestionType,
-    question: str,
-    tokens: list[Token],
-    spans: np.ndarray,
-    sentence_of: np.ndarray,
-    weights: np.ndarray,
-    covered: np.ndarray,
-) -> np.ndarray:
-    if not len(spans):
-        return np.zeros((0, NUM_DENSE), dtype=np.float32)
-    first, last = spans[:, 0], spans[:, 1]
-    texts = [t.text for t in tokens]
-    flags = np.array(
-        [
+class _Columns:
+    """The dense features of all candidates of a passage by name; the weights of span_ranker_en hang on their order.
+
+    weights, covered: as `_match` gives them. Every value is [num_candidates].
+    """
+
+    def __init__(
+        self,
+        kind: QuestionType,
+        tokens: list[Token],
+        spans: np.ndarray,
+        sentence_of: np.ndarray,
+        weights: np.ndarray,
+        covered: np.ndarray,
+    ) -> None:
+        self.kind, self.tokens, self.texts = kind, tokens, [token.text for token in tokens]
+        self.first, self.last = spans[:, 0], spans[:, 1]
+        self.sentence_of, self.weights, self.covered = sentence_of, weights, covered
+        self.sentence = sentence_of[self.first]
+        self.length = (self.last - self.first + 1).astype(np.float32)
+        kinds = [
             [t[0].isupper(), t[0].isdigit(), not t[0].isalnum(), t.lower() in STOP_ENGLISH, _is_year(t), t in "、,，"]
-            for t in texts
-        ],
-        dtype=np.float32,
-    )
-    sums = np.vstack([np.zeros((1, 6), np.float32), flags.cumsum(0)])
-    inside = sums[last + 1] - sums[first]
-    length = (last - first + 1).astype(np.float32)
-    matched = np.concatenate([[0.0], weights.cumsum()])
-    count = np.concatenate([[0.0], (weights > 0).cumsum()])
-    overlap = matched[last + 1] - matched[first]
-    sentence = sentence_of[first]
-    score = covered[:, 2]
-    order = (-score).argsort(kind="stable").argsort(kind="stable")
-    before = np.concatenate([[0.0], score[:-1]])
-    decays = [_decayed(weights, sentence_of, rate) for rate in (0.6, 0.85, 0.95)]
-    after = [_decayed(weights[::-1], sentence_of[::-1], rate)[::-1] for rate in (0.6, 0.85, 0.95)]
-    left, right, loose_left, loose_right = _alignment(kind, tokens)
-    bounds = np.searchsorted(sentence_of, np.arange(len(covered) + 1))
-    at_start, at_end = first - bounds[sentence], bounds[sentence + 1] - 1 - last
-    head = set(kind.after[:3])
-    in_head = np.array([t.lower() in head for t in texts], dtype=np.float32)
-    columns = [
-        score[sentence], score[sentence] / (score.max() + 1e-6), covered[sentence, 0], covered[sentence, 1],
-        1.0 / (1 + order[sentence]), (order[sentence] == 0), before[sentence], sentence / max(1, len(covered)),
-        np.log(length), length / 10, inside[:, 0] / length, inside[:, 1] / length, inside[:, 1] > 0, inside[:, 2],
-        inside[:, 3] / length, inside[:, 4] > 0, inside[:, 5], overlap, (count[last + 1] - count[first]) / length,
-        overlap > 0, *(d[first] for d in decays), *(a[last] for a in after),
-        np.minimum(left[first], 4), np.minimum(right[last], 4), loose_left[first], loose_right[last],
-        in_head[last], in_head[first], _neighbour(in_head, last + 1), at_start == 0, at_end <= 1,
-        _neighbour(flags[:, 2], first - 1, 1.0), _neighbour(flags[:, 2], last + 1, 1.0),
-        _neighbour(flags[:, 0], first - 1) * flags[first, 0], _neighbour(flags[:, 0], last + 1) * flags[last, 0],
-        _neighbour(flags[:, 1], last + 1) + _neighbour(flags[:, 1], first - 1),
-    ]  # fmt: skip
-    return np.stack([np.asarray(column, dtype=np.float32) for column in columns], axis=1)
+            for t in self.texts
+        ]
+        # [num_tokens, 6]: capital, digit, mark, stop word, year, comma.
+        self.flags = np.array(kinds, dtype=np.float32)
+
+    def table(self) -> np.ndarray:
+        """[num_candidates, NUM_DENSE] float32."""
+        groups = (self._sentences(), self._shape(), self._matches(), self._alignment(), self._head(), self._borders())
+        return np.stack([np.asarray(x, dtype=np.float32) for group in groups for x in group.values()], axis=1)
+
+    def _sentences(self) -> dict[str, np.ndarray]:
+        """How much of the question each span's sentence holds, and which sentence it is."""
+        at, score = self.sentence, self.covered[:, 2]
+        rank = (-score).argsort(kind="stable").argsort(kind="stable")
+        return {
+            "score": score[at],
+            "score_of_the_best": score[at] / (score.max() + 1e-6),
+            "covered": self.covered[at, 0],
+            "covered_pairs": self.covered[at, 1],
+            "closeness_to_best": 1.0 / (1 + rank[at]),
+            "is_best": rank[at] == 0,
+            "score_of_the_one_before": np.concatenate([[0.0], score[:-1]])[at],
+            "place": at / max(1, len(self.covered)),
+        }
+
+    def _shape(self) -> dict[str, np.ndarray]:
+        """Length, and what the tokens of the span are."""
+        sums = np.vstack([np.zeros((1, self.flags.shape[1]), np.float32), self.flags.cumsum(0)])
+        capitals, digits, marks, stops, years, commas = (sums[self.last + 1] - sums[self.first]).T
+        return {
+            "log_length": np.log(self.length),
+            "length": self.length / 10,
+            "share_of_capitals": capitals / self.length,
+            "share_of_digits": digits / self.length,
+            "has_digit": digits > 0,
+            "marks": marks,
+            "share_of_stop_words": stops / self.length,
+            "has_year": years > 0,
+            "commas": commas,
+        }
+
+    def _matches(self) -> dict[str, np.ndarray]:
+        """What of the question the span itself repeats, which an answer seldom does, and how near the rest stands."""
+        matched = np.concatenate([[0.0], self.weights.cumsum()])
+        count = np.concatenate([[0.0], (self.weights > 0).cumsum()])
+        overlap = matched[self.last + 1] - matched[self.first]
+        owner, turned = self.sentence_of, self.sentence_of[::-1]
+        before = {rate: _decayed(self.weights, owner, rate) for rate in _RATES}
+        after = {rate: _decayed(self.weights[::-1], turned, rate)[::-1] for rate in _RATES}
+        return {
+            "repeated": overlap,
+            "share_repeated": (count[self.last + 1] - count[self.first]) / self.length,
+            "repeats": overlap > 0,
+            **{f"near_before_{rate}": values[self.first] for rate, values in before.items()},
+            **{f"near_after_{rate}": values[self.last] for rate, values in after.items()},
+        }
+
+    def _alignment(self) -> dict[str, np.ndarray]:
+        """How well the span fills the place of the question word."""
+        left, right, loose_left, loose_right = _alignment(self.kind, self.tokens)
+        return {
+            "same_words_before": np.minimum(left[self.first], 4),
+            "same_words_after": np.minimum(right[self.last], 4),
+            "words_before_nearby": loose_left[self.first],
+            "words_after_nearby": loose_right[self.last],
+        }
+
+    def _head(self) -> dict[str, np.ndarray]:
+        """Where the words that say what kind of thing is asked for stand: "year" of "In what year"."""
+        head = set(self.kind.after[:3])
+        is_head = np.array([text.lower() in head for text in self.texts], dtype=np.float32)
+        return {
+            "ends_with_head": is_head[self.last],
+            "begins_with_head": is_head[self.first],
+            "head_follows": _neighbour(is_head, self.last + 1),
+        }
+
+    def _borders(self) -> dict[str, np.ndarray]:
+        """What stands at the span's edges and just outside of them."""
+        first, last = self.first, self.last
+        capital, digit, mark = self.flags[:, 0], self.flags[:, 1], self.flags[:, 2]
+        bounds = np.searchsorted(self.sentence_of, np.arange(len(self.covered) + 1))
+        return {
+            "begins_sentence": first == bounds[self.sentence],
+            "ends_sentence": bounds[self.sentence + 1] - 1 - last <= 1,
+            "mark_before": _neighbour(mark, first - 1, 1.0),
+            "mark_after": _neighbour(mark, last + 1, 1.0),
+            "cuts_name_before": _neighbour(capital, first - 1) * capital[first],
+            "cuts_name_after": _neighbour(capital, last + 1) * capital[last],
+            "digits_around": _neighbour(digit, last + 1) + _neighbour(digit, first - 1),
+        }
 
 
 def _is_year(token: str) -> bool:

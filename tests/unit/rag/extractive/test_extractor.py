@@ -5,14 +5,21 @@ import pytest
 
 from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.rag.documents.document import Chunk, Hit
-from pagoda.rag.extractive.english.span_features import read_passage
+from pagoda.rag.extractive.chinese.features import read_chinese
+from pagoda.rag.extractive.chinese.words import read_question
+from pagoda.rag.extractive.english.question_type import question_type
+from pagoda.rag.extractive.english.span_features import read_english
 from pagoda.rag.extractive.extractor import ExtractiveAnswerer, ExtractiveSettings
-from pagoda.rag.extractive.question_types import question_type
-from pagoda.rag.extractive.ranker import load_ranker
+from pagoda.rag.extractive.rankers import load_ranker
 from pagoda.rag.extractive.spans import sentence_bounds
 
 TOWER = "The tower was built in 1889. It was designed by Gustave Eiffel and stands in Paris. It is 330 metres tall."
 WRITER = "鲁迅原名周树人，1881年出生于浙江绍兴。他的代表作是《呐喊》。1936年在上海逝世。"
+NOVEL = (
+    "Dream of the Red Chamber (红楼梦) was written by Cao Xueqin in the eighteenth century. It is one of the great "
+    "novels of Chinese literature."
+)
+NOVEL_CHINESE = "《红楼梦》是一部古典小说。它的作者是曹雪芹，出生于南京。全书共一百二十回。"
 ALWAYS = ExtractiveSettings(min_confidence=0.0)
 
 
@@ -59,6 +66,29 @@ def test_an_unrelated_passage_is_trusted_less_than_the_right_one():
         assert answerer.answer(question, [hit(text)]).confidence > answerer.answer(question, [hit(other)]).confidence
 
 
+@pytest.mark.parametrize(
+    ("text", "question", "answer"),
+    [
+        (NOVEL, "Who wrote Dream of the Red Chamber?", "Cao Xueqin"),
+        (NOVEL, "Who wrote 红楼梦?", "Cao Xueqin"),
+        (NOVEL, "When was 红楼梦 written?", "eighteenth century"),
+        (NOVEL, "谁写了 Dream of the Red Chamber?", "Cao Xueqin"),
+        (NOVEL_CHINESE, "《红楼梦》的作者是谁？", "曹雪芹"),
+        (NOVEL_CHINESE, "Dream of the Red Chamber（红楼梦）的作者是谁？", "曹雪芹"),
+        ("红楼梦的作者是曹雪芹。", "Who wrote 红楼梦?", "作者是曹雪芹"),
+    ],
+)
+def test_a_name_of_the_other_language_in_a_question_changes_nothing(text, question, answer):
+    assert ExtractiveAnswerer(ALWAYS).answer(question, [hit(text)]).text == answer
+
+
+def test_hits_of_both_languages_compete_by_how_sure_their_readers_are():
+    answerer = ExtractiveAnswerer(ALWAYS)
+    for question, answer in (("Who designed the tower?", "Gustave Eiffel"), ("鲁迅的代表作是什么？", "《呐喊》")):
+        for hits in ([hit(TOWER), hit(WRITER)], [hit(WRITER), hit(TOWER)]):
+            assert answerer.answer(question, hits).text == answer
+
+
 def test_the_threshold_alone_decides_whether_it_abstains():
     sure = ExtractiveAnswerer(ExtractiveSettings(min_confidence=0.0)).answer("Who designed the tower?", [hit(TOWER)])
     unsure = ExtractiveAnswerer(ExtractiveSettings(min_confidence=1.0)).answer("Who designed the tower?", [hit(TOWER)])
@@ -91,7 +121,7 @@ def test_missing_weights_are_named(tmp_path):
 def test_weights_that_were_written_are_read_back_the_same(tmp_path):
     ranker = load_ranker("en")
     ranker.save("en", tmp_path)
-    passage = read_passage("Who designed the tower?", TOWER)
+    passage = read_english("Who designed the tower?", TOWER)
     assert np.array_equal(load_ranker("en", tmp_path).scores(passage), ranker.scores(passage))
 
 
@@ -101,17 +131,24 @@ def test_sentences_end_without_a_blank_in_chinese_and_not_after_initials_in_engl
 
 
 @pytest.mark.parametrize(
-    ("text", "question", "answer"), [(TOWER, "How tall is it?", "330 metres"), (WRITER, "他出生于哪里？", "浙江绍兴")]
+    ("read", "text", "question", "answer"),
+    [
+        (read_english, TOWER, "How tall is it?", "330 metres"),
+        (read_chinese, WRITER, "他出生于哪里？", "浙江绍兴"),
+    ],
 )
-def test_the_answer_is_among_the_candidates(text, question, answer):
-    passage = read_passage(question, text)
+def test_the_answer_is_among_the_candidates(read, text, question, answer):
+    passage = read(question, text)
     tokens = passage.tokens
     assert answer in {text[tokens[a].start : tokens[b].end] for a, b in passage.spans}
 
 
-@pytest.mark.parametrize(("question", "text"), [("How tall is it?", TOWER), ("鲁迅的代表作是什么？", WRITER)])
-def test_every_candidate_has_all_its_features(question, text):
-    passage = read_passage(question, text)
+@pytest.mark.parametrize(
+    ("read", "question", "text"),
+    [(read_english, "How tall is it?", TOWER), (read_chinese, "鲁迅的代表作是什么？", WRITER)],
+)
+def test_every_candidate_has_all_its_features(read, question, text):
+    passage = read(question, text)
     assert len(passage.dense) == len(passage.spans) == len(passage.sentence_of) > 0
     assert np.isfinite(passage.dense).all()
     assert (passage.spans[:, 0] <= passage.spans[:, 1]).all()
@@ -120,7 +157,7 @@ def test_every_candidate_has_all_its_features(question, text):
 @pytest.mark.parametrize("text", ["a", "。", "abc def.  \n\n 好", "一\r\n\t二。", "１２３《", "😀😀。"])
 @pytest.mark.parametrize("question", ["？谁", "好", "什么", "什么是一二？"])
 def test_odd_chinese_questions_and_passages_are_read(question, text):
-    passage = read_passage(question, text)
+    passage = read_chinese(question, text)
     if len(passage.spans):
         ranker = load_ranker("zh")
         scores = ranker.scores(passage)
@@ -130,18 +167,18 @@ def test_odd_chinese_questions_and_passages_are_read(question, text):
 
 def test_the_chinese_weights_are_read_back_the_same(tmp_path):
     load_ranker("zh").save("zh", tmp_path)
-    passage = read_passage("鲁迅的代表作是什么？", WRITER)
+    passage = read_chinese("鲁迅的代表作是什么？", WRITER)
     assert np.array_equal(load_ranker("zh", tmp_path).scores(passage), load_ranker("zh").scores(passage))
 
 
 @pytest.mark.parametrize(
-    ("question", "kind"),
+    ("read", "question", "kind"),
     [
-        ("How many metres tall is it?", "how many"),
-        ("谁写了它？", "person"),
-        ("為什麼下雨？", "why"),
-        ("位于哪里？", "place"),
+        (question_type, "How many metres tall is it?", "how many"),
+        (read_question, "谁写了它？", "person"),
+        (read_question, "為什麼下雨？", "why"),
+        (read_question, "位于哪里？", "place"),
     ],
 )
-def test_the_question_word_gives_the_kind_of_answer(question, kind):
-    assert question_type(question).kind == kind
+def test_the_question_word_gives_the_kind_of_answer(read, question, kind):
+    assert read(question).kind == kind

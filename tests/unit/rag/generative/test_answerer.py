@@ -12,8 +12,9 @@ from pagoda.chat.model import ChatAnswer, ChatParams, Message
 from pagoda.chat.scripted import ScriptedChatModel
 from pagoda.errors import ChatModelError, ConfigError, PromptTooLongError
 from pagoda.rag.answer import Answer
+from pagoda.rag.answerer import GroundedQuestion
 from pagoda.rag.documents.document import Chunk, Hit
-from pagoda.rag.generative.answerer import GenerativeAnswerer, GenerativeSettings, Question
+from pagoda.rag.generative.answerer import GenerativeAnswerer, GenerativeSettings
 from pagoda.rag.generative.support import SupportCheck
 
 
@@ -29,7 +30,8 @@ def answerer(script: Any, settings: GenerativeSettings | None = None, context: i
 
 
 def answer(script: Any, question: str = "When does it open?", hits: Sequence[Hit] = (SHOP,), **options: Any) -> Answer:
-    return asyncio.run(answerer(script, **options).answer(Question(question, hits)))
+    (found,) = asyncio.run(answerer(script, **options).answer_batch([GroundedQuestion(question, hits)]))
+    return found
 
 
 def test_an_answer_carries_text_citations_and_times() -> None:
@@ -58,7 +60,7 @@ def test_many_questions_are_one_call_of_the_model() -> None:
             return await super().chat_batch(conversations, params)
 
     model = Counting(["It opens at 9:00 [1]."] * 4)
-    many = [Question(f"When? {n}", (SHOP,) if n != 2 else ()) for n in range(5)]
+    many = [GroundedQuestion(f"When? {n}", (SHOP,) if n != 2 else ()) for n in range(5)]
     answers = asyncio.run(GenerativeAnswerer(model, SupportCheck()).answer_batch(many))
     assert calls == [4]
     assert [found.abstained for found in answers] == [False, False, True, False, False]
@@ -66,7 +68,7 @@ def test_many_questions_are_one_call_of_the_model() -> None:
 
 def test_a_stream_gives_the_models_pieces_and_then_the_checked_answer() -> None:
     async def collect() -> list[str | Answer]:
-        question = Question("When?", (SHOP,))
+        question = GroundedQuestion("When?", (SHOP,))
         return [item async for item in answerer(["It opens at 9:00 [1]. Or at 7:00."]).stream(question)]
 
     *pieces, last = asyncio.run(collect())
@@ -77,7 +79,7 @@ def test_a_stream_gives_the_models_pieces_and_then_the_checked_answer() -> None:
 
 def test_the_model_is_asked_greedily_and_leaves_room_in_a_small_context() -> None:
     found = answerer(["It opens at 9:00 [1]."], context=4000)
-    asyncio.run(found.answer(Question("When?", (SHOP,))))
+    asyncio.run(found.answer_batch([GroundedQuestion("When?", (SHOP,))]))
     (params,) = found.model.params  # type: ignore[attr-defined]
     assert params.temperature == 0
     assert params.max_tokens == 512
@@ -119,7 +121,7 @@ def test_a_model_that_does_not_answer_in_time_ends_in_one_clear_message() -> Non
 
     slow = GenerativeAnswerer(Asleep([]), SupportCheck(), GenerativeSettings(deadline_s=0.01))
     with pytest.raises(ChatModelError, match=r"gave no answer within 0\.01 s"):
-        asyncio.run(slow.answer(Question("When?", (SHOP,))))
+        asyncio.run(slow.answer_batch([GroundedQuestion("When?", (SHOP,))]))
 
 
 def test_leaving_a_stream_early_ends_the_models_work() -> None:
@@ -134,7 +136,7 @@ def test_leaving_a_stream_early_ends_the_models_work() -> None:
                 closed.append(True)
 
     async def leave() -> None:
-        stream = GenerativeAnswerer(Endless([]), SupportCheck()).stream(Question("When?", (SHOP,)))
+        stream = GenerativeAnswerer(Endless([]), SupportCheck()).stream(GroundedQuestion("When?", (SHOP,)))
         await anext(stream)
         await stream.aclose()
 

@@ -4,32 +4,33 @@ from __future__ import annotations
 
 import pytest
 
+from pagoda.language import Language
 from pagoda.rag.documents.document import Chunk
 from pagoda.rag.generative.citations import CheckedText, checked
-from pagoda.rag.generative.prompt import PackedPrompt, Passage
+from pagoda.rag.generative.prompt import PackedPrompt
+from pagoda.rag.generative.source import Source
 from pagoda.rag.generative.support import SupportCheck
-from pagoda.rag.words import Language
 
 SHOP = "The shop opens at 9:00 on weekdays. On Sundays it is closed.\nAsk Nora Feldmann for keys."
 PRICES = "A tandem costs 44 euros a day. The deposit is 1,500 euros."
 CHINESE = "会员年费为 120 元，学生减半。积分在每年 12 月 31 日清零。"
 
 
-def passage(number: int, text: str, source: str, offset: int = 100) -> Passage:
+def source(number: int, text: str, file: str, offset: int = 100) -> Source:
     spans, start = [], 0
     for end in [i + 1 for i, c in enumerate(text) if c in "。" or (c == "." and not text[i + 1 : i + 2].isdigit())]:
         begin = start + (len(text[start:end]) - len(text[start:end].lstrip()))
         spans.append((offset + begin, offset + end))
         start = end
-    chunk = Chunk(source, source, text, offset, offset + len(text), 7, 3, sentences=tuple(spans))
-    return Passage(number, (chunk,), 2.5)
+    chunk = Chunk(file, file, text, offset, offset + len(text), 7, 3, sentences=tuple(spans))
+    return Source(number, (chunk,), 2.5)
 
 
-PASSAGES = (passage(1, SHOP, "shop.md"), passage(2, PRICES, "prices.csv"), passage(3, CHINESE, "会员.md"))
+SOURCES = (source(1, SHOP, "shop.md"), source(2, PRICES, "prices.csv"), source(3, CHINESE, "会员.md"))
 
 
 def check(text: str, question: str = "When does the shop open?", language: Language = "en") -> CheckedText:
-    return checked(text, question, PackedPrompt((), PASSAGES, language), SupportCheck())
+    return checked(text, question, PackedPrompt((), SOURCES, language), SupportCheck())
 
 
 def test_a_citation_quotes_the_document_to_the_letter_with_its_place() -> None:
@@ -129,7 +130,7 @@ def test_the_embedder_vouches_for_other_words_but_not_for_other_numbers() -> Non
 
             return [np.ones(1), np.ones(1)]
 
-    prompt = PackedPrompt((), PASSAGES, "en")
+    prompt = PackedPrompt((), SOURCES, "en")
     vouching = SupportCheck(Alike())  # type: ignore[arg-type]
     assert not checked("Doors unlock every morning [1].", "When?", prompt, vouching).abstained
     assert checked("Doors unlock every morning at 6:15 [1].", "When?", prompt, vouching).abstained

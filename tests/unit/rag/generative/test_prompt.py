@@ -10,10 +10,11 @@ import pytest
 
 from pagoda.chat.model import Message
 from pagoda.errors import PromptTooLongError
+from pagoda.language import language_of
 from pagoda.rag.documents.document import Chunk, Hit
 from pagoda.rag.generative.neutralise import neutralised, neutralised_name
 from pagoda.rag.generative.prompt import PackedPrompt, PromptPlan, build_prompt, merged, partitioned
-from pagoda.rag.words import CHINESE, ENGLISH, language_of
+from pagoda.rag.words import CHINESE, ENGLISH
 
 
 async def count_characters(messages: Sequence[Message]) -> int:
@@ -43,14 +44,14 @@ def test_a_prompt_speaks_the_language_of_the_question(question: str, words: Any)
 
 def test_sources_are_numbered_with_the_best_first() -> None:
     prompt = build("What?", [HITS[2], HITS[0], HITS[1]])
-    assert [(passage.number, passage.source) for passage in prompt.passages] == [(1, "0.md"), (2, "1.md"), (3, "2.md")]
+    assert [(source.number, source.file) for source in prompt.sources] == [(1, "0.md"), (2, "1.md"), (3, "2.md")]
     assert '<source number="2" file="1.md" line="2">' in prompt.messages[-1].content
 
 
 def test_the_weakest_sources_are_dropped_and_named_when_the_budget_is_short() -> None:
     full = asyncio.run(count_characters(build("What?", HITS).messages))
     prompt = build("What?", HITS, full - 300)
-    assert [passage.source for passage in prompt.passages] == ["0.md", "1.md", "2.md"]
+    assert [source.file for source in prompt.sources] == ["0.md", "1.md", "2.md"]
     assert prompt.dropped == (
         "4.md, line 5: did not fit into the model's context",
         "3.md, line 4: did not fit into the model's context",
@@ -62,7 +63,7 @@ def test_a_single_source_that_is_too_long_is_shortened_and_said_so() -> None:
     long = hit("word " * 1000, 1.0)
     bare = asyncio.run(count_characters(build("What?", [hit("", 1.0)]).messages))
     prompt = build("What?", [long], bare + 500)
-    assert 400 <= len(prompt.passages[0].text) <= 500
+    assert 400 <= len(prompt.sources[0].text) <= 500
     assert "of 5000 characters fit" in prompt.dropped[0]
 
 
@@ -75,7 +76,7 @@ def test_old_turns_of_the_conversation_go_before_sources_do() -> None:
     history = (Message("user", "old " * 100), Message("assistant", "answer " * 100))
     full = asyncio.run(count_characters(build("What?", HITS, history=history).messages))
     prompt = build("What?", HITS, full - 10, history=history)
-    assert len(prompt.passages) == 5
+    assert len(prompt.sources) == 5
     assert len(prompt.messages) == 2
     assert prompt.dropped == ("2 earlier messages did not fit into the model's context",)
 
@@ -83,9 +84,9 @@ def test_old_turns_of_the_conversation_go_before_sources_do() -> None:
 def test_neighbouring_chunks_of_a_document_become_one_source() -> None:
     first, second = hit("One. Two.", 1.0, start=0), hit("Two. Three.", 3.0, start=5)
     other = hit("Else.", 2.0, "b.md")
-    passages = merged([second, other, first])
-    assert [(passage.source, passage.text) for passage in passages] == [("a.md", "One. Two. Three."), ("b.md", "Else.")]
-    assert passages[0].score == 3.0
+    sources = merged([second, other, first])
+    assert [(source.file, source.text) for source in sources] == [("a.md", "One. Two. Three."), ("b.md", "Else.")]
+    assert sources[0].score == 3.0
 
 
 def test_chunks_that_do_not_touch_stay_apart() -> None:
@@ -95,7 +96,7 @@ def test_chunks_that_do_not_touch_stay_apart() -> None:
 def test_parts_hold_every_source_and_each_part_fits() -> None:
     plan = PromptPlan("What?", "en", count_characters, 1200)
     parts = asyncio.run(partitioned(plan, merged(HITS)))
-    assert [passage.source for part in parts for passage in part] == [f"{n}.md" for n in range(5)]
+    assert [source.file for part in parts for source in part] == [f"{n}.md" for n in range(5)]
     assert len(parts) > 1
 
 

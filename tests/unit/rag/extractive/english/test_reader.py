@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pagoda.errors import ConfigError, MissingExtraError
-from pagoda.rag.embedding.embedder import packaged_folder
+from pagoda.minilm.package import packaged_folder
 from pagoda.rag.extractive.english import reader as reader_module
 from pagoda.rag.extractive.english.reader import MAX_SPAN, WEIGHTS, load_reader
 from pagoda.rag.extractive.english.reader_input import CLS, MAX_QUESTION, NUM_FEATURES, SEP, ReaderTokenizer, stem
@@ -25,7 +25,7 @@ def read(question, passage):
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return ReaderTokenizer(packaged_folder())
+    return ReaderTokenizer(packaged_folder("a test", "rag"))
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +162,7 @@ def test_without_the_packaged_model_the_extra_is_named(monkeypatch):
 def test_every_weight_that_ships_is_learned_and_read_from(tokenizer):
     from pagoda.rag.extractive.english.reader_network import ReaderNetwork
 
-    network = ReaderNetwork(packaged_folder())
+    network = ReaderNetwork(packaged_folder("a test", "rag"))
     (window,) = tokenizer.windows(WHO, TOWER)
     parts = [torch.from_numpy(part)[None] for part in (window.ids, window.types, window.features)]
     before = network.logits(*parts)
@@ -178,7 +178,7 @@ def test_every_weight_that_ships_is_learned_and_read_from(tokenizer):
 def test_what_is_packed_comes_back_within_a_step_of_its_scale(shipped):
     from pagoda.rag.extractive.english.reader_network import ReaderNetwork
 
-    base, trained, again = (ReaderNetwork(packaged_folder()) for _ in range(3))
+    base, trained, again = (ReaderNetwork(packaged_folder("a test", "rag")) for _ in range(3))
     torch.manual_seed(0)
     with torch.no_grad():
         for value in trained.shipped().values():

@@ -1,0 +1,44 @@
+"""Who makes answers of what was found: the seam between retrieval and the two ways of answering.
+
+On a question's path: question -> Hits -> *answerer* -> Answer. `extractive/answerer` quotes the documents,
+`generative/answerer` asks a model; the pipeline knows neither from the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from pagoda.chat.model import Message
+from pagoda.rag.answer import Answer
+from pagoda.rag.documents.document import Hit
+
+
+@dataclass(frozen=True)
+class GroundedQuestion:
+    """A question with the hits that its answer must rest on.
+
+    history: earlier turns, for a model to understand it by; alone: the question as it can be understood without them
+    """
+
+    text: str
+    hits: Sequence[Hit]
+    history: tuple[Message, ...] = ()
+    alone: str = ""
+
+
+class Answerer(Protocol):
+    """Answers questions from their hits. All of it runs in one event loop, which no call may hold up."""
+
+    async def standalone(self, question: str, history: Sequence[Message]) -> str:
+        """The question as it can be understood without what was said before: what is looked for."""
+        ...
+
+    async def answer_batch(self, questions: Sequence[GroundedQuestion]) -> list[Answer]:
+        """An answer for each, in order. Raises ChatModelError, PromptTooLongError."""
+        ...
+
+    def stream(self, question: GroundedQuestion) -> AsyncGenerator[str | Answer]:
+        """Pieces of text as they come, at last the Answer, whose text counts."""
+        ...

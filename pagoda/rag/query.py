@@ -1,0 +1,32 @@
+"""What is asked, as one record from whoever asks to the pipeline.
+
+First station of a question's path: *RagQuery* -> Hits -> answerer -> Answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pagoda.chat.model import Message
+from pagoda.rag.documents.document import Scalar
+
+Where = Mapping[str, Scalar | list[Scalar]]
+"""What a chunk's metadata must be: equal to the value, or one of a list."""
+AnswererName = Literal["model", "extractive"]
+
+
+@dataclass(frozen=True)
+class RagQuery:
+    """One question with all that decides its answer.
+
+    k: chunks to read; where: what their metadata must be; history: earlier turns, for a follow-up question
+    answerer: who answers; None is the model where there is one
+    """
+
+    question: str
+    k: int = 5
+    where: Where | None = None
+    history: Sequence[Message] = ()
+    answerer: AnswererName | None = None
