@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pagoda.chat.loop import LoopThread
+from pagoda.dialogue.cypher.domain_check import check
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.reading.complemented import Complemented
 from pagoda.dialogue.reading.linking import Linker
@@ -48,7 +49,7 @@ class Parts:
         folder: Path,
         documents: Documents | None,
     ) -> None:
-        domain.validate(graph.schema())
+        check(domain, graph.schema())
         self.domain, self.graph, self.sessions = domain, graph, sessions
         self.linker = Linker.from_graph(domain, graph)
         self._frames = frames_of(domain)

@@ -16,7 +16,8 @@ from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.slots.check import accepts
 from pagoda.dialogue.slots.kinds import ANY, Band, NodeValue, Range, Value, When
 from pagoda.dialogue.state import events as ev
-from pagoda.dialogue.state.fold import MAX_STACK, State, fold, missing_slots, step
+from pagoda.dialogue.state.fold import MAX_STACK, fold, missing_slots, step
+from pagoda.dialogue.state.model import State
 from pagoda.dialogue.state.policy import Book, HandOff, next_action
 
 CITY = Domain.load()

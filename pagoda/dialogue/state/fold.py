@@ -20,8 +20,6 @@ from pagoda.dialogue.state.fold_slots import doubted, informed, noted, set_any, 
 from pagoda.dialogue.state.model import BookingRecord, Question, Remembered, State, Task, ThisTurn
 from pagoda.nlu.understanding import OUT_OF_SCOPE
 
-__all__ = ["BookingRecord", "Question", "Remembered", "State", "Task", "ThisTurn", "fold", "missing_slots", "step"]
-
 MAX_STACK = 4
 
 

@@ -7,7 +7,8 @@ import pytest
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.slots.kinds import ANY, Band, NodeValue, When
 from pagoda.dialogue.state import events as ev
-from pagoda.dialogue.state.fold import State, fold
+from pagoda.dialogue.state.fold import fold
+from pagoda.dialogue.state.model import State
 from pagoda.dialogue.state.policy import (
     Action,
     Ask,
