@@ -13,7 +13,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pagoda.chat.loop import LoopThread
 from pagoda.dialogue.cypher.domain_check import check
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.reading.complemented import Complemented
@@ -31,7 +30,7 @@ from pagoda.graph.subgraph import Subgraph
 from pagoda.nlu.understanding import OUT_OF_SCOPE, Understander
 
 if TYPE_CHECKING:
-    from pagoda.chat.model import ChatModel
+    from pagoda.chat.held import HeldModel
     from pagoda.graph.graph import Graph
 
 _SUBGRAPH_LIMIT = 40
@@ -58,7 +57,7 @@ class Parts:
         self._base = Complemented(fast, domain, self.linker)
         self.taker = TurnTaker(domain, graph, self._interpreter, Phrasebook(domain), documents)
 
-    def model_reader(self, model: ChatModel, strategy: str, loop: LoopThread) -> ModelUnderstanding:
+    def model_reader(self, model: HeldModel, strategy: str) -> ModelUnderstanding:
         """The language model as a reader of sentences."""
         order = "slots_first" if strategy == "slots_first" else "intent_first"
         examples: dict[str, list[str]] = {}
@@ -66,11 +65,11 @@ class Parts:
             examples.setdefault(example["intent"], []).append(example["text"])
         lexicon = Lexicon(known=self._lexicon, examples=examples)
         settings = ModelSettings(order=order)
-        return ModelUnderstanding(model, self._frames, self._base, lexicon, settings=settings, loop=loop)
+        return ModelUnderstanding(model, self._frames, self._base, lexicon, settings)
 
-    def rephraser(self, model: ChatModel, loop: LoopThread) -> Rephraser:
+    def rephraser(self, model: HeldModel) -> Rephraser:
         """The language model as one that words replies."""
-        return Rephraser(model, self.domain, self.linker.names(self.domain.labels), loop)
+        return Rephraser(model, self.domain, self.linker.names(self.domain.labels))
 
     def strategy(self, name: str, model_reader: ModelUnderstanding | None) -> Understander:
         """A strategy over the fast reading, or over the model's where there is one; the hybrid has both."""

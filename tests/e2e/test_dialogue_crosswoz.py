@@ -14,6 +14,7 @@ from pagoda.dialogue.cypher.domain_check import check
 from pagoda.dialogue.cypher.queries import compile_query
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.errors import DomainError
+from pagoda.dialogue.settings import AgentSettings
 from pagoda.dialogue.slots.kinds import NodeValue, Range, Value
 from pagoda.graph.errors import GraphLoadError
 from pagoda.graph.graph import Graph
@@ -107,7 +108,7 @@ def test_its_questions_become_statements_whose_rows_meet_them(beijing: Graph) ->
 @pytest.mark.shared_data
 def test_an_agent_of_the_second_domain_answers_from_its_graph(beijing: Graph, tmp_path: Path) -> None:
     domain = Domain.load(EXAMPLE / "crosswoz.yaml")
-    with DialogueAgent(domain, beijing, folder=tmp_path, draws=False) as agent:
+    with DialogueAgent(domain, beijing, folder=tmp_path, settings=AgentSettings(draws=False)) as agent:
         found = agent.reply("guest", "故宫附近有什么好吃的")
         assert found.understanding.intent == "找餐馆"
         assert found.rows

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from pagoda.dialogue.cypher.names import arrow, quoted
 from pagoda.dialogue.domain.domain import Domain
-from pagoda.dialogue.domain.model import Booking, Column, Filter, Hours, Label, Query, Step
+from pagoda.dialogue.domain.model import Booking, Column, Filter, GraphQuery, Hours, Label, Step
 from pagoda.dialogue.errors import DomainError
 from pagoda.errors import nearest
 from pagoda.graph.schema import GraphSchema
@@ -55,7 +55,7 @@ def _of_label(label: Label, schema: GraphSchema, is_written: bool) -> Iterator[P
         yield from _of_property(f"{place}.aliases", label.name, label.aliases, schema)
 
 
-def _of_query(query: Query, place: str, schema: GraphSchema) -> Iterator[Problem]:
+def _of_query(query: GraphQuery, place: str, schema: GraphSchema) -> Iterator[Problem]:
     for row, chosen in enumerate(query.filters):
         yield from _of_filter(chosen, f"{place}.filters.{row}", query.label, schema)
     for column in query.columns:

@@ -256,7 +256,7 @@ def _handed_off(state: State, event: ev.HandedOff, domain: Domain) -> State:
     return replace(state, handed_off=event.reason, task=task, question=None, num_misses=0)
 
 
-def _failed(state: State, event: ev.Failed, domain: Domain) -> State:
+def _failed(state: State, event: ev.GraphFailed, domain: Domain) -> State:
     return replace(state, failure=event.reason)
 
 
@@ -279,5 +279,5 @@ _STEPS: Mapping[type[Any], Callable[[State, Any, Domain], State]] = {
     ev.Told: _told,
     ev.Booked: _booked,
     ev.HandedOff: _handed_off,
-    ev.Failed: _failed,
+    ev.GraphFailed: _failed,
 }

@@ -205,7 +205,7 @@ def test_a_no_takes_the_booking_back_to_what_can_be_changed() -> None:
 
 def test_a_failure_of_the_graph_keeps_everything() -> None:
     before = after(*FIND)
-    failed = fold((ev.Failed("GraphUnavailableError"),), CITY, before)
+    failed = fold((ev.GraphFailed("GraphUnavailableError"),), CITY, before)
     assert failed.failure
     assert failed.task == before.task
     assert fold((said(),), CITY, failed).failure == ""
