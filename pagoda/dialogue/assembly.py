@@ -22,6 +22,7 @@ from pagoda.dialogue.reading.strategies import Frame, make_strategy
 from pagoda.dialogue.reply.phrasebook import Phrasebook
 from pagoda.dialogue.reply.rephraser import Rephraser
 from pagoda.dialogue.sessions.store import SessionStore
+from pagoda.dialogue.slots.reader import SlotReader
 from pagoda.dialogue.turn.interpretation import Interpreter, ValueReader
 from pagoda.dialogue.turn.taking import Documents, TurnTaker
 from pagoda.errors import CheckpointError
@@ -54,7 +55,8 @@ class Parts:
         self._frames = frames_of(domain)
         self._lexicon = lexicon_of(domain, self.linker)
         fast = understanding or trained(domain, self._lexicon, folder / "understanding")
-        self._base = Complemented(fast, domain, self.linker)
+        self._values = SlotReader(domain)
+        self._base = Complemented(fast, domain, self.linker, self._values)
         self.taker = TurnTaker(domain, graph, self._interpreter, Phrasebook(domain), documents)
 
     def model_reader(self, model: HeldModel, strategy: str) -> ModelUnderstanding:
@@ -91,7 +93,7 @@ class Parts:
         return Subgraph(nodes, tuple(edge for edge in found.edges if {edge.source, edge.target} <= shown))
 
     def _interpreter(self, now: datetime) -> Interpreter:
-        return Interpreter(self.domain, ValueReader(self.domain, self.linker, now))
+        return Interpreter(self.domain, ValueReader(self.domain, self.linker, now, self._values))
 
 
 def frames_of(domain: Domain) -> dict[str, Frame]:
