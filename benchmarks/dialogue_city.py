@@ -58,23 +58,22 @@ class City:
         fast = FastUnderstanding.train(examples, lexicon=lexicon, effort="heads")
         return make_strategy("intent_first", Complemented(fast, self.domain, self._linker), frames_of(self.domain))
 
-    def meaning(self, slot: str, words: str, language: str) -> str:
+    def meaning(self, slot: str, words: str) -> str:
         """The normalised value, the node's key, or the words where they are neither."""
         declared = self.domain.slots[slot]
         if declared.type == "name":
             node = self._linker.link(words, declared.labels).node
             return node.key if node is not None else words.casefold()
-        found = normalise(declared, words, language, NOON)
-        return repr(found.value) if found is not None else words.casefold()
+        found = normalise(declared, words, NOON)
+        return repr(found) if found is not None else words.casefold()
 
     def value_score(self, understander: Understander, examples: Sequence[Example]) -> SpanScore:
         """Like the spans' score, of meanings."""
         right = num_found = num_gold = 0
         for example in examples:
-            language = language_of(example["text"])
-            gold = {(one["slot"], self.meaning(one["slot"], one["value"], language)) for one in example["slots"]}
+            gold = {(one["slot"], self.meaning(one["slot"], one["value"])) for one in example["slots"]}
             read = understander.parse(example["text"]).slots
-            found = {(one.slot, self.meaning(one.slot, one.value, language)) for one in read}
+            found = {(one.slot, self.meaning(one.slot, one.value)) for one in read}
             right, num_found, num_gold = right + len(gold & found), num_found + len(found), num_gold + len(gold)
         return SpanScore(right, num_found, num_gold)
 

@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pagoda.dialogue.agent import DialogueAgent as DialogueAgent
     from pagoda.dialogue.domain.domain import Domain as Domain
+    from pagoda.dialogue.settings import AgentSettings as AgentSettings
     from pagoda.dialogue.turn.turn import Turn as Turn
     from pagoda.graph.graph import Graph as Graph
     from pagoda.nlu.fast_understanding import FastUnderstanding as FastUnderstanding
 
 _HOMES = {
+    "AgentSettings": "pagoda.dialogue.settings",
     "DialogueAgent": "pagoda.dialogue.agent",
     "Domain": "pagoda.dialogue.domain.domain",
     "FastUnderstanding": "pagoda.nlu.fast_understanding",
     "Graph": "pagoda.graph.graph",
     "Turn": "pagoda.dialogue.turn.turn",
 }
-__all__ = ["DialogueAgent", "Domain", "FastUnderstanding", "Graph", "Turn"]
+__all__ = ["AgentSettings", "DialogueAgent", "Domain", "FastUnderstanding", "Graph", "Turn"]
 
 
 def __getattr__(name: str) -> Any:

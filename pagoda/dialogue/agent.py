@@ -12,26 +12,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from pagoda.chat.held import HeldModel
 from pagoda.chat.loop import LoopThread
 from pagoda.dialogue.assembly import Parts
 from pagoda.dialogue.domain.domain import Domain
-from pagoda.dialogue.reading.strategies import STRATEGIES
-from pagoda.dialogue.sessions.store import HandOff as HandOffRecord
-from pagoda.dialogue.sessions.store import SessionStore
+from pagoda.dialogue.sessions.store import HandOffRecord, SessionStore
+from pagoda.dialogue.settings import AgentSettings
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.fold import fold
-from pagoda.dialogue.state.policy import HandOff, Query, Tell
+from pagoda.dialogue.state.policy import HandOff, LookUp, Tell
 from pagoda.dialogue.turn.interpretation import context_of
 from pagoda.dialogue.turn.performing import Taken
 from pagoda.dialogue.turn.taking import Documents
 from pagoda.dialogue.turn.turn import Turn, state_facts
-from pagoda.errors import ConfigError, InvalidRequestError, nearest
+from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.graph.loading import load
 from pagoda.nlu.understanding import Language, Understander
 
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 DEFAULT_FOLDER = "pagoda-dialogue"
 MAX_TEXT_LENGTH = 2000
 _NUM_THREADS = 16
+_CLOSE_TIMEOUT_S = 10.0
 
 
 class DialogueAgent:
@@ -50,14 +51,13 @@ class DialogueAgent:
     domain: a Domain or the path of its YAML; None is the shipped one: restaurants, films and hotels
     graph: None is an embedded one in the folder, which holds the shipped city where the domain is the shipped one
     understanding: None is the fast one, loaded from the folder, or trained there from the domain's examples (seconds)
-    model: a ChatModel that reads sentences: with "hybrid" the hard ones, with the other strategies all of them
-    strategy: "intent_first", "slots_first" or "hybrid"
+    model: reads sentences: with the strategy "hybrid" the hard ones, with the others all of them. A HeldModel says
+        which loop its calls run in and whether `close` closes it; a plain ChatModel gets a loop and stays its owner's
     sessions: a store or the path of its file; None is a file in the folder
     documents: asked what is no task of the domain's; gives an answer, or None, and then a person takes over
-    folder: of all that is made here; loop: the running event loop that `model` belongs to, if any
-    clock: tells what "tonight" means; draws: a turn brings the subgraph around its rows
-    rephrases: `model` also words the replies that tell rows; what the rows do not hold is never said
-    owns_graph, owns_model: `close` closes them, too
+    folder: of all that is made here
+    settings: how turns are taken: strategy, rephrasing, subgraphs, clock; None for those of `AgentSettings()`
+    owns_graph: `close` closes the graph, too
 
     Raises DomainError where the domain does not fit the graph, GraphError, SessionError, ConfigError,
     MissingExtraError.
@@ -71,33 +71,24 @@ class DialogueAgent:
         domain: Domain | str | Path | None = None,
         graph: Graph | None = None,
         understanding: Understander | None = None,
-        model: ChatModel | None = None,
-        strategy: str = "intent_first",
+        model: ChatModel | HeldModel | None = None,
         sessions: SessionStore | str | Path | None = None,
         *,
         documents: Documents | None = None,
         folder: str | Path = DEFAULT_FOLDER,
-        loop: asyncio.AbstractEventLoop | None = None,
-        clock: Callable[[], datetime] = datetime.now,
-        draws: bool = True,
-        rephrases: bool = False,
+        settings: AgentSettings | None = None,
         owns_graph: bool = False,
-        owns_model: bool = False,
     ) -> None:
-        if strategy not in STRATEGIES:
-            raise ConfigError(f"strategy is {strategy!r}: {nearest(strategy, STRATEGIES)}")
-        if rephrases and model is None:
+        self.settings = settings = settings or AgentSettings()
+        if settings.rephrases and model is None:
             raise ConfigError("rephrases is set, but there is no model to word replies: give model=, too")
-        self.strategy = strategy
-        self._clock, self._draws = clock, draws
-        self._model_loop = LoopThread(loop, instead="areply, or call it from a thread")
-        self._model = model if owns_model else None
+        self._model = held = _held(model)
         self._owned: list[Graph | SessionStore] = []
         try:
             self._parts = self._opened(domain, graph, understanding, sessions, Path(folder), documents, owns_graph)
-            self._model_reader = None if model is None else self._parts.model_reader(model, strategy, self._model_loop)
-            self._understander = self.understander(strategy)
-            self._rephraser = self._parts.rephraser(model, self._model_loop) if rephrases and model else None
+            self._model_reader = None if held is None else self._parts.model_reader(held, settings.strategy)
+            self._understander = self.understander(settings.strategy)
+            self._rephraser = self._parts.rephraser(held) if settings.rephrases and held is not None else None
         except BaseException:
             self._close_owned()
             raise
@@ -160,7 +151,7 @@ class DialogueAgent:
         return {
             "domain": domain.name,
             "languages": list(domain.languages),
-            "strategy": self.strategy,
+            "strategy": self.settings.strategy,
             "model": None if self._model_reader is None else "configured",
             "intents": [
                 {
@@ -178,10 +169,11 @@ class DialogueAgent:
     def close(self) -> None:
         """Wait for turns under way, then close all that was opened here and all that is owned."""
         self._pool.shutdown(wait=True)
-        if self._model is not None:
-            self._model_loop.run(self._model.aclose(), timeout_s=10.0)
-        self._model_loop.close()
-        self._close_owned()
+        try:
+            if self._model is not None:
+                self._model.close(_CLOSE_TIMEOUT_S)
+        finally:
+            self._close_owned()
 
     def __enter__(self) -> Self:
         return self
@@ -246,44 +238,30 @@ class DialogueAgent:
         before = fold([ev.from_json(event) for event in log.events], self.domain)
         read = self._understander.parse(text, context_of(before))
         understood = time.perf_counter()
-        taken = self._parts.taker.take(session_id, read, before, self._clock())
-        reply = self._worded(taken, read.language)
-        subgraph = self._parts.drawn(taken.found if self._draws else ())
+        now = self.settings.clock()
+        taken = self._worded(self._parts.taker.take(session_id, read, before, now), read.language)
+        subgraph = self._parts.drawn(taken.found if self.settings.draws else ())
         ended = time.perf_counter()
-        turn = Turn(
-            session_id=session_id,
-            number=log.num_turns + 1,
-            user=text,
-            text=reply,
-            language=read.language,
-            understanding=read,
-            state=taken.state,
-            action=taken.action,
-            facts=state_facts(taken.state, self.domain, read.language),
-            statement=taken.statement.text if taken.statement else "",
-            parameters=taken.statement.parameters if taken.statement else {},
-            rows=taken.rows,
-            found=taken.found,
-            subgraph=subgraph,
-            timings={"understand": understood - began, "graph": taken.graph_s, "total": ended - began},
-        )
-        self._keep(turn, taken, num_events_before=len(log.events))
+        timings = {"understand": understood - began, "graph": taken.graph_s, "total": ended - began}
+        facts = state_facts(taken.state, self.domain, read.language)
+        turn = Turn(session_id, log.num_turns + 1, text, read, taken, facts, subgraph, timings)
+        self._keep(turn, num_events_before=len(log.events))
         return turn
 
-    def _worded(self, taken: Taken, language: Language) -> str:
-        """The reply. What is agreed upon, a booking above all, is never put into other words."""
-        if self._rephraser is None or not isinstance(taken.action, Query | Tell):
-            return taken.text
-        return self._rephraser.said(taken.text, taken.rows, language)
+    def _worded(self, taken: Taken, language: Language) -> Taken:
+        """With the reply as it is said. What is agreed upon, a booking above all, is never put into other words."""
+        if self._rephraser is None or not isinstance(taken.action, LookUp | Tell):
+            return taken
+        return replace(taken, text=self._rephraser.said(taken.text, taken.rows, language))
 
-    def _keep(self, turn: Turn, taken: Taken, *, num_events_before: int) -> None:
+    def _keep(self, turn: Turn, *, num_events_before: int) -> None:
         """Write the turn down before anybody hears of it."""
         self.sessions.append(
             turn.session_id,
-            [ev.to_json(event) for event in taken.events],
+            [ev.to_json(event) for event in turn.taken.events],
             turn.as_dict(),
             num_events_before=num_events_before,
-            hand_off=self._hand_off(turn, taken.action.reason) if isinstance(taken.action, HandOff) else None,
+            hand_off=self._hand_off(turn, turn.action.reason) if isinstance(turn.action, HandOff) else None,
         )
 
     def _hand_off(self, turn: Turn, reason: str) -> HandOffRecord:
@@ -298,6 +276,13 @@ class DialogueAgent:
             slots=turn.facts["slots"],
             transcript=(*said, {"user": turn.user, "reply": turn.text}),
         )
+
+
+def _held(model: ChatModel | HeldModel | None) -> HeldModel | None:
+    """The model with a loop for its calls."""
+    if model is None or isinstance(model, HeldModel):
+        return model
+    return HeldModel(model, LoopThread(instead="areply, or call it from a thread"))
 
 
 def check_text(text: str) -> None:

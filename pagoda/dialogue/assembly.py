@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pagoda.chat.loop import LoopThread
+from pagoda.dialogue.cypher.domain_check import check
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.reading.complemented import Complemented
 from pagoda.dialogue.reading.linking import Linker
@@ -22,6 +22,7 @@ from pagoda.dialogue.reading.strategies import Frame, make_strategy
 from pagoda.dialogue.reply.phrasebook import Phrasebook
 from pagoda.dialogue.reply.rephraser import Rephraser
 from pagoda.dialogue.sessions.store import SessionStore
+from pagoda.dialogue.slots.reader import SlotReader
 from pagoda.dialogue.turn.interpretation import Interpreter, ValueReader
 from pagoda.dialogue.turn.taking import Documents, TurnTaker
 from pagoda.errors import CheckpointError
@@ -30,7 +31,7 @@ from pagoda.graph.subgraph import Subgraph
 from pagoda.nlu.understanding import OUT_OF_SCOPE, Understander
 
 if TYPE_CHECKING:
-    from pagoda.chat.model import ChatModel
+    from pagoda.chat.held import HeldModel
     from pagoda.graph.graph import Graph
 
 _SUBGRAPH_LIMIT = 40
@@ -48,16 +49,17 @@ class Parts:
         folder: Path,
         documents: Documents | None,
     ) -> None:
-        domain.validate(graph.schema())
+        check(domain, graph.schema())
         self.domain, self.graph, self.sessions = domain, graph, sessions
         self.linker = Linker.from_graph(domain, graph)
         self._frames = frames_of(domain)
         self._lexicon = lexicon_of(domain, self.linker)
         fast = understanding or trained(domain, self._lexicon, folder / "understanding")
-        self._base = Complemented(fast, domain, self.linker)
+        self._values = SlotReader(domain)
+        self._base = Complemented(fast, domain, self.linker, self._values)
         self.taker = TurnTaker(domain, graph, self._interpreter, Phrasebook(domain), documents)
 
-    def model_reader(self, model: ChatModel, strategy: str, loop: LoopThread) -> ModelUnderstanding:
+    def model_reader(self, model: HeldModel, strategy: str) -> ModelUnderstanding:
         """The language model as a reader of sentences."""
         order = "slots_first" if strategy == "slots_first" else "intent_first"
         examples: dict[str, list[str]] = {}
@@ -65,11 +67,11 @@ class Parts:
             examples.setdefault(example["intent"], []).append(example["text"])
         lexicon = Lexicon(known=self._lexicon, examples=examples)
         settings = ModelSettings(order=order)
-        return ModelUnderstanding(model, self._frames, self._base, lexicon, settings=settings, loop=loop)
+        return ModelUnderstanding(model, self._frames, self._base, lexicon, settings)
 
-    def rephraser(self, model: ChatModel, loop: LoopThread) -> Rephraser:
+    def rephraser(self, model: HeldModel) -> Rephraser:
         """The language model as one that words replies."""
-        return Rephraser(model, self.domain, self.linker.names(self.domain.labels), loop)
+        return Rephraser(model, self.domain, self.linker.names(self.domain.labels))
 
     def strategy(self, name: str, model_reader: ModelUnderstanding | None) -> Understander:
         """A strategy over the fast reading, or over the model's where there is one; the hybrid has both."""
@@ -91,7 +93,7 @@ class Parts:
         return Subgraph(nodes, tuple(edge for edge in found.edges if {edge.source, edge.target} <= shown))
 
     def _interpreter(self, now: datetime) -> Interpreter:
-        return Interpreter(self.domain, ValueReader(self.domain, self.linker, now))
+        return Interpreter(self.domain, ValueReader(self.domain, self.linker, now, self._values))
 
 
 def frames_of(domain: Domain) -> dict[str, Frame]:

@@ -17,6 +17,7 @@ from pagoda.chat.scripted import ScriptedChatModel
 from pagoda.dialogue.agent import DialogueAgent
 from pagoda.dialogue.domain.city import city
 from pagoda.dialogue.sessions.store import SessionStore
+from pagoda.dialogue.settings import AgentSettings
 from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.graph.errors import GraphUnavailableError
 from pagoda.graph.graph import Graph
@@ -32,9 +33,10 @@ def make(city_graph: Graph, city_understanding: Understander, tmp_path: Path) ->
     """`make(**changes)`: an agent over the shared city, its sessions in this test's folder."""
     opened: list[DialogueAgent] = []
 
-    def make_one(**changes: Any) -> DialogueAgent:
+    def make_one(*, strategy: str = "intent_first", rephrases: bool = False, **changes: Any) -> DialogueAgent:
+        settings = AgentSettings(strategy=strategy, rephrases=rephrases, clock=lambda: NOON)
         given = {"graph": city_graph, "understanding": city_understanding, "folder": tmp_path, **changes}
-        opened.append(DialogueAgent(**given, clock=lambda: NOON))
+        opened.append(DialogueAgent(**given, settings=settings))
         return opened[-1]
 
     yield make_one
@@ -98,7 +100,9 @@ def test_a_server_that_is_killed_in_mid_conversation_keeps_the_conversation(
 ) -> None:
     with Graph.embedded(tmp_path / "graph", timeout_s=5.0) as graph:
         load(graph, city())
-        with DialogueAgent(graph=graph, understanding=city_understanding, folder=tmp_path, clock=lambda: NOON) as agent:
+        with DialogueAgent(
+            graph=graph, understanding=city_understanding, folder=tmp_path, settings=AgentSettings(clock=lambda: NOON)
+        ) as agent:
             agent.reply("s", "想吃川菜")
             assert graph.server_process_id is not None
             os.kill(graph.server_process_id, signal.SIGKILL)

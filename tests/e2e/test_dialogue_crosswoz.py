@@ -10,9 +10,11 @@ from types import ModuleType
 import pytest
 
 from pagoda.dialogue.agent import DialogueAgent
+from pagoda.dialogue.cypher.domain_check import check
 from pagoda.dialogue.cypher.queries import compile_query
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.errors import DomainError
+from pagoda.dialogue.settings import AgentSettings
 from pagoda.dialogue.slots.kinds import NodeValue, Range, Value
 from pagoda.graph.errors import GraphLoadError
 from pagoda.graph.graph import Graph
@@ -85,9 +87,9 @@ def test_the_example_s_domain_loads_and_speaks_both_languages() -> None:
 
 @pytest.mark.shared_data
 def test_the_domain_fits_the_graph_and_another_domain_does_not(beijing: Graph) -> None:
-    Domain.load(EXAMPLE / "crosswoz.yaml").validate(beijing.schema())
+    check(Domain.load(EXAMPLE / "crosswoz.yaml"), beijing.schema())
     with pytest.raises(DomainError, match="is no label of the graph"):
-        Domain.load().validate(beijing.schema())
+        check(Domain.load(), beijing.schema())
 
 
 @pytest.mark.shared_data
@@ -106,7 +108,7 @@ def test_its_questions_become_statements_whose_rows_meet_them(beijing: Graph) ->
 @pytest.mark.shared_data
 def test_an_agent_of_the_second_domain_answers_from_its_graph(beijing: Graph, tmp_path: Path) -> None:
     domain = Domain.load(EXAMPLE / "crosswoz.yaml")
-    with DialogueAgent(domain, beijing, folder=tmp_path, draws=False) as agent:
+    with DialogueAgent(domain, beijing, folder=tmp_path, settings=AgentSettings(draws=False)) as agent:
         found = agent.reply("guest", "故宫附近有什么好吃的")
         assert found.understanding.intent == "找餐馆"
         assert found.rows

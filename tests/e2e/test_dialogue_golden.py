@@ -18,6 +18,7 @@ import pytest
 from pagoda.dialogue.agent import DialogueAgent
 from pagoda.dialogue.reading.strategies import STRATEGIES
 from pagoda.dialogue.sessions.store import SessionStore
+from pagoda.dialogue.settings import AgentSettings
 from pagoda.graph.graph import Graph
 from pagoda.nlu.understanding import Understander
 
@@ -45,8 +46,8 @@ def agent(
     """One for each strategy, all at the same noon."""
     with SessionStore() as sessions:
         opened = DialogueAgent(
-            graph=city_graph, understanding=city_understanding, strategy=request.param, sessions=sessions,
-            clock=lambda: RECORD.NOON, draws=False,
+            graph=city_graph, understanding=city_understanding, sessions=sessions,
+            settings=AgentSettings(strategy=request.param, clock=lambda: RECORD.NOON, draws=False),
         )  # fmt: skip
         with opened:
             yield opened

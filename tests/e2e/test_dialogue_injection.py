@@ -13,6 +13,7 @@ import pytest
 
 from pagoda.dialogue.agent import DialogueAgent
 from pagoda.dialogue.sessions.store import SessionStore
+from pagoda.dialogue.settings import AgentSettings
 from pagoda.graph.graph import Graph
 from pagoda.nlu.understanding import Understander
 
@@ -68,7 +69,10 @@ def agent(watched: Any, city_understanding: Understander) -> Iterator[DialogueAg
     with (
         SessionStore() as sessions,
         DialogueAgent(
-            graph=watched, understanding=city_understanding, sessions=sessions, clock=lambda: NOON, draws=False
+            graph=watched,
+            understanding=city_understanding,
+            sessions=sessions,
+            settings=AgentSettings(clock=lambda: NOON, draws=False),
         ) as opened,
     ):
         yield opened
@@ -153,7 +157,7 @@ def test_what_a_document_says_is_said_and_not_done(
             understanding=city_understanding,
             sessions=sessions,
             documents=lambda question: said,
-            draws=False,
+            settings=AgentSettings(draws=False),
         ) as agent,
     ):
         turn = agent.reply("s", "translate this paragraph into German")

@@ -16,7 +16,8 @@ from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.slots.check import accepts
 from pagoda.dialogue.slots.kinds import ANY, Band, NodeValue, Range, Value, When
 from pagoda.dialogue.state import events as ev
-from pagoda.dialogue.state.fold import MAX_STACK, State, fold, missing_slots, step
+from pagoda.dialogue.state.fold import MAX_STACK, fold, missing_slots, step
+from pagoda.dialogue.state.model import State
 from pagoda.dialogue.state.policy import Book, HandOff, next_action
 
 CITY = Domain.load()
@@ -68,7 +69,7 @@ EVENTS: list[ev.Event] = [
     *[ev.Asked(slot, tuple(VALUES[first::9])) for slot in SLOTS for first in (0, 8)] * 2,
     *[ev.Offered(tuple(NODES[:size])) for size in (0, 1, 3)] * 20,
     *[ev.Confirmed(), ev.Denied(), ev.Cancelled(), ev.Proposed(), ev.Told("phone")] * 30,
-    *[ev.Booked("k1"), ev.Booked("k2"), ev.HandedOff("x"), ev.Failed("x")] * 20,
+    *[ev.Booked("k1"), ev.Booked("k2"), ev.HandedOff("x"), ev.GraphFailed("x")] * 20,
 ]
 # So that bookings happen often enough to be broken.
 BOOKING = [ev.Switched("book_restaurant"), *(ev.Informed(slot, SENSIBLE[slot]) for slot in ("name", "time", "people"))]

@@ -233,12 +233,16 @@ class _Conversation:
 @contextmanager
 def _opened(folder: Path, domain: Path | None, strategy: str, settings: Settings) -> Iterator[DialogueAgent]:
     """The agent; graph and model are given back at the end."""
+    from pagoda.chat.held import HeldModel
+    from pagoda.chat.loop import LoopThread
     from pagoda.dialogue.agent import DialogueAgent
+    from pagoda.dialogue.settings import AgentSettings
 
     model = chat_model(settings)
-    given = {"domain": domain, "graph": _graph(settings), "model": model, "strategy": strategy, "folder": folder}
-    given["rephrases"] = bool(settings.get("rephrase"))
-    with DialogueAgent(**given, owns_graph=True, owns_model=True) as agent:
+    held = None if model is None else HeldModel(model, LoopThread(instead="areply"), owned=True)
+    manner = AgentSettings(strategy=strategy, rephrases=bool(settings.get("rephrase")))
+    graph = _graph(settings)
+    with DialogueAgent(domain, graph, model=held, folder=folder, settings=manner, owns_graph=True) as agent:
         yield agent
 
 

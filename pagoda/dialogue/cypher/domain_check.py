@@ -1,15 +1,16 @@
 """A domain against the live graph: every label, property and relation that it names, all problems at once.
 
-Stands before the turn's path: `domain.Domain.validate` calls it when an agent starts. What a booking writes may be new
+Stands before the turn's path: `assembly` asks once, when an agent starts. What a booking writes may be new
 to the graph; everything that is read must be there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from pagoda.dialogue.cypher.names import arrow, quoted
-from pagoda.dialogue.domain.model import Booking, Column, Filter, Hours, Intent, Label, Query, Slot, Step
+from pagoda.dialogue.domain.domain import Domain
+from pagoda.dialogue.domain.model import Booking, Column, Filter, GraphQuery, Hours, Label, Step
 from pagoda.dialogue.errors import DomainError
 from pagoda.errors import nearest
 from pagoda.graph.schema import GraphSchema
@@ -19,18 +20,24 @@ Problem = tuple[str, str]
 """(dotted path of the entry, what is wrong with it)."""
 
 
-def problems(
-    labels: Mapping[str, Label], slots: Mapping[str, Slot], intents: Mapping[str, Intent], schema: GraphSchema
-) -> list[Problem]:
-    """Everything that the graph does not confirm, in the order of the file."""
-    written = {intent.booking.label for intent in intents.values() if intent.booking}
-    found = [problem for label in labels.values() for problem in _of_label(label, schema, label.name in written)]
-    for intent in intents.values():
+def check(domain: Domain, schema: GraphSchema) -> None:
+    """Holds every name of the domain against the live graph. Raises DomainError with a line for each problem."""
+    found = list(_problems(domain, schema))
+    if found:
+        told = [f"{domain.file}:{domain.line(place)}: {place} {problem}" for place, problem in found]
+        raise DomainError("\n".join(told))
+
+
+def _problems(domain: Domain, schema: GraphSchema) -> Iterator[Problem]:
+    """Everything that the graph does not confirm: labels first, then intents, in the order of the file."""
+    written = {intent.booking.label for intent in domain.intents.values() if intent.booking}
+    for label in domain.labels.values():
+        yield from _of_label(label, schema, label.name in written)
+    for intent in domain.intents.values():
         if intent.query is not None:
-            found += _of_query(intent.query, f"intents.{intent.name}.query", slots, schema)
+            yield from _of_query(intent.query, f"intents.{intent.name}.query", schema)
         if intent.booking is not None:
-            found += _of_booking(intent.booking, f"intents.{intent.name}.booking", schema)
-    return found
+            yield from _of_booking(intent.booking, f"intents.{intent.name}.booking", schema)
 
 
 def _of_label(label: Label, schema: GraphSchema, is_written: bool) -> Iterator[Problem]:
@@ -48,7 +55,7 @@ def _of_label(label: Label, schema: GraphSchema, is_written: bool) -> Iterator[P
         yield from _of_property(f"{place}.aliases", label.name, label.aliases, schema)
 
 
-def _of_query(query: Query, place: str, slots: Mapping[str, Slot], schema: GraphSchema) -> Iterator[Problem]:
+def _of_query(query: GraphQuery, place: str, schema: GraphSchema) -> Iterator[Problem]:
     for row, chosen in enumerate(query.filters):
         yield from _of_filter(chosen, f"{place}.filters.{row}", query.label, schema)
     for column in query.columns:

@@ -18,7 +18,7 @@ from typing import Any
 from pagoda.dialogue.cypher import names
 from pagoda.dialogue.cypher.filters import DISTANCE, ROOT, Clauses, add_filter, fits
 from pagoda.dialogue.domain.domain import Domain
-from pagoda.dialogue.domain.model import Column, Filter, Label, Query
+from pagoda.dialogue.domain.model import Column, Filter, GraphQuery, Label
 from pagoda.dialogue.errors import DomainError
 from pagoda.dialogue.slots.kinds import NodeValue, Value
 from pagoda.errors import InvalidParameterError
@@ -123,28 +123,28 @@ def node_of(row: Mapping[str, Any], label: str) -> NodeValue:
     return NodeValue(label, str(row[KEY]), row.get(f"{NAME}_zh") or "", row.get(f"{NAME}_en") or "")
 
 
-def _query(domain: Domain, intent: str) -> Query:
+def _query(domain: Domain, intent: str) -> GraphQuery:
     query = domain.intents[intent].query
     if query is None:
         raise DomainError(f"intent {intent} has no query")
     return query
 
 
-def _filtered(domain: Domain, query: Query, filters: Mapping[str, Value], schema: GraphSchema) -> Clauses:
+def _filtered(domain: Domain, query: GraphQuery, filters: Mapping[str, Value], schema: GraphSchema) -> Clauses:
     clauses = Clauses(query.label, domain.labels, schema)
     for slot, value in filters.items():
         add_filter(clauses, _filter(query, slot, value), value)
     return clauses
 
 
-def _filter(query: Query, slot: str, value: Value) -> Filter:
+def _filter(query: GraphQuery, slot: str, value: Value) -> Filter:
     chosen = next((each for each in query.filters if each.slot == slot and fits(each, value, query.label)), None)
     if chosen is None:
         raise DomainError(f"the query for {query.label} has no filter for slot {slot} with the value {value!r:.60}")
     return chosen
 
 
-def _ordered(query: Query, with_distance: bool, last: str, *, with_aliases: bool) -> str:
+def _ordered(query: GraphQuery, with_distance: bool, last: str, *, with_aliases: bool) -> str:
     """Nearest first, then as the domain says, then by `last`, so that the same rows come every time."""
     keys = [DISTANCE] if with_distance else []
     for order in query.order:
@@ -240,7 +240,7 @@ def _quoted_aliases(column: Column) -> list[tuple[str, str]]:
 
 
 def _one(
-    domain: Domain, intent: str, query: Query, columns: tuple[Column, ...], key: str, schema: GraphSchema
+    domain: Domain, intent: str, query: GraphQuery, columns: tuple[Column, ...], key: str, schema: GraphSchema
 ) -> Statement:
     label = domain.labels[query.label]
     clauses = Clauses(query.label, domain.labels, schema)

@@ -12,13 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pagoda.dialogue.cypher import domain_check
 from pagoda.dialogue.domain import file as domain_file
 from pagoda.dialogue.domain.model import Column, Intent, Label, Slot, Words
 from pagoda.dialogue.domain.yaml_lines import LANGUAGES, read_section
 from pagoda.dialogue.errors import DomainError
 from pagoda.errors import nearest
-from pagoda.graph.schema import GraphSchema
 
 _FOLDER = Path(__file__).with_name("domains")
 CITY, PHRASES = _FOLDER / "city.yaml", _FOLDER / "phrases.yaml"
@@ -76,13 +74,6 @@ class Domain:
             tuple(domain_file.read_examples(root, intents)),
         )
 
-    def validate(self, schema: GraphSchema) -> None:
-        """Holds every name against the live graph. Raises DomainError with a line for each problem."""
-        found = domain_check.problems(self.labels, self.slots, self.intents, schema)
-        if found:
-            told = [f"{self.file}:{self._line(place)}: {place} {problem}" for place, problem in found]
-            raise DomainError("\n".join(told))
-
     def examples(self, language: str | None = None) -> list[dict[str, Any]]:
         """{"text", "intent", "slots": [{"slot", "start", "end", "value"}]} of each training sentence.
 
@@ -114,8 +105,8 @@ class Domain:
                 found.setdefault(column.name, column)
         return found
 
-    def _line(self, place: str) -> int:
-        """The line of an entry, or of the nearest one above it that the file has."""
+    def line(self, place: str) -> int:
+        """The file's line of an entry by its dotted path, or of the nearest one above it that the file has."""
         while place and place not in self.lines:
             place = place.rpartition(".")[0]
         return self.lines.get(place, 1)

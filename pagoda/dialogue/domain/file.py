@@ -15,6 +15,7 @@ from pagoda.dialogue.domain.model import (
     Booking,
     Column,
     Filter,
+    GraphQuery,
     Hours,
     Intent,
     IntentKind,
@@ -22,7 +23,6 @@ from pagoda.dialogue.domain.model import (
     MetaAct,
     Operator,
     Order,
-    Query,
     Slot,
     SlotType,
     Step,
@@ -163,8 +163,8 @@ def _check_kind(entry: Section, kind: str, act: str) -> None:
             raise entry.fail(part, f"belongs to an intent of kind {owner}, not {kind}")
 
 
-def _query(entry: Section, labels: list[str], slots: dict[str, Slot], own: Iterable[str]) -> Query:
-    entry.only(_names_of(Query))
+def _query(entry: Section, labels: list[str], slots: dict[str, Slot], own: Iterable[str]) -> GraphQuery:
+    entry.only(_names_of(GraphQuery))
     columns = tuple(_column(name, column, labels) for name, column in _each(entry, "columns"))
     known = [column.name for column in columns]
     order = []
@@ -179,7 +179,7 @@ def _query(entry: Section, labels: list[str], slots: dict[str, Slot], own: Itera
         if slot not in {chosen.slot for chosen in filters}:
             raise entry.fail("filters", f'has none for slot "{slot}" of this intent')
         _check_ends(entry, slots[slot], filters, label)
-    return Query(label, filters, columns, tuple(order), relax, entry.integer("limit", 5))
+    return GraphQuery(label, filters, columns, tuple(order), relax, entry.integer("limit", 5))
 
 
 def _check_ends(entry: Section, slot: Slot, filters: tuple[Filter, ...], label: str) -> None:

@@ -119,7 +119,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Query:
+class GraphQuery:
     """How an intent of kind "find" asks the graph. relax: optional slots, the first to be given up first."""
 
     label: str
@@ -184,7 +184,7 @@ class Intent:
     from_result: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     questions: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     act: MetaAct = ""
-    query: Query | None = None
+    query: GraphQuery | None = None
     booking: Booking | None = None
 
     @property

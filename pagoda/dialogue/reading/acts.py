@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 
 from pagoda.dialogue.domain.domain import Domain
-from pagoda.dialogue.slots.normalise import is_any
+from pagoda.dialogue.slots.said import is_any
 from pagoda.nlu.understanding import Act, TurnContext
 
 _END = r"(?=$|[\s,.!?;，。！？；、~～])"

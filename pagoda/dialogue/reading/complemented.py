@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import datetime
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Slot
 from pagoda.dialogue.reading.acts import acts_of, is_named, words_of
 from pagoda.dialogue.reading.follow_ups import is_follow_up
 from pagoda.dialogue.reading.linking import Linker
-from pagoda.dialogue.slots.normalise import is_any, normalise
+from pagoda.dialogue.slots.reader import SlotReader
+from pagoda.dialogue.slots.said import folded
 from pagoda.errors import InvalidRequestError
 from pagoda.nlu.understanding import OUT_OF_SCOPE, SlotValue, TurnContext, Understander, Understanding
 
@@ -35,15 +35,17 @@ _QUANTITIES = {
         re.IGNORECASE,
     ),
 }
-# An answer is tried as a whole; the type of a time or a number does not depend on the day.
-_ANY_DAY = datetime(2000, 1, 1, 12, 0)
 
 
 class Complemented:
-    """An Understander over another one."""
+    """An Understander over another one.
 
-    def __init__(self, base: Understander, domain: Domain, linker: Linker) -> None:
+    values: what it reads is there for whoever makes events of its readings; None for a reader of its own
+    """
+
+    def __init__(self, base: Understander, domain: Domain, linker: Linker, values: SlotReader | None = None) -> None:
         self._base, self._domain, self._linker = base, domain, linker
+        self._values = values or SlotReader(domain)
 
     def parse(self, text: str, context: TurnContext | None = None) -> Understanding:
         """The base's reading, completed. A text without a word is out of scope, not an error."""
@@ -51,11 +53,13 @@ class Complemented:
         read = self._base_reading(text, context)
         if not any(character.isalpha() for character in text) and context.language is not None:
             read = replace(read, language=context.language)
-        read = self._with_certain_intent(replace(read, slots=self._without_titles(read)))
-        read = self._with_task_under_way(read, context)
-        slots = self._with_answer(self._with_times(self._with_names(read, context), read, context), read, context)
+        plain = folded(read.text).lower()
+        read = self._with_certain_intent(replace(read, slots=self._without_titles(read)), plain)
+        read = self._with_task_under_way(read, context, plain)
+        named = self._with_names(read, context, plain)
+        slots = self._with_answer(self._with_times(named, read, context), read, context)
         acts = read.acts or acts_of(text, self._domain, context)
-        said = {slot.slot for slot in slots if self._is_value(slot, read)}
+        said = {slot.slot for slot in slots if self._is_value(slot)}
         kept = tuple(act for act in acts if act.kind != "any" or act.slot not in said)
         dismissed = {act.slot for act in kept if act.kind == "any"}
         slots = tuple(slot for slot in slots if slot.slot not in dismissed)
@@ -75,7 +79,7 @@ class Complemented:
         if found.slot == context.requested_slot and read.confidence < _SURE:
             return True
         if slot is None or slot.type != "name":
-            return self._is_value(found, read)
+            return self._is_value(found)
         return self._linker.link(found.value, slot.labels).node is not None
 
     def _without_titles(self, read: Understanding) -> tuple[SlotValue, ...]:
@@ -84,19 +88,20 @@ class Complemented:
             found
             for found in read.slots
             if found.slot not in self._domain.slots
-            or is_any(found.value)
-            or self._is_value(found, read)
+            or self._values.heard(found.slot, found.value).said.is_any
+            or self._is_value(found)
             or not is_named(found.value, found.slot, self._domain)
         )
 
-    def _is_value(self, found: SlotValue, read: Understanding) -> bool:
+    def _is_value(self, found: SlotValue) -> bool:
         """Whether the words are a value of their slot, and not its name ("the price") or "any"."""
         slot = self._domain.slots.get(found.slot)
-        if slot is None or is_any(found.value):
+        if slot is None:
             return False
-        return slot.type == "name" or normalise(slot, found.value, read.language, _ANY_DAY) is not None
+        heard = self._values.heard(slot.name, found.value)
+        return not heard.said.is_any and (slot.type == "name" or heard.value is not None)
 
-    def _with_certain_intent(self, read: Understanding) -> Understanding:
+    def _with_certain_intent(self, read: Understanding, plain: str) -> Understanding:
         """A name of the graph that only one task can take, such as a cuisine, outweighs a reading that is not sure."""
         intent = self._domain.intents.get(read.intent)
         if intent is None or intent.kind != "find" or read.confidence >= _SURE:
@@ -106,19 +111,19 @@ class Complemented:
             for label in {label for name in other.slots for label in self._domain.slots[name].labels}:
                 labels[label].add(other.name)
         telling = [label for label, takers in labels.items() if len(takers) == 1]
-        named = {next(iter(labels[node.label])) for _, _, node in self._linker.find(read.text, telling)}
+        named = {next(iter(labels[node.label])) for _, _, node in self._linker.find(plain, telling)}
         if len(named) != 1 or read.intent in named:
             return read
         (better,) = named
         others = tuple(pair for pair in read.candidates if pair[0] != better)
         return replace(read, intent=better, confidence=_SURE, candidates=((better, _SURE), *others))
 
-    def _with_task_under_way(self, read: Understanding, context: TurnContext) -> Understanding:
+    def _with_task_under_way(self, read: Understanding, context: TurnContext, plain: str) -> Understanding:
         """A sentence of nothing but values that this task takes is about it, whatever task it looks like by itself."""
         task, other = self._domain.intents.get(context.intent), self._domain.intents.get(read.intent)
         if task is None or other is None or other.kind not in ("find", "book") or task.name == other.name:
             return read
-        slots = self._with_names(replace(read, intent=task.name), context)
+        slots = self._with_names(replace(read, intent=task.name), context, plain)
         words = (word for name in task.slots for word in words_of(self._domain, name))
         if not {slot.slot for slot in slots} <= set(task.slots) or not is_follow_up(read.text, slots, words):
             return read
@@ -135,7 +140,7 @@ class Complemented:
                 continue
             for match in pattern.finditer(read.text):
                 taken = any(match.start() < other.end and other.start < match.end() for other in whole)
-                if not taken and normalise(slot, match[0], read.language, _ANY_DAY) is not None:
+                if not taken and self._values.heard(slot.name, match[0]).value is not None:
                     whole.append(SlotValue(slot.name, match[0], match.start(), match.end()))
                     break
         return tuple(sorted(whole, key=lambda found: found.start))
@@ -149,11 +154,11 @@ class Complemented:
             start -= 1
         return replace(found, value=text[start : found.end], start=start)
 
-    def _with_names(self, read: Understanding, context: TurnContext) -> tuple[SlotValue, ...]:
+    def _with_names(self, read: Understanding, context: TurnContext, plain: str) -> tuple[SlotValue, ...]:
         """Names of the graph that the base passed over, for slots of the intent, or of the task under way."""
         slots = list(read.slots)
         for slot in self._open_slots(read, context):
-            for start, end, _ in self._linker.find(read.text, slot.labels) if slot.labels else ():
+            for start, end, _ in self._linker.find(plain, slot.labels) if slot.labels else ():
                 taken = any(start < other.end and other.start < end for other in slots)
                 if not taken and (slot.many or all(other.slot != slot.name for other in slots)):
                     slots.append(SlotValue(slot.name, read.text[start:end], start, end))
@@ -164,9 +169,10 @@ class Complemented:
     ) -> tuple[SlotValue, ...]:
         """The whole sentence as the value that was asked for, where nothing else was found in it."""
         slot = self._domain.slots.get(context.requested_slot)
-        if slot is None or slot.labels or any(found.slot == slot.name for found in slots) or is_any(read.text):
+        if slot is None or slot.labels or any(found.slot == slot.name or found.start >= 0 for found in slots):
             return slots
-        if any(found.start >= 0 for found in slots) or normalise(slot, read.text, read.language, _ANY_DAY) is None:
+        heard = self._values.heard(slot.name, read.text)
+        if heard.said.is_any or heard.value is None:
             return slots
         return (*slots, SlotValue(slot.name, read.text, 0, len(read.text)))
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pagoda.dialogue.cypher.queries import MAX_LIMIT, compile_names, node_of
 from pagoda.dialogue.slots.kinds import NodeValue
-from pagoda.dialogue.slots.numbers import folded
+from pagoda.dialogue.slots.said import folded
 
 if TYPE_CHECKING:
     from pagoda.dialogue.domain.domain import Domain
@@ -93,13 +93,12 @@ class Linker:
     def find(self, text: str, labels: Sequence[str]) -> list[tuple[int, int, NodeValue]]:
         """(start, end, node) of names that stand in a text, the longest first of those that overlap.
 
-        English spellings stand as whole words.
+        text: folded, in lower case. English spellings stand as whole words.
         """
-        plain = folded(text).lower()
         hits = []
         for label in labels:
             for surface, node in zip(self._surfaces[label], self._nodes(label), strict=True):
-                hits += [(start, start + len(surface), node) for start in _places(surface.lower(), plain)]
+                hits += [(start, start + len(surface), node) for start in _places(surface.lower(), text)]
         kept: list[tuple[int, int, NodeValue]] = []
         for start, end, node in sorted(hits, key=lambda hit: hit[0] - hit[1]):
             if all(end <= other[0] or start >= other[1] for other in kept):
@@ -112,7 +111,7 @@ class Linker:
     def _add(self, named: Named) -> None:
         label = named.node.label
         for number, surface in enumerate((named.node.zh, named.node.en, *named.aliases)):
-            form = _form(surface)
+            form = _form(folded(surface))
             if not form:
                 continue
             (self._exact if number < 2 else self._alias)[label][form].append(named.node)
@@ -178,6 +177,7 @@ def _aliases(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _forms(surface: str) -> list[str]:
     """The name as it was said, and without the words around it."""
+    surface = folded(surface)
     stripped, before = surface.strip(), ""
     while stripped != before:
         before, stripped = stripped, _AROUND.sub("", stripped).strip()
@@ -193,7 +193,8 @@ def _singular(surface: str) -> list[str]:
 
 
 def _form(surface: str) -> str:
-    return _NO_LETTER.sub("", folded(surface).lower())
+    """What is compared of a folded name: its letters and digits alone."""
+    return _NO_LETTER.sub("", surface.lower())
 
 
 def _bigrams(form: str) -> Counter[str]:

@@ -15,8 +15,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pagoda.chat.loop import LoopThread
-from pagoda.chat.model import ChatModel, ChatParams, Message
+from pagoda.chat.held import HeldModel
+from pagoda.chat.model import ChatParams, Message
 from pagoda.dialogue.reading.strategies import Frames, by_slots
 from pagoda.errors import ChatModelError, ConfigError, InvalidRequestError
 from pagoda.nlu.understanding import (
@@ -64,21 +64,18 @@ class Lexicon:
 
 
 class ModelUnderstanding:
-    """Reads with a ChatModel. fast: gives language, acts and priors, and stands in where the model fails."""
+    """Reads with a language model. fast: gives language, acts and priors, and stands in where the model fails."""
 
     def __init__(
         self,
-        model: ChatModel,
+        model: HeldModel,
         frames: Frames,
         fast: Understander,
         lexicon: Lexicon | None = None,
-        *,
         settings: ModelSettings | None = None,
-        loop: LoopThread | None = None,
     ) -> None:
         self._model, self._frames, self._fast = model, frames, fast
         self._settings = settings or ModelSettings()
-        self._loop = loop or LoopThread(instead="areply")
         lexicon = lexicon or Lexicon()
         self._known = {slot: frozenset(map(str.casefold, names)) for slot, names in lexicon.known.items()}
         self._menu = _menu(frames, lexicon.examples, self._settings.num_examples)
@@ -93,10 +90,6 @@ class ModelUnderstanding:
         except (ChatModelError, InvalidRequestError) as error:
             logger.warning("the model could not read a sentence, the fast reading stands: %s", error)
             return replace(fast, route="model_failed")
-
-    def close(self) -> None:
-        """End the thread of the model's calls; the model itself is its owner's."""
-        self._loop.close()
 
     def _intent_first(self, fast: Understanding, context: TurnContext | None) -> Understanding:
         labels = [*self._frames, OUT_OF_SCOPE]
@@ -137,7 +130,7 @@ class ModelUnderstanding:
             Message("user", f"{_told(context)}{question}\nThe person says: {json.dumps(text, ensure_ascii=False)}"),
         ]
         params = ChatParams(max_tokens=self._settings.max_tokens, json_schema=schema)
-        answer = self._loop.run(self._model.chat(messages, params), self._settings.timeout_s)
+        answer = self._model.chat(messages, params, timeout_s=self._settings.timeout_s)
         return _object(answer.text)
 
     def _grounded(self, text: str, slot: str, value: object) -> SlotValue | None:

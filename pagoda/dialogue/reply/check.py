@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pagoda.dialogue.slots.numbers import folded, numbers_in
+from pagoda.dialogue.slots.numbers import numbers_in
+from pagoda.dialogue.slots.said import folded
 
 Row = Mapping[str, Any]
 _QUOTED = re.compile(r"[「『《“\"]([^」』》”\"]{1,40})[」』》”\"]")

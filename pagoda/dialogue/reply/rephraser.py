@@ -11,8 +11,8 @@ import json
 import logging
 from collections.abc import Sequence
 
-from pagoda.chat.loop import LoopThread
-from pagoda.chat.model import ChatModel, ChatParams, Message
+from pagoda.chat.held import HeldModel
+from pagoda.chat.model import ChatParams, Message
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.reply.check import Row, check_rephrasing
 from pagoda.errors import ChatModelError, InvalidRequestError
@@ -34,18 +34,12 @@ _MAX_TOKENS = 400
 
 
 class Rephraser:
-    """Rephrases with a ChatModel. known_names: of the graph, none of which may slip in."""
+    """Rephrases with a language model. known_names: of the graph, none of which may slip in."""
 
     def __init__(
-        self,
-        model: ChatModel,
-        domain: Domain,
-        known_names: Sequence[str],
-        loop: LoopThread,
-        *,
-        timeout_s: float = 20.0,
+        self, model: HeldModel, domain: Domain, known_names: Sequence[str], *, timeout_s: float = 20.0
     ) -> None:
-        self._model, self._domain, self._loop = model, domain, loop
+        self._model, self._domain = model, domain
         self._known_names, self._timeout_s = known_names, timeout_s
 
     def said(self, reply: str, rows: Sequence[Row], language: Language) -> str:
@@ -68,7 +62,7 @@ class Rephraser:
             Message("system", _INSTRUCTIONS[language]),
             Message("user", json.dumps(reply, ensure_ascii=False)),
         ]
-        answer = self._loop.run(self._model.chat(messages, ChatParams(max_tokens=_MAX_TOKENS)), self._timeout_s)
+        answer = self._model.chat(messages, ChatParams(max_tokens=_MAX_TOKENS), timeout_s=self._timeout_s)
         return answer.text.strip() if answer.finish_reason == "stop" else ""
 
     def _odd(self, rephrased: str, rows: Sequence[Row], reply: str, language: Language) -> tuple[str, ...]:

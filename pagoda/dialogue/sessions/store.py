@@ -46,7 +46,7 @@ _VERSION = 1
 
 
 @dataclass(frozen=True)
-class HandOff:
+class HandOffRecord:
     """A conversation given to a person, with all that the person needs to go on. at: Unix seconds."""
 
     session_id: str
@@ -116,7 +116,7 @@ class SessionStore:
         turn: Mapping[str, Any],
         *,
         num_events_before: int,
-        hand_off: HandOff | None = None,
+        hand_off: HandOffRecord | None = None,
     ) -> int:
         """Write one turn, whole or not at all, and give its number, from 1.
 
@@ -145,7 +145,7 @@ class SessionStore:
                 )
         return number
 
-    def hand_offs(self, session_id: str | None = None) -> list[HandOff]:
+    def hand_offs(self, session_id: str | None = None) -> list[HandOffRecord]:
         """Conversations that wait for a person, oldest first; of one session where it is named."""
         condition, values = ("", ()) if session_id is None else (" WHERE session = ?", (session_id,))
         with self._told("read"), self._mutex:
@@ -276,8 +276,8 @@ def _file_lock(path: Path) -> Any:
     return FileLock(path, thread_local=False)
 
 
-def _hand_off(body: Mapping[str, Any]) -> HandOff:
-    return HandOff(**{**body, "transcript": tuple(body["transcript"])})
+def _hand_off(body: Mapping[str, Any]) -> HandOffRecord:
+    return HandOffRecord(**{**body, "transcript": tuple(body["transcript"])})
 
 
 def _json(value: Mapping[str, Any]) -> str:

@@ -8,24 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from pagoda.dialogue.domain.model import Slot, Words
 from pagoda.dialogue.slots.check import accepts
 from pagoda.dialogue.slots.kinds import ANY, Band, Range, Value, When
-from pagoda.dialogue.slots.numbers import around_of, bounds, folded, numbers_in
-from pagoda.dialogue.slots.showing import show_value
+from pagoda.dialogue.slots.numbers import around_of, bounds, numbers_in
+from pagoda.dialogue.slots.said import Said
 from pagoda.dialogue.slots.times import parse_time
 
-_ANY = re.compile(
-    r"随便|随意|都行|都可以|都好|都成|无所谓|不限|不挑|没要求|没有要求|没什么要求"
-    r"|没有特别|怎么都|哪.{0,3}都|什么.{0,3}都|任意|你定|看着办|不在乎|不介意|没偏好"
-    r"|\b(?:any(?:thing|where|time)?|whatever|whichever|wherever|whenever|either|doesn'?t matter|does not matter"
-    r"|don'?t care|don'?t mind|do not (?:care|mind)|no preference|not fussy|not picky|not important|no matter"
-    r"|you (?:choose|decide|pick)|up to you|surprise me|all (?:fine|good|the same)|open to)\b",
-    re.IGNORECASE,
-)
 _YES = re.compile(r"^(?:是|有|要|需要|必须|提供|可以|对)|\b(?:yes|yeah|with|need|must|true)\b", re.IGNORECASE)
 _NO = re.compile(r"否|没有|不|无|\b(?:no|not|without|false|n't)\b", re.IGNORECASE)
 _NAME_LEADS = re.compile(
@@ -64,51 +55,34 @@ _VAGUE = re.compile(r"一点儿?|一些|一下|一家|一个|一间|一部")
 _HALF_DOZEN = re.compile(r"\bhalf a dozen\b", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Normalised:
-    """A value, and how it reads in the language of the words."""
-
-    value: Value
-    shown: str
+def normalise(slot: Slot, surface: str, now: datetime, *, previous: Value | None = None) -> Value | None:
+    """`value_of` of words that nobody has looked at yet."""
+    return value_of(slot, Said.of(surface), now, previous)
 
 
-def normalise(
-    slot: Slot, surface: str, language: str, now: datetime, *, previous: Value | None = None
-) -> Normalised | None:
+def value_of(slot: Slot, said: Said, now: datetime, previous: Value | None = None) -> Value | None:
     """What the words of a slot mean; None where they are no valid value of it, and for names of nodes.
 
-    now: local time without a zone; previous: the slot's value before, which completes a time that is told in parts
+    now: local time without a zone; previous: the slot's value before, which completes a time that is told in parts.
+    Both matter to times alone.
     """
-    words = surface.strip()
-    if not words:
+    if not said.words:
         return None
-    value = _NORMALISERS[slot.type](slot, words, now, previous) if slot.type in _NORMALISERS else None
-    if value is None and slot.may_be_any and is_any(words):
+    value = _NORMALISERS[slot.type](slot, said, now, previous) if slot.type in _NORMALISERS else None
+    if value is None and slot.may_be_any and said.is_any:
         value = ANY
-    if value is None or not accepts(slot, value):
-        return None
-    return Normalised(value, show_value(slot, value, language))
-
-
-def is_any(text: str) -> bool:
-    """Whether somebody does not mind.
-
-    >>> is_any("都可以"), is_any("I don't mind"), is_any("便宜的")
-    (True, True, False)
-    """
-    return _ANY.search(text) is not None
+    return value if accepts(slot, value) else None
 
 
 def offers(slot: Slot, language: str, now: datetime) -> tuple[Value, ...]:
     """The answers that the domain proposes where the graph has none, as values; bands where it proposes nothing."""
-    found = [normalise(slot, words, language, now) for words in slot.offers.get(language, ())]
-    values = tuple(each.value for each in found if each is not None)
-    return values or tuple(Band(name) for name in slot.bands)
+    found = (normalise(slot, words, now) for words in slot.offers.get(language, ()))
+    return tuple(value for value in found if value is not None) or tuple(Band(name) for name in slot.bands)
 
 
-def spelled(spellings: Mapping[str, Words], text: str) -> str | None:
-    """The name with the longest spelling that stands in the text, None for none; English ones as whole words."""
-    plain, best, name = folded(text).lower(), 0, None
+def _spelled(spellings: Mapping[str, Words], said: Said) -> str | None:
+    """The name with the longest spelling that stands in the words, None for none; English ones as whole words."""
+    plain, best, name = said.plain.lower(), 0, None
     for candidate, words in spellings.items():
         for word in (each for held in words.values() for each in held):
             if len(word) > best and _stands_in(word.lower(), plain):
@@ -120,11 +94,11 @@ def _stands_in(word: str, text: str) -> bool:
     return re.search(rf"\b{re.escape(word)}\b", text) is not None if word.isascii() else word in text
 
 
-def _number(slot: Slot, words: str, now: datetime, previous: Value | None) -> Value | None:
+def _number(slot: Slot, said: Said, now: datetime, previous: Value | None) -> Value | None:
     """A bound or a number, read as the slot reads a bare one; else one of the slot's bands."""
-    found = bounds(_VAGUE.sub("", words))
+    found = bounds(_VAGUE.sub("", said.plain))
     if found is None:
-        band = spelled(slot.bands, words)
+        band = _spelled(slot.bands, said)
         return Band(band) if band is not None else None
     if isinstance(found, Range):
         return found
@@ -140,9 +114,9 @@ def _plain(slot: Slot, number: float) -> Value:
     return Range(None, number) if slot.plain == "at_most" else Range(number, None)
 
 
-def _people(slot: Slot, words: str, now: datetime, previous: Value | None) -> Value | None:
+def _people(slot: Slot, said: Said, now: datetime, previous: Value | None) -> Value | None:
     """Adults and children are added, whoever speaks is counted, of "three or four" the more."""
-    plain = folded(words)
+    plain = said.plain
     if match := _ADULTS.search(plain):
         parts = [_count(part) for part in match.groups() if part]
         if all(parts):
@@ -174,30 +148,30 @@ def _count(word: str) -> int:
     return int(found[0].value) if found else 0
 
 
-def _time(slot: Slot, words: str, now: datetime, previous: Value | None) -> Value | None:
-    return parse_time(words, now, previous if isinstance(previous, When) else None)
+def _time(slot: Slot, said: Said, now: datetime, previous: Value | None) -> Value | None:
+    return parse_time(said.plain, now, previous if isinstance(previous, When) else None)
 
 
-def _boolean(slot: Slot, words: str, now: datetime, previous: Value | None) -> Value | None:
-    if _NO.search(words):
+def _boolean(slot: Slot, said: Said, now: datetime, previous: Value | None) -> Value | None:
+    if _NO.search(said.words):
         return False
-    return True if _YES.search(words) else None
+    return True if _YES.search(said.words) else None
 
 
-def _choice(slot: Slot, words: str, now: datetime, previous: Value | None) -> Value | None:
-    return words if words in slot.choices else spelled(slot.choices, words)
+def _choice(slot: Slot, said: Said, now: datetime, previous: Value | None) -> Value | None:
+    return said.words if said.words in slot.choices else _spelled(slot.choices, said)
 
 
-def _person(slot: Slot, words: str, now: datetime, previous: Value | None) -> Value | None:
+def _person(slot: Slot, said: Said, now: datetime, previous: Value | None) -> Value | None:
     """The name in "under the name of Smith" and 我叫王芳."""
-    return _NAME_TAILS.sub("", _NAME_LEADS.sub("", words)).strip() or None
+    return _NAME_TAILS.sub("", _NAME_LEADS.sub("", said.words)).strip() or None
 
 
-def _text(slot: Slot, words: str, now: datetime, previous: Value | None) -> Value | None:
-    return words
+def _text(slot: Slot, said: Said, now: datetime, previous: Value | None) -> Value | None:
+    return said.words
 
 
-_NORMALISERS: Mapping[str, Callable[[Slot, str, datetime, Value | None], Value | None]] = {
+_NORMALISERS: Mapping[str, Callable[[Slot, Said, datetime, Value | None], Value | None]] = {
     "time": _time,
     "people": _people,
     "price": _number,

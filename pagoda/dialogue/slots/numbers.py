@@ -6,7 +6,6 @@ Stands between *understanding* and *events* on the turn's path. Rules, not a mod
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 
 from pagoda.dialogue.slots.kinds import Range
@@ -80,19 +79,14 @@ class Found:
     end: int
 
 
-def folded(text: str) -> str:
-    """Full-width digits and letters as plain ones, of the same length wherever NFKC keeps it."""
-    return "".join(plain if len(plain := unicodedata.normalize("NFKC", char)) == 1 else char for char in text)
-
-
 def numbers_in(text: str) -> list[Found]:
-    """All numbers of a text, left to right.
+    """All numbers of a folded text, left to right.
 
     >>> [found.value for found in numbers_in("两百五到3.5千")], numbers_in("a hundred and fifty")[0].value
     ([250, 3500.0], 150)
     """
     found = []
-    for match in _NUMBER.finditer(folded(text)):
+    for match in _NUMBER.finditer(text):
         value = _value_of(match)
         if value is not None:
             found.append(Found(value, match.start(), match.end()))
@@ -190,14 +184,14 @@ def english_number(text: str) -> float | None:
 
 
 def bounds(text: str) -> Range | float | None:
-    """What a text says of one quantity: a range, a bare number, or nothing.
+    """What a folded text says of one quantity: a range, a bare number, or nothing.
 
     >>> bounds("150元以内") == Range(None, 150), bounds("100-150元") == Range(100, 150), bounds("人均80")
     (True, True, 80)
     >>> bounds("under 300") == Range(None, 300, is_below=True), bounds("两三百") == Range(200, 300)
     (True, True)
     """
-    plain = folded(text).strip()
+    plain = text.strip()
     if (neighbours := _NEIGHBOURS.search(plain)) is not None:
         factor = {**_UNITS, "万": 10_000}.get(neighbours[3] or "", 1)
         return Range(_DIGITS[neighbours[1]] * factor, _DIGITS[neighbours[2]] * factor)

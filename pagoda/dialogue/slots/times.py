@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from pagoda.dialogue.slots.kinds import When
-from pagoda.dialogue.slots.numbers import folded, han_number, numbers_in
+from pagoda.dialogue.slots.numbers import han_number, numbers_in
 from pagoda.dialogue.slots.parts_of_day import PARTS, hour_of_day, part_around, part_in
 from pagoda.dialogue.slots.time_words import (
     AFTER_EN,
@@ -52,14 +52,14 @@ class _Heard:
 
 
 def parse_time(text: str, now: datetime, previous: When | None = None) -> When | None:
-    """When a text means, seen from now. previous: what was known before; its day or hour stays where none is said.
+    """When a folded text means, seen from now. previous: known before; its day or hour stays where none is said.
 
     None where no time is in it, and for a moment that is over.
 
     >>> parse_time("明天中午12点半", datetime(2026, 11, 21, 10))
     When(start='2026-11-22T12:30', end='')
     """
-    plain = folded(text).lower().strip()
+    plain = text.lower().strip()
     if PAST.search(plain):
         return None
     exact = _offset(plain, now) or _iso(plain)

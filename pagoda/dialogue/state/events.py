@@ -147,7 +147,7 @@ class HandedOff:
 
 
 @dataclass(frozen=True)
-class Failed:
+class GraphFailed:
     """The graph did not answer; everything else stays as it was. reason: name of the error's class."""
 
     reason: str
@@ -172,10 +172,15 @@ Event = (
     | Told
     | Booked
     | HandedOff
-    | Failed
+    | GraphFailed
 )
 EVENT_TYPES: tuple[type[Any], ...] = Event.__args__
-_BY_NAME: Mapping[str, type[Any]] = {kind.__name__: kind for kind in EVENT_TYPES}
+# Logs on disk name the kinds of events: a class that is renamed keeps the name that it was stored by.
+_STORED_NAMES: Mapping[type[Any], str] = {
+    **{kind: kind.__name__ for kind in EVENT_TYPES},
+    GraphFailed: "Failed",
+}
+_BY_NAME: Mapping[str, type[Any]] = {name: kind for kind, name in _STORED_NAMES.items()}
 _VALUES = frozenset({"value", "candidates", "choices", "results"})
 _LISTS = frozenset({"relaxed"})
 
@@ -186,7 +191,7 @@ def to_json(event: Event) -> dict[str, Any]:
     >>> to_json(Unset("price"))
     {'event': 'Unset', 'slot': 'price'}
     """
-    plain: dict[str, Any] = {"event": type(event).__name__}
+    plain: dict[str, Any] = {"event": _STORED_NAMES[type(event)]}
     for field in fields(event):
         held = getattr(event, field.name)
         if field.name in _VALUES and held is not None:
@@ -208,5 +213,5 @@ def from_json(data: Mapping[str, Any]) -> Event:
     try:
         event: Event = kind(**held)
     except TypeError as error:
-        raise DialogueError(f"a stored {kind.__name__} has other fields than expected: {sorted(held)}") from error
+        raise DialogueError(f"a stored {_STORED_NAMES[kind]} has other fields than expected: {sorted(held)}") from error
     return event

@@ -20,8 +20,6 @@ from pagoda.dialogue.state.fold_slots import doubted, informed, noted, set_any, 
 from pagoda.dialogue.state.model import BookingRecord, Question, Remembered, State, Task, ThisTurn
 from pagoda.nlu.understanding import OUT_OF_SCOPE
 
-__all__ = ["BookingRecord", "Question", "Remembered", "State", "Task", "ThisTurn", "fold", "missing_slots", "step"]
-
 MAX_STACK = 4
 
 
@@ -258,7 +256,7 @@ def _handed_off(state: State, event: ev.HandedOff, domain: Domain) -> State:
     return replace(state, handed_off=event.reason, task=task, question=None, num_misses=0)
 
 
-def _failed(state: State, event: ev.Failed, domain: Domain) -> State:
+def _failed(state: State, event: ev.GraphFailed, domain: Domain) -> State:
     return replace(state, failure=event.reason)
 
 
@@ -281,5 +279,5 @@ _STEPS: Mapping[type[Any], Callable[[State, Any, Domain], State]] = {
     ev.Told: _told,
     ev.Booked: _booked,
     ev.HandedOff: _handed_off,
-    ev.Failed: _failed,
+    ev.GraphFailed: _failed,
 }

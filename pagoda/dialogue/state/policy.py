@@ -5,7 +5,7 @@ carries an action out, adds the event that tells of it and asks again until the 
 
     action     the caller ...                                                          event       ends the turn
     Ask        asks; with needs_choices, first reads choices out of the graph          Asked       yes
-    Query      runs compile_query, relaxing while nothing is found, shows the rows     Offered     yes
+    LookUp     runs compile_query, relaxing while nothing is found, shows the rows     Offered     yes
     Tell       runs compile_property for one result                                    Told        yes
     Confirm    reads the booking out, or asks for a time when the place is open        Proposed    yes
     Book       runs compile_booking with booking_key(session, task_number)             Booked      no: then see `after`
@@ -50,7 +50,7 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Query:
+class LookUp:
     """Look for what fits. filters: values by slot, those that do not matter left out."""
 
     intent: str
@@ -106,7 +106,7 @@ class HandOff:
     reason: str
 
 
-Action = Ask | Query | Tell | Show | Confirm | Book | Say | HandOff
+Action = Ask | LookUp | Tell | Show | Confirm | Book | Say | HandOff
 
 
 def next_action(state: State, domain: Domain) -> Action:
@@ -214,7 +214,7 @@ def _about_task(state: State, domain: Domain) -> Action | None:
         return _about_booking(task)
     if task.stage == "offered" and not state.this_turn.changed and not state.this_turn.is_switched:
         return Say("anything_else")
-    return Query(task.intent, _filters(task))
+    return LookUp(task.intent, _filters(task))
 
 
 def _about_trouble(task: Task, intent: Intent, domain: Domain) -> Action | None:

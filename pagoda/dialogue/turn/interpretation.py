@@ -17,7 +17,7 @@ from pagoda.dialogue.domain.model import Intent
 from pagoda.dialogue.reading.acts import mentions
 from pagoda.dialogue.reading.linking import Linker
 from pagoda.dialogue.slots.kinds import ANY, NodeValue, Value
-from pagoda.dialogue.slots.normalise import is_any, normalise
+from pagoda.dialogue.slots.reader import SlotReader
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.model import State
 from pagoda.nlu.understanding import OUT_OF_SCOPE, Act, SlotValue, TurnContext, Understanding
@@ -31,20 +31,23 @@ _TELLING_ACTS = ("choose", "request", "confirm", "deny")
 
 
 class ValueReader:
-    """Words of a slot as its value, at one moment: by the normalisers, or by the names of the graph."""
+    """Words of a slot as its value, at one moment: by the normalisers, or by the names of the graph.
 
-    def __init__(self, domain: Domain, linker: Linker, now: datetime) -> None:
+    values: has read most of the words already, while they were understood; None for a reader of its own
+    """
+
+    def __init__(self, domain: Domain, linker: Linker, now: datetime, values: SlotReader | None = None) -> None:
         self._domain, self._linker, self._now = domain, linker, now
+        self._values = values or SlotReader(domain)
 
-    def event(self, said: SlotValue, language: str, previous: Value | None, *, is_correction: bool) -> ev.Event:
+    def event(self, said: SlotValue, previous: Value | None, *, is_correction: bool) -> ev.Event:
         """Informed or Corrected with the value, None for what is none; Doubted where several nodes are close."""
         slot = self._domain.slots[said.slot]
         kind = ev.Corrected if is_correction and previous is not None else ev.Informed
         if slot.type != "name":
-            found = normalise(slot, said.value, language, self._now, previous=previous)
-            return kind(said.slot, found.value if found is not None else None, said.value)
+            return kind(said.slot, self._values.value(slot.name, said.value, self._now, previous), said.value)
         link = self._linker.link(said.value, slot.labels)
-        if link.node is None and slot.may_be_any and is_any(said.value):
+        if link.node is None and slot.may_be_any and self._values.heard(slot.name, said.value).said.is_any:
             return kind(said.slot, ANY, said.value)
         if link.how == "close":
             return ev.Doubted(said.slot, said.value, link.nodes)
@@ -145,7 +148,7 @@ class Interpreter:
         for slot in read.slots:
             if slot.slot in self._domain.slots and slot.slot not in dismissed:
                 previous = state.task.values.get(slot.slot) if state.task is not None else None
-                yield self._values.event(slot, read.language, previous, is_correction=is_correction)
+                yield self._values.event(slot, previous, is_correction=is_correction)
 
 
 def _share_of_slots(read: Understanding) -> float:

@@ -2,7 +2,7 @@
 
 Middle of a turn: sentence -> understanding -> events -> *state -> policy -> Cypher -> rows -> reply*. One method for
 each kind of action; the table in `policy` says which event tells of it. Whatever the graph does, a turn ends: its error
-becomes the event Failed and an apology, and everything that was said stays.
+becomes the event GraphFailed and an apology, and everything that was said stays.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Performance:
             done = self._carry_out(action)
         except GraphError as error:
             logger.warning("a turn met %s: %s", type(error).__name__, error)
-            self._log(ev.Failed(type(error).__name__))
+            self._log(ev.GraphFailed(type(error).__name__))
             action = policy.next_action(self._state, self._domain)
             done = self._carry_out(action)
         self._log(*done.events)
@@ -93,7 +93,7 @@ class Performance:
         self._state = fold(events, self._domain, self._state)
 
     def _carry_out(self, action: policy.Action) -> Done:
-        carry: Callable[[Any], Done] = getattr(self, f"_{action_name(action)}")
+        carry: Callable[[Any], Done] = getattr(self, f"_{_in_words(action)}")
         return carry(action)
 
     # One method for each action
@@ -103,7 +103,7 @@ class Performance:
         text = self._phrases.question(self._intent, action, self._language, choices)
         return Done(text, (ev.Asked(action.slot, choices),))
 
-    def _query(self, action: policy.Query) -> Done:
+    def _look_up(self, action: policy.LookUp) -> Done:
         """Nothing found: one optional slot at a time is given up. Nothing even then: the first statement is told."""
         query = self._domain.intents[action.intent].query
         assert query is not None, "the policy looks only for intents that have a query"
@@ -194,7 +194,7 @@ class Performance:
         assert self._state.task is not None, "a slot is asked for only within a task"
         return self._state.task.intent
 
-    def _compiled(self, action: policy.Query, relaxed: queries.Relaxed, limit: int) -> Statement:
+    def _compiled(self, action: policy.LookUp, relaxed: queries.Relaxed, limit: int) -> Statement:
         """With one row more than is shown: it tells that there are more."""
         limit = min(limit + 1, queries.MAX_LIMIT)
         return queries.compile_query(self._domain, action.intent, relaxed.filters, self._graph.schema(), limit)
@@ -234,10 +234,15 @@ class Performance:
 
 
 def action_name(action: policy.Action) -> str:
-    """In the form of a word: Ask -> "ask", HandOff -> "hand_off".
+    """As turns tell it, in sessions and to pages: Ask -> "ask", HandOff -> "hand_off"; a LookUp is told as "query".
 
-    >>> action_name(policy.HandOff("asked_for"))
-    'hand_off'
+    >>> action_name(policy.HandOff("asked_for")), action_name(policy.LookUp("find_hotel", {}))
+    ('hand_off', 'query')
     """
+    # The class does not share its name with the queries of a domain and of documents; what is stored keeps the word.
+    return "query" if isinstance(action, policy.LookUp) else _in_words(action)
+
+
+def _in_words(action: policy.Action) -> str:
     name = type(action).__name__
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).removeprefix("_")

@@ -7,7 +7,7 @@ events is what a session is made of; this is what a person, a page or a test loo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pagoda.dialogue.domain.domain import Domain
@@ -15,7 +15,7 @@ from pagoda.dialogue.slots.kinds import Anything, Band, NodeValue, Range, Value,
 from pagoda.dialogue.state.fold import missing_slots
 from pagoda.dialogue.state.model import State
 from pagoda.dialogue.state.policy import Action
-from pagoda.dialogue.turn.performing import action_name
+from pagoda.dialogue.turn.performing import Rows, Taken, action_name
 from pagoda.graph.subgraph import Subgraph
 from pagoda.nlu.understanding import Language, Understanding
 
@@ -24,27 +24,59 @@ from pagoda.nlu.understanding import Language, Understanding
 class Turn:
     """What one sentence led to.
 
-    text: the reply; state: after the turn; action: what the policy decided last
-    statement, parameters: the last statement about the task, "" and {} where none was run; rows: its answer
-    subgraph: the piece of the graph around the nodes `found` (their keys)
-    facts: the state in words; timings: seconds of "understand", "graph" and "total"
+    user: the sentence; understanding: how it was read; taken: what was done about it, behind the properties below
+    facts: the state in words; subgraph: the piece of the graph around the nodes `found`
+    timings: seconds of "understand", "graph" and "total"
     """
 
     session_id: str
     number: int
     user: str
-    text: str
-    language: Language
     understanding: Understanding
-    state: State
-    action: Action
+    taken: Taken
     facts: Mapping[str, Any]
-    statement: str = ""
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    rows: Sequence[Mapping[str, Any]] = ()
-    found: Sequence[str] = ()
-    subgraph: Subgraph = field(default_factory=Subgraph)
-    timings: Mapping[str, float] = field(default_factory=dict)
+    subgraph: Subgraph
+    timings: Mapping[str, float]
+
+    @property
+    def text(self) -> str:
+        """The reply."""
+        return self.taken.text
+
+    @property
+    def language(self) -> Language:
+        """Of the sentence, and so of the reply."""
+        return self.understanding.language
+
+    @property
+    def state(self) -> State:
+        """After the turn."""
+        return self.taken.state
+
+    @property
+    def action(self) -> Action:
+        """What the policy decided last."""
+        return self.taken.action
+
+    @property
+    def statement(self) -> str:
+        """The last statement about the task, "" where none was run."""
+        return self.taken.statement.text if self.taken.statement else ""
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """Of the statement."""
+        return self.taken.statement.parameters if self.taken.statement else {}
+
+    @property
+    def rows(self) -> Rows:
+        """The statement's answer."""
+        return self.taken.rows
+
+    @property
+    def found(self) -> Sequence[str]:
+        """Keys of the nodes that the turn is about."""
+        return self.taken.found
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON takes it: what a session's log keeps and the server sends."""

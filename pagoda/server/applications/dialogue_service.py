@@ -18,7 +18,7 @@ from pagoda.server.applications.application import LazyService, Opener
 
 if TYPE_CHECKING:
     from pagoda.dialogue.agent import DialogueAgent
-    from pagoda.dialogue.sessions.store import HandOff
+    from pagoda.dialogue.sessions.store import HandOffRecord
 
 MAX_SESSION_ID_LENGTH = 128
 
@@ -52,7 +52,7 @@ class DialogueService(LazyService["DialogueAgent"]):
     async def hand_offs(self, key: str | None) -> list[dict[str, Any]]:
         """Conversations of this key that wait for a person, oldest first."""
         agent = await self._opened()
-        found: list[HandOff] = await asyncio.to_thread(agent.sessions.hand_offs)
+        found: list[HandOffRecord] = await asyncio.to_thread(agent.sessions.hand_offs)
         prefix = _own(key, "")
         own = [given for given in found if given.session_id.startswith(prefix)]
         return [
@@ -77,10 +77,14 @@ def _own(key: str | None, session: str) -> str:
 
 
 def _open(path: Path, engine: AsyncEngine, loop: asyncio.AbstractEventLoop) -> DialogueAgent:
+    from pagoda.chat.held import HeldModel
+    from pagoda.chat.loop import LoopThread
     from pagoda.dialogue.agent import DialogueAgent
+    from pagoda.dialogue.settings import AgentSettings
     from pagoda.engine.chat_model import EngineChatModel
 
     # The built-in model is too small to be believed.
-    model = None if engine.args.model is None else EngineChatModel.shared(engine)
-    strategy = "intent_first" if model is None else "hybrid"
-    return DialogueAgent(model=model, folder=path, strategy=strategy, loop=loop)
+    if engine.args.model is None:
+        return DialogueAgent(folder=path)
+    model = HeldModel(EngineChatModel.shared(engine), LoopThread(loop, instead="areply"))
+    return DialogueAgent(model=model, folder=path, settings=AgentSettings(strategy="hybrid"))

@@ -20,7 +20,7 @@ from pagoda.dialogue.cypher.queries import (
     relaxations,
 )
 from pagoda.dialogue.domain.domain import Domain
-from pagoda.dialogue.domain.model import Column, Filter, Intent, Label, Order, Query, Slot, Step
+from pagoda.dialogue.domain.model import Column, Filter, GraphQuery, Intent, Label, Order, Slot, Step
 from pagoda.dialogue.errors import DomainError
 from pagoda.dialogue.slots.kinds import Band, NodeValue, Range, Value, When
 from pagoda.errors import InvalidParameterError
@@ -326,7 +326,7 @@ SCHEMA = GraphSchema(
 
 def chinese(*filters: Filter) -> Domain:
     slots = {each.slot: Slot(each.slot, "text", {}) for each in filters}
-    intent = Intent("找", "find", {}, query=Query("酒店", filters, (), limit=3))
+    intent = Intent("找", "find", {}, query=GraphQuery("酒店", filters, (), limit=3))
     labels = {name: Label(name, "名称", {"zh": "名称"}) for name in ("酒店", "设施")}
     return Domain("京", ("zh",), labels, slots, {"找": intent})
 
@@ -389,7 +389,7 @@ def test_rows_without_a_value_come_last_both_ways() -> None:
     columns = (Column("rating", {"": "评分"}, {}),)
     for descending in (True, False):
         domain = chinese()
-        sorted_query = Query("酒店", (), columns, (Order("rating", descending),))
+        sorted_query = GraphQuery("酒店", (), columns, (Order("rating", descending),))
         intents = {"找": replace(domain.intents["找"], query=sorted_query)}
         text = compile_query(replace(domain, intents=intents), "找", {}, SCHEMA).text
         assert text.index("`评分` IS NULL") < text.index("n.`评分`" + (" DESC" if descending else ","))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pagoda.dialogue.cypher.domain_check import check
 from pagoda.dialogue.domain.domain import CITY, Domain
 from pagoda.dialogue.domain.examples import parse_marked
 from pagoda.dialogue.errors import DomainError
@@ -77,7 +78,7 @@ def test_the_shipped_domain_has_the_intents_that_were_promised() -> None:
 
 
 def test_the_shipped_domain_fits_the_shipped_graph(city_graph: Graph) -> None:
-    Domain.load().validate(city_graph.schema())
+    check(Domain.load(), city_graph.schema())
 
 
 def test_every_intent_has_enough_examples_in_both_languages() -> None:
@@ -109,7 +110,7 @@ def test_every_template_has_both_languages() -> None:
 
 def test_a_domain_of_chinese_names_loads_and_fits_its_graph(tmp_path: Path) -> None:
     domain = Domain.load(written(tmp_path, CHINESE))
-    domain.validate(CHINESE_SCHEMA)
+    check(domain, CHINESE_SCHEMA)
     (example,) = domain.examples()
     assert [slot["slot"] for slot in example["slots"]] == ["餐馆-推荐菜", "餐馆-人均消费"]
     assert domain.template("greet", "zh")
@@ -168,7 +169,7 @@ def test_what_the_graph_lacks_is_told_with_line_and_nearest_name(
         text = text.replace("label: 餐馆", "label: 餐厅")
     domain = Domain.load(written(tmp_path, text))
     with pytest.raises(DomainError) as caught:
-        domain.validate(CHINESE_SCHEMA)
+        check(domain, CHINESE_SCHEMA)
     first = str(caught.value).splitlines()[0]
     line = int(first.split(":")[1])
     assert all(part in first for part in told), first
@@ -188,14 +189,14 @@ def test_opening_hours_are_held_against_the_graph(
     text = CITY.read_text(encoding="utf-8")
     domain = Domain.load(written(tmp_path, text.replace(old, new, 1)))
     with pytest.raises(DomainError) as caught:
-        domain.validate(city_graph.schema())
+        check(domain, city_graph.schema())
     assert told in str(caught.value)
 
 
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     text = CHINESE.replace("property: 人均消费", "property: 人均").replace("property: 电话", "property: 号码")
     with pytest.raises(DomainError) as caught:
-        Domain.load(written(tmp_path, text)).validate(CHINESE_SCHEMA)
+        check(Domain.load(written(tmp_path, text)), CHINESE_SCHEMA)
     assert len(str(caught.value).splitlines()) == 2
 
 

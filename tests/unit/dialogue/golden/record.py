@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pagoda.dialogue.agent import DialogueAgent
+from pagoda.dialogue.settings import AgentSettings
 from pagoda.dialogue.turn.turn import Turn
 
 FOLDER = Path(__file__).parent
@@ -45,7 +46,7 @@ def main() -> None:
     answers: dict[str, Any] = {}
     with (
         tempfile.TemporaryDirectory() as folder,
-        DialogueAgent(folder=folder, clock=lambda: NOON, draws=False) as agent,
+        DialogueAgent(folder=folder, settings=AgentSettings(clock=lambda: NOON, draws=False)) as agent,
     ):
         for dialogue in dialogues():
             name = dialogue["name"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pagoda.chat.held import HeldModel
 from pagoda.chat.loop import LoopThread
 from pagoda.chat.model import ChatAnswer
 from pagoda.chat.scripted import ScriptedChatModel
@@ -28,7 +29,7 @@ def loop() -> Iterator[LoopThread]:
 
 
 def said(loop: LoopThread, answer: str | Exception, rows: list[dict[str, Any]] = ROWS) -> str:
-    return Rephraser(ScriptedChatModel([answer]), Domain.load(), NAMES, loop).said(REPLY, rows, "zh")
+    return Rephraser(HeldModel(ScriptedChatModel([answer]), loop), Domain.load(), NAMES).said(REPLY, rows, "zh")
 
 
 def test_a_smoother_wording_of_the_same_facts_is_said(loop: LoopThread) -> None:
@@ -55,7 +56,7 @@ def test_an_answer_that_was_cut_leaves_the_template(loop: LoopThread) -> None:
         async def chat(self, *asked: Any, **options: Any) -> ChatAnswer:
             return ChatAnswer(text="为您找到青瓦小馆", finish_reason="length")
 
-    assert Rephraser(Cut([]), Domain.load(), NAMES, loop).said(REPLY, ROWS, "zh") == REPLY
+    assert Rephraser(HeldModel(Cut([]), loop), Domain.load(), NAMES).said(REPLY, ROWS, "zh") == REPLY
 
 
 def test_a_model_that_takes_too_long_leaves_the_template(loop: LoopThread) -> None:
@@ -64,12 +65,12 @@ def test_a_model_that_takes_too_long_leaves_the_template(loop: LoopThread) -> No
             await asyncio.sleep(60)
             raise AssertionError("it was to be cancelled")
 
-    assert Rephraser(Slow([]), Domain.load(), NAMES, loop, timeout_s=0.05).said(REPLY, ROWS, "zh") == REPLY
+    assert Rephraser(HeldModel(Slow([]), loop), Domain.load(), NAMES, timeout_s=0.05).said(REPLY, ROWS, "zh") == REPLY
 
 
 def test_what_tells_no_rows_is_not_shown_to_the_model(loop: LoopThread) -> None:
     model = ScriptedChatModel([])
-    assert Rephraser(model, Domain.load(), NAMES, loop).said("想在哪一带？", [], "zh") == "想在哪一带？"
+    assert Rephraser(HeldModel(model, loop), Domain.load(), NAMES).said("想在哪一带？", [], "zh") == "想在哪一带？"
     assert model.conversations == []
 
 
@@ -78,7 +79,7 @@ def test_the_model_is_asked_in_the_language_of_the_turn_and_gets_the_reply_as_da
     loop: LoopThread, language: Any, asked_in: str
 ) -> None:
     model = ScriptedChatModel(["x"])
-    Rephraser(model, Domain.load(), NAMES, loop).said('ignore this "and" that', ROWS, language)
+    Rephraser(HeldModel(model, loop), Domain.load(), NAMES).said('ignore this "and" that', ROWS, language)
     system, user = model.conversations[0]
     assert asked_in in system.content
     assert user.content == '"ignore this \\"and\\" that"'

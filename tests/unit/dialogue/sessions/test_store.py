@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pagoda.dialogue.errors import SessionError
-from pagoda.dialogue.sessions.store import HandOff, SessionStore
+from pagoda.dialogue.sessions.store import HandOffRecord, SessionStore
 from pagoda.dialogue.sessions.turn_queue import TurnQueue
 from pagoda.errors import InvalidRequestError
 
@@ -110,13 +110,13 @@ def test_a_turn_that_was_thought_out_upon_an_older_state_is_refused_and_leaves_n
     with SessionStore() as store:
         take_turn(store, "s", "first")
         with pytest.raises(SessionError, match="has 1 events, but this turn began with 0"):
-            store.append("s", SAID, {"user": "x"}, num_events_before=0, hand_off=HandOff("s", "asked", "zh", "x"))
+            store.append("s", SAID, {"user": "x"}, num_events_before=0, hand_off=HandOffRecord("s", "asked", "zh", "x"))
         assert store.log("s").num_turns == 1
         assert store.hand_offs() == []
 
 
 def test_a_hand_off_is_kept_with_all_that_a_person_needs(tmp_path: Path) -> None:
-    given = HandOff(
+    given = HandOffRecord(
         "s", "asked", "zh", "转人工", intent="find_hotel", slots={"stars": 4}, transcript=({"user": "转人工"},)
     )
     with SessionStore(tmp_path / "sessions.sqlite") as store:

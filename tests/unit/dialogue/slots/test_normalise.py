@@ -9,7 +9,9 @@ import pytest
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Slot
 from pagoda.dialogue.slots.kinds import ANY, Band, Range, Value, When
-from pagoda.dialogue.slots.normalise import is_any, normalise, offers
+from pagoda.dialogue.slots.normalise import normalise, offers
+from pagoda.dialogue.slots.said import is_any
+from pagoda.dialogue.slots.showing import show_value
 from pagoda.dialogue.slots.times import parse_time
 
 DOMAIN = Domain.load()
@@ -18,8 +20,7 @@ NOW = datetime(2026, 11, 21, 10, 0)
 
 
 def read(slot: str, words: str, previous: Value | None = None) -> Value | None:
-    found = normalise(DOMAIN.slots[slot], words, "zh", NOW, previous=previous)
-    return None if found is None else found.value
+    return normalise(DOMAIN.slots[slot], words, NOW, previous=previous)
 
 
 @pytest.mark.parametrize(
@@ -233,25 +234,25 @@ def test_ratings_and_stars(slot: str, words: str, value: Value | None) -> None:
     [("我叫王芳", "王芳"), ("under the name of Smith", "Smith"), ("my name is Ann Lee", "Ann Lee"), ("李雷", "李雷")],
 )
 def test_the_name_of_a_booking_is_freed_of_the_words_around_it(words: str, name: str) -> None:
-    found = normalise(Slot("contact", "person", {}), words, "zh", NOW)
+    found = normalise(Slot("contact", "person", {}), words, NOW)
     assert found is not None
-    assert found.value == name
+    assert found == name
 
 
 @pytest.mark.parametrize(
     ("words", "value"), [("有", True), ("yes", True), ("没有", False), ("不需要", False), ("否", False)]
 )
 def test_a_facility_is_wanted_or_not(words: str, value: bool) -> None:
-    found = normalise(Slot("叫醒服务", "boolean", {}), words, "zh", NOW)
+    found = normalise(Slot("叫醒服务", "boolean", {}), words, NOW)
     assert found is not None
-    assert found.value is value
+    assert found is value
 
 
 def test_a_choice_is_found_by_its_longest_spelling() -> None:
     choices = {"舒适型": {"zh": ("舒适", "舒服")}, "高档型": {"zh": ("高档",)}}
-    found = normalise(Slot("酒店类型", "choice", {}, choices=choices), "舒服一点的", "zh", NOW)
+    found = normalise(Slot("酒店类型", "choice", {}, choices=choices), "舒服一点的", NOW)
     assert found is not None
-    assert found.value == "舒适型"
+    assert found == "舒适型"
 
 
 def test_not_minding_is_told_from_minding() -> None:
@@ -265,7 +266,18 @@ def test_offers_of_a_slot_are_values_of_it() -> None:
 
 
 def test_a_value_is_shown_in_the_persons_language() -> None:
-    shown = [normalise(DOMAIN.slots["time"], "今晚七点", language, NOW) for language in ("zh", "en")]
-    assert [each.shown for each in shown if each] == ["11月21日（周六）19:00", "Sat 21 Nov, 19:00"]
-    ends = [normalise(DOMAIN.slots["price"], words, "en", NOW) for words in ("under 300", "at most 300", "over 300")]
-    assert [each.shown for each in ends if each] == ["less than ¥300", "at most ¥300", "more than ¥300"]
+    time, price = DOMAIN.slots["time"], DOMAIN.slots["price"]
+    evening = normalise(time, "今晚七点", NOW)
+    assert evening is not None
+    shown = [show_value(time, evening, language) for language in ("zh", "en")]
+    assert shown == [
+        "11月21日（周六）19:00",
+        "Sat 21 Nov, 19:00",
+    ]
+    ends = [normalise(price, words, NOW) for words in ("under 300", "at most 300", "over 300")]
+    told = [show_value(price, end, "en") for end in ends if end is not None]
+    assert told == [
+        "less than ¥300",
+        "at most ¥300",
+        "more than ¥300",
+    ]

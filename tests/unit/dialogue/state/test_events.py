@@ -47,7 +47,7 @@ EVENTS: list[ev.Event] = [
     ev.Told("phone"),
     ev.Booked("0123"),
     ev.HandedOff("asked_for"),
-    ev.Failed("GraphUnavailableError"),
+    ev.GraphFailed("GraphUnavailableError"),
 ]
 
 
@@ -55,6 +55,13 @@ EVENTS: list[ev.Event] = [
 def test_an_event_survives_json(event: ev.Event) -> None:
     written = json.dumps(ev.to_json(event), ensure_ascii=False)
     assert ev.from_json(json.loads(written)) == event
+
+
+def test_a_log_is_read_that_names_events_as_they_were_called_when_it_was_written() -> None:
+    stored = ['{"event":"Unset","slot":"price"}', '{"event":"Failed","reason":"GraphUnavailableError"}']
+    read = [ev.from_json(json.loads(body)) for body in stored]
+    assert read == [ev.Unset("price"), ev.GraphFailed("GraphUnavailableError")]
+    assert [json.dumps(ev.to_json(event), separators=(",", ":")) for event in read] == stored
 
 
 def test_every_kind_of_event_is_tested() -> None:

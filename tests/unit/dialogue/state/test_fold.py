@@ -7,7 +7,8 @@ import json
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.slots.kinds import ANY, Band, NodeValue, Range, When
 from pagoda.dialogue.state import events as ev
-from pagoda.dialogue.state.fold import MAX_STACK, State, Task, fold, missing_slots
+from pagoda.dialogue.state.fold import MAX_STACK, fold, missing_slots
+from pagoda.dialogue.state.model import State, Task
 
 CITY = Domain.load()
 SICHUAN = NodeValue("Cuisine", "cuisine-001", "川菜", "Sichuan")
@@ -204,7 +205,7 @@ def test_a_no_takes_the_booking_back_to_what_can_be_changed() -> None:
 
 def test_a_failure_of_the_graph_keeps_everything() -> None:
     before = after(*FIND)
-    failed = fold((ev.Failed("GraphUnavailableError"),), CITY, before)
+    failed = fold((ev.GraphFailed("GraphUnavailableError"),), CITY, before)
     assert failed.failure
     assert failed.task == before.task
     assert fold((said(),), CITY, failed).failure == ""

@@ -7,14 +7,15 @@ import pytest
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.slots.kinds import ANY, Band, NodeValue, When
 from pagoda.dialogue.state import events as ev
-from pagoda.dialogue.state.fold import State, fold
+from pagoda.dialogue.state.fold import fold
+from pagoda.dialogue.state.model import State
 from pagoda.dialogue.state.policy import (
     Action,
     Ask,
     Book,
     Confirm,
     HandOff,
-    Query,
+    LookUp,
     Say,
     Show,
     Tell,
@@ -92,13 +93,13 @@ def test_words_that_may_mean_several_are_asked_about() -> None:
 
 def test_what_does_not_matter_is_no_filter() -> None:
     events = (*FIND[:3], ev.SetAny("location"), ev.Informed("price", Band("cheap")))
-    assert action(*events) == Query("find_restaurant", {"cuisine": SICHUAN, "price": Band("cheap")})
+    assert action(*events) == LookUp("find_restaurant", {"cuisine": SICHUAN, "price": Band("cheap")})
     assert state(*events).task.values["location"] == ANY  # type: ignore[union-attr]
 
 
 def test_changed_filters_are_looked_up_again() -> None:
     again = action(*OFFERED, said("find_restaurant"), ev.Informed("price", Band("cheap")))
-    assert isinstance(again, Query)
+    assert isinstance(again, LookUp)
     assert again.filters["price"] == Band("cheap")
 
 
@@ -163,7 +164,7 @@ def test_a_property_is_told_of_the_result_that_is_meant() -> None:
         ((said("cancel"), ev.Cancelled()), "nothing_to_cancel"),
         ((*FIND, ev.Cancelled(), said("cancel"), ev.Cancelled()), "nothing_to_cancel"),
         ((*FIND, said("cancel"), ev.Cancelled()), "cancelled"),
-        ((*FIND, ev.Failed("GraphUnavailableError")), "apology"),
+        ((*FIND, ev.GraphFailed("GraphUnavailableError")), "apology"),
         ((said(),), "fallback"),
     ],
 )

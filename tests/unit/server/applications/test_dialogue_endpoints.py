@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pagoda.dialogue.sessions.store import HandOff, SessionStore
+from pagoda.dialogue.sessions.store import HandOffRecord, SessionStore
 from pagoda.errors import InvalidRequestError
 from pagoda.graph.errors import GraphFolderError
 from pagoda.server.applications.application import service_of
@@ -45,7 +45,7 @@ class EchoAgent:
             raise InvalidRequestError("the text is empty: say something", param="text")
         log = self.sessions.log(session_id)
         told = {**TURN, "session": session_id, "number": log.num_turns + 1, "user": text, "text": text}
-        given = HandOff(session_id, "asked_for", "en", text) if text == "a person" else None
+        given = HandOffRecord(session_id, "asked_for", "en", text) if text == "a person" else None
         self.sessions.append(session_id, [{"text": text}], told, num_events_before=len(log.events), hand_off=given)
         return Echo(told)
 
