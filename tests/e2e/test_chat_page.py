@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from patience import HANG_S
+
 playwright_api = pytest.importorskip(
     "playwright.sync_api", reason="needs playwright (pip install 'pagoda-llm[clients]')"
 )
@@ -122,7 +124,7 @@ def handler_for(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
             pieces = SCRIPT.get(said, STORY)
             for i, piece in enumerate(pieces):
                 if said in ("hold", "broken") and i == 3:
-                    endpoint.go_on.wait(20)
+                    endpoint.go_on.wait(HANG_S)
                     endpoint.go_on.clear()
                 if said == "broken" and i == 3:
                     self.event('data: {"error": {"message": "the engine stopped", "code": "engine_dead"}}\n\n')
@@ -206,7 +208,7 @@ def open_page(browser: Any, endpoint: Endpoint) -> Iterator[Callable[..., Any]]:
         contexts.append(browser.new_context(**settings))
         contexts[-1].on("request", note)
         page = contexts[-1].new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(HANG_S * 1000)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.goto(endpoint.url)
         return page
@@ -254,7 +256,7 @@ def test_stop_ends_an_endless_answer_and_the_connection(open_page: Any, endpoint
     expect(page.locator(".md")).to_contain_text("and on and on")
     page.get_by_role("button", name="Stop").click()
     expect(finished(page).locator(".stats")).to_contain_text("stopped by you")
-    assert endpoint.left.wait(15)
+    assert endpoint.left.wait(HANG_S)
     ask(page, "endless")
     expect(page.locator(".streaming .md")).to_contain_text("and on")
     page.keyboard.press("Escape")

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from patience import HANG_S
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "README.zh-CN.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Set-up and the two commands are what runs this test; training and benchmarks take minutes and have tests of their own.
@@ -52,7 +54,7 @@ def run(arguments: list[str], **settings: object) -> subprocess.CompletedProcess
         arguments,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=HANG_S,
         env=environment,
         stdin=subprocess.DEVNULL,
         **settings,  # type: ignore[call-overload]
