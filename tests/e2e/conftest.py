@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
+from filelock import FileLock
 
 from pagoda.dialogue.assembly import lexicon_of, trained
 from pagoda.dialogue.domain.city import city
@@ -62,10 +63,24 @@ class RunningServer:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         return int(children[-1])
 
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """The engine does nothing, so that what runs or waits goes on to do so."""
+        engine = self.engine_pid()
+        os.kill(engine, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(engine, signal.SIGCONT)
+
     def stop(self) -> int:
         """End it with SIGTERM; its exit code."""
         self.client.close()
         self.process.send_signal(signal.SIGTERM)
+        return self.ended()
+
+    def ended(self) -> int:
+        """Wait for its end, and for the last line of its log; its exit code."""
         code = self.process.wait(HANG_S)
         self._reader.join(HANG_S)
         return code
@@ -117,8 +132,18 @@ def city_graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
 
 
 @pytest.fixture(scope="session")
-def city_understanding(city_graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Understander:
-    """The shipped domain's fast understanding, trained once for a session."""
+def city_understanding_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the shipped domain's fast understanding is kept while the suite runs; parallel workers share it."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "understanding"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def city_understanding(city_graph: Graph, city_understanding_folder: Path) -> Understander:
+    """The shipped domain's fast understanding, trained once, by whichever worker comes first."""
     domain = Domain.load()
     lexicon = lexicon_of(domain, Linker.from_graph(domain, city_graph))
-    return trained(domain, lexicon, tmp_path_factory.getbasetemp() / "understanding")
+    with FileLock(city_understanding_folder.with_suffix(".lock")):
+        return trained(domain, lexicon, city_understanding_folder)

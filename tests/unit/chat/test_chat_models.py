@@ -187,10 +187,11 @@ def test_the_deadline_ends_the_tries(endpoint: Endpoint) -> None:
 
 def test_nobody_at_the_address_is_one_clear_message() -> None:
     nobody = Endpoint()
-    with socket.socket() as taken, pytest.raises(ChatModelError, match="is the server running") as failure:
+    with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         nobody.url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        against(nobody, lambda model: model.chat(ASK), timeout_s=1.0, api_key="secret", model="m")
+        with pytest.raises(ChatModelError, match="is the server running") as failure:
+            against(nobody, lambda model: model.chat(ASK), timeout_s=1.0, api_key="secret", model="m")
     assert "secret" not in str(failure.value)
 
 
