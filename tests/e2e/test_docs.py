@@ -11,8 +11,10 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -109,6 +111,16 @@ def replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Transcr
     return replay_one
 
 
+@pytest.fixture
+def noon() -> Iterator[None]:
+    """In this process's time zone it is noon, whenever the test runs: "tonight at seven" is still to come."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", f"NOON{datetime.now(UTC).hour - 12:+d}")
+        time.tzset()
+        yield
+    time.tzset()
+
+
 def run(arguments: list[str], **settings: object) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "120"}
     return subprocess.run(
@@ -154,7 +166,7 @@ def test_the_handbook_is_indexed_and_asked_as_shown(replay: Callable[[Transcript
         replay(transcript)
 
 
-@pytest.mark.usefixtures("city_understanding")
+@pytest.mark.usefixtures("city_understanding", "noon")
 def test_the_dialogue_goes_as_shown(
     replay: Callable[[Transcript], None], city_understanding_folder: Path, tmp_path: Path
 ) -> None:
