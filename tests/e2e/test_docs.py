@@ -198,3 +198,10 @@ def test_every_linked_file_exists() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_file_that_is_named_exists() -> None:
+    """As architecture pages name them: from the root of the checkout, or from the package's."""
+    for page in PAGES:
+        for name in re.findall(r"`((?:[\w.-]+/)+[\w.-]+\.(?:py|md|yaml|toml|html|jsonl?))`", page.read_text("utf-8")):
+            assert any((place / name).exists() for place in (ROOT, ROOT / "pagoda")), f"{page.name} names {name}"
