@@ -181,6 +181,17 @@ def test_a_second_signal_stops_at_once(serving: Serving) -> None:
         assert any("cut off" in line for line in server.log)
 
 
+def test_a_server_in_the_background_of_a_script_stops_too(serving: Serving) -> None:
+    """A shell without job control starts what stands before `&` with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with serving("--no-access-log") as server:
+            assert server.stop() == 0
+            assert any("shutting down" in line for line in server.log)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_what_cannot_be_served_is_said_before_anything_is_loaded(tmp_path: Path) -> None:
     pagoda = str(Path(sys.executable).with_name("pagoda"))
     for arguments, words in (
