@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from pagoda.engine.engine import LLMEngine
 from pagoda.kernels.reference.operations import ReferenceKernels
@@ -65,6 +67,9 @@ SHAPES: dict[str, dict[str, Any]] = {
     "longrope": {"rope_scaling": LONGROPE},
 }
 SettableLLM = Callable[..., LLM]
+# An example that takes long on a busy machine proves nothing.
+settings.register_profile("pagoda", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("pagoda")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -78,6 +83,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def _one_thread() -> None:
     """The suite runs in parallel processes, and tiny tensors gain nothing from threads."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c_is_heard() -> None:
+    """A shell starts what stands before `&` with SIGINT ignored; all processes that tests start would inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

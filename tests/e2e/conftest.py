@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
+from filelock import FileLock
 
 from pagoda.dialogue.assembly import lexicon_of, trained
 from pagoda.dialogue.domain.city import city
@@ -25,8 +25,8 @@ from pagoda.dialogue.reading.linking import Linker
 from pagoda.graph.graph import Graph
 from pagoda.graph.loading import load
 from pagoda.nlu.understanding import Understander
+from patience import HANG_S, until
 
-PATIENCE_S = 60.0
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BROWSER_ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -45,9 +45,9 @@ class RunningServer:
         self.log: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        _until(lambda: any("/v1" in line for line in self.log) or self.process.poll() is not None)
+        until(lambda: any("/v1" in line for line in self.log) or self.process.poll() is not None)
         self.url = re.findall(r"https?://[0-9.:]+", self.log[0])[0]
-        self.client = httpx.Client(base_url=self.url, timeout=PATIENCE_S)
+        self.client = httpx.Client(base_url=self.url, timeout=HANG_S)
 
     def _read(self) -> None:
         assert self.process.stderr is not None
@@ -63,12 +63,26 @@ class RunningServer:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         return int(children[-1])
 
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """The engine does nothing, so that what runs or waits goes on to do so."""
+        engine = self.engine_pid()
+        os.kill(engine, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(engine, signal.SIGCONT)
+
     def stop(self) -> int:
         """End it with SIGTERM; its exit code."""
         self.client.close()
         self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(PATIENCE_S)
-        self._reader.join(PATIENCE_S)
+        return self.ended()
+
+    def ended(self) -> int:
+        """Wait for its end, and for the last line of its log; its exit code."""
+        code = self.process.wait(HANG_S)
+        self._reader.join(HANG_S)
         return code
 
 
@@ -80,13 +94,6 @@ def _serving(*arguments: str, environment: dict[str, str] | None = None) -> Iter
     finally:
         server.process.kill()
         server.process.wait()
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.01)
 
 
 @pytest.fixture(scope="session")
@@ -109,6 +116,7 @@ def browser() -> Iterator[Any]:
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
         pytest.skip(f"needs one of {', '.join(BROWSERS)} on PATH (Debian: apt-get install chromium)")
+    playwright_api.expect.set_options(timeout=HANG_S * 1000)
     with playwright_api.sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=path, args=BROWSER_ARGUMENTS)
         yield chromium
@@ -118,14 +126,24 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def city_graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
     """The embedded graph with the shipped city, the same that the unit tests share: one server for a session."""
-    with Graph.embedded(tmp_path_factory.getbasetemp() / "city-graph", timeout_s=5.0) as graph:
+    with Graph.embedded(tmp_path_factory.getbasetemp() / "city-graph", timeout_s=60.0) as graph:
         load(graph, city())
         yield graph
 
 
 @pytest.fixture(scope="session")
-def city_understanding(city_graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Understander:
-    """The shipped domain's fast understanding, trained once for a session."""
+def city_understanding_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the shipped domain's fast understanding is kept while the suite runs; parallel workers share it."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "understanding"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def city_understanding(city_graph: Graph, city_understanding_folder: Path) -> Understander:
+    """The shipped domain's fast understanding, trained once, by whichever worker comes first."""
     domain = Domain.load()
     lexicon = lexicon_of(domain, Linker.from_graph(domain, city_graph))
-    return trained(domain, lexicon, tmp_path_factory.getbasetemp() / "understanding")
+    with FileLock(city_understanding_folder.with_suffix(".lock")):
+        return trained(domain, lexicon, city_understanding_folder)

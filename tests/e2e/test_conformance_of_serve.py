@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from patience import HANG_S
+
 Serving = Callable[..., AbstractContextManager[Any]]
 SETTINGS = ("--no-access-log", "--allowed-origin", "https://example.org", "--max-num-waiting", "8")
 
@@ -20,7 +22,7 @@ SETTINGS = ("--no-access-log", "--allowed-origin", "https://example.org", "--max
 def conformance(*arguments: str, **environment: str) -> dict[str, Any]:
     command = [str(Path(sys.executable).with_name("pagoda")), "conformance", *arguments, "--json"]
     ended = subprocess.run(
-        command, capture_output=True, text=True, timeout=580, env=os.environ | environment, check=False
+        command, capture_output=True, text=True, timeout=HANG_S, env=os.environ | environment, check=False
     )
     assert ended.returncode in (0, 1), ended.stderr
     return dict(json.loads(ended.stdout))

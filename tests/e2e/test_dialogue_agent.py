@@ -23,6 +23,7 @@ from pagoda.graph.errors import GraphUnavailableError
 from pagoda.graph.graph import Graph
 from pagoda.graph.loading import load
 from pagoda.nlu.understanding import Understander
+from patience import HANG_S
 
 NOON = datetime(2026, 11, 21, 12, 0)
 Make = Callable[..., DialogueAgent]
@@ -143,7 +144,7 @@ def test_a_call_that_is_cancelled_while_it_waits_leaves_its_place_to_those_behin
             await asyncio.sleep(0)
             calls[0].cancel()
             await asyncio.sleep(0)
-        return await asyncio.wait_for(calls[1], 30)
+        return await asyncio.wait_for(calls[1], HANG_S)
 
     assert asyncio.run(talk()).text
 

@@ -38,7 +38,7 @@ def loader() -> ModuleType:
 @pytest.fixture(scope="module")
 def beijing(loader: ModuleType, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
     records = loader.read_records(shared_data / "dev")
-    with Graph.embedded(tmp_path_factory.mktemp("beijing"), timeout_s=10.0) as graph:
+    with Graph.embedded(tmp_path_factory.mktemp("beijing"), timeout_s=60.0) as graph:
         load(graph, loader.graph_data({label: rows[:NUM_RECORDS] for label, rows in records.items()}))
         yield graph
 

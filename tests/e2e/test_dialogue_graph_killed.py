@@ -8,13 +8,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pagoda.graph.errors import GraphError, GraphTimeoutError, GraphUnavailableError
 from pagoda.graph.graph import Graph
+from patience import HANG_S, until
 
 RUNAWAY = "UNWIND range(1, 100000) AS a UNWIND range(1, 100000) AS b RETURN sum(a * b) AS total"
 OWN_A_GRAPH = """
@@ -29,16 +30,16 @@ time.sleep(600)
 
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
-    with Graph.embedded(tmp_path_factory.mktemp("killed") / "graph", timeout_s=1.0) as opened:
+    with Graph.embedded(tmp_path_factory.mktemp("killed") / "graph", timeout_s=5.0) as opened:
         opened.write("CREATE CONSTRAINT IF NOT EXISTS FOR (n:Note) REQUIRE n.id IS UNIQUE")
         yield opened
 
 
 def test_a_runaway_statement_is_ended_by_the_server(graph: Graph) -> None:
-    with pytest.raises(GraphTimeoutError, match=r'"stray" ran longer than 1 s') as caught:
+    with pytest.raises(GraphTimeoutError, match=r'"stray" ran longer than 5 s') as caught:
         graph.read(RUNAWAY, statement_id="stray")
     assert caught.value.ended_by == "server"
-    _wait_for(lambda: _uses_no_processor(_process_id(graph)))
+    until(lambda: _uses_no_processor(_process_id(graph)))
 
 
 def test_a_caller_may_be_less_patient_than_the_server(graph: Graph) -> None:
@@ -79,10 +80,10 @@ def test_a_server_killed_under_load_loses_nothing_it_has_confirmed(graph: Graph)
     threads = [threading.Thread(target=write_on, args=(first,)) for first in range(4)]
     for thread in threads:
         thread.start()
-    assert half_way.wait(60)
+    assert half_way.wait(HANG_S)
     os.kill(_process_id(graph), signal.SIGKILL)
     at_the_kill = len(confirmed)
-    _wait_for(lambda: len(confirmed) > at_the_kill + 20 or bool(unforeseen))
+    until(lambda: len(confirmed) > at_the_kill + 20 or bool(unforeseen))
     enough.set()
     for thread in threads:
         thread.join()
@@ -96,7 +97,7 @@ def test_a_server_that_hangs_costs_one_call_and_is_replaced(graph: Graph) -> Non
     graph.write("MERGE (n:Note {id: 'hung'})")
     os.kill(before, signal.SIGSTOP)
     with pytest.raises(GraphTimeoutError) as caught:
-        graph.read("MATCH (n:Note {id: 'hung'}) RETURN n.id AS id")
+        graph.read("MATCH (n:Note {id: 'hung'}) RETURN n.id AS id", timeout_s=1.0)
     assert caught.value.ended_by == "client"
     assert graph.read("MATCH (n:Note {id: 'hung'}) RETURN n.id AS id") == [{"id": "hung"}]
     assert _process_id(graph) != before
@@ -117,8 +118,8 @@ def test_the_server_dies_with_the_process_that_owns_it_and_the_folder_is_free_wi
         assert owner.stdout is not None
         server = int(owner.stdout.readline())
         owner.kill()
-    _wait_for(lambda: not _is_alive(server))
-    with Graph.embedded(tmp_path / "graph", lock_timeout_s=30.0) as graph:
+    until(lambda: not _is_alive(server))
+    with Graph.embedded(tmp_path / "graph", lock_timeout_s=HANG_S) as graph:
         assert graph.read("MATCH (n:Note) RETURN n.id AS id") == [{"id": "kept"}]
 
 
@@ -137,7 +138,7 @@ def test_a_server_does_not_outlive_its_keeper(tmp_path: Path) -> None:
         server = _process_id(graph)
         keeper = int(Path(f"/proc/{server}/stat").read_text().rpartition(")")[2].split()[1])
         os.kill(keeper, signal.SIGKILL)
-        _wait_for(lambda: not _is_alive(server))
+        until(lambda: not _is_alive(server))
         assert graph.read("RETURN 1 AS one") == [{"one": 1}]
 
 
@@ -173,11 +174,3 @@ def _uses_no_processor(process_id: int) -> bool:
 def _ticks(stat: Path) -> int:
     fields = stat.read_text().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
-
-
-def _wait_for(holds: Callable[[], bool]) -> None:
-    """Until it holds; a minute is only there to end a test that would never."""
-    ends = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < ends, "waited for a minute"
-        time.sleep(0.05)

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from patience import HANG_S
+
 playwright_api = pytest.importorskip(
     "playwright.sync_api", reason="needs playwright (pip install 'pagoda-llm[clients]')"
 )
@@ -69,6 +71,7 @@ def page(browser: Any, documents: Documents) -> Iterator[Any]:
     faults: list[str] = []
     context = browser.new_context(locale="en-US")
     page = context.new_page()
+    page.set_default_timeout(HANG_S * 1000)
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.route("**/*", documents.answer)
     page.goto(ORIGIN)

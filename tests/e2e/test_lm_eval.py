@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from pagoda.engine.args import BUILTIN_MODEL
+from patience import HANG_S
 
 QUESTIONS = [
     ("Once upon a time, there was a little", ["girl", "quantum", "tax"], 0),
@@ -67,7 +68,9 @@ def _evaluate(task: Path, model: str, args: dict[str, Any]) -> list[list[float]]
     offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(task / "hf"), "OPENAI_API_KEY": "none"}
     settings = json.dumps({"model": model, "args": args, "tasks": str(task)})
     command = [sys.executable, "-c", SCRIPT, settings]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=os.environ | offline)
+    ended = subprocess.run(
+        command, capture_output=True, text=True, timeout=HANG_S, check=False, env=os.environ | offline
+    )
     assert ended.returncode == 0, ended.stderr[-3000:]
     line = next(line for line in ended.stdout.splitlines() if line.startswith("RESULT "))
     return [[float(value) for value in row] for row in json.loads(line.removeprefix("RESULT "))]

@@ -24,6 +24,7 @@ from pagoda.rag.embedding.vectors import TokenVectors
 from pagoda.rag.index.index import RagIndex
 from pagoda.rag.index.indexer import Indexer
 from pagoda.rag.index.snapshot import vector_ids
+from patience import HANG_S
 
 # Steps of one run, by the function at whose n-th call the process dies: before it, or after it has done its work.
 POINTS = [
@@ -137,7 +138,7 @@ def killed_run(folder: Path, *point: str) -> None:
     """A run in a process that dies on the way."""
     command = [sys.executable, "-c", SCRIPT, *point, str(folder)]
     environment = {**os.environ, "TEST_FILE": __file__}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S, env=environment)
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 

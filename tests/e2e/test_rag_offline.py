@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from patience import HANG_S
+
 pytest.importorskip("chromadb", reason="needs the rag extra")
 
 HANDBOOK = Path(__file__).resolve().parents[2] / "examples" / "handbook"
@@ -33,7 +35,7 @@ def pagoda(*arguments: str) -> str:
     environment = {name: value for name, value in environment.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
     ended = subprocess.run(
         [sys.executable, "-c", SCRIPT, "rag", *arguments],
-        capture_output=True, text=True, timeout=120, check=False, env=environment,
+        capture_output=True, text=True, timeout=HANG_S, check=False, env=environment,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     return ended.stdout

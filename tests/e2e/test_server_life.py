@@ -8,9 +8,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +19,10 @@ import pytest
 
 from pagoda.llm import LLM
 from pagoda.sampling_params import SamplingParams
+from patience import HANG_S, until
 
-PATIENCE_S = 60.0
 Serving = Callable[..., AbstractContextManager[Any]]
 STORY = {"prompt": "Once upon a time", "max_tokens": 300, "ignore_eos": True, "seed": 1}
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.01)
 
 
 def events(response: httpx.Response) -> Iterator[Any]:
@@ -67,8 +60,9 @@ def test_a_client_that_leaves_frees_its_blocks(server: Any) -> None:
         next(events(response))
     until(lambda: is_idle(server))
     # Without a stream nothing is sent that could fail, and the server must see it all the same.
+    impatient = httpx.Timeout(HANG_S, read=0.3)
     with pytest.raises(httpx.ReadTimeout):
-        httpx.post(f"{server.url}/v1/completions", json={**STORY, "n": 32, "max_tokens": 900}, timeout=0.3)
+        httpx.post(f"{server.url}/v1/completions", json={**STORY, "n": 32, "max_tokens": 900}, timeout=impatient)
     until(lambda: is_idle(server))
     assert server.metric("request_success_total") >= 0
 
@@ -77,7 +71,7 @@ def test_a_bad_request_among_good_ones_leaves_them_alone(server: Any) -> None:
     bad = [{"prompt": 5}, {"prompt": "a", "max_tokens": -1}, {"prompt": "a " * 5000}, {"model": "x", "prompt": "a"}]
 
     async def scenario() -> None:
-        async with httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as client:
+        async with httpx.AsyncClient(base_url=server.url, timeout=HANG_S) as client:
             bodies = [{**STORY, "max_tokens": 40} if i % 2 else bad[i // 2 % 4] for i in range(16)]
             answers = await asyncio.gather(*(client.post("/v1/completions", json=body) for body in bodies))
         good, refused = answers[1::2], answers[::2]
@@ -111,8 +105,12 @@ def test_a_full_queue_answers_503_and_says_when_to_come_back(serving: Serving) -
     with serving("--max-num-seqs", "1", "--max-num-waiting", "1", "--no-access-log") as server:
 
         async def scenario() -> list[httpx.Response]:
-            async with httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as client:
-                return await asyncio.gather(*(client.post("/v1/completions", json=STORY) for _ in range(6)))
+            async with httpx.AsyncClient(base_url=server.url, timeout=HANG_S) as client:
+                calls = [asyncio.create_task(client.post("/v1/completions", json=STORY)) for _ in range(6)]
+                with server.standing_still():
+                    for refused in islice(asyncio.as_completed(calls), 4):
+                        await refused
+                return await asyncio.gather(*calls)
 
         answers = asyncio.run(scenario())
         assert sorted(answer.status_code for answer in answers) == [200, 200, 503, 503, 503, 503]
@@ -152,22 +150,23 @@ def test_an_engine_that_keeps_dying_ends_the_server_with_an_error(serving: Servi
             return False
 
         until(kill_the_next)
-        assert server.process.wait() == 1
+        assert server.ended() == 1
         assert len(killed) == 4
 
 
 def test_a_signal_lets_running_answers_finish_and_refuses_new_ones(serving: Serving) -> None:
-    with serving("--no-access-log") as server:
+    with serving("--no-access-log", "--drain-timeout-s", str(HANG_S)) as server:
         with server.client.stream("POST", "/v1/completions", json={**STORY, "stream": True}) as response:
             stream = events(response)
             next(stream)
-            server.process.send_signal(signal.SIGTERM)
-            until(lambda: any("shutting down" in line for line in server.log))
-            ready = httpx.get(f"{server.url}/ready")
-            assert (ready.status_code, "retry-after" in ready.headers) == (503, True)
-            assert httpx.post(f"{server.url}/v1/completions", json=STORY).status_code == 503
+            with server.standing_still():
+                server.process.send_signal(signal.SIGTERM)
+                until(lambda: any("shutting down" in line for line in server.log))
+                ready = server.client.get("/ready")
+                assert (ready.status_code, "retry-after" in ready.headers) == (503, True)
+                assert server.client.post("/v1/completions", json=STORY).status_code == 503
             assert list(stream)[-1]["choices"][0]["finish_reason"] == "length"
-        assert server.process.wait(PATIENCE_S) == 0
+        assert server.ended() == 0
 
 
 def test_a_second_signal_stops_at_once(serving: Serving) -> None:
@@ -178,7 +177,19 @@ def test_a_second_signal_stops_at_once(serving: Serving) -> None:
         server.process.send_signal(signal.SIGTERM)
         until(lambda: any("shutting down" in line for line in server.log))
         server.process.send_signal(signal.SIGINT)
-        assert server.process.wait(20) == 0
+        assert server.ended() == 0
+        assert any("cut off" in line for line in server.log)
+
+
+def test_a_server_in_the_background_of_a_script_stops_too(serving: Serving) -> None:
+    """A shell without job control starts what stands before `&` with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with serving("--no-access-log") as server:
+            assert server.stop() == 0
+            assert any("shutting down" in line for line in server.log)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_what_cannot_be_served_is_said_before_anything_is_loaded(tmp_path: Path) -> None:
@@ -191,6 +202,6 @@ def test_what_cannot_be_served_is_said_before_anything_is_loaded(tmp_path: Path)
         (["--max-decode-slowdown", "0.5"], "max_decode_slowdown"),
     ):
         command = [pagoda, "serve", "--port", "0", *arguments]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S, check=False)
         assert ended.returncode == 2, ended.stderr
         assert words in ended.stderr

@@ -30,6 +30,6 @@ def city_graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
 
     The folder is the same for every conftest that asks for it, and Graphs of one folder share their server.
     """
-    with Graph.embedded(tmp_path_factory.getbasetemp() / "city-graph", timeout_s=5.0) as graph:
+    with Graph.embedded(tmp_path_factory.getbasetemp() / "city-graph", timeout_s=60.0) as graph:
         load(graph, city())
         yield graph

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import pagoda
+from patience import HANG_S
 
 PACKAGE = Path(pagoda.__file__).parent
 FOUNDATION = frozenset(
@@ -147,7 +148,7 @@ def test_packages_import_nothing_by_themselves() -> None:
     assert [_names(path)[0] for path in packages if path.read_text().strip()] == ["cli", "dialogue", "rag"]
     loaded = "any(name.startswith(('pagoda.rag.', 'pagoda.dialogue.')) for name in sys.modules)"
     script = f"import pagoda.rag, pagoda.dialogue, sys; sys.exit({loaded})"
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=HANG_S)
 
 
 @pytest.mark.parametrize(
@@ -160,13 +161,13 @@ def test_the_scheduler_and_all_around_it_load_without_torch(names: tuple[str, ..
         f"    heavy = set({heavy}) & set(sys.modules)\n"
         "    assert not heavy, f'{name} imports {heavy}'\n"
     )
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=HANG_S, check=False)
     assert ended.returncode == 0, ended.stderr
 
 
 def test_the_root_offers_its_names_without_loading_torch() -> None:
     script = "import sys, pagoda; pagoda.SamplingParams; assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=HANG_S)
     assert all(hasattr(pagoda, name) for name in pagoda.__all__)
     with pytest.raises(AttributeError, match="no attribute 'LLMs'"):
         _ = pagoda.LLMs

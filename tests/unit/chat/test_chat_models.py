@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import Awaitable, Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,6 +25,7 @@ from pagoda.errors import (
     PromptTooLongError,
     StructuredOutputError,
 )
+from patience import HANG_S
 
 ASK = [Message("user", "月亮 and the fox 🦊?")]
 CARDS = {"data": [{"id": "small", "max_model_len": 77}, {"id": "large"}]}
@@ -32,7 +34,7 @@ SCHEMA = {"type": "object", "properties": {"a": {"enum": [1, 2]}}, "required": [
 
 def run(work: Awaitable[Any]) -> Any:
     async def main() -> Any:
-        return await asyncio.wait_for(work, 120)
+        return await asyncio.wait_for(work, HANG_S)
 
     return asyncio.run(main())
 
@@ -100,7 +102,7 @@ def events(*texts: str, end: bytes = b"data: [DONE]\n\n") -> bytes:
 
 def against(endpoint: Endpoint, work: Callable[[OpenAIChatModel], Awaitable[Any]], **settings: Any) -> Any:
     async def main() -> Any:
-        model = OpenAIChatModel(endpoint.url, **{"timeout_s": 20.0, **settings})
+        model = OpenAIChatModel(endpoint.url, **{"timeout_s": HANG_S, **settings})
         try:
             return await work(model)
         finally:
@@ -180,14 +182,16 @@ def test_what_will_not_pass_is_told_at_once(
 def test_the_deadline_ends_the_tries(endpoint: Endpoint) -> None:
     endpoint.will(503, {"error": {"message": "still loading"}}, Retry_After="60")
     with pytest.raises(ChatModelError, match=r"503: still loading.*after 1 tries"):
-        against(endpoint, lambda model: model.chat(ASK), timeout_s=2.0)
+        against(endpoint, lambda model: model.chat(ASK), timeout_s=30.0)
 
 
 def test_nobody_at_the_address_is_one_clear_message() -> None:
     nobody = Endpoint()
-    nobody.url = "http://127.0.0.1:9"
-    with pytest.raises(ChatModelError, match="is the server running") as failure:
-        against(nobody, lambda model: model.chat(ASK), timeout_s=0.5, api_key="secret", model="m")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        nobody.url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(ChatModelError, match="is the server running") as failure:
+            against(nobody, lambda model: model.chat(ASK), timeout_s=1.0, api_key="secret", model="m")
     assert "secret" not in str(failure.value)
 
 

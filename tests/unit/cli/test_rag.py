@@ -173,7 +173,7 @@ def test_a_dead_endpoint_is_one_line_and_exit_code_1(store: str, monkeypatch: py
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        model = OpenAIChatModel(f"http://127.0.0.1:{taken.getsockname()[1]}", timeout_s=0.2)
+        model = OpenAIChatModel(f"http://127.0.0.1:{taken.getsockname()[1]}", timeout_s=1.0)
         monkeypatch.setattr(rag_commands, "_chat_model", lambda *given: model)
         result = invoke("ask", "How long are repairs guaranteed?", "--store", store, "--model", model.url)
     assert result.exit_code == 1

@@ -252,8 +252,8 @@ def test_a_check_that_hangs_fails_at_its_time_limit() -> None:
 
     check = Check("errors.endless", "It ends.", "nobody", endless)
     with serving() as url:
-        (result,) = verdicts(url, [check], timeout_s=0.5).values()
-    assert (result.verdict, result.expected) == (Verdict.FAILED, "an end within 0.5 s")
+        (result,) = verdicts(url, [check], timeout_s=2.0).values()
+    assert (result.verdict, result.expected) == (Verdict.FAILED, "an end within 2 s")
     assert result.sent == f"curl -i {url}/v1/models"
 
 

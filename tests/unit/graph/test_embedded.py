@@ -111,7 +111,7 @@ def test_a_package_without_its_java_is_reported(tmp_path: Path, monkeypatch: pyt
 
 def test_a_folder_that_is_open_with_other_settings_is_refused(city_graph: Graph) -> None:
     with pytest.raises(ConfigError, match="same settings"):
-        Graph.embedded(_folder(city_graph), timeout_s=60.0)
+        Graph.embedded(_folder(city_graph), timeout_s=5.0)
 
 
 def test_a_wrong_password_is_refused(city_graph: Graph) -> None:

@@ -170,7 +170,7 @@ def test_a_closed_graph_says_so(city_graph: Graph) -> None:
     # Another Graph on the same folder shares the server, and closing it leaves the server to the first.
     server = city_graph._server
     assert server is not None
-    with Graph.embedded(server.folder, timeout_s=5.0) as other:
+    with Graph.embedded(server.folder, timeout_s=60.0) as other:
         assert other.server_process_id == city_graph.server_process_id
     with pytest.raises(GraphError, match="closed"):
         other.read("RETURN 1 AS one")

@@ -27,6 +27,7 @@ from pagoda.layers.weights.format import Split, WeightFormat
 from pagoda.models.checkpoint.loading import load_config, load_weights
 from pagoda.models.config import ModelConfig
 from pagoda.models.llama import LlamaForCausalLM
+from patience import HANG_S
 
 T = TypeVar("T")
 KERNELS = ReferenceKernels()
@@ -48,9 +49,9 @@ class ThreadGroup:
 
     def _exchange(self, tensor: torch.Tensor) -> list[torch.Tensor]:
         self._slots[self.rank] = tensor
-        self._barrier.wait(timeout=20)
+        self._barrier.wait(timeout=HANG_S)
         everyones = list(self._slots)
-        self._barrier.wait(timeout=20)
+        self._barrier.wait(timeout=HANG_S)
         return everyones
 
 

@@ -19,6 +19,7 @@ import pytest
 from pagoda.rag.documents.document import Chunk, Document
 from pagoda.rag.index.index import RagIndex
 from pagoda.rag.index.indexer import Indexer
+from patience import HANG_S
 
 
 class FakeEmbedder:
@@ -161,7 +162,7 @@ def run_as_reader(tmp_path: Path) -> Iterator[Callable[[str], list[str]]]:
         for path in [*copy.rglob("*"), copy, copy.parent]:
             path.chmod(0o555 if path.is_dir() else 0o444)
         command = [sys.executable, "-c", drop + script, str(copy)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout.splitlines()
+        return subprocess.run(command, capture_output=True, text=True, timeout=HANG_S, check=True).stdout.splitlines()
 
     yield run
     for path in [copy.parent, *copy.parent.rglob("*")]:

@@ -39,6 +39,7 @@ from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.sampling_params import PoolingParams, RequestOutputKind, SamplingParams
 from pagoda.server.app import build_app
 from pagoda.server.config import ServerConfig
+from patience import HANG_S
 
 INFO = EngineInfo(
     model="fake",
@@ -258,7 +259,7 @@ class Exchange:
 
     async def finished(self) -> None:
         """Wait until the application is done with it."""
-        await asyncio.wait_for(self.running, 10)
+        await asyncio.wait_for(self.running, HANG_S)
 
     async def has_events(self, count: int) -> None:
         """Wait until so many pieces of the body were sent."""

@@ -17,6 +17,7 @@ from pagoda.dialogue.reading.model_reader import Lexicon, ModelSettings, ModelUn
 from pagoda.dialogue.reading.strategies import Frame
 from pagoda.errors import ChatModelError, ConfigError
 from pagoda.nlu.understanding import Act, SlotValue, TurnContext, Understanding
+from patience import HANG_S
 
 FRAMES = {
     "find_restaurant": Frame("find_restaurant", frozenset({"cuisine", "location"}), frozenset({"price"})),
@@ -126,7 +127,7 @@ def test_a_model_that_does_not_answer_in_time_is_left_and_its_work_ended(loop: L
     settings = ModelSettings(timeout_s=0.05)
     parsed = ModelUnderstanding(HeldModel(model, loop), FRAMES, Fast(), settings=settings).parse("hello")
     assert parsed.route == "model_failed"
-    assert model.cancelled.wait(10)
+    assert model.cancelled.wait(HANG_S)
 
 
 def test_what_the_person_says_reaches_the_model_as_data(loop: LoopThread) -> None:

@@ -15,6 +15,7 @@ from pagoda.dialogue.errors import SessionError
 from pagoda.dialogue.sessions.store import HandOffRecord, SessionStore
 from pagoda.dialogue.sessions.turn_queue import TurnQueue
 from pagoda.errors import InvalidRequestError
+from patience import HANG_S
 
 SAID = [{"type": "user_said", "text": "想吃川菜"}, {"type": "informed", "slot": "cuisine", "value": "川菜"}]
 
@@ -101,7 +102,7 @@ def test_processes_that_share_the_file_lose_no_turn_either(tmp_path: Path) -> No
     )
     path = tmp_path / "sessions.sqlite"
     processes = [subprocess.Popen([sys.executable, "-c", script, str(path)]) for _ in range(3)]
-    assert [process.wait(60) for process in processes] == [0, 0, 0]
+    assert [process.wait(HANG_S) for process in processes] == [0, 0, 0]
     with SessionStore(path) as store:
         assert [event["n"] for event in store.log("s").events] == list(range(60))
 

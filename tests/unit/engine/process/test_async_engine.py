@@ -25,6 +25,7 @@ from pagoda.errors import (
 )
 from pagoda.llm import LLM
 from pagoda.sampling_params import PoolingParams, RequestOutputKind, SamplingParams
+from patience import HANG_S
 
 PROMPT = "Once upon a time there was"
 LONG = SamplingParams(max_tokens=250, ignore_eos=True, seed=1)
@@ -40,7 +41,7 @@ def run(checkpoint: Callable[..., Path]) -> Callable[..., None]:
             async with _engine(checkpoint(), **settings) as engine:
                 await scenario(engine)
 
-        asyncio.run(asyncio.wait_for(main(), 120))
+        asyncio.run(asyncio.wait_for(main(), HANG_S))
 
     return run_one
 
@@ -188,7 +189,7 @@ def test_when_the_process_is_killed_everyone_hears_of_it_and_it_comes_back(run: 
 def test_a_process_that_dies_too_often_is_given_up(run: Callable[..., None]) -> None:
     async def scenario(engine: AsyncEngine) -> None:
         os.kill(engine.info.pid, signal.SIGKILL)
-        await asyncio.wait_for(engine.dead.wait(), 60)
+        await asyncio.wait_for(engine.dead.wait(), HANG_S)
         assert engine.state is EngineState.DEAD
         with pytest.raises(EngineDeadError, match="the engine is dead"):
             await engine.add_request("a", PROMPT, LONG)

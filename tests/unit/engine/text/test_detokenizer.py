@@ -109,10 +109,10 @@ def test_a_token_late_in_a_long_text_costs_no_more_than_an_early_one() -> None:
             return super().decode(token_ids, skip_special_tokens)
 
     tokenizer = CountingTokenizer([" a", b"\xff"])
-    start = time.perf_counter()
+    start = time.process_time()
     deltas(tokenizer, [0, 1] * 10_000)
     assert tokenizer.num_decoded <= 2
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def pushed(matcher: StopStringMatcher, *texts: str) -> list[tuple[str, str | None]]:

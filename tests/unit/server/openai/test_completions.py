@@ -11,6 +11,7 @@ import pytest
 
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.server.config import ServerConfig
+from patience import HANG_S
 
 PATH = "/v1/completions"
 TEXT = "从前 fox 🦊, 月亮。"
@@ -323,7 +324,7 @@ def test_silence_is_bridged_by_comments(serve: Serve, until: Any) -> None:
         async with serve(ServerConfig(access_log=False, keep_alive_s=0.001)) as server:
             server.engine.hold.clear()
             exchange = await server.exchange(PATH, json.dumps({"prompt": "x", "stream": True}).encode())
-            await asyncio.wait_for(exchange.has_events(2), 10)
+            await asyncio.wait_for(exchange.has_events(2), HANG_S)
             assert {m["body"] for m in exchange.sent if m["type"] == "http.response.body"} == {b": ping\n\n"}
             server.engine.hold.set()
             await exchange.finished()
