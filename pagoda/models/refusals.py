@@ -142,6 +142,10 @@ def check_rope(scaling: Mapping[str, Any]) -> None:
     missing = [key for key in kind.required if key not in scaling]
     if missing:
         raise CheckpointError(f"config.json: RoPE type {rope_type!r} needs {', '.join(missing)}")
+    for key in kind.required:
+        value = scaling[key]
+        if not all(is_number(each) and each > 0 for each in (value if isinstance(value, list | tuple) else [value])):
+            raise CheckpointError(f"config.json has {key}={value!r} in rope_scaling, but numbers above 0 are expected")
     for key, value in scaling.items():
         if key not in kind.known_keys + _EVERYWHERE:
             known = nearest(key, kind.known_keys or _EVERYWHERE[:3])

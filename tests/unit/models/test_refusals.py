@@ -202,6 +202,8 @@ def test_what_changes_nothing_passes(harmless: dict[str, Any]) -> None:
         ({"no_rope_layers": [1, 0]}, ["no_rope_layers=[1, 0]"]),
         ({"is_causal": False}, ["is_causal=False"]),
         ({"rope_scaling": "yarn"}, ["rope_scaling='yarn'"]),
+        ({"rope_scaling": {"type": "linear", "factor": None}}, ["factor=None", "above 0"]),
+        ({"rope_scaling": {"type": "dynamic", "factor": "2"}}, ["factor='2'", "above 0"]),
         ({"rope_scaling": {"type": "default", "mrope_section": [16, 24, 24]}}, ["mrope_section", "'default'"]),
         ({"rope_scaling": {"type": "linear", "factor": 2.0, "beta_fast": 3}}, ["beta_fast=3", "'linear'", "factor"]),
         (
