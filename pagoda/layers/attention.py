@@ -39,7 +39,12 @@ class DenseAttention:
         query, key, value = (x.unflatten(0, (self.batch_size, -1)).transpose(1, 2) for x in (query, key, value))
         mask = self._window_mask(query.shape[2], self.layer_window(layer_idx), query.device)
         attended = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=mask, is_causal=mask is None, enable_gqa=True
+            query,
+            key,
+            value,
+            attn_mask=mask,
+            is_causal=mask is None,
+            enable_gqa=True,  # fewer KV heads than heads
         )
         return attended.transpose(1, 2).flatten(0, 1)  # [T, heads, D] again
 
@@ -65,7 +70,7 @@ class PagedAttention:
         self._plans: dict[int | None, StepPlan] = {}
 
     def attend(self, layer_idx: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-        k_cache, v_cache = self.kv_cache.layer(layer_idx)
+        k_cache, v_cache = self.kv_cache.layer(layer_idx)  # [num_blocks, kv_heads, block_size, head_dim] each
         plan = self._plan(self.layer_window(layer_idx), query.shape[1] // key.shape[1])
         # First stored, then read back through the blocks: a token sees itself and this step's others like all before.
         self.kernels.store_kv(key, value, k_cache, v_cache, plan)

@@ -28,6 +28,7 @@ class KVCache:
         device: torch.device,
         block_size: int,
     ) -> None:
+        # A head's keys of one block lie together: attention reads them as one matrix [block_size, head_dim].
         shape = (num_layers, 2, num_blocks, num_kv_heads, block_size, head_dim)
         self.tensor = _zeros(shape, dtype, device)
         self.block_size = block_size
@@ -51,5 +52,6 @@ def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> 
     """Zeros; on CPU from the system's zero pages, so that a block takes memory only once it is written."""
     if device.type != "cpu":
         return torch.zeros(shape, dtype=dtype, device=device)
+    # Through numpy, whose zeros are the system's; torch.zeros writes them. bf16 has no numpy type, so as bytes.
     raw = np.zeros(math.prod(shape) * dtype.itemsize, dtype=np.uint8)
     return torch.from_numpy(raw).view(dtype).view(shape)

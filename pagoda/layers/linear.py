@@ -42,7 +42,7 @@ class ParallelLinear(nn.Module):
         else:
             in_features = shard_size(in_features, group, "input features")
         # Registered on the layer itself, so that their names are the checkpoint's: `...q_proj.weight`.
-        for name, parameter in weight_format.parameters(in_features, out_features).items():
+        for name, parameter in weight_format.parameters(in_features, out_features).items():  # sizes of this rank
             self.register_parameter(name, parameter)
             set_weight_loader(parameter, group, weight_format.shard(name, self.split))
         self.bias = nn.Parameter(torch.empty(out_features)) if bias else None

@@ -18,7 +18,7 @@ class RMSNorm(nn.Module):
 
     def __init__(self, hidden_size: int, eps: float, kernels: Kernels) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(hidden_size))
+        self.weight = nn.Parameter(torch.ones(hidden_size))  # on every rank whole: a row is normed as one
         self.eps = eps
         self.kernels = kernels
 

@@ -99,8 +99,9 @@ def _llama3(rope: Rope, exponents: torch.Tensor) -> torch.Tensor:
 def _yarn(rope: Rope, exponents: torch.Tensor) -> torch.Tensor:
     plain = _plain(rope, exponents)
     low, high = _yarn_range(rope)
-    index = exponents.new_tensor(range(rope.head_dim // 2))
+    index = exponents.new_tensor(range(rope.head_dim // 2))  # of a frequency: 0 turns fastest
     interpolated_share = ((index - low) / (high - low)).clamp(0, 1)
+    # Fast pairs have seen all their angles in training and stay; slow ones have not, and are slowed down.
     return plain / rope.factor * interpolated_share + plain * (1 - interpolated_share)
 
 
@@ -135,6 +136,7 @@ def _yarn_mscale(factor: float, mscale: float) -> float:
 
 def _longrope(rope: Rope, exponents: torch.Tensor) -> torch.Tensor:
     """`[2, head_dim / 2]`: for sequences within the trained length, and for longer ones."""
+    # As rows, so that a token picks its own by whether its sequence is long.
     factors = exponents.new_tensor([rope.scaling["short_factor"], rope.scaling["long_factor"]])
     return 1.0 / (factors * rope.theta**exponents)
 

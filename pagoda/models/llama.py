@@ -42,7 +42,7 @@ class LlamaAttention(nn.Module):
         self.k_proj = kit.column(config.hidden_size, kv_size, bias=config.attention_bias)
         self.v_proj = kit.column(config.hidden_size, kv_size, bias=config.attention_bias)
         self.o_proj = kit.row(query_size, config.hidden_size, bias=config.attention_output_bias)
-        # Qwen3 bounds the logits of attention by norming each head, before the rotation keeps its length.
+        # Qwen3 norms each head, which bounds the logits of attention: the rotation keeps a head's length.
         self.q_norm = kit.norm(config.head_dim) if config.qk_norm else nn.Identity()
         self.k_norm = kit.norm(config.head_dim) if config.qk_norm else nn.Identity()
 
@@ -117,7 +117,7 @@ class LlamaModel(nn.Module):
         rotation = self.rotary(positions, sequence_lengths)  # once for all layers
         for layer in self.layers:
             hidden_states = layer(hidden_states, rotation, attention)
-        return self.norm(hidden_states)  # what the last layer added has met no norm yet
+        return self.norm(hidden_states)  # the stream grows with depth: the head wants it at one scale
 
 
 class LlamaForCausalLM(nn.Module):
@@ -166,12 +166,13 @@ class LlamaForCausalLM(nn.Module):
 
         GPT-2's scheme (Radford et al. 2019, section 2.3), which keeps the stream's variance independent of depth.
         """
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(seed)  # on the CPU: the same weights on every device
         std = self.config.initializer_range
         for name, parameter in self.named_parameters():
             if parameter.dim() == 1:
                 parameter.fill_(1.0 if name.endswith("norm.weight") else 0.0)
                 continue
+            # o_proj and down_proj write to the stream: 2 * num_layers of them add up.
             is_residual = name.endswith(("o_proj.weight", "down_proj.weight"))
             depth = (2 * self.config.num_hidden_layers) ** -0.5 if is_residual else 1.0
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * std * depth)

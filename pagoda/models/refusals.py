@@ -101,15 +101,15 @@ _EVERYWHERE = ("rope_type", "type", "rope_theta", "partial_rotary_factor")
 
 def check_facts(raw: Mapping[str, Any], model_type: str, head_dim: int) -> None:
     """Refuse what the network of `model_type` does not do. Raises CheckpointError: key, value and what is known."""
-    facts = {key: raw[key] for key in _FACTS if key in raw}
     rope = raw.get("rope_parameters") or raw.get("rope_scaling") or {}
     if not isinstance(rope, dict):
         raise CheckpointError(f"config.json has rope_scaling={rope!r}, but an object with a rope_type is expected")
-    facts.setdefault("partial_rotary_factor", rope.get("partial_rotary_factor"))
-    for key, value in facts.items():
-        accepts, known = _FACTS[key]
-        if not accepts(value):
-            _refuse(key, value, known)
+    # transformers 5 keeps the rotated share beside RoPE's other settings.
+    for facts, keys in ((raw, _FACTS), (rope, ["partial_rotary_factor"])):
+        for key in keys:
+            accepts, known = _FACTS[key]
+            if key in facts and not accepts(facts[key]):
+                _refuse(key, facts[key], known)
     _check_logit_scale(raw, head_dim)
     for key in _QK_NORM:
         if raw.get(key) is not None and bool(raw[key]) != (model_type == "qwen3"):
@@ -119,9 +119,10 @@ def check_facts(raw: Mapping[str, Any], model_type: str, head_dim: int) -> None:
 def _check_logit_scale(raw: Mapping[str, Any], head_dim: int) -> None:
     """The logits of attention are scaled by 1 / sqrt(head_dim), under whatever name that is said."""
     for key, power in (("attention_multiplier", -0.5), ("query_pre_attn_scalar", 1)):
-        value, expected = raw.get(key), head_dim**power
-        if value is not None and not (is_number(value) and math.isclose(value, expected, rel_tol=1e-4)):
-            _refuse(key, value, f"{expected:.6g} at head_dim={head_dim}")
+        if (value := raw.get(key)) is not None:
+            expected = head_dim**power
+            if not (is_number(value) and math.isclose(value, expected, rel_tol=1e-4)):
+                _refuse(key, value, f"{expected:.6g} at head_dim={head_dim}")
 
 
 def check_files(directory: Path) -> None:
@@ -142,6 +143,10 @@ def check_rope(scaling: Mapping[str, Any]) -> None:
     missing = [key for key in kind.required if key not in scaling]
     if missing:
         raise CheckpointError(f"config.json: RoPE type {rope_type!r} needs {', '.join(missing)}")
+    for key in kind.required:
+        value = scaling[key]
+        if not all(is_number(each) and each > 0 for each in (value if isinstance(value, list | tuple) else [value])):
+            raise CheckpointError(f"config.json has {key}={value!r} in rope_scaling, but numbers above 0 are expected")
     for key, value in scaling.items():
         if key not in kind.known_keys + _EVERYWHERE:
             known = nearest(key, kind.known_keys or _EVERYWHERE[:3])

@@ -16,6 +16,8 @@ from pagoda.errors import ConfigError, nearest
 from pagoda.models.config import ModelConfig
 
 Section = TypeVar("Section")
+_MODEL_KEYS = {field.name for field in dataclasses.fields(ModelConfig)} - {"weight_format"}
+"""What a recipe may say of its model; its weights are dense."""
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,7 @@ class Recipe:
         tokenizer = _section(TokenizerConfig, "tokenizer", raw.get("tokenizer", {}))
         train = _section(TrainConfig, "train", raw.get("train", {}))
         model_raw = {"vocab_size": tokenizer.vocab_size, "max_position_embeddings": train.max_length}
+        _known_keys("model", raw.get("model", {}), _MODEL_KEYS)
         model = _section(ModelConfig, "model", model_raw | raw.get("model", {}))
         sources = tuple(_section(SourceConfig, "sources", source) for source in raw.get("sources", []))
         if not sources:

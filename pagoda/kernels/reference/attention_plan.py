@@ -87,11 +87,12 @@ def _cut(metadata: AttentionMetadata, window: int | None, widths: Sequence[int])
     """Tiles by width: as many of the widest as fit, the rest in one tile that holds it."""
     tiles: dict[int, list[_Tile]] = {width: [] for width in widths}
     for request, (begin, end) in enumerate(itertools.pairwise(metadata.query_start_loc)):
-        # The last query row of a request stands at seq_len - 1, which places every other row of it.
+        # The last query row of a request stands at seq_len - 1, which places every other row: position = row + shift.
         shift = metadata.seq_lens[request] - end
         for row in range(begin, end, widths[0]):
-            count = min(widths[0], end - row)
+            count = min(widths[0], end - row)  # a decode has one row, a chunk of a prompt some hundreds
             width = min(width for width in widths if width >= count)
+            # The tile's first row sees furthest back; keys before that no row of it sees.
             first_key = 0 if window is None else max(0, row + shift - window + 1)
             tiles[width].append(_Tile(request, row, count, row + shift, first_key))
     return ((width, of_width) for width, of_width in tiles.items() if of_width)
@@ -116,10 +117,11 @@ def _batch(metadata: AttentionMetadata, shape: AttentionShape, tiles: list[_Tile
     most = tiles[0].num_items
     counts = tuple(sum(tile.num_items > index for tile in tiles) for index in range(most))
     items = [(tile, index) for index in range(most) for tile in range(counts[index])]
+    # [W] partitions: a tile's item `index` is the index-th from the one that holds its first visible key.
     starts = torch.tensor([tiles[tile].first_key // PARTITION + index for tile, index in items])
     steps = torch.arange(width)
     is_real = steps < torch.tensor([tile.count for tile in tiles])[:, None]
-    offsets = torch.where(is_real, steps, 0)
+    offsets = torch.where(is_real, steps, 0)  # [N, S]; what a tile lacks repeats its first token
     positions = torch.tensor([tile.position for tile in tiles])[:, None] + offsets
     item_tiles = torch.tensor([tile for tile, _ in items])
     requests = torch.tensor([tiles[tile].request for tile, _ in items])
@@ -137,24 +139,26 @@ def _cache_rows(
     metadata: AttentionMetadata, shape: AttentionShape, requests: torch.Tensor, partitions: torch.Tensor
 ) -> torch.Tensor:
     """Blocks past a table's end read block 0, whose keys are hidden."""
-    per_partition = PARTITION // shape.block_size
+    per_partition = PARTITION // shape.block_size  # blocks of a partition
     tables = F.pad(metadata.block_tables, (0, -metadata.block_tables.shape[1] % per_partition))
-    blocks = tables.unflatten(1, (-1, per_partition))[requests, partitions]
+    blocks = tables.unflatten(1, (-1, per_partition))[requests, partitions]  # [W, per_partition] block ids
     heads = torch.arange(shape.num_kv_heads, device=blocks.device)
     return (blocks[:, None, :] * shape.num_kv_heads + heads[:, None]).flatten()
 
 
 def _hidden(positions: torch.Tensor, partitions: torch.Tensor, shape: AttentionShape) -> torch.Tensor:
     """`positions [W, S]` of the query tokens -> `[W, 1, 1 or R, PARTITION]`; one row where all rows are one token's."""
+    # A key's position against each token's, [W, S, PARTITION].
     keys = partitions[:, None, None] * PARTITION + torch.arange(PARTITION)
     hidden = keys > positions[:, :, None]
     if shape.window is not None:
         hidden |= keys <= positions[:, :, None] - shape.window
     if positions.shape[1] > 1:
+        # The heads of a group see alike: a row for each, [W, S * group, PARTITION], and rows that pad to R.
         hidden = hidden.repeat_interleave(shape.group, dim=1)
         missing = _padded_rows(positions.shape[1], shape.group) - hidden.shape[1]
         hidden = torch.cat((hidden, hidden[:, :1].expand(-1, missing, -1)), dim=1)
-    return hidden[:, None]
+    return hidden[:, None]  # the same for every KV head
 
 
 def _padded_rows(width: int, group: int) -> int:
@@ -163,7 +167,7 @@ def _padded_rows(width: int, group: int) -> int:
 
 def _store_rows(metadata: AttentionMetadata, shape: AttentionShape) -> torch.Tensor:
     """Rows of the cache seen as `[num_blocks * kv_heads * block_size, head_dim]`, for each token and head."""
-    slots = metadata.slot_mapping[: metadata.query_start_loc[-1]]
+    slots = metadata.slot_mapping[: metadata.query_start_loc[-1]]  # [T], without the padding
     blocks, offsets = slots // shape.block_size, slots % shape.block_size
     heads = torch.arange(shape.num_kv_heads, device=slots.device)
     return ((blocks[:, None] * shape.num_kv_heads + heads) * shape.block_size + offsets[:, None]).flatten()

@@ -50,16 +50,17 @@ class ReferenceKernels:
         return torch.cat((bulk, F.linear(x, rest, rest_bias)[..., :num_left]), dim=-1)
 
     def rms_norm(self, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
-        wide = x.float()  # a mean of squares in bf16 would lose what sets one token's scale from another's
-        normed = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + eps)
-        return weight * normed.to(x.dtype)
+        wide = x.float()  # bf16 keeps 8 bits of a square, and the scale of the whole row hangs on their mean
+        normed = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + eps)  # one scale a row, [..., 1]
+        return weight * normed.to(x.dtype)  # rounded before the gain, as transformers rounds
 
     def silu_and_mul(self, gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
         if gate.requires_grad:
-            return F.silu(gate) * up
+            return F.silu(gate) * up  # in training one rounding is as good as another, and this has a fused gradient
         # F.silu rounds otherwise where a thread's share does not fill a vector: an element's bits would depend on
         # where it stands. torch.exp has no such remainder.
         wide = gate.float()
+        # silu(x) = x / (1 + e^-x); where e^-x overflows to infinity the quotient is the right zero.
         return (wide / torch.exp(-wide).add_(1.0)).to(gate.dtype) * up
 
     def apply_rotary(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
@@ -106,7 +107,7 @@ class ReferenceKernels:
             if batch.is_real is None:
                 output[batch.rows.flatten()] = attended.flatten(0, 1)
             else:
-                # A tile with fewer tokens repeats its first row; the repeats must not race with the row itself.
+                # A tile with fewer tokens repeats its first row: of each row one result is written.
                 output[batch.rows[batch.is_real]] = attended[batch.is_real]
         return output
 
@@ -119,26 +120,32 @@ def _attend(
     The maximum over all partitions comes first: it is the same number in whatever order it is found. Then the
     partitions' sums are added one after the other, from the first on; a partition that is hidden adds exact zeros.
     """
-    num_kv_heads, head_dim = k_cache.shape[1], k_cache.shape[3]
+    num_kv_heads, head_dim = k_cache.shape[1], k_cache.shape[3]  # of [num_blocks, kv_heads, block_size, D]
     width, group = batch.rows.shape[1], query.shape[1] // num_kv_heads
     tiles = _pack(query[batch.rows].float() * scale, num_kv_heads)  # [N, kv_heads, R, D], R rows = S * group, padded
     items = tiles if batch.item_tiles is None else tiles[batch.item_tiles]  # [W, kv_heads, R, D]
     # Gathered block by block into [W * kv_heads, PARTITION, D]: one copy, after which every item has the same shape.
     key = k_cache.flatten(0, 1).index_select(0, batch.cache_rows).view(-1, PARTITION, head_dim).float()
     value = _widen(v_cache.flatten(0, 1).index_select(0, batch.cache_rows).view(-1, PARTITION, head_dim).float())
+    # The heads of a group share keys and values: as rows of one product they read them once.
     scores = torch.bmm(items.flatten(0, 1), key.transpose(1, 2)).unflatten(0, (-1, num_kv_heads))
-    scores.masked_fill_(batch.hidden, _MASKED)  # [W, kv_heads, R, PARTITION]
+    # [W, kv_heads, R, PARTITION]; hidden is the future, what a window has left behind, and what lies past the end
+    scores.masked_fill_(batch.hidden, _MASKED)
+    # A tile's largest score over all its items, [N, kv_heads, R, 1]; each item then takes its tile's.
     maximum = _fold(torch.maximum, scores.amax(-1, keepdim=True), batch.counts)
     weights = scores.sub_(maximum if batch.item_tiles is None else maximum[batch.item_tiles]).exp_()
+    # Sums of weights and of weighted values, folded apart: [N, kv_heads, R, 1] and [N, kv_heads, R, D].
     total = _fold(torch.add, weights.sum(-1, keepdim=True), batch.counts)
     partial = torch.bmm(weights.flatten(0, 1), value).unflatten(0, (-1, num_kv_heads))
     # Divided once at the end, as flash attention does; then the padding of rows and of head_dim goes.
     attended = (_fold(torch.add, partial, batch.counts) / total)[..., : width * group, :head_dim]
+    # [N, kv_heads, S * group, D] -> [N, S, kv_heads * group, D]: back to the order of the query's heads
     return attended.unflatten(2, (width, group)).transpose(1, 2).flatten(2, 3)
 
 
 def _pack(query: torch.Tensor, num_kv_heads: int) -> torch.Tensor:
     """`[N, S, heads, D] -> [N, kv_heads, R, D]`: the rows that share a KV head together, padded to ROW_PAD."""
+    # Heads stand KV head by KV head: [N, S, kv_heads, group, D] -> [N, kv_heads, S * group, D]
     rows = query.unflatten(2, (num_kv_heads, -1)).transpose(1, 2).flatten(2, 3)
     return F.pad(rows, (0, 0, 0, -rows.shape[2] % ROW_PAD))
 
@@ -169,4 +176,5 @@ class TiledReferenceKernels(ReferenceKernels):
 
     def linear(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         multiply = super().linear
+        # [T, in] in tiles of [ROW_TILE, in]: a product never sees how many rows there are.
         return torch.cat([multiply(tile, weight, bias) for tile in x.split(ROW_TILE)])

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from pagoda.layers.rope_scaling import Rope
+from pagoda.errors import CheckpointError
+from pagoda.layers.rope_scaling import ROPE_KINDS, Rope, RopeKind
 from pagoda.layers.rotary import RotaryEmbedding
+from pagoda.models.config import ModelConfig
 
 LONGROPE = {
     "rope_type": "longrope",
@@ -136,3 +138,13 @@ def test_a_tokens_rotation_has_the_same_bits_wherever_it_stands_in_the_step(head
             assert all(torch.equal(one, all_rows[tile - 1]) for one, all_rows in zip(part, whole, strict=True))
     finally:
         torch.set_num_threads(1)
+
+
+def test_a_new_kind_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    doubled = RopeKind(lambda rope, exponents: rope.scaling["by"] / rope.theta**exponents, required=("by",))
+    monkeypatch.setitem(ROPE_KINDS, "multiplied", doubled)
+    scaling = {"rope_type": "multiplied", "by": 2.0}
+    config = ModelConfig(head_dim=4, hidden_size=8, num_attention_heads=2, num_key_value_heads=1, rope_scaling=scaling)
+    torch.testing.assert_close(_frequencies(RotaryEmbedding(config.rope), 1), torch.tensor([2.0, 0.02]))
+    with pytest.raises(CheckpointError, match="needs by"):
+        ModelConfig(rope_scaling={"rope_type": "multiplied"})

@@ -186,6 +186,10 @@ def test_what_changes_nothing_passes(harmless: dict[str, Any]) -> None:
         ({"final_logit_softcapping": 30.0}, ["final_logit_softcapping=30.0"]),
         ({"partial_rotary_factor": 0.5}, ["partial_rotary_factor=0.5", "1.0"]),
         ({"rope_parameters": {"rope_type": "default", "partial_rotary_factor": 0.25}}, ["partial_rotary_factor=0.25"]),
+        (
+            {"partial_rotary_factor": 1.0, "rope_parameters": {"rope_theta": 1e4, "partial_rotary_factor": 0.5}},
+            ["partial_rotary_factor=0.5"],
+        ),
         ({"attention_multiplier": 0.0078125}, ["attention_multiplier=0.0078125", "0.25 at head_dim=16"]),
         ({"query_pre_attn_scalar": 144}, ["query_pre_attn_scalar=144", "16 at head_dim=16"]),
         ({"embedding_multiplier": 12.0}, ["embedding_multiplier=12.0"]),
@@ -202,6 +206,8 @@ def test_what_changes_nothing_passes(harmless: dict[str, Any]) -> None:
         ({"no_rope_layers": [1, 0]}, ["no_rope_layers=[1, 0]"]),
         ({"is_causal": False}, ["is_causal=False"]),
         ({"rope_scaling": "yarn"}, ["rope_scaling='yarn'"]),
+        ({"rope_scaling": {"type": "linear", "factor": None}}, ["factor=None", "above 0"]),
+        ({"rope_scaling": {"type": "dynamic", "factor": "2"}}, ["factor='2'", "above 0"]),
         ({"rope_scaling": {"type": "default", "mrope_section": [16, 24, 24]}}, ["mrope_section", "'default'"]),
         ({"rope_scaling": {"type": "linear", "factor": 2.0, "beta_fast": 3}}, ["beta_fast=3", "'linear'", "factor"]),
         (
