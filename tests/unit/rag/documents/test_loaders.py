@@ -338,7 +338,7 @@ def load_file(path: Path) -> Document:
 def test_a_file_without_a_byte_is_empty(tmp_path: Path) -> None:
     path = tmp_path / "空.txt"
     path.write_bytes(b"")
-    with pytest.raises(EmptyFileError, match="^is empty"):
+    with pytest.raises(EmptyFileError, match=r"^is empty"):
         load_file(path)
 
 
