@@ -10,6 +10,9 @@ import re
 
 from pagoda.rag.english import STOP_WORDS, stem
 
+_MORE_TEXT = "done down may might must shall yes"
+FUNCTION_WORDS = STOP_WORDS | frozenset(_MORE_TEXT.split())
+"""What a sentence may be made of and say nothing: these few more than a search leaves out."""
 LATIN_WORD = re.compile(r"[A-Za-zÀ-ɏ]+(?:['’][a-z]+)?")
 HAN_RUN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")
 _FUNCTION_HAN = frozenset("的了是在和与或也都而及着把被对为有不没这那其它他她们个吗呢吧就可以会能要从到于上下中")
@@ -31,7 +34,7 @@ def words_of(text: str) -> list[str]:
     ['shop', 'owner', 'didn', 'say']
     """
     words = (word.replace("’", "'").partition("'")[0] for word in LATIN_WORD.findall(text.lower()))
-    return [stem(word) for word in words if word not in STOP_WORDS]
+    return [stem(word) for word in words if word not in FUNCTION_WORDS]
 
 
 def _pairs(text: str) -> list[str]:

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pagoda.rag.content_words import HAN_RUN, LATIN_WORD, content, words_of
-from pagoda.rag.english import STOP_WORDS, uninflected
+from pagoda.rag.content_words import FUNCTION_WORDS, HAN_RUN, LATIN_WORD, content, words_of
+from pagoda.rag.english import uninflected
 from pagoda.rag.generative.source import Source
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _plain_number(number: str) -> str:
 
 def _names(sentence: str, question: str) -> set[str]:
     """Capitalised words that do not merely begin a sentence, without those of the question."""
-    names = {name.lower() for name in _NAME.findall(sentence)} - STOP_WORDS
+    names = {name.lower() for name in _NAME.findall(sentence)} - FUNCTION_WORDS
     return {uninflected(name) for name in names} - _folded_words(question)
 
 
