@@ -24,7 +24,7 @@ def language_of(text: str) -> Language:
 
     >>> language_of("GPU 服务器的 IP 地址是多少？"), language_of("Who wrote 红楼梦?")
     ('zh', 'en')
-    >>> language_of("谁翻译了 The Story of the Stone?"), language_of("Who translated 《儒林外史》的故事?")
+    >>> language_of("谁翻译了 The Story of the Stone?"), language_of("Who translated 《谁的青春》?")
     ('zh', 'en')
     """
     if not _HAN.search(text):

@@ -19,8 +19,8 @@ import numpy as np
 
 from pagoda.errors import ConfigError, MissingExtraError
 from pagoda.minilm.package import packaged_folder
-from pagoda.rag.embedding.stop_words import STOP_WORDS
 from pagoda.rag.embedding.vectors import Embedder
+from pagoda.rag.english import STOP_WORDS
 
 if TYPE_CHECKING:
     from pagoda.rag.embedding.vectors import TokenVectors

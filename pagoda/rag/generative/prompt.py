@@ -125,6 +125,7 @@ def reduce_messages(plan: PromptPlan, notes: Iterable[str]) -> tuple[Message, ..
 def source_block(source: Source) -> str:
     """A source between its marks.
 
+    >>> from pagoda.rag.documents.document import Chunk
     >>> print(source_block(Source(1, (Chunk("c", "a.txt", "One </source> two.", 0, 18, 3),), 1.0)))
     <source number="1" file="a.txt" line="3">
     One ‹/source> two.

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pagoda.rag.content_words import FUNCTION_WORDS, HAN_RUN, LATIN_WORD, content, light_stem
+from pagoda.rag.content_words import FUNCTION_WORDS, HAN_RUN, LATIN_WORD, content, words_of
+from pagoda.rag.english import uninflected
 from pagoda.rag.generative.source import Source
 
 if TYPE_CHECKING:
@@ -105,20 +106,19 @@ def _plain_number(number: str) -> str:
 
 def _names(sentence: str, question: str) -> set[str]:
     """Capitalised words that do not merely begin a sentence, without those of the question."""
-    found = {light_stem(name.lower()) for name in _NAME.findall(sentence)} - FUNCTION_WORDS
-    return found - _folded_words(question)
+    names = {name.lower() for name in _NAME.findall(sentence)} - FUNCTION_WORDS
+    return {uninflected(name) for name in names} - _folded_words(question)
 
 
 def _folded_words(text: str) -> set[str]:
-    return {light_stem(word) for word in re.findall(r"[\w-]*\w", text.lower())} | {
-        light_stem(w) for w in LATIN_WORD.findall(text.lower())
-    }
+    """All words uninflected, for a name must stand in full; those with a hyphen whole and in parts."""
+    lower = text.lower()
+    return {uninflected(word) for word in (*re.findall(r"[\w-]*\w", lower), *LATIN_WORD.findall(lower))}
 
 
 def _invented(sentence: str, known: frozenset[str]) -> bool:
     """Whether words in a row, or characters in a row, stand neither in the source nor in the question."""
-    words = [light_stem(word) for word in LATIN_WORD.findall(sentence.lower())]
-    told = [word not in known for word in words if word not in FUNCTION_WORDS]
+    told = [word not in known for word in words_of(sentence)]
     runs = [[run[i : i + 2] not in known for i in range(len(run) - 1)] for run in HAN_RUN.findall(sentence)]
     return _longest(told) >= _INVENTED_WORDS or max(map(_longest, runs), default=0) >= _INVENTED_PAIRS
 

@@ -18,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 
 from pagoda.errors import MissingExtraError
-from pagoda.rag.embedding.stop_words import STOP_WORDS
+from pagoda.rag.english import STOP_WORDS, stem
 from pagoda.rag.errors import RagError
 
 K1, B = 1.2, 0.6
@@ -30,12 +30,6 @@ _TERM = re.compile(rf"(?P<han>[{_HAN}]+)|(?P<number>\d+(?:[.,]\d+)+)|[^\W_{_HAN}
 STOP_CHARACTERS = frozenset(
     "的了是在和與与吗嗎呢么麼之有哪什何谁誰些个個为為被请請问問多少几幾怎样樣里裡裏也都及其以于於而并並由从從到對对這这那"
 )
-# What derivation adds; the longest that leaves a root goes.
-_ENDINGS = (
-    *("ational", "ization", "ation", "ement", "ment", "ness", "able", "ible", "ally", "ity", "ive", "ion", "ous"),
-    *("ly", "al", "er", "or", "ic", "e"),
-)
-_MIN_ROOT = 4
 
 
 def tokenize(text: str) -> list[str]:
@@ -48,19 +42,6 @@ def tokenize(text: str) -> list[str]:
     (['citi', '1200', 'river', 'flood'], ['北', '京', '北京', '京的', '3.5', 'km'])
     """
     return list(_terms(unicodedata.normalize("NFKC", text).lower().replace("’", "'")))
-
-
-def stem(word: str) -> str:
-    """An English word without inflection and derivation; lighter than Porter 1980, whose step 1 it follows.
-
-    >>> [stem(word) for word in ["studies", "studied", "stopped", "making", "nations", "national", "bus"]]
-    ['studi', 'studi', 'stop', 'make', 'nation', 'nation', 'bus']
-    """
-    word = _uninflected(word)
-    for ending in _ENDINGS:
-        if word.endswith(ending) and len(word) - len(ending) >= _MIN_ROOT:
-            return word[: -len(ending)]
-    return word
 
 
 class Bm25Index:
@@ -114,11 +95,6 @@ class Bm25Index:
         return self._scorer is not None and term in self._scorer.vocab_dict
 
 
-_VOWEL = re.compile("[aeiouy]")
-_DOUBLED = re.compile(r"([^aeiouylsz])\1$")
-_SHORT_WORD = re.compile(r"^[^aeiouy]*[aeiouy][^aeiouywx]$")
-
-
 def _terms(text: str) -> Iterator[str]:
     for match in _TERM.finditer(text):
         if match["han"]:
@@ -135,38 +111,10 @@ def _han_terms(run: str) -> Iterator[str]:
     yield from (pair for pair in pairs if not STOP_CHARACTERS.issuperset(pair))
 
 
-def _uninflected(word: str) -> str:
-    word = _without_plural(word.removesuffix("'s").replace("'", ""))
-    for ending in ("ing", "ed"):
-        if word.endswith(ending) and len(word) > len(ending) + 2 and _VOWEL.search(word[: -len(ending)]):
-            word = _repaired(word[: -len(ending)])
-            break
-    if len(word) > 3 and word.endswith("y") and word[-2] not in "aeiou":
-        return word[:-1] + "i"
-    return word
-
-
 def _unaccented(word: str) -> str:
     if word.isascii():
         return word
     return "".join(c for c in unicodedata.normalize("NFD", word) if not unicodedata.combining(c))
-
-
-def _without_plural(word: str) -> str:
-    if len(word) < 4 or not word.endswith("s") or word.endswith(("ss", "us", "is")):
-        return word
-    if word.endswith("ies"):
-        return word[:-2]
-    return word[:-2] if word.endswith(("sses", "shes", "ches", "xes", "zes")) else word[:-1]
-
-
-def _repaired(root: str) -> str:
-    """hopp -> hop, hop -> hope, rat -> rate: the root as the plain verb has it."""
-    if _DOUBLED.search(root):
-        return root[:-1]
-    if root.endswith(("at", "bl", "iz")) or _SHORT_WORD.match(root):
-        return root + "e"
-    return root
 
 
 def _library() -> Any:

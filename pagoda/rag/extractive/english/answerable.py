@@ -22,7 +22,7 @@ import numpy as np
 from pagoda.errors import ConfigError
 from pagoda.rag.extractive.english.opposites import DENIALS, LIMITS, opposites_of
 from pagoda.rag.extractive.english.question_type import QuestionType, question_type
-from pagoda.rag.extractive.english.reader_input import is_content, stem
+from pagoda.rag.extractive.english.words import answerable_stem, is_content
 
 WEIGHTS = Path(__file__).parents[1] / "data" / "answerable_en.npz"
 _WORD = re.compile(r"\w+(?:['’]\w+)?")
@@ -62,7 +62,7 @@ class WordForms:
     @cached_property
     def stems(self) -> tuple[str, ...]:
         """What is compared."""
-        return tuple(_root(word) for word in self.lower)
+        return tuple(answerable_stem(word) for word in self.lower)
 
 
 class Comparison:
@@ -225,18 +225,10 @@ def feature_names() -> tuple[str, ...]:
     return tuple(Comparison("", []).features())
 
 
-def _root(word: str) -> str:
-    """A stem that is the same for party and parties, stop and stopped."""
-    root = stem(word.removesuffix("'s").removesuffix("'"))
-    if len(root) > 3 and root[-1] in "iy":
-        return root[:-1]
-    return root[:-1] if len(root) > 3 and root[-1] == root[-2] and root[-1].isalpha() else root
-
-
 def _denies(word: str) -> bool:
     return word in DENIALS or word.endswith("n't")
 
 
 def _head(kind: QuestionType) -> str:
     """The stem of the first word that tells what is asked for: "year" in "In what year"; "" for none."""
-    return next((_root(word) for word in kind.after[:4] if word.isalpha() and is_content(word)), "")
+    return next((answerable_stem(word) for word in kind.after[:4] if word.isalpha() and is_content(word)), "")

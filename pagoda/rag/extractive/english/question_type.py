@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from pagoda.rag.extractive.english.spans import STOP_ENGLISH
+from pagoda.rag.extractive.english.words import RANKER_STOP_WORDS
 from pagoda.rag.extractive.spans import tokenize_spans
 
 _QUESTION_WORD = re.compile(
@@ -38,6 +38,6 @@ def question_type(question: str) -> QuestionType:
         return QuestionType("none", "none", (), ())
     before = tuple(token.text.lower() for token in tokenize_spans(question[: match.start()]))
     after = tuple(token.text.lower() for token in tokenize_spans(question[match.end() :]))
-    head = next((word for word in after[:4] if word not in STOP_ENGLISH), "")
+    head = next((word for word in after[:4] if word not in RANKER_STOP_WORDS), "")
     kind = match.group().lower()
     return QuestionType(kind, f"{kind} {head}".strip(), before, after)

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from pagoda.rag.extractive.english.words import READER_STOP_WORDS, is_content, reader_stem
+
 NUM_FEATURES = 12
 MAX_QUESTION = 48
 MAX_WINDOW = 320
@@ -24,13 +26,6 @@ CLS, SEP = 101, 102
 _WORD = re.compile(r"\w+|[^\w\s]")
 _SENTENCE_END = frozenset(".!?;\n")
 _REACH = 6.0
-_STOP = frozenset([
-    "a", "an", "the", "of", "to", "in", "on", "at", "for", "by", "with", "from", "as", "is", "are", "was", "were",
-    "be", "been", "being", "has", "have", "had", "do", "does", "did", "and", "or", "but", "nor", "not", "it", "its",
-    "this", "that", "these", "those", "he", "she", "they", "them", "his", "her", "their", "which", "who", "whom",
-    "whose", "what", "when", "where", "why", "how", "than", "then", "there", "here", "into", "over", "under",
-    "between", "through", "during", "about", "after", "before", "while", "s", "name", "many", "much",
-])  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -98,10 +93,10 @@ def _joined(asked: _Pieces, told: _Pieces, start: int, end: int) -> ReaderInput:
 def _word_features(words: list[str], other: str) -> np.ndarray:
     """[len(words), NUM_FEATURES] float32, each between 0 and 1."""
     theirs = [match.group() for match in _WORD.finditer(other)]
-    content = {stem(word) for word in theirs if is_content(word)}
-    stops = {word.lower() for word in theirs} & _STOP
+    content = {reader_stem(word) for word in theirs if is_content(word)}
+    stops = {word.lower() for word in theirs} & READER_STOP_WORDS
     exact = {word.lower() for word in theirs}
-    stems = [stem(word) for word in words]
+    stems = [reader_stem(word) for word in words]
     content_match = np.array([is_content(w) and s in content for w, s in zip(words, stems, strict=True)], np.float32)
     features = np.zeros((len(words), NUM_FEATURES), dtype=np.float32)
     for row, word in enumerate(words):
@@ -116,23 +111,6 @@ def _word_features(words: list[str], other: str) -> np.ndarray:
     features[:, 10] = _sentence_share(words, stems, content)
     features[:, 11] = len(content & set(stems)) / max(1, len(content))
     return features
-
-
-def stem(word: str) -> str:
-    """What is left of a word without its commonest endings.
-
-    >>> stem("Designed"), stem("designs"), stem("1889")
-    ('design', 'design', '1889')
-    """
-    lower = word.lower()
-    for ending in ("ing", "ed", "es", "s", "e"):
-        if lower.endswith(ending) and len(lower) - len(ending) >= 3:
-            return lower[: -len(ending)]
-    return lower
-
-
-def is_content(word: str) -> bool:
-    return word[:1].isalnum() and word.lower() not in _STOP
 
 
 def _pairs(match: np.ndarray) -> np.ndarray:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 import zlib
 from collections import Counter
 
 import numpy as np
 
 from pagoda.rag.extractive.english.question_type import QuestionType, question_type
-from pagoda.rag.extractive.english.spans import STOP_ENGLISH, candidate_spans
+from pagoda.rag.extractive.english.spans import candidate_spans
+from pagoda.rag.extractive.english.words import RANKER_STOP_WORDS, ranker_stem
 from pagoda.rag.extractive.passage import Passage
 from pagoda.rag.extractive.spans import Token, sentence_bounds, tokenize_spans
 
@@ -25,7 +25,6 @@ NUM_EDGE_FEATURES = 12
 NUM_DENSE = 40
 _RATES = (0.6, 0.85, 0.95)
 """How a match fades with each token between it and a span."""
-_SUFFIX = re.compile(r"(?:ing|ed|es|s|ly|'s|’s)$")
 
 
 def read_english(question: str, text: str, sentences: list[tuple[int, int]] | None = None) -> Passage:
@@ -51,14 +50,9 @@ def read_english(question: str, text: str, sentences: list[tuple[int, int]] | No
     return Passage(tokens, sentences, spans, sentence_of, dense, starts, ends, coverage)
 
 
-def _stem(word: str) -> str:
-    word = word.lower()
-    return _SUFFIX.sub("", word) if len(word) > 4 else word
-
-
 def _terms(tokens: list[str]) -> list[str]:
     """What is compared between question and text, one a token; "" for what says nothing."""
-    return ["" if t.lower() in STOP_ENGLISH or not t[0].isalnum() else _stem(t) for t in tokens]
+    return ["" if t.lower() in RANKER_STOP_WORDS or not t[0].isalnum() else ranker_stem(t) for t in tokens]
 
 
 def _match(
@@ -156,7 +150,14 @@ class _Columns:
         self.sentence = sentence_of[self.first]
         self.length = (self.last - self.first + 1).astype(np.float32)
         kinds = [
-            [t[0].isupper(), t[0].isdigit(), not t[0].isalnum(), t.lower() in STOP_ENGLISH, _is_year(t), t in "、,，"]
+            [
+                t[0].isupper(),
+                t[0].isdigit(),
+                not t[0].isalnum(),
+                t.lower() in RANKER_STOP_WORDS,
+                _is_year(t),
+                t in "、,，",
+            ]
             for t in self.texts
         ]
         # [num_tokens, 6]: capital, digit, mark, stop word, year, comma.
@@ -259,7 +260,7 @@ def _shape(token: str) -> str:
         return "year" if _is_year(token) else "digit"
     if not token[0].isalnum():
         return token
-    return "Upper" if token[0].isupper() else "stop" if token.lower() in STOP_ENGLISH else "lower"
+    return "Upper" if token[0].isupper() else "stop" if token.lower() in RANKER_STOP_WORDS else "lower"
 
 
 def _edges(kind: QuestionType, tokens: list[Token], weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

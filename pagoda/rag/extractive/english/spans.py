@@ -6,17 +6,10 @@ a sentence's end.
 
 from __future__ import annotations
 
+from pagoda.rag.extractive.english.words import RANKER_STOP_WORDS
 from pagoda.rag.extractive.spans import Token
 
 # fmt: off
-STOP_ENGLISH = frozenset((
-    "a", "an", "the", "of", "to", "in", "on", "at", "for", "by", "with", "from", "as", "is", "are", "was", "were",
-    "be", "been", "being", "has", "have", "had", "do", "does", "did", "and", "or", "but", "nor", "not", "it", "its",
-    "this", "that", "these", "those", "he", "she", "they", "them", "his", "her", "their", "which", "who", "whom",
-    "whose", "what", "when", "where", "why", "how", "than", "then", "there", "here", "into", "over", "under",
-    "between", "through", "during", "about", "after", "before", "also", "such", "can", "could", "will", "would",
-    "may", "might", "should", "must", "s", "we", "you", "i", "our", "your", "if", "so",
-))
 # A span may begin with "to", "by", "the" or "in", as answers do, but not end on any of these.
 _BAD_FIRST_ENGLISH = frozenset((
     "of", "and", "or", "but", "is", "are", "was", "were", "be", "been", "has", "have", "had", "do", "does", "did",
@@ -37,6 +30,6 @@ def candidate_spans(tokens: list[Token]) -> list[tuple[int, int]]:
         for last in range(first, min(len(words), first + MAX_TOKENS)):
             if words[last] in _HARD_BREAK:
                 break
-            if words[last] not in STOP_ENGLISH and (words[last][-1].isalnum() or words[last][-1] in '%"”)'):
+            if words[last] not in RANKER_STOP_WORDS and (words[last][-1].isalnum() or words[last][-1] in '%"”)'):
                 found.append((first, last))
     return found

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pagoda.rag.english import stem
 from pagoda.rag.errors import RagError
-from pagoda.rag.retrieval.lexical import Bm25Index, stem, tokenize
+from pagoda.rag.retrieval.lexical import Bm25Index, tokenize
 
 TEXTS = ["Staff have 15 days of leave.", "住宿标准每晚五百元。", "Tickets need approval.", "機票須經審批。"]
 

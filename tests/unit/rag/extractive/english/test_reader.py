@@ -11,7 +11,8 @@ from pagoda.errors import ConfigError, MissingExtraError
 from pagoda.minilm.package import packaged_folder
 from pagoda.rag.extractive.english import reader as reader_module
 from pagoda.rag.extractive.english.reader import MAX_SPAN, WEIGHTS, load_reader
-from pagoda.rag.extractive.english.reader_input import CLS, MAX_QUESTION, NUM_FEATURES, SEP, ReaderTokenizer, stem
+from pagoda.rag.extractive.english.reader_input import CLS, MAX_QUESTION, NUM_FEATURES, SEP, ReaderTokenizer
+from pagoda.rag.extractive.english.words import reader_stem
 from pagoda.rag.extractive.spans import sentence_bounds
 
 TOWER = "The tower was built in 1889. It was designed by Gustave Eiffel and stands in Paris. It is 330 metres tall."
@@ -97,7 +98,7 @@ def test_matching_words_and_capitals_are_marked(tokenizer):
     assert rows["Paris"][0] == 1
     assert rows["tall"][0] == 0
     assert rows["1889"][3] == 1
-    assert stem("designs") == stem("designed")
+    assert reader_stem("designs") == reader_stem("designed")
 
 
 @pytest.mark.parametrize("passage", ["", "   ", " . ", "!!!"])
