@@ -44,7 +44,7 @@ class LazyService(Generic[T]):
         self.path = path.expanduser().absolute()
         self._engine = engine
         self._opener = opener
-        self._open: T | None = None
+        self._held: T | None = None
         self._opening = asyncio.Lock()
 
     async def start(self) -> None:
@@ -53,17 +53,17 @@ class LazyService(Generic[T]):
 
     async def close(self) -> None:
         """Close it, if it is open."""
-        opened, self._open = self._open, None
+        opened, self._held = self._held, None
         if opened is not None:
             await asyncio.to_thread(opened.close)
 
     async def _opened(self) -> T:
         # Requests that come while it is opened wait here: two over one folder would lock each other out.
         async with self._opening:
-            opened = self._open
+            opened = self._held
             if opened is None:
                 loop = asyncio.get_running_loop()
-                opened = self._open = await asyncio.to_thread(self._opener, self.path, self._engine, loop)
+                opened = self._held = await asyncio.to_thread(self._opener, self.path, self._engine, loop)
             return opened
 
 

@@ -315,6 +315,14 @@ def test_without_documents_there_are_no_such_endpoints(serve: Any) -> None:
     asyncio.run(scenario())
 
 
+def test_the_chat_page_shows_its_panel_of_documents_where_there_are_some(site: Callable[..., Site]) -> None:
+    async def scenario() -> None:
+        async with site() as s:
+            assert "<body data-documents>" in (await s.client.get("/")).text
+
+    asyncio.run(scenario())
+
+
 def test_the_status_tells_no_path_of_the_server(site: Callable[..., Site]) -> None:
     async def scenario() -> None:
         async with site() as s:
