@@ -5,7 +5,7 @@
 
 First station of a turn. data/city_heldout.jsonl was written from the schema and the slots' words before the examples
 were read: colloquial, misspelt, short and polite sentences of both languages, and sentences for somebody else. One that
-stands among the examples to the letter is left out. Training is that of a dialogue (`opening.trained`). Slots are
+stands among the examples to the letter is left out. Training is that of a dialogue (`assembly.trained`). Slots are
 scored by their exact words (conlleval), and by what these mean: the normalised value, or the graph's node.
 """
 
@@ -53,7 +53,7 @@ class City:
         self.domain, self._linker = domain, linker
 
     def trained(self, examples: Sequence[Example]) -> Understander:
-        """As `opening.trained` does it, with the rules around it."""
+        """As `assembly.trained` does it, with the rules around it."""
         lexicon = lexicon_of(self.domain, self._linker)
         fast = FastUnderstanding.train(examples, lexicon=lexicon, effort="heads")
         return make_strategy("intent_first", Complemented(fast, self.domain, self._linker), frames_of(self.domain))

@@ -1,9 +1,8 @@
 """The official `neo4j` driver, held to what pagoda needs of it: two accounts, managed retries, plain rows.
 
-Stands on the turn's path between Cypher and rows: Statement -> Graph -> *driver* -> server -> rows. Reads go through
-the reader's account in a READ session (Neo4j enforces the mode, ArcadeDB only the account), writes through the
-writer's. Synchronous: the agent calls it from threads. Bolt protocol 5; Neo4j Driver Manual, "Run your own
-transactions".
+Stands between the door and the server: statement -> Graph -> *driver* -> server -> rows. Reads go through the reader's
+account in a READ session (Neo4j enforces the mode, ArcadeDB only the account), writes through the writer's.
+Synchronous, to be called from threads. Bolt protocol 5; Neo4j Driver Manual, "Run your own transactions".
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The embedded graph: a server process of our own over a folder, for those who have no Neo4j.
 
-Stands below `graph`, which talks to it as to any Neo4j: Graph -> Bolt on loopback -> *ArcadeDB* -> folder. The
-server comes with its own Java (package arcadedb-embedded) and is run as a child process, never inside Python: it may
-crash alone, and `graph_keeper` ends it with us. Nobody else gets in: it listens on 127.0.0.1 only, both accounts get
-new random passwords at every start, and neither stands on a command line, in the environment or in a log.
+Stands below `Graph`, which talks to it as to any Neo4j: Graph -> Bolt on loopback -> *ArcadeDB* -> folder. The server
+comes with its own Java (package arcadedb-embedded) and is run as a child process, never inside Python: it may crash
+alone, and `keeper` ends it with us. Nobody else gets in: it listens on 127.0.0.1 only, both accounts get new random
+passwords at every start, and neither stands on a command line, in the environment or in a log.
 
     folder/lock           locked by whoever uses the folder, down to the last process; holds its process id
     folder/server.log     what the server says

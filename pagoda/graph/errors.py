@@ -1,4 +1,9 @@
-"""What can go wrong with a graph, below `PagodaError`.
+"""A property graph over Cypher, and what can go wrong with it, below `PagodaError`.
+
+The room in one line: data -> loading -> *server* <- driver <- Graph <- statement, and rows back. `Graph.embedded` runs
+a server of its own over a folder (`embedded`, `keeper`, `shared_server`), `Graph.connect` uses any Neo4j; `schema` says
+what is in it, `subgraph` draws a piece. The room knows of nobody who asks: a dialogue is one, other applications are
+others.
 
     GraphError                       the graph did not answer
     |-- GraphUnavailableError          it cannot be reached now; the same call may succeed later

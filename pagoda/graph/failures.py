@@ -1,8 +1,8 @@
-"""What a failure of the driver or the server means to a dialogue.
+"""What a failure of the driver or the server means to whoever asked: one of the errors in `errors`.
 
-Stands on the turn's path where rows would come back: Cypher -> driver -> *failure* -> apology or report. Told apart by
-class and status code, never by text: ArcadeDB in production mode blanks its texts, and Neo4j's differ by version. The
-text goes to the log under the statement's id. Status codes: Neo4j manual, "Neo4j error codes".
+Stands where rows would come back: statement -> driver -> *failure* -> caller. Told apart by class and status code,
+never by text: ArcadeDB in production mode blanks its texts, and Neo4j's differ by version. The text goes to the log
+under the statement's id. Status codes: Neo4j manual, "Neo4j error codes".
 """
 
 from __future__ import annotations

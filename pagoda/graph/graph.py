@@ -1,8 +1,8 @@
-"""The graph as a dialogue sees it: statements go in, plain rows or one of our errors come out.
+"""The door of the room: statements of Cypher go in, plain rows or one of our errors come out.
 
-Stands on the turn's path between Cypher and the reply: sentence -> state -> policy -> Statement -> *Graph* -> rows ->
-reply. One code path for an embedded server and for any Neo4j. A statement has a time limit on both sides; an embedded
-server that has died, or hangs, is started again under the call that finds it so. Threads may share a Graph.
+Stands between whoever asks and the driver: statement -> *Graph* -> driver -> server -> rows. One code path for an
+embedded server and for any Neo4j. A statement has a time limit on both sides; an embedded server that has died, or
+hangs, is started again under the call that finds it so. Threads may share a Graph.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Keeps the embedded graph server no longer than the process that wants it. Run as a script.
 
-Stands behind `embedded_graph`, outside the turn's path: pagoda -> *keeper* -> graph server. `prctl(PR_SET_PDEATHSIG)`
-set by pagoda itself would follow the thread that started the server, and pagoda has many; code between fork and exec
-is not safe there either. This process has one thread and nothing to lose, so both are sound here. It ends the server
-when its standard input closes (pagoda closed it, or is dead, by whatever signal) or when its parent is another than
-before (a forked child of pagoda may hold the pipe open), and the kernel ends the server should the keeper be killed.
+Stands behind `embedded`, outside a statement's path: pagoda -> *keeper* -> graph server. `prctl(PR_SET_PDEATHSIG)` set
+by pagoda itself would follow the thread that started the server, and pagoda has many; code between fork and exec is not
+safe there either. This process has one thread and nothing to lose, so both are sound here. It ends the server when its
+standard input closes (pagoda closed it, or is dead, by whatever signal) or when its parent is another than before (a
+forked child of pagoda may hold the pipe open), and the kernel ends the server should the keeper be killed.
 
-`python -I -S graph_keeper.py LOCK_FD COMMAND...` prints the server's process id; its exit status is the server's.
+`python -I -S keeper.py LOCK_FD COMMAND...` prints the server's process id; its exit status is the server's.
 Standard library only, and few modules of it: it starts in hundredths of a second.
 """
 

@@ -1,8 +1,8 @@
 """Puts a whole graph into the server: constraints first, then nodes, then relations, in batches, and counts them.
 
-Stands before the turn's path: data -> *load* -> the graph that Cypher asks. MERGE by key makes every step one that can
-be taken twice, so an interrupted load is simply run again; without the constraint, two writers that MERGE the same
-node would make two. A mark in the graph remembers what was loaded, and a second load of the same data ends there.
+Stands before a statement's path: data -> *load* -> the graph that statements ask. MERGE by key makes every step one
+that can be taken twice, so an interrupted load is simply run again; without the constraint, two writers that MERGE the
+same node would make two. A mark in the graph remembers what was loaded, and a second load of the same data ends there.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """What a graph holds: labels, properties with their types, and which relations join what.
 
-Stands before the turn's path: a domain is validated against it, and the Cypher compiler takes no name that is not in
-it. Read from the live data, with statements that both Neo4j and ArcadeDB understand, since their schema procedures
-differ.
+Stands before a statement's path: whoever writes Cypher takes no name that is not in it. Read from the live data, with
+statements that both Neo4j and ArcadeDB understand, since their schema procedures differ.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any
 
 from pagoda.errors import InvalidParameterError
 
-# Marks what has been loaded (`graph_load`); no business of a domain's.
+# Marks what has been loaded (`loading`); no business of those who ask.
 LOAD_LABEL = "PagodaLoad"
 _NAMES = "CALL db.labels() YIELD label RETURN label ORDER BY label"
 _PROPERTIES = (

@@ -1,7 +1,7 @@
 """One embedded server for a folder, however many Graphs of this process use it.
 
-Stands between `graph` and `embedded_graph`, outside the turn's path. The folder's lock lets in one server; so the
-Graphs of one process must share it, and the last to close ends it.
+Stands between `graph` and `embedded`, outside a statement's path. The folder's lock lets in one server; so the Graphs
+of one process must share it, and the last to close ends it.
 """
 
 from __future__ import annotations

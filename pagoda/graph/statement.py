@@ -1,7 +1,7 @@
 """A statement of Cypher as it goes to the driver, under a name of its own.
 
-Stands inside *Cypher* on the turn's path: sentence -> understanding -> events -> state -> policy -> *Cypher* -> rows ->
-reply. `cypher` compiles those that read, `cypher_bookings` the one that writes.
+Stands at the beginning of the path: *statement* -> Graph -> driver -> server -> rows. What compiles one gives values as
+parameters and never as text; the name, which tells shape from shape and no value, goes into messages and the log.
 """
 
 from __future__ import annotations

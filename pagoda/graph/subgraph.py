@@ -1,7 +1,7 @@
 """A piece of the graph around what was found, for drawing.
 
-Stands beside the turn's path, after rows: rows -> names -> *subgraph* -> the page beside the conversation. One
-reviewed statement for the nodes and one for the edges; names go in as parameters.
+Stands after rows: rows -> keys -> *subgraph* -> whoever draws it. One reviewed statement for the nodes and one for the
+edges; names go in as parameters.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How sure a reading is: in scope or not, and the probability that the intent is right.
 
-First station of a turn, *sentence -> Understanding*. Fitted on sentences that the classifier did not train on. Signs
-of being in scope: softmax (Hendrycks and Gimpel 2017, arXiv 1610.02136), energy (Liu et al. 2020, arXiv 2010.03759) and
-cosine with the nearest prototype; temperature and logistic scaling: Guo et al. 2017 (arXiv 1706.04599), Platt 1999.
+On the path *sentence -> Understanding*. Fitted on sentences that the classifier did not train on. Signs of being in
+scope: softmax (Hendrycks and Gimpel 2017, arXiv 1610.02136), energy (Liu et al. 2020, arXiv 2010.03759) and cosine with
+the nearest prototype; temperature and logistic scaling: Guo et al. 2017 (arXiv 1706.04599), Platt 1999.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The reader without an embedding: character n-grams, values that are known, and sums of rows of two tables.
 
-First station of a turn, *sentence -> Understanding*, for Chinese, which MiniLM cannot read. The intent is a linear
-function of the sentence's n-grams of one to three characters; every character is tagged from its neighbours and the
-gazetteer's flags, through a linear chain (Lafferty et al. 2001). numpy alone; a sentence takes a millisecond.
+On the path *sentence -> Understanding*, for Chinese, which MiniLM cannot read. The intent is a linear function of the
+sentence's n-grams of one to three characters; every character is tagged from its neighbours and the gazetteer's flags,
+through a linear chain (Lafferty et al. 2001). numpy alone; a sentence takes a millisecond.
 """
 
 from __future__ import annotations

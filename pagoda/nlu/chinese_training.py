@@ -1,8 +1,8 @@
 """From labelled Chinese sentences to a calibrated reader, in seconds for hundreds and a minute for thousands.
 
-First station of a turn, *sentence -> Understanding*, before there is a turn. Both heads are linear in hashed features
-and start at zero, so that rows which no example touches stay there and need not be kept; calibrated by
-cross-validation, as a sentence of few examples tells nothing about itself.
+Before the path *sentence -> Understanding*. Both heads are linear in hashed features and start at zero, so that rows
+which no example touches stay there and need not be kept; calibrated by cross-validation, as a sentence of few examples
+tells nothing about itself.
 """
 
 from __future__ import annotations

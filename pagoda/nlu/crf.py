@@ -1,8 +1,8 @@
 """Linear-chain conditional random field over tags: its loss in torch, its best path in numpy.
 
-First station of a turn, *sentence -> Understanding*: which tags may follow each other, and how likely they do. Paper:
-Lafferty et al. 2001, "Conditional Random Fields"; as the last layer of a network, Lample et al. 2016 (arXiv
-1603.01360). The sums run in probability space by matrix products, with the largest score taken out at each step.
+On the path *sentence -> Understanding*: which tags may follow each other, and how likely they do. Paper: Lafferty et
+al. 2001, "Conditional Random Fields"; as the last layer of a network, Lample et al. 2016 (arXiv 1603.01360). The sums
+run in probability space by matrix products, with the largest score taken out at each step.
 """
 
 from __future__ import annotations
@@ -32,19 +32,22 @@ def negative_log_likelihood(
 def _path_score(
     emissions: torch.Tensor, tags: torch.Tensor, there: torch.Tensor, transitions: torch.Tensor
 ) -> torch.Tensor:
-    emitted = emissions.gather(2, tags.unsqueeze(2)).squeeze(2)
-    moved = transitions[tags[:, :-1], tags[:, 1:]] * there[:, 1:]
+    emitted = emissions.gather(2, tags.unsqueeze(2)).squeeze(2)  # [batch, words]
+    moved = transitions[tags[:, :-1], tags[:, 1:]] * there[:, 1:]  # [batch, words - 1], into each word but the first
     return (emitted * there).sum(1) + transitions[-1][tags[:, 0]] + moved.sum(1)
 
 
 def _log_sum_of_paths(emissions: torch.Tensor, there: torch.Tensor, transitions: torch.Tensor) -> torch.Tensor:
     import torch
 
-    weights = transitions[:-1].exp()
-    total = emissions[:, 0] + transitions[-1]
+    weights = transitions[:-1].exp()  # [num_tags, num_tags]; a forbidden move underflows to 0
+    total = emissions[:, 0] + transitions[-1]  # [batch, num_tags]: log-sum of all paths that end in each tag
     for step in range(1, emissions.shape[1]):
+        # Any number may be taken out here and added below, so no gradient needs to flow through this one.
         largest = total.max(1, keepdim=True).values.detach()
+        # Where no tag may lead to this one the product is 0, and log 0 would spoil every gradient.
         moved = ((total - largest).exp() @ weights).clamp_min(_SMALLEST).log() + largest
+        # Past its last word a sentence keeps the sum it had there.
         total = torch.where(there[:, step : step + 1], moved + emissions[:, step], total)
     return total.logsumexp(1)
 
@@ -55,7 +58,7 @@ def best_path(emissions: np.ndarray, transitions: np.ndarray) -> list[int]:
     came_from = np.zeros(emissions.shape, np.int64)
     moves = transitions[:-1]
     for step in range(1, len(emissions)):
-        candidates = score[:, None] + moves
+        candidates = score[:, None] + moves  # [tag before, tag here]
         came_from[step] = candidates.argmax(0)
         score = candidates[came_from[step], np.arange(len(score))] + emissions[step]
     path = [int(score.argmax())]

@@ -1,8 +1,8 @@
 """What understanding English asks of MiniLM: wordpieces of given words, and layers that read one sentence quickly.
 
-First station of a turn, *sentence -> Understanding*, for English; the layers are in `pagoda/minilm/encoder.py`.
-Papers: Devlin et al. 2018, "BERT" (arXiv 1810.04805); Wang et al. 2020, "MiniLM" (arXiv 2002.10957); Reimers and
-Gurevych 2019, "Sentence-BERT" (arXiv 1908.10084).
+On the path *sentence -> Understanding*, for English; the layers are in `pagoda/minilm/encoder.py`. Papers: Devlin et
+al. 2018, "BERT" (arXiv 1810.04805); Wang et al. 2020, "MiniLM" (arXiv 2002.10957); Reimers and Gurevych 2019,
+"Sentence-BERT" (arXiv 1908.10084).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The reader with an embedding: an English sentence through MiniLM, the intent head and the tagger.
 
-First station of a turn, *sentence -> Understanding*. With few examples MiniLM stays as it is and only the heads are
-trained, in seconds; with thousands its upper layers are tuned, in minutes (`joint_training`).
+On the path *sentence -> Understanding*. With few examples MiniLM stays as it is and only the heads are trained, in
+seconds; with thousands its upper layers are tuned, in minutes (`joint_training`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """From labelled English sentences to a calibrated reader: which layers, how long, and on what it is calibrated.
 
-First station of a turn, *sentence -> Understanding*, before there is a turn. Heads over a frozen MiniLM are calibrated
-by cross-validation; a tuned MiniLM, too slow to train several times, on a held-out part of the examples.
+Before the path *sentence -> Understanding*. Heads over a frozen MiniLM are calibrated by cross-validation; a tuned
+MiniLM, too slow to train several times, on a held-out part of the examples.
 """
 
 from __future__ import annotations

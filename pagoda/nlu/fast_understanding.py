@@ -1,8 +1,8 @@
 """Understanding in milliseconds, trained from a domain's examples: one reader for each language that they hold.
 
-First station of a turn, *sentence -> Understanding* -> events -> state -> policy -> Cypher -> rows -> reply. English
-goes through MiniLM (`english_reader`), Chinese through character n-grams (`chinese_reader`); whichever it was, the
-scores become calibrated probabilities and a sentence that fits nothing is called out of scope.
+The path *sentence -> Understanding*, whole. English goes through MiniLM (`english_reader`), Chinese through character
+n-grams (`chinese_reader`); whichever it was, the scores become calibrated probabilities and a sentence that fits
+nothing is called out of scope.
 """
 
 from __future__ import annotations

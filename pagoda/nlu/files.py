@@ -1,7 +1,7 @@
 """A trained understanding on disk: understanding.json and one safetensors file for each language, never a pickle.
 
-Beside the path of a turn. A folder is written under another name and then put in place, so that an interrupted save
-leaves the old one as it was.
+Beside the path sentence -> Understanding. A folder is written under another name and then put in place, so that an
+interrupted save leaves the old one as it was.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Values that slots are known to take, and where they stand in a sentence.
 
-First station of a turn, *sentence -> Understanding*. Values come from the training examples and from a lexicon, such
-as the names in the graph. An example is never shown a value that it alone supplied: a tagger that could count on its
-own answers being listed would find nothing new (Mikheev et al. 1999; Ratinov and Roth 2009 on gazetteer features).
+On the path *sentence -> Understanding*. Values come from the training examples and from a lexicon, such as the names in
+the graph. An example is never shown a value that it alone supplied: a tagger that could count on its own answers being
+listed would find nothing new (Mikheev et al. 1999; Ratinov and Roth 2009 on gazetteer features).
 """
 
 from __future__ import annotations

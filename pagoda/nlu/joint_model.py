@@ -1,9 +1,9 @@
 """The network that reads an English sentence: MiniLM, an intent head and a tagger over one pass.
 
-First station of a turn, *sentence -> Understanding*. Words enter the tuned layers with what an embedding does not hold:
-spelling, shape, known values, what had been asked. The intent is read from the mean of all pieces (Reimers and Gurevych
-2019) beside a bag of n-grams (Joulin et al. 2016, arXiv 1607.01759), the tags from the first piece of each word, both
-trained together (Chen et al. 2019, "BERT for Joint Intent Classification and Slot Filling", arXiv 1902.10909).
+On the path *sentence -> Understanding*. Words enter the tuned layers with what an embedding does not hold: spelling,
+shape, known values, what had been asked. The intent is read from the mean of all pieces (Reimers and Gurevych 2019)
+beside a bag of n-grams (Joulin et al. 2016, arXiv 1607.01759), the tags from the first piece of each word, both trained
+together (Chen et al. 2019, "BERT for Joint Intent Classification and Slot Filling", arXiv 1902.10909).
 """
 
 from __future__ import annotations
@@ -102,14 +102,15 @@ class JointModel:
         from torch.nn import functional as f
 
         heads = self.heads
-        spelled = heads["word_table"][batch.word_rows].sum(2)
+        spelled = heads["word_table"][batch.word_rows].sum(2)  # [batch, words, bag, WORD_WIDTH] summed over each bag
         hidden = batch.hidden
         if self.num_tuned:
             hidden = hidden + _at_pieces(f.linear(spelled, heads["inject"]), batch)
-        mask = batch.pieces_there[:, None, None, :]
+        mask = batch.pieces_there[:, None, None, :]  # [batch, 1 head, 1 asking piece, pieces]
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             hidden = self.encoder.run(hidden, mask, self.tuned_layers, dropout, dropout).float()
-        weight = batch.pieces_there.unsqueeze(2).float()
+        weight = batch.pieces_there.unsqueeze(2).float()  # [batch, pieces, 1]
+        # [batch, HIDDEN]: the mean of the pieces, of length 1 as MiniLM was trained to be compared.
         sentence = f.normalize((hidden * weight).sum(1) / weight.sum(1), dim=1)
         return Outputs(sentence, self._intents(sentence, batch, dropout), self._tags(hidden, spelled, batch, dropout))
 
@@ -129,7 +130,8 @@ class JointModel:
 
         if not self.labels.intents:
             return torch.zeros(len(sentence), 0)
-        known = (batch.gram_rows > 0).sum(1, keepdim=True).clamp_min(1)
+        known = (batch.gram_rows > 0).sum(1, keepdim=True).clamp_min(1)  # [batch, 1], without the padding's row 0
+        # [batch, GRAM_WIDTH]. By the square root of their number, a long sentence's sum is as wide as a short one's.
         grams = self.heads["gram_table"][batch.gram_rows].sum(1) / known.sqrt()
         joined = f.dropout(torch.cat([sentence * _SCALE, grams], 1), dropout, dropout > 0)
         return f.linear(joined, self.heads["intent.weight"], self.heads["intent.bias"])
@@ -140,7 +142,8 @@ class JointModel:
 
         if len(self.labels.tags) == 1:
             return torch.zeros(*batch.first.shape, 1)
-        words = hidden.gather(1, batch.first.unsqueeze(2).expand(-1, -1, HIDDEN))
+        words = hidden.gather(1, batch.first.unsqueeze(2).expand(-1, -1, HIDDEN))  # [batch, words, HIDDEN]
+        # A word's neighbours by their spelling: the same rows one place to the right and to the left, 0 at the ends.
         before, after = f.pad(spelled, (0, 0, 1, 0))[:, :-1], f.pad(spelled, (0, 0, 0, 1))[:, 1:]
         joined = f.dropout(torch.cat([words, before, spelled, after], 2), dropout, dropout > 0)
         return f.linear(joined, self.heads["tag.weight"], self.heads["tag.bias"])

@@ -1,8 +1,8 @@
 """Training of the joint network: heads alone over kept vectors, or heads and MiniLM's upper layers together.
 
-First station of a turn, *sentence -> Understanding*, before there is a turn. The lower layers run once and their
-output is kept; upper layers learn the slower the lower they are (Howard and Ruder 2018, "ULMFiT", arXiv 1801.06146),
-with a warm-up, a linear decay and an average over the last steps (Izmailov et al. 2018, arXiv 1803.05407).
+Before the path *sentence -> Understanding*. The lower layers run once and their output is kept; upper layers learn the
+slower the lower they are (Howard and Ruder 2018, "ULMFiT", arXiv 1801.06146), with a warm-up, a linear decay and an
+average over the last steps (Izmailov et al. 2018, arXiv 1803.05407).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Short sentences whose intent the examples say outright: "hi" is a greeting, however sure a classifier may be.
 
-First station of a turn, *sentence -> Understanding*. A classifier gives a literal training example of one word a low
-score now and then; people notice that first.
+On the path *sentence -> Understanding*. A classifier gives a literal training example of one word a low score now and
+then; people notice that first.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Training examples as they are given, checked, and as the trainers eat them.
 
-First station of a turn, *sentence -> Understanding*, before there is a turn. Mistakes of the data are found here, with
-the example's number, and not as a wrong shape an hour later.
+Before the path *sentence -> Understanding*. Mistakes of the data are found here, with the example's number, and not as
+a wrong shape an hour later.
 """
 
 from __future__ import annotations

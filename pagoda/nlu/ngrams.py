@@ -1,7 +1,7 @@
 """Hashed features of words and sentences: what can be read of a sentence without an embedding.
 
-First station of a turn, *sentence -> Understanding*. A feature is a short string, hashed to the row of a table of
-weights, so that no dictionary is kept (Weinberger et al. 2009, "Feature Hashing", arXiv 0902.2206). Row 0 is padding.
+On the path *sentence -> Understanding*. A feature is a short string, hashed to the row of a table of weights, so that
+no dictionary is kept (Weinberger et al. 2009, "Feature Hashing", arXiv 0902.2206). Row 0 is padding.
 """
 
 from __future__ import annotations

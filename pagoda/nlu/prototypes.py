@@ -1,7 +1,7 @@
 """A few vectors that stand for each intent, to tell how near a sentence is to anything known.
 
-First station of a turn, *sentence -> Understanding*. Nearest-neighbour distance finds out-of-scope sentences as well as
-any score does (Sun et al. 2022, arXiv 2204.06507); means of clusters keep the model small.
+On the path *sentence -> Understanding*. Nearest-neighbour distance finds out-of-scope sentences as well as any score
+does (Sun et al. 2022, arXiv 2204.06507); means of clusters keep the model small.
 """
 
 from __future__ import annotations

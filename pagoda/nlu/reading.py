@@ -1,7 +1,7 @@
 """What a reader gives for one sentence, before it is calibrated: scores of intents, signs of scope, tagged stretches.
 
-First station of a turn, *sentence -> Understanding*; the same for the reader with an embedding (English) and the one
-without (Chinese).
+On the path *sentence -> Understanding*; the same for the reader with an embedding (English) and the one without
+(Chinese).
 """
 
 from __future__ import annotations

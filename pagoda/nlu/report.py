@@ -1,7 +1,8 @@
 """How well a reader understands sentences that it was not trained on: figures, confusions and their picture.
 
-Beside the path of a turn. Slots are scored span-exactly, micro-averaged, as conlleval does it; out-of-scope sentences
-by how many were found (recall) and how many sentences in scope were turned away with them (false rejects).
+Beside the path sentence -> Understanding. Slots are scored span-exactly, micro-averaged, as conlleval does it;
+out-of-scope sentences by how many were found (recall) and how many sentences in scope were turned away with them (false
+rejects).
 """
 
 from __future__ import annotations

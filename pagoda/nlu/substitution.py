@@ -1,8 +1,8 @@
 """More sentences from few: each once more, with other values in its slots.
 
-First station of a turn, *sentence -> Understanding*, before there is a turn. A tagger that saw ten cuisines learns what
-stands around a cuisine, not the ten; values of the lexicon, such as the names in the graph, get their turn as well.
-After Dai and Adel 2020, "An Analysis of Simple Data Augmentation for Named Entity Recognition" (arXiv 2010.11683).
+Before the path *sentence -> Understanding*. A tagger that saw ten cuisines learns what stands around a cuisine, not the
+ten; values of the lexicon, such as the names in the graph, get their turn as well. After Dai and Adel 2020, "An
+Analysis of Simple Data Augmentation for Named Entity Recognition" (arXiv 2010.11683).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Words of a sentence, slots as BIO tags over them, and span-exact scores.
 
-First station of a turn, *sentence -> Understanding*: a tagger gives every word a tag; these functions turn tags into
-values with their places in the text. Han characters are words of their own. BIO: Ramshaw and Marcus 1995 (arXiv
-cmp-lg/9505040); scores as CoNLL-2000's conlleval counts them.
+On the path *sentence -> Understanding*: a tagger gives every word a tag; these functions turn tags into values with
+their places in the text. Han characters are words of their own. BIO: Ramshaw and Marcus 1995 (arXiv cmp-lg/9505040);
+scores as CoNLL-2000's conlleval counts them.
 """
 
 from __future__ import annotations
@@ -57,11 +57,6 @@ def word_spans(tags: Sequence[str]) -> list[tuple[str, int, int]]:
         if kind != OUTSIDE and not slot:
             slot, first = name, position
     return found
-
-
-def spans_of(words: Sequence[Word], tags: Sequence[str]) -> list[Span]:
-    """The tagged stretches of the text."""
-    return [(slot, words[first].start, words[last - 1].end) for slot, first, last in word_spans(tags)]
 
 
 def allowed_transitions(tags: Sequence[str]) -> list[list[bool]]:

@@ -1,6 +1,6 @@
 """How a fast understanding is to be trained: one small record that both readers take.
 
-First station of a turn, *sentence -> Understanding*, before there is a turn.
+Before the path *sentence -> Understanding*.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What understanding a sentence gives, whoever does it: one result type for every strategy.
 
-First station of a turn: *sentence -> Understanding* -> events -> state -> policy -> Cypher -> rows -> reply. A fast
-classifier (`fast_understanding`) and a language model (`model_understanding`) stand behind the same protocol. Imports
-nothing but the standard library.
+The face of the room: *sentence -> Understanding*. Whoever wants sentences read asks an `Understander`: the fast one of
+this room (`fast_understanding`), or any other behind the same protocol, such as a language model. A context, where
+there is one, is what a conversation knows before the sentence. Imports nothing but the standard library.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Act:
 
 @dataclass(frozen=True)
 class TurnContext:
-    """What the dialogue knows before a sentence: an answer to a question binds to the requested slot first.
+    """What is known before a sentence: an answer to a question binds to the requested slot first.
 
     results: names of the results that were shown last, in order
     slots: slots that already have a value

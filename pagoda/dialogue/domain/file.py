@@ -1,7 +1,7 @@
 """A domain file becomes records: what each entry means, and what is refused, with file and line.
 
 Stands before the turn's path; `domain.Domain.load` is the door. Everything that can be told without the graph is told
-here; what the graph must confirm is `domain_check`'s.
+here; what the graph must confirm is `cypher.domain_check`'s.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a domain declares, as frozen records: slots, intents, queries, bookings, templates.
 
 Stands beside the whole turn's path; every station reads from here what restaurants, films or hotels are, and none knows
-it by itself. `domain_file` reads these records from YAML, `domain_check` holds them against the graph, `domain.Domain`
+it by itself. `file` reads these records from YAML, `cypher.domain_check` holds them against the graph, `domain.Domain`
 is the door. Frames with slots: Bobrow et al. 1977, "GUS, a frame-driven dialog system".
 """
 

@@ -162,14 +162,6 @@ class SessionStore:
             ]
         return any(deleted)
 
-    def session_ids(self) -> list[str]:
-        """Every session, the one spoken in last first."""
-        with self._told("read"), self._mutex:
-            rows = self._connection.execute(
-                "SELECT session FROM turns GROUP BY session ORDER BY max(at) DESC, session"
-            ).fetchall()
-        return [session_id for (session_id,) in rows]
-
     def close(self) -> None:
         """Close the file."""
         with self._mutex:

@@ -1,6 +1,6 @@
 """Whose turn it is: threads that want the same session go in the order in which they asked.
 
-Stands before the turn's path, inside this process; `sessions` adds the lock among processes. Python's own locks
+Stands before the turn's path, inside this process; `store` adds the lock among processes. Python's own locks
 promise no order, and two sentences of one person must not change places.
 """
 

@@ -1,6 +1,6 @@
 """Morning, 凌晨, tonight: the parts of a day, and the hour that a clock on the wall means in each.
 
-Stands between *understanding* and *events* on the turn's path, under `values_time`. As in SUTime (Chang and Manning
+Stands between *understanding* and *events* on the turn's path, under `times`. As in SUTime (Chang and Manning
 2012), a part of the day is a stretch of hours, and settles which half of the day an hour belongs to.
 """
 

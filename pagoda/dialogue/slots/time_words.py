@@ -1,4 +1,4 @@
-"""The words of days and hours, as patterns over lower-case text: what `values_time` listens for.
+"""The words of days and hours, as patterns over lower-case text: what `times` listens for.
 
 Stands between *understanding* and *events* on the turn's path. DAYS: (days from today, words), the longer ones first.
 """

@@ -89,6 +89,7 @@ def _switched(state: State, event: ev.Switched, domain: Domain) -> State:
     state = replace(noted(state, is_switched=True), handed_off="", num_misses=0)
     if state.task is not None and state.task.intent == event.intent:
         return state
+    # What was asked belongs to the task that is left; an answer now would land in the wrong slot.
     state = replace(_left(state), question=None)
     below = [number for number, task in enumerate(state.stack) if task.intent == event.intent]
     if below:
@@ -158,6 +159,7 @@ def _cancelled(state: State, event: ev.Cancelled, domain: Domain) -> State:
     )
     if state.task is None:
         return state
+    # A cancelled task leaves nothing: what it said is not carried over into the next one either.
     number = state.task.number
     memory = {slot: held for slot, held in state.memory.items() if held.task != number}
     return _uncovered(replace(state, task=None, memory=memory))
@@ -244,6 +246,7 @@ def _told(state: State, event: ev.Told, domain: Domain) -> State:
 def _booked(state: State, event: ev.Booked, domain: Domain) -> State:
     task = state.task
     is_known = any(booking.id == event.id for booking in state.bookings)
+    # A log that is replayed, or written twice, must not book twice.
     if task is None or task.stage != "confirmed" or is_known:
         return state
     record = BookingRecord(event.id, task.intent, task.number, task.values)
@@ -252,6 +255,7 @@ def _booked(state: State, event: ev.Booked, domain: Domain) -> State:
 
 
 def _handed_off(state: State, event: ev.HandedOff, domain: Domain) -> State:
+    # Should the person come back to it, questions are counted from the start; otherwise the first would hand off again.
     task = replace(state.task, times_asked={}) if state.task else None
     return replace(state, handed_off=event.reason, task=task, question=None, num_misses=0)
 

@@ -1,7 +1,7 @@
 """What events do to the slots of the active task: the part of the fold where values are kept, doubted or taken back.
 
 Fourth station of a turn: sentence -> understanding -> events -> *state* -> policy -> Cypher -> rows -> reply. Every
-value passes `slot_check.accepts` here, whoever made it.
+value passes `slots.check.accepts` here, whoever made it.
 """
 
 from __future__ import annotations

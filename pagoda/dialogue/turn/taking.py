@@ -1,7 +1,7 @@
 """Takes a turn: what was read becomes events, the policy acts upon them, or documents answer what is no task.
 
 Middle of a turn: sentence -> *understanding -> events -> state -> policy -> Cypher -> rows -> reply*. The acting itself
-is `performance`'s. Documents come in as a callable, so that this room knows nothing of retrieval.
+is `performing`'s. Documents come in as a callable, so that this room knows nothing of retrieval.
 """
 
 from __future__ import annotations

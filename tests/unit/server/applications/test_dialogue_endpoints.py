@@ -106,7 +106,8 @@ def test_a_session_belongs_to_the_key_that_began_it(talk: Callable[..., Any]) ->
         (given,) = (await client.get("/v1/dialogue/hand_offs", headers=mine)).json()["data"]
         assert (given["session"], given["reason"]) == ("s", "asked_for")
         assert (await client.get("/v1/dialogue/s/turns")).status_code == 401
-        assert not [name for name in agent.sessions.session_ids() if "mine" in name]
+        assert [given for given in agent.sessions.hand_offs() if "mine" not in given.session_id]
+        assert not [given for given in agent.sessions.hand_offs() if "mine" in given.session_id]
 
     talk(steps, api_keys=("mine", "yours"))
 
