@@ -44,7 +44,7 @@ MASKS = {
     r"reference is \w+": "reference is ID",
 }
 TYPED = "you > "
-_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(r"^```([\w-]+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
 def blocks(language: str) -> list[pytest.param]:  # type: ignore[valid-type]
@@ -177,6 +177,7 @@ def test_the_dialogue_goes_as_shown(
 
 
 def test_options_of_commands_that_need_more_than_a_checkout_exist() -> None:
+    assert transcripts()
     for transcript in transcripts():
         name, *arguments = shlex.split(transcript.command, comments=True)
         options = [word for word in arguments if word.startswith("--")]
