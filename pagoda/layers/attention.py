@@ -7,7 +7,7 @@ scheduled token, the past in the paged cache).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -16,7 +16,8 @@ from torch.nn import functional as F
 from pagoda.kernels.interface import AttentionMetadata, AttentionShape, Kernels, StepPlan
 from pagoda.layers.kv_cache import KVCache
 
-LayerWindow = Callable[[int], int | None]
+LayerWindows = Sequence[int | None]
+"""By layer, how many positions a token sees, itself included; None for all before it."""
 
 
 class AttentionBackend(Protocol):
@@ -30,14 +31,14 @@ class AttentionBackend(Protocol):
 class DenseAttention:
     """`batch_size` sequences of equal length, back to back, nothing before them: training and scoring."""
 
-    def __init__(self, batch_size: int, layer_window: LayerWindow) -> None:
+    def __init__(self, batch_size: int, layer_windows: LayerWindows) -> None:
         self.batch_size = batch_size
-        self.layer_window = layer_window
+        self.layer_windows = layer_windows
 
     def attend(self, layer_idx: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         # Rows lie back to back; attention wants them apart: [T, heads, D] -> [batch, heads, length, D].
         query, key, value = (x.unflatten(0, (self.batch_size, -1)).transpose(1, 2) for x in (query, key, value))
-        mask = self._window_mask(query.shape[2], self.layer_window(layer_idx), query.device)
+        mask = self._window_mask(query.shape[2], self.layer_windows[layer_idx], query.device)
         attended = F.scaled_dot_product_attention(
             query,
             key,
@@ -61,17 +62,17 @@ class PagedAttention:
     """One step of the engine: store this step's K and V, then attend over the blocks of each request."""
 
     def __init__(
-        self, kv_cache: KVCache, metadata: AttentionMetadata, kernels: Kernels, layer_window: LayerWindow
+        self, kv_cache: KVCache, metadata: AttentionMetadata, kernels: Kernels, layer_windows: LayerWindows
     ) -> None:
         self.kv_cache = kv_cache
         self.metadata = metadata
         self.kernels = kernels
-        self.layer_window = layer_window
+        self.layer_windows = layer_windows
         self._plans: dict[int | None, StepPlan] = {}
 
     def attend(self, layer_idx: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         k_cache, v_cache = self.kv_cache.layer(layer_idx)  # [num_blocks, kv_heads, block_size, head_dim] each
-        plan = self._plan(self.layer_window(layer_idx), query.shape[1] // key.shape[1])
+        plan = self._plan(self.layer_windows[layer_idx], query.shape[1] // key.shape[1])
         # First stored, then read back through the blocks: a token sees itself and this step's others like all before.
         self.kernels.store_kv(key, value, k_cache, v_cache, plan)
         return self.kernels.paged_attention(query, k_cache, v_cache, plan, scale=query.shape[-1] ** -0.5)

@@ -53,5 +53,6 @@ class ParallelLMHead(ColumnParallelLinear):
         super().__init__(hidden_size, vocab_size, bias=False, weight_format=weight_format, kernels=kernels, group=group)
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        # [T, vocab_size / size] of each rank, side by side in the order of the ranks
-        return self.group.all_gather(self.multiply(hidden_states, None))
+        logits = self.multiply(hidden_states, None)  # [T, vocab_size / size] of each rank
+        # side by side in the order of the ranks: [T, vocab_size]
+        return logits if self.group.size == 1 else self.group.all_gather(logits)

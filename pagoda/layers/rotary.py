@@ -29,11 +29,9 @@ class RotaryEmbedding(nn.Module):
         self.attention_factor = rope.attention_factor
         # A buffer moves with the model and is computed anew when one is loaded: checkpoints need not store it.
         self.register_buffer("inv_freq", rope.kind.frequencies(rope, self._exponents()), persistent=False)
-
-    @property
-    def depends_on_length(self) -> bool:
-        """True where a token's rotation depends on its sequence's length, not on its position alone."""
-        return self.rope.kind.at_lengths is not None
+        self._at_lengths = rope.kind.at_lengths
+        self.depends_on_length = self._at_lengths is not None
+        """Whether a token's rotation depends on its sequence's length, not on its position alone."""
 
     def forward(
         self, positions: torch.Tensor, sequence_lengths: torch.Tensor | None = None
@@ -44,12 +42,12 @@ class RotaryEmbedding(nn.Module):
         last position says.
         """
         frequencies = self.inv_freq  # [head_dim / 2], the same for all tokens
-        if self.rope.kind.at_lengths is not None:
+        if self._at_lengths is not None:
             if sequence_lengths is None:
                 sequence_lengths = (positions.max() + 1).expand_as(positions)
             exponents = self._exponents().to(positions.device)
             # [T, head_dim / 2], each token's own
-            frequencies = self.rope.kind.at_lengths(self.rope, exponents, sequence_lengths, self.inv_freq)
+            frequencies = self._at_lengths(self.rope, exponents, sequence_lengths, self.inv_freq)
         # In fp32 even under a bf16 model: bf16 has 8 bits, and would give neighbours the same angle from 256 on.
         angles = positions[:, None].float() * frequencies  # [T, head_dim / 2], in radians
         return angles.cos() * self.attention_factor, angles.sin() * self.attention_factor

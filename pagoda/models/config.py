@@ -171,9 +171,10 @@ class ModelConfig:
         """The model's rotary positions, for `layers/rotary`."""
         return Rope(self.head_dim, self.rope_theta, self.max_position_embeddings, self.rope_scaling or {})
 
-    def layer_window(self, layer_idx: int) -> int | None:
-        """Positions that layer `layer_idx` sees, or None for all."""
-        return self.sliding_window if self.layer_types[layer_idx] == "sliding_attention" else None
+    @property
+    def layer_windows(self) -> tuple[int | None, ...]:
+        """Positions that each layer sees, or None for all."""
+        return tuple(self.sliding_window if kind == "sliding_attention" else None for kind in self.layer_types)
 
     @property
     def layer_matrices(self) -> list[tuple[int, int]]:

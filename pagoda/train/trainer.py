@@ -144,7 +144,7 @@ class Trainer:
         """Mean cross-entropy of `targets [T]` after `input_ids [T]`, in sequences of `length`."""
         num_sequences = input_ids.shape[0] // length
         positions = torch.arange(length, device=input_ids.device).repeat(num_sequences)
-        attention = DenseAttention(num_sequences, self.recipe.model.layer_window)
+        attention = DenseAttention(num_sequences, self.recipe.model.layer_windows)
         logits = self.model.compute_logits(self.model(input_ids, positions, attention))
         return F.cross_entropy(logits.float(), targets)
 

@@ -142,7 +142,7 @@ def _logits(model: LlamaForCausalLM, token_ids: list[int], prompt_length: int | 
     """Logits [T, vocab]. Tokens after the prompt are rotated by the length their sequence had when they came."""
     positions = torch.arange(len(token_ids))
     lengths = torch.clamp(positions + 1, min=prompt_length or len(token_ids))
-    attention = DenseAttention(1, model.config.layer_window)
+    attention = DenseAttention(1, model.config.layer_windows)
     return model.compute_logits(model(torch.tensor(token_ids), positions, attention, lengths))
 
 

@@ -39,6 +39,7 @@ class ModelRunner:
         self.kv_cache = kv_cache
         self.kernels = kernels
         self.device = kv_cache.tensor.device
+        self._layer_windows = model.config.layer_windows
 
     @torch.inference_mode()
     def execute(self, plan: SchedulerOutput) -> ModelOutput:
@@ -51,7 +52,7 @@ class ModelRunner:
         if self.model.model.rotary.depends_on_length:
             lengths = self._pad([length for entry in scheduled for length in _sequence_lengths(entry)], 1)
         metadata = self._metadata(scheduled)
-        attention = PagedAttention(self.kv_cache, metadata, self.kernels, self.model.config.layer_window)
+        attention = PagedAttention(self.kv_cache, metadata, self.kernels, self._layer_windows)
         hidden_states = self.model(input_ids, positions, attention, lengths)
         return ModelOutput(hidden_states[: plan.total_num_scheduled_tokens], self._logits(hidden_states, scheduled))
 

@@ -135,9 +135,9 @@ class InputProcessor:
 
     def _cache_salt(self, prompt_token_ids: list[int], given: str | None) -> str | None:
         """Under dynamic NTK and LongRoPE a long prompt's keys depend on its length, so only equal lengths may share."""
-        scaling = self.config.rope_scaling or {}
-        original = scaling.get("original_max_position_embeddings", self.config.max_position_embeddings)
-        if scaling.get("rope_type") in ("dynamic", "longrope") and len(prompt_token_ids) > original:
+        rope = self.config.rope
+        original = rope.scaling.get("original_max_position_embeddings", self.config.max_position_embeddings)
+        if rope.kind.at_lengths is not None and len(prompt_token_ids) > original:
             return f"{given or ''}/rope-length={len(prompt_token_ids)}"
         return given
 

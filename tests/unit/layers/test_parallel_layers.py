@@ -138,7 +138,9 @@ def _logits(
     config = load_config(directory)
     model = LlamaForCausalLM(config, KERNELS, group, weight_format)
     load_weights(model, directory)
-    hidden_states = model(torch.tensor(TOKEN_IDS), torch.arange(len(TOKEN_IDS)), DenseAttention(1, config.layer_window))
+    hidden_states = model(
+        torch.tensor(TOKEN_IDS), torch.arange(len(TOKEN_IDS)), DenseAttention(1, config.layer_windows)
+    )
     return model.compute_logits(hidden_states)
 
 

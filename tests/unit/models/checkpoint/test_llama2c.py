@@ -135,7 +135,7 @@ def test_stories260k_tells_its_documented_story(shared_data: Path) -> None:
     assert token_ids == [tokenizer.bos_token_id]
     with torch.no_grad():
         while len(token_ids) < 180:
-            attention = DenseAttention(1, model.config.layer_window)
+            attention = DenseAttention(1, model.config.layer_windows)
             hidden_states = model(torch.tensor(token_ids), torch.arange(len(token_ids)), attention)
             token_ids.append(int(model.compute_logits(hidden_states[-1:]).argmax()))
     story = tokenizer.decode(token_ids)
