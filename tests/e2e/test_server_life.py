@@ -102,11 +102,12 @@ def test_keys_open_the_api_and_never_reach_the_log(serving: Serving) -> None:
 
 
 def test_a_full_queue_answers_503_and_says_when_to_come_back(serving: Serving) -> None:
+    brief = {**STORY, "max_tokens": 20}
     with serving("--max-num-seqs", "1", "--max-num-waiting", "1", "--no-access-log") as server:
 
         async def scenario() -> list[httpx.Response]:
             async with httpx.AsyncClient(base_url=server.url, timeout=HANG_S) as client:
-                calls = [asyncio.create_task(client.post("/v1/completions", json=STORY)) for _ in range(6)]
+                calls = [asyncio.create_task(client.post("/v1/completions", json=brief)) for _ in range(6)]
                 with server.standing_still():
                     for refused in islice(asyncio.as_completed(calls), 4):
                         await refused
