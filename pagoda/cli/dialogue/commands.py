@@ -238,9 +238,9 @@ def _opened(folder: Path, domain: Path | None, strategy: str, settings: Settings
     from pagoda.dialogue.agent import DialogueAgent
     from pagoda.dialogue.settings import AgentSettings
 
+    manner = AgentSettings(strategy=strategy, rephrases=bool(settings.get("rephrase")))
     model = chat_model(settings)
     held = None if model is None else HeldModel(model, LoopThread(instead="areply"), owned=True)
-    manner = AgentSettings(strategy=strategy, rephrases=bool(settings.get("rephrase")))
     graph = _graph(settings)
     with DialogueAgent(domain, graph, model=held, folder=folder, settings=manner, owns_graph=True) as agent:
         yield agent
