@@ -104,8 +104,6 @@ class RequestOutput:
 
 def merge_outputs(outputs: Sequence[RequestOutput]) -> RequestOutput:
     """Successive deltas of one request as one, at least one of them given; the n completions stay apart."""
-    if len(outputs) == 1:
-        return outputs[0]
     by_index: dict[int, list[CompletionOutput]] = {}
     for output in outputs:
         for completion in output.outputs:

@@ -51,7 +51,8 @@ class RequestStream:
             await self._news.wait()
         if self._arrived:
             arrived, self._arrived = self._arrived, []
-            return merge_outputs(arrived)
+            # One a step, where the reader keeps up.
+            return arrived[0] if len(arrived) == 1 else merge_outputs(arrived)
         if self._error is not None:
             raise self._error
         raise StopAsyncIteration
