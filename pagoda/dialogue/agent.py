@@ -33,7 +33,8 @@ from pagoda.dialogue.turn.taking import Documents
 from pagoda.dialogue.turn.turn import Turn, state_facts
 from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.graph.loading import load
-from pagoda.nlu.understanding import Language, Understander
+from pagoda.language import Language
+from pagoda.nlu.understanding import Understander
 
 if TYPE_CHECKING:
     from pagoda.chat.model import ChatModel

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from pagoda.errors import InvalidRequestError
-from pagoda.language import language_of
+from pagoda.language import Language, language_of
 from pagoda.nlu import files
 from pagoda.nlu.calibration import Calibration, softmax
 from pagoda.nlu.chinese_reader import ChineseReader
@@ -30,7 +30,7 @@ from pagoda.nlu.labelled import Labelled, read_examples
 from pagoda.nlu.reading import Reading
 from pagoda.nlu.tagging import split_words
 from pagoda.nlu.training_settings import Effort, TrainingSettings
-from pagoda.nlu.understanding import OUT_OF_SCOPE, Language, SlotValue, TurnContext, Understanding
+from pagoda.nlu.understanding import OUT_OF_SCOPE, SlotValue, TurnContext, Understanding
 
 _NUM_CANDIDATES = 5
 _Trainer = Callable[

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from pagoda.errors import CheckpointError, ConfigError
+from pagoda.language import Language
 from pagoda.nlu.calibration import Calibration
 from pagoda.nlu.chinese_reader import ChineseReader
 from pagoda.nlu.english_reader import EnglishReader
 from pagoda.nlu.gazetteer import Gazetteer
 from pagoda.nlu.reading import Labels
-from pagoda.nlu.understanding import Language
 
 FORMAT = 1
 _NAME = "understanding.json"

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pagoda.errors import ConfigError
-from pagoda.language import language_of
+from pagoda.language import Language, language_of
 from pagoda.nlu.tagging import Span, Word, split_words, tags_of
-from pagoda.nlu.understanding import OUT_OF_SCOPE, Language
+from pagoda.nlu.understanding import OUT_OF_SCOPE
 
 _OUT_OF_SCOPE_NAMES = {OUT_OF_SCOPE, "oos", "out-of-scope"}
 

@@ -2,7 +2,7 @@
 
 The face of the room: *sentence -> Understanding*. Whoever wants sentences read asks an `Understander`: the fast one of
 this room (`fast_understanding`), or any other behind the same protocol, such as a language model. A context, where
-there is one, is what a conversation knows before the sentence. Imports nothing but the standard library.
+there is one, is what a conversation knows before the sentence. Imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-Language = Literal["zh", "en"]
+from pagoda.language import Language
+
 OUT_OF_SCOPE = "out_of_scope"
 
 

@@ -19,13 +19,7 @@ from pagoda.chat.held import HeldModel
 from pagoda.chat.model import ChatParams, Message
 from pagoda.dialogue.reading.strategies import Frames, by_slots
 from pagoda.errors import ChatModelError, ConfigError, InvalidRequestError
-from pagoda.nlu.understanding import (
-    OUT_OF_SCOPE,
-    SlotValue,
-    TurnContext,
-    Understander,
-    Understanding,
-)
+from pagoda.nlu.understanding import OUT_OF_SCOPE, SlotValue, TurnContext, Understander, Understanding
 
 logger = logging.getLogger(__name__)
 

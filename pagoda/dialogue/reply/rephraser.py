@@ -16,7 +16,7 @@ from pagoda.chat.model import ChatParams, Message
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.reply.check import Row, check_rephrasing
 from pagoda.errors import ChatModelError, InvalidRequestError
-from pagoda.nlu.understanding import Language
+from pagoda.language import Language
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,8 @@ from pagoda.dialogue.state.model import State
 from pagoda.dialogue.state.policy import Action
 from pagoda.dialogue.turn.performing import Rows, Taken, action_name
 from pagoda.graph.subgraph import Subgraph
-from pagoda.nlu.understanding import Language, Understanding
+from pagoda.language import Language
+from pagoda.nlu.understanding import Understanding
 
 
 @dataclass(frozen=True)
