@@ -1,6 +1,6 @@
 """Draws the pictures of docs/engine.md from the real scheduler, on made-up token ids.
 
-    python docs/figures/draw.py            # writes block-tables.png and timeline.png beside this file
+python docs/figures/draw.py            # writes block-tables.png and timeline.png beside this file
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from pagoda.engine.outputs import SampledToken
 from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
+from pagoda.engine.scheduling.plan import SchedulerOutput, StepOutput
 from pagoda.engine.scheduling.request import Request
 from pagoda.engine.scheduling.scheduler import Scheduler
-from pagoda.engine.scheduling.plan import SchedulerOutput
 from pagoda.sampling_params import SamplingParams
 
 HERE = Path(__file__).parent
@@ -34,13 +35,15 @@ def make_request(name: str, prompt: list[int], max_tokens: int, **settings: obje
 
 def run_step(scheduler: Scheduler) -> SchedulerOutput:
     plan = scheduler.schedule()
-    scheduler.update(plan, {entry.request_id: 7 for entry in plan.scheduled if entry.samples})
+    scheduler.update(
+        plan, StepOutput({entry.request_id: (SampledToken(7),) for entry in plan.scheduled if entry.samples})
+    )
     return plan
 
 
 def draw_block_tables(path: Path) -> None:
     """Four requests: two answers to one prompt (a fork), one that opens with the same words, one of its own."""
-    scheduler = Scheduler(SchedulerConfig(max_model_len=256, max_num_seqs=8), CacheConfig(num_blocks=24))
+    scheduler = Scheduler(SchedulerConfig(max_model_len=256, max_num_seqs=8), CacheConfig(num_blocks=24, block_size=16))
     shared = list(range(40))
     scheduler.add_request(make_request("A", shared, 60))
     run_step(scheduler)
@@ -110,7 +113,7 @@ def _static_spans(lengths: list[int]) -> list[tuple[int, int, int, int]]:
 
 
 def _continuous_spans(lengths: list[int]) -> list[tuple[int, int, int, int]]:
-    scheduler = Scheduler(SchedulerConfig(max_model_len=256, max_num_seqs=4), CacheConfig(num_blocks=64))
+    scheduler = Scheduler(SchedulerConfig(max_model_len=256, max_num_seqs=4), CacheConfig(num_blocks=64, block_size=16))
     for index, length in enumerate(lengths):
         scheduler.add_request(make_request(str(index), [index] * 10, length))
     places: dict[str, int] = {}
