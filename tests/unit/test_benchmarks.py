@@ -317,3 +317,11 @@ def test_the_random_shape_called_builtin_is_that_of_the_recipe() -> None:
     assert shape.intermediate_size == recipe["model"]["intermediate_size"]
     assert shape.vocab_size == recipe["tokenizer"]["vocab_size"]
     assert shape.max_position_embeddings == recipe["train"]["length_schedule"][-1][1]
+
+
+def test_the_pictures_of_the_docs_can_be_drawn_from_the_scheduler_as_it_is(tmp_path: Path) -> None:
+    sys.path.insert(0, str(ROOT / "docs" / "figures"))
+    draw = importlib.import_module("draw")
+    draw.draw_block_tables(tmp_path / "block-tables.png")
+    draw.draw_timeline(tmp_path / "timeline.png")
+    assert all((tmp_path / name).stat().st_size > 10_000 for name in ("block-tables.png", "timeline.png"))
