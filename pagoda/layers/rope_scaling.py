@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     import torch
 
 
+_ORIGINAL = "original_max_position_embeddings"
+
+
 @dataclass(frozen=True)
 class Rope:
     """What `config.json` says of one model's RoPE; `scaling` holds the keys of its kind."""
@@ -40,7 +43,7 @@ class Rope:
     @property
     def original(self) -> int:
         """Tokens of the longest sequence that the model was trained on before its reach was extended."""
-        length: int = self.scaling["original_max_position_embeddings"]
+        length: int = self.scaling[_ORIGINAL]
         return length
 
     @property
@@ -171,11 +174,15 @@ class RopeKind:
     ignored: tuple[str, ...] = ()
 
     @property
+    def extends_original(self) -> bool:
+        """Whether it reads the length that was trained on first; `config` fills that in where it is left out."""
+        return _ORIGINAL in self.required + self.optional
+
+    @property
     def known_keys(self) -> tuple[str, ...]:
         return self.required + self.optional + self.ignored
 
 
-_ORIGINAL = "original_max_position_embeddings"
 ROPE_KINDS = {
     "default": RopeKind(ignored=(_ORIGINAL,)),
     "linear": RopeKind(_linear, reach=_linear_reach, required=("factor",), ignored=(_ORIGINAL,)),

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pagoda.errors import CheckpointError, UnknownArchitectureError, nearest
-from pagoda.layers.rope_scaling import Rope
+from pagoda.layers.rope_scaling import ROPE_KINDS, Rope
 from pagoda.layers.weights.dense import DENSE
 from pagoda.layers.weights.format import WeightFormat
 from pagoda.models.refusals import check_facts, check_files, check_rope, weight_format_of
@@ -233,7 +233,7 @@ def _rope(raw: dict[str, Any]) -> tuple[float, dict[str, Any] | None]:
     if rope_type == "default":
         return theta, None
     original = parameters.get("original_max_position_embeddings") or raw.get("original_max_position_embeddings")
-    if rope_type in ("yarn", "llama3", "longrope"):
+    if ROPE_KINDS[rope_type].extends_original:
         parameters["original_max_position_embeddings"] = original or raw["max_position_embeddings"]
     return theta, {"rope_type": rope_type, **parameters}
 

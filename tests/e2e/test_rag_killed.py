@@ -28,8 +28,8 @@ from patience import HANG_S
 
 # Steps of one run, by the function at whose n-th call the process dies: before it, or after it has done its work.
 POINTS = [
-    ("index_writer.IndexWriter._vectors", 1, "before"),
-    ("index_writer.IndexWriter._vectors", 2, "after"),
+    ("writer.IndexWriter._vectors", 1, "before"),
+    ("writer.IndexWriter._vectors", 2, "after"),
     ("vector_store.ChromaStore.add", 1, "after"),
     ("vector_store.ChromaStore.add", 3, "before"),
     ("catalog.Catalog.add_tokens", 1, "after"),
@@ -54,7 +54,7 @@ from pathlib import Path
 import pagoda.rag.index.catalog, pagoda.rag.index.index, pagoda.rag.index.writer, pagoda.rag.index.vector_store
 
 module, owner, name, number, when, folder = sys.argv[1:]
-owner = getattr(sys.modules[f"pagoda.rag.{module}"], owner)
+owner = getattr(sys.modules[f"pagoda.rag.index.{module}"], owner)
 function, calls = getattr(owner, name), []
 
 def dying(*args, **kwargs):
@@ -68,6 +68,7 @@ def dying(*args, **kwargs):
     return result
 
 setattr(owner, name, dying)
+sys.path.insert(0, str(Path(os.environ["TEST_FILE"]).parents[1]))
 runpy.run_path(os.environ["TEST_FILE"])["index_documents"](Path(folder))
 """
 

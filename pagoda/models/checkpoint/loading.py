@@ -116,6 +116,12 @@ def _assign(parameter: nn.Parameter, tensor: torch.Tensor, dtype: torch.dtype | 
     weight_loader: Callable[[torch.Tensor], None] | None = getattr(parameter, "weight_loader", None)
     if not _shapes_agree(tensor.shape, parameter.shape, sharded=weight_loader is not None):
         raise CheckpointError(_describe_shapes(parameter, tensor, name, file))
+    if tensor.is_floating_point() != parameter.is_floating_point():
+        # `copy_` would cut fractions off, or take codes for numbers.
+        raise CheckpointError(
+            f"{file}: tensor {name} holds {_dtype_name(tensor)}, the model expects {_dtype_name(parameter)}: "
+            f"check that config.json tells how these weights are stored"
+        )
     wanted_dtype = dtype or parameter.dtype
     if tensor.is_floating_point() and wanted_dtype.is_floating_point:
         tensor = tensor.to(wanted_dtype)
@@ -126,6 +132,10 @@ def _assign(parameter: nn.Parameter, tensor: torch.Tensor, dtype: torch.dtype | 
             weight_loader(tensor)
     except (RuntimeError, ValueError) as error:
         raise CheckpointError(f"{_describe_shapes(parameter, tensor, name, file)} ({error})") from error
+
+
+def _dtype_name(tensor: torch.Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _shapes_agree(stored: torch.Size, wanted: torch.Size, *, sharded: bool) -> bool:

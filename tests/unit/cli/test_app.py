@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -15,8 +16,10 @@ import pagoda.llm
 from pagoda import __version__
 from pagoda.cli.console.environment import Language, preferred_language
 from pagoda.cli.console.interrupts import StopOnInterrupt
+from pagoda.cli.console.options import SERVER_OPTIONS
 from pagoda.cli.console.prompts import read_prompts
 from pagoda.errors import InvalidRequestError
+from pagoda.server.config import ServerConfig
 
 Invoke = Callable[..., Result]
 Generate = Callable[..., Result]
@@ -272,3 +275,9 @@ def test_the_first_ctrl_c_waits_and_the_second_does_not() -> None:
             signal.raise_signal(signal.SIGINT)
     assert asked == ["once"]
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_every_setting_of_the_server_has_its_option() -> None:
+    """Keys come from the environment: an option would stand in the process list."""
+    settings = {field.name for field in dataclasses.fields(ServerConfig)} - {"api_keys"}
+    assert {option.name for option in SERVER_OPTIONS} == settings

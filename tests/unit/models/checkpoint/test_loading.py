@@ -230,6 +230,19 @@ def test_a_weight_loader_takes_the_full_tensor_and_keeps_its_shard(tmp_path: Pat
     assert torch.equal(module.weight, full[2:])
 
 
+@pytest.mark.parametrize(("stored", "wanted"), [(torch.float32, torch.int8), (torch.int8, torch.float32)])
+def test_codes_are_never_taken_for_numbers_nor_numbers_for_codes(
+    stored: torch.dtype, wanted: torch.dtype, tmp_path: Path
+) -> None:
+    module = nn.Module()
+    module.register_parameter("weight", nn.Parameter(torch.zeros(2, 2, dtype=wanted), requires_grad=False))
+    save_file({"weight": torch.ones(2, 2, dtype=stored)}, tmp_path / "model.safetensors")
+    with pytest.raises(
+        CheckpointError, match=r"tensor weight holds .*, the model expects .*how these weights are stored"
+    ):
+        load_weights(module, tmp_path)
+
+
 def test_a_saved_directory_holds_three_files_and_no_temporary_ones(checkpoint: Path) -> None:
     names = sorted(path.name for path in checkpoint.iterdir())
     assert names == ["config.json", "generation_config.json", "model.safetensors"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import zipfile
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ import pytest
 from pagoda.errors import ConfigError
 from pagoda.rag.documents.decoding import LoaderSettings, decode, detect
 from pagoda.rag.documents.document import Document
-from pagoda.rag.documents.loaders import load_bytes, read_file
+from pagoda.rag.documents.loaders import SUFFIXES, load_bytes, read_file
 from pagoda.rag.errors import EmptyFileError, LoadError
 
 CHINESE = "员工每年享有十五天年假。年假须提前两周申请，由部门主管批准。未休的年假可以顺延到下一年三月底。"
@@ -387,3 +389,17 @@ def test_loading_opens_no_connection(no_sockets: None) -> None:
     assert load("a.html", page).text
     assert load("a.pdf", pdf_of([["x"]])).text
     assert load("a.docx", docx_of("x")).text
+
+
+def test_people_are_told_of_the_kinds_that_can_be_read() -> None:
+    """The page's file dialogue hides what it does not name, and the READMEs and help promise what they do."""
+    page = (files("pagoda.server") / "page" / "index.html").read_text(encoding="utf-8")
+    (accepted,) = re.findall(r'id="documents-files".*?accept="([^"]+)"', page)
+    assert set(accepted.split(",")) == SUFFIXES
+    promised = re.search(
+        r"a folder of ([\w, ]+) answers questions",
+        (Path(__file__).parents[4] / "README.md").read_text(encoding="utf-8"),
+    )
+    assert promised is not None
+    for kind in (*re.split(r", | and ", promised[1]), "tsv", "jsonl"):
+        assert f".{kind}" in SUFFIXES
