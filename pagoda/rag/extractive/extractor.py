@@ -2,9 +2,10 @@
 
 Last station of a question's path without a generating model: question -> Hits -> spans -> *extraction*. English is read
 by the neural reader on the packaged MiniLM (`english/reader`), Chinese by trees (`chinese/tree_ranker`), for MiniLM has
-no words for it; the passage decides, since a reader cuts its answer out of it. Offline, deterministic, a question in a
-batch as alone. `confidence` is the probability, where half of the questions have an answer, that the passage holds one
-at all, as SQuAD 2.0 asks (Rajpurkar et al. 2018, arXiv 1806.03822); not that the span is its exact wording.
+no words for it: the question decides which, or the passage where it has hardly a word of the question's language.
+Offline, deterministic, a question in a batch as alone. `confidence` is the probability, where half of the questions have
+an answer, that the passage holds one at all, as SQuAD 2.0 asks (Rajpurkar et al. 2018, arXiv 1806.03822); not that the
+span is its exact wording.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pagoda.errors import ConfigError, InvalidRequestError
-from pagoda.language import Language, language_of
+from pagoda.language import Language, language_of, share_of
 from pagoda.rag.documents.document import Chunk, Hit
 from pagoda.rag.extractive.chinese.features import read_chinese
 from pagoda.rag.extractive.english.reader import load_reader
@@ -24,6 +25,8 @@ from pagoda.rag.extractive.rankers import load_ranker
 from pagoda.rag.extractive.spans import sentence_bounds
 
 _LEAST = 1e-12
+NAMES_SHARE = 0.2
+"""A text with a smaller share of words of a language has its names in it, but nothing to cut an answer from."""
 LEAST_COVERAGE = 0.25
 """Share of the question's weighted words that a passage must hold before its answer is believed in full."""
 
@@ -156,8 +159,10 @@ class ExtractiveAnswerer:
 
 
 def _language(question: str, text: str) -> Language:
-    """Whose reader takes the text: its own language's; the question's where no word of the text tells."""
-    return language_of(text if any(map(str.isalpha, text)) else question)
+    """Whose reader takes the text: the question's, unless hardly more than names in the text are of its language."""
+    asked = language_of(question)
+    other: Language = "en" if asked == "zh" else "zh"
+    return other if share_of(text, asked) < NAMES_SHARE and share_of(text, other) else asked
 
 
 def _log_odds(probability: float) -> float:

@@ -76,6 +76,19 @@ def test_an_unrelated_passage_is_trusted_less_than_the_right_one():
         (NOVEL_CHINESE, "《红楼梦》的作者是谁？", "曹雪芹"),
         (NOVEL_CHINESE, "Dream of the Red Chamber（红楼梦）的作者是谁？", "曹雪芹"),
         ("红楼梦的作者是曹雪芹。", "Who wrote 红楼梦?", "作者是曹雪芹"),
+        ("Opening hours: 9 to 5.\n\n会员年费为 120 元。", "会员年费是多少？", "120 元"),
+        (
+            "# 命令行工具\n\n超时默认为 30 秒。\n\n`--timeout`: how long to wait for the server",
+            "超时默认是多少？",
+            "30 秒",
+        ),
+        ("The city of Xi'an was the capital.\n\n北京的人口是 2185 万。", "北京的人口是多少？", "2185 万"),
+        ("The Beatles 专辑 Let It Be 发行于 1970 年。", "Let It Be 发行于哪一年？", "1970 年"),
+        (
+            "# 城市\n\n北京的人口是 2185 万。西安的城墙长 13.7 公里。\n\nBeijing hosted the Olympics in 2008.",
+            "When did Beijing host the Olympics?",
+            "2008",
+        ),
     ],
 )
 def test_a_name_of_the_other_language_in_a_question_changes_nothing(text, question, answer):
