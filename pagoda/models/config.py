@@ -20,7 +20,8 @@ from pagoda.errors import CheckpointError, UnknownArchitectureError, nearest
 from pagoda.layers.rope_scaling import ROPE_KINDS, Rope
 from pagoda.layers.weights.dense import DENSE
 from pagoda.layers.weights.format import WeightFormat
-from pagoda.models.refusals import check_facts, check_files, check_rope, weight_format_of
+from pagoda.models.refusals import check_facts, check_files, check_rope, check_values, rope_settings, weight_format_of
+from pagoda.parameter_rules import is_number
 
 ARCHITECTURES = {
     "LlamaForCausalLM": "llama",
@@ -103,6 +104,7 @@ class ModelConfig:
         """
         architecture = _architecture(raw)
         model_type = ARCHITECTURES[architecture]
+        check_values(raw)
         try:
             return cls._translate(raw, architecture, model_type)
         except KeyError as error:
@@ -161,6 +163,8 @@ class ModelConfig:
         raw["eos_token_id"] = _from_ids(self.eos_token_ids)
         raw["torch_dtype"] = raw.pop("dtype")
         raw["hidden_act"] = "silu"
+        if self.model_type == "mistral" and len({*self.layer_types}) > 1:
+            raw["layer_types"] = list(self.layer_types)
         if self.model_type in ("qwen2", "qwen3"):
             raw["use_sliding_window"] = self.sliding_window is not None
             raw["layer_types"] = list(self.layer_types)
@@ -212,8 +216,12 @@ class ModelConfig:
 
 def _architecture(raw: dict[str, Any]) -> str:
     named = raw.get("architectures") or []
+    named = [named] if isinstance(named, str) else named
     by_type = {model_type: name for name, model_type in ARCHITECTURES.items()}
     architecture = named[0] if named else by_type.get(raw.get("model_type", ""), raw.get("model_type", "(none)"))
+    if architecture in ARCHITECTURES and raw.get("model_type") not in (None, *by_type):
+        # transformers goes by the model_type, whatever class the checkpoint was trained as.
+        architecture = raw["model_type"]
     if architecture not in ARCHITECTURES:
         hint = nearest(str(architecture), ARCHITECTURES)
         raise UnknownArchitectureError(
@@ -224,18 +232,19 @@ def _architecture(raw: dict[str, Any]) -> str:
 
 
 def _rope(raw: dict[str, Any]) -> tuple[float, dict[str, Any] | None]:
-    parameters = dict(raw.get("rope_parameters") or raw.get("rope_scaling") or {})
-    theta = float(parameters.pop("rope_theta", None) or raw.get("rope_theta") or 10000.0)
+    parameters = rope_settings(raw)
+    theta = parameters.pop("rope_theta", None) or raw.get("rope_theta") or 10000.0
+    if not is_number(theta) or theta <= 0:
+        raise CheckpointError(f"config.json has rope_theta={theta!r}, but a number above 0 is expected")
     parameters.pop("partial_rotary_factor", None)  # the whole head, or `check_facts` has refused it
-    rope_type = parameters.pop("type", None)
-    rope_type = parameters.pop("rope_type", rope_type) or "default"
+    rope_type = parameters.pop("rope_type", None) or "default"
     check_rope({"rope_type": rope_type, **parameters})
     if rope_type == "default":
-        return theta, None
+        return float(theta), None
     original = parameters.get("original_max_position_embeddings") or raw.get("original_max_position_embeddings")
     if ROPE_KINDS[rope_type].extends_original:
         parameters["original_max_position_embeddings"] = original or raw["max_position_embeddings"]
-    return theta, {"rope_type": rope_type, **parameters}
+    return float(theta), {"rope_type": rope_type, **parameters}
 
 
 def _attention_layout(raw: dict[str, Any], model_type: str) -> tuple[int | None, tuple[str, ...]]:
@@ -243,8 +252,10 @@ def _attention_layout(raw: dict[str, Any], model_type: str) -> tuple[int | None,
     window, num_layers = raw.get("sliding_window", _DEFAULT_WINDOW), raw["num_hidden_layers"]
     if model_type == "llama" or (model_type != "mistral" and not raw.get("use_sliding_window", False)):
         return None, ()
-    if window is None or model_type == "mistral":
-        return window, ()
+    if window is None:
+        return None, ()
+    if model_type == "mistral":
+        return window, tuple(raw.get("layer_types") or ())
     first_sliding = raw.get("max_window_layers", 28)
     derived = ["sliding_attention" if i >= first_sliding else "full_attention" for i in range(num_layers)]
     return window, tuple(raw.get("layer_types") or derived)

@@ -17,7 +17,7 @@ from pagoda.errors import CheckpointError, nearest
 from pagoda.layers.rope_scaling import ROPE_KINDS
 from pagoda.layers.weights.format import WeightFormat
 from pagoda.layers.weights.table import WEIGHT_FORMATS
-from pagoda.parameter_rules import is_number
+from pagoda.parameter_rules import FLAG, Rule, is_number, optional, positive, whole_number
 
 _Accepts = Callable[[Any], bool]
 
@@ -40,11 +40,11 @@ def _is_silu(value: Any) -> bool:
 
 
 def _are_known_layers(value: Any) -> bool:
-    return not value or all(kind in ("full_attention", "sliding_attention") for kind in value)
+    return not value or (isinstance(value, list | tuple) and {*value} <= {"full_attention", "sliding_attention"})
 
 
 def _all_rotate(value: Any) -> bool:
-    return not value or all(rotates == 1 for rotates in value)
+    return not value or (isinstance(value, list) and all(rotates == 1 for rotates in value))
 
 
 _FACTS: dict[str, tuple[_Accepts, str]] = {
@@ -58,13 +58,17 @@ _FACTS: dict[str, tuple[_Accepts, str]] = {
     # Attention
     "alibi": (_is_off, "false"),
     "attention_chunk_size": (_is_off, "null"),
+    "attention_sink": (_is_off, "false"),
     "attn_logit_softcapping": (_is_off, "null"),
     "attn_output_gate": (_is_off, "false"),
     "attn_temperature_tuning": (_is_off, "false"),
     "clip_qkv": (_is_off, "null"),
     "dual_chunk_attention_config": (_is_off, "null"),
+    "kv_lora_rank": (_is_off, "null"),
+    "sliding_window_pattern": (_is_off, "null"),
     "use_logn_attn": (_is_off, "false"),
     # Positions
+    "no_rope_layer_interval": (_is_off, "null"),
     "no_rope_layers": (_all_rotate, "null, or 1 for every layer"),
     "partial_rotary_factor": (_is_one, "1.0"),
     "rope_interleave": (_is_off, "false"),
@@ -74,12 +78,14 @@ _FACTS: dict[str, tuple[_Accepts, str]] = {
     "use_mrope": (_is_off, "false"),
     # Scales between and after the layers
     "embedding_multiplier": (_is_one, "1.0"),
+    "dim_model_base": (_is_off, "null"),
     "final_logit_softcapping": (_is_off, "null"),
     "logit_scale": (_is_one, "1.0"),
     "logits_scaling": (_is_one, "1.0"),
     "residual_multiplier": (_is_one, "1.0"),
     "scale_depth": (_is_off, "null"),
     "scale_emb": (_is_one, "1"),
+    "scale_embedding": (_is_off, "false"),
     # Mixtures of experts
     "mlp_only_layers": (_is_off, "[]"),
     "moe_intermediate_size": (_is_off, "null"),
@@ -89,21 +95,37 @@ _FACTS: dict[str, tuple[_Accepts, str]] = {
 }
 """Key -> whether a value leaves the computation as it is here, and those values in words. An absent key does."""
 _QK_NORM = ("qk_norm", "use_qk_norm", "qk_layernorm")
-_QUANTISED = ("quantization_config", "compression_config")
+_QUANTISED = ("quantization_config", "compression_config", "quantization", "dfloat11_config")
 _QUANTISED_FILES = ("quantize_config.json", "quant_config.json", "hf_quant_config.json")
 _DENSE_ONLY = (
     f"the weights are quantised, and pagoda reads {', '.join(WEIGHT_FORMATS)} weights only. Take the checkpoint that "
-    f"this one was made from: its name is mostly the same without -GPTQ, -AWQ, -FP8 or the like"
+    f"this one was made from: its name is mostly the same without -GPTQ, -AWQ, -FP8, -4bit or the like"
 )
+_VALUES: dict[str, Rule] = {
+    **dict.fromkeys(
+        ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"), whole_number(1)
+    ),
+    "max_position_embeddings": whole_number(1),
+    **dict.fromkeys(("num_key_value_heads", "head_dim", "sliding_window"), optional(whole_number(1))),
+    "rms_norm_eps": positive(),
+    "rope_theta": optional(positive()),
+    **dict.fromkeys(("attention_bias", "mlp_bias", "tie_word_embeddings", "use_sliding_window"), optional(FLAG)),
+}
+"""What the keys that are read must hold, so that no text passes for a number or for true."""
 _EVERYWHERE = ("rope_type", "type", "rope_theta", "partial_rotary_factor")
 """Keys of `rope_scaling` that stand beside every kind's own."""
 
 
+def check_values(raw: Mapping[str, Any]) -> None:
+    """Refuse values of another kind than their keys have. Raises CheckpointError."""
+    for key, rule in _VALUES.items():
+        if key in raw and not rule.accepts(raw[key]):
+            raise CheckpointError(f"config.json has {key}={raw[key]!r}, but {rule.expected} is expected")
+
+
 def check_facts(raw: Mapping[str, Any], model_type: str, head_dim: int) -> None:
     """Refuse what the network of `model_type` does not do. Raises CheckpointError: key, value and what is known."""
-    rope = raw.get("rope_parameters") or raw.get("rope_scaling") or {}
-    if not isinstance(rope, dict):
-        raise CheckpointError(f"config.json has rope_scaling={rope!r}, but an object with a rope_type is expected")
+    rope = rope_settings(raw)
     # transformers 5 keeps the rotated share beside RoPE's other settings.
     for facts, keys in ((raw, _FACTS), (rope, ["partial_rotary_factor"])):
         for key in keys:
@@ -111,9 +133,32 @@ def check_facts(raw: Mapping[str, Any], model_type: str, head_dim: int) -> None:
             if key in facts and not accepts(facts[key]):
                 _refuse(key, facts[key], known)
     _check_logit_scale(raw, head_dim)
+    _check_windows(raw, model_type)
     for key in _QK_NORM:
         if raw.get(key) is not None and bool(raw[key]) != (model_type == "qwen3"):
             _refuse(key, raw[key], f"{str(model_type == 'qwen3').lower()} for {model_type}")
+
+
+def rope_settings(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """What a checkpoint says of RoPE: of version 5 (`rope_parameters`), under what is added by hand (`rope_scaling`).
+
+    Model cards tell to add `rope_scaling` for longer contexts, which then goes before. Raises CheckpointError.
+    """
+    settings: dict[str, Any] = {}
+    for key in ("rope_parameters", "rope_scaling"):
+        given = raw.get(key) or {}
+        if not isinstance(given, dict):
+            raise CheckpointError(f"config.json has {key}={given!r}, but an object with a rope_type is expected")
+        # Older checkpoints say `type`.
+        settings |= {("rope_type" if name == "type" else name): value for name, value in given.items()}
+    return settings
+
+
+def _check_windows(raw: Mapping[str, Any], model_type: str) -> None:
+    """Refuse layers that are said to slide where the family's network does not let them."""
+    slides = "sliding_attention" in (raw.get("layer_types") or ())
+    if slides and (model_type == "llama" or (model_type.startswith("qwen") and not raw.get("use_sliding_window"))):
+        _refuse("layer_types", raw["layer_types"], f"'full_attention' for {model_type} without use_sliding_window")
 
 
 def _check_logit_scale(raw: Mapping[str, Any], head_dim: int) -> None:
@@ -143,7 +188,7 @@ def check_rope(scaling: Mapping[str, Any]) -> None:
     missing = [key for key in kind.required if key not in scaling]
     if missing:
         raise CheckpointError(f"config.json: RoPE type {rope_type!r} needs {', '.join(missing)}")
-    for key in kind.required:
+    for key in (*kind.required, *(name for name in kind.optional if scaling.get(name) and name != "truncate")):
         value = scaling[key]
         if not all(is_number(each) and each > 0 for each in (value if isinstance(value, list | tuple) else [value])):
             raise CheckpointError(f"config.json has {key}={value!r} in rope_scaling, but numbers above 0 are expected")
@@ -162,7 +207,8 @@ def weight_format_of(raw: Mapping[str, Any]) -> WeightFormat:
         if settings := raw.get(key):
             method = settings.get("quant_method") if isinstance(settings, dict) else settings
             if method not in WEIGHT_FORMATS:
-                raise CheckpointError(f"config.json has a {key} with quant_method={method!r}: {_DENSE_ONLY}")
+                told = f"with quant_method={method!r}" if method else f"of {settings!r:.100}"
+                raise CheckpointError(f"config.json has a {key} {told}: {_DENSE_ONLY}")
             return WEIGHT_FORMATS[method](settings)
     return WEIGHT_FORMATS["dense"]({})
 

@@ -108,10 +108,10 @@ class Scheduler:
     def _budget(self, max_prefill_tokens: int | None) -> int:
         """Tokens of the next step; each running request is sure of one."""
         budget = self.config.max_num_batched_tokens
-        num_decodes = sum(request.is_decoding for request in self._running)
-        if max_prefill_tokens is None or not num_decodes or not self.config.enable_chunked_prefill:
+        if max_prefill_tokens is None or not self.config.enable_chunked_prefill:
             return budget
-        return min(budget, max(num_decodes + max_prefill_tokens, len(self._running)))
+        num_decodes = sum(request.is_decoding for request in self._running)
+        return min(budget, max(num_decodes + max_prefill_tokens, len(self._running))) if num_decodes else budget
 
     def _advance_running(self, scheduled: list[ScheduledRequest], preempted: list[str], budget: int) -> int:
         """Advances running requests in order of rank; returns what is left of the token budget."""
@@ -267,33 +267,37 @@ class Scheduler:
             if entry.samples:
                 updates.append(self._record(request, output))
             elif entry.request_id in output.prompt_logprobs:
-                updates.append(_prompt_update(entry.request_id, output))
+                told = output.prompt_logprobs[entry.request_id]
+                updates.append(RequestUpdate(entry.request_id, prompt_logprobs=told))
         return updates
 
     def _record(self, request: Request, output: StepOutput) -> RequestUpdate:
         """Takes a request's new tokens up to the one that ends it; ends it, where it has come to its end."""
-        update = _prompt_update(request.request_id, output)
-        if (error := output.errors.get(request.request_id)) is not None:
-            self.finish(request.request_id, FinishReason.ERROR, error)
-            return update._replace(finish_reason=FinishReason.ERROR, stop_reason=error)
-        sampled = output.tokens[request.request_id] if request.wants_tokens else ()
-        reason, stop_reason, num_taken = self._append(request, sampled)
+        request_id = request.request_id
+        tokens: tuple[SampledToken, ...] = ()
+        reason: FinishReason | None = None
+        stop_reason: int | str | None = output.errors.get(request_id)
+        if stop_reason is not None:
+            reason = FinishReason.ERROR
+        elif request.wants_tokens:
+            tokens, reason, stop_reason = self._take(request, output.tokens[request_id])
+        else:
+            reason, stop_reason = request.check_stop(self.config.max_model_len)
         if reason is not None:
-            self.finish(request.request_id, reason, stop_reason)
-        return update._replace(tokens=sampled[:num_taken], finish_reason=reason, stop_reason=stop_reason)
+            self.finish(request_id, reason, stop_reason)
+        prompt_logprobs = output.prompt_logprobs.get(request_id, ())
+        return RequestUpdate(request_id, tokens, reason, stop_reason, prompt_logprobs, output.pooled.get(request_id))
 
-    def _append(
+    def _take(
         self, request: Request, sampled: tuple[SampledToken, ...]
-    ) -> tuple[FinishReason | None, int | None, int]:
-        """(finish_reason, stop_reason, how many tokens were taken): what comes behind the last one is dropped."""
-        if not sampled:
-            return *request.check_stop(self.config.max_model_len), 0
+    ) -> tuple[tuple[SampledToken, ...], FinishReason | None, int | None]:
+        """(tokens, finish_reason, stop_reason): what comes behind the token that ends the request is dropped."""
         for num_taken, token in enumerate(sampled, start=1):
             request.output_token_ids.append(token.token_id)
             reason, stop_reason = request.check_stop(self.config.max_model_len)
             if reason is not None:
-                return reason, stop_reason, num_taken
-        return None, None, len(sampled)
+                return sampled[:num_taken], reason, stop_reason
+        return sampled, None, None
 
     def revoke(self) -> None:
         """Takes the last schedule() back where its step broke off: nothing of what it computed is relied on.
@@ -335,12 +339,3 @@ class Scheduler:
             prefix_cache_hits=self.kv_cache_manager.num_hit_tokens,
             num_scheduled_tokens=self._num_scheduled_tokens,
         )
-
-
-def _prompt_update(request_id: str, output: StepOutput) -> RequestUpdate:
-    """What a request's prompt gave in this step."""
-    return RequestUpdate(
-        request_id,
-        prompt_logprobs=output.prompt_logprobs.get(request_id, ()),
-        pooled=output.pooled.get(request_id),
-    )

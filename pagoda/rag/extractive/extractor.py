@@ -3,9 +3,9 @@
 Last station of a question's path without a generating model: question -> Hits -> spans -> *extraction*. English is read
 by the neural reader on the packaged MiniLM (`english/reader`), Chinese by trees (`chinese/tree_ranker`), for MiniLM has
 no words for it: the question decides which, or the passage where it has hardly a word of the question's language.
-Offline, deterministic, a question in a batch as alone. `confidence` is the probability, where half of the questions have
-an answer, that the passage holds one at all, as SQuAD 2.0 asks (Rajpurkar et al. 2018, arXiv 1806.03822); not that the
-span is its exact wording.
+Offline, deterministic, a question in a batch as alone. `confidence` is the probability, where half of the questions
+have an answer, that the passage holds one at all, as SQuAD 2.0 asks (Rajpurkar et al. 2018, arXiv 1806.03822); not that
+the span is its exact wording.
 """
 
 from __future__ import annotations

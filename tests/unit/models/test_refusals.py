@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from pagoda.errors import CheckpointError
+from pagoda.layers.rope_scaling import ROPE_KINDS
 from pagoda.models.config import ModelConfig
 
 SMALL = {
@@ -218,6 +219,21 @@ def test_what_changes_nothing_passes(harmless: dict[str, Any]) -> None:
         ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, ["quant_method='gptq'", "dense", "-GPTQ"]),
         ({"quantization_config": {"bits": 4}}, ["quantization_config", "quantised"]),
         ({"compression_config": {"quant_method": "compressed-tensors"}}, ["compression_config", "compressed-tensors"]),
+        ({"quantization": {"group_size": 64, "bits": 4}}, ["a quantization of", "'bits': 4", "quantised"]),
+        ({"model_type": "granite"}, ["'granite'", "does not implement"]),
+        ({"architectures": "MixtralForCausalLM"}, ["'MixtralForCausalLM'"]),
+        ({"layer_types": ["full_attention", "sliding_attention"]}, ["sliding_attention", "for llama"]),
+        ({"no_rope_layers": 4}, ["no_rope_layers=4"]),
+        ({"rope_scaling": {"type": "yarn", "factor": "4.0"}}, ["factor='4.0'", "above 0"]),
+        ({"rope_scaling": {"type": "linear", "factor": 2.0}, "rope_theta": "abc"}, ["rope_theta='abc'"]),
+        ({"rope_parameters": {"rope_theta": -5.0}}, ["rope_theta=-5.0", "above 0"]),
+        ({"num_attention_heads": 0}, ["num_attention_heads=0", "whole number"]),
+        ({"hidden_size": "4096"}, ["hidden_size='4096'", "whole number"]),
+        ({"num_key_value_heads": 8.0}, ["num_key_value_heads=8.0"]),
+        ({"max_position_embeddings": None}, ["max_position_embeddings=None"]),
+        ({"sliding_window": -1}, ["sliding_window=-1"]),
+        ({"tie_word_embeddings": "false"}, ["tie_word_embeddings='false'"]),
+        ({"rms_norm_eps": None}, ["rms_norm_eps=None"]),
     ],
 )
 def test_what_the_network_does_not_do_is_refused_by_name(facts: dict[str, Any], said: list[str]) -> None:
@@ -260,6 +276,21 @@ def test_an_absent_key_means_what_transformers_means_by_it(architecture: str, le
 )
 def test_how_far_a_kind_of_rope_reaches(scaling: dict[str, Any] | None, longest: float) -> None:
     assert ModelConfig.from_dict({**SMALL, "rope_scaling": scaling}).rope.max_length == longest
+
+
+def test_a_longer_reach_that_is_added_by_hand_goes_before_what_transformers_saved() -> None:
+    saved = {"rope_parameters": {"rope_theta": 1e6, "rope_type": "default"}}
+    added = {"rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}}
+    config = ModelConfig.from_dict({**SMALL, **saved, **added})
+    assert (config.rope_theta, config.rope.kind is ROPE_KINDS["yarn"]) == (1e6, True)
+
+
+def test_layers_that_a_mistral_lets_slide_are_those_that_it_names() -> None:
+    raw = {**SMALL, "architectures": ["MistralForCausalLM"], "sliding_window": 16}
+    mixed = ModelConfig.from_dict({**raw, "layer_types": ["full_attention", "sliding_attention"]})
+    assert mixed.layer_windows == (None, 16)
+    assert ModelConfig.from_dict(raw).layer_windows == (16, 16)
+    assert ModelConfig.from_dict(mixed.to_dict()) == mixed
 
 
 def test_a_config_that_is_saved_is_one_that_is_read() -> None:
