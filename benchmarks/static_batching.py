@@ -111,7 +111,6 @@ class StaticServer:
             scheduled=scheduled,
             num_scheduled_tokens=num_tokens,
             total_num_scheduled_tokens=sum(num_tokens.values()),
-            num_decode_tokens=0,
             blocks_to_copy=(),
             preempted_request_ids=(),
             finished_request_ids=(),

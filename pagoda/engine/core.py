@@ -91,9 +91,10 @@ class EngineCore:
     def _update(self, plan: SchedulerOutput, output: StepOutput, began: float) -> list[RequestUpdate]:
         """Let the pacer, the grammars and the scheduler learn what the step brought."""
         if self.pacer is not None:
+            num_decodes = plan.num_decode_tokens
             self.pacer.observe(
-                num_decodes=plan.num_decode_tokens,
-                num_prefill_tokens=plan.total_num_scheduled_tokens - plan.num_decode_tokens,
+                num_decodes=num_decodes,
+                num_prefill_tokens=plan.total_num_scheduled_tokens - num_decodes,
                 elapsed_s=self._clock() - began,
             )
         for request_id, told in output.prompt_logprobs.items():

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pagoda.engine.outputs import Logprob, SampledToken
-from pagoda.engine.scheduling.request import FinishReason
+from pagoda.engine.scheduling.request import FinishReason, is_decode
 
 
 class ScheduledRequest(NamedTuple):
@@ -39,7 +39,6 @@ class SchedulerOutput:
     """The plan of a step, frozen: every rank gets the same, and a recorded list of them replays a run.
 
     num_scheduled_tokens: request id -> tokens it advances; the ids of `scheduled`, in the same order.
-    num_decode_tokens: so many of the total belong to answers that run; the others compute prompts.
     blocks_to_copy: (source, destination) blocks, to be copied before the step writes anything.
     preempted_request_ids: lost their blocks in this step and wait again.
     finished_request_ids: ended since the last step; to be forgotten before `scheduled` is read, as an id may return.
@@ -49,10 +48,14 @@ class SchedulerOutput:
     scheduled: tuple[ScheduledRequest, ...]
     num_scheduled_tokens: dict[str, int]
     total_num_scheduled_tokens: int
-    num_decode_tokens: int
     blocks_to_copy: tuple[tuple[int, int], ...]
     preempted_request_ids: tuple[str, ...]
     finished_request_ids: tuple[str, ...]
+
+    @property
+    def num_decode_tokens(self) -> int:
+        """So many of the total belong to answers that run; the others compute prompts. Only a pacer asks."""
+        return sum(len(entry.token_ids) for entry in self.scheduled if is_decode(entry))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from pagoda.sampling_params import SamplingParams
@@ -31,6 +31,21 @@ class FinishReason(enum.StrEnum):
     LENGTH = "length"
     ABORT = "abort"
     ERROR = "error"
+
+
+class Progress(Protocol):
+    """How far a sequence has got: a Request's own, or what a plan says of it."""
+
+    @property
+    def num_computed_tokens(self) -> int: ...
+
+    @property
+    def num_prompt_tokens(self) -> int: ...
+
+
+def is_decode(progress: Progress) -> bool:
+    """Whether the next step belongs to the answer: the whole prompt is computed."""
+    return progress.num_computed_tokens >= progress.num_prompt_tokens
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -92,11 +107,6 @@ class Request:
     def token_ids(self) -> list[int]:
         """All known tokens, copied; `tokens_between` is cheaper for a part of them."""
         return self.prompt_token_ids + self.output_token_ids
-
-    @property
-    def is_decoding(self) -> bool:
-        """Whether its next step belongs to its answer: the whole prompt is computed."""
-        return self.num_computed_tokens >= len(self.prompt_token_ids)
 
     @property
     def is_finished(self) -> bool:

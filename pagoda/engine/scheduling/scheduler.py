@@ -24,7 +24,7 @@ from pagoda.engine.scheduling.admission import check_can_finish
 from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
 from pagoda.engine.scheduling.kv_cache_manager import ComputedPrefix, KVCacheManager
 from pagoda.engine.scheduling.plan import RequestUpdate, ScheduledRequest, SchedulerOutput, SchedulerStats, StepOutput
-from pagoda.engine.scheduling.request import FinishReason, Request, RequestStatus
+from pagoda.engine.scheduling.request import FinishReason, Request, RequestStatus, is_decode
 from pagoda.errors import InvalidRequestError
 
 
@@ -110,7 +110,7 @@ class Scheduler:
         budget = self.config.max_num_batched_tokens
         if max_prefill_tokens is None or not self.config.enable_chunked_prefill:
             return budget
-        num_decodes = sum(request.is_decoding for request in self._running)
+        num_decodes = sum(map(is_decode, self._running))
         return min(budget, max(num_decodes + max_prefill_tokens, len(self._running))) if num_decodes else budget
 
     def _advance_running(self, scheduled: list[ScheduledRequest], preempted: list[str], budget: int) -> int:
@@ -236,9 +236,6 @@ class Scheduler:
             scheduled=tuple(scheduled),
             num_scheduled_tokens=num_scheduled_tokens,
             total_num_scheduled_tokens=sum(num_scheduled_tokens.values()),
-            num_decode_tokens=sum(
-                num_scheduled_tokens[name] for name, request in self._in_flight.items() if request.is_decoding
-            ),
             blocks_to_copy=self.kv_cache_manager.take_copies(),
             preempted_request_ids=tuple(preempted),
             finished_request_ids=tuple(self._finished_request_ids),
