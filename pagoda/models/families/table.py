@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from pagoda.errors import UnknownArchitectureError
-from pagoda.models.families.family import Family
 from pagoda.models.families.chinese import BAICHUAN, HUNYUAN, INTERNLM2, INTERNLM3, SEED_OSS
 from pagoda.models.families.exaone import EXAONE, EXAONE4, SMOLLM3
+from pagoda.models.families.family import Family
 from pagoda.models.families.gemma import GEMMA, GEMMA2, GEMMA3
 from pagoda.models.families.glm import COHERE, COHERE2, GLM, GLM4, HELIUM
 from pagoda.models.families.llama import LLAMA, MINISTRAL, MISTRAL, QWEN2, QWEN3
