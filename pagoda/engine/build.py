@@ -138,10 +138,7 @@ def _max_model_len(asked: int | None, config: ModelConfig) -> int:
 
 def _product_shapes(config: ModelConfig) -> list[tuple[int, int]]:
     """Of the matrix products in a layer, outputs capped: the order of summation does not depend on how many."""
-    query_size = config.num_attention_heads * config.head_dim
-    widths = {(config.hidden_size, config.intermediate_size), (config.intermediate_size, config.hidden_size)}
-    widths |= {(config.hidden_size, query_size), (query_size, config.hidden_size)}
-    return sorted((inputs, min(outputs, 4096)) for inputs, outputs in widths)
+    return sorted({(inputs, min(outputs, 4096)) for inputs, outputs in config.all_matrices})
 
 
 def startup_line(

@@ -26,48 +26,13 @@ from pagoda.layers.kit import LayerKit
 
 
 class SparseMoE(nn.Module):
-    """`sum over the chosen experts of weight * expert(x)`.
+    """`sum over the chosen experts of weight * expert(x)`, and `sigmoid(gate(x)) * shared(x)` where one is shared.
 
     experts: each `[n, hidden_size] -> [n, hidden_size]`, built with `kit.with_open_sums()`
+    shared_expert: one more, which every token goes through (DeepSeekMoE, Dai et al. 2024, arXiv 2401.06066, section
+        3.2), behind a gate of its own (Qwen2-MoE, arXiv 2407.10671)
     top_k: how many experts a token goes through
     renormalize: scale the weights of the chosen to a sum of 1; they are probabilities among all experts otherwise
-    """
-
-    def __init__(
-        self, kit: LayerKit, hidden_size: int, experts: Iterable[nn.Module], *, top_k: int, renormalize: bool
-    ) -> None:
-        super().__init__()
-        self.experts = nn.ModuleList(experts)
-        self.gate = kit.replicated(hidden_size, len(self.experts))
-        self.top_k, self.renormalize = top_k, renormalize
-        self.group, self.row_multiple = kit.group, kit.kernels.row_multiple
-
-    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        """`[T, hidden_size]` -> the same shape and dtype."""
-        return self.group.all_reduce(self.partial_sum(hidden_states).to(hidden_states.dtype))
-
-    def partial_sum(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        """This rank's part of the output, `[T, hidden_size]` in fp32."""
-        weights, chosen = self.route(hidden_states)
-        output = torch.zeros(hidden_states.shape, dtype=torch.float32, device=hidden_states.device)
-        for expert_idx, rows, of_rows in _by_expert(weights, chosen, len(self.experts)):
-            padding = -len(rows) % self.row_multiple
-            computed = self.experts[expert_idx](F.pad(hidden_states[rows], (0, 0, 0, padding)))[: len(rows)]
-            # No row stands twice among an expert's, so nothing hangs on the order inside this sum.
-            output.index_add_(0, rows, computed.float() * of_rows[:, None])
-        return output
-
-    def route(self, hidden_states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """`[T, hidden_size]` -> weights fp32 and numbers int64 of the chosen experts, `[T, top_k]` each."""
-        probabilities = torch.softmax(self.gate(hidden_states).float(), dim=-1)  # [T, experts]
-        weights, chosen = probabilities.topk(self.top_k, dim=-1)
-        return (weights / weights.sum(-1, keepdim=True) if self.renormalize else weights), chosen
-
-
-class SharedExpertMoE(SparseMoE):
-    """With one more expert that every token goes through, scaled by a gate of its own (Qwen2-MoE, arXiv 2407.10671).
-
-    The idea of experts that are shared is DeepSeekMoE's (Dai et al. 2024, arXiv 2401.06066, section 3.2).
     """
 
     def __init__(
@@ -75,19 +40,43 @@ class SharedExpertMoE(SparseMoE):
         kit: LayerKit,
         hidden_size: int,
         experts: Iterable[nn.Module],
-        shared_expert: nn.Module,
         *,
+        shared_expert: nn.Module | None = None,
         top_k: int,
         renormalize: bool,
     ) -> None:
-        super().__init__(kit, hidden_size, experts, top_k=top_k, renormalize=renormalize)
+        super().__init__()
+        self.experts = nn.ModuleList(experts)
+        self.gate = kit.replicated(hidden_size, len(self.experts))
         self.shared_expert = shared_expert
-        self.shared_expert_gate = kit.replicated(hidden_size, 1)
+        self.shared_expert_gate = None if shared_expert is None else kit.replicated(hidden_size, 1)
+        self.top_k, self.renormalize = top_k, renormalize
+        self.group, self.row_multiple = kit.group, kit.kernels.row_multiple
 
-    def partial_sum(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        # A sigmoid by torch.exp, as `silu_and_mul` has it: the fused one rounds by where a row stands.
-        share = 1.0 / (1.0 + torch.exp(-self.shared_expert_gate(hidden_states).float()))  # [T, 1]
-        return super().partial_sum(hidden_states) + share * self.shared_expert(hidden_states).float()
+    def forward(self, hidden_states: torch.Tensor, num_tokens: int | None = None) -> torch.Tensor:
+        """`[T, hidden_size]` -> the same shape and dtype.
+
+        num_tokens: rows that are tokens; those behind them are padding, for which no expert is read
+        """
+        weights, chosen = self.route(hidden_states)
+        output = torch.zeros(hidden_states.shape, dtype=torch.float32, device=hidden_states.device)
+        for expert_idx, rows, of_rows in _by_expert(weights[:num_tokens], chosen[:num_tokens], len(self.experts)):
+            padding = -len(rows) % self.row_multiple
+            computed = self.experts[expert_idx](F.pad(hidden_states[rows], (0, 0, 0, padding)))[: len(rows)]
+            # No row stands twice among an expert's, so nothing hangs on the order inside this sum.
+            output.index_add_(0, rows, computed.float() * of_rows[:, None])
+        if self.shared_expert is not None and self.shared_expert_gate is not None:
+            # A sigmoid by torch.exp, as `silu_and_mul` has it: the fused one rounds by where a row stands.
+            share = 1.0 / (1.0 + torch.exp(-self.shared_expert_gate(hidden_states).float()))  # [T, 1]
+            output = output + share * self.shared_expert(hidden_states).float()
+        # What each rank has is a part of every row: [T, hidden_size] of partial sums -> [T, hidden_size].
+        return self.group.all_reduce(output.to(hidden_states.dtype))
+
+    def route(self, hidden_states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """`[T, hidden_size]` -> weights fp32 and numbers int64 of the chosen experts, `[T, top_k]` each."""
+        probabilities = torch.softmax(self.gate(hidden_states).float(), dim=-1)  # [T, experts]
+        weights, chosen = probabilities.topk(self.top_k, dim=-1)
+        return (weights / weights.sum(-1, keepdim=True) if self.renormalize else weights), chosen
 
 
 def _by_expert(

@@ -77,6 +77,12 @@ class InputProcessor:
         cache_salt: str | None = None,
     ) -> list[CoreRequest]:
         """The n requests of one prompt; all but the first share the first one's prompt blocks."""
+        if not self.config.has_head:
+            raise InvalidRequestError(
+                f"this model ({self.config.architecture}) has no output head and generates no text: embed with "
+                "LLM.embed or POST /v1/embeddings, or load a model that generates",
+                param="model",
+            )
         self._check_params(params)
         matcher = None
         if params.structured_outputs is not None:

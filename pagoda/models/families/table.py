@@ -9,12 +9,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from pagoda.errors import UnknownArchitectureError
+from pagoda.models.families.experts import GRANITE_MOE, MIXTRAL, OLMOE, QWEN2_MOE, QWEN3_MOE
 from pagoda.models.families.family import Family
 from pagoda.models.families.llama import LLAMA, MISTRAL, QWEN2, QWEN3
 
-FAMILIES: tuple[Family, ...] = (LLAMA, MISTRAL, QWEN2, QWEN3)
+FAMILIES: tuple[Family, ...] = (LLAMA, MISTRAL, QWEN2, QWEN3, MIXTRAL, QWEN2_MOE, QWEN3_MOE, OLMOE, GRANITE_MOE)
 BY_TYPE = {family.model_type: family for family in FAMILIES}
 BY_ARCHITECTURE = {name: family for family in FAMILIES for name in (family.architecture, *family.also_named)}
+BASE_MODELS = {family.base_architecture: family.architecture for family in FAMILIES}
+"""Names of networks without an output head -> the name of the same with one."""
 
 
 def family_of(raw: Mapping[str, Any]) -> Family:
@@ -22,8 +25,9 @@ def family_of(raw: Mapping[str, Any]) -> Family:
 
     transformers goes by the model_type, whatever class the checkpoint was trained as, and so is it done here.
     """
-    named = raw.get("architectures") or []
-    architecture = named if isinstance(named, str) else next(iter(named), None)
+    architecture = _named(raw)
+    if architecture in BASE_MODELS:
+        architecture = BASE_MODELS[architecture]
     model_type = raw.get("model_type")
     if architecture is not None and architecture not in BY_ARCHITECTURE:
         raise _unknown(architecture)
@@ -32,6 +36,17 @@ def family_of(raw: Mapping[str, Any]) -> Family:
     if model_type not in BY_TYPE:
         raise _unknown(model_type or "(none)")
     return BY_TYPE[model_type]
+
+
+def is_headless(raw: Mapping[str, Any]) -> bool:
+    """Whether a `config.json` names the network without its output head."""
+    return _named(raw) in BASE_MODELS
+
+
+def _named(raw: Mapping[str, Any]) -> str | None:
+    named = raw.get("architectures") or None
+    first = named[0] if isinstance(named, list | tuple) else named
+    return None if first is None else str(first)
 
 
 def _unknown(name: object) -> UnknownArchitectureError:

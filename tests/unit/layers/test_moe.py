@@ -15,7 +15,7 @@ from pagoda.distributed import ParallelGroup, SingleRank
 from pagoda.kernels.reference.operations import ReferenceKernels
 from pagoda.layers.kit import LayerKit
 from pagoda.layers.linear import set_weight_loader
-from pagoda.layers.moe import SharedExpertMoE, SparseMoE
+from pagoda.layers.moe import SparseMoE
 from pagoda.layers.weights.dense import DENSE
 from patience import HANG_S
 
@@ -46,12 +46,8 @@ def _moe(
 ) -> SparseMoE:
     kit = LayerKit(ReferenceKernels(), group or SingleRank(), DENSE, 1e-6)
     experts = [_Expert(kit.with_open_sums()) for _ in range(num_experts)]
-    moe: SparseMoE
-    if shared:
-        expert = _Expert(kit.with_open_sums())
-        moe = SharedExpertMoE(kit, HIDDEN, experts, expert, top_k=top_k, renormalize=renormalize)
-    else:
-        moe = SparseMoE(kit, HIDDEN, experts, top_k=top_k, renormalize=renormalize)
+    shared_expert = _Expert(kit.with_open_sums()) if shared else None
+    moe = SparseMoE(kit, HIDDEN, experts, shared_expert=shared_expert, top_k=top_k, renormalize=renormalize)
     if fill:
         generator = torch.Generator().manual_seed(0)
         with torch.no_grad():
@@ -67,7 +63,7 @@ def _naive(moe: SparseMoE, x: torch.Tensor) -> torch.Tensor:
         chosen = sorted(range(len(scores)), key=lambda index: -scores.tolist()[index])[: moe.top_k]
         total = sum(scores[index] for index in chosen) if moe.renormalize else 1.0
         row = sum(scores[index] / total * _expert(moe.experts[index], token) for index in sorted(chosen))
-        if isinstance(moe, SharedExpertMoE):
+        if moe.shared_expert is not None and moe.shared_expert_gate is not None:
             row = row + torch.sigmoid(F.linear(token, moe.shared_expert_gate.weight)) * _expert(
                 moe.shared_expert, token
             )
@@ -115,6 +111,20 @@ def test_experts_that_no_token_chose_are_not_run_and_one_may_get_all() -> None:
     x[:, 0] = 1.0
     torch.testing.assert_close(moe(x), _naive(moe, x), atol=1e-5, rtol=1e-5)
     assert run == [(2, 48)], "40 rows and their padding, once"
+
+
+def test_no_expert_is_run_for_padding() -> None:
+    moe = _moe(6, 2)
+    run: list[int] = []
+    for number, expert in enumerate(moe.experts):
+        expert.register_forward_hook(lambda *_, number=number: run.append(number))
+    x = _tokens(16)
+    expected = moe(x)
+    run.clear()
+    actual = moe(x, 1)
+    assert sorted(run) == sorted(moe.route(x)[1][0].tolist())
+    assert torch.equal(actual[0], expected[0])
+    assert not actual[1:].any()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
