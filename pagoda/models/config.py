@@ -58,6 +58,7 @@ class ModelConfig:
                             what comes out), "sandwich" (both) or "parallel" (one norm, attention and MLP side by side)
         embedding_multiplier, residual_multiplier: on embeddings, and on what blocks add to the stream
         logits_scaling:     what logits are divided by, before `final_logit_softcapping` bounds them
+        normed_head:        rows of the output head are brought to length 1 while it is loaded
 
     Experts
         experts:            of the layers that have a mixture of experts for an MLP; None where none has
@@ -105,6 +106,7 @@ class ModelConfig:
     final_logit_softcapping: float | None = None
     experts: ExpertsConfig | None = None
     has_head: bool = True
+    normed_head: bool = False
     tie_word_embeddings: bool = False
     bos_token_id: int | None = None
     eos_token_ids: tuple[int, ...] = ()
@@ -336,6 +338,7 @@ _OUR_OWN = (
     "has_head",
     "norm",
     "norm_placement",
+    "normed_head",
     "layer_types",
     "eos_token_ids",
     "weight_format",

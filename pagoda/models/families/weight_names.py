@@ -59,7 +59,6 @@ class WeightNames:
     per_head: our tensors whose rows are stored one by one, `{}` being the head's number in the stored name
     has_neighbouring_pairs: RoPE turns neighbours (2i, 2i + 1) of a head instead of halves, so rows of q and k are put
         in another order while they are read
-    has_normed_head: rows of the output head are to be brought to length 1 (Baichuan 2)
     stacked_experts: the experts of a layer are stored as two tensors
     has_prefix: names of all but the head begin with "model.", or whatever this family has there; a network without a
         head is stored without
@@ -69,7 +68,6 @@ class WeightNames:
     renamed: Mapping[str, str] = field(default_factory=dict)
     per_head: Mapping[str, str] = field(default_factory=dict)
     has_neighbouring_pairs: bool = False
-    has_normed_head: bool = False
     stacked_experts: StackedExperts | None = None
     has_prefix: bool = True
 
