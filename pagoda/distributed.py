@@ -40,6 +40,21 @@ class SingleRank:
         return tensor
 
 
+class OpenSums:
+    """The ranks of `group`, but a sum over them is left open: it is due once, where several partial sums are added."""
+
+    def __init__(self, group: ParallelGroup) -> None:
+        self._group = group
+        self.rank, self.size = group.rank, group.size
+
+    def all_reduce(self, tensor: torch.Tensor) -> torch.Tensor:
+        """This rank's part as it is."""
+        return tensor
+
+    def all_gather(self, tensor: torch.Tensor) -> torch.Tensor:
+        return self._group.all_gather(tensor)
+
+
 class TorchGroup:
     """A group over `torch.distributed`, whose process group must be initialised."""
 

@@ -113,7 +113,11 @@ class LLM:
         *,
         use_tqdm: bool = True,
     ) -> list[EmbeddingRequestOutput]:
-        """The final hidden state of each prompt's last token, scaled to length 1 unless told otherwise."""
+        """A vector for each prompt, pooled from its hidden states as the checkpoint says.
+
+        Without such files: the last token's state, scaled to length 1. A prompt of the checkpoint's own goes before
+        each text, by `PoolingParams(prompt_name=...)` or unasked where it is the default.
+        """
         all_prompts = _as_prompts(prompts)
         all_params = _one_each("pooling_params", pooling_params, all_prompts, PoolingParams())
         request_ids = self._add_all(all_prompts, all_params, [0] * len(all_prompts))

@@ -245,15 +245,19 @@ class SamplingParams:
 @refuse_unknown_names()
 @dataclass(frozen=True, kw_only=True)
 class PoolingParams:
-    """How hidden states become one embedding per request."""
+    """How hidden states become one embedding per request, by the pooling that the checkpoint names."""
 
-    normalize: bool = True
-    """Scale the embedding to length 1."""
+    normalize: bool | None = None
+    """Scale the embedding to length 1; None is as the checkpoint says, or yes where it says nothing."""
     dimensions: int | None = None
     """Keep only the first so many dimensions (for models trained that way, arXiv:2205.13147)."""
 
+    prompt_name: str | None = None
+    """Which of the checkpoint's prompts stands before the text; None is its default one, if it has any."""
+
     def __post_init__(self) -> None:
-        check_fields(self, {"normalize": FLAG, "dimensions": optional(whole_number(1))})
+        rules = {"normalize": optional(FLAG), "dimensions": optional(whole_number(1)), "prompt_name": optional(STRING)}
+        check_fields(self, rules)
 
 
 def _is_bias(bias: object) -> bool:

@@ -63,6 +63,14 @@ SHAPES: dict[str, dict[str, Any]] = {
         "sliding_window": 20,
         "max_window_layers": 1,
     },
+    "experts, one shared": {
+        "architectures": ["Qwen2MoeForCausalLM"],
+        "num_experts": 7,
+        "num_experts_per_tok": 3,
+        "moe_intermediate_size": 25,
+        "shared_expert_intermediate_size": 40,
+        "mlp_only_layers": [0],
+    },
     "dynamic ntk": {"max_position_embeddings": 32, "rope_scaling": {"rope_type": "dynamic", "factor": 4.0}},
     "longrope": {"rope_scaling": LONGROPE},
 }

@@ -223,6 +223,7 @@ class EmbeddingRequest(OpenAIRequest):
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: StrictInt | None = None
     add_special_tokens: StrictBool = True
+    prompt_name: StrictStr | None = None
 
 
 class TokenizeRequest(OpenAIRequest):

@@ -7,7 +7,7 @@ memory is taken, so that whoever meets an error later has the figures already.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -26,6 +26,7 @@ from pagoda.kernels.select import select_exact_kernels
 from pagoda.models.checkpoint.hub import resolve_config, resolve_model
 from pagoda.models.checkpoint.loading import load_config, load_tokenizer
 from pagoda.models.config import ModelConfig
+from pagoda.models.embedder import EmbedderConfig
 from pagoda.models.generation_config import GenerationDefaults
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 
@@ -39,6 +40,7 @@ class EngineParts:
     config: ModelConfig
     tokenizer: Tokenizer | None
     generation_defaults: GenerationDefaults
+    embedder: EmbedderConfig
     eos_token_ids: tuple[int, ...]
     memory_plan: MemoryPlan
     dtype: str
@@ -52,8 +54,9 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
     bound_product_caches()
     model_name = args.model or BUILTIN_MODEL
     # Before the weights are downloaded: what cannot run is refused by its config.json.
-    config = load_config(resolve_config(model_name, revision=args.revision))
+    config, embedder = _read_config(resolve_config(model_name, revision=args.revision))
     path = resolve_model(model_name, revision=args.revision)
+    args = _bounded(args, config, embedder)
     device = resolve_device(args.device)
     dtype = resolve_dtype(args.dtype, config, device)
     memory_plan = plan_for(args, config, dtype, device)
@@ -70,6 +73,7 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
         config=config,
         tokenizer=tokenizer,
         generation_defaults=generation,
+        embedder=embedder,
         eos_token_ids=_eos_token_ids(config, generation, tokenizer),
         memory_plan=memory_plan,
         dtype=dtype,
@@ -77,6 +81,18 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
         kernels=kernels,
         core=_build_core(args, memory_plan, worker),
     )
+
+
+def _read_config(path: Path) -> tuple[ModelConfig, EmbedderConfig]:
+    return load_config(path), EmbedderConfig.from_directory(path)
+
+
+def _bounded(args: EngineArgs, config: ModelConfig, embedder: EmbedderConfig) -> EngineArgs:
+    """The context of an embedder is no longer than the texts that it is said to take, unless the operator says so."""
+    length = embedder.max_seq_length
+    if args.max_model_len is not None or length is None:
+        return args
+    return replace(args, max_model_len=min(length, config.max_position_embeddings))
 
 
 def resolve_dtype(dtype: str, config: ModelConfig, device: torch.device) -> str:
@@ -122,10 +138,7 @@ def _max_model_len(asked: int | None, config: ModelConfig) -> int:
 
 def _product_shapes(config: ModelConfig) -> list[tuple[int, int]]:
     """Of the matrix products in a layer, outputs capped: the order of summation does not depend on how many."""
-    query_size = config.num_attention_heads * config.head_dim
-    widths = {(config.hidden_size, config.intermediate_size), (config.intermediate_size, config.hidden_size)}
-    widths |= {(config.hidden_size, query_size), (query_size, config.hidden_size)}
-    return sorted((inputs, min(outputs, 4096)) for inputs, outputs in widths)
+    return sorted({(inputs, min(outputs, 4096)) for inputs, outputs in config.all_matrices})
 
 
 def startup_line(

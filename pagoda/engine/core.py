@@ -80,11 +80,9 @@ class EngineCore:
                 core_request.first_scheduled_time = now
             if (score := _score_row(core_request, entry)) is not None:
                 scores.append(score)
-            if not entry.samples:
-                continue
-            if core_request.pooling_params is not None:
-                pools.append(PoolRow(entry.request_id, core_request.pooling_params))
-            elif core_request.request.wants_tokens:
+            if (pool := _pool_row(core_request, entry)) is not None:
+                pools.append(pool)
+            if entry.samples and core_request.request.wants_tokens:
                 samples.append(_sample_row(core_request))
         return StepRows(samples, scores, pools)
 
@@ -99,6 +97,8 @@ class EngineCore:
             )
         for request_id, told in output.prompt_logprobs.items():
             self._requests[request_id].num_prompt_logprobs += len(told)
+        for request_id, so_far in output.pooled_so_far.items():
+            self._requests[request_id].pooled_so_far = so_far
         if refused := self._advance_grammars(output):
             output = replace(output, errors={**output.errors, **refused})
         updates = self.scheduler.update(plan, output)
@@ -152,3 +152,14 @@ def _score_row(core_request: CoreRequest, entry: ScheduledRequest) -> ScoreRow |
     if first >= last:
         return None
     return ScoreRow(request.request_id, first - start, request.prompt_token_ids[first + 1 : last + 1], wanted)
+
+
+def _pool_row(core_request: CoreRequest, entry: ScheduledRequest) -> PoolRow | None:
+    """Of an embedding: in the step of its last token, and before that where every token counts."""
+    params, pooling = core_request.pooling_params, core_request.pooling
+    if params is None or (pooling == "last" and not entry.samples):
+        return None
+    # A request that lost its blocks begins anew, and so does its sum.
+    so_far = core_request.pooled_so_far if entry.num_computed_tokens else ()
+    num_tokens = core_request.request.num_prompt_tokens if entry.samples else None
+    return PoolRow(entry.request_id, params, pooling, so_far, num_tokens)

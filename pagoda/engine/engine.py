@@ -18,6 +18,7 @@ from pagoda.engine.scheduling.plan import RequestUpdate
 from pagoda.engine.scheduling.request import FinishReason
 from pagoda.engine.text.input_processor import InputProcessor, Prompt, child_id
 from pagoda.engine.text.output_processor import OutputProcessor
+from pagoda.engine.text.prompt import prompt_to_embed
 from pagoda.errors import InvalidRequestError
 from pagoda.sampling_params import PoolingParams, SamplingParams
 
@@ -64,6 +65,7 @@ class LLMEngine:
             max_model_len=self.max_model_len,
             max_logprobs=parts.args.max_logprobs,
             seed=parts.args.seed,
+            embedder=parts.embedder,
         )
         self._requests: dict[str, _Generation | _Pooling] = {}
         self._owner: dict[str, str] = {}  # core request id -> user request id
@@ -87,6 +89,8 @@ class LLMEngine:
         """Queue a request. Raises InvalidRequestError where it cannot be served; nothing is queued then."""
         if request_id in self._requests:
             raise InvalidRequestError(f"request id {request_id!r} is in use: give every request its own id")
+        if isinstance(params, PoolingParams):
+            prompt = prompt_to_embed(prompt, self.parts.embedder, params.prompt_name)
         text, token_ids = self.input_processor.token_ids(prompt)
         if isinstance(params, PoolingParams):
             pooling = self.input_processor.pooling_request(request_id, token_ids, params, cache_salt=cache_salt)

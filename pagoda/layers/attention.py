@@ -21,7 +21,12 @@ LayerWindows = Sequence[int | None]
 
 
 class AttentionBackend(Protocol):
-    """Causal attention for one forward pass."""
+    """Causal attention for one forward pass.
+
+    num_tokens: rows of the pass that are tokens, where those behind them are padding; None: all are
+    """
+
+    num_tokens: int | None
 
     def attend(
         self, layer_idx: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scores: AttentionScores
@@ -32,6 +37,8 @@ class AttentionBackend(Protocol):
 
 class DenseAttention:
     """`batch_size` sequences of equal length, back to back, nothing before them: training and scoring."""
+
+    num_tokens: int | None = None
 
     def __init__(self, batch_size: int, layer_windows: LayerWindows) -> None:
         self.batch_size = batch_size
@@ -74,6 +81,7 @@ class PagedAttention:
     ) -> None:
         self.kv_cache = kv_cache
         self.metadata = metadata
+        self.num_tokens: int | None = metadata.query_start_loc[-1]
         self.kernels = kernels
         self.layer_windows = layer_windows
         self._plans: dict[int | None, StepPlan] = {}

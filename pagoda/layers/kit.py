@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
-from pagoda.distributed import ParallelGroup
+from pagoda.distributed import OpenSums, ParallelGroup
 from pagoda.kernels.interface import Kernels
 from pagoda.layers.embedding import ParallelLMHead, VocabParallelEmbedding
-from pagoda.layers.linear import ColumnParallelLinear, RowParallelLinear
+from pagoda.layers.linear import ColumnParallelLinear, ReplicatedLinear, RowParallelLinear
 from pagoda.layers.norm import LayerNorm, PerHeadNorm, RMSNorm, WholeWidthNorm, WideRMSNorm
 from pagoda.layers.norm_kinds import NORM_KINDS, NormKind
 from pagoda.layers.weights.dense import DENSE
@@ -57,6 +57,14 @@ class LayerKit:
             kernels=self.kernels,
             group=self.group,
         )
+
+    def replicated(self, in_features: int, out_features: int) -> ReplicatedLinear:
+        """`[T, in] -> [T, out]`, whole on every rank."""
+        return ReplicatedLinear(in_features, out_features, kernels=self.kernels)
+
+    def with_open_sums(self) -> LayerKit:
+        """The same kit, whose `row` leaves its sum over ranks to whoever adds up several blocks and sums once."""
+        return replace(self, group=OpenSums(self.group))
 
     def embedding(self, vocab_size: int, hidden_size: int) -> VocabParallelEmbedding:
         """`input_ids [T] -> [T, hidden_size]`."""

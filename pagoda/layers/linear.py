@@ -81,6 +81,21 @@ class RowParallelLinear(ParallelLinear):
         return summed if self.bias is None else summed + self.bias
 
 
+class ReplicatedLinear(nn.Module):
+    """`[T, in] -> [T, out]`, computed whole by every rank: for outputs that are few and that all ranks need.
+
+    Always a dense float matrix without bias, `weight [out, in]`.
+    """
+
+    def __init__(self, in_features: int, out_features: int, *, kernels: Kernels) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.kernels = kernels
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.kernels.linear(x, self.weight, None)
+
+
 def shard_size(total: int, group: ParallelGroup, what: str) -> int:
     """This rank's share of `total`. Raises ConfigError where it does not divide."""
     if total % group.size:

@@ -19,8 +19,10 @@ from pagoda.layers.norm_kinds import NORM_KINDS
 from pagoda.layers.rope_scaling import Rope
 from pagoda.layers.weights.dense import DENSE
 from pagoda.layers.weights.format import WeightFormat
+from pagoda.models.embedder import MODULES_FILE
+from pagoda.models.families.experts import ExpertsConfig
 from pagoda.models.families.family import Family
-from pagoda.models.families.table import BY_TYPE, family_of
+from pagoda.models.families.table import BY_TYPE, family_of, is_headless
 from pagoda.models.positions import read_positions
 from pagoda.models.refusals import check_facts, check_files, check_rope, check_values, weight_format_of
 
@@ -58,8 +60,12 @@ class ModelConfig:
         logits_scaling:     what logits are divided by, before `final_logit_softcapping` bounds them
         normed_head:        rows of the output head are brought to length 1 while it is loaded
 
-    `weight_format` is how the matrices of the layers are stored; embedding, head, norms and biases are floats in
-    `dtype` always. `source` is the `config.json` that was read, so that it is written again as its makers had it.
+    Experts
+        experts:            of the layers that have a mixture of experts for an MLP; None where none has
+
+    `has_head` is whether logits are computed at all: an embedder ends with its hidden states. `weight_format` is how
+    the matrices of the layers are stored; embedding, head, norms and biases are floats in `dtype` always. `source` is
+    the `config.json` that was read, so that it is written again as its makers had it.
     """
 
     architecture: str = "LlamaForCausalLM"
@@ -98,6 +104,8 @@ class ModelConfig:
     residual_multiplier: float = 1.0
     logits_scaling: float = 1.0
     final_logit_softcapping: float | None = None
+    experts: ExpertsConfig | None = None
+    has_head: bool = True
     normed_head: bool = False
     tie_word_embeddings: bool = False
     bos_token_id: int | None = None
@@ -132,7 +140,8 @@ class ModelConfig:
             raise CheckpointError(f"{path} holds a {type(raw).__name__}, but a JSON object is expected")
         config = cls.from_dict(raw)
         check_files(path.parent)
-        return config
+        # What says itself that it is an embedder may have a head, but no one trained it.
+        return dataclasses.replace(config, has_head=False) if (path.parent / MODULES_FILE).is_file() else config
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> ModelConfig:
@@ -152,13 +161,15 @@ class ModelConfig:
     @classmethod
     def _translate(cls, raw: Mapping[str, Any], family: Family) -> ModelConfig:
         facts = family.facts(raw)
+        has_head = not is_headless(raw)
         num_heads, hidden_size = facts["num_attention_heads"], facts["hidden_size"]
         head_dim = facts.get("head_dim") or hidden_size // num_heads
         sliding_window, layer_types = family.windows(facts)
         switches = family.switches(facts)
         check_facts(raw, family, head_dim, slides=sliding_window is not None, qk_norm=switches.get("qk_norm", False))
         fields = {
-            "architecture": family.architecture,
+            "architecture": family.architecture if has_head else family.base_architecture,
+            "has_head": has_head,
             "model_type": family.model_type,
             "num_attention_heads": num_heads,
             "hidden_size": hidden_size,
@@ -260,15 +271,28 @@ class ModelConfig:
         }
 
     @property
-    def layer_matrices(self) -> list[tuple[int, int]]:
-        """(in_features, out_features) of all matrices of a layer."""
-        return list(self.matrices.values())
+    def all_matrices(self) -> list[tuple[int, int]]:
+        """(in_features, out_features) of every matrix of every layer."""
+        dense, experts = list(self.matrices.values()), self.experts
+        if experts is None:
+            return dense * self.num_hidden_layers
+        sparse = [size for name, size in self.matrices.items() if name.startswith("self_attn.")]
+        sparse += experts.matrices(self.hidden_size, experts.num_experts)
+        return [size for is_sparse in experts.sparse_layers for size in (sparse if is_sparse else dense)]
 
     @property
     def num_parameters(self) -> int:
         """Weights of the network; tied embeddings count once."""
-        in_matrices = sum(inputs * outputs for inputs, outputs in self.layer_matrices)
-        return self.num_hidden_layers * in_matrices + self._num_other_parameters
+        return sum(inputs * outputs for inputs, outputs in self.all_matrices) + self._num_other_parameters
+
+    @property
+    def num_active_parameters(self) -> int:
+        """Weights that one token goes through: all but those of experts that it is not sent to."""
+        if self.experts is None:
+            return self.num_parameters
+        num_idle = self.experts.num_experts - self.experts.num_experts_per_tok
+        idle = self.experts.matrices(self.hidden_size, num_idle)[: 3 * num_idle]
+        return self.num_parameters - sum(self.experts.sparse_layers) * sum(rows * columns for rows, columns in idle)
 
     @property
     def _num_other_parameters(self) -> int:
@@ -279,8 +303,9 @@ class ModelConfig:
         layer += self.head_dim * (self.num_attention_heads + 2 * self.num_key_value_heads) * self.attention_bias
         layer += self.hidden_size * self.attention_output_bias
         layer += ((1 + self.mlp_gated) * self.intermediate_size + self.hidden_size) * self.mlp_bias
-        embeddings = self.vocab_size * self.hidden_size * (1 if self.tie_word_embeddings else 2)
-        return embeddings + self.num_hidden_layers * layer + norm
+        embeddings = self.vocab_size * self.hidden_size * (2 if self.has_head and not self.tie_word_embeddings else 1)
+        gates = 0 if self.experts is None else self.experts.num_gates * sum(self.experts.sparse_layers)
+        return embeddings + self.num_hidden_layers * layer + norm + gates * self.hidden_size
 
     @property
     def _num_qk_gains(self) -> int:
@@ -289,8 +314,8 @@ class ModelConfig:
 
     def weight_bytes(self, dtype_bytes: int) -> int:
         """Bytes of the weights where a float takes `dtype_bytes`: the format says what its matrices take."""
-        in_matrices = sum(self.weight_format.num_bytes(*shape, dtype_bytes) for shape in self.layer_matrices)
-        return self.num_hidden_layers * in_matrices + self._num_other_parameters * dtype_bytes
+        in_matrices = sum(self.weight_format.num_bytes(*shape, dtype_bytes) for shape in self.all_matrices)
+        return in_matrices + self._num_other_parameters * dtype_bytes
 
     def kv_bytes_per_token(self, dtype_bytes: int) -> int:
         """Bytes of KV cache that one token takes over all layers."""
@@ -309,6 +334,8 @@ _OUR_OWN = (
     "sliding_rope_theta",
     "sliding_rope_scaling",
     "mlp_gated",
+    "experts",
+    "has_head",
     "norm",
     "norm_placement",
     "normed_head",
@@ -335,6 +362,8 @@ def _check_shapes(config: ModelConfig) -> None:
         value = getattr(config, name)
         if not isinstance(value, int) or value < 1:
             raise CheckpointError(f"config.json has {name}={value!r}, but a positive integer is expected")
+    if config.sliding_window == 0:
+        raise CheckpointError("config.json has sliding_window=0, but a whole number of at least 1, or null is expected")
     if config.num_attention_heads % config.num_key_value_heads:
         raise CheckpointError(
             f"config.json has {config.num_attention_heads} attention heads and {config.num_key_value_heads} KV heads: "

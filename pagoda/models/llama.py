@@ -20,10 +20,12 @@ from pagoda.layers.attention import AttentionBackend
 from pagoda.layers.kit import LayerKit
 from pagoda.layers.linear import shard_size
 from pagoda.layers.mlp import GatedMLP, PlainMLP
+from pagoda.layers.moe import SparseMoE
 from pagoda.layers.norm import Norm
 from pagoda.layers.rotary import RotaryEmbedding
 from pagoda.layers.weights.format import WeightFormat
 from pagoda.models.config import ModelConfig
+from pagoda.models.families.experts import ExpertsConfig
 
 Rotation = tuple[torch.Tensor, torch.Tensor]  # cos and sin, each [T, head_dim / 2]
 
@@ -96,7 +98,7 @@ class LlamaDecoderLayer(nn.Module):
         self.self_attn = LlamaAttention(config, layer_idx, kit)
         self.post_self_attn_layernorm = kit.norm(config.hidden_size) if norms_after else nn.Identity()
         self.post_attention_layernorm = kit.norm(config.hidden_size) if norms_before else nn.Identity()
-        self.mlp = make_mlp(config, kit)
+        self.mlp = make_mlp(config, layer_idx, kit)
         self.post_mlp_layernorm = kit.norm(config.hidden_size) if norms_after else nn.Identity()
 
     def forward(
@@ -105,7 +107,7 @@ class LlamaDecoderLayer(nn.Module):
         # [T, hidden_size] throughout. The stream itself is never normed, only added to: gradients pass it unchanged.
         attended = self.self_attn(self.input_layernorm(hidden_states), rotation, attention)
         hidden_states = self._add(hidden_states, self.post_self_attn_layernorm(attended))
-        computed = self.mlp(self.post_attention_layernorm(hidden_states))
+        computed = run_mlp(self.mlp, self.post_attention_layernorm(hidden_states), attention)
         return self._add(hidden_states, self.post_mlp_layernorm(computed))
 
     def _add(self, hidden_states: torch.Tensor, update: torch.Tensor) -> torch.Tensor:
@@ -121,19 +123,42 @@ class ParallelDecoderLayer(nn.Module):
         super().__init__()
         self.input_layernorm = kit.norm(config.hidden_size)
         self.self_attn = LlamaAttention(config, layer_idx, kit)
-        self.mlp = make_mlp(config, kit)
+        self.mlp = make_mlp(config, layer_idx, kit)
 
     def forward(
         self, hidden_states: torch.Tensor, rotation: Rotation | None, attention: AttentionBackend
     ) -> torch.Tensor:
         normed = self.input_layernorm(hidden_states)
-        return hidden_states + self.self_attn(normed, rotation, attention) + self.mlp(normed)
+        return hidden_states + self.self_attn(normed, rotation, attention) + run_mlp(self.mlp, normed, attention)
 
 
-def make_mlp(config: ModelConfig, kit: LayerKit) -> nn.Module:
+def make_mlp(config: ModelConfig, layer_idx: int, kit: LayerKit) -> nn.Module:
     """`[T, hidden_size] -> [T, hidden_size]`, each token by itself."""
+    if config.experts is not None and config.experts.sparse_layers[layer_idx]:
+        return make_moe(config, config.experts, kit)
     kind = GatedMLP if config.mlp_gated else PlainMLP
     return kind(config.hidden_size, config.intermediate_size, config.hidden_act, kit, bias=config.mlp_bias)
+
+
+def make_moe(config: ModelConfig, experts: ExpertsConfig, kit: LayerKit) -> SparseMoE:
+    """The same by a mixture of experts, each an MLP with a gate."""
+
+    def expert(intermediate_size: int) -> GatedMLP:
+        return GatedMLP(config.hidden_size, intermediate_size, config.hidden_act, kit.with_open_sums(), bias=False)
+
+    return SparseMoE(
+        kit,
+        config.hidden_size,
+        [expert(experts.intermediate_size) for _ in range(experts.num_experts)],
+        shared_expert=None if experts.shared_intermediate_size is None else expert(experts.shared_intermediate_size),
+        top_k=experts.num_experts_per_tok,
+        renormalize=experts.norm_topk_prob,
+    )
+
+
+def run_mlp(mlp: nn.Module, hidden_states: torch.Tensor, attention: AttentionBackend) -> torch.Tensor:
+    """An MLP computes padding along with the rest, but experts would be read for it that no token needs."""
+    return mlp(hidden_states, attention.num_tokens) if isinstance(mlp, SparseMoE) else mlp(hidden_states)
 
 
 class LlamaModel(nn.Module):
@@ -197,8 +222,8 @@ class LlamaForCausalLM(nn.Module):
         weight_format = weight_format or config.weight_format
         kit = LayerKit(kernels, group or SingleRank(), weight_format, config.rms_norm_eps, config.norm)
         self.model = LlamaModel(config, kit)
-        self.lm_head = kit.head(config.vocab_size, config.hidden_size)
-        if config.tie_word_embeddings:
+        self.lm_head = kit.head(config.vocab_size, config.hidden_size) if config.has_head else None
+        if self.lm_head is not None and config.tie_word_embeddings:
             self.lm_head.weight = self.model.embed_tokens.weight  # one parameter under two names, trained by both
 
     def forward(
@@ -216,6 +241,7 @@ class LlamaForCausalLM(nn.Module):
 
     def compute_logits(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """`[T, hidden_size] -> [T, vocab_size]`, in the model's dtype. Apart, since few rows of a step need it."""
+        assert self.lm_head is not None, "a network without a head is asked for hidden states only"
         logits = self.lm_head(hidden_states)
         if self.config.logits_scaling != 1.0:
             logits = logits / self.config.logits_scaling

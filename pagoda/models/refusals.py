@@ -19,7 +19,7 @@ from pagoda.layers.rope_scaling import ROPE_KINDS
 from pagoda.layers.weights.format import WeightFormat
 from pagoda.layers.weights.table import WEIGHT_FORMATS
 from pagoda.models.families.family import Family
-from pagoda.parameter_rules import FLAG, Rule, is_number, optional, positive, whole_number
+from pagoda.parameter_rules import FLAG, Rule, is_number, is_token_id, list_of, optional, positive, whole_number
 
 _Accepts = Callable[[Any], bool]
 
@@ -107,10 +107,25 @@ _VALUES: dict[str, Rule] = {
         ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"), whole_number(1)
     ),
     "max_position_embeddings": whole_number(1),
-    **dict.fromkeys(("num_key_value_heads", "head_dim", "sliding_window"), optional(whole_number(1))),
+    **dict.fromkeys(("num_key_value_heads", "head_dim"), optional(whole_number(1))),
+    "sliding_window": optional(whole_number(0)),  # 0 is what transformers writes for Qwen2-MoE where none is in use
+    "num_experts": optional(whole_number(0)),
+    **dict.fromkeys(("num_experts_per_tok", "decoder_sparse_step"), whole_number(1)),
+    **dict.fromkeys(("moe_intermediate_size", "shared_expert_intermediate_size"), optional(whole_number(0))),
+    "mlp_only_layers": optional(list_of(is_token_id, "a list of numbers of layers")),
     "rms_norm_eps": positive(),
     "rope_theta": optional(positive()),
-    **dict.fromkeys(("attention_bias", "mlp_bias", "tie_word_embeddings", "use_sliding_window"), optional(FLAG)),
+    **dict.fromkeys(
+        (
+            "attention_bias",
+            "mlp_bias",
+            "norm_topk_prob",
+            "qkv_bias",
+            "tie_word_embeddings",
+            "use_sliding_window",
+        ),
+        optional(FLAG),
+    ),
 }
 """What the keys that are read must hold, so that no text passes for a number or for true."""
 _EVERYWHERE = ("rope_type", "type", "rope_theta", "partial_rotary_factor")

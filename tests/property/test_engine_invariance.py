@@ -33,6 +33,7 @@ SHAPES = (
     "sliding window",
     "qwen2",
     "qwen3, half the layers slide",
+    "experts, one shared",
     "dynamic ntk",
     "longrope",
 )

@@ -83,6 +83,8 @@ class ModelRunner:
         for entry in scheduled:
             end += len(entry.token_ids)
             rows.extend(range(end - entry.num_logits, end))
+        if not rows:  # embeddings, and chunks with more to come
+            return hidden_states.new_empty(0, self.model.config.vocab_size)
         wanted = hidden_states[rows]
         padded = F.pad(wanted, (0, 0, 0, -len(rows) % self.kernels.row_multiple))
         return self.model.compute_logits(padded)[: len(rows)]

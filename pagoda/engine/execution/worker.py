@@ -16,9 +16,10 @@ import torch
 
 from pagoda.engine.execution.memory_plan import MemoryPlan
 from pagoda.engine.execution.model_runner import ModelOutput, ModelRunner
+from pagoda.engine.execution.pooling import pool
 from pagoda.engine.outputs import Logprob, SampledToken
 from pagoda.engine.sampling.logprobs import prompt_logprobs
-from pagoda.engine.sampling.rows import PoolRow, SampleRow, ScoreRow, StepRows
+from pagoda.engine.sampling.rows import SampleRow, ScoreRow, StepRows
 from pagoda.engine.sampling.sampler import NO_TOKEN, Sampler
 from pagoda.engine.scheduling.plan import SchedulerOutput, StepOutput
 from pagoda.kernels.interface import Kernels
@@ -64,10 +65,12 @@ class Worker:
         """Run one step: the network over all its tokens, then what each row asks for."""
         computed = self.runner.execute(plan)
         tokens, errors = self._sample(plan, computed, rows.samples)
+        pooled, pooled_so_far = pool(plan, computed.hidden_states, rows.pools) if rows.pools else ({}, {})
         return StepOutput(
             tokens=tokens,
             prompt_logprobs=_scored(plan, computed, rows.scores) if rows.scores else {},
-            pooled=_pooled(plan, computed, rows.pools) if rows.pools else {},
+            pooled=pooled,
+            pooled_so_far=pooled_so_far,
             errors=errors,
         )
 
@@ -103,18 +106,6 @@ def _scored(
         logits = computed.logits[first : first + len(row.targets)]
         scored[row.request_id] = tuple(prompt_logprobs(logits, row.targets, row.num_logprobs))
     return scored
-
-
-def _pooled(plan: SchedulerOutput, computed: ModelOutput, rows: Sequence[PoolRow]) -> dict[str, tuple[float, ...]]:
-    """The last token's hidden state, cut and scaled as its parameters say, in fp32."""
-    ends = _ends(plan, [len(entry.token_ids) for entry in plan.scheduled])
-    pooled = {}
-    for row in rows:
-        vector = computed.hidden_states[ends[row.request_id] - 1].float()[: row.params.dimensions]
-        if row.params.normalize:
-            vector = torch.nn.functional.normalize(vector, dim=0)
-        pooled[row.request_id] = tuple(vector.tolist())
-    return pooled
 
 
 def _ends(plan: SchedulerOutput, counts: Sequence[int]) -> dict[str, int]:

@@ -20,6 +20,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import cast
 
 from pagoda.engine.args import EngineArgs
@@ -41,7 +42,7 @@ from pagoda.engine.process.messages import (
 )
 from pagoda.engine.process.request_stream import RequestStream
 from pagoda.engine.scheduling.plan import SchedulerStats
-from pagoda.engine.text.prompt import Prompt, text_or_ids
+from pagoda.engine.text.prompt import Prompt, prompt_to_embed, text_or_ids
 from pagoda.errors import EngineDeadError, EngineOverloadedError, InvalidRequestError, PagodaError
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.sampling_params import PoolingParams, RequestOutputKind, SamplingParams
@@ -173,7 +174,8 @@ class AsyncEngine:
     ) -> EmbeddingRequestOutput:
         """The embedding of a prompt; errors as with `add_request`. Cancelling it ends the request."""
         self._check_room(request_id, 1)
-        _, token_ids = await self.encode(prompt)
+        _, token_ids = await self.encode(prompt_to_embed(prompt, self.info.embedder, params.prompt_name))
+        params = replace(params, prompt_name=None)  # it is among the ids now
         result: asyncio.Future[tuple[float, ...]] = asyncio.get_running_loop().create_future()
         self._embeddings[request_id] = result
         try:

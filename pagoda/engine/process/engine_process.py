@@ -182,6 +182,7 @@ def _info(engine: LLMEngine, startup_s: dict[str, float]) -> EngineInfo:
         default_sampling_params=parts.generation_defaults.sampling_params(),
         startup_s=startup_s,
         pid=os.getpid(),
+        embedder=parts.embedder,
     )
 
 

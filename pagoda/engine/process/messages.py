@@ -10,13 +10,14 @@ from __future__ import annotations
 import pickle
 import struct
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from typing import Any, NamedTuple
 
 import pagoda.errors
 from pagoda.engine.outputs import CompletionOutput, EmbeddingRequestOutput, RequestMetrics, RequestOutput
 from pagoda.engine.scheduling.plan import SchedulerStats
 from pagoda.errors import EngineDeadError, PagodaError
+from pagoda.models.embedder import EmbedderConfig
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.sampling_params import PoolingParams, SamplingParams
 
@@ -29,7 +30,8 @@ class EngineInfo:
 
     model: name to show; path: what was loaded; max_model_len: tokens of the longest sequence; num_blocks blocks of
     block_size tokens; max_logprobs: most that a request may ask for, -1 for no limit; default_sampling_params:
-    from generation_config.json; startup_s: seconds by phase; pid: of the engine's process.
+    from generation_config.json; startup_s: seconds by phase; pid: of the engine's process; embedder: how the
+    checkpoint makes vectors.
     """
 
     model: str
@@ -49,6 +51,7 @@ class EngineInfo:
     default_sampling_params: dict[str, Any]
     startup_s: dict[str, float]
     pid: int
+    embedder: EmbedderConfig = field(default_factory=EmbedderConfig)
 
 
 class StepStats(NamedTuple):

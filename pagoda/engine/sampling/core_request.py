@@ -18,7 +18,8 @@ class CoreRequest:
     """One of the n completions of a caller's request, or an embedding.
 
     seed: fixes its random numbers; bad_words_ids: token sequences whose last token is forbidden after the others;
-    matcher: its place in a grammar, or None; pooling_params: of an embedding, which samples nothing.
+    matcher: its place in a grammar, or None; pooling_params: of an embedding, which samples nothing; pooling: how its
+    hidden states become one vector, "last", "mean" or "cls".
     """
 
     request: Request
@@ -26,7 +27,10 @@ class CoreRequest:
     bad_words_ids: Sequence[Sequence[int]] = ()
     matcher: GrammarMatcher | None = None
     pooling_params: PoolingParams | None = None
+    pooling: str = "last"
     first_scheduled_time: float | None = field(default=None, init=False)
     """Seconds of the core's clock at its first step."""
+    pooled_so_far: tuple[float, ...] = field(default=(), init=False)
+    """What the steps before have pooled, where the text takes several."""
     num_prompt_logprobs: int = field(default=0, init=False)
     """Prompt tokens whose log-probabilities are out already: recomputation must not tell them twice."""

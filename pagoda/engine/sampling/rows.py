@@ -44,10 +44,16 @@ class ScoreRow(NamedTuple):
 
 
 class PoolRow(NamedTuple):
-    """Give the hidden state of the request's last token."""
+    """Pool the hidden states of the request's tokens in this step, on top of those of the steps before."""
 
     request_id: str
     params: PoolingParams
+    pooling: str
+    """"last", "mean" or "cls"."""
+    so_far: tuple[float, ...]
+    """What the steps before left; () in the first."""
+    num_tokens: int | None
+    """Tokens of the whole text where this step has the last of them; None where more are to come."""
 
 
 class StepRows(NamedTuple):

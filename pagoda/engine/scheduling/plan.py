@@ -65,12 +65,14 @@ class StepOutput:
     tokens: new ones, one or several, in order; at least one for every request of the plan that samples.
     prompt_logprobs: of the next prompt tokens, from the second token on, in order.
     pooled: an embedding, as the request's PoolingParams shape it.
+    pooled_so_far: of a text that goes on in the next step, what its PoolRow is to bring then.
     errors: requests that cannot go on, and why; they alone end.
     """
 
     tokens: Mapping[str, tuple[SampledToken, ...]] = field(default_factory=dict)
     prompt_logprobs: Mapping[str, tuple[dict[int, Logprob], ...]] = field(default_factory=dict)
     pooled: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    pooled_so_far: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from pagoda.engine.sampling.core_request import CoreRequest
 from pagoda.engine.sampling.seeds import child_seed
@@ -17,6 +18,7 @@ from pagoda.engine.scheduling.request import Request
 from pagoda.engine.text.prompt import EMPTY_PROMPT, Prompt, text_or_ids
 from pagoda.errors import InvalidParameterError, InvalidRequestError, PromptTooLongError
 from pagoda.models.config import ModelConfig
+from pagoda.models.embedder import EmbedderConfig
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.sampling_params import PoolingParams, SamplingParams
 
@@ -24,7 +26,8 @@ from pagoda.sampling_params import PoolingParams, SamplingParams
 class InputProcessor:
     """Makes requests out of prompts.
 
-    seed: starts the sequence that unseeded requests draw theirs from; clock: tells seconds, of arrivals.
+    seed: starts the sequence that unseeded requests draw theirs from; embedder: how the checkpoint makes vectors;
+    clock: tells seconds, of arrivals.
     """
 
     def __init__(
@@ -36,9 +39,11 @@ class InputProcessor:
         max_model_len: int,
         max_logprobs: int,
         seed: int,
+        embedder: EmbedderConfig | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.config = config
+        self.embedder = embedder or EmbedderConfig()
         self._clock = clock
         self.tokenizer = tokenizer
         self.max_model_len = max_model_len
@@ -72,6 +77,12 @@ class InputProcessor:
         cache_salt: str | None = None,
     ) -> list[CoreRequest]:
         """The n requests of one prompt; all but the first share the first one's prompt blocks."""
+        if not self.config.has_head:
+            raise InvalidRequestError(
+                f"this model ({self.config.architecture}) has no output head and generates no text: embed with "
+                "LLM.embed or POST /v1/embeddings, or load a model that generates",
+                param="model",
+            )
         self._check_params(params)
         matcher = None
         if params.structured_outputs is not None:
@@ -89,7 +100,7 @@ class InputProcessor:
     def pooling_request(
         self, request_id: str, prompt_token_ids: list[int], params: PoolingParams, *, cache_salt: str | None = None
     ) -> CoreRequest:
-        """A request for the hidden state of the prompt's last token."""
+        """A request for the prompt's embedding."""
         if params.dimensions is not None and params.dimensions > self.config.hidden_size:
             raise InvalidParameterError(
                 f"dimensions is {params.dimensions}, but the model's embeddings have {self.config.hidden_size}: "
@@ -103,8 +114,12 @@ class InputProcessor:
             max_tokens=0,
             arrival_time=self._clock(),
             cache_salt=self._cache_salt(prompt_token_ids, cache_salt),
+            # Cached tokens have keys and values, but no hidden states.
+            read_prefix_cache=self.embedder.pooling == "last",
         )
-        return CoreRequest(request, pooling_params=params)
+        if params.normalize is None:
+            params = replace(params, normalize=self.embedder.normalize)
+        return CoreRequest(request, pooling_params=params, pooling=self.embedder.pooling)
 
     def _request(
         self,

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
-from pagoda.errors import InvalidRequestError
+from pagoda.errors import InvalidParameterError, InvalidRequestError
+from pagoda.models.embedder import EmbedderConfig
 
 EMPTY_PROMPT = "the prompt is empty: give some text or at least one token id"
 
@@ -35,6 +36,22 @@ def text_or_ids(prompt: Prompt) -> tuple[str | None, Sequence[int] | None]:
     if text == "" or (token_ids is not None and not len(token_ids)):
         raise InvalidRequestError(EMPTY_PROMPT, param="prompt")
     return text, token_ids
+
+
+def prompt_to_embed(prompt: Prompt, embedder: EmbedderConfig, prompt_name: str | None = None) -> Prompt:
+    """A prompt with what the embedder's checkpoint puts before a text; token ids are taken as they are.
+
+    Raises InvalidParameterError for a name that the checkpoint does not have, or one that is to go before token ids.
+    """
+    text, token_ids = text_or_ids(prompt)
+    if token_ids is None:
+        return embedder.text(text or "", prompt_name)
+    if prompt_name is not None:
+        raise InvalidParameterError(
+            f"prompt_name is {prompt_name!r}, but a prompt goes before a text, and token ids were given: give text",
+            param="prompt_name",
+        )
+    return prompt
 
 
 def _read(prompt: Prompt) -> tuple[str | None, Sequence[int] | None]:

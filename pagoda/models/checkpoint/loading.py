@@ -19,9 +19,8 @@ from pagoda.layers.weights.table import WEIGHT_FORMATS
 from pagoda.models.checkpoint.llama2c import load_llama2c_config
 from pagoda.models.checkpoint.reading import open_checkpoint
 from pagoda.models.checkpoint.source import CheckpointSource
-from pagoda.models.checkpoint.translating import TranslatedSource, Translation
+from pagoda.models.checkpoint.translating import translated
 from pagoda.models.config import ModelConfig
-from pagoda.models.families.weight_names import AS_NAMED
 from pagoda.models.tokenizer.files import VOCABULARY_FILES
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 
@@ -68,17 +67,25 @@ def load_weights(module: nn.Module, directory: str | Path, *, dtype: torch.dtype
     parameters = dict(module.named_parameters(remove_duplicate=False))
     source = open_checkpoint(Path(directory))
     config = getattr(module, "config", None)
-    if isinstance(config, ModelConfig) and config.family.weights is not AS_NAMED:
-        source = TranslatedSource(source, Translation(config, parameters))
-    for name, tensor in source.read(_wanted(parameters, source, Path(directory))):
+    unused = ["rotary_emb.inv_freq"]
+    if isinstance(config, ModelConfig):
+        source = translated(source, config, parameters)
+        if not config.has_head:
+            unused.append(config.family.weights.stored("lm_head.weight"))
+    for name, tensor in source.read(_wanted(parameters, source, Path(directory), tuple(unused))):
         _assign(parameters[name], tensor, dtype, source.stored_name(name), source.files[name])
     for layer in module.modules():
         if isinstance(layer, ParallelLinear):
             layer.finish_loading()
 
 
-def _wanted(parameters: Mapping[str, nn.Parameter], source: CheckpointSource, path: Path) -> list[str]:
-    """The stored tensors to read: one for each parameter. Of tied names the first that is stored counts."""
+def _wanted(
+    parameters: Mapping[str, nn.Parameter], source: CheckpointSource, path: Path, unused: tuple[str, ...]
+) -> list[str]:
+    """The stored tensors to read: one for each parameter. Of tied names the first that is stored counts.
+
+    unused: ends of names that may be stored without a place in the network
+    """
     wanted: list[str] = []
     filled: set[int] = set()
     for name, parameter in parameters.items():
@@ -86,7 +93,7 @@ def _wanted(parameters: Mapping[str, nn.Parameter], source: CheckpointSource, pa
             wanted.append(name)
             filled.add(id(parameter))
     missing = [name for name, parameter in parameters.items() if id(parameter) not in filled]
-    unexpected = [name for name in source.files if name not in parameters and not name.endswith("rotary_emb.inv_freq")]
+    unexpected = [name for name in source.files if name not in parameters and not name.endswith(unused)]
     if missing or unexpected:
         raise CheckpointError(_describe_mismatch(missing, unexpected, parameters, source, path))
     return wanted

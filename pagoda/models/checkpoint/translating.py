@@ -16,15 +16,18 @@ from torch.nn import functional as F
 from pagoda.errors import CheckpointError
 from pagoda.models.checkpoint.source import CheckpointSource
 from pagoda.models.config import ModelConfig
-from pagoda.models.families.weight_names import Fused
+from pagoda.models.families.weight_names import AS_NAMED, ExpertPlace, Fused, WeightNames
 
 
 class Translation:
-    """Between the tensors of a network, `parameters` by name and shape, and those of its family's checkpoints."""
+    """Between the tensors of a network, `parameters` by name, and those of its family's checkpoints.
 
-    def __init__(self, config: ModelConfig, parameters: Iterable[str]) -> None:
+    names: which of the family's layouts; None is the usual one
+    """
+
+    def __init__(self, config: ModelConfig, parameters: Iterable[str], names: WeightNames | None = None) -> None:
         self.config = config
-        self.names = config.family.weights
+        self.names = config.family.weights if names is None else names
         self.parts: dict[str, list[str]] = defaultdict(list)
         """The checkpoint's name of a tensor -> the network's tensors that are made of it."""
         self.sources = {name: self._sources(name) for name in parameters}
@@ -44,6 +47,8 @@ class Translation:
     def to_network(self, name: str, stored: Sequence[torch.Tensor]) -> torch.Tensor:
         """The network's tensor `name` of the checkpoint's tensors of `sources[name]`. Raises CheckpointError."""
         tensor = torch.stack(list(stored)) if len(stored) > 1 or self._is_per_head(name) else stored[0]
+        if (place := self.names.place_in_stack(name)) is not None:
+            return self._unstack(place, tensor)
         if (fused := self.names.fused_of(name)) is not None:
             tensor = self._split(fused, name, tensor)
         if self.names.has_neighbouring_pairs and _is_query_or_key(name):
@@ -63,6 +68,9 @@ class Translation:
         for stored, parts in self.parts.items():
             if self._is_per_head(parts[0]):
                 written[stored] = tensors[parts[0]][self.sources[parts[0]].index(stored)].contiguous()
+            elif (place := self.names.place_in_stack(parts[0])) is not None:
+                experts = torch.stack([tensors[part] for part in parts])  # an expert's parts stand together
+                written[stored] = experts.unflatten(0, (-1, place.num_parts)).flatten(1, 2)
             elif (fused := self.names.fused_of(parts[0])) is not None:
                 written[stored] = self._join(fused, [tensors[part] for part in parts])
             else:
@@ -71,6 +79,16 @@ class Translation:
 
     def _is_per_head(self, name: str) -> bool:
         return any(f".{ours}." in name for ours in self.names.per_head)
+
+    def _unstack(self, place: ExpertPlace, tensor: torch.Tensor) -> torch.Tensor:
+        """One matrix of one expert, of all in a tensor [num_experts, rows, columns]."""
+        num_experts = 0 if self.config.experts is None else self.config.experts.num_experts
+        if tensor.dim() != 3 or tensor.shape[0] != num_experts or tensor.shape[1] % place.num_parts:
+            raise CheckpointError(
+                f"tensor {place.stored} has the shape {list(tensor.shape)}, but {num_experts} experts are expected, of "
+                f"{place.num_parts} equal parts: check that config.json is of the same model as the weights"
+            )
+        return tensor[place.expert_idx].chunk(place.num_parts)[place.part]
 
     def _split(self, fused: Fused, name: str, tensor: torch.Tensor) -> torch.Tensor:
         sizes = self._sizes(fused)
@@ -105,6 +123,13 @@ class Translation:
         pairs = (-1, 2) if to_halves else (2, -1)
         rotated = rotated.unflatten(1, pairs).transpose(1, 2).flatten(1, 2)
         return torch.cat((rotated, rest), dim=1).reshape(tensor.shape)
+
+
+def translated(source: CheckpointSource, config: ModelConfig, parameters: Iterable[str]) -> CheckpointSource:
+    """The source under the network's names, read in that layout of its family that finds the most in it."""
+    candidates = [Translation(config, parameters, names) for names in config.family.layouts]
+    best = max(candidates, key=lambda each: sum(stored in source.files for stored in each.parts))
+    return source if best.names is AS_NAMED else TranslatedSource(source, best)
 
 
 class TranslatedSource:

@@ -8,7 +8,7 @@ its `config.json` leaves out, and what its checkpoints call the weights. Imports
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pagoda.models.families.weight_names import AS_NAMED, WeightNames
@@ -55,7 +55,8 @@ class Family:
     windows:       which layers slide, and how far they see
     adapt_rope:    the settings of RoPE, with what this family means by them
     rope_by_layer: whether layers that slide have RoPE settings of their own
-    weights:       what its checkpoints call tensors, and how they lay them out
+    weights:       what its checkpoints call tensors, and how they lay them out; `also_stored` are other ways, in which
+                   some are published
     """
 
     architecture: str
@@ -70,6 +71,18 @@ class Family:
     adapt_rope: Callable[[dict[str, Any], Facts], dict[str, Any]] = same_rope
     rope_by_layer: bool = False
     weights: WeightNames = AS_NAMED
+    also_stored: tuple[WeightNames, ...] = ()
+
+    @property
+    def base_architecture(self) -> str:
+        """What transformers calls the network without its output head: embedders are published so."""
+        return f"{self.architecture.removesuffix('ForCausalLM')}Model"
+
+    @property
+    def layouts(self) -> tuple[WeightNames, ...]:
+        """All ways in which a checkpoint may be stored, the usual one first."""
+        whole = (self.weights, *self.also_stored)
+        return (*whole, *(replace(names, has_prefix=False) for names in whole))
 
     def facts(self, raw: Mapping[str, Any]) -> dict[str, Any]:
         """`config.json` under our names; what it leaves out is the family's default."""

@@ -11,6 +11,7 @@ from typing import Any
 from pagoda.errors import UnknownArchitectureError
 from pagoda.models.families.chinese import BAICHUAN, HUNYUAN, INTERNLM2, INTERNLM3, SEED_OSS
 from pagoda.models.families.exaone import EXAONE, EXAONE4, SMOLLM3
+from pagoda.models.families.experts import GRANITE_MOE, MIXTRAL, OLMOE, QWEN2_MOE, QWEN3_MOE
 from pagoda.models.families.family import Family
 from pagoda.models.families.gemma import GEMMA, GEMMA2, GEMMA3
 from pagoda.models.families.glm import COHERE, COHERE2, GLM, GLM4, HELIUM
@@ -51,9 +52,16 @@ FAMILIES: tuple[Family, ...] = (
     HELIUM,
     COHERE,
     COHERE2,
+    MIXTRAL,
+    QWEN2_MOE,
+    QWEN3_MOE,
+    OLMOE,
+    GRANITE_MOE,
 )
 BY_TYPE = {family.model_type: family for family in FAMILIES}
 BY_ARCHITECTURE = {name: family for family in FAMILIES for name in (family.architecture, *family.also_named)}
+BASE_MODELS = {family.base_architecture: family.architecture for family in FAMILIES}
+"""Names of networks without an output head -> the name of the same with one."""
 
 
 def family_of(raw: Mapping[str, Any]) -> Family:
@@ -61,8 +69,9 @@ def family_of(raw: Mapping[str, Any]) -> Family:
 
     transformers goes by the model_type, whatever class the checkpoint was trained as, and so is it done here.
     """
-    named = raw.get("architectures") or []
-    architecture = named if isinstance(named, str) else next(iter(named), None)
+    architecture = _named(raw)
+    if architecture in BASE_MODELS:
+        architecture = BASE_MODELS[architecture]
     model_type = raw.get("model_type")
     if architecture is not None and architecture not in BY_ARCHITECTURE:
         raise _unknown(architecture)
@@ -71,6 +80,17 @@ def family_of(raw: Mapping[str, Any]) -> Family:
     if model_type not in BY_TYPE:
         raise _unknown(model_type or "(none)")
     return BY_TYPE[model_type]
+
+
+def is_headless(raw: Mapping[str, Any]) -> bool:
+    """Whether a `config.json` names the network without its output head."""
+    return _named(raw) in BASE_MODELS
+
+
+def _named(raw: Mapping[str, Any]) -> str | None:
+    named = raw.get("architectures") or None
+    first = named[0] if isinstance(named, list | tuple) else named
+    return None if first is None else str(first)
 
 
 def _unknown(name: object) -> UnknownArchitectureError:

@@ -6,8 +6,10 @@ writes the files of other families by these records. Imports no torch.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,27 @@ class Fused:
     by_kv_head: bool = False
 
 
+@dataclass(frozen=True)
+class StackedExperts:
+    """How the experts of a layer are stored as two tensors, by their names behind the layer's own.
+
+    gate_up: [num_experts, 2 * intermediate_size, hidden_size], an expert's gate over its up; down: [num_experts,
+    hidden_size, intermediate_size]
+    """
+
+    gate_up: str
+    down: str
+
+
+class ExpertPlace(NamedTuple):
+    """Where a matrix of an expert lies: in the tensor `stored`, at `expert_idx`, as its part of so many."""
+
+    stored: str
+    expert_idx: int
+    part: int
+    num_parts: int
+
+
 QKV = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
 GATE_UP = Fused("mlp.gate_up_proj", ("mlp.gate_proj", "mlp.up_proj"))
 
@@ -36,15 +59,27 @@ class WeightNames:
     per_head: our tensors whose rows are stored one by one, `{}` being the head's number in the stored name
     has_neighbouring_pairs: RoPE turns neighbours (2i, 2i + 1) of a head instead of halves, so rows of q and k are put
         in another order while they are read
+    stacked_experts: the experts of a layer are stored as two tensors
+    has_prefix: names of all but the head begin with "model.", or whatever this family has there; a network without a
+        head is stored without
     """
 
     fused: tuple[Fused, ...] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
     per_head: Mapping[str, str] = field(default_factory=dict)
     has_neighbouring_pairs: bool = False
+    stacked_experts: StackedExperts | None = None
+    has_prefix: bool = True
 
     def stored(self, name: str) -> str:
         """The checkpoint's name of one of our tensors; of a part of a fused module, the whole's."""
+        stored = self._with_prefix(name)
+        return stored if self.has_prefix or not name.startswith("model.") else stored.partition(".")[2]
+
+    def _with_prefix(self, name: str) -> str:
+        if (expert := _EXPERT.fullmatch(name)) is not None and self.stacked_experts is not None:
+            stack = self.stacked_experts
+            return expert["layer"] + (stack.down if expert["matrix"] == "down" else stack.gate_up)
         for fused in self.fused:
             for part in fused.parts:
                 name = name.replace(f".{part}.", f".{fused.stored}.")
@@ -52,10 +87,20 @@ class WeightNames:
             name = name.replace(ours, theirs)
         return name
 
+    def place_in_stack(self, name: str) -> ExpertPlace | None:
+        """Where our tensor `name` lies in a stack of experts."""
+        if self.stacked_experts is None or (expert := _EXPERT.fullmatch(name)) is None:
+            return None
+        parts = ("down",) if expert["matrix"] == "down" else ("gate", "up")
+        return ExpertPlace(self.stored(name), int(expert["index"]), parts.index(expert["matrix"]), len(parts))
+
     def fused_of(self, name: str) -> Fused | None:
         """The fused module that holds our tensor `name`."""
         return next((fused for fused in self.fused if any(f".{part}." in name for part in fused.parts)), None)
 
 
+_EXPERT = re.compile(
+    r"(?P<layer>model\.layers\.\d+\.)mlp\.experts\.(?P<index>\d+)\.(?P<matrix>gate|up|down)_proj\.weight"
+)
 AS_NAMED = WeightNames()
 """As the network's modules are called."""

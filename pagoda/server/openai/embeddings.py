@@ -1,6 +1,7 @@
 """POST /v1/embeddings: texts in, vectors out.
 
-Beside the token's path: nothing is generated; each vector is the final hidden state of a text's last token.
+Beside the token's path: nothing is generated; each vector is made of a text's final hidden states as the checkpoint
+says (`models/embedder`), of the last token's where it says nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from fastapi.responses import JSONResponse, Response
 
 from pagoda.chat.openai_types import EmbeddingRequest
 from pagoda.engine.outputs import EmbeddingRequestOutput
-from pagoda.engine.text.prompt import Prompt
+from pagoda.engine.text.prompt import Prompt, prompt_to_embed
 from pagoda.sampling_params import PoolingParams
 from pagoda.server.fields import check_fields
 from pagoda.server.generation import caller_of
@@ -35,7 +36,8 @@ async def create_embeddings(body: EmbeddingRequest, request: Request) -> Respons
     check_fields(body, strict=state.config.strict)
     prompts: list[Prompt] = []
     for given in prompts_of(body.input, "input"):
-        _, token_ids = await state.engine.encode(given, add_special_tokens=body.add_special_tokens)
+        prompt = prompt_to_embed(given, state.engine.info.embedder, body.prompt_name)
+        _, token_ids = await state.engine.encode(prompt, add_special_tokens=body.add_special_tokens)
         state.check_token_ids(token_ids, "input")
         state.check_length(len(token_ids), None)
         prompts.append({"prompt_token_ids": token_ids})
