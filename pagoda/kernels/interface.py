@@ -42,6 +42,17 @@ class AttentionShape:
     window: int | None
 
 
+@dataclass(frozen=True)
+class AttentionScores:
+    """How the product of a query and a key becomes a score: `softcap * tanh(product * scale / softcap)`.
+
+    softcap: the bound of a score, or None for `product * scale` alone
+    """
+
+    scale: float
+    softcap: float | None = None
+
+
 class Kernels(Protocol):
     """One implementation of every operation. All are pure but `store_kv` and `copy_blocks`.
 
@@ -60,12 +71,25 @@ class Kernels(Protocol):
         """`x [..., size] / sqrt(mean(x^2) + eps) * weight [size]` over the last dimension, computed in fp32."""
         ...
 
+    def layer_norm(
+        self, x: torch.Tensor, weight: torch.Tensor | None, bias: torch.Tensor | None, eps: float
+    ) -> torch.Tensor:
+        """`(x - mean) / sqrt(var + eps) * weight + bias` over the last dimension of `x [..., size]`, in fp32."""
+        ...
+
     def silu_and_mul(self, gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
         """`silu(gate) * up`, each `[T, size]` (SwiGLU, Shazeer 2020, arXiv 2002.05202, eq. 6)."""
         ...
 
+    def activate(self, x: torch.Tensor, activation: str) -> torch.Tensor:
+        """One of `activations` by its name, of each element of `x [T, size]`, computed in fp32."""
+        ...
+
     def apply_rotary(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-        """Rotate `x [T, heads, head_dim]` by cos and sin `[T, head_dim / 2]`, halves paired."""
+        """Rotate `x [T, heads, head_dim]` by cos and sin `[T, rotary_dim / 2]`, halves paired.
+
+        Where rotary_dim is less than head_dim, the rest of each head stays as it is.
+        """
         ...
 
     def plan_attention(self, metadata: AttentionMetadata, shape: AttentionShape) -> StepPlan:
@@ -83,7 +107,12 @@ class Kernels(Protocol):
         ...
 
     def paged_attention(
-        self, query: torch.Tensor, k_cache: torch.Tensor, v_cache: torch.Tensor, plan: StepPlan, *, scale: float
+        self,
+        query: torch.Tensor,
+        k_cache: torch.Tensor,
+        v_cache: torch.Tensor,
+        plan: StepPlan,
+        scores: AttentionScores,
     ) -> torch.Tensor:
         """Causal attention of `query [T, heads, head_dim]` over the paged cache -> `[T, heads, head_dim]`."""
         ...

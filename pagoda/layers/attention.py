@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch.nn import functional as F
 
-from pagoda.kernels.interface import AttentionMetadata, AttentionShape, Kernels, StepPlan
+from pagoda.kernels.interface import AttentionMetadata, AttentionScores, AttentionShape, Kernels, StepPlan
 from pagoda.layers.kv_cache import KVCache
 
 LayerWindows = Sequence[int | None]
@@ -23,7 +23,9 @@ LayerWindows = Sequence[int | None]
 class AttentionBackend(Protocol):
     """Causal attention for one forward pass."""
 
-    def attend(self, layer_idx: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    def attend(
+        self, layer_idx: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scores: AttentionScores
+    ) -> torch.Tensor:
         """`query [T, heads, head_dim]`, `key` and `value [T, kv_heads, head_dim]` -> `[T, heads, head_dim]`."""
         ...
 
@@ -35,18 +37,24 @@ class DenseAttention:
         self.batch_size = batch_size
         self.layer_windows = layer_windows
 
-    def attend(self, layer_idx: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    def attend(
+        self, layer_idx: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scores: AttentionScores
+    ) -> torch.Tensor:
         # Rows lie back to back; attention wants them apart: [T, heads, D] -> [batch, heads, length, D].
         query, key, value = (x.unflatten(0, (self.batch_size, -1)).transpose(1, 2) for x in (query, key, value))
         mask = self._window_mask(query.shape[2], self.layer_windows[layer_idx], query.device)
-        attended = F.scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            attn_mask=mask,
-            is_causal=mask is None,
-            enable_gqa=True,  # fewer KV heads than heads
-        )
+        if scores.softcap is not None:
+            attended = _capped_attention(query, key, value, mask, scores)
+        else:
+            attended = F.scaled_dot_product_attention(
+                query,
+                key,
+                value,
+                attn_mask=mask,
+                is_causal=mask is None,
+                scale=scores.scale,
+                enable_gqa=True,  # fewer KV heads than heads
+            )
         return attended.transpose(1, 2).flatten(0, 1)  # [T, heads, D] again
 
     @staticmethod
@@ -70,12 +78,14 @@ class PagedAttention:
         self.layer_windows = layer_windows
         self._plans: dict[int | None, StepPlan] = {}
 
-    def attend(self, layer_idx: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    def attend(
+        self, layer_idx: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scores: AttentionScores
+    ) -> torch.Tensor:
         k_cache, v_cache = self.kv_cache.layer(layer_idx)  # [num_blocks, kv_heads, block_size, head_dim] each
         plan = self._plan(self.layer_windows[layer_idx], query.shape[1] // key.shape[1])
         # First stored, then read back through the blocks: a token sees itself and this step's others like all before.
         self.kernels.store_kv(key, value, k_cache, v_cache, plan)
-        return self.kernels.paged_attention(query, k_cache, v_cache, plan, scale=query.shape[-1] ** -0.5)
+        return self.kernels.paged_attention(query, k_cache, v_cache, plan, scores)
 
     def _plan(self, window: int | None, group: int) -> StepPlan:
         """The kernels' plan of this step, made once for all layers with the same window."""
@@ -84,3 +94,20 @@ class PagedAttention:
             shape = AttentionShape(self.kv_cache.num_kv_heads, group, self.kv_cache.block_size, window)
             self._plans[window] = self.kernels.plan_attention(self.metadata, shape)
         return self._plans[window]
+
+
+def _capped_attention(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, scores: AttentionScores
+) -> torch.Tensor:
+    """Attention with bounded scores (Gemma 2, arXiv 2408.00118, section 2), which torch has no function for.
+
+    `query [batch, heads, length, D]`, `key` and `value [batch, kv_heads, length, D]` -> as `query`.
+    """
+    assert scores.softcap is not None
+    length, group = query.shape[2], query.shape[1] // key.shape[1]
+    if mask is None:
+        mask = torch.ones(length, length, dtype=torch.bool, device=query.device).tril()
+    key, value = (x.repeat_interleave(group, dim=1) for x in (key, value))
+    products = query @ key.transpose(2, 3) * (scores.scale / scores.softcap)  # [batch, heads, length, length]
+    capped = (products.tanh() * scores.softcap).masked_fill(~mask, float("-inf"))
+    return capped.float().softmax(-1).to(value.dtype) @ value

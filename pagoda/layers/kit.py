@@ -7,7 +7,7 @@ number of ranks changes no network.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -15,7 +15,8 @@ from pagoda.distributed import ParallelGroup
 from pagoda.kernels.interface import Kernels
 from pagoda.layers.embedding import ParallelLMHead, VocabParallelEmbedding
 from pagoda.layers.linear import ColumnParallelLinear, RowParallelLinear
-from pagoda.layers.norm import RMSNorm
+from pagoda.layers.norm import LayerNorm, PerHeadNorm, RMSNorm, WholeWidthNorm, WideRMSNorm
+from pagoda.layers.norm_kinds import NORM_KINDS, NormKind
 from pagoda.layers.weights.dense import DENSE
 from pagoda.layers.weights.format import WeightFormat
 
@@ -26,12 +27,14 @@ class LayerKit:
 
     weight_format: of the matrices between embedding and head; these two are dense, since the second may be the first
     norm_eps: what every norm adds to the mean square before the root
+    norm_kind: name of the kind that all norms are of, one of `norm_kinds`
     """
 
     kernels: Kernels
     group: ParallelGroup
     weight_format: WeightFormat
     norm_eps: float
+    norm_kind: str = "rms_norm"
 
     def column(self, in_features: int, out_features: int, *, bias: bool) -> ColumnParallelLinear:
         """`[T, in] -> [T, out / ranks]`: opens a block; its outputs stay apart until `row` joins them."""
@@ -65,4 +68,20 @@ class LayerKit:
 
     def norm(self, size: int) -> nn.Module:
         """`[..., size]` -> the same shape, normed over the last dimension."""
-        return RMSNorm(size, self.norm_eps, self.kernels)
+        return self._norm(size, NORM_KINDS[self.norm_kind])
+
+    def head_norm(self, num_heads: int, head_dim: int, span: str) -> nn.Module:
+        """`[T, heads, head_dim]` -> the same shape, normed for attention, without a shift.
+
+        span: "head" norms each head with one gain for all, "per_head" with a gain of its own, "width" all as one row
+        """
+        kind = replace(NORM_KINDS[self.norm_kind], has_bias=False)
+        if span == "head":
+            return self._norm(head_dim, kind)
+        spanning = PerHeadNorm if span == "per_head" else WholeWidthNorm
+        return spanning((num_heads, head_dim), kind, self.norm_eps, self.kernels, self.group)
+
+    def _norm(self, size: int, kind: NormKind) -> nn.Module:
+        if kind.centred:
+            return LayerNorm(size, kind, self.norm_eps, self.kernels)
+        return (WideRMSNorm if kind.is_wide else RMSNorm)(size, kind, self.norm_eps, self.kernels)

@@ -1,47 +1,64 @@
-"""Facts of a checkpoint: what `config.json` says about a Llama-architecture model.
+"""Facts of a checkpoint: what `config.json` says about a model.
 
-First station of loading: everything that follows (network, KV cache, plan) is sized from this one
-frozen record. Families differ from Llama (arXiv 2302.13971, 2307.09288, 2407.21783) only by switches:
-
-    mistral  sliding window           (arXiv 2310.06825)
-    qwen2    biases on q, k and v     (arXiv 2407.10671)
-    qwen3    RMSNorm on q and k heads (arXiv 2505.09388)
+First station of loading: everything that follows (network, KV cache, plan) is sized from this one frozen record.
+Families differ from Llama by switches alone, and `families` says which each of them sets.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pagoda.errors import CheckpointError, UnknownArchitectureError, nearest
-from pagoda.layers.rope_scaling import ROPE_KINDS, Rope
+from pagoda.errors import CheckpointError, nearest
+from pagoda.kernels.activations import ACTIVATIONS
+from pagoda.layers.norm_kinds import NORM_KINDS
+from pagoda.layers.rope_scaling import Rope
 from pagoda.layers.weights.dense import DENSE
 from pagoda.layers.weights.format import WeightFormat
-from pagoda.models.refusals import check_facts, check_files, check_rope, check_values, rope_settings, weight_format_of
-from pagoda.parameter_rules import is_number
+from pagoda.models.families.family import Family
+from pagoda.models.families.table import BY_TYPE, family_of
+from pagoda.models.positions import read_positions
+from pagoda.models.refusals import check_facts, check_files, check_rope, check_values, weight_format_of
 
-ARCHITECTURES = {
-    "LlamaForCausalLM": "llama",
-    "MistralForCausalLM": "mistral",
-    "Qwen2ForCausalLM": "qwen2",
-    "Qwen3ForCausalLM": "qwen3",
-}
-_DEFAULT_LENGTH = {"llama": 2048, "mistral": 131072, "qwen2": 32768, "qwen3": 32768}
-_DEFAULT_WINDOW = 4096
-"""Of transformers, where `config.json` has no such key; a window of null is none."""
+_AS_THEY_STAND = (
+    "vocab_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "rms_norm_eps",
+    "max_position_embeddings",
+    "initializer_range",
+)
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """One checkpoint's architecture, in transformers' names.
+    """One checkpoint's architecture, in transformers' names where they have one.
 
-    `rope_scaling` holds the parameters of a RoPE variant under the key `rope_type` and its own keys, or is
-    None for plain RoPE. `layer_types[i]` is "full_attention" or "sliding_attention"; `sliding_window` counts
-    the positions that a sliding layer sees, its own included. `weight_format` is how the matrices of the layers
-    are stored; embedding, head, norms and biases are floats in `dtype` always.
+    Attention
+        layer_types:        "full_attention" or "sliding_attention" for each layer; `sliding_window` counts the
+                            positions that a sliding layer sees, its own included
+        attention_bias:     of q, k and v; `attention_output_bias` is that of the output
+        qk_norm:            q and k are normed; `qk_norm_span` says over what: "head" is each head with one gain for
+                            all, "per_head" each with its own, "width" all heads as one row
+        attention_scale:    what products of q and k are multiplied by; None is head_dim ** -0.5
+        attn_logit_softcapping, clip_qkv: bounds of scores and of q, k and v
+    Positions
+        rope_scaling:       parameters of a RoPE variant under `rope_type` and its own keys; None is plain RoPE
+        rotary_dim:         how many dimensions of a head rotate; None is all
+        sliding_rope_theta, sliding_rope_scaling: RoPE of the layers that slide, where it is another
+        rotating_layers:    which layers have RoPE at all; empty is all
+    Between the layers
+        norm:               one of `norm_kinds`; `norm_placement` is "pre" (on what goes into a block), "post" (on
+                            what comes out), "sandwich" (both) or "parallel" (one norm, attention and MLP side by side)
+        embedding_multiplier, residual_multiplier: on embeddings, and on what blocks add to the stream
+        logits_scaling:     what logits are divided by, before `final_logit_softcapping` bounds them
+
+    `weight_format` is how the matrices of the layers are stored; embedding, head, norms and biases are floats in
+    `dtype` always. `source` is the `config.json` that was read, so that it is written again as its makers had it.
     """
 
     architecture: str = "LlamaForCausalLM"
@@ -63,6 +80,23 @@ class ModelConfig:
     attention_output_bias: bool = False
     mlp_bias: bool = False
     qk_norm: bool = False
+    qk_norm_span: str = "head"
+    qk_norm_after_rope: bool = False
+    attention_scale: float | None = None
+    attn_logit_softcapping: float | None = None
+    clip_qkv: float | None = None
+    rotary_dim: int | None = None
+    rotating_layers: tuple[bool, ...] = ()
+    sliding_rope_theta: float | None = None
+    sliding_rope_scaling: dict[str, Any] | None = None
+    hidden_act: str = "silu"
+    mlp_gated: bool = True
+    norm: str = "rms_norm"
+    norm_placement: str = "pre"
+    embedding_multiplier: float = 1.0
+    residual_multiplier: float = 1.0
+    logits_scaling: float = 1.0
+    final_logit_softcapping: float | None = None
     tie_word_embeddings: bool = False
     bos_token_id: int | None = None
     eos_token_ids: tuple[int, ...] = ()
@@ -70,14 +104,17 @@ class ModelConfig:
     initializer_range: float = 0.02
     # Not in the repr: a training knows its own recipe by that, and trains dense weights always.
     weight_format: WeightFormat = field(default=DENSE, repr=False)
+    source: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.layer_types:
             kind = "full_attention" if self.sliding_window is None else "sliding_attention"
             object.__setattr__(self, "layer_types", (kind,) * self.num_hidden_layers)
         _check_shapes(self)
-        if self.rope_scaling is not None:
-            check_rope(self.rope_scaling)
+        _check_switches(self)
+        for scaling in (self.rope_scaling, self.sliding_rope_scaling):
+            if scaling is not None:
+                check_rope(scaling)
 
     @classmethod
     def from_directory(cls, directory: str | Path) -> ModelConfig:
@@ -102,67 +139,67 @@ class ModelConfig:
         Raises UnknownArchitectureError, or CheckpointError where a key is missing, or says something about the
         computation that this network does not do: it is never read as something else.
         """
-        architecture = _architecture(raw)
-        model_type = ARCHITECTURES[architecture]
-        check_values(raw)
+        family = family_of(raw)
+        check_values(raw, family)
         try:
-            return cls._translate(raw, architecture, model_type)
+            return cls._translate(raw, family)
         except KeyError as error:
-            raise CheckpointError(f"config.json has no {error}, which a {architecture} needs") from error
+            key = family.spelling(error.args[0], dict.fromkeys(family.aliases))
+            raise CheckpointError(f"config.json has no {key!r}, which a {family.architecture} needs") from error
 
     @classmethod
-    def _translate(cls, raw: dict[str, Any], architecture: str, model_type: str) -> ModelConfig:
-        num_heads, hidden_size = raw["num_attention_heads"], raw["hidden_size"]
-        head_dim = raw.get("head_dim") or (128 if model_type == "qwen3" else hidden_size // num_heads)
-        check_facts(raw, model_type, head_dim)
-        rope_theta, rope_scaling = _rope(raw)
-        sliding_window, layer_types = _attention_layout(raw, model_type)
-        is_qwen2 = model_type == "qwen2"
-        return cls(
-            architecture=architecture,
-            model_type=model_type,
-            vocab_size=raw["vocab_size"],
-            hidden_size=hidden_size,
-            intermediate_size=raw["intermediate_size"],
-            num_hidden_layers=raw["num_hidden_layers"],
-            num_attention_heads=num_heads,
-            num_key_value_heads=raw.get("num_key_value_heads") or num_heads,
-            head_dim=head_dim,
-            rms_norm_eps=raw.get("rms_norm_eps", 1e-6),
-            max_position_embeddings=raw.get("max_position_embeddings", _DEFAULT_LENGTH[model_type]),
-            rope_theta=rope_theta,
-            rope_scaling=rope_scaling,
-            sliding_window=sliding_window,
-            layer_types=layer_types,
-            attention_bias=is_qwen2 or bool(raw.get("attention_bias", False)),
-            attention_output_bias=not is_qwen2 and bool(raw.get("attention_bias", False)),
-            mlp_bias=bool(raw.get("mlp_bias", False)),
-            qk_norm=model_type == "qwen3",
-            tie_word_embeddings=bool(raw.get("tie_word_embeddings", False)),
-            bos_token_id=raw.get("bos_token_id"),
-            eos_token_ids=_as_ids(raw.get("eos_token_id")),
-            dtype=str(raw.get("dtype") or raw.get("torch_dtype") or "float32").removeprefix("torch."),
-            initializer_range=raw.get("initializer_range", 0.02),
-            weight_format=weight_format_of(raw),
-        )
+    def _translate(cls, raw: Mapping[str, Any], family: Family) -> ModelConfig:
+        facts = family.facts(raw)
+        num_heads, hidden_size = facts["num_attention_heads"], facts["hidden_size"]
+        head_dim = facts.get("head_dim") or hidden_size // num_heads
+        sliding_window, layer_types = family.windows(facts)
+        switches = family.switches(facts)
+        check_facts(raw, family, head_dim, slides=sliding_window is not None, qk_norm=switches.get("qk_norm", False))
+        fields = {
+            "architecture": family.architecture,
+            "model_type": family.model_type,
+            "num_attention_heads": num_heads,
+            "hidden_size": hidden_size,
+            **{key: facts[key] for key in _AS_THEY_STAND},
+            "num_key_value_heads": facts.get("num_key_value_heads") or num_heads,
+            "head_dim": head_dim,
+            "hidden_act": "silu" if facts["hidden_act"] in (None, "swish") else facts["hidden_act"],
+            "sliding_window": sliding_window,
+            "layer_types": layer_types,
+            **read_positions(facts, family, head_dim),
+            **{key: bool(facts[key]) for key in ("attention_bias", "mlp_bias", "tie_word_embeddings")},
+            "attention_output_bias": bool(facts["attention_bias"]),
+            "bos_token_id": facts.get("bos_token_id"),
+            "eos_token_ids": _as_ids(facts.get("eos_token_id")),
+            "dtype": str(facts.get("dtype") or facts.get("torch_dtype") or "float32").removeprefix("torch."),
+            "weight_format": weight_format_of(raw),
+            "source": dict(raw),
+        }
+        return cls(**{**fields, **switches})
 
     def to_dict(self) -> dict[str, Any]:
-        """The `config.json` of this model, as transformers 4 and 5 both read it."""
+        """The `config.json` of this model, as transformers 4 and 5 both read it.
+
+        Raises CheckpointError where the switches are not those of the architecture, so that none could say it.
+        """
+        raw = {**self.source, "torch_dtype": self.dtype} if self.source is not None else self._as_llama()
+        raw.pop("dtype", None)
+        if type(self).from_dict(raw) != self:
+            raise CheckpointError(
+                f"a config.json of {self.architecture} cannot say what this model computes, so it cannot be saved as "
+                f"one: leave its switches as that architecture has them ({self.norm_placement=}, {self.norm=}, ...)"
+            )
+        return raw
+
+    def _as_llama(self) -> dict[str, Any]:
+        """The keys that Llama, Mistral and Qwen share."""
         raw = dataclasses.asdict(self)
-        for ours in (
-            "architecture",
-            "qk_norm",
-            "attention_output_bias",
-            "layer_types",
-            "eos_token_ids",
-            "weight_format",
-        ):
+        for ours in _OUR_OWN:
             raw.pop(ours)
         raw["architectures"] = [self.architecture]
         raw["attention_bias"] = self.attention_bias and self.model_type != "qwen2"
         raw["eos_token_id"] = _from_ids(self.eos_token_ids)
         raw["torch_dtype"] = raw.pop("dtype")
-        raw["hidden_act"] = "silu"
         if self.model_type == "mistral" and len({*self.layer_types}) > 1:
             raw["layer_types"] = list(self.layer_types)
         if self.model_type in ("qwen2", "qwen3"):
@@ -171,9 +208,24 @@ class ModelConfig:
         return raw
 
     @property
+    def family(self) -> Family:
+        """What is particular to the checkpoint's family."""
+        return BY_TYPE[self.model_type]
+
+    @property
     def rope(self) -> Rope:
-        """The model's rotary positions, for `layers/rotary`."""
-        return Rope(self.head_dim, self.rope_theta, self.max_position_embeddings, self.rope_scaling or {})
+        """The model's rotary positions, for `layers/rotary`; of the layers of full attention where they differ."""
+        return self._rope(self.rope_theta, self.rope_scaling)
+
+    @property
+    def sliding_rope(self) -> Rope | None:
+        """Those of the layers that slide, where they are others."""
+        if self.sliding_rope_theta is None:
+            return None
+        return self._rope(self.sliding_rope_theta, self.sliding_rope_scaling)
+
+    def _rope(self, theta: float, scaling: dict[str, Any] | None) -> Rope:
+        return Rope(self.rotary_dim or self.head_dim, theta, self.max_position_embeddings, scaling or {})
 
     @property
     def layer_windows(self) -> tuple[int | None, ...]:
@@ -181,12 +233,34 @@ class ModelConfig:
         return tuple(self.sliding_window if kind == "sliding_attention" else None for kind in self.layer_types)
 
     @property
-    def layer_matrices(self) -> list[tuple[int, int]]:
-        """(in_features, out_features) of the seven matrices of a layer: q, k, v, o, gate, up and down."""
+    def layer_ropes(self) -> tuple[str | None, ...]:
+        """The RoPE of each layer: "rope", "sliding_rope", or None where a layer has none."""
+        rotating = self.rotating_layers or (True,) * self.num_hidden_layers
+        sliding = "rope" if self.sliding_rope_theta is None else "sliding_rope"
+        names = {"full_attention": "rope", "sliding_attention": sliding}
+        return tuple(names[kind] if rotates else None for kind, rotates in zip(self.layer_types, rotating, strict=True))
+
+    @property
+    def matrices(self) -> dict[str, tuple[int, int]]:
+        """(in_features, out_features) of each matrix of a layer, by the name of its module."""
         hidden, inner = self.hidden_size, self.intermediate_size
         query, kv = self.num_attention_heads * self.head_dim, self.num_key_value_heads * self.head_dim
-        attention = [(hidden, query), (hidden, kv), (hidden, kv), (query, hidden)]
-        return [*attention, (hidden, inner), (hidden, inner), (inner, hidden)]
+        attention = {
+            "q_proj": (hidden, query),
+            "k_proj": (hidden, kv),
+            "v_proj": (hidden, kv),
+            "o_proj": (query, hidden),
+        }
+        gate = {"gate_proj": (hidden, inner)} if self.mlp_gated else {}
+        mlp = {**gate, "up_proj": (hidden, inner), "down_proj": (inner, hidden)}
+        return {f"self_attn.{name}": size for name, size in attention.items()} | {
+            f"mlp.{name}": size for name, size in mlp.items()
+        }
+
+    @property
+    def layer_matrices(self) -> list[tuple[int, int]]:
+        """(in_features, out_features) of all matrices of a layer."""
+        return list(self.matrices.values())
 
     @property
     def num_parameters(self) -> int:
@@ -197,12 +271,19 @@ class ModelConfig:
     @property
     def _num_other_parameters(self) -> int:
         """Embedding, head, norms and biases."""
-        layer = 2 * self.hidden_size + 2 * self.head_dim * self.qk_norm
+        norm = NORM_KINDS[self.norm].num_parameters(self.hidden_size)
+        layer = {"pre": 2, "post": 2, "sandwich": 4, "parallel": 1}[self.norm_placement] * norm
+        layer += self._num_qk_gains * self.qk_norm
         layer += self.head_dim * (self.num_attention_heads + 2 * self.num_key_value_heads) * self.attention_bias
         layer += self.hidden_size * self.attention_output_bias
-        layer += (2 * self.intermediate_size + self.hidden_size) * self.mlp_bias
+        layer += ((1 + self.mlp_gated) * self.intermediate_size + self.hidden_size) * self.mlp_bias
         embeddings = self.vocab_size * self.hidden_size * (1 if self.tie_word_embeddings else 2)
-        return embeddings + self.num_hidden_layers * layer + self.hidden_size
+        return embeddings + self.num_hidden_layers * layer + norm
+
+    @property
+    def _num_qk_gains(self) -> int:
+        heads = 2 if self.qk_norm_span == "head" else self.num_attention_heads + self.num_key_value_heads
+        return heads * self.head_dim
 
     def weight_bytes(self, dtype_bytes: int) -> int:
         """Bytes of the weights where a float takes `dtype_bytes`: the format says what its matrices take."""
@@ -214,51 +295,26 @@ class ModelConfig:
         return 2 * self.num_hidden_layers * self.num_key_value_heads * self.head_dim * dtype_bytes
 
 
-def _architecture(raw: dict[str, Any]) -> str:
-    named = raw.get("architectures") or []
-    named = [named] if isinstance(named, str) else named
-    by_type = {model_type: name for name, model_type in ARCHITECTURES.items()}
-    architecture = named[0] if named else by_type.get(raw.get("model_type", ""), raw.get("model_type", "(none)"))
-    if architecture in ARCHITECTURES and raw.get("model_type") not in (None, *by_type):
-        # transformers goes by the model_type, whatever class the checkpoint was trained as.
-        architecture = raw["model_type"]
-    if architecture not in ARCHITECTURES:
-        hint = nearest(str(architecture), ARCHITECTURES)
-        raise UnknownArchitectureError(
-            f"config.json names the architecture {architecture!r}, which pagoda does not implement; "
-            f"it reads {', '.join(ARCHITECTURES)} ({hint})"
-        )
-    return architecture
-
-
-def _rope(raw: dict[str, Any]) -> tuple[float, dict[str, Any] | None]:
-    parameters = rope_settings(raw)
-    theta = parameters.pop("rope_theta", None) or raw.get("rope_theta") or 10000.0
-    if not is_number(theta) or theta <= 0:
-        raise CheckpointError(f"config.json has rope_theta={theta!r}, but a number above 0 is expected")
-    parameters.pop("partial_rotary_factor", None)  # the whole head, or `check_facts` has refused it
-    rope_type = parameters.pop("rope_type", None) or "default"
-    check_rope({"rope_type": rope_type, **parameters})
-    if rope_type == "default":
-        return float(theta), None
-    original = parameters.get("original_max_position_embeddings") or raw.get("original_max_position_embeddings")
-    if ROPE_KINDS[rope_type].extends_original:
-        parameters["original_max_position_embeddings"] = original or raw["max_position_embeddings"]
-    return float(theta), {"rope_type": rope_type, **parameters}
-
-
-def _attention_layout(raw: dict[str, Any], model_type: str) -> tuple[int | None, tuple[str, ...]]:
-    """`(sliding_window, layer_types)`; Qwen's windows are off unless `use_sliding_window` says otherwise."""
-    window, num_layers = raw.get("sliding_window", _DEFAULT_WINDOW), raw["num_hidden_layers"]
-    if model_type == "llama" or (model_type != "mistral" and not raw.get("use_sliding_window", False)):
-        return None, ()
-    if window is None:
-        return None, ()
-    if model_type == "mistral":
-        return window, tuple(raw.get("layer_types") or ())
-    first_sliding = raw.get("max_window_layers", 28)
-    derived = ["sliding_attention" if i >= first_sliding else "full_attention" for i in range(num_layers)]
-    return window, tuple(raw.get("layer_types") or derived)
+_OUR_OWN = (
+    "architecture",
+    "qk_norm",
+    "qk_norm_span",
+    "qk_norm_after_rope",
+    "attention_output_bias",
+    "attention_scale",
+    "rotary_dim",
+    "rotating_layers",
+    "sliding_rope_theta",
+    "sliding_rope_scaling",
+    "mlp_gated",
+    "norm",
+    "norm_placement",
+    "layer_types",
+    "eos_token_ids",
+    "weight_format",
+    "source",
+)
+"""Fields that no `config.json` has under this name."""
 
 
 def _as_ids(value: int | list[int] | None) -> tuple[int, ...]:
@@ -283,7 +339,25 @@ def _check_shapes(config: ModelConfig) -> None:
         )
     if config.head_dim % 2:
         raise CheckpointError(f"config.json has head_dim={config.head_dim}, but RoPE rotates pairs: it must be even")
-    if len(config.layer_types) != config.num_hidden_layers:
-        raise CheckpointError(
-            f"config.json has {len(config.layer_types)} layer_types for {config.num_hidden_layers} layers"
-        )
+    for name in ("layer_types", "rotating_layers"):
+        length = len(getattr(config, name))
+        if length not in (config.num_hidden_layers, 0):
+            raise CheckpointError(f"config.json has {length} {name} for {config.num_hidden_layers} layers")
+
+
+def _check_switches(config: ModelConfig) -> None:
+    """What has a name must have one that is known."""
+    choices: dict[str, Iterable[str]] = {
+        "hidden_act": ACTIVATIONS,
+        "norm": NORM_KINDS,
+        "norm_placement": ("pre", "post", "sandwich", "parallel"),
+        "qk_norm_span": ("head", "per_head", "width"),
+    }
+    for name, known in choices.items():
+        value = getattr(config, name)
+        if value not in known:
+            raise CheckpointError(f"{name}={value!r} is not computed by pagoda; {nearest(str(value), known)}")
+    sliding = config.sliding_rope
+    if sliding is not None and sliding.kind.at_lengths is not None:
+        kind = sliding.scaling["rope_type"]
+        raise CheckpointError(f"config.json has the RoPE type {kind!r} for layers that slide, which pagoda does not do")

@@ -2,9 +2,9 @@
 
 On the token's path: `model_runner` calls `forward`, which goes through every layer, then `compute_logits`.
 Llama (Touvron et al. 2023, arXiv 2302.13971) is a pre-norm decoder: RMSNorm (arXiv 1910.07467), rotary
-positions (2104.09864), grouped-query attention (2305.13245), SwiGLU (2002.05202). Mistral, Qwen2 and Qwen3
-are the same network with other switches in ModelConfig. Modules are named after the checkpoint's keys, so
-that loading is strict and what we train loads in transformers.
+positions (2104.09864), grouped-query attention (2305.13245), SwiGLU (2002.05202). All other families are the
+same network with other switches in ModelConfig; `families` says which. Modules are named after the keys of
+Llama's checkpoints, so that loading is strict and what we train loads in transformers.
 
 Shapes: T is the number of tokens in the pass, requests (or training sequences) back to back.
 """
@@ -15,10 +15,12 @@ import torch
 from torch import nn
 
 from pagoda.distributed import ParallelGroup, SingleRank
-from pagoda.kernels.interface import Kernels
+from pagoda.kernels.interface import AttentionScores, Kernels
 from pagoda.layers.attention import AttentionBackend
 from pagoda.layers.kit import LayerKit
 from pagoda.layers.linear import shard_size
+from pagoda.layers.mlp import GatedMLP, PlainMLP
+from pagoda.layers.norm import Norm
 from pagoda.layers.rotary import RotaryEmbedding
 from pagoda.layers.weights.format import WeightFormat
 from pagoda.models.config import ModelConfig
@@ -34,6 +36,12 @@ class LlamaAttention(nn.Module):
         self.layer_idx = layer_idx
         self.head_dim = config.head_dim
         self.kernels = kit.kernels
+        self.scores = AttentionScores(
+            config.head_dim**-0.5 if config.attention_scale is None else config.attention_scale,
+            config.attn_logit_softcapping,
+        )
+        self.clip = config.clip_qkv
+        self.norms_after_rope = config.qk_norm_after_rope
         # A rank holds whole heads; there are never more KV heads than query heads, so these bound the ranks.
         shard_size(config.num_key_value_heads, kit.group, "KV heads")
         query_size = config.num_attention_heads * config.head_dim
@@ -42,56 +50,90 @@ class LlamaAttention(nn.Module):
         self.k_proj = kit.column(config.hidden_size, kv_size, bias=config.attention_bias)
         self.v_proj = kit.column(config.hidden_size, kv_size, bias=config.attention_bias)
         self.o_proj = kit.row(query_size, config.hidden_size, bias=config.attention_output_bias)
-        # Qwen3 norms each head, which bounds the logits of attention: the rotation keeps a head's length.
-        self.q_norm = kit.norm(config.head_dim) if config.qk_norm else nn.Identity()
-        self.k_norm = kit.norm(config.head_dim) if config.qk_norm else nn.Identity()
+        # Normed queries and keys bound the logits of attention: the rotation keeps a head's length.
+        self.q_norm, self.k_norm = (
+            kit.head_norm(num_heads, config.head_dim, config.qk_norm_span) if config.qk_norm else nn.Identity()
+            for num_heads in (config.num_attention_heads, config.num_key_value_heads)
+        )
 
-    def forward(self, hidden_states: torch.Tensor, rotation: Rotation, attention: AttentionBackend) -> torch.Tensor:
-        query = self.q_norm(self._heads(self.q_proj(hidden_states)))  # [T, heads, head_dim]
-        key = self.k_norm(self._heads(self.k_proj(hidden_states)))  # [T, kv_heads, head_dim]
+    def forward(
+        self, hidden_states: torch.Tensor, rotation: Rotation | None, attention: AttentionBackend
+    ) -> torch.Tensor:
+        query = self._placed(self._heads(self.q_proj(hidden_states)), self.q_norm, rotation)  # [T, heads, head_dim]
+        key = self._placed(self._heads(self.k_proj(hidden_states)), self.k_norm, rotation)  # [T, kv_heads, head_dim]
         value = self._heads(self.v_proj(hidden_states))  # [T, kv_heads, head_dim]
-        # The product of a rotated query and key depends on the distance of their positions; values carry none.
-        query = self.kernels.apply_rotary(query, *rotation)
-        key = self.kernels.apply_rotary(key, *rotation)
         # The one place where tokens meet: whether their past lies beside them or in a cache is not known here.
-        attended = attention.attend(self.layer_idx, query, key, value)  # [T, heads, head_dim]
+        attended = attention.attend(self.layer_idx, query, key, value, self.scores)  # [T, heads, head_dim]
         return self.o_proj(attended.flatten(1))  # [T, hidden_size]
 
     def _heads(self, projected: torch.Tensor) -> torch.Tensor:
         """`[T, heads * head_dim] -> [T, heads, head_dim]`, of this rank's heads."""
+        if self.clip is not None:
+            projected = projected.clamp(-self.clip, self.clip)
         return projected.unflatten(-1, (-1, self.head_dim))
 
-
-class LlamaMLP(nn.Module):
-    """SwiGLU: `down(silu(gate(x)) * up(x))`."""
-
-    def __init__(self, config: ModelConfig, kit: LayerKit) -> None:
-        super().__init__()
-        self.kernels = kit.kernels
-        self.gate_proj = kit.column(config.hidden_size, config.intermediate_size, bias=config.mlp_bias)
-        self.up_proj = kit.column(config.hidden_size, config.intermediate_size, bias=config.mlp_bias)
-        self.down_proj = kit.row(config.intermediate_size, config.hidden_size, bias=config.mlp_bias)
-
-    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        # [T, intermediate_size / ranks]: each rank multiplies its own columns, so gate and up need no exchange.
-        gated = self.kernels.silu_and_mul(self.gate_proj(hidden_states), self.up_proj(hidden_states))
-        return self.down_proj(gated)  # [T, hidden_size]
+    def _placed(self, heads: torch.Tensor, norm: nn.Module, rotation: Rotation | None) -> torch.Tensor:
+        """Queries or keys at their positions: the product of two depends on how far apart they are."""
+        if not self.norms_after_rope:
+            heads = norm(heads)
+        if rotation is not None:
+            heads = self.kernels.apply_rotary(heads, *rotation)
+        return norm(heads) if self.norms_after_rope else heads
 
 
 class LlamaDecoderLayer(nn.Module):
-    """Attention and MLP, each on a normed copy of the residual stream."""
+    """Attention and MLP, each of which adds to the residual stream.
+
+    Llama norms a copy of the stream on its way into a block. Others norm what comes out of it (OLMo 2), or both
+    (Gemma 2, GLM-4).
+    """
+
+    def __init__(self, config: ModelConfig, layer_idx: int, kit: LayerKit) -> None:
+        super().__init__()
+        norms_before, norms_after = config.norm_placement != "post", config.norm_placement in ("post", "sandwich")
+        self.residual_multiplier = config.residual_multiplier
+        self.input_layernorm = kit.norm(config.hidden_size) if norms_before else nn.Identity()
+        self.self_attn = LlamaAttention(config, layer_idx, kit)
+        self.post_self_attn_layernorm = kit.norm(config.hidden_size) if norms_after else nn.Identity()
+        self.post_attention_layernorm = kit.norm(config.hidden_size) if norms_before else nn.Identity()
+        self.mlp = make_mlp(config, kit)
+        self.post_mlp_layernorm = kit.norm(config.hidden_size) if norms_after else nn.Identity()
+
+    def forward(
+        self, hidden_states: torch.Tensor, rotation: Rotation | None, attention: AttentionBackend
+    ) -> torch.Tensor:
+        # [T, hidden_size] throughout. The stream itself is never normed, only added to: gradients pass it unchanged.
+        attended = self.self_attn(self.input_layernorm(hidden_states), rotation, attention)
+        hidden_states = self._add(hidden_states, self.post_self_attn_layernorm(attended))
+        computed = self.mlp(self.post_attention_layernorm(hidden_states))
+        return self._add(hidden_states, self.post_mlp_layernorm(computed))
+
+    def _add(self, hidden_states: torch.Tensor, update: torch.Tensor) -> torch.Tensor:
+        if self.residual_multiplier != 1.0:
+            update = update * self.residual_multiplier
+        return hidden_states + update
+
+
+class ParallelDecoderLayer(nn.Module):
+    """Attention and MLP side by side on the same normed copy (GPT-J, Wang & Komatsuzaki 2021)."""
 
     def __init__(self, config: ModelConfig, layer_idx: int, kit: LayerKit) -> None:
         super().__init__()
         self.input_layernorm = kit.norm(config.hidden_size)
         self.self_attn = LlamaAttention(config, layer_idx, kit)
-        self.post_attention_layernorm = kit.norm(config.hidden_size)
-        self.mlp = LlamaMLP(config, kit)
+        self.mlp = make_mlp(config, kit)
 
-    def forward(self, hidden_states: torch.Tensor, rotation: Rotation, attention: AttentionBackend) -> torch.Tensor:
-        # [T, hidden_size] throughout. The stream itself is never normed, only added to: gradients pass it unchanged.
-        hidden_states = hidden_states + self.self_attn(self.input_layernorm(hidden_states), rotation, attention)
-        return hidden_states + self.mlp(self.post_attention_layernorm(hidden_states))
+    def forward(
+        self, hidden_states: torch.Tensor, rotation: Rotation | None, attention: AttentionBackend
+    ) -> torch.Tensor:
+        normed = self.input_layernorm(hidden_states)
+        return hidden_states + self.self_attn(normed, rotation, attention) + self.mlp(normed)
+
+
+def make_mlp(config: ModelConfig, kit: LayerKit) -> nn.Module:
+    """`[T, hidden_size] -> [T, hidden_size]`, each token by itself."""
+    kind = GatedMLP if config.mlp_gated else PlainMLP
+    return kind(config.hidden_size, config.intermediate_size, config.hidden_act, kit, bias=config.mlp_bias)
 
 
 class LlamaModel(nn.Module):
@@ -100,10 +142,14 @@ class LlamaModel(nn.Module):
     def __init__(self, config: ModelConfig, kit: LayerKit) -> None:
         super().__init__()
         self.embed_tokens = kit.embedding(config.vocab_size, config.hidden_size)
+        # A buffer, so that it has the model's dtype: in bf16 the root of 3072 is 55.5, as Gemma was trained.
+        self.has_multiplier = config.embedding_multiplier != 1.0
+        self.register_buffer("embedding_multiplier", torch.tensor(config.embedding_multiplier), persistent=False)
         self.rotary = RotaryEmbedding(config.rope)
-        self.layers = nn.ModuleList(
-            LlamaDecoderLayer(config, layer_idx, kit) for layer_idx in range(config.num_hidden_layers)
-        )
+        self.sliding_rotary = None if config.sliding_rope is None else RotaryEmbedding(config.sliding_rope)
+        self.layer_ropes = config.layer_ropes
+        layer = ParallelDecoderLayer if config.norm_placement == "parallel" else LlamaDecoderLayer
+        self.layers = nn.ModuleList(layer(config, layer_idx, kit) for layer_idx in range(config.num_hidden_layers))
         self.norm = kit.norm(config.hidden_size)
 
     def forward(
@@ -114,10 +160,21 @@ class LlamaModel(nn.Module):
         sequence_lengths: torch.Tensor | None,
     ) -> torch.Tensor:
         hidden_states = self.embed_tokens(input_ids)  # [T] -> [T, hidden_size]
-        rotation = self.rotary(positions, sequence_lengths)  # once for all layers
-        for layer in self.layers:
-            hidden_states = layer(hidden_states, rotation, attention)
+        if self.has_multiplier:
+            hidden_states = hidden_states * self.embedding_multiplier
+        rotations = self._rotations(positions, sequence_lengths)  # once for all layers
+        for layer, rope in zip(self.layers, self.layer_ropes, strict=True):
+            hidden_states = layer(hidden_states, rotations[rope], attention)
         return self.norm(hidden_states)  # the stream grows with depth: the head wants it at one scale
+
+    def _rotations(
+        self, positions: torch.Tensor, sequence_lengths: torch.Tensor | None
+    ) -> dict[str | None, Rotation | None]:
+        """By the name that `layer_ropes` has for it; a layer without RoPE has None."""
+        rotations: dict[str | None, Rotation | None] = {None: None, "rope": self.rotary(positions, sequence_lengths)}
+        if self.sliding_rotary is not None:
+            rotations["sliding_rope"] = self.sliding_rotary(positions, sequence_lengths)
+        return rotations
 
 
 class LlamaForCausalLM(nn.Module):
@@ -137,7 +194,8 @@ class LlamaForCausalLM(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
-        kit = LayerKit(kernels, group or SingleRank(), weight_format or config.weight_format, config.rms_norm_eps)
+        weight_format = weight_format or config.weight_format
+        kit = LayerKit(kernels, group or SingleRank(), weight_format, config.rms_norm_eps, config.norm)
         self.model = LlamaModel(config, kit)
         self.lm_head = kit.head(config.vocab_size, config.hidden_size)
         if config.tie_word_embeddings:
@@ -158,7 +216,12 @@ class LlamaForCausalLM(nn.Module):
 
     def compute_logits(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """`[T, hidden_size] -> [T, vocab_size]`, in the model's dtype. Apart, since few rows of a step need it."""
-        return self.lm_head(hidden_states)
+        logits = self.lm_head(hidden_states)
+        if self.config.logits_scaling != 1.0:
+            logits = logits / self.config.logits_scaling
+        if (bound := self.config.final_logit_softcapping) is not None:
+            logits = (logits / bound).tanh() * bound
+        return logits
 
     @torch.no_grad()
     def initialize(self, seed: int) -> None:
@@ -168,9 +231,15 @@ class LlamaForCausalLM(nn.Module):
         """
         generator = torch.Generator().manual_seed(seed)  # on the CPU: the same weights on every device
         std = self.config.initializer_range
+        norms = [module for module in self.modules() if isinstance(module, Norm)]
+        in_norms = {id(parameter) for norm in norms for parameter in norm.parameters()}
+        for norm in norms:
+            norm.initialize()
         for name, parameter in self.named_parameters():
+            if id(parameter) in in_norms:
+                continue
             if parameter.dim() == 1:
-                parameter.fill_(1.0 if name.endswith("norm.weight") else 0.0)
+                parameter.fill_(0.0)
                 continue
             # o_proj and down_proj write to the stream: 2 * num_layers of them add up.
             is_residual = name.endswith(("o_proj.weight", "down_proj.weight"))

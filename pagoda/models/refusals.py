@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from pagoda.errors import CheckpointError, nearest
+from pagoda.kernels.activations import ACTIVATIONS
 from pagoda.layers.rope_scaling import ROPE_KINDS
 from pagoda.layers.weights.format import WeightFormat
 from pagoda.layers.weights.table import WEIGHT_FORMATS
+from pagoda.models.families.family import Family
 from pagoda.parameter_rules import FLAG, Rule, is_number, optional, positive, whole_number
 
 _Accepts = Callable[[Any], bool]
@@ -35,8 +37,8 @@ def _is_on(value: Any) -> bool:
     return value is None or value is True
 
 
-def _is_silu(value: Any) -> bool:
-    return value in (None, "silu", "swish")
+def _is_activation(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and value in ACTIVATIONS)
 
 
 def _are_known_layers(value: Any) -> bool:
@@ -48,8 +50,7 @@ def _all_rotate(value: Any) -> bool:
 
 
 _FACTS: dict[str, tuple[_Accepts, str]] = {
-    "hidden_act": (_is_silu, "'silu' ('swish')"),
-    "hidden_activation": (_is_silu, "'silu' ('swish')"),
+    "hidden_act": (_is_activation, ", ".join(ACTIVATIONS)),
     "layer_types": (_are_known_layers, "'full_attention' and 'sliding_attention'"),
     "is_causal": (_is_on, "true"),
     "use_bidirectional_attention": (_is_off, "false"),
@@ -116,27 +117,42 @@ _EVERYWHERE = ("rope_type", "type", "rope_theta", "partial_rotary_factor")
 """Keys of `rope_scaling` that stand beside every kind's own."""
 
 
-def check_values(raw: Mapping[str, Any]) -> None:
+def check_values(raw: Mapping[str, Any], family: Family) -> None:
     """Refuse values of another kind than their keys have. Raises CheckpointError."""
-    for key, rule in _VALUES.items():
-        if key in raw and not rule.accepts(raw[key]):
-            raise CheckpointError(f"config.json has {key}={raw[key]!r}, but {rule.expected} is expected")
+    for key, value in raw.items():
+        rule = _VALUES.get(family.aliases.get(key, key))
+        if rule is not None and not rule.accepts(value):
+            raise CheckpointError(f"config.json has {key}={value!r}, but {rule.expected} is expected")
 
 
-def check_facts(raw: Mapping[str, Any], model_type: str, head_dim: int) -> None:
-    """Refuse what the network of `model_type` does not do. Raises CheckpointError: key, value and what is known."""
+def check_facts(raw: Mapping[str, Any], family: Family, head_dim: int, *, slides: bool, qk_norm: bool) -> None:
+    """Refuse what the network of `family` does not do. Raises CheckpointError: key, value and what is known.
+
+    slides, qk_norm: whether the network as it was read has layers that slide, and norms on q and k
+    """
     rope = rope_settings(raw)
     # transformers 5 keeps the rotated share beside RoPE's other settings.
     for facts, keys in ((raw, _FACTS), (rope, ["partial_rotary_factor"])):
         for key in keys:
             accepts, known = _FACTS[key]
-            if key in facts and not accepts(facts[key]):
+            if key in facts and key not in family.computes and not accepts(facts[key]):
                 _refuse(key, facts[key], known)
-    _check_logit_scale(raw, head_dim)
-    _check_windows(raw, model_type)
+    _check_logit_scale(raw, family, head_dim)
+    _check_windows(raw, family, slides=slides)
+    _check_second_names(raw, family, qk_norm=qk_norm)
+
+
+def _check_second_names(raw: Mapping[str, Any], family: Family, *, qk_norm: bool) -> None:
+    """Keys that say again what the family says already: they may not say otherwise."""
+    act = raw.get("hidden_act") or family.facts({})["hidden_act"]
+    if "hidden_activation" not in family.computes | {*family.aliases} and raw.get("hidden_activation") not in (
+        None,
+        act,
+    ):
+        _refuse("hidden_activation", raw["hidden_activation"], f"hidden_act ({act!r}) for {family.model_type}")
     for key in _QK_NORM:
-        if raw.get(key) is not None and bool(raw[key]) != (model_type == "qwen3"):
-            _refuse(key, raw[key], f"{str(model_type == 'qwen3').lower()} for {model_type}")
+        if raw.get(key) is not None and bool(raw[key]) != qk_norm:
+            _refuse(key, raw[key], f"{str(qk_norm).lower()} for {family.model_type}")
 
 
 def rope_settings(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,17 +170,17 @@ def rope_settings(raw: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def _check_windows(raw: Mapping[str, Any], model_type: str) -> None:
+def _check_windows(raw: Mapping[str, Any], family: Family, *, slides: bool) -> None:
     """Refuse layers that are said to slide where the family's network does not let them."""
-    slides = "sliding_attention" in (raw.get("layer_types") or ())
-    if slides and (model_type == "llama" or (model_type.startswith("qwen") and not raw.get("use_sliding_window"))):
-        _refuse("layer_types", raw["layer_types"], f"'full_attention' for {model_type} without use_sliding_window")
+    if "sliding_attention" in (raw.get("layer_types") or ()) and not slides:
+        known = f"'full_attention' for {family.model_type} without a sliding_window that is in use"
+        _refuse("layer_types", raw["layer_types"], known)
 
 
-def _check_logit_scale(raw: Mapping[str, Any], head_dim: int) -> None:
-    """The logits of attention are scaled by 1 / sqrt(head_dim), under whatever name that is said."""
+def _check_logit_scale(raw: Mapping[str, Any], family: Family, head_dim: int) -> None:
+    """Else the logits of attention are scaled by 1 / sqrt(head_dim), under whatever name that is said."""
     for key, power in (("attention_multiplier", -0.5), ("query_pre_attn_scalar", 1)):
-        if (value := raw.get(key)) is not None:
+        if (value := raw.get(key)) is not None and key not in family.computes:
             expected = head_dim**power
             if not (is_number(value) and math.isclose(value, expected, rel_tol=1e-4)):
                 _refuse(key, value, f"{expected:.6g} at head_dim={head_dim}")

@@ -27,7 +27,7 @@ ORDER: dict[str, list[list[str]]] = {
     "dialogue": [["domain"], ["slots"], ["cypher", "state"], ["reading", "reply"], ["turn"], ["sessions"]],
     "server": [["observing", "tools"], ["openai", "applications"]],
     "layers": [["weights"]],
-    "models": [["tokenizer"], ["checkpoint"]],
+    "models": [["families"], ["tokenizer"], ["checkpoint"]],
     "cli": [["console"], ["bench", "rag", "dialogue"]],
     "conformance": [["checks"]],
     "kernels": [["reference"]],
@@ -51,9 +51,10 @@ GROUND: dict[str, set[str]] = {
     },
     "layers": set(),
     "models": {"config", "generation_config"},
+    "models/families": set(),
     "cli": set(),
     "conformance": {"check", "client", "evidence", "shapes", "words", "chinese"},
-    "kernels": {"interface"},
+    "kernels": {"interface", "activations"},
 }
 """Files of a room that its folders may import, or one folder of it; all others stand above the folders."""
 MAX_FILES, MAX_LINES, MAX_PARAMETERS = 14, 40, 9

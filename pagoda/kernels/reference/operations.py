@@ -15,7 +15,8 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional as F
 
-from pagoda.kernels.interface import AttentionMetadata, AttentionShape
+from pagoda.kernels.activations import ACTIVATIONS
+from pagoda.kernels.interface import AttentionMetadata, AttentionScores, AttentionShape
 from pagoda.kernels.reference.attention_plan import (
     PARTITION,
     ROW_PAD,
@@ -54,6 +55,11 @@ class ReferenceKernels:
         normed = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + eps)  # one scale a row, [..., 1]
         return weight * normed.to(x.dtype)  # rounded before the gain, as transformers rounds
 
+    def layer_norm(
+        self, x: torch.Tensor, weight: torch.Tensor | None, bias: torch.Tensor | None, eps: float
+    ) -> torch.Tensor:
+        return F.layer_norm(x, x.shape[-1:], weight, bias, eps)
+
     def silu_and_mul(self, gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
         if gate.requires_grad:
             return F.silu(gate) * up  # in training one rounding is as good as another, and this has a fused gradient
@@ -63,7 +69,13 @@ class ReferenceKernels:
         # silu(x) = x / (1 + e^-x); where e^-x overflows to infinity the quotient is the right zero.
         return (wide / torch.exp(-wide).add_(1.0)).to(gate.dtype) * up
 
+    def activate(self, x: torch.Tensor, activation: str) -> torch.Tensor:
+        return ACTIVATIONS[activation](x.float()).to(x.dtype)
+
     def apply_rotary(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+        rotary_dim = 2 * cos.shape[-1]
+        if rotary_dim < x.shape[-1]:
+            return torch.cat((self.apply_rotary(x[..., :rotary_dim], cos, sin), x[..., rotary_dim:]), dim=-1)
         cos, sin = cos[:, None].to(x.dtype), sin[:, None].to(x.dtype)  # [T, 1, head_dim / 2]: the same for all heads
         # Pair i is (i, i + head_dim / 2), as Hugging Face stores q and k; the paper's neighbours (2i, 2i + 1) are the
         # same rotation of reordered rows.
@@ -98,12 +110,11 @@ class ReferenceKernels:
         k_cache: torch.Tensor,
         v_cache: torch.Tensor,
         plan: AttentionPlan,
-        *,
-        scale: float,
+        scores: AttentionScores,
     ) -> torch.Tensor:
         output = torch.zeros_like(query)  # rows of padding stay zero
         for batch in plan.batches:
-            attended = _attend(query, k_cache, v_cache, batch, scale).to(query.dtype)
+            attended = _attend(query, k_cache, v_cache, batch, scores).to(query.dtype)
             if batch.is_real is None:
                 output[batch.rows.flatten()] = attended.flatten(0, 1)
             else:
@@ -113,7 +124,7 @@ class ReferenceKernels:
 
 
 def _attend(
-    query: torch.Tensor, k_cache: torch.Tensor, v_cache: torch.Tensor, batch: TileBatch, scale: float
+    query: torch.Tensor, k_cache: torch.Tensor, v_cache: torch.Tensor, batch: TileBatch, score: AttentionScores
 ) -> torch.Tensor:
     """Softmax attention of one batch of tiles -> `[N, S, heads, D]` in fp32.
 
@@ -122,13 +133,17 @@ def _attend(
     """
     num_kv_heads, head_dim = k_cache.shape[1], k_cache.shape[3]  # of [num_blocks, kv_heads, block_size, D]
     width, group = batch.rows.shape[1], query.shape[1] // num_kv_heads
-    tiles = _pack(query[batch.rows].float() * scale, num_kv_heads)  # [N, kv_heads, R, D], R rows = S * group, padded
+    tiles = _pack(
+        query[batch.rows].float() * score.scale, num_kv_heads
+    )  # [N, kv_heads, R, D], R rows = S * group, padded
     items = tiles if batch.item_tiles is None else tiles[batch.item_tiles]  # [W, kv_heads, R, D]
     # Gathered block by block into [W * kv_heads, PARTITION, D]: one copy, after which every item has the same shape.
     key = k_cache.flatten(0, 1).index_select(0, batch.cache_rows).view(-1, PARTITION, head_dim).float()
     value = _widen(v_cache.flatten(0, 1).index_select(0, batch.cache_rows).view(-1, PARTITION, head_dim).float())
     # The heads of a group share keys and values: as rows of one product they read them once.
     scores = torch.bmm(items.flatten(0, 1), key.transpose(1, 2)).unflatten(0, (-1, num_kv_heads))
+    if score.softcap is not None:
+        scores.div_(score.softcap).tanh_().mul_(score.softcap)
     # [W, kv_heads, R, PARTITION]; hidden is the future, what a window has left behind, and what lies past the end
     scores.masked_fill_(batch.hidden, _MASKED)
     # A tile's largest score over all its items, [N, kv_heads, R, 1]; each item then takes its tile's.

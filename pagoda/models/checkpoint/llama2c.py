@@ -53,6 +53,9 @@ class Llama2cSource:
         self._tensors = load_llama2c(path)[1]
         self.files = dict.fromkeys(self._tensors, path)
 
+    def stored_name(self, name: str) -> str:
+        return name
+
     def read(self, names: Iterable[str]) -> Iterator[tuple[str, torch.Tensor]]:
         for name in names:
             yield name, self._tensors[name]

@@ -19,7 +19,9 @@ from pagoda.layers.weights.table import WEIGHT_FORMATS
 from pagoda.models.checkpoint.llama2c import load_llama2c_config
 from pagoda.models.checkpoint.reading import open_checkpoint
 from pagoda.models.checkpoint.source import CheckpointSource
+from pagoda.models.checkpoint.translating import TranslatedSource, Translation
 from pagoda.models.config import ModelConfig
+from pagoda.models.families.weight_names import AS_NAMED
 from pagoda.models.tokenizer.files import VOCABULARY_FILES
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 
@@ -55,6 +57,8 @@ def load_tokenizer(path: str | Path, tokenizer: str | Path | None = None) -> Tok
 def load_weights(module: nn.Module, directory: str | Path, *, dtype: torch.dtype | None = None) -> None:
     """Fills every parameter of `module` from a checkpoint directory or a llama2.c `.bin` file.
 
+    module: a network, whose `config` says what its family's checkpoints call tensors; any other module takes them by
+        its own names.
     dtype: what floating-point tensors are converted to before they are handed on; by default the parameter's own.
     A parameter's attribute `weight_loader(full_tensor)`, where it has one, takes the full tensor and keeps its shard.
 
@@ -63,8 +67,11 @@ def load_weights(module: nn.Module, directory: str | Path, *, dtype: torch.dtype
     """
     parameters = dict(module.named_parameters(remove_duplicate=False))
     source = open_checkpoint(Path(directory))
+    config = getattr(module, "config", None)
+    if isinstance(config, ModelConfig) and config.family.weights is not AS_NAMED:
+        source = TranslatedSource(source, Translation(config, parameters))
     for name, tensor in source.read(_wanted(parameters, source, Path(directory))):
-        _assign(parameters[name], tensor, dtype, name, source.files[name])
+        _assign(parameters[name], tensor, dtype, source.stored_name(name), source.files[name])
     for layer in module.modules():
         if isinstance(layer, ParallelLinear):
             layer.finish_loading()
@@ -94,7 +101,7 @@ def _describe_mismatch(
 ) -> str:
     parts = []
     if missing:
-        listed = _listing(f"{name} {list(parameters[name].shape)}" for name in missing)
+        listed = _listing(f"{source.stored_name(name)} {list(parameters[name].shape)}" for name in missing)
         parts.append(f"{len(missing)} tensors of the model are missing: {listed}")
     if unexpected:
         listed = _listing(f"{name} (in {source.files[name].name})" for name in unexpected)

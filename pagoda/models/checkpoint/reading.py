@@ -55,6 +55,9 @@ class SafetensorsSource:
         endings = {name.rpartition(".")[2] for name in self.files}
         return next((name for ending, name in _QUANTISED_ENDINGS.items() if ending in endings), DENSE.name)
 
+    def stored_name(self, name: str) -> str:
+        return name
+
     def read(self, names: Iterable[str]) -> Iterator[tuple[str, torch.Tensor]]:
         """File by file, so that each is opened once."""
         by_file = sorted(names, key=lambda name: self.files[name])

@@ -17,7 +17,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from pagoda.models.checkpoint.reading import SINGLE_FILE
+from pagoda.models.checkpoint.translating import Translation
 from pagoda.models.config import ModelConfig
+from pagoda.models.families.weight_names import AS_NAMED
 from pagoda.models.generation_config import GenerationDefaults
 
 
@@ -31,17 +33,21 @@ def save_checkpoint(
     """Writes config.json, generation_config.json and model.safetensors, which transformers loads as well.
 
     Each file appears under its name only when it is complete. Tied weights are written once. The dtype in config.json
-    is that of the weights. The module must hold whole tensors (one rank).
+    is that of the weights. The module must hold whole tensors (one rank). Raises CheckpointError where no config.json
+    of the architecture can say what `config` does.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     tensors = {name: parameter.detach().cpu().contiguous() for name, parameter in model.named_parameters()}
     dtype = str(next(iter(tensors.values())).dtype).removeprefix("torch.")
+    raw = replace(config, dtype=dtype).to_dict()
+    if config.family.weights is not AS_NAMED:
+        tensors = Translation(config, tensors).to_checkpoint(tensors)
     generation = generation or GenerationDefaults(eos_token_ids=config.eos_token_ids)
     settings = {"bos_token_id": config.bos_token_id, **generation.to_dict()}
     _write_whole(directory / SINGLE_FILE, lambda path: save_file(tensors, path, metadata={"format": "pt"}))
     _write_json(directory / "generation_config.json", {k: v for k, v in settings.items() if v is not None})
-    _write_json(directory / "config.json", replace(config, dtype=dtype).to_dict())
+    _write_json(directory / "config.json", raw)
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

@@ -26,6 +26,10 @@ class CheckpointSource(Protocol):
         """The file of each tensor, under the name that the model has for it, whatever the file calls it."""
         ...
 
+    def stored_name(self, name: str) -> str:
+        """What the file calls a tensor, for messages."""
+        ...
+
     def read(self, names: Iterable[str]) -> Iterator[tuple[str, torch.Tensor]]:
         """Name and tensor, one at a time, in the order that the files are best read in. Raises CheckpointError."""
         ...

@@ -181,7 +181,8 @@ def test_what_changes_nothing_passes(harmless: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("facts", "said"),
     [
-        ({"hidden_act": "gelu"}, ["hidden_act='gelu'", "'silu'"]),
+        ({"hidden_act": "xielu"}, ["hidden_act='xielu'", "silu", "relu2"]),
+        ({"hidden_act": ["silu"]}, ["hidden_act=['silu']"]),
         ({"hidden_activation": "gelu_pytorch_tanh"}, ["hidden_activation='gelu_pytorch_tanh'", "'silu'"]),
         ({"attn_logit_softcapping": 50.0}, ["attn_logit_softcapping=50.0", "null"]),
         ({"final_logit_softcapping": 30.0}, ["final_logit_softcapping=30.0"]),

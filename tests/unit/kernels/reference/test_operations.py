@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from pagoda.kernels.interface import AttentionMetadata, AttentionShape
+from pagoda.kernels.interface import AttentionMetadata, AttentionScores, AttentionShape
 from pagoda.kernels.reference.operations import ROW_TILE, ReferenceKernels
 
 KERNELS = ReferenceKernels()
@@ -88,8 +88,8 @@ class Sequences:
     def attend(self, parts: Sequence[tuple[int, int, int]]) -> list[torch.Tensor]:
         """The kernel's output for each part of a step."""
         query = _padded(torch.cat([self.queries[index][start:end] for index, start, end in parts]))
-        scale = self.head_dim**-0.5
-        output = KERNELS.paged_attention(query, self.k_cache, self.v_cache, self.plan(parts), scale=scale)
+        scores = AttentionScores(self.head_dim**-0.5)
+        output = KERNELS.paged_attention(query, self.k_cache, self.v_cache, self.plan(parts), scores)
         assert output.shape == query.shape
         assert output.dtype == query.dtype
         sizes = [end - start for _, start, end in parts]
