@@ -97,7 +97,7 @@ _FACTS: dict[str, tuple[_Accepts, str]] = {
 """Key -> whether a value leaves the computation as it is here, and those values in words. An absent key does."""
 _QK_NORM = ("qk_norm", "use_qk_norm", "qk_layernorm")
 _QUANTISED = ("quantization_config", "compression_config", "quantization", "dfloat11_config")
-_QUANTISED_FILES = ("quantize_config.json", "quant_config.json", "hf_quant_config.json")
+QUANTISED_FILES = ("quantize_config.json", "quant_config.json", "hf_quant_config.json")
 _DENSE_ONLY = (
     f"the weights are quantised, and pagoda reads {', '.join(WEIGHT_FORMATS)} weights only. Take the checkpoint that "
     f"this one was made from: its name is mostly the same without -GPTQ, -AWQ, -FP8, -4bit or the like"
@@ -203,7 +203,7 @@ def _check_logit_scale(raw: Mapping[str, Any], family: Family, head_dim: int) ->
 
 def check_files(directory: Path) -> None:
     """Refuse a directory whose quantisation stands in a file of its own, beside config.json. Raises CheckpointError."""
-    for name in _QUANTISED_FILES:
+    for name in QUANTISED_FILES:
         if (directory / name).is_file():
             raise CheckpointError(f"{directory} holds a {name}: {_DENSE_ONLY}")
 

@@ -377,7 +377,7 @@ def test_mislabelled_weights_are_named(changed_checkpoint: Changed) -> None:
     with pytest.raises(CheckpointError, match=r"up_proj.weight has the shape \[48, 80\], the model expects \[80, 48\]"):
         _load(directory)
     save_file({(f"{name[:-7]}.qweight" if name == key else name): tensor for name, tensor in whole.items()}, file)
-    with pytest.raises(CheckpointError, match=r"these weights look quantised \(GPTQ or AWQ\)"):
+    with pytest.raises(CheckpointError, match=r"holds quantised weights \(GPTQ or AWQ"):
         _load(directory)
     pickled = directory / "pytorch_model.bin"
     file.rename(pickled)
