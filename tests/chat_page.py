@@ -17,9 +17,7 @@ import pytest
 
 from patience import HANG_S
 
-expect = pytest.importorskip(
-    "playwright.sync_api", reason="needs playwright (pip install 'pagoda-llm[clients]')"
-).expect
+expect = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the clients extra").expect
 
 PAGE = Path(__file__).parents[1] / "pagoda" / "server" / "page" / "index.html"
 STORY = ["Once upon", " a time there", " was a little", " fox. 从前", "有一只小", "狐狸。🦊"]

@@ -218,6 +218,7 @@ FOUNDATION = {
     "distributed",
     "errors",
     "hardware",
+    "installation",
     "language",
     "parameter_rules",
     "progress",
