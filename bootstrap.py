@@ -35,7 +35,7 @@ ENGLISH = {
     "unreachable": "      the build for CPUs cannot be had from {index}: TORCH_INDEX=... names a mirror",
     "there": "[2/3] torch is there",
     "rest": "[3/3] pagoda and what it needs ({extras})",
-    "time": "Setting up pagoda, once: one to five minutes, most of it for fetching. If it is stopped, it goes on next time.",
+    "time": "Setting up pagoda, once: one to five minutes, most of it for fetching. If stopped, it goes on next time.",
     "failed": (
         "pip could not finish, its own words stand above. Nothing can be fetched without network; PIP_INDEX_URL=... "
         "names a mirror, HTTPS_PROXY=... a proxy. The same command goes on from here."
@@ -43,7 +43,7 @@ ENGLISH = {
     "done": "Set up in {seconds:.0f} s.",
 }
 CHINESE = {
-    "version": "pagoda 需要 Python {oldest} 到 {newest}，当前是 {given}（{python}）：请用 make PYTHON=python{newest} run",
+    "version": "pagoda 需要 Python {oldest} 到 {newest}，这是 {given}（{python}）：make PYTHON=python{newest} run",
     "platform": "pagoda 所依赖的 torch 没有 {given} 的安装包：请改用 {instead}",
     "venv": "[1/3] 在 .venv 中建立 Python 环境",
     "again": "      （已有的环境是在别的目录建立的，或无法运行：重新建立）",
@@ -125,12 +125,18 @@ def place() -> object:
         return None
 
 
-def works(*arguments: str) -> bool:
+def works(*arguments: str, **environment: str) -> bool:
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     try:
-        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        return subprocess.run([PYTHON, *arguments], **silent).returncode == 0
+        return subprocess.run([PYTHON, *arguments], env={**os.environ, **environment}, **silent).returncode == 0
     except OSError:
         return False
+
+
+def holds_torch(index: str) -> bool:
+    """Whether this index, and not another place of pip's settings, answers and has torch for this interpreter."""
+    asked = ("-m", "pip", "index", "versions", "torch", "--index-url", index, "--retries", "0", "--timeout", "15")
+    return works(*asked, PIP_EXTRA_INDEX_URL=index, PIP_FIND_LINKS=BIN)
 
 
 def pip(*arguments: str) -> None:
@@ -146,7 +152,7 @@ def install_torch() -> None:
     index = os.environ.get("TORCH_INDEX", CPU_INDEX)
     if index in ("", "pypi") or sys.platform != "linux" or has_nvidia_gpu():
         say("default")  # on other systems it is the CPU's or Apple's
-    elif works("-m", "pip", "index", "versions", "torch", "--index-url", index, "--retries", "0", "--timeout", "15"):
+    elif holds_torch(index):
         say("cpu")
         # What torch itself needs comes with the rest, from the index that this machine uses.
         pip("install", "--no-deps", "--index-url", index, torch_requirement())
