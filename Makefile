@@ -1,9 +1,8 @@
 # The two commands: `make run` shows what pagoda does, `make test` proves it. Each sets up what it needs.
 
-PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test generate setup lint bench clean
+.PHONY: run test generate setup lint bench clean moved
 .DEFAULT_GOAL := run
 
 run: .venv/.runtime
@@ -32,15 +31,19 @@ bench: .venv/.dev
 
 setup: .venv/.runtime
 
-.venv/.runtime: pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "pagoda needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": make PYTHON=python3.11")'
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[server]'
+# The first of these that torch has builds for; where there is none, `bootstrap.py` says so.
+CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
+PYTHON ?= $(shell for each in $(CANDIDATES); do $$each -c '$(FITS)' 2> /dev/null && echo $$each && exit; done; echo python3)
+# An environment that was moved with its clone does not run.
+MOVED := $(shell if test -e .venv/.place && test "$$(cat .venv/.place)" != "$$(pwd -P)"; then echo moved; fi)
+
+.venv/.runtime: pyproject.toml bootstrap.py $(MOVED)
+	@$(PYTHON) bootstrap.py server
 	@touch $@
 
 .venv/.dev: .venv/.runtime
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@$(PYTHON) bootstrap.py dev
 	@touch $@
 
 clean:

@@ -14,14 +14,16 @@
     |-- EngineDeadError            the engine stopped; nothing it held can be finished
     `-- ChatModelError             a model behind the ChatModel seam cannot be reached or gave no usable answer
 
-A message says what was given, what was expected and what to do next. Foundation room:
-imports nothing of pagoda. Learned from httpx, `_exceptions.py`.
+A message says what was given, what was expected and what to do next. Foundation room.
+Learned from httpx, `_exceptions.py`.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+
+from pagoda.installation import install_command
 
 
 class PagodaError(Exception):
@@ -68,7 +70,7 @@ class MissingExtraError(PagodaError, ImportError):
     """An optional dependency is not installed."""
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs an optional dependency: pip install 'pagoda-llm[{extra}]'")
+        super().__init__(f"{what} needs an optional dependency: {install_command(extra)}")
 
 
 class EngineOverloadedError(PagodaError):

@@ -17,9 +17,7 @@ import pytest
 
 from patience import HANG_S
 
-expect = pytest.importorskip(
-    "playwright.sync_api", reason="needs playwright (pip install 'pagoda-llm[clients]')"
-).expect
+expect = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the clients extra").expect
 
 PAGE = Path(__file__).parents[1] / "pagoda" / "server" / "page" / "index.html"
 STORY = ["Once upon", " a time there", " was a little", " fox. 从前", "有一只小", "狐狸。🦊"]
@@ -53,6 +51,22 @@ HOSTILE = """<script>window.harmed = 1</script><img src=x onerror="window.harmed
 """
 SCRIPT = {"markdown": [MARKDOWN[i : i + 7] for i in range(0, len(MARKDOWN), 7)], "hostile": [HOSTILE]}
 
+REFUSALS = {
+    "busy": (503, "256 requests are waiting already", "overloaded"),
+    "hasty": (429, "this key has 4 requests under way", "rate_limit_exceeded"),
+    "early": (503, "the model is not ready, the engine is loading: try again in a moment", "unavailable"),
+    "endless-prompt": (
+        400,
+        "This model's maximum context length is 64 tokens. However, your prompt contains 90 input tokens",
+        "context_length_exceeded",
+    ),
+    "faulty": (500, "the server met an error of its own", 500),
+    "gone": (404, "the model `x` does not exist", 404),
+    "proxied": (502, "Bad Gateway", None),
+    "barred": (403, "not for you", None),
+}
+"""Last word of a message -> how it is refused, once: status, message, code."""
+
 
 @dataclass
 class Endpoint:
@@ -64,9 +78,12 @@ class Endpoint:
     left: threading.Event = field(default_factory=threading.Event)
     go_on: threading.Event = field(default_factory=threading.Event)
     failures: int = 0
+    card: dict[str, Any] = field(default_factory=dict)
+    is_loading: bool = False
 
     def forget(self) -> None:
         self.requests, self.key, self.failures = [], None, 0
+        self.card, self.is_loading = {}, False
         self.left.clear()
         self.go_on.clear()
 
@@ -82,11 +99,11 @@ def handler_for(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
             if self.path == "/":
                 self.answer(200, PAGE.read_bytes(), "text/html; charset=utf-8")
             elif self.allowed():
-                models = {
-                    "object": "list",
-                    "data": [{"id": "builtin", "object": "model"}, {"id": "other", "object": "model"}],
-                }
-                self.answer_json(200, models)
+                if endpoint.is_loading:
+                    self.refuse(503, "the model is loading: try again in a moment", "unavailable", {"Retry-After": "2"})
+                    return
+                models = [{"id": name, "object": "model", **endpoint.card} for name in ("builtin", "other")]
+                self.answer_json(200, {"object": "list", "data": models})
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -94,14 +111,12 @@ def handler_for(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
             if not self.allowed():
                 return
             said = body["messages"][-1]["content"].split()[-1]
-            if said == "busy" and endpoint.failures == 0:
+            if said in REFUSALS and endpoint.failures == 0:
                 endpoint.failures += 1
-                self.refuse(503, "256 requests are waiting already", "overloaded", {"Retry-After": "2"})
+                status, message, code = REFUSALS[said]
+                self.refuse(status, message, code, {"Retry-After": "30"} if status in (429, 503) else None)
             elif said == "long" and len(body["messages"]) > 3:
-                message = (
-                    "This model's maximum context length is 64 tokens. However, your prompt contains 90 input tokens"
-                )
-                self.refuse(400, message, "context_length_exceeded")
+                self.refuse(*REFUSALS["endless-prompt"])
             else:
                 self.stream(said, body)
 
@@ -123,6 +138,9 @@ def handler_for(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
                 if said in ("hold", "broken") and i == 3:
                     endpoint.go_on.wait(HANG_S)
                     endpoint.go_on.clear()
+                if said == "cut" and i == 3:
+                    self.wfile.write(b"data: {")  # and the connection ends, as when a server is killed
+                    raise ConnectionAbortedError
                 if said == "broken" and i == 3:
                     self.event('data: {"error": {"message": "the engine stopped", "code": "engine_dead"}}\n\n')
                     return
@@ -156,7 +174,7 @@ def handler_for(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
             self.refuse(401, "the API key is missing or wrong", "invalid_api_key")
             return False
 
-        def refuse(self, status: int, message: str, code: str, headers: dict[str, str] | None = None) -> None:
+        def refuse(self, status: int, message: str, code: Any, headers: dict[str, str] | None = None) -> None:
             self.answer_json(status, {"error": {"message": message, "type": "x", "param": None, "code": code}}, headers)
 
         def answer_json(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:

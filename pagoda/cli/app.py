@@ -32,6 +32,7 @@ from pagoda.cli.rag.commands import rag
 from pagoda.cli.serve import serve
 from pagoda.cli.train import train
 from pagoda.errors import CheckpointError, ConfigError, InvalidRequestError, PagodaError
+from pagoda.installation import program
 
 FAILURE, CALLERS_MISTAKE, INTERRUPTED, READER_GONE = 1, 2, 130, 141
 _CALLERS_MISTAKES = (InvalidRequestError, ConfigError, CheckpointError)
@@ -71,7 +72,7 @@ def run(arguments: Sequence[str]) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
-        app(arguments, prog_name="pagoda")
+        app(arguments, prog_name=program())
         code = 0
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
@@ -128,7 +129,7 @@ def _terminal(ctx: Any) -> Terminal:
 
 def _sentence(error: Exception, terminal: Terminal) -> str:
     if isinstance(error, UsageError):
-        command = error.ctx.command_path if error.ctx is not None else "pagoda"
+        command = error.ctx.command_path if error.ctx is not None else program()
         return terminal.say.usage.format(message=error.format_message().rstrip("."), command=command)
     if isinstance(error, OSError) and not isinstance(error, PagodaError):
         return ": ".join(str(part) for part in (error.filename, error.strerror or error) if part)

@@ -33,6 +33,7 @@ from pagoda.cli.console.terminal import Terminal
 from pagoda.cli.conversation import Conversation
 from pagoda.engine.outputs import RequestOutput
 from pagoda.errors import InvalidRequestError, nearest
+from pagoda.installation import program
 from pagoda.sampling_params import RequestOutputKind, SamplingParams
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def chat(
 
     llm = LLM(**keywords)
     if not llm.get_tokenizer().has_chat_template:
-        raise InvalidRequestError("this model has no chat template, so it cannot chat: use pagoda generate")
+        raise InvalidRequestError(f"this model has no chat template, so it cannot chat: use {program()} generate")
     params = sampling_params(sampling, llm.get_default_sampling_params())
     with _line_editing(chat_history_file(os.environ)):
         ChatSession(llm, params, Conversation(system), ctx.obj).run()

@@ -19,6 +19,7 @@ from pagoda.cli.console.messages import CHINESE
 from pagoda.cli.console.options import ApiKeyEnv, AsJson
 from pagoda.cli.console.terminal import Terminal
 from pagoda.errors import ConfigError, MissingExtraError
+from pagoda.installation import program
 
 SOME_FAILED = 1
 
@@ -70,7 +71,7 @@ def conformance(
 def _address(url: str | None) -> str:
     """The server's address. Raises ConfigError where it is none."""
     if not url:
-        raise ConfigError("no URL was given: name the server, as in pagoda conformance http://127.0.0.1:8000")
+        raise ConfigError(f"no URL was given: name the server, as in {program()} conformance http://127.0.0.1:8000")
     if not url.startswith(("http://", "https://")):
         raise ConfigError(f"the URL is {url}, but one that begins with http:// or https:// is expected")
     return url

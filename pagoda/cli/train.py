@@ -18,6 +18,7 @@ import typer
 from pagoda.cli.console.interrupts import StopOnInterrupt
 from pagoda.cli.console.terminal import Terminal
 from pagoda.errors import MissingExtraError
+from pagoda.installation import program
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -61,7 +62,7 @@ def train(
         raise typer.Exit(_INTERRUPTED)
     if export is not None:
         trainer.save_model(export, "bfloat16")
-    terminal.note(terminal.say.train_done.format(checkpoint=export or checkpoint), style="bold")
+    terminal.note(terminal.say.train_done.format(program=program(), checkpoint=export or checkpoint), style="bold")
 
 
 def _tell_start(trainer: Trainer, name: str, terminal: Terminal) -> None:

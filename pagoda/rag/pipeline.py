@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Self
 from pagoda.chat.loop import LoopThread
 from pagoda.chat.model import ChatModel, Message
 from pagoda.errors import ConfigError, InvalidRequestError
+from pagoda.installation import program
 from pagoda.rag.answer import Answer
 from pagoda.rag.answerer import Answerer, GroundedQuestion
 from pagoda.rag.documents.document import Hit
@@ -275,7 +276,7 @@ class RAG:
         snapshot = self._index.snapshot()
         if not snapshot.chunks:
             raise InvalidRequestError(
-                f"the index {self._index.path} holds no documents: add some with `pagoda rag index PATH`"
+                f"the index {self._index.path} holds no documents: add some with `{program()} rag index PATH`"
             )
         with self._mutex:
             if self._retriever is None or self._retriever[0] != snapshot.generation:

@@ -93,4 +93,6 @@ def _card(name: str, state: ServerState) -> dict[str, Any]:
         "root": state.engine.info.model,
         "parent": None,
         "max_model_len": state.engine.info.max_model_len,
+        # What a request is sampled with where it says nothing; the chat page shows it.
+        "default_sampling_params": state.engine.info.default_sampling_params,
     }

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pagoda.errors import ConfigError, MissingExtraError
+from pagoda.installation import program
 
 
 def read_metrics(directory: Path) -> list[dict[str, Any]]:
@@ -17,7 +18,7 @@ def read_metrics(directory: Path) -> list[dict[str, Any]]:
     path = directory / "metrics.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     if not lines:
-        raise ConfigError(f"{path} holds no training metrics: give the folder that `pagoda train --out` named")
+        raise ConfigError(f"{path} holds no training metrics: give the folder that `{program()} train --out` named")
     return [json.loads(line) for line in lines]
 
 

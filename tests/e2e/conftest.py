@@ -112,7 +112,7 @@ def server() -> Iterator[RunningServer]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """A real Chromium; each test opens contexts of its own."""
-    playwright_api = pytest.importorskip("playwright.sync_api", reason="needs pip install 'pagoda-llm[clients]'")
+    playwright_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the clients extra")
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
         pytest.skip(f"needs one of {', '.join(BROWSERS)} on PATH (Debian: apt-get install chromium)")

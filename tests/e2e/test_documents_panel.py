@@ -11,9 +11,7 @@ import pytest
 
 from patience import HANG_S
 
-playwright_api = pytest.importorskip(
-    "playwright.sync_api", reason="needs playwright (pip install 'pagoda-llm[clients]')"
-)
+playwright_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the clients extra")
 expect = playwright_api.expect
 
 PAGE = Path(__file__).parents[2] / "pagoda" / "server" / "page" / "index.html"

@@ -219,6 +219,7 @@ FOUNDATION = {
     "distributed",
     "errors",
     "hardware",
+    "installation",
     "language",
     "parameter_rules",
     "progress",

@@ -88,7 +88,7 @@ ENGLISH = Messages(
     train_step="step {step}/{steps}  loss {loss:.3f}  {rate:,.0f} tokens/s  {eta} left",
     train_stopping="Ctrl-C: saving after this step; press it again to leave at once",
     train_stopped="stopped after step {step}, saved in {checkpoint}; the same command goes on from there",
-    train_done="the model is in {checkpoint}: pagoda chat --model {checkpoint}",
+    train_done="the model is in {checkpoint}: {program} chat --model {checkpoint}",
     train_curves="curves are in {path}",
     train_no_curves="no curves were drawn: {reason}",
 )
@@ -130,7 +130,7 @@ CHINESE = Messages(
     train_step="第 {step}/{steps} 步  损失 {loss:.3f}  {rate:,.0f} tokens/s  剩余 {eta}",
     train_stopping="Ctrl-C：本步完成后保存；再按一次立即退出",
     train_stopped="在第 {step} 步后停止，已保存到 {checkpoint}；再次运行同一命令即可继续",
-    train_done="模型在 {checkpoint}：pagoda chat --model {checkpoint}",
+    train_done="模型在 {checkpoint}：{program} chat --model {checkpoint}",
     train_curves="曲线在 {path}",
     train_no_curves="未画曲线：{reason}",
 )

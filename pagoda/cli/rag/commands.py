@@ -21,6 +21,7 @@ from pagoda.cli.console.options import API_KEY_ENV, AsJson, Settings, option, wi
 from pagoda.cli.console.terminal import Terminal, printable
 from pagoda.cli.rag.words import RagWords, rag_words
 from pagoda.errors import ConfigError, InvalidRequestError
+from pagoda.installation import program
 
 if TYPE_CHECKING:
     from pagoda.chat.model import Message
@@ -185,7 +186,7 @@ def status(ctx: typer.Context, store: Store = DEFAULT_STORE, as_json: AsJson = F
     if as_json:
         terminal.result(json.dumps(facts, ensure_ascii=False, indent=2))
     elif not facts["num_documents"]:
-        terminal.result(words.status_empty.format(**facts))
+        terminal.result(words.status_empty.format(program=program(), **facts))
     else:
         terminal.result(words.status.format(**facts, size=f"{facts['size_bytes'] / 1e6:.1f}"))
 
@@ -211,7 +212,7 @@ def _check_exists(path: Path, store: Path) -> None:
 
 def _check_is_index(store: Path) -> None:
     if not store.exists():
-        raise ConfigError(f"there is no index in {store}: make one with `pagoda rag index PATH --store {store}`")
+        raise ConfigError(f"there is no index in {store}: make one with `{program()} rag index PATH --store {store}`")
 
 
 def _where(filters: list[str] | None) -> dict[str, Any] | None:

@@ -54,7 +54,7 @@ ENGLISH = RagWords(
         "{path}\n  {num_documents} documents, {num_chunks} chunks, {num_characters:,} characters, {size} MB\n"
         "  embedder {embedder} ({dimension} dimensions), store {store}\n  generation {generation}, changed {updated_at}"
     ),
-    status_empty="{path} holds no documents yet: pagoda rag index PATH adds some",
+    status_empty="{path} holds no documents yet: {program} rag index PATH adds some",
     evaluated="{count} questions in {seconds:.1f} s",
     evaluated_recall="right source among the first 1: {first:.3f}   first {k}: {among:.3f}   ({count} questions)",
     evaluated_answers="answers: exact {exact:.3f}   F1 {f1:.3f}   ({count} questions)",
@@ -85,7 +85,7 @@ CHINESE = RagWords(
         "{path}\n  {num_documents} 个文档，{num_chunks} 个片段，{num_characters:,} 个字符，{size} MB\n"
         "  向量模型 {embedder}（{dimension} 维），存储 {store}\n  第 {generation} 代，更新于 {updated_at}"
     ),
-    status_empty="{path} 中还没有文档：用 pagoda rag index PATH 添加",
+    status_empty="{path} 中还没有文档：用 {program} rag index PATH 添加",
     evaluated="{count} 个问题，用时 {seconds:.1f} 秒",
     evaluated_recall="正确来源排在第 1：{first:.3f}   前 {k}：{among:.3f}   （{count} 个问题）",
     evaluated_answers="答案：完全一致 {exact:.3f}   F1 {f1:.3f}   （{count} 个问题）",

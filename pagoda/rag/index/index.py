@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from pagoda.errors import ConfigError, MissingExtraError
+from pagoda.installation import program
 from pagoda.rag.documents.document import Chunk
 from pagoda.rag.errors import IndexLockedError, MissingVectorsError, RagError
 from pagoda.rag.index.catalog import Catalog
@@ -83,7 +84,7 @@ class RagIndex:
         if not catalog.file.is_file():
             _check_vacant(folder)
             if read_only or embedder is None:
-                raise ConfigError(f"there is no index in {folder}: make one with `pagoda rag index PATH`")
+                raise ConfigError(f"there is no index in {folder}: make one with `{program()} rag index PATH`")
             _create(folder, embedder, store_url)
         catalog.check()
         meta = catalog.meta()

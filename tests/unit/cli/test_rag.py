@@ -127,7 +127,7 @@ def test_eval_measures_retrieval_answers_and_abstention(store: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["ask", "When?", "--store", "nowhere"], "there is no index in nowhere: make one with `pagoda rag index PATH"),
+        (["ask", "When?", "--store", "nowhere"], "there is no index in nowhere: make one with `"),
         (["status", "--store", "nowhere"], "there is no index in nowhere"),
         (["index", "nothing.md", "--store", "nowhere"], "nothing.md does not exist"),
         (["ask", "--store", "nowhere"], "Missing argument"),

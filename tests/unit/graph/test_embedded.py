@@ -92,13 +92,13 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "arcadedb_embedded", None)
-    with pytest.raises(MissingExtraError, match=r"arcadedb-embedded.*pagoda-llm\[dialogue\]"):
+    with pytest.raises(MissingExtraError, match=r"arcadedb-embedded.*pip install .*\[dialogue\]"):
         Graph.embedded(tmp_path)
 
 
 def test_a_missing_driver_is_named_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "neo4j", None)
-    with pytest.raises(MissingExtraError, match=r"neo4j.*pagoda-llm\[dialogue\]"):
+    with pytest.raises(MissingExtraError, match=r"neo4j.*pip install .*\[dialogue\]"):
         Graph.connect("bolt://127.0.0.1:1", "neo4j", "secret")
 
 

