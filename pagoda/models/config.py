@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,8 +81,11 @@ class ModelConfig:
             check_rope(self.rope_scaling)
 
     @classmethod
-    def from_directory(cls, directory: str | Path) -> ModelConfig:
-        """Read `config.json`. Raises CheckpointError when it is missing, broken or names an unknown architecture."""
+    def from_directory(cls, directory: str | Path, overrides: Mapping[str, Any] | None = None) -> ModelConfig:
+        """Read `config.json`; overrides: keys and values in place of the file's.
+
+        Raises CheckpointError when it is missing, broken or names an unknown architecture.
+        """
         path = Path(directory) / "config.json"
         if not path.is_file():
             raise CheckpointError(f"{path} does not exist: a checkpoint directory needs a config.json")
@@ -91,7 +95,7 @@ class ModelConfig:
             raise CheckpointError(f"{path} is not valid JSON ({error}): download the file again") from error
         if not isinstance(raw, dict):
             raise CheckpointError(f"{path} holds a {type(raw).__name__}, but a JSON object is expected")
-        config = cls.from_dict(raw)
+        config = cls.from_dict({**raw, **(overrides or {})})
         check_files(path.parent)
         return config
 

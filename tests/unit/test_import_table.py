@@ -15,7 +15,17 @@ from patience import HANG_S
 
 PACKAGE = Path(pagoda.__file__).parent
 FOUNDATION = frozenset(
-    {"errors", "parameter_rules", "sampling_params", "distributed", "progress", "version", "hardware", "language"}
+    {
+        "errors",
+        "parameter_rules",
+        "vllm_names",
+        "sampling_params",
+        "distributed",
+        "progress",
+        "version",
+        "hardware",
+        "language",
+    }
 )
 TABLE: dict[str, frozenset[str]] = {
     **dict.fromkeys(FOUNDATION, FOUNDATION),

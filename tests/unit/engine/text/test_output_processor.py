@@ -195,7 +195,7 @@ def test_n_completions_end_one_by_one() -> None:
     end(processor, index=0)
     output = told(processor)
     assert [completion.index for completion in output.outputs] == [0, 1]
-    assert [completion.finished for completion in output.outputs] == [True, False]
+    assert [completion.finished() for completion in output.outputs] == [True, False]
     assert not output.finished
     end(processor, index=1)
     assert told(processor).finished
