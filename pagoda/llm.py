@@ -119,8 +119,9 @@ class LLM:
         self._enqueued += request_ids
         return request_ids
 
-    def wait_for_completion(self, *, use_tqdm: ShowProgress = True) -> list[RequestOutput]:
+    def wait_for_completion(self, *, use_tqdm: ShowProgress = True, **vllm: Any) -> list[RequestOutput]:
         """Run all that was enqueued; one RequestOutput each, in the order in which they were."""
+        CALLS.sort("LLM.wait_for_completion", vllm, ())
         request_ids, self._enqueued = self._enqueued, []
         outputs = self._run(request_ids, use_tqdm)
         return [cast(RequestOutput, outputs[request_id]) for request_id in request_ids]
@@ -255,8 +256,9 @@ class LLM:
         firsts = told[: len(left)] * (len(right) // len(left))
         return [_scored(first, second) for first, second in zip(firsts, told[len(left) :], strict=True)]
 
-    def reset_prefix_cache(self) -> bool:
+    def reset_prefix_cache(self, **vllm: Any) -> bool:
         """Forget all cached blocks, so that prompts are computed anew; False while requests run, which hold some."""
+        CALLS.sort("LLM.reset_prefix_cache", vllm, ())
         return self.llm_engine.reset_prefix_cache()
 
     def stream(self, prompt: Prompt, sampling_params: SamplingParams | None = None) -> Iterator[RequestOutput]:

@@ -57,6 +57,7 @@ class RequestOutputKind(Enum):
     """One output, when the request has finished."""
 
 
+@checked_assignment
 @refuse_unknown_names(STRUCTURED_PARAMETERS)
 @dataclass(frozen=True, kw_only=True)
 class StructuredOutputsParams:

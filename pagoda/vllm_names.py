@@ -225,9 +225,15 @@ CALLS = NameTable(
         **_refuse("time is the engine's: leave it out", "arrival_time"),
         **_refuse("give both in the prompt: {'prompt': ..., 'prompt_token_ids': ...}", "prompt_text"),
         **_refuse("texts are embedded as they are: leave it out", "chat_template score_template"),
+        **_refuse("let the requests end before", "reset_running_requests reset_connector"),
         **_refuse("figures are at a server's /metrics: leave it out", "stat_loggers"),
     },
-    without_effect=_each({"the engine starts with the first request": "start_engine_loop usage_context"}),
+    without_effect=_each(
+        {
+            "the engine starts with the first request": "start_engine_loop usage_context enable_multiprocessing",
+            "outputs are those of what was enqueued": "output_type",
+        }
+    ),
 )
 """Of the calls that bring prompts: LLM.generate, chat, embed, encode, score, beam_search, AsyncLLM.generate, ..."""
 PROMPT_KEYS = NameTable(
@@ -291,7 +297,7 @@ SERVE_FLAGS = NameTable(
 """Of `vllm serve`, beside the engine's settings, which are flags too."""
 VALUELESS_FLAGS = _each(
     {
-        "no value follows": "enforce_eager monokernel enable_flashinfer_autotune jit_monitor_verbose disable_cascade_attn "
+        "alone": "enforce_eager monokernel enable_flashinfer_autotune jit_monitor_verbose disable_cascade_attn "
         "use_fp64_gumbel disable_custom_all_reduce dcp_q_replicate enable_hc_sp enable_expert_parallel "
         "enable_batch_sharded_sampling enable_ep_weight_filter enable_dbo disable_nccl_for_dp_synchronization "
         "enable_eplb worker_use_ray ray_workers_use_nsight enable_nccl_comm_suspend enable_shm_tensor_arena "
@@ -330,10 +336,15 @@ METHODS: dict[str, str] = _each(
         _PROFILE: "start_profile stop_profile",
         _ADAPTERS: "add_lora remove_lora list_loras pin_lora",
         "code of a program does not run inside the engine": "collective_rpc apply_model",
-        "ask a server's /metrics; a request's own times are in RequestOutput.metrics": "get_metrics",
+        "ask a server's /metrics; a request's own times are in RequestOutput.metrics": "get_metrics do_log_stats "
+        "do_log_stats_with_interval",
+        "it serves generate and embed": "get_supported_tasks",
+        "ask is_running, or check_health": "get_status should_keep_api_server_alive",
         "this version runs one rank": "get_world_size has_unfinished_requests_dp scale_elastic_ep handle_fault "
         "get_external_elastic_ep_status get_kv_event_sources notify_kv_transfer_request_rejected",
         _TAKES_TEXT: "reset_mm_cache reset_encoder_cache",
+        "give the prompts a cache_salt of their own": "reset_prefix_cache",
+        "give LLM.chat all conversations at once": "enqueue_chat",
         "abort requests, or send none": "pause_generation resume_generation is_paused",
         "too many waiting requests are refused at the door": "check_admission get_num_queued_tokens",
         "from_engine_args takes EngineArgs": "from_vllm_config",
@@ -341,7 +352,7 @@ METHODS: dict[str, str] = _each(
         "reward heads are not run: LLM.generate with prompt_logprobs gives log-probabilities": "reward",
     }
 )
-"""Methods of LLM, LLMEngine and AsyncLLM that are not here -> what to do instead."""
+"""Methods that LLM, LLMEngine or AsyncLLM does not have -> what to do instead."""
 ROOT: dict[str, str] = {
     "initialize_ray_cluster": "this version runs one rank: leave it out",
     "ModelRegistry": "a model family is a file in pagoda/models: see docs/contributing.md",

@@ -7,6 +7,7 @@ process of its own. Outputs are cumulative, new or final as the parameters' `out
 from __future__ import annotations
 
 import asyncio
+import reprlib
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, NoReturn
 
@@ -59,29 +60,46 @@ class AsyncLLM:
         Raises InvalidRequestError where it cannot be served, EngineOverloadedError, EngineDeadError, and what keeps
         the model from loading.
         """
-        CALLS.sort("AsyncLLM.generate", vllm, ())
-        if not isinstance(sampling_params, SamplingParams):
-            raise InvalidParameterError(
-                f"sampling_params is {sampling_params!r:.80}, but SamplingParams are expected", param="sampling_params"
-            )
-        engine = await self._started()
-        stream = await engine.add_request(request_id, prompt, sampling_params, priority=priority)
-        self._streams[request_id] = stream
+        kind = sampling_params.output_kind if isinstance(sampling_params, SamplingParams) else None
+        stream = await self.add_request(request_id, prompt, sampling_params, priority=priority, **vllm)
         whole: RequestOutput | None = None
         try:
             async with stream:
                 async for output in stream:
-                    if sampling_params.output_kind is RequestOutputKind.CUMULATIVE:
-                        output = whole = output if whole is None else merge_outputs([whole, output])
-                    yield output
+                    whole = output if whole is None else merge_outputs([whole, output])
+                    yield whole if kind is RequestOutputKind.CUMULATIVE else output
         finally:
-            del self._streams[request_id]
+            self._streams.pop(request_id, None)
+
+    async def add_request(
+        self, request_id: str, prompt: Prompt, params: SamplingParams, *, priority: int = 0, **vllm: Any
+    ) -> RequestStream:
+        """Queue a prompt; what it returns is read with `async for`, and brings what is new. Raises as `generate`."""
+        CALLS.sort("AsyncLLM.add_request", vllm, ())
+        if not isinstance(params, SamplingParams):
+            raise InvalidParameterError(
+                f"sampling_params is {reprlib.repr(params)}, but SamplingParams are expected", param="sampling_params"
+            )
+        if not isinstance(request_id, str) or not isinstance(priority, int):
+            raise InvalidParameterError(
+                f"request_id is {reprlib.repr(request_id)} and priority {reprlib.repr(priority)}, "
+                "but a string and a whole number are expected",
+                param="request_id",
+            )
+        engine = await self._started()
+        self._streams[request_id] = await engine.add_request(request_id, prompt, params, priority=priority)
+        return self._streams[request_id]
 
     async def encode(
         self, prompt: Prompt, pooling_params: PoolingParams, request_id: str, **vllm: Any
     ) -> AsyncIterator[EmbeddingRequestOutput]:
         """The embedding of one prompt, in one output; errors as with `generate`."""
         CALLS.sort("AsyncLLM.encode", vllm, ("priority",))
+        if not isinstance(pooling_params, PoolingParams):
+            raise InvalidParameterError(
+                f"pooling_params is {reprlib.repr(pooling_params)}, but PoolingParams are expected",
+                param="pooling_params",
+            )
         engine = await self._started()
         yield await engine.embed(request_id, prompt, pooling_params)
 

@@ -140,8 +140,15 @@ class LLMEngine:
         """Forget all cached blocks; False, and nothing happens, while requests hold some."""
         return self.core.scheduler.kv_cache_manager.pool.forget_all()
 
-    def abort_request(self, request_id: str) -> RequestOutput | None:
-        """End a request whose caller has left; its blocks are free at once. Its last output, if it generates."""
+    def abort_request(self, request_id: str | Iterable[str]) -> RequestOutput | None:
+        """End a request whose caller has left; its blocks are free at once. Its last output, if it generates.
+
+        Of several ids, as vLLM's programs give them, nothing comes back.
+        """
+        if not isinstance(request_id, str):
+            for each in tuple(request_id):
+                self.abort_request(each)
+            return None
         live = self._requests.pop(request_id, None)
         self._finish_core_requests(live.children if isinstance(live, _Generation) else [child_id(request_id, 0)])
         if not isinstance(live, _Generation):

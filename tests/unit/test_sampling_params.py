@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import fields
 
 import pytest
 
@@ -146,10 +146,8 @@ def test_editors_see_the_fields_in_the_signature() -> None:
     assert names == [field.name for field in fields(SamplingParams)]
 
 
-def test_it_is_frozen_and_survives_copying_and_pickling() -> None:
+def test_it_survives_copying_and_pickling() -> None:
     params = SamplingParams(stop=["a"], logit_bias={1: 2}, structured_outputs=StructuredOutputsParams(json={}))
-    with pytest.raises(FrozenInstanceError):
-        params.n = 2  # type: ignore[misc]
     assert pickle.loads(pickle.dumps(params)) == params == copy.deepcopy(params)
 
 

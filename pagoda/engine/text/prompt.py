@@ -89,10 +89,10 @@ def _read(prompt: Prompt) -> tuple[str | None, Sequence[int] | None]:
 
 
 def _ids(given: object) -> list[int]:
-    """Token ids as plain whole numbers. Whether the model has them is asked later."""
+    """Token ids, whole numbers of other kinds as plain ones. What is none is refused where the model's are known."""
     values = plain_list(given)
-    if values is not None and are_token_ids(values):
-        return values if set(map(type, values)) <= {int} else list(map(operator.index, values))
-    raise InvalidRequestError(
-        f"prompt_token_ids is {reprlib.repr(given)}, but a list of whole numbers is expected", param="prompt_token_ids"
-    )
+    if values is None:
+        raise InvalidRequestError(
+            f"prompt_token_ids is {reprlib.repr(given)}, but a list of token ids is expected", param="prompt_token_ids"
+        )
+    return list(map(operator.index, values)) if are_token_ids(values) and set(map(type, values)) != {int} else values

@@ -291,7 +291,7 @@ def serve(tokenizer: Tokenizer) -> Callable[..., Any]:
         app = build_app(engine, config or ServerConfig(access_log=False))
         if loaded:
             await engine.start()
-            app.state.server.metrics.on_loaded(engine.info, engine.info.model)
+            app.state.server.metrics.on_loaded(engine.info, app.state.server.model_names[0])
         transport = httpx.ASGITransport(app, raise_app_exceptions=raises)
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             yield Server(engine, client, app)

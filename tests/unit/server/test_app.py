@@ -265,6 +265,23 @@ def test_the_model_answers_under_its_served_names_or_none_at_all(serve: Serve) -
     asyncio.run(main())
 
 
+def test_an_unknown_name_is_refused_with_those_that_there_are(serve: Serve) -> None:
+    async def main() -> None:
+        async with serve(served_model_name="acme/Tiny-Llama") as server:
+            for name in ("fake", "Tiny-Llama", "None", "acme/tiny-llama"):
+                answer = await server.post(COMPLETIONS, {"prompt": "x", "model": name})
+                assert answer.status_code == 404
+                assert answer.json()["error"]["message"] == (
+                    f"The model `{name}` does not exist. This server has acme/Tiny-Llama."
+                )
+            for path in ("acme/Tiny-Llama", "acme%2FTiny-Llama"):
+                assert (await server.client.get(f"/v1/models/{path}")).json()["id"] == "acme/Tiny-Llama"
+            await server.post(COMPLETIONS, {"prompt": "x"})
+            assert 'model_name="acme/Tiny-Llama"' in (await server.client.get("/metrics")).text
+
+    asyncio.run(main())
+
+
 def test_every_answer_has_a_request_id_and_a_harmless_one_is_kept(serve: Serve) -> None:
     async def main() -> None:
         async with serve() as server:

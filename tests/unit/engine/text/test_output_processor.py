@@ -278,7 +278,7 @@ def test_the_prompt_and_cached_tokens_are_passed_on() -> None:
     processor.num_cached_tokens = 16
     feed(processor, "a")
     output = told(processor)
-    assert (output.request_id, output.prompt, output.prompt_token_ids) == ("request", "hi", (1, 2))
+    assert (output.request_id, output.prompt, output.prompt_token_ids) == ("request", "hi", [1, 2])
     assert output.num_cached_tokens == 16
 
 
