@@ -11,6 +11,7 @@
     |-- InsufficientMemoryError    the machine cannot hold what was asked for
     |-- MissingExtraError          an optional dependency; the message is the install command
     |-- EngineOverloadedError      the queue is full (HTTP 503); `.retry_after_s` says when to come back
+    |-- MissingMethodError         a method of vLLM's that is not here; the message says what to do instead
     |-- EngineDeadError            the engine stopped; nothing it held can be finished
     `-- ChatModelError             a model behind the ChatModel seam cannot be reached or gave no usable answer
 
@@ -21,7 +22,7 @@ Learned from httpx, `_exceptions.py`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from pagoda.installation import install_command
 
@@ -73,6 +74,10 @@ class MissingExtraError(PagodaError, ImportError):
         super().__init__(f"{what} needs an optional dependency: {install_command(extra)}")
 
 
+class MissingMethodError(PagodaError, AttributeError):
+    """A method of vLLM's API that has no meaning here."""
+
+
 class EngineOverloadedError(PagodaError):
     """As many requests wait as may. `retry_after_s`: seconds until the queue has drained at the measured rate."""
 
@@ -89,8 +94,15 @@ class ChatModelError(PagodaError):
     """A model behind the ChatModel seam cannot be reached, or what it gave is no answer."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A clause that names the closest known spelling, or lists what is known.
+def missing_method(owner: str, name: str, instead: Mapping[str, str]) -> AttributeError:
+    """The error for a name that an object does not have; `instead` says of known ones what to do."""
+    if name in instead:
+        return MissingMethodError(f"{owner}.{name} is not supported: {instead[name]}")
+    return AttributeError(f"{owner!r} object has no attribute {name!r}")
+
+
+def nearest(name: str, known: Iterable[str], *, listed: Iterable[str] | None = None) -> str:
+    """A clause that names the closest known spelling, or lists what is known: `listed`, where that is less.
 
     >>> nearest("temprature", ["temperature", "top_p"])
     'did you mean "temperature"?'
@@ -99,4 +111,4 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    return f'did you mean "{close[0]}"?' if close else "known: " + ", ".join(names)
+    return f'did you mean "{close[0]}"?' if close else "known: " + ", ".join(sorted(listed or names))

@@ -7,25 +7,91 @@ was given and what was expected. Foundation room: imports only `errors`, and no 
 from __future__ import annotations
 
 import functools
+import logging
 import math
 import reprlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple, TypeVar
 
 from pagoda.errors import InvalidParameterError, nearest
+
+logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 MAX_WHOLE = 2**63 - 1
 """Tensors and metrics take no larger one."""
 
 
-def refuse_unknown_names(no_longer_accepted: Mapping[str, str] | None = None) -> Callable[[type[_T]], type[_T]]:
-    """Make a dataclass answer an unknown keyword with InvalidParameterError and the nearest field.
+class Refused(NamedTuple):
+    """A name that cannot be served: what to write instead, and values beside the empty ones that ask for nothing."""
 
-    no_longer_accepted: name -> the sentence that says what to use instead. Wraps the generated `__init__` and keeps
-    its signature, so editors, `inspect.signature`, `replace` and pickling see the plain dataclass.
+    instead: str
+    harmless: tuple[object, ...] = ()
+
+
+class Sorted(NamedTuple):
+    """Keywords that are known, and names of those that were accepted and change nothing."""
+
+    known: dict[str, Any]
+    ignored: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NameTable:
+    """Names beside the known ones that programs written for another engine bring along.
+
+    renamed: name -> the known name of the same thing. without_effect: name -> why it changes nothing here.
+    refused: name -> what to write instead.
+    """
+
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    without_effect: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[str, Refused] = field(default_factory=dict)
+
+    def sort(self, owner: str, values: Mapping[str, Any], known: Collection[str]) -> Sorted:
+        """Tell the keywords apart. Raises InvalidParameterError for one that is refused, unknown or given twice."""
+        kept: dict[str, Any] = {}
+        ignored: list[str] = []
+        for given, value in values.items():
+            name = self.renamed.get(given, given)
+            if name in kept:
+                raise InvalidParameterError(f"{owner} was given {name} twice: leave out {given}", param=given)
+            if name in known:
+                kept[name] = value
+            elif name in self.without_effect:
+                ignored += [name] if _asks(value) else []
+            else:
+                self._refuse(owner, name, value, known)
+        return Sorted(kept, tuple(ignored))
+
+    def _refuse(self, owner: str, name: str, value: object, known: Collection[str]) -> None:
+        """Raises InvalidParameterError, unless the value asks for nothing."""
+        if name not in self.refused:
+            names = {*known, *self.renamed, *self.without_effect}
+            message = f"{owner} has no parameter {name!r}: {nearest(name, names, listed=known)}"
+            raise InvalidParameterError(message, param=name)
+        instead, harmless = self.refused[name]
+        if _asks(value) and value not in harmless:
+            raise InvalidParameterError(
+                f"{owner} was given {name}={reprlib.repr(value)}, which is not supported: {instead}", param=name
+            )
+
+
+def _asks(value: object) -> bool:
+    """Whether a value asks for anything: none of None, False, 0 and what is empty does."""
+    return bool(value) if value is None or isinstance(value, (int, float, str, Collection)) else True
+
+
+NO_OTHER_NAMES = NameTable()
+
+
+def refuse_unknown_names(names: NameTable = NO_OTHER_NAMES) -> Callable[[type[_T]], type[_T]]:
+    """Make a dataclass answer an unknown keyword with InvalidParameterError and the nearest field, or as `names` says.
+
+    Wraps the generated `__init__` and keeps its signature, so editors, `inspect.signature`, `replace` and pickling see
+    the plain dataclass.
     """
 
     def decorate(cls: type[_T]) -> type[_T]:
@@ -34,10 +100,10 @@ def refuse_unknown_names(no_longer_accepted: Mapping[str, str] | None = None) ->
 
         @functools.wraps(generated_init)
         def checked_init(self: _T, *args: object, **values: object) -> None:
-            for name in values:
-                if name not in known:
-                    raise _unknown(cls.__name__, name, known, no_longer_accepted or {})
+            values, ignored = names.sort(cls.__name__, values, known)
             generated_init(self, *args, **values)
+            for name in ignored:
+                logger.warning("%s: %s changes nothing here: %s", cls.__name__, name, names.without_effect[name])
 
         setattr(cls, "__init__", checked_init)  # noqa: B010 - a plain assignment is an error to mypy
         return cls
@@ -45,11 +111,17 @@ def refuse_unknown_names(no_longer_accepted: Mapping[str, str] | None = None) ->
     return decorate
 
 
-def _unknown(
-    owner: str, name: str, known: Sequence[str], no_longer_accepted: Mapping[str, str]
-) -> InvalidParameterError:
-    sentence = no_longer_accepted.get(name) or f"{owner} has no parameter {name!r}: {nearest(name, known)}"
-    return InvalidParameterError(sentence, param=name)
+def checked_assignment(cls: type[_T]) -> type[_T]:
+    """Let the fields of a frozen dataclass be assigned, each held against the rules as on construction.
+
+    Programs written for vLLM change parameters that they were given. What the engine has accepted is a copy.
+    """
+
+    def assign(self: Any, name: str, value: object) -> None:
+        self.__dict__.update(replace(self, **{name: value}).__dict__)
+
+    setattr(cls, "__setattr__", assign)  # noqa: B010 - as above
+    return cls
 
 
 class Rule(NamedTuple):

@@ -24,6 +24,7 @@ from pagoda.parameter_rules import (
     TOKEN_IDS,
     Rule,
     check_fields,
+    checked_assignment,
     instance_of,
     is_number,
     is_token_id,
@@ -35,6 +36,7 @@ from pagoda.parameter_rules import (
     whole_number,
     wrong,
 )
+from pagoda.vllm_names import BEAM_PARAMETERS, POOLING_PARAMETERS, SAMPLING_PARAMETERS, STRUCTURED_PARAMETERS
 
 logger = logging.getLogger(__name__)
 
@@ -42,12 +44,6 @@ GREEDY_TEMPERATURE = 1e-5  # below it nothing is drawn
 MIN_TEMPERATURE = 1e-2  # logits divided by less would overflow
 MAX_NUM_SEQUENCES = 16384
 MAX_LOGIT_BIAS = 100.0
-
-_NO_LONGER_ACCEPTED = {
-    "best_of": "best_of was removed, as it was in vLLM: ask for n sequences with logprobs=0 and keep the one "
-    "with the highest cumulative_logprob",
-    "guided_decoding": "guided_decoding is now called structured_outputs, and takes StructuredOutputsParams",
-}
 
 
 class RequestOutputKind(Enum):
@@ -61,7 +57,8 @@ class RequestOutputKind(Enum):
     """One output, when the request has finished."""
 
 
-@refuse_unknown_names()
+@checked_assignment
+@refuse_unknown_names(STRUCTURED_PARAMETERS)
 @dataclass(frozen=True, kw_only=True)
 class StructuredOutputsParams:
     """The shape a completion must have: exactly one constraint, plus how JSON may be spaced.
@@ -107,13 +104,14 @@ GuidedDecodingParams = StructuredOutputsParams
 """The name older vLLM gave to the same class."""
 
 
-@refuse_unknown_names(_NO_LONGER_ACCEPTED)
+@checked_assignment
+@refuse_unknown_names(SAMPLING_PARAMETERS)
 @dataclass(frozen=True, kw_only=True)
 class SamplingParams:
     """How one request is sampled, when it stops and what is returned with it.
 
-    Values are checked and normalised on construction (InvalidParameterError, `.param` names the field):
-    lists become tuples, `seed=-1` and `top_k=-1` their plain forms.
+    Values are checked and normalised on construction and assignment (InvalidParameterError, `.param` names the
+    field): lists become tuples, `seed=-1` and `top_k=-1` their plain forms.
 
     >>> SamplingParams(temperature=0).is_greedy
     True
@@ -191,6 +189,11 @@ class SamplingParams:
         return self.temperature < GREEDY_TEMPERATURE
 
     @classmethod
+    def from_optional(cls, **values: Any) -> SamplingParams:
+        """As vLLM's: None leaves a parameter at its default."""
+        return cls(**{name: value for name, value in values.items() if value is not None})
+
+    @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SamplingParams:
         """Build from plain values, as JSON gives them; nested mappings and enum names are understood."""
         given = dict(values)
@@ -242,7 +245,8 @@ class SamplingParams:
             object.__setattr__(self, name, value)
 
 
-@refuse_unknown_names()
+@checked_assignment
+@refuse_unknown_names(POOLING_PARAMETERS)
 @dataclass(frozen=True, kw_only=True)
 class PoolingParams:
     """How hidden states become one embedding per request, by the pooling that the checkpoint names."""
@@ -257,6 +261,39 @@ class PoolingParams:
 
     def __post_init__(self) -> None:
         rules = {"normalize": optional(FLAG), "dimensions": optional(whole_number(1)), "prompt_name": optional(STRING)}
+        check_fields(self, rules)
+
+
+@refuse_unknown_names(BEAM_PARAMETERS)
+@dataclass(frozen=True)
+class BeamSearchParams:
+    """How `LLM.beam_search` searches."""
+
+    beam_width: int
+    """Beams kept after each token, and returned."""
+    max_tokens: int
+    """Most tokens of a beam."""
+    ignore_eos: bool = False
+    """Go on past the model's end-of-sequence tokens."""
+    temperature: float = 0.0
+    """Accepted for vLLM's sake: beams are ranked by log-probabilities, which no temperature changes."""
+    length_penalty: float = 1.0
+    """Beams are ranked by the sum of log-probabilities over length ** length_penalty: above 1 longer ones win."""
+    include_stop_str_in_output: bool = False
+    """Accepted for vLLM's sake: the end token is in `tokens`, and special tokens are not in `text`."""
+    skip_special_tokens: bool = True
+    """Leave special tokens out of the text."""
+
+    def __post_init__(self) -> None:
+        rules = {
+            "beam_width": whole_number(1, 1024),
+            "max_tokens": whole_number(1),
+            "ignore_eos": FLAG,
+            "temperature": number(0, 2),
+            "length_penalty": number(-10, 10),
+            "include_stop_str_in_output": FLAG,
+            "skip_special_tokens": FLAG,
+        }
         check_fields(self, rules)
 
 

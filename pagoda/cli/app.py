@@ -25,6 +25,7 @@ from pagoda.cli.conformance import conformance
 from pagoda.cli.console.environment import Language, preferred_language, wants_traceback
 from pagoda.cli.console.messages import messages_in
 from pagoda.cli.console.terminal import NoteHandler, Terminal
+from pagoda.cli.console.vllm_flags import ServeCommand
 from pagoda.cli.dialogue.commands import dialogue
 from pagoda.cli.generate import generate
 from pagoda.cli.plan import plan
@@ -55,7 +56,7 @@ class Commands(TyperGroup):
 app = typer.Typer(cls=Commands, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.command(short_help="Complete prompts.")(generate)
 app.command(short_help="Talk with a model.")(chat)
-app.command(short_help="Serve a model over OpenAI's API, with a chat page.")(serve)
+app.command(cls=ServeCommand, short_help="Serve a model over OpenAI's API, with a chat page.")(serve)
 app.command(short_help="Check a server against what clients rely on.")(conformance)
 app.command(short_help="Train a model from a recipe.")(train)
 bench.command(name="serve", short_help="Measure a running server under load.")(bench_serve)

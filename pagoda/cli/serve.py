@@ -12,18 +12,29 @@ from typing import Annotated, Any
 import typer
 
 from pagoda.cli.console.environment import api_keys
-from pagoda.cli.console.options import ENGINE_OPTIONS, SERVER_OPTIONS, Settings, engine_settings, with_options, without
+from pagoda.cli.console.options import (
+    ENGINE_OPTIONS,
+    SERVED_ENGINE_OPTIONS,
+    SERVER_OPTIONS,
+    Settings,
+    engine_settings,
+    with_options,
+    without,
+)
 from pagoda.cli.console.terminal import Terminal
+from pagoda.cli.console.vllm_flags import IGNORED, why_ignored
 from pagoda.engine.args import EngineArgs
-from pagoda.errors import MissingExtraError
+from pagoda.errors import ConfigError, MissingExtraError
+from pagoda.models.tokenizer.chat_template import read_template
 
 
-@with_options(server=SERVER_OPTIONS, engine=without(ENGINE_OPTIONS, "model"))
+@with_options(server=SERVER_OPTIONS, engine=(*without(ENGINE_OPTIONS, "model"), *SERVED_ENGINE_OPTIONS))
 def serve(
     ctx: typer.Context,
     model: Annotated[
         str | None, typer.Argument(help="Directory, hub id, short name or .bin file; otherwise the built-in model.")
     ] = None,
+    model_option: Annotated[str | None, typer.Option("--model", help="The same, as a flag.")] = None,
     api_key_file: Annotated[
         Path | None, typer.Option("--api-key-file", help="Keys, one a line; PAGODA_API_KEY holds some, too.")
     ] = None,
@@ -39,18 +50,30 @@ def serve(
         from pagoda.server.serve import serve as run
     except ModuleNotFoundError as error:
         raise MissingExtraError("pagoda serve", "server") from error
-    keys = [*api_keys(os.environ), *(read_api_keys(api_key_file) if api_key_file else ())]
-    lists: Settings = {
-        name: tuple(server[name]) for name in ("served_model_names", "allowed_origins") if name in server
-    }
-    settings: Settings = {**server, **lists, "api_keys": tuple(dict.fromkeys(keys))}
+    given_keys = server.pop("api_key", ())
+    keys = [*given_keys, *api_keys(os.environ), *(read_api_keys(api_key_file) if api_key_file else ())]
+    if "chat_template" in server:
+        server["chat_template"] = read_template(server["chat_template"])
+    origins = tuple(server.get("allowed_origins", ()))
+    settings: Settings = {**server, "allowed_origins": origins, "api_keys": tuple(dict.fromkeys(keys))}
     config = ServerConfig(**settings)
-    arguments = EngineArgs.from_keywords({**engine_settings(engine), "model": model})
+    arguments = EngineArgs(**engine_settings(engine), model=_only_model(model, model_option))
+    if ignored := ctx.meta.get(IGNORED):
+        terminal.note(terminal.say.serve_ignored.format(flags=why_ignored(ignored)), style="yellow")
+    if given_keys:
+        terminal.note(terminal.say.serve_visible_key, style="yellow")
     if config.access_log:
         log_to_stderr()
     if config.host not in ("127.0.0.1", "localhost", "::1") and not config.api_keys:
         terminal.note(terminal.say.serve_open.format(host=config.host), style="yellow")
     run(arguments, config, lambda event, facts: _tell(terminal, event, facts))
+
+
+def _only_model(argument: str | None, flag: str | None) -> str | None:
+    """The model, which vLLM's scripts give either way. Raises ConfigError where two are named."""
+    if argument is not None and flag is not None and argument != flag:
+        raise ConfigError(f"the model is {argument}, and --model says {flag}: give it once")
+    return argument if flag is None else flag
 
 
 def _tell(terminal: Terminal, event: str, facts: dict[str, Any]) -> None:

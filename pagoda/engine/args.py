@@ -1,30 +1,51 @@
 """Everything an operator can set about an engine, in one record: vLLM's names where vLLM has the setting.
 
-Read once at start: `LLM(...)`, the server and the command line all build this, and `engine.engine` resolves it.
+Read once at start: `LLM(...)`, the server and the command line all build this, and `engine.build` resolves it. vLLM's
+settings that are no field here stand in `vllm_names`.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
+import argparse
+import functools
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
 
-from pagoda.errors import ConfigError, nearest
-from pagoda.parameter_rules import FLAG, STRING, Rule, is_number, optional, positive, whole_number
+from pagoda.errors import ConfigError, InvalidParameterError, nearest
+from pagoda.models.checkpoint.hub import public_name
+from pagoda.parameter_rules import FLAG, STRING, Rule, instance_of, is_number, optional, positive, whole_number
+from pagoda.vllm_names import ENGINE_SETTINGS
 
 DTYPES = ("auto", "float32", "bfloat16", "float16", "half", "float")
 BLOCK_SIZES = (8, 16, 32, 64, 128)
 _DTYPE_ALIASES = {"half": "float16", "float": "float32"}
 BUILTIN_MODEL = Path(__file__).parent.parent / "builtin"
+BUILTIN_NAME = "pagoda-builtin"
 
 
 def _is_slowdown(value: object) -> bool:
     return is_number(value) and cast(float, value) > 1
 
 
+def _is_model(value: object) -> bool:
+    return isinstance(value, (str, Path)) and str(value) != ""
+
+
+_MODEL = Rule(_is_model, "a path or a name")
 _RULES: dict[str, Rule] = {
+    "model": optional(_MODEL),
+    "tokenizer": optional(_MODEL),
+    "skip_tokenizer_init": FLAG,
     "revision": optional(STRING),
+    "tokenizer_revision": optional(STRING),
+    "download_dir": optional(_MODEL),
+    "hf_token": optional(instance_of((str, bool), "a token, or True for the one that is stored")),
+    "generation_config": _MODEL,
+    "override_generation_config": instance_of(dict, "a dict of generation_config.json's keys"),
+    "hf_overrides": instance_of(dict, "a dict of config.json's keys"),
     "device": STRING,
     "kernels": STRING,
     "max_model_len": optional(whole_number(1)),
@@ -41,19 +62,51 @@ _RULES: dict[str, Rule] = {
     "max_outputs_per_s": optional(positive()),
     "max_logprobs": whole_number(-1),
     "seed": whole_number(-(2**63), 2**63 - 1),
-    "trust_remote_code": FLAG,
     "disable_log_stats": FLAG,
 }
 """What each setting accepts, of those that are not looked up in a table of their own."""
+_NONE_IS_DEFAULT = ("block_size", "enable_prefix_caching", "max_num_seqs", "enable_chunked_prefill", "seed")
+"""vLLM gives these as None where its program says nothing."""
+_NONE_IS_EMPTY = ("hf_overrides", "override_generation_config", "served_model_name")
 
 
+def _take_vllm_names(cls: type[EngineArgs]) -> type[EngineArgs]:
+    """Let the constructor meet vLLM's other settings as `vllm_names` says. Raises ConfigError."""
+    generated_init: Callable[..., None] = cls.__init__
+    names = {field.name for field in fields(cls)}
+
+    @functools.wraps(generated_init)
+    def init(self: EngineArgs, model: Any = None, **values: Any) -> None:
+        try:
+            known, ignored = ENGINE_SETTINGS.sort("the engine", {"model": model, **values}, names)
+        except InvalidParameterError as error:
+            raise ConfigError(str(error)) from None
+        for name in (*_NONE_IS_DEFAULT, *_NONE_IS_EMPTY):
+            if known.get(name, "") is None:
+                del known[name]
+        ignored = tuple(dict.fromkeys((*known.pop("without_effect", ()), *ignored)))
+        generated_init(self, **known, without_effect=ignored)
+
+    setattr(cls, "__init__", init)  # noqa: B010 - a plain assignment is an error to mypy
+    return cls
+
+
+@_take_vllm_names
 @dataclass(frozen=True, kw_only=True)
 class EngineArgs:
     """Settings of one engine. Raises ConfigError for a value that cannot work.
 
     model: directory, llama2.c `.bin` file, hub id or short name; None is the model that ships with pagoda
-    tokenizer: another directory or file to take the tokenizer from
-    revision: branch, tag or commit on the hub
+    served_model_name: name or names under which the model answers, the first of them shown; otherwise its own
+    tokenizer: another directory, file or hub id to take the tokenizer from
+    skip_tokenizer_init: load no tokenizer; requests bring token ids and get token ids (detokenize=False)
+    revision, tokenizer_revision: branch, tag or commit on the hub
+    download_dir: folder for what is downloaded, in place of the hub library's own
+    hf_token: token for the hub; True takes the one that is stored
+    hf_overrides: keys of config.json and values in place of the checkpoint's
+    generation_config: "auto" takes sampling defaults from the checkpoint's generation_config.json, "vllm" takes
+        SamplingParams' own, and a folder's name those of the file in it
+    override_generation_config: keys of generation_config.json and values in place of the file's
     dtype: of weights and KV cache; "auto" is the checkpoint's, or float32 on a CPU without bf16 hardware
     device: "auto", "cpu" or "cuda"
     kernels: "auto" or the name of an implementation
@@ -76,13 +129,21 @@ class EngineArgs:
     seed: where the seeds of unseeded requests start
     tensor_parallel_size, pipeline_parallel_size: ranks; this version runs one
     quantization: this version runs dense weights only
-    trust_remote_code: accepted for vLLM's sake; code in a checkpoint is never run, and none is needed
     disable_log_stats: say nothing at start
+    without_effect: vLLM's settings that were given and change nothing here; filled in, and told once at start
     """
 
     model: str | Path | None = None
+    served_model_name: str | Sequence[str] = ()
     tokenizer: str | Path | None = None
+    skip_tokenizer_init: bool = False
     revision: str | None = None
+    tokenizer_revision: str | None = None
+    download_dir: str | Path | None = None
+    hf_token: str | bool | None = None
+    hf_overrides: dict[str, Any] = field(default_factory=dict)
+    generation_config: str | Path = "auto"
+    override_generation_config: dict[str, Any] = field(default_factory=dict)
     dtype: str = "auto"
     device: str = "auto"
     kernels: str = "auto"
@@ -105,10 +166,11 @@ class EngineArgs:
     tensor_parallel_size: int = 1
     pipeline_parallel_size: int = 1
     quantization: str | None = None
-    trust_remote_code: bool = False
     disable_log_stats: bool = False
+    without_effect: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "served_model_name", _names(self.served_model_name))
         dtype = str(self.dtype).removeprefix("torch.")
         if dtype not in DTYPES:
             raise ConfigError(f"dtype={self.dtype!r} is not known: {nearest(dtype, DTYPES)}")
@@ -128,14 +190,38 @@ class EngineArgs:
                 f"quantization={self.quantization!r}, but this version runs dense weights only: leave it out"
             )
 
+    @property
+    def public_name(self) -> str:
+        """The model's own name, as it was asked for."""
+        return BUILTIN_NAME if self.model is None else public_name(self.model)
+
+    @property
+    def served_names(self) -> tuple[str, ...]:
+        """Names under which the model answers; the first is shown. At least one."""
+        return tuple(self.served_model_name) or (self.public_name,)
+
+    @property
+    def accepted_names(self) -> tuple[str, ...]:
+        """Names that a request may ask for: those served, and a model without other names also as it was given."""
+        given = () if self.model is None or self.served_model_name else (str(self.model),)
+        return (*self.served_names, *given)
+
+    @staticmethod
+    def add_cli_args(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        """Give a program's parser a flag for each setting, vLLM's others among them; what is not given stays out."""
+        known = {field.name: field for field in fields(EngineArgs) if field.name != "without_effect"}
+        for name in (*known, *ENGINE_SETTINGS.without_effect, *ENGINE_SETTINGS.refused):
+            is_flag = name in known and known[name].type == "bool"
+            how: dict[str, Any] = {"action": argparse.BooleanOptionalAction} if is_flag else {"type": plain_value}
+            how |= {} if is_flag or name in known else {"nargs": "?", "const": True}
+            parser.add_argument(f"--{name.replace('_', '-')}", dest=name, default=argparse.SUPPRESS, **how)
+        return parser
+
     @classmethod
-    def from_keywords(cls, keywords: dict[str, Any]) -> EngineArgs:
-        """Build from loose keywords. Raises ConfigError for an unknown one, with the nearest name."""
-        known = {field.name for field in dataclasses.fields(cls)}
-        for name in keywords:
-            if name not in known:
-                raise ConfigError(f"the engine has no setting {name!r}: {nearest(name, known)}")
-        return cls(**keywords)
+    def from_cli_args(cls, args: argparse.Namespace) -> EngineArgs:
+        """The settings among a program's parsed arguments, whose others are the program's own. Raises ConfigError."""
+        names = {field.name for field in fields(cls)} | {*ENGINE_SETTINGS.without_effect, *ENGINE_SETTINGS.refused}
+        return cls(**{name: value for name, value in vars(args).items() if name in names})
 
     def resolve_max_num_batched_tokens(self, max_model_len: int) -> int:
         """The token budget of a step, where the operator left it open."""
@@ -143,3 +229,23 @@ class EngineArgs:
             return self.max_num_batched_tokens
         whole_prompt = 0 if self.enable_chunked_prefill else max_model_len
         return max(2048, self.max_num_seqs, whole_prompt)
+
+
+AsyncEngineArgs = EngineArgs
+"""vLLM's name for the settings of an AsyncLLM."""
+
+
+def _names(given: str | Sequence[str]) -> tuple[str, ...]:
+    """The names of `served_model_name`, each once. Raises ConfigError for an empty one."""
+    names = (given,) if isinstance(given, str) else given
+    if not isinstance(names, (list, tuple)) or any(not isinstance(name, str) or not name.strip() for name in names):
+        raise ConfigError(f"served_model_name={given!r}, but a name or a list of names is expected, none of them empty")
+    return tuple(dict.fromkeys(names))
+
+
+def plain_value(text: str) -> Any:
+    """A value from a command line: numbers, lists and mappings as JSON writes them, anything else as it stands."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None if text == "None" else text

@@ -6,6 +6,7 @@ memory is taken, so that whoever meets an error later has the figures already.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,12 +24,15 @@ from pagoda.errors import CheckpointError, ConfigError
 from pagoda.hardware import available_memory_bytes, bound_product_caches, has_bf16, resolve_device
 from pagoda.kernels.interface import Kernels
 from pagoda.kernels.select import select_exact_kernels
-from pagoda.models.checkpoint.hub import resolve_config, resolve_model
+from pagoda.models.checkpoint.hub import HubOptions, resolve_config, resolve_model, resolve_tokenizer
 from pagoda.models.checkpoint.loading import load_config, load_tokenizer
 from pagoda.models.config import ModelConfig
 from pagoda.models.embedder import EmbedderConfig
 from pagoda.models.generation_config import GenerationDefaults
 from pagoda.models.tokenizer.tokenizer import Tokenizer
+from pagoda.vllm_names import ENGINE_SETTINGS
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,19 +57,19 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
     """Load what `args` names. Raises CheckpointError, ConfigError or InsufficientMemoryError."""
     bound_product_caches()
     model_name = args.model or BUILTIN_MODEL
+    _warn(args)
     # Before the weights are downloaded: what cannot run is refused by its config.json.
-    config, embedder = _read_config(resolve_config(model_name, revision=args.revision))
-    path = resolve_model(model_name, revision=args.revision)
+    load_config(resolve_config(model_name, **_hub_options(args)), args.hf_overrides)
+    path = resolve_model(model_name, **_hub_options(args))
+    config, embedder = load_config(path, args.hf_overrides), EmbedderConfig.from_directory(path)
     args = _bounded(args, config, embedder)
     device = resolve_device(args.device)
     dtype = resolve_dtype(args.dtype, config, device)
     memory_plan = plan_for(args, config, dtype, device)
     kernels = select_exact_kernels(args.kernels, _product_shapes(config), getattr(torch, dtype), device)
-    announce(startup_line(path, config, dtype, device, kernels, memory_plan))
-    if args.trust_remote_code:
-        announce("trust_remote_code changes nothing: code in a checkpoint is never run, and these models need none")
-    generation = GenerationDefaults.from_directory(path) if path.is_dir() else GenerationDefaults()
-    tokenizer = _tokenizer(path, args.tokenizer)
+    announce(startup_line(args, config, dtype, device, kernels, memory_plan))
+    generation = _generation_defaults(args, path)
+    tokenizer = None if args.skip_tokenizer_init else _tokenizer(path, args)
     worker = Worker.load(path, config, memory_plan, getattr(torch, dtype), device, kernels)
     return EngineParts(
         args=args,
@@ -81,10 +85,6 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
         kernels=kernels,
         core=_build_core(args, memory_plan, worker),
     )
-
-
-def _read_config(path: Path) -> tuple[ModelConfig, EmbedderConfig]:
-    return load_config(path), EmbedderConfig.from_directory(path)
 
 
 def _bounded(args: EngineArgs, config: ModelConfig, embedder: EmbedderConfig) -> EngineArgs:
@@ -142,10 +142,10 @@ def _product_shapes(config: ModelConfig) -> list[tuple[int, int]]:
 
 
 def startup_line(
-    path: Path, config: ModelConfig, dtype: str, device: torch.device, kernels: Kernels, plan: MemoryPlan
+    args: EngineArgs, config: ModelConfig, dtype: str, device: torch.device, kernels: Kernels, plan: MemoryPlan
 ) -> str:
     """What runs where and how much fits, in one line."""
-    name = "built-in model" if path == BUILTIN_MODEL else path.name
+    name = args.served_names[0] if args.model or args.served_model_name else "built-in model"
     return (
         f"{name}: {config.num_parameters / 1e6:.1f}M parameters, {dtype} on {device} with {kernels.name} kernels; "
         f"{plan.num_blocks} KV blocks of {plan.block_size} tokens ({plan.kv_cache_bytes / GIB:.2f} GiB) hold "
@@ -153,12 +153,39 @@ def startup_line(
     )
 
 
-def _tokenizer(path: Path, given: str | Path | None) -> Tokenizer | None:
+def _warn(args: EngineArgs) -> None:
+    """Tell in one line which of the settings change nothing."""
+    if args.without_effect:
+        reasons = (f"{name} ({ENGINE_SETTINGS.without_effect[name]})" for name in args.without_effect)
+        logger.warning("accepted, and without effect here: %s", ", ".join(reasons))
+
+
+def _hub_options(args: EngineArgs) -> HubOptions:
+    return {"revision": args.revision, "cache_dir": args.download_dir, "token": args.hf_token}
+
+
+def _generation_defaults(args: EngineArgs, path: Path) -> GenerationDefaults:
+    """As `generation_config` says. Tokens that end a text are facts of the model, which "vllm" keeps."""
+    source = path if args.generation_config in ("auto", "vllm") else Path(args.generation_config).expanduser()
+    if source is not path and not (source / "generation_config.json").is_file():
+        raise ConfigError(
+            f"generation_config={str(source)!r}, but no generation_config.json lies there: give auto, vllm or a folder"
+        )
+    own = GenerationDefaults.from_directory(source) if source.is_dir() else GenerationDefaults()
+    if args.generation_config == "vllm":
+        own = GenerationDefaults(eos_token_ids=own.eos_token_ids)
+    return own.overridden(args.override_generation_config)
+
+
+def _tokenizer(path: Path, args: EngineArgs) -> Tokenizer | None:
     """None where the checkpoint brings none: such an engine takes and gives token ids."""
+    if args.tokenizer is not None:
+        options = _hub_options(args) | {"revision": args.tokenizer_revision}
+        return load_tokenizer(path, resolve_tokenizer(args.tokenizer, **options))
     try:
-        return load_tokenizer(path, given)
+        return load_tokenizer(path)
     except CheckpointError:
-        if given is not None or _has_vocabulary(path):
+        if _has_vocabulary(path):
             raise
         return None
 

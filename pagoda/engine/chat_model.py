@@ -32,7 +32,7 @@ class EngineChatModel:
     """
 
     def __init__(self, model: str | Path | None = None, **engine_args: Any) -> None:
-        self._engine = AsyncEngine(EngineArgs.from_keywords({"model": model, **engine_args}))
+        self._engine = AsyncEngine(EngineArgs(model=model, **engine_args))
         self._is_shared = False
         self._starting = asyncio.Lock()
         self._numbers = itertools.count()
@@ -48,7 +48,7 @@ class EngineChatModel:
     @property
     def name(self) -> str:
         """Name of the model, as `pagoda serve` shows it."""
-        return str(self._engine.args.model or "pagoda-builtin")
+        return self._engine.args.served_names[0]
 
     async def max_context_tokens(self) -> int | None:
         return (await self._started()).info.max_model_len

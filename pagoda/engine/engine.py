@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
+from typing import Any, NoReturn
 
 from pagoda.engine.args import EngineArgs
 from pagoda.engine.build import EngineParts, build_parts
@@ -18,9 +20,11 @@ from pagoda.engine.scheduling.plan import RequestUpdate
 from pagoda.engine.scheduling.request import FinishReason
 from pagoda.engine.text.input_processor import InputProcessor, Prompt, child_id
 from pagoda.engine.text.output_processor import OutputProcessor
-from pagoda.engine.text.prompt import prompt_to_embed
-from pagoda.errors import InvalidRequestError
+from pagoda.engine.text.prompt import cache_salt_of, prompt_to_embed
+from pagoda.errors import InvalidRequestError, missing_method
+from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.sampling_params import PoolingParams, SamplingParams
+from pagoda.vllm_names import CALLS, METHODS
 
 
 @dataclass
@@ -92,6 +96,8 @@ class LLMEngine:
         if isinstance(params, PoolingParams):
             prompt = prompt_to_embed(prompt, self.parts.embedder, params.prompt_name)
         text, token_ids = self.input_processor.token_ids(prompt)
+        cache_salt = cache_salt or cache_salt_of(prompt)
+        params = copy(params)  # the caller may change his own while the request runs
         if isinstance(params, PoolingParams):
             pooling = self.input_processor.pooling_request(request_id, token_ids, params, cache_salt=cache_salt)
             self._add_core_requests(request_id, [pooling])
@@ -115,8 +121,37 @@ class LLMEngine:
         by_id = {child.request.request_id: child for child in children}
         self._requests[request_id] = _Generation(by_id, processor, num_copies)
 
-    def abort_request(self, request_id: str) -> RequestOutput | None:
-        """End a request whose caller has left; its blocks are free at once. Its last output, if it generates."""
+    @classmethod
+    def from_engine_args(cls, engine_args: EngineArgs, **vllm: Any) -> LLMEngine:
+        """vLLM's name for `from_args`."""
+        CALLS.sort("LLMEngine.from_engine_args", vllm, ())
+        return cls.from_args(engine_args)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise missing_method("LLMEngine", name, METHODS)
+
+    def get_tokenizer(self) -> Tokenizer:
+        """Raises InvalidRequestError where the engine has none."""
+        if self.tokenizer is None:
+            raise InvalidRequestError("this checkpoint has no tokenizer: pass tokenizer=... to the engine")
+        return self.tokenizer
+
+    def get_num_unfinished_requests(self) -> int:
+        return len(self._requests)
+
+    def reset_prefix_cache(self) -> bool:
+        """Forget all cached blocks; False, and nothing happens, while requests hold some."""
+        return self.core.scheduler.kv_cache_manager.pool.forget_all()
+
+    def abort_request(self, request_id: str | Iterable[str]) -> RequestOutput | None:
+        """End a request whose caller has left; its blocks are free at once. Its last output, if it generates.
+
+        Of several ids, as vLLM's programs give them, nothing comes back.
+        """
+        if not isinstance(request_id, str):
+            for each in tuple(request_id):
+                self.abort_request(each)
+            return None
         live = self._requests.pop(request_id, None)
         self._finish_core_requests(live.children if isinstance(live, _Generation) else [child_id(request_id, 0)])
         if not isinstance(live, _Generation):

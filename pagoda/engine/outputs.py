@@ -7,8 +7,8 @@ The shapes and names are vLLM's, so code that reads its results reads these. Pla
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 
 class Logprob(NamedTuple):
@@ -48,8 +48,13 @@ class CompletionOutput:
     """"stop", "length", "abort" or "error"; None while it runs."""
     stop_reason: int | str | None = None
     """The stop token id or stop string that ended it; None for the model's own end of sequence."""
+    lora_request: ClassVar[None] = None
+    routed_experts: ClassVar[None] = None
+    sampling_mask: ClassVar[None] = None
+    spec_decode_metrics: ClassVar[None] = None
+    weight_versions: ClassVar[None] = None
+    """vLLM's names for what this engine does not have."""
 
-    @property
     def finished(self) -> bool:
         """Whether no more will come."""
         return self.finish_reason is not None
@@ -66,6 +71,30 @@ class RequestMetrics:
     finished_time: float | None = None
     num_preemptions: int = 0
     """How often its blocks were taken away and computed again, over all n completions."""
+    num_generation_tokens: int = 0
+    """Of all n completions so far."""
+
+    @property
+    def queued_ts(self) -> float:
+        """vLLM's name for the time of arrival; the three below are those of the times above."""
+        return self.arrival_time
+
+    @property
+    def scheduled_ts(self) -> float:
+        return self.first_scheduled_time or 0.0
+
+    @property
+    def first_token_ts(self) -> float:
+        return self.first_token_time or 0.0
+
+    @property
+    def last_token_ts(self) -> float:
+        return self.last_token_time or 0.0
+
+    @property
+    def first_token_latency(self) -> float:
+        """vLLM's name for `time_to_first_token_s`, 0.0 before there is one."""
+        return self.time_to_first_token_s or 0.0
 
     @property
     def time_in_queue_s(self) -> float | None:
@@ -100,6 +129,14 @@ class RequestOutput:
     metrics: RequestMetrics | None = None
     num_cached_tokens: int = 0
     """Prompt tokens whose keys and values came from the prefix cache."""
+    lora_request: ClassVar[None] = None
+    encoder_prompt: ClassVar[None] = None
+    encoder_prompt_token_ids: ClassVar[None] = None
+    num_cache_creation_tokens: ClassVar[None] = None
+    prompt_token_id_logprobs: ClassVar[None] = None
+    kv_transfer_params: ClassVar[None] = None
+    ec_transfer_params: ClassVar[None] = None
+    """vLLM's names for what this engine does not have."""
 
 
 def merge_outputs(outputs: Sequence[RequestOutput]) -> RequestOutput:
@@ -138,13 +175,64 @@ class EmbeddingOutput:
 
 
 @dataclass(frozen=True)
-class EmbeddingRequestOutput:
+class ScoringOutput:
+    """How alike two texts are: the cosine of their embeddings, in [-1, 1]."""
+
+    score: float
+
+
+@dataclass(frozen=True)
+class PoolingOutput:
+    """What `LLM.encode` gives: a tensor [hidden_size], float32."""
+
+    data: Any
+
+
+_Pooled = TypeVar("_Pooled")
+
+
+@dataclass(frozen=True)
+class PoolingRequestOutput(Generic[_Pooled]):
     """The result of a pooling request, which comes in one piece."""
 
     request_id: str
-    outputs: EmbeddingOutput
-    prompt_token_ids: Sequence[int] = field(default_factory=tuple)
+    outputs: _Pooled
+    prompt_token_ids: Sequence[int] = ()
     finished: bool = True
+    error: ClassVar[None] = None
+    num_cached_tokens: ClassVar[None] = None
+    """vLLM's names for what this engine does not tell."""
+
+
+class EmbeddingRequestOutput(PoolingRequestOutput[EmbeddingOutput]):
+    """Of `LLM.embed`."""
+
+
+class ScoringRequestOutput(PoolingRequestOutput[ScoringOutput]):
+    """Of `LLM.score`; prompt_token_ids are those of both texts, one behind the other."""
+
+
+@dataclass(frozen=True)
+class BeamSearchSequence:
+    """One beam. tokens: the prompt's ids and those found; logprobs: one entry for each of the latter.
+
+    An end token is the last of `tokens`; finish_reason is then "stop" and stop_reason its id, else "length" and None.
+    """
+
+    tokens: list[int]
+    logprobs: list[dict[int, Logprob]]
+    cum_logprob: float = 0.0
+    text: str | None = None
+    finish_reason: str | None = None
+    stop_reason: int | None = None
+    lora_request: ClassVar[None] = None
+
+
+@dataclass(frozen=True)
+class BeamSearchOutput:
+    """The best beams of one prompt, the best first."""
+
+    sequences: list[BeamSearchSequence]
 
 
 def _elapsed(start: float, end: float | None) -> float | None:

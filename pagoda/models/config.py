@@ -127,8 +127,11 @@ class ModelConfig:
                 check_rope(scaling)
 
     @classmethod
-    def from_directory(cls, directory: str | Path) -> ModelConfig:
-        """Read `config.json`. Raises CheckpointError when it is missing, broken or names an unknown architecture."""
+    def from_directory(cls, directory: str | Path, overrides: Mapping[str, Any] | None = None) -> ModelConfig:
+        """Read `config.json`; overrides: keys and values in place of the file's.
+
+        Raises CheckpointError when it is missing, broken or names an unknown architecture.
+        """
         path = Path(directory) / "config.json"
         if not path.is_file():
             raise CheckpointError(f"{path} does not exist: a checkpoint directory needs a config.json")
@@ -138,7 +141,7 @@ class ModelConfig:
             raise CheckpointError(f"{path} is not valid JSON ({error}): download the file again") from error
         if not isinstance(raw, dict):
             raise CheckpointError(f"{path} holds a {type(raw).__name__}, but a JSON object is expected")
-        config = cls.from_dict(raw)
+        config = cls.from_dict({**raw, **(overrides or {})})
         check_files(path.parent)
         # What says itself that it is an embedder may have a head, but no one trained it.
         return dataclasses.replace(config, has_head=False) if (path.parent / MODULES_FILE).is_file() else config

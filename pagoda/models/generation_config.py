@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pagoda.errors import CheckpointError
+from pagoda.errors import CheckpointError, ConfigError, nearest
 
 _NUMBERS = ("temperature", "top_p", "min_p", "repetition_penalty")
 _INTEGERS = ("top_k", "max_new_tokens")
@@ -61,6 +61,19 @@ class GenerationDefaults:
         for name, value in values.items():
             _check_type(path, name, value, int if name in _INTEGERS else (int, float))
         return cls(eos_token_ids=tuple(ids), **values)
+
+    def overridden(self, values: dict[str, Any]) -> GenerationDefaults:
+        """With values under the file's names in place of its own. Raises ConfigError for an unknown or wrong one."""
+        if not values:
+            return self
+        known = {*_SAMPLING, "max_new_tokens", "eos_token_id"}
+        for name in values:
+            if name not in known:
+                raise ConfigError(f"override_generation_config has no key {name!r}: {nearest(name, known)}")
+        try:
+            return self._from_dict({**self.to_dict(), **values}, Path("override_generation_config"))
+        except CheckpointError as error:
+            raise ConfigError(str(error)) from None
 
     def sampling_params(self) -> dict[str, Any]:
         """What is set, under the names of SamplingParams' fields."""

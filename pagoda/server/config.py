@@ -28,7 +28,6 @@ class ServerConfig:
 
     host, port: where it listens; port 0 takes a free one
     api_keys: any of these opens every endpoint but the page and the health checks; none given, none is asked for
-    served_model_names: names under which the model answers; the first is shown
     chat_template: a template's name or source in place of the checkpoint's
     tool_call_parser: how the model writes tool calls: auto, hermes, llama3_json, mistral
     trust_request_chat_template: requests may bring templates of their own
@@ -54,7 +53,6 @@ class ServerConfig:
     host: str = "127.0.0.1"
     port: int = 8000
     api_keys: tuple[str, ...] = ()
-    served_model_names: tuple[str, ...] = ()
     chat_template: str | None = None
     tool_call_parser: str = "auto"
     trust_request_chat_template: bool = False

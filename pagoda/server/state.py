@@ -61,7 +61,7 @@ class ServerState:
     @property
     def model_names(self) -> tuple[str, ...]:
         """Names under which the model answers."""
-        return self.config.served_model_names or (self.engine.info.model,)
+        return self.engine.args.served_names
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -71,10 +71,10 @@ class ServerState:
         return self.engine.tokenizer
 
     def check_model(self, name: str | None) -> str:
-        """The name to answer under. Raises ModelNotFoundError for a model that is not served."""
+        """The name to answer under: the first, as vLLM does. Raises ModelNotFoundError for a model not served."""
         self.check_ready()
-        if name is None or name == "" or name in self.model_names:
-            return name or self.model_names[0]
+        if name is None or name == "" or name in self.engine.args.accepted_names:
+            return self.model_names[0]
         raise ModelNotFoundError(
             f"The model `{name}` does not exist. This server has {', '.join(self.model_names)}.", param="model"
         )

@@ -36,8 +36,9 @@ async def list_models(request: Request) -> Response:
 async def retrieve_model(model: str, request: Request) -> Response:
     """One model."""
     state = state_of(request)
-    _names(state)
-    return JSONResponse(_card(state.check_model(model), state))
+    names = _names(state)
+    main = state.check_model(model)
+    return JSONResponse(_card(model if model in names else main, state))
 
 
 @router.get("/health", responses=_HEALTH)

@@ -225,6 +225,7 @@ FOUNDATION = {
     "progress",
     "sampling_params",
     "version",
+    "vllm_names",
 }
 ARCHITECTURE = Path(__file__).resolve().parents[2] / "docs" / "architecture.md"
 

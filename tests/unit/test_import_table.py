@@ -19,6 +19,7 @@ FOUNDATION = frozenset(
         "errors",
         "installation",
         "parameter_rules",
+        "vllm_names",
         "sampling_params",
         "distributed",
         "progress",

@@ -146,7 +146,7 @@ def _machine(llm: LLM) -> dict[str, Any]:
     parts = llm.llm_engine.parts
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
-        "model": str(parts.args.model or "built-in model"),
+        "model": parts.args.served_names[0],
         "num_parameters": parts.config.num_parameters,
         "device": str(parts.device),
         "dtype": parts.dtype,

@@ -39,6 +39,8 @@ class Messages:
     serve_listening: str
     serve_ready: str
     serve_open: str
+    serve_ignored: str
+    serve_visible_key: str
     serve_draining: str
     serve_cut: str
     train_started: str
@@ -81,6 +83,8 @@ ENGLISH = Messages(
     serve_listening="listening on {url}, loading the model",
     serve_ready="ready after {seconds:.2f} s ({phases}); chat in a browser: {url}   OpenAI API: {url}/v1",
     serve_open="{host} can be reached from other machines and no API key is set: anyone may use the model",
+    serve_ignored="accepted, and without effect here: {flags}",
+    serve_visible_key="--api-key can be read by everyone on this machine: PAGODA_API_KEY or --api-key-file cannot",
     serve_draining="shutting down: running requests have {seconds:.0f} s; a second signal stops at once",
     serve_cut="requests that still ran were cut off",
     train_started="{name}: {parameters:.1f}M parameters, {steps} steps on {device}, into {directory}",
@@ -123,6 +127,8 @@ CHINESE = Messages(
     serve_listening="正在监听 {url}，加载模型中",
     serve_ready="{seconds:.2f} 秒后就绪（{phases}）；浏览器对话：{url}   OpenAI API：{url}/v1",
     serve_open="其他机器可以访问 {host}，且未设置 API key：任何人都能使用该模型",
+    serve_ignored="已接受，但在此不起作用：{flags}",
+    serve_visible_key="本机任何用户都能看到 --api-key 的值：请改用 PAGODA_API_KEY 或 --api-key-file",
     serve_draining="正在关闭：进行中的请求还有 {seconds:.0f} 秒；再次发送信号则立即停止",
     serve_cut="仍在进行的请求已被中断",
     train_started="{name}：{parameters:.1f}M 参数，{steps} 步，设备 {device}，写入 {directory}",

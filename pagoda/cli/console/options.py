@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pagoda.engine.args import EngineArgs
+from pagoda.engine.args import EngineArgs, plain_value
 from pagoda.errors import InvalidParameterError
 from pagoda.sampling_params import SamplingParams, StructuredOutputsParams
 
@@ -82,7 +82,10 @@ def engine_settings(settings: Settings) -> Settings:
     Unseeded requests differ from run to run, as a person expects; an engine's own default repeats itself.
     """
     keywords = {"seed": secrets.randbits(31), **settings}
-    EngineArgs.from_keywords(keywords)
+    for name in ("hf_overrides", "override_generation_config"):
+        if name in keywords:
+            keywords[name] = plain_value(keywords[name])
+    EngineArgs(**keywords)
     return keywords
 
 
@@ -187,19 +190,43 @@ ENGINE_OPTIONS = _group(
             "Share the KV blocks of equal beginnings.",
             "--enable-prefix-caching/--no-enable-prefix-caching",
         ),
+    ),
+)
+SERVED_ENGINE_OPTIONS = (
+    option("served_model_name", list[str], "Name of the model in the API; may be repeated, the first is shown."),
+    *_group(
+        EngineArgs,
         (
-            "trust_remote_code",
-            bool,
-            "Accepted, and not needed: code in a checkpoint is never run.",
-            "--trust-remote-code",
+            ("generation_config", str, "Sampling defaults: auto (the checkpoint's), vllm (none) or a folder."),
+            ("override_generation_config", str, "JSON object of sampling defaults in place of these."),
+            ("hf_overrides", str, "JSON object of config.json's keys in place of the checkpoint's."),
+            ("tokenizer_revision", str, "Branch, tag or commit of the tokenizer on the hub."),
+            ("skip_tokenizer_init", bool, "Load no tokenizer: requests bring token ids.", "--skip-tokenizer-init"),
+            ("download_dir", Path, "Folder for what is downloaded."),
+            ("hf_token", str, "Token for the hub; HF_TOKEN is not seen in the list of processes."),
+            ("num_gpu_blocks_override", int, "KV blocks, whatever memory there is."),
+            ("max_logprobs", int, "Most logprobs of a request; -1 for no limit."),
+            ("seed", int, "Where the seeds of unseeded requests start."),
+            (
+                "enable_chunked_prefill",
+                bool,
+                "Compute long prompts in pieces.",
+                "--enable-chunked-prefill/--no-enable-chunked-prefill",
+            ),
+            ("long_prefill_token_threshold", int, "Most tokens of one prompt in a step; 0 for no limit."),
+            ("tensor_parallel_size", int, "Ranks; this version runs one."),
+            ("pipeline_parallel_size", int, "Ranks; this version runs one."),
+            ("quantization", str, "This version runs dense weights only."),
+            ("disable_log_stats", bool, "Say nothing at start.", "--disable-log-stats"),
         ),
     ),
 )
+"""Of `pagoda serve` alone. vLLM's other flags are met in `vllm_flags`."""
 SERVER_OPTIONS = (
     option("host", str, "Address to listen on; others than this machine reach 0.0.0.0.", default="127.0.0.1"),
+    option("api_key", list[str], "Key for the API; PAGODA_API_KEY and --api-key-file are seen by fewer people."),
     option("port", int, "Port to listen on; 0 takes a free one.", default=8000),
-    option("served_model_names", list[str], "Name of the model in the API; may be repeated.", "--served-model-name"),
-    option("chat_template", str, "Another chat template, by name or as its source."),
+    option("chat_template", str, "Another chat template: a file, its source, or a name of one of the checkpoint's."),
     option("tool_call_parser", str, "How the model writes tool calls: hermes, llama3_json or mistral.", default="auto"),
     option(
         "trust_request_chat_template",

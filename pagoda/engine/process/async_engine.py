@@ -42,7 +42,7 @@ from pagoda.engine.process.messages import (
 )
 from pagoda.engine.process.request_stream import RequestStream
 from pagoda.engine.scheduling.plan import SchedulerStats
-from pagoda.engine.text.prompt import Prompt, prompt_to_embed, text_or_ids
+from pagoda.engine.text.prompt import Prompt, cache_salt_of, prompt_to_embed, text_or_ids
 from pagoda.errors import EngineDeadError, EngineOverloadedError, InvalidRequestError, PagodaError
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.sampling_params import PoolingParams, RequestOutputKind, SamplingParams
@@ -138,6 +138,15 @@ class AsyncEngine:
         if self._process is not None:
             await asyncio.to_thread(_end, self._process)
 
+    def kill(self) -> None:
+        """End the process at once, from outside a coroutine too; requests under way get an EngineDeadError."""
+        self._stopping = True
+        if self._reading is not None:
+            self._reading.cancel()
+        self._fail_all(EngineDeadError("the engine was stopped"))
+        self.state = EngineState.DEAD
+        self._kill()
+
     async def add_request(
         self,
         request_id: str,
@@ -162,7 +171,7 @@ class AsyncEngine:
         self._streams[request_id] = stream
         self._num_sequences += num_sequences
         try:
-            self._send(Add(request_id, token_ids, params, priority, cache_salt))
+            self._send(Add(request_id, token_ids, params, priority, cache_salt or cache_salt_of(prompt)))
             await stream.accepted
         except BaseException:
             stream.abort()
@@ -179,7 +188,7 @@ class AsyncEngine:
         result: asyncio.Future[tuple[float, ...]] = asyncio.get_running_loop().create_future()
         self._embeddings[request_id] = result
         try:
-            self._send(Add(request_id, token_ids, params, 0, cache_salt))
+            self._send(Add(request_id, token_ids, params, 0, cache_salt or cache_salt_of(prompt)))
             return EmbeddingRequestOutput(request_id, EmbeddingOutput(await result), token_ids)
         except asyncio.CancelledError:
             self._send_if_alive(Abort(request_id))

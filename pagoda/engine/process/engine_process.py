@@ -21,7 +21,7 @@ from pickle import loads
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from pagoda.engine.args import BUILTIN_MODEL, EngineArgs
+from pagoda.engine.args import EngineArgs
 from pagoda.engine.process.messages import (
     LENGTH,
     Abort,
@@ -165,7 +165,7 @@ def _load(args: EngineArgs, began: float) -> tuple[LLMEngine, EngineInfo]:
 def _info(engine: LLMEngine, startup_s: dict[str, float]) -> EngineInfo:
     parts, config = engine.parts, engine.config
     return EngineInfo(
-        model="pagoda-builtin" if parts.path == BUILTIN_MODEL else parts.path.name,
+        model=parts.args.public_name,
         path=str(parts.path),
         max_model_len=engine.max_model_len,
         vocab_size=config.vocab_size,

@@ -82,6 +82,14 @@ class BlockPool:
             del self._block_of[block_hash]
             self._hash_of[block_id] = None
 
+    def forget_all(self) -> bool:
+        """Forgets what free blocks remember; False, and nothing happens, while any block is held."""
+        if len(self._free) < len(self._ref_counts):
+            return False
+        for block_id in self._free:
+            self._forget(block_id)
+        return True
+
     def acquire(self, block_ids: Iterable[int]) -> None:
         """Adds a holder to each block; a free cached block is revived."""
         for block_id in block_ids:

@@ -41,7 +41,7 @@ class OutputProcessor:
         self.metrics = RequestMetrics(clock() if arrival_time is None else arrival_time)
         self.num_cached_tokens = 0
         self._prompt = prompt
-        self._prompt_token_ids = tuple(prompt_token_ids)
+        self._prompt_token_ids = list(prompt_token_ids)
         self._kind = params.output_kind
         self._clock = clock
         self._told_at = -math.inf
@@ -67,6 +67,7 @@ class OutputProcessor:
             return None
         if update.tokens:
             self._note_token_time()
+            self.metrics.num_generation_tokens += len(update.tokens)
         stop = completion.take(update)
         if self.finished:
             self.metrics.finished_time = self._clock()

@@ -6,28 +6,37 @@ a server can read prompts too.
 
 from __future__ import annotations
 
+import operator
+import reprlib
 from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from pagoda.errors import InvalidParameterError, InvalidRequestError
 from pagoda.models.embedder import EmbedderConfig
+from pagoda.vllm_names import PROMPT_KEYS
 
 EMPTY_PROMPT = "the prompt is empty: give some text or at least one token id"
 
 
 class TokensPrompt(TypedDict):
-    """A prompt as token ids."""
+    """A prompt as token ids; with its text, where that is known."""
 
     prompt_token_ids: Sequence[int]
+    prompt: NotRequired[str]
+    cache_salt: NotRequired[str]
 
 
 class TextPrompt(TypedDict):
-    """A prompt as text."""
+    """A prompt as text. cache_salt: prompts of another salt, or none, share no cached blocks with it."""
 
     prompt: str
+    cache_salt: NotRequired[str]
 
 
-Prompt = str | TextPrompt | TokensPrompt | Mapping[str, object]
+_KEYS = tuple(TokensPrompt.__annotations__)
+Prompt = str | TextPrompt | TokensPrompt | Sequence[int] | Mapping[str, object]
+PromptType = Prompt
+"""vLLM's name for it."""
 
 
 def text_or_ids(prompt: Prompt) -> tuple[str | None, Sequence[int] | None]:
@@ -54,18 +63,53 @@ def prompt_to_embed(prompt: Prompt, embedder: EmbedderConfig, prompt_name: str |
     return prompt
 
 
+def cache_salt_of(prompt: Prompt) -> str | None:
+    """The salt that a prompt brings along. Raises InvalidRequestError where it is no text."""
+    salt = prompt.get("cache_salt") if isinstance(prompt, Mapping) else None
+    if salt is not None and (not isinstance(salt, str) or not salt):
+        raise InvalidRequestError(f"cache_salt is {reprlib.repr(salt)}, but a string is expected", param="cache_salt")
+    return salt
+
+
+def plain_list(value: object) -> list[Any] | None:
+    """A list, a tuple, an array or a tensor as a list; None for whatever is no list, text and bytes among it."""
+    to_list = getattr(value, "tolist", None)
+    if callable(to_list) and not isinstance(value, type):
+        value = to_list()
+    if not isinstance(value, Sequence) or isinstance(value, (str, bytes, bytearray)):
+        return None
+    return value if isinstance(value, list) else list(value)
+
+
+def are_token_ids(values: list[Any]) -> bool:
+    """Whether all are whole numbers, NumPy's among them: then they are one prompt, and not several."""
+    return all(hasattr(kind, "__index__") and kind is not bool for kind in set(map(type, values)))
+
+
 def _read(prompt: Prompt) -> tuple[str | None, Sequence[int] | None]:
     if isinstance(prompt, str):
         return prompt, None
     if isinstance(prompt, Mapping):
+        PROMPT_KEYS.sort("the prompt", {str(key): value for key, value in prompt.items()}, _KEYS)
         text, token_ids = prompt.get("prompt"), prompt.get("prompt_token_ids")
-        if isinstance(token_ids, Sequence) and not isinstance(token_ids, (str, bytes, bytearray)):
-            return text if isinstance(text, str) else None, token_ids
+        if token_ids is not None and (text is None or isinstance(text, str)):
+            return text, _ids(token_ids)
         if isinstance(text, str):
             return text, None
-    if isinstance(prompt, Sequence) and not isinstance(prompt, (bytes, bytearray)):
-        return None, prompt
+    elif plain_list(prompt) is not None:
+        return None, _ids(prompt)
     raise InvalidRequestError(
-        f"a prompt is a string, {{'prompt': ...}} or {{'prompt_token_ids': [...]}}, but this is {prompt!r:.80}",
+        "a prompt is a string, a list of token ids, {'prompt': ...} or {'prompt_token_ids': [...]}, but this is "
+        f"{reprlib.repr(prompt)}",
         param="prompt",
     )
+
+
+def _ids(given: object) -> list[int]:
+    """Token ids, whole numbers of other kinds as plain ones. What is none is refused where the model's are known."""
+    values = plain_list(given)
+    if values is None:
+        raise InvalidRequestError(
+            f"prompt_token_ids is {reprlib.repr(given)}, but a list of token ids is expected", param="prompt_token_ids"
+        )
+    return list(map(operator.index, values)) if are_token_ids(values) and set(map(type, values)) != {int} else values

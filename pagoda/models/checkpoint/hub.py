@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import re
 from pathlib import Path
-from typing import Never
+from typing import Never, TypedDict, Unpack
 
 from pagoda.errors import CheckpointError, nearest
 from pagoda.models.checkpoint.layouts import describe_layout
@@ -54,32 +54,74 @@ KNOWN_MODELS: dict[str, str] = {
 }
 """Short names and the hub ids that they stand for."""
 
-_WANTED_FILES = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model"]
+_TOKENIZER_FILES = ["*.json", "*.jinja", "tokenizer.model"]
+_WANTED_FILES = [*_TOKENIZER_FILES, "*.safetensors"]
 # Second copies of the same weights in other layouts.
 _UNWANTED_FILES = ["original/*", "consolidated*", "onnx/*", "runs/*"]
 
 
-def resolve_model(name: str | Path, *, revision: str | None = None, local_files_only: bool = False) -> Path:
+class HubOptions(TypedDict, total=False):
+    """How the hub is asked.
+
+    revision: branch, tag or commit. local_files_only: use what was downloaded before, without asking the network.
+    cache_dir: folder for what is downloaded. token: for private and gated models; True takes the one that is stored.
+    """
+
+    revision: str | None
+    local_files_only: bool
+    cache_dir: str | Path | None
+    token: str | bool | None
+
+
+def resolve_model(name: str | Path, **options: Unpack[HubOptions]) -> Path:
     """The checkpoint directory (or llama2.c `.bin` file) that a name stands for.
 
     name: an existing path, one of KNOWN_MODELS, or a hub id "organisation/name". An existing path goes first.
-    revision: branch, tag or commit on the hub.
-    local_files_only: use what was downloaded before, without asking the network.
 
     Raises CheckpointError for a name that is none of these, and when the download is not possible.
     """
     path = Path(name).expanduser()
     if path.exists():
         return _check_path(path)
-    return _download(_hub_id(name), revision, local_files_only)
+    folder = _download(_hub_id(name), _WANTED_FILES, options)
+    if folder.is_dir() and not any(folder.glob("*.safetensors")):
+        _refuse_layout(_hub_id(name), options)
+    return folder
 
 
-def resolve_config(name: str | Path, *, revision: str | None = None, local_files_only: bool = False) -> Path:
+def public_name(name: str | Path) -> str:
+    """The name that a model is shown and served under: the one that was asked for.
+
+    A hub id or short name stands as it was given, a path for the last part of it, whatever links it goes through;
+    "." and ".." for the directory that they mean. A snapshot in the hub's own cache goes by its hub id, for the last
+    part of such a path is a commit.
+
+    >>> public_name("Qwen/Qwen3-0.6B"), public_name("qwen3-0.6b")
+    ('Qwen/Qwen3-0.6B', 'qwen3-0.6b')
+    >>> public_name("/hub/models--acme--Tiny-Llama/snapshots/0123abcd")
+    'acme/Tiny-Llama'
+    """
+    path = Path(name).expanduser()
+    if cached := re.search(r"/models--([^/]+)/snapshots/[0-9a-f]+$", path.absolute().as_posix()):
+        return cached[1].replace("--", "/", 1)
+    if not path.exists():
+        return str(name)
+    # The last part of "" is ".", and pathlib drops a slash at the end.
+    return path.name if path.name not in ("", "..") else path.resolve().name or str(name)
+
+
+def resolve_tokenizer(name: str | Path, **options: Unpack[HubOptions]) -> Path:
+    """As `resolve_model`, but the files of a tokenizer alone, and a path may be one of them. Raises CheckpointError."""
+    path = Path(name).expanduser()
+    return path if path.exists() else _download(_hub_id(name), _TOKENIZER_FILES, options)
+
+
+def resolve_config(name: str | Path, **options: Unpack[HubOptions]) -> Path:
     """As `resolve_model`, but of a checkpoint on the hub `config.json` alone is fetched. Raises CheckpointError."""
     path = Path(name).expanduser()
     if path.exists():
         return _check_path(path)
-    return _download_config(_hub_id(name), revision, local_files_only)
+    return _download_config(_hub_id(name), options)
 
 
 def _hub_id(name: str | Path) -> str:
@@ -100,38 +142,33 @@ def _check_path(path: Path) -> Path:
     )
 
 
-def _download(hub_id: str, revision: str | None, local_files_only: bool) -> Path:
+def _download(hub_id: str, files: list[str], options: HubOptions) -> Path:
     # Imported here: it takes a while, and a local path needs none of it.
     from huggingface_hub import snapshot_download
 
     try:
         snapshot = snapshot_download(
             hub_id,
-            revision=revision,
-            allow_patterns=_WANTED_FILES,
+            allow_patterns=files,
             ignore_patterns=_UNWANTED_FILES,
-            local_files_only=local_files_only,
+            **options,
         )
     # HTTP, file system and the hub's own errors have no common base below Exception.
     except Exception as error:
         _raise_unavailable(hub_id, error)
-    folder = Path(snapshot)
-    if not local_files_only and folder.is_dir() and not any(folder.glob("*.safetensors")):
-        _refuse_layout(hub_id, revision)
-    return folder
+    return Path(snapshot)
 
 
-def _download_config(hub_id: str, revision: str | None, local_files_only: bool) -> Path:
+def _download_config(hub_id: str, options: HubOptions) -> Path:
     """`config.json` and the few files beside it that say more of what the weights are; none of the weights."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
 
-    options = {"revision": revision, "local_files_only": local_files_only}
     try:
         file = hf_hub_download(hub_id, "config.json", **options)
     except Exception as error:  # as in _download
-        if isinstance(error, EntryNotFoundError) and not local_files_only:
-            _refuse_layout(hub_id, revision)
+        if isinstance(error, EntryNotFoundError):
+            _refuse_layout(hub_id, options)
         _raise_unavailable(hub_id, error)
     for name in QUANTISED_FILES:
         with contextlib.suppress(Exception):  # mostly not there; config.json is, and what else fails is told by it
@@ -139,12 +176,14 @@ def _download_config(hub_id: str, revision: str | None, local_files_only: bool) 
     return Path(file).parent
 
 
-def _refuse_layout(hub_id: str, revision: str | None) -> None:
+def _refuse_layout(hub_id: str, options: HubOptions) -> None:
     """Say what a repository is that has no config.json, or no safetensors; nothing where its files do not tell."""
     from huggingface_hub import HfApi
 
+    if options.get("local_files_only"):
+        return
     try:
-        names = HfApi().list_repo_files(hub_id, revision=revision)
+        names = HfApi(token=options.get("token")).list_repo_files(hub_id, revision=options.get("revision"))
     except Exception:
         return  # the caller says what is missing
     if told := describe_layout(hub_id, names):

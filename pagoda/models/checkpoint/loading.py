@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -26,14 +27,19 @@ from pagoda.models.tokenizer.files import VOCABULARY_FILES
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 
 
-def load_config(path: str | Path) -> ModelConfig:
-    """Configuration of a checkpoint directory or of a llama2.c `.bin` file. Raises CheckpointError."""
+def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) -> ModelConfig:
+    """Configuration of a checkpoint directory or of a llama2.c `.bin` file. Raises CheckpointError.
+
+    overrides: keys and values in place of those of `config.json`.
+    """
     path = Path(path)
     if path.is_file():
+        if overrides:
+            raise CheckpointError(f"hf_overrides change config.json, but {path} has no such file: leave them out")
         return load_llama2c_config(path)
     if not (path / "config.json").is_file() and (told := describe_directory(path)) is not None:
         raise CheckpointError(told)
-    return ModelConfig.from_directory(path)
+    return ModelConfig.from_directory(path, overrides)
 
 
 def load_tokenizer(path: str | Path, tokenizer: str | Path | None = None) -> Tokenizer:

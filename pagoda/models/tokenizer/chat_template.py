@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, NoReturn
 
 import jinja2
@@ -21,12 +22,29 @@ import jinja2.parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 
-from pagoda.errors import InvalidRequestError
+from pagoda.errors import ConfigError, InvalidRequestError
 
 # Where a message carries its reasoning; the first name is the one that templates read.
 _REASONING_FIELDS = ("reasoning_content", "thinking", "reasoning")
 # Marks the end of the message to be continued. The trailing space shows whether the template trims.
 _END_MARK = "PAGODA_END_OF_FINAL_MESSAGE "
+
+
+def read_template(given: str | Path) -> str:
+    """A template's source, or its name, as an operator gives it: the content of the file, where it is one.
+
+    Raises ConfigError for a path to no file.
+    """
+    text = str(given)
+    if "\n" in text or "{" in text:
+        return text
+    path = Path(text).expanduser()
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        if isinstance(given, Path) or path.suffix or len(path.parts) > 1:
+            raise ConfigError(f"chat_template: {text} cannot be read: give a file, a source or a name") from error
+        return text
 
 
 class ChatTemplate:

@@ -9,6 +9,7 @@ and streaming need bytes, because one character may span several tokens.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -60,8 +61,14 @@ class Tokenizer:
         return cls(backend, special_tokens=special_tokens)
 
     def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
-        """Token ids of a text; with BOS or EOS where the checkpoint asks for them and add_special_tokens is set."""
-        return self.backend_tokenizer.encode(text, add_special_tokens=add_special_tokens).ids
+        """Token ids of a text; with BOS or EOS where the checkpoint asks for them and add_special_tokens is set.
+
+        Raises InvalidRequestError for what is no text, and for half a surrogate pair, which no character has.
+        """
+        try:
+            return self.backend_tokenizer.encode(text, add_special_tokens=add_special_tokens).ids
+        except TypeError:
+            raise _no_text(text) from None
 
     def decode(self, token_ids: Sequence[int], skip_special_tokens: bool = True) -> str:
         """Text of token ids. Bytes that form no character become U+FFFD; ids outside the vocabulary give nothing."""
@@ -206,6 +213,16 @@ class Tokenizer:
         if "ByteFallback" in self._decoder_types and _is_byte_piece(piece):
             return bytes([int(piece[3:5], 16)])
         return piece.replace(SPACE, " ").encode("utf-8")
+
+
+def _no_text(given: object) -> InvalidRequestError:
+    """What keeps a value from being encoded."""
+    lone = re.search("[\ud800-\udfff]", given) if isinstance(given, str) else None
+    if lone is None:
+        return InvalidRequestError(f"a text is expected, but this is {given!r:.80}")
+    return InvalidRequestError(
+        f"character {lone.start()} of the text is {lone[0]!a}, half of a surrogate pair: send the whole character"
+    )
 
 
 def _byte_alphabet() -> dict[str, int]:

@@ -42,7 +42,7 @@ class ChoiceReader:
         text = self._without_end_token(completion)
         if self._parser is None:
             return [ContentDelta(text)] if text else []
-        return self._parser.push(text, finished=completion.finished)
+        return self._parser.push(text, finished=completion.finished())
 
     def finish_reason(self, reason: str | None) -> str | None:
         """OpenAI's word: a call ends with tool_calls, one that the client named with stop."""
@@ -127,7 +127,7 @@ class ChatCompletionAnswer:
             logprobs = self._logprobs(completion) if completion.token_ids else None
             if delta or logprobs or (self._body.return_token_ids and completion.token_ids):
                 yield _chunk(completion.index, delta, logprobs) | self._ids(completion)
-            if completion.finished:
+            if completion.finished():
                 reason = reader.finish_reason(completion.finish_reason)
                 last = _chunk(completion.index, {}, finish_reason=reason)
                 yield {**last, "stop_reason": completion.stop_reason}

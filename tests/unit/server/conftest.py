@@ -81,7 +81,8 @@ class FakeEngine(AsyncEngine):
     """
 
     def __init__(self, tokenizer: Tokenizer, **changes: Any) -> None:
-        super().__init__(EngineArgs(model=None), max_num_waiting=changes.pop("max_num_waiting", 1024))
+        names = changes.pop("served_model_name", "fake")
+        super().__init__(EngineArgs(served_model_name=names), max_num_waiting=changes.pop("max_num_waiting", 1024))
         self._fake_info = dataclasses.replace(INFO, **changes)
         self._fake_tokenizer = tokenizer
         self.text: str | list[str] = "从前 fox 🦊, 月亮。"
@@ -290,7 +291,7 @@ def serve(tokenizer: Tokenizer) -> Callable[..., Any]:
         app = build_app(engine, config or ServerConfig(access_log=False))
         if loaded:
             await engine.start()
-            app.state.server.metrics.on_loaded(engine.info, engine.info.model)
+            app.state.server.metrics.on_loaded(engine.info, app.state.server.model_names[0])
         transport = httpx.ASGITransport(app, raise_app_exceptions=raises)
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             yield Server(engine, client, app)

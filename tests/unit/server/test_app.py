@@ -252,14 +252,32 @@ def test_a_lost_engine_shows_in_health_and_models_stay_listed(serve: Serve, stat
 
 def test_the_model_answers_under_its_served_names_or_none_at_all(serve: Serve) -> None:
     async def main() -> None:
-        async with serve(config(served_model_names=("big", "org/small"))) as server:
+        async with serve(served_model_name=("big", "org/small")) as server:
             listed = (await server.client.get("/v1/models")).json()
             assert [card["id"] for card in listed["data"]] == ["big", "org/small"]
+            assert [card["root"] for card in listed["data"]] == ["fake", "fake"]
             assert listed["data"][0]["max_model_len"] == 64
             assert (await server.client.get("/v1/models/org/small")).json()["id"] == "org/small"
             assert (await server.client.get("/v1/models/fake")).status_code == 404
-            for given, shown in (({"model": "org/small"}, "org/small"), ({}, "big"), ({"model": None}, "big")):
-                assert (await server.post(COMPLETIONS, {"prompt": "x", **given})).json()["model"] == shown
+            for given in ({"model": "org/small"}, {"model": "big"}, {}, {"model": None}):
+                assert (await server.post(COMPLETIONS, {"prompt": "x", **given})).json()["model"] == "big"
+
+    asyncio.run(main())
+
+
+def test_an_unknown_name_is_refused_with_those_that_there_are(serve: Serve) -> None:
+    async def main() -> None:
+        async with serve(served_model_name="acme/Tiny-Llama") as server:
+            for name in ("fake", "Tiny-Llama", "None", "acme/tiny-llama"):
+                answer = await server.post(COMPLETIONS, {"prompt": "x", "model": name})
+                assert answer.status_code == 404
+                assert answer.json()["error"]["message"] == (
+                    f"The model `{name}` does not exist. This server has acme/Tiny-Llama."
+                )
+            for path in ("acme/Tiny-Llama", "acme%2FTiny-Llama"):
+                assert (await server.client.get(f"/v1/models/{path}")).json()["id"] == "acme/Tiny-Llama"
+            await server.post(COMPLETIONS, {"prompt": "x"})
+            assert 'model_name="acme/Tiny-Llama"' in (await server.client.get("/metrics")).text
 
     asyncio.run(main())
 

@@ -6,11 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from pagoda.engine.core import CoreRequest
 from pagoda.engine.text.input_processor import InputProcessor, child_id
 from pagoda.errors import InvalidParameterError, InvalidRequestError, PromptTooLongError, StructuredOutputError
+from pagoda.llm import LLM
 from pagoda.models.config import ModelConfig
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.sampling_params import PoolingParams, SamplingParams, StructuredOutputsParams
@@ -65,10 +68,34 @@ def test_an_empty_prompt_is_refused(prompt: Any, door: InputProcessor) -> None:
         door.token_ids(prompt)
 
 
-@pytest.mark.parametrize("prompt", [7, None, {"promt": "x"}, {"prompt": 3}, {"prompt_token_ids": "5"}, b"bytes"])
+@pytest.mark.parametrize("prompt", [7, None, {}, {"prompt": 3}, {"prompt": None}, {"x"}, b"bytes", object()])
 def test_what_is_no_prompt_is_refused_with_what_one_looks_like(prompt: Any, door: InputProcessor) -> None:
     with pytest.raises(InvalidRequestError, match="a prompt is a string, "):
         door.token_ids(prompt)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        ({"promt": "x"}, 'did you mean "prompt"?'),
+        ({"prompt_token_ids": "5"}, "a list of token ids is expected"),
+        ({"prompt": "x", "multi_modal_data": {"image": 1}}, "models take text only"),
+        ({"prompt": "x", "cache_salt": 3}, "cache_salt is 3, but a string"),
+        ("\ud83d", "character 0 of the text is '\\ud83d', half of a surrogate pair"),
+        ("fox \udc00", "character 4"),
+    ],
+)
+def test_what_is_wrong_with_a_prompt_is_told(prompt: Any, said: str, llm: LLM) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        llm.llm_engine.add_request("bad", prompt, SamplingParams())
+    assert said in str(caught.value)
+
+
+def test_ids_of_numpy_and_torch_are_ids(door: InputProcessor) -> None:
+    for ids in (np.array([5, 6]), [np.int64(5), 6], torch.tensor([5, 6]), (5, np.int32(6)), range(5, 7)):
+        for prompt in (ids, {"prompt_token_ids": ids}):
+            assert door.token_ids(prompt) == (None, [5, 6])
+            assert {type(token_id) for token_id in door.token_ids(prompt)[1]} == {int}
 
 
 @pytest.mark.parametrize("wrong", [-1, 320, 1 << 40, 1.0, "5", True, None])

@@ -195,7 +195,7 @@ def test_n_completions_end_one_by_one() -> None:
     end(processor, index=0)
     output = told(processor)
     assert [completion.index for completion in output.outputs] == [0, 1]
-    assert [completion.finished for completion in output.outputs] == [True, False]
+    assert [completion.finished() for completion in output.outputs] == [True, False]
     assert not output.finished
     end(processor, index=1)
     assert told(processor).finished
@@ -278,7 +278,7 @@ def test_the_prompt_and_cached_tokens_are_passed_on() -> None:
     processor.num_cached_tokens = 16
     feed(processor, "a")
     output = told(processor)
-    assert (output.request_id, output.prompt, output.prompt_token_ids) == ("request", "hi", (1, 2))
+    assert (output.request_id, output.prompt, output.prompt_token_ids) == ("request", "hi", [1, 2])
     assert output.num_cached_tokens == 16
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from pagoda.errors import CheckpointError
 from pagoda.models.checkpoint import hub
-from pagoda.models.checkpoint.hub import KNOWN_MODELS, resolve_model
+from pagoda.models.checkpoint.hub import KNOWN_MODELS, public_name, resolve_model
 
 
 def test_paths_resolve_to_themselves(checkpoint: Callable[..., Path], tmp_path: Path) -> None:
@@ -121,3 +121,34 @@ def test_a_quantisation_told_beside_config_json_is_found_before_the_weights(
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
     assert (hub.resolve_config("org/name") / "hf_quant_config.json").is_file()
+
+
+def test_a_model_s_name_is_the_one_that_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = tmp_path / "models" / "Tiny-Llama"
+    directory.mkdir(parents=True)
+    (tmp_path / "stories.bin").write_bytes(b"")
+    (tmp_path / "latest").symlink_to(directory)
+    snapshot = tmp_path / "hub" / "models--acme--Tiny--Two" / "snapshots" / ("0123456789abcdef" * 3)[:40]
+    snapshot.mkdir(parents=True)
+    monkeypatch.chdir(directory)
+    monkeypatch.setenv("HOME", str(directory))
+    names: dict[str | Path, str] = {
+        "acme/Tiny-Llama": "acme/Tiny-Llama",
+        "Qwen3-0.6B": "Qwen3-0.6B",
+        directory: "Tiny-Llama",
+        f"{directory}/": "Tiny-Llama",
+        f"{directory}/.": "Tiny-Llama",
+        ".": "Tiny-Llama",
+        "./": "Tiny-Llama",
+        "~": "Tiny-Llama",
+        "..": "models",
+        "../..": tmp_path.name,
+        "../Tiny-Llama": "Tiny-Llama",
+        "../../latest": "latest",
+        tmp_path / "latest": "latest",
+        tmp_path / "latest" / "..": "models",
+        tmp_path / "stories.bin": "stories.bin",
+        snapshot: "acme/Tiny--Two",
+        "/": "/",
+    }
+    assert {name: public_name(name) for name in names} == names
