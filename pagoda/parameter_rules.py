@@ -19,6 +19,12 @@ from pagoda.errors import InvalidParameterError, nearest
 _T = TypeVar("_T")
 MAX_WHOLE = 2**63 - 1
 """Tensors and metrics take no larger one."""
+MAX_TOKEN_IDS = 1 << 20
+"""Of one list: more than any vocabulary has, and any prompt."""
+MAX_MEMBERS = 1 << 16
+"""Of any other list. Nobody writes longer ones by hand, and one request must not take the time of all."""
+MAX_CHARACTERS = 1 << 20
+"""Of all strings of one list together, where the engine looks for them in what it writes."""
 
 
 def refuse_unknown_names(no_longer_accepted: Mapping[str, str] | None = None) -> Callable[[type[_T]], type[_T]]:
@@ -115,14 +121,25 @@ def whole_number(low: int, high: int | None = None) -> Rule:
     return Rule(lambda value: is_whole(value, low, MAX_WHOLE if high is None else high), expected)
 
 
-def list_of(accepts: Callable[[Any], bool], expected: str, min_length: int = 0) -> Rule:
-    """A list, tuple, set or range whose members are all accepted."""
+def list_of(
+    accepts: Callable[[Any], bool], expected: str, min_length: int = 0, max_length: int = MAX_MEMBERS
+) -> Rule:
+    """A list, tuple, set or range of so many members, all of them accepted."""
 
     def accepts_list(value: Any) -> bool:
         is_list = isinstance(value, (list, tuple, set, frozenset, range))
-        return is_list and len(value) >= min_length and all(map(accepts, value))
+        return is_list and min_length <= len(value) <= max_length and all(map(accepts, value))
 
-    return Rule(accepts_list, expected)
+    return Rule(accepts_list, f"{expected}, at most {max_length:,} of them")
+
+
+def of_few_characters(rule: Rule) -> Rule:
+    """The rule of a list of strings that have at most MAX_CHARACTERS together."""
+
+    def accepts(value: Any) -> bool:
+        return rule.accepts(value) and sum(map(len, value)) <= MAX_CHARACTERS
+
+    return Rule(accepts, f"{rule.expected}, with at most {MAX_CHARACTERS:,} characters together")
 
 
 def is_token_id(value: object) -> bool:
@@ -132,5 +149,7 @@ def is_token_id(value: object) -> bool:
 
 FLAG = instance_of(bool, "True or False")
 STRING = instance_of(str, "a string")
-STRINGS = list_of(lambda value: isinstance(value, str) and value != "", "a list of strings, none of them empty")
-TOKEN_IDS = list_of(is_token_id, "a list of token ids, whole numbers of at least 0")
+STRINGS = of_few_characters(
+    list_of(lambda value: isinstance(value, str) and value != "", "a list of strings, none of them empty")
+)
+TOKEN_IDS = list_of(is_token_id, "a list of token ids, whole numbers of at least 0", max_length=MAX_TOKEN_IDS)

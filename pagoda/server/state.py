@@ -31,6 +31,7 @@ from pagoda.errors import (
 )
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.sampling_params import PoolingParams
+from pagoda.server.aside.threads import Aside
 from pagoda.server.config import ServerConfig
 from pagoda.server.errors import ModelNotFoundError, TooManyRequestsError, UnavailableError
 from pagoda.server.generation import Books, Caller, Generation, Job
@@ -48,6 +49,7 @@ class ServerState:
         self.engine = engine
         self.config = config
         self.metrics = metrics
+        self.aside = Aside()
         self.tracer = Tracer.off() if config.otlp_endpoint is None else Tracer.to(config.otlp_endpoint)
         self.draining = False
         self.created = int(time.time())
