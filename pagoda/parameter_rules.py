@@ -121,9 +121,7 @@ def whole_number(low: int, high: int | None = None) -> Rule:
     return Rule(lambda value: is_whole(value, low, MAX_WHOLE if high is None else high), expected)
 
 
-def list_of(
-    accepts: Callable[[Any], bool], expected: str, min_length: int = 0, max_length: int = MAX_MEMBERS
-) -> Rule:
+def list_of(accepts: Callable[[Any], bool], expected: str, min_length: int = 0, max_length: int = MAX_MEMBERS) -> Rule:
     """A list, tuple, set or range of so many members, all of them accepted."""
 
     def accepts_list(value: Any) -> bool:

@@ -158,12 +158,12 @@ class ServerState:
         async with self.admitted(caller):
             try:
                 async with asyncio.TaskGroup() as group:
-                    tasks = [
-                        group.create_task(
-                            self.engine.embed(f"{caller.request_id}-{index}", prompt, params, cache_salt=salt)
-                        )
-                        for index, prompt in enumerate(prompts)
-                    ]
+                    tasks = []
+                    for index, prompt in enumerate(prompts):
+                        embedding = self.engine.embed(f"{caller.request_id}-{index}", prompt, params, cache_salt=salt)
+                        tasks.append(group.create_task(embedding))
+                        # A turn for each: two thousand tasks that begin in one would hold up everyone.
+                        await asyncio.sleep(0)
             except* PagodaError as errors:
                 # The first tells what is wrong; the others were cancelled or say the same.
                 self._note_rejection(errors.exceptions[0])

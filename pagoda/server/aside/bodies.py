@@ -1,9 +1,9 @@
 """Bodies: bytes become JSON values, and those the fields of a request.
 
 On a request's path: between the middleware and the endpoints. pydantic's parser refuses what Python's lets pass: NaN,
-lone surrogates, endless nesting. But it keeps Python's lock from the first byte to the last, and a million token ids are
-a tenth of a second in which no other request is answered. So a large body is read by Python's parser, which calls back
-at each number and each object and gives up the lock there; what it would let pass is looked for afterwards.
+lone surrogates, endless nesting. But it keeps Python's lock from the first byte to the last, and a million token ids
+are a tenth of a second in which no other request is answered. So a large body is read by Python's parser, which calls
+back at each number and each object and gives up the lock there; what it would let pass is looked for afterwards.
 """
 
 from __future__ import annotations

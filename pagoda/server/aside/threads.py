@@ -33,3 +33,7 @@ class Aside:
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What `work` returns, or raises. Cancelled before its turn, it is not begun."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *args, **kwargs))
+
+    async def run_if(self, is_long: bool, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The same; what is not long is done at once."""
+        return await self.run(work, *args, **kwargs) if is_long else work(*args, **kwargs)
