@@ -24,7 +24,7 @@ MAX_TOKEN_IDS = 1 << 20
 MAX_MEMBERS = 1 << 16
 """Of any other list. Nobody writes longer ones by hand, and one request must not take the time of all."""
 MAX_CHARACTERS = 1 << 20
-"""Of all strings of one list together, where the engine looks for them in what it writes."""
+"""Of all strings of one list together, where the engine has to make something of them."""
 
 
 def refuse_unknown_names(no_longer_accepted: Mapping[str, str] | None = None) -> Callable[[type[_T]], type[_T]]:
@@ -131,13 +131,13 @@ def list_of(accepts: Callable[[Any], bool], expected: str, min_length: int = 0, 
     return Rule(accepts_list, f"{expected}, at most {max_length:,} of them")
 
 
-def of_few_characters(rule: Rule) -> Rule:
-    """The rule of a list of strings that have at most MAX_CHARACTERS together."""
+def of_few_characters(rule: Rule, most: int = MAX_CHARACTERS) -> Rule:
+    """The rule of a list of strings that have at most so many characters together."""
 
     def accepts(value: Any) -> bool:
-        return rule.accepts(value) and sum(map(len, value)) <= MAX_CHARACTERS
+        return rule.accepts(value) and sum(map(len, value)) <= most
 
-    return Rule(accepts, f"{rule.expected}, with at most {MAX_CHARACTERS:,} characters together")
+    return Rule(accepts, f"{rule.expected}, with at most {most:,} characters together")
 
 
 def is_token_id(value: object) -> bool:
@@ -147,7 +147,5 @@ def is_token_id(value: object) -> bool:
 
 FLAG = instance_of(bool, "True or False")
 STRING = instance_of(str, "a string")
-STRINGS = of_few_characters(
-    list_of(lambda value: isinstance(value, str) and value != "", "a list of strings, none of them empty")
-)
+STRINGS = list_of(lambda value: isinstance(value, str) and value != "", "a list of strings, none of them empty")
 TOKEN_IDS = list_of(is_token_id, "a list of token ids, whole numbers of at least 0", max_length=MAX_TOKEN_IDS)

@@ -44,6 +44,7 @@ GREEDY_TEMPERATURE = 1e-5  # below it nothing is drawn
 MIN_TEMPERATURE = 1e-2  # logits divided by less would overflow
 MAX_NUM_SEQUENCES = 16384
 MAX_LOGIT_BIAS = 100.0
+MAX_STOP_CHARACTERS = 1 << 16  # each is a state of an automaton, some 300 bytes
 
 _NO_LONGER_ACCEPTED = {
     "best_of": "best_of was removed, as it was in vLLM: ask for n sequences with logprobs=0 and keep the one "
@@ -297,7 +298,7 @@ _SAMPLING_RULES = {
     "top_k": whole_number(-1),
     "min_p": number(0, 1),
     "seed": optional(whole_number(-(2**63), 2**63 - 1)),
-    "stop": optional(STRINGS),
+    "stop": optional(of_few_characters(STRINGS, MAX_STOP_CHARACTERS)),
     "stop_token_ids": optional(TOKEN_IDS),
     "ignore_eos": FLAG,
     "max_tokens": optional(whole_number(0)),
@@ -309,7 +310,7 @@ _SAMPLING_RULES = {
     "spaces_between_special_tokens": FLAG,
     "include_stop_str_in_output": FLAG,
     "output_kind": instance_of(RequestOutputKind, "CUMULATIVE, DELTA or FINAL_ONLY"),
-    "bad_words": optional(STRINGS),
+    "bad_words": optional(of_few_characters(STRINGS)),
     "logit_bias": optional(
         Rule(_is_bias, f"a mapping from token ids (at least 0) to finite numbers, at most {MAX_TOKEN_IDS:,} of them")
     ),
