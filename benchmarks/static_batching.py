@@ -118,7 +118,7 @@ class StaticServer:
         logits = self.runner.execute(plan).logits
         for row in rows:
             row.num_computed_tokens = len(row.token_ids)
-        sampled = self._sampler.sample(logits, [SampleRow("", GREEDY, 0, 0, (), ())] * len(rows))
+        sampled = self._sampler.sample(logits, [SampleRow("", GREEDY, 0, 0)] * len(rows))
         return [token.token_id for token in sampled]
 
 

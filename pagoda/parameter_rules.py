@@ -22,6 +22,12 @@ logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 MAX_WHOLE = 2**63 - 1
 """Tensors and metrics take no larger one."""
+MAX_TOKEN_IDS = 1 << 20
+"""Of one list: more than any vocabulary has, and any prompt."""
+MAX_MEMBERS = 1 << 16
+"""Of any other list. Nobody writes longer ones by hand, and one request must not take the time of all."""
+MAX_CHARACTERS = 1 << 20
+"""Of all strings of one list together, where the engine has to make something of them."""
 
 
 class Refused(NamedTuple):
@@ -187,14 +193,23 @@ def whole_number(low: int, high: int | None = None) -> Rule:
     return Rule(lambda value: is_whole(value, low, MAX_WHOLE if high is None else high), expected)
 
 
-def list_of(accepts: Callable[[Any], bool], expected: str, min_length: int = 0) -> Rule:
-    """A list, tuple, set or range whose members are all accepted."""
+def list_of(accepts: Callable[[Any], bool], expected: str, min_length: int = 0, max_length: int = MAX_MEMBERS) -> Rule:
+    """A list, tuple, set or range of so many members, all of them accepted."""
 
     def accepts_list(value: Any) -> bool:
         is_list = isinstance(value, (list, tuple, set, frozenset, range))
-        return is_list and len(value) >= min_length and all(map(accepts, value))
+        return is_list and min_length <= len(value) <= max_length and all(map(accepts, value))
 
-    return Rule(accepts_list, expected)
+    return Rule(accepts_list, f"{expected}, at most {max_length:,} of them")
+
+
+def of_few_characters(rule: Rule, most: int = MAX_CHARACTERS) -> Rule:
+    """The rule of a list of strings that have at most so many characters together."""
+
+    def accepts(value: Any) -> bool:
+        return rule.accepts(value) and sum(map(len, value)) <= most
+
+    return Rule(accepts, f"{rule.expected}, with at most {most:,} characters together")
 
 
 def is_token_id(value: object) -> bool:
@@ -205,4 +220,4 @@ def is_token_id(value: object) -> bool:
 FLAG = instance_of(bool, "True or False")
 STRING = instance_of(str, "a string")
 STRINGS = list_of(lambda value: isinstance(value, str) and value != "", "a list of strings, none of them empty")
-TOKEN_IDS = list_of(is_token_id, "a list of token ids, whole numbers of at least 0")
+TOKEN_IDS = list_of(is_token_id, "a list of token ids, whole numbers of at least 0", max_length=MAX_TOKEN_IDS)

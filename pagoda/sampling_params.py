@@ -19,6 +19,7 @@ from typing import Any
 from pagoda.errors import InvalidParameterError
 from pagoda.parameter_rules import (
     FLAG,
+    MAX_TOKEN_IDS,
     STRING,
     STRINGS,
     TOKEN_IDS,
@@ -30,6 +31,7 @@ from pagoda.parameter_rules import (
     is_token_id,
     list_of,
     number,
+    of_few_characters,
     optional,
     positive,
     refuse_unknown_names,
@@ -44,6 +46,7 @@ GREEDY_TEMPERATURE = 1e-5  # below it nothing is drawn
 MIN_TEMPERATURE = 1e-2  # logits divided by less would overflow
 MAX_NUM_SEQUENCES = 16384
 MAX_LOGIT_BIAS = 100.0
+MAX_STOP_CHARACTERS = 1 << 16  # each is a state of an automaton, some 300 bytes
 
 
 class RequestOutputKind(Enum):
@@ -299,7 +302,7 @@ class BeamSearchParams:
 
 def _is_bias(bias: object) -> bool:
     """JSON has only string keys, so "17" is as good as 17."""
-    if not isinstance(bias, Mapping):
+    if not isinstance(bias, Mapping) or len(bias) > MAX_TOKEN_IDS:
         return False
     keys = all(key.isdecimal() and len(key) < 20 if isinstance(key, str) else is_token_id(key) for key in bias)
     return keys and all(map(is_number, bias.values()))
@@ -317,7 +320,9 @@ def _output_kind(name: str) -> object:
 _STRUCTURED_RULES = {
     "json": optional(instance_of((str, dict), "a JSON schema as a mapping or as JSON text")),
     "regex": optional(STRING),
-    "choice": optional(list_of(lambda value: isinstance(value, str), "a list of at least one string", min_length=1)),
+    "choice": optional(
+        of_few_characters(list_of(lambda value: isinstance(value, str), "a list of at least one string", min_length=1))
+    ),
     "grammar": optional(STRING),
     "json_object": optional(FLAG),
     "structural_tag": optional(instance_of((str, dict), "a mapping or its JSON text")),
@@ -334,7 +339,7 @@ _SAMPLING_RULES = {
     "top_k": whole_number(-1),
     "min_p": number(0, 1),
     "seed": optional(whole_number(-(2**63), 2**63 - 1)),
-    "stop": optional(STRINGS),
+    "stop": optional(of_few_characters(STRINGS, MAX_STOP_CHARACTERS)),
     "stop_token_ids": optional(TOKEN_IDS),
     "ignore_eos": FLAG,
     "max_tokens": optional(whole_number(0)),
@@ -346,9 +351,13 @@ _SAMPLING_RULES = {
     "spaces_between_special_tokens": FLAG,
     "include_stop_str_in_output": FLAG,
     "output_kind": instance_of(RequestOutputKind, "CUMULATIVE, DELTA or FINAL_ONLY"),
-    "bad_words": optional(STRINGS),
-    "logit_bias": optional(Rule(_is_bias, "a mapping from token ids (at least 0) to finite numbers")),
-    "allowed_token_ids": optional(list_of(is_token_id, "a list of at least one token id", min_length=1)),
+    "bad_words": optional(of_few_characters(STRINGS)),
+    "logit_bias": optional(
+        Rule(_is_bias, f"a mapping from token ids (at least 0) to finite numbers, at most {MAX_TOKEN_IDS:,} of them")
+    ),
+    "allowed_token_ids": optional(
+        list_of(is_token_id, "a list of at least one token id", min_length=1, max_length=MAX_TOKEN_IDS)
+    ),
     "structured_outputs": optional(instance_of(StructuredOutputsParams, "a StructuredOutputsParams")),
     "skip_reading_prefix_cache": optional(FLAG),
     "extra_args": optional(instance_of(dict, "a dict")),

@@ -6,11 +6,11 @@ the rest becomes a chat request, and from there on both endpoints are one. Sourc
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
 
-from pagoda.chat.openai_types import ChatCompletionRequest, Number, OpenAIRequest
+from pagoda.chat.openai_types import MAX_TOOLS, ChatCompletionRequest, Many, Number, OpenAIRequest, Strings, Texts
 from pagoda.errors import InvalidParameterError
 
 _ROLES = ("user", "assistant", "system", "developer")
@@ -58,9 +58,9 @@ class ResponsesRequest(OpenAIRequest):
     }
     ignored: ClassVar[frozenset[str]] = OpenAIRequest.ignored | {"prompt_cache_key", "prompt_cache_retention"}
 
-    input: StrictStr | list[dict[str, Any]]
+    input: StrictStr | Many[dict[str, Any]]
     instructions: StrictStr | None = None
-    tools: list[dict[str, Any]] | None = None
+    tools: Annotated[list[dict[str, Any]], Field(max_length=MAX_TOOLS)] | None = None
     tool_choice: StrictStr | dict[str, Any] | None = None
     parallel_tool_calls: StrictBool | None = None
     text: TextSettings | None = None
@@ -76,10 +76,10 @@ class ResponsesRequest(OpenAIRequest):
     cache_salt: StrictStr | None = None
     stream: StrictBool | None = None
     stream_options: dict[str, Any] | None = None
-    metadata: dict[StrictStr, StrictStr] | None = None
+    metadata: Texts | None = None
     store: StrictBool | None = None
     background: StrictBool | None = None
-    include: list[StrictStr] | None = None
+    include: Strings | None = None
     truncation: Literal["auto", "disabled"] | None = None
     reasoning: dict[str, Any] | None = None
     user: StrictStr | None = None

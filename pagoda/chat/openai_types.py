@@ -5,12 +5,46 @@ fields are kept aside, so that the server can ignore them, or refuse them by nam
 Source: OpenAI's API reference (2025) and vLLM's OpenAI-compatible server.
 """
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
+from pagoda.parameter_rules import MAX_MEMBERS, MAX_TOKEN_IDS
+
+T = TypeVar("T")
+
+MAX_PROMPTS = 2048
+MAX_TOOLS = 1024
+"""A thousand take the engine half a second to make a grammar of."""
+
+
+def _give_way(value: Any) -> Any:
+    """Nothing to the value. But while pydantic calls Python, Python's lock may go to whoever waits for it."""
+    return value
+
+
+def _first_fault(*kinds: type) -> BeforeValidator:
+    """Of a mapping whose values must be of these kinds: where one is not, it alone is left to be refused.
+
+    pydantic stops at the first fault of a list where it is told to, but tells all the million of a mapping.
+    """
+
+    def shortened(value: Any) -> Any:
+        items = value.items() if isinstance(value, dict) else ()
+        return next(({key: item} for key, item in items if type(item) not in kinds), value)
+
+    return BeforeValidator(shortened)
+
+
+Stepwise = Annotated[T, BeforeValidator(_give_way)]
+Strings = Annotated[list[StrictStr], Field(max_length=MAX_MEMBERS, fail_fast=True)]
+Many = Annotated[list[Stepwise[T]], Field(max_length=MAX_MEMBERS, fail_fast=True)]
+"""A list whose first fault is enough: of a million, each would be an error of its own."""
 Number = StrictInt | StrictFloat
-TokenIds = list[StrictInt]
+TokenIds = Annotated[list[StrictInt], Field(max_length=MAX_TOKEN_IDS, fail_fast=True)]
+Prompts = Annotated[list[Stepwise[T]], Field(max_length=MAX_PROMPTS, fail_fast=True)]
+Biases = Annotated[dict[str, Stepwise[Number]], Field(max_length=MAX_TOKEN_IDS), _first_fault(int, float)]
+Texts = Annotated[dict[str, Stepwise[StrictStr]], Field(max_length=MAX_MEMBERS), _first_fault(str)]
 
 
 class OpenAIRequest(BaseModel):
@@ -53,7 +87,7 @@ class StructuredOutputs(BaseModel):
 
     json_: StrictStr | dict[str, Any] | None = Field(None, alias="json")
     regex: StrictStr | None = None
-    choice: list[StrictStr] | None = None
+    choice: Strings | None = None
     grammar: StrictStr | None = None
     json_object: StrictBool | None = None
     structural_tag: StrictStr | dict[str, Any] | None = None
@@ -70,15 +104,15 @@ class SamplingFields(OpenAIRequest):
     top_k: StrictInt | None = None
     min_p: Number | None = None
     seed: StrictInt | None = None
-    stop: StrictStr | list[StrictStr] | None = None
+    stop: StrictStr | Strings | None = None
     stop_token_ids: TokenIds | None = None
     ignore_eos: StrictBool | None = None
     min_tokens: StrictInt | None = None
     presence_penalty: Number | None = None
     frequency_penalty: Number | None = None
     repetition_penalty: Number | None = None
-    logit_bias: dict[str, Number] | None = None
-    bad_words: list[StrictStr] | None = None
+    logit_bias: Biases | None = None
+    bad_words: Strings | None = None
     allowed_token_ids: TokenIds | None = None
     include_stop_str_in_output: StrictBool | None = None
     skip_special_tokens: StrictBool | None = None
@@ -91,7 +125,7 @@ class SamplingFields(OpenAIRequest):
     structured_outputs: StructuredOutputs | None = None
     guided_json: StrictStr | dict[str, Any] | None = None
     guided_regex: StrictStr | None = None
-    guided_choice: list[StrictStr] | None = None
+    guided_choice: Strings | None = None
     guided_grammar: StrictStr | None = None
 
     priority: StrictInt = Field(0, description="Smaller is served first, if the engine's policy is priority.")
@@ -105,7 +139,7 @@ class CompletionRequest(SamplingFields):
 
     refused: ClassVar[dict[str, str]] = {"suffix": "this model has no tokens for filling in the middle"}
 
-    prompt: StrictStr | TokenIds | list[StrictStr] | list[TokenIds]
+    prompt: StrictStr | TokenIds | Prompts[StrictStr] | Prompts[TokenIds]
     max_tokens: StrictInt | None = Field(None, description="16 if left out; 0 with echo only scores.")
     echo: StrictBool = False
     logprobs: StrictInt | None = None
@@ -145,9 +179,9 @@ class ChatMessage(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     role: StrictStr
-    content: StrictStr | list[ContentPart] | None = None
+    content: StrictStr | Many[ContentPart] | None = None
     name: StrictStr | None = None
-    tool_calls: list[ToolCall] | None = None
+    tool_calls: Many[ToolCall] | None = None
     tool_call_id: StrictStr | None = None
 
 
@@ -180,17 +214,18 @@ class NamedToolChoice(BaseModel):
     function: NamedFunction
 
 
+Tools = Annotated[list[Stepwise[Tool]], Field(max_length=MAX_TOOLS, fail_fast=True)]
 ToolChoice = Literal["none", "auto", "required"] | NamedToolChoice
 
 
 class ChatFields(OpenAIRequest):
     """What makes the prompt of a chat."""
 
-    messages: list[ChatMessage]
-    tools: list[Tool] | None = None
+    messages: Many[ChatMessage]
+    tools: Tools | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: StrictBool | None = None
-    documents: list[dict[str, Any]] | None = None
+    documents: Many[dict[str, Any]] | None = None
     chat_template: StrictStr | None = None
     chat_template_kwargs: dict[str, Any] | None = None
     add_generation_prompt: StrictBool | None = None
@@ -212,14 +247,14 @@ class ChatCompletionRequest(ChatFields, SamplingFields):
     max_completion_tokens: StrictInt | None = Field(None, description="The rest of the context if left out.")
     logprobs: StrictBool | None = None
     top_logprobs: StrictInt | None = None
-    modalities: list[StrictStr] | None = None
+    modalities: Strings | None = None
     echo: StrictBool = Field(False, description="Begin with the last message, where the model goes on with it.")
 
 
 class EmbeddingRequest(OpenAIRequest):
     """POST /v1/embeddings."""
 
-    input: StrictStr | TokenIds | list[StrictStr] | list[TokenIds]
+    input: StrictStr | TokenIds | Prompts[StrictStr] | Prompts[TokenIds]
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: StrictInt | None = None
     add_special_tokens: StrictBool = True
@@ -230,8 +265,8 @@ class TokenizeRequest(OpenAIRequest):
     """POST /tokenize: a prompt, or the messages of a chat."""
 
     prompt: StrictStr | None = None
-    messages: list[ChatMessage] | None = None
-    tools: list[Tool] | None = None
+    messages: Many[ChatMessage] | None = None
+    tools: Tools | None = None
     add_special_tokens: StrictBool = True
     return_token_strs: StrictBool = False
     chat_template: StrictStr | None = None

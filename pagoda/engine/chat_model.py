@@ -15,7 +15,7 @@ from typing import Any
 from pagoda.chat.model import ChatAnswer, ChatParams, FinishReason, Message
 from pagoda.engine.args import EngineArgs
 from pagoda.engine.outputs import RequestOutput
-from pagoda.engine.process.async_engine import AsyncEngine, EngineState
+from pagoda.engine.process.async_engine import LARGE, AsyncEngine, EngineState
 from pagoda.engine.process.request_stream import RequestStream
 from pagoda.errors import ChatModelError, EngineDeadError, EngineOverloadedError, InvalidRequestError, PagodaError
 from pagoda.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
@@ -93,7 +93,10 @@ class EngineChatModel:
         tokenizer = (await self._started()).tokenizer
         if tokenizer is None:
             raise InvalidRequestError("this checkpoint has no tokenizer, so it cannot chat: pass tokenizer=...")
-        return tokenizer.encode_chat([message.as_dict() for message in messages])
+        plain = [message.as_dict() for message in messages]
+        if sum(len(message.content) for message in messages) <= LARGE:
+            return tokenizer.encode_chat(plain)
+        return await asyncio.to_thread(tokenizer.encode_chat, plain)
 
     async def _request(self, messages: Sequence[Message], params: SamplingParams) -> RequestStream:
         token_ids = await self._token_ids(messages)

@@ -131,11 +131,10 @@ def _sample_row(core_request: CoreRequest) -> SampleRow:
         params=request.sampling_params,
         seed=core_request.seed,
         position=len(request.output_token_ids),
-        prompt_token_ids=request.prompt_token_ids,
         output_token_ids=request.output_token_ids,
+        lists=core_request.lists,
         stop_token_ids=request.stop_token_ids,
         token_bitmask=None if core_request.matcher is None else core_request.matcher.bitmask(),
-        bad_words_ids=core_request.bad_words_ids,
     )
 
 

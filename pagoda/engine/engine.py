@@ -29,12 +29,13 @@ from pagoda.vllm_names import CALLS, METHODS
 
 @dataclass
 class _Generation:
-    """One user request: its core requests, by id, and where their tokens are put together.
+    """One user request: its core requests by id, each with its place among the n, and where their tokens are put
+    together.
 
     num_copies: how many equal completions the caller gets of a greedy one, which is computed once.
     """
 
-    children: dict[str, CoreRequest]
+    children: dict[str, tuple[int, CoreRequest]]
     processor: OutputProcessor
     num_copies: int = 1
 
@@ -53,8 +54,17 @@ class _Pooling:
     prompt_token_ids: Sequence[int]
 
 
+@dataclass(frozen=True)
+class PreparedRequest:
+    """A request whose words are tokenised and whose grammar is compiled: all that is left is to queue it."""
+
+    request_id: str
+    children: Sequence[CoreRequest]
+    live: _Generation | _Pooling
+
+
 class LLMEngine:
-    """Requests in, RequestOutputs out. Not thread-safe: one thread calls everything."""
+    """Requests in, RequestOutputs out. Not thread-safe: one thread calls everything, but another may `prepare`."""
 
     def __init__(self, parts: EngineParts) -> None:
         self.parts = parts
@@ -91,8 +101,18 @@ class LLMEngine:
         cache_salt: str | None = None,
     ) -> None:
         """Queue a request. Raises InvalidRequestError where it cannot be served; nothing is queued then."""
-        if request_id in self._requests:
-            raise InvalidRequestError(f"request id {request_id!r} is in use: give every request its own id")
+        self.queue(self.prepare(request_id, prompt, params, priority=priority, cache_salt=cache_salt))
+
+    def prepare(
+        self,
+        request_id: str,
+        prompt: Prompt,
+        params: SamplingParams | PoolingParams,
+        *,
+        priority: int = 0,
+        cache_salt: str | None = None,
+    ) -> PreparedRequest:
+        """The part that may take long. One thread may do it while another steps. Raises InvalidRequestError."""
         if isinstance(params, PoolingParams):
             prompt = prompt_to_embed(prompt, self.parts.embedder, params.prompt_name)
         text, token_ids = self.input_processor.token_ids(prompt)
@@ -100,9 +120,7 @@ class LLMEngine:
         params = copy(params)  # the caller may change his own while the request runs
         if isinstance(params, PoolingParams):
             pooling = self.input_processor.pooling_request(request_id, token_ids, params, cache_salt=cache_salt)
-            self._add_core_requests(request_id, [pooling])
-            self._requests[request_id] = _Pooling(token_ids)
-            return
+            return PreparedRequest(request_id, [pooling], _Pooling(token_ids))
         num_copies = params.n if params.is_greedy else 1
         if num_copies > 1:
             params = params.clone(n=1)
@@ -117,9 +135,16 @@ class LLMEngine:
             prompt=text,
             arrival_time=children[0].request.arrival_time,
         )
-        self._add_core_requests(request_id, children)
-        by_id = {child.request.request_id: child for child in children}
-        self._requests[request_id] = _Generation(by_id, processor, num_copies)
+        by_id = {child.request.request_id: (index, child) for index, child in enumerate(children)}
+        return PreparedRequest(request_id, children, _Generation(by_id, processor, num_copies))
+
+    def queue(self, prepared: PreparedRequest) -> None:
+        """Queue what `prepare` made. Raises InvalidRequestError where it cannot be served."""
+        request_id = prepared.request_id
+        if request_id in self._requests:
+            raise InvalidRequestError(f"request id {request_id!r} is in use: give every request its own id")
+        self._add_core_requests(request_id, prepared.children)
+        self._requests[request_id] = prepared.live
 
     @classmethod
     def from_engine_args(cls, engine_args: EngineArgs, **vllm: Any) -> LLMEngine:
@@ -197,8 +222,7 @@ class LLMEngine:
             self._owner.pop(name, None)
 
     def _process(self, live: _Generation, update: RequestUpdate) -> None:
-        child = live.children[update.request_id]
-        index = list(live.children).index(update.request_id)
+        index, child = live.children[update.request_id]
         if update.prompt_logprobs and index == 0:
             live.processor.add_prompt_logprobs(update.prompt_logprobs)
         if not update.tokens and update.finish_reason is None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
+import reprlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -160,7 +161,9 @@ async def _on_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError), "registered for this class"
-    first = error.errors()[0]
+    errors = error.errors()
+    # Of the members of a union, one that was only too long was meant.
+    first = next((fault for fault in errors if fault["type"] == "too_long"), errors[0])
     param = dotted(first["loc"])
     message = f"{param or 'the body'}: {_reason(first)}"
     return JSONResponse(error_body(message, "BadRequestError", param or None, 400), 400)
@@ -202,5 +205,5 @@ def _names_a_type(part: str) -> bool:
 
 def _reason(detail: Mapping[str, Any]) -> str:
     given = detail.get("input")
-    shown = f" (given: {given!r:.80})" if given is not None and not isinstance(given, (dict, bytes)) else ""
+    shown = f" (given: {reprlib.repr(given):.80})" if given is not None and not isinstance(given, (dict, bytes)) else ""
     return f"{detail['msg']}{shown}"

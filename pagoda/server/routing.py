@@ -1,25 +1,30 @@
-"""How bodies are read, and what every endpoint may answer.
+"""How a request reaches its endpoint, and what every endpoint may answer.
 
-Between the middleware and the endpoints. JSON is parsed by pydantic's reader, which refuses what Python's lets pass:
-NaN, lone surrogates, endless nesting; the answer is a 400 that says where.
+Between the middleware and the endpoints. A body that is no sound JSON, or does not fit, is a 400 that says where. Large
+bodies are read and made ready aside from the event loop, so that nobody else waits for them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
-from pydantic_core import from_json
 from starlette.exceptions import HTTPException
 
 from pagoda.chat.openai_types import ErrorResponse
-from pagoda.errors import InvalidRequestError, PagodaError
+from pagoda.errors import PagodaError
+from pagoda.server.aside.bodies import BodyField, read
+from pagoda.server.aside.threads import LIGHT
 from pagoda.server.errors import UnsupportedMediaTypeError, log_fault, response_for
-from pagoda.server.streaming import ClientLeftError
+from pagoda.server.state import state_of
+from pagoda.server.streaming import ClientLeftError, unless_client_leaves
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 CLIENT_CLOSED_REQUEST = 499
 """For the log; the client itself is gone."""
@@ -53,16 +58,20 @@ POSTING = documented(400, 401, 404, 413, 415, 429, 500, 503)
 READING = documented(401, 500, 503)
 
 
-class StrictRequest(Request):
-    """A request whose body must be sound JSON."""
+class ReadRequest(Request):
+    """A request whose body FastAPI finds read: it is an instance of the endpoint's model already."""
 
-    async def json(self) -> Any:
-        """The body. Raises InvalidRequestError where it is not JSON."""
-        body = await self.body()
-        try:
-            return from_json(body, allow_inf_nan=False)
-        except ValueError as error:
-            raise InvalidRequestError(f"the body is not valid JSON: {error}") from error
+    async def read(self, field: BodyField) -> None:
+        """Raises InvalidRequestError where the body is not JSON, RequestValidationError where it does not fit."""
+        if body := await self.body():
+            self._json = await prepared(self, read, body, field)
+
+
+async def prepared(request: Request, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What `work` makes of a request, aside where its body is large. Raises ClientLeftError."""
+    if len(await request.body()) <= LIGHT:
+        return work(*args, **kwargs)
+    return await unless_client_leaves(request, state_of(request).aside.run(work, *args, **kwargs))
 
 
 class JsonRoute(APIRoute):
@@ -76,7 +85,10 @@ class JsonRoute(APIRoute):
             if request.method in ("POST", "PUT", "PATCH"):
                 _check_media_type(request)
             try:
-                return await handle(StrictRequest(request.scope, request.receive))
+                reading = ReadRequest(request.scope, request.receive)
+                if self.body_field is not None:
+                    await reading.read(self.body_field)
+                return await handle(reading)
             except ClientLeftError:
                 return Response(status_code=CLIENT_CLOSED_REQUEST)
             except (PagodaError, HTTPException, RequestValidationError):

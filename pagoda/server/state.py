@@ -31,6 +31,7 @@ from pagoda.errors import (
 )
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.sampling_params import PoolingParams
+from pagoda.server.aside.threads import Aside
 from pagoda.server.config import ServerConfig
 from pagoda.server.errors import ModelNotFoundError, TooManyRequestsError, UnavailableError
 from pagoda.server.generation import Books, Caller, Generation, Job
@@ -48,6 +49,7 @@ class ServerState:
         self.engine = engine
         self.config = config
         self.metrics = metrics
+        self.aside = Aside()
         self.tracer = Tracer.off() if config.otlp_endpoint is None else Tracer.to(config.otlp_endpoint)
         self.draining = False
         self.created = int(time.time())
@@ -156,12 +158,12 @@ class ServerState:
         async with self.admitted(caller):
             try:
                 async with asyncio.TaskGroup() as group:
-                    tasks = [
-                        group.create_task(
-                            self.engine.embed(f"{caller.request_id}-{index}", prompt, params, cache_salt=salt)
-                        )
-                        for index, prompt in enumerate(prompts)
-                    ]
+                    tasks = []
+                    for index, prompt in enumerate(prompts):
+                        embedding = self.engine.embed(f"{caller.request_id}-{index}", prompt, params, cache_salt=salt)
+                        tasks.append(group.create_task(embedding))
+                        # A turn for each: two thousand tasks that begin in one would hold up everyone.
+                        await asyncio.sleep(0)
             except* PagodaError as errors:
                 # The first tells what is wrong; the others were cancelled or say the same.
                 self._note_rejection(errors.exceptions[0])

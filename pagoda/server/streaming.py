@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from fastapi import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from pagoda.server.aside.answers import in_pieces
 from pagoda.server.errors import body_for, log_fault
 
 T = TypeVar("T")
@@ -35,9 +36,12 @@ class ClientLeftError(Exception):
     """The client closed the connection; nobody reads the answer."""
 
 
-def event(chunk: Mapping[str, Any], name: str | None = None) -> bytes:
-    """One event. JSON escapes line ends itself, so the data is one line."""
-    data = json.dumps(chunk, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+def event(chunk: dict[str, Any], name: str | None = None, *, long: bool = False) -> bytes:
+    """One event. JSON escapes line ends itself, so the data is one line. long: a thread writes it, in pieces."""
+    if long:
+        data = "".join(in_pieces(chunk))
+    else:
+        data = json.dumps(chunk, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     prefix = "" if name is None else f"event: {name}\n"
     return f"{prefix}data: {data}\n\n".encode("utf-8", errors="replace")
 

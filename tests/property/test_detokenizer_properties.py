@@ -11,7 +11,8 @@ from tokenizers import AddedToken, decoders, models
 from tokenizers import Tokenizer as BackendTokenizer
 from tokenizers.pre_tokenizers import ByteLevel
 
-from pagoda.engine.text.detokenizer import IncrementalDetokenizer, StopStringMatcher
+from pagoda.engine.text.detokenizer import IncrementalDetokenizer
+from pagoda.engine.text.stop_strings import StopStringMatcher, StopStrings
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 
 LLAMA_2_MODEL = Path(__file__).parents[3] / "shared" / "data" / "weights" / "tokenizer.model"
@@ -136,7 +137,7 @@ def first_stop(text: str, stop: list[str]) -> tuple[int, str] | None:
     include=st.booleans(),
 )
 def test_a_stop_string_is_found_wherever_the_borders_fall(pieces: list[str], stop: list[str], include: bool) -> None:
-    matcher = StopStringMatcher(stop, include)
+    matcher = StopStringMatcher(StopStrings(stop), include)
     shown, hit = "", None
     expected = first_stop("".join(pieces), stop)
     limit = len("".join(pieces)) if expected is None else expected[0] + include * len(expected[1])

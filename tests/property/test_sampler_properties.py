@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pagoda.engine.sampling.sampler import Sampler, SampleRow
+from pagoda.engine.sampling.token_lists import TokenLists
 from pagoda.sampling_params import SamplingParams
 
 VOCAB_SIZE = 700
@@ -26,6 +27,10 @@ params = st.builds(
 )
 
 
+def _row(made: SamplingParams, seed: int, position: int) -> SampleRow:
+    return SampleRow("a", made, seed, position, [4, 3][:position], TokenLists.of(made, [1, 2, 3]))
+
+
 @st.composite
 def batches(draw: st.DrawFn) -> tuple[torch.Tensor, list[SampleRow]]:
     """Logits with many exact ties, and rows of every kind."""
@@ -34,7 +39,7 @@ def batches(draw: st.DrawFn) -> tuple[torch.Tensor, list[SampleRow]]:
     if draw(st.booleans()):
         logits = logits.round()
     rows = [
-        SampleRow("a", draw(params), draw(st.integers(0, 99)), position, [1, 2, 3], [4, 3][:position])
+        _row(draw(params), draw(st.integers(0, 99)), position)
         for position in draw(st.lists(st.integers(0, 2), min_size=NUM_ROWS, max_size=NUM_ROWS))
     ]
     return logits, rows
@@ -60,7 +65,8 @@ def test_a_filtered_draw_stays_within_top_k(batch: tuple[torch.Tensor, list[Samp
         row._replace(
             params=row.params.clone(
                 logit_bias=None, repetition_penalty=1.0, presence_penalty=0.0, allowed_token_ids=None
-            )
+            ),
+            lists=TokenLists(),
         )
         for row in rows
     ]

@@ -54,8 +54,8 @@ RESTART_WINDOW_S = 600.0
 STOP_TIMEOUT_S = 5.0
 DRAIN_WINDOW = 256
 """Finished requests over which the rate of draining is measured."""
-LONG_TEXT = 20_000
-"""Characters from which a text is encoded in a thread, so that others are not held up meanwhile."""
+LARGE = 16 * 1024
+"""Characters of a text, or bytes of a message, that a thread takes over, so that others are not held up meanwhile."""
 MAX_RETRY_AFTER_S = 60.0
 
 
@@ -163,7 +163,7 @@ class AsyncEngine:
         """
         num_sequences = 1 if params.is_greedy else params.n
         self._check_room(request_id, num_sequences)
-        text, token_ids = await self.encode(prompt)
+        text, token_ids = await self._encoded(prompt)
         self._check_room(request_id, num_sequences)
         if params.output_kind is RequestOutputKind.CUMULATIVE:
             params = params.clone(output_kind=RequestOutputKind.DELTA)
@@ -183,7 +183,7 @@ class AsyncEngine:
     ) -> EmbeddingRequestOutput:
         """The embedding of a prompt; errors as with `add_request`. Cancelling it ends the request."""
         self._check_room(request_id, 1)
-        _, token_ids = await self.encode(prompt_to_embed(prompt, self.info.embedder, params.prompt_name))
+        _, token_ids = await self._encoded(prompt_to_embed(prompt, self.info.embedder, params.prompt_name))
         params = replace(params, prompt_name=None)  # it is among the ids now
         result: asyncio.Future[tuple[float, ...]] = asyncio.get_running_loop().create_future()
         self._embeddings[request_id] = result
@@ -197,16 +197,23 @@ class AsyncEngine:
             self._embeddings.pop(request_id, None)
             self._finished_at.append(time.monotonic())
 
-    async def encode(self, prompt: Prompt, *, add_special_tokens: bool = True) -> tuple[str | None, list[int]]:
-        """`(text or None, ids)` of a prompt. Raises InvalidRequestError for one that is neither."""
+    def encode(self, prompt: Prompt, *, add_special_tokens: bool = True) -> tuple[str | None, list[int]]:
+        """`(text or None, ids)` of a prompt; may be called in any thread, and for a long text should not be in the
+        event loop's. Raises InvalidRequestError for a prompt that is neither.
+        """
         text, given = text_or_ids(prompt)
         if given is not None:
             return text, list(given)
         if self.tokenizer is None:
             raise InvalidRequestError("the model has no tokenizer: send the prompt as token ids", param="prompt")
-        if text is None or len(text) < LONG_TEXT:
-            return text, self.tokenizer.encode(text or "", add_special_tokens)
-        return text, await asyncio.to_thread(self.tokenizer.encode, text, add_special_tokens)
+        return text, self.tokenizer.encode(text or "", add_special_tokens)
+
+    async def _encoded(self, prompt: Prompt) -> tuple[str | None, list[int]]:
+        """The same, in a thread where the prompt is long."""
+        text, given = text_or_ids(prompt)
+        if given is None and len(text or "") > LARGE:
+            return await asyncio.to_thread(self.encode, prompt)
+        return self.encode(prompt)
 
     def retry_after_s(self) -> float:
         """Seconds until what waits now has drained, at the rate at which requests have ended lately; 1 to 60."""
@@ -379,7 +386,8 @@ class AsyncEngine:
 async def _receive(reader: asyncio.StreamReader) -> object:
     """The next message. Raises EOFError at the end."""
     (length,) = LENGTH.unpack(await reader.readexactly(LENGTH.size))
-    return pickle.loads(await reader.readexactly(length))
+    data = await reader.readexactly(length)
+    return pickle.loads(data) if length <= LARGE else await asyncio.to_thread(pickle.loads, data)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

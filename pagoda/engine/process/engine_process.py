@@ -1,8 +1,9 @@
 """The engine's own process: `python -m pagoda.engine.process.engine_process FD`, started by `async_engine`.
 
-On the token's path: between the server, which only passes messages, and `engine.step`. One thread reads the socket;
-the main thread takes what has come, steps, and tells what the step brought. A process of its own keeps Python's lock,
-the memory and a crash of the engine away from the server; it ends by itself when the server is gone.
+On the token's path: between the server, which only passes messages, and `engine.step`. One thread reads the socket and
+prepares requests, so that nobody's stream waits while another's grammar is compiled; the main thread takes what has
+come, steps, and tells what the step brought. A process of its own keeps Python's lock, the memory and a crash of the
+engine away from the server; it ends by itself when the server is gone.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import sys
 import threading
 import time
 import traceback
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pickle import loads
 from queue import Empty, SimpleQueue
@@ -30,6 +31,7 @@ from pagoda.engine.process.messages import (
     EngineInfo,
     Failed,
     Loaded,
+    Refused,
     StepStats,
     frame,
     refusal,
@@ -38,7 +40,7 @@ from pagoda.engine.process.messages import (
 from pagoda.errors import PagodaError
 
 if TYPE_CHECKING:
-    from pagoda.engine.engine import LLMEngine
+    from pagoda.engine.engine import LLMEngine, PreparedRequest
     from pagoda.engine.outputs import EmbeddingRequestOutput, RequestOutput
 
 MAX_SILENCE_S = 0.1
@@ -48,13 +50,15 @@ MAX_ADMISSION_S = 0.005
 
 
 class EngineProcess:
-    """Drives one engine by messages. `send` takes bytes; `inbox` holds messages, and None when the server is gone."""
+    """Drives one engine by messages. `send` takes bytes; `inbox` holds what `prepared` made of messages, an exception
+    that it met, and None when the server is gone.
+    """
 
     def __init__(self, engine: LLMEngine, inbox: SimpleQueue[Any], send: Callable[[bytes], None]) -> None:
         self.engine = engine
         self._inbox = inbox
         self._send = send
-        self._arrivals: deque[Add] = deque()
+        self._arrivals: OrderedDict[str, PreparedRequest | Refused] = OrderedDict()
         self._num_scheduled_tokens = engine.core.scheduler.stats.num_scheduled_tokens
         self._untold: list[StepStats] = []
         self._told_at = time.monotonic()
@@ -65,6 +69,18 @@ class EngineProcess:
             self._admit()
             if self.engine.has_unfinished_requests():
                 self._step()
+
+    def prepared(self, message: Any) -> Any:
+        """What goes into the inbox for a message; for another thread than that of `run`."""
+        if not isinstance(message, Add):
+            return message
+        prompt = {"prompt_token_ids": message.prompt_token_ids}
+        try:
+            return self.engine.prepare(
+                message.request_id, prompt, message.params, priority=message.priority, cache_salt=message.cache_salt
+            )
+        except PagodaError as error:
+            return refusal(message.request_id, error)
 
     def _receive(self) -> bool:
         """Take all messages that have come, waiting for one if there is nothing else to do; False at the end.
@@ -79,14 +95,16 @@ class EngineProcess:
                 return True
             if message is None:
                 return False
+            if isinstance(message, Exception):
+                raise message
             if isinstance(message, Abort):
                 self._abort(message.request_id)
             else:
-                self._arrivals.append(message)
+                self._arrivals[message.request_id] = message
             block = False
 
     def _abort(self, request_id: str) -> None:
-        self._arrivals = deque(arrival for arrival in self._arrivals if arrival.request_id != request_id)
+        self._arrivals.pop(request_id, None)
         self.engine.abort_request(request_id)
         if not self.engine.has_unfinished_requests():
             self._tell([], self._stats())
@@ -94,22 +112,15 @@ class EngineProcess:
     def _admit(self) -> None:
         deadline = time.monotonic() + MAX_ADMISSION_S
         while self._arrivals and time.monotonic() < deadline:
-            self._add(self._arrivals.popleft())
+            _, arrival = self._arrivals.popitem(last=False)
+            self._send(frame(arrival if isinstance(arrival, Refused) else self._queued(arrival)))
 
-    def _add(self, arrival: Add) -> None:
-        prompt = {"prompt_token_ids": arrival.prompt_token_ids}
+    def _queued(self, arrival: PreparedRequest) -> Accepted | Refused:
         try:
-            self.engine.add_request(
-                arrival.request_id,
-                prompt,
-                arrival.params,
-                priority=arrival.priority,
-                cache_salt=arrival.cache_salt,
-            )
+            self.engine.queue(arrival)
         except PagodaError as error:
-            self._send(frame(refusal(arrival.request_id, error)))
-        else:
-            self._send(frame(Accepted(arrival.request_id)))
+            return refusal(arrival.request_id, error)
+        return Accepted(arrival.request_id)
 
     def _step(self) -> None:
         self._tell(self.engine.step(), self._stats())
@@ -141,8 +152,9 @@ def main(descriptor: int) -> int:
             args = _receive_one(connection)
             engine, info = _load(args, began)
             connection.sendall(frame(Loaded(info, engine.tokenizer)))
-            threading.Thread(target=_read, args=(connection, inbox), daemon=True).start()
-            EngineProcess(engine, inbox, connection.sendall).run()
+            process = EngineProcess(engine, inbox, connection.sendall)
+            threading.Thread(target=_read, args=(connection, inbox, process.prepared), daemon=True).start()
+            process.run()
         except (BrokenPipeError, ConnectionResetError):
             return 0
         except Exception as error:
@@ -197,12 +209,14 @@ def _fail(connection: socket.socket, error: Exception) -> int:
     return 1
 
 
-def _read(connection: socket.socket, inbox: SimpleQueue[Any]) -> None:
+def _read(connection: socket.socket, inbox: SimpleQueue[Any], prepared: Callable[[Any], Any]) -> None:
     try:
         while True:
-            inbox.put(_receive_one(connection))
+            inbox.put(prepared(_receive_one(connection)))
     except (EOFError, OSError):
         inbox.put(None)
+    except Exception as error:
+        inbox.put(error)
 
 
 def _receive_one(connection: socket.socket) -> Any:

@@ -5,10 +5,10 @@ On the token's path: the door makes it, `core` holds it while the scheduler deci
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pagoda.engine.sampling.structured import GrammarMatcher
+from pagoda.engine.sampling.token_lists import TokenLists
 from pagoda.engine.scheduling.request import Request
 from pagoda.sampling_params import PoolingParams
 
@@ -17,14 +17,14 @@ from pagoda.sampling_params import PoolingParams
 class CoreRequest:
     """One of the n completions of a caller's request, or an embedding.
 
-    seed: fixes its random numbers; bad_words_ids: token sequences whose last token is forbidden after the others;
+    seed: fixes its random numbers; lists: of tokens that are allowed, forbidden or biased, shared by all n;
     matcher: its place in a grammar, or None; pooling_params: of an embedding, which samples nothing; pooling: how its
     hidden states become one vector, "last", "mean" or "cls".
     """
 
     request: Request
     seed: int = 0
-    bad_words_ids: Sequence[Sequence[int]] = ()
+    lists: TokenLists = field(default_factory=TokenLists)
     matcher: GrammarMatcher | None = None
     pooling_params: PoolingParams | None = None
     pooling: str = "last"

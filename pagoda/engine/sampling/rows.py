@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pagoda.engine.sampling.token_lists import TokenLists
 from pagoda.sampling_params import PoolingParams, SamplingParams
 
 
@@ -24,13 +25,13 @@ class SampleRow(NamedTuple):
     """The request's seed, or one drawn for it on arrival."""
     position: int
     """Number of output tokens so far; with `seed` it fixes the random number."""
-    prompt_token_ids: Sequence[int]
-    output_token_ids: Sequence[int]
+    output_token_ids: Sequence[int] = ()
+    lists: TokenLists = TokenLists()
+    """The lists of `params`, and the tokens of the prompt where they count."""
     stop_token_ids: frozenset[int] = frozenset()
     """End of sequence and the caller's; masked before `min_tokens`."""
     token_bitmask: np.ndarray | None = None
     """int32 [ceil(vocab_size / 32)], bit set = allowed; from structured outputs. Ids beyond it are not allowed."""
-    bad_words_ids: Sequence[Sequence[int]] = ()
 
 
 class ScoreRow(NamedTuple):

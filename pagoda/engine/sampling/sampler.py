@@ -14,8 +14,9 @@ recomputation cannot change it. And a row pays only for what it asked for: a bat
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,6 +25,7 @@ from pagoda.engine.sampling.logprobs import gather_logprobs, leading
 from pagoda.engine.sampling.rows import SampleRow
 from pagoda.engine.sampling.seeds import uniform
 from pagoda.engine.sampling.structured import unpack_bitmask
+from pagoda.engine.sampling.token_lists import token_array
 from pagoda.sampling_params import SamplingParams
 
 NO_TOKEN = -1
@@ -77,9 +79,9 @@ def _adjust(logits: Tensor, rows: Sequence[SampleRow]) -> tuple[Tensor, list[int
 
 def _is_masked(row: SampleRow) -> bool:
     return (
-        row.params.allowed_token_ids is not None
+        row.lists.allowed is not None
         or row.token_bitmask is not None
-        or bool(row.bad_words_ids)
+        or bool(row.lists.bad_words)
         or _below_min_tokens(row)
     )
 
@@ -87,7 +89,7 @@ def _is_masked(row: SampleRow) -> bool:
 def _is_shifted(row: SampleRow) -> bool:
     params = row.params
     return bool(
-        params.logit_bias
+        len(row.lists.biased)
         or params.repetition_penalty != 1.0
         or params.frequency_penalty != 0.0
         or params.presence_penalty != 0.0
@@ -100,37 +102,27 @@ def _below_min_tokens(row: SampleRow) -> bool:
 
 def _mask(logits: Tensor, row: SampleRow) -> None:
     """Set what may not be sampled to -inf, in place; logits: float32 [vocab_size]."""
-    if row.params.allowed_token_ids is not None:
-        _keep_only(logits, row.params.allowed_token_ids)
+    if row.lists.allowed is not None:
+        _keep_only(logits, row.lists.allowed)
     if row.token_bitmask is not None:
         allowed = torch.from_numpy(unpack_bitmask(row.token_bitmask, logits.shape[0]))
         logits.masked_fill_(~allowed.to(logits.device), _MINUS_INF)
-    if row.bad_words_ids:
-        logits[_ids(logits, _forbidden_next(row))] = _MINUS_INF
+    if row.lists.bad_words:
+        logits[_known(logits, row.lists.bad_words.forbidden(row.output_token_ids))] = _MINUS_INF
     if _below_min_tokens(row):
         _mask_stop_tokens(logits, row)
 
 
-def _keep_only(logits: Tensor, token_ids: Sequence[int]) -> None:
-    allowed = _ids(logits, token_ids)
+def _keep_only(logits: Tensor, token_ids: np.ndarray) -> None:
+    allowed = _known(logits, token_ids)
     kept = logits[allowed]
     logits.fill_(_MINUS_INF)
     logits[allowed] = kept
 
 
-def _forbidden_next(row: SampleRow) -> list[int]:
-    """Last tokens of the bad words whose other tokens have just been generated."""
-    forbidden = []
-    for word in row.bad_words_ids:
-        before = list(word[:-1])
-        if not before or list(row.output_token_ids[-len(before) :]) == before:
-            forbidden.append(word[-1])
-    return forbidden
-
-
 def _mask_stop_tokens(logits: Tensor, row: SampleRow) -> None:
     """Mask the stop tokens, unless they are all that a finished grammar allows: then its shape wins."""
-    stop = _ids(logits, row.stop_token_ids)
+    stop = _known(logits, token_array(row.stop_token_ids))
     kept = logits[stop]
     logits[stop] = _MINUS_INF
     if row.token_bitmask is not None and logits.amax().item() == _MINUS_INF:
@@ -140,31 +132,32 @@ def _mask_stop_tokens(logits: Tensor, row: SampleRow) -> None:
 def _shift(logits: Tensor, row: SampleRow) -> None:
     """Add the bias and subtract the penalties, in place; logits: float32 [vocab_size]."""
     params = row.params
-    if params.logit_bias:
-        _add_bias(logits, params.logit_bias.items())
+    if len(row.lists.biased):
+        _add_bias(logits, row.lists.biased, row.lists.bias)
     if params.repetition_penalty != 1.0:
-        seen = _ids(logits, {*row.prompt_token_ids, *row.output_token_ids})
+        # One that stands there twice is written twice, with one and the same value.
+        seen = _known(logits, np.concatenate([row.lists.prompt, token_array(row.output_token_ids)]))
         values = logits[seen]
         penalty = params.repetition_penalty
         logits[seen] = torch.where(values > 0, values / penalty, values * penalty)
     if params.frequency_penalty or params.presence_penalty:
-        generated, counts = _ids(logits, row.output_token_ids).unique(return_counts=True)
+        generated, counts = _known(logits, token_array(row.output_token_ids)).unique(return_counts=True)
         logits[generated] -= params.frequency_penalty * counts
         logits[generated] -= params.presence_penalty
 
 
-def _add_bias(logits: Tensor, bias: Iterable[tuple[int, float]]) -> None:
-    known = [(token_id, value) for token_id, value in bias if token_id < logits.shape[0]]
-    if known:
-        ids, values = zip(*known, strict=True)
-        logits[list(ids)] += torch.tensor(values, dtype=logits.dtype, device=logits.device)
+def _add_bias(logits: Tensor, token_ids: np.ndarray, bias: np.ndarray) -> None:
+    values = torch.from_numpy(bias[_is_known(logits, token_ids)])
+    logits[_known(logits, token_ids)] += values.to(logits.device)
 
 
-def _ids(logits: Tensor, token_ids: Iterable[int]) -> Tensor:
+def _known(logits: Tensor, token_ids: np.ndarray) -> Tensor:
     """As an index; an id outside the vocabulary must not take the whole batch down."""
-    vocab_size = logits.shape[-1]
-    known = [token_id for token_id in token_ids if 0 <= token_id < vocab_size]
-    return torch.tensor(known, dtype=torch.int64, device=logits.device)
+    return torch.from_numpy(token_ids[_is_known(logits, token_ids)]).to(logits.device)
+
+
+def _is_known(logits: Tensor, token_ids: np.ndarray) -> np.ndarray:
+    return (token_ids >= 0) & (token_ids < logits.shape[-1])
 
 
 # --- the pick -----------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
-"""Token ids to text while they arrive: whole characters only, and nothing of a stop string.
+"""Token ids to text while they arrive: whole characters only.
 
-On the token's path: after the scheduler has recorded a token, before the stream. The promise, for byte-level BPE
+On the token's path: after the scheduler has recorded a token, before the stop strings. The promise, for byte-level BPE
 (GPT-2, Llama 3, Qwen) and for SentencePiece with byte fallback (Llama 2): the pieces of text joined are
 `tokenizer.decode` of the ids joined, character for character, whatever the ids are. The prompt plays no part, so
 its tail cannot leak into the output. Each token costs O(1) amortised: nothing is ever decoded twice.
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 REPLACEMENT_CHARACTER = "\N{REPLACEMENT CHARACTER}"
 
@@ -109,63 +109,3 @@ class IncrementalDetokenizer:
         decoded = self._tokenizer.decode(self._leading_ids, skip_special_tokens=self._skip_special_tokens)
         self._leading_ids = None
         return text if decoded.startswith(text) else decoded
-
-
-class StopMatch(NamedTuple):
-    """What the matcher made of new text."""
-
-    text: str
-    """Safe to show: no stop string can begin in it any more."""
-    stop: str | None = None
-    """The stop string that ended the completion; everything after it is dropped."""
-
-
-class StopStringMatcher:
-    """Finds stop strings across token borders and holds back what may become one.
-
-    stop: non-empty strings; include_stop_str_in_output: leave the stop string at the end of the text.
-    Of several stop strings the one that completes first wins, the longer one where two complete together.
-    """
-
-    def __init__(self, stop: Sequence[str], include_stop_str_in_output: bool = False) -> None:
-        self._stop = tuple(sorted(stop, key=len, reverse=True))
-        self._include = include_stop_str_in_output
-        self._held = ""
-        self._longest = max(map(len, self._stop), default=1)
-
-    def push(self, text: str, *, may_stop: bool = True) -> StopMatch:
-        """Take new text. may_stop: False while fewer than min_tokens have come; no match completes in this text."""
-        if not self._stop:
-            return StopMatch(text)
-        window = self._held + text
-        found = self._first_match(window, len(self._held)) if may_stop else None
-        if found is not None:
-            return self._ended(window, *found)
-        self._held = window[len(window) - self._num_held(window) :]
-        return StopMatch(window[: len(window) - len(self._held)])
-
-    def flush(self) -> str:
-        """What was held back, when the completion ended for another reason."""
-        held, self._held = self._held, ""
-        return held
-
-    def _ended(self, window: str, start: int, stop: str) -> StopMatch:
-        self._held = ""
-        return StopMatch(window[: start + len(stop)] if self._include else window[:start], stop)
-
-    def _first_match(self, window: str, num_seen: int) -> tuple[int, str] | None:
-        """Start of the match that completes earliest, after the characters seen before, and its string."""
-        found: tuple[int, str] | None = None
-        for stop in self._stop:
-            start = window.find(stop, max(0, num_seen - len(stop) + 1))
-            if start >= 0 and (found is None or start + len(stop) < found[0] + len(found[1])):
-                found = (start, stop)
-        return found
-
-    def _num_held(self, window: str) -> int:
-        """Length of the longest end of the text that begins some stop string without completing it."""
-        for length in range(min(self._longest - 1, len(window)), 0, -1):
-            tail = window[len(window) - length :]
-            if any(len(stop) > length and stop.startswith(tail) for stop in self._stop):
-                return length
-        return 0

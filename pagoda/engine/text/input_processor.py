@@ -10,10 +10,12 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from pagoda.engine.sampling.core_request import CoreRequest
 from pagoda.engine.sampling.seeds import child_seed
 from pagoda.engine.sampling.structured import GrammarCompiler
+from pagoda.engine.sampling.token_lists import BadWords, TokenLists
 from pagoda.engine.scheduling.request import Request
 from pagoda.engine.text.prompt import EMPTY_PROMPT, Prompt, text_or_ids
 from pagoda.errors import InvalidParameterError, InvalidRequestError, PromptTooLongError
@@ -50,6 +52,8 @@ class InputProcessor:
         self._max_logprobs = max_logprobs
         self._eos_token_ids = frozenset(eos_token_ids)
         self._random = random.Random(seed)
+        # Several prompts of one call bring the same words.
+        self._bad_words = lru_cache(maxsize=8)(self._tokenised)
         self._structured = None if tokenizer is None else GrammarCompiler(tokenizer, sorted(self._eos_token_ids))
 
     def token_ids(self, prompt: Prompt) -> tuple[str | None, list[int]]:
@@ -88,13 +92,13 @@ class InputProcessor:
         if params.structured_outputs is not None:
             matcher = self._structured_outputs().compile(params.structured_outputs)
         seed = self._random.getrandbits(63) if params.seed is None else params.seed
-        bad_words_ids = self._bad_words_ids(params)
-        arrival_time = self._clock()
-        requests = []
-        for index in range(params.n):
-            request = self._request(request_id, index, prompt_token_ids, params, arrival_time, priority, cache_salt)
-            own_matcher = matcher if matcher is None or index == 0 else matcher.copy()
-            requests.append(CoreRequest(request, child_seed(seed, index), bad_words_ids, own_matcher))
+        lists = TokenLists.of(params, prompt_token_ids, self._bad_words(tuple(params.bad_words or ())))
+        first = self._request(request_id, prompt_token_ids, params, priority, cache_salt)
+        requests = [CoreRequest(first, seed, lists, matcher)]
+        for index in range(1, params.n):
+            request = replace(first, request_id=child_id(request_id, index), fork_of=first.request_id)
+            own_matcher = None if matcher is None else matcher.copy()
+            requests.append(CoreRequest(request, child_seed(seed, index), lists, own_matcher))
         return requests
 
     def pooling_request(
@@ -124,24 +128,22 @@ class InputProcessor:
     def _request(
         self,
         request_id: str,
-        index: int,
         prompt_token_ids: list[int],
         params: SamplingParams,
-        arrival_time: float,
         priority: int,
         cache_salt: str | None,
     ) -> Request:
+        """Of the first of the n completions."""
         eos = frozenset() if params.ignore_eos else self._eos_token_ids
         room = max(1, self.max_model_len - len(prompt_token_ids))
         return Request(
-            request_id=child_id(request_id, index),
+            request_id=child_id(request_id, 0),
             prompt_token_ids=prompt_token_ids,
             sampling_params=params,
             max_tokens=room if params.max_tokens is None else min(params.max_tokens, room),
-            arrival_time=arrival_time,
+            arrival_time=self._clock(),
             priority=priority,
             cache_salt=self._cache_salt(prompt_token_ids, cache_salt),
-            fork_of=child_id(request_id, 0) if index else None,
             stop_token_ids=eos | frozenset(params.stop_token_ids or ()),
             eos_token_ids=eos,
             min_tokens=params.min_tokens,
@@ -191,18 +193,13 @@ class InputProcessor:
                 param=name,
             )
 
-    def _bad_words_ids(self, params: SamplingParams) -> list[list[int]]:
+    def _tokenised(self, words: tuple[str, ...]) -> BadWords:
         """Each word as it is tokenised at the start of a text and after a space."""
-        if not params.bad_words:
-            return []
+        if not words:
+            return BadWords()
         assert self.tokenizer is not None, "checked in _check_params"
-        found: list[list[int]] = []
-        for word in params.bad_words:
-            for spelling in (word.lstrip(), " " + word.lstrip()):
-                ids = self.tokenizer.encode(spelling, add_special_tokens=False)
-                if ids and ids not in found:
-                    found.append(ids)
-        return found
+        spellings = [spelling for word in words for spelling in (word.lstrip(), " " + word.lstrip())]
+        return BadWords(ids for ids in self.tokenizer.encode_each(spellings, add_special_tokens=False) if ids)
 
 
 def child_id(request_id: str, index: int) -> str:

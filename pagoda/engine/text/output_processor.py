@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pagoda.engine.outputs import CompletionOutput, Logprob, RequestMetrics, RequestOutput, SampledToken
 from pagoda.engine.scheduling.plan import RequestUpdate
 from pagoda.engine.scheduling.request import FinishReason
-from pagoda.engine.text.detokenizer import IncrementalDetokenizer, StopStringMatcher, TextTokenizer
+from pagoda.engine.text.detokenizer import IncrementalDetokenizer, TextTokenizer
+from pagoda.engine.text.stop_strings import StopStringMatcher, StopStrings
 from pagoda.sampling_params import RequestOutputKind, SamplingParams
 
 
@@ -46,7 +47,9 @@ class OutputProcessor:
         self._clock = clock
         self._told_at = -math.inf
         self._tokenizer = tokenizer if params.detokenize else None
-        self._completions = [_Completion(index, params, self._tokenizer) for index in range(params.n)]
+        stop = StopStrings(params.stop or ())
+        self._completions = [_Completion(index, params, self._tokenizer, stop) for index in range(params.n)]
+        self._num_unfinished = params.n
         self._prompt_logprobs: list[dict[int, Logprob] | None] | None = None
         if params.prompt_logprobs is not None:
             self._prompt_logprobs = [None]
@@ -54,7 +57,7 @@ class OutputProcessor:
     @property
     def finished(self) -> bool:
         """Whether all n completions have ended."""
-        return all(completion.finish_reason is not None for completion in self._completions)
+        return not self._num_unfinished
 
     def process(self, index: int, update: RequestUpdate) -> str | None:
         """Take what a step brought for the index-th of the n completions.
@@ -69,6 +72,7 @@ class OutputProcessor:
             self._note_token_time()
             self.metrics.num_generation_tokens += len(update.tokens)
         stop = completion.take(update)
+        self._num_unfinished -= completion.finish_reason is not None
         if self.finished:
             self.metrics.finished_time = self._clock()
         return stop
@@ -125,14 +129,14 @@ class OutputProcessor:
 class _Completion:
     """One of the n completions while it grows."""
 
-    def __init__(self, index: int, params: SamplingParams, tokenizer: TextTokenizer | None) -> None:
+    def __init__(self, index: int, params: SamplingParams, tokenizer: TextTokenizer | None, stop: StopStrings) -> None:
         self.index = index
         self.finish_reason: FinishReason | None = None
         self.has_news = False
         self._stop_reason: int | str | None = None
         self._tokenizer = tokenizer
         self._min_tokens = params.min_tokens
-        self._matcher = StopStringMatcher(tuple(params.stop or ()), params.include_stop_str_in_output)
+        self._matcher = StopStringMatcher(stop, params.include_stop_str_in_output)
         self._detokenizer: IncrementalDetokenizer | None = None
         if tokenizer is not None:
             self._detokenizer = IncrementalDetokenizer(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,12 @@ from pagoda.models.tokenizer.chat_template import ChatTemplate
 from pagoda.models.tokenizer.files import find_vocabulary, read_backend
 from pagoda.models.tokenizer.sentencepiece import SPACE
 from pagoda.models.tokenizer.settings import read_chat_template, read_settings
+
+_LONG = 4096
+"""Characters, or ids, of what goes the way of batches: alone on it does the library give up Python's lock meanwhile."""
+_BATCH = 1024
+"""Texts at a time, since before and after each batch the lock is kept."""
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Tokenizer:
@@ -65,13 +71,27 @@ class Tokenizer:
 
         Raises InvalidRequestError for what is no text, and for half a surrogate pair, which no character has.
         """
+        if isinstance(text, str) and len(text) > _LONG:
+            return next(self.encode_each([text], add_special_tokens))
         try:
             return self.backend_tokenizer.encode(text, add_special_tokens=add_special_tokens).ids
         except TypeError:
             raise _no_text(text) from None
 
+    def encode_each(self, texts: Sequence[str], add_special_tokens: bool = True) -> Iterator[list[int]]:
+        """The token ids of each text, as by `encode`; faster where there are many. Raises as `encode` does."""
+        for start in range(0, len(texts), _BATCH):
+            batch = list(texts[start : start + _BATCH])
+            try:
+                encodings = self.backend_tokenizer.encode_batch_fast(batch, add_special_tokens=add_special_tokens)
+            except TypeError:
+                raise _no_text(next(text for text in batch if not _is_text(text))) from None
+            yield from (encoding.ids for encoding in encodings)
+
     def decode(self, token_ids: Sequence[int], skip_special_tokens: bool = True) -> str:
         """Text of token ids. Bytes that form no character become U+FFFD; ids outside the vocabulary give nothing."""
+        if len(token_ids) > _LONG:
+            return self.backend_tokenizer.decode_batch([list(token_ids)], skip_special_tokens=skip_special_tokens)[0]
         return self.backend_tokenizer.decode(list(token_ids), skip_special_tokens=skip_special_tokens)
 
     def token_bytes(self, token_id: int) -> bytes:
@@ -215,9 +235,13 @@ class Tokenizer:
         return piece.replace(SPACE, " ").encode("utf-8")
 
 
+def _is_text(given: object) -> bool:
+    return isinstance(given, str) and _LONE_SURROGATE.search(given) is None
+
+
 def _no_text(given: object) -> InvalidRequestError:
     """What keeps a value from being encoded."""
-    lone = re.search("[\ud800-\udfff]", given) if isinstance(given, str) else None
+    lone = _LONE_SURROGATE.search(given) if isinstance(given, str) else None
     if lone is None:
         return InvalidRequestError(f"a text is expected, but this is {given!r:.80}")
     return InvalidRequestError(

@@ -11,8 +11,9 @@ from contextlib import AsyncExitStack
 from typing import Any, Protocol
 
 from fastapi import Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
+from pagoda.server.aside.answers import json_response
 from pagoda.server.generation import Caller, Generation, Job
 from pagoda.server.state import state_of
 from pagoda.server.streaming import DONE, EventStream, unless_client_leaves
@@ -39,7 +40,8 @@ async def answered(
     """
     state = state_of(request)
     if not stream:
-        return JSONResponse(await unless_client_leaves(request, answer.whole()))
+        whole = await unless_client_leaves(request, answer.whole())
+        return await json_response(whole, state.aside)
     async with AsyncExitStack() as stack:
         generation = await stack.enter_async_context(state.generate(caller, jobs))
         events, held = answer.events(generation), stack.pop_all()

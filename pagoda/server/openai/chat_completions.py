@@ -22,7 +22,7 @@ from pagoda.server.openai.answering import answered
 from pagoda.server.openai.chat_prompt import encode, form_of, render
 from pagoda.server.openai.chat_stream import ChatCompletionAnswer
 from pagoda.server.openai.sampling import MAX_TOP_LOGPROBS, constraint, constraint_field, sampling_params
-from pagoda.server.routing import GENERATING, JsonRoute
+from pagoda.server.routing import GENERATING, JsonRoute, prepared
 from pagoda.server.state import ServerState, state_of
 from pagoda.server.tools.formats import check_tools, is_forced
 
@@ -34,17 +34,17 @@ async def create_chat_completion(body: ChatCompletionRequest, request: Request) 
     """Answer a conversation."""
     state, caller = state_of(request), caller_of(request)
     name = state.check_model(body.model)
-    job = await chat_job(body, state)
+    job = await prepared(request, chat_job, body, state)
     answer = ChatCompletionAnswer(body, job, state, name, caller)
     return await answered(request, caller, [job], answer, stream=body.stream)
 
 
-async def chat_job(body: ChatCompletionRequest, state: ServerState) -> Job:
-    """What the engine is asked for. Raises InvalidRequestError."""
+def chat_job(body: ChatCompletionRequest, state: ServerState) -> Job:
+    """What the engine is asked for; takes long for a long conversation. Raises InvalidRequestError."""
     check_fields(body, strict=state.config.strict)
     _check_answer(body)
     check_tools(body.tools, body.tool_choice)
-    token_ids = await encode(render(body, state, tools=offered_tools(body)), state)
+    token_ids = encode(render(body, state, tools=offered_tools(body)), state)
     params = _params(body, state)
     state.check_length(len(token_ids), params.max_tokens)
     # With tools the grammar is ours, so a fault in it lies in their schemas.

@@ -14,6 +14,7 @@ from pagoda.chat.openai_types import ChatCompletionRequest, NamedToolChoice
 from pagoda.engine.outputs import CompletionOutput, RequestOutput
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.sampling_params import SamplingParams
+from pagoda.server.aside.answers import is_long
 from pagoda.server.generation import Caller, Generation, Job
 from pagoda.server.openai.chat_prompt import form_of
 from pagoda.server.openai.reporting import Usage, chat_logprobs, head, prompt_logprobs, timings
@@ -96,8 +97,10 @@ class ChatCompletionAnswer:
             usage = Usage(generation.num_prompt_tokens)
             async for job, output in generation.outputs():
                 usage.add(job, output)
-                choices |= {completion.index: self._whole_choice(completion) for completion in output.outputs}
-                beside |= self._beside(output, generation)
+                run = self._state.aside.run_if
+                told, extra = await run(self._is_long(output), self._told, output, generation)
+                choices |= told
+                beside |= extra
         ordered = [choices[index] for index in sorted(choices)]
         return {**self._head, "object": "chat.completion", "choices": ordered, "usage": usage.as_dict(), **beside}
 
@@ -108,17 +111,29 @@ class ChatCompletionAnswer:
             yield self._event(_chunk(index, {"role": "assistant", "content": self._opening}), usage)
         async for job, output in generation.outputs():
             usage.add(job, output)
-            extra = self._beside(output, generation)
-            data = b"".join(self._event(chunk, usage, **extra) for chunk in self._chunks(output))
-            if data:
+            run = self._state.aside.run_if
+            if data := await run(self._is_long(output), self._data, output, generation, usage):
                 yield data
         if options is not None and options.include_usage:
             yield event({**self._head, "choices": [], "usage": usage.as_dict()})
 
-    def _event(self, chunk: dict[str, Any], usage: Usage, **extra: Any) -> bytes:
+    def _is_long(self, output: RequestOutput) -> bool:
+        return is_long(output, with_prompt=self._body.return_token_ids)
+
+    def _told(self, output: RequestOutput, generation: Generation) -> tuple[dict[int, dict[str, Any]], dict[str, Any]]:
+        """Choices by index, and what stands beside them."""
+        choices = {completion.index: self._whole_choice(completion) for completion in output.outputs}
+        return choices, self._beside(output, generation)
+
+    def _data(self, output: RequestOutput, generation: Generation, usage: Usage) -> bytes:
+        """The events of an output, perhaps none."""
+        extra, long = self._beside(output, generation), self._is_long(output)
+        return b"".join(self._event(chunk, usage, long=long, **extra) for chunk in self._chunks(output))
+
+    def _event(self, chunk: dict[str, Any], usage: Usage, *, long: bool = False, **extra: Any) -> bytes:
         """One event for each choice, since clients read choices[0]."""
         beside = usage.beside_chunk(self._body.stream_options)
-        return event({**self._head, "choices": [chunk], **extra, **beside})
+        return event({**self._head, "choices": [chunk], **extra, **beside}, long=long)
 
     def _chunks(self, output: RequestOutput) -> Iterator[dict[str, Any]]:
         for completion in output.outputs:

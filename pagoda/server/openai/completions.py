@@ -6,30 +6,30 @@ choice `i * n + k`. A whole answer is put together from the same deltas that a s
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from pagoda.chat.openai_types import CompletionRequest
+from pagoda.chat.openai_types import MAX_PROMPTS, CompletionRequest
 from pagoda.engine.outputs import CompletionOutput, RequestOutput
 from pagoda.engine.text.prompt import Prompt
 from pagoda.errors import InvalidParameterError
 from pagoda.sampling_params import SamplingParams
+from pagoda.server.aside.answers import is_long
 from pagoda.server.fields import check_fields
 from pagoda.server.generation import Caller, Generation, Job, caller_of
 from pagoda.server.openai.answering import answered
 from pagoda.server.openai.reporting import CompletionLogprobs, Usage, head, prompt_logprobs, timings
 from pagoda.server.openai.sampling import constraint_field, sampling_params
-from pagoda.server.routing import GENERATING, JsonRoute
+from pagoda.server.routing import GENERATING, JsonRoute, prepared
 from pagoda.server.state import ServerState, state_of
 from pagoda.server.streaming import event
 
 router = APIRouter(route_class=JsonRoute)
 
 DEFAULT_MAX_TOKENS = 16
-MAX_PROMPTS = 2048
 
 
 @router.post("/v1/completions", responses=GENERATING)
@@ -37,14 +37,14 @@ async def create_completion(body: CompletionRequest, request: Request) -> Respon
     """Complete one prompt or several."""
     state, caller = state_of(request), caller_of(request)
     name = state.check_model(body.model)
-    check_fields(body, strict=state.config.strict)
-    jobs = await completion_jobs(body, state)
+    jobs = await prepared(request, completion_jobs, body, state)
     answer = CompletionAnswer(body, jobs, state, name, caller)
     return await answered(request, caller, jobs, answer, stream=body.stream)
 
 
-async def completion_jobs(body: CompletionRequest, state: ServerState) -> list[Job]:
-    """A job for each prompt. Raises InvalidRequestError."""
+def completion_jobs(body: CompletionRequest, state: ServerState) -> list[Job]:
+    """A job for each prompt; takes long for long prompts. Raises InvalidRequestError."""
+    check_fields(body, strict=state.config.strict)
     if body.best_of not in (None, body.n or 1):
         raise InvalidParameterError(
             f"best_of is {body.best_of}, but choosing among more than n is not supported: leave it out", param="best_of"
@@ -52,7 +52,7 @@ async def completion_jobs(body: CompletionRequest, state: ServerState) -> list[J
     params = _params(body, state)
     jobs = []
     for prompt in prompts_of(body.prompt, "prompt"):
-        text, token_ids = await state.engine.encode(prompt, add_special_tokens=body.add_special_tokens)
+        text, token_ids = state.engine.encode(prompt, add_special_tokens=body.add_special_tokens)
         state.check_token_ids(token_ids, "prompt")
         state.check_length(len(token_ids), body.max_tokens)
         prompt_of_both: Prompt = (
@@ -119,8 +119,8 @@ class CompletionAnswer:
             usage = Usage(generation.num_prompt_tokens)
             async for job, output in generation.outputs():
                 usage.add(job, output)
-                for choice in self._choices(job, output, generation):
-                    choices[choice["index"]] = choice
+                told = await self._state.aside.run_if(self._is_long(output), self._choices, job, output, generation)
+                choices |= {choice["index"]: choice for choice in told}
                 extra = self._timings(output)
         ordered = [choices[index] for index in sorted(choices)]
         return {**self._head, "choices": ordered, "usage": usage.as_dict(), **extra}
@@ -132,13 +132,19 @@ class CompletionAnswer:
         async for job, output in generation.outputs():
             usage.add(job, output)
             beside = {**usage.beside_chunk(options), **self._timings(output)}
-            # One event a choice: clients read choices[0].
-            yield b"".join(
-                event({**self._head, "choices": [choice], **beside})
-                for choice in self._choices(job, output, generation)
-            )
+            run = self._state.aside.run_if
+            yield await run(self._is_long(output), self._chunk, job, output, generation, beside)
         if options is not None and options.include_usage:
             yield event({**self._head, "choices": [], "usage": usage.as_dict()})
+
+    def _is_long(self, output: RequestOutput) -> bool:
+        return is_long(output, with_prompt=self._body.echo or self._body.return_token_ids)
+
+    def _chunk(self, job: int, output: RequestOutput, generation: Generation, beside: Mapping[str, Any]) -> bytes:
+        """One event a choice: clients read choices[0]."""
+        choices = self._choices(job, output, generation)
+        long = self._is_long(output)
+        return b"".join(event({**self._head, "choices": [choice], **beside}, long=long) for choice in choices)
 
     def _choices(self, job: int, output: RequestOutput, generation: Generation) -> list[dict[str, Any]]:
         if output.prompt_logprobs is not None:

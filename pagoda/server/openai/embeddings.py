@@ -12,17 +12,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from pagoda.chat.openai_types import EmbeddingRequest
 from pagoda.engine.outputs import EmbeddingRequestOutput
 from pagoda.engine.text.prompt import Prompt, prompt_to_embed
 from pagoda.sampling_params import PoolingParams
+from pagoda.server.aside.answers import json_response
+from pagoda.server.aside.threads import LIGHT
 from pagoda.server.fields import check_fields
 from pagoda.server.generation import caller_of
 from pagoda.server.openai.completions import prompts_of
-from pagoda.server.routing import POSTING, JsonRoute
-from pagoda.server.state import state_of
+from pagoda.server.routing import POSTING, JsonRoute, prepared
+from pagoda.server.state import ServerState, state_of
 from pagoda.server.streaming import unless_client_leaves
 
 router = APIRouter(route_class=JsonRoute)
@@ -33,17 +35,25 @@ async def create_embeddings(body: EmbeddingRequest, request: Request) -> Respons
     """Embed one text or several."""
     state, caller = state_of(request), caller_of(request)
     name = state.check_model(body.model)
+    prompts = await prepared(request, _prompts, body, state)
+    params = PoolingParams(dimensions=body.dimensions)
+    outputs = await unless_client_leaves(request, state.embed(caller, prompts, params))
+    is_long = len(outputs) * outputs[0].outputs.hidden_size > LIGHT
+    answer = await state.aside.run_if(is_long, _answer, outputs, name, body.encoding_format)
+    return await json_response(answer, state.aside)
+
+
+def _prompts(body: EmbeddingRequest, state: ServerState) -> list[Prompt]:
+    """Raises InvalidRequestError."""
     check_fields(body, strict=state.config.strict)
     prompts: list[Prompt] = []
     for given in prompts_of(body.input, "input"):
         prompt = prompt_to_embed(given, state.engine.info.embedder, body.prompt_name)
-        _, token_ids = await state.engine.encode(prompt, add_special_tokens=body.add_special_tokens)
+        _, token_ids = state.engine.encode(prompt, add_special_tokens=body.add_special_tokens)
         state.check_token_ids(token_ids, "input")
         state.check_length(len(token_ids), None)
         prompts.append({"prompt_token_ids": token_ids})
-    params = PoolingParams(dimensions=body.dimensions)
-    outputs = await unless_client_leaves(request, state.embed(caller, prompts, params))
-    return JSONResponse(_answer(outputs, name, body.encoding_format))
+    return prompts
 
 
 def _answer(outputs: Sequence[EmbeddingRequestOutput], name: str, encoding: str) -> dict[str, Any]:

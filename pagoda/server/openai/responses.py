@@ -13,15 +13,16 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from pagoda.chat.openai_responses import ResponsesRequest, chat_request
+from pagoda.chat.openai_types import ChatCompletionRequest
 from pagoda.errors import InvalidRequestError
 from pagoda.server.errors import error_body
 from pagoda.server.fields import check_fields
-from pagoda.server.generation import caller_of
+from pagoda.server.generation import Job, caller_of
 from pagoda.server.openai.answering import answered
 from pagoda.server.openai.chat_completions import chat_job
 from pagoda.server.openai.responses_stream import ResponseAnswer
-from pagoda.server.routing import GENERATING, JsonRoute, documented
-from pagoda.server.state import state_of
+from pagoda.server.routing import GENERATING, JsonRoute, documented, prepared
+from pagoda.server.state import ServerState, state_of
 
 router = APIRouter(route_class=JsonRoute)
 
@@ -40,17 +41,22 @@ async def create_response(body: ResponsesRequest, request: Request) -> Response:
     """Answer a conversation with items."""
     state, caller = state_of(request), caller_of(request)
     name = state.check_model(body.model)
-    check_fields(body, strict=state.config.strict)
-    chat = chat_request(body)
-    try:
-        job = await chat_job(chat, state)
-    except InvalidRequestError as error:
-        error.param = _NAMES_HERE.get(error.param or "", error.param)
-        raise
-    job = replace(job, constraint_field=_NAMES_HERE.get(job.constraint_field or "", job.constraint_field))
+    chat, job = await prepared(request, _chat_and_job, body, state)
     answer = ResponseAnswer(body, chat, job, state, name, caller)
     # A terminal event ends these streams; `[DONE]` is none of theirs.
     return await answered(request, caller, [job], answer, stream=body.stream, done=b"")
+
+
+def _chat_and_job(body: ResponsesRequest, state: ServerState) -> tuple[ChatCompletionRequest, Job]:
+    """The same request to the chat endpoint, and what the engine is asked for. Raises InvalidRequestError."""
+    check_fields(body, strict=state.config.strict)
+    chat = chat_request(body)
+    try:
+        job = chat_job(chat, state)
+    except InvalidRequestError as error:
+        error.param = _NAMES_HERE.get(error.param or "", error.param)
+        raise
+    return chat, replace(job, constraint_field=_NAMES_HERE.get(job.constraint_field or "", job.constraint_field))
 
 
 @router.get("/v1/responses/{response_id}", responses=documented(401, 404))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from pagoda.engine.execution.worker import Worker
 from pagoda.engine.outputs import SampledToken
 from pagoda.engine.sampling.core_request import CoreRequest
 from pagoda.engine.sampling.rows import StepRows
+from pagoda.engine.sampling.token_lists import BadWords, TokenLists
 from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
 from pagoda.engine.scheduling.plan import RequestUpdate, SchedulerOutput, StepOutput
 from pagoda.engine.scheduling.request import FinishReason, Request
@@ -81,7 +83,7 @@ def _add(core: EngineCore, request_id: str, prompt: list[int], max_tokens: int =
         stop_token_ids=stops,
         read_prefix_cache=params.prompt_logprobs is None,
     )
-    core_request = CoreRequest(request, seed=0)
+    core_request = CoreRequest(request, seed=0, lists=TokenLists.of(params, prompt))
     core.add_request(core_request)
     return core_request
 
@@ -147,7 +149,8 @@ def test_finishing_from_outside_frees_the_blocks_at_once(core: EngineCore) -> No
 
 
 def test_a_request_that_may_sample_nothing_ends_with_an_error_and_alone(core: EngineCore) -> None:
-    _add(core, "impossible", [5], allowed_token_ids=[9], bad_words=["x"]).bad_words_ids = [[9]]
+    impossible = _add(core, "impossible", [5], allowed_token_ids=[9])
+    impossible.lists = replace(impossible.lists, bad_words=BadWords([[9]]))
     _add(core, "fine", [20])
     outputs = _run(core)
     [failed] = [output for output in outputs if output.request_id == "impossible"]

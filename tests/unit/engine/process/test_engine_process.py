@@ -42,9 +42,12 @@ class Script:
         self.inbox: SimpleQueue[Any] = SimpleQueue()
         self.heard: list[Any] = []
         self.on_step: Callable[[Stepped], None] = lambda message: None
-        for message in first:
-            self.inbox.put(message)
         self.process = EngineProcess(llm.llm_engine, self.inbox, self._hear)
+        for message in first:
+            self.send(message)
+
+    def send(self, message: Any) -> None:
+        self.inbox.put(self.process.prepared(message))
 
     def _hear(self, data: bytes) -> None:
         message = pickle.loads(data[LENGTH.size :])
@@ -64,11 +67,11 @@ def test_a_departure_takes_effect_before_the_next_step(llm: LLM, assert_idle: Ca
 
     def leave(message: Stepped) -> None:
         if len(script.steps()) == 3:
-            script.inbox.put(Abort("a"))
+            script.send(Abort("a"))
         if len(script.steps()) == 5:
-            script.inbox.put(Abort("b"))
+            script.send(Abort("b"))
         if message.steps[-1].stats.num_running == 0:
-            script.inbox.put(None)
+            script.send(None)
 
     script.on_step = leave
     script.process.run()
@@ -85,7 +88,7 @@ def test_a_request_that_leaves_before_it_is_looked_at_never_runs(llm: LLM) -> No
 
 def test_each_arrival_is_answered_and_a_bad_one_alone_is_refused(llm: LLM, assert_idle: Callable[[LLM], None]) -> None:
     script = Script(llm, _add("a"), _add("bad", [10**6]), _add("b"))
-    script.on_step = lambda message: script.inbox.put(None) if message.steps[-1].stats.num_running == 0 else None
+    script.on_step = lambda message: script.send(None) if message.steps[-1].stats.num_running == 0 else None
     script.process.run()
     assert [m.request_id for m in script.heard if isinstance(m, Accepted)] == ["a", "b"]
     (refused,) = [message for message in script.heard if isinstance(message, Refused)]
@@ -122,7 +125,7 @@ def test_outputs_survive_the_way(llm: LLM) -> None:
 def test_a_step_with_nothing_but_figures_waits_for_company_and_no_figure_is_lost(make_llm: Callable[..., LLM]) -> None:
     llm = make_llm(max_outputs_per_s=0.001)  # so that only the first and the last output are due
     script = Script(llm, _add("a"))
-    script.on_step = lambda message: script.inbox.put(None) if message.steps[-1].stats.num_running == 0 else None
+    script.on_step = lambda message: script.send(None) if message.steps[-1].stats.num_running == 0 else None
     script.process.run()
     told = [unpack(packed, None, []) for message in script.steps() for packed in message.outputs]
     assert [len(output.outputs[0].token_ids) for output in told] == [1, 19]

@@ -13,14 +13,17 @@ import torch
 from pagoda.engine.sampling.logprobs import prompt_logprobs
 from pagoda.engine.sampling.sampler import NO_TOKEN, Sampler, SampleRow
 from pagoda.engine.sampling.seeds import child_seed, uniform
+from pagoda.engine.sampling.token_lists import BadWords, TokenLists
 from pagoda.sampling_params import SamplingParams
 
 VOCAB_SIZE = 50
 
 
 def make_row(*, seed: int = 1, prompt: Sequence[int] = (), output: Sequence[int] = (), **fields: object) -> SampleRow:
-    extras = {name: fields.pop(name) for name in ("stop_token_ids", "token_bitmask", "bad_words_ids") if name in fields}
-    return SampleRow("a", SamplingParams(**fields), seed, len(output), prompt, output, **extras)
+    extras = {name: fields.pop(name) for name in ("stop_token_ids", "token_bitmask") if name in fields}
+    bad_words = BadWords(fields.pop("bad_words_ids", ()))
+    params = SamplingParams(**fields)
+    return SampleRow("a", params, seed, len(output), output, TokenLists.of(params, prompt, bad_words), **extras)
 
 
 def logits_of(*values: float) -> torch.Tensor:

@@ -61,7 +61,15 @@ def generate(matcher: GrammarMatcher, seed: int, max_tokens: int = 300) -> str:
     token_ids: list[int] = []
     params = SamplingParams(max_tokens=None)
     while len(token_ids) < max_tokens:
-        row = SampleRow("a", params, seed, len(token_ids), (), token_ids, frozenset([EOS]), matcher.bitmask())
+        row = SampleRow(
+            "a",
+            params,
+            seed,
+            len(token_ids),
+            token_ids,
+            stop_token_ids=frozenset([EOS]),
+            token_bitmask=matcher.bitmask(),
+        )
         [sampled] = Sampler().sample(torch.zeros(1, NUM_TOKENS), [row])
         if sampled.token_id in (EOS, END_OF_TURN):
             break

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import time
 
-import pytest
-
-from pagoda.engine.text.detokenizer import IncrementalDetokenizer, StopStringMatcher
+from pagoda.engine.text.detokenizer import IncrementalDetokenizer
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
@@ -113,56 +111,3 @@ def test_a_token_late_in_a_long_text_costs_no_more_than_an_early_one() -> None:
     deltas(tokenizer, [0, 1] * 10_000)
     assert tokenizer.num_decoded <= 2
     assert time.process_time() - start < 5
-
-
-def pushed(matcher: StopStringMatcher, *texts: str) -> list[tuple[str, str | None]]:
-    return [tuple(matcher.push(text)) for text in texts]
-
-
-def test_nothing_of_a_stop_string_leaks_before_it_is_complete() -> None:
-    matcher = StopStringMatcher(["</end>"])
-    assert pushed(matcher, "text<", "/e", "nd", "> more") == [("text", None), ("", None), ("", None), ("", "</end>")]
-
-
-def test_what_was_held_for_nothing_comes_out() -> None:
-    matcher = StopStringMatcher(["abc"])
-    assert pushed(matcher, "ab", "x", "a") == [("", None), ("abx", None), ("", None)]
-    assert matcher.flush() == "a"
-    assert matcher.flush() == ""
-
-
-def test_text_that_cannot_begin_a_stop_string_is_not_held() -> None:
-    assert pushed(StopStringMatcher(["a very long stop string"]), "hello") == [("hello", None)]
-
-
-def test_the_stop_string_that_completes_first_wins() -> None:
-    assert pushed(StopStringMatcher(["bcd", "b"]), "abcd") == [("a", "b")]
-
-
-def test_of_two_that_complete_together_the_longer_wins() -> None:
-    assert pushed(StopStringMatcher(["c", "bc"]), "abc") == [("a", "bc")]
-
-
-def test_the_stop_string_can_be_kept() -> None:
-    assert pushed(StopStringMatcher(["bc"], include_stop_str_in_output=True), "abcd") == [("abc", "bc")]
-
-
-def test_before_min_tokens_a_stop_string_is_only_text() -> None:
-    matcher = StopStringMatcher(["bc"])
-    assert matcher.push("abc b", may_stop=False) == ("abc ", None)
-    assert matcher.push("c", may_stop=True) == ("", "bc")
-
-
-def test_a_match_that_came_too_early_is_not_found_later() -> None:
-    matcher = StopStringMatcher(["abX", "b"])
-    assert matcher.push("ab", may_stop=False) == ("", None)
-    assert matcher.push("c", may_stop=True) == ("abc", None)
-
-
-def test_a_stop_string_that_came_too_early_is_not_held_back() -> None:
-    assert StopStringMatcher(["abc", "xyzzy"]).push("abc", may_stop=False) == ("abc", None)
-
-
-@pytest.mark.parametrize("text", ["", "abc"])
-def test_without_stop_strings_text_passes_through(text: str) -> None:
-    assert StopStringMatcher([]).push(text) == (text, None)
