@@ -17,6 +17,7 @@ from pagoda.engine.engine import LLMEngine
 from pagoda.engine.outputs import EmbeddingRequestOutput, RequestOutput
 from pagoda.engine.text.input_processor import Prompt
 from pagoda.errors import InvalidParameterError, InvalidRequestError
+from pagoda.models.tokenizer.chat_prompt import merged_fields
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.progress import GenerationProgress
 from pagoda.sampling_params import PoolingParams, RequestOutputKind, SamplingParams
@@ -92,17 +93,13 @@ class LLM:
         """Answer one conversation, or many; messages are `{"role": ..., "content": ...}`."""
         conversations = _as_conversations(messages)
         tokenizer = self.get_tokenizer()
+        fields = merged_fields(
+            {"add_generation_prompt": add_generation_prompt, "continue_final_message": continue_final_message},
+            chat_template_kwargs,
+        )
         prompts: list[Prompt] = []
         for conversation in conversations:
-            prompt_token_ids = tokenizer.encode_chat(
-                conversation,
-                tools,
-                None,
-                add_generation_prompt,
-                continue_final_message,
-                chat_template,
-                **dict(chat_template_kwargs or {}),
-            )
+            prompt_token_ids = tokenizer.encode_chat(conversation, tools, chat_template=chat_template, **fields)
             prompts.append({"prompt_token_ids": prompt_token_ids})
         return self.generate(prompts, sampling_params, use_tqdm=use_tqdm)
 

@@ -17,6 +17,7 @@ from fastapi.responses import HTMLResponse
 from starlette.middleware.cors import CORSMiddleware
 
 from pagoda.engine.process.async_engine import AsyncEngine
+from pagoda.models.tokenizer.tool_formats import tool_format
 from pagoda.server import errors, status
 from pagoda.server.applications import dialogue, rag
 from pagoda.server.applications.application import Application, MakeApplication
@@ -26,7 +27,6 @@ from pagoda.server.observing.access_log import AccessLog
 from pagoda.server.observing.metrics import Metrics
 from pagoda.server.openai import chat_completions, completions, embeddings, responses, tokenization
 from pagoda.server.state import ServerState
-from pagoda.server.tools.formats import tool_format
 from pagoda.version import __version__
 
 ROUTERS = (completions, chat_completions, responses, embeddings, tokenization, status)

@@ -24,7 +24,7 @@ from pagoda.server.openai.chat_stream import ChatCompletionAnswer
 from pagoda.server.openai.sampling import MAX_TOP_LOGPROBS, constraint, constraint_field, sampling_params
 from pagoda.server.routing import GENERATING, JsonRoute
 from pagoda.server.state import ServerState, state_of
-from pagoda.server.tools.formats import check_tools, is_forced
+from pagoda.server.tools.formats import check_tools, is_forced, tool_constraint
 
 router = APIRouter(route_class=JsonRoute)
 
@@ -98,7 +98,8 @@ def _tool_constraint(body: ChatCompletionRequest, state: ServerState) -> Structu
     if not tools:
         return None
     form, own = form_of(state), constraint(body)
-    return form.constraint(
+    return tool_constraint(
+        form,
         tools,
         body.tool_choice,
         body.parallel_tool_calls is not False,

@@ -11,32 +11,23 @@ from typing import Any
 
 from pagoda.chat.openai_types import Tool
 from pagoda.errors import InvalidParameterError, InvalidRequestError
+from pagoda.models.tokenizer.chat_prompt import merged_fields
+from pagoda.models.tokenizer.tool_formats import ToolFormat, tool_format
 from pagoda.server.state import ServerState
-from pagoda.server.tools.formats import ToolFormat, tool_format
-from pagoda.server.tools.messages import plain_messages
+
+_FIELDS = ("add_generation_prompt", "continue_final_message", "documents")
 
 
 def render(body: Any, state: ServerState, *, tools: Sequence[Tool] | None) -> str:
     """The text of the prompt. Raises InvalidRequestError, with the template's own words where it refuses."""
-    template = _template(body, state)
-    source = template_source(state, template, has_tools=bool(tools))
-    plain_tools = [tool.model_dump(exclude_none=True) for tool in tools] if tools else None
-    variables = dict(body.chat_template_kwargs or {})
-    documents = getattr(body, "documents", None)
-    try:
-        return state.tokenizer.apply_chat_template(
-            plain_messages(body.messages or [], tools, source, form_of(state)),
-            plain_tools,
-            documents,
-            body.add_generation_prompt,
-            body.continue_final_message,
-            template,
-            **variables,
-        )
-    except TypeError as error:
-        raise InvalidParameterError(
-            f"chat_template_kwargs do not fit: {error}", param="chat_template_kwargs"
-        ) from error
+    fields = {name: getattr(body, name, None) for name in _FIELDS}
+    return state.tokenizer.apply_chat_template(
+        body.messages or [],
+        tools,
+        chat_template=_template(body, state),
+        tool_call_parser=form_of(state).name,
+        **merged_fields(fields, body.chat_template_kwargs),
+    )
 
 
 async def encode(text: str, state: ServerState) -> list[int]:
