@@ -18,6 +18,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from pagoda.chat.places import blamed, dotted
 from pagoda.dialogue.errors import DialogueError, SessionError
 from pagoda.errors import (
     ChatModelError,
@@ -101,7 +102,6 @@ TABLE: dict[type[BaseException], ErrorRow] = {
 """The mapping; of several that fit, the most derived class counts."""
 
 _STATUS_TYPES = {400: "BadRequestError", 404: "NotFoundError", 405: "MethodNotAllowedError"}
-_TYPE_NAMES = frozenset({"str", "int", "float", "bool", "dict", "none"})
 _INTERNAL = "the server met an error of its own while it handled this request; its log says more"
 
 
@@ -160,7 +160,7 @@ async def _on_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError), "registered for this class"
-    first = error.errors()[0]
+    first = blamed(error.errors())
     param = dotted(first["loc"])
     message = f"{param or 'the body'}: {_reason(first)}"
     return JSONResponse(error_body(message, "BadRequestError", param or None, 400), 400)
@@ -178,26 +178,6 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
     return JSONResponse(
         error_body(message, kind, None, error.status_code), error.status_code, headers=dict(error.headers or {})
     )
-
-
-def dotted(location: tuple[int | str, ...]) -> str:
-    """Where pydantic found fault, as a client would write it.
-
-    >>> dotted(("body", "messages", 0, "content", "str"))
-    'messages[0].content'
-    """
-    path = ""
-    for part in location[1:] if location and location[0] in ("body", "query", "path") else location:
-        if isinstance(part, int):
-            path += f"[{part}]"
-        elif not _names_a_type(part):
-            path += f".{part}" if path else part
-    return path
-
-
-def _names_a_type(part: str) -> bool:
-    """Pydantic puts the member of a union that it tried into the location; fields are written in lower case."""
-    return part in _TYPE_NAMES or not part.replace("_", "").islower() or not part.isidentifier()
 
 
 def _reason(detail: Mapping[str, Any]) -> str:

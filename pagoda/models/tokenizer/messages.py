@@ -16,6 +16,11 @@ from typing import Any
 from pagoda.errors import InvalidParameterError, InvalidRequestError
 
 _TEXT_PARTS = ("text", "input_text", "output_text")
+_REFUSED = {
+    "audio": "this model reads text only",
+    "partial": "set continue_final_message for the request",
+    "prefix": "set continue_final_message for the request",
+}
 _STRINGS = ("role", "name", "tool_call_id", "refusal")
 
 
@@ -111,8 +116,9 @@ def _check_kinds(message: Mapping[str, Any], place: str) -> None:
             raise _unexpected(message[name], f"{place}.{name}", "a string")
     if not isinstance(message.get("tool_calls", []), list | tuple):
         raise _unexpected(message["tool_calls"], f"{place}.tool_calls", "a list of calls")
-    if "audio" in message:
-        raise InvalidParameterError(f"{place}.audio cannot be read: this model reads text only", param=f"{place}.audio")
+    for name, reason in _REFUSED.items():
+        if message.get(name):
+            raise InvalidParameterError(f"{place}.{name} is not supported: {reason}", param=f"{place}.{name}")
 
 
 def _content(message: dict[str, Any], place: str) -> str:

@@ -63,7 +63,7 @@ def _check_answer(body: ChatCompletionRequest) -> None:
         raise InvalidParameterError(
             f"modalities is {body.modalities}, but this model gives text only", param="modalities"
         )
-    if body.top_logprobs is not None and not body.logprobs:
+    if body.top_logprobs and not body.logprobs:
         raise InvalidParameterError("top_logprobs needs logprobs: set logprobs to true", param="top_logprobs")
     if not 0 <= (body.top_logprobs or 0) <= MAX_TOP_LOGPROBS:
         raise InvalidParameterError(

@@ -12,7 +12,8 @@ from dataclasses import replace
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from pagoda.chat.openai_responses import ResponsesRequest, chat_request
+from pagoda.chat.openai_responses import ResponsesRequest, responses_chat
+from pagoda.chat.places import renamed
 from pagoda.errors import InvalidRequestError
 from pagoda.server.errors import error_body
 from pagoda.server.fields import check_fields
@@ -25,15 +26,6 @@ from pagoda.server.state import state_of
 
 router = APIRouter(route_class=JsonRoute)
 
-_NAMES_HERE = {
-    "max_tokens": "max_output_tokens",
-    "messages": "input",
-    "prompt": "input",
-    "tool_choice.function.name": "tool_choice.name",
-    "response_format.json_schema.schema": "text.format.schema",
-}
-"""What a fault in the chat request is called in the client's own."""
-
 
 @router.post("/v1/responses", responses=GENERATING)
 async def create_response(body: ResponsesRequest, request: Request) -> Response:
@@ -41,13 +33,14 @@ async def create_response(body: ResponsesRequest, request: Request) -> Response:
     state, caller = state_of(request), caller_of(request)
     name = state.check_model(body.model)
     check_fields(body, strict=state.config.strict)
-    chat = chat_request(body)
+    chat = responses_chat(body)
     try:
-        job = await chat_job(chat, state)
+        job = await chat_job(chat.request, state)
     except InvalidRequestError as error:
-        error.param = _NAMES_HERE.get(error.param or "", error.param)
+        error.args = (renamed(str(error), chat.names),)
+        error.param = renamed(error.param or "", chat.names) or None
         raise
-    job = replace(job, constraint_field=_NAMES_HERE.get(job.constraint_field or "", job.constraint_field))
+    job = replace(job, constraint_field=renamed(job.constraint_field or "", chat.names) or None)
     answer = ResponseAnswer(body, chat, job, state, name, caller)
     # A terminal event ends these streams; `[DONE]` is none of theirs.
     return await answered(request, caller, [job], answer, stream=body.stream, done=b"")
