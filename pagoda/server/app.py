@@ -22,6 +22,7 @@ from pagoda.server import errors, status
 from pagoda.server.applications import dialogue, rag
 from pagoda.server.applications.application import Application, MakeApplication
 from pagoda.server.config import ServerConfig
+from pagoda.server.http.manners import HeadAsGet, InflatedBodies, PlainPaths
 from pagoda.server.middleware import ApiKeys, BodyLimit, RequestId
 from pagoda.server.observing.access_log import AccessLog
 from pagoda.server.observing.metrics import Metrics
@@ -72,11 +73,14 @@ def build_app(engine: AsyncEngine, config: ServerConfig) -> FastAPI:
 def _add_middleware(app: FastAPI, config: ServerConfig, metrics: Metrics, open_paths: frozenset[str]) -> None:
     """What every request passes. The last one added is the outermost."""
     app.add_middleware(BodyLimit, max_bytes=config.max_body_bytes)
+    app.add_middleware(InflatedBodies, max_bytes=config.max_body_bytes)
     app.add_middleware(ApiKeys, keys=config.api_keys, open_paths=open_paths)
     if config.allowed_origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=list(config.allowed_origins), allow_methods=["*"], allow_headers=["*"]
         )
+    app.add_middleware(HeadAsGet)
+    app.add_middleware(PlainPaths)
     app.add_middleware(RequestId)
     app.add_middleware(AccessLog, metrics=metrics, enabled=config.access_log)
 

@@ -6,6 +6,7 @@ NaN, lone surrogates, endless nesting; the answer is a 400 that says where.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -60,7 +61,7 @@ class StrictRequest(Request):
         """The body. Raises InvalidRequestError where it is not JSON."""
         body = await self.body()
         try:
-            return from_json(body, allow_inf_nan=False)
+            return from_json(_as_utf8(body), allow_inf_nan=False)
         except ValueError as error:
             raise InvalidRequestError(f"the body is not valid JSON: {error}") from error
 
@@ -87,6 +88,12 @@ class JsonRoute(APIRoute):
                 return response_for(error)
 
         return checked
+
+
+def _as_utf8(body: bytes) -> bytes:
+    """JSON in any encoding of Unicode, with or without its mark, as Windows' programs write it."""
+    encoding = json.detect_encoding(body)
+    return body if encoding == "utf-8" else body.decode(encoding).encode()
 
 
 def _check_media_type(request: Request) -> None:

@@ -46,7 +46,7 @@ async def chat_job(body: ChatCompletionRequest, state: ServerState) -> Job:
     check_tools(body.tools, body.tool_choice)
     token_ids = await encode(render(body, state, tools=offered_tools(body)), state)
     params = _params(body, state)
-    state.check_length(len(token_ids), params.max_tokens)
+    state.check_length(len(token_ids), params.max_tokens, "messages")
     # With tools the grammar is ours, so a fault in it lies in their schemas.
     field = "tools" if offered_tools(body) else constraint_field(body)
     return Job({"prompt_token_ids": token_ids}, params, body.priority, body.cache_salt, field)

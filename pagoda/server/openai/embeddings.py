@@ -37,7 +37,7 @@ async def create_embeddings(body: EmbeddingRequest, request: Request) -> Respons
     for given in prompts_of(body.input, "input"):
         _, token_ids = await state.engine.encode(given, add_special_tokens=body.add_special_tokens)
         state.check_token_ids(token_ids, "input")
-        state.check_length(len(token_ids), None)
+        state.check_length(len(token_ids), 0, "input")
         prompts.append({"prompt_token_ids": token_ids})
     params = PoolingParams(dimensions=body.dimensions)
     outputs = await unless_client_leaves(request, state.embed(caller, prompts, params))
