@@ -30,6 +30,7 @@ from pagoda.engine.outputs import (
 )
 from pagoda.engine.text.prompt import Prompt, are_token_ids, plain_list
 from pagoda.errors import InvalidParameterError, InvalidRequestError, missing_method
+from pagoda.models.tokenizer.chat_prompt import merged_fields
 from pagoda.models.tokenizer.chat_template import read_template
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.progress import GenerationProgress
@@ -179,17 +180,14 @@ class LLM:
         CALLS.sort("LLM.chat", vllm, ())
         conversations = _as_conversations(messages)
         tokenizer = self.get_tokenizer()
+        fields = merged_fields(
+            {"add_generation_prompt": add_generation_prompt, "continue_final_message": continue_final_message},
+            chat_template_kwargs,
+        )
         prompts: list[Prompt] = []
         for conversation in conversations:
-            prompt_token_ids = tokenizer.encode_chat(
-                conversation,
-                tools,
-                None,
-                add_generation_prompt,
-                continue_final_message,
-                chat_template or self._chat_template,
-                **dict(chat_template_kwargs or {}),
-            )
+            template = chat_template or self._chat_template
+            prompt_token_ids = tokenizer.encode_chat(conversation, tools, chat_template=template, **fields)
             prompts.append({"prompt_token_ids": prompt_token_ids})
         return self.generate(prompts, sampling_params, use_tqdm=use_tqdm, priority=priority)
 

@@ -6,14 +6,28 @@ the rest becomes a chat request, and from there on both endpoints are one. Sourc
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
+from pydantic import Field, StrictBool, StrictInt, StrictStr, ValidationError
 
-from pagoda.chat.openai_types import MAX_TOOLS, ChatCompletionRequest, Many, Number, OpenAIRequest, Strings, Texts
+from pagoda.chat.openai_types import (
+    MAX_TOOLS,
+    ApiObject,
+    ChatCompletionRequest,
+    Many,
+    Number,
+    OpenAIRequest,
+    Stepwise,
+    StreamOptions,
+    Strings,
+    Texts,
+)
+from pagoda.chat.places import blamed, dotted, renamed
+from pagoda.chat.responses_input import InputItem, input_messages
+from pagoda.chat.responses_tools import OfferedTool, ResponsesTool, chat_tool_choice, offered_tools
 from pagoda.errors import InvalidParameterError
 
-_ROLES = ("user", "assistant", "system", "developer")
 _SAMPLING = (
     "temperature",
     "top_p",
@@ -26,9 +40,19 @@ _SAMPLING = (
     "cache_salt",
 )
 _INCLUDABLE = ("reasoning.encrypted_content",)
+_NAMES_HERE = {
+    "max_tokens": "max_output_tokens",
+    "max_completion_tokens": "max_output_tokens",
+    "messages": "input",
+    "prompt": "input",
+    "tool_choice.function": "tool_choice",
+    "response_format": "text.format",
+    "response_format.json_schema": "text.format",
+}
+"""What fields of a chat request are called here."""
 
 
-class TextFormat(BaseModel):
+class TextFormat(ApiObject):
     """The shape of the text; a JSON schema stands beside the type, not below it as in chat completions."""
 
     type: Literal["text", "json_object", "json_schema"]
@@ -38,12 +62,20 @@ class TextFormat(BaseModel):
     strict: StrictBool | None = None
 
 
-class TextSettings(BaseModel):
+class TextSettings(ApiObject):
     """How text is to be written."""
 
-    model_config = ConfigDict(extra="allow")
+    ignored: ClassVar[frozenset[str]] = frozenset({"verbosity"})
 
     format: TextFormat | None = None
+
+
+class ReasoningSettings(ApiObject):
+    """How much a model is to think, for templates that read it; nothing of it is shown."""
+
+    ignored: ClassVar[frozenset[str]] = frozenset({"summary", "generate_summary", "context"})
+
+    effort: StrictStr | None = None
 
 
 class ResponsesRequest(OpenAIRequest):
@@ -56,11 +88,15 @@ class ResponsesRequest(OpenAIRequest):
         "top_logprobs": "use /v1/chat/completions for log-probabilities",
         "max_tool_calls": "this server runs no tools itself; count the calls where they are run",
     }
-    ignored: ClassVar[frozenset[str]] = OpenAIRequest.ignored | {"prompt_cache_key", "prompt_cache_retention"}
+    ignored: ClassVar[frozenset[str]] = OpenAIRequest.ignored | {
+        "client_metadata",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+    }
 
-    input: StrictStr | Many[dict[str, Any]]
+    input: StrictStr | Many[InputItem]
     instructions: StrictStr | None = None
-    tools: Annotated[list[dict[str, Any]], Field(max_length=MAX_TOOLS)] | None = None
+    tools: Annotated[list[Stepwise[ResponsesTool]], Field(max_length=MAX_TOOLS, fail_fast=True)] | None = None
     tool_choice: StrictStr | dict[str, Any] | None = None
     parallel_tool_calls: StrictBool | None = None
     text: TextSettings | None = None
@@ -75,13 +111,13 @@ class ResponsesRequest(OpenAIRequest):
     priority: StrictInt = 0
     cache_salt: StrictStr | None = None
     stream: StrictBool | None = None
-    stream_options: dict[str, Any] | None = None
+    stream_options: StreamOptions | None = None
     metadata: Texts | None = None
     store: StrictBool | None = None
     background: StrictBool | None = None
     include: Strings | None = None
     truncation: Literal["auto", "disabled"] | None = None
-    reasoning: dict[str, Any] | None = None
+    reasoning: ReasoningSettings | None = None
     user: StrictStr | None = None
     previous_response_id: StrictStr | None = None
     conversation: StrictStr | dict[str, Any] | None = None
@@ -90,45 +126,46 @@ class ResponsesRequest(OpenAIRequest):
     max_tool_calls: StrictInt | None = None
 
 
-def chat_request(body: ResponsesRequest) -> ChatCompletionRequest:
+@dataclass(frozen=True)
+class ResponsesChat:
+    """The chat that a request stands for.
+
+    names: what parts of the chat request are called in the client's own
+    offered: the name that the model is told -> the tool of the client's
+    """
+
+    request: ChatCompletionRequest
+    names: Mapping[str, str]
+    offered: Mapping[str, OfferedTool]
+
+
+def responses_chat(body: ResponsesRequest) -> ResponsesChat:
     """The same request to the chat endpoint. Raises InvalidParameterError for what is not supported, by name."""
     _check_supported(body)
+    messages, names = input_messages(body.instructions, body.input)
+    choice, offered = chat_tool_choice(body.tool_choice, offered_tools(body.tools or []))
+    for index, tool in enumerate(offered):
+        names |= {f"tools[{index}]": tool.place, f"tools[{index}].function": tool.place}
     values: dict[str, Any] = {name: value for name in _SAMPLING if (value := getattr(body, name)) is not None}
     values |= {
         "model": body.model,
-        "messages": chat_messages(body),
-        "tools": [_chat_tool(tool, index) for index, tool in enumerate(body.tools or [])] or None,
-        "tool_choice": _chat_tool_choice(body.tool_choice),
+        "messages": messages,
+        "tools": [{"type": "function", "function": tool.function} for tool in offered] or None,
+        "tool_choice": choice,
         "parallel_tool_calls": body.parallel_tool_calls,
         "max_completion_tokens": body.max_output_tokens,
         "response_format": _response_format(body.text),
+        "reasoning_effort": body.reasoning.effort if body.reasoning else None,
         "stream": body.stream,
     }
+    names = _NAMES_HERE | names
     try:
-        return ChatCompletionRequest.model_validate(values)
+        request = ChatCompletionRequest.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        first = blamed(error.errors())
+        where = renamed(dotted(first["loc"]), names)
         raise InvalidParameterError(f"{where}: {first['msg']}", param=where) from error
-
-
-def chat_messages(body: ResponsesRequest) -> list[dict[str, Any]]:
-    """Instructions and input items as messages; calls that follow each other are one message of the assistant's."""
-    messages: list[dict[str, Any]] = []
-    if body.instructions:
-        messages.append({"role": "system", "content": body.instructions})
-    if isinstance(body.input, str):
-        return [*messages, {"role": "user", "content": body.input}]
-    for index, item in enumerate(body.input):
-        message = _message(item, f"input[{index}]")
-        if message is None:
-            continue
-        calling = "tool_calls" in message and messages and messages[-1]["role"] == "assistant"
-        if calling:
-            messages[-1].setdefault("tool_calls", []).extend(message["tool_calls"])
-        else:
-            messages.append(message)
-    return messages
+    return ResponsesChat(request, names, {tool.function["name"]: tool for tool in offered})
 
 
 def _check_supported(body: ResponsesRequest) -> None:
@@ -141,63 +178,6 @@ def _check_supported(body: ResponsesRequest) -> None:
     for name in body.include or []:
         if name not in _INCLUDABLE:
             raise InvalidParameterError(f"include of {name!r} is not supported: leave it out", param="include")
-
-
-def _message(item: Mapping[str, Any], place: str) -> dict[str, Any] | None:
-    """An input item as a message; None for the model's reasoning, which chats do not show it again."""
-    kind = item.get("type", "message")
-    if kind == "message":
-        if item.get("role") not in _ROLES:
-            raise InvalidParameterError(
-                f"{place}.role is {item.get('role')!r}, expected one of {', '.join(_ROLES)}", param=f"{place}.role"
-            )
-        return {"role": item["role"], "content": _content(item.get("content"), f"{place}.content")}
-    if kind == "function_call":
-        function = {"name": _string(item, "name", place), "arguments": _string(item, "arguments", place)}
-        call = {"id": _string(item, "call_id", place), "type": "function", "function": function}
-        return {"role": "assistant", "content": None, "tool_calls": [call]}
-    if kind == "function_call_output":
-        call_id = _string(item, "call_id", place)
-        return {"role": "tool", "tool_call_id": call_id, "content": _content(item.get("output"), f"{place}.output")}
-    if kind == "reasoning":
-        return None
-    raise InvalidParameterError(
-        f"{place}.type is {kind!r}, expected message, function_call or function_call_output", param=f"{place}.type"
-    )
-
-
-def _content(content: Any, place: str) -> str | list[Any]:
-    if isinstance(content, str) or (isinstance(content, list) and all(isinstance(part, dict) for part in content)):
-        return content
-    raise InvalidParameterError(f"{place} is {content!r:.80}, expected a string or a list of parts", param=place)
-
-
-def _string(item: Mapping[str, Any], name: str, place: str) -> str:
-    value = item.get(name)
-    if not isinstance(value, str):
-        raise InvalidParameterError(f"{place}.{name} is {value!r:.80}, expected a string", param=f"{place}.{name}")
-    return value
-
-
-def _chat_tool(tool: Mapping[str, Any], index: int) -> dict[str, Any]:
-    """A function's fields stand beside its type here, and below `function` in chat completions."""
-    if tool.get("type") != "function":
-        raise InvalidParameterError(
-            f"tools[{index}].type is {tool.get('type')!r}, but this server offers functions only: use type function",
-            param=f"tools[{index}].type",
-        )
-    return {"type": "function", "function": {key: value for key, value in tool.items() if key != "type"}}
-
-
-def _chat_tool_choice(choice: str | Mapping[str, Any] | None) -> Any:
-    if choice is None or choice in ("none", "auto", "required"):
-        return choice
-    if isinstance(choice, Mapping) and choice.get("type") == "function" and isinstance(choice.get("name"), str):
-        return {"type": "function", "function": {"name": choice["name"]}}
-    raise InvalidParameterError(
-        f'tool_choice is {choice!r:.80}, expected none, auto, required or {{"type": "function", "name": ...}}',
-        param="tool_choice",
-    )
 
 
 def _response_format(text: TextSettings | None) -> dict[str, Any] | None:

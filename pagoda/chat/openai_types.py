@@ -47,24 +47,35 @@ Biases = Annotated[dict[str, Stepwise[Number]], Field(max_length=MAX_TOKEN_IDS),
 Texts = Annotated[dict[str, Stepwise[StrictStr]], Field(max_length=MAX_MEMBERS), _first_fault(str)]
 
 
-class OpenAIRequest(BaseModel):
-    """What every request has. `refused` names fields that would change the answer and are not supported."""
+class ApiObject(BaseModel):
+    """A request, or an object within one. Fields that it does not know are kept in `model_extra`.
+
+    refused: fields that would change the answer and are not supported, with the reason; ignored: that change nothing.
+    """
 
     model_config = ConfigDict(extra="allow")
     refused: ClassVar[dict[str, str]] = {}
+    ignored: ClassVar[frozenset[str]] = frozenset()
+
+
+class OpenAIRequest(ApiObject):
+    """What every request has."""
+
     ignored: ClassVar[frozenset[str]] = frozenset({"user", "store", "metadata", "service_tier", "safety_identifier"})
 
     model: StrictStr | None = Field(None, description="Name from /v1/models; may be left out.")
 
 
-class StreamOptions(BaseModel):
+class StreamOptions(ApiObject):
     """What a stream carries besides."""
+
+    ignored: ClassVar[frozenset[str]] = frozenset({"include_obfuscation"})
 
     include_usage: StrictBool = Field(False, description="A last chunk with token counts.")
     continuous_usage_stats: StrictBool = Field(False, description="Token counts in every chunk.")
 
 
-class JsonSchemaFormat(BaseModel):
+class JsonSchemaFormat(ApiObject):
     """The schema of a `json_schema` response format."""
 
     name: StrictStr | None = None
@@ -73,7 +84,7 @@ class JsonSchemaFormat(BaseModel):
     strict: StrictBool | None = None
 
 
-class ResponseFormat(BaseModel):
+class ResponseFormat(ApiObject):
     """The shape of the answer."""
 
     type: Literal["text", "json_object", "json_schema"]
@@ -97,6 +108,16 @@ class StructuredOutputs(BaseModel):
 
 class SamplingFields(OpenAIRequest):
     """Fields of SamplingParams, under its names; ranges are there."""
+
+    refused: ClassVar[dict[str, str]] = {
+        "grammar": "use structured_outputs with grammar",
+        "json_schema": "use response_format with json_schema",
+        "logits_processors": "this server runs no code of a request's",
+        "max_new_tokens": "use max_tokens",
+        "n_predict": "use max_tokens",
+        "truncate_prompt_tokens": "shorten the prompt before it is sent",
+        "use_beam_search": "beam search is not supported",
+    }
 
     n: StrictInt | None = None
     temperature: Number | None = None
@@ -137,7 +158,9 @@ class SamplingFields(OpenAIRequest):
 class CompletionRequest(SamplingFields):
     """POST /v1/completions."""
 
-    refused: ClassVar[dict[str, str]] = {"suffix": "this model has no tokens for filling in the middle"}
+    refused: ClassVar[dict[str, str]] = SamplingFields.refused | {
+        "suffix": "this model has no tokens for filling in the middle"
+    }
 
     prompt: StrictStr | TokenIds | Prompts[StrictStr] | Prompts[TokenIds]
     max_tokens: StrictInt | None = Field(None, description="16 if left out; 0 with echo only scores.")
@@ -149,44 +172,57 @@ class CompletionRequest(SamplingFields):
     return_tokens_as_token_ids: StrictBool = False
 
 
-class FunctionCall(BaseModel):
+class FunctionCall(ApiObject):
     """A call that the model made."""
 
     name: StrictStr
-    arguments: StrictStr = Field(description="A JSON object, as text.")
+    arguments: StrictStr | dict[str, Any] = Field("", description="A JSON object, as text.")
 
 
-class ToolCall(BaseModel):
+class ToolCall(ApiObject):
     """A call with its id, to which the tool's message refers."""
+
+    ignored: ClassVar[frozenset[str]] = frozenset({"index"})
 
     id: StrictStr | None = None
     type: Literal["function"] = "function"
     function: FunctionCall
 
 
-class ContentPart(BaseModel):
-    """A part of a message; only text can be read here."""
+class ContentPart(ApiObject):
+    """A part of a message. Only text can be read here: `models/tokenizer/messages` refuses the others by their type."""
 
-    model_config = ConfigDict(extra="allow")
+    ignored: ClassVar[frozenset[str]] = frozenset(
+        {"annotations", "audio", "cache_control", "file", "image_url", "input_audio", "logprobs", "video_url"}
+    )
 
     type: StrictStr
     text: StrictStr | None = None
+    refusal: StrictStr | None = None
 
 
-class ChatMessage(BaseModel):
+class ChatMessage(ApiObject):
     """One message of a conversation."""
 
-    model_config = ConfigDict(extra="allow")
+    ignored: ClassVar[frozenset[str]] = frozenset({"annotations", "cache_control", "id", "partial", "prefix"})
 
     role: StrictStr
     content: StrictStr | Many[ContentPart] | None = None
     name: StrictStr | None = None
     tool_calls: Many[ToolCall] | None = None
     tool_call_id: StrictStr | None = None
+    function_call: FunctionCall | None = Field(None, description="OpenAI's old form of a call.")
+    refusal: StrictStr | None = None
+    audio: dict[str, Any] | None = None
+    reasoning_content: StrictStr | None = None
+    reasoning: StrictStr | None = None
+    thinking: StrictStr | None = None
 
 
-class FunctionDefinition(BaseModel):
-    """A function that the model may call; `parameters` is a JSON schema."""
+class FunctionDefinition(ApiObject):
+    """A function that the model may call; `parameters` is a JSON schema. Templates also write what it returns."""
+
+    ignored: ClassVar[frozenset[str]] = frozenset({"cache_control", "return", "returns"})
 
     name: Annotated[StrictStr, Field(pattern=r"^[a-zA-Z0-9_.-]{1,128}$")]
     description: StrictStr | None = None
@@ -194,20 +230,22 @@ class FunctionDefinition(BaseModel):
     strict: StrictBool | None = None
 
 
-class Tool(BaseModel):
+class Tool(ApiObject):
     """A tool; functions are the only kind."""
+
+    ignored: ClassVar[frozenset[str]] = frozenset({"cache_control"})
 
     type: Literal["function"]
     function: FunctionDefinition
 
 
-class NamedFunction(BaseModel):
+class NamedFunction(ApiObject):
     """The name of a function."""
 
     name: StrictStr
 
 
-class NamedToolChoice(BaseModel):
+class NamedToolChoice(ApiObject):
     """Call this function."""
 
     type: Literal["function"] = "function"
@@ -230,17 +268,24 @@ class ChatFields(OpenAIRequest):
     chat_template_kwargs: dict[str, Any] | None = None
     add_generation_prompt: StrictBool | None = None
     continue_final_message: StrictBool = False
+    reasoning_effort: StrictStr | None = Field(None, description="For templates that read it.")
 
 
 class ChatCompletionRequest(ChatFields, SamplingFields):
     """POST /v1/chat/completions."""
 
-    refused: ClassVar[dict[str, str]] = {
+    refused: ClassVar[dict[str, str]] = SamplingFields.refused | {
+        "add_special_tokens": "the chat template writes the special tokens",
         "functions": "functions is OpenAI's old form: use tools",
         "function_call": "function_call is OpenAI's old form: use tool_choice",
         "audio": "this model gives text only",
         "prediction": "predicted outputs are not supported",
         "web_search_options": "this server searches no web",
+    }
+    ignored: ClassVar[frozenset[str]] = OpenAIRequest.ignored | {
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "verbosity",
     }
 
     max_tokens: StrictInt | None = Field(None, description="Older name of max_completion_tokens.")

@@ -17,16 +17,17 @@ from fastapi.responses import HTMLResponse
 from starlette.middleware.cors import CORSMiddleware
 
 from pagoda.engine.process.async_engine import AsyncEngine
+from pagoda.models.tokenizer.tool_formats import tool_format
 from pagoda.server import errors, status
 from pagoda.server.applications import dialogue, rag
 from pagoda.server.applications.application import Application, MakeApplication
 from pagoda.server.config import ServerConfig
+from pagoda.server.http.manners import HeadAsGet, InflatedBodies, PlainPaths
 from pagoda.server.middleware import ApiKeys, BodyLimit, RequestId
 from pagoda.server.observing.access_log import AccessLog
 from pagoda.server.observing.metrics import Metrics
 from pagoda.server.openai import chat_completions, completions, embeddings, responses, tokenization
 from pagoda.server.state import ServerState
-from pagoda.server.tools.formats import tool_format
 from pagoda.version import __version__
 
 ROUTERS = (completions, chat_completions, responses, embeddings, tokenization, status)
@@ -72,11 +73,14 @@ def build_app(engine: AsyncEngine, config: ServerConfig) -> FastAPI:
 def _add_middleware(app: FastAPI, config: ServerConfig, metrics: Metrics, open_paths: frozenset[str]) -> None:
     """What every request passes. The last one added is the outermost."""
     app.add_middleware(BodyLimit, max_bytes=config.max_body_bytes)
+    app.add_middleware(InflatedBodies, max_bytes=config.max_body_bytes)
     app.add_middleware(ApiKeys, keys=config.api_keys, open_paths=open_paths)
     if config.allowed_origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=list(config.allowed_origins), allow_methods=["*"], allow_headers=["*"]
         )
+    app.add_middleware(HeadAsGet)
+    app.add_middleware(PlainPaths)
     app.add_middleware(RequestId)
     app.add_middleware(AccessLog, metrics=metrics, enabled=config.access_log)
 

@@ -11,14 +11,17 @@ from __future__ import annotations
 import logging
 import math
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import Scope
 
+from pagoda.chat.places import blamed, dotted
 from pagoda.dialogue.errors import DialogueError, SessionError
 from pagoda.errors import (
     ChatModelError,
@@ -48,6 +51,10 @@ class BodyTooLargeError(PagodaError):
 
 class UnsupportedMediaTypeError(PagodaError):
     """The body is not JSON."""
+
+
+class UriTooLongError(PagodaError):
+    """The URL has more bytes than any here has need of."""
 
 
 class UnavailableError(PagodaError):
@@ -82,6 +89,7 @@ TABLE: dict[type[BaseException], ErrorRow] = {
     InvalidRequestError: ErrorRow(400, "BadRequestError", 400),
     UnauthorizedError: ErrorRow(401, "AuthenticationError", "invalid_api_key"),
     BodyTooLargeError: ErrorRow(413, "RequestEntityTooLargeError", 413),
+    UriTooLongError: ErrorRow(414, "BadRequestError", 414),
     UnsupportedMediaTypeError: ErrorRow(415, "UnsupportedMediaTypeError", 415),
     TooManyRequestsError: ErrorRow(429, "RateLimitError", "rate_limit_exceeded"),
     EngineOverloadedError: ErrorRow(503, "ServiceUnavailableError", "overloaded"),
@@ -102,7 +110,6 @@ TABLE: dict[type[BaseException], ErrorRow] = {
 """The mapping; of several that fit, the most derived class counts."""
 
 _STATUS_TYPES = {400: "BadRequestError", 404: "NotFoundError", 405: "MethodNotAllowedError"}
-_TYPE_NAMES = frozenset({"str", "int", "float", "bool", "dict", "none"})
 _INTERNAL = "the server met an error of its own while it handled this request; its log says more"
 
 
@@ -161,46 +168,43 @@ async def _on_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError), "registered for this class"
-    errors = error.errors()
-    # Of the members of a union, one that was only too long was meant.
-    first = next((fault for fault in errors if fault["type"] == "too_long"), errors[0])
+    first = blamed(error.errors())
     param = dotted(first["loc"])
     message = f"{param or 'the body'}: {_reason(first)}"
     return JSONResponse(error_body(message, "BadRequestError", param or None, 400), 400)
 
 
-async def _on_http_exception(request: Request, error: Exception) -> JSONResponse:
+async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException), "registered for this class"
     if isinstance(error.__cause__, PagodaError):
         return response_for(error.__cause__)
     message = {
-        404: f"there is no {request.url.path} here: GET /openapi.json lists what there is",
-        405: f"{request.url.path} does not take {request.method}",
+        404: f"there is no {request.url.path:.200} here: GET /openapi.json lists what there is",
+        405: f"{request.url.path:.200} does not take {request.method:.20}",
     }.get(error.status_code, str(error.detail))
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(sorted(_allowed(request)))
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=headers)
     kind = _STATUS_TYPES.get(error.status_code, "BadRequestError")
-    return JSONResponse(
-        error_body(message, kind, None, error.status_code), error.status_code, headers=dict(error.headers or {})
-    )
+    return JSONResponse(error_body(message, kind, None, error.status_code), error.status_code, headers=headers)
 
 
-def dotted(location: tuple[int | str, ...]) -> str:
-    """Where pydantic found fault, as a client would write it.
-
-    >>> dotted(("body", "messages", 0, "content", "str"))
-    'messages[0].content'
-    """
-    path = ""
-    for part in location[1:] if location and location[0] in ("body", "query", "path") else location:
-        if isinstance(part, int):
-            path += f"[{part}]"
-        elif not _names_a_type(part):
-            path += f".{part}" if path else part
-    return path
+def _allowed(request: Request) -> set[str]:
+    """The methods that are taken at the path of a request, by whichever of its routes."""
+    taken = {"OPTIONS"}.union(*(route.methods or () for route in _matching(request.app.router.routes, request.scope)))
+    return taken | ({"HEAD"} if "GET" in taken else set())
 
 
-def _names_a_type(part: str) -> bool:
-    """Pydantic puts the member of a union that it tried into the location; fields are written in lower case."""
-    return part in _TYPE_NAMES or not part.replace("_", "").islower() or not part.isidentifier()
+def _matching(routes: Iterable[BaseRoute], scope: Scope) -> Iterator[Route]:
+    """Routes of this path, whatever their methods. Newer versions of FastAPI keep included routers as they are."""
+    for route in routes:
+        included = getattr(route, "original_router", None)
+        if included is not None:
+            yield from _matching(included.routes, scope)
+        elif isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE:
+            yield route
 
 
 def _reason(detail: Mapping[str, Any]) -> str:

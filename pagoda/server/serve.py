@@ -24,6 +24,7 @@ from pagoda.errors import ConfigError, EngineDeadError
 from pagoda.server.app import build_app
 from pagoda.server.applications.application import Application
 from pagoda.server.config import ServerConfig
+from pagoda.server.http.half_open import HalfOpenProtocol
 from pagoda.server.state import ServerState
 
 Announce = Callable[[str, dict[str, object]], None]
@@ -55,6 +56,7 @@ class _Runner:
         self._server = _Server(
             uvicorn.Config(
                 app,
+                http=HalfOpenProtocol,
                 log_config=None,
                 access_log=False,
                 lifespan="off",

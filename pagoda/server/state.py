@@ -91,22 +91,26 @@ class ServerState:
         if self.engine.state is not EngineState.READY:
             raise UnavailableError(f"the model is not ready, the engine is {self.engine.state}: try again in a moment")
 
-    def check_length(self, num_prompt_tokens: int, max_tokens: int | None) -> None:
-        """Raises PromptTooLongError where prompt and answer cannot both fit and the operator wants that refused."""
+    def check_length(self, num_prompt_tokens: int, max_tokens: int | None, param: str = "prompt") -> None:
+        """Raises PromptTooLongError where prompt and answer do not fit: not one new token, or not all of them if the
+        operator wants that refused. max_tokens: 0 where nothing is generated; param: where the prompt came from.
+        """
         limit = self.engine.info.max_model_len
         most = self.config.max_prompt_tokens
         if most is not None and num_prompt_tokens > most:
             raise PromptTooLongError(
-                f"The prompt has {num_prompt_tokens} tokens, but this server takes at most {most} (the model's maximum "
-                f"context length is {limit} tokens): shorten it.",
-                param="prompt",
+                f"This model's maximum context length is {limit} tokens, and this server takes at most {most} in a "
+                f"prompt. However, your prompt has {num_prompt_tokens} tokens: shorten it.",
+                param=param,
             )
-        wanted = num_prompt_tokens + (max_tokens or 0)
-        if num_prompt_tokens > limit or (self.config.refuse_overlong and wanted > limit):
+        new = 1 if max_tokens is None else max_tokens
+        no_room = num_prompt_tokens + min(new, 1) > limit
+        if no_room or (self.config.refuse_overlong and num_prompt_tokens + new > limit):
             raise PromptTooLongError(
-                f"This model's maximum context length is {limit} tokens. However, you requested {wanted} tokens "
-                f"({num_prompt_tokens} in the prompt, {max_tokens or 0} in the completion): shorten one of them.",
-                param="prompt" if num_prompt_tokens > limit else "max_tokens",
+                f"This model's maximum context length is {limit} tokens. However, you requested "
+                f"{num_prompt_tokens + new} tokens ({num_prompt_tokens} in the prompt, {new} in the completion): "
+                "shorten one of them.",
+                param=param if no_room else "max_tokens",
             )
 
     def check_token_ids(self, token_ids: Sequence[int], param: str) -> None:

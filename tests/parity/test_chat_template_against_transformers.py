@@ -233,6 +233,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "special token overridden": {"bos_token": "<bos>", "eos_token": "<eos>"},
     "continued": {"continue_final_message": True},
 }
+RENDERING = {"tools", "documents", "add_generation_prompt", "continue_final_message"}
 
 
 @pytest.fixture(scope="module")
@@ -255,10 +256,21 @@ def outcome(render: Any, *arguments: Any, **options: Any) -> str | None:
 def test_rendered_text_is_equal(
     theirs: PreTrainedTokenizerFast, template: str, chat: list[dict[str, Any]], options: dict[str, Any]
 ) -> None:
-    ours = Tokenizer(theirs.backend_tokenizer, special_tokens=SPECIAL, chat_template=ChatTemplate(template))
-    options = {"add_generation_prompt": False, **options}
     expected = outcome(theirs.apply_chat_template, chat, chat_template=template, tokenize=False, **options)
-    assert outcome(ours.apply_chat_template, chat, **options) == expected
+    known = {name: options[name] for name in RENDERING & options.keys()}
+    variables = {**SPECIAL, **{name: value for name, value in options.items() if name not in known}}
+    assert outcome(ChatTemplate(template).render, chat, variables=variables, **known) == expected
+
+
+@pytest.mark.parametrize("chat", [name for name in CHATS if name != "tool calls"])
+@pytest.mark.parametrize("template", TEMPLATES.values(), ids=list(TEMPLATES))
+def test_a_tokenizer_adds_nothing_to_a_chat_that_a_template_knows(
+    theirs: PreTrainedTokenizerFast, template: str, chat: str
+) -> None:
+    """It reads messages in more spellings, and tells tools to templates that know none: see test_chat_prompt."""
+    ours = Tokenizer(theirs.backend_tokenizer, special_tokens=SPECIAL, chat_template=ChatTemplate(template))
+    expected = outcome(theirs.apply_chat_template, CHATS[chat], chat_template=template, tokenize=False)
+    assert outcome(ours.apply_chat_template, CHATS[chat], add_generation_prompt=False) == expected
 
 
 def test_most_combinations_render(theirs: PreTrainedTokenizerFast) -> None:

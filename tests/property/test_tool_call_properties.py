@@ -8,8 +8,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pagoda.models.tokenizer.tool_formats import FORMATS, ToolFormat
 from pagoda.server.tools.calls import ContentDelta, ToolCallParser, ToolDelta, joined
-from pagoda.server.tools.formats import FORMATS, ToolFormat
 
 NAMES = ["get", "get_weather", "查询"]
 # Whatever the formats give a meaning to, so that near misses of calls are common.

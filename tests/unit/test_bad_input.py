@@ -72,7 +72,7 @@ REQUESTS: dict[str, tuple[Any, Callable[[], Any], type[PagodaError], list[str]]]
         {"prompt_token_ids": [5] * 320},
         _params,
         PromptTooLongError,
-        ["prompt has 320 tokens", "leaves no room for a new token"],
+        ["maximum context length is 320 tokens", "contains 320 tokens", "shorten the prompt or raise max_model_len"],
     ),
     "more than the cache holds": (
         {"prompt_token_ids": [5] * 200},

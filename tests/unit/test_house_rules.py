@@ -25,7 +25,7 @@ ORDER: dict[str, list[list[str]]] = {
         ["evaluation"],
     ],
     "dialogue": [["domain"], ["slots"], ["cypher", "state"], ["reading", "reply"], ["turn"], ["sessions"]],
-    "server": [["observing", "tools", "aside"], ["openai", "applications"]],
+    "server": [["http", "observing", "tools", "aside"], ["openai", "applications"]],
     "layers": [["weights"]],
     "models": [["families"], ["tokenizer"], ["checkpoint"]],
     "cli": [["console"], ["bench", "rag", "dialogue"]],

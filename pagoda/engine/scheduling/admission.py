@@ -29,23 +29,27 @@ def _check_length(request: Request, max_model_len: int) -> None:
     num_prompt_tokens = request.num_prompt_tokens
     if num_prompt_tokens == 0:
         raise InvalidRequestError("prompt has 0 tokens, but at least 1 is needed: give some text or token ids")
-    if num_prompt_tokens > max_model_len:
-        raise PromptTooLongError(
-            f"prompt has {num_prompt_tokens} tokens, but max_model_len is {max_model_len}: "
-            "shorten the prompt or raise max_model_len"
-        )
-    if request.wants_tokens and num_prompt_tokens == max_model_len:
-        raise PromptTooLongError(
-            f"prompt has {num_prompt_tokens} tokens and max_model_len is {max_model_len}, which leaves no room for a "
-            "new token: shorten the prompt or raise max_model_len"
-        )
+    if num_prompt_tokens + request.wants_tokens > max_model_len:
+        raise prompt_too_long(num_prompt_tokens, max_model_len)
+
+
+def prompt_too_long(num_prompt_tokens: int, max_model_len: int) -> PromptTooLongError:
+    """The refusal of a prompt that leaves no room for a token; agents and libraries look for its beginning."""
+    return PromptTooLongError(
+        f"This model's maximum context length is {max_model_len} tokens. However, your prompt contains "
+        f"{num_prompt_tokens} tokens, and what is generated counts as well: shorten the prompt or raise max_model_len",
+        param="prompt",
+    )
 
 
 def _check_fits_pool(request: Request, num_tokens: int, cache_config: CacheConfig) -> None:
     num_blocks = -(-num_tokens // cache_config.block_size)
     if num_blocks > cache_config.num_blocks:
-        raise InvalidRequestError(
+        room = cache_config.num_blocks * cache_config.block_size + request.wants_tokens
+        raise PromptTooLongError(
+            f"This model's maximum context length is {room} tokens with the KV cache that it has here. However, a "
             f"prompt of {request.num_prompt_tokens} tokens with max_tokens {request.max_tokens} takes {num_blocks} "
             f"blocks of {cache_config.block_size} tokens, but the KV cache has {cache_config.num_blocks}: shorten the "
-            "prompt, lower max_tokens or give the KV cache more memory"
+            "prompt, lower max_tokens or give the KV cache more memory",
+            param="max_tokens" if request.num_prompt_tokens < room else "prompt",
         )

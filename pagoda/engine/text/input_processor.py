@@ -16,9 +16,10 @@ from pagoda.engine.sampling.core_request import CoreRequest
 from pagoda.engine.sampling.seeds import child_seed
 from pagoda.engine.sampling.structured import GrammarCompiler
 from pagoda.engine.sampling.token_lists import BadWords, TokenLists
+from pagoda.engine.scheduling.admission import prompt_too_long
 from pagoda.engine.scheduling.request import Request
 from pagoda.engine.text.prompt import EMPTY_PROMPT, Prompt, text_or_ids
-from pagoda.errors import InvalidParameterError, InvalidRequestError, PromptTooLongError
+from pagoda.errors import InvalidParameterError, InvalidRequestError
 from pagoda.models.config import ModelConfig
 from pagoda.models.embedder import EmbedderConfig
 from pagoda.models.tokenizer.tokenizer import Tokenizer
@@ -64,11 +65,7 @@ class InputProcessor:
             raise InvalidRequestError(EMPTY_PROMPT, param="prompt")
         self._check_ids("prompt_token_ids", ids)
         if len(ids) > self.max_model_len:
-            raise PromptTooLongError(
-                f"this model's maximum context length is {self.max_model_len} tokens. However, your prompt contains "
-                f"{len(ids)} tokens: shorten the prompt or raise max_model_len",
-                param="prompt",
-            )
+            raise prompt_too_long(len(ids), self.max_model_len)
         return text, ids
 
     def generation_requests(

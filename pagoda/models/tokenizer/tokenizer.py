@@ -18,6 +18,7 @@ from typing import Any
 from tokenizers import Tokenizer as BackendTokenizer
 
 from pagoda.errors import InvalidRequestError
+from pagoda.models.tokenizer.chat_prompt import ChatPrompt
 from pagoda.models.tokenizer.chat_template import ChatTemplate
 from pagoda.models.tokenizer.files import find_vocabulary, read_backend
 from pagoda.models.tokenizer.sentencepiece import SPACE
@@ -155,19 +156,22 @@ class Tokenizer:
 
     def apply_chat_template(
         self,
-        messages: Sequence[Mapping[str, Any]],
-        tools: Sequence[Mapping[str, Any]] | None = None,
+        messages: Sequence[Any],
+        tools: Sequence[Any] | None = None,
         documents: Sequence[Mapping[str, Any]] | None = None,
         add_generation_prompt: bool | None = None,
         continue_final_message: bool = False,
         chat_template: str | None = None,
+        tool_call_parser: str = "auto",
         **template_variables: Any,
     ) -> str:
         """Messages as the text the model was trained on. Encode it with add_special_tokens=False, or use `encode_chat`.
 
-        add_generation_prompt: open the assistant's turn; by default, unless continue_final_message is set.
-        template_variables: further names for the template (date_string, enable_thinking, ...).
-        Raises InvalidRequestError where the template refuses, or where there is none.
+        messages: in any spelling of OpenAI's API; `tokenizer/messages` reads them
+        add_generation_prompt: open the assistant's turn; by default, unless continue_final_message is set
+        tool_call_parser: how calls are written where the template knows none
+        template_variables: further names for the template (date_string, enable_thinking, ...)
+        Raises InvalidRequestError where the template refuses or leaves a message out, or where there is none.
         """
         if self.chat_template is None and chat_template is None:
             raise InvalidRequestError(
@@ -175,39 +179,23 @@ class Tokenizer:
                 "or give a template in chat_template",
                 param="chat_template",
             )
-        return (self.chat_template or ChatTemplate({})).render(
-            messages,
+        chat = ChatPrompt(
+            template=self.chat_template or ChatTemplate({}),
+            chat_template=chat_template,
             tools=tools,
             documents=documents,
             add_generation_prompt=not continue_final_message
             if add_generation_prompt is None
             else add_generation_prompt,
             continue_final_message=continue_final_message,
-            chat_template=chat_template,
+            tool_call_parser=tool_call_parser,
             variables={**self.special_tokens, **template_variables},
         )
+        return chat.render(messages)
 
-    def encode_chat(
-        self,
-        messages: Sequence[Mapping[str, Any]],
-        tools: Sequence[Mapping[str, Any]] | None = None,
-        documents: Sequence[Mapping[str, Any]] | None = None,
-        add_generation_prompt: bool | None = None,
-        continue_final_message: bool = False,
-        chat_template: str | None = None,
-        **template_variables: Any,
-    ) -> list[int]:
+    def encode_chat(self, messages: Sequence[Any], *arguments: Any, **keywords: Any) -> list[int]:
         """Token ids of `apply_chat_template`. The template writes its own BOS, so none is added (never two)."""
-        text = self.apply_chat_template(
-            messages,
-            tools,
-            documents,
-            add_generation_prompt,
-            continue_final_message,
-            chat_template,
-            **template_variables,
-        )
-        return self.encode(text, add_special_tokens=False)
+        return self.encode(self.apply_chat_template(messages, *arguments, **keywords), add_special_tokens=False)
 
     @cached_property
     def _special_ids(self) -> frozenset[int]:

@@ -47,6 +47,7 @@ def read(body: bytes, field: BodyField) -> Any:
 def read_json(body: bytes) -> Any:
     """The value of a JSON text. Raises InvalidRequestError where it is none."""
     try:
+        body = _as_utf8(body)
         return from_json(body, allow_inf_nan=False) if len(body) <= LIGHT else read_in_steps(body)
     except (ValueError, RecursionError) as error:
         raise InvalidRequestError(f"the body is not valid JSON: {error}") from error
@@ -60,6 +61,12 @@ def read_in_steps(body: bytes) -> Any:
         raise ValueError("a lone surrogate stands in a string")
     _check_depth(value)
     return value
+
+
+def _as_utf8(body: bytes) -> bytes:
+    """JSON in any encoding of Unicode, with or without its mark, as Windows' programs write it."""
+    encoding = json.detect_encoding(body)
+    return body if encoding == "utf-8" else body.decode(encoding).encode()
 
 
 def _check_depth(value: Any) -> None:

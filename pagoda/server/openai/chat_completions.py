@@ -24,7 +24,7 @@ from pagoda.server.openai.chat_stream import ChatCompletionAnswer
 from pagoda.server.openai.sampling import MAX_TOP_LOGPROBS, constraint, constraint_field, sampling_params
 from pagoda.server.routing import GENERATING, JsonRoute, prepared
 from pagoda.server.state import ServerState, state_of
-from pagoda.server.tools.formats import check_tools, is_forced
+from pagoda.server.tools.formats import check_tools, is_forced, tool_constraint
 
 router = APIRouter(route_class=JsonRoute)
 
@@ -46,7 +46,7 @@ def chat_job(body: ChatCompletionRequest, state: ServerState) -> Job:
     check_tools(body.tools, body.tool_choice)
     token_ids = encode(render(body, state, tools=offered_tools(body)), state)
     params = _params(body, state)
-    state.check_length(len(token_ids), params.max_tokens)
+    state.check_length(len(token_ids), params.max_tokens, "messages")
     # With tools the grammar is ours, so a fault in it lies in their schemas.
     field = "tools" if offered_tools(body) else constraint_field(body)
     return Job({"prompt_token_ids": token_ids}, params, body.priority, body.cache_salt, field)
@@ -63,7 +63,7 @@ def _check_answer(body: ChatCompletionRequest) -> None:
         raise InvalidParameterError(
             f"modalities is {body.modalities}, but this model gives text only", param="modalities"
         )
-    if body.top_logprobs is not None and not body.logprobs:
+    if body.top_logprobs and not body.logprobs:
         raise InvalidParameterError("top_logprobs needs logprobs: set logprobs to true", param="top_logprobs")
     if not 0 <= (body.top_logprobs or 0) <= MAX_TOP_LOGPROBS:
         raise InvalidParameterError(
@@ -98,7 +98,8 @@ def _tool_constraint(body: ChatCompletionRequest, state: ServerState) -> Structu
     if not tools:
         return None
     form, own = form_of(state), constraint(body)
-    return form.constraint(
+    return tool_constraint(
+        form,
         tools,
         body.tool_choice,
         body.parallel_tool_calls is not False,

@@ -6,37 +6,33 @@ endpoints, so that all of them agree to the token.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pagoda.chat.openai_types import Tool
 from pagoda.errors import InvalidParameterError, InvalidRequestError
+from pagoda.models.tokenizer.chat_prompt import merged_fields
+from pagoda.models.tokenizer.tool_formats import ToolFormat, tool_format
 from pagoda.server.state import ServerState
-from pagoda.server.tools.formats import ToolFormat, tool_format
-from pagoda.server.tools.messages import plain_messages
+
+_FIELDS = ("add_generation_prompt", "continue_final_message", "documents")
 
 
 def render(body: Any, state: ServerState, *, tools: Sequence[Tool] | None) -> str:
     """The text of the prompt. Raises InvalidRequestError, with the template's own words where it refuses."""
     template = _template(body, state)
-    source = template_source(state, template, has_tools=bool(tools))
-    plain_tools = [tool.model_dump(exclude_none=True) for tool in tools] if tools else None
-    variables = dict(body.chat_template_kwargs or {})
-    documents = getattr(body, "documents", None)
-    try:
-        return state.tokenizer.apply_chat_template(
-            plain_messages(body.messages or [], tools, source, form_of(state)),
-            plain_tools,
-            documents,
-            body.add_generation_prompt,
-            body.continue_final_message,
-            template,
-            **variables,
-        )
-    except TypeError as error:
-        raise InvalidParameterError(
-            f"chat_template_kwargs do not fit: {error}", param="chat_template_kwargs"
-        ) from error
+    fields = {name: getattr(body, name, None) for name in _FIELDS}
+    if state.config.strict:
+        _check_variables(body.chat_template_kwargs or {}, template_source(state, template, has_tools=bool(tools)))
+    return state.tokenizer.apply_chat_template(
+        body.messages or [],
+        tools,
+        chat_template=template,
+        tool_call_parser=form_of(state).name,
+        **_effort(body),
+        **merged_fields(fields, body.chat_template_kwargs),
+    )
 
 
 def encode(text: str, state: ServerState) -> list[int]:
@@ -60,6 +56,21 @@ def form_of(state: ServerState) -> ToolFormat:
     return tool_format(
         state.config.tool_call_parser, template_source(state, state.config.chat_template, has_tools=True)
     )
+
+
+def _effort(body: Any) -> dict[str, Any]:
+    """OpenAI's field as the variable of the templates that read it, unless the client sets that one itself."""
+    effort = getattr(body, "reasoning_effort", None)
+    own = "reasoning_effort" in (body.chat_template_kwargs or {})
+    return {} if effort is None or own else {"reasoning_effort": effort}
+
+
+def _check_variables(given: Mapping[str, Any], source: str) -> None:
+    """Raises InvalidParameterError for a variable that the template never reads."""
+    for name in given:
+        if name not in _FIELDS and not re.search(rf"\b{re.escape(name)}\b", source):
+            param = f"chat_template_kwargs.{name}"
+            raise InvalidParameterError(f"{param} is no variable of this model's chat template", param=param)
 
 
 def _template(body: Any, state: ServerState) -> str | None:

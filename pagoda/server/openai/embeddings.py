@@ -51,7 +51,7 @@ def _prompts(body: EmbeddingRequest, state: ServerState) -> list[Prompt]:
         prompt = prompt_to_embed(given, state.engine.info.embedder, body.prompt_name)
         _, token_ids = state.engine.encode(prompt, add_special_tokens=body.add_special_tokens)
         state.check_token_ids(token_ids, "input")
-        state.check_length(len(token_ids), None)
+        state.check_length(len(token_ids), 0, "input")
         prompts.append({"prompt_token_ids": token_ids})
     return prompts
 

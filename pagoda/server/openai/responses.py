@@ -12,8 +12,8 @@ from dataclasses import replace
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from pagoda.chat.openai_responses import ResponsesRequest, chat_request
-from pagoda.chat.openai_types import ChatCompletionRequest
+from pagoda.chat.openai_responses import ResponsesChat, ResponsesRequest, responses_chat
+from pagoda.chat.places import renamed
 from pagoda.errors import InvalidRequestError
 from pagoda.server.errors import error_body
 from pagoda.server.fields import check_fields
@@ -25,15 +25,6 @@ from pagoda.server.routing import GENERATING, JsonRoute, documented, prepared
 from pagoda.server.state import ServerState, state_of
 
 router = APIRouter(route_class=JsonRoute)
-
-_NAMES_HERE = {
-    "max_tokens": "max_output_tokens",
-    "messages": "input",
-    "prompt": "input",
-    "tool_choice.function.name": "tool_choice.name",
-    "response_format.json_schema.schema": "text.format.schema",
-}
-"""What a fault in the chat request is called in the client's own."""
 
 
 @router.post("/v1/responses", responses=GENERATING)
@@ -47,16 +38,17 @@ async def create_response(body: ResponsesRequest, request: Request) -> Response:
     return await answered(request, caller, [job], answer, stream=body.stream, done=b"")
 
 
-def _chat_and_job(body: ResponsesRequest, state: ServerState) -> tuple[ChatCompletionRequest, Job]:
+def _chat_and_job(body: ResponsesRequest, state: ServerState) -> tuple[ResponsesChat, Job]:
     """The same request to the chat endpoint, and what the engine is asked for. Raises InvalidRequestError."""
     check_fields(body, strict=state.config.strict)
-    chat = chat_request(body)
+    chat = responses_chat(body)
     try:
-        job = chat_job(chat, state)
+        job = chat_job(chat.request, state)
     except InvalidRequestError as error:
-        error.param = _NAMES_HERE.get(error.param or "", error.param)
+        error.args = (renamed(str(error), chat.names),)
+        error.param = renamed(error.param or "", chat.names) or None
         raise
-    return chat, replace(job, constraint_field=_NAMES_HERE.get(job.constraint_field or "", job.constraint_field))
+    return chat, replace(job, constraint_field=renamed(job.constraint_field or "", chat.names) or None)
 
 
 @router.get("/v1/responses/{response_id}", responses=documented(401, 404))

@@ -8,11 +8,11 @@ reference (2025), "Responses" and "Streaming events".
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from typing import Any
 
-from pagoda.chat.openai_responses import ResponsesRequest
-from pagoda.chat.openai_types import ChatCompletionRequest
+from pagoda.chat.openai_responses import ResponsesChat, ResponsesRequest
+from pagoda.chat.responses_tools import OfferedTool, ResponsesTool, custom_text
 from pagoda.errors import PagodaError
 from pagoda.server.generation import Caller, Generation, Job
 from pagoda.server.openai.chat_stream import ChoiceReader
@@ -27,9 +27,11 @@ Event = dict[str, Any]
 class ItemBuilder:
     """Output items, grown piece by piece; each method gives the events of what it did, without sequence numbers."""
 
-    def __init__(self, response_id: str) -> None:
+    def __init__(self, response_id: str, tools: Mapping[str, OfferedTool] | None = None) -> None:
         self.items: list[dict[str, Any]] = []
         self._response_id = response_id
+        self._tools = tools or {}
+        self._arguments = ""  # of the open call of a custom tool, whose text they hold
         self._open: dict[str, Any] | None = None
 
     def add(self, piece: ToolDelta) -> Iterator[Event]:
@@ -42,7 +44,7 @@ class ItemBuilder:
         elif isinstance(piece, CallStart):
             yield from self._open_call(piece)
         else:
-            yield self._add_arguments(piece)
+            yield from self._add_arguments(piece)
 
     def finish(self, status: str) -> Iterator[Event]:
         """Close what is open; an answer of nothing is a message without text."""
@@ -58,13 +60,24 @@ class ItemBuilder:
         self._open["content"].append(part)
 
     def _open_call(self, start: CallStart) -> Iterator[Event]:
-        names = {"call_id": start.id, "name": start.name, "arguments": ""}
-        yield from self._begin({"id": self._item_id("fc"), "type": "function_call", **names})
+        tool = self._tools.get(start.name)
+        names = {"call_id": start.id, "name": start.name if tool is None else tool.name}
+        if tool is not None and tool.namespace is not None:
+            names["namespace"] = tool.namespace
+        if tool is not None and tool.kind == "custom":
+            self._arguments = ""
+            yield from self._begin({"id": self._item_id("ctc"), "type": "custom_tool_call", **names, "input": ""})
+        else:
+            yield from self._begin({"id": self._item_id("fc"), "type": "function_call", **names, "arguments": ""})
 
-    def _add_arguments(self, piece: ArgumentsDelta) -> Event:
+    def _add_arguments(self, piece: ArgumentsDelta) -> Iterator[Event]:
+        """A custom tool's text comes in one piece, at the call's end: until then it is a JSON string cut anywhere."""
         assert self._open is not None, "arguments follow the start of their call"
+        if self._open["type"] == "custom_tool_call":
+            self._arguments += piece.text
+            return
         self._open["arguments"] += piece.text
-        return {"type": "response.function_call_arguments.delta", **self._place, "delta": piece.text}
+        yield {"type": "response.function_call_arguments.delta", **self._place, "delta": piece.text}
 
     def _begin(self, item: dict[str, Any]) -> Iterator[Event]:
         yield from self._close("completed")
@@ -80,6 +93,10 @@ class ItemBuilder:
             part = self._part
             yield {"type": "response.output_text.done", **self._text_place, "text": part["text"], "logprobs": []}
             yield {"type": "response.content_part.done", **self._text_place, "part": dict(part)}
+        elif self._open["type"] == "custom_tool_call":
+            text = self._open["input"] = custom_text(self._arguments)
+            yield {"type": "response.custom_tool_call_input.delta", **self._place, "delta": text}
+            yield {"type": "response.custom_tool_call_input.done", **self._place, "input": text}
         else:
             done = {"name": self._open["name"], "arguments": self._open["arguments"]}
             yield {"type": "response.function_call_arguments.done", **self._place, **done}
@@ -111,15 +128,15 @@ class ResponseAnswer:
     def __init__(
         self,
         body: ResponsesRequest,
-        chat: ChatCompletionRequest,
+        chat: ResponsesChat,
         job: Job,
         state: ServerState,
         name: str,
         caller: Caller,
     ) -> None:
         self._job, self._state, self._caller = job, state, caller
-        self._reader = ChoiceReader(chat, job.params, state)
-        self._builder = ItemBuilder(caller.request_id)
+        self._reader = ChoiceReader(chat.request, job.params, state)
+        self._builder = ItemBuilder(caller.request_id, chat.offered)
         self._head = {"id": f"resp_{caller.request_id}", "object": "response", "created_at": int(time.time())}
         self._settings = {**_settings(body, job), "model": name}
         self._num_events = 0
@@ -189,17 +206,23 @@ def _settings(body: ResponsesRequest, job: Job) -> dict[str, Any]:
         "metadata": body.metadata or {},
         "parallel_tool_calls": body.parallel_tool_calls is not False,
         "previous_response_id": None,
-        "reasoning": {"effort": None, "summary": None},
+        "reasoning": {"effort": body.reasoning.effort if body.reasoning else None, "summary": None},
         "service_tier": "default",
         "store": False,
         "temperature": job.params.temperature,
         "text": {"format": text},
         "tool_choice": body.tool_choice or "auto",
-        "tools": [{"parameters": None, "strict": None, **tool} for tool in body.tools or []],
+        "tools": [_tool(tool) for tool in body.tools or []],
         "top_p": job.params.top_p,
         "truncation": "disabled",
         "user": body.user,
     }
+
+
+def _tool(tool: ResponsesTool) -> dict[str, Any]:
+    """As it came, with the fields that clients expect of a function."""
+    expected = {"parameters": None, "strict": None} if tool.type == "function" else {}
+    return {**expected, **tool.model_dump(exclude_unset=True)}
 
 
 def _usage(usage: Usage) -> dict[str, Any]:

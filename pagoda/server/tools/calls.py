@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from pagoda.server.tools.formats import ToolFormat
+from pagoda.models.tokenizer.tool_formats import ToolFormat
 
 _WHITESPACE = " \t\r\n"
 _ALPHANUMERIC = string.ascii_letters + string.digits

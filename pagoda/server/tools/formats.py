@@ -1,13 +1,10 @@
-"""How a model is brought to call tools: the ways in which families of models write calls, and a grammar for each.
+"""How a model is brought to call tools: a grammar for each of the ways in which families of models write calls.
 
-On the token's path: before the engine's door, without an engine. A format says how calls are spelled; from it and the
-request's tools comes one grammar. A forced call (`required`, or a function by name) is demanded from the first token
-on, so any model gives one, a random one too. Of its own accord (`auto`) a model writes what it likes, but from the
-moment a call opens, its name and arguments are held to the tools' schemas. `server.tool_calls` reads the calls back.
-
-    hermes       <tool_call>\\n{"name": "f", "arguments": {...}}\\n</tool_call>   Hermes 2 and 3, Qwen 2.5 and 3
-    llama3_json  {"name": "f", "parameters": {...}}                             Llama 3.1 and later
-    mistral      [TOOL_CALLS][{"name": "f", "arguments": {...}}]                Mistral 7B v0.3, Nemo
+On the token's path: before the engine's door, without an engine. A format (`models/tokenizer/tool_formats`) says how
+calls are spelled; from it and the request's tools comes one grammar. A forced call (`required`, or a function by name)
+is demanded from the first token on, so any model gives one, a random one too. Of its own accord (`auto`) a model writes
+what it likes, but from the moment a call opens, its name and arguments are held to the tools' schemas. `tools/calls`
+reads the calls back.
 
 The grammars are in llguidance's dialect of Lark, where %json holds a place for a JSON schema.
 """
@@ -16,11 +13,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pagoda.chat.openai_types import NamedToolChoice, Tool, ToolChoice
-from pagoda.errors import ConfigError, InvalidParameterError, nearest
+from pagoda.errors import InvalidParameterError, nearest
+from pagoda.models.tokenizer.tool_formats import ToolFormat
 from pagoda.sampling_params import StructuredOutputsParams
 from pagoda.server.json_schemas import WHITESPACE, closed
 
@@ -32,111 +29,29 @@ WS: /[ \\t\\r\\n]*/
 """
 
 
-@dataclass(frozen=True)
-class ToolFormat:
-    """How one family of models writes calls: section_begin, calls with separators between them, section_end.
+def tool_constraint(
+    form: ToolFormat,
+    tools: Sequence[Tool],
+    choice: ToolChoice | None,
+    parallel: bool = True,
+    *,
+    special: Mapping[str, int] | None = None,
+    answer_schema: Mapping[str, Any] | None = None,
+) -> StructuredOutputsParams | None:
+    """The grammar that holds an answer to the tools; None where none are offered.
 
-    name: what the operator calls it
-    section_begin, section_end: around all calls
-    call_begin, call_end: around each
-    separator: between calls
-    arguments_key: the field beside "name"
-    markers: which of these strings may be special tokens
-    id_length: of a call's id, where templates insist on one
+    special: markers that are special tokens, with their ids; answer_schema: JSON that the answer must be, where
+    it is no call.
     """
-
-    name: str
-    section_begin: tuple[str, ...] = ()
-    call_begin: tuple[str, ...] = ()
-    call_end: tuple[str, ...] = ()
-    section_end: tuple[str, ...] = ()
-    separator: str = "\n"
-    arguments_key: str = "arguments"
-    markers: tuple[str, ...] = ()
-    id_length: int | None = None
-
-    @property
-    def opening(self) -> str | None:
-        """What opens a call in free text; None where only the call's own head tells it from other text."""
-        begin = (*self.section_begin, *self.call_begin)
-        return begin[0] if begin else None
-
-    def write(self, calls: Sequence[Mapping[str, Any]]) -> str:
-        """Calls, each with "name" and "arguments", as this family writes them."""
-        texts = [
-            json.dumps({"name": call["name"], self.arguments_key: call["arguments"]}, ensure_ascii=False)
-            for call in calls
-        ]
-        around = ["".join((*self.call_begin, text, *self.call_end)) for text in texts]
-        return "".join((*self.section_begin, self.separator.join(around), *self.section_end))
-
-    def special_markers(self, tokenizer: Any) -> dict[str, int]:
-        """The markers that this tokenizer holds as special tokens, which no plain text can spell."""
-        special = set(tokenizer.all_special_ids)
-        found = {marker: tokenizer.token_to_id(marker) for marker in self.markers}
-        return {marker: token_id for marker, token_id in found.items() if token_id in special}
-
-    def constraint(
-        self,
-        tools: Sequence[Tool],
-        choice: ToolChoice | None,
-        parallel: bool = True,
-        *,
-        special: Mapping[str, int] | None = None,
-        answer_schema: Mapping[str, Any] | None = None,
-    ) -> StructuredOutputsParams | None:
-        """The grammar that holds an answer to the tools; None where none are offered.
-
-        special: markers that are special tokens, with their ids; answer_schema: JSON that the answer must be, where
-        it is no call.
-        """
-        if not tools or choice == "none":
-            return None
-        builder = _GrammarBuilder(self, chosen_tools(tools, choice), special or {})
-        if is_forced(choice):
-            single = isinstance(choice, NamedToolChoice) or not parallel
-            return StructuredOutputsParams(grammar=builder.forced(single))
-        if answer_schema is not None:
-            return StructuredOutputsParams(grammar=builder.calls_or_json(answer_schema, not parallel))
-        return StructuredOutputsParams(grammar=builder.auto(not parallel))
-
-
-HERMES = ToolFormat(
-    "hermes",
-    call_begin=("<tool_call>", "\n"),
-    call_end=("\n", "</tool_call>"),
-    markers=("<tool_call>", "</tool_call>"),
-)
-LLAMA3_JSON = ToolFormat("llama3_json", separator="; ", arguments_key="parameters")
-MISTRAL = ToolFormat(
-    "mistral",
-    section_begin=("[TOOL_CALLS]", "["),
-    section_end=("]",),
-    separator=", ",
-    markers=("[TOOL_CALLS]",),
-    id_length=9,
-)
-FORMATS = {known.name: known for known in (HERMES, LLAMA3_JSON, MISTRAL)}
-
-
-def tool_format(name: str = "auto", chat_template_source: str | None = None) -> ToolFormat:
-    """The format of that name; "auto" goes by the chat template, and by hermes where that tells nothing.
-
-    Raises ConfigError for a name that is not known.
-
-    >>> tool_format("auto", "... '[TOOL_CALLS]' ...").name
-    'mistral'
-    """
-    if name != "auto":
-        if name not in FORMATS:
-            raise ConfigError(f"tool call parser {name!r} is not known: {nearest(name, ['auto', *FORMATS])}")
-        return FORMATS[name]
-    source = chat_template_source or ""
-    if "[TOOL_CALLS]" in source:
-        return MISTRAL
-    if "<tool_call>" not in source and ("<|python_tag|>" in source or '"parameters": ' in source):
-        return LLAMA3_JSON
-    return HERMES
+    if not tools or choice == "none":
+        return None
+    builder = _GrammarBuilder(form, chosen_tools(tools, choice), special or {})
+    if is_forced(choice):
+        single = isinstance(choice, NamedToolChoice) or not parallel
+        return StructuredOutputsParams(grammar=builder.forced(single))
+    if answer_schema is not None:
+        return StructuredOutputsParams(grammar=builder.calls_or_json(answer_schema, not parallel))
+    return StructuredOutputsParams(grammar=builder.auto(not parallel))
 
 
 def check_tools(tools: Sequence[Tool] | None, choice: ToolChoice | None) -> None:

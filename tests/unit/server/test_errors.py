@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from pagoda.chat.places import dotted
 from pagoda.dialogue.errors import DomainError, SessionError
 from pagoda.errors import (
     ChatModelError,
@@ -26,7 +27,7 @@ from pagoda.errors import (
 from pagoda.graph.errors import GraphUnavailableError
 from pagoda.rag.errors import EmptyFileError, IndexLockedError, MissingVectorsError, RagError
 from pagoda.server.config import ServerConfig
-from pagoda.server.errors import answer_for, body_for, dotted, response_for
+from pagoda.server.errors import answer_for, body_for, response_for
 
 COMPLETIONS, CHAT = "/v1/completions", "/v1/chat/completions"
 HELLO = [{"role": "user", "content": "hi"}]

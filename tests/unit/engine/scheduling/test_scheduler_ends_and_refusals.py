@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -140,13 +141,22 @@ def test_max_tokens_beyond_the_context_window_takes_no_blocks(make_scheduler):
     scheduler.run_to_end()
 
 
-@pytest.mark.parametrize(
-    ("num_tokens", "message"),
-    [(21, "prompt has 21 tokens, but max_model_len is 20: shorten"), (20, "which leaves no room for a new token")],
-)
-def test_a_prompt_over_the_context_window_is_refused(make_scheduler, num_tokens, message):
-    with pytest.raises(PromptTooLongError, match=message):
+@pytest.mark.parametrize("num_tokens", [20, 21, 300])
+def test_a_prompt_that_leaves_no_room_in_the_context_window_is_refused_in_one_wording(make_scheduler, num_tokens):
+    words = f"maximum context length is 20 tokens. However, your prompt contains {num_tokens} tokens"
+    with pytest.raises(PromptTooLongError, match=re.escape(words)) as refusal:
         make_scheduler(max_model_len=20).add("a", num_tokens)
+    assert refusal.value.param == "prompt"
+
+
+@pytest.mark.parametrize(("num_tokens", "param"), [(16, "max_tokens"), (17, "prompt"), (40, "prompt")])
+def test_a_prompt_beyond_the_kv_cache_is_refused_in_the_words_of_a_context_that_is_too_short(
+    make_scheduler, num_tokens, param
+):
+    words = r"maximum context length is 17 tokens.*the KV cache has 4"
+    with pytest.raises(PromptTooLongError, match=words) as refusal:
+        make_scheduler(num_blocks=4).add("a", num_tokens, max_tokens=8)
+    assert refusal.value.param == param
 
 
 def test_a_pooling_prompt_may_fill_the_context_window(make_scheduler):

@@ -193,36 +193,43 @@ def test_continuing_the_final_message_opens_no_new_one(byte_level: Tokenizer) ->
 
 def test_template_variables_reach_the_template(byte_level: Tokenizer) -> None:
     text = byte_level.apply_chat_template(
-        [{"role": "user", "content": "x"}], chat_template="{{ date_string }} {{ eos_token }}", date_string="26 Jul 2024"
+        [{"role": "user", "content": "x"}],
+        chat_template="{{ messages[0].content }} {{ date_string }} {{ eos_token }}",
+        date_string="26 Jul 2024",
     )
-    assert text == "26 Jul 2024 <|im_end|>"
+    assert text == "x 26 Jul 2024 <|im_end|>"
 
 
 def test_a_tokenizer_without_a_template_says_what_to_do(byte_fallback: Tokenizer) -> None:
     with pytest.raises(InvalidRequestError, match=r"no chat template.*send a prompt"):
         byte_fallback.apply_chat_template([{"role": "user", "content": "x"}])
     assert not byte_fallback.has_chat_template
-    rendered = byte_fallback.apply_chat_template([{"role": "user", "content": "x"}], chat_template="{{ bos_token }}!")
-    assert rendered == "<s>!"
+    rendered = byte_fallback.apply_chat_template(
+        [{"role": "user", "content": "x"}], chat_template="{{ bos_token }}{{ messages[0].content }}"
+    )
+    assert rendered == "<s>x"
 
 
 def test_a_jinja_file_goes_before_the_template_in_tokenizer_config(tmp_path: Path) -> None:
     write_directory(tmp_path)
-    (tmp_path / "chat_template.jinja").write_text("from the file")
+    (tmp_path / "chat_template.jinja").write_text("from the file: {{ messages[0].content }}")
     tokenizer = Tokenizer.from_directory(tmp_path)
-    assert tokenizer.apply_chat_template([{"role": "user", "content": "x"}]) == "from the file"
+    assert tokenizer.apply_chat_template([{"role": "user", "content": "x"}]) == "from the file: x"
 
 
 def test_named_templates_are_read_from_a_list_and_from_files(tmp_path: Path) -> None:
-    named = [{"name": "default", "template": "plain"}, {"name": "tool_use", "template": "tools"}]
+    named = [
+        {"name": "default", "template": "plain {{ messages[0].content }}"},
+        {"name": "tool_use", "template": "tools {{ messages[0].content }}"},
+    ]
     write_directory(tmp_path, {"chat_template": named})
     messages = [{"role": "user", "content": "x"}]
     tokenizer = Tokenizer.from_directory(tmp_path)
-    assert tokenizer.apply_chat_template(messages) == "plain"
-    assert tokenizer.apply_chat_template(messages, tools=[{"type": "function"}]) == "tools"
+    assert tokenizer.apply_chat_template(messages) == "plain x"
+    assert tokenizer.apply_chat_template(messages, tools=[{"type": "function"}]) == "tools x"
     (tmp_path / "chat_templates").mkdir()
-    (tmp_path / "chat_templates" / "rag.jinja").write_text("documents")
-    assert Tokenizer.from_directory(tmp_path).apply_chat_template(messages, chat_template="rag") == "documents"
+    (tmp_path / "chat_templates" / "rag.jinja").write_text("documents {{ messages[0].content }}")
+    assert Tokenizer.from_directory(tmp_path).apply_chat_template(messages, chat_template="rag") == "documents x"
 
 
 def test_tokens_of_the_side_files_are_added(tmp_path: Path) -> None:

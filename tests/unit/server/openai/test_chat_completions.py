@@ -13,8 +13,8 @@ import pytest
 from pagoda.engine.outputs import CompletionOutput
 from pagoda.errors import StructuredOutputError
 from pagoda.models.tokenizer.tokenizer import Tokenizer
+from pagoda.models.tokenizer.tool_formats import ToolFormat
 from pagoda.sampling_params import SamplingParams
-from pagoda.server.tools.formats import ToolFormat
 
 USER = {"role": "user", "content": "北京今天热吗？🦊"}
 WEATHER = {

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 import pagoda
-from pagoda.chat.openai_types import ChatMessage, NamedToolChoice, Tool, ToolChoice
+from pagoda.chat.openai_types import NamedToolChoice, Tool, ToolChoice
 from pagoda.engine.sampling.structured import GrammarCompiler, unpack_bitmask
-from pagoda.errors import ConfigError, InvalidParameterError
+from pagoda.errors import ConfigError
 from pagoda.llm import LLM
 from pagoda.models.tokenizer.tokenizer import Tokenizer
+from pagoda.models.tokenizer.tool_formats import FORMATS, HERMES, LLAMA3_JSON, MISTRAL, ToolFormat, tool_format
 from pagoda.sampling_params import SamplingParams, StructuredOutputsParams
 from pagoda.server.tools.calls import ToolCallParser, joined, new_call_id
-from pagoda.server.tools.formats import FORMATS, HERMES, LLAMA3_JSON, MISTRAL, ToolFormat, tool_format
-from pagoda.server.tools.messages import plain_messages
+from pagoda.server.tools.formats import tool_constraint
 
 BUILTIN = Path(pagoda.__file__).parent / "builtin"
 TOKENIZER = Tokenizer.from_directory(BUILTIN)
@@ -55,32 +55,32 @@ def accepts(constraint: StructuredOutputsParams | None, text: str) -> bool:
 @formats
 @pytest.mark.parametrize("choice", ["auto", "required", NAMED], ids=["auto", "required", "named"])
 def test_a_call_is_held_to_its_schema(form: ToolFormat, choice: ToolChoice) -> None:
-    constraint = form.constraint(TOOLS, choice)
+    constraint = tool_constraint(form, TOOLS, choice)
     assert accepts(constraint, form.write([GOOD]))
     assert not accepts(constraint, form.write([BAD]))
 
 
 @formats
 def test_what_is_forced_is_calls_and_nothing_else(form: ToolFormat) -> None:
-    required = form.constraint(TOOLS, "required")
+    required = tool_constraint(form, TOOLS, "required")
     assert accepts(required, form.write([GOOD, NOW]))
     assert not accepts(required, "no")
-    assert not accepts(form.constraint(TOOLS, NAMED), form.write([NOW]))
-    assert not accepts(form.constraint(TOOLS, "required", parallel=False), form.write([GOOD, NOW]))
+    assert not accepts(tool_constraint(form, TOOLS, NAMED), form.write([NOW]))
+    assert not accepts(tool_constraint(form, TOOLS, "required", parallel=False), form.write([GOOD, NOW]))
 
 
 @formats
 def test_of_its_own_accord_a_model_writes_what_it_likes(form: ToolFormat) -> None:
-    constraint = form.constraint(TOOLS, "auto")
+    constraint = tool_constraint(form, TOOLS, "auto")
     for text in ("好的 🦊", '{"name": "Alice"}', "a <tool b [TOOL] {", "看看。\n" + form.write([GOOD])):
         assert accepts(constraint, text), text
     assert accepts(constraint, form.write([GOOD, NOW]))
-    assert not accepts(form.constraint(TOOLS, "auto", parallel=False), form.write([GOOD, NOW]))
+    assert not accepts(tool_constraint(form, TOOLS, "auto", parallel=False), form.write([GOOD, NOW]))
 
 
 @formats
 def test_beside_tools_an_answer_may_be_held_to_a_schema(form: ToolFormat) -> None:
-    constraint = form.constraint(TOOLS, "auto", answer_schema={"type": "object", "required": ["x"]})
+    constraint = tool_constraint(form, TOOLS, "auto", answer_schema={"type": "object", "required": ["x"]})
     assert accepts(constraint, '{"x": 1}')
     assert accepts(constraint, form.write([GOOD]))
     assert not accepts(constraint, "hello")
@@ -89,8 +89,10 @@ def test_beside_tools_an_answer_may_be_held_to_a_schema(form: ToolFormat) -> Non
 def test_fields_that_a_schema_does_not_name_are_not_invented_unless_it_allows_them() -> None:
     def held(**more: Any) -> StructuredOutputsParams | None:
         schema = {"type": "object", "properties": {"a": {"type": "integer"}}, **more}
-        return HERMES.constraint(
-            [Tool.model_validate({"type": "function", "function": {"name": "f", "parameters": schema}})], "required"
+        return tool_constraint(
+            HERMES,
+            [Tool.model_validate({"type": "function", "function": {"name": "f", "parameters": schema}})],
+            "required",
         )
 
     text = HERMES.write([{"name": "f", "arguments": {"a": 1, "b": 2}}])
@@ -99,12 +101,12 @@ def test_fields_that_a_schema_does_not_name_are_not_invented_unless_it_allows_th
 
 
 def test_without_tools_or_with_none_nothing_is_held() -> None:
-    assert HERMES.constraint([], "auto") is None
-    assert HERMES.constraint(TOOLS, "none") is None
+    assert tool_constraint(HERMES, [], "auto") is None
+    assert tool_constraint(HERMES, TOOLS, "none") is None
 
 
 def test_a_mark_that_is_a_special_token_is_asked_for_by_its_id() -> None:
-    constraint = MISTRAL.constraint(TOOLS, "auto", special={"[TOOL_CALLS]": 5})
+    constraint = tool_constraint(MISTRAL, TOOLS, "auto", special={"[TOOL_CALLS]": 5})
     assert constraint is not None
     assert "<[5]>" in str(constraint.grammar)
 
@@ -177,43 +179,6 @@ def test_ids_have_the_length_that_templates_ask_for() -> None:
     assert new_call_id(HERMES).startswith("call_")
 
 
-def messages(*given: dict[str, Any]) -> list[ChatMessage]:
-    return [ChatMessage.model_validate(message) for message in given]
-
-
-def test_a_template_that_knows_tools_gets_calls_as_objects() -> None:
-    call = {"id": "c", "type": "function", "function": {"name": "now", "arguments": '{"a": 1}'}}
-    given = messages({"role": "assistant", "tool_calls": [call]}, {"role": "tool", "content": "x", "tool_call_id": "c"})
-    plain = plain_messages(given, TOOLS, "{{ tools }} system tool_calls 'tool'")
-    assert [message["role"] for message in plain] == ["assistant", "tool"]
-    assert plain[0]["tool_calls"][0]["function"]["arguments"] == {"a": 1}
-
-
-def test_a_template_without_a_system_role_has_tools_described_by_the_user() -> None:
-    (plain,) = plain_messages(messages({"role": "user", "content": "hi"}), TOOLS, "{{ messages }}")
-    assert plain["role"] == "user"
-    assert "get_weather" in plain["content"]
-    assert plain["content"].endswith("hi")
-
-
-def test_answers_of_several_tools_become_one_message() -> None:
-    given = messages(
-        {"role": "tool", "content": "1"}, {"role": "tool", "content": "2"}, {"role": "user", "content": "and?"}
-    )
-    (plain,) = plain_messages(given, None, "{{ messages }}")
-    assert plain == {
-        "role": "user",
-        "content": "<tool_response>\n1\n</tool_response>\n<tool_response>\n2\n</tool_response>\nand?",
-    }
-
-
-def test_what_is_no_text_is_refused_where_it_stands() -> None:
-    part = {"type": "input_audio", "input_audio": {}}
-    with pytest.raises(InvalidParameterError, match="reads text only") as refusal:
-        plain_messages(messages({"role": "user", "content": [{"type": "text", "text": "a"}, part]}), None, "")
-    assert refusal.value.param == "messages[0].content[1]"
-
-
 @pytest.fixture(scope="module")
 def builtin_llm() -> LLM:
     return LLM(BUILTIN, device="cpu", num_gpu_blocks_override=256, disable_log_stats=True)
@@ -224,7 +189,7 @@ def builtin_llm() -> LLM:
 def test_the_builtin_model_gives_a_valid_call_when_it_must(
     builtin_llm: LLM, form: ToolFormat, choice: ToolChoice
 ) -> None:
-    held = form.constraint(TOOLS, choice, parallel=False)
+    held = tool_constraint(form, TOOLS, choice, parallel=False)
     params = SamplingParams(max_tokens=200, seed=1, structured_outputs=held)
     (output,) = builtin_llm.generate("Weather?", params, use_tqdm=False)
     content, (call,) = joined(ToolCallParser(form, NAMES).push(output.outputs[0].text, finished=True))
