@@ -44,6 +44,7 @@ WITHOUT_TORCH = (
     "engine.outputs",
     "engine.core",
     "engine.scheduling",
+    "engine.schemas",
     "engine.sampling.rows",
     "engine.sampling.core_request",
     "engine.sampling.seeds",
