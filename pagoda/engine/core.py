@@ -62,15 +62,21 @@ class EngineCore:
         if not plan.scheduled:
             return []
         began = self._clock()
+        refused: dict[str, str] = {}
         try:
-            output = self.executor.execute(plan, self._rows(plan, began))
+            output = self.executor.execute(plan, self._rows(plan, began, refused))
         except BaseException:
             self.scheduler.revoke()
             raise
+        if refused:
+            output = replace(output, errors={**output.errors, **refused})
         return self._update(plan, output, began)
 
-    def _rows(self, plan: SchedulerOutput, now: float) -> StepRows:
-        """What is to be done with the logits and hidden states of this step."""
+    def _rows(self, plan: SchedulerOutput, now: float, refused: dict[str, str]) -> StepRows:
+        """What is to be done with the logits and hidden states of this step.
+
+        refused: filled with what is wrong, by id, of requests whose grammar cannot go on: they have no row.
+        """
         samples: list[SampleRow] = []
         scores: list[ScoreRow] = []
         pools: list[PoolRow] = []
@@ -85,7 +91,10 @@ class EngineCore:
             if core_request.pooling_params is not None:
                 pools.append(PoolRow(entry.request_id, core_request.pooling_params))
             elif core_request.request.wants_tokens:
-                samples.append(_sample_row(core_request))
+                try:
+                    samples.append(_sample_row(core_request))
+                except StructuredOutputError as error:
+                    refused[entry.request_id] = str(error)
         return StepRows(samples, scores, pools)
 
     def _update(self, plan: SchedulerOutput, output: StepOutput, began: float) -> list[RequestUpdate]:
@@ -123,7 +132,10 @@ class EngineCore:
 
 
 def _sample_row(core_request: CoreRequest) -> SampleRow:
-    """Of a request that wants tokens and whose last known token is fed in this step."""
+    """Of a request that wants tokens and whose last known token is fed in this step.
+
+    Raises StructuredOutputError where its grammar cannot go on.
+    """
     request = core_request.request
     assert request.sampling_params is not None, "a pooling request samples nothing"
     return SampleRow(

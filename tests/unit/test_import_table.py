@@ -47,6 +47,7 @@ WITHOUT_TORCH = (
     "engine.schemas",
     "engine.sampling.rows",
     "engine.sampling.core_request",
+    "engine.sampling.constraints",
     "engine.sampling.seeds",
     "engine.sampling.structured",
     "engine.execution.executor",

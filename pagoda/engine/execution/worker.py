@@ -17,6 +17,7 @@ import torch
 from pagoda.engine.execution.memory_plan import MemoryPlan
 from pagoda.engine.execution.model_runner import ModelOutput, ModelRunner
 from pagoda.engine.outputs import Logprob, SampledToken
+from pagoda.engine.sampling.constraints import constraint_names, no_token_left
 from pagoda.engine.sampling.logprobs import prompt_logprobs
 from pagoda.engine.sampling.rows import PoolRow, SampleRow, ScoreRow, StepRows
 from pagoda.engine.sampling.sampler import NO_TOKEN, Sampler
@@ -85,7 +86,8 @@ class Worker:
         errors: dict[str, str] = {}
         for row, sampled in zip(rows, self.sampler.sample(logits, rows), strict=True):
             if sampled.token_id == NO_TOKEN:
-                errors[row.request_id] = f"request {row.request_id}: its constraints allow no token"
+                names = constraint_names(row.params, row.position)
+                errors[row.request_id] = no_token_left(names, row.position)
             else:
                 tokens[row.request_id] = (sampled,)
         return tokens, errors

@@ -116,7 +116,7 @@ class GrammarMatcher:
         return np.frombuffer(packed, dtype="<i4")
 
     def advance(self, token_id: int) -> None:
-        """Take a sampled token. Raises StructuredOutputError when the bitmask did not allow it, or as `bitmask` does."""
+        """Take a sampled token. Raises StructuredOutputError as `bitmask` does, or where that did not allow it."""
         if self._matcher.is_stopped() and not self._matcher.is_error():
             return
         if not self._matcher.consume_token(token_id):

@@ -1,9 +1,9 @@
 """A client's JSON schema, written so that the grammar engine can read all of it.
 
 Beside the token's path: the first half of `enforceable`. Drafts and dialects become one spelling of 2020-12 with
-keywords of `keywords.EXPECTED` alone; each reference becomes an entry of `$defs`, so that recursion is finite here; what
-no grammar can hold an answer to is left out and remembered with its place. Leaving out a keyword only ever lets more
-through, as no keyword here negates another: `not` and `if` are left out themselves. Imports no torch.
+keywords of `keywords.EXPECTED` alone; each reference becomes an entry of `$defs`, so that recursion is finite here;
+what no grammar can hold an answer to is left out and remembered with its place. Leaving out a keyword only ever lets
+more through, as no keyword here negates another: `not` and `if` are left out themselves. Imports no torch.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def base_of(schema: Any, base: str) -> str:
 def _joined(base: str, reference: str) -> str:
     """`reference` seen from `base`, without an empty fragment; an impossible address stays as it is."""
     if reference.startswith("#"):  # urljoin knows no fragments beside urn: and the like
-        return urldefrag(base).url + reference.removesuffix("#") if reference == "#" else urldefrag(base).url + reference
+        return urldefrag(base).url + ("" if reference == "#" else reference)
     try:
         return urljoin(base, reference).removesuffix("#")
     except ValueError:

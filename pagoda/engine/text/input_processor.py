@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 
+from pagoda.engine.sampling.constraints import check_first_token
 from pagoda.engine.sampling.core_request import CoreRequest
 from pagoda.engine.sampling.seeds import child_seed
 from pagoda.engine.sampling.structured import GrammarCompiler
@@ -71,7 +72,10 @@ class InputProcessor:
         priority: int = 0,
         cache_salt: str | None = None,
     ) -> list[CoreRequest]:
-        """The n requests of one prompt; all but the first share the first one's prompt blocks."""
+        """The n requests of one prompt; all but the first share the first one's prompt blocks.
+
+        Raises InvalidRequestError where the parameters do not fit the model or one another.
+        """
         self._check_params(params)
         matcher = None
         if params.structured_outputs is not None:
@@ -84,6 +88,7 @@ class InputProcessor:
             request = self._request(request_id, index, prompt_token_ids, params, arrival_time, priority, cache_salt)
             own_matcher = matcher if matcher is None or index == 0 else matcher.copy()
             requests.append(CoreRequest(request, child_seed(seed, index), bad_words_ids, own_matcher))
+        check_first_token(requests[0], self.config.vocab_size)
         return requests
 
     def pooling_request(

@@ -7,6 +7,7 @@ fetched later.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from fastapi import APIRouter, Request
@@ -31,8 +32,11 @@ _NAMES_HERE = {
     "prompt": "input",
     "tool_choice.function.name": "tool_choice.name",
     "response_format.json_schema.schema": "text.format.schema",
+    "response_format.schema": "text.format.schema",
+    "response_format": "text.format",
 }
 """What a fault in the chat request is called in the client's own."""
+_SCHEMAS = re.compile(r"response_format\.(?:json_schema\.)?schema|(?<=\])\.function(?=\.parameters)")
 
 
 @router.post("/v1/responses", responses=GENERATING)
@@ -45,12 +49,26 @@ async def create_response(body: ResponsesRequest, request: Request) -> Response:
     try:
         job = await chat_job(chat, state)
     except InvalidRequestError as error:
-        error.param = _NAMES_HERE.get(error.param or "", error.param)
+        error.args = (_places_here(str(error)), *error.args[1:])
+        error.param = _NAMES_HERE.get(error.param or "", error.param and _places_here(error.param))
         raise
-    job = replace(job, constraint_field=_NAMES_HERE.get(job.constraint_field or "", job.constraint_field))
+    job = replace(
+        job,
+        constraint_field=_NAMES_HERE.get(job.constraint_field or "", job.constraint_field),
+        unenforced=tuple(map(_places_here, job.unenforced)),
+    )
     answer = ResponseAnswer(body, chat, job, state, name, caller)
     # A terminal event ends these streams; `[DONE]` is none of theirs.
     return await answered(request, caller, [job], answer, stream=body.stream, done=b"")
+
+
+def _places_here(text: str) -> str:
+    """Places in schemas as the client's own request has them.
+
+    >>> _places_here("tools[0].function.parameters.not")
+    'tools[0].parameters.not'
+    """
+    return _SCHEMAS.sub(lambda found: "" if "function" in found[0] else "text.format.schema", text)
 
 
 @router.get("/v1/responses/{response_id}", responses=documented(401, 404))

@@ -14,7 +14,8 @@ from pagoda.engine.sampling.structured import GrammarCompiler, unpack_bitmask
 from pagoda.errors import ConfigError, InvalidParameterError
 from pagoda.llm import LLM
 from pagoda.models.tokenizer.tokenizer import Tokenizer
-from pagoda.sampling_params import SamplingParams, StructuredOutputsParams
+from pagoda.sampling_params import SamplingParams
+from pagoda.server.json_schemas import Shape
 from pagoda.server.tools.calls import ToolCallParser, joined, new_call_id
 from pagoda.server.tools.formats import FORMATS, HERMES, LLAMA3_JSON, MISTRAL, ToolFormat, tool_format
 from pagoda.server.tools.messages import plain_messages
@@ -40,10 +41,10 @@ NOW = {"name": "now", "arguments": {}}
 formats = pytest.mark.parametrize("form", FORMATS.values(), ids=list(FORMATS))
 
 
-def accepts(constraint: StructuredOutputsParams | None, text: str) -> bool:
+def accepts(shape: Shape, text: str) -> bool:
     """Whether the grammar lets a model write exactly this."""
-    assert constraint is not None
-    matcher = GrammarCompiler(TOKENIZER).compile(constraint)
+    assert shape.constraint is not None
+    matcher = GrammarCompiler(TOKENIZER).compile(shape.constraint)
     for token_id in [*TOKENIZER.encode(text, add_special_tokens=False), TOKENIZER.eos_token_id]:
         assert token_id is not None
         if not unpack_bitmask(matcher.bitmask(), TOKENIZER.num_tokens)[token_id]:
@@ -55,41 +56,41 @@ def accepts(constraint: StructuredOutputsParams | None, text: str) -> bool:
 @formats
 @pytest.mark.parametrize("choice", ["auto", "required", NAMED], ids=["auto", "required", "named"])
 def test_a_call_is_held_to_its_schema(form: ToolFormat, choice: ToolChoice) -> None:
-    constraint = form.constraint(TOOLS, choice)
+    constraint = form.shape(TOOLS, choice)
     assert accepts(constraint, form.write([GOOD]))
     assert not accepts(constraint, form.write([BAD]))
 
 
 @formats
 def test_what_is_forced_is_calls_and_nothing_else(form: ToolFormat) -> None:
-    required = form.constraint(TOOLS, "required")
+    required = form.shape(TOOLS, "required")
     assert accepts(required, form.write([GOOD, NOW]))
     assert not accepts(required, "no")
-    assert not accepts(form.constraint(TOOLS, NAMED), form.write([NOW]))
-    assert not accepts(form.constraint(TOOLS, "required", parallel=False), form.write([GOOD, NOW]))
+    assert not accepts(form.shape(TOOLS, NAMED), form.write([NOW]))
+    assert not accepts(form.shape(TOOLS, "required", parallel=False), form.write([GOOD, NOW]))
 
 
 @formats
 def test_of_its_own_accord_a_model_writes_what_it_likes(form: ToolFormat) -> None:
-    constraint = form.constraint(TOOLS, "auto")
+    constraint = form.shape(TOOLS, "auto")
     for text in ("好的 🦊", '{"name": "Alice"}', "a <tool b [TOOL] {", "看看。\n" + form.write([GOOD])):
         assert accepts(constraint, text), text
     assert accepts(constraint, form.write([GOOD, NOW]))
-    assert not accepts(form.constraint(TOOLS, "auto", parallel=False), form.write([GOOD, NOW]))
+    assert not accepts(form.shape(TOOLS, "auto", parallel=False), form.write([GOOD, NOW]))
 
 
 @formats
 def test_beside_tools_an_answer_may_be_held_to_a_schema(form: ToolFormat) -> None:
-    constraint = form.constraint(TOOLS, "auto", answer_schema={"type": "object", "required": ["x"]})
+    constraint = form.shape(TOOLS, "auto", answer_schema={"type": "object", "required": ["x"]})
     assert accepts(constraint, '{"x": 1}')
     assert accepts(constraint, form.write([GOOD]))
     assert not accepts(constraint, "hello")
 
 
 def test_fields_that_a_schema_does_not_name_are_not_invented_unless_it_allows_them() -> None:
-    def held(**more: Any) -> StructuredOutputsParams | None:
+    def held(**more: Any) -> Shape:
         schema = {"type": "object", "properties": {"a": {"type": "integer"}}, **more}
-        return HERMES.constraint(
+        return HERMES.shape(
             [Tool.model_validate({"type": "function", "function": {"name": "f", "parameters": schema}})], "required"
         )
 
@@ -99,12 +100,12 @@ def test_fields_that_a_schema_does_not_name_are_not_invented_unless_it_allows_th
 
 
 def test_without_tools_or_with_none_nothing_is_held() -> None:
-    assert HERMES.constraint([], "auto") is None
-    assert HERMES.constraint(TOOLS, "none") is None
+    assert HERMES.shape([], "auto") == Shape()
+    assert HERMES.shape(TOOLS, "none") == Shape()
 
 
 def test_a_mark_that_is_a_special_token_is_asked_for_by_its_id() -> None:
-    constraint = MISTRAL.constraint(TOOLS, "auto", special={"[TOOL_CALLS]": 5})
+    constraint = MISTRAL.shape(TOOLS, "auto", special={"[TOOL_CALLS]": 5}).constraint
     assert constraint is not None
     assert "<[5]>" in str(constraint.grammar)
 
@@ -224,8 +225,8 @@ def builtin_llm() -> LLM:
 def test_the_builtin_model_gives_a_valid_call_when_it_must(
     builtin_llm: LLM, form: ToolFormat, choice: ToolChoice
 ) -> None:
-    held = form.constraint(TOOLS, choice, parallel=False)
-    params = SamplingParams(max_tokens=200, seed=1, structured_outputs=held)
+    held = form.shape(TOOLS, choice, parallel=False)
+    params = SamplingParams(max_tokens=200, seed=1, structured_outputs=held.constraint)
     (output,) = builtin_llm.generate("Weather?", params, use_tqdm=False)
     content, (call,) = joined(ToolCallParser(form, NAMES).push(output.outputs[0].text, finished=True))
     arguments = json.loads(call.arguments)
