@@ -152,7 +152,8 @@ class Generation:
         """The error of a completion that ended for a reason that no API has a word for."""
         if completion.finish_reason == "error" and isinstance(completion.stop_reason, str):
             logger.warning("request %s ended with an error: %s", self._caller.request_id, completion.stop_reason)
-            return self.jobs[index].in_clients_words(ConstraintError(completion.stop_reason))
+            job = self.jobs[index]
+            return job.in_clients_words(ConstraintError(completion.stop_reason, param=job.constraint_field))
         if completion.finish_reason in ("abort", "error"):
             return EngineDeadError("the engine could not finish this answer: send the request again")
         return None

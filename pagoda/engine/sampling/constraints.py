@@ -59,15 +59,15 @@ def _first_tokens(core_request: CoreRequest, names: Collection[str], vocab_size:
     if "allowed_token_ids" in names:
         allowed[:] = False
         allowed[list(params.allowed_token_ids or ())] = True
-    has_grammar = "structured_outputs" in names and core_request.matcher is not None
-    if has_grammar:
-        allowed &= unpack_bitmask(core_request.matcher.bitmask(), vocab_size)
+    matcher = core_request.matcher if "structured_outputs" in names else None
+    if matcher is not None:
+        allowed &= unpack_bitmask(matcher.bitmask(), vocab_size)
     if "bad_words" in names:
         allowed[[word[0] for word in core_request.bad_words_ids if len(word) == 1]] = False
     if "min_tokens" in names:
         stop = list(core_request.request.stop_token_ids)
         ending = allowed[stop]
         allowed[stop] = False
-        if has_grammar and not allowed.any():  # the end of a finished grammar wins
+        if matcher is not None and not allowed.any():  # the end of a finished grammar wins
             allowed[stop] = ending
     return allowed

@@ -47,6 +47,17 @@ _DEPENDENTS = {"properties": ("additionalProperties",), "prefixItems": ("items",
 """Keywords that say something of what another one leaves over."""
 
 
+_CONTRADICTIONS = {
+    "incompatible types": "its keywords demand values of different types",
+    "incompatible boolean": "its keywords demand both true and false",
+    "anyOf is empty": "it leaves no alternative",
+    "oneOf is empty": "it leaves no alternative",
+    "All options": "each of its alternatives contradicts itself",
+    "Regex is empty": "no string has its pattern, format and length at once",
+    "schema is false": "it is false",
+}
+
+
 class Enforceable(NamedTuple):
     """A schema that the grammar engine reads, and what of the given one it does not hold an answer to."""
 
@@ -69,7 +80,7 @@ def enforceable(document: Any) -> Enforceable:
         _Repair(form).run()
         reason = complaint(_written(form.root, form.definitions))
     if reason:
-        raise StructuredOutputError(f"no text satisfies the schema: {reason.removeprefix(_UNSATISFIABLE)}")
+        raise StructuredOutputError(f"no text satisfies the schema: {_contradiction(reason)}")
     return _told(form)
 
 
@@ -179,6 +190,12 @@ def _without(schema: Schema, keywords: list[str]) -> Schema:
         values = [*schema["patternProperties"].values(), left["additionalProperties"]]
         left["additionalProperties"] = Schema(schema.place, {"anyOf": values})
     return Schema(schema.place, left)
+
+
+def _contradiction(reason: str) -> str:
+    """Why no text satisfies a schema, without the grammar's own terms."""
+    found = reason.removeprefix(_UNSATISFIABLE)
+    return next((plain for words, plain in _CONTRADICTIONS.items() if found.startswith(words)), found)
 
 
 def _plain(keyword: str, reason: str) -> str:

@@ -234,4 +234,4 @@ def _kind(value: Any) -> str:
     if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
         unknown = [item for item in value if item not in TYPES] or value
         return f"{unknown[0]!r:.60}"
-    return {list: "a list", dict: "an object"}.get(type(value), type(value).__name__)
+    return "a list" if isinstance(value, list) else "an object"

@@ -138,7 +138,7 @@ def _structured(body: SamplingFields) -> Shape:
     given: BaseModel | None = body.structured_outputs
     if given is None:
         return Shape()
-    return _widened(StructuredOutputsParams(**given.model_dump(by_alias=True)), "structured_outputs.json")
+    return _widened(StructuredOutputsParams(**given.model_dump(by_alias=True)), "structured_outputs")
 
 
 def _guided(body: SamplingFields) -> Shape:
@@ -148,11 +148,26 @@ def _guided(body: SamplingFields) -> Shape:
 
 def _widened(params: StructuredOutputsParams, field: str) -> Shape:
     """vLLM's fields have no `strict`, so what no grammar can hold the answer to is left to the model."""
-    if params.json is None:
+    if params.json is not None:
+        field = field if field == "guided_json" else f"{field}.json"
+        found = held(_loaded(params.json, field), field)
+        return Shape(replace(params, json=found.schema), found.unenforced)
+    tag = None if params.structural_tag is None else _loaded(params.structural_tag, f"{field}.structural_tag")
+    if not isinstance(tag, dict) or not isinstance(tag.get("structures"), list):
         return Shape(params)
+    structures, unenforced = [], []
+    for index, structure in enumerate(tag["structures"]):
+        if isinstance(structure, dict) and "schema" in structure:
+            part = held(structure["schema"], f"{field}.structural_tag.structures[{index}].schema")
+            structure = {**structure, "schema": part.schema}
+            unenforced += part.unenforced
+        structures.append(structure)
+    return Shape(replace(params, structural_tag={**tag, "structures": structures}), tuple(unenforced))
+
+
+def _loaded(given: Any, field: str) -> Any:
+    """A mapping, or JSON text read."""
     try:
-        schema = json.loads(params.json) if isinstance(params.json, str) else params.json
+        return json.loads(given) if isinstance(given, str) else given
     except (ValueError, RecursionError) as error:
         raise StructuredOutputError(f"{field} is no JSON: {error}", param=field) from error
-    found = held(schema, field)
-    return Shape(replace(params, json=found.schema), found.unenforced)
