@@ -4,7 +4,8 @@
     |-- InvalidRequestError        the caller's mistake, raised at the door (HTTP 400)
     |   |-- InvalidParameterError    a field of SamplingParams and the like; `.param` names it
     |   |-- PromptTooLongError       the prompt does not fit the context window
-    |   `-- StructuredOutputError    a schema, regex or grammar that cannot be compiled
+    |   |-- StructuredOutputError    a schema, regex or grammar that cannot be compiled
+    |   `-- ConstraintError          what the request demands of its tokens leaves none, now or on the way
     |-- ConfigError                the operator's mistake: a setting, a recipe, a flag
     |-- CheckpointError            files of a model: missing, truncated, mislabelled
     |   `-- UnknownArchitectureError
@@ -49,6 +50,10 @@ class PromptTooLongError(InvalidRequestError):
 
 class StructuredOutputError(InvalidRequestError):
     """A schema, regex, choice or grammar that cannot be compiled."""
+
+
+class ConstraintError(InvalidRequestError):
+    """The request's own constraints allow no token, or its grammar cannot go on: the same request ends so again."""
 
 
 class ConfigError(PagodaError, ValueError):

@@ -185,9 +185,10 @@ def _response_format(text: TextSettings | None) -> dict[str, Any] | None:
     if form is None or form.type == "text":
         return None
     if form.type == "json_object":
-        return {"type": "json_object"}
+        return {"type": "json_object", "schema": form.json_schema}
     if form.json_schema is None:
         raise InvalidParameterError(
             "text.format is json_schema, but text.format.schema is missing: give the schema", param="text.format.schema"
         )
-    return {"type": "json_schema", "json_schema": {"name": form.name, "schema": form.json_schema}}
+    schema = {"name": form.name, "schema": form.json_schema, "strict": form.strict}
+    return {"type": "json_schema", "json_schema": schema}

@@ -89,6 +89,9 @@ class ResponseFormat(ApiObject):
 
     type: Literal["text", "json_object", "json_schema"]
     json_schema: JsonSchemaFormat | None = None
+    object_schema: dict[str, Any] | None = Field(
+        None, alias="schema", description="Where llama.cpp's server and Together put the schema."
+    )
 
 
 class StructuredOutputs(BaseModel):

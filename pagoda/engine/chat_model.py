@@ -75,6 +75,8 @@ class EngineChatModel:
         request = await self._request(messages, sampling_params(params or ChatParams(), RequestOutputKind.DELTA))
         async with request:
             async for output in _answered(request):
+                if output.finished:
+                    _answer(output)
                 if output.outputs and output.outputs[0].text:
                     yield output.outputs[0].text
 
@@ -143,6 +145,10 @@ async def _answered(request: RequestStream) -> AsyncIterator[RequestOutput]:
 
 def _answer(output: RequestOutput) -> ChatAnswer:
     completion = output.outputs[0]
+    if completion.finish_reason in ("abort", "error"):
+        raise ChatModelError(
+            f"the answer could not be finished: {completion.stop_reason or 'it was ended from outside'}"
+        )
     reason: FinishReason = "length" if completion.finish_reason == "length" else "stop"
     return ChatAnswer(
         text=completion.text,

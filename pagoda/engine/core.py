@@ -62,15 +62,21 @@ class EngineCore:
         if not plan.scheduled:
             return []
         began = self._clock()
+        refused: dict[str, str] = {}
         try:
-            output = self.executor.execute(plan, self._rows(plan, began))
+            output = self.executor.execute(plan, self._rows(plan, began, refused))
         except BaseException:
             self.scheduler.revoke()
             raise
+        if refused:
+            output = replace(output, errors={**output.errors, **refused})
         return self._update(plan, output, began)
 
-    def _rows(self, plan: SchedulerOutput, now: float) -> StepRows:
-        """What is to be done with the logits and hidden states of this step."""
+    def _rows(self, plan: SchedulerOutput, now: float, refused: dict[str, str]) -> StepRows:
+        """What is to be done with the logits and hidden states of this step.
+
+        refused: filled with what is wrong, by id, of requests whose grammar cannot go on: they have no row.
+        """
         samples: list[SampleRow] = []
         scores: list[ScoreRow] = []
         pools: list[PoolRow] = []
@@ -82,8 +88,12 @@ class EngineCore:
                 scores.append(score)
             if (pool := _pool_row(core_request, entry)) is not None:
                 pools.append(pool)
-            if entry.samples and core_request.request.wants_tokens:
+            if not (entry.samples and core_request.request.wants_tokens):
+                continue
+            try:
                 samples.append(_sample_row(core_request))
+            except StructuredOutputError as error:
+                refused[entry.request_id] = str(error)
         return StepRows(samples, scores, pools)
 
     def _update(self, plan: SchedulerOutput, output: StepOutput, began: float) -> list[RequestUpdate]:
@@ -123,7 +133,10 @@ class EngineCore:
 
 
 def _sample_row(core_request: CoreRequest) -> SampleRow:
-    """Of a request that wants tokens and whose last known token is fed in this step."""
+    """Of a request that wants tokens and whose last known token is fed in this step.
+
+    Raises StructuredOutputError where its grammar cannot go on.
+    """
     request = core_request.request
     assert request.sampling_params is not None, "a pooling request samples nothing"
     return SampleRow(

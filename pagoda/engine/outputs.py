@@ -47,7 +47,7 @@ class CompletionOutput:
     finish_reason: str | None = None
     """"stop", "length", "abort" or "error"; None while it runs."""
     stop_reason: int | str | None = None
-    """The stop token id or stop string that ended it; None for the model's own end of sequence."""
+    """The stop token id or stop string that ended it; of an error, what went wrong. None for the model's own end."""
     lora_request: ClassVar[None] = None
     routed_experts: ClassVar[None] = None
     sampling_mask: ClassVar[None] = None

@@ -6,6 +6,8 @@ request that ended is written into the books: metrics, traces and the access log
 
 from __future__ import annotations
 
+import logging
+import re
 import secrets
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -15,17 +17,18 @@ from typing import Any
 
 from fastapi import Request
 
-from pagoda.engine.outputs import RequestOutput
+from pagoda.engine.outputs import CompletionOutput, RequestOutput
 from pagoda.engine.process.async_engine import RequestStream
 from pagoda.engine.text.prompt import Prompt
-from pagoda.errors import EngineDeadError
+from pagoda.errors import ConstraintError, EngineDeadError, InvalidRequestError, PagodaError
 from pagoda.sampling_params import SamplingParams
 from pagoda.server.interleaving import interleaved
 from pagoda.server.observing.metrics import Metrics
 from pagoda.server.observing.tracing import RequestFacts, Tracer
 
-_UNFINISHED = frozenset({"abort", "error"})
-"""Reasons of an end that no API has a word for: whoever waits for the answer gets an error instead."""
+logger = logging.getLogger(__name__)
+
+_CONSTRAINT = re.compile(r"\bstructured_outputs(\.\w+)?")
 
 
 @dataclass(frozen=True)
@@ -45,13 +48,27 @@ class Caller:
 
 @dataclass(frozen=True)
 class Job:
-    """One prompt to complete. constraint_field: what the client calls the grammar, schema or tools that shape it."""
+    """One prompt to complete.
+
+    constraint_field: what the client calls the grammar, schema or tools that shape it; unenforced: places in the
+    client's schemas that it is not held to.
+    """
 
     prompt: Prompt
     params: SamplingParams
     priority: int = 0
     cache_salt: str | None = None
     constraint_field: str | None = None
+    unenforced: tuple[str, ...] = ()
+
+    def in_clients_words(self, error: InvalidRequestError) -> InvalidRequestError:
+        """An error of the engine's door or of a step, which call the constraint by the engine's own name."""
+        field = self.constraint_field
+        if field is None:
+            return error
+        message = _CONSTRAINT.sub(field, str(error))
+        named = error.param is not None and _CONSTRAINT.match(error.param)
+        return type(error)(message, param=field if named else error.param)
 
 
 @dataclass(frozen=True)
@@ -101,7 +118,10 @@ class Generation:
         return sum(len(stream.prompt_token_ids) for stream in self.streams)
 
     async def outputs(self) -> AsyncGenerator[tuple[int, RequestOutput]]:
-        """All outputs of all jobs, each job's in order. Raises EngineDeadError where one could not be finished."""
+        """All outputs of all jobs, each job's in order.
+
+        Raises ConstraintError where a job's own constraints ended it, EngineDeadError where the engine did.
+        """
         if len(self.streams) == 1:
             async for output in self._told(0):
                 yield 0, output
@@ -123,9 +143,20 @@ class Generation:
             reasons += [c.finish_reason for c in output.outputs if c.finish_reason is not None]
             if output.finished:
                 self._books.note(self._caller, output, num_tokens, self.jobs[index].params, reasons)
-            if not _UNFINISHED.isdisjoint(reasons):
-                raise EngineDeadError("the engine could not finish this answer: send the request again")
+            failure = next((failed for one in output.outputs if (failed := self._failure(one, index))), None)
+            if failure is not None:
+                raise failure
             yield output
+
+    def _failure(self, completion: CompletionOutput, index: int) -> PagodaError | None:
+        """The error of a completion that ended for a reason that no API has a word for."""
+        if completion.finish_reason == "error" and isinstance(completion.stop_reason, str):
+            logger.warning("request %s ended with an error: %s", self._caller.request_id, completion.stop_reason)
+            job = self.jobs[index]
+            return job.in_clients_words(ConstraintError(completion.stop_reason, param=job.constraint_field))
+        if completion.finish_reason in ("abort", "error"):
+            return EngineDeadError("the engine could not finish this answer: send the request again")
+        return None
 
 
 def caller_of(request: Request) -> Caller:

@@ -22,6 +22,7 @@ from pagoda.engine.outputs import EmbeddingRequestOutput
 from pagoda.engine.process.async_engine import AsyncEngine, EngineState, RequestStream
 from pagoda.engine.text.prompt import Prompt
 from pagoda.errors import (
+    ConstraintError,
     EngineOverloadedError,
     InvalidParameterError,
     InvalidRequestError,
@@ -205,9 +206,8 @@ class ServerState:
         except EngineOverloadedError as error:
             self._note_rejection(error)
             raise
-        except StructuredOutputError as error:
-            error.param = job.constraint_field or error.param
-            raise
+        except (StructuredOutputError, ConstraintError) as error:
+            raise job.in_clients_words(error) from error
 
     def _note_rejection(self, error: Exception) -> None:
         if isinstance(error, EngineOverloadedError):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 WEATHER = {
     "type": "function",
@@ -49,6 +51,25 @@ def test_openai(url: str) -> None:
     with pytest.raises(openai.BadRequestError, match="maximum context length is 1024 tokens") as too_long:
         client.completions.create(model=MODEL, prompt="word " * 3000)
     assert too_long.value.code == "context_length_exceeded"
+
+
+def test_pydantic_ai_with_arguments_that_no_grammar_holds_a_call_to(url: str) -> None:
+    """A set asks for uniqueItems, a SecretStr for the format password, a Decimal is a number or a string."""
+    agents = pytest.importorskip("pydantic_ai", reason="needs pydantic-ai-slim[openai]")
+    from pydantic_ai.models.openai import OpenAIChatModel
+    from pydantic_ai.providers.openai import OpenAIProvider
+
+    model = OpenAIChatModel(MODEL, provider=OpenAIProvider(base_url=url, api_key="none"))
+    agent = agents.Agent(model, model_settings={"max_tokens": 20, "temperature": 0.0})
+
+    def pay(city: str, tags: set[str], amount: Decimal, password: SecretStr) -> str:
+        """Pay for something."""
+        return f"paid {amount} in {city} for {tags} with {password}"
+
+    agent.tool_plain(pay)
+    parameters = agent._function_toolset.tools["pay"].function_schema.json_schema
+    assert all(word in str(parameters) for word in ("uniqueItems", "password"))
+    assert isinstance(agent.run_sync("hi").output, str)
 
 
 def test_langchain(url: str) -> None:

@@ -172,9 +172,7 @@ def test_constraints_that_leave_no_token_end_their_own_request_with_an_error(
     engine: LLMEngine, undisturbed: dict[str, Any], assert_idle: Callable[[LLMEngine], None]
 ) -> None:
     _start_neighbours(engine)
-    engine.add_request(
-        "bad", OK, _params(allowed_token_ids=[200], structured_outputs=StructuredOutputsParams(regex="a"))
-    )
+    engine.add_request("bad", OK, _params(bad_words=["b"], structured_outputs=StructuredOutputsParams(regex="ab")))
     answers = {}
     failure = None
     while engine.has_unfinished_requests():

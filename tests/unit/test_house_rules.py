@@ -17,7 +17,7 @@ import pagoda
 PACKAGE = Path(pagoda.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 ORDER: dict[str, list[list[str]]] = {
-    "engine": [["scheduling"], ["sampling"], ["execution"], ["text"], ["process"]],
+    "engine": [["scheduling", "schemas"], ["sampling"], ["execution"], ["text"], ["process"]],
     "rag": [
         ["documents", "embedding"],
         ["index"],

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from pagoda.conformance.check import CHAT, COMPLETIONS, Context, check, equal, expect, refused
 from pagoda.conformance.evidence import NotApplicableError
 from pagoda.conformance.shapes import contents, parsed, texts
+
+if TYPE_CHECKING:
+    from pagoda.conformance.client import Reply
 
 _SCHEMA = {
     "type": "object",
@@ -23,6 +27,7 @@ _SCHEMA = {
     "required": ["animal", "count", "happy"],
     "additionalProperties": False,
 }
+_SMALL = {"type": "array", "items": {"type": "string", "enum": ["fox", "owl"]}, "maxItems": 2}
 _FORMAT = {"type": "json_schema", "json_schema": {"name": "animal", "strict": True, "schema": _SCHEMA}}
 
 
@@ -67,8 +72,9 @@ async def json_schema_streamed(server: Context) -> None:
 
 @check("openai-python")
 async def schema_that_is_none(server: Context) -> None:
-    """A schema that cannot be compiled is refused with its name, and never a 5xx."""
-    form = {"type": "json_schema", "json_schema": {"name": "odd", "schema": {"type": "no_such_type"}}}
+    """With strict, a schema that is none is refused with its name, and never a 5xx."""
+    none = {"type": "no_such_type"}
+    form = {"type": "json_schema", "json_schema": {"name": "odd", "strict": True, "schema": none}}
     error = refused(await server.send(CHAT, response_format=form))
     expect(str(error["param"]).startswith("response_format"), "a param that begins with response_format", error)
 
@@ -114,3 +120,170 @@ async def neighbours_are_free(server: Context) -> None:
     (free,) = texts(await server.complete())
     await _shaped(server, choice=["fox"])
     equal(texts(await server.complete()), [free], "the unconstrained text")
+
+
+async def _held_to_the_rest(server: Context, part: Mapping[str, Any], more: Mapping[str, Any] | None = None) -> None:
+    """Raise CheckFailedError unless an answer comes that has one field `a` of a schema, of which `part` is a part."""
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {"a": {**_SMALL, **part}},
+        "required": ["a"],
+        "additionalProperties": False,
+        **(more or {}),
+    }
+    form = {"type": "json_schema", "json_schema": {"name": "rest", "schema": schema}}
+    answer = await server.chat(response_format=form, max_tokens=200)
+    if answer["choices"][0]["finish_reason"] == "length":
+        raise NotApplicableError("the model did not end its object within 200 tokens")
+    value = parsed(contents(answer)[0], {"type": "object", "required": ["a"], "properties": {"a": _SMALL}})
+    equal(list(value), ["a"], "the fields")
+
+
+@check("pydantic-ai, jcode and other agents with set[str]")
+async def keyword_of_arrays_is_no_reason_to_refuse(server: Context) -> None:
+    """A keyword that few grammars have (uniqueItems, contains) is obeyed or left to the model; the rest holds."""
+    await _held_to_the_rest(server, {"uniqueItems": True})
+    await _held_to_the_rest(server, {"contains": {"const": "owl"}, "minContains": 0})
+
+
+@check("MCP servers, zod-to-json-schema")
+async def keyword_of_logic_is_no_reason_to_refuse(server: Context) -> None:
+    """So are not, if and then, and alternatives of oneOf that overlap."""
+    await _held_to_the_rest(server, {}, {"not": {"required": ["b"]}})
+    await _held_to_the_rest(server, {}, {"if": {"required": ["b"]}, "then": {"required": ["c"]}})
+    await _held_to_the_rest(server, {"oneOf": [{"type": "array"}, {"type": "array", "maxItems": 1}]})
+
+
+@check("MCP servers, OpenAPI tools")
+async def keyword_of_objects_is_no_reason_to_refuse(server: Context) -> None:
+    """So are propertyNames, dependentRequired and unevaluatedProperties."""
+    await _held_to_the_rest(server, {}, {"propertyNames": {"maxLength": 9}})
+    await _held_to_the_rest(server, {}, {"dependentRequired": {"b": ["c"]}, "unevaluatedProperties": False})
+
+
+@check("OpenAPI tools, pydantic's SecretStr and Decimal")
+async def format_or_pattern_is_no_reason_to_refuse(server: Context) -> None:
+    """So are formats of no standard (int64, password) and patterns with a look-ahead."""
+    for part in ({"format": "password"}, {"format": "int64"}, {"pattern": "^(?!cat)(fox|owl)$"}):
+        await _held_to_the_rest(server, {"items": {"type": "string", "enum": ["fox", "owl"], **part}})
+
+
+@check("pydantic, zod-to-json-schema")
+async def references_are_followed(server: Context) -> None:
+    """References to $defs and definitions are followed, a schema that holds itself among them."""
+    for place in ("$defs", "definitions"):
+        node = {
+            "type": "object",
+            "properties": {
+                "name": {"enum": ["fox", "owl"]},
+                "next": {"anyOf": [{"type": "null"}, {"$ref": f"#/{place}/n"}]},
+            },
+            "required": ["name", "next"],
+            "additionalProperties": False,
+        }
+        schema = {"$ref": f"#/{place}/n", place: {"n": node}}
+        form = {"type": "json_schema", "json_schema": {"name": "chain", "schema": schema}}
+        choice = (await server.chat(response_format=form, max_tokens=200))["choices"][0]
+        if choice["finish_reason"] != "length":
+            parsed(choice["message"]["content"], node | {"properties": {"name": {"enum": ["fox", "owl"]}}})
+
+
+@check("agents that show their users what is wrong")
+async def strict_names_the_keyword(server: Context) -> None:
+    """With strict, a keyword is obeyed, or refused by its own name and place, without the grammar's inside."""
+    schema = {
+        "type": "object",
+        "properties": {"a": {"type": "array", "items": {"type": "string"}, "uniqueItems": True}},
+    }
+    form = {"type": "json_schema", "json_schema": {"name": "odd", "strict": True, "schema": schema}}
+    reply = await server.send(CHAT, response_format=form)
+    if reply.status == 200:
+        return
+    error = refused(reply)
+    expect("uniqueItems" in error["message"], "a message that names uniqueItems", error)
+    expect(str(error["param"]).startswith("response_format"), "a param that begins with response_format", error)
+    expect(not {"%json", "start:", "lark"} & set(error["message"].split()), "no words of a grammar", error)
+
+
+@check("vLLM's clients, LiteLLM")
+async def schema_that_nothing_satisfies(server: Context) -> None:
+    """A schema that no text satisfies is refused, and never answered with nothing and `stop`."""
+    knot = {"$ref": "#/$defs/n", "$defs": {"n": {"$ref": "#/$defs/n"}}}
+    for schema in (knot, {"type": "string", "enum": []}, {"type": "string", "minLength": 3, "maxLength": 1}):
+        form = {"type": "json_schema", "json_schema": {"name": "none", "schema": schema}}
+        error = refused(await server.send(CHAT, response_format=form))
+        expect(str(error["param"]).startswith("response_format"), "a param that begins with response_format", error)
+
+
+@check("llama.cpp's and Together's clients")
+async def schema_beside_json_object(server: Context) -> None:
+    """A schema beside json_object is obeyed, or refused by its name: it is not dropped in silence."""
+    reply = await server.send(CHAT, response_format={"type": "json_object", "schema": _SCHEMA}, max_tokens=200)
+    if reply.status == 200:
+        parsed(contents(reply.json())[0], _SCHEMA)
+    else:
+        expect("response_format" in str(refused(reply)["param"]), "a param that names response_format", reply.summary())
+
+
+@check("extraction with several candidates")
+async def every_choice_is_held(server: Context) -> None:
+    """With n, each answer is JSON after the schema."""
+    answer = await server.chat(response_format=_FORMAT, max_tokens=200, n=3, temperature=1.2, seed=4)
+    for content in contents(answer):
+        parsed(content, _SCHEMA)
+
+
+async def _with_contradiction(server: Context, **extra: Any) -> Reply:
+    """The reply to a choice beside what shuts it out. Raises NotApplicableError where the server lacks one of both."""
+    for known in ({"structured_outputs": {"choice": ["owl"]}}, extra):
+        if (await server.send(COMPLETIONS, **known)).status != 200:
+            raise NotApplicableError("the server lacks structured_outputs, or what is to contradict it")
+    if texts(await server.complete(structured_outputs={"choice": ["owl"]})) != ["owl"]:
+        raise NotApplicableError("the server lacks structured_outputs")
+    return await server.send(COMPLETIONS, structured_outputs={"choice": ["owl"]}, **extra)
+
+
+@check("vLLM's clients")
+async def contradiction_is_the_requests_own(server: Context) -> None:
+    """A choice that bad_words forbid is a 400 that says so, or is written all the same: nothing is broken."""
+    reply = await _with_contradiction(server, bad_words=["o", "ow", "owl"])
+    if reply.status == 200:
+        expect(texts(reply.json())[0] in ("owl", "o", "ow"), "the choice", reply.summary())
+    else:
+        refused(reply)
+    equal(texts(await server.complete(structured_outputs={"choice": ["owl"]})), ["owl"], "the next answer")
+
+
+@check("vLLM's clients")
+async def contradiction_before_the_stream(server: Context) -> None:
+    """Where it is known at the start, it is a plain 400 of a stream, too."""
+    if (await _with_contradiction(server, allowed_token_ids=[7])).status != 400:
+        raise NotApplicableError("the server does not see the contradiction beforehand")
+    refused(await server.send(COMPLETIONS, structured_outputs={"choice": ["owl"]}, allowed_token_ids=[7], stream=True))
+
+
+@check("vLLM's clients")
+async def finished_shape_outlasts_min_tokens(server: Context) -> None:
+    """min_tokens beyond the end of a choice is refused, or the choice comes whole and by itself."""
+    reply = await _with_contradiction(server, min_tokens=12)
+    if reply.status == 200:
+        equal(texts(reply.json()), ["owl"], "the text")
+    else:
+        refused(reply)
+
+
+@check("every client that trusts finish_reason")
+async def stop_means_complete(server: Context) -> None:
+    """A shape that is too large to go on with ends in an error, or as cut: `stop` means a whole text."""
+    pattern = "([a-z]{1,100}){1,1000}0"
+    for seed in range(3):
+        fields = {"structured_outputs": {"regex": pattern}, "max_tokens": 60, "temperature": 1.3, "seed": seed}
+        reply = await server.send(COMPLETIONS, **fields)
+        expect(reply.status < 500, "no status of 500 or more", reply.summary(), reply)
+        if reply.status == 200 and reply.json()["choices"][0]["finish_reason"] == "stop":
+            text = texts(reply.json())[0]
+            if re.fullmatch("[a-z]+0", text) is None and seed == 0:
+                whole = texts(await server.complete(structured_outputs={"choice": ["owl"]}))
+                if whole != ["owl"]:
+                    raise NotApplicableError("the server lacks structured_outputs")
+            expect(re.fullmatch("[a-z]+0", text), f"a text that matches {pattern}", repr(text))

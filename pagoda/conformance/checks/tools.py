@@ -194,8 +194,8 @@ async def choice_without_tools_is_refused(server: Context) -> None:
 
 @check("agents that build tools at run time")
 async def bad_schema_is_refused(server: Context) -> None:
-    """A tool whose parameters are no JSON schema is refused, and never a 5xx."""
-    tool = {"type": "function", "function": {"name": "odd", "parameters": {"type": "no_such_type"}}}
+    """With strict, a tool whose parameters are no JSON schema is refused, and never a 5xx."""
+    tool = {"type": "function", "function": {"name": "odd", "strict": True, "parameters": {"type": "no_such_type"}}}
     error = refused(await server.send(CHAT, tools=[tool], tool_choice="required"))
     expect(str(error["param"]).startswith("tools"), "a param that begins with tools", error)
 
@@ -209,3 +209,89 @@ async def tools_are_part_of_the_prompt(server: Context) -> None:
     if more <= 0:
         raise NotApplicableError("this model's template has no place for tools")
     expect(more > 10, "a prompt with the tools in it", f"{more} tokens more")
+
+
+def _tool(parameters: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": "tool", "parameters": parameters, **more}}
+
+
+async def _arguments(server: Context, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of a call of a tool of these parameters, which must come."""
+    fields = {**_ASK, "tools": [_tool(parameters)], "tool_choice": "required"}
+    choice = (await server.chat(**fields))["choices"][0]
+    if choice["finish_reason"] == "length":
+        raise NotApplicableError("the model did not end its call within 300 tokens")
+    arguments = json.loads(choice["message"]["tool_calls"][0]["function"]["arguments"])
+    expect(isinstance(arguments, dict), "arguments that are an object", arguments)
+    return dict(arguments)
+
+
+@check("pydantic-ai")
+async def python_types_are_taken(server: Context) -> None:
+    """Parameters as pydantic writes a set, a Decimal and a SecretStr do not stand in the way of an answer."""
+    decimal = r"^(?!^[-+.]*$)[+-]?0*\d*\.?\d*$"
+    properties = {
+        "tags": {"type": "array", "items": {"type": "string"}, "uniqueItems": True, "default": []},
+        "amount": {"anyOf": [{"type": "number"}, {"type": "string", "pattern": decimal}]},
+        "password": {"type": "string", "format": "password", "writeOnly": True},
+    }
+    await server.chat(tools=[_tool({"type": "object", "properties": properties, "required": ["amount"]})])
+
+
+@check("MCP servers made of OpenAPI")
+async def openapi_types_are_taken(server: Context) -> None:
+    """Neither do OpenAPI's formats and nullable, and fields that it adds."""
+    properties = {
+        "id": {"type": "integer", "format": "int64", "nullable": True, "example": 7},
+        "data": {"type": "string", "format": "binary", "x-order": 1},
+        "kind": {"oneOf": [{"type": "string"}, {"type": "string", "format": "uri-reference"}]},
+    }
+    await server.chat(
+        tools=[_tool({"type": "object", "properties": properties, "discriminator": {"propertyName": "k"}})]
+    )
+
+
+@check("agents whose schemas name the types of their own language")
+async def unknown_type_binds_nothing(server: Context) -> None:
+    """A type that JSON schema lacks (any, str) binds nothing where strict is not set; the other fields hold."""
+    properties = {"what": {"type": "any", "enum": ["fox"]}, "days": {"type": "integer", "enum": [1, 2]}}
+    parameters = {"type": "object", "properties": properties, "required": ["what", "days"]}
+    arguments = await _arguments(server, parameters)
+    expect(arguments.get("days") in (1, 2), "days of 1 or 2", arguments)
+
+
+@check("agents with schemas written by hand")
+async def required_name_may_be_undeclared(server: Context) -> None:
+    """A required field that properties do not declare comes all the same."""
+    parameters = {"type": "object", "properties": {"days": {"enum": [1, 2]}}, "required": ["days", "note"]}
+    arguments = await _arguments(server, parameters)
+    expect({"days", "note"} <= arguments.keys(), "the fields days and note", arguments)
+
+
+@check("LangChain's agents, MCP servers")
+async def tool_without_parameters(server: Context) -> None:
+    """A tool without parameters, or with none in its schema, is called with an object."""
+    for parameters in ({"type": "object", "properties": {}}, {"type": "object"}, {}):
+        await _arguments(server, parameters)
+
+
+@check("openai-python's strict tools")
+async def strict_names_the_tool(server: Context) -> None:
+    """With strict, a keyword of a tool's schema is obeyed, or refused by its name and that of the field."""
+    parameters = {"type": "object", "properties": {"a": {"type": "array", "uniqueItems": True}}}
+    reply = await server.send(
+        CHAT, tools=[_tool({"type": "object"}, description="sound"), _tool(parameters, strict=True, name="b")]
+    )
+    if reply.status == 200:
+        return
+    error = refused(reply)
+    expect("uniqueItems" in error["message"], "a message that names uniqueItems", error)
+    expect(str(error["param"]).startswith("tools"), "a param that begins with tools", error)
+
+
+@check("every agent")
+async def arguments_that_nothing_satisfies(server: Context) -> None:
+    """A tool whose parameters no arguments satisfy is refused where it must be called, and never a 5xx."""
+    parameters = {"type": "object", "properties": {"a": {"enum": []}}, "required": ["a"]}
+    error = refused(await server.send(CHAT, tools=[_tool(parameters)], tool_choice="required"))
+    expect(str(error["param"]).startswith("tools"), "a param that begins with tools", error)

@@ -18,6 +18,7 @@ from pagoda.engine.execution.memory_plan import MemoryPlan
 from pagoda.engine.execution.model_runner import ModelOutput, ModelRunner
 from pagoda.engine.execution.pooling import pool
 from pagoda.engine.outputs import Logprob, SampledToken
+from pagoda.engine.sampling.constraints import constraint_names, no_token_left
 from pagoda.engine.sampling.logprobs import prompt_logprobs
 from pagoda.engine.sampling.rows import SampleRow, ScoreRow, StepRows
 from pagoda.engine.sampling.sampler import NO_TOKEN, Sampler
@@ -88,7 +89,8 @@ class Worker:
         errors: dict[str, str] = {}
         for row, sampled in zip(rows, self.sampler.sample(logits, rows), strict=True):
             if sampled.token_id == NO_TOKEN:
-                errors[row.request_id] = f"request {row.request_id}: its constraints allow no token"
+                names = constraint_names(row.params, row.position)
+                errors[row.request_id] = no_token_left(names, row.position)
             else:
                 tokens[row.request_id] = (sampled,)
         return tokens, errors

@@ -17,9 +17,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from pagoda.engine.schemas.enforceable import Enforceable, enforceable, normal_form
+from pagoda.engine.schemas.places import path
 from pagoda.errors import StructuredOutputError
 from pagoda.sampling_params import StructuredOutputsParams
 
+_LIMITS = ("oo many", "limit", "fuel", "oo big", "oo large", "oo complex")
+"""Words of llguidance's errors where a grammar outgrew what it allows itself; its stop_reason tells only some."""
 _NO_DETAILS = "<non-verbose/>"  # what llguidance writes where its state would stand
 
 
@@ -60,8 +64,8 @@ class GrammarCompiler:
     def compile(self, params: StructuredOutputsParams) -> GrammarMatcher:
         """A matcher at the start of the text.
 
-        Raises StructuredOutputError, with llguidance's own message, when the constraint is malformed, uses what
-        is not supported, or can be met by no text at all.
+        Raises StructuredOutputError when the constraint is malformed or can be met by no text at all, and where a JSON
+        schema has a keyword that no grammar holds a text to: `engine.schemas` tells which, and what is left without.
         """
         from llguidance import LLMatcher, LLParserLimits
 
@@ -70,6 +74,8 @@ class GrammarCompiler:
         limits = LLParserLimits(verbose_errors=False)
         matcher = LLMatcher(self._vocabulary, grammar, log_level=0, limits=limits)
         if matcher.is_error():
+            if params.json is not None:
+                _held(enforceable, params.json, "json")  # tells which keyword of the schema it was
             raise _refused(name, matcher.get_error())
         compiled = GrammarMatcher(matcher, self._vocabulary.vocab_size)
         _try_one_step(name, compiled.copy())
@@ -100,21 +106,30 @@ class GrammarMatcher:
     def bitmask(self) -> np.ndarray:
         """The tokens that may come next: int32 [ceil(vocab_size / 32)], bit set = allowed.
 
-        Once the text is complete and nothing can follow, only end-of-sequence tokens are left.
+        Once the text is complete and nothing can follow, only end-of-sequence tokens are left. Raises
+        StructuredOutputError where the grammar cannot go on: such a matcher's bitmask would tell of an end, too.
         """
         num_words = (self._vocab_size + 31) // 32
         packed = self._matcher.compute_bitmask()[: num_words * 4]
+        if self._matcher.is_error():
+            raise StructuredOutputError(self._fault(), param="structured_outputs")
         return np.frombuffer(packed, dtype="<i4")
 
     def advance(self, token_id: int) -> None:
-        """Take a sampled token. Raises StructuredOutputError when the bitmask did not allow it."""
+        """Take a sampled token. Raises StructuredOutputError as `bitmask` does, or where that did not allow it."""
         if self._matcher.is_stopped() and not self._matcher.is_error():
             return
         if not self._matcher.consume_token(token_id):
-            raise StructuredOutputError(
-                f"token {token_id} does not fit the structured output: {self._matcher.get_error()}",
-                param="structured_outputs",
+            raise StructuredOutputError(f"after token {token_id}: {self._fault()}", param="structured_outputs")
+
+    def _fault(self) -> str:
+        """Why nothing can follow, in words that need no knowledge of the grammar engine."""
+        if any(limit in self._matcher.get_error() for limit in _LIMITS):
+            return (
+                "the grammar of structured_outputs grew too large on the way, or has a part without end: make it "
+                "simpler, above all counted repetitions of what is itself repeated"
             )
+        return "no text that the grammar of structured_outputs allows goes on from here"
 
     def copy(self) -> GrammarMatcher:
         """An independent matcher at the same place."""
@@ -135,7 +150,10 @@ def unpack_bitmask(bitmask: np.ndarray, vocab_size: int) -> np.ndarray:
 
 def _try_one_step(name: str, matcher: GrammarMatcher) -> None:
     """Take some allowed token: llguidance then follows what is forced, so a rule that never ends is found here."""
-    bitmask = matcher.bitmask()
+    try:
+        bitmask = matcher.bitmask()
+    except StructuredOutputError as error:
+        raise _refused(name, f"no text satisfies it ({error})") from error
     allowed = unpack_bitmask(bitmask, 32 * len(bitmask)).nonzero()[0]
     if not allowed.size:
         raise _refused(name, "no text satisfies it")
@@ -177,6 +195,10 @@ def _grammar(params: StructuredOutputsParams) -> tuple[str, str]:
 
 
 def _from_json_schema(schema: str | dict[str, Any], params: StructuredOutputsParams) -> str:
+    return _json_grammar(_held(normal_form, schema, "json"), params)
+
+
+def _json_grammar(schema: dict[str, Any], params: StructuredOutputsParams) -> str:
     from llguidance import LLMatcher
 
     options: Any = {"whitespace_flexible": not params.disable_any_whitespace}
@@ -185,8 +207,33 @@ def _from_json_schema(schema: str | dict[str, Any], params: StructuredOutputsPar
     return LLMatcher.grammar_from_json_schema(schema, overrides=options)
 
 
+def _loaded(given: Any, name: str) -> Any:
+    """A mapping, or JSON text read."""
+    try:
+        return json.loads(given) if isinstance(given, str) else given
+    except (ValueError, RecursionError) as error:
+        raise _refused(name, f"it is no JSON: {error}") from error
+
+
+def _held(reader: Callable[[Any], Enforceable], schema: Any, place: str) -> dict[str, Any]:
+    """A schema, where a grammar holds a text to all of it."""
+    name = place.partition(".")[0]
+    try:
+        found = reader(_loaded(schema, name))
+    except StructuredOutputError as error:
+        raise error if error.param else _refused(name, str(error)) from error
+    if not found.unenforced:
+        return found.schema
+    where, reason = found.unenforced[0]
+    raise _refused(
+        name,
+        f"{path(where)} cannot be enforced: {reason}. Leave it out of the schema and check for it yourself",
+        path(where, f"structured_outputs.{place}"),
+    )
+
+
 def _from_json_object(_: bool, params: StructuredOutputsParams) -> str:
-    return _from_json_schema({"type": "object"}, params)
+    return _json_grammar({"type": "object"}, params)
 
 
 def _from_regex(regex: str, _: StructuredOutputsParams) -> str:
@@ -198,8 +245,13 @@ def _from_regex(regex: str, _: StructuredOutputsParams) -> str:
 def _from_choice(choices: Sequence[str], _: StructuredOutputsParams) -> str:
     from llguidance import LLMatcher
 
-    alternatives = " | ".join(json.dumps(choice, ensure_ascii=False) for choice in choices)
+    alternatives = " | ".join(lark_string(choice) for choice in choices)
     return LLMatcher.grammar_from_lark(f"start: {alternatives}")
+
+
+def lark_string(text: str) -> str:
+    """A text as Lark spells it: JSON's way, but that DEL may not stand there by itself."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _from_grammar(grammar: str, _: StructuredOutputsParams) -> str:
@@ -212,16 +264,17 @@ def _from_grammar(grammar: str, _: StructuredOutputsParams) -> str:
 def _from_structural_tag(given: str | dict[str, Any], _: StructuredOutputsParams) -> str:
     from llguidance import StructTag
 
-    tag = json.loads(given) if isinstance(given, str) else given
+    tag = _loaded(given, "structural_tag")
     if not isinstance(tag, dict) or not tag.get("structures") or not tag.get("triggers"):
         raise _refused(
             "structural_tag",
             'expected {"structures": [{"begin": str, "schema": JSON schema, "end": str}, ...], "triggers": [str, ...]}',
         )
-    return StructTag.to_grammar([_struct_tag(structure, tag["triggers"]) for structure in tag["structures"]])
+    tags = [_struct_tag(structure, tag["triggers"], index) for index, structure in enumerate(tag["structures"])]
+    return StructTag.to_grammar(tags)
 
 
-def _struct_tag(structure: dict[str, Any], triggers: Sequence[str]) -> Any:
+def _struct_tag(structure: dict[str, Any], triggers: Sequence[str], index: int) -> Any:
     from llguidance import StructTag
 
     missing = [key for key in ("begin", "schema", "end") if key not in structure]
@@ -231,7 +284,8 @@ def _struct_tag(structure: dict[str, Any], triggers: Sequence[str]) -> Any:
     trigger = next((trigger for trigger in triggers if begin.startswith(trigger)), None)
     if trigger is None:
         raise _refused("structural_tag", f"no trigger of {list(triggers)} opens {begin!r}")
-    return StructTag(trigger=trigger, begin=begin, grammar=structure["schema"], end=structure["end"])
+    schema = _held(enforceable, structure["schema"], f"structural_tag.structures[{index}].schema")
+    return StructTag(trigger=trigger, begin=begin, grammar=schema, end=structure["end"])
 
 
 _BUILDERS: dict[str, Callable[[Any, StructuredOutputsParams], str]] = {
@@ -244,8 +298,7 @@ _BUILDERS: dict[str, Callable[[Any, StructuredOutputsParams], str]] = {
 }
 
 
-def _refused(name: str, reason: str) -> StructuredOutputError:
+def _refused(name: str, reason: str, param: str | None = None) -> StructuredOutputError:
     field = f"structured_outputs.{name}"
-    return StructuredOutputError(
-        f"{field} cannot be compiled: {reason.removesuffix(_NO_DETAILS).rstrip()}", param=field
-    )
+    plain = reason.removesuffix(_NO_DETAILS).rstrip()
+    return StructuredOutputError(f"{field} cannot be compiled: {plain}", param=param or field)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
+from pagoda.engine.sampling.constraints import check_first_token
 from pagoda.engine.sampling.core_request import CoreRequest
 from pagoda.engine.sampling.seeds import child_seed
 from pagoda.engine.sampling.structured import GrammarCompiler
@@ -77,7 +78,10 @@ class InputProcessor:
         priority: int = 0,
         cache_salt: str | None = None,
     ) -> list[CoreRequest]:
-        """The n requests of one prompt; all but the first share the first one's prompt blocks."""
+        """The n requests of one prompt; all but the first share the first one's prompt blocks.
+
+        Raises InvalidRequestError where the parameters do not fit the model or one another.
+        """
         if not self.config.has_head:
             raise InvalidRequestError(
                 f"this model ({self.config.architecture}) has no output head and generates no text: embed with "
@@ -96,6 +100,7 @@ class InputProcessor:
             request = replace(first, request_id=child_id(request_id, index), fork_of=first.request_id)
             own_matcher = None if matcher is None else matcher.copy()
             requests.append(CoreRequest(request, child_seed(seed, index), lists, own_matcher))
+        check_first_token(requests[0], self.config.vocab_size)
         return requests
 
     def pooling_request(

@@ -6,7 +6,6 @@ On the token's path: messages become a prompt through the checkpoint's template,
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,13 +17,14 @@ from pagoda.errors import InvalidParameterError
 from pagoda.sampling_params import SamplingParams, StructuredOutputsParams
 from pagoda.server.fields import check_fields
 from pagoda.server.generation import Job, caller_of
+from pagoda.server.json_schemas import Shape
 from pagoda.server.openai.answering import answered
 from pagoda.server.openai.chat_prompt import encode, form_of, render
 from pagoda.server.openai.chat_stream import ChatCompletionAnswer
-from pagoda.server.openai.sampling import MAX_TOP_LOGPROBS, constraint, constraint_field, sampling_params
+from pagoda.server.openai.sampling import MAX_TOP_LOGPROBS, constraint_field, sampling_params, shape
 from pagoda.server.routing import GENERATING, JsonRoute, prepared
 from pagoda.server.state import ServerState, state_of
-from pagoda.server.tools.formats import check_tools, is_forced, tool_constraint
+from pagoda.server.tools.formats import check_tools, is_forced, tool_shape
 
 router = APIRouter(route_class=JsonRoute)
 
@@ -44,12 +44,13 @@ def chat_job(body: ChatCompletionRequest, state: ServerState) -> Job:
     check_fields(body, strict=state.config.strict)
     _check_answer(body)
     check_tools(body.tools, body.tool_choice)
+    found = _shape(body, state)
     token_ids = encode(render(body, state, tools=offered_tools(body)), state)
-    params = _params(body, state)
+    params = _params(body, state, found.constraint)
     state.check_length(len(token_ids), params.max_tokens, "messages")
     # With tools the grammar is ours, so a fault in it lies in their schemas.
     field = "tools" if offered_tools(body) else constraint_field(body)
-    return Job({"prompt_token_ids": token_ids}, params, body.priority, body.cache_salt, field)
+    return Job({"prompt_token_ids": token_ids}, params, body.priority, body.cache_salt, field, found.unenforced)
 
 
 def offered_tools(body: ChatCompletionRequest) -> Sequence[Tool] | None:
@@ -71,7 +72,9 @@ def _check_answer(body: ChatCompletionRequest) -> None:
         )
 
 
-def _params(body: ChatCompletionRequest, state: ServerState) -> SamplingParams:
+def _params(
+    body: ChatCompletionRequest, state: ServerState, constraint: StructuredOutputsParams | None
+) -> SamplingParams:
     defaults = dict(state.engine.info.default_sampling_params)
     most = defaults.pop("max_tokens", None)
     for given in (body.max_tokens, body.max_completion_tokens):
@@ -81,7 +84,7 @@ def _params(body: ChatCompletionRequest, state: ServerState) -> SamplingParams:
         defaults,
         max_tokens=most,
         logprobs=(body.top_logprobs or 0) if body.logprobs else None,
-        structured_outputs=_tool_constraint(body, state),
+        structured_outputs=constraint,
     )
     shown = _tools_need_special_tokens(body, state)
     return params.clone(skip_special_tokens=False) if shown else params
@@ -92,21 +95,23 @@ def _tools_need_special_tokens(body: ChatCompletionRequest, state: ServerState) 
     return bool(offered_tools(body)) and bool(form_of(state).special_markers(state.tokenizer))
 
 
-def _tool_constraint(body: ChatCompletionRequest, state: ServerState) -> StructuredOutputsParams | None:
-    """Tools and the answer's own format as one grammar; None where no tools are offered."""
-    tools = offered_tools(body)
+def _shape(body: ChatCompletionRequest, state: ServerState) -> Shape:
+    """Tools and the answer's own format as one grammar."""
+    tools, own = offered_tools(body), shape(body)
     if not tools:
-        return None
-    form, own = form_of(state), constraint(body)
-    return tool_constraint(
+        return own
+    form = form_of(state)
+    # A forced call leaves no room for an answer, so the answer's format does not matter then.
+    answer_schema = None if own.constraint is None or is_forced(body.tool_choice) else _json_schema(own.constraint)
+    found = tool_shape(
         form,
         tools,
         body.tool_choice,
         body.parallel_tool_calls is not False,
         special=form.special_markers(state.tokenizer),
-        # A forced call leaves no room for an answer, so the answer's format does not matter then.
-        answer_schema=None if own is None or is_forced(body.tool_choice) else _json_schema(own),
+        answer_schema=answer_schema,
     )
+    return found if answer_schema is None else found._replace(unenforced=(*found.unenforced, *own.unenforced))
 
 
 def _json_schema(own: StructuredOutputsParams) -> Mapping[str, Any]:
@@ -118,7 +123,5 @@ def _json_schema(own: StructuredOutputsParams) -> Mapping[str, Any]:
             "beside tools, an answer can be held to JSON only: use response_format, or set tool_choice to none",
             param="structured_outputs",
         )
-    schema = json.loads(own.json) if isinstance(own.json, str) else own.json
-    if not isinstance(schema, dict):
-        raise InvalidParameterError("the JSON schema is not an object", param="structured_outputs.json")
-    return schema
+    assert isinstance(own.json, dict), "made by `shape`"
+    return own.json

@@ -16,13 +16,13 @@ from pagoda.chat.openai_types import MAX_PROMPTS, CompletionRequest
 from pagoda.engine.outputs import CompletionOutput, RequestOutput
 from pagoda.engine.text.prompt import Prompt
 from pagoda.errors import InvalidParameterError
-from pagoda.sampling_params import SamplingParams
+from pagoda.sampling_params import SamplingParams, StructuredOutputsParams
 from pagoda.server.aside.answers import is_long
 from pagoda.server.fields import check_fields
 from pagoda.server.generation import Caller, Generation, Job, caller_of
 from pagoda.server.openai.answering import answered
 from pagoda.server.openai.reporting import CompletionLogprobs, Usage, head, prompt_logprobs, timings
-from pagoda.server.openai.sampling import constraint_field, sampling_params
+from pagoda.server.openai.sampling import constraint_field, sampling_params, shape
 from pagoda.server.routing import GENERATING, JsonRoute, prepared
 from pagoda.server.state import ServerState, state_of
 from pagoda.server.streaming import event
@@ -49,7 +49,8 @@ def completion_jobs(body: CompletionRequest, state: ServerState) -> list[Job]:
         raise InvalidParameterError(
             f"best_of is {body.best_of}, but choosing among more than n is not supported: leave it out", param="best_of"
         )
-    params = _params(body, state)
+    found = shape(body)
+    params = _params(body, state, found.constraint)
     jobs = []
     for prompt in prompts_of(body.prompt, "prompt"):
         text, token_ids = state.engine.encode(prompt, add_special_tokens=body.add_special_tokens)
@@ -63,11 +64,12 @@ def completion_jobs(body: CompletionRequest, state: ServerState) -> list[Job]:
                 "prompt_token_ids": token_ids,
             }
         )
-        jobs.append(Job(prompt_of_both, params, body.priority, body.cache_salt, constraint_field(body)))
+        field = constraint_field(body)
+        jobs.append(Job(prompt_of_both, params, body.priority, body.cache_salt, field, found.unenforced))
     return jobs
 
 
-def _params(body: CompletionRequest, state: ServerState) -> SamplingParams:
+def _params(body: CompletionRequest, state: ServerState, constraint: StructuredOutputsParams | None) -> SamplingParams:
     if body.logprobs is not None and body.logprobs < 0:
         raise InvalidParameterError(f"logprobs is {body.logprobs}, but 0 or more are expected", param="logprobs")
     defaults = dict(state.engine.info.default_sampling_params)
@@ -81,7 +83,14 @@ def _params(body: CompletionRequest, state: ServerState) -> SamplingParams:
                 "max_tokens is 0, which only scores the prompt: set echo as well", param="max_tokens"
             )
         scored = scored or 0
-    return sampling_params(body, defaults, max_tokens=max_tokens, logprobs=body.logprobs, prompt_logprobs=scored)
+    return sampling_params(
+        body,
+        defaults,
+        max_tokens=max_tokens,
+        logprobs=body.logprobs,
+        structured_outputs=constraint,
+        prompt_logprobs=scored,
+    )
 
 
 def prompts_of(given: Any, param: str) -> list[Prompt]:

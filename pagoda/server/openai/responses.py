@@ -48,7 +48,11 @@ def _chat_and_job(body: ResponsesRequest, state: ServerState) -> tuple[Responses
         error.args = (renamed(str(error), chat.names),)
         error.param = renamed(error.param or "", chat.names) or None
         raise
-    return chat, replace(job, constraint_field=renamed(job.constraint_field or "", chat.names) or None)
+    return chat, replace(
+        job,
+        constraint_field=renamed(job.constraint_field or "", chat.names) or None,
+        unenforced=tuple(renamed(place, chat.names) for place in job.unenforced),
+    )
 
 
 @router.get("/v1/responses/{response_id}", responses=documented(401, 404))

@@ -13,7 +13,7 @@ from typing import Any
 
 from pagoda.chat.openai_responses import ResponsesChat, ResponsesRequest
 from pagoda.chat.responses_tools import OfferedTool, ResponsesTool, custom_text
-from pagoda.errors import PagodaError
+from pagoda.errors import InvalidRequestError, PagodaError
 from pagoda.server.generation import Caller, Generation, Job
 from pagoda.server.openai.chat_stream import ChoiceReader
 from pagoda.server.openai.reporting import Usage
@@ -149,12 +149,14 @@ class ResponseAnswer:
         return response
 
     async def events(self, generation: Generation) -> AsyncGenerator[bytes]:
-        """The response as events; where the engine fails, the last of them says so."""
+        """The response as events; where it cannot be finished, the last of them says why."""
         try:
             async for change in self._changes(generation):
                 yield self._event(change)
         except PagodaError as error:
-            failure = {"code": "server_error", "message": str(error)}
+            # Of OpenAI's codes, the one that says that the request itself is to blame.
+            code = "invalid_prompt" if isinstance(error, InvalidRequestError) else "server_error"
+            failure = {"code": code, "message": str(error)}
             yield self._event({"type": "response.failed", "response": self._response("failed", error=failure)})
 
     async def _changes(self, generation: Generation) -> AsyncGenerator[Event]:

@@ -6,14 +6,16 @@ one structured-output constraint, and what would change the answer but is not su
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel
 
 from pagoda.chat.openai_types import ResponseFormat, SamplingFields
-from pagoda.errors import InvalidParameterError
+from pagoda.errors import InvalidParameterError, StructuredOutputError
 from pagoda.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
-from pagoda.server.json_schemas import WHITESPACE, closed
+from pagoda.server.json_schemas import WHITESPACE, Shape, closed, held
 
 _PASSED_ON = (
     "n",
@@ -52,7 +54,10 @@ def sampling_params(
     structured_outputs: StructuredOutputsParams | None = None,
     prompt_logprobs: int | None = None,
 ) -> SamplingParams:
-    """What the client asked for, over the checkpoint's defaults. Raises InvalidParameterError."""
+    """What the client asked for, over the checkpoint's defaults. Raises InvalidParameterError.
+
+    structured_outputs: what comes of the request's formats, see `shape`.
+    """
     values = {name: value for name in _PASSED_ON if (value := getattr(body, name)) is not None}
     if prompt_logprobs is not None:
         values["prompt_logprobs"] = prompt_logprobs
@@ -64,21 +69,24 @@ def sampling_params(
             **values,
             "max_tokens": max_tokens,
             "logprobs": logprobs,
-            "structured_outputs": structured_outputs or constraint(body),
+            "structured_outputs": structured_outputs,
             "output_kind": RequestOutputKind.DELTA if body.stream else RequestOutputKind.FINAL_ONLY,
         }
     )
 
 
-def constraint(body: SamplingFields) -> StructuredOutputsParams | None:
-    """The one constraint that a request may hold, in whichever of its spellings. Raises InvalidParameterError."""
-    found = [params for params in (_format(body.response_format), _structured(body), _guided(body)) if params]
+def shape(body: SamplingFields) -> Shape:
+    """The one constraint that a request may hold, in whichever of its spellings.
+
+    Raises InvalidParameterError for several, and StructuredOutputError as `held` does.
+    """
+    found = [one for one in (_format(body.response_format), _structured(body), _guided(body)) if one.constraint]
     if len(found) > 1:
         raise InvalidParameterError(
             "response_format, structured_outputs and guided_* are given together: keep one of them",
             param="structured_outputs",
         )
-    return found[0] if found else None
+    return found[0] if found else Shape()
 
 
 def constraint_field(body: SamplingFields) -> str | None:
@@ -87,29 +95,80 @@ def constraint_field(body: SamplingFields) -> str | None:
     >>> constraint_field(SamplingFields(guided_regex="("))
     'guided_regex'
     """
-    if body.response_format is not None and body.response_format.type == "json_schema":
-        return "response_format.json_schema.schema"
+    given = body.response_format
+    if given is not None and given.type != "text":
+        return "response_format" if _schema_of(given) is None else _schema_field(given)
     return next((old for old in _GUIDED if getattr(body, old) is not None), None)
 
 
-def _format(response_format: ResponseFormat | None) -> StructuredOutputsParams | None:
-    if response_format is None or response_format.type == "text":
-        return None
-    if response_format.type == "json_object":
-        return StructuredOutputsParams(json_object=True, whitespace_pattern=WHITESPACE)
-    if response_format.json_schema is None or response_format.json_schema.json_schema is None:
+def _schema_of(given: ResponseFormat) -> dict[str, Any] | None:
+    """The format's schema, in OpenAI's place or in that of llama.cpp's server and Together."""
+    nested = None if given.json_schema is None else given.json_schema.json_schema
+    return given.object_schema if nested is None else nested
+
+
+def _schema_field(given: ResponseFormat) -> str:
+    return "response_format.schema" if given.object_schema is not None else "response_format.json_schema.schema"
+
+
+def _format(given: ResponseFormat | None) -> Shape:
+    if given is None:
+        return Shape()
+    schema = _schema_of(given)
+    if given.object_schema is not None and (given.type == "text" or schema is not given.object_schema):
+        why = "the format is text" if given.type == "text" else "another one stands in response_format.json_schema"
+        raise InvalidParameterError(
+            f"response_format.schema is given, but {why}: leave one of them out", param="response_format.schema"
+        )
+    if given.type == "text":
+        return Shape()
+    if given.type == "json_object" and not given.object_schema:
+        return Shape(StructuredOutputsParams(json_object=True, whitespace_pattern=WHITESPACE))
+    if schema is None:
         raise InvalidParameterError(
             "response_format is json_schema, but response_format.json_schema.schema is missing: give the schema",
             param="response_format.json_schema.schema",
         )
-    return StructuredOutputsParams(json=closed(response_format.json_schema.json_schema), whitespace_pattern=WHITESPACE)
+    strict = given.json_schema is not None and given.json_schema.strict is True
+    found = held(closed(schema), _schema_field(given), strict=strict)
+    return Shape(StructuredOutputsParams(json=found.schema, whitespace_pattern=WHITESPACE), found.unenforced)
 
 
-def _structured(body: SamplingFields) -> StructuredOutputsParams | None:
+def _structured(body: SamplingFields) -> Shape:
     given: BaseModel | None = body.structured_outputs
-    return None if given is None else StructuredOutputsParams(**given.model_dump(by_alias=True))
+    if given is None:
+        return Shape()
+    return _widened(StructuredOutputsParams(**given.model_dump(by_alias=True)), "structured_outputs")
 
 
-def _guided(body: SamplingFields) -> StructuredOutputsParams | None:
+def _guided(body: SamplingFields) -> Shape:
     given = {name: value for old, name in _GUIDED.items() if (value := getattr(body, old)) is not None}
-    return StructuredOutputsParams(**given) if given else None
+    return _widened(StructuredOutputsParams(**given), "guided_json") if given else Shape()
+
+
+def _widened(params: StructuredOutputsParams, field: str) -> Shape:
+    """vLLM's fields have no `strict`, so what no grammar can hold the answer to is left to the model."""
+    if params.json is not None:
+        field = field if field == "guided_json" else f"{field}.json"
+        found = held(_loaded(params.json, field), field)
+        return Shape(replace(params, json=found.schema), found.unenforced)
+    tag = None if params.structural_tag is None else _loaded(params.structural_tag, f"{field}.structural_tag")
+    if not isinstance(tag, dict) or not isinstance(tag.get("structures"), list):
+        return Shape(params)
+    structures: list[Any] = []
+    unenforced: list[str] = []
+    for index, structure in enumerate(tag["structures"]):
+        if isinstance(structure, dict) and "schema" in structure:
+            part = held(structure["schema"], f"{field}.structural_tag.structures[{index}].schema")
+            structure = {**structure, "schema": part.schema}
+            unenforced += part.unenforced
+        structures.append(structure)
+    return Shape(replace(params, structural_tag={**tag, "structures": structures}), tuple(unenforced))
+
+
+def _loaded(given: Any, field: str) -> Any:
+    """A mapping, or JSON text read."""
+    try:
+        return json.loads(given) if isinstance(given, str) else given
+    except (ValueError, RecursionError) as error:
+        raise StructuredOutputError(f"{field} is no JSON: {error}", param=field) from error

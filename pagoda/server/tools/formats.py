@@ -16,10 +16,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pagoda.chat.openai_types import NamedToolChoice, Tool, ToolChoice
-from pagoda.errors import InvalidParameterError, nearest
+from pagoda.engine.sampling.structured import lark_string
+from pagoda.errors import InvalidParameterError, StructuredOutputError, nearest
 from pagoda.models.tokenizer.tool_formats import ToolFormat
 from pagoda.sampling_params import StructuredOutputsParams
-from pagoda.server.json_schemas import WHITESPACE, closed
+from pagoda.server.json_schemas import WHITESPACE, HeldSchema, Shape, closed, held
 
 _JSON_LAYOUT = {"whitespace_pattern": WHITESPACE}
 _NO_ARGUMENTS = {"type": "object", "properties": {}, "additionalProperties": False}
@@ -29,7 +30,7 @@ WS: /[ \\t\\r\\n]*/
 """
 
 
-def tool_constraint(
+def tool_shape(
     form: ToolFormat,
     tools: Sequence[Tool],
     choice: ToolChoice | None,
@@ -37,21 +38,25 @@ def tool_constraint(
     *,
     special: Mapping[str, int] | None = None,
     answer_schema: Mapping[str, Any] | None = None,
-) -> StructuredOutputsParams | None:
-    """The grammar that holds an answer to the tools; None where none are offered.
+) -> Shape:
+    """The grammar that holds an answer to the tools; of nothing where none are offered.
 
     special: markers that are special tokens, with their ids; answer_schema: JSON that the answer must be, where
     it is no call.
     """
     if not tools or choice == "none":
-        return None
-    builder = _GrammarBuilder(form, chosen_tools(tools, choice), special or {})
+        return Shape()
+    chosen = chosen_tools(tools, choice)
+    arguments = [_held_arguments(tool, tools.index(tool)) for tool in chosen]
+    builder = _GrammarBuilder(form, chosen, [found.schema for found in arguments], special or {})
     if is_forced(choice):
-        single = isinstance(choice, NamedToolChoice) or not parallel
-        return StructuredOutputsParams(grammar=builder.forced(single))
-    if answer_schema is not None:
-        return StructuredOutputsParams(grammar=builder.calls_or_json(answer_schema, not parallel))
-    return StructuredOutputsParams(grammar=builder.auto(not parallel))
+        grammar = builder.forced(isinstance(choice, NamedToolChoice) or not parallel)
+    elif answer_schema is not None:
+        grammar = builder.calls_or_json(answer_schema, not parallel)
+    else:
+        grammar = builder.auto(not parallel)
+    unenforced = tuple(place for found in arguments for place in found.unenforced)
+    return Shape(StructuredOutputsParams(grammar=grammar), unenforced)
 
 
 def check_tools(tools: Sequence[Tool] | None, choice: ToolChoice | None) -> None:
@@ -91,12 +96,32 @@ def arguments_schema(tool: Tool) -> dict[str, Any]:
     return closed({"type": "object", **(tool.function.parameters or _NO_ARGUMENTS)})
 
 
+def _held_arguments(tool: Tool, index: int) -> HeldSchema:
+    """The same as far as a grammar holds a call to it. index: the tool's place in the request."""
+    field = f"tools[{index}].function.parameters"
+    found = held(arguments_schema(tool), field, strict=tool.function.strict is True)
+    types = found.schema.get("type", "object")
+    if "object" not in (types if isinstance(types, list) else [types]):
+        raise StructuredOutputError(
+            f"{field}.type is {types!r}, but the arguments of a function are an object: describe that",
+            param=f"{field}.type",
+        )
+    return found._replace(schema={**found.schema, "type": "object"})
+
+
 class _GrammarBuilder:
     """Writes a Lark grammar for one request's tools."""
 
-    def __init__(self, form: ToolFormat, tools: Sequence[Tool], special: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        form: ToolFormat,
+        tools: Sequence[Tool],
+        arguments: Sequence[Mapping[str, Any]],
+        special: Mapping[str, int],
+    ) -> None:
         self._form = form
         self._tools = tools
+        self._arguments = arguments
         self._special = special
 
     def forced(self, single: bool) -> str:
@@ -155,7 +180,7 @@ class _GrammarBuilder:
         return f"{call}\n{body}\n{bodies}\n{self._argument_rules()}"
 
     def _argument_rules(self) -> str:
-        return "\n".join(f"arguments_{i}: {_json(arguments_schema(tool))}" for i, tool in enumerate(self._tools))
+        return "\n".join(f"arguments_{i}: {_json(schema)}" for i, schema in enumerate(self._arguments))
 
     def _head(self, tool: Tool) -> str:
         name = json.dumps(tool.function.name, ensure_ascii=False)
@@ -168,7 +193,7 @@ class _GrammarBuilder:
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+    return lark_string(text)
 
 
 def _json(schema: Mapping[str, Any]) -> str:

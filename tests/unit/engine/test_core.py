@@ -156,7 +156,7 @@ def test_a_request_that_may_sample_nothing_ends_with_an_error_and_alone(core: En
     [failed] = [output for output in outputs if output.request_id == "impossible"]
     assert failed.finish_reason is FinishReason.ERROR
     assert failed.tokens == ()
-    assert "its constraints allow no token" in str(failed.stop_reason)
+    assert "allowed_token_ids and bad_words of this request allow no token" in str(failed.stop_reason)
     assert [_ids(output) for output in outputs if output.request_id == "fine"] == [[21], [22], [23]]
     assert core.scheduler.kv_cache_usage == 0.0
 

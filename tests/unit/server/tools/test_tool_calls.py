@@ -15,9 +15,10 @@ from pagoda.errors import ConfigError
 from pagoda.llm import LLM
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.models.tokenizer.tool_formats import FORMATS, HERMES, LLAMA3_JSON, MISTRAL, ToolFormat, tool_format
-from pagoda.sampling_params import SamplingParams, StructuredOutputsParams
+from pagoda.sampling_params import SamplingParams
+from pagoda.server.json_schemas import Shape
 from pagoda.server.tools.calls import ToolCallParser, joined, new_call_id
-from pagoda.server.tools.formats import tool_constraint
+from pagoda.server.tools.formats import tool_shape
 
 BUILTIN = Path(pagoda.__file__).parent / "builtin"
 TOKENIZER = Tokenizer.from_directory(BUILTIN)
@@ -40,10 +41,10 @@ NOW = {"name": "now", "arguments": {}}
 formats = pytest.mark.parametrize("form", FORMATS.values(), ids=list(FORMATS))
 
 
-def accepts(constraint: StructuredOutputsParams | None, text: str) -> bool:
+def accepts(shape: Shape, text: str) -> bool:
     """Whether the grammar lets a model write exactly this."""
-    assert constraint is not None
-    matcher = GrammarCompiler(TOKENIZER).compile(constraint)
+    assert shape.constraint is not None
+    matcher = GrammarCompiler(TOKENIZER).compile(shape.constraint)
     for token_id in [*TOKENIZER.encode(text, add_special_tokens=False), TOKENIZER.eos_token_id]:
         assert token_id is not None
         if not unpack_bitmask(matcher.bitmask(), TOKENIZER.num_tokens)[token_id]:
@@ -55,41 +56,41 @@ def accepts(constraint: StructuredOutputsParams | None, text: str) -> bool:
 @formats
 @pytest.mark.parametrize("choice", ["auto", "required", NAMED], ids=["auto", "required", "named"])
 def test_a_call_is_held_to_its_schema(form: ToolFormat, choice: ToolChoice) -> None:
-    constraint = tool_constraint(form, TOOLS, choice)
+    constraint = tool_shape(form, TOOLS, choice)
     assert accepts(constraint, form.write([GOOD]))
     assert not accepts(constraint, form.write([BAD]))
 
 
 @formats
 def test_what_is_forced_is_calls_and_nothing_else(form: ToolFormat) -> None:
-    required = tool_constraint(form, TOOLS, "required")
+    required = tool_shape(form, TOOLS, "required")
     assert accepts(required, form.write([GOOD, NOW]))
     assert not accepts(required, "no")
-    assert not accepts(tool_constraint(form, TOOLS, NAMED), form.write([NOW]))
-    assert not accepts(tool_constraint(form, TOOLS, "required", parallel=False), form.write([GOOD, NOW]))
+    assert not accepts(tool_shape(form, TOOLS, NAMED), form.write([NOW]))
+    assert not accepts(tool_shape(form, TOOLS, "required", parallel=False), form.write([GOOD, NOW]))
 
 
 @formats
 def test_of_its_own_accord_a_model_writes_what_it_likes(form: ToolFormat) -> None:
-    constraint = tool_constraint(form, TOOLS, "auto")
+    constraint = tool_shape(form, TOOLS, "auto")
     for text in ("好的 🦊", '{"name": "Alice"}', "a <tool b [TOOL] {", "看看。\n" + form.write([GOOD])):
         assert accepts(constraint, text), text
     assert accepts(constraint, form.write([GOOD, NOW]))
-    assert not accepts(tool_constraint(form, TOOLS, "auto", parallel=False), form.write([GOOD, NOW]))
+    assert not accepts(tool_shape(form, TOOLS, "auto", parallel=False), form.write([GOOD, NOW]))
 
 
 @formats
 def test_beside_tools_an_answer_may_be_held_to_a_schema(form: ToolFormat) -> None:
-    constraint = tool_constraint(form, TOOLS, "auto", answer_schema={"type": "object", "required": ["x"]})
+    constraint = tool_shape(form, TOOLS, "auto", answer_schema={"type": "object", "required": ["x"]})
     assert accepts(constraint, '{"x": 1}')
     assert accepts(constraint, form.write([GOOD]))
     assert not accepts(constraint, "hello")
 
 
 def test_fields_that_a_schema_does_not_name_are_not_invented_unless_it_allows_them() -> None:
-    def held(**more: Any) -> StructuredOutputsParams | None:
+    def held(**more: Any) -> Shape:
         schema = {"type": "object", "properties": {"a": {"type": "integer"}}, **more}
-        return tool_constraint(
+        return tool_shape(
             HERMES,
             [Tool.model_validate({"type": "function", "function": {"name": "f", "parameters": schema}})],
             "required",
@@ -101,12 +102,12 @@ def test_fields_that_a_schema_does_not_name_are_not_invented_unless_it_allows_th
 
 
 def test_without_tools_or_with_none_nothing_is_held() -> None:
-    assert tool_constraint(HERMES, [], "auto") is None
-    assert tool_constraint(HERMES, TOOLS, "none") is None
+    assert tool_shape(HERMES, [], "auto") == Shape()
+    assert tool_shape(HERMES, TOOLS, "none") == Shape()
 
 
 def test_a_mark_that_is_a_special_token_is_asked_for_by_its_id() -> None:
-    constraint = tool_constraint(MISTRAL, TOOLS, "auto", special={"[TOOL_CALLS]": 5})
+    constraint = tool_shape(MISTRAL, TOOLS, "auto", special={"[TOOL_CALLS]": 5}).constraint
     assert constraint is not None
     assert "<[5]>" in str(constraint.grammar)
 
@@ -189,8 +190,8 @@ def builtin_llm() -> LLM:
 def test_the_builtin_model_gives_a_valid_call_when_it_must(
     builtin_llm: LLM, form: ToolFormat, choice: ToolChoice
 ) -> None:
-    held = tool_constraint(form, TOOLS, choice, parallel=False)
-    params = SamplingParams(max_tokens=200, seed=1, structured_outputs=held)
+    held = tool_shape(form, TOOLS, choice, parallel=False)
+    params = SamplingParams(max_tokens=200, seed=1, structured_outputs=held.constraint)
     (output,) = builtin_llm.generate("Weather?", params, use_tqdm=False)
     content, (call,) = joined(ToolCallParser(form, NAMES).push(output.outputs[0].text, finished=True))
     arguments = json.loads(call.arguments)
