@@ -53,9 +53,10 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
     """Load what `args` names. Raises CheckpointError, ConfigError or InsufficientMemoryError."""
     bound_product_caches()
     model_name = args.model or BUILTIN_MODEL
-    # Before the weights are downloaded: what cannot run is refused by its config.json.
-    config, embedder = _read_config(resolve_config(model_name, revision=args.revision))
+    # Before the weights are downloaded: what cannot run is refused by its configuration.
+    _read_config(resolve_config(model_name, revision=args.revision))
     path = resolve_model(model_name, revision=args.revision)
+    config, embedder = _read_config(path)  # again: of a checkpoint on the hub, only now all files are there
     args = _bounded(args, config, embedder)
     device = resolve_device(args.device)
     dtype = resolve_dtype(args.dtype, config, device)
@@ -147,10 +148,16 @@ def startup_line(
     """What runs where and how much fits, in one line."""
     name = "built-in model" if path == BUILTIN_MODEL else path.name
     return (
-        f"{name}: {config.num_parameters / 1e6:.1f}M parameters, {dtype} on {device} with {kernels.name} kernels; "
+        f"{name}: {_num_parameters(config)}, {dtype} on {device} with {kernels.name} kernels; "
         f"{plan.num_blocks} KV blocks of {plan.block_size} tokens ({plan.kv_cache_bytes / GIB:.2f} GiB) hold "
         f"{plan.num_requests(plan.max_model_len)} requests of {plan.max_model_len} tokens"
     )
+
+
+def _num_parameters(config: ModelConfig) -> str:
+    active = config.num_active_parameters
+    of_a_token = "" if config.experts is None else f" ({active / 1e6:.1f}M for a token)"
+    return f"{config.num_parameters / 1e6:.1f}M parameters{of_a_token}"
 
 
 def _tokenizer(path: Path, given: str | Path | None) -> Tokenizer | None:

@@ -8,10 +8,12 @@ weights can run code when they are opened, and are never touched.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Never
 
 from pagoda.errors import CheckpointError, nearest
+from pagoda.models.embedder import EMBEDDER_FILES
 
 _QWEN2_5_SIZES = ("0.5B", "1.5B", "3B", "7B", "14B", "32B", "72B")
 _QWEN2_SIZES = ("0.5B", "1.5B", "7B", "72B")
@@ -48,6 +50,13 @@ KNOWN_MODELS: dict[str, str] = {
     **{f"qwen2.5-{size.lower()}": f"Qwen/Qwen2.5-{size}" for size in _QWEN2_5_SIZES},
     **{f"qwen2.5-{size.lower()}-instruct": f"Qwen/Qwen2.5-{size}-Instruct" for size in _QWEN2_5_SIZES},
     **{f"qwen3-{size.lower()}": f"Qwen/Qwen3-{size}" for size in _QWEN3_SIZES},
+    **{f"qwen3-embedding-{size.lower()}": f"Qwen/Qwen3-Embedding-{size}" for size in ("0.6B", "4B", "8B")},
+    "qwen3-30b-a3b": "Qwen/Qwen3-30B-A3B",
+    "qwen3-235b-a22b": "Qwen/Qwen3-235B-A22B",
+    "mixtral-8x7b": "mistralai/Mixtral-8x7B-v0.1",
+    "mixtral-8x7b-instruct": "mistralai/Mixtral-8x7B-Instruct-v0.1",
+    "olmoe-1b-7b": "allenai/OLMoE-1B-7B-0924",
+    "olmoe-1b-7b-instruct": "allenai/OLMoE-1B-7B-0924-Instruct",
 }
 """Short names and the hub ids that they stand for."""
 
@@ -72,7 +81,10 @@ def resolve_model(name: str | Path, *, revision: str | None = None, local_files_
 
 
 def resolve_config(name: str | Path, *, revision: str | None = None, local_files_only: bool = False) -> Path:
-    """As `resolve_model`, but of a checkpoint on the hub `config.json` alone is fetched. Raises CheckpointError."""
+    """As `resolve_model`, but of a checkpoint on the hub `config.json` alone is fetched, and an embedder's own files.
+
+    Raises CheckpointError.
+    """
     path = Path(name).expanduser()
     if path.exists():
         return _check_path(path)
@@ -117,9 +129,17 @@ def _download(hub_id: str, revision: str | None, local_files_only: bool) -> Path
 
 def _download_config(hub_id: str, revision: str | None, local_files_only: bool) -> Path:
     from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    def download(name: str) -> str:
+        return hf_hub_download(hub_id, name, revision=revision, local_files_only=local_files_only)
 
     try:
-        file = hf_hub_download(hub_id, "config.json", revision=revision, local_files_only=local_files_only)
+        file = download("config.json")
+        # Of a model that is no embedder the first is missing, and the rest is not asked for.
+        with suppress(EntryNotFoundError):
+            for name in EMBEDDER_FILES:
+                download(name)
     except Exception as error:  # as in _download
         _raise_unavailable(hub_id, error)
     return Path(file).parent

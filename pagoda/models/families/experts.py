@@ -60,15 +60,18 @@ def experts_of(facts: Facts, *, renormalize: bool, sparse_layers: tuple[bool, ..
 
     renormalize: what the family does where no `norm_topk_prob` is asked for
     """
+    sparse_layers = sparse_layers or (True,) * facts["num_hidden_layers"]
+    if not any(sparse_layers):
+        return {}
     experts = ExpertsConfig(
         num_experts=facts["num_experts"],
         num_experts_per_tok=facts["num_experts_per_tok"],
         intermediate_size=facts.get("moe_intermediate_size") or facts["intermediate_size"],
         norm_topk_prob=renormalize,
         shared_intermediate_size=facts.get("shared_expert_intermediate_size"),
-        sparse_layers=sparse_layers or (True,) * facts["num_hidden_layers"],
+        sparse_layers=sparse_layers,
     )
-    return {"experts": experts if any(experts.sparse_layers) else None}
+    return {"experts": experts}
 
 
 def _every_nth(facts: Facts) -> tuple[bool, ...]:
