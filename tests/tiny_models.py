@@ -49,12 +49,13 @@ class Case:
 
 
 def randomize(model: transformers.PreTrainedModel) -> None:
-    """Logits of the order of one; biases and norms, which transformers starts at 0 and 1, become random as well."""
+    """Logits of the order of one; biases and norms become random as well, around what transformers starts them at."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             noise = torch.randn(parameter.shape, generator=generator)
-            parameter.copy_(1 + 0.2 * noise if "norm" in name else 0.15 * noise)
+            start = 0 if model.config.model_type == "nemotron" else parameter.mean().round()  # it has gains of 1 + 1
+            parameter.copy_(start + 0.2 * noise if "norm" in name else 0.15 * noise)
 
 
 def load(directory: Path) -> LlamaForCausalLM:

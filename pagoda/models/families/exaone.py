@@ -12,9 +12,11 @@ from pagoda.models.families.olmo import BEHIND
 from pagoda.models.families.weight_names import WeightNames
 from pagoda.models.families.windows import FULL, SLIDING, every_nth_is_full
 
+_exaone4_windows = every_nth_is_full(4, key="sliding_window_pattern")
+
 
 def _exaone4(facts: Facts) -> dict[str, Any]:
-    window, layer_types = EXAONE4.windows(facts)
+    window, layer_types = _exaone4_windows(facts)
     rotating = () if window is None else tuple(kind == SLIDING for kind in layer_types)
     return {
         "norm_placement": "post",
@@ -82,7 +84,7 @@ EXAONE4 = Family(
     defaults={"rms_norm_eps": 1e-5, "sliding_window": 4096},
     computes=frozenset({"sliding_window_pattern"}),
     switches=_exaone4,
-    windows=every_nth_is_full(4, key="sliding_window_pattern"),
+    windows=_exaone4_windows,
     weights=BEHIND,
 )
 SMOLLM3 = Family(

@@ -75,7 +75,7 @@ GEMMA2 = Family(
 GEMMA3 = Family(
     "Gemma3ForCausalLM",
     "gemma3_text",
-    differs="as Gemma 2, without a bound on scores; norms on q and k; five of six layers slide, with a RoPE of their own",
+    differs="as Gemma 2, scores without a bound; norms on q and k; five of six layers slide, with their own RoPE",
     defaults={
         **_DEFAULTS,
         "max_position_embeddings": 131072,

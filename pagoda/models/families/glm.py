@@ -9,7 +9,7 @@ from typing import Any
 
 from pagoda.models.families.family import Facts, Family
 from pagoda.models.families.weight_names import GATE_UP, WeightNames
-from pagoda.models.families.windows import every_nth_is_full
+from pagoda.models.families.windows import SLIDING, every_nth_is_full
 
 PAIRS = WeightNames(has_neighbouring_pairs=True)
 _GLM = WeightNames(fused=(GATE_UP,), has_neighbouring_pairs=True)
@@ -46,14 +46,13 @@ def _cohere(facts: Facts) -> dict[str, Any]:
     }
 
 
+_cohere2_windows = every_nth_is_full(4, key="sliding_window_pattern")
+
+
 def _cohere2(facts: Facts) -> dict[str, Any]:
-    _, layer_types = COHERE2.windows(facts)
-    return {
-        **_cohere(facts),
-        "qk_norm": False,
-        "rotating_layers": tuple(kind == "sliding_attention" for kind in layer_types)
-        or (False,) * facts["num_hidden_layers"],
-    }
+    _, layer_types = _cohere2_windows(facts)
+    rotating = tuple(kind == SLIDING for kind in layer_types) or (False,) * facts["num_hidden_layers"]
+    return {**_cohere(facts), "qk_norm": False, "rotating_layers": rotating}
 
 
 GLM = Family(
@@ -92,9 +91,9 @@ _COMMAND = {
 COHERE = Family(
     "CohereForCausalLM",
     "cohere",
-    differs="LayerNorm without a shift; attention and MLP side by side; scaled logits; RoPE in neighbouring pairs; norms "
-    "on q and k where the config says so",
-    defaults={**_COMMAND, "rope_theta": 500000.0},
+    differs="LayerNorm without a shift; attention and MLP side by side; scaled logits; RoPE in neighbouring pairs; "
+    "norms on q and k where the config says so",
+    defaults=_COMMAND,
     aliases={"layer_norm_eps": "rms_norm_eps"},
     computes=frozenset({"logit_scale", "use_qk_norm"}),
     switches=_cohere,
@@ -108,6 +107,6 @@ COHERE2 = Family(
     aliases={"layer_norm_eps": "rms_norm_eps"},
     computes=frozenset({"logit_scale", "sliding_window_pattern"}),
     switches=_cohere2,
-    windows=every_nth_is_full(4, key="sliding_window_pattern"),
+    windows=_cohere2_windows,
     weights=PAIRS,
 )

@@ -1,4 +1,4 @@
-"""Phi-3 and Phi-4 (arXiv 2404.14219, 2412.08905): Llama with fused matrices; the mini ones rotate a part of each head."""
+"""Phi-3 and Phi-4 (arXiv 2404.14219, 2412.08905): fused matrices, and LongRoPE on a part of each head."""
 
 from __future__ import annotations
 

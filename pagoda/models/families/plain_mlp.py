@@ -55,8 +55,8 @@ NEMOTRON = Family(
 STABLELM = Family(
     "StableLmForCausalLM",
     "stablelm",
-    differs="LayerNorm; a quarter of each head rotates; attention and MLP side by side, biases on q, k and v, and norms "
-    "on each head of q and k where the config says so",
+    differs="LayerNorm; a quarter of each head rotates; attention and MLP side by side, biases on q, k and v, and "
+    "norms on each head of q and k where the config says so",
     defaults={"max_position_embeddings": 4096, "rms_norm_eps": 1e-5, "partial_rotary_factor": 0.25},
     aliases={"layer_norm_eps": "rms_norm_eps", "use_qkv_bias": "attention_bias"},
     computes=frozenset({"partial_rotary_factor", "use_parallel_residual", "qk_layernorm"}),
