@@ -21,6 +21,7 @@ from pagoda.errors import ConfigError, InsufficientMemoryError
 from pagoda.hardware import available_memory_bytes
 from pagoda.models.checkpoint.hub import resolve_config
 from pagoda.models.config import ModelConfig
+from pagoda.models.embedder import EmbedderConfig
 
 _LENGTHS = (256, 1024, 4096, 16384, 65536)
 _BLOCK_SIZE = EngineArgs.block_size
@@ -39,11 +40,15 @@ class DtypePlan:
 
 @dataclass(frozen=True)
 class ModelPlan:
-    """Needs of a model. `memory_bytes` is what weights and KV cache may take together."""
+    """Needs of a model. `memory_bytes` is what weights and KV cache may take together.
+
+    num_active_parameters: those that one token goes through; fewer than all in a mixture of experts.
+    """
 
     model: str
     architecture: str
     num_parameters: int
+    num_active_parameters: int
     max_position_embeddings: int
     memory_bytes: int
     dtypes: list[DtypePlan]
@@ -52,7 +57,7 @@ class ModelPlan:
 def plan(
     ctx: typer.Context,
     model: Annotated[
-        str | None, typer.Argument(help="As for --model elsewhere; of a hub id only config.json is downloaded.")
+        str | None, typer.Argument(help="As for --model elsewhere; of a hub id only configuration is downloaded.")
     ] = None,
     dtype: Annotated[
         str | None, typer.Option(help="auto, float32, bfloat16, float16; otherwise the first two.")
@@ -76,6 +81,7 @@ def plan(
         model=model or "built-in model",
         architecture=config.architecture,
         num_parameters=config.num_parameters,
+        num_active_parameters=config.num_active_parameters,
         max_position_embeddings=config.max_position_embeddings,
         memory_bytes=budget_bytes,
         dtypes=[_plan_dtype(config, name, budget_bytes, _lengths(config, max_model_len)) for name in dtypes],
@@ -86,11 +92,18 @@ def plan(
     else:
         origin = "free now" if memory is None else "given"
         terminal.result(
-            f"{result.model} ({result.architecture}): {result.num_parameters:,} parameters, "
+            f"{result.model} ({result.architecture}): {_parameters(result)}, "
             f"context of {result.max_position_embeddings:,} tokens\n"
             f"in {_size(budget_bytes)} of memory ({origin}), of which weights and KV cache may take all:\n"
         )
         terminal.out.print(_table(result))
+
+
+def _parameters(result: ModelPlan) -> str:
+    everything = f"{result.num_parameters:,} parameters"
+    if result.num_active_parameters == result.num_parameters:
+        return everything
+    return f"{everything}, {result.num_active_parameters:,} of them for a token"
 
 
 def _budget_bytes(memory_gib: float | None) -> int:
@@ -103,6 +116,7 @@ def _budget_bytes(memory_gib: float | None) -> int:
 
 def _load_config(path: Path) -> ModelConfig:
     if path.is_dir():
+        EmbedderConfig.from_directory(path)  # refused by name, where that is how it ends
         return ModelConfig.from_directory(path)
     # Only this format's reader needs torch.
     from pagoda.models.checkpoint.loading import load_config

@@ -58,10 +58,10 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
     bound_product_caches()
     model_name = args.model or BUILTIN_MODEL
     _warn(args)
-    # Before the weights are downloaded: what cannot run is refused by its config.json.
-    load_config(resolve_config(model_name, **_hub_options(args)), args.hf_overrides)
+    # Before the weights are downloaded: what cannot run is refused by its configuration.
+    _read_config(resolve_config(model_name, **_hub_options(args)), args)
     path = resolve_model(model_name, **_hub_options(args))
-    config, embedder = load_config(path, args.hf_overrides), EmbedderConfig.from_directory(path)
+    config, embedder = _read_config(path, args)  # again: of a checkpoint on the hub, only now all files are there
     args = _bounded(args, config, embedder)
     device = resolve_device(args.device)
     dtype = resolve_dtype(args.dtype, config, device)
@@ -85,6 +85,10 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
         kernels=kernels,
         core=_build_core(args, memory_plan, worker),
     )
+
+
+def _read_config(path: Path, args: EngineArgs) -> tuple[ModelConfig, EmbedderConfig]:
+    return load_config(path, args.hf_overrides), EmbedderConfig.from_directory(path)
 
 
 def _bounded(args: EngineArgs, config: ModelConfig, embedder: EmbedderConfig) -> EngineArgs:
@@ -147,7 +151,7 @@ def startup_line(
     """What runs where and how much fits, in one line."""
     name = args.served_names[0] if args.model or args.served_model_name else "built-in model"
     return (
-        f"{name}: {config.num_parameters / 1e6:.1f}M parameters, {dtype} on {device} with {kernels.name} kernels; "
+        f"{name}: {_num_parameters(config)}, {dtype} on {device} with {kernels.name} kernels; "
         f"{plan.num_blocks} KV blocks of {plan.block_size} tokens ({plan.kv_cache_bytes / GIB:.2f} GiB) hold "
         f"{plan.num_requests(plan.max_model_len)} requests of {plan.max_model_len} tokens"
     )
@@ -175,6 +179,12 @@ def _generation_defaults(args: EngineArgs, path: Path) -> GenerationDefaults:
     if args.generation_config == "vllm":
         own = GenerationDefaults(eos_token_ids=own.eos_token_ids)
     return own.overridden(args.override_generation_config)
+
+
+def _num_parameters(config: ModelConfig) -> str:
+    active = config.num_active_parameters
+    of_a_token = "" if config.experts is None else f" ({active / 1e6:.1f}M for a token)"
+    return f"{config.num_parameters / 1e6:.1f}M parameters{of_a_token}"
 
 
 def _tokenizer(path: Path, args: EngineArgs) -> Tokenizer | None:

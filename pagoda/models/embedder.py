@@ -21,11 +21,11 @@ from pagoda.parameter_rules import is_whole
 MODULES_FILE = "modules.json"
 EMBEDDER_FILES = (
     MODULES_FILE,
+    "1_Pooling/config.json",
     "config_sentence_transformers.json",
     "sentence_bert_config.json",
-    "*/config.json",
 )
-"""Patterns of all files that are read here, for whoever downloads."""
+"""What is read here, under the names that sentence-transformers gives; only the first two are in every embedder."""
 _POOLINGS = {"lasttoken": "last", "mean": "mean", "cls": "cls"}
 _MODES = (*_POOLINGS, "max", "mean_sqrt_len_tokens", "weightedmean")
 _OLD_FLAGS = {

@@ -19,7 +19,17 @@ from pagoda.layers.rope_scaling import ROPE_KINDS
 from pagoda.layers.weights.format import WeightFormat
 from pagoda.layers.weights.table import WEIGHT_FORMATS
 from pagoda.models.families.family import Family
-from pagoda.parameter_rules import FLAG, Rule, is_number, is_token_id, list_of, optional, positive, whole_number
+from pagoda.parameter_rules import (
+    FLAG,
+    Rule,
+    is_number,
+    is_token_id,
+    is_whole,
+    list_of,
+    optional,
+    positive,
+    whole_number,
+)
 
 _Accepts = Callable[[Any], bool]
 
@@ -45,6 +55,10 @@ def _are_known_layers(value: Any) -> bool:
     return not value or (isinstance(value, list | tuple) and {*value} <= {"full_attention", "sliding_attention"})
 
 
+def _is_pattern(value: Any) -> bool:
+    return is_whole(value, 1) or (isinstance(value, str) and value != "" and {*value} <= {"L", "G"})
+
+
 def _all_rotate(value: Any) -> bool:
     return not value or (isinstance(value, list) and all(rotates == 1 for rotates in value))
 
@@ -67,6 +81,8 @@ _FACTS: dict[str, tuple[_Accepts, str]] = {
     "dual_chunk_attention_config": (_is_off, "null"),
     "kv_lora_rank": (_is_off, "null"),
     "sliding_window_pattern": (_is_off, "null"),
+    "sparse_config": (_is_off, "null"),
+    "use_cla": (_is_off, "false"),
     "use_logn_attn": (_is_off, "false"),
     # Positions
     "no_rope_layer_interval": (_is_off, "null"),
@@ -128,6 +144,28 @@ _VALUES: dict[str, Rule] = {
     ),
 }
 """What the keys that are read must hold, so that no text passes for a number or for true."""
+_COMPUTED: dict[str, Rule] = {
+    **dict.fromkeys(
+        ("query_pre_attn_scalar", "attention_multiplier", "logit_scale", "logits_scaling", "dim_model_base"), positive()
+    ),
+    **dict.fromkeys(("embedding_multiplier", "residual_multiplier", "scale_emb", "scale_depth"), positive()),
+    **dict.fromkeys(("attn_logit_softcapping", "final_logit_softcapping", "clip_qkv"), optional(positive())),
+    **dict.fromkeys(("use_parallel_residual", "qk_layernorm", "use_qk_norm"), optional(FLAG)),
+    "no_rope_layer_interval": whole_number(1),
+    "no_rope_layers": Rule(
+        lambda value: value is None or (isinstance(value, list) and all(rotates in (0, 1) for rotates in value)),
+        "a list of 0 and 1",
+    ),
+    "sliding_window_pattern": Rule(
+        lambda value: (
+            value is None
+            or is_whole(value, 1)
+            or (isinstance(value, str) and len(value) > 0 and {*value} <= {"L", "G"})
+        ),
+        "a whole number of at least 1, or letters L and G,",
+    ),
+}
+"""The same for keys that only some families read."""
 _EVERYWHERE = ("rope_type", "type", "rope_theta", "partial_rotary_factor")
 """Keys of `rope_scaling` that stand beside every kind's own."""
 
@@ -135,7 +173,8 @@ _EVERYWHERE = ("rope_type", "type", "rope_theta", "partial_rotary_factor")
 def check_values(raw: Mapping[str, Any], family: Family) -> None:
     """Refuse values of another kind than their keys have. Raises CheckpointError."""
     for key, value in raw.items():
-        rule = _VALUES.get(family.aliases.get(key, key))
+        ours = family.aliases.get(key, key)
+        rule = _VALUES.get(ours) or (_COMPUTED.get(ours) if key in family.computes else None)
         if rule is not None and not rule.accepts(value):
             raise CheckpointError(f"config.json has {key}={value!r}, but {rule.expected} is expected")
 

@@ -111,6 +111,11 @@ ENGINE = [
     ("hunyuan_v1_dense", 1),
     ("exaone4", 0),
     ("cohere", 1),
+    ("mixtral", 1),
+    ("qwen2_moe", 2),
+    ("qwen3_moe", 1),
+    ("olmoe", 1),
+    ("granitemoe", 0),
 ]
 
 

@@ -14,6 +14,7 @@ from typing import Never, TypedDict, Unpack
 
 from pagoda.errors import CheckpointError, nearest
 from pagoda.models.checkpoint.layouts import describe_layout
+from pagoda.models.embedder import EMBEDDER_FILES
 from pagoda.models.refusals import QUANTISED_FILES
 
 _QWEN2_5_SIZES = ("0.5B", "1.5B", "3B", "7B", "14B", "32B", "72B")
@@ -51,6 +52,13 @@ KNOWN_MODELS: dict[str, str] = {
     **{f"qwen2.5-{size.lower()}": f"Qwen/Qwen2.5-{size}" for size in _QWEN2_5_SIZES},
     **{f"qwen2.5-{size.lower()}-instruct": f"Qwen/Qwen2.5-{size}-Instruct" for size in _QWEN2_5_SIZES},
     **{f"qwen3-{size.lower()}": f"Qwen/Qwen3-{size}" for size in _QWEN3_SIZES},
+    **{f"qwen3-embedding-{size.lower()}": f"Qwen/Qwen3-Embedding-{size}" for size in ("0.6B", "4B", "8B")},
+    "qwen3-30b-a3b": "Qwen/Qwen3-30B-A3B",
+    "qwen3-235b-a22b": "Qwen/Qwen3-235B-A22B",
+    "mixtral-8x7b": "mistralai/Mixtral-8x7B-v0.1",
+    "mixtral-8x7b-instruct": "mistralai/Mixtral-8x7B-Instruct-v0.1",
+    "olmoe-1b-7b": "allenai/OLMoE-1B-7B-0924",
+    "olmoe-1b-7b-instruct": "allenai/OLMoE-1B-7B-0924-Instruct",
 }
 """Short names and the hub ids that they stand for."""
 
@@ -117,7 +125,7 @@ def resolve_tokenizer(name: str | Path, **options: Unpack[HubOptions]) -> Path:
 
 
 def resolve_config(name: str | Path, **options: Unpack[HubOptions]) -> Path:
-    """As `resolve_model`, but of a checkpoint on the hub `config.json` alone is fetched. Raises CheckpointError."""
+    """As `resolve_model`, but of a checkpoint on the hub no weights are fetched. Raises CheckpointError."""
     path = Path(name).expanduser()
     if path.exists():
         return _check_path(path)
@@ -170,9 +178,11 @@ def _download_config(hub_id: str, options: HubOptions) -> Path:
         if isinstance(error, EntryNotFoundError):
             _refuse_layout(hub_id, options)
         _raise_unavailable(hub_id, error)
-    for name in QUANTISED_FILES:
-        with contextlib.suppress(Exception):  # mostly not there; config.json is, and what else fails is told by it
-            hf_hub_download(hub_id, name, **options)
+    # Mostly not there; config.json is, and whatever else fails is told when the weights are asked for.
+    for names in (EMBEDDER_FILES, *((name,) for name in QUANTISED_FILES)):
+        with contextlib.suppress(Exception):
+            for name in names:  # of a model that is no embedder the first is missing, and the rest is not asked for
+                hf_hub_download(hub_id, name, **options)
     return Path(file).parent
 
 

@@ -60,15 +60,18 @@ def experts_of(facts: Facts, *, renormalize: bool, sparse_layers: tuple[bool, ..
 
     renormalize: what the family does where no `norm_topk_prob` is asked for
     """
+    sparse_layers = sparse_layers or (True,) * facts["num_hidden_layers"]
+    if not any(sparse_layers):
+        return {}
     experts = ExpertsConfig(
         num_experts=facts["num_experts"],
         num_experts_per_tok=facts["num_experts_per_tok"],
         intermediate_size=facts.get("moe_intermediate_size") or facts["intermediate_size"],
         norm_topk_prob=renormalize,
         shared_intermediate_size=facts.get("shared_expert_intermediate_size"),
-        sparse_layers=sparse_layers or (True,) * facts["num_hidden_layers"],
+        sparse_layers=sparse_layers,
     )
-    return {"experts": experts if any(experts.sparse_layers) else None}
+    return {"experts": experts}
 
 
 def _every_nth(facts: Facts) -> tuple[bool, ...]:
@@ -111,10 +114,15 @@ def _qwen2_moe(facts: Facts) -> dict[str, Any]:
     return {"attention_bias": bool(facts["qkv_bias"]), "attention_output_bias": False, **experts}
 
 
+def _window_in_use(facts: Facts) -> Any:
+    """Qwen's windows are off unless `use_sliding_window` says otherwise, whatever `sliding_window` says."""
+    return facts.get("sliding_window", 4096) if facts.get("use_sliding_window", False) else None
+
+
 def _alternate_layers_slide(facts: Facts) -> Windows:
     """Qwen2-MoE: of the lower layers every other one, from the first on."""
-    window = facts.get("sliding_window")
-    if not window or not facts.get("use_sliding_window", False):
+    window = _window_in_use(facts)
+    if not window:
         return None, ()
     lower = facts["max_window_layers"]
     derived = [SLIDING if index % 2 == 0 and index < lower else FULL for index in range(facts["num_hidden_layers"])]
@@ -127,7 +135,6 @@ QWEN2_MOE = Family(
     differs="Qwen2 with experts on all layers or some, and one that all tokens share, behind a gate of its own",
     defaults={
         "max_position_embeddings": 32768,
-        "sliding_window": 4096,
         "max_window_layers": 28,
         "num_key_value_heads": 16,
         "qkv_bias": True,
@@ -152,7 +159,7 @@ def _qwen3_moe(facts: Facts) -> dict[str, Any]:
 
 
 def _all_slide_if_used(facts: Facts) -> Windows:
-    return all_slide(facts) if facts.get("use_sliding_window", False) else (None, ())
+    return all_slide({**facts, "sliding_window": _window_in_use(facts)})
 
 
 QWEN3_MOE = Family(
@@ -161,7 +168,6 @@ QWEN3_MOE = Family(
     differs="Qwen3 with experts on all layers or some",
     defaults={
         "max_position_embeddings": 32768,
-        "sliding_window": 4096,
         "num_key_value_heads": 4,
         "num_experts": 128,
         "num_experts_per_tok": 8,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from huggingface_hub.errors import EntryNotFoundError
 from typer.testing import Result
 
 from pagoda.cli.bench.offline import OfflineWorkload
@@ -192,12 +194,52 @@ def test_plan_downloads_the_config_of_a_hub_model_and_nothing_else(
 
     def download(hub_id: str, file: str, *, revision: str | None, local_files_only: bool) -> str:
         asked.append((hub_id, file, revision, local_files_only))
+        if file != "config.json":
+            raise EntryNotFoundError(f"{file} is not there")
         return str(Path(write_config(tmp_path)) / file)
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
     result = invoke("plan", "qwen3-0.6b", "--revision", "v1", "--json")
-    assert asked == [("Qwen/Qwen3-0.6B", "config.json", "v1", False)]
+    assert asked == [("Qwen/Qwen3-0.6B", file, "v1", False) for file in ("config.json", "modules.json")]
     assert json.loads(result.stdout)["model"] == "qwen3-0.6b"
+
+
+def test_plan_of_an_embedder_on_the_hub_counts_no_head_and_refuses_its_pooling(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = Path(write_config(tmp_path))
+    package = "sentence_transformers.models"
+    modules = [{"path": "", "type": f"{package}.Transformer"}, {"path": "1_Pooling", "type": f"{package}.Pooling"}]
+    contents: dict[str, Any] = {"modules.json": modules, "1_Pooling/config.json": {"pooling_mode": "lasttoken"}}
+
+    def download(hub_id: str, file: str, **_: Any) -> str:
+        if file in contents:
+            (directory / file).parent.mkdir(exist_ok=True)
+            (directory / file).write_text(json.dumps(contents[file]))
+        elif file != "config.json":
+            raise EntryNotFoundError(f"{file} is not there")
+        return str(directory / file)
+
+    alone = json.loads(invoke("plan", str(directory), "--json").stdout)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    plan = json.loads(invoke("plan", "qwen3-embedding-0.6b", "--json").stdout)
+    assert plan["num_parameters"] == alone["num_parameters"] - 1000 * 64
+    contents["1_Pooling/config.json"] = {"pooling_mode": "max"}
+    result = invoke("plan", "qwen3-embedding-0.6b")
+    assert result.exit_code == 2
+    assert "pooling_mode='max'" in result.stderr
+
+
+def test_plan_tells_what_a_token_costs_where_there_are_experts(invoke: Invoke, tmp_path: Path) -> None:
+    file = Path(write_config(tmp_path)) / "config.json"
+    experts = {"architectures": ["MixtralForCausalLM"], "num_local_experts": 4, "num_experts_per_tok": 1}
+    file.write_text(json.dumps({**json.loads(file.read_text()), **experts}))
+    plan = json.loads(invoke("plan", str(tmp_path), "--json").stdout)
+    idle = 3 * 3 * 3 * 64 * 128  # layers, experts, matrices
+    assert plan["num_parameters"] - plan["num_active_parameters"] == idle
+    assert plan["dtypes"][0]["weight_bytes"] == 4 * plan["num_parameters"]
+    text = " ".join(invoke("plan", str(tmp_path)).stdout.split())
+    assert f"{plan['num_active_parameters']:,} of them for a token" in text
 
 
 def test_plan_says_what_does_not_fit_and_takes_one_dtype(invoke: Invoke, tmp_path: Path) -> None:

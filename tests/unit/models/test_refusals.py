@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pagoda.errors import CheckpointError
+from pagoda.errors import CheckpointError, UnknownArchitectureError
 from pagoda.layers.rope_scaling import ROPE_KINDS
 from pagoda.models.config import ModelConfig
 
@@ -221,8 +221,8 @@ def test_what_changes_nothing_passes(harmless: dict[str, Any]) -> None:
         ({"quantization_config": {"bits": 4}}, ["quantization_config", "quantised"]),
         ({"compression_config": {"quant_method": "compressed-tensors"}}, ["compression_config", "compressed-tensors"]),
         ({"quantization": {"group_size": 64, "bits": 4}}, ["a quantization of", "'bits': 4", "quantised"]),
-        ({"model_type": "granite"}, ["'granite'", "does not implement"]),
-        ({"architectures": "MixtralForCausalLM"}, ["'MixtralForCausalLM'"]),
+        ({"model_type": "falcon_h1"}, ["'falcon_h1'", "does not implement"]),
+        ({"architectures": "DbrxForCausalLM"}, ["'DbrxForCausalLM'"]),
         ({"layer_types": ["full_attention", "sliding_attention"]}, ["sliding_attention", "for llama"]),
         ({"no_rope_layers": 4}, ["no_rope_layers=4"]),
         ({"rope_scaling": {"type": "yarn", "factor": "4.0"}}, ["factor='4.0'", "above 0"]),
@@ -292,6 +292,67 @@ def test_layers_that_a_mistral_lets_slide_are_those_that_it_names() -> None:
     assert mixed.layer_windows == (None, 16)
     assert ModelConfig.from_dict(raw).layer_windows == (16, 16)
     assert ModelConfig.from_dict(mixed.to_dict()) == mixed
+
+
+def test_the_model_type_decides_whatever_class_is_named() -> None:
+    """As in transformers, whose classes of some families are Llama's."""
+    config = ModelConfig.from_dict({**SMALL, "model_type": "granite", "logits_scaling": 8.0})
+    assert (config.architecture, config.logits_scaling) == ("GraniteForCausalLM", 8.0)
+
+
+@pytest.mark.parametrize("name", ["Phi4MMForCausalLM", "MambaForCausalLM", "Qwen3MoeForCausalLM"])
+def test_an_unknown_architecture_is_not_taken_for_one_that_is_spelled_like_it(name: str) -> None:
+    with pytest.raises(UnknownArchitectureError) as caught:
+        ModelConfig.from_dict({**SMALL, "architectures": [name]})
+    assert "did you mean" not in str(caught.value)
+    with pytest.raises(UnknownArchitectureError, match='did you mean "Phi3ForCausalLM"'):
+        ModelConfig.from_dict({**SMALL, "architectures": ["phi3ForCausalLm"]})
+
+
+@pytest.mark.parametrize(
+    ("architecture", "facts", "said"),
+    [
+        ("Gemma3ForCausalLM", {"attn_logit_softcapping": 50.0}, "attn_logit_softcapping=50.0"),
+        ("LlamaForCausalLM", {"query_pre_attn_scalar": 256}, "query_pre_attn_scalar=256"),
+        ("GraniteForCausalLM", {"partial_rotary_factor": 0.5}, "partial_rotary_factor=0.5"),
+        ("GlmForCausalLM", {"partial_rotary_factor": 1.5}, "partial_rotary_factor=1.5"),
+        ("GlmForCausalLM", {"partial_rotary_factor": "0.5"}, "partial_rotary_factor='0.5'"),
+        ("StableLmForCausalLM", {"layer_norm_eps": "small"}, "layer_norm_eps='small'"),
+        ("SmolLM3ForCausalLM", {"no_rope_layers": [1]}, "1 no_rope_layers for 2 layers"),
+        ("SmolLM3ForCausalLM", {"no_rope_layers": "all"}, "no_rope_layers='all'"),
+        ("GraniteForCausalLM", {"residual_multiplier": "0.22"}, "residual_multiplier='0.22'"),
+        ("Gemma2ForCausalLM", {"query_pre_attn_scalar": 0}, "query_pre_attn_scalar=0"),
+        ("CohereForCausalLM", {"logit_scale": None}, "logit_scale=None"),
+        ("OlmoForCausalLM", {"clip_qkv": -1.0}, "clip_qkv=-1.0"),
+        ("MiniCPMForCausalLM", {"dim_model_base": 0}, "dim_model_base=0"),
+        ("MiniCPMForCausalLM", {"sparse_config": {"topk": 64}}, "sparse_config"),
+        ("HunYuanDenseV1ForCausalLM", {"use_cla": True}, "use_cla=True"),
+        ("HunYuanDenseV1ForCausalLM", {"rope_scaling": {"type": "dynamic", "alpha": "x"}}, "alpha='x'"),
+        ("Gemma3ForCausalLM", {"sliding_window_pattern": 0.5}, "sliding_window_pattern=0.5"),
+        (
+            "Gemma3ForCausalLM",
+            {"rope_parameters": {"sliding_attention": {"rope_type": "dynamic", "factor": 2.0}}},
+            "'dynamic' for layers that slide",
+        ),
+        (
+            "Phi3ForCausalLM",
+            {"rope_scaling": {"type": "su", "short_factor": [1.0] * 4, "long_factor": [1.0] * 4}},
+            "short_factor has 4 numbers",
+        ),
+    ],
+)
+def test_what_a_family_says_wrongly_is_refused_by_name(architecture: str, facts: dict[str, Any], said: str) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        ModelConfig.from_dict({**SMALL, "head_dim": 16, **facts, "architectures": [architecture]})
+    assert said in str(caught.value)
+
+
+def test_a_baichuan_with_alibi_is_told_as_such() -> None:
+    """Of all keys, only that of the length tells the 13B models from the 7B."""
+    raw = {**SMALL, "architectures": ["BaichuanForCausalLM"], "model_max_length": 4096}
+    del raw["max_position_embeddings"]
+    with pytest.raises(CheckpointError, match="ALiBi"):
+        ModelConfig.from_dict(raw)
 
 
 def test_a_config_that_is_saved_is_one_that_is_read() -> None:

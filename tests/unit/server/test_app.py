@@ -15,6 +15,7 @@ import pytest
 
 from pagoda.engine.process.async_engine import EngineState
 from pagoda.errors import ConfigError, InvalidParameterError
+from pagoda.models.embedder import EmbedderConfig
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.server.config import ServerConfig, read_api_keys
 from pagoda.version import __version__
@@ -381,6 +382,22 @@ def test_an_embedding_that_the_engine_refuses_is_a_400(serve: Serve, given: Any)
             answer = await server.post("/v1/embeddings", {"input": given, "dimensions": 9})
             assert (answer.status_code, answer.json()["error"]["param"]) == (400, "dimensions")
             assert server.state._num_in_flight == server.engine.num_live_requests == 0
+
+    asyncio.run(main())
+
+
+def test_an_embedders_prompt_stands_before_the_text_that_is_embedded(serve: Serve) -> None:
+    embedder = EmbedderConfig(prompts={"query": "Q: ", "document": ""}, default_prompt_name="query")
+
+    async def main() -> None:
+        async with serve(embedder=embedder) as server:
+            for name in ({}, {"prompt_name": "query"}, {"prompt_name": "document"}):
+                assert (await server.post("/v1/embeddings", {"input": ["fox", "月"], **name})).status_code == 200
+            read = [prompt.removeprefix("<|endoftext|>") for prompt in server.engine.prompts]
+            assert read == ["Q: fox", "Q: 月", "Q: fox", "Q: 月", "fox", "月"]
+            for given, said in (("fox", "passage"), ([5, 6], "query")):
+                answer = await server.post("/v1/embeddings", {"input": given, "prompt_name": said})
+                assert (answer.status_code, answer.json()["error"]["param"]) == (400, "prompt_name")
 
     asyncio.run(main())
 
