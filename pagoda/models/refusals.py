@@ -9,13 +9,13 @@ expert or another activation would be left out in silence, and the answers would
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from pagoda.errors import CheckpointError, nearest
 from pagoda.kernels.activations import ACTIVATIONS
-from pagoda.layers.rope_scaling import ROPE_KINDS
+from pagoda.layers.rope_scaling import ROPE_KINDS, RopeKind
 from pagoda.layers.weights.format import WeightFormat
 from pagoda.layers.weights.table import WEIGHT_FORMATS
 from pagoda.models.families.family import Family
@@ -193,10 +193,13 @@ def check_files(directory: Path) -> None:
             raise CheckpointError(f"{directory} holds a {name}: {_DENSE_ONLY}")
 
 
-def check_rope(scaling: Mapping[str, Any]) -> None:
-    """Refuse an unknown kind of RoPE, and a key that its kind does not read. Raises CheckpointError."""
+def check_rope(scaling: Mapping[str, Any], num_pairs: int | None = None) -> None:
+    """Refuse an unknown kind of RoPE, a key that its kind does not read, and values that it cannot read.
+
+    num_pairs: of dimensions that rotate, for kinds that have a number for each. Raises CheckpointError.
+    """
     rope_type = scaling.get("rope_type")
-    if rope_type not in ROPE_KINDS:
+    if not isinstance(rope_type, str) or rope_type not in ROPE_KINDS:
         raise CheckpointError(
             f"config.json has the RoPE type {rope_type!r}, which is not known; {nearest(str(rope_type), ROPE_KINDS)}"
         )
@@ -204,10 +207,9 @@ def check_rope(scaling: Mapping[str, Any]) -> None:
     missing = [key for key in kind.required if key not in scaling]
     if missing:
         raise CheckpointError(f"config.json: RoPE type {rope_type!r} needs {', '.join(missing)}")
-    for key in (*kind.required, *(name for name in kind.optional if scaling.get(name) and name != "truncate")):
-        value = scaling[key]
-        if not all(is_number(each) and each > 0 for each in (value if isinstance(value, list | tuple) else [value])):
-            raise CheckpointError(f"config.json has {key}={value!r} in rope_scaling, but numbers above 0 are expected")
+    for key in (*kind.required, *(name for name in kind.optional if scaling.get(name) is not None)):
+        _check_rope_value(key, scaling[key], kind.per_pair, num_pairs)
+    _check_rope_order(scaling, kind)
     for key, value in scaling.items():
         if key not in kind.known_keys + _EVERYWHERE:
             known = nearest(key, kind.known_keys or _EVERYWHERE[:3])
@@ -215,6 +217,33 @@ def check_rope(scaling: Mapping[str, Any]) -> None:
                 f"config.json has {key}={value!r} in rope_scaling, which pagoda does not know of RoPE type "
                 f"{rope_type!r} ({known}): correct it, or take it out where the model does without"
             )
+
+
+def _check_rope_value(key: str, value: Any, per_pair: Collection[str], num_pairs: int | None) -> None:
+    expected = "a number above 0"
+    accepted = is_number(value) and (value > 0 or (value == 0 and key.startswith("mscale")))
+    if key in per_pair:
+        expected = f"a list of {num_pairs or 'as many'} numbers above 0, one for each pair of dimensions,"
+        accepted = isinstance(value, list | tuple) and all(is_number(each) and each > 0 for each in value)
+        accepted = accepted and len(value) == (num_pairs or len(value))
+    elif key == "truncate":
+        expected, accepted = "true or false", isinstance(value, bool)
+    elif key == "original_max_position_embeddings":
+        expected, accepted = "a whole number above 1", is_number(value) and value > 1 and value == int(value)
+    if not accepted:
+        raise CheckpointError(f"config.json has {key}={value!r:.200} in rope_scaling, but {expected} is expected")
+
+
+def _check_rope_order(scaling: Mapping[str, Any], kind: RopeKind) -> None:
+    """Of two bounds the upper must be above the lower, or frequencies between them are divided by zero."""
+    if kind.above is None:
+        return
+    larger, smaller = kind.above
+    if scaling.get(larger) is not None and scaling.get(smaller) is not None and scaling[larger] <= scaling[smaller]:
+        raise CheckpointError(
+            f"config.json has {larger}={scaling[larger]!r} and {smaller}={scaling[smaller]!r} in rope_scaling, but the "
+            f"first must be above the second: take both from the model's own config.json"
+        )
 
 
 def weight_format_of(raw: Mapping[str, Any]) -> WeightFormat:

@@ -6,6 +6,7 @@ sentence; whatever the caller left open is filled in, so that nothing behind the
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from pagoda.engine.sampling.core_request import CoreRequest
 from pagoda.engine.sampling.seeds import child_seed
 from pagoda.engine.sampling.structured import GrammarCompiler
 from pagoda.engine.scheduling.request import Request
-from pagoda.engine.text.prompt import EMPTY_PROMPT, Prompt, text_or_ids
+from pagoda.engine.text.prompt import EMPTY_PROMPT, Prompt, check_token_ids, text_or_ids
 from pagoda.errors import InvalidParameterError, InvalidRequestError, PromptTooLongError
 from pagoda.models.config import ModelConfig
 from pagoda.models.tokenizer.tokenizer import Tokenizer
@@ -53,14 +54,21 @@ class InputProcessor:
         ids = list(given) if given is not None else self._encode(text or "")
         if not ids:
             raise InvalidRequestError(EMPTY_PROMPT, param="prompt")
-        self._check_ids("prompt_token_ids", ids)
+        check_token_ids(ids, self.config.vocab_size, "prompt_token_ids" if text is None else "prompt", self.tokenizer)
         if len(ids) > self.max_model_len:
             raise PromptTooLongError(
                 f"this model's maximum context length is {self.max_model_len} tokens. However, your prompt contains "
-                f"{len(ids)} tokens: shorten the prompt or raise max_model_len",
+                f"{len(ids)} tokens: {self._longer_way()}",
                 param="prompt",
             )
         return text, ids
+
+    def _longer_way(self) -> str:
+        """What helps against too long a prompt: a larger limit only where the model reaches further."""
+        reach = self.config.rope.max_length
+        if reach <= self.max_model_len:
+            return "shorten the prompt: this is as far as the model reaches"
+        return "shorten the prompt or raise max_model_len" + (f", up to {reach:.0f}" if reach < math.inf else "")
 
     def generation_requests(
         self,
@@ -168,13 +176,7 @@ class InputProcessor:
         self._check_ids("logit_bias", tuple(params.logit_bias or ()))
 
     def _check_ids(self, name: str, token_ids: Sequence[int]) -> None:
-        size = self.config.vocab_size
-        wrong = [i for i in token_ids if not isinstance(i, int) or isinstance(i, bool) or not 0 <= i < size]
-        if wrong:
-            raise InvalidParameterError(
-                f"{name} holds {wrong[0]!r}, but token ids of this model are whole numbers from 0 to {size - 1}",
-                param=name,
-            )
+        check_token_ids(token_ids, self.config.vocab_size, name)
 
     def _bad_words_ids(self, params: SamplingParams) -> list[list[int]]:
         """Each word as it is tokenised at the start of a text and after a space."""
