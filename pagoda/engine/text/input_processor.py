@@ -6,7 +6,6 @@ sentence; whatever the caller left open is filled in, so that nothing behind the
 
 from __future__ import annotations
 
-import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -58,17 +57,10 @@ class InputProcessor:
         if len(ids) > self.max_model_len:
             raise PromptTooLongError(
                 f"this model's maximum context length is {self.max_model_len} tokens. However, your prompt contains "
-                f"{len(ids)} tokens: {self._longer_way()}",
+                f"{len(ids)} tokens: shorten the prompt or raise max_model_len",
                 param="prompt",
             )
         return text, ids
-
-    def _longer_way(self) -> str:
-        """What helps against too long a prompt: a larger limit only where the model reaches further."""
-        reach = self.config.rope.max_length
-        if reach <= self.max_model_len:
-            return "shorten the prompt: this is as far as the model reaches"
-        return "shorten the prompt or raise max_model_len" + (f", up to {reach:.0f}" if reach < math.inf else "")
 
     def generation_requests(
         self,
