@@ -56,6 +56,7 @@ class ModelConfig:
                             what comes out), "sandwich" (both) or "parallel" (one norm, attention and MLP side by side)
         embedding_multiplier, residual_multiplier: on embeddings, and on what blocks add to the stream
         logits_scaling:     what logits are divided by, before `final_logit_softcapping` bounds them
+        normed_head:        rows of the output head are brought to length 1 while it is loaded
 
     `weight_format` is how the matrices of the layers are stored; embedding, head, norms and biases are floats in
     `dtype` always. `source` is the `config.json` that was read, so that it is written again as its makers had it.
@@ -97,6 +98,7 @@ class ModelConfig:
     residual_multiplier: float = 1.0
     logits_scaling: float = 1.0
     final_logit_softcapping: float | None = None
+    normed_head: bool = False
     tie_word_embeddings: bool = False
     bos_token_id: int | None = None
     eos_token_ids: tuple[int, ...] = ()
@@ -309,6 +311,7 @@ _OUR_OWN = (
     "mlp_gated",
     "norm",
     "norm_placement",
+    "normed_head",
     "layer_types",
     "eos_token_ids",
     "weight_format",

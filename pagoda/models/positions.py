@@ -30,6 +30,8 @@ def read_positions(facts: Facts, family: Family, head_dim: int) -> dict[str, Any
     theta, scaling, rotary_dim = _read(full, facts["rope_theta"], facts, head_dim)
     local = facts.get("rope_local_base_freq") or facts["rope_theta"]
     sliding_theta, sliding_scaling, _ = _read(sliding, local, facts, head_dim)
+    if (sliding_theta, sliding_scaling) == (theta, scaling):
+        return {"rope_theta": theta, "rope_scaling": scaling, "rotary_dim": rotary_dim}
     return {
         "rope_theta": theta,
         "rope_scaling": scaling,

@@ -8,113 +8,15 @@ over these sizes comes to 3e-6 to 6e-6 on logits of up to 5; the last test here 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 import transformers
 
-from pagoda.kernels.reference.operations import ReferenceKernels
-from pagoda.layers.attention import DenseAttention
-from pagoda.models.checkpoint.loading import load_config, load_weights
+from llama_cases import CASES, LLAMA3, LONGROPE, ORIGINAL
 from pagoda.models.checkpoint.saving import save_checkpoint
-from pagoda.models.llama import LlamaForCausalLM
-
-VOCAB_SIZE = 128
-TOLERANCE = 1e-5
-BASE = {
-    "vocab_size": VOCAB_SIZE,
-    "hidden_size": 64,
-    "intermediate_size": 96,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 64,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "pad_token_id": 0,
-}
-HALF = 8  # frequencies of a head of 16
-ORIGINAL = {"original_max_position_embeddings": 32}
-
-
-@dataclass(frozen=True)
-class Case:
-    """A configuration, and how long the tested sequence is."""
-
-    family: str = "Llama"
-    settings: dict[str, Any] = field(default_factory=dict)
-    num_tokens: int = 40
-
-    def build(self) -> transformers.PreTrainedModel:
-        config = getattr(transformers, f"{self.family}Config")(**{**BASE, **self.settings})
-        config._attn_implementation = "eager"
-        model = getattr(transformers, f"{self.family}ForCausalLM")(config).eval()
-        _randomize(model)
-        return model
-
-
-def rope(rope_type: str, **parameters: Any) -> dict[str, Any]:
-    return {"rope_parameters": {"rope_type": rope_type, "rope_theta": 10000.0, **parameters}}
-
-
-def _without_factor(settings: dict[str, Any]) -> dict[str, Any]:
-    return {"rope_parameters": {k: v for k, v in settings["rope_parameters"].items() if k != "factor"}}
-
-
-LONGROPE = rope(
-    "longrope",
-    factor=4.0,
-    short_factor=[1.0 + 0.05 * i for i in range(HALF)],
-    long_factor=[1.5 + 0.5 * i for i in range(HALF)],
-    **ORIGINAL,
-)
-LLAMA3 = rope("llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, **ORIGINAL)
-SLIDING_QWEN = {"use_sliding_window": True, "sliding_window": 8, "max_window_layers": 1}
-
-CASES = {
-    "llama": Case(),
-    "multi-head": Case(settings={"num_key_value_heads": 4}),
-    "multi-query": Case(settings={"num_key_value_heads": 1}),
-    "tied embeddings": Case(settings={"tie_word_embeddings": True}),
-    "attention bias": Case(settings={"attention_bias": True}),
-    "mlp bias": Case(settings={"mlp_bias": True}),
-    "head_dim 24": Case(settings={"head_dim": 24}),
-    "head_dim 10, 6 heads, 3 kv heads": Case(
-        settings={"head_dim": 10, "num_attention_heads": 6, "num_key_value_heads": 3, "hidden_size": 54}
-    ),
-    "rms_norm_eps 1e-3": Case(settings={"rms_norm_eps": 1e-3}),
-    "rope_theta 500000": Case(settings={"rope_parameters": {"rope_type": "default", "rope_theta": 5e5}}),
-    "mistral with a window": Case("Mistral", {"sliding_window": 8}),
-    "mistral with a window of one": Case("Mistral", {"sliding_window": 1}),
-    "mistral with a window of two": Case("Mistral", {"sliding_window": 2}),
-    "mistral without a window": Case("Mistral", {"sliding_window": None}),
-    "mistral, own head_dim": Case("Mistral", {"sliding_window": 16, "head_dim": 24}),
-    "qwen2": Case("Qwen2"),
-    "qwen2, tied": Case("Qwen2", {"tie_word_embeddings": True}),
-    "qwen2, windows above layer 1": Case("Qwen2", SLIDING_QWEN),
-    "qwen3": Case("Qwen3", {"head_dim": 16}),
-    "qwen3, own head_dim": Case("Qwen3", {"head_dim": 24, "tie_word_embeddings": True}),
-    "qwen3 with attention bias": Case("Qwen3", {"head_dim": 16, "attention_bias": True}),
-    "qwen3, windows above layer 1": Case("Qwen3", {"head_dim": 16, **SLIDING_QWEN}),
-    "linear": Case(settings=rope("linear", factor=2.0)),
-    "dynamic, within": Case(settings=rope("dynamic", factor=2.0)),
-    "dynamic, beyond": Case(settings=rope("dynamic", factor=2.0), num_tokens=100),
-    "yarn": Case(settings=rope("yarn", factor=2.0, **ORIGINAL), num_tokens=60),
-    "yarn, mscale": Case(settings=rope("yarn", factor=2.0, mscale=1.2, mscale_all_dim=0.8, **ORIGINAL)),
-    "yarn, attention_factor": Case(settings=rope("yarn", factor=2.0, attention_factor=1.3, **ORIGINAL)),
-    "yarn, betas": Case(settings=rope("yarn", factor=4.0, beta_fast=1.0, beta_slow=0.1, **ORIGINAL)),
-    "yarn, not truncated": Case(settings=rope("yarn", factor=2.0, truncate=False, **ORIGINAL)),
-    "llama3": Case(settings=LLAMA3, num_tokens=60),
-    "longrope, short factors": Case(settings=LONGROPE, num_tokens=32),
-    "longrope, long factors": Case(settings=LONGROPE, num_tokens=33),
-    "longrope, factor from the lengths": Case(settings=_without_factor(LONGROPE)),
-    "yarn, factor from the lengths": Case(settings=rope("yarn", factor=None, **ORIGINAL)),
-    "qwen2 with yarn": Case("Qwen2", rope("yarn", factor=4.0, **ORIGINAL)),
-    "mistral with linear": Case("Mistral", {**rope("linear", factor=4.0), "sliding_window": 16}),
-}
+from tiny_models import TOLERANCE, Case, greedy, load, logits, token_ids_of
 
 
 @pytest.fixture(autouse=True)
@@ -122,52 +24,14 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _randomize(model: transformers.PreTrainedModel) -> None:
-    """Logits of the order of one; biases and norms, which transformers starts at 0 and 1, become random as well."""
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            noise = torch.randn(parameter.shape, generator=generator)
-            parameter.copy_(1 + 0.2 * noise if "norm" in name else 0.15 * noise)
-
-
-def _load(directory: Path) -> LlamaForCausalLM:
-    ours = LlamaForCausalLM(load_config(directory), ReferenceKernels())
-    load_weights(ours, directory)
-    return ours
-
-
-@torch.no_grad()
-def _logits(model: LlamaForCausalLM, token_ids: list[int], prompt_length: int | None = None) -> torch.Tensor:
-    """Logits [T, vocab]. Tokens after the prompt are rotated by the length their sequence had when they came."""
-    positions = torch.arange(len(token_ids))
-    lengths = torch.clamp(positions + 1, min=prompt_length or len(token_ids))
-    attention = DenseAttention(1, model.config.layer_windows)
-    return model.compute_logits(model(torch.tensor(token_ids), positions, attention, lengths))
-
-
-def _greedy(model: LlamaForCausalLM, prompt: list[int], num_new_tokens: int) -> list[int]:
-    token_ids = list(prompt)
-    for _ in range(num_new_tokens):
-        token_ids.append(int(_logits(model, token_ids, len(prompt))[-1].argmax()))
-        if token_ids[-1] == 2:
-            break
-    return token_ids
-
-
-def _token_ids(length: int, seed: int = 0) -> list[int]:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(3, VOCAB_SIZE, (length,), generator=generator).tolist()
-
-
 @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
 def test_logits_equal_those_of_transformers(case: Case, tmp_path: Path) -> None:
     theirs = case.build()
     theirs.save_pretrained(tmp_path)
-    token_ids = _token_ids(case.num_tokens)
+    token_ids = token_ids_of(case.num_tokens)
     with torch.no_grad():
         expected = theirs(torch.tensor([token_ids])).logits[0]
-    actual = _logits(_load(tmp_path), token_ids)
+    actual = logits(load(tmp_path), token_ids)
     assert expected.abs().max() > 0.5, "logits too small to tell right from wrong"
     torch.testing.assert_close(actual, expected, atol=TOLERANCE, rtol=TOLERANCE)
 
@@ -184,13 +48,13 @@ GREEDY_CASES = [name for name in CASES if name != "mistral with a window of one"
 def test_greedy_text_equals_generate(name: str, tmp_path: Path) -> None:
     theirs = CASES[name].build()
     theirs.save_pretrained(tmp_path)
-    prompt = _token_ids(GREEDY_PROMPT_LENGTHS.get(name, 12), seed=1)
+    prompt = token_ids_of(GREEDY_PROMPT_LENGTHS.get(name, 12), seed=1)
     expected = theirs.generate(torch.tensor([prompt]), max_new_tokens=20, do_sample=False)[0].tolist()
-    assert _greedy(_load(tmp_path), prompt, 20) == expected
+    assert greedy(load(tmp_path), prompt, 20) == expected
 
 
 @pytest.mark.parametrize("name", ["llama", "llama3", "yarn", "longrope, long factors", "dynamic, beyond"])
-def test_a_config_written_by_transformers_4_gives_the_same_logits(name: str, tmp_path: Path) -> None:
+def test_a_config_written_by_transformers_4_gives_the_samelogits(name: str, tmp_path: Path) -> None:
     theirs = CASES[name].build()
     theirs.save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
@@ -199,26 +63,26 @@ def test_a_config_written_by_transformers_4_gives_the_same_logits(name: str, tmp
     config["rope_scaling"] = None if parameters["rope_type"] == "default" else parameters
     config["torch_dtype"] = config.pop("dtype")
     (tmp_path / "config.json").write_text(json.dumps(config))
-    token_ids = _token_ids(CASES[name].num_tokens)
+    token_ids = token_ids_of(CASES[name].num_tokens)
     with torch.no_grad():
         expected = theirs(torch.tensor([token_ids])).logits[0]
-    torch.testing.assert_close(_logits(_load(tmp_path), token_ids), expected, atol=TOLERANCE, rtol=TOLERANCE)
+    torch.testing.assert_close(logits(load(tmp_path), token_ids), expected, atol=TOLERANCE, rtol=TOLERANCE)
 
 
 @pytest.mark.parametrize("name", list(CASES))
-def test_what_we_save_loads_in_transformers_with_the_same_logits(name: str, tmp_path: Path) -> None:
+def test_what_we_save_loads_in_transformers_with_the_samelogits(name: str, tmp_path: Path) -> None:
     CASES[name].build().save_pretrained(tmp_path / "theirs")
-    ours = _load(tmp_path / "theirs")
+    ours = load(tmp_path / "theirs")
     save_checkpoint(ours, ours.config, tmp_path / "ours")
     loaded, report = transformers.AutoModelForCausalLM.from_pretrained(
         tmp_path / "ours", output_loading_info=True, attn_implementation="eager"
     )
     assert not report["missing_keys"]
     assert not report["unexpected_keys"]
-    token_ids = _token_ids(CASES[name].num_tokens)
+    token_ids = token_ids_of(CASES[name].num_tokens)
     with torch.no_grad():
         actual = loaded(torch.tensor([token_ids])).logits[0]
-    torch.testing.assert_close(actual, _logits(ours, token_ids), atol=TOLERANCE, rtol=TOLERANCE)
+    torch.testing.assert_close(actual, logits(ours, token_ids), atol=TOLERANCE, rtol=TOLERANCE)
 
 
 def test_a_sharded_checkpoint_gives_the_same_logits_as_a_whole_one(tmp_path: Path) -> None:
@@ -226,8 +90,8 @@ def test_a_sharded_checkpoint_gives_the_same_logits_as_a_whole_one(tmp_path: Pat
     theirs.save_pretrained(tmp_path / "whole")
     theirs.save_pretrained(tmp_path / "sharded", max_shard_size="50KB")
     assert len(list((tmp_path / "sharded").glob("*.safetensors"))) > 2
-    token_ids = _token_ids(20)
-    whole, sharded = (_logits(_load(tmp_path / kind), token_ids) for kind in ("whole", "sharded"))
+    token_ids = token_ids_of(20)
+    whole, sharded = (logits(load(tmp_path / kind), token_ids) for kind in ("whole", "sharded"))
     assert torch.equal(whole, sharded)
 
 
@@ -251,9 +115,9 @@ MUTATIONS = {
 @pytest.mark.parametrize("name", list(MUTATIONS))
 def test_a_slightly_wrong_setting_is_far_outside_the_tolerance(name: str, tmp_path: Path) -> None:
     CASES[name].build().save_pretrained(tmp_path)
-    token_ids = _token_ids(CASES[name].num_tokens)
-    right = _logits(_load(tmp_path), token_ids)
+    token_ids = token_ids_of(CASES[name].num_tokens)
+    right = logits(load(tmp_path), token_ids)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**config, **MUTATIONS[name]}))
-    wrong = _logits(_load(tmp_path), token_ids)
+    wrong = logits(load(tmp_path), token_ids)
     assert (wrong - right).abs().max() > 20 * TOLERANCE

@@ -48,7 +48,7 @@ class Translation:
             tensor = self._split(fused, name, tensor)
         if self.names.has_neighbouring_pairs and _is_query_or_key(name):
             tensor = self._rows_of_pairs(name, tensor, to_halves=True)
-        if self.names.has_normed_head and name == "lm_head.weight":
+        if self.config.normed_head and name == "lm_head.weight":
             tensor = F.normalize(tensor.float()).to(tensor.dtype)
         return tensor
 

@@ -73,8 +73,8 @@ class Family:
 
     def facts(self, raw: Mapping[str, Any]) -> dict[str, Any]:
         """`config.json` under our names; what it leaves out is the family's default."""
-        named = {self.aliases.get(key, key): value for key, value in raw.items()}
-        return {**_DEFAULTS, **self.defaults, **named}
+        aliased = {self.aliases[key]: value for key, value in raw.items() if key in self.aliases}
+        return {**_DEFAULTS, **self.defaults, **raw, **aliased}
 
     def spelling(self, key: str, raw: Mapping[str, Any]) -> str:
         """What `config.json` calls our `key`, for messages."""

@@ -20,6 +20,14 @@ MISTRAL = Family(
     windows=all_slide,
 )
 
+MINISTRAL = Family(
+    "MinistralForCausalLM",
+    "ministral",
+    differs="sliding window on the layers that `layer_types` names",
+    defaults={"max_position_embeddings": 131072, "sliding_window": 4096},
+    windows=all_slide,
+)
+
 
 def _qwen2(_: Facts) -> dict[str, Any]:
     return {"attention_bias": True, "attention_output_bias": False}

@@ -9,10 +9,49 @@ from collections.abc import Mapping
 from typing import Any
 
 from pagoda.errors import UnknownArchitectureError
+from pagoda.models.families.chinese import BAICHUAN, HUNYUAN, INTERNLM2, INTERNLM3, SEED_OSS
+from pagoda.models.families.exaone import EXAONE, EXAONE4, SMOLLM3
 from pagoda.models.families.family import Family
-from pagoda.models.families.llama import LLAMA, MISTRAL, QWEN2, QWEN3
+from pagoda.models.families.gemma import GEMMA, GEMMA2, GEMMA3
+from pagoda.models.families.glm import COHERE, COHERE2, GLM, GLM4, HELIUM
+from pagoda.models.families.llama import LLAMA, MINISTRAL, MISTRAL, QWEN2, QWEN3
+from pagoda.models.families.olmo import OLMO, OLMO2, OLMO3
+from pagoda.models.families.phi import PHI3
+from pagoda.models.families.plain_mlp import ARCEE, NEMOTRON, STABLELM
+from pagoda.models.families.scaled import GRANITE, MINICPM
 
-FAMILIES: tuple[Family, ...] = (LLAMA, MISTRAL, QWEN2, QWEN3)
+FAMILIES: tuple[Family, ...] = (
+    LLAMA,
+    MISTRAL,
+    MINISTRAL,
+    QWEN2,
+    QWEN3,
+    PHI3,
+    GEMMA,
+    GEMMA2,
+    GEMMA3,
+    SMOLLM3,
+    OLMO,
+    OLMO2,
+    OLMO3,
+    GRANITE,
+    GLM,
+    GLM4,
+    STABLELM,
+    NEMOTRON,
+    ARCEE,
+    SEED_OSS,
+    HUNYUAN,
+    EXAONE,
+    EXAONE4,
+    INTERNLM2,
+    INTERNLM3,
+    MINICPM,
+    BAICHUAN,
+    HELIUM,
+    COHERE,
+    COHERE2,
+)
 BY_TYPE = {family.model_type: family for family in FAMILIES}
 BY_ARCHITECTURE = {name: family for family in FAMILIES for name in (family.architecture, *family.also_named)}
 

@@ -36,14 +36,12 @@ class WeightNames:
     per_head: our tensors whose rows are stored one by one, `{}` being the head's number in the stored name
     has_neighbouring_pairs: RoPE turns neighbours (2i, 2i + 1) of a head instead of halves, so rows of q and k are put
         in another order while they are read
-    has_normed_head: rows of the output head are to be brought to length 1 (Baichuan 2)
     """
 
     fused: tuple[Fused, ...] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
     per_head: Mapping[str, str] = field(default_factory=dict)
     has_neighbouring_pairs: bool = False
-    has_normed_head: bool = False
 
     def stored(self, name: str) -> str:
         """The checkpoint's name of one of our tensors; of a part of a fused module, the whole's."""
