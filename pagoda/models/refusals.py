@@ -19,7 +19,7 @@ from pagoda.layers.rope_scaling import ROPE_KINDS, RopeKind
 from pagoda.layers.weights.format import WeightFormat
 from pagoda.layers.weights.table import WEIGHT_FORMATS
 from pagoda.models.families.family import Family
-from pagoda.parameter_rules import FLAG, Rule, is_number, optional, positive, whole_number
+from pagoda.parameter_rules import FLAG, STRING, Rule, is_number, optional, positive, whole_number
 
 _Accepts = Callable[[Any], bool]
 
@@ -42,14 +42,29 @@ def _is_activation(value: Any) -> bool:
 
 
 def _are_known_layers(value: Any) -> bool:
-    return not value or (isinstance(value, list | tuple) and {*value} <= {"full_attention", "sliding_attention"})
+    known = ("full_attention", "sliding_attention")
+    return value is None or (isinstance(value, list | tuple) and all(kind in known for kind in value))
 
 
 def _all_rotate(value: Any) -> bool:
     return not value or (isinstance(value, list) and all(rotates == 1 for rotates in value))
 
 
-_FACTS: dict[str, tuple[_Accepts, str]] = {
+def _is_token_id(value: Any) -> bool:
+    """Some checkpoints say -1 for none."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= -1
+
+
+def _are_token_ids(value: Any) -> bool:
+    return _is_token_id(value) or (isinstance(value, list) and all(map(_is_token_id, value)))
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(name, str) for name in value))
+
+
+FACTS: dict[str, tuple[_Accepts, str]] = {
+    **dict.fromkeys(("audio_config", "text_config", "vision_config"), (_is_off, "text alone (null)")),
     "hidden_act": (_is_activation, ", ".join(ACTIVATIONS)),
     "layer_types": (_are_known_layers, "'full_attention' and 'sliding_attention'"),
     "is_causal": (_is_on, "true"),
@@ -59,6 +74,7 @@ _FACTS: dict[str, tuple[_Accepts, str]] = {
     # Attention
     "alibi": (_is_off, "false"),
     "attention_chunk_size": (_is_off, "null"),
+    "attention_out_bias": (_is_off, "false"),
     "attention_sink": (_is_off, "false"),
     "attn_logit_softcapping": (_is_off, "null"),
     "attn_output_gate": (_is_off, "false"),
@@ -95,32 +111,50 @@ _FACTS: dict[str, tuple[_Accepts, str]] = {
     "num_local_experts": (_is_off, "null"),
 }
 """Key -> whether a value leaves the computation as it is here, and those values in words. An absent key does."""
-_QK_NORM = ("qk_norm", "use_qk_norm", "qk_layernorm")
-_QUANTISED = ("quantization_config", "compression_config", "quantization", "dfloat11_config")
+SECOND_NAMES = ("qk_norm", "use_qk_norm", "qk_layernorm")
+QUANTISED = ("quantization_config", "compression_config", "quantization", "dfloat11_config")
 QUANTISED_FILES = ("quantize_config.json", "quant_config.json", "hf_quant_config.json")
 _DENSE_ONLY = (
     f"the weights are quantised, and pagoda reads {', '.join(WEIGHT_FORMATS)} weights only. Take the checkpoint that "
     f"this one was made from: its name is mostly the same without -GPTQ, -AWQ, -FP8, -4bit or the like"
 )
-_VALUES: dict[str, Rule] = {
+VALUES: dict[str, Rule] = {
     **dict.fromkeys(
-        ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"), whole_number(1)
+        ("vocab_size", "hidden_size", "intermediate_size", "num_attention_heads"), whole_number(1, 1 << 31)
     ),
+    "num_hidden_layers": whole_number(1, 1 << 16),
     "max_position_embeddings": whole_number(1),
-    **dict.fromkeys(("num_key_value_heads", "head_dim", "sliding_window"), optional(whole_number(1))),
+    **dict.fromkeys(("num_key_value_heads", "head_dim", "sliding_window"), optional(whole_number(1, 1 << 31))),
     "rms_norm_eps": positive(),
     "rope_theta": optional(positive()),
-    **dict.fromkeys(("attention_bias", "mlp_bias", "tie_word_embeddings", "use_sliding_window"), optional(FLAG)),
+    **dict.fromkeys(
+        ("attention_bias", "attention_out_bias", "mlp_bias", "tie_word_embeddings", "use_sliding_window"),
+        optional(FLAG),
+    ),
+    **dict.fromkeys(("max_window_layers", "original_max_position_embeddings"), optional(whole_number(0))),
+    **dict.fromkeys(("bos_token_id",), optional(Rule(_is_token_id, "a token id"))),
+    "eos_token_id": optional(Rule(_are_token_ids, "a token id, or a list of some")),
+    **dict.fromkeys(("dtype", "torch_dtype", "model_type"), optional(STRING)),
+    "architectures": optional(Rule(_are_names, "a list of names")),
+    "initializer_range": optional(positive()),
+    "rope_local_base_freq": optional(positive()),
 }
 """What the keys that are read must hold, so that no text passes for a number or for true."""
 _EVERYWHERE = ("rope_type", "type", "rope_theta", "partial_rotary_factor")
 """Keys of `rope_scaling` that stand beside every kind's own."""
 
 
+def check_names(raw: Mapping[str, Any]) -> None:
+    """Refuse an architecture that is no name, before a family is looked for. Raises CheckpointError."""
+    for key in ("architectures", "model_type"):
+        if not VALUES[key].accepts(raw.get(key)):
+            raise CheckpointError(f"config.json has {key}={raw[key]!r}, but {VALUES[key].expected} is expected")
+
+
 def check_values(raw: Mapping[str, Any], family: Family) -> None:
     """Refuse values of another kind than their keys have. Raises CheckpointError."""
     for key, value in raw.items():
-        rule = _VALUES.get(family.aliases.get(key, key))
+        rule = VALUES.get(family.aliases.get(key, key))
         if rule is not None and not rule.accepts(value):
             raise CheckpointError(f"config.json has {key}={value!r}, but {rule.expected} is expected")
 
@@ -132,9 +166,9 @@ def check_facts(raw: Mapping[str, Any], family: Family, head_dim: int, *, slides
     """
     rope = rope_settings(raw)
     # transformers 5 keeps the rotated share beside RoPE's other settings.
-    for facts, keys in ((raw, _FACTS), (rope, ["partial_rotary_factor"])):
+    for facts, keys in ((raw, FACTS), (rope, ["partial_rotary_factor"])):
         for key in keys:
-            accepts, known = _FACTS[key]
+            accepts, known = FACTS[key]
             if key in facts and key not in family.computes and not accepts(facts[key]):
                 _refuse(key, facts[key], known)
     _check_logit_scale(raw, family, head_dim)
@@ -150,7 +184,7 @@ def _check_second_names(raw: Mapping[str, Any], family: Family, *, qk_norm: bool
         act,
     ):
         _refuse("hidden_activation", raw["hidden_activation"], f"hidden_act ({act!r}) for {family.model_type}")
-    for key in _QK_NORM:
+    for key in SECOND_NAMES:
         if raw.get(key) is not None and bool(raw[key]) != qk_norm:
             _refuse(key, raw[key], f"{str(qk_norm).lower()} for {family.model_type}")
 
@@ -248,7 +282,7 @@ def _check_rope_order(scaling: Mapping[str, Any], kind: RopeKind) -> None:
 
 def weight_format_of(raw: Mapping[str, Any]) -> WeightFormat:
     """How the checkpoint stores matrices. Raises CheckpointError for a quantisation that this version does not read."""
-    for key in _QUANTISED:
+    for key in QUANTISED:
         if settings := raw.get(key):
             method = settings.get("quant_method") if isinstance(settings, dict) else settings
             if method not in WEIGHT_FORMATS:
