@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator
 import reprlib
 from collections.abc import Mapping, Sequence
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, Protocol, TypedDict
 
 from pagoda.errors import InvalidParameterError, InvalidRequestError
 from pagoda.models.embedder import EmbedderConfig
@@ -84,6 +84,38 @@ def plain_list(value: object) -> list[Any] | None:
 def are_token_ids(values: list[Any]) -> bool:
     """Whether all are whole numbers, NumPy's among them: then they are one prompt, and not several."""
     return all(hasattr(kind, "__index__") and kind is not bool for kind in set(map(type, values)))
+
+
+class _Names(Protocol):
+    """What is asked of a tokenizer here."""
+
+    @property
+    def num_tokens(self) -> int: ...
+
+    def token_text(self, token_id: int) -> str: ...
+
+
+def check_token_ids(token_ids: Sequence[int], vocab_size: int, param: str, tokenizer: _Names | None = None) -> None:
+    """Refuse ids that the model has no embedding for. Raises InvalidParameterError.
+
+    param: the field that the caller filled, with ids or with a text; tokenizer: the model's, which may know more
+    tokens than the model does and so bring them in with a text
+    """
+    strange = [i for i in token_ids if not isinstance(i, int) or isinstance(i, bool) or not 0 <= i < vocab_size]
+    if not strange:
+        return
+    wrong = strange[0]
+    if isinstance(wrong, int) and tokenizer is not None and vocab_size <= wrong < tokenizer.num_tokens:
+        raise InvalidParameterError(
+            f"{param} contains {tokenizer.token_text(wrong)!r}, which the tokenizer knows as token {wrong}, but the "
+            f"model has embeddings for tokens 0 to {vocab_size - 1} only: leave it out, or serve the model with the "
+            f"tokenizer that it was trained with",
+            param=param,
+        )
+    raise InvalidParameterError(
+        f"{param} holds {wrong!r}, but token ids of this model are whole numbers from 0 to {vocab_size - 1}",
+        param=param,
+    )
 
 
 def _read(prompt: Prompt) -> tuple[str | None, Sequence[int] | None]:

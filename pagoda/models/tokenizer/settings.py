@@ -114,7 +114,7 @@ def _templates(configured: Any, file: Path) -> str | dict[str, str]:
     entries: list[tuple[Any, Any]] = list(configured.items()) if isinstance(configured, dict) else []
     if isinstance(configured, list) and all(isinstance(entry, dict) for entry in configured):
         entries = [(entry.get("name"), entry.get("template")) for entry in configured]
-    if not entries or not all(isinstance(name, str) and isinstance(text, str) for name, text in entries):
+    if not entries or not all(isinstance(name, str) and _is_text(text) for name, text in entries):
         raise CheckpointError(
             f"{file} has chat_template={configured!r:.100}, but the text of a template, or several by name, is expected"
         )
@@ -135,7 +135,12 @@ def _check_tokens(settings: Mapping[str, Any], directory: Path) -> None:
 
 
 def _is_token(value: Any) -> bool:
-    return isinstance(value, str) or (isinstance(value, dict) and isinstance(value.get("content"), str))
+    return _is_text(value["content"] if isinstance(value, dict) and "content" in value else value)
+
+
+def _is_text(value: Any) -> bool:
+    """JSON can spell half of a surrogate pair, which no text of bytes can."""
+    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _check(directory: Path, key: str, value: Any, accepted: bool, expected: str) -> None:

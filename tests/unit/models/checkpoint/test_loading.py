@@ -378,6 +378,12 @@ def test_a_checkpoint_without_generation_config_sets_nothing(tmp_path: Path) -> 
         ('{"top_k": 1.5}', "top_k=1.5, expected an integer"),
         ('{"eos_token_id": ["a"]}', "eos_token_id='a', expected an integer"),
         ('{"top_p": true}', "top_p=True, expected a number"),
+        ('{"top_p": 0}', r"top_p=0, expected a number in \(0, 1\]"),
+        ('{"temperature": 3}', r"temperature=3, expected a number in \[0, 2\]"),
+        ('{"temperature": NaN}', "temperature=nan, expected"),
+        ('{"repetition_penalty": -1.1}', "repetition_penalty=-1.1, expected a finite number above 0"),
+        ('{"max_new_tokens": 0}', "max_new_tokens=0, expected"),
+        ('{"eos_token_id": [2, -1]}', "eos_token_id=-1, expected a token id"),
     ],
 )
 def test_a_broken_generation_config_is_named(content: str, complaint: str, tmp_path: Path) -> None:
