@@ -5,8 +5,9 @@ BIN := .venv/bin
 .PHONY: run test generate setup lint bench clean moved
 .DEFAULT_GOAL := run
 
+# `make run PORT=8001` where 8000 is taken.
 run: .venv/.runtime
-	$(BIN)/pagoda serve
+	$(BIN)/pagoda serve $(if $(PORT),--port $(PORT))
 
 generate: .venv/.runtime
 	$(BIN)/pagoda generate --echo --temperature 0.7 --top-p 0.9 --seed 7 --max-tokens 96 \
@@ -21,8 +22,8 @@ test: .venv/.dev lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 lint: .venv/.dev
-	$(BIN)/ruff format --check pagoda tests benchmarks
-	$(BIN)/ruff check pagoda tests benchmarks
+	$(BIN)/ruff format --check pagoda tests benchmarks bootstrap.py
+	$(BIN)/ruff check pagoda tests benchmarks bootstrap.py
 	$(BIN)/mypy
 	MYPYPATH=benchmarks $(BIN)/mypy -p crosswoz
 

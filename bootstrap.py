@@ -30,12 +30,12 @@ ENGLISH = {
     "venv": "[1/3] a Python environment in .venv",
     "again": "      (the one there was made in another folder or does not run: it is made anew)",
     "no_venv": "Python's venv module failed, see above: on Debian and Ubuntu, `apt install python3-venv` brings it",
-    "cpu": "[2/3] torch, the build for CPUs, as there is no NVIDIA GPU: about 190 MB to fetch, 0.7 GB on disk",
-    "default": "[2/3] torch, as pip takes it: with CUDA that is about 3 GB to fetch",
+    "cpu": "[2/3] torch, the build for CPUs, as there is no NVIDIA GPU: 190 MB to fetch, 0.75 GB on disk",
+    "default": "[2/3] torch comes with the rest, as pip takes it: on Linux with CUDA, about 3 GB to fetch",
     "unreachable": "      the build for CPUs cannot be had from {index}: TORCH_INDEX=... names a mirror",
     "there": "[2/3] torch is there",
     "rest": "[3/3] pagoda and what it needs ({extras})",
-    "time": "Setting up pagoda, once: one to five minutes, most of it for fetching. If stopped, it goes on next time.",
+    "time": "Setting up pagoda, once. It takes minutes, most of them for fetching; if it is stopped, it goes on next time.",
     "failed": (
         "pip could not finish, its own words stand above. Nothing can be fetched without network; PIP_INDEX_URL=... "
         "names a mirror, HTTPS_PROXY=... a proxy. The same command goes on from here."
@@ -48,12 +48,12 @@ CHINESE = {
     "venv": "[1/3] 在 .venv 中建立 Python 环境",
     "again": "      （已有的环境是在别的目录建立的，或无法运行：重新建立）",
     "no_venv": "Python 的 venv 模块失败，见上文：在 Debian 和 Ubuntu 上可用 `apt install python3-venv` 安装",
-    "cpu": "[2/3] torch 的 CPU 版（没有发现 NVIDIA 显卡）：约下载 190 MB，占磁盘 0.7 GB",
-    "default": "[2/3] torch，按 pip 的默认选择：若带 CUDA，约下载 3 GB",
+    "cpu": "[2/3] torch 的 CPU 版（没有发现 NVIDIA 显卡）：下载 190 MB，占磁盘 0.75 GB",
+    "default": "[2/3] torch 随其余依赖安装，按 pip 的默认选择：在 Linux 上带 CUDA，约下载 3 GB",
     "unreachable": "      无法从 {index} 取得 CPU 版：可用 TORCH_INDEX=... 指定镜像",
     "there": "[2/3] torch 已安装",
     "rest": "[3/3] pagoda 及其依赖（{extras}）",
-    "time": "首次安装 pagoda：约一到五分钟，主要是下载。中断后再次运行即可继续。",
+    "time": "首次安装 pagoda：需要几分钟，主要是下载；中断后再次运行即可继续。",
     "failed": (
         "pip 未能完成，原因见上文。没有网络就无法下载；可用 PIP_INDEX_URL=... 指定镜像，HTTPS_PROXY=... 指定代理。"
         "再次运行同一命令即可继续。"
@@ -157,8 +157,8 @@ def install_torch() -> None:
         # What torch itself needs comes with the rest, from the index that this machine uses.
         pip("install", "--no-deps", "--index-url", index, torch_requirement())
     else:
-        say("unreachable", index=index)
         say("default")
+        say("unreachable", index=index)
 
 
 def torch_requirement() -> str:

@@ -12,6 +12,7 @@ import shlex
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,6 +32,7 @@ NOT_RUN = (
     "git clone",
     "make",
     "pip install",
+    "source ",
     "pagoda train",
     "pagoda chat",
     "pagoda serve\n",
@@ -186,6 +188,54 @@ def test_options_of_commands_that_need_more_than_a_checkout_exist() -> None:
         command = [word for word in arguments[:2] if re.fullmatch("[a-z]+", word)]
         told = CliRunner(env={"COLUMNS": "200"}).invoke(app, [*command, "--help"]).output
         assert not [option for option in options if option not in told], transcript.command
+
+
+ACTIVATED = "source .venv/bin/activate"
+# Import name -> its package, where they differ.
+PACKAGES = {"yaml": "pyyaml", "bs4": "beautifulsoup4"}
+
+
+def extras() -> dict[str, list[str]]:
+    """Extra, or "" for what pagoda always needs -> names of its packages."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lists = {"": project["dependencies"], **project["optional-dependencies"]}
+    return {extra: [re.match(r"[\w.-]+", each)[0].lower() for each in needed] for extra, needed in lists.items()}  # type: ignore[index]
+
+
+def missing_advice(text: str) -> list[str]:
+    """What a page tells to run before it has told how to set that up: `pagoda` and `python`, extras and packages."""
+    known, missing = extras(), []
+    for block in re.finditer(r"^```(python|console|shell-session)\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        before, body = text[: block.start()], block[2]
+        needs_pagoda = block[1] == "python" or re.search(r"^\$ (pagoda|python|pip) ", body, re.MULTILINE)
+        if needs_pagoda and ACTIVATED not in before:
+            missing.append(ACTIVATED)
+        needed = {f"-e '.[{extra}]'" for extra in re.findall(r"^\$ pagoda (rag|dialogue)\b", body, re.MULTILINE)}
+        if block[1] == "python":
+            names = set(re.findall(r"^(?:from|import) (\w+)", body, re.MULTILINE)) - {
+                "pagoda",
+                *sys.stdlib_module_names,
+            }
+            present = [*known[""], *known["server"]]  # what `make setup` installs
+            needed |= {PACKAGES.get(name, name) for name in names if PACKAGES.get(name, name) not in present}
+        missing += [f"pip install {each}" for each in sorted(needed) if f"pip install {each}" not in before]
+    return missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_says_how_to_set_up_what_it_shows(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert missing_advice(text) == []
+    assert "pip install 'pagoda-llm" not in text  # pagoda is on no index
+    for extra in re.findall(r"pip install -e '\.\[(\w+)\]'", text):
+        assert extra in extras()
+
+
+def test_advice_that_is_missing_is_found() -> None:
+    shown = "```python\nfrom openai import OpenAI\nimport json\n```\n```shell-session\n$ pagoda rag status\n```\n"
+    assert missing_advice(shown) == [ACTIVATED, "pip install openai", ACTIVATED, "pip install -e '.[rag]'"]
+    told = f"{ACTIVATED} `pip install openai` `pip install -e '.[rag]'`\n"
+    assert missing_advice(told + shown) == []
 
 
 def test_both_readmes_show_the_same_commands() -> None:

@@ -41,6 +41,40 @@ def test_parameters_are_sent_as_given_and_not_at_all_when_empty(open_page: Any, 
     }  # fmt: skip
 
 
+def test_where_the_checkpoint_names_no_values_the_page_asks_with_its_own_and_shows_them(
+    open_page: Any, endpoint: Endpoint
+) -> None:
+    endpoint.card = {"default_sampling_params": {"repetition_penalty": 1.1}}
+    page = open_page()
+    expect(page.locator("#model")).to_have_value("builtin")
+    ask(page, "one")
+    finished(page)
+    assert {name: endpoint.requests[0][name] for name in ("temperature", "top_p")} == {
+        "temperature": 0.7,
+        "top_p": 0.95,
+    }
+    page.get_by_role("button", name="Parameters").click()
+    expect(page.locator("#values")).to_contain_text("this page asks with Temperature 0.7, Top p 0.95")
+    expect(page.get_by_label("Temperature")).to_have_attribute("placeholder", "0.7")
+    page.get_by_label("Temperature").fill("1")
+    page.keyboard.press("Escape")
+    ask(page, "two")
+    finished(page, 2)
+    assert endpoint.requests[1]["temperature"] == 1
+
+
+def test_values_that_a_checkpoint_names_are_shown_and_left_to_it(open_page: Any, endpoint: Endpoint) -> None:
+    endpoint.card = {"default_sampling_params": {"temperature": 0.6, "top_k": 20}}
+    page = open_page(locale="zh-CN")
+    expect(page.locator("#model")).to_have_value("builtin")
+    page.get_by_role("button", name="参数").click()
+    expect(page.locator("#values")).to_contain_text("模型自己的值：温度 temperature 0.6、top_k 20")
+    page.get_by_label("消息", exact=True).fill("好")
+    page.keyboard.press("Enter")
+    finished(page)
+    assert not {"temperature", "top_p", "top_k"} & set(endpoint.requests[0])
+
+
 def test_conversations_are_listed_renamed_exported_and_deleted(open_page: Any) -> None:
     page = open_page()
     ask(page, "the first")

@@ -67,3 +67,81 @@ def test_a_phone_has_no_horizontal_scroll_and_a_drawer_for_the_list(open_page: A
     expect(page.locator(".entry")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator("#side")).to_be_hidden()
+
+
+FORMULAS = {  # what a model writes: what it is read as, "" where it stays as it was written
+    r"\(a_1*b_2*c_3\)": "a1∗b2∗c3",
+    r"$\frac{a_1}{b_2}$": "a1b2",
+    r"公式$x^2$是": "x2",
+    "\\[\nx_1\n- y_1\n= \\sqrt{z}\n\\]": "x1−y1=z",
+    "Thus:\n$$\n\\begin{pmatrix} 1 & 2 \\\\ 3 & 4 \\end{pmatrix}\n$$": "(1234)",
+    "\\begin{align}\na &= b_1 \\\\\n&\\le c_2\n\\end{align}": "a=b1≤c2",
+    "1. so\n   \\[ \\sum_{i=1}^n \\mathbb{E}[x_i] \\]\n2. next": "∑i=1n𝔼[xi]",
+    "| $|x|$ | \\(a|b\\) |\n|---|---|": "|x|",
+    r"**bold \(a*b\) end** and $f'(x)$": "a∗b",
+    r"\( \unknowncommand{x_1} * y_2 \)": "",
+    r"\(x_1 * y_2 * z": "",
+}
+NO_FORMULAS = (
+    "I paid $5 and $6 for *it*",
+    "from $5-$10, US$100 or 10$, $5/month and 10$/year",
+    "$20,000, $1.5M to $2M; 价格从$5涨到$6，$5（约36元）到10$之间",
+    "set $HOME/$USER and $PATH, a$b$c",
+    r"escaped \$5 and \$6",
+    "makes $$ and more $$ for us",
+    r"\[no link\](x) and \*no emphasis\*",
+)
+
+
+def test_formulas_are_shown_or_left_as_they_were_written_and_money_is_money(open_page: Any) -> None:
+    page = open_page()
+    shown = """text => {
+        const node = document.createElement("div");
+        renderMarkdown(node, text, false);
+        for (const note of node.querySelectorAll("annotation")) note.remove();
+        const one = node.querySelector("math");
+        const source = node.querySelector("code.tex")?.textContent ?? "";
+        return [one ? one.textContent.replace(/\\s/g, "") : "", source];
+    }"""
+    for written, read in FORMULAS.items():
+        formula, source = page.evaluate(shown, written)
+        assert formula == read, written
+        assert source == ("" if read else written)
+    for written in NO_FORMULAS:
+        assert page.evaluate(shown, written) == ["", ""], written
+    kept = "`$x_1$ \\(y\\)`\n\n```\n\\[ x_1 * $y$ \\]\n\tindented\n```"
+    expression = "text => { const node = document.createElement('div'); renderMarkdown(node, text, false); "
+    codes = "return [...node.querySelectorAll('code')].map(code => code.textContent); }"
+    assert page.evaluate(expression + codes, kept) == ["$x_1$ \\(y\\)", "\\[ x_1 * $y$ \\]\n\tindented"]
+
+
+MARKED = {
+    "**注意：**这是 **Note:**text": "<strong>注意：</strong>这是 <strong>Note:</strong>text",
+    "2**(n)**3 2*(a+b)*c snake_case_name": "2**(n)**3 2*(a+b)*c snake_case_name",
+    "***both*** *a **b** c*": "<em><strong>both</strong></em> <em>a <strong>b</strong> c</em>",
+    "H<sub>2</sub>O a<br>b <b>c</b>": "H<sub>2</sub>O a<br>b &lt;b&gt;c&lt;/b&gt;",
+    "&lt;&amp;&copy; &no; </sub>": "&lt;&amp;© &amp;no; &lt;/sub&gt;",
+    "(see https://example.org/a_(b)). `` a`b ``": (
+        '(see <a href="https://example.org/a_(b)" target="_blank" rel="noopener noreferrer nofollow">'
+        "https://example.org/a_(b)</a>). <code>a`b</code>"
+    ),
+}
+
+
+def test_marks_are_read_as_commonmark_reads_them_and_beside_chinese_too(open_page: Any) -> None:
+    page = open_page()
+    shown = "text => { const node = document.createElement('p'); inline(node, text, false); return node.innerHTML; }"
+    for written, html in MARKED.items():
+        assert page.evaluate(shown, written) == html
+    outline = """text => { const node = document.createElement("div"); renderMarkdown(node, text, false);
+        const found = [...node.querySelectorAll("ul, ol, li, pre, table, h2, blockquote")];
+        return found.map(each => each.localName).join(" "); }"""
+    for written, expected in {
+        "1. a\n\n   ```py\n   - no item\n   ```\n2. b": "ol li pre li",
+        "* a\n  - b\n    - c\n\n\n* d": "ul li ul li ul li li",
+        "- [ ] a\n- [x] b": "ul li li",
+        "Here:\n| a | b |\n|---|---|\n| 1 | 2 |": "table",
+        "Title\n---\n> quote\n> ```\n> code\n> ```": "h2 blockquote pre",
+        "In\n1986. was a year": "",
+    }.items():
+        assert page.evaluate(outline, written) == expected, written
