@@ -385,11 +385,18 @@ def _scored(first: EmbeddingRequestOutput, second: EmbeddingRequestOutput) -> Sc
 
 
 def _as_conversations(messages: Sequence[Message] | Sequence[Sequence[Message]]) -> list[Sequence[Message]]:
-    if not messages:
+    listed = plain_list(messages)
+    if listed == []:
         raise InvalidRequestError("messages is empty: give at least one message", param="messages")
-    if isinstance(messages[0], Mapping):
-        return [cast(Sequence[Message], messages)]
-    return list(cast(Sequence[Sequence[Message]], messages))
+    conversations = listed if listed and plain_list(listed[0]) is not None else [messages]
+    for conversation in conversations:
+        told = plain_list(conversation)
+        # Clients' own message objects go by their fields.
+        if told is None or not all(isinstance(each, Mapping) or hasattr(each, "model_dump") for each in told):
+            raise InvalidRequestError(
+                f"a conversation is a list of messages, but this is {reprlib.repr(conversation)}", param="messages"
+            )
+    return conversations
 
 
 def _one_each(
