@@ -24,7 +24,7 @@ MAX_WHOLE = 2**63 - 1
 """Tensors and metrics take no larger one."""
 
 
-class Refused(NamedTuple):
+class RefusedName(NamedTuple):
     """A name that cannot be served: what to write instead, and values beside the empty ones that ask for nothing."""
 
     instead: str
@@ -48,7 +48,7 @@ class NameTable:
 
     renamed: Mapping[str, str] = field(default_factory=dict)
     without_effect: Mapping[str, str] = field(default_factory=dict)
-    refused: Mapping[str, Refused] = field(default_factory=dict)
+    refused: Mapping[str, RefusedName] = field(default_factory=dict)
 
     def sort(self, owner: str, values: Mapping[str, Any], known: Collection[str]) -> Sorted:
         """Tell the keywords apart. Raises InvalidParameterError for one that is refused, unknown or given twice."""

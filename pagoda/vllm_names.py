@@ -7,7 +7,7 @@ and names that older programs still carry; docs/vllm.md is made from this file. 
 
 from __future__ import annotations
 
-from pagoda.parameter_rules import NameTable, Refused
+from pagoda.parameter_rules import NameTable, RefusedName
 
 
 def _each(groups: dict[str, str]) -> dict[str, str]:
@@ -15,10 +15,10 @@ def _each(groups: dict[str, str]) -> dict[str, str]:
     return {name: why for why, names in groups.items() for name in names.split()}
 
 
-def _refuse(instead: str, names: str = "", **harmless: object) -> dict[str, Refused]:
+def _refuse(instead: str, names: str = "", **harmless: object) -> dict[str, RefusedName]:
     """Names that are refused for one reason; a keyword's value, or any of a tuple, asks for nothing and is accepted."""
     values = {name: value if isinstance(value, tuple) else (value,) for name, value in harmless.items()}
-    return {name: Refused(instead, values.get(name, ())) for name in (*names.split(), *values)}
+    return {name: RefusedName(instead, values.get(name, ())) for name in (*names.split(), *values)}
 
 
 _NO_GPU_GRAPHS = "steps run as they are, nothing is compiled or captured"

@@ -43,7 +43,7 @@ class ServeCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         takes_value = {
-            flag: not param.is_flag
+            flag: not getattr(param, "is_flag", False)
             for param in self.get_params(ctx)
             for flag in (*param.opts, *param.secondary_opts)
             if flag.startswith("-")
