@@ -166,6 +166,9 @@ class EngineArgs:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "served_model_name", _names(self.served_model_name))
+        if self.max_model_len is None and "max_model_len" in self.hf_overrides:
+            # Where vLLM's own example of a longer context has it.
+            object.__setattr__(self, "max_model_len", self.hf_overrides["max_model_len"])
         dtype = str(self.dtype).removeprefix("torch.")
         if dtype not in DTYPES:
             raise ConfigError(f"dtype={self.dtype!r} is not known: {nearest(dtype, DTYPES)}")
