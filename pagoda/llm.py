@@ -369,12 +369,19 @@ def _priorities(given: int | Sequence[int] | None, count: int) -> list[int]:
     if given is None or isinstance(given, int):
         return [given or 0] * count
     listed = plain_list(given)
-    if listed is None or len(listed) != count or not are_token_ids(listed):
+    if listed is None or not are_token_ids(listed):
         raise InvalidParameterError(
-            f"priority is {reprlib.repr(given)} for {count} prompts: give a whole number for all, or one for each",
-            param="priority",
+            f"priority is {reprlib.repr(given)}, but a whole number or a list of them is expected", param="priority"
         )
+    _check_count("priority", listed, count)
     return listed
+
+
+def _check_count(name: str, given: Sequence[object], count: int) -> None:
+    if len(given) != count:
+        raise InvalidParameterError(
+            f"{name} has {len(given)} entries for {count} prompts: give one for all, or one for each", param=name
+        )
 
 
 def _scored(first: EmbeddingRequestOutput, second: EmbeddingRequestOutput) -> ScoringRequestOutput:
@@ -387,11 +394,18 @@ def _scored(first: EmbeddingRequestOutput, second: EmbeddingRequestOutput) -> Sc
 
 
 def _as_conversations(messages: Sequence[Message] | Sequence[Sequence[Message]]) -> list[Sequence[Message]]:
-    if not messages:
+    listed = plain_list(messages)
+    if listed == []:
         raise InvalidRequestError("messages is empty: give at least one message", param="messages")
-    if isinstance(messages[0], Mapping):
-        return [cast(Sequence[Message], messages)]
-    return list(cast(Sequence[Sequence[Message]], messages))
+    conversations: list[Any] = listed if listed and plain_list(listed[0]) is not None else [messages]
+    for conversation in conversations:
+        told = plain_list(conversation)
+        # Clients' own message objects go by their fields.
+        if told is None or not all(isinstance(each, Mapping) or hasattr(each, "model_dump") for each in told):
+            raise InvalidRequestError(
+                f"a conversation is a list of messages, but this is {reprlib.repr(conversation)}", param="messages"
+            )
+    return conversations
 
 
 def _one_each(
@@ -405,8 +419,5 @@ def _one_each(
         raise InvalidParameterError(
             f"{name} is {reprlib.repr(given)}, but {type(default).__name__} is expected, or a list of them", param=name
         )
-    if len(given) != len(prompts):
-        raise InvalidParameterError(
-            f"{name} has {len(given)} entries for {len(prompts)} prompts: give one for all, or one for each", param=name
-        )
+    _check_count(name, given, len(prompts))
     return list(given)

@@ -30,7 +30,7 @@ MAX_CHARACTERS = 1 << 20
 """Of all strings of one list together, where the engine has to make something of them."""
 
 
-class Refused(NamedTuple):
+class RefusedName(NamedTuple):
     """A name that cannot be served: what to write instead, and values beside the empty ones that ask for nothing."""
 
     instead: str
@@ -54,7 +54,7 @@ class NameTable:
 
     renamed: Mapping[str, str] = field(default_factory=dict)
     without_effect: Mapping[str, str] = field(default_factory=dict)
-    refused: Mapping[str, Refused] = field(default_factory=dict)
+    refused: Mapping[str, RefusedName] = field(default_factory=dict)
 
     def sort(self, owner: str, values: Mapping[str, Any], known: Collection[str]) -> Sorted:
         """Tell the keywords apart. Raises InvalidParameterError for one that is refused, unknown or given twice."""

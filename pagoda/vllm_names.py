@@ -7,7 +7,7 @@ and names that older programs still carry; docs/vllm.md is made from this file. 
 
 from __future__ import annotations
 
-from pagoda.parameter_rules import NameTable, Refused
+from pagoda.parameter_rules import NameTable, RefusedName
 
 
 def _each(groups: dict[str, str]) -> dict[str, str]:
@@ -15,10 +15,10 @@ def _each(groups: dict[str, str]) -> dict[str, str]:
     return {name: why for why, names in groups.items() for name in names.split()}
 
 
-def _refuse(instead: str, names: str = "", **harmless: object) -> dict[str, Refused]:
+def _refuse(instead: str, names: str = "", **harmless: object) -> dict[str, RefusedName]:
     """Names that are refused for one reason; a keyword's value, or any of a tuple, asks for nothing and is accepted."""
     values = {name: value if isinstance(value, tuple) else (value,) for name, value in harmless.items()}
-    return {name: Refused(instead, values.get(name, ())) for name in (*names.split(), *values)}
+    return {name: RefusedName(instead, values.get(name, ())) for name in (*names.split(), *values)}
 
 
 _NO_GPU_GRAPHS = "steps run as they are, nothing is compiled or captured"
@@ -99,6 +99,8 @@ ENGINE_SETTINGS = NameTable(
             _RANKS,
             "data_parallel_hybrid_lb data_parallel_external_lb data_parallel_multi_port_external_lb node_rank "
             "data_parallel_rank data_parallel_start_rank enable_elastic_ep",
+            tensor_parallel_size=1,
+            pipeline_parallel_size=1,
             nnodes=1,
             prefill_context_parallel_size=1,
             decode_context_parallel_size=1,
@@ -108,7 +110,7 @@ ENGINE_SETTINGS = NameTable(
         **_refuse('choose with device="cuda" and CUDA_VISIBLE_DEVICES', "device_ids"),
         **_refuse(
             "this version runs dense weights only: leave it out",
-            "quantization_config speculative_disable_by_batch_size",
+            "quantization quantization_config",
         ),
         **_refuse("keys and values have the weights' dtype: leave it out", kv_cache_dtype="auto"),
         **_refuse("keys and values have the weights' dtype: leave it out", "kv_cache_dtype_skip_layers"),
@@ -149,7 +151,10 @@ ENGINE_SETTINGS = NameTable(
         **_refuse("use pagoda serve --otlp-endpoint URL", "otlp_traces_endpoint"),
         **_refuse("answers keep all text: split it in the program", "reasoning_parser reasoning_parser_plugin"),
         **_refuse("answers keep all text: leave it out", "reasoning_config"),
-        **_refuse("StructuredOutputsParams says it for each request", "structured_outputs_config"),
+        **_refuse(
+            "StructuredOutputsParams says it for each request, and llguidance compiles it",
+            structured_outputs_config=tuple({"backend": name} for name in ("auto", "guidance", "xgrammar", "outlines")),
+        ),
         **_refuse("delete the LLM and build it again later", "enable_sleep_mode"),
         **_refuse(
             "the engine does not record it: leave it out",
@@ -193,10 +198,11 @@ STRUCTURED_PARAMETERS = NameTable(
     refused=_refuse('write "additionalProperties": false into the schema', "disable_additional_properties"),
 )
 POOLING_PARAMETERS = NameTable(
-    renamed={"use_activation": "normalize", "softmax": "normalize"},
+    renamed={"use_activation": "normalize"},
     without_effect=_each({"embeddings come in one piece": "output_kind requires_token_ids"}),
     refused={
         **_refuse("say it by the method: LLM.embed or LLM.score", task=("embed",)),
+        **_refuse("classification heads are not run: leave it out", "softmax activation"),
         **_refuse("the last token's state is the embedding: leave it out", "step_tag_id returned_token_ids"),
         **_refuse("the last token's state is the embedding: leave it out", "late_interaction_params"),
         **_refuse("cut the text before: leave it out", "late_chunking_params truncate_prompt_tokens"),
@@ -213,6 +219,9 @@ CALLS = NameTable(
     refused={
         **_refuse(_ADAPTERS, "lora_request"),
         **_refuse(_TAKES_TEXT, "mm_processor_kwargs"),
+        **_refuse("give prompts={'prompt_token_ids': ...}, or a list of them", "prompt_token_ids"),
+        **_refuse("give SamplingParams(structured_outputs=...)", "guided_options_request"),
+        **_refuse("say it in PoolingParams", "dimensions normalize"),
         **_refuse(
             "tokenise in the program: prompt_token_ids=llm.get_tokenizer().encode(...)",
             "tokenization_kwargs truncate_prompt_tokens",
@@ -340,6 +349,8 @@ METHODS: dict[str, str] = _each(
         "do_log_stats_with_interval",
         "it serves generate and embed": "get_supported_tasks",
         "ask is_running, or check_health": "get_status should_keep_api_server_alive",
+        "llm_engine.config has the network's facts, llm_engine.max_model_len the context": "model_config vllm_config "
+        "get_model_config",
         "this version runs one rank": "get_world_size has_unfinished_requests_dp scale_elastic_ep handle_fault "
         "get_external_elastic_ep_status get_kv_event_sources notify_kv_transfer_request_rejected",
         _TAKES_TEXT: "reset_mm_cache reset_encoder_cache",

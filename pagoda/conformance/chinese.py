@@ -181,6 +181,7 @@ SENTENCES: dict[str, str] = {
     "lifecycle.health_ready_and_version": "/health 与 /ready 是两回事，都是 200；/version 说明版本。",
     "lifecycle.models_are_listed": "/v1/models 列出模型及其 id、object、created、owned_by。",
     "lifecycle.model_by_name": "/v1/models/名称 说明一个模型；未知的是 404。",
+    "lifecycle.listed_names_are_answered_to": "/v1/models 的每个 id 都是可以请求的名称，回答中的名称是其中之一。",
     "lifecycle.metrics_can_be_read": "/metrics 是 Prometheus 格式，说明有多少请求在运行、生成了多少 token。",
     "lifecycle.metrics_count_tokens": "生成 token 的计数恰好增加一个请求的 usage。",
     "lifecycle.answers_do_not_mix": "同时的八个请求，整体与流式，各得其单独时的结果，id 各不相同。",

@@ -127,8 +127,6 @@ class EngineArgs:
     scheduling_policy: "fcfs" or "priority"
     max_logprobs: most logprobs a request may ask for; -1 for no limit
     seed: where the seeds of unseeded requests start
-    tensor_parallel_size, pipeline_parallel_size: ranks; this version runs one
-    quantization: this version runs dense weights only
     disable_log_stats: say nothing at start
     without_effect: vLLM's settings that were given and change nothing here; filled in, and told once at start
     """
@@ -163,14 +161,14 @@ class EngineArgs:
     scheduling_policy: str = "fcfs"
     max_logprobs: int = 20
     seed: int = 0
-    tensor_parallel_size: int = 1
-    pipeline_parallel_size: int = 1
-    quantization: str | None = None
     disable_log_stats: bool = False
     without_effect: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "served_model_name", _names(self.served_model_name))
+        if self.max_model_len is None and "max_model_len" in self.hf_overrides:
+            # Where vLLM's own example of a longer context has it.
+            object.__setattr__(self, "max_model_len", self.hf_overrides["max_model_len"])
         dtype = str(self.dtype).removeprefix("torch.")
         if dtype not in DTYPES:
             raise ConfigError(f"dtype={self.dtype!r} is not known: {nearest(dtype, DTYPES)}")
@@ -180,15 +178,6 @@ class EngineArgs:
                 raise ConfigError(f"{name}={getattr(self, name)!r}, but {rule.expected} is expected")
         if self.block_size not in BLOCK_SIZES:
             raise ConfigError(f"block_size={self.block_size!r}, but one of {BLOCK_SIZES} is expected")
-        if self.tensor_parallel_size != 1 or self.pipeline_parallel_size != 1:
-            raise ConfigError(
-                f"tensor_parallel_size={self.tensor_parallel_size} and pipeline_parallel_size="
-                f"{self.pipeline_parallel_size} ask for several ranks, but this version runs one: leave both at 1"
-            )
-        if self.quantization is not None:
-            raise ConfigError(
-                f"quantization={self.quantization!r}, but this version runs dense weights only: leave it out"
-            )
 
     @property
     def public_name(self) -> str:

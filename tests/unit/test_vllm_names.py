@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import inspect
-import json
 import logging
 import pickle
 import re
@@ -27,35 +26,11 @@ from pagoda.engine.outputs import CompletionOutput, Logprob, PoolingRequestOutpu
 from pagoda.errors import ConfigError, InvalidParameterError, MissingMethodError
 from pagoda.llm import LLM
 from pagoda.parameter_rules import NameTable
-from pagoda.sampling_params import (
-    BeamSearchParams,
-    PoolingParams,
-    SamplingParams,
-    StructuredOutputsParams,
-)
-from pagoda.vllm_names import (
-    BEAM_PARAMETERS,
-    CALLS,
-    ENGINE_SETTINGS,
-    METHODS,
-    POOLING_PARAMETERS,
-    PROMPT_KEYS,
-    ROOT,
-    SAMPLING_PARAMETERS,
-    SERVE_FLAGS,
-    STRUCTURED_PARAMETERS,
-    VALUELESS_FLAGS,
-)
+from pagoda.sampling_params import BeamSearchParams
+from pagoda.vllm_names import CALLS, ENGINE_SETTINGS, METHODS, PROMPT_KEYS, ROOT, SERVE_FLAGS, VALUELESS_FLAGS
+from vllm_page import API, MARK, PAGE, RECORDS, rendered
 
-API: dict[str, Any] = json.loads((Path(__file__).parent / "vllm_api.json").read_text())
 OLDER: dict[str, list[str]] = API["older"]
-RECORDS: dict[str, tuple[type[Any], NameTable, list[str]]] = {
-    "EngineArgs": (EngineArgs, ENGINE_SETTINGS, OLDER["EngineArgs"]),
-    "SamplingParams": (SamplingParams, SAMPLING_PARAMETERS, OLDER["SamplingParams"]),
-    "StructuredOutputsParams": (StructuredOutputsParams, STRUCTURED_PARAMETERS, OLDER["GuidedDecodingParams"]),
-    "PoolingParams": (PoolingParams, POOLING_PARAMETERS, []),
-    "BeamSearchParams": (BeamSearchParams, BEAM_PARAMETERS, []),
-}
 
 
 def _places(name: str, works: set[str], table: NameTable) -> list[str]:
@@ -69,9 +44,9 @@ def _places(name: str, works: set[str], table: NameTable) -> list[str]:
 
 @pytest.mark.parametrize("record", RECORDS)
 def test_a_parameter_works_or_changes_nothing_or_is_refused(record: str) -> None:
-    ours, table, older = RECORDS[record]
+    ours, table = RECORDS[record]
     works = {field.name for field in dataclasses.fields(ours)}
-    astray = {name: _places(name, works, table) for name in (*API[record], *older)}
+    astray = {name: _places(name, works, table) for name in (*API[record], *OLDER.get(record, ()))}
     assert {name: places for name, places in astray.items() if len(places) != 1} == {}
     assert not works & (table.refused.keys() | table.without_effect.keys())
     assert set(table.renamed.values()) <= works
@@ -79,12 +54,11 @@ def test_a_parameter_works_or_changes_nothing_or_is_refused(record: str) -> None
 
 @pytest.mark.parametrize("record", RECORDS)
 def test_the_tables_hold_no_name_that_vllm_never_had(record: str) -> None:
-    _, table, older = RECORDS[record]
-    known = {*API[record], *older}
+    _, table = RECORDS[record]
+    known = {*API[record], *OLDER.get(record, ())}
     assert {*table.renamed, *table.without_effect, *table.refused} - known <= {
         # Of versions between those that the lists were taken from.
-        "fast_tokenizer", "kv_offloading_backend", "quantization_config", "speculative_disable_by_batch_size",
-        "long_lora_scaling_factors", "truncate_prompt_tokens", "softmax", "backend", "backend_options",
+        "long_lora_scaling_factors", "truncate_prompt_tokens", "softmax", "activation",
     }  # fmt: skip
 
 
@@ -112,6 +86,10 @@ def test_a_misspelt_setting_gets_the_nearest_name_of_either_kind() -> None:
             EngineArgs(**{wrong: 1})
     with pytest.raises(ConfigError, match=r"known: .*block_size"):
         EngineArgs(qqqqqq=1)  # type: ignore[call-arg]
+
+
+def test_the_page_says_what_the_tables_say() -> None:
+    assert PAGE.read_text(encoding="utf-8").partition(MARK)[2] == "\n" + rendered(), "run tests/vllm_page.py"
 
 
 def test_there_is_one_warning_for_all_settings_together(
@@ -243,10 +221,10 @@ def test_every_flag_of_vllm_serve_is_known() -> None:
 
 
 SCRIPTS = {
-    "M --served-model-name a b --port 80 -tp 1": "M --served-model-name a --served-model-name b --port 80 "
-    "--tensor-parallel-size 1",
+    "M --served-model-name a b --port 80 -tp 1": "M --served-model-name a --served-model-name b --port 80",
     "--served-model-name a M": "--served-model-name a M",
     "M --max_model_len=512 --dtype half": "M --max-model-len 512 --dtype half",
+    "M --max-model-len 32K --max-num-batched-tokens=2.5k": "M --max-model-len 32768 --max-num-batched-tokens 2500",
     "--model M --enforce-eager --swap-space 4 --gpu-memory-utilization 0.9": "--model M --gpu-memory-utilization 0.9",
     "--enforce-eager M -O3 --enable-auto-tool-choice --no-enable-log-requests": "M",
     'M --allowed-origins ["*","b"]': "M --allowed-origin * --allowed-origin b",
@@ -268,6 +246,8 @@ def test_a_script_s_flags_that_cannot_work_are_refused() -> None:
         'M --speculative-config {"method":"ngram"}': "no speculative decoding",
         "M --kv-cache-dtype=fp8": "kv_cache_dtype='fp8'",
         "M --uds /tmp/x": "serve a port",
+        "M -tp 2": "this version runs one rank",
+        "M --quantization awq": "dense weights only",
         "M --allowed-origins [x": "a JSON list is expected",
     }.items():
         with pytest.raises(ConfigError, match=re.escape(said)):

@@ -284,6 +284,9 @@ def test_generation_config_auto_vllm_or_a_folder(
 def test_hf_overrides_stand_in_for_config_json(settings: Settings) -> None:
     told = LLM(**{**settings, "max_model_len": None}, hf_overrides={"max_position_embeddings": 96})
     assert told.llm_engine.max_model_len == 96
+    yarn = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 2.0, "original_max_position_embeddings": 320}
+    longer = {"rope_parameters": yarn, "max_model_len": 640}
+    assert LLM(**{**settings, "max_model_len": None}, hf_overrides=longer).llm_engine.max_model_len == 640
 
 
 def test_an_engine_without_a_tokenizer_takes_and_gives_ids(settings: Settings, llm: LLM) -> None:

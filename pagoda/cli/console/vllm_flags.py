@@ -7,6 +7,7 @@ is given out one by one; what `vllm_names` knows without effect is taken out, wh
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -28,6 +29,8 @@ _SHORT = {
     "-asc": "--api-server-count",
 }
 _SEVERAL = ("--served-model-name", "--api-key", "--allowed-origin")
+_COUNTS = ("--max-model-len", "--max-num-batched-tokens", "--kv-cache-memory-bytes")
+_UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "K": 2**10, "M": 2**20, "G": 2**30}
 _WITHOUT_EFFECT = {**ENGINE_SETTINGS.without_effect, **SERVE_FLAGS.without_effect}
 
 
@@ -98,12 +101,14 @@ def _spelled(flag: str) -> str:
 
 
 def _given_out(flag: str, values: list[str]) -> list[str]:
-    """Values one by one; vLLM takes origins as a JSON list."""
+    """Values one by one; vLLM takes origins as a JSON list, and 32k or 32K for a count."""
     if flag == "--allowed-origin" and values[0].startswith("["):
         try:
             return [str(origin) for origin in json.loads(values[0])]
         except ValueError as error:
             raise ConfigError(f"--allowed-origins {values[0]}: a JSON list is expected ({error})") from error
+    if flag in _COUNTS and (count := re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMgG])", values[0])):
+        return [str(int(float(count[1]) * _UNITS[count[2]]))]
     return values
 
 

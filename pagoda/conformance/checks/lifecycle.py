@@ -83,6 +83,17 @@ async def model_by_name(server: Context) -> None:
     refused(await server.client.get("/v1/models/no-such-model"), 404)
 
 
+@check("Open WebUI, LiteLLM: a model is chosen from the list")
+async def listed_names_are_answered_to(server: Context) -> None:
+    """Each id of /v1/models is a name to ask for, and answers carry one of them."""
+    names = [card["id"] for card in answered(await server.client.get("/v1/models"))["data"]]
+    expect(names and all(isinstance(name, str) and name.strip() for name in names), "ids that are names", names)
+    for name in names[:3]:
+        equal(answered(await server.client.get(f"/v1/models/{name}"))["id"], name, "id")
+        told = (await server.answer(COMPLETIONS, model=name, max_tokens=1))["model"]
+        expect(told in names, f"a model among {names}", told)
+
+
 @check("Prometheus, Grafana, autoscalers")
 async def metrics_can_be_read(server: Context) -> None:
     """/metrics is in Prometheus' form, and tells how many requests run and how many tokens were generated."""

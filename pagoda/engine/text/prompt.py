@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 import reprlib
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any, NotRequired, Protocol, TypedDict
 
 from pagoda.errors import InvalidParameterError, InvalidRequestError
@@ -83,7 +84,7 @@ def plain_list(value: object) -> list[Any] | None:
 
 def are_token_ids(values: list[Any]) -> bool:
     """Whether all are whole numbers, NumPy's among them: then they are one prompt, and not several."""
-    return all(hasattr(kind, "__index__") and kind is not bool for kind in set(map(type, values)))
+    return all(issubclass(kind, Integral) and kind is not bool for kind in set(map(type, values)))
 
 
 class _Names(Protocol):

@@ -1,0 +1,82 @@
+"""`pagoda serve`: what becomes of its command line, and of vLLM's scripts, up to the moment at which it would start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import Result
+
+from pagoda.engine.args import EngineArgs
+from pagoda.server.config import ServerConfig
+
+Invoke = Callable[..., Result]
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[EngineArgs, ServerConfig]]:
+    """What the server was asked to serve, in place of serving it."""
+    calls: list[tuple[EngineArgs, ServerConfig]] = []
+    monkeypatch.setattr("pagoda.server.serve.serve", lambda args, config, tell: calls.append((args, config)))
+    monkeypatch.setattr("pagoda.server.observing.access_log.log_to_stderr", lambda: None)
+    return calls
+
+
+def test_a_script_of_vllm_s_starts_the_same_server(
+    invoke: Invoke, started: list[tuple[EngineArgs, ServerConfig]], tmp_path: Path
+) -> None:
+    (tmp_path / "t.jinja").write_text("{{ messages }}")
+    script = (
+        "serve org/model --served-model-name main other --host 0.0.0.0 --port 81 --api-key k1 k2 --max-model-len 1K "
+        "--tensor-parallel-size 1 --enforce-eager --swap-space 4 --disable-log-requests --enable-auto-tool-choice "
+        "--tool-call-parser hermes --trust_remote_code --gpu-memory-utilization=0.8 --max-logprobs 5 --seed 3 "
+        '--override-generation-config {"temperature":0.5} --hf-overrides {"a":1} --generation-config vllm '
+        f"--chat-template {tmp_path}/t.jinja --no-enable-prefix-caching --uvicorn-log-level warning -O3"
+    )
+    result = invoke(*script.split())
+    assert result.exit_code == 0, result.output
+    [(args, config)] = started
+    assert args == EngineArgs(
+        model="org/model", served_model_name=["main", "other"], max_model_len=1024, gpu_memory_utilization=0.8,
+        max_logprobs=5, seed=3, override_generation_config={"temperature": 0.5}, hf_overrides={"a": 1},
+        generation_config="vllm", enable_prefix_caching=False,
+    )  # fmt: skip
+    assert (config.host, config.port, config.api_keys) == ("0.0.0.0", 81, ("k1", "k2"))
+    assert (config.chat_template, config.tool_call_parser) == ("{{ messages }}", "hermes")
+    [warning] = [line for line in result.stderr.splitlines() if "without effect" in line]
+    for flag in ("--enforce-eager (", "--swap-space (", "--disable-log-requests (", "--trust-remote-code ("):
+        assert flag in warning
+    assert "--api-key can be read" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "model"), [(["m"], "m"), (["--model", "m"], "m"), (["m", "--model", "m"], "m"), ([], None)]
+)
+def test_the_model_is_given_either_way(
+    given: list[str], model: str | None, invoke: Invoke, started: list[tuple[EngineArgs, ServerConfig]]
+) -> None:
+    assert invoke("serve", *given).exit_code == 0
+    assert started[0][0].model == model
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("serve a --model b", "give it once"),
+        ("serve a --enable-lora", "adapters are not applied"),
+        ("serve a -tp 2", "this version runs one rank"),
+        ("serve a --hf-overrides [1]", "a dict of config.json's keys"),
+        ("serve a --chat-template absent/t.jinja", "absent/t.jinja cannot be read"),
+        ("serve a --served-model-name=", "none of them empty"),
+        ("serve a --enforce-eger", "No such option"),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    line: str, said: str, invoke: Invoke, started: list[tuple[EngineArgs, ServerConfig]]
+) -> None:
+    result: Any = invoke(*line.split())
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert started == []
