@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import subprocess
 import sys
@@ -35,10 +36,11 @@ class Server:
 
 
 @contextmanager
-def serving(*arguments: str) -> Iterator[Server]:
-    """A server at a free port, ready; ended with the block."""
+def serving(*arguments: str, code: Path | None = None) -> Iterator[Server]:
+    """A server at a free port, ready; ended with the block. code: the checkout that it runs, in place of this one."""
     command = [str(Path(sys.executable).with_name("pagoda")), "serve", "--port", "0", "--no-access-log", *arguments]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    environment = os.environ if code is None else {**os.environ, "PYTHONPATH": str(code)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
         try:
             assert process.stderr is not None
             log = []
