@@ -12,7 +12,7 @@ from typing import Any
 
 _TYPE_NAMES = frozenset({"str", "int", "float", "bool", "dict", "none"})
 _CHAT_NAME = re.compile(
-    r"messages\[\d+\](\.tool_calls\[\d+\](\.function)?)?|tools\[\d+\](\.function)?|tool_choice\.function"
+    r"messages\[\d+\](\.tool_calls\[\d+\](\.function)?|\.tool_call_id)?|tools\[\d+\](\.function)?|tool_choice\.function"
     r"|\bmax_(completion_)?tokens\b|response_format(\.json_schema)?|^(messages|prompt)\b"
 )
 

@@ -58,7 +58,8 @@ def input_messages(
         if message is None:
             continue
         if "tool_calls" not in message or not messages or messages[-1]["role"] != "assistant":
-            names[f"messages[{len(messages)}]"] = place
+            name = f"messages[{len(messages)}]"
+            names |= {name: place, f"{name}.tool_call_id": f"{place}.call_id"}
             messages.append({"role": message["role"]})
         target = messages[-1]
         for call in message.pop("tool_calls", ()):

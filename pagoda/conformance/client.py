@@ -162,15 +162,39 @@ class Client:
         finally:
             writer.close()
 
-    async def _over(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, content: bytes) -> Reply:
-        sent = self._note("POST", "/v1/completions", content, JSON_BODY, True)
+    async def spoken(self, path: str, content: bytes, fields: Mapping[str, str], *, half_close: bool = False) -> Reply:
+        """POST bytes with these fields alone, and close our half of the connection if asked to.
+
+        Raises CheckFailedError where no answer comes.
+        """
+        url = httpx.URL(self.url)
+        secure = True if url.scheme == "https" else None
+        reader, writer = await asyncio.open_connection(url.host, url.port or (443 if secure else 80), ssl=secure)
+        try:
+            return await self._over(reader, writer, content, path, fields, half_close)
+        finally:
+            writer.close()
+
+    async def _over(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        content: bytes,
+        path: str = "/v1/completions",
+        told: Mapping[str, str] | None = None,
+        half_close: bool = False,
+    ) -> Reply:
+        sent = self._note("POST", path, content, JSON_BODY, True)
         url = httpx.URL(sent.url)
         head = f"POST {url.raw_path.decode()} HTTP/1.1\r\nHost: {url.netloc.decode()}\r\n"
-        fields = {**JSON_BODY, **self._authorization(sent), "Content-Length": str(len(content))}
+        length = {"Content-Length": str(len(content))} if told is None else told
+        fields = {**JSON_BODY, **self._authorization(sent), **length}
         head += "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         try:
             writer.write(head.encode() + b"\r\n" + content)
             await writer.drain()
+            if half_close:
+                writer.write_eof()
             return await _read_reply(reader, sent)
         except (ConnectionError, asyncio.IncompleteReadError, ValueError, IndexError) as error:
             problem = f"{type(error).__name__}: {error}"
@@ -203,7 +227,9 @@ def encoded(body: object) -> bytes:
 
 async def _read_reply(reader: asyncio.StreamReader, sent: Sent) -> Reply:
     """One answer with a Content-Length, or in chunks."""
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    head = ["HTTP/1.1 100"]
+    while head[0].split()[1].startswith("1"):  # interim responses
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     pairs = (line.split(":", 1) for line in head[1:] if line)
     headers = {name.strip().lower(): value.strip() for name, value in pairs}
     if headers.get("transfer-encoding", "").lower() == "chunked":

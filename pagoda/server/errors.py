@@ -193,7 +193,9 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 def _allowed(request: Request) -> set[str]:
     """The methods that are taken at the path of a request, by whichever of its routes."""
-    taken = {"OPTIONS"}.union(*(route.methods or () for route in _matching(request.app.router.routes, request.scope)))
+    taken: set[str] = set().union(
+        *(route.methods or () for route in _matching(request.app.router.routes, request.scope))
+    )
     return taken | ({"HEAD"} if "GET" in taken else set())
 
 

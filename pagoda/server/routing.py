@@ -104,5 +104,5 @@ class JsonRoute(APIRoute):
 def _check_media_type(request: Request) -> None:
     """Raises UnsupportedMediaTypeError where the body says that it is something else than JSON."""
     given = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if given and given != "application/json" and not given.endswith("+json"):
+    if given and given != "application/json" and not (given.startswith("application/") and given.endswith("+json")):
         raise UnsupportedMediaTypeError(f"the body is {given}, but application/json is expected")

@@ -119,3 +119,18 @@ def test_instructor(url: str) -> None:
             seed=1,
         )
         assert isinstance(person, Person)
+
+
+def test_litellm_falls_back_where_the_context_is_full(url: str) -> None:
+    litellm = pytest.importorskip("litellm", reason="needs litellm")
+    settings = {"api_base": url, "api_key": "none", "max_retries": 0, "max_tokens": 4}
+    for num_tokens in (1024, 1025):
+        with pytest.raises(litellm.ContextWindowExceededError):
+            litellm.text_completion(model=f"text-completion-openai/{MODEL}", prompt=[[504] * num_tokens], **settings)
+    text = "fox " * 1100
+    parameters = {**settings, "model": f"openai/{MODEL}"}
+    small = {"model_name": "small", "litellm_params": parameters}
+    mock = {"model_name": "large", "litellm_params": {**parameters, "mock_response": "from the larger one"}}
+    router = litellm.Router([small, mock], context_window_fallbacks=[{"small": ["large"]}], num_retries=0)
+    answer = router.completion(model="small", messages=[{"role": "user", "content": text}])
+    assert answer.choices[0].message.content == "from the larger one"

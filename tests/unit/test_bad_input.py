@@ -77,7 +77,7 @@ REQUESTS: dict[str, tuple[Any, Callable[[], Any], type[PagodaError], list[str]]]
     "more than the cache holds": (
         {"prompt_token_ids": [5] * 200},
         lambda: _params(max_tokens=100),
-        InvalidRequestError,
+        PromptTooLongError,
         ["takes 19 blocks of 16 tokens", "the KV cache has 14", "lower max_tokens"],
     ),
     "temperature": (OK, lambda: _params(temperature=-1), InvalidParameterError, ["temperature is -1", "in [0, 2]"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 
 from pagoda.conformance.check import CHAT, COMPLETIONS, PROMPT, Context, check, equal, expect, refused
@@ -94,3 +95,120 @@ async def cors_preflight(server: Context) -> None:
     expect(reply.status in (200, 204), "status 200 or 204", reply.summary(), reply)
     allowed = reply.headers.get("access-control-allow-headers", "").lower()
     expect("*" in allowed or "authorization" in allowed, "authorization among the allowed headers", allowed, reply)
+
+
+@check("load balancers, link checkers")
+async def head_is_get_without_a_body(server: Context) -> None:
+    """HEAD on what can be read is answered as GET, without the body: HTTP asks it of every server."""
+    got, head = await server.client.get("/v1/models"), await server.client.request("HEAD", "/v1/models")
+    equal(head.status, got.status, "the status of HEAD")
+    equal(head.headers.get("content-type"), got.headers.get("content-type"), "its content-type")
+    expect(not head.content, "no body", head.summary(), head)
+
+
+@check("plain HTTP")
+async def allow_lists_get(server: Context) -> None:
+    """A 405 on what can be read names GET in its Allow header."""
+    reply = await server.client.request("DELETE", "/v1/models")
+    if reply.status == 404:
+        raise NotApplicableError("DELETE of /v1/models is a 404 here")
+    equal(reply.status, 405, "the status")
+    expect("GET" in reply.headers.get("allow", ""), "Allow with GET", reply.headers.get("allow"), reply)
+
+
+@check("clients whose base URL ends with a slash")
+async def trailing_slash_is_no_other_thing(server: Context) -> None:
+    """/v1/models/ is the list, a redirect to it, or a 404, and no other object."""
+    reply = await server.client.get("/v1/models/")
+    if reply.status == 200:
+        equal(reply.json().get("object"), "list", "object")
+    else:
+        expect(reply.status in (301, 302, 307, 308, 404), "the list, a redirect or 404", reply.summary(), reply)
+
+
+@check("clients whose base URL ends with a slash")
+async def spare_slashes_do_no_harm(server: Context) -> None:
+    """//v1/models is the list, a redirect, or a 404."""
+    reply = await server.client.get("//v1/models")
+    if reply.status == 200:
+        equal(reply.json().get("object"), "list", "object")
+    else:
+        expect(300 <= reply.status < 500, "the list, a redirect or 404", reply.summary(), reply)
+
+
+@check("clients that compress large prompts")
+async def gzip_is_read_or_refused_by_name(server: Context) -> None:
+    """A gzip body is read, or refused with 415 and a word about its encoding, and not as malformed JSON."""
+    content = gzip.compress(encoded(server.body(COMPLETIONS, max_tokens=1)))
+    reply = await server.client.request("POST", COMPLETIONS, content, {**JSON_BODY, "Content-Encoding": "gzip"})
+    if reply.status != 200:
+        message = refused(reply, 415)["message"].lower()
+        expect("encoding" in message, "a message about the encoding", message, reply)
+
+
+@check("clients that compress large prompts")
+async def broken_gzip_is_refused(server: Context) -> None:
+    """A body that says gzip and is none is refused, and never a 5xx."""
+    headers = {**JSON_BODY, "Content-Encoding": "gzip"}
+    refused(await server.client.request("POST", COMPLETIONS, b"\x1f\x8b\x08 no", headers), 400, 415)
+
+
+@check("every operator")
+async def gzip_bomb_is_refused(server: Context) -> None:
+    """A small body that inflates to 64 MiB is refused."""
+    content = gzip.compress(encoded(server.body(COMPLETIONS, max_tokens=1, user="x" * (4 * _LARGE))))
+    reply = await server.client.request("POST", COMPLETIONS, content, {**JSON_BODY, "Content-Encoding": "gzip"})
+    refused(reply, 413, 415, 400)
+
+
+@check("clients that compress large prompts")
+async def unknown_encoding_is_refused_by_name(server: Context) -> None:
+    """A Content-Encoding that nobody knows is refused with 415, and not as malformed JSON."""
+    headers = {**JSON_BODY, "Content-Encoding": "x-nobody"}
+    refused(await server.client.request("POST", COMPLETIONS, b"\x00\x01", headers), 415)
+
+
+@check("netcat, HAProxy: RFC 9112, 9.6")
+async def half_closed_connection_gets_its_answer(server: Context) -> None:
+    """A client that closes its half of the connection after the request gets the answer."""
+    if server.client.url.startswith("https"):
+        raise NotApplicableError("TLS has no half-closed connections")
+    content = encoded(server.body(COMPLETIONS, max_tokens=16))
+    length = {"Content-Length": str(len(content))}
+    reply = await server.client.spoken(COMPLETIONS, content, length, half_close=True)
+    expect(reply.status == 200, "status 200", reply.summary(), reply)
+
+
+@check("curl, Java: they stream a body whose length they do not know")
+async def chunked_body_is_read(server: Context) -> None:
+    """A body in chunks is read."""
+    content = encoded(server.body(COMPLETIONS, max_tokens=1))
+    pieces = (content[:20], content[20:])
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+    reply = await server.client.spoken(COMPLETIONS, chunks, {"Transfer-Encoding": "chunked"})
+    expect(reply.status == 200, "status 200", reply.summary(), reply)
+
+
+@check("curl, .NET: they ask before they send a large body")
+async def expectation_is_met(server: Context) -> None:
+    """A request with `Expect: 100-continue` is answered."""
+    content = encoded(server.body(COMPLETIONS, max_tokens=1))
+    fields = {"Content-Length": str(len(content)), "Expect": "100-continue"}
+    reply = await server.client.spoken(COMPLETIONS, content, fields)
+    expect(reply.status == 200, "status 200", reply.summary(), reply)
+
+
+@check("programs on Windows")
+async def byte_order_mark_does_no_harm(server: Context) -> None:
+    """JSON behind a byte order mark is read or refused with 400, and never a 5xx."""
+    content = b"\xef\xbb\xbf" + encoded(server.body(COMPLETIONS, max_tokens=1))
+    reply = await server.client.request("POST", COMPLETIONS, content, JSON_BODY)
+    if reply.status != 200:
+        refused(reply)
+
+
+@check("every operator")
+async def endless_url_does_no_harm(server: Context) -> None:
+    """A URL of 20,000 characters is a 4xx."""
+    reply = await server.client.get("/v1/models/" + "x" * 20_000)
+    expect(400 <= reply.status < 500, "a 4xx", reply.summary(), reply)

@@ -81,3 +81,16 @@ async def chat_is_not_cut_at_16_tokens(server: Context) -> None:
         raise NotApplicableError("the model ended its answer itself")
     tokens = sum(len((choice.get("logprobs") or {}).get("content") or [0]) for choice in stream.choices())
     expect("length" not in reasons or tokens > 16, "more than 16 tokens", tokens, stream)
+
+
+@check("LiteLLM's fallbacks, agents' compaction: they go by the words")
+async def full_context_is_refused_as_a_longer_one(server: Context) -> None:
+    """A prompt that fills the context exactly is refused in the words, and with the param, of one that is longer."""
+    length = server.facts.max_model_len
+    if length is None or length > _MOST:
+        raise NotApplicableError("the length of the context is not known, or too large a request")
+    errors = [refused(await server.send(COMPLETIONS, prompt=[100] * count)) for count in (length, length + 1)]
+    words = [re.sub(r"\d+", "N", error["message"]) for error in errors]
+    equal(words[0], words[1], "the message, but for its numbers")
+    for name in ("param", "code"):
+        equal(errors[0][name], errors[1][name], name)

@@ -198,3 +198,10 @@ async def no_infinity_in_json(server: Context) -> None:
     answer = await server.complete(**fields, logprobs=5, max_tokens=3)
     numbers = answer["choices"][0]["logprobs"]["token_logprobs"]
     expect(all(map(is_logprob, numbers)), "finite numbers", numbers)
+
+
+@check("LangChain sends its default")
+async def top_logprobs_0_asks_for_nothing(server: Context) -> None:
+    """top_logprobs: 0 without logprobs asks for nothing, and so it is taken."""
+    reply = await server.send(CHAT, top_logprobs=0, max_tokens=1)
+    expect(reply.status == 200, "status 200", reply.summary(), reply)

@@ -122,3 +122,106 @@ async def json_schema(server: Context) -> None:
     form = {"format": {"type": "json_schema", "name": "number", "schema": schema, "strict": True}}
     answer = await server.answer(RESPONSES, text=form, max_output_tokens=100)
     parsed(_text(answer), schema)
+
+
+_SHELL = {
+    "type": "function",
+    "name": "shell",
+    "description": "Runs a command.",
+    "strict": False,
+    "parameters": {"type": "object", "properties": {"command": {"type": "string"}}, "required": ["command"]},
+}
+_CODEX: dict[str, Any] = {
+    "instructions": "You are a coding agent.",
+    "input": [
+        {"type": "message", "role": "developer", "content": [{"type": "input_text", "text": "Be brief."}]},
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "List the files."}]},
+    ],
+    "tools": [_SHELL],
+    "tool_choice": "auto",
+    "parallel_tool_calls": False,
+    "store": False,
+    "include": ["reasoning.encrypted_content"],
+    "reasoning": {"effort": "medium", "summary": "auto"},
+    "prompt_cache_key": "5a3c",
+    "text": {"verbosity": "low"},
+    "temperature": None,
+}
+_CALLED: list[dict[str, Any]] = [
+    {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": None},
+    {"type": "function_call", "name": "shell", "arguments": '{"command": "ls"}', "call_id": "call_1"},
+]
+
+
+@check("Codex: the fields that it always sends")
+async def codex_is_answered(server: Context) -> None:
+    """A request as Codex sends it is answered to the end of its stream."""
+    stream = await server.stream(RESPONSES, **_CODEX)
+    kinds = [event.get("type") for event in stream.chunks]
+    last = kinds[-1] if kinds else None
+    expect(last in ("response.completed", "response.incomplete"), "response.completed as the last event", last, stream)
+
+
+@check("Codex: its tool for the web")
+async def hosted_tool_is_passed_over_or_refused_by_name(server: Context) -> None:
+    """A tool that the server would have to run is passed over beside functions, or refused with its place."""
+    reply = await server.send(RESPONSES, **{**_CODEX, "tools": [_SHELL, {"type": "web_search"}]})
+    if reply.status != 200:
+        error = refused(reply)
+        told = f"{error['param']} {error['message']}"
+        expect("tools[1]" in told or "web_search" in told, "the place or type of the tool", told, reply)
+
+
+@check("Codex: apply_patch")
+async def custom_tool_is_offered_or_refused_by_name(server: Context) -> None:
+    """A tool that takes free text is offered to the model, or refused with its place."""
+    custom = {"type": "custom", "name": "apply_patch", "description": "Edits files, and that with great care."}
+    plain = (await server.answer(RESPONSES, **_CODEX))["usage"]["input_tokens"]
+    reply = await server.send(RESPONSES, **{**_CODEX, "tools": [_SHELL, custom]})
+    if reply.status != 200:
+        told = str(refused(reply))
+        expect("tools[1]" in told or "custom" in told, "the place or type of the tool", told, reply)
+        return
+    counted = reply.json()["usage"]["input_tokens"]
+    expect(counted > plain + 5, "more input_tokens with the tool", f"{counted}, and {plain} without", reply)
+
+
+@check("Codex, OpenAI's agents library")
+async def output_of_a_call_is_told(server: Context) -> None:
+    """Items of earlier calls are taken, reasoning among them, and a call's output is part of the prompt."""
+    counts = []
+    for text in ("fox", "fox and moon and fox and moon and fox and moon"):
+        output = {"type": "function_call_output", "call_id": "call_1", "output": text}
+        answer = await server.answer(RESPONSES, **{**_CODEX, "input": [*_CODEX["input"], *_CALLED, output]})
+        counts.append(answer["usage"]["input_tokens"])
+    expect(counts[1] >= counts[0] + 5, "more input_tokens for a longer output", counts)
+
+
+@check("Codex, openai-python")
+async def empty_input_is_refused(server: Context) -> None:
+    """An input of no items is refused with param `input`."""
+    refused(await server.send(RESPONSES, input=[]), param="input")
+
+
+@check("openai-python")
+async def faults_have_the_names_of_the_request(server: Context) -> None:
+    """A fault in an item is told by its place in `input`, and not by another interface's name for it."""
+    parts = [{"type": "hologram", "hologram": "AAAA"}]
+    for fields in ({}, {"instructions": "Be kind."}):
+        error = refused(await server.send(RESPONSES, input=[{"role": "user", "content": parts}], **fields))
+        expect(str(error["param"]).startswith("input"), "a param that begins with input", error)
+        expect("messages[" not in error["message"], "no word of messages", error)
+
+
+@check("openai-python")
+async def unknown_tool_type_is_refused_by_its_place(server: Context) -> None:
+    """A tool of a type that nobody knows is refused with its place."""
+    error = refused(await server.send(RESPONSES, tools=[{"type": "hologram"}]))
+    expect(str(error["param"]).startswith("tools"), "a param that begins with tools", error)
+
+
+@check("LangChain sends its default")
+async def top_logprobs_0_asks_for_nothing(server: Context) -> None:
+    """top_logprobs: 0 asks for nothing, and so it is taken."""
+    reply = await server.send(RESPONSES, top_logprobs=0)
+    expect(reply.status == 200, "status 200", reply.summary(), reply)

@@ -96,3 +96,20 @@ async def regex_that_explodes(server: Context) -> None:
     knot = {"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"}
     form = {"type": "json_schema", "json_schema": {"name": "knot", "schema": knot}}
     _kept(await server.send(CHAT, response_format=form))
+
+
+@check("every operator")
+async def half_a_character_anywhere(server: Context) -> None:
+    """A lone surrogate in a message, a tool, a stop string or a field's name is answered with 200 or 400."""
+    lone = rb"\ud83d"
+    user = b'{"role": "user", "content": "x"}'
+    tool = b'{"type": "function", "function": {"name": "f", "description": "%s"}}' % lone
+    for fields in (
+        b'"messages": [{"role": "user", "content": "%s"}]' % lone,
+        b'"messages": [{"role": "user", "content": [{"type": "text", "text": "%s"}]}]' % lone,
+        b'"messages": [%s], "tools": [%s]' % (user, tool),
+        b'"messages": [%s], "stop": ["%s"]' % (user, lone),
+        b'"messages": [%s], "%s": 1' % (user, lone),
+    ):
+        content = _with_model(server, b'"max_tokens": 1, ' + fields)
+        _kept(await server.client.request("POST", CHAT, content, JSON_BODY))

@@ -98,7 +98,8 @@ class ChatPrompt:
                 self._check_nothing_vanished(read, way)
                 return rendered
             except InvalidRequestError as error:
-                refusal = refusal or error
+                # Once the first system messages are one, what is still wrong lies elsewhere.
+                refusal = error if refusal is None or way.systems_joined else refusal
         assert refusal is not None, "there is one way at least"
         raise refusal
 

@@ -62,11 +62,12 @@ class HeadAsGet:
         async def without_body(message: Message) -> None:
             await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
 
-        scope["method"] = "GET"
+        # The server below must still see a HEAD, or it would miss the body; the log wants to see the route.
+        inner = {**scope, "method": "GET"}
         try:
-            await self._app(scope, receive, without_body)
+            await self._app(inner, receive, without_body)
         finally:
-            scope["method"] = "HEAD"
+            scope.update({name: inner[name] for name in ("route", "endpoint", "path_params") if name in inner})
 
 
 class InflatedBodies:

@@ -4,12 +4,16 @@ On the token's path: between the engine's text and the chat endpoints' chunks, w
 a small machine over growing text: content, the head of a call, its arguments, what closes it. It gives out what is
 certain and holds back what may yet become a call, so the pieces joined never depend on where the text was cut. The
 arguments are the model's own JSON, to the character. What begins like a call and is none becomes content.
+
+Models forget the marks of their format: Qwen2.5-Coder writes the bare object, in a fence of ```json or in <tools>. An
+object that names one of the tools and has arguments is read as a call in those dresses, too.
 """
 
 from __future__ import annotations
 
 import enum
 import json
+import re
 import secrets
 import string
 from collections.abc import Callable, Iterable, Sequence
@@ -19,6 +23,10 @@ from typing import NamedTuple
 from pagoda.models.tokenizer.tool_formats import ToolFormat
 
 _WHITESPACE = " \t\r\n"
+_DRESSES = ("```json", "```xml", "```", "<tools>", "<tool>", "<function_call>", "<json>", "<JSON>")
+_UNDRESSED = ("```", "</tools>", "</tool>", "</function_call>", "</json>", "</JSON>")
+_BEFORE_BARE = frozenset(_WHITESPACE + ":>")
+"""What may stand before an undressed call; within quotes or a word, a brace opens none."""
 _ALPHANUMERIC = string.ascii_letters + string.digits
 
 
@@ -64,6 +72,17 @@ class _Scan(NamedTuple):
     name: str = ""
 
 
+_Pattern = Sequence[str | tuple[str, ...]]
+
+
+class _Way(NamedTuple):
+    """A way of writing a call: up to its arguments, behind them, and behind the last of them."""
+
+    head: _Pattern
+    closing: _Pattern
+    section_end: _Pattern
+
+
 class ToolCallParser:
     """One answer, read piece by piece.
 
@@ -83,16 +102,24 @@ class ToolCallParser:
     ) -> None:
         body: _Pattern = ("{", '"name"', ":", _names(names), ",", ('"arguments"', '"parameters"'), ":", "{")
         separator = form.separator.strip()
-        self._head: _Pattern = (*_marks(form.section_begin), *_marks(form.call_begin), *body)
         self._next_head: _Pattern | None = (separator, *_marks(form.call_begin), *body) if separator else None
-        self._closing: _Pattern = ("}", *_marks(form.call_end))
-        self._section_end: _Pattern | None = _marks(form.section_end) or None
+        self._ways = [
+            _Way(
+                (*_marks(form.section_begin), *_marks(form.call_begin), *body),
+                ("}", *_marks(form.call_end)),
+                _marks(form.section_end) if form.opening else (_UNDRESSED,),
+            ),
+            _Way((_DRESSES, *body), ("}",), (_UNDRESSED,)),
+            _Way(body, ("}",), (_UNDRESSED,)),
+        ]
+        self._way = self._ways[0]
         self._forced = forced
         self._new_id = new_id or (lambda: new_call_id(form))
         self._place = _Place.CONTENT
         self._text = ""
         self._value = _JsonObject()
         self._space = ""  # the end of the content so far; layout if a call follows
+        self._last = ""  # character of the content beside the call, if any
         self._beside_call = False
         self.num_calls = 0
         """Calls that have begun."""
@@ -117,22 +144,29 @@ class ToolCallParser:
 
     def _read_content(self) -> list[ToolDelta] | None:
         """Content up to what is, or may become, a call."""
-        opening = self._head[0]
-        for position in _candidates(self._text, opening[0]):
-            scan = _scan(self._head, self._text, position, spaced=False)
-            if scan is not None and scan.complete:
-                before = self._content(self._text[:position])
-                return [*before, self._begin_call(scan)]
-            if scan is not None:
-                before, self._text = self._content(self._text[:position]), self._text[position:]
-                return before or None
+        for position in _candidates(self._text, {option[0] for way in self._ways for option in _options(way.head[0])}):
+            for way in self._ways:
+                if way is not self._ways[0] and not self._may_be_bare(position):
+                    continue
+                scan = _scan(way.head, self._text, position)
+                if scan is not None and scan.complete:
+                    before = self._content(self._text[:position])
+                    return [*before, self._begin_call(scan, way)]
+                if scan is not None:
+                    before, self._text = self._content(self._text[:position]), self._text[position:]
+                    return before or None
         text, self._text = self._text, ""
         return self._content(text)
 
-    def _begin_call(self, scan: _Scan) -> CallStart:
+    def _may_be_bare(self, position: int) -> bool:
+        before = (self._last + self._space + self._text[:position])[-1:]
+        return not before or before in _BEFORE_BARE
+
+    def _begin_call(self, scan: _Scan, way: _Way) -> CallStart:
+        self._way = way
         self._text = self._text[scan.end - 1 :]  # the last of the head is the brace that opens the arguments
         self._place, self._value = _Place.ARGUMENTS, _JsonObject()
-        self._space, self._beside_call = "", True
+        self._space, self._last, self._beside_call = "", "", True
         self.num_calls += 1
         return CallStart(self.num_calls - 1, self._new_id(), scan.name)
 
@@ -144,7 +178,7 @@ class ToolCallParser:
         return [ArgumentsDelta(self.num_calls - 1, text)]
 
     def _read_closing(self) -> list[ToolDelta] | None:
-        scan = _scan(self._closing, self._text, 0)
+        scan = _scan(self._way.closing, self._text, 0)
         if scan is None:
             self._place = _Place.CONTENT
             return []
@@ -155,11 +189,12 @@ class ToolCallParser:
 
     def _read_after(self) -> list[ToolDelta] | None:
         """Another call of the same section, or its end."""
-        scans = [_scan(pattern, self._text, 0) for pattern in (self._next_head, self._section_end) if pattern]
+        more = self._next_head if self._way is self._ways[0] else None
+        scans = [_scan(pattern, self._text, 0, layout=True) for pattern in (more, self._way.section_end) if pattern]
         fitting = [scan for scan in scans if scan is not None]
         complete = next((scan for scan in fitting if scan.complete), None)
         if complete is not None and complete.name:
-            return [self._begin_call(complete)]
+            return [self._begin_call(complete, self._way)]
         if fitting and complete is None:
             return None
         self._text = self._text[complete.end :] if complete is not None else self._text
@@ -172,6 +207,7 @@ class ToolCallParser:
             self._beside_call = not text
         text = self._space + text
         shown = text.rstrip(_WHITESPACE)
+        self._last = shown[-1:] or self._last
         self._space = text[len(shown) :]
         return [ContentDelta(shown)] if shown else []
 
@@ -247,26 +283,26 @@ class _JsonObject:
             self.complete = self._depth == 0
 
 
-_Pattern = Sequence[str | tuple[str, ...]]
-
-
-def _scan(pattern: _Pattern, text: str, start: int, *, spaced: bool = True) -> _Scan | None:
+def _scan(pattern: _Pattern, text: str, start: int, *, layout: bool = False) -> _Scan | None:
     """Fit a pattern to the text: its parts in order, any whitespace before each; None where it does not fit.
 
-    spaced: whitespace may stand before the first part too. A part with alternatives is one of them; the first such
-    part is the function's name, which is remembered.
+    layout: whitespace may stand before the first part, whatever that is. A part with alternatives is one of them, the
+    longest that fits; the first that is a JSON string is the function's name, which is remembered.
     """
     position, name = start, ""
     for index, part in enumerate(pattern):
-        if index or (isinstance(part, str) and part[0] in "},;]"):
+        if index or layout or (isinstance(part, str) and part[0] in "},;]"):
             position = _skip_whitespace(text, position)
-        alternatives = (part,) if isinstance(part, str) else part
-        found = next((option for option in alternatives if text.startswith(option, position)), None)
+        alternatives = _options(part)
+        longest = max(map(len, alternatives))
+        rest = text[position : position + longest]
+        if any(option != rest and option.startswith(rest) for option in alternatives):
+            return _Scan(False)
+        found = next((option for option in alternatives if rest.startswith(option)), None)
         if found is None:
-            rest = text[position:]
-            return _Scan(False) if any(option.startswith(rest) for option in alternatives) else None
+            return None
         position += len(found)
-        if isinstance(part, tuple) and not name:
+        if found[0] == '"' and isinstance(part, tuple) and not name:
             name = found
     return _Scan(True, position, json.loads(name) if name else "")
 
@@ -277,11 +313,13 @@ def _skip_whitespace(text: str, position: int) -> int:
     return position
 
 
-def _candidates(text: str, character: str) -> Iterable[int]:
-    position = text.find(character)
-    while position >= 0:
-        yield position
-        position = text.find(character, position + 1)
+def _candidates(text: str, characters: Iterable[str]) -> Iterable[int]:
+    """Where one of these characters stands."""
+    return (found.start() for found in re.finditer("[" + re.escape("".join(sorted(characters))) + "]", text))
+
+
+def _options(part: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (part,) if isinstance(part, str) else part
 
 
 def _names(names: Sequence[str]) -> tuple[str, ...]:

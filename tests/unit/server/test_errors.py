@@ -237,6 +237,54 @@ def test_a_prompt_beyond_the_context_has_openais_code_and_the_text_that_agents_l
     assert "maximum context length is 64 tokens" in error["message"]
 
 
+@pytest.mark.parametrize("num_tokens", [63, 64, 65, 400])
+def test_a_prompt_that_fills_the_context_is_refused_like_one_that_is_longer(serve: Serve, num_tokens: int) -> None:
+    """LiteLLM's fallbacks and agents' compaction go by these words."""
+    ids = [504] * num_tokens
+    for body in ({"prompt": ids}, {"prompt": ids, "max_tokens": 3}, {"prompt": [[5], ids]}):
+        answer = ask(serve, COMPLETIONS, body)
+        if num_tokens < 64:
+            assert answer.status_code == 200
+            continue
+        error = assert_error(answer, 400, code="context_length_exceeded", param="prompt")
+        assert error["message"].startswith("This model's maximum context length is 64 tokens. However, you requested ")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        (CHAT, {"messages": [{"role": "user", "content": "fox " * 100}]}, "messages"),
+        ("/v1/responses", {"input": "fox " * 100}, "input"),
+        ("/v1/responses", {"input": [{"role": "user", "content": "fox " * 100}]}, "input"),
+        ("/v1/embeddings", {"input": [5] * 65}, "input"),
+        ("/v1/embeddings", {"input": ["x", "fox " * 100]}, "input"),
+        (COMPLETIONS, {"prompt": [5] * 65, "echo": True, "max_tokens": 0}, "prompt"),
+    ],
+)
+def test_every_door_names_the_field_of_a_prompt_that_is_too_long(
+    serve: Serve, path: str, body: dict[str, Any], param: str
+) -> None:
+    error = assert_error(ask(serve, path, body), 400, code="context_length_exceeded", param=param)
+    assert error["message"].startswith("This model's maximum context length is 64 tokens")
+    config = ServerConfig(max_prompt_tokens=40, access_log=False)
+    error = assert_error(ask(serve, path, body, config=config), 400, code="context_length_exceeded", param=param)
+    assert error["message"].startswith("This model's maximum context length is 64 tokens")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/embeddings", {"input": [5] * 64}),
+        (COMPLETIONS, {"prompt": [5] * 64, "echo": True, "max_tokens": 0}),
+        ("/tokenize", {"prompt": "fox " * 100}),
+    ],
+)
+def test_where_nothing_is_generated_a_prompt_may_fill_the_context(
+    serve: Serve, path: str, body: dict[str, Any]
+) -> None:
+    assert ask(serve, path, body).status_code == 200
+
+
 def test_prompt_and_answer_beyond_the_context_are_cut_or_refused_as_the_operator_says(serve: Serve) -> None:
     body = {"prompt": "x", "max_tokens": 1000}
     assert ask(serve, COMPLETIONS, body).status_code == 200

@@ -159,10 +159,16 @@ def test_a_length_that_is_none_is_refused(fake_engine: Any, length: str) -> None
     assert fake_engine.added == []
 
 
-def test_head_sends_no_body_on_the_wire(fake_engine: Any) -> None:
-    request = b"HEAD /v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    answer = run(fake_engine, lambda port: said(port, request, half_close=True))
-    fields, _, rest = final(answer).partition(b"\r\n\r\n")
-    assert fields.startswith(b"HTTP/1.1 200")
-    assert b"content-length" in fields.lower()
-    assert rest == b""
+def test_head_sends_no_body_on_the_wire_and_the_connection_goes_on(fake_engine: Any) -> None:
+    async def work(port: int) -> list[bytes]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        found = []
+        for method in ("HEAD", "OPTIONS", "HEAD", "DELETE"):
+            writer.write(f"{method} /v1/models HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            found.append(await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), HANG_S))
+        writer.close()
+        return found
+
+    answers = run(fake_engine, work)
+    assert [answer.split()[1] for answer in answers] == [b"200", b"204", b"200", b"405"]
+    assert b"content-length" in answers[0].lower()

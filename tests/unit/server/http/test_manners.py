@@ -64,7 +64,7 @@ def test_a_method_that_is_not_taken_is_a_405_that_says_which_are(serve: Serve) -
         for path in paths(server.app, "POST"):
             answer = await server.client.get(path)
             is_error(answer, 405)
-            assert answer.headers["allow"] == "OPTIONS, POST", path
+            assert answer.headers["allow"] == "POST", path
         for path in paths(server.app, "GET"):
             answer = await server.client.put(path)
             is_error(answer, 405)
@@ -78,7 +78,7 @@ def test_options_tell_what_may_be_done_without_cors_too(serve: Serve) -> None:
         for path in [*paths(server.app, "GET"), *paths(server.app, "POST")]:
             answer = await server.client.request("OPTIONS", path)
             assert (answer.status_code, answer.content) == (204, b""), path
-            assert "OPTIONS" in answer.headers["allow"]
+            assert {"GET", "POST", "DELETE"} & set(answer.headers["allow"].split(", ")), path
         is_error(await server.client.request("OPTIONS", "/v1/nowhere"), 404)
 
     ask(serve, work)
@@ -209,7 +209,8 @@ def test_json_in_any_encoding_of_unicode_is_read(serve: Serve, encoding: str) ->
 
 
 @pytest.mark.parametrize(
-    "kind", ["", "application/json; charset=latin-1", "application/json;", "Application/JSON", "text/json+json"]
+    "kind",
+    ["", "application/json; charset=latin-1", "application/json;", "Application/JSON", "application/vnd.api+json"],
 )
 def test_kinds_of_json_are_json(serve: Serve, kind: str) -> None:
     headers = {"content-type": kind}

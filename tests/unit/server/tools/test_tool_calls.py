@@ -202,3 +202,63 @@ def test_the_builtin_model_gives_a_valid_call_when_it_must(
         assert arguments["unit"] in ("C", "F")
     else:
         assert arguments == {}
+
+
+BARE = '{"name": "get_weather", "arguments": {"city": "北京", "unit": "C"}}'
+
+
+@formats
+@pytest.mark.parametrize("size", [1, 3, 1000])
+@pytest.mark.parametrize(
+    ("text", "content", "count"),
+    [
+        (BARE, "", 1),
+        (f"\n {BARE}\n", "", 1),
+        (f"```json\n{BARE}\n```", "", 1),
+        (f"```\n{BARE}\n```\n", "", 1),
+        (f"Let me look.\n```json\n{BARE}\n```\nDone.", "Let me look.Done.", 1),
+        (f"Let me look: {BARE}", "Let me look:", 1),
+        (f"<tools>\n{BARE}\n</tools>", "", 1),
+        (f"<tools>\n{BARE}\n{BARE}\n</tools>", "", 2),
+        (f"{BARE}\n{BARE}", "", 2),
+        (BARE.replace("arguments", "parameters"), "", 1),
+        (BARE.replace(" ", "\n  "), "", 1),
+    ],
+)
+def test_a_call_without_the_marks_of_its_format_is_read(
+    form: ToolFormat, size: int, text: str, content: str, count: int
+) -> None:
+    parser = ToolCallParser(form, NAMES)
+    pieces = [text[start : start + size] for start in range(0, len(text), size)]
+    deltas = [delta for piece in pieces for delta in parser.push(piece)] + parser.push("", finished=True)
+    found, calls = joined(deltas)
+    assert len(calls) == count
+    assert all(call.name == "get_weather" for call in calls)
+    assert all(json.loads(call.arguments) == {"city": "北京", "unit": "C"} for call in calls)
+    assert found.replace("\n", "") == content
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        BARE.replace("get_weather", "get_time"),
+        '{"name": "get_weather"}',
+        '{"name": "get_weather", "arguments": "Paris"}',
+        '{"name": "get_weather", "city": "Paris", "arguments": {}}',
+        '{"tool": "get_weather", "arguments": {}}',
+        f"Write `{BARE}` to call it.",
+        f'As text: "{BARE}"',
+        f"f({BARE})",
+        '```json\n{"name": "Alice", "age": 5}\n```',
+        "```python\nprint({'name': 'get_weather'})\n```",
+        "```js",
+        "a ``` b { c < d",
+        '{"name": "get_',
+    ],
+)
+def test_what_only_looks_like_a_bare_call_is_content(size: int, text: str) -> None:
+    parser = ToolCallParser(HERMES, NAMES)
+    pieces = [text[start : start + size] for start in range(0, len(text), size)]
+    deltas = [delta for piece in pieces for delta in parser.push(piece)] + parser.push("", finished=True)
+    assert joined(deltas) == (text, [])
