@@ -155,7 +155,8 @@ def _widened(params: StructuredOutputsParams, field: str) -> Shape:
     tag = None if params.structural_tag is None else _loaded(params.structural_tag, f"{field}.structural_tag")
     if not isinstance(tag, dict) or not isinstance(tag.get("structures"), list):
         return Shape(params)
-    structures, unenforced = [], []
+    structures: list[Any] = []
+    unenforced: list[str] = []
     for index, structure in enumerate(tag["structures"]):
         if isinstance(structure, dict) and "schema" in structure:
             part = held(structure["schema"], f"{field}.structural_tag.structures[{index}].schema")
