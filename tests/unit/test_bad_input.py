@@ -19,6 +19,7 @@ from pagoda.engine.engine import LLMEngine
 from pagoda.errors import (
     CheckpointError,
     ConfigError,
+    ConstraintError,
     InsufficientMemoryError,
     InvalidParameterError,
     InvalidRequestError,
@@ -187,6 +188,46 @@ def test_constraints_that_leave_no_token_end_their_own_request_with_an_error(
     assert "allow no token" in failure.outputs[0].stop_reason
     assert answers == undisturbed
     assert_idle(engine)
+
+
+@pytest.mark.parametrize(
+    ("wishes", "named"),
+    [
+        (
+            {"allowed_token_ids": [200], "structured_outputs": {"regex": "a"}},
+            ["structured_outputs", "allowed_token_ids"],
+        ),
+        ({"bad_words": ["a"], "structured_outputs": {"choice": ["a"]}}, ["structured_outputs", "bad_words"]),
+        ({"allowed_token_ids": [200], "stop_token_ids": [200], "min_tokens": 2}, ["allowed_token_ids", "min_tokens"]),
+        (
+            {"allowed_token_ids": [200], "bad_words": ["\ufffd"], "structured_outputs": {"regex": "a"}},
+            ["structured_outputs"],
+        ),
+    ],
+    ids=str,
+)
+def test_constraints_that_allow_no_first_token_are_refused_at_the_door_by_name(
+    engine: LLMEngine, wishes: dict[str, Any], named: list[str], assert_idle: Callable[[LLMEngine], None]
+) -> None:
+    with pytest.raises(ConstraintError, match="allow no token to begin with") as refusal:
+        engine.add_request("bad", OK, SamplingParams.from_dict({"max_tokens": 4, **wishes}))
+    assert all(name in str(refusal.value) for name in named)
+    assert refusal.value.param in wishes
+    assert_idle(engine)
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [{"min_tokens": 9}, {"logit_bias": dict.fromkeys(range(256), -100)}, {"stop_token_ids": [5]}, {"bad_words": ["b"]}],
+    ids=lambda wishes: next(iter(wishes)),
+)
+def test_wishes_that_leave_a_choice_its_tokens_leave_its_text(engine: LLMEngine, wishes: dict[str, Any]) -> None:
+    params = SamplingParams.from_dict({"max_tokens": 12, "structured_outputs": {"choice": ["aaa"]}, **wishes})
+    engine.add_request("good", OK, params)
+    outputs = []
+    while engine.has_unfinished_requests():
+        outputs += engine.step()
+    assert (outputs[-1].outputs[0].text, outputs[-1].outputs[0].finish_reason) == ("aaa", "stop")
 
 
 # --- engine settings ----------------------------------------------------------------------------------------------

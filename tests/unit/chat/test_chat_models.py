@@ -241,6 +241,12 @@ def test_the_engine_gives_the_same_whole_streamed_and_in_a_batch() -> None:
                 await model.chat([Message("user", "moon " * 400)])
             with pytest.raises(StructuredOutputError):
                 await model.chat(ASK, ChatParams(json_schema={"type": "odd"}))
+            outgrown = ChatParams(
+                max_tokens=250, json_schema={"type": "string", "pattern": "^([a-z]{1,100}){300,1000}$"}
+            )
+            for work in (model.chat(ASK, outgrown), streamed(model, outgrown)):
+                with pytest.raises(ChatModelError, match="grew too large"):
+                    await work
         finally:
             await model.aclose()
         with pytest.raises(ChatModelError):

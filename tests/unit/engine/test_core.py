@@ -161,6 +161,35 @@ def test_a_request_that_may_sample_nothing_ends_with_an_error_and_alone(core: En
     assert core.scheduler.kv_cache_usage == 0.0
 
 
+class FailingMatcher:
+    """A grammar that cannot go on after some tokens."""
+
+    def __init__(self, num_tokens: int) -> None:
+        self.num_left = num_tokens
+
+    def bitmask(self) -> np.ndarray:
+        if self.num_left == 0:
+            raise StructuredOutputError("it grew too large")
+        return np.full(2, -1, dtype=np.int32)
+
+    def advance(self, token_id: int) -> None:
+        self.num_left -= 1
+
+
+@pytest.mark.parametrize("num_tokens", [0, 2])
+def test_a_grammar_that_cannot_go_on_ends_its_request_with_an_error_and_alone(
+    core: EngineCore, num_tokens: int
+) -> None:
+    _add(core, "large", [5]).matcher = FailingMatcher(num_tokens)  # type: ignore[assignment]
+    _add(core, "fine", [20])
+    outputs = _run(core)
+    *before, failed = [output for output in outputs if output.request_id == "large"]
+    assert [_ids(output) for output in before] == [[6], [7]][:num_tokens]
+    assert (failed.finish_reason, failed.tokens, failed.stop_reason) == (FinishReason.ERROR, (), "it grew too large")
+    assert [_ids(output) for output in outputs if output.request_id == "fine"] == [[21], [22], [23]]
+    assert core.scheduler.kv_cache_usage == 0.0
+
+
 @pytest.mark.parametrize("failure", [KeyboardInterrupt(), RuntimeError("out of memory")])
 def test_a_step_that_breaks_off_costs_no_request_anything_but_time(
     failure: BaseException, core: EngineCore, runner: CountingRunner

@@ -75,7 +75,8 @@ ANSWERS = [
 class FakeEngine(AsyncEngine):
     """Says `text` to whatever it is asked, one token a step.
 
-    text: the completion; one for each of n where it is a list. finish_reason: how each ends, unless max_tokens does.
+    text: the completion; one for each of n where it is a list. finish_reason: how each ends, unless max_tokens does;
+    stop_reason: beside it.
     refusal: raised at the door, as the engine's process would. hold: when cleared, nothing more is said.
     dies_after: steps of one request after which the process is lost. added, aborted: what the process was told.
     """
@@ -87,6 +88,7 @@ class FakeEngine(AsyncEngine):
         self._fake_tokenizer = tokenizer
         self.text: str | list[str] = "从前 fox 🦊, 月亮。"
         self.finish_reason = "stop"
+        self.stop_reason: str | None = None
         self.refusal: PagodaError | None = None
         self.hold = asyncio.Event()
         self.hold.set()
@@ -169,7 +171,8 @@ class FakeEngine(AsyncEngine):
             piece = detokenizer.push(token_id) + (detokenizer.flush() if last else "")
             logprobs = None if params.logprobs is None else (self._entry(token_id, params.logprobs),)
             reason = ("length" if cut else self.finish_reason) if last else None
-            yield CompletionOutput(index, piece, (token_id,), None, logprobs, reason)
+            stop_reason = self.stop_reason if last else None
+            yield CompletionOutput(index, piece, (token_id,), None, logprobs, reason, stop_reason)
 
     def _entry(self, token_id: int, count: int) -> dict[int, Logprob]:
         """The token itself ranks second, behind the one before it in the vocabulary; then an impossible one."""

@@ -224,6 +224,58 @@ def test_what_cannot_be_compiled_is_refused_with_the_reason(
     assert str(caught.value).startswith(f"structured_outputs.{name} cannot be compiled: ")
 
 
+def test_a_keyword_that_no_grammar_holds_is_refused_by_its_place(structured_outputs: GrammarCompiler) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "array", "uniqueItems": True}}}
+    tag = {"structures": [{"begin": "<a>", "schema": schema, "end": "</a>"}], "triggers": ["<a"]}
+    for constraint, root in (
+        ({"json": schema}, "json"),
+        ({"json": json.dumps(schema)}, "json"),
+        ({"structural_tag": tag}, "structural_tag.structures[0].schema"),
+        ({"json": {"properties": {"a": {"uniqueItems": True, "pattern": "(?!a)"}}}}, "json"),
+    ):
+        with pytest.raises(StructuredOutputError, match=r"properties\.a\.uniqueItems cannot be enforced") as caught:
+            structured_outputs.compile(StructuredOutputsParams(**constraint))
+        assert caught.value.param == f"structured_outputs.{root}.properties.a.uniqueItems"
+    with pytest.raises(StructuredOutputError, match=r"properties\.a\.pattern cannot be enforced"):
+        structured_outputs.compile(StructuredOutputsParams(json={"properties": {"a": {"pattern": "(?!a)"}}}))
+
+
+ENDLESS: list[dict[str, Any]] = [
+    {"json": {"$ref": "#/$defs/n", "$defs": {"n": {"$ref": "#/$defs/n"}}}},
+    {"regex": r"[^\s\S]"},
+    {"grammar": "start: a\na: b\nb: a"},
+    {"grammar": 'root ::= "x" root'},
+    {"choice": ["\ud83d"]},
+]
+
+
+@pytest.mark.parametrize("constraint", ENDLESS, ids=str)
+def test_what_no_text_satisfies_is_refused_and_not_taken_for_an_end(
+    structured_outputs: GrammarCompiler, constraint: dict[str, Any]
+) -> None:
+    with pytest.raises(StructuredOutputError, match="cannot be compiled"):
+        structured_outputs.compile(StructuredOutputsParams(**constraint))
+
+
+@pytest.mark.parametrize("pattern", ["([a-z]{1,100}){1,1000}", "([a-y]{1,90}z?){1,2000}"])
+def test_a_grammar_that_outgrows_its_limits_on_the_way_says_so_and_does_not_end(
+    structured_outputs: GrammarCompiler, pattern: str
+) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string", "pattern": f"^{pattern}$"}}, "required": ["a"]}
+    matcher = structured_outputs.compile(StructuredOutputsParams(json=schema))
+    with pytest.raises(StructuredOutputError, match="grew too large on the way"):
+        after(matcher, '{"a":"' + "abcdefgh" * 200)
+    for _ in range(2):  # and it stays so
+        with pytest.raises(StructuredOutputError, match="grew too large on the way"):
+            matcher.copy().bitmask()
+
+
+@pytest.mark.parametrize("choice", ["\x7f", "\x00\x1b", "\u2028\x85", 'a"\\b', "{% raw %}//#", "é中🦊"])
+def test_any_text_can_be_a_choice(structured_outputs: GrammarCompiler, choice: str) -> None:
+    matcher = structured_outputs.compile(StructuredOutputsParams(choice=[choice]))
+    assert allowed(after(matcher, choice)) == {EOS, END_OF_TURN}
+
+
 def test_a_tokenizer_without_end_of_sequence_cannot_hold_to_a_shape() -> None:
     class EndlessTokenizer(ByteTokenizer):
         eos_token_id = None

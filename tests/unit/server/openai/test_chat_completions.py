@@ -10,10 +10,12 @@ from typing import Any
 import openai
 import pytest
 
+from pagoda.chat.openai_types import Tool
 from pagoda.engine.outputs import CompletionOutput
+from pagoda.engine.sampling.structured import GrammarCompiler
 from pagoda.errors import StructuredOutputError
 from pagoda.models.tokenizer.tokenizer import Tokenizer
-from pagoda.models.tokenizer.tool_formats import ToolFormat
+from pagoda.models.tokenizer.tool_formats import HERMES, ToolFormat
 from pagoda.sampling_params import SamplingParams
 
 USER = {"role": "user", "content": "北京今天热吗？🦊"}
@@ -199,6 +201,96 @@ def test_a_fault_in_a_constraint_is_reported_under_the_clients_name_for_it(
     with pytest.raises(openai.BadRequestError) as refusal:
         run(chat(client, **fields, stream=stream))
     assert refusal.value.param == param
+
+
+UNIQUE = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
+
+
+def _schema_tool(parameters: Any, **more: Any) -> Any:
+    return {"type": "function", "function": {"name": "f", "parameters": parameters, **more}}
+
+
+@pytest.mark.parametrize("choice", ["auto", "required", {"type": "function", "function": {"name": "f"}}], ids=str)
+def test_a_tools_keyword_that_no_grammar_holds_is_left_to_the_model_and_told(
+    engine: Any, client: openai.AsyncOpenAI, choice: Any
+) -> None:
+    tools = [TOOLS[1], _schema_tool({"type": "object", "properties": {"a": UNIQUE}})]
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"properties": {"b": {"not": {"const": 1}}}}}}
+    answer = run(
+        client.chat.completions.with_raw_response.create(
+            model="scripted",
+            messages=[USER],
+            tools=tools,
+            tool_choice=choice,
+            response_format=form,  # type: ignore
+        )
+    )
+    told = ["tools[1].function.parameters.properties.a.uniqueItems"]
+    if choice == "auto":  # a forced call leaves no room for an answer
+        told.append("response_format.json_schema.schema.properties.b.not")
+    assert answer.headers["x-pagoda-unenforced"].split(", ") == told
+    grammar = engine.params[0].structured_outputs.grammar
+    assert '"type": "array", "items": {"type": "string"}' in grammar
+    assert "uniqueItems" not in grammar
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "said"),
+    [
+        (
+            {"tools": [TOOLS[1], _schema_tool({"properties": {"a": UNIQUE}}, strict=True)]},
+            "tools[1].function.parameters.properties.a.uniqueItems",
+            "strict is true",
+        ),
+        (
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "x", "strict": True, "schema": {"anyOf": [UNIQUE, {"type": "any"}]}},
+                }
+            },
+            "response_format.json_schema.schema.anyOf[0].uniqueItems",
+            "strict is true",
+        ),
+        (
+            {"tools": [_schema_tool({"properties": {"a": False}, "required": ["a"]})]},
+            "tools[0].function.parameters",
+            "'a'",
+        ),
+        ({"tools": [_schema_tool({"type": "string"})]}, "tools[0].function.parameters.type", "an object"),
+        ({"tools": [_schema_tool({"$ref": "#"})]}, "tools[0].function.parameters", "leads back to itself"),
+    ],
+    ids=["tool", "format", "unsatisfiable", "no object", "knot"],
+)
+def test_a_schema_that_cannot_be_held_is_refused_by_keyword_and_place(
+    engine: Any, client: openai.AsyncOpenAI, fields: Any, param: str, said: str
+) -> None:
+    with pytest.raises(openai.BadRequestError) as refusal:
+        run(chat(client, **fields))
+    assert refusal.value.param == param
+    assert refusal.value.message.count(param) >= 1
+    assert said in refusal.value.message
+    assert not engine.added
+
+
+@pytest.mark.parametrize(
+    ("parameters", "written"),
+    [
+        ({"properties": {"a": {"const": 1}}, "required": ["a", "b"]}, {"a": 1, "b": [2]}),
+        ({"properties": []}, {}),
+        ({"type": "any", "properties": {"a": {"const": 1}}}, {"a": 1}),
+        ({"properties": {"a": {}}, "if": {"required": ["a"]}, "then": {"required": ["b"]}}, {"a": 1, "b": 2}),
+        ({"properties": {"a": {}}, "minProperties": 2}, {"a": 1, "b": 2}),
+        ({"$ref": "#/$defs/x", "$defs": {"x": {"type": "object", "properties": {"a": {"const": 1}}}}}, {"a": 1}),
+    ],
+    ids=str,
+)
+def test_what_satisfies_a_tools_schema_can_be_written(tokenizer: Tokenizer, parameters: Any, written: Any) -> None:
+    shape = HERMES.shape([Tool.model_validate(_schema_tool(parameters))], "required")
+    assert shape.constraint is not None
+    matcher = GrammarCompiler(tokenizer).compile(shape.constraint)
+    for token_id in tokenizer.encode(HERMES.write([{"name": "f", "arguments": written}]), add_special_tokens=False):
+        matcher.advance(token_id)
 
 
 def test_a_template_that_refuses_is_heard_in_its_own_words(client: openai.AsyncOpenAI) -> None:

@@ -321,6 +321,96 @@ def test_an_answer_that_the_engine_gave_up_is_an_error_and_no_finish_reason(serv
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_an_answer_that_its_own_constraints_ended_is_the_requests_fault(
+    serve: Serve, streamed: bool, events: Events, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with serve() as server:
+            server.engine.finish_reason = "error"
+            server.engine.stop_reason = "the grammar of structured_outputs grew too large"
+            body = {"prompt": "x", "n": 2, "stream": streamed, "guided_regex": "a"}
+            answer = await server.post(PATH, body)
+            assert answer.status_code == (200 if streamed else 400)
+            error = (events(answer.text)[-1] if streamed else answer.json())["error"]
+            assert error["message"] == "the grammar of guided_regex grew too large"
+            assert (error["param"], error["code"]) == ("guided_regex", 400)
+            assert '"finish_reason":"error"' not in answer.text
+            assert answer.text.endswith("[DONE]\n\n") is streamed
+
+    asyncio.run(main())
+    assert "ended with an error: the grammar" in caplog.text
+
+
+UNIQUE = {"type": "array", "items": {"type": "boolean"}, "uniqueItems": True}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(
+    ("fields", "place"),
+    [
+        ({"guided_json": json.dumps(UNIQUE)}, "guided_json.uniqueItems"),
+        ({"structured_outputs": {"json": UNIQUE}}, "structured_outputs.json.uniqueItems"),
+        (
+            {
+                "structured_outputs": {
+                    "structural_tag": {
+                        "structures": [{"begin": "<a>", "schema": UNIQUE, "end": "</a>"}],
+                        "triggers": ["<a"],
+                    }
+                }
+            },
+            "structured_outputs.structural_tag.structures[0].schema.uniqueItems",
+        ),
+        ({"response_format": {"type": "json_object", "schema": UNIQUE}}, "response_format.schema.uniqueItems"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"schema": {"properties": {"ä": UNIQUE}}}}},
+            "response_format.json_schema.schema.properties.%C3%A4.uniqueItems",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_left_to_the_model_is_told_in_a_header_and_the_log(
+    serve: Serve, fields: dict[str, Any], place: str, streamed: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with serve() as server:
+            answer = await server.post(PATH, {"prompt": "x", "stream": streamed, **fields})
+            assert (answer.status_code, answer.headers["x-pagoda-unenforced"]) == (200, place)
+            assert "uniqueItems" not in str(server.engine.params[0].structured_outputs)
+            free = await server.post(PATH, {"prompt": "x", "stream": streamed})
+            assert "x-pagoda-unenforced" not in free.headers
+
+    asyncio.run(main())
+    assert place in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"response_format": {"type": "text", "schema": UNIQUE}}, "response_format.schema"),
+        (
+            {"response_format": {"type": "json_schema", "schema": UNIQUE, "json_schema": {"schema": UNIQUE}}},
+            "response_format.schema",
+        ),
+        ({"guided_json": "{"}, "guided_json"),
+        ({"guided_json": "5"}, "guided_json"),
+        ({"structured_outputs": {"json": {"enum": []}}}, "structured_outputs.json"),
+    ],
+    ids=str,
+)
+def test_a_schema_that_makes_no_sense_is_refused_by_the_clients_name(
+    serve: Serve, fields: dict[str, Any], param: str
+) -> None:
+    async def main() -> None:
+        async with serve() as server:
+            answer = await server.post(PATH, {"prompt": "x", **fields})
+            assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+            assert not server.engine.added
+
+    asyncio.run(main())
+
+
 def test_silence_is_bridged_by_comments(serve: Serve, until: Any) -> None:
     async def main() -> None:
         async with serve(ServerConfig(access_log=False, keep_alive_s=0.001)) as server:

@@ -140,3 +140,36 @@ def test_json_schema_formats_of_responses_reach_the_grammar(engine: Any, client:
     held = engine.params[0].structured_outputs
     assert held is not None
     assert held.json == {**schema, "additionalProperties": False}
+
+
+def test_places_in_schemas_are_those_of_the_clients_own_request(engine: Any, client: openai.AsyncOpenAI) -> None:
+    unique = {"type": "object", "properties": {"a": {"type": "array", "uniqueItems": True}}}
+    tools: Any = [{"type": "function", "name": "f", "parameters": unique}]
+    text: Any = {"format": {"type": "json_schema", "name": "x", "schema": unique}}
+    raw = run(client.responses.with_raw_response.create(model="scripted", input="a", tools=tools, text=text))
+    places = ["tools[0].parameters.properties.a.uniqueItems", "text.format.schema.properties.a.uniqueItems"]
+    assert raw.headers["x-pagoda-unenforced"].split(", ") == places
+    tools[0]["strict"], text["format"]["strict"] = True, True
+    for fields, place in (({"tools": tools}, places[0]), ({"text": text}, places[1])):
+        with pytest.raises(openai.BadRequestError) as refusal:
+            run(respond(client, **fields))
+        assert refusal.value.param == place
+        assert refusal.value.message.count(place) >= 1
+
+
+def test_a_schema_beside_json_object_is_honoured(engine: Any, client: openai.AsyncOpenAI) -> None:
+    text: Any = {"format": {"type": "json_object", "schema": {"const": 1}}}
+    run(respond(client, text=text))
+    assert engine.params[0].structured_outputs.json == {"const": 1}
+
+
+def test_a_response_that_its_own_constraints_ended_has_failed_by_the_requests_fault(
+    engine: Any, client: openai.AsyncOpenAI
+) -> None:
+    engine.finish_reason, engine.stop_reason = "error", "the grammar of structured_outputs grew too large"
+    text: Any = {"format": {"type": "json_schema", "name": "x", "schema": {}}}
+    with pytest.raises(openai.BadRequestError, match=r"text\.format\.schema grew too large"):
+        run(respond(client, text=text))
+    last = run(response_events(client, text=text))[-1]
+    assert (last.type, last.response.error.code) == ("response.failed", "invalid_prompt")
+    assert last.response.error.message == "the grammar of text.format.schema grew too large"
