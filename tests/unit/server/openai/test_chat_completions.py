@@ -17,6 +17,7 @@ from pagoda.errors import StructuredOutputError
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.models.tokenizer.tool_formats import HERMES, ToolFormat
 from pagoda.sampling_params import SamplingParams
+from pagoda.server.tools.formats import tool_shape
 
 USER = {"role": "user", "content": "北京今天热吗？🦊"}
 WEATHER = {
@@ -286,7 +287,7 @@ def test_a_schema_that_cannot_be_held_is_refused_by_keyword_and_place(
     ids=str,
 )
 def test_what_satisfies_a_tools_schema_can_be_written(tokenizer: Tokenizer, parameters: Any, written: Any) -> None:
-    shape = HERMES.shape([Tool.model_validate(_schema_tool(parameters))], "required")
+    shape = tool_shape(HERMES, [Tool.model_validate(_schema_tool(parameters))], "required")
     assert shape.constraint is not None
     matcher = GrammarCompiler(tokenizer).compile(shape.constraint)
     for token_id in tokenizer.encode(HERMES.write([{"name": "f", "arguments": written}]), add_special_tokens=False):
