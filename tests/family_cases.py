@@ -39,8 +39,6 @@ _GRANITE = {
     "attention_multiplier": 0.1,
     "logits_scaling": 0.5,
 }
-EXPERTS = {"num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 40}
-SHARED = {"shared_expert_intermediate_size": 56}
 
 _EXPERTS = {"num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 40}
 _SHARED = {"shared_expert_intermediate_size": 56}
@@ -157,32 +155,32 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case("Cohere", {"logit_scale": 0.5}),
         Case("Cohere", {"use_qk_norm": True, "attention_bias": True, "logit_scale": 2.0}),
     ),
+    "cohere2": (
+        Case("Cohere2", {**LOCAL, "num_hidden_layers": 5, "logit_scale": 0.5}),
+        Case("Cohere2", {**LOCAL, "layer_norm_eps": 1e-3, "logit_scale": 2.0}),
+    ),
     "mixtral": (
         Case("Mixtral", {"num_local_experts": 4}),
         Case("Mixtral", {**LOCAL, "num_local_experts": 5, "num_experts_per_tok": 3}),
     ),
     "qwen2_moe": (
-        Case("Qwen2Moe", {**EXPERTS, **SHARED, "mlp_only_layers": [0]}),
-        Case("Qwen2Moe", {**EXPERTS, **SHARED, "qkv_bias": False, "norm_topk_prob": True}),
-        Case("Qwen2Moe", {**EXPERTS, **SHARED, **LOCAL, "use_sliding_window": True, "max_window_layers": 2}),
+        Case("Qwen2Moe", {**_EXPERTS, **_SHARED, "mlp_only_layers": [0]}),
+        Case("Qwen2Moe", {**_EXPERTS, **_SHARED, "qkv_bias": False, "norm_topk_prob": True}),
+        Case("Qwen2Moe", {**_EXPERTS, **_SHARED, **LOCAL, "use_sliding_window": True, "max_window_layers": 2}),
     ),
     "qwen3_moe": (
-        Case("Qwen3Moe", {**EXPERTS, **HEAD, "norm_topk_prob": True}),
-        Case("Qwen3Moe", {**EXPERTS, **HEAD, "decoder_sparse_step": 2, "attention_bias": True}),
-        Case("Qwen3Moe", {**EXPERTS, "head_dim": 24, "mlp_only_layers": [1], "tie_word_embeddings": True}),
-        Case("Qwen3Moe", {**EXPERTS, **HEAD, **LOCAL, "use_sliding_window": True, "num_experts_per_tok": 1}),
+        Case("Qwen3Moe", {**_EXPERTS, **HEAD, "norm_topk_prob": True}),
+        Case("Qwen3Moe", {**_EXPERTS, **HEAD, "decoder_sparse_step": 2, "attention_bias": True}),
+        Case("Qwen3Moe", {**_EXPERTS, "head_dim": 24, "mlp_only_layers": [1], "tie_word_embeddings": True}),
+        Case("Qwen3Moe", {**_EXPERTS, **HEAD, **LOCAL, "use_sliding_window": True, "num_experts_per_tok": 1}),
     ),
     "olmoe": (
-        Case("Olmoe", {"num_experts": 4, "num_experts_per_tok": 2}),
+        Case("Olmoe", {"num_experts": 5, "num_experts_per_tok": 2}),
         Case("Olmoe", {"num_experts": 7, "num_experts_per_tok": 3, "norm_topk_prob": True, "attention_bias": True}),
     ),
     "granitemoe": (
         Case("GraniteMoe", {**_GRANITE, "num_local_experts": 4}),
         Case("GraniteMoe", {"num_local_experts": 6, "num_experts_per_tok": 3, "attention_multiplier": 0.2}),
-    ),
-    "cohere2": (
-        Case("Cohere2", {**LOCAL, "num_hidden_layers": 5, "logit_scale": 0.5}),
-        Case("Cohere2", {**LOCAL, "layer_norm_eps": 1e-3, "logit_scale": 2.0}),
     ),
 }
 """By model_type, the configurations that are tried; the page docs/network.md counts them."""
