@@ -19,7 +19,7 @@ from pagoda.layers.rope_scaling import ROPE_KINDS
 from pagoda.layers.weights.format import WeightFormat
 from pagoda.layers.weights.table import WEIGHT_FORMATS
 from pagoda.models.families.family import Family
-from pagoda.parameter_rules import FLAG, Rule, is_number, is_whole, optional, positive, whole_number
+from pagoda.parameter_rules import FLAG, Rule, is_number, is_whole, list_of, optional, positive, whole_number
 
 _Accepts = Callable[[Any], bool]
 
@@ -128,18 +128,8 @@ _COMPUTED: dict[str, Rule] = {
     **dict.fromkeys(("attn_logit_softcapping", "final_logit_softcapping", "clip_qkv"), optional(positive())),
     **dict.fromkeys(("use_parallel_residual", "qk_layernorm", "use_qk_norm"), optional(FLAG)),
     "no_rope_layer_interval": whole_number(1),
-    "no_rope_layers": Rule(
-        lambda value: value is None or (isinstance(value, list) and all(rotates in (0, 1) for rotates in value)),
-        "a list of 0 and 1",
-    ),
-    "sliding_window_pattern": Rule(
-        lambda value: (
-            value is None
-            or is_whole(value, 1)
-            or (isinstance(value, str) and len(value) > 0 and {*value} <= {"L", "G"})
-        ),
-        "a whole number of at least 1, or letters L and G,",
-    ),
+    "no_rope_layers": optional(list_of(lambda rotates: rotates in (0, 1), "a list of 0 and 1")),
+    "sliding_window_pattern": optional(Rule(_is_pattern, "a whole number or letters L and G")),
 }
 """The same for keys that only some families read."""
 _EVERYWHERE = ("rope_type", "type", "rope_theta", "partial_rotary_factor")
