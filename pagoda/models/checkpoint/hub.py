@@ -126,16 +126,15 @@ def _download_config(hub_id: str, revision: str | None, local_files_only: bool) 
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
 
-    options = {"revision": revision, "local_files_only": local_files_only}
     try:
-        file = hf_hub_download(hub_id, "config.json", **options)
+        file = hf_hub_download(hub_id, "config.json", revision=revision, local_files_only=local_files_only)
     except Exception as error:  # as in _download
         if isinstance(error, EntryNotFoundError) and not local_files_only:
             _refuse_layout(hub_id, revision)
         _raise_unavailable(hub_id, error)
     for name in QUANTISED_FILES:
         with contextlib.suppress(Exception):  # mostly not there; config.json is, and what else fails is told by it
-            hf_hub_download(hub_id, name, **options)
+            hf_hub_download(hub_id, name, revision=revision, local_files_only=local_files_only)
     return Path(file).parent
 
 

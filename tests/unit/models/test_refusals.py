@@ -175,7 +175,7 @@ def test_the_configuration_of_a_well_known_model_is_read(name: str) -> None:
 )
 def test_what_changes_nothing_passes(harmless: dict[str, Any]) -> None:
     assert ModelConfig.from_dict({**SMALL, **harmless}) == ModelConfig.from_dict(
-        {**SMALL, "bos_token_id": harmless.get("bos_token_id")}
+        {**SMALL, **{key: value for key, value in harmless.items() if key == "bos_token_id"}}
     )
 
 
@@ -222,7 +222,7 @@ def test_what_changes_nothing_passes(harmless: dict[str, Any]) -> None:
         ({"quantization_config": {"bits": 4}}, ["quantization_config", "quantised"]),
         ({"compression_config": {"quant_method": "compressed-tensors"}}, ["compression_config", "compressed-tensors"]),
         ({"quantization": {"group_size": 64, "bits": 4}}, ["a quantization of", "'bits': 4", "quantised"]),
-        ({"model_type": "granite"}, ["'granite'", "does not implement"]),
+        ({"model_type": "mamba"}, ["'mamba'", "does not implement"]),
         ({"architectures": "MixtralForCausalLM"}, ["'MixtralForCausalLM'"]),
         ({"layer_types": ["full_attention", "sliding_attention"]}, ["sliding_attention", "for llama"]),
         ({"no_rope_layers": 4}, ["no_rope_layers=4"]),
