@@ -7,11 +7,14 @@ weights can run code when they are opened, and are never touched.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 from typing import Never
 
 from pagoda.errors import CheckpointError, nearest
+from pagoda.models.checkpoint.layouts import describe_layout
+from pagoda.models.refusals import QUANTISED_FILES
 
 _QWEN2_5_SIZES = ("0.5B", "1.5B", "3B", "7B", "14B", "32B", "72B")
 _QWEN2_SIZES = ("0.5B", "1.5B", "7B", "72B")
@@ -112,17 +115,39 @@ def _download(hub_id: str, revision: str | None, local_files_only: bool) -> Path
     # HTTP, file system and the hub's own errors have no common base below Exception.
     except Exception as error:
         _raise_unavailable(hub_id, error)
-    return Path(snapshot)
+    folder = Path(snapshot)
+    if not local_files_only and folder.is_dir() and not any(folder.glob("*.safetensors")):
+        _refuse_layout(hub_id, revision)
+    return folder
 
 
 def _download_config(hub_id: str, revision: str | None, local_files_only: bool) -> Path:
+    """`config.json` and the few files beside it that say more of what the weights are; none of the weights."""
     from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
 
     try:
         file = hf_hub_download(hub_id, "config.json", revision=revision, local_files_only=local_files_only)
     except Exception as error:  # as in _download
+        if isinstance(error, EntryNotFoundError) and not local_files_only:
+            _refuse_layout(hub_id, revision)
         _raise_unavailable(hub_id, error)
+    for name in QUANTISED_FILES:
+        with contextlib.suppress(Exception):  # mostly not there; config.json is, and what else fails is told by it
+            hf_hub_download(hub_id, name, revision=revision, local_files_only=local_files_only)
     return Path(file).parent
+
+
+def _refuse_layout(hub_id: str, revision: str | None) -> None:
+    """Say what a repository is that has no config.json, or no safetensors; nothing where its files do not tell."""
+    from huggingface_hub import HfApi
+
+    try:
+        names = HfApi().list_repo_files(hub_id, revision=revision)
+    except Exception:
+        return  # the caller says what is missing
+    if told := describe_layout(hub_id, names):
+        raise CheckpointError(told)
 
 
 def _raise_unavailable(hub_id: str, error: Exception) -> Never:
