@@ -58,7 +58,8 @@ def _are_known_layers(value: Any) -> bool:
 
 
 def _is_pattern(value: Any) -> bool:
-    return is_whole(value, 1) or (isinstance(value, str) and value != "" and {*value} <= {"L", "G"})
+    # 0 is what transformers writes where no layer slides.
+    return is_whole(value, 0) or (isinstance(value, str) and value != "" and {*value} <= {"L", "G"})
 
 
 def _all_rotate(value: Any) -> bool:
@@ -180,18 +181,8 @@ _COMPUTED: dict[str, Rule] = {
     **dict.fromkeys(("attn_logit_softcapping", "final_logit_softcapping", "clip_qkv"), optional(positive())),
     **dict.fromkeys(("use_parallel_residual", "qk_layernorm", "use_qk_norm"), optional(FLAG)),
     "no_rope_layer_interval": whole_number(1),
-    "no_rope_layers": Rule(
-        lambda value: value is None or (isinstance(value, list) and all(rotates in (0, 1) for rotates in value)),
-        "a list of 0 and 1",
-    ),
-    "sliding_window_pattern": Rule(
-        lambda value: (
-            value is None
-            or is_whole(value, 1)
-            or (isinstance(value, str) and len(value) > 0 and {*value} <= {"L", "G"})
-        ),
-        "a whole number of at least 1, or letters L and G,",
-    ),
+    "no_rope_layers": optional(list_of(lambda rotates: rotates in (0, 1), "a list of 0 and 1")),
+    "sliding_window_pattern": optional(Rule(_is_pattern, "a whole number or letters L and G")),
 }
 """The same for keys that only some families read."""
 _EVERYWHERE = ("rope_type", "type", "rope_theta", "partial_rotary_factor")
