@@ -14,6 +14,7 @@ import pytest
 from pagoda.errors import CheckpointError, UnknownArchitectureError
 from pagoda.layers.rope_scaling import ROPE_KINDS
 from pagoda.models.config import ModelConfig
+from pagoda.models.keys import unknown_keys
 
 SMALL = {
     "architectures": ["LlamaForCausalLM"],
@@ -217,6 +218,18 @@ def test_the_configuration_of_a_well_known_model_is_read(name: str) -> None:
     assert config.weight_bytes(2) == 2 * config.num_parameters
 
 
+def test_a_key_that_nobody_knows_is_told_once_and_those_of_well_known_models_are_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for raw, _ in PUBLISHED.values():
+        assert unknown_keys(raw, ModelConfig.from_dict(raw).family) == []
+    (tmp_path / "config.json").write_text(json.dumps({**SMALL, "value_residual_mix": 0.5, "use_cache": True}))
+    ModelConfig.from_directory(tmp_path)
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 1
+    assert told[0].endswith("has keys that pagoda does not know and leaves out: value_residual_mix")
+
+
 @pytest.mark.parametrize(
     "harmless",
     [
@@ -302,6 +315,10 @@ def test_what_changes_nothing_passes(harmless: dict[str, Any]) -> None:
             {"rope_scaling": {"type": "yarn", "factor": 2.0, "original_max_position_embeddings": 1}},
             ["original_max_position_embeddings=1", "above 1"],
         ),
+        ({"vision_config": {"hidden_size": 32}}, ["vision_config=", "text alone"]),
+        ({"num_hidden_layers": 1 << 40}, ["num_hidden_layers=1099511627776", "a whole number in"]),
+        ({"eos_token_id": "</s>"}, ["eos_token_id='</s>'", "a token id"]),
+        ({"architectures": [3]}, ["architectures=[3]", "a list of names"]),
         ({"num_attention_heads": 0}, ["num_attention_heads=0", "whole number"]),
         ({"hidden_size": "4096"}, ["hidden_size='4096'", "whole number"]),
         ({"num_key_value_heads": 8.0}, ["num_key_value_heads=8.0"]),
