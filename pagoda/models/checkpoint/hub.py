@@ -70,6 +70,9 @@ class HubOptions(TypedDict, total=False):
     token: str | bool | None
 
 
+_UNASKED: HubOptions = {"revision": None, "local_files_only": False}
+
+
 def resolve_model(name: str | Path, **options: Unpack[HubOptions]) -> Path:
     """The checkpoint directory (or llama2.c `.bin` file) that a name stands for.
 
@@ -145,7 +148,7 @@ def _download(hub_id: str, files: list[str], options: HubOptions) -> Path:
             hub_id,
             allow_patterns=files,
             ignore_patterns=_UNWANTED_FILES,
-            **options,
+            **_UNASKED | options,
         )
     # HTTP, file system and the hub's own errors have no common base below Exception.
     except Exception as error:
@@ -157,7 +160,7 @@ def _download_config(hub_id: str, options: HubOptions) -> Path:
     from huggingface_hub import hf_hub_download
 
     try:
-        file = hf_hub_download(hub_id, "config.json", **options)
+        file = hf_hub_download(hub_id, "config.json", **_UNASKED | options)
     except Exception as error:  # as in _download
         _raise_unavailable(hub_id, error)
     return Path(file).parent
