@@ -34,6 +34,10 @@ def serve(
     model: Annotated[
         str | None, typer.Argument(help="Directory, hub id, short name or .bin file; otherwise the built-in model.")
     ] = None,
+    api_key: Annotated[
+        list[str] | None,
+        typer.Option(help="A key; everyone on this machine can read it, unlike PAGODA_API_KEY and --api-key-file."),
+    ] = None,
     model_option: Annotated[str | None, typer.Option("--model", help="The same, as a flag.")] = None,
     api_key_file: Annotated[
         Path | None, typer.Option("--api-key-file", help="Keys, one a line; PAGODA_API_KEY holds some, too.")
@@ -50,8 +54,7 @@ def serve(
         from pagoda.server.serve import serve as run
     except ModuleNotFoundError as error:
         raise MissingExtraError("pagoda serve", "server") from error
-    given_keys = server.pop("api_key", ())
-    keys = [*given_keys, *api_keys(os.environ), *(read_api_keys(api_key_file) if api_key_file else ())]
+    keys = [*(api_key or ()), *api_keys(os.environ), *(read_api_keys(api_key_file) if api_key_file else ())]
     if "chat_template" in server:
         server["chat_template"] = read_template(server["chat_template"])
     origins = tuple(server.get("allowed_origins", ()))
@@ -60,7 +63,7 @@ def serve(
     arguments = EngineArgs(**engine_settings(engine), model=_only_model(model, model_option))
     if ignored := ctx.meta.get(IGNORED):
         terminal.note(terminal.say.serve_ignored.format(flags=why_ignored(ignored)), style="yellow")
-    if given_keys:
+    if api_key:
         terminal.note(terminal.say.serve_visible_key, style="yellow")
     if config.access_log:
         log_to_stderr()

@@ -221,7 +221,6 @@ SERVED_ENGINE_OPTIONS = (
 """Of `pagoda serve` alone. vLLM's other flags are met in `vllm_flags`."""
 SERVER_OPTIONS = (
     option("host", str, "Address to listen on; others than this machine reach 0.0.0.0.", default="127.0.0.1"),
-    option("api_key", list[str], "Key for the API; PAGODA_API_KEY and --api-key-file are seen by fewer people."),
     option("port", int, "Port to listen on; 0 takes a free one.", default=8000),
     option("chat_template", str, "Another chat template: a file, its source, or a name of one of the checkpoint's."),
     option("tool_call_parser", str, "How the model writes tool calls: hermes, llama3_json or mistral.", default="auto"),
