@@ -73,6 +73,7 @@ FORMULAS = {  # what a model writes: what it is read as, "" where it stays as it
     r"\(a_1*b_2*c_3\)": "a1∗b2∗c3",
     r"$\frac{a_1}{b_2}$": "a1b2",
     r"公式$x^2$是": "x2",
+    "the segment $AB$ of $n$ points": "AB",
     "\\[\nx_1\n- y_1\n= \\sqrt{z}\n\\]": "x1−y1=z",
     "Thus:\n$$\n\\begin{pmatrix} 1 & 2 \\\\ 3 & 4 \\end{pmatrix}\n$$": "(1234)",
     "\\begin{align}\na &= b_1 \\\\\n&\\le c_2\n\\end{align}": "a=b1≤c2",
@@ -85,6 +86,7 @@ FORMULAS = {  # what a model writes: what it is read as, "" where it stays as it
 NO_FORMULAS = (
     "I paid $5 and $6 for *it*",
     "from $5-$10, US$100 or 10$, $5/month and 10$/year",
+    "**$5** and **$6**; ($5, $6); $1,000/$2,000; $50k–$60k; earn $5; profit: 3$.",
     "$20,000, $1.5M to $2M; 价格从$5涨到$6，$5（约36元）到10$之间",
     "set $HOME/$USER and $PATH, a$b$c",
     r"escaped \$5 and \$6",
