@@ -61,10 +61,15 @@ def merged_fields(fields: Mapping[str, Any], chat_template_kwargs: Mapping[str, 
 
 
 class _Way(NamedTuple):
-    """How messages are given to a template. systems_joined: those that a chat begins with; parts: content as lists."""
+    """How messages are given to a template.
+
+    systems_joined: the system messages that a chat begins with as one; parts: content as lists; json_arguments: of
+    calls as JSON text
+    """
 
     systems_joined: bool = False
     parts: bool = False
+    json_arguments: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +116,7 @@ class ChatPrompt:
         tools = read_tools(self.tools)
         form = tool_format(self.tool_call_parser, self.template.select(self.chat_template, has_tools=True))
         known = fitted(_with_systems_joined(messages) if way.systems_joined else messages, tools, self._source, form)
+        known = _with_json_arguments(known) if way.json_arguments else known
         return self.template.render(
             _with_parts(known) if way.parts else known,
             tools=tools,
@@ -173,6 +179,8 @@ def _ways(messages: Messages, source: str) -> list[_Way]:
     ways = [_Way()]
     if len(messages) > 1 and messages[0]["role"] in _SYSTEM and messages[1]["role"] in _SYSTEM:
         ways.append(_Way(systems_joined=True))
+    if any("tool_calls" in message for message in messages):
+        ways += [way._replace(json_arguments=True) for way in ways]
     if _READS_PARTS.search(source):
         ways.append(_Way(parts=True))
     return ways
@@ -185,6 +193,23 @@ def _with_systems_joined(messages: Messages) -> list[dict[str, Any]]:
         return list(messages)
     text = "\n\n".join(message["content"] for message in messages[:count])
     return [{**messages[0], "content": text}, *messages[count:]]
+
+
+def _with_json_arguments(messages: Messages) -> list[dict[str, Any]]:
+    """For templates that write arguments as they come, as DeepSeek's do."""
+    return [
+        message
+        if "tool_calls" not in message
+        else {**message, "tool_calls": [_with_json(call) for call in message["tool_calls"]]}
+        for message in messages
+    ]
+
+
+def _with_json(call: Mapping[str, Any]) -> dict[str, Any]:
+    function = call["function"]
+    given = function["arguments"]
+    text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+    return {**call, "function": {**function, "arguments": text}}
 
 
 def _with_parts(messages: Messages) -> list[dict[str, Any]]:

@@ -174,6 +174,18 @@ def test_a_template_that_reads_parts_alone_gets_parts() -> None:
     assert rendered(PARTS_ONLY, HI, message("assistant", "ho")) == "<user>hi<assistant>ho"
 
 
+def test_a_template_that_writes_arguments_as_they_come_gets_json() -> None:
+    template = (
+        "{% for m in messages %}{{ m.content }}{% if m.role == 'tool' %}!{% endif %}{% for c in m.tool_calls or [] %}"
+        "{{ c.function.name + ' ' + c.function.arguments }}{% endfor %}{% endfor %}"
+    )
+    chat = [HI, message("assistant", None, tool_calls=[CALL]), message("tool", "noon", tool_call_id="c1")]
+    assert rendered(template, *chat) == 'hinow {"a": 1}noon!'
+    systems = [message("system", "a"), message("system", "b")]
+    only_first = template.replace("{{ m.content }}", "{{ m.content if m.role != 'system' or loop.first }}")
+    assert rendered(only_first, *systems, *chat) == 'a\n\nbhinow {"a": 1}noon!'
+
+
 def test_a_template_without_a_system_role_has_tools_described_by_the_user() -> None:
     text = rendered(TWO_ROLES, HI, tools=[TOOL])
     assert text.startswith("<u>You may call functions.")
