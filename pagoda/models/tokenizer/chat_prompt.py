@@ -43,7 +43,7 @@ _ELSEWHERE = {
 def merged_fields(fields: Mapping[str, Any], chat_template_kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
     """Keywords for `Tokenizer.apply_chat_template`: the chat's own fields and the template's further variables.
 
-    fields: of _FIELDS' names; one that is not None or False goes before the variable of its name only where both agree.
+    fields: of _FIELDS' names; None where they are not set
     Raises InvalidParameterError for a variable whose name means something else here, or contradicts its field.
     """
     given = dict(chat_template_kwargs or {})
@@ -51,7 +51,8 @@ def merged_fields(fields: Mapping[str, Any], chat_template_kwargs: Mapping[str, 
         param = f"chat_template_kwargs.{name}"
         if name in _ELSEWHERE:
             raise InvalidParameterError(f"{param} is no variable of a template: {_ELSEWHERE[name]}", param=param)
-        if name in _FIELDS and fields.get(name) not in (None, False, value):
+        unset = (None, False) if name == "continue_final_message" else (None,)
+        if name in _FIELDS and fields.get(name) not in (*unset, value):
             raise InvalidParameterError(
                 f"{param} is {value!r:.80} and {name} is {fields[name]!r:.80}: keep one of them", param=param
             )

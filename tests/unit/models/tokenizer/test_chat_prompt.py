@@ -273,8 +273,8 @@ def test_variables_with_names_that_mean_something_else_are_refused(name: str) ->
     assert refusal.value.param == f"chat_template_kwargs.{name}"
 
 
-@pytest.mark.parametrize("value", [False, "yes"])
-def test_a_variable_that_contradicts_its_field_is_refused(value: Any) -> None:
+@pytest.mark.parametrize(("field", "value"), [(True, False), (False, True), (None, "yes")])
+def test_a_variable_that_contradicts_its_field_is_refused(field: Any, value: Any) -> None:
     with pytest.raises(InvalidParameterError, match=r"keep one|true or false") as refusal:
-        merged_fields({"add_generation_prompt": True if value is False else None}, {"add_generation_prompt": value})
+        merged_fields({"add_generation_prompt": field}, {"add_generation_prompt": value})
     assert refusal.value.param == "chat_template_kwargs.add_generation_prompt"
