@@ -180,9 +180,10 @@ class LLM:
         CALLS.sort("LLM.chat", vllm, ())
         conversations = _as_conversations(messages)
         tokenizer = self.get_tokenizer()
+        # Its default counts as not set, so that a variable of its name may say otherwise.
+        opens = None if add_generation_prompt and chat_template_kwargs else add_generation_prompt
         fields = merged_fields(
-            {"add_generation_prompt": add_generation_prompt, "continue_final_message": continue_final_message},
-            chat_template_kwargs,
+            {"add_generation_prompt": opens, "continue_final_message": continue_final_message}, chat_template_kwargs
         )
         prompts: list[Prompt] = []
         for conversation in conversations:

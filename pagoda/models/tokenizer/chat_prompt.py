@@ -43,7 +43,7 @@ _ELSEWHERE = {
 def merged_fields(fields: Mapping[str, Any], chat_template_kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
     """Keywords for `Tokenizer.apply_chat_template`: the chat's own fields and the template's further variables.
 
-    fields: of _FIELDS' names; one that is not None or False goes before the variable of its name only where both agree.
+    fields: of _FIELDS' names; None where they are not set
     Raises InvalidParameterError for a variable whose name means something else here, or contradicts its field.
     """
     given = dict(chat_template_kwargs or {})
@@ -51,7 +51,8 @@ def merged_fields(fields: Mapping[str, Any], chat_template_kwargs: Mapping[str, 
         param = f"chat_template_kwargs.{name}"
         if name in _ELSEWHERE:
             raise InvalidParameterError(f"{param} is no variable of a template: {_ELSEWHERE[name]}", param=param)
-        if name in _FIELDS and fields.get(name) not in (None, False, value):
+        unset = (None, False) if name == "continue_final_message" else (None,)
+        if name in _FIELDS and fields.get(name) not in (*unset, value):
             raise InvalidParameterError(
                 f"{param} is {value!r:.80} and {name} is {fields[name]!r:.80}: keep one of them", param=param
             )
@@ -61,10 +62,15 @@ def merged_fields(fields: Mapping[str, Any], chat_template_kwargs: Mapping[str, 
 
 
 class _Way(NamedTuple):
-    """How messages are given to a template. systems_joined: those that a chat begins with; parts: content as lists."""
+    """How messages are given to a template.
+
+    systems_joined: the system messages that a chat begins with as one; parts: content as lists; json_arguments: of
+    calls as JSON text
+    """
 
     systems_joined: bool = False
     parts: bool = False
+    json_arguments: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +117,7 @@ class ChatPrompt:
         tools = read_tools(self.tools)
         form = tool_format(self.tool_call_parser, self.template.select(self.chat_template, has_tools=True))
         known = fitted(_with_systems_joined(messages) if way.systems_joined else messages, tools, self._source, form)
+        known = _with_json_arguments(known) if way.json_arguments else known
         return self.template.render(
             _with_parts(known) if way.parts else known,
             tools=tools,
@@ -173,6 +180,8 @@ def _ways(messages: Messages, source: str) -> list[_Way]:
     ways = [_Way()]
     if len(messages) > 1 and messages[0]["role"] in _SYSTEM and messages[1]["role"] in _SYSTEM:
         ways.append(_Way(systems_joined=True))
+    if any("tool_calls" in message for message in messages):
+        ways += [way._replace(json_arguments=True) for way in ways]
     if _READS_PARTS.search(source):
         ways.append(_Way(parts=True))
     return ways
@@ -185,6 +194,23 @@ def _with_systems_joined(messages: Messages) -> list[dict[str, Any]]:
         return list(messages)
     text = "\n\n".join(message["content"] for message in messages[:count])
     return [{**messages[0], "content": text}, *messages[count:]]
+
+
+def _with_json_arguments(messages: Messages) -> list[dict[str, Any]]:
+    """For templates that write arguments as they come, as DeepSeek's do."""
+    return [
+        message
+        if "tool_calls" not in message
+        else {**message, "tool_calls": [_with_json(call) for call in message["tool_calls"]]}
+        for message in messages
+    ]
+
+
+def _with_json(call: Mapping[str, Any]) -> dict[str, Any]:
+    function = call["function"]
+    given = function["arguments"]
+    text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+    return {**call, "function": {**function, "arguments": text}}
 
 
 def _with_parts(messages: Messages) -> list[dict[str, Any]]:

@@ -159,7 +159,7 @@ class ToolCallParser:
         return self._content(text)
 
     def _may_be_bare(self, position: int) -> bool:
-        before = (self._last + self._space + self._text[:position])[-1:]
+        before = self._text[position - 1] if position else (self._last + self._space)[-1:]
         return not before or before in _BEFORE_BARE
 
     def _begin_call(self, scan: _Scan, way: _Way) -> CallStart:

@@ -174,6 +174,18 @@ def test_a_template_that_reads_parts_alone_gets_parts() -> None:
     assert rendered(PARTS_ONLY, HI, message("assistant", "ho")) == "<user>hi<assistant>ho"
 
 
+def test_a_template_that_writes_arguments_as_they_come_gets_json() -> None:
+    template = (
+        "{% for m in messages %}{{ m.content }}{% if m.role == 'tool' %}!{% endif %}{% for c in m.tool_calls or [] %}"
+        "{{ c.function.name + ' ' + c.function.arguments }}{% endfor %}{% endfor %}"
+    )
+    chat = [HI, message("assistant", None, tool_calls=[CALL]), message("tool", "noon", tool_call_id="c1")]
+    assert rendered(template, *chat) == 'hinow {"a": 1}noon!'
+    systems = [message("system", "a"), message("system", "b")]
+    only_first = template.replace("{{ m.content }}", "{{ m.content if m.role != 'system' or loop.first }}")
+    assert rendered(only_first, *systems, *chat) == 'a\n\nbhinow {"a": 1}noon!'
+
+
 def test_a_template_without_a_system_role_has_tools_described_by_the_user() -> None:
     text = rendered(TWO_ROLES, HI, tools=[TOOL])
     assert text.startswith("<u>You may call functions.")
@@ -261,8 +273,8 @@ def test_variables_with_names_that_mean_something_else_are_refused(name: str) ->
     assert refusal.value.param == f"chat_template_kwargs.{name}"
 
 
-@pytest.mark.parametrize("value", [False, "yes"])
-def test_a_variable_that_contradicts_its_field_is_refused(value: Any) -> None:
+@pytest.mark.parametrize(("field", "value"), [(True, False), (False, True), (None, "yes")])
+def test_a_variable_that_contradicts_its_field_is_refused(field: Any, value: Any) -> None:
     with pytest.raises(InvalidParameterError, match=r"keep one|true or false") as refusal:
-        merged_fields({"add_generation_prompt": True if value is False else None}, {"add_generation_prompt": value})
+        merged_fields({"add_generation_prompt": field}, {"add_generation_prompt": value})
     assert refusal.value.param == "chat_template_kwargs.add_generation_prompt"

@@ -94,7 +94,8 @@ def test_what_cannot_be_read_is_refused_alike(serve: Serve, llm: LLM, chat: list
 def test_variables_that_mean_something_else_are_refused_offline_too(llm: LLM) -> None:
     with pytest.raises(InvalidRequestError, match="no variable of a template"):
         llm.chat([HI], chat_template_kwargs={"messages": []})
-    (closed,) = llm.chat([HI], SamplingParams(max_tokens=1), add_generation_prompt=False, use_tqdm=False)
+    one = SamplingParams(max_tokens=1)
+    (closed,) = llm.chat([HI], one, chat_template_kwargs={"add_generation_prompt": False}, use_tqdm=False)
     assert not llm.get_tokenizer().decode(closed.prompt_token_ids, skip_special_tokens=False).endswith("<|assistant|>")
 
 
