@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from json.scanner import py_make_scanner
+from json.scanner import py_make_scanner  # type: ignore[attr-defined]
 from typing import Any, NoReturn, Protocol
 
 from fastapi.exceptions import RequestValidationError
@@ -100,4 +100,4 @@ def _no_number(name: str) -> NoReturn:
 
 _PARSER = json.JSONDecoder(parse_int=_whole, parse_float=_fraction, object_hook=_object, parse_constant=_no_number)
 _PATIENT_PARSER = json.JSONDecoder(parse_constant=_no_number)
-_PATIENT_PARSER.scan_once = py_make_scanner(_PATIENT_PARSER)
+_PATIENT_PARSER.scan_once = py_make_scanner(_PATIENT_PARSER)  # type: ignore[attr-defined]

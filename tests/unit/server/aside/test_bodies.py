@@ -41,8 +41,11 @@ def test_the_parser_for_many_strings_reads_the_same(value: Any) -> None:
     assert read_in_steps(body) == [json.loads(json.dumps(value)), many]
 
 
-@given(st.lists(st.sampled_from(['"', "\\", "\\u", "d83d", "DE00", "d8", "0", "1", "-", ".", "e9", "[", "]", "{", "}",
-                                 ",", ":", "NaN", "Infinity", "null", "true", "\n", "\x01", "é", "a"]), max_size=12))  # fmt: skip
+MARKS = ['"', "\\", "\\u", "[", "]", "{", "}", ",", ":", "-", ".", "\n", "\x01"]
+SCRAPS = [*MARKS, "d83d", "DE00", "d8", "0", "1", "e9", "NaN", "Infinity", "null", "true", "é", "a"]
+
+
+@given(st.lists(st.sampled_from(SCRAPS), max_size=12))
 def test_scraps_of_json_are_refused_by_both_or_by_neither(scraps: list[str]) -> None:
     body = "".join(scraps).encode()
     assert _outcome(read_in_steps, body) == _outcome(lambda text: from_json(text, allow_inf_nan=False), body)
@@ -72,7 +75,7 @@ def test_what_either_parser_might_let_pass(text: str, sound: bool) -> None:
 
 
 def test_a_large_body_that_is_not_json_is_refused_in_one_sentence() -> None:
-    with pytest.raises(InvalidRequestError, match="the body is not valid JSON: .*line 1 column"):
+    with pytest.raises(InvalidRequestError, match=r"the body is not valid JSON: .*line 1 column"):
         read_json(b'{"prompt": "' + b"x" * LIGHT + b'", oh}')
     with pytest.raises(InvalidRequestError, match="lone surrogate"):
         read_json(b'"' + b"x" * LIGHT + b'\\ud800"')
