@@ -44,28 +44,28 @@ async def _probed(server: Context, path: str, **fields: Any) -> tuple[Reply, flo
 
 @check("Kubernetes, load balancers: a probe that is not answered restarts the server", alone=True)
 async def health_beside_a_long_prompt(server: Context) -> None:
-    """While a prompt of 2 MB is handled, /health is answered."""
-    reply, longest = await _probed(server, COMPLETIONS, prompt=_WORD * 500_000)
+    """While a prompt of 200 kB is handled, /health is answered."""
+    reply, longest = await _probed(server, COMPLETIONS, prompt=_WORD * 50_000)
     _sized(reply)
     expect(longest < _MAX_PAUSE_S, f"/health within {_MAX_PAUSE_S:g} s", f"{longest:.1f} s", reply)
 
 
 @check("Kubernetes, load balancers: a probe that is not answered restarts the server", alone=True)
 async def health_beside_many_messages(server: Context) -> None:
-    """While a conversation of 10,000 messages is handled, /health is answered."""
-    turns = [{"role": role, "content": f"{role} {i}"} for i in range(5_000) for role in ("user", "assistant")]
+    """While a conversation of 2,000 messages is handled, /health is answered."""
+    turns = [{"role": role, "content": f"{role} {i}"} for i in range(1_000) for role in ("user", "assistant")]
     reply, longest = await _probed(server, CHAT, messages=[*turns, {"role": "user", "content": "go on"}])
     _sized(reply)
     expect(longest < _MAX_PAUSE_S, f"/health within {_MAX_PAUSE_S:g} s", f"{longest:.1f} s", reply)
 
 
 @check("agents: they shorten the conversation on this code")
-async def a_prompt_of_megabytes_is_only_too_long(server: Context) -> None:
-    """A prompt of 2 MB is refused as too long for the context, as one that is a word too long."""
+async def a_prompt_of_a_whole_book_is_only_too_long(server: Context) -> None:
+    """A prompt of 200 kB is refused as too long for the context, as one that is a word too long."""
     length = server.facts.max_model_len
-    if length is None or length >= 500_000:
-        raise NotApplicableError("a prompt of 2 MB may fit into this context")
-    reply = await server.send(COMPLETIONS, prompt=_WORD * 500_000)
+    if length is None or length >= 50_000:
+        raise NotApplicableError("a prompt of 200 kB may fit into this context")
+    reply = await server.send(COMPLETIONS, prompt=_WORD * 50_000)
     expect(reply.status in (400, 413), "status 400 or 413", reply.summary(), reply)
     if reply.status == 400:
         code = error_object(reply)["code"]
@@ -86,20 +86,20 @@ async def many_biases(server: Context) -> None:
 
 @check("agents with the tools of many servers")
 async def many_tools(server: Context) -> None:
-    """Two hundred tools are offered to the model, or refused for their number or their length."""
+    """A hundred tools are offered to the model, or refused for their number or their length."""
     parameters = {"type": "object", "properties": {"name": {"type": "string"}}}
-    tools = [{"type": "function", "function": {"name": f"f{i}", "parameters": parameters}} for i in range(200)]
+    tools = [{"type": "function", "function": {"name": f"f{i}", "parameters": parameters}} for i in range(100)]
     _sized(await server.send(CHAT, tools=tools))
 
 
 @check("lm-eval sends prompts in batches")
 async def many_prompts(server: Context) -> None:
-    """Two hundred prompts in one request are all answered, in order, or refused for their number."""
-    reply = await server.send(COMPLETIONS, prompt=["a fox"] * 200, max_tokens=1)
+    """Sixty-four prompts in one request are all answered, in order, or refused for their number."""
+    reply = await server.send(COMPLETIONS, prompt=["a fox"] * 64, max_tokens=1)
     _sized(reply)
     if reply.status == 200:
         indices = [choice["index"] for choice in reply.json()["choices"]]
-        expect(indices == list(range(200)), "choices 0 to 199", indices[:5], reply)
+        expect(indices == list(range(64)), "choices 0 to 63", indices[:5], reply)
 
 
 @check("every client: a mistake in a long list must not cost a minute")

@@ -52,7 +52,7 @@ def completion_jobs(body: CompletionRequest, state: ServerState) -> list[Job]:
     params = _params(body, state)
     jobs = []
     for prompt in prompts_of(body.prompt, "prompt"):
-        text, token_ids = state.engine.encode(prompt, add_special_tokens=body.add_special_tokens)
+        text, token_ids = state.encode(prompt, add_special_tokens=body.add_special_tokens)
         state.check_token_ids(token_ids, "prompt")
         state.check_length(len(token_ids), body.max_tokens)
         prompt_of_both: Prompt = (

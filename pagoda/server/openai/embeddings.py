@@ -47,7 +47,7 @@ def _prompts(body: EmbeddingRequest, state: ServerState) -> list[Prompt]:
     check_fields(body, strict=state.config.strict)
     prompts: list[Prompt] = []
     for given in prompts_of(body.input, "input"):
-        _, token_ids = state.engine.encode(given, add_special_tokens=body.add_special_tokens)
+        _, token_ids = state.encode(given, add_special_tokens=body.add_special_tokens)
         state.check_token_ids(token_ids, "input")
         state.check_length(len(token_ids), None)
         prompts.append({"prompt_token_ids": token_ids})
