@@ -18,6 +18,7 @@ from pagoda.conformance.checks import (
     embeddings,
     errors,
     http,
+    large,
     lifecycle,
     limits,
     logprobs,
@@ -37,6 +38,7 @@ from pagoda.errors import ConfigError, nearest
 _MODULES: tuple[ModuleType, ...] = (
     errors,
     limits,
+    large,
     completions,
     sampling,
     logprobs,

@@ -20,7 +20,7 @@ from fastapi import Request
 
 from pagoda.engine.outputs import EmbeddingRequestOutput
 from pagoda.engine.process.async_engine import AsyncEngine, EngineState, RequestStream
-from pagoda.engine.text.prompt import Prompt, check_token_ids
+from pagoda.engine.text.prompt import Prompt, check_token_ids, text_or_ids
 from pagoda.errors import (
     ConstraintError,
     EngineOverloadedError,
@@ -112,6 +112,25 @@ class ServerState:
                 "shorten one of them.",
                 param=param if no_room else "max_tokens",
             )
+
+    def encode(
+        self, prompt: Prompt, *, add_special_tokens: bool = True, param: str = "prompt"
+    ) -> tuple[str | None, list[int]]:
+        """`(text or None, ids)` of a prompt; takes long for a long one that may fit.
+
+        Raises InvalidRequestError for what is no prompt, PromptTooLongError for what cannot fit in any case.
+        """
+        text, given = text_or_ids(prompt)
+        limit = self.engine.info.max_model_len
+        if given is None and self.engine.tokenizer is not None:
+            least = self.engine.tokenizer.least_num_tokens(text or "")
+            if least > limit:
+                raise PromptTooLongError(
+                    f"This model's maximum context length is {limit} tokens. However, your prompt has {least} tokens "
+                    "at the very least: shorten it.",
+                    param=param,
+                )
+        return self.engine.encode(prompt, add_special_tokens=add_special_tokens)
 
     def check_token_ids(self, token_ids: Sequence[int], param: str) -> None:
         """Raises InvalidParameterError for an id that this model does not have."""

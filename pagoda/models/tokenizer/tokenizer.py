@@ -89,6 +89,10 @@ class Tokenizer:
                 raise _no_text(next(text for text in batch if not _is_text(text))) from None
             yield from (encoding.ids for encoding in encodings)
 
+    def least_num_tokens(self, text: str) -> int:
+        """`encode` gives so many ids at least; known at once, for refusing what is far too long. 0 where unknown."""
+        return len(text) // self._longest_piece if self._longest_piece else 0
+
     def decode(self, token_ids: Sequence[int], skip_special_tokens: bool = True) -> str:
         """Text of token ids. Bytes that form no character become U+FFFD; ids outside the vocabulary give nothing."""
         if len(token_ids) > _LONG:
@@ -211,6 +215,20 @@ class Tokenizer:
         decoder = self.backend_tokenizer.decoder
         spec = {} if decoder is None else json.loads(decoder.__getstate__())
         return frozenset(step["type"] for step in spec.get("decoders", [spec]) if "type" in step)
+
+    @cached_property
+    def _longest_piece(self) -> int:
+        """Characters of a text that one token takes at most; 0 where some may vanish or be joined without limit."""
+        backend = self.backend_tokenizer
+        vocabulary = backend.get_vocab(with_added_tokens=True)
+        steps = b"" if backend.pre_tokenizer is None else backend.pre_tokenizer.__getstate__()
+        added = backend.get_added_tokens_decoder().values()
+        # One character of a piece is one byte, and no character of a text is less.
+        keeps_all = "ByteLevel" in self._decoder_types and vocabulary.keys() >= _BYTE_OF.keys()
+        drops = backend.normalizer is not None or backend.truncation is not None or b"emoved" in steps
+        return (
+            max(map(len, vocabulary)) if keeps_all and not drops and not any(t.lstrip or t.rstrip for t in added) else 0
+        )
 
     def _surface(self, token_id: int) -> bytes:
         piece = self.backend_tokenizer.id_to_token(token_id) if token_id >= 0 else None

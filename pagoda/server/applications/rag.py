@@ -11,14 +11,14 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from pagoda.chat.model import Message
-from pagoda.chat.openai_types import OpenAIRequest
+from pagoda.chat.openai_types import Many, OpenAIRequest
 from pagoda.engine.process.async_engine import AsyncEngine
 from pagoda.errors import InvalidRequestError, MissingExtraError
 from pagoda.rag.answer import Answer
@@ -38,6 +38,8 @@ router = APIRouter(route_class=JsonRoute, prefix="/v1/rag")
 uploads = APIRouter()
 """Apart from the other routes, because its bodies are no JSON."""
 MAX_FILES = 16
+MAX_QUESTION = 32_768
+"""Characters. All of it is embedded, however little of it a model of passages reads."""
 
 
 class EarlierTurn(BaseModel):
@@ -50,12 +52,12 @@ class EarlierTurn(BaseModel):
 class RetrieveRequest(OpenAIRequest):
     """What to look for. where: values that a chunk's metadata must have; a list allows any of its values."""
 
-    question: StrictStr
+    question: Annotated[StrictStr, Field(max_length=MAX_QUESTION)]
     k: StrictInt = Field(5, description="Chunks to find.")
     where: (
         dict[
             str,
-            StrictStr | StrictBool | StrictInt | StrictFloat | list[StrictStr | StrictBool | StrictInt | StrictFloat],
+            StrictStr | StrictBool | StrictInt | StrictFloat | Many[StrictStr | StrictBool | StrictInt | StrictFloat],
         ]
         | None
     ) = None
@@ -64,7 +66,7 @@ class RetrieveRequest(OpenAIRequest):
 class QueryRequest(RetrieveRequest):
     """What to answer."""
 
-    history: list[EarlierTurn] = Field(default_factory=list, description="Earlier turns, oldest first.")
+    history: Many[EarlierTurn] = Field(default_factory=list, description="Earlier turns, oldest first.")
     answerer: Literal["model", "extractive"] | None = Field(
         None, description="Who answers; left out, the model, unless it is the built-in one, which is not believed."
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from json.scanner import py_make_scanner  # type: ignore[attr-defined]
 from typing import Any, NoReturn, Protocol
 
 from fastapi.exceptions import RequestValidationError
@@ -21,6 +22,7 @@ from pagoda.server.aside.threads import LIGHT
 
 MAX_DEPTH = 200
 """Of values within values, as in pydantic's parser."""
+_MANY = 100_000
 _ESCAPES = re.compile(r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F])|.)", re.DOTALL)
 """A pair of surrogates, one alone (the group), or another escape; in JSON, only strings have backslashes."""
 
@@ -56,7 +58,9 @@ def read_json(body: bytes) -> Any:
 def read_in_steps(body: bytes) -> Any:
     """The same value, without keeping Python's lock. Raises ValueError or RecursionError where there is none."""
     text = body.decode("utf-8")
-    value = _PARSER.decode(text)
+    # Between strings and lists the quick one calls nobody back; the other is Python itself, and slow.
+    parser = _PARSER if text.count('"') + text.count("[") <= _MANY else _PATIENT_PARSER
+    value = parser.decode(text)
     if "\\u" in text and any(escape.group(1) for escape in _ESCAPES.finditer(text)):
         raise ValueError("a lone surrogate stands in a string")
     _check_depth(value)
@@ -102,3 +106,5 @@ def _no_number(name: str) -> NoReturn:
 
 
 _PARSER = json.JSONDecoder(parse_int=_whole, parse_float=_fraction, object_hook=_object, parse_constant=_no_number)
+_PATIENT_PARSER = json.JSONDecoder(parse_constant=_no_number)
+_PATIENT_PARSER.scan_once = py_make_scanner(_PATIENT_PARSER)  # type: ignore[attr-defined]

@@ -35,5 +35,8 @@ class Aside:
         return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *args, **kwargs))
 
     async def run_if(self, is_long: bool, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The same; what is not long is done at once."""
-        return await self.run(work, *args, **kwargs) if is_long else work(*args, **kwargs)
+        """The same; what is not long is done here, after a turn for everyone else: there may be many such pieces."""
+        if is_long:
+            return await self.run(work, *args, **kwargs)
+        await asyncio.sleep(0)
+        return work(*args, **kwargs)

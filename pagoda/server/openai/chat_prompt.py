@@ -39,7 +39,7 @@ def encode(text: str, state: ServerState) -> list[int]:
     """Token ids of a rendered prompt; the template has written its special tokens itself."""
     if not text:
         raise InvalidRequestError("the chat template made an empty prompt of these messages", param="messages")
-    _, token_ids = state.engine.encode(text, add_special_tokens=False)
+    _, token_ids = state.encode(text, add_special_tokens=False, param="messages")
     state.check_token_ids(token_ids, "messages")
     return token_ids
 

@@ -78,11 +78,11 @@ def _encoded(
 ) -> tuple[str | None, list[int]]:
     """A prompt as the client wrote it, and its ids, with the suffix in its place."""
     if tokens is None or body.suffix is None:
-        return state.engine.encode(prompt, add_special_tokens=body.add_special_tokens)
+        return state.encode(prompt, add_special_tokens=body.add_special_tokens)
     if not isinstance(prompt, str):
         raise InvalidParameterError("with suffix the prompt must be text, not token ids", param="prompt")
     whole = tokens.prompt(prompt, body.suffix)
-    return prompt, state.engine.encode(whole, add_special_tokens=body.add_special_tokens)[1]
+    return prompt, state.encode(whole, add_special_tokens=body.add_special_tokens)[1]
 
 
 def _infilling(body: CompletionRequest, state: ServerState) -> InfillingTokens | None:

@@ -49,7 +49,7 @@ def _prompts(body: EmbeddingRequest, state: ServerState) -> list[Prompt]:
     prompts: list[Prompt] = []
     for given in prompts_of(body.input, "input"):
         prompt = prompt_to_embed(given, state.engine.info.embedder, body.prompt_name)
-        _, token_ids = state.engine.encode(prompt, add_special_tokens=body.add_special_tokens)
+        _, token_ids = state.encode(prompt, add_special_tokens=body.add_special_tokens, param="input")
         state.check_token_ids(token_ids, "input")
         state.check_length(len(token_ids), 0, "input")
         prompts.append({"prompt_token_ids": token_ids})

@@ -290,3 +290,17 @@ def test_the_published_llama_2_tokenizer_gives_the_documented_ids(shared_data: P
     tokenizer = Tokenizer.from_file(weights / "tokenizer.model")
     assert tokenizer.encode("Hello this is a test") == [1, 15043, 445, 338, 263, 1243]
     assert tokenizer.num_tokens == 32000
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a", "hello world " * 50, " " * 300, "从前有一只小狐狸🦊" * 20, "\n" * 200, "<|eot|>" * 9]
+)
+def test_no_text_has_fewer_tokens_than_are_known_at_once(text: str, builtin: Tokenizer) -> None:
+    assert builtin.least_num_tokens(text) <= len(builtin.encode(text, add_special_tokens=False))
+    assert builtin.least_num_tokens("a" * 100_000) > 100
+
+
+def test_what_a_normalizer_may_take_away_is_not_counted(builtin: Tokenizer) -> None:
+    shrinking = BackendTokenizer.from_str(builtin.backend_tokenizer.to_str())
+    shrinking.normalizer = normalizers.Strip()
+    assert Tokenizer(shrinking).least_num_tokens(" " * 100_000) == 0
