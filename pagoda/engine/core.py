@@ -39,6 +39,8 @@ class EngineCore:
         self.pacer = pacer
         self._clock = clock
         self._requests: dict[str, CoreRequest] = {}
+        self._stuck: dict[str, str] = {}
+        """Of the step under way: requests that have no row, as their grammar cannot go on, and why."""
 
     def add_request(self, core_request: CoreRequest) -> None:
         """Queue a request. Raises InvalidRequestError where it could never finish; nothing else changes then."""
@@ -62,21 +64,16 @@ class EngineCore:
         if not plan.scheduled:
             return []
         began = self._clock()
-        refused: dict[str, str] = {}
         try:
-            output = self.executor.execute(plan, self._rows(plan, began, refused))
+            output = self.executor.execute(plan, self._rows(plan, began))
         except BaseException:
             self.scheduler.revoke()
             raise
-        if refused:
-            output = replace(output, errors={**output.errors, **refused})
         return self._update(plan, output, began)
 
-    def _rows(self, plan: SchedulerOutput, now: float, refused: dict[str, str]) -> StepRows:
-        """What is to be done with the logits and hidden states of this step.
-
-        refused: filled with what is wrong, by id, of requests whose grammar cannot go on: they have no row.
-        """
+    def _rows(self, plan: SchedulerOutput, now: float) -> StepRows:
+        """What is to be done with the logits and hidden states of this step."""
+        self._stuck = {}
         samples: list[SampleRow] = []
         scores: list[ScoreRow] = []
         pools: list[PoolRow] = []
@@ -93,7 +90,7 @@ class EngineCore:
             try:
                 samples.append(_sample_row(core_request))
             except StructuredOutputError as error:
-                refused[entry.request_id] = str(error)
+                self._stuck[entry.request_id] = str(error)
         return StepRows(samples, scores, pools)
 
     def _update(self, plan: SchedulerOutput, output: StepOutput, began: float) -> list[RequestUpdate]:
@@ -109,7 +106,7 @@ class EngineCore:
             self._requests[request_id].num_prompt_logprobs += len(told)
         for request_id, so_far in output.pooled_so_far.items():
             self._requests[request_id].pooled_so_far = so_far
-        if refused := self._advance_grammars(output):
+        if refused := self._stuck | self._advance_grammars(output):
             output = replace(output, errors={**output.errors, **refused})
         updates = self.scheduler.update(plan, output)
         for update in updates:

@@ -25,6 +25,7 @@ from pagoda.chat.places import blamed, dotted
 from pagoda.dialogue.errors import DialogueError, SessionError
 from pagoda.errors import (
     ChatModelError,
+    ConstraintError,
     EngineDeadError,
     EngineOverloadedError,
     InvalidRequestError,
@@ -158,7 +159,8 @@ def _headers(error: BaseException, answer: ErrorRow) -> dict[str, str]:
     if retry_after_s is not None:
         return {"Retry-After": str(math.ceil(retry_after_s))}
     # Trying again would triple the load and meet the same fault.
-    return {"x-should-retry": "false"} if answer.status >= 500 else {}
+    is_hopeless = answer.status >= 500 or isinstance(error, ConstraintError)
+    return {"x-should-retry": "false"} if is_hopeless else {}
 
 
 async def _on_error(request: Request, error: Exception) -> JSONResponse:

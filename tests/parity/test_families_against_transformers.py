@@ -139,7 +139,9 @@ def test_the_engine_gives_the_greedy_tokens_of_generate(model_type: str, index: 
             assert list(output.outputs[0].token_ids) == expected.tolist()
 
 
-@pytest.mark.parametrize("family", [family for family in FAMILIES if family.model_type in CASES], ids=str)
+@pytest.mark.parametrize(
+    "family", [family for family in FAMILIES if family.model_type in CASES], ids=lambda family: family.model_type
+)
 def test_what_a_config_leaves_out_is_what_transformers_says(family: Family) -> None:
     theirs = transformers.AutoConfig.for_model(family.model_type)
     ours = family.facts({})

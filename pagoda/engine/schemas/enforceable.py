@@ -131,7 +131,7 @@ class _Repair:
 
     def __init__(self, form: NormalForm) -> None:
         self._form = form
-        self._num_trials = 0
+        self._tried: dict[str, bool] = {}
 
     def run(self) -> None:
         """Each schema by itself, the innermost first; then those that fail only with what they refer to."""
@@ -139,7 +139,8 @@ class _Repair:
         for definitions in (any_value, self._form.definitions):
             for schema in self._schemas():
                 self._mend(schema, lambda tried, known=definitions: self._is_read(tried, known))  # type: ignore[misc]
-        if not self._is_read(self._form.root, self._form.definitions) and isinstance(self._form.root, Schema):
+        reason = complaint(_written(self._form.root, self._form.definitions))
+        if reason and not _is_contradiction(reason) and isinstance(self._form.root, Schema):
             self._form.unenforced.append(Unenforced(self._form.root.place, "it is too large for a grammar"))
             self._form.root = True
 
@@ -149,11 +150,12 @@ class _Repair:
                 yield from _innermost_first(root)
 
     def _is_read(self, schema: Schema | bool, definitions: Mapping[str, Schema | bool]) -> bool:
-        self._num_trials += 1
-        if self._num_trials > _MAX_TRIALS:
-            return True  # the last look at the whole decides
-        reason = complaint(_written(schema, definitions))
-        return not reason or _is_contradiction(reason)
+        written = _written(schema, definitions)
+        text = json.dumps(written, ensure_ascii=False)  # the same fault comes many times in one schema
+        if text not in self._tried and len(self._tried) < _MAX_TRIALS:
+            reason = complaint(written)
+            self._tried[text] = not reason or _is_contradiction(reason)
+        return self._tried.get(text, True)  # past the limit, the last look at the whole decides
 
     def _mend(self, schema: Schema, is_read: Callable[[Schema], bool]) -> None:
         """Leave keywords out of one schema, the fewest that help, until it is read."""

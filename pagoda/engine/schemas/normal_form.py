@@ -13,7 +13,7 @@ from typing import Any
 
 from pagoda.engine.schemas.keywords import APPLICATORS, EXPECTED, IDLE, TYPES
 from pagoda.engine.schemas.places import Place, Unenforced
-from pagoda.engine.schemas.references import References, Target, base_of
+from pagoda.engine.schemas.references import References, Referent, base_of
 
 MAX_DEPTH = 50
 """Of schemas in schemas. The engine reads JSON 128 levels deep, and a schema in `properties` takes two of them."""
@@ -54,7 +54,7 @@ class NormalForm:
         declared = document.get("$schema") if isinstance(document, Mapping) else None
         self._is_old = isinstance(declared, str) and any(draft in declared for draft in _OLD_DRAFTS)
         self._names: dict[Place, str] = {}
-        self._pending: list[tuple[str, Target]] = []
+        self._pending: list[tuple[str, Referent]] = []
         self.root = self._schema(document, (), self._references.root.base)
         while self._pending:
             name, target = self._pending.pop()

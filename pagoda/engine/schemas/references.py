@@ -17,7 +17,7 @@ _VALUES = frozenset({"const", "enum", "default", "examples", "example"})
 """Keywords that hold plain values: what looks like a schema in them is none."""
 
 
-class Target(NamedTuple):
+class Referent(NamedTuple):
     """A schema that is pointed at. base: the URI against which references inside it are resolved."""
 
     schema: Any
@@ -30,13 +30,13 @@ class References:
 
     def __init__(self, document: Any) -> None:
         root_id = identifier(document)
-        self.root = Target(document, (), _joined("", root_id) if root_id else "")
-        self._resources: dict[str, Target] = {self.root.base: self.root}
-        self._anchors: dict[str, Target] = {}
+        self.root = Referent(document, (), _joined("", root_id) if root_id else "")
+        self._resources: dict[str, Referent] = {self.root.base: self.root}
+        self._anchors: dict[str, Referent] = {}
         for target in _walk(self.root):
             self._register(target)
 
-    def resolve(self, reference: str, base: str) -> Target | None:
+    def resolve(self, reference: str, base: str) -> Referent | None:
         """What the reference points at, seen from `base`; None where this document does not hold it."""
         address, fragment = urldefrag(_joined(base, reference))
         resource = self._resources.get(address)
@@ -48,7 +48,7 @@ class References:
             return _pointed(resource, unquote(fragment))
         return self._anchors.get(f"{address}#{fragment}")
 
-    def _register(self, target: Target) -> None:
+    def _register(self, target: Referent) -> None:
         if identifier(target.schema) is not None:
             self._resources.setdefault(target.base, target)
         for keyword in ("$anchor", "$dynamicAnchor"):
@@ -84,7 +84,7 @@ def _joined(base: str, reference: str) -> str:
         return reference
 
 
-def _walk(root: Target) -> Iterator[Target]:
+def _walk(root: Referent) -> Iterator[Referent]:
     """Every mapping of the document that may be a schema."""
     pending = [root]
     while pending:
@@ -93,12 +93,12 @@ def _walk(root: Target) -> Iterator[Target]:
             base = base_of(target.schema, target.base) if target is not root else target.base
             yield target._replace(base=base)
             inner = [(key, value) for key, value in target.schema.items() if key not in _VALUES]
-            pending += [Target(value, (*target.place, key), base) for key, value in inner]
+            pending += [Referent(value, (*target.place, key), base) for key, value in inner]
         elif isinstance(target.schema, list):
-            pending += [Target(value, (*target.place, i), target.base) for i, value in enumerate(target.schema)]
+            pending += [Referent(value, (*target.place, i), target.base) for i, value in enumerate(target.schema)]
 
 
-def _pointed(resource: Target, pointer: str) -> Target | None:
+def _pointed(resource: Referent, pointer: str) -> Referent | None:
     """Follow a JSON pointer; None where it leads nowhere."""
     found, place, base = resource
     for escaped in pointer.split("/")[1:]:
@@ -111,4 +111,4 @@ def _pointed(resource: Target, pointer: str) -> Target | None:
         else:
             return None
         place, base = (*place, part), base_of(found, base)
-    return Target(found, place, base) if isinstance(found, Mapping | bool) else None
+    return Referent(found, place, base) if isinstance(found, Mapping | bool) else None

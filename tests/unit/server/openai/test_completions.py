@@ -332,6 +332,7 @@ def test_an_answer_that_its_own_constraints_ended_is_the_requests_fault(
             body = {"prompt": "x", "n": 2, "stream": streamed, "guided_regex": "a"}
             answer = await server.post(PATH, body)
             assert answer.status_code == (200 if streamed else 400)
+            assert streamed or answer.headers["x-should-retry"] == "false"
             error = (events(answer.text)[-1] if streamed else answer.json())["error"]
             assert error["message"] == "the grammar of guided_regex grew too large"
             assert (error["param"], error["code"]) == ("guided_regex", 400)
