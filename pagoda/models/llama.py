@@ -97,6 +97,7 @@ class LlamaDecoderLayer(nn.Module):
         self.input_layernorm = kit.norm(config.hidden_size) if norms_before else nn.Identity()
         self.self_attn = LlamaAttention(config, layer_idx, kit)
         self.post_self_attn_layernorm = kit.norm(config.hidden_size) if norms_after else nn.Identity()
+        # Before the MLP, whatever its name says: so Llama's checkpoints call it.
         self.post_attention_layernorm = kit.norm(config.hidden_size) if norms_before else nn.Identity()
         self.mlp = make_mlp(config, layer_idx, kit)
         self.post_mlp_layernorm = kit.norm(config.hidden_size) if norms_after else nn.Identity()
