@@ -209,7 +209,7 @@ SENTENCES: dict[str, str] = {
     "http.spare_slashes_do_no_harm": "//v1/models 是列表、重定向或 404。",
     "http.gzip_is_read_or_refused_by_name": "gzip 正文被读取，或以 415 拒绝并说明编码。",
     "http.broken_gzip_is_refused": "自称 gzip 而不是的正文被拒绝，绝不是 5xx。",
-    "http.gzip_bomb_is_refused": "解压后达 64 MiB 的小正文被拒绝。",
+    "http.gzip_bomb_is_refused": "解压后达 16 MiB 的小正文被拒绝。",
     "http.unknown_encoding_is_refused_by_name": "未知的 Content-Encoding 以 415 拒绝，而不是当作格式错误的 JSON。",
     "http.half_closed_connection_gets_its_answer": "发完请求即关闭己方一半连接的客户端仍得到回答。",
     "http.chunked_body_is_read": "分块传输的正文被读取。",
