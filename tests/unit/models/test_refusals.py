@@ -300,7 +300,7 @@ def test_the_model_type_decides_whatever_class_is_named() -> None:
     assert (config.architecture, config.logits_scaling) == ("GraniteForCausalLM", 8.0)
 
 
-@pytest.mark.parametrize("name", ["Phi4MMForCausalLM", "MambaForCausalLM", "Qwen3MoeForCausalLM"])
+@pytest.mark.parametrize("name", ["Phi4MMForCausalLM", "MambaForCausalLM", "Qwen3NextForCausalLM"])
 def test_an_unknown_architecture_is_not_taken_for_one_that_is_spelled_like_it(name: str) -> None:
     with pytest.raises(UnknownArchitectureError) as caught:
         ModelConfig.from_dict({**SMALL, "architectures": [name]})
