@@ -56,7 +56,8 @@ def _are_known_layers(value: Any) -> bool:
 
 
 def _is_pattern(value: Any) -> bool:
-    return is_whole(value, 1) or (isinstance(value, str) and value != "" and {*value} <= {"L", "G"})
+    # 0 is what transformers writes where no layer slides.
+    return is_whole(value, 0) or (isinstance(value, str) and value != "" and {*value} <= {"L", "G"})
 
 
 def _all_rotate(value: Any) -> bool:
