@@ -103,14 +103,12 @@ class SamplingFields(OpenAIRequest):
 class CompletionRequest(SamplingFields):
     """POST /v1/completions."""
 
-    refused: ClassVar[dict[str, str]] = {"suffix": "this model has no tokens for filling in the middle"}
-
     prompt: StrictStr | TokenIds | list[StrictStr] | list[TokenIds]
     max_tokens: StrictInt | None = Field(None, description="16 if left out; 0 with echo only scores.")
     echo: StrictBool = False
     logprobs: StrictInt | None = None
     best_of: StrictInt | None = None
-    suffix: StrictStr | None = None
+    suffix: StrictStr | None = Field(None, description="What follows the completion, where the model can fill in.")
     add_special_tokens: StrictBool = True
     return_tokens_as_token_ids: StrictBool = False
 

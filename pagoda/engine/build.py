@@ -130,9 +130,14 @@ def _max_model_len(asked: int | None, config: ModelConfig) -> int:
     if asked is None:
         return limit
     if asked > config.rope.max_length:
+        scaled = config.rope_scaling is not None and config.rope.max_length > limit
+        told = f"max_position_embeddings={limit}"
+        if scaled:
+            told += f" and a rope_scaling that reaches {config.rope.max_length:.0f}"
+        advice = "of a larger factor" if scaled else "that reaches further, as the model's card tells it"
         raise ConfigError(
-            f"max_model_len={asked}, but config.json has max_position_embeddings={limit}: lower the first, or "
-            "give config.json a rope_scaling that reaches further"
+            f"max_model_len={asked}, but config.json has {told}: lower the first, or give config.json a rope_scaling "
+            f"{advice}"
         )
     return asked
 
@@ -176,7 +181,9 @@ def _has_vocabulary(path: Path) -> bool:
 
 def _eos_token_ids(config: ModelConfig, generation: GenerationDefaults, tokenizer: Tokenizer | None) -> tuple[int, ...]:
     own = () if tokenizer is None or tokenizer.eos_token_id is None else (tokenizer.eos_token_id,)
-    return tuple(dict.fromkeys((*generation.eos_token_ids, *config.eos_token_ids, *own)))
+    named = dict.fromkeys((*generation.eos_token_ids, *config.eos_token_ids, *own))
+    # A tokenizer may know more tokens than its model, which then never writes them.
+    return tuple(token_id for token_id in named if token_id < config.vocab_size)
 
 
 def _build_core(args: EngineArgs, plan: MemoryPlan, worker: Worker) -> EngineCore:

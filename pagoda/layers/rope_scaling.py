@@ -162,6 +162,8 @@ class RopeKind:
     attention_factor: what cos and sin are multiplied by, so that attention's logits keep their temperature, unless
                       the key `attention_factor` says
     required, optional: keys of `rope_scaling` that are read; those of `ignored` may stand there, and change nothing
+    per_pair:         those of `required` that hold a list, one number for each pair of dimensions
+    above:            (larger, smaller): keys whose values must stand in this order where both are said
     reach:            tokens of the longest sequence that may be asked for, where more than max_position_embeddings
     """
 
@@ -172,6 +174,8 @@ class RopeKind:
     required: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+    per_pair: tuple[str, ...] = ()
+    above: tuple[str, str] | None = None
 
     @property
     def extends_original(self) -> bool:
@@ -195,15 +199,20 @@ ROPE_KINDS = {
             "factor", "attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim", "truncate", _ORIGINAL,
         ),
         ignored=("finetuned",),
+        above=("beta_fast", "beta_slow"),
     ),
     "llama3": RopeKind(
-        _llama3, required=("factor", "low_freq_factor", "high_freq_factor"), optional=(_ORIGINAL,)
+        _llama3,
+        required=("factor", "low_freq_factor", "high_freq_factor"),
+        optional=(_ORIGINAL,),
+        above=("high_freq_factor", "low_freq_factor"),
     ),
     "longrope": RopeKind(
         _longrope,
         at_lengths=_longrope_at,
         attention_factor=_longrope_attention_factor,
         required=("long_factor", "short_factor"),
+        per_pair=("long_factor", "short_factor"),
         optional=("factor", "attention_factor", _ORIGINAL),
     ),
 }  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,8 +24,12 @@ from pagoda.models.embedder import MODULES_FILE
 from pagoda.models.families.experts import ExpertsConfig
 from pagoda.models.families.family import Family
 from pagoda.models.families.table import BY_TYPE, family_of, is_headless
+from pagoda.models.keys import unknown_keys
 from pagoda.models.positions import read_positions
-from pagoda.models.refusals import check_facts, check_files, check_rope, check_values, weight_format_of
+from pagoda.models.refusals import check_facts, check_files, check_names, check_rope, check_values, weight_format_of
+from pagoda.parameter_rules import is_number
+
+logger = logging.getLogger(__name__)
 
 _AS_THEY_STAND = (
     "vocab_size",
@@ -134,12 +139,14 @@ class ModelConfig:
             raise CheckpointError(f"{path} does not exist: a checkpoint directory needs a config.json")
         try:
             raw = json.loads(path.read_text(encoding="utf-8"))
-        except (ValueError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             raise CheckpointError(f"{path} is not valid JSON ({error}): download the file again") from error
         if not isinstance(raw, dict):
             raise CheckpointError(f"{path} holds a {type(raw).__name__}, but a JSON object is expected")
         config = cls.from_dict(raw)
         check_files(path.parent)
+        if unknown := unknown_keys(raw, config.family):
+            logger.warning("%s has keys that pagoda does not know and leaves out: %s", path, ", ".join(unknown))
         # What says itself that it is an embedder may have a head, but no one trained it.
         return dataclasses.replace(config, has_head=False) if (path.parent / MODULES_FILE).is_file() else config
 
@@ -150,6 +157,7 @@ class ModelConfig:
         Raises UnknownArchitectureError, or CheckpointError where a key is missing, or says something about the
         computation that this network does not do: it is never read as something else.
         """
+        check_names(raw)
         family = family_of(raw)
         check_values(raw, family)
         try:
@@ -157,6 +165,12 @@ class ModelConfig:
         except KeyError as error:
             key = family.spelling(error.args[0], dict.fromkeys(family.aliases))
             raise CheckpointError(f"config.json has no {key!r}, which a {family.architecture} needs") from error
+        # What no rule has foreseen: a switch of the family was given nothing, a text or a zero to reckon with.
+        except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"config.json has a value of the wrong kind for a {family.architecture} ({error}): compare it with the "
+                f"one that the model was published with"
+            ) from error
 
     @classmethod
     def _translate(cls, raw: Mapping[str, Any], family: Family) -> ModelConfig:
@@ -385,8 +399,23 @@ def _check_shapes(config: ModelConfig) -> None:
             raise CheckpointError(f"config.json has {len(values)} {key} for {config.num_hidden_layers} layers")
 
 
+_SCALES = (
+    "attention_scale",
+    "attn_logit_softcapping",
+    "clip_qkv",
+    "embedding_multiplier",
+    "residual_multiplier",
+    "logits_scaling",
+    "final_logit_softcapping",
+)
+
+
 def _check_switches(config: ModelConfig) -> None:
-    """What has a name must have one that is known."""
+    """What has a name must have one that is known, and what scales or bounds must be a number above zero."""
+    for name in _SCALES:
+        value = getattr(config, name)
+        if value is not None and not (is_number(value) and value > 0):
+            raise CheckpointError(f"config.json makes {name} {value!r}, but a finite number above 0 is expected")
     choices: dict[str, Iterable[str]] = {
         "hidden_act": ACTIVATIONS,
         "norm": NORM_KINDS,
@@ -396,11 +425,9 @@ def _check_switches(config: ModelConfig) -> None:
     for name, known in choices.items():
         value = getattr(config, name)
         if value not in known:
-            raise CheckpointError(f"{name}={value!r} is not computed by pagoda; {nearest(str(value), known)}")
-    for key in ("short_factor", "long_factor"):  # of LongRoPE
-        values, pairs = (config.rope_scaling or {}).get(key), config.rope.head_dim // 2
-        if values is not None and len(values) != pairs:
-            raise CheckpointError(f"config.json: {key} has {len(values)} numbers, but {pairs} pairs of a head rotate")
+            raise CheckpointError(
+                f"config.json has {name}={value!r}, which is not computed; {nearest(str(value), known)}"
+            )
     sliding = config.sliding_rope
     if sliding is not None and sliding.kind.at_lengths is not None:
         kind = sliding.scaling["rope_type"]

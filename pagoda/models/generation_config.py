@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pagoda.errors import CheckpointError
+from pagoda.errors import CheckpointError, InvalidParameterError
+from pagoda.sampling_params import SamplingParams
 
 _NUMBERS = ("temperature", "top_p", "min_p", "repetition_penalty")
 _INTEGERS = ("top_k", "max_new_tokens")
@@ -38,14 +39,14 @@ class GenerationDefaults:
     def from_directory(cls, directory: str | Path) -> GenerationDefaults:
         """Reads `generation_config.json`; all defaults where the checkpoint has none.
 
-        Raises CheckpointError when the file is not JSON or a field is of the wrong type.
+        Raises CheckpointError when the file is not JSON, or a field is of the wrong type or out of its range.
         """
         path = Path(directory) / "generation_config.json"
         if not path.is_file():
             return cls()
         try:
             raw = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CheckpointError(f"{path} is not valid JSON ({error}): download it again or delete it") from error
         if not isinstance(raw, dict):
             raise CheckpointError(f"{path} holds a {type(raw).__name__}, expected a JSON object")
@@ -57,10 +58,22 @@ class GenerationDefaults:
         ids = [] if eos is None else eos if isinstance(eos, list) else [eos]
         for token_id in ids:
             _check_type(path, "eos_token_id", token_id, int)
+            _check(token_id >= 0, path, "eos_token_id", token_id, "a token id")
         values = {name: raw[name] for name in (*_NUMBERS, *_INTEGERS) if raw.get(name) is not None}
         for name, value in values.items():
             _check_type(path, name, value, int if name in _INTEGERS else (int, float))
-        return cls(eos_token_ids=tuple(ids), **values)
+        defaults = cls(eos_token_ids=tuple(ids), **values)
+        defaults._check_values(path)
+        return defaults
+
+    def _check_values(self, path: Path) -> None:
+        """What no request may say, the file may not say for all of them, or each would be refused for it."""
+        for name, value in self.sampling_params().items():
+            try:
+                SamplingParams(**{name: value})
+            except InvalidParameterError as error:
+                expected = str(error).rpartition("expected ")[2]
+                _check(False, path, "max_new_tokens" if name == "max_tokens" else name, value, expected)
 
     def sampling_params(self) -> dict[str, Any]:
         """What is set, under the names of SamplingParams' fields."""
@@ -75,6 +88,10 @@ class GenerationDefaults:
 
 
 def _check_type(path: Path, name: str, value: Any, expected: type | tuple[type, ...]) -> None:
-    if isinstance(value, bool) or not isinstance(value, expected):
-        kind = "an integer" if expected is int else "a number"
-        raise CheckpointError(f"{path} has {name}={value!r}, expected {kind}: correct the file or delete it")
+    is_right = isinstance(value, expected) and not isinstance(value, bool)
+    _check(is_right, path, name, value, "an integer" if expected is int else "a number")
+
+
+def _check(accepted: bool, path: Path, name: str, value: Any, expected: str) -> None:
+    if not accepted:
+        raise CheckpointError(f"{path} has {name}={value!r}, expected {expected}: correct the file or delete it")

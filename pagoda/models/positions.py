@@ -46,12 +46,14 @@ def _read(
 ) -> tuple[float, dict[str, Any] | None, int | None]:
     parameters = dict(settings)
     theta = parameters.pop("rope_theta", None) or default_theta
-    if not is_number(theta) or theta <= 0:
-        raise CheckpointError(f"config.json has rope_theta={theta!r}, but a number above 0 is expected")
+    if not is_number(theta) or theta <= 1:
+        raise CheckpointError(
+            f"config.json has rope_theta={theta!r}, but a number above 0, and above 1 to rotate slower, is expected"
+        )
     share = parameters.pop("partial_rotary_factor", None)
     rotary_dim = _rotary_dim(facts.get("partial_rotary_factor") if share is None else share, head_dim)
     rope_type = parameters.pop("rope_type", None) or "default"
-    check_rope({"rope_type": rope_type, **parameters})
+    check_rope({"rope_type": rope_type, **parameters}, (rotary_dim or head_dim) // 2)
     if rope_type == "default":
         return float(theta), None, rotary_dim
     original = parameters.get("original_max_position_embeddings") or facts.get("original_max_position_embeddings")

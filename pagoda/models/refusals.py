@@ -9,18 +9,19 @@ expert or another activation would be left out in silence, and the answers would
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from pagoda.errors import CheckpointError, nearest
 from pagoda.kernels.activations import ACTIVATIONS
-from pagoda.layers.rope_scaling import ROPE_KINDS
+from pagoda.layers.rope_scaling import ROPE_KINDS, RopeKind
 from pagoda.layers.weights.format import WeightFormat
 from pagoda.layers.weights.table import WEIGHT_FORMATS
 from pagoda.models.families.family import Family
 from pagoda.parameter_rules import (
     FLAG,
+    STRING,
     Rule,
     is_number,
     is_token_id,
@@ -52,7 +53,8 @@ def _is_activation(value: Any) -> bool:
 
 
 def _are_known_layers(value: Any) -> bool:
-    return not value or (isinstance(value, list | tuple) and {*value} <= {"full_attention", "sliding_attention"})
+    known = ("full_attention", "sliding_attention")
+    return value is None or (isinstance(value, list | tuple) and all(kind in known for kind in value))
 
 
 def _is_pattern(value: Any) -> bool:
@@ -64,7 +66,21 @@ def _all_rotate(value: Any) -> bool:
     return not value or (isinstance(value, list) and all(rotates == 1 for rotates in value))
 
 
-_FACTS: dict[str, tuple[_Accepts, str]] = {
+def _is_token_id(value: Any) -> bool:
+    """Some checkpoints say -1 for none."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= -1
+
+
+def _are_token_ids(value: Any) -> bool:
+    return _is_token_id(value) or (isinstance(value, list) and all(map(_is_token_id, value)))
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(name, str) for name in value))
+
+
+FACTS: dict[str, tuple[_Accepts, str]] = {
+    **dict.fromkeys(("audio_config", "text_config", "vision_config"), (_is_off, "text alone (null)")),
     "hidden_act": (_is_activation, ", ".join(ACTIVATIONS)),
     "layer_types": (_are_known_layers, "'full_attention' and 'sliding_attention'"),
     "is_causal": (_is_on, "true"),
@@ -74,6 +90,7 @@ _FACTS: dict[str, tuple[_Accepts, str]] = {
     # Attention
     "alibi": (_is_off, "false"),
     "attention_chunk_size": (_is_off, "null"),
+    "attention_out_bias": (_is_off, "false"),
     "attention_sink": (_is_off, "false"),
     "attn_logit_softcapping": (_is_off, "null"),
     "attn_output_gate": (_is_off, "false"),
@@ -112,29 +129,32 @@ _FACTS: dict[str, tuple[_Accepts, str]] = {
     "num_local_experts": (_is_off, "null"),
 }
 """Key -> whether a value leaves the computation as it is here, and those values in words. An absent key does."""
-_QK_NORM = ("qk_norm", "use_qk_norm", "qk_layernorm")
-_QUANTISED = ("quantization_config", "compression_config", "quantization", "dfloat11_config")
-_QUANTISED_FILES = ("quantize_config.json", "quant_config.json", "hf_quant_config.json")
+SECOND_NAMES = ("qk_norm", "use_qk_norm", "qk_layernorm")
+QUANTISED = ("quantization_config", "compression_config", "quantization", "dfloat11_config")
+QUANTISED_FILES = ("quantize_config.json", "quant_config.json", "hf_quant_config.json")
 _DENSE_ONLY = (
     f"the weights are quantised, and pagoda reads {', '.join(WEIGHT_FORMATS)} weights only. Take the checkpoint that "
     f"this one was made from: its name is mostly the same without -GPTQ, -AWQ, -FP8, -4bit or the like"
 )
-_VALUES: dict[str, Rule] = {
+VALUES: dict[str, Rule] = {
     **dict.fromkeys(
-        ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"), whole_number(1)
+        ("vocab_size", "hidden_size", "intermediate_size", "num_attention_heads"), whole_number(1, 1 << 31)
     ),
+    "num_hidden_layers": whole_number(1, 1 << 16),
     "max_position_embeddings": whole_number(1),
-    **dict.fromkeys(("num_key_value_heads", "head_dim"), optional(whole_number(1))),
-    "sliding_window": optional(whole_number(0)),  # 0 is what transformers writes for Qwen2-MoE where none is in use
-    "num_experts": optional(whole_number(0)),
+    **dict.fromkeys(("num_key_value_heads", "head_dim"), optional(whole_number(1, 1 << 31))),
+    # 0 is what transformers writes for Qwen2-MoE where none is in use
+    "sliding_window": optional(whole_number(0, 1 << 31)),
+    "num_experts": optional(whole_number(0, 1 << 16)),
     **dict.fromkeys(("num_experts_per_tok", "decoder_sparse_step"), whole_number(1)),
-    **dict.fromkeys(("moe_intermediate_size", "shared_expert_intermediate_size"), optional(whole_number(0))),
+    **dict.fromkeys(("moe_intermediate_size", "shared_expert_intermediate_size"), optional(whole_number(0, 1 << 31))),
     "mlp_only_layers": optional(list_of(is_token_id, "a list of numbers of layers")),
     "rms_norm_eps": positive(),
     "rope_theta": optional(positive()),
     **dict.fromkeys(
         (
             "attention_bias",
+            "attention_out_bias",
             "mlp_bias",
             "norm_topk_prob",
             "qkv_bias",
@@ -143,6 +163,13 @@ _VALUES: dict[str, Rule] = {
         ),
         optional(FLAG),
     ),
+    **dict.fromkeys(("max_window_layers", "original_max_position_embeddings"), optional(whole_number(0))),
+    **dict.fromkeys(("bos_token_id",), optional(Rule(_is_token_id, "a token id"))),
+    "eos_token_id": optional(Rule(_are_token_ids, "a token id, or a list of some")),
+    **dict.fromkeys(("dtype", "torch_dtype", "model_type"), optional(STRING)),
+    "architectures": optional(Rule(_are_names, "a list of names")),
+    "initializer_range": optional(positive()),
+    "rope_local_base_freq": optional(positive()),
 }
 """What the keys that are read must hold, so that no text passes for a number or for true."""
 _COMPUTED: dict[str, Rule] = {
@@ -153,29 +180,26 @@ _COMPUTED: dict[str, Rule] = {
     **dict.fromkeys(("attn_logit_softcapping", "final_logit_softcapping", "clip_qkv"), optional(positive())),
     **dict.fromkeys(("use_parallel_residual", "qk_layernorm", "use_qk_norm"), optional(FLAG)),
     "no_rope_layer_interval": whole_number(1),
-    "no_rope_layers": Rule(
-        lambda value: value is None or (isinstance(value, list) and all(rotates in (0, 1) for rotates in value)),
-        "a list of 0 and 1",
-    ),
-    "sliding_window_pattern": Rule(
-        lambda value: (
-            value is None
-            or is_whole(value, 1)
-            or (isinstance(value, str) and len(value) > 0 and {*value} <= {"L", "G"})
-        ),
-        "a whole number of at least 1, or letters L and G,",
-    ),
+    "no_rope_layers": optional(list_of(lambda rotates: rotates in (0, 1), "a list of 0 and 1")),
+    "sliding_window_pattern": optional(Rule(_is_pattern, "a whole number or letters L and G")),
 }
 """The same for keys that only some families read."""
 _EVERYWHERE = ("rope_type", "type", "rope_theta", "partial_rotary_factor")
 """Keys of `rope_scaling` that stand beside every kind's own."""
 
 
+def check_names(raw: Mapping[str, Any]) -> None:
+    """Refuse an architecture that is no name, before a family is looked for. Raises CheckpointError."""
+    for key in ("architectures", "model_type"):
+        if not VALUES[key].accepts(raw.get(key)):
+            raise CheckpointError(f"config.json has {key}={raw[key]!r}, but {VALUES[key].expected} is expected")
+
+
 def check_values(raw: Mapping[str, Any], family: Family) -> None:
     """Refuse values of another kind than their keys have. Raises CheckpointError."""
     for key, value in raw.items():
         ours = family.aliases.get(key, key)
-        rule = _VALUES.get(ours) or (_COMPUTED.get(ours) if key in family.computes else None)
+        rule = VALUES.get(ours) or (_COMPUTED.get(ours) if key in family.computes else None)
         if rule is not None and not rule.accepts(value):
             raise CheckpointError(f"config.json has {key}={value!r}, but {rule.expected} is expected")
 
@@ -187,9 +211,9 @@ def check_facts(raw: Mapping[str, Any], family: Family, head_dim: int, *, slides
     """
     rope = rope_settings(raw)
     # transformers 5 keeps the rotated share beside RoPE's other settings.
-    for facts, keys in ((raw, _FACTS), (rope, ["partial_rotary_factor"])):
+    for facts, keys in ((raw, FACTS), (rope, ["partial_rotary_factor"])):
         for key in keys:
-            accepts, known = _FACTS[key]
+            accepts, known = FACTS[key]
             if key in facts and key not in family.computes and not accepts(facts[key]):
                 _refuse(key, facts[key], known)
     _check_logit_scale(raw, family, head_dim)
@@ -205,7 +229,7 @@ def _check_second_names(raw: Mapping[str, Any], family: Family, *, qk_norm: bool
         act,
     ):
         _refuse("hidden_activation", raw["hidden_activation"], f"hidden_act ({act!r}) for {family.model_type}")
-    for key in _QK_NORM:
+    for key in SECOND_NAMES:
         if raw.get(key) is not None and bool(raw[key]) != qk_norm:
             _refuse(key, raw[key], f"{str(qk_norm).lower()} for {family.model_type}")
 
@@ -243,15 +267,18 @@ def _check_logit_scale(raw: Mapping[str, Any], family: Family, head_dim: int) ->
 
 def check_files(directory: Path) -> None:
     """Refuse a directory whose quantisation stands in a file of its own, beside config.json. Raises CheckpointError."""
-    for name in _QUANTISED_FILES:
+    for name in QUANTISED_FILES:
         if (directory / name).is_file():
             raise CheckpointError(f"{directory} holds a {name}: {_DENSE_ONLY}")
 
 
-def check_rope(scaling: Mapping[str, Any]) -> None:
-    """Refuse an unknown kind of RoPE, and a key that its kind does not read. Raises CheckpointError."""
+def check_rope(scaling: Mapping[str, Any], num_pairs: int | None = None) -> None:
+    """Refuse an unknown kind of RoPE, a key that its kind does not read, and values that it cannot read.
+
+    num_pairs: of dimensions that rotate, for kinds that have a number for each. Raises CheckpointError.
+    """
     rope_type = scaling.get("rope_type")
-    if rope_type not in ROPE_KINDS:
+    if not isinstance(rope_type, str) or rope_type not in ROPE_KINDS:
         raise CheckpointError(
             f"config.json has the RoPE type {rope_type!r}, which is not known; {nearest(str(rope_type), ROPE_KINDS)}"
         )
@@ -259,10 +286,9 @@ def check_rope(scaling: Mapping[str, Any]) -> None:
     missing = [key for key in kind.required if key not in scaling]
     if missing:
         raise CheckpointError(f"config.json: RoPE type {rope_type!r} needs {', '.join(missing)}")
-    for key in (*kind.required, *(name for name in kind.optional if scaling.get(name) and name != "truncate")):
-        value = scaling[key]
-        if not all(is_number(each) and each > 0 for each in (value if isinstance(value, list | tuple) else [value])):
-            raise CheckpointError(f"config.json has {key}={value!r} in rope_scaling, but numbers above 0 are expected")
+    for key in (*kind.required, *(name for name in kind.optional if scaling.get(name) is not None)):
+        _check_rope_value(key, scaling[key], kind.per_pair, num_pairs)
+    _check_rope_order(scaling, kind)
     for key, value in scaling.items():
         if key not in kind.known_keys + _EVERYWHERE:
             known = nearest(key, kind.known_keys or _EVERYWHERE[:3])
@@ -272,9 +298,36 @@ def check_rope(scaling: Mapping[str, Any]) -> None:
             )
 
 
+def _check_rope_value(key: str, value: Any, per_pair: Collection[str], num_pairs: int | None) -> None:
+    expected = "a number above 0"
+    accepted = is_number(value) and (value > 0 or (value == 0 and key.startswith("mscale")))
+    if key in per_pair:
+        expected = f"a list of {num_pairs or 'as many'} numbers above 0, one for each pair of dimensions,"
+        accepted = isinstance(value, list | tuple) and all(is_number(each) and each > 0 for each in value)
+        accepted = accepted and len(value) == (num_pairs or len(value))
+    elif key == "truncate":
+        expected, accepted = "true or false", isinstance(value, bool)
+    elif key == "original_max_position_embeddings":
+        expected, accepted = "a whole number above 1", is_number(value) and value > 1 and value == int(value)
+    if not accepted:
+        raise CheckpointError(f"config.json has {key}={value!r:.200} in rope_scaling, but {expected} is expected")
+
+
+def _check_rope_order(scaling: Mapping[str, Any], kind: RopeKind) -> None:
+    """Of two bounds the upper must be above the lower, or frequencies between them are divided by zero."""
+    if kind.above is None:
+        return
+    larger, smaller = kind.above
+    if scaling.get(larger) is not None and scaling.get(smaller) is not None and scaling[larger] <= scaling[smaller]:
+        raise CheckpointError(
+            f"config.json has {larger}={scaling[larger]!r} and {smaller}={scaling[smaller]!r} in rope_scaling, but the "
+            f"first must be above the second: take both from the model's own config.json"
+        )
+
+
 def weight_format_of(raw: Mapping[str, Any]) -> WeightFormat:
     """How the checkpoint stores matrices. Raises CheckpointError for a quantisation that this version does not read."""
-    for key in _QUANTISED:
+    for key in QUANTISED:
         if settings := raw.get(key):
             method = settings.get("quant_method") if isinstance(settings, dict) else settings
             if method not in WEIGHT_FORMATS:

@@ -20,10 +20,9 @@ from fastapi import Request
 
 from pagoda.engine.outputs import EmbeddingRequestOutput
 from pagoda.engine.process.async_engine import AsyncEngine, EngineState, RequestStream
-from pagoda.engine.text.prompt import Prompt
+from pagoda.engine.text.prompt import Prompt, check_token_ids
 from pagoda.errors import (
     EngineOverloadedError,
-    InvalidParameterError,
     InvalidRequestError,
     PagodaError,
     PromptTooLongError,
@@ -109,12 +108,7 @@ class ServerState:
 
     def check_token_ids(self, token_ids: Sequence[int], param: str) -> None:
         """Raises InvalidParameterError for an id that this model does not have."""
-        size = self.engine.info.vocab_size
-        wrong = next((token_id for token_id in token_ids if not 0 <= token_id < size), None)
-        if wrong is not None:
-            raise InvalidParameterError(
-                f"{param} holds {wrong}, but token ids of this model are 0 to {size - 1}", param=param
-            )
+        check_token_ids(token_ids, self.engine.info.vocab_size, param, self.engine.tokenizer)
 
     @asynccontextmanager
     async def admitted(self, caller: Caller) -> AsyncIterator[None]:

@@ -1,7 +1,8 @@
 """Encoding and decoding against transformers' fast tokenizer, on small vocabularies trained here.
 
 Byte-level BPE as Llama 3 and Qwen have it, and BPE with byte fallback as Llama 2 has it, each saved by
-transformers with its side files and read by both.
+transformers with its side files and read by both. Then directories as people have them, of every class and setting
+that changes the ids, read by `AutoTokenizer` and by ours.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from typing import Any
 import pytest
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from tokenizers import Tokenizer as BackendTokenizer
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from pagoda.engine.text.detokenizer import IncrementalDetokenizer
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 
 SENTENCES = [
@@ -166,3 +168,109 @@ def test_the_older_side_files_are_read_as_transformers_reads_them(tmp_path: Path
         ids = theirs.encode(text)
         assert ours.encode(text) == ids, text
         assert ours.decode(ids) == theirs.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+
+def token(text: str, *flags: str) -> dict[str, Any]:
+    """An added token as files list it, special unless "plain"."""
+    named = dict.fromkeys(("lstrip", "rstrip", "single_word", "normalized"), False) | dict.fromkeys(flags, True)
+    return {"content": text, "special": "plain" not in flags, **{k: v for k, v in named.items() if k != "plain"}}
+
+
+NAMES = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+LLAMA = {**NAMES, "tokenizer_class": "LlamaTokenizer"}
+GENERIC = {"eos_token": "<|end|>", "tokenizer_class": "PreTrainedTokenizerFast"}
+FLAGS = ("lstrip", "rstrip", "single_word", "normalized")
+DIRECTORIES: dict[str, dict[str, Any]] = {
+    **{
+        f"llama 2 {settings}": {"build": llama2_style, "settings": {**LLAMA, **settings}}
+        for settings in (
+            {}, {"legacy": True}, {"legacy": False}, {"legacy": None}, {"add_prefix_space": False},
+            {"add_prefix_space": True}, {"add_prefix_space": False, "legacy": True}, {"add_eos_token": True},
+            {"tokenizer_class": "LlamaTokenizerFast"}, {"tokenizer_class": "PreTrainedTokenizerFast", "legacy": False},
+            {"tokenizer_class": None, "add_prefix_space": False}, {"tokenizer_class": "TokenizersBackend"},
+            {"bos_token": None},
+        )
+    },
+    "llama 2, names left to the class": {"build": llama2_style, "settings": {"tokenizer_class": "LlamaTokenizer"}},
+    "llama 2, class in config.json": {"build": llama2_style, "config": {"tokenizer_class": "LlamaTokenizer"}},
+    "llama 2, no settings": {"build": llama2_style},
+    **{
+        f"llama 2 of {model_type}": {"build": llama2_style, "settings": LLAMA, "config": {"model_type": model_type}}
+        for model_type in ("mistral", "mixtral", "qwen3", "phi3", "internlm2", "gemma2", "smollm3", "seed_oss", "olmo2")
+    },
+    **{
+        f"no post-processor {settings}": {
+            "build": llama2_style, "settings": {**NAMES, **settings}, "edit": {"post_processor": None}
+        }
+        for settings in (
+            {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True},
+            {"tokenizer_class": "PreTrainedTokenizerFast", "add_bos_token": True, "add_eos_token": True},
+        )
+    },
+    **{
+        f"a byte-level vocabulary under {name}": {
+            "build": llama3_style, "settings": {"eos_token": "<|end|>", "bos_token": "<|bos|>", "tokenizer_class": name}
+        }
+        for name in ("LlamaTokenizer", "LlamaTokenizerFast", "PreTrainedTokenizerFast", "Unheard")
+    },
+    "GPT-2 with a space before": {
+        "build": qwen_style, "edit": {"normalizer": None, "post_processor": None},
+        "settings": {"eos_token": "<|end|>", "bos_token": "<|end|>", "unk_token": "<|end|>",
+                     "tokenizer_class": "GPT2Tokenizer", "add_prefix_space": True},
+    },
+    **{
+        f"{flag} of a special token": {
+            "build": llama2_style,
+            "settings": {**LLAMA, "added_tokens_decoder": {"1": token("<s>", flag), "2": token("</s>", flag)}},
+        }
+        for flag in FLAGS
+    },
+    **{
+        f"{flag} of a new token": {
+            "build": qwen_style, "settings": {**GENERIC, "added_tokens_decoder": {"499": token("<new>", "plain", flag)}}
+        }
+        for flag in FLAGS
+    },
+    "a special token that is plain": {
+        "build": qwen_style, "settings": {**GENERIC, "added_tokens_decoder": {"497": token("<|end|>", "plain")}}
+    },
+    "a plain token that is special": {
+        "build": qwen_style, "settings": {**GENERIC, "added_tokens_decoder": {"498": token("<tool>")}}
+    },
+    "extra tokens listed": {"build": qwen_style, "settings": {**GENERIC, "extra_special_tokens": ["<new>", "<tool>"]}},
+    "extra tokens named": {
+        "build": qwen_style, "settings": {**GENERIC, "extra_special_tokens": {"image_token": "<new>", "b": "<tool>"}}
+    },
+    "a token of the model's own": {"build": qwen_style, "settings": {**GENERIC, "image_token": "<new>"}},
+    "special tokens not special": {"build": qwen_style, "settings": {**GENERIC, "split_special_tokens": True}},
+}  # fmt: skip
+"""Name -> vocabulary, what `tokenizer.json` and `config.json` say otherwise, and `tokenizer_config.json`."""
+
+
+@pytest.mark.parametrize("name", DIRECTORIES)
+def test_a_directory_is_read_as_by_auto_tokenizer(name: str, tmp_path: Path) -> None:
+    given = DIRECTORIES[name]
+    spec = json.loads(given["build"]().to_str()) | given.get("edit", {})
+    (tmp_path / "tokenizer.json").write_text(json.dumps(spec))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", **given.get("config", {})}))
+    if "settings" in given:
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps(given["settings"]))
+    ours, theirs = Tokenizer.from_directory(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
+    assert ours.special_tokens == theirs.special_tokens_map
+    assert (ours.vocab_size, ours.num_tokens) == (theirs.vocab_size, len(theirs))
+    for text in [*SENTENCES[1:2], "a<s>b </s> c", *random_strings(80)]:
+        for special in (True, False):
+            assert ours.encode(text, special) == theirs.encode(text, add_special_tokens=special), text
+    _assert_decoded_alike(ours, theirs)
+
+
+def _assert_decoded_alike(ours: Tokenizer, theirs: Any) -> None:
+    """Whole and token by token, ids of texts and any ids."""
+    chance = random.Random(2)
+    samples = [ours.encode(text) for text in random_strings(30)]
+    for ids in [*samples, *([chance.randrange(ours.num_tokens) for _ in range(8)] for _ in range(40))]:
+        for skip in (True, False):
+            expected = theirs.decode(ids, skip_special_tokens=skip, clean_up_tokenization_spaces=False)
+            assert ours.decode(ids, skip_special_tokens=skip) == expected, ids
+            stream = IncrementalDetokenizer(ours, skip_special_tokens=skip)
+            assert "".join(map(stream.push, ids)) + stream.flush() == expected, ids

@@ -15,7 +15,7 @@ from pagoda.engine.sampling.core_request import CoreRequest
 from pagoda.engine.sampling.seeds import child_seed
 from pagoda.engine.sampling.structured import GrammarCompiler
 from pagoda.engine.scheduling.request import Request
-from pagoda.engine.text.prompt import EMPTY_PROMPT, Prompt, text_or_ids
+from pagoda.engine.text.prompt import EMPTY_PROMPT, Prompt, check_token_ids, text_or_ids
 from pagoda.errors import InvalidParameterError, InvalidRequestError, PromptTooLongError
 from pagoda.models.config import ModelConfig
 from pagoda.models.embedder import EmbedderConfig
@@ -58,7 +58,7 @@ class InputProcessor:
         ids = list(given) if given is not None else self._encode(text or "")
         if not ids:
             raise InvalidRequestError(EMPTY_PROMPT, param="prompt")
-        self._check_ids("prompt_token_ids", ids)
+        check_token_ids(ids, self.config.vocab_size, "prompt_token_ids" if text is None else "prompt", self.tokenizer)
         if len(ids) > self.max_model_len:
             raise PromptTooLongError(
                 f"this model's maximum context length is {self.max_model_len} tokens. However, your prompt contains "
@@ -183,13 +183,7 @@ class InputProcessor:
         self._check_ids("logit_bias", tuple(params.logit_bias or ()))
 
     def _check_ids(self, name: str, token_ids: Sequence[int]) -> None:
-        size = self.config.vocab_size
-        wrong = [i for i in token_ids if not isinstance(i, int) or isinstance(i, bool) or not 0 <= i < size]
-        if wrong:
-            raise InvalidParameterError(
-                f"{name} holds {wrong[0]!r}, but token ids of this model are whole numbers from 0 to {size - 1}",
-                param=name,
-            )
+        check_token_ids(token_ids, self.config.vocab_size, name)
 
     def _bad_words_ids(self, params: SamplingParams) -> list[list[int]]:
         """Each word as it is tokenised at the start of a text and after a space."""

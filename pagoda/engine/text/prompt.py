@@ -7,7 +7,7 @@ a server can read prompts too.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from typing import Protocol, TypedDict
 
 from pagoda.errors import InvalidParameterError, InvalidRequestError
 from pagoda.models.embedder import EmbedderConfig
@@ -52,6 +52,38 @@ def prompt_to_embed(prompt: Prompt, embedder: EmbedderConfig, prompt_name: str |
             param="prompt_name",
         )
     return prompt
+
+
+class _Names(Protocol):
+    """What is asked of a tokenizer here."""
+
+    @property
+    def num_tokens(self) -> int: ...
+
+    def token_text(self, token_id: int) -> str: ...
+
+
+def check_token_ids(token_ids: Sequence[int], vocab_size: int, param: str, tokenizer: _Names | None = None) -> None:
+    """Refuse ids that the model has no embedding for. Raises InvalidParameterError.
+
+    param: the field that the caller filled, with ids or with a text; tokenizer: the model's, which may know more
+    tokens than the model does and so bring them in with a text
+    """
+    strange = [i for i in token_ids if not isinstance(i, int) or isinstance(i, bool) or not 0 <= i < vocab_size]
+    if not strange:
+        return
+    wrong = strange[0]
+    if isinstance(wrong, int) and tokenizer is not None and vocab_size <= wrong < tokenizer.num_tokens:
+        raise InvalidParameterError(
+            f"{param} contains {tokenizer.token_text(wrong)!r}, which the tokenizer knows as token {wrong}, but the "
+            f"model has embeddings for tokens 0 to {vocab_size - 1} only: leave it out, or serve the model with the "
+            f"tokenizer that it was trained with",
+            param=param,
+        )
+    raise InvalidParameterError(
+        f"{param} holds {wrong!r}, but token ids of this model are whole numbers from 0 to {vocab_size - 1}",
+        param=param,
+    )
 
 
 def _read(prompt: Prompt) -> tuple[str | None, Sequence[int] | None]:

@@ -7,13 +7,15 @@ weights can run code when they are opened, and are never touched.
 
 from __future__ import annotations
 
+import contextlib
 import re
-from contextlib import suppress
 from pathlib import Path
 from typing import Never
 
 from pagoda.errors import CheckpointError, nearest
+from pagoda.models.checkpoint.layouts import describe_layout
 from pagoda.models.embedder import EMBEDDER_FILES
+from pagoda.models.refusals import QUANTISED_FILES
 
 _QWEN2_5_SIZES = ("0.5B", "1.5B", "3B", "7B", "14B", "32B", "72B")
 _QWEN2_SIZES = ("0.5B", "1.5B", "7B", "72B")
@@ -124,10 +126,14 @@ def _download(hub_id: str, revision: str | None, local_files_only: bool) -> Path
     # HTTP, file system and the hub's own errors have no common base below Exception.
     except Exception as error:
         _raise_unavailable(hub_id, error)
-    return Path(snapshot)
+    folder = Path(snapshot)
+    if not local_files_only and folder.is_dir() and not any(folder.glob("*.safetensors")):
+        _refuse_layout(hub_id, revision)
+    return folder
 
 
 def _download_config(hub_id: str, revision: str | None, local_files_only: bool) -> Path:
+    """`config.json` and the few files beside it that say more of what the weights are; none of the weights."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
 
@@ -136,13 +142,31 @@ def _download_config(hub_id: str, revision: str | None, local_files_only: bool) 
 
     try:
         file = download("config.json")
-        # Of a model that is no embedder the first is missing, and the rest is not asked for.
-        with suppress(EntryNotFoundError):
-            for name in EMBEDDER_FILES:
-                download(name)
     except Exception as error:  # as in _download
+        if isinstance(error, EntryNotFoundError) and not local_files_only:
+            _refuse_layout(hub_id, revision)
         _raise_unavailable(hub_id, error)
+    # Mostly not there; config.json is, and what else fails is told by it. Of a model that is no embedder the first file
+    # of one is missing, and the rest is not asked for.
+    with contextlib.suppress(Exception):
+        for name in EMBEDDER_FILES:
+            download(name)
+    for name in QUANTISED_FILES:
+        with contextlib.suppress(Exception):
+            download(name)
     return Path(file).parent
+
+
+def _refuse_layout(hub_id: str, revision: str | None) -> None:
+    """Say what a repository is that has no config.json, or no safetensors; nothing where its files do not tell."""
+    from huggingface_hub import HfApi
+
+    try:
+        names = HfApi().list_repo_files(hub_id, revision=revision)
+    except Exception:
+        return  # the caller says what is missing
+    if told := describe_layout(hub_id, names):
+        raise CheckpointError(told)
 
 
 def _raise_unavailable(hub_id: str, error: Exception) -> Never:

@@ -16,6 +16,7 @@ from torch import nn
 from pagoda.errors import CheckpointError
 from pagoda.layers.linear import ParallelLinear
 from pagoda.layers.weights.table import WEIGHT_FORMATS
+from pagoda.models.checkpoint.layouts import describe_directory, quantisation_of
 from pagoda.models.checkpoint.llama2c import load_llama2c_config
 from pagoda.models.checkpoint.reading import open_checkpoint
 from pagoda.models.checkpoint.source import CheckpointSource
@@ -28,7 +29,11 @@ from pagoda.models.tokenizer.tokenizer import Tokenizer
 def load_config(path: str | Path) -> ModelConfig:
     """Configuration of a checkpoint directory or of a llama2.c `.bin` file. Raises CheckpointError."""
     path = Path(path)
-    return load_llama2c_config(path) if path.is_file() else ModelConfig.from_directory(path)
+    if path.is_file():
+        return load_llama2c_config(path)
+    if not (path / "config.json").is_file() and (told := describe_directory(path)) is not None:
+        raise CheckpointError(told)
+    return ModelConfig.from_directory(path)
 
 
 def load_tokenizer(path: str | Path, tokenizer: str | Path | None = None) -> Tokenizer:
@@ -94,6 +99,7 @@ def _wanted(
             filled.add(id(parameter))
     missing = [name for name, parameter in parameters.items() if id(parameter) not in filled]
     unexpected = [name for name in source.files if name not in parameters and not name.endswith(unused)]
+    _check_dense(unexpected, source, path)
     if missing or unexpected:
         raise CheckpointError(_describe_mismatch(missing, unexpected, parameters, source, path))
     return wanted
@@ -116,9 +122,21 @@ def _describe_mismatch(
     advice = "check that config.json and the weights are of the same model"
     if missing == ["lm_head.weight"]:
         advice = "if the output head shares the embedding's weights, set tie_word_embeddings to true in config.json"
-    if source.weight_format not in WEIGHT_FORMATS:
-        advice = f"these weights look quantised ({source.weight_format}): take a checkpoint with dense ones"
+    if path.is_dir() and len(list(path.glob("*.safetensors"))) > 1:
+        advice += ", and that no file of another checkpoint lies beside them: model.safetensors goes before shards"
     return f"{path} does not fit the model. {'; '.join(parts)}. What to do: {advice}"
+
+
+def _check_dense(unexpected: list[str], source: CheckpointSource, path: Path) -> None:
+    """Refuse codes where config.json tells of none, before their tensors are called missing and left over."""
+    found = quantisation_of(unexpected)
+    if found is not None:
+        name, quantisation = found
+        raise CheckpointError(
+            f"{path} holds quantised weights ({quantisation}: {name} in {source.files[name].name}), though config.json "
+            f"does not say so, and pagoda reads {', '.join(WEIGHT_FORMATS)} weights only. Take the checkpoint that "
+            f"this one was made from: its name is mostly the same without -GPTQ, -AWQ, -FP8, -4bit or the like"
+        )
 
 
 def _listing(names: Iterator[str]) -> str:

@@ -18,19 +18,13 @@ from safetensors import SafetensorError, safe_open
 
 from pagoda.errors import CheckpointError
 from pagoda.layers.weights.dense import DENSE
+from pagoda.models.checkpoint.layouts import describe_directory, quantisation_of
 from pagoda.models.checkpoint.llama2c import Llama2cSource
 from pagoda.models.checkpoint.source import CheckpointSource
 
 _INDEX = "model.safetensors.index.json"
 SINGLE_FILE = "model.safetensors"
-_PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
-_QUANTISED_ENDINGS = {
-    "qweight": "GPTQ or AWQ",
-    "weight_packed": "compressed-tensors",
-    "weight_scale": "FP8 or int8",
-    "weight_scale_inv": "FP8",
-    "absmax": "bitsandbytes",
-}
+_OTHER_COPIES = ("consolidated*", "adapter_model*")
 _LFS_POINTER = b"version https://git-lfs"
 
 
@@ -52,8 +46,8 @@ class SafetensorsSource:
     @property
     def weight_format(self) -> str:
         """Told by names, for where config.json is silent about it."""
-        endings = {name.rpartition(".")[2] for name in self.files}
-        return next((name for ending, name in _QUANTISED_ENDINGS.items() if ending in endings), DENSE.name)
+        found = quantisation_of(self.files)
+        return DENSE.name if found is None else found[1]
 
     def stored_name(self, name: str) -> str:
         return name
@@ -68,22 +62,37 @@ class SafetensorsSource:
 
 
 def open_checkpoint(path: Path) -> CheckpointSource:
-    """The source for a directory or a llama2.c file. Raises CheckpointError where there are no weights to be read."""
+    """The source for a directory or a llama2.c file. Raises CheckpointError where there are no weights to be read.
+
+    The whole file goes before an index, which may be left over from before the shards were merged (as in transformers);
+    shards without an index are read as they are (as in vLLM).
+    """
     if path.is_file():
         return Llama2cSource(path)
+    if (path / SINGLE_FILE).is_file():
+        return SafetensorsSource(_names_of([path / SINGLE_FILE]))
     if (path / _INDEX).is_file():
         return SafetensorsSource(_read_index(path / _INDEX))
-    if (path / SINGLE_FILE).is_file():
-        with _open(path / SINGLE_FILE) as reader:
-            return SafetensorsSource(dict.fromkeys(reader.keys(), path / SINGLE_FILE))
-    pickled = sorted(file.name for pattern in _PICKLED for file in path.glob(pattern))
-    if pickled:
-        raise CheckpointError(
-            f"{path} holds pickled weights only ({', '.join(pickled[:3])}), and opening those can run code: get the "
-            f"safetensors files of the same model, or convert where you trust the source, with transformers: "
-            f"AutoModelForCausalLM.from_pretrained(directory).save_pretrained(new_directory)"
-        )
-    raise CheckpointError(f"{path} holds no weights: expected {SINGLE_FILE}, or {_INDEX} and its shards")
+    shards = [file for file in sorted(path.glob("*.safetensors")) if not any(map(file.match, _OTHER_COPIES))]
+    if shards:
+        return SafetensorsSource(_names_of(shards))
+    told = describe_directory(path)
+    raise CheckpointError(told or f"{path} holds no weights: expected {SINGLE_FILE}, or {_INDEX} and its shards")
+
+
+def _names_of(files: Iterable[Path]) -> dict[str, Path]:
+    """Tensor names to the files that hold them."""
+    found: dict[str, Path] = {}
+    for file in files:
+        with _open(file) as reader:
+            for name in list(reader.keys()):
+                if name in found:
+                    raise CheckpointError(
+                        f"{found[name].name} and {file.name} in {file.parent} both hold the tensor {name}: they are of "
+                        f"two checkpoints, so take one away, or bring the {_INDEX} that says which is meant"
+                    )
+                found[name] = file
+    return found
 
 
 def _read_index(path: Path) -> dict[str, Path]:

@@ -120,5 +120,6 @@ SEED_OSS = Family(
         "max_position_embeddings": 524288,
         "attention_bias": True,
     },
+    computes=frozenset({"attention_out_bias"}),
     switches=_seed,
 )

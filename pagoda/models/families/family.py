@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pagoda.models.families.special_ids import special_ids
 from pagoda.models.families.weight_names import AS_NAMED, WeightNames
 
 Facts = Mapping[str, Any]
@@ -89,7 +90,7 @@ class Family:
     def facts(self, raw: Mapping[str, Any]) -> dict[str, Any]:
         """`config.json` under our names; what it leaves out is the family's default."""
         aliased = {self.aliases[key]: value for key, value in raw.items() if key in self.aliases}
-        return {**_DEFAULTS, **self.defaults, **raw, **aliased}
+        return {**_DEFAULTS, **special_ids(self.model_type), **self.defaults, **raw, **aliased}
 
     def spelling(self, key: str, raw: Mapping[str, Any]) -> str:
         """What `config.json` calls our `key`, for messages."""

@@ -1,13 +1,11 @@
-"""The files of a tokenizer, as checkpoints carry them, read into what `models/tokenizer/tokenizer` is made of.
+"""The vocabulary of a tokenizer, as checkpoints carry it, and what the settings beside it make of it.
 
-A vocabulary stands in one of `VOCABULARY_FILES`; the special tokens, further tokens and chat templates stand beside it
-in files that grew over the years: `tokenizer_config.json`, `special_tokens_map.json`, `added_tokens.json`,
-`chat_template.jinja`. Which goes before which follows transformers.
+Below `models/tokenizer/tokenizer`. A vocabulary stands in one of `VOCABULARY_FILES`; `settings` has read the files
+beside it, and the checkpoint's class of tokenizer (`classes`) may go before the vocabulary's own steps.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,10 +14,10 @@ from tokenizers import AddedToken, processors
 from tokenizers import Tokenizer as BackendTokenizer
 
 from pagoda.errors import CheckpointError
-from pagoda.models.tokenizer.chat_template import ChatTemplate
+from pagoda.models.tokenizer.classes import class_of
 from pagoda.models.tokenizer.sentencepiece import SentencePieceModel, build_tokenizer, read_llama2c, read_model
+from pagoda.models.tokenizer.settings import content, extra_special_tokens, named_special_tokens
 
-NAMED_SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 # In order of preference: the most faithful description first.
 VOCABULARY_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer.bin", "tok512.bin")
 
@@ -46,11 +44,16 @@ def read_backend(path: Path, settings: Mapping[str, Any]) -> tuple[BackendTokeni
         backend, defaults = _read_tokenizer_json(path), {}
     else:
         model = read_model(path) if path.suffix == ".model" else read_llama2c(path)
-        backend, defaults = build_tokenizer(model), _sentencepiece_defaults(model)
-    settings = {**defaults, **settings}
-    special_tokens = {name: _content(settings[name]) for name in NAMED_SPECIAL_TOKENS if settings.get(name)}
-    _add_tokens(backend, settings, special_tokens)
-    if backend.post_processor is None:
+        backend = build_tokenizer(model, prefix_every_part=settings.get("legacy") is not False)
+        defaults = _sentencepiece_defaults(model)
+    tokenizer_class = class_of(settings, backend)
+    if tokenizer_class.rebuild is not None:
+        tokenizer_class.rebuild(backend, settings)
+    settings = {**tokenizer_class.defaults(backend), **defaults, **settings}
+    _add_tokens(backend, settings)
+    special_tokens = {name: content(token) for name, token in named_special_tokens(settings).items()}
+    if path.suffix != ".json":
+        # A tokenizer.json says itself what surrounds a text, be it nothing.
         _add_bos_and_eos(backend, settings, special_tokens)
     backend.encode_special_tokens = bool(settings.get("split_special_tokens", False))
     return backend, special_tokens
@@ -74,59 +77,6 @@ def _sentencepiece_defaults(model: SentencePieceModel) -> dict[str, Any]:
     return {**named, "add_bos_token": model.bos_id >= 0}
 
 
-def read_settings(directory: Path) -> dict[str, Any]:
-    """`tokenizer_config.json`; where it lists no added tokens, the older side files complete it, as in transformers."""
-    settings = _read_json(directory / "tokenizer_config.json")
-    if "added_tokens_decoder" in settings:
-        return settings
-    settings |= _read_json(directory / "special_tokens_map.json")
-    added = _read_json(directory / "added_tokens.json")
-    special = {_content(settings[name]) for name in NAMED_SPECIAL_TOKENS if settings.get(name)}
-    special |= {_content(token) for token in _extra_special_tokens(settings)}
-    settings["added_tokens_decoder"] = {
-        str(token_id): {"content": text, "special": text in special, "normalized": text not in special}
-        for text, token_id in added.items()
-    }
-    return settings
-
-
-def read_chat_template(directory: Path) -> ChatTemplate | None:
-    """`chat_template.jinja` and `chat_templates/NAME.jinja` go before `tokenizer_config.json`'s entry."""
-    templates = {path.stem: path.read_text(encoding="utf-8") for path in (directory / "chat_templates").glob("*.jinja")}
-    default = directory / "chat_template.jinja"
-    if default.is_file():
-        templates["default"] = default.read_text(encoding="utf-8")
-    if templates:
-        return ChatTemplate(templates)
-    configured = _read_json(directory / "tokenizer_config.json").get("chat_template")
-    if isinstance(configured, list):
-        return ChatTemplate({entry["name"]: entry["template"] for entry in configured})
-    return None if configured is None else ChatTemplate(configured)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    """An optional JSON object; {} where the file does not exist."""
-    if not path.is_file():
-        return {}
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"{path} is not valid JSON ({error}): download it again") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path} holds a {type(value).__name__}, expected a JSON object")
-    return value
-
-
-def _content(token: str | Mapping[str, Any]) -> str:
-    """Text of a token that a JSON file gives as a string or as an object."""
-    return token if isinstance(token, str) else str(token["content"])
-
-
-def _extra_special_tokens(settings: Mapping[str, Any]) -> list[Any]:
-    extra = settings.get("extra_special_tokens") or settings.get("additional_special_tokens") or []
-    return list(extra.values()) if isinstance(extra, Mapping) else list(extra)
-
-
 def _added_token(token: str | Mapping[str, Any], *, special: bool) -> AddedToken:
     if isinstance(token, str):
         return AddedToken(token, special=True, normalized=False)
@@ -134,21 +84,22 @@ def _added_token(token: str | Mapping[str, Any], *, special: bool) -> AddedToken
     return AddedToken(token["content"], special=special or bool(token.get("special", False)), **flags)
 
 
-def _add_tokens(backend: BackendTokenizer, settings: Mapping[str, Any], special_tokens: Mapping[str, str]) -> None:
+def _add_tokens(backend: BackendTokenizer, settings: Mapping[str, Any]) -> None:
     """Adds what the side files know and the vocabulary does not, and makes their flags count."""
-    declared = sorted((int(key), token) for key, token in settings.get("added_tokens_decoder", {}).items())
-    named = set(special_tokens.values())
-    backend.add_tokens([_added_token(token, special=_content(token) in named) for _, token in declared])
+    named = {content(token): token for token in named_special_tokens(settings).values()}
+    declared = sorted((int(key), token) for key, token in (settings.get("added_tokens_decoder") or {}).items())
+    backend.add_tokens([_added_token(token, special=content(token) in named) for _, token in declared])
     for token_id, token in declared:
-        actual = backend.token_to_id(_content(token))
+        actual = backend.token_to_id(content(token))
         if actual != token_id:
             raise CheckpointError(
-                f"tokenizer_config.json or added_tokens.json gives {_content(token)!r} the id {token_id}, "
+                f"tokenizer_config.json or added_tokens.json gives {content(token)!r} the id {token_id}, "
                 f"the vocabulary gives it {actual}: the files are of different checkpoints"
             )
-    known = {token.content for token in backend.get_added_tokens_decoder().values()}
-    rest = [settings[name] for name in special_tokens] + _extra_special_tokens(settings)
-    backend.add_tokens([_added_token(token, special=True) for token in rest if _content(token) not in known])
+    known = {token.content: token.special for token in backend.get_added_tokens_decoder().values()}
+    rest = [token for text, token in named.items() if not known.get(text)]
+    rest += [token for token in extra_special_tokens(settings) if content(token) not in known]
+    backend.add_tokens([_added_token(token, special=True) for token in rest])
 
 
 def _add_bos_and_eos(backend: BackendTokenizer, settings: Mapping[str, Any], special_tokens: Mapping[str, str]) -> None:

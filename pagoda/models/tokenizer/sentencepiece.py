@@ -7,8 +7,9 @@ with byte fallback. The file is Protocol Buffers of which four field kinds are n
 lines stands here in place of two runtime dependencies (Kudo and Richardson, SentencePiece, arXiv 1808.06226).
 
 Known differences from the SentencePiece library: text that follows a control or user-defined symbol in the same
-string gets a prefix space of its own, as Llama's published `tokenizer.json` gives it; a Unigram model may cut a text
-in another way of the same total score; a compiled normaliser sees a zero-width joiner as part of the character before.
+string gets a prefix space of its own, as under transformers' `legacy`, unless that is off; a Unigram model may cut a
+text in another way of the same total score; a compiled normaliser sees a zero-width joiner as part of the character
+before.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from pagoda.errors import CheckpointError
 
@@ -113,10 +114,16 @@ def read_llama2c(path: Path) -> SentencePieceModel:
     return SentencePieceModel(pieces=tuple(_llama2c_piece(i, *entry) for i, entry in enumerate(entries)))
 
 
-def build_tokenizer(model: SentencePieceModel) -> Tokenizer:
-    """The same segmentation in the `tokenizers` library, without BOS or EOS (the post-processor's business)."""
+def build_tokenizer(model: SentencePieceModel, *, prefix_every_part: bool = True) -> Tokenizer:
+    """The same segmentation in the `tokenizers` library, without BOS or EOS (the post-processor's business).
+
+    prefix_every_part: what follows a symbol in the same string gets a prefix space, too, not the text's start alone.
+    """
     tokenizer = Tokenizer(_bpe(model) if model.algorithm is Algorithm.BPE else _unigram(model))
-    tokenizer.normalizer = normalizers.Sequence(_normalizers(model))
+    tokenizer.normalizer = normalizers.Sequence(_normalizers(model, prefix_every_part))
+    if model.add_dummy_prefix:
+        scheme = "always" if prefix_every_part else "first"
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme=scheme, split=False)
     tokenizer.decoder = decoders.Sequence(_decoders(model))
     symbols = (PieceKind.UNKNOWN, PieceKind.CONTROL, PieceKind.USER_DEFINED)
     tokenizer.add_tokens(
@@ -167,15 +174,17 @@ def _unigram(model: SentencePieceModel) -> models.Unigram:
     return models.Unigram(vocab=vocab, unk_id=model.unk_id, byte_fallback=model.byte_fallback)
 
 
-def _normalizers(model: SentencePieceModel) -> list[normalizers.Normalizer]:
+def _normalizers(model: SentencePieceModel, prefix_every_part: bool) -> list[normalizers.Normalizer]:
     steps: list[normalizers.Normalizer] = []
     if model.charsmap:
         steps.append(normalizers.Precompiled(model.charsmap))
     if model.remove_extra_whitespaces:
         steps += [normalizers.Replace(Regex(rf"\A +|[ {SPACE}]+\z"), ""), normalizers.Replace(Regex(" {2,}"), " ")]
-    if model.add_dummy_prefix:
-        steps.append(normalizers.Prepend(SPACE))
-    return [*steps, normalizers.Replace(" ", SPACE)]
+    steps.append(normalizers.Replace(" ", SPACE))
+    if model.add_dummy_prefix and prefix_every_part:
+        # `Metaspace` puts no space before a text that begins with one, SentencePiece does.
+        steps.append(normalizers.Replace(Regex(rf"\A{SPACE}"), SPACE * 2))
+    return steps
 
 
 def _decoders(model: SentencePieceModel) -> list[decoders.Decoder]:

@@ -18,8 +18,9 @@ from tokenizers import Tokenizer as BackendTokenizer
 
 from pagoda.errors import InvalidRequestError
 from pagoda.models.tokenizer.chat_template import ChatTemplate
-from pagoda.models.tokenizer.files import find_vocabulary, read_backend, read_chat_template, read_settings
+from pagoda.models.tokenizer.files import find_vocabulary, read_backend
 from pagoda.models.tokenizer.sentencepiece import SPACE
+from pagoda.models.tokenizer.settings import read_chat_template, read_settings
 
 
 class Tokenizer:
@@ -183,8 +184,11 @@ class Tokenizer:
 
     @cached_property
     def _special_ids(self) -> frozenset[int]:
-        added = self.backend_tokenizer.get_added_tokens_decoder()
-        return frozenset(token_id for token_id, token in added.items() if token.special)
+        # What `decode` leaves out is not always what the files call special: it goes by the text of a token.
+        backend = self.backend_tokenizer
+        added = [[token_id] for token_id in backend.get_added_tokens_decoder()]
+        left_out = zip(added, backend.decode_batch(added), backend.decode_batch(added, False), strict=True)
+        return frozenset(ids[0] for ids, hidden, shown in left_out if shown and not hidden)
 
     @cached_property
     def _decoder_types(self) -> frozenset[str]:

@@ -44,6 +44,7 @@ async def encode(text: str, state: ServerState) -> list[int]:
     if not text:
         raise InvalidRequestError("the chat template made an empty prompt of these messages", param="messages")
     _, token_ids = await state.engine.encode(text, add_special_tokens=False)
+    state.check_token_ids(token_ids, "messages")
     return token_ids
 
 

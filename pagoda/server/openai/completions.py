@@ -16,6 +16,7 @@ from pagoda.chat.openai_types import CompletionRequest
 from pagoda.engine.outputs import CompletionOutput, RequestOutput
 from pagoda.engine.text.prompt import Prompt
 from pagoda.errors import InvalidParameterError
+from pagoda.models.tokenizer.infilling import KNOWN, InfillingTokens, infilling_stop_ids, infilling_tokens
 from pagoda.sampling_params import SamplingParams
 from pagoda.server.fields import check_fields
 from pagoda.server.generation import Caller, Generation, Job, caller_of
@@ -49,10 +50,13 @@ async def completion_jobs(body: CompletionRequest, state: ServerState) -> list[J
         raise InvalidParameterError(
             f"best_of is {body.best_of}, but choosing among more than n is not supported: leave it out", param="best_of"
         )
-    params = _params(body, state)
+    params, tokens = _params(body, state), _infilling(body, state)
+    if tokens is not None:
+        stops = infilling_stop_ids(state.tokenizer, tokens)
+        params = params.clone(stop_token_ids=[*(params.stop_token_ids or ()), *stops])
     jobs = []
     for prompt in prompts_of(body.prompt, "prompt"):
-        text, token_ids = await state.engine.encode(prompt, add_special_tokens=body.add_special_tokens)
+        text, token_ids = await _encoded(prompt, body, tokens, state)
         state.check_token_ids(token_ids, "prompt")
         state.check_length(len(token_ids), body.max_tokens)
         prompt_of_both: Prompt = (
@@ -65,6 +69,32 @@ async def completion_jobs(body: CompletionRequest, state: ServerState) -> list[J
         )
         jobs.append(Job(prompt_of_both, params, body.priority, body.cache_salt, constraint_field(body)))
     return jobs
+
+
+async def _encoded(
+    prompt: Prompt, body: CompletionRequest, tokens: InfillingTokens | None, state: ServerState
+) -> tuple[str | None, list[int]]:
+    """A prompt as the client wrote it, and its ids, with the suffix in its place."""
+    if tokens is None or body.suffix is None:
+        return await state.engine.encode(prompt, add_special_tokens=body.add_special_tokens)
+    if not isinstance(prompt, str):
+        raise InvalidParameterError("with suffix the prompt must be text, not token ids", param="prompt")
+    whole = tokens.prompt(prompt, body.suffix)
+    return prompt, (await state.engine.encode(whole, add_special_tokens=body.add_special_tokens))[1]
+
+
+def _infilling(body: CompletionRequest, state: ServerState) -> InfillingTokens | None:
+    """The model's tokens for filling in, where the request has a suffix. Raises InvalidParameterError."""
+    if not body.suffix:
+        return None
+    tokens = infilling_tokens(state.tokenizer)
+    if tokens is None:
+        raise InvalidParameterError(
+            f"suffix is given, but the tokenizer of this model has no tokens for filling in the middle (such as "
+            f"{', '.join(KNOWN[0])}): leave it out, or ask a model of code that has them",
+            param="suffix",
+        )
+    return tokens
 
 
 def _params(body: CompletionRequest, state: ServerState) -> SamplingParams:

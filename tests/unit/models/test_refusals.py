@@ -91,6 +91,7 @@ _QWEN2_5 = {
     "use_sliding_window": False,
     "vocab_size": 151936,
 }
+_CARD = {"factor": 4.0, "original_max_position_embeddings": 32768}
 PUBLISHED: dict[str, tuple[dict[str, Any], float]] = {
     "Llama-2-7b": (
         {**_LLAMA, "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
@@ -230,7 +231,7 @@ def test_the_configuration_of_a_well_known_model_is_read(name: str) -> None:
 )
 def test_what_changes_nothing_passes(harmless: dict[str, Any]) -> None:
     assert ModelConfig.from_dict({**SMALL, **harmless}) == ModelConfig.from_dict(
-        {**SMALL, "bos_token_id": harmless.get("bos_token_id")}
+        {**SMALL, **{key: value for key, value in harmless.items() if key == "bos_token_id"}}
     )
 
 
@@ -284,6 +285,23 @@ def test_what_changes_nothing_passes(harmless: dict[str, Any]) -> None:
         ({"rope_scaling": {"type": "yarn", "factor": "4.0"}}, ["factor='4.0'", "above 0"]),
         ({"rope_scaling": {"type": "linear", "factor": 2.0}, "rope_theta": "abc"}, ["rope_theta='abc'"]),
         ({"rope_parameters": {"rope_theta": -5.0}}, ["rope_theta=-5.0", "above 0"]),
+        ({"rope_scaling": {"type": "linear", "factor": [2.0, 4.0]}}, ["factor=[2.0, 4.0]", "a number above 0"]),
+        ({"rope_scaling": {**_LLAMA3_ROPE, "factor": 8.0, "low_freq_factor": 4.0}}, ["high_freq_factor=4.0", "above"]),
+        ({"rope_scaling": {"type": "yarn", "factor": 2.0, "beta_fast": 1, "beta_slow": 32}}, ["beta_fast=1", "above"]),
+        ({"rope_scaling": {"type": "yarn", "factor": 0}}, ["factor=0", "above 0"]),
+        ({"rope_scaling": {"type": "yarn", "factor": 2.0, "truncate": "no"}}, ["truncate='no'", "true or false"]),
+        (
+            {"rope_scaling": {"type": "longrope", "short_factor": [1.0] * 8, "long_factor": [1.0] * 7}},
+            ["long_factor", "a list of 8 numbers"],
+        ),
+        (
+            {"rope_scaling": {"type": "longrope", "short_factor": 1.0, "long_factor": [1.0] * 8}},
+            ["short_factor=1.0", "a list of 8 numbers"],
+        ),
+        (
+            {"rope_scaling": {"type": "yarn", "factor": 2.0, "original_max_position_embeddings": 1}},
+            ["original_max_position_embeddings=1", "above 1"],
+        ),
         ({"num_attention_heads": 0}, ["num_attention_heads=0", "whole number"]),
         ({"hidden_size": "4096"}, ["hidden_size='4096'", "whole number"]),
         ({"num_key_value_heads": 8.0}, ["num_key_value_heads=8.0"]),
@@ -329,10 +347,29 @@ def test_an_absent_key_means_what_transformers_means_by_it(architecture: str, le
         ({"rope_type": "linear", "factor": 4.0}, 256),
         ({"rope_type": "dynamic", "factor": 4.0}, float("inf")),
         ({**_LLAMA3_ROPE, "factor": 8.0}, 64),
+        ({"rope_type": "yarn", "factor": 4.0}, 256),
     ],
 )
 def test_how_far_a_kind_of_rope_reaches(scaling: dict[str, Any] | None, longest: float) -> None:
     assert ModelConfig.from_dict({**SMALL, "rope_scaling": scaling}).rope.max_length == longest
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "longest"),
+    [
+        # As the cards of the models tell their users to write it.
+        ("Qwen2.5-0.5B", {"rope_scaling": {**_CARD, "type": "yarn"}}, 131072),
+        ("Qwen3-0.6B", {"rope_scaling": {**_CARD, "rope_type": "yarn"}}, 131072),
+        ("Qwen3-0.6B", {"rope_parameters": {**_CARD, "rope_type": "yarn", "rope_theta": 1e6}}, 131072),
+        ("Llama-2-7b", {"rope_scaling": {"factor": 4.0, "type": "linear"}}, 16384),
+        ("Llama-2-7b", {"rope_scaling": {"factor": 2.0, "type": "dynamic"}}, float("inf")),
+        ("Llama-3.1-8B", {}, 131072),
+        ("Yarn-Llama-2-7b-128k", {}, 131072),
+        ("Qwen2.5-0.5B", {}, 32768),
+    ],
+)
+def test_how_far_well_known_models_reach(name: str, changes: dict[str, Any], longest: float) -> None:
+    assert ModelConfig.from_dict({**PUBLISHED[name][0], **changes}).rope.max_length == longest
 
 
 def test_a_longer_reach_that_is_added_by_hand_goes_before_what_transformers_saved() -> None:
@@ -399,7 +436,7 @@ def test_an_unknown_architecture_is_not_taken_for_one_that_is_spelled_like_it(na
         (
             "Phi3ForCausalLM",
             {"rope_scaling": {"type": "su", "short_factor": [1.0] * 4, "long_factor": [1.0] * 4}},
-            "short_factor has 4 numbers",
+            "a list of 8 numbers",
         ),
     ],
 )

@@ -80,3 +80,44 @@ def test_the_hub_s_errors_are_told_apart() -> None:
         error.args = ("refused",)
         with pytest.raises(CheckpointError, match=advice):
             hub._raise_unavailable("meta-llama/Llama-3.2-1B", error)
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (["README.md", "adapter_config.json", "adapter_model.safetensors"], "org/name holds a LoRA adapter"),
+        (["qwen2.5-0.5b-instruct-q4_k_m.gguf", "qwen2.5-0.5b-instruct-q8_0.gguf"], "org/name holds GGUF files"),
+        (["model_index.json", "unet/diffusion_pytorch_model.safetensors"], "org/name holds a diffusers pipeline"),
+        (["README.md"], "org/name cannot be downloaded"),
+    ],
+)
+def test_a_repository_without_a_config_is_told_for_what_it_is(
+    files: list[str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub.errors import EntryNotFoundError
+
+    def missing(hub_id: str, name: str, **_: object) -> str:
+        raise EntryNotFoundError(f"{hub_id} has no {name}")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", missing)
+    monkeypatch.setattr("huggingface_hub.HfApi.list_repo_files", lambda *_, **__: files)
+    with pytest.raises(CheckpointError, match=said):
+        hub.resolve_config("org/name")
+
+
+def test_a_repository_of_pickled_weights_is_told_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.HfApi.list_repo_files", lambda *_, **__: ["config.json", "pytorch_model.bin"])
+    with pytest.raises(CheckpointError, match=r"org/name holds pickled weights only \(pytorch_model.bin\)"):
+        resolve_model("org/name")
+
+
+def test_a_quantisation_told_beside_config_json_is_found_before_the_weights(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def download(_: str, name: str, **__: object) -> str:
+        (tmp_path / name).write_text("{}")
+        return str(tmp_path / name)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    assert (hub.resolve_config("org/name") / "hf_quant_config.json").is_file()

@@ -70,6 +70,88 @@ def test_shards_load_as_one_file_does(build: Build, assert_equal_weights: Assert
     assert_equal_weights(loaded, build(seed=0))
 
 
+def test_an_index_left_over_beside_the_whole_file_is_passed_over(
+    build: Build, assert_equal_weights: AssertEqual, checkpoint: Path
+) -> None:
+    """As in transformers: whoever merges shards may forget the index, and its shards may be gone or older."""
+    index = {"weight_map": {QUERY: "model-00001-of-00002.safetensors"}}
+    (checkpoint / "model.safetensors.index.json").write_text(json.dumps(index))
+    (checkpoint / "consolidated.safetensors").write_bytes(b"another layout of the same weights")
+    loaded = build()
+    load_weights(loaded, checkpoint)
+    assert_equal_weights(loaded, build(seed=0))
+
+
+def test_a_file_that_the_index_does_not_name_is_passed_over(
+    build: Build, assert_equal_weights: AssertEqual, checkpoint: Path
+) -> None:
+    shard(checkpoint)
+    save_file({QUERY: torch.zeros(2, 2)}, checkpoint / "model-00003-of-00003.safetensors")
+    loaded = build()
+    load_weights(loaded, checkpoint)
+    assert_equal_weights(loaded, build(seed=0))
+
+
+def test_shards_load_without_their_index_unless_two_hold_one_tensor(
+    build: Build, assert_equal_weights: AssertEqual, checkpoint: Path
+) -> None:
+    first, _ = shard(checkpoint)
+    (checkpoint / "model.safetensors.index.json").unlink()
+    loaded = build()
+    load_weights(loaded, checkpoint)
+    assert_equal_weights(loaded, build(seed=0))
+    (checkpoint / "copy.safetensors").write_bytes((checkpoint / first).read_bytes())
+    with pytest.raises(CheckpointError, match=rf"copy\.safetensors and {first} .*both hold the tensor"):
+        load_weights(build(), checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("extra", "quantisation"),
+    [
+        (f"{QUERY[:-7]}.qweight", "GPTQ or AWQ"),
+        (f"{QUERY[:-7]}.g_idx", "GPTQ"),
+        (f"{QUERY}_scale", "FP8 or int8"),
+        (f"{QUERY}_scale_inv", "FP8"),
+        (f"{QUERY}_packed", "compressed-tensors"),
+        (f"{QUERY}.absmax", "bitsandbytes"),
+        (f"{QUERY}.quant_state.bitsandbytes__nf4", "bitsandbytes 4-bit"),
+        (f"{QUERY[:-7]}.scales", "MLX or AWQ"),
+        ("model.layers.0.self_attn.k_scale", "scales of an FP8 KV cache"),
+        ("model.layers.0.mlp.experts.gate_up_proj_blocks", "MXFP4"),
+        (f"{QUERY[:-7]}.trellis", "EXL3"),
+    ],
+)
+def test_quantised_weights_are_named_by_their_tensors_where_config_json_is_silent(
+    build: Build, extra: str, quantisation: str, checkpoint: Path
+) -> None:
+    edit_tensors(checkpoint, **{extra: torch.zeros(3)})
+    with pytest.raises(CheckpointError) as caught:
+        load_weights(build(), checkpoint)
+    assert f"quantised weights ({quantisation}: {extra} in model.safetensors)" in str(caught.value)
+    assert "without -GPTQ" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (["adapter_config.json", "adapter_model.safetensors"], ["a LoRA adapter", "merge_and_unload", "org/base-7B"]),
+        (["model_index.json", "unet.safetensors"], ["a diffusers pipeline"]),
+        (["a-Q4_K_M.gguf", "b-Q8_0.gguf"], ["GGUF", "a-Q4_K_M.gguf, b-Q8_0.gguf", "safetensors"]),
+        (["params.json", "consolidated.00.pth"], ["Meta or Mistral AI", "-hf"]),
+        (["weights.npz"], ["MLX"]),
+        (["flax_model.msgpack"], ["Flax", "save_pretrained"]),
+    ],
+)
+def test_a_directory_that_is_no_checkpoint_is_told_for_what_it_is(
+    files: list[str], said: list[str], tmp_path: Path
+) -> None:
+    for name in files:
+        (tmp_path / name).write_text('{"base_model_name_or_path": "org/base-7B"}')
+    with pytest.raises(CheckpointError) as caught:
+        load_config(tmp_path)
+    assert [part for part in said if part not in str(caught.value)] == []
+
+
 def test_weights_are_iterated_under_their_names(checkpoint: Path) -> None:
     expected = load_file(checkpoint / "model.safetensors")
     shard(checkpoint)
@@ -180,6 +262,7 @@ def test_a_shard_that_lacks_a_tensor_of_the_index_is_named(build: Build, checkpo
 
 @pytest.mark.parametrize("target", ["../../secret.safetensors", "/etc/passwd", "model.bin"])
 def test_an_index_cannot_lead_out_of_its_directory(build: Build, target: str, checkpoint: Path) -> None:
+    shard(checkpoint)
     (checkpoint / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {QUERY: target}}))
     with pytest.raises(CheckpointError, match=r"expected a \.safetensors file of the same directory"):
         load_weights(build(), checkpoint)
@@ -187,6 +270,7 @@ def test_an_index_cannot_lead_out_of_its_directory(build: Build, target: str, ch
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"weight_map": 3}'])
 def test_a_broken_index_is_named(build: Build, content: str, checkpoint: Path) -> None:
+    shard(checkpoint)
     (checkpoint / "model.safetensors.index.json").write_text(content)
     with pytest.raises(CheckpointError, match=r"index\.json is not a safetensors index"):
         load_weights(build(), checkpoint)
@@ -294,6 +378,12 @@ def test_a_checkpoint_without_generation_config_sets_nothing(tmp_path: Path) -> 
         ('{"top_k": 1.5}', "top_k=1.5, expected an integer"),
         ('{"eos_token_id": ["a"]}', "eos_token_id='a', expected an integer"),
         ('{"top_p": true}', "top_p=True, expected a number"),
+        ('{"top_p": 0}', r"top_p=0, expected a number in \(0, 1\]"),
+        ('{"temperature": 3}', r"temperature=3, expected a number in \[0, 2\]"),
+        ('{"temperature": NaN}', "temperature=nan, expected"),
+        ('{"repetition_penalty": -1.1}', "repetition_penalty=-1.1, expected a finite number above 0"),
+        ('{"max_new_tokens": 0}', "max_new_tokens=0, expected"),
+        ('{"eos_token_id": [2, -1]}', "eos_token_id=-1, expected a token id"),
     ],
 )
 def test_a_broken_generation_config_is_named(content: str, complaint: str, tmp_path: Path) -> None:

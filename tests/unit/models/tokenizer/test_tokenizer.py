@@ -156,13 +156,21 @@ def test_a_sentencepiece_text_begins_with_bos(byte_fallback: Tokenizer) -> None:
     ("flags", "expected"),
     [((True, False), (1, 0)), ((True, True), (1, 1)), ((False, True), (0, 1)), ((False, False), (0, 0))],
 )
-def test_add_bos_and_add_eos_count_where_the_vocabulary_is_silent(
+def test_add_bos_and_add_eos_count_for_a_vocabulary_of_pieces(
     flags: tuple[bool, bool], expected: tuple[int, int], tmp_path: Path
 ) -> None:
-    config = {"bos_token": "<|bos|>", "eos_token": "<|im_end|>", "add_bos_token": flags[0], "add_eos_token": flags[1]}
-    tokenizer = Tokenizer.from_directory(write_directory(tmp_path, config, with_post_processor=False))
+    (tmp_path / "tokenizer.model").write_bytes(sentencepiece_model())
+    config = {"add_bos_token": flags[0], "add_eos_token": flags[1]}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    tokenizer = Tokenizer.from_directory(tmp_path)
     ids = tokenizer.encode("Hello")
     assert (ids.count(tokenizer.bos_token_id), ids.count(tokenizer.eos_token_id)) == expected
+
+
+def test_a_tokenizer_json_that_names_no_post_processor_surrounds_a_text_with_nothing(tmp_path: Path) -> None:
+    config = {"bos_token": "<|bos|>", "eos_token": "<|im_end|>", "add_bos_token": True, "add_eos_token": True}
+    tokenizer = Tokenizer.from_directory(write_directory(tmp_path, config, with_post_processor=False))
+    assert tokenizer.encode("Hello") == tokenizer.encode("Hello", add_special_tokens=False)
 
 
 def test_the_vocabulary_s_own_post_processor_goes_before_add_bos_token(tmp_path: Path) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from tokenizers import Tokenizer as BackendTokenizer
 
+from pagoda.models.tokenizer.infilling import KNOWN, InfillingTokens
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.server.config import ServerConfig
 from patience import HANG_S
@@ -373,5 +375,54 @@ def test_where_one_prompt_is_refused_none_is_left_in_the_engine(serve: Serve) ->
             assert answer.status_code == 503
             assert len(server.engine.aborted) == 2
             assert server.engine.num_live_requests == 0
+
+    asyncio.run(main())
+
+
+def _with_tokens(tokenizer: Tokenizer, tokens: Sequence[str]) -> Tokenizer:
+    backend = BackendTokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    backend.add_special_tokens(list(tokens))
+    return Tokenizer(backend, special_tokens=tokenizer.special_tokens, chat_template=tokenizer.chat_template)
+
+
+@pytest.mark.parametrize("tokens", KNOWN, ids=lambda tokens: tokens.prefix)
+def test_a_suffix_is_filled_in_by_the_tokens_of_the_model(
+    tokens: InfillingTokens, serve: Serve, tokenizer: Tokenizer
+) -> None:
+    own = _with_tokens(tokenizer, tokens)
+
+    async def main() -> None:
+        async with serve(vocab_size=own.num_tokens) as server:
+            server.engine.tokenizer = server.engine._fake_tokenizer = own
+            body = {"prompt": "def f(", "suffix": ")\n", "echo": True, "stop_token_ids": [7], "max_tokens": 50}
+            answer = await server.post(PATH, body)
+            assert answer.json()["choices"][0]["text"] == "def f(" + TEXT
+            assert server.engine.prompts[0].endswith(f"{tokens.prefix}def f({tokens.suffix})\n{tokens.middle}")
+            assert {7, *map(own.token_to_id, tokens)} <= {*server.engine.params[0].stop_token_ids}
+            answer = await server.post(PATH, {"prompt": [5, 6], "suffix": ")"})
+            assert (answer.status_code, answer.json()["error"]["param"]) == (400, "prompt")
+
+    asyncio.run(main())
+
+
+def test_a_text_with_a_token_that_only_the_tokenizer_knows_is_blamed_on_that_token(
+    serve: Serve, tokenizer: Tokenizer
+) -> None:
+    own = _with_tokens(tokenizer, ["<|later|>"])
+    chat = "/v1/chat/completions"
+
+    async def main() -> None:
+        async with serve() as server:
+            server.engine.tokenizer = own
+            for path, body, param in (
+                (PATH, {"prompt": "a <|later|> b"}, "prompt"),
+                (PATH, {"prompt": [own.token_to_id("<|later|>")]}, "prompt"),
+                ("/v1/embeddings", {"input": "<|later|>"}, "input"),
+                (chat, {"messages": [{"role": "user", "content": "<|later|>"}]}, "messages"),
+            ):
+                answer = await server.post(path, body)
+                error = answer.json()["error"]
+                assert (answer.status_code, error["param"]) == (400, param)
+                assert f"{param} contains '<|later|>', which the tokenizer knows as token 8192" in error["message"]
 
     asyncio.run(main())
