@@ -145,9 +145,9 @@ VALUES: dict[str, Rule] = {
     **dict.fromkeys(("num_key_value_heads", "head_dim"), optional(whole_number(1, 1 << 31))),
     # transformers writes 0 for a Qwen2-MoE whose windows are off.
     "sliding_window": optional(whole_number(0, 1 << 31)),
-    "num_experts": optional(whole_number(0)),
+    "num_experts": optional(whole_number(0, 1 << 16)),
     **dict.fromkeys(("num_experts_per_tok", "decoder_sparse_step"), whole_number(1)),
-    **dict.fromkeys(("moe_intermediate_size", "shared_expert_intermediate_size"), optional(whole_number(0))),
+    **dict.fromkeys(("moe_intermediate_size", "shared_expert_intermediate_size"), optional(whole_number(0, 1 << 31))),
     "mlp_only_layers": optional(list_of(is_token_id, "a list of numbers of layers")),
     "rms_norm_eps": positive(),
     "rope_theta": optional(positive()),

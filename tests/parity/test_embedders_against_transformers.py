@@ -20,13 +20,14 @@ from torch.nn import functional as F
 from pagoda.errors import CheckpointError, InvalidParameterError, InvalidRequestError
 from pagoda.llm import LLM
 from pagoda.models.checkpoint.loading import load_config
+from pagoda.models.families.table import FAMILIES
 from pagoda.sampling_params import PoolingParams, SamplingParams
 from tiny_models import BASE, TOLERANCE, randomize, token_ids_of
 
 WORDS = [f"word{index}" for index in range(100)]
 TEXTS = [" ".join(random.Random(seed).choices(WORDS, k=length)) for seed, length in enumerate((1, 7, 30, 45))]
 MODULES = ["Transformer", "Pooling", "Normalize"]
-FAMILIES: dict[str, dict[str, Any]] = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "Qwen3": {"head_dim": 16},
     "Llama": {},
     "Mistral": {"sliding_window": 8},
@@ -38,7 +39,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
 
 
 def _network(family: str, kind: str = "Model", **settings: Any) -> transformers.PreTrainedModel:
-    config = getattr(transformers, f"{family}Config")(**{**BASE, **FAMILIES[family], **settings})
+    config = getattr(transformers, f"{family}Config")(**{**BASE, **SETTINGS[family], **settings})
     config._attn_implementation = "eager"
     network = getattr(transformers, f"{family}{kind}")(config).eval()
     randomize(network)
@@ -108,7 +109,7 @@ def _close(actual: torch.Tensor, expected: torch.Tensor) -> None:
     torch.testing.assert_close(actual, expected, atol=TOLERANCE, rtol=TOLERANCE)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", SETTINGS)
 def test_a_base_model_embeds_as_its_files_say(family: str, tmp_path: Path) -> None:
     network = _network(family)
     llm = _llm(_write(network, tmp_path, {"pooling_mode_lasttoken": True}))
@@ -117,6 +118,17 @@ def test_a_base_model_embeds_as_its_files_say(family: str, tmp_path: Path) -> No
     assert config.num_parameters == network.num_parameters()
     for text, actual in zip(TEXTS, _embed(llm, TEXTS), strict=True):
         _close(actual, _expected(network, llm.get_tokenizer().encode(text), "last", normalize=True))
+
+
+def test_every_family_without_a_head_has_the_name_that_transformers_gives_it() -> None:
+    known = transformers.models.auto.modeling_auto.MODEL_MAPPING_NAMES
+    ours = {
+        family.model_type: family.base_architecture
+        for family in FAMILIES
+        if hasattr(transformers, family.base_architecture)
+    }
+    assert len(ours) > 29
+    assert ours == {model_type: known[model_type] for model_type in ours}
 
 
 @pytest.mark.parametrize("normalize", [True, False])

@@ -81,9 +81,6 @@ class HubOptions(TypedDict, total=False):
     token: str | bool | None
 
 
-_UNASKED: HubOptions = {"revision": None, "local_files_only": False}
-
-
 def resolve_model(name: str | Path, **options: Unpack[HubOptions]) -> Path:
     """The checkpoint directory (or llama2.c `.bin` file) that a name stands for.
 
@@ -162,7 +159,7 @@ def _download(hub_id: str, files: list[str], options: HubOptions) -> Path:
             hub_id,
             allow_patterns=files,
             ignore_patterns=_UNWANTED_FILES,
-            **_UNASKED | options,
+            **options,
         )
     # HTTP, file system and the hub's own errors have no common base below Exception.
     except Exception as error:
@@ -176,7 +173,7 @@ def _download_config(hub_id: str, options: HubOptions) -> Path:
     from huggingface_hub.errors import EntryNotFoundError
 
     try:
-        file = hf_hub_download(hub_id, "config.json", **_UNASKED | options)
+        file = hf_hub_download(hub_id, "config.json", **options)
     except Exception as error:  # as in _download
         if isinstance(error, EntryNotFoundError):
             _refuse_layout(hub_id, options)

@@ -48,6 +48,7 @@ class Family:
     """One architecture.
 
     architecture:  its name in `architectures`; `also_named` are names that other publishers of it use
+    base_named:    what transformers calls it without its output head, where that is not "Model" for "ForCausalLM"
     differs:       what differs from Llama, in words, for the table of docs/network.md
     defaults:      what transformers' config class has for keys that `config.json` leaves out, where Llama's differs
     aliases:       keys of this family's `config.json` -> the key that says the same here
@@ -64,6 +65,7 @@ class Family:
     model_type: str
     differs: str = ""
     also_named: tuple[str, ...] = ()
+    base_named: str = ""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     computes: frozenset[str] = frozenset()
@@ -77,7 +79,7 @@ class Family:
     @property
     def base_architecture(self) -> str:
         """What transformers calls the network without its output head: embedders are published so."""
-        return f"{self.architecture.removesuffix('ForCausalLM')}Model"
+        return self.base_named or f"{self.architecture.removesuffix('ForCausalLM')}Model"
 
     @property
     def layouts(self) -> tuple[WeightNames, ...]:

@@ -75,6 +75,7 @@ GEMMA2 = Family(
 GEMMA3 = Family(
     "Gemma3ForCausalLM",
     "gemma3_text",
+    base_named="Gemma3TextModel",
     differs="as Gemma 2, scores without a bound; norms on q and k; five of six layers slide, with their own RoPE",
     defaults={
         **_DEFAULTS,

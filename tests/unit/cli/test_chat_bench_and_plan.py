@@ -14,6 +14,7 @@ from typer.testing import Result
 from pagoda.cli.bench.offline import OfflineWorkload
 from pagoda.cli.conversation import Conversation, Message
 from pagoda.errors import ConfigError
+from pagoda.models.refusals import QUANTISED_FILES
 
 CONTEXT = 256
 Invoke = Callable[..., Result]
@@ -200,7 +201,8 @@ def test_plan_downloads_the_config_of_a_hub_model_and_nothing_else(
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
     result = invoke("plan", "qwen3-0.6b", "--revision", "v1", "--json")
-    assert asked == [("Qwen/Qwen3-0.6B", file, "v1", False) for file in ("config.json", "modules.json")]
+    files = ["config.json", "modules.json", *QUANTISED_FILES]
+    assert asked == [("Qwen/Qwen3-0.6B", file, "v1", False) for file in files]
     assert json.loads(result.stdout)["model"] == "qwen3-0.6b"
 
 

@@ -416,7 +416,7 @@ def test_a_network_that_reads_images_is_refused_for_that() -> None:
         ModelConfig.from_dict({**raw, "text_config": SMALL})
 
 
-@pytest.mark.parametrize("name", ["Phi4MMForCausalLM", "MambaForCausalLM", "Qwen3MoeForCausalLM"])
+@pytest.mark.parametrize("name", ["Phi4MMForCausalLM", "MambaForCausalLM", "Qwen3NextForCausalLM"])
 def test_an_unknown_architecture_is_not_taken_for_one_that_is_spelled_like_it(name: str) -> None:
     with pytest.raises(UnknownArchitectureError) as caught:
         ModelConfig.from_dict({**SMALL, "architectures": [name]})
