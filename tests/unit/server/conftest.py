@@ -82,7 +82,7 @@ class FakeEngine(AsyncEngine):
     """
 
     def __init__(self, tokenizer: Tokenizer, **changes: Any) -> None:
-        names = changes.pop("served_model_name", "fake")
+        names = changes.pop("served_model_name", changes.get("model", INFO.model))
         super().__init__(EngineArgs(served_model_name=names), max_num_waiting=changes.pop("max_num_waiting", 1024))
         self._fake_info = dataclasses.replace(INFO, **changes)
         self._fake_tokenizer = tokenizer
