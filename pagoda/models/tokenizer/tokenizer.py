@@ -226,9 +226,8 @@ class Tokenizer:
         # One character of a piece is one byte, and no character of a text is less.
         keeps_all = "ByteLevel" in self._decoder_types and vocabulary.keys() >= _BYTE_OF.keys()
         drops = backend.normalizer is not None or backend.truncation is not None or b"emoved" in steps
-        return (
-            max(map(len, vocabulary)) if keeps_all and not drops and not any(t.lstrip or t.rstrip for t in added) else 0
-        )
+        swallows = any(token.lstrip or token.rstrip for token in added)
+        return max(map(len, vocabulary)) if keeps_all and not drops and not swallows else 0
 
     def _surface(self, token_id: int) -> bytes:
         piece = self.backend_tokenizer.id_to_token(token_id) if token_id >= 0 else None
