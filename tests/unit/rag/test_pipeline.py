@@ -117,7 +117,7 @@ def test_a_question_that_is_none_is_refused(make_rag: MakeRag, question: str, k:
 
 
 def test_an_empty_index_says_how_to_fill_it(make_rag: MakeRag) -> None:
-    with pytest.raises(InvalidRequestError, match="holds no documents: add some with `.*pagoda rag index PATH`"):
+    with pytest.raises(InvalidRequestError, match=r"holds no documents: add some with `.*pagoda rag index PATH`"):
         make_rag(index=False).query("When?")
 
 
