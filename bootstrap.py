@@ -35,7 +35,7 @@ ENGLISH = {
     "unreachable": "      the build for CPUs cannot be had from {index}: TORCH_INDEX=... names a mirror",
     "there": "[2/3] torch is there",
     "rest": "[3/3] pagoda and what it needs ({extras})",
-    "time": "Setting up pagoda, once. It takes minutes, most of them for fetching; if it is stopped, it goes on next time.",
+    "time": "Setting up pagoda, once. It takes minutes, most of them for fetching; stopped, it goes on next time.",
     "failed": (
         "pip could not finish, its own words stand above. Nothing can be fetched without network; PIP_INDEX_URL=... "
         "names a mirror, HTTPS_PROXY=... a proxy. The same command goes on from here."
