@@ -39,9 +39,12 @@ class Case:
     num_tokens: int = 40
     config_class: str = ""
 
-    def build(self) -> transformers.PreTrainedModel:
+    def config(self) -> transformers.PretrainedConfig:
         config_class = getattr(transformers, self.config_class or f"{self.family}Config")
-        config = config_class(**{**BASE, **self.settings})
+        return config_class(**{**BASE, **self.settings})
+
+    def build(self) -> transformers.PreTrainedModel:
+        config = self.config()
         config._attn_implementation = "eager"
         model = getattr(transformers, f"{self.family}ForCausalLM")(config).eval()
         randomize(model)

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     import torch
 
 
-def _silu(x: torch.Tensor) -> torch.Tensor:
-    return x / ((-x).exp() + 1.0)  # where e^-x overflows to infinity the quotient is the right zero
-
-
 def _sigmoid(x: torch.Tensor) -> torch.Tensor:
-    return 1.0 / ((-x).exp() + 1.0)
+    # Below -60 it is 0 to the last bit; unbounded, e^-x would overflow and its gradient be no number.
+    return 1.0 / ((-x.clamp(min=-60.0)).exp() + 1.0)
+
+
+def _silu(x: torch.Tensor) -> torch.Tensor:
+    return x * _sigmoid(x)
 
 
 def _gelu(x: torch.Tensor) -> torch.Tensor:

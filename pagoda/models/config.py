@@ -200,12 +200,21 @@ class ModelConfig:
         """
         raw = {**self.source, "torch_dtype": self.dtype} if self.source is not None else self._as_llama()
         raw.pop("dtype", None)
-        if type(self).from_dict(raw) != self:
+        if (lost := self._lost(raw)) is not None:
             raise CheckpointError(
-                f"a config.json of {self.architecture} cannot say what this model computes, so it cannot be saved as "
-                f"one: leave its switches as that architecture has them ({self.norm_placement=}, {self.norm=}, ...)"
+                f"a config.json of {self.architecture} cannot say what this model computes ({lost}): leave these as "
+                f"that architecture has them, or name another architecture and model_type"
             )
         return raw
+
+    def _lost(self, raw: dict[str, Any]) -> str | None:
+        """The fields that would not be read again from `raw`; None where all would."""
+        try:
+            read = type(self).from_dict(raw)
+        except CheckpointError as error:
+            return str(error)
+        names = [field.name for field in dataclasses.fields(self) if field.compare]
+        return ", ".join(name for name in names if getattr(read, name) != getattr(self, name)) or None
 
     def _as_llama(self) -> dict[str, Any]:
         """The keys that Llama, Mistral and Qwen share."""
@@ -356,10 +365,9 @@ def _check_shapes(config: ModelConfig) -> None:
         )
     if config.head_dim % 2:
         raise CheckpointError(f"config.json has head_dim={config.head_dim}, but RoPE rotates pairs: it must be even")
-    for name in ("layer_types", "rotating_layers"):
-        length = len(getattr(config, name))
-        if length not in (config.num_hidden_layers, 0):
-            raise CheckpointError(f"config.json has {length} {name} for {config.num_hidden_layers} layers")
+    for key, values in (("layer_types", config.layer_types), ("no_rope_layers", config.rotating_layers)):
+        if len(values) not in (config.num_hidden_layers, 0):
+            raise CheckpointError(f"config.json has {len(values)} {key} for {config.num_hidden_layers} layers")
 
 
 _SCALES = (

@@ -19,7 +19,7 @@ from pagoda.layers.rope_scaling import ROPE_KINDS, RopeKind
 from pagoda.layers.weights.format import WeightFormat
 from pagoda.layers.weights.table import WEIGHT_FORMATS
 from pagoda.models.families.family import Family
-from pagoda.parameter_rules import FLAG, STRING, Rule, is_number, optional, positive, whole_number
+from pagoda.parameter_rules import FLAG, STRING, Rule, is_number, is_whole, list_of, optional, positive, whole_number
 
 _Accepts = Callable[[Any], bool]
 
@@ -44,6 +44,11 @@ def _is_activation(value: Any) -> bool:
 def _are_known_layers(value: Any) -> bool:
     known = ("full_attention", "sliding_attention")
     return value is None or (isinstance(value, list | tuple) and all(kind in known for kind in value))
+
+
+def _is_pattern(value: Any) -> bool:
+    # 0 is what transformers writes where no layer slides.
+    return is_whole(value, 0) or (isinstance(value, str) and value != "" and {*value} <= {"L", "G"})
 
 
 def _all_rotate(value: Any) -> bool:
@@ -83,6 +88,8 @@ FACTS: dict[str, tuple[_Accepts, str]] = {
     "dual_chunk_attention_config": (_is_off, "null"),
     "kv_lora_rank": (_is_off, "null"),
     "sliding_window_pattern": (_is_off, "null"),
+    "sparse_config": (_is_off, "null"),
+    "use_cla": (_is_off, "false"),
     "use_logn_attn": (_is_off, "false"),
     # Positions
     "no_rope_layer_interval": (_is_off, "null"),
@@ -140,6 +147,18 @@ VALUES: dict[str, Rule] = {
     "rope_local_base_freq": optional(positive()),
 }
 """What the keys that are read must hold, so that no text passes for a number or for true."""
+_COMPUTED: dict[str, Rule] = {
+    **dict.fromkeys(
+        ("query_pre_attn_scalar", "attention_multiplier", "logit_scale", "logits_scaling", "dim_model_base"), positive()
+    ),
+    **dict.fromkeys(("embedding_multiplier", "residual_multiplier", "scale_emb", "scale_depth"), positive()),
+    **dict.fromkeys(("attn_logit_softcapping", "final_logit_softcapping", "clip_qkv"), optional(positive())),
+    **dict.fromkeys(("use_parallel_residual", "qk_layernorm", "use_qk_norm"), optional(FLAG)),
+    "no_rope_layer_interval": whole_number(1),
+    "no_rope_layers": optional(list_of(lambda rotates: rotates in (0, 1), "a list of 0 and 1")),
+    "sliding_window_pattern": optional(Rule(_is_pattern, "a whole number or letters L and G")),
+}
+"""The same for keys that only some families read."""
 _EVERYWHERE = ("rope_type", "type", "rope_theta", "partial_rotary_factor")
 """Keys of `rope_scaling` that stand beside every kind's own."""
 
@@ -154,7 +173,8 @@ def check_names(raw: Mapping[str, Any]) -> None:
 def check_values(raw: Mapping[str, Any], family: Family) -> None:
     """Refuse values of another kind than their keys have. Raises CheckpointError."""
     for key, value in raw.items():
-        rule = VALUES.get(family.aliases.get(key, key))
+        ours = family.aliases.get(key, key)
+        rule = VALUES.get(ours) or (_COMPUTED.get(ours) if key in family.computes else None)
         if rule is not None and not rule.accepts(value):
             raise CheckpointError(f"config.json has {key}={value!r}, but {rule.expected} is expected")
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pagoda.errors import ConfigError, nearest
+from pagoda.errors import CheckpointError, ConfigError, nearest
 from pagoda.models.config import ModelConfig
 
 Section = TypeVar("Section")
-_MODEL_KEYS = {field.name for field in dataclasses.fields(ModelConfig)} - {"weight_format"}
+_MODEL_KEYS = {field.name for field in dataclasses.fields(ModelConfig)} - {"weight_format", "source"}
 """What a recipe may say of its model; its weights are dense."""
 
 
@@ -163,6 +163,10 @@ class Recipe:
         model_raw = {"vocab_size": tokenizer.vocab_size, "max_position_embeddings": train.max_length}
         _known_keys("model", raw.get("model", {}), _MODEL_KEYS)
         model = _section(ModelConfig, "model", model_raw | raw.get("model", {}))
+        try:
+            model.to_dict()  # what could not be saved in the end is not trained
+        except CheckpointError as error:
+            raise ConfigError(f"[model]: {error}") from error
         sources = tuple(_section(SourceConfig, "sources", source) for source in raw.get("sources", []))
         if not sources:
             raise ConfigError("the recipe names no corpus: add a [[sources]] table with a path")

@@ -6,9 +6,11 @@ table of docs/network.md to what is tried here.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,6 +22,7 @@ from llama_cases import CASES as LLAMA_CASES
 from pagoda.kernels.activations import ACTIVATIONS
 from pagoda.llm import LLM
 from pagoda.models.checkpoint.saving import save_checkpoint
+from pagoda.models.config import ModelConfig
 from pagoda.models.families.family import Family
 from pagoda.models.families.table import FAMILIES
 from pagoda.models.llama import LlamaForCausalLM
@@ -142,6 +145,27 @@ def test_what_a_config_leaves_out_is_what_transformers_says(family: Family) -> N
     told = {family.aliases.get(key, key): value for key, value in theirs.to_dict().items()}
     known = ours.keys() & told.keys()
     assert {key: ours[key] for key in known} == {key: told[key] for key in known}
+
+
+def _as_version_4(raw: dict[str, Any]) -> dict[str, Any]:
+    """What transformers 4 wrote: RoPE at the top, no names of layers where a pattern tells them."""
+    raw = copy.deepcopy(raw)
+    rope = raw.pop("rope_parameters")
+    if "full_attention" in rope:
+        raw["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
+        rope = rope["full_attention"]
+    raw["rope_theta"] = rope.pop("rope_theta")
+    if "partial_rotary_factor" in rope:
+        raw["partial_rotary_factor"] = rope.pop("partial_rotary_factor")
+    raw["rope_scaling"] = None if rope["rope_type"] == "default" else rope
+    raw["torch_dtype"] = raw.pop("dtype")
+    return raw
+
+
+@pytest.mark.parametrize(("model_type", "index"), _all(CASES))
+def test_a_config_written_by_transformers_4_is_read_alike(model_type: str, index: int) -> None:
+    raw = {**CASES[model_type][index].config().to_dict(), "dtype": "float32"}
+    assert ModelConfig.from_dict(_as_version_4(raw)) == ModelConfig.from_dict(raw)
 
 
 PAGE = Path(__file__).parents[2] / "docs" / "network.md"

@@ -10,6 +10,7 @@ from typing import Any
 from pagoda.errors import CheckpointError
 from pagoda.models.families.family import Facts, Family
 from pagoda.models.families.weight_names import QKV, Fused, WeightNames
+from pagoda.parameter_rules import is_number
 
 _NORMED_HEAD_VOCABULARY = 125696
 """Of Baichuan 2, whose head has rows of length 1; nothing else in its config.json tells it from Baichuan 1."""
@@ -31,6 +32,8 @@ def _hunyuan_rope(settings: dict[str, Any], facts: Facts) -> dict[str, Any]:
     """A "dynamic" RoPE with an alpha is a plain one with a larger base; the other keys beside it say nothing."""
     if settings.get("rope_type") != "dynamic" or not settings.get("alpha"):
         return settings
+    if not is_number(settings["alpha"]) or settings["alpha"] <= 0:
+        raise CheckpointError(f"config.json has alpha={settings['alpha']!r} of RoPE, but a number above 0 is expected")
     head_dim = facts.get("head_dim") or facts["hidden_size"] // facts["num_attention_heads"]
     theta = settings.get("rope_theta") or facts["rope_theta"]
     return {"rope_type": "default", "rope_theta": theta * settings["alpha"] ** (head_dim / (head_dim - 2))}

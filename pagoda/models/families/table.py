@@ -65,20 +65,23 @@ def family_of(raw: Mapping[str, Any]) -> Family:
     architecture = named if isinstance(named, str) else next(iter(named), None)
     model_type = raw.get("model_type")
     if architecture is not None and architecture not in BY_ARCHITECTURE:
-        raise _unknown(architecture)
+        raise _unknown(architecture, raw)
     if model_type is None and architecture is not None:
         return BY_ARCHITECTURE[architecture]
     if model_type not in BY_TYPE:
-        raise _unknown(model_type or "(none)")
+        raise _unknown(model_type or "(none)", raw)
     return BY_TYPE[model_type]
 
 
-def _unknown(name: object) -> UnknownArchitectureError:
+def _unknown(name: object, raw: Mapping[str, Any]) -> UnknownArchitectureError:
     known = sorted(BY_ARCHITECTURE)
     # Another spelling is told only where it is nothing but that: names that look alike are different networks.
     meant = next((each for each in known if each.casefold() == str(name).casefold()), None)
     hint = f'did you mean "{meant}"? ' if meant else ""
+    towers = next((key for key in raw if key in ("vision_config", "audio_config")), None)
+    if towers is not None:
+        hint = f"It has a {towers}, and pagoda computes text alone: take a text-only checkpoint of the family. "
     return UnknownArchitectureError(
         f"config.json names the architecture {name!r}, which pagoda does not implement. {hint}"
-        f"It reads {', '.join(known)}"
+        f"pagoda reads {', '.join(known)}"
     )

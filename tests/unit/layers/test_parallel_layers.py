@@ -25,6 +25,7 @@ from pagoda.layers.linear import ColumnParallelLinear, RowParallelLinear
 from pagoda.layers.weights.dense import DENSE
 from pagoda.layers.weights.format import Split, WeightFormat
 from pagoda.models.checkpoint.loading import load_config, load_weights
+from pagoda.models.checkpoint.saving import save_checkpoint
 from pagoda.models.config import ModelConfig
 from pagoda.models.llama import LlamaForCausalLM
 from patience import HANG_S
@@ -150,6 +151,43 @@ def test_the_network_at_two_ranks_equals_the_network_at_one(shape: str, checkpoi
     directory = checkpoint(shape)
     expected = _logits(directory)
     for logits in _on_ranks(2, lambda group: _logits(directory, group)):
+        torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
+
+
+SIZES = {
+    "vocab_size": 320,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+    "head_dim": 8,
+}
+FAMILIES: dict[str, dict[str, object]] = {
+    "Phi3ForCausalLM": {"partial_rotary_factor": 0.75},  # fused matrices
+    "InternLM2ForCausalLM": {"bias": True},  # fused by KV head
+    "Olmo2ForCausalLM": {},  # a norm over all ranks' heads
+    "StableLmForCausalLM": {"qk_layernorm": True, "use_parallel_residual": True},  # gains of each head
+    "CohereForCausalLM": {"use_qk_norm": True, "logit_scale": 1.0},  # the same, in neighbouring pairs
+    "NemotronForCausalLM": {"mlp_bias": True, "attention_bias": True},
+    "Gemma2ForCausalLM": {},
+    "MiniCPMForCausalLM": {"dim_model_base": 256},
+}
+
+
+@pytest.mark.parametrize("architecture", FAMILIES)
+def test_every_kind_of_layer_at_two_ranks_equals_it_at_one(architecture: str, tmp_path: Path) -> None:
+    config = ModelConfig.from_dict({**SIZES, **FAMILIES[architecture], "architectures": [architecture]})
+    model = LlamaForCausalLM(config, KERNELS)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(0.5 if parameter.dim() == 1 else 0.0, 0.3)
+    save_checkpoint(model, config, tmp_path)
+    expected = _logits(tmp_path)
+    assert expected.abs().max() > 0.5
+    for logits in _on_ranks(2, lambda group: _logits(tmp_path, group)):
         torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
 
 

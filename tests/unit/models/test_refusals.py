@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pagoda.errors import CheckpointError
+from pagoda.errors import CheckpointError, UnknownArchitectureError
 from pagoda.layers.rope_scaling import ROPE_KINDS
 from pagoda.models.config import ModelConfig
 from pagoda.models.keys import unknown_keys
@@ -144,6 +144,62 @@ PUBLISHED: dict[str, tuple[dict[str, Any], float]] = {
          "rope_theta": 10000.0, "tie_word_embeddings": False, "bos_token_id": 1, "eos_token_id": 2},
         1.100e9,
     ),
+    "Phi-3-mini-4k-instruct": (
+        {**_COMMON, "architectures": ["Phi3ForCausalLM"], "model_type": "phi3", "vocab_size": 32064,
+         "hidden_size": 3072, "intermediate_size": 8192, "num_hidden_layers": 32, "num_attention_heads": 32,
+         "num_key_value_heads": 32, "max_position_embeddings": 4096, "original_max_position_embeddings": 4096,
+         "rms_norm_eps": 1e-5, "rope_scaling": None, "rope_theta": 10000.0, "sliding_window": 2047,
+         "attention_bias": False, "resid_pdrop": 0.0, "embd_pdrop": 0.0, "bos_token_id": 1, "eos_token_id": 32000,
+         "auto_map": {"AutoConfig": "configuration_phi3.Phi3Config"}, "tie_word_embeddings": False},
+        3.821e9,
+    ),
+    "gemma-2-2b": (
+        {"architectures": ["Gemma2ForCausalLM"], "model_type": "gemma2", "vocab_size": 256000, "hidden_size": 2304,
+         "intermediate_size": 9216, "num_hidden_layers": 26, "num_attention_heads": 8, "num_key_value_heads": 4,
+         "head_dim": 256, "max_position_embeddings": 8192, "sliding_window": 4096, "rms_norm_eps": 1e-6,
+         "hidden_act": "gelu_pytorch_tanh", "hidden_activation": "gelu_pytorch_tanh", "cache_implementation": "hybrid",
+         "query_pre_attn_scalar": 256, "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0,
+         "rope_theta": 10000.0, "attention_bias": False, "bos_token_id": 2, "eos_token_id": 1, "pad_token_id": 0},
+        2.614e9,
+    ),
+    "gemma-3-1b-it": (
+        {"architectures": ["Gemma3ForCausalLM"], "model_type": "gemma3_text", "vocab_size": 262144,
+         "hidden_size": 1152, "intermediate_size": 6912, "num_hidden_layers": 26, "num_attention_heads": 4,
+         "num_key_value_heads": 1, "head_dim": 256, "max_position_embeddings": 32768, "sliding_window": 512,
+         "sliding_window_pattern": 6, "hidden_activation": "gelu_pytorch_tanh", "query_pre_attn_scalar": 256,
+         "attn_logit_softcapping": None, "final_logit_softcapping": None, "rope_local_base_freq": 10000,
+         "rope_scaling": None, "rope_theta": 1000000, "rms_norm_eps": 1e-6, "eos_token_id": [1, 106]},
+        0.9999e9,
+    ),
+    "SmolLM3-3B": (
+        {**_COMMON, "architectures": ["SmolLM3ForCausalLM"], "model_type": "smollm3", "vocab_size": 128256,
+         "hidden_size": 2048, "intermediate_size": 11008, "num_hidden_layers": 36, "num_attention_heads": 16,
+         "num_key_value_heads": 4, "max_position_embeddings": 65536, "max_window_layers": 28, "mlp_bias": False,
+         "no_rope_layer_interval": 4, "no_rope_layers": [1, 1, 1, 0] * 9, "rope_scaling": None, "rope_theta": 5e6,
+         "sliding_window": None, "use_sliding_window": False, "layer_types": ["full_attention"] * 36},
+        3.075e9,
+    ),
+    "OLMo-2-1124-7B": (
+        {**_COMMON, "architectures": ["Olmo2ForCausalLM"], "model_type": "olmo2", "vocab_size": 100352,
+         "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32,
+         "num_key_value_heads": 32, "max_position_embeddings": 4096, "rms_norm_eps": 1e-6, "rope_theta": 500000,
+         "rope_scaling": None, "tie_word_embeddings": False, "attention_bias": False},
+        7.299e9,
+    ),
+    "GLM-4-9B-0414": (
+        {**_COMMON, "architectures": ["Glm4ForCausalLM"], "model_type": "glm4", "vocab_size": 151552,
+         "hidden_size": 4096, "intermediate_size": 13696, "num_hidden_layers": 40, "num_attention_heads": 32,
+         "num_key_value_heads": 2, "head_dim": 128, "max_position_embeddings": 32768, "rms_norm_eps": 1e-5,
+         "rope_theta": 10000.0, "partial_rotary_factor": 0.5, "attention_bias": True, "tie_word_embeddings": False},
+        9.400e9,
+    ),
+    "stablelm-2-1_6b": (
+        {**_COMMON, "architectures": ["StableLmForCausalLM"], "model_type": "stablelm", "vocab_size": 100352,
+         "hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 24, "num_attention_heads": 32,
+         "num_key_value_heads": 32, "max_position_embeddings": 4096, "layer_norm_eps": 1e-5, "rope_theta": 10000,
+         "partial_rotary_factor": 0.25, "use_qkv_bias": True, "tie_word_embeddings": False},
+        1.644e9,
+    ),
     "Yarn-Llama-2-7b-128k": (
         {**_LLAMA, "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
          "num_attention_heads": 32, "num_key_value_heads": 32, "max_position_embeddings": 131072, "rope_theta": 10000.0,
@@ -235,7 +291,7 @@ def test_what_changes_nothing_passes(harmless: dict[str, Any]) -> None:
         ({"quantization_config": {"bits": 4}}, ["quantization_config", "quantised"]),
         ({"compression_config": {"quant_method": "compressed-tensors"}}, ["compression_config", "compressed-tensors"]),
         ({"quantization": {"group_size": 64, "bits": 4}}, ["a quantization of", "'bits': 4", "quantised"]),
-        ({"model_type": "mamba"}, ["'mamba'", "does not implement"]),
+        ({"model_type": "falcon_h1"}, ["'falcon_h1'", "does not implement"]),
         ({"architectures": "MixtralForCausalLM"}, ["'MixtralForCausalLM'"]),
         ({"layer_types": ["full_attention", "sliding_attention"]}, ["sliding_attention", "for llama"]),
         ({"no_rope_layers": 4}, ["no_rope_layers=4"]),
@@ -346,6 +402,73 @@ def test_layers_that_a_mistral_lets_slide_are_those_that_it_names() -> None:
     assert mixed.layer_windows == (None, 16)
     assert ModelConfig.from_dict(raw).layer_windows == (16, 16)
     assert ModelConfig.from_dict(mixed.to_dict()) == mixed
+
+
+def test_the_model_type_decides_whatever_class_is_named() -> None:
+    """As in transformers, whose classes of some families are Llama's."""
+    config = ModelConfig.from_dict({**SMALL, "model_type": "granite", "logits_scaling": 8.0})
+    assert (config.architecture, config.logits_scaling) == ("GraniteForCausalLM", 8.0)
+
+
+def test_a_network_that_reads_images_is_refused_for_that() -> None:
+    raw = {"architectures": ["Gemma3ForConditionalGeneration"], "model_type": "gemma3", "vision_config": {}}
+    with pytest.raises(UnknownArchitectureError, match="vision_config, and pagoda computes text alone"):
+        ModelConfig.from_dict({**raw, "text_config": SMALL})
+
+
+@pytest.mark.parametrize("name", ["Phi4MMForCausalLM", "MambaForCausalLM", "Qwen3MoeForCausalLM"])
+def test_an_unknown_architecture_is_not_taken_for_one_that_is_spelled_like_it(name: str) -> None:
+    with pytest.raises(UnknownArchitectureError) as caught:
+        ModelConfig.from_dict({**SMALL, "architectures": [name]})
+    assert "did you mean" not in str(caught.value)
+    with pytest.raises(UnknownArchitectureError, match='did you mean "Phi3ForCausalLM"'):
+        ModelConfig.from_dict({**SMALL, "architectures": ["phi3ForCausalLm"]})
+
+
+@pytest.mark.parametrize(
+    ("architecture", "facts", "said"),
+    [
+        ("Gemma3ForCausalLM", {"attn_logit_softcapping": 50.0}, "attn_logit_softcapping=50.0"),
+        ("LlamaForCausalLM", {"query_pre_attn_scalar": 256}, "query_pre_attn_scalar=256"),
+        ("GraniteForCausalLM", {"partial_rotary_factor": 0.5}, "partial_rotary_factor=0.5"),
+        ("GlmForCausalLM", {"partial_rotary_factor": 1.5}, "partial_rotary_factor=1.5"),
+        ("GlmForCausalLM", {"partial_rotary_factor": "0.5"}, "partial_rotary_factor='0.5'"),
+        ("StableLmForCausalLM", {"layer_norm_eps": "small"}, "layer_norm_eps='small'"),
+        ("SmolLM3ForCausalLM", {"no_rope_layers": [1]}, "1 no_rope_layers for 2 layers"),
+        ("SmolLM3ForCausalLM", {"no_rope_layers": "all"}, "no_rope_layers='all'"),
+        ("GraniteForCausalLM", {"residual_multiplier": "0.22"}, "residual_multiplier='0.22'"),
+        ("Gemma2ForCausalLM", {"query_pre_attn_scalar": 0}, "query_pre_attn_scalar=0"),
+        ("CohereForCausalLM", {"logit_scale": None}, "logit_scale=None"),
+        ("OlmoForCausalLM", {"clip_qkv": -1.0}, "clip_qkv=-1.0"),
+        ("MiniCPMForCausalLM", {"dim_model_base": 0}, "dim_model_base=0"),
+        ("MiniCPMForCausalLM", {"sparse_config": {"topk": 64}}, "sparse_config"),
+        ("HunYuanDenseV1ForCausalLM", {"use_cla": True}, "use_cla=True"),
+        ("HunYuanDenseV1ForCausalLM", {"rope_scaling": {"type": "dynamic", "alpha": "x"}}, "alpha='x'"),
+        ("Gemma3ForCausalLM", {"sliding_window_pattern": 0.5}, "sliding_window_pattern=0.5"),
+        (
+            "Gemma3ForCausalLM",
+            {"rope_parameters": {"sliding_attention": {"rope_type": "dynamic", "factor": 2.0}}},
+            "'dynamic' for layers that slide",
+        ),
+        (
+            "Phi3ForCausalLM",
+            {"rope_scaling": {"type": "su", "short_factor": [1.0] * 4, "long_factor": [1.0] * 4}},
+            "a list of 8 numbers",
+        ),
+    ],
+)
+def test_what_a_family_says_wrongly_is_refused_by_name(architecture: str, facts: dict[str, Any], said: str) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        ModelConfig.from_dict({**SMALL, "head_dim": 16, **facts, "architectures": [architecture]})
+    assert said in str(caught.value)
+
+
+def test_a_baichuan_with_alibi_is_told_as_such() -> None:
+    """Of all keys, only that of the length tells the 13B models from the 7B."""
+    raw = {**SMALL, "architectures": ["BaichuanForCausalLM"], "model_max_length": 4096}
+    del raw["max_position_embeddings"]
+    with pytest.raises(CheckpointError, match="ALiBi"):
+        ModelConfig.from_dict(raw)
 
 
 def test_a_config_that_is_saved_is_one_that_is_read() -> None:

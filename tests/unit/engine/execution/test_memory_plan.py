@@ -46,6 +46,11 @@ def _plan(budget_bytes: int = GIB, **settings: Any) -> MemoryPlan:
         {"attention_bias": True},
         {"attention_bias": True, "attention_output_bias": True, "mlp_bias": True},
         {"qk_norm": True, "head_dim": 24},
+        {"qk_norm": True, "qk_norm_span": "per_head", "norm": "layer_norm"},
+        {"qk_norm": True, "qk_norm_span": "width", "norm_placement": "post"},
+        {"norm": "layer_norm_plain", "norm_placement": "sandwich"},
+        {"norm": "layer_norm_1p", "norm_placement": "parallel", "mlp_gated": False, "mlp_bias": True},
+        {"norm": "rms_norm_1p", "norm_placement": "sandwich", "mlp_gated": False},
         {"num_key_value_heads": 1},
     ],
 )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pytest
 import torch
 from torch.nn import functional as F
 
+from pagoda.kernels.activations import ACTIVATIONS
 from pagoda.kernels.interface import AttentionMetadata, AttentionScores, AttentionShape
 from pagoda.kernels.reference.operations import ROW_TILE, ReferenceKernels
 
@@ -41,6 +42,7 @@ class Sequences:
     head_dim: int
     block_size: int = 16
     window: int | None = None
+    softcap: float | None = None
     dtype: torch.dtype = torch.float32
     seed: int = 0
 
@@ -88,7 +90,7 @@ class Sequences:
     def attend(self, parts: Sequence[tuple[int, int, int]]) -> list[torch.Tensor]:
         """The kernel's output for each part of a step."""
         query = _padded(torch.cat([self.queries[index][start:end] for index, start, end in parts]))
-        scores = AttentionScores(self.head_dim**-0.5)
+        scores = AttentionScores(self.head_dim**-0.5, self.softcap)
         output = KERNELS.paged_attention(query, self.k_cache, self.v_cache, self.plan(parts), scores)
         assert output.shape == query.shape
         assert output.dtype == query.dtype
@@ -105,6 +107,8 @@ class Sequences:
         if self.window is not None:
             seen &= position > position[:, None] - self.window
         scores = query @ key.transpose(1, 2) * self.head_dim**-0.5
+        if self.softcap is not None:
+            scores = self.softcap * (scores / self.softcap).tanh()
         return (scores.masked_fill(~seen, -torch.inf).softmax(-1) @ value).transpose(0, 1)
 
 
@@ -130,6 +134,14 @@ def test_paged_attention_equals_dense_attention_in_fp64(shape: tuple[int, int, i
     whole = sequences.attend([(index, 0, length) for index, length in enumerate(LENGTHS)])
     for index, output in enumerate(whole):
         torch.testing.assert_close(output.double(), sequences.dense(index), atol=2e-6, rtol=2e-6)
+
+
+@pytest.mark.parametrize("window", [None, 40])
+def test_bounded_scores_are_bounded_and_hidden_keys_stay_hidden(window: int | None) -> None:
+    sequences = Sequences(LENGTHS, 4, 2, 16, window=window, softcap=0.7)
+    parts = _random_parts(LENGTHS, random.Random(0))
+    for (index, start, end), output in zip(parts, sequences.attend(parts), strict=True):
+        torch.testing.assert_close(output.double(), sequences.dense(index)[start:end], atol=2e-6, rtol=2e-6)
 
 
 @pytest.mark.parametrize("block_size", [8, 16, 32, 64, 128])
@@ -272,6 +284,23 @@ def test_silu_and_mul_trains_with_the_same_values_and_finite_gradients() -> None
     assert leaf.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_an_activation_is_finite_far_out_and_in_its_gradient(name: str) -> None:
+    x = torch.cat((torch.linspace(-200, 200, 401), torch.tensor([-1e18, 1e18]))).requires_grad_()
+    activated = KERNELS.activate(x, name)
+    activated.sum().backward()
+    assert activated.isfinite().all()
+    assert x.grad is not None
+    assert x.grad.isfinite().all()
+
+
+def test_the_rest_of_a_head_stays_where_only_a_share_of_it_rotates() -> None:
+    x, angles = torch.randn(5, 3, 12), torch.randn(5, 2)
+    turned = KERNELS.apply_rotary(x, angles.cos(), angles.sin())
+    assert torch.equal(turned[..., 4:], x[..., 4:])
+    assert torch.equal(turned[..., :4], KERNELS.apply_rotary(x[..., :4], angles.cos(), angles.sin()))
+
+
 def test_apply_rotary_turns_each_pair_of_halves_by_its_angle() -> None:
     x, angles = torch.randn(5, 3, 12), torch.randn(5, 6)
     turned = KERNELS.apply_rotary(x, angles.cos(), angles.sin())
@@ -305,7 +334,14 @@ def test_a_row_of_a_product_has_the_same_bits_wherever_it_stands(out_features: i
 @pytest.mark.parametrize("width", [63, 80, 704, 1000])
 def test_a_row_of_an_elementwise_function_has_the_same_bits_wherever_it_stands(width: int) -> None:
     x, up, weight = torch.randn(160, width) * 3, torch.randn(160, width), torch.randn(width)
-    for function in (lambda part: KERNELS.silu_and_mul(*part), lambda part: KERNELS.rms_norm(part[0], weight, 1e-6)):
+    functions: list[Callable[[tuple[torch.Tensor, torch.Tensor]], torch.Tensor]] = [
+        lambda part: KERNELS.silu_and_mul(*part),
+        lambda part: KERNELS.rms_norm(part[0], weight, 1e-6),
+        lambda part: KERNELS.layer_norm(part[0], weight, weight, 1e-6),
+        lambda part: KERNELS.layer_norm(part[0], None, None, 1e-6),
+        *(lambda part, name=name: KERNELS.activate(part[0], name) for name in ACTIVATIONS),  # type: ignore[misc]
+    ]
+    for function in functions:
         whole = function((x, up))
         for num_rows, start in itertools.product((16, 48, 112), (0, 1, 13)):
             rows = slice(start, start + num_rows)
