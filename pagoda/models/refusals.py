@@ -19,7 +19,18 @@ from pagoda.layers.rope_scaling import ROPE_KINDS, RopeKind
 from pagoda.layers.weights.format import WeightFormat
 from pagoda.layers.weights.table import WEIGHT_FORMATS
 from pagoda.models.families.family import Family
-from pagoda.parameter_rules import FLAG, STRING, Rule, is_number, is_whole, list_of, optional, positive, whole_number
+from pagoda.parameter_rules import (
+    FLAG,
+    MAX_WHOLE,
+    STRING,
+    Rule,
+    is_number,
+    is_whole,
+    list_of,
+    optional,
+    positive,
+    whole_number,
+)
 
 _Accepts = Callable[[Any], bool]
 
@@ -275,17 +286,22 @@ def check_rope(scaling: Mapping[str, Any], num_pairs: int | None = None) -> None
 
 def _check_rope_value(key: str, value: Any, per_pair: Collection[str], num_pairs: int | None) -> None:
     expected = "a number above 0"
-    accepted = is_number(value) and (value > 0 or (value == 0 and key.startswith("mscale")))
+    accepted = _is_above(value, 0) or (is_number(value) and value == 0 and key.startswith("mscale"))
     if key in per_pair:
         expected = f"a list of {num_pairs or 'as many'} numbers above 0, one for each pair of dimensions,"
-        accepted = isinstance(value, list | tuple) and all(is_number(each) and each > 0 for each in value)
+        accepted = isinstance(value, list | tuple) and all(_is_above(each, 0) for each in value)
         accepted = accepted and len(value) == (num_pairs or len(value))
     elif key == "truncate":
         expected, accepted = "true or false", isinstance(value, bool)
     elif key == "original_max_position_embeddings":
-        expected, accepted = "a whole number above 1", is_number(value) and value > 1 and value == int(value)
+        expected, accepted = "a whole number above 1", _is_above(value, 1) and value == int(value)
     if not accepted:
         raise CheckpointError(f"config.json has {key}={value!r:.200} in rope_scaling, but {expected} is expected")
+
+
+def _is_above(value: Any, low: float) -> bool:
+    """A finite number that a tensor takes."""
+    return is_number(value) and low < value and (isinstance(value, float) or value <= MAX_WHOLE)
 
 
 def _check_rope_order(scaling: Mapping[str, Any], kind: RopeKind) -> None:
