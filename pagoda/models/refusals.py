@@ -300,8 +300,8 @@ def _check_rope_value(key: str, value: Any, per_pair: Collection[str], num_pairs
 
 
 def _is_above(value: Any, low: float) -> bool:
-    """A finite number that a tensor takes."""
-    return is_number(value) and low < value and (isinstance(value, float) or value <= MAX_WHOLE)
+    """A number that a tensor takes, and logarithms and products of it."""
+    return is_number(value) and low < value <= MAX_WHOLE
 
 
 def _check_rope_order(scaling: Mapping[str, Any], kind: RopeKind) -> None:
