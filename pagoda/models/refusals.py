@@ -21,6 +21,7 @@ from pagoda.layers.weights.table import WEIGHT_FORMATS
 from pagoda.models.families.family import Family
 from pagoda.parameter_rules import (
     FLAG,
+    MAX_WHOLE,
     STRING,
     Rule,
     is_number,
@@ -300,17 +301,22 @@ def check_rope(scaling: Mapping[str, Any], num_pairs: int | None = None) -> None
 
 def _check_rope_value(key: str, value: Any, per_pair: Collection[str], num_pairs: int | None) -> None:
     expected = "a number above 0"
-    accepted = is_number(value) and (value > 0 or (value == 0 and key.startswith("mscale")))
+    accepted = _is_above(value, 0) or (is_number(value) and value == 0 and key.startswith("mscale"))
     if key in per_pair:
         expected = f"a list of {num_pairs or 'as many'} numbers above 0, one for each pair of dimensions,"
-        accepted = isinstance(value, list | tuple) and all(is_number(each) and each > 0 for each in value)
+        accepted = isinstance(value, list | tuple) and all(_is_above(each, 0) for each in value)
         accepted = accepted and len(value) == (num_pairs or len(value))
     elif key == "truncate":
         expected, accepted = "true or false", isinstance(value, bool)
     elif key == "original_max_position_embeddings":
-        expected, accepted = "a whole number above 1", is_number(value) and value > 1 and value == int(value)
+        expected, accepted = "a whole number above 1", _is_above(value, 1) and value == int(value)
     if not accepted:
         raise CheckpointError(f"config.json has {key}={value!r:.200} in rope_scaling, but {expected} is expected")
+
+
+def _is_above(value: Any, low: float) -> bool:
+    """A number that a tensor takes, and logarithms and products of it."""
+    return is_number(value) and low < value <= MAX_WHOLE
 
 
 def _check_rope_order(scaling: Mapping[str, Any], kind: RopeKind) -> None:

@@ -315,6 +315,7 @@ def test_what_changes_nothing_passes(harmless: dict[str, Any]) -> None:
             {"rope_scaling": {"type": "yarn", "factor": 2.0, "original_max_position_embeddings": 1}},
             ["original_max_position_embeddings=1", "above 1"],
         ),
+        ({"rope_scaling": {"type": "linear", "factor": 1 << 70}}, ["factor=1180591620717411303424"]),
         ({"vision_config": {"hidden_size": 32}}, ["vision_config=", "text alone"]),
         ({"num_hidden_layers": 1 << 40}, ["num_hidden_layers=1099511627776", "a whole number in"]),
         ({"eos_token_id": "</s>"}, ["eos_token_id='</s>'", "a token id"]),
