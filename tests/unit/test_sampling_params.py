@@ -232,7 +232,7 @@ def test_an_empty_schema_counts_as_a_constraint() -> None:
 
 
 def test_pooling_params_are_checked_too() -> None:
-    assert PoolingParams().normalize
+    assert PoolingParams().normalize is None
     with pytest.raises(InvalidParameterError, match="dimensions"):
         PoolingParams(dimensions=0)
     with pytest.raises(InvalidParameterError, match="did you mean"):

@@ -193,7 +193,7 @@ def test_plan_downloads_the_config_of_a_hub_model_and_nothing_else(
 ) -> None:
     asked: list[tuple[object, ...]] = []
 
-    def download(hub_id: str, file: str, *, revision: str | None, local_files_only: bool) -> str:
+    def download(hub_id: str, file: str, *, revision: str | None = None, local_files_only: bool = False) -> str:
         asked.append((hub_id, file, revision, local_files_only))
         if file != "config.json":
             raise EntryNotFoundError(f"{file} is not there")

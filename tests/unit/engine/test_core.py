@@ -149,7 +149,7 @@ def test_finishing_from_outside_frees_the_blocks_at_once(core: EngineCore) -> No
 
 
 def test_a_request_that_may_sample_nothing_ends_with_an_error_and_alone(core: EngineCore) -> None:
-    impossible = _add(core, "impossible", [5], allowed_token_ids=[9])
+    impossible = _add(core, "impossible", [5], allowed_token_ids=[9], bad_words=["nine"])
     impossible.lists = replace(impossible.lists, bad_words=BadWords([[9]]))
     _add(core, "fine", [20])
     outputs = _run(core)
