@@ -158,6 +158,16 @@ def test_what_clients_send_beside_is_no_unknown_field(serve: Serve, path: str, f
         (CHAT, {"documents": [{"text": "x"}]}, "documents"),
         (CHAT, {"top_logprobs": 1}, "top_logprobs"),
         (RESPONSES, {"top_logprobs": 1}, "top_logprobs"),
+        (
+            CHAT,
+            {"response_format": {"type": "text", "json_schema": {"name": "x", "schema": {"type": "integer"}}}},
+            "response_format.json_schema.schema",
+        ),
+        (
+            CHAT,
+            {"response_format": {"type": "json_object", "json_schema": {"schema": {"enum": []}}}},
+            "response_format.json_schema.schema",
+        ),
         (CHAT, {"format": "json"}, "format"),
         (CHAT, {"options": {"num_ctx": 4096}}, "options"),
         (CHAT, {"system": "Be brief."}, "system"),
