@@ -52,6 +52,29 @@ _NAMES_HERE = {
 """What fields of a chat request are called here."""
 
 
+_IN_BOTH = frozenset(
+    {
+        *_SAMPLING,
+        "instructions",
+        "max_output_tokens",
+        "model",
+        "parallel_tool_calls",
+        "prompt",
+        "stream",
+        "stream_options",
+        "tool_choice",
+        "tools",
+        "top_logprobs",
+    }
+)
+_ONLY_IN_CHATS = {
+    name: renamed(ChatCompletionRequest.refused.get(name, "use /v1/chat/completions"), _NAMES_HERE)
+    for name in ChatCompletionRequest.model_fields.keys() | ChatCompletionRequest.refused.keys()
+    if name not in _IN_BOTH
+}
+"""Why a field of a chat request is refused here, where nothing better is known."""
+
+
 class TextFormat(ApiObject):
     """The shape of the text; a JSON schema stands beside the type, not below it as in chat completions."""
 
@@ -79,15 +102,23 @@ class ReasoningSettings(ApiObject):
 
 
 class ResponsesRequest(OpenAIRequest):
-    """POST /v1/responses."""
+    """POST /v1/responses. What chats have and this has not is refused, with its name here where there is one."""
 
     refused: ClassVar[dict[str, str]] = {
+        **_ONLY_IN_CHATS,
         "previous_response_id": "nothing is kept on this server; send the earlier items in input",
         "conversation": "nothing is kept on this server; send the earlier items in input",
         "prompt": "no prompt templates are kept on this server; send instructions and input",
         "top_logprobs": "use /v1/chat/completions for log-probabilities",
         "max_tool_calls": "this server runs no tools itself; count the calls where they are run",
+        "max_tokens": "use max_output_tokens",
+        "max_completion_tokens": "use max_output_tokens",
+        "max_new_tokens": "use max_output_tokens",
+        "messages": "use input",
+        "reasoning_effort": "use reasoning.effort",
+        "response_format": "use text.format",
     }
+    neutral: ClassVar[dict[str, Any]] = ChatCompletionRequest.neutral | {"n": 1, "repetition_penalty": 1}
     ignored: ClassVar[frozenset[str]] = OpenAIRequest.ignored | {
         "client_metadata",
         "prompt_cache_key",

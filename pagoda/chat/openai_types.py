@@ -36,6 +36,11 @@ def _first_fault(*kinds: type) -> BeforeValidator:
     return BeforeValidator(shortened)
 
 
+def _no_arguments(value: Any) -> Any:
+    """Servers and libraries write a call without arguments as null, too."""
+    return "" if value is None else value
+
+
 Stepwise = Annotated[T, BeforeValidator(_give_way)]
 Strings = Annotated[list[StrictStr], Field(max_length=MAX_MEMBERS, fail_fast=True)]
 Many = Annotated[list[Stepwise[T]], Field(max_length=MAX_MEMBERS, fail_fast=True)]
@@ -50,11 +55,13 @@ Texts = Annotated[dict[str, Stepwise[StrictStr]], Field(max_length=MAX_MEMBERS),
 class ApiObject(BaseModel):
     """A request, or an object within one. Fields that it does not know are kept in `model_extra`.
 
-    refused: fields that would change the answer and are not supported, with the reason; ignored: that change nothing.
+    refused: fields that would change the answer and are not supported, with the reason; neutral: values of theirs,
+    besides null, zero and nothing, that change nothing; ignored: fields that change nothing.
     """
 
     model_config = ConfigDict(extra="allow")
     refused: ClassVar[dict[str, str]] = {}
+    neutral: ClassVar[dict[str, Any]] = {}
     ignored: ClassVar[frozenset[str]] = frozenset()
 
 
@@ -109,18 +116,34 @@ class StructuredOutputs(BaseModel):
     whitespace_pattern: StrictStr | None = None
 
 
+_NO_SUCH_SAMPLER = "this engine has no such sampler: use temperature, top_p, top_k or min_p"
+
+
 class SamplingFields(OpenAIRequest):
     """Fields of SamplingParams, under its names; ranges are there."""
 
     refused: ClassVar[dict[str, str]] = {
+        "dry_multiplier": _NO_SUCH_SAMPLER,
+        "extra_body": "that is a client library's word: put what it holds beside the other fields",
+        "format": "use response_format",
         "grammar": "use structured_outputs with grammar",
         "json_schema": "use response_format with json_schema",
         "logits_processors": "this server runs no code of a request's",
         "max_new_tokens": "use max_tokens",
+        "max_output_tokens": "use max_tokens",
+        "mirostat": _NO_SUCH_SAMPLER,
         "n_predict": "use max_tokens",
+        "n_probs": "use logprobs",
+        "num_predict": "use max_tokens",
+        "options": "put what it holds beside the other fields",
+        "repeat_penalty": "use repetition_penalty",
+        "stop_sequences": "use stop",
+        "typical_p": _NO_SUCH_SAMPLER,
+        "xtc_probability": _NO_SUCH_SAMPLER,
         "truncate_prompt_tokens": "shorten the prompt before it is sent",
         "use_beam_search": "beam search is not supported",
     }
+    neutral: ClassVar[dict[str, Any]] = {"repeat_penalty": 1, "typical_p": 1}
 
     n: StrictInt | None = None
     temperature: Number | None = None
@@ -161,6 +184,12 @@ class SamplingFields(OpenAIRequest):
 class CompletionRequest(SamplingFields):
     """POST /v1/completions."""
 
+    refused: ClassVar[dict[str, str]] = SamplingFields.refused | {
+        "max_completion_tokens": "use max_tokens",
+        "tools": "use /v1/chat/completions",
+        "top_logprobs": "use logprobs, which is a number here",
+    }
+
     prompt: StrictStr | TokenIds | Prompts[StrictStr] | Prompts[TokenIds]
     max_tokens: StrictInt | None = Field(None, description="16 if left out; 0 with echo only scores.")
     echo: StrictBool = False
@@ -175,7 +204,9 @@ class FunctionCall(ApiObject):
     """A call that the model made."""
 
     name: StrictStr
-    arguments: StrictStr | dict[str, Any] = Field("", description="A JSON object, as text.")
+    arguments: Annotated[StrictStr | dict[str, Any], BeforeValidator(_no_arguments)] = Field(
+        "", description="A JSON object, as text."
+    )
 
 
 class ToolCall(ApiObject):
@@ -223,6 +254,11 @@ class FunctionDefinition(ApiObject):
 
     ignored: ClassVar[frozenset[str]] = frozenset({"cache_control", "return", "returns"})
 
+    refused: ClassVar[dict[str, str]] = {
+        "inputSchema": "use parameters",
+        "input_schema": "use parameters",
+    }
+
     name: Annotated[StrictStr, Field(pattern=r"^[a-zA-Z0-9_.-]{1,128}$")]
     description: StrictStr | None = None
     parameters: dict[str, Any] | None = None
@@ -234,7 +270,7 @@ class Tool(ApiObject):
 
     ignored: ClassVar[frozenset[str]] = frozenset({"cache_control"})
 
-    type: Literal["function"]
+    type: Literal["function"] = "function"
     function: FunctionDefinition
 
 
@@ -280,6 +316,9 @@ class ChatCompletionRequest(ChatFields, SamplingFields):
         "audio": "this model gives text only",
         "prediction": "predicted outputs are not supported",
         "web_search_options": "this server searches no web",
+        "instructions": "send them as a message of the role system",
+        "suffix": "use /v1/completions",
+        "system": "send it as a message of the role system",
     }
     ignored: ClassVar[frozenset[str]] = OpenAIRequest.ignored | {
         "prompt_cache_key",

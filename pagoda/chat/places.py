@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 _TYPE_NAMES = frozenset({"str", "int", "float", "bool", "dict", "none"})
+_EXPECTED = "Input should be "
 _CHAT_NAME = re.compile(
     r"messages\[\d+\](\.tool_calls\[\d+\](\.function)?|\.tool_call_id)?|tools\[\d+\](\.function)?|tool_choice\.function"
     r"|\bmax_(completion_)?tokens\b|response_format(\.json_schema)?|^(messages|prompt)\b"
@@ -33,7 +34,7 @@ def dotted(location: tuple[int | str, ...]) -> str:
 
 
 def blamed(errors: Sequence[Any]) -> Any:
-    """The error to tell, of those that pydantic found: the first, or where that is a member of a union, the deepest.
+    """The error to tell, of those that pydantic found: the first, or of a union's members the farthest.
 
     A list that has one bad item is also no string; what helps is where the item stands. And one that was only too long
     was meant.
@@ -43,7 +44,28 @@ def blamed(errors: Sequence[Any]) -> Any:
         return too_long
     first = errors[0]
     beside = [error for error in errors if error["loc"][:2] == first["loc"][:2]]
-    return max(beside, key=lambda error: dotted(error["loc"]).count("."))
+    return max(beside, key=lambda error: _progress(error["loc"]))
+
+
+def expectation(errors: Sequence[Any], told: Any) -> str:
+    """What was expected at the place of one error: whatever the members of a union would have taken there.
+
+    >>> int_, float_ = ({"loc": ("t", kind), "msg": f"Input should be a valid {kind}"} for kind in ("int", "float"))
+    >>> expectation([int_, float_], int_)
+    'Input should be a valid int or a valid float'
+    """
+    here = [error["msg"] for error in errors if dotted(error["loc"]) == dotted(told["loc"])]
+    others = [told["msg"], *dict.fromkeys(message for message in here if message != told["msg"])]
+    if not all(message.startswith(_EXPECTED) for message in others):
+        return str(told["msg"])
+    return _EXPECTED + " or ".join(message.removeprefix(_EXPECTED) for message in others)
+
+
+def _progress(location: Sequence[int | str]) -> tuple[int, int, int]:
+    """How far a reader came before it found fault: how deep, and how far along the list where it stopped."""
+    place = dotted(tuple(location))
+    last = next((part for part in reversed(location) if isinstance(part, int)), 0)
+    return place.count("."), place.count("["), last
 
 
 def renamed(text: str, names: Mapping[str, str]) -> str:

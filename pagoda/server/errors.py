@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Scope
 
-from pagoda.chat.places import blamed, dotted
+from pagoda.chat.places import blamed, dotted, expectation
 from pagoda.dialogue.errors import DialogueError, SessionError
 from pagoda.errors import (
     ChatModelError,
@@ -171,8 +171,9 @@ async def _on_error(request: Request, error: Exception) -> JSONResponse:
 async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError), "registered for this class"
     first = blamed(error.errors())
+    expected = expectation(error.errors(), first)
     param = dotted(first["loc"])
-    message = f"{param or 'the body'}: {_reason(first)}"
+    message = f"{param or 'the body'}: {expected}{_shown(first)}"
     return JSONResponse(error_body(message, "BadRequestError", param or None, 400), 400)
 
 
@@ -211,7 +212,6 @@ def _matching(routes: Iterable[BaseRoute], scope: Scope) -> Iterator[Route]:
             yield route
 
 
-def _reason(detail: Mapping[str, Any]) -> str:
+def _shown(detail: Mapping[str, Any]) -> str:
     given = detail.get("input")
-    shown = f" (given: {reprlib.repr(given):.80})" if given is not None and not isinstance(given, (dict, bytes)) else ""
-    return f"{detail['msg']}{shown}"
+    return f" (given: {reprlib.repr(given):.80})" if given is not None and not isinstance(given, (dict, bytes)) else ""

@@ -25,7 +25,7 @@ def check_fields(body: OpenAIRequest, *, strict: bool) -> None:
     """
     for place, part in _parts(body, deep=strict):
         for name in part.model_fields_set & part.refused.keys():
-            if getattr(part, name) not in _ASKS_FOR_NOTHING:
+            if getattr(part, name) not in (*_ASKS_FOR_NOTHING, part.neutral.get(name)):
                 param = f"{place}{name}"
                 raise InvalidParameterError(f"{param} is not supported: {part.refused[name]}", param=param)
         unknown = sorted(set(part.model_extra or {}) - part.ignored - part.refused.keys()) if strict else None

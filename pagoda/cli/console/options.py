@@ -126,7 +126,9 @@ def _read(path: Path, name: str) -> str:
 
 
 def _defaults(record: type) -> dict[str, object]:
-    return {field.name: field.default for field in dataclasses.fields(record)}
+    return {
+        field.name: field.default for field in dataclasses.fields(record) if field.default is not dataclasses.MISSING
+    }
 
 
 def _group(record: type, rows: Sequence[tuple[Any, ...]]) -> Options:

@@ -115,14 +115,14 @@ def _format(given: ResponseFormat | None) -> Shape:
     if given is None:
         return Shape()
     schema = _schema_of(given)
-    if given.object_schema is not None and (given.type == "text" or schema is not given.object_schema):
-        why = "the format is text" if given.type == "text" else "another one stands in response_format.json_schema"
-        raise InvalidParameterError(
-            f"response_format.schema is given, but {why}: leave one of them out", param="response_format.schema"
-        )
+    is_second = given.object_schema is not None and schema is not given.object_schema
+    if is_second or (given.type == "text" and schema is not None):
+        why = "another one stands in response_format.json_schema" if is_second else "the format is text"
+        field = _schema_field(given)
+        raise InvalidParameterError(f"{field} is given, but {why}: leave one of them out", param=field)
     if given.type == "text":
         return Shape()
-    if given.type == "json_object" and not given.object_schema:
+    if given.type == "json_object" and not schema:
         return Shape(StructuredOutputsParams(json_object=True, whitespace_pattern=WHITESPACE))
     if schema is None:
         raise InvalidParameterError(

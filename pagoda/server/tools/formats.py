@@ -47,10 +47,11 @@ def tool_shape(
     if not tools or choice == "none":
         return Shape()
     chosen = chosen_tools(tools, choice)
-    arguments = [_held_arguments(tool, tools.index(tool)) for tool in chosen]
+    named = isinstance(choice, NamedToolChoice)
+    arguments = [_held_arguments(tool, tools.index(tool), is_needed=named) for tool in chosen]
     builder = _GrammarBuilder(form, chosen, [found.schema for found in arguments], special or {})
     if is_forced(choice):
-        grammar = builder.forced(isinstance(choice, NamedToolChoice) or not parallel)
+        grammar = builder.forced(named or not parallel)
     elif answer_schema is not None:
         grammar = builder.calls_or_json(answer_schema, not parallel)
     else:
@@ -62,8 +63,12 @@ def tool_shape(
 def check_tools(tools: Sequence[Tool] | None, choice: ToolChoice | None) -> None:
     """Raises InvalidParameterError where the tools, or the choice among them, make no sense."""
     names = [tool.function.name for tool in tools or ()]
-    if len(set(names)) < len(names):
-        raise InvalidParameterError("two tools have the same name: rename one of them", param="tools")
+    twice = next((index for index, name in enumerate(names) if names.index(name) < index), None)
+    if twice is not None:
+        field = f"tools[{twice}].function.name"
+        raise InvalidParameterError(
+            f"{field} is {names[twice]!r}, a name that a tool before it has: rename one of them", param=field
+        )
     if not is_forced(choice):
         return
     if not names:
@@ -96,10 +101,19 @@ def arguments_schema(tool: Tool) -> dict[str, Any]:
     return closed({"type": "object", **(tool.function.parameters or _NO_ARGUMENTS)})
 
 
-def _held_arguments(tool: Tool, index: int) -> HeldSchema:
-    """The same as far as a grammar holds a call to it. index: the tool's place in the request."""
+def _held_arguments(tool: Tool, index: int, *, is_needed: bool) -> HeldSchema:
+    """The same as far as a grammar holds a call to it.
+
+    index: the tool's place in the request; is_needed: no other one may be called
+    """
     field = f"tools[{index}].function.parameters"
-    found = held(arguments_schema(tool), field, strict=tool.function.strict is True)
+    schema, strict = arguments_schema(tool), tool.function.strict is True
+    try:
+        found = held(schema, field, strict=strict)
+    except StructuredOutputError:
+        if strict or is_needed:
+            raise
+        found = _loosened(schema, field)
     types = found.schema.get("type", "object")
     if "object" not in (types if isinstance(types, list) else [types]):
         raise StructuredOutputError(
@@ -107,6 +121,15 @@ def _held_arguments(tool: Tool, index: int) -> HeldSchema:
             param=f"{field}.type",
         )
     return found._replace(schema={**found.schema, "type": "object"})
+
+
+def _loosened(schema: Mapping[str, Any], field: str) -> HeldSchema:
+    """Of a schema that contradicts itself, what does not: one such tool among many must not stop every chat."""
+    try:
+        found = held({key: value for key, value in schema.items() if key != "required"}, field)
+        return found._replace(unenforced=(*found.unenforced, f"{field}.required"))
+    except StructuredOutputError:
+        return HeldSchema({"type": "object"}, (field,))
 
 
 class _GrammarBuilder:

@@ -259,6 +259,7 @@ def test_help_shows_the_defaults_of_the_records_themselves(invoke: Invoke) -> No
     assert "(default 256)" in text
     assert "(default 0.4)" in text
     assert "--enable-prefix-caching" in text
+    assert "MISSING" not in text
 
 
 # Ctrl-C

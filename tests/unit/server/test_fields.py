@@ -122,6 +122,13 @@ def test_an_unknown_field_is_ignored_or_where_the_server_is_strict_refused_by_it
         (CHAT, {"user": "me", "metadata": {}, "prompt_cache_key": "k", "verbosity": "low", "reasoning_effort": "low"}),
         (CHAT, {"chat_template_kwargs": {"add_generation_prompt": False}}),
         (CHAT, {"top_logprobs": 0}),
+        (
+            CHAT,
+            {"messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": None}}]}, HI]},
+        ),
+        (CHAT, {"tools": [{"function": {"name": "f"}}]}),
+        (CHAT, {"repeat_penalty": 1.0, "typical_p": 1, "mirostat": 0, "options": {}, "format": None}),
+        (RESPONSES, {"n": 1, "stop": None, "repetition_penalty": 1.0, "logprobs": False}),
         (RESPONSES, {"top_logprobs": 0, "text": {"verbosity": "low"}, "client_metadata": {"a": "b"}}),
         (RESPONSES, {"include": ["reasoning.encrypted_content"], "reasoning": {"effort": "low", "summary": "auto"}}),
     ],
@@ -151,6 +158,36 @@ def test_what_clients_send_beside_is_no_unknown_field(serve: Serve, path: str, f
         (CHAT, {"documents": [{"text": "x"}]}, "documents"),
         (CHAT, {"top_logprobs": 1}, "top_logprobs"),
         (RESPONSES, {"top_logprobs": 1}, "top_logprobs"),
+        (
+            CHAT,
+            {"response_format": {"type": "text", "json_schema": {"name": "x", "schema": {"type": "integer"}}}},
+            "response_format.json_schema.schema",
+        ),
+        (
+            CHAT,
+            {"response_format": {"type": "json_object", "json_schema": {"schema": {"enum": []}}}},
+            "response_format.json_schema.schema",
+        ),
+        (CHAT, {"format": "json"}, "format"),
+        (CHAT, {"options": {"num_ctx": 4096}}, "options"),
+        (CHAT, {"system": "Be brief."}, "system"),
+        (CHAT, {"stop_sequences": ["x"]}, "stop_sequences"),
+        (CHAT, {"extra_body": {"top_k": 1}}, "extra_body"),
+        (
+            CHAT,
+            {"tools": [{**TOOL, "function": {"name": "f", "inputSchema": {"type": "object"}}}]},
+            "tools[0].function.inputSchema",
+        ),
+        (COMPLETIONS, {"repeat_penalty": 1.3}, "repeat_penalty"),
+        (COMPLETIONS, {"typical_p": 0.5}, "typical_p"),
+        (COMPLETIONS, {"tools": [TOOL]}, "tools"),
+        (RESPONSES, {"max_tokens": 5}, "max_tokens"),
+        (RESPONSES, {"messages": [HI]}, "messages"),
+        (RESPONSES, {"response_format": {"type": "json_object"}}, "response_format"),
+        (RESPONSES, {"stop": ["x"]}, "stop"),
+        (RESPONSES, {"repetition_penalty": 1.2}, "repetition_penalty"),
+        (RESPONSES, {"structured_outputs": {"regex": "a"}}, "structured_outputs"),
+        (RESPONSES, {"num_predict": 5}, "num_predict"),
     ],
 )
 def test_what_would_change_the_answer_is_refused_by_its_place(
@@ -158,6 +195,28 @@ def test_what_would_change_the_answer_is_refused_by_its_place(
 ) -> None:
     refused = ask(serve, path, fields)
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, param), refused.text
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "message"),
+    [
+        (CHAT, {"temperature": "0.1"}, "temperature: Input should be a valid integer or a valid number (given: '0.1')"),
+        (CHAT, {"stop": 5}, "stop: Input should be a valid string or a valid list (given: 5)"),
+        (COMPLETIONS, {"prompt": ["a", 5]}, "prompt[1]: Input should be a valid string (given: 5)"),
+        (COMPLETIONS, {"prompt": [1, "a"]}, "prompt[1]: Input should be a valid integer (given: 'a')"),
+        (CHAT, {"messages": [{**HI, "content": {"text": "x"}}]}, "a valid string or a valid list"),
+        (CHAT, {"messages": [{**HI, "content": ["x"]}]}, "messages[0].content[0]: Input should be a valid dictionary"),
+        (RESPONSES, {"input": ["x"]}, "input[0]: Input should be a valid dictionary"),
+        (RESPONSES, {"num_predict": 5}, "use max_output_tokens"),
+        (RESPONSES, {"stop": "x"}, "use /v1/chat/completions"),
+    ],
+)
+def test_a_refusal_tells_all_that_would_have_been_taken(
+    serve: Serve, path: str, fields: dict[str, Any], message: str
+) -> None:
+    refused = ask(serve, path, fields)
+    assert refused.status_code == 400
+    assert message in refused.json()["error"]["message"]
 
 
 def test_a_variable_of_the_template_opens_no_turn_where_it_says_so(serve: Serve) -> None:

@@ -156,7 +156,7 @@ def test_logprobs_hold_the_exact_bytes_of_half_characters(engine: Any, client: o
         ({"top_logprobs": 2}, "top_logprobs"),
         ({"tool_choice": "required"}, "tool_choice"),
         ({"tools": TOOLS, "tool_choice": {"type": "function", "function": {"name": "x"}}}, "tool_choice.function.name"),
-        ({"tools": TOOLS + TOOLS}, "tools"),
+        ({"tools": TOOLS + TOOLS}, "tools[2].function.name"),
         ({"functions": [WEATHER]}, "functions"),
         ({"modalities": ["audio"]}, "modalities"),
         ({"tools": TOOLS, "extra_body": {"guided_regex": "a"}}, "structured_outputs"),
@@ -207,11 +207,14 @@ def test_a_fault_in_a_constraint_is_reported_under_the_clients_name_for_it(
 UNIQUE = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
 
 
+CALL_F: Any = {"type": "function", "function": {"name": "f"}}
+
+
 def _schema_tool(parameters: Any, **more: Any) -> Any:
     return {"type": "function", "function": {"name": "f", "parameters": parameters, **more}}
 
 
-@pytest.mark.parametrize("choice", ["auto", "required", {"type": "function", "function": {"name": "f"}}], ids=str)
+@pytest.mark.parametrize("choice", ["auto", "required", CALL_F], ids=str)
 def test_a_tools_keyword_that_no_grammar_holds_is_left_to_the_model_and_told(
     engine: Any, client: openai.AsyncOpenAI, choice: Any
 ) -> None:
@@ -254,14 +257,23 @@ def test_a_tools_keyword_that_no_grammar_holds_is_left_to_the_model_and_told(
             "strict is true",
         ),
         (
-            {"tools": [_schema_tool({"properties": {"a": False}, "required": ["a"]})]},
-            "tools[0].function.parameters",
+            {"tools": [TOOLS[0], _schema_tool({"properties": {"a": False}, "required": ["a"]})], "tool_choice": CALL_F},
+            "tools[1].function.parameters",
             "'a'",
         ),
         ({"tools": [_schema_tool({"type": "string"})]}, "tools[0].function.parameters.type", "an object"),
-        ({"tools": [_schema_tool({"$ref": "#"})]}, "tools[0].function.parameters", "leads back to itself"),
+        (
+            {"tools": [_schema_tool({"$ref": "#"})], "tool_choice": CALL_F},
+            "tools[0].function.parameters",
+            "leads back to itself",
+        ),
+        (
+            {"tools": [_schema_tool({"properties": {"a": {"enum": []}}, "required": ["a"]}, strict=True)]},
+            "tools[0].function.parameters",
+            "'a'",
+        ),
     ],
-    ids=["tool", "format", "unsatisfiable", "no object", "knot"],
+    ids=["tool", "format", "unsatisfiable", "no object", "knot", "strict"],
 )
 def test_a_schema_that_cannot_be_held_is_refused_by_keyword_and_place(
     engine: Any, client: openai.AsyncOpenAI, fields: Any, param: str, said: str
@@ -272,6 +284,34 @@ def test_a_schema_that_cannot_be_held_is_refused_by_keyword_and_place(
     assert refusal.value.message.count(param) >= 1
     assert said in refusal.value.message
     assert not engine.added
+
+
+@pytest.mark.parametrize("choice", ["auto", "required"])
+@pytest.mark.parametrize(
+    ("parameters", "left", "call"),
+    [
+        ({"properties": {"a": False}, "required": ["a"]}, "parameters.required", {}),
+        ({"properties": {"a": {"type": "string", "enum": [1]}}, "required": ["a"]}, "parameters.required", {}),
+        (
+            {"properties": {"a": {"const": 1}}, "required": ["a", "z"], "additionalProperties": False},
+            "parameters.required",
+            {"a": 1},
+        ),
+        ({"$ref": "#"}, "parameters", {"b": [2]}),
+        ({"anyOf": [{"enum": []}]}, "parameters", {"b": [2]}),
+    ],
+    ids=str,
+)
+def test_one_tool_that_contradicts_itself_stops_no_chat(
+    tokenizer: Tokenizer, choice: Any, parameters: Any, left: str, call: Any
+) -> None:
+    tools = [Tool.model_validate(TOOLS[0]), Tool.model_validate(_schema_tool(parameters))]
+    shape = tool_shape(HERMES, tools, choice)
+    assert shape.unenforced == (f"tools[1].function.{left}",)
+    assert shape.constraint is not None
+    matcher = GrammarCompiler(tokenizer).compile(shape.constraint)
+    for token_id in tokenizer.encode(HERMES.write([{"name": "f", "arguments": call}]), add_special_tokens=False):
+        matcher.advance(token_id)
 
 
 @pytest.mark.parametrize(
