@@ -23,11 +23,14 @@ from pagoda.models.tokenizer.chat_template import ChatTemplate
 from pagoda.models.tokenizer.files import find_vocabulary, read_backend
 from pagoda.models.tokenizer.sentencepiece import SPACE
 from pagoda.models.tokenizer.settings import read_chat_template, read_settings
+from pagoda.parameter_rules import is_whole
 
 _LONG = 4096
 """Characters, or ids, of what goes the way of batches: alone on it does the library give up Python's lock meanwhile."""
 _BATCH = 1024
 """Texts at a time, since before and after each batch the lock is kept."""
+_MOST = 2**32 - 1
+"""The highest id that the library takes."""
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -95,9 +98,14 @@ class Tokenizer:
 
     def decode(self, token_ids: Sequence[int], skip_special_tokens: bool = True) -> str:
         """Text of token ids. Bytes that form no character become U+FFFD; ids outside the vocabulary give nothing."""
-        if len(token_ids) > _LONG:
-            return self.backend_tokenizer.decode_batch([list(token_ids)], skip_special_tokens=skip_special_tokens)[0]
-        return self.backend_tokenizer.decode(list(token_ids), skip_special_tokens=skip_special_tokens)
+        ids = list(token_ids)
+        try:
+            if len(ids) > _LONG:
+                return self.backend_tokenizer.decode_batch([ids], skip_special_tokens=skip_special_tokens)[0]
+            return self.backend_tokenizer.decode(ids, skip_special_tokens=skip_special_tokens)
+        except (OverflowError, TypeError):
+            wrong = next(each for each in ids if not is_whole(each, 0, _MOST))
+            raise InvalidRequestError(f"{wrong!r:.100} is no token id: whole numbers from 0 on are expected") from None
 
     def token_bytes(self, token_id: int) -> bytes:
         """The bytes a token stands for inside a text; b"" for special tokens and ids outside the vocabulary.
