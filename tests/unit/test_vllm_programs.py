@@ -300,13 +300,13 @@ def test_an_engine_without_a_tokenizer_takes_and_gives_ids(settings: Settings, l
 
 
 def test_what_older_programs_say_is_answered_with_what_to_write(llm: LLM, settings: Settings) -> None:
-    with pytest.raises(InvalidParameterError, match="give prompts=.*'prompt_token_ids'"):
+    with pytest.raises(InvalidParameterError, match=r"give prompts=.*'prompt_token_ids'"):
         llm.generate(prompt_token_ids=[[5, 6]], sampling_params=GREEDY)
     assert llm.generate("x", GREEDY, prompt_adapter_request=None)
     for embeds in (torch.zeros(2, 3), np.zeros((2, 3))):
         with pytest.raises(InvalidParameterError, match="prompts are text or token ids"):
             llm.generate({"prompt_embeds": embeds}, GREEDY)
-    with pytest.raises(AttributeError, match="LLM\\(model, tokenizer=...\\)"):
+    with pytest.raises(AttributeError, match=r"LLM\(model, tokenizer="):
         llm.set_tokenizer(llm.get_tokenizer())
-    with pytest.raises(ConfigError, match="a dict of config.json's keys is expected"):
+    with pytest.raises(ConfigError, match="keys is expected"):
         EngineArgs(**{**settings, "hf_overrides": lambda config: config})
