@@ -368,6 +368,19 @@ METHODS: dict[str, str] = _each(
     }
 )
 """Methods that LLM, LLMEngine or AsyncLLM does not have -> what to do instead."""
+TOKENIZER: dict[str, str] = _each(
+    {
+        "encode gives the ids of a text, encode_each of many": "batch_encode_plus encode_plus tokenize batch_encode",
+        "decode each": "batch_decode",
+        "token_to_id has the id of a piece": "convert_tokens_to_ids get_vocab vocab get_added_vocab",
+        "token_text shows the token of an id": "convert_ids_to_tokens convert_tokens_to_string",
+        "all_special_ids has their ids": "all_special_tokens special_tokens_map additional_special_tokens",
+        "prompts of different lengths run together without it": "pad pad_token pad_token_id padding_side",
+        "max_model_len counts: llm.llm_engine.max_model_len": "model_max_length",
+        "ask for what llm_engine.parts.path names": "name_or_path save_pretrained",
+    }
+)
+"""Members of transformers' tokenizers that ours does not have -> what to do instead."""
 ROOT: dict[str, str] = {
     "initialize_ray_cluster": "this version runs one rank: leave it out",
     "ModelRegistry": "a model family is a file in pagoda/models: see docs/contributing.md",

@@ -13,17 +13,18 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from tokenizers import Tokenizer as BackendTokenizer
 
-from pagoda.errors import InvalidRequestError
+from pagoda.errors import InvalidParameterError, InvalidRequestError, missing_method
 from pagoda.models.tokenizer.chat_prompt import ChatPrompt
 from pagoda.models.tokenizer.chat_template import ChatTemplate
 from pagoda.models.tokenizer.files import find_vocabulary, read_backend
 from pagoda.models.tokenizer.sentencepiece import SPACE
 from pagoda.models.tokenizer.settings import read_chat_template, read_settings
 from pagoda.parameter_rules import is_whole
+from pagoda.vllm_names import TOKENIZER
 
 _LONG = 4096
 """Characters, or ids, of what goes the way of batches: alone on it does the library give up Python's lock meanwhile."""
@@ -50,6 +51,9 @@ class Tokenizer:
         self.backend_tokenizer = backend_tokenizer
         self.special_tokens = dict(special_tokens or {})
         self.chat_template = chat_template
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise missing_method("Tokenizer", name, TOKENIZER)
 
     @classmethod
     def from_directory(cls, directory: str | Path) -> Tokenizer:
@@ -190,6 +194,11 @@ class Tokenizer:
                 "the model has no chat template, so it cannot take messages: send a prompt instead, "
                 "or give a template in chat_template",
                 param="chat_template",
+            )
+        if template_variables.pop("tokenize", False):
+            raise InvalidParameterError(
+                "apply_chat_template gives the text of a chat: for token ids call encode_chat, which takes the same",
+                param="tokenize",
             )
         chat = ChatPrompt(
             template=self.chat_template or ChatTemplate({}),
