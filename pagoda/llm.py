@@ -87,7 +87,7 @@ class LLM:
 
     def generate(
         self,
-        prompts: Prompt | Sequence[Prompt],
+        prompts: Prompt | Sequence[Prompt] | None = None,
         sampling_params: SamplingParams | Sequence[SamplingParams] | None = None,
         *,
         use_tqdm: ShowProgress = True,
@@ -97,11 +97,12 @@ class LLM:
         """Complete every prompt; one RequestOutput each, in order.
 
         prompts: strings, `{"prompt": str}` or `{"prompt_token_ids": [...]}`, one or many; a list of ids alone is
-            taken for one prompt. sampling_params: one for all, or one for each. use_tqdm: show progress.
+            taken for one prompt. They have a default only so that older programs' `prompt_token_ids=` is told what to
+            write. sampling_params: one for all, or one for each. use_tqdm: show progress.
         Raises InvalidRequestError before anything runs if any prompt or parameter is unusable.
         """
         CALLS.sort("LLM.generate", vllm, ())
-        request_ids = self._add_generations(prompts, sampling_params, priority)
+        request_ids = self._add_generations(cast(Prompt, prompts), sampling_params, priority)
         outputs = self._run(request_ids, use_tqdm)
         return [cast(RequestOutput, outputs[request_id]) for request_id in request_ids]
 

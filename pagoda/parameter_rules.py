@@ -87,7 +87,8 @@ class NameTable:
 
 def _asks(value: object) -> bool:
     """Whether a value asks for anything: none of None, False, 0 and what is empty does."""
-    return bool(value) if value is None or isinstance(value, (int, float, str, Collection)) else True
+    # An array has no truth of its own, and is given because something is asked.
+    return bool(value) if value is None or isinstance(value, (int, float, str, list, tuple, dict, set)) else True
 
 
 NO_OTHER_NAMES = NameTable()

@@ -74,7 +74,8 @@ ENGINE_SETTINGS = NameTable(
             "disable_chunked_mm_input disable_mm_preprocessor_cache language_model_only allowed_local_media_path "
             "allowed_media_domains renderer_num_workers",
             _NO_ADAPTERS: "max_loras max_lora_rank default_mm_loras fully_sharded_loras max_cpu_loras lora_dtype "
-            "lora_target_modules lora_extra_vocab_size long_lora_scaling_factors enable_tower_connector_lora "
+            "lora_target_modules lora_extra_vocab_size long_lora_scaling_factors max_prompt_adapters "
+            "max_prompt_adapter_token enable_tower_connector_lora "
             "specialize_active_lora enable_mixed_moe_lora_format enable_moe_shared_loras max_lora_cls_labels",
             _OTHER_LAYERS: "mamba_config mamba_cache_dtype mamba_ssm_cache_dtype mamba_block_size mamba_cache_mode "
             "mamba_backend mamba_ssu_algorithm enable_mamba_cache_stochastic_rounding mamba_cache_philox_rounds "
@@ -155,6 +156,8 @@ ENGINE_SETTINGS = NameTable(
             "StructuredOutputsParams says it for each request, and llguidance compiles it",
             structured_outputs_config=tuple({"backend": name} for name in ("auto", "guidance", "xgrammar", "outlines")),
         ),
+        **_refuse("keys and values are not scaled: leave it out", "calculate_kv_scales"),
+        **_refuse("there is no kernel for Neuron: leave it out", "override_neuron_config"),
         **_refuse("delete the LLM and build it again later", "enable_sleep_mode"),
         **_refuse(
             "the engine does not record it: leave it out",
@@ -217,7 +220,7 @@ BEAM_PARAMETERS = NameTable(
 )
 CALLS = NameTable(
     refused={
-        **_refuse(_ADAPTERS, "lora_request"),
+        **_refuse(_ADAPTERS, "lora_request prompt_adapter_request"),
         **_refuse(_TAKES_TEXT, "mm_processor_kwargs"),
         **_refuse("give prompts={'prompt_token_ids': ...}, or a list of them", "prompt_token_ids"),
         **_refuse("give SamplingParams(structured_outputs=...)", "guided_options_request"),
@@ -361,9 +364,23 @@ METHODS: dict[str, str] = _each(
         "from_engine_args takes EngineArgs": "from_vllm_config",
         "classification heads are not run: take LLM.generate with StructuredOutputsParams(choice=[...])": "classify",
         "reward heads are not run: LLM.generate with prompt_logprobs gives log-probabilities": "reward",
+        "the tokenizer is chosen at the start: LLM(model, tokenizer=...)": "set_tokenizer",
     }
 )
 """Methods that LLM, LLMEngine or AsyncLLM does not have -> what to do instead."""
+TOKENIZER: dict[str, str] = _each(
+    {
+        "encode gives the ids of a text, encode_each of many": "batch_encode_plus encode_plus tokenize batch_encode",
+        "decode each": "batch_decode",
+        "token_to_id has the id of a piece": "convert_tokens_to_ids get_vocab vocab get_added_vocab",
+        "token_text shows the token of an id": "convert_ids_to_tokens convert_tokens_to_string",
+        "all_special_ids has their ids": "all_special_tokens special_tokens_map additional_special_tokens",
+        "prompts of different lengths run together without it": "pad pad_token pad_token_id padding_side",
+        "max_model_len counts: llm.llm_engine.max_model_len": "model_max_length",
+        "ask for what llm_engine.parts.path names": "name_or_path save_pretrained",
+    }
+)
+"""Members of transformers' tokenizers that ours does not have -> what to do instead."""
 ROOT: dict[str, str] = {
     "initialize_ray_cluster": "this version runs one rank: leave it out",
     "ModelRegistry": "a model family is a file in pagoda/models: see docs/contributing.md",

@@ -166,6 +166,11 @@ class EngineArgs:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "served_model_name", _names(self.served_model_name))
+        if not isinstance(self.hf_overrides, dict):
+            raise ConfigError(
+                f"hf_overrides={self.hf_overrides!r}, but a dict of config.json's keys is expected: say what the "
+                f"function would change"
+            )
         if self.max_model_len is None and "max_model_len" in self.hf_overrides:
             # Where vLLM's own example of a longer context has it.
             object.__setattr__(self, "max_model_len", self.hf_overrides["max_model_len"])

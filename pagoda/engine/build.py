@@ -83,7 +83,7 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
         dtype=dtype,
         device=device,
         kernels=kernels,
-        core=_build_core(args, memory_plan, worker),
+        core=_build_core(args, memory_plan, worker, config.rope.max_length),
     )
 
 
@@ -216,7 +216,7 @@ def _eos_token_ids(config: ModelConfig, generation: GenerationDefaults, tokenize
     return tuple(token_id for token_id in named if token_id < config.vocab_size)
 
 
-def _build_core(args: EngineArgs, plan: MemoryPlan, worker: Worker) -> EngineCore:
+def _build_core(args: EngineArgs, plan: MemoryPlan, worker: Worker, reach: float) -> EngineCore:
     scheduler_config = SchedulerConfig(
         max_model_len=plan.max_model_len,
         max_num_seqs=args.max_num_seqs,
@@ -224,6 +224,7 @@ def _build_core(args: EngineArgs, plan: MemoryPlan, worker: Worker) -> EngineCor
         policy=args.scheduling_policy,
         enable_chunked_prefill=args.enable_chunked_prefill,
         long_prefill_token_threshold=args.long_prefill_token_threshold,
+        reach=reach,
     )
     cache_config = CacheConfig(
         num_blocks=plan.num_blocks, block_size=plan.block_size, enable_prefix_caching=args.enable_prefix_caching

@@ -24,7 +24,10 @@ _HARMLESS = frozenset({
     "_name_or_path", "_commit_hash", "auto_map", "custom_pipelines", "finetuning_task", "is_llama_config", "language",
     "model_name", "name", "prefix", "problem_type", "task_specific_params", "tokenizer_class", "transformers.js_config",
     "transformers_version", "unsloth_fixed", "unsloth_version", "mergekit_version", "id2label", "label2id",
-    "num_labels", "base_model_name_or_path", "license", "architecture_version", "version",
+    "num_labels", "base_model_name_or_path", "license", "architecture_version", "version", "_model_name_or_path",
+    "_from_model_config", "add_classification_head", "class_num", "pool_type", "norm_type", "activation",
+    "use_rotary_pos_emb", "position_embedding_type", "use_gated_activation", "use_parallel_block",
+    "use_embedding_sharing", "use_parallel_embedding", "order_of_interleaved_layers", "layer_switch",
     # How transformers runs a network, which is the same network
     "_attn_implementation", "_attn_implementation_autoset", "_attn_implementation_internal", "_flash_attn_2_enabled",
     "attn_implementation", "_experts_implementation", "cache_implementation", "chunk_size_feed_forward",
@@ -38,6 +41,7 @@ _HARMLESS = frozenset({
     "emb_dropout_prob", "attn_dropout_prob", "ffn_dropout", "hidden_dropout", "hidden_dropout_prob", "layerdrop",
     "resid_pdrop", "residual_dropout", "init_std", "initializer_factor", "router_aux_loss_coef", "router_jitter_noise",
     "router_z_loss_coef", "aux_loss_alpha", "seq_aux", "neftune_noise_alpha", "mup",
+    "embed_dropout", "z_loss_weight", "mup_denominator",
     # Tokens, which the tokenizer and the template name again
     "cls_token_id", "decoder_start_token_id", "eod_token_id", "im_end_id", "im_start_id", "mask_token_id",
     "org_vocab_size", "pad_id", "pad_token_id", "sep_token_id", "text_end_id", "text_start_id", "unk_token_id",

@@ -15,6 +15,7 @@ from pagoda.models.families.family import Facts, Family
 from pagoda.models.refusals import check_rope, rope_settings
 from pagoda.parameter_rules import is_number
 
+_ORIGINAL = "original_max_position_embeddings"
 _BY_LAYER = ("full_attention", "sliding_attention")
 
 
@@ -56,9 +57,10 @@ def _read(
     check_rope({"rope_type": rope_type, **parameters}, (rotary_dim or head_dim) // 2)
     if rope_type == "default":
         return float(theta), None, rotary_dim
-    original = parameters.get("original_max_position_embeddings") or facts.get("original_max_position_embeddings")
     if ROPE_KINDS[rope_type].extends_original:
-        parameters["original_max_position_embeddings"] = original or facts["max_position_embeddings"]
+        # As transformers has it: what stands at the top of config.json goes before what stands beside the kind.
+        said = (facts.get(_ORIGINAL), parameters.get(_ORIGINAL), facts["max_position_embeddings"])
+        parameters[_ORIGINAL] = next(length for length in said if length)
     return float(theta), {"rope_type": rope_type, **parameters}, rotary_dim
 
 

@@ -109,8 +109,6 @@ FACTS: dict[str, tuple[_Accepts, str]] = {
     "partial_rotary_factor": (_is_one, "1.0"),
     "rope_interleave": (_is_off, "false"),
     "rope_interleaved": (_is_off, "false"),
-    "rope_pct": (_is_one, "1.0"),
-    "rotary_pct": (_is_one, "1.0"),
     "use_mrope": (_is_off, "false"),
     # Scales between and after the layers
     "embedding_multiplier": (_is_one, "1.0"),
@@ -130,7 +128,9 @@ FACTS: dict[str, tuple[_Accepts, str]] = {
     "num_local_experts": (_is_off, "null"),
 }
 """Key -> whether a value leaves the computation as it is here, and those values in words. An absent key does."""
-SECOND_NAMES = ("qk_norm", "use_qk_norm", "qk_layernorm")
+_NORMED = ("qk_norm", "use_qk_norm", "qk_layernorm")
+_ROTATED_SHARE = ("rope_pct", "rotary_pct", "rope_percent")
+SECOND_NAMES = (*_NORMED, *_ROTATED_SHARE)
 QUANTISED = ("quantization_config", "compression_config", "quantization", "dfloat11_config")
 QUANTISED_FILES = ("quantize_config.json", "quant_config.json", "hf_quant_config.json")
 _DENSE_ONLY = (
@@ -230,7 +230,11 @@ def _check_second_names(raw: Mapping[str, Any], family: Family, *, qk_norm: bool
         act,
     ):
         _refuse("hidden_activation", raw["hidden_activation"], f"hidden_act ({act!r}) for {family.model_type}")
-    for key in SECOND_NAMES:
+    share = {"partial_rotary_factor": 1.0, **family.facts(raw), **rope_settings(raw)}["partial_rotary_factor"]
+    for key in _ROTATED_SHARE:
+        if raw.get(key) not in (None, share):
+            _refuse(key, raw[key], f"partial_rotary_factor ({share!r}) for {family.model_type}")
+    for key in _NORMED:
         if raw.get(key) is not None and bool(raw[key]) != qk_norm:
             _refuse(key, raw[key], f"{str(qk_norm).lower()} for {family.model_type}")
 

@@ -81,3 +81,47 @@ def _read(write: Callable[[], dict[str, Any]]) -> ModelConfig | None:
 
 def test_every_key_of_the_config_class_is_known(family: Family) -> None:
     assert [key for key in theirs(family) if kind_of_key(key, family) is None] == []
+
+
+_YARN = {"rope_type": "yarn", "factor": 4.0}
+_LONGROPE = {"rope_type": "longrope", "long_factor": [2.0] * 8, "short_factor": [1.0] * 8}
+
+
+@pytest.mark.parametrize("model_type", ["llama", "qwen3", "phi3"])
+@pytest.mark.parametrize("beside", [{}, {"original_max_position_embeddings": 16}])
+@pytest.mark.parametrize("at_the_top", [{}, {"original_max_position_embeddings": 32}])
+def test_of_two_original_lengths_transformers_and_pagoda_take_the_same(
+    model_type: str, beside: dict[str, int], at_the_top: dict[str, int]
+) -> None:
+    scaling = {**_LONGROPE, **beside} if model_type == "phi3" else {**_YARN, **beside}
+    said = {**SIZES, "head_dim": 16, "max_position_embeddings": 64, "rope_scaling": scaling, **at_the_top}
+    expected = CONFIG_MAPPING[model_type](**said)
+    expected.standardize_rope_params()  # as its network does, when keys at the top are known
+    read = ModelConfig.from_dict({"model_type": model_type, **said})
+    assert read.rope.original == expected.rope_parameters["original_max_position_embeddings"]
+
+
+@pytest.mark.parametrize("key", ["rope_pct", "rotary_pct", "rope_percent"])
+def test_the_rotated_share_may_stand_under_a_second_name_that_says_the_same(key: str) -> None:
+    stablelm = {"model_type": "stablelm", **SIZES, "head_dim": 16}
+    for said in ({}, {"partial_rotary_factor": 0.5}, {"rope_parameters": {"partial_rotary_factor": 0.75}}):
+        share = {"partial_rotary_factor": 0.25, **said, **said.get("rope_parameters", {})}["partial_rotary_factor"]
+        config = ModelConfig.from_dict({**stablelm, **said, key: share})
+        assert config.rotary_dim == 16 * share
+        with pytest.raises(CheckpointError, match=rf"{key}=0.125.*partial_rotary_factor \({share}\)"):
+            ModelConfig.from_dict({**stablelm, **said, key: 0.125})
+    assert ModelConfig.from_dict({"model_type": "llama", **SIZES, key: 1.0}).rotary_dim is None
+
+
+@pytest.mark.parametrize("activation", [None, "gelu", "gelu_pytorch_tanh", "relu"])
+@pytest.mark.parametrize("act", [None, "gelu", "gelu_pytorch_tanh", "relu"])
+def test_a_gemma_with_two_activations_is_refused_unless_both_mean_the_same(
+    act: str | None, activation: str | None
+) -> None:
+    said = {"model_type": "gemma", **SIZES, "hidden_activation": activation} | ({"hidden_act": act} if act else {})
+    meant = {"gelu_pytorch_tanh" if "gelu" in name else name for name in (act or "gelu", activation) if name}
+    if len(meant) == 1:
+        assert ModelConfig.from_dict(said).hidden_act == CONFIG_MAPPING["gemma"](**said).hidden_act == meant.pop()
+    else:
+        with pytest.raises(CheckpointError, match=r"hidden_act=.* and hidden_activation="):
+            ModelConfig.from_dict(said)

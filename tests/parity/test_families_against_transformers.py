@@ -7,6 +7,7 @@ table of docs/network.md to what is tried here.
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from family_cases import CASES, REWRITTEN
 from llama_cases import CASES as LLAMA_CASES
@@ -173,6 +174,28 @@ def _as_version_4(raw: dict[str, Any]) -> dict[str, Any]:
 def test_a_config_written_by_transformers_4_is_read_alike(model_type: str, index: int) -> None:
     raw = {**CASES[model_type][index].config().to_dict(), "dtype": "float32"}
     assert ModelConfig.from_dict(_as_version_4(raw)) == ModelConfig.from_dict(raw)
+
+
+@pytest.mark.parametrize("model_type", ["llama", "gemma", "glm4", "mixtral"])
+@pytest.mark.parametrize("differs", [True, False])
+def test_a_stored_head_that_differs_from_the_embedding_counts_though_the_config_says_tied(
+    model_type: str, differs: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    case = Case("Llama") if model_type == "llama" else CASES[model_type][0]
+    case = dataclasses.replace(case, settings={**case.settings, "tie_word_embeddings": False})
+    case.build().save_pretrained(tmp_path)
+    raw = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**raw, "tie_word_embeddings": True}))
+    if not differs:
+        tensors = load_file(tmp_path / "model.safetensors")
+        tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
+        save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    ours = load(tmp_path)
+    _check(ours, transformers.AutoModelForCausalLM.from_pretrained(tmp_path).eval(), case.num_tokens)
+    assert ours.config.tie_word_embeddings is not differs
+    assert ("are both stored and differ" in caplog.text) is differs
+    save_checkpoint(ours, ours.config, tmp_path / "saved")
+    assert load(tmp_path / "saved").config == ours.config
 
 
 PAGE = Path(__file__).parents[2] / "docs" / "network.md"

@@ -67,13 +67,13 @@ REQUESTS: dict[str, tuple[Any, Callable[[], Any], type[PagodaError], list[str]]]
         {"prompt_token_ids": [5] * 321},
         _params,
         PromptTooLongError,
-        ["maximum context length is 320 tokens", "contains 321 tokens", "shorten the prompt or raise max_model_len"],
+        ["maximum context length is 320 tokens", "contains 321 tokens", "shorten the prompt, for", "reach 320 tokens"],
     ),
     "prompt at the limit, no room for a token": (
         {"prompt_token_ids": [5] * 320},
         _params,
         PromptTooLongError,
-        ["maximum context length is 320 tokens", "contains 320 tokens", "shorten the prompt or raise max_model_len"],
+        ["maximum context length is 320 tokens", "contains 320 tokens", "shorten the prompt, for", "reach 320 tokens"],
     ),
     "more than the cache holds": (
         {"prompt_token_ids": [5] * 200},

@@ -297,3 +297,33 @@ def test_an_engine_without_a_tokenizer_takes_and_gives_ids(settings: Settings, l
     for bad in ("text", {"prompt": "text"}):
         with pytest.raises(InvalidRequestError, match="no tokenizer"):
             bare.generate(bad, GREEDY.clone(detokenize=False))
+
+
+def test_what_older_programs_say_is_answered_with_what_to_write(llm: LLM, settings: Settings) -> None:
+    with pytest.raises(InvalidParameterError, match=r"give prompts=.*'prompt_token_ids'"):
+        llm.generate(prompt_token_ids=[[5, 6]], sampling_params=GREEDY)
+    assert llm.generate("x", GREEDY, prompt_adapter_request=None)
+    for embeds in (torch.zeros(2, 3), np.zeros((2, 3))):
+        with pytest.raises(InvalidParameterError, match="prompts are text or token ids"):
+            llm.generate({"prompt_embeds": embeds}, GREEDY)
+    with pytest.raises(AttributeError, match=r"LLM\(model, tokenizer="):
+        llm.set_tokenizer(llm.get_tokenizer())
+    with pytest.raises(ConfigError, match="keys is expected"):
+        EngineArgs(**{**settings, "hf_overrides": lambda config: config})
+
+
+def test_a_program_that_takes_the_tokenizer_for_transformers_is_told_what_to_call(llm: LLM) -> None:
+    tokenizer = llm.get_tokenizer()
+    for name, instead in (
+        ("batch_decode", "decode each"),
+        ("convert_tokens_to_ids", "token_to_id"),
+        ("pad_token_id", ""),
+    ):
+        with pytest.raises(AttributeError, match=f"Tokenizer.{name} is not supported: .*{instead}"):
+            getattr(tokenizer, name)
+    assert not hasattr(tokenizer, "no_such_thing")
+    messages = [{"role": "user", "content": "hello"}]
+    text = tokenizer.apply_chat_template(messages, chat_template="{{ messages[0].content }}", tokenize=False)
+    assert text == "hello"
+    with pytest.raises(InvalidParameterError, match="call encode_chat"):
+        tokenizer.apply_chat_template(messages, chat_template="x", tokenize=True)

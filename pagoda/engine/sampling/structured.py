@@ -11,7 +11,8 @@ to wherever the logits are.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -69,7 +70,7 @@ class GrammarCompiler:
         """
         from llguidance import LLMatcher, LLParserLimits
 
-        name, grammar = _grammar(params)
+        name, grammar = _grammar(params, self._special_tokens)
         # Verbose errors append the parser's state and the whole grammar to the message.
         limits = LLParserLimits(verbose_errors=False)
         matcher = LLMatcher(self._vocabulary, grammar, log_level=0, limits=limits)
@@ -80,6 +81,10 @@ class GrammarCompiler:
         compiled = GrammarMatcher(matcher, self._vocabulary.vocab_size)
         _try_one_step(name, compiled.copy())
         return compiled
+
+    @cached_property
+    def _special_tokens(self) -> frozenset[str]:
+        return frozenset(map(self._tokenizer.token_text, self._tokenizer.all_special_ids))
 
     @cached_property
     def _vocabulary(self) -> Any:
@@ -183,18 +188,18 @@ class _Vocabulary:
         return self._tokenizer.encode(plain, add_special_tokens=False)
 
 
-def _grammar(params: StructuredOutputsParams) -> tuple[str, str]:
+def _grammar(params: StructuredOutputsParams, special_tokens: Collection[str]) -> tuple[str, str]:
     """The constraint's name, and the constraint in llguidance's language."""
     name, build = next((name, build) for name, build in _BUILDERS.items() if getattr(params, name) is not None)
     try:
-        return name, build(getattr(params, name), params)
+        return name, build(getattr(params, name), params, special_tokens)
     except StructuredOutputError:
         raise
     except Exception as error:  # llguidance's converters raise bare Exception
         raise _refused(name, str(error)) from error
 
 
-def _from_json_schema(schema: str | dict[str, Any], params: StructuredOutputsParams) -> str:
+def _from_json_schema(schema: str | dict[str, Any], params: StructuredOutputsParams, *_: object) -> str:
     return _json_grammar(_held(normal_form, schema, "json"), params)
 
 
@@ -232,17 +237,17 @@ def _held(reader: Callable[[Any], Enforceable], schema: Any, place: str) -> dict
     )
 
 
-def _from_json_object(_: bool, params: StructuredOutputsParams) -> str:
+def _from_json_object(_: bool, params: StructuredOutputsParams, *__: object) -> str:
     return _json_grammar({"type": "object"}, params)
 
 
-def _from_regex(regex: str, _: StructuredOutputsParams) -> str:
+def _from_regex(regex: str, *_: object) -> str:
     from llguidance import LLMatcher
 
     return LLMatcher.grammar_from_regex(regex)
 
 
-def _from_choice(choices: Sequence[str], _: StructuredOutputsParams) -> str:
+def _from_choice(choices: Sequence[str], *_: object) -> str:
     from llguidance import LLMatcher
 
     alternatives = " | ".join(lark_string(choice) for choice in choices)
@@ -254,14 +259,20 @@ def lark_string(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _from_grammar(grammar: str, _: StructuredOutputsParams) -> str:
+_TREE_MARKS = re.compile(r"(?m)^[ \t]*[?!]{1,2}(?=[a-z_]\w*[ \t]*:)")
+
+
+def _from_grammar(grammar: str, *_: object) -> str:
     from llguidance import LLMatcher
     from llguidance.gbnf_to_lark import any_to_lark
 
-    return LLMatcher.grammar_from_lark(any_to_lark(grammar))
+    # Lark's "?" and "!" before a rule's name shape a parser's tree, and say nothing of the text.
+    return LLMatcher.grammar_from_lark(any_to_lark(_TREE_MARKS.sub("", grammar)))
 
 
-def _from_structural_tag(given: str | dict[str, Any], _: StructuredOutputsParams) -> str:
+def _from_structural_tag(
+    given: str | dict[str, Any], _: StructuredOutputsParams, special_tokens: Collection[str]
+) -> str:
     from llguidance import StructTag
 
     tag = _loaded(given, "structural_tag")
@@ -271,7 +282,8 @@ def _from_structural_tag(given: str | dict[str, Any], _: StructuredOutputsParams
             'expected {"structures": [{"begin": str, "schema": JSON schema, "end": str}, ...], "triggers": [str, ...]}',
         )
     tags = [_struct_tag(structure, tag["triggers"], index) for index, structure in enumerate(tag["structures"])]
-    return StructTag.to_grammar(tags)
+    # A trigger in angle brackets is a text like any other, unless the vocabulary has a special token of its name.
+    return StructTag.to_grammar(tags, assume_special=any(each.trigger in special_tokens for each in tags))
 
 
 def _struct_tag(structure: dict[str, Any], triggers: Sequence[str], index: int) -> Any:
@@ -288,7 +300,7 @@ def _struct_tag(structure: dict[str, Any], triggers: Sequence[str], index: int) 
     return StructTag(trigger=trigger, begin=begin, grammar=schema, end=structure["end"])
 
 
-_BUILDERS: dict[str, Callable[[Any, StructuredOutputsParams], str]] = {
+_BUILDERS: dict[str, Callable[[Any, StructuredOutputsParams, Collection[str]], str]] = {
     "json": _from_json_schema,
     "json_object": _from_json_object,
     "regex": _from_regex,

@@ -13,7 +13,7 @@ from pagoda.errors import InvalidRequestError, PromptTooLongError
 
 def check_can_finish(request: Request, scheduler_config: SchedulerConfig, cache_config: CacheConfig) -> None:
     """Raises InvalidRequestError, or PromptTooLongError, if `request` could not finish on an empty machine."""
-    _check_length(request, scheduler_config.max_model_len)
+    _check_length(request, scheduler_config)
     _check_fits_pool(request, max_num_kv_tokens(request, scheduler_config.max_model_len), cache_config)
 
 
@@ -25,19 +25,25 @@ def max_num_kv_tokens(request: Request, max_model_len: int) -> int:
     return min(request.num_prompt_tokens + request.max_tokens, max_model_len) - 1
 
 
-def _check_length(request: Request, max_model_len: int) -> None:
-    num_prompt_tokens = request.num_prompt_tokens
+def _check_length(request: Request, config: SchedulerConfig) -> None:
+    num_prompt_tokens, max_model_len = request.num_prompt_tokens, config.max_model_len
     if num_prompt_tokens == 0:
         raise InvalidRequestError("prompt has 0 tokens, but at least 1 is needed: give some text or token ids")
     if num_prompt_tokens + request.wants_tokens > max_model_len:
-        raise prompt_too_long(num_prompt_tokens, max_model_len)
+        raise prompt_too_long(num_prompt_tokens, max_model_len, config.reach)
 
 
-def prompt_too_long(num_prompt_tokens: int, max_model_len: int) -> PromptTooLongError:
-    """The refusal of a prompt that leaves no room for a token; agents and libraries look for its beginning."""
+def prompt_too_long(num_prompt_tokens: int, max_model_len: int, reach: float) -> PromptTooLongError:
+    """The refusal of a prompt that leaves no room for a token; agents and libraries look for its beginning.
+
+    reach: tokens that max_model_len may be raised to, which is advised only where it helps
+    """
+    advice = "shorten the prompt or raise max_model_len"
+    if num_prompt_tokens >= reach:
+        advice = f"shorten the prompt, for the checkpoint's positions reach {reach:.0f} tokens and no further"
     return PromptTooLongError(
         f"This model's maximum context length is {max_model_len} tokens. However, your prompt contains "
-        f"{num_prompt_tokens} tokens, and what is generated counts as well: shorten the prompt or raise max_model_len",
+        f"{num_prompt_tokens} tokens, and what is generated counts as well: {advice}",
         param="prompt",
     )
 

@@ -6,6 +6,7 @@ Read once, when the engine starts; nothing here changes while tokens flow. Facts
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from pagoda.errors import ConfigError, nearest
@@ -41,6 +42,8 @@ class SchedulerConfig:
     """How many requests and tokens a step may hold. Raises ConfigError on a contradiction.
 
     max_model_len: tokens of the longest sequence, prompt and output together.
+    reach: tokens that the operator may raise it to, as far as the checkpoint's positions go; told to whoever asks for
+        more.
     max_num_seqs: requests that run at once.
     max_num_batched_tokens: tokens of one step, over all its requests; at least `max_num_seqs`, so that every
         running request advances in every step.
@@ -56,6 +59,7 @@ class SchedulerConfig:
     policy: str = "fcfs"
     enable_chunked_prefill: bool = True
     long_prefill_token_threshold: int = 0
+    reach: float = math.inf
 
     def __post_init__(self) -> None:
         _require_at_least("max_model_len", self.max_model_len, 1)

@@ -66,7 +66,7 @@ class InputProcessor:
             raise InvalidRequestError(EMPTY_PROMPT, param="prompt")
         check_token_ids(ids, self.config.vocab_size, "prompt_token_ids" if text is None else "prompt", self.tokenizer)
         if len(ids) > self.max_model_len:
-            raise prompt_too_long(len(ids), self.max_model_len)
+            raise prompt_too_long(len(ids), self.max_model_len, self.config.rope.max_length)
         return text, ids
 
     def generation_requests(

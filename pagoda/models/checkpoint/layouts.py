@@ -31,6 +31,11 @@ _LAYOUTS: tuple[tuple[str, str, str], ...] = (
         "which pagoda does not read: take the same model as transformers has it (its name mostly ends in -hf), or give "
         "the folder that holds config.json",
     ),
+    (
+        "consolidated*.safetensors",
+        "weights as Mistral AI lays them out",
+        "which pagoda does not read: take the same model as transformers has it, whose files are called model-*",
+    ),
     ("*.nemo", "a NeMo archive", "which pagoda does not read: take the same model as transformers has it"),
     ("*.npz", "MLX weights", "which pagoda does not read: take the checkpoint that they were made from"),
     *(

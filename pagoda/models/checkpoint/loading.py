@@ -7,7 +7,9 @@ are copied one by one (`reading`), so that loading needs the memory of the model
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ from pagoda.models.config import ModelConfig
 from pagoda.models.tokenizer.files import VOCABULARY_FILES
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 
+logger = logging.getLogger(__name__)
+
 
 def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) -> ModelConfig:
     """Configuration of a checkpoint directory or of a llama2.c `.bin` file. Raises CheckpointError.
@@ -39,7 +43,30 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
         return load_llama2c_config(path)
     if not (path / "config.json").is_file() and (told := describe_directory(path)) is not None:
         raise CheckpointError(told)
-    return ModelConfig.from_directory(path, overrides)
+    config = ModelConfig.from_directory(path, overrides)
+    return _untied(config, path) if config.has_head and config.tie_word_embeddings else config
+
+
+def _untied(config: ModelConfig, path: Path) -> ModelConfig:
+    """The configuration with a head of its own where one is stored that differs from the embedding, as transformers
+    reads it: tuning may have untied what config.json still calls tied. As given where there are no weights yet."""
+    names = [config.family.weights.stored(name) for name in ("lm_head.weight", "model.embed_tokens.weight")]
+    if not any(path.glob("*.safetensors")):
+        return config
+    source = open_checkpoint(path)
+    if any(name not in source.files for name in names):
+        return config
+    head, embedding = (tensor for _, tensor in sorted(source.read(names), key=lambda read: names.index(read[0])))
+    if torch.equal(head, embedding):
+        return config
+    logger.warning(
+        "%s: config.json has tie_word_embeddings=true, but %s and %s are both stored and differ, so the output head is "
+        "read as a matrix of its own: set tie_word_embeddings to false to say so",
+        path,
+        *names,
+    )
+    source_keys = {**(config.source or {}), "tie_word_embeddings": False}
+    return replace(config, tie_word_embeddings=False, source=source_keys)
 
 
 def load_tokenizer(path: str | Path, tokenizer: str | Path | None = None) -> Tokenizer:

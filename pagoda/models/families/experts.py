@@ -68,7 +68,7 @@ def experts_of(facts: Facts, *, renormalize: bool, sparse_layers: tuple[bool, ..
         num_experts_per_tok=facts["num_experts_per_tok"],
         intermediate_size=facts.get("moe_intermediate_size") or facts["intermediate_size"],
         norm_topk_prob=renormalize,
-        shared_intermediate_size=facts.get("shared_expert_intermediate_size"),
+        shared_intermediate_size=facts.get("shared_expert_intermediate_size") or None,
         sparse_layers=sparse_layers,
     )
     return {"experts": experts}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pagoda.errors import CheckpointError
 from pagoda.models.families.family import Facts, Family
 from pagoda.models.families.weight_names import WeightNames
 from pagoda.models.families.windows import every_nth_is_full
@@ -32,8 +33,13 @@ def _common(facts: Facts) -> dict[str, Any]:
 
 def _gemma(facts: Facts) -> dict[str, Any]:
     # The first checkpoints say "gelu", and were trained with the tanh approximation of it.
-    act = facts.get("hidden_activation") or facts["hidden_act"]
-    return {**_common(facts), "hidden_act": _TANH if act == "gelu" else act}
+    said = {_TANH if act == "gelu" else act for act in (facts["hidden_act"], facts.get("hidden_activation")) if act}
+    if len(said) > 1:
+        raise CheckpointError(
+            f"config.json has hidden_act={facts['hidden_act']!r} and hidden_activation={facts['hidden_activation']!r}, "
+            f"of which programs read one or the other: keep the one that the model was trained with under both names"
+        )
+    return {**_common(facts), "hidden_act": said.pop() if said else _TANH}
 
 
 def _sandwiched(facts: Facts) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from pagoda.models.families.family import Facts, Family
 from pagoda.models.families.windows import all_slide, upper_layers_slide
 
-LLAMA = Family("LlamaForCausalLM", "llama")
+LLAMA = Family("LlamaForCausalLM", "llama", also_named=("LLaMAForCausalLM",))
 
 MISTRAL = Family(
     "MistralForCausalLM",

@@ -96,7 +96,9 @@ def _named(raw: Mapping[str, Any]) -> str | None:
 def _unknown(name: object, raw: Mapping[str, Any]) -> UnknownArchitectureError:
     known = sorted(BY_ARCHITECTURE)
     # Another spelling is told only where it is nothing but that: names that look alike are different networks.
-    meant = next((each for each in known if each.casefold() == str(name).casefold()), None)
+    # Nor is it where the model_type is another's (hf_olmo): its weights are laid out in another way.
+    known_type = raw.get("model_type") is None or raw["model_type"] in BY_TYPE
+    meant = next((each for each in known if known_type and each.casefold() == str(name).casefold()), None)
     hint = f'did you mean "{meant}"? ' if meant else ""
     towers = next((key for key in raw if key in ("vision_config", "audio_config")), None)
     if towers is not None:

@@ -13,21 +13,25 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from tokenizers import Tokenizer as BackendTokenizer
 
-from pagoda.errors import InvalidRequestError
+from pagoda.errors import InvalidParameterError, InvalidRequestError, missing_method
 from pagoda.models.tokenizer.chat_prompt import ChatPrompt
 from pagoda.models.tokenizer.chat_template import ChatTemplate
 from pagoda.models.tokenizer.files import find_vocabulary, read_backend
 from pagoda.models.tokenizer.sentencepiece import SPACE
 from pagoda.models.tokenizer.settings import read_chat_template, read_settings
+from pagoda.parameter_rules import is_whole
+from pagoda.vllm_names import TOKENIZER
 
 _LONG = 4096
 """Characters, or ids, of what goes the way of batches: alone on it does the library give up Python's lock meanwhile."""
 _BATCH = 1024
 """Texts at a time, since before and after each batch the lock is kept."""
+_MOST = 2**32 - 1
+"""The highest id that the library takes."""
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -47,6 +51,9 @@ class Tokenizer:
         self.backend_tokenizer = backend_tokenizer
         self.special_tokens = dict(special_tokens or {})
         self.chat_template = chat_template
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise missing_method("Tokenizer", name, TOKENIZER)
 
     @classmethod
     def from_directory(cls, directory: str | Path) -> Tokenizer:
@@ -95,9 +102,14 @@ class Tokenizer:
 
     def decode(self, token_ids: Sequence[int], skip_special_tokens: bool = True) -> str:
         """Text of token ids. Bytes that form no character become U+FFFD; ids outside the vocabulary give nothing."""
-        if len(token_ids) > _LONG:
-            return self.backend_tokenizer.decode_batch([list(token_ids)], skip_special_tokens=skip_special_tokens)[0]
-        return self.backend_tokenizer.decode(list(token_ids), skip_special_tokens=skip_special_tokens)
+        ids = list(token_ids)
+        try:
+            if len(ids) > _LONG:
+                return self.backend_tokenizer.decode_batch([ids], skip_special_tokens=skip_special_tokens)[0]
+            return self.backend_tokenizer.decode(ids, skip_special_tokens=skip_special_tokens)
+        except (OverflowError, TypeError):
+            wrong = next(each for each in ids if not is_whole(each, 0, _MOST))
+            raise InvalidRequestError(f"{wrong!r:.100} is no token id: whole numbers from 0 on are expected") from None
 
     def token_bytes(self, token_id: int) -> bytes:
         """The bytes a token stands for inside a text; b"" for special tokens and ids outside the vocabulary.
@@ -182,6 +194,11 @@ class Tokenizer:
                 "the model has no chat template, so it cannot take messages: send a prompt instead, "
                 "or give a template in chat_template",
                 param="chat_template",
+            )
+        if template_variables.pop("tokenize", False):
+            raise InvalidParameterError(
+                "apply_chat_template gives the text of a chat: for token ids call encode_chat, which takes the same",
+                param="tokenize",
             )
         chat = ChatPrompt(
             template=self.chat_template or ChatTemplate({}),

@@ -91,6 +91,14 @@ def test_the_layers_that_have_experts_are_those_that_the_config_says(
     assert (None if config.experts is None else config.experts.sparse_layers) == sparse
 
 
+def test_a_shared_expert_without_a_width_is_none() -> None:
+    raw = {**SMALL, "architectures": ["Qwen2MoeForCausalLM"], "model_type": "qwen2_moe"}
+    for width, expected in ((0, None), (None, None), (48, 48)):
+        config = ModelConfig.from_dict({**raw, "shared_expert_intermediate_size": width})
+        assert config.experts is not None
+        assert config.experts.shared_intermediate_size == expected
+
+
 @pytest.mark.parametrize("key", ["num_experts", "num_local_experts"])
 def test_both_names_for_the_number_of_experts_are_read(key: str) -> None:
     raw = {name: value for name, value in SMALL.items() if name != "num_experts"}

@@ -424,6 +424,10 @@ def test_an_unknown_architecture_is_not_taken_for_one_that_is_spelled_like_it(na
     assert "did you mean" not in str(caught.value)
     with pytest.raises(UnknownArchitectureError, match='did you mean "Phi3ForCausalLM"'):
         ModelConfig.from_dict({**SMALL, "architectures": ["phi3ForCausalLm"]})
+    # Of another layout, which its model_type tells.
+    with pytest.raises(UnknownArchitectureError, match=r"'OLMoForCausalLM'.*does not implement\. pagoda reads"):
+        ModelConfig.from_dict({**SMALL, "architectures": ["OLMoForCausalLM"], "model_type": "hf_olmo"})
+    assert ModelConfig.from_dict({**SMALL, "architectures": ["LLaMAForCausalLM"]}).model_type == "llama"
 
 
 @pytest.mark.parametrize(

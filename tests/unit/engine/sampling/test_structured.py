@@ -181,6 +181,31 @@ def test_a_structural_tag_constrains_only_what_it_opens(structured_outputs: Gram
     assert ord("!") in allowed(after(matcher, "2</size>"))
 
 
+@pytest.mark.parametrize("trigger", ["<size>", "<s>"])
+def test_a_trigger_in_angle_brackets_is_a_text_unless_it_is_a_special_token(
+    structured_outputs: GrammarCompiler, trigger: str
+) -> None:
+    tag = {"structures": [{"begin": trigger, "schema": {"type": "integer"}, "end": ";"}], "triggers": [trigger]}
+    matcher = after(structured_outputs.compile(StructuredOutputsParams(structural_tag=tag)), "any ")
+    if trigger == "<s>":
+        matcher.advance(BOS)
+    else:
+        after(matcher, trigger)
+    assert allowed(matcher) <= {*b"-0123456789 \t\r\n"}
+    assert ord("!") in allowed(after(matcher, "4;"))
+
+
+def test_marks_of_larks_trees_are_left_out(structured_outputs: GrammarCompiler) -> None:
+    grammar = """
+        ?start: statement
+        ?statement: "SELECT " names " FROM " name
+        !names: name ("," name)*
+        ?name: /[a-z]+/ | "?!"
+    """
+    matcher = structured_outputs.compile(StructuredOutputsParams(grammar=grammar))
+    assert ord("z") in allowed(after(matcher, "SELECT a,?! FROM "))
+
+
 def test_copies_go_their_own_ways(structured_outputs: GrammarCompiler) -> None:
     matcher = structured_outputs.compile(StructuredOutputsParams(choice=["ab", "cd"]))
     copy = matcher.copy()

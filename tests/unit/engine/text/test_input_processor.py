@@ -247,3 +247,23 @@ def test_a_shape_that_cannot_be_compiled_is_refused_at_the_door(
 ) -> None:
     with pytest.raises(StructuredOutputError, match=f"structured_outputs.{next(iter(constraint))} cannot be compiled"):
         _one(door, structured_outputs=StructuredOutputsParams(**constraint))
+
+
+@pytest.mark.parametrize(
+    ("scaling", "num_tokens", "advice"),
+    [
+        (None, 41, "or raise max_model_len"),
+        (None, 319, "or raise max_model_len"),
+        (None, 320, "reach 320 tokens and no further"),
+        ({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 160}, 639, "or raise max_model_len"),
+        ({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 160}, 640, "reach 640 tokens"),
+        ({"rope_type": "dynamic", "factor": 2.0}, 5000, "or raise max_model_len"),
+    ],
+)
+def test_a_longer_context_is_advised_only_where_it_may_be_set(
+    scaling: dict[str, Any] | None, num_tokens: int, advice: str, changed_checkpoint: Callable[..., Path]
+) -> None:
+    door = _door(changed_checkpoint(rope_scaling=scaling), None)
+    with pytest.raises(PromptTooLongError, match=f"maximum context length is 40 tokens.*{advice}") as caught:
+        door.token_ids([5] * num_tokens)
+    assert ("raise max_model_len" in str(caught.value)) == (num_tokens < door.config.rope.max_length)

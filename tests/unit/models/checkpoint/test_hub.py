@@ -87,6 +87,7 @@ def test_the_hub_s_errors_are_told_apart() -> None:
     [
         (["README.md", "adapter_config.json", "adapter_model.safetensors"], "org/name holds a LoRA adapter"),
         (["qwen2.5-0.5b-instruct-q4_k_m.gguf", "qwen2.5-0.5b-instruct-q8_0.gguf"], "org/name holds GGUF files"),
+        (["config.json", "consolidated.safetensors"], "org/name holds weights as Mistral AI lays them out"),
         (["model_index.json", "unet/diffusion_pytorch_model.safetensors"], "org/name holds a diffusers pipeline"),
         (["README.md"], "org/name cannot be downloaded"),
     ],

@@ -303,3 +303,11 @@ def test_what_a_normalizer_may_take_away_is_not_counted() -> None:
     shrinking = byte_level_backend()
     shrinking.normalizer = normalizers.Strip()
     assert Tokenizer(shrinking).least_num_tokens(" " * 100_000) == 0
+
+
+@pytest.mark.parametrize("wrong", [-1, 2**32, 2**70, 1.5, None, "a"])
+@pytest.mark.parametrize("length", [1, 5000])
+def test_what_is_no_token_id_is_not_decoded(wrong: Any, length: int) -> None:
+    tokenizer = Tokenizer(byte_level_backend())
+    with pytest.raises(InvalidRequestError, match=f"{wrong!r} is no token id"):
+        tokenizer.decode([5] * (length - 1) + [wrong])
