@@ -41,8 +41,17 @@ def read_tools(tools: Sequence[Any] | None) -> list[dict[str, Any]] | None:
         if isinstance(tool.get("function"), Mapping):
             function = _fields(tool["function"], f"tools[{index}].function")
             tool["function"] = _in_order(function, ("name", "description", "parameters", "strict"))
+        _check_json(tool, f"tools[{index}]")
         read.append(_in_order(tool, ("type", "function")))
     return read or None
+
+
+def _check_json(value: Any, place: str) -> None:
+    """Templates write tools as JSON. Raises InvalidRequestError for what JSON cannot say, bytes among it."""
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidRequestError(f"{place} is no JSON ({error}): give what JSON can say", param=place) from None
 
 
 class _Calls:
