@@ -59,9 +59,10 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
     model_name = args.model or BUILTIN_MODEL
     _warn(args)
     # Before the weights are downloaded: what cannot run is refused by its configuration.
-    _read_config(resolve_config(model_name, **_hub_options(args)), args)
+    config, embedder = _read_config(resolve_config(model_name, **_hub_options(args)), args)
     path = resolve_model(model_name, **_hub_options(args))
-    config, embedder = _read_config(path, args)  # again: of a checkpoint on the hub, only now all files are there
+    if not Path(model_name).expanduser().exists():  # of a checkpoint on the hub, only now all files are there
+        config, embedder = _read_config(path, args)
     args = _bounded(args, config, embedder)
     device = resolve_device(args.device)
     dtype = resolve_dtype(args.dtype, config, device)

@@ -165,7 +165,7 @@ VALUES: dict[str, Rule] = {
         optional(FLAG),
     ),
     **dict.fromkeys(("max_window_layers", "original_max_position_embeddings"), optional(whole_number(0))),
-    **dict.fromkeys(("bos_token_id",), optional(Rule(_is_token_id, "a token id"))),
+    "bos_token_id": optional(Rule(_is_token_id, "a token id")),
     "eos_token_id": optional(Rule(_are_token_ids, "a token id, or a list of some")),
     **dict.fromkeys(("dtype", "torch_dtype", "model_type"), optional(STRING)),
     "architectures": optional(Rule(_are_names, "a list of names")),
