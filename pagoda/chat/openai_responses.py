@@ -18,6 +18,7 @@ from pagoda.chat.openai_types import (
     Many,
     Number,
     OpenAIRequest,
+    SchemaHolder,
     Stepwise,
     StreamOptions,
     Strings,
@@ -101,9 +102,10 @@ class ReasoningSettings(ApiObject):
     effort: StrictStr | None = None
 
 
-class ResponsesRequest(OpenAIRequest):
+class ResponsesRequest(SchemaHolder):
     """POST /v1/responses. What chats have and this has not is refused, with its name here where there is one."""
 
+    shaping: ClassVar[tuple[str, ...]] = ("text", "tools")
     refused: ClassVar[dict[str, str]] = {
         **_ONLY_IN_CHATS,
         "previous_response_id": "nothing is kept on this server; send the earlier items in input",

@@ -116,12 +116,32 @@ class StructuredOutputs(BaseModel):
     whitespace_pattern: StrictStr | None = None
 
 
+class SchemaHolder(OpenAIRequest):
+    """A request whose answer may be held to a shape."""
+
+    shaping: ClassVar[tuple[str, ...]] = ()
+    """The fields that say to which."""
+
+    @property
+    def has_schema(self) -> bool:
+        """Whether one of them is given."""
+        return any(getattr(self, name) is not None for name in self.shaping)
+
+
 _NO_SUCH_SAMPLER = "this engine has no such sampler: use temperature, top_p, top_k or min_p"
 
 
-class SamplingFields(OpenAIRequest):
+class SamplingFields(SchemaHolder):
     """Fields of SamplingParams, under its names; ranges are there."""
 
+    shaping: ClassVar[tuple[str, ...]] = (
+        "response_format",
+        "structured_outputs",
+        "guided_json",
+        "guided_regex",
+        "guided_choice",
+        "guided_grammar",
+    )
     refused: ClassVar[dict[str, str]] = {
         "dry_multiplier": _NO_SUCH_SAMPLER,
         "extra_body": "that is a client library's word: put what it holds beside the other fields",
@@ -309,6 +329,7 @@ class ChatFields(OpenAIRequest):
 class ChatCompletionRequest(ChatFields, SamplingFields):
     """POST /v1/chat/completions."""
 
+    shaping: ClassVar[tuple[str, ...]] = (*SamplingFields.shaping, "tools")
     refused: ClassVar[dict[str, str]] = SamplingFields.refused | {
         "add_special_tokens": "the chat template writes the special tokens",
         "functions": "functions is OpenAI's old form: use tools",

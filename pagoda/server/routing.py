@@ -15,7 +15,7 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from pagoda.chat.openai_types import ErrorResponse
+from pagoda.chat.openai_types import ErrorResponse, SchemaHolder
 from pagoda.errors import PagodaError
 from pagoda.server.aside.bodies import BodyField, read
 from pagoda.server.aside.threads import LIGHT
@@ -68,8 +68,12 @@ class ReadRequest(Request):
 
 
 async def prepared(request: Request, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What `work` makes of a request, aside where its body is large. Raises ClientLeftError."""
-    if len(await request.body()) <= LIGHT:
+    """What `work` makes of a request, aside where its body is large or holds a schema. Raises ClientLeftError.
+
+    A schema takes as long as the search for what of it a grammar can hold, however few its bytes are.
+    """
+    has_schema = any(isinstance(given, SchemaHolder) and given.has_schema for given in args)
+    if len(await request.body()) <= LIGHT and not has_schema:
         return work(*args, **kwargs)
     return await unless_client_leaves(request, state_of(request).aside.run(work, *args, **kwargs))
 

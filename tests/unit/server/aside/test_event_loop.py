@@ -22,6 +22,9 @@ IDS = [i % 8000 for i in range(100_000)]
 HI = [{"role": "user", "content": "hi"}]
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 TOOLS = [{"type": "function", "function": {"name": f"tool_{i}", "parameters": SCHEMA}} for i in range(1000)]
+LOOKAHEADS = {f"p{i}": {"type": "string", "pattern": f"(?=a{i})b"} for i in range(200)}
+FORMAT = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object", "properties": LOOKAHEADS}}}
+"""Few bytes, in which much is to be looked for."""
 CHAT, COMPLETION = "/v1/chat/completions", "/v1/completions"
 
 CASES: dict[str, tuple[str, dict[str, Any], int]] = {
@@ -38,6 +41,7 @@ CASES: dict[str, tuple[str, dict[str, Any], int]] = {
     "items": ("/v1/responses", {"input": [{"role": "user", "content": f"x{i}"} for i in range(3_000)]}, 400),
     "parts": (CHAT, {"messages": [{"role": "user", "content": [{"type": "text", "text": "x"}] * 5_000}]}, 400),
     "tools": (CHAT, {"messages": HI, "tools": TOOLS}, 400),
+    "a schema of few bytes": (CHAT, {"messages": HI, "max_tokens": 1, "response_format": FORMAT}, 200),
     "bad words": (COMPLETION, {"prompt": "hi", "bad_words": [f"word{i}" for i in range(20_000)]}, 200),
     "biases": (COMPLETION, {"prompt": "hi", "logit_bias": {str(i): 1 for i in range(20_000)}}, 200),
     "allowed ids": (COMPLETION, {"prompt": "hi", "allowed_token_ids": IDS[:30_000]}, 200),
