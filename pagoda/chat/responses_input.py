@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from pydantic import StrictStr
 
-from pagoda.chat.openai_types import ApiObject, ContentPart
+from pagoda.chat.openai_types import ApiObject, ContentPart, Many
 from pagoda.chat.responses_tools import custom_arguments, offered_name
 from pagoda.errors import InvalidParameterError
 
@@ -28,13 +28,13 @@ class InputItem(ApiObject):
 
     type: StrictStr = "message"
     role: StrictStr | None = None
-    content: StrictStr | list[ContentPart] | None = None
+    content: StrictStr | Many[ContentPart] | None = None
     call_id: StrictStr | None = None
     name: StrictStr | None = None
     namespace: StrictStr | None = None
     arguments: StrictStr | dict[str, Any] | None = None
     input: StrictStr | None = None
-    output: StrictStr | list[ContentPart] | None = None
+    output: StrictStr | Many[ContentPart] | None = None
 
 
 def input_messages(
