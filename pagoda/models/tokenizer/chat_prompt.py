@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from pagoda.errors import InvalidParameterError, InvalidRequestError
@@ -109,18 +110,27 @@ class ChatPrompt:
         assert refusal is not None, "there is one way at least"
         raise refusal
 
-    @property
+    # Cached, since a chat is rendered twice at the least.
+
+    @cached_property
     def _source(self) -> str:
         return self.template.select(self.chat_template, has_tools=bool(self.tools))
 
+    @cached_property
+    def _tools(self) -> list[dict[str, Any]] | None:
+        return read_tools(self.tools)
+
+    @cached_property
+    def _form(self) -> ToolFormat:
+        return tool_format(self.tool_call_parser, self.template.select(self.chat_template, has_tools=True))
+
     def _rendered(self, messages: Messages, way: _Way) -> str:
-        tools = read_tools(self.tools)
-        form = tool_format(self.tool_call_parser, self.template.select(self.chat_template, has_tools=True))
-        known = fitted(_with_systems_joined(messages) if way.systems_joined else messages, tools, self._source, form)
+        joined = _with_systems_joined(messages) if way.systems_joined else messages
+        known = fitted(joined, self._tools, self._source, self._form)
         known = _with_json_arguments(known) if way.json_arguments else known
         return self.template.render(
             _with_parts(known) if way.parts else known,
-            tools=tools,
+            tools=self._tools,
             documents=self.documents,
             add_generation_prompt=self.add_generation_prompt,
             continue_final_message=self.continue_final_message,
