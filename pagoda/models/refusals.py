@@ -133,10 +133,12 @@ _ROTATED_SHARE = ("rope_pct", "rotary_pct", "rope_percent")
 SECOND_NAMES = (*_NORMED, *_ROTATED_SHARE)
 QUANTISED = ("quantization_config", "compression_config", "quantization", "dfloat11_config")
 QUANTISED_FILES = ("quantize_config.json", "quant_config.json", "hf_quant_config.json")
-_DENSE_ONLY = (
-    f"the weights are quantised, and pagoda reads {', '.join(WEIGHT_FORMATS)} weights only. Take the checkpoint that "
-    f"this one was made from: its name is mostly the same without -GPTQ, -AWQ, -FP8, -4bit or the like"
+READS_ONLY = (
+    f"pagoda reads {', '.join(WEIGHT_FORMATS)} weights only. Take the checkpoint that this one was made from: its name "
+    f"is mostly the same without -GPTQ, -AWQ, -FP8, -4bit or the like"
 )
+"""What is told of a quantised checkpoint, however it was found to be one."""
+_DENSE_ONLY = f"the weights are quantised, and {READS_ONLY}"
 VALUES: dict[str, Rule] = {
     **dict.fromkeys(
         ("vocab_size", "hidden_size", "intermediate_size", "num_attention_heads"), whole_number(1, 1 << 31)

@@ -18,13 +18,13 @@ from torch import nn
 
 from pagoda.errors import CheckpointError
 from pagoda.layers.linear import ParallelLinear
-from pagoda.layers.weights.table import WEIGHT_FORMATS
 from pagoda.models.checkpoint.layouts import describe_directory, quantisation_of
 from pagoda.models.checkpoint.llama2c import load_llama2c_config
 from pagoda.models.checkpoint.reading import open_checkpoint
 from pagoda.models.checkpoint.source import CheckpointSource
 from pagoda.models.checkpoint.translating import translated
 from pagoda.models.config import ModelConfig
+from pagoda.models.refusals import READS_ONLY
 from pagoda.models.tokenizer.files import VOCABULARY_FILES
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 
@@ -167,8 +167,7 @@ def _check_dense(unexpected: list[str], source: CheckpointSource, path: Path) ->
         name, quantisation = found
         raise CheckpointError(
             f"{path} holds quantised weights ({quantisation}: {name} in {source.files[name].name}), though config.json "
-            f"does not say so, and pagoda reads {', '.join(WEIGHT_FORMATS)} weights only. Take the checkpoint that "
-            f"this one was made from: its name is mostly the same without -GPTQ, -AWQ, -FP8, -4bit or the like"
+            f"does not say so, and {READS_ONLY}"
         )
 
 
