@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -105,6 +106,26 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"needs the data folder {SHARED_DATA}, which is not there")
     return SHARED_DATA
+
+
+def _real_model(file: str) -> Path:
+    """A real model's file in the folder that PAGODA_TEST_MODELS names."""
+    folder = os.environ.get("PAGODA_TEST_MODELS")
+    if folder is None or not (Path(folder) / file).is_file():
+        pytest.skip(f"needs the real model {file} in the folder that PAGODA_TEST_MODELS names")
+    return Path(folder) / file
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """SmolLM2-135M-Instruct as GGUF: Q4_1, a Llama, English."""
+    return _real_model("smollm2-135m-instruct-q4_1.gguf")
+
+
+@pytest.fixture(scope="session")
+def qwen_coder() -> Path:
+    """Qwen2.5-Coder-0.5B-Instruct as GGUF: Q4_K_M, which mixes Q4_K, Q5_0, Q6_K and Q8_0; English, Chinese, tools."""
+    return _real_model("qwen2.5-coder-0.5b-instruct-q4_k_m.gguf")
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ ORDER: dict[str, list[list[str]]] = {
     "dialogue": [["domain"], ["slots"], ["cypher", "state"], ["reading", "reply"], ["turn"], ["sessions"]],
     "server": [["http", "observing", "tools", "aside"], ["openai", "applications"]],
     "layers": [["weights"]],
-    "models": [["families"], ["tokenizer"], ["checkpoint"]],
+    "models": [["families"], ["gguf"], ["tokenizer", "shelf"], ["checkpoint"]],
     "cli": [["console"], ["bench", "rag", "dialogue"]],
     "conformance": [["checks"]],
     "kernels": [["reference"]],
