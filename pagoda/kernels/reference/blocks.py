@@ -9,7 +9,9 @@ code for each weight, x = d * q or x = d * q - m; K types (k-quants) have 256 we
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import torch
 
@@ -17,23 +19,44 @@ from pagoda.kernels.block_types import BlockType
 
 _IQ4_VALUES = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
 _FP4_VALUES = (0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12)  # E2M1, doubled; so scales are halved
-_CHUNK_WEIGHTS = 1 << 22
-"""Weights decoded at a time: what is made on the way takes some 30 bytes for each."""
+_CHUNK_WEIGHTS = 1 << 18
+"""Weights decoded at a time: what is made on the way stays in the processor's cache."""
 
 
 def decode_rows(data: torch.Tensor, block_type: BlockType) -> torch.Tensor:
-    """The weights of whole rows, float32 [rows, weights of a row].
+    """The weights of whole rows, float32 [rows, weights of a row]; of F32 a view of `data`, else a tensor of its own.
 
     data: uint8 [rows, bytes of a row], as `block_type` stores them
     """
-    rows, row_bytes = data.shape
-    width = row_bytes // block_type.block_bytes * block_type.block_size
-    weights = torch.empty(rows, width, dtype=torch.float32)
-    step = max(1, _CHUNK_WEIGHTS // max(1, width))
-    for start in range(0, rows, step):
-        blocks = data[start : start + step].reshape(-1, block_type.block_bytes)
-        weights[start : start + step] = _DECODERS[block_type.name](blocks).view(-1, width)
-    return weights
+    if block_type.name == "F32":
+        return data.view(torch.float32)
+    blocks = data.reshape(-1, block_type.block_bytes)
+    weights = torch.empty(len(blocks), block_type.block_size, dtype=torch.float32)
+    step = _CHUNK_WEIGHTS // block_type.block_size
+
+    def decode(start: int) -> None:
+        weights[start : start + step] = _DECODERS[block_type.name](blocks[start : start + step]).view(
+            -1, block_type.block_size
+        )
+
+    with _one_thread_each() as num_threads, ThreadPoolExecutor(num_threads) as pool:
+        list(pool.map(decode, range(0, len(blocks), step)))
+    return weights.view(len(data), -1)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[int]:
+    """Operators run on the thread that calls them; how many such threads there should be instead.
+
+    Dividing every one of many short operators costs more than it gains, and on a busy machine fifty times more, since
+    each waits for the last of its threads.
+    """
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield num_threads
+    finally:
+        torch.set_num_threads(num_threads)
 
 
 def _split(blocks: torch.Tensor, *sizes: int) -> Sequence[torch.Tensor]:
@@ -55,9 +78,12 @@ def _shifted(codes: torch.Tensor, group: int, shifts: Sequence[int], mask: int) 
 
     codes: uint8 [blocks, n] -> uint8 [blocks, n * len(shifts)]
     """
-    parts = codes.unflatten(1, (-1, 1, group))
-    by = torch.tensor(shifts, dtype=torch.uint8).view(-1, 1)
-    return ((parts >> by) & mask).flatten(1)
+    # Four bytes at a time: what a shift moves over the border of a byte, the mask takes away.
+    words = _as(codes, torch.int32).unflatten(1, (-1, group // 4))
+    parts = words.new_empty(*words.shape[:2], len(shifts), group // 4)
+    for place, shift in enumerate(shifts):
+        torch.bitwise_and(words >> shift, mask * 0x01010101, out=parts[:, :, place])
+    return parts.view(torch.uint8).flatten(1)
 
 
 def _nibbles(codes: torch.Tensor, group: int) -> torch.Tensor:
@@ -66,13 +92,14 @@ def _nibbles(codes: torch.Tensor, group: int) -> torch.Tensor:
 
 def _fifth_bits(field: torch.Tensor) -> torch.Tensor:
     """The highest bit of 32 codes, one after another in four bytes: uint8 [blocks, 32], 0 or 16."""
-    by = torch.arange(8, dtype=torch.uint8)
-    return ((field.unsqueeze(2) >> by) & 1).flatten(1) << 4
+    bits = torch.arange(256).unsqueeze(1) >> torch.arange(8) & 1
+    eight = (bits << 4).to(torch.uint8).view(torch.int64).flatten()  # of each byte, its eight codes in one word
+    return eight[field.int()].view(torch.uint8)
 
 
 def _scaled(scales: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
     """Scales [blocks, groups] times codes [blocks, weights], group by group: [blocks, groups, weights of a group]."""
-    return scales.unsqueeze(2) * codes.float().unflatten(1, (scales.shape[1], -1))
+    return codes.float().unflatten(1, (scales.shape[1], -1)).mul_(scales.unsqueeze(2))
 
 
 def _f32(blocks: torch.Tensor) -> torch.Tensor:
@@ -89,33 +116,33 @@ def _bf16(blocks: torch.Tensor) -> torch.Tensor:
 
 def _q4_0(blocks: torch.Tensor) -> torch.Tensor:
     d, codes = _split(blocks, 2, 16)
-    return _half(d) * (_nibbles(codes, 16).float() - 8)
+    return _nibbles(codes, 16).float().sub_(8).mul_(_half(d))
 
 
 def _q4_1(blocks: torch.Tensor) -> torch.Tensor:
     d, m, codes = _split(blocks, 2, 2, 16)
-    return _half(d) * _nibbles(codes, 16).float() + _half(m)
+    return _nibbles(codes, 16).float().mul_(_half(d)).add_(_half(m))
 
 
 def _q5_0(blocks: torch.Tensor) -> torch.Tensor:
     d, high, codes = _split(blocks, 2, 4, 16)
-    return _half(d) * ((_nibbles(codes, 16) | _fifth_bits(high)).float() - 16)
+    return (_nibbles(codes, 16) | _fifth_bits(high)).float().sub_(16).mul_(_half(d))
 
 
 def _q5_1(blocks: torch.Tensor) -> torch.Tensor:
     d, m, high, codes = _split(blocks, 2, 2, 4, 16)
-    return _half(d) * (_nibbles(codes, 16) | _fifth_bits(high)).float() + _half(m)
+    return (_nibbles(codes, 16) | _fifth_bits(high)).float().mul_(_half(d)).add_(_half(m))
 
 
 def _q8_0(blocks: torch.Tensor) -> torch.Tensor:
     d, codes = _split(blocks, 2, 32)
-    return _half(d) * _as(codes, torch.int8).float()
+    return _as(codes, torch.int8).float().mul_(_half(d))
 
 
 def _q2_k(blocks: torch.Tensor) -> torch.Tensor:
     scales, codes, d, m = _split(blocks, 16, 64, 2, 2)
     product = _scaled(_half(d) * (scales & 0x0F).float(), _shifted(codes, 32, (0, 2, 4, 6), 3))
-    return product - (_half(m) * (scales >> 4).float()).unsqueeze(2)
+    return product.sub_((_half(m) * (scales >> 4).float()).unsqueeze(2))
 
 
 def _q3_k(blocks: torch.Tensor) -> torch.Tensor:
@@ -143,14 +170,14 @@ def _k_scales(packed: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 def _q4_k(blocks: torch.Tensor) -> torch.Tensor:
     d, m, packed, codes = _split(blocks, 2, 2, 12, 128)
     scales, minima = _k_scales(packed)
-    return _scaled(_half(d) * scales, _nibbles(codes, 32)) - (_half(m) * minima).unsqueeze(2)
+    return _scaled(_half(d) * scales, _nibbles(codes, 32)).sub_((_half(m) * minima).unsqueeze(2))
 
 
 def _q5_k(blocks: torch.Tensor) -> torch.Tensor:
     d, m, packed, high, codes = _split(blocks, 2, 2, 12, 32, 128)
     scales, minima = _k_scales(packed)
     five = _nibbles(codes, 32) | (_shifted(high, 32, range(8), 1) << 4)
-    return _scaled(_half(d) * scales, five) - (_half(m) * minima).unsqueeze(2)
+    return _scaled(_half(d) * scales, five).sub_((_half(m) * minima).unsqueeze(2))
 
 
 def _q6_k(blocks: torch.Tensor) -> torch.Tensor:
@@ -165,7 +192,7 @@ def _from_table(codes: torch.Tensor, values: Sequence[int]) -> torch.Tensor:
 
 def _iq4_nl(blocks: torch.Tensor) -> torch.Tensor:
     d, codes = _split(blocks, 2, 16)
-    return _half(d) * _from_table(_nibbles(codes, 16), _IQ4_VALUES)
+    return _from_table(_nibbles(codes, 16), _IQ4_VALUES).mul_(_half(d))
 
 
 def _iq4_xs(blocks: torch.Tensor) -> torch.Tensor:
