@@ -68,12 +68,6 @@ def _llama(facts: GGUFFacts) -> str:
     return "internlm3" if has_bias == [True, False] else "llama"
 
 
-def _one_mlp(facts: GGUFFacts, _: int) -> Config:
-    if facts.whole("expert_count", 0):
-        raise facts.error("expert_count", facts.whole("expert_count"), "0 for this architecture")
-    return {}
-
-
 def _mixture(facts: GGUFFacts, _: int) -> Config:
     if not facts.whole("expert_count", 0):
         return {}
@@ -211,7 +205,7 @@ _PHI = with_gate_in_up(HALVES)
 _GLM = with_gate_in_up(PAIRS)
 ARCHITECTURES: dict[str, Architecture] = {
     "llama": Architecture(_llama, PAIRS, _mixture, slides=True),
-    "mistral3": Architecture("mistral", PAIRS, _one_mlp),
+    "mistral3": Architecture("mistral", PAIRS, slides=True),
     "qwen2": Architecture("qwen2"),
     "qwen3": Architecture("qwen3"),
     "qwen2moe": Architecture("qwen2_moe", HALVES, _qwen2_moe),
