@@ -40,6 +40,8 @@ def iterate_weights(directory: str | Path) -> Iterator[tuple[str, torch.Tensor]]
 class SafetensorsSource:
     """The safetensors files of a directory; `files` maps each name to its file."""
 
+    layouts = ()
+
     def __init__(self, files: Mapping[str, Path]) -> None:
         self.files = files
 
