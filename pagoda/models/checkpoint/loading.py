@@ -24,6 +24,8 @@ from pagoda.models.checkpoint.reading import open_checkpoint
 from pagoda.models.checkpoint.source import CheckpointSource
 from pagoda.models.checkpoint.translating import translated
 from pagoda.models.config import ModelConfig
+from pagoda.models.gguf.container import is_gguf
+from pagoda.models.gguf.model_config import load_gguf_config
 from pagoda.models.refusals import READS_ONLY
 from pagoda.models.tokenizer.files import VOCABULARY_FILES
 from pagoda.models.tokenizer.tokenizer import Tokenizer
@@ -32,11 +34,13 @@ logger = logging.getLogger(__name__)
 
 
 def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) -> ModelConfig:
-    """Configuration of a checkpoint directory or of a llama2.c `.bin` file. Raises CheckpointError.
+    """Configuration of a checkpoint directory, of a GGUF or of a llama2.c `.bin` file. Raises CheckpointError.
 
     overrides: keys and values in place of those of `config.json`.
     """
     path = Path(path)
+    if path.is_file() and is_gguf(path):
+        return load_gguf_config(path, overrides)
     if path.is_file():
         if overrides:
             raise CheckpointError(f"hf_overrides change config.json, but {path} has no such file: leave them out")
@@ -92,7 +96,7 @@ def load_tokenizer(path: str | Path, tokenizer: str | Path | None = None) -> Tok
 
 
 def load_weights(module: nn.Module, directory: str | Path, *, dtype: torch.dtype | None = None) -> None:
-    """Fills every parameter of `module` from a checkpoint directory or a llama2.c `.bin` file.
+    """Fills every parameter of `module` from a checkpoint directory, a GGUF or a llama2.c `.bin` file.
 
     module: a network, whose `config` says what its family's checkpoints call tensors; any other module takes them by
         its own names.
