@@ -19,7 +19,7 @@ from pagoda.models.families.table import BY_TYPE
 from pagoda.models.families.weight_names import WeightNames
 from pagoda.models.families.windows import FULL, SLIDING
 from pagoda.models.gguf.container import GGUFFile
-from pagoda.models.gguf.facts import Facts, architecture_of
+from pagoda.models.gguf.facts import GGUFFacts, architecture_of
 from pagoda.models.gguf.keys import check_unread
 from pagoda.models.gguf.positions import rope_of
 from pagoda.models.gguf.tensor_names import (
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 Config = dict[str, Any]
 
 
-def nothing_else(_: Facts, __: int) -> Config:
+def nothing_else(_: GGUFFacts, __: int) -> Config:
     return {}
 
 
@@ -49,16 +49,16 @@ class Architecture:
     slides:  whether its layers may have windows
     """
 
-    family: str | Callable[[Facts], str]
+    family: str | Callable[[GGUFFacts], str]
     names: WeightNames = HALVES
-    differs: Callable[[Facts, int], Config] = nothing_else
+    differs: Callable[[GGUFFacts, int], Config] = nothing_else
     slides: bool = False
 
-    def family_of(self, facts: Facts) -> Family:
+    def family_of(self, facts: GGUFFacts) -> Family:
         return BY_TYPE[self.family if isinstance(self.family, str) else self.family(facts)]
 
 
-def _llama(facts: Facts) -> str:
+def _llama(facts: GGUFFacts) -> str:
     """Files of several families that compute the same are called `llama`."""
     if facts.whole("expert_count", 0):
         return "mixtral"
@@ -68,13 +68,13 @@ def _llama(facts: Facts) -> str:
     return "internlm3" if has_bias == [True, False] else "llama"
 
 
-def _one_mlp(facts: Facts, _: int) -> Config:
+def _one_mlp(facts: GGUFFacts, _: int) -> Config:
     if facts.whole("expert_count", 0):
         raise facts.error("expert_count", facts.whole("expert_count"), "0 for this architecture")
     return {}
 
 
-def _mixture(facts: Facts, _: int) -> Config:
+def _mixture(facts: GGUFFacts, _: int) -> Config:
     if not facts.whole("expert_count", 0):
         return {}
     if not facts.flag("expert_weights_norm", True):
@@ -82,10 +82,10 @@ def _mixture(facts: Facts, _: int) -> Config:
     return {"num_experts": facts.whole("expert_count"), "num_experts_per_tok": facts.whole("expert_used_count")}
 
 
-def _renormalized(default: bool) -> Callable[[Facts, int], Config]:
+def _renormalized(default: bool) -> Callable[[GGUFFacts, int], Config]:
     """Experts whose weights are scaled to a sum of 1 where the file says so, or is silent and `default` says so."""
 
-    def differs(facts: Facts, _: int) -> Config:
+    def differs(facts: GGUFFacts, _: int) -> Config:
         return {
             "num_experts": facts.whole("expert_count"),
             "num_experts_per_tok": facts.whole("expert_used_count"),
@@ -95,8 +95,8 @@ def _renormalized(default: bool) -> Callable[[Facts, int], Config]:
     return differs
 
 
-def _qwen_moe(default: bool) -> Callable[[Facts, int], Config]:
-    def differs(facts: Facts, head_dim: int) -> Config:
+def _qwen_moe(default: bool) -> Callable[[GGUFFacts, int], Config]:
+    def differs(facts: GGUFFacts, head_dim: int) -> Config:
         sparse = [facts.has(f"blk.{index}.ffn_gate_inp.weight") for index in range(facts.num_layers)]
         first = sparse.index(True) if True in sparse else 0
         experts = {
@@ -112,16 +112,16 @@ def _qwen_moe(default: bool) -> Callable[[Facts, int], Config]:
     return differs
 
 
-def _qwen2_moe(facts: Facts, head_dim: int) -> Config:
+def _qwen2_moe(facts: GGUFFacts, head_dim: int) -> Config:
     return {**_qwen_moe(False)(facts, head_dim), "qkv_bias": _has_qkv_bias(facts)}
 
 
-def _bounds(facts: Facts, *keys: str) -> Config:
+def _bounds(facts: GGUFFacts, *keys: str) -> Config:
     """Soft bounds of scores and logits; 0 is none."""
     return {key: value or None for key in keys if (value := facts.number(key, -1.0)) >= 0}
 
 
-def _query_scalar(facts: Facts, head_dim: int, wide: int) -> Config:
+def _query_scalar(facts: GGUFFacts, head_dim: int, wide: int) -> Config:
     """The largest of Gemma, which has `wide` layers, scales scores by the width that a head would have had."""
     if scale := facts.number("attention.scale", 0.0):
         return {"query_pre_attn_scalar": scale**-2}
@@ -129,18 +129,18 @@ def _query_scalar(facts: Facts, head_dim: int, wide: int) -> Config:
     return {"query_pre_attn_scalar": narrow if facts.num_layers == wide else head_dim}
 
 
-def _gemma2(facts: Facts, head_dim: int) -> Config:
+def _gemma2(facts: GGUFFacts, head_dim: int) -> Config:
     bounds = _bounds(facts, "attn_logit_softcapping", "final_logit_softcapping")
     return {**_query_scalar(facts, head_dim, wide=46), **bounds}
 
 
-def _gemma3(facts: Facts, head_dim: int) -> Config:
+def _gemma3(facts: GGUFFacts, head_dim: int) -> Config:
     local = facts.number("rope.freq_base_swa", 10000.0)
     bounds = _bounds(facts, "final_logit_softcapping")
     return {**_query_scalar(facts, head_dim, wide=62), **bounds, "rope_local_base_freq": local}
 
 
-def _granite(facts: Facts, head_dim: int) -> Config:
+def _granite(facts: GGUFFacts, head_dim: int) -> Config:
     """A scale of 0 is none."""
     if not facts.flag("rope.scaling.finetuned", True):
         raise facts.error("rope.scaling.finetuned", False, "true (a Granite with RoPE)")
@@ -152,11 +152,11 @@ def _granite(facts: Facts, head_dim: int) -> Config:
     }
 
 
-def _granite_moe(facts: Facts, head_dim: int) -> Config:
+def _granite_moe(facts: GGUFFacts, head_dim: int) -> Config:
     return {**_granite(facts, head_dim), **_mixture(facts, head_dim)}
 
 
-def _minicpm(facts: Facts, _: int) -> Config:
+def _minicpm(facts: GGUFFacts, _: int) -> Config:
     """Files that are silent are older than the keys, and of the models that had these scales."""
     width, num_layers = facts.whole("embedding_length"), facts.num_layers
     depth = facts.number("residual_scale", 0.0) * num_layers**0.5
@@ -168,15 +168,15 @@ def _minicpm(facts: Facts, _: int) -> Config:
     }
 
 
-def _cohere(facts: Facts, _: int) -> Config:
+def _cohere(facts: GGUFFacts, _: int) -> Config:
     return {"logit_scale": facts.number("logit_scale", 0.0) or 1.0}
 
 
-def _command_r(facts: Facts, head_dim: int) -> Config:
+def _command_r(facts: GGUFFacts, head_dim: int) -> Config:
     return {**_cohere(facts, head_dim), "use_qk_norm": facts.has("blk.0.attn_q_norm.weight")}
 
 
-def _stablelm(facts: Facts, _: int) -> Config:
+def _stablelm(facts: GGUFFacts, _: int) -> Config:
     # The key says true of models that have a norm before their MLP as well; tensors do not err.
     facts.raw("use_parallel_residual")
     return {
@@ -185,7 +185,7 @@ def _stablelm(facts: Facts, _: int) -> Config:
     }
 
 
-def _baichuan(facts: Facts, _: int) -> Config:
+def _baichuan(facts: GGUFFacts, _: int) -> Config:
     if facts.num_layers == 40:
         raise CheckpointError(
             f"{facts.file.path} is a Baichuan 13B, which has ALiBi instead of RoPE, and pagoda does not compute that: "
@@ -194,16 +194,16 @@ def _baichuan(facts: Facts, _: int) -> Config:
     return {}
 
 
-def _olmo(facts: Facts, _: int) -> Config:
+def _olmo(facts: GGUFFacts, _: int) -> Config:
     bound = facts.number("attention.clamp_kqv", 0.0)
     return {"clip_qkv": bound} if bound else {}
 
 
-def _seed(facts: Facts, _: int) -> Config:
+def _seed(facts: GGUFFacts, _: int) -> Config:
     return {"attention_out_bias": facts.has("blk.0.attn_output.bias")}
 
 
-def _olmo_with_windows(facts: Facts) -> str:
+def _olmo_with_windows(facts: GGUFFacts) -> str:
     return "olmo3" if facts.whole("attention.sliding_window", 0) else "olmo2"
 
 
@@ -267,7 +267,7 @@ def config_of(file: GGUFFile) -> Config:
     something about the computation that this network does not do, or contradicts the shapes of the tensors. A key that
     nobody here knows is told.
     """
-    record, facts = record_of(file), Facts(file)
+    record, facts = record_of(file), GGUFFacts(file)
     family = record.family_of(facts)
     width, num_heads = facts.whole("embedding_length"), facts.whole("attention.head_count")
     head_dim = facts.whole("attention.key_length", width // max(num_heads, 1))
@@ -300,11 +300,11 @@ def config_of(file: GGUFFile) -> Config:
     return _spelled(config, family)
 
 
-def _has_qkv_bias(facts: Facts) -> bool:
+def _has_qkv_bias(facts: GGUFFacts) -> bool:
     return facts.has("blk.0.attn_q.bias") or facts.has("blk.0.attn_qkv.bias")
 
 
-def _eps(facts: Facts) -> float:
+def _eps(facts: GGUFFacts) -> float:
     keys = ("attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon")
     said = [value for key in keys if (value := facts.number(key, 0.0))]
     if not said:
@@ -312,7 +312,7 @@ def _eps(facts: Facts) -> float:
     return said[0]
 
 
-def _windows(facts: Facts) -> Config:
+def _windows(facts: GGUFFacts) -> Config:
     window = facts.whole("attention.sliding_window", 0) or None
     pattern = facts.raw("attention.sliding_window_pattern")
     if pattern is None or window is None:
@@ -340,7 +340,7 @@ def _dtype(file: GGUFFile) -> str:
 _FLOATS = {"F16": "float16", "BF16": "bfloat16"}
 
 
-def _check_shapes(facts: Facts, config: Config) -> None:
+def _check_shapes(facts: GGUFFacts, config: Config) -> None:
     """Metadata that contradict tensors are of another model, whichever of the two is meant."""
     width, heads, head_dim = (config[key] for key in ("hidden_size", "num_attention_heads", "head_dim"))
     vocab_size = facts.whole("vocab_size", config["vocab_size"])

@@ -17,7 +17,7 @@ from pagoda.models.gguf.container import GGUFFile
 _BLOCK = re.compile(r"blk\.(\d+)\.")
 
 
-class Facts:
+class GGUFFacts:
     """What the file says of its own architecture; a `key` is one behind the architecture's name and a dot."""
 
     def __init__(self, file: GGUFFile) -> None:

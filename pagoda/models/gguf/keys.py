@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pagoda.models.gguf.facts import Facts
+from pagoda.models.gguf.facts import GGUFFacts
 
 _HARMLESS = frozenset({
     "vocab_size", "tensor_data_layout", "rope.scaling.finetuned", "decoder_start_token_id", "token_type_count",
@@ -65,7 +65,7 @@ _RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 """Key -> whether a value leaves the computation as it is here, and those values in words."""
 
 
-def check_unread(facts: Facts, config: Mapping[str, Any]) -> list[str]:
+def check_unread(facts: GGUFFacts, config: Mapping[str, Any]) -> list[str]:
     """The keys that nobody has read and nobody knows.
 
     config: what was read. Raises CheckpointError where one that is known says something else than this network does.

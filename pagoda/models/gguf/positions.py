@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pagoda.errors import CheckpointError
-from pagoda.models.gguf.facts import Facts
+from pagoda.models.gguf.facts import GGUFFacts
 from pagoda.models.gguf.tensor_names import LONG_FACTORS, ROPE_FACTORS, SHORT_FACTORS
 
 _ORIGINAL = "original_max_position_embeddings"
@@ -18,7 +18,7 @@ _LLAMA_3 = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, _ORIGINAL: 8192}
 """Of every Llama 3.1 and later, and all that were made from them."""
 
 
-def rope_of(facts: Facts, head_dim: int) -> dict[str, Any]:
+def rope_of(facts: GGUFFacts, head_dim: int) -> dict[str, Any]:
     """The keys of config.json that say the same. Raises CheckpointError."""
     theta = facts.number("rope.freq_base", 10000.0)
     rotary_dim = facts.whole("rope.dimension_count", head_dim)
@@ -32,7 +32,7 @@ def rope_of(facts: Facts, head_dim: int) -> dict[str, Any]:
     return said if scaling is None else {**said, "rope_scaling": scaling}
 
 
-def _scaling(facts: Facts, theta: float, rotary_dim: int) -> dict[str, Any] | None:
+def _scaling(facts: GGUFFacts, theta: float, rotary_dim: int) -> dict[str, Any] | None:
     kind = facts.get("rope.scaling.type", "linear")
     factor = facts.number("rope.scaling.factor", facts.number("rope.scale_linear", 0.0)) or 1.0
     attention_factor = facts.number("rope.scaling.attn_factor", 1.0) or 1.0
@@ -57,14 +57,14 @@ def _scaling(facts: Facts, theta: float, rotary_dim: int) -> dict[str, Any] | No
     raise facts.error("rope.scaling.type", kind, expected)
 
 
-def _longrope(facts: Facts, long: list[float], attention_factor: float) -> dict[str, Any]:
+def _longrope(facts: GGUFFacts, long: list[float], attention_factor: float) -> dict[str, Any]:
     if (short := facts.floats(SHORT_FACTORS)) is None:
         raise CheckpointError(f"{facts.file.path} has {LONG_FACTORS} without {SHORT_FACTORS}: take another file")
     said = {"rope_type": "longrope", "short_factor": short, "long_factor": long}
     return said if attention_factor == 1 else {**said, "attention_factor": attention_factor}
 
 
-def _yarn(facts: Facts, factor: float) -> dict[str, Any]:
+def _yarn(facts: GGUFFacts, factor: float) -> dict[str, Any]:
     said = {"rope_type": "yarn", "factor": factor}
     if (share := facts.number("rope.scaling.yarn_ext_factor", 1.0)) not in (1, -1):  # -1: not said
         raise facts.error("rope.scaling.yarn_ext_factor", share, "1")
