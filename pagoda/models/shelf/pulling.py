@@ -214,6 +214,6 @@ def _nobody(wanted: Wanted, said: Sequence[str], settings: ShelfSettings) -> str
     if wanted.entry and wanted.entry.package:
         ways.append("PIP_INDEX_URL=URL a mirror of the package index")
     return (
-        f"{wanted.name} cannot be fetched. {told}. Without a network nothing can be; {', '.join(ways)}; a file that was "
-        f"brought here otherwise is loaded by its path"
+        f"{wanted.name} cannot be fetched. {told}. Without a network nothing can be; {', '.join(ways)}; a file that "
+        f"came here otherwise is loaded by its path"
     )

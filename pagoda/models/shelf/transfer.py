@@ -29,8 +29,8 @@ class RemoteFile:
     """A file at a source.
 
     name: what it is called below the model's folder. size: bytes, sha256: hex digits; None where the source does not
-    tell. git_id: what git calls its content, which the hub tells of small files instead. headers: for this address, such
-    as a token.
+    tell. git_id: what git calls its content, which the hub tells of small files instead. headers: for this address,
+    such as a token.
     """
 
     url: str
