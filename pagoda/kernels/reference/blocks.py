@@ -9,7 +9,9 @@ code for each weight, x = d * q or x = d * q - m; K types (k-quants) have 256 we
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import torch
 
@@ -18,7 +20,7 @@ from pagoda.kernels.block_types import BlockType
 _IQ4_VALUES = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
 _FP4_VALUES = (0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12)  # E2M1, doubled; so scales are halved
 _CHUNK_WEIGHTS = 1 << 18
-"""Weights decoded at a time: few enough for what is made on the way to stay in the processor's cache."""
+"""Weights decoded at a time: what is made on the way stays in the processor's cache."""
 
 
 def decode_rows(data: torch.Tensor, block_type: BlockType) -> torch.Tensor:
@@ -26,16 +28,35 @@ def decode_rows(data: torch.Tensor, block_type: BlockType) -> torch.Tensor:
 
     data: uint8 [rows, bytes of a row], as `block_type` stores them
     """
-    rows, row_bytes = data.shape
     if block_type.name == "F32":
-        return data.view(torch.float32)  # as it lies
-    width = row_bytes // block_type.block_bytes * block_type.block_size
-    weights = torch.empty(rows, width, dtype=torch.float32)
-    step = max(1, _CHUNK_WEIGHTS // max(1, width))
-    for start in range(0, rows, step):
-        blocks = data[start : start + step].reshape(-1, block_type.block_bytes)
-        weights[start : start + step] = _DECODERS[block_type.name](blocks).view(-1, width)
-    return weights
+        return data.view(torch.float32)
+    blocks = data.reshape(-1, block_type.block_bytes)
+    weights = torch.empty(len(blocks), block_type.block_size, dtype=torch.float32)
+    step = _CHUNK_WEIGHTS // block_type.block_size
+
+    def decode(start: int) -> None:
+        weights[start : start + step] = _DECODERS[block_type.name](blocks[start : start + step]).view(
+            -1, block_type.block_size
+        )
+
+    with _one_thread_each() as num_threads, ThreadPoolExecutor(num_threads) as pool:
+        list(pool.map(decode, range(0, len(blocks), step)))
+    return weights.view(len(data), -1)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[int]:
+    """Operators run on the thread that calls them; how many such threads there should be instead.
+
+    Dividing every one of many short operators costs more than it gains, and on a busy machine fifty times more, since
+    each waits for the last of its threads.
+    """
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield num_threads
+    finally:
+        torch.set_num_threads(num_threads)
 
 
 def _split(blocks: torch.Tensor, *sizes: int) -> Sequence[torch.Tensor]:
@@ -45,7 +66,8 @@ def _split(blocks: torch.Tensor, *sizes: int) -> Sequence[torch.Tensor]:
 
 def _as(field: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """The bytes of a field [blocks, n] as numbers [blocks, n / size of one]."""
-    return field.contiguous().view(dtype)
+    # `contiguous` would leave the only row of a tensor where it lies, which may be at no multiple of a number's size.
+    return field.clone(memory_format=torch.contiguous_format).view(dtype)
 
 
 def _half(field: torch.Tensor) -> torch.Tensor:

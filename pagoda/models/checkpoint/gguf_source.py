@@ -14,7 +14,9 @@ import torch
 
 from pagoda.kernels.reference.blocks import decode_rows
 from pagoda.layers.weights.dense import DENSE
+from pagoda.models.gguf.architectures import layouts_of_file
 from pagoda.models.gguf.container import GGUFFile, GGUFTensor
+from pagoda.models.gguf.tensor_names import NOT_WEIGHTS
 
 
 class GGUFSource:
@@ -24,7 +26,10 @@ class GGUFSource:
 
     def __init__(self, file: GGUFFile) -> None:
         self._file = file
-        self.files: Mapping[str, Path] = {name: file.path_of(tensor) for name, tensor in file.tensors.items()}
+        self.layouts = layouts_of_file(file)
+        self.files: Mapping[str, Path] = {
+            name: file.path_of(tensor) for name, tensor in file.tensors.items() if name not in NOT_WEIGHTS
+        }
 
     def stored_name(self, name: str) -> str:
         return name
