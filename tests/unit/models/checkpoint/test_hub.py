@@ -86,14 +86,14 @@ def test_the_hub_s_errors_are_told_apart() -> None:
     ("files", "said"),
     [
         (["README.md", "adapter_config.json", "adapter_model.safetensors"], "org/name holds a LoRA adapter"),
-        (["qwen2.5-0.5b-instruct-q4_k_m.gguf", "qwen2.5-0.5b-instruct-q8_0.gguf"], "org/name holds GGUF files"),
+        (["name-q2_k.gguf", "name-q8_0.gguf"], r"org/name holds 2 models in GGUF \(Q2_K, Q8_0\), and none of them fit"),
         (["config.json", "consolidated.safetensors"], "org/name holds weights as Mistral AI lays them out"),
         (["model_index.json", "unet/diffusion_pytorch_model.safetensors"], "org/name holds a diffusers pipeline"),
         (["README.md"], "org/name cannot be downloaded"),
     ],
 )
 def test_a_repository_without_a_config_is_told_for_what_it_is(
-    files: list[str], said: str, monkeypatch: pytest.MonkeyPatch
+    files: list[str], said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from huggingface_hub.errors import EntryNotFoundError
 
@@ -101,6 +101,7 @@ def test_a_repository_without_a_config_is_told_for_what_it_is(
         raise EntryNotFoundError(f"{hub_id} has no {name}")
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", missing)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(tmp_path))
     monkeypatch.setattr("huggingface_hub.HfApi.list_repo_files", lambda *_, **__: files)
     with pytest.raises(CheckpointError, match=said):
         hub.resolve_config("org/name")
