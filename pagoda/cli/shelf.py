@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.cells import cell_len, set_cell_size
 from rich.filesize import decimal
 from rich.table import Table
 
@@ -33,6 +34,8 @@ Name = Annotated[
     str,
     typer.Argument(metavar="NAME", help="A name of `list --all`, a hub id, a hub id with a quantisation (ID:Q4_K_M)."),
 ]
+
+_MAX_LANGUAGES = 2  # in a list; `show` has all
 
 
 def pull(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
@@ -97,7 +100,7 @@ def show(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
     if as_json:
         terminal.result(_json(facts))
         return
-    terminal.out.print(_facts(words, facts, entry))
+    terminal.result(_facts(words, facts, entry))
     if model is None:
         terminal.note(words.not_pulled.format(program=program(), name=name))
 
@@ -141,8 +144,10 @@ def _entry_facts(entry: CatalogueEntry) -> dict[str, Any]:
 
 def _table(words: ShelfWords, models: Iterable[ShelvedModel], entries: Iterable[CatalogueEntry]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for heading in (words.name, words.size, words.quantisation, words.languages, words.licence, words.is_pulled):
-        table.add_column(heading, justify="right" if heading == words.size else "left", overflow="fold")
+    table.add_column(words.name, no_wrap=True)
+    table.add_column(words.size, no_wrap=True, justify="right")
+    for heading in (words.quantisation, words.languages, words.licence, words.is_pulled):
+        table.add_column(heading)
     for model in models:
         table.add_row(*_cells(model.name, model.size, model), model.pulled_at[:10])
     for entry in entries:
@@ -151,17 +156,16 @@ def _table(words: ShelfWords, models: Iterable[ShelvedModel], entries: Iterable[
 
 
 def _cells(name: str, size: int, told: ShelvedModel | CatalogueEntry) -> tuple[str, ...]:
-    return name, decimal(size), told.quantisation, ", ".join(told.languages), told.licence
+    more = len(told.languages) - _MAX_LANGUAGES
+    languages = " ".join(told.languages[:_MAX_LANGUAGES]) + (f" +{more}" if more > 0 else "")
+    return name, decimal(size), told.quantisation, languages, told.licence
 
 
-def _facts(words: ShelfWords, facts: dict[str, Any], entry: CatalogueEntry | None) -> Table:
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(style="dim")
-    table.add_column(overflow="fold")
-    for heading, text in _rows(words, facts, entry):
-        if text:
-            table.add_row(heading, text)
-    return table
+def _facts(words: ShelfWords, facts: dict[str, Any], entry: CatalogueEntry | None) -> str:
+    """A line a fact, headings in a column; never wrapped, so that paths can be copied."""
+    rows = [(heading, text) for heading, text in _rows(words, facts, entry) if text]
+    width = max(cell_len(heading) for heading, _ in rows) + 2
+    return "\n".join(f"{set_cell_size(heading, width)}{text}" for heading, text in rows)
 
 
 def _rows(words: ShelfWords, facts: dict[str, Any], entry: CatalogueEntry | None) -> Iterable[tuple[str, str]]:
@@ -173,11 +177,8 @@ def _rows(words: ShelfWords, facts: dict[str, Any], entry: CatalogueEntry | None
         yield words.context, words.tokens.format(count=entry.context)
     yield words.quantisation, facts["quantisation"]
     yield words.size, decimal(facts["size"])
-    yield words.languages, ", ".join(facts["languages"])
-    yield (
-        words.licence,
-        words.licence_asked.format(licence=facts["licence"]) if entry and entry.gated else facts["licence"],
-    )
+    yield words.languages, " ".join(facts["languages"])
+    yield words.licence, facts["licence"]
     if entry is not None:
         packed = entry.package
         yield words.sources, f"{entry.hub.hub_id}: {entry.hub.name}"

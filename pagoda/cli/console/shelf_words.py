@@ -38,7 +38,6 @@ class ShelfWords:
     quantisation: str
     languages: str
     licence: str
-    licence_asked: str
     architecture: str
     parameters: str
     context: str
@@ -77,7 +76,6 @@ ENGLISH = ShelfWords(
     quantisation="quantisation",
     languages="languages",
     licence="licence",
-    licence_asked="{licence}, to be accepted on the hub first",
     architecture="architecture",
     parameters="parameters",
     context="context",
@@ -116,7 +114,6 @@ CHINESE = ShelfWords(
     quantisation="量化",
     languages="语言",
     licence="许可证",
-    licence_asked="{licence}，需先在 hub 上接受",
     architecture="架构",
     parameters="参数量",
     context="上下文",

@@ -66,7 +66,8 @@ def _split(blocks: torch.Tensor, *sizes: int) -> Sequence[torch.Tensor]:
 
 def _as(field: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """The bytes of a field [blocks, n] as numbers [blocks, n / size of one]."""
-    return field.contiguous().view(dtype)
+    # `contiguous` would leave the only row of a tensor where it lies, which may be at no multiple of a number's size.
+    return field.clone(memory_format=torch.contiguous_format).view(dtype)
 
 
 def _half(field: torch.Tensor) -> torch.Tensor:

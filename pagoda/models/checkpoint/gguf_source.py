@@ -9,15 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from pagoda.errors import CheckpointError
 from pagoda.kernels.reference.blocks import decode_rows
 from pagoda.layers.weights.dense import DENSE
-from pagoda.models.config import ModelConfig
-from pagoda.models.gguf.architectures import config_of, layouts_of_file
+from pagoda.models.gguf.architectures import layouts_of_file
 from pagoda.models.gguf.container import GGUFFile, GGUFTensor
 from pagoda.models.gguf.tensor_names import NOT_WEIGHTS
 
@@ -47,13 +44,3 @@ class GGUFSource:
         rows = torch.from_numpy(self._file.data(tensor).copy())
         self._file.check(tensor)
         return decode_rows(rows, tensor.type).view(tensor.shape)
-
-
-def load_gguf_config(path: str | Path, overrides: Mapping[str, Any] | None = None) -> ModelConfig:
-    """The configuration of a file; overrides: keys and values in place of those of the `config.json` that it amounts
-    to. Raises CheckpointError."""
-    raw = config_of(GGUFFile.open(path))
-    try:
-        return ModelConfig.from_dict({**raw, **(overrides or {})})
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}, read as the config.json that it amounts to: {error}") from error

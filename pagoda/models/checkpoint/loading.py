@@ -18,16 +18,20 @@ from torch import nn
 
 from pagoda.errors import CheckpointError
 from pagoda.layers.linear import ParallelLinear
-from pagoda.models.checkpoint.gguf_source import load_gguf_config
 from pagoda.models.checkpoint.layouts import describe_directory, quantisation_of
 from pagoda.models.checkpoint.llama2c import load_llama2c_config
 from pagoda.models.checkpoint.reading import open_checkpoint
 from pagoda.models.checkpoint.source import CheckpointSource
 from pagoda.models.checkpoint.translating import translated
 from pagoda.models.config import ModelConfig
-from pagoda.models.gguf.container import is_gguf
+from pagoda.models.generation_config import GenerationDefaults
+from pagoda.models.gguf.container import GGUFFile, is_gguf
+from pagoda.models.gguf.generation import sampling_of
+from pagoda.models.gguf.model_config import load_gguf_config
 from pagoda.models.refusals import READS_ONLY
+from pagoda.models.tokenizer import gguf_vocabulary
 from pagoda.models.tokenizer.files import VOCABULARY_FILES
+from pagoda.models.tokenizer.gguf_vocabulary import end_ids
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
@@ -73,6 +77,25 @@ def _untied(config: ModelConfig, path: Path) -> ModelConfig:
     return replace(config, tie_word_embeddings=False, source=source_keys)
 
 
+def load_generation(path: str | Path) -> GenerationDefaults:
+    """How the checkpoint wants to be sampled, and which tokens end a text. Raises CheckpointError."""
+    path = Path(path)
+    if path.is_dir():
+        return GenerationDefaults.from_directory(path)
+    if not is_gguf(path):
+        return GenerationDefaults()
+    metadata = GGUFFile.open(path).metadata
+    said = {**sampling_of(metadata), "eos_token_id": list(end_ids(metadata, path))}
+    return GenerationDefaults.from_dict(said, path)
+
+
+def has_vocabulary(path: Path) -> bool:
+    """Whether the checkpoint brings a tokenizer, be it one that cannot be read."""
+    if path.is_dir():
+        return any((path / name).exists() for name in ("tokenizer.json", "tokenizer.model"))
+    return is_gguf(path) and gguf_vocabulary.has_vocabulary(GGUFFile.open(path).metadata)
+
+
 def load_tokenizer(path: str | Path, tokenizer: str | Path | None = None) -> Tokenizer:
     """The tokenizer of a checkpoint; `tokenizer` names another directory or file.
 
@@ -82,7 +105,7 @@ def load_tokenizer(path: str | Path, tokenizer: str | Path | None = None) -> Tok
     chosen = Path(tokenizer) if tokenizer is not None else Path(path)
     if chosen.is_dir():
         return Tokenizer.from_directory(chosen)
-    if tokenizer is not None:
+    if tokenizer is not None or is_gguf(chosen):
         return Tokenizer.from_file(chosen)
     vocab_size = load_llama2c_config(chosen).vocab_size
     present = [chosen.parent / name for name in VOCABULARY_FILES if (chosen.parent / name).is_file()]

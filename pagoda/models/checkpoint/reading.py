@@ -66,7 +66,7 @@ class SafetensorsSource:
 
 
 def open_checkpoint(path: Path) -> CheckpointSource:
-    """The source for a directory, a GGUF or a llama2.c file. Raises CheckpointError where no weights are to be read.
+    """The source for a directory, a GGUF or a llama2.c file. Raises CheckpointError where there are no weights.
 
     The whole file goes before an index, which may be left over from before the shards were merged (as in transformers);
     shards without an index are read as they are (as in vLLM).

@@ -2,11 +2,11 @@
 
 Off the token's path: before a model is pulled onto the shelf, and when a name is looked for on it. The variables:
 
-    PAGODA_HOME       folder of what pagoda keeps; models lie in its `models`. Else $XDG_CACHE_HOME/pagoda or ~/.cache/pagoda
-    HF_ENDPOINT       the hub, in place of the public one: what the hub's own library reads too
-    PAGODA_HUB        a mirror that is asked where the hub does not answer
-    HF_HUB_OFFLINE    ask neither
-    REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE    further certificate authorities; the system's are trusted anyhow
+    PAGODA_HOME         folder whose `models` they lie in; else $XDG_CACHE_HOME/pagoda, else ~/.cache/pagoda
+    HF_ENDPOINT         the hub, in place of the public one: what the hub's own library reads too
+    PAGODA_HUB          a mirror that is asked where the hub does not answer
+    HF_HUB_OFFLINE      ask neither
+    REQUESTS_CA_BUNDLE  further certificate authorities, as CURL_CA_BUNDLE; the system's are trusted anyhow
 
 Spec: XDG base directory specification.
 """

@@ -44,8 +44,8 @@ class Member:
 class Offer:
     """What a source gives for a model.
 
-    files: to fetch. model: of them the one to load, empty for the folder. member: where the one file is an archive, what
-    is wanted of it, unpacked as `model`. The rest is for the manifest; empty where not told.
+    files: to fetch. model: of them the one to load, empty for the folder. member: where the one file is an archive,
+    what is wanted of it, unpacked as `model`. The rest is for the manifest; empty where not told.
     """
 
     files: tuple[RemoteFile, ...]
@@ -168,7 +168,7 @@ class WheelFile:
 
 
 def wanted_files(name: HubName, files: Sequence[str] | dict[str, Any]) -> tuple[list[str], str, str]:
-    """Which files of a repository make the model: their names, the one to load (empty for the folder), its quantisation.
+    """Of a repository's files those that make the model, the one to load (empty for the folder), its quantisation.
 
     A tag asks for GGUF; without one safetensors go first. Raises CheckpointError where nothing fits.
     """

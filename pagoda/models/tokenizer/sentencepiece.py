@@ -48,7 +48,7 @@ class Algorithm(enum.IntEnum):
 
 
 class Piece(NamedTuple):
-    """One entry of the vocabulary; its id is its place in the list."""
+    """One entry of the vocabulary; its id is its place in the list. Without a text it only keeps the place."""
 
     text: str
     score: float
@@ -130,7 +130,7 @@ def build_tokenizer(model: SentencePieceModel, *, prefix_every_part: bool = True
         [
             AddedToken(piece.text, normalized=False, special=piece.kind is not PieceKind.USER_DEFINED)
             for piece in model.pieces
-            if piece.kind in symbols
+            if piece.kind in symbols and piece.text
         ]
     )
     return tokenizer
@@ -158,7 +158,7 @@ def recover_merges(pieces: tuple[Piece, ...]) -> list[tuple[str, str]]:
 
 def _bpe(model: SentencePieceModel) -> models.BPE:
     return models.BPE(
-        vocab={piece.text: token_id for token_id, piece in enumerate(model.pieces)},
+        vocab={piece.text: token_id for token_id, piece in enumerate(model.pieces) if piece.text},
         merges=recover_merges(model.pieces),
         unk_token=model.piece_text(model.unk_id),
         fuse_unk=True,
