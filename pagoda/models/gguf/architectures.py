@@ -263,8 +263,8 @@ def config_of(file: GGUFFile) -> Config:
     """
     record, facts = record_of(file), GGUFFacts(file)
     family = record.family_of(facts)
-    width, num_heads = facts.whole("embedding_length"), facts.whole("attention.head_count")
-    head_dim = facts.whole("attention.key_length", width // max(num_heads, 1))
+    width, num_heads = facts.size("embedding_length"), facts.size("attention.head_count")
+    head_dim = facts.size("attention.key_length", width // num_heads)
     if (value_dim := facts.whole("attention.value_length", head_dim)) != head_dim:
         raise facts.error("attention.value_length", value_dim, f"{head_dim}, as in attention.key_length,")
     config = {
@@ -272,12 +272,12 @@ def config_of(file: GGUFFile) -> Config:
         "model_type": family.model_type,
         "vocab_size": facts.shape("token_embd.weight")[0],
         "hidden_size": width,
-        "intermediate_size": facts.whole("feed_forward_length"),
+        "intermediate_size": facts.size("feed_forward_length"),
         "num_hidden_layers": facts.num_layers,
         "num_attention_heads": num_heads,
-        "num_key_value_heads": facts.whole("attention.head_count_kv", num_heads),
+        "num_key_value_heads": facts.size("attention.head_count_kv", num_heads),
         "head_dim": head_dim,
-        "max_position_embeddings": facts.whole("context_length"),
+        "max_position_embeddings": facts.size("context_length"),
         "rms_norm_eps": _eps(facts),
         "tie_word_embeddings": not facts.has("output.weight"),
         "attention_bias": _has_qkv_bias(facts),
@@ -326,7 +326,7 @@ def _token_ids(file: GGUFFile) -> Config:
 
 
 def _dtype(file: GGUFFile) -> str:
-    """Of the matrices, where they are floats; codes say nothing of what they were made from, which is mostly bfloat16."""
+    """Of the matrices, where they are floats; codes do not say what they were made from, which is mostly bfloat16."""
     types = {tensor.type.name for tensor in file.tensors.values() if len(tensor.shape) > 1} - {"F32"}
     return "float32" if not types else "float16" if types == {"F16"} else "bfloat16"
 
