@@ -20,7 +20,10 @@ _GEMMA = {**HEAD, **LOCAL, "query_pre_attn_scalar": 16}
 
 @dataclass(frozen=True)
 class GGUFCase:
-    """A model as transformers has it (of "llama" any that computes the same); extra: keys of the architecture that its configuration does not say."""
+    """A model as transformers has it, which for `llama` may be any that computes the same.
+
+    extra: keys of the architecture, as `write_gguf` takes them
+    """
 
     case: Case
     extra: dict[str, Any] = field(default_factory=dict)

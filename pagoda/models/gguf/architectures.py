@@ -43,19 +43,20 @@ def nothing_else(_: GGUFFacts, __: int) -> Config:
 class Architecture:
     """One value of `general.architecture`.
 
-    family:  the `model_type` that it is, or how a file tells it
-    names:   how its tensors are laid out
-    differs: the keys of config.json that are its own, from the facts and the size of a head
-    slides:  whether its layers may have windows
+    families: the `model_type` that it is, or those that a file of it may be; `tell` says which, from the facts
+    names:    how its tensors are laid out
+    differs:  the keys of config.json that are its own, from the facts and the size of a head
+    slides:   whether its layers may have windows
     """
 
-    family: str | Callable[[GGUFFacts], str]
+    families: tuple[str, ...]
     names: WeightNames = HALVES
     differs: Callable[[GGUFFacts, int], Config] = nothing_else
     slides: bool = False
+    tell: Callable[[GGUFFacts], str] | None = None
 
     def family_of(self, facts: GGUFFacts) -> Family:
-        return BY_TYPE[self.family if isinstance(self.family, str) else self.family(facts)]
+        return BY_TYPE[self.families[0] if self.tell is None else self.tell(facts)]
 
 
 def _llama(facts: GGUFFacts) -> str:
@@ -73,7 +74,7 @@ def _mixture(facts: GGUFFacts, _: int) -> Config:
         return {}
     if not facts.flag("expert_weights_norm", True):
         raise facts.error("expert_weights_norm", False, "true for this architecture")
-    return {"num_experts": facts.whole("expert_count"), "num_experts_per_tok": facts.whole("expert_used_count")}
+    return {"num_local_experts": facts.whole("expert_count"), "num_experts_per_tok": facts.whole("expert_used_count")}
 
 
 def _renormalized(default: bool) -> Callable[[GGUFFacts, int], Config]:
@@ -204,36 +205,36 @@ def _olmo_with_windows(facts: GGUFFacts) -> str:
 _PHI = with_gate_in_up(HALVES)
 _GLM = with_gate_in_up(PAIRS)
 ARCHITECTURES: dict[str, Architecture] = {
-    "llama": Architecture(_llama, PAIRS, _mixture, slides=True),
-    "mistral3": Architecture("mistral", PAIRS, slides=True),
-    "qwen2": Architecture("qwen2"),
-    "qwen3": Architecture("qwen3"),
-    "qwen2moe": Architecture("qwen2_moe", HALVES, _qwen2_moe),
-    "qwen3moe": Architecture("qwen3_moe", HALVES, _qwen_moe(True)),
-    "phi3": Architecture("phi3", _PHI, slides=True),
-    "gemma": Architecture("gemma"),
-    "gemma2": Architecture("gemma2", HALVES, _gemma2, slides=True),
-    "gemma3": Architecture("gemma3_text", HALVES, _gemma3, slides=True),
-    "smollm3": Architecture("smollm3", PAIRS),
-    "olmo": Architecture("olmo", PAIRS, _olmo),
-    "olmo2": Architecture(_olmo_with_windows, HALVES, slides=True),
-    "olmoe": Architecture("olmoe", HALVES, _renormalized(False)),
-    "granite": Architecture("granite", PAIRS, _granite),
-    "granitemoe": Architecture("granitemoe", PAIRS, _granite_moe),
-    "chatglm": Architecture("glm", _GLM),
-    "glm4": Architecture("glm4", _GLM),
-    "stablelm": Architecture("stablelm", HALVES, _stablelm),
-    "nemotron": Architecture("nemotron"),
-    "arcee": Architecture("arcee", PAIRS),
-    "seed_oss": Architecture("seed_oss", with_norm_behind_attention(HALVES), _seed),
-    "hunyuan-dense": Architecture("hunyuan_v1_dense"),
-    "exaone": Architecture("exaone"),
-    "exaone4": Architecture("exaone4", slides=True),
-    "internlm2": Architecture("internlm2", PAIRS),
-    "minicpm": Architecture("minicpm", PAIRS, _minicpm),
-    "baichuan": Architecture("baichuan", PAIRS, _baichuan),
-    "command-r": Architecture("cohere", PAIRS, _command_r),
-    "cohere2": Architecture("cohere2", PAIRS, _cohere, slides=True),
+    "llama": Architecture(("llama", "mistral", "mixtral", "internlm3"), PAIRS, _mixture, slides=True, tell=_llama),
+    "mistral3": Architecture(("mistral",), PAIRS, slides=True),
+    "qwen2": Architecture(("qwen2",)),
+    "qwen3": Architecture(("qwen3",)),
+    "qwen2moe": Architecture(("qwen2_moe",), HALVES, _qwen2_moe),
+    "qwen3moe": Architecture(("qwen3_moe",), HALVES, _qwen_moe(True)),
+    "phi3": Architecture(("phi3",), _PHI, slides=True),
+    "gemma": Architecture(("gemma",)),
+    "gemma2": Architecture(("gemma2",), HALVES, _gemma2, slides=True),
+    "gemma3": Architecture(("gemma3_text",), HALVES, _gemma3, slides=True),
+    "smollm3": Architecture(("smollm3",), PAIRS),
+    "olmo": Architecture(("olmo",), PAIRS, _olmo),
+    "olmo2": Architecture(("olmo2", "olmo3"), HALVES, slides=True, tell=_olmo_with_windows),
+    "olmoe": Architecture(("olmoe",), HALVES, _renormalized(False)),
+    "granite": Architecture(("granite",), PAIRS, _granite),
+    "granitemoe": Architecture(("granitemoe",), PAIRS, _granite_moe),
+    "chatglm": Architecture(("glm",), _GLM),
+    "glm4": Architecture(("glm4",), _GLM),
+    "stablelm": Architecture(("stablelm",), HALVES, _stablelm),
+    "nemotron": Architecture(("nemotron",)),
+    "arcee": Architecture(("arcee",), PAIRS),
+    "seed_oss": Architecture(("seed_oss",), with_norm_behind_attention(HALVES), _seed),
+    "hunyuan-dense": Architecture(("hunyuan_v1_dense",)),
+    "exaone": Architecture(("exaone",)),
+    "exaone4": Architecture(("exaone4",), slides=True),
+    "internlm2": Architecture(("internlm2",), PAIRS),
+    "minicpm": Architecture(("minicpm",), PAIRS, _minicpm),
+    "baichuan": Architecture(("baichuan",), PAIRS, _baichuan),
+    "command-r": Architecture(("cohere",), PAIRS, _command_r),
+    "cohere2": Architecture(("cohere2",), PAIRS, _cohere, slides=True),
 }
 """By `general.architecture`."""
 
@@ -319,10 +320,11 @@ def _windows(facts: GGUFFacts) -> Config:
 
 
 def _token_ids(file: GGUFFile) -> Config:
-    """Of begin and end. What ends a turn, or waits for a tool, ends an answer as well."""
+    """Of begin, end and padding. What ends a turn, or waits for a tool, ends an answer as well."""
     bos, *ends = (file.metadata.get(f"tokenizer.ggml.{name}_token_id") for name in ("bos", "eos", "eot", "eom"))
     eos = [*dict.fromkeys(token_id for token_id in ends if token_id is not None)]
-    return {"bos_token_id": bos, "eos_token_id": eos[0] if len(eos) == 1 else eos or None}
+    pad = file.metadata.get("tokenizer.ggml.padding_token_id")
+    return {"bos_token_id": bos, "eos_token_id": eos[0] if len(eos) == 1 else eos or None, "pad_token_id": pad}
 
 
 def _dtype(file: GGUFFile) -> str:
@@ -358,5 +360,6 @@ def _check_shapes(facts: GGUFFacts, config: Config) -> None:
 
 def _spelled(config: Config, family: Family) -> Config:
     """Under the family's own names for keys, so that transformers reads what is saved of it."""
-    theirs = {ours: name for name, ours in family.aliases.items()}
+    # The number of experts has two names, which `differs` gives: one family's own is another's alias.
+    theirs = {ours: name for name, ours in family.aliases.items() if ours != "num_experts"}
     return {theirs.get(key, key): value for key, value in config.items()}
