@@ -332,7 +332,7 @@ def _token_ids(file: GGUFFile) -> Config:
 
 
 def _dtype(file: GGUFFile) -> str:
-    """Of the matrices, where they are floats; codes say nothing of what they were made from, which is mostly bfloat16."""
+    """Of the matrices, where they are floats; codes do not say what they were made from, which is mostly bfloat16."""
     types = {tensor.type.name for tensor in file.tensors.values() if len(tensor.shape) > 1} - {"F32"}
     return "float32" if not types else "float16" if types == {"F16"} else "bfloat16"
 
