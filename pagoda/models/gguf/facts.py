@@ -24,7 +24,7 @@ class GGUFFacts:
         self.file = file
         self.architecture = architecture_of(file)
         self._read: set[str] = set()
-        self.num_layers = self.whole("block_count")
+        self.num_layers = self.size("block_count")
 
     def whole(self, key: str, default: int | None = None) -> int:
         """A whole number, or a list that says the same of every layer. Raises CheckpointError; without a default, where
@@ -32,6 +32,12 @@ class GGUFFacts:
         value = self.get(key, default)
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 31:
             raise self.error(key, value, "a whole number")
+        return value
+
+    def size(self, key: str, default: int | None = None) -> int:
+        """A whole number of at least 1."""
+        if (value := self.whole(key, default)) < 1:
+            raise self.error(key, value, "a whole number of at least 1")
         return value
 
     def number(self, key: str, default: float | None = None) -> float:
