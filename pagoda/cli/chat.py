@@ -34,6 +34,7 @@ from pagoda.cli.conversation import Conversation
 from pagoda.engine.outputs import RequestOutput
 from pagoda.errors import InvalidRequestError, nearest
 from pagoda.installation import program
+from pagoda.models.generation_config import chat_sampling
 from pagoda.sampling_params import RequestOutputKind, SamplingParams
 
 if TYPE_CHECKING:
@@ -66,7 +67,9 @@ def chat(
     llm = LLM(**keywords)
     if not llm.get_tokenizer().has_chat_template:
         raise InvalidRequestError(f"this model has no chat template, so it cannot chat: use {program()} generate")
-    params = sampling_params(sampling, llm.get_default_sampling_params())
+    own, num_parameters = llm.llm_engine.parts.generation_defaults, llm.llm_engine.config.num_parameters
+    asked = {**chat_sampling(own.sampling_params(), num_parameters, has_chat_template=True), **sampling}
+    params = sampling_params(asked, llm.get_default_sampling_params())
     with _line_editing(chat_history_file(os.environ)):
         ChatSession(llm, params, Conversation(system), ctx.obj).run()
 

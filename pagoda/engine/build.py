@@ -29,6 +29,7 @@ from pagoda.models.checkpoint.loading import has_vocabulary, load_config, load_g
 from pagoda.models.config import ModelConfig
 from pagoda.models.embedder import EmbedderConfig
 from pagoda.models.generation_config import GenerationDefaults
+from pagoda.models.model_card import ModelCard
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.vllm_names import ENGINE_SETTINGS
 
@@ -44,6 +45,7 @@ class EngineParts:
     config: ModelConfig
     tokenizer: Tokenizer | None
     generation_defaults: GenerationDefaults
+    card: ModelCard
     embedder: EmbedderConfig
     eos_token_ids: tuple[int, ...]
     memory_plan: MemoryPlan
@@ -78,6 +80,7 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
         config=config,
         tokenizer=tokenizer,
         generation_defaults=generation,
+        card=_card(path, args),
         embedder=embedder,
         eos_token_ids=_eos_token_ids(config, generation, tokenizer),
         memory_plan=memory_plan,
@@ -185,6 +188,10 @@ def _generation_defaults(args: EngineArgs, path: Path) -> GenerationDefaults:
     if args.generation_config == "vllm":
         own = GenerationDefaults(eos_token_ids=own.eos_token_ids)
     return own.overridden(args.override_generation_config)
+
+
+def _card(path: Path, args: EngineArgs) -> ModelCard:
+    return ModelCard.from_directory(path if path.is_dir() else path.parent, args.public_name)
 
 
 def _num_parameters(config: ModelConfig) -> str:
