@@ -140,6 +140,7 @@ class OpenAIChatModel:
         answer = await self._json("POST", "/chat/completions", body)
         try:
             choice, usage = answer["choices"][0], answer.get("usage") or {}
+            details = usage.get("prompt_tokens_details") or {}
             text = choice["message"].get("content") or ""
         except (LookupError, TypeError, AttributeError) as error:
             raise ChatModelError(f"{self.url} answered with another shape than OpenAI's: {_short(answer)}") from error
@@ -148,6 +149,7 @@ class OpenAIChatModel:
             finish_reason="length" if choice.get("finish_reason") == "length" else "stop",
             num_prompt_tokens=int(usage.get("prompt_tokens") or 0),
             num_completion_tokens=int(usage.get("completion_tokens") or 0),
+            num_cached_tokens=int(details.get("cached_tokens") or 0),
         )
 
     async def _json(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -232,7 +234,9 @@ def _response_format(params: ChatParams) -> dict[str, Any] | None:
     schema = params.json_schema
     if schema is None:
         return None
-    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": dict(schema), "strict": True}}
+    # OpenAI refuses to be strict about anything else at the root; servers that hold to a grammar do so either way.
+    strict = schema.get("type") == "object"
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": dict(schema), "strict": strict}}
 
 
 def _num_tokens_at_most(text: str) -> int:

@@ -332,12 +332,9 @@ def _token_ids(file: GGUFFile) -> Config:
 
 
 def _dtype(file: GGUFFile) -> str:
-    """Of the matrices where they are floats of one type; codes say nothing of what they were made from."""
-    types = {tensor.type.name for tensor in file.tensors.values() if len(tensor.shape) > 1}
-    return _FLOATS.get(types.pop(), "float32") if len(types) == 1 else "float32"
-
-
-_FLOATS = {"F16": "float16", "BF16": "bfloat16"}
+    """Of the matrices, where they are floats; codes do not say what they were made from, which is mostly bfloat16."""
+    types = {tensor.type.name for tensor in file.tensors.values() if len(tensor.shape) > 1} - {"F32"}
+    return "float32" if not types else "float16" if types == {"F16"} else "bfloat16"
 
 
 def _check_shapes(facts: GGUFFacts, config: Config) -> None:

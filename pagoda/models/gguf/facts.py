@@ -106,9 +106,20 @@ class GGUFFacts:
         )
 
 
+_OTHER_FILES = {
+    "adapter": "a LoRA adapter: merge it into its base model with llama.cpp's llama-export-lora, or take a merged file",
+    "mmproj": "the projector of a model that sees or hears: give the language model that lies beside it",
+    "imatrix": "a matrix of importance, from which others quantise: give the model that it was made of",
+    "vocab": "a vocabulary alone: it can be named as a tokenizer, not as a model",
+}
+"""Values of `general.type` beside "model"."""
+
+
 def architecture_of(file: GGUFFile) -> str:
-    """`general.architecture`. Raises UnknownArchitectureError where there is none."""
-    name = file.metadata.get("general.architecture")
+    """`general.architecture`. Raises UnknownArchitectureError where there is none, and for what is no model."""
+    kind, name = file.metadata.get("general.type", "model"), file.metadata.get("general.architecture")
+    if kind in _OTHER_FILES:
+        raise UnknownArchitectureError(f"{file.path} is {_OTHER_FILES[kind]}")
     if not isinstance(name, str) or not name:
         raise UnknownArchitectureError(
             f"{file.path} does not say its architecture (general.architecture is {name!r}): it is no model that can be "
