@@ -83,6 +83,9 @@ def chat(
         terminal.note(words.opening.format(folder=folder))
     with _opened(folder, domain, strategy, agent) as opened:
         conversation = _Conversation(terminal, words, opened, session or _new_session(), shows=show, as_json=as_json)
+        if is_person and agent.get("model") is not None:
+            terminal.note(words.readying)
+            opened.warm()
         if is_person:
             terminal.note(words.welcome)
         while (line := _line(f"{words.prompt} > " if is_person else "")) is not None:
