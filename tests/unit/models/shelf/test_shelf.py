@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from rich.filesize import decimal
 
 from pagoda.errors import CheckpointError
 from pagoda.models.gguf.architectures import ARCHITECTURES
@@ -117,3 +118,13 @@ def test_the_environment_names_hub_mirror_and_whether_there_is_a_network() -> No
     )
     assert (settings.hub, settings.mirror, settings.offline) == ("https://a.example", "https://b.example", True)
     assert not shelf_settings({"HF_HUB_OFFLINE": "0"}).offline
+
+
+def test_the_page_about_models_lists_the_catalogue_as_it_is() -> None:
+    page = (Path(__file__).parents[4] / "docs" / "models.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `")]
+    listed = [(name.strip("`"), what, file, licence, of) for name, what, file, _, licence, of in rows]
+    assert listed == [
+        (name, entry.about[0], f"{decimal(entry.hub.size)}, {entry.quantisation}", entry.licence, entry.hub.hub_id)
+        for name, entry in CATALOGUE.items()
+    ]
