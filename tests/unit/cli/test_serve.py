@@ -108,7 +108,7 @@ def test_without_a_name_it_is_the_pulled_model_or_the_built_in_one_and_that_is_s
     invoke: Invoke, started: list[tuple[EngineArgs, ServerConfig]], pulled: list[str]
 ) -> None:
     result = invoke("serve")
-    assert "it is the built-in story-teller" in result.stderr
+    assert "taking the built-in story-teller" in result.stderr
     assert "pull smollm2-135m-instruct" in result.stderr
     assert started[-1][0].model is None
     assert "which was pulled" in invoke("serve", "--pull").stderr
