@@ -17,7 +17,7 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -164,7 +164,7 @@ def city_task(data: Path, folder: Path, half: str, number: int) -> Task:
 TASKS: dict[str, Callable[[Path, Path, str, int], Task]] = {"snips": snips_task, "city": city_task}
 
 
-def outcomes(task: Task, held: HeldModel, watched: Watched, names: Sequence[str]) -> list[Outcome]:
+def outcomes(task: Task, held: HeldModel, watched: Watched, names: Sequence[str]) -> Iterator[Outcome]:
     """Each reader over all sentences, one by one."""
     by_itself = ModelUnderstanding(held, task.frames, Nobody(), task.lessons)
     model = Remembering(ModelUnderstanding(held, task.frames, task.fast, task.lessons, counts=task.counts))
@@ -176,7 +176,8 @@ def outcomes(task: Task, held: HeldModel, watched: Watched, names: Sequence[str]
     }
     if set(names) - {"fast"}:
         by_itself.warm()
-    return [read_by(name, readers[name], task, watched, model) for name in names]
+    for name in names:
+        yield read_by(name, readers[name], task, watched, model)
 
 
 def read_by(name: str, reader: Understander, task: Task, watched: Watched, model: Remembering) -> Outcome:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def _one_thread() -> None:
     """The suite runs in parallel processes, and tiny tensors gain nothing from threads."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _empty_shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What was pulled on this machine changes no test: where none is named, it is the built-in model."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PAGODA_HOME", str(tmp_path_factory.mktemp("pagoda-home")))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -110,6 +110,14 @@ class DialogueAgent:
         """What was said so far."""
         return self._parts.sessions
 
+    def warm(self) -> None:
+        """Have the model, if there is one, ready for the first turn: loaded, and with what every prompt begins with.
+
+        Takes as long as that does. A model that does not answer is told of in the log.
+        """
+        if self._model_reader is not None:
+            self._model_reader.warm()
+
     # Turns
 
     def reply(self, session_id: str, text: str) -> Turn:

@@ -1,14 +1,12 @@
 """`generation_config.json`: how a checkpoint's authors want it sampled, and which tokens end a text.
 
 Read once at start, beside `models/config`; the doors merge it under what a request says. The fields taken over are
-those that vLLM takes over under generation_config="auto". `chat_sampling` says what a conversation with a person is
-sampled with where a checkpoint says nothing.
+those that vLLM takes over under generation_config="auto".
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +17,6 @@ from pagoda.sampling_params import SamplingParams
 _NUMBERS = ("temperature", "top_p", "min_p", "repetition_penalty")
 _INTEGERS = ("top_k", "max_new_tokens")
 _SAMPLING = (*_NUMBERS, "top_k")
-_DRAWING = ("temperature", "top_p", "top_k", "min_p")
-_CALM = {"temperature": 0.7, "top_p": 0.95}
-_SMALL = 1_000_000_000
-_CALMER = {"temperature": 0.2, "top_p": 0.9}
-"""Of an instruction-tuned model below so many parameters: what the card of SmolLM2 shows for all its sizes."""
 
 
 @dataclass(frozen=True)
@@ -106,24 +99,6 @@ class GenerationDefaults:
         raw = {name: value for name, value in asdict(self).items() if value is not None}
         ids = list(raw.pop("eos_token_ids"))
         return {**raw, "eos_token_id": ids[0] if len(ids) == 1 else ids} if ids else raw
-
-
-def chat_sampling(own: Mapping[str, Any], num_parameters: int, has_chat_template: bool) -> dict[str, float]:
-    """What the chat page and `pagoda chat` ask with where a person leaves it open, beside the checkpoint's own values.
-
-    own: sampling parameters that the checkpoint names; one that names how tokens are drawn is left to itself, and gets
-    nothing. Small models spread their odds widely: what answers questions is drawn closer to its likeliest words, while
-    one without a chat template, which goes on with a text, would repeat itself then. Requests of the API get nothing of
-    this: there SamplingParams' own defaults stand, as vLLM's do.
-
-    >>> chat_sampling({"repetition_penalty": 1.1}, 8_000_000_000, has_chat_template=True)
-    {'temperature': 0.7, 'top_p': 0.95}
-    >>> chat_sampling({"top_k": 20}, 8_000_000_000, has_chat_template=True)
-    {}
-    """
-    if any(name in own for name in _DRAWING):
-        return {}
-    return dict(_CALMER if has_chat_template and num_parameters < _SMALL else _CALM)
 
 
 def _check_type(path: Path, name: str, value: Any, expected: type | tuple[type, ...]) -> None:

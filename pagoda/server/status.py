@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from pagoda.engine.args import BUILTIN_NAME
 from pagoda.engine.process.async_engine import EngineState
-from pagoda.models.generation_config import chat_sampling
+from pagoda.models.chat_defaults import ChatDefaults
 from pagoda.server.errors import UnavailableError, response_for
 from pagoda.server.routing import READING, Documented, documented
 from pagoda.server.state import ServerState, state_of
@@ -107,11 +107,13 @@ def _meta(state: ServerState) -> dict[str, Any]:
     info, tokenizer = state.engine.info, state.engine.tokenizer
     own_template = tokenizer is not None and tokenizer.has_chat_template
     has_chat_template = own_template or state.config.chat_template is not None
+    defaults = ChatDefaults.of(info.default_sampling_params, info.num_parameters, has_chat_template, info.card)
     return {
         "n_params": info.num_parameters,
         "has_chat_template": has_chat_template,
         "languages": list(info.card.languages),
         "is_for_code": info.card.is_for_code,
         "is_builtin": info.model == BUILTIN_NAME,
-        "chat_sampling_params": chat_sampling(info.default_sampling_params, info.num_parameters, has_chat_template),
+        "chat_sampling_params": defaults.sampling,
+        "chat_system_message": defaults.system,
     }

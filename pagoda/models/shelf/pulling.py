@@ -170,7 +170,7 @@ def _unpacked(archive: Path, member: Member, target: Path) -> ShelvedFile:
                 digest.update(piece)
                 size += len(piece)
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, RuntimeError) as error:
-        part.unlink()
+        part.unlink(missing_ok=True)
         raise SourceError(f"{archive.name} holds no {member.name} that can be read ({error})") from error
     if digest.hexdigest() != member.sha256:
         part.unlink()

@@ -132,7 +132,7 @@ class _Part:
 
     def __init__(self, path: Path, *, fresh: bool) -> None:
         self._hash = hashlib.sha256()
-        self._file = path.open("wb" if fresh else "a+b")
+        self._file = path.open("w+b" if fresh else "a+b")
         self._file.seek(0)
         while piece := self._file.read(1 << 20):
             self._hash.update(piece)
