@@ -17,7 +17,7 @@ from tokenizers import Tokenizer as BackendTokenizer
 
 from pagoda.errors import CheckpointError
 from pagoda.models.gguf.container import GGUFFile
-from pagoda.models.tokenizer.gguf_splits import SPLITS
+from pagoda.models.tokenizer.gguf_splits import SPACE_MARKED, SPLITS
 from pagoda.models.tokenizer.gguf_vocabulary import end_ids, has_vocabulary
 from pagoda.models.tokenizer.sentencepiece import PieceKind
 from pagoda.models.tokenizer.tokenizer import Tokenizer
@@ -393,3 +393,8 @@ def test_a_file_may_bring_no_vocabulary(chat: Callable[..., Path]) -> None:
 def test_ends_are_told_of_a_vocabulary_that_is_not_read(chat: Callable[..., Path]) -> None:
     path = chat(model="rwkv")
     assert len(end_ids(GGUFFile.open(path).metadata, path)) == 1
+
+
+def test_the_docs_list_every_split() -> None:
+    page = (Path(__file__).parents[4] / "docs" / "network.md").read_text(encoding="utf-8")
+    assert [name for name in (*SPLITS, *SPACE_MARKED) if f"`{name}`" not in page] == []
