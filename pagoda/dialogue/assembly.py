@@ -114,7 +114,8 @@ def lexicon_of(domain: Domain, linker: Linker) -> dict[str, list[str]]:
 
 def lessons_of(domain: Domain) -> Lessons:
     """What a language model learns the domain from."""
-    titles = {named.name: named.title for named in (*domain.slots.values(), *domain.intents.values())}
+    titles = {slot.name: slot.title for slot in domain.slots.values()}
+    titles |= {intent.name: intent.title for intent in domain.intents.values()}
     return Lessons(domain.examples(), titles)
 
 

@@ -25,7 +25,7 @@ from pagoda.hardware import available_memory_bytes, bound_product_caches, has_bf
 from pagoda.kernels.interface import Kernels
 from pagoda.kernels.select import select_exact_kernels
 from pagoda.models.checkpoint.hub import HubOptions, resolve_config, resolve_model, resolve_tokenizer
-from pagoda.models.checkpoint.loading import has_vocabulary, load_config, load_generation, load_tokenizer
+from pagoda.models.checkpoint.loading import has_vocabulary, load_card, load_config, load_generation, load_tokenizer
 from pagoda.models.config import ModelConfig
 from pagoda.models.embedder import EmbedderConfig
 from pagoda.models.generation_config import GenerationDefaults
@@ -80,7 +80,7 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
         config=config,
         tokenizer=tokenizer,
         generation_defaults=generation,
-        card=_card(path, args),
+        card=load_card(path, args.public_name),
         embedder=embedder,
         eos_token_ids=_eos_token_ids(config, generation, tokenizer),
         memory_plan=memory_plan,
@@ -188,10 +188,6 @@ def _generation_defaults(args: EngineArgs, path: Path) -> GenerationDefaults:
     if args.generation_config == "vllm":
         own = GenerationDefaults(eos_token_ids=own.eos_token_ids)
     return own.overridden(args.override_generation_config)
-
-
-def _card(path: Path, args: EngineArgs) -> ModelCard:
-    return ModelCard.from_directory(path if path.is_dir() else path.parent, args.public_name)
 
 
 def _num_parameters(config: ModelConfig) -> str:

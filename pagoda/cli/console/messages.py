@@ -83,9 +83,9 @@ ENGLISH = Messages(
     chat_system_set="The system message is set.",
     chat_saved="Saved {count} messages to {path}.",
     chat_unknown_command="There is no command {command}; {hint}",
-    first_is_pulled="no model is named: it is {model}, which was pulled; {builtin} is the built-in one",
+    first_is_pulled="no model is named: taking {model}, which was pulled; `{builtin}` names what ships with pagoda",
     first_is_builtin=(
-        "no model is named: it is the built-in story-teller, which knows no facts; `{program} pull {model}` (98 MB) "
+        "no model is named: taking the built-in story-teller, which knows no facts; `{program} pull {model}` (98 MB) "
         "brings one that answers questions, and any path or hub id can be named"
     ),
     first_not_had="{model} could not be fetched: {reason}",
@@ -133,7 +133,7 @@ CHINESE = Messages(
     chat_system_set="系统消息已设置。",
     chat_saved="已将 {count} 条消息存入 {path}。",
     chat_unknown_command="没有命令 {command}；{hint}",
-    first_is_pulled="未指定模型：使用已拉取的 {model}；{builtin} 是自带的模型",
+    first_is_pulled="未指定模型：使用已拉取的 {model}；`{builtin}` 指自带的模型",
     first_is_builtin=(
         "未指定模型：使用自带的讲故事模型，它不懂常识；`{program} pull {model}`（98 MB）可取得能回答问题的模型，"
         "也可以指定任何路径或 hub id"

@@ -92,7 +92,8 @@ class ModelUnderstanding:
 
     def _open(self, fast: Understanding) -> Iterable[str]:
         """Intents that the model may choose."""
-        likely = [(intent, chance) for intent, chance in fast.candidates if intent in self._prompt.slots]
+        ranked = fast.candidates or ((fast.intent, fast.confidence),)
+        likely = [(intent, chance) for intent, chance in ranked if intent in self._prompt.slots]
         least = self._settings.open_from * max((chance for _, chance in likely), default=0.0)
         return [intent for intent, chance in likely if chance >= least] or self._prompt.slots
 

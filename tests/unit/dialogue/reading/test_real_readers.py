@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.real_model
 FRAMES = {"find_hotel": Frame("find_hotel", frozenset({"location"})), "thank": Frame("thank")}
 LESSONS = Lessons(
     [
-        {"text": "a hotel in Luming", "intent": "find_hotel", "slots": [{"slot": "location", "start": 11, "value": "Luming"}]},
+        {"text": "in Luming", "intent": "find_hotel", "slots": [{"slot": "location", "start": 3, "value": "Luming"}]},
         {"text": "thanks a lot", "intent": "thank", "slots": []},
         {"text": "鹿鸣的酒店", "intent": "find_hotel", "slots": [{"slot": "location", "start": 0, "value": "鹿鸣"}]},
         {"text": "非常感谢", "intent": "thank", "slots": []},
@@ -48,11 +48,11 @@ class Watched(EngineChatModel):
 
 
 @pytest.fixture(scope="module", params=["smollm2", "qwen_coder"])
-def model(request: pytest.FixtureRequest) -> Iterator[Watched]:
+def model(request: pytest.FixtureRequest) -> Watched:
     path: Path = request.getfixturevalue(request.param)
     opened = Watched(path, max_model_len=1024, num_gpu_blocks_override=128, device="cpu")
     opened.answers = []
-    yield opened
+    return opened
 
 
 def test_a_real_model_reads_both_languages_and_computes_the_prompts_beginning_once(model: Watched) -> None:
