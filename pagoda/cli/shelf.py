@@ -23,8 +23,11 @@ from pagoda.cli.console.downloads import DownloadProgress
 from pagoda.cli.console.options import AsJson
 from pagoda.cli.console.shelf_words import CHINESE, ShelfWords, shelf_words
 from pagoda.cli.console.terminal import Terminal
-from pagoda.errors import ConfigError
+from pagoda.errors import CheckpointError, ConfigError
 from pagoda.installation import program
+from pagoda.models.config import ModelConfig
+from pagoda.models.gguf.container import is_gguf
+from pagoda.models.gguf.model_config import load_gguf_config
 from pagoda.models.shelf.catalogue import CATALOGUE, CatalogueEntry, shelf_name
 from pagoda.models.shelf.folder import Shelf, ShelvedModel
 from pagoda.models.shelf.pulling import pull as pull_model
@@ -94,6 +97,7 @@ def show(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
     if model is None and entry is None:
         raise ConfigError(words.not_there.format(name=name, program=program()))
     facts = {
+        **(_file_facts(shelf.path(model)) if model else {}),
         **(_entry_facts(entry) if entry else {}),
         **(_shelved_facts(model, shelf.path(model)) if model else {}),
     }
@@ -141,6 +145,16 @@ def _shelved_facts(model: ShelvedModel, path: Path) -> dict[str, Any]:
     return {**facts, "size": model.size, "path": str(path), "pulled": True}
 
 
+def _file_facts(path: Path) -> dict[str, Any]:
+    """What the file itself says of the model; `problem` where it says nothing that pagoda runs."""
+    try:
+        config = load_gguf_config(path) if is_gguf(path) else ModelConfig.from_directory(path)
+    except CheckpointError as error:
+        return {"problem": str(error)}
+    context = config.max_position_embeddings
+    return {"architecture": config.architecture, "num_parameters": config.num_parameters, "context": context}
+
+
 def _entry_facts(entry: CatalogueEntry) -> dict[str, Any]:
     facts = asdict(entry)
     return {**facts, "about": entry.about[0], "size": entry.hub.size, "pulled": False}
@@ -176,9 +190,10 @@ def _rows(words: ShelfWords, facts: dict[str, Any], entry: CatalogueEntry | None
     yield words.name, facts["name"]
     if entry is not None:
         yield words.about, entry.about[words is CHINESE]
-        yield words.architecture, entry.architecture
-        yield words.parameters, f"{entry.num_parameters:,}"
-        yield words.context, words.tokens.format(count=entry.context)
+    if "architecture" in facts:
+        yield words.architecture, facts["architecture"]
+        yield words.parameters, f"{facts['num_parameters']:,}"
+        yield words.context, words.tokens.format(count=facts["context"])
     yield words.quantisation, facts["quantisation"]
     yield words.size, decimal(facts["size"])
     yield words.languages, " ".join(facts["languages"])
@@ -188,6 +203,7 @@ def _rows(words: ShelfWords, facts: dict[str, Any], entry: CatalogueEntry | None
         yield words.sources, f"{entry.hub.hub_id}: {entry.hub.name}"
         yield "", f"{packed.package} {packed.version}: {packed.member}" if packed else ""
     if facts["pulled"]:
+        yield words.problem, facts.get("problem", "")
         yield words.source, f"{facts['source']}, {facts['revision']}"
         yield words.pulled_at, facts["pulled_at"]
         yield words.path, facts["path"]

@@ -46,6 +46,7 @@ class DownloadProgress(PullWatcher):
         return self._have
 
     def asking(self, label: str) -> None:
+        self._bar.reset(self._task, description=label, total=None, visible=True)  # it moves while nothing comes yet
         self._say(self._words.asking.format(label=label))
 
     def refused(self, label: str, reason: str) -> None:

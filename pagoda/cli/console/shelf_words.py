@@ -42,6 +42,7 @@ class ShelfWords:
     parameters: str
     context: str
     tokens: str
+    problem: str
     source: str
     sources: str
     pulled_at: str
@@ -80,6 +81,7 @@ ENGLISH = ShelfWords(
     parameters="parameters",
     context="context",
     tokens="{count:,} tokens",
+    problem="does not run",
     source="from",
     sources="to be had from",
     pulled_at="pulled",
@@ -118,6 +120,7 @@ CHINESE = ShelfWords(
     parameters="参数量",
     context="上下文",
     tokens="{count:,} 个 token",
+    problem="无法运行",
     source="来源",
     sources="可从以下来源获得",
     pulled_at="拉取时间",

@@ -27,6 +27,8 @@ from pagoda.models.shelf.settings import shelf_settings
 from pagoda.models.shelf.short_names import KNOWN_MODELS, hub_name
 from pagoda.models.shelf.sources import TOKENIZER_FILES, UNWANTED_FILES, WANTED_FILES, chosen_gguf
 
+_VOCABULARIES = ("tokenizer.json", "tokenizer.model")
+
 
 class HubOptions(TypedDict, total=False):
     """How the hub is asked.
@@ -89,7 +91,7 @@ def public_name(name: str | Path) -> str:
 def resolve_tokenizer(name: str | Path, **options: Unpack[HubOptions]) -> Path:
     """As `resolve_model`, but the files of a tokenizer alone, and a path may be one of them. Raises CheckpointError."""
     path = Path(name).expanduser()
-    if path.exists():
+    if path.exists() and (path.is_file() or any((path / file).exists() for file in _VOCABULARIES)):
         return path
     return _local(name, options) or _download(hub_name(name).hub_id, TOKENIZER_FILES, options)
 

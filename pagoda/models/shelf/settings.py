@@ -38,7 +38,7 @@ class ShelfSettings:
     mirror: str | None = None
     offline: bool = False
     ca_file: str | None = None
-    timeout_s: float = 20.0
+    timeout_s: float = 10.0
     max_retries: int = 5
     pause_s: float = 1.0
 

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
 from pagoda.errors import CheckpointError
+from pagoda.models.shelf.folder import MANIFEST
 from pagoda.models.shelf.gguf_files import GgufModel, choose_model
 from pagoda.models.shelf.package_index import PackageIndex
 from pagoda.models.shelf.short_names import HubName
@@ -28,7 +29,7 @@ from pagoda.models.shelf.web import SourceError, Web
 TOKENIZER_FILES = ("*.json", "*.jinja", "tokenizer.model")
 WANTED_FILES = (*TOKENIZER_FILES, "*.safetensors")
 # Second copies of the same weights in other layouts.
-UNWANTED_FILES = ("original/*", "consolidated*", "onnx/*", "runs/*")
+UNWANTED_FILES = ("original/*", "consolidated*", "onnx/*", "runs/*", MANIFEST)
 
 
 @dataclass(frozen=True)

@@ -129,8 +129,20 @@ def test_show_knows_no_more_of_a_hub_id_than_what_was_pulled(
     place.repositories["org/Name"] = {"name-q8_0.gguf": GGUF}
     place.cards["org/Name"] = {"license": "mit", "language": ["en"]}
     invoke("pull", "org/Name")
+    assert "is of GGUF version" in told(invoke("show", "org/Name", "--json"))["problem"]
     lines = dict(line.split(maxsplit=1) for line in invoke("show", "org/Name").stdout.splitlines() if line[0] != " ")
     assert (lines["name"], lines["quantisation"], lines["licence"]) == ("org/Name", "Q8_0", "mit")
+
+
+def test_show_reads_a_pulled_checkpoint_for_what_it_is(
+    invoke: Invoke, place: Place, shelf_settings: ShelfSettings, cli_checkpoint: Callable[[int], str]
+) -> None:
+    files = Path(cli_checkpoint(64)).iterdir()
+    place.repositories["org/Dense"] = {file.name: file.read_bytes() for file in files}
+    assert invoke("pull", "org/Dense").exit_code == 0
+    facts = told(invoke("show", "org/Dense", "--json"))
+    assert (facts["architecture"], facts["context"]) == ("LlamaForCausalLM", 64)
+    assert "64 tokens" in invoke("show", "org/Dense").stdout
 
 
 def test_rm_asks_and_where_nobody_can_answer_wants_to_be_told(

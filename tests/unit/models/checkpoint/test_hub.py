@@ -177,7 +177,8 @@ def test_of_a_directory_without_safetensors_the_one_gguf_model_is_taken(tmp_path
     assert resolve_model(tmp_path) == tmp_path
     (tmp_path / "mmproj-f16.gguf").write_bytes(b"GGUF")
     (tmp_path / "name-q8_0.gguf").write_bytes(b"GGUF")
-    assert resolve_model(tmp_path) == resolve_config(tmp_path) == tmp_path / "name-q8_0.gguf"
+    for resolve in (resolve_model, resolve_config, resolve_tokenizer):
+        assert resolve(tmp_path) == tmp_path / "name-q8_0.gguf"
     (tmp_path / "name-q4_0.gguf").write_bytes(b"GGUF")
     with pytest.raises(CheckpointError, match=r"holds 2 models in GGUF \(Q4_0, Q8_0\): give the path of one, such as"):
         resolve_model(tmp_path)
