@@ -18,7 +18,7 @@ _SMALL = 1_000_000_000
 _CALMER = {"temperature": 0.2, "top_p": 0.9}
 """Of an instruction-tuned model below so many parameters: what SmolLM2's card shows for all its sizes."""
 _TINY = 300_000_000
-_BRIEF = "You answer questions correctly and concisely. A sum is answered as an equation."
+_BRIEF = "You are a helpful assistant with a calculator and an encyclopedia. Answer correctly and concisely."
 """docs/server.md tells how much more often SmolLM2-135M-Instruct is right with it."""
 
 

@@ -49,21 +49,25 @@ def test_where_the_checkpoint_names_no_values_the_page_asks_with_its_own_and_sho
     calm = {"temperature": 0.7, "top_p": 0.95}
     endpoint.card = {
         "default_sampling_params": {"repetition_penalty": 1.1},
-        "meta": {"has_chat_template": True, "chat_sampling_params": calm},
+        "meta": {"has_chat_template": True, "chat_sampling_params": calm, "chat_system_message": "Be short."},
     }
     page = open_page()
     expect(page.locator("#model")).to_have_value("builtin")
     ask(page, "one")
     finished(page)
     assert {name: endpoint.requests[0][name] for name in ("temperature", "top_p")} == calm
+    assert endpoint.requests[0]["messages"][0] == {"role": "system", "content": "Be short."}
     page.get_by_role("button", name="Parameters").click()
     expect(page.locator("#values")).to_contain_text("this page asks with Temperature 0.7, Top p 0.95")
     expect(page.get_by_label("Temperature")).to_have_attribute("placeholder", "0.7")
+    expect(page.get_by_label("System message")).to_have_attribute("placeholder", "Be short.")
     page.get_by_label("Temperature").fill("1")
+    page.get_by_label("System message").fill("Be long.")
     page.keyboard.press("Escape")
     ask(page, "two")
     finished(page, 2)
     assert endpoint.requests[1]["temperature"] == 1
+    assert [m["content"] for m in endpoint.requests[1]["messages"] if m["role"] == "system"] == ["Be long."]
 
 
 def test_values_that_a_checkpoint_names_are_shown_and_left_to_it(open_page: Any, endpoint: Endpoint) -> None:

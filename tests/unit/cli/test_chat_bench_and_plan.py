@@ -47,6 +47,14 @@ def test_chat_answers_every_line_on_stdout(chat: Chat, checkpoint: str) -> None:
     assert len(two.stdout) > len(one.stdout)
 
 
+def test_chat_draws_as_the_page_does_where_nobody_says_how(chat: Chat, checkpoint: str) -> None:
+    left_open, told, as_the_api = (
+        chat(checkpoint, "hello fox\n", *arguments).stdout
+        for arguments in ((), ("-t", "0.2", "--top-p", "0.9"), ("-t", "1", "--top-p", "1"))
+    )
+    assert left_open == told != as_the_api
+
+
 def test_chat_keeps_the_conversation_in_the_context_until_it_is_cleared(
     chat: Chat, checkpoint: str, tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ import pytest
 from pagoda.engine.process.async_engine import EngineState
 from pagoda.errors import ConfigError, InvalidParameterError
 from pagoda.models.embedder import EmbedderConfig
+from pagoda.models.model_card import ModelCard
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.server.config import ServerConfig, read_api_keys
 from pagoda.version import __version__
@@ -262,6 +263,26 @@ def test_the_model_answers_under_its_served_names_or_none_at_all(serve: Serve) -
             assert (await server.client.get("/v1/models/fake")).status_code == 404
             for given in ({"model": "org/small"}, {"model": "big"}, {}, {"model": None}):
                 assert (await server.post(COMPLETIONS, {"prompt": "x", **given})).json()["model"] == "big"
+
+    asyncio.run(main())
+
+
+def test_the_models_card_tells_what_the_page_needs_to_know(serve: Serve) -> None:
+    async def main() -> None:
+        async with serve(num_parameters=2_000_000_000, card=ModelCard(("en", "zh"))) as server:
+            meta = (await server.client.get("/v1/models")).json()["data"][0]["meta"]
+            assert meta == {
+                "n_params": 2_000_000_000,
+                "has_chat_template": True,
+                "languages": ["en", "zh"],
+                "is_for_code": False,
+                "is_builtin": False,
+                "chat_sampling_params": {"temperature": 0.7, "top_p": 0.95},
+                "chat_system_message": "",
+            }
+            # Of the page's own values nothing comes into the API.
+            await server.post(COMPLETIONS, {"prompt": "x"})
+            assert server.engine.params[0].temperature == 1.0
 
     asyncio.run(main())
 
