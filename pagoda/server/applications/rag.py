@@ -69,8 +69,8 @@ class QueryRequest(RetrieveRequest):
     history: Many[EarlierTurn] = Field(default_factory=list, description="Earlier turns, oldest first.")
     answerer: AnswererName | None = Field(
         None,
-        description="Who answers: guided is a small model that confirms and completes what extractive quotes. Left out, the model, "
-        "unless it is the built-in one, which is not believed.",
+        description="Who answers: guided is a small model that confirms and completes what extractive quotes. Left "
+        "out, the model, unless it is the built-in one, which is not believed.",
     )
     stream: StrictBool = False
 
