@@ -54,12 +54,17 @@ class ChatParams:
 
 @dataclass(frozen=True, kw_only=True)
 class ChatAnswer:
-    """A whole answer. finish_reason: "length" where max_tokens or the context ended it."""
+    """A whole answer.
+
+    finish_reason: "length" where max_tokens or the context ended it
+    num_cached_tokens: of the prompt, those that the engine had computed for another one; 0 where nobody says
+    """
 
     text: str
     finish_reason: FinishReason = "stop"
     num_prompt_tokens: int = 0
     num_completion_tokens: int = 0
+    num_cached_tokens: int = 0
 
 
 class ChatModel(Protocol):

@@ -17,7 +17,14 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from pagoda.chat.model import ChatAnswer, ChatParams, Message
-from pagoda.errors import ChatModelError, ConfigError, InvalidRequestError, MissingExtraError, PromptTooLongError
+from pagoda.errors import (
+    ChatModelError,
+    ConfigError,
+    InvalidRequestError,
+    MissingExtraError,
+    PromptTooLongError,
+    nearest,
+)
 
 _RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504})
 _FIRST_PAUSE_S, _MAX_PAUSE_S = 0.25, 8.0
@@ -31,6 +38,10 @@ class _Passing(Exception):  # noqa: N818 (never leaves this file)
     def __init__(self, problem: str, pause_s: float | None = None) -> None:
         super().__init__(problem)
         self.pause_s = pause_s
+
+
+class _MissingError(ChatModelError):
+    """The server answers, but not there."""
 
 
 class OpenAIChatModel:
@@ -68,6 +79,24 @@ class OpenAIChatModel:
     def name(self) -> str:
         """The model's name, or the address until the server has told one."""
         return self._model or self.url
+
+    async def check(self) -> None:
+        """Whether the server is there and has the model, before anybody asks it for an answer.
+
+        Raises ChatModelError where it cannot be reached, ConfigError where it lists models and ours is none of them.
+        A server without a list is believed, if the model has a name.
+        """
+        try:
+            answer = await self._until_deadline(lambda: self._json("GET", "/models"))
+        except _MissingError:
+            if self._model is None:
+                raise
+            return
+        names = [str(card["id"]) for card in answer.get("data") or [] if isinstance(card, dict) and "id" in card]
+        if self._model is None and not names:
+            raise ConfigError(f"{self.url} lists no model: say what it calls the one that you mean")
+        if self._model is not None and names and self._model not in names:
+            raise ConfigError(f"{self.url} has no model {self._model!r}: {nearest(self._model, names)}")
 
     async def max_context_tokens(self) -> int | None:
         """`max_model_len` of /v1/models, which pagoda, vLLM and SGLang tell."""
@@ -140,6 +169,7 @@ class OpenAIChatModel:
         answer = await self._json("POST", "/chat/completions", body)
         try:
             choice, usage = answer["choices"][0], answer.get("usage") or {}
+            details = usage.get("prompt_tokens_details") or {}
             text = choice["message"].get("content") or ""
         except (LookupError, TypeError, AttributeError) as error:
             raise ChatModelError(f"{self.url} answered with another shape than OpenAI's: {_short(answer)}") from error
@@ -148,6 +178,7 @@ class OpenAIChatModel:
             finish_reason="length" if choice.get("finish_reason") == "length" else "stop",
             num_prompt_tokens=int(usage.get("prompt_tokens") or 0),
             num_completion_tokens=int(usage.get("completion_tokens") or 0),
+            num_cached_tokens=int(details.get("cached_tokens") or 0),
         )
 
     async def _json(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -207,7 +238,9 @@ class OpenAIChatModel:
             return _Passing(problem, _seconds(retry_after))
         if "maximum context length" in message or code == "context_length_exceeded":
             return PromptTooLongError(message)
-        return InvalidRequestError(problem) if status in (400, 413, 422) else ChatModelError(problem)
+        if status in (400, 413, 422):
+            return InvalidRequestError(problem)
+        return _MissingError(problem) if status == 404 else ChatModelError(problem)
 
     async def _until_deadline(self, attempt: Any) -> Any:
         """Try again while failures are passing ones and time is left. Raises ChatModelError."""
@@ -232,7 +265,9 @@ def _response_format(params: ChatParams) -> dict[str, Any] | None:
     schema = params.json_schema
     if schema is None:
         return None
-    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": dict(schema), "strict": True}}
+    # OpenAI refuses to be strict about anything else at the root; servers that hold to a grammar do so either way.
+    strict = schema.get("type") == "object"
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": dict(schema), "strict": strict}}
 
 
 def _num_tokens_at_most(text: str) -> int:

@@ -31,6 +31,7 @@ from pagoda.cli.generate import generate
 from pagoda.cli.plan import plan
 from pagoda.cli.rag.commands import rag
 from pagoda.cli.serve import serve
+from pagoda.cli.shelf import list_models, pull, rm, show
 from pagoda.cli.train import train
 from pagoda.errors import CheckpointError, ConfigError, InvalidRequestError, PagodaError
 from pagoda.installation import program
@@ -57,6 +58,10 @@ app = typer.Typer(cls=Commands, add_completion=False, rich_markup_mode=None, pre
 app.command(short_help="Complete prompts.")(generate)
 app.command(short_help="Talk with a model.")(chat)
 app.command(cls=ServeCommand, short_help="Serve a model over OpenAI's API, with a chat page.")(serve)
+app.command(short_help="Fetch a model.")(pull)
+app.command(name="list", short_help="List the models that were fetched, or that can be.")(list_models)
+app.command(short_help="Say what a model is, and whether it is here.")(show)
+app.command(short_help="Delete a model that was fetched.")(rm)
 app.command(short_help="Check a server against what clients rely on.")(conformance)
 app.command(short_help="Train a model from a recipe.")(train)
 bench.command(name="serve", short_help="Measure a running server under load.")(bench_serve)

@@ -22,6 +22,8 @@ from pagoda.hardware import available_memory_bytes
 from pagoda.models.checkpoint.hub import resolve_config
 from pagoda.models.config import ModelConfig
 from pagoda.models.embedder import EmbedderConfig
+from pagoda.models.gguf.container import GGUFFile, is_gguf
+from pagoda.models.gguf.model_config import load_gguf_config
 
 _LENGTHS = (256, 1024, 4096, 16384, 65536)
 _BLOCK_SIZE = EngineArgs.block_size
@@ -43,6 +45,7 @@ class ModelPlan:
     """Needs of a model. `memory_bytes` is what weights and KV cache may take together.
 
     num_active_parameters: those that one token goes through; fewer than all in a mixture of experts.
+    stored: how a GGUF file stores its weights, block type -> bytes; empty for whatever else.
     """
 
     model: str
@@ -52,6 +55,7 @@ class ModelPlan:
     max_position_embeddings: int
     memory_bytes: int
     dtypes: list[DtypePlan]
+    stored: dict[str, int]
 
 
 def plan(
@@ -85,6 +89,7 @@ def plan(
         max_position_embeddings=config.max_position_embeddings,
         memory_bytes=budget_bytes,
         dtypes=[_plan_dtype(config, name, budget_bytes, _lengths(config, max_model_len)) for name in dtypes],
+        stored=_stored(path),
     )
     terminal: Terminal = ctx.obj
     if as_json:
@@ -93,10 +98,26 @@ def plan(
         origin = "free now" if memory is None else "given"
         terminal.result(
             f"{result.model} ({result.architecture}): {_parameters(result)}, "
-            f"context of {result.max_position_embeddings:,} tokens\n"
+            f"context of {result.max_position_embeddings:,} tokens\n{_told(result.stored)}"
             f"in {_size(budget_bytes)} of memory ({origin}), of which weights and KV cache may take all:\n"
         )
         terminal.out.print(_table(result))
+
+
+def _stored(path: Path) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    if is_gguf(path):
+        for tensor in GGUFFile.open(path).tensors.values():
+            sizes[tensor.type.name] = sizes.get(tensor.type.name, 0) + tensor.num_bytes
+    return dict(sorted(sizes.items(), key=lambda entry: -entry[1]))
+
+
+def _told(stored: dict[str, int]) -> str:
+    """What lies in the file, and that it is more in memory."""
+    if not stored:
+        return ""
+    types = ", ".join(f"{name} {_size(num_bytes)}" for name, num_bytes in stored.items())
+    return f"{_size(sum(stored.values()))} of weights in the file ({types}), widened while they are loaded\n"
 
 
 def _parameters(result: ModelPlan) -> str:
@@ -115,6 +136,8 @@ def _budget_bytes(memory_gib: float | None) -> int:
 
 
 def _load_config(path: Path) -> ModelConfig:
+    if is_gguf(path):
+        return load_gguf_config(path)
     if path.is_dir():
         EmbedderConfig.from_directory(path)  # refused by name, where that is how it ends
         return ModelConfig.from_directory(path)

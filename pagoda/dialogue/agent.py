@@ -87,7 +87,7 @@ class DialogueAgent:
         self._owned: list[Graph | SessionStore] = []
         try:
             self._parts = self._opened(domain, graph, understanding, sessions, Path(folder), documents, owns_graph)
-            self._model_reader = None if held is None else self._parts.model_reader(held, settings.strategy)
+            self._model_reader = None if held is None else self._parts.model_reader(held)
             self._understander = self.understander(settings.strategy)
             self._rephraser = self._parts.rephraser(held) if settings.rephrases and held is not None else None
         except BaseException:
@@ -109,6 +109,14 @@ class DialogueAgent:
     def sessions(self) -> SessionStore:
         """What was said so far."""
         return self._parts.sessions
+
+    def warm(self) -> None:
+        """Have the model, if there is one, ready for the first turn: loaded, and with what every prompt begins with.
+
+        Takes as long as that does. A model that does not answer is told of in the log.
+        """
+        if self._model_reader is not None:
+            self._model_reader.warm()
 
     # Turns
 

@@ -17,7 +17,8 @@ from pagoda.dialogue.cypher.domain_check import check
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.reading.complemented import Complemented
 from pagoda.dialogue.reading.linking import Linker
-from pagoda.dialogue.reading.model_reader import Lexicon, ModelSettings, ModelUnderstanding
+from pagoda.dialogue.reading.model_prompt import Lessons
+from pagoda.dialogue.reading.model_reader import ModelUnderstanding
 from pagoda.dialogue.reading.strategies import Frame, make_strategy
 from pagoda.dialogue.reply.phrasebook import Phrasebook
 from pagoda.dialogue.reply.rephraser import Rephraser
@@ -59,15 +60,10 @@ class Parts:
         self._base = Complemented(fast, domain, self.linker, self._values)
         self.taker = TurnTaker(domain, graph, self._interpreter, Phrasebook(domain), documents)
 
-    def model_reader(self, model: HeldModel, strategy: str) -> ModelUnderstanding:
+    def model_reader(self, model: HeldModel) -> ModelUnderstanding:
         """The language model as a reader of sentences."""
-        order = "slots_first" if strategy == "slots_first" else "intent_first"
-        examples: dict[str, list[str]] = {}
-        for example in self.domain.examples():
-            examples.setdefault(example["intent"], []).append(example["text"])
-        lexicon = Lexicon(known=self._lexicon, examples=examples)
-        settings = ModelSettings(order=order)
-        return ModelUnderstanding(model, self._frames, self._base, lexicon, settings)
+        lessons = lessons_of(self.domain)
+        return ModelUnderstanding(model, self._frames, self._base, lessons, counts=self._base.counts)
 
     def rephraser(self, model: HeldModel) -> Rephraser:
         """The language model as one that words replies."""
@@ -114,6 +110,13 @@ def lexicon_of(domain: Domain, linker: Linker) -> dict[str, list[str]]:
         if known:
             lexicon[slot.name] = list(dict.fromkeys(known))
     return lexicon
+
+
+def lessons_of(domain: Domain) -> Lessons:
+    """What a language model learns the domain from."""
+    titles = {slot.name: slot.title for slot in domain.slots.values()}
+    titles |= {intent.name: intent.title for intent in domain.intents.values()}
+    return Lessons(domain.examples(), titles)
 
 
 def trained(domain: Domain, lexicon: Mapping[str, Sequence[str]], folder: Path) -> Understander:

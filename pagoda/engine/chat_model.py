@@ -155,4 +155,5 @@ def _answer(output: RequestOutput) -> ChatAnswer:
         finish_reason=reason,
         num_prompt_tokens=len(output.prompt_token_ids),
         num_completion_tokens=len(completion.token_ids),
+        num_cached_tokens=output.num_cached_tokens,
     )

@@ -8,6 +8,7 @@ on a sequence's length. RoPE is Su et al. 2021 (arXiv 2104.09864, eq. 34); the k
     yarn      interpolation by wavelength, softer logits    Peng et al. 2023, arXiv 2309.00071
     llama3    interpolation of the long wavelengths         Llama 3.1, arXiv 2407.21783
     longrope  one searched factor per frequency             Ding et al. 2024, arXiv 2402.13753
+    frequency_factors  any divisor of each frequency        `rope_freqs` of GGUF files, which alone have this kind
 
 Imports no torch, since `config.json` is checked against the table without it: functions work with methods of the
 tensors that they are given.
@@ -137,6 +138,10 @@ def _yarn_mscale(factor: float, mscale: float) -> float:
     return 1.0 if factor <= 1 else 0.1 * mscale * math.log(factor) + 1.0
 
 
+def _factored(rope: Rope, exponents: torch.Tensor) -> torch.Tensor:
+    return _plain(rope, exponents) / exponents.new_tensor(rope.scaling["frequency_factors"])
+
+
 def _longrope(rope: Rope, exponents: torch.Tensor) -> torch.Tensor:
     """`[2, head_dim / 2]`: for sequences within the trained length, and for longer ones."""
     # As rows, so that a token picks its own by whether its sequence is long.
@@ -214,6 +219,9 @@ ROPE_KINDS = {
         required=("long_factor", "short_factor"),
         per_pair=("long_factor", "short_factor"),
         optional=("factor", "attention_factor", _ORIGINAL),
+    ),
+    "frequency_factors": RopeKind(
+        _factored, required=("frequency_factors",), per_pair=("frequency_factors",), ignored=(_ORIGINAL,)
     ),
 }  # fmt: skip
 """By the `rope_type` of `config.json`."""

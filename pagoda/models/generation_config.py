@@ -50,10 +50,11 @@ class GenerationDefaults:
             raise CheckpointError(f"{path} is not valid JSON ({error}): download it again or delete it") from error
         if not isinstance(raw, dict):
             raise CheckpointError(f"{path} holds a {type(raw).__name__}, expected a JSON object")
-        return cls._from_dict(raw, path)
+        return cls.from_dict(raw, path)
 
     @classmethod
-    def _from_dict(cls, raw: dict[str, Any], path: Path) -> GenerationDefaults:
+    def from_dict(cls, raw: dict[str, Any], path: Path) -> GenerationDefaults:
+        """The content of such a file; path: where it comes from, for messages. Raises CheckpointError."""
         eos = raw.get("eos_token_id")
         ids = [] if eos is None else eos if isinstance(eos, list) else [eos]
         for token_id in ids:
@@ -84,7 +85,7 @@ class GenerationDefaults:
             if name not in known:
                 raise ConfigError(f"override_generation_config has no key {name!r}: {nearest(name, known)}")
         try:
-            return self._from_dict({**self.to_dict(), **values}, Path("override_generation_config"))
+            return self.from_dict({**self.to_dict(), **values}, Path("override_generation_config"))
         except CheckpointError as error:
             raise ConfigError(str(error)) from None
 

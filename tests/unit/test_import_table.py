@@ -70,6 +70,7 @@ WITHOUT_TORCH = (
     "engine.text.output_processor",
     "layers.weights",
     "models.config",
+    "models.shelf",
     "chat.openai_types",
     "cli",
 )

@@ -40,7 +40,10 @@ Folder = Annotated[Path, typer.Option("--folder", metavar="DIR", help="Folder of
 DomainFile = Annotated[
     Path | None, typer.Option("--domain", metavar="YAML", help="Domain of your own; otherwise the shipped one.")
 ]
-Strategy = Annotated[str, typer.Option("--strategy", help="intent_first, slots_first or hybrid.")]
+Strategy = Annotated[
+    str | None,
+    typer.Option("--strategy", help="intent_first, slots_first or hybrid; otherwise hybrid where there is a model."),
+]
 AGENT_OPTIONS = (
     option("graph", str, "Address of a Neo4j server, such as bolt://localhost:7687; otherwise a graph in the folder."),
     option("graph_user", str, "Its user.", default="neo4j"),
@@ -68,7 +71,7 @@ def chat(
     ctx: typer.Context,
     folder: Folder = DEFAULT_FOLDER,
     domain: DomainFile = None,
-    strategy: Strategy = "intent_first",
+    strategy: Strategy = None,
     session: Annotated[str | None, typer.Option(help="Go on with this conversation; otherwise a new one.")] = None,
     show: Annotated[bool, typer.Option("--show", help="Show intent, slots, state and Cypher of every turn.")] = False,
     as_json: AsJson = False,
@@ -83,6 +86,9 @@ def chat(
         terminal.note(words.opening.format(folder=folder))
     with _opened(folder, domain, strategy, agent) as opened:
         conversation = _Conversation(terminal, words, opened, session or _new_session(), shows=show, as_json=as_json)
+        if is_person and agent.get("model") is not None:
+            terminal.note(words.readying)
+            opened.warm()
         if is_person:
             terminal.note(words.welcome)
         while (line := _line(f"{words.prompt} > " if is_person else "")) is not None:
@@ -231,15 +237,16 @@ class _Conversation:
 
 
 @contextmanager
-def _opened(folder: Path, domain: Path | None, strategy: str, settings: Settings) -> Iterator[DialogueAgent]:
+def _opened(folder: Path, domain: Path | None, strategy: str | None, settings: Settings) -> Iterator[DialogueAgent]:
     """The agent; graph and model are given back at the end."""
     from pagoda.chat.held import HeldModel
     from pagoda.chat.loop import LoopThread
     from pagoda.dialogue.agent import DialogueAgent
     from pagoda.dialogue.settings import AgentSettings
 
-    manner = AgentSettings(strategy=strategy, rephrases=bool(settings.get("rephrase")))
     model = chat_model(settings)
+    chosen = strategy or ("intent_first" if model is None else "hybrid")
+    manner = AgentSettings(strategy=chosen, rephrases=bool(settings.get("rephrase")))
     held = None if model is None else HeldModel(model, LoopThread(instead="areply"), owned=True)
     graph = _graph(settings)
     with DialogueAgent(domain, graph, model=held, folder=folder, settings=manner, owns_graph=True) as agent:

@@ -13,6 +13,7 @@ class DialogueWords:
     """Every sentence of `pagoda dialogue` in one language."""
 
     opening: str
+    readying: str
     welcome: str
     prompt: str
     goodbye: str
@@ -47,6 +48,7 @@ class DialogueWords:
 
 ENGLISH = DialogueWords(
     opening="opening the graph and the understanding in {folder} (the first time takes some seconds)",
+    readying="making the model ready",
     welcome="Say what you are looking for; /show tells how it was understood, /help what else. Ctrl-D leaves.",
     prompt="you",
     goodbye="Goodbye. --session {session} goes on with this conversation.",
@@ -81,6 +83,7 @@ ENGLISH = DialogueWords(
 
 CHINESE = DialogueWords(
     opening="正在打开 {folder} 中的图数据库和理解模型（第一次需要几秒）",
+    readying="正在准备模型",
     welcome="想找什么请直接说；/show 查看理解过程，/help 查看其他命令，Ctrl-D 退出。",
     prompt="您",
     goodbye="再见。用 --session {session} 可以接着这次对话。",

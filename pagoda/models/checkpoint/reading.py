@@ -1,4 +1,4 @@
-"""The tensors that a checkpoint stores, by name: safetensors files, whole or sharded, or one llama2.c file.
+"""The tensors that a checkpoint stores, by name: safetensors files, whole or sharded, a GGUF or a llama2.c file.
 
 Runs once before the first token, under `loading`. Files are memory-mapped and tensors read one by one, so that whoever
 reads them needs the memory of one. Pickled weights are refused: unpickling runs whatever code the file holds.
@@ -18,9 +18,11 @@ from safetensors import SafetensorError, safe_open
 
 from pagoda.errors import CheckpointError
 from pagoda.layers.weights.dense import DENSE
+from pagoda.models.checkpoint.gguf_source import GGUFSource
 from pagoda.models.checkpoint.layouts import describe_directory, quantisation_of
 from pagoda.models.checkpoint.llama2c import Llama2cSource
 from pagoda.models.checkpoint.source import CheckpointSource
+from pagoda.models.gguf.container import GGUFFile, is_gguf
 
 _INDEX = "model.safetensors.index.json"
 SINGLE_FILE = "model.safetensors"
@@ -39,6 +41,8 @@ def iterate_weights(directory: str | Path) -> Iterator[tuple[str, torch.Tensor]]
 
 class SafetensorsSource:
     """The safetensors files of a directory; `files` maps each name to its file."""
+
+    layouts = ()
 
     def __init__(self, files: Mapping[str, Path]) -> None:
         self.files = files
@@ -62,13 +66,13 @@ class SafetensorsSource:
 
 
 def open_checkpoint(path: Path) -> CheckpointSource:
-    """The source for a directory or a llama2.c file. Raises CheckpointError where there are no weights to be read.
+    """The source for a directory, a GGUF or a llama2.c file. Raises CheckpointError where there are no weights.
 
     The whole file goes before an index, which may be left over from before the shards were merged (as in transformers);
     shards without an index are read as they are (as in vLLM).
     """
     if path.is_file():
-        return Llama2cSource(path)
+        return GGUFSource(GGUFFile.open(path)) if is_gguf(path) else Llama2cSource(path)
     if (path / SINGLE_FILE).is_file():
         return SafetensorsSource(_names_of([path / SINGLE_FILE]))
     if (path / _INDEX).is_file():

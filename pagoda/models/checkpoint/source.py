@@ -6,11 +6,13 @@ of another layout or with other names is one more class with this face.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import torch
+
+from pagoda.models.families.weight_names import WeightNames
 
 
 class CheckpointSource(Protocol):
@@ -19,6 +21,11 @@ class CheckpointSource(Protocol):
     @property
     def weight_format(self) -> str:
         """Name of the format that its matrices are stored in, as far as its tensors tell: "dense" or another."""
+        ...
+
+    @property
+    def layouts(self) -> Sequence[WeightNames]:
+        """The ways in which its format names and lays out tensors; empty where the model's family says that."""
         ...
 
     @property

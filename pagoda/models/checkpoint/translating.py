@@ -14,6 +14,7 @@ import torch
 from torch.nn import functional as F
 
 from pagoda.errors import CheckpointError
+from pagoda.layers.norm_kinds import NORM_KINDS
 from pagoda.models.checkpoint.source import CheckpointSource
 from pagoda.models.config import ModelConfig
 from pagoda.models.families.weight_names import AS_NAMED, ExpertPlace, Fused, WeightNames
@@ -46,6 +47,7 @@ class Translation:
 
     def to_network(self, name: str, stored: Sequence[torch.Tensor]) -> torch.Tensor:
         """The network's tensor `name` of the checkpoint's tensors of `sources[name]`. Raises CheckpointError."""
+        offset = NORM_KINDS[self.config.norm].offset
         tensor = torch.stack(list(stored)) if len(stored) > 1 or self._is_per_head(name) else stored[0]
         if (place := self.names.place_in_stack(name)) is not None:
             return self._unstack(place, tensor)
@@ -55,7 +57,9 @@ class Translation:
             tensor = self._rows_of_pairs(name, tensor, to_halves=True)
         if self.config.normed_head and name == "lm_head.weight":
             tensor = F.normalize(tensor.float()).to(tensor.dtype)
-        return tensor
+        if self.names.has_whole_gains and offset and name.endswith("norm.weight"):
+            tensor = tensor.float() - offset
+        return tensor.reshape(1, -1) if name.endswith("shared_expert_gate.weight") else tensor
 
     def to_checkpoint(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """All tensors of a network as its family stores them."""
@@ -126,8 +130,8 @@ class Translation:
 
 
 def translated(source: CheckpointSource, config: ModelConfig, parameters: Iterable[str]) -> CheckpointSource:
-    """The source under the network's names, read in that layout of its family that finds the most in it."""
-    candidates = [Translation(config, parameters, names) for names in config.family.layouts]
+    """The source under the network's names, read in that layout of its format or family that finds the most in it."""
+    candidates = [Translation(config, parameters, names) for names in source.layouts or config.family.layouts]
     best = max(candidates, key=lambda each: sum(stored in source.files for stored in each.parts))
     return source if best.names is AS_NAMED else TranslatedSource(source, best)
 
@@ -138,6 +142,7 @@ class TranslatedSource:
     def __init__(self, source: CheckpointSource, translation: Translation) -> None:
         self.source, self.translation = source, translation
         self.weight_format = source.weight_format
+        self.layouts = (AS_NAMED,)
         self.files: dict[str, Path] = {}
         for stored, file in source.files.items():
             # A stray tensor may be called as one of the network's is: it is none, and `loading` refuses it.

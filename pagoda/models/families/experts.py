@@ -83,7 +83,11 @@ def _every_nth(facts: Facts) -> tuple[bool, ...]:
     )
 
 
-_STACKED = WeightNames(stacked_experts=StackedExperts("mlp.experts.gate_up_proj", "mlp.experts.down_proj"))
+def _gate_over_up(gate_up: str, down: str) -> StackedExperts:
+    return StackedExperts(gate=gate_up, up=gate_up, down=down)
+
+
+_STACKED = WeightNames(stacked_experts=_gate_over_up("mlp.experts.gate_up_proj", "mlp.experts.down_proj"))
 """As transformers 5 holds them in memory, and writes them where it is not asked for the older form."""
 
 MIXTRAL = Family(
@@ -225,12 +229,12 @@ GRANITE_MOE = Family(
     switches=_granite_moe,
     weights=WeightNames(
         renamed={".mlp.gate.": ".block_sparse_moe.router.layer."},
-        stacked_experts=StackedExperts("block_sparse_moe.input_linear.weight", "block_sparse_moe.output_linear.weight"),
+        stacked_experts=_gate_over_up("block_sparse_moe.input_linear.weight", "block_sparse_moe.output_linear.weight"),
     ),
     also_stored=(
         WeightNames(
             renamed={".mlp.gate.": ".block_sparse_moe.router."},
-            stacked_experts=StackedExperts(
+            stacked_experts=_gate_over_up(
                 "block_sparse_moe.experts.gate_up_proj", "block_sparse_moe.experts.down_proj"
             ),
         ),

@@ -27,14 +27,20 @@ class Fused:
 
 @dataclass(frozen=True)
 class StackedExperts:
-    """How the experts of a layer are stored as two tensors, by their names behind the layer's own.
+    """How the experts of a layer are stored together, by the tensors' names behind the layer's own.
 
-    gate_up: [num_experts, 2 * intermediate_size, hidden_size], an expert's gate over its up; down: [num_experts,
-    hidden_size, intermediate_size]
+    gate, up: each [num_experts, intermediate_size, hidden_size], or one tensor of both names, in which an expert's
+        gate stands over its up
+    down: [num_experts, hidden_size, intermediate_size]
     """
 
-    gate_up: str
+    gate: str
+    up: str
     down: str
+
+    def together_with(self, matrix: str) -> list[str]:
+        """Of "gate", "up" and "down" those that lie in the tensor that holds `matrix`, from its first row on."""
+        return [each for each in ("gate", "up", "down") if getattr(self, each) == getattr(self, matrix)]
 
 
 class ExpertPlace(NamedTuple):
@@ -59,7 +65,8 @@ class WeightNames:
     per_head: our tensors whose rows are stored one by one, `{}` being the head's number in the stored name
     has_neighbouring_pairs: RoPE turns neighbours (2i, 2i + 1) of a head instead of halves, so rows of q and k are put
         in another order while they are read
-    stacked_experts: the experts of a layer are stored as two tensors
+    stacked_experts: the experts of a layer are stored together
+    has_whole_gains: of norms with gain 1 + weight that sum is stored
     has_prefix: names of all but the head begin with "model.", or whatever this family has there; a network without a
         head is stored without
     """
@@ -69,6 +76,7 @@ class WeightNames:
     per_head: Mapping[str, str] = field(default_factory=dict)
     has_neighbouring_pairs: bool = False
     stacked_experts: StackedExperts | None = None
+    has_whole_gains: bool = False
     has_prefix: bool = True
 
     def stored(self, name: str) -> str:
@@ -78,8 +86,7 @@ class WeightNames:
 
     def _with_prefix(self, name: str) -> str:
         if (expert := _EXPERT.fullmatch(name)) is not None and self.stacked_experts is not None:
-            stack = self.stacked_experts
-            return expert["layer"] + (stack.down if expert["matrix"] == "down" else stack.gate_up)
+            name = expert["layer"] + getattr(self.stacked_experts, expert["matrix"])
         for fused in self.fused:
             for part in fused.parts:
                 name = name.replace(f".{part}.", f".{fused.stored}.")
@@ -91,7 +98,7 @@ class WeightNames:
         """Where our tensor `name` lies in a stack of experts."""
         if self.stacked_experts is None or (expert := _EXPERT.fullmatch(name)) is None:
             return None
-        parts = ("down",) if expert["matrix"] == "down" else ("gate", "up")
+        parts = self.stacked_experts.together_with(expert["matrix"])
         return ExpertPlace(self.stored(name), int(expert["index"]), parts.index(expert["matrix"]), len(parts))
 
     def fused_of(self, name: str) -> Fused | None:

@@ -1,9 +1,9 @@
 """Text to token ids and back: the first and the last station of a token's path.
 
 One class over the `tokenizers` library, whichever way a checkpoint spells its vocabulary: `tokenizer.json`, a
-SentencePiece `tokenizer.model`, or llama2.c's `tokenizer.bin`. Ids and text agree with transformers' fast tokenizer
-(`decode` as with clean_up_tokenization_spaces=False). `token_bytes` gives what a token truly stands for: grammars
-and streaming need bytes, because one character may span several tokens.
+SentencePiece `tokenizer.model`, llama2.c's `tokenizer.bin`, or the metadata of a GGUF file. Ids and text agree with
+transformers' fast tokenizer (`decode` as with clean_up_tokenization_spaces=False). `token_bytes` gives what a token
+truly stands for: grammars and streaming need bytes, because one character may span several tokens.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from typing import Any, NoReturn
 from tokenizers import Tokenizer as BackendTokenizer
 
 from pagoda.errors import InvalidParameterError, InvalidRequestError, missing_method
+from pagoda.models.gguf.container import GGUFFile, is_gguf
 from pagoda.models.tokenizer.chat_prompt import ChatPrompt
 from pagoda.models.tokenizer.chat_template import ChatTemplate
 from pagoda.models.tokenizer.files import find_vocabulary, read_backend
+from pagoda.models.tokenizer.gguf_vocabulary import read_gguf, read_gguf_template
 from pagoda.models.tokenizer.sentencepiece import SPACE
 from pagoda.models.tokenizer.settings import read_chat_template, read_settings
 from pagoda.parameter_rules import is_whole
@@ -67,12 +69,23 @@ class Tokenizer:
 
     @classmethod
     def from_file(cls, path: str | Path) -> Tokenizer:
-        """Reads one vocabulary file, with nothing from the files beside it (so no chat template).
+        """Reads one vocabulary file, with nothing from the files beside it (so no chat template, but from GGUF).
 
         Raises CheckpointError when the file is missing or unreadable.
         """
+        if Path(path).is_file() and is_gguf(Path(path)):
+            return cls.from_gguf(GGUFFile.open(path))
         backend, special_tokens = read_backend(Path(path), {})
         return cls(backend, special_tokens=special_tokens)
+
+    @classmethod
+    def from_gguf(cls, file: GGUFFile) -> Tokenizer:
+        """Reads the vocabulary, special tokens and chat templates that a GGUF file holds.
+
+        Raises CheckpointError when it holds none, or one that is not read, or that contradicts itself.
+        """
+        backend, special_tokens = read_gguf(file.metadata, file.path)
+        return cls(backend, special_tokens=special_tokens, chat_template=read_gguf_template(file.metadata, file.path))
 
     def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
         """Token ids of a text; with BOS or EOS where the checkpoint asks for them and add_special_tokens is set.

@@ -49,6 +49,7 @@ class Endpoint:
     def __init__(self) -> None:
         self.answers: list[tuple[int, dict[str, str], bytes]] = []
         self.bodies: list[dict[str, Any]] = []
+        self.cards: tuple[int, dict[str, Any]] = (200, CARDS)
         self.url = ""
 
     def will(self, status: int, body: Any, **headers: str) -> None:
@@ -65,7 +66,8 @@ def endpoint() -> Iterator[Endpoint]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self._reply(200, {}, json.dumps(CARDS).encode())
+            status, cards = state.cards
+            self._reply(status, {}, json.dumps(cards).encode())
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -144,6 +146,44 @@ def test_an_address_gets_openais_request_and_gives_its_answer(endpoint: Endpoint
 def test_an_address_says_how_long_its_context_is_if_it_knows(endpoint: Endpoint) -> None:
     assert against(endpoint, lambda model: model.max_context_tokens()) == 77
     assert against(endpoint, lambda model: model.max_context_tokens(), model="large") is None
+
+
+def test_a_server_that_is_there_and_has_the_model_passes_the_check(endpoint: Endpoint) -> None:
+    for name in (None, "small", "large"):
+        assert against(endpoint, OpenAIChatModel.check, model=name) is None
+    endpoint.cards = (404, {})
+    assert against(endpoint, OpenAIChatModel.check, model="any") is None
+
+
+@pytest.mark.parametrize(
+    ("cards", "name", "message"),
+    [
+        ((200, CARDS), "smal", r"has no model 'smal'.*small"),
+        ((200, {"data": []}), None, "lists no model"),
+        ((404, {}), None, "answered 404"),
+        ((401, {}), "small", "answered 401"),
+    ],
+)
+def test_a_server_without_the_model_is_told_before_it_is_asked(
+    endpoint: Endpoint, cards: tuple[int, dict[str, Any]], name: str | None, message: str
+) -> None:
+    endpoint.cards = cards
+    with pytest.raises((ConfigError, ChatModelError), match=message):
+        against(endpoint, OpenAIChatModel.check, model=name)
+
+
+def test_only_a_schema_of_an_object_is_asked_for_strictly(endpoint: Endpoint) -> None:
+    endpoint.will(200, answer("{}"))
+    for schema in (SCHEMA, {"anyOf": [SCHEMA]}):
+        against(endpoint, lambda model, s=schema: model.chat(ASK, ChatParams(json_schema=s)))
+    assert [body["response_format"]["json_schema"]["strict"] for body in endpoint.bodies] == [True, False]
+
+
+def test_how_much_of_the_prompt_was_cached_is_passed_on(endpoint: Endpoint) -> None:
+    body = answer("yes")
+    body["usage"]["prompt_tokens_details"] = {"cached_tokens": 4}
+    endpoint.will(200, body)
+    assert against(endpoint, lambda model: model.chat(ASK)).num_cached_tokens == 4
 
 
 def test_a_stream_gives_its_pieces(endpoint: Endpoint) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from pagoda.cli.app import app
+from pagoda.cli.console import chat_models
 from pagoda.cli.dialogue import commands as dialogue_commands
 from pagoda.cli.dialogue.words import CHINESE, ENGLISH
 
@@ -98,6 +100,20 @@ def test_showing_can_be_switched_on_and_a_new_conversation_begun(agent: Agent) -
 def test_json_is_a_turn_a_line(agent: Agent) -> None:
     result = invoke("chat", "--json", stdin="one\n二\n")
     assert [json.loads(line)["text"] for line in result.stdout.splitlines()] == ["heard one", "heard 二"]
+
+
+def test_a_model_that_is_not_there_is_told_before_anything_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chat_models, "_CHECK_TIMEOUT_S", 0.5)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        for model, code, message in ((url, 1, "is the server running"), (str(tmp_path / "no.gguf"), 2, "no.gguf")):
+            result = invoke("chat", "--model", model, "--folder", str(tmp_path / "made"), stdin="hello\n")
+            assert (result.exit_code, message in result.stderr) == (code, True), result.stderr
+            assert "Traceback" not in result.stderr
+    assert not (tmp_path / "made").exists()
 
 
 def test_both_languages_have_the_same_fields_to_fill() -> None:

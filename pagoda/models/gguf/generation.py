@@ -1,0 +1,41 @@
+"""How a file's authors want it sampled, in the words of `generation_config.json`.
+
+Beside `architectures`: converters write `general.sampling.*` where the original model has a `generation_config.json`
+(llama.cpp, `gguf-py/gguf/constants.py`). Which tokens end a text the vocabulary says. Imports no torch.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+logger = logging.getLogger(__name__)
+
+_PREFIX = "general.sampling."
+_READ = {
+    "temp": "temperature",
+    "top_k": "top_k",
+    "top_p": "top_p",
+    "min_p": "min_p",
+    "penalty_repeat": "repetition_penalty",
+}
+"""Their names -> ours. The order of samplers ("sequence") and the reach of a penalty ("penalty_last_n") are llama.cpp's
+own: here the order is vLLM's, and a penalty reaches over the whole text."""
+_SILENT = ("sequence", "penalty_last_n")
+
+
+def sampling_of(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file says of sampling; samplers that pagoda does not have are told and left out."""
+    said = {key.removeprefix(_PREFIX): value for key, value in metadata.items() if key.startswith(_PREFIX)}
+    foreign = sorted(key for key, value in said.items() if key not in {*_READ, *_SILENT} and value)
+    if foreign:
+        logger.warning("the file asks for samplers that pagoda does not have, and goes without: %s", ", ".join(foreign))
+    return {ours: _short(said[theirs]) for theirs, ours in _READ.items() if theirs in said}
+
+
+def _short(value: Any) -> Any:
+    """A float as it was before it became one of 32 bits: 0.7, not 0.699999988079071."""
+    return float(str(np.float32(value))) if isinstance(value, float) else value
