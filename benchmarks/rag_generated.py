@@ -31,7 +31,8 @@ from typing import Any
 from machine import provenance
 
 from pagoda.chat.model import ChatModel
-from pagoda.cli.console.chat_models import chat_model
+from pagoda.chat.openai_client import OpenAIChatModel
+from pagoda.engine.chat_model import EngineChatModel
 from pagoda.rag.answer import Answer
 from pagoda.rag.answerer import Answerer, GroundedQuestion
 from pagoda.rag.documents.document import Document, Hit
@@ -40,10 +41,10 @@ from pagoda.rag.embedding.embedder import load_embedder
 from pagoda.rag.evaluation.answers import scores_of
 from pagoda.rag.evaluation.retrieval import ClosedPool, numbered_lines, pool_snapshot
 from pagoda.rag.extractive.answerer import QuotingAnswerer
-from pagoda.rag.extractive.extractor import ExtractiveAnswerer
+from pagoda.rag.extractive.extractor import ExtractiveAnswerer, ExtractiveSettings
 from pagoda.rag.extractive.ranker import FOLDER
-from pagoda.rag.generative.answerer import GenerativeAnswerer
-from pagoda.rag.generative.guided import GuidedAnswerer
+from pagoda.rag.generative.answerer import GenerativeAnswerer, GenerativeSettings
+from pagoda.rag.generative.guided import UNSURE, GuidedAnswerer
 from pagoda.rag.generative.support import SupportCheck
 from pagoda.rag.retrieval.lexical import Bm25Index
 from pagoda.rag.retrieval.retriever import Retriever
@@ -56,6 +57,8 @@ FILES = {"dev": "cmrc2018_trial", "kept": "cmrc2018"}
 FOLDS, HELD = 3, 0
 COUNTS = {"dev": (60, 20), "kept": (150, 50)}
 HITS = 5
+DEADLINE_S = 3600.0
+"""Of a batch: a busy machine is no reason to end."""
 ANSWERERS = ("extractive", "guided", "model")
 
 
@@ -171,8 +174,18 @@ def answerers(model: ChatModel | None, rankers: Path) -> dict[str, Answerer]:
     quoting = QuotingAnswerer(ExtractiveAnswerer(rankers=rankers))
     if model is None:
         return {"extractive": quoting}
-    writing = GenerativeAnswerer(model, SupportCheck(load_embedder(None)))
-    return {"extractive": quoting, "guided": GuidedAnswerer(model, quoting), "model": writing}
+    unsure = QuotingAnswerer(ExtractiveAnswerer(ExtractiveSettings(min_confidence=UNSURE), rankers))
+    settings = GenerativeSettings(deadline_s=DEADLINE_S)
+    writing = GenerativeAnswerer(model, SupportCheck(load_embedder(None)), settings)
+    return {"extractive": quoting, "guided": GuidedAnswerer(model, unsure, DEADLINE_S), "model": writing}
+
+
+def model_of(name: str | None) -> ChatModel | None:
+    """By its URL or path."""
+    if name is None:
+        return None
+    is_url = name.startswith(("http://", "https://"))
+    return OpenAIChatModel(name, timeout_s=DEADLINE_S) if is_url else EngineChatModel(name)
 
 
 async def ask(name: str, answerer: Answerer, batch: Sequence[tuple[Asked, Sequence[Hit]]]) -> list[Row]:
@@ -197,7 +210,7 @@ async def run(given: argparse.Namespace) -> None:
     """Ask what the file does not hold yet."""
     asked, documents = SETS[given.set](given.data, given.part)
     found = list(zip(asked, hits_of(asked, documents, given.cache), strict=True))[: given.limit]
-    model = chat_model({"model": given.model})
+    model = model_of(given.model)
     by_name = answerers(model, given.rankers)
     try:
         for name in given.answerers.split(","):
