@@ -16,7 +16,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, get_args
 
 from pagoda.chat.loop import LoopThread
 from pagoda.chat.model import ChatModel, Message
@@ -27,6 +27,7 @@ from pagoda.rag.answerer import Answerer, GroundedQuestion
 from pagoda.rag.documents.document import Hit
 from pagoda.rag.extractive.answerer import QuotingAnswerer
 from pagoda.rag.generative.answerer import GenerativeAnswerer, GenerativeSettings
+from pagoda.rag.generative.guided import UNSURE, GuidedAnswerer
 from pagoda.rag.generative.support import SupportCheck
 from pagoda.rag.inputs import chat_model_of, check_question, embedder_of, reranker_of
 from pagoda.rag.query import AnswererName, RagQuery, Where
@@ -51,16 +52,21 @@ class RagSettings:
     max_chunk_tokens, overlap_sentences: see Splitter; another value makes every document anew at the next `add`
     support_threshold: share of a sentence's words that must stand in its source
     generative: how a model is asked
+    answerer: who answers where a question does not say; None is the model where there is one
     """
 
     max_chunk_tokens: int = 200
     overlap_sentences: int = 1
     support_threshold: float = 0.5
     generative: GenerativeSettings = field(default_factory=GenerativeSettings)
+    answerer: AnswererName | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.support_threshold <= 1:
             raise ConfigError(f"support_threshold is {self.support_threshold}, expected a share from 0 to 1")
+        if self.answerer not in (None, *get_args(AnswererName)):
+            known = ", ".join(get_args(AnswererName))
+            raise ConfigError(f"answerer is {self.answerer!r}, expected one of {known}")
 
 
 class RAG:
@@ -106,6 +112,8 @@ class RAG:
         if self.model is not None:
             check = SupportCheck(self._embedder, threshold=self.settings.support_threshold)
             self._answerers["model"] = GenerativeAnswerer(self.model, check, self.settings.generative)
+            reader = QuotingAnswerer(min_confidence=UNSURE)
+            self._answerers["guided"] = GuidedAnswerer(self.model, reader, self.settings.generative.deadline_s)
 
     # Documents
 
@@ -168,7 +176,7 @@ class RAG:
         """One answer, with its sources or with the statement that there is none.
 
         k: chunks to read; where: what their metadata must be; history: earlier turns, for a follow-up question
-        answerer: "extractive" quotes although there is a model
+        answerer: "extractive" quotes although there is a model; "guided" has the model confirm what is quoted
         Raises InvalidRequestError, PromptTooLongError, ChatModelError, RagError.
         """
         return self._loop.run(self.answer(RagQuery(question, k, where, history, answerer)))
@@ -256,7 +264,7 @@ class RAG:
     def _chosen(self, name: AnswererName | None) -> Answerer:
         """Whoever was asked for; else the model, where there is one. Raises InvalidRequestError."""
         usual: AnswererName = "model" if "model" in self._answerers else "extractive"
-        chosen = self._answerers.get(name or usual)
+        chosen = self._answerers.get(name or self.settings.answerer or usual)
         if chosen is None:
             raise InvalidRequestError("no model was given to answer with: leave answerer out", param="answerer")
         return chosen

@@ -14,7 +14,8 @@ from pagoda.rag.documents.document import Scalar
 
 Where = Mapping[str, Scalar | list[Scalar]]
 """What a chunk's metadata must be: equal to the value, or one of a list."""
-AnswererName = Literal["model", "extractive"]
+AnswererName = Literal["model", "guided", "extractive"]
+"""A model that reads the sources, one that confirms what the extractive answerer finds, or that answerer alone."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ batching_speedup = importlib.import_module("batching_speedup")
 bookkeeping = importlib.import_module("bookkeeping")
 headline = importlib.import_module("headline")
 headline_report = importlib.import_module("headline_report")
+rag_generated = importlib.import_module("rag_generated")
 static_batching = importlib.import_module("static_batching")
 subject = importlib.import_module("subject")
 traces = importlib.import_module("traces")
@@ -325,3 +326,20 @@ def test_the_pictures_of_the_docs_can_be_drawn_from_the_scheduler_as_it_is(tmp_p
     draw.draw_block_tables(tmp_path / "block-tables.png")
     draw.draw_timeline(tmp_path / "timeline.png")
     assert all((tmp_path / name).stat().st_size > 10_000 for name in ("block-tables.png", "timeline.png"))
+
+
+def _answered(answerable: bool, abstained: bool, cited: bool, f1: float) -> Any:
+    answers = ["a"] if answerable else []
+    return rag_generated.Row("q", "guided", answerable, "?", answers, "a", abstained, cited, f1 // 1, f1, 2.0)
+
+
+def test_generated_answers_are_counted_over_those_with_an_answer_and_over_all() -> None:
+    rows = [
+        _answered(True, False, True, 1.0),
+        _answered(True, False, False, 0.5),
+        _answered(True, True, False, 0.0),
+        _answered(False, True, False, 1.0),
+    ]
+    line = rag_generated.report(rows, "guided")
+    # F1, EM | F1 over all | cited, of two answers | abstentions that are right, of two | of one | wrong ones, of three
+    assert line == "| guided | 3 + 1 | 50.0 | 33.3 | 62.5 | 50.0 | 50.0 | 100.0 | 33.3 | 2.00 |"

@@ -56,6 +56,12 @@ READER_OPTIONS = (
     ),
     option("model_name", str, "What the server at the URL calls the model; otherwise its first."),
     API_KEY_ENV,
+    option(
+        "answerer",
+        str,
+        "Who answers: model reads the sources; guided, for small models, confirms and completes what is quoted; "
+        "extractive quotes. The default is model where one is named.",
+    ),
     EMBEDDER,
     option("reranker", str, "Cross-encoder by name or path."),
 )
@@ -199,7 +205,7 @@ def _opened(store: Path, reader: Settings, *, map_reduce: bool = False) -> Itera
 
     _check_is_index(store)
     finders = {name: reader.get(name) for name in ("embedder", "reranker")}
-    settings = RagSettings(generative=GenerativeSettings(map_reduce=map_reduce))
+    settings = RagSettings(generative=GenerativeSettings(map_reduce=map_reduce), answerer=reader.get("answerer"))
     with RAG(store, _chat_model(reader), read_only=True, settings=settings, owns_model=True, **finders) as documents:
         yield documents
 

@@ -85,7 +85,7 @@ def evaluate_questions(documents: Documents, asked: Sequence[AskedQuestion], k: 
     answers = documents.query_batch(questions, k)
     seconds = time.perf_counter() - began
     ranks = [rank_of(entry.source, found) for entry, found in zip(asked, hits, strict=True) if entry.source]
-    scored = [_scores(answer, entry.answers) for answer, entry in zip(answers, asked, strict=True) if entry.answers]
+    scored = [scores_of(answer, entry.answers) for answer, entry in zip(answers, asked, strict=True) if entry.answers]
     held = [answer.abstained for answer, entry in zip(answers, asked, strict=True) if entry.is_answerable]
     missing = [answer.abstained for answer, entry in zip(answers, asked, strict=True) if not entry.is_answerable]
     return Evaluation(
@@ -105,6 +105,12 @@ def evaluate_questions(documents: Documents, asked: Sequence[AskedQuestion], k: 
     )
 
 
+def scores_of(answer: Answer, right: Sequence[str]) -> tuple[float, float]:
+    """Exact match and F1 of an answer's words; an abstention is the empty answer, as in SQuAD 2.0."""
+    given = "" if answer.abstained else _CITATION_MARK.sub("", answer.text)
+    return scores(given, right, chinese=language_of(answer.question) == "zh")
+
+
 def _question(line: str, where: str) -> AskedQuestion:
     try:
         fields: Any = json.loads(line)
@@ -114,11 +120,6 @@ def _question(line: str, where: str) -> AskedQuestion:
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise ConfigError(f'{where} is no {{"question", "source", "answers"}}: {error}') from error
     return AskedQuestion(question, source, tuple(answers))
-
-
-def _scores(answer: Answer, right: Sequence[str]) -> tuple[float, float]:
-    given = "" if answer.abstained else _CITATION_MARK.sub("", answer.text)
-    return scores(given, right, chinese=language_of(answer.question) == "zh")
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -27,10 +27,14 @@ NAME = "extractive"
 
 
 class QuotingAnswerer:
-    """Quotes the sentence that answers: an `Answerer`. `answerer` does the work, loaded with the first question."""
+    """Quotes the sentence that answers: an `Answerer`.
 
-    def __init__(self, answerer: ExtractiveAnswerer | None = None) -> None:
-        self._answerer = answerer
+    answerer: does the work; None is the packaged one, loaded with the first question
+    min_confidence: for that one, to be less sure than usual; see ExtractiveSettings
+    """
+
+    def __init__(self, answerer: ExtractiveAnswerer | None = None, *, min_confidence: float | None = None) -> None:
+        self._answerer, self._min_confidence = answerer, min_confidence
 
     async def standalone(self, question: str, history: Sequence[Message]) -> str:
         """A follow-up question with the one before, where it leans on it."""
@@ -68,9 +72,10 @@ class QuotingAnswerer:
 
     def _loaded(self) -> ExtractiveAnswerer:
         if self._answerer is None:
-            from pagoda.rag.extractive.extractor import ExtractiveAnswerer
+            from pagoda.rag.extractive.extractor import ExtractiveAnswerer, ExtractiveSettings
 
-            self._answerer = ExtractiveAnswerer()
+            least = self._min_confidence
+            self._answerer = ExtractiveAnswerer(None if least is None else ExtractiveSettings(min_confidence=least))
         return self._answerer
 
 

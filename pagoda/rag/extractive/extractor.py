@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from pagoda.language import Language, language_of, share_of
 from pagoda.rag.documents.document import Chunk, Hit
 from pagoda.rag.extractive.chinese.features import read_chinese
 from pagoda.rag.extractive.english.reader import load_reader
-from pagoda.rag.extractive.ranker import decision_features
+from pagoda.rag.extractive.ranker import FOLDER, decision_features
 from pagoda.rag.extractive.rankers import load_ranker
 from pagoda.rag.extractive.spans import sentence_bounds
 
@@ -86,10 +87,14 @@ class _Found:
 
 
 class ExtractiveAnswerer:
-    """Finds the answer to a question in its hits. Weights are read with the first question of a language."""
+    """Finds the answer to a question in its hits. Weights are read with the first question of a language.
 
-    def __init__(self, settings: ExtractiveSettings | None = None) -> None:
+    rankers: folder of the Chinese ranker, for measuring one that has not seen the questions
+    """
+
+    def __init__(self, settings: ExtractiveSettings | None = None, rankers: Path = FOLDER) -> None:
         self.settings = settings or ExtractiveSettings()
+        self._rankers = rankers
 
     def answer(self, question: str, hits: Sequence[Hit]) -> Extraction:
         """The best span of the hits (best first); abstained where the passage does not seem to hold an answer.
@@ -122,7 +127,7 @@ class ExtractiveAnswerer:
         return _Found(index, chunk, "en", span.start, span.end, sentence, value, span.probability)
 
     def _read_chinese(self, question: str, index: int, hit: Hit) -> _Found | None:
-        ranker, chunk = load_ranker("zh"), hit.chunk
+        ranker, chunk = load_ranker("zh", self._rankers), hit.chunk
         passage = read_chinese(question, chunk.text, _sentences(chunk) or None)
         if not len(passage.spans):
             return None

@@ -23,7 +23,7 @@ from pagoda.engine.process.async_engine import AsyncEngine
 from pagoda.errors import InvalidRequestError, MissingExtraError
 from pagoda.rag.answer import Answer
 from pagoda.rag.documents.document import Hit
-from pagoda.rag.query import RagQuery
+from pagoda.rag.query import AnswererName, RagQuery
 from pagoda.server.applications.application import Application, service_of
 from pagoda.server.applications.rag_service import RagService
 from pagoda.server.config import ServerConfig
@@ -67,8 +67,10 @@ class QueryRequest(RetrieveRequest):
     """What to answer."""
 
     history: Many[EarlierTurn] = Field(default_factory=list, description="Earlier turns, oldest first.")
-    answerer: Literal["model", "extractive"] | None = Field(
-        None, description="Who answers; left out, the model, unless it is the built-in one, which is not believed."
+    answerer: AnswererName | None = Field(
+        None,
+        description="Who answers: guided is a small model that confirms and completes what extractive quotes. Left "
+        "out, the model, unless it is the built-in one, which is not believed.",
     )
     stream: StrictBool = False
 

@@ -95,6 +95,20 @@ def test_a_model_can_be_passed_over_for_one_question(make_rag: MakeRag) -> None:
     assert rag.query("How many days of leave do staff have?", answerer="extractive").answerer == "extractive"
 
 
+def test_a_small_model_is_guided_by_the_quotation_where_that_is_asked_for(make_rag: MakeRag) -> None:
+    model = ScriptedChatModel(lambda messages: "15 days of leave")
+    rag = make_rag(model, settings=RagSettings(answerer="guided"))
+    found = rag.query("How many days of leave do staff have?")
+    assert (found.text, found.answerer) == ("15 days of leave [1]", "scripted")
+    assert found.citations[0].quote in model.conversations[0][-1].content
+    assert rag.query("How many days of leave do staff have?", answerer="extractive").answerer == "extractive"
+
+
+def test_an_answerer_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ConfigError, match="answerer is 'oracle', expected one of model, guided, extractive"):
+        RagSettings(answerer="oracle")  # type: ignore[arg-type]
+
+
 def test_asking_for_a_model_where_there_is_none_is_refused(make_rag: MakeRag) -> None:
     with pytest.raises(InvalidRequestError, match="no model was given"):
         make_rag().query("When?", answerer="model")
