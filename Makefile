@@ -5,9 +5,9 @@ BIN := .venv/bin
 .PHONY: run test generate setup lint bench clean moved
 .DEFAULT_GOAL := run
 
-# `make run PORT=8001` where 8000 is taken.
+# `make run PORT=8001` where 8000 is taken; `make run MODEL=...`: a path, a hub id, a name of `pagoda list --all`, builtin.
 run: .venv/.runtime
-	$(BIN)/pagoda serve $(if $(PORT),--port $(PORT))
+	@$(BIN)/pagoda serve --pull $(if $(MODEL),"$(MODEL)") $(if $(PORT),--port $(PORT))
 
 generate: .venv/.runtime
 	$(BIN)/pagoda generate --echo --temperature 0.7 --top-p 0.9 --seed 7 --max-tokens 96 \

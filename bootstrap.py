@@ -14,7 +14,13 @@ import platform
 import shutil
 import subprocess
 import sys
+import threading
 import time
+
+try:
+    import pty
+except ImportError:  # Windows
+    pty = None  # type: ignore[assignment]
 
 OLDEST, NEWEST = (3, 11), (3, 14)  # the newest that torch has builds for
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
@@ -110,7 +116,7 @@ def make_environment() -> None:
         return
     if os.path.exists(VENV):
         say("again")
-    if subprocess.run([sys.executable, "-m", "venv", "--clear", VENV]).returncode:
+    if followed([sys.executable, "-m", "venv", "--clear", VENV]):
         leave("no_venv")
     with open(PLACE, "w", encoding="utf-8") as file:
         file.write(ROOT + "\n")
@@ -136,13 +142,79 @@ def works(*arguments: str, **environment: str) -> bool:
 def holds_torch(index: str) -> bool:
     """Whether this index, and not another place of pip's settings, answers and has torch for this interpreter."""
     asked = ("-m", "pip", "index", "versions", "torch", "--index-url", index, "--retries", "0", "--timeout", "15")
-    return works(*asked, PIP_EXTRA_INDEX_URL=index, PIP_FIND_LINKS=BIN)
+    return not followed([PYTHON, *asked], is_heard=False, PIP_EXTRA_INDEX_URL=index, PIP_FIND_LINKS=BIN)
 
 
 def pip(*arguments: str) -> None:
-    """Its progress is shown as it goes."""
-    if subprocess.run([PYTHON, "-m", "pip", "--disable-pip-version-check", *arguments], cwd=ROOT).returncode:
+    if followed([PYTHON, "-m", "pip", "--disable-pip-version-check", *arguments]):
         leave("failed")
+
+
+def followed(command: list, is_heard: bool = True, **environment: str) -> int:
+    """Runs it, passes on what it says, its bars too, and counts the seconds where it is silent; its exit code."""
+    ours, theirs = pty.openpty() if pty and sys.stdout.isatty() else os.pipe()
+    said = theirs if is_heard else subprocess.DEVNULL
+    environ = {"COLUMNS": str(shutil.get_terminal_size().columns), **os.environ, **environment}
+    process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=said, stderr=said)
+    os.close(theirs)
+    relay = Relay(ours)
+    relay.start()
+    while process.poll() is None:
+        try:
+            process.wait(1)
+        except subprocess.TimeoutExpired:
+            relay.count()
+    relay.close()
+    return process.returncode
+
+
+class Relay(threading.Thread):
+    """What a process says, on its way to stdout, and the seconds that pass while it says nothing."""
+
+    def __init__(self, source: int) -> None:
+        super().__init__(daemon=True)
+        self.source, self.lock = source, threading.Lock()
+        self.began = self.said_at = time.monotonic()
+        self.is_line_open = self.is_counting = False
+
+    def run(self) -> None:
+        while True:
+            try:
+                data = os.read(self.source, 65536)
+            except OSError:  # how a terminal ends on Linux
+                return
+            if not data:
+                return
+            with self.lock:
+                self.write(data)
+                self.is_line_open = not data.endswith(b"\n")
+
+    def count(self) -> None:
+        """On a terminal each second in place, elsewhere a line now and then; never into a line that is not whole."""
+        with self.lock:
+            now, is_terminal = time.monotonic(), sys.stdout.isatty()
+            if self.is_line_open or now - self.said_at < (0.9 if is_terminal else 4.9):
+                return
+            counted = f"      {now - self.began:.0f} s"
+            self.write((counted if is_terminal else counted + "\n").encode())
+            self.is_counting = is_terminal
+            if is_terminal:
+                self.said_at = now - 0.9
+
+    def write(self, data: bytes) -> None:
+        out = getattr(sys.stdout, "buffer", None)
+        erased = b"\r\033[K" + data if self.is_counting else data
+        self.is_counting, self.said_at = False, time.monotonic()
+        if out is None:
+            sys.stdout.write(erased.decode("utf-8", "replace"))
+        else:
+            out.write(erased)
+        sys.stdout.flush()
+
+    def close(self) -> None:
+        self.join(5)
+        if self.is_counting:
+            self.write(b"")
 
 
 def install_torch() -> None:

@@ -35,7 +35,7 @@ _TRANSFER = "keys and values and weights stay in one engine: leave it out"
 _OWN_LAYERS = "code of a program does not run inside the engine: leave it out"
 _TAKES_TEXT = "models take text only: leave images, audio and video out"
 _TWO_MODES = "every model generates, embeds and scores here: leave it out; classification heads are not run"
-_CHECKPOINT = "a model is a directory with config.json and safetensors: leave it out"
+_CHECKPOINT = "a model is a directory with config.json and safetensors, or a GGUF file: leave it out"
 
 ENGINE_SETTINGS = NameTable(
     without_effect=_each(
@@ -110,8 +110,9 @@ ENGINE_SETTINGS = NameTable(
         ),
         **_refuse('choose with device="cuda" and CUDA_VISIBLE_DEVICES', "device_ids"),
         **_refuse(
-            "this version runs dense weights only: leave it out",
-            "quantization quantization_config",
+            "this version computes in floats, to which a GGUF file is widened: leave it out",
+            "quantization_config",
+            quantization="gguf",
         ),
         **_refuse("keys and values have the weights' dtype: leave it out", kv_cache_dtype="auto"),
         **_refuse("keys and values have the weights' dtype: leave it out", "kv_cache_dtype_skip_layers"),
@@ -121,7 +122,7 @@ ENGINE_SETTINGS = NameTable(
             "the tokenizer is read from tokenizer.json or tokenizer.model: leave it out",
             tokenizer_mode=("auto", "hf", "slow", "fast"),
         ),
-        **_refuse(_CHECKPOINT, load_format=("auto", "hf", "safetensors"), config_format=("auto", "hf")),
+        **_refuse(_CHECKPOINT, load_format=("auto", "hf", "safetensors", "gguf"), config_format=("auto", "hf")),
         **_refuse(_CHECKPOINT, "hf_config_path model_weights io_processor_plugin model_class_overrides"),
         **_refuse('write it into hf_overrides, as hf_overrides={"rope_scaling": {...}}', "rope_scaling rope_theta"),
         **_refuse(_TWO_MODES, runner=("auto", "generate", "pooling"), convert=("auto", "none", "embed")),

@@ -110,6 +110,9 @@ def handler_for(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
             endpoint.requests.append(body)
             if not self.allowed():
                 return
+            if self.path == "/v1/completions":
+                self.go_on_with(STORY)
+                return
             said = body["messages"][-1]["content"].split()[-1]
             if said in REFUSALS and endpoint.failures == 0:
                 endpoint.failures += 1
@@ -131,6 +134,16 @@ def handler_for(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
                 self.event("data: [DONE]\n\n")
             except OSError:
                 endpoint.left.set()
+
+        def go_on_with(self, pieces: list[str]) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream; charset=utf-8")
+            self.end_headers()
+            for i, piece in enumerate(pieces):
+                finish_reason = "length" if i == len(pieces) - 1 else None
+                choice = {"index": 0, "text": piece, "finish_reason": finish_reason}
+                self.event(f"data: {json.dumps({'object': 'text_completion', 'choices': [choice]})}\n\n")
+            self.event("data: [DONE]\n\n")
 
         def answer_to(self, said: str, body: dict[str, Any]) -> None:
             pieces = SCRIPT.get(said, STORY)

@@ -5,23 +5,32 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 from pagoda.engine.engine import LLMEngine
+from pagoda.errors import CheckpointError
 from pagoda.kernels.reference.operations import ReferenceKernels
 from pagoda.llm import LLM
 from pagoda.models.checkpoint.saving import save_checkpoint
 from pagoda.models.config import ModelConfig
 from pagoda.models.llama import LlamaForCausalLM
+from pagoda.models.shelf.folder import Shelf
+from pagoda.models.shelf.pulling import pull
+from pagoda.models.shelf.settings import shelf_settings
 from pagoda.train.config import TokenizerConfig
 from pagoda.train.data import save_tokenizer, train_tokenizer
 
+# Of the person who runs the tests, before they get a shelf of their own.
+SHELF = shelf_settings()
+TEST_SHELF = replace(SHELF, folder=SHELF.folder.parent / "test-models", timeout_s=10.0, max_retries=2)
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 VOCAB_SIZE = 320
 TEXTS = [
@@ -95,6 +104,14 @@ def _one_thread() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _empty_shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What was pulled on this machine changes no test: where none is named, it is the built-in model."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PAGODA_HOME", str(tmp_path_factory.mktemp("pagoda-home")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _ctrl_c_is_heard() -> None:
     """A shell starts what stands before `&` with SIGINT ignored; all processes that tests start would inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -108,24 +125,54 @@ def shared_data() -> Path:
     return SHARED_DATA
 
 
-def _real_model(file: str) -> Path:
-    """A real model's file in the folder that PAGODA_TEST_MODELS names."""
+@pytest.fixture(scope="session", autouse=True)
+def _own_shelf(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What a person has pulled changes no test."""
+    os.environ["PAGODA_HOME"] = str(tmp_path_factory.mktemp("home"))
+
+
+def _real_model(name: str, file: str) -> Path | None:
+    """A real model's file: from the folder that PAGODA_TEST_MODELS names, or where it was pulled to."""
     folder = os.environ.get("PAGODA_TEST_MODELS")
-    if folder is None or not (Path(folder) / file).is_file():
-        pytest.skip(f"needs the real model {file} in the folder that PAGODA_TEST_MODELS names")
-    return Path(folder) / file
+    if folder is not None and (Path(folder) / file).is_file():
+        return Path(folder) / file
+    for shelf in (Shelf(SHELF.folder), Shelf(TEST_SHELF.folder)):
+        if model := shelf.get(name):
+            return shelf.path(model)
+    return None
 
 
 @pytest.fixture(scope="session")
-def smollm2() -> Path:
-    """SmolLM2-135M-Instruct as GGUF: Q4_1, a Llama, English."""
-    return _real_model("smollm2-135m-instruct-q4_1.gguf")
+def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """SmolLM2-135M-Instruct as GGUF: Q4_1, a Llama, English. Fetched once, into a folder that outlives the tests."""
+    name = "smollm2-135m-instruct"
+    # Workers of one run share this folder: one of them asks, and where it gets nothing the others need not ask again.
+    run = tmp_path_factory.getbasetemp().parent / f"pull-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}"
+    with FileLock(f"{run}.lock"):
+        if there := _real_model(name, "smollm2-135m-instruct-q4_1.gguf"):
+            return there
+        if run.exists():
+            pytest.skip(run.read_text())
+        try:
+            return Shelf(TEST_SHELF.folder).path(pull(name, TEST_SHELF)[0])
+        except CheckpointError as error:
+            run.write_text(str(error))
+            pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")
 def qwen_coder() -> Path:
-    """Qwen2.5-Coder-0.5B-Instruct as GGUF: Q4_K_M, which mixes Q4_K, Q5_0, Q6_K and Q8_0; English, Chinese, tools."""
-    return _real_model("qwen2.5-coder-0.5b-instruct-q4_k_m.gguf")
+    """Qwen2.5-Coder-0.5B-Instruct as GGUF: Q4_K_M, which mixes Q4_K, Q5_0, Q6_K and Q8_0; English, Chinese, tools.
+
+    Half a gigabyte: used where it is there, never fetched.
+    """
+    name, file = "qwen2.5-coder-0.5b-instruct", "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"
+    there = _real_model(name, file)
+    if there is None:
+        pytest.skip(
+            f"needs the real model {file}, in the folder that PAGODA_TEST_MODELS names or by: pagoda pull {name}"
+        )
+    return there
 
 
 @pytest.fixture(scope="session")

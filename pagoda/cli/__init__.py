@@ -1,6 +1,7 @@
 """The command line: `pagoda generate`, `chat`, `train`, `bench`, `plan`.
 
-The one room that wires the others together, and the only one that reads the environment. Commands import torch
+The one room that wires the others together, and the only one that reads the environment, but for where models lie and
+come from (`models/shelf/settings`), which a program that imports pagoda needs as well. Commands import torch
 and the engine only once their arguments are known to be sound, so that help and mistakes are answered at once.
 """
 

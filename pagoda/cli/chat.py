@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from pagoda.cli.console.environment import Language, chat_history_file
+from pagoda.cli.console.first_model import first_model
 from pagoda.cli.console.interrupts import StopOnInterrupt
 from pagoda.cli.console.messages import messages_in
 from pagoda.cli.console.options import (
@@ -34,6 +35,7 @@ from pagoda.cli.conversation import Conversation
 from pagoda.engine.outputs import RequestOutput
 from pagoda.errors import InvalidRequestError, nearest
 from pagoda.installation import program
+from pagoda.models.chat_defaults import ChatDefaults
 from pagoda.sampling_params import RequestOutputKind, SamplingParams
 
 if TYPE_CHECKING:
@@ -60,15 +62,24 @@ def chat(
         ctx.obj = Terminal(messages_in(lang))
     sampling_params(sampling)
     keywords = engine_settings(engine)
+    if "model" not in keywords:
+        keywords["model"] = first_model(ctx.obj)
     # torch takes seconds to import: only once everything that can be checked without it is sound.
     from pagoda.llm import LLM
 
     llm = LLM(**keywords)
     if not llm.get_tokenizer().has_chat_template:
         raise InvalidRequestError(f"this model has no chat template, so it cannot chat: use {program()} generate")
-    params = sampling_params(sampling, llm.get_default_sampling_params())
+    defaults = _chat_defaults(llm)
+    params = sampling_params({**defaults.sampling, **sampling}, llm.get_default_sampling_params())
     with _line_editing(chat_history_file(os.environ)):
-        ChatSession(llm, params, Conversation(system), ctx.obj).run()
+        ChatSession(llm, params, Conversation(system or defaults.system), ctx.obj).run()
+
+
+def _chat_defaults(llm: LLM) -> ChatDefaults:
+    parts = llm.llm_engine.parts
+    own = parts.generation_defaults.sampling_params()
+    return ChatDefaults.of(own, parts.config.num_parameters, has_chat_template=True, card=parts.card)
 
 
 class ChatSession:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from pagoda.cli.console.environment import api_keys
+from pagoda.cli.console.first_model import FIRST_MODEL, fetched, first_model
 from pagoda.cli.console.options import (
     ENGINE_OPTIONS,
     SERVED_ENGINE_OPTIONS,
@@ -32,13 +33,16 @@ from pagoda.models.tokenizer.chat_template import read_template
 def serve(
     ctx: typer.Context,
     model: Annotated[
-        str | None, typer.Argument(help="Directory, hub id, short name or .bin file; otherwise the built-in model.")
+        str | None, typer.Argument(help=f"Path, name, hub id, builtin; otherwise {FIRST_MODEL} if pulled, or builtin.")
     ] = None,
     api_key: Annotated[
         list[str] | None,
         typer.Option(help="A key; everyone on this machine can read it, unlike PAGODA_API_KEY and --api-key-file."),
     ] = None,
     model_option: Annotated[str | None, typer.Option("--model", help="The same, as a flag.")] = None,
+    pull: Annotated[
+        bool, typer.Option("--pull", help=f"Fetch the model first, as `pull` does; {FIRST_MODEL} if none is named.")
+    ] = False,
     api_key_file: Annotated[
         Path | None, typer.Option("--api-key-file", help="Keys, one a line; PAGODA_API_KEY holds some, too.")
     ] = None,
@@ -60,7 +64,10 @@ def serve(
     origins = tuple(server.get("allowed_origins", ()))
     settings: Settings = {**server, "allowed_origins": origins, "api_keys": tuple(dict.fromkeys(keys))}
     config = ServerConfig(**settings)
-    arguments = EngineArgs(**engine_settings(engine), model=_only_model(model, model_option))
+    keywords, named = engine_settings(engine), _only_model(model, model_option)
+    if pull:
+        fetched(named, terminal)
+    arguments = EngineArgs(**keywords, model=first_model(terminal) if named is None else named)
     if ignored := ctx.meta.get(IGNORED):
         terminal.note(terminal.say.serve_ignored.format(flags=why_ignored(ignored)), style="yellow")
     if api_key:

@@ -127,9 +127,13 @@ def rm(
 
 def _agreed(question: str) -> bool:
     """Whether a person says yes; nobody there to be asked is told what to type instead."""
-    if not sys.stdin.isatty():
+    if not _is_person():
         raise ConfigError(f"{question} Nobody is there to answer: --yes deletes without asking")
     return input(f"{question} [y/N] ").strip().lower() in ("y", "yes", "是")
+
+
+def _is_person() -> bool:
+    return sys.stdin.isatty()
 
 
 def _shelved_facts(model: ShelvedModel, path: Path) -> dict[str, Any]:

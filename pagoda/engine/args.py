@@ -24,6 +24,8 @@ BLOCK_SIZES = (8, 16, 32, 64, 128)
 _DTYPE_ALIASES = {"half": "float16", "float": "float32"}
 BUILTIN_MODEL = Path(__file__).parent.parent / "builtin"
 BUILTIN_NAME = "pagoda-builtin"
+BUILTIN_NAMES = ("builtin", BUILTIN_NAME)
+"""Under which the model that ships with pagoda can be asked for, where no path is called so."""
 
 
 def _is_slowdown(value: object) -> bool:
@@ -96,7 +98,7 @@ def _take_vllm_names(cls: type[EngineArgs]) -> type[EngineArgs]:
 class EngineArgs:
     """Settings of one engine. Raises ConfigError for a value that cannot work.
 
-    model: directory, llama2.c `.bin` file, hub id or short name; None is the model that ships with pagoda
+    model: directory, llama2.c `.bin` file, hub id or short name; None or "builtin" is the model that ships with pagoda
     served_model_name: name or names under which the model answers, the first of them shown; otherwise its own
     tokenizer: another directory, file or hub id to take the tokenizer from
     skip_tokenizer_init: load no tokenizer; requests bring token ids and get token ids (detokenize=False)
@@ -166,6 +168,8 @@ class EngineArgs:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "served_model_name", _names(self.served_model_name))
+        if self.model in BUILTIN_NAMES and not Path(self.model).exists():
+            object.__setattr__(self, "model", None)
         if not isinstance(self.hf_overrides, dict):
             raise ConfigError(
                 f"hf_overrides={self.hf_overrides!r}, but a dict of config.json's keys is expected: say what the "

@@ -25,10 +25,11 @@ from pagoda.hardware import available_memory_bytes, bound_product_caches, has_bf
 from pagoda.kernels.interface import Kernels
 from pagoda.kernels.select import select_exact_kernels
 from pagoda.models.checkpoint.hub import HubOptions, resolve_config, resolve_model, resolve_tokenizer
-from pagoda.models.checkpoint.loading import has_vocabulary, load_config, load_generation, load_tokenizer
+from pagoda.models.checkpoint.loading import has_vocabulary, load_card, load_config, load_generation, load_tokenizer
 from pagoda.models.config import ModelConfig
 from pagoda.models.embedder import EmbedderConfig
 from pagoda.models.generation_config import GenerationDefaults
+from pagoda.models.model_card import ModelCard
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.vllm_names import ENGINE_SETTINGS
 
@@ -44,6 +45,7 @@ class EngineParts:
     config: ModelConfig
     tokenizer: Tokenizer | None
     generation_defaults: GenerationDefaults
+    card: ModelCard
     embedder: EmbedderConfig
     eos_token_ids: tuple[int, ...]
     memory_plan: MemoryPlan
@@ -78,6 +80,7 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
         config=config,
         tokenizer=tokenizer,
         generation_defaults=generation,
+        card=load_card(path, args.public_name),
         embedder=embedder,
         eos_token_ids=_eos_token_ids(config, generation, tokenizer),
         memory_plan=memory_plan,

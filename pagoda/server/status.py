@@ -7,7 +7,9 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
+from pagoda.engine.args import BUILTIN_NAME
 from pagoda.engine.process.async_engine import EngineState
+from pagoda.models.chat_defaults import ChatDefaults
 from pagoda.server.errors import UnavailableError, response_for
 from pagoda.server.routing import READING, Documented, documented
 from pagoda.server.state import ServerState, state_of
@@ -96,4 +98,22 @@ def _card(name: str, state: ServerState) -> dict[str, Any]:
         "max_model_len": state.engine.info.max_model_len,
         # What a request is sampled with where it says nothing; the chat page shows it.
         "default_sampling_params": state.engine.info.default_sampling_params,
+        "meta": _meta(state),
+    }
+
+
+def _meta(state: ServerState) -> dict[str, Any]:
+    """What the chat page needs to know of the model, under the name that llama.cpp's server has for such facts."""
+    info, tokenizer = state.engine.info, state.engine.tokenizer
+    own_template = tokenizer is not None and tokenizer.has_chat_template
+    has_chat_template = own_template or state.config.chat_template is not None
+    defaults = ChatDefaults.of(info.default_sampling_params, info.num_parameters, has_chat_template, info.card)
+    return {
+        "n_params": info.num_parameters,
+        "has_chat_template": has_chat_template,
+        "languages": list(info.card.languages),
+        "is_for_code": info.card.is_for_code,
+        "is_builtin": info.model == BUILTIN_NAME,
+        "chat_sampling_params": defaults.sampling,
+        "chat_system_message": defaults.system,
     }

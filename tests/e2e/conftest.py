@@ -46,7 +46,7 @@ class RunningServer:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         until(lambda: any("/v1" in line for line in self.log) or self.process.poll() is not None)
-        self.url = re.findall(r"https?://[0-9.:]+", self.log[0])[0]
+        self.url = re.findall(r"https?://[0-9.:]+", "".join(self.log))[0]
         self.client = httpx.Client(base_url=self.url, timeout=HANG_S)
 
     def _read(self) -> None:

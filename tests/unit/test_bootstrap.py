@@ -122,12 +122,12 @@ def test_an_environment_is_made_where_none_runs_and_again_where_it_was_moved(
 ) -> None:
     made = []
 
-    def make(arguments: list[str], **settings: object) -> subprocess.CompletedProcess[str]:
+    def make(arguments: list[str]) -> int:
         made.append(arguments)
         (tmp_path / ".venv").mkdir(exist_ok=True)
-        return subprocess.CompletedProcess(arguments, 0)
+        return 0
 
-    monkeypatch.setattr(bootstrap.subprocess, "run", make)
+    monkeypatch.setattr(bootstrap, "followed", make)
     monkeypatch.setattr(bootstrap, "works", lambda *arguments: (tmp_path / ".venv").exists())
     bootstrap.make_environment()
     bootstrap.make_environment()  # now it is there
@@ -144,8 +144,38 @@ def test_an_environment_behind_a_link_is_left_alone(
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / ".venv").symlink_to(tmp_path / "elsewhere")
     monkeypatch.setattr(bootstrap, "works", lambda *arguments: False)
-    monkeypatch.setattr(bootstrap.subprocess, "run", lambda *arguments, **settings: pytest.fail("made anew"))
+    monkeypatch.setattr(bootstrap, "followed", lambda *arguments: pytest.fail("made anew"))
     bootstrap.make_environment()
+
+
+def test_what_a_process_says_is_passed_on_and_its_exit_code_is_told(
+    bootstrap: ModuleType, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    says = "import sys, os; print(os.environ['WORD'], flush=True); sys.stderr.write('and fails'); sys.exit(3)"
+    assert bootstrap.followed([sys.executable, "-c", says], WORD="speaks") == 3
+    assert capfdbinary.readouterr().out == b"speaks\nand fails"
+    assert bootstrap.followed([sys.executable, "-c", says], is_heard=False, WORD="speaks") == 3
+    assert capfdbinary.readouterr().out == b""
+
+
+def test_seconds_of_silence_are_counted_but_never_inside_a_line(
+    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(bootstrap.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(bootstrap.sys.stdout, "isatty", lambda: True, raising=False)
+    read_end, write_end = os.pipe()
+    relay = bootstrap.Relay(read_end)
+    for second in (1, 2):
+        now[0] = second
+        relay.count()
+    os.write(write_end, b"half a")
+    os.close(write_end)
+    relay.run()
+    now[0] = 9
+    relay.count()
+    shown = capfdbinary.readouterr().out
+    assert shown == b"      1 s\r\x1b[K      2 s\r\x1b[Khalf a"
 
 
 def test_it_speaks_the_locales_language_and_survives_one_that_cannot_write_it() -> None:

@@ -11,12 +11,13 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from pagoda.cli.console.shelf_words import shelf_words
 from pagoda.cli.console.terminal import Terminal
+from pagoda.models.shelf.pulling import PullWatcher
 
 _LINE_EVERY_S = 3.0
 
 
-class DownloadProgress:
-    """A PullWatcher that speaks on stderr."""
+class DownloadProgress(PullWatcher):
+    """Speaks on stderr."""
 
     def __init__(self, terminal: Terminal, name: str) -> None:
         self._terminal, self._name = terminal, name

@@ -1,4 +1,4 @@
-"""What the environment says: how to speak to the person, and keys. Nothing else in pagoda reads it."""
+"""What the environment says: how to speak to the person, and keys. Beside it only `models/shelf/settings` reads it."""
 
 from __future__ import annotations
 

@@ -36,6 +36,9 @@ class Messages:
     chat_system_set: str
     chat_saved: str
     chat_unknown_command: str
+    first_is_pulled: str
+    first_is_builtin: str
+    first_not_had: str
     serve_listening: str
     serve_ready: str
     serve_open: str
@@ -80,6 +83,12 @@ ENGLISH = Messages(
     chat_system_set="The system message is set.",
     chat_saved="Saved {count} messages to {path}.",
     chat_unknown_command="There is no command {command}; {hint}",
+    first_is_pulled="no model is named: taking {model}, which was pulled; `{builtin}` names what ships with pagoda",
+    first_is_builtin=(
+        "no model is named: taking the built-in story-teller, which knows no facts; `{program} pull {model}` (98 MB) "
+        "brings one that answers questions, and any path or hub id can be named"
+    ),
+    first_not_had="{model} could not be fetched: {reason}",
     serve_listening="listening on {url}, loading the model",
     serve_ready="ready after {seconds:.2f} s ({phases}); chat in a browser: {url}   OpenAI API: {url}/v1",
     serve_open="{host} can be reached from other machines and no API key is set: anyone may use the model",
@@ -124,6 +133,12 @@ CHINESE = Messages(
     chat_system_set="系统消息已设置。",
     chat_saved="已将 {count} 条消息存入 {path}。",
     chat_unknown_command="没有命令 {command}；{hint}",
+    first_is_pulled="未指定模型：使用已拉取的 {model}；`{builtin}` 指自带的模型",
+    first_is_builtin=(
+        "未指定模型：使用自带的讲故事模型，它不懂常识；`{program} pull {model}`（98 MB）可取得能回答问题的模型，"
+        "也可以指定任何路径或 hub id"
+    ),
+    first_not_had="未能取得 {model}：{reason}",
     serve_listening="正在监听 {url}，加载模型中",
     serve_ready="{seconds:.2f} 秒后就绪（{phases}）；浏览器对话：{url}   OpenAI API：{url}/v1",
     serve_open="其他机器可以访问 {host}，且未设置 API key：任何人都能使用该模型",

@@ -167,7 +167,7 @@ SAMPLING_OPTIONS = _group(
 ENGINE_OPTIONS = _group(
     EngineArgs,
     (
-        ("model", str, "Directory, hub id, short name or llama2.c .bin file.", "--model", "-m"),
+        ("model", str, "Directory, .gguf or llama2.c .bin file, name, hub id; builtin is what ships.", "--model", "-m"),
         ("tokenizer", str, "Directory or file of another tokenizer."),
         ("revision", str, "Branch, tag or commit on the hub."),
         ("dtype", str, "Of weights and KV cache: auto, float32, bfloat16, float16."),

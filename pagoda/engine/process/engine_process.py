@@ -195,6 +195,7 @@ def _info(engine: LLMEngine, startup_s: dict[str, float]) -> EngineInfo:
         startup_s=startup_s,
         pid=os.getpid(),
         embedder=parts.embedder,
+        card=parts.card,
     )
 
 

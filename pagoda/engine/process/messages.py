@@ -18,6 +18,7 @@ from pagoda.engine.outputs import CompletionOutput, EmbeddingRequestOutput, Requ
 from pagoda.engine.scheduling.plan import SchedulerStats
 from pagoda.errors import EngineDeadError, PagodaError
 from pagoda.models.embedder import EmbedderConfig
+from pagoda.models.model_card import ModelCard
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.sampling_params import PoolingParams, SamplingParams
 
@@ -31,7 +32,7 @@ class EngineInfo:
     model: name to show; path: what was loaded; max_model_len: tokens of the longest sequence; num_blocks blocks of
     block_size tokens; max_logprobs: most that a request may ask for, -1 for no limit; default_sampling_params:
     from generation_config.json; startup_s: seconds by phase; pid: of the engine's process; embedder: how the
-    checkpoint makes vectors.
+    checkpoint makes vectors; card: what its authors tell people of it.
     """
 
     model: str
@@ -52,6 +53,7 @@ class EngineInfo:
     startup_s: dict[str, float]
     pid: int
     embedder: EmbedderConfig = field(default_factory=EmbedderConfig)
+    card: ModelCard = field(default_factory=ModelCard)
 
 
 class StepStats(NamedTuple):

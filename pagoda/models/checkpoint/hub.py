@@ -159,16 +159,21 @@ def _download_config(hub_id: str, options: HubOptions) -> Path | None:
     None for a repository without one whose files are GGUF.
     """
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     try:
         file = hf_hub_download(hub_id, "config.json", **options)
+    except LocalEntryNotFoundError as error:  # the hub did not answer, and is not asked again
+        if gguf_models(_cached_files(hub_id, options)):
+            return None
+        _raise_unavailable(hub_id, error.__cause__ if isinstance(error.__cause__, Exception) else error)
+    except EntryNotFoundError as error:
+        there = _repository_files(hub_id, options)
+        if gguf_models(there):
+            return None
+        _refuse_layout(hub_id, there)
+        _raise_unavailable(hub_id, error)
     except Exception as error:  # as in _download
-        if isinstance(error, EntryNotFoundError):
-            there = _repository_files(hub_id, options)
-            if gguf_models(there):
-                return None
-            _refuse_layout(hub_id, there)
         _raise_unavailable(hub_id, error)
     # Mostly not there; config.json is, and whatever else fails is told when the weights are asked for.
     for names in (EMBEDDER_FILES, *((name,) for name in QUANTISED_FILES)):
@@ -180,20 +185,27 @@ def _download_config(hub_id: str, options: HubOptions) -> Path | None:
 
 def _repository_files(hub_id: str, options: HubOptions) -> list[str]:
     """Names of what a repository holds; without the hub, of what was downloaded before. Raises CheckpointError."""
-    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub import HfApi
 
-    refused: Exception | None = None
-    if not options.get("local_files_only"):
-        try:
-            return HfApi(token=options.get("token")).list_repo_files(hub_id, revision=options.get("revision"))
-        except Exception as error:  # as in _download
-            refused = error
+    if options.get("local_files_only"):
+        return _cached_files(hub_id, options)
     try:
-        cached: HubOptions = {**options, "local_files_only": True}
+        return HfApi(token=options.get("token")).list_repo_files(hub_id, revision=options.get("revision"))
+    except Exception as error:  # as in _download
+        if names := _cached_files(hub_id, options):
+            return names
+        _raise_unavailable(hub_id, error)
+
+
+def _cached_files(hub_id: str, options: HubOptions) -> list[str]:
+    """Names of what was downloaded of a repository before; the hub is not asked."""
+    from huggingface_hub import snapshot_download
+
+    cached: HubOptions = {**options, "local_files_only": True}
+    with contextlib.suppress(Exception):  # as in _download
         folder = Path(snapshot_download(hub_id, **cached))
-    except Exception as error:
-        _raise_unavailable(hub_id, refused or error)
-    return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+        return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    return []
 
 
 def _refuse_layout(hub_id: str, names: Sequence[str]) -> None:

@@ -28,6 +28,7 @@ from pagoda.models.generation_config import GenerationDefaults
 from pagoda.models.gguf.container import GGUFFile, is_gguf
 from pagoda.models.gguf.generation import sampling_of
 from pagoda.models.gguf.model_config import load_gguf_config
+from pagoda.models.model_card import ModelCard
 from pagoda.models.refusals import READS_ONLY
 from pagoda.models.tokenizer import gguf_vocabulary
 from pagoda.models.tokenizer.files import VOCABULARY_FILES
@@ -87,6 +88,17 @@ def load_generation(path: str | Path) -> GenerationDefaults:
     metadata = GGUFFile.open(path).metadata
     said = {**sampling_of(metadata), "eos_token_id": list(end_ids(metadata, path))}
     return GenerationDefaults.from_dict(said, path)
+
+
+def load_card(path: Path, name: str) -> ModelCard:
+    """What a checkpoint's authors tell people of it. name: that it goes by."""
+    if path.is_dir():
+        return ModelCard.from_directory(path, name)
+    if not is_gguf(path):
+        return ModelCard.of({}, name)
+    metadata = GGUFFile.open(path).metadata
+    told = {key: metadata.get(f"general.{key}") for key in ("languages", "tags")}
+    return ModelCard.of(told, f"{metadata.get('general.name', '')} {name}")
 
 
 def has_vocabulary(path: Path) -> bool:

@@ -68,12 +68,6 @@ def _llama(facts: GGUFFacts) -> str:
     return "internlm3" if has_bias == [True, False] else "llama"
 
 
-def _one_mlp(facts: GGUFFacts, _: int) -> Config:
-    if facts.whole("expert_count", 0):
-        raise facts.error("expert_count", facts.whole("expert_count"), "0 for this architecture")
-    return {}
-
-
 def _mixture(facts: GGUFFacts, _: int) -> Config:
     if not facts.whole("expert_count", 0):
         return {}
@@ -211,7 +205,7 @@ _PHI = with_gate_in_up(HALVES)
 _GLM = with_gate_in_up(PAIRS)
 ARCHITECTURES: dict[str, Architecture] = {
     "llama": Architecture(_llama, PAIRS, _mixture, slides=True),
-    "mistral3": Architecture("mistral", PAIRS, _one_mlp),
+    "mistral3": Architecture("mistral", PAIRS, slides=True),
     "qwen2": Architecture("qwen2"),
     "qwen3": Architecture("qwen3"),
     "qwen2moe": Architecture("qwen2_moe", HALVES, _qwen2_moe),
@@ -269,8 +263,8 @@ def config_of(file: GGUFFile) -> Config:
     """
     record, facts = record_of(file), GGUFFacts(file)
     family = record.family_of(facts)
-    width, num_heads = facts.whole("embedding_length"), facts.whole("attention.head_count")
-    head_dim = facts.whole("attention.key_length", width // max(num_heads, 1))
+    width, num_heads = facts.size("embedding_length"), facts.size("attention.head_count")
+    head_dim = facts.size("attention.key_length", width // num_heads)
     if (value_dim := facts.whole("attention.value_length", head_dim)) != head_dim:
         raise facts.error("attention.value_length", value_dim, f"{head_dim}, as in attention.key_length,")
     config = {
@@ -278,12 +272,12 @@ def config_of(file: GGUFFile) -> Config:
         "model_type": family.model_type,
         "vocab_size": facts.shape("token_embd.weight")[0],
         "hidden_size": width,
-        "intermediate_size": facts.whole("feed_forward_length"),
+        "intermediate_size": facts.size("feed_forward_length"),
         "num_hidden_layers": facts.num_layers,
         "num_attention_heads": num_heads,
-        "num_key_value_heads": facts.whole("attention.head_count_kv", num_heads),
+        "num_key_value_heads": facts.size("attention.head_count_kv", num_heads),
         "head_dim": head_dim,
-        "max_position_embeddings": facts.whole("context_length"),
+        "max_position_embeddings": facts.size("context_length"),
         "rms_norm_eps": _eps(facts),
         "tie_word_embeddings": not facts.has("output.weight"),
         "attention_bias": _has_qkv_bias(facts),
@@ -332,12 +326,9 @@ def _token_ids(file: GGUFFile) -> Config:
 
 
 def _dtype(file: GGUFFile) -> str:
-    """Of the matrices where they are floats of one type; codes say nothing of what they were made from."""
-    types = {tensor.type.name for tensor in file.tensors.values() if len(tensor.shape) > 1}
-    return _FLOATS.get(types.pop(), "float32") if len(types) == 1 else "float32"
-
-
-_FLOATS = {"F16": "float16", "BF16": "bfloat16"}
+    """Of the matrices, where they are floats; codes do not say what they were made from, which is mostly bfloat16."""
+    types = {tensor.type.name for tensor in file.tensors.values() if len(tensor.shape) > 1} - {"F32"}
+    return "float32" if not types else "float16" if types == {"F16"} else "bfloat16"
 
 
 def _check_shapes(facts: GGUFFacts, config: Config) -> None:

@@ -24,7 +24,7 @@ class GGUFFacts:
         self.file = file
         self.architecture = architecture_of(file)
         self._read: set[str] = set()
-        self.num_layers = self.whole("block_count")
+        self.num_layers = self.size("block_count")
 
     def whole(self, key: str, default: int | None = None) -> int:
         """A whole number, or a list that says the same of every layer. Raises CheckpointError; without a default, where
@@ -32,6 +32,12 @@ class GGUFFacts:
         value = self.get(key, default)
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 31:
             raise self.error(key, value, "a whole number")
+        return value
+
+    def size(self, key: str, default: int | None = None) -> int:
+        """A whole number of at least 1."""
+        if (value := self.whole(key, default)) < 1:
+            raise self.error(key, value, "a whole number of at least 1")
         return value
 
     def number(self, key: str, default: float | None = None) -> float:
@@ -106,9 +112,20 @@ class GGUFFacts:
         )
 
 
+_OTHER_FILES = {
+    "adapter": "a LoRA adapter: merge it into its base model with llama.cpp's llama-export-lora, or take a merged file",
+    "mmproj": "the projector of a model that sees or hears: give the language model that lies beside it",
+    "imatrix": "a matrix of importance, from which others quantise: give the model that it was made of",
+    "vocab": "a vocabulary alone: it can be named as a tokenizer, not as a model",
+}
+"""Values of `general.type` beside "model"."""
+
+
 def architecture_of(file: GGUFFile) -> str:
-    """`general.architecture`. Raises UnknownArchitectureError where there is none."""
-    name = file.metadata.get("general.architecture")
+    """`general.architecture`. Raises UnknownArchitectureError where there is none, and for what is no model."""
+    kind, name = file.metadata.get("general.type", "model"), file.metadata.get("general.architecture")
+    if kind in _OTHER_FILES:
+        raise UnknownArchitectureError(f"{file.path} is {_OTHER_FILES[kind]}")
     if not isinstance(name, str) or not name:
         raise UnknownArchitectureError(
             f"{file.path} does not say its architecture (general.architecture is {name!r}): it is no model that can be "

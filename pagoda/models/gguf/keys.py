@@ -13,10 +13,12 @@ import numpy as np
 
 from pagoda.models.gguf.facts import GGUFFacts
 
-_HARMLESS = frozenset({
-    "vocab_size", "tensor_data_layout", "rope.scaling.finetuned", "decoder_start_token_id", "token_type_count",
+HARMLESS = frozenset({
+    "tensor_data_layout", "rope.scaling.finetuned", "decoder_start_token_id", "token_type_count",
+    "rope.scaling.yarn_ext_factor", "rope.scaling.yarn_attn_factor", "rope.scaling.yarn_beta_fast",
+    "rope.scaling.yarn_beta_slow", "rope.scaling.yarn_log_multiplier",
 })  # fmt: skip
-"""Notes of other programs, and what tensors say as well."""
+"""Notes of other programs, and settings of YaRN where nobody has read them: there is none."""
 _GROUPS = (
     "ssm.", "wkv.", "kda.", "posnet.", "convnext.", "shortconv.", "altup.", "laurel.", "attention.indexer.",
     "hyper_connection.", "vision.", "audio.",
@@ -87,6 +89,6 @@ def check_unread(facts: GGUFFacts, config: Mapping[str, Any]) -> list[str]:
             accepts, known = _RULES.get(key, (_is_off, "nothing"))
             if not accepts(value):
                 raise facts.error(key, value, f"{known} for this architecture: pagoda computes nothing else, so it")
-        elif key not in _HARMLESS:
+        elif key not in HARMLESS:
             unknown.append(f"{facts.architecture}.{key}")
     return sorted(unknown)

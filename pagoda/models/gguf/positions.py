@@ -5,6 +5,7 @@ Under `architectures`. Kinds are those of `layers/rope_scaling`, keys those of l
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -22,14 +23,18 @@ def rope_of(facts: GGUFFacts, head_dim: int) -> dict[str, Any]:
     """The keys of config.json that say the same. Raises CheckpointError."""
     theta = facts.number("rope.freq_base", 10000.0)
     rotary_dim = facts.whole("rope.dimension_count", head_dim)
-    said: dict[str, Any] = {"rope_theta": theta}
-    if rotary_dim != head_dim:
-        said["partial_rotary_factor"] = rotary_dim / head_dim
+    said: dict[str, Any] = {"rope_theta": theta, "partial_rotary_factor": share_of(rotary_dim, head_dim)}
     scaling = _scaling(facts, theta, rotary_dim)
     # LongRoPE's length stands at the top, where all programs look for it.
     if scaling is not None and scaling["rope_type"] == "longrope" and _ORIGINAL in scaling:
         said[_ORIGINAL] = scaling[_ORIGINAL]
     return said if scaling is None else {**said, "rope_scaling": scaling}
+
+
+def share_of(count: int, of: int) -> float:
+    """`count / of`, or the next number where the product of that with `of` would fall short of `count`."""
+    share = count / of
+    return share if int(of * share) == count else math.nextafter(share, 1.0)
 
 
 def _scaling(facts: GGUFFacts, theta: float, rotary_dim: int) -> dict[str, Any] | None:

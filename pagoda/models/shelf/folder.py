@@ -18,9 +18,9 @@ from typing import Any
 
 from pagoda.errors import CheckpointError
 
-MANIFEST = "manifest.json"
+MANIFEST = "pagoda-manifest.json"
 _FORMAT = 1
-_KEY = re.compile(r"[a-z0-9_-][a-z0-9._+-]{0,200}")  # never "..", and nothing hidden
+_KEY = re.compile(r"[a-z0-9_][a-z0-9._+-]{0,200}")  # never "..", and nothing hidden
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
-from typing import Protocol
 
 from pagoda.errors import CheckpointError
 from pagoda.models.shelf.catalogue import CATALOGUE, CatalogueEntry, shelf_name
@@ -33,8 +32,8 @@ _SPARE_BYTES = 64 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-class PullWatcher(Watcher, Protocol):
-    """Whoever follows a pull."""
+class PullWatcher(Watcher):
+    """Whoever follows a pull; this one does not."""
 
     def asking(self, label: str) -> None:
         """A source is asked."""
@@ -58,12 +57,12 @@ class Wanted:
     entry: CatalogueEntry | None = None
 
 
-def pull(name: str, settings: ShelfSettings, watcher: PullWatcher) -> tuple[ShelvedModel, bool]:
+def pull(name: str, settings: ShelfSettings, watcher: PullWatcher | None = None) -> tuple[ShelvedModel, bool]:
     """The model under a name, and whether it had to be fetched: one of the catalogue, a short name or a hub id.
 
     Raises CheckpointError: for a name that is none, where no source gives it whole, and where the disk has no room.
     """
-    shelf, shown = Shelf(settings.folder), shelf_name(name)
+    shelf, shown, watcher = Shelf(settings.folder), shelf_name(name), watcher or PullWatcher()
     if there := shelf.get(shown):
         return there, False
     with shelf.locked(shown, watcher.locked):
@@ -171,7 +170,7 @@ def _unpacked(archive: Path, member: Member, target: Path) -> ShelvedFile:
                 digest.update(piece)
                 size += len(piece)
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, RuntimeError) as error:
-        part.unlink()
+        part.unlink(missing_ok=True)
         raise SourceError(f"{archive.name} holds no {member.name} that can be read ({error})") from error
     if digest.hexdigest() != member.sha256:
         part.unlink()

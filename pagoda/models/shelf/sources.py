@@ -14,7 +14,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
@@ -126,6 +126,8 @@ class HubRepository:
 
     def _file(self, told: dict[str, Any], commit: str) -> RemoteFile:
         name = str(told["rfilename"])
+        if PureWindowsPath(name).anchor or {"..", ""} & {*PureWindowsPath(name).parts, name}:
+            raise SourceError(f"its file {name!r} leads out of its folder")
         lfs = told.get("lfs") or {}
         size = lfs.get("size", told.get("size"))
         return RemoteFile(

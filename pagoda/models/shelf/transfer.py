@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from pagoda.models.shelf.web import TRANSIENT, Headers, SourceError, Web, WebAnswer
 
@@ -41,8 +40,8 @@ class RemoteFile:
     headers: Headers = field(default_factory=dict, repr=False)
 
 
-class Watcher(Protocol):
-    """Whoever follows a transfer: the command line's bar, or nobody."""
+class Watcher:
+    """Whoever follows a transfer; this one does not. The command line's draws a bar."""
 
     def begun(self, name: str, size: int | None, have: int) -> None:
         """A file's transfer begins, or begins again, with `have` bytes of it there."""
@@ -133,7 +132,7 @@ class _Part:
 
     def __init__(self, path: Path, *, fresh: bool) -> None:
         self._hash = hashlib.sha256()
-        self._file = path.open("wb" if fresh else "a+b")
+        self._file = path.open("w+b" if fresh else "a+b")
         self._file.seek(0)
         while piece := self._file.read(1 << 20):
             self._hash.update(piece)

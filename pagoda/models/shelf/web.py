@@ -19,6 +19,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.message import Message
+from functools import cache
 from typing import Any, Self
 
 from pagoda.errors import CheckpointError
@@ -115,19 +116,26 @@ class Web:
             raise SourceError(f"{host} answered with something other than JSON: is that address right?") from error
 
     def _opener(self, address: str) -> urllib.request.OpenerDirector:
-        context = ssl.create_default_context()
-        with contextlib.suppress(ImportError):  # what an interpreter without the system's own authorities trusts
-            import certifi
-
-            context.load_verify_locations(certifi.where())
-        if self.ca_file:
-            context.load_verify_locations(self.ca_file)
-        if urllib.parse.urlsplit(address).hostname in self.unverified:
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context = _context(self.ca_file, urllib.parse.urlsplit(address).hostname not in self.unverified)
         proxies = {"http": self.proxy, "https": self.proxy} if self.proxy else None
         return urllib.request.build_opener(
             urllib.request.ProxyHandler(proxies), urllib.request.HTTPSHandler(context=context), _SameHostHeaders()
         )
+
+
+@cache
+def _context(ca_file: str | None, is_verified: bool) -> ssl.SSLContext:
+    """Reading a list of authorities takes a while."""
+    context = ssl.create_default_context()
+    with contextlib.suppress(ImportError):  # what an interpreter without the system's own authorities trusts
+        import certifi
+
+        context.load_verify_locations(certifi.where())
+    if ca_file:
+        context.load_verify_locations(ca_file)
+    if not is_verified:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 class _SameHostHeaders(urllib.request.HTTPRedirectHandler):
@@ -136,8 +144,6 @@ class _SameHostHeaders(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: http.client.HTTPMessage, newurl: str
     ) -> urllib.request.Request | None:
-        if urllib.parse.urlsplit(newurl).scheme not in ("http", "https"):
-            raise SourceError(f"it redirects to {newurl[:_MAX_REASON]}, which is no web address")
         request = super().redirect_request(req, fp, code, msg, headers, newurl)
         if request is not None and _origin(newurl) == _origin(req.full_url):
             for name, value in req.unredirected_hdrs.items():

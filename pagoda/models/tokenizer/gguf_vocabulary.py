@@ -57,6 +57,8 @@ _TURN_ENDS = frozenset({
 })  # fmt: skip
 """Names under which a turn of a chat ends, whichever family has them."""
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_PHI3_PLAIN = {"<unk>", "<s>", "<|endoftext|>"}
+"""The symbols of Phi-3 that leave the white space behind them to the text; its others swallow it."""
 _DOCUMENT_END = "<|endoftext|>"
 
 
@@ -107,7 +109,7 @@ def end_ids(metadata: Mapping[str, Any], path: Path) -> tuple[int, ...]:
     Qwen "<|endoftext|>"). llama.cpp goes by name, too, and takes more: tokens of filling-in and of repositories, which
     end what `infilling` asks for and nothing else, and "<|endoftext|>" everywhere; here it counts where the file gives
     it a part of its own, as Qwen's do and SmolLM2's do not.
-    Raises CheckpointError for a vocabulary that is not read, and for an id outside of it.
+    Raises CheckpointError for an id outside of the vocabulary.
     """
     return _Vocabulary(metadata, path).end_ids if has_vocabulary(metadata) else ()
 
@@ -119,15 +121,15 @@ class _Vocabulary:
         self._metadata = metadata
         self._path = path
         self._model = str(metadata.get(f"{_PREFIX}model"))
-        if self._model not in _KINDS:
-            raise CheckpointError(
-                f"{path} has a vocabulary of the kind {self._model!r} ({_PREFIX}model), read are {', '.join(_KINDS)}: "
-                f"{_INSTEAD}"
-            )
         self._is_byte_level = self._model == "gpt2" and metadata.get(f"{_PREFIX}pre") not in SPACE_MARKED
 
     def build(self) -> BackendTokenizer:
         """Raises CheckpointError."""
+        if self._model not in _KINDS:
+            raise CheckpointError(
+                f"{self._path} has a vocabulary of the kind {self._model!r} ({_PREFIX}model), read are "
+                f"{', '.join(_KINDS)}: {_INSTEAD}"
+            )
         if self._model in ("llama", "t5"):
             backend = self._sentencepiece()
         else:
@@ -169,7 +171,9 @@ class _Vocabulary:
                 found[key] = token_id
             elif token_id not in (_NONE, -1):
                 self._refuse_id(key, f"{token_id}, but there are {len(self.tokens)} tokens")
-        by_default = {key: token_id for key, token_id in _KINDS[self._model].items() if token_id < len(self.tokens)}
+        by_default = {
+            key: token_id for key, token_id in _KINDS.get(self._model, {}).items() if token_id < len(self.tokens)
+        }
         return {**by_default, **found}
 
     def _refuse_id(self, key: str, what: str) -> None:
@@ -249,7 +253,8 @@ class _Vocabulary:
             add_dummy_prefix=self._get("add_space_prefix", bool, self._model == "llama"),
             remove_extra_whitespaces=self._get("remove_extra_whitespaces", bool, False),
         )
-        return build_tokenizer(model)
+        is_phi3 = self._metadata.get("general.architecture") == "phi3"
+        return build_tokenizer(model, swallowing=set(self.tokens) - _PHI3_PLAIN if is_phi3 else ())
 
     def _bpe(self, **options: Any) -> models.BPE:
         vocab = {text: token_id for token_id, text in enumerate(self.tokens) if text}

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import enum
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -114,10 +114,13 @@ def read_llama2c(path: Path) -> SentencePieceModel:
     return SentencePieceModel(pieces=tuple(_llama2c_piece(i, *entry) for i, entry in enumerate(entries)))
 
 
-def build_tokenizer(model: SentencePieceModel, *, prefix_every_part: bool = True) -> Tokenizer:
+def build_tokenizer(
+    model: SentencePieceModel, *, prefix_every_part: bool = True, swallowing: Collection[str] = ()
+) -> Tokenizer:
     """The same segmentation in the `tokenizers` library, without BOS or EOS (the post-processor's business).
 
     prefix_every_part: what follows a symbol in the same string gets a prefix space, too, not the text's start alone.
+    swallowing: symbols that take the white space behind them for their own
     """
     tokenizer = Tokenizer(_bpe(model) if model.algorithm is Algorithm.BPE else _unigram(model))
     tokenizer.normalizer = normalizers.Sequence(_normalizers(model, prefix_every_part))
@@ -128,7 +131,12 @@ def build_tokenizer(model: SentencePieceModel, *, prefix_every_part: bool = True
     symbols = (PieceKind.UNKNOWN, PieceKind.CONTROL, PieceKind.USER_DEFINED)
     tokenizer.add_tokens(
         [
-            AddedToken(piece.text, normalized=False, special=piece.kind is not PieceKind.USER_DEFINED)
+            AddedToken(
+                piece.text,
+                rstrip=piece.text in swallowing,
+                normalized=False,
+                special=piece.kind is not PieceKind.USER_DEFINED,
+            )
             for piece in model.pieces
             if piece.kind in symbols and piece.text
         ]

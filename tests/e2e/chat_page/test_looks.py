@@ -36,10 +36,10 @@ def test_the_text_of_a_model_cannot_become_markup_or_script(open_page: Any) -> N
 
 def test_the_language_follows_the_browser_and_the_switch(open_page: Any) -> None:
     page = open_page(locale="zh-CN")
-    expect(page.get_by_role("heading", level=1)).to_have_text("今天写点什么？")
+    expect(page.get_by_role("heading", level=1)).to_have_text("想问点什么？")
     expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
     page.get_by_role("button", name="Switch to English").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("What shall we write today?")
+    expect(page.get_by_role("heading", level=1)).to_have_text("What would you like to know?")
     page.reload()
     expect(page.locator("html")).to_have_attribute("lang", "en")
 

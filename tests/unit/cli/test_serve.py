@@ -9,7 +9,11 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
+from pagoda.cli.console import first_model
 from pagoda.engine.args import EngineArgs
+from pagoda.errors import CheckpointError
+from pagoda.models.shelf.folder import Shelf, ShelvedModel
+from pagoda.models.shelf.settings import shelf_settings
 from pagoda.server.config import ServerConfig
 
 Invoke = Callable[..., Result]
@@ -80,3 +84,61 @@ def test_what_cannot_be_is_one_line(
     assert result.exit_code == 2
     assert said in result.stderr
     assert started == []
+
+
+@pytest.fixture
+def pulled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """Names that were pulled, onto an empty shelf of the test's own."""
+    monkeypatch.setenv("PAGODA_HOME", str(tmp_path / "home"))
+    names: list[str] = []
+
+    def pull(name: str, settings: Any, progress: Any) -> None:
+        if name != first_model.FIRST_MODEL:
+            raise CheckpointError(f"{name}: nobody has it")
+        names.append(name)
+        shelf = Shelf(shelf_settings().folder)
+        shelf.place(name).mkdir(parents=True)
+        shelf.add(ShelvedModel(name, "", "a test", "1", "apache-2.0", ("en",), "Q4_1", "2026-01-01", ()))
+
+    monkeypatch.setattr(first_model, "pull", pull)
+    return names
+
+
+def test_without_a_name_it_is_the_pulled_model_or_the_built_in_one_and_that_is_said(
+    invoke: Invoke, started: list[tuple[EngineArgs, ServerConfig]], pulled: list[str]
+) -> None:
+    result = invoke("serve")
+    assert "taking the built-in story-teller" in result.stderr
+    assert "pull smollm2-135m-instruct" in result.stderr
+    assert started[-1][0].model is None
+    assert "which was pulled" in invoke("serve", "--pull").stderr
+    assert "which was pulled" in invoke("serve").stderr
+    assert [args.model for args, _ in started[1:]] == [first_model.FIRST_MODEL] * 2
+    assert started[-1][0].served_names == (first_model.FIRST_MODEL,)
+    assert pulled == [first_model.FIRST_MODEL] * 1
+
+
+def test_where_the_first_model_cannot_be_had_the_built_in_one_serves(
+    invoke: Invoke, started: list[tuple[EngineArgs, ServerConfig]], pulled: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_network(*arguments: Any) -> None:
+        raise CheckpointError("there is no network")
+
+    monkeypatch.setattr(first_model, "pull", no_network)
+    result = invoke("serve", "--pull")
+    assert result.exit_code == 0
+    assert "smollm2-135m-instruct could not be fetched: there is no network" in result.stderr
+    assert started[-1][0].model is None
+
+
+def test_of_a_named_model_what_is_no_path_is_pulled_and_has_to_come(
+    invoke: Invoke, started: list[tuple[EngineArgs, ServerConfig]], pulled: list[str], tmp_path: Path
+) -> None:
+    for name in ("builtin", "pagoda-builtin", str(tmp_path)):
+        assert invoke("serve", "--pull", name).exit_code == 0
+    assert pulled == []
+    assert [args.model for args, _ in started] == [None, None, str(tmp_path)]
+    result = invoke("serve", "--pull", "some/model")
+    assert result.exit_code == 2
+    assert "some/model: nobody has it" in result.stderr
+    assert len(started) == 3

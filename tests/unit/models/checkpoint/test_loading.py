@@ -136,7 +136,7 @@ def test_quantised_weights_are_named_by_their_tensors_where_config_json_is_silen
     [
         (["adapter_config.json", "adapter_model.safetensors"], ["a LoRA adapter", "merge_and_unload", "org/base-7B"]),
         (["model_index.json", "unet.safetensors"], ["a diffusers pipeline"]),
-        (["a-Q4_K_M.gguf", "b-Q8_0.gguf"], ["GGUF", "a-Q4_K_M.gguf, b-Q8_0.gguf", "safetensors"]),
+        (["a-Q4_K_M.gguf", "b-Q8_0.gguf"], ["GGUF", "a-Q4_K_M.gguf, b-Q8_0.gguf"]),
         (["params.json", "consolidated.00.pth"], ["Meta or Mistral AI", "-hf"]),
         (["weights.npz"], ["MLX"]),
         (["flax_model.msgpack"], ["Flax", "save_pretrained"]),

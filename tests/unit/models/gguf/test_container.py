@@ -19,10 +19,10 @@ from pagoda.models.checkpoint.gguf_source import GGUFSource
 from pagoda.models.gguf.container import GGUFFile, is_gguf, part_names
 
 _METADATA: dict[str, Any] = {
-    "tiny.block_count": 3,
-    "tiny.scale": 0.5,
-    "tiny.is_causal": True,
-    "tiny.lengths": [1, 2, 3],
+    "llama.block_count": 3,
+    "llama.scale": 0.5,
+    "llama.is_causal": True,
+    "llama.lengths": [1, 2, 3],
     "tokenizer.ggml.tokens": ["a", "狐狸", ""],
     "tokenizer.ggml.scores": [0.0, -1.5, 2.0],
 }
@@ -30,11 +30,11 @@ _METADATA: dict[str, Any] = {
 
 def _write(path: Path, tensors: dict[str, np.ndarray], **options: Any) -> Path:
     """A file as the `gguf` package writes it, with `_METADATA`."""
-    writer = gguf.GGUFWriter(path, "tiny", **options)
-    writer.add_uint32("tiny.block_count", 3)
-    writer.add_float32("tiny.scale", 0.5)
-    writer.add_bool("tiny.is_causal", True)
-    for key in ("tiny.lengths", "tokenizer.ggml.tokens", "tokenizer.ggml.scores"):
+    writer = gguf.GGUFWriter(path, "llama", **options)
+    writer.add_uint32("llama.block_count", 3)
+    writer.add_float32("llama.scale", 0.5)
+    writer.add_bool("llama.is_causal", True)
+    for key in ("llama.lengths", "tokenizer.ggml.tokens", "tokenizer.ggml.scores"):
         writer.add_array(key, _METADATA[key])
     for name, tensor in tensors.items():
         kind = gguf.GGMLQuantizationType.Q8_0 if name.endswith("q8") else None
@@ -59,7 +59,7 @@ def file(tmp_path: Path) -> Path:
 
 def test_metadata_and_tensors_are_read_as_they_were_written(file: Path) -> None:
     opened = GGUFFile.open(file)
-    assert opened.metadata["general.architecture"] == "tiny"
+    assert opened.metadata["general.architecture"] == "llama"
     for key, value in _METADATA.items():
         np.testing.assert_array_equal(opened.metadata[key], value)
     assert opened.num_bytes == file.stat().st_size
