@@ -36,7 +36,7 @@ from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.reading.complemented import Complemented
 from pagoda.dialogue.reading.linking import Linker
 from pagoda.dialogue.reading.model_prompt import Lessons
-from pagoda.dialogue.reading.model_reader import ModelUnderstanding
+from pagoda.dialogue.reading.model_reader import ModelSettings, ModelUnderstanding
 from pagoda.dialogue.reading.strategies import Frame, Frames, Hybrid, IntentFirst
 from pagoda.graph.graph import Graph
 from pagoda.graph.loading import load
@@ -164,10 +164,12 @@ def city_task(data: Path, folder: Path, half: str, number: int) -> Task:
 TASKS: dict[str, Callable[[Path, Path, str, int], Task]] = {"snips": snips_task, "city": city_task}
 
 
-def outcomes(task: Task, held: HeldModel, watched: Watched, names: Sequence[str]) -> Iterator[Outcome]:
+def outcomes(
+    task: Task, held: HeldModel, watched: Watched, names: Sequence[str], settings: ModelSettings
+) -> Iterator[Outcome]:
     """Each reader over all sentences, one by one."""
-    by_itself = ModelUnderstanding(held, task.frames, Nobody(), task.lessons)
-    model = Remembering(ModelUnderstanding(held, task.frames, task.fast, task.lessons, counts=task.counts))
+    by_itself = ModelUnderstanding(held, task.frames, Nobody(), task.lessons, settings)
+    model = Remembering(ModelUnderstanding(held, task.frames, task.fast, task.lessons, settings, counts=task.counts))
     readers: dict[str, Understander] = {
         "fast": IntentFirst(task.fast, task.frames),
         "alone": by_itself,
@@ -274,20 +276,21 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=list(TASKS), choices=list(TASKS))
     parser.add_argument("--readers", nargs="+", default=list(READERS), choices=READERS)
     parser.add_argument("--number", type=int, default=100, help="sentences of each set")
+    parser.add_argument("--timeout-s", type=float, default=30.0, help="of one call, as in a dialogue")
     parser.add_argument("--half", default=HALVES[1], choices=HALVES, help="prompts are written on the other half")
     parser.add_argument("--verbose", action="store_true", help="show every answer")
     parser.add_argument("--out", type=Path, help="folder for the table and the figures")
     options = parser.parse_args()
     opened = chat_model({"model": options.model})
     assert opened is not None
-    watched = Watched(opened)
+    watched, settings = Watched(opened), ModelSettings(timeout_s=options.timeout_s)
     held, line = HeldModel(watched, LoopThread(instead="areply"), owned=True), provenance()
     results = []
     with tempfile.TemporaryDirectory() as passing:
         try:
             for name in options.sets:
                 task = TASKS[name](options.data, options.folder or Path(passing), options.half, options.number)
-                for outcome in outcomes(task, held, watched, options.readers):
+                for outcome in outcomes(task, held, watched, options.readers, settings):
                     results.append(figures(task, outcome))
                     print(json.dumps(results[-1], ensure_ascii=False), flush=True)
                     if options.verbose:

@@ -33,11 +33,11 @@ _MAX_SHOWN = 300
 
 
 class _Passing(Exception):  # noqa: N818 (never leaves this file)
-    """A failure that may be over in a moment."""
+    """A failure that may be over in a moment. answered: by the server, which is there, but busy or not yet ready."""
 
-    def __init__(self, problem: str, pause_s: float | None = None) -> None:
+    def __init__(self, problem: str, pause_s: float | None = None, *, answered: bool = False) -> None:
         super().__init__(problem)
-        self.pause_s = pause_s
+        self.pause_s, self.answered = pause_s, answered
 
 
 class _MissingError(ChatModelError):
@@ -84,7 +84,7 @@ class OpenAIChatModel:
         """Whether the server is there and has the model, before anybody asks it for an answer.
 
         Raises ChatModelError where it cannot be reached, ConfigError where it lists models and ours is none of them.
-        A server without a list is believed, if the model has a name.
+        A server that is not ready is believed, and so is one without a list if the model has a name.
         """
         try:
             answer = await self._until_deadline(lambda: self._json("GET", "/models"))
@@ -92,6 +92,10 @@ class OpenAIChatModel:
             if self._model is None:
                 raise
             return
+        except ChatModelError as error:
+            if isinstance(error.__cause__, _Passing) and error.__cause__.answered:
+                return
+            raise
         names = [str(card["id"]) for card in answer.get("data") or [] if isinstance(card, dict) and "id" in card]
         if self._model is None and not names:
             raise ConfigError(f"{self.url} lists no model: say what it calls the one that you mean")
@@ -235,7 +239,7 @@ class OpenAIChatModel:
         message, code = _error_text(content)
         problem = f"{self.url} answered {status}: {message}"
         if status in _RETRIED:
-            return _Passing(problem, _seconds(retry_after))
+            return _Passing(problem, _seconds(retry_after), answered=True)
         if "maximum context length" in message or code == "context_length_exceeded":
             return PromptTooLongError(message)
         if status in (400, 413, 422):

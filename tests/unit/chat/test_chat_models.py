@@ -153,6 +153,8 @@ def test_a_server_that_is_there_and_has_the_model_passes_the_check(endpoint: End
         assert against(endpoint, OpenAIChatModel.check, model=name) is None
     endpoint.cards = (404, {})
     assert against(endpoint, OpenAIChatModel.check, model="any") is None
+    endpoint.cards = (503, {"error": {"message": "the model is loading"}})
+    assert against(endpoint, OpenAIChatModel.check, timeout_s=2.0) is None
 
 
 @pytest.mark.parametrize(

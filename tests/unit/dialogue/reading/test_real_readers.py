@@ -60,7 +60,7 @@ def test_a_real_model_reads_both_languages_and_computes_the_prompts_beginning_on
     try:
         reader = ModelUnderstanding(held, FRAMES, Nobody(), LESSONS, ModelSettings(num_nearest=0, timeout_s=HANG_S))
         reader.warm()
-        texts = ["a hotel in Qinhu please", "Thank you very much.", "琴湖有酒店吗？", "谢谢你"]
+        texts = ["a hotel in Qinhu please", "谢谢你"]
         read = [reader.parse(text) for text in texts]
     finally:
         held.close(HANG_S)
@@ -69,4 +69,4 @@ def test_a_real_model_reads_both_languages_and_computes_the_prompts_beginning_on
         assert all(reading.text[slot.start : slot.end] == slot.value for slot in reading.slots)
     assert all(2 * answer.num_cached_tokens > answer.num_prompt_tokens for answer in model.answers[2:])
     if "qwen" in model.name:
-        assert [reading.intent for reading in read] == ["find_hotel", "thank", "find_hotel", "thank"]
+        assert [reading.intent for reading in read] == ["find_hotel", "thank"]
