@@ -83,7 +83,7 @@ _HALVED_SPACES = "|".join(rf"\s{{{count}}}(?!\S)" for count in ("512", "256", "1
 
 
 @dataclass(frozen=True)
-class Split:
+class TextSplit:
     """What goes with a byte-level vocabulary.
 
     patterns: regular expressions, one after another; each cuts out what it matches from the pieces that are left
@@ -105,25 +105,25 @@ class Split:
         return normalizers.NFC() if self.nfc else None
 
 
-DEFAULT = Split((r"[\p{P}$+<=>^~|]+", _GPT2, r"\p{N}+", "[0-9][0-9][0-9]"))
+DEFAULT = TextSplit((r"[\p{P}$+<=>^~|]+", _GPT2, r"\p{N}+", "[0-9][0-9][0-9]"))
 """Of files without a name: of Falcon's kind, as llama.cpp takes them."""
 
 
-def _named(split: Split, *names: str) -> dict[str, Split]:
+def _named(split: TextSplit, *names: str) -> dict[str, TextSplit]:
     return dict.fromkeys(names, split)
 
 
-SPLITS: dict[str, Split] = {
+SPLITS: dict[str, TextSplit] = {
     "default": DEFAULT,
     **_named(
-        Split((_LLAMA3,), ignore_merges=True, add_bos=True),
+        TextSplit((_LLAMA3,), ignore_merges=True, add_bos=True),
         *("llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2", "jina-v5-nano"),
     ),
-    **_named(Split((_LLAMA3,)), "dbrx", "smaug-bpe", "chatglm-bpe"),
-    **_named(Split((_LLAMA3,), ignore_merges=True), "glm4", "glm5"),
-    **_named(Split((_QWEN2,), nfc=True), "qwen2", "deepseek-r1-qwen", "f2llmv2", "stablelm2"),
-    **_named(Split((_QWEN2,)), "kormo", "megrez", "hunyuan", "solar-open", "grok-2"),
-    "qwen35": Split(
+    **_named(TextSplit((_LLAMA3,)), "dbrx", "smaug-bpe", "chatglm-bpe"),
+    **_named(TextSplit((_LLAMA3,), ignore_merges=True), "glm4", "glm5"),
+    **_named(TextSplit((_QWEN2,), nfc=True), "qwen2", "deepseek-r1-qwen", "f2llmv2", "stablelm2"),
+    **_named(TextSplit((_QWEN2,)), "kormo", "megrez", "hunyuan", "solar-open", "grok-2"),
+    "qwen35": TextSplit(
         (
             _gpt4(
                 letters=r"[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+",
@@ -133,12 +133,12 @@ SPLITS: dict[str, Split] = {
         ),
         nfc=True,
     ),
-    "ufakzeka": Split((_QWEN2.removeprefix(f"{_ANY_CASE}|"),)),
-    "laguna": Split((r"[^\n]+|[\n]+", _QWEN2)),
-    "minicpm5": Split((_THREE_DIGITS, _gpt4(numbers=r"\p{N}+")), ignore_merges=True),
-    "seed-coder": Split((_gpt4(numbers=_ONE_DIGIT, signs=r" ?[^\s\p{L}\p{N}\r\n]+"),)),
-    "jais-2": Split((_LLAMA3.replace(r"|\s+(?!\S)|\s+", rf"|{_HALVED_SPACES}|\s"),)),
-    "exaone-moe": Split(
+    "ufakzeka": TextSplit((_QWEN2.removeprefix(f"{_ANY_CASE}|"),)),
+    "laguna": TextSplit((r"[^\n]+|[\n]+", _QWEN2)),
+    "minicpm5": TextSplit((_THREE_DIGITS, _gpt4(numbers=r"\p{N}+")), ignore_merges=True),
+    "seed-coder": TextSplit((_gpt4(numbers=_ONE_DIGIT, signs=r" ?[^\s\p{L}\p{N}\r\n]+"),)),
+    "jais-2": TextSplit((_LLAMA3.replace(r"|\s+(?!\S)|\s+", rf"|{_HALVED_SPACES}|\s"),)),
+    "exaone-moe": TextSplit(
         (
             _gpt4(
                 letters=r"[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+",
@@ -148,7 +148,7 @@ SPLITS: dict[str, Split] = {
         )
     ),
     **_named(
-        Split(
+        TextSplit(
             (
                 r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*|"
                 r"\s*[\r\n]|\s+(?!\S)|\s+",
@@ -156,34 +156,34 @@ SPLITS: dict[str, Split] = {
         ),
         *("bailingmoe", "bailingmoe2", "llada-moe"),
     ),
-    **_named(Split((_O200K,)), "gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2"),
-    "granite-embed-multi-97m": Split((_O200K,), ignore_merges=True),
-    "tekken": Split((_gpt4o(numbers=_ONE_DIGIT, ending=""),), ignore_merges=True, add_bos=True),
-    **_named(Split((r"\d{1,3}(?=(?:\d{3})*\b)", _O200K)), "tiny_aya", "cohere2moe"),
-    "youtu": Split((_YOUTU, _gpt4o(numbers=_ONE_DIGIT)), ignore_merges=True),
-    "kimi-k2": Split((r"\p{Han}+", _gpt4o(only=r"&&[^\p{Han}]").replace(r"[\r\n/]*", r"[\r\n]*"))),
-    **_named(Split((_THREE_DIGITS, _CJK, _deepseek())), "deepseek-v3", "hunyuan-dense", "joyai-llm", "hy_v4"),
-    "spark2_5": Split((_THREE_DIGITS, _CJK, _deepseek(signs_end="", lines=r"[\r\n]"), _ONE_DIGIT)),
-    "afmoe": Split((_FROM_THE_RIGHT, _AFMOE, _deepseek())),
-    "deepseek-llm": Split(_DEEPSEEK_LLM),
-    "deepseek-coder": Split(("[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", _DEEPSEEK_CJK, _ONE_DIGIT)),
-    "falcon": Split((r"[\p{P}$+<=>^~|`]+", _GPT2, "[0-9][0-9][0-9]")),
-    **_named(Split((_GPT2,), nfc=True), "mpt", "olmo"),
+    **_named(TextSplit((_O200K,)), "gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2"),
+    "granite-embed-multi-97m": TextSplit((_O200K,), ignore_merges=True),
+    "tekken": TextSplit((_gpt4o(numbers=_ONE_DIGIT, ending=""),), ignore_merges=True, add_bos=True),
+    **_named(TextSplit((r"\d{1,3}(?=(?:\d{3})*\b)", _O200K)), "tiny_aya", "cohere2moe"),
+    "youtu": TextSplit((_YOUTU, _gpt4o(numbers=_ONE_DIGIT)), ignore_merges=True),
+    "kimi-k2": TextSplit((r"\p{Han}+", _gpt4o(only=r"&&[^\p{Han}]").replace(r"[\r\n/]*", r"[\r\n]*"))),
+    **_named(TextSplit((_THREE_DIGITS, _CJK, _deepseek())), "deepseek-v3", "hunyuan-dense", "joyai-llm", "hy_v4"),
+    "spark2_5": TextSplit((_THREE_DIGITS, _CJK, _deepseek(signs_end="", lines=r"[\r\n]"), _ONE_DIGIT)),
+    "afmoe": TextSplit((_FROM_THE_RIGHT, _AFMOE, _deepseek())),
+    "deepseek-llm": TextSplit(_DEEPSEEK_LLM),
+    "deepseek-coder": TextSplit(("[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", _DEEPSEEK_CJK, _ONE_DIGIT)),
+    "falcon": TextSplit((r"[\p{P}$+<=>^~|`]+", _GPT2, "[0-9][0-9][0-9]")),
+    **_named(TextSplit((_GPT2,), nfc=True), "mpt", "olmo"),
     **_named(
-        Split((_GPT2,)),
+        TextSplit((_GPT2,)),
         *("gpt-2", "phi-2", "gigachat", "a.x-4.0", "mellum", "modern-bert", "exaone4", "jais", "trillion"),
         *("granite-docling", "jina-es", "jina-de", "jina-v1-en", "jina-v2-es", "jina-v2-de", "jina-v2-code"),
         "roberta-bpe",
     ),
     **_named(
-        Split((_ONE_DIGIT, _GPT2)),
+        TextSplit((_ONE_DIGIT, _GPT2)),
         *("smollm", "starcoder", "refact", "codeshell", "exaone", "minerva-7b", "mellum2"),
     ),
-    "command-r": Split((_ONE_DIGIT, _GPT2), nfc=True),
-    **_named(Split((_BLOOM,)), "bloom", "poro-chat", "gpt3-finnish"),
-    "viking": Split((_BLOOM, _ONE_DIGIT)),
-    "superbpe": Split((r"\p{N}+", r"(?=(\d{3})+(?!\d))")),
-    "chameleon": Split(
+    "command-r": TextSplit((_ONE_DIGIT, _GPT2), nfc=True),
+    **_named(TextSplit((_BLOOM,)), "bloom", "poro-chat", "gpt3-finnish"),
+    "viking": TextSplit((_BLOOM, _ONE_DIGIT)),
+    "superbpe": TextSplit((r"\p{N}+", r"(?=(\d{3})+(?!\d))")),
+    "chameleon": TextSplit(
         (
             *("<sentinel:[0-9]+>", "(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z", "([\\t\\n]|    |  )"),
             *(_ONE_DIGIT, r"[\p{P}!-/:-@\[-`{-~]", _GPT2),

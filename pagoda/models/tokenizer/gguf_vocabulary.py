@@ -23,7 +23,7 @@ from tokenizers import Tokenizer as BackendTokenizer
 
 from pagoda.errors import CheckpointError
 from pagoda.models.tokenizer.chat_template import ChatTemplate
-from pagoda.models.tokenizer.gguf_splits import DEFAULT, SPACE_MARKED, SPLITS, Split
+from pagoda.models.tokenizer.gguf_splits import DEFAULT, SPACE_MARKED, SPLITS, TextSplit
 from pagoda.models.tokenizer.sentencepiece import (
     SPACE,
     Algorithm,
@@ -61,7 +61,6 @@ _PHI3_PLAIN = {"<unk>", "<s>", "<|endoftext|>"}
 """The symbols of Phi-3 that leave the white space behind them to the text; its others swallow it."""
 _DOCUMENT_END = "<|endoftext|>"
 
-
 _KINDS: dict[str, dict[str, int]] = {
     "gpt2": {},
     "gemma4": {},
@@ -73,7 +72,7 @@ _KINDS: dict[str, dict[str, int]] = {
 
 def has_vocabulary(metadata: Mapping[str, Any]) -> bool:
     """Whether a file brings any; one without runs on token ids."""
-    return metadata.get(f"{_PREFIX}model", "none") not in _NO_VOCABULARY
+    return str(metadata.get(f"{_PREFIX}model", "none")) not in _NO_VOCABULARY
 
 
 def read_gguf(metadata: Mapping[str, Any], path: Path) -> tuple[BackendTokenizer, dict[str, str]]:
@@ -121,7 +120,7 @@ class _Vocabulary:
         self._metadata = metadata
         self._path = path
         self._model = str(metadata.get(f"{_PREFIX}model"))
-        self._is_byte_level = self._model == "gpt2" and metadata.get(f"{_PREFIX}pre") not in SPACE_MARKED
+        self._is_byte_level = self._model == "gpt2" and str(metadata.get(f"{_PREFIX}pre")) not in SPACE_MARKED
 
     def build(self) -> BackendTokenizer:
         """Raises CheckpointError."""
@@ -210,7 +209,7 @@ class _Vocabulary:
         return [known[number] for number in numbers]
 
     @cached_property
-    def _split(self) -> Split:
+    def _split(self) -> TextSplit:
         name = self._get("pre", str, None)
         if name is None:
             logger.warning(
@@ -243,18 +242,29 @@ class _Vocabulary:
         scores = self._numbers("scores")
         if scores is None:
             raise self._wrong("scores", "missing")
-        charsmap = self._metadata.get(f"{_PREFIX}precompiled_charsmap", ())
         model = SentencePieceModel(
             pieces=tuple(map(Piece, self.tokens, scores.tolist(), self.kinds)),
             algorithm=Algorithm.BPE if self._model == "llama" else Algorithm.UNIGRAM,
             byte_fallback=PieceKind.BYTE in self.kinds,
             unk_id=self.ids.get("unknown_token_id", -1),
-            charsmap=np.asarray(charsmap).astype(np.uint8).tobytes(),
+            charsmap=self._charsmap(),
             add_dummy_prefix=self._get("add_space_prefix", bool, self._model == "llama"),
             remove_extra_whitespaces=self._get("remove_extra_whitespaces", bool, False),
         )
         is_phi3 = self._metadata.get("general.architecture") == "phi3"
-        return build_tokenizer(model, swallowing=set(self.tokens) - _PHI3_PLAIN if is_phi3 else ())
+        try:
+            return build_tokenizer(model, swallowing=set(self.tokens) - _PHI3_PLAIN if is_phi3 else ())
+        # The library raises bare Exception for whatever it does not take.
+        except Exception as error:
+            raise self._wrong(
+                "tokens", f"no vocabulary of SentencePiece's, or its charsmap is none ({error})"
+            ) from error
+
+    def _charsmap(self) -> bytes:
+        given = self._metadata.get(f"{_PREFIX}precompiled_charsmap", np.zeros(0, np.uint8))
+        if not isinstance(given, np.ndarray) or given.dtype.itemsize != 1:
+            raise self._wrong("precompiled_charsmap", "no list of bytes")
+        return given.tobytes()
 
     def _bpe(self, **options: Any) -> models.BPE:
         vocab = {text: token_id for token_id, text in enumerate(self.tokens) if text}

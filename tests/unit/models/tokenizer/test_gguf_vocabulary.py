@@ -332,6 +332,7 @@ def test_merges_over_marked_spaces_are_read_with_bytes_for_what_they_lack(write:
 
 
 TINY: dict[str, Any] = {"tokens": ["h", "i", "hi"], "merges": ["h i"], "eos_token_id": 2}
+PIECES: dict[str, Any] = {**TINY, "model": "t5", "scores": [0.0, -1.0, -2.0], "token_type": [1, 1, 2]}
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown kind": ({"model": "rwkv"}, "of the kind 'rwkv'"),
     "a kind that is for encoders": ({"model": "bert"}, "of the kind 'bert'"),
@@ -352,6 +353,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a BOS that is asked for and missing": ({"add_bos_token": True}, "add_bos_token is true"),
     "no scores": ({"model": "llama", "eos_token_id": None}, "scores is missing"),
     "scores for other tokens": ({"model": "llama", "scores": [0.0]}, "scores is a list of 1"),
+    "a normaliser that is none": ({**PIECES, "precompiled_charsmap": b"abc"}, "its charsmap is none"),
+    "a normaliser that is a text": ({**PIECES, "precompiled_charsmap": "abc"}, "precompiled_charsmap is no list"),
     "a template that is no text": ({"chat_template": 3}, "as its chat template 'default'"),
 }
 
