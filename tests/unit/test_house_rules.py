@@ -50,7 +50,7 @@ GROUND: dict[str, set[str]] = {
         "streaming",
     },
     "layers": set(),
-    "models": {"config", "embedder", "generation_config", "refusals"},
+    "models": {"model_card", "config", "embedder", "generation_config", "refusals"},
     "models/families": set(),
     "cli": set(),
     "conformance": {"check", "client", "evidence", "shapes", "words", "chinese"},
