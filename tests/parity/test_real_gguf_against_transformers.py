@@ -1,4 +1,4 @@
-"""Two real models in GGUF: every weight and logits against transformers' own reading of the file, and a configuration."""
+"""Two real models in GGUF: weights and logits against transformers' own reading of the file, and a configuration."""
 
 from __future__ import annotations
 
