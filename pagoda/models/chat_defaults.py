@@ -18,8 +18,8 @@ _SMALL = 1_000_000_000
 _CALMER = {"temperature": 0.2, "top_p": 0.9}
 """Of an instruction-tuned model below so many parameters: what SmolLM2's card shows for all its sizes."""
 _TINY = 300_000_000
-_BRIEF = "You are a calculator and an encyclopedia. Answer correctly and concisely."
-"""With it SmolLM2-135M-Instruct told the capital of France and 2+2 in 20 draws of 20; without, in 7, 5 and 20."""
+_BRIEF = "You are a helpful assistant, good at sums and facts. Answer correctly and concisely."
+"""docs/server.md tells how much more often SmolLM2-135M-Instruct is right with it."""
 
 
 @dataclass(frozen=True)

@@ -83,8 +83,15 @@ def hub_name(name: str | Path) -> HubName:
     """
     found = _HUB_NAME.fullmatch(KNOWN_MODELS.get(str(name).lower(), str(name)))
     if found is None or (found["tag"] is None and Path(name).suffix.lower() in _FILES):
+        if _is_path(str(name)):
+            raise CheckpointError(f"there is no {name}: give the path of a directory or a file that exists")
         raise CheckpointError(
             f"no model {str(name)!r}: it is neither an existing path, nor a hub id such as Qwen/Qwen3-0.6B, "
             f"nor a short name; {nearest(str(name).lower(), KNOWN_MODELS)}"
         )
     return HubName(found["hub_id"], found["tag"])
+
+
+def _is_path(name: str) -> bool:
+    """Whether it can only be meant as one."""
+    return name.startswith(("/", "./", "../", "~")) or Path(name).suffix.lower() in _FILES

@@ -3,7 +3,8 @@ r"""How byte-level tokenizers cut a text before they merge bytes: what the name 
 On the token's path: under `gguf_vocabulary`. A GGUF file holds a byte-level vocabulary and its merges, and names the
 rest: llama.cpp keeps the split of each family, and what else goes with it, in its source (`llama-vocab.cpp`) under the
 name that its converter found. The names and which belong together are facts of llama.cpp; the patterns here are those
-of the families' own tokenizer.json, which Oniguruma reads as they are and llama.cpp approximates. They differ in
+of the families' own tokenizer.json as far as one could be had (Llama 3, Qwen, DeepSeek, Gemma, gpt-oss, GPT-2), which
+Oniguruma reads as they are and llama.cpp approximates; the others are llama.cpp's. They differ in
 `(?i:'s|...)` (which takes "ſ", too), in \p{Lu}, which llama.cpp takes for any letter, in Unicode's white space,
 in what is normalised (NFC where the family does), in Falcon's digits and in possessive repeats.
 """
