@@ -204,7 +204,7 @@ def test_bytes_that_are_no_text_are_refused(invoke: Invoke) -> None:
 def test_a_missing_model_is_the_callers_mistake(invoke: Invoke) -> None:
     result = invoke("generate", "--model", "/no/such/model", "x")
     assert result.exit_code == 2
-    assert "no model '/no/such/model'" in result.stderr
+    assert "there is no /no/such/model" in result.stderr
 
 
 def test_too_little_memory_is_a_failure_of_another_kind(invoke: Invoke, checkpoint: str) -> None:
