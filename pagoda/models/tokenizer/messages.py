@@ -34,7 +34,12 @@ def read_messages(messages: Sequence[Any]) -> list[dict[str, Any]]:
 
 
 def read_tools(tools: Sequence[Any] | None) -> list[dict[str, Any]] | None:
-    """Tools with their fields in OpenAI's order, so that every door gives the same text; None where there are none."""
+    """Tools with their fields in OpenAI's order, so that every door gives the same text; None where there are none.
+
+    Raises InvalidRequestError, `.param` names the place.
+    """
+    if tools and not isinstance(tools, Sequence):
+        raise InvalidRequestError(f"tools is {tools!r:.80}, but a list of tools is expected", param="tools")
     read = []
     for index, given in enumerate(tools or ()):
         tool = _fields(given, f"tools[{index}]")

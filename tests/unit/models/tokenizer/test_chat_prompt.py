@@ -100,6 +100,12 @@ def test_a_tool_s_answer_has_the_name_of_its_function() -> None:
     assert rendered(KNOWS_TOOLS, *chat).endswith("<tool now>noon")
 
 
+@pytest.mark.parametrize("tools", [True, 7, {"a": 1}, frozenset({1})])
+def test_tools_that_are_no_list_are_refused(tools: Any) -> None:
+    with pytest.raises(InvalidRequestError, match="a list of tools is expected"):
+        read_tools(tools)
+
+
 def test_tools_read_alike_whatever_the_order_of_their_fields() -> None:
     given = {
         "function": {"parameters": {"b": 1, "a": None}, "strict": None, "name": "f", "returns": 1},
