@@ -22,7 +22,7 @@ from pagoda.hardware import available_memory_bytes
 from pagoda.models.checkpoint.hub import resolve_config
 from pagoda.models.config import ModelConfig
 from pagoda.models.embedder import EmbedderConfig
-from pagoda.models.gguf.container import GGUFFile, is_gguf
+from pagoda.models.gguf.container import GGUFFile, opened
 from pagoda.models.gguf.model_config import load_gguf_config
 
 _LENGTHS = (256, 1024, 4096, 16384, 65536)
@@ -76,8 +76,8 @@ def plan(
     """What a model needs, and how many requests of which lengths fit: from config.json alone."""
     budget_bytes = _budget_bytes(memory)
     given_dtype = None if dtype is None else EngineArgs(dtype=dtype).dtype
-    path = resolve_config(model or BUILTIN_MODEL, revision=revision)
-    config = _load_config(path)
+    checkpoint = opened(resolve_config(model or BUILTIN_MODEL, revision=revision))
+    config = _load_config(checkpoint)
     dtypes = (
         ["float32", "bfloat16"] if given_dtype is None else [config.dtype if given_dtype == "auto" else given_dtype]
     )
@@ -89,7 +89,7 @@ def plan(
         max_position_embeddings=config.max_position_embeddings,
         memory_bytes=budget_bytes,
         dtypes=[_plan_dtype(config, name, budget_bytes, _lengths(config, max_model_len)) for name in dtypes],
-        stored=_stored(path),
+        stored=_stored(checkpoint),
     )
     terminal: Terminal = ctx.obj
     if as_json:
@@ -104,10 +104,10 @@ def plan(
         terminal.out.print(_table(result))
 
 
-def _stored(path: Path) -> dict[str, int]:
+def _stored(checkpoint: Path | GGUFFile) -> dict[str, int]:
     sizes: dict[str, int] = {}
-    if is_gguf(path):
-        for tensor in GGUFFile.open(path).tensors.values():
+    if isinstance(checkpoint, GGUFFile):
+        for tensor in checkpoint.tensors.values():
             sizes[tensor.type.name] = sizes.get(tensor.type.name, 0) + tensor.num_bytes
     return dict(sorted(sizes.items(), key=lambda entry: -entry[1]))
 
@@ -135,16 +135,16 @@ def _budget_bytes(memory_gib: float | None) -> int:
     return int(memory_gib * GIB)
 
 
-def _load_config(path: Path) -> ModelConfig:
-    if is_gguf(path):
-        return load_gguf_config(path)
-    if path.is_dir():
-        EmbedderConfig.from_directory(path)  # refused by name, where that is how it ends
-        return ModelConfig.from_directory(path)
+def _load_config(checkpoint: Path | GGUFFile) -> ModelConfig:
+    if isinstance(checkpoint, GGUFFile):
+        return load_gguf_config(checkpoint)
+    if checkpoint.is_dir():
+        EmbedderConfig.from_directory(checkpoint)  # refused by name, where that is how it ends
+        return ModelConfig.from_directory(checkpoint)
     # Only this format's reader needs torch.
     from pagoda.models.checkpoint.loading import load_config
 
-    return load_config(path)
+    return load_config(checkpoint)
 
 
 def _lengths(config: ModelConfig, max_model_len: int | None) -> list[int]:

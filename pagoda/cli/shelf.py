@@ -26,7 +26,7 @@ from pagoda.cli.console.terminal import Terminal
 from pagoda.errors import CheckpointError, ConfigError
 from pagoda.installation import program
 from pagoda.models.config import ModelConfig
-from pagoda.models.gguf.container import is_gguf
+from pagoda.models.gguf.container import GGUFFile, opened
 from pagoda.models.gguf.model_config import load_gguf_config
 from pagoda.models.shelf.catalogue import CATALOGUE, CatalogueEntry, shelf_name
 from pagoda.models.shelf.folder import Shelf, ShelvedModel
@@ -148,7 +148,8 @@ def _shelved_facts(model: ShelvedModel, path: Path) -> dict[str, Any]:
 def _file_facts(path: Path) -> dict[str, Any]:
     """What the file itself says of the model; `problem` where it says nothing that pagoda runs."""
     try:
-        config = load_gguf_config(path) if is_gguf(path) else ModelConfig.from_directory(path)
+        file = opened(path)
+        config = load_gguf_config(file) if isinstance(file, GGUFFile) else ModelConfig.from_directory(file)
     except CheckpointError as error:
         return {"problem": str(error)}
     context = config.max_position_embeddings

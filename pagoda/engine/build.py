@@ -29,6 +29,7 @@ from pagoda.models.checkpoint.loading import has_vocabulary, load_card, load_con
 from pagoda.models.config import ModelConfig
 from pagoda.models.embedder import EmbedderConfig
 from pagoda.models.generation_config import GenerationDefaults
+from pagoda.models.gguf.container import GGUFFile, opened
 from pagoda.models.model_card import ModelCard
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.vllm_names import ENGINE_SETTINGS
@@ -61,26 +62,29 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
     model_name = args.model or BUILTIN_MODEL
     _warn(args)
     # Before the weights are downloaded: what cannot run is refused by its configuration.
-    config, embedder = _read_config(resolve_config(model_name, **_hub_options(args)), args)
+    checkpoint = opened(resolve_config(model_name, **_hub_options(args)))
+    config, embedder = _read_config(checkpoint, args)
     path = resolve_model(model_name, **_hub_options(args))
-    if not Path(model_name).expanduser().exists():  # of a checkpoint on the hub, only now all files are there
-        config, embedder = _read_config(path, args)
+    if not isinstance(checkpoint, GGUFFile):
+        checkpoint = path
+        if not Path(model_name).expanduser().exists():  # of a checkpoint on the hub, only now all files are there
+            config, embedder = _read_config(path, args)
     args = _bounded(args, config, embedder)
     device = resolve_device(args.device)
     dtype = resolve_dtype(args.dtype, config, device)
     memory_plan = plan_for(args, config, dtype, device)
     kernels = select_exact_kernels(args.kernels, _product_shapes(config), getattr(torch, dtype), device)
     announce(startup_line(args, config, dtype, device, kernels, memory_plan))
-    generation = _generation_defaults(args, path)
-    tokenizer = None if args.skip_tokenizer_init else _tokenizer(path, args)
-    worker = Worker.load(path, config, memory_plan, getattr(torch, dtype), device, kernels)
+    generation = _generation_defaults(args, checkpoint)
+    tokenizer = None if args.skip_tokenizer_init else _tokenizer(checkpoint, args)
+    worker = Worker.load(checkpoint, config, memory_plan, getattr(torch, dtype), device, kernels)
     return EngineParts(
         args=args,
         path=path,
         config=config,
         tokenizer=tokenizer,
         generation_defaults=generation,
-        card=load_card(path, args.public_name),
+        card=load_card(checkpoint, args.public_name),
         embedder=embedder,
         eos_token_ids=_eos_token_ids(config, generation, tokenizer),
         memory_plan=memory_plan,
@@ -91,8 +95,9 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
     )
 
 
-def _read_config(path: Path, args: EngineArgs) -> tuple[ModelConfig, EmbedderConfig]:
-    return load_config(path, args.hf_overrides), EmbedderConfig.from_directory(path)
+def _read_config(checkpoint: Path | GGUFFile, args: EngineArgs) -> tuple[ModelConfig, EmbedderConfig]:
+    embedder = EmbedderConfig() if isinstance(checkpoint, GGUFFile) else EmbedderConfig.from_directory(checkpoint)
+    return load_config(checkpoint, args.hf_overrides), embedder
 
 
 def _bounded(args: EngineArgs, config: ModelConfig, embedder: EmbedderConfig) -> EngineArgs:
@@ -177,14 +182,18 @@ def _hub_options(args: EngineArgs) -> HubOptions:
     return {"revision": args.revision, "cache_dir": args.download_dir, "token": args.hf_token}
 
 
-def _generation_defaults(args: EngineArgs, path: Path) -> GenerationDefaults:
+def _generation_defaults(args: EngineArgs, checkpoint: Path | GGUFFile) -> GenerationDefaults:
     """As `generation_config` says. Tokens that end a text are facts of the model, which "vllm" keeps."""
-    source = path if args.generation_config in ("auto", "vllm") else Path(args.generation_config).expanduser()
-    if source is not path and not (source / "generation_config.json").is_file():
-        raise ConfigError(
-            f"generation_config={str(source)!r}, but no generation_config.json lies there: give auto, vllm or a folder"
-        )
-    own = load_generation(source)
+    if args.generation_config in ("auto", "vllm"):
+        own = load_generation(checkpoint)
+    else:
+        folder = Path(args.generation_config).expanduser()
+        if not (folder / "generation_config.json").is_file():
+            raise ConfigError(
+                f"generation_config={str(folder)!r}, but no generation_config.json lies there: give auto, vllm or a "
+                f"folder"
+            )
+        own = load_generation(folder)
     if args.generation_config == "vllm":
         own = GenerationDefaults(eos_token_ids=own.eos_token_ids)
     return own.overridden(args.override_generation_config)
@@ -196,15 +205,15 @@ def _num_parameters(config: ModelConfig) -> str:
     return f"{config.num_parameters / 1e6:.1f}M parameters{of_a_token}"
 
 
-def _tokenizer(path: Path, args: EngineArgs) -> Tokenizer | None:
+def _tokenizer(checkpoint: Path | GGUFFile, args: EngineArgs) -> Tokenizer | None:
     """None where the checkpoint brings none: such an engine takes and gives token ids."""
     if args.tokenizer is not None:
         options = _hub_options(args) | {"revision": args.tokenizer_revision}
-        return load_tokenizer(path, resolve_tokenizer(args.tokenizer, **options))
+        return load_tokenizer(checkpoint, resolve_tokenizer(args.tokenizer, **options))
     try:
-        return load_tokenizer(path)
+        return load_tokenizer(checkpoint)
     except CheckpointError:
-        if has_vocabulary(path):
+        if has_vocabulary(checkpoint):
             raise
         return None
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
-from pathlib import Path
 
 import torch
 
@@ -27,6 +26,7 @@ from pagoda.kernels.interface import Kernels
 from pagoda.layers.kv_cache import KVCache
 from pagoda.models.checkpoint.loading import load_weights
 from pagoda.models.config import ModelConfig
+from pagoda.models.gguf.container import Checkpoint
 from pagoda.models.llama import LlamaForCausalLM
 
 
@@ -40,7 +40,7 @@ class Worker:
     @classmethod
     def load(
         cls,
-        path: Path,
+        checkpoint: Checkpoint,
         config: ModelConfig,
         plan: MemoryPlan,
         dtype: torch.dtype,
@@ -50,7 +50,7 @@ class Worker:
         """Read the weights of a checkpoint and take the memory of its KV cache. Raises CheckpointError."""
         with _default_dtype(dtype), torch.device(device):
             model = LlamaForCausalLM(config, kernels)
-        load_weights(model, path, dtype=dtype)
+        load_weights(model, checkpoint, dtype=dtype)
         kv_cache = KVCache(
             num_layers=config.num_hidden_layers,
             num_blocks=plan.num_blocks,

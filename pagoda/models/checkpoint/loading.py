@@ -25,7 +25,7 @@ from pagoda.models.checkpoint.source import CheckpointSource
 from pagoda.models.checkpoint.translating import translated
 from pagoda.models.config import ModelConfig
 from pagoda.models.generation_config import GenerationDefaults
-from pagoda.models.gguf.container import GGUFFile, is_gguf
+from pagoda.models.gguf.container import Checkpoint, GGUFFile, opened
 from pagoda.models.gguf.generation import sampling_of
 from pagoda.models.gguf.model_config import load_gguf_config
 from pagoda.models.model_card import ModelCard
@@ -38,13 +38,13 @@ from pagoda.models.tokenizer.tokenizer import Tokenizer
 logger = logging.getLogger(__name__)
 
 
-def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) -> ModelConfig:
+def load_config(checkpoint: Checkpoint, overrides: Mapping[str, Any] | None = None) -> ModelConfig:
     """Configuration of a checkpoint directory, of a GGUF or of a llama2.c `.bin` file. Raises CheckpointError.
 
     overrides: keys and values in place of those of `config.json`.
     """
-    path = Path(path)
-    if path.is_file() and is_gguf(path):
+    path = opened(checkpoint)
+    if isinstance(path, GGUFFile):
         return load_gguf_config(path, overrides)
     if path.is_file():
         if overrides:
@@ -78,46 +78,44 @@ def _untied(config: ModelConfig, path: Path) -> ModelConfig:
     return replace(config, tie_word_embeddings=False, source=source_keys)
 
 
-def load_generation(path: str | Path) -> GenerationDefaults:
+def load_generation(checkpoint: Checkpoint) -> GenerationDefaults:
     """How the checkpoint wants to be sampled, and which tokens end a text. Raises CheckpointError."""
-    path = Path(path)
-    if path.is_dir():
-        return GenerationDefaults.from_directory(path)
-    if not is_gguf(path):
-        return GenerationDefaults()
-    metadata = GGUFFile.open(path).metadata
-    said = {**sampling_of(metadata), "eos_token_id": list(end_ids(metadata, path))}
-    return GenerationDefaults.from_dict(said, path)
+    found = opened(checkpoint)
+    if isinstance(found, GGUFFile):
+        said = {**sampling_of(found.metadata), "eos_token_id": list(end_ids(found.metadata, found.path))}
+        return GenerationDefaults.from_dict(said, found.path)
+    return GenerationDefaults.from_directory(found) if found.is_dir() else GenerationDefaults()
 
 
-def load_card(path: Path, name: str) -> ModelCard:
+def load_card(checkpoint: Checkpoint, name: str) -> ModelCard:
     """What a checkpoint's authors tell people of it. name: that it goes by."""
-    if path.is_dir():
-        return ModelCard.from_directory(path, name)
-    if not is_gguf(path):
-        return ModelCard.of({}, name)
-    metadata = GGUFFile.open(path).metadata
-    told = {key: metadata.get(f"general.{key}") for key in ("languages", "tags")}
-    return ModelCard.of(told, f"{metadata.get('general.name', '')} {name}")
+    found = opened(checkpoint)
+    if isinstance(found, GGUFFile):
+        told = {key: found.metadata.get(f"general.{key}") for key in ("languages", "tags")}
+        return ModelCard.of(told, f"{found.metadata.get('general.name', '')} {name}")
+    return ModelCard.from_directory(found, name) if found.is_dir() else ModelCard.of({}, name)
 
 
-def has_vocabulary(path: Path) -> bool:
+def has_vocabulary(checkpoint: Checkpoint) -> bool:
     """Whether the checkpoint brings a tokenizer, be it one that cannot be read."""
-    if path.is_dir():
-        return any((path / name).exists() for name in ("tokenizer.json", "tokenizer.model"))
-    return is_gguf(path) and gguf_vocabulary.has_vocabulary(GGUFFile.open(path).metadata)
+    found = opened(checkpoint)
+    if isinstance(found, GGUFFile):
+        return gguf_vocabulary.has_vocabulary(found.metadata)
+    return found.is_dir() and any((found / name).exists() for name in ("tokenizer.json", "tokenizer.model"))
 
 
-def load_tokenizer(path: str | Path, tokenizer: str | Path | None = None) -> Tokenizer:
+def load_tokenizer(checkpoint: Checkpoint, tokenizer: str | Path | None = None) -> Tokenizer:
     """The tokenizer of a checkpoint; `tokenizer` names another directory or file.
 
     Beside a llama2.c `.bin` file lie tokenizers of several sizes: the one of the model's size is taken. Raises
     CheckpointError where there is none.
     """
-    chosen = Path(tokenizer) if tokenizer is not None else Path(path)
+    chosen = opened(checkpoint if tokenizer is None else tokenizer)
+    if isinstance(chosen, GGUFFile):
+        return Tokenizer.from_gguf(chosen)
     if chosen.is_dir():
         return Tokenizer.from_directory(chosen)
-    if tokenizer is not None or is_gguf(chosen):
+    if tokenizer is not None:
         return Tokenizer.from_file(chosen)
     vocab_size = load_llama2c_config(chosen).vocab_size
     present = [chosen.parent / name for name in VOCABULARY_FILES if (chosen.parent / name).is_file()]
@@ -130,7 +128,7 @@ def load_tokenizer(path: str | Path, tokenizer: str | Path | None = None) -> Tok
     )
 
 
-def load_weights(module: nn.Module, directory: str | Path, *, dtype: torch.dtype | None = None) -> None:
+def load_weights(module: nn.Module, checkpoint: Checkpoint, *, dtype: torch.dtype | None = None) -> None:
     """Fills every parameter of `module` from a checkpoint directory, a GGUF or a llama2.c `.bin` file.
 
     module: a network, whose `config` says what its family's checkpoints call tensors; any other module takes them by
@@ -142,14 +140,16 @@ def load_weights(module: nn.Module, directory: str | Path, *, dtype: torch.dtype
     or a file is cut short. The module may then be filled in part: do not use it.
     """
     parameters = dict(module.named_parameters(remove_duplicate=False))
-    source = open_checkpoint(Path(directory))
+    checkpoint = opened(checkpoint)
+    source = open_checkpoint(checkpoint)
+    path = checkpoint.path if isinstance(checkpoint, GGUFFile) else checkpoint
     config = getattr(module, "config", None)
     unused = ["rotary_emb.inv_freq"]
     if isinstance(config, ModelConfig):
         source = translated(source, config, parameters)
         if not config.has_head:
             unused.append(config.family.weights.stored("lm_head.weight"))
-    for name, tensor in source.read(_wanted(parameters, source, Path(directory), tuple(unused))):
+    for name, tensor in source.read(_wanted(parameters, source, path, tuple(unused))):
         _assign(parameters[name], tensor, dtype, source.stored_name(name), source.files[name])
     for layer in module.modules():
         if isinstance(layer, ParallelLinear):

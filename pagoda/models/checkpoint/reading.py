@@ -22,7 +22,7 @@ from pagoda.models.checkpoint.gguf_source import GGUFSource
 from pagoda.models.checkpoint.layouts import describe_directory, quantisation_of
 from pagoda.models.checkpoint.llama2c import Llama2cSource
 from pagoda.models.checkpoint.source import CheckpointSource
-from pagoda.models.gguf.container import GGUFFile, is_gguf
+from pagoda.models.gguf.container import Checkpoint, GGUFFile, opened
 
 _INDEX = "model.safetensors.index.json"
 SINGLE_FILE = "model.safetensors"
@@ -65,14 +65,17 @@ class SafetensorsSource:
                     yield name, _get_tensor(reader, name, file)
 
 
-def open_checkpoint(path: Path) -> CheckpointSource:
+def open_checkpoint(checkpoint: Checkpoint) -> CheckpointSource:
     """The source for a directory, a GGUF or a llama2.c file. Raises CheckpointError where there are no weights.
 
     The whole file goes before an index, which may be left over from before the shards were merged (as in transformers);
     shards without an index are read as they are (as in vLLM).
     """
+    path = opened(checkpoint)
+    if isinstance(path, GGUFFile):
+        return GGUFSource(path)
     if path.is_file():
-        return GGUFSource(GGUFFile.open(path)) if is_gguf(path) else Llama2cSource(path)
+        return Llama2cSource(path)
     if (path / SINGLE_FILE).is_file():
         return SafetensorsSource(_names_of([path / SINGLE_FILE]))
     if (path / _INDEX).is_file():

@@ -157,6 +157,21 @@ class GGUFFile:
         self._files[tensor.part].check()
 
 
+Checkpoint = str | Path | GGUFFile
+"""A checkpoint by its path, or a GGUF file that was opened already."""
+
+
+def opened(checkpoint: Checkpoint) -> Path | GGUFFile:
+    """A GGUF file opened, any other checkpoint as its path; what is opened stays so.
+
+    Its header holds a vocabulary and takes a while to read: who asks several things of one file opens it once.
+    """
+    if isinstance(checkpoint, GGUFFile):
+        return checkpoint
+    path = Path(checkpoint)
+    return GGUFFile.open(path) if path.is_file() and is_gguf(path) else path
+
+
 def is_gguf(path: Path) -> bool:
     """Whether a path is such a file by its name or, under another name, by its first bytes."""
     if path.suffix.lower() == SUFFIX:

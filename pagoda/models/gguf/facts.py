@@ -13,6 +13,7 @@ import numpy as np
 
 from pagoda.errors import CheckpointError, UnknownArchitectureError
 from pagoda.models.gguf.container import GGUFFile
+from pagoda.models.gguf.metadata import shortest
 
 _BLOCK = re.compile(r"blk\.(\d+)\.")
 
@@ -45,7 +46,7 @@ class GGUFFacts:
         value = self.get(key, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
             raise self.error(key, value, "a number")
-        return _shortest(value) if isinstance(value, float) else value
+        return shortest(value)
 
     def flag(self, key: str, default: bool) -> bool:
         value = self.get(key, default)
@@ -90,7 +91,7 @@ class GGUFFacts:
                 f"expected: convert the model again"
             )
         values = self.file.data(found).reshape(-1).view("<f4")
-        return [_shortest(value) for value in values.tolist()]
+        return [shortest(value) for value in values.tolist()]
 
     @property
     def blocks(self) -> set[int]:
@@ -132,9 +133,3 @@ def architecture_of(file: GGUFFile) -> str:
             f"read, so take another file of it"
         )
     return name
-
-
-def _shortest(value: float) -> float:
-    """The shortest decimal that is the same number in fp32, which is what files hold: 1e-05, not 9.999999747e-06."""
-    narrow = np.float32(value)
-    return float(str(narrow)) if float(narrow) == value else value

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
+from pagoda.models.gguf.metadata import shortest
 
 logger = logging.getLogger(__name__)
 
@@ -33,9 +33,4 @@ def sampling_of(metadata: Mapping[str, Any]) -> dict[str, Any]:
     foreign = sorted(key for key, value in said.items() if key not in {*_READ, *_SILENT} and value)
     if foreign:
         logger.warning("the file asks for samplers that pagoda does not have, and goes without: %s", ", ".join(foreign))
-    return {ours: _short(said[theirs]) for theirs, ours in _READ.items() if theirs in said}
-
-
-def _short(value: Any) -> Any:
-    """A float as it was before it became one of 32 bits: 0.7, not 0.699999988079071."""
-    return float(str(np.float32(value))) if isinstance(value, float) else value
+    return {ours: shortest(said[theirs]) for theirs, ours in _READ.items() if theirs in said}

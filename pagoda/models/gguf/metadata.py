@@ -103,3 +103,12 @@ class HeaderReader:
         start = self.position
         self.position = start + num_bytes
         return self._data[start : self.position]
+
+
+def shortest(value: Any) -> Any:
+    """Of a float the shortest decimal that is the same number in fp32, which is what files hold: 0.7, not
+    0.699999988079071. Anything else, and a float that fp32 does not have, stays as it is."""
+    if not isinstance(value, float):
+        return value
+    narrow = np.float32(value)
+    return float(str(narrow)) if float(narrow) == value else value

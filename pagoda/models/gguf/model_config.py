@@ -6,7 +6,6 @@ First station of loading a `.gguf`, asked by `checkpoint/loading` and, without t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from pagoda.errors import CheckpointError
@@ -15,13 +14,13 @@ from pagoda.models.gguf.architectures import config_of
 from pagoda.models.gguf.container import GGUFFile
 
 
-def load_gguf_config(path: str | Path, overrides: Mapping[str, Any] | None = None) -> ModelConfig:
+def load_gguf_config(file: GGUFFile, overrides: Mapping[str, Any] | None = None) -> ModelConfig:
     """overrides: keys and values in place of those of the `config.json` that the file amounts to.
 
     Raises CheckpointError.
     """
-    raw = config_of(GGUFFile.open(path))
+    raw = config_of(file)
     try:
         return ModelConfig.from_dict({**raw, **(overrides or {})})
     except CheckpointError as error:
-        raise CheckpointError(f"{path}, read as the config.json that it amounts to: {error}") from error
+        raise CheckpointError(f"{file.path}, read as the config.json that it amounts to: {error}") from error

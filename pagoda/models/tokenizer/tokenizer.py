@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from tokenizers import Tokenizer as BackendTokenizer
 
 from pagoda.errors import InvalidParameterError, InvalidRequestError, missing_method
-from pagoda.models.gguf.container import GGUFFile, is_gguf
+from pagoda.models.gguf.container import GGUFFile, opened
 from pagoda.models.tokenizer.chat_prompt import ChatPrompt
 from pagoda.models.tokenizer.chat_template import ChatTemplate
 from pagoda.models.tokenizer.files import find_vocabulary, read_backend
@@ -73,9 +73,9 @@ class Tokenizer:
 
         Raises CheckpointError when the file is missing or unreadable.
         """
-        if Path(path).is_file() and is_gguf(Path(path)):
-            return cls.from_gguf(GGUFFile.open(path))
-        backend, special_tokens = read_backend(Path(path), {})
+        if isinstance(file := opened(path), GGUFFile):
+            return cls.from_gguf(file)
+        backend, special_tokens = read_backend(file, {})
         return cls(backend, special_tokens=special_tokens)
 
     @classmethod

@@ -120,7 +120,7 @@ def test_a_key_that_nobody_knows_is_told(write: Write, caplog: pytest.LogCapture
 
 
 def test_what_is_silent_says_nothing(write: Write, caplog: pytest.LogCaptureFixture) -> None:
-    config = load_gguf_config(write())
+    config = load_gguf_config(GGUFFile.open(write()))
     assert not caplog.records
     assert (config.rms_norm_eps, config.rope_theta, config.tie_word_embeddings) == (1e-5, 10000.0, True)
     assert (config.bos_token_id, config.eos_token_ids) == (None, ())
@@ -164,7 +164,7 @@ def test_what_cannot_be_or_contradicts_the_tensors_is_refused(
 ) -> None:
     path = write(said=said, tensors=tensors)
     with pytest.raises(CheckpointError) as caught:
-        load_gguf_config(path)
+        load_gguf_config(GGUFFile.open(path))
     assert str(path) in str(caught.value)
     assert told in str(caught.value)
 
@@ -222,7 +222,7 @@ def test_llama_3s_factors_are_told_as_its_formula(head_dim: int, factor: float, 
 
 
 def test_other_factors_divide_the_frequencies(write: Write) -> None:
-    config = load_gguf_config(write(tensors={"rope_freqs.weight": np.array([1.5, 4.0], np.float32)}))
+    config = load_gguf_config(GGUFFile.open(write(tensors={"rope_freqs.weight": np.array([1.5, 4.0], np.float32)})))
     assert config.rope_scaling == {"rope_type": "frequency_factors", "frequency_factors": [1.5, 4.0]}
     assert isinstance(config.rope, Rope)
 
