@@ -29,6 +29,8 @@ class ScriptedChatModel:
 
     def __init__(self, script: Script, *, max_context_tokens: int | None = None) -> None:
         self.conversations: list[tuple[Message, ...]] = []
+        self.batches: list[int] = []
+        """How many conversations each call of `chat_batch` brought."""
         self.params: list[ChatParams | None] = []
         self._respond = script if callable(script) else None
         self._answers: Iterator[str | Exception] = iter(()) if callable(script) else iter(script)
@@ -54,6 +56,7 @@ class ScriptedChatModel:
     async def chat_batch(
         self, conversations: Sequence[Sequence[Message]], params: ChatParams | None = None
     ) -> list[ChatAnswer]:
+        self.batches.append(len(conversations))
         return [await self.chat(messages, params) for messages in conversations]
 
     async def stream(self, messages: Sequence[Message], params: ChatParams | None = None) -> AsyncIterator[str]:

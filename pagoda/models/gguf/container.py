@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,7 +29,7 @@ SUFFIX = ".gguf"
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
 _LFS_POINTER = b"version https://git-lfs"
-_PART = re.compile(r"(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.DOTALL)
+_PART = re.compile(r"(.*)-(\d{5})(-of-(\d{5})\.gguf)", re.DOTALL | re.IGNORECASE)
 _MAX_DIMS = 4
 _SHORTEST_ENTRY = 24  # of the tables: a key and a value, or a tensor without dimensions
 _AGAIN = "download it again"
@@ -183,15 +184,34 @@ def is_gguf(path: Path) -> bool:
         return False
 
 
+class PartName(NamedTuple):
+    """A file's name as one of a set: what all begin with, its number from 1 on, what all end in, how many there are."""
+
+    stem: str
+    number: int
+    ending: str
+    num_parts: int
+
+
+def part_name(name: str) -> PartName | None:
+    """None for a file that is no part.
+
+    >>> part_name("m-00002-of-00003.gguf")
+    PartName(stem='m', number=2, ending='-of-00003.gguf', num_parts=3)
+    """
+    found = _PART.fullmatch(name)
+    return None if found is None else PartName(found[1], int(found[2]), found[3], int(found[4]))
+
+
 def part_names(name: str) -> list[str]:
     """The names of all files of the set that the file `name` belongs to, itself alone where it is no part.
 
     >>> part_names("m-00002-of-00002.gguf")
     ['m-00001-of-00002.gguf', 'm-00002-of-00002.gguf']
     """
-    if (found := _PART.fullmatch(name)) is None:
+    if (part := part_name(name)) is None:
         return [name]
-    return [f"{found['stem']}-{number:05d}-of-{found['count']}.gguf" for number in range(1, int(found["count"]) + 1)]
+    return [f"{part.stem}-{number:05d}{part.ending}" for number in range(1, part.num_parts + 1)]
 
 
 def _read_header(file: MappedFile, part: int) -> tuple[dict[str, Value], list[GGUFTensor]]:

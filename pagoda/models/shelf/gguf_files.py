@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from pagoda.errors import CheckpointError
+from pagoda.models.gguf.container import part_name
 
 DEFAULT_QUANTISATION = "Q4_K_M"
 """Taken where nobody says which: the one that most repositories have and most people run."""
-_SPLIT = re.compile(r"(?P<stem>.+)-(?P<part>\d{5})-of-(?P<parts>\d{5})", re.I)
 _QUANTISATION = re.compile(
     r"(?:^|[-._/])((?:UD-)?(?:I?Q[1-8]|TQ[12]|MXFP4|NVFP4|BF16|F16|FP16|F32|FP32|F64)(?:_[A-Z0-9]+)*)(?=$|[-._/])", re.I
 )
@@ -51,9 +51,8 @@ def gguf_models(names: Iterable[str]) -> list[GgufModel]:
         path = PurePosixPath(name)
         if path.suffix.lower() != ".gguf" or any(word in path.name.lower() for word in _NO_MODEL):
             continue
-        stem = name[: -len(path.suffix)]
-        split = _SPLIT.fullmatch(stem)
-        key = (split["stem"], int(split["parts"])) if split else (stem, 1)
+        part = part_name(name)
+        key = (name[: -len(path.suffix)], 1) if part is None else (part.stem, part.num_parts)
         parts.setdefault(key, []).append(name)
     return [GgufModel(stem, tuple(files), count) for (stem, count), files in parts.items()]
 

@@ -6,7 +6,6 @@ alone. All of it is async and belongs to the loop that the model belongs to; man
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from contextlib import aclosing
@@ -14,12 +13,13 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from pagoda.chat.model import ChatAnswer, ChatModel, ChatParams, Message
-from pagoda.errors import ChatModelError, ConfigError, PromptTooLongError
+from pagoda.errors import ConfigError, PromptTooLongError
 from pagoda.language import language_of
 from pagoda.rag.answer import Answer
 from pagoda.rag.answerer import GroundedQuestion
 from pagoda.rag.generative.citations import checked, is_abstention
 from pagoda.rag.generative.condensing import condensed
+from pagoda.rag.generative.deadline import in_time
 from pagoda.rag.generative.prompt import (
     PackedPrompt,
     PromptPlan,
@@ -155,14 +155,7 @@ class GenerativeAnswerer:
                 await stream.aclose()
 
     async def _in_time(self, work: Awaitable[T]) -> T:
-        try:
-            async with asyncio.timeout(self._settings.deadline_s):
-                return await work
-        except TimeoutError as error:
-            waited = f"{self._settings.deadline_s:g} s"
-            raise ChatModelError(
-                f"the model {self.model.name} gave no answer within {waited}: try again, or allow it more time"
-            ) from error
+        return await in_time(work, self.model, self._settings.deadline_s)
 
     def _checked(
         self, question: GroundedQuestion, prompt: PackedPrompt, said: ChatAnswer | None, params: ChatParams

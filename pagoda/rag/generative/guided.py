@@ -9,7 +9,6 @@ not sure that the passage holds an answer. Every answer is a quotation, whatever
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from collections import Counter
@@ -17,10 +16,10 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 
 from pagoda.chat.model import ChatModel, ChatParams, Message
-from pagoda.errors import ChatModelError
 from pagoda.language import language_of
 from pagoda.rag.answer import Answer
 from pagoda.rag.answerer import Answerer, GroundedQuestion
+from pagoda.rag.generative.deadline import in_time
 from pagoda.rag.generative.neutralise import neutralised
 from pagoda.rag.words import words_in
 
@@ -67,14 +66,8 @@ class GuidedAnswerer:
     async def _said(self, conversations: Sequence[Sequence[Message]]) -> list[str]:
         if not conversations:
             return []
-        try:
-            async with asyncio.timeout(self._deadline_s):
-                answers = await self._model.chat_batch(conversations, ChatParams(max_tokens=MAX_TOKENS))
-        except TimeoutError as error:
-            waited = f"{self._deadline_s:g} s"
-            raise ChatModelError(
-                f"the model {self._model.name} gave no answer within {waited}: try again, or allow it more time"
-            ) from error
+        asked = self._model.chat_batch(conversations, ChatParams(max_tokens=MAX_TOKENS))
+        answers = await in_time(asked, self._model, self._deadline_s)
         return [answer.text for answer in answers]
 
     def _worded(self, answer: Answer, said: str) -> Answer:

@@ -50,19 +50,10 @@ def test_a_question_without_hits_is_not_sent_to_the_model() -> None:
 
 
 def test_many_questions_are_one_call_of_the_model() -> None:
-    calls: list[int] = []
-
-    class Counting(ScriptedChatModel):
-        async def chat_batch(
-            self, conversations: Sequence[Sequence[Message]], params: ChatParams | None = None
-        ) -> list[ChatAnswer]:
-            calls.append(len(conversations))
-            return await super().chat_batch(conversations, params)
-
-    model = Counting(["It opens at 9:00 [1]."] * 4)
+    model = ScriptedChatModel(["It opens at 9:00 [1]."] * 4)
     many = [GroundedQuestion(f"When? {n}", (SHOP,) if n != 2 else ()) for n in range(5)]
     answers = asyncio.run(GenerativeAnswerer(model, SupportCheck()).answer_batch(many))
-    assert calls == [4]
+    assert model.batches == [4]
     assert [found.abstained for found in answers] == [False, False, True, False, False]
 
 

@@ -79,19 +79,10 @@ def test_a_question_that_the_reader_declines_is_not_sent_to_the_model() -> None:
 
 
 def test_many_questions_are_one_call_and_each_keeps_its_answer() -> None:
-    calls: list[int] = []
-
-    class Counting(ScriptedChatModel):
-        async def chat_batch(
-            self, conversations: Sequence[Sequence[Message]], params: ChatParams | None = None
-        ) -> list[ChatAnswer]:
-            calls.append(len(conversations))
-            return await super().chat_batch(conversations, params)
-
-    model = Counting(["1889", "built in 1889", "no"])
+    model = ScriptedChatModel(["1889", "built in 1889", "no"])
     guided = GuidedAnswerer(model, Reader("in 1889", 0.9))
     answers = asyncio.run(guided.answer_batch([GroundedQuestion(f"When {n}?", ()) for n in range(3)]))
-    assert calls == [3]
+    assert model.batches == [3]
     assert [found.text for found in answers] == ["in 1889 [1]", "built in 1889 [1]", "in 1889 [1]"]
 
 
