@@ -2,8 +2,9 @@
 
 Runs on CPU and CUDA, and trains (every operation is differentiable but the cache writes). It is also
 exact: on a CPU, a row's result is the same bits whatever else is in the step. Three rules make it so.
-Matrix products see only multiples of ROW_TILE rows (the runner pads) and of COLUMN_TILE columns, because
-BLAS switches to other kernels, with another order of summation, for a handful of either. Functions are only
+Matrix products see only multiples of ROW_TILE rows (the runner pads) up to ROW_SPAN, and of COLUMN_TILE
+columns, because BLAS switches to other kernels, with another order of summation, for a handful of either and
+again for many rows. Functions are only
 those that torch computes alike at every place of a tensor. And attention is made of work items of one shape,
 the same for every request (`attention_plan`), whose sums are added in the order of the keys.
 """
@@ -27,6 +28,7 @@ from pagoda.kernels.reference.attention_plan import (
 )
 
 ROW_TILE = 16  # rows of a matrix product come in multiples of this
+ROW_SPAN = 128  # more rows than this are several products: so many heights, and no more, `select.py` can try
 COLUMN_TILE = 16  # and so do its columns
 _MASKED = float("-inf")  # safe, since every row sees a key in some item; exp is faster at it than at large numbers
 
@@ -36,9 +38,16 @@ class ReferenceKernels:
 
     name = "torch-reference"
     row_multiple = ROW_TILE
+    row_span = ROW_SPAN
     tile_widths: tuple[int, ...] = TILE_WIDTHS
 
     def linear(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        # A trainer compares no bits, and a device is promised none: both get the one large product.
+        if len(x) <= self.row_span or torch.is_grad_enabled() or x.device.type != "cpu":
+            return self._product(x, weight, bias)
+        return torch.cat([self._product(rows, weight, bias) for rows in x.split(self.row_span)])
+
+    def _product(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         num_left = weight.shape[0] % COLUMN_TILE
         if num_left == 0:
             return F.linear(x, weight, bias)
@@ -187,9 +196,5 @@ class TiledReferenceKernels(ReferenceKernels):
     """The reference with every product of one height, attention's too: exact on any BLAS, slower on a good one."""
 
     name = "torch-reference-tiled"
+    row_span = ROW_TILE
     tile_widths = TILE_WIDTHS[:1]
-
-    def linear(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-        multiply = super().linear
-        # [T, in] in tiles of [ROW_TILE, in]: a product never sees how many rows there are.
-        return torch.cat([multiply(tile, weight, bias) for tile in x.split(ROW_TILE)])

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pagoda.errors import ConfigError
-from pagoda.kernels.reference.operations import ReferenceKernels, TiledReferenceKernels
+from pagoda.kernels.reference.operations import ROW_SPAN, ReferenceKernels, TiledReferenceKernels
 from pagoda.kernels.select import KERNELS, rows_are_exact, select_exact_kernels, select_kernels
 from pagoda.llm import LLM
 from pagoda.sampling_params import SamplingParams
@@ -31,6 +31,32 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
 
 def test_the_probe_sees_rows_that_depend_on_their_number() -> None:
     assert not rows_are_exact(Inexact(), 64, 32, torch.float32, CPU)
+
+
+class InexactFrom(ReferenceKernels):
+    """A BLAS that works otherwise from `height` rows on, as MKL does on several threads."""
+
+    height = 0
+
+    def _product(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        return super()._product(x, weight, bias) * (1 + 1e-6 * (len(x) >= self.height))
+
+
+@pytest.mark.parametrize("height", [48, 64, 100, 128])
+def test_the_probe_sees_a_product_that_changes_at_some_height(height: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(InexactFrom, "height", height)
+    assert not rows_are_exact(InexactFrom(), 64, 32, torch.float32, CPU)
+
+
+@torch.inference_mode()
+def test_a_product_is_never_higher_than_what_the_probe_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen on two threads: shapes whose bits hold up to 496 rows, and not at 512, went unnoticed."""
+    monkeypatch.setattr(InexactFrom, "height", ROW_SPAN + 1)
+    kernels, weight = InexactFrom(), torch.randn(32, 64)
+    assert rows_are_exact(kernels, 64, 32, torch.float32, CPU)
+    many = torch.randn(3 * ROW_SPAN + 16, 64)
+    alone = torch.cat([kernels.linear(rows, weight, None) for rows in many.split(16)])
+    assert torch.equal(kernels.linear(many, weight, None), alone)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
