@@ -16,8 +16,9 @@ from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.slots.check import accepts
 from pagoda.dialogue.slots.kinds import ANY, Band, NodeValue, Range, Value, When
 from pagoda.dialogue.state import events as ev
-from pagoda.dialogue.state.fold import MAX_STACK, fold, missing_slots, step
+from pagoda.dialogue.state.fold import fold, step
 from pagoda.dialogue.state.model import State
+from pagoda.dialogue.state.tasks import MAX_STACK, missing_slots
 from pagoda.dialogue.state.policy import Book, HandOff, next_action
 
 CITY = Domain.load()
