@@ -123,7 +123,7 @@ _BESIDE_EN = (
     rf"{_NUMBER_EN}|please|pl[sz]|plese|pleas|oh|ah|then|now|and|so|just|no (?:problems?|worries|issues?)|"
     "(?:that is|thats) (?:all|everything)(?: thanks)?|nothing else|sir|madam|ma'?am|mate|man|dear|buddy|bro|"
     "i (?:do|am|would|will)|we (?:do|are|would)|(?:as )?i (?:already |just )?(?:said|told you)|again|"
-    rf"(?:that|it|this) (?:{_GOOD})|{_FOR}|{_HOW}"
+    rf"(?:that|it|this) (?:{_GOOD})|{_FOR}|{_HOW}|(?:the|that|this|my) (?:{{things}})"
 )
 
 # Chinese
@@ -170,8 +170,10 @@ def is_yes(text: str, things: Iterable[str] = ()) -> bool:
         return False
     grammar = _grammar(tuple(sorted({folded(thing).lower() for thing in things})))
     agreed = any(sign in text for sign in _AGREEING)
-    kinds = [kind for clause, is_asked in _clauses(text) for kind in grammar.kinds(clause, is_question=is_asked)]
-    if "" in kinds:
+    clauses = list(_clauses(text))
+    kinds = [kind for clause, is_asked in clauses for kind in grammar.kinds(clause, is_question=is_asked)]
+    is_left_alone = "?" in folded(text) and not any(is_asked for _, is_asked in clauses)
+    if "" in kinds or is_left_alone:
         return False
     # "That is perfect" says that all is as it should be; "that is perfect, thanks" says goodbye.
     return agreed or "yes" in kinds or ("praised" in kinds and "thanks" not in kinds)
@@ -191,7 +193,7 @@ class _Grammar:
                 "yes": "|".join([*answers_en, _PRIME_EN]),
                 "polite": _POLITE_EN.replace("{things}", named),
                 "thanks": _THANKS_EN,
-                "beside": f"{_BESIDE_EN}|{_PRAISE_EN}",
+                "beside": f"{_BESIDE_EN}|{_PRAISE_EN}".replace("{things}", named),
             },
             end="(?: +|$)",
         )
@@ -244,6 +246,7 @@ def _clauses(text: str) -> Iterator[tuple[str, bool]]:
         plain = plain.replace(sign, " ")
     for pattern, words in _CONTRACTIONS:
         plain = pattern.sub(words, plain)
-    for clause, marks in _CLAUSE.findall(re.sub(r"[^\S\n]+", " ", plain)):
+    plain = re.sub(r" *([.!?;,\n-]) *", r"\1", re.sub(r"[^\S\n]+", " ", plain))
+    for clause, marks in _CLAUSE.findall(plain):
         if clause.strip():
             yield clause.strip(), "?" in marks
