@@ -29,9 +29,12 @@ class SlotValue:
 
 @dataclass(frozen=True)
 class Act:
-    """Something said beside intent and slots. kind: "any" and "unset" are of a slot, "request" of a property."""
+    """Something said beside intent and slots. kind: "any" and "unset" are of a slot, "request" of a property.
 
-    kind: Literal["any", "unset", "request", "confirm", "deny", "choose", "correct"]
+    "more" wants further results; "bookings" is about what was agreed upon before, its value what is wanted of it
+    """
+
+    kind: Literal["any", "unset", "request", "confirm", "deny", "choose", "correct", "more", "bookings"]
     slot: str = ""
     value: str = ""
 

@@ -92,8 +92,10 @@ def chat(
             opened.warm()
         if is_person:
             terminal.note(words.welcome)
-        while (line := _line(f"{words.prompt} > " if is_person else "")) is not None:
-            if line and not conversation.take(line):
+        for line in _lines(f"{words.prompt} > ") if is_person else _piped():
+            if line is None:
+                terminal.error(words.not_utf8)
+            elif line and not conversation.take(line):
                 break
         if is_person:
             terminal.note(words.goodbye.format(session=conversation.session))
@@ -323,9 +325,24 @@ def _progress(terminal: Terminal, words: DialogueWords) -> Iterator[Any]:
         yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
 
 
-def _line(prompt: str) -> str | None:
-    """The next line; None at the end."""
+def _lines(prompt: str) -> Iterator[str | None]:
+    """What a person types, line by line; None for bytes that are no text."""
+    while True:
+        try:
+            yield input(prompt).strip()
+        except UnicodeDecodeError:
+            yield None
+        except (EOFError, KeyboardInterrupt):
+            return
+
+
+def _piped() -> Iterator[str | None]:
+    """The lines of a pipe or a file; None for one that is no UTF-8. One such line does not spoil the next."""
     try:
-        return input(prompt).strip()
-    except (EOFError, KeyboardInterrupt):
-        return None
+        for line in sys.stdin.buffer:
+            try:
+                yield line.decode("utf-8-sig").strip()
+            except UnicodeDecodeError:
+                yield None
+    except KeyboardInterrupt:
+        return

@@ -21,6 +21,7 @@ class DialogueWords:
     unknown_command: str
     new_session: str
     nothing_to_show: str
+    not_utf8: str
     showing: str
     not_showing: str
     intent: str
@@ -56,6 +57,7 @@ ENGLISH = DialogueWords(
     unknown_command="there is no command {command}; {hint}",
     new_session="A new conversation.",
     nothing_to_show="Nothing was said yet.",
+    not_utf8="a line holds bytes that are no UTF-8 and was not read: send it as UTF-8, such as by iconv -f GB18030",
     showing="Every turn is shown in full from now on.",
     not_showing="Only replies are shown from now on.",
     intent="intent      {intent} ({confidence:.2f}, {route})",
@@ -91,6 +93,7 @@ CHINESE = DialogueWords(
     unknown_command="没有命令 {command}；{hint}",
     new_session="新的对话。",
     nothing_to_show="还没有说过话。",
+    not_utf8="有一行不是 UTF-8 编码，没有读取：请转成 UTF-8 再发，例如 iconv -f GB18030",
     showing="从现在起每轮都显示全部内容。",
     not_showing="从现在起只显示回答。",
     intent="意图    {intent}（{confidence:.2f}，{route}）",

@@ -93,7 +93,7 @@ def _of_column(column: Column, place: str, label: str, schema: GraphSchema) -> I
 def _of_booking(booking: Booking, place: str, schema: GraphSchema) -> Iterator[Problem]:
     yield from _odd(f"{place}.key", booking.key)
     yield from _odd(f"{place}.relation", booking.relation)
-    for name in (*booking.properties, *([booking.created] if booking.created else [])):
+    for name in (*booking.properties, *filter(None, (booking.created, booking.cancelled))):
         yield from _odd(f"{place}.properties.{name}", name)
     if booking.hours is not None:
         yield from _of_hours(booking.hours, f"{place}.hours", booking.target_label, schema)

@@ -258,7 +258,17 @@ def _booking(entry: Section, labels: list[str], slots: dict[str, Slot], own: Ite
         properties,
         entry.text("created", ""),
         _hours(entry.section("hours"), slots, own) if "hours" in entry else None,
+        entry.words("words"),
+        _minutes(entry, "confirm_within", Booking.confirm_within),
+        entry.text("cancelled", ""),
     )
+
+
+def _minutes(entry: Section, key: str, default: int) -> int:
+    value = entry.integer(key, default)
+    if value < 0:
+        raise entry.fail(key, f"is {value}, expected minutes from 1, or 0 for no limit")
+    return value
 
 
 def _hours(entry: Section, slots: dict[str, Slot], own: Iterable[str]) -> Hours:

@@ -152,6 +152,8 @@ class Booking:
 
     properties: {property: slot}; created: property that takes the time of writing, "" for none
     hours: opening hours of that node, None where every time will do
+    words: what people call it, such as "reservation"; confirm_within: minutes after which a yes to what was read out is
+    asked for again, 0 for never; cancelled: property that takes the time of a cancellation, "" where the node goes
     """
 
     label: str
@@ -162,6 +164,9 @@ class Booking:
     properties: Mapping[str, str]
     created: str = ""
     hours: Hours | None = None
+    words: Words = field(default_factory=dict)
+    confirm_within: int = 30
+    cancelled: str = ""
 
 
 @dataclass(frozen=True)

@@ -72,9 +72,10 @@ class Linker:
 
     @classmethod
     def from_graph(cls, domain: Domain, graph: Graph) -> Linker:
-        """Reads the names of every label that a slot looks in. Raises what the graph does."""
+        """Reads the names of every label that a slot looks in or a query looks for. Raises what the graph does."""
         schema = graph.schema()
         wanted = dict.fromkeys(label for slot in domain.slots.values() for label in slot.labels)
+        wanted |= dict.fromkeys(intent.query.label for intent in domain.intents.values() if intent.query is not None)
         return cls(named for label in wanted for named in _read(domain, graph, schema, label))
 
     def link(self, surface: str, labels: Sequence[str]) -> Link:

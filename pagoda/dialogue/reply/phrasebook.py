@@ -57,6 +57,8 @@ class Phrasebook:
         if ask.reason == "ambiguous":
             return self.say("ambiguous", language, choices=shown)
         question = self._question(intent, ask.slot, ask.attempt, language)
+        if ask.reason == "past":
+            return self.say("past", language, question=question)
         if ask.reason == "invalid" and ask.surface:
             question = self.say("invalid", language, surface=ask.surface, question=question)
         return self.say("ask_choices", language, question=question, choices=shown) if offered else question
@@ -106,14 +108,30 @@ class Phrasebook:
             return self.say("property_phrase", language, name=name_of(row, language), phrase=phrase)
         return self.say("property", language, name=name_of(row, language), title=title, value=value)
 
-    def confirmation(self, intent: str, values: Mapping[str, Value], language: str) -> str:
-        """A booking, read out before it is written."""
+    def confirmation(self, intent: str, values: Mapping[str, Value], language: str, *, is_change: bool = False) -> str:
+        """A booking, read out before it is written, or before it replaces another one."""
         title = self._domain.intents[intent].title.get(language, intent)
-        return self.say("confirm", language, title=title, values=self.values(values, language))
+        template = "confirm_change" if is_change else "confirm"
+        return self.say(template, language, title=title, values=self.values(values, language))
 
-    def booked(self, intent: str, values: Mapping[str, Value], booking_id: str, language: str) -> str:
+    def booked(
+        self, intent: str, values: Mapping[str, Value], booking_id: str, language: str, *, is_change: bool = False
+    ) -> str:
         """A booking was written. booking_id: its key, of which the first eight characters are told."""
-        return self.say("booked", language, values=self.values(values, language), id=booking_id[:8])
+        template = "changed" if is_change else "booked"
+        return self.say(template, language, values=self.values(values, language), id=booking_id[:8])
+
+    def bookings(self, template: str, booked: Sequence[tuple[str, Mapping[str, Value]]], language: str) -> str:
+        """Bookings (id, values) as a numbered list under a template."""
+        told = [
+            self.say("booking", language, rank=str(rank), values=self.values(values, language), id=key[:8])
+            for rank, (key, values) in enumerate(booked, 1)
+        ]
+        return "\n".join([self.say(template, language), *told])
+
+    def joined(self, sentences: Sequence[str], language: str) -> str:
+        """Sentences in one line."""
+        return _space(language).join(sentences)
 
     def resume(self, intent: str, language: str) -> str:
         """Back to a task that was left open."""

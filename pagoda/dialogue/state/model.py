@@ -18,12 +18,21 @@ Stage = Literal["collecting", "offered", "confirming", "confirmed"]
 
 
 @dataclass(frozen=True)
+class ReadOut:
+    """When something was read out that waits for a yes: only the turn right behind it can give one."""
+
+    turn: int
+    at: str = ""
+
+
+@dataclass(frozen=True)
 class Task:
     """One thing that the person wants. number: counts the tasks of the session from 1, never given twice.
 
     set_at: turn in which each value was said; times_asked: questions for each slot since it was last filled
     rejected: this turn's words that were no value of their slot; doubts: nodes that words may mean
-    results, relaxed: as last offered; chosen: row of them
+    results, relaxed: as last offered; skipped: how many were offered before; chosen: row of the results
+    read_out: of a booking, last time; replaces: id of the booking that this one changes
     """
 
     number: int
@@ -36,7 +45,10 @@ class Task:
     stage: Stage = "collecting"
     results: tuple[NodeValue, ...] = ()
     relaxed: tuple[str, ...] = ()
+    skipped: int = 0
     chosen: int | None = None
+    read_out: ReadOut | None = None
+    replaces: str = ""
 
     @property
     def chosen_result(self) -> NodeValue | None:
@@ -75,15 +87,34 @@ class BookingRecord:
 
 
 @dataclass(frozen=True)
+class Withdrawal:
+    """A booking that is to be undone. id: which, "" while that is asked; read_out: last time, or the question."""
+
+    id: str = ""
+    read_out: ReadOut | None = None
+    is_confirmed: bool = False
+
+
+@dataclass(frozen=True)
+class Request:
+    """A column that was asked for: of a row of the results, of a named node, or of what is talked of."""
+
+    column: str
+    row: int | None = None
+    node: NodeValue | None = None
+
+
+@dataclass(frozen=True)
 class ThisTurn:
     """What the person did since the last UserSaid, so far.
 
-    intent: as understood; requested: (column, row of the results or None); changed: slots whose value is another now
+    intent: as understood; changed: slots whose value is another now; is_informed: a value was told, if the same
     """
 
     intent: str = ""
-    requested: tuple[str, int | None] | None = None
+    requested: tuple[Request, ...] = ()
     changed: frozenset[str] = frozenset()
+    is_informed: bool = False
     is_switched: bool = False
     is_resumed: bool = False
     is_confirmed: bool = False
@@ -93,11 +124,17 @@ class ThisTurn:
     is_chosen: bool = False
     is_choice_unknown: bool = False
     is_told: bool = False
+    wants_more: bool = False
+    wants_bookings: bool = False
+    is_withdrawal_denied: bool = False
+    is_hand_off_ended: bool = False
 
 
 @dataclass(frozen=True)
 class State:
     """Everything. stack: tasks left open, the last one left last; num_misses: sentences in a row not understood.
+
+    conversation: its own id, "" in logs of earlier versions; withdrawal: a booking that is to be undone
 
     handed_off, failure: reasons, "" where there is none; failure is of this turn only
     """
@@ -111,6 +148,8 @@ class State:
     question: Question | None = None
     memory: Mapping[str, Remembered] = field(default_factory=dict)
     bookings: tuple[BookingRecord, ...] = ()
+    conversation: str = ""
+    withdrawal: Withdrawal | None = None
     this_turn: ThisTurn = ThisTurn()
     num_misses: int = 0
     handed_off: str = ""
@@ -122,6 +161,10 @@ class State:
         tasks = (self.task, *reversed(self.stack))
         return next((task for task in tasks if task is not None and task.results), None)
 
+    def booking(self, key: str) -> BookingRecord | None:
+        """A booking of this conversation by its id."""
+        return next((booking for booking in self.bookings if booking.id == key), None)
+
     def to_json(self) -> dict[str, Any]:
         """Plain data, to be shown; not to be read back: fold the events instead."""
         plain = _plain(self)
@@ -129,8 +172,11 @@ class State:
         return plain
 
 
+_RECORDS = (State, Task, Question, Remembered, BookingRecord, ThisTurn, ReadOut, Withdrawal, Request)
+
+
 def _plain(held: Any) -> Any:
-    if isinstance(held, State | Task | Question | Remembered | BookingRecord | ThisTurn):
+    if isinstance(held, _RECORDS):
         return {name: _plain(value) for name, value in vars(held).items()}
     if isinstance(held, Mapping):
         return {name: _plain(value) for name, value in held.items()}

@@ -14,20 +14,29 @@ from datetime import datetime
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Intent
-from pagoda.dialogue.reading.acts import mentions
+from pagoda.dialogue.reading.acts import bare_choice, mentions
+from pagoda.dialogue.reading.assent import is_yes
 from pagoda.dialogue.reading.linking import Linker
+from pagoda.dialogue.reading.wishes import is_undoing, things_of, without_undoing
 from pagoda.dialogue.slots.kinds import ANY, NodeValue, Value
 from pagoda.dialogue.slots.reader import SlotReader
+from pagoda.dialogue.slots.said import folded
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.model import State
+from pagoda.dialogue.state.policy import UNCLEAR
 from pagoda.nlu.understanding import OUT_OF_SCOPE, Act, SlotValue, TurnContext, Understanding
 
 # Words that fill the slot just asked for are an answer and no new wish if the reading is less sure than this of another
 # task, or if they are this share of the sentence.
 SURE_OF_A_SWITCH, MOSTLY_ANSWER = 0.8, 0.5
+# A reading less sure than this, without a value or a small word that bears it out, is asked about and not acted upon.
+LEAST_SURE = 0.5
 _BOOKS = re.compile(r"订|预约|\b(?:book|reserve)\b", re.IGNORECASE)
 # Acts that say of themselves what a sentence is for, where no intent fits it; the first that is found.
 _TELLING_ACTS = ("choose", "request", "confirm", "deny")
+_ASKS = re.compile(r"[?？]\s*$|[吗么嘛][\s。.!！]*$")
+_BEFORE_VALUE = r"(?:\b(?:for|at|on|in|to|of|with|the|a|an|that|it is|it's)\s+)*"
+_AFTER_VALUE = r"(?:\s*(?:people|persons|of us|[个位]人|[个位]|的))?"
 
 
 class ValueReader:
@@ -53,6 +62,10 @@ class ValueReader:
             return ev.Doubted(said.slot, said.value, link.nodes)
         return kind(said.slot, link.node, said.value)
 
+    def nodes_named(self, text: str, labels: Sequence[str]) -> list[tuple[int, int, NodeValue]]:
+        """(start, end, node) of the nodes of these labels that a text names."""
+        return self._linker.find(folded(text).lower(), labels)
+
 
 def context_of(state: State) -> TurnContext:
     """What understanding may know of the state."""
@@ -75,6 +88,9 @@ class Interpreter:
 
     def events(self, read: Understanding, state: State, at: str) -> list[ev.Event]:
         """What the person did in this turn, UserSaid first. at: ISO 8601 time of the sentence."""
+        for intent, told in self._special(read, state):
+            if told:
+                return [ev.UserSaid(read.text, read.language, intent, at), *told]
         intent = self._effective_intent(read, state)
         declared = self._domain.intents.get(intent)
         said = ev.UserSaid(read.text, read.language, intent, at)
@@ -89,6 +105,101 @@ class Interpreter:
             *_pointed(read, state, declared),
         ]
 
+    def _special(self, read: Understanding, state: State) -> Iterator[tuple[str, Sequence[ev.Event]]]:
+        """(intent, events) of what a whole sentence may be here, the surest first; no events where it is not."""
+        named, task = self._domain.intent_of_act, state.task
+        yield named("confirm"), [ev.Confirmed()] if self._is_whole_yes(read, state) else []
+        yield named("deny"), self._about_cancellation(read, state)
+        yield named("choose"), self._bare_choice(read, state)
+        yield "", self._about_bookings(read, state)
+        wants_more = task is not None and task.stage == "offered" and any(act.kind == "more" for act in read.acts)
+        yield task.intent if task else "", [ev.AskedForMore()] if wants_more else []
+        yield named("request"), self._about_named_node(read, state)
+
+    def _is_whole_yes(self, read: Understanding, state: State) -> bool:
+        """Whether the sentence is a yes to what was read out, and nothing besides; what is said again is no change."""
+        task, things = state.task, things_of(self._domain)
+        if state.withdrawal is not None:
+            text = without_undoing(read.text)
+            return not text.strip(" \t.,!。，！") or is_yes(text, things)
+        if task is None or task.stage != "confirming":
+            return False
+        text = read.text
+        for slot in sorted(read.slots, key=lambda found: -found.start):
+            told = self._values.event(slot, None, is_correction=False) if slot.slot in self._domain.slots else None
+            if not isinstance(told, ev.Informed) or told.value is None or told.value != task.values.get(slot.slot):
+                return False
+            text = _without(text, slot)
+        return is_yes(text, things)
+
+    def _about_cancellation(self, read: Understanding, state: State) -> list[ev.Event]:
+        """What is said while a booking is about to be undone: no, or which one."""
+        if state.withdrawal is None:
+            return []
+        kinds = {act.kind for act in read.acts}
+        intent = self._domain.intents.get(read.intent)
+        says_no = "deny" in kinds or (intent is not None and intent.act in ("deny", "cancel"))
+        if says_no and "choose" not in kinds:
+            return [ev.Denied()]
+        meant = self._booking_meant(read, state)
+        return [ev.AskedToCancel(meant)] if not state.withdrawal.id and meant else []
+
+    def _bare_choice(self, read: Understanding, state: State) -> list[ev.Event]:
+        """A number alone, where choices for a slot were printed; or the name of one of them."""
+        question = state.question
+        if question is None or not question.choices:
+            return []
+        rank = bare_choice(read.text, self._domain.slots[question.slot].type)
+        if rank is not None:
+            return [ev.Chosen(rank - 1)]
+        named = [row for row, node in enumerate(question.choices) if isinstance(node, NodeValue) and _names(node, read)]
+        is_doubt = state.task is not None and question.slot in state.task.doubts
+        return [ev.Chosen(named[0])] if is_doubt and len(named) == 1 else []
+
+    def _about_bookings(self, read: Understanding, state: State) -> list[ev.Event]:
+        """What is wanted of bookings that were written. While one is under way, "my booking" is that one."""
+        wish = next((act.value for act in read.acts if act.kind == "bookings"), "")
+        intent = self._domain.intents.get(read.intent)
+        is_cancel = intent is not None and intent.act == "cancel"
+        if not wish and is_cancel and state.task is None and state.bookings and is_undoing(read.text):
+            wish = "cancel"
+        is_under_way = state.task is not None and self._domain.intents[state.task.intent].kind == "book"
+        if not wish or (is_under_way and wish != "list") or (wish == "list" and read.slots):
+            return []
+        meant = self._booking_meant(read, state)
+        if wish == "list" or not state.bookings:
+            return [ev.AskedForBookings()]
+        if wish == "cancel":
+            return [ev.AskedToCancel(meant)]
+        record = state.booking(meant) or state.bookings[-1]
+        slots = [slot for slot in read.slots if slot.slot in record.values]
+        told = [self._values.event(slot, record.values[slot.slot], is_correction=True) for slot in slots]
+        return [ev.AskedToChange(record.id), *told]
+
+    def _booking_meant(self, read: Understanding, state: State) -> str:
+        """Id of the booking that is named, numbered, or the only one; "" where nobody can tell."""
+        if len(state.bookings) == 1:
+            return state.bookings[0].id
+        for record in reversed(state.bookings):
+            if any(isinstance(value, NodeValue) and _names(value, read) for value in record.values.values()):
+                return record.id
+        return ""
+
+    def _about_named_node(self, read: Understanding, state: State) -> list[ev.Event]:
+        """A question for a property of a node that the sentence names, wherever the dialogue is."""
+        columns = [act.value for act in read.acts if act.kind == "request"]
+        if not columns or _BOOKS.search(read.text):
+            return []
+        labels = [intent.query.label for intent in self._domain.intents.values() if intent.query is not None]
+        named = self._values.nodes_named(read.text, labels)
+        if len({node for _, _, node in named}) != 1:
+            return []
+        start, end, node = named[0]
+        others = [slot for slot in read.slots if not (start <= slot.start and slot.end <= end)]
+        if any(slot.slot not in columns for slot in others):
+            return []
+        return [ev.Requested(column, None, node) for column in columns]
+
     def _effective_intent(self, read: Understanding, state: State) -> str:
         """The intent as it is meant here: a yes to a booking is a yes, an answer is no new wish."""
         kinds: set[str] = {act.kind for act in read.acts}
@@ -100,9 +211,21 @@ class Interpreter:
             return state.task.intent
         if booking := self._booking_of_choice(read, state, kinds):
             return booking
-        if read.intent == OUT_OF_SCOPE:
-            return self._intent_of_acts(kinds, state)
+        if read.intent == OUT_OF_SCOPE or self._is_weak(read, state):
+            return self._intent_of_acts(kinds, state, OUT_OF_SCOPE if read.intent == OUT_OF_SCOPE else UNCLEAR)
         return read.intent
+
+    def _is_weak(self, read: Understanding, state: State) -> bool:
+        """Whether a reading is not sure enough to leave what is under way, or to give it up."""
+        intent = self._domain.intents.get(read.intent)
+        if intent is None or (state.task is not None and state.task.intent == intent.name):
+            return False
+        waits = state.task is not None and state.task.stage == "confirming"
+        if intent.act == "cancel" and waits and _ASKS.search(read.text):
+            # "Can I cancel later?" wants to know something.
+            return True
+        is_grave = intent.kind in ("find", "book") or intent.act in ("cancel", "hand_off")
+        return is_grave and not read.slots and read.confidence < LEAST_SURE
 
     def _booking_of_choice(self, read: Understanding, state: State, kinds: set[str]) -> str:
         """ "Book the second one": more than a choice, where what is listed can be booked."""
@@ -133,14 +256,14 @@ class Interpreter:
         is_unsure = read.confidence < SURE_OF_A_SWITCH or intent.kind not in ("find", "book")
         return is_unsure or _share_of_slots(read) >= MOSTLY_ANSWER
 
-    def _intent_of_acts(self, kinds: set[str], state: State) -> str:
+    def _intent_of_acts(self, kinds: set[str], state: State, otherwise: str) -> str:
         """What the small words of a sentence that no intent fits say it is for."""
         if state.task is not None and kinds & {"any", "unset"}:
             return state.task.intent
         if state.task is None and state.task_with_results is None:
-            return OUT_OF_SCOPE
+            return otherwise
         named = (self._domain.intent_of_act(kind) for kind in _TELLING_ACTS if kind in kinds)
-        return next(filter(None, named), OUT_OF_SCOPE)
+        return next(filter(None, named), otherwise)
 
     def _informed(self, read: Understanding, state: State) -> Iterator[ev.Event]:
         is_correction = any(act.kind in ("correct", "deny") for act in read.acts)
@@ -148,7 +271,25 @@ class Interpreter:
         for slot in read.slots:
             if slot.slot in self._domain.slots and slot.slot not in dismissed:
                 previous = state.task.values.get(slot.slot) if state.task is not None else None
-                yield self._values.event(slot, previous, is_correction=is_correction)
+                told = self._values.event(slot, previous, is_correction=is_correction)
+                yield _among_choices(told, state) if isinstance(told, ev.Doubted) else told
+
+
+def _among_choices(told: ev.Doubted, state: State) -> ev.Event:
+    """Of the nodes that words may mean, the one that was among the choices, where that is one alone."""
+    choices = state.question.choices if state.question is not None and state.question.slot == told.slot else ()
+    meant = [node for node in told.candidates if node in choices]
+    return ev.Informed(told.slot, meant[0], told.surface) if len(meant) == 1 else told
+
+
+def _without(text: str, slot: SlotValue) -> str:
+    """A text without a value and the small words that belong to it."""
+    words = re.escape(text[slot.start : slot.end] if slot.start >= 0 else slot.value)
+    return re.sub(f"{_BEFORE_VALUE}{words}{_AFTER_VALUE}", " ", text, count=1, flags=re.IGNORECASE)
+
+
+def _names(node: NodeValue, read: Understanding) -> bool:
+    return any(name and mentions(read.text, name) for name in (node.zh, node.en))
 
 
 def _share_of_slots(read: Understanding) -> float:
@@ -166,7 +307,8 @@ def _yes_or_no(read: Understanding, declared: Intent | None) -> Iterator[ev.Even
     kinds = {act.kind for act in read.acts} | ({declared.act} if declared is not None else set())
     if "deny" in kinds:
         yield ev.Denied()
-    elif "confirm" in kinds and not read.slots:
+    elif any(act.kind == "confirm" for act in read.acts) and not read.slots:
+        # Only the closed grammar of a yes makes one; a reader that thinks of one is not enough.
         yield ev.Confirmed()
 
 
@@ -185,7 +327,7 @@ def _pointed(read: Understanding, state: State, declared: Intent | None) -> Iter
     is_request = declared is not None and declared.act == "request"
     is_task = declared is not None and declared.kind in ("find", "book")
     if columns and (is_request or (not read.slots and not is_task)):
-        yield ev.Requested(columns[0], index)
+        yield from (ev.Requested(column, index) for column in columns)
     elif index is not None and (declared is None or declared.kind != "find"):
         yield ev.Chosen(index)
 

@@ -12,10 +12,11 @@ from typing import Any
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.slots.kinds import Anything, Band, NodeValue, Range, Value, When
-from pagoda.dialogue.state.fold import missing_slots
 from pagoda.dialogue.state.model import State
 from pagoda.dialogue.state.policy import Action
-from pagoda.dialogue.turn.performing import Rows, Taken, action_name
+from pagoda.dialogue.state.tasks import missing_slots
+from pagoda.dialogue.turn.done import Rows
+from pagoda.dialogue.turn.performing import Taken, action_name
 from pagoda.graph.subgraph import Subgraph
 from pagoda.language import Language
 from pagoda.nlu.understanding import Understanding

@@ -146,10 +146,10 @@ def test_a_person_is_called_when_asked_for_and_a_new_task_ends_the_wait() -> Non
 
 def test_a_property_is_told_of_the_result_that_is_meant() -> None:
     asked = (*OFFERED, said("ask_property"))
-    assert action(*asked, ev.Requested("phone", 1)) == Tell("find_restaurant", "phone", DEER)
-    assert action(*asked, ev.Requested("phone", -1)) == Tell("find_restaurant", "phone", DEER)
+    assert action(*asked, ev.Requested("phone", 1)) == Tell("find_restaurant", ("phone",), DEER)
+    assert action(*asked, ev.Requested("phone", -1)) == Tell("find_restaurant", ("phone",), DEER)
     assert action(*asked, ev.Requested("phone")) == Say("which_result")
-    assert action(*asked, ev.Chosen(0), said(), ev.Requested("phone")) == Tell("find_restaurant", "phone", TILE)
+    assert action(*asked, ev.Chosen(0), said(), ev.Requested("phone")) == Tell("find_restaurant", ("phone",), TILE)
 
 
 @pytest.mark.parametrize(
