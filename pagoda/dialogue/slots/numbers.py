@@ -29,8 +29,11 @@ _WORDS = {
     "fourty": 40,
 }
 _ANY_WORD = "|".join(sorted([*_WORDS, "hundred", "thousand"], key=len, reverse=True))
+# Longer ones are no quantities that anybody means, and too long for a float.
+_MAX_DIGITS, _MAX_WORDS = 15, 12
+_FORMAL = frozenset("壹贰叁肆伍陆柒捌玖拾佰仟")
 _NUMBER = re.compile(
-    rf"(?P<digits>\d+(?:,\d{{3}})+(?:\.\d+)?|\d+(?:\.\d+)?)\s?(?P<scale>[kK](?![a-zA-Z])|[十百千万亿])?"
+    rf"(?<![A-Za-z0-9.])(?P<digits>\d+(?:,\d{{3}})+(?:\.\d+)?|\d+(?:\.\d+)?)(?!\d|[a-zA-Z]+\d|(?:st|nd|rd|th)\b)\s?(?P<scale>[kK](?![a-zA-Z])|[十百千万亿])?"
     rf"(?P<tail>[{_HAN}](?![{_HAN}]))?"
     rf"|(?P<han>[{_HAN}]+)(?:点(?P<tenths>[零一二三四五六七八九]+))?"
     rf"|\b(?P<english>(?:an?\s+(?=hundred|thousand|dozen))?(?:{_ANY_WORD})(?:(?:[\s-]+(?:and\s+)?)(?:{_ANY_WORD}))*)\b",
@@ -94,14 +97,26 @@ def numbers_in(text: str) -> list[Found]:
 
 
 def _value_of(match: re.Match[str]) -> float | None:
+    if len(match[0]) > (_MAX_DIGITS if not match["english"] else 12 * _MAX_WORDS):
+        return None
     if match["digits"]:
         return _with_scale(match["digits"].replace(",", ""), match["scale"] or "", match["tail"] or "")
     if match["han"]:
+        if len(match["han"]) == 1 and not _stands_for_a_number(match):
+            return None
         whole = han_number(match["han"])
         if whole is None or not match["tenths"]:
             return whole
         return float(f"{whole:g}." + "".join(str(_DIGITS[char]) for char in match["tenths"]))
     return english_number(match["english"])
+
+
+def _stands_for_a_number(match: re.Match[str]) -> bool:
+    """Whether a single character is a number here: 拾 of 收拾, 陆 of 大陆 and 百 of 百货 are none, 百元 is."""
+    char, after = match["han"], match.string[match.end() : match.end() + 1]
+    if char in _FORMAL:
+        return len(match.string.strip()) == 1 or after in ("元", "圆")
+    return char not in "百千万亿" or after in ("元", "块", "以")
 
 
 def _with_scale(digits: str, scale: str, tail: str) -> float:
