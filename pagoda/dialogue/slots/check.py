@@ -44,7 +44,12 @@ def _is_count(slot: Slot, value: Value) -> bool:
 
 def _within(slot: Slot, number: float) -> bool:
     low, high = slot.low, slot.high
-    return abs(number) <= _MAX_NUMBER and math.isfinite(number) and (low is None or number >= low) and (high is None or number <= high)
+    return (
+        abs(number) <= _MAX_NUMBER
+        and math.isfinite(number)
+        and (low is None or number >= low)
+        and (high is None or number <= high)
+    )
 
 
 def _is_node(slot: Slot, value: Value) -> bool:

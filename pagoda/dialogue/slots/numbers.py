@@ -67,9 +67,12 @@ _NEIGHBOURS = re.compile(
     r"(?<![零一二三四五六七八九十百千])([一二两三四五六七八])([二三四五六七八九])(?=([十百千万])|[^零一二三四五六七八九点]|$)"
 )
 _JOINS = re.compile(
-    r"^\s*(?:元|块钱?|分|星级?|颗星|人|位|个|stars?|yuan|rmb|¥|小时)?\s*(?:-|–|—|~|～|到|至|to|and|or|或者?|、|，)\s*(?:￥|¥|rmb)?\s*$",
+    r"^\s*(?:元|块钱?|分|星级?|颗星|人|位|个|stars?|yuan|rmb|dollars?|bucks|[$€£¥￥]|小时)?\s*"
+    r"(?:-|–|—|~|～|到|至|to|and|or|或者?|、|，)\s*(?:[￥¥$€£]|rmb)?\s*$",
     re.IGNORECASE,
 )
+_SOME_MORE = re.compile(r"(?P<n>[一二两三四五六七八九]?[十百千万])[多几](?=$|[元块分\s，。])")
+_NEGATIVE = re.compile(r"[-−]\s*[\d.]")
 AROUND_SHARE = 0.2
 
 
@@ -80,6 +83,58 @@ class Found:
     value: float
     start: int
     end: int
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """A number, or two that are ends of a range, with the units and bounds beside it. start, end: its characters."""
+
+    start: int
+    end: int
+
+
+_UNIT = (
+    r"元钱?|块钱?|圆|人民币|分(?![钟之店别享])|颗?星级?|[ -]?stars?\b|rmb\b|cny\b|usd\b|yuan\b|kuai\b|dollars?\b|bucks\b|euros?\b|pounds?\b|quid\b"
+    r"|(?:a|per) (?:head|person|night)\b|each\b|points?\b|out of (?:5|10|five|ten)\b|/(?:5|10)\b|/人|每人|一位|一晚|页|米|公里|岁|年|[张座间票台本]"
+    r"|tickets?\b|seats?\b|rooms?\b|pages?\b|km\b|m\b|minutes?\b"
+)
+_BOUND_BEFORE = (
+    r"不要?超过|别超过|不高于|不低于|不少于|不大于|不小于|最多|至多|顶多|最少|至少|起码|低于|少于|小于|不到|高于|大于|超过|大约|大概|差不多|约"
+    r"|no more than|not more than|no less than|not less than|not over|not under|not above|at most|at least|up to|less than|more than|cheaper than|under|below|within"
+    r"|over|above|around|about|roughly|approximately|max(?:imum)?(?: of)?|min(?:imum)?(?: of)?|between|from|starting (?:at|from)|<=?|>=?|≤|≥|~|[$￥¥€£]|rmb"
+)
+_BOUND_AFTER = (
+    r"以内|以下|之内|之下|以里|以上|之上|之间|中间|左右|上下|起步|起|封顶|内|多|出头|and (?:above|up|over)\b|or (?:less|more|below|under|above|higher|better|over|fewer|so)\b"
+    r"|tops\b|max(?:imum)?\b|min(?:imum)?\b|upwards?\b|ish\b|\+"
+)
+_LEFT = re.compile(rf"(?:(?<![a-z])(?:{_BOUND_BEFORE})\s*)+$", re.IGNORECASE)
+_RIGHT = re.compile(rf"(?:\s*(?:{_UNIT}|{_BOUND_AFTER}))+", re.IGNORECASE)
+
+
+def phrases_in(text: str) -> list[Phrase]:
+    """The numbers of a folded text with what belongs to each, left to right.
+
+    >>> text = "人均消费在50-100元之间, rated 4.5 or above"
+    >>> [text[phrase.start : phrase.end] for phrase in phrases_in(text)]
+    ['50-100元之间', '4.5 or above']
+    """
+    found, numbers = [], numbers_in(text)
+    while numbers:
+        first, last = numbers[0], numbers[0]
+        if (
+            len(numbers) > 1
+            and _JOINS.match(text[first.end : numbers[1].start])
+            and not _LIST.search(text[first.end : numbers[1].start])
+        ):
+            last = numbers[1]
+        numbers = numbers[2 if last is not first else 1 :]
+        left, right = _LEFT.search(text[: first.start]), _RIGHT.match(text[last.end :])
+        start = left.start() if left is not None else first.start
+        found.append(Phrase(start, last.end + (right.end() if right is not None else 0)))
+    return found
+
+
+_LIST = re.compile(r"[，、,]")
 
 
 def numbers_in(text: str) -> list[Found]:
@@ -207,6 +262,10 @@ def bounds(text: str) -> Range | float | None:
     (True, True)
     """
     plain = text.strip()
+    if _NEGATIVE.match(plain):
+        return None
+    if (hundreds := _SOME_MORE.search(plain)) is not None:
+        return _some_more(hundreds)
     if (neighbours := _NEIGHBOURS.search(plain)) is not None:
         factor = {**_UNITS, "万": 10_000}.get(neighbours[3] or "", 1)
         return Range(_DIGITS[neighbours[1]] * factor, _DIGITS[neighbours[2]] * factor)
@@ -218,6 +277,15 @@ def bounds(text: str) -> Range | float | None:
         return Range(low, high)
     around = plain[: found[0].start] + " " + plain[found[0].end :]
     return _bounded(found[0].value, around.strip())
+
+
+def _some_more(match: re.Match[str]) -> Range | float:
+    """五百多 is five to six hundred, 二十几 twenty to thirty."""
+    low = han_number(match["n"]) if not match["n"].isdigit() else int(match["n"])
+    size = {"十": 10, "百": 100, "千": 1000, "万": 10_000}.get(match["n"][-1])
+    if low is None or size is None:
+        return around_of(float(low or 0)) if low else 0
+    return Range(low, low + size, is_below=True)
 
 
 def _bounded(value: float, words: str) -> Range | float:

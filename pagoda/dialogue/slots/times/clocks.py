@@ -65,7 +65,7 @@ _FACE = re.compile(
 )
 _ZH = re.compile(
     # 有一点, 早一点 and 便宜一点 are a little, no hour; 今晚一点 is one.
-    rf"(?<![快慢近远贵大小多少宜有好])(?<!(?<![今明后当])[早晚])(?:差(?P<less>{N}|一刻)分?钟?)?(?P<h>{N})\s?(?:[点點](?!间|心|评|儿吃|餐|菜|单)|时(?![间候常]))(?:钟|整|正|过)?"
+    rf"(?!(?<=[快慢近远贵大小多少宜有好])一点)(?!(?<=(?<![今明后当])[早晚])一点)(?:差(?P<less>{N}|一刻)分?钟?)?(?P<h>{N})\s?(?:[点點](?!间|心|评|儿吃|餐|菜|单)|时(?![间候常]))(?:钟|整|正|过)?"
     rf"(?:差(?P<less2>{N}|一刻)分?|(?P<half>半)|(?P<quarter>[一三])刻钟?|零?(?P<m>\d{{1,2}}|[{HAN}]{{1,3}})分?(?![个位人口桌张天周小]))?"
 )
 _OFF_EN = re.compile(
@@ -78,14 +78,19 @@ _SPACED = re.compile(rf"\b(?P<h>\d{{1,2}}) (?P<m>[0-5]\d){_HALF}")
 _WITH_HALF = re.compile(rf"(?<![\d.:])(?P<h>{_HOUR}){_HALF}")
 _O_CLOCK = re.compile(rf"(?<![\d.:])(?P<h>{_HOUR})[ -]?(?:o\W{{0,2}}clock\b|oclock\b){_HALF}?")
 _ISH = re.compile(rf"(?<![\d.:])\b(?P<h>\d{{1,2}}|{_HOURS})[ -]?ish\b{_HALF}?")
-_HUNDRED = re.compile(r"(?<![\d.:/$￥-])(?P<h>[01]\d|2[0-4])(?P<m>[0-5][05])(?![\d:/-]|\.\d)(?:\s?(?:hours|hrs?|h)\b)?" + _HALF + "?" + _UNITS)
+_HUNDRED = re.compile(
+    r"(?<![\d.:/$￥-])(?P<h>[01]\d|2[0-4])(?P<m>[0-5][05])(?![\d:/-]|\.\d)(?:\s?(?:hours|hrs?|h)\b)?"
+    + _HALF
+    + "?"
+    + _UNITS
+)
 _SHORT_HUNDRED = re.compile(r"(?<![\d.:/$￥-])(?P<h>[1-9])(?P<m>[0-5][05])\s?(?P<half>[ap]\.?m\b\.?)")
 _HRS = re.compile(r"(?<![\d.:])(?P<h>1\d|2[0-4]|0\d)\s?(?:hrs|hr|h)\b")
 _NAMED = {"noon": "pm", "midnight": "am"}
 _NOON = re.compile(r"\b(?:12 )?noon\b|\bmid-?day\b|正午(?:12点|十二点)?")
 _MIDNIGHT = re.compile(r"\b(?:12 )?midnight\b|(?:半夜|午夜|夜里)(?:十二点|12点)|午夜|零时|子夜")
 _SAID_BEFORE = re.compile(
-    rf"(?:\bat|\bby|\baround|\babout|\bafter|\btill?|\buntil|\bfrom|\bapproximately|\bsay|\bbefore|@|\bmaybe|\bto)\s*(?P<h>{_RUN}|{_HOUR})(?![\d:]|\.\d)"
+    rf"(?:\bat|\bafter|\btill?|\buntil|\bbefore|@|(?P<loose>\bby|\baround|\babout|\bfrom|\bapproximately|\bsay|\bmaybe|\bto))\s*(?P<h>{_RUN}|{_HOUR})(?![\d:]|\.\d)"
     + _UNITS
 )
 _ZH_BARE = re.compile(rf"(?<=[晚午早上晨])(?P<h>{N})(?![\d:：.点個个位人口元块分号日])")
@@ -101,11 +106,15 @@ _FIRST_OF_PAIR = re.compile(
 )
 
 
-def clocks_in(rest: Rest, *, is_bare_enough: bool) -> list[Clock]:
-    """The clocks of a text, left to right, taken out of it. is_bare_enough: a number alone is an hour here."""
+def clocks_in(rest: Rest, *, is_bare_enough: bool, is_loose: bool = True) -> list[Clock]:
+    """The clocks of a text, left to right, taken out of it.
+
+    is_bare_enough: a number alone is an hour here; is_loose: one after "about" or "from" is, too
+    """
     found = [*_off_the_hour(rest), *_named(rest)]
     blank_parts(rest)
     found += [clock for rule in _RULES for clock in rule(rest)]
+    found += _after_a_word(rest, is_loose=is_loose)
     if found:
         found += _first_of_pair(rest, found[0])
     elif is_bare_enough or rest.taken:
@@ -194,7 +203,9 @@ def _less(clock: Clock | None, minutes: int) -> Clock | None:
     if clock.hour <= 12:
         hour = (hour - 1) % 12 + 1 if hour else 12
         flips = clock.hour == 12 and clock.half and hour != 12
-        return replace(clock, hour=hour, minute=total % 60, half={"am": "pm", "pm": "am"}[clock.half] if flips else clock.half)
+        return replace(
+            clock, hour=hour, minute=total % 60, half={"am": "pm", "pm": "am"}[clock.half] if flips else clock.half
+        )
     return replace(clock, hour=hour, minute=total % 60)
 
 
@@ -215,7 +226,9 @@ def _off_the_hour(rest: Rest) -> Iterator[Clock]:
 
     for match in rest.take_all(_OFF_EN):
         # "From five to seven" is a stretch, "five to seven" a minute.
-        clock = None if _FROM.search(rest.text[: match.start()]) and match["side"] in ("to", "till", "til") else made(match)
+        clock = (
+            None if _FROM.search(rest.text[: match.start()]) and match["side"] in ("to", "till", "til") else made(match)
+        )
         if clock is None:
             rest.put_back(match)
         else:
@@ -252,9 +265,9 @@ def _named(rest: Rest) -> Iterator[Clock]:
         yield Clock(12, 0, "pm", match.start(), match.end())
 
 
-def _after_a_word(rest: Rest) -> Iterator[Clock]:
+def _after_a_word(rest: Rest, *, is_loose: bool) -> Iterator[Clock]:
     for match in rest.take_all(_SAID_BEFORE):
-        clock = _clock(match)
+        clock = _clock(match) if is_loose or not match["loose"] else None
         # "From 5 to 6": each end has its word; of "to 6" alone the word is not one of time.
         if clock is None:
             rest.put_back(match)
@@ -303,5 +316,4 @@ _RULES: tuple[Callable[[Rest], Iterator[Clock]], ...] = (
     _faces,
     _spelled,
     _hundreds,
-    _after_a_word,
 )

@@ -100,7 +100,9 @@ _IN_EN = re.compile(
     rf"(?: and (?P<n2>{COUNT_EN}) days?)?(?P<later> (?:from now|later|hence|ahead|time))?\b"
 )
 _IN_ZH = re.compile(rf"(?:再?过)?(?P<n>{COUNT_ZH})个?(?P<unit>天|日|周|星期|礼拜|月)(?:以后|之后|后)的?")
-_AFTER_NEXT = re.compile(rf"\b(?:the )?(?P<day>{WEEKDAY_EN}) after next\b|\b(?P<day2>{WEEKDAY_EN}) (?:in )?(?:the )?week after next\b")
+_AFTER_NEXT = re.compile(
+    rf"\b(?:the )?(?P<day>{WEEKDAY_EN}) after next\b|\b(?P<day2>{WEEKDAY_EN}) (?:in )?(?:the )?week after next\b"
+)
 _WEEKDAY_WEEK = re.compile(rf"\b(?P<day>{WEEKDAY_EN}) week\b|\ba week on (?P<day2>{WEEKDAY_EN})\b")
 _EN_WEEKDAY = re.compile(
     rf"\b(?:(?P<how>(?:this )?(?:(?:next|this) week|next|this|coming|following))(?: on)? )?(?P<day>{WEEKDAY_EN})'?s?(?: (?P<of>(?:of )?(?:next|this) week))?\b"
@@ -313,7 +315,11 @@ def _weekdays(rest: Rest, today: date) -> Iterator[Day]:
         if match["day"] == "末":
             yield _weekend(today, weeks)
             continue
-        wanted = int(match["day"]) - 1 if match["day"].isdigit() else "一二三四五六日".index(match["day"].replace("天", "日"))
+        wanted = (
+            int(match["day"]) - 1
+            if match["day"].isdigit()
+            else "一二三四五六日".index(match["day"].replace("天", "日"))
+        )
         yield Day(_weekday(today, wanted, weeks=weeks), None, not weeks and not is_this, wanted)
     for match in rest.take_all(_EN_WEEKEND):
         yield _weekend(today, match["how"] == "next")

@@ -13,13 +13,25 @@ import re
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
+from pagoda.dialogue.domain.model import EARLIEST
 from pagoda.dialogue.slots.kinds import When
 from pagoda.dialogue.slots.numbers import han_number
 from pagoda.dialogue.slots.readings import NOTHING, Reading, Why
 from pagoda.dialogue.slots.times.clocks import Clock, clocks_in, count_of, is_stretch
 from pagoda.dialogue.slots.times.days import Day, days_in
-from pagoda.dialogue.slots.times.parts import EARLIEST, PARTS, hour_of_day, part_around, part_in
-from pagoda.dialogue.slots.times.words import BEFORE, COUNT_EN, COUNT_ZH, NOW, PAST, THIS_YEAR, TIME_WORDS, VAGUE, Rest, plain_of
+from pagoda.dialogue.slots.times.parts import PARTS, hour_of_day, part_around, part_in
+from pagoda.dialogue.slots.times.words import (
+    BEFORE,
+    COUNT_EN,
+    COUNT_ZH,
+    NOW,
+    PAST,
+    THIS_YEAR,
+    TIME_WORDS,
+    VAGUE,
+    Rest,
+    plain_of,
+)
 
 _MAX_MINUTES = 366 * 24 * 60
 _OFFSET_EN = re.compile(
@@ -87,9 +99,56 @@ def _days_of(day: Day | None) -> When | None:
     return _when(_at(day.first, 0, 0), _at(day.last, 24, 0))
 
 
+def time_places(text: str, *, is_asked: bool = False, is_loose: bool = True) -> list[tuple[int, int]]:
+    """Where a lower-case sentence speaks of times: (start, end) of each piece, left to right.
+
+    is_asked: a bare number is an hour, as in the answer to "what time?"; is_loose: one after "about" is
+    """
+    rest = Rest(text)
+    some_day = datetime(2000, 1, 1, 12)
+    _offset(rest, some_day)
+    days_in(rest, some_day.date(), some_day.date())
+    for pattern in (NOW, VAGUE, THIS_YEAR):
+        for _ in rest.take_all(pattern):
+            pass
+    clocks_in(rest, is_bare_enough=is_asked, is_loose=is_loose)
+    places = sorted(rest.taken)
+    if not places or all(text[start:end].strip() in _WEAK for start, end in places):
+        return [] if not is_asked else places
+    return _with_their_words(text, places)
+
+
+# Alone these say when, but as often they are said of other things.
+_WEAK = frozenset(["now", "asap", "现在", "马上", "dinner", "lunch", "晚饭", "晚餐", "午饭", "this year", "今年"])
+_BESIDE_BEFORE = re.compile(
+    r"(?:\b(?:not|except|anything but|but not|before|until|till|same)|除了?|不是|不要|别|同)\s*(?:for |on |at |the )?$"
+)
+_BESIDE_AFTER = re.compile(r"^\s*(?:after next|before|week|month|of the month|之?前|以前|除外|左右)")
+_LINK = re.compile(
+    r"^\s*,?\s*(?:to|and|till?|until|-|–|—|~|到|至|or|not|或者?|还是|不是|instead of|rather than|,? ?no,?)\s*(?:on |at |the )?$"
+)
+
+
+def _with_their_words(text: str, places: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """With the words around them that change what they mean, so that these are read or known not to be."""
+    widened = []
+    for start, end in places:
+        if (before := _BESIDE_BEFORE.search(text[:start])) is not None:
+            start = before.start()
+        if (after := _BESIDE_AFTER.match(text[end:])) is not None:
+            end += after.end()
+        if widened and _LINK.match(text[widened[-1][1] : start]):
+            start = widened.pop()[0]
+        widened.append((start, end))
+    return widened
+
+
 def _has_other_words(rest: Rest) -> bool:
     """Whether anything but small words and one number, or two, is left."""
-    return any(not re.fullmatch(r"[\d.\-:/]+|[零〇一二两三四五六七八九十]{1,3}|[a-z]+", word) or _is_unknown(word) for word in rest.unread())
+    return any(
+        not re.fullmatch(r"[\d.\-:/]+|[零〇一二两三四五六七八九十]{1,3}|[a-z]+", word) or _is_unknown(word)
+        for word in rest.unread()
+    )
 
 
 def _is_unknown(word: str) -> bool:
@@ -105,7 +164,9 @@ def _with_stretch(heard: _Heard, clocks: list[Clock], plain: str) -> tuple[_Hear
 
 def _is_ambiguous(heard: _Heard, days: list[Day], clocks: list[Clock], offset: datetime | None) -> bool:
     """Two days, two hours, several days at once, or the midnight of a day, which begins it or ends it."""
-    if len({(clock.hour, clock.minute, clock.half) for clock in clocks}) > 1 or (offset is not None and (days or clocks)):
+    if len({(clock.hour, clock.minute, clock.half) for clock in clocks}) > 1 or (
+        offset is not None and (days or clocks)
+    ):
         return True
     weekdays = {day.weekday for day in days if day.weekday >= 0}
     dates = {day.first for day in days if day.weekday < 0} or {day.first for day in days}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from pagoda.dialogue.domain.model import EARLIEST
 from pagoda.dialogue.slots.times.words import HOURS_EN, Rest
 
 _AFTER_AN_HOUR = rf"(?:\d|\b(?:{'|'.join(HOURS_EN)}|o'?clock)) ?"
@@ -37,9 +38,6 @@ _NIGHTS = {"night": 3, "late": 5}
 
 
 _PATTERNS = {name: re.compile(pattern) for name, (_, _, pattern) in PARTS.items()}
-# The earliest hour that a bare hour of the clock means, where a slot says nothing else: "at 7" is in the morning, "at 6"
-# in the evening.
-EARLIEST = 7
 
 
 def part_in(plain: str) -> str:

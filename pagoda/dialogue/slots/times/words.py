@@ -48,9 +48,7 @@ VAGUE = re.compile(
     r"|\bthe other day\b|\bany ?(?:time|day)\b"
 )
 THIS_YEAR = re.compile(r"今年|\b(?:of )?this year\b")
-BEFORE = re.compile(
-    r"(?:以前|之前|前$|前(?=[，,。 ]))|\b(?:before|until|till|no later than|earlier than|not after)\b"
-)
+BEFORE = re.compile(r"(?:以前|之前|前$|前(?=[，,。 ]))|\b(?:before|until|till|no later than|earlier than|not after)\b")
 # What belongs to times; a text that holds one of these and was not read is a time that was not understood.
 TIME_WORDS = re.compile(
     r"\d{1,2}[:：]\d\d|\d+[-/]\d+[-/]\d+|[一二两三四五六七八九十]点|[一-鿿]{1,3}节|除夕|农历|[初腊][一二三四五六七八九十]|[周号日月年]|星期|礼拜|小时|钟头|分钟|上午|下午|点钟"
@@ -89,7 +87,9 @@ def plain_of(text: str) -> str:
     >>> plain_of(" 二〇二六年  Dec 5 or so")
     '2026年 dec 5'
     """
-    text = _YEAR_ZH.sub(lambda year: "".join(str("〇一二三四五六七八九".find(c.replace("零", "〇"))) for c in year[0]), text)
+    text = _YEAR_ZH.sub(
+        lambda year: "".join(str("〇一二三四五六七八九".find(c.replace("零", "〇"))) for c in year[0]), text
+    )
     return " ".join(_OR_SO.sub(" ", text.lower()).split())
 
 
