@@ -66,7 +66,7 @@ _FACE = re.compile(
 _ZH = re.compile(
     # 有一点, 早一点 and 便宜一点 are a little, no hour; 今晚一点 is one.
     rf"(?!(?<=[快慢近远贵大小多少宜有好])一点)(?!(?<=(?<![今明后当])[早晚])一点)(?:差(?P<less>{N}|一刻)分?钟?)?(?P<h>{N})\s?(?:[点點](?!间|心|评|儿吃|餐|菜|单)|时(?![间候常]))(?:钟|整|正|过)?"
-    rf"(?:差(?P<less2>{N}|一刻)分?|(?P<half>半)|(?P<quarter>[一三])刻钟?|零?(?P<m>\d{{1,2}}|[{HAN}]{{1,3}})分?(?![个位人口桌张天周小]))?"
+    rf"(?:差(?P<less2>{N}|一刻)分?|(?P<thirty>半)|(?P<quarter>[一三])刻钟?|零?(?P<m>\d{{1,2}}|[{HAN}]{{1,3}})分?(?![个位人口桌张天周小]))?"
 )
 _OFF_EN = re.compile(
     r"\b(?:an? )?(?P<what>half|quarter|twenty[- ]five|twenty|ten|five|two|three|four|six|seven|eight|nine|\d{1,2})(?: minutes?| mins?)?[ -]"
@@ -243,7 +243,7 @@ def _spelled(rest: Rest) -> Iterator[Clock]:
 
 def _chinese(rest: Rest) -> Iterator[Clock]:
     def made(match: re.Match[str]) -> Clock | None:
-        minute = 30 if match["half"] else 15 * ("一三".index(match["quarter"]) * 2 + 1) if match["quarter"] else None
+        minute = 30 if match["thirty"] else 15 * ("一三".index(match["quarter"]) * 2 + 1) if match["quarter"] else None
         less = match["less"] or match["less2"]
         if not less:
             return _clock(match, minute)
@@ -287,11 +287,9 @@ def _first_of_pair(rest: Rest, known: Clock) -> Iterator[Clock]:
 
 def _bare(rest: Rest, is_enough: bool) -> Iterator[Clock]:
     """One number, or two that are ends of a stretch; where times were read already, only beside those."""
-    if is_enough and (apart := _FACE_APART.match(rest.text)) is not None:
-        numbers = [(apart, _clock(apart))]
-    else:
-        numbers = [(match, _clock(match)) for match in _BARE.finditer(rest.text)]
-    numbers = [(match, clock) for match, clock in numbers if clock is not None]
+    apart = _FACE_APART.match(rest.text) if is_enough else None
+    matches = [apart] if apart is not None else list(_BARE.finditer(rest.text))
+    numbers = [(match, clock) for match in matches if (clock := _clock(match)) is not None]
     beside = [pair for pair in numbers if is_enough or _is_beside(rest, pair[0])]
     if len(numbers) == 2 and beside and is_stretch(rest.text, numbers[0][1], numbers[1][1]):
         beside = numbers

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 
 from pagoda.dialogue.slots.numbers import han_number
 from pagoda.dialogue.slots.times.clocks import count_of
@@ -35,7 +36,6 @@ class Day:
     """A day that was named. weekday: it was named by its weekday, from Monday 0; -1 otherwise.
 
     last: of several days, such as a weekend; comes_again: one of every week, so that the next may be meant
-    is_relative: counted from today
     """
 
     first: date
@@ -158,16 +158,14 @@ def _count(word: str) -> float:
     return han_number(word) or 0
 
 
-def _taken(
-    rest: Rest, pattern: re.Pattern[str], made: Callable[[re.Match[str]], date | None], **how: bool
-) -> Iterator[Day]:
+def _taken(rest: Rest, pattern: re.Pattern[str], made: Callable[[re.Match[str]], date | None]) -> Iterator[Day]:
     """A day for each match; what makes none is put back, for others or for those who ask what was not read."""
     for match in rest.take_all(pattern):
         day = made(match)
         if day is None:
             rest.put_back(match)
         else:
-            yield Day(day, **how)
+            yield Day(day)
 
 
 def _dates(rest: Rest, today: date) -> Iterator[Day]:
@@ -349,7 +347,11 @@ def _relative(rest: Rest, today: date) -> Iterator[Day]:
 
 def _festivals(rest: Rest, today: date) -> Iterator[Day]:
     for pattern, of in FESTIVALS.items():
-        yield from _taken(rest, pattern, lambda _, of=of: next_festival(of, today))  # type: ignore[misc]
+        yield from _taken(rest, pattern, partial(_festival, of, today))
+
+
+def _festival(of: Callable[[int], date | None], today: date, match: re.Match[str]) -> date | None:
+    return next_festival(of, today)
 
 
 _RULES: tuple[Callable[[Rest, date], Iterator[Day]], ...] = (

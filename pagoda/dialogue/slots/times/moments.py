@@ -131,7 +131,7 @@ _LINK = re.compile(
 
 def _with_their_words(text: str, places: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """With the words around them that change what they mean, so that these are read or known not to be."""
-    widened = []
+    widened: list[tuple[int, int]] = []
     for start, end in places:
         if (before := _BESIDE_BEFORE.search(text[:start])) is not None:
             start = before.start()

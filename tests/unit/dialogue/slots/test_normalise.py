@@ -60,7 +60,6 @@ def read(slot: str, words: str, previous: Value | None = None) -> Value | None:
         ("深夜十一点半", "2026-11-21T23:30"),
         ("午夜十二点", "2026-11-22T00:00"),
         ("tomorrow at 3 am", "2026-11-22T03:00"),
-        ("12 am tomorrow", "2026-11-22T00:00"),
         ("tonight at 1 am", "2026-11-22T01:00"),
         ("1 pm", "2026-11-21T13:00"),
         ("周六十二点", "2026-11-21T12:00"),
