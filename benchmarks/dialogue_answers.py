@@ -59,7 +59,11 @@ class Score:
 
     def add(self, *, is_right: bool, is_wrong: bool, told: str) -> None:
         """One more row."""
-        self.rows, self.right, self.wrong = self.rows + 1, self.right + is_right, self.wrong + (is_wrong and not is_right)
+        self.rows, self.right, self.wrong = (
+            self.rows + 1,
+            self.right + is_right,
+            self.wrong + (is_wrong and not is_right),
+        )
         if not is_right:
             self.misses.append(told)
 
@@ -67,7 +71,9 @@ class Score:
         """Of the table."""
         if not self.rows:
             return f"| {self.name} | {self.half} | 0 | - | - |"
-        return f"| {self.name} | {self.half} | {self.rows} | {self.right / self.rows:.3f} | {self.wrong / self.rows:.3f} |"
+        return (
+            f"| {self.name} | {self.half} | {self.rows} | {self.right / self.rows:.3f} | {self.wrong / self.rows:.3f} |"
+        )
 
 
 class Desk:
@@ -186,7 +192,9 @@ def bare_numbers(desk: Desk, question: str, forms: Sequence[Callable[[int], str]
         told = [form(number) for form in forms]
         found = [held(desk.after(question, words), "people") for words in told]
         is_right = all(each == number for each in found)
-        score.add(is_right=is_right, is_wrong=any(each not in (None, number) for each in found), told=f"{told} -> {found}")
+        score.add(
+            is_right=is_right, is_wrong=any(each not in (None, number) for each in found), told=f"{told} -> {found}"
+        )
     return score
 
 
@@ -276,7 +284,9 @@ def constraints(desk: Desk, data: Path, half: str, name: str, kinds: tuple[str, 
             found = held(desk.after(turn["text"]), slot)
             told = re.findall(r"\d+(?:\.\d+)?", str(found)) if found is not None else []
             is_right = [float(each) for each in told] == [float(each) for each in numbers]
-            score.add(is_right=is_right, is_wrong=found is not None, told=f"{turn['text']} -> {found}, not {acts[0][3]}")
+            score.add(
+                is_right=is_right, is_wrong=found is not None, told=f"{turn['text']} -> {found}, not {acts[0][3]}"
+            )
     return score
 
 
@@ -290,7 +300,9 @@ def moments(agent: DialogueAgent, path: Path) -> Score:
         value = normalise(slot, words, NOW)
         found = "" if value is None else str(plain_value(value, "en"))
         is_right = found == wanted or (not wanted and "/" in found)
-        score.add(is_right=is_right, is_wrong=bool(found) and "/" not in found, told=f"{words} -> {found}, not {wanted}")
+        score.add(
+            is_right=is_right, is_wrong=bool(found) and "/" not in found, told=f"{words} -> {found}, not {wanted}"
+        )
     return score
 
 

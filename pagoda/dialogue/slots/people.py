@@ -32,7 +32,7 @@ _DOZEN = re.compile(
     r"\b(?P<n>a|one|two|\d) ?dozens?(?P<half> and a half)?\b|\b(?P<h>half a dozen|half-dozen)\b|(?P<zh>[一两二三])打(?P<zhalf>半)?|(?P<zh2>半打)"
 )
 _RANGE = re.compile(
-    rf"(?P<low>{_NUM})\s*(?:-|–|~|～|to|or|到|至|或者?)\s*(?P<high>{_NUM})"
+    rf"(?P<low>{_NUM})(?:\s*(?:–|~|～|to|or|到|至|或者?)\s*|(?<=\d)\s*-\s*(?=\d))(?P<high>{_NUM})"
     rf"|(?<![一二三四五六七八九十])(?P<ab>[一二两三四五六七八][二三四五六七八九])(?=[个位人名口])"
 )
 _PAIR = re.compile(
@@ -90,7 +90,7 @@ _KIN_ZH = (
     r"老婆|老公|太太|先生|媳妇儿?|爱人|妻子|丈夫|女朋友|男朋友|女友|男友|对象|老妈|老爸|妈妈|爸爸|妈|爸|母亲|父亲|儿子|女儿|闺女|哥哥|弟弟|姐姐|妹妹|哥|弟|姐|妹"
     r"|爷爷|奶奶|外公|外婆|姥姥|姥爷|岳父|岳母|公公|婆婆|闺蜜|室友|小孩|孩子|宝宝|朋友|同事|同学|老板|客户|表[哥弟姐妹]|他|她"
 )
-_ONE_ZH = re.compile(rf"(?:我|我的|一个|个)?(?:{_KIN_ZH})(?!们)")
+_ONE_ZH = re.compile(rf"(?:我的?|一个|个|[他她]的?(?=(?:{_KIN_ZH})))?(?:{_KIN_ZH})(?!们)")
 _TWO_ZH = re.compile(r"(?:我)?(?:爸妈|父母|爹妈|双亲|公婆)")
 _SELF_ZH = re.compile(
     rf"(?:我|咱|我自己|本人)(?:和|跟|与|同|带着?|加上?|、|，|还有|(?=(?:{_KIN_ZH})[和、还]))|(?:和|跟|与|、|还有|加上?)(?:我|我自己|本人)(?!的?(?:{_KIN_ZH}))"
@@ -174,12 +174,13 @@ def find_people(
     return None
 
 
-def _in_sentence(tally: _Tally, previous: int | None, noun: re.Pattern[str], *, is_asked: bool) -> People | None:
+def _in_sentence(tally: _Tally, previous: int | None, noun: re.Pattern[str] | None, *, is_asked: bool) -> People | None:
     if (change := _changed(tally, previous)) is not None:
         return _people(tally, change)
+    tally.total = sum(_number(match["n"] or match["n2"]) or 0 for match in tally.take(noun)) if noun else 0
     for _ in tally.take(_NO_PEOPLE, silently=True):
         pass
-    number = _counted(tally, noun)
+    number = _counted(tally)
     if number is None and is_asked:
         number = _bare(tally)
     untold = next(tally.take(_UNTOLD if number is not None else _VAGUE), None)
@@ -209,7 +210,7 @@ def _changed(tally: _Tally, previous: int | None) -> Reading | None:
     return None
 
 
-def _counted(tally: _Tally, noun: re.Pattern[str]) -> int | None:
+def _counted(tally: _Tally) -> int | None:
     """What the words add up to; a total that is told counts instead of its parts."""
     dozens = sum(_dozens(match) for match in tally.take(_DOZEN))
     for match in list(tally.take(_RANGE)):
@@ -218,7 +219,7 @@ def _counted(tally: _Tally, noun: re.Pattern[str]) -> int | None:
     couples = sum(2 * (_number(match["n"] or match["n2"]) or 0) for match in tally.take(_COUPLES))
     totals = [_number(next(group for group in match.groups() if group)) or 0 for match in tally.take(_TOTAL)]
     tally.total = max([tally.total, *totals])
-    tally.others = dozens + couples + sum(_number(match["n"] or match["n2"]) or 1 for match in tally.take(noun))
+    tally.others = dozens + couples + sum(_number(match["n"] or match["n2"]) or 1 for match in tally.take(_PEOPLE))
     tally.others += sum((_number(match["n"]) or 0) + 1 for match in tally.take(_PLUS))
     tally.others += 2 * len([*tally.take(_TWO_EN), *tally.take(_TWO_ZH), *tally.take(_PAIR)])
     alone = len([*tally.take(_ALONE)])
@@ -270,11 +271,22 @@ def _number(word: str) -> int | None:
     return int(value) if value is not None and value == int(value) else None
 
 
-def _nouns(more: tuple[str, ...]) -> re.Pattern[str]:
-    """A number with a noun that counts, at most two words between: "5 of my friends", 三个大人."""
-    latin = "|".join([_NOUNS_EN, _TICKETS, *(re.escape(noun.lower()) for noun in more if noun.isascii())])
-    other = "|".join(re.escape(noun) for noun in more if not noun.isascii())
+def _nouns(more: tuple[str, ...]) -> re.Pattern[str] | None:
+    """A number with a word that this slot counts by, None where it has none."""
+    if not more:
+        return None
+    latin = "|".join(re.escape(noun.lower()) for noun in more if noun.isascii()) or "(?!)"
+    other = "|".join(re.escape(noun) for noun in more if not noun.isascii()) or "(?!)"
     return re.compile(
-        rf"(?<![\d.:/$￥¥€£#-])(?P<n>\d{{1,4}}|\b{_EN}\b|\ba(?= (?:single|baby|child|kid|toddler)\b))[ -]?(?:(?:of (?:my|our|his|her) |\w+ )?(?:{latin}))(?![a-z])(?:个人)?"
-        rf"|(?<![第\d.:：])(?P<n2>\d{{1,4}}|{_ZH})\s?(?:(?:个|位|名|口|来个|多个)(?:{_NOUNS_ZH})?(?!月|小时|钟|星期|礼拜)|(?:{_NOUNS_ZH}|大(?!厦|学|堂|道|床)|小(?!时|店|馆)|张|票|座{'|' + other if other else ''}))"
+        rf"(?<![\d.:/$￥¥€£#-])(?P<n>\d{{1,4}}|\b{_EN}\b) (?:\w+ )?(?:{latin})(?![a-z])"
+        rf"|(?<![第\d.:：])(?P<n2>\d{{1,4}}|{_ZH})\s?(?:{other})"
     )
+
+
+# A number with a noun, at most two words between: "5 of my friends", 三个大人.
+_PEOPLE = re.compile(
+    rf"(?<![\d.:/$￥¥€£#-])(?P<n>\d{{1,4}}|\b{_EN}\b|\ba(?= (?:single|baby|child|kid|toddler)\b))[ -]?"
+    rf"(?:(?:of (?:my|our|his|her) |\w+ )?(?:{_NOUNS_EN}|{_TICKETS}))(?![a-z])(?:个人)?"
+    rf"|(?<![第\d.:：])(?P<n2>\d{{1,4}}|{_ZH})\s?(?:(?:个|位|名|口|来个|多个)(?:{_NOUNS_ZH})?(?!月|小时|钟|星期|礼拜)"
+    rf"|(?:{_NOUNS_ZH}|大(?!厦|学|堂|道|床)|小(?!时|店|馆)|张|票|座))"
+)

@@ -69,7 +69,7 @@ _ZH = re.compile(
     rf"(?:差(?P<less2>{N}|一刻)分?|(?P<thirty>半)|(?P<quarter>[一三])刻钟?|零?(?P<m>\d{{1,2}}|[{HAN}]{{1,3}})分?(?![个位人口桌张天周小]))?"
 )
 _OFF_EN = re.compile(
-    r"\b(?:an? )?(?P<what>half|quarter|twenty[- ]five|twenty|ten|five|two|three|four|six|seven|eight|nine|\d{1,2})(?: minutes?| mins?)?[ -]"
+    r"\b(?:an? )?(?P<what>half|quarter|twenty[- ]five|twenty|ten|five|two|three|four|six|seven|eight|nine|\d{1,2})(?P<unit> minutes?| mins?)?[ -]"
     rf"(?P<side>past|after|to|before|of|til|till) (?P<h>{_HOUR}|noon|midnight){_HALF}?"
 )
 _HALF_EN = re.compile(rf"\bhalf[ -](?P<h>{_HOUR}){_HALF}?" + _UNITS)
@@ -225,15 +225,22 @@ def _off_the_hour(rest: Rest) -> Iterator[Clock]:
         return replace(clock, minute=minutes) if match["side"] in ("past", "after") else _less(clock, minutes)
 
     for match in rest.take_all(_OFF_EN):
-        # "From five to seven" is a stretch, "five to seven" a minute.
-        clock = (
-            None if _FROM.search(rest.text[: match.start()]) and match["side"] in ("to", "till", "til") else made(match)
-        )
+        clock = made(match) if _is_off(match, rest.text) else None
         if clock is None:
             rest.put_back(match)
         else:
             yield clock
     yield from _taken(rest, _HALF_EN, lambda m: _clock(m, 30))
+
+
+def _is_off(match: re.Match[str], text: str) -> bool:
+    """ "Five to seven" is a minute, but "from five to seven" and "7 to 9" are stretches."""
+    if match["unit"] or match["side"] in ("past", "after", "before", "of"):
+        return match["side"] not in ("after", "before", "of") or bool(match["unit"]) or match["what"] in _OFTEN
+    return match["what"] in _OFTEN and _FROM.search(text[: match.start()]) is None
+
+
+_OFTEN = ("half", "quarter", "twenty-five", "twenty five", "twenty", "ten", "five", "10", "20", "25")
 
 
 def _spelled(rest: Rest) -> Iterator[Clock]:

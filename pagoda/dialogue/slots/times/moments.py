@@ -137,7 +137,7 @@ def _with_their_words(text: str, places: list[tuple[int, int]]) -> list[tuple[in
             start = before.start()
         if (after := _BESIDE_AFTER.match(text[end:])) is not None:
             end += after.end()
-        if widened and _LINK.match(text[widened[-1][1] : start]):
+        if widened and (not text[widened[-1][1] : start].strip() or _LINK.match(text[widened[-1][1] : start])):
             start = widened.pop()[0]
         widened.append((start, end))
     return widened
@@ -257,10 +257,9 @@ def _ahead(heard: _Heard, day: Day, span: tuple[datetime, datetime | None], now:
     if day.comes_again or (day.weekday >= 0 and day.first == now.date()):
         later = _when(span[0] + timedelta(days=7), span[1] and span[1] + timedelta(days=7))
         return Reading(later) if day.comes_again else Reading(None, "past", "", later)
-    if day.first < now.date() - timedelta(days=1):
+    if day.first < now.date():
         return Reading(why="past")
-    days = timedelta(days=(now.date() - day.first).days + (0 if span[0].replace(year=now.year) > now else 1))
-    return Reading(None, "past", "", _when(span[0] + days, span[1] and span[1] + days))
+    return Reading(None, "past", "", _when(span[0] + timedelta(days=1), span[1] and span[1] + timedelta(days=1)))
 
 
 def _at(day: date, hour: int, minute: int) -> datetime:

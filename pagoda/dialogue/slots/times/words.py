@@ -51,7 +51,7 @@ THIS_YEAR = re.compile(r"今年|\b(?:of )?this year\b")
 BEFORE = re.compile(r"(?:以前|之前|前$|前(?=[，,。 ]))|\b(?:before|until|till|no later than|earlier than|not after)\b")
 # What belongs to times; a text that holds one of these and was not read is a time that was not understood.
 TIME_WORDS = re.compile(
-    r"\d{1,2}[:：]\d\d|\d+[-/]\d+[-/]\d+|[一二两三四五六七八九十]点|[一-鿿]{1,3}节|除夕|农历|[初腊][一二三四五六七八九十]|[周号日月年]|星期|礼拜|小时|钟头|分钟|上午|下午|点钟"
+    r"\d{1,2}[:：]\d\d|\d+[-/]\d+[-/]\d+|[二两三四五六七八九十]点|[一-鿿]{1,3}节|除夕|农历|[初腊][一二三四五六七八九十]|[周号日月年]|星期|礼拜|小时|钟头|分钟|上午|下午|点钟"
     r"|\b(?:weeks?|months?|years?|days?|fortnight|hours?|hrs?|minutes?|mins?|eve|holiday|christmas|easter|after next"
     rf"|{WEEKDAY_EN}|{MONTH_EN})\b"
 )
@@ -69,12 +69,13 @@ _FILLERS_EN = frozenset(
         "the-evening clock o'clock oclock hr hrs h supper breakfast works great perfect sounds would'be"
     ).split()
 )
-_FILLERS_ZH = re.compile(
-    "能不能|可不可以|行不行|是不是|好不好|我想要|我们|咱们|时候|时间|预订|预定|预约|订位|定位|位子|位置|座位|左右|大概|大约|差不多|前后|"
+_FILLERS_ZH = (
+    "(?:能不能|可不可以|行不行|是不是|好不好|我想要|我们|咱们|时候|时间|预订|预定|预约|订位|定位|位子|位置|座位|左右|大概|大约|差不多|前后|"
     "农历|之间|中间|过去|可以|应该|就行|就好|好的|麻烦|谢谢|帮忙|改成|改到|改为|换成|换到|定在|订在|开始|以后|之后|过后|"
     "那就|那个|这个|一下|一桌|吃饭|晚饭|晚餐|午饭|午餐|早饭|早餐|聚餐|这天|那时|的话|[的吧呢啊呀哦嗯了吗嘛在于就是要想订定约大概那改成到为换我你您"
-    "帮请行好来去吃饭钟整之间这个能都还有对说座桌取用看走把放给再又至从和跟与晚，。、！？；：]"
+    "帮请行好来去吃饭钟整之间这个能都还有对说座桌取用看走把放给再又至从和跟与晚，。、！？；：])+"
 )
+_EDGES_ZH = re.compile(rf"^{_FILLERS_ZH}|{_FILLERS_ZH}$")
 _OR_SO = re.compile(r"\bor (?:so|thereabouts|something)\b")
 _YEAR_ZH = re.compile(r"二[〇零][〇零一二三四五六七八九]{2}(?=年)")
 _LATIN_WORD = re.compile(r"[a-z0-9]+(?:['’.:\-/][a-z0-9]+)*")
@@ -132,4 +133,4 @@ class Rest:
 def _telling(word: str) -> list[str]:
     if word.isascii():
         return [] if word.replace("’", "'") in _FILLERS_EN else [word]
-    return _FILLERS_ZH.sub(" ", word).split()
+    return _EDGES_ZH.sub(" ", word).split()
