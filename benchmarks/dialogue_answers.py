@@ -36,9 +36,12 @@ RESTAURANT = "Green Tile Kitchen"
 ASKS_PEOPLE = f"book {RESTAURANT} tomorrow at 7:15 pm"
 ASKS_TIME = f"book {RESTAURANT} for 2 people tomorrow"
 ASKS_PEOPLE_ZH, ASKS_TIME_ZH = "订青瓦小馆明天晚上七点", "订青瓦小馆明天，两个人"
-ONES = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split()
-ONES += "seventeen eighteen nineteen twenty".split()
-HAN = "零 一 二 三 四 五 六 七 八 九 十 十一 十二 十三 十四 十五 十六 十七 十八 十九 二十".split()
+_ONES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen twenty"
+)
+_HAN = "零 一 二 三 四 五 六 七 八 九 十 十一 十二 十三 十四 十五 十六 十七 十八 十九 二十"
+ONES, HAN = _ONES.split(), _HAN.split()
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _PERSON = re.compile(
     r"\b(?:me|myself|i|(?:my|a|our|their|her|his) (?:wife|husband|girlfriend|boyfriend|partner|friend|brother|sister"
@@ -334,12 +337,14 @@ def main() -> None:
     options = parser.parse_args()
     halves = ("look-at", "kept") if options.half == "both" else (options.half,)
     settings = AgentSettings(clock=lambda: NOW, draws=False)
-    with tempfile.TemporaryDirectory() as made:
-        with DialogueAgent(folder=options.folder or made, settings=settings) as agent:
-            print("| inputs | half | rows | right | told wrongly |\n|---|---|--:|--:|--:|")
-            for score in measured(agent, options.data, halves, options.times):
-                print(score.row(), flush=True)
-                print(*score.misses[: options.misses], sep="\n", end="\n" if options.misses else "")
+    with (
+        tempfile.TemporaryDirectory() as made,
+        DialogueAgent(folder=options.folder or made, settings=settings) as agent,
+    ):
+        print("| inputs | half | rows | right | told wrongly |\n|---|---|--:|--:|--:|")
+        for score in measured(agent, options.data, halves, options.times):
+            print(score.row(), flush=True)
+            print(*score.misses[: options.misses], sep="\n", end="\n" if options.misses else "")
     print(f"\n{provenance()}")
 
 

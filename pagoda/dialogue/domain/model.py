@@ -17,7 +17,7 @@ Words = Mapping[str, tuple[str, ...]]
 """Spellings by language."""
 
 EARLIEST = 7
-"""The earliest hour that a bare hour of the clock means where a slot says nothing else: "at 7" is 07:00, "at 6" 18:00."""
+"""The first hour that a bare hour can mean, where a slot says nothing else: "at 7" is 07:00, "at 6" 18:00."""
 
 SlotType = Literal[
     "name", "time", "people", "price", "rating", "stars", "number", "boolean", "choice", "person", "text"

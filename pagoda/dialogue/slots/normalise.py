@@ -35,7 +35,8 @@ _MAX_WORDS = 300
 _VAGUE = re.compile(r"一点儿?|一些|一下|一家|一个|一间|一部")
 # Answers to other questions, which are nobody's name.
 _NO_NAME = re.compile(
-    r"^(?:是的?|对的?|好的?|行|可以|嗯+|不|不是|不要|不用|没有|没错|确认|取消|yes|yeah|yep|no|nope|ok(?:ay)?|sure|right|correct|true|false)"
+    r"^(?:是的?|对的?|好的?|行|可以|嗯+|不|不是|不要|不用|没有|没错|确认|取消|yes|yeah|yep|no|nope|ok(?:ay)?|sure"
+    r"|right|correct|true|false)"
     r"[\s.!。！]*$",
     re.IGNORECASE,
 )

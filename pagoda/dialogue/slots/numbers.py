@@ -33,10 +33,12 @@ _ANY_WORD = "|".join(sorted([*_WORDS, "hundred", "thousand"], key=len, reverse=T
 _MAX_DIGITS, _MAX_WORDS = 15, 12
 _FORMAL = frozenset("壹贰叁肆伍陆柒捌玖拾佰仟")
 _NUMBER = re.compile(
-    rf"(?<![A-Za-z0-9.])(?P<digits>\d+(?:,\d{{3}})+(?:\.\d+)?|\d+(?:\.\d+)?)(?!\d|[a-zA-Z]+\d|(?:st|nd|rd|th)\b)\s?(?P<scale>[kK](?![a-zA-Z])|[十百千万亿])?"
+    rf"(?<![A-Za-z0-9.])(?P<digits>\d+(?:,\d{{3}})+(?:\.\d+)?|\d+(?:\.\d+)?)(?!\d|[a-zA-Z]+\d|(?:st|nd|rd"
+    rf"|th)\b)\s?(?P<scale>[kK](?![a-zA-Z])|[十百千万亿])?"
     rf"(?P<tail>[{_HAN}](?![{_HAN}]))?"
     rf"|(?P<han>[{_HAN}]+)(?:点(?P<tenths>[零一二三四五六七八九]+))?"
-    rf"|\b(?P<english>(?:an?\s+(?=hundred|thousand|dozen))?(?:{_ANY_WORD})(?:(?:[\s-]+(?:and\s+)?)(?:{_ANY_WORD}))*)\b",
+    rf"|\b(?P<english>(?:an?\s+(?=hundred|thousand"
+    rf"|dozen))?(?:{_ANY_WORD})(?:(?:[\s-]+(?:and\s+)?)(?:{_ANY_WORD}))*)\b",
     re.IGNORECASE,
 )
 _AT_MOST = re.compile(
@@ -58,13 +60,15 @@ _ABOVE = re.compile(
     r"超过|高于|大于|(?<!or )(?<!and )\b(?:over|above|more than|higher than|better than)\b|>(?!=)", re.IGNORECASE
 )
 _AROUND = re.compile(
-    r"左右|上下|大约|大概|差不多|约|来块|多块|\b(?:around|about|roughly|approximately|approx|circa|some|or so|ish)\b|~",
+    r"左右|上下|大约|大概|差不多|约|来块|多块|\b(?:around|about|roughly|approximately|approx|circa|some|or so"
+    r"|ish)\b|~",
     re.IGNORECASE,
 )
 _NOT_OVER = re.compile(r"不(?:要)?超过|别超过|不高于|not (?:over|more than|above)|no more than|不大于", re.IGNORECASE)
 _NOT_UNDER = re.compile(r"不低于|不少于|不小于|no less than|not (?:under|below|less than)", re.IGNORECASE)
 _NEIGHBOURS = re.compile(
-    r"(?<![零一二三四五六七八九十百千])([一二两三四五六七八])([二三四五六七八九])(?=([十百千万])|[^零一二三四五六七八九点]|$)"
+    r"(?<![零一二三四五六七八九十百千])([一二两三四五六七八])([二三四五六七八九])(?=([十百千万])"
+    r"|[^零一二三四五六七八九点]|$)"
 )
 _JOINS = re.compile(
     r"^\s*(?:元|块钱?|分|星级?|颗星|人|位|个|stars?|yuan|rmb|dollars?|bucks|[$€£¥￥]|小时)?\s*"
@@ -94,17 +98,26 @@ class Phrase:
 
 
 _UNIT = (
-    r"元钱?|块钱?|圆|人民币|分(?![钟之店别享])|颗?星级?|[ -]?stars?\b|rmb\b|cny\b|usd\b|yuan\b|kuai\b|dollars?\b|bucks\b|euros?\b|pounds?\b|quid\b"
-    r"|(?:a|per) (?:head|person|night)\b|each\b|points?\b|out of (?:5|10|five|ten)\b|/(?:5|10)\b|/人|每人|一位|一晚|页|米|公里|岁|年|[张座间票台本]"
+    r"元钱?|块钱?|圆|人民币|分(?![钟之店别享])|颗?星级?|[ -]?stars?\b|rmb\b|cny\b|usd\b|yuan\b|kuai\b|dollars?\b"
+    r"|bucks\b|euros?\b"
+    r"|pounds?\b|quid\b"
+    r"|(?:a|per) (?:head|person|night)\b|each\b|points?\b|out of (?:5|10|five|ten)\b|/(?:5|10)\b|/人|每人|一位|一晚"
+    r"|页|米|公里"
+    r"|岁|年|[张座间票台本]"
     r"|tickets?\b|seats?\b|rooms?\b|pages?\b|km\b|m\b|minutes?\b"
 )
 _BOUND_BEFORE = (
-    r"不要?超过|别超过|不高于|不低于|不少于|不大于|不小于|最多|至多|顶多|最少|至少|起码|低于|少于|小于|不到|高于|大于|超过|大约|大概|差不多|约"
-    r"|no more than|not more than|no less than|not less than|not over|not under|not above|at most|at least|up to|less than|more than|cheaper than|under|below|within"
-    r"|over|above|around|about|roughly|approximately|max(?:imum)?(?: of)?|min(?:imum)?(?: of)?|between|from|starting (?:at|from)|<=?|>=?|≤|≥|~|[$￥¥€£]|rmb"
+    r"不要?超过|别超过|不高于|不低于|不少于|不大于|不小于|最多|至多|顶多|最少|至少|起码|低于|少于|小于|不到|高于"
+    r"|大于|超过|大约|大概|差不多|约"
+    r"|no more than|not more than|no less than|not less than|not over|not under|not above|at most|at least|up to"
+    r"|less than|more than|cheaper than|under|below|within"
+    r"|over|above|around|about|roughly|approximately|max(?:imum)?(?: of)?|min(?:imum)?(?: of)?|between|from"
+    r"|starting (?:at|from)|<=?|>=?|≤|≥|~|[$￥¥€£]|rmb"
 )
 _BOUND_AFTER = (
-    r"以内|以下|之内|之下|以里|以上|之上|之间|中间|左右|上下|起步|起|封顶|内|多|出头|and (?:above|up|over)\b|or (?:less|more|below|under|above|higher|better|over|fewer|so)\b"
+    r"以内|以下|之内|之下|以里|以上|之上|之间|中间|左右|上下|起步|起|封顶|内|多|出头|and (?:above|up|over)\b"
+    r"|or (?:less|more|below|under|above"
+    r"|higher|better|over|fewer|so)\b"
     r"|tops\b|max(?:imum)?\b|min(?:imum)?\b|upwards?\b|ish\b|\+"
 )
 _LEFT = re.compile(rf"(?:(?<![a-z])(?:{_BOUND_BEFORE})\s*)+$", re.IGNORECASE)

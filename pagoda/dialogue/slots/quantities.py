@@ -1,4 +1,4 @@
-"""Times, numbers of people, prices, ratings and other numbers in a sentence, found by their units and their slots' words.
+"""Times, numbers of people, prices and ratings in a sentence, found by their units and their slots' words.
 
 Stands beside *understanding* on the turn's path: a tagger learns where values stand from examples, and what it passed
 over or cut in two is found here by rule: 人均50-100元, "at 11:30 for 6 people on Tuesday". All pieces of one kind are
@@ -8,6 +8,7 @@ manner of Gross 1997, "The Construction of Local Grammars".
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
@@ -53,8 +54,10 @@ _WORDS = {
 _CLAUSE = re.compile(r"[，。,;；!?！？、]|\band\b|而且|并且|\d")
 _MAX_GAP = 14
 _FOR_PEOPLE = re.compile(
-    r"\bfor (?:just |only |about |around )?(?P<n>\d{1,2}|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
-    r"(?=\s*(?:$|[,.!?·]|(?:on|at|in|this|next|please|there|thanks?|and|tomorrow|tonight|today|i|if|with|around|from)\b))"
+    r"\bfor (?:just |only |about |around )?(?P<n>\d{1,2}|one|two|three|four|five|six|seven|eight|nine|ten|eleven"
+    r"|twelve)"
+    r"(?=\s*(?:$|[,.!?·]|(?:on|at|in|this|next|please|there|thanks?|and|tomorrow|tonight|today|i|if|with|around"
+    r"|from)\b))"
 )
 
 
@@ -178,7 +181,7 @@ class _Sentence:
         """Pieces with nothing but small words between them are told with these, others one after the other."""
         first, last = places[0][0], places[-1][1]
         joined = " ".join(self._text[start:end].strip() for start, end in places)
-        between = [self._plain[one[1] : other[0]] for one, other in zip(places, places[1:], strict=False)]
+        between = [self._plain[one[1] : other[0]] for one, other in itertools.pairwise(places)]
         if all(_SMALL.fullmatch(gap) for gap in between):
             return Quantity(slot.name, self._text[first:last].strip(), first, last)
         return Quantity(slot.name, joined, *places[0])

@@ -56,20 +56,27 @@ _HOUR = rf"\d{{1,2}}(?![\d])|(?:{_HOURS})\b"
 # 530 and 1145, where something says that it is a clock.
 _RUN = r"(?:1[0-2]|[1-9])[0-5][05](?!\d)"
 _UNITS = (
-    r"(?!\s?(?:people|persons?|guests?|adults?|kids?|children|child|of us|friends?|others?|yuan|rmb|dollars?|stars?|points?|days?|weeks?"
-    r"|nights?|months?|hours?|hrs?|minutes?|mins?|tables?|rooms?|tickets?|seats?|percent|%|个|位|人|元|块|分|星|张|晚|天|周|月|小时|桌|岁|号|日))"
+    r"(?!\s?(?:people|persons?|guests?|adults?|kids?|children|child|of us|friends?|others?|yuan|rmb|dollars?|stars?"
+    r"|points?|days?|weeks?"
+    r"|nights?|months?|hours?|hrs?|minutes?|mins?|tables?|rooms?|tickets?|seats?|percent|%|个|位|人|元|块|分|星|张"
+    r"|晚|天|周|月"
+    r"|小时|桌|岁|号|日))"
 )
 _FACE = re.compile(
-    rf"(?<![\d.:/$￥])(?P<h>[01]?\d|2[0-4])(?:\s?[:：]\s?|\.|h(?=\d))(?P<m>[0-5]\d)(?::[0-5]\d)?(?![\d.])(?:\s?(?:hours|hrs?|o'?clock)\b)?{_HALF}?"
-    + _UNITS
+    rf"(?<![\d.:/$￥])(?P<h>[01]?\d|2[0-4])(?:\s?[:：]\s?|\."
+    rf"|h(?=\d))(?P<m>[0-5]\d)(?::[0-5]\d)?(?![\d.])(?:\s?(?:hours|hrs?|o'?clock)\b)?{_HALF}?" + _UNITS
 )
 _ZH = re.compile(
     # 有一点, 早一点 and 便宜一点 are a little, no hour; 今晚一点 is one.
-    rf"(?!(?<=[快慢近远贵大小多少宜有好])一点)(?!(?<=(?<![今明后当])[早晚])一点)(?:差(?P<less>{N}|一刻)分?钟?)?(?P<h>{N})\s?(?:[点點](?!间|心|评|儿吃|餐|菜|单)|时(?![间候常]))(?:钟|整|正|过)?"
-    rf"(?:差(?P<less2>{N}|一刻)分?|(?P<thirty>半)|(?P<quarter>[一三])刻钟?|零?(?P<m>\d{{1,2}}|[{HAN}]{{1,3}})分?(?![个位人口桌张天周小]))?"
+    rf"(?!(?<=[快慢近远贵大小多少宜有好])一点)(?!(?<=(?<![今明后当])[早晚])一点)(?:差(?P<less>{N}"
+    rf"|一刻)分?钟?)?(?P<h>{N})\s?(?:[点點](?!间|心|评|儿吃"
+    rf"|餐|菜|单)|时(?![间候常]))(?:钟|整|正|过)?"
+    rf"(?:差(?P<less2>{N}|一刻)分?|(?P<thirty>半)|(?P<quarter>[一三])刻钟?|零?(?P<m>\d{{1,2}}"
+    rf"|[{HAN}]{{1,3}})分?(?![个位人口桌张天周小]))?"
 )
 _OFF_EN = re.compile(
-    r"\b(?:an? )?(?P<what>half|quarter|twenty[- ]five|twenty|ten|five|two|three|four|six|seven|eight|nine|\d{1,2})(?P<unit> minutes?| mins?)?[ -]"
+    r"\b(?:an? )?(?P<what>half|quarter|twenty[- ]five|twenty|ten|five|two|three|four|six|seven|eight|nine"
+    r"|\d{1,2})(?P<unit> minutes?| mins?)?[ -]"
     rf"(?P<side>past|after|to|before|of|til|till) (?P<h>{_HOUR}|noon|midnight){_HALF}?"
 )
 _HALF_EN = re.compile(rf"\bhalf[ -](?P<h>{_HOUR}){_HALF}?" + _UNITS)
@@ -90,19 +97,21 @@ _NAMED = {"noon": "pm", "midnight": "am"}
 _NOON = re.compile(r"\b(?:12 )?noon\b|\bmid-?day\b|正午(?:12点|十二点)?")
 _MIDNIGHT = re.compile(r"\b(?:12 )?midnight\b|(?:半夜|午夜|夜里)(?:十二点|12点)|午夜|零时|子夜")
 _SAID_BEFORE = re.compile(
-    rf"(?:\bat|\bafter|\btill?|\buntil|\bbefore|@|(?P<loose>\bby|\baround|\babout|\bfrom|\bapproximately|\bsay|\bmaybe|\bto))\s*(?P<h>{_RUN}|{_HOUR})(?![\d:]|\.\d)"
-    + _UNITS
+    rf"(?:\bat|\bafter|\btill?|\buntil|\bbefore|@|(?P<loose>\bby|\baround|\babout|\bfrom|\bapproximately|\bsay"
+    rf"|\bmaybe|\bto))\s*(?P<h>{_RUN}|{_HOUR})(?![\d:]|\.\d)" + _UNITS
 )
 _ZH_BARE = re.compile(rf"(?<=[晚午早上晨])(?P<h>{N})(?![\d:：.点個个位人口元块分号日])")
 _BARE = re.compile(rf"(?<![\d.:/$￥\w-])(?P<h>{_RUN}|{_HOUR}|{N})(?![\d:/\w]|\.\d)" + _UNITS)
 _FACE_APART = re.compile(r"^\D*(?P<h>[01]?\d|2[0-3]) (?P<m>[0-5]\d)\D*$")
 _BETWEEN = re.compile(
-    r"^\s*(?:之?后)?\s*(?:-|–|—|~|～|to|and|till?|until|through|到|至|和)\s*(?:(?:in )?(?:the )?(?:evening|morning|afternoon|night)|晚上|下午|上午|中午|早上|傍晚|凌晨)?\s*$"
+    r"^\s*(?:之?后)?\s*(?:-|–|—|~|～|to|and|till?|until|through|到|至|和)\s*(?:(?:in )?(?:the )?(?:evening|morning"
+    r"|afternoon|night)|晚上|下午|上午|中午|早上|傍晚|凌晨)?\s*$"
 )
 _FROM = re.compile(r"\b(?:between|from)\s*$")
 _OR = re.compile(r"^\s*(?:or|或者?|还是|/)\s*$")
 _FIRST_OF_PAIR = re.compile(
-    rf"(?<![\d.:/$￥\w-])(?P<h>{_HOUR}|{N})\s*(?:-|–|—|~|～|to|and|till?|until|到|至)\s*(?:(?:晚上|下午|上午|中午|早上|傍晚|凌晨)\s*)?$"
+    rf"(?<![\d.:/$￥\w-])(?P<h>{_HOUR}|{N})\s*(?:-|–|—|~|～|to|and|till?|until|到|至)\s*(?:(?:晚上|下午|上午|中午"
+    rf"|早上|傍晚|凌晨)\s*)?$"
 )
 
 

@@ -50,13 +50,15 @@ _RELATIVE = (
     (
         1,
         re.compile(
-            r"明天|明晚|明日|明早|明儿个?|明(?=[上下中傍凌][午晚晨])|\btomm?orr?ow'?s?\b|\btmr?w\b|\btmr\b|\btomoz\b|\b2morrow\b"
+            r"明天|明晚|明日|明早|明儿个?|明(?=[上下中傍凌][午晚晨])|\btomm?orr?ow'?s?\b|\btmr?w\b|\btmr\b"
+            r"|\btomoz\b|\b2morrow\b"
         ),
     ),
     (
         0,
         re.compile(
-            r"今天|今晚|今日|今早|今儿个?|今夜|当晚|(?<![a-z])later today\b|\btoday'?s?\b|\bto-?ni(?:ght|te)\b|\b2nite\b|\b2night\b"
+            r"今天|今晚|今日|今早|今儿个?|今夜|当晚|(?<![a-z])later today\b|\btoday'?s?\b|\bto-?ni(?:ght|te)\b"
+            r"|\b2nite\b|\b2night\b"
             r"|\bthis (?:morning|afternoon|evening)\b"
         ),
     ),
@@ -77,11 +79,13 @@ _MONTH_DAY = re.compile(
     r"(?:(?:,| of)? ?(?P<y>20\d\d)\b)?"
 )
 _DAY_OF_MONTH = re.compile(
-    rf"\b(?:on )?(?:the )?(?P<d>\d{{1,2}}(?:st|nd|rd|th)|(?<=the )(?:{_ORDINAL}))(?: of)?(?: (?P<rel>this|the|next) month)?\b"
+    rf"\b(?:on )?(?:the )?(?P<d>\d{{1,2}}(?:st|nd|rd|th)|(?<=the )(?:{_ORDINAL}))(?: of)?(?: (?P<rel>this|the"
+    rf"|next) month)?\b"
     rf"(?! (?:one|option|of us|floor|{WEEKDAY_EN}))"
 )
 _ZH_DATE = re.compile(
-    rf"(?:(?P<year>今年|明年)的?)?(?:(?P<m>{N})月(?:份的?)?|(?P<rel>下个?月|这个?月|本月)的?)?(?P<d>{N})[日号](?![线楼店桌厅馆院])"
+    rf"(?:(?P<year>今年|明年)的?)?(?:(?P<m>{N})月(?:份的?)?|(?P<rel>下个?月|这个?月"
+    rf"|本月)的?)?(?P<d>{N})[日号](?![线楼店桌厅馆院])"
 )
 _NTH_EN = re.compile(
     rf"\b(?:the )?(?P<nth>first|second|third|fourth|fifth|last|1st|2nd|3rd|4th|5th) (?P<day>{WEEKDAY_EN}) (?:of|in) "
@@ -92,7 +96,8 @@ _NTH_ZH = re.compile(
     rf"{WEEKDAY_ZH}(?P<day>[一二三四五六日天])"
 )
 _WEEKS_FROM = re.compile(
-    rf"\b(?P<n>{COUNT_EN}) (?P<unit>days?|weeks?|fortnights?) (?:from|after|on|following) (?:the )?(?:(?P<next>next|this|coming) )?"
+    rf"\b(?P<n>{COUNT_EN}) (?P<unit>days?|weeks?|fortnights?) (?:from|after|on|following) (?:the )?(?:(?P<next>next"
+    rf"|this|coming) )?"
     rf"(?P<anchor>now|today|tomorrow|{WEEKDAY_EN})\b"
 )
 _IN_EN = re.compile(
@@ -105,7 +110,8 @@ _AFTER_NEXT = re.compile(
 )
 _WEEKDAY_WEEK = re.compile(rf"\b(?P<day>{WEEKDAY_EN}) week\b|\ba week on (?P<day2>{WEEKDAY_EN})\b")
 _EN_WEEKDAY = re.compile(
-    rf"\b(?:(?P<how>(?:this )?(?:(?:next|this) week|next|this|coming|following))(?: on)? )?(?P<day>{WEEKDAY_EN})'?s?(?: (?P<of>(?:of )?(?:next|this) week))?\b"
+    rf"\b(?:(?P<how>(?:this )?(?:(?:next|this) week|next|this|coming"
+    rf"|following))(?: on)? )?(?P<day>{WEEKDAY_EN})'?s?(?: (?P<of>(?:of )?(?:next|this) week))?\b"
 )
 _EN_WEEKEND = re.compile(r"\b(?:(?P<how>next|this|the|coming) )?(?:coming )?week-?ends?\b")
 _ZH_WEEKDAY = re.compile(rf"(?P<how>下+个?|这个?|本)?(?:的)?{WEEKDAY_ZH}(?P<day>[一二三四五六日天末1-6])(?!后)")

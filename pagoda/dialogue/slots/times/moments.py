@@ -16,7 +16,7 @@ from datetime import date, datetime, timedelta
 from pagoda.dialogue.domain.model import EARLIEST
 from pagoda.dialogue.slots.kinds import When
 from pagoda.dialogue.slots.numbers import han_number
-from pagoda.dialogue.slots.readings import NOTHING, Reading, Why
+from pagoda.dialogue.slots.readings import NOTHING, Reading
 from pagoda.dialogue.slots.times.clocks import Clock, clocks_in, count_of, is_stretch
 from pagoda.dialogue.slots.times.days import Day, days_in
 from pagoda.dialogue.slots.times.parts import PARTS, hour_of_day, part_around, part_in
@@ -40,7 +40,8 @@ _OFFSET_EN = re.compile(
     r"(?P<later> (?:from now|later|before|after|hence|past|ahead))?(?![a-z])"
 )
 _OFFSET_ZH = re.compile(
-    rf"(?:再?过)?(?P<n>{COUNT_ZH})(?:个(?P<half>半)?)?(?P<unit>分钟|小时|钟头|刻钟)(?P<half2>半)?(?:(?P<n2>{COUNT_ZH})分钟?)?(?P<later>以后|之后|后)?"
+    rf"(?:再?过)?(?P<n>{COUNT_ZH})(?:个(?P<half>半)?)?(?P<unit>分钟|小时|钟头"
+    rf"|刻钟)(?P<half2>半)?(?:(?P<n2>{COUNT_ZH})分钟?)?(?P<later>以后|之后|后)?"
 )
 
 
@@ -125,7 +126,8 @@ _BESIDE_BEFORE = re.compile(
 )
 _BESIDE_AFTER = re.compile(r"^\s*(?:after next|before|week|month|of the month|之?前|以前|除外|左右)")
 _LINK = re.compile(
-    r"^\s*,?\s*(?:to|and|till?|until|-|–|—|~|到|至|or|not|或者?|还是|不是|instead of|rather than|,? ?no,?)\s*(?:on |at |the )?$"
+    r"^\s*,?\s*(?:to|and|till?|until|-|–|—|~|到|至|or|not|或者?|还是|不是|instead of|rather than|,? ?no,?)\s*(?:on "
+    r"|at |the )?$"
 )
 
 

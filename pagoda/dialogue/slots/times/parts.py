@@ -27,7 +27,8 @@ PARTS = {
         18,
         24,
         r"今晚|明晚|后晚|当晚|晚上|夜晚"
-        r"|晚(?!一点)(?=[\d零一二两三四五六七八九十])|(?<=[一二三四五六日天])晚|\bto-?night\b|\b2nite\b|\btonite\b|\bnight\b",
+        r"|晚(?!一点)(?=[\d零一二两三四五六七八九十])|(?<=[一二三四五六日天])晚|\bto-?night\b|\b2nite\b|\btonite\b"
+        r"|\bnight\b",
     ),
     "am": (0, 12, rf"{_AFTER_AN_HOUR}a\.?m\b"),
     "pm": (12, 24, r"\bp\.?m\b|\dp\.?m\b"),

@@ -30,18 +30,21 @@ MONTH_EN = (
 )
 WEEKDAY_ZH = "(?:周|星期|礼拜|週)"
 COUNT_EN = (
-    r"(?:an?|half an?|a couple of|couple of|a few|few|\d{1,12}(?:\.\d{1,3})?|twenty|fifteen|thirty|forty[- ]five|forty|fifty|ninety"
+    r"(?:an?|half an?|a couple of|couple of|a few|few|\d{1,12}(?:\.\d{1,3})?|twenty|fifteen|thirty|forty[- ]five"
+    r"|forty|fifty|ninety"
     rf"|sixty|{'|'.join(HOURS_EN)}|(?:thir|four|six|seven|eigh|nine)teen)"
 )
 COUNT_ZH = rf"(?:\d+(?:\.\d+)?|[{HAN}半百]+)"
 PAST = re.compile(
-    r"昨天|昨晚|昨日|前天|上(?:个)?(?:周|星期|礼拜|月)|去年|刚才|\byesterday\b|\blast (?:night|week|month|year)\b|\bago\b"
+    r"昨天|昨晚|昨日|前天|上(?:个)?(?:周|星期|礼拜|月)|去年|刚才|\byesterday\b|\blast (?:night|week|month|year)\b"
+    r"|\bago\b"
 )
 NOW = re.compile(r"现在|马上|立刻|即刻|\b(?:right |just )?now\b|\basap\b|\bimmediately\b|\bright away\b")
 # Words that tell of a time without telling which: a stretch too wide or too vague to take a day or an hour from.
 VAGUE = re.compile(
     r"(?:这个?|本|下个?)?月[底初中末]|[今明]?年[底初]|下+个?(?:周|星期|礼拜)(?![一二三四五六日天末])|下个?月"
-    r"|这个?(?:周|星期|礼拜)(?![一二三四五六日天末])|本周(?![一二三四五六日天末])|过[几两]天|这[几两]天|改天|最近|一大早|一会儿|待会儿?"
+    r"|这个?(?:周|星期|礼拜)(?![一二三四五六日天末])|本周(?![一二三四五六日天末])|过[几两]天|这[几两]天|改天|最近"
+    r"|一大早|一会儿|待会儿?"
     r"|\b(?:end|beginning|start|middle) of (?:the |this |next )?(?:month|year|week)\b"
     r"|\b(?:next (?:week|month|year)|(?:this|the following) (?:week|month))\b|\bsome ?(?:day|time) (?:next|this)\b"
     r"|\bfirst thing\b|\bsoon\b|\bin a (?:bit|while)\b|\ba few (?:days|hours|weeks)\b|\bfew (?:days|hours|weeks)\b"
@@ -51,28 +54,32 @@ THIS_YEAR = re.compile(r"今年|\b(?:of )?this year\b")
 BEFORE = re.compile(r"(?:以前|之前|前$|前(?=[，,。 ]))|\b(?:before|until|till|no later than|earlier than|not after)\b")
 # What belongs to times; a text that holds one of these and was not read is a time that was not understood.
 TIME_WORDS = re.compile(
-    r"\d{1,2}[:：]\d\d|\d+[-/]\d+[-/]\d+|[二两三四五六七八九十]点|[一-鿿]{1,3}节|除夕|农历|[初腊][一二三四五六七八九十]|[周号日月年]|星期|礼拜|小时|钟头|分钟|上午|下午|点钟"
+    r"\d{1,2}[:：]\d\d|\d+[-/]\d+[-/]\d+|[二两三四五六七八九十]点|[一-鿿]{1,3}节|除夕|农历"
+    r"|[初腊][一二三四五六七八九十]|[周号日月年]|星期|礼拜|小时|钟头|分钟|上午"
+    r"|下午|点钟"
     r"|\b(?:weeks?|months?|years?|days?|fortnight|hours?|hrs?|minutes?|mins?|eve|holiday|christmas|easter|after next"
     rf"|{WEEKDAY_EN}|{MONTH_EN})\b"
 )
 # Small words that stand around a time and change nothing about it.
-_FILLERS_EN = frozenset(
-    (
-        "a about again all also alright am an and any are around arrive arriving as at available be book booked booking "
-        "between brunch but by can change come coming could date day do dinner eat exactly fine for from get go going good great "
-        "have hello help hey hi hm hmm hours how i i'd i'll i'm if in instead is it it's its just let let's lets like "
-        "looking lunch make maybe me meal mean meant move moved much my near need of oh ok okay on one ones or-so our "
-        "party perhaps place please possible prefer preferably probably rather reservation reserve right roughly s said say "
-        "seat see seating set sharp should so some sometime sometimes somewhere spot start starting still sure table "
-        "take thank thanks that that's the then there think this time to today try um until us want we we'd we'll we're "
-        "well what will with work works would yeah yep yes you your approximately circa approx ish exact precisely "
-        "the-evening clock o'clock oclock hr hrs h supper breakfast works great perfect sounds would'be"
-    ).split()
+_SMALL_EN = (
+    "a about again all also alright am an and any are around arrive arriving as at available be book booked "
+    "booking between brunch but by can change come coming could date day do dinner eat exactly fine for from get "
+    "go going good great have hello help hey hi hm hmm hours how i i'd i'll i'm if in instead is it it's its just "
+    "let let's lets like looking lunch make maybe me meal mean meant move moved much my near need of oh ok okay "
+    "on one ones our party perhaps place please possible prefer preferably probably rather reservation reserve "
+    "right roughly s said say seat see seating set sharp should so some sometime sometimes somewhere spot start "
+    "starting still sure table take thank thanks that that's the then there think this time to today try um until "
+    "us want we we'd we'll we're well what will with work works would yeah yep yes you your approximately circa "
+    "approx ish exact precisely clock o'clock oclock hr hrs h supper breakfast perfect sounds "
 )
+_FILLERS_EN = frozenset(_SMALL_EN.split())
 _FILLERS_ZH = (
-    "(?:能不能|可不可以|行不行|是不是|好不好|我想要|我们|咱们|时候|时间|预订|预定|预约|订位|定位|位子|位置|座位|左右|大概|大约|差不多|前后|"
-    "农历|之间|中间|过去|可以|应该|就行|就好|好的|麻烦|谢谢|帮忙|改成|改到|改为|换成|换到|定在|订在|开始|以后|之后|过后|"
-    "那就|那个|这个|一下|一桌|吃饭|晚饭|晚餐|午饭|午餐|早饭|早餐|聚餐|这天|那时|的话|[的吧呢啊呀哦嗯了吗嘛在于就是要想订定约大概那改成到为换我你您"
+    "(?:能不能|可不可以|行不行|是不是|好不好|我想要|我们|咱们|时候|时间|预订|预定|预约|订位|定位|位子|位置|座位"
+    "|左右|大概|大约|差不多|前后|"
+    "农历|之间|中间|过去|可以|应该|就行|就好|好的|麻烦|谢谢|帮忙|改成|改到|改为|换成|换到|定在|订在|开始|以后|之后"
+    "|过后|"
+    "那就|那个|这个|一下|一桌|吃饭|晚饭|晚餐|午饭|午餐|早饭|早餐|聚餐|这天|那时|的话"
+    "|[的吧呢啊呀哦嗯了吗嘛在于就是要想订定约大概那改成到为换我你您"
     "帮请行好来去吃饭钟整之间这个能都还有对说座桌取用看走把放给再又至从和跟与晚，。、！？；：])+"
 )
 _EDGES_ZH = re.compile(rf"^{_FILLERS_ZH}|{_FILLERS_ZH}$")
