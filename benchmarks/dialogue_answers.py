@@ -44,8 +44,8 @@ _HAN = "零 一 二 三 四 五 六 七 八 九 十 十一 十二 十三 十四 
 ONES, HAN = _ONES.split(), _HAN.split()
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _PERSON = re.compile(
-    r"\b(?:me|myself|i|(?:my|a|our|their|her|his) (?:wife|husband|girlfriend|boyfriend|partner|friend|brother|sister"
-    r"|mother|mom|mum|father|dad|son|daughter|child|kid|baby|boss))\b"
+    r"\b(?:me|myself|i|(?:my|a|our|their|her|his|the) (?:wife|husband|girlfriend|boyfriend|partner|friend|brother|sister"
+    r"|mother|mom|mum|nan|father|dad|son|daughter|child|kid|baby|boss))\b"
 )
 
 
@@ -116,11 +116,12 @@ def people_of(span: str) -> int | None:
     numbers = [int(word) if word.isdigit() else ONES.index(word) for word in _numbers(words)]
     if "couple" in words:
         return 2 * (numbers[0] if numbers else 1) if "friend" not in words and "of" not in words else None
-    if re.search(r"family|parents|siblings$|friends$|kids$|or |-", words) and not numbers:
+    if re.search(r"family|grandparents|siblings$|friends$|kids$|or |-", words) and not numbers:
         return None
     if re.search(r"\d\s?(?:-|to|or)\s?\d|at least|or so", words):
         return None
-    others = len(_PERSON.findall(words))
+    others = len(_PERSON.findall(words)) + len(re.findall(r"^with \d|joining me", words))
+    others += 2 * len(re.findall(r"(?<!two )(?<!2 )\bparents\b", words))
     return sum(numbers) + (0 if "of us" in words else others) or None
 
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pagoda.dialogue.domain.domain import Domain
-from pagoda.dialogue.domain.model import Slot
-from pagoda.dialogue.reading.acts import acts_of, is_named, words_of
+from pagoda.dialogue.domain.model import Intent, Slot
+from pagoda.dialogue.reading.acts import acts_of, is_named, mentions, words_of
 from pagoda.dialogue.reading.follow_ups import is_follow_up
 from pagoda.dialogue.reading.linking import Linker
 from pagoda.dialogue.slots.quantities import Quantity, quantities_in
@@ -46,6 +46,7 @@ class Complemented:
         read = self._with_task_under_way(read, context, plain)
         named = self._with_names(read, context, plain)
         slots = self._with_answer(self._with_times(named, read, context), read, context)
+        read, slots = self._as_answer(read, slots, context, plain)
         acts = read.acts or acts_of(text, self._domain, context)
         said = {slot.slot for slot in slots if self._is_value(slot)}
         kept = tuple(act for act in acts if act.kind != "any" or act.slot not in said)
@@ -159,8 +160,8 @@ class Complemented:
     def _quantity_slots(self, read: Understanding, context: TurnContext) -> list[Slot]:
         """Slots of the task that asks, whatever the sentence looks like, and those of what it looks like."""
         own = self._domain.intents.get(context.intent) if context.requested_slot else None
-        asking = [self._domain.slots[name] for name in own.slots] if own is not None else []
-        return [*dict.fromkeys([*asking, *self._open_slots(read, context)])]
+        names = [*(own.slots if own is not None else ()), *(slot.name for slot in self._open_slots(read, context))]
+        return [self._domain.slots[name] for name in dict.fromkeys(names)]
 
     def _widened(self, found: Quantity, slots: Sequence[SlotValue], others: Sequence[Quantity], text: str) -> SlotValue:
         """With the words that the base takes for part of it: what no rule reads makes the value partial."""
@@ -203,6 +204,33 @@ class Complemented:
         if heard.said.is_any or heard.value is None:
             return slots
         return (*slots, SlotValue(slot.name, read.text, 0, len(read.text)))
+
+    def _as_answer(
+        self, read: Understanding, slots: tuple[SlotValue, ...], context: TurnContext, plain: str
+    ) -> tuple[Understanding, tuple[SlotValue, ...]]:
+        """A sentence with the quantity that was asked for is of the task that asks, whatever else it looks like.
+
+        Save where it names what only another task is about, or gives up this one, or calls for a person.
+        """
+        task, other = self._domain.intents.get(context.intent), self._domain.intents.get(read.intent)
+        asked = self._domain.slots.get(context.requested_slot)
+        if task is None or asked is None or asked.labels or other is task or all(s.slot != asked.name for s in slots):
+            return read, slots
+        if other is not None and (other.act in ("cancel", "hand_off") or self._is_told(other, task, slots, plain)):
+            return read, slots
+        own = tuple(found for found in slots if found.slot in task.slots)
+        read = replace(read, intent=task.name, confidence=_SURE, slots=own, candidates=((task.name, _SURE),))
+        return read, self._with_names(read, context, plain)
+
+    def _is_told(self, intent: Intent, task: Intent, slots: Sequence[SlotValue], plain: str) -> bool:
+        """Whether a sentence names what an intent looks for, or a node that it takes and the task does not."""
+        titles = self._domain.labels[intent.query.label].title.values() if intent.query is not None else ()
+        if any(mentions(plain, title) for title in titles if title):
+            return True
+        foreign = (found for found in slots if found.slot in intent.slots and found.slot not in task.slots)
+        return any(
+            self._linker.link(each.value, self._domain.slots[each.slot].labels).how == "exact" for each in foreign
+        )
 
     def _open_slots(self, read: Understanding, context: TurnContext) -> tuple[Slot, ...]:
         intent = self._domain.intents.get(read.intent)

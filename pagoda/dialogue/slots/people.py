@@ -71,7 +71,8 @@ _NO_PEOPLE = re.compile(
     r"|-\s?\d+(?![\d-]*\s*(?:people|人|位|个))(?<![\d ]-\d)(?<!\d-\d\d)|\d+e\d+"
 )
 _TOTAL = re.compile(
-    rf"\b(?:party|group|table|family|team|reservation|booking|total|gathering|crowd|bunch) (?:size )?(?:of|for|is"
+    rf"\b(?:party|group|table|family|team|reservation|booking|total|gathering|crowd"
+    rf"|bunch)(?: \w+){{0,2}}? (?:size )?(?:of|for|is"
     rf"|to|:)\s*(?:just |only |about |around )?(?P<a>{_NUM})(?!\s?(?:o'?clock|[ap]\.?m|:)|(?: \w+)? (?:adults?"
     rf"|kids?|child|children|men|women|boys?|girls?|friends?|grown|babies))"
     rf"|(?P<b>{_NUM})(?: \w+)? (?:of us|in total|in all|altogether|total)\b"
@@ -100,7 +101,8 @@ _KIN_EN = (
     r"|sister|son|daughter"
     r"|friend|colleague|co-?worker|boss|client|child|kid|baby|infant|toddler|aunt|uncle|cousin|nephew|niece"
     r"|neighbou?r|room-?mate|flat-?mate"
-    r"|date|mate|buddy|grandma|grandpa|grandmother|grandfather|guest|assistant|nanny|person|adult"
+    r"|date|mate|buddy|grandma|grandpa|gran(?:ny)?|nan(?:a|ny)?|grandad|granddad|grandmother|grandfather|guest"
+    r"|assistant|person|adult"
 )
 _ONE_EN = re.compile(
     rf"\b(?:my|our|his|her|their|a|an|one|the|another)(?: (?!and\b|or\b)\w+)? (?:{_KIN_EN})(?:-in-law)?\b(?! of)"
@@ -110,10 +112,10 @@ _TWO_EN = re.compile(
     r"\b(?:(?:my|our|his|her|their|the|both|of) )*(?:grand)?parents\b|\b(?:the |my |our )?twins\b|\bin-laws\b"
 )
 _SELF_EN = re.compile(
-    r"\b(?:me|myself|i)\s*(?:,|and\b|plus\b|with\b|\+|&)|(?:,|\band|\bplus|&|\+)\s*(?:me|myself|i)\b(?!'| (?:want"
-    r"|would|am|will|'d) )"
+    r"\b(?:me|myself)\s*(?:,|and\b|plus\b|with\b|\+|&)|(?:,|\band|\bplus|&|\+)\s*(?:me|myself)\b|\bi (?:and|plus"
+    r"|with)\b"
     r"|\bi(?:'m| am|'ll be| will be)?(?: (?:coming|bringing|going|dining|eating|here|there))* with\b|\bjoining me\b"
-    r"|\bi'm bringing\b"
+    r"|\bi'm bringing\b|^(?:(?!\b(?:for|book|table|need|want|at|on|would|have|i)\b).)*(?:,|\band|&) i\b"
 )
 _KIN_ZH = (
     r"老婆|老公|太太|先生|媳妇儿?|爱人|妻子|丈夫|女朋友|男朋友|女友|男友|对象|老妈|老爸|妈妈|爸爸|妈|爸|母亲|父亲"

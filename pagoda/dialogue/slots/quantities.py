@@ -52,6 +52,7 @@ _WORDS = {
     "number": (),
 }
 _CLAUSE = re.compile(r"[，。,;；!?！？、]|\band\b|而且|并且|\d")
+_CLOCK = re.compile(r"\d|点|noon|midnight|clock|past")
 _MAX_GAP = 14
 _FOR_PEOPLE = re.compile(
     r"\bfor (?:just |only |about |around )?(?P<n>\d{1,2}|one|two|three|four|five|six|seven|eight|nine|ten|eleven"
@@ -93,7 +94,7 @@ class _Sentence:
         self._text = text
         self._plain = lower if len(lower) == len(text) else text
         self._slots, self._asked, self._known = slots, asked, known
-        self._has_time = False
+        self._has_time = self._has_clock = False
 
     def hide(self, start: int, end: int) -> None:
         """What is there is of another kind."""
@@ -105,6 +106,7 @@ class _Sentence:
         if places and slot is not None:
             yield self._pieces(slot, places)
             self._has_time = True
+            self._has_clock = any(_CLOCK.search(self._plain[start:end]) for start, end in places)
         for start, end in places:
             self.hide(start, end)
 
@@ -121,10 +123,11 @@ class _Sentence:
             self.hide(*place)
 
     def _for_people(self) -> tuple[int, int] | None:
-        """ "For 4" is of people, unless an hour was asked for."""
+        """ "For 4" is of people, unless an hour was asked for and not told."""
         asked = next((slot.type for slot in self._slots if slot.name == self._asked), "")
         found = [*_FOR_PEOPLE.finditer(self._plain)]
-        return (found[0].start("n"), found[0].end("n")) if len(found) == 1 and asked != "time" else None
+        is_free = asked != "time" or self._has_clock
+        return (found[0].start("n"), found[0].end("n")) if len(found) == 1 and is_free else None
 
     def numbers(self) -> Iterator[Quantity]:
         taken: set[str] = set()

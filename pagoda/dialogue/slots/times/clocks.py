@@ -126,7 +126,7 @@ def clocks_in(rest: Rest, *, is_bare_enough: bool, is_loose: bool = True) -> lis
     found += _after_a_word(rest, is_loose=is_loose)
     if found:
         found += _first_of_pair(rest, found[0])
-    elif is_bare_enough or rest.taken:
+    elif is_bare_enough or (rest.taken and is_loose):
         found += _bare(rest, is_bare_enough)
     return sorted(found, key=lambda clock: clock.start)
 
@@ -306,6 +306,9 @@ def _bare(rest: Rest, is_enough: bool) -> Iterator[Clock]:
     apart = _FACE_APART.match(rest.text) if is_enough else None
     matches = [apart] if apart is not None else list(_BARE.finditer(rest.text))
     numbers = [(match, clock) for match in matches if (clock := _clock(match)) is not None]
+    if not is_enough:
+        # "For 3 in 10 days" tells of people.
+        numbers = [pair for pair in numbers if not rest.text[: pair[0].start()].rstrip().endswith((" for", "for"))]
     beside = [pair for pair in numbers if is_enough or _is_beside(rest, pair[0])]
     if len(numbers) == 2 and beside and is_stretch(rest.text, numbers[0][1], numbers[1][1]):
         beside = numbers
