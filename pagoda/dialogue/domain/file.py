@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from pagoda.dialogue.domain.examples import has_broken_marks, parse_marked
 from pagoda.dialogue.domain.model import (
+    EARLIEST,
     Booking,
     Column,
     Filter,
@@ -121,7 +122,19 @@ def _slot(name: str, entry: Section, labels: list[str]) -> Slot:
         entry.integer("expires_after", 0),
         entry.words("offers"),
         entry.words("questions"),
+        entry.words("units"),
+        _earliest(entry, kind),
     )
+
+
+def _earliest(entry: Section, kind: str) -> int:
+    """An hour of the day, of slots of time alone."""
+    hour = entry.integer("earliest", EARLIEST)
+    if "earliest" in entry and kind != "time":
+        raise entry.fail("earliest", f"is for slots of type time, and this one is of type {kind}")
+    if not 0 <= hour <= 12:
+        raise entry.fail("earliest", f"is {hour}, not an hour from 0 to 12: the first that a bare hour can mean")
+    return hour
 
 
 def _intent(name: str, entry: Section, labels: list[str], slots: dict[str, Slot]) -> Intent:
