@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from judged.expected import Expected
@@ -102,6 +102,12 @@ def judge(town: Town, text: str, label: Label, before: Seen, now: Seen, expected
     return Verdict(_graded(grade, faults, case, told), tuple(faults), after, f"{now.action} {now.detail}".strip())
 
 
+def agrees(town: Town, seen: Seen, expected: Expected) -> bool:
+    """Whether the state is what the person said: only then would a yes be said to it."""
+    case = Case(town, "", Label(), expected, seen, seen)
+    return all(want.is_optional or _is_held(case, want, seen) for want in expected.wants.values())
+
+
 def _graded(reply: Grade, faults: Sequence[Fault], case: Case, told: frozenset[str]) -> Grade:
     if any(fault.is_silent for fault in faults):
         return "wrong in silence"
@@ -161,7 +167,8 @@ def _lost(case: Case, told: frozenset[str]) -> Iterator[Fault]:
     for slot, want in case.expected.wants.items():
         if slot not in _bound(case) or want.is_optional or slot in told or _is_held(case, want, now):
             continue
-        yield _missing(case, slot, want)
+        fault = _missing(case, slot, want)
+        yield replace(fault, is_silent=False) if _is_refusal(case) and slot in _said(label) else fault
     for words in label.unusable:
         if not case.says(_parts(words)) and not _DECLINES.search(case.remark) and not case.is_not_understood:
             yield Fault("unusable words not said back", words, is_silent=True)
@@ -192,7 +199,7 @@ def _missing(case: Case, slot: str, want: Want) -> Fault:
         return Fault(
             f"lost: other task ({case.now.task or 'none'} for {case.expected.task or 'none'})",
             slot,
-            is_silent=not _is_refusal(case),
+            is_silent=True,
         )
     if value is None:
         return Fault(f"lost: {_shape(want)}", slot, is_silent=True)
@@ -236,8 +243,16 @@ def _may_stand(case: Case, slot: str, value: Any) -> bool:
     keys = {leaf for leaf, _ in leaves(value)}
     if slot == "name" and keys <= {*case.now.results, *case.before.results}:
         return True
+    if case.label.asked and all(_is_in_words(case, key) for key in keys):
+        return True
     ever = case.expected.ever.get(slot, ())
     return any(holds(each, value, case.town, case.now.task, slot, TODAY) for each in ever if not isinstance(each, Free))
+
+
+def _is_in_words(case: Case, key: Any) -> bool:
+    """Whether the sentence names that node: a question after it may be taken for a wish."""
+    said = case.text.casefold()
+    return key in case.town and any(_has(said, word.casefold()) for word in case.town.spellings(key))
 
 
 def _reads_out(case: Case, value: Any) -> bool:
@@ -302,7 +317,8 @@ def _to_no(case: Case) -> tuple[Grade, str]:
         return "wrong", "handed over for nothing"
     if case.now.action == "query":
         return "wrong", "searched where nothing was asked"
-    return ("acceptable", "") if case.now.action == "confirm" else ("right", "")
+    is_same_question = case.now.action in ("ask", "confirm") and case.now.open == case.before.open
+    return ("acceptable" if is_same_question else "right"), ""
 
 
 def _to_thanks(case: Case) -> tuple[Grade, str]:
@@ -367,7 +383,8 @@ def _to_question(case: Case) -> tuple[Grade, str]:
     if _all_answered(case):
         return "right", ""
     is_vague = all(asked.of == "shown" for asked in case.label.asked)
-    if is_vague and now.detail in ("which_result", "nothing_to_ask"):
+    can_tell = all(asked.is_known for asked in case.label.asked)
+    if is_vague and can_tell and now.detail in ("which_result", "nothing_to_ask"):
         is_right = len(case.before.results) != 1 if now.detail == "which_result" else not case.before.results
         return ("right" if is_right else "acceptable"), ""
     if case.is_not_understood or (now.detail in ("which_result", "nothing_to_ask", "ambiguous", "invalid")):
@@ -385,11 +402,7 @@ def _all_answered(case: Case) -> bool:
 
 def _is_answered(case: Case, asked: Asked) -> bool:
     if not asked.is_known:
-        return bool(_DECLINES.search(case.now.text)) or case.now.detail in (
-            "property_unknown",
-            "which_result",
-            "nothing_to_ask",
-        )
+        return bool(_DECLINES.search(case.now.text)) or case.now.detail == "property_unknown"
     keys: list[str] = []
     for of in asked.of.split("|"):
         named = [leaf for leaf, _ in leaves(case.before.values.get("name"))]
@@ -404,6 +417,8 @@ def _to_task(case: Case) -> tuple[Grade, str]:
     now, expected = case.now, case.expected
     if now.action == "say":
         if case.is_not_understood or now.detail in ("which_result", "no_such_choice", "ask_change"):
+            return "acceptable", ""
+        if now.detail == "help" and now.open:
             return "acceptable", ""
         if now.detail == "out_of_scope":
             return ("right", "") if case.label.unusable else ("wrong", "a wish refused as none of ours")
