@@ -1,8 +1,8 @@
 """Runs the judged conversations through a dialogue, a fresh session each, and judges every turn.
 
 Along a turn's path from outside: a sentence in, a turn out. A sentence that answers a question waits until that
-question is open, and a yes until what is read out is right; where the dialogue asks for what no sentence of the conversation says, the conversation's sheet
-answers, and that turn is not judged.
+question is open, and a yes until what is read out is what was meant; where the dialogue asks for what no sentence of
+the conversation says, the conversation's sheet answers, and that turn is not judged.
 """
 
 from __future__ import annotations
