@@ -299,8 +299,11 @@ def _reply(case: Case) -> tuple[Grade, str]:
 
 
 def _to_yes(case: Case) -> tuple[Grade, str]:
+    """A yes books; one with a question may be answered first, and asked again."""
     if len(case.now.bookings) > len(case.before.bookings):
         return ("right", "") if _all_answered(case) else ("wrong", "question not answered")
+    if case.label.asked and _all_answered(case):
+        return "right", ""
     if case.before.open != "confirm":
         return (
             ("right", "")
@@ -311,7 +314,7 @@ def _to_yes(case: Case) -> tuple[Grade, str]:
 
 
 def _to_no(case: Case) -> tuple[Grade, str]:
-    if case.label.wants:
+    if any(not want.is_optional for want in case.label.wants):
         return _to_task(case)
     if case.now.action == "hand_off":
         return "wrong", "handed over for nothing"
