@@ -20,15 +20,18 @@ from judged.observed import Seen
 from judged.town import Town
 
 TODAY = "2026-11-28"
+_VAGUE = ("fallback", "not_understood", "unclear", "not_a_yes")
+"""Templates that say that a sentence was not understood."""
 Grade = Literal["right", "acceptable", "wrong", "wrong in silence"]
 GRADES: tuple[Grade, ...] = ("right", "acceptable", "wrong", "wrong in silence")
 _DECLINES = re.compile(
-    r"抱歉|没有资料|没有.{0,6}信息|无法|不能|不支持|不提供|帮不上|查不到|用不上|不知道|没法|"
-    r"sorry|cannot|can't|can not|no information|unable|do not know|don't know|do not have|don't have|could not use",
+    r"抱歉|没有资料|这里没有|没有.{0,6}信息|无法|不能|不支持|不提供|帮不上|查不到|用不上|不知道|没法|"
+    r"sorry|cannot|can't|can not|no information|unable|do not know|don't know|do not have|don't have|"
+    r"could not use|that I know of",
     re.IGNORECASE,
 )
 _NOT_UNDERSTOOD = re.compile(
-    r"没听懂|没听明白|没明白|没有听懂|不太明白|不确定您|没能理解|"
+    r"没听懂|没听明白|没明白|没有听懂|不太明白|没太明白|不确定您|没能理解|"
     r"make sense of|did not understand|didn't understand|not sure what|did not get|not sure I understood",
     re.IGNORECASE,
 )
@@ -81,9 +84,7 @@ class Case:
     @property
     def is_not_understood(self) -> bool:
         """The reply says that the whole sentence was not understood."""
-        return self.now.detail in ("fallback", "not_understood") or bool(
-            _NOT_UNDERSTOOD.search(self.now.text) and not self.now.quoted
-        )
+        return self.now.detail in _VAGUE or bool(_NOT_UNDERSTOOD.search(self.now.text) and not self.now.quoted)
 
 
 def judge(town: Town, text: str, label: Label, before: Seen, now: Seen, expected: Expected) -> Verdict:
@@ -152,7 +153,8 @@ def _told(case: Case) -> Iterator[str]:
             continue
         words = [word for each in want.meanings for word in words_of(each, case.town, slot)]
         is_asked = case.now.asks == slot and slot in _said(case.label)
-        is_named = slot in _said(case.label) and case.now.action != "confirm" and case.says(words)
+        is_taken = case.now.values.get(slot) not in (None, case.before.values.get(slot))
+        is_named = slot in _said(case.label) and not is_taken and case.now.action != "confirm" and case.says(words)
         if is_asked or is_named or _is_doubted(case, slot):
             yield slot
 
@@ -435,6 +437,6 @@ def _to_task(case: Case) -> tuple[Grade, str]:
     if now.action == "ask":
         is_known = expected.knows(now.asks) and now.detail == "missing"
         return ("acceptable" if is_known or now.detail in ("invalid", "ambiguous") else "right"), ""
-    if now.action in ("tell", "show"):
+    if now.action not in ("query", "confirm"):
         return "wrong", f"a wish answered by {now.action}"
     return "right", ""

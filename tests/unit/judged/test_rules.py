@@ -62,6 +62,11 @@ def test_a_wish_without_a_slot_is_right_when_said_back_and_silent_when_not(town:
     assert (silent.grade, told.grade) == ("wrong in silence", "right")
 
 
+def test_a_wish_taken_the_other_way_round_is_not_said_back(town: Town) -> None:
+    seen = replace(found(cuisine=SICHUAN), text="I found 1 (Sichuan):\n1. Green Tile Kitchen")
+    assert verdict(town, "R cuisine!=川菜", seen).grade == "wrong"
+
+
 def test_words_that_no_slot_takes_are_said_back(town: Town) -> None:
     seen = replace(found(), task="find_hotel")
     assert verdict(town, "H !3_nights", seen).grade == "wrong in silence"
@@ -126,6 +131,9 @@ def test_an_excluded_node_is_found_wherever_the_task_says_no(town: Town) -> None
         ("price=moderate/expensive", {"range": [61, None]}, True),
         ("price=moderate/expensive", {"either": [{"band": "moderate"}, {"band": "expensive"}]}, True),
         ("price=moderate/expensive", {"band": "moderate"}, False),
+        ("price=moderate", {"except": [[{"band": "cheap"}, {"band": "expensive"}], None]}, True),
+        ("price=cheap", {"except": [[{"band": "cheap"}], None]}, False),
+        ("cuisine=川菜", {"except": [[{"node": ["Cuisine", "cuisine-002", "", ""]}], SICHUAN]}, True),
         ("price=~100", {"range": [80, 120]}, True),
         ("rating>=4.5", {"range": [4.5, 5]}, True),
         ("rating>=4.5", {"range": [4, None]}, False),
