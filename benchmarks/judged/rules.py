@@ -91,7 +91,7 @@ def judge(town: Town, text: str, label: Label, before: Seen, now: Seen, expected
     """The verdict on one turn. before, now: as seen after the turn before and after this one; expected: before it."""
     case = Case(town, text, label, expected.after(label), before, now)
     told = frozenset(_told(case))
-    state_faults = [] if case.is_not_understood else [*_lost(case, told), *_taken(case)]
+    state_faults = [] if case.is_not_understood else [*_lost(case, told), *_taken(case, told)]
     faults = [*_booked(case), *state_faults]
     grade, kind = _reply(case)
     if kind:
@@ -155,8 +155,15 @@ def _told(case: Case) -> Iterator[str]:
         is_asked = case.now.asks == slot and slot in _said(case.label)
         is_taken = case.now.values.get(slot) not in (None, case.before.values.get(slot))
         is_named = slot in _said(case.label) and not is_taken and case.now.action != "confirm" and case.says(words)
+        is_named = is_named or (slot in _said(case.label) and _is_quoted(case, words))
         if is_asked or is_named or _is_doubted(case, slot):
             yield slot
+
+
+def _is_quoted(case: Case, words: Sequence[str]) -> bool:
+    """Whether the reply sets one of the words, out of the sentence, in quotation marks."""
+    quoted = [each.casefold() for each in case.now.quoted if each in case.text]
+    return any(_has(each, word.casefold()) for each in quoted for word in words)
 
 
 def _is_doubted(case: Case, slot: str) -> bool:
@@ -178,10 +185,24 @@ def _lost(case: Case, told: frozenset[str]) -> Iterator[Fault]:
 
 def _bound(case: Case) -> frozenset[str]:
     """Slots whose wishes this turn may not lose: with a wish all of them, with a question those that were held."""
-    if case.label.wants:
+    if any(not want.is_optional for want in case.label.wants):
         return frozenset(case.expected.wants)
     is_other = case.label.act not in ("", "oos") or case.now.task != case.expected.task
-    return frozenset() if is_other else frozenset(case.expected.wants) - case.expected.missing
+    return frozenset() if is_other else _firm(case) - case.expected.missing
+
+
+def _firm(case: Case) -> frozenset[str]:
+    """Slots with a value; that a question brings one where none mattered, or one more, takes nothing away."""
+    wants = case.expected.wants.values()
+    return frozenset(
+        want.slot for want in wants if not isinstance(want.meanings[0], Free) and not _is_within(case, want)
+    )
+
+
+def _is_within(case: Case, want: Want) -> bool:
+    held = {leaf for leaf, is_out in leaves(case.now.values.get(want.slot)) if not is_out}
+    nodes = [each.keys for each in want.meanings if isinstance(each, Nodes) and each.mode == "all"]
+    return want.slot not in _said(case.label) and any(keys <= held for keys in nodes)
 
 
 def _parts(words: str) -> list[str]:
@@ -206,8 +227,8 @@ def _missing(case: Case, slot: str, want: Want) -> Fault:
     if value is None:
         return Fault(f"lost: {_shape(want)}", slot, is_silent=True)
     if value == before:
-        return Fault(f"lost: not changed to {_shape(want)}", slot, is_silent=not _reads_out(case, value))
-    return Fault(f"lost: other value than {_shape(want)}", slot, is_silent=not _reads_out(case, value))
+        return Fault(f"lost: not changed to {_shape(want)}", slot, is_silent=not _reads_out(case, slot, value))
+    return Fault(f"lost: other value than {_shape(want)}", slot, is_silent=not _reads_out(case, slot, value))
 
 
 def _is_refusal(case: Case) -> bool:
@@ -227,16 +248,17 @@ def _shape(want: Want) -> str:
     return f"{want.slot} ({name})"
 
 
-def _taken(case: Case) -> Iterator[Fault]:
+def _taken(case: Case, told: frozenset[str]) -> Iterator[Fault]:
     """Values that nobody said."""
     for slot, value in case.now.values.items():
         want = case.expected.wants.get(slot)
-        if want is not None and not want.is_optional:
+        is_free = want is not None and isinstance(want.meanings[0], Free) and slot not in _said(case.label)
+        if want is not None and not want.is_optional and slot not in told and not is_free:
             continue
         if value == case.before.values.get(slot) and case.now.task == case.before.task:
             continue
         if not _may_stand(case, slot, value):
-            yield Fault(f"taken: {slot} that was not said", slot, is_silent=not _reads_out(case, value))
+            yield Fault(f"taken: {slot} that was not said", slot, is_silent=not _reads_out(case, slot, value))
 
 
 def _may_stand(case: Case, slot: str, value: Any) -> bool:
@@ -257,7 +279,7 @@ def _is_in_words(case: Case, key: Any) -> bool:
     return key in case.town and any(_has(said, word.casefold()) for word in case.town.spellings(key))
 
 
-def _reads_out(case: Case, value: Any) -> bool:
+def _reads_out(case: Case, slot: str, value: Any) -> bool:
     """Whether the reply says the value that it took."""
     words: list[str] = []
     for leaf, _ in leaves(value):
@@ -266,7 +288,7 @@ def _reads_out(case: Case, value: Any) -> bool:
         elif isinstance(leaf, str) and "T" in leaf:
             words.append(leaf.split("T")[1])
         elif isinstance(leaf, bool | str):
-            words.append(str(leaf))
+            words += [str(leaf), *case.town.band_words(slot, str(leaf))]
         else:
             words.append(f"{leaf:g}")
     return bool(words) and case.says(words)
