@@ -163,6 +163,16 @@ def _same_moment(text: str, value: Any, today: str) -> bool:
     return held and not is_stretch and all(each.startswith(day or today) for each in days)
 
 
+def is_part(meaning: Meaning, value: Any, today: str) -> bool:
+    """Whether a stretch of time holds the moment that was meant: its day, its evening. Less was heard, nothing wrong."""
+    said = [leaf for leaf, _ in leaves(value) if isinstance(leaf, str)]
+    if not isinstance(meaning, Moment) or len(said) != 2:
+        return False
+    day, _, clock = meaning.text.partition("T")
+    start, end = said
+    return start <= f"{day or today}T{clock or start[11:]}" < end
+
+
 def words_of(meaning: Meaning, town: Town, slot: str) -> list[str]:
     """What a reply would have to say for this meaning to be said back: any of these."""
     match meaning:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from judged.expected import Expected
 from judged.labels import Asked, Label, Want
-from judged.meaning import Free, Moment, Nodes, holds, leaves, words_of
+from judged.meaning import Free, Moment, Nodes, holds, is_part, leaves, words_of
 from judged.observed import Seen
 from judged.town import Town
 
@@ -269,8 +269,10 @@ def _may_stand(case: Case, slot: str, value: Any) -> bool:
         return True
     if case.label.asked and all(_is_in_words(case, key) for key in keys):
         return True
-    ever = case.expected.ever.get(slot, ())
-    return any(holds(each, value, case.town, case.now.task, slot, TODAY) for each in ever if not isinstance(each, Free))
+    ever = [each for each in case.expected.ever.get(slot, ()) if not isinstance(each, Free)]
+    return any(
+        holds(each, value, case.town, case.now.task, slot, TODAY) or is_part(each, value, TODAY) for each in ever
+    )
 
 
 def _is_in_words(case: Case, key: Any) -> bool:

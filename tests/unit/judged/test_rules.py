@@ -92,6 +92,14 @@ def test_asking_again_for_what_was_said_will_do(town: Town) -> None:
     assert verdict(town, "B people=4", asks).grade == "acceptable"
 
 
+def test_a_day_without_its_hour_will_do_where_the_hour_is_asked_for(town: Town) -> None:
+    asks = Seen(text="What time?", task="book_restaurant", action="ask", detail="missing", asks="time", open="time")
+    day = {"when": ["2026-12-04T00:00", "2026-12-05T00:00"]}
+    assert verdict(town, "B time=2026-12-04T19:00", replace(asks, values={"time": day})).grade == "acceptable"
+    other = {"when": ["2026-12-03T00:00", "2026-12-04T00:00"]}
+    assert verdict(town, "B time=2026-12-04T19:00", replace(asks, values={"time": other})).grade == "wrong in silence"
+
+
 def test_not_understood_will_do_and_a_refusal_will_not(town: Town) -> None:
     fallback = Seen(text="Please tell me what you would like.", action="say", detail="fallback")
     refusal = Seen(text="Sorry, I cannot help with that.", action="say", detail="out_of_scope")
