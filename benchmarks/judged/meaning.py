@@ -164,7 +164,7 @@ def _same_moment(text: str, value: Any, today: str) -> bool:
 
 
 def is_part(meaning: Meaning, value: Any, today: str) -> bool:
-    """Whether a stretch of time holds the moment that was meant: its day, its evening. Less was heard, nothing wrong."""
+    """Whether a stretch of time holds the moment meant: its day, its evening: less was heard, nothing wrong."""
     said = [leaf for leaf, _ in leaves(value) if isinstance(leaf, str)]
     if not isinstance(meaning, Moment) or len(said) != 2:
         return False
