@@ -28,7 +28,8 @@ class Expected:
         wants = {} if is_new else dict(self.wants)
         ever = dict(self.ever)
         for want in label.wants:
-            wants[want.slot] = want
+            if not want.is_optional or want.slot not in {each.slot for each in label.wants if not each.is_optional}:
+                wants[want.slot] = want
             ever[want.slot] = (*ever.get(want.slot, ()), *want.meanings)
         named = {label.node, *(key for asked in label.asked for key in asked.of.split("|"))} - {"", "shown", "booked"}
         ever["name"] = (*ever.get("name", ()), *(Nodes(frozenset({key})) for key in sorted(named)))

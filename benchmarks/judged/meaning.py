@@ -99,6 +99,9 @@ def leaves(value: Any, shut_out: bool = False) -> Iterator[tuple[Any, bool]]:
         for name, held in value.items():
             if name == "node":
                 yield held[1], shut_out
+            elif name == "except" and len(held) == 2 and isinstance(held[0], list):
+                yield from leaves(held[0], True)
+                yield from leaves(held[1], shut_out)
             elif name != "any":
                 yield from leaves(held, shut_out or bool(_NO.search(name)))
     elif isinstance(value, list | tuple):
@@ -118,6 +121,8 @@ def _same_nodes(meaning: Nodes, value: Any) -> bool:
 
 def _same_ends(meaning: Numbers, value: Any, town: Town, task: str, slot: str) -> bool:
     named = {leaf for leaf, is_out in leaves(value) if isinstance(leaf, str) and not is_out}
+    if not named and isinstance(value, dict) and set(value) & {"not", "except"}:
+        named = set(town.domain.slots[slot].bands) - {leaf for leaf, _ in leaves(value)}
     if meaning.bands and named & set(meaning.bands):
         return named <= set(meaning.bands) and len(named) == len(meaning.bands)
     ends, wanted = _ends(value, town, task, slot), (meaning.low, meaning.high)
@@ -156,6 +161,16 @@ def _same_moment(text: str, value: Any, today: str) -> bool:
     held = any(clock in each for each in said)
     days = [each for each in said if each[:4].isdigit()]
     return held and not is_stretch and all(each.startswith(day or today) for each in days)
+
+
+def is_part(meaning: Meaning, value: Any, today: str) -> bool:
+    """Whether a stretch of time holds the moment meant: its day, its evening: less was heard, nothing wrong."""
+    said = [leaf for leaf, _ in leaves(value) if isinstance(leaf, str)]
+    if not isinstance(meaning, Moment) or len(said) != 2:
+        return False
+    day, _, clock = meaning.text.partition("T")
+    start, end = said
+    return start <= f"{day or today}T{clock or start[11:]}" < end
 
 
 def words_of(meaning: Meaning, town: Town, slot: str) -> list[str]:

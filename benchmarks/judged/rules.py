@@ -10,25 +10,28 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from judged.expected import Expected
 from judged.labels import Asked, Label, Want
-from judged.meaning import Free, Moment, Nodes, holds, leaves, words_of
+from judged.meaning import Free, Moment, Nodes, holds, is_part, leaves, words_of
 from judged.observed import Seen
 from judged.town import Town
 
 TODAY = "2026-11-28"
+_VAGUE = ("fallback", "not_understood", "unclear", "not_a_yes")
+"""Templates that say that a sentence was not understood."""
 Grade = Literal["right", "acceptable", "wrong", "wrong in silence"]
 GRADES: tuple[Grade, ...] = ("right", "acceptable", "wrong", "wrong in silence")
 _DECLINES = re.compile(
-    r"抱歉|没有资料|没有.{0,6}信息|无法|不能|不支持|不提供|帮不上|查不到|用不上|不知道|没法|"
-    r"sorry|cannot|can't|can not|no information|unable|do not know|don't know|do not have|don't have|could not use",
+    r"抱歉|没有资料|这里没有|没有.{0,6}信息|无法|不能|不支持|不提供|帮不上|查不到|用不上|不知道|没法|"
+    r"sorry|cannot|can't|can not|no information|unable|do not know|don't know|do not have|don't have|"
+    r"could not use|that I know of",
     re.IGNORECASE,
 )
 _NOT_UNDERSTOOD = re.compile(
-    r"没听懂|没听明白|没明白|没有听懂|不太明白|不确定您|没能理解|"
+    r"没听懂|没听明白|没明白|没有听懂|不太明白|没太明白|不确定您|没能理解|"
     r"make sense of|did not understand|didn't understand|not sure what|did not get|not sure I understood",
     re.IGNORECASE,
 )
@@ -81,16 +84,14 @@ class Case:
     @property
     def is_not_understood(self) -> bool:
         """The reply says that the whole sentence was not understood."""
-        return self.now.detail in ("fallback", "not_understood") or bool(
-            _NOT_UNDERSTOOD.search(self.now.text) and not self.now.quoted
-        )
+        return self.now.detail in _VAGUE or bool(_NOT_UNDERSTOOD.search(self.now.text) and not self.now.quoted)
 
 
 def judge(town: Town, text: str, label: Label, before: Seen, now: Seen, expected: Expected) -> Verdict:
     """The verdict on one turn. before, now: as seen after the turn before and after this one; expected: before it."""
     case = Case(town, text, label, expected.after(label), before, now)
     told = frozenset(_told(case))
-    state_faults = [] if case.is_not_understood else [*_lost(case, told), *_taken(case)]
+    state_faults = [] if case.is_not_understood else [*_lost(case, told), *_taken(case, told)]
     faults = [*_booked(case), *state_faults]
     grade, kind = _reply(case)
     if kind:
@@ -100,6 +101,12 @@ def judge(town: Town, text: str, label: Label, before: Seen, now: Seen, expected
     if now.bookings != before.bookings:
         after = after.ended()
     return Verdict(_graded(grade, faults, case, told), tuple(faults), after, f"{now.action} {now.detail}".strip())
+
+
+def agrees(town: Town, seen: Seen, expected: Expected) -> bool:
+    """Whether the state is what the person said: only then would a yes be said to it."""
+    case = Case(town, "", Label(), expected, seen, seen)
+    return all(want.is_optional or _is_held(case, want, seen) for want in expected.wants.values())
 
 
 def _graded(reply: Grade, faults: Sequence[Fault], case: Case, told: frozenset[str]) -> Grade:
@@ -146,9 +153,17 @@ def _told(case: Case) -> Iterator[str]:
             continue
         words = [word for each in want.meanings for word in words_of(each, case.town, slot)]
         is_asked = case.now.asks == slot and slot in _said(case.label)
-        is_named = slot in _said(case.label) and case.now.action != "confirm" and case.says(words)
+        is_taken = case.now.values.get(slot) not in (None, case.before.values.get(slot))
+        is_named = slot in _said(case.label) and not is_taken and case.now.action != "confirm" and case.says(words)
+        is_named = is_named or (slot in _said(case.label) and _is_quoted(case, words))
         if is_asked or is_named or _is_doubted(case, slot):
             yield slot
+
+
+def _is_quoted(case: Case, words: Sequence[str]) -> bool:
+    """Whether the reply sets one of the words, out of the sentence, in quotation marks."""
+    quoted = [each.casefold() for each in case.now.quoted if each in case.text]
+    return any(_has(each, word.casefold()) for each in quoted for word in words)
 
 
 def _is_doubted(case: Case, slot: str) -> bool:
@@ -161,7 +176,8 @@ def _lost(case: Case, told: frozenset[str]) -> Iterator[Fault]:
     for slot, want in case.expected.wants.items():
         if slot not in _bound(case) or want.is_optional or slot in told or _is_held(case, want, now):
             continue
-        yield _missing(case, slot, want)
+        fault = _missing(case, slot, want)
+        yield replace(fault, is_silent=False) if _is_refusal(case) and slot in _said(label) else fault
     for words in label.unusable:
         if not case.says(_parts(words)) and not _DECLINES.search(case.remark) and not case.is_not_understood:
             yield Fault("unusable words not said back", words, is_silent=True)
@@ -169,10 +185,24 @@ def _lost(case: Case, told: frozenset[str]) -> Iterator[Fault]:
 
 def _bound(case: Case) -> frozenset[str]:
     """Slots whose wishes this turn may not lose: with a wish all of them, with a question those that were held."""
-    if case.label.wants:
+    if any(not want.is_optional for want in case.label.wants):
         return frozenset(case.expected.wants)
     is_other = case.label.act not in ("", "oos") or case.now.task != case.expected.task
-    return frozenset() if is_other else frozenset(case.expected.wants) - case.expected.missing
+    return frozenset() if is_other else _firm(case) - case.expected.missing
+
+
+def _firm(case: Case) -> frozenset[str]:
+    """Slots with a value; that a question brings one where none mattered, or one more, takes nothing away."""
+    wants = case.expected.wants.values()
+    return frozenset(
+        want.slot for want in wants if not isinstance(want.meanings[0], Free) and not _is_within(case, want)
+    )
+
+
+def _is_within(case: Case, want: Want) -> bool:
+    held = {leaf for leaf, is_out in leaves(case.now.values.get(want.slot)) if not is_out}
+    nodes = [each.keys for each in want.meanings if isinstance(each, Nodes) and each.mode == "all"]
+    return want.slot not in _said(case.label) and any(keys <= held for keys in nodes)
 
 
 def _parts(words: str) -> list[str]:
@@ -192,13 +222,13 @@ def _missing(case: Case, slot: str, want: Want) -> Fault:
         return Fault(
             f"lost: other task ({case.now.task or 'none'} for {case.expected.task or 'none'})",
             slot,
-            is_silent=not _is_refusal(case),
+            is_silent=True,
         )
     if value is None:
         return Fault(f"lost: {_shape(want)}", slot, is_silent=True)
     if value == before:
-        return Fault(f"lost: not changed to {_shape(want)}", slot, is_silent=not _reads_out(case, value))
-    return Fault(f"lost: other value than {_shape(want)}", slot, is_silent=not _reads_out(case, value))
+        return Fault(f"lost: not changed to {_shape(want)}", slot, is_silent=not _reads_out(case, slot, value))
+    return Fault(f"lost: other value than {_shape(want)}", slot, is_silent=not _reads_out(case, slot, value))
 
 
 def _is_refusal(case: Case) -> bool:
@@ -218,16 +248,17 @@ def _shape(want: Want) -> str:
     return f"{want.slot} ({name})"
 
 
-def _taken(case: Case) -> Iterator[Fault]:
+def _taken(case: Case, told: frozenset[str]) -> Iterator[Fault]:
     """Values that nobody said."""
     for slot, value in case.now.values.items():
         want = case.expected.wants.get(slot)
-        if want is not None and not want.is_optional:
+        is_free = want is not None and isinstance(want.meanings[0], Free) and slot not in _said(case.label)
+        if want is not None and not want.is_optional and slot not in told and not is_free:
             continue
         if value == case.before.values.get(slot) and case.now.task == case.before.task:
             continue
         if not _may_stand(case, slot, value):
-            yield Fault(f"taken: {slot} that was not said", slot, is_silent=not _reads_out(case, value))
+            yield Fault(f"taken: {slot} that was not said", slot, is_silent=not _reads_out(case, slot, value))
 
 
 def _may_stand(case: Case, slot: str, value: Any) -> bool:
@@ -236,11 +267,21 @@ def _may_stand(case: Case, slot: str, value: Any) -> bool:
     keys = {leaf for leaf, _ in leaves(value)}
     if slot == "name" and keys <= {*case.now.results, *case.before.results}:
         return True
-    ever = case.expected.ever.get(slot, ())
-    return any(holds(each, value, case.town, case.now.task, slot, TODAY) for each in ever if not isinstance(each, Free))
+    if case.label.asked and all(_is_in_words(case, key) for key in keys):
+        return True
+    ever = [each for each in case.expected.ever.get(slot, ()) if not isinstance(each, Free)]
+    return any(
+        holds(each, value, case.town, case.now.task, slot, TODAY) or is_part(each, value, TODAY) for each in ever
+    )
 
 
-def _reads_out(case: Case, value: Any) -> bool:
+def _is_in_words(case: Case, key: Any) -> bool:
+    """Whether the sentence names that node: a question after it may be taken for a wish."""
+    said = case.text.casefold()
+    return key in case.town and any(_has(said, word.casefold()) for word in case.town.spellings(key))
+
+
+def _reads_out(case: Case, slot: str, value: Any) -> bool:
     """Whether the reply says the value that it took."""
     words: list[str] = []
     for leaf, _ in leaves(value):
@@ -249,7 +290,7 @@ def _reads_out(case: Case, value: Any) -> bool:
         elif isinstance(leaf, str) and "T" in leaf:
             words.append(leaf.split("T")[1])
         elif isinstance(leaf, bool | str):
-            words.append(str(leaf))
+            words += [str(leaf), *case.town.band_words(slot, str(leaf))]
         else:
             words.append(f"{leaf:g}")
     return bool(words) and case.says(words)
@@ -284,8 +325,11 @@ def _reply(case: Case) -> tuple[Grade, str]:
 
 
 def _to_yes(case: Case) -> tuple[Grade, str]:
+    """A yes books; one with a question may be answered first, and asked again."""
     if len(case.now.bookings) > len(case.before.bookings):
         return ("right", "") if _all_answered(case) else ("wrong", "question not answered")
+    if case.label.asked and _all_answered(case):
+        return "right", ""
     if case.before.open != "confirm":
         return (
             ("right", "")
@@ -296,13 +340,14 @@ def _to_yes(case: Case) -> tuple[Grade, str]:
 
 
 def _to_no(case: Case) -> tuple[Grade, str]:
-    if case.label.wants:
+    if any(not want.is_optional for want in case.label.wants):
         return _to_task(case)
     if case.now.action == "hand_off":
         return "wrong", "handed over for nothing"
     if case.now.action == "query":
         return "wrong", "searched where nothing was asked"
-    return ("acceptable", "") if case.now.action == "confirm" else ("right", "")
+    is_same_question = case.now.action in ("ask", "confirm") and case.now.open == case.before.open
+    return ("acceptable" if is_same_question else "right"), ""
 
 
 def _to_thanks(case: Case) -> tuple[Grade, str]:
@@ -367,7 +412,8 @@ def _to_question(case: Case) -> tuple[Grade, str]:
     if _all_answered(case):
         return "right", ""
     is_vague = all(asked.of == "shown" for asked in case.label.asked)
-    if is_vague and now.detail in ("which_result", "nothing_to_ask"):
+    can_tell = all(asked.is_known for asked in case.label.asked)
+    if is_vague and can_tell and now.detail in ("which_result", "nothing_to_ask"):
         is_right = len(case.before.results) != 1 if now.detail == "which_result" else not case.before.results
         return ("right" if is_right else "acceptable"), ""
     if case.is_not_understood or (now.detail in ("which_result", "nothing_to_ask", "ambiguous", "invalid")):
@@ -385,11 +431,7 @@ def _all_answered(case: Case) -> bool:
 
 def _is_answered(case: Case, asked: Asked) -> bool:
     if not asked.is_known:
-        return bool(_DECLINES.search(case.now.text)) or case.now.detail in (
-            "property_unknown",
-            "which_result",
-            "nothing_to_ask",
-        )
+        return bool(_DECLINES.search(case.now.text)) or case.now.detail == "property_unknown"
     keys: list[str] = []
     for of in asked.of.split("|"):
         named = [leaf for leaf, _ in leaves(case.before.values.get("name"))]
@@ -405,6 +447,8 @@ def _to_task(case: Case) -> tuple[Grade, str]:
     if now.action == "say":
         if case.is_not_understood or now.detail in ("which_result", "no_such_choice", "ask_change"):
             return "acceptable", ""
+        if now.detail == "help" and now.open:
+            return "acceptable", ""
         if now.detail == "out_of_scope":
             return ("right", "") if case.label.unusable else ("wrong", "a wish refused as none of ours")
         return "wrong", f"a wish answered by {now.detail}"
@@ -417,6 +461,6 @@ def _to_task(case: Case) -> tuple[Grade, str]:
     if now.action == "ask":
         is_known = expected.knows(now.asks) and now.detail == "missing"
         return ("acceptable" if is_known or now.detail in ("invalid", "ambiguous") else "right"), ""
-    if now.action in ("tell", "show"):
+    if now.action not in ("query", "confirm"):
         return "wrong", f"a wish answered by {now.action}"
     return "right", ""

@@ -1,8 +1,8 @@
 """Runs the judged conversations through a dialogue, a fresh session each, and judges every turn.
 
 Along a turn's path from outside: a sentence in, a turn out. A sentence that answers a question waits until that
-question is open; where the dialogue asks for what no sentence of the conversation says, the conversation's sheet
-answers, and that turn is not judged.
+question is open, and a yes until what is read out is what was meant; where the dialogue asks for what no sentence of
+the conversation says, the conversation's sheet answers, and that turn is not judged.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from judged.expected import Expected
-from judged.labels import Conversation, Judged, label_of
+from judged.labels import Conversation, Judged, Label, label_of
 from judged.observed import Seen
-from judged.rules import Fault, Verdict, judge
+from judged.rules import Fault, Verdict, agrees, judge
 from judged.town import Town
 
 Talk = Callable[[str], Seen]
@@ -54,7 +54,7 @@ class Run:
         waiting: list[tuple[Judged, str]] = []
         while self._left:
             turn, text = self._next()
-            if turn.label.after and not self._is_open(turn.label.after):
+            if not self._is_said(turn.label):
                 waiting.append((turn, text))
                 continue
             yield self._said(turn, text)
@@ -87,6 +87,13 @@ class Run:
         self._answers.append(said)
         want = label_of(f"{slot}={value}", self._town).wants[0]
         self._seen, self._expected = self._talk(said), self._expected.answered(want)
+
+    def _is_said(self, label: Label) -> bool:
+        """Whether the person would say this here: an answer to its question, a yes to what was meant."""
+        if label.after and not self._is_open(label.after):
+            return False
+        is_yes = label.act == "yes" and label.after == "confirm"
+        return not is_yes or agrees(self._town, self._seen, self._expected)
 
     def _is_open(self, after: str) -> bool:
         return after == self._seen.open or (after == "book" and self._seen.task.startswith("book"))

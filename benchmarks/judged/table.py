@@ -17,6 +17,7 @@ def tables(ruled: Sequence[Ruled]) -> str:
     """Grades by language, then by set, then kinds of fault by language."""
     languages = [code for code in TITLES if any(each.conversation.language == code for each in ruled)]
     rows = [_row(TITLES[code], [each for each in ruled if each.conversation.language == code]) for code in languages]
+    rows += [_row("both", ruled)] if len(languages) > 1 else []
     sources = sorted({_source(each) for each in ruled})
     rows += [_row(source, [each for each in ruled if _source(each) == source]) for source in sources]
     kinds = "\n\n".join(_kinds(code, ruled) for code in languages)

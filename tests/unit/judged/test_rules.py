@@ -62,6 +62,11 @@ def test_a_wish_without_a_slot_is_right_when_said_back_and_silent_when_not(town:
     assert (silent.grade, told.grade) == ("wrong in silence", "right")
 
 
+def test_a_wish_taken_the_other_way_round_is_not_said_back(town: Town) -> None:
+    seen = replace(found(cuisine=SICHUAN), text="I found 1 (Sichuan):\n1. Green Tile Kitchen")
+    assert verdict(town, "R cuisine!=川菜", seen).grade == "wrong"
+
+
 def test_words_that_no_slot_takes_are_said_back(town: Town) -> None:
     seen = replace(found(), task="find_hotel")
     assert verdict(town, "H !3_nights", seen).grade == "wrong in silence"
@@ -85,6 +90,14 @@ def test_asking_again_for_what_was_said_will_do(town: Town) -> None:
         open="people",
     )
     assert verdict(town, "B people=4", asks).grade == "acceptable"
+
+
+def test_a_day_without_its_hour_will_do_where_the_hour_is_asked_for(town: Town) -> None:
+    asks = Seen(text="What time?", task="book_restaurant", action="ask", detail="missing", asks="time", open="time")
+    day = {"when": ["2026-12-04T00:00", "2026-12-05T00:00"]}
+    assert verdict(town, "B time=2026-12-04T19:00", replace(asks, values={"time": day})).grade == "acceptable"
+    other = {"when": ["2026-12-03T00:00", "2026-12-04T00:00"]}
+    assert verdict(town, "B time=2026-12-04T19:00", replace(asks, values={"time": other})).grade == "wrong in silence"
 
 
 def test_not_understood_will_do_and_a_refusal_will_not(town: Town) -> None:
@@ -126,6 +139,9 @@ def test_an_excluded_node_is_found_wherever_the_task_says_no(town: Town) -> None
         ("price=moderate/expensive", {"range": [61, None]}, True),
         ("price=moderate/expensive", {"either": [{"band": "moderate"}, {"band": "expensive"}]}, True),
         ("price=moderate/expensive", {"band": "moderate"}, False),
+        ("price=moderate", {"except": [[{"band": "cheap"}, {"band": "expensive"}], None]}, True),
+        ("price=cheap", {"except": [[{"band": "cheap"}], None]}, False),
+        ("cuisine=川菜", {"except": [[{"node": ["Cuisine", "cuisine-002", "", ""]}], SICHUAN]}, True),
         ("price=~100", {"range": [80, 120]}, True),
         ("rating>=4.5", {"range": [4.5, 5]}, True),
         ("rating>=4.5", {"range": [4, None]}, False),

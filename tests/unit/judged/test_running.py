@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from judged.labels import Conversation, Judged, label_of
 from judged.observed import Seen
 from judged.running import Run
@@ -73,3 +75,13 @@ def test_tables_tell_shares_kinds_and_failing_turns(town: Town) -> None:
     assert "wrong in silence, by kind" in told
     assert "cheap Thai food" in "\n".join(failing(ruled))
     assert {each["grade"] for each in as_json(ruled)} <= {"right", "acceptable", "wrong", "wrong in silence"}
+
+
+def test_nobody_says_yes_to_what_was_not_meant(town: Town) -> None:
+    class ReadsOut(Desk):
+        def __call__(self, text: str) -> Seen:
+            values = {"people": 14}
+            return replace(super().__call__(text), action="confirm", open="confirm", values=values)
+
+    held = conversation(town, ("a table for 4", "B people=4"), ("yes", "yes asked:confirm"))
+    assert said(town, held, ReadsOut()) == ["a table for 4"]
