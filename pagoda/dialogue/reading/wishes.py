@@ -50,7 +50,7 @@ _CHANGE = re.compile(
 _INSTEAD = re.compile(
     r"但是?(?:我?要|想要)?|不过|改(?:成|到|为)|换(?:成|到)|调(?:成|到)"
     r"|\b(?:but(?: (?:make it|for|change (?:it|that) to))?|make (?:it|that)|"
-    r"(?:change|move|push|update|correct|set|put) (?:it|that|the \w+)"
+    r"(?:change|move|push|update|correct|set|put) (?:it|that|(?:the|my|our) \w+)"
     r"(?: to)?|rather|instead)\b",
     re.IGNORECASE,
 )

@@ -9,7 +9,7 @@ the task that asked, whatever intent a few words look like. Commands instead of 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from pagoda.dialogue.domain.domain import Domain
@@ -22,7 +22,7 @@ from pagoda.dialogue.slots.kinds import ANY, NodeValue, Value
 from pagoda.dialogue.slots.reader import SlotReader
 from pagoda.dialogue.slots.said import folded
 from pagoda.dialogue.state import events as ev
-from pagoda.dialogue.state.model import State, Task
+from pagoda.dialogue.state.model import State
 from pagoda.nlu.understanding import OUT_OF_SCOPE, Act, SlotValue, TurnContext, Understanding
 
 # Words that fill the slot just asked for are an answer and no new wish if the reading is less sure than this of another
@@ -138,23 +138,26 @@ class Interpreter:
         task = state.task
         if task is None or task.stage != "confirming":
             return []
-        words = new_value_in(read.text)
-        told = [] if not words or is_more(words) else list(self._new_values(words, task))
-        named = [event for event in told if is_named(read.text, event.slot, self._domain)]
-        if len(named) == 1:
-            return [*named]
-        if read.slots:
-            return []
-        if len(told) > 1 and _IS_CLOCK.search(words):
-            told = [event for event in told if self._domain.slots[event.slot].type == "time"]
-        if len(told) == 1:
+        if told := self._new_value(read, task.values):
             return [*told]
         wants_other = is_changing(read.text) and not any(act.kind in ("request", "bookings") for act in read.acts)
-        return [ev.Denied()] if wants_other else []
+        return [ev.Denied()] if wants_other and not read.slots else []
 
-    def _new_values(self, words: str, task: Task) -> Iterator[ev.Corrected]:
-        """What the words may be of a task's slots, names apart: those are looked up by the reader."""
-        for name, value in task.values.items():
+    def _new_value(self, read: Understanding, values: Mapping[str, Value]) -> list[ev.Corrected]:
+        """The one value that "but", "make it" or 改成 brings: of the slot that is named, or that alone can be meant."""
+        words = new_value_in(read.text)
+        told = [] if not words or is_more(words) else list(self._new_values(words, values))
+        if named := [event for event in told if is_named(read.text, event.slot, self._domain)]:
+            return named[:1]
+        if len(told) > 1 and _IS_CLOCK.search(words):
+            told = [event for event in told if self._domain.slots[event.slot].type == "time"]
+        elif read.slots:
+            return []
+        return told if len(told) == 1 else []
+
+    def _new_values(self, words: str, values: Mapping[str, Value]) -> Iterator[ev.Corrected]:
+        """What the words may be of these slots, names apart: those are looked up by the reader."""
+        for name, value in values.items():
             if self._domain.slots[name].type != "name":
                 event = self._values.event(SlotValue(name, words), value, is_correction=True)
                 if isinstance(event, ev.Corrected) and event.value is not None:
@@ -165,9 +168,12 @@ class Interpreter:
         if state.withdrawal is None:
             return []
         kinds = {act.kind for act in read.acts}
+        rank = bare_choice(read.text, "name") if not state.withdrawal.id else None
+        if rank is not None:
+            return [ev.Chosen(rank - 1)]
         intent = self._domain.intents.get(read.intent)
-        says_no = "deny" in kinds or (intent is not None and intent.act in ("deny", "cancel"))
-        if says_no and "choose" not in kinds:
+        gives_up = intent is not None and intent.act in ("deny", "cancel") and read.confidence >= LEAST_SURE
+        if "deny" in kinds or (gives_up and not kinds & {"choose", "bookings"}):
             return [ev.Denied()]
         meant = self._booking_meant(read, state)
         return [ev.AskedToCancel(meant)] if not state.withdrawal.id and meant else []
@@ -200,6 +206,8 @@ class Interpreter:
         if wish == "cancel":
             return [ev.AskedToCancel(meant)]
         record = state.booking(meant) or state.bookings[-1]
+        if told := self._new_value(read, record.values):
+            return [ev.AskedToChange(record.id), *told]
         slots = [slot for slot in read.slots if slot.slot in record.values]
         told = [self._values.event(slot, record.values[slot.slot], is_correction=True) for slot in slots]
         return [ev.AskedToChange(record.id), *told]
@@ -259,6 +267,8 @@ class Interpreter:
         if intent.act == "cancel" and waits and _ASKS.search(read.text):
             # "Can I cancel later?" wants to know something.
             return True
+        if state.task is None and state.task_with_results is None and self._is_bare_value(read):
+            return True
         is_grave = intent.kind in ("find", "book") or intent.act in ("cancel", "hand_off")
         if waits and intent.kind in ("find", "book") and not read.slots:
             # What waits for a yes is not left for a wish that names nothing.
@@ -272,6 +282,22 @@ class Interpreter:
             yield from self._domain.labels[label].title.values()
             yield from (f"{word}s" for word in self._domain.labels[label].title.values() if word.isascii())
         yield from intent.title.values()
+
+    def _is_bare_value(self, read: Understanding) -> bool:
+        """ "Noon": a value that several tasks take, and nothing that says which of them."""
+        is_short = len(read.text.split()) <= 2 if read.text.isascii() else len(read.text) <= 6
+        if read.slots or not is_short:
+            return False
+        for slot in self._domain.slots.values():
+            takers = [intent for intent in self._domain.intents.values() if slot.name in intent.slots]
+            told = (
+                None
+                if slot.type in ("name", "text", "person")
+                else self._values.event(SlotValue(slot.name, read.text), None, is_correction=False)
+            )
+            if len(takers) > 1 and isinstance(told, ev.Informed) and told.value is not None:
+                return True
+        return False
 
     def _booking_of_choice(self, read: Understanding, state: State, kinds: set[str]) -> str:
         """ "Book the second one": more than a choice, where what is listed can be booked."""
