@@ -43,8 +43,15 @@ _UNDO_ORDER = re.compile(
     re.IGNORECASE,
 )
 _CHANGE = re.compile(
-    r"改|换成|调整|变更|推迟|提前|延后|挪"
+    r"改|换(?:成|到|一|个|家)|调整|变更|推迟|提前|延后|挪"
     r"|\b(?:change|move|reschedule|update|modify|push|shift|postpone|amend|bring forward)\b",
+    re.IGNORECASE,
+)
+_INSTEAD = re.compile(
+    r"但是?(?:我?要|想要)?|不过|改(?:成|到|为)|换(?:成|到)|调(?:成|到)"
+    r"|\b(?:but(?: (?:make it|for|change (?:it|that) to))?|make (?:it|that)|"
+    r"(?:change|move|push|update|correct|set|put) (?:it|that|(?:the|my|our) \w+)"
+    r"(?: to)?|rather|instead)\b",
     re.IGNORECASE,
 )
 _OWN = re.compile(r"我的|我们的|我订|刚才|之前|订好|\b(?:my|our|the|that|existing|earlier)\b", re.IGNORECASE)
@@ -101,6 +108,25 @@ def is_undoing(text: str) -> bool:
     (True, False)
     """
     return _UNDO.search(text) is not None
+
+
+def is_changing(text: str) -> bool:
+    """Whether the sentence says that something become different.
+
+    >>> is_changing("行，但我想换一家"), is_changing("change it to 6")
+    (True, True)
+    """
+    return _CHANGE.search(text) is not None
+
+
+def new_value_in(text: str) -> str:
+    """What stands behind "but", "make it" or 改成: the words of a new value; "" where nothing like that is said.
+
+    >>> new_value_in("yes but at 8"), new_value_in("好的，不过改成八点"), new_value_in("yes")
+    ('at 8', '八点', '')
+    """
+    found = list(_INSTEAD.finditer(text))
+    return text[found[-1].end() :].strip(" ,，.。!！") if found else ""
 
 
 def without_undoing(text: str) -> str:

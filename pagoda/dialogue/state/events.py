@@ -15,6 +15,9 @@ from pagoda.dialogue.errors import DialogueError
 from pagoda.dialogue.slots import kinds
 from pagoda.dialogue.slots.kinds import NodeValue, Value
 
+UNCLEAR = "unclear"
+"""The intent of a sentence whose reading is too weak to act upon."""
+
 
 @dataclass(frozen=True)
 class Began:
@@ -25,7 +28,7 @@ class Began:
 
 @dataclass(frozen=True)
 class UserSaid:
-    """A turn begins. intent: as understood, "out_of_scope" included; at: ISO 8601 time of the sentence."""
+    """A turn begins. intent: as understood, "out_of_scope" and UNCLEAR included; at: ISO 8601 time of the sentence."""
 
     text: str
     language: str

@@ -52,7 +52,7 @@ def _user_said(state: State, event: ev.UserSaid, domain: Domain) -> State:
         now=event.at or state.now,
         task=replace(state.task, rejected={}) if state.task else None,
         this_turn=ThisTurn(intent=event.intent),
-        num_misses=state.num_misses + 1 if event.intent == OUT_OF_SCOPE else 0,
+        num_misses=state.num_misses + 1 if event.intent in (OUT_OF_SCOPE, ev.UNCLEAR) else 0,
         failure="",
     )
 

@@ -33,13 +33,12 @@ from typing import Literal
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Intent
 from pagoda.dialogue.slots.kinds import Anything, NodeValue, Value, When
+from pagoda.dialogue.state.events import UNCLEAR
 from pagoda.dialogue.state.model import Request, State, Task
 from pagoda.dialogue.state.tasks import missing_slots
 from pagoda.nlu.understanding import OUT_OF_SCOPE
 
 MAX_QUESTIONS, MAX_MISSES = 2, 3
-UNCLEAR = "unclear"
-"""The intent of a sentence whose reading is too weak to act upon."""
 
 
 @dataclass(frozen=True)

@@ -9,21 +9,20 @@ the task that asked, whatever intent a few words look like. Commands instead of 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Intent
-from pagoda.dialogue.reading.acts import bare_choice, mentions
+from pagoda.dialogue.reading.acts import bare_choice, is_named, mentions
 from pagoda.dialogue.reading.assent import is_yes
 from pagoda.dialogue.reading.linking import Linker
-from pagoda.dialogue.reading.wishes import is_undoing, things_of, without_undoing
+from pagoda.dialogue.reading.wishes import is_changing, is_more, is_undoing, new_value_in, things_of, without_undoing
 from pagoda.dialogue.slots.kinds import ANY, NodeValue, Value
 from pagoda.dialogue.slots.reader import SlotReader
 from pagoda.dialogue.slots.said import folded
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.model import State
-from pagoda.dialogue.state.policy import UNCLEAR
 from pagoda.nlu.understanding import OUT_OF_SCOPE, Act, SlotValue, TurnContext, Understanding
 
 # Words that fill the slot just asked for are an answer and no new wish if the reading is less sure than this of another
@@ -35,6 +34,7 @@ _BOOKS = re.compile(r"订|预约|\b(?:book|reserve)\b", re.IGNORECASE)
 # Acts that say of themselves what a sentence is for, where no intent fits it; the first that is found.
 _TELLING_ACTS = ("choose", "request", "confirm", "deny")
 _ASKS = re.compile(r"[?？]\s*$|[吗么嘛][\s。.!！]*$")
+_IS_CLOCK = re.compile(r"^(?:at|by)\b|[点:：]|\d ?[ap]m\b", re.IGNORECASE)
 _BEFORE_VALUE = r"(?:\b(?:for|at|on|in|to|of|with|the|a|an|that|it is|it's)\s+)*"
 _AFTER_VALUE = r"(?:\s*(?:people|persons|of us|[个位]人|[个位]|的))?"
 
@@ -110,6 +110,7 @@ class Interpreter:
         named, task = self._domain.intent_of_act, state.task
         yield named("confirm"), [ev.Confirmed()] if self._is_whole_yes(read, state) else []
         yield named("deny"), self._about_cancellation(read, state)
+        yield task.intent if task else "", self._changed(read, state)
         yield named("choose"), self._bare_choice(read, state)
         yield "", self._about_bookings(read, state)
         wants_more = task is not None and task.stage == "offered" and any(act.kind == "more" for act in read.acts)
@@ -132,14 +133,47 @@ class Interpreter:
             text = _without(text, slot)
         return is_yes(text, things)
 
+    def _changed(self, read: Understanding, state: State) -> list[ev.Event]:
+        """What is to be different of what was read out, where the reader did not tell: a value, or only that it be."""
+        task = state.task
+        if task is None or task.stage != "confirming":
+            return []
+        if told := self._new_value(read, task.values):
+            return [*told]
+        wants_other = is_changing(read.text) and not any(act.kind in ("request", "bookings") for act in read.acts)
+        return [ev.Denied()] if wants_other and not read.slots else []
+
+    def _new_value(self, read: Understanding, values: Mapping[str, Value]) -> list[ev.Corrected]:
+        """The one value that "but", "make it" or 改成 brings: of the slot that is named, or that alone can be meant."""
+        words = new_value_in(read.text)
+        told = [] if not words or is_more(words) else list(self._new_values(words, values))
+        if named := [event for event in told if is_named(read.text, event.slot, self._domain)]:
+            return named[:1]
+        if len(told) > 1 and _IS_CLOCK.search(words):
+            told = [event for event in told if self._domain.slots[event.slot].type == "time"]
+        elif read.slots:
+            return []
+        return told if len(told) == 1 else []
+
+    def _new_values(self, words: str, values: Mapping[str, Value]) -> Iterator[ev.Corrected]:
+        """What the words may be of these slots, names apart: those are looked up by the reader."""
+        for name, value in values.items():
+            if self._domain.slots[name].type != "name":
+                event = self._values.event(SlotValue(name, words), value, is_correction=True)
+                if isinstance(event, ev.Corrected) and event.value is not None:
+                    yield event
+
     def _about_cancellation(self, read: Understanding, state: State) -> list[ev.Event]:
         """What is said while a booking is about to be undone: no, or which one."""
         if state.withdrawal is None:
             return []
         kinds = {act.kind for act in read.acts}
+        rank = bare_choice(read.text, "name") if not state.withdrawal.id else None
+        if rank is not None:
+            return [ev.Chosen(rank - 1)]
         intent = self._domain.intents.get(read.intent)
-        says_no = "deny" in kinds or (intent is not None and intent.act in ("deny", "cancel"))
-        if says_no and "choose" not in kinds:
+        gives_up = intent is not None and intent.act in ("deny", "cancel") and read.confidence >= LEAST_SURE
+        if "deny" in kinds or (gives_up and not kinds & {"choose", "bookings"}):
             return [ev.Denied()]
         meant = self._booking_meant(read, state)
         return [ev.AskedToCancel(meant)] if not state.withdrawal.id and meant else []
@@ -172,6 +206,8 @@ class Interpreter:
         if wish == "cancel":
             return [ev.AskedToCancel(meant)]
         record = state.booking(meant) or state.bookings[-1]
+        if told := self._new_value(read, record.values):
+            return [ev.AskedToChange(record.id), *told]
         slots = [slot for slot in read.slots if slot.slot in record.values]
         told = [self._values.event(slot, record.values[slot.slot], is_correction=True) for slot in slots]
         return [ev.AskedToChange(record.id), *told]
@@ -211,9 +247,16 @@ class Interpreter:
             return state.task.intent
         if booking := self._booking_of_choice(read, state, kinds):
             return booking
+        if self._is_about_booked_node(read, state, kinds):
+            return self._domain.intent_of_act("request")
         if read.intent == OUT_OF_SCOPE or self._is_weak(read, state):
-            return self._intent_of_acts(kinds, state, OUT_OF_SCOPE if read.intent == OUT_OF_SCOPE else UNCLEAR)
+            return self._intent_of_acts(kinds, state, OUT_OF_SCOPE if read.intent == OUT_OF_SCOPE else ev.UNCLEAR)
         return read.intent
+
+    def _is_about_booked_node(self, read: Understanding, state: State, kinds: set[str]) -> bool:
+        """ "Is it any good?" while something is read out: a question for a property, if it looks like a wish."""
+        waits = state.task is not None and state.task.stage == "confirming"
+        return waits and "request" in kinds and not read.slots and read.confidence < SURE_OF_A_SWITCH
 
     def _is_weak(self, read: Understanding, state: State) -> bool:
         """Whether a reading is not sure enough to leave what is under way, or to give it up."""
@@ -224,8 +267,37 @@ class Interpreter:
         if intent.act == "cancel" and waits and _ASKS.search(read.text):
             # "Can I cancel later?" wants to know something.
             return True
+        if state.task is None and state.task_with_results is None and self._is_bare_value(read):
+            return True
         is_grave = intent.kind in ("find", "book") or intent.act in ("cancel", "hand_off")
+        if waits and intent.kind in ("find", "book") and not read.slots:
+            # What waits for a yes is not left for a wish that names nothing.
+            return not any(mentions(read.text, word) for word in self._names_of_wish(intent))
         return is_grave and not read.slots and read.confidence < LEAST_SURE
+
+    def _names_of_wish(self, intent: Intent) -> Iterator[str]:
+        """What somebody calls that which a task is about."""
+        labels = [intent.query.label] if intent.query else [intent.booking.target_label] if intent.booking else []
+        for label in labels:
+            yield from self._domain.labels[label].title.values()
+            yield from (f"{word}s" for word in self._domain.labels[label].title.values() if word.isascii())
+        yield from intent.title.values()
+
+    def _is_bare_value(self, read: Understanding) -> bool:
+        """ "Noon": a value that several tasks take, and nothing that says which of them."""
+        is_short = len(read.text.split()) <= 2 if read.text.isascii() else len(read.text) <= 6
+        if read.slots or not is_short:
+            return False
+        for slot in self._domain.slots.values():
+            takers = [intent for intent in self._domain.intents.values() if slot.name in intent.slots]
+            told = (
+                None
+                if slot.type in ("name", "text", "person")
+                else self._values.event(SlotValue(slot.name, read.text), None, is_correction=False)
+            )
+            if len(takers) > 1 and isinstance(told, ev.Informed) and told.value is not None:
+                return True
+        return False
 
     def _booking_of_choice(self, read: Understanding, state: State, kinds: set[str]) -> str:
         """ "Book the second one": more than a choice, where what is listed can be booked."""
