@@ -21,7 +21,8 @@ from pagoda.dialogue.slots.said import folded
 from pagoda.errors import InvalidRequestError
 from pagoda.nlu.understanding import OUT_OF_SCOPE, SlotValue, TurnContext, Understander, Understanding
 
-_SURE = 0.9
+# A sentence of which values are this share says little else.
+_SURE, MOSTLY = 0.9, 0.5
 _DIGITS = frozenset("0123456789.〇零一二两三四五六七八九十百千万")
 
 
@@ -210,11 +211,16 @@ class Complemented:
     ) -> tuple[Understanding, tuple[SlotValue, ...]]:
         """A sentence with the quantity that was asked for is of the task that asks, whatever else it looks like.
 
-        Save where it names what only another task is about, or gives up this one, or calls for a person.
+        Save where it names what only another task is about, or gives up this one, or calls for a person. Without a
+        question, one of little else than quantities is of the task under way, where it is of no other task.
         """
         task, other = self._domain.intents.get(context.intent), self._domain.intents.get(read.intent)
-        asked = self._domain.slots.get(context.requested_slot)
-        if task is None or asked is None or asked.labels or other is task or all(s.slot != asked.name for s in slots):
+        if task is None or other is task:
+            return read, slots
+        told = [found for found in slots if found.slot in task.slots and not self._domain.slots[found.slot].labels]
+        is_answer = any(found.slot == context.requested_slot for found in told)
+        is_mostly = sum(len(found.value) for found in told) >= MOSTLY * len(read.text.strip())
+        if not is_answer and not (is_mostly and told and (other is None or other.kind not in ("find", "book"))):
             return read, slots
         if other is not None and (other.act in ("cancel", "hand_off") or self._is_told(other, task, slots, plain)):
             return read, slots

@@ -49,7 +49,7 @@ _PAIR = re.compile(
     r"夫妻|夫妇|情侣|小?两口子?|俩口子|我俩|咱俩|俩人|\b(?:just )?(?:the|a|one|us as a|as a|young|old"
     r"|married)? ?couple\b(?! of)"
     r"|\bboth of us\b"
-    r"|\bpair of us\b|\bus two\b"
+    r"|\bpair of us\b|\bus two\b(?=\s*(?:$|[,.!?]))"
 )
 _ALONE = re.compile(
     r"就我(?:自己|一个人?|一人)?(?=$|[，,。！!吧])|我自己(?!和)|自己一个|独自|单独|一个人|\b(?:just"
@@ -115,7 +115,13 @@ _SELF_EN = re.compile(
     r"\b(?:me|myself)\s*(?:,|and\b|plus\b|with\b|\+|&)|(?:,|\band|\bplus|&|\+)\s*(?:me|myself)\b|\bi (?:and|plus"
     r"|with)\b"
     r"|\bi(?:'m| am|'ll be| will be)?(?: (?:coming|bringing|going|dining|eating|here|there))* with\b|\bjoining me\b"
-    r"|\bi'm bringing\b|^(?:(?!\b(?:for|book|table|need|want|at|on|would|have|i)\b).)*(?:,|\band|&) i\b"
+    r"|\bi'm bringing\b"
+)
+# "My wife and I"; of "4 people and I want a window" the speaker is one.
+_AND_I = re.compile(
+    rf"\b(?:{_KIN_EN}|parents|friends|buddies|mates|kids|children|siblings|brothers|sisters|sons|daughters"
+    rf"|colleagues|others"
+    r"|boys|girls)\s*,?\s*(?:and|&) i\b"
 )
 _KIN_ZH = (
     r"老婆|老公|太太|先生|媳妇儿?|爱人|妻子|丈夫|女朋友|男朋友|女友|男友|对象|老妈|老爸|妈妈|爸爸|妈|爸|母亲|父亲"
@@ -217,7 +223,7 @@ def find_people(
 
 
 def _in_sentence(tally: _Tally, previous: int | None, noun: re.Pattern[str] | None, *, is_asked: bool) -> People | None:
-    if (change := _changed(tally, previous)) is not None:
+    if (change := _changed(tally, previous, is_asked=is_asked)) is not None:
         return _people(tally, change)
     tally.total = sum(_number(match["n"] or match["n2"]) or 0 for match in tally.take(noun)) if noun else 0
     for _ in tally.take(_NO_PEOPLE, silently=True):
@@ -236,7 +242,7 @@ def _people(tally: _Tally, reading: Reading) -> People:
     return People(reading, min(starts), max(ends))
 
 
-def _changed(tally: _Tally, previous: int | None) -> Reading | None:
+def _changed(tally: _Tally, previous: int | None, *, is_asked: bool) -> Reading | None:
     """One more, one fewer; without a number before, nobody knows of what, and only of people it is meant for sure."""
     for pattern, sign in ((_MORE, 1), (_LESS, -1)):
         match = pattern.search(tally.text)
@@ -244,7 +250,7 @@ def _changed(tally: _Tally, previous: int | None) -> Reading | None:
         if match is None or re.search(_NUM, tally.text[: match.start()] + tally.text[match.end() :]) is not None:
             continue
         groups = match.groupdict()
-        if previous is None and not any(groups[name] for name in groups if name.startswith("whom")):
+        if previous is None and not is_asked and not any(groups[name] for name in groups if name.startswith("whom")):
             continue
         word = next((groups[name] for name in groups if not name.startswith("whom") and groups[name]), "")
         tally.spans.append((match.start(), match.end()))
@@ -254,6 +260,9 @@ def _changed(tally: _Tally, previous: int | None) -> Reading | None:
 
 def _counted(tally: _Tally) -> int | None:
     """What the words add up to; a total that is told counts instead of its parts."""
+    and_i = _AND_I.search(tally.text)
+    if and_i is not None:
+        tally.spans.append((and_i.end() - 1, and_i.end()))
     dozens = sum(_dozens(match) for match in tally.take(_DOZEN))
     for match in list(tally.take(_RANGE)):
         high = _number(match["high"] or "") if match["high"] else _number(match["ab"][1])
@@ -265,7 +274,7 @@ def _counted(tally: _Tally) -> int | None:
     tally.others += sum((_number(match["n"]) or 0) + 1 for match in tally.take(_PLUS))
     tally.others += 2 * len([*tally.take(_TWO_EN), *tally.take(_TWO_ZH), *tally.take(_PAIR)])
     alone = len([*tally.take(_ALONE)])
-    selves = len([*tally.take(_SELF_EN), *tally.take(_SELF_ZH)][:1])
+    selves = len([*tally.take(_SELF_EN), *tally.take(_SELF_ZH)][:1]) or int(and_i is not None)
     tally.others += (
         len([*tally.take(_ONE_EN), *tally.take(_ONE_ZH)]) if tally.others or selves or _is_kin_alone(tally.text) else 0
     )

@@ -54,6 +54,8 @@ _WORDS = {
 _CLAUSE = re.compile(r"[，。,;；!?！？、]|\band\b|而且|并且|\d")
 _CLOCK = re.compile(r"\d|点|noon|midnight|clock|past")
 _MAX_GAP = 14
+# Nobody says a quantity so late, and the patterns' time grows with the square of the length.
+_MAX_LENGTH = 500
 _FOR_PEOPLE = re.compile(
     r"\bfor (?:just |only |about |around )?(?P<n>\d{1,2}|one|two|three|four|five|six|seven|eight|nine|ten|eleven"
     r"|twelve)"
@@ -80,7 +82,7 @@ def quantities_in(
     asked: the slot that a question is open for; known: slots that have a value, which "one more" may be added to
     names: places of names, in which no number counts
     """
-    sentence = _Sentence(text, slots, asked, known)
+    sentence = _Sentence(text[:_MAX_LENGTH], slots, asked, known)
     for start, end in names:
         sentence.hide(start, end)
     return [*sentence.times(), *sentence.people(), *sentence.numbers(), *sentence.bare_hours()]

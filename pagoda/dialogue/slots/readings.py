@@ -8,7 +8,7 @@ either. Grounding as in Clark and Brennan 1991: what was understood is shown bef
     why          value   leftover          instead                        told as
     ""           it      ""                None                           -, or not understood where value is None
     "partial"    None    words not read    what the others mean           understood so far; what of the rest?
-    "ambiguous"  None    ""                None, or a stretch around it   which of them?
+    "ambiguous"  None    ""                None, or a stretch around it   when in it, which of them?
     "past"       None    ""                the next such moment, or None  over; that one instead?
     "limits"     None    ""                the limit that was crossed     more or less than is possible
 """

@@ -84,20 +84,23 @@ def read_time(text: str, now: datetime, previous: When | None = None, earliest: 
     heard = _Heard(days[0] if days else None, part, clocks[0] if clocks else None)
     if heard == _Heard() and offset is None and not is_vague and not is_same_unknown:
         return Reading(why="partial", leftover=leftover) if TIME_WORDS.search(leftover) else NOTHING
+    if previous is not None and _is_several_days(previous) and not days and offset is None:
+        return Reading(why="ambiguous", instead=previous)
     heard, clocks = _with_stretch(heard, clocks, plain)
     found = _one(offset, now) if offset is not None and not clocks else _resolved(heard, previous, now, earliest)
     if leftover:
         return Reading(why="partial", leftover=leftover, instead=found.value or found.instead)
     if is_vague or is_same_unknown or (is_before and heard.until is None) or _is_ambiguous(heard, days, clocks, offset):
-        return Reading(why="ambiguous", instead=_days_of(heard.day))
+        return Reading(why="ambiguous", instead=_stretch_around(days, now))
     return found
 
 
-def _days_of(day: Day | None) -> When | None:
-    """All of several days, such as a weekend."""
-    if day is None or day.last is None:
+def _stretch_around(days: list[Day], now: datetime) -> When | None:
+    """All of the day, or of several such as a weekend, in which the moment lies for sure; None where days differ."""
+    if len({day.first for day in days}) != 1:
         return None
-    return _when(_at(day.first, 0, 0), _at(day.last, 24, 0))
+    end = _at(days[0].last or days[0].first, 24, 0)
+    return _when(_at(days[0].first, 0, 0), end) if end > now else None
 
 
 def time_places(text: str, *, is_asked: bool = False, is_loose: bool = True) -> list[tuple[int, int]]:
@@ -109,10 +112,12 @@ def time_places(text: str, *, is_asked: bool = False, is_loose: bool = True) -> 
     some_day = datetime(2000, 1, 1, 12)
     _offset(rest, some_day)
     days_in(rest, some_day.date(), some_day.date())
-    for pattern in (NOW, VAGUE, THIS_YEAR):
+    for pattern in (VAGUE, THIS_YEAR):
         for _ in rest.take_all(pattern):
             pass
     clocks_in(rest, is_bare_enough=is_asked, is_loose=is_loose)
+    if not rest.taken:
+        rest.take(NOW)
     places = sorted(rest.taken)
     if not places or all(text[start:end].strip() in _WEAK for start, end in places):
         return [] if not is_asked else places
@@ -122,7 +127,8 @@ def time_places(text: str, *, is_asked: bool = False, is_loose: bool = True) -> 
 # Alone these say when, but as often they are said of other things.
 _WEAK = frozenset(["now", "asap", "现在", "马上", "dinner", "lunch", "晚饭", "晚餐", "午饭", "this year", "今年"])
 _BESIDE_BEFORE = re.compile(
-    r"(?:\b(?:not|except|anything but|but not|before|until|till|same)|除了?|不是|不要|别|同)\s*(?:for |on |at |the )?$"
+    r"(?:\b(?:not|except|anything but|but not|before|until|till|same)|除了?|不是|不要|别|同"
+    r"|[一-鿿]{1,3}节的?)\s*(?:for |on |at |the )?$"
 )
 _BESIDE_AFTER = re.compile(r"^\s*(?:after next|before|week|month|of the month|之?前|以前|除外|左右)")
 _LINK = re.compile(
@@ -155,6 +161,11 @@ def _has_other_words(rest: Rest) -> bool:
 
 def _is_unknown(word: str) -> bool:
     return word.isascii() and word.isalpha() and count_of(word) is None
+
+
+def _is_several_days(known: When) -> bool:
+    """A weekend, of which an hour alone does not tell the day."""
+    return bool(known.end) and datetime.fromisoformat(known.end) - datetime.fromisoformat(known.start) > timedelta(1)
 
 
 def _with_stretch(heard: _Heard, clocks: list[Clock], plain: str) -> tuple[_Heard, list[Clock]]:
@@ -204,8 +215,6 @@ def _completed(heard: _Heard, previous: When | None, now: datetime, earliest: in
     if heard.clock is None and not heard.part and previous.is_exact and heard.day is not None:
         return replace(heard, clock=Clock(start.hour, start.minute), is_known=True)
     if heard.clock is not None and heard.day is None and start.date() >= now.date():
-        if not previous.is_exact and datetime.fromisoformat(previous.end) - start > timedelta(hours=24):
-            return heard
         part = heard.part or part_around(start.hour, heard.clock.hour, is_exact=previous.is_exact)
         return replace(heard, day=Day(start.date()), part=part)
     if heard.day is None and heard.clock is None and start.date() > now.date():

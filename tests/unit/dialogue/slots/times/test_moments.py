@@ -145,7 +145,9 @@ def test_a_bare_hour_is_the_first_that_the_slot_allows(earliest: int, words: str
 def test_an_hour_after_a_day_that_was_known_keeps_the_day_and_after_a_weekend_keeps_none() -> None:
     assert read("8", When("2026-12-03T00:00", "2026-12-04T00:00")).value == When("2026-12-03T20:00")
     assert read("the same day at 9", When("2026-12-03T19:00")).value == When("2026-12-03T21:00")
-    assert read("8", When("2026-12-05T00:00", "2026-12-07T00:00")).value == When("2026-11-28T20:00")
+    weekend = When("2026-12-05T00:00", "2026-12-07T00:00")
+    assert read("next weekend") == read("8", weekend) == Reading(why="ambiguous", instead=weekend)
+    assert read("Sunday next week at 8", weekend).value == When("2026-12-06T20:00")
 
 
 @pytest.mark.parametrize(
