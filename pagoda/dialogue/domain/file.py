@@ -61,7 +61,7 @@ def read_templates(root: Section) -> dict[str, Words]:
 
 
 def read_examples(root: Section, intents: dict[str, Intent]) -> list[dict[str, Any]]:
-    """{"text", "intent", "slots", "language"} of every marked sentence."""
+    """{"text", "intent", "slots", "language", "place"} of every marked sentence. place: its entry's dotted path"""
     section = root.section("examples")
     section.only([*intents, OUT_OF_SCOPE])
     found = []
@@ -78,12 +78,15 @@ def _example(section: Section, intents: dict[str, Intent], language: str, row: i
     if has_broken_marks(marked):
         raise section.fail(key, f"has a bracket too many or too few: {marked!r}; write [words](slot)")
     allowed = intents[intent].slots if intent in intents else ()
+    if any(not slot["value"].strip() for slot in slots):
+        raise section.fail(key, f"marks nothing as a slot: {marked!r}; write the words between the brackets")
     for slot in slots:
         if slot["slot"] not in allowed:
             raise section.fail(
                 key, f'marks slot "{slot["slot"]}", which {intent} lacks: {nearest(slot["slot"], allowed)}'
             )
-    return {"text": text, "intent": intent, "slots": slots, "language": language}
+    place = f"{section.path}.{key}"
+    return {"text": text, "intent": intent, "slots": slots, "language": language, "place": place}
 
 
 def _each(root: Section, key: str) -> list[tuple[str, Section]]:
@@ -202,7 +205,7 @@ def _filter(entry: Section, labels: list[str], slots: dict[str, Slot], own: Iter
     bands = {band: entry.section("bands").ends(band) for band in entry.section("bands")}
     for band in slots[slot].bands:
         if band not in bands and operator == "range":
-            raise entry.fail("bands", f'does not say what "{band}" of slot {slot} means here')
+            raise entry.fail("bands", f'does not say what "{band}" of slot {slot} means here: {band}: [low, high]')
     needs_property = operator not in ("node", "near") and not slots[slot].labels
     return Filter(
         slot,
@@ -247,6 +250,10 @@ def _column(name: str, entry: Section, labels: list[str]) -> Column:
 def _booking(entry: Section, labels: list[str], slots: dict[str, Slot], own: Iterable[str]) -> Booking:
     entry.only(_names_of(Booking))
     target = entry.one_of("target", own)
+    if not slots[target].labels:
+        named = [name for name in own if slots[name].labels]
+        told = f'is "{target}", of type {slots[target].type}: what is booked is a slot of type name'
+        raise entry.fail("target", f"{told}: {nearest(target, named)}")
     written = entry.section("properties")
     properties = {name: written.one_of(name, own) for name in written}
     return Booking(
