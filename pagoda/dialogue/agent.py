@@ -51,7 +51,8 @@ class DialogueAgent:
 
     domain: a Domain or the path of its YAML; None is the shipped one: restaurants, films and hotels
     graph: None is an embedded one in the folder, which holds the shipped city where the domain is the shipped one
-    understanding: None is the fast one, loaded from the folder, or trained there from the domain's examples (seconds)
+    understanding: None is the fast one of the domain: shipped, kept in the folder, or learned there from the examples
+        (half a minute for 1,600); a path is the folder of one that `pagoda dialogue train` wrote
     model: reads sentences: with the strategy "hybrid" the hard ones, with the others all of them. A HeldModel says
         which loop its calls run in and whether `close` closes it; a plain ChatModel gets a loop and stays its owner's
     sessions: a store or the path of its file; None is a file in the folder
@@ -71,7 +72,7 @@ class DialogueAgent:
         self,
         domain: Domain | str | Path | None = None,
         graph: Graph | None = None,
-        understanding: Understander | None = None,
+        understanding: Understander | str | Path | None = None,
         model: ChatModel | HeldModel | None = None,
         sessions: SessionStore | str | Path | None = None,
         *,
@@ -196,7 +197,7 @@ class DialogueAgent:
         self,
         domain: Domain | str | Path | None,
         graph: Graph | None,
-        understanding: Understander | None,
+        understanding: Understander | str | Path | None,
         sessions: SessionStore | str | Path | None,
         folder: Path,
         documents: Documents | None,
@@ -216,7 +217,8 @@ class DialogueAgent:
         if not isinstance(sessions, SessionStore):
             sessions = SessionStore(sessions if sessions is not None else folder / "sessions.sqlite")
             self._owned.append(sessions)
-        return Parts(declared, graph, sessions, understanding, folder, documents)
+        reader = Path(understanding) if isinstance(understanding, str) else understanding
+        return Parts(declared, graph, sessions, reader, folder, documents, self.settings.on_progress)
 
     def _close_owned(self) -> None:
         while self._owned:
@@ -243,11 +245,12 @@ class DialogueAgent:
     def _take(self, session_id: str, text: str) -> Turn:
         """Sentence to reply. The session is held by the caller."""
         began = time.perf_counter()
+        self._parts.freshen()
         log = self.sessions.log(session_id)
         before = fold([ev.from_json(event) for event in log.events], self.domain)
         read = self._understander.parse(text, context_of(before))
         understood = time.perf_counter()
-        now = self.settings.clock()
+        now = self.settings.now()
         taken = self._worded(self._parts.taker.take(session_id, read, before, now), read.language)
         subgraph = self._parts.drawn(taken.found if self.settings.draws else ())
         ended = time.perf_counter()

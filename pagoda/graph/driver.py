@@ -13,6 +13,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
 
 from pagoda.errors import MissingExtraError
@@ -29,10 +30,10 @@ _NUM_CONFLICTS = 5
 
 @dataclass(frozen=True)
 class Account:
-    """A user of the server."""
+    """A user of the server. password: None where the server asks for none"""
 
     user: str
-    password: str = field(repr=False)
+    password: str | None = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class GraphDriver:
         self._drivers: dict[Access, neo4j.Driver] = {
             access: bolt.GraphDatabase.driver(
                 endpoint.uri,
-                auth=(account.user, account.password),
+                auth=None if account.password is None else (account.user, account.password),
                 max_transaction_retry_time=retry_s[access],
                 **settings,
             )
@@ -127,7 +128,10 @@ def _plain(value: Any) -> Any:
         return value.iso_format()
     if hasattr(value, "isoformat"):
         return value.isoformat()
-    return value
+    if isinstance(value, bytes | bytearray):
+        return value.hex()
+    # JSON has no such numbers, and a client of ours would stumble over them.
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _neo4j() -> Any:

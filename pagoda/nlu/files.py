@@ -1,11 +1,12 @@
 """A trained understanding on disk: understanding.json and one safetensors file for each language, never a pickle.
 
 Beside the path sentence -> Understanding. A folder is written under another name and then put in place, so that an
-interrupted save leaves the old one as it was.
+interrupted save leaves the old one as it was. Each tensor file's checksum stands in the JSON: half a file is no file.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tempfile
@@ -21,7 +22,7 @@ from pagoda.nlu.english_reader import EnglishReader
 from pagoda.nlu.gazetteer import Gazetteer
 from pagoda.nlu.reading import Labels
 
-FORMAT = 1
+FORMAT = 2
 _NAME = "understanding.json"
 Parts = tuple[EnglishReader | ChineseReader, Calibration | None, Mapping[str, str]]
 """A reader, its calibration, the short sentences that it knows."""
@@ -88,7 +89,8 @@ def _write(readers: Mapping[Language, Parts], folder: Path) -> None:
             from safetensors.numpy import save_file as save_arrays
 
             save_arrays(reader.tensors(), path)
-        described[language] = {**_described(reader, calibration), "known": dict(known)}
+        checksum = hashlib.sha256(path.read_bytes()).hexdigest()
+        described[language] = {**_described(reader, calibration), "known": dict(known), "sha256": checksum}
     text = json.dumps({"format": FORMAT, "readers": described}, ensure_ascii=False, separators=(",", ":"))
     (folder / _NAME).write_text(text, "utf-8")
 
@@ -114,6 +116,8 @@ def _read(fields: Mapping[str, Any], path: Path) -> Parts:
     known = dict(fields["known"])
     if not path.is_file():
         raise FileNotFoundError(2, "missing", str(path))
+    if hashlib.sha256(path.read_bytes()).hexdigest() != fields["sha256"]:
+        raise ValueError("another checksum")
     try:
         if fields["kind"] == "characters":
             from safetensors.numpy import load_file as load_arrays

@@ -15,7 +15,7 @@ from pagoda.dialogue.cypher import names
 from pagoda.dialogue.cypher.filters import ROOT, Clauses
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.errors import DomainError
-from pagoda.dialogue.slots.kinds import NodeValue, Range, Value, When
+from pagoda.dialogue.slots.kinds import NodeValue, Range, Value, When, stored_key
 from pagoda.graph.schema import GraphSchema
 from pagoda.graph.statement import KEY, Statement, named_statement
 
@@ -33,7 +33,7 @@ def compile_booking(
         raise DomainError(f"intent {intent} books {target!r:.60}, which is no node of the label that it books")
     source = domain.labels[booking.target_label]
     node_key = names.property_of(source.name, source.key, schema)
-    parameters: dict[str, Any] = {"target": target.key, "booking_key": key}
+    parameters: dict[str, Any] = {"target": stored_key(target.key), "booking_key": key}
     settings = []
     for number, (name, slot) in enumerate(booking.properties.items()):
         if slot in values:
@@ -61,7 +61,7 @@ def compile_hours(domain: Domain, intent: str, values: Mapping[str, Value], sche
     label = domain.labels[booking.target_label]
     clauses = Clauses(label.name, domain.labels, schema)
     clauses.conditions.append(
-        f"{ROOT}.{names.property_of(label.name, label.key, schema)} = {clauses.bind('', target.key)}"
+        f"{ROOT}.{names.property_of(label.name, label.key, schema)} = {clauses.bind('', stored_key(target.key))}"
     )
     ends = (("opens", booking.hours.opens), ("closes", booking.hours.closes))
     told = [f"{ROOT}.{names.property_of(label.name, name, schema)} AS {column}" for column, name in ends]
@@ -83,7 +83,7 @@ def _stored(value: Value) -> Any:
     if isinstance(value, When):
         return value.start
     if isinstance(value, NodeValue):
-        return value.key
+        return stored_key(value.key)
     if isinstance(value, Range):
         return value.high if value.high is not None else value.low
     if isinstance(value, str | int | float):

@@ -16,8 +16,9 @@ from typing import Any
 
 from pagoda.dialogue.cypher import bookings, queries
 from pagoda.dialogue.domain.domain import Domain
+from pagoda.dialogue.errors import DomainError
 from pagoda.dialogue.reply.phrasebook import Phrasebook
-from pagoda.dialogue.slots.kinds import ANY, NodeValue, Value, When
+from pagoda.dialogue.slots.kinds import ANY, NodeKey, NodeValue, Value, When
 from pagoda.dialogue.slots.normalise import offers
 from pagoda.dialogue.slots.opening_hours import is_closed
 from pagoda.dialogue.state import events as ev
@@ -44,7 +45,7 @@ class Done:
     events: tuple[ev.Event, ...] = ()
     statement: Statement | None = None
     rows: Rows = ()
-    found: tuple[str, ...] = ()
+    found: tuple[NodeKey, ...] = ()
     instead: policy.Action | None = None
 
 
@@ -58,7 +59,7 @@ class Taken:
     text: str
     statement: Statement | None = None
     rows: Rows = ()
-    found: tuple[str, ...] = ()
+    found: tuple[NodeKey, ...] = ()
     graph_s: float = 0.0
 
 
@@ -79,7 +80,8 @@ class Performance:
         try:
             action = policy.next_action(self._state, self._domain)
             done = self._carry_out(action)
-        except GraphError as error:
+        # A graph that has lost what the domain names since the start answers no better than one that is away.
+        except (GraphError, DomainError) as error:
             logger.warning("a turn met %s: %s", type(error).__name__, error)
             self._log(ev.GraphFailed(type(error).__name__))
             action = policy.next_action(self._state, self._domain)
@@ -174,8 +176,8 @@ class Performance:
         left = policy.after(self._state, self._domain)
         if left is not None:
             text += "\n" + self._with_question(self._phrases.resume(self._intent, self._language), left)
-        keys = (str(found) for value in action.values.values() if (found := getattr(value, "key", "")))
-        return Done(text, (), statement, rows, tuple(keys))
+        keys = tuple(value.key for value in action.values.values() if isinstance(value, NodeValue))
+        return Done(text, (), statement, rows, keys)
 
     def _say(self, action: policy.Say) -> Done:
         return Done(self._with_question(self._phrases.say(action.template, self._language), action.ask))

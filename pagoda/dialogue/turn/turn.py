@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pagoda.dialogue.domain.domain import Domain
-from pagoda.dialogue.slots.kinds import Anything, Band, NodeValue, Range, Value, When
+from pagoda.dialogue.slots.kinds import Anything, Band, NodeKey, NodeValue, Range, Value, When
 from pagoda.dialogue.state.fold import missing_slots
 from pagoda.dialogue.state.model import State
 from pagoda.dialogue.state.policy import Action
@@ -75,7 +75,7 @@ class Turn:
         return self.taken.rows
 
     @property
-    def found(self) -> Sequence[str]:
+    def found(self) -> Sequence[NodeKey]:
         """Keys of the nodes that the turn is about."""
         return self.taken.found
 
@@ -129,7 +129,7 @@ def plain_value(value: Value, language: Language) -> Any:
         case When(start, end):
             return f"{start}/{end}" if end else start
         case NodeValue():
-            return value.name(language) or value.key
+            return value.name(language)
         case Anything():
             return "*"
         case tuple():
