@@ -30,9 +30,7 @@ Parts = tuple[EnglishReader | ChineseReader, Calibration | None, Mapping[str, st
 
 def save(readers: Mapping[Language, Parts], folder: str | Path) -> None:
     """Write the readers. Raises ConfigError where the folder holds something else or cannot be written."""
-    target = Path(folder).expanduser()
-    if target.exists() and not _may_be_replaced(target):
-        raise ConfigError(f"{target} holds no trained understanding and is not empty: name another folder")
+    target = check_place(folder)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
@@ -48,6 +46,14 @@ def save(readers: Mapping[Language, Parts], folder: str | Path) -> None:
         raise ConfigError(f"{target} cannot be written ({error.strerror}): name another folder") from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def check_place(folder: str | Path) -> Path:
+    """Where an understanding may be written; known before minutes of training. Raises ConfigError as `save` does."""
+    target = Path(folder).expanduser()
+    if target.exists() and not _may_be_replaced(target):
+        raise ConfigError(f"{target} holds no trained understanding and is not empty: name another folder")
+    return target
 
 
 def load(folder: str | Path) -> dict[Language, Parts]:

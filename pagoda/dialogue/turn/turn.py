@@ -151,7 +151,9 @@ def _understanding_facts(read: Understanding) -> dict[str, Any]:
     return {**facts, "candidates": [[name, round(p, 4)] for name, p in read.candidates]}
 
 
-def _subgraph_facts(subgraph: Subgraph, found: Sequence[str]) -> dict[str, Any]:
+def _subgraph_facts(subgraph: Subgraph, found: Sequence[NodeKey]) -> dict[str, Any]:
     """Nodes and edges; `found` marks the nodes that the turn is about."""
-    nodes = [{**asdict(node), "found": node.id in found} for node in subgraph.nodes]
+    # Ids in a picture are text, whatever the graph holds.
+    keys = {str(key) for key in found}
+    nodes = [{**asdict(node), "found": node.id in keys} for node in subgraph.nodes]
     return {"nodes": nodes, "edges": [asdict(edge) for edge in subgraph.edges]}
