@@ -169,6 +169,15 @@ def train(
         terminal.note(words.picture.format(path=picture_path))
 
 
+@dialogue.command(short_help="Print every entry of a domain file, with types and examples.")
+def reference(ctx: typer.Context) -> None:
+    """Print the reference of the domain file, in Markdown: what docs/domain-file.md holds."""
+    from pagoda.dialogue.domain.reference import page
+
+    terminal: Terminal = ctx.obj
+    terminal.result(page().rstrip("\n"))
+
+
 class _Conversation:
     """A chat on the terminal: sentences to the agent, commands to us."""
 

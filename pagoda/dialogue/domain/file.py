@@ -95,13 +95,13 @@ def _each(root: Section, key: str) -> list[tuple[str, Section]]:
 
 
 def _label(name: str, entry: Section) -> Label:
-    entry.only(_names_of(Label))
+    entry.only(names_of(Label))
     names = {"zh": entry.text("names")} if entry.is_text("names") else entry.by_language("names")
     return Label(name, entry.text("key"), names, entry.text("aliases", ""), entry.by_language("title"))
 
 
 def _slot(name: str, entry: Section, labels: list[str]) -> Slot:
-    entry.only(_names_of(Slot))
+    entry.only(names_of(Slot))
     kind: Any = entry.one_of("type", get_args(SlotType))
     plain: Any = entry.one_of("plain", ("exact", "around", "at_most", "at_least"), "exact")
     looked_in = entry.texts("labels")
@@ -128,7 +128,7 @@ def _slot(name: str, entry: Section, labels: list[str]) -> Slot:
 
 
 def _intent(name: str, entry: Section, labels: list[str], slots: dict[str, Slot]) -> Intent:
-    entry.only(_names_of(Intent))
+    entry.only(names_of(Intent))
     kind: Any = entry.one_of("kind", get_args(IntentKind))
     act: Any = entry.one_of("act", get_args(MetaAct), "")
     required, optional = entry.texts("required"), entry.texts("optional")
@@ -167,7 +167,7 @@ def _check_kind(entry: Section, kind: str, act: str) -> None:
 
 
 def _query(entry: Section, labels: list[str], slots: dict[str, Slot], own: Iterable[str]) -> GraphQuery:
-    entry.only(_names_of(GraphQuery))
+    entry.only(names_of(GraphQuery))
     columns = tuple(_column(name, column, labels) for name, column in _each(entry, "columns"))
     known = [column.name for column in columns]
     order = []
@@ -196,7 +196,7 @@ def _check_ends(entry: Section, slot: Slot, filters: tuple[Filter, ...], label: 
 
 
 def _filter(entry: Section, labels: list[str], slots: dict[str, Slot], own: Iterable[str]) -> Filter:
-    entry.only(_names_of(Filter))
+    entry.only(names_of(Filter))
     slot = entry.one_of("slot", own)
     operator: Any = entry.one_of("operator", get_args(Operator))
     path = _path(entry, labels)
@@ -232,7 +232,7 @@ def _path(entry: Section, labels: list[str]) -> tuple[Step, ...]:
 
 
 def _column(name: str, entry: Section, labels: list[str]) -> Column:
-    entry.only(_names_of(Column))
+    entry.only(names_of(Column))
     given = {"": entry.text("property")} if entry.is_text("property") else entry.by_language("property")
     return Column(
         name,
@@ -248,7 +248,7 @@ def _column(name: str, entry: Section, labels: list[str]) -> Column:
 
 
 def _booking(entry: Section, labels: list[str], slots: dict[str, Slot], own: Iterable[str]) -> Booking:
-    entry.only(_names_of(Booking))
+    entry.only(names_of(Booking))
     target = entry.one_of("target", own)
     if not slots[target].labels:
         named = [name for name in own if slots[name].labels]
@@ -269,7 +269,7 @@ def _booking(entry: Section, labels: list[str], slots: dict[str, Slot], own: Ite
 
 
 def _hours(entry: Section, slots: dict[str, Slot], own: Iterable[str]) -> Hours:
-    entry.only(["slot", *_names_of(Hours)])
+    entry.only(["slot", *names_of(Hours)])
     slot = entry.one_of("slot", own)
     if slots[slot].type != "time":
         raise entry.fail("slot", f'is "{slot}", of type {slots[slot].type}: opening hours are held against a time')
@@ -296,6 +296,6 @@ def _check_names(entry: Section, key: str, given: Iterable[str], known: Iterable
             raise entry.fail(key, f'names "{name}": {nearest(name, names)}')
 
 
-def _names_of(record: type[Any]) -> list[str]:
+def names_of(record: type[Any]) -> list[str]:
     """The entries that a record is read from."""
     return [field.name for field in fields(record) if field.name != "name"]
