@@ -87,7 +87,8 @@ class FastUnderstanding:
         readers: dict[Language, TrainedReader] = {}
         for language, trainer in _TRAINERS.items():
             part = [example for example in labelled if example.language == language]
-            if part:
+            # A language of which no intent is known is better read by the other's reader than by one that knows none.
+            if any(map(_in_scope, part)) or (part and not any(map(_in_scope, labelled))):
                 reader, calibration = trainer(part, _of(values, language), settings, on_progress)
                 readers[language] = TrainedReader(reader, calibration, known_sentences(part))
         return cls(readers)
@@ -172,6 +173,10 @@ class FastUnderstanding:
     def load(cls, folder: str | Path) -> FastUnderstanding:
         """Read what `save` wrote. Raises CheckpointError where it is missing or damaged."""
         return cls({language: TrainedReader(*parts) for language, parts in files.load(folder).items()})
+
+
+def _in_scope(example: Labelled) -> bool:
+    return example.intent not in ("", OUT_OF_SCOPE)
 
 
 def _of(lexicon: Mapping[str, Sequence[str]], language: Language) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""The reference page: as long as the schema, the same as the file in docs, and its examples are entries of that name."""
+"""The reference page: all of the schema, the same as the file in docs, with examples that are entries of that name."""
 
 from __future__ import annotations
 
