@@ -45,12 +45,13 @@ def main() -> int:
     shutil.rmtree(SHIPPED, ignore_errors=True)
     understanding.save(place)
     size = sum(file.stat().st_size for file in place.iterdir())
-    print(f"\n{place}: {size / 1e6:.2f} MB")
+    print(f"{place}: {size / 1e6:.2f} MB")
     return 0
 
 
 def _told(what: str, done: int, total: int) -> None:
-    print(f"\r{what} {100 * done // total} %   ", end="", file=sys.stderr, flush=True)
+    if done == total:
+        print(f"{what}: done", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

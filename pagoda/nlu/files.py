@@ -95,6 +95,7 @@ def _write(readers: Mapping[Language, Parts], folder: Path) -> None:
             from safetensors.numpy import save_file as save_arrays
 
             save_arrays(reader.tensors(), path)
+        path.chmod(0o644)  # safetensors writes for its owner alone
         checksum = hashlib.sha256(path.read_bytes()).hexdigest()
         described[language] = {**_described(reader, calibration), "known": dict(known), "sha256": checksum}
     text = json.dumps({"format": FORMAT, "readers": described}, ensure_ascii=False, separators=(",", ":"))
