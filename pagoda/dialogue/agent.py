@@ -11,6 +11,7 @@ RavenClaw dialog management framework"; the log as the only state is Fowler's "E
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,6 +23,7 @@ from pagoda.chat.held import HeldModel
 from pagoda.chat.loop import LoopThread
 from pagoda.dialogue.assembly import Parts
 from pagoda.dialogue.domain.domain import Domain
+from pagoda.dialogue.learned import import_readers
 from pagoda.dialogue.sessions.store import HandOffRecord, SessionStore
 from pagoda.dialogue.settings import AgentSettings
 from pagoda.dialogue.state import events as ev
@@ -204,6 +206,8 @@ class DialogueAgent:
         owns_graph: bool,
     ) -> Parts:
         declared = domain if isinstance(domain, Domain) else Domain.load(domain)
+        if understanding is None or isinstance(understanding, str | Path):
+            threading.Thread(target=import_readers, name="pagoda-import", daemon=True).start()
         if graph is None:
             from pagoda.dialogue.domain.city import city
             from pagoda.graph.graph import Graph

@@ -8,6 +8,7 @@ safetensors and JSON, with checksums (`nlu.files`); the shipped ones are made by
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -58,6 +59,17 @@ def understanding_of(
     folder.mkdir(parents=True, exist_ok=True)
     understanding.with_lexicon({}).save(folder / mark)
     return understanding
+
+
+def import_readers() -> None:
+    """Import what reads sentences, torch above all: to be done in a thread while a graph starts, which takes as long.
+
+    What is not installed is told by whoever needs it.
+    """
+    with contextlib.suppress(ImportError):
+        import safetensors.torch  # noqa: F401
+
+        import pagoda.nlu.fast_understanding  # noqa: F401
 
 
 def learned(
