@@ -25,7 +25,7 @@ _KEY, _LIST = "key", "list"
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """name: of the property; type: as in TYPES, "" for one that is still to be seen; is_list: many of that type"""
 
     name: str
@@ -42,7 +42,7 @@ class Column:
             return [TYPES[self.type or "text"](part.strip()) for part in parts if part.strip()]
         return TYPES[self.type or "text"](cell)
 
-    def seen(self, cells: Iterable[str]) -> Column:
+    def seen(self, cells: Iterable[str]) -> TableColumn:
         """The same with a type that fits all cells, where none was told."""
         if self.type or self.is_list:
             return self
@@ -53,16 +53,16 @@ class Column:
         return replace(self, type="text")
 
 
-def read_header(header: str) -> Column:
+def read_header(header: str) -> TableColumn:
     """A column by its header. Raises ValueError for one that tells no type.
 
     >>> read_header("price:int"), read_header("isbn:key").is_key
-    (Column(name='price', type='int', is_list=False, is_key=False), True)
+    (TableColumn(name='price', type='int', is_list=False, is_key=False), True)
     >>> read_header("tags:list").is_list
     True
     """
     name, *told = (part.strip() for part in header.split(":"))
-    column = Column(name)
+    column = TableColumn(name)
     for word in told:
         if word == _KEY:
             column = replace(column, is_key=True)

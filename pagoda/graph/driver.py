@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import random
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ Access = Literal["read", "write"]
 # A conflict of two writers is over in milliseconds; the driver's own first wait is a second.
 _FIRST_RETRY_S = 0.02
 _NUM_CONFLICTS = 5
+# The driver writes nanoseconds that nobody stored: 10:00:00.000000000.
+_EMPTY_FRACTION = re.compile(r"\.0+(?=\D|$)")
 
 
 @dataclass(frozen=True)
@@ -119,13 +122,14 @@ def plain(items: Any) -> Row:
 
 
 def _plain(value: Any) -> Any:
+    # Before lists: a duration is a tuple, too.
+    if hasattr(value, "iso_format"):
+        return _EMPTY_FRACTION.sub("", value.iso_format())
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     # Node, Relationship and a map all have items().
     if hasattr(value, "items"):
         return plain(value.items())
-    if hasattr(value, "iso_format"):
-        return value.iso_format()
     if hasattr(value, "isoformat"):
         return value.isoformat()
     if isinstance(value, bytes | bytearray):

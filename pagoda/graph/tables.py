@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pagoda.errors import InvalidParameterError, nearest
-from pagoda.graph.columns import Column, read_header
+from pagoda.graph.columns import TableColumn, read_header
 from pagoda.graph.errors import GraphLoadError
 from pagoda.graph.loading import GraphData, NodeTable, RelationTable
 from pagoda.graph.schema import LOAD_LABEL, quoted
@@ -148,7 +148,7 @@ def _relations(path: Path, problems: _Problems) -> _File | None:
     return _File(path, rows) if names and not lacking else None
 
 
-def _read(path: Path, problems: _Problems, texts: Sequence[str] = ()) -> tuple[list[Column], list[Row]]:
+def _read(path: Path, problems: _Problems, texts: Sequence[str] = ()) -> tuple[list[TableColumn], list[Row]]:
     """Columns and rows. texts: columns that are read as they stand. Nothing of a file that cannot be read."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -164,7 +164,7 @@ def _read(path: Path, problems: _Problems, texts: Sequence[str] = ()) -> tuple[l
     return _read_csv(path, text, problems, texts)
 
 
-def _read_csv(path: Path, text: str, problems: _Problems, texts: Sequence[str]) -> tuple[list[Column], list[Row]]:
+def _read_csv(path: Path, text: str, problems: _Problems, texts: Sequence[str]) -> tuple[list[TableColumn], list[Row]]:
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     lines: list[tuple[int, list[str]]] = []
@@ -191,8 +191,8 @@ def _read_csv(path: Path, text: str, problems: _Problems, texts: Sequence[str]) 
     return columns, [(line, _typed(path, line, columns, cells, problems)) for line, cells in body]
 
 
-def _headers(path: Path, cells: Sequence[str], problems: _Problems) -> list[Column]:
-    columns: list[Column] = []
+def _headers(path: Path, cells: Sequence[str], problems: _Problems) -> list[TableColumn]:
+    columns: list[TableColumn] = []
     for cell in cells:
         try:
             column = read_header(cell)
@@ -208,7 +208,7 @@ def _headers(path: Path, cells: Sequence[str], problems: _Problems) -> list[Colu
 
 
 def _typed(
-    path: Path, line: int, columns: Sequence[Column], cells: Sequence[str], problems: _Problems
+    path: Path, line: int, columns: Sequence[TableColumn], cells: Sequence[str], problems: _Problems
 ) -> dict[str, Any]:
     row = {}
     for column, cell in zip(columns, cells, strict=True):
@@ -222,8 +222,8 @@ def _typed(
     return row
 
 
-def _read_json(path: Path, text: str, problems: _Problems) -> tuple[list[Column], list[Row]]:
-    columns: dict[str, Column] = {}
+def _read_json(path: Path, text: str, problems: _Problems) -> tuple[list[TableColumn], list[Row]]:
+    columns: dict[str, TableColumn] = {}
     rows: list[Row] = []
     for line, each in enumerate(text.split("\n"), 1):
         if not each.strip():
@@ -241,7 +241,7 @@ def _read_json(path: Path, text: str, problems: _Problems) -> tuple[list[Column]
             problems.add(path, line, told)
             continue
         rows.append((line, {name: value for name, value in row.items() if value is not None}))
-        columns.update({name: Column(name) for name in row if name not in columns})
+        columns.update({name: TableColumn(name) for name in row if name not in columns})
     if not rows:
         problems.add(path, 1, "holds no row: write a JSON object a line")
     return list(columns.values()), rows

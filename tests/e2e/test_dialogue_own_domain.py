@@ -22,6 +22,7 @@ from pagoda.dialogue.turn.turn import Turn
 from pagoda.graph.graph import Graph
 from pagoda.graph.loading import load
 from pagoda.graph.tables import read_tables
+from patience import HANG_S
 
 BIKES = Path(__file__).parents[2] / "examples" / "bikes"
 MORNING = datetime(2026, 11, 28, 10, 0)
@@ -44,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def agent(graph: Graph, folder: Path) -> Iterator[DialogueAgent]:
     settings = AgentSettings(clock=lambda: MORNING)
     with DialogueAgent(BIKES / "bikes.yaml", graph, folder=folder, settings=settings) as opened:
-        opened._parts._names._every_s = 0.0  # every turn looks for names that have come or gone
+        opened._parts._names._every_s, opened._parts._names._patience_s = 0.0, HANG_S  # every turn looks, and waits
         yield opened
 
 

@@ -2,9 +2,9 @@
 
 Stands beside *understanding* on the turn's path. Once in `every_s` seconds the nodes of each label are counted, in one
 statement (some milliseconds); labels whose count has changed are read anew, and so are all of them after
-`renewed_every_s`, since a renamed node leaves the counts as they were. A turn sees one state of the names from its
-beginning to its end; a graph that does not answer leaves the names as they are. Staleness in return for speed, as in
-any cache with a time to live.
+`renewed_every_s`, since a renamed node leaves the counts as they were. A thread of its own looks, and a turn waits for
+it for `patience_s` at most: a graph that does not answer leaves the names as they are and costs no more than that.
+Staleness in return for speed, as in any cache with a time to live.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pagoda.dialogue.errors import DomainError
 from pagoda.dialogue.reading.linking import Link, Linker, Named
 from pagoda.dialogue.slots.kinds import NodeValue
 from pagoda.graph.errors import GraphError
@@ -24,7 +25,7 @@ from pagoda.nlu.understanding import TurnContext, Understander, Understanding
 if TYPE_CHECKING:
     from pagoda.graph.graph import Graph
 
-EVERY_S, RENEWED_EVERY_S = 5.0, 600.0
+EVERY_S, RENEWED_EVERY_S, PATIENCE_S = 5.0, 600.0, 0.25
 ReadNames = Callable[[str], Iterable[Named]]
 """From a label to its nodes with their spellings, as the graph has them now."""
 logger = logging.getLogger(__name__)
@@ -78,10 +79,12 @@ class Names:
         *,
         every_s: float = EVERY_S,
         renewed_every_s: float = RENEWED_EVERY_S,
+        patience_s: float = PATIENCE_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._graph, self._labels, self._read = graph, tuple(dict.fromkeys(labels)), read
-        self._every_s, self._renewed_every_s, self._clock = every_s, renewed_every_s, clock
+        self._every_s, self._renewed_every_s, self._patience_s = every_s, renewed_every_s, patience_s
+        self._clock = clock
         self._lock = threading.Lock()
         self._counts = self._counted()
         self._named = {label: tuple(read(label)) for label in self._labels}
@@ -91,15 +94,21 @@ class Names:
     def follow(self, on_change: Callable[[Linker], None]) -> None:
         """Look whether names have come or gone, if that is due. A graph that does not answer is told to the log."""
         now = self._clock()
-        if now - self._looked < self._every_s or not self._lock.acquire(blocking=False):
+        if now - self._looked < self._every_s or not self._labels or not self._lock.acquire(blocking=False):
             return
+        self._looked = now
+        looking = threading.Thread(target=self._look, args=(now, on_change), name="pagoda-names", daemon=True)
+        looking.start()
+        looking.join(self._patience_s)
+
+    def _look(self, now: float, on_change: Callable[[Linker], None]) -> None:
+        """In its own thread, which gives the lock back."""
         try:
-            self._looked = now
             changed = self._changed(now)
             if changed:
                 self.linker.current = self._linker()
                 on_change(self.linker)
-        except GraphError as error:
+        except (GraphError, DomainError) as error:
             logger.warning("the names are those of before: %s", error)
         finally:
             self._lock.release()

@@ -13,6 +13,7 @@ from pagoda.dialogue.reading.linking import Linker, Named
 from pagoda.dialogue.slots.kinds import NodeValue
 from pagoda.graph.errors import GraphUnavailableError
 from pagoda.nlu.understanding import TurnContext, Understanding
+from patience import HANG_S
 
 
 class Town:
@@ -45,6 +46,7 @@ class Town:
             self.named,
             every_s=5,
             renewed_every_s=60,
+            patience_s=HANG_S,
             clock=lambda: self.now,
         )
 
@@ -91,12 +93,12 @@ def test_a_renamed_node_is_known_after_a_renewal_for_counts_do_not_tell(town: To
 
 
 def test_nothing_new_costs_one_statement_and_changes_nothing(town: Town) -> None:
-    names = town.following()
+    names, changes = town.following(), list[Linker]()
     town.read_labels.clear()
     for now in (5, 6, 9, 10, 100):
         town.now = now
-        names.follow(lambda linker: pytest.fail("nothing has changed"))
-    assert town.num_counts == 1 + 3
+        names.follow(changes.append)
+    assert (town.num_counts, changes) == (1 + 3, [])
     assert town.read_labels == ["Shop", "Street"]  # the renewal
 
 
@@ -111,8 +113,9 @@ def test_a_graph_that_is_away_leaves_the_names_and_is_asked_again_later(town: To
     assert names.linker.link("Corner", ["Shop"]).how == "exact"
 
 
-def test_a_turn_does_not_wait_for_another_that_looks(town: Town) -> None:
+def test_a_turn_waits_for_its_patience_and_not_for_another_that_looks(town: Town) -> None:
     names = town.following()
+    names._patience_s = 0.0
     looking, done = threading.Event(), threading.Event()
 
     def wait(linker: Linker) -> None:
@@ -121,13 +124,13 @@ def test_a_turn_does_not_wait_for_another_that_looks(town: Town) -> None:
 
     town.names["Shop"].append("Corner")
     town.now = 5
-    other = threading.Thread(target=names.follow, args=[wait])
-    other.start()
-    looking.wait()
+    names.follow(wait)
+    assert looking.wait(HANG_S)
     town.now = 20
-    names.follow(lambda linker: pytest.fail("the other one is at it"))
+    changes = list[Linker]()
+    names.follow(changes.append)
     done.set()
-    other.join()
+    assert not changes
 
 
 def test_a_domain_without_named_slots_asks_nothing() -> None:
