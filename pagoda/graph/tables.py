@@ -19,7 +19,7 @@ from typing import Any
 
 from pagoda.errors import InvalidParameterError, nearest
 from pagoda.graph.columns import TableColumn, read_header
-from pagoda.graph.errors import GraphLoadError
+from pagoda.graph.errors import GraphTableError
 from pagoda.graph.loading import GraphData, NodeTable, RelationTable
 from pagoda.graph.schema import LOAD_LABEL, quoted
 
@@ -51,10 +51,10 @@ class _Problems:
         self._told.append(f"{path.name}:{line}: {problem}")
 
     def refuse(self) -> None:
-        """Raises GraphLoadError with all of them; nothing where there are none."""
+        """Raises GraphTableError with all of them; nothing where there are none."""
         if self._told:
             more = len(self._told) - _MOST_TOLD
-            raise GraphLoadError("\n".join([*self._told[:_MOST_TOLD], *([f"and {more} more"] if more > 0 else [])]))
+            raise GraphTableError("\n".join([*self._told[:_MOST_TOLD], *([f"and {more} more"] if more > 0 else [])]))
 
 
 def read_tables(paths: Iterable[Path], keys: Mapping[str, str] | None = None) -> GraphData:
@@ -62,7 +62,7 @@ def read_tables(paths: Iterable[Path], keys: Mapping[str, str] | None = None) ->
 
     keys: {label: property} where the header does not mark the key (`isbn:key`); otherwise `id`, else the first column
 
-    Raises GraphLoadError with a line for each mistake: what is no table, cells that do not fit their type, keys that
+    Raises GraphTableError with a line for each mistake: what is no table, cells that do not fit their type, keys that
     are missing or stand twice, relations whose ends are not there or that stand twice.
     """
     problems, nodes, relations = _Problems(), dict[str, _File](), dict[tuple[str, str, str], _File]()
@@ -79,7 +79,7 @@ def read_tables(paths: Iterable[Path], keys: Mapping[str, str] | None = None) ->
     problems.refuse()
     for label in keys or {}:
         if label not in nodes:
-            raise GraphLoadError(f"--key names label {label}, which no file holds: {nearest(label, nodes)}")
+            raise GraphTableError(f"--key names label {label}, which no file holds: {nearest(label, nodes)}")
     tables = [_related(ends, file, known, problems) for ends, file in relations.items()]
     problems.refuse()
     return GraphData(
@@ -94,14 +94,14 @@ def _files(paths: Iterable[Path]) -> list[Path]:
         if path.is_dir():
             inside = sorted(each for each in path.iterdir() if each.suffix.lower() in FORMATS)
             if not inside:
-                raise GraphLoadError(f"{path} holds no file that ends in {', '.join(FORMATS)}")
+                raise GraphTableError(f"{path} holds no file that ends in {', '.join(FORMATS)}")
             found += inside
         elif path.suffix.lower() not in FORMATS:
-            raise GraphLoadError(f"{path} does not end in {', '.join(FORMATS)}: name tables or a folder of them")
+            raise GraphTableError(f"{path} does not end in {', '.join(FORMATS)}: name tables or a folder of them")
         else:
             found.append(path)
     if not found:
-        raise GraphLoadError("there is nothing to load: name files or a folder of them")
+        raise GraphTableError("there is nothing to load: name files or a folder of them")
     return found
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pagoda.graph.columns import TableColumn, read_header
-from pagoda.graph.errors import GraphLoadError
+from pagoda.graph.errors import GraphTableError
 from pagoda.graph.tables import read_tables
 
 BIKES = Path(__file__).parents[3] / "examples" / "bikes" / "tables"
@@ -93,13 +93,13 @@ def test_the_example_that_the_docs_load_is_a_graph() -> None:
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_with_file_and_line(tmp_path: Path, files: dict[str, str | bytes], told: str) -> None:
-    with pytest.raises(GraphLoadError) as caught:
+    with pytest.raises(GraphTableError) as caught:
         graph(tmp_path, **files)
     assert told in str(caught.value)
 
 
 def test_all_mistakes_of_all_files_are_told_at_once_and_at_most_twenty(tmp_path: Path) -> None:
-    with pytest.raises(GraphLoadError) as caught:
+    with pytest.raises(GraphTableError) as caught:
         graph(tmp_path, Book_csv=BOOKS + "978-1,x,1,1,true,,1\n" * 30, Place_jsonl="{\n")
     rows = str(caught.value).splitlines()
     assert (len(rows), rows[-1]) == (21, "and 12 more")
@@ -107,9 +107,9 @@ def test_all_mistakes_of_all_files_are_told_at_once_and_at_most_twenty(tmp_path:
 
 @pytest.mark.parametrize(("path", "told"), [("none.csv", "cannot be read"), ("a.txt", "does not end in .csv")])
 def test_what_is_no_table_is_refused(tmp_path: Path, path: str, told: str) -> None:
-    with pytest.raises(GraphLoadError, match=told):
+    with pytest.raises(GraphTableError, match=told):
         read_tables([tmp_path / path])
-    with pytest.raises(GraphLoadError, match="holds no file that ends in"):
+    with pytest.raises(GraphTableError, match="holds no file that ends in"):
         read_tables([tmp_path])
 
 
@@ -117,9 +117,9 @@ def test_a_key_may_be_named_beside_the_files_and_must_be_there(tmp_path: Path) -
     (tmp_path / "Book.csv").write_text("title,number\nDune,7\n")
     assert read_tables([tmp_path]).nodes[0].key == "title"
     assert read_tables([tmp_path], {"Book": "number"}).nodes[0].key == "number"
-    with pytest.raises(GraphLoadError, match='"numbre" is to be the key, which is no column: did you mean "number"'):
+    with pytest.raises(GraphTableError, match='"numbre" is to be the key, which is no column: did you mean "number"'):
         read_tables([tmp_path], {"Book": "numbre"})
-    with pytest.raises(GraphLoadError, match="--key names label Bok"):
+    with pytest.raises(GraphTableError, match="--key names label Bok"):
         read_tables([tmp_path], {"Bok": "number"})
 
 
@@ -171,6 +171,6 @@ def test_any_table_is_read_or_refused_with_lines(
     told = ""
     try:
         assert read_tables([path]).nodes[0].label == "Any"
-    except GraphLoadError as error:
+    except GraphTableError as error:
         told = str(error)
     assert not told or told.startswith("Any.csv:")
