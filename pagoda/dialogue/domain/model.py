@@ -24,6 +24,10 @@ SlotType = Literal[
 ]
 Operator = Literal["=", "in", "contains", "<=", ">=", "range", "node", "near", "has"]
 IntentKind = Literal["find", "book", "chitchat", "meta"]
+NUMBER_TYPES: tuple[SlotType, ...] = ("price", "rating", "stars", "number", "people")
+"""Types whose values are numbers."""
+MOST_ROWS = 1000
+"""Rows that a statement may give at most."""
 MetaAct = Literal["", "cancel", "choose", "request", "confirm", "deny", "help", "hand_off"]
 
 

@@ -53,7 +53,7 @@ def _within(slot: Slot, number: float) -> bool:
 
 
 def _is_node(slot: Slot, value: Value) -> bool:
-    return isinstance(value, NodeValue) and value.label in slot.labels and bool(value.key)
+    return isinstance(value, NodeValue) and value.label in slot.labels and value.key != ""
 
 
 def _is_text(slot: Slot, value: Value) -> bool:

@@ -55,6 +55,8 @@ intents:
 examples:
   找餐馆:
     zh: ['想吃[驴杂汤](餐馆-推荐菜)，[100-150元](餐馆-人均消费)']
+  找酒店:
+    zh: [有叫醒服务的酒店]
 """
 CHINESE_SCHEMA = GraphSchema(
     {
@@ -111,7 +113,7 @@ def test_every_template_has_both_languages() -> None:
 def test_a_domain_of_chinese_names_loads_and_fits_its_graph(tmp_path: Path) -> None:
     domain = Domain.load(written(tmp_path, CHINESE))
     check(domain, CHINESE_SCHEMA)
-    (example,) = domain.examples()
+    example, _ = domain.examples()
     assert [slot["slot"] for slot in example["slots"]] == ["餐馆-推荐菜", "餐馆-人均消费"]
     assert domain.template("greet", "zh")
 
