@@ -7,7 +7,7 @@ own file, so that the judge asks nothing of the code that it judges.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pagoda.dialogue.domain.city import city
@@ -28,6 +28,7 @@ class Town:
         for table in data.nodes:
             for row in table.rows:
                 self._node[row["id"]], self._label[row["id"]] = row, table.label
+        self._named = (self._by_name(self.names), self._by_name(self._aliases))
         self._next: dict[tuple[str, str, bool], list[str]] = defaultdict(list)
         for relation in data.relations:
             for source, target, _ in relation.rows:
@@ -37,17 +38,20 @@ class Town:
     def key(self, name: str, labels: Sequence[str] = ()) -> str:
         """The key of the node with that name, its own names before aliases. Raises ValueError for none or several."""
         wanted = name.replace("_", " ").casefold()
-        for spellings in (self.names, self._aliases):
-            found = {
-                key
-                for key, label in self._label.items()
-                if (not labels or label in labels) and wanted in {each.casefold() for each in spellings(key)}
-            }
+        for named in self._named:
+            found = {key for key in named.get(wanted, ()) if not labels or self._label[key] in labels}
             if found:
                 break
         if len(found) != 1:
             raise ValueError(f"{name!r} names {len(found)} nodes of {', '.join(labels) or 'the city'}: expected one")
         return found.pop()
+
+    def _by_name(self, spellings: Callable[[str], list[str]]) -> Mapping[str, set[str]]:
+        named: dict[str, set[str]] = defaultdict(set)
+        for key in self._node:
+            for each in spellings(key):
+                named[each.casefold()].add(key)
+        return named
 
     def __contains__(self, key: str) -> bool:
         """Whether a node has that key."""

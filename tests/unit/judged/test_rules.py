@@ -215,8 +215,7 @@ def test_thanks_change_nothing(town: Town) -> None:
 
 
 @given(st.text(max_size=40))
-def test_no_reply_makes_a_lost_yesless_booking_right(said: str) -> None:
-    town = _TOWN
+def test_no_reply_makes_a_booking_without_a_yes_right(town: Town, said: str) -> None:
     written = Seen(text=said, action="book", bookings=("b1",))
     assert verdict(town, "no", written, CONFIRM).grade == "wrong in silence"
 
@@ -224,10 +223,7 @@ def test_no_reply_makes_a_lost_yesless_booking_right(said: str) -> None:
 @given(
     st.dictionaries(st.sampled_from(["price", "rating", "people"]), st.integers(0, 9), max_size=3), st.text(max_size=30)
 )
-def test_every_turn_gets_one_grade(values: dict[str, int], said: str) -> None:
-    ruled = verdict(_TOWN, "R cuisine=川菜 price=50..100", replace(FOUND, values=values, text=said))
+def test_every_turn_gets_one_grade(town: Town, values: dict[str, int], said: str) -> None:
+    ruled = verdict(town, "R cuisine=川菜 price=50..100", replace(FOUND, values=values, text=said))
     assert ruled.grade in ("right", "acceptable", "wrong", "wrong in silence")
     assert (ruled.grade in ("right", "acceptable")) is not bool(ruled.faults)
-
-
-_TOWN = Town()
