@@ -13,7 +13,7 @@ from pagoda.dialogue.sessions.store import SessionStore
 from pagoda.dialogue.slots.kinds import NodeValue, When
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.fold import fold
-from pagoda.dialogue.turn.states import States
+from pagoda.dialogue.states import States
 
 CITY = Domain.load()
 TILE = NodeValue("Restaurant", "restaurant-001", "青瓦小馆", "Green Tile Kitchen")
