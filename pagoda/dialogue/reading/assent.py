@@ -61,7 +61,7 @@ _HOW = (
 )
 _FOR = "(?:(?:for|to|with|by) (?:me|us))"
 _PRIME_EN = (
-    "ye+s+|ye+a+h*|ye+p+|yu+p+|yah?|aye|uh huh|mm ?hmm|mhm|sure(?: thing)?|surely|of course|"
+    "y|ye+s+|ye+a+h*|ye+p+|yu+p+|yah?|aye|uh huh|mm ?hmm|mhm|sure(?: thing)?|surely|of course|"
     "right(?: on| you are)?|correct|exactly|precisely|absolutely|definitely|certainly|indeed|affirmative|agreed|"
     "confirm(?:ed)?|totally|for sure|you bet|by all means|deal|true|approved|roger(?: that)?|naturally"
 )
@@ -96,7 +96,8 @@ _ASKED = (
 )
 _AFTER = f"(?: (?:{_FOR}|now|right away|please|then|asap|immediately|at once|as is))*"
 _DO = (
-    f"(?:go ahead(?: (?:and|with))?(?: please)?|go on|proceed|continue|go (?:for|with) {_IT}|"
+    f"(?:(?:proceed|continue|go ahead) with {_IT}|go ahead(?: (?:and|with))?(?: please)?|go on|"
+    f"proceed|continue|go (?:for|with) {_IT}|"
     rf"(?:(?:go ahead(?: and)?|proceed(?: to| with)?|continue(?: with)?|go on and) )?"
     rf"(?:(?:{_VERBS})(?: (?:me|us))? {_IT}|book|reserve|confirm|do|proceed|{_IT}))"
 )
@@ -136,7 +137,7 @@ _BESIDE_EN = (
 _AFTER_ZH = "[的呀啊哦噢喔嘞咧哈哒滴呢哪哟呦啦咯喽诶耶]"
 _ANSWER_ZH = (
     "(?:我|我们)?(?:确认|确定|同意|赞成|没意见|没异议)(?:无误|了|订|预订|下单|这个|这家|没错|没问题)*[的啊呀哦哈啦]*",
-    rf"(?:是这样|是|对|可以了|可以|成|妥|没错|没有?问题|没毛病|当然可以|当然|正确|无误|必须|要得|要|ok){_AFTER_ZH}*",
+    rf"(?:是这[样个家]|是|对|可以了|可以|成了?|妥了?|没错|没有?问题|没毛病|当然可以|当然|正确|无误|必须|要得|要|ok){_AFTER_ZH}*",
     "(?!都(?:可以|行|好|成|ok))(?:信息|内容|这些|上面|以上|时间|人数|地点|日期|都|全部|全|完全|一切|这样|这个|这家|就|也)+"
     rf"(?:都|也|是|很|完全|全)*(?:对|正确|没错|无误|没有?问题|可以了?|行|准确|合适|ok){_AFTER_ZH}*",
     "那?(?:就|按|照)(?:要|选|定|订|按|照|是)?(?:这|它|那(?!样)|您说|你说|上面|以上|刚才)(?:一)?[个家间部场样么里趟位些]?(?:时间)?"

@@ -136,6 +136,8 @@ def test_a_domain_of_chinese_names_loads_and_fits_its_graph(tmp_path: Path) -> N
         ("hours: {slot: time,", "hours: {slot: people,", ['hours.slot is "people", of type people']),
         ("opens: opens, closes: closes}", "open: opens, closes: closes}", ["hours.open is not known", '"opens"?']),
         ("      target: name\n", "", ["intents.book_restaurant.booking.target is missing"]),
+        ("confirm_within: 30", "confirm_within: -1", ["confirm_within is -1", "0 for no limit"]),
+        ("confirm_within: 30", "confirm_in: 30", ["booking.confirm_in is not known", '"confirm_within"?']),
     ],
 )
 def test_a_mistake_in_the_file_is_told_with_its_line(tmp_path: Path, old: str, new: str, told: list[str]) -> None:
