@@ -30,9 +30,9 @@ from pagoda.dialogue.settings import AgentSettings
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.model import State
 from pagoda.dialogue.state.policy import HandOff, LookUp, Tell
+from pagoda.dialogue.states import Known, States
 from pagoda.dialogue.turn.interpretation import context_of
 from pagoda.dialogue.turn.performing import Taken
-from pagoda.dialogue.turn.states import Known, States
 from pagoda.dialogue.turn.taking import Documents
 from pagoda.dialogue.turn.turn import Turn, state_facts
 from pagoda.errors import ConfigError, InvalidRequestError

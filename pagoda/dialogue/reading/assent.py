@@ -61,11 +61,12 @@ _HOW = (
 )
 _FOR = "(?:(?:for|to|with|by) (?:me|us))"
 _PRIME_EN = (
-    "ye+s+|ye+a+h*|ye+p+|yu+p+|yah?|aye|uh huh|mm ?hmm|mhm|sure(?: thing)?|surely|of course|o+k+(?:ay+|ey|ie)?|"
-    "okey dokey|k|alrighty?|all right|right(?: on| you are)?|correct|exactly|precisely|absolutely|definitely|certainly|"
-    "indeed|affirmative|agreed|confirm(?:ed)?|totally|for sure|you bet|by all means|very well|fine|deal|true|approved|"
-    "roger(?: that)?|naturally"
+    "y|ye+s+|ye+a+h*|ye+p+|yu+p+|yah?|aye|uh huh|mm ?hmm|mhm|sure(?: thing)?|surely|of course|"
+    "right(?: on| you are)?|correct|exactly|precisely|absolutely|definitely|certainly|indeed|affirmative|agreed|"
+    "confirm(?:ed)?|totally|for sure|you bet|by all means|deal|true|approved|roger(?: that)?|naturally"
 )
+# Also said to what was only heard: no yes where the conversation is ended with it.
+_WEAK_EN = "o+k+(?:ay+|ey|ie)?|okey dokey|k|alrighty?|all right|very well|fine"
 _ABOUT = (
     "(?:all(?: of)? (?:it|that|this|(?:the|those|these) (?:details|information))|"
     "(?:the|that|this|those|these|my) (?:{things}|details|information|time|date|day)(?: all)?|"
@@ -84,7 +85,7 @@ _ANSWER_EN = (
     rf"i am (?:{_HOW} )*(?:happy|good|ok|okay|fine|satisfied|pleased) with {_IT}",
     rf"you (?:have |are |did )?(?:got(?:ten)? |get |have |understood )?(?:it |that |everything )?(?:all )?(?:{_HOW} )*"
     "(?:right|correct|correctly)|you got it",
-    "(?:(?:it|that|this) (?:is|does)|they are)",
+    "(?:(?:it|that|this) (?:is|does)|they are)(?! all| everything)",
     rf"i (?:do |can |hereby )?(?:confirm|agree|approve|accept)(?: {_IT})?",
     rf"i (?:would (?:love|like) {_IT}(?: very much| a lot)?|(?:will|would) (?:take|have|go with) {_IT})",
 )
@@ -95,7 +96,8 @@ _ASKED = (
 )
 _AFTER = f"(?: (?:{_FOR}|now|right away|please|then|asap|immediately|at once|as is))*"
 _DO = (
-    f"(?:go ahead(?: (?:and|with))?(?: please)?|go on|proceed|continue|go (?:for|with) {_IT}|"
+    f"(?:(?:proceed|continue|go ahead) with {_IT}|go ahead(?: (?:and|with))?(?: please)?|go on|"
+    f"proceed|continue|go (?:for|with) {_IT}|"
     rf"(?:(?:go ahead(?: and)?|proceed(?: to| with)?|continue(?: with)?|go on and) )?"
     rf"(?:(?:{_VERBS})(?: (?:me|us))? {_IT}|book|reserve|confirm|do|proceed|{_IT}))"
 )
@@ -112,7 +114,11 @@ _POLITE_EN = (
 _THANKS_EN = (
     "(?:many |much )?(?:thank y(?:ou|a)|thank u|thanks?|thx|tks|ty|cheers)"
     "(?: (?:so|very) much| a lot| a million| kindly| again)*"
-    "(?: for (?:your|the|all your) (?:help|assistance|time))?|(?:i )?(?:really )?appreciate it|much appreciated"
+    "|(?:i )?(?:really )?appreciate it|much appreciated"
+)
+_CLOSING_EN = (
+    "for (?:all )?(?:your|the) (?:help|assistance|time)|(?:that is|this is|it is|that will be) (?:all|everything)"
+    "(?: (?:for now|today|thanks|i (?:need|needed|want|wanted)))*|nothing else|no more questions"
 )
 _NUMBER_EN = (
     "(?:(?:and|then|please|also) )*"
@@ -121,7 +127,7 @@ _NUMBER_EN = (
 )
 _BESIDE_EN = (
     rf"{_NUMBER_EN}|please|pl[sz]|plese|pleas|oh|ah|then|now|and|so|just|no (?:problems?|worries|issues?)|"
-    "(?:that is|thats) (?:all|everything)(?: thanks)?|nothing else|sir|madam|ma'?am|mate|man|dear|buddy|bro|"
+    "sir|madam|ma'?am|mate|man|dear|buddy|bro|"
     "i (?:do|am|would|will)|we (?:do|are|would)|(?:as )?i (?:already |just )?(?:said|told you)|again|"
     rf"(?:that|it|this) (?:{_GOOD})|{_FOR}|{_HOW}|(?:the|that|this|my) (?:{{things}})"
 )
@@ -131,13 +137,13 @@ _BESIDE_EN = (
 _AFTER_ZH = "[的呀啊哦噢喔嘞咧哈哒滴呢哪哟呦啦咯喽诶耶]"
 _ANSWER_ZH = (
     "(?:我|我们)?(?:确认|确定|同意|赞成|没意见|没异议)(?:无误|了|订|预订|下单|这个|这家|没错|没问题)*[的啊呀哦哈啦]*",
-    rf"(?:是这样|是|对|嗯|恩|好|行|可以了|可以|成|妥|没错|没有?问题|没毛病|当然可以|当然|正确|无误|必须|要得|要|ok){_AFTER_ZH}*",
-    "[好行]吧",
+    rf"(?:是这[样个家]|是|对|可以了|可以|成了?|妥了?|没错|没有?问题|没毛病|当然可以|当然|正确|无误|必须|要得|要|ok){_AFTER_ZH}*",
     "(?!都(?:可以|行|好|成|ok))(?:信息|内容|这些|上面|以上|时间|人数|地点|日期|都|全部|全|完全|一切|这样|这个|这家|就|也)+"
     rf"(?:都|也|是|很|完全|全)*(?:对|正确|没错|无误|没有?问题|可以了?|行|准确|合适|ok){_AFTER_ZH}*",
     "那?(?:就|按|照)(?:要|选|定|订|按|照|是)?(?:这|它|那(?!样)|您说|你说|上面|以上|刚才)(?:一)?[个家间部场样么里趟位些]?(?:时间)?"
     "(?:来|办|定|订|弄|安排|预订|走|做|说|行|可以|好了|吧|了|的|啊|啦)*",
 )
+_WEAK_ZH = rf"[好行]吧|(?:嗯|恩|好|行){_AFTER_ZH}*"
 _VERBS_ZH = "预订|预定|预约|下单|安排|提交|办理|确认|保留|订|定|约|办|留"
 _ORDER_ZH = (
     "(?:请|麻烦(?:您|你)?|劳烦(?:您|你)?|烦请|帮忙|帮|给|替|我们|我|那就|那|就|可以|直接|现在|马上|赶紧|快|要|需要|想|先)*"
@@ -149,13 +155,13 @@ _POLITE_ZH = (
 )
 _THANKS_ZH = (
     "(?:非常|十分|太|真是|实在|真的|真|很)*(?:谢谢|感谢|多谢|谢|辛苦|麻烦|拜托|劳驾)"
-    "(?:了|你们|您们|你|您|啊|啦|哈|呀|咯|哦|的?(?:帮助|帮忙|推荐))*"
+    "(?:了|你们|您们|你|您|啊|啦|哈|呀|咯|哦)*"
+)
+_CLOSING_ZH = (
+    "的?(?:帮助|帮忙|推荐|服务)(?:了|啊|啦|哦)*|没有?(?:什么|别的|其[他它]的?)?(?:问题|要求|需要|事)?了|就这些"
 )
 _PRAISE_ZH = "(?:很好|非常好|太好了|真好|挺好的?|不错|太棒了|真棒|棒|完美)[的啊呀哈]*"
-_BESIDE_ZH = (
-    "知道了|明白了?|收到了?|了解了?|清楚了|您好|你好|亲|老板|没有?(?:别的|其他|其它)?(?:问题|要求|需要)?了|"
-    "哈+|嘿+|嘻+|嗯|哦|噢|喔|啊|呀|那|就|请|的"
-)
+_BESIDE_ZH = "知道了|明白了?|收到了?|了解了?|清楚了|您好|你好|亲|老板|哈+|嘿+|嘻+|嗯|哦|噢|喔|啊|呀|那|就|请|的"
 
 
 def is_yes(text: str, things: Iterable[str] = ()) -> bool:
@@ -175,8 +181,10 @@ def is_yes(text: str, things: Iterable[str] = ()) -> bool:
     is_left_alone = "?" in folded(text) and not any(is_asked for _, is_asked in clauses)
     if "" in kinds or is_left_alone:
         return False
-    # "That is perfect" says that all is as it should be; "that is perfect, thanks" says goodbye.
-    return agreed or "yes" in kinds or ("praised" in kinds and "thanks" not in kinds)
+    if agreed or "yes" in kinds:
+        return True
+    # "Okay" agrees, "okay, that is all" says goodbye; so does "that is perfect, thanks".
+    return "closing" not in kinds and ("weak" in kinds or ("praised" in kinds and "thanks" not in kinds))
 
 
 class _Grammar:
@@ -192,6 +200,8 @@ class _Grammar:
                 "order_of_any": _ORDER_OF_ANY_EN.replace("{things}", named),
                 "yes": "|".join([*answers_en, _PRIME_EN]),
                 "polite": _POLITE_EN.replace("{things}", named),
+                "weak": _WEAK_EN,
+                "closing": _CLOSING_EN,
                 "thanks": _THANKS_EN,
                 "beside": f"{_BESIDE_EN}|{_PRAISE_EN}".replace("{things}", named),
             },
@@ -199,10 +209,12 @@ class _Grammar:
         )
         self._han = _units(
             {
+                "closing": _CLOSING_ZH,
                 "thanks": _THANKS_ZH,
                 "praised": "完美[的啊呀]*",
                 "polite": _POLITE_ZH,
                 "yes": "|".join([order_zh, *_ANSWER_ZH]),
+                "weak": _WEAK_ZH,
                 "beside": f"{_PRAISE_ZH}|{_BESIDE_ZH}",
             },
             end="",

@@ -18,7 +18,7 @@ from pagoda.dialogue.slots.kinds import NodeValue
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state import fold_bookings
 from pagoda.dialogue.state.fold_slots import doubted, informed, noted, set_any, unset
-from pagoda.dialogue.state.model import Question, Remembered, Request, State, Task, ThisTurn
+from pagoda.dialogue.state.model import AskedColumn, Question, Remembered, State, Task, ThisTurn
 from pagoda.dialogue.state.tasks import left_for_another, returned, row_of, uncovered
 from pagoda.nlu.understanding import OUT_OF_SCOPE
 
@@ -58,7 +58,7 @@ def _user_said(state: State, event: ev.UserSaid, domain: Domain) -> State:
 
 
 def _requested(state: State, event: ev.Requested, domain: Domain) -> State:
-    request = Request(event.property, event.index, event.node)
+    request = AskedColumn(event.property, event.index, event.node)
     return replace(noted(state, requested=(*state.this_turn.requested, request)), num_misses=0)
 
 

@@ -96,7 +96,7 @@ class Withdrawal:
 
 
 @dataclass(frozen=True)
-class Request:
+class AskedColumn:
     """A column that was asked for: of a row of the results, of a named node, or of what is talked of."""
 
     column: str
@@ -112,7 +112,7 @@ class ThisTurn:
     """
 
     intent: str = ""
-    requested: tuple[Request, ...] = ()
+    requested: tuple[AskedColumn, ...] = ()
     changed: frozenset[str] = frozenset()
     is_informed: bool = False
     is_switched: bool = False
@@ -172,7 +172,7 @@ class State:
         return plain
 
 
-_RECORDS = (State, Task, Question, Remembered, BookingRecord, ThisTurn, ReadOut, Withdrawal, Request)
+_RECORDS = (State, Task, Question, Remembered, BookingRecord, ThisTurn, ReadOut, Withdrawal, AskedColumn)
 
 
 def _plain(held: Any) -> Any:

@@ -34,7 +34,7 @@ from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Intent
 from pagoda.dialogue.slots.kinds import Anything, NodeValue, Value, When
 from pagoda.dialogue.state.events import UNCLEAR
-from pagoda.dialogue.state.model import Request, State, Task
+from pagoda.dialogue.state.model import AskedColumn, State, Task
 from pagoda.dialogue.state.tasks import missing_slots
 from pagoda.nlu.understanding import OUT_OF_SCOPE
 
@@ -272,7 +272,7 @@ def _asked_properties(state: State, domain: Domain) -> Action:
     return Tell(intent, columns, node, pending) if columns else Say("property_unknown", pending)
 
 
-def _meant(state: State, request: Request, domain: Domain) -> tuple[str, NodeValue | None]:
+def _meant(state: State, request: AskedColumn, domain: Domain) -> tuple[str, NodeValue | None]:
     """(intent whose query tells of it, node): named, by its number, being booked, chosen, or booked last."""
     source, task = state.task_with_results, state.task
     if request.node is not None:

@@ -9,34 +9,27 @@ the task that asked, whatever intent a few words look like. Commands instead of 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Intent
-from pagoda.dialogue.reading.acts import bare_choice, is_named, mentions
-from pagoda.dialogue.reading.assent import is_yes
+from pagoda.dialogue.reading.acts import mentions
 from pagoda.dialogue.reading.linking import Linker
-from pagoda.dialogue.reading.wishes import is_changing, is_more, is_undoing, new_value_in, things_of, without_undoing
 from pagoda.dialogue.slots.kinds import ANY, NodeValue, Value, When
 from pagoda.dialogue.slots.reader import SlotReader
 from pagoda.dialogue.slots.said import folded
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.model import State
+from pagoda.dialogue.turn.whole_sentences import BOOKS, LEAST_SURE, WholeSentences
 from pagoda.nlu.understanding import OUT_OF_SCOPE, Act, SlotValue, TurnContext, Understanding
 
 # Words that fill the slot just asked for are an answer and no new wish if the reading is less sure than this of another
 # task, or if they are this share of the sentence.
 SURE_OF_A_SWITCH, MOSTLY_ANSWER = 0.8, 0.5
-# A reading less sure than this, without a value or a small word that bears it out, is asked about and not acted upon.
-LEAST_SURE = 0.5
-_BOOKS = re.compile(r"订|预约|\b(?:book|reserve)\b", re.IGNORECASE)
 # Acts that say of themselves what a sentence is for, where no intent fits it; the first that is found.
 _TELLING_ACTS = ("choose", "request", "confirm", "deny")
 _ASKS = re.compile(r"[?？]\s*$|[吗么嘛][\s。.!！]*$")
-_IS_CLOCK = re.compile(r"^(?:at|by)\b|[点:：]|\d ?[ap]m\b", re.IGNORECASE)
-_BEFORE_VALUE = r"(?:\b(?:for|at|on|in|to|of|with|the|a|an|that|it is|it's)\s+)*"
-_AFTER_VALUE = r"(?:\s*(?:people|persons|of us|[个位]人|[个位]|的))?"
 
 
 class ValueReader:
@@ -88,12 +81,13 @@ class Interpreter:
 
     def __init__(self, domain: Domain, values: ValueReader) -> None:
         self._domain, self._values = domain, values
+        self._whole = WholeSentences(domain, values)
 
     def events(self, read: Understanding, state: State, at: str) -> list[ev.Event]:
         """What the person did in this turn, UserSaid first. at: ISO 8601 time of the sentence."""
-        for intent, told in self._special(read, state):
-            if told:
-                return [ev.UserSaid(read.text, read.language, intent, at), *told]
+        meant, told = self._whole.meaning(read, state)
+        if told:
+            return [ev.UserSaid(read.text, read.language, meant, at), *told]
         intent = self._effective_intent(read, state)
         declared = self._domain.intents.get(intent)
         said = ev.UserSaid(read.text, read.language, intent, at)
@@ -107,137 +101,6 @@ class Interpreter:
             *self._informed(read, state),
             *_pointed(read, state, declared),
         ]
-
-    def _special(self, read: Understanding, state: State) -> Iterator[tuple[str, Sequence[ev.Event]]]:
-        """(intent, events) of what a whole sentence may be here, the surest first; no events where it is not."""
-        named, task = self._domain.intent_of_act, state.task
-        yield named("confirm"), [ev.Confirmed()] if self._is_whole_yes(read, state) else []
-        yield named("deny"), self._about_cancellation(read, state)
-        yield task.intent if task else "", self._changed(read, state)
-        yield named("choose"), self._bare_choice(read, state)
-        yield "", self._about_bookings(read, state)
-        wants_more = task is not None and task.stage == "offered" and any(act.kind == "more" for act in read.acts)
-        yield task.intent if task else "", [ev.AskedForMore()] if wants_more else []
-        yield named("request"), self._about_named_node(read, state)
-
-    def _is_whole_yes(self, read: Understanding, state: State) -> bool:
-        """Whether the sentence is a yes to what was read out, and nothing besides; what is said again is no change."""
-        task, things = state.task, things_of(self._domain)
-        if state.withdrawal is not None:
-            text = without_undoing(read.text)
-            return not text.strip(" \t.,!。，！") or is_yes(text, things)
-        if task is None or task.stage != "confirming":
-            return False
-        text = read.text
-        for slot in sorted(read.slots, key=lambda found: -found.start):
-            told = self._values.event(slot, None, is_correction=False) if slot.slot in self._domain.slots else None
-            if not isinstance(told, ev.Informed) or told.value is None or told.value != task.values.get(slot.slot):
-                return False
-            text = _without(text, slot)
-        return is_yes(text, things)
-
-    def _changed(self, read: Understanding, state: State) -> list[ev.Event]:
-        """What is to be different of what was read out, where the reader did not tell: a value, or only that it be."""
-        task = state.task
-        if task is None or task.stage != "confirming":
-            return []
-        if told := self._new_value(read, task.values):
-            return [*told]
-        wants_other = is_changing(read.text) and not any(act.kind in ("request", "bookings") for act in read.acts)
-        return [ev.Denied()] if wants_other and not read.slots else []
-
-    def _new_value(self, read: Understanding, values: Mapping[str, Value]) -> list[ev.Corrected]:
-        """The one value that "but", "make it" or 改成 brings: of the slot that is named, or that alone can be meant."""
-        words = new_value_in(read.text)
-        told = [] if not words or is_more(words) else list(self._new_values(words, values))
-        if named := [event for event in told if is_named(read.text, event.slot, self._domain)]:
-            return named[:1]
-        if len(told) > 1 and _IS_CLOCK.search(words):
-            told = [event for event in told if self._domain.slots[event.slot].type == "time"]
-        elif read.slots:
-            return []
-        return told if len(told) == 1 else []
-
-    def _new_values(self, words: str, values: Mapping[str, Value]) -> Iterator[ev.Corrected]:
-        """What the words may be of these slots, names apart: those are looked up by the reader."""
-        for name, value in values.items():
-            if self._domain.slots[name].type != "name":
-                event = self._values.event(SlotValue(name, words), value, is_correction=True)
-                if isinstance(event, ev.Corrected) and event.value is not None:
-                    yield event
-
-    def _about_cancellation(self, read: Understanding, state: State) -> list[ev.Event]:
-        """What is said while a booking is about to be undone: no, or which one."""
-        if state.withdrawal is None:
-            return []
-        kinds = {act.kind for act in read.acts}
-        rank = bare_choice(read.text, "name") if not state.withdrawal.id else None
-        if rank is not None:
-            return [ev.Chosen(rank - 1)]
-        intent = self._domain.intents.get(read.intent)
-        gives_up = intent is not None and intent.act in ("deny", "cancel") and read.confidence >= LEAST_SURE
-        if "deny" in kinds or (gives_up and not kinds & {"choose", "bookings"}):
-            return [ev.Denied()]
-        meant = self._booking_meant(read, state)
-        return [ev.AskedToCancel(meant)] if not state.withdrawal.id and meant else []
-
-    def _bare_choice(self, read: Understanding, state: State) -> list[ev.Event]:
-        """A number alone, where choices for a slot were printed; or the name of one of them."""
-        question = state.question
-        if question is None or not question.choices:
-            return []
-        rank = bare_choice(read.text, self._domain.slots[question.slot].type)
-        if rank is not None:
-            return [ev.Chosen(rank - 1)]
-        named = [row for row, node in enumerate(question.choices) if isinstance(node, NodeValue) and _names(node, read)]
-        is_doubt = state.task is not None and question.slot in state.task.doubts
-        return [ev.Chosen(named[0])] if is_doubt and len(named) == 1 else []
-
-    def _about_bookings(self, read: Understanding, state: State) -> list[ev.Event]:
-        """What is wanted of bookings that were written. While one is under way, "my booking" is that one."""
-        wish = next((act.value for act in read.acts if act.kind == "bookings"), "")
-        intent = self._domain.intents.get(read.intent)
-        is_cancel = intent is not None and intent.act == "cancel"
-        if not wish and is_cancel and state.task is None and state.bookings and is_undoing(read.text):
-            wish = "cancel"
-        is_under_way = state.task is not None and self._domain.intents[state.task.intent].kind == "book"
-        if not wish or (is_under_way and wish != "list") or (wish == "list" and read.slots):
-            return []
-        meant = self._booking_meant(read, state)
-        if wish == "list" or not state.bookings:
-            return [ev.AskedForBookings()]
-        if wish == "cancel":
-            return [ev.AskedToCancel(meant)]
-        record = state.booking(meant) or state.bookings[-1]
-        if changed := self._new_value(read, record.values):
-            return [ev.AskedToChange(record.id), *changed]
-        slots = [slot for slot in read.slots if slot.slot in record.values]
-        told = [self._values.event(slot, record.values[slot.slot], is_correction=True) for slot in slots]
-        return [ev.AskedToChange(record.id), *told]
-
-    def _booking_meant(self, read: Understanding, state: State) -> str:
-        """Id of the booking that is named, numbered, or the only one; "" where nobody can tell."""
-        if len(state.bookings) == 1:
-            return state.bookings[0].id
-        for record in reversed(state.bookings):
-            if any(isinstance(value, NodeValue) and _names(value, read) for value in record.values.values()):
-                return record.id
-        return ""
-
-    def _about_named_node(self, read: Understanding, state: State) -> list[ev.Event]:
-        """A question for a property of a node that the sentence names, wherever the dialogue is."""
-        columns = [act.value for act in read.acts if act.kind == "request"]
-        if not columns or _BOOKS.search(read.text):
-            return []
-        labels = [intent.query.label for intent in self._domain.intents.values() if intent.query is not None]
-        named = self._values.nodes_named(read.text, labels)
-        if len({node for _, _, node in named}) != 1:
-            return []
-        start, end, node = named[0]
-        others = [slot for slot in read.slots if not (start <= slot.start and slot.end <= end)]
-        if any(slot.slot not in columns for slot in others):
-            return []
-        return [ev.Requested(column, None, node) for column in columns]
 
     def _effective_intent(self, read: Understanding, state: State) -> str:
         """The intent as it is meant here: a yes to a booking is a yes, an answer is no new wish."""
@@ -307,7 +170,7 @@ class Interpreter:
         source = state.task_with_results
         intent = self._domain.intents.get(read.intent)
         is_choice = intent is not None and intent.act == "choose" and "choose" in kinds
-        if source is None or not is_choice or not _BOOKS.search(read.text):
+        if source is None or not is_choice or not BOOKS.search(read.text):
             return ""
         bookable = (each for each in self._domain.intents.values() if each.kind == "book")
         return next((each.name for each in bookable if any(source.intent in f for f in each.from_result.values())), "")
@@ -355,16 +218,6 @@ def _among_choices(told: ev.Doubted, state: State) -> ev.Event:
     choices = state.question.choices if state.question is not None and state.question.slot == told.slot else ()
     meant = [node for node in told.candidates if node in choices]
     return ev.Informed(told.slot, meant[0], told.surface) if len(meant) == 1 else told
-
-
-def _without(text: str, slot: SlotValue) -> str:
-    """A text without a value and the small words that belong to it."""
-    words = re.escape(text[slot.start : slot.end] if slot.start >= 0 else slot.value)
-    return re.sub(f"{_BEFORE_VALUE}{words}{_AFTER_VALUE}", " ", text, count=1, flags=re.IGNORECASE)
-
-
-def _names(node: NodeValue, read: Understanding) -> bool:
-    return any(name and mentions(read.text, name) for name in (node.zh, node.en))
 
 
 def _share_of_slots(read: Understanding) -> float:

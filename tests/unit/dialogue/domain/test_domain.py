@@ -140,6 +140,8 @@ def test_a_domain_of_chinese_names_loads_and_fits_its_graph(tmp_path: Path) -> N
         ("    earliest: 10\n", "    earliest: 13\n", ["slots.time.earliest is 13, not an hour from 0 to 12"]),
         ("    type: people\n", "    type: people\n    earliest: 9\n", ["slots.people.earliest is for slots of type time"]),
         ("      target: name\n", "", ["intents.book_restaurant.booking.target is missing"]),
+        ("confirm_within: 30", "confirm_within: -1", ["confirm_within is -1", "0 for no limit"]),
+        ("confirm_within: 30", "confirm_in: 30", ["booking.confirm_in is not known", '"confirm_within"?']),
     ],
 )
 def test_a_mistake_in_the_file_is_told_with_its_line(tmp_path: Path, old: str, new: str, told: list[str]) -> None:
