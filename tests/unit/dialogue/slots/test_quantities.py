@@ -34,7 +34,7 @@ def found(text: str, intent: str, asked: str = "", **more: object) -> dict[str, 
         ("离地铁500米以内", "find_restaurant", {}),
         ("a film rated 8.25 or more", "find_film", {"rating": "8.25 or more"}),
         ("films after 2000", "find_film", {}),
-        ("films rated 8 around 19.30", "find_film", {"time": "around 19.30", "rating": "rated 8"}),
+        ("films rated 8 around 19.30", "find_film", {"time": "19.30", "rating": "8"}),
         ("第2家和第3家", "find_restaurant", {}),
     ],
 )
