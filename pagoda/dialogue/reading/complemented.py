@@ -136,7 +136,7 @@ class Complemented:
         found = [
             quantity
             for quantity in quantities_in(folded(read.text), open_slots, context.requested_slot, context.slots, names)
-            if self._values.heard(quantity.slot, quantity.words).reading.is_meant
+            if self._counts(quantity, context)
         ]
         told = {quantity.slot for quantity in found}
         kept = [
@@ -147,6 +147,12 @@ class Complemented:
         ]
         kept += [self._widened(quantity, slots, found, read.text) for quantity in found]
         return tuple(sorted(kept, key=lambda each: each.start))
+
+    def _counts(self, found: Quantity, context: TurnContext) -> bool:
+        """A number beyond the limits of a slot that nobody asked about is of something else: 评价1000条."""
+        reading = self._values.heard(found.slot, found.words).reading
+        is_sought = found.slot == context.requested_slot or self._domain.slots[found.slot].type in ("time", "people")
+        return reading.is_meant and (is_sought or reading.why != "limits")
 
     def _is_certain(self, found: SlotValue, read: Understanding, context: TurnContext) -> bool:
         """Whether words are a name that the graph knows; the whole answer to "how many?" is a number all the same."""

@@ -106,6 +106,10 @@ _UNIT = (
     r"|岁|年|[张座间票台本]"
     r"|tickets?\b|seats?\b|rooms?\b|pages?\b|km\b|m\b|minutes?\b"
 )
+FOREIGN_UNITS = re.compile(
+    r"页|米|公里|岁|年|[张座间票台本]|\b(?:tickets?|seats?|rooms?|pages?|km|m|minutes?)\b", re.IGNORECASE
+)
+"""Units of what is no price, rating or number of stars."""
 _BOUND_BEFORE = (
     r"不要?超过|别超过|不高于|不低于|不少于|不大于|不小于|最多|至多|顶多|最少|至少|起码|低于|少于|小于|不到|高于"
     r"|大于|超过|大约|大概|差不多|约"

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pagoda.dialogue.domain.model import Slot
 from pagoda.dialogue.slots.check import accepts
 from pagoda.dialogue.slots.kinds import Range
-from pagoda.dialogue.slots.numbers import Phrase, bounds, phrases_in
+from pagoda.dialogue.slots.numbers import FOREIGN_UNITS, Phrase, bounds, phrases_in
 from pagoda.dialogue.slots.people import find_people
 from pagoda.dialogue.slots.times.moments import time_places
 
@@ -167,9 +167,9 @@ class _Sentence:
         return self._only_one_for(numeric, words)
 
     def _only_one_for(self, numeric: Sequence[Slot], words: str) -> Slot | None:
-        """The one slot within whose limits a bound lies that names no unit, such as 一百五以内."""
+        """The one slot within whose limits a bound lies that names no unit, such as 一百五以内; 500米以内 names one."""
         found = bounds(words)
-        if not isinstance(found, Range):
+        if not isinstance(found, Range) or FOREIGN_UNITS.search(words):
             return None
         fitting = [slot for slot in numeric if accepts(slot, found)]
         return fitting[0] if len(fitting) == 1 and fitting[0].low is not None else None

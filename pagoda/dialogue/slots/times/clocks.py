@@ -75,7 +75,7 @@ _ZH = re.compile(
     rf"|[{HAN}]{{1,3}})分?(?![个位人口桌张天周小]))?"
 )
 _OFF_EN = re.compile(
-    r"\b(?:an? )?(?P<what>half|quarter|twenty[- ]five|twenty|ten|five|two|three|four|six|seven|eight|nine"
+    r"\b(?:an? )?(?P<what>half|quarter|twenty[- ]five|twenty|fifteen|ten|five|two|three|four|six|seven|eight|nine"
     r"|\d{1,2})(?P<unit> minutes?| mins?)?[ -]"
     rf"(?P<side>past|after|to|before|of|til|till) (?P<h>{_HOUR}|noon|midnight){_HALF}?"
 )
@@ -93,6 +93,7 @@ _HUNDRED = re.compile(
 )
 _SHORT_HUNDRED = re.compile(r"(?<![\d.:/$￥-])(?P<h>[1-9])(?P<m>[0-5][05])\s?(?P<half>[ap]\.?m\b\.?)")
 _HRS = re.compile(r"(?<![\d.:])(?P<h>1\d|2[0-4]|0\d)\s?(?:hrs|hr|h)\b")
+_AT = re.compile(r"(?:\bat|@|\baround|\babout|\bby|\bfrom|\bto|-|–|到|至)\s*$")
 _NAMED = {"noon": "pm", "midnight": "am"}
 _NOON = re.compile(r"\b(?:12 )?noon\b|\bmid-?day\b|正午(?:12点|十二点)?")
 _MIDNIGHT = re.compile(r"\b(?:12 )?midnight\b|(?:半夜|午夜|夜里)(?:十二点|12点)|午夜|零时|子夜")
@@ -122,7 +123,7 @@ def clocks_in(rest: Rest, *, is_bare_enough: bool, is_loose: bool = True) -> lis
     """
     found = [*_off_the_hour(rest), *_named(rest)]
     blank_parts(rest)
-    found += [clock for rule in _RULES for clock in rule(rest)]
+    found += [*_chinese(rest), *_faces(rest, is_timely=is_bare_enough or bool(rest.taken)), *_spelled(rest)]
     found += _after_a_word(rest, is_loose=is_loose)
     if found:
         found += _first_of_pair(rest, found[0])
@@ -218,8 +219,19 @@ def _less(clock: Clock | None, minutes: int) -> Clock | None:
     return replace(clock, hour=hour, minute=total % 60)
 
 
-def _faces(rest: Rest) -> Iterator[Clock]:
-    yield from _taken(rest, _FACE, lambda m: _clock(m, is_sure=m["h"].startswith("0") and not m["half"]))
+def _faces(rest: Rest, *, is_timely: bool) -> Iterator[Clock]:
+    """7:30, 7.30 and 1930; the last two are numbers of other things as well: a rating, a year."""
+
+    def made(match: re.Match[str]) -> Clock | None:
+        is_plain = not match["half"] and re.fullmatch(r"\d+\.?\d+", match[0].strip()) is not None
+        if is_plain and not is_timely and _AT.search(match.string[: match.start()]) is None:
+            return None
+        is_four = match.re is _HUNDRED
+        return _clock(match, is_sure=not match["half"] and (is_four or match["h"].startswith("0")))
+
+    for pattern in (_FACE, _HUNDRED):
+        yield from _taken(rest, pattern, made)
+    yield from _taken(rest, _HRS, lambda m: _clock(m, 0, is_sure=True))
 
 
 def _off_the_hour(rest: Rest) -> Iterator[Clock]:
@@ -267,11 +279,6 @@ def _chinese(rest: Rest) -> Iterator[Clock]:
 
     yield from _taken(rest, _ZH, made)
     yield from _taken(rest, _ZH_BARE, _clock)
-
-
-def _hundreds(rest: Rest) -> Iterator[Clock]:
-    yield from _taken(rest, _HUNDRED, lambda m: _clock(m, is_sure=not m["half"]))
-    yield from _taken(rest, _HRS, lambda m: _clock(m, 0, is_sure=True))
 
 
 def _named(rest: Rest) -> Iterator[Clock]:
@@ -326,11 +333,3 @@ def _is_beside(rest: Rest, match: re.Match[str]) -> bool:
         if _SMALL.fullmatch(gap):
             return True
     return False
-
-
-_RULES: tuple[Callable[[Rest], Iterator[Clock]], ...] = (
-    _chinese,
-    _faces,
-    _spelled,
-    _hundreds,
-)

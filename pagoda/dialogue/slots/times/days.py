@@ -45,6 +45,7 @@ class Day:
 
 
 _RELATIVE = (
+    (4, re.compile(r"大大后天")),
     (3, re.compile(r"大后天|\bthree days from (?:now|today)\b")),
     (2, re.compile(r"后天|后晚|后日|\b(?:the )?day after tomorrow\b|\bovermorrow\b")),
     (
@@ -66,12 +67,12 @@ _RELATIVE = (
 _SAME = re.compile(r"同一天|同天|当天|那天|那一天|\b(?:on )?(?:the |that )same (?:day|date)\b|\bthat (?:same )?day\b")
 _ISO = re.compile(
     r"(?<![\d/.-])(?P<y>20\d\d)(?:\s?[-/.]\s?(?P<m>\d{1,2})\s?[-/.]\s?(?P<d>\d{1,2})(?!\d)(?:t(?=\d))?"
-    rf"|年(?P<m2>{N})月(?P<d2>{N})[日号]?)"
+    rf"|年(?P<m2>{N})月(?P<d2>{N})[日号]?|(?P<m3>0[1-9]|1[0-2])(?P<d3>[0-3]\d)(?!\d))"
 )
 _STROKES = re.compile(r"(?<![\d/.:-])(?P<a>\d{1,2})(?P<sep>[/.-])(?P<b>\d{1,2})(?P=sep)(?P<y>20\d\d|\d\d)(?![\d/.:-])")
 _SHORT = re.compile(r"(?<![\d/.:-])(?P<a>\d{1,2})/(?P<b>\d{1,2})(?![\d/.:-])")
 _HYPHEN = re.compile(r"(?<![\d/.:$￥-])(?P<a>\d{1,2})[-.](?P<b>\d{1,2})(?=\s|晚|早|上|下|中|$)")
-_A_CLOCK = re.compile(r"\d\s?[点:：时]|[晚午早]\d|\d\s?[ap]\.?m")
+_A_CLOCK = re.compile(r"[\d一二两三四五六七八九十]\s?[点:：时]|[晚午早]\d|\d\s?[ap]\.?m")
 _ORDINAL = "|".join(sorted(ORDINALS_EN, key=len, reverse=True))
 _MONTH_DAY = re.compile(
     rf"\b(?:(?P<m1>{MONTH_EN})\.?,? (?:the )?(?P<d1>\d{{1,2}}(?![\d:.])(?:st|nd|rd|th)?|{_ORDINAL})"
@@ -86,6 +87,7 @@ _DAY_OF_MONTH = re.compile(
 _ZH_DATE = re.compile(
     rf"(?:(?P<year>今年|明年)的?)?(?:(?P<m>{N})月(?:份的?)?|(?P<rel>下个?月|这个?月"
     rf"|本月)的?)?(?P<d>{N})[日号](?![线楼店桌厅馆院])"
+    rf"|(?P<m_alone>{N})月(?P<d_alone>{N})(?=[\s,，早晚上下中凌]|$)"
 )
 _NTH_EN = re.compile(
     rf"\b(?:the )?(?P<nth>first|second|third|fourth|fifth|last|1st|2nd|3rd|4th|5th) (?P<day>{WEEKDAY_EN}) (?:of|in) "
@@ -96,7 +98,8 @@ _NTH_ZH = re.compile(
     rf"{WEEKDAY_ZH}(?P<day>[一二三四五六日天])"
 )
 _WEEKS_FROM = re.compile(
-    rf"\b(?P<n>{COUNT_EN}) (?P<unit>days?|weeks?|fortnights?) (?:from|after|on|following) (?:the )?(?:(?P<next>next"
+    rf"\b(?P<n>{COUNT_EN}) (?P<unit>days?|weeks?|fortnights?|months?) (?:from|after|on"
+    rf"|following) (?:the )?(?:(?P<next>next"
     rf"|this|coming) )?"
     rf"(?P<anchor>now|today|tomorrow|{WEEKDAY_EN})\b"
 )
@@ -176,7 +179,11 @@ def _taken(rest: Rest, pattern: re.Pattern[str], made: Callable[[re.Match[str]],
 
 def _dates(rest: Rest, today: date) -> Iterator[Day]:
     yield from _taken(
-        rest, _ISO, lambda m: _made(int(m["y"]), _small(m["m"] or m["m2"]) or 0, _small(m["d"] or m["d2"]) or 0)
+        rest,
+        _ISO,
+        lambda m: _made(
+            int(m["y"]), _small(m["m"] or m["m2"] or m["m3"]) or 0, _small(m["d"] or m["d2"] or m["d3"]) or 0
+        ),
     )
     yield from _taken(rest, _STROKES, _with_strokes)
     yield from _taken(rest, _MONTH_DAY, lambda m: _month_day(m, today))
@@ -234,7 +241,7 @@ def _days_of_month(rest: Rest, today: date) -> Iterator[Day]:
         return _made(*_month_after(today, match["rel"] == "next"), day)
 
     def chinese(match: re.Match[str]) -> date | None:
-        day, month = _small(match["d"]) or 0, _small(match["m"])
+        day, month = _small(match["d"] or match["d_alone"]) or 0, _small(match["m"] or match["m_alone"])
         if match["rel"]:
             return _made(*_month_after(today, match["rel"].startswith("下")), day)
         if match["year"]:
@@ -294,6 +301,8 @@ def _counted(rest: Rest, today: date) -> Iterator[Day]:
 
 def _later(day: date, count: float, unit: str) -> date | None:
     """None for no number, half days and what lies past the calendar."""
+    if unit.startswith("month") and count == 0.5:
+        return _shifted(day, 15)
     if unit.startswith("month"):
         if not 0 < count <= 120 or count != int(count):
             return None

@@ -91,7 +91,8 @@ def read_time(text: str, now: datetime, previous: When | None = None, earliest: 
     if leftover:
         return Reading(why="partial", leftover=leftover, instead=found.value or found.instead)
     if is_vague or is_same_unknown or (is_before and heard.until is None) or _is_ambiguous(heard, days, clocks, offset):
-        return Reading(why="ambiguous", instead=_stretch_around(days, now))
+        is_beyond = is_before and not clocks
+        return Reading(why="ambiguous", instead=None if is_beyond else _stretch_around(days, now))
     return found
 
 
