@@ -53,6 +53,7 @@ READER_OPTIONS = (
     option(
         "rephrase", bool, "The model also words replies; numbers and names that the graph did not give are rejected."
     ),
+    option("model_timeout", float, "Seconds that the model has for a sentence; after them the fast reading stands."),
     option("model_name", str, "What the server at the URL calls the model; otherwise its first."),
     API_KEY_ENV,
 )
@@ -255,6 +256,7 @@ def _opened(terminal: Terminal, folder: Path, strategy: str | None, settings: Se
         with _progress(terminal, dialogue_words(terminal.say)) as on_progress:
             manner = AgentSettings(
                 strategy=chosen,
+                model_timeout_s=settings.get("model_timeout", AgentSettings.model_timeout_s),
                 rephrases=bool(settings.get("rephrase")),
                 timezone=settings.get("timezone") or "",
                 on_progress=on_progress,
