@@ -207,6 +207,11 @@ def test_the_file_that_the_mistakes_are_made_in_is_right(tmp_path: Path) -> None
         ("  brand: {type", "\tbrand: {type", "indent with spaces, not tabs"),
         ("name: shop", "name: a\n---\nname: shop", "not YAML"),
         ("name: shop", "name: sh\x07op", "a character that no text has"),
+        (
+            "type: time,",
+            "type: time, offers: {en: [banana]},",
+            'slots.day.offers.en.0 is "banana", which is not underst',
+        ),
         # the live graph
         ('operator: "=", property: vegan', 'operator: "=", property: name', "is a string in the graph; operator ="),
         ("property: price, bands", "property: name, bands", 'compares slot "price" of type price with a integer or'),
