@@ -16,7 +16,7 @@ from pagoda.dialogue.domain.model import NUMBER_TYPES, Booking, Column, Filter, 
 from pagoda.dialogue.errors import DomainError
 from pagoda.dialogue.slots.normalise import normalise
 from pagoda.errors import nearest
-from pagoda.graph.schema import GraphSchema
+from pagoda.graph.schema import LOAD_LABEL, GraphSchema
 
 _NUMBERS = ("integer", "float")
 # Whatever is said fills these, or the graph decides.
@@ -60,6 +60,8 @@ def _of_offers(slot: Slot) -> Iterator[Problem]:
 
 def _of_label(label: Label, schema: GraphSchema, is_written: bool) -> Iterator[Problem]:
     place = f"labels.{label.name}"
+    if label.name == LOAD_LABEL:
+        yield place, "is a reserved name, by which loads are remembered: use another label"
     if is_written:
         yield from _odd(place, label.name)
         return
