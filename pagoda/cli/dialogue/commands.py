@@ -253,7 +253,6 @@ def _opened(terminal: Terminal, folder: Path, strategy: str | None, settings: Se
 
     model = chat_model(settings)
     chosen = strategy or ("intent_first" if model is None else "hybrid")
-
     held = None if model is None else HeldModel(model, LoopThread(instead="areply"), owned=True)
     with ExitStack() as parts:
         with _progress(terminal, dialogue_words(terminal.say)) as on_progress:

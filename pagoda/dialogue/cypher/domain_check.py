@@ -7,16 +7,22 @@ to the graph; everything that is read must be there.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 
 from pagoda.dialogue.cypher.names import arrow, quoted
 from pagoda.dialogue.domain.consistency import Problem
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import NUMBER_TYPES, Booking, Column, Filter, GraphQuery, Hours, Label, Slot, Step
 from pagoda.dialogue.errors import DomainError
+from pagoda.dialogue.slots.normalise import normalise
 from pagoda.errors import nearest
-from pagoda.graph.schema import GraphSchema
+from pagoda.graph.schema import LOAD_LABEL, GraphSchema
 
 _NUMBERS = ("integer", "float")
+# Whatever is said fills these, or the graph decides.
+_FREE_TYPES = ("name", "person", "text")
+# "Tonight at six" is no offer at midnight, but it is a good one.
+_A_MORNING = datetime(2026, 1, 5, 9, 0)
 
 
 def check(domain: Domain, schema: GraphSchema) -> None:
@@ -30,6 +36,8 @@ def _problems(domain: Domain, schema: GraphSchema) -> Iterator[Problem]:
     if not schema.labels.keys() - written:
         yield "labels", "are none of the graph's, which is empty: load data into it first, with `pagoda graph load`"
         return
+    for slot in domain.slots.values():
+        yield from _of_offers(slot)
     for label in domain.labels.values():
         yield from _of_label(label, schema, label.name in written)
     for intent in domain.intents.values():
@@ -39,8 +47,21 @@ def _problems(domain: Domain, schema: GraphSchema) -> Iterator[Problem]:
             yield from _of_booking(intent.booking, f"intents.{intent.name}.booking", schema)
 
 
+def _of_offers(slot: Slot) -> Iterator[Problem]:
+    """An answer that is proposed must be understood when it is taken up."""
+    if slot.type in _FREE_TYPES:
+        return
+    for language, texts in slot.offers.items():
+        for row, text in enumerate(texts):
+            if normalise(slot, text, _A_MORNING) is None:
+                told = f'is "{text}", which is not understood as a value of type {slot.type} within its limits'
+                yield f"slots.{slot.name}.offers.{language}.{row}", told
+
+
 def _of_label(label: Label, schema: GraphSchema, is_written: bool) -> Iterator[Problem]:
     place = f"labels.{label.name}"
+    if label.name == LOAD_LABEL:
+        yield place, "is a reserved name, by which loads are remembered: use another label"
     if is_written:
         yield from _odd(place, label.name)
         return

@@ -157,7 +157,9 @@ def _sources(intent: Intent, place: str, intents: Mapping[str, Intent], slots: M
     """Where values come from without being asked for."""
     for name, sources in intent.carry_over.items():
         for source in sources:
-            if name not in intents[source].slots:
+            if source == intent.name:
+                yield f"{place}.carry_over.{name}", "names the intent itself: name others that know the slot"
+            elif name not in intents[source].slots:
                 told = f'names "{source}", which has no slot "{name}" to carry over'
                 yield f"{place}.carry_over.{name}", told
     for name, sources in intent.from_result.items():
@@ -185,6 +187,8 @@ def _of_query(query: GraphQuery, place: str, slots: Mapping[str, Slot]) -> Itera
         yield f"{place}.relax", f'names "{name}" twice: once is enough'
     for column in query.columns:
         yield from _of_column(column, f"{place}.columns.{column.name}")
+    for name in _repeated([order.column for order in query.order]):
+        yield f"{place}.order", f'sorts by "{name}" twice: once is enough'
     for row, order in enumerate(query.order):
         yield from _of_order(query.column(order.column), f"{place}.order.{row}")
 
@@ -262,6 +266,13 @@ def _of_booking(
         )
     if booking.created and booking.created in (booking.key, *booking.properties):
         yield f"{place}.created", f'is "{booking.created}", which the booking writes already: name another property'
+    kept = {booking.target, *booking.properties.values(), *([booking.hours.slot] if booking.hours else [])}
+    for name in intent.required:
+        if name not in kept:
+            yield (
+                f"{place}.properties",
+                f'lack slot "{name}", which is asked for and would be lost: say where it is kept',
+            )
     for name, slot in booking.properties.items():
         if slots[slot].many:
             yield f"{place}.properties.{name}", f'is slot "{slot}", which holds several values: a booking keeps one'

@@ -10,12 +10,13 @@ import asyncio
 import hashlib
 import logging
 import os
-from dataclasses import asdict, dataclass
+import threading
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pagoda.engine.process.async_engine import AsyncEngine
-from pagoda.errors import InvalidRequestError
+from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.graph.access import GraphAddress
 from pagoda.server.applications.application import LazyService, Opener
 
@@ -35,6 +36,12 @@ class DialogueService(LazyService["DialogueAgent"]):
 
     def __init__(self, path: Path, engine: AsyncEngine, opener: Opener[DialogueAgent] | None = None) -> None:
         super().__init__(path, engine, opener or Opening())
+
+    async def close(self) -> None:
+        """Close the agent; one that is being opened learns no further, so that a server need not wait for it."""
+        if isinstance(self._opener, Opening):
+            self._opener.stopping.set()
+        await super().close()
 
     async def reply(self, key: str | None, session: str, text: str) -> dict[str, Any]:
         """One turn as it is told to a client."""
@@ -82,12 +89,13 @@ def _own(key: str | None, session: str) -> str:
 
 @dataclass(frozen=True)
 class Opening:
-    """How an operator wants the agent. See `ServerConfig` for the fields."""
+    """How an operator wants the agent. See `ServerConfig` for the fields. stopping: set where nobody waits any more"""
 
     domain: Path | None = None
     graph: GraphAddress | None = None
     trained: Path | None = None
     timezone: str = ""
+    stopping: threading.Event = field(default_factory=threading.Event)
 
     def __call__(self, path: Path, engine: AsyncEngine, loop: asyncio.AbstractEventLoop) -> DialogueAgent:
         """The agent over a folder, in a thread. Raises as `DialogueAgent` does."""
@@ -100,7 +108,7 @@ class Opening:
         # The built-in model is too small to be believed.
         reads = engine.args.model is not None
         settings = AgentSettings(
-            strategy="hybrid" if reads else "intent_first", timezone=self.timezone, on_progress=_Told()
+            strategy="hybrid" if reads else "intent_first", timezone=self.timezone, on_progress=_Told(self.stopping)
         )
         model = HeldModel(EngineChatModel.shared(engine), LoopThread(loop, instead="areply")) if reads else None
         return DialogueAgent(
@@ -115,12 +123,15 @@ class Opening:
 
 
 class _Told:
-    """Tells the log of each tenth of what takes long."""
+    """Tells the log of each tenth of what takes long. Raises ConfigError once nobody waits for it any more."""
 
-    def __init__(self) -> None:
+    def __init__(self, stopping: threading.Event) -> None:
+        self._stopping = stopping
         self._last = ("", -1)
 
     def __call__(self, what: str, done: int, total: int) -> None:
+        if self._stopping.is_set():
+            raise ConfigError("the server is stopping: nothing was learned")
         tenth = 10 * done // max(total, 1)
         if (what, tenth) != self._last:
             self._last = (what, tenth)

@@ -133,6 +133,9 @@ def test_the_file_that_the_mistakes_are_made_in_is_right(tmp_path: Path) -> None
         ("key: id, relation", "key: number, relation", 'booking.key is "number", but labels.Order.key is "id"'),
         ("created: made", "created: at", 'booking.created is "at", which the booking writes already'),
         ("properties: {at: day}", "properties: {id: day}", "booking.properties.id is the key"),
+        ("properties: {at: day}", "properties: {}", 'booking.properties lack slot "day", which is asked for'),
+        ("order: [{by: price}]", "order: [{by: price}, {by: price}]", 'order sorts by "price" twice'),
+        ("optional: [brand", "carry_over: {brand: [find_item]}\n    optional: [brand", "names the intent itself"),
         # operators
         (BRAND, BRAND.replace("node,", "node, within: 5,"), "filters.0.within belongs to operator near"),
         (BRAND, NEAR.replace("metres,", "metres, within: -5,"), "filters.0.within is -5, expected a distance above 0"),
@@ -207,6 +210,11 @@ def test_the_file_that_the_mistakes_are_made_in_is_right(tmp_path: Path) -> None
         ("  brand: {type", "\tbrand: {type", "indent with spaces, not tabs"),
         ("name: shop", "name: a\n---\nname: shop", "not YAML"),
         ("name: shop", "name: sh\x07op", "a character that no text has"),
+        (
+            "type: time,",
+            "type: time, offers: {en: [banana]},",
+            'slots.day.offers.en.0 is "banana", which is not underst',
+        ),
         # the live graph
         ('operator: "=", property: vegan', 'operator: "=", property: name', "is a string in the graph; operator ="),
         ("property: price, bands", "property: name, bands", 'compares slot "price" of type price with a integer or'),
@@ -223,6 +231,10 @@ def test_a_mistake_is_told_with_its_line(tmp_path: Path, old: str, new: str, tol
     file, line, _ = first.split(":", 2)
     assert file == "shop.yaml"
     assert 1 <= int(line) <= text.count("\n") + 1
+
+
+def test_the_loaders_own_label_is_nobodys(tmp_path: Path) -> None:
+    assert "labels.PagodaLoad is a reserved name" in refusal(tmp_path, SHOP.replace("Order", "PagodaLoad"))
 
 
 def test_the_line_is_that_of_the_mistake(tmp_path: Path) -> None:
