@@ -15,6 +15,7 @@ from pagoda.dialogue.domain.model import Intent, Slot
 from pagoda.dialogue.reading.acts import acts_of, is_named, mentions, words_of
 from pagoda.dialogue.reading.follow_ups import is_follow_up
 from pagoda.dialogue.reading.linking import Linker
+from pagoda.dialogue.slots.kinds import Range, When
 from pagoda.dialogue.slots.quantities import Quantity, quantities_in
 from pagoda.dialogue.slots.reader import SlotReader
 from pagoda.dialogue.slots.said import folded
@@ -23,6 +24,7 @@ from pagoda.nlu.understanding import OUT_OF_SCOPE, SlotValue, TurnContext, Under
 
 # A sentence of which values are this share says little else.
 _SURE, MOSTLY = 0.9, 0.5
+_WITH_ANY = ("time", "people", "price", "rating", "stars", "number")
 _DIGITS = frozenset("0123456789.〇零一二两三四五六七八九十百千万")
 
 
@@ -96,6 +98,8 @@ class Complemented:
         if slot is None:
             return False
         heard = self._values.heard(slot.name, found.value)
+        if slot.type in _WITH_ANY and isinstance(heard.value, When | int | Range):
+            return True  # "Any time after seven" says which.
         return not heard.said.is_any and (slot.type == "name" or heard.reading.is_meant)
 
     def _with_certain_intent(self, read: Understanding, plain: str) -> Understanding:
