@@ -158,7 +158,8 @@ _UNTOLD = re.compile(
 _FILLERS = (
     r"(?:at|on|for|please|now|i|and|thanks?|thank|tomorrow|today|tonight|in|this|next|it|is|that|will|would|if|but"
     r"|of|the|around|should|maybe|then"
-    r"|instead|only|max|altogether|ppl|guess|think|suppose|mon|tues|wednes|thurs|fri|satur|sun|sir|mate|ok|okay)"
+    r"|instead|only|max|altogether|ppl|guess|think|suppose|plus|are|mon|tues|wednes|thurs|fri|satur|sun|sir|mate|ok"
+    r"|okay)"
 )
 _BARE = re.compile(
     rf"(?<![\d.:/$￥¥€£#\w-])(?P<n>\d{{1,4}}|\b{_EN}\b)(?!\s?[:：.\-/%]\s?\d)(?=\s*(?:$|[,.!?;，。！？；、)]"
@@ -237,13 +238,14 @@ def _in_sentence(tally: _Tally, previous: int | None, noun: re.Pattern[str] | No
     if (change := _changed(tally, previous, is_asked=is_asked)) is not None:
         return _people(tally, change)
     tally.total = sum(_number(match["n"] or match["n2"]) or 0 for match in tally.take(noun)) if noun else 0
-    for _ in tally.take(_NO_PEOPLE, silently=True):
-        pass
+    for pattern in (_BEFORE_CHANGE, _NO_PEOPLE):
+        for _ in tally.take(pattern, silently=True):
+            pass
     if len({match["n"] or match["n2"] for match in _GENERIC.finditer(tally.text)}) > 1:
         return _people_at(tally, _GENERIC, Reading(why="ambiguous"))
     number = _counted(tally)
-    if number is None and is_asked:
-        number = _bare(tally)
+    if is_asked:
+        number = _bare(tally) if number is None else number + _leading(tally)
     untold = next(tally.take(_UNTOLD if number is not None else _VAGUE), None)
     if untold is not None and not tally.total:
         return _people(tally, Reading(why="partial", leftover=untold[0].strip(" ,"), instead=number))
@@ -315,6 +317,15 @@ def _is_kin_alone(text: str) -> bool:
     return _KIN.search(text) is not None
 
 
+def _leading(tally: _Tally) -> int:
+    """The two of "two and a baby"."""
+    match = _LEAD.match(tally.text)
+    if match is None:
+        return 0
+    tally.spans.append((match.start("n"), match.end("n")))
+    return _number(match["n"]) or 0
+
+
 def _bare(tally: _Tally) -> int | None:
     """A number that nothing says is one of anything else; None where there are several."""
     found = list(_BARE.finditer(tally.text))
@@ -362,3 +373,8 @@ _PEOPLE = re.compile(
 )
 # Told twice with different numbers, one of them is not meant.
 _GENERIC = re.compile(rf"\b(?P<n>\d{{1,4}}|{_EN}) (?:people|persons|ppl)\b|(?P<n2>\d{{1,4}}|{_ZH})(?:个人|位)")
+_LEAD = re.compile(rf"^\W*(?:for |it's |just |we're |we are )*(?P<n>{_NUM})\s*(?:and|plus|\+|,)\s*·")
+_BEFORE_CHANGE = re.compile(
+    rf"\bfrom {_NUM}(?: (?:people|persons?|guests?|of us))? to\b|\b(?:instead of|rather than) {_NUM}(?: (?:people"
+    rf"|persons?|guests?))?"
+)

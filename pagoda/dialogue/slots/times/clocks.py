@@ -99,7 +99,7 @@ _NAMED = {"noon": "pm", "midnight": "am"}
 _NOON = re.compile(r"\b(?:12 )?noon\b|\bmid-?day\b|正午(?:12点|十二点)?")
 _MIDNIGHT = re.compile(r"\b(?:12 )?midnight\b|(?:半夜|午夜|夜里)(?:十二点|12点)|午夜|零时|子夜")
 _SAID_BEFORE = re.compile(
-    rf"(?:\bat|\bafter|\btill?|\buntil|\bbefore|@|(?P<loose>\bby|\baround|\babout|\bfrom|\bapproximately|\bsay"
+    rf"(?:\bat|\bafter|\bpast|\btill?|\buntil|\bbefore|@|(?P<loose>\bby|\baround|\babout|\bfrom|\bapproximately|\bsay"
     rf"|\bmaybe|\bto))\s*(?P<h>{_RUN}|{_HOUR})(?![\d:]|\.\d)" + _UNITS
 )
 _ZH_BARE = re.compile(rf"(?<=[晚午早上晨])(?P<h>{N})(?![\d:：.点個个位人口元块分号日])")

@@ -62,7 +62,8 @@ TIME_WORDS = re.compile(
 )
 # Small words that stand around a time and change nothing about it.
 _SMALL_EN = (
-    "a about again any anytime all also alright am an and any are around arrive arriving as at available be book"
+    "a about after again past any anytime inside outside indoors outdoors all also alright am an and any are around"
+    " arrive arriving as at available be book"
     " booked "
     "booking between brunch but by can change come coming could date day do dinner eat exactly fine for from get "
     "go going good great have hello help hey hi hm hmm hours how i i'd i'll i'm if in instead is it it's its just "
@@ -84,7 +85,7 @@ _FILLERS_ZH = (
     "帮请行好来去吃饭钟整之间这个能都还有对说座桌取用看走把放给再又至从和跟与晚，。、！？；：])+"
 )
 _EDGES_ZH = re.compile(rf"^{_FILLERS_ZH}|{_FILLERS_ZH}$")
-_OR_SO = re.compile(r"\bor (?:so|thereabouts|something)\b")
+_OR_SO = re.compile(r"^\W*or\b|\bor (?:so|thereabouts|something)\b")
 _YEAR_ZH = re.compile(r"二[〇零][〇零一二三四五六七八九]{2}(?=年)")
 _LATIN_WORD = re.compile(r"[a-z0-9]+(?:['’.:\-/][a-z0-9]+)*")
 _WORD = re.compile(rf"{_LATIN_WORD.pattern}|[一-鿿]+")

@@ -46,6 +46,9 @@ from pagoda.dialogue.slots.said import folded
         ("the number of guests is 15", 15),
         ("all 4 seated together", 4),
         ("five are coming", 5),
+        ("2 and a baby", 3),
+        ("two and 3 kids please", 5),
+        ("3 are expected", 3),
     ],
 )
 def test_all_who_are_named_are_counted(words: str, count: int) -> None:
@@ -90,7 +93,8 @@ def test_one_more_is_added_to_the_number_before() -> None:
 
 def test_two_numbers_of_people_are_asked_about() -> None:
     assert read_people("not 18 people, 8 people") == Reading(8)
-    assert read_people("from 3 people to 4 people") == Reading(why="ambiguous")
+    assert read_people("from 3 people to 4 people") == Reading(4)
+    assert read_people("3 people, maybe 4 people") == Reading(why="ambiguous")
 
 
 def test_a_number_that_was_not_told_is_asked_about() -> None:

@@ -53,6 +53,8 @@ def read(words: str, previous: When | None = None, now: datetime = NOW) -> Readi
         ("三月第二个周六晚上六点", "2027-03-13T18:00"),
         ("再过四十分钟", "2026-11-28T10:40"),
         ("8pm, not 9pm", "2026-11-28T20:00"),
+        ("any time past 8", "2026-11-28T20:00"),
+        ("Or anytime after 3 p.m. Would work.", "2026-11-28T15:00"),
         ("not tonight, tomorrow at 8", "2026-11-29T20:00"),
         ("不是七点，是八点", "2026-11-28T20:00"),
         ("It's at 7:45.", "2026-11-28T19:45"),
