@@ -124,6 +124,8 @@ class Interpreter:
     def _is_weak(self, read: Understanding, state: State) -> bool:
         """Whether a reading is not sure enough to leave what is under way, or to give it up."""
         intent = self._domain.intents.get(read.intent)
+        if not any(character.isalnum() for character in read.text):
+            return True
         if intent is None or (state.task is not None and state.task.intent == intent.name):
             return False
         waits = state.task is not None and state.task.stage == "confirming"
