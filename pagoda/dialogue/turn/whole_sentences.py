@@ -145,6 +145,10 @@ class WholeSentences:
         is_cancel = intent is not None and intent.act == "cancel"
         if not wish and is_cancel and state.task is None and state.bookings and is_undoing(read.text):
             wish = "cancel"
+        kinds, last = {act.kind for act in read.acts}, state.bookings[-1] if state.bookings else None
+        told = {slot.slot for slot in read.slots}
+        if not wish and "correct" in kinds and state.task is None and last is not None and told <= set(last.values):
+            wish = "change" if told else ""
         is_under_way = state.task is not None and self._domain.intents[state.task.intent].kind == "book"
         if not wish or (is_under_way and wish != "list") or (wish == "list" and read.slots):
             return []
