@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,6 +24,7 @@ from pagoda.chat.held import HeldModel
 from pagoda.chat.loop import LoopThread
 from pagoda.dialogue.assembly import Parts
 from pagoda.dialogue.domain.domain import Domain
+from pagoda.dialogue.learned import import_readers
 from pagoda.dialogue.sessions.store import HandOffRecord, SessionStore
 from pagoda.dialogue.settings import AgentSettings
 from pagoda.dialogue.state import events as ev
@@ -53,7 +55,8 @@ class DialogueAgent:
 
     domain: a Domain or the path of its YAML; None is the shipped one: restaurants, films and hotels
     graph: None is an embedded one in the folder, which holds the shipped city where the domain is the shipped one
-    understanding: None is the fast one, loaded from the folder, or trained there from the domain's examples (seconds)
+    understanding: None is the fast one of the domain: shipped, kept in the folder, or learned there from the examples
+        (half a minute for 1,600); a path is the folder of one that `pagoda dialogue train` wrote
     model: reads sentences: with the strategy "hybrid" the hard ones, with the others all of them. A HeldModel says
         which loop its calls run in and whether `close` closes it; a plain ChatModel gets a loop and stays its owner's
     sessions: a store or the path of its file; None is a file in the folder
@@ -73,7 +76,7 @@ class DialogueAgent:
         self,
         domain: Domain | str | Path | None = None,
         graph: Graph | None = None,
-        understanding: Understander | None = None,
+        understanding: Understander | str | Path | None = None,
         model: ChatModel | HeldModel | None = None,
         sessions: SessionStore | str | Path | None = None,
         *,
@@ -209,13 +212,15 @@ class DialogueAgent:
         self,
         domain: Domain | str | Path | None,
         graph: Graph | None,
-        understanding: Understander | None,
+        understanding: Understander | str | Path | None,
         sessions: SessionStore | str | Path | None,
         folder: Path,
         documents: Documents | None,
         owns_graph: bool,
     ) -> Parts:
         declared = domain if isinstance(domain, Domain) else Domain.load(domain)
+        if understanding is None or isinstance(understanding, str | Path):
+            threading.Thread(target=import_readers, name="pagoda-import", daemon=True).start()
         if graph is None:
             from pagoda.dialogue.domain.city import city
             from pagoda.graph.graph import Graph
@@ -229,7 +234,8 @@ class DialogueAgent:
         if not isinstance(sessions, SessionStore):
             sessions = SessionStore(sessions if sessions is not None else folder / "sessions.sqlite")
             self._owned.append(sessions)
-        return Parts(declared, graph, sessions, understanding, folder, documents)
+        reader = Path(understanding) if isinstance(understanding, str) else understanding
+        return Parts(declared, graph, sessions, reader, folder, documents, self.settings.on_progress)
 
     def _close_owned(self) -> None:
         while self._owned:
@@ -256,11 +262,12 @@ class DialogueAgent:
     def _take(self, session_id: str, text: str) -> Turn:
         """Sentence to reply. The session is held by the caller."""
         began = time.perf_counter()
+        self._parts.freshen()
         known = self._states.of(session_id)
         before, began_with = _begun(known.state)
         read = self._understander.parse(text, context_of(before))
         understood = time.perf_counter()
-        now = self.settings.clock()
+        now = self.settings.now()
         taken = self._worded(self._parts.taker.take(session_id, read, before, now), read.language)
         subgraph = self._parts.drawn(taken.found if self.settings.draws else ())
         ended = time.perf_counter()

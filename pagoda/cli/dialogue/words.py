@@ -40,6 +40,9 @@ class DialogueWords:
     none: str
     trained: str
     training: str
+    part_layers: str
+    part_folds: str
+    part_steps: str
     report: str
     picture: str
     evaluated: str
@@ -75,7 +78,10 @@ ENGLISH = DialogueWords(
     timings="time        {timings}",
     none="none",
     trained="trained on {count} sentences in {seconds:.1f} s ({languages}): {folder}",
-    training="training",
+    training="learning the sentences",
+    part_layers="embedding them",
+    part_folds="how sure to be",
+    part_steps="training",
     report="figures in {path}",
     picture="confusion matrix in {path}",
     evaluated="{name:<13} intent {accuracy}   whole sentence {sentence}   {median:.1f} ms (95 %: {slow:.1f} ms)",
@@ -111,7 +117,10 @@ CHINESE = DialogueWords(
     timings="用时    {timings}",
     none="无",
     trained="用 {count} 个句子训练了 {seconds:.1f} 秒（{languages}）：{folder}",
-    training="训练",
+    training="学习句子",
+    part_layers="计算嵌入",
+    part_folds="校准把握",
+    part_steps="训练",
     report="指标在 {path}",
     picture="混淆矩阵在 {path}",
     evaluated="{name:<13} 意图 {accuracy}   整句 {sentence}   {median:.1f} 毫秒（95%：{slow:.1f} 毫秒）",

@@ -16,7 +16,7 @@ from pagoda.dialogue.cypher.filters import ROOT, Clauses
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Booking
 from pagoda.dialogue.errors import DomainError
-from pagoda.dialogue.slots.kinds import NodeValue, Range, Value, When
+from pagoda.dialogue.slots.kinds import NodeValue, Range, Value, When, stored_key
 from pagoda.graph.schema import GraphSchema
 from pagoda.graph.statement import KEY, Statement, named_statement
 
@@ -32,7 +32,7 @@ def compile_booking(
     source = domain.labels[booking.target_label]
     node_key = names.property_of(source.name, source.key, schema)
     settings, parameters = _settings(booking, values)
-    parameters |= {"target": target.key, "booking_key": key}
+    parameters |= {"target": stored_key(target.key), "booking_key": key}
     if booking.created:
         parameters["created"] = created
         settings.append(f"b.{names.quoted(booking.created)} = $created")
@@ -66,7 +66,7 @@ def compile_change(
         f"CREATE (b)-[:{relation}]->(t)",
         f"RETURN DISTINCT b.{names.quoted(booking.key)} AS {KEY} LIMIT 1",
     ]
-    parameters |= {"target": target.key, "booking_key": key}
+    parameters |= {"target": stored_key(target.key), "booking_key": key}
     return named_statement(f"{intent}.change", lines, parameters, (KEY,), writes=True)
 
 
@@ -117,7 +117,7 @@ def compile_held(domain: Domain, intent: str, key: str, schema: GraphSchema) -> 
 def is_same(domain: Domain, intent: str, values: Mapping[str, Value], held: Mapping[str, Any]) -> bool:
     """Whether a row of `compile_held` is the booking of these values; one that lost its node is not finished."""
     booking = _booking(domain, intent)
-    if held["target"] not in (None, _target(domain, intent, values).key):
+    if held["target"] not in (None, stored_key(_target(domain, intent, values).key)):
         return False
     wanted = [_stored(values[slot]) if slot in values else None for slot in booking.properties.values()]
     return all(held[f"v{number}"] == value for number, value in enumerate(wanted))
@@ -132,7 +132,7 @@ def compile_hours(domain: Domain, intent: str, values: Mapping[str, Value], sche
     label = domain.labels[booking.target_label]
     clauses = Clauses(label.name, domain.labels, schema)
     clauses.conditions.append(
-        f"{ROOT}.{names.property_of(label.name, label.key, schema)} = {clauses.bind('', target.key)}"
+        f"{ROOT}.{names.property_of(label.name, label.key, schema)} = {clauses.bind('', stored_key(target.key))}"
     )
     ends = (("opens", booking.hours.opens), ("closes", booking.hours.closes))
     told = [f"{ROOT}.{names.property_of(label.name, name, schema)} AS {column}" for column, name in ends]
@@ -176,7 +176,7 @@ def _stored(value: Value) -> Any:
     if isinstance(value, When):
         return value.start
     if isinstance(value, NodeValue):
-        return value.key
+        return stored_key(value.key)
     if isinstance(value, Range):
         return value.high if value.high is not None else value.low
     if isinstance(value, str | int | float):

@@ -13,7 +13,7 @@ from typing import Any
 from pagoda.dialogue.cypher import names
 from pagoda.dialogue.domain.model import Filter, Label, Step
 from pagoda.dialogue.errors import DomainError
-from pagoda.dialogue.slots.kinds import Band, NodeValue, Range, Value, When
+from pagoda.dialogue.slots.kinds import Band, NodeValue, Range, Value, When, stored_key
 from pagoda.graph.schema import GraphSchema
 
 ROOT, DISTANCE = "n", "distance"
@@ -140,7 +140,7 @@ def _node(clauses: Clauses, chosen: Filter, value: Value) -> str:
         raise DomainError(f"slot {chosen.slot} holds {value!r:.60}, where its filter expects a node of the graph")
     variable, label = clauses.walk(chosen)
     key = names.property_of(label, clauses.labels[label].key, clauses.schema)
-    clauses.conditions.append(f"{variable}.{key} = {clauses.bind(chosen.slot, value.key)}")
+    clauses.conditions.append(f"{variable}.{key} = {clauses.bind(chosen.slot, stored_key(value.key))}")
     return variable
 
 
@@ -172,7 +172,7 @@ def _has(clauses: Clauses, chosen: Filter, value: Value) -> None:
 
 def _scalar(chosen: Filter, value: Value) -> Any:
     if isinstance(value, NodeValue):
-        return value.key
+        return stored_key(value.key)
     if isinstance(value, str | int | float):
         return value
     if isinstance(value, When):

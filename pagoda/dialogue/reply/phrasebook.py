@@ -14,7 +14,7 @@ from typing import Any
 from pagoda.dialogue.cypher.filters import DISTANCE
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Column
-from pagoda.dialogue.slots.kinds import NodeValue, Value
+from pagoda.dialogue.slots.kinds import NodeValue, Value, name_text
 from pagoda.dialogue.slots.showing import show_value
 from pagoda.dialogue.state.policy import Ask
 from pagoda.graph.statement import KEY, NAME
@@ -205,7 +205,8 @@ class Phrasebook:
 def name_of(row: Row, language: str) -> str:
     """The name of a row's node, in that language where it has one, else its key."""
     first, second = (("zh", "en"), ("en", "zh"))[language == "en"]
-    return str(row.get(f"{NAME}_{first}") or row.get(f"{NAME}_{second}") or row[KEY])
+    held = (name_text(row.get(column)) for column in (f"{NAME}_{first}", f"{NAME}_{second}", KEY))
+    return next((name for name in held if name), "-")
 
 
 def cell(column: Column, row: Row, language: str) -> str:

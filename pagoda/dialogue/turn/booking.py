@@ -14,7 +14,7 @@ from typing import Any
 from pagoda.dialogue.cypher import bookings
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.reply.phrasebook import Phrasebook
-from pagoda.dialogue.slots.kinds import NodeValue, Value, When
+from pagoda.dialogue.slots.kinds import NodeKey, NodeValue, Value, When
 from pagoda.dialogue.slots.opening_hours import is_closed
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state import policy
@@ -116,5 +116,5 @@ class BookingDesk:
         return Done(text, (ev.Asked(ask.slot),), statement, rows, (place.key,), instead=ask)
 
 
-def _keys(values: Mapping[str, Value]) -> list[str]:
+def _keys(values: Mapping[str, Value]) -> list[NodeKey]:
     return [value.key for value in values.values() if isinstance(value, NodeValue)]

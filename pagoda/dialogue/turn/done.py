@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pagoda.dialogue.slots.kinds import NodeKey
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state import policy
 from pagoda.graph.statement import Statement
@@ -28,5 +29,5 @@ class Done:
     events: tuple[ev.Event, ...] = ()
     statement: Statement | None = None
     rows: Rows = ()
-    found: tuple[str, ...] = ()
+    found: tuple[NodeKey, ...] = ()
     instead: policy.Action | None = None

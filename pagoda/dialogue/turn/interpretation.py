@@ -16,7 +16,7 @@ from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Intent
 from pagoda.dialogue.reading.acts import mentions
 from pagoda.dialogue.reading.linking import Linker
-from pagoda.dialogue.slots.kinds import ANY, NodeValue, Value
+from pagoda.dialogue.slots.kinds import ANY, NodeValue, Value, When
 from pagoda.dialogue.slots.reader import SlotReader
 from pagoda.dialogue.slots.said import folded
 from pagoda.dialogue.state import events as ev
@@ -47,7 +47,10 @@ class ValueReader:
         slot = self._domain.slots[said.slot]
         kind = ev.Corrected if is_correction and previous is not None else ev.Informed
         if slot.type != "name":
-            return kind(said.slot, self._values.value(slot.name, said.value, self._now, previous), said.value)
+            reading = self._values.reading(slot.name, said.value, self._now, previous)
+            # Of a time that is not told to the moment, the days around it are known all the same.
+            is_around = reading.why == "ambiguous" and isinstance(reading.instead, When)
+            return kind(said.slot, reading.instead if is_around else reading.value, said.value)
         link = self._linker.link(said.value, slot.labels)
         if link.node is None and slot.may_be_any and self._values.heard(slot.name, said.value).said.is_any:
             return kind(said.slot, ANY, said.value)

@@ -17,8 +17,9 @@ from typing import Any
 from pagoda.dialogue.cypher import queries
 from pagoda.dialogue.cypher.bookings import booking_key
 from pagoda.dialogue.domain.domain import Domain
+from pagoda.dialogue.errors import DomainError
 from pagoda.dialogue.reply.phrasebook import Phrasebook
-from pagoda.dialogue.slots.kinds import ANY, Value
+from pagoda.dialogue.slots.kinds import ANY, NodeKey, Value
 from pagoda.dialogue.slots.normalise import offers
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state import policy
@@ -43,7 +44,7 @@ class Taken:
     text: str
     statement: Statement | None = None
     rows: Rows = ()
-    found: tuple[str, ...] = ()
+    found: tuple[NodeKey, ...] = ()
     graph_s: float = 0.0
 
 
@@ -65,7 +66,8 @@ class Performance:
         try:
             action = policy.next_action(self._state, self._domain)
             done = self._carry_out(action)
-        except GraphError as error:
+        # A graph that has lost what the domain names since the start answers no better than one that is away.
+        except (GraphError, DomainError) as error:
             logger.warning("a turn met %s: %s", type(error).__name__, error)
             self._log(ev.GraphFailed(type(error).__name__))
             action = policy.next_action(self._state, self._domain)

@@ -156,8 +156,8 @@ class WholeSentences:
         if wish == "cancel":
             return [ev.AskedToCancel(meant)]
         record = state.booking(meant) or state.bookings[-1]
-        if told := self._new_value(read, record.values):
-            return [ev.AskedToChange(record.id), *told]
+        if changed := self._new_value(read, record.values):
+            return [ev.AskedToChange(record.id), *changed]
         slots = [slot for slot in read.slots if slot.slot in record.values]
         said = (self._values.event(slot, record.values[slot.slot], is_correction=True) for slot in slots)
         return [ev.AskedToChange(record.id), *said]
