@@ -252,7 +252,7 @@ def _about_result(state: State, domain: Domain) -> Action | None:
         return None
     if turn.wants_more and source.stage == "offered":
         kept = {slot: value for slot, value in _filters(source).items() if slot not in source.relaxed}
-        return LookUp(source.intent, kept, source.skipped + len(source.results))
+        return LookUp(source.intent, kept, skip=source.skipped + len(source.results))
     if turn.is_chosen and source.chosen_result is not None:
         return Show(source.intent, source.chosen_result)
     return None
