@@ -73,13 +73,7 @@ def _of_filter(chosen: Filter, place: str, label: str, schema: GraphSchema) -> I
     if chosen.operator == "range" and chosen.bands and held == "string":
         yield f"{place}.property", "is a string in the graph, but the bands are numbers"
     if chosen.distance and chosen.path:
-        relation = chosen.path[-1].relation
-        known = schema.relation_properties.get(relation, {})
-        if chosen.distance not in known:
-            yield (
-                f"{place}.distance",
-                f'relations {relation} have no "{chosen.distance}": {nearest(chosen.distance, known)}',
-            )
+        yield from _of_relation(f"{place}.distance", chosen.path[-1].relation, chosen.distance, schema)
 
 
 def _of_column(column: Column, place: str, label: str, schema: GraphSchema) -> Iterator[Problem]:
@@ -87,7 +81,10 @@ def _of_column(column: Column, place: str, label: str, schema: GraphSchema) -> I
     yield from _of_path(column.path, f"{place}.path", label, schema)
     end = column.path[-1].label if column.path else label
     for name in column.property.values():
-        yield from _of_property(f"{place}.property", end, name, schema)
+        if column.of == "relation":
+            yield from _of_relation(f"{place}.property", column.path[-1].relation, name, schema)
+        else:
+            yield from _of_property(f"{place}.property", end, name, schema)
 
 
 def _of_booking(booking: Booking, place: str, schema: GraphSchema) -> Iterator[Problem]:
@@ -123,6 +120,12 @@ def _of_property(place: str, label: str, name: str, schema: GraphSchema) -> Iter
         yield place, f'is "{name}", which nodes {label} of the graph lack: {nearest(name, known)}'
     else:
         yield from _odd(place, name)
+
+
+def _of_relation(place: str, relation: str, name: str, schema: GraphSchema) -> Iterator[Problem]:
+    known = schema.relation_properties.get(relation, {})
+    if name not in known:
+        yield place, f'relations {relation} have no "{name}": {nearest(name, known)}'
 
 
 def _odd(place: str, name: str) -> Iterator[Problem]:

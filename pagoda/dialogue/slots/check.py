@@ -10,15 +10,20 @@ import math
 from collections.abc import Callable, Mapping
 
 from pagoda.dialogue.domain.model import Slot
-from pagoda.dialogue.slots.kinds import Anything, Band, NodeValue, Range, Value, When
+from pagoda.dialogue.slots.kinds import Anything, Band, Except, NodeValue, OneOf, Range, Value, When
 
 _MAX_TEXT = 80
 
 
 def accepts(slot: Slot, value: Value | None) -> bool:
-    """True where the value is of the slot's type and within its limits; of a slot of many, each one is."""
+    """True where the value is of the slot's type and within its limits; of several, each one is."""
     if isinstance(value, Anything):
         return slot.may_be_any
+    if isinstance(value, OneOf):
+        return len(value.values) > 1 and all(_accepts_one(slot, each) for each in value.values)
+    if isinstance(value, Except):
+        is_kept = value.kept is None or (not isinstance(value.kept, Except | Anything) and accepts(slot, value.kept))
+        return is_kept and bool(value.values) and all(_accepts_one(slot, each) for each in value.values)
     if isinstance(value, tuple):
         return slot.many and bool(value) and all(_accepts_one(slot, each) for each in value)
     return value is not None and _accepts_one(slot, value)
