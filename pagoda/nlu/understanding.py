@@ -29,9 +29,13 @@ class SlotValue:
 
 @dataclass(frozen=True)
 class Act:
-    """Something said beside intent and slots. kind: "any" and "unset" are of a slot, "request" of a property."""
+    """Something said beside intent and slots.
 
-    kind: Literal["any", "unset", "request", "confirm", "deny", "choose", "correct"]
+    kind: "any" and "unset" are of a slot, "request" of a property; "order" puts first what has the "lowest" or
+        "highest" value of the property `slot`
+    """
+
+    kind: Literal["any", "unset", "request", "confirm", "deny", "choose", "correct", "order"]
     slot: str = ""
     value: str = ""
 
@@ -57,6 +61,7 @@ class Understanding:
 
     confidence: calibrated probability that `intent` is right; candidates: (intent, confidence), best first
     route: which way it was read, such as "intent_first" or "model"
+    unused: values of slots that the intent does not have
     """
 
     text: str
@@ -67,6 +72,7 @@ class Understanding:
     acts: tuple[Act, ...] = ()
     candidates: tuple[tuple[str, float], ...] = ()
     route: str = ""
+    unused: tuple[SlotValue, ...] = ()
 
 
 class Understander(Protocol):

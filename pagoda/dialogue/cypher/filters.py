@@ -1,8 +1,8 @@
 """Filters of a query: a fixed table from operator to condition; there is no other way into a WHERE.
 
-Stands inside *Cypher* on the turn's path. Of a plain value a filter's operator makes a test of the node at the end of its
-path; several values of which one will do are tests with OR between them, and what is excluded is a test with NOT before
-it. A value that the operator cannot take is our own mistake and says so.
+Stands inside *Cypher* on the turn's path. Of a plain value a filter's operator makes a test of the node at the end of
+its path; several values of which one will do are tests with OR between them, and what is excluded is a test with NOT
+before it. A value that the operator cannot take is our own mistake and says so.
 """
 
 from __future__ import annotations
@@ -98,6 +98,9 @@ def add_wish(clauses: Clauses, slot: str, filters: Sequence[Filter], value: Valu
             clauses.conditions += [_without(clauses, chosen, each) for chosen, each in pairs]
         case OneOf(values):
             _add_one_of(clauses, _pairs(clauses, slot, filters, values))
+        case tuple() if not any(each.operator == "in" for each in filters):
+            for each in value:
+                add_wish(clauses, slot, filters, each)
         case _:
             (pair,) = _pairs(clauses, slot, filters, (value,))
             _add(clauses, *pair)
@@ -110,16 +113,14 @@ def _pairs(
     for value in values:
         chosen = next((each for each in filters if fits(each, value, clauses.label)), None)
         if chosen is None:
-            raise DomainError(f"the query for {clauses.label} has no filter for slot {slot} with the value {value!r:.60}")
+            raise DomainError(
+                f"the query for {clauses.label} has no filter for slot {slot} with the value {value!r:.60}"
+            )
         found.append((chosen, value))
     return found
 
 
 def _add(clauses: Clauses, chosen: Filter, value: Value) -> None:
-    if isinstance(value, tuple) and chosen.operator != "in":
-        for each in value:
-            _add(clauses, chosen, each)
-        return
     if chosen.operator == "has":
         _has(clauses, chosen, value)
         return

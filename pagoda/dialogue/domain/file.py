@@ -250,7 +250,9 @@ def _column(name: str, entry: Section, labels: list[str]) -> Column:
         raise entry.fail("path", "is missing: a property of a relation is told with the path that ends with it")
     for end in ("lowest", "highest"):
         if end in entry and not column.can_sort():
-            raise entry.fail(end, "needs a property of the results themselves, the same for both languages, and no path")
+            raise entry.fail(
+                end, "needs a property of the results themselves, the same for both languages, and no path"
+            )
     return column
 
 

@@ -117,6 +117,14 @@ def mentions(text: str, word: str) -> bool:
     return word in text
 
 
+def places_of(text: str, word: str) -> Iterator[tuple[int, int]]:
+    """(start, end) of each place where the word stands in the text; a Latin one only as a whole."""
+    # Most words stand nowhere in a text: a search without a pattern is far cheaper.
+    if word.lower() in text.lower():
+        pattern = rf"(?<!\w){re.escape(word)}(?!\w)" if word.isascii() else re.escape(word)
+        yield from (match.span() for match in re.finditer(pattern, text, re.IGNORECASE))
+
+
 def words_of(domain: Domain, name: str) -> tuple[str, ...]:
     """The titles of a slot and the words that name it."""
     slot = domain.slots[name]

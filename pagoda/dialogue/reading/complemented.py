@@ -7,18 +7,23 @@ second one" by rules, and the answer to a question is first tried as that.
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Slot
-from pagoda.dialogue.reading.acts import acts_of, is_named, words_of
+from pagoda.dialogue.reading.acts import acts_of, is_named, places_of, words_of
 from pagoda.dialogue.reading.follow_ups import is_follow_up
 from pagoda.dialogue.reading.linking import Linker
+from pagoda.dialogue.reading.superlatives import Superlative, superlatives
+from pagoda.dialogue.reading.wishes import are_joined, roles
 from pagoda.dialogue.slots.reader import SlotReader
 from pagoda.dialogue.slots.said import folded
 from pagoda.errors import InvalidRequestError
-from pagoda.nlu.understanding import OUT_OF_SCOPE, SlotValue, TurnContext, Understander, Understanding
+from pagoda.nlu.understanding import OUT_OF_SCOPE, Act, SlotValue, TurnContext, Understander, Understanding
 
 _SURE = 0.9
 _DIGITS = frozenset("0123456789.〇零一二两三四五六七八九十百千万")
@@ -35,6 +40,16 @@ _QUANTITIES = {
         re.IGNORECASE,
     ),
 }
+
+
+class _Placed(Protocol):
+    """Something at a place of a sentence."""
+
+    @property
+    def start(self) -> int: ...
+
+    @property
+    def end(self) -> int: ...
 
 
 class Complemented:
@@ -54,18 +69,20 @@ class Complemented:
         if not any(character.isalpha() for character in text) and context.language is not None:
             read = replace(read, language=context.language)
         plain = folded(read.text).lower()
-        read = self._with_certain_intent(replace(read, slots=self._without_titles(read)), plain)
-        read = self._with_task_under_way(read, context, plain)
-        named = self._with_names(read, context, plain)
+        best = superlatives(plain, self._domain)
+        read = self._with_certain_intent(replace(read, slots=self._without_titles(read, best)), plain)
+        read = self._with_task_under_way(read, context, plain, best)
+        named = self._with_declared(self._with_names(read, context, plain), read, plain, best)
         slots = self._with_answer(self._with_times(named, read, context), read, context)
         acts = read.acts or acts_of(text, self._domain, context)
+        acts = (*acts, *(Act("order", each.column, each.end_wanted) for each in best))
         said = {slot.slot for slot in slots if self._is_value(slot)}
         kept = tuple(act for act in acts if act.kind != "any" or act.slot not in said)
         dismissed = {act.slot for act in kept if act.kind == "any"}
         slots = tuple(slot for slot in slots if slot.slot not in dismissed)
         if read.intent == OUT_OF_SCOPE:
             slots = tuple(slot for slot in slots if self._is_known(slot, read, context))
-        return replace(read, slots=slots, acts=kept)
+        return replace(read, slots=slots, acts=kept, unused=self._unused(read, slots, plain))
 
     def counts(self, slot: str, words: str) -> bool:
         """Whether words are a value of a slot: a name that the graph knows, or what can be read as its quantity."""
@@ -89,16 +106,31 @@ class Complemented:
             return self._is_value(found)
         return self._linker.link(found.value, slot.labels).node is not None
 
-    def _without_titles(self, read: Understanding) -> tuple[SlotValue, ...]:
-        """Without what only names a slot, as in "what is its rating"."""
+    def _without_titles(self, read: Understanding, best: Sequence[Superlative]) -> tuple[SlotValue, ...]:
+        """Without what only names a slot, as in "what is its rating", or is part of a superlative."""
         return tuple(
             found
-            for found in read.slots
+            for value in read.slots
+            if not any(_overlap(value, each) for each in best)
+            for found in self._names_in(value)
             if found.slot not in self._domain.slots
             or self._values.heard(found.slot, found.value).said.is_any
             or self._is_value(found)
             or not is_named(found.value, found.slot, self._domain)
         )
+
+    def _names_in(self, found: SlotValue) -> tuple[SlotValue, ...]:
+        """The names that stand in words that are no name as a whole, as in "anything but Korean"."""
+        slot = self._domain.slots.get(found.slot)
+        if slot is None or not slot.labels or found.start < 0:
+            return (found,)
+        if self._linker.link(found.value, slot.labels).how in ("exact", "alias"):
+            return (found,)
+        inside = self._linker.find(folded(found.value).lower(), slot.labels)
+        return tuple(
+            replace(found, value=found.value[start:end], start=found.start + start, end=found.start + end)
+            for start, end, _ in inside
+        ) or (found,)
 
     def _is_value(self, found: SlotValue) -> bool:
         """Whether the words are a value of their slot, and not its name ("the price") or "any"."""
@@ -125,9 +157,13 @@ class Complemented:
         others = tuple(pair for pair in read.candidates if pair[0] != better)
         return replace(read, intent=better, confidence=_SURE, candidates=((better, _SURE), *others))
 
-    def _with_task_under_way(self, read: Understanding, context: TurnContext, plain: str) -> Understanding:
+    def _with_task_under_way(
+        self, read: Understanding, context: TurnContext, plain: str, best: Sequence[Superlative]
+    ) -> Understanding:
         """A sentence of nothing but values that this task takes is about it, whatever task it looks like by itself."""
         task, other = self._domain.intents.get(context.intent), self._domain.intents.get(read.intent)
+        if task is not None and task.query is not None and best and (other is None or other.query is None):
+            return replace(read, intent=task.name, confidence=_SURE, candidates=((task.name, _SURE),))
         if task is None or other is None or other.kind not in ("find", "book") or task.name == other.name:
             return read
         slots = self._with_names(replace(read, intent=task.name), context, plain)
@@ -167,9 +203,41 @@ class Complemented:
         for slot in self._open_slots(read, context):
             for start, end, _ in self._linker.find(plain, slot.labels) if slot.labels else ():
                 taken = any(start < other.end and other.start < end for other in slots)
-                if not taken and (slot.many or all(other.slot != slot.name for other in slots)):
-                    slots.append(SlotValue(slot.name, read.text[start:end], start, end))
+                new = SlotValue(slot.name, read.text[start:end], start, end)
+                if not taken and (slot.many or _is_one_more(plain, new, slots)):
+                    slots.append(new)
         return tuple(sorted(slots, key=lambda found: found.start))
+
+    def _with_declared(
+        self, slots: tuple[SlotValue, ...], read: Understanding, plain: str, best: Sequence[Superlative]
+    ) -> tuple[SlotValue, ...]:
+        """Words of bands and choices that the base passed over or cut short, for slots of the intent."""
+        intent = self._domain.intents.get(read.intent)
+        found = list(slots)
+        for slot in (self._domain.slots[name] for name in intent.slots) if intent is not None else ():
+            for start, end in _declared(slot, plain):
+                new = SlotValue(slot.name, read.text[start:end], start, end)
+                cut = [other for other in found if _overlap(new, other)]
+                is_longer = all(other.slot == slot.name and len(other.value) < len(new.value) for other in cut)
+                others = [other for other in found if other not in cut]
+                if is_longer and not any(_overlap(new, each) for each in best) and _is_one_more(plain, new, others):
+                    found = [*others, new]
+        return tuple(sorted(found, key=lambda each: each.start))
+
+    def _unused(self, read: Understanding, slots: Sequence[SlotValue], plain: str) -> tuple[SlotValue, ...]:
+        """Names of the graph that belong to slots which the intent does not have; nothing that is less certain."""
+        intent = self._domain.intents.get(read.intent)
+        if intent is None or intent.kind != "find":
+            return ()
+        own = {label for name in intent.slots for label in self._domain.slots[name].labels}
+        unused: list[SlotValue] = []
+        for slot in self._domain.slots.values():
+            labels = [label for label in slot.labels if label not in own]
+            for start, end, _ in self._linker.find(plain, labels) if slot.name not in intent.slots else ():
+                new = SlotValue(slot.name, read.text[start:end], start, end)
+                if len(new.value) > 1 and not any(_overlap(new, other) for other in (*slots, *unused)):
+                    unused.append(new)
+        return tuple(unused)
 
     def _with_answer(
         self, slots: tuple[SlotValue, ...], read: Understanding, context: TurnContext
@@ -191,3 +259,40 @@ class Complemented:
             return ()
         names = sorted(intent.slots, key=lambda name: name != context.requested_slot)
         return tuple(self._domain.slots[name] for name in names)
+
+
+def _overlap(one: _Placed, other: _Placed) -> bool:
+    return one.start < other.end and other.start < one.end
+
+
+def _is_one_more(plain: str, new: SlotValue, others: Sequence[SlotValue]) -> bool:
+    """Whether a value has a place beside the others of its slot: in one list with one of them, or where they or it are
+    excluded."""
+    own = sorted((*(each for each in others if each.slot == new.slot and each.start >= 0), new), key=lambda v: v.start)
+    if len(own) == 1:
+        return True
+    told = roles(plain, [(each.slot, each.start, each.end) for each in own])
+    row = own.index(new)
+    if told[row] == "excluded" or all(role == "excluded" for place, role in enumerate(told) if place != row):
+        return True
+    near = own[max(0, row - 1) : row + 2]
+    return any(are_joined(plain[one.end : other.start]) for one, other in itertools.pairwise(near))
+
+
+def _declared(slot: Slot, plain: str) -> list[tuple[int, int]]:
+    """Places of the slot's declared words, the longest of those that overlap; a single character proves nothing."""
+    own = {word.lower() for words in slot.words.values() for word in words}
+    spellings = {
+        word.lower()
+        for words in (*slot.bands.values(), *slot.choices.values())
+        for held in words.values()
+        for word in held
+        if len(word) > 1
+    }
+    kept: list[tuple[int, int]] = []
+    for start, end in sorted(
+        (place for word in spellings - own for place in places_of(plain, word)), key=lambda place: place[0] - place[1]
+    ):
+        if all(end <= other[0] or other[1] <= start for other in kept):
+            kept.append((start, end))
+    return sorted(kept)

@@ -208,6 +208,9 @@ def _places(surface: str, text: str) -> list[int]:
     pattern = re.escape(surface)
     if surface.isascii():
         pattern = rf"(?<![a-z0-9]){pattern}(?![a-z0-9])"
+    elif surface[0].isdigit():
+        # 2小时 does not stand in 12小时.
+        pattern = rf"(?<![0-9.]){pattern}"
     return [match.start() for match in re.finditer(pattern, text)]
 
 

@@ -25,8 +25,19 @@ def accepts(slot: Slot, value: Value | None) -> bool:
         is_kept = value.kept is None or (not isinstance(value.kept, Except | Anything) and accepts(slot, value.kept))
         return is_kept and bool(value.values) and all(_accepts_one(slot, each) for each in value.values)
     if isinstance(value, tuple):
-        return slot.many and bool(value) and all(_accepts_one(slot, each) for each in value)
+        return bool(value) and (slot.many or _are_of_kinds(value)) and all(_accepts_any(slot, each) for each in value)
     return value is not None and _accepts_one(slot, value)
+
+
+def _are_of_kinds(values: tuple[Value, ...]) -> bool:
+    """Nodes of different labels, such as a district and a landmark in it: together they say where."""
+    labels = {value.label for value in values if isinstance(value, NodeValue)}
+    return len(labels) == len(values)
+
+
+def _accepts_any(slot: Slot, value: Value) -> bool:
+    """One of those that are to fit together, itself perhaps one of several."""
+    return accepts(slot, value) if isinstance(value, OneOf) else _accepts_one(slot, value)
 
 
 def _accepts_one(slot: Slot, value: Value) -> bool:

@@ -68,6 +68,21 @@ class SetAny:
 
 
 @dataclass(frozen=True)
+class Ordered:
+    """The person wants the results that have the least of a column first, or the most of it."""
+
+    column: str
+    is_descending: bool = False
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """Words that are a wish, but none that this task can make use of: they are said back."""
+
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Requested:
     """The person asks for a column of a result. index: which of them, from 0; None for the chosen or only one."""
 
@@ -160,6 +175,8 @@ Event = (
     | Doubted
     | Unset
     | SetAny
+    | Ordered
+    | Ignored
     | Requested
     | Confirmed
     | Denied
@@ -182,7 +199,7 @@ _STORED_NAMES: Mapping[type[Any], str] = {
 }
 _BY_NAME: Mapping[str, type[Any]] = {name: kind for kind, name in _STORED_NAMES.items()}
 _VALUES = frozenset({"value", "candidates", "choices", "results"})
-_LISTS = frozenset({"relaxed"})
+_LISTS = frozenset({"relaxed", "words"})
 
 
 def to_json(event: Event) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Intent
 from pagoda.dialogue.slots.kinds import ANY, NodeValue
 from pagoda.dialogue.state import events as ev
-from pagoda.dialogue.state.fold_slots import doubted, informed, noted, set_any, unset
+from pagoda.dialogue.state.fold_slots import doubted, ignored, informed, noted, ordered, set_any, unset
 from pagoda.dialogue.state.model import BookingRecord, Question, Remembered, State, Task, ThisTurn
 from pagoda.nlu.understanding import OUT_OF_SCOPE
 
@@ -271,6 +271,8 @@ _STEPS: Mapping[type[Any], Callable[[State, Any, Domain], State]] = {
     ev.Doubted: doubted,
     ev.Unset: unset,
     ev.SetAny: set_any,
+    ev.Ordered: ordered,
+    ev.Ignored: ignored,
     ev.Requested: _requested,
     ev.Confirmed: _confirmed,
     ev.Denied: _denied,

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pagoda.dialogue.domain.model import Order
 from pagoda.dialogue.slots import kinds
 from pagoda.dialogue.slots.kinds import NodeValue, Value
 
@@ -23,7 +24,7 @@ class Task:
 
     set_at: turn in which each value was said; times_asked: questions for each slot since it was last filled
     rejected: this turn's words that were no value of their slot; doubts: nodes that words may mean
-    results, relaxed: as last offered; chosen: row of them
+    results, relaxed: as last offered; chosen: row of them; order: what is to come first, None for the domain's order
     """
 
     number: int
@@ -37,6 +38,7 @@ class Task:
     results: tuple[NodeValue, ...] = ()
     relaxed: tuple[str, ...] = ()
     chosen: int | None = None
+    order: Order | None = None
 
     @property
     def chosen_result(self) -> NodeValue | None:
@@ -78,12 +80,15 @@ class BookingRecord:
 class ThisTurn:
     """What the person did since the last UserSaid, so far.
 
-    intent: as understood; requested: (column, row of the results or None); changed: slots whose value is another now
+    intent: as understood; requested: (column, row of the results or None)
+    changed: slots whose value is another now, columns that results are to be sorted by
+    ignored: words of wishes that the task cannot make use of
     """
 
     intent: str = ""
     requested: tuple[str, int | None] | None = None
     changed: frozenset[str] = frozenset()
+    ignored: tuple[str, ...] = ()
     is_switched: bool = False
     is_resumed: bool = False
     is_confirmed: bool = False
@@ -130,7 +135,7 @@ class State:
 
 
 def _plain(held: Any) -> Any:
-    if isinstance(held, State | Task | Question | Remembered | BookingRecord | ThisTurn):
+    if isinstance(held, State | Task | Question | Remembered | BookingRecord | ThisTurn | Order):
         return {name: _plain(value) for name, value in vars(held).items()}
     if isinstance(held, Mapping):
         return {name: _plain(value) for name, value in held.items()}

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pagoda.dialogue.domain.domain import Domain
-from pagoda.dialogue.domain.model import Intent
+from pagoda.dialogue.domain.model import Intent, Order
 from pagoda.dialogue.slots.kinds import Anything, NodeValue, Value
 from pagoda.dialogue.state.fold import missing_slots
 from pagoda.dialogue.state.model import State, Task
@@ -51,10 +51,11 @@ class Ask:
 
 @dataclass(frozen=True)
 class LookUp:
-    """Look for what fits. filters: values by slot, those that do not matter left out."""
+    """Look for what fits. filters: values by slot, those that do not matter left out; order: what comes first."""
 
     intent: str
     filters: Mapping[str, Value]
+    order: Order | None = None
 
 
 @dataclass(frozen=True)
@@ -214,7 +215,7 @@ def _about_task(state: State, domain: Domain) -> Action | None:
         return _about_booking(task)
     if task.stage == "offered" and not state.this_turn.changed and not state.this_turn.is_switched:
         return Say("anything_else")
-    return LookUp(task.intent, _filters(task))
+    return LookUp(task.intent, _filters(task), task.order)
 
 
 def _about_trouble(task: Task, intent: Intent, domain: Domain) -> Action | None:
@@ -222,9 +223,17 @@ def _about_trouble(task: Task, intent: Intent, domain: Domain) -> Action | None:
     for slot, candidates in task.doubts.items():
         return _limited(task, Ask(slot, task.times_asked.get(slot, 0) + 1, candidates, reason="ambiguous"))
     for slot, surface in task.rejected.items():
+        if _is_only_told(task, intent, slot, domain):
+            continue
         attempt = task.times_asked.get(slot, 0) + 1
         return _limited(task, Ask(slot, attempt, (), attempt > MAX_QUESTIONS, "invalid", surface))
     return None
+
+
+def _is_only_told(task: Task, intent: Intent, slot: str, domain: Domain) -> bool:
+    """A name that the graph does not have need not hold up a search that does without it: the reply says so."""
+    is_free = slot not in task.values and slot not in missing_slots(task, domain)
+    return intent.kind == "find" and domain.slots[slot].type == "name" and is_free
 
 
 def _about_missing(task: Task, domain: Domain) -> Action | None:

@@ -20,6 +20,7 @@ from pagoda.dialogue.slots.kinds import ANY, NodeValue, Value
 from pagoda.dialogue.slots.reader import SlotReader
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.model import State
+from pagoda.dialogue.turn.gathering import gathered
 from pagoda.nlu.understanding import OUT_OF_SCOPE, Act, SlotValue, TurnContext, Understanding
 
 # Words that fill the slot just asked for are an answer and no new wish if the reading is less sure than this of another
@@ -86,6 +87,7 @@ class Interpreter:
             *_yes_or_no(read, declared),
             *_dismissed(read.acts),
             *self._informed(read, state),
+            *_ignored(read, declared),
             *_pointed(read, state, declared),
         ]
 
@@ -145,10 +147,24 @@ class Interpreter:
     def _informed(self, read: Understanding, state: State) -> Iterator[ev.Event]:
         is_correction = any(act.kind in ("correct", "deny") for act in read.acts)
         dismissed = {act.slot for act in read.acts if act.kind in ("any", "unset")}
-        for slot in read.slots:
-            if slot.slot in self._domain.slots and slot.slot not in dismissed:
-                previous = state.task.values.get(slot.slot) if state.task is not None else None
-                yield self._values.event(slot, previous, is_correction=is_correction)
+        held = state.task.values if state.task is not None else {}
+        said = [
+            (slot, self._values.event(slot, held.get(slot.slot), is_correction=is_correction))
+            for slot in read.slots
+            if slot.slot in self._domain.slots and slot.slot not in dismissed
+        ]
+        yield from gathered(read.text, said, self._domain.slots, held)
+        for act in read.acts:
+            if act.kind == "order":
+                yield ev.Ordered(act.slot, act.value == "highest")
+
+
+def _ignored(read: Understanding, declared: Intent | None) -> Iterator[ev.Event]:
+    """Values that a search has no slot for."""
+    if declared is not None and declared.kind == "find":
+        words = tuple(value.value for value in read.unused if value.slot not in declared.slots)
+        if words:
+            yield ev.Ignored(words)
 
 
 def _share_of_slots(read: Understanding) -> float:
