@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.slots.check import accepts
-from pagoda.dialogue.slots.kinds import ANY, Band, NodeValue, Range, Value, When
+from pagoda.dialogue.slots.kinds import ANY, Band, Except, NodeValue, OneOf, Range, Value, When
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.fold import MAX_STACK, fold, missing_slots, step
 from pagoda.dialogue.state.model import State
@@ -31,6 +31,8 @@ VALUES: list[Value] = [
     *(Band("cheap"), Band("high"), Band("no such band")),
     *(When("2026-11-21T19:00"), When("2026-11-21T18:00", "2026-11-22T00:00"), When("never")),
     *((NODES[0], NODES[1]), (), (4, "x")),
+    *(OneOf((NODES[0], NODES[1])), OneOf((Band("cheap"), Band("expensive"))), OneOf((4,)), OneOf((4, ANY))),
+    *(Except((Band("cheap"),)), Except((NODES[1],), NODES[0]), Except((), 4), Except((4,), Except((4,)))),
 ]
 SENSIBLE: dict[str, Value] = {
     "cuisine": NodeValue("Cuisine", "c", "川菜"),
@@ -64,6 +66,8 @@ EVENTS: list[ev.Event] = [
     *[ev.Doubted(slot, "x", tuple(NODES[:size])) for slot in SLOTS for size in (0, 2, 24)] * 2,
     *[ev.Unset(slot) for slot in SLOTS] * 4,
     *[ev.SetAny(slot) for slot in SLOTS] * 4,
+    *[ev.Ordered(column) for column in ("price", "rating", "cuisine", "no such column")] * 5,
+    *[ev.Ignored(("停车场",))] * 5,
     *[ev.Requested("phone"), ev.Requested("phone", 1), ev.Requested("x", -9)] * 10,
     *[ev.Chosen(row) for row in (-9, -1, 0, 1, 9)] * 20,
     *[ev.Asked(slot, tuple(VALUES[first::9])) for slot in SLOTS for first in (0, 8)] * 2,
