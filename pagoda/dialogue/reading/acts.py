@@ -38,6 +38,7 @@ _UNSET = re.compile(
     r"|\b(?:forget(?: about)?|drop|remove|ignore|never mind|without)(?: about)? (?:the |my )?(?P<en>\w+(?: \w+)?)",
     re.IGNORECASE,
 )
+_WHICH = re.compile(r"(?:哪(?:一)?[个家些间部场种所座条]|什么|\b(?:which|what|whose))\s*$", re.IGNORECASE)
 _DIGITS = {word: index for index, word in enumerate("一二三四五六七八九十", 1)} | {"两": 2}
 _ORDINAL_WORDS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
 _ORDINALS = {word: index for index, word in enumerate(_ORDINAL_WORDS, 1)}
@@ -96,14 +97,23 @@ def is_named(text: str, slot: str, domain: Domain) -> bool:
 
 
 def columns_named(text: str, domain: Domain) -> tuple[str, ...]:
-    """Columns of any query that a person asks for by one of their words; the longest word first."""
-    found: dict[str, int] = {}
+    """Columns of any query that a person asks for by one of their words; the most telling word first.
+
+    A noun behind "which" tells more than any other word (在哪个影院放 asks for the cinema, not for the address), then
+    the longest.
+    """
+    found: dict[str, tuple[bool, int]] = {}
     for intent in domain.intents.values():
         for column in intent.query.columns if intent.query else ():
-            lengths = [len(word) for words in column.words.values() for word in words if mentions(text, word)]
-            if lengths:
-                found[column.name] = max(lengths)
-    return tuple(sorted(found, key=lambda name: -found[name]))
+            weights = [
+                (_WHICH.search(text[:start]) is not None, end - start)
+                for words in column.words.values()
+                for word in words
+                for start, end in places_of(text, word)
+            ]
+            if weights:
+                found[column.name] = max(weights)
+    return tuple(sorted(found, key=lambda name: found[name], reverse=True))
 
 
 def mentions(text: str, word: str) -> bool:

@@ -7,19 +7,17 @@ second one" by rules, and the answer to a question is first tried as that.
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Slot
-from pagoda.dialogue.reading.acts import acts_of, is_named, places_of, words_of
+from pagoda.dialogue.reading.acts import acts_of, is_named, words_of
+from pagoda.dialogue.reading.declared import declared_in, is_one_more, overlap
 from pagoda.dialogue.reading.follow_ups import is_follow_up
 from pagoda.dialogue.reading.linking import Linker
 from pagoda.dialogue.reading.superlatives import Superlative, superlatives
-from pagoda.dialogue.reading.wishes import are_joined, roles
 from pagoda.dialogue.slots.reader import SlotReader
 from pagoda.dialogue.slots.said import folded
 from pagoda.errors import InvalidRequestError
@@ -40,16 +38,6 @@ _QUANTITIES = {
         re.IGNORECASE,
     ),
 }
-
-
-class _Placed(Protocol):
-    """Something at a place of a sentence."""
-
-    @property
-    def start(self) -> int: ...
-
-    @property
-    def end(self) -> int: ...
 
 
 class Complemented:
@@ -111,7 +99,7 @@ class Complemented:
         return tuple(
             found
             for value in read.slots
-            if not any(_overlap(value, each) for each in best)
+            if not any(overlap(value, each) for each in best)
             for found in self._names_in(value)
             if found.slot not in self._domain.slots
             or self._values.heard(found.slot, found.value).said.is_any
@@ -204,7 +192,7 @@ class Complemented:
             for start, end, _ in self._linker.find(plain, slot.labels) if slot.labels else ():
                 taken = any(start < other.end and other.start < end for other in slots)
                 new = SlotValue(slot.name, read.text[start:end], start, end)
-                if not taken and (slot.many or _is_one_more(plain, new, slots)):
+                if not taken and (slot.many or is_one_more(plain, new, slots)):
                     slots.append(new)
         return tuple(sorted(slots, key=lambda found: found.start))
 
@@ -215,12 +203,12 @@ class Complemented:
         intent = self._domain.intents.get(read.intent)
         found = list(slots)
         for slot in (self._domain.slots[name] for name in intent.slots) if intent is not None else ():
-            for start, end in _declared(slot, plain):
+            for start, end in declared_in(slot, plain):
                 new = SlotValue(slot.name, read.text[start:end], start, end)
-                cut = [other for other in found if _overlap(new, other)]
+                cut = [other for other in found if overlap(new, other)]
                 is_longer = all(other.slot == slot.name and len(other.value) < len(new.value) for other in cut)
                 others = [other for other in found if other not in cut]
-                if is_longer and not any(_overlap(new, each) for each in best) and _is_one_more(plain, new, others):
+                if is_longer and not any(overlap(new, each) for each in best) and is_one_more(plain, new, others):
                     found = [*others, new]
         return tuple(sorted(found, key=lambda each: each.start))
 
@@ -235,7 +223,7 @@ class Complemented:
             labels = [label for label in slot.labels if label not in own]
             for start, end, _ in self._linker.find(plain, labels) if slot.name not in intent.slots else ():
                 new = SlotValue(slot.name, read.text[start:end], start, end)
-                if len(new.value) > 1 and not any(_overlap(new, other) for other in (*slots, *unused)):
+                if len(new.value) > 1 and not any(overlap(new, other) for other in (*slots, *unused)):
                     unused.append(new)
         return tuple(unused)
 
@@ -259,40 +247,3 @@ class Complemented:
             return ()
         names = sorted(intent.slots, key=lambda name: name != context.requested_slot)
         return tuple(self._domain.slots[name] for name in names)
-
-
-def _overlap(one: _Placed, other: _Placed) -> bool:
-    return one.start < other.end and other.start < one.end
-
-
-def _is_one_more(plain: str, new: SlotValue, others: Sequence[SlotValue]) -> bool:
-    """Whether a value has a place beside the others of its slot: in one list with one of them, or where they or it are
-    excluded."""
-    own = sorted((*(each for each in others if each.slot == new.slot and each.start >= 0), new), key=lambda v: v.start)
-    if len(own) == 1:
-        return True
-    told = roles(plain, [(each.slot, each.start, each.end) for each in own])
-    row = own.index(new)
-    if told[row] == "excluded" or all(role == "excluded" for place, role in enumerate(told) if place != row):
-        return True
-    near = own[max(0, row - 1) : row + 2]
-    return any(are_joined(plain[one.end : other.start]) for one, other in itertools.pairwise(near))
-
-
-def _declared(slot: Slot, plain: str) -> list[tuple[int, int]]:
-    """Places of the slot's declared words, the longest of those that overlap; a single character proves nothing."""
-    own = {word.lower() for words in slot.words.values() for word in words}
-    spellings = {
-        word.lower()
-        for words in (*slot.bands.values(), *slot.choices.values())
-        for held in words.values()
-        for word in held
-        if len(word) > 1
-    }
-    kept: list[tuple[int, int]] = []
-    for start, end in sorted(
-        (place for word in spellings - own for place in places_of(plain, word)), key=lambda place: place[0] - place[1]
-    ):
-        if all(end <= other[0] or other[1] <= start for other in kept):
-            kept.append((start, end))
-    return sorted(kept)

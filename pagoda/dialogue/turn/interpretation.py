@@ -88,7 +88,7 @@ class Interpreter:
             *_dismissed(read.acts),
             *self._informed(read, state),
             *_ignored(read, declared),
-            *_pointed(read, state, declared),
+            *_pointed(read, state, declared, self._domain),
         ]
 
     def _effective_intent(self, read: Understanding, state: State) -> str:
@@ -194,16 +194,24 @@ def _dismissed(acts: Sequence[Act]) -> Iterator[ev.Event]:
             yield ev.Unset(act.slot)
 
 
-def _pointed(read: Understanding, state: State, declared: Intent | None) -> Iterator[ev.Event]:
+def _pointed(read: Understanding, state: State, declared: Intent | None, domain: Domain) -> Iterator[ev.Event]:
     """A choice from what was offered, or a property of one of it."""
     index = _index(read, state)
-    columns = [act.value for act in read.acts if act.kind == "request"]
+    columns = _columns(read, state, domain)
     is_request = declared is not None and declared.act == "request"
     is_task = declared is not None and declared.kind in ("find", "book")
     if columns and (is_request or (not read.slots and not is_task)):
         yield ev.Requested(columns[0], index)
     elif index is not None and (declared is None or declared.kind != "find"):
         yield ev.Chosen(index)
+
+
+def _columns(read: Understanding, state: State, domain: Domain) -> list[str]:
+    """Columns that are asked for, those of what was shown first: another search may have one of that name, too."""
+    asked = [act.value for act in read.acts if act.kind == "request"]
+    source = state.task_with_results
+    query = domain.intents[source.intent].query if source is not None else None
+    return sorted(asked, key=lambda name: query is None or query.column(name) is None)
 
 
 def _index(read: Understanding, state: State) -> int | None:
