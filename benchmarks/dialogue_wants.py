@@ -3,9 +3,10 @@
     python benchmarks/dialogue_wants.py FOLDER [--half even|odd] [--number 150] [--show]
 
 FOLDER holds crosswoz.jsonl and the three databases that `examples/crosswoz/load.py` reads. Each dialogue's first
-sentence goes to an agent of `examples/crosswoz/crosswoz.yaml`; the values that its task holds then are held against the
-annotated acts (Inform): ranges by their ends, names as sets, "5分" as at least or exactly five. Sentences that inform of
-an entity's name ask about it and are left out. Halves by the line of the file: even ones were looked at, odd ones not.
+sentence goes to an agent of `examples/crosswoz/crosswoz.yaml`; the values that its task holds then are held against
+the annotated acts (Inform): ranges by their ends, names as sets, "5分" as at least or exactly five. Sentences that
+inform of an entity's name ask about it and are left out. Halves by the line of the file: even ones were looked at, odd
+ones not.
 """
 
 from __future__ import annotations

@@ -8,13 +8,13 @@ second one" by rules, and the answer to a question is first tried as that.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from pagoda.dialogue.domain.domain import Domain
-from pagoda.dialogue.domain.model import Slot
+from pagoda.dialogue.domain.model import Intent, Slot
 from pagoda.dialogue.reading.acts import acts_of, is_named, words_of
-from pagoda.dialogue.reading.declared import declared_in, is_one_more, overlap
+from pagoda.dialogue.reading.declared import amounts_in, declared_in, is_one_more, overlap
 from pagoda.dialogue.reading.follow_ups import is_follow_up
 from pagoda.dialogue.reading.linking import Linker
 from pagoda.dialogue.reading.superlatives import Superlative, superlatives
@@ -213,31 +213,30 @@ class Complemented:
         return tuple(sorted(found, key=lambda each: each.start))
 
     def _unused(self, read: Understanding, slots: Sequence[SlotValue], plain: str) -> tuple[SlotValue, ...]:
-        """Names of the graph that belong to slots which the intent does not have; nothing that is less certain."""
+        """What a search cannot use for certain: names of the graph and numbers with a unit that no slot of it takes."""
         intent = self._domain.intents.get(read.intent)
         if intent is None or intent.kind != "find":
             return ()
+        unused = [found for found in read.slots if self._is_foreign_number(found, intent)]
+        for found in (*self._foreign_names(intent, read.text, plain), *amounts_in(read.text)):
+            if not any(overlap(found, other) for other in (*slots, *unused)):
+                unused.append(found)
+        return tuple(sorted(unused, key=lambda found: found.start))
+
+    def _foreign_names(self, intent: Intent, text: str, plain: str) -> Iterator[SlotValue]:
+        """Names of labels that only slots of other intents look in."""
         own = {label for name in intent.slots for label in self._domain.slots[name].labels}
-        unused: list[SlotValue] = []
         for slot in self._domain.slots.values():
             labels = [label for label in slot.labels if label not in own]
-            for start, end, _ in self._linker.find(plain, labels) if slot.name not in intent.slots else ():
-                new = SlotValue(slot.name, read.text[start:end], start, end)
-                if len(new.value) > 1 and not any(overlap(new, other) for other in (*slots, *unused)):
-                    unused.append(new)
-        return tuple(unused)
+            for start, end, _ in self._linker.find(plain, labels):
+                if end - start > 1:
+                    yield SlotValue(slot.name, text[start:end], start, end)
 
-    def _with_answer(
-        self, slots: tuple[SlotValue, ...], read: Understanding, context: TurnContext
-    ) -> tuple[SlotValue, ...]:
-        """The whole sentence as the value that was asked for, where nothing else was found in it."""
-        slot = self._domain.slots.get(context.requested_slot)
-        if slot is None or slot.labels or any(found.slot == slot.name or found.start >= 0 for found in slots):
-            return slots
-        heard = self._values.heard(slot.name, read.text)
-        if heard.said.is_any or heard.value is None:
-            return slots
-        return (*slots, SlotValue(slot.name, read.text, 0, len(read.text)))
+    def _is_foreign_number(self, found: SlotValue, intent: Intent) -> bool:
+        """A price, a rating and the like that only other searches take; a booking may still take the rest."""
+        slot = self._domain.slots.get(found.slot)
+        is_number = slot is not None and slot.type in ("price", "rating", "stars", "number", "choice")
+        return is_number and found.slot not in intent.slots and self._is_value(found)
 
     def _open_slots(self, read: Understanding, context: TurnContext) -> tuple[Slot, ...]:
         intent = self._domain.intents.get(read.intent)

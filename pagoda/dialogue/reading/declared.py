@@ -8,13 +8,19 @@ over it or cut it short.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from pagoda.dialogue.domain.model import Slot
 from pagoda.dialogue.reading.acts import places_of
 from pagoda.dialogue.reading.wishes import are_joined, roles
 from pagoda.nlu.understanding import SlotValue
+
+
+_AMOUNT = re.compile(
+    r"(?:[¥￥$€£]|rmb\s?)\s?\d[\d,.]*|\d[\d,.]*\s?(?:元|块钱?|rmb|yuan|euros?|dollars?|pounds?)", re.IGNORECASE
+)
 
 
 class Placed(Protocol):
@@ -62,3 +68,8 @@ def declared_in(slot: Slot, plain: str) -> list[tuple[int, int]]:
         if all(end <= other[0] or other[1] <= start for other in kept):
             kept.append((start, end))
     return sorted(kept)
+
+
+def amounts_in(text: str) -> Iterator[SlotValue]:
+    """Amounts of money, as values of no slot."""
+    yield from (SlotValue("", match[0], match.start(), match.end()) for match in _AMOUNT.finditer(text))

@@ -73,7 +73,9 @@ def test_every_search_says_what_it_was_for() -> None:
         "I found 2 (Sichuan, not Hunan, near Qinglan Technology or Luming, less than ¥60, rating at least 4.5, "
         "cheapest first):"
     )
-    said = SAYS.found("find_restaurant", [ROW, OTHER], "zh", filters=filters, order=Order("rating", True)).splitlines()[0]
+    said = SAYS.found("find_restaurant", [ROW, OTHER], "zh", filters=filters, order=Order("rating", True)).splitlines()[
+        0
+    ]
     assert said == "找到2个（川菜，不要湘菜，青岚科技或鹿鸣区附近，低于60元，评分4.5分以上，评分最高在前）："
     nothing = SAYS.found("find_restaurant", [], "zh", filters={"cuisine": SICHUAN})
     assert nothing.startswith("没有找到合适的（川菜）。")
