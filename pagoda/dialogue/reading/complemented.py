@@ -238,6 +238,18 @@ class Complemented:
         is_number = slot is not None and slot.type in ("price", "rating", "stars", "number", "choice")
         return is_number and found.slot not in intent.slots and self._is_value(found)
 
+    def _with_answer(
+        self, slots: tuple[SlotValue, ...], read: Understanding, context: TurnContext
+    ) -> tuple[SlotValue, ...]:
+        """The whole sentence as the value that was asked for, where nothing else was found in it."""
+        slot = self._domain.slots.get(context.requested_slot)
+        if slot is None or slot.labels or any(found.slot == slot.name or found.start >= 0 for found in slots):
+            return slots
+        heard = self._values.heard(slot.name, read.text)
+        if heard.said.is_any or heard.value is None:
+            return slots
+        return (*slots, SlotValue(slot.name, read.text, 0, len(read.text)))
+
     def _open_slots(self, read: Understanding, context: TurnContext) -> tuple[Slot, ...]:
         intent = self._domain.intents.get(read.intent)
         if intent is None or not intent.slots:

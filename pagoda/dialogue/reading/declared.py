@@ -17,7 +17,6 @@ from pagoda.dialogue.reading.acts import places_of
 from pagoda.dialogue.reading.wishes import are_joined, roles
 from pagoda.nlu.understanding import SlotValue
 
-
 _AMOUNT = re.compile(
     r"(?:[¥￥$€£]|rmb\s?)\s?\d[\d,.]*|\d[\d,.]*\s?(?:元|块钱?|rmb|yuan|euros?|dollars?|pounds?)", re.IGNORECASE
 )
