@@ -150,14 +150,30 @@ def _join(between: str) -> str:
     return "link" if _JOINED.search(between) else "comma" if _COMMA.search(between) else ""
 
 
-def is_either(text: str, start: int, end: int) -> bool:
-    """Whether one of the values in this stretch will do: "a pool or a gym"; else all of them are to fit.
+def choices(text: str, spans: Sequence[Span]) -> list[list[int]]:
+    """Rows of a list of things to have, all of which are to fit, together those of which one will do.
 
-    >>> is_either("a pool or a gym", 2, 15), is_either("a pool and a gym", 2, 16)
-    (True, False)
+    >>> choices("parking, and a pool or a gym", [("f", 0, 7), ("f", 15, 19), ("f", 25, 28)])
+    [[0], [1, 2]]
     """
     plain = folded(text).lower()
-    return _EITHER.search(plain[start:end] + plain[end:][:6]) is not None
+    is_any = _EITHER.search(plain[spans[-1][2] :][:8]) is not None
+    links = [_link(plain[left[2] : right[1]]) for left, right in itertools.pairwise(spans)]
+    groups, is_joined = [[len(spans) - 1]], False
+    # A comma is what the next word between two of them is: "a pool, a sauna or a gym".
+    for row in range(len(spans) - 2, -1, -1):
+        is_joined = links[row] == "or" or (links[row] == "comma" and is_joined)
+        if is_joined or is_any:
+            groups[0].insert(0, row)
+        else:
+            groups.insert(0, [row])
+    return groups
+
+
+def _link(between: str) -> str:
+    if _EITHER.search(between) is not None:
+        return "or"
+    return "comma" if _COMMA.search(between) is not None else "and"
 
 
 def is_one_more(text: str, start: int, end: int) -> bool:

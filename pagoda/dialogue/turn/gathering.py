@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from pagoda.dialogue.domain.model import Slot
-from pagoda.dialogue.reading.wishes import Role, Span, is_either, is_one_more, lists, roles
+from pagoda.dialogue.reading.wishes import Role, Span, choices, is_one_more, lists, roles
 from pagoda.dialogue.slots.kinds import ANY, Except, NodeValue, OneOf, Value, plain_values
 from pagoda.dialogue.state import events as ev
 from pagoda.nlu.understanding import SlotValue
@@ -76,11 +76,10 @@ def _kept(text: str, plain: Sequence[Read], slot: Slot, held: Value | None) -> V
         return None
     spans = [_span(value) for value, _ in plain]
     values = [_value(event) for _, event in plain]
-    chains = lists(text, spans)
     if slot.many:
-        parts = [_part(text, spans, values, rows) for rows in chains]
-        told = tuple(each for part in parts for each in (part if isinstance(part, tuple) else (part,)))
-        return told if len(told) > 1 else told[0]
+        parts = [_one_of(values, rows) for rows in choices(text, spans)]
+        return tuple(dict.fromkeys(parts)) if len(parts) > 1 else parts[0]
+    chains = lists(text, spans)
     rows = chains[-1]
     listed = _unique(values[row] for row in rows)
     if len(plain) == 1 and held is not None and is_one_more(text, *spans[0][1:]):
@@ -97,12 +96,10 @@ def _with_others(values: Iterable[Value | None], last: Value) -> Value:
     return tuple(by_label.values()) if isinstance(last, NodeValue) and len(by_label) > 1 else last
 
 
-def _part(text: str, spans: Sequence[Span], values: Sequence[Value | None], rows: Sequence[int]) -> Value:
-    """Values of a list in a slot of many: all of them, or with "or" between them one."""
+def _one_of(values: Sequence[Value | None], rows: Sequence[int]) -> Value:
+    """One of the values in these rows, of one alone that one."""
     listed = _unique(values[row] for row in rows)
-    if len(listed) == 1:
-        return listed[0]
-    return OneOf(listed) if is_either(text, spans[rows[0]][1], spans[rows[-1]][2]) else listed
+    return OneOf(listed) if len(listed) > 1 else listed[0]
 
 
 def _unique(values: Iterable[Value | None]) -> tuple[Value, ...]:
