@@ -14,7 +14,7 @@ from typing import Protocol
 
 from pagoda.dialogue.domain.model import Slot
 from pagoda.dialogue.reading.acts import places_of
-from pagoda.dialogue.reading.wishes import are_joined, roles
+from pagoda.dialogue.reading.polarity import are_joined, roles
 from pagoda.nlu.understanding import SlotValue
 
 _AMOUNT = re.compile(

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from pagoda.dialogue.domain.model import Slot
-from pagoda.dialogue.reading.wishes import Role, Span, choices, is_one_more, lists, roles
+from pagoda.dialogue.reading.polarity import Role, Span, choices, is_one_more, lists, roles
 from pagoda.dialogue.slots.kinds import ANY, Except, NodeValue, OneOf, Value, plain_values
 from pagoda.dialogue.state import events as ev
 from pagoda.nlu.understanding import SlotValue

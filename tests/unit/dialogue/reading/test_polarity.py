@@ -7,8 +7,8 @@ import re
 import pytest
 
 from pagoda.dialogue.domain.domain import Domain
+from pagoda.dialogue.reading.polarity import Span, lists, roles
 from pagoda.dialogue.reading.superlatives import superlatives
-from pagoda.dialogue.reading.wishes import Span, lists, roles
 
 _MARKED = re.compile(r"\[([^\]]*)\]")
 
