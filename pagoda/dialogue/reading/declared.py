@@ -20,6 +20,7 @@ from pagoda.nlu.understanding import SlotValue
 _AMOUNT = re.compile(
     r"(?:[¥￥$€£]|rmb\s?)\s?\d[\d,.]*|\d[\d,.]*\s?(?:元|块钱?|rmb|yuan|euros?|dollars?|pounds?)", re.IGNORECASE
 )
+_PRONOUN = re.compile(r"\b(?:i|we|you|they)\s+$")
 
 
 class Placed(Protocol):
@@ -64,7 +65,9 @@ def declared_in(slot: Slot, plain: str) -> list[tuple[int, int]]:
     for start, end in sorted(
         (place for word in spellings - own for place in places_of(plain, word)), key=lambda place: place[0] - place[1]
     ):
-        if all(end <= other[0] or other[1] <= start for other in kept):
+        is_free = all(end <= other[0] or other[1] <= start for other in kept)
+        # "I fancy hot pot": what follows a pronoun says what somebody does, not how something is.
+        if is_free and _PRONOUN.search(plain[:start]) is None:
             kept.append((start, end))
     return sorted(kept)
 
