@@ -132,7 +132,7 @@ def measure(agent: DialogueAgent, rows: Sequence[tuple[int, str, str, Wishes]], 
         task = turn.state.task
         found = held(dict(task.values)) if task is not None and task.intent == intent else {}
         num_right += found == wishes
-        asked.update(wishes)
+        asked.update(wishes.keys())
         by_slot.update(slot for slot in wishes if found.get(slot) == wishes[slot])
         if show and found != wishes:
             print(

@@ -61,7 +61,7 @@ class Understanding:
 
     confidence: calibrated probability that `intent` is right; candidates: (intent, confidence), best first
     route: which way it was read, such as "intent_first" or "model"
-    unused: values of slots that the intent does not have
+    unused: values of slots that the intent does not have; unknown: what is a name for certain and nobody knows
     """
 
     text: str
@@ -73,6 +73,7 @@ class Understanding:
     candidates: tuple[tuple[str, float], ...] = ()
     route: str = ""
     unused: tuple[SlotValue, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 class Understander(Protocol):

@@ -12,7 +12,7 @@ the property goes by language), and distance where something near was looked for
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pagoda.dialogue.cypher import names
@@ -30,10 +30,11 @@ MAX_LIMIT = 1000
 
 @dataclass(frozen=True)
 class Relaxed:
-    """Filters with some given up. slots: those that were."""
+    """Filters with some given up. slots: those that were; given: what of them was."""
 
     filters: Mapping[str, Value]
     slots: tuple[str, ...]
+    given: Mapping[str, Value] = field(default_factory=dict)
 
 
 def compile_query(
@@ -123,10 +124,30 @@ def compile_names(
 
 
 def relaxations(domain: Domain, intent: str, filters: Mapping[str, Value]) -> list[Relaxed]:
-    """What to try, in order, when nothing is found: each slot of the query's `relax` alone, then ever more of them."""
+    """What to try, in order, when nothing is found: each slot of the query's `relax` alone, then ever more of them.
+
+    Of several values that are to hold together one is given up before all of them.
+    """
     order = [slot for slot in _query(domain, intent).relax if slot in filters]
-    tried = [(slot,) for slot in order] + [tuple(order[: size + 1]) for size in range(1, len(order))]
-    return [Relaxed({slot: value for slot, value in filters.items() if slot not in given}, given) for given in tried]
+    tried = [_without(filters, (slot,)) for slot in order]
+    parts = [each for slot in order for each in _less_by_one(filters, slot)]
+    return [*parts, *tried, *(_without(filters, tuple(order[: size + 1])) for size in range(1, len(order)))]
+
+
+def _without(filters: Mapping[str, Value], slots: tuple[str, ...]) -> Relaxed:
+    kept = {slot: value for slot, value in filters.items() if slot not in slots}
+    return Relaxed(kept, slots, {slot: filters[slot] for slot in slots})
+
+
+def _less_by_one(filters: Mapping[str, Value], slot: str) -> list[Relaxed]:
+    """A slot's values without one of them, the last one first."""
+    values = filters[slot]
+    if not isinstance(values, tuple) or len(values) < 2:
+        return []
+    left = [(values[:row] + values[row + 1 :], values[row]) for row in reversed(range(len(values)))]
+    return [
+        Relaxed({**filters, slot: kept if len(kept) > 1 else kept[0]}, (slot,), {slot: given}) for kept, given in left
+    ]
 
 
 def node_of(row: Mapping[str, Any], label: str) -> NodeValue:

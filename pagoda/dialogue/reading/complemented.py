@@ -16,6 +16,7 @@ from pagoda.dialogue.domain.model import Intent, Slot
 from pagoda.dialogue.reading.acts import acts_of, is_named, words_of
 from pagoda.dialogue.reading.declared import amounts_in, declared_in, is_one_more, overlap
 from pagoda.dialogue.reading.follow_ups import is_follow_up
+from pagoda.dialogue.reading.leftovers import unknown_names
 from pagoda.dialogue.reading.linking import Linker
 from pagoda.dialogue.reading.superlatives import Superlative, superlatives
 from pagoda.dialogue.slots.reader import SlotReader
@@ -49,6 +50,7 @@ class Complemented:
     def __init__(self, base: Understander, domain: Domain, linker: Linker, values: SlotReader | None = None) -> None:
         self._base, self._domain, self._linker = base, domain, linker
         self._values = values or SlotReader(domain)
+        self._examples = "\n".join(example["text"] for example in domain.examples()).lower()
 
     def parse(self, text: str, context: TurnContext | None = None) -> Understanding:
         """The base's reading, completed. A text without a word is out of scope, not an error."""
@@ -70,7 +72,7 @@ class Complemented:
         slots = tuple(slot for slot in slots if slot.slot not in dismissed)
         if read.intent == OUT_OF_SCOPE:
             slots = tuple(slot for slot in slots if self._is_known(slot, read, context))
-        return replace(read, slots=slots, acts=kept, unused=self._unused(read, slots, plain))
+        return self._with_leftovers(replace(read, slots=slots, acts=kept), plain)
 
     def counts(self, slot: str, words: str) -> bool:
         """Whether words are a value of a slot: a name that the graph knows, or what can be read as its quantity."""
@@ -150,7 +152,7 @@ class Complemented:
     ) -> Understanding:
         """A sentence of nothing but values that this task takes is about it, whatever task it looks like by itself."""
         task, other = self._domain.intents.get(context.intent), self._domain.intents.get(read.intent)
-        if task is not None and task.query is not None and best and (other is None or other.query is None):
+        if task is not None and task.query is not None and self._is_about(task, read, best):
             return replace(read, intent=task.name, confidence=_SURE, candidates=((task.name, _SURE),))
         if task is None or other is None or other.kind not in ("find", "book") or task.name == other.name:
             return read
@@ -159,6 +161,15 @@ class Complemented:
         if not {slot.slot for slot in slots} <= set(task.slots) or not is_follow_up(read.text, slots, words):
             return read
         return replace(read, intent=task.name, confidence=_SURE, slots=slots, candidates=((task.name, _SURE),))
+
+    def _is_about(self, task: Intent, read: Understanding, best: Sequence[Superlative]) -> bool:
+        """Whether a superlative is of what was shown last: nothing else is said, or nothing that is another search."""
+        other = self._domain.intents.get(read.intent)
+        if not best or read.slots:
+            return False
+        said = [SlotValue("", read.text[each.start : each.end], each.start, each.end) for each in best]
+        words = [word for name in task.slots for word in words_of(self._domain, name)]
+        return other is None or other.query is None or is_follow_up(read.text, said, words)
 
     def _with_times(
         self, slots: tuple[SlotValue, ...], read: Understanding, context: TurnContext
@@ -212,16 +223,27 @@ class Complemented:
                     found = [*others, new]
         return tuple(sorted(found, key=lambda each: each.start))
 
-    def _unused(self, read: Understanding, slots: Sequence[SlotValue], plain: str) -> tuple[SlotValue, ...]:
-        """What a search cannot use for certain: names of the graph and numbers with a unit that no slot of it takes."""
+    def _with_leftovers(self, read: Understanding, plain: str) -> Understanding:
+        """With what is certain to be a wish and cannot be one here: a value that only another search has a slot for, an
+        amount of money that no slot took, a name that nobody knows."""
         intent = self._domain.intents.get(read.intent)
-        if intent is None or intent.kind != "find":
-            return ()
-        unused = [found for found in read.slots if self._is_foreign_number(found, intent)]
-        for found in (*self._foreign_names(intent, read.text, plain), *amounts_in(read.text)):
-            if not any(overlap(found, other) for other in (*slots, *unused)):
-                unused.append(found)
-        return tuple(sorted(unused, key=lambda found: found.start))
+        if intent is None or intent.kind not in ("find", "book"):
+            return read
+        used = [found for found in read.slots if found.slot in intent.slots]
+        unused: list[SlotValue] = []
+        if intent.kind == "find":
+            foreign = [found for found in read.slots if self._is_foreign_number(found, intent)]
+            for found in (*foreign, *self._foreign_names(intent, read.text, plain), *amounts_in(read.text)):
+                if not any(overlap(found, other) for other in (*used, *unused)):
+                    unused.append(found)
+        names = unknown_names(read.text, self._is_in_examples, is_booking=intent.kind == "book")
+        places = [SlotValue("", read.text[start:end], start, end) for start, end in names]
+        unknown = [place.value for place in places if not any(overlap(place, other) for other in (*used, *unused))]
+        unused.sort(key=lambda found: found.start)
+        return replace(read, unused=tuple(unused), unknown=tuple(dict.fromkeys(unknown)))
+
+    def _is_in_examples(self, words: str) -> bool:
+        return words.lower() in self._examples
 
     def _foreign_names(self, intent: Intent, text: str, plain: str) -> Iterator[SlotValue]:
         """Names of labels that only slots of other intents look in."""

@@ -22,6 +22,10 @@ _EN: dict[End, str] = {
     "lowest": "lowest|least|smallest|shortest|earliest|oldest|fewest|minimum|minimal",
     "highest": "highest|most|best|largest|biggest|greatest|longest|latest|newest|top|maximum|maximal",
 }
+_NUMBER = re.compile(
+    r"^\s*(?:(?:是|为|在|要|到|不超过|不低于|大概|约|is|of|at|being|around|about|:|：)+\s*[¥￥$]?\s*[\d一二两三四五六七八九十]"
+    r"|[¥￥$]\s*\d|\d[\d.\s~到至-]*(?:元|块|yuan|rmb))"
+)
 _ANY = re.compile(rf"最|\b(?:{'|'.join(_EN.values())})\b")
 
 
@@ -43,6 +47,8 @@ def superlatives(plain: str, domain: Domain) -> list[Superlative]:
         for end in ("lowest", "highest")
         for place in _places(plain, column, end)
     ]
+    # "The lowest price is 300": a bound, and no order.
+    found = [each for each in found if _NUMBER.search(plain[each.end :]) is None]
     kept: list[Superlative] = []
     for each in sorted(found, key=lambda each: each.start - each.end):
         if all(each.end <= other.start or other.end <= each.start for other in kept):

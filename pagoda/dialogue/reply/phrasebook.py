@@ -85,13 +85,17 @@ class Phrasebook:
         has_more: bool = False,
         order: Order | None = None,
         asked: Mapping[str, Value] | None = None,
+        given: Mapping[str, Value] | None = None,
     ) -> str:
-        """What a query found, as a numbered list, and what for. relaxed: slots given up for it; asked: the filters with
-        these, None where none was given up; has_more: these are not all; order: what was to come first."""
+        """What a query found, as a numbered list, and what for.
+
+        relaxed: slots given up for it; asked: the filters with these; given: what of them was given up
+        has_more: these are not all; order: what was to come first
+        """
         wishes = self.wishes(intent, filters or {}, language, order)
         if not rows:
             return self.say("nothing_found", language, wishes=wishes)
-        first = self._given_up(intent, relaxed, asked or {}, language) if relaxed else ""
+        first = self._given_up(intent, relaxed, asked or {}, given or {}, language) if relaxed else ""
         shown = _Shown(filters or {}, order, language)
         if len(rows) == 1 and not has_more:
             head = self.say("found_one", language, wishes=wishes)
@@ -120,9 +124,11 @@ class Phrasebook:
         """Names that the graph does not have."""
         return self.say("unknown", language, words=_quoted(words, language))
 
-    def _given_up(self, intent: str, slots: Sequence[str], asked: Mapping[str, Value], language: str) -> str:
+    def _given_up(
+        self, intent: str, slots: Sequence[str], asked: Mapping[str, Value], given: Mapping[str, Value], language: str
+    ) -> str:
         """What emptied the result, by its value where that is known."""
-        told = [self._wish(intent, slot, asked[slot], language) for slot in slots if slot in asked]
+        told = [self._wish(intent, slot, given[slot], language) for slot in slots if slot in given]
         titles = [self._domain.slots[slot].title.get(language, slot) for slot in slots]
         values = self.say("wishes", language, wishes=_COMMA[language].join(told)) if told else ""
         all_of_it = self.wishes(intent, asked, language)
@@ -131,6 +137,8 @@ class Phrasebook:
     def _wish(self, intent: str, slot: str, value: Value, language: str) -> str:
         """A slot's value; with the title where a bare number or a yes would not tell what it is about."""
         spec = self._domain.slots[slot]
+        if isinstance(value, tuple):
+            return _LIST[language].join(self._wish(intent, slot, each, language) for each in value)
         words = show_value(spec, value, language)
         if any(isinstance(each, NodeValue) and self._is_near(intent, slot, each) for each in plain_values(value)):
             return self.say("near", language, place=words)
@@ -206,7 +214,8 @@ class Phrasebook:
 
     def _row(self, template: str, intent: str, row: Row, rank: int, shown: _Shown) -> str:
         query, language = self._domain.intents[intent].query, shown.language
-        told = [self._cell(column, row, language) for column in listed(query, shown.order)] if query else []
+        columns = listed(query, shown.order) if query else []
+        told = [self._cell(column, row, language, is_titled=not column.in_list) for column in columns]
         told.append(self._distance(intent, row, shown.filters, language))
         details = self._details(told, language)
         return self.say(template, language, rank=str(rank), name=name_of(row, language), details=details)

@@ -77,9 +77,10 @@ class Ordered:
 
 @dataclass(frozen=True)
 class Ignored:
-    """Words that are a wish, but none that this task can make use of: they are said back."""
+    """Words that are a wish, but none that this task can make use of: they are said back. unknown: names of nothing."""
 
-    words: tuple[str, ...]
+    words: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,7 @@ _STORED_NAMES: Mapping[type[Any], str] = {
 }
 _BY_NAME: Mapping[str, type[Any]] = {name: kind for kind, name in _STORED_NAMES.items()}
 _VALUES = frozenset({"value", "candidates", "choices", "results"})
-_LISTS = frozenset({"relaxed", "words"})
+_LISTS = frozenset({"relaxed", "words", "unknown"})
 
 
 def to_json(event: Event) -> dict[str, Any]:

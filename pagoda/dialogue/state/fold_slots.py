@@ -158,7 +158,8 @@ def ordered(state: State, event: ev.Ordered, domain: Domain) -> State:
 
 def ignored(state: State, event: ev.Ignored, domain: Domain) -> State:
     """Words of wishes that nothing can be done with are kept for the reply."""
-    return noted(state, ignored=(*state.this_turn.ignored, *event.words))
+    turn = state.this_turn
+    return noted(state, ignored=(*turn.ignored, *event.words), unknown=(*turn.unknown, *event.unknown))
 
 
 def noted(state: State, **noted: Any) -> State:

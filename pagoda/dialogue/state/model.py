@@ -82,13 +82,14 @@ class ThisTurn:
 
     intent: as understood; requested: (column, row of the results or None)
     changed: slots whose value is another now, columns that results are to be sorted by
-    ignored: words of wishes that the task cannot make use of
+    ignored, unknown: words of wishes that the task cannot make use of; names that nobody knows
     """
 
     intent: str = ""
     requested: tuple[str, int | None] | None = None
     changed: frozenset[str] = frozenset()
     ignored: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
     is_switched: bool = False
     is_resumed: bool = False
     is_confirmed: bool = False

@@ -160,11 +160,12 @@ class Interpreter:
 
 
 def _ignored(read: Understanding, declared: Intent | None) -> Iterator[ev.Event]:
-    """Values that a search has no slot for."""
-    if declared is not None and declared.kind == "find":
-        words = tuple(value.value for value in read.unused if value.slot not in declared.slots)
-        if words:
-            yield ev.Ignored(words)
+    """Values that a search has no slot for, and names that nobody knows."""
+    if declared is None or declared.kind not in ("find", "book"):
+        return
+    words = tuple(value.value for value in read.unused if value.slot not in declared.slots)
+    if words or read.unknown:
+        yield ev.Ignored(words, read.unknown)
 
 
 def _share_of_slots(read: Understanding) -> float:

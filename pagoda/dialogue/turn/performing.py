@@ -99,6 +99,7 @@ class Performance:
             return ""
         asked = action.slot if isinstance(action, policy.Ask) and action.reason == "invalid" else ""
         unknown = [words for slot, words in task.rejected.items() if slot != asked]
+        unknown += [words for words in turn.unknown if words not in task.rejected.values()]
         told = [self._phrases.unknown(unknown, self._language)] if unknown else []
         told += [self._phrases.ignored(task.intent, turn.ignored, self._language)] if turn.ignored else []
         return "".join(f"{line}\n" for line in told)
@@ -131,7 +132,7 @@ class Performance:
         nodes = tuple(queries.node_of(row, query.label) for row in rows)
         text = self._phrases.found(
             action.intent, rows, self._language, filters=relaxed.filters, relaxed=relaxed.slots, has_more=has_more,
-            order=action.order, asked=action.filters,
+            order=action.order, asked=action.filters, given=relaxed.given,
         )  # fmt: skip
         return Done(text, (ev.Offered(nodes, relaxed.slots),), statement, rows, tuple(node.key for node in nodes))
 

@@ -86,8 +86,9 @@ def test_every_search_says_what_it_was_for() -> None:
 
 def test_what_emptied_the_result_is_named_with_its_value() -> None:
     asked: dict[str, Value] = {"cuisine": SICHUAN, "price": Range(None, 20)}
+    given: dict[str, Value] = {"price": Range(None, 20)}
     said = SAYS.found(
-        "find_restaurant", [ROW], "en", filters={"cuisine": SICHUAN}, relaxed=["price"], asked=asked
+        "find_restaurant", [ROW], "en", filters={"cuisine": SICHUAN}, relaxed=["price"], asked=asked, given=given
     ).splitlines()
     assert said[0] == "Nothing fits everything (Sichuan, at most ¥20), so I left out price (at most ¥20)."
     assert said[1].startswith("I found one (Sichuan): ")
