@@ -14,7 +14,7 @@ from dataclasses import replace
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Intent, Slot
 from pagoda.dialogue.reading.acts import acts_of, is_named, words_of
-from pagoda.dialogue.reading.declared import amounts_in, declared_in, is_one_more, overlap
+from pagoda.dialogue.reading.declared import amounts_in, declared_in, is_one_more, is_wished, overlap
 from pagoda.dialogue.reading.follow_ups import is_follow_up
 from pagoda.dialogue.reading.leftovers import unknown_names
 from pagoda.dialogue.reading.linking import Linker
@@ -50,7 +50,9 @@ class Complemented:
     def __init__(self, base: Understander, domain: Domain, linker: Linker, values: SlotReader | None = None) -> None:
         self._base, self._domain, self._linker = base, domain, linker
         self._values = values or SlotReader(domain)
-        self._examples = "\n".join(example["text"] for example in domain.examples()).lower()
+        told = (each["text"] for each in domain.examples() if each["intent"] != OUT_OF_SCOPE)
+        known = linker.names({label for slot in domain.slots.values() for label in slot.labels})
+        self._seen = "\n".join((domain.name, *told, *known)).lower()
 
     def parse(self, text: str, context: TurnContext | None = None) -> Understanding:
         """The base's reading, completed. A text without a word is out of scope, not an error."""
@@ -236,14 +238,15 @@ class Complemented:
             for found in (*foreign, *self._foreign_names(intent, read.text, plain), *amounts_in(read.text)):
                 if not any(overlap(found, other) for other in (*used, *unused)):
                     unused.append(found)
-        names = unknown_names(read.text, self._is_in_examples, is_booking=intent.kind == "book")
+        names = unknown_names(read.text, self._is_seen, is_booking=intent.kind == "book")
         places = [SlotValue("", read.text[start:end], start, end) for start, end in names]
         unknown = [place.value for place in places if not any(overlap(place, other) for other in (*used, *unused))]
         unused.sort(key=lambda found: found.start)
         return replace(read, unused=tuple(unused), unknown=tuple(dict.fromkeys(unknown)))
 
-    def _is_in_examples(self, words: str) -> bool:
-        return words.lower() in self._examples
+    def _is_seen(self, words: str) -> bool:
+        """Whether words stand in an example or are part of a name of the graph."""
+        return words.lower() in self._seen
 
     def _foreign_names(self, intent: Intent, text: str, plain: str) -> Iterator[SlotValue]:
         """Names of labels that only slots of other intents look in."""
@@ -251,7 +254,7 @@ class Complemented:
         for slot in self._domain.slots.values():
             labels = [label for label in slot.labels if label not in own]
             for start, end, _ in self._linker.find(plain, labels):
-                if end - start > 1:
+                if end - start > 1 and is_wished(text, start, end):
                     yield SlotValue(slot.name, text[start:end], start, end)
 
     def _is_foreign_number(self, found: SlotValue, intent: Intent) -> bool:

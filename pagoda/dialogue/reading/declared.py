@@ -17,8 +17,14 @@ from pagoda.dialogue.reading.acts import places_of
 from pagoda.dialogue.reading.polarity import are_joined, roles
 from pagoda.nlu.understanding import SlotValue
 
+_SPAN = r"\d[\d,.]*(?:\s?(?:-|–|~|到|至|to)\s?\d[\d,.]*)?"
 _AMOUNT = re.compile(
-    r"(?:[¥￥$€£]|rmb\s?)\s?\d[\d,.]*|\d[\d,.]*\s?(?:元|块钱?|rmb|yuan|euros?|dollars?|pounds?)", re.IGNORECASE
+    rf"(?:[¥￥$€£]|\brmb\s?)\s?{_SPAN}|{_SPAN}\s?(?:元|块钱?|rmb\b|yuan\b|euros?\b|dollars?\b|pounds?\b)", re.IGNORECASE
+)
+_CUE = re.compile(
+    r"\b(?:with|has|have|having|serving|serves?|offers?|offering|includes?|including|near|beside|no|without)"
+    r"(?: (?:an?|the|its own|some|free|good))*\s+$",
+    re.IGNORECASE,
 )
 _PRONOUN = re.compile(r"\b(?:i|we|you|they)\s+$")
 
@@ -70,6 +76,12 @@ def declared_in(slot: Slot, plain: str) -> list[tuple[int, int]]:
         if is_free and _PRONOUN.search(plain[:start]) is None:
             kept.append((start, end))
     return sorted(kept)
+
+
+def is_wished(text: str, start: int, end: int) -> bool:
+    """Whether a name of another kind of thing is a wish for certain: "would also work" names no company."""
+    words = text[start:end]
+    return not words.isascii() or words[:1].isupper() or " " in words or _CUE.search(text[:start]) is not None
 
 
 def amounts_in(text: str) -> Iterator[SlotValue]:

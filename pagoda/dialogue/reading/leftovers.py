@@ -32,16 +32,17 @@ _HAVING_ZH = re.compile(r"(?:带|含)(?P<name>[\u4e00-\u9fff]{2,5})的")
 _BEFORE_PLACE = re.compile(r"(?:^|在|去|到|住|来|找|找个|找家|找一家|找一个|有|有没有|想看看|查|查查|搜|[，。,!！\s])$")
 _AFTER_PLACE = re.compile(r"^(?:市|省|县)?(?:的|附近|周边|那边|这边|那里|有(?:什么|哪些|没有)|住|玩|吃|[，。,!！]|$)")
 _LONGEST_PLACE = 5
+_PLACE_LINE = re.compile(rf"^(\S{{2,{_LONGEST_PLACE}}}) \d+ ns$", re.MULTILINE)
 
 
 def unknown_names(text: str, is_seen: Callable[[str], bool], *, is_booking: bool) -> Iterator[Place]:
-    """Places of names that no slot need take. is_seen: whether words stand in an example of the domain.
+    """Places of names that no slot need take. is_seen: whether words stand in an example of the domain or in a name.
 
     >>> list(unknown_names("find a hotel in Paris", str.isdigit, is_booking=False))
     [(16, 21)]
     """
     for match in _CAPITALISED.finditer(text):
-        if not _NO_NAME.fullmatch(match["name"].split()[0]):
+        if not _NO_NAME.fullmatch(match["name"].split()[0]) and not is_seen(match["name"]):
             yield match.span("name")
     for pattern in (_WITH, _HAVING_ZH, *([_BOOKED_ZH] if is_booking else [])):
         yield from (match.span("name") for match in pattern.finditer(text) if not is_seen(match["name"]))
@@ -65,7 +66,7 @@ def _chinese_places(text: str) -> Iterator[Place]:
 def _known_places() -> frozenset[str]:
     """Names of places of two characters or more; none where jieba is not installed."""
     try:
-        lines = resources.files("jieba").joinpath("dict.txt").read_text(encoding="utf-8").splitlines()
+        held = resources.files("jieba").joinpath("dict.txt").read_text(encoding="utf-8")
     except (ModuleNotFoundError, OSError):
         return frozenset()
-    return frozenset(word for word, _, kind in (line.split(" ") for line in lines) if kind == "ns" and len(word) > 1)
+    return frozenset(_PLACE_LINE.findall(held))
