@@ -87,7 +87,7 @@ class DialogueAgent:
         self._owned: list[Graph | SessionStore] = []
         try:
             self._parts = self._opened(domain, graph, understanding, sessions, Path(folder), documents, owns_graph)
-            self._model_reader = None if held is None else self._parts.model_reader(held)
+            self._model_reader = None if held is None else self._parts.model_reader(held, settings.model_timeout_s)
             self._understander = self.understander(settings.strategy)
             self._rephraser = self._parts.rephraser(held) if settings.rephrases and held is not None else None
         except BaseException:

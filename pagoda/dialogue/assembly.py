@@ -18,7 +18,7 @@ from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.reading.complemented import Complemented
 from pagoda.dialogue.reading.linking import Linker
 from pagoda.dialogue.reading.model_prompt import Lessons
-from pagoda.dialogue.reading.model_reader import ModelUnderstanding
+from pagoda.dialogue.reading.model_reader import ModelSettings, ModelUnderstanding
 from pagoda.dialogue.reading.strategies import Frame, make_strategy
 from pagoda.dialogue.reply.phrasebook import Phrasebook
 from pagoda.dialogue.reply.rephraser import Rephraser
@@ -60,10 +60,10 @@ class Parts:
         self._base = Complemented(fast, domain, self.linker, self._values)
         self.taker = TurnTaker(domain, graph, self._interpreter, Phrasebook(domain), documents)
 
-    def model_reader(self, model: HeldModel) -> ModelUnderstanding:
-        """The language model as a reader of sentences."""
-        lessons = lessons_of(self.domain)
-        return ModelUnderstanding(model, self._frames, self._base, lessons, counts=self._base.counts)
+    def model_reader(self, model: HeldModel, timeout_s: float) -> ModelUnderstanding:
+        """The language model as a reader of sentences. timeout_s: of one sentence."""
+        lessons, settings = lessons_of(self.domain), ModelSettings(timeout_s=timeout_s)
+        return ModelUnderstanding(model, self._frames, self._base, lessons, settings, counts=self._base.counts)
 
     def rephraser(self, model: HeldModel) -> Rephraser:
         """The language model as one that words replies."""

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from patience import HANG_S
 
 NOON = datetime(2026, 11, 21, 12, 0)
 Make = Callable[..., DialogueAgent]
+SETTINGS = {field.name for field in fields(AgentSettings)}
 
 
 @pytest.fixture
@@ -34,8 +36,9 @@ def make(city_graph: Graph, city_understanding: Understander, tmp_path: Path) ->
     """`make(**changes)`: an agent over the shared city, its sessions in this test's folder."""
     opened: list[DialogueAgent] = []
 
-    def make_one(*, strategy: str = "intent_first", rephrases: bool = False, **changes: Any) -> DialogueAgent:
-        settings = AgentSettings(strategy=strategy, rephrases=rephrases, clock=lambda: NOON)
+    def make_one(**changes: Any) -> DialogueAgent:
+        manner = {name: changes.pop(name) for name in SETTINGS & changes.keys()}
+        settings = AgentSettings(clock=lambda: NOON, **manner)
         given = {"graph": city_graph, "understanding": city_understanding, "folder": tmp_path, **changes}
         opened.append(DialogueAgent(**given, settings=settings))
         return opened[-1]
@@ -232,6 +235,22 @@ def test_odd_sentences_get_a_reply(make: Make, text: str) -> None:
 def test_a_misspelt_strategy_is_refused(make: Make) -> None:
     with pytest.raises(ConfigError, match='did you mean "hybrid"'):
         make(strategy="hybird")
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_time_limit_that_is_none_is_refused(seconds: float) -> None:
+    with pytest.raises(ConfigError, match="model_timeout_s"):
+        AgentSettings(model_timeout_s=seconds)
+
+
+def test_a_model_that_outlasts_its_time_leaves_the_fast_reading(make: Make) -> None:
+    class Slow(ScriptedChatModel):
+        async def chat(self, messages: Any, params: Any = None) -> Any:
+            await asyncio.sleep(HANG_S)
+
+    agent = make(model=Slow([]), strategy="hybrid", model_timeout_s=0.05)
+    turn = agent.reply("s", "那家便宜吗，近不近，好吃吗，要不要排队")
+    assert turn.understanding.route == "hybrid/model_failed/intent_first"
 
 
 def test_a_model_words_what_was_found_and_nothing_that_is_agreed_upon(make: Make) -> None:

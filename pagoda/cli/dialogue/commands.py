@@ -59,6 +59,7 @@ AGENT_OPTIONS = (
     option(
         "rephrase", bool, "The model also words replies; numbers and names that the graph did not give are rejected."
     ),
+    option("model_timeout", float, "Seconds that the model has for a sentence; after them the fast reading stands."),
     option("model_name", str, "What the server at the URL calls the model; otherwise its first."),
     API_KEY_ENV,
 )
@@ -246,7 +247,11 @@ def _opened(folder: Path, domain: Path | None, strategy: str | None, settings: S
 
     model = chat_model(settings)
     chosen = strategy or ("intent_first" if model is None else "hybrid")
-    manner = AgentSettings(strategy=chosen, rephrases=bool(settings.get("rephrase")))
+    manner = AgentSettings(
+        strategy=chosen,
+        model_timeout_s=settings.get("model_timeout", AgentSettings.model_timeout_s),
+        rephrases=bool(settings.get("rephrase")),
+    )
     held = None if model is None else HeldModel(model, LoopThread(instead="areply"), owned=True)
     graph = _graph(settings)
     with DialogueAgent(domain, graph, model=held, folder=folder, settings=manner, owns_graph=True) as agent:

@@ -19,6 +19,7 @@ from pagoda.errors import CheckpointError, nearest
 from pagoda.installation import program
 from pagoda.models.checkpoint.layouts import describe_layout
 from pagoda.models.embedder import EMBEDDER_FILES
+from pagoda.models.gguf.container import SUFFIX, is_gguf
 from pagoda.models.refusals import QUANTISED_FILES
 from pagoda.models.shelf.catalogue import CATALOGUE, shelf_name
 from pagoda.models.shelf.folder import Shelf
@@ -123,7 +124,9 @@ def _local(name: str | Path, options: HubOptions) -> Path | None:
 
 
 def _check_path(path: Path) -> Path:
-    if path.suffix.lower() == ".gguf" and path.is_file():
+    if path.is_file() and is_gguf(path):
+        if path.suffix.lower() != SUFFIX:  # other programs keep their files under a hash; those are no parts of a set
+            return path
         return path.parent / first_part(str(path.parent), path.name, _names(path.parent))
     if path.is_dir():
         if any(path.glob("*.safetensors")):

@@ -172,6 +172,15 @@ def test_a_gguf_file_is_a_model_and_of_a_split_set_any_part_stands_for_the_first
         resolve_model(tmp_path / "big-q8_0-00002-of-00002.gguf")
 
 
+def test_a_gguf_file_is_known_under_any_name(tmp_path: Path) -> None:
+    blob = tmp_path / "sha256-b179c9523d0e"
+    blob.write_bytes(b"GGUF")
+    assert resolve_model(blob) == blob
+    blob.write_bytes(b"GGML")
+    with pytest.raises(CheckpointError, match="neither a checkpoint directory nor a GGUF"):
+        resolve_model(blob)
+
+
 def test_of_a_directory_without_safetensors_the_one_gguf_model_is_taken(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     assert resolve_model(tmp_path) == tmp_path
