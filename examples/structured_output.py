@@ -1,6 +1,6 @@
 """Held to a shape: JSON by schema, a regex, and a choice. The words are the model's, the form is guaranteed.
 
-    python examples/structured_output.py [MODEL]
+python examples/structured_output.py [MODEL]
 """
 
 from __future__ import annotations

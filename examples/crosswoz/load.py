@@ -77,12 +77,18 @@ def _vocabulary(label: str, values: Iterable[str]) -> NodeTable:
 
 def _spellings(value: str) -> list[str]:
     """ "1小时 - 2小时" as people write it."""
+    half = value.replace("0.5小时", "半小时")
+    other = (
+        [half, half.replace("半小时", "半个小时"), *(_spellings(half) if " - " in half else [])]
+        if half != value
+        else []
+    )
     low, dash, high = value.partition(" - ")
     if not dash:
-        return []
+        return other
     number, unit = high.rstrip("小时天"), high.lstrip("0123456789.")
     short = [f"{low.removesuffix(unit)}{sign}{number}{unit}" for sign in ("-", "到", "至", "~")]
-    return [*(f"{low}{sign}{high}" for sign in ("-", "到", "至", "~")), *(short if low.endswith(unit) else [])]
+    return [*(f"{low}{sign}{high}" for sign in ("-", "到", "至", "~")), *(short if low.endswith(unit) else []), *other]
 
 
 def _with_stations(

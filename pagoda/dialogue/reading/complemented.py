@@ -15,7 +15,7 @@ from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Intent, Slot
 from pagoda.dialogue.reading.acts import acts_of, is_named, words_of
 from pagoda.dialogue.reading.declared import amounts_in, declared_in, is_one_more, is_wished, overlap
-from pagoda.dialogue.reading.follow_ups import is_follow_up
+from pagoda.dialogue.reading.follow_ups import is_follow_up, is_small
 from pagoda.dialogue.reading.leftovers import unknown_names
 from pagoda.dialogue.reading.linking import Linker
 from pagoda.dialogue.reading.superlatives import Superlative, superlatives
@@ -205,7 +205,7 @@ class Complemented:
             for start, end, _ in self._linker.find(plain, slot.labels) if slot.labels else ():
                 taken = any(start < other.end and other.start < end for other in slots)
                 new = SlotValue(slot.name, read.text[start:end], start, end)
-                if not taken and (slot.many or is_one_more(plain, new, slots)):
+                if not taken and not is_small(new.value) and (slot.many or is_one_more(plain, new, slots)):
                     slots.append(new)
         return tuple(sorted(slots, key=lambda found: found.start))
 
