@@ -14,9 +14,9 @@ from dataclasses import replace
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Intent, Slot
 from pagoda.dialogue.reading.acts import acts_of, is_named, words_of
-from pagoda.dialogue.reading.declared import amounts_in, declared_in, is_one_more, is_wished, overlap
+from pagoda.dialogue.reading.declared import Placed, amounts_in, declared_in, is_one_more, is_wished, overlap
 from pagoda.dialogue.reading.follow_ups import is_follow_up, is_small
-from pagoda.dialogue.reading.leftovers import unknown_names
+from pagoda.dialogue.reading.leftovers import unknown_names, unread_superlatives
 from pagoda.dialogue.reading.linking import Linker
 from pagoda.dialogue.reading.superlatives import Superlative, superlatives
 from pagoda.dialogue.slots.reader import SlotReader
@@ -74,7 +74,7 @@ class Complemented:
         slots = tuple(slot for slot in slots if slot.slot not in dismissed)
         if read.intent == OUT_OF_SCOPE:
             slots = tuple(slot for slot in slots if self._is_known(slot, read, context))
-        return self._with_leftovers(replace(read, slots=slots, acts=kept), plain)
+        return self._with_leftovers(replace(read, slots=slots, acts=kept), plain, best)
 
     def counts(self, slot: str, words: str) -> bool:
         """Whether words are a value of a slot: a name that the graph knows, or what can be read as its quantity."""
@@ -225,24 +225,31 @@ class Complemented:
                     found = [*others, new]
         return tuple(sorted(found, key=lambda each: each.start))
 
-    def _with_leftovers(self, read: Understanding, plain: str) -> Understanding:
+    def _with_leftovers(self, read: Understanding, plain: str, best: Sequence[Superlative]) -> Understanding:
         """With what is certain to be a wish and cannot be one here: a value that only another search has a slot for, an
-        amount of money that no slot took, a name that nobody knows."""
+        amount of money that no slot took, an order that no column gives, a name that nobody knows."""
         intent = self._domain.intents.get(read.intent)
         if intent is None or intent.kind not in ("find", "book"):
             return read
-        used = [found for found in read.slots if found.slot in intent.slots]
+        query = intent.query
+        used: list[Placed] = [found for found in read.slots if found.slot in intent.slots]
+        used += [each for each in best if query is not None and query.column(each.column) is not None]
         unused: list[SlotValue] = []
-        if intent.kind == "find":
-            foreign = [found for found in read.slots if self._is_foreign_number(found, intent)]
-            for found in (*foreign, *self._foreign_names(intent, read.text, plain), *amounts_in(read.text)):
-                if not any(overlap(found, other) for other in (*used, *unused)):
-                    unused.append(found)
-        names = unknown_names(read.text, self._is_seen, is_booking=intent.kind == "book")
-        places = [SlotValue("", read.text[start:end], start, end) for start, end in names]
-        unknown = [place.value for place in places if not any(overlap(place, other) for other in (*used, *unused))]
+        for found in self._unusable(read, intent, plain) if query is not None else ():
+            if not any(overlap(found, other) for other in (*used, *unused)):
+                unused.append(found)
+        places = unknown_names(read.text, self._is_seen, is_booking=intent.kind == "book")
+        names = [SlotValue("", read.text[start:end], start, end) for start, end in places]
+        unknown = [name.value for name in names if not any(overlap(name, other) for other in (*used, *unused))]
         unused.sort(key=lambda found: found.start)
         return replace(read, unused=tuple(unused), unknown=tuple(dict.fromkeys(unknown)))
+
+    def _unusable(self, read: Understanding, intent: Intent, plain: str) -> Iterator[SlotValue]:
+        """What a search may be unable to use, the most certain first."""
+        yield from (found for found in read.slots if self._is_foreign_number(found, intent))
+        yield from self._foreign_names(intent, read.text, plain)
+        yield from amounts_in(read.text)
+        yield from (SlotValue("", read.text[a:b], a, b) for a, b in unread_superlatives(read.text))
 
     def _is_seen(self, words: str) -> bool:
         """Whether words stand in an example or are part of a name of the graph."""

@@ -1,7 +1,7 @@
 """Names in a sentence that nobody knows: "a hotel in Paris", 订麦当劳, "with a helipad". They are said back.
 
 First station of a turn: *sentence -> Understanding* -> events -> state -> policy -> Cypher -> rows -> reply. What is
-told to be unknown must be sure to be a name, so few forms count: a capitalised word behind "in" or "at", a Chinese
+told to be unknown must be sure to be a name, so few forms count: a capitalised word behind "in" or "by", a Chinese
 place behind 在 and before 的, what stands behind 订 or "with a" and in none of the domain's examples. Chinese names of
 places are those of jieba's dictionary (MIT), where it is installed.
 """
@@ -15,7 +15,7 @@ from importlib import resources
 
 Place = tuple[int, int]
 _CAPITALISED = re.compile(
-    r"\b(?:[Ii]n|[Aa]t|[Nn]ear|[Aa]round)\s+(?:the\s+)?"
+    r"\b(?:[Ii]n|[Aa]t|[Nn]ear|[Aa]round|by|with|starring|featuring|called|named)\s+(?:the\s+)?"
     r"(?P<name>[A-Z][\w'’&-]+(?:\s+(?:(?:of|the|and|de)\s+)?[A-Z][\w'’&-]*)*)"
 )
 _NO_NAME = re.compile(
@@ -31,6 +31,11 @@ _BOOKED_ZH = re.compile(
 _HAVING_ZH = re.compile(r"(?:带|含)(?P<name>[\u4e00-\u9fff]{2,5})的")
 _BEFORE_PLACE = re.compile(r"(?:^|在|去|到|住|来|找|找个|找家|找一家|找一个|有|有没有|想看看|查|查查|搜|[，。,!！\s])$")
 _AFTER_PLACE = re.compile(r"^(?:市|省|县)?(?:的|附近|周边|那边|这边|那里|有(?:什么|哪些|没有)|住|玩|吃|[，。,!！]|$)")
+_SUPERLATIVE = re.compile(
+    r"\b(?:cheap|new|old|short|long|larg|small|high|low|young)est\b|\bbiggest\b"
+    r"|最(?:便宜|[贵新旧老长短大小高低])(?!的?[^，。,.]{0,4}\d)",
+    re.IGNORECASE,
+)
 _LONGEST_PLACE = 5
 _PLACE_LINE = re.compile(rf"^(\S{{2,{_LONGEST_PLACE}}}) \d+ ns$", re.MULTILINE)
 
@@ -47,6 +52,11 @@ def unknown_names(text: str, is_seen: Callable[[str], bool], *, is_booking: bool
     for pattern in (_WITH, _HAVING_ZH, *([_BOOKED_ZH] if is_booking else [])):
         yield from (match.span("name") for match in pattern.finditer(text) if not is_seen(match["name"]))
     yield from (place for place in _chinese_places(text) if not is_seen(text[place[0] : place[1]]))
+
+
+def unread_superlatives(text: str) -> Iterator[Place]:
+    """Words that ask for an order, which some column of the domain may stand for."""
+    yield from (match.span() for match in _SUPERLATIVE.finditer(text))
 
 
 def _chinese_places(text: str) -> Iterator[Place]:
