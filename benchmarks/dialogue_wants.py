@@ -128,6 +128,8 @@ def measure(agent: DialogueAgent, rows: Sequence[tuple[int, str, str, Wishes]], 
     """Right ones, and by slot how many wishes are there."""
     num_right, by_slot, asked = 0, Counter[str](), Counter[str]()
     for line, text, intent, wishes in rows:
+        # A folder that is kept keeps its sessions, too.
+        agent.forget(f"wants-{line}")
         turn = agent.reply(f"wants-{line}", text)
         task = turn.state.task
         found = held(dict(task.values)) if task is not None and task.intent == intent else {}

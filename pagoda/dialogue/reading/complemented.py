@@ -99,17 +99,22 @@ class Complemented:
         return self._linker.link(found.value, slot.labels).node is not None
 
     def _without_titles(self, read: Understanding, best: Sequence[Superlative]) -> tuple[SlotValue, ...]:
-        """Without what only names a slot, as in "what is its rating", or is part of a superlative."""
+        """Without what only names a slot, as in "what is its rating", is part of a superlative or a name by chance."""
         return tuple(
             found
             for value in read.slots
-            if not any(overlap(value, each) for each in best)
+            if not any(overlap(value, each) for each in best) and not self._is_chance(value)
             for found in self._names_in(value)
             if found.slot not in self._domain.slots
             or self._values.heard(found.slot, found.value).said.is_any
             or self._is_value(found)
             or not is_named(found.value, found.slot, self._domain)
         )
+
+    def _is_chance(self, found: SlotValue) -> bool:
+        """Whether small words are taken for a name: a dish may be called 没有."""
+        slot = self._domain.slots.get(found.slot)
+        return slot is not None and bool(slot.labels) and is_small(found.value)
 
     def _names_in(self, found: SlotValue) -> tuple[SlotValue, ...]:
         """The names that stand in words that are no name as a whole, as in "anything but Korean"."""
