@@ -25,6 +25,7 @@ from pagoda.errors import InvalidRequestError
 from pagoda.nlu.understanding import OUT_OF_SCOPE, Act, SlotValue, TurnContext, Understander, Understanding
 
 _SURE = 0.9
+_OWN = re.compile(r"(?:my|our|your|his|her|their)\b|我的|我们的", re.IGNORECASE)
 _DIGITS = frozenset("0123456789.〇零一二两三四五六七八九十百千万")
 _NUMBER = r"(?:\d+|[一二两三四五六七八九十]+|one|two|three|four|five|six|seven|eight|nine|ten)"
 _QUANTITIES = {
@@ -112,9 +113,12 @@ class Complemented:
         )
 
     def _is_chance(self, found: SlotValue) -> bool:
-        """Whether small words are taken for a name: a dish may be called 没有."""
+        """Whether small words are taken for a name, as a dish may be called 没有, or something that somebody has."""
         slot = self._domain.slots.get(found.slot)
-        return slot is not None and bool(slot.labels) and is_small(found.value)
+        if slot is None or not slot.labels:
+            return False
+        is_own = _OWN.match(found.value) is not None and self._linker.link(found.value, slot.labels).how == "unknown"
+        return is_own or is_small(found.value)
 
     def _names_in(self, found: SlotValue) -> tuple[SlotValue, ...]:
         """The names that stand in words that are no name as a whole, as in "anything but Korean"."""
@@ -224,11 +228,18 @@ class Complemented:
             for start, end in declared_in(slot, plain):
                 new = SlotValue(slot.name, read.text[start:end], start, end)
                 cut = [other for other in found if overlap(new, other)]
-                is_longer = all(other.slot == slot.name and len(other.value) < len(new.value) for other in cut)
+                is_longer = all(self._gives_way(other, new) for other in cut)
                 others = [other for other in found if other not in cut]
                 if is_longer and not any(overlap(new, each) for each in best) and is_one_more(plain, new, others):
                     found = [*others, new]
         return tuple(sorted(found, key=lambda each: each.start))
+
+    def _gives_way(self, found: SlotValue, declared: SlotValue) -> bool:
+        """Whether a reading gives way to a declared word: a shorter one of its slot, or a name that nobody knows."""
+        slot = self._domain.slots.get(found.slot)
+        if found.slot == declared.slot:
+            return len(found.value) < len(declared.value)
+        return slot is not None and bool(slot.labels) and self._linker.link(found.value, slot.labels).how == "unknown"
 
     def _with_leftovers(self, read: Understanding, plain: str, best: Sequence[Superlative]) -> Understanding:
         """With what is certain to be a wish and cannot be one here: a value that only another search has a slot for, an
