@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.slots.check import accepts
-from pagoda.dialogue.slots.kinds import ANY, Band, Except, NodeValue, OneOf, Range, Value, When
+from pagoda.dialogue.slots.kinds import ANY, Band, Except, NodeValue, OneOf, Range, Value, When, plain_values
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.fold import MAX_STACK, fold, missing_slots, step
 from pagoda.dialogue.state.model import State
@@ -33,6 +33,7 @@ VALUES: list[Value] = [
     *((NODES[0], NODES[1]), (), (4, "x")),
     *(OneOf((NODES[0], NODES[1])), OneOf((Band("cheap"), Band("expensive"))), OneOf((4,)), OneOf((4, ANY))),
     *(Except((Band("cheap"),)), Except((NODES[1],), NODES[0]), Except((), 4), Except((4,), Except((4,)))),
+    *(Except((NODES[0],), NODES[0]), Except((NODES[0], NODES[1]), OneOf((NODES[0], NODES[1])))),
 ]
 SENSIBLE: dict[str, Value] = {
     "cuisine": NodeValue("Cuisine", "c", "川菜"),
@@ -97,6 +98,10 @@ def _told(state: State) -> str:
     return json.dumps(state.to_json(), ensure_ascii=False, sort_keys=True)
 
 
+def _excluded(value: Value) -> tuple[Value, ...]:
+    return value.values if isinstance(value, Except) else ()
+
+
 def _tasks(state: State) -> list[Any]:
     return [*state.stack, *([state.task] if state.task else [])]
 
@@ -110,6 +115,7 @@ def test_a_valid_value_is_never_replaced_by_an_invalid_one(history: list[ev.Even
         for task in _tasks(state):
             assert all(accepts(CITY.slots[slot], value) for slot, value in task.values.items())
             assert set(task.values) <= set(CITY.intents[task.intent].slots)
+            assert not any(set(plain_values(value)) & set(_excluded(value)) for value in task.values.values())
         same = before.task is not None and state.task is not None and before.task.number == state.task.number
         if same and isinstance(event, ev.Informed | ev.Corrected) and before.task and state.task:
             lost = {slot for slot in before.task.values if slot not in state.task.values}

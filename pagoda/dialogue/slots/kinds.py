@@ -181,5 +181,5 @@ def plain_values(value: Value | None) -> tuple[Value, ...]:
         case Except(_, kept):
             return plain_values(kept)
         case tuple():
-            return value
+            return tuple(plain for each in value for plain in plain_values(each))
     return (value,)

@@ -63,8 +63,8 @@ def joined(task: Task, event: ev.Informed | ev.Corrected, domain: Domain) -> Val
     kept = _both(_less(held, excluded) if is_added else None, wanted)
     if domain.slots[event.slot].many and kept is not None and not isinstance(kept, tuple):
         kept = (kept,)
-    told = plain_values(wanted)
-    out = (*(each for each in left if each not in told and each not in excluded), *excluded)
+    told = plain_values(kept)
+    out = tuple(dict.fromkeys(each for each in (*left, *excluded) if each not in told))
     return Except(out, kept) if out else kept
 
 
@@ -76,7 +76,7 @@ def _less(held: Value | None, excluded: tuple[Value, ...]) -> Value | None:
         left = tuple(each for each in held.values if each not in excluded)
         return OneOf(left) if len(left) > 1 else next(iter(left), None)
     if isinstance(held, tuple):
-        return tuple(each for each in held if each not in excluded) or None
+        return tuple(left for each in held if (left := _less(each, excluded)) is not None) or None
     return held
 
 

@@ -100,6 +100,8 @@ def test_what_is_excluded_is_taken_from_what_was_wanted() -> None:
         assert task_of(state).values["cuisine"] == kept
     hotel = (said(), ev.Switched("find_hotel"), ev.Informed("facility", POOL), ev.Informed("facility", GYM))
     assert task_of(after(*hotel, ev.Informed("facility", Except((GYM,))))).values["facility"] == Except((GYM,), (POOL,))
+    either = (*hotel[:2], ev.Informed("facility", OneOf((POOL, GYM))), ev.Informed("facility", Except((GYM,))))
+    assert task_of(after(*either)).values["facility"] == Except((GYM,), (POOL,))
 
 
 def test_a_booking_takes_one_value_and_asks_which() -> None:
