@@ -73,8 +73,8 @@ def _less(held: Value | None, excluded: tuple[Value, ...]) -> Value | None:
     if held is None or held == ANY or held in excluded:
         return None
     if isinstance(held, OneOf):
-        left = tuple(each for each in held.values if each not in excluded)
-        return OneOf(left) if len(left) > 1 else next(iter(left), None)
+        fitting = tuple(each for each in held.values if each not in excluded)
+        return OneOf(fitting) if len(fitting) > 1 else next(iter(fitting), None)
     if isinstance(held, tuple):
         return tuple(left for each in held if (left := _less(each, excluded)) is not None) or None
     return held
