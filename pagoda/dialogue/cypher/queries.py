@@ -20,7 +20,7 @@ from pagoda.dialogue.cypher.filters import DISTANCE, ROOT, Clauses, add_wish
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Column, GraphQuery, Label, Order
 from pagoda.dialogue.errors import DomainError
-from pagoda.dialogue.slots.kinds import NodeValue, Value
+from pagoda.dialogue.slots.kinds import Except, NodeValue, Value
 from pagoda.errors import InvalidParameterError
 from pagoda.graph.schema import GraphSchema
 from pagoda.graph.statement import KEY, NAME, Statement, named_statement
@@ -140,14 +140,25 @@ def _without(filters: Mapping[str, Value], slots: tuple[str, ...]) -> Relaxed:
 
 
 def _less_by_one(filters: Mapping[str, Value], slot: str) -> list[Relaxed]:
-    """A slot's values without one of them, the last one first."""
-    values = filters[slot]
-    if not isinstance(values, tuple) or len(values) < 2:
+    """A slot's values without one of them, the last one first; what is excluded is one of them."""
+    value = filters[slot]
+    wanted, out = (value.kept, value.values) if isinstance(value, Except) else (value, ())
+    parts = wanted if isinstance(wanted, tuple) else () if wanted is None else (wanted,)
+    if len(parts) + bool(out) < 2:
         return []
-    left = [(values[:row] + values[row + 1 :], values[row]) for row in reversed(range(len(values)))]
-    return [
-        Relaxed({**filters, slot: kept if len(kept) > 1 else kept[0]}, (slot,), {slot: given}) for kept, given in left
-    ]
+    left = [(_held(parts[:row] + parts[row + 1 :], out), parts[row]) for row in reversed(range(len(parts)))]
+    if out:
+        left.append((_held(parts, ()), Except(out)))
+    return [Relaxed({**filters, slot: kept}, (slot,), {slot: given}) for kept, given in left]
+
+
+def _held(parts: tuple[Value, ...], out: tuple[Value, ...]) -> Value:
+    """Values that are to hold together and values that are excluded, as a slot holds them."""
+    wanted = parts if len(parts) > 1 else next(iter(parts), None)
+    if out:
+        return Except(out, wanted)
+    assert wanted is not None, "nothing is left of a slot that holds one value"
+    return wanted
 
 
 def node_of(row: Mapping[str, Any], label: str) -> NodeValue:

@@ -25,6 +25,7 @@ from pagoda.errors import InvalidRequestError
 from pagoda.nlu.understanding import OUT_OF_SCOPE, Act, SlotValue, TurnContext, Understander, Understanding
 
 _SURE = 0.9
+_WHICH = ("哪一个", "哪一家", "哪一部", "哪个", "哪家", "哪间", "哪部", "哪", "which", "who", "where")
 _OWN = re.compile(r"(?:my|our|your|his|her|their)\b|我的|我们的", re.IGNORECASE)
 _DIGITS = frozenset("0123456789.〇零一二两三四五六七八九十百千万")
 _NUMBER = r"(?:\d+|[一二两三四五六七八九十]+|one|two|three|four|five|six|seven|eight|nine|ten)"
@@ -179,7 +180,7 @@ class Complemented:
         if not best or read.slots:
             return False
         said = [SlotValue("", read.text[each.start : each.end], each.start, each.end) for each in best]
-        words = [word for name in task.slots for word in words_of(self._domain, name)]
+        words = [*_WHICH, *(word for name in task.slots for word in words_of(self._domain, name))]
         return other is None or other.query is None or is_follow_up(read.text, said, words)
 
     def _with_times(

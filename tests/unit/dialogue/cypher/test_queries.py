@@ -147,6 +147,23 @@ def test_what_the_graph_does_not_know_is_no_excluded_word() -> None:
     assert "\nWHERE NOT (n.`评分` >= $p0_a AND n.`评分` <= $p1_a)\n" in outside.text
 
 
+def test_one_of_what_is_to_hold_together_is_given_up_before_all_of_it() -> None:
+    both = relaxations(CITY, "find_hotel", {"facility": (WIFI, PARKING)})
+    assert [(each.filters, each.given) for each in both] == [
+        ({"facility": WIFI}, {"facility": PARKING}),
+        ({"facility": PARKING}, {"facility": WIFI}),
+        ({}, {"facility": (WIFI, PARKING)}),
+    ]
+    mixed = relaxations(CITY, "find_hotel", {"facility": Except((PARKING,), (WIFI,))})
+    assert [each.given for each in mixed] == [
+        {"facility": WIFI},
+        {"facility": Except((PARKING,))},
+        {"facility": Except((PARKING,), (WIFI,))},
+    ]
+    assert mixed[0].filters == {"facility": Except((PARKING,))}
+    assert mixed[1].filters == {"facility": WIFI}
+
+
 def test_an_order_that_was_asked_for_comes_before_the_nearest(city_graph: Graph) -> None:
     schema = city_graph.schema()
     for column, descending in (("price", False), ("rating", True)):
