@@ -30,9 +30,10 @@ from pagoda.chat.held import HeldModel
 from pagoda.chat.loop import LoopThread
 from pagoda.chat.model import ChatAnswer, ChatModel, ChatParams, Message
 from pagoda.cli.console.chat_models import chat_model
-from pagoda.dialogue.assembly import frames_of, lessons_of, lexicon_of, trained
+from pagoda.dialogue.assembly import frames_of, lessons_of, lexicon_of
 from pagoda.dialogue.domain.city import city
 from pagoda.dialogue.domain.domain import Domain
+from pagoda.dialogue.learned import understanding_of
 from pagoda.dialogue.reading.complemented import Complemented
 from pagoda.dialogue.reading.linking import Linker
 from pagoda.dialogue.reading.model_prompt import Lessons
@@ -153,7 +154,7 @@ def city_task(data: Path, folder: Path, half: str, number: int) -> Task:
     with Graph.embedded(folder / "graph") as graph:
         load(graph, city())
         linker = Linker.from_graph(domain, graph)
-    fast = trained(domain, lexicon_of(domain, linker), folder / "understanding")
+    fast = understanding_of(domain, lexicon_of(domain, linker), folder / "understanding")
     base = Complemented(fast, domain, linker)
     meaning = City(domain, linker).meaning
     return Task(

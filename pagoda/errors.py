@@ -116,4 +116,4 @@ def nearest(name: str, known: Iterable[str], *, listed: Iterable[str] | None = N
     """
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    return f'did you mean "{close[0]}"?' if close else "known: " + ", ".join(sorted(listed or names))
+    return f'did you mean "{close[0]}"?' if close else "known: " + (", ".join(sorted(listed or names)) or "none")

@@ -1,6 +1,6 @@
 """Draws the pictures of docs/engine.md from the real scheduler, on made-up token ids.
 
-    python docs/figures/draw.py            # writes block-tables.png and timeline.png beside this file
+python docs/figures/draw.py            # writes block-tables.png and timeline.png beside this file
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ from pagoda.cli.console.terminal import NoteHandler, Terminal
 from pagoda.cli.console.vllm_flags import ServeCommand
 from pagoda.cli.dialogue.commands import dialogue
 from pagoda.cli.generate import generate
+from pagoda.cli.graph import graph
 from pagoda.cli.plan import plan
 from pagoda.cli.rag.commands import rag
 from pagoda.cli.serve import serve
@@ -68,6 +69,7 @@ bench.command(name="serve", short_help="Measure a running server under load.")(b
 app.add_typer(bench, name="bench", short_help="Measure throughput, latency, or a server under load.")
 app.command(short_help="Say what a model needs and how much fits.")(plan)
 app.add_typer(rag, name="rag", short_help="Ask a folder of documents; answers name their sources.")
+app.add_typer(graph, name="graph", short_help="Load tables of your own into a graph.")
 app.add_typer(dialogue, name="dialogue", short_help="Talk over a graph: sentences become Cypher, rows become replies.")
 
 

@@ -11,6 +11,8 @@ RavenClaw dialog management framework"; the log as the only state is Fowler's "E
 from __future__ import annotations
 
 import asyncio
+import secrets
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,11 +24,13 @@ from pagoda.chat.held import HeldModel
 from pagoda.chat.loop import LoopThread
 from pagoda.dialogue.assembly import Parts
 from pagoda.dialogue.domain.domain import Domain
+from pagoda.dialogue.learned import import_readers
 from pagoda.dialogue.sessions.store import HandOffRecord, SessionStore
 from pagoda.dialogue.settings import AgentSettings
 from pagoda.dialogue.state import events as ev
-from pagoda.dialogue.state.fold import fold
+from pagoda.dialogue.state.model import State
 from pagoda.dialogue.state.policy import HandOff, LookUp, Tell
+from pagoda.dialogue.states import Known, States
 from pagoda.dialogue.turn.interpretation import context_of
 from pagoda.dialogue.turn.performing import Taken
 from pagoda.dialogue.turn.taking import Documents
@@ -51,7 +55,8 @@ class DialogueAgent:
 
     domain: a Domain or the path of its YAML; None is the shipped one: restaurants, films and hotels
     graph: None is an embedded one in the folder, which holds the shipped city where the domain is the shipped one
-    understanding: None is the fast one, loaded from the folder, or trained there from the domain's examples (seconds)
+    understanding: None is the fast one of the domain: shipped, kept in the folder, or learned there from the examples
+        (half a minute for 1,600); a path is the folder of one that `pagoda dialogue train` wrote
     model: reads sentences: with the strategy "hybrid" the hard ones, with the others all of them. A HeldModel says
         which loop its calls run in and whether `close` closes it; a plain ChatModel gets a loop and stays its owner's
     sessions: a store or the path of its file; None is a file in the folder
@@ -71,7 +76,7 @@ class DialogueAgent:
         self,
         domain: Domain | str | Path | None = None,
         graph: Graph | None = None,
-        understanding: Understander | None = None,
+        understanding: Understander | str | Path | None = None,
         model: ChatModel | HeldModel | None = None,
         sessions: SessionStore | str | Path | None = None,
         *,
@@ -89,6 +94,7 @@ class DialogueAgent:
             self._parts = self._opened(domain, graph, understanding, sessions, Path(folder), documents, owns_graph)
             self._model_reader = None if held is None else self._parts.model_reader(held, settings.model_timeout_s)
             self._understander = self.understander(settings.strategy)
+            self._states = States(self.domain, self.sessions)
             self._rephraser = self._parts.rephraser(held) if settings.rephrases and held is not None else None
         except BaseException:
             self._close_owned()
@@ -148,6 +154,16 @@ class DialogueAgent:
         with self.sessions.turn(session_id):
             return self.sessions.delete(session_id)
 
+    def end_hand_off(self, session_id: str) -> bool:
+        """The person who took over gives the conversation back; False where nobody had."""
+        with self.sessions.turn(session_id):
+            known = self._states.of(session_id)
+            if not known.state.handed_off:
+                return self.sessions.end_hand_offs(session_id) > 0
+            self.sessions.note(session_id, [ev.to_json(ev.HandOffEnded())], num_events_before=known.num_events)
+            self.sessions.end_hand_offs(session_id)
+            return True
+
     # Parts
 
     def understander(self, strategy: str) -> Understander:
@@ -196,13 +212,15 @@ class DialogueAgent:
         self,
         domain: Domain | str | Path | None,
         graph: Graph | None,
-        understanding: Understander | None,
+        understanding: Understander | str | Path | None,
         sessions: SessionStore | str | Path | None,
         folder: Path,
         documents: Documents | None,
         owns_graph: bool,
     ) -> Parts:
         declared = domain if isinstance(domain, Domain) else Domain.load(domain)
+        if understanding is None or isinstance(understanding, str | Path):
+            threading.Thread(target=import_readers, name="pagoda-import", daemon=True).start()
         if graph is None:
             from pagoda.dialogue.domain.city import city
             from pagoda.graph.graph import Graph
@@ -216,7 +234,8 @@ class DialogueAgent:
         if not isinstance(sessions, SessionStore):
             sessions = SessionStore(sessions if sessions is not None else folder / "sessions.sqlite")
             self._owned.append(sessions)
-        return Parts(declared, graph, sessions, understanding, folder, documents)
+        reader = Path(understanding) if isinstance(understanding, str) else understanding
+        return Parts(declared, graph, sessions, reader, folder, documents, self.settings.on_progress)
 
     def _close_owned(self) -> None:
         while self._owned:
@@ -243,18 +262,20 @@ class DialogueAgent:
     def _take(self, session_id: str, text: str) -> Turn:
         """Sentence to reply. The session is held by the caller."""
         began = time.perf_counter()
-        log = self.sessions.log(session_id)
-        before = fold([ev.from_json(event) for event in log.events], self.domain)
+        self._parts.freshen()
+        known = self._states.of(session_id)
+        before, began_with = _begun(known.state)
         read = self._understander.parse(text, context_of(before))
         understood = time.perf_counter()
-        now = self.settings.clock()
+        now = self.settings.now()
         taken = self._worded(self._parts.taker.take(session_id, read, before, now), read.language)
         subgraph = self._parts.drawn(taken.found if self.settings.draws else ())
         ended = time.perf_counter()
         timings = {"understand": understood - began, "graph": taken.graph_s, "total": ended - began}
         facts = state_facts(taken.state, self.domain, read.language)
-        turn = Turn(session_id, log.num_turns + 1, text, read, taken, facts, subgraph, timings)
-        self._keep(turn, num_events_before=len(log.events))
+        taken = replace(taken, events=(*began_with, *taken.events))
+        turn = Turn(session_id, known.num_turns + 1, text, read, taken, facts, subgraph, timings)
+        self._keep(turn, known)
         return turn
 
     def _worded(self, taken: Taken, language: Language) -> Taken:
@@ -263,15 +284,19 @@ class DialogueAgent:
             return taken
         return replace(taken, text=self._rephraser.said(taken.text, taken.rows, language))
 
-    def _keep(self, turn: Turn, *, num_events_before: int) -> None:
+    def _keep(self, turn: Turn, known: Known) -> None:
         """Write the turn down before anybody hears of it."""
+        events = [ev.to_json(event) for event in turn.taken.events]
         self.sessions.append(
             turn.session_id,
-            [ev.to_json(event) for event in turn.taken.events],
+            events,
             turn.as_dict(),
-            num_events_before=num_events_before,
+            num_events_before=known.num_events,
             hand_off=self._hand_off(turn, turn.action.reason) if isinstance(turn.action, HandOff) else None,
         )
+        self._states.after(turn.session_id, known, events, turn.state)
+        if turn.state.this_turn.is_hand_off_ended:
+            self.sessions.end_hand_offs(turn.session_id)
 
     def _hand_off(self, turn: Turn, reason: str) -> HandOffRecord:
         """What a person needs to go on."""
@@ -294,8 +319,21 @@ def _held(model: ChatModel | HeldModel | None) -> HeldModel | None:
     return HeldModel(model, LoopThread(instead="areply, or call it from a thread"))
 
 
+def _begun(state: State) -> tuple[State, tuple[ev.Event, ...]]:
+    """The state of a conversation that has an id, and the event that gives it one where it begins now."""
+    if state.turn or state.conversation:
+        return state, ()
+    began = ev.Began(secrets.token_hex(16))
+    return replace(state, conversation=began.id), (began,)
+
+
 def check_text(text: str) -> None:
     """Raises InvalidRequestError for what is no sentence."""
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise InvalidRequestError(
+            "the text holds bytes that are no UTF-8: send it as UTF-8; 这段文字不是 UTF-8 编码，请转成 UTF-8 再发",
+            param="text",
+        )
     if not text.strip():
         raise InvalidRequestError("the text is empty: say something", param="text")
     if len(text) > MAX_TEXT_LENGTH:

@@ -1,22 +1,21 @@
 """What an agent is made of, opened in order and closed in the other: domain, graph, names, sessions, understanding.
 
-Before the first turn. The fast understanding is trained from the domain's examples and the graph's names when it is
-first needed (seconds), kept in the folder under a fingerprint of both, and trained anew when either has changed.
+Before the first turn; and once at the beginning of each, when `freshen` lets names and understanding follow the graph.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pagoda.dialogue.cypher.domain_check import check
 from pagoda.dialogue.domain.domain import Domain
+from pagoda.dialogue.learned import OnProgress, understanding_of
 from pagoda.dialogue.reading.complemented import Complemented
-from pagoda.dialogue.reading.linking import Linker
+from pagoda.dialogue.reading.following import FollowingUnderstanding, Names
+from pagoda.dialogue.reading.linking import Linker, linked_labels, named_nodes
 from pagoda.dialogue.reading.model_prompt import Lessons
 from pagoda.dialogue.reading.model_reader import ModelSettings, ModelUnderstanding
 from pagoda.dialogue.reading.strategies import Frame, make_strategy
@@ -26,7 +25,6 @@ from pagoda.dialogue.sessions.store import SessionStore
 from pagoda.dialogue.slots.reader import SlotReader
 from pagoda.dialogue.turn.interpretation import Interpreter, ValueReader
 from pagoda.dialogue.turn.taking import Documents, TurnTaker
-from pagoda.errors import CheckpointError
 from pagoda.graph.errors import GraphError
 from pagoda.graph.subgraph import Subgraph
 from pagoda.nlu.understanding import OUT_OF_SCOPE, Understander
@@ -46,19 +44,33 @@ class Parts:
         domain: Domain,
         graph: Graph,
         sessions: SessionStore,
-        understanding: Understander | None,
+        understanding: Understander | Path | None,
         folder: Path,
         documents: Documents | None,
+        on_progress: OnProgress | None = None,
     ) -> None:
         check(domain, graph.schema())
         self.domain, self.graph, self.sessions = domain, graph, sessions
-        self.linker = Linker.from_graph(domain, graph)
+        self._names = Names(graph, linked_labels(domain), lambda label: named_nodes(domain, graph, label))
+        self.linker: Linker = self._names.linker
         self._frames = frames_of(domain)
-        self._lexicon = lexicon_of(domain, self.linker)
-        fast = understanding or trained(domain, self._lexicon, folder / "understanding")
+        if understanding is None or isinstance(understanding, Path):
+            lexicon, place = lexicon_of(domain, self.linker), folder / "understanding"
+            understanding = understanding_of(domain, lexicon, place, understanding, on_progress)
+        self._fast = FollowingUnderstanding(understanding)
         self._values = SlotReader(domain)
-        self._base = Complemented(fast, domain, self.linker, self._values)
+        self._base = Complemented(self._fast, domain, self.linker, self._values)
         self.taker = TurnTaker(domain, graph, self._interpreter, Phrasebook(domain), documents)
+
+    def freshen(self) -> None:
+        """Know what has come into the graph, or left it, a few seconds ago. Most calls do nothing."""
+        self._names.follow(self._renamed)
+
+    def _renamed(self, linker: Linker) -> None:
+        from pagoda.nlu.fast_understanding import FastUnderstanding
+
+        if isinstance(self._fast.current, FastUnderstanding):
+            self._fast.current = self._fast.current.with_lexicon(lexicon_of(self.domain, linker))
 
     def model_reader(self, model: HeldModel, timeout_s: float) -> ModelUnderstanding:
         """The language model as a reader of sentences. timeout_s: of one sentence."""
@@ -74,7 +86,7 @@ class Parts:
         base: Understander = self._base if model_reader is None or name == "hybrid" else model_reader
         return make_strategy(name, base, self._frames, model=model_reader)
 
-    def drawn(self, keys: Sequence[str]) -> Subgraph:
+    def drawn(self, keys: Sequence[Any]) -> Subgraph:
         """The piece of the graph around nodes, without bookings, which are other people's.
 
         Empty where it cannot be had: a picture is worth no apology.
@@ -117,22 +129,3 @@ def lessons_of(domain: Domain) -> Lessons:
     titles = {slot.name: slot.title for slot in domain.slots.values()}
     titles |= {intent.name: intent.title for intent in domain.intents.values()}
     return Lessons(domain.examples(), titles)
-
-
-def trained(domain: Domain, lexicon: Mapping[str, Sequence[str]], folder: Path) -> Understander:
-    """The fast understanding of this domain and these names, out of the folder or made now."""
-    from pagoda.nlu.fast_understanding import FastUnderstanding
-
-    examples = domain.examples()
-    mark = json.dumps([examples, lexicon], ensure_ascii=False, sort_keys=True)
-    place = folder / hashlib.sha256(mark.encode()).hexdigest()[:16]
-    if place.exists():
-        try:
-            return FastUnderstanding.load(place)
-        except CheckpointError:
-            # Damaged, or of another version: what can be made again in seconds is not worth an error.
-            pass
-    understanding = FastUnderstanding.train(examples, lexicon=lexicon, effort="heads")
-    folder.mkdir(parents=True, exist_ok=True)
-    understanding.save(place)
-    return understanding

@@ -10,9 +10,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import random
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
 
 from pagoda.errors import MissingExtraError
@@ -25,14 +27,16 @@ Access = Literal["read", "write"]
 # A conflict of two writers is over in milliseconds; the driver's own first wait is a second.
 _FIRST_RETRY_S = 0.02
 _NUM_CONFLICTS = 5
+# The driver writes nanoseconds that nobody stored: 10:00:00.000000000.
+_EMPTY_FRACTION = re.compile(r"\.0+(?=\D|$)")
 
 
 @dataclass(frozen=True)
 class Account:
-    """A user of the server."""
+    """A user of the server. password: None where the server asks for none"""
 
     user: str
-    password: str = field(repr=False)
+    password: str | None = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class GraphDriver:
         self._drivers: dict[Access, neo4j.Driver] = {
             access: bolt.GraphDatabase.driver(
                 endpoint.uri,
-                auth=(account.user, account.password),
+                auth=None if account.password is None else (account.user, account.password),
                 max_transaction_retry_time=retry_s[access],
                 **settings,
             )
@@ -118,16 +122,20 @@ def plain(items: Any) -> Row:
 
 
 def _plain(value: Any) -> Any:
+    # Before lists: a duration is a tuple, too.
+    if hasattr(value, "iso_format"):
+        return _EMPTY_FRACTION.sub("", value.iso_format())
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     # Node, Relationship and a map all have items().
     if hasattr(value, "items"):
         return plain(value.items())
-    if hasattr(value, "iso_format"):
-        return value.iso_format()
     if hasattr(value, "isoformat"):
         return value.isoformat()
-    return value
+    if isinstance(value, bytes | bytearray):
+        return value.hex()
+    # JSON has no such numbers, and a client of ours would stumble over them.
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _neo4j() -> Any:

@@ -210,7 +210,7 @@ def _write_security(server_folder: Path, writer: Account, timeout_s: float) -> P
     password_file = server_folder / "password"
     password_file.unlink(missing_ok=True)
     with os.fdopen(os.open(password_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(writer.password)
+        file.write(writer.password or "")
     return password_file
 
 

@@ -13,6 +13,7 @@ others.
     |-- GraphDatabaseError             there is no such database on the server
     |-- GraphFolderError               the embedded graph's folder is locked, not writable or no graph
     |-- GraphLoadError                 data do not fit together, or did not arrive in full
+    |   `-- GraphTableError              a file of nodes or relations is wrong, told with its lines
     `-- GraphQueryError                the server refused a statement: a fault of ours; `.statement_id` names it
         |-- GraphReadOnlyError           a statement that may only read tried to write
         `-- GraphConflictError           a second node with a key that must be unique
@@ -25,7 +26,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pagoda.errors import PagodaError
+from pagoda.errors import ConfigError, PagodaError
 
 
 class GraphError(PagodaError):
@@ -62,6 +63,10 @@ class GraphFolderError(GraphError):
 
 class GraphLoadError(GraphError):
     """Rows to load do not fit together, or not all of them are in the graph afterwards."""
+
+
+class GraphTableError(GraphLoadError, ConfigError):
+    """A file of nodes or relations is wrong: one line for each mistake, with file and line."""
 
 
 class GraphQueryError(GraphError):

@@ -49,8 +49,8 @@ class Graph:
     def connect(
         cls,
         uri: str,
-        user: str,
-        password: str,
+        user: str = "neo4j",
+        password: str | None = None,
         database: str | None = None,
         *,
         reader: tuple[str, str] | None = None,
@@ -59,6 +59,7 @@ class Graph:
         """A graph on a Neo4j server, or any that speaks Bolt 5. Asks it one thing, so that mistakes show here.
 
         uri: such as neo4j+s://graph.example.org or bolt://localhost:7687
+        password: None for a server that asks for none (NEO4J_AUTH=none)
         reader: user and password for what only reads; None reads as `user`, in sessions that Neo4j holds to reading
 
         Raises GraphUnavailableError, GraphAuthError, GraphDatabaseError, ConfigError for an address that is none.
@@ -144,7 +145,7 @@ class Graph:
             self._schema = read_schema(self.read)
         return self._schema
 
-    def subgraph(self, keys: Sequence[str], *, limit: int = 60) -> Subgraph:
+    def subgraph(self, keys: Sequence[Any], *, limit: int = 60) -> Subgraph:
         """The nodes with these ids or names (either language), and what is one relation away, for drawing."""
         return read_subgraph(self.read, keys, limit)
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 BATCH_ROWS = 1000
 # Making an index over what is there, or a batch on a slow disk, may take longer than a question may.
 _BATCH_TIMEOUT_S = 60.0
-_INDEXED = ("name", "name_en")
 _NODES = "UNWIND $rows AS row MERGE (n:{label} {{{key}: row.key}}) SET n += row.properties RETURN count(*) AS rows"
 _RELATIONS = (
     "UNWIND $rows AS row "
@@ -143,10 +142,6 @@ def _make_constraints(graph: Graph, data: GraphData) -> None:
     unique = {table.label: table.key for table in data.nodes} | dict(data.constraints)
     for label, key in unique.items():
         _define(graph, f"CREATE CONSTRAINT IF NOT EXISTS FOR (n:{quoted(label)}) REQUIRE n.{quoted(key)} IS UNIQUE")
-    for table in data.nodes:
-        for name in _INDEXED:
-            if name != table.key and any(name in row for row in table.rows):
-                _define(graph, f"CREATE INDEX IF NOT EXISTS FOR (n:{quoted(table.label)}) ON (n.{quoted(name)})")
 
 
 def _define(graph: Graph, statement: str) -> None:

@@ -55,7 +55,7 @@ class Subgraph:
     edges: tuple[GraphEdge, ...] = ()
 
 
-def read_subgraph(read: Callable[..., list[dict[str, Any]]], keys: Sequence[str], limit: int) -> Subgraph:
+def read_subgraph(read: Callable[..., list[dict[str, Any]]], keys: Sequence[Any], limit: int) -> Subgraph:
     """The nodes with these ids or names and their neighbours, `limit` edges at most. Raises what `read` does."""
     if not keys:
         return Subgraph()
@@ -70,7 +70,7 @@ def read_subgraph(read: Callable[..., list[dict[str, Any]]], keys: Sequence[str]
     return Subgraph(tuple(nodes.values()), _distinct(edges, nodes))
 
 
-def _place(properties: Mapping[str, Any], keys: Sequence[str]) -> int:
+def _place(properties: Mapping[str, Any], keys: Sequence[Any]) -> int:
     """Where among the keys a node was asked for."""
     own = [properties.get(name) for name in ("id", "name", "name_en")]
     return min((keys.index(key) for key in own if key in keys), default=len(keys))

@@ -7,7 +7,7 @@ through a linear chain (Lafferty et al. 2001). numpy alone; a sentence takes a m
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,6 +96,14 @@ class ChineseReader:
         emissions = np.stack([table[bag].sum(0) for bag in self.tag_rows(words, requested)])
         path = crf.best_path(emissions, self.weights.transitions)
         return slots_of(text, words, path, emissions, self.labels)
+
+    def with_gazetteer(self, gazetteer: Gazetteer) -> ChineseReader:
+        """The same reader with other known values; what was learned is shared."""
+        return ChineseReader(self.labels, self.weights, gazetteer, self.requestable)
+
+    def with_lexicon(self, lexicon: Mapping[str, Iterable[str]]) -> ChineseReader:
+        """The same reader with the values of another lexicon."""
+        return self.with_gazetteer(self.gazetteer.with_lexicon(lexicon))
 
     def tensors(self) -> dict[str, np.ndarray]:
         """What a file must hold: only the rows that training touched, float16."""

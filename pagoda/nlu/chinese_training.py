@@ -19,7 +19,7 @@ from pagoda.nlu.chinese_reader import GRAM_BITS, TAG_BITS, ChineseReader, Weight
 from pagoda.nlu.encoder import padded
 from pagoda.nlu.gazetteer import Gazetteer
 from pagoda.nlu.joint_training import OnProgress
-from pagoda.nlu.labelled import Labelled, folds
+from pagoda.nlu.labelled import Labelled, folds, intents_told
 from pagoda.nlu.ngrams import padded_rows
 from pagoda.nlu.reading import Labels, signs_of
 from pagoda.nlu.substitution import substituted
@@ -50,9 +50,10 @@ def train_chinese(
     fitted = None
     if labels.in_scope:
         logits, signs = _cross_validated(examples, grams, labels, settings.seed, on_progress)
-        inside = logits[:, : len(labels.in_scope)]
-        truth = labels.truth(examples)
-        fitted = calibration.fit(inside, signs, truth, settings.false_rejects_for(examples))
+        told = intents_told(examples)
+        inside = logits[told, : len(labels.in_scope)]
+        truth = labels.truth(examples)[told]
+        fitted = calibration.fit(inside, signs[told], truth, settings.false_rejects_for(examples))
     table, constants = _train_intents(examples, grams, labels)
     more = substituted(examples, lexicon, settings.seed)
     features, moves = _train_tags(reader, [*examples, *more], settings.seed, on_progress)
@@ -73,6 +74,8 @@ def _cross_validated(
     familiar = np.zeros(len(examples))
     for number in range(_NUM_FOLDS):
         outside = np.flatnonzero(fold != number).tolist()
+        if not outside:
+            continue
         known = [grams[i] for i in outside]
         table, constants = _train_intents([examples[i] for i in outside], known, labels)
         weights = Weights(table, constants, _rarity(known), np.zeros(0), np.zeros(0))
@@ -101,7 +104,8 @@ def _train_intents(
 
     chosen = [index for index, example in enumerate(examples) if example.intent]
     if not chosen:
-        return np.zeros((2**GRAM_BITS + 1, 0), np.float32), np.zeros(0, np.float32)
+        num_intents = len(labels.intents)
+        return np.zeros((2**GRAM_BITS + 1, num_intents), np.float32), np.zeros(num_intents, np.float32)
     rarity = _rarity(grams)
     used, numbered = np.unique(np.concatenate([grams[index] for index in chosen]), return_inverse=True)
     bags, starts = (

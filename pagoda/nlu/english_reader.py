@@ -6,7 +6,7 @@ seconds; with thousands its upper layers are tuned, in minutes (`joint_training`
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +23,9 @@ from pagoda.nlu.tagging import Word, split_words
 
 if TYPE_CHECKING:
     import torch
+
+
+_TABLE, _ROWS = "_table", ".rows"
 
 
 class EnglishReader:
@@ -96,17 +99,30 @@ class EnglishReader:
                 vectors.append(out.sentence.numpy())
         return np.concatenate(logits), np.concatenate(vectors)
 
+    def with_gazetteer(self, gazetteer: Gazetteer) -> EnglishReader:
+        """The same reader with other known values; what was learned is shared."""
+        other = EnglishReader.__new__(EnglishReader)
+        other.__dict__.update(self.__dict__, gazetteer=gazetteer)
+        return other
+
+    def with_lexicon(self, lexicon: Mapping[str, Iterable[str]]) -> EnglishReader:
+        """The same reader with the values of another lexicon."""
+        return self.with_gazetteer(self.gazetteer.with_lexicon(lexicon))
+
     def tensors(self) -> dict[str, torch.Tensor]:
-        """What a file must hold: heads, tuned layers, prototypes; float16."""
+        """What a file must hold, float16: heads, tuned layers, prototypes; of tables the rows that say something."""
         import torch
 
         encoder = self.model.encoder
         names = [name for layer in self.model.tuned_layers for name in encoder.layer_names(layer)]
         kept = {**{name: encoder.weights[name] for name in names}, **self.model.heads}
-        return {
-            **{name: value.half().contiguous() for name, value in kept.items()},
-            "centres": torch.tensor(self.centres),
-        }
+        packed = {"centres": torch.tensor(self.centres)}
+        for name, value in kept.items():
+            if name.endswith(_TABLE):
+                used = value.any(1).nonzero()[:, 0]
+                packed[name + _ROWS], value = used.to(torch.int32), value[used]
+            packed[name] = value.half().contiguous()
+        return packed
 
     @classmethod
     def from_tensors(
@@ -119,7 +135,12 @@ class EnglishReader:
     ) -> EnglishReader:
         """The inverse of `tensors`, with what JSON holds."""
         layers = {name: value.float() for name, value in tensors.items() if name.startswith("encoder.")}
-        heads = {name: value.float() for name, value in tensors.items() if name not in layers and name != "centres"}
+        others = {"centres", *layers, *(name for name in tensors if name.endswith(_ROWS))}
+        heads = {name: value.float() for name, value in tensors.items() if name not in others}
+        for name, bits in {"word_table": WORD_BITS, "gram_table": GRAM_BITS}.items():
+            table = heads[name].new_zeros(2**bits + 1, heads[name].shape[1])
+            table[tensors[name + _ROWS].long()] = heads[name]
+            heads[name] = table
         reader = cls(JointModel(packaged_encoder(layers), heads, labels, num_tuned), gazetteer, requestable)
         reader.centres = tensors["centres"].numpy()
         return reader

@@ -18,7 +18,7 @@ from pagoda.nlu.english_reader import EnglishReader
 from pagoda.nlu.gazetteer import Gazetteer
 from pagoda.nlu.joint_model import Featured, JointModel, new_heads
 from pagoda.nlu.joint_training import OnProgress, Schedule
-from pagoda.nlu.labelled import Labelled, folds, hold_out
+from pagoda.nlu.labelled import Labelled, folds, hold_out, intents_told
 from pagoda.nlu.prototypes import nearest, prototypes
 from pagoda.nlu.reading import Labels, signs_of
 from pagoda.nlu.substitution import substituted
@@ -82,9 +82,10 @@ def _tuned(
         return None
     logits, vectors = reader.scores(sentences, kept)
     reader.centres = _centres(vectors[: len(train)], reader.labels, train)
-    truth = reader.labels.truth(held)
-    signs = signs_of(reader.labels, logits, nearest(vectors, reader.centres))[len(train) :]
-    inside = logits[len(train) :, : len(reader.labels.in_scope)]
+    told = intents_told(held)
+    truth = reader.labels.truth(held)[told]
+    signs = signs_of(reader.labels, logits, nearest(vectors, reader.centres))[len(train) :][told]
+    inside = logits[len(train) :, : len(reader.labels.in_scope)][told]
     return calibration.fit(inside, signs, truth, settings.false_rejects_for(examples))
 
 
@@ -104,11 +105,14 @@ def _heads_only(
     kept = joint_training.keep_lower(reader.model, sentences, on_progress)
     fitted = None
     if reader.labels.in_scope:
-        logits, signs = _cross_validated(reader, examples, sentences[: len(examples)], kept, settings.seed)
-        truth = reader.labels.truth(examples)
-        inside = logits[:, : len(reader.labels.in_scope)]
-        fitted = calibration.fit(inside, signs, truth, settings.false_rejects_for(examples))
+        own = sentences[: len(examples)]
+        logits, signs = _cross_validated(reader, examples, own, kept, settings.seed, on_progress)
+        told = intents_told(examples)
+        truth = reader.labels.truth(examples)[told]
+        inside = logits[told, : len(reader.labels.in_scope)]
+        fitted = calibration.fit(inside, signs[told], truth, settings.false_rejects_for(examples))
     joint_training.train(reader.model, sentences, kept, _HEADS, on_progress)
+    joint_training.forget_untouched(reader.model, sentences)
     if fitted is not None:
         _, vectors = reader.scores(sentences[: len(examples)], kept[: len(examples)])
         reader.centres = _centres(vectors, reader.labels, examples)
@@ -121,6 +125,7 @@ def _cross_validated(
     sentences: Sequence[Featured],
     kept: Sequence[np.ndarray],
     seed: int,
+    on_progress: OnProgress | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """([n, num_intents] logits, [n, num_signs]) of each example by heads that were trained without its fold."""
     fold = np.array(folds(examples, _NUM_FOLDS, seed))
@@ -129,10 +134,15 @@ def _cross_validated(
     cosines = np.zeros(len(examples), np.float32)
     for number in range(_NUM_FOLDS):
         inside, outside = (np.flatnonzero(part).tolist() for part in (fold == number, fold != number))
+        if not inside or not outside:
+            continue
         model = JointModel(reader.model.encoder, _new_heads(labels, seed), labels, 0)
         part = EnglishReader(model, reader.gazetteer, reader.requestable)
         plain = [_without_tags(sentence) for sentence in sentences]
         joint_training.train(model, [plain[i] for i in outside], [kept[i] for i in outside], _HEADS)
+        joint_training.forget_untouched(model, [plain[i] for i in outside])
+        if on_progress is not None:
+            on_progress("cross-validation", number + 1, _NUM_FOLDS)
         logits[inside], vectors = part.scores([plain[i] for i in inside], [kept[i] for i in inside])
         _, known = part.scores([plain[i] for i in outside], [kept[i] for i in outside])
         cosines[inside] = nearest(vectors, _centres(known, labels, [examples[i] for i in outside]))

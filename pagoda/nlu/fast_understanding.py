@@ -23,7 +23,7 @@ from pagoda.nlu.chinese_reader import ChineseReader
 from pagoda.nlu.chinese_training import train_chinese
 from pagoda.nlu.english_reader import EnglishReader
 from pagoda.nlu.english_training import train_english
-from pagoda.nlu.gazetteer import phrase_of
+from pagoda.nlu.gazetteer import Gazetteer, phrase_of
 from pagoda.nlu.joint_training import OnProgress
 from pagoda.nlu.known_sentences import key_of, known_sentences, ranked_with
 from pagoda.nlu.labelled import Labelled, read_examples
@@ -87,11 +87,9 @@ class FastUnderstanding:
         readers: dict[Language, TrainedReader] = {}
         for language, trainer in _TRAINERS.items():
             part = [example for example in labelled if example.language == language]
-            if part:
-                own = {
-                    slot: [name for name in names if language_of(name) == language] for slot, names in values.items()
-                }
-                reader, calibration = trainer(part, own, settings, on_progress)
+            # A language of which no intent is known is better read by the other's reader than by one that knows none.
+            if any(map(_in_scope, part)) or (part and not any(map(_in_scope, labelled))):
+                reader, calibration = trainer(part, _of(values, language), settings, on_progress)
                 readers[language] = TrainedReader(reader, calibration, known_sentences(part))
         return cls(readers)
 
@@ -130,6 +128,38 @@ class FastUnderstanding:
         intent, confidence = candidates[0] if candidates else ("", 1.0)
         return Understanding(text, language, intent, confidence, slots, (), candidates, "fast")
 
+    def with_lexicon(self, lexicon: Mapping[str, Iterable[str]]) -> FastUnderstanding:
+        """The same weights with other known values {slot: values} than those it was trained with: no new training.
+
+        What is shared is not copied, so this takes milliseconds for thousands of names.
+        """
+        values = {slot: list(names) for slot, names in lexicon.items()}
+        return FastUnderstanding(
+            {
+                language: TrainedReader(one.reader.with_lexicon(_of(values, language)), one.calibration, one.known)
+                for language, one in self._readers.items()
+            }
+        )
+
+    def with_examples(self, examples: Sequence[Mapping[str, Any]]) -> FastUnderstanding:
+        """The same weights, and of these examples the values and the short sentences, which a light file leaves out."""
+        labelled = read_examples(examples)
+        readers = {}
+        for language, one in self._readers.items():
+            part = [example for example in labelled if example.language == language]
+            reader = one.reader.with_gazetteer(Gazetteer.of(part))
+            readers[language] = TrainedReader(reader, one.calibration, known_sentences(part))
+        return FastUnderstanding(readers)
+
+    def without_examples(self) -> FastUnderstanding:
+        """The weights alone: what `with_examples` and `with_lexicon` put back, for those who have both at hand."""
+        return FastUnderstanding(
+            {
+                language: TrainedReader(one.reader.with_gazetteer(Gazetteer({})), one.calibration, {})
+                for language, one in self._readers.items()
+            }
+        )
+
     def save(self, folder: str | Path) -> None:
         """Write safetensors and JSON; what was in the folder is replaced at once, or not at all.
 
@@ -143,6 +173,15 @@ class FastUnderstanding:
     def load(cls, folder: str | Path) -> FastUnderstanding:
         """Read what `save` wrote. Raises CheckpointError where it is missing or damaged."""
         return cls({language: TrainedReader(*parts) for language, parts in files.load(folder).items()})
+
+
+def _in_scope(example: Labelled) -> bool:
+    return example.intent not in ("", OUT_OF_SCOPE)
+
+
+def _of(lexicon: Mapping[str, Sequence[str]], language: Language) -> dict[str, list[str]]:
+    """The values of a lexicon that are in a language."""
+    return {slot: [name for name in names if language_of(name) == language] for slot, names in lexicon.items()}
 
 
 def _candidates(reading: Reading, trained: TrainedReader) -> tuple[tuple[str, float], ...]:

@@ -1,11 +1,12 @@
 """A trained understanding on disk: understanding.json and one safetensors file for each language, never a pickle.
 
 Beside the path sentence -> Understanding. A folder is written under another name and then put in place, so that an
-interrupted save leaves the old one as it was.
+interrupted save leaves the old one as it was. Each tensor file's checksum stands in the JSON: half a file is no file.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tempfile
@@ -21,7 +22,7 @@ from pagoda.nlu.english_reader import EnglishReader
 from pagoda.nlu.gazetteer import Gazetteer
 from pagoda.nlu.reading import Labels
 
-FORMAT = 1
+FORMAT = 2
 _NAME = "understanding.json"
 Parts = tuple[EnglishReader | ChineseReader, Calibration | None, Mapping[str, str]]
 """A reader, its calibration, the short sentences that it knows."""
@@ -29,9 +30,7 @@ Parts = tuple[EnglishReader | ChineseReader, Calibration | None, Mapping[str, st
 
 def save(readers: Mapping[Language, Parts], folder: str | Path) -> None:
     """Write the readers. Raises ConfigError where the folder holds something else or cannot be written."""
-    target = Path(folder).expanduser()
-    if target.exists() and not _may_be_replaced(target):
-        raise ConfigError(f"{target} holds no trained understanding and is not empty: name another folder")
+    target = check_place(folder)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
@@ -47,6 +46,14 @@ def save(readers: Mapping[Language, Parts], folder: str | Path) -> None:
         raise ConfigError(f"{target} cannot be written ({error.strerror}): name another folder") from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def check_place(folder: str | Path) -> Path:
+    """Where an understanding may be written; known before minutes of training. Raises ConfigError as `save` does."""
+    target = Path(folder).expanduser()
+    if target.exists() and not _may_be_replaced(target):
+        raise ConfigError(f"{target} holds no trained understanding and is not empty: name another folder")
+    return target
 
 
 def load(folder: str | Path) -> dict[Language, Parts]:
@@ -88,7 +95,9 @@ def _write(readers: Mapping[Language, Parts], folder: Path) -> None:
             from safetensors.numpy import save_file as save_arrays
 
             save_arrays(reader.tensors(), path)
-        described[language] = {**_described(reader, calibration), "known": dict(known)}
+        path.chmod(0o644)  # safetensors writes for its owner alone
+        checksum = hashlib.sha256(path.read_bytes()).hexdigest()
+        described[language] = {**_described(reader, calibration), "known": dict(known), "sha256": checksum}
     text = json.dumps({"format": FORMAT, "readers": described}, ensure_ascii=False, separators=(",", ":"))
     (folder / _NAME).write_text(text, "utf-8")
 
@@ -114,6 +123,8 @@ def _read(fields: Mapping[str, Any], path: Path) -> Parts:
     known = dict(fields["known"])
     if not path.is_file():
         raise FileNotFoundError(2, "missing", str(path))
+    if hashlib.sha256(path.read_bytes()).hexdigest() != fields["sha256"]:
+        raise ValueError("another checksum")
     try:
         if fields["kind"] == "characters":
             from safetensors.numpy import load_file as load_arrays

@@ -2,7 +2,8 @@
 
 On the path *sentence -> Understanding*. Values come from the training examples and from a lexicon, such as the names in
 the graph. An example is never shown a value that it alone supplied: a tagger that could count on its own answers being
-listed would find nothing new (Mikheev et al. 1999; Ratinov and Roth 2009 on gazetteer features).
+listed would find nothing new (Mikheev et al. 1999; Ratinov and Roth 2009 on gazetteer features). A lexicon may change
+after training: what was learned is that a word is known, not which one, so new names need no new training.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pagoda.nlu.tagging import split_words
 _LONGEST = 12
 """Words of the longest value that is looked up."""
 _SUPPLIED = 1_000_000
-"""A count that no example can take away."""
+"""What a value of the lexicon adds to its count; more than examples can take away."""
 Phrase = tuple[str, ...]
 
 
@@ -42,11 +43,21 @@ class Gazetteer:
         for example in examples:
             for phrase, slot in own_phrases(example):
                 counts.setdefault(phrase, Counter())[slot] += 1
-        for slot, values in (lexicon or {}).items():
-            for value in values:
-                if 0 < len(phrase := phrase_of(value)) <= _LONGEST:
-                    counts.setdefault(phrase, Counter())[slot] = _SUPPLIED
-        return cls(counts)
+        return cls(counts).with_lexicon(lexicon or {})
+
+    def with_lexicon(self, lexicon: Mapping[str, Iterable[str]]) -> Gazetteer:
+        """The values of the examples as they are, beside those of another lexicon {slot: values}."""
+        counts: dict[Phrase, dict[str, int]] = {}
+        for phrase, slots in self._counts.items():
+            held = {slot: count % _SUPPLIED for slot, count in slots.items() if count % _SUPPLIED}
+            if held:
+                counts[phrase] = held
+        for slot, values in lexicon.items():
+            for phrase in {phrase_of(value) for value in values}:
+                if 0 < len(phrase) <= _LONGEST:
+                    held = counts.setdefault(phrase, {})
+                    held[slot] = held.get(slot, 0) + _SUPPLIED
+        return Gazetteer(counts)
 
     def slots_of(self, phrase: Phrase) -> set[str]:
         """The slots that take the phrase."""

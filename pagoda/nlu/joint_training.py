@@ -87,6 +87,23 @@ def train(
         run.finish()
 
 
+def forget_untouched(model: JointModel, sentences: Sequence[Featured]) -> None:
+    """Zero the rows of the tables that no sentence touches: they hold what chance put there, and nothing was learned.
+
+    A word never seen then says nothing, as with the Chinese reader, and a file need not hold these rows.
+    """
+    import torch
+
+    bags = {
+        "gram_table": {row for sentence in sentences for row in sentence.gram_rows},
+        "word_table": {row for sentence in sentences for bag in sentence.word_rows for row in bag},
+    }
+    for name, rows in bags.items():
+        untouched = torch.ones(len(model.heads[name]), dtype=torch.bool)
+        untouched[sorted(rows)] = False
+        model.heads[name] = model.heads[name].masked_fill(untouched[:, None], 0.0)
+
+
 class _Run:
     """One training: optimiser, rates by step, and the running average of the weights."""
 
@@ -108,7 +125,9 @@ class _Run:
         rate = min(share / self.schedule.warm_up, (1 - share) / (1 - self.schedule.warm_up)) + 1e-3
         for group, peak in zip(self._optimiser.param_groups, self._peaks, strict=True):
             group["lr"] = peak * rate
-        _loss(self.model, _thinned(batch, self.schedule.feature_dropout), self.schedule).backward()
+        lost = _loss(self.model, _thinned(batch, self.schedule.feature_dropout), self.schedule)
+        if lost.requires_grad:  # not where no sentence of the batch has an intent, and none of the set a slot
+            lost.backward()
         torch.nn.utils.clip_grad_norm_(self._parameters(), 1.0)
         self._optimiser.step()
         self._optimiser.zero_grad()

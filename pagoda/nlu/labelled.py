@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from pagoda.errors import ConfigError
 from pagoda.language import Language, language_of
 from pagoda.nlu.tagging import Span, Word, split_words, tags_of
@@ -61,8 +63,15 @@ def read_example(number: int, example: Mapping[str, Any]) -> Labelled:
     intent = example.get("intent") or ""
     if not isinstance(intent, str):
         raise ConfigError(f'example {number} ({text!r}): "intent" is {intent!r}; expected a name, or leave it out')
-    spans = tuple(_read_slot(number, text, slot) for slot in example.get("slots") or ())
-    requested = tuple(dict.fromkeys(example.get("requested") or ()))
+    slots, requested = (example.get(name) or () for name in ("slots", "requested"))
+    for name, given in (("slots", slots), ("requested", requested)):
+        if not isinstance(given, list | tuple):
+            raise ConfigError(
+                f'example {number} ({text!r}): "{name}" is {given!r:.80}; expected a list, or leave it out'
+            )
+    if not all(isinstance(slot, str) for slot in requested):
+        raise ConfigError(f'example {number} ({text!r}): "requested" is {requested!r:.80}; expected names of slots')
+    spans, requested = tuple(_read_slot(number, text, slot) for slot in slots), tuple(dict.fromkeys(requested))
     return Labelled(text, OUT_OF_SCOPE if intent in _OUT_OF_SCOPE_NAMES else intent, spans, requested)
 
 
@@ -88,6 +97,11 @@ def read_examples(examples: Sequence[Mapping[str, Any]]) -> list[Labelled]:
     if not any(one.intent or one.spans for one in read):
         raise ConfigError(f"{len(read)} examples, none with an intent or a slot: there is nothing to learn")
     return read
+
+
+def intents_told(examples: Sequence[Labelled]) -> np.ndarray:
+    """int [n] numbers of the examples that have an intent: those without say nothing of what is in scope."""
+    return np.array([number for number, one in enumerate(examples) if one.intent], np.int64)
 
 
 def hold_out(examples: Sequence[Labelled], share: float, most: int, seed: int) -> tuple[list[Labelled], list[Labelled]]:

@@ -94,8 +94,8 @@ def evaluate(understander: Understander, examples: Sequence[Mapping[str, Any]]) 
     )
 
 
-def draw_confusions(report: Report, path: str | Path) -> None:
-    """Write the confusion matrix as a picture; of many intents, those that are confused most.
+def draw_confusions(report: Report, path: str | Path) -> bool:
+    """Write the confusion matrix as a picture; of many intents, those that are confused most. False without intents.
 
     Raises MissingExtraError where matplotlib is not installed.
     """
@@ -104,6 +104,8 @@ def draw_confusions(report: Report, path: str | Path) -> None:
     except ModuleNotFoundError as error:
         raise MissingExtraError("the picture of the confusions (matplotlib)", "train") from error
     names = _names_in_picture(report)
+    if not names:
+        return False
     table = np.array([[report.confusions.get((gold, found), 0) for found in names] for gold in names], float)
     shares = table / np.maximum(table.sum(1, keepdims=True), 1)
     side = 2.5 + 0.28 * len(names)
@@ -119,6 +121,7 @@ def draw_confusions(report: Report, path: str | Path) -> None:
         axes.text(column, row, str(int(table[row, column])), ha="center", va="center", fontsize=6, color=colour)
     figure.colorbar(image, ax=axes, shrink=0.6, label="share of the gold intent")
     figure.savefig(str(path), dpi=130)
+    return True
 
 
 def _names_in_picture(report: Report) -> list[str]:

@@ -29,13 +29,13 @@ class SlotValue:
 
 @dataclass(frozen=True)
 class Act:
-    """Something said beside intent and slots.
+    """Something said beside intent and slots. kind: "any" and "unset" are of a slot, "request" of a property.
 
-    kind: "any" and "unset" are of a slot, "request" of a property; "order" puts first what has the "lowest" or
-        "highest" value of the property `slot`
+    "more" wants further results; "bookings" is about what was agreed upon before, its value what is wanted of it
+    "order" puts first what has the "lowest" or "highest" value of the property `slot`
     """
 
-    kind: Literal["any", "unset", "request", "confirm", "deny", "choose", "correct", "order"]
+    kind: Literal["any", "unset", "request", "confirm", "deny", "choose", "correct", "more", "bookings", "order"]
     slot: str = ""
     value: str = ""
 

@@ -20,6 +20,7 @@ _LEAST = {
     "keep_alive_s": 0.001,
     "max_chunks_per_s": 1,
 }
+_OF_DIALOGUE = ("domain", "graph", "graph_user", "graph_password_env", "graph_database", "trained", "timezone")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,9 @@ class ServerConfig:
     otlp_endpoint: URL of an OpenTelemetry collector that gets a span for each request
     rag: folder of an index of documents, which /v1/rag then serves; made if it is not there
     dialogue: folder of a graph and its sessions, which /v1/dialogue and the page /dialogue then serve; made likewise
+    domain, graph, graph_user, graph_password_env, graph_database, trained, timezone: of that dialogue, as for
+        `pagoda dialogue chat`: domain file, address of a graph elsewhere, its user, variable of the password, database,
+        folder of a trained understanding, zone of the clock
     page: serve the chat page at /
     access_log: a line of JSON for each request, on stderr
     """
@@ -72,6 +76,13 @@ class ServerConfig:
     otlp_endpoint: str | None = None
     rag: Path | None = None
     dialogue: Path | None = None
+    domain: Path | None = None
+    graph: str | None = None
+    graph_user: str | None = None
+    graph_password_env: str | None = None
+    graph_database: str | None = None
+    trained: Path | None = None
+    timezone: str | None = None
     page: bool = True
     access_log: bool = True
 
@@ -80,6 +91,10 @@ class ServerConfig:
             raise ConfigError(f"port is {self.port}, but ports are 0 (any free one) to 65535")
         if (self.ssl_keyfile is None) != (self.ssl_certfile is None):
             raise ConfigError("ssl_keyfile and ssl_certfile go together: give both or neither")
+        if self.dialogue is None:
+            stray = next((name for name in _OF_DIALOGUE if getattr(self, name) is not None), None)
+            if stray is not None:
+                raise ConfigError(f"{stray} is of a dialogue, and none is served: give dialogue, its folder, too")
         if self.metrics_prefix not in METRICS_PREFIXES:
             raise ConfigError(f"metrics_prefix is {self.metrics_prefix!r}: give one of {', '.join(METRICS_PREFIXES)}")
         if any(not key.strip() for key in self.api_keys):

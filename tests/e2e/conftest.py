@@ -18,9 +18,10 @@ import httpx
 import pytest
 from filelock import FileLock
 
-from pagoda.dialogue.assembly import lexicon_of, trained
+from pagoda.dialogue.assembly import lexicon_of
 from pagoda.dialogue.domain.city import city
 from pagoda.dialogue.domain.domain import Domain
+from pagoda.dialogue.learned import understanding_of
 from pagoda.dialogue.reading.linking import Linker
 from pagoda.graph.graph import Graph
 from pagoda.graph.loading import load
@@ -146,4 +147,4 @@ def city_understanding(city_graph: Graph, city_understanding_folder: Path) -> Un
     domain = Domain.load()
     lexicon = lexicon_of(domain, Linker.from_graph(domain, city_graph))
     with FileLock(city_understanding_folder.with_suffix(".lock")):
-        return trained(domain, lexicon, city_understanding_folder)
+        return understanding_of(domain, lexicon, city_understanding_folder)

@@ -184,7 +184,7 @@ def test_questions_go_to_documents_and_what_they_do_not_hold_to_a_person(make: M
     agent = make(documents=answers.get)
     agent.reply("s", "I want to find a restaurant")
     answered = agent.reply("s", "translate this paragraph into German")
-    assert answered.text == "We translate on Mondays. (handbook.md)"
+    assert answered.text == "We translate on Mondays. (handbook.md)\nWhat kind of food would you like?"
     assert answered.facts["intent"] == "find_restaurant"
     assert agent.sessions.hand_offs() == []
     agent.reply("t", "how do I repair a bicycle")

@@ -170,14 +170,13 @@ def test_the_handbook_is_indexed_and_asked_as_shown(replay: Callable[[Transcript
         replay(transcript)
 
 
-@pytest.mark.usefixtures("city_understanding", "noon")
-def test_the_dialogue_goes_as_shown(
-    replay: Callable[[Transcript], None], city_understanding_folder: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "pagoda-dialogue").mkdir()
-    (tmp_path / "pagoda-dialogue" / "understanding").symlink_to(city_understanding_folder)
-    (shown,) = [each for each in transcripts() if each.typed]
-    replay(shown)
+@pytest.mark.usefixtures("noon")
+def test_tables_are_loaded_and_dialogues_go_as_shown(replay: Callable[[Transcript], None]) -> None:
+    beginnings = ("pagoda graph load", "pagoda dialogue chat")
+    shown = [each for each in transcripts() if each.command.startswith(beginnings) and each.shown]
+    assert [each.command.split()[1] for each in shown].count("dialogue") == 2
+    for transcript in shown:
+        replay(transcript)
 
 
 def test_options_of_commands_that_need_more_than_a_checkout_exist() -> None:

@@ -16,9 +16,10 @@ from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.slots.check import accepts
 from pagoda.dialogue.slots.kinds import ANY, Band, Except, NodeValue, OneOf, Range, Value, When, plain_values
 from pagoda.dialogue.state import events as ev
-from pagoda.dialogue.state.fold import MAX_STACK, fold, missing_slots, step
+from pagoda.dialogue.state.fold import fold, step
 from pagoda.dialogue.state.model import State
-from pagoda.dialogue.state.policy import Book, HandOff, next_action
+from pagoda.dialogue.state.policy import Book, Confirm, ConfirmCancel, HandOff, Unbook, next_action, open_question
+from pagoda.dialogue.state.tasks import MAX_STACK, missing_slots
 
 CITY = Domain.load()
 INTENTS = [*CITY.intents, "no_such_intent"]
@@ -60,6 +61,8 @@ def _valued(kind: type[Any]) -> list[Any]:
 # One list to draw from: a draw costs far more than a step of the fold.
 EVENTS: list[ev.Event] = [
     *[ev.UserSaid("x", "zh", intent) for intent in [*INTENTS, "out_of_scope"]] * 8,
+    *[ev.UserSaid("x", "zh", "confirm", at) for at in ("2026-11-21T12:00", "2026-11-21T12:29", "2026-11-22T12:00")]
+    * 20,
     *[ev.Switched(intent) for intent in INTENTS] * 8,
     *[ev.Switched("book_restaurant")] * 40,
     *_valued(ev.Informed),
@@ -69,7 +72,10 @@ EVENTS: list[ev.Event] = [
     *[ev.SetAny(slot) for slot in SLOTS] * 4,
     *[ev.Ordered(column) for column in ("price", "rating", "cuisine", "no such column")] * 5,
     *[ev.Ignored(("停车场",))] * 5,
-    *[ev.Requested("phone"), ev.Requested("phone", 1), ev.Requested("x", -9)] * 10,
+    *[ev.Requested("phone"), ev.Requested("phone", 1), ev.Requested("x", -9), ev.Requested("x", None, NODES[0])] * 10,
+    *[ev.AskedForMore(), ev.AskedForBookings(), ev.Repeated("time"), ev.HandOffEnded(), ev.Began("c")] * 10,
+    *[kind(key) for kind in (ev.AskedToCancel, ev.AskedToChange, ev.Unbooked) for key in ("k1", "k2", "k3", "k4")] * 20,
+    *[ev.ProposedToCancel(key) for key in ("", "k1", "k2", "k3", "k4")] * 20,
     *[ev.Chosen(row) for row in (-9, -1, 0, 1, 9)] * 20,
     *[ev.Asked(slot, tuple(VALUES[first::9])) for slot in SLOTS for first in (0, 8)] * 2,
     *[ev.Offered(tuple(NODES[:size])) for size in (0, 1, 3)] * 20,
@@ -78,7 +84,11 @@ EVENTS: list[ev.Event] = [
 ]
 # So that bookings happen often enough to be broken.
 BOOKING = [ev.Switched("book_restaurant"), *(ev.Informed(slot, SENSIBLE[slot]) for slot in ("name", "time", "people"))]
-LATE_CHANGE = [*BOOKING, ev.Proposed(), ev.Corrected("people", 6), ev.Confirmed(), ev.Booked("k4")]
+SAID = ev.UserSaid("x", "zh", "confirm", "2026-11-21T12:00")
+YES = [SAID, ev.Confirmed()]
+LATE_CHANGE = [*BOOKING, ev.Proposed(), SAID, ev.Corrected("people", 6), ev.Confirmed(), ev.Booked("k4")]
+UNDONE = [SAID, ev.AskedToCancel("k3"), ev.ProposedToCancel("k3"), *YES, ev.Unbooked("k3")]
+CHANGED = [SAID, ev.AskedToChange("k3"), ev.Corrected("people", 6), ev.Proposed(), *YES, ev.Booked("k3")]
 PARTS: list[list[ev.Event]] = [
     *([event] for event in EVENTS),
     *[
@@ -86,12 +96,39 @@ PARTS: list[list[ev.Event]] = [
         LATE_CHANGE,
         [*BOOKING, ev.Proposed()],
         [ev.Proposed()],
-        [ev.Confirmed(), ev.Booked("k3")],
+        [*YES, ev.Booked("k3")],
+        YES,
         [ev.Confirmed()],
+        UNDONE,
+        CHANGED,
     ]
     * 120,
 ]
 HISTORIES = st.lists(st.sampled_from(PARTS), max_size=14).map(lambda parts: [event for part in parts for event in part])
+# Few parts, which all are about what cannot be undone: most of these histories come to the point of writing.
+LATER = ev.UserSaid("x", "zh", "confirm", "2026-11-22T12:00")
+GRAVE: list[list[ev.Event]] = [
+    [SAID, *BOOKING, ev.Proposed()],
+    [ev.Proposed()],
+    [SAID],
+    [LATER],
+    [ev.Confirmed()],
+    YES,
+    [LATER, ev.Confirmed()],
+    [SAID, ev.Corrected("people", 6)],
+    [SAID, ev.Denied()],
+    [ev.Booked("k1")],
+    [ev.Booked("k2")],
+    [SAID, ev.AskedToCancel("k1")],
+    [ev.ProposedToCancel("k1")],
+    [ev.Unbooked("k1")],
+    [SAID, ev.AskedToChange("k1"), ev.Corrected("people", 5), ev.Proposed()],
+    [ev.HandedOff("x"), SAID],
+    [ev.GraphFailed("x")],
+]
+GRAVE_HISTORIES = st.lists(st.sampled_from(GRAVE), min_size=4, max_size=16).map(
+    lambda parts: [event for part in [GRAVE[0], *parts] for event in part]
+)
 
 
 def _told(state: State) -> str:
@@ -146,7 +183,7 @@ def test_a_booking_happens_once_and_only_as_it_was_confirmed(history: list[ev.Ev
         before, state = state, step(state, event, CITY)
         if isinstance(event, ev.Proposed) and state.task and state.task.stage == "confirming":
             read_out[state.task.number] = dict(state.task.values)
-        if len(state.bookings) > len(before.bookings):
+        if state.bookings != before.bookings and isinstance(event, ev.Booked):
             booking = state.bookings[-1]
             assert booking.values == read_out[booking.task]
             assert before.task is not None
@@ -154,6 +191,40 @@ def test_a_booking_happens_once_and_only_as_it_was_confirmed(history: list[ev.Ev
     assert len({booking.id for booking in state.bookings}) == len(state.bookings)
     assert len({booking.task for booking in state.bookings}) == len(state.bookings)
     assert all(task.number not in {booking.task for booking in state.bookings} for task in _tasks(state))
+
+
+@given(GRAVE_HISTORIES)
+@SETTINGS
+def test_nothing_is_written_or_undone_but_upon_a_yes_in_the_turn_behind_its_read_out(history: list[ev.Event]) -> None:
+    state, turn, at, read_out, agreed = State(), 0, "", {}, -1
+    for event in history:
+        before, state = state, step(state, event, CITY)
+        match event:
+            case ev.UserSaid():
+                turn, at = turn + 1, event.at or at
+            case ev.Confirmed():
+                agreed = turn
+            case ev.Proposed():
+                read_out[""] = (turn, at)
+            case ev.ProposedToCancel(key):
+                read_out[key] = (turn, at)
+        if state.bookings != before.bookings:
+            said_in, said_at = read_out[event.id if isinstance(event, ev.Unbooked) else ""]
+            assert (agreed, said_in) == (turn, turn - 1)
+            assert not (said_at and at) or at[:10] <= said_at[:10], "a day later it is read out anew"
+
+
+@given(GRAVE_HISTORIES)
+@SETTINGS
+def test_what_is_repeated_behind_an_answer_can_be_answered(history: list[ev.Event]) -> None:
+    """Whatever happened: a reply that ends in a read-out is one that a yes may follow."""
+    state = fold([*history, ev.UserSaid("x", "zh", "thank", "2026-11-21T12:00")], CITY)
+    pending = open_question(state, CITY)
+    if isinstance(pending, Confirm):
+        assert isinstance(next_action(fold([ev.Proposed(), *YES], CITY, state), CITY), Book)
+    if isinstance(pending, ConfirmCancel):
+        asked = ev.ProposedToCancel(pending.booking_id)
+        assert isinstance(next_action(fold([asked, *YES], CITY, state), CITY), Unbook)
 
 
 @given(HISTORIES, st.integers(0, 20))

@@ -22,6 +22,10 @@ class Messages:
     summary_one: str
     summary_many: str
     generation_failed: str
+    loading: str
+    loaded: str
+    was_loaded: str
+    loaded_label: str
     chat_welcome: str
     chat_help: str
     chat_prompt: str
@@ -64,6 +68,10 @@ ENGLISH = Messages(
     summary_one="1 request, {tokens} tokens in {seconds:.1f} s: {rate:,.0f} tokens/s",
     summary_many="{requests} requests, {tokens} tokens in {seconds:.1f} s: {rate:,.0f} tokens/s",
     generation_failed="prompt {number}: {reason}",
+    loading="loading",
+    loaded="loaded {nodes} nodes and {relations} relations",
+    was_loaded="{nodes} nodes and {relations} relations are in the graph already: nothing to do",
+    loaded_label="{label}: {count} nodes, key {key}",
     chat_welcome="Type a message; /help lists commands, Ctrl-C stops an answer, Ctrl-D leaves.",
     chat_help=(
         "/clear           forget the conversation\n"
@@ -114,6 +122,10 @@ CHINESE = Messages(
     summary_one="1 个请求，{tokens} 个 token，用时 {seconds:.1f} 秒：{rate:,.0f} tokens/s",
     summary_many="{requests} 个请求，{tokens} 个 token，用时 {seconds:.1f} 秒：{rate:,.0f} tokens/s",
     generation_failed="第 {number} 个提示：{reason}",
+    loading="载入",
+    loaded="载入了{nodes}个节点和{relations}条关系",
+    was_loaded="{nodes}个节点和{relations}条关系已在图中，无需载入",
+    loaded_label="{label}：{count}个节点，键 {key}",
     chat_welcome="请输入消息；/help 列出命令，Ctrl-C 停止回答，Ctrl-D 退出。",
     chat_help=(
         "/clear           清空对话\n"

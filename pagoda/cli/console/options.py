@@ -221,6 +221,25 @@ SERVED_ENGINE_OPTIONS = (
     ),
 )
 """Of `pagoda serve` alone. vLLM's other flags are met in `vllm_flags`."""
+GRAPH_OPTIONS = (
+    option("graph", str, "Address of a Neo4j server, such as bolt://localhost:7687; otherwise a graph in the folder."),
+    option("graph_user", str, "Its user.", default="neo4j"),
+    option(
+        "graph_password_env",
+        str,
+        "Environment variable that holds the password, if there is one.",
+        default="NEO4J_PASSWORD",
+    ),
+    option("graph_database", str, "Its database, if not the user's own."),
+)
+"""Where a graph is, see `GraphAddress`."""
+DIALOGUE_OPTIONS = (
+    option("domain", Path, "Domain of your own, a YAML file; otherwise the shipped one."),
+    *GRAPH_OPTIONS,
+    option("trained", Path, "Folder that `pagoda dialogue train` wrote; otherwise the domain's examples are learned."),
+    option("timezone", str, 'Zone that tells what "tonight" means, such as Asia/Shanghai; otherwise the machine\'s.'),
+)
+"""What is talked over, and when."""
 SERVER_OPTIONS = (
     option("host", str, "Address to listen on; others than this machine reach 0.0.0.0.", default="127.0.0.1"),
     option("port", int, "Port to listen on; 0 takes a free one.", default=8000),
@@ -255,6 +274,7 @@ SERVER_OPTIONS = (
     option(
         "dialogue", Path, "Folder of a graph and its sessions: /v1/dialogue talks over it, with a page at /dialogue."
     ),
+    *DIALOGUE_OPTIONS,
     option("page", bool, "Serve the chat page at /.", "--page/--no-page", default="page"),
     option("access_log", bool, "A line of JSON on stderr for each request.", "--access-log/--no-access-log"),
 )

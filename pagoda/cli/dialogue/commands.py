@@ -7,19 +7,20 @@ Without --graph the graph is one of our own in a folder, filled with an invented
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pagoda.cli.console.bars import bars
 from pagoda.cli.console.chat_models import chat_model
-from pagoda.cli.console.options import API_KEY_ENV, AsJson, Settings, option, with_options
+from pagoda.cli.console.graphs import opened_graph
+from pagoda.cli.console.options import API_KEY_ENV, DIALOGUE_OPTIONS, AsJson, Settings, option, with_options, without
 from pagoda.cli.console.terminal import Terminal, printable
 from pagoda.cli.dialogue.show import evaluation_lines, turn_lines
 from pagoda.cli.dialogue.words import DialogueWords, dialogue_words
@@ -37,18 +38,11 @@ dialogue = typer.Typer(
 )
 
 Folder = Annotated[Path, typer.Option("--folder", metavar="DIR", help="Folder of graph, sessions and understanding.")]
-DomainFile = Annotated[
-    Path | None, typer.Option("--domain", metavar="YAML", help="Domain of your own; otherwise the shipped one.")
-]
 Strategy = Annotated[
     str | None,
     typer.Option("--strategy", help="intent_first, slots_first or hybrid; otherwise hybrid where there is a model."),
 ]
-AGENT_OPTIONS = (
-    option("graph", str, "Address of a Neo4j server, such as bolt://localhost:7687; otherwise a graph in the folder."),
-    option("graph_user", str, "Its user.", default="neo4j"),
-    option("graph_password_env", str, "Environment variable that holds the password.", default="NEO4J_PASSWORD"),
-    option("graph_database", str, "Its database, if not the user's own."),
+READER_OPTIONS = (
     option(
         "model",
         str,
@@ -63,15 +57,14 @@ AGENT_OPTIONS = (
     option("model_name", str, "What the server at the URL calls the model; otherwise its first."),
     API_KEY_ENV,
 )
-"""What is talked over, and who reads hard sentences: what `agent` is in the commands below."""
+"""Who reads hard sentences; with what is talked over, it is `agent` in the commands below."""
 
 
 @dialogue.command(short_help="Talk, sentence by sentence.")
-@with_options(agent=AGENT_OPTIONS)
+@with_options(agent=(*DIALOGUE_OPTIONS, *READER_OPTIONS))
 def chat(
     ctx: typer.Context,
     folder: Folder = DEFAULT_FOLDER,
-    domain: DomainFile = None,
     strategy: Strategy = None,
     session: Annotated[str | None, typer.Option(help="Go on with this conversation; otherwise a new one.")] = None,
     show: Annotated[bool, typer.Option("--show", help="Show intent, slots, state and Cypher of every turn.")] = False,
@@ -85,22 +78,24 @@ def chat(
     is_person = sys.stdin.isatty() and sys.stdout.isatty()
     if is_person:
         terminal.note(words.opening.format(folder=folder))
-    with _opened(folder, domain, strategy, agent) as opened:
+    with _opened(terminal, folder, strategy, agent) as opened:
         conversation = _Conversation(terminal, words, opened, session or _new_session(), shows=show, as_json=as_json)
         if is_person and agent.get("model") is not None:
             terminal.note(words.readying)
             opened.warm()
         if is_person:
             terminal.note(words.welcome)
-        while (line := _line(f"{words.prompt} > " if is_person else "")) is not None:
-            if line and not conversation.take(line):
+        for line in _lines(f"{words.prompt} > ") if is_person else _piped():
+            if line is None:
+                terminal.error(words.not_utf8)
+            elif line and not conversation.take(line):
                 break
         if is_person:
             terminal.note(words.goodbye.format(session=conversation.session))
 
 
 @dialogue.command(name="eval", short_help="Measure how sentences are understood.")
-@with_options(agent=AGENT_OPTIONS)
+@with_options(agent=(*without(DIALOGUE_OPTIONS, "trained"), *READER_OPTIONS))
 def evaluate(
     ctx: typer.Context,
     sentences: Annotated[
@@ -108,7 +103,6 @@ def evaluate(
         typer.Argument(help='JSON lines: {"text", "intent", "slots": [{"slot", "start", "end"}], "requested"}.'),
     ],
     folder: Folder = DEFAULT_FOLDER,
-    domain: DomainFile = None,
     trained: Annotated[
         Path | None, typer.Option("--trained", metavar="DIR", help="Measure what `train` wrote, without a graph.")
     ] = None,
@@ -127,7 +121,7 @@ def evaluate(
 
         reports = {"fast": measure(FastUnderstanding.load(trained), examples)}
     else:
-        with _opened(folder, domain, "intent_first", agent) as opened:
+        with _opened(terminal, folder, "intent_first", agent) as opened:
             reports = {name: measure(opened.understander(name), examples) for name in STRATEGIES}
     if as_json:
         figures = {name: report.to_json() for name, report in reports.items()}
@@ -149,6 +143,7 @@ def train(
 ) -> None:
     """Train, write, and report on sentences that were held out: figures, and the confusion matrix as a picture."""
     from pagoda.nlu.fast_understanding import FastUnderstanding
+    from pagoda.nlu.files import check_place
     from pagoda.nlu.report import draw_confusions
     from pagoda.nlu.report import evaluate as measure
 
@@ -156,6 +151,7 @@ def train(
     words = dialogue_words(terminal.say)
     known = [example for path in sentences for example in _read_lines(path)]
     learned, held_out = _split(known, _read_lines(test) if test is not None else None)
+    check_place(out)
     began = time.perf_counter()
     with _progress(terminal, words) as on_progress:
         understanding = FastUnderstanding.train(learned, effort=_effort(effort), seed=seed, on_progress=on_progress)
@@ -164,7 +160,7 @@ def train(
     report = measure(understanding, held_out)
     figures_path, picture_path = out.with_suffix(".report.json"), out.with_suffix(".confusions.png")
     figures_path.write_text(json.dumps(report.to_json(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    draw_confusions(report, picture_path)
+    is_drawn = draw_confusions(report, picture_path)
     if as_json:
         terminal.result(json.dumps(report.to_json(), ensure_ascii=False, indent=2))
         return
@@ -172,7 +168,17 @@ def train(
     terminal.result(words.trained.format(count=len(learned), seconds=seconds, languages=languages, folder=out))
     terminal.result("\n".join(evaluation_lines(out.name, report, words)))
     terminal.note(words.report.format(path=figures_path))
-    terminal.note(words.picture.format(path=picture_path))
+    if is_drawn:
+        terminal.note(words.picture.format(path=picture_path))
+
+
+@dialogue.command(short_help="Print every entry of a domain file, with types and examples.")
+def reference(ctx: typer.Context) -> None:
+    """Print the reference of the domain file, in Markdown: what docs/domain-file.md holds."""
+    from pagoda.dialogue.domain.reference import page
+
+    terminal: Terminal = ctx.obj
+    terminal.result(page().rstrip("\n"))
 
 
 class _Conversation:
@@ -238,7 +244,7 @@ class _Conversation:
 
 
 @contextmanager
-def _opened(folder: Path, domain: Path | None, strategy: str | None, settings: Settings) -> Iterator[DialogueAgent]:
+def _opened(terminal: Terminal, folder: Path, strategy: str | None, settings: Settings) -> Iterator[DialogueAgent]:
     """The agent; graph and model are given back at the end."""
     from pagoda.chat.held import HeldModel
     from pagoda.chat.loop import LoopThread
@@ -247,29 +253,27 @@ def _opened(folder: Path, domain: Path | None, strategy: str | None, settings: S
 
     model = chat_model(settings)
     chosen = strategy or ("intent_first" if model is None else "hybrid")
-    manner = AgentSettings(
-        strategy=chosen,
-        model_timeout_s=settings.get("model_timeout", AgentSettings.model_timeout_s),
-        rephrases=bool(settings.get("rephrase")),
-    )
     held = None if model is None else HeldModel(model, LoopThread(instead="areply"), owned=True)
-    graph = _graph(settings)
-    with DialogueAgent(domain, graph, model=held, folder=folder, settings=manner, owns_graph=True) as agent:
+    with ExitStack() as parts:
+        with _progress(terminal, dialogue_words(terminal.say)) as on_progress:
+            manner = AgentSettings(
+                strategy=chosen,
+                model_timeout_s=settings.get("model_timeout", AgentSettings.model_timeout_s),
+                rephrases=bool(settings.get("rephrase")),
+                timezone=settings.get("timezone") or "",
+                on_progress=on_progress,
+            )
+            agent = DialogueAgent(
+                settings.get("domain"),
+                opened_graph(settings),
+                settings.get("trained"),
+                held,
+                folder=folder,
+                settings=manner,
+                owns_graph=True,
+            )
+            parts.enter_context(agent)
         yield agent
-
-
-def _graph(settings: Settings) -> Any:
-    """A server's graph, or None for the folder's own."""
-    uri = settings.get("graph")
-    if uri is None:
-        return None
-    from pagoda.graph.graph import Graph
-
-    variable = settings.get("graph_password_env") or "NEO4J_PASSWORD"
-    password = os.environ.get(variable)
-    if password is None:
-        raise ConfigError(f"{variable} is not set: put the password of {uri} into it, or name another variable")
-    return Graph.connect(uri, settings.get("graph_user") or "neo4j", password, settings.get("graph_database"))
 
 
 def _new_session() -> str:
@@ -279,10 +283,19 @@ def _new_session() -> str:
 def _read_lines(path: Path) -> list[dict[str, Any]]:
     """Raises ConfigError, with the line's number."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read sentences from {path}: {error}") from error
-    return [_read_line(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"cannot read sentences from {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            f"cannot read sentences from {path}, line {line}: it is not UTF-8 (GBK, perhaps); save it as UTF-8"
+        ) from error
+    # Not splitlines: a sentence may hold line ends of Unicode's.
+    found = [_read_line(path, number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    if not found:
+        raise ConfigError(f'{path} holds no sentence: write a JSON object a line, such as {{"text": "hello"}}')
+    return found
 
 
 def _read_line(path: Path, number: int, line: str) -> dict[str, Any]:
@@ -314,18 +327,30 @@ def _effort(name: str) -> Any:
 
 @contextmanager
 def _progress(terminal: Terminal, words: DialogueWords) -> Iterator[Any]:
-    """A bar on a terminal."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=terminal.err, disable=not terminal.err.is_terminal, transient=True) as bar:
-        task = bar.add_task(words.training, total=None)
-        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
+    """What tells of a training."""
+    parts = {"lower layers": words.part_layers, "cross-validation": words.part_folds, "training": words.part_steps}
+    with bars(terminal) as tell:
+        yield lambda what, done, total: tell(f"{words.training}: {parts.get(what, what)}", done, total)
 
 
-def _line(prompt: str) -> str | None:
-    """The next line; None at the end."""
+def _lines(prompt: str) -> Iterator[str | None]:
+    """What a person types, line by line; None for bytes that are no text."""
+    while True:
+        try:
+            yield input(prompt).strip()
+        except UnicodeDecodeError:
+            yield None
+        except (EOFError, KeyboardInterrupt):
+            return
+
+
+def _piped() -> Iterator[str | None]:
+    """The lines of a pipe or a file; None for one that is no UTF-8. One such line does not spoil the next."""
     try:
-        return input(prompt).strip()
-    except (EOFError, KeyboardInterrupt):
-        return None
+        for line in sys.stdin.buffer:
+            try:
+                yield line.decode("utf-8-sig").strip()
+            except UnicodeDecodeError:
+                yield None
+    except KeyboardInterrupt:
+        return

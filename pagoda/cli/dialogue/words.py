@@ -21,6 +21,7 @@ class DialogueWords:
     unknown_command: str
     new_session: str
     nothing_to_show: str
+    not_utf8: str
     showing: str
     not_showing: str
     intent: str
@@ -39,6 +40,9 @@ class DialogueWords:
     none: str
     trained: str
     training: str
+    part_layers: str
+    part_folds: str
+    part_steps: str
     report: str
     picture: str
     evaluated: str
@@ -56,6 +60,7 @@ ENGLISH = DialogueWords(
     unknown_command="there is no command {command}; {hint}",
     new_session="A new conversation.",
     nothing_to_show="Nothing was said yet.",
+    not_utf8="a line holds bytes that are no UTF-8 and was not read: send it as UTF-8, such as by iconv -f GB18030",
     showing="Every turn is shown in full from now on.",
     not_showing="Only replies are shown from now on.",
     intent="intent      {intent} ({confidence:.2f}, {route})",
@@ -73,7 +78,10 @@ ENGLISH = DialogueWords(
     timings="time        {timings}",
     none="none",
     trained="trained on {count} sentences in {seconds:.1f} s ({languages}): {folder}",
-    training="training",
+    training="learning the sentences",
+    part_layers="embedding them",
+    part_folds="how sure to be",
+    part_steps="training",
     report="figures in {path}",
     picture="confusion matrix in {path}",
     evaluated="{name:<13} intent {accuracy}   whole sentence {sentence}   {median:.1f} ms (95 %: {slow:.1f} ms)",
@@ -91,6 +99,7 @@ CHINESE = DialogueWords(
     unknown_command="没有命令 {command}；{hint}",
     new_session="新的对话。",
     nothing_to_show="还没有说过话。",
+    not_utf8="有一行不是 UTF-8 编码，没有读取：请转成 UTF-8 再发，例如 iconv -f GB18030",
     showing="从现在起每轮都显示全部内容。",
     not_showing="从现在起只显示回答。",
     intent="意图    {intent}（{confidence:.2f}，{route}）",
@@ -108,7 +117,10 @@ CHINESE = DialogueWords(
     timings="用时    {timings}",
     none="无",
     trained="用 {count} 个句子训练了 {seconds:.1f} 秒（{languages}）：{folder}",
-    training="训练",
+    training="学习句子",
+    part_layers="计算嵌入",
+    part_folds="校准把握",
+    part_steps="训练",
     report="指标在 {path}",
     picture="混淆矩阵在 {path}",
     evaluated="{name:<13} 意图 {accuracy}   整句 {sentence}   {median:.1f} 毫秒（95%：{slow:.1f} 毫秒）",

@@ -6,42 +6,62 @@ to the graph; everything that is read must be there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 
 from pagoda.dialogue.cypher.names import arrow, quoted
+from pagoda.dialogue.domain.consistency import Problem
 from pagoda.dialogue.domain.domain import Domain
-from pagoda.dialogue.domain.model import Booking, Column, Filter, GraphQuery, Hours, Label, Step
+from pagoda.dialogue.domain.model import NUMBER_TYPES, Booking, Column, Filter, GraphQuery, Hours, Label, Slot, Step
 from pagoda.dialogue.errors import DomainError
+from pagoda.dialogue.slots.normalise import normalise
 from pagoda.errors import nearest
-from pagoda.graph.schema import GraphSchema
+from pagoda.graph.schema import LOAD_LABEL, GraphSchema
 
 _NUMBERS = ("integer", "float")
-Problem = tuple[str, str]
-"""(dotted path of the entry, what is wrong with it)."""
+# Whatever is said fills these, or the graph decides.
+_FREE_TYPES = ("name", "person", "text")
+# "Tonight at six" is no offer at midnight, but it is a good one.
+_A_MORNING = datetime(2026, 1, 5, 9, 0)
 
 
 def check(domain: Domain, schema: GraphSchema) -> None:
     """Holds every name of the domain against the live graph. Raises DomainError with a line for each problem."""
-    found = list(_problems(domain, schema))
-    if found:
-        told = [f"{domain.file}:{domain.line(place)}: {place} {problem}" for place, problem in found]
-        raise DomainError("\n".join(told))
+    domain.refuse([*_problems(domain, schema)])
 
 
 def _problems(domain: Domain, schema: GraphSchema) -> Iterator[Problem]:
     """Everything that the graph does not confirm: labels first, then intents, in the order of the file."""
     written = {intent.booking.label for intent in domain.intents.values() if intent.booking}
+    if not schema.labels.keys() - written:
+        yield "labels", "are none of the graph's, which is empty: load data into it first, with `pagoda graph load`"
+        return
+    for slot in domain.slots.values():
+        yield from _of_offers(slot)
     for label in domain.labels.values():
         yield from _of_label(label, schema, label.name in written)
     for intent in domain.intents.values():
         if intent.query is not None:
-            yield from _of_query(intent.query, f"intents.{intent.name}.query", schema)
+            yield from _of_query(intent.query, f"intents.{intent.name}.query", domain.slots, schema)
         if intent.booking is not None:
             yield from _of_booking(intent.booking, f"intents.{intent.name}.booking", schema)
 
 
+def _of_offers(slot: Slot) -> Iterator[Problem]:
+    """An answer that is proposed must be understood when it is taken up."""
+    if slot.type in _FREE_TYPES:
+        return
+    for language, texts in slot.offers.items():
+        for row, text in enumerate(texts):
+            if normalise(slot, text, _A_MORNING) is None:
+                told = f'is "{text}", which is not understood as a value of type {slot.type} within its limits'
+                yield f"slots.{slot.name}.offers.{language}.{row}", told
+
+
 def _of_label(label: Label, schema: GraphSchema, is_written: bool) -> Iterator[Problem]:
     place = f"labels.{label.name}"
+    if label.name == LOAD_LABEL:
+        yield place, "is a reserved name, by which loads are remembered: use another label"
     if is_written:
         yield from _odd(place, label.name)
         return
@@ -53,27 +73,52 @@ def _of_label(label: Label, schema: GraphSchema, is_written: bool) -> Iterator[P
         yield from _of_property(f"{place}.names", label.name, name, schema)
     if label.aliases:
         yield from _of_property(f"{place}.aliases", label.name, label.aliases, schema)
+        held = schema.labels[label.name].get(label.aliases, "list")
+        if held not in ("list", "string"):
+            yield f"{place}.aliases", f'is "{label.aliases}", a {held} in the graph; expected a list of texts, or one'
 
 
-def _of_query(query: GraphQuery, place: str, schema: GraphSchema) -> Iterator[Problem]:
+def _of_query(query: GraphQuery, place: str, slots: Mapping[str, Slot], schema: GraphSchema) -> Iterator[Problem]:
     for row, chosen in enumerate(query.filters):
-        yield from _of_filter(chosen, f"{place}.filters.{row}", query.label, schema)
+        yield from _of_filter(chosen, slots[chosen.slot], f"{place}.filters.{row}", query.label, schema)
     for column in query.columns:
         yield from _of_column(column, f"{place}.columns.{column.name}", query.label, schema)
 
 
-def _of_filter(chosen: Filter, place: str, label: str, schema: GraphSchema) -> Iterator[Problem]:
+def _of_filter(chosen: Filter, slot: Slot, place: str, label: str, schema: GraphSchema) -> Iterator[Problem]:
     yield from _of_path(chosen.path, f"{place}.path", label, schema)
     end = chosen.path[-1].label if chosen.path else label
     if chosen.property:
         yield from _of_property(f"{place}.property", end, chosen.property, schema)
     held = schema.labels.get(end, {}).get(chosen.property, "")
-    if chosen.operator in ("range", "<=", ">=") and held and held not in (*_NUMBERS, "string"):
-        yield f"{place}.property", f"is a {held} in the graph; operator {chosen.operator} compares numbers or times"
-    if chosen.operator == "range" and chosen.bands and held == "string":
+    if held and not slot.labels and held not in (wanted := _comparable(chosen, slot)):
+        told = f'is a {held} in the graph; operator {chosen.operator} compares slot "{slot.name}" of type {slot.type}'
+        yield f"{place}.property", f"{told} with a {' or '.join(wanted)}"
+    elif chosen.operator == "range" and chosen.bands and held == "string":
         yield f"{place}.property", "is a string in the graph, but the bands are numbers"
     if chosen.distance and chosen.path:
-        yield from _of_relation(f"{place}.distance", chosen.path[-1].relation, chosen.distance, schema)
+        yield from _of_distance(chosen, f"{place}.distance", schema)
+
+
+def _comparable(chosen: Filter, slot: Slot) -> tuple[str, ...]:
+    """The types of property that an operator can hold a slot's values against."""
+    if chosen.operator == "contains":
+        return ("string",)
+    # A list is asked whether it has the value.
+    several = ("list",) if chosen.operator == "in" else ()
+    if slot.type in NUMBER_TYPES:
+        return (*_NUMBERS, *several)
+    return ("boolean",) if slot.type == "boolean" and chosen.operator != "has" else ("string", *several)
+
+
+def _of_distance(chosen: Filter, place: str, schema: GraphSchema) -> Iterator[Problem]:
+    relation = chosen.path[-1].relation
+    known = schema.relation_properties.get(relation, {})
+    if chosen.distance not in known:
+        yield place, f'relations {relation} have no "{chosen.distance}": {nearest(chosen.distance, known)}'
+    elif known[chosen.distance] not in _NUMBERS:
+        told = f'is "{chosen.distance}", a {known[chosen.distance]} in the graph; a distance is a number'
+        yield place, told
 
 
 def _of_column(column: Column, place: str, label: str, schema: GraphSchema) -> Iterator[Problem]:
@@ -90,7 +135,7 @@ def _of_column(column: Column, place: str, label: str, schema: GraphSchema) -> I
 def _of_booking(booking: Booking, place: str, schema: GraphSchema) -> Iterator[Problem]:
     yield from _odd(f"{place}.key", booking.key)
     yield from _odd(f"{place}.relation", booking.relation)
-    for name in (*booking.properties, *([booking.created] if booking.created else [])):
+    for name in (*booking.properties, *filter(None, (booking.created, booking.cancelled))):
         yield from _odd(f"{place}.properties.{name}", name)
     if booking.hours is not None:
         yield from _of_hours(booking.hours, f"{place}.hours", booking.target_label, schema)

@@ -14,7 +14,7 @@ from typing import Any
 from pagoda.dialogue.cypher import names
 from pagoda.dialogue.domain.model import Filter, Label, Step
 from pagoda.dialogue.errors import DomainError
-from pagoda.dialogue.slots.kinds import Band, Except, NodeValue, OneOf, Range, Value, When
+from pagoda.dialogue.slots.kinds import Band, Except, NodeValue, OneOf, Range, Value, When, stored_key
 from pagoda.graph.schema import GraphSchema
 
 ROOT, DISTANCE = "n", "distance"
@@ -254,7 +254,7 @@ def _times(chosen: Filter, value: When) -> tuple[str | None, str | None]:
 def _node(clauses: Clauses, chosen: Filter, value: Value, variable: str, label: str) -> str:
     if not isinstance(value, NodeValue):
         raise DomainError(f"slot {chosen.slot} holds {value!r:.60}, where its filter expects a node of the graph")
-    comparison = f"= {clauses.bind(chosen.slot, value.key)}"
+    comparison = f"= {clauses.bind(chosen.slot, stored_key(value.key))}"
     key = names.property_of(label, clauses.labels[label].key, clauses.schema)
     clauses.ends.append((chosen.path, comparison))
     return f"{variable}.{key} {comparison}"
@@ -276,7 +276,7 @@ def _has(clauses: Clauses, chosen: Filter, value: Value) -> None:
 
 def _scalar(chosen: Filter, value: Value) -> Any:
     if isinstance(value, NodeValue):
-        return value.key
+        return stored_key(value.key)
     if isinstance(value, str | int | float):
         return value
     if isinstance(value, When):

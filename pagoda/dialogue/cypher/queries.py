@@ -18,14 +18,16 @@ from typing import Any
 from pagoda.dialogue.cypher import names
 from pagoda.dialogue.cypher.filters import DISTANCE, ROOT, Clauses, add_wish
 from pagoda.dialogue.domain.domain import Domain
-from pagoda.dialogue.domain.model import Column, GraphQuery, Label, Order
+from pagoda.dialogue.domain.model import MOST_ROWS, Column, GraphQuery, Label, Order
 from pagoda.dialogue.errors import DomainError
-from pagoda.dialogue.slots.kinds import Except, NodeValue, Value
+from pagoda.dialogue.slots.kinds import Except, NodeKey, NodeValue, Value, key_of, name_text, stored_key
 from pagoda.errors import InvalidParameterError
 from pagoda.graph.schema import GraphSchema
 from pagoda.graph.statement import KEY, NAME, Statement, named_statement
 
-MAX_LIMIT = 1000
+MAX_LIMIT = MOST_ROWS
+# Names are read at a start, by nobody who waits for a reply.
+NAMES_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def listed(query: GraphQuery, order: Order | None = None) -> list[Column]:
     return [column for column in query.columns if column.in_list or (order and column.name == order.column)]
 
 
-def compile_property(domain: Domain, intent: str, column: str, key: str, schema: GraphSchema) -> Statement:
+def compile_property(domain: Domain, intent: str, column: str, key: NodeKey, schema: GraphSchema) -> Statement:
     """One column of one result, for a question about it. Raises DomainError."""
     query = _query(domain, intent)
     wanted = query.column(column)
@@ -78,7 +80,7 @@ def compile_property(domain: Domain, intent: str, column: str, key: str, schema:
     return _one(domain, intent, query, (wanted,), key, schema)
 
 
-def compile_result(domain: Domain, intent: str, key: str, schema: GraphSchema) -> Statement:
+def compile_result(domain: Domain, intent: str, key: NodeKey, schema: GraphSchema) -> Statement:
     """All columns of one result. Raises DomainError."""
     query = _query(domain, intent)
     return _one(domain, intent, query, query.columns, key, schema)
@@ -116,11 +118,12 @@ def compile_choices(
     return named_statement(f"{intent}.choices", lines, clauses.parameters, (*shown.aliases, "num"))
 
 
-def compile_names(
-    domain: Domain, label: str, schema: GraphSchema, after: str = "", limit: int = MAX_LIMIT
-) -> Statement:
-    """Keys, names and aliases of a label's nodes in the order of their keys, from behind the key `after`."""
-    return _named(domain, label, schema, limit, after)
+def compile_names(domain: Domain, label: str, schema: GraphSchema, passed: int = 0, limit: int = 0) -> Statement:
+    """Keys, names and aliases of a label's nodes in the order of their keys, from behind the first `passed` ones.
+
+    limit: 0 for NAMES_AT_ONCE. Keys of different types have no order that a condition could go by; a number has.
+    """
+    return _named(domain, label, schema, limit or NAMES_AT_ONCE, passed, most=NAMES_AT_ONCE)
 
 
 def relaxations(domain: Domain, intent: str, filters: Mapping[str, Value]) -> list[Relaxed]:
@@ -163,7 +166,7 @@ def _held(parts: tuple[Value, ...], out: tuple[Value, ...]) -> Value:
 
 def node_of(row: Mapping[str, Any], label: str) -> NodeValue:
     """The node that a row of any read statement is about."""
-    return NodeValue(label, str(row[KEY]), row.get(f"{NAME}_zh") or "", row.get(f"{NAME}_en") or "")
+    return NodeValue(label, key_of(row[KEY]), name_text(row.get(f"{NAME}_zh")), name_text(row.get(f"{NAME}_en")))
 
 
 def _query(domain: Domain, intent: str) -> GraphQuery:
@@ -305,17 +308,21 @@ def _quoted_aliases(column: Column) -> list[tuple[str, str]]:
 
 
 def _one(
-    domain: Domain, intent: str, query: GraphQuery, columns: tuple[Column, ...], key: str, schema: GraphSchema
+    domain: Domain, intent: str, query: GraphQuery, columns: tuple[Column, ...], key: NodeKey, schema: GraphSchema
 ) -> Statement:
     label = domain.labels[query.label]
     clauses = Clauses(query.label, domain.labels, schema)
-    clauses.conditions.append(f"{ROOT}.{names.property_of(label.name, label.key, schema)} = {clauses.bind('', key)}")
+    clauses.conditions.append(
+        f"{ROOT}.{names.property_of(label.name, label.key, schema)} = {clauses.bind('', stored_key(key))}"
+    )
     shown = _Shown.of(label, columns)
     lines = [*clauses.matched(), *shown.returned(clauses, with_distance=False), "LIMIT 1"]
     return named_statement(f"{intent}.one", lines, clauses.parameters, shown.aliases)
 
 
-def _named(domain: Domain, name: str, schema: GraphSchema, limit: int, after: str = "") -> Statement:
+def _named(
+    domain: Domain, name: str, schema: GraphSchema, limit: int, passed: int = 0, *, most: int = MAX_LIMIT
+) -> Statement:
     label = domain.labels[name]
     clauses = Clauses(name, domain.labels, schema)
     shown = _Shown.of(label, ())
@@ -323,14 +330,13 @@ def _named(domain: Domain, name: str, schema: GraphSchema, limit: int, after: st
     if label.aliases:
         out.append(f"{ROOT}.{names.property_of(name, label.aliases, schema)} AS aliases")
         columns = (*columns, "aliases")
-    if after:
-        key = names.property_of(name, label.key, schema)
-        clauses.conditions.append(f"{ROOT}.{key} > {clauses.bind('after', after)}")
-    lines = [*clauses.matched(), f"RETURN DISTINCT {', '.join(out)}", f"ORDER BY {KEY}", f"LIMIT {_checked(limit)}"]
+    skipped = [f"SKIP {clauses.bind('passed', passed)}"] if passed else []
+    lines = [*clauses.matched(), f"RETURN DISTINCT {', '.join(out)}", f"ORDER BY {KEY}", *skipped]
+    lines.append(f"LIMIT {_checked(limit, most)}")
     return named_statement(f"names.{name}", lines, clauses.parameters, columns)
 
 
-def _checked(limit: int) -> int:
-    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_LIMIT:
-        raise InvalidParameterError(f"limit is {limit!r}, expected an integer from 1 to {MAX_LIMIT}", param="limit")
+def _checked(limit: int, most: int = MAX_LIMIT) -> int:
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= most:
+        raise InvalidParameterError(f"limit is {limit!r}, expected an integer from 1 to {most}", param="limit")
     return limit

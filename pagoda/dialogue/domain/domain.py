@@ -7,20 +7,24 @@ second domain.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pagoda.dialogue.domain import consistency, wording
 from pagoda.dialogue.domain import file as domain_file
+from pagoda.dialogue.domain.consistency import Problem
 from pagoda.dialogue.domain.model import Column, Intent, Label, Slot, Words
-from pagoda.dialogue.domain.yaml_lines import LANGUAGES, read_section
+from pagoda.dialogue.domain.yaml_lines import LANGUAGES, Section, read_section
 from pagoda.dialogue.errors import DomainError
 from pagoda.errors import nearest
 
 _FOLDER = Path(__file__).with_name("domains")
 CITY, PHRASES = _FOLDER / "city.yaml", _FOLDER / "phrases.yaml"
-_ENTRIES = ("name", "languages", "labels", "slots", "intents", "templates", "name_endings", "general_words", "examples")
+# A file for another graph altogether is wrong in every line; nobody reads hundreds of them.
+_MOST_TOLD = 20
+ENTRIES = ("name", "languages", "labels", "slots", "intents", "templates", "name_endings", "general_words", "examples")
 
 
 @dataclass(frozen=True)
@@ -51,28 +55,42 @@ class Domain:
         Raises DomainError with file, line, what was given and the nearest known name; MissingExtraError without PyYAML.
         """
         root, lines = read_section(Path(path) if path is not None else CITY)
-        root.only(_ENTRIES)
+        root.only(ENTRIES)
         labels = domain_file.read_labels(root)
         slots = domain_file.read_slots(root, labels)
         intents = domain_file.read_intents(root, labels, slots)
         phrases, _ = read_section(PHRASES)
-        languages = root.texts("languages") or LANGUAGES
-        for language in languages:
-            if language not in LANGUAGES:
-                raise root.fail("languages", f'names "{language}": {nearest(language, LANGUAGES)}')
-        return cls(
+        declared = cls(
             root.text("name"),
-            languages,
+            _languages(root),
             labels,
             slots,
             intents,
-            {**domain_file.read_templates(phrases), **domain_file.read_templates(root)},
+            domain_file.read_templates(root),
             {**phrases.words("name_endings"), **root.words("name_endings")},
             {**phrases.words("general_words"), **root.words("general_words")},
             root.file,
             lines,
             tuple(domain_file.read_examples(root, intents)),
         )
+        shipped = domain_file.read_templates(phrases)
+        declared.refuse([*declared._problems(shipped)])
+        templates = {name: {**shipped.get(name, {}), **declared.templates.get(name, {})} for name in shipped}
+        return replace(declared, templates={**declared.templates, **templates})
+
+    def _problems(self, shipped: Mapping[str, Words]) -> Iterator[Problem]:
+        """Everything that can be told without a graph."""
+        yield from consistency.problems(self.labels, self.slots, self.intents)
+        yield from wording.problems(self.templates, shipped, self.slots, self.intents, self.languages)
+        yield from wording.example_problems(self._examples, self.intents, self.languages)
+
+    def refuse(self, problems: Sequence[Problem]) -> None:
+        """Raises DomainError with file, line and entry for each problem; does nothing where there is none."""
+        told = [f"{self.file}:{self.line(place)}: {place} {problem}" for place, problem in problems[:_MOST_TOLD]]
+        if len(problems) > _MOST_TOLD:
+            told.append(f"{self.file}: and {len(problems) - _MOST_TOLD} more")
+        if told:
+            raise DomainError("\n".join(told))
 
     def examples(self, language: str | None = None) -> list[dict[str, Any]]:
         """{"text", "intent", "slots": [{"slot", "start", "end", "value"}]} of each training sentence.
@@ -110,3 +128,16 @@ class Domain:
         while place and place not in self.lines:
             place = place.rpartition(".")[0]
         return self.lines.get(place, 1)
+
+
+def _languages(root: Section) -> tuple[str, ...]:
+    """Those that are listed, or all."""
+    if "languages" not in root:
+        return LANGUAGES
+    given = root.texts("languages")
+    for language in given:
+        if language not in LANGUAGES:
+            raise root.fail("languages", f'names "{language}": {nearest(language, LANGUAGES)}')
+    if not given or len(set(given)) != len(given):
+        raise root.fail("languages", f"is {list(given)}, expected each language once: [zh, en], [zh] or [en]")
+    return given

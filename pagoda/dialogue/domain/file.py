@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from pagoda.dialogue.domain.examples import has_broken_marks, parse_marked
 from pagoda.dialogue.domain.model import (
+    EARLIEST,
     Booking,
     Column,
     Filter,
@@ -61,7 +62,7 @@ def read_templates(root: Section) -> dict[str, Words]:
 
 
 def read_examples(root: Section, intents: dict[str, Intent]) -> list[dict[str, Any]]:
-    """{"text", "intent", "slots", "language"} of every marked sentence."""
+    """{"text", "intent", "slots", "language", "place"} of every marked sentence. place: its entry's dotted path"""
     section = root.section("examples")
     section.only([*intents, OUT_OF_SCOPE])
     found = []
@@ -78,12 +79,15 @@ def _example(section: Section, intents: dict[str, Intent], language: str, row: i
     if has_broken_marks(marked):
         raise section.fail(key, f"has a bracket too many or too few: {marked!r}; write [words](slot)")
     allowed = intents[intent].slots if intent in intents else ()
+    if any(not slot["value"].strip() for slot in slots):
+        raise section.fail(key, f"marks nothing as a slot: {marked!r}; write the words between the brackets")
     for slot in slots:
         if slot["slot"] not in allowed:
             raise section.fail(
                 key, f'marks slot "{slot["slot"]}", which {intent} lacks: {nearest(slot["slot"], allowed)}'
             )
-    return {"text": text, "intent": intent, "slots": slots, "language": language}
+    place = f"{section.path}.{key}"
+    return {"text": text, "intent": intent, "slots": slots, "language": language, "place": place}
 
 
 def _each(root: Section, key: str) -> list[tuple[str, Section]]:
@@ -92,13 +96,13 @@ def _each(root: Section, key: str) -> list[tuple[str, Section]]:
 
 
 def _label(name: str, entry: Section) -> Label:
-    entry.only(_names_of(Label))
+    entry.only(names_of(Label))
     names = {"zh": entry.text("names")} if entry.is_text("names") else entry.by_language("names")
     return Label(name, entry.text("key"), names, entry.text("aliases", ""), entry.by_language("title"))
 
 
 def _slot(name: str, entry: Section, labels: list[str]) -> Slot:
-    entry.only(_names_of(Slot))
+    entry.only(names_of(Slot))
     kind: Any = entry.one_of("type", get_args(SlotType))
     plain: Any = entry.one_of("plain", ("exact", "around", "at_most", "at_least"), "exact")
     looked_in = entry.texts("labels")
@@ -121,11 +125,23 @@ def _slot(name: str, entry: Section, labels: list[str]) -> Slot:
         entry.integer("expires_after", 0),
         entry.words("offers"),
         entry.words("questions"),
+        entry.words("units"),
+        _earliest(entry, kind),
     )
 
 
+def _earliest(entry: Section, kind: str) -> int:
+    """An hour of the day, of slots of time alone."""
+    hour = entry.integer("earliest", EARLIEST)
+    if "earliest" in entry and kind != "time":
+        raise entry.fail("earliest", f"is for slots of type time, and this one is of type {kind}")
+    if not 0 <= hour <= 12:
+        raise entry.fail("earliest", f"is {hour}, not an hour from 0 to 12: the first that a bare hour can mean")
+    return hour
+
+
 def _intent(name: str, entry: Section, labels: list[str], slots: dict[str, Slot]) -> Intent:
-    entry.only(_names_of(Intent))
+    entry.only(names_of(Intent))
     kind: Any = entry.one_of("kind", get_args(IntentKind))
     act: Any = entry.one_of("act", get_args(MetaAct), "")
     required, optional = entry.texts("required"), entry.texts("optional")
@@ -164,7 +180,7 @@ def _check_kind(entry: Section, kind: str, act: str) -> None:
 
 
 def _query(entry: Section, labels: list[str], slots: dict[str, Slot], own: Iterable[str]) -> GraphQuery:
-    entry.only(_names_of(GraphQuery))
+    entry.only(names_of(GraphQuery))
     columns = tuple(_column(name, column, labels) for name, column in _each(entry, "columns"))
     known = [column.name for column in columns]
     order = []
@@ -193,7 +209,7 @@ def _check_ends(entry: Section, slot: Slot, filters: tuple[Filter, ...], label: 
 
 
 def _filter(entry: Section, labels: list[str], slots: dict[str, Slot], own: Iterable[str]) -> Filter:
-    entry.only(_names_of(Filter))
+    entry.only(names_of(Filter))
     slot = entry.one_of("slot", own)
     operator: Any = entry.one_of("operator", get_args(Operator))
     path = _path(entry, labels)
@@ -202,7 +218,7 @@ def _filter(entry: Section, labels: list[str], slots: dict[str, Slot], own: Iter
     bands = {band: entry.section("bands").ends(band) for band in entry.section("bands")}
     for band in slots[slot].bands:
         if band not in bands and operator == "range":
-            raise entry.fail("bands", f'does not say what "{band}" of slot {slot} means here')
+            raise entry.fail("bands", f'does not say what "{band}" of slot {slot} means here: {band}: [low, high]')
     needs_property = operator not in ("node", "near") and not slots[slot].labels
     return Filter(
         slot,
@@ -229,7 +245,7 @@ def _path(entry: Section, labels: list[str]) -> tuple[Step, ...]:
 
 
 def _column(name: str, entry: Section, labels: list[str]) -> Column:
-    entry.only(_names_of(Column))
+    entry.only(names_of(Column))
     given = {"": entry.text("property")} if entry.is_text("property") else entry.by_language("property")
     of: Any = entry.one_of("of", ("node", "relation"), "node")
     column = Column(
@@ -257,8 +273,12 @@ def _column(name: str, entry: Section, labels: list[str]) -> Column:
 
 
 def _booking(entry: Section, labels: list[str], slots: dict[str, Slot], own: Iterable[str]) -> Booking:
-    entry.only(_names_of(Booking))
+    entry.only(names_of(Booking))
     target = entry.one_of("target", own)
+    if not slots[target].labels:
+        named = [name for name in own if slots[name].labels]
+        told = f'is "{target}", of type {slots[target].type}: what is booked is a slot of type name'
+        raise entry.fail("target", f"{told}: {nearest(target, named)}")
     written = entry.section("properties")
     properties = {name: written.one_of(name, own) for name in written}
     return Booking(
@@ -270,11 +290,21 @@ def _booking(entry: Section, labels: list[str], slots: dict[str, Slot], own: Ite
         properties,
         entry.text("created", ""),
         _hours(entry.section("hours"), slots, own) if "hours" in entry else None,
+        entry.words("words"),
+        _minutes(entry, "confirm_within", Booking.confirm_within),
+        entry.text("cancelled", ""),
     )
 
 
+def _minutes(entry: Section, key: str, default: int) -> int:
+    value = entry.integer(key, default)
+    if value < 0:
+        raise entry.fail(key, f"is {value}, expected minutes from 1, or 0 for no limit")
+    return value
+
+
 def _hours(entry: Section, slots: dict[str, Slot], own: Iterable[str]) -> Hours:
-    entry.only(["slot", *_names_of(Hours)])
+    entry.only(["slot", *names_of(Hours)])
     slot = entry.one_of("slot", own)
     if slots[slot].type != "time":
         raise entry.fail("slot", f'is "{slot}", of type {slots[slot].type}: opening hours are held against a time')
@@ -301,6 +331,6 @@ def _check_names(entry: Section, key: str, given: Iterable[str], known: Iterable
             raise entry.fail(key, f'names "{name}": {nearest(name, names)}')
 
 
-def _names_of(record: type[Any]) -> list[str]:
+def names_of(record: type[Any]) -> list[str]:
     """The entries that a record is read from."""
     return [field.name for field in fields(record) if field.name != "name"]

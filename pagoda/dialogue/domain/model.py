@@ -16,11 +16,18 @@ Text = Mapping[str, str]
 Words = Mapping[str, tuple[str, ...]]
 """Spellings by language."""
 
+EARLIEST = 7
+"""The first hour that a bare hour can mean, where a slot says nothing else: "at 7" is 07:00, "at 6" 18:00."""
+
 SlotType = Literal[
     "name", "time", "people", "price", "rating", "stars", "number", "boolean", "choice", "person", "text"
 ]
 Operator = Literal["=", "in", "contains", "<=", ">=", "range", "node", "near", "has"]
 IntentKind = Literal["find", "book", "chitchat", "meta"]
+NUMBER_TYPES: tuple[SlotType, ...] = ("price", "rating", "stars", "number", "people")
+"""Types whose values are numbers."""
+MOST_ROWS = 1000
+"""Rows that a statement may give at most."""
 MetaAct = Literal["", "cancel", "choose", "request", "confirm", "deny", "help", "hand_off"]
 
 
@@ -43,6 +50,8 @@ class Slot:
     plain: what a bare number means; low, high: limits of a number; many: holds several values
     offers: answers to propose where the graph has none, as a person would say them
     may_be_any: "I don't mind" fills it; expires_after: turns after which it is not carried over any more, 0 for never
+    units: words that stand beside its numbers, such as tickets or 张; earliest: of a time, the first hour of the day
+        that "at 7" can mean: 10 makes it 19:00, 7 makes it 07:00
     """
 
     name: str
@@ -60,6 +69,8 @@ class Slot:
     expires_after: int = 0
     offers: Words = field(default_factory=dict)
     questions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    units: Words = field(default_factory=dict)
+    earliest: int = EARLIEST
 
 
 @dataclass(frozen=True)
@@ -161,6 +172,8 @@ class Booking:
 
     properties: {property: slot}; created: property that takes the time of writing, "" for none
     hours: opening hours of that node, None where every time will do
+    words: what people call it, such as "reservation"; confirm_within: minutes after which a yes to what was read out is
+    asked for again, 0 for never; cancelled: property that takes the time of a cancellation, "" where the node goes
     """
 
     label: str
@@ -171,6 +184,9 @@ class Booking:
     properties: Mapping[str, str]
     created: str = ""
     hours: Hours | None = None
+    words: Words = field(default_factory=dict)
+    confirm_within: int = 30
+    cancelled: str = ""
 
 
 @dataclass(frozen=True)

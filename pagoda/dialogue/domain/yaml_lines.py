@@ -1,12 +1,14 @@
 """YAML whose every entry knows its line: the ground under precise errors of a domain file.
 
 Stands before the turn's path. Entries are read as text, so that a bare `no` or `1:30` stays what was written; whoever
-wants a number asks for one.
+wants a number asks for one. Anchors and merges (`<<`) of YAML 1.1 are taken as they are meant; tags of one's own are
+refused, as nothing here would heed them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,10 @@ from pagoda.dialogue.errors import DomainError
 from pagoda.errors import MissingExtraError, nearest
 
 LANGUAGES = ("zh", "en")
+_MERGE = "tag:yaml.org,2002:merge"
+_PLAIN_TAGS = "tag:yaml.org,2002:"
+# A number longer than this is a slip of the keyboard, and would go into messages whole.
+_LONGEST_SHOWN = 60
 
 
 class Section:
@@ -24,11 +30,14 @@ class Section:
         self.line = node.start_mark.line + 1
         lines[path] = self.line
         self._nodes: dict[str, Any] = {}
-        for key, value in node.value:
+        own, merged = self._entries(node)
+        for key, value in own:
             if key.value in self._nodes:
                 raise self._failure(key.start_mark.line + 1, key.value, "stands twice: keep one of them")
-            self._nodes[key.value] = value
-            lines[self._below(key.value)] = key.start_mark.line + 1
+            self._put(key, value)
+        for key, value in merged:
+            if key.value not in self._nodes:
+                self._put(key, value)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._nodes)
@@ -51,7 +60,7 @@ class Section:
         """One line of text. Raises DomainError where it is missing and there is no default."""
         if key not in self._nodes:
             if default is None:
-                raise self.fail(key, "is missing")
+                raise self.fail(key, f"is missing: write `{key}: ...` here")
             return default
         return self._scalar(key, self._nodes[key])
 
@@ -124,12 +133,30 @@ class Section:
         given.only(LANGUAGES)
         return {language: given.texts(language) for language in given}
 
+    def _put(self, key: Any, value: Any) -> None:
+        self._nodes[key.value] = value
+        self._lines[self._below(key.value)] = key.start_mark.line + 1
+
+    def _entries(self, node: Any) -> tuple[list[tuple[Any, Any]], list[tuple[Any, Any]]]:
+        """(what stands here, what is merged in): own entries go before merged ones, earlier merges before later."""
+        own: list[tuple[Any, Any]] = []
+        merged: list[tuple[Any, Any]] = []
+        for key, value in node.value:
+            if key.tag != _MERGE:
+                own.append((key, value))
+                continue
+            for source in value.value if value.id == "sequence" else [value]:
+                if source.id != "mapping":
+                    raise self._failure(key.start_mark.line + 1, "<<", "merges no mapping: name the anchor of one")
+                merged += [pair for entries in self._entries(source) for pair in entries]
+        return own, merged
+
     def _below(self, key: str) -> str:
         return f"{self.path}.{key}" if self.path else key
 
     def _section(self, key: str, node: Any) -> Section:
         if node.id != "mapping":
-            raise self.fail(key, "is no mapping of names to entries")
+            raise self.fail(key, f"is {_named(node)}, expected a mapping of names to entries: `name: entry`")
         return Section(node, self._below(key), self.file, self._lines)
 
     def _empty(self, key: str) -> Section:
@@ -140,23 +167,28 @@ class Section:
 
     def _sequence(self, key: str, node: Any) -> list[Any]:
         if node.id != "sequence":
-            raise self.fail(key, "is no list")
+            raise self.fail(key, f"is {_named(node)}, expected a list: [one, another]")
         rows: list[Any] = node.value
         for row, each in enumerate(rows):
             self._lines[f"{self._below(key)}.{row}"] = each.start_mark.line + 1
         return rows
 
     def _scalar(self, key: str, node: Any) -> str:
-        if node.id != "scalar" or not node.value.strip():
-            raise self.fail(key, "is no text")
+        if node.id != "scalar":
+            raise self.fail(key, f"is a {_kind(node)}, expected one text")
+        if not node.value.strip() or node.tag == f"{_PLAIN_TAGS}null":
+            raise self.fail(key, "is empty, expected a text: write one, in quotes where it is null or ~")
         return str(node.value)
 
     def _number(self, key: str, node: Any) -> float:
+        text = self._scalar(key, node)
         try:
-            number = float(self._scalar(key, node))
+            number = float(text)
         except ValueError:
-            raise self.fail(key, f'is "{node.value}", expected a number') from None
-        return int(number) if number == int(number) and "." not in node.value else number
+            number = nan
+        if not isfinite(number):
+            raise self.fail(key, f'is "{text:.{_LONGEST_SHOWN}}", expected a number')
+        return int(number) if number == int(number) and "." not in text else number
 
     def _failure(self, line: int, key: str, problem: str) -> DomainError:
         return DomainError(f"{self.file}:{line}: {self._below(key)} {problem}")
@@ -171,16 +203,69 @@ def read_section(path: Path) -> tuple[Section, Mapping[str, int]]:
         import yaml
     except ModuleNotFoundError as error:
         raise MissingExtraError("reading a domain file", "dialogue") from error
+    text = _text_of(path)
     try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (OSError, UnicodeDecodeError) as error:
-        raise DomainError(f"the domain file {path} cannot be read: {error}") from error
+        node = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise DomainError(f"{path.name}:{line}: not YAML: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise DomainError(f"{path.name}:1: not YAML: {error}") from error
+        raise DomainError(f"{path.name}:{line}: not YAML: {error.problem}{_hint(text, line)}") from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise DomainError(f"{path.name}:{line}: not YAML: a character that no text has: {error.reason}") from error
+    except RecursionError as error:
+        raise DomainError(f"{path.name}:1: not YAML that can be read: entries lie too deep in one another") from error
     if node is None or node.id != "mapping":
         raise DomainError(f"{path.name}:1: a domain file is a mapping with labels, slots, intents and examples")
+    _check_nodes(node, path.name)
     lines: dict[str, int] = {}
     return Section(node, "", path.name, lines), lines
+
+
+def _text_of(path: Path) -> str:
+    """The file's text, with or without a mark of its byte order. Raises DomainError."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise DomainError(f"the domain file {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        told = "the file is not UTF-8 (GBK or UTF-16, perhaps): save it as UTF-8"
+        raise DomainError(f"{path.name}:{line}: the domain file cannot be read: {told}") from error
+
+
+def _check_nodes(root: Any, file: str) -> None:
+    """Keys are texts, tags are YAML's own, no entry holds itself. Raises DomainError."""
+    stack, seen = [(root, frozenset[int]())], set[int]()
+    while stack:
+        node, above = stack.pop()
+        line = node.start_mark.line + 1
+        if id(node) in above:
+            raise DomainError(f"{file}:{line}: an entry holds itself: an anchor (*) may not stand below its own &")
+        if not node.tag.startswith(_PLAIN_TAGS):
+            raise DomainError(f"{file}:{line}: the tag {node.tag} means nothing here: leave it out")
+        if node.id == "scalar" or id(node) in seen:
+            continue
+        seen.add(id(node))
+        below = above | {id(node)}
+        pairs = node.value if node.id == "mapping" else [(None, each) for each in node.value]
+        for key, value in pairs:
+            if key is not None and (key.id != "scalar" or not key.value.strip()):
+                raise DomainError(f"{file}:{key.start_mark.line + 1}: a name is {_named(key)}, expected a text")
+            stack.append((value, below))
+
+
+def _kind(node: Any) -> str:
+    return {"mapping": "mapping", "sequence": "list"}.get(node.id, "text")
+
+
+def _named(node: Any) -> str:
+    """What stands there, for a message."""
+    if node.id != "scalar":
+        return f"a {_kind(node)}"
+    return f'the text "{node.value:.{_LONGEST_SHOWN}}"' if node.value.strip() else "empty"
+
+
+def _hint(text: str, line: int) -> str:
+    """What to do about the commonest slip, which YAML's own words do not name."""
+    rows = text.splitlines()[line - 1 : line]
+    return ": indent with spaces, not tabs" if rows and "\t" in rows[0][: len(rows[0]) - len(rows[0].lstrip())] else ""

@@ -8,23 +8,22 @@ in the CUED dialogue acts (Young 2007, "CUED Standard Dialogue Acts").
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from pagoda.dialogue.domain.domain import Domain
-from pagoda.dialogue.slots.said import is_any
+from pagoda.dialogue.domain.model import Column
+from pagoda.dialogue.reading.assent import is_yes
+from pagoda.dialogue.reading.wishes import is_more, things_of, wish_about_bookings
+from pagoda.dialogue.slots.said import folded, is_any
 from pagoda.nlu.understanding import Act, TurnContext
 
 _END = r"(?=$|[\s,.!?;，。！？；、~～])"
-_CONFIRM = re.compile(
-    r"^\s*(?:嗯+|好的?|行|可以|是的?|对的?|没错|没问题|确认|确定|要的|就这样|就这个|订吧|就订这个?|预订吧)"
-    r"(?:[的吧啊呀了，, ]|(?=$|[。！!]))"
-    rf"|^\s*(?:yes|yeah|yep|yup|sure|ok|okay|correct|right|exactly|fine|great|perfect|confirm(?:ed)?|go ahead|please do"
-    rf"|that'?s (?:right|correct|fine|it)|sounds good|book it|do it){_END}",
-    re.IGNORECASE,
-)
 _DENY = re.compile(
-    r"^\s*(?:不对|不是|不行|不了|不用|不要(?=$|[，,。！!])|不(?=[，,。！! ]|$)|错了|别|等等"
-    rf"|(?:no|nope|nah|wrong|not (?:right|correct|that|quite)|incorrect|don'?t|wait|actually){_END}"
+    r"^\s*(?:都不(?:是|要|对|行|好)|一个都不|哪个都不|不太|好像不|不好|不对|不是|不行|不了|不用"
+    r"|不要(?=$|[，,。！!])|不(?=[，,。！! ]|$)|错了|别|等等"
+    rf"|(?:none(?: of (?:them|these|those))?|neither(?: of them)?|not any of them|i would rather not|i'?d rather not"
+    rf"|no|nope|nah|wrong|not (?:right|correct|that|quite)|incorrect|don'?t|wait|actually){_END}"
     rf"|that'?s (?:not|wrong)\b)",
     re.IGNORECASE,
 )
@@ -39,6 +38,8 @@ _UNSET = re.compile(
     re.IGNORECASE,
 )
 _WHICH = re.compile(r"(?:哪(?:一)?[个家些间部场种所座条]|什么|\b(?:which|what|whose))\s*$", re.IGNORECASE)
+_AND = re.compile(r"和|与|跟|及|还有|、|，|,|&|\+|\band\b|\bplus\b|\bas well as\b", re.IGNORECASE)
+_COUNTED = frozenset({"people", "price", "rating", "stars", "number"})
 _DIGITS = {word: index for index, word in enumerate("一二三四五六七八九十", 1)} | {"两": 2}
 _ORDINAL_WORDS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
 _ORDINALS = {word: index for index, word in enumerate(_ORDINAL_WORDS, 1)}
@@ -62,10 +63,10 @@ def acts_of(text: str, domain: Domain, context: TurnContext | None = None) -> tu
 
 
 def _found(text: str, domain: Domain, context: TurnContext) -> Iterator[Act]:
-    if _DENY.search(text):
-        yield Act("deny")
-    elif _CONFIRM.search(text):
+    if is_yes(text, things_of(domain)):
         yield Act("confirm")
+    elif _DENY.search(text):
+        yield Act("deny")
     if _CORRECT.search(text):
         yield Act("correct")
     named = slots_named(text, domain, context.intent)
@@ -77,6 +78,10 @@ def _found(text: str, domain: Domain, context: TurnContext) -> Iterator[Act]:
             yield Act("unset", slot)
     if (choice := _choice(text, context)) is not None:
         yield Act("choose", value=str(choice))
+    if is_more(text):
+        yield Act("more")
+    if (wish := wish_about_bookings(text, domain)) is not None:
+        yield Act("bookings", value=wish)
     for column in columns_named(text, domain):
         yield Act("request", value=column)
 
@@ -97,23 +102,40 @@ def is_named(text: str, slot: str, domain: Domain) -> bool:
 
 
 def columns_named(text: str, domain: Domain) -> tuple[str, ...]:
-    """Columns of any query that a person asks for by one of their words; the most telling word first.
+    """Columns of any query that a person asks for by one of their words, in the order of the text.
 
-    A noun behind "which" tells more than any other word (在哪个影院放 asks for the cinema, not for the address), then
-    the longest.
+    The longest words stand for a query, before them a noun behind "which" (在哪个影院放 asks for the cinema, not the
+    address); others of it count as well where "and", 和 or a comma joins them to it.
     """
-    found: dict[str, tuple[bool, int]] = {}
+    found: dict[str, int] = {}
     for intent in domain.intents.values():
-        for column in intent.query.columns if intent.query else ():
-            weights = [
-                (_WHICH.search(text[:start]) is not None, end - start)
-                for words in column.words.values()
-                for word in words
-                for start, end in places_of(text, word)
-            ]
-            if weights:
-                found[column.name] = max(weights)
-    return tuple(sorted(found, key=lambda name: found[name], reverse=True))
+        for start, column in _columns_of(text, intent.query.columns if intent.query else ()):
+            found.setdefault(column, start)
+    return tuple(sorted(found, key=lambda name: found[name]))
+
+
+def _columns_of(text: str, columns: Sequence[Column]) -> list[tuple[int, str]]:
+    """(place, column) of one query's columns, without overlaps."""
+    places = [
+        (match.start(), match.end(), column.name)
+        for column in columns
+        for words in column.words.values()
+        for word in words
+        for match in _word(word).finditer(text)
+    ]
+    kept: list[tuple[int, int, str]] = []
+    for start, end, name in sorted(
+        places, key=lambda place: (not _WHICH.search(text[: place[0]]), place[0] - place[1])
+    ):
+        is_free = all(end <= other[0] or start >= other[1] for other in kept)
+        if is_free and name not in {other[2] for other in kept} and (not kept or _is_joined(text, start, end, kept)):
+            kept.append((start, end, name))
+    return [(start, name) for start, _, name in kept]
+
+
+def _is_joined(text: str, start: int, end: int, others: Sequence[tuple[int, int, str]]) -> bool:
+    between = (text[other[1] : start] if other[1] <= start else text[end : other[0]] for other in others)
+    return any(_AND.search(words) for words in between)
 
 
 def mentions(text: str, word: str) -> bool:
@@ -122,9 +144,13 @@ def mentions(text: str, word: str) -> bool:
     >>> mentions("电话是多少", "电话"), mentions("a rated place", "rate")
     (True, False)
     """
-    if word.isascii():
-        return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE) is not None
-    return word in text
+    return _word(word).search(text) is not None
+
+
+@lru_cache(4096)
+def _word(word: str) -> re.Pattern[str]:
+    pattern = re.escape(word)
+    return re.compile(rf"(?<!\w){pattern}(?!\w)" if word.isascii() else pattern, re.IGNORECASE)
 
 
 def places_of(text: str, word: str) -> Iterator[tuple[int, int]]:
@@ -139,6 +165,21 @@ def words_of(domain: Domain, name: str) -> tuple[str, ...]:
     """The titles of a slot and the words that name it."""
     slot = domain.slots[name]
     return (*slot.title.values(), *(word for words in slot.words.values() for word in words))
+
+
+def without_choice(text: str) -> str:
+    """The text without "the second one" and its like."""
+    return _CHOOSE.sub(" ", text)
+
+
+def bare_choice(text: str, slot_type: str) -> int | None:
+    """The rank that a bare number gives of choices for a slot; None where the slot itself is a number.
+
+    >>> bare_choice("2", "name"), bare_choice("２。", "time"), bare_choice("2", "people")
+    (2, 2, None)
+    """
+    found = re.fullmatch(r"\s*(\d{1,2})\s*[.。)）]?\s*", folded(text))
+    return int(found[1]) if found is not None and slot_type not in _COUNTED else None
 
 
 def _choice(text: str, context: TurnContext) -> int | None:

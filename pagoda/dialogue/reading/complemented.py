@@ -13,34 +13,23 @@ from dataclasses import replace
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Intent, Slot
-from pagoda.dialogue.reading.acts import acts_of, is_named, words_of
+from pagoda.dialogue.reading.acts import acts_of, is_named, mentions, words_of
 from pagoda.dialogue.reading.declared import Placed, amounts_in, declared_in, is_one_more, is_wished, overlap
 from pagoda.dialogue.reading.follow_ups import is_follow_up, is_small
 from pagoda.dialogue.reading.leftovers import unknown_names, unread_superlatives
 from pagoda.dialogue.reading.linking import Linker
 from pagoda.dialogue.reading.superlatives import Superlative, superlatives
+from pagoda.dialogue.slots.quantities import Quantity, quantities_in
 from pagoda.dialogue.slots.reader import SlotReader
 from pagoda.dialogue.slots.said import folded
 from pagoda.errors import InvalidRequestError
 from pagoda.nlu.understanding import OUT_OF_SCOPE, Act, SlotValue, TurnContext, Understander, Understanding
 
-_SURE = 0.9
+# A sentence of which values are this share says little else.
+_SURE, MOSTLY = 0.9, 0.5
 _WHICH = ("哪一个", "哪一家", "哪一部", "哪个", "哪家", "哪间", "哪部", "哪", "which", "who", "where")
 _OWN = re.compile(r"(?:my|our|your|his|her|their)\b|我的|我们的", re.IGNORECASE)
 _DIGITS = frozenset("0123456789.〇零一二两三四五六七八九十百千万")
-_NUMBER = r"(?:\d+|[一二两三四五六七八九十]+|one|two|three|four|five|six|seven|eight|nine|ten)"
-_QUANTITIES = {
-    "stars": re.compile(rf"{_NUMBER}[ -]?(?:星级?|stars?\b)", re.IGNORECASE),
-    "people": re.compile(rf"{_NUMBER}(?:个人|位|人| (?:people|persons|guests|of us)\b)", re.IGNORECASE),
-    "time": re.compile(
-        r"(?:今|明|后)(?:天|晚|早)?"
-        r"(?:上午|中午|下午|晚上|早上|凌晨|清晨|早晨|傍晚|夜里|半夜|深夜|午夜)?"
-        r"(?:[\d一二两三四五六七八九十]+点(?:半|一刻|三刻|[\d一二三四五十]+分)?)?"
-        r"|\b(?:tonight|today|tomorrow)(?: (?:morning|afternoon|evening|night|at noon))?"
-        r"(?: at \d{1,2}(?::\d\d)?(?: ?[ap]m)?)?",
-        re.IGNORECASE,
-    ),
-}
 
 
 class Complemented:
@@ -68,6 +57,7 @@ class Complemented:
         read = self._with_task_under_way(read, context, plain, best)
         named = self._with_declared(self._with_names(read, context, plain), read, plain, best)
         slots = self._with_answer(self._with_times(named, read, context), read, context)
+        read, slots = self._as_answer(read, slots, context, plain)
         acts = read.acts or acts_of(text, self._domain, context)
         acts = (*acts, *(Act("order", each.column, each.end_wanted) for each in best))
         said = {slot.slot for slot in slots if self._is_value(slot)}
@@ -135,12 +125,12 @@ class Complemented:
         ) or (found,)
 
     def _is_value(self, found: SlotValue) -> bool:
-        """Whether the words are a value of their slot, and not its name ("the price") or "any"."""
+        """Whether the words are a value of their slot, or a try at one, and not its name ("the price") or "any"."""
         slot = self._domain.slots.get(found.slot)
         if slot is None:
             return False
         heard = self._values.heard(slot.name, found.value)
-        return not heard.said.is_any and (slot.type == "name" or heard.value is not None)
+        return not heard.said.is_any and (slot.type == "name" or heard.reading.is_meant)
 
     def _with_certain_intent(self, read: Understanding, plain: str) -> Understanding:
         """A name of the graph that only one task can take, such as a cuisine, outweighs a reading that is not sure."""
@@ -186,18 +176,57 @@ class Complemented:
     def _with_times(
         self, slots: tuple[SlotValue, ...], read: Understanding, context: TurnContext
     ) -> tuple[SlotValue, ...]:
-        """Quantities with all of their digits, and those with a unit that the base passed over."""
-        whole = [self._whole(slot, read.text) for slot in slots]
-        for slot in self._open_slots(read, context):
-            pattern = _QUANTITIES.get(slot.type)
-            if pattern is None or any(found.slot == slot.name for found in whole):
-                continue
-            for match in pattern.finditer(read.text):
-                taken = any(match.start() < other.end and other.start < match.end() for other in whole)
-                if not taken and self._values.heard(slot.name, match[0]).value is not None:
-                    whole.append(SlotValue(slot.name, match[0], match.start(), match.end()))
-                    break
-        return tuple(sorted(whole, key=lambda found: found.start))
+        """Quantities as rules find them, by units, slots' words and the question that is open; where rules find none,
+        those of the base, with all of their digits."""
+        names = [(found.start, found.end) for found in slots if self._is_certain(found, read, context)]
+        open_slots = self._quantity_slots(read, context)
+        found = [
+            quantity
+            for quantity in quantities_in(folded(read.text), open_slots, context.requested_slot, context.slots, names)
+            if self._counts(quantity, context)
+        ]
+        told = {quantity.slot for quantity in found}
+        kept = [
+            self._whole(other, read.text)
+            for other in slots
+            if (other.start, other.end) in names
+            or (other.slot not in told and not any(_overlap(other, quantity) for quantity in found))
+        ]
+        kept += [self._widened(quantity, slots, found, read.text) for quantity in found]
+        return tuple(sorted(kept, key=lambda each: each.start))
+
+    def _counts(self, found: Quantity, context: TurnContext) -> bool:
+        """A number beyond the limits of a slot that nobody asked about is of something else: 评价1000条."""
+        reading = self._values.heard(found.slot, found.words).reading
+        is_sought = found.slot == context.requested_slot or self._domain.slots[found.slot].type in ("time", "people")
+        return reading.is_meant and (is_sought or reading.why != "limits")
+
+    def _is_certain(self, found: SlotValue, read: Understanding, context: TurnContext) -> bool:
+        """Whether words are a name that the graph knows; the whole answer to "how many?" is a number all the same."""
+        slot = self._domain.slots.get(found.slot)
+        if slot is None or not slot.labels or found.start < 0:
+            return False
+        asked = self._domain.slots.get(context.requested_slot)
+        if asked is not None and not asked.labels and found.value.strip() == read.text.strip():
+            return False
+        return self._linker.link(found.value, slot.labels).how in ("exact", "alias")
+
+    def _quantity_slots(self, read: Understanding, context: TurnContext) -> list[Slot]:
+        """Slots of the task that asks, whatever the sentence looks like, and those of what it looks like."""
+        own = self._domain.intents.get(context.intent) if context.requested_slot else None
+        names = [*(own.slots if own is not None else ()), *(slot.name for slot in self._open_slots(read, context))]
+        return [self._domain.slots[name] for name in dict.fromkeys(names)]
+
+    def _widened(self, found: Quantity, slots: Sequence[SlotValue], others: Sequence[Quantity], text: str) -> SlotValue:
+        """With the words that the base takes for part of it: what no rule reads makes the value partial."""
+        start, end = found.start, found.end
+        for other in slots:
+            is_beside = all(each is found or not _overlap(other, each) for each in others)
+            if other.slot == found.slot and _overlap(other, found) and is_beside:
+                start, end = min(start, other.start), max(end, other.end)
+        if (start, end) == (found.start, found.end) or text[found.start : found.end].strip() != found.words:
+            return SlotValue(found.slot, found.words, found.start, found.end)
+        return SlotValue(found.slot, text[start:end], start, end)
 
     def _whole(self, found: SlotValue, text: str) -> SlotValue:
         """A tagger may cut 二十元 in two."""
@@ -299,6 +328,38 @@ class Complemented:
             return slots
         return (*slots, SlotValue(slot.name, read.text, 0, len(read.text)))
 
+    def _as_answer(
+        self, read: Understanding, slots: tuple[SlotValue, ...], context: TurnContext, plain: str
+    ) -> tuple[Understanding, tuple[SlotValue, ...]]:
+        """A sentence with the quantity that was asked for is of the task that asks, whatever else it looks like.
+
+        Save where it names what only another task is about, or gives up this one, or calls for a person. Without a
+        question, one of little else than quantities is of the task under way, where it is of no other task.
+        """
+        task, other = self._domain.intents.get(context.intent), self._domain.intents.get(read.intent)
+        if task is None or other is task:
+            return read, slots
+        told = [found for found in slots if found.slot in task.slots and not self._domain.slots[found.slot].labels]
+        is_answer = any(found.slot == context.requested_slot for found in told)
+        is_mostly = sum(len(found.value) for found in told) >= MOSTLY * len(read.text.strip())
+        if not is_answer and not (is_mostly and told and (other is None or other.kind not in ("find", "book"))):
+            return read, slots
+        if other is not None and (other.act in ("cancel", "hand_off") or self._is_told(other, task, slots, plain)):
+            return read, slots
+        own = tuple(found for found in slots if found.slot in task.slots)
+        read = replace(read, intent=task.name, confidence=_SURE, slots=own, candidates=((task.name, _SURE),))
+        return read, self._with_names(read, context, plain)
+
+    def _is_told(self, intent: Intent, task: Intent, slots: Sequence[SlotValue], plain: str) -> bool:
+        """Whether a sentence names what an intent looks for, or a node that it takes and the task does not."""
+        titles = self._domain.labels[intent.query.label].title.values() if intent.query is not None else ()
+        if any(mentions(plain, title) for title in titles if title):
+            return True
+        foreign = (found for found in slots if found.slot in intent.slots and found.slot not in task.slots)
+        return any(
+            self._linker.link(each.value, self._domain.slots[each.slot].labels).how == "exact" for each in foreign
+        )
+
     def _open_slots(self, read: Understanding, context: TurnContext) -> tuple[Slot, ...]:
         intent = self._domain.intents.get(read.intent)
         if intent is None or not intent.slots:
@@ -307,3 +368,7 @@ class Complemented:
             return ()
         names = sorted(intent.slots, key=lambda name: name != context.requested_slot)
         return tuple(self._domain.slots[name] for name in names)
+
+
+def _overlap(one: SlotValue | Quantity, other: SlotValue | Quantity) -> bool:
+    return one.start < other.end and other.start < one.end

@@ -30,6 +30,14 @@ _EN = (
     "this|those|to|too|try|um|us|very|want|was|we|we'd|we're|what|what's|which|with|would|yeah|yep|yes|"
     "you"
 )
+_ASKING_ZH = re.compile(
+    "是不是|多少|几|哪里|哪儿|哪|怎么|告诉|知道|它们|它|他们|她们|他|她|店|里|吗|么|请教|想问|问一下|问"
+)
+_ASKING = (
+    "what's|when|when's|where|where's|who|who's|how|how's|many|time|tell|know|will|did|does|has|he|she|they|"
+    "their|theirs|its|by|until|till|please|thanks"
+)
+_ASKING_EN = frozenset(_ASKING.split("|"))
 _ZH_WORDS = re.compile("|".join(sorted(_ZH.split("|"), key=len, reverse=True)))
 _EN_WORDS, _SMALL_EN = re.compile(r"[a-z]+(?:['’][a-z]+)*"), frozenset(_EN.split("|"))
 
@@ -42,12 +50,23 @@ def is_follow_up(text: str, slots: Sequence[SlotValue], words: Iterable[str] = (
     >>> is_follow_up("and a hotel in Qintai", [SlotValue("location", "Qintai", 15, 21)])
     False
     """
-    left = _without_values(text, slots).lower()
+    return bool(slots) and not has_remainder(_without_values(text, slots), words)
+
+
+def has_remainder(text: str, words: Iterable[str] = (), *, is_question: bool = False) -> bool:
+    """Whether a text says anything besides small words and the words that are given. is_question: and asking ones.
+
+    >>> has_remainder("它的电话呢", ["电话"]), has_remainder("押金多少钱", ["多少钱"])
+    (False, True)
+    """
+    left = text.lower().replace("’", "'")
     for word in sorted(map(str.lower, words), key=len, reverse=True):
         left = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)" if word.isascii() else re.escape(word), " ", left)
+    left = _ASKING_ZH.sub(" ", left) if is_question else left
     left = _ZH_WORDS.sub(" ", left)
-    left = _EN_WORDS.sub(lambda match: " " if match[0].replace("’", "'") in _SMALL_EN else match[0], left)
-    return bool(slots) and not any(character.isalnum() for character in left)
+    small = _SMALL_EN | _ASKING_EN if is_question else _SMALL_EN
+    left = _EN_WORDS.sub(lambda match: " " if match[0] in small else match[0], left)
+    return any(character.isalnum() for character in left)
 
 
 def is_small(words: str) -> bool:

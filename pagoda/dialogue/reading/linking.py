@@ -10,13 +10,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from pagoda.dialogue.cypher.queries import MAX_LIMIT, compile_names, node_of
-from pagoda.dialogue.slots.kinds import NodeValue
+from pagoda.dialogue.cypher.queries import NAMES_AT_ONCE, compile_names, node_of
+from pagoda.dialogue.slots.kinds import NodeValue, texts_of
 from pagoda.dialogue.slots.said import folded
+from pagoda.graph.statement import KEY, NAME
 
 if TYPE_CHECKING:
     from pagoda.dialogue.domain.domain import Domain
@@ -72,10 +73,8 @@ class Linker:
 
     @classmethod
     def from_graph(cls, domain: Domain, graph: Graph) -> Linker:
-        """Reads the names of every label that a slot looks in. Raises what the graph does."""
-        schema = graph.schema()
-        wanted = dict.fromkeys(label for slot in domain.slots.values() for label in slot.labels)
-        return cls(named for label in wanted for named in _read(domain, graph, schema, label))
+        """Reads the names of every label that a slot looks in or a query looks for. Raises what the graph does."""
+        return cls(named for label in linked_labels(domain) for named in named_nodes(domain, graph, label))
 
     def link(self, surface: str, labels: Sequence[str]) -> Link:
         """The nodes of these labels that a name means."""
@@ -127,7 +126,7 @@ class Linker:
                 for row in self._shortlist(form, label):
                     spelling, node = self._spellings[label][row]
                     best[node] = max(best.get(node, 0.0), similarity(form, spelling))
-        ranked = sorted(best.items(), key=lambda pair: (-pair[1], pair[0].key))
+        ranked = sorted(best.items(), key=lambda pair: (-pair[1], str(pair[0].key)))
         possible = [(node, score) for node, score in ranked if score >= POSSIBLE]
         if not possible:
             return Link("unknown")
@@ -160,21 +159,29 @@ def similarity(one: str, other: str) -> float:
     return max(dice, ratio, 0.8 if is_part else 0.0)
 
 
-def _read(domain: Domain, graph: Graph, schema: Any, label: str) -> Iterable[Named]:
-    after = ""
+def linked_labels(domain: Domain) -> tuple[str, ...]:
+    """The labels that some slot looks in or some query looks for."""
+    wanted = dict.fromkeys(label for slot in domain.slots.values() for label in slot.labels)
+    wanted |= dict.fromkeys(intent.query.label for intent in domain.intents.values() if intent.query is not None)
+    return tuple(wanted)
+
+
+def named_nodes(domain: Domain, graph: Graph, label: str) -> Iterator[Named]:
+    """A label's nodes with their spellings; one without a key can be no slot's value. Raises what the graph does."""
+    schema, passed = graph.schema(), 0
     while True:
-        statement = compile_names(domain, label, schema, after)
+        statement = compile_names(domain, label, schema, passed)
         rows = graph.read(statement.text, statement.parameters, statement_id=statement.statement_id)
-        for row in rows:
-            yield Named(node_of(row, label), _aliases(row))
-        if len(rows) < MAX_LIMIT:
+        yield from (Named(node_of(row, label), _aliases(row)) for row in rows if row[KEY] is not None)
+        passed += len(rows)
+        if len(rows) < NAMES_AT_ONCE:
             return
-        after = str(rows[-1]["key"])
 
 
 def _aliases(row: Mapping[str, Any]) -> tuple[str, ...]:
-    held = row.get("aliases") or ()
-    return (held,) if isinstance(held, str) else tuple(held)
+    """Aliases, and what a list of names has beside its first."""
+    names = [spelling for held in (row.get(f"{NAME}_zh"), row.get(f"{NAME}_en")) for spelling in texts_of(held)[1:]]
+    return (*names, *texts_of(row.get("aliases")))
 
 
 def _forms(surface: str) -> list[str]:

@@ -16,7 +16,7 @@ from pagoda.dialogue.cypher.filters import DISTANCE
 from pagoda.dialogue.cypher.queries import listed
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Column, Order
-from pagoda.dialogue.slots.kinds import Except, NodeValue, Range, Value, plain_values
+from pagoda.dialogue.slots.kinds import Except, NodeValue, Range, Value, name_text, plain_values
 from pagoda.dialogue.slots.showing import show_value
 from pagoda.dialogue.state.policy import Ask
 from pagoda.graph.statement import KEY, NAME
@@ -59,6 +59,8 @@ class Phrasebook:
         if ask.reason == "ambiguous":
             return self.say("ambiguous", language, choices=shown)
         question = self._question(intent, ask.slot, ask.attempt, language)
+        if ask.reason == "past":
+            return self.say("past", language, question=question)
         if ask.reason == "invalid" and ask.surface:
             is_name = self._domain.slots[ask.slot].type == "name"
             told = self.unknown([ask.surface], language) if is_name else ""
@@ -176,14 +178,30 @@ class Phrasebook:
             return self.say("property_phrase", language, name=name_of(row, language), phrase=phrase)
         return self.say("property", language, name=name_of(row, language), title=title, value=value)
 
-    def confirmation(self, intent: str, values: Mapping[str, Value], language: str) -> str:
-        """A booking, read out before it is written."""
+    def confirmation(self, intent: str, values: Mapping[str, Value], language: str, *, is_change: bool = False) -> str:
+        """A booking, read out before it is written, or before it replaces another one."""
         title = self._domain.intents[intent].title.get(language, intent)
-        return self.say("confirm", language, title=title, values=self.values(values, language))
+        template = "confirm_change" if is_change else "confirm"
+        return self.say(template, language, title=title, values=self.values(values, language))
 
-    def booked(self, intent: str, values: Mapping[str, Value], booking_id: str, language: str) -> str:
+    def booked(
+        self, intent: str, values: Mapping[str, Value], booking_id: str, language: str, *, is_change: bool = False
+    ) -> str:
         """A booking was written. booking_id: its key, of which the first eight characters are told."""
-        return self.say("booked", language, values=self.values(values, language), id=booking_id[:8])
+        template = "changed" if is_change else "booked"
+        return self.say(template, language, values=self.values(values, language), id=booking_id[:8])
+
+    def bookings(self, template: str, booked: Sequence[tuple[str, Mapping[str, Value]]], language: str) -> str:
+        """Bookings (id, values) as a numbered list under a template."""
+        told = [
+            self.say("booking", language, rank=str(rank), values=self.values(values, language), id=key[:8])
+            for rank, (key, values) in enumerate(booked, 1)
+        ]
+        return "\n".join([self.say(template, language), *told])
+
+    def joined(self, sentences: Sequence[str], language: str) -> str:
+        """Sentences in one line."""
+        return _space(language).join(sentences)
 
     def resume(self, intent: str, language: str) -> str:
         """Back to a task that was left open."""
@@ -266,7 +284,8 @@ class _Shown:
 def name_of(row: Row, language: str) -> str:
     """The name of a row's node, in that language where it has one, else its key."""
     first, second = (("zh", "en"), ("en", "zh"))[language == "en"]
-    return str(row.get(f"{NAME}_{first}") or row.get(f"{NAME}_{second}") or row[KEY])
+    held = (name_text(row.get(column)) for column in (f"{NAME}_{first}", f"{NAME}_{second}", KEY))
+    return next((name for name in held if name), "-")
 
 
 def cell(column: Column, row: Row, language: str) -> str:

@@ -1,7 +1,8 @@
 """Conversations on disk: every session's events in order, what was said, and what was handed to a person.
 
 Stands around the turn's path: a session's *events* -> fold -> state ... -> reply -> *events*. State itself is never
-stored: it is the fold of the events, so a log can be read, replayed and repaired. One SQLite file in WAL mode (SQLite,
+stored: it is the fold of the events, so a log can be read, replayed and repaired; `log` gives its end alone to whoever
+has folded the rest. One SQLite file in WAL mode (SQLite,
 "Write-Ahead Logging") that several processes may use at once. `turn` orders the turns of a session: first come, first
 served among the threads of this process, and a file lock, which the kernel frees with its holder, among processes.
 """
@@ -62,10 +63,20 @@ class HandOffRecord:
 
 @dataclass(frozen=True)
 class Log:
-    """A session as it is stored: its events, oldest first, and how many turns they make."""
+    """A session as it is stored, or its end: events, oldest first, and how many turns there are in all.
+
+    first: the very first event, None in an unknown session; num_before: how many events were left out
+    """
 
     events: tuple[Mapping[str, Any], ...]
     num_turns: int
+    first: Mapping[str, Any] | None = None
+    num_before: int = 0
+
+    @property
+    def num_events(self) -> int:
+        """Of the whole session."""
+        return self.num_before + len(self.events)
 
 
 class SessionStore:
@@ -90,15 +101,22 @@ class SessionStore:
         check_session_id(session_id)
         return TurnHold(self._queue, session_id, self._lock_path(session_id))
 
-    def log(self, session_id: str) -> Log:
-        """Everything that happened in a session; an unknown one is empty."""
+    def log(self, session_id: str, num_known: int = 0) -> Log:
+        """What happened in a session; an unknown one is empty. num_known: so many events at its start are left out.
+
+        Costs as much as what is read, however long the session is.
+        """
         check_session_id(session_id)
         with self._told("read"), self._mutex:
             rows = self._connection.execute(
-                "SELECT body FROM events WHERE session = ? ORDER BY number", (session_id,)
+                "SELECT number, body FROM events WHERE session = ? AND (number >= ? OR number = 0) ORDER BY number",
+                (session_id, num_known),
             ).fetchall()
-            num_turns = self._num_turns(session_id)
-        return Log(tuple(json.loads(body) for (body,) in rows), num_turns)
+            num_turns = self._num("turns", session_id)
+            num_events = self._num("events", session_id)
+        events = tuple(json.loads(body) for number, body in rows if number >= num_known)
+        first = json.loads(rows[0][1]) if rows else None
+        return Log(events, num_turns, first, num_events - len(events))
 
     def turns(self, session_id: str) -> list[dict[str, Any]]:
         """What was said and found, turn by turn, oldest first."""
@@ -124,17 +142,8 @@ class SessionStore:
         now: somebody wrote without holding `turn`.
         """
         with self._told("written"), self._mutex, self._transaction() as connection:
-            (count,) = connection.execute("SELECT count(*) FROM events WHERE session = ?", (session_id,)).fetchone()
-            if count != num_events_before:
-                raise SessionError(
-                    f"session {session_id!r} has {count} events, but this turn began with {num_events_before}: "
-                    "send the sentence again"
-                )
-            number = self._num_turns(session_id) + 1
-            connection.executemany(
-                "INSERT INTO events VALUES (?, ?, ?, ?)",
-                [(session_id, count + index, number, _json(event)) for index, event in enumerate(events)],
-            )
+            number = self._num("turns", session_id) + 1
+            self._insert_events(session_id, events, number, num_events_before)
             now = time.time()
             connection.execute("INSERT INTO turns VALUES (?, ?, ?, ?)", (session_id, number, now, _json(turn)))
             if hand_off is not None:
@@ -145,12 +154,37 @@ class SessionStore:
                 )
         return number
 
+    def note(self, session_id: str, events: Sequence[Mapping[str, Any]], *, num_events_before: int) -> None:
+        """Write events that no sentence led to; see `append`."""
+        with self._told("written"), self._mutex, self._transaction():
+            self._insert_events(session_id, events, self._num("turns", session_id), num_events_before)
+
+    def _insert_events(
+        self, session_id: str, events: Sequence[Mapping[str, Any]], turn: int, num_events_before: int
+    ) -> None:
+        count = self._num("events", session_id)
+        if count != num_events_before:
+            raise SessionError(
+                f"session {session_id!r} has {count} events, but this turn began with {num_events_before}: "
+                "send the sentence again"
+            )
+        self._connection.executemany(
+            "INSERT INTO events VALUES (?, ?, ?, ?)",
+            [(session_id, count + index, turn, _json(event)) for index, event in enumerate(events)],
+        )
+
     def hand_offs(self, session_id: str | None = None) -> list[HandOffRecord]:
         """Conversations that wait for a person, oldest first; of one session where it is named."""
         condition, values = ("", ()) if session_id is None else (" WHERE session = ?", (session_id,))
         with self._told("read"), self._mutex:
             rows = self._connection.execute(f"SELECT body FROM hand_offs{condition} ORDER BY id", values).fetchall()
         return [_hand_off(json.loads(body)) for (body,) in rows]
+
+    def end_hand_offs(self, session_id: str) -> int:
+        """A session waits for nobody any more; gives how many of its hand-offs were waiting."""
+        check_session_id(session_id)
+        with self._told("written"), self._mutex, self._transaction() as connection:
+            return connection.execute("DELETE FROM hand_offs WHERE session = ?", (session_id,)).rowcount
 
     def delete(self, session_id: str) -> bool:
         """Forget a session, its hand-offs too; False where there was none."""
@@ -212,9 +246,16 @@ class SessionStore:
                 f"{place} cannot be {what} ({error}): check the file, its rights and the disk"
             ) from error
 
-    def _num_turns(self, session_id: str) -> int:
-        (count,) = self._connection.execute("SELECT count(*) FROM turns WHERE session = ?", (session_id,)).fetchone()
-        return int(count)
+    def _num(self, table: str, session_id: str) -> int:
+        """How many rows of a session there are: one more than the last number, or that number, as a table counts.
+
+        Numbers have no gaps, and looking up the last one takes no longer in a long session than in a short one.
+        """
+        first = {"events": 0, "turns": 1}[table]
+        (last,) = self._connection.execute(
+            f"SELECT max(number) FROM {table} WHERE session = ?", (session_id,)
+        ).fetchone()
+        return 0 if last is None else int(last) - first + 1
 
     def _lock_path(self, session_id: str) -> Path | None:
         if self.path is None:

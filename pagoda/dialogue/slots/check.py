@@ -13,6 +13,8 @@ from pagoda.dialogue.domain.model import Slot
 from pagoda.dialogue.slots.kinds import Anything, Band, Except, NodeValue, OneOf, Range, Value, When
 
 _MAX_TEXT = 80
+# Of larger whole numbers nobody says one, and a database cannot take the largest.
+_MAX_NUMBER = 10**15
 
 
 def accepts(slot: Slot, value: Value | None) -> bool:
@@ -58,11 +60,16 @@ def _is_count(slot: Slot, value: Value) -> bool:
 
 def _within(slot: Slot, number: float) -> bool:
     low, high = slot.low, slot.high
-    return math.isfinite(number) and (low is None or number >= low) and (high is None or number <= high)
+    return (
+        abs(number) <= _MAX_NUMBER
+        and math.isfinite(number)
+        and (low is None or number >= low)
+        and (high is None or number <= high)
+    )
 
 
 def _is_node(slot: Slot, value: Value) -> bool:
-    return isinstance(value, NodeValue) and value.label in slot.labels and bool(value.key)
+    return isinstance(value, NodeValue) and value.label in slot.labels and value.key != ""
 
 
 def _is_text(slot: Slot, value: Value) -> bool:

@@ -65,18 +65,22 @@ class When:
             return False
 
 
+NodeKey = str | int | float | bool | tuple[str | int | float | bool, ...]
+"""A key as the graph stores it, so that a comparison finds it again: 7 is not "7". A list is a tuple here."""
+
+
 @dataclass(frozen=True)
 class NodeValue:
     """A node of the graph. key: its label's key property; zh, en: its names, "" where it has none."""
 
     label: str
-    key: str
+    key: NodeKey
     zh: str = ""
     en: str = ""
 
     def name(self, language: str) -> str:
-        """In that language where there is one, else in the other."""
-        return (self.zh or self.en) if language == "zh" else (self.en or self.zh)
+        """In that language where there is one, else in the other, else its key."""
+        return ((self.zh or self.en) if language == "zh" else (self.en or self.zh)) or name_text(self.key)
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,7 @@ def to_json(value: Value) -> Any:
         case When(start, end):
             return {"when": [start, end]}
         case NodeValue(label, key, zh, en):
-            return {"node": [label, key, zh, en]}
+            return {"node": [label, stored_key(key), zh, en]}
         case Anything():
             return {"any": True}
         case OneOf(values):
@@ -157,7 +161,44 @@ def _from_fields(kind: str, fields: Any) -> Value:
     if kind == "range":
         low, high, is_above, is_below = fields if len(fields) == 4 else (*fields, False, False)
         return Range(low, high, is_above, is_below)
-    return {"when": When, "node": NodeValue}[kind](*fields)
+    if kind == "node":
+        label, key, *names = fields
+        return NodeValue(label, key_of(key), *names)
+    return When(*fields) if kind == "when" else _unknown(kind)
+
+
+def _unknown(kind: str) -> Value:
+    raise KeyError(kind)
+
+
+def key_of(stored: Any) -> NodeKey:
+    """A key out of the graph or a log; "" where there is none, which no node's is."""
+    if isinstance(stored, list | tuple):
+        return tuple(each for each in stored if isinstance(each, str | int | float))
+    return stored if isinstance(stored, str | int | float) else "" if stored is None else str(stored)
+
+
+def stored_key(key: NodeKey) -> Any:
+    """The key as a parameter of a statement, or in JSON."""
+    return list(key) if isinstance(key, tuple) else key
+
+
+def texts_of(stored: Any) -> tuple[str, ...]:
+    """What a property holds, in words: a list's entries one by one, a number as it is written, nothing as none.
+
+    >>> texts_of(["SF", None, 1984]), texts_of(1984.0), texts_of(None)
+    (('SF', '1984'), ('1984',), ())
+    """
+    if isinstance(stored, list | tuple):
+        return tuple(text for each in stored for text in texts_of(each))
+    if isinstance(stored, float):
+        return (f"{stored:g}",)
+    return () if stored is None or stored == "" else (str(stored),)
+
+
+def name_text(stored: Any) -> str:
+    """A name in words; of a list of names the first."""
+    return next(iter(texts_of(stored)), "")
 
 
 def _several(fields: Any) -> tuple[Value, ...]:

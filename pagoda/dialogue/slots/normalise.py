@@ -1,21 +1,25 @@
 """The words of a slot become its value: one normaliser for each type of slot, in Chinese and English.
 
 Stands between *understanding* and *events* on the turn's path. Names of nodes are `linking`'s; everything else is read
-here by rules, so that what enters a query is a number, a time or a word that the domain lists, and None otherwise.
+here by rules, so that what enters a query is a number, a time or a word that the domain lists, and nothing otherwise.
+What could be read in part, or lies beyond the slot's limits, comes as a `Reading` that says so.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from pagoda.dialogue.domain.model import Slot, Words
 from pagoda.dialogue.slots.check import accepts
 from pagoda.dialogue.slots.kinds import ANY, Band, Range, Value, When
-from pagoda.dialogue.slots.numbers import around_of, bounds, numbers_in
+from pagoda.dialogue.slots.numbers import around_of, bounds
+from pagoda.dialogue.slots.people import read_people
+from pagoda.dialogue.slots.readings import NOTHING, Reading
 from pagoda.dialogue.slots.said import Said
-from pagoda.dialogue.slots.times import parse_time
+from pagoda.dialogue.slots.times.moments import read_time
 
 _YES = re.compile(r"^(?:是|有|要|需要|必须|提供|可以|对)|\b(?:yes|yeah|with|need|must|true)\b", re.IGNORECASE)
 _NO = re.compile(r"否|没有|不|无|\b(?:no|not|without|false|n't)\b", re.IGNORECASE)
@@ -25,34 +29,17 @@ _NAME_LEADS = re.compile(
     re.IGNORECASE,
 )
 _NAME_TAILS = re.compile(r"(?:的名字|订|预订|吧|就行|please|[。.!！])+$", re.IGNORECASE)
-_ALONE = re.compile(
-    r"就我(?:自己|一个|一人)?$|我自己|自己一个|独自|\b(?:just me|only me|myself|alone|solo)\b", re.IGNORECASE
-)
-_PAIR = re.compile(
-    r"我(?:和|跟|与|同)(?:我)?(?:的)?"
-    r"(?:老婆|老公|太太|先生|妻子|丈夫|女朋友|男朋友|女友|男友|爱人|妈妈?|爸爸?|朋友|同事|同学|他|她)"
-    r"|俩人?|夫妻|情侣|小两口"
-    r"|\b(?:me and (?:my|a) \w+|my \w+ and (?:i|me)|(?:a|the) couple|both of us|the two of us)\b",
-    re.IGNORECASE,
-)
-_WITH_ME = re.compile(
-    r"(?:我|我自己)(?:和|跟|与|带|加)(?:我的?)?(?P<zh>[\d一二两三四五六七八九十]+)(?:个|位|名)"
-    r"|\b(?:me|myself|i) (?:and|plus|with) (?:my )?(?P<en>\d+|\w+)"
-    r" (?:friends|colleagues|others|kids|children|people|guests)",
-    re.IGNORECASE,
-)
-_FAMILY = re.compile(
-    r"一家(?P<zh>[\d一二两三四五六七八九十]+)口|\b(?:family|party|group) of (?P<en>\d+|\w+)", re.IGNORECASE
-)
-_ADULTS = re.compile(
-    r"(?P<a>[\d一二两三四五六七八九]+)(?:个|位)?(?:大人|成人|大)[^\d一二两三四五六七八九]{0,2}"
-    r"(?P<b>[\d一二两三四五六七八九]+)(?:个|位)?(?:小孩|孩子|儿童|小|娃)"
-    r"|(?P<c>\d+|\w+) adults?,? (?:and |plus |\+ ?)?(?P<d>\d+|\w+) (?:kids?|child(?:ren)?|babies|baby|toddlers?)",
-    re.IGNORECASE,
-)
+# A value is a few words; what is longer is no value, and not worth the rules' time.
+_MAX_WORDS = 300
 # 一 is no number in these.
 _VAGUE = re.compile(r"一点儿?|一些|一下|一家|一个|一间|一部")
-_HALF_DOZEN = re.compile(r"\bhalf a dozen\b", re.IGNORECASE)
+# Answers to other questions, which are nobody's name.
+_NO_NAME = re.compile(
+    r"^(?:是的?|对的?|好的?|行|可以|嗯+|不|不是|不要|不用|没有|没错|确认|取消|yes|yeah|yep|no|nope|ok(?:ay)?|sure"
+    r"|right|correct|true|false)"
+    r"[\s.!。！]*$",
+    re.IGNORECASE,
+)
 
 
 def normalise(slot: Slot, surface: str, now: datetime, *, previous: Value | None = None) -> Value | None:
@@ -61,17 +48,35 @@ def normalise(slot: Slot, surface: str, now: datetime, *, previous: Value | None
 
 
 def value_of(slot: Slot, said: Said, now: datetime, previous: Value | None = None) -> Value | None:
-    """What the words of a slot mean; None where they are no valid value of it, and for names of nodes.
+    """The value of `reading_of`, None where there is none."""
+    return reading_of(slot, said, now, previous).value
 
-    now: local time without a zone; previous: the slot's value before, which completes a time that is told in parts.
-    Both matter to times alone.
+
+def reading_of(slot: Slot, said: Said, now: datetime, previous: Value | None = None) -> Reading:
+    """What the words of a slot mean, or why they are no valid value of it; NOTHING for names of nodes.
+
+    now: local time without a zone; previous: the slot's value before, which completes a time that is told in parts and
+    which "one more" adds to. now matters to times alone.
     """
-    if not said.words:
-        return None
-    value = _NORMALISERS[slot.type](slot, said, now, previous) if slot.type in _NORMALISERS else None
-    if value is None and slot.may_be_any and said.is_any:
-        value = ANY
-    return value if accepts(slot, value) else None
+    if not said.words or len(said.words) > _MAX_WORDS:
+        return NOTHING
+    found = _READERS[slot.type](slot, said, now, previous) if slot.type in _READERS else NOTHING
+    if not found.is_meant and slot.may_be_any and said.is_any:
+        found = Reading(ANY)
+    if found.value is not None and not accepts(slot, found.value):
+        return _out_of_limits(slot, found.value)
+    return found if found.instead is None or accepts(slot, found.instead) else replace(found, instead=None)
+
+
+def _out_of_limits(slot: Slot, value: Value) -> Reading:
+    """A number beyond the slot's limits, with the limit; what is no value of the slot at all is nothing."""
+    ends = [value.low, value.high] if isinstance(value, Range) else [value]
+    numbers = [end for end in ends if isinstance(end, int | float) and not isinstance(end, bool)]
+    if any(slot.high is not None and number > slot.high for number in numbers):
+        return Reading(why="limits", instead=slot.high)
+    if any(slot.low is not None and number < slot.low for number in numbers):
+        return Reading(why="limits", instead=slot.low)
+    return NOTHING
 
 
 def offers(slot: Slot, language: str, now: datetime) -> tuple[Value, ...]:
@@ -94,15 +99,15 @@ def _stands_in(word: str, text: str) -> bool:
     return re.search(rf"\b{re.escape(word)}\b", text) is not None if word.isascii() else word in text
 
 
-def _number(slot: Slot, said: Said, now: datetime, previous: Value | None) -> Value | None:
+def _number(slot: Slot, said: Said, now: datetime, previous: Value | None) -> Reading:
     """A bound or a number, read as the slot reads a bare one; else one of the slot's bands."""
     found = bounds(_VAGUE.sub("", said.plain))
     if found is None:
         band = _spelled(slot.bands, said)
-        return Band(band) if band is not None else None
+        return Reading(Band(band)) if band is not None else NOTHING
     if isinstance(found, Range):
-        return found
-    return _plain(slot, found)
+        return Reading(found)
+    return Reading(_plain(slot, found))
 
 
 def _plain(slot: Slot, number: float) -> Value:
@@ -114,64 +119,36 @@ def _plain(slot: Slot, number: float) -> Value:
     return Range(None, number) if slot.plain == "at_most" else Range(number, None)
 
 
-def _people(slot: Slot, said: Said, now: datetime, previous: Value | None) -> Value | None:
-    """Adults and children are added, whoever speaks is counted, of "three or four" the more."""
-    plain = said.plain
-    if match := _ADULTS.search(plain):
-        parts = [_count(part) for part in match.groups() if part]
-        if all(parts):
-            return sum(parts)
-    if match := _WITH_ME.search(plain):
-        others = _count(match["zh"] or match["en"])
-        return others + 1 if others else None
-    if match := _FAMILY.search(plain):
-        return _count(match["zh"] or match["en"]) or None
-    if _HALF_DOZEN.search(plain):
-        return 6
-    return _plain_count(plain)
+def _people(slot: Slot, said: Said, now: datetime, previous: Value | None) -> Reading:
+    before = previous if isinstance(previous, int) else None
+    return read_people(said.plain, before, [word for words in slot.units.values() for word in words])
 
 
-def _plain_count(plain: str) -> int | None:
-    found = bounds(plain)
-    if isinstance(found, Range):
-        high = found.high if found.high is not None else found.low
-        return int(high) if high is not None and high == int(high) else None
-    if found is not None:
-        return int(found) if found == int(found) else None
-    if _ALONE.search(plain):
-        return 1
-    return 2 if _PAIR.search(plain) else None
+def _time(slot: Slot, said: Said, now: datetime, previous: Value | None) -> Reading:
+    return read_time(said.plain, now, previous if isinstance(previous, When) else None, slot.earliest)
 
 
-def _count(word: str) -> int:
-    found = numbers_in(word)
-    return int(found[0].value) if found else 0
-
-
-def _time(slot: Slot, said: Said, now: datetime, previous: Value | None) -> Value | None:
-    return parse_time(said.plain, now, previous if isinstance(previous, When) else None)
-
-
-def _boolean(slot: Slot, said: Said, now: datetime, previous: Value | None) -> Value | None:
+def _boolean(slot: Slot, said: Said, now: datetime, previous: Value | None) -> Reading:
     if _NO.search(said.words):
-        return False
-    return True if _YES.search(said.words) else None
+        return Reading(value=False)
+    return Reading(value=True) if _YES.search(said.words) else NOTHING
 
 
-def _choice(slot: Slot, said: Said, now: datetime, previous: Value | None) -> Value | None:
-    return said.words if said.words in slot.choices else _spelled(slot.choices, said)
+def _choice(slot: Slot, said: Said, now: datetime, previous: Value | None) -> Reading:
+    return Reading(said.words if said.words in slot.choices else _spelled(slot.choices, said))
 
 
-def _person(slot: Slot, said: Said, now: datetime, previous: Value | None) -> Value | None:
+def _person(slot: Slot, said: Said, now: datetime, previous: Value | None) -> Reading:
     """The name in "under the name of Smith" and 我叫王芳."""
-    return _NAME_TAILS.sub("", _NAME_LEADS.sub("", said.words)).strip() or None
+    return _text(slot, Said.of(_NAME_TAILS.sub("", _NAME_LEADS.sub("", said.words))), now, previous)
 
 
-def _text(slot: Slot, said: Said, now: datetime, previous: Value | None) -> Value | None:
-    return said.words
+def _text(slot: Slot, said: Said, now: datetime, previous: Value | None) -> Reading:
+    """The words as they stand; a yes or no is an answer to something else."""
+    return NOTHING if _NO_NAME.match(said.words) else Reading(said.words.strip() or None)
 
 
-_NORMALISERS: Mapping[str, Callable[[Slot, Said, datetime, Value | None], Value | None]] = {
+_READERS: Mapping[str, Callable[[Slot, Said, datetime, Value | None], Reading]] = {
     "time": _time,
     "people": _people,
     "price": _number,

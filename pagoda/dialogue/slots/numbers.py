@@ -29,11 +29,16 @@ _WORDS = {
     "fourty": 40,
 }
 _ANY_WORD = "|".join(sorted([*_WORDS, "hundred", "thousand"], key=len, reverse=True))
+# Longer ones are no quantities that anybody means, and too long for a float.
+_MAX_DIGITS, _MAX_WORDS = 15, 12
+_FORMAL = frozenset("壹贰叁肆伍陆柒捌玖拾佰仟")
 _NUMBER = re.compile(
-    rf"(?P<digits>\d+(?:,\d{{3}})+(?:\.\d+)?|\d+(?:\.\d+)?)\s?(?P<scale>[kK](?![a-zA-Z])|[十百千万亿])?"
+    rf"(?<![A-Za-z0-9.])(?P<digits>\d+(?:,\d{{3}})+(?:\.\d+)?|\d+(?:\.\d+)?)(?!\d|[a-zA-Z]+\d|(?:st|nd|rd"
+    rf"|th)\b)\s?(?P<scale>[kK](?![a-zA-Z])|[十百千万亿])?"
     rf"(?P<tail>[{_HAN}](?![{_HAN}]))?"
     rf"|(?P<han>[{_HAN}]+)(?:点(?P<tenths>[零一二三四五六七八九]+))?"
-    rf"|\b(?P<english>(?:an?\s+(?=hundred|thousand|dozen))?(?:{_ANY_WORD})(?:(?:[\s-]+(?:and\s+)?)(?:{_ANY_WORD}))*)\b",
+    rf"|\b(?P<english>(?:an?\s+(?=hundred|thousand"
+    rf"|dozen))?(?:{_ANY_WORD})(?:(?:[\s-]+(?:and\s+)?)(?:{_ANY_WORD}))*)\b",
     re.IGNORECASE,
 )
 _AT_MOST = re.compile(
@@ -55,18 +60,23 @@ _ABOVE = re.compile(
     r"超过|高于|大于|(?<!or )(?<!and )\b(?:over|above|more than|higher than|better than)\b|>(?!=)", re.IGNORECASE
 )
 _AROUND = re.compile(
-    r"左右|上下|大约|大概|差不多|约|来块|多块|\b(?:around|about|roughly|approximately|approx|circa|some|or so|ish)\b|~",
+    r"左右|上下|大约|大概|差不多|约|来块|多块|\b(?:around|about|roughly|approximately|approx|circa|some|or so"
+    r"|ish)\b|~",
     re.IGNORECASE,
 )
 _NOT_OVER = re.compile(r"不(?:要)?超过|别超过|不高于|not (?:over|more than|above)|no more than|不大于", re.IGNORECASE)
 _NOT_UNDER = re.compile(r"不低于|不少于|不小于|no less than|not (?:under|below|less than)", re.IGNORECASE)
 _NEIGHBOURS = re.compile(
-    r"(?<![零一二三四五六七八九十百千])([一二两三四五六七八])([二三四五六七八九])(?=([十百千万])|[^零一二三四五六七八九点]|$)"
+    r"(?<![零一二三四五六七八九十百千])([一二两三四五六七八])([二三四五六七八九])(?=([十百千万])"
+    r"|[^零一二三四五六七八九点]|$)"
 )
 _JOINS = re.compile(
-    r"^\s*(?:元|块钱?|分|星级?|颗星|人|位|个|stars?|yuan|rmb|¥|小时)?\s*(?:-|–|—|~|～|到|至|to|and|or|或者?|、|，)\s*(?:￥|¥|rmb)?\s*$",
+    r"^\s*(?:元|块钱?|分|星级?|颗星|人|位|个|stars?|yuan|rmb|dollars?|bucks|[$€£¥￥]|小时)?\s*"
+    r"(?:-|–|—|~|～|到|至|to|and|or|或者?|、|，)\s*(?:[￥¥$€£]|rmb)?\s*$",
     re.IGNORECASE,
 )
+_SOME_MORE = re.compile(r"(?P<n>[一二两三四五六七八九]?[十百千万])[多几](?=$|[元块分\s，。])")
+_NEGATIVE = re.compile(r"[-−]\s*[\d.]")
 AROUND_SHARE = 0.2
 
 
@@ -77,6 +87,71 @@ class Found:
     value: float
     start: int
     end: int
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """A number, or two that are ends of a range, with the units and bounds beside it. start, end: its characters."""
+
+    start: int
+    end: int
+
+
+_UNIT = (
+    r"元钱?|块钱?|圆|人民币|分(?![钟之店别享])|颗?星级?|[ -]?stars?\b|rmb\b|cny\b|usd\b|yuan\b|kuai\b|dollars?\b"
+    r"|bucks\b|euros?\b"
+    r"|pounds?\b|quid\b"
+    r"|(?:a|per) (?:head|person|night)\b|each\b|points?\b|out of (?:5|10|five|ten)\b|/(?:5|10)\b|/人|每人|一位|一晚"
+    r"|页|米|公里"
+    r"|岁|年|[张座间票台本]"
+    r"|tickets?\b|seats?\b|rooms?\b|pages?\b|km\b|m\b|minutes?\b"
+)
+FOREIGN_UNITS = re.compile(
+    r"页|米|公里|岁|年|[张座间票台本]|\b(?:tickets?|seats?|rooms?|pages?|km|m|minutes?)\b", re.IGNORECASE
+)
+"""Units of what is no price, rating or number of stars."""
+_BOUND_BEFORE = (
+    r"不要?超过|别超过|不高于|不低于|不少于|不大于|不小于|最多|至多|顶多|最少|至少|起码|低于|少于|小于|不到|高于"
+    r"|大于|超过|大约|大概|差不多|约"
+    r"|no more than|not more than|no less than|not less than|not over|not under|not above|at most|at least|up to"
+    r"|less than|more than|cheaper than|under|below|within"
+    r"|over|above|around|about|roughly|approximately|max(?:imum)?(?: of)?|min(?:imum)?(?: of)?|between|from"
+    r"|starting (?:at|from)|<=?|>=?|≤|≥|~|[$￥¥€£]|rmb"
+)
+_BOUND_AFTER = (
+    r"以内|以下|之内|之下|以里|以上|之上|之间|中间|左右|上下|起步|起|封顶|内|多|出头|and (?:above|up|over)\b"
+    r"|or (?:less|more|below|under|above"
+    r"|higher|better|over|fewer|so)\b"
+    r"|tops\b|max(?:imum)?\b|min(?:imum)?\b|upwards?\b|ish\b|\+"
+)
+_LEFT = re.compile(rf"(?:(?<![a-z])(?:{_BOUND_BEFORE})\s*)+$", re.IGNORECASE)
+_RIGHT = re.compile(rf"(?:\s*(?:{_UNIT}|{_BOUND_AFTER}))+", re.IGNORECASE)
+
+
+def phrases_in(text: str) -> list[Phrase]:
+    """The numbers of a folded text with what belongs to each, left to right.
+
+    >>> text = "人均消费在50-100元之间, rated 4.5 or above"
+    >>> [text[phrase.start : phrase.end] for phrase in phrases_in(text)]
+    ['50-100元之间', '4.5 or above']
+    """
+    found, numbers = [], numbers_in(text)
+    while numbers:
+        first, last = numbers[0], numbers[0]
+        if (
+            len(numbers) > 1
+            and _JOINS.match(text[first.end : numbers[1].start])
+            and not _LIST.search(text[first.end : numbers[1].start])
+        ):
+            last = numbers[1]
+        numbers = numbers[2 if last is not first else 1 :]
+        left, right = _LEFT.search(text[: first.start]), _RIGHT.match(text[last.end :])
+        start = left.start() if left is not None else first.start
+        found.append(Phrase(start, last.end + (right.end() if right is not None else 0)))
+    return found
+
+
+_LIST = re.compile(r"[，、,]")
 
 
 def numbers_in(text: str) -> list[Found]:
@@ -94,14 +169,26 @@ def numbers_in(text: str) -> list[Found]:
 
 
 def _value_of(match: re.Match[str]) -> float | None:
+    if len(match[0]) > (_MAX_DIGITS if not match["english"] else 12 * _MAX_WORDS):
+        return None
     if match["digits"]:
         return _with_scale(match["digits"].replace(",", ""), match["scale"] or "", match["tail"] or "")
     if match["han"]:
+        if len(match["han"]) == 1 and not _stands_for_a_number(match):
+            return None
         whole = han_number(match["han"])
         if whole is None or not match["tenths"]:
             return whole
         return float(f"{whole:g}." + "".join(str(_DIGITS[char]) for char in match["tenths"]))
     return english_number(match["english"])
+
+
+def _stands_for_a_number(match: re.Match[str]) -> bool:
+    """Whether a single character is a number here: 拾 of 收拾, 陆 of 大陆 and 百 of 百货 are none, 百元 is."""
+    char, after = match["han"], match.string[match.end() : match.end() + 1]
+    if char in _FORMAL:
+        return len(match.string.strip()) == 1 or after in ("元", "圆")
+    return char not in "百千万亿" or after in ("元", "块", "以")
 
 
 def _with_scale(digits: str, scale: str, tail: str) -> float:
@@ -192,6 +279,10 @@ def bounds(text: str) -> Range | float | None:
     (True, True)
     """
     plain = text.strip()
+    if _NEGATIVE.match(plain):
+        return None
+    if (hundreds := _SOME_MORE.search(plain)) is not None:
+        return _some_more(hundreds)
     if (neighbours := _NEIGHBOURS.search(plain)) is not None:
         factor = {**_UNITS, "万": 10_000}.get(neighbours[3] or "", 1)
         return Range(_DIGITS[neighbours[1]] * factor, _DIGITS[neighbours[2]] * factor)
@@ -203,6 +294,15 @@ def bounds(text: str) -> Range | float | None:
         return Range(low, high)
     around = plain[: found[0].start] + " " + plain[found[0].end :]
     return _bounded(found[0].value, around.strip())
+
+
+def _some_more(match: re.Match[str]) -> Range | float:
+    """五百多 is five to six hundred, 二十几 twenty to thirty."""
+    low = han_number(match["n"]) if not match["n"].isdigit() else int(match["n"])
+    size = {"十": 10, "百": 100, "千": 1000, "万": 10_000}.get(match["n"][-1])
+    if low is None or size is None:
+        return around_of(float(low or 0)) if low else 0
+    return Range(low, low + size, is_below=True)
 
 
 def _bounded(value: float, words: str) -> Range | float:

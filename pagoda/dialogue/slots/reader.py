@@ -13,7 +13,8 @@ from functools import lru_cache
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.slots.kinds import Value
-from pagoda.dialogue.slots.normalise import value_of
+from pagoda.dialogue.slots.normalise import reading_of
+from pagoda.dialogue.slots.readings import Reading
 from pagoda.dialogue.slots.said import Said
 
 # A turn has a few slots with a few words each; this many are some turns of many sessions.
@@ -24,10 +25,15 @@ _ANY_DAY = datetime(2000, 1, 1, 12, 0)
 
 @dataclass(frozen=True)
 class Heard:
-    """Words of a slot and their value, of a time that of some day; None where they are no value of the slot."""
+    """Words of a slot and what was read in them, of a time that of some day."""
 
     said: Said
-    value: Value | None
+    reading: Reading
+
+    @property
+    def value(self) -> Value | None:
+        """None where they are no value of the slot, or not yet."""
+        return self.reading.value
 
 
 class SlotReader:
@@ -42,10 +48,15 @@ class SlotReader:
         return self._kept(slot, words)
 
     def value(self, slot: str, words: str, now: datetime, previous: Value | None = None) -> Value | None:
-        """What words of a slot mean now; see `value_of`."""
+        """What words of a slot mean now, None where they are no value of it."""
+        return self.reading(slot, words, now, previous).value
+
+    def reading(self, slot: str, words: str, now: datetime, previous: Value | None = None) -> Reading:
+        """What words of a slot mean now, or why they are no value; see `reading_of`."""
         heard, declared = self._kept(slot, words), self._domain.slots[slot]
-        return value_of(declared, heard.said, now, previous) if declared.type == "time" else heard.value
+        is_relative = declared.type == "time" or (declared.type == "people" and previous is not None)
+        return reading_of(declared, heard.said, now, previous) if is_relative else heard.reading
 
     def _heard(self, slot: str, words: str) -> Heard:
         said = Said.of(words)
-        return Heard(said, value_of(self._domain.slots[slot], said, _ANY_DAY))
+        return Heard(said, reading_of(self._domain.slots[slot], said, _ANY_DAY))

@@ -15,10 +15,20 @@ from pagoda.dialogue.errors import DialogueError
 from pagoda.dialogue.slots import kinds
 from pagoda.dialogue.slots.kinds import NodeValue, Value
 
+UNCLEAR = "unclear"
+"""The intent of a sentence whose reading is too weak to act upon."""
+
+
+@dataclass(frozen=True)
+class Began:
+    """A conversation begins, once. id: its own, unknown to every other store and session; keys are made of it."""
+
+    id: str
+
 
 @dataclass(frozen=True)
 class UserSaid:
-    """A turn begins. intent: as understood, "out_of_scope" included; at: ISO 8601 time of the sentence."""
+    """A turn begins. intent: as understood, "out_of_scope" and UNCLEAR included; at: ISO 8601 time of the sentence."""
 
     text: str
     language: str
@@ -85,10 +95,19 @@ class Ignored:
 
 @dataclass(frozen=True)
 class Requested:
-    """The person asks for a column of a result. index: which of them, from 0; None for the chosen or only one."""
+    """The person asks for a column of a result; several in one turn are told together.
+
+    index: which of the results, from 0; node: which node, by name; None twice for what is talked of
+    """
 
     property: str
     index: int | None = None
+    node: NodeValue | None = None
+
+
+@dataclass(frozen=True)
+class AskedForMore:
+    """The person wants further results of the search under way."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +140,25 @@ class Chosen:
 
 
 @dataclass(frozen=True)
+class AskedForBookings:
+    """The person wants to hear what was booked in this conversation."""
+
+
+@dataclass(frozen=True)
+class AskedToCancel:
+    """The person wants a booking undone. id: which; "" where several may be meant."""
+
+    id: str = ""
+
+
+@dataclass(frozen=True)
+class AskedToChange:
+    """The person wants a booking to be another one. id: which."""
+
+    id: str
+
+
+@dataclass(frozen=True)
 class Asked:
     """The dialogue asked for a slot. choices: what it offered as answers."""
 
@@ -129,16 +167,32 @@ class Asked:
 
 
 @dataclass(frozen=True)
+class Repeated:
+    """As Asked, behind an answer to something else: the question is open, and not one more try."""
+
+    slot: str
+    choices: tuple[Value, ...] = ()
+
+
+@dataclass(frozen=True)
 class Offered:
-    """Results were shown, in order. relaxed: slots that were given up to find them."""
+    """Results were shown, in order. relaxed: slots given up to find them; skipped: how many were shown before them."""
 
     results: tuple[NodeValue, ...]
     relaxed: tuple[str, ...] = ()
+    skipped: int = 0
 
 
 @dataclass(frozen=True)
 class Proposed:
     """A booking was read out and waits for a yes."""
+
+
+@dataclass(frozen=True)
+class ProposedToCancel:
+    """A booking was read out, to be undone upon a yes. id: which; "" where it was asked which one is meant."""
+
+    id: str = ""
 
 
 @dataclass(frozen=True)
@@ -156,10 +210,22 @@ class Booked:
 
 
 @dataclass(frozen=True)
+class Unbooked:
+    """A booking was undone, or was gone already."""
+
+    id: str
+
+
+@dataclass(frozen=True)
 class HandedOff:
     """A person takes over."""
 
     reason: str
+
+
+@dataclass(frozen=True)
+class HandOffEnded:
+    """The person who took over gives the conversation back."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +236,8 @@ class GraphFailed:
 
 
 Event = (
-    UserSaid
+    Began
+    | UserSaid
     | Informed
     | Corrected
     | Doubted
@@ -179,17 +246,25 @@ Event = (
     | Ordered
     | Ignored
     | Requested
+    | AskedForMore
+    | AskedForBookings
+    | AskedToCancel
+    | AskedToChange
     | Confirmed
     | Denied
     | Switched
     | Cancelled
     | Chosen
     | Asked
+    | Repeated
     | Offered
     | Proposed
+    | ProposedToCancel
     | Told
     | Booked
+    | Unbooked
     | HandedOff
+    | HandOffEnded
     | GraphFailed
 )
 EVENT_TYPES: tuple[type[Any], ...] = Event.__args__
@@ -199,7 +274,7 @@ _STORED_NAMES: Mapping[type[Any], str] = {
     GraphFailed: "Failed",
 }
 _BY_NAME: Mapping[str, type[Any]] = {name: kind for kind, name in _STORED_NAMES.items()}
-_VALUES = frozenset({"value", "candidates", "choices", "results"})
+_VALUES = frozenset({"value", "candidates", "choices", "results", "node"})
 _LISTS = frozenset({"relaxed", "words", "unknown"})
 
 

@@ -2,8 +2,8 @@
 
 Fourth station of a turn: sentence -> understanding -> events -> *state* -> policy -> Cypher -> rows -> reply. Promises,
 whatever the order of the events: a valid value is never replaced by an invalid one, a cancelled task leaves nothing, a
-task is booked at most once and only as it was confirmed, and the fold of a log is the fold of its parts one after the
-other.
+task is booked at most once and only upon a yes in the turn right behind its read-out, and the fold of a log is the fold
+of its parts one after the other.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Intent
-from pagoda.dialogue.slots.kinds import ANY, NodeValue
+from pagoda.dialogue.slots.kinds import NodeValue
 from pagoda.dialogue.state import events as ev
+from pagoda.dialogue.state import fold_bookings
 from pagoda.dialogue.state.fold_slots import doubted, ignored, informed, noted, ordered, set_any, unset
-from pagoda.dialogue.state.model import BookingRecord, Question, Remembered, State, Task, ThisTurn
+from pagoda.dialogue.state.model import AskedColumn, Question, Remembered, State, Task, ThisTurn
+from pagoda.dialogue.state.tasks import left_for_another, returned, row_of, uncovered
 from pagoda.nlu.understanding import OUT_OF_SCOPE
-
-MAX_STACK = 4
 
 
 def fold(events: Iterable[ev.Event], domain: Domain, start: State | None = None) -> State:
@@ -39,19 +39,12 @@ def step(state: State, event: ev.Event, domain: Domain) -> State:
     return _STEPS[type(event)](state, event, domain)
 
 
-def missing_slots(task: Task, domain: Domain) -> tuple[str, ...]:
-    """Required slots without a value, in the order in which they are asked; a stretch of time is no moment."""
-    intent = domain.intents[task.intent]
-    return tuple(slot for slot in intent.required if not _is_filled(task, intent, slot))
-
-
-def _is_filled(task: Task, intent: Intent, slot: str) -> bool:
-    if slot in task.values:
-        return slot not in intent.exact or getattr(task.values[slot], "is_exact", True)
-    return any(other in task.values for other in intent.instead.get(slot, ()))
+def _began(state: State, event: ev.Began, domain: Domain) -> State:
+    return replace(state, conversation=state.conversation or event.id)
 
 
 def _user_said(state: State, event: ev.UserSaid, domain: Domain) -> State:
+    state = fold_bookings.aged(state)
     return replace(
         state,
         turn=state.turn + 1,
@@ -59,27 +52,18 @@ def _user_said(state: State, event: ev.UserSaid, domain: Domain) -> State:
         now=event.at or state.now,
         task=replace(state.task, rejected={}) if state.task else None,
         this_turn=ThisTurn(intent=event.intent),
-        num_misses=state.num_misses + 1 if event.intent == OUT_OF_SCOPE else 0,
+        num_misses=state.num_misses + 1 if event.intent in (OUT_OF_SCOPE, ev.UNCLEAR) else 0,
         failure="",
     )
 
 
 def _requested(state: State, event: ev.Requested, domain: Domain) -> State:
-    return replace(noted(state, requested=(event.property, event.index)), num_misses=0)
+    request = AskedColumn(event.property, event.index, event.node)
+    return replace(noted(state, requested=(*state.this_turn.requested, request)), num_misses=0)
 
 
-def _confirmed(state: State, event: ev.Confirmed, domain: Domain) -> State:
-    state = noted(state, is_confirmed=True)
-    if state.task is None or state.task.stage != "confirming":
-        return state
-    return replace(state, task=replace(state.task, stage="confirmed"))
-
-
-def _denied(state: State, event: ev.Denied, domain: Domain) -> State:
-    state = noted(state, is_denied=True)
-    if state.task is None or state.task.stage not in ("confirming", "confirmed"):
-        return state
-    return replace(state, task=replace(state.task, stage="collecting"))
+def _asked_for_more(state: State, event: ev.AskedForMore, domain: Domain) -> State:
+    return replace(noted(state, wants_more=True), num_misses=0)
 
 
 def _switched(state: State, event: ev.Switched, domain: Domain) -> State:
@@ -90,34 +74,11 @@ def _switched(state: State, event: ev.Switched, domain: Domain) -> State:
     if state.task is not None and state.task.intent == event.intent:
         return state
     # What was asked belongs to the task that is left; an answer now would land in the wrong slot.
-    state = replace(_left(state), question=None)
+    state = replace(left_for_another(state), question=None)
     below = [number for number, task in enumerate(state.stack) if task.intent == event.intent]
     if below:
-        return _returned(state, below[-1])
+        return returned(state, below[-1])
     return _started(state, intent, domain)
-
-
-def _left(state: State) -> State:
-    """The active task goes onto the stack, its values into the memory; past MAX_STACK the oldest is forgotten."""
-    if state.task is None:
-        return state
-    left = replace(state.task, rejected={})
-    stack = (*state.stack, left)[-MAX_STACK:]
-    return replace(state, task=None, stack=stack, memory={**state.memory, **_memories(left)})
-
-
-def _memories(task: Task) -> dict[str, Remembered]:
-    return {
-        slot: Remembered(value, task.intent, task.number, task.set_at.get(slot, 0))
-        for slot, value in task.values.items()
-        if value != ANY
-    }
-
-
-def _returned(state: State, row: int) -> State:
-    """Back to a task that was left open; the others stay in their order."""
-    rest = (*state.stack[:row], *state.stack[row + 1 :])
-    return noted(replace(state, task=state.stack[row], stack=rest), is_resumed=True)
 
 
 def _started(state: State, intent: Intent, domain: Domain) -> State:
@@ -136,7 +97,7 @@ def _started(state: State, intent: Intent, domain: Domain) -> State:
     if source is not None and source.chosen_result is not None:
         state = _taken_from_result(state, source, source.chosen_result, domain)
     # What came along is old: nobody said it in this turn.
-    return noted(state, changed=frozenset())
+    return noted(state, changed=frozenset(), is_informed=False)
 
 
 def _carried(state: State, slot: str, held: Remembered) -> State:
@@ -152,33 +113,30 @@ def _is_expired(held: Remembered, state: State, expires_after: int) -> bool:
 
 def _cancelled(state: State, event: ev.Cancelled, domain: Domain) -> State:
     is_idle = state.task is None
+    ends_hand_off = is_idle and bool(state.handed_off)
     state = replace(
-        noted(state, is_cancelled=True, is_nothing_cancelled=is_idle, requested=None, changed=frozenset()),
+        noted(state, is_cancelled=True, is_nothing_cancelled=is_idle, requested=(), changed=frozenset()),
         num_misses=0,
         question=None,
     )
+    if ends_hand_off:
+        return noted(replace(state, handed_off=""), is_hand_off_ended=True)
     if state.task is None:
         return state
     # A cancelled task leaves nothing: what it said is not carried over into the next one either.
     number = state.task.number
     memory = {slot: held for slot, held in state.memory.items() if held.task != number}
-    return _uncovered(replace(state, task=None, memory=memory))
-
-
-def _uncovered(state: State) -> State:
-    """The task is over; the one below it, if any, is the active one again."""
-    if not state.stack:
-        return replace(state, task=None, question=None)
-    resumed = replace(state, task=state.stack[-1], stack=state.stack[:-1], question=None)
-    return noted(resumed, is_resumed=True)
+    return uncovered(replace(state, task=None, memory=memory))
 
 
 def _chosen(state: State, event: ev.Chosen, domain: Domain) -> State:
     state = replace(state, num_misses=0)
+    if fold_bookings.is_asked_which(state):
+        return fold_bookings.chosen(state, event.index)
     if state.question is not None and state.question.choices:
         return _chosen_answer(state, state.question, event.index, domain)
     source = state.task_with_results
-    row = _row(event.index, len(source.results)) if source else None
+    row = row_of(event.index, len(source.results)) if source else None
     if source is None or row is None:
         return noted(state, is_choice_unknown=True)
     state = _with_task(noted(state, is_chosen=True), replace(source, chosen=row))
@@ -186,15 +144,10 @@ def _chosen(state: State, event: ev.Chosen, domain: Domain) -> State:
 
 
 def _chosen_answer(state: State, question: Question, index: int, domain: Domain) -> State:
-    row = _row(index, len(question.choices))
+    row = row_of(index, len(question.choices))
     if row is None:
         return noted(state, is_choice_unknown=True)
     return informed(state, ev.Informed(question.slot, question.choices[row]), domain)
-
-
-def _row(index: int, size: int) -> int | None:
-    row = index + size if index < 0 else index
-    return row if 0 <= row < size else None
 
 
 def _with_task(state: State, task: Task) -> State:
@@ -224,34 +177,23 @@ def _asked(state: State, event: ev.Asked, domain: Domain) -> State:
     return replace(state, task=asked, question=Question(event.slot, event.choices))
 
 
+def _repeated(state: State, event: ev.Repeated, domain: Domain) -> State:
+    if state.task is None or event.slot not in domain.intents[state.task.intent].slots:
+        return state
+    return replace(state, question=Question(event.slot, event.choices))
+
+
 def _offered(state: State, event: ev.Offered, domain: Domain) -> State:
     task = state.task
     if task is None or domain.intents[task.intent].kind != "find":
         return state
     shown = replace(task, stage="offered", results=event.results, relaxed=event.relaxed, chosen=None)
+    shown = replace(shown, skipped=event.skipped)
     return replace(state, task=shown, question=None)
 
 
-def _proposed(state: State, event: ev.Proposed, domain: Domain) -> State:
-    task = state.task
-    if task is None or domain.intents[task.intent].kind != "book" or missing_slots(task, domain):
-        return state
-    return replace(state, task=replace(task, stage="confirming"), question=None)
-
-
 def _told(state: State, event: ev.Told, domain: Domain) -> State:
-    return noted(state, requested=None, is_told=True)
-
-
-def _booked(state: State, event: ev.Booked, domain: Domain) -> State:
-    task = state.task
-    is_known = any(booking.id == event.id for booking in state.bookings)
-    # A log that is replayed, or written twice, must not book twice.
-    if task is None or task.stage != "confirmed" or is_known:
-        return state
-    record = BookingRecord(event.id, task.intent, task.number, task.values)
-    memory = {**state.memory, **_memories(task)}
-    return _uncovered(replace(state, task=None, bookings=(*state.bookings, record), memory=memory))
+    return noted(state, requested=(), is_told=True)
 
 
 def _handed_off(state: State, event: ev.HandedOff, domain: Domain) -> State:
@@ -260,11 +202,16 @@ def _handed_off(state: State, event: ev.HandedOff, domain: Domain) -> State:
     return replace(state, handed_off=event.reason, task=task, question=None, num_misses=0)
 
 
+def _hand_off_ended(state: State, event: ev.HandOffEnded, domain: Domain) -> State:
+    return replace(state, handed_off="", num_misses=0)
+
+
 def _failed(state: State, event: ev.GraphFailed, domain: Domain) -> State:
     return replace(state, failure=event.reason)
 
 
 _STEPS: Mapping[type[Any], Callable[[State, Any, Domain], State]] = {
+    ev.Began: _began,
     ev.UserSaid: _user_said,
     ev.Informed: informed,
     ev.Corrected: informed,
@@ -274,16 +221,24 @@ _STEPS: Mapping[type[Any], Callable[[State, Any, Domain], State]] = {
     ev.Ordered: ordered,
     ev.Ignored: ignored,
     ev.Requested: _requested,
-    ev.Confirmed: _confirmed,
-    ev.Denied: _denied,
+    ev.AskedForMore: _asked_for_more,
+    ev.AskedForBookings: fold_bookings.asked_for_bookings,
+    ev.AskedToCancel: fold_bookings.asked_to_cancel,
+    ev.AskedToChange: fold_bookings.asked_to_change,
+    ev.Confirmed: fold_bookings.confirmed,
+    ev.Denied: fold_bookings.denied,
     ev.Switched: _switched,
     ev.Cancelled: _cancelled,
     ev.Chosen: _chosen,
     ev.Asked: _asked,
+    ev.Repeated: _repeated,
     ev.Offered: _offered,
-    ev.Proposed: _proposed,
+    ev.Proposed: fold_bookings.proposed,
+    ev.ProposedToCancel: fold_bookings.proposed_to_cancel,
     ev.Told: _told,
-    ev.Booked: _booked,
+    ev.Booked: fold_bookings.booked,
+    ev.Unbooked: fold_bookings.unbooked,
     ev.HandedOff: _handed_off,
+    ev.HandOffEnded: _hand_off_ended,
     ev.GraphFailed: _failed,
 }

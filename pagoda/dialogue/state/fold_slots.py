@@ -101,13 +101,14 @@ def filled(state: State, task: Task, slot: str, value: Value) -> State:
     )
     if is_new:
         state, kept = noted(state, changed=state.this_turn.changed | {slot}), reopened(kept)
+    state = noted(state, is_informed=True)
     question = None if state.question and state.question.slot == slot else state.question
     return replace(state, task=kept, question=question, num_misses=0)
 
 
 def reopened(task: Task) -> Task:
     """What was offered or read out does not fit the changed values any more; it stays visible to point at."""
-    return replace(task, stage="collecting", chosen=None, relaxed=())
+    return replace(task, stage="collecting", chosen=None, relaxed=(), read_out=None)
 
 
 def doubted(state: State, event: ev.Doubted, domain: Domain) -> State:

@@ -19,12 +19,22 @@ Stage = Literal["collecting", "offered", "confirming", "confirmed"]
 
 
 @dataclass(frozen=True)
+class ReadOut:
+    """When something was read out that waits for a yes: only the turn right behind it can give one."""
+
+    turn: int
+    at: str = ""
+
+
+@dataclass(frozen=True)
 class Task:
     """One thing that the person wants. number: counts the tasks of the session from 1, never given twice.
 
     set_at: turn in which each value was said; times_asked: questions for each slot since it was last filled
     rejected: this turn's words that were no value of their slot; doubts: nodes that words may mean
-    results, relaxed: as last offered; chosen: row of them; order: what is to come first, None for the domain's order
+    results, relaxed: as last offered; skipped: how many were offered before; chosen: row of the results
+    order: what is to come first, None for the domain's order
+    read_out: of a booking, last time; replaces: id of the booking that this one changes
     """
 
     number: int
@@ -37,8 +47,11 @@ class Task:
     stage: Stage = "collecting"
     results: tuple[NodeValue, ...] = ()
     relaxed: tuple[str, ...] = ()
+    skipped: int = 0
     chosen: int | None = None
     order: Order | None = None
+    read_out: ReadOut | None = None
+    replaces: str = ""
 
     @property
     def chosen_result(self) -> NodeValue | None:
@@ -77,19 +90,38 @@ class BookingRecord:
 
 
 @dataclass(frozen=True)
+class Withdrawal:
+    """A booking that is to be undone. id: which, "" while that is asked; read_out: last time, or the question."""
+
+    id: str = ""
+    read_out: ReadOut | None = None
+    is_confirmed: bool = False
+
+
+@dataclass(frozen=True)
+class AskedColumn:
+    """A column that was asked for: of a row of the results, of a named node, or of what is talked of."""
+
+    column: str
+    row: int | None = None
+    node: NodeValue | None = None
+
+
+@dataclass(frozen=True)
 class ThisTurn:
     """What the person did since the last UserSaid, so far.
 
-    intent: as understood; requested: (column, row of the results or None)
-    changed: slots whose value is another now, columns that results are to be sorted by
+    intent: as understood; changed: slots whose value is another now, columns that results are to be sorted by
+    is_informed: a value was told, if the same
     ignored, unknown: words of wishes that the task cannot make use of; names that nobody knows
     """
 
     intent: str = ""
-    requested: tuple[str, int | None] | None = None
+    requested: tuple[AskedColumn, ...] = ()
     changed: frozenset[str] = frozenset()
     ignored: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    is_informed: bool = False
     is_switched: bool = False
     is_resumed: bool = False
     is_confirmed: bool = False
@@ -99,11 +131,17 @@ class ThisTurn:
     is_chosen: bool = False
     is_choice_unknown: bool = False
     is_told: bool = False
+    wants_more: bool = False
+    wants_bookings: bool = False
+    is_withdrawal_denied: bool = False
+    is_hand_off_ended: bool = False
 
 
 @dataclass(frozen=True)
 class State:
     """Everything. stack: tasks left open, the last one left last; num_misses: sentences in a row not understood.
+
+    conversation: its own id, "" in logs of earlier versions; withdrawal: a booking that is to be undone
 
     handed_off, failure: reasons, "" where there is none; failure is of this turn only
     """
@@ -117,6 +155,8 @@ class State:
     question: Question | None = None
     memory: Mapping[str, Remembered] = field(default_factory=dict)
     bookings: tuple[BookingRecord, ...] = ()
+    conversation: str = ""
+    withdrawal: Withdrawal | None = None
     this_turn: ThisTurn = ThisTurn()
     num_misses: int = 0
     handed_off: str = ""
@@ -128,6 +168,10 @@ class State:
         tasks = (self.task, *reversed(self.stack))
         return next((task for task in tasks if task is not None and task.results), None)
 
+    def booking(self, key: str) -> BookingRecord | None:
+        """A booking of this conversation by its id."""
+        return next((booking for booking in self.bookings if booking.id == key), None)
+
     def to_json(self) -> dict[str, Any]:
         """Plain data, to be shown; not to be read back: fold the events instead."""
         plain = _plain(self)
@@ -135,8 +179,11 @@ class State:
         return plain
 
 
+_RECORDS = (State, Task, Question, Remembered, BookingRecord, ThisTurn, ReadOut, Withdrawal, AskedColumn, Order)
+
+
 def _plain(held: Any) -> Any:
-    if isinstance(held, State | Task | Question | Remembered | BookingRecord | ThisTurn | Order):
+    if isinstance(held, _RECORDS):
         return {name: _plain(value) for name, value in vars(held).items()}
     if isinstance(held, Mapping):
         return {name: _plain(value) for name, value in held.items()}

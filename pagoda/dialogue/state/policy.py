@@ -3,31 +3,39 @@
 Fifth station of a turn: sentence -> understanding -> events -> state -> *policy* -> Cypher -> rows -> reply. The caller
 carries an action out, adds the event that tells of it and asks again until the action is one that ends the turn:
 
-    action     the caller ...                                                          event       ends the turn
-    Ask        asks; with needs_choices, first reads choices out of the graph          Asked       yes
-    LookUp     runs compile_query, relaxing while nothing is found, shows the rows     Offered     yes
-    Tell       runs compile_property for one result                                    Told        yes
-    Confirm    reads the booking out, or asks for a time when the place is open        Proposed    yes
-    Book       runs compile_booking with booking_key(session, task_number)             Booked      no: then see `after`
-    Show       tells more of the result that was chosen                                -           yes
-    Say        says a template, then repeats the question that is open, if any         -           yes
-    HandOff    records that a person takes over                                        HandedOff   yes
+    action         the caller ...                                                      event             ends the turn
+    Ask            asks; with needs_choices, first reads choices out of the graph      Asked             yes
+    LookUp         runs compile_query, relaxing while nothing is found, shows rows     Offered           yes
+    Tell           runs compile_property for one node                                  Told              yes
+    Confirm        reads the booking out, or asks for a time when the place is open    Proposed          yes
+    Book           runs compile_booking, or compile_change where it replaces one       Booked            no: see `after`
+    Show           tells more of the result that was chosen                            -                 yes
+    TellBookings   tells what was booked in this conversation                          -                 yes
+    AskWhich       asks which booking is to be undone                                  ProposedToCancel  yes
+    ConfirmCancel  reads out the booking that is to be undone                          ProposedToCancel  yes
+    Unbook         runs compile_cancellation                                           Unbooked          no: see `after`
+    Say            says a template                                                     -                 yes
+    HandOff        records that a person takes over                                    HandedOff         yes
+
+Behind a Tell, a TellBookings or a Say comes what is pending, if anything: a question (event Repeated), or a booking
+read out anew (Proposed, ProposedToCancel), for only what was said last can be answered.
 
 Rules: one question for each missing slot, at most twice, then choices from the graph, then a person; a booking is read
-out before it is written. Form filling after Bobrow et al. 1977 (GUS) and Bohus and Rudnicky 2009 (RavenClaw).
+out before it is written or undone. Form filling after Bobrow et al. 1977 (GUS) and Bohus and Rudnicky 2009 (RavenClaw).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Intent, Order
-from pagoda.dialogue.slots.kinds import Anything, NodeValue, Value
-from pagoda.dialogue.state.fold import missing_slots
-from pagoda.dialogue.state.model import State, Task
+from pagoda.dialogue.slots.kinds import Anything, NodeValue, Value, When
+from pagoda.dialogue.state.events import UNCLEAR
+from pagoda.dialogue.state.model import AskedColumn, State, Task
+from pagoda.dialogue.state.tasks import missing_slots
 from pagoda.nlu.understanding import OUT_OF_SCOPE
 
 MAX_QUESTIONS, MAX_MISSES = 2, 3
@@ -38,33 +46,58 @@ class Ask:
     """Ask for a slot. attempt: from 1; choices: answers to offer; needs_choices: read them out of the graph first.
 
     reason: "missing"; "invalid", with the words that could not be read as surface; "ambiguous", with the nodes that
-    were meant perhaps as choices; "closed", with the opening hours as surface
+    were meant perhaps as choices; "closed", with the opening hours as surface; "past", a time that is over by now
     """
 
     slot: str
     attempt: int = 1
     choices: tuple[Value, ...] = ()
     needs_choices: bool = False
-    reason: Literal["missing", "invalid", "ambiguous", "closed"] = "missing"
+    reason: Literal["missing", "invalid", "ambiguous", "closed", "past"] = "missing"
     surface: str = ""
 
 
 @dataclass(frozen=True)
 class LookUp:
-    """Look for what fits. filters: values by slot, those that do not matter left out; order: what comes first."""
+    """Look for what fits.
+
+    filters: values by slot, those that do not matter left out; skip: rows shown before; order: what comes first
+    """
 
     intent: str
     filters: Mapping[str, Value]
+    skip: int = 0
     order: Order | None = None
 
 
 @dataclass(frozen=True)
-class Tell:
-    """Tell a column of a result. intent: whose query has the column."""
+class Confirm:
+    """Read a booking out and wait for a yes. replaces: id of the booking that it changes."""
 
     intent: str
-    column: str
+    values: Mapping[str, Value]
+    replaces: str = ""
+
+
+@dataclass(frozen=True)
+class ConfirmCancel:
+    """Read out the booking that is to be undone and wait for a yes."""
+
+    booking_id: str
+
+
+Pending = Ask | Confirm | ConfirmCancel
+"""What waits for an answer, to be said again behind the answer to something else."""
+
+
+@dataclass(frozen=True)
+class Tell:
+    """Tell columns of a node. intent: whose query has the columns."""
+
+    intent: str
+    columns: tuple[str, ...]
     result: NodeValue
+    pending: Pending | None = None
 
 
 @dataclass(frozen=True)
@@ -76,28 +109,43 @@ class Show:
 
 
 @dataclass(frozen=True)
-class Confirm:
-    """Read a booking out and wait for a yes."""
-
-    intent: str
-    values: Mapping[str, Value]
-
-
-@dataclass(frozen=True)
 class Book:
-    """Write a booking. task_number: together with the session the source of its idempotency key."""
+    """Write a booking. task_number: together with the conversation the source of its idempotency key.
+
+    replaces: id of the booking that becomes this one, "" for a new one
+    """
 
     intent: str
     values: Mapping[str, Value]
     task_number: int
+    replaces: str = ""
+
+
+@dataclass(frozen=True)
+class TellBookings:
+    """Tell what was booked in this conversation."""
+
+    pending: Pending | None = None
+
+
+@dataclass(frozen=True)
+class AskWhich:
+    """Ask which booking is to be undone."""
+
+
+@dataclass(frozen=True)
+class Unbook:
+    """Undo a booking."""
+
+    booking_id: str
 
 
 @dataclass(frozen=True)
 class Say:
-    """Say a template of the domain. ask: the question that is still open, to be repeated without counting again."""
+    """Say a template of the domain, then what is pending."""
 
     template: str
-    ask: Ask | None = None
+    pending: Pending | None = None
 
 
 @dataclass(frozen=True)
@@ -107,16 +155,16 @@ class HandOff:
     reason: str
 
 
-Action = Ask | LookUp | Tell | Show | Confirm | Book | Say | HandOff
+Action = Ask | LookUp | Tell | Confirm | Book | Show | TellBookings | AskWhich | ConfirmCancel | Unbook | Say | HandOff
 
 
 def next_action(state: State, domain: Domain) -> Action:
     """The one thing to do in this state."""
-    about_failure = _after_failure(state)
-    if about_failure is not None:
-        return about_failure
+    if state.failure:
+        return Say("apology", _irreversible(state, domain))
     return (
         _about_person(state, domain)
+        or _about_bookings(state, domain)
         or _about_result(state, domain)
         or _about_talk(state, domain)
         or _about_task(state, domain)
@@ -124,78 +172,158 @@ def next_action(state: State, domain: Domain) -> Action:
     )
 
 
-def after(state: State, domain: Domain) -> Ask | None:
+def after(state: State, domain: Domain) -> Pending | None:
     """What to add to the reply once a task is done: the question of the task that was left open for it."""
     if not state.this_turn.is_resumed:
         return None
     return open_question(state, domain)
 
 
-def open_question(state: State, domain: Domain) -> Ask | None:
-    """The question that the active task waits for, None where it waits for none."""
-    if state.task is None:
+def open_question(state: State, domain: Domain) -> Pending | None:
+    """What the dialogue waits for: a yes to what was read out, or a slot of the active task; None for nothing."""
+    task = state.task
+    if task is None or state.withdrawal is not None:
+        return _irreversible(state, domain)
+    for slot, candidates in task.doubts.items():
+        return Ask(slot, max(1, task.times_asked.get(slot, 0)), candidates, reason="ambiguous")
+    missing = missing_slots(task, domain)
+    if not missing:
+        return _irreversible(state, domain)
+    asked = state.question
+    choices = asked.choices if asked is not None and asked.slot == missing[0] else ()
+    return Ask(missing[0], max(1, task.times_asked.get(missing[0], 0)), choices)
+
+
+def _irreversible(state: State, domain: Domain) -> Pending | None:
+    """What was read out last and waits for a yes, or the time of it that is over by now."""
+    held, task = state.withdrawal, state.task
+    if held is not None:
+        return ConfirmCancel(held.id) if held.id else None
+    if task is None or task.read_out is None or task.stage not in ("confirming", "confirmed"):
         return None
-    missing = missing_slots(state.task, domain)
-    return Ask(missing[0], max(1, state.task.times_asked.get(missing[0], 0))) if missing else None
-
-
-def _after_failure(state: State) -> Action | None:
-    return Say("apology") if state.failure else None
+    action = _about_booking(replace(task, stage="confirming"), state, domain)
+    return action if isinstance(action, Ask | Confirm) else None
 
 
 def _about_person(state: State, domain: Domain) -> Action | None:
-    """Whether a person is to take over, or has."""
+    """Whether a person is to take over, or has; what the machine can do meanwhile, it does."""
     intent = domain.intents.get(state.this_turn.intent)
     if intent is not None and intent.act == "hand_off" and not state.handed_off:
         return HandOff("asked_for")
-    if state.handed_off and not state.this_turn.is_switched:
-        return Say("handed_off")
+    if state.this_turn.is_hand_off_ended:
+        return Say("hand_off_ended")
+    if state.handed_off:
+        return None if _is_doable(state) else Say("handed_off")
     return HandOff("not_understood") if state.num_misses >= MAX_MISSES else None
 
 
+def _is_doable(state: State) -> bool:
+    """Whether something was said that needs no person."""
+    turn = state.this_turn
+    did = turn.is_switched or turn.is_informed or turn.changed or turn.is_chosen or turn.requested or turn.wants_more
+    answers = (turn.is_confirmed or turn.is_denied) and (state.task is not None or state.withdrawal is not None)
+    return bool(
+        did or answers or turn.is_cancelled or turn.wants_bookings or state.withdrawal or _has_trouble(state.task)
+    )
+
+
+def _about_bookings(state: State, domain: Domain) -> Action | None:
+    """Bookings that were written: told, undone, or kept after all."""
+    turn, held = state.this_turn, state.withdrawal
+    if turn.is_choice_unknown and held is not None:
+        return AskWhich()
+    if turn.wants_bookings:
+        return TellBookings(open_question(state, domain))
+    if turn.is_withdrawal_denied:
+        return Say("kept", open_question(state, domain))
+    if held is None or turn.requested:
+        return None
+    if not held.id:
+        return AskWhich()
+    return Unbook(held.id) if held.is_confirmed else ConfirmCancel(held.id)
+
+
 def _about_result(state: State, domain: Domain) -> Action | None:
-    """A property that was asked for, or a result that was chosen."""
-    turn, source = state.this_turn, state.task_with_results
+    """A property that was asked for, further results, or a result that was chosen."""
+    turn, source, task = state.this_turn, state.task_with_results, state.task
     if turn.is_choice_unknown:
         has_list = source is not None or (state.question is not None and bool(state.question.choices))
         return Say("no_such_choice" if has_list else "nothing_to_ask", open_question(state, domain))
-    if turn.requested is not None:
-        return _asked_property(state, turn.requested, domain)
-    is_own = source is not None and state.task is not None and source.number == state.task.number
-    if turn.is_chosen and is_own and source is not None and source.chosen_result is not None and not turn.changed:
+    if turn.requested:
+        return _asked_properties(state, domain)
+    is_own = source is not None and task is not None and source.number == task.number
+    if source is None or not is_own or turn.changed:
+        return None
+    if turn.wants_more and source.stage == "offered":
+        kept = {slot: value for slot, value in _filters(source).items() if slot not in source.relaxed}
+        return LookUp(source.intent, kept, source.skipped + len(source.results), source.order)
+    if turn.is_chosen and source.chosen_result is not None:
         return Show(source.intent, source.chosen_result)
     return None
 
 
-def _asked_property(state: State, requested: tuple[str, int | None], domain: Domain) -> Action | None:
-    column, row = requested
-    source = state.task_with_results
-    if source is None:
-        return Say("nothing_to_ask", open_question(state, domain))
-    query = domain.intents[source.intent].query
-    if query is None or query.column(column) is None:
-        return Say("property_unknown", open_question(state, domain))
-    if row is not None and not -len(source.results) <= row < len(source.results):
-        return Say("no_such_choice", open_question(state, domain))
-    result = source.results[row] if row is not None else source.chosen_result
-    return Tell(source.intent, column, result) if result is not None else Say("which_result")
+def _asked_properties(state: State, domain: Domain) -> Action:
+    """The columns that were asked for, of the node that is meant."""
+    requests, pending = state.this_turn.requested, open_question(state, domain)
+    row, source = requests[0].row, state.task_with_results
+    if row is not None and source is not None and not -len(source.results) <= row < len(source.results):
+        return Say("no_such_choice", pending)
+    intent, node = _meant(state, requests[0], domain)
+    if node is None:
+        return Say("nothing_to_ask", pending) if source is None else Say("which_result", pending)
+    query = domain.intents[intent].query if intent else None
+    columns = tuple(each.column for each in requests if query is not None and query.column(each.column) is not None)
+    return Tell(intent, columns, node, pending) if columns else Say("property_unknown", pending)
+
+
+def _meant(state: State, request: AskedColumn, domain: Domain) -> tuple[str, NodeValue | None]:
+    """(intent whose query tells of it, node): named, by its number, being booked, chosen, or booked last."""
+    source, task = state.task_with_results, state.task
+    if request.node is not None:
+        return _teller(request.node, domain), request.node
+    if request.row is not None and source is not None:
+        return source.intent, source.results[request.row]
+    if task is not None and (target := _target(task.intent, task.values, domain)) is not None:
+        return _teller(target, domain), target
+    if source is not None:
+        return source.intent, source.chosen_result
+    booked = state.bookings[-1] if state.bookings else None
+    target = _target(booked.intent, booked.values, domain) if booked is not None else None
+    return (_teller(target, domain), target) if target is not None else ("", None)
+
+
+def _teller(node: NodeValue, domain: Domain) -> str:
+    """The intent whose query looks for nodes like this one, "" for none."""
+    return next((each.name for each in domain.intents.values() if each.query and each.query.label == node.label), "")
+
+
+def _target(intent: str, values: Mapping[str, Value], domain: Domain) -> NodeValue | None:
+    """The node that a booking is for."""
+    booking = domain.intents[intent].booking
+    value = values.get(booking.target) if booking is not None else None
+    return value if isinstance(value, NodeValue) else None
 
 
 def _about_talk(state: State, domain: Domain) -> Action | None:
     """Greetings, thanks, help, a task given up, and sentences that are not for us."""
-    turn = state.this_turn
+    turn, task = state.this_turn, state.task
     if turn.is_cancelled:
         return Say("nothing_to_cancel") if turn.is_nothing_cancelled else Say("cancelled", after(state, domain))
-    if turn.is_switched or turn.changed or turn.is_chosen or _has_trouble(state.task):
+    if turn.is_switched or turn.changed or turn.is_chosen or _has_trouble(task):
         return None
+    waits = task is not None and task.stage == "confirming" and task.read_out is not None
     if turn.intent == OUT_OF_SCOPE:
-        return Say("out_of_scope", open_question(state, domain))
+        return Say("not_a_yes" if waits else "out_of_scope", open_question(state, domain))
+    if turn.intent == UNCLEAR:
+        return Say("not_a_yes" if waits else "unclear", open_question(state, domain))
     intent = domain.intents.get(turn.intent)
     if intent is not None and (intent.kind == "chitchat" or intent.act == "help"):
         return Say(intent.name, open_question(state, domain))
-    if turn.is_denied and state.task is not None:
-        is_booking = domain.intents[state.task.intent].kind == "book" and not missing_slots(state.task, domain)
-        return Say("ask_change") if is_booking or state.task.stage == "offered" else None
+    if turn.is_denied and task is not None:
+        is_booking = domain.intents[task.intent].kind == "book" and not missing_slots(task, domain)
+        return Say("ask_change") if is_booking or task.stage == "offered" else None
+    if waits and not turn.is_confirmed and not turn.is_informed:
+        return Say("not_a_yes", open_question(state, domain))
     return None
 
 
@@ -211,11 +339,13 @@ def _about_task(state: State, domain: Domain) -> Action | None:
     question = _about_trouble(task, intent, domain) or _about_missing(task, domain)
     if question is not None:
         return question
+    turn = state.this_turn
     if intent.kind == "book":
-        return _about_booking(task)
-    if task.stage == "offered" and not state.this_turn.changed and not state.this_turn.is_switched:
+        return _about_booking(task, state, domain)
+    # What is asked for twice is answered twice.
+    if task.stage == "offered" and not (turn.changed or turn.is_switched or turn.is_informed):
         return Say("anything_else")
-    return LookUp(task.intent, _filters(task), task.order)
+    return LookUp(task.intent, _filters(task), order=task.order)
 
 
 def _about_trouble(task: Task, intent: Intent, domain: Domain) -> Action | None:
@@ -248,9 +378,17 @@ def _limited(task: Task, ask: Ask) -> Action:
     return ask if ask.attempt <= MAX_QUESTIONS + 1 else HandOff(f"slot:{ask.slot}")
 
 
-def _about_booking(task: Task) -> Action:
-    values = _filters(task)
-    return Book(task.intent, values, task.number) if task.stage == "confirmed" else Confirm(task.intent, values)
+def _about_booking(task: Task, state: State, domain: Domain) -> Action:
+    """Written upon a yes, read out before; a change that changes nothing is asked what to change."""
+    for slot, value in task.values.items():
+        if isinstance(value, When) and state.now and (value.end or value.start) < state.now[: len(value.start)]:
+            return _limited(task, Ask(slot, task.times_asked.get(slot, 0) + 1, reason="past"))
+    values, replaced = _filters(task), state.booking(task.replaces)
+    if task.stage == "confirmed":
+        return Book(task.intent, values, task.number, task.replaces)
+    if replaced is not None and replaced.values == task.values:
+        return Say("ask_change")
+    return Confirm(task.intent, values, task.replaces)
 
 
 def _filters(task: Task) -> dict[str, Value]:

@@ -16,19 +16,21 @@ from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Intent
 from pagoda.dialogue.reading.acts import mentions
 from pagoda.dialogue.reading.linking import Linker
-from pagoda.dialogue.slots.kinds import ANY, NodeValue, Value
+from pagoda.dialogue.slots.kinds import ANY, NodeValue, Value, When
 from pagoda.dialogue.slots.reader import SlotReader
+from pagoda.dialogue.slots.said import folded
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.model import State
 from pagoda.dialogue.turn.gathering import gathered
+from pagoda.dialogue.turn.whole_sentences import BOOKS, LEAST_SURE, WholeSentences
 from pagoda.nlu.understanding import OUT_OF_SCOPE, Act, SlotValue, TurnContext, Understanding
 
 # Words that fill the slot just asked for are an answer and no new wish if the reading is less sure than this of another
 # task, or if they are this share of the sentence.
 SURE_OF_A_SWITCH, MOSTLY_ANSWER = 0.8, 0.5
-_BOOKS = re.compile(r"订|预约|\b(?:book|reserve)\b", re.IGNORECASE)
 # Acts that say of themselves what a sentence is for, where no intent fits it; the first that is found.
 _TELLING_ACTS = ("choose", "request", "confirm", "deny")
+_ASKS = re.compile(r"[?？]\s*$|[吗么嘛][\s。.!！]*$")
 
 
 class ValueReader:
@@ -46,13 +48,20 @@ class ValueReader:
         slot = self._domain.slots[said.slot]
         kind = ev.Corrected if is_correction and previous is not None else ev.Informed
         if slot.type != "name":
-            return kind(said.slot, self._values.value(slot.name, said.value, self._now, previous), said.value)
+            reading = self._values.reading(slot.name, said.value, self._now, previous)
+            # Of a time that is not told to the moment, the days around it are known all the same.
+            is_around = reading.why == "ambiguous" and isinstance(reading.instead, When)
+            return kind(said.slot, reading.instead if is_around else reading.value, said.value)
         link = self._linker.link(said.value, slot.labels)
         if link.node is None and slot.may_be_any and self._values.heard(slot.name, said.value).said.is_any:
             return kind(said.slot, ANY, said.value)
         if link.how == "close":
             return ev.Doubted(said.slot, said.value, link.nodes)
         return kind(said.slot, link.node, said.value)
+
+    def nodes_named(self, text: str, labels: Sequence[str]) -> list[tuple[int, int, NodeValue]]:
+        """(start, end, node) of the nodes of these labels that a text names."""
+        return self._linker.find(folded(text).lower(), labels)
 
 
 def context_of(state: State) -> TurnContext:
@@ -73,9 +82,13 @@ class Interpreter:
 
     def __init__(self, domain: Domain, values: ValueReader) -> None:
         self._domain, self._values = domain, values
+        self._whole = WholeSentences(domain, values)
 
     def events(self, read: Understanding, state: State, at: str) -> list[ev.Event]:
         """What the person did in this turn, UserSaid first. at: ISO 8601 time of the sentence."""
+        meant, told = self._whole.meaning(read, state)
+        if told:
+            return [ev.UserSaid(read.text, read.language, meant, at), *told]
         intent = self._effective_intent(read, state)
         declared = self._domain.intents.get(intent)
         said = ev.UserSaid(read.text, read.language, intent, at)
@@ -102,16 +115,64 @@ class Interpreter:
             return state.task.intent
         if booking := self._booking_of_choice(read, state, kinds):
             return booking
-        if read.intent == OUT_OF_SCOPE:
-            return self._intent_of_acts(kinds, state)
+        if self._is_about_booked_node(read, state, kinds):
+            return self._domain.intent_of_act("request")
+        if read.intent == OUT_OF_SCOPE or self._is_weak(read, state):
+            return self._intent_of_acts(kinds, state, OUT_OF_SCOPE if read.intent == OUT_OF_SCOPE else ev.UNCLEAR)
         return read.intent
+
+    def _is_about_booked_node(self, read: Understanding, state: State, kinds: set[str]) -> bool:
+        """ "Is it any good?" while something is read out: a question for a property, if it looks like a wish."""
+        waits = state.task is not None and state.task.stage == "confirming"
+        return waits and "request" in kinds and not read.slots and read.confidence < SURE_OF_A_SWITCH
+
+    def _is_weak(self, read: Understanding, state: State) -> bool:
+        """Whether a reading is not sure enough to leave what is under way, or to give it up."""
+        intent = self._domain.intents.get(read.intent)
+        if intent is None or (state.task is not None and state.task.intent == intent.name):
+            return False
+        waits = state.task is not None and state.task.stage == "confirming"
+        if intent.act == "cancel" and waits and _ASKS.search(read.text):
+            # "Can I cancel later?" wants to know something.
+            return True
+        if state.task is None and state.task_with_results is None and self._is_bare_value(read):
+            return True
+        is_grave = intent.kind in ("find", "book") or intent.act in ("cancel", "hand_off")
+        if waits and intent.kind in ("find", "book") and not read.slots:
+            # What waits for a yes is not left for a wish that names nothing.
+            return not any(mentions(read.text, word) for word in self._names_of_wish(intent))
+        return is_grave and not read.slots and read.confidence < LEAST_SURE
+
+    def _names_of_wish(self, intent: Intent) -> Iterator[str]:
+        """What somebody calls that which a task is about."""
+        labels = [intent.query.label] if intent.query else [intent.booking.target_label] if intent.booking else []
+        for label in labels:
+            yield from self._domain.labels[label].title.values()
+            yield from (f"{word}s" for word in self._domain.labels[label].title.values() if word.isascii())
+        yield from intent.title.values()
+
+    def _is_bare_value(self, read: Understanding) -> bool:
+        """ "Noon": a value that several tasks take, and nothing that says which of them."""
+        is_short = len(read.text.split()) <= 2 if read.text.isascii() else len(read.text) <= 6
+        if read.slots or not is_short:
+            return False
+        for slot in self._domain.slots.values():
+            takers = [intent for intent in self._domain.intents.values() if slot.name in intent.slots]
+            told = (
+                None
+                if slot.type in ("name", "text", "person")
+                else self._values.event(SlotValue(slot.name, read.text), None, is_correction=False)
+            )
+            if len(takers) > 1 and isinstance(told, ev.Informed) and told.value is not None:
+                return True
+        return False
 
     def _booking_of_choice(self, read: Understanding, state: State, kinds: set[str]) -> str:
         """ "Book the second one": more than a choice, where what is listed can be booked."""
         source = state.task_with_results
         intent = self._domain.intents.get(read.intent)
         is_choice = intent is not None and intent.act == "choose" and "choose" in kinds
-        if source is None or not is_choice or not _BOOKS.search(read.text):
+        if source is None or not is_choice or not BOOKS.search(read.text):
             return ""
         bookable = (each for each in self._domain.intents.values() if each.kind == "book")
         return next((each.name for each in bookable if any(source.intent in f for f in each.from_result.values())), "")
@@ -135,14 +196,14 @@ class Interpreter:
         is_unsure = read.confidence < SURE_OF_A_SWITCH or intent.kind not in ("find", "book")
         return is_unsure or _share_of_slots(read) >= MOSTLY_ANSWER
 
-    def _intent_of_acts(self, kinds: set[str], state: State) -> str:
+    def _intent_of_acts(self, kinds: set[str], state: State, otherwise: str) -> str:
         """What the small words of a sentence that no intent fits say it is for."""
         if state.task is not None and kinds & {"any", "unset"}:
             return state.task.intent
         if state.task is None and state.task_with_results is None:
-            return OUT_OF_SCOPE
+            return otherwise
         named = (self._domain.intent_of_act(kind) for kind in _TELLING_ACTS if kind in kinds)
-        return next(filter(None, named), OUT_OF_SCOPE)
+        return next(filter(None, named), otherwise)
 
     def _informed(self, read: Understanding, state: State) -> Iterator[ev.Event]:
         is_correction = any(act.kind in ("correct", "deny") for act in read.acts)
@@ -153,6 +214,7 @@ class Interpreter:
             for slot in read.slots
             if slot.slot in self._domain.slots and slot.slot not in dismissed
         ]
+        said = [(slot, _among_choices(told, state)) for slot, told in said]
         yield from gathered(read.text, said, self._domain.slots, held)
         for act in read.acts:
             if act.kind == "order":
@@ -166,6 +228,15 @@ def _ignored(read: Understanding, declared: Intent | None) -> Iterator[ev.Event]
     words = tuple(value.value for value in read.unused if value.slot not in declared.slots)
     if words or read.unknown:
         yield ev.Ignored(words, read.unknown)
+
+
+def _among_choices(told: ev.Event, state: State) -> ev.Event:
+    """Of the nodes that words may mean, the one that was among the choices, where that is one alone."""
+    if not isinstance(told, ev.Doubted):
+        return told
+    choices = state.question.choices if state.question is not None and state.question.slot == told.slot else ()
+    meant = [node for node in told.candidates if node in choices]
+    return ev.Informed(told.slot, meant[0], told.surface) if len(meant) == 1 else told
 
 
 def _share_of_slots(read: Understanding) -> float:
@@ -183,7 +254,8 @@ def _yes_or_no(read: Understanding, declared: Intent | None) -> Iterator[ev.Even
     kinds = {act.kind for act in read.acts} | ({declared.act} if declared is not None else set())
     if "deny" in kinds:
         yield ev.Denied()
-    elif "confirm" in kinds and not read.slots:
+    elif any(act.kind == "confirm" for act in read.acts) and not read.slots:
+        # Only the closed grammar of a yes makes one; a reader that thinks of one is not enough.
         yield ev.Confirmed()
 
 
@@ -202,7 +274,7 @@ def _pointed(read: Understanding, state: State, declared: Intent | None, domain:
     is_request = declared is not None and declared.act == "request"
     is_task = declared is not None and declared.kind in ("find", "book")
     if columns and (is_request or (not read.slots and not is_task)):
-        yield ev.Requested(columns[0], index)
+        yield from (ev.Requested(column, index) for column in columns)
     elif index is not None and (declared is None or declared.kind != "find"):
         yield ev.Chosen(index)
 

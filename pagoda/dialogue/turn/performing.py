@@ -9,43 +9,29 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from pagoda.dialogue.cypher import bookings, queries
+from pagoda.dialogue.cypher import queries
+from pagoda.dialogue.cypher.bookings import booking_key
 from pagoda.dialogue.domain.domain import Domain
+from pagoda.dialogue.errors import DomainError
 from pagoda.dialogue.reply.phrasebook import Phrasebook
-from pagoda.dialogue.slots.kinds import ANY, NodeValue, Value, When
+from pagoda.dialogue.slots.kinds import ANY, NodeKey, Value
 from pagoda.dialogue.slots.normalise import offers
-from pagoda.dialogue.slots.opening_hours import is_closed
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state import policy
 from pagoda.dialogue.state.fold import fold
-from pagoda.dialogue.state.model import State
+from pagoda.dialogue.state.model import BookingRecord, State
+from pagoda.dialogue.turn.booking import BookingDesk
+from pagoda.dialogue.turn.done import Done, Rows
 from pagoda.graph.errors import GraphError
 from pagoda.graph.graph import Graph
 from pagoda.graph.statement import Statement
 
 logger = logging.getLogger(__name__)
-
-Rows = Sequence[Mapping[str, Any]]
-
-
-@dataclass(frozen=True)
-class Done:
-    """One action carried out. text: what it says; found: keys of the nodes that it is about.
-
-    instead: what was done in the end, where the graph spoke against the action
-    """
-
-    text: str
-    events: tuple[ev.Event, ...] = ()
-    statement: Statement | None = None
-    rows: Rows = ()
-    found: tuple[str, ...] = ()
-    instead: policy.Action | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +44,7 @@ class Taken:
     text: str
     statement: Statement | None = None
     rows: Rows = ()
-    found: tuple[str, ...] = ()
+    found: tuple[NodeKey, ...] = ()
     graph_s: float = 0.0
 
 
@@ -68,6 +54,7 @@ class Performance:
     def __init__(self, domain: Domain, graph: Graph, phrases: Phrasebook, session_id: str, now: datetime) -> None:
         self._domain, self._graph, self._phrases = domain, graph, phrases
         self._session_id, self._now = session_id, now
+        self._desk = BookingDesk(domain, graph, phrases, self._run, now)
         self._events: list[ev.Event] = []
         self._state = State()
         self._graph_s = 0.0
@@ -79,7 +66,8 @@ class Performance:
         try:
             action = policy.next_action(self._state, self._domain)
             done = self._carry_out(action)
-        except GraphError as error:
+        # A graph that has lost what the domain names since the start answers no better than one that is away.
+        except (GraphError, DomainError) as error:
             logger.warning("a turn met %s: %s", type(error).__name__, error)
             self._log(ev.GraphFailed(type(error).__name__))
             action = policy.next_action(self._state, self._domain)
@@ -87,6 +75,14 @@ class Performance:
         self._log(*done.events)
         found, text = (done.statement, done.rows, done.found), self._said_back(action) + done.text
         return Taken(tuple(self._events), self._state, done.instead or action, text, *found, self._graph_s)
+
+    def tell(self, text: str, action: policy.Say, told: Sequence[ev.Event], before: State) -> Taken:
+        """A text that somebody else made, with what is pending behind it. told: the turn's events."""
+        self._state = before
+        self._log(*told)
+        text, events = self._with_pending(text, policy.open_question(self._state, self._domain))
+        self._log(*events)
+        return Taken(tuple(self._events), self._state, action, text)
 
     def _log(self, *events: ev.Event) -> None:
         self._events += events
@@ -122,6 +118,10 @@ class Performance:
         asked = queries.Relaxed(action.filters, ())
         first = self._compiled(action, asked, query.limit)
         relaxed, statement, rows = asked, first, self._run(first)
+        if action.skip:
+            rows = rows[action.skip :]
+            if not rows:
+                return Done(self._phrases.say("no_more", self._language), (), statement)
         for relaxed in () if rows else queries.relaxations(self._domain, action.intent, action.filters):
             statement = self._compiled(action, relaxed, query.limit)
             if rows := self._run(statement):
@@ -134,14 +134,22 @@ class Performance:
             action.intent, rows, self._language, filters=relaxed.filters, relaxed=relaxed.slots, has_more=has_more,
             order=action.order, asked=action.filters, given=relaxed.given,
         )  # fmt: skip
-        return Done(text, (ev.Offered(nodes, relaxed.slots),), statement, rows, tuple(node.key for node in nodes))
+        return Done(
+            text, (ev.Offered(nodes, relaxed.slots, action.skip),), statement, rows, tuple(node.key for node in nodes)
+        )
 
     def _tell(self, action: policy.Tell) -> Done:
-        key = action.result.key
-        statement = queries.compile_property(self._domain, action.intent, action.column, key, self._graph.schema())
-        rows = self._run(statement)
-        text = self._phrases.property(action.intent, action.column, rows[0] if rows else None, self._language)
-        return Done(text, (ev.Told(action.column),), statement, rows, (key,))
+        """One statement for each column; their rows, which are of the same node, become one."""
+        key, schema = action.result.key, self._graph.schema()
+        row: dict[str, Any] = {}
+        for column in action.columns:
+            statement = queries.compile_property(self._domain, action.intent, column, key, schema)
+            for found in self._run(statement):
+                row |= found
+        told = [self._phrases.property(action.intent, column, row or None, self._language) for column in action.columns]
+        text, events = self._with_pending(self._phrases.joined(told, self._language), action.pending)
+        events = (ev.Told(", ".join(action.columns)), *events)
+        return Done(text, events, statement, [row] if row else [], (key,))
 
     def _show(self, action: policy.Show) -> Done:
         key = action.result.key
@@ -152,46 +160,29 @@ class Performance:
         return Done(self._phrases.chosen(action.intent, rows[0], self._language), (), statement, rows, (key,))
 
     def _confirm(self, action: policy.Confirm) -> Done:
-        if (closed := self._closed(action)) is not None:
-            return closed
-        text = self._phrases.confirmation(action.intent, action.values, self._language)
-        return Done(text, (ev.Proposed(),))
-
-    def _closed(self, action: policy.Confirm) -> Done | None:
-        """A time when the place is closed is told, and another one asked for; None where nothing is against it."""
-        booking, statement = self._domain.intents[action.intent].booking, self._hours_statement(action)
-        if statement is None or booking is None or booking.hours is None:
-            return None
-        rows = self._run(statement)
-        when, place = action.values.get(booking.hours.slot), action.values[booking.target]
-        opens, closes = (rows[0]["opens"], rows[0]["closes"]) if rows else (None, None)
-        if not isinstance(when, When) or not isinstance(place, NodeValue) or not is_closed(opens, closes, when):
-            return None
-        ask = policy.Ask(booking.hours.slot, reason="closed", surface=f"{opens}-{closes}")
-        text = self._phrases.closed(action.intent, ask, place, self._language)
-        return Done(text, (ev.Asked(ask.slot),), statement, rows, (place.key,), instead=ask)
-
-    def _hours_statement(self, action: policy.Confirm) -> Statement | None:
-        return bookings.compile_hours(self._domain, action.intent, action.values, self._graph.schema())
+        return self._desk.confirm(action, self._language)
 
     def _book(self, action: policy.Book) -> Done:
-        key = bookings.booking_key(self._session_id, action.task_number)
-        at = self._now.isoformat(timespec="seconds")
-        statement = bookings.compile_booking(self._domain, action.intent, action.values, key, at, self._graph.schema())
-        rows = self._run(statement)
-        if not rows:
-            # What was to be booked is gone; a task that cannot be done is not left open.
-            return Done(self._phrases.say("not_booked", self._language), (ev.Cancelled(),), statement)
-        text = self._phrases.booked(action.intent, action.values, key, self._language)
-        self._log(ev.Booked(key))
-        left = policy.after(self._state, self._domain)
-        if left is not None:
-            text += "\n" + self._with_question(self._phrases.resume(self._intent, self._language), left)
-        keys = (str(found) for value in action.values.values() if (found := getattr(value, "key", "")))
-        return Done(text, (), statement, rows, tuple(keys))
+        # Logs of earlier versions have no id of their own.
+        conversation = self._state.conversation or self._session_id
+        done = self._desk.book(action, booking_key(conversation, action.task_number), self._language)
+        return self._with_what_was_left(done)
+
+    def _unbook(self, action: policy.Unbook) -> Done:
+        return self._with_what_was_left(self._desk.unbook(self._booking(action.booking_id), self._language))
+
+    def _confirm_cancel(self, action: policy.ConfirmCancel) -> Done:
+        record = self._booking(action.booking_id)
+        return Done(self._desk.read_out_cancel(record, self._language), (ev.ProposedToCancel(record.id),))
+
+    def _ask_which(self, action: policy.AskWhich) -> Done:
+        return self._desk.which(self._state.bookings, self._language)
+
+    def _tell_bookings(self, action: policy.TellBookings) -> Done:
+        return Done(*self._with_pending(self._desk.told(self._state.bookings, self._language), action.pending))
 
     def _say(self, action: policy.Say) -> Done:
-        return Done(self._with_question(self._phrases.say(action.template, self._language), action.ask))
+        return Done(*self._with_pending(self._phrases.say(action.template, self._language), action.pending))
 
     def _hand_off(self, action: policy.HandOff) -> Done:
         return Done(self._phrases.say("hand_off", self._language), (ev.HandedOff(action.reason),))
@@ -209,7 +200,7 @@ class Performance:
 
     def _compiled(self, action: policy.LookUp, relaxed: queries.Relaxed, limit: int) -> Statement:
         """With one row more than is shown: it tells that there are more."""
-        limit = min(limit + 1, queries.MAX_LIMIT)
+        limit = min(action.skip + limit + 1, queries.MAX_LIMIT)
         return queries.compile_query(
             self._domain, action.intent, relaxed.filters, self._graph.schema(), limit, action.order
         )
@@ -223,9 +214,33 @@ class Performance:
         finally:
             self._graph_s += time.perf_counter() - began
 
-    def _with_question(self, text: str, ask: policy.Ask | None) -> str:
-        """The text, and the question that is still open in a line of its own."""
-        return text if ask is None else f"{text}\n{self._phrases.question(self._intent, ask, self._language)}"
+    def _booking(self, key: str) -> BookingRecord:
+        record = self._state.booking(key)
+        assert record is not None, "the fold keeps only what was booked in this conversation"
+        return record
+
+    def _with_what_was_left(self, done: Done) -> Done:
+        """Something is over; back to the task below it, or to what else is pending."""
+        self._log(*done.events)
+        left = policy.after(self._state, self._domain)
+        if left is None or self._state.task is None:
+            return replace(done, events=())
+        resumed = self._phrases.resume(self._intent, self._language)
+        text, events = self._with_pending(f"{done.text}\n{resumed}", left)
+        return replace(done, text=text, events=events)
+
+    def _with_pending(self, text: str, pending: policy.Pending | None) -> tuple[str, tuple[ev.Event, ...]]:
+        """The text, and in a line of its own what still waits for an answer; the events that tell of it."""
+        match pending:
+            case policy.Ask():
+                asked = self._phrases.question(self._intent, pending, self._language)
+                return f"{text}\n{asked}", (ev.Repeated(pending.slot, pending.choices),)
+            case policy.Confirm():
+                return f"{text}\n{self._desk.read_out(pending, self._language)}", (ev.Proposed(),)
+            case policy.ConfirmCancel(key):
+                record = self._booking(key)
+                return f"{text}\n{self._desk.read_out_cancel(record, self._language)}", (ev.ProposedToCancel(key),)
+        return text, ()
 
     def _choices(self, slot: str) -> tuple[Value, ...]:
         """Answers that lead somewhere: nodes out of the graph, or what the domain proposes."""

@@ -11,6 +11,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from pagoda.dialogue.domain.domain import Domain
+from pagoda.dialogue.reading.acts import without_choice
+from pagoda.dialogue.reading.follow_ups import has_remainder
 from pagoda.dialogue.reply.phrasebook import Phrasebook
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state import policy
@@ -43,26 +45,54 @@ class TurnTaker:
     def take(self, session_id: str, read: Understanding, before: State, now: datetime) -> Taken:
         """The turn of a sentence that was read in the state `before`."""
         proposed = self._interpreter(now).events(read, before, now.isoformat(timespec="minutes"))
-        answered = self._from_documents(read, proposed, before)
-        if answered is not None:
-            return answered
-        return Performance(self._domain, self._graph, self._phrases, session_id, now).perform(proposed, before)
+        performance = Performance(self._domain, self._graph, self._phrases, session_id, now)
+        answered = self._from_documents(performance, read, proposed, before)
+        return answered or performance.perform(proposed, before)
 
-    def _from_documents(self, read: Understanding, proposed: Sequence[ev.Event], before: State) -> Taken | None:
+    def _from_documents(
+        self, performance: Performance, read: Understanding, proposed: Sequence[ev.Event], before: State
+    ) -> Taken | None:
         """What documents say to a question that is no task; a person takes over where they say nothing.
 
-        None where the graph is to answer: a task, or a question after a property that the documents know nothing of.
+        None where the graph is to answer: a task, a question whose words a property explains wholly, or one after a
+        property that the documents know nothing of.
         """
         said, *others = proposed
-        is_question = read.intent == OUT_OF_SCOPE and all(isinstance(event, ev.Requested) for event in others)
-        if self._documents is None or not is_question or not isinstance(said, ev.UserSaid):
+        if self._documents is None or not isinstance(said, ev.UserSaid) or not self._is_for_documents(read, others):
             return None
         found = self._documents(said.text)
-        if not found and others:
+        if not found and (others or _waits(before)):
             return None
         said = replace(said, intent=FROM_DOCUMENTS)
-        events = (said, ev.Told(FROM_DOCUMENTS) if found else ev.HandedOff(NOT_IN_DOCUMENTS))
+        if found:
+            return performance.tell(found, policy.Say(FROM_DOCUMENTS), (said, ev.Told(FROM_DOCUMENTS)), before)
+        events = (said, ev.HandedOff(NOT_IN_DOCUMENTS))
         state = fold(events, self._domain, before)
-        if not found:
-            return Taken(events, state, policy.HandOff(NOT_IN_DOCUMENTS), self._phrases.say("hand_off", said.language))
-        return Taken(events, state, policy.Say(FROM_DOCUMENTS), found)
+        return Taken(events, state, policy.HandOff(NOT_IN_DOCUMENTS), self._phrases.say("hand_off", said.language))
+
+    def _is_for_documents(self, read: Understanding, others: Sequence[ev.Event]) -> bool:
+        """Whether documents are asked first: nothing to do with a task, or more than a property's words."""
+        if not others:
+            return read.intent == OUT_OF_SCOPE
+        if not all(isinstance(event, ev.Requested) for event in others):
+            return False
+        return is_about_more(read.text, [act.value for act in read.acts if act.kind == "request"], others, self._domain)
+
+
+def _waits(state: State) -> bool:
+    """Whether a yes is waited for: then a sentence that nobody understands brings no person yet."""
+    return state.withdrawal is not None or (state.task is not None and state.task.stage == "confirming")
+
+
+def is_about_more(text: str, columns: Sequence[str], requests: Sequence[ev.Event], domain: Domain) -> bool:
+    """Whether a question says more than the words of the columns that it asks for, and what these are of."""
+    queries = [intent.query for intent in domain.intents.values() if intent.query is not None]
+    told = [column for query in queries for column in query.columns if column.name in columns]
+    words = [word for column in told for named in (*column.words.values(), column.title.values()) for word in named]
+    nodes = [event.node for event in requests if isinstance(event, ev.Requested) and event.node is not None]
+    titles = [title for query in queries for title in domain.labels[query.label].title.values()]
+    return has_remainder(
+        without_choice(text),
+        [*words, *titles, *(name for node in nodes for name in (node.zh, node.en))],
+        is_question=True,
+    )

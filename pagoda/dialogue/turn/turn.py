@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pagoda.dialogue.domain.domain import Domain
-from pagoda.dialogue.slots.kinds import Anything, Band, Except, NodeValue, OneOf, Range, Value, When
-from pagoda.dialogue.state.fold import missing_slots
+from pagoda.dialogue.slots.kinds import Anything, Band, Except, NodeKey, NodeValue, OneOf, Range, Value, When
 from pagoda.dialogue.state.model import State
 from pagoda.dialogue.state.policy import Action
-from pagoda.dialogue.turn.performing import Rows, Taken, action_name
+from pagoda.dialogue.state.tasks import missing_slots
+from pagoda.dialogue.turn.done import Rows
+from pagoda.dialogue.turn.performing import Taken, action_name
 from pagoda.graph.subgraph import Subgraph
 from pagoda.language import Language
 from pagoda.nlu.understanding import Understanding
@@ -75,7 +76,7 @@ class Turn:
         return self.taken.rows
 
     @property
-    def found(self) -> Sequence[str]:
+    def found(self) -> Sequence[NodeKey]:
         """Keys of the nodes that the turn is about."""
         return self.taken.found
 
@@ -129,7 +130,7 @@ def plain_value(value: Value, language: Language) -> Any:
         case When(start, end):
             return f"{start}/{end}" if end else start
         case NodeValue():
-            return value.name(language) or value.key
+            return value.name(language)
         case Anything():
             return "*"
         case OneOf(values):
@@ -156,7 +157,9 @@ def _understanding_facts(read: Understanding) -> dict[str, Any]:
     return {**facts, "candidates": [[name, round(p, 4)] for name, p in read.candidates]}
 
 
-def _subgraph_facts(subgraph: Subgraph, found: Sequence[str]) -> dict[str, Any]:
+def _subgraph_facts(subgraph: Subgraph, found: Sequence[NodeKey]) -> dict[str, Any]:
     """Nodes and edges; `found` marks the nodes that the turn is about."""
-    nodes = [{**asdict(node), "found": node.id in found} for node in subgraph.nodes]
+    # Ids in a picture are text, whatever the graph holds.
+    keys = {str(key) for key in found}
+    nodes = [{**asdict(node), "found": node.id in keys} for node in subgraph.nodes]
     return {"nodes": nodes, "edges": [asdict(edge) for edge in subgraph.edges]}

@@ -15,8 +15,9 @@ from pydantic import BaseModel, Field, StrictStr
 
 from pagoda.chat.openai_types import OpenAIRequest
 from pagoda.engine.process.async_engine import AsyncEngine
+from pagoda.graph.access import GraphAddress
 from pagoda.server.applications.application import Application, service_of
-from pagoda.server.applications.dialogue_service import DialogueService
+from pagoda.server.applications.dialogue_service import DialogueService, Opening
 from pagoda.server.config import ServerConfig
 from pagoda.server.errors import ModelNotFoundError
 from pagoda.server.fields import check_fields
@@ -143,4 +144,9 @@ def application(config: ServerConfig, engine: AsyncEngine) -> Application | None
     if config.dialogue is None:
         return None
     page = files("pagoda.server") / "page" / "dialogue.html"
-    return Application("dialogue", router, DialogueService(config.dialogue, engine), page)
+    address = None
+    if config.graph is not None:
+        user, variable = config.graph_user or "neo4j", config.graph_password_env or ""
+        address = GraphAddress(config.graph, user, variable, config.graph_database)
+    opening = Opening(config.domain, address, config.trained, config.timezone or "")
+    return Application("dialogue", router, DialogueService(config.dialogue, engine, opening), page)

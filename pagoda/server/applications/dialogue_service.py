@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from dataclasses import asdict
+import logging
+import os
+import threading
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pagoda.engine.process.async_engine import AsyncEngine
-from pagoda.errors import InvalidRequestError
+from pagoda.errors import ConfigError, InvalidRequestError
+from pagoda.graph.access import GraphAddress
 from pagoda.server.applications.application import LazyService, Opener
 
 if TYPE_CHECKING:
@@ -21,16 +25,23 @@ if TYPE_CHECKING:
     from pagoda.dialogue.sessions.store import HandOffRecord
 
 MAX_SESSION_ID_LENGTH = 128
+logger = logging.getLogger(__name__)
 
 
 class DialogueService(LazyService["DialogueAgent"]):
-    """Graph, sessions and understanding, opened with the agent. opener: for tests, of another agent than the folder's.
+    """Graph, sessions and understanding, opened with the agent. opener: of another agent than the folder's
 
     `start` raises DialogueError, GraphError, ConfigError, MissingExtraError.
     """
 
     def __init__(self, path: Path, engine: AsyncEngine, opener: Opener[DialogueAgent] | None = None) -> None:
-        super().__init__(path, engine, opener or _open)
+        super().__init__(path, engine, opener or Opening())
+
+    async def close(self) -> None:
+        """Close the agent; one that is being opened learns no further, so that a server need not wait for it."""
+        if isinstance(self._opener, Opening):
+            self._opener.stopping.set()
+        await super().close()
 
     async def reply(self, key: str | None, session: str, text: str) -> dict[str, Any]:
         """One turn as it is told to a client."""
@@ -76,15 +87,52 @@ def _own(key: str | None, session: str) -> str:
     return f"{owner}/{session}"
 
 
-def _open(path: Path, engine: AsyncEngine, loop: asyncio.AbstractEventLoop) -> DialogueAgent:
-    from pagoda.chat.held import HeldModel
-    from pagoda.chat.loop import LoopThread
-    from pagoda.dialogue.agent import DialogueAgent
-    from pagoda.dialogue.settings import AgentSettings
-    from pagoda.engine.chat_model import EngineChatModel
+@dataclass(frozen=True)
+class Opening:
+    """How an operator wants the agent. See `ServerConfig` for the fields. stopping: set where nobody waits any more"""
 
-    # The built-in model is too small to be believed.
-    if engine.args.model is None:
-        return DialogueAgent(folder=path)
-    model = HeldModel(EngineChatModel.shared(engine), LoopThread(loop, instead="areply"))
-    return DialogueAgent(model=model, folder=path, settings=AgentSettings(strategy="hybrid"))
+    domain: Path | None = None
+    graph: GraphAddress | None = None
+    trained: Path | None = None
+    timezone: str = ""
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    def __call__(self, path: Path, engine: AsyncEngine, loop: asyncio.AbstractEventLoop) -> DialogueAgent:
+        """The agent over a folder, in a thread. Raises as `DialogueAgent` does."""
+        from pagoda.chat.held import HeldModel
+        from pagoda.chat.loop import LoopThread
+        from pagoda.dialogue.agent import DialogueAgent
+        from pagoda.dialogue.settings import AgentSettings
+        from pagoda.engine.chat_model import EngineChatModel
+
+        # The built-in model is too small to be believed.
+        reads = engine.args.model is not None
+        settings = AgentSettings(
+            strategy="hybrid" if reads else "intent_first", timezone=self.timezone, on_progress=_Told(self.stopping)
+        )
+        model = HeldModel(EngineChatModel.shared(engine), LoopThread(loop, instead="areply")) if reads else None
+        return DialogueAgent(
+            self.domain,
+            self.graph.opened(os.environ) if self.graph is not None else None,
+            self.trained,
+            model,
+            folder=path,
+            settings=settings,
+            owns_graph=True,
+        )
+
+
+class _Told:
+    """Tells the log of each tenth of what takes long. Raises ConfigError once nobody waits for it any more."""
+
+    def __init__(self, stopping: threading.Event) -> None:
+        self._stopping = stopping
+        self._last = ("", -1)
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if self._stopping.is_set():
+            raise ConfigError("the server is stopping: nothing was learned")
+        tenth = 10 * done // max(total, 1)
+        if (what, tenth) != self._last:
+            self._last = (what, tenth)
+            logger.info("learning the dialogue's sentences: %s %d %%", what, 10 * tenth)

@@ -73,6 +73,15 @@ def invoke(*arguments: str, stdin: str | None = None, **environment: str) -> Res
     return runner.invoke(app, ["dialogue", *arguments], input=stdin)
 
 
+def test_bytes_that_are_no_text_are_one_line_and_the_conversation_goes_on(agent: Agent) -> None:
+    runner = CliRunner(env={"LC_ALL": "C", "LANG": "C", "PAGODA_TRACEBACK": ""})
+    stdin = "one\n".encode() + "订餐馆\n".encode("gb18030") + b"\x80\xff\x00\n" + "两位\n".encode()
+    result = runner.invoke(app, ["dialogue", "chat", "--session", "s"], input=stdin)
+    assert (result.exit_code, result.stdout) == (0, "heard one\nheard 两位\n")
+    assert result.stderr.count(ENGLISH.not_utf8.partition(":")[0]) == 2
+    assert "Traceback" not in result.stderr
+
+
 def test_every_line_is_a_turn_of_one_session_until_the_end(agent: Agent) -> None:
     result = invoke("chat", "--session", "s", stdin="one\n\ntwo\n")
     assert (result.exit_code, result.stdout) == (0, "heard one\nheard two\n")
@@ -145,14 +154,59 @@ def test_training_writes_an_understanding_its_figures_and_their_picture(tmp_path
         ("{\n", "line 1 is no JSON"),
         ("[1]\n", "line 1 is no JSON object"),
         ('{"text": "hi"}\n', "too few to hold some out"),
+        ("", "holds no sentence"),
+        ("\n \n", "holds no sentence"),
+        ("你好\n".encode("gbk"), "line 1: it is not UTF-8 (GBK, perhaps)"),
+        (b'{"text": "hi"}\n\xff\n', "line 2: it is not UTF-8"),
     ],
 )
-def test_sentences_that_cannot_be_used_are_told_with_their_line(tmp_path: Path, content: str, said: str) -> None:
+def test_sentences_that_cannot_be_used_are_told_with_their_line(
+    tmp_path: Path, content: str | bytes, said: str
+) -> None:
     file = tmp_path / "sentences.jsonl"
-    file.write_text(content)
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
     result = invoke("train", str(file), "--out", str(tmp_path / "out"))
     assert result.exit_code == 2
     assert said in result.stderr
+
+
+def test_sentences_without_intents_a_mark_of_byte_order_and_odd_line_ends_are_learned(tmp_path: Path) -> None:
+    lines = [
+        json.dumps(
+            {"text": f"想吃{name}\u2028吧", "slots": [{"slot": "dish", "start": 2, "end": 4}]}, ensure_ascii=False
+        )
+        for name in ("川菜", "粤菜", "湘菜", "火锅") * 6
+    ]
+    sentences = tmp_path / "sentences.jsonl"
+    sentences.write_bytes(("\ufeff" + "\r\n".join(lines)).encode())
+    trained = invoke("train", str(sentences), "--out", str(tmp_path / "out"), "--effort", "heads")
+    assert trained.exit_code == 0, trained.stderr
+    assert "slots: precision 1.000" in trained.stdout
+    assert "confusion" not in trained.stderr
+
+
+def test_a_folder_that_holds_something_else_is_refused_before_training(tmp_path: Path) -> None:
+    sentences = tmp_path / "sentences.jsonl"
+    sentences.write_text("\n".join(json.dumps(each) for each in EXAMPLES))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "letter.txt").write_text("dear")
+    result = invoke("train", str(sentences), "--out", str(tmp_path / "out"))
+    assert result.exit_code == 2
+    assert "holds no trained understanding and is not empty" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--timezone", "Asia/Shanghia"], 'did you mean "Asia/Shanghai"'),
+        (["--domain", "none.yaml"], "the domain file none.yaml cannot be read"),
+    ],
+)
+def test_a_wrong_setting_is_told_before_a_graph_is_opened(tmp_path: Path, arguments: list[str], said: str) -> None:
+    result = invoke("chat", "--folder", str(tmp_path / "d"), *arguments, stdin="")
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert not (tmp_path / "d").exists()
 
 
 def test_a_server_without_a_password_is_refused_before_anything_is_opened() -> None:

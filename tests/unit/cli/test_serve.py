@@ -142,3 +142,27 @@ def test_of_a_named_model_what_is_no_path_is_pulled_and_has_to_come(
     assert result.exit_code == 2
     assert "some/model: nobody has it" in result.stderr
     assert len(started) == 3
+
+
+def test_a_dialogue_of_ones_own_is_served_as_it_is_talked_with(
+    invoke: Invoke, started: list[tuple[EngineArgs, ServerConfig]]
+) -> None:
+    result = invoke(
+        "serve", "m", "--dialogue", "d", "--domain", "my.yaml", "--graph", "bolt://g:1", "--graph-user", "me",
+        "--graph-password-env", "MINE", "--graph-database", "films", "--trained", "t", "--timezone", "Asia/Shanghai",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    [(_, config)] = started
+    assert (config.dialogue, config.domain, config.trained) == (Path("d"), Path("my.yaml"), Path("t"))
+    assert (config.graph, config.graph_user, config.graph_password_env) == ("bolt://g:1", "me", "MINE")
+    assert (config.graph_database, config.timezone) == ("films", "Asia/Shanghai")
+
+
+@pytest.mark.parametrize("flag", ["--domain", "--graph", "--trained", "--timezone"])
+def test_an_option_of_a_dialogue_without_one_is_refused(
+    invoke: Invoke, started: list[tuple[EngineArgs, ServerConfig]], flag: str
+) -> None:
+    result = invoke("serve", "m", flag, "x")
+    assert result.exit_code == 2
+    assert "give dialogue, its folder, too" in result.stderr
+    assert not started

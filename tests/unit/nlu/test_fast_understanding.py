@@ -261,3 +261,112 @@ def test_the_confusions_become_a_picture(chinese: FastUnderstanding, tmp_path: P
     pytest.importorskip("matplotlib")
     draw_confusions(evaluate(chinese, sentences(["zh"], 20, seed=9)), tmp_path / "confusions.png")
     assert (tmp_path / "confusions.png").read_bytes().startswith(b"\x89PNG")
+
+
+CUISINES = [
+    {"text": f"想吃{name}", "slots": [{"slot": "cuisine", "start": 2, "end": 2 + len(name)}]}
+    for name in ("川菜", "粤菜", "火锅")
+]
+ODD_SETS: dict[str, tuple[list[Example], list[str]]] = {
+    "no intents at all": (CUISINES, [""]),
+    "intents of some": (
+        [*CUISINES, {"text": "你好", "intent": "greet"}, {"text": "再见", "intent": "leave"}],
+        ["greet", "leave"],
+    ),
+    "one intent": ([{"text": f"你好{sign}", "intent": "greet"} for sign in "啊呀呢"], ["greet"]),
+    "one lone sentence": ([{"text": "hello there", "intent": "greet"}], ["greet"]),
+    "one lone sentence of the second language, Chinese": (
+        [*sentences(["en"], 30, seed=0), {"text": "你好", "intent": "greet"}],
+        ["book_restaurant", "cancel", "find_restaurant", "greet"],
+    ),
+    "one lone sentence of the second language, English": (
+        [*sentences(["zh"], 30, seed=0), {"text": "hi", "intent": "greet"}],
+        ["book_restaurant", "cancel", "find_restaurant", "greet"],
+    ),
+    "only what is out of scope in the second language": (
+        [*sentences(["zh"], 30, seed=0), {"text": "what is the time", "intent": "oos"}],
+        ["book_restaurant", "cancel", "find_restaurant", "greet"],
+    ),
+    "the same sentence many times": (
+        [{"text": "你好", "intent": "greet"}, {"text": "再见", "intent": "leave"}] * 9,
+        ["greet", "leave"],
+    ),
+    "the same sentence with two intents": (
+        [{"text": "好", "intent": "a"}, {"text": "好", "intent": "b"}] * 4,
+        ["a", "b"],
+    ),
+    "neither intent nor slot in English": ([*CUISINES, {"text": "hello there"}], [""]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD_SETS)
+def test_odd_sets_of_examples_are_learned_all_the_same(name: str, tmp_path: Path) -> None:
+    examples, intents = ODD_SETS[name]
+    understanding = FastUnderstanding.train(examples, effort="heads")
+    assert list(understanding.intents) == [intent for intent in intents if intent]
+    understanding.save(tmp_path / "kept")
+    kept = FastUnderstanding.load(tmp_path / "kept")
+    for text in ("你好", "hello there", "想吃粤菜", "?"):
+        read = understanding.parse(text)
+        assert read.intent in (*intents, OUT_OF_SCOPE)
+        assert kept.parse(text) == read
+    report = evaluate(understanding, examples)
+    assert draw_confusions(report, tmp_path / "picture.png") == any(example.get("intent") for example in examples)
+
+
+def test_sentences_without_an_intent_say_nothing_of_scope() -> None:
+    """They were once taken for out of scope, and every sentence like them was turned away."""
+    told = [
+        {"text": f"{place}附近有{food}吗", "intent": "find"}
+        for place in VALUES["zh"]["location"]
+        for food in VALUES["zh"]["cuisine"]
+    ]
+    plain = [{"text": example["text"] + "呀"} for example in told]
+    other = [{"text": f"{word}吧", "intent": "leave"} for word in ("再见", "走了", "回头见", "拜拜", "下次", "就这样")]
+    understanding = FastUnderstanding.train([*told, *plain, *other])
+    assert [understanding.parse(example["text"]).intent for example in plain[:5]] == ["find"] * 5
+
+
+@pytest.mark.parametrize(
+    ("example", "said"),
+    [
+        ({"text": "hi", "slots": {"slot": "a"}}, '"slots" is'),
+        ({"text": "hi", "intent": "greet", "requested": "time"}, '"requested" is'),
+        ({"text": "hi", "intent": "greet", "requested": [3]}, "expected names of slots"),
+    ],
+)
+def test_what_is_no_list_is_refused_by_name(example: Example, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        FastUnderstanding.train([example])
+
+
+def test_another_lexicon_needs_no_new_training(bilingual: FastUnderstanding) -> None:
+    text, asked = "klingon", TurnContext(requested_slot="cuisine")
+    told = bilingual.with_lexicon({"cuisine": ["Klingon", "东北菜"]})
+    assert told.parse(text, asked) != bilingual.parse(text, asked)
+    assert [(slot.slot, slot.value) for slot in told.parse(text, asked).slots] == [("cuisine", text)]
+    again = told.with_lexicon({"cuisine": ["东北菜", "Ethiopian"]})
+    assert again.parse(text, asked) == bilingual.parse(text, asked)
+
+
+def test_a_light_file_reads_as_before_once_it_has_its_examples_again(tmp_path: Path) -> None:
+    examples = sentences(["zh", "en"], 120, seed=0)
+    understanding = FastUnderstanding.train(examples)
+    understanding.without_examples().save(tmp_path / "light")
+    light = FastUnderstanding.load(tmp_path / "light").with_examples(examples)
+    for example in sentences(["zh", "en"], 40, seed=7):
+        assert light.parse(example["text"]) == understanding.parse(example["text"])
+
+
+def test_half_a_file_is_no_file(bilingual: FastUnderstanding, tmp_path: Path) -> None:
+    bilingual.save(tmp_path / "kept")
+    tensors = tmp_path / "kept" / "zh.safetensors"
+    whole = tensors.read_bytes()
+    tensors.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(CheckpointError, match="damaged"):
+        FastUnderstanding.load(tmp_path / "kept")
+
+
+def test_a_file_holds_no_rows_that_say_nothing(bilingual: FastUnderstanding, tmp_path: Path) -> None:
+    bilingual.save(tmp_path / "kept")
+    assert sum(file.stat().st_size for file in (tmp_path / "kept").iterdir()) < 1_500_000

@@ -55,6 +55,8 @@ intents:
 examples:
   找餐馆:
     zh: ['想吃[驴杂汤](餐馆-推荐菜)，[100-150元](餐馆-人均消费)']
+  找酒店:
+    zh: [有叫醒服务的酒店]
 """
 CHINESE_SCHEMA = GraphSchema(
     {
@@ -111,7 +113,7 @@ def test_every_template_has_both_languages() -> None:
 def test_a_domain_of_chinese_names_loads_and_fits_its_graph(tmp_path: Path) -> None:
     domain = Domain.load(written(tmp_path, CHINESE))
     check(domain, CHINESE_SCHEMA)
-    (example,) = domain.examples()
+    example, _ = domain.examples()
     assert [slot["slot"] for slot in example["slots"]] == ["餐馆-推荐菜", "餐馆-人均消费"]
     assert domain.template("greet", "zh")
 
@@ -135,6 +137,12 @@ def test_a_domain_of_chinese_names_loads_and_fits_its_graph(tmp_path: Path) -> N
         ("name: city\n", "name: city\nname: town\n", ["stands twice"]),
         ("hours: {slot: time,", "hours: {slot: people,", ['hours.slot is "people", of type people']),
         ("opens: opens, closes: closes}", "open: opens, closes: closes}", ["hours.open is not known", '"opens"?']),
+        ("    earliest: 10\n", "    earliest: 13\n", ["slots.time.earliest is 13, not an hour from 0 to 12"]),
+        (
+            "    type: people\n",
+            "    type: people\n    earliest: 9\n",
+            ["slots.people.earliest is for slots of type time"],
+        ),
         ("      target: name\n", "", ["intents.book_restaurant.booking.target is missing"]),
         (
             "          property: opens\n",
@@ -151,6 +159,8 @@ def test_a_domain_of_chinese_names_loads_and_fits_its_graph(tmp_path: Path) -> N
             "          many: true\n          lowest: {en: [a]}\n",
             ["lowest needs a property of the res"],
         ),
+        ("confirm_within: 30", "confirm_within: -1", ["confirm_within is -1", "0 for no limit"]),
+        ("confirm_within: 30", "confirm_in: 30", ["booking.confirm_in is not known", '"confirm_within"?']),
     ],
 )
 def test_a_mistake_in_the_file_is_told_with_its_line(tmp_path: Path, old: str, new: str, told: list[str]) -> None:
@@ -228,6 +238,14 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(DomainError) as caught:
         check(Domain.load(written(tmp_path, text)), CHINESE_SCHEMA)
     assert len(str(caught.value).splitlines()) == 2
+
+
+def test_a_slot_says_what_it_counts_and_when_its_day_begins(tmp_path: Path) -> None:
+    text = CHINESE.replace("type: price", "type: price, units: {zh: [文]}", 1)
+    assert text != CHINESE
+    (slot,) = (slot for slot in Domain.load(written(tmp_path, text)).slots.values() if slot.type == "price")
+    assert slot.units == {"zh": ("文",)}
+    assert [Domain.load().slots["time"].earliest, slot.earliest] == [10, 7]
 
 
 def test_a_missing_file_is_an_error_of_the_domain(tmp_path: Path) -> None:

@@ -37,7 +37,11 @@ def answer_of(turn: Turn) -> dict[str, Any] | None:
         return None
     rows = [dict(row) for row in turn.rows]
     kept = rows if len(rows) == 1 else [row["key"] for row in rows]
-    answer = {"statement": turn.statement.split("\n"), "parameters": dict(turn.parameters), "rows": kept}
+    parameters = dict(turn.parameters)
+    # Every conversation makes keys of its own, which no other run can know.
+    if key := parameters.get("booking_key"):
+        parameters["booking_key"], kept = "its own", [{**row, "key": "its own"} for row in rows if row["key"] == key]
+    answer = {"statement": turn.statement.split("\n"), "parameters": parameters, "rows": kept}
     return json.loads(json.dumps(answer))
 
 

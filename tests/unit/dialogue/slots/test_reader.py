@@ -17,9 +17,9 @@ NOW = datetime(2026, 11, 21, 10, 0)
 
 def test_words_of_a_slot_are_read_once_whoever_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    value_of = reader_file.value_of
+    reading_of = reader_file.reading_of
     monkeypatch.setattr(
-        reader_file, "value_of", lambda slot, said, *when: read.append(said.words) or value_of(slot, said, *when)
+        reader_file, "reading_of", lambda slot, said, *when: read.append(said.words) or reading_of(slot, said, *when)
     )
     reader = SlotReader(DOMAIN)
     assert [reader.heard("price", " 便宜点的 ").value for _ in range(3)] == [Band("cheap")] * 3

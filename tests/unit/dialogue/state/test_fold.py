@@ -8,8 +8,9 @@ from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Order
 from pagoda.dialogue.slots.kinds import ANY, Band, Except, NodeValue, OneOf, Range, Value, When
 from pagoda.dialogue.state import events as ev
-from pagoda.dialogue.state.fold import MAX_STACK, fold, missing_slots
+from pagoda.dialogue.state.fold import fold
 from pagoda.dialogue.state.model import State, Task
+from pagoda.dialogue.state.tasks import MAX_STACK, missing_slots
 
 CITY = Domain.load()
 SICHUAN = NodeValue("Cuisine", "cuisine-001", "川菜", "Sichuan")

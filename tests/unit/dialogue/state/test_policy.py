@@ -12,13 +12,17 @@ from pagoda.dialogue.state.model import State
 from pagoda.dialogue.state.policy import (
     Action,
     Ask,
+    AskWhich,
     Book,
     Confirm,
+    ConfirmCancel,
     HandOff,
     LookUp,
     Say,
     Show,
     Tell,
+    TellBookings,
+    Unbook,
     after,
     next_action,
     open_question,
@@ -146,10 +150,10 @@ def test_a_person_is_called_when_asked_for_and_a_new_task_ends_the_wait() -> Non
 
 def test_a_property_is_told_of_the_result_that_is_meant() -> None:
     asked = (*OFFERED, said("ask_property"))
-    assert action(*asked, ev.Requested("phone", 1)) == Tell("find_restaurant", "phone", DEER)
-    assert action(*asked, ev.Requested("phone", -1)) == Tell("find_restaurant", "phone", DEER)
+    assert action(*asked, ev.Requested("phone", 1)) == Tell("find_restaurant", ("phone",), DEER)
+    assert action(*asked, ev.Requested("phone", -1)) == Tell("find_restaurant", ("phone",), DEER)
     assert action(*asked, ev.Requested("phone")) == Say("which_result")
-    assert action(*asked, ev.Chosen(0), said(), ev.Requested("phone")) == Tell("find_restaurant", "phone", TILE)
+    assert action(*asked, ev.Chosen(0), said(), ev.Requested("phone")) == Tell("find_restaurant", ("phone",), TILE)
 
 
 @pytest.mark.parametrize(
@@ -187,3 +191,101 @@ def test_a_cancelled_booking_returns_to_the_question_that_was_open() -> None:
 def test_there_is_no_open_question_where_nothing_is_missing() -> None:
     assert open_question(state(*FIND), CITY) is None
     assert open_question(state(), CITY) is None
+
+
+def test_what_was_read_out_is_read_out_again_behind_anything_else() -> None:
+    pending = Confirm("book_restaurant", {"name": TILE, "time": SEVEN, "people": 4})
+    proposed = (*BOOK, ev.Proposed())
+    assert action(*proposed, said("thank")) == Say("thank", pending)
+    assert action(*proposed, said("out_of_scope")) == Say("not_a_yes", pending)
+    assert action(*proposed, said(ev.UNCLEAR)) == Say("not_a_yes", pending)
+    assert action(*proposed, said(), ev.Requested("phone")) == Tell("find_restaurant", ("phone",), TILE, pending)
+    assert action(*proposed, said(), ev.Confirmed(), ev.GraphFailed("x")) == Say("apology", pending)
+    assert action(*proposed, said("confirm")) == Say("not_a_yes", pending)
+
+
+def test_a_yes_that_does_not_stand_right_behind_the_read_out_reads_out_anew() -> None:
+    late = (*BOOK, ev.Proposed(), said("thank"), said("confirm"), ev.Confirmed())
+    assert action(*late) == Confirm("book_restaurant", {"name": TILE, "time": SEVEN, "people": 4})
+    handed = (*BOOK, ev.Proposed(), said("hand_off"), ev.HandedOff("asked_for"), said("confirm"), ev.Confirmed())
+    assert isinstance(action(*handed), Confirm)
+
+
+def test_a_yes_has_the_minutes_that_the_domain_gives() -> None:
+    def booked_after(minutes: str) -> Action:
+        begun = (ev.UserSaid("...", "zh", "book_restaurant", "2026-11-21T12:00"), *BOOK[1:], ev.Proposed())
+        return action(*begun, ev.UserSaid("对", "zh", "confirm", f"2026-11-21T{minutes}"), ev.Confirmed())
+
+    assert isinstance(booked_after("12:30"), Book)
+    assert isinstance(booked_after("12:31"), Confirm)
+    assert booked_after("19:01") == Ask("time", 1, reason="past")
+
+
+DONE = (*BOOK, ev.Proposed(), said("confirm"), ev.Confirmed(), ev.Booked("k1"))
+TWICE = (*DONE, *BOOK, ev.Proposed(), said("confirm"), ev.Confirmed(), ev.Booked("k2"))
+
+
+def test_a_booking_is_undone_only_as_it_was_read_out() -> None:
+    asked = (*DONE, said("cancel"), ev.AskedToCancel("k1"))
+    assert action(*asked) == ConfirmCancel("k1")
+    assert action(*asked, ev.ProposedToCancel("k1"), said("confirm"), ev.Confirmed()) == Unbook("k1")
+    assert action(*asked, ev.ProposedToCancel("k1"), said("deny"), ev.Denied()) == Say("kept")
+    thanked = (*asked, ev.ProposedToCancel("k1"), said("thank"))
+    assert action(*thanked) == ConfirmCancel("k1")
+    assert state(*thanked, said("confirm"), ev.Confirmed()).withdrawal is None
+    assert action(*DONE, said("cancel"), ev.AskedToCancel("of another")) != ConfirmCancel("of another")
+
+
+def test_of_several_bookings_it_is_asked_which() -> None:
+    asked = (*TWICE, said("cancel"), ev.AskedToCancel())
+    assert action(*asked) == AskWhich()
+    assert action(*asked, ev.ProposedToCancel(), said("choose"), ev.Chosen(0)) == ConfirmCancel("k1")
+    assert action(*asked, ev.ProposedToCancel(), said("choose"), ev.Chosen(7)) == AskWhich()
+    assert action(*TWICE, said(), ev.AskedForBookings()) == TellBookings()
+
+
+def test_a_change_replaces_the_booking_and_is_read_out() -> None:
+    asked = (*DONE, said("book_restaurant"), ev.AskedToChange("k1"))
+    assert action(*asked) == Say("ask_change")
+    changed = (*asked, ev.Corrected("people", 6))
+    values = {"name": TILE, "time": SEVEN, "people": 6}
+    assert action(*changed) == Confirm("book_restaurant", values, "k1")
+    agreed = (*changed, ev.Proposed(), said("confirm"), ev.Confirmed())
+    assert action(*agreed) == Book("book_restaurant", values, 2, "k1")
+    (record,) = state(*agreed, ev.Booked("k1")).bookings
+    assert (record.id, record.values) == ("k1", values)
+
+
+def test_further_results_begin_behind_those_that_were_shown() -> None:
+    filters = {"cuisine": SICHUAN, "location": OFFICE}
+    more = (*OFFERED, said(), ev.AskedForMore())
+    assert action(*more) == LookUp("find_restaurant", filters, 2)
+    assert action(*more, ev.Offered((TILE,), (), 2), said(), ev.AskedForMore()) == LookUp("find_restaurant", filters, 3)
+
+
+def test_the_same_question_is_answered_again() -> None:
+    again = (*OFFERED, said("find_restaurant"), ev.Informed("cuisine", SICHUAN))
+    assert action(*again) == LookUp("find_restaurant", {"cuisine": SICHUAN, "location": OFFICE})
+
+
+def test_a_property_is_of_a_named_node_of_what_is_booked_or_was_booked_last() -> None:
+    named = (said("ask_property"), ev.Requested("phone", None, DEER), ev.Requested("address", None, DEER))
+    assert action(*named) == Tell("find_restaurant", ("phone", "address"), DEER)
+    assert action(*DONE, said(), ev.Requested("phone")) == Tell("find_restaurant", ("phone",), TILE)
+    assert action(*FIND[:2], *BOOK[:3], said(), ev.Requested("closes")) == Tell(
+        "find_restaurant", ("closes",), TILE, Ask("time")
+    )
+
+
+def test_no_to_all_choices_asks_again_without_them() -> None:
+    asked = (*BOOK[:2], ev.Doubted("name", "绿", (TILE, DEER)), ev.Asked("name", (TILE, DEER)))
+    assert action(*asked, said("deny"), ev.Denied()) == Ask("name", 2)
+
+
+def test_a_person_who_took_over_does_not_block_what_can_be_done() -> None:
+    handed = (*FIND[:3], ev.Asked("location"), said("hand_off"), ev.HandedOff("asked_for"))
+    assert isinstance(action(*handed, said("find_restaurant"), ev.Informed("location", OFFICE)), LookUp)
+    assert action(*handed, said("thank")) == Say("handed_off")
+    idle = (said("hand_off"), ev.HandedOff("asked_for"), said("cancel"), ev.Cancelled())
+    assert (action(*idle), state(*idle).handed_off) == (Say("hand_off_ended"), "")
+    assert action(*handed, ev.HandOffEnded(), said("thank")) == Say("thank", Ask("location"))

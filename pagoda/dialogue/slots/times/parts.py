@@ -1,6 +1,6 @@
 """Morning, 凌晨, tonight: the parts of a day, and the hour that a clock on the wall means in each.
 
-Stands between *understanding* and *events* on the turn's path, under `times`. As in SUTime (Chang and Manning
+Stands between *understanding* and *events* on the turn's path, under `moments`. As in SUTime (Chang and Manning
 2012), a part of the day is a stretch of hours, and settles which half of the day an hour belongs to.
 """
 
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 
-from pagoda.dialogue.slots.time_words import HOURS_EN
+from pagoda.dialogue.domain.model import EARLIEST
+from pagoda.dialogue.slots.times.words import HOURS_EN, Rest
 
 _AFTER_AN_HOUR = rf"(?:\d|\b(?:{'|'.join(HOURS_EN)}|o'?clock)) ?"
 PARTS = {
@@ -16,7 +17,7 @@ PARTS = {
     "morning": (
         6,
         12,
-        r"早上|早晨|上午|[今明]早|一大?早|清晨|清早|早(?=[\d零一二两三四五六七八九十])|\b(?:this )?morning\b",
+        r"早上|早晨|上午|[今明]早|一大?早|清晨|清早|早(?!一点)(?=[\d零一二两三四五六七八九十])|\b(?:this )?morning\b",
     ),
     "noon": (11, 14, r"中午|正午|午饭|\bnoon\b|\bmidday\b|\blunch(?:time)?\b"),
     "afternoon": (13, 18, r"下午|午后|\bafternoon\b"),
@@ -26,7 +27,8 @@ PARTS = {
         18,
         24,
         r"今晚|明晚|后晚|当晚|晚上|夜晚"
-        r"|晚(?=[\d零一二两三四五六七八九十])|(?<=[一二三四五六日天])晚|\bto-?night\b|\b2nite\b|\btonite\b|\bnight\b",
+        r"|晚(?!一点)(?=[\d零一二两三四五六七八九十])|(?<=[一二三四五六日天])晚|\bto-?night\b|\b2nite\b|\btonite\b"
+        r"|\bnight\b",
     ),
     "am": (0, 12, rf"{_AFTER_AN_HOUR}a\.?m\b"),
     "pm": (12, 24, r"\bp\.?m\b|\dp\.?m\b"),
@@ -36,24 +38,40 @@ PARTS = {
 _NIGHTS = {"night": 3, "late": 5}
 
 
+_PATTERNS = {name: re.compile(pattern) for name, (_, _, pattern) in PARTS.items()}
+
+
 def part_in(plain: str) -> str:
     """The part of the day that a lower-case text names, "" for none; "tonight at 1 am" is of the night."""
     part = next((name for name, (_, _, pattern) in PARTS.items() if re.search(pattern, plain)), "")
     return "night" if part == "morning" and re.search(PARTS["night"][2], plain) else part
 
 
-def part_around(hour: int, new_hour: int) -> str:
-    """The part of the day of an hour, where a new hour of the clock can lie in it too."""
+def blank_parts(rest: Rest) -> None:
+    """Takes the words of all parts out of a text; am and pm belong to the hour beside them."""
+    for name, pattern in _PATTERNS.items():
+        if name not in ("am", "pm"):
+            for _ in rest.take_all(pattern):
+                pass
+
+
+def part_around(hour: int, new_hour: int, *, is_exact: bool = True) -> str:
+    """The part of the day of an hour, where a new hour of the clock can lie in it too; of a whole day none."""
+    if not is_exact and hour == 0:
+        return ""
     for name, (first, last, _) in PARTS.items():
         if first <= hour < last and (first <= new_hour < last or first <= new_hour + 12 < last):
             return name
     return ""
 
 
-def hour_of_day(hour: int, part: str) -> int:
-    """The hour of the day: after noon where its part says so, and without one where people go out: 1 to 9 is p.m.
+def hour_of_day(hour: int, part: str, earliest: int = EARLIEST) -> int:
+    """The hour of the day: after noon where its part says so; without one the first that is not before `earliest`.
 
     A night goes on past midnight: 今晚一点 is hour 25 of today.
+
+    >>> hour_of_day(7, "", 7), hour_of_day(7, "", 10), hour_of_day(7, "morning", 10), hour_of_day(12, "night")
+    (7, 19, 7, 24)
     """
     if hour > 12 or hour == 0:
         return hour
@@ -67,4 +85,4 @@ def hour_of_day(hour: int, part: str) -> int:
         return hour + 24 if hour <= _NIGHTS[part] else hour + 12
     if part in ("afternoon", "evening", "pm"):
         return hour if hour == 12 else hour + 12
-    return hour + 12 if hour < 10 else hour
+    return hour + 12 if hour < earliest and hour < 12 else hour
