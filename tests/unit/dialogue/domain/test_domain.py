@@ -138,7 +138,11 @@ def test_a_domain_of_chinese_names_loads_and_fits_its_graph(tmp_path: Path) -> N
         ("hours: {slot: time,", "hours: {slot: people,", ['hours.slot is "people", of type people']),
         ("opens: opens, closes: closes}", "open: opens, closes: closes}", ["hours.open is not known", '"opens"?']),
         ("    earliest: 10\n", "    earliest: 13\n", ["slots.time.earliest is 13, not an hour from 0 to 12"]),
-        ("    type: people\n", "    type: people\n    earliest: 9\n", ["slots.people.earliest is for slots of type time"]),
+        (
+            "    type: people\n",
+            "    type: people\n    earliest: 9\n",
+            ["slots.people.earliest is for slots of type time"],
+        ),
         ("      target: name\n", "", ["intents.book_restaurant.booking.target is missing"]),
         ("confirm_within: 30", "confirm_within: -1", ["confirm_within is -1", "0 for no limit"]),
         ("confirm_within: 30", "confirm_in: 30", ["booking.confirm_in is not known", '"confirm_within"?']),
