@@ -54,7 +54,7 @@ _PRAISE_EN = (
 )
 _GOOD = (
     rf"{_PRAISE_EN}|right|correct|fine|ok|okay|alright|all right|accurate|true|confirmed|acceptable|spot on|"
-    "the one|good to go|a (?:definite |clear )?yes"
+    "on point|flawless|the one|good to go|a (?:definite |clear )?yes"
 )
 _HOW = (
     "(?:all|just|absolutely|very|really|so|pretty|quite|totally|exactly|perfectly|completely|entirely|definitely|about)"
@@ -62,8 +62,9 @@ _HOW = (
 _FOR = "(?:(?:for|to|with|by) (?:me|us))"
 _PRIME_EN = (
     "y|ye+s+|ye+a+h*|ye+p+|yu+p+|yah?|aye|uh huh|mm ?hmm|mhm|sure(?: thing)?|surely|of course|"
-    "right(?: on| you are)?|correct|exactly|precisely|absolutely|definitely|certainly|indeed|affirmative|agreed|"
-    "confirm(?:ed)?|totally|for sure|you bet|by all means|deal|true|approved|roger(?: that)?|naturally"
+    "right(?: on| you are)?(?! now| after| before| next| away)|correct|exactly|precisely|absolutely|"
+    "definitely|certainly|indeed|affirmative|agreed|confirm(?:ed)?|totally|for sure|you bet|by all means|deal|"
+    "true|approved|roger(?: that)?|naturally"
 )
 # Also said to what was only heard: no yes where the conversation is ended with it.
 _WEAK_EN = "o+k+(?:ay+|ey|ie)?|okey dokey|k|alrighty?|all right|very well|fine"
@@ -78,13 +79,13 @@ _IT = (
 )
 _ANSWER_EN = (
     rf"(?:{_ABOUT} (?:all )?(?:is|are|was|(?:will|would|should) be|looks?|sounds?|seems?)|sounds?|looks?|seems|is|all)"
-    rf"(?: {_HOW})*(?: (?:{_GOOD}))(?: {_FOR})?(?: to (?:proceed|continue|go ahead)(?: further)?)?",
+    rf"(?: {_HOW})*(?: (?:{_GOOD}))(?: {_FOR})?(?: to (?:proceed|continue|go ahead|book|reserve)(?: further)?)?",
     rf"(?:{_ABOUT} )?(?:works|will work|would work|should work|will do|would do|should do|suits|fits)"
     rf"(?: me| us)?(?: (?:just )?(?:great|well|fine|perfectly|nicely|perfect|good))?(?: {_FOR})?",
     rf"(?:ok|okay|fine|good|great|alright) {_FOR}",
     rf"i am (?:{_HOW} )*(?:happy|good|ok|okay|fine|satisfied|pleased) with {_IT}",
     rf"you (?:have |are |did )?(?:got(?:ten)? |get |have |understood )?(?:it |that |everything )?(?:all )?(?:{_HOW} )*"
-    "(?:right|correct|correctly)|you got it",
+    "(?:right|correct|correctly)|you (?:got|nailed) it",
     "(?:(?:it|that|this) (?:is|does)|they are)(?! all| everything)",
     rf"i (?:do |can |hereby )?(?:confirm|agree|approve|accept)(?: {_IT})?",
     rf"i (?:would (?:love|like) {_IT}(?: very much| a lot)?|(?:will|would) (?:take|have|go with) {_IT})",
@@ -94,9 +95,9 @@ _ASKED = (
     "(?:(?:please|just|kindly|so|then|now|and|let us|i (?:want|need|would (?:like|love))(?: for)?(?: you)? to|"
     "we (?:want|would like) to|you (?:can|may|should)|i am ready to|feel free to) )*"
 )
-_AFTER = f"(?: (?:{_FOR}|now|right away|please|then|asap|immediately|at once|as is))*"
+_AFTER = f"(?: (?:{_FOR}|right now|now|right away|please|then|asap|immediately|at once|as is))*"
 _DO = (
-    f"(?:(?:proceed|continue|go ahead) with {_IT}|go ahead(?: (?:and|with))?(?: please)?|go on|"
+    f"(?:(?:proceed|continue|go ahead) with {_IT}|go ahead(?: (?:and|with))?(?: please)?|go on(?: with {_IT})?|"
     f"proceed|continue|go (?:for|with) {_IT}|"
     rf"(?:(?:go ahead(?: and)?|proceed(?: to| with)?|continue(?: with)?|go on and) )?"
     rf"(?:(?:{_VERBS})(?: (?:me|us))? {_IT}|book|reserve|confirm|do|proceed|{_IT}))"
@@ -107,14 +108,17 @@ _WANTED_EN = (
 )
 # "Make a reservation" alone may be a new wish.
 _ORDER_OF_ANY_EN = rf"{_ASKED}(?:{_VERBS})(?: (?:me|us))? (?:a|an|one|some) (?:{{things}}){_AFTER}"
-_PRAISED_EN = rf"perfect|(?:that|it|this) (?:is|was|would be) (?:(?:{_HOW} )*(?:{_PRAISE_EN})(?: {_FOR})?|{_WANTED_EN})"
+_PRAISED_EN = (
+    rf"perfect|(?:that|it|this) (?:is|was|would be) (?:{_HOW} )*"
+    rf"(?:(?:{_PRAISE_EN})(?: {_FOR})?|{_WANTED_EN})"
+)
 _POLITE_EN = (
     rf"(?:please )?(?:can|could|would|will) you(?: please)? (?:go ahead and )?(?:{_VERBS})(?: (?:me|us))? {_IT}{_AFTER}"
 )
 _THANKS_EN = (
     "(?:many |much )?(?:thank y(?:ou|a)|thank u|thanks?|thx|tks|ty|cheers)"
     "(?: (?:so|very) much| a lot| a million| kindly| again)*"
-    "|(?:i )?(?:really )?appreciate it|much appreciated"
+    "(?: for (?:this|that|everything|it))?|(?:i )?(?:really )?appreciate it|much appreciated"
 )
 _CLOSING_EN = (
     "for (?:all )?(?:your|the) (?:help|assistance|time)|(?:that is|this is|it is|that will be) (?:all|everything)"
@@ -185,10 +189,10 @@ def is_yes(text: str, things: Iterable[str] = ()) -> bool:
     is_left_alone = "?" in folded(text) and not any(is_asked for _, is_asked in clauses)
     if "" in kinds or is_left_alone:
         return False
-    if agreed or "yes" in kinds:
-        return True
     # "Okay" agrees, "okay, that is all" says goodbye; so does "that is perfect, thanks".
-    return "closing" not in kinds and ("weak" in kinds or ("praised" in kinds and "thanks" not in kinds))
+    if "closing" in kinds:
+        return kinds[0] == "yes"
+    return agreed or "yes" in kinds or "weak" in kinds or ("praised" in kinds and "thanks" not in kinds)
 
 
 class _Grammar:
@@ -243,7 +247,7 @@ class _Grammar:
             place = unit.end()
 
 
-_THINGS = ("booking", "reservation", "order", "appointment", "request")
+_THINGS = ("booking", "reservation", "order", "appointment", "request", "arrangement", "process")
 
 
 @lru_cache(16)

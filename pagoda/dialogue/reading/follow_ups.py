@@ -56,8 +56,10 @@ def is_follow_up(text: str, slots: Sequence[SlotValue], words: Iterable[str] = (
 def has_remainder(text: str, words: Iterable[str] = (), *, is_question: bool = False) -> bool:
     """Whether a text says anything besides small words and the words that are given. is_question: and asking ones.
 
-    >>> has_remainder("它的电话呢", ["电话"]), has_remainder("押金多少钱", ["多少钱"])
-    (False, True)
+    >>> has_remainder("它的电话呢", ["电话"], is_question=True)
+    False
+    >>> has_remainder("押金多少钱", ["多少钱"], is_question=True)
+    True
     """
     left = text.lower().replace("’", "'")
     for word in sorted(map(str.lower, words), key=len, reverse=True):

@@ -52,7 +52,7 @@ class Written:
     [
         ("好的", ["confirm"]), ("可以。", ["confirm"]), ("对，就这样", ["confirm"]), ("yes please", ["confirm"]),
         ("That's right", ["confirm"]), ("不，要六个人", ["deny"]), ("no, for six", ["deny"]), ("不对", ["deny"]),
-        ("不错的川菜馆", []), ("nowhere else", []), ("可以订位吗", []), ("right now", ["confirm"]),
+        ("不错的川菜馆", []), ("nowhere else", []), ("可以订位吗", []), ("right now", []),
         ("改成六个人", ["correct"]), ("make it six instead", ["correct"]),
     ],
 )  # fmt: skip

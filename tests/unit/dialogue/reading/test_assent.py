@@ -17,6 +17,7 @@ YES = [
     "就按这个来", "信息都对", "OK的", "👌好的", "好的，能帮我订一下吗？", "确认无误，下单吧", "就订这家",
 ]  # fmt: skip
 NO = [
+    "right now", "thanks for your help, that's all I need right now",
     "", "   ", "maybe", "no", "not yes", "yes?", "ok?", "yes but later", "yes if it is cheap", "yes and a second one",
     "okay wait", "right, and the address?", "great", "great, thanks", "that's it, thank you", "thanks", "sure of it?",
     "yes or no", "is that right", "make it five", "book another", "well...", "ok...", "yes no", "fine print",
