@@ -124,6 +124,13 @@ def _of_distance(chosen: Filter, place: str, schema: GraphSchema) -> Iterator[Pr
 def _of_column(column: Column, place: str, label: str, schema: GraphSchema) -> Iterator[Problem]:
     yield from _odd(place, column.name)
     yield from _of_path(column.path, f"{place}.path", label, schema)
+    if column.on_relation:
+        relation = column.path[-1].relation
+        known = schema.relation_properties.get(relation, {})
+        for name in column.property.values():
+            if name not in known:
+                yield f"{place}.property", f'is "{name}", which relations {relation} lack: {nearest(name, known)}'
+        return
     end = column.path[-1].label if column.path else label
     for name in column.property.values():
         yield from _of_property(f"{place}.property", end, name, schema)

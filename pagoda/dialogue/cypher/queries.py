@@ -204,19 +204,18 @@ class _Shown:
         Where a filter looks at the same values, only those that fit are told: of tonight's films, tonight's showings.
         """
         pattern = names.path(ROOT, self.label.name, column.path, alias, clauses.schema)
-        last = f"{alias}_{len(column.path) - 1}"
-        owner = column.path[-1].label
+        last = f"{alias}_{'r' if column.on_relation else ''}{len(column.path) - 1}"
         size = _checked(column.limit if column.many else 1)
         gathered = []
         for given, name in _quoted_aliases(column):
-            values = f"collect(DISTINCT {last}.{names.property_of(owner, name, clauses.schema)})"
+            values = f"collect(DISTINCT {last}.{_held(column, name, clauses.schema)})"
             gathered.append(f"{values}[0..{size}] AS {given}" if column.many else f"head({values}) AS {given}")
         first = names.quoted(next(iter(column.property.values())))
         ordered = f"WITH {', '.join([*kept, last])} ORDER BY {last}.{first}"
         fitting = [
-            f"{last}.{names.property_of(owner, name, clauses.schema)} {comparison}"
+            f"{last}.{_held(column, name, clauses.schema)} {comparison}"
             for path, name, comparison in clauses.spans
-            if path == column.path and name in column.property.values()
+            if path == column.path and name in column.property.values() and not column.on_relation
         ]
         where = f" WHERE {' AND '.join(fitting)}" if fitting else ""
         return [f"OPTIONAL MATCH {pattern}{where}", ordered, f"WITH {', '.join([*kept, *gathered])}"]
@@ -229,6 +228,14 @@ class _Shown:
             f"{ROOT}.{names.property_of(label, name, clauses.schema)} AS {alias}"
             for alias, name in _quoted_aliases(column)
         ]
+
+
+def _held(column: Column, name: str, schema: GraphSchema) -> str:
+    """A property at the end of a column's path: of its last node, or of its last relation."""
+    last = column.path[-1]
+    if column.on_relation:
+        return names.relation_property(last.relation, name, schema)
+    return names.property_of(last.label, name, schema)
 
 
 def _aliases(column: Column) -> list[tuple[str, str]]:

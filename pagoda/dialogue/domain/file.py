@@ -257,6 +257,7 @@ def _column(name: str, entry: Section, labels: list[str]) -> Column:
         entry.by_language("phrase"),
         entry.words("words"),
         entry.flag("in_list", True),
+        entry.flag("on_relation", False),
     )
 
 

@@ -108,6 +108,7 @@ class Column:
 
     path: to the node that has it; many: up to `limit` different values; phrase: how it is told in a list
     words: how a person asks for it; in_list: told in a list, not only when asked for
+    on_relation: the path's last relation has the property, not the node that it leads to
     """
 
     name: str
@@ -119,6 +120,7 @@ class Column:
     phrase: Text = field(default_factory=dict)
     words: Words = field(default_factory=dict)
     in_list: bool = True
+    on_relation: bool = False
 
 
 @dataclass(frozen=True)
