@@ -235,8 +235,6 @@ def _of_column(column: Column, place: str) -> Iterator[Problem]:
         yield place, "is a reserved name, which every row has already: call the column something else"
     if not column.property:
         yield f"{place}.property", "is empty: name the property that is told"
-    if column.on_relation and not column.path:
-        yield f"{place}.on_relation", "needs a path: the property is that of its last relation"
     if not 1 <= column.limit <= MOST_ROWS:
         yield f"{place}.limit", f"is {column.limit}, expected 1 to {MOST_ROWS} values"
 

@@ -138,12 +138,6 @@ def test_the_file_that_the_mistakes_are_made_in_is_right(tmp_path: Path) -> None
         ("optional: [brand", "carry_over: {brand: [find_item]}\n    optional: [brand", "names the intent itself"),
         ("created: made", "cancelled: at", 'booking.cancelled is "at", which the booking writes already'),
         ("type: boolean}", "type: boolean, units: {en: [pieces]}}", "slots.vegan.units belongs to slots of type price"),
-        ("stock: {property: stock,", "stock: {property: stock, on_relation: true,", "stock.on_relation needs a path"),
-        (
-            "brand: {property: {zh: name_zh, en: name}, path: [{out: MADE_BY, to: Brand}]}",
-            "brand: {property: meters, on_relation: true, path: [{out: SOLD_AT, to: Brand}]}",
-            'property is "meters", which relations SOLD_AT lack: did you mean "metres"',
-        ),
         # operators
         (BRAND, BRAND.replace("node,", "node, within: 5,"), "filters.0.within belongs to operator near"),
         (BRAND, NEAR.replace("metres,", "metres, within: -5,"), "filters.0.within is -5, expected a distance above 0"),
