@@ -92,6 +92,13 @@ def test_a_node_that_comes_while_the_agent_runs_is_known_in_the_next_turn(say: S
         graph.write("MATCH (b:Bike {number: 107}) DETACH DELETE b")
 
 
+def test_a_property_of_a_relation_is_told_when_it_is_asked_for(say: Say) -> None:
+    say("do you have a mountain bike")
+    say("the first one")
+    assert "9" in say("which dock is it at").text
+    assert say("几号桩").rows[0]["dock"] == 9
+
+
 ODD: dict[str, dict[str, Any]] = {
     "a list for a name": {"number": 201, "name": ["Twin", "Double"], "name_zh": "双人车"},
     "no names": {"number": 202},
