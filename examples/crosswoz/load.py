@@ -29,7 +29,15 @@ NEAR = {"周边景点": "景点", "周边餐馆": "餐馆", "周边酒店": "酒
 """List of names -> label that they belong to."""
 PARTS = {"推荐菜": ("餐馆", "菜品"), "酒店设施": ("酒店", "设施")}
 """List -> label that has it, label of what it lists; the list's name is the relation's."""
-NAME = "名称"
+NAME, ALIASES = "名称", "别名"
+OTHER_WORDS = {
+    "经济型": ["经济"], "舒适型": ["舒适"], "高档型": ["高档"], "豪华型": ["豪华"],
+    "24小时热水": ["24小时供热水", "24小时供应热水", "全天热水"], "中式餐厅": ["中餐厅"], "西式餐厅": ["西餐厅"],
+    "国际长途电话": ["国际长途"], "看护小孩服务": ["看护小孩"], "早餐服务免费": ["免费早餐"], "早餐服务": ["早餐"],
+    "公共区域和部分房间提供wifi": ["公共区域提供wifi"], "接机服务": ["接机"], "接站服务": ["接站"],
+    "洗衣服务": ["洗衣"], "行李寄存": ["寄存行李"], "叫醒服务": ["叫醒"], "健身房": ["健身"], "吹风机": ["电吹风"],
+}  # fmt: skip
+"""Further words for kinds of hotels and for facilities."""
 # "灯市口地铁站A口": the station is what a person asks for.
 _STATION_END = "地铁站"
 
@@ -50,12 +58,37 @@ def graph_data(records: Mapping[str, Iterable[Record]]) -> GraphData:
     ]
     for slot, (label, part) in PARTS.items():
         pairs = sorted({(row[NAME], value) for row in named[label].values() for value in row.get(slot) or ()})
-        nodes.append(NodeTable(part, [{NAME: value} for value in sorted({value for _, value in pairs})], key=NAME))
+        nodes.append(_vocabulary(part, {value for _, value in pairs}))
         relations.append(RelationTable(slot, label, part, [(name, value, {}) for name, value in pairs]))
     kinds = {name: row["酒店类型"] for name, row in named["酒店"].items() if row.get("酒店类型")}
-    nodes.append(NodeTable("酒店类型", [{NAME: kind} for kind in sorted(set(kinds.values()))], key=NAME))
+    nodes.append(_vocabulary("酒店类型", set(kinds.values())))
     relations.append(RelationTable("属于", "酒店", "酒店类型", [(name, kind, {}) for name, kind in kinds.items()]))
+    hours = {name: row["游玩时间"] for name, row in named["景点"].items() if row.get("游玩时间")}
+    nodes.append(_vocabulary("时长", set(hours.values())))
+    relations.append(RelationTable("游玩", "景点", "时长", [(name, span, {}) for name, span in hours.items()]))
     return _with_stations(named, nodes, relations)
+
+
+def _vocabulary(label: str, values: Iterable[str]) -> NodeTable:
+    """Values that entities share, as nodes with what else people call them: a span of hours with other signs in it."""
+    rows = [{NAME: value, ALIASES: [*OTHER_WORDS.get(value, []), *_spellings(value)]} for value in sorted(values)]
+    return NodeTable(label, rows, key=NAME)
+
+
+def _spellings(value: str) -> list[str]:
+    """ "1小时 - 2小时" as people write it."""
+    half = value.replace("0.5小时", "半小时")
+    other = (
+        [half, half.replace("半小时", "半个小时"), *(_spellings(half) if " - " in half else [])]
+        if half != value
+        else []
+    )
+    low, dash, high = value.partition(" - ")
+    if not dash:
+        return other
+    number, unit = high.rstrip("小时天"), high.lstrip("0123456789.")
+    short = [f"{low.removesuffix(unit)}{sign}{number}{unit}" for sign in ("-", "到", "至", "~")]
+    return [*(f"{low}{sign}{high}" for sign in ("-", "到", "至", "~")), *(short if low.endswith(unit) else []), *other]
 
 
 def _with_stations(

@@ -32,9 +32,10 @@ class Act:
     """Something said beside intent and slots. kind: "any" and "unset" are of a slot, "request" of a property.
 
     "more" wants further results; "bookings" is about what was agreed upon before, its value what is wanted of it
+    "order" puts first what has the "lowest" or "highest" value of the property `slot`
     """
 
-    kind: Literal["any", "unset", "request", "confirm", "deny", "choose", "correct", "more", "bookings"]
+    kind: Literal["any", "unset", "request", "confirm", "deny", "choose", "correct", "more", "bookings", "order"]
     slot: str = ""
     value: str = ""
 
@@ -60,6 +61,7 @@ class Understanding:
 
     confidence: calibrated probability that `intent` is right; candidates: (intent, confidence), best first
     route: which way it was read, such as "intent_first" or "model"
+    unused: values of slots that the intent does not have; unknown: what is a name for certain and nobody knows
     """
 
     text: str
@@ -70,6 +72,8 @@ class Understanding:
     acts: tuple[Act, ...] = ()
     candidates: tuple[tuple[str, float], ...] = ()
     route: str = ""
+    unused: tuple[SlotValue, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 class Understander(Protocol):

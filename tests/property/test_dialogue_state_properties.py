@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.slots.check import accepts
-from pagoda.dialogue.slots.kinds import ANY, Band, NodeValue, Range, Value, When
+from pagoda.dialogue.slots.kinds import ANY, Band, Except, NodeValue, OneOf, Range, Value, When, plain_values
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.fold import fold, step
 from pagoda.dialogue.state.model import State
@@ -32,6 +32,9 @@ VALUES: list[Value] = [
     *(Band("cheap"), Band("high"), Band("no such band")),
     *(When("2026-11-21T19:00"), When("2026-11-21T18:00", "2026-11-22T00:00"), When("never")),
     *((NODES[0], NODES[1]), (), (4, "x")),
+    *(OneOf((NODES[0], NODES[1])), OneOf((Band("cheap"), Band("expensive"))), OneOf((4,)), OneOf((4, ANY))),
+    *(Except((Band("cheap"),)), Except((NODES[1],), NODES[0]), Except((), 4), Except((4,), Except((4,)))),
+    *(Except((NODES[0],), NODES[0]), Except((NODES[0], NODES[1]), OneOf((NODES[0], NODES[1])))),
 ]
 SENSIBLE: dict[str, Value] = {
     "cuisine": NodeValue("Cuisine", "c", "川菜"),
@@ -67,6 +70,8 @@ EVENTS: list[ev.Event] = [
     *[ev.Doubted(slot, "x", tuple(NODES[:size])) for slot in SLOTS for size in (0, 2, 24)] * 2,
     *[ev.Unset(slot) for slot in SLOTS] * 4,
     *[ev.SetAny(slot) for slot in SLOTS] * 4,
+    *[ev.Ordered(column) for column in ("price", "rating", "cuisine", "no such column")] * 5,
+    *[ev.Ignored(("停车场",))] * 5,
     *[ev.Requested("phone"), ev.Requested("phone", 1), ev.Requested("x", -9), ev.Requested("x", None, NODES[0])] * 10,
     *[ev.AskedForMore(), ev.AskedForBookings(), ev.Repeated("time"), ev.HandOffEnded(), ev.Began("c")] * 10,
     *[kind(key) for kind in (ev.AskedToCancel, ev.AskedToChange, ev.Unbooked) for key in ("k1", "k2", "k3", "k4")] * 20,
@@ -130,6 +135,10 @@ def _told(state: State) -> str:
     return json.dumps(state.to_json(), ensure_ascii=False, sort_keys=True)
 
 
+def _excluded(value: Value) -> tuple[Value, ...]:
+    return value.values if isinstance(value, Except) else ()
+
+
 def _tasks(state: State) -> list[Any]:
     return [*state.stack, *([state.task] if state.task else [])]
 
@@ -143,6 +152,7 @@ def test_a_valid_value_is_never_replaced_by_an_invalid_one(history: list[ev.Even
         for task in _tasks(state):
             assert all(accepts(CITY.slots[slot], value) for slot, value in task.values.items())
             assert set(task.values) <= set(CITY.intents[task.intent].slots)
+            assert not any(set(plain_values(value)) & set(_excluded(value)) for value in task.values.values())
         same = before.task is not None and state.task is not None and before.task.number == state.task.number
         if same and isinstance(event, ev.Informed | ev.Corrected) and before.task and state.task:
             lost = {slot for slot in before.task.values if slot not in state.task.values}

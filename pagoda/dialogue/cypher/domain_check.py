@@ -126,7 +126,10 @@ def _of_column(column: Column, place: str, label: str, schema: GraphSchema) -> I
     yield from _of_path(column.path, f"{place}.path", label, schema)
     end = column.path[-1].label if column.path else label
     for name in column.property.values():
-        yield from _of_property(f"{place}.property", end, name, schema)
+        if column.of == "relation":
+            yield from _of_relation(f"{place}.property", column.path[-1].relation, name, schema)
+        else:
+            yield from _of_property(f"{place}.property", end, name, schema)
 
 
 def _of_booking(booking: Booking, place: str, schema: GraphSchema) -> Iterator[Problem]:
@@ -162,6 +165,12 @@ def _of_property(place: str, label: str, name: str, schema: GraphSchema) -> Iter
         yield place, f'is "{name}", which nodes {label} of the graph lack: {nearest(name, known)}'
     else:
         yield from _odd(place, name)
+
+
+def _of_relation(place: str, relation: str, name: str, schema: GraphSchema) -> Iterator[Problem]:
+    known = schema.relation_properties.get(relation, {})
+    if name not in known:
+        yield place, f'relations {relation} have no "{name}": {nearest(name, known)}'
 
 
 def _odd(place: str, name: str) -> Iterator[Problem]:

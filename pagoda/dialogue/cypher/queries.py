@@ -12,15 +12,15 @@ the property goes by language), and distance where something near was looked for
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pagoda.dialogue.cypher import names
-from pagoda.dialogue.cypher.filters import DISTANCE, ROOT, Clauses, add_filter, fits
+from pagoda.dialogue.cypher.filters import DISTANCE, ROOT, Clauses, add_wish
 from pagoda.dialogue.domain.domain import Domain
-from pagoda.dialogue.domain.model import MOST_ROWS, Column, Filter, GraphQuery, Label
+from pagoda.dialogue.domain.model import MOST_ROWS, Column, GraphQuery, Label, Order
 from pagoda.dialogue.errors import DomainError
-from pagoda.dialogue.slots.kinds import NodeKey, NodeValue, Value, key_of, name_text, stored_key
+from pagoda.dialogue.slots.kinds import Except, NodeKey, NodeValue, Value, key_of, name_text, stored_key
 from pagoda.errors import InvalidParameterError
 from pagoda.graph.schema import GraphSchema
 from pagoda.graph.statement import KEY, NAME, Statement, named_statement
@@ -32,31 +32,43 @@ NAMES_AT_ONCE = 10_000
 
 @dataclass(frozen=True)
 class Relaxed:
-    """Filters with some given up. slots: those that were."""
+    """Filters with some given up. slots: those that were; given: what of them was."""
 
     filters: Mapping[str, Value]
     slots: tuple[str, ...]
+    given: Mapping[str, Value] = field(default_factory=dict)
 
 
 def compile_query(
-    domain: Domain, intent: str, filters: Mapping[str, Value], schema: GraphSchema, limit: int | None = None
+    domain: Domain,
+    intent: str,
+    filters: Mapping[str, Value],
+    schema: GraphSchema,
+    limit: int | None = None,
+    order: Order | None = None,
 ) -> Statement:
-    """What fits the filters, best first. limit: rows at most, None for the domain's.
+    """What fits the filters, best first. limit: rows at most, None for the domain's; order: what comes first of all.
 
     Raises DomainError where the graph lacks what the domain names or a value does not suit its slot's filter.
     """
     query = _query(domain, intent)
     clauses = _filtered(domain, query, filters, schema)
-    shown = _Shown.of(domain.labels[query.label], [column for column in query.columns if column.in_list])
+    shown = _Shown.of(domain.labels[query.label], listed(query, order))
     size = _checked(query.limit if limit is None else limit)
     distance = f", min({clauses.distance}) AS {DISTANCE}" if clauses.distance else ""
     first = f"{ROOT}.{names.quoted(domain.labels[query.label].key)}"
-    order = _ordered(query, bool(distance), first, with_aliases=False)
-    head = [*clauses.matched(), f"WITH {'' if distance else 'DISTINCT '}{ROOT}{distance}", order, f"LIMIT {size}"]
+    sorting = _Sorting(query, order, bool(distance))
+    by = sorting.written(first, with_aliases=False)
+    head = [*clauses.matched(), f"WITH {'' if distance else 'DISTINCT '}{ROOT}{distance}", by, f"LIMIT {size}"]
     tail = shown.returned(clauses, with_distance=bool(distance))
-    order = _ordered(query, bool(distance), KEY, with_aliases=True)
+    by = sorting.written(KEY, with_aliases=True)
     columns = (*shown.aliases, *([DISTANCE] if distance else []))
-    return named_statement(intent, [*head, *tail, order, f"LIMIT {size}"], clauses.parameters, columns)
+    return named_statement(intent, [*head, *tail, by, f"LIMIT {size}"], clauses.parameters, columns)
+
+
+def listed(query: GraphQuery, order: Order | None = None) -> list[Column]:
+    """The columns that are told of each result in a list: what it is sorted by is one of them."""
+    return [column for column in query.columns if column.in_list or (order and column.name == order.column)]
 
 
 def compile_property(domain: Domain, intent: str, column: str, key: NodeKey, schema: GraphSchema) -> Statement:
@@ -115,10 +127,41 @@ def compile_names(domain: Domain, label: str, schema: GraphSchema, passed: int =
 
 
 def relaxations(domain: Domain, intent: str, filters: Mapping[str, Value]) -> list[Relaxed]:
-    """What to try, in order, when nothing is found: each slot of the query's `relax` alone, then ever more of them."""
+    """What to try, in order, when nothing is found: each slot of the query's `relax` alone, then ever more of them.
+
+    Of several values that are to hold together one is given up before all of them.
+    """
     order = [slot for slot in _query(domain, intent).relax if slot in filters]
-    tried = [(slot,) for slot in order] + [tuple(order[: size + 1]) for size in range(1, len(order))]
-    return [Relaxed({slot: value for slot, value in filters.items() if slot not in given}, given) for given in tried]
+    tried = [_without(filters, (slot,)) for slot in order]
+    parts = [each for slot in order for each in _less_by_one(filters, slot)]
+    return [*parts, *tried, *(_without(filters, tuple(order[: size + 1])) for size in range(1, len(order)))]
+
+
+def _without(filters: Mapping[str, Value], slots: tuple[str, ...]) -> Relaxed:
+    kept = {slot: value for slot, value in filters.items() if slot not in slots}
+    return Relaxed(kept, slots, {slot: filters[slot] for slot in slots})
+
+
+def _less_by_one(filters: Mapping[str, Value], slot: str) -> list[Relaxed]:
+    """A slot's values without one of them, the last one first; what is excluded is one of them."""
+    value = filters[slot]
+    wanted, out = (value.kept, value.values) if isinstance(value, Except) else (value, ())
+    parts = wanted if isinstance(wanted, tuple) else () if wanted is None else (wanted,)
+    if len(parts) + bool(out) < 2:
+        return []
+    left = [(_held(parts[:row] + parts[row + 1 :], out), parts[row]) for row in reversed(range(len(parts)))]
+    if out:
+        left.append((_held(parts, ()), Except(out)))
+    return [Relaxed({**filters, slot: kept}, (slot,), {slot: given}) for kept, given in left]
+
+
+def _held(parts: tuple[Value, ...], out: tuple[Value, ...]) -> Value:
+    """Values that are to hold together and values that are excluded, as a slot holds them."""
+    wanted = parts if len(parts) > 1 else next(iter(parts), None)
+    if out:
+        return Except(out, wanted)
+    assert wanted is not None, "nothing is left of a slot that holds one value"
+    return wanted
 
 
 def node_of(row: Mapping[str, Any], label: str) -> NodeValue:
@@ -136,28 +179,34 @@ def _query(domain: Domain, intent: str) -> GraphQuery:
 def _filtered(domain: Domain, query: GraphQuery, filters: Mapping[str, Value], schema: GraphSchema) -> Clauses:
     clauses = Clauses(query.label, domain.labels, schema)
     for slot, value in filters.items():
-        add_filter(clauses, _filter(query, slot, value), value)
+        add_wish(clauses, slot, [each for each in query.filters if each.slot == slot], value)
     return clauses
 
 
-def _filter(query: GraphQuery, slot: str, value: Value) -> Filter:
-    chosen = next((each for each in query.filters if each.slot == slot and fits(each, value, query.label)), None)
-    if chosen is None:
-        raise DomainError(f"the query for {query.label} has no filter for slot {slot} with the value {value!r:.60}")
-    return chosen
+@dataclass(frozen=True)
+class _Sorting:
+    """What rows are sorted by. asked: what a person wants first, None for the order of the domain."""
 
+    query: GraphQuery
+    asked: Order | None
+    has_distance: bool
 
-def _ordered(query: GraphQuery, with_distance: bool, last: str, *, with_aliases: bool) -> str:
-    """Nearest first, then as the domain says, then by `last`, so that the same rows come every time."""
-    keys = [DISTANCE] if with_distance else []
-    for order in query.order:
-        column = query.column(order.column)
-        if column is None or column.path or "" not in column.property:
-            raise DomainError(f"the query for {query.label} cannot be sorted by {order.column}")
+    def written(self, last: str, *, with_aliases: bool) -> str:
+        """What was asked for, the nearest, what the domain says, then `last`, so that the same rows come every time."""
+        keys = self._keys(self.asked, with_aliases=with_aliases) if self.asked is not None else []
+        keys += [DISTANCE] if self.has_distance else []
+        for order in self.query.order:
+            if self.asked is None or order.column != self.asked.column:
+                keys += self._keys(order, with_aliases=with_aliases)
+        return "ORDER BY " + ", ".join([*keys, last])
+
+    def _keys(self, order: Order, *, with_aliases: bool) -> list[str]:
+        column = self.query.column(order.column)
+        if column is None or not column.can_sort():
+            raise DomainError(f"the query for {self.query.label} cannot be sorted by {order.column}")
         held = names.quoted(column.name) if with_aliases else f"{ROOT}.{names.quoted(column.property[''])}"
         # Both Neo4j and ArcadeDB put null first when descending.
-        keys += [f"{held} IS NULL", f"{held}{' DESC' if order.descending else ''}"]
-    return "ORDER BY " + ", ".join([*keys, last])
+        return [f"{held} IS NULL", f"{held}{' DESC' if order.descending else ''}"]
 
 
 @dataclass(frozen=True)
@@ -204,22 +253,30 @@ class _Shown:
         Where a filter looks at the same values, only those that fit are told: of tonight's films, tonight's showings.
         """
         pattern = names.path(ROOT, self.label.name, column.path, alias, clauses.schema)
-        last = f"{alias}_{len(column.path) - 1}"
-        owner = column.path[-1].label
+        row = len(column.path) - 1
+        node, last = f"{alias}_{row}", f"{alias}_r{row}" if column.of == "relation" else f"{alias}_{row}"
         size = _checked(column.limit if column.many else 1)
         gathered = []
         for given, name in _quoted_aliases(column):
-            values = f"collect(DISTINCT {last}.{names.property_of(owner, name, clauses.schema)})"
+            values = f"collect(DISTINCT {last}.{_owned(column, name, clauses.schema)})"
             gathered.append(f"{values}[0..{size}] AS {given}" if column.many else f"head({values}) AS {given}")
         first = names.quoted(next(iter(column.property.values())))
         ordered = f"WITH {', '.join([*kept, last])} ORDER BY {last}.{first}"
-        fitting = [
-            f"{last}.{names.property_of(owner, name, clauses.schema)} {comparison}"
-            for path, name, comparison in clauses.spans
-            if path == column.path and name in column.property.values()
-        ]
+        fitting = self._fitting(clauses, column, node)
         where = f" WHERE {' AND '.join(fitting)}" if fitting else ""
         return [f"OPTIONAL MATCH {pattern}{where}", ordered, f"WITH {', '.join([*kept, *gathered])}"]
+
+    def _fitting(self, clauses: Clauses, column: Column, node: str) -> list[str]:
+        """What filters say of the end of the column's path: of a relation's column which node it leads to."""
+        owner = column.path[-1].label
+        if column.of == "relation":
+            key = names.property_of(owner, clauses.labels[owner].key, clauses.schema)
+            return [f"{node}.{key} {comparison}" for path, comparison in clauses.ends if path == column.path]
+        return [
+            span.condition(f"{node}.{names.property_of(owner, span.property, clauses.schema)}")
+            for span in clauses.spans
+            if span.path == column.path and span.property in column.property.values()
+        ]
 
     def _given(self, clauses: Clauses, column: Column) -> list[str]:
         if column.path:
@@ -229,6 +286,14 @@ class _Shown:
             f"{ROOT}.{names.property_of(label, name, clauses.schema)} AS {alias}"
             for alias, name in _quoted_aliases(column)
         ]
+
+
+def _owned(column: Column, name: str, schema: GraphSchema) -> str:
+    """A property of what the column's path ends at, or ends with."""
+    last = column.path[-1]
+    if column.of == "relation":
+        return names.relation_property(last.relation, name, schema)
+    return names.property_of(last.label, name, schema)
 
 
 def _aliases(column: Column) -> list[tuple[str, str]]:

@@ -247,7 +247,8 @@ def _path(entry: Section, labels: list[str]) -> tuple[Step, ...]:
 def _column(name: str, entry: Section, labels: list[str]) -> Column:
     entry.only(names_of(Column))
     given = {"": entry.text("property")} if entry.is_text("property") else entry.by_language("property")
-    return Column(
+    of: Any = entry.one_of("of", ("node", "relation"), "node")
+    column = Column(
         name,
         given,
         entry.by_language("title") or dict.fromkeys(LANGUAGES, name),
@@ -257,7 +258,18 @@ def _column(name: str, entry: Section, labels: list[str]) -> Column:
         entry.by_language("phrase"),
         entry.words("words"),
         entry.flag("in_list", True),
+        of,
+        entry.words("lowest"),
+        entry.words("highest"),
     )
+    if of == "relation" and not column.path:
+        raise entry.fail("path", "is missing: a property of a relation is told with the path that ends with it")
+    for end in ("lowest", "highest"):
+        if end in entry and not column.can_sort():
+            raise entry.fail(
+                end, "needs a property of the results themselves, the same for both languages, and no path"
+            )
+    return column
 
 
 def _booking(entry: Section, labels: list[str], slots: dict[str, Slot], own: Iterable[str]) -> Booking:

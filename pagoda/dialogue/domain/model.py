@@ -107,7 +107,9 @@ class Column:
     """Something that is told of a result. property: by language, or under "" the same for both.
 
     path: to the node that has it; many: up to `limit` different values; phrase: how it is told in a list
+    of: "relation" where the property is the path's last relation's, not its last node's
     words: how a person asks for it; in_list: told in a list, not only when asked for
+    lowest, highest: how a person asks for the results that have the least or most of it: "cheapest", 评分最高
     """
 
     name: str
@@ -119,6 +121,13 @@ class Column:
     phrase: Text = field(default_factory=dict)
     words: Words = field(default_factory=dict)
     in_list: bool = True
+    of: Literal["node", "relation"] = "node"
+    lowest: Words = field(default_factory=dict)
+    highest: Words = field(default_factory=dict)
+
+    def can_sort(self) -> bool:
+        """Whether results can be sorted by it: a property of their own, the same for both languages."""
+        return not self.path and "" in self.property
 
 
 @dataclass(frozen=True)

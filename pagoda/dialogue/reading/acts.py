@@ -37,6 +37,7 @@ _UNSET = re.compile(
     r"|\b(?:forget(?: about)?|drop|remove|ignore|never mind|without)(?: about)? (?:the |my )?(?P<en>\w+(?: \w+)?)",
     re.IGNORECASE,
 )
+_WHICH = re.compile(r"(?:哪(?:一)?[个家些间部场种所座条]|什么|\b(?:which|what|whose))\s*$", re.IGNORECASE)
 _AND = re.compile(r"和|与|跟|及|还有|、|，|,|&|\+|\band\b|\bplus\b|\bas well as\b", re.IGNORECASE)
 _COUNTED = frozenset({"people", "price", "rating", "stars", "number"})
 _DIGITS = {word: index for index, word in enumerate("一二三四五六七八九十", 1)} | {"两": 2}
@@ -103,7 +104,8 @@ def is_named(text: str, slot: str, domain: Domain) -> bool:
 def columns_named(text: str, domain: Domain) -> tuple[str, ...]:
     """Columns of any query that a person asks for by one of their words, in the order of the text.
 
-    The longest words stand for a query; others of it count as well where "and", 和 or a comma joins them to it.
+    The longest words stand for a query, before them a noun behind "which" (在哪个影院放 asks for the cinema, not the
+    address); others of it count as well where "and", 和 or a comma joins them to it.
     """
     found: dict[str, int] = {}
     for intent in domain.intents.values():
@@ -122,7 +124,9 @@ def _columns_of(text: str, columns: Sequence[Column]) -> list[tuple[int, str]]:
         for match in _word(word).finditer(text)
     ]
     kept: list[tuple[int, int, str]] = []
-    for start, end, name in sorted(places, key=lambda place: place[0] - place[1]):
+    for start, end, name in sorted(
+        places, key=lambda place: (not _WHICH.search(text[: place[0]]), place[0] - place[1])
+    ):
         is_free = all(end <= other[0] or start >= other[1] for other in kept)
         if is_free and name not in {other[2] for other in kept} and (not kept or _is_joined(text, start, end, kept)):
             kept.append((start, end, name))
@@ -147,6 +151,14 @@ def mentions(text: str, word: str) -> bool:
 def _word(word: str) -> re.Pattern[str]:
     pattern = re.escape(word)
     return re.compile(rf"(?<!\w){pattern}(?!\w)" if word.isascii() else pattern, re.IGNORECASE)
+
+
+def places_of(text: str, word: str) -> Iterator[tuple[int, int]]:
+    """(start, end) of each place where the word stands in the text; a Latin one only as a whole."""
+    # Most words stand nowhere in a text: a search without a pattern is far cheaper.
+    if word.lower() in text.lower():
+        pattern = rf"(?<!\w){re.escape(word)}(?!\w)" if word.isascii() else re.escape(word)
+        yield from (match.span() for match in re.finditer(pattern, text, re.IGNORECASE))
 
 
 def words_of(domain: Domain, name: str) -> tuple[str, ...]:

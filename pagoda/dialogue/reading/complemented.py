@@ -7,22 +7,30 @@ second one" by rules, and the answer to a question is first tried as that.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Intent, Slot
 from pagoda.dialogue.reading.acts import acts_of, is_named, mentions, words_of
-from pagoda.dialogue.reading.follow_ups import is_follow_up
+from pagoda.dialogue.reading.declared import Placed, amounts_in, declared_in, is_one_more, is_wished, overlap
+from pagoda.dialogue.reading.follow_ups import is_follow_up, is_small
+from pagoda.dialogue.reading.leftovers import unknown_names, unread_superlatives
 from pagoda.dialogue.reading.linking import Linker
+from pagoda.dialogue.reading.superlatives import Superlative, superlatives
+from pagoda.dialogue.slots.kinds import Range, When
 from pagoda.dialogue.slots.quantities import Quantity, quantities_in
 from pagoda.dialogue.slots.reader import SlotReader
 from pagoda.dialogue.slots.said import folded
 from pagoda.errors import InvalidRequestError
-from pagoda.nlu.understanding import OUT_OF_SCOPE, SlotValue, TurnContext, Understander, Understanding
+from pagoda.nlu.understanding import OUT_OF_SCOPE, Act, SlotValue, TurnContext, Understander, Understanding
 
 # A sentence of which values are this share says little else.
 _SURE, MOSTLY = 0.9, 0.5
+_WITH_ANY = ("time", "people", "price", "rating", "stars", "number")
+_WHICH = ("哪一个", "哪一家", "哪一部", "哪个", "哪家", "哪间", "哪部", "哪", "which", "who", "where")
+_OWN = re.compile(r"(?:my|our|your|his|her|their)\b|我的|我们的", re.IGNORECASE)
 _DIGITS = frozenset("0123456789.〇零一二两三四五六七八九十百千万")
 
 
@@ -35,6 +43,9 @@ class Complemented:
     def __init__(self, base: Understander, domain: Domain, linker: Linker, values: SlotReader | None = None) -> None:
         self._base, self._domain, self._linker = base, domain, linker
         self._values = values or SlotReader(domain)
+        told = (each["text"] for each in domain.examples() if each["intent"] != OUT_OF_SCOPE)
+        known = linker.names({label for slot in domain.slots.values() for label in slot.labels})
+        self._seen = "\n".join((domain.name, *told, *known)).lower()
 
     def parse(self, text: str, context: TurnContext | None = None) -> Understanding:
         """The base's reading, completed. A text without a word is out of scope, not an error."""
@@ -43,19 +54,21 @@ class Complemented:
         if not any(character.isalpha() for character in text) and context.language is not None:
             read = replace(read, language=context.language)
         plain = folded(read.text).lower()
-        read = self._with_certain_intent(replace(read, slots=self._without_titles(read)), plain)
-        read = self._with_task_under_way(read, context, plain)
-        named = self._with_names(read, context, plain)
+        best = superlatives(plain, self._domain)
+        read = self._with_certain_intent(replace(read, slots=self._without_titles(read, best)), plain)
+        read = self._with_task_under_way(read, context, plain, best)
+        named = self._with_declared(self._with_names(read, context, plain), read, plain, best)
         slots = self._with_answer(self._with_times(named, read, context), read, context)
         read, slots = self._as_answer(read, slots, context, plain)
         acts = read.acts or acts_of(text, self._domain, context)
+        acts = (*acts, *(Act("order", each.column, each.end_wanted) for each in best))
         said = {slot.slot for slot in slots if self._is_value(slot)}
         kept = tuple(act for act in acts if act.kind != "any" or act.slot not in said)
         dismissed = {act.slot for act in kept if act.kind == "any"}
         slots = tuple(slot for slot in slots if slot.slot not in dismissed)
         if read.intent == OUT_OF_SCOPE:
             slots = tuple(slot for slot in slots if self._is_known(slot, read, context))
-        return replace(read, slots=slots, acts=kept)
+        return self._with_leftovers(replace(read, slots=slots, acts=kept), plain, best)
 
     def counts(self, slot: str, words: str) -> bool:
         """Whether words are a value of a slot: a name that the graph knows, or what can be read as its quantity."""
@@ -79,16 +92,39 @@ class Complemented:
             return self._is_value(found)
         return self._linker.link(found.value, slot.labels).node is not None
 
-    def _without_titles(self, read: Understanding) -> tuple[SlotValue, ...]:
-        """Without what only names a slot, as in "what is its rating"."""
+    def _without_titles(self, read: Understanding, best: Sequence[Superlative]) -> tuple[SlotValue, ...]:
+        """Without what only names a slot, as in "what is its rating", is part of a superlative or a name by chance."""
         return tuple(
             found
-            for found in read.slots
+            for value in read.slots
+            if not any(overlap(value, each) for each in best) and not self._is_chance(value)
+            for found in self._names_in(value)
             if found.slot not in self._domain.slots
             or self._values.heard(found.slot, found.value).said.is_any
             or self._is_value(found)
             or not is_named(found.value, found.slot, self._domain)
         )
+
+    def _is_chance(self, found: SlotValue) -> bool:
+        """Whether small words are taken for a name, as a dish may be called 没有, or something that somebody has."""
+        slot = self._domain.slots.get(found.slot)
+        if slot is None or not slot.labels:
+            return False
+        is_own = _OWN.match(found.value) is not None and self._linker.link(found.value, slot.labels).how == "unknown"
+        return is_own or is_small(found.value)
+
+    def _names_in(self, found: SlotValue) -> tuple[SlotValue, ...]:
+        """The names that stand in words that are no name as a whole, as in "anything but Korean"."""
+        slot = self._domain.slots.get(found.slot)
+        if slot is None or not slot.labels or found.start < 0:
+            return (found,)
+        if self._linker.link(found.value, slot.labels).how in ("exact", "alias"):
+            return (found,)
+        inside = self._linker.find(folded(found.value).lower(), slot.labels)
+        return tuple(
+            replace(found, value=found.value[start:end], start=found.start + start, end=found.start + end)
+            for start, end, _ in inside
+        ) or (found,)
 
     def _is_value(self, found: SlotValue) -> bool:
         """Whether the words are a value of their slot, or a try at one, and not its name ("the price") or "any"."""
@@ -96,6 +132,8 @@ class Complemented:
         if slot is None:
             return False
         heard = self._values.heard(slot.name, found.value)
+        if slot.type in _WITH_ANY and isinstance(heard.value, When | int | Range):
+            return True  # "Any time after seven" says which.
         return not heard.said.is_any and (slot.type == "name" or heard.reading.is_meant)
 
     def _with_certain_intent(self, read: Understanding, plain: str) -> Understanding:
@@ -115,9 +153,13 @@ class Complemented:
         others = tuple(pair for pair in read.candidates if pair[0] != better)
         return replace(read, intent=better, confidence=_SURE, candidates=((better, _SURE), *others))
 
-    def _with_task_under_way(self, read: Understanding, context: TurnContext, plain: str) -> Understanding:
+    def _with_task_under_way(
+        self, read: Understanding, context: TurnContext, plain: str, best: Sequence[Superlative]
+    ) -> Understanding:
         """A sentence of nothing but values that this task takes is about it, whatever task it looks like by itself."""
         task, other = self._domain.intents.get(context.intent), self._domain.intents.get(read.intent)
+        if task is not None and task.query is not None and self._is_about(task, read, best):
+            return replace(read, intent=task.name, confidence=_SURE, candidates=((task.name, _SURE),))
         if task is None or other is None or other.kind not in ("find", "book") or task.name == other.name:
             return read
         slots = self._with_names(replace(read, intent=task.name), context, plain)
@@ -125,6 +167,15 @@ class Complemented:
         if not {slot.slot for slot in slots} <= set(task.slots) or not is_follow_up(read.text, slots, words):
             return read
         return replace(read, intent=task.name, confidence=_SURE, slots=slots, candidates=((task.name, _SURE),))
+
+    def _is_about(self, task: Intent, read: Understanding, best: Sequence[Superlative]) -> bool:
+        """Whether a superlative is of what was shown last: nothing else is said, or nothing that is another search."""
+        other = self._domain.intents.get(read.intent)
+        if not best or read.slots:
+            return False
+        said = [SlotValue("", read.text[each.start : each.end], each.start, each.end) for each in best]
+        words = [*_WHICH, *(word for name in task.slots for word in words_of(self._domain, name))]
+        return other is None or other.query is None or is_follow_up(read.text, said, words)
 
     def _with_times(
         self, slots: tuple[SlotValue, ...], read: Understanding, context: TurnContext
@@ -196,9 +247,78 @@ class Complemented:
         for slot in self._open_slots(read, context):
             for start, end, _ in self._linker.find(plain, slot.labels) if slot.labels else ():
                 taken = any(start < other.end and other.start < end for other in slots)
-                if not taken and (slot.many or all(other.slot != slot.name for other in slots)):
-                    slots.append(SlotValue(slot.name, read.text[start:end], start, end))
+                new = SlotValue(slot.name, read.text[start:end], start, end)
+                if not taken and not is_small(new.value) and (slot.many or is_one_more(plain, new, slots)):
+                    slots.append(new)
         return tuple(sorted(slots, key=lambda found: found.start))
+
+    def _with_declared(
+        self, slots: tuple[SlotValue, ...], read: Understanding, plain: str, best: Sequence[Superlative]
+    ) -> tuple[SlotValue, ...]:
+        """Words of bands and choices that the base passed over or cut short, for slots of the intent."""
+        intent = self._domain.intents.get(read.intent)
+        found = list(slots)
+        for slot in (self._domain.slots[name] for name in intent.slots) if intent is not None else ():
+            for start, end in declared_in(slot, plain):
+                new = SlotValue(slot.name, read.text[start:end], start, end)
+                cut = [other for other in found if overlap(new, other)]
+                is_longer = all(self._gives_way(other, new) for other in cut)
+                others = [other for other in found if other not in cut]
+                if is_longer and not any(overlap(new, each) for each in best) and is_one_more(plain, new, others):
+                    found = [*others, new]
+        return tuple(sorted(found, key=lambda each: each.start))
+
+    def _gives_way(self, found: SlotValue, declared: SlotValue) -> bool:
+        """Whether a reading gives way to a declared word: a shorter one of its slot, or a name that nobody knows."""
+        slot = self._domain.slots.get(found.slot)
+        if found.slot == declared.slot:
+            return len(found.value) < len(declared.value)
+        return slot is not None and bool(slot.labels) and self._linker.link(found.value, slot.labels).how == "unknown"
+
+    def _with_leftovers(self, read: Understanding, plain: str, best: Sequence[Superlative]) -> Understanding:
+        """With what is certain to be a wish and cannot be one here: a value that only another search has a slot for, an
+        amount of money that no slot took, an order that no column gives, a name that nobody knows."""
+        intent = self._domain.intents.get(read.intent)
+        if intent is None or intent.kind not in ("find", "book"):
+            return read
+        query = intent.query
+        used: list[Placed] = [found for found in read.slots if found.slot in intent.slots]
+        used += [each for each in best if query is not None and query.column(each.column) is not None]
+        unused: list[SlotValue] = []
+        for found in self._unusable(read, intent, plain) if query is not None else ():
+            if not any(overlap(found, other) for other in (*used, *unused)):
+                unused.append(found)
+        places = unknown_names(read.text, self._is_seen, is_booking=intent.kind == "book")
+        names = [SlotValue("", read.text[start:end], start, end) for start, end in places]
+        unknown = [name.value for name in names if not any(overlap(name, other) for other in (*used, *unused))]
+        unused.sort(key=lambda found: found.start)
+        return replace(read, unused=tuple(unused), unknown=tuple(dict.fromkeys(unknown)))
+
+    def _unusable(self, read: Understanding, intent: Intent, plain: str) -> Iterator[SlotValue]:
+        """What a search may be unable to use, the most certain first."""
+        yield from (found for found in read.slots if self._is_foreign_number(found, intent))
+        yield from self._foreign_names(intent, read.text, plain)
+        yield from amounts_in(read.text)
+        yield from (SlotValue("", read.text[a:b], a, b) for a, b in unread_superlatives(read.text))
+
+    def _is_seen(self, words: str) -> bool:
+        """Whether words stand in an example or are part of a name of the graph."""
+        return words.lower() in self._seen
+
+    def _foreign_names(self, intent: Intent, text: str, plain: str) -> Iterator[SlotValue]:
+        """Names of labels that only slots of other intents look in."""
+        own = {label for name in intent.slots for label in self._domain.slots[name].labels}
+        for slot in self._domain.slots.values():
+            labels = [label for label in slot.labels if label not in own]
+            for start, end, _ in self._linker.find(plain, labels):
+                if end - start > 1 and is_wished(text, start, end):
+                    yield SlotValue(slot.name, text[start:end], start, end)
+
+    def _is_foreign_number(self, found: SlotValue, intent: Intent) -> bool:
+        """A price, a rating and the like that only other searches take; a booking may still take the rest."""
+        slot = self._domain.slots.get(found.slot)
+        is_number = slot is not None and slot.type in ("price", "rating", "stars", "number", "choice")
+        return is_number and found.slot not in intent.slots and self._is_value(found)
 
     def _with_answer(
         self, slots: tuple[SlotValue, ...], read: Understanding, context: TurnContext

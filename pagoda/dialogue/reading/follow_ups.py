@@ -69,6 +69,17 @@ def has_remainder(text: str, words: Iterable[str] = (), *, is_question: bool = F
     return any(character.isalnum() for character in left)
 
 
+def is_small(words: str) -> bool:
+    """Whether words are small ones alone, which name nothing, whatever a graph may call by them.
+
+    >>> is_small("没有"), is_small("the one"), is_small("豆汁")
+    (True, True, False)
+    """
+    left = _ZH_WORDS.sub(" ", words.lower())
+    left = _EN_WORDS.sub(lambda match: " " if match[0].replace("’", "'") in _SMALL_EN else match[0], left)
+    return not any(character.isalnum() for character in left)
+
+
 def _without_values(text: str, slots: Sequence[SlotValue]) -> str:
     for slot in sorted(slots, key=lambda slot: -slot.start):
         is_stretch = slot.start >= 0

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pagoda.graph.graph import Graph
 
 How = Literal["exact", "alias", "overlap", "close", "unknown"]
-SURE, POSSIBLE, MARGIN = 0.75, 0.45, 0.12
+SURE, POSSIBLE, MARGIN, LEAST_RATIO = 0.75, 0.45, 0.12, 0.6
 _Table = Mapping[str, Mapping[str, Sequence[NodeValue]]]
 MAX_CANDIDATES, _SHORTLIST = 5, 40
 # Words around a name that are not the name.
@@ -152,6 +152,8 @@ def similarity(one: str, other: str) -> float:
     shared = sum((first & second).values())
     dice = 2 * shared / max(1, sum(first.values()) + sum(second.values()))
     ratio = difflib.SequenceMatcher(None, one, other, autojunk=False).ratio() if len(one) > 3 else 0.0
+    # Letters that happen to stand in the same order are no name typed wrong.
+    ratio = ratio if ratio >= LEAST_RATIO else 0.0
     short, long = sorted((one, other), key=len)
     is_part = len(short) >= 2 and long.startswith(short) and (not short.isascii() or len(short) >= 4)
     return max(dice, ratio, 0.8 if is_part else 0.0)
@@ -214,7 +216,10 @@ def _places(surface: str, text: str) -> list[int]:
         return []
     pattern = re.escape(surface)
     if surface.isascii():
-        pattern = rf"(?<![a-z0-9]){pattern}(?![a-z0-9])"
+        pattern = rf"(?<![a-z0-9]){pattern}(?=s?(?![a-z0-9]))"
+    elif surface[0].isdigit():
+        # 2小时 does not stand in 12小时.
+        pattern = rf"(?<![0-9.]){pattern}"
     return [match.start() for match in re.finditer(pattern, text)]
 
 

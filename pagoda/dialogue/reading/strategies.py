@@ -87,7 +87,8 @@ def by_intent(reading: Understanding, frames: Frames, context: TurnContext = NO_
     if frame is None:
         return replace(reading, route="intent_first")
     kept = tuple(slot for slot in reading.slots if slot.slot in frame.slots)
-    return replace(reading, slots=kept, route="intent_first")
+    unused = tuple(slot for slot in reading.unused if slot.slot not in frame.slots)
+    return replace(reading, slots=kept, unused=unused, route="intent_first")
 
 
 def by_slots(reading: Understanding, frames: Frames, context: TurnContext = NO_CONTEXT) -> Understanding:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pagoda.dialogue.cypher.filters import DISTANCE
+from pagoda.dialogue.cypher.queries import listed
 from pagoda.dialogue.domain.domain import Domain
-from pagoda.dialogue.domain.model import Column
-from pagoda.dialogue.slots.kinds import NodeValue, Value, name_text
+from pagoda.dialogue.domain.model import Column, Order
+from pagoda.dialogue.slots.kinds import Except, NodeValue, Range, Value, name_text, plain_values
 from pagoda.dialogue.slots.showing import show_value
 from pagoda.dialogue.state.policy import Ask
 from pagoda.graph.statement import KEY, NAME
@@ -60,7 +62,13 @@ class Phrasebook:
         if ask.reason == "past":
             return self.say("past", language, question=question)
         if ask.reason == "invalid" and ask.surface:
-            question = self.say("invalid", language, surface=ask.surface, question=question)
+            is_name = self._domain.slots[ask.slot].type == "name"
+            told = self.unknown([ask.surface], language) if is_name else ""
+            question = (
+                told + _space(language) + question
+                if told
+                else self.say("invalid", language, surface=ask.surface, question=question)
+            )
         return self.say("ask_choices", language, question=question, choices=shown) if offered else question
 
     def closed(self, intent: str, ask: Ask, place: NodeValue, language: str) -> str:
@@ -77,17 +85,79 @@ class Phrasebook:
         filters: Mapping[str, Value] | None = None,
         relaxed: Sequence[str] = (),
         has_more: bool = False,
+        order: Order | None = None,
+        asked: Mapping[str, Value] | None = None,
+        given: Mapping[str, Value] | None = None,
     ) -> str:
-        """What a query found, as a numbered list. relaxed: slots given up for it; has_more: these are not all."""
+        """What a query found, as a numbered list, and what for.
+
+        relaxed: slots given up for it; asked: the filters with these; given: what of them was given up
+        has_more: these are not all; order: what was to come first
+        """
+        wishes = self.wishes(intent, filters or {}, language, order)
         if not rows:
-            return self.say("nothing_found", language)
-        first = self.say("relaxed", language, slots=self._titles(relaxed, language)) if relaxed else ""
+            return self.say("nothing_found", language, wishes=wishes)
+        first = self._given_up(intent, relaxed, asked or {}, given or {}, language) if relaxed else ""
+        shown = _Shown(filters or {}, order, language)
         if len(rows) == 1 and not has_more:
-            head, row = self.say("found_one", language), rows[0]
-            return _joined(first, head + _space(language) + self._row("single", intent, row, 1, filters, language))
-        head = self.say("found_more" if has_more else "found_many", language, num=str(len(rows)))
-        listed = [self._row("row", intent, row, rank, filters, language) for rank, row in enumerate(rows, 1)]
+            head = self.say("found_one", language, wishes=wishes)
+            return _joined(first, head + _space(language) + self._row("single", intent, rows[0], 1, shown))
+        name = "found_more" if has_more else "found_many"
+        head = self.say(name, language, num=str(len(rows)), wishes=wishes)
+        listed = [self._row("row", intent, row, rank, shown) for rank, row in enumerate(rows, 1)]
         return _joined(first, "\n".join([head, *listed]))
+
+    def wishes(self, intent: str, filters: Mapping[str, Value], language: str, order: Order | None = None) -> str:
+        """What is looked for, as it is put behind "I found 3": " (Sichuan, at most ¥60, Luming)"; "" for everything."""
+        told = [
+            self._wish(intent, slot, filters[slot], language)
+            for slot in self._domain.intents[intent].slots
+            if slot in filters
+        ]
+        told += [self._first(intent, order, language)] if order is not None else []
+        return self.say("wishes", language, wishes=_COMMA[language].join(told)) if told else ""
+
+    def ignored(self, intent: str, words: Sequence[str], language: str) -> str:
+        """Words that the task can make no use of."""
+        title = self._domain.intents[intent].title.get(language, intent)
+        return self.say("ignored", language, words=_quoted(words, language), title=title)
+
+    def unknown(self, words: Sequence[str], language: str) -> str:
+        """Names that the graph does not have."""
+        return self.say("unknown", language, words=_quoted(words, language))
+
+    def _given_up(
+        self, intent: str, slots: Sequence[str], asked: Mapping[str, Value], given: Mapping[str, Value], language: str
+    ) -> str:
+        """What emptied the result, by its value where that is known."""
+        told = [self._wish(intent, slot, given[slot], language) for slot in slots if slot in given]
+        titles = [self._domain.slots[slot].title.get(language, slot) for slot in slots]
+        values = self.say("wishes", language, wishes=_COMMA[language].join(told)) if told else ""
+        all_of_it = self.wishes(intent, asked, language)
+        return self.say("relaxed", language, slots=_LIST[language].join(titles) + values, wishes=all_of_it)
+
+    def _wish(self, intent: str, slot: str, value: Value, language: str) -> str:
+        """A slot's value; with the title where a bare number or a yes would not tell what it is about."""
+        spec = self._domain.slots[slot]
+        if isinstance(value, tuple):
+            return _LIST[language].join(self._wish(intent, slot, each, language) for each in value)
+        words = show_value(spec, value, language)
+        if any(isinstance(each, NodeValue) and self._is_near(intent, slot, each) for each in plain_values(value)):
+            return self.say("near", language, place=words)
+        is_bare = any(isinstance(each, Range | int | float) for each in _all_values(value))
+        if spec.type in ("rating", "number", "boolean") and is_bare:
+            return spec.title.get(language, slot) + _space(language) + words
+        return words
+
+    def _first(self, intent: str, order: Order, language: str) -> str:
+        """What is to come first: "cheapest first"."""
+        query = self._domain.intents[intent].query
+        column = query.column(order.column) if query is not None else None
+        declared = (column.highest if order.descending else column.lowest) if column is not None else {}
+        if words := declared.get(language):
+            return self.say("first", language, words=words[0])
+        title = column.title.get(language, order.column) if column is not None else order.column
+        return self.say("highest_first" if order.descending else "lowest_first", language, title=title)
 
     def chosen(self, intent: str, row: Row, language: str) -> str:
         """All that is told of one result; the row is that of `compile_result`."""
@@ -160,15 +230,11 @@ class Phrasebook:
             f"{rank}. {show_value(spec, value, language)}" for rank, value in enumerate(choices, 1)
         )
 
-    def _titles(self, slots: Sequence[str], language: str) -> str:
-        return _LIST[language].join(self._domain.slots[slot].title.get(language, slot) for slot in slots)
-
-    def _row(
-        self, template: str, intent: str, row: Row, rank: int, filters: Mapping[str, Value] | None, language: str
-    ) -> str:
-        query = self._domain.intents[intent].query
-        told = [self._cell(column, row, language) for column in query.columns if column.in_list] if query else []
-        told.append(self._distance(row, filters or {}, language))
+    def _row(self, template: str, intent: str, row: Row, rank: int, shown: _Shown) -> str:
+        query, language = self._domain.intents[intent].query, shown.language
+        columns = listed(query, shown.order) if query else []
+        told = [self._cell(column, row, language, is_titled=not column.in_list) for column in columns]
+        told.append(self._distance(intent, row, shown.filters, language))
         details = self._details(told, language)
         return self.say(template, language, rank=str(rank), name=name_of(row, language), details=details)
 
@@ -186,20 +252,33 @@ class Phrasebook:
         fields = {"value": value, "title": column.title.get(language, column.name)}
         return _FIELD.sub(lambda match: fields.get(match[1], ""), phrase) if phrase else value
 
-    def _distance(self, row: Row, filters: Mapping[str, Value], language: str) -> str:
-        node = next(
-            (value for value in filters.values() if isinstance(value, NodeValue) and self._is_near(value)), None
-        )
-        if row.get(DISTANCE) is None or node is None:
+    def _distance(self, intent: str, row: Row, filters: Mapping[str, Value], language: str) -> str:
+        near = [
+            value
+            for slot, held in filters.items()
+            for value in plain_values(held)
+            if isinstance(value, NodeValue) and self._is_near(intent, slot, value)
+        ]
+        # Of several places it is the nearest, and the row does not say which.
+        if row.get(DISTANCE) is None or len(near) != 1:
             return ""
-        return self.say("distance", language, node=node.name(language), value=_shown(row[DISTANCE], language))
+        return self.say("distance", language, node=near[0].name(language), value=_shown(row[DISTANCE], language))
 
-    def _is_near(self, value: NodeValue) -> bool:
+    def _is_near(self, intent: str, slot: str, value: NodeValue) -> bool:
+        query = self._domain.intents[intent].query
         return any(
-            chosen.operator == "near" and chosen.path[-1].label == value.label
-            for intent in self._domain.intents.values()
-            for chosen in (intent.query.filters if intent.query else ())
+            chosen.slot == slot and chosen.operator == "near" and chosen.path[-1].label == value.label
+            for chosen in (query.filters if query else ())
         )
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """How rows are told: what they were found by, and what they are sorted by."""
+
+    filters: Mapping[str, Value]
+    order: Order | None
+    language: str
 
 
 def name_of(row: Row, language: str) -> str:
@@ -223,6 +302,15 @@ def _shown(value: Any, language: str) -> str:
     if isinstance(value, bool):
         return ("是" if value else "否") if language == "zh" else ("yes" if value else "no")
     return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _quoted(words: Sequence[str], language: str) -> str:
+    return _LIST[language].join(f"“{each}”" for each in words)
+
+
+def _all_values(value: Value) -> tuple[Value, ...]:
+    """What is wanted and what is excluded."""
+    return (*plain_values(value), *(value.values if isinstance(value, Except) else ()))
 
 
 def _space(language: str) -> str:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 
 from pagoda.dialogue.domain.model import Slot
-from pagoda.dialogue.slots.kinds import Anything, Band, NodeValue, Range, Value, When
+from pagoda.dialogue.slots.kinds import Anything, Band, Except, NodeValue, OneOf, Range, Value, When
 
 _MAX_TEXT = 80
 # Of larger whole numbers nobody says one, and a database cannot take the largest.
@@ -18,12 +18,28 @@ _MAX_NUMBER = 10**15
 
 
 def accepts(slot: Slot, value: Value | None) -> bool:
-    """True where the value is of the slot's type and within its limits; of a slot of many, each one is."""
+    """True where the value is of the slot's type and within its limits; of several, each one is."""
     if isinstance(value, Anything):
         return slot.may_be_any
+    if isinstance(value, OneOf):
+        return len(value.values) > 1 and all(_accepts_one(slot, each) for each in value.values)
+    if isinstance(value, Except):
+        is_kept = value.kept is None or (not isinstance(value.kept, Except | Anything) and accepts(slot, value.kept))
+        return is_kept and bool(value.values) and all(_accepts_one(slot, each) for each in value.values)
     if isinstance(value, tuple):
-        return slot.many and bool(value) and all(_accepts_one(slot, each) for each in value)
+        return bool(value) and (slot.many or _are_of_kinds(value)) and all(_accepts_any(slot, each) for each in value)
     return value is not None and _accepts_one(slot, value)
+
+
+def _are_of_kinds(values: tuple[Value, ...]) -> bool:
+    """Nodes of different labels, such as a district and a landmark in it: together they say where."""
+    labels = {value.label for value in values if isinstance(value, NodeValue)}
+    return len(labels) == len(values)
+
+
+def _accepts_any(slot: Slot, value: Value) -> bool:
+    """One of those that are to fit together, itself perhaps one of several."""
+    return accepts(slot, value) if isinstance(value, OneOf) else _accepts_one(slot, value)
 
 
 def _accepts_one(slot: Slot, value: Value) -> bool:

@@ -88,8 +88,23 @@ class Anything:
     """The person does not mind: filled, but no filter."""
 
 
+@dataclass(frozen=True)
+class OneOf:
+    """At least one of these fits: "Jihong or Yunxiu". values: two or more plain ones."""
+
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Except:
+    """None of these fits: "no seafood". kept: what the slot is to be besides, None for whatever else there is."""
+
+    values: tuple[Value, ...]
+    kept: Value | None = None
+
+
 ANY = Anything()
-Value = str | int | float | bool | Range | Band | When | NodeValue | Anything | tuple["Value", ...]
+Value = str | int | float | bool | Range | Band | When | NodeValue | Anything | OneOf | Except | tuple["Value", ...]
 
 
 def to_json(value: Value) -> Any:
@@ -109,6 +124,10 @@ def to_json(value: Value) -> Any:
             return {"node": [label, stored_key(key), zh, en]}
         case Anything():
             return {"any": True}
+        case OneOf(values):
+            return {"one_of": to_json(values)}
+        case Except(values, kept):
+            return {"except": [to_json(values), None if kept is None else to_json(kept)]}
         case tuple():
             return [to_json(each) for each in value]
     return value
@@ -134,6 +153,11 @@ def _from_fields(kind: str, fields: Any) -> Value:
         return ANY
     if kind == "band":
         return Band(fields)
+    if kind == "one_of":
+        return OneOf(_several(fields))
+    if kind == "except":
+        values, kept = fields
+        return Except(_several(values), None if kept is None else from_json(kept))
     if kind == "range":
         low, high, is_above, is_below = fields if len(fields) == 4 else (*fields, False, False)
         return Range(low, high, is_above, is_below)
@@ -175,3 +199,28 @@ def texts_of(stored: Any) -> tuple[str, ...]:
 def name_text(stored: Any) -> str:
     """A name in words; of a list of names the first."""
     return next(iter(texts_of(stored)), "")
+
+
+def _several(fields: Any) -> tuple[Value, ...]:
+    """The values of a list. Raises TypeError for what is none, as a record does for fields that it lacks."""
+    if not isinstance(fields, list):
+        raise TypeError("values are a list")
+    return tuple(from_json(each) for each in fields)
+
+
+def plain_values(value: Value | None) -> tuple[Value, ...]:
+    """What a value wants, one by one; what it excludes, and that anything will do, is not wanted.
+
+    >>> plain_values(Except(("a",), OneOf(("b", "c")))), plain_values(None), plain_values(ANY)
+    (('b', 'c'), (), ())
+    """
+    match value:
+        case None | Anything():
+            return ()
+        case OneOf(values):
+            return values
+        case Except(_, kept):
+            return plain_values(kept)
+        case tuple():
+            return tuple(plain for each in value for plain in plain_values(each))
+    return (value,)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from pagoda.dialogue.domain.model import Slot
-from pagoda.dialogue.slots.kinds import Anything, Band, NodeValue, Range, Value, When
+from pagoda.dialogue.slots.kinds import Anything, Band, Except, NodeValue, OneOf, Range, Value, When
 
 _UNITS: Mapping[str, Mapping[str, str]] = {
     "price": {"zh": "{}元", "en": "¥{}"},
@@ -23,6 +23,8 @@ _RANGES = {
     "zh": ("{low}以上", "{high}以内", "{low}到{high}"),
     "en": ("at least {low}", "at most {high}", "{low} to {high}"),
 }
+_NONE_OF = {"zh": "不要", "en": "not "}
+_OR, _AND_NOT = {"zh": "或", "en": " or "}, {"zh": "，", "en": ", "}
 _BEYOND = {"zh": ("高于{low}", "低于{high}"), "en": ("more than {low}", "less than {high}")}
 
 
@@ -43,6 +45,11 @@ def show_value(slot: Slot, value: Value, language: str) -> str:
             return show_when(value, language)
         case Range():
             return _range(slot, value, language)
+        case OneOf(values):
+            return _OR[language].join(show_value(slot, each, language) for each in values)
+        case Except(values, kept):
+            excluded = _NONE_OF[language] + _OR[language].join(show_value(slot, each, language) for each in values)
+            return excluded if kept is None else show_value(slot, kept, language) + _AND_NOT[language] + excluded
         case tuple():
             return ("、" if language == "zh" else ", ").join(show_value(slot, each, language) for each in value)
         case bool():

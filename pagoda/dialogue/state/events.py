@@ -78,6 +78,22 @@ class SetAny:
 
 
 @dataclass(frozen=True)
+class Ordered:
+    """The person wants the results that have the least of a column first, or the most of it."""
+
+    column: str
+    is_descending: bool = False
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """Words that are a wish, but none that this task can make use of: they are said back. unknown: names of nothing."""
+
+    words: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Requested:
     """The person asks for a column of a result; several in one turn are told together.
 
@@ -227,6 +243,8 @@ Event = (
     | Doubted
     | Unset
     | SetAny
+    | Ordered
+    | Ignored
     | Requested
     | AskedForMore
     | AskedForBookings
@@ -257,7 +275,7 @@ _STORED_NAMES: Mapping[type[Any], str] = {
 }
 _BY_NAME: Mapping[str, type[Any]] = {name: kind for kind, name in _STORED_NAMES.items()}
 _VALUES = frozenset({"value", "candidates", "choices", "results", "node"})
-_LISTS = frozenset({"relaxed"})
+_LISTS = frozenset({"relaxed", "words", "unknown"})
 
 
 def to_json(event: Event) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from pagoda.dialogue.domain.domain import Domain
+from pagoda.dialogue.domain.model import Order
 from pagoda.dialogue.slots.check import accepts
-from pagoda.dialogue.slots.kinds import ANY, Value
+from pagoda.dialogue.slots.kinds import ANY, Except, NodeValue, OneOf, Value, plain_values
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.model import State, Task
 
@@ -24,6 +25,8 @@ def informed(state: State, event: ev.Informed, domain: Domain) -> State:
     task = state.task
     if task is None or event.slot not in domain.intents[task.intent].slots:
         return state
+    if domain.intents[task.intent].kind == "book" and isinstance(event.value, OneOf | Except):
+        return _undecided(state, task, event, event.value, domain)
     value = joined(task, event, domain)
     if not accepts(domain.slots[event.slot], value):
         return replace(state, task=replace(task, rejected={**task.rejected, event.slot: event.surface}))
@@ -31,14 +34,58 @@ def informed(state: State, event: ev.Informed, domain: Domain) -> State:
     return filled(state, task, event.slot, value)
 
 
+def _undecided(state: State, task: Task, event: ev.Informed, value: OneOf | Except, domain: Domain) -> State:
+    """A booking takes one value: of several nodes one is asked for, and what is excluded is taken back."""
+    wanted = plain_values(value)
+    if len(wanted) == 1:
+        return informed(state, replace(event, value=wanted[0]), domain)
+    if wanted:
+        nodes = tuple(node for node in wanted if isinstance(node, NodeValue))
+        return doubted(state, ev.Doubted(event.slot, event.surface, nodes), domain)
+    is_held = isinstance(value, Except) and task.values.get(event.slot) in value.values
+    return unset(state, ev.Unset(event.slot), domain) if is_held else state
+
+
 def joined(task: Task, event: ev.Informed | ev.Corrected, domain: Domain) -> Value | None:
-    """The value as it is to be kept: of a slot of many, what is told is added, what corrects stands alone."""
-    if not domain.slots[event.slot].many or event.value is None or event.value == ANY:
-        return event.value
-    told = event.value if isinstance(event.value, tuple) else (event.value,)
-    before = task.values.get(event.slot, ())
-    kept = before if isinstance(before, tuple) and isinstance(event, ev.Informed) else ()
-    return (*kept, *(value for value in told if value not in kept))
+    """The value as it is to be kept, with what was there before.
+
+    What is told takes the place of what was wanted, or in a slot of many is added to it; what was excluded stays so
+    until it is wanted. What corrects stands alone.
+    """
+    value, before = event.value, task.values.get(event.slot)
+    if value is None or value == ANY:
+        return value
+    wanted, excluded = (value.kept, value.values) if isinstance(value, Except) else (value, ())
+    if isinstance(event, ev.Corrected) and wanted is not None:
+        before = None
+    held, left = (before.kept, before.values) if isinstance(before, Except) else (before, ())
+    is_added = domain.slots[event.slot].many or wanted is None
+    kept = _both(_less(held, excluded) if is_added else None, wanted)
+    if domain.slots[event.slot].many and kept is not None and not isinstance(kept, tuple):
+        kept = (kept,)
+    told = plain_values(kept)
+    out = tuple(dict.fromkeys(each for each in (*left, *excluded) if each not in told))
+    return Except(out, kept) if out else kept
+
+
+def _less(held: Value | None, excluded: tuple[Value, ...]) -> Value | None:
+    """What is wanted without what is excluded; None where nothing is left."""
+    if held is None or held == ANY or held in excluded:
+        return None
+    if isinstance(held, OneOf):
+        fitting = tuple(each for each in held.values if each not in excluded)
+        return OneOf(fitting) if len(fitting) > 1 else next(iter(fitting), None)
+    if isinstance(held, tuple):
+        return tuple(left for each in held if (left := _less(each, excluded)) is not None) or None
+    return held
+
+
+def _both(held: Value | None, told: Value | None) -> Value | None:
+    """What was wanted and what is wanted besides, each of it once."""
+    if held is None or told is None:
+        return told if held is None else held
+    before, more = (each if isinstance(each, tuple) else (each,) for each in (held, told))
+    return (*before, *(each for each in more if each not in before))
 
 
 def filled(state: State, task: Task, slot: str, value: Value) -> State:
@@ -96,6 +143,24 @@ def unset(state: State, event: ev.Unset, domain: Domain) -> State:
 def set_any(state: State, event: ev.SetAny, domain: Domain) -> State:
     """Every value will do, where the slot allows that."""
     return informed(state, ev.Informed(event.slot, ANY), domain)
+
+
+def ordered(state: State, event: ev.Ordered, domain: Domain) -> State:
+    """The results are to be sorted, and shown again, where the task's query has that column to sort by."""
+    task = state.task
+    query = domain.intents[task.intent].query if task is not None else None
+    column = query.column(event.column) if query is not None else None
+    if task is None or column is None or not column.can_sort():
+        return state
+    sorted_task = replace(reopened(task), order=Order(event.column, event.is_descending))
+    changed = noted(state, changed=state.this_turn.changed | {event.column})
+    return replace(changed, task=sorted_task, num_misses=0)
+
+
+def ignored(state: State, event: ev.Ignored, domain: Domain) -> State:
+    """Words of wishes that nothing can be done with are kept for the reply."""
+    turn = state.this_turn
+    return noted(state, ignored=(*turn.ignored, *event.words), unknown=(*turn.unknown, *event.unknown))
 
 
 def noted(state: State, **noted: Any) -> State:

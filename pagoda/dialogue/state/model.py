@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pagoda.dialogue.domain.model import Order
 from pagoda.dialogue.slots import kinds
 from pagoda.dialogue.slots.kinds import NodeValue, Value
 
@@ -32,6 +33,7 @@ class Task:
     set_at: turn in which each value was said; times_asked: questions for each slot since it was last filled
     rejected: this turn's words that were no value of their slot; doubts: nodes that words may mean
     results, relaxed: as last offered; skipped: how many were offered before; chosen: row of the results
+    order: what is to come first, None for the domain's order
     read_out: of a booking, last time; replaces: id of the booking that this one changes
     """
 
@@ -47,6 +49,7 @@ class Task:
     relaxed: tuple[str, ...] = ()
     skipped: int = 0
     chosen: int | None = None
+    order: Order | None = None
     read_out: ReadOut | None = None
     replaces: str = ""
 
@@ -108,12 +111,16 @@ class AskedColumn:
 class ThisTurn:
     """What the person did since the last UserSaid, so far.
 
-    intent: as understood; changed: slots whose value is another now; is_informed: a value was told, if the same
+    intent: as understood; changed: slots whose value is another now, columns that results are to be sorted by
+    is_informed: a value was told, if the same
+    ignored, unknown: words of wishes that the task cannot make use of; names that nobody knows
     """
 
     intent: str = ""
     requested: tuple[AskedColumn, ...] = ()
     changed: frozenset[str] = frozenset()
+    ignored: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
     is_informed: bool = False
     is_switched: bool = False
     is_resumed: bool = False
@@ -172,7 +179,7 @@ class State:
         return plain
 
 
-_RECORDS = (State, Task, Question, Remembered, BookingRecord, ThisTurn, ReadOut, Withdrawal, AskedColumn)
+_RECORDS = (State, Task, Question, Remembered, BookingRecord, ThisTurn, ReadOut, Withdrawal, AskedColumn, Order)
 
 
 def _plain(held: Any) -> Any:

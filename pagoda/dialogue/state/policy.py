@@ -31,7 +31,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from pagoda.dialogue.domain.domain import Domain
-from pagoda.dialogue.domain.model import Intent
+from pagoda.dialogue.domain.model import Intent, Order
 from pagoda.dialogue.slots.kinds import Anything, NodeValue, Value, When
 from pagoda.dialogue.state.events import UNCLEAR
 from pagoda.dialogue.state.model import AskedColumn, State, Task
@@ -59,11 +59,15 @@ class Ask:
 
 @dataclass(frozen=True)
 class LookUp:
-    """Look for what fits. filters: values by slot, those that do not matter left out; skip: rows shown before."""
+    """Look for what fits.
+
+    filters: values by slot, those that do not matter left out; skip: rows shown before; order: what comes first
+    """
 
     intent: str
     filters: Mapping[str, Value]
     skip: int = 0
+    order: Order | None = None
 
 
 @dataclass(frozen=True)
@@ -252,7 +256,7 @@ def _about_result(state: State, domain: Domain) -> Action | None:
         return None
     if turn.wants_more and source.stage == "offered":
         kept = {slot: value for slot, value in _filters(source).items() if slot not in source.relaxed}
-        return LookUp(source.intent, kept, source.skipped + len(source.results))
+        return LookUp(source.intent, kept, skip=source.skipped + len(source.results), order=source.order)
     if turn.is_chosen and source.chosen_result is not None:
         return Show(source.intent, source.chosen_result)
     return None
@@ -341,7 +345,7 @@ def _about_task(state: State, domain: Domain) -> Action | None:
     # What is asked for twice is answered twice.
     if task.stage == "offered" and not (turn.changed or turn.is_switched or turn.is_informed):
         return Say("anything_else")
-    return LookUp(task.intent, _filters(task))
+    return LookUp(task.intent, _filters(task), order=task.order)
 
 
 def _about_trouble(task: Task, intent: Intent, domain: Domain) -> Action | None:
@@ -349,9 +353,17 @@ def _about_trouble(task: Task, intent: Intent, domain: Domain) -> Action | None:
     for slot, candidates in task.doubts.items():
         return _limited(task, Ask(slot, task.times_asked.get(slot, 0) + 1, candidates, reason="ambiguous"))
     for slot, surface in task.rejected.items():
+        if _is_only_told(task, intent, slot, domain):
+            continue
         attempt = task.times_asked.get(slot, 0) + 1
         return _limited(task, Ask(slot, attempt, (), attempt > MAX_QUESTIONS, "invalid", surface))
     return None
+
+
+def _is_only_told(task: Task, intent: Intent, slot: str, domain: Domain) -> bool:
+    """A name that the graph does not have need not hold up a search that does without it: the reply says so."""
+    is_free = slot not in task.values and slot not in missing_slots(task, domain)
+    return intent.kind == "find" and domain.slots[slot].type == "name" and is_free
 
 
 def _about_missing(task: Task, domain: Domain) -> Action | None:

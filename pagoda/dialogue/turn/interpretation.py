@@ -21,6 +21,7 @@ from pagoda.dialogue.slots.reader import SlotReader
 from pagoda.dialogue.slots.said import folded
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.model import State
+from pagoda.dialogue.turn.gathering import gathered
 from pagoda.dialogue.turn.whole_sentences import BOOKS, LEAST_SURE, WholeSentences
 from pagoda.nlu.understanding import OUT_OF_SCOPE, Act, SlotValue, TurnContext, Understanding
 
@@ -99,7 +100,8 @@ class Interpreter:
             *_yes_or_no(read, declared),
             *_dismissed(read.acts),
             *self._informed(read, state),
-            *_pointed(read, state, declared),
+            *_ignored(read, declared),
+            *_pointed(read, state, declared, self._domain),
         ]
 
     def _effective_intent(self, read: Understanding, state: State) -> str:
@@ -127,6 +129,8 @@ class Interpreter:
     def _is_weak(self, read: Understanding, state: State) -> bool:
         """Whether a reading is not sure enough to leave what is under way, or to give it up."""
         intent = self._domain.intents.get(read.intent)
+        if not any(character.isalnum() for character in read.text):
+            return True
         if intent is None or (state.task is not None and state.task.intent == intent.name):
             return False
         waits = state.task is not None and state.task.stage == "confirming"
@@ -170,6 +174,9 @@ class Interpreter:
         source = state.task_with_results
         intent = self._domain.intents.get(read.intent)
         is_choice = intent is not None and intent.act == "choose" and "choose" in kinds
+        if source is not None and source.chosen_result is not None and "confirm" in kinds:
+            # "Book it" is an order, and what it means was chosen before.
+            is_choice = True
         if source is None or not is_choice or not BOOKS.search(read.text):
             return ""
         bookable = (each for each in self._domain.intents.values() if each.kind == "book")
@@ -206,15 +213,32 @@ class Interpreter:
     def _informed(self, read: Understanding, state: State) -> Iterator[ev.Event]:
         is_correction = any(act.kind in ("correct", "deny") for act in read.acts)
         dismissed = {act.slot for act in read.acts if act.kind in ("any", "unset")}
-        for slot in read.slots:
-            if slot.slot in self._domain.slots and slot.slot not in dismissed:
-                previous = state.task.values.get(slot.slot) if state.task is not None else None
-                told = self._values.event(slot, previous, is_correction=is_correction)
-                yield _among_choices(told, state) if isinstance(told, ev.Doubted) else told
+        held = state.task.values if state.task is not None else {}
+        said = [
+            (slot, self._values.event(slot, held.get(slot.slot), is_correction=is_correction))
+            for slot in read.slots
+            if slot.slot in self._domain.slots and slot.slot not in dismissed
+        ]
+        said = [(slot, _among_choices(told, state)) for slot, told in said]
+        yield from gathered(read.text, said, self._domain.slots, held)
+        for act in read.acts:
+            if act.kind == "order":
+                yield ev.Ordered(act.slot, act.value == "highest")
 
 
-def _among_choices(told: ev.Doubted, state: State) -> ev.Event:
+def _ignored(read: Understanding, declared: Intent | None) -> Iterator[ev.Event]:
+    """Values that a search has no slot for, and names that nobody knows."""
+    if declared is None or declared.kind not in ("find", "book"):
+        return
+    words = tuple(value.value for value in read.unused if value.slot not in declared.slots)
+    if words or read.unknown:
+        yield ev.Ignored(words, read.unknown)
+
+
+def _among_choices(told: ev.Event, state: State) -> ev.Event:
     """Of the nodes that words may mean, the one that was among the choices, where that is one alone."""
+    if not isinstance(told, ev.Doubted):
+        return told
     choices = state.question.choices if state.question is not None and state.question.slot == told.slot else ()
     meant = [node for node in told.candidates if node in choices]
     return ev.Informed(told.slot, meant[0], told.surface) if len(meant) == 1 else told
@@ -248,16 +272,24 @@ def _dismissed(acts: Sequence[Act]) -> Iterator[ev.Event]:
             yield ev.Unset(act.slot)
 
 
-def _pointed(read: Understanding, state: State, declared: Intent | None) -> Iterator[ev.Event]:
+def _pointed(read: Understanding, state: State, declared: Intent | None, domain: Domain) -> Iterator[ev.Event]:
     """A choice from what was offered, or a property of one of it."""
     index = _index(read, state)
-    columns = [act.value for act in read.acts if act.kind == "request"]
+    columns = _columns(read, state, domain)
     is_request = declared is not None and declared.act == "request"
     is_task = declared is not None and declared.kind in ("find", "book")
     if columns and (is_request or (not read.slots and not is_task)):
         yield from (ev.Requested(column, index) for column in columns)
     elif index is not None and (declared is None or declared.kind != "find"):
         yield ev.Chosen(index)
+
+
+def _columns(read: Understanding, state: State, domain: Domain) -> list[str]:
+    """Columns that are asked for, those of what was shown first: another search may have one of that name, too."""
+    asked = [act.value for act in read.acts if act.kind == "request"]
+    source = state.task_with_results
+    query = domain.intents[source.intent].query if source is not None else None
+    return sorted(asked, key=lambda name: query is None or query.column(name) is None)
 
 
 def _index(read: Understanding, state: State) -> int | None:

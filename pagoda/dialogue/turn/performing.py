@@ -73,8 +73,8 @@ class Performance:
             action = policy.next_action(self._state, self._domain)
             done = self._carry_out(action)
         self._log(*done.events)
-        found = (done.statement, done.rows, done.found)
-        return Taken(tuple(self._events), self._state, done.instead or action, done.text, *found, self._graph_s)
+        found, text = (done.statement, done.rows, done.found), self._said_back(action) + done.text
+        return Taken(tuple(self._events), self._state, done.instead or action, text, *found, self._graph_s)
 
     def tell(self, text: str, action: policy.Say, told: Sequence[ev.Event], before: State) -> Taken:
         """A text that somebody else made, with what is pending behind it. told: the turn's events."""
@@ -87,6 +87,18 @@ class Performance:
     def _log(self, *events: ev.Event) -> None:
         self._events += events
         self._state = fold(events, self._domain, self._state)
+
+    def _said_back(self, action: policy.Action) -> str:
+        """What was said and the task cannot make use of, a line of its own before the reply."""
+        task, turn = self._state.task, self._state.this_turn
+        if task is None or not isinstance(action, policy.LookUp | policy.Ask | policy.Say):
+            return ""
+        asked = action.slot if isinstance(action, policy.Ask) and action.reason == "invalid" else ""
+        unknown = [words for slot, words in task.rejected.items() if slot != asked]
+        unknown += [words for words in turn.unknown if words not in task.rejected.values()]
+        told = [self._phrases.unknown(unknown, self._language)] if unknown else []
+        told += [self._phrases.ignored(task.intent, turn.ignored, self._language)] if turn.ignored else []
+        return "".join(f"{line}\n" for line in told)
 
     def _carry_out(self, action: policy.Action) -> Done:
         carry: Callable[[Any], Done] = getattr(self, f"_{_in_words(action)}")
@@ -119,8 +131,9 @@ class Performance:
         rows, has_more = rows[: query.limit], len(rows) > query.limit
         nodes = tuple(queries.node_of(row, query.label) for row in rows)
         text = self._phrases.found(
-            action.intent, rows, self._language, filters=relaxed.filters, relaxed=relaxed.slots, has_more=has_more
-        )
+            action.intent, rows, self._language, filters=relaxed.filters, relaxed=relaxed.slots, has_more=has_more,
+            order=action.order, asked=action.filters, given=relaxed.given,
+        )  # fmt: skip
         return Done(
             text, (ev.Offered(nodes, relaxed.slots, action.skip),), statement, rows, tuple(node.key for node in nodes)
         )
@@ -188,7 +201,9 @@ class Performance:
     def _compiled(self, action: policy.LookUp, relaxed: queries.Relaxed, limit: int) -> Statement:
         """With one row more than is shown: it tells that there are more."""
         limit = min(action.skip + limit + 1, queries.MAX_LIMIT)
-        return queries.compile_query(self._domain, action.intent, relaxed.filters, self._graph.schema(), limit)
+        return queries.compile_query(
+            self._domain, action.intent, relaxed.filters, self._graph.schema(), limit, action.order
+        )
 
     def _run(self, statement: Statement) -> list[dict[str, Any]]:
         """The statement's rows. Raises GraphError."""

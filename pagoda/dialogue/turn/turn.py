@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pagoda.dialogue.domain.domain import Domain
-from pagoda.dialogue.slots.kinds import Anything, Band, NodeKey, NodeValue, Range, Value, When
+from pagoda.dialogue.slots.kinds import Anything, Band, Except, NodeKey, NodeValue, OneOf, Range, Value, When
 from pagoda.dialogue.state.model import State
 from pagoda.dialogue.state.policy import Action
 from pagoda.dialogue.state.tasks import missing_slots
@@ -133,6 +133,11 @@ def plain_value(value: Value, language: Language) -> Any:
             return value.name(language)
         case Anything():
             return "*"
+        case OneOf(values):
+            return " | ".join(str(plain_value(each, language)) for each in values)
+        case Except(values, kept):
+            excluded = " & ".join(f"not {plain_value(each, language)}" for each in values)
+            return excluded if kept is None else f"{plain_value(kept, language)} & {excluded}"
         case tuple():
             return [plain_value(each, language) for each in value]
     return value

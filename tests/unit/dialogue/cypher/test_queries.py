@@ -22,7 +22,7 @@ from pagoda.dialogue.cypher.queries import (
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Column, Filter, GraphQuery, Intent, Label, Order, Slot, Step
 from pagoda.dialogue.errors import DomainError
-from pagoda.dialogue.slots.kinds import Band, NodeValue, Range, Value, When
+from pagoda.dialogue.slots.kinds import Band, Except, NodeValue, OneOf, Range, Value, When
 from pagoda.errors import InvalidParameterError
 from pagoda.graph.graph import Graph
 from pagoda.graph.schema import GraphSchema
@@ -30,6 +30,8 @@ from pagoda.graph.statement import Statement
 
 CITY = Domain.load()
 SICHUAN = NodeValue("Cuisine", "cuisine-001", "川菜", "Sichuan")
+HUNAN = NodeValue("Cuisine", "cuisine-003", "湘菜", "Hunan")
+BEIJING = NodeValue("Cuisine", "cuisine-008", "北京菜", "Beijing")
 OFFICE = NodeValue("Landmark", "landmark-001", "青岚科技", "Qinglan Technology")
 SONGYUE = NodeValue("District", "district-001", "松月区", "Songyue")
 TILE = NodeValue("Restaurant", "restaurant-001", "青瓦小馆", "Green Tile Kitchen")
@@ -64,6 +66,9 @@ def read_statements(graph: Graph, text: str = "restaurant-001") -> Iterator[Stat
     yield query(graph, "find_restaurant", cuisine=replace(SICHUAN, key=text), location=replace(OFFICE, key=text))
     yield query(graph, "find_hotel", facility=(replace(WIFI, key=text), PARKING), stars=Range(3, None))
     yield query(graph, "find_film", time=When(text.ljust(20, "x"), text.ljust(20, "x")))
+    place = OneOf((replace(OFFICE, key=text), replace(SONGYUE, key=text)))
+    yield query(graph, "find_restaurant", location=place, cuisine=Except((replace(SICHUAN, key=text),)))
+    yield compile_query(CITY, "find_hotel", {"price": Band("cheap")}, schema, order=Order("price"))
     choices = compile_choices(CITY, "find_restaurant", "cuisine", {"location": replace(SONGYUE, key=text)}, schema)
     assert choices is not None
     yield choices
@@ -97,6 +102,93 @@ def test_every_value_of_many_must_fit(city_graph: Graph) -> None:
             city_graph, compile_property(CITY, "find_hotel", "facilities", str(row["key"]), city_graph.schema())
         )
         assert {"Free Wi-Fi", "Parking"} <= set(offered[0]["facilities_en"])  # type: ignore[call-overload]
+
+
+def _cuisines(row: dict[str, object]) -> set[str]:
+    held = row["cuisine_en"]
+    assert isinstance(held, list)
+    return set(held)
+
+
+def test_one_of_several_values_fits(city_graph: Graph) -> None:
+    found = rows_of(city_graph, query(city_graph, "find_restaurant", cuisine=OneOf((SICHUAN, HUNAN))))
+    assert all(_cuisines(row) & {"Sichuan", "Hunan"} for row in found)
+    ends = query(city_graph, "find_restaurant", price=OneOf((Band("cheap"), Band("expensive"))), cuisine=SICHUAN)
+    prices = [int(str(row["price"])) for row in rows_of(city_graph, ends)]
+    assert min(prices) <= 60
+    assert max(prices) > 150
+    assert not [price for price in prices if 60 < price <= 150]
+
+
+def test_values_of_one_slot_may_lie_on_several_paths(city_graph: Graph) -> None:
+    def keys(place: Value) -> set[object]:
+        statement = compile_query(CITY, "find_hotel", {"location": place}, city_graph.schema(), 60)
+        return {row["key"] for row in rows_of(city_graph, statement)}
+
+    assert keys(OneOf((OFFICE, SONGYUE))) == keys(OFFICE) | keys(SONGYUE)
+    assert keys((OFFICE, SONGYUE)) == keys(OFFICE) & keys(SONGYUE) != set()
+
+
+def test_what_is_excluded_is_not_found(city_graph: Graph) -> None:
+    no_sichuan = Except((SICHUAN,), OneOf((HUNAN, BEIJING)))
+    found = rows_of(city_graph, query(city_graph, "find_restaurant", cuisine=no_sichuan))
+    assert found
+    assert all("Sichuan" not in _cuisines(row) and _cuisines(row) & {"Hunan", "Beijing"} for row in found)
+    not_cheap = query(city_graph, "find_restaurant", price=Except((Band("cheap"),)), location=OFFICE)
+    assert all(int(str(row["price"])) > 60 for row in rows_of(city_graph, not_cheap))
+    elsewhere = query(city_graph, "find_restaurant", location=Except((SONGYUE,)))
+    assert all(row["district_en"] != "Songyue" for row in rows_of(city_graph, elsewhere))
+
+
+def test_what_the_graph_does_not_know_is_no_excluded_word() -> None:
+    unlike = compile_query(chinese(Filter("a", "=", "评分")), "找", {"a": Except((4.5,))}, SCHEMA)
+    assert "\nWHERE (n.`评分` IS NULL OR NOT (n.`评分` = $p0_a))\n" in unlike.text
+    outside = compile_query(chinese(Filter("a", "range", "评分")), "找", {"a": Except((Range(4, 5),))}, SCHEMA)
+    assert "\nWHERE NOT (n.`评分` >= $p0_a AND n.`评分` <= $p1_a)\n" in outside.text
+
+
+def test_one_of_what_is_to_hold_together_is_given_up_before_all_of_it() -> None:
+    both = relaxations(CITY, "find_hotel", {"facility": (WIFI, PARKING)})
+    assert [(each.filters, each.given) for each in both] == [
+        ({"facility": WIFI}, {"facility": PARKING}),
+        ({"facility": PARKING}, {"facility": WIFI}),
+        ({}, {"facility": (WIFI, PARKING)}),
+    ]
+    mixed = relaxations(CITY, "find_hotel", {"facility": Except((PARKING,), (WIFI,))})
+    assert [each.given for each in mixed] == [
+        {"facility": WIFI},
+        {"facility": Except((PARKING,))},
+        {"facility": Except((PARKING,), (WIFI,))},
+    ]
+    assert mixed[0].filters == {"facility": Except((PARKING,))}
+    assert mixed[1].filters == {"facility": WIFI}
+
+
+def test_an_order_that_was_asked_for_comes_before_the_nearest(city_graph: Graph) -> None:
+    schema = city_graph.schema()
+    for column, descending in (("price", False), ("rating", True)):
+        order = Order(column, descending)
+        statement = compile_query(CITY, "find_restaurant", {"location": OFFICE}, schema, order=order)
+        values = [float(str(row[column])) for row in rows_of(city_graph, statement)]
+        assert values == sorted(values, reverse=descending)
+    longest = compile_query(CITY, "find_film", {}, schema, 3, Order("duration", True))
+    durations = [int(str(row["duration"])) for row in rows_of(city_graph, longest)]
+    assert durations == sorted(durations, reverse=True)
+    with pytest.raises(DomainError, match="cannot be sorted by cuisine"):
+        compile_query(CITY, "find_restaurant", {}, schema, order=Order("cuisine"))
+
+
+def test_a_relation_s_property_is_told_of_the_node_that_was_looked_for(city_graph: Graph) -> None:
+    base = CITY.intents["find_restaurant"]
+    assert base.query is not None
+    far = Column("far", {"": "distance_m"}, {}, (Step("NEAR", "Landmark"),), many=True, of="relation")
+    intents = {**CITY.intents, "find_restaurant": replace(base, query=replace(base.query, columns=(far,), order=()))}
+    domain = replace(CITY, intents=intents)
+    near = compile_query(domain, "find_restaurant", {"location": OFFICE}, city_graph.schema())
+    assert [row["far"] for row in rows_of(city_graph, near)] == [[row["distance"]] for row in rows_of(city_graph, near)]
+    (row,) = rows_of(city_graph, compile_property(domain, "find_restaurant", "far", TILE.key, city_graph.schema()))
+    assert isinstance(row["far"], list)
+    assert 540 in row["far"]
 
 
 def test_a_time_filters_by_the_clock_and_a_night_ends_with_the_day(city_graph: Graph) -> None:

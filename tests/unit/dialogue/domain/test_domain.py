@@ -138,8 +138,27 @@ def test_a_domain_of_chinese_names_loads_and_fits_its_graph(tmp_path: Path) -> N
         ("hours: {slot: time,", "hours: {slot: people,", ['hours.slot is "people", of type people']),
         ("opens: opens, closes: closes}", "open: opens, closes: closes}", ["hours.open is not known", '"opens"?']),
         ("    earliest: 10\n", "    earliest: 13\n", ["slots.time.earliest is 13, not an hour from 0 to 12"]),
-        ("    type: people\n", "    type: people\n    earliest: 9\n", ["slots.people.earliest is for slots of type time"]),
+        (
+            "    type: people\n",
+            "    type: people\n    earliest: 9\n",
+            ["slots.people.earliest is for slots of type time"],
+        ),
         ("      target: name\n", "", ["intents.book_restaurant.booking.target is missing"]),
+        (
+            "          property: opens\n",
+            "          property: opens\n          of: relation\n",
+            ["columns.opens.path is missing"],
+        ),
+        (
+            "          many: true\n",
+            "          many: true\n          of: relations\n",
+            ['of is "relations"', '"relation"?'],
+        ),
+        (
+            "          many: true\n",
+            "          many: true\n          lowest: {en: [a]}\n",
+            ["lowest needs a property of the res"],
+        ),
         ("confirm_within: 30", "confirm_within: -1", ["confirm_within is -1", "0 for no limit"]),
         ("confirm_within: 30", "confirm_in: 30", ["booking.confirm_in is not known", '"confirm_within"?']),
     ],
@@ -197,6 +216,21 @@ def test_opening_hours_are_held_against_the_graph(
     with pytest.raises(DomainError) as caught:
         check(domain, city_graph.schema())
     assert told in str(caught.value)
+
+
+def test_a_relation_s_property_is_held_against_the_graph(tmp_path: Path, city_graph: Graph) -> None:
+    text = CITY.read_text(encoding="utf-8")
+    column = "        far: {property: %s, of: relation, path: [{out: NEAR, to: Landmark}]}\n        district:\n"
+    told = 'intents.find_restaurant.query.columns.far.property relations NEAR have no "distance": did you mean'
+    for name, problem in (("distance", told), ("distance_m", "")):
+        changed = text.replace("        district:\n", column % name, 1)
+        domain = Domain.load(written(tmp_path, changed))
+        if not problem:
+            check(domain, city_graph.schema())
+            continue
+        with pytest.raises(DomainError) as caught:
+            check(domain, city_graph.schema())
+        assert problem in str(caught.value)
 
 
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:

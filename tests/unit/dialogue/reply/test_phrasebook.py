@@ -5,14 +5,18 @@ from __future__ import annotations
 import pytest
 
 from pagoda.dialogue.domain.domain import Domain
+from pagoda.dialogue.domain.model import Order
 from pagoda.dialogue.reply.check import check_rephrasing
 from pagoda.dialogue.reply.phrasebook import Phrasebook
-from pagoda.dialogue.slots.kinds import Band, NodeValue, Value, When
+from pagoda.dialogue.slots.kinds import Band, Except, NodeValue, OneOf, Range, Value, When
 from pagoda.dialogue.state.policy import Ask
 
 CITY = Domain.load()
 SAYS = Phrasebook(CITY)
 OFFICE = NodeValue("Landmark", "landmark-001", "青岚科技", "Qinglan Technology")
+LUMING = NodeValue("District", "district-003", "鹿鸣区", "Luming")
+SICHUAN = NodeValue("Cuisine", "cuisine-001", "川菜", "Sichuan")
+HUNAN = NodeValue("Cuisine", "cuisine-003", "湘菜", "Hunan")
 TILE = NodeValue("Restaurant", "restaurant-001", "青瓦小馆", "Green Tile Kitchen")
 ROW = {
     "key": "restaurant-001",
@@ -32,10 +36,10 @@ KNOWN = ("青瓦小馆", "白鹿食府", "红鹤餐厅", "Green Tile Kitchen", "
 
 def test_one_result_is_told_in_one_sentence_in_each_language() -> None:
     assert SAYS.found("find_restaurant", [ROW], "zh", filters={"location": OFFICE}) == (
-        "找到一个：青瓦小馆：人均19元，评分4.3，北京菜、川菜，松月区，离青岚科技540米"
+        "找到一个（青岚科技附近）：青瓦小馆：人均19元，评分4.3，北京菜、川菜，松月区，离青岚科技540米"
     )
     assert SAYS.found("find_restaurant", [ROW], "en", filters={"location": OFFICE}) == (
-        "I found one: Green Tile Kitchen — ¥19 a head, rated 4.3, Beijing, Sichuan, Songyue, "
+        "I found one (near Qinglan Technology): Green Tile Kitchen — ¥19 a head, rated 4.3, Beijing, Sichuan, Songyue, "
         "540 m from Qinglan Technology"
     )
 
@@ -55,6 +59,46 @@ def test_results_are_numbered_and_what_is_missing_is_left_out() -> None:
 def test_what_was_given_up_is_said() -> None:
     assert "价格、评分" in SAYS.found("find_restaurant", [ROW], "zh", relaxed=["price", "rating"]).splitlines()[0]
     assert SAYS.found("find_restaurant", [], "en").startswith("I found nothing suitable")
+
+
+def test_every_search_says_what_it_was_for() -> None:
+    filters: dict[str, Value] = {
+        "cuisine": Except((HUNAN,), SICHUAN),
+        "price": Range(None, 60, is_below=True),
+        "rating": Range(4.5, None),
+        "location": OneOf((OFFICE, LUMING)),
+    }
+    said = SAYS.found("find_restaurant", [ROW, OTHER], "en", filters=filters, order=Order("price")).splitlines()[0]
+    assert said == (
+        "I found 2 (Sichuan, not Hunan, near Qinglan Technology or Luming, less than ¥60, rating at least 4.5, "
+        "cheapest first):"
+    )
+    said = SAYS.found("find_restaurant", [ROW, OTHER], "zh", filters=filters, order=Order("rating", True)).splitlines()[
+        0
+    ]
+    assert said == "找到2个（川菜，不要湘菜，青岚科技或鹿鸣区附近，低于60元，评分4.5分以上，评分最高在前）："
+    nothing = SAYS.found("find_restaurant", [], "zh", filters={"cuisine": SICHUAN})
+    assert nothing.startswith("没有找到合适的（川菜）。")
+    assert SAYS.found("find_film", [ROW, OTHER], "zh", order=Order("year")).startswith("找到2个（最老在前）")
+    assert SAYS.wishes("find_hotel", {}, "en", Order("stars")) == " (lowest stars first)"
+    assert SAYS.wishes("find_hotel", {}, "zh") == ""
+
+
+def test_what_emptied_the_result_is_named_with_its_value() -> None:
+    asked: dict[str, Value] = {"cuisine": SICHUAN, "price": Range(None, 20)}
+    given: dict[str, Value] = {"price": Range(None, 20)}
+    said = SAYS.found(
+        "find_restaurant", [ROW], "en", filters={"cuisine": SICHUAN}, relaxed=["price"], asked=asked, given=given
+    ).splitlines()
+    assert said[0] == "Nothing fits everything (Sichuan, at most ¥20), so I left out price (at most ¥20)."
+    assert said[1].startswith("I found one (Sichuan): ")
+
+
+def test_what_cannot_be_used_is_said_back() -> None:
+    assert SAYS.ignored("find_restaurant", ["停车场", "泳池"], "zh") == "找餐馆用不上“停车场”、“泳池”。"
+    assert SAYS.ignored("find_restaurant", ["parking"], "en") == "I cannot use “parking” to find a restaurant."
+    unknown = SAYS.question("find_hotel", Ask("location", 1, (), False, "invalid", "Paris"), "en")
+    assert unknown == "There is no “Paris” here that I know of. Whereabouts?"
 
 
 def test_a_question_comes_in_two_wordings_and_then_with_choices() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from pagoda.dialogue.errors import DialogueError
 from pagoda.dialogue.slots import kinds
-from pagoda.dialogue.slots.kinds import ANY, Band, NodeValue, Range, Value, When
+from pagoda.dialogue.slots.kinds import ANY, Band, Except, NodeValue, OneOf, Range, Value, When
 from pagoda.dialogue.state import events as ev
 
 NODE = NodeValue("Cuisine", "cuisine-001", "川菜", "Sichuan")
@@ -25,6 +25,9 @@ VALUES: list[Value] = [
     NODE,
     ANY,
     (NODE, NODE),
+    OneOf((NODE, Band("cheap"))),
+    Except((NODE,)),
+    Except((NODE, Range(None, 20)), OneOf((NODE, Band("cheap")))),
 ]
 EVENTS: list[ev.Event] = [
     ev.Began("c0ffee"),
@@ -35,6 +38,9 @@ EVENTS: list[ev.Event] = [
     ev.Doubted("cuisine", "菜", (NODE,)),
     ev.Unset("price"),
     ev.SetAny("price"),
+    ev.Ordered("price"),
+    ev.Ordered("rating", True),
+    ev.Ignored(("停车场", "泳池")),
     ev.Requested("phone", 1),
     ev.Requested("phone"),
     ev.Requested("phone", None, NODE),

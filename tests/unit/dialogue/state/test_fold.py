@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 from pagoda.dialogue.domain.domain import Domain
-from pagoda.dialogue.slots.kinds import ANY, Band, NodeValue, Range, When
+from pagoda.dialogue.domain.model import Order
+from pagoda.dialogue.slots.kinds import ANY, Band, Except, NodeValue, OneOf, Range, Value, When
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.fold import fold
 from pagoda.dialogue.state.model import State, Task
@@ -75,6 +76,58 @@ def test_a_slot_of_many_takes_more_and_a_correction_starts_anew() -> None:
     assert task_of(after(*hotel)).values["facility"] == (POOL, GYM)
     assert task_of(after(*hotel, ev.Informed("facility", POOL))).values["facility"] == (POOL, GYM)
     assert task_of(after(*hotel, ev.Corrected("facility", GYM))).values["facility"] == (GYM,)
+
+
+def test_what_is_excluded_stays_excluded_until_it_is_wanted() -> None:
+    no_sichuan = (*FIND[:2], ev.Informed("cuisine", Except((SICHUAN,))))
+    assert task_of(after(*no_sichuan)).values["cuisine"] == Except((SICHUAN,))
+    assert missing_slots(task_of(after(*no_sichuan)), CITY) == ("location",)
+    hunan = after(*no_sichuan, ev.Informed("cuisine", HUNAN))
+    assert task_of(hunan).values["cuisine"] == Except((SICHUAN,), HUNAN)
+    assert task_of(after(*no_sichuan, ev.Informed("cuisine", SICHUAN))).values["cuisine"] == SICHUAN
+    assert task_of(after(*no_sichuan, ev.Corrected("cuisine", HUNAN))).values["cuisine"] == HUNAN
+
+
+def test_what_is_excluded_is_taken_from_what_was_wanted() -> None:
+    cases: list[tuple[Value, Value, Value]] = [
+        (SICHUAN, Except((SICHUAN,)), Except((SICHUAN,))),
+        (SICHUAN, Except((HUNAN,)), Except((HUNAN,), SICHUAN)),
+        (OneOf((SICHUAN, HUNAN)), Except((HUNAN,)), Except((HUNAN,), SICHUAN)),
+        (Except((SICHUAN,)), Except((HUNAN,)), Except((SICHUAN, HUNAN))),
+        (SICHUAN, Except((SICHUAN,), HUNAN), Except((SICHUAN,), HUNAN)),
+    ]
+    for before, told, kept in cases:
+        state = after(*FIND[:2], ev.Informed("cuisine", before), ev.Informed("cuisine", told))
+        assert task_of(state).values["cuisine"] == kept
+    hotel = (said(), ev.Switched("find_hotel"), ev.Informed("facility", POOL), ev.Informed("facility", GYM))
+    assert task_of(after(*hotel, ev.Informed("facility", Except((GYM,))))).values["facility"] == Except((GYM,), (POOL,))
+    either = (*hotel[:2], ev.Informed("facility", OneOf((POOL, GYM))), ev.Informed("facility", Except((GYM,))))
+    assert task_of(after(*either)).values["facility"] == Except((GYM,), (POOL,))
+
+
+def test_a_booking_takes_one_value_and_asks_which() -> None:
+    state = after(*BOOK[:2], ev.Informed("name", OneOf((TILE, DEER)), "青瓦小馆或者白鹿食府"))
+    assert task_of(state).doubts == {"name": (TILE, DEER)}
+    assert "name" not in task_of(state).values
+    assert "name" not in task_of(after(*BOOK[:3], ev.Informed("name", Except((TILE,))))).values
+    assert task_of(after(*BOOK[:3], ev.Informed("name", Except((DEER,))))).values["name"] == TILE
+    assert task_of(after(*BOOK[:3], ev.Informed("name", Except((TILE,), DEER)))).values["name"] == DEER
+
+
+def test_an_order_stays_and_results_are_shown_again() -> None:
+    offered = (*FIND, ev.Offered((TILE, DEER)), said(), ev.Ordered("price"))
+    task = task_of(after(*offered))
+    assert (task.order, task.stage) == (Order("price"), "collecting")
+    assert task_of(after(*offered, ev.Informed("price", Band("cheap")))).order == Order("price")
+    for column in ("cuisine", "no such column"):
+        assert task_of(after(*FIND, ev.Ordered(column))).order is None
+    assert after(said(), ev.Ordered("price")).task is None
+
+
+def test_words_that_nothing_can_be_done_with_are_told_in_their_turn_only() -> None:
+    state = after(*FIND, ev.Ignored(("停车场",)), ev.Ignored(("泳池",)))
+    assert state.this_turn.ignored == ("停车场", "泳池")
+    assert after(*FIND, ev.Ignored(("停车场",)), said()).this_turn.ignored == ()
 
 
 def test_a_slot_that_the_task_lacks_is_left_alone() -> None:
