@@ -336,7 +336,8 @@ def _to_yes(case: Case) -> tuple[Grade, str]:
             if case.now.action in ("ask", "confirm", "say", "show", "query")
             else ("wrong", "yes made something else")
         )
-    return ("acceptable", "") if case.now.action in ("confirm", "ask") else ("wrong", "a yes did not book")
+    is_asked_again = case.now.open == "confirm" or case.now.action in ("confirm", "ask")
+    return ("acceptable", "") if is_asked_again else ("wrong", "a yes did not book")
 
 
 def _to_no(case: Case) -> tuple[Grade, str]:
@@ -441,6 +442,11 @@ def _is_answered(case: Case, asked: Asked) -> bool:
     return any(_has(case.now.text.casefold(), value.casefold()) for value in values)
 
 
+def _is_day(want: Want) -> bool:
+    """A day without its hour: the hour is still to be asked for."""
+    return all(isinstance(each, Moment) and "T" not in each.text for each in want.meanings)
+
+
 def _to_task(case: Case) -> tuple[Grade, str]:
     """A wish: it is looked for, read out, or what is missing is asked for."""
     now, expected = case.now, case.expected
@@ -459,7 +465,7 @@ def _to_task(case: Case) -> tuple[Grade, str]:
     if now.task != expected.task and expected.task:
         return "wrong", f"other task ({now.task or 'none'} for {expected.task})"
     if now.action == "ask":
-        is_known = expected.knows(now.asks) and now.detail == "missing"
+        is_known = expected.knows(now.asks) and now.detail == "missing" and not _is_day(expected.wants[now.asks])
         return ("acceptable" if is_known or now.detail in ("invalid", "ambiguous") else "right"), ""
     if now.action not in ("query", "confirm"):
         return "wrong", f"a wish answered by {now.action}"
