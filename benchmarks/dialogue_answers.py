@@ -44,8 +44,8 @@ _HAN = "零 一 二 三 四 五 六 七 八 九 十 十一 十二 十三 十四 
 ONES, HAN = _ONES.split(), _HAN.split()
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _PERSON = re.compile(
-    r"\b(?:me|myself|i|(?:my|a|our|their|her|his|the) (?:wife|husband|girlfriend|boyfriend|partner|friend|brother|sister"
-    r"|mother|mom|mum|nan|father|dad|son|daughter|child|kid|baby|boss))\b"
+    r"\b(?:me|myself|i|(?:my|a|our|their|her|his|the) (?:wife|husband|girlfriend|boyfriend|partner|friend|brother"
+    r"|sister|mother|mom|mum|nan|father|dad|son|daughter|child|kid|baby|boss))\b"
 )
 
 

@@ -200,6 +200,16 @@ def test_bookings_are_told_changed_and_undone_in_the_graph(make: Make, city_grap
     assert (bookings_in(city_graph, [first]), gone.facts["bookings"]) == ([], [second])
 
 
+def test_what_was_chosen_is_booked_by_an_order_and_changed_though_it_is_written(make: Make, city_graph: Graph) -> None:
+    agent = make()
+    turn = talk(agent, "s", "松月区的川菜馆", "the second one", "book it")
+    assert turn.facts["slots"] == {"name": "Green Tile Kitchen"}
+    (key,) = talk(agent, "s", "tomorrow at noon", "two people", "yes").facts["bookings"]
+    assert talk(agent, "s", "make it 3 people instead").text.startswith("Please confirm the change")
+    assert talk(agent, "s", "yes").facts["bookings"] == [key]
+    assert [row["people"] for row in bookings_in(city_graph, [key])] == [3]
+
+
 def test_nobody_reaches_the_bookings_of_another_conversation(make: Make, city_graph: Graph) -> None:
     agent = make()
     (key,) = talk(agent, "mine", TILE, "yes").facts["bookings"]

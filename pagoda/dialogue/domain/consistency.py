@@ -87,6 +87,7 @@ def _misplaced(slot: Slot, place: str) -> Iterator[Problem]:
         (slot.low is not None, "low", NUMBER_TYPES),
         (slot.high is not None, "high", NUMBER_TYPES),
         (slot.plain != "exact", "plain", (*NUMBER_TYPES, "time")),
+        (slot.units, "units", NUMBER_TYPES),
     ):
         if given and slot.type not in types:
             yield f"{place}.{part}", f"belongs to slots of type {', '.join(types)}; this one is of type {slot.type}"
@@ -266,6 +267,8 @@ def _of_booking(
         )
     if booking.created and booking.created in (booking.key, *booking.properties):
         yield f"{place}.created", f'is "{booking.created}", which the booking writes already: name another property'
+    if booking.cancelled and booking.cancelled in (booking.key, booking.created, *booking.properties):
+        yield f"{place}.cancelled", f'is "{booking.cancelled}", which the booking writes already: name another property'
     kept = {booking.target, *booking.properties.values(), *([booking.hours.slot] if booking.hours else [])}
     for name in intent.required:
         if name not in kept:

@@ -136,7 +136,7 @@ _BESIDE_EN = (
 
 _AFTER_ZH = "[的呀啊哦噢喔嘞咧哈哒滴呢哪哟呦啦咯喽诶耶]"
 _ANSWER_ZH = (
-    "(?:我|我们)?(?:确认|确定|同意|赞成|没意见|没异议)(?:无误|了|订|预订|下单|这个|这家|没错|没问题)*[的啊呀哦哈啦]*",
+    "(?:请|我|我们)?(?:确认|确定|同意|赞成|没意见|没异议)(?:无误|了|订|预订|下单|这个|这家|没错|没问题|{things})*[的啊呀哦哈啦]*",
     rf"(?:是这[样个家]|是|对|可以了|可以|成了?|妥了?|没错|没有?问题|没毛病|当然可以|当然|正确|无误|必须|要得|要|ok){_AFTER_ZH}*",
     "(?!都(?:可以|行|好|成|ok))(?:信息|内容|这些|上面|以上|时间|人数|地点|日期|都|全部|全|完全|一切|这样|这个|这家|就|也)+"
     rf"(?:都|也|是|很|完全|全)*(?:对|正确|没错|无误|没有?问题|可以了?|行|准确|合适|ok){_AFTER_ZH}*",
@@ -144,14 +144,18 @@ _ANSWER_ZH = (
     "(?:来|办|定|订|弄|安排|预订|走|做|说|行|可以|好了|吧|了|的|啊|啦)*",
 )
 _WEAK_ZH = rf"[好行]吧|(?:嗯|恩|好|行){_AFTER_ZH}*"
-_VERBS_ZH = "预订|预定|预约|下单|安排|提交|办理|确认|保留|订|定|约|办|留"
-_ORDER_ZH = (
-    "(?:请|麻烦(?:您|你)?|劳烦(?:您|你)?|烦请|帮忙|帮|给|替|我们|我|那就|那|就|可以|直接|现在|马上|赶紧|快|要|需要|想|先)*"
-    rf"(?:{_VERBS_ZH})(?:一下|下|上|好了|好|了|吧|它|这一?[个家间桌单]|那一?[个家间桌单]|位子|座位|[座位桌单个]|"
-    "{things}|的|啊|呀|哈|啦|呗)*"
+_VERBS_ZH = "预订|预定|预约|下单|安排|提交|办理|保留|订|定|约|办|留"
+_ASKED_ZH = (
+    "(?:请|麻烦(?:您|你)?|劳烦(?:您|你)?|烦请|帮忙|帮|给|替|我们|我|那就|那|就|可以|直接|现在|马上|赶紧|快|要|"
+    "需要|想|先)*"
 )
+_DONE_ZH = "一下|下|上|好了|好|了|吧|它|这一?[个家间桌单]|那一?[个家间桌单]|的|啊|呀|哈|啦|呗"
+_ORDER_ZH = rf"{_ASKED_ZH}(?:{_VERBS_ZH}|确认)(?:{_DONE_ZH})*"
+# "I want to book a table" alone may be a new wish.
+_ANY_ZH = "[座位桌单个]|{things}"
+_ORDER_OF_ANY_ZH = rf"{_ASKED_ZH}(?:{_VERBS_ZH})(?:{_DONE_ZH})*(?:{_ANY_ZH})(?:{_DONE_ZH}|{_ANY_ZH})*"
 _POLITE_ZH = (
-    rf"(?:可以|能|可否|能否|能不能)?(?:请|麻烦)?(?:您|你)?帮(?:我|我们|忙)(?:{_VERBS_ZH})(?:一下|下|好|上)*[吗么]"
+    rf"(?:可以|能|可否|能否|能不能)?(?:请|麻烦)?(?:您|你)?帮(?:我|我们|忙)(?:{_VERBS_ZH}|确认)(?:一下|下|好|上)*[吗么]"
 )
 _THANKS_ZH = (
     "(?:非常|十分|太|真是|实在|真的|真|很)*(?:谢谢|感谢|多谢|谢|辛苦|麻烦|拜托|劳驾)"
@@ -192,7 +196,7 @@ class _Grammar:
 
     def __init__(self, things: Sequence[str]) -> None:
         named = "|".join(re.escape(thing) for thing in (*_THINGS, *things))
-        order_zh = _ORDER_ZH.replace("{things}", named)
+        answers_zh = [answer.replace("{things}", named) for answer in (_ORDER_ZH, *_ANSWER_ZH)]
         answers_en = [answer.replace("{things}", named) for answer in (*_ANSWER_EN, _ORDER_EN)]
         self._latin = _units(
             {
@@ -213,7 +217,8 @@ class _Grammar:
                 "thanks": _THANKS_ZH,
                 "praised": "完美[的啊呀]*",
                 "polite": _POLITE_ZH,
-                "yes": "|".join([order_zh, *_ANSWER_ZH]),
+                "order_of_any": _ORDER_OF_ANY_ZH.replace("{things}", named),
+                "yes": "|".join(answers_zh),
                 "weak": _WEAK_ZH,
                 "beside": f"{_PRAISE_ZH}|{_BESIDE_ZH}",
             },

@@ -19,6 +19,7 @@ from pagoda.dialogue.reading.follow_ups import is_follow_up, is_small
 from pagoda.dialogue.reading.leftovers import unknown_names, unread_superlatives
 from pagoda.dialogue.reading.linking import Linker
 from pagoda.dialogue.reading.superlatives import Superlative, superlatives
+from pagoda.dialogue.slots.kinds import Range, When
 from pagoda.dialogue.slots.quantities import Quantity, quantities_in
 from pagoda.dialogue.slots.reader import SlotReader
 from pagoda.dialogue.slots.said import folded
@@ -29,6 +30,7 @@ from pagoda.nlu.understanding import OUT_OF_SCOPE, Act, SlotValue, TurnContext, 
 _SURE, MOSTLY = 0.9, 0.5
 _WHICH = ("哪一个", "哪一家", "哪一部", "哪个", "哪家", "哪间", "哪部", "哪", "which", "who", "where")
 _OWN = re.compile(r"(?:my|our|your|his|her|their)\b|我的|我们的", re.IGNORECASE)
+_WITH_ANY = ("time", "people", "price", "rating", "stars", "number")
 _DIGITS = frozenset("0123456789.〇零一二两三四五六七八九十百千万")
 
 
@@ -130,6 +132,8 @@ class Complemented:
         if slot is None:
             return False
         heard = self._values.heard(slot.name, found.value)
+        if slot.type in _WITH_ANY and isinstance(heard.value, When | int | Range):
+            return True  # "Any time after seven" says which.
         return not heard.said.is_any and (slot.type == "name" or heard.reading.is_meant)
 
     def _with_certain_intent(self, read: Understanding, plain: str) -> Understanding:

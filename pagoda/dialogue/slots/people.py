@@ -23,7 +23,8 @@ _EN = (
 _ZH = r"[一二两俩仨三四五六七八九十百]{1,4}"
 _NUM = rf"(?:\d{{1,4}}(?![\d:：.]\d)|{_ZH}|\b{_EN}\b)"
 _NOUNS_EN = (
-    r"people|persons?|ppl|pax|peeps|guests?|adults?|grown-?ups?|kids?|child(?:ren)?|babies|baby|infants?|toddlers?"
+    r"peoples?|folks?|persons?|ppl|pax|peeps|guests?|adults?|grown-?ups?|kids?|child(?:ren)?|babies|baby|infants?"
+    r"|toddlers?"
     r"|bab(?:y|ies)"
     r"|men|man|women|woman|boys?|girls?|friends?|colleagues?|co-?workers?|others?|siblings?|brothers?|bros?"
     r"|sisters?|cousins?"
@@ -55,7 +56,7 @@ _ALONE = re.compile(
     r"就我(?:自己|一个人?|一人)?(?=$|[，,。！!吧])|我自己(?!和)|自己一个|独自|单独|一个人|\b(?:just"
     r"|only) (?:for )?(?:me|myself)\b(?! and| plus"
     r"| with|,)"
-    r"|\balone\b|\bsolo\b|\b(?:by|for) myself\b(?! and| plus)|^\s*(?:myself|me)\s*[.!]?\s*$"
+    r"|\balone\b|\bsolo\b|\b(?:by|for) myself\b(?!\s*(?:,|and|plus|with|my|&))|^\s*(?:myself|me)\s*[.!]?\s*$"
 )
 # Numbers of other things, blanked before people are counted.
 _NO_PEOPLE = re.compile(
@@ -63,18 +64,28 @@ _NO_PEOPLE = re.compile(
     r"|[二三四五六七八九]姑娘"
     rf"|(?:{_NUM}|半)\s?(?:点钟?半?|刻钟?|分钟?|小时|钟头|天|晚上?|夜|周|星期|礼拜|个(?:小时|钟头|月|星期|礼拜)|月"
     rf"|年|号|日|桌|间|家|楼|路|元|块|折|岁|星|米|公里)"
-    rf"|\d{{1,4}}\s?(?:[ap]\.?m\b|[:：.]\d+|st\b|nd\b|rd\b|th\b|%|°)|[$￥¥€£]\s?\d+(?:\.\d+)?|#\s?\d+|\bno\.? ?\d+"
+    rf"|\d{{1,4}}\s?(?:[ap]\.?m\b|[:：.]\d+|st\b|nd\b|rd\b|th\b|%|°)|[$￥¥€£]\s?\d+(?:\.\d+)?|#\s?\d+|\bno\. ?\d+"
+    rf"|\bnot (?:for )?\d+(?: people)?"
     rf"|(?:{_NUM}) (?:o'?clock|nights?|days?|weeks?|months?|years?|hours?|hrs?|minutes?|mins?|tables?|rooms?|stars?"
     rf"|yuan|dollars?|bucks|times?"
     r"|courses?|miles?|blocks?|am\b|pm\b)\b"
     r"|\b(?:option|number|choice|room|floor|no\.|phone|extension)(?: number)? (?:is )?\d+"
     r"|-\s?\d+(?![\d-]*\s*(?:people|人|位|个))(?<![\d ]-\d)(?<!\d-\d\d)|\d+e\d+"
 )
+_PARTS = (
+    r"(?! (?:\w+ )?(?:adults?|kids?|child|children|men|man|women|woman|boys?|girls?|friends?|grown|bab(?:y|ies)"
+    r"|colleagues?"
+    r"|siblings?|brothers?|sisters?|couples?|buddies|mates|others?|of (?:my|our|his|her))\b)"
+)
 _TOTAL = re.compile(
-    rf"\b(?:party|group|table|family|team|reservation|booking|total|gathering|crowd"
-    rf"|bunch)(?: \w+){{0,2}}? (?:size )?(?:of|for|is"
-    rf"|to|:)\s*(?:just |only |about |around )?(?P<a>{_NUM})(?!\s?(?:o'?clock|[ap]\.?m|:)|(?: \w+)? (?:adults?"
-    rf"|kids?|child|children|men|women|boys?|girls?|friends?|grown|babies))"
+    rf"\b(?:party|group|table|family|team|reservation|booking|total|gathering|crowd|bunch)(?: \w+){{0,2}}? (?:size )?"
+    rf"(?:of|for|is|to|:)\s*(?:just |only |about |around )?(?P<a>{_NUM})(?!\s?(?:o'?clock|[ap]\.?m|:)){_PARTS}"
+    rf"|\b(?:number|amount) of (?:people|guests|persons|diners)(?: \w+){{0,4}}? (?:is|to|are|:)\s*(?P<g>{_NUM})"
+    rf"|(?P<h>{_NUM}) is the (?:number|amount) of|\bparty size\b[\w', ]{{0,24}}? (?P<i>{_NUM})(?=$|[\s,.!])"
+    rf"|\b(?:we are|we're|we'll be|we will be|us|all|all of|the)\s+(?:just |only )?(?P<k>{_NUM})(?=\s*(?:$|[,.!?·]"
+    rf"|of use?\b"
+    rf"|and we\b|are\b|and have\b|seated|now\b|please)){_PARTS}"
+    rf"|(?P<l>{_NUM}) (?:are |is |will be )?(?:coming|attending|joining)\b"
     rf"|(?P<b>{_NUM})(?: \w+)? (?:of us|in total|in all|altogether|total)\b"
     rf"|一家(?P<c>{_NUM})口|(?P<d>{_NUM})口(?:之家|人)?|(?:哥儿|姐儿|哥|姐妹|兄弟|爷儿|娘儿|爷"
     rf"|娘)(?P<e>{_ZH})个?(?!人?和)"
@@ -101,12 +112,12 @@ _KIN_EN = (
     r"|sister|son|daughter"
     r"|friend|colleague|co-?worker|boss|client|child|kid|baby|infant|toddler|aunt|uncle|cousin|nephew|niece"
     r"|neighbou?r|room-?mate|flat-?mate"
-    r"|date|mate|buddy|grandma|grandpa|gran(?:ny)?|nan(?:a|ny)?|grandad|granddad|grandmother|grandfather|guest"
-    r"|assistant|person|adult"
+    r"|mate|buddy|grandma|grandpa|gran(?:ny)?|nan(?:a|ny)?|grandad|granddad|grandmother|grandfather|guest"
+    r"|assistant|man|woman|lady|person|adult"
 )
 _ONE_EN = re.compile(
     rf"\b(?:my|our|his|her|their|a|an|one|the|another)(?: (?!and\b|or\b)\w+)? (?:{_KIN_EN})(?:-in-law)?\b(?! of)"
-    rf"|(?<=, )(?:{_KIN_EN})\b|(?<=and )(?:{_KIN_EN})\b"
+    rf"|(?:(?<=, )|(?<=and )|(?<=· ))(?:{_KIN_EN})\b"
 )
 _TWO_EN = re.compile(
     r"\b(?:(?:my|our|his|her|their|the|both|of) )*(?:grand)?parents\b|\b(?:the |my |our )?twins\b|\bin-laws\b"
@@ -228,6 +239,8 @@ def _in_sentence(tally: _Tally, previous: int | None, noun: re.Pattern[str] | No
     tally.total = sum(_number(match["n"] or match["n2"]) or 0 for match in tally.take(noun)) if noun else 0
     for _ in tally.take(_NO_PEOPLE, silently=True):
         pass
+    if len({match["n"] or match["n2"] for match in _GENERIC.finditer(tally.text)}) > 1:
+        return _people_at(tally, _GENERIC, Reading(why="ambiguous"))
     number = _counted(tally)
     if number is None and is_asked:
         number = _bare(tally)
@@ -235,6 +248,12 @@ def _in_sentence(tally: _Tally, previous: int | None, noun: re.Pattern[str] | No
     if untold is not None and not tally.total:
         return _people(tally, Reading(why="partial", leftover=untold[0].strip(" ,"), instead=number))
     return _people(tally, Reading(number)) if number is not None else None
+
+
+def _people_at(tally: _Tally, pattern: re.Pattern[str], reading: Reading) -> People:
+    for _ in tally.take(pattern):
+        pass
+    return _people(tally, reading)
 
 
 def _people(tally: _Tally, reading: Reading) -> People:
@@ -341,3 +360,5 @@ _PEOPLE = re.compile(
     rf"|(?<![第\d.:：])(?P<n2>\d{{1,4}}|{_ZH})\s?(?:(?:个|位|名|口|来个|多个)(?:{_NOUNS_ZH})?(?!月|小时|钟|星期|礼拜)"
     rf"|(?:{_NOUNS_ZH}|大(?!厦|学|堂|道|床)|小(?!时|店|馆)|张|票|座))"
 )
+# Told twice with different numbers, one of them is not meant.
+_GENERIC = re.compile(rf"\b(?P<n>\d{{1,4}}|{_EN}) (?:people|persons|ppl)\b|(?P<n2>\d{{1,4}}|{_ZH})(?:个人|位)")

@@ -56,11 +56,12 @@ _CLOCK = re.compile(r"\d|点|noon|midnight|clock|past")
 _MAX_GAP = 14
 # Nobody says a quantity so late, and the patterns' time grows with the square of the length.
 _MAX_LENGTH = 500
+_SMALL_NUMBER = r"(?:\d{1,2}|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
 _FOR_PEOPLE = re.compile(
-    r"\bfor (?:just |only |about |around )?(?P<n>\d{1,2}|one|two|three|four|five|six|seven|eight|nine|ten|eleven"
-    r"|twelve)"
-    r"(?=\s*(?:$|[,.!?·]|(?:on|at|in|this|next|please|there|thanks?|and|tomorrow|tonight|today|i|if|with|around"
-    r"|from)\b))"
+    rf"\b(?:for(?: us)?|seat|fit|book|reserve) (?:just |only |about |around )?(?P<n>{_SMALL_NUMBER})"
+    r"(?=\s*(?:$|[,.!?·]|(?:on|at|in|for|this|next|please|there|thanks?|and|tomorrow|tonight|today|i|if|with|around"
+    r"|from"
+    r"|instead|now)\b))"
 )
 
 

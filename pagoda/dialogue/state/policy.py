@@ -256,7 +256,7 @@ def _about_result(state: State, domain: Domain) -> Action | None:
         return None
     if turn.wants_more and source.stage == "offered":
         kept = {slot: value for slot, value in _filters(source).items() if slot not in source.relaxed}
-        return LookUp(source.intent, kept, source.skipped + len(source.results), source.order)
+        return LookUp(source.intent, kept, skip=source.skipped + len(source.results), order=source.order)
     if turn.is_chosen and source.chosen_result is not None:
         return Show(source.intent, source.chosen_result)
     return None

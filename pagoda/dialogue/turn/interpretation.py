@@ -129,6 +129,8 @@ class Interpreter:
     def _is_weak(self, read: Understanding, state: State) -> bool:
         """Whether a reading is not sure enough to leave what is under way, or to give it up."""
         intent = self._domain.intents.get(read.intent)
+        if not any(character.isalnum() for character in read.text):
+            return True
         if intent is None or (state.task is not None and state.task.intent == intent.name):
             return False
         waits = state.task is not None and state.task.stage == "confirming"
@@ -172,6 +174,9 @@ class Interpreter:
         source = state.task_with_results
         intent = self._domain.intents.get(read.intent)
         is_choice = intent is not None and intent.act == "choose" and "choose" in kinds
+        if source is not None and source.chosen_result is not None and "confirm" in kinds:
+            # "Book it" is an order, and what it means was chosen before.
+            is_choice = True
         if source is None or not is_choice or not BOOKS.search(read.text):
             return ""
         bookable = (each for each in self._domain.intents.values() if each.kind == "book")

@@ -145,6 +145,8 @@ class WholeSentences:
         is_cancel = intent is not None and intent.act == "cancel"
         if not wish and is_cancel and state.task is None and state.bookings and is_undoing(read.text):
             wish = "cancel"
+        if not wish and self._is_late_change(read, state):
+            wish = "change"
         is_under_way = state.task is not None and self._domain.intents[state.task.intent].kind == "book"
         if not wish or (is_under_way and wish != "list") or (wish == "list" and read.slots):
             return []
@@ -159,6 +161,14 @@ class WholeSentences:
         slots = [slot for slot in read.slots if slot.slot in record.values]
         said = (self._values.event(slot, record.values[slot.slot], is_correction=True) for slot in slots)
         return [ev.AskedToChange(record.id), *said]
+
+    def _is_late_change(self, read: Understanding, state: State) -> bool:
+        """ "Make it three instead", when it was written already and no task under way takes such a value."""
+        told = {slot.slot for slot in read.slots}
+        if not told or not state.bookings or all(act.kind != "correct" for act in read.acts):
+            return False
+        own = self._domain.intents[state.task.intent].slots if state.task is not None else ()
+        return told <= set(state.bookings[-1].values) and not told & set(own)
 
     def _booking_meant(self, read: Understanding, state: State) -> str:
         """Id of the booking that is named, numbered, or the only one; "" where nobody can tell."""

@@ -75,7 +75,7 @@ def invoke(*arguments: str, stdin: str | None = None, **environment: str) -> Res
 
 def test_bytes_that_are_no_text_are_one_line_and_the_conversation_goes_on(agent: Agent) -> None:
     runner = CliRunner(env={"LC_ALL": "C", "LANG": "C", "PAGODA_TRACEBACK": ""})
-    stdin = "one\n".encode() + "订餐馆\n".encode("gb18030") + b"\x80\xff\x00\n" + "两位\n".encode()
+    stdin = b"one\n" + "订餐馆\n".encode("gb18030") + b"\x80\xff\x00\n" + "两位\n".encode()
     result = runner.invoke(app, ["dialogue", "chat", "--session", "s"], input=stdin)
     assert (result.exit_code, result.stdout) == (0, "heard one\nheard 两位\n")
     assert result.stderr.count(ENGLISH.not_utf8.partition(":")[0]) == 2

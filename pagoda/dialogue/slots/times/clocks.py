@@ -56,15 +56,16 @@ _HOUR = rf"\d{{1,2}}(?![\d])|(?:{_HOURS})\b"
 # 530 and 1145, where something says that it is a clock.
 _RUN = r"(?:1[0-2]|[1-9])[0-5][05](?!\d)"
 _UNITS = (
-    r"(?!\s?(?:people|persons?|guests?|adults?|kids?|children|child|of us|friends?|others?|yuan|rmb|dollars?|stars?"
-    r"|points?|days?|weeks?"
-    r"|nights?|months?|hours?|hrs?|minutes?|mins?|tables?|rooms?|tickets?|seats?|percent|%|个|位|人|元|块|分|星|张"
-    r"|晚|天|周|月"
-    r"|小时|桌|岁|号|日))"
+    r"(?!\s?(?:(?:people|peoples|persons?|folks?|guests?|adults?|kids?|children|child|bab(?:y|ies)|toddlers?"
+    r"|infants?|of us"
+    r"|friends?|others?|men|man|women|woman|boys?|girls?|members?|colleagues?|siblings?|couples?|yuan|rmb|dollars?"
+    r"|stars?"
+    r"|points?|days?|weeks?|nights?|months?|hours?|hrs?|minutes?|mins?|tables?|rooms?|tickets?|seats?|percent)\b"
+    r"|%|个|位|人|元|块|分|星|张|晚|天|周|月|小时|桌|岁|号|日))"
 )
 _FACE = re.compile(
     rf"(?<![\d.:/$￥])(?P<h>[01]?\d|2[0-4])(?:\s?[:：]\s?|\."
-    rf"|h(?=\d))(?P<m>[0-5]\d)(?::[0-5]\d)?(?![\d.])(?:\s?(?:hours|hrs?|o'?clock)\b)?{_HALF}?" + _UNITS
+    rf"|h(?=\d))(?P<m>[0-5]\d)(?::[0-5]\d)?(?!\d|\.\d)(?:\s?(?:hours|hrs?|o'?clock)\b)?{_HALF}?" + _UNITS
 )
 _ZH = re.compile(
     # 有一点, 早一点 and 便宜一点 are a little, no hour; 今晚一点 is one.
@@ -110,6 +111,7 @@ _BETWEEN = re.compile(
 )
 _FROM = re.compile(r"\b(?:between|from)\s*$")
 _OR = re.compile(r"^\s*(?:or|或者?|还是|/)\s*$")
+_FROM_ONE = re.compile(r"\b(?:from|between)\s+\S+(?: \S+)?\s*$")
 _FIRST_OF_PAIR = re.compile(
     rf"(?<![\d.:/$￥\w-])(?P<h>{_HOUR}|{N})\s*(?:-|–|—|~|～|to|and|till?|until|到|至)\s*(?:(?:晚上|下午|上午|中午"
     rf"|早上|傍晚|凌晨)\s*)?$"
@@ -290,7 +292,10 @@ def _named(rest: Rest) -> Iterator[Clock]:
 
 def _after_a_word(rest: Rest, *, is_loose: bool) -> Iterator[Clock]:
     for match in rest.take_all(_SAID_BEFORE):
-        clock = _clock(match) if is_loose or not match["loose"] else None
+        is_heard = is_loose or not match["loose"]
+        if match["loose"] == "to":
+            is_heard = _FROM_ONE.search(rest.said[: match.start()]) is not None
+        clock = _clock(match) if is_heard else None
         # "From 5 to 6": each end has its word; of "to 6" alone the word is not one of time.
         if clock is None:
             rest.put_back(match)

@@ -68,6 +68,8 @@ def read_time(text: str, now: datetime, previous: When | None = None, earliest: 
     Reading(value=None, why='past', leftover='', instead=When(start='2026-11-22T19:00', end=''))
     """
     plain = plain_of(text)
+    if (kept := _without_denied(plain)) and (found := read_time(kept, now, previous, earliest)).value is not None:
+        return found
     if PAST.search(plain):
         return Reading(why="past")
     rest = Rest(plain)
@@ -102,6 +104,18 @@ def _stretch_around(days: list[Day], now: datetime) -> When | None:
         return None
     end = _at(days[0].last or days[0].first, 24, 0)
     return _when(_at(days[0].first, 0, 0), end) if end > now else None
+
+
+def _without_denied(plain: str) -> str:
+    """What is left of "5pm not 6pm" and 不是七点是八点 without what is not meant; "" where nothing is denied."""
+    kept = _DENIED.sub(" ", plain)
+    return kept if kept != plain else ""
+
+
+_DENIED = re.compile(
+    r"(?:-\s*)?(?:\bnot\b(?! (?:before|after|later|earlier|until))|\binstead of\b|\brather than\b|而?不是)"
+    r".+?(?:$|(?=,|，|\bbut\b|\bi (?:said|meant?)\b|(?<=点)是|是[一-鿿\d]+点))"
+)
 
 
 def time_places(text: str, *, is_asked: bool = False, is_loose: bool = True) -> list[tuple[int, int]]:

@@ -48,7 +48,7 @@ VAGUE = re.compile(
     r"|\b(?:end|beginning|start|middle) of (?:the |this |next )?(?:month|year|week)\b"
     r"|\b(?:next (?:week|month|year)|(?:this|the following) (?:week|month))\b|\bsome ?(?:day|time) (?:next|this)\b"
     r"|\bfirst thing\b|\bsoon\b|\bin a (?:bit|while)\b|\ba few (?:days|hours|weeks)\b|\bfew (?:days|hours|weeks)\b"
-    r"|\bthe other day\b|\bany ?(?:time|day)\b"
+    r"|\bthe other day\b"
 )
 THIS_YEAR = re.compile(r"今年|\b(?:of )?this year\b")
 BEFORE = re.compile(r"(?:以前|之前|前$|前(?=[，,。 ]))|\b(?:before|until|till|no later than|earlier than|not after)\b")
@@ -62,7 +62,8 @@ TIME_WORDS = re.compile(
 )
 # Small words that stand around a time and change nothing about it.
 _SMALL_EN = (
-    "a about again all also alright am an and any are around arrive arriving as at available be book booked "
+    "a about again any anytime all also alright am an and any are around arrive arriving as at available be book"
+    " booked "
     "booking between brunch but by can change come coming could date day do dinner eat exactly fine for from get "
     "go going good great have hello help hey hi hm hmm hours how i i'd i'll i'm if in instead is it it's its just "
     "let let's lets like looking lunch make maybe me meal mean meant move moved much my near need of oh ok okay "
@@ -102,10 +103,13 @@ def plain_of(text: str) -> str:
 
 
 class Rest:
-    """A lower-case text while pieces are taken out of it; what was taken is blank, and places stay what they were."""
+    """A lower-case text while pieces are taken out of it; what was taken is blank, and places stay what they were.
+
+    said: the whole text
+    """
 
     def __init__(self, text: str) -> None:
-        self.text = text
+        self.text = self.said = text
         self.taken: list[tuple[int, int]] = []
 
     def take(self, pattern: re.Pattern[str]) -> re.Match[str] | None:

@@ -136,6 +136,8 @@ def test_the_file_that_the_mistakes_are_made_in_is_right(tmp_path: Path) -> None
         ("properties: {at: day}", "properties: {}", 'booking.properties lack slot "day", which is asked for'),
         ("order: [{by: price}]", "order: [{by: price}, {by: price}]", 'order sorts by "price" twice'),
         ("optional: [brand", "carry_over: {brand: [find_item]}\n    optional: [brand", "names the intent itself"),
+        ("created: made", "cancelled: at", 'booking.cancelled is "at", which the booking writes already'),
+        ("type: boolean}", "type: boolean, units: {en: [pieces]}}", "slots.vegan.units belongs to slots of type price"),
         # operators
         (BRAND, BRAND.replace("node,", "node, within: 5,"), "filters.0.within belongs to operator near"),
         (BRAND, NEAR.replace("metres,", "metres, within: -5,"), "filters.0.within is -5, expected a distance above 0"),

@@ -39,6 +39,13 @@ from pagoda.dialogue.slots.said import folded
         ("twenty-one people", 21),
         ("there will be 4 of us. My brother can't come.", 4),
         ("just me", 1),
+        ("for myself, my husband and two kids", 4),
+        ("me and mom", 2),
+        ("a man and his wife", 2),
+        ("3 colleagues, me and 2 friends", 6),
+        ("the number of guests is 15", 15),
+        ("all 4 seated together", 4),
+        ("five are coming", 5),
     ],
 )
 def test_all_who_are_named_are_counted(words: str, count: int) -> None:
@@ -79,6 +86,11 @@ def test_one_more_is_added_to_the_number_before() -> None:
     ]
     assert read_people("再加一个人") == Reading(why="ambiguous")
     assert read_people("one more thing", 4) == NOTHING
+
+
+def test_two_numbers_of_people_are_asked_about() -> None:
+    assert read_people("not 18 people, 8 people") == Reading(8)
+    assert read_people("from 3 people to 4 people") == Reading(why="ambiguous")
 
 
 def test_a_number_that_was_not_told_is_asked_about() -> None:

@@ -259,8 +259,10 @@ def test_a_change_replaces_the_booking_and_is_read_out() -> None:
 def test_further_results_begin_behind_those_that_were_shown() -> None:
     filters = {"cuisine": SICHUAN, "location": OFFICE}
     more = (*OFFERED, said(), ev.AskedForMore())
-    assert action(*more) == LookUp("find_restaurant", filters, 2)
-    assert action(*more, ev.Offered((TILE,), (), 2), said(), ev.AskedForMore()) == LookUp("find_restaurant", filters, 3)
+    assert action(*more) == LookUp("find_restaurant", filters, skip=2)
+    assert action(*more, ev.Offered((TILE,), (), 2), said(), ev.AskedForMore()) == LookUp(
+        "find_restaurant", filters, skip=3
+    )
 
 
 def test_the_same_question_is_answered_again() -> None:

@@ -52,6 +52,10 @@ def read(words: str, previous: When | None = None, now: datetime = NOW) -> Readi
         ("七点差五分", "2026-11-28T18:55"),
         ("三月第二个周六晚上六点", "2027-03-13T18:00"),
         ("再过四十分钟", "2026-11-28T10:40"),
+        ("8pm, not 9pm", "2026-11-28T20:00"),
+        ("not tonight, tomorrow at 8", "2026-11-29T20:00"),
+        ("不是七点，是八点", "2026-11-28T20:00"),
+        ("It's at 7:45.", "2026-11-28T19:45"),
     ],
 )
 def test_a_day_and_an_hour_in_any_words_and_order(words: str, start: str) -> None:
@@ -79,7 +83,8 @@ def test_two_ends_are_one_stretch(words: str, start: str, end: str) -> None:
         ("tomorrow at sevn", "sevn", When("2026-11-29T00:00", "2026-11-30T00:00")),
         ("火把节晚上七点", "火把节", When("2026-11-28T19:00")),
         ("除了周五", "除", When("2026-12-04T00:00", "2026-12-05T00:00")),
-        ("not tonight at 8", "not", When("2026-11-28T20:00")),
+        ("nicht tonight at 8", "nicht", When("2026-11-28T20:00")),
+        ("not tonight", "not", When("2026-11-28T18:00", "2026-11-29T00:00")),
         ("2026-13-45", "2026-13-45", None),
         ("30 February", "30 february", None),
         ("25:00", "25:00", None),
