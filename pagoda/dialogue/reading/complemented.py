@@ -28,9 +28,9 @@ from pagoda.nlu.understanding import OUT_OF_SCOPE, Act, SlotValue, TurnContext, 
 
 # A sentence of which values are this share says little else.
 _SURE, MOSTLY = 0.9, 0.5
+_WITH_ANY = ("time", "people", "price", "rating", "stars", "number")
 _WHICH = ("哪一个", "哪一家", "哪一部", "哪个", "哪家", "哪间", "哪部", "哪", "which", "who", "where")
 _OWN = re.compile(r"(?:my|our|your|his|her|their)\b|我的|我们的", re.IGNORECASE)
-_WITH_ANY = ("time", "people", "price", "rating", "stars", "number")
 _DIGITS = frozenset("0123456789.〇零一二两三四五六七八九十百千万")
 
 
