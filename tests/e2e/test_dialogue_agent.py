@@ -258,7 +258,8 @@ def test_a_model_words_what_was_found_and_nothing_that_is_agreed_upon(make: Make
         return f"好的！{json.loads(messages[1].content)}" if "JSON 字符串" in messages[0].content else "no JSON"
 
     agent = make(model=ScriptedChatModel(respond), rephrases=True)
-    assert agent.reply("s", "想找一家便宜的川菜馆，离公司近一点").text.startswith("好的！找到一个（川菜，青岚科技附近，便宜）：青瓦小馆")
+    found = agent.reply("s", "想找一家便宜的川菜馆，离公司近一点")
+    assert found.text.startswith("好的！找到一个（川菜，青岚科技附近，便宜）：青瓦小馆")
     assert agent.reply("s", "帮我订一下，今晚七点四个人").text.startswith("请确认")
     assert agent.reply("s", "对").text.startswith("订好了")
 
