@@ -13,8 +13,8 @@ from functools import lru_cache
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Column
-from pagoda.dialogue.reading.assent import is_yes
-from pagoda.dialogue.reading.wishes import is_more, things_of, wish_about_bookings
+from pagoda.dialogue.reading.closed.assent import is_yes
+from pagoda.dialogue.reading.closed.wishes import is_more, things_of, wish_about_bookings
 from pagoda.dialogue.slots.said import folded, is_any
 from pagoda.nlu.understanding import Act, TurnContext
 

@@ -14,8 +14,15 @@ from typing import Protocol
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.reading.acts import bare_choice, is_named, mentions
-from pagoda.dialogue.reading.assent import is_yes
-from pagoda.dialogue.reading.wishes import is_changing, is_more, is_undoing, new_value_in, things_of, without_undoing
+from pagoda.dialogue.reading.closed.assent import is_yes
+from pagoda.dialogue.reading.closed.wishes import (
+    is_changing,
+    is_more,
+    is_undoing,
+    new_value_in,
+    things_of,
+    without_undoing,
+)
 from pagoda.dialogue.slots.kinds import NodeValue, Value
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.model import State

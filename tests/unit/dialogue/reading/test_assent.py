@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pagoda.dialogue.reading.assent import MAX_LENGTH, is_yes
+from pagoda.dialogue.reading.closed.assent import MAX_LENGTH, is_yes
 
 YES = [
     "yes", "Yep!", "yeah, sure", "OK", "okay, go ahead", "That's right.", "Yes , that 's correct .", "all correct",

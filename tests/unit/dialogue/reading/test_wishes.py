@@ -8,7 +8,7 @@ import pytest
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.reading.acts import acts_of, bare_choice, columns_named
-from pagoda.dialogue.reading.wishes import (
+from pagoda.dialogue.reading.closed.wishes import (
     is_changing,
     is_more,
     is_undoing,
