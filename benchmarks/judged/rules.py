@@ -422,7 +422,7 @@ def _to_question(case: Case) -> tuple[Grade, str]:
     if case.label.wants or case.label.task:
         grade, kind = _to_task(case)
         is_waiting = now.action == "ask" and is_vague
-        return (grade, "") if is_waiting else ("wrong", kind or "question not answered, with a wish")
+        return (grade, kind) if is_waiting else ("wrong", kind or "question not answered, with a wish")
     return "wrong", "question not answered" if now.action != "query" else "question became a search"
 
 

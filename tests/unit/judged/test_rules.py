@@ -56,9 +56,9 @@ def test_a_number_in_a_listed_row_says_nothing_back(town: Town) -> None:
 
 
 def test_a_wish_without_a_slot_is_right_when_said_back_and_silent_when_not(town: Town) -> None:
-    seen = replace(found(), task="find_hotel")
-    silent = verdict(town, "H rating>=4.5", seen)
-    told = verdict(town, "H rating>=4.5", replace(seen, text="I cannot search by a rating of 4.5."))
+    seen = replace(found(), task="find_film")
+    silent = verdict(town, "F price=50..100", seen)
+    told = verdict(town, "F price=50..100", replace(seen, text="I cannot search by a price of 50 to 100."))
     assert (silent.grade, told.grade) == ("wrong in silence", "right")
 
 
