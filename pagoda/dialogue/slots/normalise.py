@@ -2,7 +2,7 @@
 
 Stands between *understanding* and *events* on the turn's path. Names of nodes are `linking`'s; everything else is read
 here by rules, so that what enters a query is a number, a time or a word that the domain lists, and nothing otherwise.
-What could be read in part, or lies beyond the slot's limits, comes as a `Reading` that says so.
+What could be read in part, or lies beyond the slot's limits, comes as a `ValueReading` that says so.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pagoda.dialogue.slots.check import accepts
 from pagoda.dialogue.slots.kinds import ANY, Band, Range, Value, When
 from pagoda.dialogue.slots.numbers import around_of, bounds
 from pagoda.dialogue.slots.people import read_people
-from pagoda.dialogue.slots.readings import NOTHING, Reading
+from pagoda.dialogue.slots.readings import NOTHING, ValueReading
 from pagoda.dialogue.slots.said import Said
 from pagoda.dialogue.slots.times.moments import read_time
 
@@ -52,7 +52,7 @@ def value_of(slot: Slot, said: Said, now: datetime, previous: Value | None = Non
     return reading_of(slot, said, now, previous).value
 
 
-def reading_of(slot: Slot, said: Said, now: datetime, previous: Value | None = None) -> Reading:
+def reading_of(slot: Slot, said: Said, now: datetime, previous: Value | None = None) -> ValueReading:
     """What the words of a slot mean, or why they are no valid value of it; NOTHING for names of nodes.
 
     now: local time without a zone; previous: the slot's value before, which completes a time that is told in parts and
@@ -62,20 +62,20 @@ def reading_of(slot: Slot, said: Said, now: datetime, previous: Value | None = N
         return NOTHING
     found = _READERS[slot.type](slot, said, now, previous) if slot.type in _READERS else NOTHING
     if not found.is_meant and slot.may_be_any and said.is_any:
-        found = Reading(ANY)
+        found = ValueReading(ANY)
     if found.value is not None and not accepts(slot, found.value):
         return _out_of_limits(slot, found.value)
     return found if found.instead is None or accepts(slot, found.instead) else replace(found, instead=None)
 
 
-def _out_of_limits(slot: Slot, value: Value) -> Reading:
+def _out_of_limits(slot: Slot, value: Value) -> ValueReading:
     """A number beyond the slot's limits, with the limit; what is no value of the slot at all is nothing."""
     ends = [value.low, value.high] if isinstance(value, Range) else [value]
     numbers = [end for end in ends if isinstance(end, int | float) and not isinstance(end, bool)]
     if any(slot.high is not None and number > slot.high for number in numbers):
-        return Reading(why="limits", instead=slot.high)
+        return ValueReading(why="limits", instead=slot.high)
     if any(slot.low is not None and number < slot.low for number in numbers):
-        return Reading(why="limits", instead=slot.low)
+        return ValueReading(why="limits", instead=slot.low)
     return NOTHING
 
 
@@ -99,15 +99,15 @@ def _stands_in(word: str, text: str) -> bool:
     return re.search(rf"\b{re.escape(word)}\b", text) is not None if word.isascii() else word in text
 
 
-def _number(slot: Slot, said: Said, now: datetime, previous: Value | None) -> Reading:
+def _number(slot: Slot, said: Said, now: datetime, previous: Value | None) -> ValueReading:
     """A bound or a number, read as the slot reads a bare one; else one of the slot's bands."""
     found = bounds(_VAGUE.sub("", said.plain))
     if found is None:
         band = _spelled(slot.bands, said)
-        return Reading(Band(band)) if band is not None else NOTHING
+        return ValueReading(Band(band)) if band is not None else NOTHING
     if isinstance(found, Range):
-        return Reading(found)
-    return Reading(_plain(slot, found))
+        return ValueReading(found)
+    return ValueReading(_plain(slot, found))
 
 
 def _plain(slot: Slot, number: float) -> Value:
@@ -119,36 +119,36 @@ def _plain(slot: Slot, number: float) -> Value:
     return Range(None, number) if slot.plain == "at_most" else Range(number, None)
 
 
-def _people(slot: Slot, said: Said, now: datetime, previous: Value | None) -> Reading:
+def _people(slot: Slot, said: Said, now: datetime, previous: Value | None) -> ValueReading:
     before = previous if isinstance(previous, int) else None
     return read_people(said.plain, before, [word for words in slot.units.values() for word in words])
 
 
-def _time(slot: Slot, said: Said, now: datetime, previous: Value | None) -> Reading:
+def _time(slot: Slot, said: Said, now: datetime, previous: Value | None) -> ValueReading:
     return read_time(said.plain, now, previous if isinstance(previous, When) else None, slot.earliest)
 
 
-def _boolean(slot: Slot, said: Said, now: datetime, previous: Value | None) -> Reading:
+def _boolean(slot: Slot, said: Said, now: datetime, previous: Value | None) -> ValueReading:
     if _NO.search(said.words):
-        return Reading(value=False)
-    return Reading(value=True) if _YES.search(said.words) else NOTHING
+        return ValueReading(value=False)
+    return ValueReading(value=True) if _YES.search(said.words) else NOTHING
 
 
-def _choice(slot: Slot, said: Said, now: datetime, previous: Value | None) -> Reading:
-    return Reading(said.words if said.words in slot.choices else _spelled(slot.choices, said))
+def _choice(slot: Slot, said: Said, now: datetime, previous: Value | None) -> ValueReading:
+    return ValueReading(said.words if said.words in slot.choices else _spelled(slot.choices, said))
 
 
-def _person(slot: Slot, said: Said, now: datetime, previous: Value | None) -> Reading:
+def _person(slot: Slot, said: Said, now: datetime, previous: Value | None) -> ValueReading:
     """The name in "under the name of Smith" and 我叫王芳."""
     return _text(slot, Said.of(_NAME_TAILS.sub("", _NAME_LEADS.sub("", said.words))), now, previous)
 
 
-def _text(slot: Slot, said: Said, now: datetime, previous: Value | None) -> Reading:
+def _text(slot: Slot, said: Said, now: datetime, previous: Value | None) -> ValueReading:
     """The words as they stand; a yes or no is an answer to something else."""
-    return NOTHING if _NO_NAME.match(said.words) else Reading(said.words.strip() or None)
+    return NOTHING if _NO_NAME.match(said.words) else ValueReading(said.words.strip() or None)
 
 
-_READERS: Mapping[str, Callable[[Slot, Said, datetime, Value | None], Reading]] = {
+_READERS: Mapping[str, Callable[[Slot, Said, datetime, Value | None], ValueReading]] = {
     "time": _time,
     "people": _people,
     "price": _number,

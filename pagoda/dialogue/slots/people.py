@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from pagoda.dialogue.slots.numbers import english_number, han_number
-from pagoda.dialogue.slots.readings import NOTHING, Reading
+from pagoda.dialogue.slots.readings import NOTHING, ValueReading
 
 _ONES = "one|two|three|four|five|six|seven|eight|nine"
 _EN = (
@@ -198,12 +198,12 @@ class _Tally:
 class People:
     """A count found in a sentence. start, end: its characters; reading: what it says."""
 
-    reading: Reading
+    reading: ValueReading
     start: int
     end: int
 
 
-def read_people(text: str, previous: int | None = None, nouns: Iterable[str] = ()) -> Reading:
+def read_people(text: str, previous: int | None = None, nouns: Iterable[str] = ()) -> ValueReading:
     """How many people a folded text means; NOTHING where it counts none.
 
     previous: the number before, which "one more" adds to; nouns: others than people that the slot counts
@@ -242,28 +242,28 @@ def _in_sentence(tally: _Tally, previous: int | None, noun: re.Pattern[str] | No
         for _ in tally.take(pattern, silently=True):
             pass
     if len({match["n"] or match["n2"] for match in _GENERIC.finditer(tally.text)}) > 1:
-        return _people_at(tally, _GENERIC, Reading(why="ambiguous"))
+        return _people_at(tally, _GENERIC, ValueReading(why="ambiguous"))
     number = _counted(tally)
     if is_asked:
         number = _bare(tally) if number is None else number + _leading(tally)
     untold = next(tally.take(_UNTOLD if number is not None else _VAGUE), None)
     if untold is not None and not tally.total:
-        return _people(tally, Reading(why="partial", leftover=untold[0].strip(" ,"), instead=number))
-    return _people(tally, Reading(number)) if number is not None else None
+        return _people(tally, ValueReading(why="partial", leftover=untold[0].strip(" ,"), instead=number))
+    return _people(tally, ValueReading(number)) if number is not None else None
 
 
-def _people_at(tally: _Tally, pattern: re.Pattern[str], reading: Reading) -> People:
+def _people_at(tally: _Tally, pattern: re.Pattern[str], reading: ValueReading) -> People:
     for _ in tally.take(pattern):
         pass
     return _people(tally, reading)
 
 
-def _people(tally: _Tally, reading: Reading) -> People:
+def _people(tally: _Tally, reading: ValueReading) -> People:
     starts, ends = zip(*tally.spans, strict=True)
     return People(reading, min(starts), max(ends))
 
 
-def _changed(tally: _Tally, previous: int | None, *, is_asked: bool) -> Reading | None:
+def _changed(tally: _Tally, previous: int | None, *, is_asked: bool) -> ValueReading | None:
     """One more, one fewer; without a number before, nobody knows of what, and only of people it is meant for sure."""
     for pattern, sign in ((_MORE, 1), (_LESS, -1)):
         match = pattern.search(tally.text)
@@ -275,7 +275,11 @@ def _changed(tally: _Tally, previous: int | None, *, is_asked: bool) -> Reading 
             continue
         word = next((groups[name] for name in groups if not name.startswith("whom") and groups[name]), "")
         tally.spans.append((match.start(), match.end()))
-        return Reading(previous + sign * (_number(word) or 1)) if previous is not None else Reading(why="ambiguous")
+        return (
+            ValueReading(previous + sign * (_number(word) or 1))
+            if previous is not None
+            else ValueReading(why="ambiguous")
+        )
     return None
 
 

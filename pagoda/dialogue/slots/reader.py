@@ -14,7 +14,7 @@ from functools import lru_cache
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.slots.kinds import Value
 from pagoda.dialogue.slots.normalise import reading_of
-from pagoda.dialogue.slots.readings import Reading
+from pagoda.dialogue.slots.readings import ValueReading
 from pagoda.dialogue.slots.said import Said
 
 # A turn has a few slots with a few words each; this many are some turns of many sessions.
@@ -28,7 +28,7 @@ class Heard:
     """Words of a slot and what was read in them, of a time that of some day."""
 
     said: Said
-    reading: Reading
+    reading: ValueReading
 
     @property
     def value(self) -> Value | None:
@@ -51,7 +51,7 @@ class SlotReader:
         """What words of a slot mean now, None where they are no value of it."""
         return self.reading(slot, words, now, previous).value
 
-    def reading(self, slot: str, words: str, now: datetime, previous: Value | None = None) -> Reading:
+    def reading(self, slot: str, words: str, now: datetime, previous: Value | None = None) -> ValueReading:
         """What words of a slot mean now, or why they are no value; see `reading_of`."""
         heard, declared = self._kept(slot, words), self._domain.slots[slot]
         is_relative = declared.type == "time" or (declared.type == "people" and previous is not None)

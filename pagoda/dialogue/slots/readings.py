@@ -24,7 +24,7 @@ Why = Literal["", "partial", "ambiguous", "past", "limits"]
 
 
 @dataclass(frozen=True)
-class Reading:
+class ValueReading:
     """Words as a reader took them; see the table above. leftover: the words that were not understood, as they stand."""
 
     value: Value | None = None
@@ -38,4 +38,4 @@ class Reading:
         return self.value is not None or bool(self.why)
 
 
-NOTHING = Reading()
+NOTHING = ValueReading()

@@ -19,7 +19,7 @@ Half = str
 
 
 @dataclass(frozen=True)
-class Clock:
+class ClockTime:
     """A time on the clock's face. hour: 0 to 24; half: "am", "pm" or ""; start, end: its characters.
 
     is_sure: told as hours of 24, so that 07:30 is in the morning; is_before: only what is before it was said
@@ -118,7 +118,7 @@ _FIRST_OF_PAIR = re.compile(
 )
 
 
-def clocks_in(rest: Rest, *, is_bare_enough: bool, is_loose: bool = True) -> list[Clock]:
+def clocks_in(rest: Rest, *, is_bare_enough: bool, is_loose: bool = True) -> list[ClockTime]:
     """The clocks of a text, left to right, taken out of it.
 
     is_bare_enough: a number alone is an hour here; is_loose: one after "about" or "from" is, too
@@ -134,7 +134,7 @@ def clocks_in(rest: Rest, *, is_bare_enough: bool, is_loose: bool = True) -> lis
     return sorted(found, key=lambda clock: clock.start)
 
 
-def is_stretch(text: str, first: Clock, second: Clock) -> bool:
+def is_stretch(text: str, first: ClockTime, second: ClockTime) -> bool:
     """Whether two clocks are the ends of one stretch: "from 5 to 6", 六点到八点. text: lower-case, as it was said."""
     return _BETWEEN.match(text[first.end : second.start]) is not None
 
@@ -164,7 +164,7 @@ def count_of(word: str) -> float | None:
     return _TEENS.get(word)
 
 
-def _clock(match: re.Match[str], minute: int | None = None, *, is_sure: bool = False) -> Clock | None:
+def _clock(match: re.Match[str], minute: int | None = None, *, is_sure: bool = False) -> ClockTime | None:
     groups = match.groupdict()
     word = groups.get("h") or ""
     if len(word) > 2 and word.isascii() and word.isdigit():
@@ -177,7 +177,7 @@ def _clock(match: re.Match[str], minute: int | None = None, *, is_sure: bool = F
     half = (groups.get("half") or "")[:1]
     if half == "a" and hour > 12:
         return None
-    return Clock(hour, minute, f"{half}m" if half else "", match.start(), match.end(), is_sure)
+    return ClockTime(hour, minute, f"{half}m" if half else "", match.start(), match.end(), is_sure)
 
 
 def _minute(word: str | None) -> int | None:
@@ -197,7 +197,9 @@ def _number(word: str) -> int | None:
     return int(value) if value is not None and value == int(value) else None
 
 
-def _taken(rest: Rest, pattern: re.Pattern[str], made: Callable[[re.Match[str]], Clock | None]) -> Iterator[Clock]:
+def _taken(
+    rest: Rest, pattern: re.Pattern[str], made: Callable[[re.Match[str]], ClockTime | None]
+) -> Iterator[ClockTime]:
     for match in rest.take_all(pattern):
         clock = made(match)
         if clock is None:
@@ -206,7 +208,7 @@ def _taken(rest: Rest, pattern: re.Pattern[str], made: Callable[[re.Match[str]],
             yield clock
 
 
-def _less(clock: Clock | None, minutes: int) -> Clock | None:
+def _less(clock: ClockTime | None, minutes: int) -> ClockTime | None:
     """So many minutes before a clock."""
     if clock is None or not 0 <= minutes <= 60:
         return None
@@ -221,10 +223,10 @@ def _less(clock: Clock | None, minutes: int) -> Clock | None:
     return replace(clock, hour=hour, minute=total % 60)
 
 
-def _faces(rest: Rest, *, is_timely: bool) -> Iterator[Clock]:
+def _faces(rest: Rest, *, is_timely: bool) -> Iterator[ClockTime]:
     """7:30, 7.30 and 1930; the last two are numbers of other things as well: a rating, a year."""
 
-    def made(match: re.Match[str]) -> Clock | None:
+    def made(match: re.Match[str]) -> ClockTime | None:
         is_plain = not match["half"] and re.fullmatch(r"\d+\.?\d+", match[0].strip()) is not None
         if is_plain and not is_timely and _AT.search(match.string[: match.start()]) is None:
             return None
@@ -236,11 +238,11 @@ def _faces(rest: Rest, *, is_timely: bool) -> Iterator[Clock]:
     yield from _taken(rest, _HRS, lambda m: _clock(m, 0, is_sure=True))
 
 
-def _off_the_hour(rest: Rest) -> Iterator[Clock]:
-    def made(match: re.Match[str]) -> Clock | None:
+def _off_the_hour(rest: Rest) -> Iterator[ClockTime]:
+    def made(match: re.Match[str]) -> ClockTime | None:
         minutes = {"half": 30, "quarter": 15}.get(match["what"]) or int(count_of(match["what"]) or 0)
         if match["h"] in _NAMED:
-            clock: Clock | None = Clock(12, 0, _NAMED[match["h"]], match.start(), match.end())
+            clock: ClockTime | None = ClockTime(12, 0, _NAMED[match["h"]], match.start(), match.end())
         else:
             clock = _clock(match, 0)
         if clock is None or minutes > 59:
@@ -266,13 +268,13 @@ def _is_off(match: re.Match[str], text: str) -> bool:
 _OFTEN = ("half", "quarter", "twenty-five", "twenty five", "twenty", "ten", "five", "10", "20", "25")
 
 
-def _spelled(rest: Rest) -> Iterator[Clock]:
+def _spelled(rest: Rest) -> Iterator[ClockTime]:
     for pattern in (_SPELLED, _SPACED, _O_CLOCK, _ISH, _SHORT_HUNDRED, _WITH_HALF):
         yield from _taken(rest, pattern, _clock)
 
 
-def _chinese(rest: Rest) -> Iterator[Clock]:
-    def made(match: re.Match[str]) -> Clock | None:
+def _chinese(rest: Rest) -> Iterator[ClockTime]:
+    def made(match: re.Match[str]) -> ClockTime | None:
         minute = 30 if match["thirty"] else 15 * ("一三".index(match["quarter"]) * 2 + 1) if match["quarter"] else None
         less = match["less"] or match["less2"]
         if not less:
@@ -283,14 +285,14 @@ def _chinese(rest: Rest) -> Iterator[Clock]:
     yield from _taken(rest, _ZH_BARE, _clock)
 
 
-def _named(rest: Rest) -> Iterator[Clock]:
+def _named(rest: Rest) -> Iterator[ClockTime]:
     for match in rest.take_all(_MIDNIGHT):
-        yield Clock(12, 0, "am", match.start(), match.end())
+        yield ClockTime(12, 0, "am", match.start(), match.end())
     for match in rest.take_all(_NOON):
-        yield Clock(12, 0, "pm", match.start(), match.end())
+        yield ClockTime(12, 0, "pm", match.start(), match.end())
 
 
-def _after_a_word(rest: Rest, *, is_loose: bool) -> Iterator[Clock]:
+def _after_a_word(rest: Rest, *, is_loose: bool) -> Iterator[ClockTime]:
     for match in rest.take_all(_SAID_BEFORE):
         is_heard = is_loose or not match["loose"]
         if match["loose"] == "to":
@@ -304,7 +306,7 @@ def _after_a_word(rest: Rest, *, is_loose: bool) -> Iterator[Clock]:
             yield replace(clock, start=match.start("h"), is_before=is_before)
 
 
-def _first_of_pair(rest: Rest, known: Clock) -> Iterator[Clock]:
+def _first_of_pair(rest: Rest, known: ClockTime) -> Iterator[ClockTime]:
     """The 7 of "7 to 8 pm" and of "between 7 and 8 o'clock"."""
     match = _FIRST_OF_PAIR.search(rest.text[: known.start])
     clock = None if match is None else _clock(match, 0)
@@ -313,7 +315,7 @@ def _first_of_pair(rest: Rest, known: Clock) -> Iterator[Clock]:
         yield replace(clock, end=match.end("h"))
 
 
-def _bare(rest: Rest, is_enough: bool) -> Iterator[Clock]:
+def _bare(rest: Rest, is_enough: bool) -> Iterator[ClockTime]:
     """One number, or two that are ends of a stretch; where times were read already, only beside those."""
     apart = _FACE_APART.match(rest.text) if is_enough else None
     matches = [apart] if apart is not None else list(_BARE.finditer(rest.text))

@@ -16,8 +16,8 @@ from datetime import date, datetime, timedelta
 from pagoda.dialogue.domain.model import EARLIEST
 from pagoda.dialogue.slots.kinds import When
 from pagoda.dialogue.slots.numbers import han_number
-from pagoda.dialogue.slots.readings import NOTHING, Reading
-from pagoda.dialogue.slots.times.clocks import Clock, clocks_in, count_of, is_stretch
+from pagoda.dialogue.slots.readings import NOTHING, ValueReading
+from pagoda.dialogue.slots.times.clocks import ClockTime, clocks_in, count_of, is_stretch
 from pagoda.dialogue.slots.times.days import Day, days_in
 from pagoda.dialogue.slots.times.parts import PARTS, hour_of_day, part_around, part_in
 from pagoda.dialogue.slots.times.words import (
@@ -51,12 +51,12 @@ class _Heard:
 
     day: Day | None = None
     part: str = ""
-    clock: Clock | None = None
-    until: Clock | None = None
+    clock: ClockTime | None = None
+    until: ClockTime | None = None
     is_known: bool = False
 
 
-def read_time(text: str, now: datetime, previous: When | None = None, earliest: int = EARLIEST) -> Reading:
+def read_time(text: str, now: datetime, previous: When | None = None, earliest: int = EARLIEST) -> ValueReading:
     """What a folded text means, seen from now; NOTHING where it is about no time.
 
     previous: known before; its day or hour stays where none is said
@@ -65,13 +65,13 @@ def read_time(text: str, now: datetime, previous: When | None = None, earliest: 
     >>> read_time("明天中午12点半", datetime(2026, 11, 21, 10)).value
     When(start='2026-11-22T12:30', end='')
     >>> read_time("tonight at seven", datetime(2026, 11, 21, 19, 50))
-    Reading(value=None, why='past', leftover='', instead=When(start='2026-11-22T19:00', end=''))
+    ValueReading(value=None, why='past', leftover='', instead=When(start='2026-11-22T19:00', end=''))
     """
     plain = plain_of(text)
     if (kept := _without_denied(plain)) and (found := read_time(kept, now, previous, earliest)).value is not None:
         return found
     if PAST.search(plain):
-        return Reading(why="past")
+        return ValueReading(why="past")
     rest = Rest(plain)
     known = datetime.fromisoformat(previous.start).date() if previous is not None else None
     offset = _offset(rest, now)
@@ -85,16 +85,16 @@ def read_time(text: str, now: datetime, previous: When | None = None, earliest: 
     leftover = " ".join(rest.unread())
     heard = _Heard(days[0] if days else None, part, clocks[0] if clocks else None)
     if heard == _Heard() and offset is None and not is_vague and not is_same_unknown:
-        return Reading(why="partial", leftover=leftover) if TIME_WORDS.search(leftover) else NOTHING
+        return ValueReading(why="partial", leftover=leftover) if TIME_WORDS.search(leftover) else NOTHING
     if previous is not None and _is_several_days(previous) and not days and offset is None:
-        return Reading(why="ambiguous", instead=previous)
+        return ValueReading(why="ambiguous", instead=previous)
     heard, clocks = _with_stretch(heard, clocks, plain)
     found = _one(offset, now) if offset is not None and not clocks else _resolved(heard, previous, now, earliest)
     if leftover:
-        return Reading(why="partial", leftover=leftover, instead=found.value or found.instead)
+        return ValueReading(why="partial", leftover=leftover, instead=found.value or found.instead)
     if is_vague or is_same_unknown or (is_before and heard.until is None) or _is_ambiguous(heard, days, clocks, offset):
         is_beyond = is_before and not clocks
-        return Reading(why="ambiguous", instead=None if is_beyond else _stretch_around(days, now))
+        return ValueReading(why="ambiguous", instead=None if is_beyond else _stretch_around(days, now))
     return found
 
 
@@ -183,14 +183,14 @@ def _is_several_days(known: When) -> bool:
     return bool(known.end) and datetime.fromisoformat(known.end) - datetime.fromisoformat(known.start) > timedelta(1)
 
 
-def _with_stretch(heard: _Heard, clocks: list[Clock], plain: str) -> tuple[_Heard, list[Clock]]:
+def _with_stretch(heard: _Heard, clocks: list[ClockTime], plain: str) -> tuple[_Heard, list[ClockTime]]:
     """Two clocks that are the ends of one stretch become one."""
     if len(clocks) == 2 and is_stretch(plain, clocks[0], clocks[1]):
         return replace(heard, until=clocks[1]), clocks[:1]
     return heard, clocks
 
 
-def _is_ambiguous(heard: _Heard, days: list[Day], clocks: list[Clock], offset: datetime | None) -> bool:
+def _is_ambiguous(heard: _Heard, days: list[Day], clocks: list[ClockTime], offset: datetime | None) -> bool:
     """Two days, two hours, several days at once, or the midnight of a day, which begins it or ends it."""
     if len({(clock.hour, clock.minute, clock.half) for clock in clocks}) > 1 or (
         offset is not None and (days or clocks)
@@ -206,13 +206,13 @@ def _is_ambiguous(heard: _Heard, days: list[Day], clocks: list[Clock], offset: d
     return is_midnight and heard.day is not None and heard.part not in ("night", "evening")
 
 
-def _one(moment: datetime | None, now: datetime) -> Reading:
+def _one(moment: datetime | None, now: datetime) -> ValueReading:
     if moment is None:
         return NOTHING
-    return Reading(_moment(moment)) if moment > now.replace(second=0, microsecond=0) else Reading(why="past")
+    return ValueReading(_moment(moment)) if moment > now.replace(second=0, microsecond=0) else ValueReading(why="past")
 
 
-def _resolved(heard: _Heard, previous: When | None, now: datetime, earliest: int) -> Reading:
+def _resolved(heard: _Heard, previous: When | None, now: datetime, earliest: int) -> ValueReading:
     """The moment or stretch, seen from now; of what is over, the next such one as `instead`."""
     heard = _completed(heard, previous, now, earliest)
     try:
@@ -228,7 +228,7 @@ def _completed(heard: _Heard, previous: When | None, now: datetime, earliest: in
         return heard
     start = datetime.fromisoformat(previous.start)
     if heard.clock is None and not heard.part and previous.is_exact and heard.day is not None:
-        return replace(heard, clock=Clock(start.hour, start.minute), is_known=True)
+        return replace(heard, clock=ClockTime(start.hour, start.minute), is_known=True)
     if heard.clock is not None and heard.day is None and start.date() >= now.date():
         part = heard.part or part_around(start.hour, heard.clock.hour, is_exact=previous.is_exact)
         return replace(heard, day=Day(start.date()), part=part)
@@ -237,15 +237,15 @@ def _completed(heard: _Heard, previous: When | None, now: datetime, earliest: in
     return heard
 
 
-def _at_the_clock(heard: _Heard, now: datetime, earliest: int) -> Reading:
+def _at_the_clock(heard: _Heard, now: datetime, earliest: int) -> ValueReading:
     assert heard.clock is not None
     if heard.day is None:
         # Of an hour past midnight, the night that is under way may be meant.
         first = _hours(heard, now.date(), earliest, is_of_today=True)
         if first[0] > now:
-            return Reading(_when(*first))
+            return ValueReading(_when(*first))
         tomorrow = _when(*_hours(heard, now.date() + timedelta(days=1), earliest, is_of_today=True))
-        return Reading(tomorrow)
+        return ValueReading(tomorrow)
     return _ahead(heard, heard.day, _hours(heard, heard.day.first, earliest), now)
 
 
@@ -265,34 +265,34 @@ def _hours(heard: _Heard, day: date, earliest: int, *, is_of_today: bool = False
     return start, end
 
 
-def _hour(clock: Clock, part: str, earliest: int) -> int:
+def _hour(clock: ClockTime, part: str, earliest: int) -> int:
     if clock.is_sure and clock.hour != 12:
         return clock.hour
     return hour_of_day(clock.hour, part if clock.half == "" or _is_night(clock, part) else clock.half, earliest)
 
 
-def _is_night(clock: Clock, part: str) -> bool:
+def _is_night(clock: ClockTime, part: str) -> bool:
     """Tonight at 1 am is past midnight."""
     return clock.half == "am" and part in ("night", "late")
 
 
-def _ahead(heard: _Heard, day: Day, span: tuple[datetime, datetime | None], now: datetime) -> Reading:
+def _ahead(heard: _Heard, day: Day, span: tuple[datetime, datetime | None], now: datetime) -> ValueReading:
     """A weekday comes again; of another day that is over, the next moment of that hour is offered."""
     if span[0] > now.replace(second=0, microsecond=0):
-        return Reading(_when(*span))
+        return ValueReading(_when(*span))
     if day.comes_again or (day.weekday >= 0 and day.first == now.date()):
         later = _when(span[0] + timedelta(days=7), span[1] and span[1] + timedelta(days=7))
-        return Reading(later) if day.comes_again else Reading(None, "past", "", later)
+        return ValueReading(later) if day.comes_again else ValueReading(None, "past", "", later)
     if day.first < now.date():
-        return Reading(why="past")
-    return Reading(None, "past", "", _when(span[0] + timedelta(days=1), span[1] and span[1] + timedelta(days=1)))
+        return ValueReading(why="past")
+    return ValueReading(None, "past", "", _when(span[0] + timedelta(days=1), span[1] and span[1] + timedelta(days=1)))
 
 
 def _at(day: date, hour: int, minute: int) -> datetime:
     return datetime(day.year, day.month, day.day) + timedelta(hours=hour, minutes=minute)
 
 
-def _stretch(heard: _Heard, now: datetime) -> Reading:
+def _stretch(heard: _Heard, now: datetime) -> ValueReading:
     """A day, or a part of one."""
     first, last = (PARTS[heard.part][0], PARTS[heard.part][1]) if heard.part in PARTS else (0, 24)
     if heard.day is None and not heard.part:
@@ -302,14 +302,14 @@ def _stretch(heard: _Heard, now: datetime) -> Reading:
     if heard.day is None and end <= now:
         start, end = start + timedelta(days=1), end + timedelta(days=1)
     if end > now:
-        return Reading(_when(start, end))
+        return ValueReading(_when(start, end))
     week = _when(start + timedelta(days=7), end + timedelta(days=7))
     if day.comes_again:
-        return Reading(week)
+        return ValueReading(week)
     if day.weekday >= 0:
-        return Reading(None, "past", "", week)
+        return ValueReading(None, "past", "", week)
     tomorrow = _when(start + timedelta(days=1), end + timedelta(days=1))
-    return Reading(None, "past", "", tomorrow if day.first == now.date() else None)
+    return ValueReading(None, "past", "", tomorrow if day.first == now.date() else None)
 
 
 def _offset(rest: Rest, now: datetime) -> datetime | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pagoda.dialogue.slots.people import find_people, read_people
-from pagoda.dialogue.slots.readings import NOTHING, Reading
+from pagoda.dialogue.slots.readings import NOTHING, ValueReading
 from pagoda.dialogue.slots.said import folded
 
 
@@ -52,7 +52,7 @@ from pagoda.dialogue.slots.said import folded
     ],
 )
 def test_all_who_are_named_are_counted(words: str, count: int) -> None:
-    assert read_people(folded(words)) == Reading(count)
+    assert read_people(folded(words)) == ValueReading(count)
 
 
 @pytest.mark.parametrize(
@@ -87,24 +87,24 @@ def test_one_more_is_added_to_the_number_before() -> None:
         6,
         3,
     ]
-    assert read_people("再加一个人") == Reading(why="ambiguous")
+    assert read_people("再加一个人") == ValueReading(why="ambiguous")
     assert read_people("one more thing", 4) == NOTHING
 
 
 def test_two_numbers_of_people_are_asked_about() -> None:
-    assert read_people("not 18 people, 8 people") == Reading(8)
-    assert read_people("from 3 people to 4 people") == Reading(4)
-    assert read_people("3 people, maybe 4 people") == Reading(why="ambiguous")
+    assert read_people("not 18 people, 8 people") == ValueReading(8)
+    assert read_people("from 3 people to 4 people") == ValueReading(4)
+    assert read_people("3 people, maybe 4 people") == ValueReading(why="ambiguous")
 
 
 def test_a_number_that_was_not_told_is_asked_about() -> None:
-    assert read_people("several people") == Reading(why="partial", leftover="several people")
-    assert read_people("me, my wife and our kids") == Reading(why="partial", leftover="and our kids", instead=2)
+    assert read_people("several people") == ValueReading(why="partial", leftover="several people")
+    assert read_people("me, my wife and our kids") == ValueReading(why="partial", leftover="and our kids", instead=2)
 
 
 def test_a_slot_counts_its_own_units() -> None:
-    assert read_people("两间", nouns=("间",)) == Reading(2)
-    assert read_people("three tickets") == Reading(3)
+    assert read_people("两间", nouns=("间",)) == ValueReading(2)
+    assert read_people("three tickets") == ValueReading(3)
     assert find_people("book 2 canoes", nouns=("canoe", "canoes")) is not None
     assert find_people("book 2 canoes") is None
 

@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 
 from pagoda.dialogue.slots.kinds import When
-from pagoda.dialogue.slots.readings import NOTHING, Reading
+from pagoda.dialogue.slots.readings import NOTHING, ValueReading
 from pagoda.dialogue.slots.said import folded
 from pagoda.dialogue.slots.times.moments import read_time, time_places
 
@@ -15,7 +15,7 @@ from pagoda.dialogue.slots.times.moments import read_time, time_places
 NOW = datetime(2026, 11, 28, 10, 0)
 
 
-def read(words: str, previous: When | None = None, now: datetime = NOW) -> Reading:
+def read(words: str, previous: When | None = None, now: datetime = NOW) -> ValueReading:
     return read_time(folded(words), now, previous, 10)
 
 
@@ -61,7 +61,7 @@ def read(words: str, previous: When | None = None, now: datetime = NOW) -> Readi
     ],
 )
 def test_a_day_and_an_hour_in_any_words_and_order(words: str, start: str) -> None:
-    assert read(words) == Reading(When(start))
+    assert read(words) == ValueReading(When(start))
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_two_ends_are_one_stretch(words: str, start: str, end: str) -> None:
     ],
 )
 def test_a_word_that_was_not_understood_is_told_with_what_was(words: str, leftover: str, instead: When | None) -> None:
-    assert read(words) == Reading(None, "partial", leftover, instead)
+    assert read(words) == ValueReading(None, "partial", leftover, instead)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_what_may_be_one_of_several_moments_is_no_value(words: str) -> None:
     ],
 )
 def test_what_is_over_is_understood_and_comes_with_the_next_such_moment(words: str, instead: When | None) -> None:
-    assert read(words, now=datetime(2026, 11, 28, 19, 50)) == Reading(None, "past", "", instead)
+    assert read(words, now=datetime(2026, 11, 28, 19, 50)) == ValueReading(None, "past", "", instead)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_an_hour_after_a_day_that_was_known_keeps_the_day_and_after_a_weekend_ke
     assert read("8", When("2026-12-03T00:00", "2026-12-04T00:00")).value == When("2026-12-03T20:00")
     assert read("the same day at 9", When("2026-12-03T19:00")).value == When("2026-12-03T21:00")
     weekend = When("2026-12-05T00:00", "2026-12-07T00:00")
-    assert read("next weekend") == read("8", weekend) == Reading(why="ambiguous", instead=weekend)
+    assert read("next weekend") == read("8", weekend) == ValueReading(why="ambiguous", instead=weekend)
     assert read("Sunday next week at 8", weekend).value == When("2026-12-06T20:00")
 
 
