@@ -84,6 +84,23 @@ def test_what_is_no_whole_yes_books_nothing_and_the_next_yes_does(make: Make, wi
         assert talk(agent, said, "yes").facts["bookings"], "what was read out again can be agreed upon"
 
 
+def test_a_moment_that_is_over_is_told_so_and_the_next_one_takes_a_yes(make: Make, clock: Clock) -> None:
+    agent, clock.now = make(), datetime(2026, 11, 21, 19, 50)
+    turn = talk(agent, "s", "book Green Tile Kitchen for 4, tonight at seven")
+    assert turn.text == "“tonight at seven” is over by now. Shall it be Sun 22 Nov, 19:00?"
+    turn = talk(agent, "s", "yes please")
+    assert (turn.facts["slots"]["time"], turn.facts["stage"]) == ("2026-11-22T19:00", "confirming")
+    turn = talk(agent, "z", "订青瓦小馆，四个人，今晚七点", "不，明天八点")
+    assert turn.facts["slots"]["time"] == "2026-11-22T20:00"
+
+
+def test_a_number_beyond_the_limit_is_told_with_the_limit(make: Make) -> None:
+    turn = talk(make(), "s", "book Green Tile Kitchen tomorrow at 7pm", "35 people")
+    assert "the limit is 20 people" in turn.text
+    assert "people" not in turn.facts["slots"]
+    assert talk(make(), "s", "12").facts["slots"]["people"] == 12
+
+
 def test_a_change_instead_of_a_yes_is_applied_and_read_out_again(make: Make) -> None:
     agent = make()
     turn = talk(agent, "s", TILE, "yes but at 8")

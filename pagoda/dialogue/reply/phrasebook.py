@@ -58,18 +58,23 @@ class Phrasebook:
         shown = self._numbered(ask.slot, offered, language)
         if ask.reason == "ambiguous":
             return self.say("ambiguous", language, choices=shown)
-        question = self._question(intent, ask.slot, ask.attempt, language)
-        if ask.reason == "past":
-            return self.say("past", language, question=question)
-        if ask.reason == "invalid" and ask.surface:
-            is_name = self._domain.slots[ask.slot].type == "name"
-            told = self.unknown([ask.surface], language) if is_name else ""
-            question = (
-                told + _space(language) + question
-                if told
-                else self.say("invalid", language, surface=ask.surface, question=question)
-            )
+        if ask.reason == "over" and ask.choices:
+            instead = show_value(self._domain.slots[ask.slot], ask.choices[0], language)
+            return self.say("over_instead", language, surface=ask.surface, instead=instead)
+        question = self._reasoned(ask, self._question(intent, ask.slot, ask.attempt, language), language)
         return self.say("ask_choices", language, question=question, choices=shown) if offered else question
+
+    def _reasoned(self, ask: Ask, question: str, language: str) -> str:
+        """The question behind what was wrong with the last answer."""
+        slot, template = self._domain.slots[ask.slot], ask.reason
+        if ask.reason == "missing" or (ask.reason != "past" and not ask.surface):
+            return question
+        if ask.reason == "invalid" and slot.type == "name" and (told := self.unknown([ask.surface], language)):
+            return told + _space(language) + question
+        if ask.reason in ("partial", "limits") and ask.instead is None:
+            template = "invalid"
+        instead = "" if ask.instead is None else show_value(slot, ask.instead, language)
+        return self.say(template, language, surface=ask.surface, instead=instead, question=question)
 
     def closed(self, intent: str, ask: Ask, place: NodeValue, language: str) -> str:
         """A place is closed at the time that was said; ask: for another, its surface the opening hours."""

@@ -14,6 +14,7 @@ from typing import Any
 from pagoda.dialogue.errors import DialogueError
 from pagoda.dialogue.slots import kinds
 from pagoda.dialogue.slots.kinds import NodeValue, Value
+from pagoda.dialogue.slots.readings import Why
 
 UNCLEAR = "unclear"
 """The intent of a sentence whose reading is too weak to act upon."""
@@ -61,6 +62,17 @@ class Doubted:
     slot: str
     surface: str
     candidates: tuple[NodeValue, ...]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Words of a slot that were understood, wholly or in part, and are no value of it; see `slots.readings`."""
+
+    slot: str
+    surface: str
+    why: Why
+    leftover: str = ""
+    instead: Value | None = None
 
 
 @dataclass(frozen=True)
@@ -241,6 +253,7 @@ Event = (
     | Informed
     | Corrected
     | Doubted
+    | Refused
     | Unset
     | SetAny
     | Ordered
@@ -274,7 +287,7 @@ _STORED_NAMES: Mapping[type[Any], str] = {
     GraphFailed: "Failed",
 }
 _BY_NAME: Mapping[str, type[Any]] = {name: kind for kind, name in _STORED_NAMES.items()}
-_VALUES = frozenset({"value", "candidates", "choices", "results", "node"})
+_VALUES = frozenset({"value", "instead", "candidates", "choices", "results", "node"})
 _LISTS = frozenset({"relaxed", "words", "unknown"})
 
 

@@ -15,7 +15,7 @@ from pagoda.dialogue.domain.model import Order
 from pagoda.dialogue.slots.check import accepts
 from pagoda.dialogue.slots.kinds import ANY, Except, NodeValue, OneOf, Value, plain_values
 from pagoda.dialogue.state import events as ev
-from pagoda.dialogue.state.model import State, Task
+from pagoda.dialogue.state.model import Rejection, State, Task
 
 Held = TypeVar("Held")
 
@@ -29,7 +29,7 @@ def informed(state: State, event: ev.Informed, domain: Domain) -> State:
         return _undecided(state, task, event, event.value, domain)
     value = joined(task, event, domain)
     if not accepts(domain.slots[event.slot], value):
-        return replace(state, task=replace(task, rejected={**task.rejected, event.slot: event.surface}))
+        return _rejected(state, task, event.slot, Rejection(event.surface))
     assert value is not None, "accepts() refuses None"
     return filled(state, task, event.slot, value)
 
@@ -119,8 +119,21 @@ def doubted(state: State, event: ev.Doubted, domain: Domain) -> State:
     slot = domain.slots[event.slot]
     candidates = tuple(node for node in event.candidates if accepts(slot, node))
     if not candidates:
-        return replace(state, task=replace(task, rejected={**task.rejected, event.slot: event.surface}))
+        return _rejected(state, task, event.slot, Rejection(event.surface))
     return replace(state, task=replace(task, doubts={**task.doubts, event.slot: candidates}), num_misses=0)
+
+
+def refused(state: State, event: ev.Refused, domain: Domain) -> State:
+    """Words that were understood and are no value: what was there stays, and why they are none is noted."""
+    task = state.task
+    if task is None or event.slot not in domain.intents[task.intent].slots:
+        return state
+    rejection = Rejection(event.surface, event.why, event.leftover, event.instead)
+    return _rejected(replace(state, num_misses=0), task, event.slot, rejection)
+
+
+def _rejected(state: State, task: Task, slot: str, rejection: Rejection) -> State:
+    return replace(state, task=replace(task, rejected={**task.rejected, slot: rejection}))
 
 
 def unset(state: State, event: ev.Unset, domain: Domain) -> State:

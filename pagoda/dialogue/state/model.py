@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pagoda.dialogue.domain.model import Order
 from pagoda.dialogue.slots import kinds
 from pagoda.dialogue.slots.kinds import NodeValue, Value
+from pagoda.dialogue.slots.readings import Why
 
 Stage = Literal["collecting", "offered", "confirming", "confirmed"]
 
@@ -24,6 +25,16 @@ class ReadOut:
 
     turn: int
     at: str = ""
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Words that were no value of their slot, and what was understood of them all the same; see `slots.readings`."""
+
+    surface: str
+    why: Why = ""
+    leftover: str = ""
+    instead: Value | None = None
 
 
 @dataclass(frozen=True)
@@ -42,7 +53,7 @@ class Task:
     values: Mapping[str, Value] = field(default_factory=dict)
     set_at: Mapping[str, int] = field(default_factory=dict)
     times_asked: Mapping[str, int] = field(default_factory=dict)
-    rejected: Mapping[str, str] = field(default_factory=dict)
+    rejected: Mapping[str, Rejection] = field(default_factory=dict)
     doubts: Mapping[str, tuple[NodeValue, ...]] = field(default_factory=dict)
     stage: Stage = "collecting"
     results: tuple[NodeValue, ...] = ()
@@ -179,7 +190,19 @@ class State:
         return plain
 
 
-_RECORDS = (State, Task, Question, Remembered, BookingRecord, ThisTurn, ReadOut, Withdrawal, AskedColumn, Order)
+_RECORDS = (
+    State,
+    Task,
+    Question,
+    Remembered,
+    BookingRecord,
+    ThisTurn,
+    ReadOut,
+    Withdrawal,
+    AskedColumn,
+    Order,
+    Rejection,
+)
 
 
 def _plain(held: Any) -> Any:

@@ -33,12 +33,23 @@ from typing import Literal
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Intent, Order
 from pagoda.dialogue.slots.kinds import Anything, NodeValue, Value, When
+from pagoda.dialogue.slots.readings import Why
 from pagoda.dialogue.state.events import UNCLEAR
-from pagoda.dialogue.state.model import AskedColumn, State, Task
+from pagoda.dialogue.state.model import AskedColumn, Rejection, State, Task
 from pagoda.dialogue.state.tasks import missing_slots
 from pagoda.nlu.understanding import OUT_OF_SCOPE
 
 MAX_QUESTIONS, MAX_MISSES = 2, 3
+
+
+AskReason = Literal["missing", "invalid", "ambiguous", "closed", "past", "over", "limits", "partial", "several"]
+_REASONS: Mapping[Why, AskReason] = {
+    "": "invalid",
+    "partial": "partial",
+    "ambiguous": "several",
+    "past": "over",
+    "limits": "limits",
+}
 
 
 @dataclass(frozen=True)
@@ -46,15 +57,19 @@ class Ask:
     """Ask for a slot. attempt: from 1; choices: answers to offer; needs_choices: read them out of the graph first.
 
     reason: "missing"; "invalid", with the words that could not be read as surface; "ambiguous", with the nodes that
-    were meant perhaps as choices; "closed", with the opening hours as surface; "past", a time that is over by now
+    were meant perhaps as choices; "closed", with the opening hours as surface; "past", a time that was kept and is
+    over by now. Of words that were understood and are no value (`slots.readings`): "over", with the next such moment as
+    the choice; "limits", with the limit as instead; "partial", with the words that were not read as surface and what
+    the others mean as instead; "several" meanings
     """
 
     slot: str
     attempt: int = 1
     choices: tuple[Value, ...] = ()
     needs_choices: bool = False
-    reason: Literal["missing", "invalid", "ambiguous", "closed", "past"] = "missing"
+    reason: AskReason = "missing"
     surface: str = ""
+    instead: Value | None = None
 
 
 @dataclass(frozen=True)
@@ -352,12 +367,19 @@ def _about_trouble(task: Task, intent: Intent, domain: Domain) -> Action | None:
     """Words that may mean several nodes, or nothing: ask about them, whether the slot is required or not."""
     for slot, candidates in task.doubts.items():
         return _limited(task, Ask(slot, task.times_asked.get(slot, 0) + 1, candidates, reason="ambiguous"))
-    for slot, surface in task.rejected.items():
-        if _is_only_told(task, intent, slot, domain):
-            continue
-        attempt = task.times_asked.get(slot, 0) + 1
-        return _limited(task, Ask(slot, attempt, (), attempt > MAX_QUESTIONS, "invalid", surface))
+    for slot, rejection in task.rejected.items():
+        if not _is_only_told(task, intent, slot, domain):
+            return _limited(task, _ask_again(slot, rejection, task.times_asked.get(slot, 0) + 1))
     return None
+
+
+def _ask_again(slot: str, rejection: Rejection, attempt: int) -> Ask:
+    """What was wrong with the words, and the question; a moment that is over comes with the next such one to choose."""
+    surface = rejection.leftover if rejection.why == "partial" else rejection.surface
+    if rejection.why == "past" and rejection.instead is not None:
+        return Ask(slot, attempt, (rejection.instead,), reason="over", surface=surface)
+    reason = _REASONS[rejection.why]
+    return Ask(slot, attempt, (), attempt > MAX_QUESTIONS, reason, surface, rejection.instead)
 
 
 def _is_only_told(task: Task, intent: Intent, slot: str, domain: Domain) -> bool:

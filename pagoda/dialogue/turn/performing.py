@@ -93,9 +93,10 @@ class Performance:
         task, turn = self._state.task, self._state.this_turn
         if task is None or not isinstance(action, policy.LookUp | policy.Ask | policy.Say):
             return ""
-        asked = action.slot if isinstance(action, policy.Ask) and action.reason == "invalid" else ""
-        unknown = [words for slot, words in task.rejected.items() if slot != asked]
-        unknown += [words for words in turn.unknown if words not in task.rejected.values()]
+        asked = action.slot if isinstance(action, policy.Ask) and action.reason != "missing" else ""
+        rejected = {slot: rejection.surface for slot, rejection in task.rejected.items()}
+        unknown = [words for slot, words in rejected.items() if slot != asked]
+        unknown += [words for words in turn.unknown if words not in rejected.values()]
         told = [self._phrases.unknown(unknown, self._language)] if unknown else []
         told += [self._phrases.ignored(task.intent, turn.ignored, self._language)] if turn.ignored else []
         return "".join(f"{line}\n" for line in told)

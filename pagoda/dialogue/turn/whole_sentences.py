@@ -64,7 +64,7 @@ class WholeSentences:
         yield named("confirm"), [ev.Confirmed()] if self._is_whole_yes(read, state) else []
         yield named("deny"), self._about_cancellation(read, state)
         yield task.intent if task else "", self._changed(read, state)
-        yield named("choose"), self._bare_choice(read, state)
+        yield named("choose"), self._accepted(read, state) or self._bare_choice(read, state)
         yield "", self._about_bookings(read, state)
         wants_more = task is not None and task.stage == "offered" and any(act.kind == "more" for act in read.acts)
         yield task.intent if task else "", [ev.AskedForMore()] if wants_more else []
@@ -130,6 +130,11 @@ class WholeSentences:
             return [ev.Denied()]
         meant = self._booking_meant(read, state)
         return [ev.AskedToCancel(meant)] if not state.withdrawal.id and meant else []
+
+    def _accepted(self, read: Understanding, state: State) -> list[ev.Event]:
+        """A yes to the one answer that was offered: "over by now; tomorrow at seven?" """
+        is_one = state.question is not None and len(state.question.choices) == 1
+        return [ev.Chosen(0)] if is_one and is_yes(read.text) else []
 
     def _bare_choice(self, read: Understanding, state: State) -> list[ev.Event]:
         """A number alone, where choices for a slot were printed; or the name of one of them."""

@@ -182,6 +182,22 @@ def test_a_rephrasing_that_says_only_what_the_rows_say_may_be_said(text: str) ->
 
 
 @pytest.mark.parametrize(
+    ("ask", "zh", "en"),
+    [
+        (Ask("time", 1, (When("2026-11-22T19:00"),), reason="over", surface="X"), "“X”已经过了，改成", "Shall it be"),
+        (Ask("time", 1, reason="over", surface="X"), "“X”已经过了。", "“X” is over by now."),
+        (Ask("people", 1, reason="limits", surface="X", instead=20), "界限是20", "the limit is 20 people"),
+        (Ask("people", 1, reason="limits", surface="X"), "没听懂“X”", "make sense of “X”"),
+        (Ask("time", 1, reason="partial", surface="X", instead=When("2026-11-22T19:00")), "“X”没听懂", "not “X”"),
+        (Ask("time", 1, reason="several", surface="X"), "“X”可能有几种意思", "more than one thing"),
+    ],
+)
+def test_a_question_says_what_was_wrong_with_the_last_answer(ask: Ask, zh: str, en: str) -> None:
+    assert zh in SAYS.question("book_restaurant", ask, "zh")
+    assert en in SAYS.question("book_restaurant", ask, "en")
+
+
+@pytest.mark.parametrize(
     ("text", "found"),
     [
         ("推荐青瓦小馆，人均20元", "20"),

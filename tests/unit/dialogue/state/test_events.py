@@ -36,6 +36,8 @@ EVENTS: list[ev.Event] = [
     ev.Informed("slot", None, "words"),
     ev.Corrected("people", 6, "六个人"),
     ev.Doubted("cuisine", "菜", (NODE,)),
+    ev.Refused("people", "一百位", "limits", "", 20),
+    ev.Refused("time", "before noon", "ambiguous"),
     ev.Unset("price"),
     ev.SetAny("price"),
     ev.Ordered("price"),

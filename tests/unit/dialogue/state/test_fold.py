@@ -9,7 +9,7 @@ from pagoda.dialogue.domain.model import Order
 from pagoda.dialogue.slots.kinds import ANY, Band, Except, NodeValue, OneOf, Range, Value, When
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.fold import fold
-from pagoda.dialogue.state.model import State, Task
+from pagoda.dialogue.state.model import Rejection, State, Task
 from pagoda.dialogue.state.tasks import MAX_STACK, missing_slots
 
 CITY = Domain.load()
@@ -63,7 +63,15 @@ def test_a_valid_value_is_not_replaced_by_an_invalid_one() -> None:
     for bad in (None, 0, 21, -1, "six", ANY, TILE, Range(1, 2)):
         state = after(*BOOK, said(), ev.Corrected("people", bad, "一百个人"))
         assert task_of(state).values["people"] == 4
-        assert task_of(state).rejected == {"people": "一百个人"}
+        assert task_of(state).rejected == {"people": Rejection("一百个人")}
+
+
+def test_what_was_understood_of_a_refused_value_is_kept_beside_the_value_before() -> None:
+    refused = ev.Refused("time", "yesterday at 7", "past", "", When("2026-11-22T19:00"))
+    state = after(*BOOK, said(), refused)
+    assert task_of(state).values["time"] == task_of(after(*BOOK)).values["time"]
+    assert task_of(state).rejected == {"time": Rejection("yesterday at 7", "past", "", When("2026-11-22T19:00"))}
+    assert after(*BOOK, said(), ev.Refused("stars", "9", "limits", "", 5)).task == after(*BOOK, said()).task
 
 
 def test_what_could_not_be_read_is_forgotten_with_the_next_sentence() -> None:
