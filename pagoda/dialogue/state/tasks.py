@@ -18,14 +18,15 @@ MAX_STACK = 4
 
 
 def missing_slots(task: Task, domain: Domain) -> tuple[str, ...]:
-    """Required slots without a value, in the order in which they are asked; a stretch of time is no moment."""
+    """Required slots without a value, in the order in which they are asked; a stretch or "any time" is no moment."""
     intent = domain.intents[task.intent]
     return tuple(slot for slot in intent.required if not _is_filled(task, intent, slot))
 
 
 def _is_filled(task: Task, intent: Intent, slot: str) -> bool:
     if slot in task.values:
-        return slot not in intent.exact or getattr(task.values[slot], "is_exact", True)
+        value = task.values[slot]
+        return slot not in intent.exact or (value != ANY and getattr(value, "is_exact", True))
     return any(other in task.values for other in intent.instead.get(slot, ()))
 
 

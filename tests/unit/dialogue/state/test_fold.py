@@ -155,6 +155,10 @@ def test_a_dish_stands_in_for_a_cuisine() -> None:
     assert missing_slots(task_of(state), CITY) == ()
 
 
+def test_any_time_is_no_time_for_a_booking() -> None:
+    assert missing_slots(task_of(after(*BOOK, said(), ev.SetAny("time"))), CITY) == ("time",)
+
+
 def test_a_stretch_of_time_is_not_enough_for_a_booking() -> None:
     evening = When("2026-11-21T18:00", "2026-11-22T00:00")
     state = after(*BOOK[:3], ev.Informed("time", evening), ev.Informed("people", 2))
