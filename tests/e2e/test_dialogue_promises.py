@@ -94,6 +94,38 @@ def test_a_moment_that_is_over_is_told_so_and_the_next_one_takes_a_yes(make: Mak
     assert turn.facts["slots"]["time"] == "2026-11-22T20:00"
 
 
+@pytest.mark.parametrize(
+    "said", ["订青瓦小馆昨天晚上七点，两位", "a table for two at Green Tile Kitchen, last night at 7"]
+)
+def test_the_hour_of_a_day_that_is_over_is_no_other_day_s(make: Make, said: str) -> None:
+    turn = talk(make(), said, said)
+    assert "已经过了" in turn.text or "is over by now" in turn.text
+    assert "time" not in turn.facts["slots"]
+
+
+def test_who_minds_no_time_is_asked_then_shown_choices_then_given_to_a_person(make: Make) -> None:
+    agent = make()
+    turns = [agent.reply("s", said) for said in ("订青瓦小馆，两位", "随便", "都可以", "你定")]
+    assert "可以选" in turns[2].text
+    assert turns[3].facts["handed_off"] == "slot:time"
+
+
+def test_what_was_booked_is_not_said_to_be_cancelled_with_a_search(make: Make) -> None:
+    agent = make()
+    turn = talk(agent, "s", TILE, "yes", "a hotel in Luming", "never mind, cancel that")
+    assert "What was booked before stands" in turn.text
+    assert len(turn.facts["bookings"]) == 1
+
+
+def test_a_short_word_keeps_the_language_of_the_dialogue(make: Make) -> None:
+    assert talk(make(), "s", TILE_ZH, "OK").text.startswith("订好了")
+
+
+def test_a_question_about_a_place_that_nobody_can_answer_books_nothing(make: Make) -> None:
+    turn = talk(make(), "s", "Can I bring my dog to Green Tile Kitchen?")
+    assert turn.facts["intent"] == ""
+
+
 def test_a_number_beyond_the_limit_is_told_with_the_limit(make: Make) -> None:
     turn = talk(make(), "s", "book Green Tile Kitchen tomorrow at 7pm", "35 people")
     assert "the limit is 20 people" in turn.text

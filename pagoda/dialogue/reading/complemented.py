@@ -28,6 +28,7 @@ from pagoda.nlu.understanding import OUT_OF_SCOPE, Act, SlotValue, TurnContext, 
 
 # A sentence of which values are this share says little else.
 _SURE, MOSTLY = 0.9, 0.5
+_SHORT = 2
 _WITH_ANY = ("time", "people", "price", "rating", "stars", "number")
 _WHICH = ("哪一个", "哪一家", "哪一部", "哪个", "哪家", "哪间", "哪部", "哪", "which", "who", "where")
 _OWN = re.compile(r"(?:my|our|your|his|her|their)\b|我的|我们的", re.IGNORECASE)
@@ -51,7 +52,8 @@ class Complemented:
         """The base's reading, completed. A text without a word is out of scope, not an error."""
         context = context or TurnContext()
         read = self._base_reading(text, context)
-        if not any(character.isalpha() for character in text) and context.language is not None:
+        # "ok" is said in every language.
+        if sum(character.isalpha() for character in text) <= _SHORT and text.isascii() and context.language is not None:
             read = replace(read, language=context.language)
         plain = folded(read.text).lower()
         best = superlatives(plain, self._domain)
@@ -160,7 +162,8 @@ class Complemented:
         task, other = self._domain.intents.get(context.intent), self._domain.intents.get(read.intent)
         if task is not None and task.query is not None and self._is_about(task, read, best):
             return replace(read, intent=task.name, confidence=_SURE, candidates=((task.name, _SURE),))
-        if task is None or other is None or other.kind not in ("find", "book") or task.name == other.name:
+        is_wish = read.intent == OUT_OF_SCOPE or (other is not None and other.kind in ("find", "book"))
+        if task is None or not is_wish or task.name == read.intent:
             return read
         slots = self._with_names(replace(read, intent=task.name), context, plain)
         words = (word for name in task.slots for word in words_of(self._domain, name))

@@ -65,7 +65,10 @@ _NO_PEOPLE = re.compile(
     rf"|(?:{_NUM}|半)\s?(?:点钟?半?|刻钟?|分钟?|小时|钟头|天|晚上?|夜|周|星期|礼拜|个(?:小时|钟头|月|星期|礼拜)|月"
     rf"|年|号|日|桌|间|家|楼|路|元|块|折|岁|星|米|公里)"
     rf"|\d{{1,4}}\s?(?:[ap]\.?m\b|[:：.]\d+|st\b|nd\b|rd\b|th\b|%|°)|[$￥¥€£]\s?\d+(?:\.\d+)?|#\s?\d+|\bno\. ?\d+"
-    rf"|\bnot (?:for )?\d+(?: people)?"
+    rf"|\bnot (?:for )?\d+(?: people)?|不是\s?(?:{_NUM})\s?[个位名口]?人?|一个(?=\s*[a-z])"
+    # Who does not come is not counted.
+    r"|[^，。,；;]{1,8}(?:不来|来不了|不去|去不了)了?"
+    r"|[^,.;]{1,30}\b(?:isn'?t|is not|aren'?t|can'?t|won'?t|cannot)\s(?:be )?(?:coming|come|make it|joining|join)\b"
     rf"|(?:{_NUM}) (?:o'?clock|nights?|days?|weeks?|months?|years?|hours?|hrs?|minutes?|mins?|tables?|rooms?|stars?"
     rf"|yuan|dollars?|bucks|times?"
     r"|courses?|miles?|blocks?|am\b|pm\b)\b"

@@ -65,7 +65,7 @@ class Doubted:
 
 
 @dataclass(frozen=True)
-class Refused:
+class Declined:
     """Words of a slot that were understood, wholly or in part, and are no value of it; see `slots.readings`."""
 
     slot: str
@@ -253,7 +253,7 @@ Event = (
     | Informed
     | Corrected
     | Doubted
-    | Refused
+    | Declined
     | Unset
     | SetAny
     | Ordered

@@ -17,7 +17,7 @@ from pagoda.dialogue.domain.model import Intent
 from pagoda.dialogue.slots.kinds import NodeValue
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state import fold_bookings
-from pagoda.dialogue.state.fold_slots import doubted, ignored, informed, noted, ordered, refused, set_any, unset
+from pagoda.dialogue.state.fold_slots import declined, doubted, ignored, informed, noted, ordered, set_any, unset
 from pagoda.dialogue.state.model import AskedColumn, Question, Remembered, State, Task, ThisTurn
 from pagoda.dialogue.state.tasks import left_for_another, returned, row_of, uncovered
 from pagoda.nlu.understanding import OUT_OF_SCOPE
@@ -216,7 +216,7 @@ _STEPS: Mapping[type[Any], Callable[[State, Any, Domain], State]] = {
     ev.Informed: informed,
     ev.Corrected: informed,
     ev.Doubted: doubted,
-    ev.Refused: refused,
+    ev.Declined: declined,
     ev.Unset: unset,
     ev.SetAny: set_any,
     ev.Ordered: ordered,

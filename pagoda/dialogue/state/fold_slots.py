@@ -27,6 +27,9 @@ def informed(state: State, event: ev.Informed, domain: Domain) -> State:
         return state
     if domain.intents[task.intent].kind == "book" and isinstance(event.value, OneOf | Except):
         return _undecided(state, task, event, event.value, domain)
+    if event.value == ANY and event.slot in domain.intents[task.intent].exact:
+        # Nothing is kept of it, so that the question counts as one more try, and choices are offered in the end.
+        return noted(replace(state, num_misses=0), is_informed=True)
     value = joined(task, event, domain)
     if not accepts(domain.slots[event.slot], value):
         return _rejected(state, task, event.slot, Rejection(event.surface))
@@ -123,7 +126,7 @@ def doubted(state: State, event: ev.Doubted, domain: Domain) -> State:
     return replace(state, task=replace(task, doubts={**task.doubts, event.slot: candidates}), num_misses=0)
 
 
-def refused(state: State, event: ev.Refused, domain: Domain) -> State:
+def declined(state: State, event: ev.Declined, domain: Domain) -> State:
     """Words that were understood and are no value: what was there stays, and why they are none is noted."""
     task = state.task
     if task is None or event.slot not in domain.intents[task.intent].slots:

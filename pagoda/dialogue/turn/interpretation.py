@@ -46,7 +46,7 @@ class ValueReader:
     def event(self, said: SlotValue, previous: Value | None, *, is_correction: bool) -> ev.Event:
         """Informed or Corrected with the value, None for what is none.
 
-        Doubted where several nodes are close; Refused where the words were understood and are no value.
+        Doubted where several nodes are close; Declined where the words were understood and are no value.
         """
         slot = self._domain.slots[said.slot]
         kind = ev.Corrected if is_correction and previous is not None else ev.Informed
@@ -55,7 +55,7 @@ class ValueReader:
             # Of a time that is not told to the moment, the days around it are known all the same.
             is_around = reading.why == "ambiguous" and isinstance(reading.instead, When)
             if reading.why and not is_around:
-                return ev.Refused(said.slot, said.value, reading.why, reading.leftover, reading.instead)
+                return ev.Declined(said.slot, said.value, reading.why, reading.leftover, reading.instead)
             return kind(said.slot, reading.instead if is_around else reading.value, said.value)
         link = self._linker.link(said.value, slot.labels)
         if link.node is None and slot.may_be_any and self._values.heard(slot.name, said.value).said.is_any:

@@ -94,7 +94,12 @@ class Performance:
         if task is None or not isinstance(action, policy.LookUp | policy.Ask | policy.Say):
             return ""
         asked = action.slot if isinstance(action, policy.Ask) and action.reason != "missing" else ""
-        rejected = {slot: rejection.surface for slot, rejection in task.rejected.items()}
+        # A single Han character is a slip of the reader, and nobody's name.
+        rejected = {
+            slot: rejection.surface
+            for slot, rejection in task.rejected.items()
+            if len(rejection.surface) > 1 or rejection.surface.isascii()
+        }
         unknown = [words for slot, words in rejected.items() if slot != asked]
         unknown += [words for words in turn.unknown if words not in rejected.values()]
         told = [self._phrases.unknown(unknown, self._language)] if unknown else []

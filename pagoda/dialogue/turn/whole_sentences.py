@@ -18,7 +18,6 @@ from pagoda.dialogue.reading.closed.assent import is_yes
 from pagoda.dialogue.reading.closed.wishes import (
     is_changing,
     is_more,
-    is_undoing,
     new_value_in,
     things_of,
     without_undoing,
@@ -32,6 +31,10 @@ BOOKS = re.compile(r"订|预约|\b(?:book|reserve)\b", re.IGNORECASE)
 LEAST_SURE = 0.5
 """A reading less sure than this, without a value or a small word that bears it out, is asked about, not acted upon."""
 _IS_CLOCK = re.compile(r"^(?:at|by)\b|[点:：]|\d ?[ap]m\b", re.IGNORECASE)
+_IS_QUESTION = re.compile(
+    r"[?？]\s*$|[吗谁]|什么|怎么|^\s*(?:who|what|why|how|is|are|does|do|did|can|could|which|where|when)\b",
+    re.IGNORECASE,
+)
 _BEFORE_VALUE = r"(?:\b(?:for|at|on|in|to|of|with|the|a|an|that|it is|it's)\s+)*"
 _AFTER_VALUE = r"(?:\s*(?:people|persons|of us|[个位]人|[个位]|的))?"
 
@@ -155,7 +158,7 @@ class WholeSentences:
         wish = next((act.value for act in read.acts if act.kind == "bookings"), "")
         intent = self._domain.intents.get(read.intent)
         is_cancel = intent is not None and intent.act == "cancel"
-        if not wish and is_cancel and state.task is None and state.bookings and is_undoing(read.text):
+        if not wish and is_cancel and state.task is None and state.bookings and read.confidence >= LEAST_SURE:
             wish = "cancel"
         if not wish and self._is_late_change(read, state):
             wish = "change"
@@ -194,6 +197,9 @@ class WholeSentences:
     def _about_named_node(self, read: Understanding, state: State) -> list[ev.Event]:
         """A question for a property of a node that the sentence names, wherever the dialogue is."""
         columns = [act.value for act in read.acts if act.kind == "request"]
+        intent = self._domain.intents.get(read.intent)
+        if not columns and intent is not None and intent.kind == "book" and _IS_QUESTION.search(read.text):
+            columns = [""]  # a question that no column answers is no wish to book
         if not columns or BOOKS.search(read.text):
             return []
         labels = [intent.query.label for intent in self._domain.intents.values() if intent.query is not None]

@@ -114,7 +114,7 @@ class ChatPrompt:
 
     @cached_property
     def _source(self) -> str:
-        return self.template.select(self.chat_template, has_tools=bool(self.tools))
+        return self.template.select(self.chat_template, has_tools=bool(self._tools))
 
     @cached_property
     def _tools(self) -> list[dict[str, Any]] | None:

@@ -142,7 +142,8 @@ def time_places(text: str, *, is_asked: bool = False, is_loose: bool = True) -> 
 # Alone these say when, but as often they are said of other things.
 _WEAK = frozenset(["now", "asap", "现在", "马上", "dinner", "lunch", "晚饭", "晚餐", "午饭", "this year", "今年"])
 _BESIDE_BEFORE = re.compile(
-    r"(?:\b(?:not|except|anything but|but not|before|until|till|same)|除了?|不是|不要|别|同"
+    r"(?:\b(?:not|except|anything but|but not|before|until|till|same|last|yesterday|last night)|除了?|不是|不要|别|同"
+    r"|昨[天晚日]|前天|(?<![晚早马以之楼路网])上个?"  # of a day that is over: the hour is no other day's
     r"|[一-鿿]{1,3}节的?)\s*(?:for |on |at |the )?$"
 )
 _BESIDE_AFTER = re.compile(r"^\s*(?:after next|before|week|month|of the month|之?前|以前|除外|左右)")

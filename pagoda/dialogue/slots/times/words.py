@@ -36,7 +36,8 @@ COUNT_EN = (
 )
 COUNT_ZH = rf"(?:\d+(?:\.\d+)?|[{HAN}半百]+)"
 PAST = re.compile(
-    r"昨天|昨晚|昨日|前天|上(?:个)?(?:周|星期|礼拜|月)|去年|刚才|\byesterday\b|\blast (?:night|week|month|year)\b"
+    r"昨天|昨晚|昨日|前天|上(?:个)?(?:周|星期|礼拜|月)|去年|刚才|\byesterday\b"
+    r"|\blast (?:night|week|month|year|(?:mon|tues?|wednes|thurs?|fri|satur|sun)(?:day)?)\b(?! of)"
     r"|\bago\b"
 )
 NOW = re.compile(r"现在|马上|立刻|即刻|\b(?:right |just )?now\b|\basap\b|\bimmediately\b|\bright away\b")

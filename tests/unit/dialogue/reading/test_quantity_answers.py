@@ -105,10 +105,20 @@ def test_prices_that_the_tagger_passed_over_are_found() -> None:
     [
         ("next weekend", When("2026-12-05T00:00", "2026-12-07T00:00")),
         ("before 6 tomorrow", When("2026-11-29T00:00", "2026-11-30T00:00")),
-        ("tomorrow at sevn", None),
-        ("7pm or 8pm", None),
     ],
 )
-def test_of_a_time_that_is_not_told_to_the_moment_the_days_are_kept(words: str, value: When | None) -> None:
+def test_of_a_time_that_is_not_told_to_the_moment_the_days_are_kept(words: str, value: When) -> None:
     event = ValueReader(DOMAIN, LINKER, NOW).event(SlotValue("time", words), None, is_correction=False)
     assert event == ev.Informed("time", value, words)
+
+
+@pytest.mark.parametrize(
+    ("words", "leftover", "instead"),
+    [
+        ("tomorrow at sevn", "sevn", When("2026-11-29T00:00", "2026-11-30T00:00")),
+        ("7pm or 8pm", "or", When("2026-11-28T19:00")),
+    ],
+)
+def test_words_that_were_read_in_part_are_no_value_and_say_so(words: str, leftover: str, instead: When) -> None:
+    event = ValueReader(DOMAIN, LINKER, NOW).event(SlotValue("time", words), None, is_correction=False)
+    assert event == ev.Declined("time", words, "partial", leftover, instead)

@@ -67,11 +67,11 @@ def test_a_valid_value_is_not_replaced_by_an_invalid_one() -> None:
 
 
 def test_what_was_understood_of_a_refused_value_is_kept_beside_the_value_before() -> None:
-    refused = ev.Refused("time", "yesterday at 7", "past", "", When("2026-11-22T19:00"))
-    state = after(*BOOK, said(), refused)
+    told = ev.Declined("time", "yesterday at 7", "past", "", When("2026-11-22T19:00"))
+    state = after(*BOOK, said(), told)
     assert task_of(state).values["time"] == task_of(after(*BOOK)).values["time"]
     assert task_of(state).rejected == {"time": Rejection("yesterday at 7", "past", "", When("2026-11-22T19:00"))}
-    assert after(*BOOK, said(), ev.Refused("stars", "9", "limits", "", 5)).task == after(*BOOK, said()).task
+    assert after(*BOOK, said(), ev.Declined("stars", "9", "limits", "", 5)).task == after(*BOOK, said()).task
 
 
 def test_what_could_not_be_read_is_forgotten_with_the_next_sentence() -> None:
@@ -155,8 +155,11 @@ def test_a_dish_stands_in_for_a_cuisine() -> None:
     assert missing_slots(task_of(state), CITY) == ()
 
 
-def test_any_time_is_no_time_for_a_booking() -> None:
-    assert missing_slots(task_of(after(*BOOK, said(), ev.SetAny("time"))), CITY) == ("time",)
+def test_any_time_is_no_time_for_a_booking_and_does_not_ask_without_end() -> None:
+    state = after(*BOOK[:3], ev.Asked("time"), said(), ev.SetAny("time"), ev.Asked("time"))
+    assert "time" in missing_slots(task_of(state), CITY)
+    assert task_of(state).times_asked["time"] == 2
+    assert task_of(after(*BOOK, said(), ev.SetAny("time"))).values["time"] == task_of(after(*BOOK)).values["time"]
 
 
 def test_a_stretch_of_time_is_not_enough_for_a_booking() -> None:

@@ -94,27 +94,27 @@ def test_words_that_are_no_value_are_told_so() -> None:
     ("refused", "asked"),
     [
         (
-            ev.Refused("time", "tonight at 7", "past", "", When("2026-11-22T19:00")),
+            ev.Declined("time", "tonight at 7", "past", "", When("2026-11-22T19:00")),
             Ask("time", 1, (When("2026-11-22T19:00"),), reason="over", surface="tonight at 7"),
         ),
-        (ev.Refused("time", "yesterday", "past"), Ask("time", 1, reason="over", surface="yesterday")),
+        (ev.Declined("time", "yesterday", "past"), Ask("time", 1, reason="over", surface="yesterday")),
         (
-            ev.Refused("people", "99", "limits", "", 20),
+            ev.Declined("people", "99", "limits", "", 20),
             Ask("people", 1, reason="limits", surface="99", instead=20),
         ),
         (
-            ev.Refused("time", "Friday or so at 7", "partial", "or so", When("2026-11-27T19:00")),
+            ev.Declined("time", "Friday or so at 7", "partial", "or so", When("2026-11-27T19:00")),
             Ask("time", 1, reason="partial", surface="or so", instead=When("2026-11-27T19:00")),
         ),
-        (ev.Refused("time", "12 am", "ambiguous"), Ask("time", 1, reason="several", surface="12 am")),
+        (ev.Declined("time", "12 am", "ambiguous"), Ask("time", 1, reason="several", surface="12 am")),
     ],
 )
-def test_words_that_were_understood_and_are_no_value_are_told_so(refused: ev.Refused, asked: Ask) -> None:
+def test_words_that_were_understood_and_are_no_value_are_told_so(refused: ev.Declined, asked: Ask) -> None:
     assert action(*BOOK[:4], refused) == asked
 
 
 def test_a_question_for_what_was_refused_is_not_asked_without_end() -> None:
-    turns = [said(), ev.Refused("people", "99", "limits", "", 20), ev.Asked("people")]
+    turns = [said(), ev.Declined("people", "99", "limits", "", 20), ev.Asked("people")]
     assert action(*BOOK[:4], *turns * 3, *turns[:2]) == HandOff("slot:people")
 
 
