@@ -31,9 +31,9 @@ BOOKS = re.compile(r"订|预约|\b(?:book|reserve)\b", re.IGNORECASE)
 LEAST_SURE = 0.5
 """A reading less sure than this, without a value or a small word that bears it out, is asked about, not acted upon."""
 _IS_CLOCK = re.compile(r"^(?:at|by)\b|[点:：]|\d ?[ap]m\b", re.IGNORECASE)
+# "Can you get me into ..." and 能去……吗 are wishes: only what asks after a fact counts.
 _IS_QUESTION = re.compile(
-    r"[?？]\s*$|[吗谁]|什么|怎么|^\s*(?:who|what|why|how|is|are|does|do|did|can|could|which|where|when)\b",
-    re.IGNORECASE,
+    r"谁|什么|怎么|为什么|^\s*(?:who|what|why|how|is|are|does|do|did|which|where|when)\b", re.IGNORECASE
 )
 _BEFORE_VALUE = r"(?:\b(?:for|at|on|in|to|of|with|the|a|an|that|it is|it's)\s+)*"
 _AFTER_VALUE = r"(?:\s*(?:people|persons|of us|[个位]人|[个位]|的))?"
