@@ -32,7 +32,6 @@ RESERVED_INTENTS = ("out_of_scope", "oos", "out-of-scope")
 # Every row of a statement has these beside its columns.
 RESERVED_COLUMNS = ("key", "name", "name_zh", "name_en", "distance", "aliases", "num")
 _MANY_TYPES = ("name", "choice", "text")
-_BAND_TYPES = ("price", "rating", "stars", "number", "people")
 # Signs that a mark in an example, [words](slot), cannot hold.
 _UNMARKABLE = "()[]"
 _OPERATOR_TYPES: Mapping[str, tuple[str, ...]] = {
@@ -83,7 +82,7 @@ def _misplaced(slot: Slot, place: str) -> Iterator[Problem]:
     for given, part, types in (
         (slot.labels, "labels", ("name",)),
         (slot.choices, "choices", ("choice",)),
-        (slot.bands, "bands", _BAND_TYPES),
+        (slot.bands, "bands", NUMBER_TYPES),
         (slot.low is not None, "low", NUMBER_TYPES),
         (slot.high is not None, "high", NUMBER_TYPES),
         (slot.plain != "exact", "plain", (*NUMBER_TYPES, "time")),

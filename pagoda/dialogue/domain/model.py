@@ -24,7 +24,9 @@ SlotType = Literal[
 ]
 Operator = Literal["=", "in", "contains", "<=", ">=", "range", "node", "near", "has"]
 IntentKind = Literal["find", "book", "chitchat", "meta"]
-NUMBER_TYPES: tuple[SlotType, ...] = ("price", "rating", "stars", "number", "people")
+AMOUNT_TYPES: tuple[SlotType, ...] = ("price", "rating", "stars", "number")
+"""Types whose values are numbers of something that is measured or paid."""
+NUMBER_TYPES: tuple[SlotType, ...] = (*AMOUNT_TYPES, "people")
 """Types whose values are numbers."""
 MOST_ROWS = 1000
 """Rows that a statement may give at most."""

@@ -12,9 +12,10 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from pagoda.dialogue.domain.domain import Domain
-from pagoda.dialogue.domain.model import Column
+from pagoda.dialogue.domain.model import NUMBER_TYPES, Column
 from pagoda.dialogue.reading.closed.assent import is_yes
 from pagoda.dialogue.reading.closed.wishes import is_more, things_of, wish_about_bookings
+from pagoda.dialogue.slots.kinds import NodeValue
 from pagoda.dialogue.slots.said import folded, is_any
 from pagoda.nlu.understanding import Act, TurnContext
 
@@ -39,7 +40,6 @@ _UNSET = re.compile(
 )
 _WHICH = re.compile(r"(?:哪(?:一)?[个家些间部场种所座条]|什么|\b(?:which|what|whose))\s*$", re.IGNORECASE)
 _AND = re.compile(r"和|与|跟|及|还有|、|，|,|&|\+|\band\b|\bplus\b|\bas well as\b", re.IGNORECASE)
-_COUNTED = frozenset({"people", "price", "rating", "stars", "number"})
 _DIGITS = {word: index for index, word in enumerate("一二三四五六七八九十", 1)} | {"两": 2}
 _ORDINAL_WORDS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
 _ORDINALS = {word: index for index, word in enumerate(_ORDINAL_WORDS, 1)}
@@ -161,6 +161,11 @@ def places_of(text: str, word: str) -> Iterator[tuple[int, int]]:
         yield from (match.span() for match in re.finditer(pattern, text, re.IGNORECASE))
 
 
+def mentions_node(text: str, node: NodeValue) -> bool:
+    """Whether one of a node's names stands in the text."""
+    return any(name and mentions(text, name) for name in (node.zh, node.en))
+
+
 def words_of(domain: Domain, name: str) -> tuple[str, ...]:
     """The titles of a slot and the words that name it."""
     slot = domain.slots[name]
@@ -179,7 +184,7 @@ def bare_choice(text: str, slot_type: str) -> int | None:
     (2, 2, None)
     """
     found = re.fullmatch(r"\s*(\d{1,2})\s*[.。)）]?\s*", folded(text))
-    return int(found[1]) if found is not None and slot_type not in _COUNTED else None
+    return int(found[1]) if found is not None and slot_type not in NUMBER_TYPES else None
 
 
 def _choice(text: str, context: TurnContext) -> int | None:

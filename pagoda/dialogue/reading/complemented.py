@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from pagoda.dialogue.domain.domain import Domain
-from pagoda.dialogue.domain.model import Intent, Slot
+from pagoda.dialogue.domain.model import AMOUNT_TYPES, NUMBER_TYPES, Intent, Slot
 from pagoda.dialogue.reading.acts import acts_of, is_named, mentions, words_of
 from pagoda.dialogue.reading.declared import Placed, amounts_in, declared_in, is_one_more, is_wished, overlap
 from pagoda.dialogue.reading.follow_ups import is_follow_up, is_small
@@ -29,7 +29,6 @@ from pagoda.nlu.understanding import OUT_OF_SCOPE, Act, SlotValue, TurnContext, 
 # A sentence of which values are this share says little else.
 _SURE, MOSTLY = 0.9, 0.5
 _SHORT = 2
-_WITH_ANY = ("time", "people", "price", "rating", "stars", "number")
 _WHICH = ("哪一个", "哪一家", "哪一部", "哪个", "哪家", "哪间", "哪部", "哪", "which", "who", "where")
 _OWN = re.compile(r"(?:my|our|your|his|her|their)\b|我的|我们的", re.IGNORECASE)
 _DIGITS = frozenset("0123456789.〇零一二两三四五六七八九十百千万")
@@ -134,7 +133,7 @@ class Complemented:
         if slot is None:
             return False
         heard = self._values.heard(slot.name, found.value)
-        if slot.type in _WITH_ANY and isinstance(heard.value, When | int | Range):
+        if slot.type in (*NUMBER_TYPES, "time") and isinstance(heard.value, When | int | Range):
             return True  # "Any time after seven" says which.
         return not heard.said.is_any and (slot.type == "name" or heard.reading.is_meant)
 
@@ -197,7 +196,7 @@ class Complemented:
             self._whole(other, read.text)
             for other in slots
             if (other.start, other.end) in names
-            or (other.slot not in told and not any(_overlap(other, quantity) for quantity in found))
+            or (other.slot not in told and not any(overlap(other, quantity) for quantity in found))
         ]
         kept += [self._widened(quantity, slots, found, read.text) for quantity in found]
         return tuple(sorted(kept, key=lambda each: each.start))
@@ -228,8 +227,8 @@ class Complemented:
         """With the words that the base takes for part of it: what no rule reads makes the value partial."""
         start, end = found.start, found.end
         for other in slots:
-            is_beside = all(each is found or not _overlap(other, each) for each in others)
-            if other.slot == found.slot and _overlap(other, found) and is_beside:
+            is_beside = all(each is found or not overlap(other, each) for each in others)
+            if other.slot == found.slot and overlap(other, found) and is_beside:
                 start, end = min(start, other.start), max(end, other.end)
         if (start, end) == (found.start, found.end) or text[found.start : found.end].strip() != found.words:
             return SlotValue(found.slot, found.words, found.start, found.end)
@@ -320,7 +319,7 @@ class Complemented:
     def _is_foreign_number(self, found: SlotValue, intent: Intent) -> bool:
         """A price, a rating and the like that only other searches take; a booking may still take the rest."""
         slot = self._domain.slots.get(found.slot)
-        is_number = slot is not None and slot.type in ("price", "rating", "stars", "number", "choice")
+        is_number = slot is not None and slot.type in (*AMOUNT_TYPES, "choice")
         return is_number and found.slot not in intent.slots and self._is_value(found)
 
     def _with_answer(
@@ -375,7 +374,3 @@ class Complemented:
             return ()
         names = sorted(intent.slots, key=lambda name: name != context.requested_slot)
         return tuple(self._domain.slots[name] for name in names)
-
-
-def _overlap(one: SlotValue | Quantity, other: SlotValue | Quantity) -> bool:
-    return one.start < other.end and other.start < one.end

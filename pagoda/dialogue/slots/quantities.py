@@ -13,14 +13,13 @@ import re
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
-from pagoda.dialogue.domain.model import Slot
+from pagoda.dialogue.domain.model import AMOUNT_TYPES, Slot
 from pagoda.dialogue.slots.check import accepts
 from pagoda.dialogue.slots.kinds import Range
 from pagoda.dialogue.slots.numbers import FOREIGN_UNITS, Phrase, bounds, phrases_in
 from pagoda.dialogue.slots.people import find_people
 from pagoda.dialogue.slots.times.moments import time_places
 
-_NUMERIC = ("price", "rating", "stars", "number")
 _UNITS = {
     "price": re.compile(
         r"元|块|圆|￥|¥|\$|€|£|人民币|\b(?:rmb|cny|usd|yuan|kuai|dollars?|bucks|euros?|pounds?|quid)\b"
@@ -141,7 +140,7 @@ class _Sentence:
                 taken.add(slot.name)
                 yield self._pieces(slot, [(phrase.start, phrase.end)])
         asked = self._named(self._asked)
-        if asked is not None and asked.type in _NUMERIC and not taken and len(phrases) == 1:
+        if asked is not None and asked.type in AMOUNT_TYPES and not taken and len(phrases) == 1:
             yield self._pieces(asked, [(phrases[0].start, phrases[0].end)])
 
     def bare_hours(self) -> Iterator[Quantity]:
@@ -154,7 +153,7 @@ class _Sentence:
     def _slot_of(self, phrase: Phrase) -> Slot | None:
         """By the unit inside the phrase, else by the nearest word of a slot before it."""
         words = self._plain[phrase.start : phrase.end]
-        numeric = [slot for slot in self._slots if slot.type in _NUMERIC]
+        numeric = [slot for slot in self._slots if slot.type in AMOUNT_TYPES]
         by_unit = [slot for slot in numeric if _has_unit(slot, words)]
         if by_unit:
             return by_unit[0]

@@ -322,12 +322,10 @@ def _target(intent: str, values: Mapping[str, Value], domain: Domain) -> NodeVal
 def _about_talk(state: State, domain: Domain) -> Action | None:
     """Greetings, thanks, help, a task given up, and sentences that are not for us."""
     turn, task = state.this_turn, state.task
+    if turn.is_nothing_cancelled:
+        return Say("nothing_to_cancel")
     if turn.is_cancelled:
-        return (
-            Say("nothing_to_cancel")
-            if turn.is_nothing_cancelled
-            else Say("cancelled_but_booked" if state.bookings else "cancelled", after(state, domain))
-        )
+        return Say("cancelled_but_booked" if state.bookings else "cancelled", after(state, domain))
     if turn.is_switched or turn.changed or turn.is_chosen or _has_trouble(task):
         return None
     waits = task is not None and task.stage == "confirming" and task.read_out is not None

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Intent
-from pagoda.dialogue.reading.acts import mentions
+from pagoda.dialogue.reading.acts import mentions, mentions_node
 from pagoda.dialogue.reading.linking import Linker
 from pagoda.dialogue.slots.kinds import ANY, NodeValue, Value, When
 from pagoda.dialogue.slots.reader import SlotReader
@@ -309,5 +309,5 @@ def _named(text: str, state: State) -> Iterator[int]:
     """Results that the text names."""
     source: Sequence[NodeValue] = state.task_with_results.results if state.task_with_results else ()
     for row, node in enumerate(source):
-        if any(name and mentions(text, name) for name in (node.zh, node.en)):
+        if mentions_node(text, node):
             yield row

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from pagoda.dialogue.domain.domain import Domain
-from pagoda.dialogue.reading.acts import bare_choice, is_named, mentions
+from pagoda.dialogue.reading.acts import bare_choice, is_named, mentions_node
 from pagoda.dialogue.reading.closed.assent import is_yes
 from pagoda.dialogue.reading.closed.wishes import (
     is_changing,
@@ -148,7 +148,9 @@ class WholeSentences:
         if rank is not None:
             return [ev.Chosen(rank - 1)]
         named = [
-            row for row, node in enumerate(question.choices) if isinstance(node, NodeValue) and _names(node, read.text)
+            row
+            for row, node in enumerate(question.choices)
+            if isinstance(node, NodeValue) and mentions_node(read.text, node)
         ]
         is_doubt = state.task is not None and question.slot in state.task.doubts
         return [ev.Chosen(named[0])] if is_doubt and len(named) == 1 else []
@@ -190,7 +192,9 @@ class WholeSentences:
         if len(state.bookings) == 1:
             return state.bookings[0].id
         for record in reversed(state.bookings):
-            if any(isinstance(value, NodeValue) and _names(value, read.text) for value in record.values.values()):
+            if any(
+                isinstance(value, NodeValue) and mentions_node(read.text, value) for value in record.values.values()
+            ):
                 return record.id
         return ""
 
@@ -217,7 +221,3 @@ def _without(text: str, slot: SlotValue) -> str:
     """A text without a value and the small words that belong to it."""
     words = re.escape(text[slot.start : slot.end] if slot.start >= 0 else slot.value)
     return re.sub(f"{_BEFORE_VALUE}{words}{_AFTER_VALUE}", " ", text, count=1, flags=re.IGNORECASE)
-
-
-def _names(node: NodeValue, text: str) -> bool:
-    return any(name and mentions(text, name) for name in (node.zh, node.en))
