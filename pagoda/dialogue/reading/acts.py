@@ -15,6 +15,7 @@ from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import NUMBER_TYPES, Column
 from pagoda.dialogue.reading.closed.assent import is_yes
 from pagoda.dialogue.reading.closed.wishes import is_more, things_of, wish_about_bookings
+from pagoda.dialogue.reading.places import Place
 from pagoda.dialogue.slots.kinds import NodeValue
 from pagoda.dialogue.slots.said import folded, is_any
 from pagoda.nlu.understanding import Act, TurnContext
@@ -153,12 +154,11 @@ def _word(word: str) -> re.Pattern[str]:
     return re.compile(rf"(?<!\w){pattern}(?!\w)" if word.isascii() else pattern, re.IGNORECASE)
 
 
-def places_of(text: str, word: str) -> Iterator[tuple[int, int]]:
+def places_of(text: str, word: str) -> Iterator[Place]:
     """(start, end) of each place where the word stands in the text; a Latin one only as a whole."""
     # Most words stand nowhere in a text: a search without a pattern is far cheaper.
     if word.lower() in text.lower():
-        pattern = rf"(?<!\w){re.escape(word)}(?!\w)" if word.isascii() else re.escape(word)
-        yield from (match.span() for match in re.finditer(pattern, text, re.IGNORECASE))
+        yield from (match.span() for match in _word(word).finditer(text))
 
 
 def mentions_node(text: str, node: NodeValue) -> bool:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Sequence
-from typing import Protocol
 
 from pagoda.dialogue.domain.model import Slot
 from pagoda.dialogue.reading.acts import places_of
+from pagoda.dialogue.reading.places import Place, longest
 from pagoda.dialogue.reading.polarity import are_joined, roles
 from pagoda.nlu.understanding import SlotValue
 
@@ -27,20 +27,6 @@ _CUE = re.compile(
     re.IGNORECASE,
 )
 _PRONOUN = re.compile(r"\b(?:i|we|you|they)\s+$")
-
-
-class Placed(Protocol):
-    """Something at a place of a sentence."""
-
-    @property
-    def start(self) -> int: ...
-
-    @property
-    def end(self) -> int: ...
-
-
-def overlap(one: Placed, other: Placed) -> bool:
-    return one.start < other.end and other.start < one.end
 
 
 def is_one_more(plain: str, new: SlotValue, others: Sequence[SlotValue]) -> bool:
@@ -57,7 +43,7 @@ def is_one_more(plain: str, new: SlotValue, others: Sequence[SlotValue]) -> bool
     return any(are_joined(plain[one.end : other.start]) for one, other in itertools.pairwise(near))
 
 
-def declared_in(slot: Slot, plain: str) -> list[tuple[int, int]]:
+def declared_in(slot: Slot, plain: str) -> list[Place]:
     """Places of the slot's declared words, the longest of those that overlap; a single character proves nothing."""
     own = {word.lower() for words in slot.words.values() for word in words}
     spellings = {
@@ -67,15 +53,9 @@ def declared_in(slot: Slot, plain: str) -> list[tuple[int, int]]:
         for word in held
         if len(word) > 1
     }
-    kept: list[tuple[int, int]] = []
-    for start, end in sorted(
-        (place for word in spellings - own for place in places_of(plain, word)), key=lambda place: place[0] - place[1]
-    ):
-        is_free = all(end <= other[0] or other[1] <= start for other in kept)
-        # "I fancy hot pot": what follows a pronoun says what somebody does, not how something is.
-        if is_free and _PRONOUN.search(plain[:start]) is None:
-            kept.append((start, end))
-    return sorted(kept)
+    places = (place for word in spellings - own for place in places_of(plain, word))
+    # "I fancy hot pot": what follows a pronoun says what somebody does, not how something is.
+    return longest((place for place in places if _PRONOUN.search(plain[: place[0]]) is None), lambda place: place)
 
 
 def is_wished(text: str, start: int, end: int) -> bool:

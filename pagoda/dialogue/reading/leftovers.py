@@ -13,7 +13,8 @@ import re
 from collections.abc import Callable, Iterator
 from importlib import resources
 
-Place = tuple[int, int]
+from pagoda.dialogue.reading.places import Place
+
 _CAPITALISED = re.compile(
     r"\b(?:[Ii]n|[Aa]t|[Nn]ear|[Aa]round|by|with|starring|featuring|called|named)\s+(?:the\s+)?"
     r"(?P<name>[A-Z][\w'’&-]+(?:\s+(?:(?:of|the|and|de)\s+)?[A-Z][\w'’&-]*)*)"

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from pagoda.dialogue.cypher.queries import NAMES_AT_ONCE, compile_names, node_of
+from pagoda.dialogue.reading.places import longest
 from pagoda.dialogue.slots.kinds import NodeValue, texts_of
 from pagoda.dialogue.slots.said import folded
 from pagoda.graph.statement import KEY, NAME
@@ -98,11 +99,7 @@ class Linker:
         for label in labels:
             for surface, node in zip(self._surfaces[label], self._nodes(label), strict=True):
                 hits += [(start, start + len(surface), node) for start in _places(surface.lower(), text)]
-        kept: list[tuple[int, int, NodeValue]] = []
-        for start, end, node in sorted(hits, key=lambda hit: hit[0] - hit[1]):
-            if all(end <= other[0] or start >= other[1] for other in kept):
-                kept.append((start, end, node))
-        return sorted(kept, key=lambda hit: hit[0])
+        return longest(hits, lambda hit: hit[:2])
 
     def _nodes(self, label: str) -> list[NodeValue]:
         return [node for _, node in self._spellings[label]]

@@ -15,6 +15,7 @@ from typing import Literal
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Column
 from pagoda.dialogue.reading.acts import places_of
+from pagoda.dialogue.reading.places import longest
 
 End = Literal["lowest", "highest"]
 _ZH: dict[End, str] = {"lowest": "低小少短早旧便宜", "highest": "高大多长晚新贵"}
@@ -49,11 +50,7 @@ def superlatives(plain: str, domain: Domain) -> list[Superlative]:
     ]
     # "The lowest price is 300": a bound, and no order.
     found = [each for each in found if _NUMBER.search(plain[each.end :]) is None]
-    kept: list[Superlative] = []
-    for each in sorted(found, key=lambda each: each.start - each.end):
-        if all(each.end <= other.start or other.end <= each.start for other in kept):
-            kept.append(each)
-    return sorted(kept, key=lambda each: each.start)
+    return longest(found, lambda each: (each.start, each.end))
 
 
 def _sortable(domain: Domain) -> list[Column]:
