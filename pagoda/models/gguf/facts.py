@@ -25,6 +25,9 @@ class GGUFFacts:
         self.file = file
         self.architecture = architecture_of(file)
         self._read: set[str] = set()
+        count = self.raw("block_count")
+        if isinstance(count, np.ndarray):  # nothing can be told of every layer before it is known how many there are
+            raise self.error("block_count", count.tolist(), "a whole number")
         self.num_layers = self.size("block_count")
 
     def whole(self, key: str, default: int | None = None) -> int:

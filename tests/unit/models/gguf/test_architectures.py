@@ -134,6 +134,7 @@ def test_what_is_silent_says_nothing(write: Write, caplog: pytest.LogCaptureFixt
         ({"attention.head_count": 8}, {}, "blk.0.attn_k.weight of the shape [8, 16]"),
         ({"attention.key_length": 8, "attention.value_length": 8}, {}, "blk.0.attn_q.weight of the shape [16, 16]"),
         ({"vocab_size": 33}, {}, "(vocab_size and others) [33, 16] is expected"),
+        ({"block_count": [2, 2]}, {}, "a whole number"),
         ({"block_count": 3}, {}, "block_count=3, but its tensors are of 2 layers (differing: 2)"),
         ({"block_count": 1}, {}, "block_count=1, but its tensors are of 2 layers (differing: 1)"),
         ({"embedding_length": None}, {}, "has nothing under llama.embedding_length"),
