@@ -14,14 +14,16 @@ from pathlib import Path, PurePosixPath
 
 from pagoda.errors import PagodaError
 from pagoda.rag.documents.decoding import LoaderSettings, decode
+from pagoda.rag.documents.delimited import load_csv, load_tsv
 from pagoda.rag.documents.document import Document
-from pagoda.rag.documents.markup import load_html, load_markdown
+from pagoda.rag.documents.markup.html import load_html
+from pagoda.rag.documents.markup.markdown import load_markdown
 from pagoda.rag.documents.office import load_docx, load_pdf
-from pagoda.rag.documents.tables import load_csv, load_json, load_jsonl, load_tsv
+from pagoda.rag.documents.records import load_json, load_jsonl
 from pagoda.rag.errors import EmptyFileError, LoadError
 
 # Part of each document's recipe: another version means that the same file gives another text.
-LOADERS_VERSION = "1"
+LOADERS_VERSION = "2"
 
 
 def load_text(text: str, source: str) -> Document:

@@ -17,7 +17,7 @@ from typing import Any
 from pagoda.errors import MissingExtraError
 from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.document import Document
-from pagoda.rag.documents.markup import metadata_of
+from pagoda.rag.documents.markup.html import metadata_of
 from pagoda.rag.documents.places import Places
 from pagoda.rag.documents.tables import rows_to_lines
 from pagoda.rag.errors import LoadError
