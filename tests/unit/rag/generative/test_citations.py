@@ -54,6 +54,24 @@ def test_a_false_number_is_marked_although_every_other_word_stands_in_the_source
     assert result.text.endswith("The shop opens at 8:00 on weekdays. [unsupported]")
 
 
+def test_a_quotation_has_the_numbers_that_the_sentence_says() -> None:
+    result = check("1,500", "How much is a tandem a day?")
+    assert ["1,500" in citation.quote for citation in result.citations] == [True]
+
+
+def test_what_two_sentences_say_together_is_quoted_together() -> None:
+    result = check("A tandem costs 44 euros a day and the deposit is 1,500 euros.", "What does a tandem cost?")
+    assert [citation.quote for citation in result.citations] == [PRICES]
+
+
+def test_a_name_above_the_sentence_is_read_with_it() -> None:
+    text = "It has twenty floors."
+    chunk = Chunk("t", "t.md", text, 0, len(text), 1, title="Drum Tower", sentences=((0, len(text)),))
+    prompt = PackedPrompt((), (Source(1, (chunk,), 1.0),), "en")
+    result = checked("The Drum Tower has twenty floors.", "How many floors are there?", prompt, SupportCheck())
+    assert [citation.quote for citation in result.citations] == [text]
+
+
 def test_an_invented_name_is_marked() -> None:
     result = check("The shop opens at 9:00 [1]. Ask Karl Feldmann for keys [1].")
     assert result.unsupported == ("Ask Karl Feldmann for keys.",)
