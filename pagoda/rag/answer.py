@@ -34,7 +34,7 @@ class Answer:
     text: with [1], [2] where it leans on citations; citations: none where `abstained`
     confidence: 0 to 1, calibrated on development sets for the extractive answerer; of the retrieval otherwise
     unsupported: sentences of the text that no source bears, as the check of citations found
-    dropped: what did not fit into the model's context, in words; empty where all did
+    dropped: what was not read, in words: it did not fit into the model's context, or gives orders to whoever answers
     timings: seconds by phase
     """
 
