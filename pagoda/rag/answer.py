@@ -9,12 +9,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from pagoda.rag.documents.document import Chunk
+
 
 @dataclass(frozen=True)
 class Citation:
     """A place in a document that bears the answer.
 
     number: as the text refers to it, [1]; start, end: characters of the document; quote: what stands there
+    line, page: of the file, where the quote begins; last_page: where it ends, if that is another page
     """
 
     number: int
@@ -25,6 +28,28 @@ class Citation:
     line: int
     page: int | None = None
     score: float = 0.0
+    last_page: int | None = None
+
+    @classmethod
+    def of_span(cls, number: int, chunk: Chunk, start: int, end: int, score: float) -> Citation:
+        """Of characters that a chunk holds; `start` and `end` count the document's."""
+        page, last = chunk.page_at(start), chunk.page_at(max(start, end - 1))
+        return cls(
+            number=number,
+            source=chunk.source,
+            quote=chunk.text[start - chunk.start : end - chunk.start],
+            start=start,
+            end=end,
+            line=chunk.line_at(start),
+            page=page,
+            score=score,
+            last_page=None if last == page else last,
+        )
+
+    @property
+    def pages(self) -> str:
+        """As a person writes them: "3", or "3-4"; empty where the format has none."""
+        return "-".join(str(page) for page in (self.page, self.last_page) if page is not None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -254,6 +254,8 @@ def _progress(terminal: Terminal, words: RagWords) -> Iterator[Any]:
 def _tell_report(terminal: Terminal, words: RagWords, report: IndexReport, store: Path, *, as_json: bool) -> None:
     for source, reason in report.skipped:
         terminal.note(printable(words.skipped.format(source=source, reason=reason)), style="yellow")
+    for source, warning in report.warned:
+        terminal.note(printable(words.warned.format(source=source, warning=warning)), style="yellow")
     if as_json:
         terminal.result(json.dumps(asdict(report), ensure_ascii=False, indent=2))
         return
@@ -286,7 +288,7 @@ def _tell_sources(terminal: Terminal, answer: Answer) -> None:
     words = rag_words(terminal.say)
     for citation in answer.citations:
         place = words.place_page if citation.page is not None else words.place
-        fields = {"number": citation.number, "source": citation.source, "page": citation.page, "line": citation.line}
+        fields = {"number": citation.number, "source": citation.source, "page": citation.pages, "line": citation.line}
         quote = " ".join(citation.quote.split())
         terminal.result(_shown(terminal, f"  {place.format(**fields)}: {quote}"))
     for sentence in answer.unsupported:

@@ -15,6 +15,7 @@ class RagWords:
     looking: str
     embedding: str
     skipped: str
+    warned: str
     report: str
     sources: str
     place: str
@@ -37,6 +38,7 @@ ENGLISH = RagWords(
     looking="looking at files",
     embedding="embedding sentences",
     skipped="skipped {source}: {reason}",
+    warned="{source} {warning}",
     report=(
         "{added} added, {updated} updated, {deleted} deleted, {unchanged} unchanged, {skipped} skipped: "
         "{num_chunks} chunks in {store} after {seconds:.1f} s"
@@ -68,6 +70,7 @@ CHINESE = RagWords(
     looking="查看文件",
     embedding="计算句向量",
     skipped="跳过 {source}：{reason}",
+    warned="{source}：{warning}",
     report=(
         "新增 {added}，更新 {updated}，删除 {deleted}，未变 {unchanged}，跳过 {skipped}："
         "{store} 中共 {num_chunks} 个片段，用时 {seconds:.1f} 秒"

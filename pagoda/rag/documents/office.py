@@ -18,6 +18,7 @@ from pagoda.errors import MissingExtraError
 from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.document import Document
 from pagoda.rag.documents.markup import metadata_of
+from pagoda.rag.documents.places import Places
 from pagoda.rag.documents.tables import rows_to_lines
 from pagoda.rag.errors import LoadError
 
@@ -43,7 +44,7 @@ def load_pdf(data: bytes, source: str, settings: LoaderSettings) -> Document:
             raise LoadError(f"unpacks to more than {settings.max_bytes:,} characters: split it, or raise max_bytes")
     info = reader.metadata
     metadata = metadata_of({"author": info.author} if info else {})
-    return Document(source, "".join(parts), (info and info.title) or "", tuple(starts), metadata)
+    return Document(source, "".join(parts), (info and info.title) or "", Places.from_pages(starts), metadata)
 
 
 def load_docx(data: bytes, source: str, settings: LoaderSettings) -> Document:

@@ -81,7 +81,4 @@ class QuotingAnswerer:
 
 def _citation(found: Extraction, hit: Hit) -> Citation:
     """The sentence around the answer."""
-    chunk, start, end = hit.chunk, found.sentence_start, found.sentence_end
-    quote = chunk.text[start - chunk.start : end - chunk.start]
-    line = chunk.line + chunk.text.count("\n", 0, start - chunk.start)
-    return Citation(1, chunk.source, quote, start, end, line, chunk.page, hit.score)
+    return Citation.of_span(1, hit.chunk, found.sentence_start, found.sentence_end, hit.score)

@@ -127,6 +127,4 @@ def _numbers(found: Sequence[tuple[Source, Support]], numbering: _Numbering) -> 
 
 def _citation(number: int, source: Source, support: Support) -> Citation:
     chunk = next(c for c in source.chunks if c.start <= support.start and support.end <= c.end)
-    quote = chunk.text[support.start - chunk.start : support.end - chunk.start]
-    line = chunk.line + chunk.text.count("\n", 0, support.start - chunk.start)
-    return Citation(number, source.file, quote, support.start, support.end, line, chunk.page, source.score)
+    return Citation.of_span(number, chunk, support.start, support.end, source.score)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pagoda.language import Language
+from pagoda.rag.answer import Citation
 from pagoda.rag.documents.document import Chunk
+from pagoda.rag.documents.places import Places
 from pagoda.rag.generative.citations import CheckedText, checked
 from pagoda.rag.generative.prompt import PackedPrompt
 from pagoda.rag.generative.source import Source
@@ -39,6 +41,17 @@ def test_a_citation_quotes_the_document_to_the_letter_with_its_place() -> None:
     assert citation.quote == "Ask Nora Feldmann for keys."
     assert SHOP[citation.start - 100 : citation.end - 100] == citation.quote
     assert (citation.number, citation.source, citation.line, citation.page) == (1, "shop.md", 8, 3)
+
+
+def test_a_citation_has_the_pages_of_its_quote_and_not_of_the_chunk_around_it() -> None:
+    text = "Alpha signs. Either side may cancel with ninety days' notice. Beta pays."
+    places = Places(pages=((0, 2), (text.index("ninety"), 3)), lines=((0, 11), (text.index("Beta"), 12)))
+    chunk = Chunk("c", "a.pdf", text, 0, len(text), 11, 2, places=places)
+    sentences = ("Alpha signs.", "Either side may cancel with ninety days' notice.", "Beta pays.")
+    for quote, place in zip(sentences, (("2", 11), ("2-3", 11), ("3", 12)), strict=True):
+        start = text.index(quote)
+        citation = Citation.of_span(1, chunk, start, start + len(quote), 1.0)
+        assert (citation.quote, citation.pages, citation.line) == (quote, *place)
 
 
 def test_what_the_source_says_stays_as_the_model_wrote_it() -> None:
