@@ -6,6 +6,7 @@ import pytest
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.reading.complemented import Complemented
+from pagoda.dialogue.reading.following import FollowingLinker
 from pagoda.dialogue.reading.linking import Linker, Named
 from pagoda.dialogue.slots.kinds import NodeValue
 from pagoda.language import language_of
@@ -133,3 +134,11 @@ def test_a_superlative_alone_goes_on_with_the_search_under_way(domain: Domain) -
     reader = Complemented(Base("find_restaurant"), domain, Linker(NAMED))
     found = reader.parse("and the cheapest one", TurnContext("find_hotel", language="en"))
     assert found.intent == "find_hotel"
+
+
+def test_a_name_that_the_graph_has_by_now_is_no_unknown_one(domain: Domain) -> None:
+    linker = FollowingLinker(Linker(NAMED))
+    reader = Complemented(Base("find_hotel"), domain, linker)
+    assert reader.parse("a hotel in Luming near Petroleum House").unknown == ("Petroleum House",)
+    linker.current = Linker([*NAMED, Named(NodeValue("Landmark", "landmark-900", "石油大厦", "Petroleum House"))])
+    assert reader.parse("a hotel in Luming near Petroleum House").unknown == ()
