@@ -102,7 +102,7 @@ def without_directives(hits: Sequence[Hit], question: str) -> tuple[list[Hit], l
         return list(hits), []
     found = {hit.chunk.chunk_id: _directives_of(hit.chunk) for hit in hits}
     kept = [replace(hit, chunk=_blanked(hit.chunk, found[hit.chunk.chunk_id])) for hit in hits]
-    places = {(hit.source, _line(hit.chunk, start)): None for hit in hits for start, _ in found[hit.chunk.chunk_id]}
+    places = {(hit.source, hit.chunk.line_at(start)): None for hit in hits for start, _ in found[hit.chunk.chunk_id]}
     return [hit for hit in kept if hit.chunk.text.strip()], list(places)
 
 
@@ -119,7 +119,3 @@ def _blanked(chunk: Chunk, spans: Sequence[tuple[int, int]]) -> Chunk:
         text = text[:first] + re.sub(r"\S", " ", text[first:last]) + text[last:]
     left = tuple(span for span in chunk.sentences if span not in spans)
     return replace(chunk, text=text, sentences=left) if spans else chunk
-
-
-def _line(chunk: Chunk, start: int) -> int:
-    return chunk.line + chunk.text.count("\n", 0, start - chunk.start)
