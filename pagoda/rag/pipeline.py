@@ -139,6 +139,22 @@ class RAG:
         )
         return Indexer(self._index, splitter, self._embedder).add(paths, root, on_event)
 
+    def watch(
+        self,
+        paths: Sequence[str | Path],
+        root: str | Path | None = None,
+        on_event: Callable[[IndexEvent], None] | None = None,
+        stop: threading.Event | None = None,
+    ) -> Generator[IndexReport]:
+        """As `add`, now and after each change of the files, until `stop` is set: a report for each run.
+
+        Raises MissingExtraError without `watchfiles`, and what `add` raises.
+        """
+        from pagoda.rag.index.watching import changes
+
+        for _ in changes([Path(path) for path in paths], [self._index.path], stop):
+            yield self.add(paths, root, on_event)
+
     def documents(self) -> list[DocumentRecord]:
         """What is indexed, by name."""
         return sorted(self._index.catalog.documents(), key=lambda record: record.source)

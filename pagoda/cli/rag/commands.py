@@ -80,6 +80,7 @@ def index(
     paths: Annotated[list[Path], typer.Argument(help="Files and folders: txt, md, html, pdf, docx, csv, json.")],
     store: Store = DEFAULT_STORE,
     store_url: StoreUrl = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on: index again whenever a file changes.")] = False,
     as_json: AsJson = False,
     *,
     reader: Settings,
@@ -91,8 +92,12 @@ def index(
     words = rag_words(terminal.say)
     for path in paths:
         _check_exists(path, store)
-    with RAG(store, store_url=store_url, **reader) as documents, _progress(terminal, words) as on_event:
-        report = documents.add(paths, on_event=on_event)
+    with RAG(store, store_url=store_url, **reader) as documents:
+        if watch:
+            _watch(terminal, words, documents, paths, store, as_json=as_json)
+            return
+        with _progress(terminal, words) as on_event:
+            report = documents.add(paths, on_event=on_event)
     _tell_report(terminal, words, report, store, as_json=as_json)
     if report.skipped and not (report.added or report.updated or report.unchanged):
         raise typer.Exit(1)
@@ -200,6 +205,17 @@ def status(ctx: typer.Context, store: Store = DEFAULT_STORE, as_json: AsJson = F
         terminal.result(words.status_empty.format(program=program(), **facts))
     else:
         terminal.result(words.status.format(**facts, size=f"{facts['size_bytes'] / 1e6:.1f}"))
+
+
+def _watch(
+    terminal: Terminal, words: RagWords, documents: RAG, paths: list[Path], store: Path, *, as_json: bool
+) -> None:
+    """Index now and after each change, until Ctrl-C; runs that changed nothing are not told, but for the first."""
+    for number, report in enumerate(documents.watch(paths)):
+        if number == 0 or report.added or report.updated or report.deleted or report.skipped:
+            _tell_report(terminal, words, report, store, as_json=as_json)
+        if number == 0:
+            terminal.note(words.watching)
 
 
 @contextmanager
