@@ -8,7 +8,6 @@ cut in two can neither be found nor quoted.
 from __future__ import annotations
 
 import io
-import logging
 import re
 import zipfile
 from collections.abc import Iterator
@@ -18,7 +17,6 @@ from pagoda.errors import MissingExtraError
 from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.document import Document
 from pagoda.rag.documents.markup import metadata_of
-from pagoda.rag.documents.places import Places
 from pagoda.rag.documents.tables import rows_to_lines
 from pagoda.rag.errors import LoadError
 
@@ -27,24 +25,6 @@ _HAN = r"[\u2e80-\u9fff\uf900-\ufaff\uff01-\uffee]"
 _HAN_BREAK = re.compile(rf"(?<={_HAN})(?<![。！？；])\n(?={_HAN})")
 _HYPHEN_BREAK = re.compile(r"(?<=[a-z])-\n(?=[a-z])")
 _WORD_BREAK = re.compile(r"(?<=[A-Za-z0-9,;)’\"'])\n(?=[a-z(0-9])")
-
-
-def load_pdf(data: bytes, source: str, settings: LoaderSettings) -> Document:
-    """The text of all pages and where each begins."""
-    reader = _pdf_reader(data)
-    parts: list[str] = []
-    starts: list[int] = []
-    length = 0
-    for page in reader.pages:
-        text = unwrap(page.extract_text().strip()) + "\n\n"
-        starts.append(length)
-        parts.append(text)
-        length += len(text)
-        if length > settings.max_bytes:
-            raise LoadError(f"unpacks to more than {settings.max_bytes:,} characters: split it, or raise max_bytes")
-    info = reader.metadata
-    metadata = metadata_of({"author": info.author} if info else {})
-    return Document(source, "".join(parts), (info and info.title) or "", Places.from_pages(starts), metadata)
 
 
 def load_docx(data: bytes, source: str, settings: LoaderSettings) -> Document:
@@ -56,34 +36,6 @@ def load_docx(data: bytes, source: str, settings: LoaderSettings) -> Document:
     properties = document.core_properties
     metadata = metadata_of({"author": properties.author, "category": properties.category})
     return Document(source, "\n\n".join(_docx_blocks(document)), properties.title or "", metadata=metadata)
-
-
-def unwrap(text: str) -> str:
-    """Join the lines of a page that were broken for its width.
-
-    >>> unwrap("A long-\\nwinded sen-\\ntence goes\\non. 年假为十\\n五天。\\nNext")
-    'A longwinded sentence goes on. 年假为十五天。\\nNext'
-    """
-    text = _HYPHEN_BREAK.sub("", re.sub(r"[ \t]*\n[ \t]*", "\n", text))
-    return _WORD_BREAK.sub(" ", _HAN_BREAK.sub("", text))
-
-
-def _pdf_reader(data: bytes) -> Any:
-    try:
-        import pypdf
-        from pypdf.errors import DependencyError
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("reading PDF (pypdf)", "rag") from error
-    # It warns of every flaw that it repairs, page by page.
-    logging.getLogger("pypdf").setLevel(logging.ERROR)
-    reader = pypdf.PdfReader(io.BytesIO(data))
-    try:
-        locked = reader.is_encrypted and not reader.decrypt("")
-    except DependencyError:
-        locked = True
-    if locked:
-        raise LoadError("is encrypted: remove its password")
-    return reader
 
 
 def _check_unpacked(data: bytes, settings: LoaderSettings) -> None:
