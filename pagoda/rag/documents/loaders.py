@@ -15,8 +15,8 @@ from pathlib import Path, PurePosixPath
 from pagoda.errors import PagodaError
 from pagoda.rag.documents.decoding import LoaderSettings, decode
 from pagoda.rag.documents.document import Document
+from pagoda.rag.documents.formats.docx import load_docx
 from pagoda.rag.documents.markup import load_html, load_markdown
-from pagoda.rag.documents.office import load_docx
 from pagoda.rag.documents.pdf.loader import load_pdf
 from pagoda.rag.documents.tables import load_csv, load_json, load_jsonl, load_tsv
 from pagoda.rag.errors import EmptyFileError, LoadError

@@ -318,7 +318,7 @@ def test_merged_cells_are_read_once() -> None:
     ("data", "reason"),
     [
         (b"PK\x03\x04 broken", "is broken"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500), "is encrypted, or a .doc of old Word"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500), "is encrypted, or a .doc of an old office"),
         (docx_of(), "holds no text"),
     ],
 )
