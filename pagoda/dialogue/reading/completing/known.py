@@ -6,11 +6,10 @@ that the graph knows and an amount that a rule reads are certain; what a trained
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pagoda.dialogue.domain.domain import Domain
-from pagoda.dialogue.domain.model import NUMBER_TYPES, Intent, Slot
+from pagoda.dialogue.domain.model import NUMBER_TYPES, Slot
 from pagoda.dialogue.reading.linking import Linker
 from pagoda.dialogue.slots.kinds import Range, When
 from pagoda.dialogue.slots.reader import SlotReader
@@ -68,8 +67,3 @@ class Known:
             return ()
         names = sorted(intent.slots, key=lambda name: name != context.requested_slot)
         return tuple(self.domain.slots[name] for name in names)
-
-    def titles_of(self, intent: Intent) -> Iterator[str]:
-        """What somebody calls that which an intent looks for."""
-        titles = self.domain.labels[intent.query.label].title.values() if intent.query is not None else ()
-        yield from (title for title in titles if title)

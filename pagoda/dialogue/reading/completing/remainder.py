@@ -13,7 +13,7 @@ from dataclasses import replace
 from pagoda.dialogue.domain.model import AMOUNT_TYPES, Intent
 from pagoda.dialogue.reading.completing.known import Known
 from pagoda.dialogue.reading.completing.leftovers import unknown_names, unread_superlatives
-from pagoda.dialogue.reading.declared import amounts_in, is_wished
+from pagoda.dialogue.reading.declared import amounts_in, is_wished, measured_in
 from pagoda.dialogue.reading.places import Placed, overlap
 from pagoda.dialogue.reading.superlatives import Superlative
 from pagoda.nlu.understanding import OUT_OF_SCOPE, SlotValue, Understanding
@@ -51,6 +51,7 @@ class Remainder:
         yield from (found for found in read.slots if self._is_foreign_number(found, intent))
         yield from self._foreign_names(intent, read.text, plain)
         yield from amounts_in(read.text)
+        yield from measured_in(read.text)
         yield from (SlotValue("", read.text[a:b], a, b) for a, b in unread_superlatives(read.text))
 
     def _is_seen(self, words: str) -> bool:

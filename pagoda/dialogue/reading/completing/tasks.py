@@ -30,21 +30,37 @@ class Tasks:
         self._known, self._domain, self._names = known, known.domain, names
 
     def certain(self, read: Understanding, plain: str) -> Understanding:
-        """A name of the graph that only one task can take, such as a cuisine, outweighs a reading that is not sure."""
+        """What only one task is about outweighs a reading that is not sure: 酒店, or a name that only one can take."""
         intent = self._domain.intents.get(read.intent)
-        if intent is None or intent.kind != "find" or read.confidence >= SURE:
+        if intent is None or not intent.sought or read.confidence >= SURE:
             return read
+        told = {self._domain.intents[name].sought: name for name in self._takers_named(plain)}
+        told = {**{label: self._likeliest(label, read) for label in self._called(plain)}, **told}
+        if len(told) != 1 or intent.sought in told:
+            return read
+        (better,) = told.values()
+        others = tuple(pair for pair in read.candidates if pair[0] != better)
+        return replace(read, intent=better, confidence=SURE, candidates=((better, SURE), *others))
+
+    def _takers_named(self, plain: str) -> set[str]:
+        """Intents that alone can take a name of the graph that stands in a text, such as a cuisine."""
         labels = {label: set[str]() for slot in self._domain.slots.values() for label in slot.labels}
         for other in self._domain.intents.values():
             for label in {label for name in other.slots for label in self._domain.slots[name].labels}:
                 labels[label].add(other.name)
         telling = [label for label, takers in labels.items() if len(takers) == 1]
-        named = {next(iter(labels[node.label])) for _, _, node in self._known.linker.find(plain, telling)}
-        if len(named) != 1 or read.intent in named:
-            return read
-        (better,) = named
-        others = tuple(pair for pair in read.candidates if pair[0] != better)
-        return replace(read, intent=better, confidence=SURE, candidates=((better, SURE), *others))
+        return {next(iter(labels[node.label])) for _, _, node in self._known.linker.find(plain, telling)}
+
+    def _called(self, plain: str) -> set[str]:
+        """Labels of what is looked for or booked that stand in a text by what people call them."""
+        wishes = (intent for intent in self._domain.intents.values() if intent.sought)
+        return {each.sought for each in wishes if any(mentions(plain, word) for word in self._domain.called(each))}
+
+    def _likeliest(self, label: str, read: Understanding) -> str:
+        """Of the intents that are about a label the one that the reading holds for likeliest, else the first search."""
+        own = [each for each in self._domain.intents.values() if each.sought == label]
+        chances = dict(read.candidates)
+        return max(own, key=lambda each: (chances.get(each.name, 0.0), each.kind == "find")).name
 
     def under_way(
         self, read: Understanding, context: TurnContext, plain: str, best: Sequence[Superlative]
@@ -95,7 +111,7 @@ class Tasks:
 
     def _is_told(self, intent: Intent, task: Intent, slots: Sequence[SlotValue], plain: str) -> bool:
         """Whether a sentence names what an intent looks for, or a node that it takes and the task does not."""
-        if any(mentions(plain, title) for title in self._known.titles_of(intent)):
+        if any(mentions(plain, title) for title in self._domain.called(intent)):
             return True
         foreign = (found for found in slots if found.slot in intent.slots and found.slot not in task.slots)
         linker = self._known.linker
