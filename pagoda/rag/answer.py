@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+Shown = Literal["span", "sentence", "passage", "written", "nothing"]
+"""How an answer answers: words of a sentence, a sentence, a passage, a model's own words, or not at all."""
 
 
 @dataclass(frozen=True)
@@ -15,6 +18,7 @@ class Citation:
     """A place in a document that bears the answer.
 
     number: as the text refers to it, [1]; start, end: characters of the document; quote: what stands there
+    marked: (start, end) in the quote, what of it answers; None where all of it does
     """
 
     number: int
@@ -25,6 +29,12 @@ class Citation:
     line: int
     page: int | None = None
     score: float = 0.0
+    marked: tuple[int, int] | None = None
+
+    @property
+    def marked_text(self) -> str:
+        """The words of the quote that answer."""
+        return self.quote if self.marked is None else self.quote[slice(*self.marked)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +42,8 @@ class Answer:
     """The result of one question.
 
     text: with [1], [2] where it leans on citations; citations: none where `abstained`
+    shown: how much of the documents the text is; span: the words that answer, to the letter, as the first citation
+        marks them, whatever is shown around them; empty where a model wrote the text
     confidence: 0 to 1, calibrated on development sets for the extractive answerer; of the retrieval otherwise
     unsupported: sentences of the text that no source bears, as the check of citations found
     dropped: what did not fit into the model's context, in words; empty where all did
@@ -41,6 +53,8 @@ class Answer:
     question: str
     text: str
     citations: tuple[Citation, ...] = ()
+    shown: Shown = "written"
+    span: str = ""
     abstained: bool = False
     confidence: float = 0.0
     unsupported: tuple[str, ...] = ()
