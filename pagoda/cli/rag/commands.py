@@ -303,7 +303,9 @@ def _tell_sources(terminal: Terminal, answer: Answer) -> None:
     for citation in answer.citations:
         place = words.place_page if citation.page is not None else words.place
         fields = {"number": citation.number, "source": citation.source, "page": citation.pages, "line": citation.line}
-        quote = " ".join(citation.quote.split())
+        # What is shown as the answer is not said twice: its source tells which words of it answer.
+        told = citation.marked_text if answer.shown in ("sentence", "passage") else citation.quote
+        quote = " ".join(told.split())
         terminal.result(_shown(terminal, f"  {place.format(**fields)}: {quote}"))
     for sentence in answer.unsupported:
         terminal.note(printable(words.unsupported.format(sentence=sentence)), style="yellow")
