@@ -13,12 +13,12 @@ from dataclasses import replace
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import AMOUNT_TYPES, NUMBER_TYPES, Intent, Slot
-from pagoda.dialogue.reading.acts import acts_of, is_named, mentions, words_of
+from pagoda.dialogue.reading.acts import acts_of, is_named, words_of
 from pagoda.dialogue.reading.declared import amounts_in, declared_in, is_one_more, is_wished
 from pagoda.dialogue.reading.follow_ups import is_follow_up, is_small
 from pagoda.dialogue.reading.leftovers import unknown_names, unread_superlatives
 from pagoda.dialogue.reading.linking import Linker
-from pagoda.dialogue.reading.places import Placed, overlap
+from pagoda.dialogue.reading.places import Placed, mentions, overlap
 from pagoda.dialogue.reading.superlatives import Superlative, superlatives
 from pagoda.dialogue.slots.kinds import Range, When
 from pagoda.dialogue.slots.quantities import Quantity, quantities_in
