@@ -15,13 +15,14 @@ from pathlib import Path, PurePosixPath
 from pagoda.errors import PagodaError
 from pagoda.rag.documents.decoding import LoaderSettings, decode
 from pagoda.rag.documents.document import Document
+from pagoda.rag.documents.formats.docx import load_docx
 from pagoda.rag.documents.markup import load_html, load_markdown
-from pagoda.rag.documents.office import load_docx, load_pdf
+from pagoda.rag.documents.pdf.loader import load_pdf
 from pagoda.rag.documents.tables import load_csv, load_json, load_jsonl, load_tsv
 from pagoda.rag.errors import EmptyFileError, LoadError
 
 # Part of each document's recipe: another version means that the same file gives another text.
-LOADERS_VERSION = "1"
+LOADERS_VERSION = "2"
 
 
 def load_text(text: str, source: str) -> Document:
@@ -84,8 +85,7 @@ def load_bytes(data: bytes, source: str, settings: LoaderSettings | None = None)
 
 def _finished(document: Document, suffix: str) -> Document:
     if not document.text.strip():
-        advice = "; if it is a scan, run text recognition (OCR) over it first" if suffix == ".pdf" else ""
-        raise EmptyFileError(f"holds no text{advice}")
+        raise EmptyFileError("holds no text")
     text = _UNSTORABLE.sub("\ufffd", document.text)
     title = _UNSTORABLE.sub("\ufffd", " ".join(document.title.split()))
     return replace(document, text=text, title=title, metadata={**document.metadata, "format": suffix[1:]})

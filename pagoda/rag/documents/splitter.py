@@ -80,7 +80,7 @@ class Splitter:
     def split(self, document: Document) -> list[Chunk]:
         """The chunks of a document, in order; each non-blank character is in one at least. [] for a blank text."""
         sentences = self._measured_sentences(document.text)
-        lines = _LineCounter(document.text)
+        lines = _LineCounter(document)
         return [_chunk(document, group, lines.line_at(group[0].start)) for group in self._groups(document, sentences)]
 
     def _measured_sentences(self, text: str) -> list[_Sentence]:
@@ -143,9 +143,7 @@ class Splitter:
         """The last sentences of a chunk, as far as they are short and leave room for the next."""
         kept = group[max(1, len(group) - self.overlap_sentences) :] if self.overlap_sentences else []
         while kept and (
-            3 * sum(entry.num_tokens for entry in kept) > self.max_tokens
-            or not self._fits(document, [*kept, sentence])
-            or document.page_at(kept[0].start) != document.page_at(sentence.start)
+            3 * sum(entry.num_tokens for entry in kept) > self.max_tokens or not self._fits(document, [*kept, sentence])
         ):
             kept = kept[1:]
         return kept
@@ -185,14 +183,17 @@ class _Sentence:
 
 
 class _LineCounter:
-    """Lines of growing offsets, each newline counted once."""
+    """Lines of growing offsets, each newline counted once; where the loader says the line, that one."""
 
-    def __init__(self, text: str) -> None:
-        self._text = text
+    def __init__(self, document: Document) -> None:
+        self._text, self._places = document.text, document.places
         self._offset = 0
         self._line = 1
 
     def line_at(self, offset: int) -> int:
+        said = self._places.line_at(offset)
+        if said is not None:
+            return said
         if offset < self._offset:
             return self._line - self._text.count("\n", offset, self._offset)
         self._line += self._text.count("\n", self._offset, offset)
@@ -205,9 +206,19 @@ def _chunk(document: Document, group: list[_Sentence], line: int) -> Chunk:
     text = document.text[start:end]
     identity = "\0".join((document.source, str(start), document.title, text))
     name = hashlib.sha256(identity.encode(errors="surrogatepass")).hexdigest()[:32]
-    spans = tuple((entry.start, entry.end) for entry in group)
-    page = document.page_at(start)
-    return Chunk(name, document.source, text, start, end, line, page, document.title, spans, dict(document.metadata))
+    return Chunk(
+        chunk_id=name,
+        source=document.source,
+        text=text,
+        start=start,
+        end=end,
+        line=line,
+        page=document.page_at(start),
+        title=document.title,
+        sentences=tuple((entry.start, entry.end) for entry in group),
+        metadata=dict(document.metadata),
+        places=document.places.within(start, end),
+    )
 
 
 def _blocks(text: str) -> Iterator[Span]:

@@ -98,7 +98,4 @@ def _text(found: Extraction, citation: Citation) -> str:
 
 def _citation(found: Extraction, hit: Hit) -> Citation:
     """The place that is shown, with what in it answers."""
-    chunk, (start, end), (left, right) = hit.chunk, found.quote, found.marked
-    quote = chunk.text[start - chunk.start : end - chunk.start]
-    line = chunk.line + chunk.text.count("\n", 0, start - chunk.start)
-    return Citation(1, chunk.source, quote, start, end, line, chunk.page, hit.score, (left - start, right - start))
+    return Citation.of_span(1, hit.chunk, *found.quote, hit.score, found.marked)

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pagoda.rag.answer import Citation
+from pagoda.rag.generative.links import with_own_links
 from pagoda.rag.generative.prompt import PackedPrompt
 from pagoda.rag.generative.source import Source
 from pagoda.rag.generative.support import Support, SupportCheck, says_nothing
@@ -56,7 +57,7 @@ class _Numbering:
 def checked(text: str, question: str, prompt: PackedPrompt, check: SupportCheck) -> CheckedText:
     """The text with citations that hold, numbered from 1."""
     words = words_in(prompt.language)
-    text = _THINKING.sub("", text).strip()
+    text = with_own_links(_THINKING.sub("", text), prompt.sources).strip()
     if is_abstention(text):
         return CheckedText(words.abstention, abstained=True)
     numbering, unsupported, scores, parts = _Numbering(), list[str](), list[float](), list[str]()
@@ -126,6 +127,4 @@ def _numbers(found: Sequence[tuple[Source, Support]], numbering: _Numbering) -> 
 
 def _citation(number: int, source: Source, support: Support) -> Citation:
     chunk = next(c for c in source.chunks if c.start <= support.start and support.end <= c.end)
-    quote = chunk.text[support.start - chunk.start : support.end - chunk.start]
-    line = chunk.line + chunk.text.count("\n", 0, support.start - chunk.start)
-    return Citation(number, source.file, quote, support.start, support.end, line, chunk.page, source.score)
+    return Citation.of_span(number, chunk, support.start, support.end, source.score)

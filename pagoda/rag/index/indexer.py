@@ -56,8 +56,8 @@ class IndexEvent:
 class IndexReport:
     """What one run did, by the names of the documents.
 
-    skipped: (name, reason) of each file that was not read; num_chunks: of the index now; num_embedded: sentences that
-    went through the embedder
+    skipped: (name, reason) of each file that was not read; warned: (name, warning) of each file that was read and may
+    have lost something; num_chunks: of the index now; num_embedded: sentences that went through the embedder
     """
 
     added: tuple[str, ...] = ()
@@ -65,6 +65,7 @@ class IndexReport:
     unchanged: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
+    warned: tuple[tuple[str, str], ...] = ()
     num_chunks: int = 0
     num_embedded: int = 0
     seconds: float = 0.0
@@ -143,6 +144,7 @@ class _Run:
         self._refreshed: list[DocumentRecord] = []
         self._emptied: list[str] = []
         self._skipped: list[tuple[str, str]] = []
+        self._warned: list[tuple[str, str]] = []
         self._outcomes: dict[str, list[str]] = {"added": [], "updated": [], "unchanged": [], "deleted": []}
         self._num_pending_sentences = self._num_files_done = self._num_sentences = self._num_sentences_done = 0
 
@@ -166,6 +168,7 @@ class _Run:
         return IndexReport(
             **{kind: tuple(names) for kind, names in self._outcomes.items()},
             skipped=tuple(self._skipped),
+            warned=tuple(self._warned),
             num_chunks=num_chunks,
             num_embedded=self._writer.num_embedded,
             seconds=seconds,
@@ -198,6 +201,7 @@ class _Run:
             self._refresh(sighting, file_hash)
             return
         document = load_bytes(data, sighting.source, self._indexer.loader_settings)
+        self._warned += [(sighting.source, warning) for warning in document.warnings]
         if sighting.has_hash(self._recipe, content_hash=document.content_hash):
             self._refresh(sighting, file_hash)
         else:

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from pagoda.rag.documents.document import Chunk
+from pagoda.rag.documents.places import Places
 
 _FOLDER = re.compile(r"snapshot-(\d+)")
 
@@ -120,4 +121,5 @@ def _remove_all_but(folder: Path, generation: int) -> None:
 def _chunk(line: str) -> Chunk:
     fields = json.loads(line)
     fields["sentences"] = tuple((start, end) for start, end in fields["sentences"])
+    fields["places"] = Places.from_dict(fields["places"])
     return Chunk(**fields)

@@ -17,11 +17,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from pagoda.errors import ConfigError, InvalidRequestError
-from pagoda.rag.documents.document import Chunk, Hit, Scalar
+from pagoda.rag.documents.document import Hit
 from pagoda.rag.embedding.embedder import UNREADABLE_SHARE
 from pagoda.rag.embedding.vectors import Embedder, TokenEmbedder, TokenVectors
 from pagoda.rag.index.snapshot import Snapshot
 from pagoda.rag.query import Where
+from pagoda.rag.retrieval.filters import filter_of
 from pagoda.rag.retrieval.late_interaction import LateInteraction
 from pagoda.rag.retrieval.lexical import Bm25Index
 from pagoda.rag.retrieval.reranker import Reranker
@@ -76,8 +77,7 @@ class Retriever:
     def retrieve_batch(self, questions: Sequence[str], k: int = 5, where: Where | None = None) -> list[list[Hit]]:
         """The hits of each question, embedded in one call.
 
-        where: names "source", "title", "page" or a document's metadata; the value must be equal, or one of a list;
-            a name that a document lacks matches none of it
+        where: conditions on what is known of a chunk's document, see `filters`
         Chunks of equal score keep the order of the documents. Raises InvalidRequestError.
         """
         if k < 1:
@@ -96,7 +96,9 @@ class Retriever:
         likeness = np.full(len(scores), np.nan)
         if meaning is not None and meaning.tokens is not None:
             # Word by word is dear: only the best of both legs, in the order of the documents again.
-            rows = np.sort(best_rows(np.round(scores, _SCORE_DIGITS), rows, max(_MIN_COMPARED, num_candidates)))
+            best = best_rows(np.round(scores, _SCORE_DIGITS), rows, max(_MIN_COMPARED, num_candidates))
+            # A filter may let nothing through, and numpy takes an empty list for one of fractions.
+            rows = np.sort(np.array(best, dtype=np.int64))
             added, likeness[rows] = self._word_by_word(meaning.tokens, rows)
             scores[rows] += added
         hits = []
@@ -149,12 +151,10 @@ class Retriever:
 
     def _matching(self, where: Where | None) -> np.ndarray:
         """Rows of the chunks that a filter lets through."""
-        chunks = self._snapshot.chunks
         if not where:
-            return np.arange(len(chunks))
-        wanted = {name: value if isinstance(value, list) else [value] for name, value in where.items()}
-        rows = [row for row, chunk in enumerate(chunks) if all(_field(chunk, n) in v for n, v in wanted.items())]
-        return np.array(rows, dtype=np.int64)
+            return np.arange(len(self._snapshot.chunks))
+        lets_through = filter_of(where)
+        return np.flatnonzero([lets_through(chunk) for chunk in self._snapshot.chunks])
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,3 @@ def _reads(embedder: Embedder, text: str) -> bool:
     """Whether the embedder knows enough of a text's tokens. Plain Latin text is not worth counting."""
     sample = text[:_SAMPLE_CHARACTERS]
     return _OTHER_SCRIPT.search(sample) is None or embedder.unknown_share(sample) <= UNREADABLE_SHARE
-
-
-def _field(chunk: Chunk, name: str) -> Scalar | None:
-    return getattr(chunk, name) if name in {"source", "title", "page"} else chunk.metadata.get(name)

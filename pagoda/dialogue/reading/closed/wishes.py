@@ -101,15 +101,6 @@ def wish_about_bookings(text: str, domain: Domain) -> str | None:
     return "list" if _DID_BOOK.search(text) else None
 
 
-def is_undoing(text: str) -> bool:
-    """Whether the sentence says that something be undone.
-
-    >>> is_undoing("取消吧"), is_undoing("never mind")
-    (True, False)
-    """
-    return _UNDO.search(text) is not None
-
-
 def is_changing(text: str) -> bool:
     """Whether the sentence says that something become different.
 

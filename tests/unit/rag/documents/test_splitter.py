@@ -8,6 +8,7 @@ import pytest
 
 from pagoda.errors import ConfigError
 from pagoda.rag.documents.document import Document
+from pagoda.rag.documents.places import Places
 from pagoda.rag.documents.splitter import Splitter, sentence_spans
 
 
@@ -83,7 +84,7 @@ def test_blank_text_has_no_sentences_and_no_chunks() -> None:
 
 def test_chunks_say_where_they_stand() -> None:
     text = "# One\n\nFirst here.\n\n# Two\n\nSecond here."
-    pages = Document("a.pdf", text, "T", page_starts=(0, text.index("# Two")), metadata={"team": "hr"})
+    pages = Document("a.pdf", text, "T", places=Places.from_pages((0, text.index("# Two"))), metadata={"team": "hr"})
     first, second = Splitter(count_words).split(pages)
     assert (first.line, first.page, second.line, second.page) == (1, 1, 5, 2)
     assert all(text[chunk.start : chunk.end] == chunk.text for chunk in (first, second))
@@ -132,3 +133,12 @@ def test_the_name_of_a_chunk_depends_on_source_place_and_text() -> None:
 def test_sizes_that_make_no_sense_are_refused(options: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match="expected"):
         Splitter(count_words, **options)
+
+
+def test_a_chunk_knows_the_page_and_the_line_of_each_of_its_sentences() -> None:
+    text = "Alpha signs. Beta pays. Gamma waits."
+    places = Places(pages=((0, 1), (text.index("Beta"), 2)), lines=((0, 3), (text.index("Gamma"), 8)))
+    (chunk,) = Splitter(count_words).split(Document("a.pdf", text, places=places))
+    found = [(chunk.page_at(start), chunk.line_at(start)) for start, _ in chunk.sentences]
+    assert found == [(1, 3), (2, 3), (2, 8)]
+    assert (chunk.page, chunk.line) == (1, 3)

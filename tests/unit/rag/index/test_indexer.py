@@ -13,6 +13,7 @@ import pytest
 
 from pagoda.errors import ConfigError
 from pagoda.rag.documents.decoding import LoaderSettings
+from pagoda.rag.documents.files import FileChoice, find_files
 from pagoda.rag.errors import RagError, StoreError
 from pagoda.rag.index import indexer as indexer_module
 from pagoda.rag.index.index import RagIndex
@@ -168,7 +169,54 @@ def test_links_out_of_the_folder_are_not_followed_and_hidden_files_are_passed_ov
         (documents / name).write_text("hidden")
     report = make_indexer().add([documents])
     assert sorted(report.added) == ["hr/leave.md", "prices.csv", "差旅.txt"]
-    assert report.skipped == (("link.txt", "is a link out of the folder, which is not followed"),)
+    assert sorted(name for name, _ in report.skipped) == ["link.txt", "up"]
+    assert {reason for _, reason in report.skipped} == {"is a link out of the folder, which is not followed"}
+
+
+def test_links_that_lead_in_a_circle_or_nowhere_are_named_and_the_rest_is_indexed(
+    make_indexer: MakeIndexer, documents: Path
+) -> None:
+    (documents / "a.md").symlink_to("b.md")
+    (documents / "b.md").symlink_to("a.md")
+    (documents / "self").symlink_to("self")
+    (documents / "gone.md").symlink_to("nothing.md")
+    report = make_indexer().add([documents])
+    assert len(report.added) == 3
+    assert sorted(name for name, _ in report.skipped) == ["a.md", "b.md", "gone.md", "self"]
+    assert {reason for _, reason in report.skipped} == {"is a link that leads nowhere: mend it, or remove it"}
+
+
+def test_a_folder_whose_files_are_links_into_a_hidden_one_is_indexed_and_follows_its_switch(
+    make_indexer: MakeIndexer, tmp_path: Path
+) -> None:
+    """As Kubernetes mounts a ConfigMap, and as it changes one: by a single rename of `..data`."""
+    mount = tmp_path / "mount"
+    for day, text in (("..day1", "Old text."), ("..day2", "New text.")):
+        (mount / day / "sub").mkdir(parents=True)
+        (mount / day / "a.md").write_text(text)
+        (mount / day / "sub" / "b.md").write_text("Same text.")
+    (mount / "..data").symlink_to("..day1")
+    (mount / "a.md").symlink_to("..data/a.md")
+    (mount / "sub").symlink_to("..data/sub")
+    indexer = make_indexer()
+    report = indexer.add([mount])
+    assert (sorted(report.added), report.skipped) == (["a.md", "sub/b.md"], ())
+    (mount / "..data").unlink()
+    (mount / "..data").symlink_to("..day2")
+    report = indexer.add([mount])
+    assert (report.updated, report.deleted) == (("a.md",), ())
+    assert [chunk.text for chunk in indexer.index.chunks()] == ["New text.", "Same text."]
+
+
+def test_files_are_chosen_by_their_names_and_folders(documents: Path) -> None:
+    def chosen(include: tuple[str, ...] = (), exclude: tuple[str, ...] = ()) -> list[str]:
+        scan = find_files([documents], choice=FileChoice(include, exclude))
+        return sorted(next(file.names()) for file in scan.files)
+
+    assert chosen(include=("*.md",)) == ["hr/leave.md"]
+    assert chosen(include=("hr/*", "prices*")) == ["hr/leave.md", "prices.csv"]
+    assert chosen(exclude=("hr",)) == ["prices.csv", "差旅.txt"]
+    assert chosen(exclude=("hr/", "*.csv")) == ["差旅.txt"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems allow only names that are text")
