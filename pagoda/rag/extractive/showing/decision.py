@@ -32,7 +32,7 @@ class Signs:
     """What is known of one question and the passage chosen for it.
 
     reader: log-odds that the passage holds an answer, as its reader has them
-    in_sentence, in_passage, anywhere: share of the question's words in the best sentence, the passage, all passages read
+    in_sentence, in_passage, anywhere: share of the question's words in the best sentence, the passage, all hits
     in_span_sentence: the same share in the sentence that the reader's words stand in
     names_missing: names of the question that the passage lacks
     likeness: cosine of question and best sentence, where the embedder reads them; else 0
@@ -68,7 +68,7 @@ def signs_of(coverage: Coverage, index: int, span_sentence: int, reader: float) 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """How likely an answer must be before anything is shown, before its sentence stands alone, and before its words do."""
+    """How likely an answer must be before anything is shown, its sentence stands alone, and its words do."""
 
     answer: float
     sentence: float

@@ -16,20 +16,20 @@ _NEGATION = (
     r"not|no|never|none|neither|nor|without|nobody|nothing|nowhere|cannot|\w+n['’]t|hardly|barely|scarcely|rarely|seldom"
     r"|lack\w*|fail\w*|refus\w+|unable|instead|rather|contrary|non-?\w*|deni\w+|deny\w*|reject\w*|declin\w+"
     r"|dis(?:allow|abl|continu|courag|prov|put|miss|believ)\w*|in(?:valid|correct|compatible|sufficient|active|eligible)"
-    r"\w*|im(?:possible|proper)\w*|un(?:support|avail|like|true|known|necessar|safe|success|reli|stable|til\b|less\b)\w*"
+    r"\w*|im(?:possible|proper)\w*|un(?:support|avail|like|true|known|necessar|safe|success|reli|stable)\w*"
     r"|forbid\w*|forbad\w*|prohibit\w*|banned|bans?|prevent\w*|avoid\w*|stop\w*|cease[sd]?|exempt\w*|wrong\w*|false\w*"
     r"|incorrectly|myth|mistak\w+|deprecat\w*|obsolete\w*|remov\w+|withdr\w+|abolish\w*|cancel\w*|abandon\w*|longer"
     r"|revok\w+|repeal\w*|retract\w*|void|illegal\w*|ineligible|minus|absen\w+|missing|free of"
 )
 _LIMIT = (
     r"only|except\w*|exclu\w+|other than|but|apart|aside|beyond|unless|until|till|save|limited|restrict\w*|merely|solely"
-    r"|just|at (?:most|least)|more than|less than|up to|up until|partly|partially|temporar\w+|almost|nearly|about half"
+    r"|just|at (?:most|least)|more than|less than|up to|up until|part(?:ly|ially)|temporar\w+|almost|nearly"
     r"|mostly|usually|generally|normally|typically|sometimes|occasionally|some|few"
 )
 _CONDITION = (
     r"if|when\w*|while|once|where|wherever|whether|provid(?:ed|ing)|as long as|so long as|in case|in the event|assum\w+"
     r"|suppos\w+|depend\w*|require\w*|subject to|must|need\w*|before|after|since|prior|as of|start(?:s|ed|ing)? with"
-    r"|from version|in versions?|otherwise|else|given that|conditional\w*|on condition|upon|during|under|for (?:those|users)"
+    r"|from version|in versions?|otherwise|else|given that|conditional\w*|on condition|upon|during|under|for those"
 )
 _DOUBT = (
     r"may|might|could|would|should|however|although|though|despite|whereas|yet|alleg\w+|report\w+|claim\w*|rumou?r\w*"
@@ -46,7 +46,7 @@ _CHINESE = re.compile(
     "|[仅僅只唯]|除|以外|之外|例外|至多|至少|最多|最少|限|不超|以内|以內|以下|以上|以前|之前|以后|以後|之后|之後|直到"
     "|才|部分|有时|有時|偶尔|通常|一般|大多|多数|暂|暫|临时|臨時|几乎|幾乎|将近|將近"
     # Conditions.
-    "|[若如倘]|假|否则|否則|要是|条件|條件|前提|情况下|情況下|时[，,、 ]|時[，,、 ]|的时候|的時候|期间|期間|期內|取决|取決"
+    "|[若如倘]|假|否则|否則|要是|条件|條件|前提|情况下|情況下|[时時][，,、 ]|的[时時]候|期间|期間|期內|取决|取決"
     "|视|需|須|须|必|当|當|一旦|凡|自[^己]|起[，,、。]|版本|经|經"
     # Contrast, doubt and what is only said.
     "|但|却|卻|然而|虽|雖|尽管|儘管|反而|而[是非]|相反|可能|也许|或许|或許|大概|据说|據說|据称|傳|传说|所谓|所謂|疑"

@@ -1,8 +1,8 @@
 """What form of answer a question wants: a few words, a sentence that affirms or denies, or a whole block.
 
 First look of what is shown: *question* -> form; hits -> spans -> showing -> Answer. "When ...?" is answered by words;
-"Does ...?" and "...吗？" by a sentence, whose words alone say neither yes nor no; "How do I ...?", "哪些 ...?" by steps,
-a list, a code block. After the expected answer types of Li and Roth 2002, "Learning Question Classifiers", coarsened to
+"Does ...?" and its like in Chinese by a sentence, whose words alone say neither yes nor no; "How do I ...?" by steps, a
+list, a code block. After the expected answer types of Li and Roth 2002, "Learning Question Classifiers", coarsened to
 what differs in how much must be shown.
 """
 

@@ -14,7 +14,7 @@ _FENCE = re.compile(r"^\s*(?:```|~~~)")
 _TABLE_ROW = re.compile(r"^\s*\|.*\|\s*$|^\s*\|.*\|")
 _TABLE_RULE = re.compile(r"^\s*\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*\|?\s*$")
 _CODE_SPAN = re.compile(r"(`+[^`]+`+)")
-_HTML = "a|abbr|b|br|code|dd|del|details|div|dl|dt|em|figure|hr|i|img|kbd|li|ol|p|pre|small|span|strong|sub|summary|sup|u|ul"
+_HTML = "a|abbr|b|br|code|dd|del|details|div|dl|dt|em|hr|i|img|kbd|li|ol|p|pre|small|span|strong|sub|summary|sup|u|ul"
 _INLINE: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\{\{[<%].*?[>%]\}\}|<!--.*?-->"), ""),
     (re.compile(r"!\[([^\]]*)\]\([^)]*\)"), r"\1"),

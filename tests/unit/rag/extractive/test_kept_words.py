@@ -16,7 +16,7 @@ from pagoda.rag.extractive.showing.station import Candidate, shown
 
 GOVERNING = re.compile(
     r"\b(?:not|no|never|cannot|nor|neither|without|unless|except|only|if|until|although|despite|hardly|rarely|failed"
-    r"|refused|unable|provided that|other than|rather than|before|after|when|may|might|allegedly|but|however)\b|n't\b|\?"
+    r"|refused|unable|provided that|other than|rather than|before|after|when|may|might|allegedly|but|however)\b|\?"
     "|不|没有|未|无法|除了|除非|仅|只有|如果|若|但|然而|虽然|直到|禁止|否则|可能|必须|一旦|吗|？",
     re.IGNORECASE,
 )

@@ -6,8 +6,8 @@ from pagoda.rag.extractive.showing.prose import is_prose
 
 MANUAL = (
     "# Limits\n\nTransactions are supported. 嵌套事务也可以使用。\n\nThe following are not supported:\n\n- savepoints\n"
-    "- two-phase commits\n\n| Name | Since |\n|---|---|\n| ports | 4.0 |\n\n```\nSHOW PORTS;\n```\n\n以下语法不受支持：\n\n"
-    "SAVEPOINT 语句。\n\n1. Stop the server.\n\nThat is all of it."
+    "- two-phase commits\n\n| Name | Since |\n|---|---|\n| ports | 4.0 |\n\n```\nSHOW PORTS;\n```\n\n"
+    "以下语法不受支持：\n\nSAVEPOINT 语句。\n\n1. Stop the server.\n\nThat is all of it."
 )
 
 
