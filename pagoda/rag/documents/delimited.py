@@ -11,8 +11,8 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
+from pagoda.rag.documents.composition import Composition
 from pagoda.rag.documents.document import Document
-from pagoda.rag.documents.lines import Paragraphs
 from pagoda.rag.documents.tables import column_names, has_header, num_title_rows, row_lines
 from pagoda.rag.errors import LoadError
 
@@ -39,15 +39,15 @@ def _load_rows(text: str, source: str, delimiter: str) -> Document:
         rows = list(_rows(text, delimiter))
     except csv.Error as error:
         raise LoadError(f"is no table ({error}): check its quotation marks") from error
-    paragraphs = Paragraphs()
+    paragraphs = Composition()
     num_titles = num_title_rows([cells for _, cells in rows])
     titles = [" ".join(filter(None, (cell.strip() for cell in cells))) for _, cells in rows[:num_titles]]
     for (line, _), title in zip(rows, titles, strict=False):
-        paragraphs.add(title, line)
+        paragraphs.add(title, line=line)
     columns, body = _header(rows[num_titles:])
     for line, cells in body:
         for told in row_lines(columns, cells):
-            paragraphs.add(told, line)
+            paragraphs.add(told, line=line)
     return paragraphs.document(source, title=titles[0] if titles else "")
 
 

@@ -16,9 +16,10 @@ from pagoda.errors import PagodaError
 from pagoda.rag.documents.decoding import LoaderSettings, decode
 from pagoda.rag.documents.delimited import load_csv, load_tsv
 from pagoda.rag.documents.document import Document
+from pagoda.rag.documents.formats.docx import load_docx
 from pagoda.rag.documents.markup.html import load_html
 from pagoda.rag.documents.markup.markdown import load_markdown
-from pagoda.rag.documents.office import load_docx, load_pdf
+from pagoda.rag.documents.pdf.loader import load_pdf
 from pagoda.rag.documents.records import load_json, load_jsonl
 from pagoda.rag.errors import EmptyFileError, LoadError
 
@@ -86,8 +87,7 @@ def load_bytes(data: bytes, source: str, settings: LoaderSettings | None = None)
 
 def _finished(document: Document, suffix: str) -> Document:
     if not document.text.strip():
-        advice = "; if it is a scan, run text recognition (OCR) over it first" if suffix == ".pdf" else ""
-        raise EmptyFileError(f"holds no text{advice}")
+        raise EmptyFileError("holds no text")
     text = _UNSTORABLE.sub("\ufffd", document.text)
     title = _UNSTORABLE.sub("\ufffd", " ".join(document.title.split()))
     return replace(document, text=text, title=title, metadata={**document.metadata, "format": suffix[1:]})

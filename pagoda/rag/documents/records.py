@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from json import decoder, scanner
 from typing import Any, NamedTuple
 
+from pagoda.rag.documents.composition import Composition
 from pagoda.rag.documents.document import Document
-from pagoda.rag.documents.lines import Paragraphs
 from pagoda.rag.errors import LoadError
 
 # What a record is called by, if it has one of them; else by the first of its values.
@@ -45,15 +45,15 @@ def load_json(text: str, source: str) -> Document:
     except json.JSONDecodeError as error:
         raise LoadError(f"is no JSON ({error.msg} in line {error.lineno}): correct it") from error
     ends = [match.start() for match in re.finditer("\n", text)]
-    paragraphs = Paragraphs()
+    paragraphs = Composition()
     for offset, words in _outermost(value):
-        paragraphs.add(words, bisect_right(ends, offset) + 1)
+        paragraphs.add(words, line=bisect_right(ends, offset) + 1)
     return paragraphs.document(source)
 
 
 def load_jsonl(text: str, source: str) -> Document:
     """A line a record."""
-    paragraphs = Paragraphs()
+    paragraphs = Composition()
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
@@ -61,7 +61,7 @@ def load_jsonl(text: str, source: str) -> Document:
             except json.JSONDecodeError as error:
                 raise LoadError(f"is no JSON in line {number} ({error.msg}): correct it") from error
             for _, words in _records(value, "", ()):
-                paragraphs.add(words, number)
+                paragraphs.add(words, line=number)
     return paragraphs.document(source)
 
 

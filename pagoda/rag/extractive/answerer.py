@@ -1,7 +1,7 @@
 """Answers in the documents' own words, for whoever has no model to believe: the extractive answer as an `Answer`.
 
-On a question's path: question -> Hits -> *quoted sentence* -> Answer. What the answer is and how sure is
-`extractive`'s business; here it gets its citation, or becomes the statement that the documents hold none.
+On a question's path: question -> Hits -> *quotation* -> Answer. What is quoted and how sure it is, is `extractor`'s
+business; here it gets its citation, or becomes the statement that the documents hold none.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pagoda.chat.model import Message
 from pagoda.language import language_of
 from pagoda.rag.answer import Answer, Citation
 from pagoda.rag.answerer import GroundedQuestion
+from pagoda.rag.extractive.showing.readable import readable
 from pagoda.rag.followup import joined
 from pagoda.rag.words import words_in
 
@@ -27,7 +28,7 @@ NAME = "extractive"
 
 
 class QuotingAnswerer:
-    """Quotes the sentence that answers: an `Answerer`.
+    """Quotes the words, sentence or passage that answers: an `Answerer`.
 
     answerer: does the work; None is the packaged one, loaded with the first question
     min_confidence: for that one, to be less sure than usual; see ExtractiveSettings
@@ -61,11 +62,21 @@ class QuotingAnswerer:
         if found is None or found.abstained or not found.text:
             confidence = found.confidence if found else 0.0
             text = words_in(language_of(question.text)).abstention
-            return Answer(question=question.text, text=text, abstained=True, confidence=confidence, answerer=NAME)
+            return Answer(
+                question=question.text,
+                text=text,
+                shown="nothing",
+                abstained=True,
+                confidence=confidence,
+                answerer=NAME,
+            )
+        citation = _citation(found, question.hits[found.hit_index])
         return Answer(
             question=question.text,
-            text=f"{found.text} [1]",
-            citations=(_citation(found, question.hits[found.hit_index]),),
+            text=_text(found, citation),
+            shown=found.kind,
+            span=citation.marked_text,
+            citations=(citation,),
             confidence=found.confidence,
             answerer=NAME,
         )
@@ -79,6 +90,12 @@ class QuotingAnswerer:
         return self._answerer
 
 
+def _text(found: Extraction, citation: Citation) -> str:
+    """What is shown, as a person reads it, with its citation: in a line of its own behind several lines."""
+    told = readable(citation.marked_text if found.kind == "span" else citation.quote)
+    return f"{told}\n[{citation.number}]" if "\n" in told else f"{told} [{citation.number}]"
+
+
 def _citation(found: Extraction, hit: Hit) -> Citation:
-    """The sentence around the answer."""
-    return Citation.of_span(1, hit.chunk, found.sentence_start, found.sentence_end, hit.score)
+    """The place that is shown, with what in it answers."""
+    return Citation.of_span(1, hit.chunk, *found.quote, hit.score, found.marked)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from pagoda.rag.documents.composition import BETWEEN
 from pagoda.rag.documents.document import Heading
-from pagoda.rag.documents.lines import BETWEEN
 from pagoda.rag.documents.markup.tree import LINE_CLOSE, LINE_OPEN
 from pagoda.rag.documents.places import Mark, Places
 

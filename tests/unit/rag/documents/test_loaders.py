@@ -16,6 +16,8 @@ from pagoda.errors import ConfigError
 from pagoda.rag.documents.decoding import LoaderSettings, decode, detect
 from pagoda.rag.documents.document import Document
 from pagoda.rag.documents.loaders import SUFFIXES, load_bytes, read_file
+from pagoda.rag.documents.pdf import recognition
+from pagoda.rag.documents.pdf.lines import Line
 from pagoda.rag.errors import EmptyFileError, LoadError
 
 CHINESE = "员工每年享有十五天年假。年假须提前两周申请，由部门主管批准。未休的年假可以顺延到下一年三月底。"
@@ -225,6 +227,57 @@ def test_an_empty_page_counts() -> None:
     assert document.page_at(document.text.index("three")) == 3
 
 
+def aes_locked(data: bytes) -> bytes:
+    import pypdf
+
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(data))
+    writer.encrypt("", owner_password="owner", algorithm="AES-256")
+    file = io.BytesIO()
+    writer.write(file)
+    return file.getvalue()
+
+
+def scan_of(*, text_first: bool) -> bytes:
+    """A page that is a picture, behind one of text where `text_first`."""
+    from PIL import Image
+    from reportlab.lib.utils import ImageReader
+    from reportlab.pdfgen.canvas import Canvas
+
+    file = io.BytesIO()
+    canvas = Canvas(file)
+    if text_first:
+        canvas.drawString(72, 720, "The first page can be read.")
+        canvas.showPage()
+    canvas.drawImage(ImageReader(Image.new("L", (60, 80), 200)), 0, 0, 595, 842)
+    canvas.showPage()
+    canvas.save()
+    return file.getvalue()
+
+
+def test_scanned_pages_are_told_and_the_others_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recognition, "recognised", lambda page: ())
+    document = load("a.pdf", scan_of(text_first=True))
+    assert "can be read" in document.text
+    (warning,) = document.warnings
+    assert "pages without text, which seem to be scanned (2)" in warning
+    with pytest.raises(EmptyFileError, match=r"only pictures of it: install pagoda-llm\[ocr\]"):
+        load("a.pdf", scan_of(text_first=False))
+
+
+def test_a_scanned_page_is_read_where_recognition_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recognition, "recognised", lambda page: (Line("From a picture", 50, 200, 700, 710, 10),))
+    document = load("a.pdf", scan_of(text_first=True))
+    assert document.text.endswith("From a picture")
+    assert document.page_at(len(document.text) - 1) == 2
+    assert not document.warnings
+
+
+def test_a_pdf_that_is_locked_for_changes_only_is_read() -> None:
+    """Its user's password is empty; AES of 256 bits, as writers make it today."""
+    data = pdf_of([["Everybody may read this."]])
+    assert load("a.pdf", aes_locked(data)).text == "Everybody may read this."
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
@@ -232,7 +285,7 @@ def test_an_empty_page_counts() -> None:
         (b"not a pdf at all", "is broken"),
         (pdf_of([["x"]])[:300], "is broken"),
         (pdf_of([["x"]], password="secret"), "is encrypted: remove its password"),
-        (pdf_of([[]]), "holds no text; if it is a scan, run text recognition"),
+        (pdf_of([[]]), "holds no text"),
     ],
 )
 def test_a_pdf_that_cannot_be_read_says_why(data: bytes, reason: str) -> None:
@@ -265,7 +318,7 @@ def test_merged_cells_are_read_once() -> None:
     ("data", "reason"),
     [
         (b"PK\x03\x04 broken", "is broken"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500), "is encrypted, or a .doc of old Word"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500), "is encrypted, or a .doc of an old office"),
         (docx_of(), "holds no text"),
     ],
 )

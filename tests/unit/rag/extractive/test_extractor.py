@@ -47,8 +47,8 @@ def test_a_plain_question_gets_its_answer(text, question, answer):
 def test_offsets_are_those_of_the_document(text, question):
     found = ExtractiveAnswerer(ALWAYS).answer(question, [hit(text, start=100)])
     assert text[found.start - 100 : found.end - 100] == found.text
-    assert found.sentence_start <= found.start < found.end <= found.sentence_end
-    assert text[found.sentence_start - 100 : found.sentence_end - 100] in text
+    assert found.quote[0] <= found.start < found.end <= found.quote[1]
+    assert text[found.quote[0] - 100 : found.quote[1] - 100] in text
 
 
 def test_without_hits_or_without_words_in_them_it_abstains():
