@@ -21,7 +21,7 @@ from pagoda.rag.documents.formats.archive import open_archive, parse_xml
 from pagoda.rag.documents.formats.docx_text import Attached, W, paragraph_text
 from pagoda.rag.documents.formats.grid import grid_lines
 from pagoda.rag.documents.formats.word_table import grid_of
-from pagoda.rag.documents.markup import metadata_of
+from pagoda.rag.documents.markup.html import metadata_of
 
 _DRAWING = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _HEADING = re.compile(r"(?:heading|标题|titre|überschrift)\s*(\d)|(title)$", re.IGNORECASE)

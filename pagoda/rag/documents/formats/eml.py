@@ -15,7 +15,7 @@ from typing import Any
 from pagoda.rag.documents.composition import Composition
 from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.document import Document
-from pagoda.rag.documents.markup import load_html, metadata_of
+from pagoda.rag.documents.markup.html import load_html, metadata_of
 
 _HEADERS = ("From", "To", "Cc", "Date", "Subject")
 

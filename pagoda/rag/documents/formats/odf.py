@@ -14,7 +14,7 @@ from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.document import Document
 from pagoda.rag.documents.formats.archive import open_archive, parse_xml
 from pagoda.rag.documents.formats.grid import grid_lines
-from pagoda.rag.documents.markup import metadata_of
+from pagoda.rag.documents.markup.html import metadata_of
 from pagoda.rag.errors import LoadError
 
 _OASIS = "urn:oasis:names:tc:opendocument:xmlns:"

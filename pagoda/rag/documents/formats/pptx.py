@@ -17,7 +17,7 @@ from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.document import Document
 from pagoda.rag.documents.formats.archive import open_archive, parse_xml
 from pagoda.rag.documents.formats.grid import grid_lines
-from pagoda.rag.documents.markup import metadata_of
+from pagoda.rag.documents.markup.html import metadata_of
 
 _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"

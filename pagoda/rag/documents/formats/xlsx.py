@@ -20,7 +20,7 @@ from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.document import Document
 from pagoda.rag.documents.formats.archive import open_archive
 from pagoda.rag.documents.formats.grid import grid_lines
-from pagoda.rag.documents.markup import metadata_of
+from pagoda.rag.documents.markup.html import metadata_of
 
 _DEFAULT_NAME = re.compile(r"(?:sheet|tabelle|feuil|hoja|工作表|лист)\s*\d*", re.IGNORECASE)
 _CURRENCY = re.compile(r"[$€£¥￥₽₹元]")
