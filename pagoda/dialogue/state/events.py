@@ -18,6 +18,8 @@ from pagoda.dialogue.slots.readings import Why
 
 UNCLEAR = "unclear"
 """The intent of a sentence whose reading is too weak to act upon."""
+EVERYTHING, UNKNOWN = "*", ""
+"""In place of a column's name: all that is known is asked for; something that no column holds."""
 
 
 @dataclass(frozen=True)
@@ -107,14 +109,23 @@ class Ignored:
 
 @dataclass(frozen=True)
 class Requested:
-    """The person asks for a column of a result; several in one turn are told together.
+    """The person asks for a column of a result, EVERYTHING or UNKNOWN; several in one turn are told together.
 
     index: which of the results, from 0; node: which node, by name; None twice for what is talked of
+    value: what the person asks about, in "is there a pool?"; None for the column's value, whatever it is
     """
 
     property: str
     index: int | None = None
     node: NodeValue | None = None
+    value: Value | None = None
+
+
+@dataclass(frozen=True)
+class AskedAlong:
+    """The person wants a column told of all that the search under way finds."""
+
+    property: str
 
 
 @dataclass(frozen=True)
@@ -259,6 +270,7 @@ Event = (
     | Ordered
     | Ignored
     | Requested
+    | AskedAlong
     | AskedForMore
     | AskedForBookings
     | AskedToCancel

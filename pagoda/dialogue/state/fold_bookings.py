@@ -12,7 +12,7 @@ from datetime import datetime
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.state import events as ev
-from pagoda.dialogue.state.fold_slots import noted, without
+from pagoda.dialogue.state.fold_slots import about, noted, without
 from pagoda.dialogue.state.model import BookingRecord, ReadOut, State, Task, Withdrawal
 from pagoda.dialogue.state.tasks import left_for_another, memories, missing_slots, row_of, uncovered
 
@@ -82,6 +82,8 @@ def proposed(state: State, event: ev.Proposed, domain: Domain) -> State:
     if task is None or domain.intents[task.intent].kind != "book" or missing_slots(task, domain):
         return state
     read = replace(task, stage="confirming", read_out=ReadOut(state.turn, state.now))
+    booking = domain.intents[task.intent].booking
+    state = about(state, task.values.get(booking.target) if booking is not None else None, domain)
     return replace(state, task=read, question=None)
 
 

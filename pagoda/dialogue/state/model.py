@@ -44,7 +44,7 @@ class Task:
     set_at: turn in which each value was said; times_asked: questions for each slot since it was last filled
     rejected: this turn's words that were no value of their slot; doubts: nodes that words may mean
     results, relaxed: as last offered; skipped: how many were offered before; chosen: row of the results
-    order: what is to come first, None for the domain's order
+    order: what is to come first, None for the domain's order; columns: what is to be told of each result besides
     read_out: of a booking, last time; replaces: id of the booking that this one changes
     """
 
@@ -61,6 +61,7 @@ class Task:
     skipped: int = 0
     chosen: int | None = None
     order: Order | None = None
+    columns: tuple[str, ...] = ()
     read_out: ReadOut | None = None
     replaces: str = ""
 
@@ -111,11 +112,15 @@ class Withdrawal:
 
 @dataclass(frozen=True)
 class AskedColumn:
-    """A column that was asked for: of a row of the results, of a named node, or of what is talked of."""
+    """A column that was asked for: of a row of the results, of a named node, or of what is talked of.
+
+    value: what was asked about, see `events.Requested`
+    """
 
     column: str
     row: int | None = None
     node: NodeValue | None = None
+    value: Value | None = None
 
 
 @dataclass(frozen=True)
@@ -153,6 +158,7 @@ class State:
     """Everything. stack: tasks left open, the last one left last; num_misses: sentences in a row not understood.
 
     conversation: its own id, "" in logs of earlier versions; withdrawal: a booking that is to be undone
+    topic: the node that was talked of last, None where it was a list or nothing; talked_of: the last of each label
 
     handed_off, failure: reasons, "" where there is none; failure is of this turn only
     """
@@ -168,6 +174,8 @@ class State:
     bookings: tuple[BookingRecord, ...] = ()
     conversation: str = ""
     withdrawal: Withdrawal | None = None
+    topic: NodeValue | None = None
+    talked_of: tuple[NodeValue, ...] = ()
     this_turn: ThisTurn = ThisTurn()
     num_misses: int = 0
     handed_off: str = ""

@@ -34,7 +34,7 @@ from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Intent, Order
 from pagoda.dialogue.slots.kinds import Anything, NodeValue, Value, When
 from pagoda.dialogue.slots.readings import Why
-from pagoda.dialogue.state.events import UNCLEAR
+from pagoda.dialogue.state.events import EVERYTHING, UNCLEAR
 from pagoda.dialogue.state.model import AskedColumn, Rejection, State, Task
 from pagoda.dialogue.state.tasks import missing_slots
 from pagoda.nlu.understanding import OUT_OF_SCOPE
@@ -77,12 +77,14 @@ class LookUp:
     """Look for what fits.
 
     filters: values by slot, those that do not matter left out; skip: rows shown before; order: what comes first
+    columns: what is told of each result, besides what the domain tells in lists
     """
 
     intent: str
     filters: Mapping[str, Value]
     skip: int = 0
     order: Order | None = None
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,26 +103,28 @@ class ConfirmCancel:
     booking_id: str
 
 
-Pending = Ask | Confirm | ConfirmCancel
-"""What waits for an answer, to be said again behind the answer to something else."""
+Pending = Ask | Confirm | ConfirmCancel | LookUp
+"""What waits for an answer, to be said again behind the answer to something else; or what was wished besides."""
 
 
 @dataclass(frozen=True)
 class Tell:
-    """Tell columns of a node. intent: whose query has the columns."""
+    """Tell columns of a node. intent: whose query has the columns; asked: (column, value) that were asked about."""
 
     intent: str
     columns: tuple[str, ...]
     result: NodeValue
     pending: Pending | None = None
+    asked: tuple[tuple[str, Value], ...] = ()
 
 
 @dataclass(frozen=True)
 class Show:
-    """Tell all of the result that was chosen."""
+    """Tell all of the result that was chosen, or of a node that was asked about."""
 
     intent: str
     result: NodeValue
+    pending: Pending | None = None
 
 
 @dataclass(frozen=True)
@@ -271,40 +275,61 @@ def _about_result(state: State, domain: Domain) -> Action | None:
         return None
     if turn.wants_more and source.stage == "offered":
         kept = {slot: value for slot, value in _filters(source).items() if slot not in source.relaxed}
-        return LookUp(source.intent, kept, skip=source.skipped + len(source.results), order=source.order)
+        passed = source.skipped + len(source.results)
+        return LookUp(source.intent, kept, skip=passed, order=source.order, columns=source.columns)
     if turn.is_chosen and source.chosen_result is not None:
         return Show(source.intent, source.chosen_result)
     return None
 
 
 def _asked_properties(state: State, domain: Domain) -> Action:
-    """The columns that were asked for, of the node that is meant."""
-    requests, pending = state.this_turn.requested, open_question(state, domain)
+    """The columns that were asked for, of the node that is meant, and what was wished besides."""
+    requests, pending = state.this_turn.requested, _besides(state, domain)
     row, source = requests[0].row, state.task_with_results
     if row is not None and source is not None and not -len(source.results) <= row < len(source.results):
         return Say("no_such_choice", pending)
-    intent, node = _meant(state, requests[0], domain)
+    node = _meant(state, requests[0], domain)
     if node is None:
-        return Say("nothing_to_ask", pending) if source is None else Say("which_result", pending)
+        is_listed = source is not None and not _found_nothing(state.task)
+        return Say("which_result" if is_listed else "nothing_to_ask", pending)
+    intent = _teller(node, domain)
+    if any(each.column == EVERYTHING for each in requests) and intent:
+        return Show(intent, node, pending)
     query = domain.intents[intent].query if intent else None
-    columns = tuple(each.column for each in requests if query is not None and query.column(each.column) is not None)
-    return Tell(intent, columns, node, pending) if columns else Say("property_unknown", pending)
+    known = [each for each in requests if query is not None and query.column(each.column) is not None]
+    if not known:
+        return Say("property_unknown", pending)
+    asked = tuple((each.column, each.value) for each in known if each.value is not None)
+    return Tell(intent, tuple(dict.fromkeys(each.column for each in known)), node, pending, asked)
 
 
-def _meant(state: State, request: AskedColumn, domain: Domain) -> tuple[str, NodeValue | None]:
-    """(intent whose query tells of it, node): named, by its number, being booked, chosen, or booked last."""
-    source, task = state.task_with_results, state.task
+def _besides(state: State, domain: Domain) -> Pending | None:
+    """What waits for an answer; or a search that the same sentence changed, which is done as well."""
+    open_now = open_question(state, domain)
+    turn, task = state.this_turn, state.task
+    if open_now is not None or task is None or not (turn.changed or turn.is_switched):
+        return open_now
+    action = _about_task(state, domain)
+    return action if isinstance(action, Ask | Confirm | LookUp) else None
+
+
+def _found_nothing(task: Task | None) -> bool:
+    return task is not None and task.stage == "offered" and not task.results
+
+
+def _meant(state: State, request: AskedColumn, domain: Domain) -> NodeValue | None:
+    """The node that is asked about: named, by its number, talked of, the only one of a list, or booked last."""
+    source = state.task_with_results
     if request.node is not None:
-        return _teller(request.node, domain), request.node
+        return request.node
     if request.row is not None and source is not None:
-        return source.intent, source.results[request.row]
-    if task is not None and (target := _target(task.intent, task.values, domain)) is not None:
-        return _teller(target, domain), target
+        return source.results[request.row]
+    if state.topic is not None or _found_nothing(state.task):
+        return state.topic
     if source is not None:
-        return source.intent, source.chosen_result
+        return source.chosen_result
     booked = state.bookings[-1] if state.bookings else None
-    target = _target(booked.intent, booked.values, domain) if booked is not None else None
-    return (_teller(target, domain), target) if target is not None else ("", None)
+    return _target(booked.intent, booked.values, domain) if booked is not None else None
 
 
 def _teller(node: NodeValue, domain: Domain) -> str:
@@ -362,7 +387,7 @@ def _about_task(state: State, domain: Domain) -> Action | None:
     # What is asked for twice is answered twice.
     if task.stage == "offered" and not (turn.changed or turn.is_switched or turn.is_informed):
         return Say("anything_else")
-    return LookUp(task.intent, _filters(task), order=task.order)
+    return LookUp(task.intent, _filters(task), order=task.order, columns=task.columns)
 
 
 def _about_trouble(task: Task, intent: Intent, domain: Domain) -> Action | None:

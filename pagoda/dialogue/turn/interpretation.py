@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Intent
-from pagoda.dialogue.reading.acts import mentions, mentions_node
-from pagoda.dialogue.reading.linking import Linker
-from pagoda.dialogue.slots.kinds import ANY, NodeValue, Value, When
-from pagoda.dialogue.slots.reader import SlotReader
-from pagoda.dialogue.slots.said import folded
+from pagoda.dialogue.reading.closed.wishes import BOOKS
+from pagoda.dialogue.reading.places import mentions
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.model import State
 from pagoda.dialogue.turn.gathering import gathered
-from pagoda.dialogue.turn.whole_sentences import BOOKS, LEAST_SURE, WholeSentences
+from pagoda.dialogue.turn.questions import Questions, index_of
+from pagoda.dialogue.turn.values import ValueReader
+from pagoda.dialogue.turn.whole_sentences import LEAST_SURE, WholeSentences
 from pagoda.nlu.understanding import OUT_OF_SCOPE, Act, SlotValue, TurnContext, Understanding
 
 # Words that fill the slot just asked for are an answer and no new wish if the reading is less sure than this of another
@@ -31,42 +29,6 @@ SURE_OF_A_SWITCH, MOSTLY_ANSWER = 0.8, 0.5
 # Acts that say of themselves what a sentence is for, where no intent fits it; the first that is found.
 _TELLING_ACTS = ("choose", "request", "confirm", "deny")
 _ASKS = re.compile(r"[?？]\s*$|[吗么嘛][\s。.!！]*$")
-
-
-class ValueReader:
-    """Words of a slot as its value, at one moment: by the normalisers, or by the names of the graph.
-
-    values: has read most of the words already, while they were understood; None for a reader of its own
-    """
-
-    def __init__(self, domain: Domain, linker: Linker, now: datetime, values: SlotReader | None = None) -> None:
-        self._domain, self._linker, self._now = domain, linker, now
-        self._values = values or SlotReader(domain)
-
-    def event(self, said: SlotValue, previous: Value | None, *, is_correction: bool) -> ev.Event:
-        """Informed or Corrected with the value, None for what is none.
-
-        Doubted where several nodes are close; Declined where the words were understood and are no value.
-        """
-        slot = self._domain.slots[said.slot]
-        kind = ev.Corrected if is_correction and previous is not None else ev.Informed
-        if slot.type != "name":
-            reading = self._values.reading(slot.name, said.value, self._now, previous)
-            # Of a time that is not told to the moment, the days around it are known all the same.
-            is_around = reading.why == "ambiguous" and isinstance(reading.instead, When)
-            if reading.why and not is_around:
-                return ev.Declined(said.slot, said.value, reading.why, reading.leftover, reading.instead)
-            return kind(said.slot, reading.instead if is_around else reading.value, said.value)
-        link = self._linker.link(said.value, slot.labels)
-        if link.node is None and slot.may_be_any and self._values.heard(slot.name, said.value).said.is_any:
-            return kind(said.slot, ANY, said.value)
-        if link.how == "close":
-            return ev.Doubted(said.slot, said.value, link.nodes)
-        return kind(said.slot, link.node, said.value)
-
-    def nodes_named(self, text: str, labels: Sequence[str]) -> list[tuple[int, int, NodeValue]]:
-        """(start, end, node) of the nodes of these labels that a text names."""
-        return self._linker.find(folded(text).lower(), labels)
 
 
 def context_of(state: State) -> TurnContext:
@@ -87,7 +49,7 @@ class Interpreter:
 
     def __init__(self, domain: Domain, values: ValueReader) -> None:
         self._domain, self._values = domain, values
-        self._whole = WholeSentences(domain, values)
+        self._whole, self._questions = WholeSentences(domain, values), Questions(domain, values)
 
     def events(self, read: Understanding, state: State, at: str) -> list[ev.Event]:
         """What the person did in this turn, UserSaid first. at: ISO 8601 time of the sentence."""
@@ -106,6 +68,7 @@ class Interpreter:
             *_dismissed(read.acts),
             *self._informed(read, state),
             *_ignored(read, declared),
+            *self._questions.beside(read, state, declared),
             *_pointed(read, state, declared, self._domain),
         ]
 
@@ -276,7 +239,7 @@ def _dismissed(acts: Sequence[Act]) -> Iterator[ev.Event]:
 
 def _pointed(read: Understanding, state: State, declared: Intent | None, domain: Domain) -> Iterator[ev.Event]:
     """A choice from what was offered, or a property of one of it."""
-    index = _index(read, state)
+    index = index_of(read, state)
     columns = _columns(read, state, domain)
     is_request = declared is not None and declared.act == "request"
     is_task = declared is not None and declared.kind in ("find", "book")
@@ -292,19 +255,3 @@ def _columns(read: Understanding, state: State, domain: Domain) -> list[str]:
     source = state.task_with_results
     query = domain.intents[source.intent].query if source is not None else None
     return sorted(asked, key=lambda name: query is None or query.column(name) is None)
-
-
-def _index(read: Understanding, state: State) -> int | None:
-    """Which result, from 0, -1 the last: by its number or by its name."""
-    numbers = [int(act.value) for act in read.acts if act.kind == "choose"]
-    if numbers:
-        return numbers[0] - 1 if numbers[0] > 0 else numbers[0]
-    return next(_named(read.text, state), None)
-
-
-def _named(text: str, state: State) -> Iterator[int]:
-    """Results that the text names."""
-    source: Sequence[NodeValue] = state.task_with_results.results if state.task_with_results else ()
-    for row, node in enumerate(source):
-        if mentions_node(text, node):
-            yield row

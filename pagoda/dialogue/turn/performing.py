@@ -138,7 +138,7 @@ class Performance:
         nodes = tuple(queries.node_of(row, query.label) for row in rows)
         text = self._phrases.found(
             action.intent, rows, self._language, filters=relaxed.filters, relaxed=relaxed.slots, has_more=has_more,
-            order=action.order, asked=action.filters, given=relaxed.given,
+            asked=action, given=relaxed.given,
         )  # fmt: skip
         return Done(
             text, (ev.Offered(nodes, relaxed.slots, action.skip),), statement, rows, tuple(node.key for node in nodes)
@@ -152,7 +152,13 @@ class Performance:
             statement = queries.compile_property(self._domain, action.intent, column, key, schema)
             for found in self._run(statement):
                 row |= found
-        told = [self._phrases.property(action.intent, column, row or None, self._language) for column in action.columns]
+        told = [
+            self._phrases.property(
+                action.intent, column, row or None, self._language,
+                asked=[value for name, value in action.asked if name == column],
+            )
+            for column in action.columns
+        ]  # fmt: skip
         text, events = self._with_pending(self._phrases.joined(told, self._language), action.pending)
         events = (ev.Told(", ".join(action.columns)), *events)
         return Done(text, events, statement, [row] if row else [], (key,))
@@ -161,9 +167,11 @@ class Performance:
         key = action.result.key
         statement = queries.compile_result(self._domain, action.intent, key, self._graph.schema())
         rows = self._run(statement)
-        if not rows:
-            return Done(self._phrases.say("property_unknown", self._language), (), statement)
-        return Done(self._phrases.chosen(action.intent, rows[0], self._language), (), statement, rows, (key,))
+        known = self._phrases.chosen(action.intent, rows[0], self._language) if rows else ""
+        text, events = self._with_pending(
+            known or self._phrases.say("property_unknown", self._language), action.pending
+        )
+        return Done(text, events, statement, rows, (key,) if rows else ())
 
     def _confirm(self, action: policy.Confirm) -> Done:
         return self._desk.confirm(action, self._language)
@@ -208,7 +216,7 @@ class Performance:
         """With one row more than is shown: it tells that there are more."""
         limit = min(action.skip + limit + 1, queries.MAX_LIMIT)
         return queries.compile_query(
-            self._domain, action.intent, relaxed.filters, self._graph.schema(), limit, action.order
+            self._domain, action.intent, relaxed.filters, self._graph.schema(), limit, action.order, action.columns
         )
 
     def _run(self, statement: Statement) -> list[dict[str, Any]]:
@@ -246,6 +254,9 @@ class Performance:
             case policy.ConfirmCancel(key):
                 record = self._booking(key)
                 return f"{text}\n{self._desk.read_out_cancel(record, self._language)}", (ev.ProposedToCancel(key),)
+            case policy.LookUp():
+                found = self._look_up(pending)
+                return f"{text}\n{found.text}", found.events
         return text, ()
 
     def _choices(self, slot: str) -> tuple[Value, ...]:

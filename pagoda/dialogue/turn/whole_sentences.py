@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.reading.acts import bare_choice, is_named, mentions_node
@@ -25,37 +24,23 @@ from pagoda.dialogue.reading.closed.wishes import (
 from pagoda.dialogue.slots.kinds import NodeValue, Value
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.model import State
+from pagoda.dialogue.turn.questions import Questions
+from pagoda.dialogue.turn.values import ValueReader
 from pagoda.nlu.understanding import SlotValue, Understanding
 
-BOOKS = re.compile(r"订|预约|\b(?:book|reserve)\b", re.IGNORECASE)
 LEAST_SURE = 0.5
 """A reading less sure than this, without a value or a small word that bears it out, is asked about, not acted upon."""
 _IS_CLOCK = re.compile(r"^(?:at|by)\b|[点:：]|\d ?[ap]m\b", re.IGNORECASE)
-# "Can you get me into ..." and 能去……吗 are wishes: only what asks after a fact counts.
-_IS_QUESTION = re.compile(
-    r"谁|什么|怎么|为什么|^\s*(?:who|what|why|how|is|are|does|do|did|which|where|when)\b", re.IGNORECASE
-)
 _BEFORE_VALUE = r"(?:\b(?:for|at|on|in|to|of|with|the|a|an|that|it is|it's)\s+)*"
 _AFTER_VALUE = r"(?:\s*(?:people|persons|of us|[个位]人|[个位]|的))?"
-
-
-class Values(Protocol):
-    """Reads words as values, and finds names of nodes."""
-
-    def event(self, said: SlotValue, previous: Value | None, *, is_correction: bool) -> ev.Event:
-        """What the words of a slot tell."""
-        ...
-
-    def nodes_named(self, text: str, labels: Sequence[str]) -> list[tuple[int, int, NodeValue]]:
-        """(start, end, node) of the nodes of these labels that a text names."""
-        ...
 
 
 class WholeSentences:
     """Tells what a whole sentence means at one moment of a dialogue."""
 
-    def __init__(self, domain: Domain, values: Values) -> None:
+    def __init__(self, domain: Domain, values: ValueReader) -> None:
         self._domain, self._values = domain, values
+        self._questions = Questions(domain, values)
 
     def meaning(self, read: Understanding, state: State) -> tuple[str, Sequence[ev.Event]]:
         """(intent, events) of a sentence that is one of these as a whole; no events where it is none."""
@@ -71,7 +56,7 @@ class WholeSentences:
         yield "", self._about_bookings(read, state)
         wants_more = task is not None and task.stage == "offered" and any(act.kind == "more" for act in read.acts)
         yield task.intent if task else "", [ev.AskedForMore()] if wants_more else []
-        yield named("request"), self._about_named_node(read, state)
+        yield named("request"), self._questions.whole(read, state)
 
     def _is_whole_yes(self, read: Understanding, state: State) -> bool:
         """Whether the sentence is a yes to what was read out, and nothing besides; what is said again is no change."""
@@ -197,24 +182,6 @@ class WholeSentences:
             ):
                 return record.id
         return ""
-
-    def _about_named_node(self, read: Understanding, state: State) -> list[ev.Event]:
-        """A question for a property of a node that the sentence names, wherever the dialogue is."""
-        columns = [act.value for act in read.acts if act.kind == "request"]
-        intent = self._domain.intents.get(read.intent)
-        if not columns and intent is not None and intent.kind == "book" and _IS_QUESTION.search(read.text):
-            columns = [""]  # a question that no column answers is no wish to book
-        if not columns or BOOKS.search(read.text):
-            return []
-        labels = [intent.query.label for intent in self._domain.intents.values() if intent.query is not None]
-        named = self._values.nodes_named(read.text, labels)
-        if len({node for _, _, node in named}) != 1:
-            return []
-        start, end, node = named[0]
-        others = [slot for slot in read.slots if not (start <= slot.start and slot.end <= end)]
-        if any(slot.slot not in columns for slot in others):
-            return []
-        return [ev.Requested(column, None, node) for column in columns]
 
 
 def _without(text: str, slot: SlotValue) -> str:

@@ -103,10 +103,17 @@ class SupportCheck:
             enough = self._similar(sentence, quote.text)
         return Support(covered if has_facts else 0.0, quote.start, quote.end, holds=has_facts and enough)
 
-    def place(self, question: str, source: Source) -> Support:
-        """Where a source speaks of the question, for sentences that say nothing by themselves: Yes."""
-        quote = _quotation(content(question), _Facts(), source)
-        return Support(0.0, quote.start, quote.end, holds=True)
+    def places(self, question: str, sources: Sequence[Source]) -> list[tuple[Source, Support]]:
+        """Where the source that speaks most of the question does so, for sentences that say nothing by themselves: Yes.
+
+        None where no source has half of the question's words together.
+        """
+        asked = content(question)
+        found = [(source, _quotation(asked, _Facts(), source)) for source in sources]
+        source, quote = max(found, key=lambda pair: _share(asked, content(pair[1].read)), default=(None, None))
+        if source is None or quote is None or _share(asked, content(quote.read)) < self._threshold:
+            return []
+        return [(source, Support(0.0, quote.start, quote.end, holds=True))]
 
     def _similar(self, sentence: str, quote: str) -> bool:
         if self._embedder is None or self._embedder.unknown_share(sentence) > 0.2:

@@ -25,7 +25,7 @@ _SMALL_EN = frozenset(
         "ok okay yes and so please can could may you i we me us let lets show see give list get have got are is do"
         " does there want like would d to tell find the a some any what how about else page next result results option"
         " options choice choices one ones other others another more further additional rest of them it few thanks that"
-        " this these those anything something available s re ll",
+        " this these those anything something available s re ll recommend suggest find",
     )
 )
 _MORE_EN = frozenset({"more", "other", "others", "another", "further", "additional", "rest"})
@@ -55,6 +55,8 @@ _INSTEAD = re.compile(
     re.IGNORECASE,
 )
 _OWN = re.compile(r"我的|我们的|我订|刚才|之前|订好|\b(?:my|our|the|that|existing|earlier)\b", re.IGNORECASE)
+BOOKS = re.compile(r"订|预约|\b(?:book|reserve)\b", re.IGNORECASE)
+"""Words by which something is ordered ahead of time."""
 _LOOK_UP = r"(?:查一?查|查询|查看|查|看一?看|看|列出|列)"
 _HAVE = r"(?:都|一共|现在)*(?:有哪些|有什么|有没有|有几个|有多少|有)"
 _DID_BOOK = re.compile(
@@ -99,6 +101,15 @@ def wish_about_bookings(text: str, domain: Domain) -> str | None:
         if re.search(_listing(thing), text, re.IGNORECASE):
             return "list"
     return "list" if _DID_BOOK.search(text) else None
+
+
+def is_undoing(text: str) -> bool:
+    """Whether the sentence says that something be undone.
+
+    >>> is_undoing("取消吧"), is_undoing("never mind")
+    (True, False)
+    """
+    return _UNDO.search(text) is not None
 
 
 def is_changing(text: str) -> bool:

@@ -46,6 +46,8 @@ EVENTS: list[ev.Event] = [
     ev.Requested("phone", 1),
     ev.Requested("phone"),
     ev.Requested("phone", None, NODE),
+    ev.Requested("facilities", None, None, NODE),
+    ev.AskedAlong("phone"),
     ev.AskedForMore(),
     ev.AskedForBookings(),
     ev.AskedToCancel("0123"),

@@ -141,6 +141,30 @@ def test_a_yes_keeps_the_source_that_it_names() -> None:
     assert result.text.startswith("Yes. [1]")
 
 
+RULES = "Visitors must not bring pets into the building. Regular members park for free.\n目前不支持删除主键列。"
+
+
+@pytest.mark.parametrize(
+    ("said", "question", "told"),
+    [
+        ("Visitors may bring pets.", "May visitors bring pets?", "Visitors must not bring pets into the building. [1]"),
+        ("Yes.", "May visitors bring pets into the building?", "Visitors must not bring pets into the building. [1]"),
+        ("No, visitors must not bring pets.", "May visitors bring pets?", "No, visitors must not bring pets. [1]"),
+        ("No.", "Do regular members park for free?", "Regular members park for free. [1]"),
+        ("Yes.", "Do regular members park for free?", "Yes. [1]"),
+        ("支持删除主键列。", "支持删除主键列吗？", "目前不支持删除主键列。 [1]"),
+        ("不支持。", "支持删除主键列吗？", "不支持。 [1]"),
+    ],
+)
+def test_words_that_turn_their_source_round_are_replaced_by_it(said: str, question: str, told: str) -> None:
+    prompt = PackedPrompt((), (source(1, RULES, "rules.md"),), "en")
+    assert checked(said, question, prompt, SupportCheck()).text == told
+
+
+def test_a_bare_yes_about_what_no_source_speaks_of_is_no_answer() -> None:
+    assert check("Yes.", "Is there a swimming pool on the roof?").abstained
+
+
 def test_several_numbers_in_one_bracket_count_each() -> None:
     result = check("The shop opens at 9:00 [1, 2].")
     assert [citation.source for citation in result.citations] == ["shop.md"]
