@@ -116,7 +116,7 @@ class RAG:
         if self.model is not None:
             check = SupportCheck(self._embedder, threshold=self.settings.support_threshold)
             self._answerers["model"] = GenerativeAnswerer(self.model, check, self.settings.generative)
-            reader = QuotingAnswerer(min_confidence=UNSURE)
+            reader = QuotingAnswerer(min_confidence=UNSURE, max_passages=1)
             self._answerers["guided"] = GuidedAnswerer(self.model, reader, self.settings.generative.deadline_s)
 
     # Documents

@@ -25,12 +25,14 @@ from pagoda.rag.extractive.ranker import FOLDER, decision_features
 from pagoda.rag.extractive.rankers import load_ranker
 from pagoda.rag.extractive.showing.coverage import Coverage
 from pagoda.rag.extractive.showing.decision import Signs, group_of, load_decision, signs_of
-from pagoda.rag.extractive.showing.question_form import form_of
-from pagoda.rag.extractive.showing.station import Candidate, Kind, Showing, Span, sentence_of, shown
+from pagoda.rag.extractive.showing.question_form import Form, form_of
+from pagoda.rag.extractive.showing.station import Candidate, Kind, Showing, Span, passage, sentence_of, shown
 from pagoda.rag.extractive.spans import sentence_bounds
 
 NAMES_SHARE = 0.2
 """A text with a smaller share of words of a language has its names in it, but nothing to cut an answer from."""
+ENOUGH = 0.9
+"""No more passages are shown once one of them answers with this probability, by what is known of each."""
 
 
 @dataclass(frozen=True)
@@ -38,18 +40,28 @@ class ExtractiveSettings:
     """min_confidence: below it the answerer abstains; None is what the calibration asks for.
 
     max_hits: how many hits are read, best first
-    rank_penalty: log-odds of an answer that each place further down the hits costs
+    max_passages: how many may be shown where none of them surely answers
     """
 
     min_confidence: float | None = None
     max_hits: int = 3
-    rank_penalty: float = 2.0
+    max_passages: int = 3
 
     def __post_init__(self) -> None:
         if self.min_confidence is not None and not 0 <= self.min_confidence <= 1:
             raise ConfigError(f"min_confidence is {self.min_confidence}, but a probability is expected: give 0 to 1")
-        if self.max_hits < 1:
-            raise ConfigError(f"max_hits is {self.max_hits}, but at least one hit must be read: give 1 or more")
+        for name in ("max_hits", "max_passages"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}, but at least one hit must be read: give 1 or more")
+
+
+@dataclass(frozen=True)
+class Place:
+    """What is shown of one hit. quote, marked: characters of the document, what is shown and what in it answers."""
+
+    hit_index: int
+    quote: Span
+    marked: Span
 
 
 @dataclass(frozen=True)
@@ -57,8 +69,8 @@ class Extraction:
     """What answers, or would answer if it were sure enough.
 
     text: the words that the reader found, characters start to end of the document
-    kind: how much is shown; quote, marked: characters of the document, what is shown and what in it answers
-    hit_index: the hit it stands in; -1 where nothing could be read, and then `text` is empty
+    hit_index: the hit they stand in; -1 where nothing could be read, and then `text` is empty
+    kind: how much is shown of it; places: what is shown, the likeliest first; more than one only of passages
     An abstained extraction still has its best words.
     """
 
@@ -67,28 +79,32 @@ class Extraction:
     end: int
     hit_index: int
     kind: Kind
-    quote: Span
-    marked: Span
+    places: tuple[Place, ...]
     confidence: float
     abstained: bool
 
 
-NOTHING = Extraction("", 0, 0, -1, "passage", (0, 0), (0, 0), 0.0, True)
+NOTHING = Extraction("", 0, 0, -1, "passage", (), 0.0, True)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a reader found in one hit: characters of the chunk.
-
-    value: what hits of one language compete by; log_odds: that the hit holds an answer, as its reader has them
-    """
+    """What a reader found in one hit: characters of the chunk, and log-odds that the hit holds an answer."""
 
     hit_index: int
     language: Language
     start: int
     end: int
-    value: float
     log_odds: float
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """A reading with what may be shown of it, and how likely it answers."""
+
+    reading: Reading
+    candidate: Candidate
+    probability: float
 
 
 class ExtractiveAnswerer:
@@ -124,19 +140,43 @@ class ExtractiveAnswerer:
         """What is shown of what was read: the cheap half."""
         if not readings:
             return NOTHING
-        form, best = form_of(question), self._best(readings)
-        chosen, signs = weighed(question, hits[: self.settings.max_hits], best)
-        decision, group = load_decision(), group_of(best.language, form)
-        confidence = decision.probability(group, signs)
-        thresholds = decision.thresholds[group]
+        form = form_of(question)
+        found = weighed(question, hits[: self.settings.max_hits], readings, form)
+        best, probability = found[0].reading, found[0].probability
+        thresholds = load_decision().thresholds[group_of(best.language, form)]
         least = thresholds.answer if self.settings.min_confidence is None else self.settings.min_confidence
         showing = shown(
             form,
-            chosen,
-            span_is_sure=confidence >= thresholds.span,
-            sentence_is_sure=confidence >= thresholds.sentence,
+            found[0].candidate,
+            span_is_sure=probability >= thresholds.span,
+            sentence_is_sure=probability >= thresholds.sentence,
         )
-        return _extraction(hits[best.hit_index].chunk, best, showing, confidence, abstained=confidence < least)
+        chunk = hits[best.hit_index].chunk
+        places = [_place(hits, best.hit_index, showing)]
+        if showing.kind == "passage":
+            places += [
+                _place(hits, other.reading.hit_index, passage(form, other.candidate)) for other in self._also(found)
+            ]
+        return Extraction(
+            text=chunk.text[best.start : best.end],
+            start=chunk.start + best.start,
+            end=chunk.start + best.end,
+            hit_index=best.hit_index,
+            kind=showing.kind,
+            places=tuple(places),
+            confidence=probability,
+            abstained=probability < least,
+        )
+
+    def _also(self, found: Sequence[Weighed]) -> list[Weighed]:
+        """The passages to show beside the best: as many as it takes until one of them likely answers."""
+        missed, also = 1 - found[0].probability, []
+        for other in found[1 : self.settings.max_passages]:
+            if 1 - missed >= ENOUGH:
+                break
+            missed *= 1 - other.probability
+            also.append(other)
+        return also
 
     def _read(self, question: str, index: int, chunk: Chunk) -> Reading | None:
         is_chinese = _language(question, chunk.text) == "zh"
@@ -146,8 +186,7 @@ class ExtractiveAnswerer:
         span = load_reader().read(question, chunk.text, sentences_of(chunk))
         if span is None:
             return None
-        value = span.log_odds - self.settings.rank_penalty * index
-        return Reading(index, "en", span.start, span.end, value, span.log_odds)
+        return Reading(index, "en", span.start, span.end, span.log_odds)
 
     def _read_chinese(self, question: str, index: int, chunk: Chunk) -> Reading | None:
         ranker = load_ranker("zh", self._rankers)
@@ -158,26 +197,28 @@ class ExtractiveAnswerer:
         best = ranker.best(passage, scores)
         first, last = passage.spans[best]
         log_odds = _log_odds(ranker.probability(decision_features(passage, scores, best)))
-        value = float(scores[best]) - self.settings.rank_penalty * index
-        return Reading(index, "zh", passage.tokens[first].start, passage.tokens[last].end, value, log_odds)
-
-    def _best(self, readings: Sequence[Reading]) -> Reading:
-        """Of the highest value, the earlier hit of equals. Values of two readers are compared as log-odds of both."""
-        mixed = len({found.language for found in readings}) > 1
-        penalty = self.settings.rank_penalty
-
-        def value(found: Reading) -> float:
-            return found.log_odds - penalty * found.hit_index if mixed else found.value
-
-        return max(readings, key=lambda found: (value(found), -found.hit_index))
+        return Reading(index, "zh", passage.tokens[first].start, passage.tokens[last].end, log_odds)
 
 
-def weighed(question: str, hits: Sequence[Hit], best: Reading) -> tuple[Candidate, Signs]:
-    """The best reading as what may be shown, and what is known of it."""
+def weighed(question: str, hits: Sequence[Hit], readings: Sequence[Reading], form: Form) -> list[Weighed]:
+    """Each reading with how likely it answers, the likeliest first; of equals the earlier hit."""
+    decision = load_decision()
+    found = [
+        Weighed(reading, candidate, decision.probability(group_of(reading.language, form), signs))
+        for reading, (candidate, signs) in zip(readings, told(question, hits, readings), strict=True)
+    ]
+    return sorted(found, key=lambda each: (-each.probability, each.reading.hit_index))
+
+
+def told(question: str, hits: Sequence[Hit], readings: Sequence[Reading]) -> list[tuple[Candidate, Signs]]:
+    """Each reading as what may be shown, and what is known of it."""
     coverage = Coverage(question, hits, [sentences_of(hit.chunk) for hit in hits])
-    sentences, span = coverage.sentences[best.hit_index], (best.start, best.end)
-    candidate = Candidate(hits[best.hit_index].text, sentences, span, coverage.key_sentence(best.hit_index))
-    return candidate, signs_of(coverage, best.hit_index, sentence_of(sentences, span), best.log_odds)
+    found = []
+    for read in readings:
+        at, span = read.hit_index, (read.start, read.end)
+        candidate = Candidate(hits[at].text, coverage.sentences[at], span, coverage.key_sentence(at))
+        found.append((candidate, signs_of(coverage, at, sentence_of(coverage.sentences[at], span), read.log_odds)))
+    return found
 
 
 def sentences_of(chunk: Chunk) -> list[Span]:
@@ -186,20 +227,11 @@ def sentences_of(chunk: Chunk) -> list[Span]:
     return known or sentence_bounds(chunk.text)
 
 
-def _extraction(chunk: Chunk, best: Reading, showing: Showing, confidence: float, *, abstained: bool) -> Extraction:
+def _place(hits: Sequence[Hit], index: int, showing: Showing) -> Place:
     """In the document's characters."""
-    quote, marked = ((chunk.start + left, chunk.start + right) for left, right in (showing.place, showing.marked))
-    return Extraction(
-        text=chunk.text[best.start : best.end],
-        start=chunk.start + best.start,
-        end=chunk.start + best.end,
-        hit_index=best.hit_index,
-        kind=showing.kind,
-        quote=quote,
-        marked=marked,
-        confidence=confidence,
-        abstained=abstained,
-    )
+    start = hits[index].chunk.start
+    quote, marked = ((start + left, start + right) for left, right in (showing.place, showing.marked))
+    return Place(index, quote, marked)
 
 
 def _language(question: str, text: str) -> Language:

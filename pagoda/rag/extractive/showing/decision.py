@@ -29,14 +29,16 @@ Group = str
 
 @dataclass(frozen=True)
 class Signs:
-    """What is known of one question and the passage chosen for it.
+    """What is known of one question and one of the passages that were read.
 
     reader: log-odds that the passage holds an answer, as its reader has them
     in_sentence, in_passage, anywhere: share of the question's words in the best sentence, the passage, all hits
     in_span_sentence: the same share in the sentence that the reader's words stand in
     names_missing: names of the question that the passage lacks
-    likeness: cosine of question and best sentence, where the embedder reads them; else 0
-    lead: how much more of the question the passage holds than the next best of the others
+    likeness: of question and passage word by word, where the embedder reads them; else 0
+    words: the passage's score by its words beside the highest of all hits
+    lead: how much more of the question the passage holds than the best of the others
+    rank: its place among the hits, 0 for the first
     """
 
     reader: float
@@ -46,14 +48,17 @@ class Signs:
     in_span_sentence: float
     names_missing: float
     likeness: float
+    words: float
     lead: float
+    rank: float
 
 
 def signs_of(coverage: Coverage, index: int, span_sentence: int, reader: float) -> Signs:
     """The signs of one hit among those that were read."""
-    shares = coverage.shares[index]
+    shares, parts = coverage.shares[index], [hit.parts for hit in coverage.hits]
     passages = [coverage.in_passage(place) for place in range(len(coverage.hits))]
     others = [share for place, share in enumerate(passages) if place != index]
+    most_words = max((part.get("bm25", 0.0) for part in parts), default=0.0)
     return Signs(
         reader=max(-6.0, min(6.0, reader)),
         in_sentence=max(shares, default=0.0),
@@ -61,8 +66,10 @@ def signs_of(coverage: Coverage, index: int, span_sentence: int, reader: float) 
         anywhere=coverage.anywhere(),
         in_span_sentence=shares[span_sentence] if 0 <= span_sentence < len(shares) else 0.0,
         names_missing=float(min(3, coverage.names_missing(index))),
-        likeness=float(coverage.hits[index].parts.get("dense", 0.0)),
+        likeness=float(parts[index].get("tokens", 0.0)),
+        words=parts[index].get("bm25", 0.0) / most_words if most_words > 0 else 0.0,
         lead=passages[index] - max(others, default=0.0),
+        rank=float(index),
     )
 
 

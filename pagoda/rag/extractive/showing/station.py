@@ -44,20 +44,36 @@ class Candidate:
 
 def shown(form: Form, found: Candidate, *, span_is_sure: bool, sentence_is_sure: bool) -> Showing:
     """How a candidate is shown for a question of some form."""
-    at = sentence_of(found.sentences, found.span)
-    if form == "polar" and found.key >= 0:
-        # Which words of a sentence say yes or no is nothing that a reader of spans knows.
-        at = found.key
-    sentence = found.sentences[at] if found.sentences else (0, len(found.text))
-    marked = found.span if form != "polar" and _may_be_marked(found) else sentence
+    at = _asked_about(form, found)
+    sentence = _sentence(found, at)
     if form == "block" or not sentence_is_sure or not _reads_alone(found.text, sentence):
-        return Showing("passage", (0, len(found.text)), marked)
+        return passage(form, found)
+    marked = _marked(form, found, sentence)
     whole = with_what_goes_on(found.text, found.sentences, at)
     left, right = found.span[0] - sentence[0], found.span[1] - sentence[0]
     alone = form == "words" and span_is_sure and whole == sentence and marked == found.span
     if alone and right - left <= LONGEST_SPAN and not is_governed(found.text[slice(*sentence)], left, right):
         return Showing("span", sentence, marked)
     return Showing("sentence", whole, marked)
+
+
+def passage(form: Form, found: Candidate) -> Showing:
+    """All of a candidate's passage, with what in it answers marked."""
+    sentence = _sentence(found, _asked_about(form, found))
+    return Showing("passage", (0, len(found.text)), _marked(form, found, sentence))
+
+
+def _asked_about(form: Form, found: Candidate) -> int:
+    """The place of the sentence that answers: which words say yes or no is nothing that a reader of spans knows."""
+    return found.key if form == "polar" and found.key >= 0 else sentence_of(found.sentences, found.span)
+
+
+def _sentence(found: Candidate, at: int) -> Span:
+    return found.sentences[at] if found.sentences else (0, len(found.text))
+
+
+def _marked(form: Form, found: Candidate, sentence: Span) -> Span:
+    return found.span if form != "polar" and _may_be_marked(found) else sentence
 
 
 def sentence_of(sentences: Sequence[Span], span: Span) -> int:
