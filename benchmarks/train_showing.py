@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 from manuals.judging import Shown, judged
 from manuals.questions import LANGUAGES, questions
+from pagoda.rag.documents.splitter import Splitter
 from rag_generated import ARTICLES, FOLDS, HELD, collection, rows_of
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -37,7 +38,6 @@ from sklearn.model_selection import GroupKFold
 
 from pagoda.rag.answer import Citation
 from pagoda.rag.documents.document import Document, Hit
-from pagoda.rag.documents.splitter import Splitter
 from pagoda.rag.embedding.embedder import load_embedder
 from pagoda.rag.evaluation.retrieval import ClosedPool, pool_snapshot
 from pagoda.rag.extractive.extractor import ENOUGH, ExtractiveAnswerer, told
