@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -39,7 +39,12 @@ StoreUrl = Annotated[
 Hits = Annotated[int, typer.Option("-k", "--k", help="Chunks to read for an answer.")]
 Filter = Annotated[
     list[str] | None,
-    typer.Option("--where", metavar="NAME=VALUE", help="Only chunks with this metadata; may be repeated."),
+    typer.Option(
+        "--where",
+        metavar="CONDITION",
+        help="Only documents with this: NAME=VALUE, also != > >= < <=, ^= (begins with), *= (contains), in A,B and not "
+        "in A,B. Names: path, title, section, language, version, date and what a file says of itself. May be repeated.",
+    ),
 ]
 MapReduce = Annotated[
     bool, typer.Option("--map-reduce", help="Read sources that do not fit together in parts, instead of dropping some.")
@@ -222,17 +227,10 @@ def _check_is_index(store: Path) -> None:
 
 
 def _where(filters: list[str] | None) -> dict[str, Any] | None:
-    """{"name": value} of NAME=VALUE. What reads as a number or as true or false is one, as it is in metadata."""
-    values: dict[str, Any] = {}
-    for entry in filters or ():
-        name, equals, text = entry.partition("=")
-        if not equals or not name:
-            raise ConfigError(f"--where is {entry!r}, expected NAME=VALUE")
-        values[name] = text
-        with suppress(ValueError):
-            parsed = json.loads(text)
-            values[name] = parsed if isinstance(parsed, (int, float, bool)) else text
-    return values or None
+    """What --where says, as Python and HTTP say it. Raises InvalidRequestError."""
+    from pagoda.rag.retrieval.filters import parse_conditions
+
+    return parse_conditions(filters) if filters else None
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from pagoda.errors import PagodaError
 from pagoda.rag.documents.decoding import LoaderSettings, decode
+from pagoda.rag.documents.delimited import load_csv, load_tsv
 from pagoda.rag.documents.document import Document
 from pagoda.rag.documents.formats.docx import load_docx
 from pagoda.rag.documents.formats.eml import load_eml
@@ -24,9 +25,10 @@ from pagoda.rag.documents.formats.odf import load_odf
 from pagoda.rag.documents.formats.pptx import load_pptx
 from pagoda.rag.documents.formats.rtf import load_rtf
 from pagoda.rag.documents.formats.xlsx import load_xlsx
-from pagoda.rag.documents.markup import load_html, load_markdown
+from pagoda.rag.documents.markup.html import load_html
+from pagoda.rag.documents.markup.markdown import load_markdown
 from pagoda.rag.documents.pdf.loader import load_pdf
-from pagoda.rag.documents.tables import load_csv, load_json, load_jsonl, load_tsv
+from pagoda.rag.documents.records import load_json, load_jsonl
 from pagoda.rag.errors import EmptyFileError, LoadError
 
 # Part of each document's recipe: another version means that the same file gives another text.
@@ -114,8 +116,8 @@ def _loader_suffix(name: str) -> str:
     suffix = PurePosixPath(name).suffix.lower()
     if suffix in SUFFIXES:
         return suffix
-    known = "txt, md, html, pdf, docx, csv, tsv, json or jsonl"
-    raise LoadError(f"is of a kind that cannot be read ({suffix or 'no suffix'}): convert it to {known}")
+    known = ", ".join(sorted(known[1:] for known in SUFFIXES))
+    raise LoadError(f"is of a kind that cannot be read ({suffix or 'no suffix'}): convert it to one of {known}")
 
 
 def _check_size(num_bytes: int, settings: LoaderSettings) -> None:

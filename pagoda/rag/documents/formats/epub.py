@@ -17,7 +17,7 @@ from pagoda.rag.documents.composition import Composition
 from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.document import Document
 from pagoda.rag.documents.formats.archive import open_archive, parse_xml
-from pagoda.rag.documents.markup import load_html, metadata_of
+from pagoda.rag.documents.markup.html import load_html, metadata_of
 from pagoda.rag.errors import LoadError
 
 _CONTAINER, _LOCK = "META-INF/container.xml", "META-INF/encryption.xml"
@@ -35,7 +35,7 @@ def load_epub(data: bytes, source: str, settings: LoaderSettings) -> Document:
         composition = Composition(settings.max_bytes)
         for name in _chapters(package, folder):
             if name in names:
-                composition.add(load_html(archive.read(name), name, settings).text)
+                composition.add_document(load_html(archive.read(name), name, settings))
     title, author = _said(package, "title"), _said(package, "creator")
     return composition.document(source, title, metadata_of({"author": author, "language": _said(package, "language")}))
 

@@ -17,7 +17,7 @@ from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.document import Document
 from pagoda.rag.documents.formats.archive import open_archive, parse_xml
 from pagoda.rag.documents.formats.grid import grid_lines
-from pagoda.rag.documents.markup import metadata_of
+from pagoda.rag.documents.markup.html import metadata_of
 
 _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
@@ -38,7 +38,7 @@ def load_pptx(data: bytes, source: str, settings: LoaderSettings) -> Document:
     for number, slide in enumerate(presentation.slides, start=1):
         blocks = list(_blocks(slide.element, slide.part))
         for text, is_title in sorted(blocks, key=lambda block: not block[1]):
-            composition.add(text, page=number, is_heading=is_title)
+            composition.add(text, page=number, level=int(is_title))
         if slide.has_notes_slide:
             notes = slide.notes_slide
             composition.add_all((text for text, _ in _blocks(notes.element, notes.part)), page=number)

@@ -20,7 +20,7 @@ from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.document import Document
 from pagoda.rag.documents.formats.archive import open_archive
 from pagoda.rag.documents.formats.grid import grid_lines
-from pagoda.rag.documents.markup import metadata_of
+from pagoda.rag.documents.markup.html import metadata_of
 
 _DEFAULT_NAME = re.compile(r"(?:sheet|tabelle|feuil|hoja|工作表|лист)\s*\d*", re.IGNORECASE)
 _CURRENCY = re.compile(r"[$€£¥￥₽₹元]")
@@ -40,7 +40,7 @@ def load_xlsx(data: bytes, source: str, settings: LoaderSettings) -> Document:
     for number, sheet in enumerate(visible, start=1):
         page = number if len(visible) > 1 else None
         if not _DEFAULT_NAME.fullmatch(sheet.title):
-            composition.add(sheet.title, page=page, line=1, is_heading=True)
+            composition.add(sheet.title, page=page, line=1, level=1)
         for line, text in _sheet_lines(sheet):
             composition.add(text, page=page, line=line)
     properties = workbook.properties
