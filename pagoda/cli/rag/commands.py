@@ -80,6 +80,7 @@ def index(
     paths: Annotated[list[Path], typer.Argument(help="Files and folders: txt, md, html, pdf, docx, csv, json.")],
     store: Store = DEFAULT_STORE,
     store_url: StoreUrl = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on: index again whenever a file changes.")] = False,
     as_json: AsJson = False,
     *,
     reader: Settings,
@@ -91,8 +92,12 @@ def index(
     words = rag_words(terminal.say)
     for path in paths:
         _check_exists(path, store)
-    with RAG(store, store_url=store_url, **reader) as documents, _progress(terminal, words) as on_event:
-        report = documents.add(paths, on_event=on_event)
+    with RAG(store, store_url=store_url, **reader) as documents:
+        if watch:
+            _watch(terminal, words, documents, paths, store, as_json=as_json)
+            return
+        with _progress(terminal, words) as on_event:
+            report = documents.add(paths, on_event=on_event)
     _tell_report(terminal, words, report, store, as_json=as_json)
     if report.skipped and not (report.added or report.updated or report.unchanged):
         raise typer.Exit(1)
@@ -202,6 +207,17 @@ def status(ctx: typer.Context, store: Store = DEFAULT_STORE, as_json: AsJson = F
         terminal.result(words.status.format(**facts, size=f"{facts['size_bytes'] / 1e6:.1f}"))
 
 
+def _watch(
+    terminal: Terminal, words: RagWords, documents: RAG, paths: list[Path], store: Path, *, as_json: bool
+) -> None:
+    """Index now and after each change, until Ctrl-C; runs that changed nothing are not told, but for the first."""
+    for number, report in enumerate(documents.watch(paths)):
+        if number == 0 or report.added or report.updated or report.deleted or report.skipped:
+            _tell_report(terminal, words, report, store, as_json=as_json)
+        if number == 0:
+            terminal.note(words.watching)
+
+
 @contextmanager
 def _opened(store: Path, reader: Settings, *, map_reduce: bool = False) -> Iterator[RAG]:
     """The index for questions, which must be there; the model is given back at the end."""
@@ -287,7 +303,9 @@ def _tell_sources(terminal: Terminal, answer: Answer) -> None:
     for citation in answer.citations:
         place = words.place_page if citation.page is not None else words.place
         fields = {"number": citation.number, "source": citation.source, "page": citation.pages, "line": citation.line}
-        quote = " ".join(citation.quote.split())
+        # What is shown as the answer is not said twice: its source tells which words of it answer.
+        told = citation.marked_text if answer.shown in ("sentence", "passage") else citation.quote
+        quote = " ".join(told.split())
         terminal.result(_shown(terminal, f"  {place.format(**fields)}: {quote}"))
     for sentence in answer.unsupported:
         terminal.note(printable(words.unsupported.format(sentence=sentence)), style="yellow")

@@ -17,6 +17,7 @@ class RagWords:
     skipped: str
     warned: str
     report: str
+    watching: str
     sources: str
     place: str
     place_page: str
@@ -43,6 +44,7 @@ ENGLISH = RagWords(
         "{added} added, {updated} updated, {deleted} deleted, {unchanged} unchanged, {skipped} skipped: "
         "{num_chunks} chunks in {store} after {seconds:.1f} s"
     ),
+    watching="watching for changes; Ctrl-C ends",
     sources="Sources:",
     place="[{number}] {source}, line {line}",
     place_page="[{number}] {source}, page {page}",
@@ -75,6 +77,7 @@ CHINESE = RagWords(
         "新增 {added}，更新 {updated}，删除 {deleted}，未变 {unchanged}，跳过 {skipped}："
         "{store} 中共 {num_chunks} 个片段，用时 {seconds:.1f} 秒"
     ),
+    watching="正在监视文件变化；按 Ctrl-C 结束",
     sources="来源：",
     place="[{number}] {source} 第 {line} 行",
     place_page="[{number}] {source} 第 {page} 页",

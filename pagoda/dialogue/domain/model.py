@@ -35,13 +35,17 @@ MetaAct = Literal["", "cancel", "choose", "request", "confirm", "deny", "help", 
 
 @dataclass(frozen=True)
 class Label:
-    """A node label. key: the property that names one node; names: property of its name by language."""
+    """A node label. key: the property that names one node; names: property of its name by language.
+
+    title, words: what people call such a node, and what they call it besides
+    """
 
     name: str
     key: str
     names: Text
     aliases: str = ""
     title: Text = field(default_factory=dict)
+    words: Words = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -155,6 +159,21 @@ class GraphQuery:
         """By its name."""
         return next((column for column in self.columns if column.name == name), None)
 
+    def column_of(self, slot: str) -> Column | None:
+        """The column that tells what a slot's filters test, None where none does."""
+        told = (column for column in self.columns if any(each.slot == slot for each in self.filters_of(column)))
+        return next(told, None)
+
+    def filters_of(self, column: Column) -> tuple[Filter, ...]:
+        """The filters that test what a column tells."""
+        return tuple(
+            each
+            for each in self.filters
+            if each.path == column.path
+            and column.of == "node"
+            and (each.operator == "node" or each.property in column.property.values())
+        )
+
 
 @dataclass(frozen=True)
 class Hours:
@@ -218,3 +237,10 @@ class Intent:
     def slots(self) -> tuple[str, ...]:
         """Required ones first."""
         return self.required + self.optional
+
+    @property
+    def sought(self) -> str:
+        """Label of what is looked for or booked, "" for an intent of neither."""
+        if self.query is not None:
+            return self.query.label
+        return self.booking.target_label if self.booking is not None else ""

@@ -79,7 +79,8 @@ class Composition:
             title=title or first,
             places=Places(tuple(self._pages), tuple(self._lines)),
             metadata=dict(metadata or {}),
-            headings=tuple(self._headings),
+            # Without one, words have to tell.
+            headings=tuple(self._headings) or None,
             listings=tuple(self._listings),
             warnings=tuple(warnings),
         )

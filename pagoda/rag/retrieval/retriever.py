@@ -91,25 +91,32 @@ class Retriever:
         if meaning is not None:
             scores += DENSE_WEIGHT * np.where(self._readable, standardised(meaning.dense, self._readable), 0.0)
         num_candidates = k if self._reranker is None else max(_MIN_CANDIDATES, _CANDIDATES_PER_HIT * k)
+        likeness = np.full(len(scores), np.nan)
         if meaning is not None and meaning.tokens is not None:
             # Word by word is dear: only the best of both legs, in the order of the documents again.
             best = best_rows(np.round(scores, _SCORE_DIGITS), rows, max(_MIN_COMPARED, num_candidates))
             # A filter may let nothing through, and numpy takes an empty list for one of fractions.
             rows = np.sort(np.array(best, dtype=np.int64))
-            scores[rows] += self._word_by_word(meaning.tokens, rows)
+            added, likeness[rows] = self._word_by_word(meaning.tokens, rows)
+            scores[rows] += added
         hits = []
         for row in best_rows(np.round(scores, _SCORE_DIGITS), rows, num_candidates):
             parts = {"bm25": float(words[row])}
             if meaning is not None and self._readable[row]:
                 parts["dense"] = float(meaning.dense[row])
+            if not np.isnan(likeness[row]):
+                parts["tokens"] = round(float(likeness[row]), _SCORE_DIGITS)
             hits.append(Hit(self._snapshot.chunks[row], float(scores[row]), parts))
         return hits if self._reranker is None else _reranked(self._reranker, question, hits)[:k]
 
-    def _word_by_word(self, tokens: TokenVectors, rows: np.ndarray) -> np.ndarray:
-        """[len(rows)]: what the likeness of single words adds; nothing where a chunk has none or cannot be read."""
+    def _word_by_word(self, tokens: TokenVectors, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """[len(rows)] twice: what the likeness of single words adds, and that to the whole chunk, NaN where unknown.
+
+        Nothing is added where a chunk has no words or cannot be read.
+        """
         added = np.zeros(len(rows))
         if self._late is None or not len(rows):
-            return added
+            return added, np.full(len(rows), np.nan)
         whole, best = self._late.scores(tokens, rows.tolist())
         known = np.flatnonzero(self._readable[rows] & ~np.isnan(whole))
         if len(known):
@@ -117,7 +124,7 @@ class Retriever:
             added[known] += CHUNK_TOKENS_WEIGHT * standardised(whole[known])
             added[known] += SENTENCE_TOKENS_WEIGHT * standardised(best[known])
             added[known] -= LENGTH_WEIGHT * (length - length.mean())
-        return added
+        return added, np.where(self._readable[rows], whole, np.nan)
 
     def _meanings(self, questions: Sequence[str]) -> list[_Meaning | None]:
         """What the embedder makes of each question; None where it cannot read it."""

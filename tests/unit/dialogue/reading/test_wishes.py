@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pagoda.dialogue.domain.domain import Domain
-from pagoda.dialogue.reading.acts import acts_of, bare_choice, columns_named
+from pagoda.dialogue.reading.acts import acts_of, bare_choice
 from pagoda.dialogue.reading.closed.wishes import (
     is_changing,
     is_more,
@@ -16,6 +16,7 @@ from pagoda.dialogue.reading.closed.wishes import (
     wish_about_bookings,
     without_undoing,
 )
+from pagoda.dialogue.reading.questions.columns import columns_named
 from pagoda.nlu.understanding import Act
 
 CITY = Domain.load()
