@@ -31,6 +31,7 @@ class Composition:
         self._headings: list[Heading] = []
         self._listings: list[tuple[int, int]] = []
         self._length = 0
+        self._title = ""
 
     def add(
         self, text: str, *, page: int | None = None, line: int | None = None, level: int = 0, is_listing: bool = False
@@ -49,6 +50,7 @@ class Composition:
                 marks.append((start, number))
         if level:
             self._headings.append(Heading(start, self._length, level))
+            self._title = self._title or text
         if is_listing:
             self._listings.append((start, self._length))
 
@@ -60,7 +62,8 @@ class Composition:
     def add_document(self, document: Document) -> None:
         """A document of its own that this one holds: its text with its headings and listings."""
         if document.text.strip():
-            start = self._append(document.text)
+            start = self._append(document.text.rstrip())
+            self._title = self._title or document.title
             self._headings += [
                 Heading(start + heading.start, start + heading.end, heading.level)
                 for heading in document.headings or ()
@@ -71,12 +74,10 @@ class Composition:
         self, source: str, title: str = "", metadata: Metadata | None = None, warnings: Iterable[str] = ()
     ) -> Document:
         """All of it. title: what the file says of itself; without one the first heading is it."""
-        text = BETWEEN.join(self._parts)
-        first = next((text[heading.start : heading.end] for heading in self._headings), "")
         return Document(
             source=source,
-            text=text,
-            title=title or first,
+            text=BETWEEN.join(self._parts),
+            title=title or self._title,
             places=Places(tuple(self._pages), tuple(self._lines)),
             metadata=dict(metadata or {}),
             # Without one, words have to tell.
