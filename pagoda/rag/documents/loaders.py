@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from pagoda.errors import PagodaError
-from pagoda.rag.documents.decoding import LoaderSettings, decode
+from pagoda.rag.documents.decoding import HIGHER_LIMIT, LoaderSettings, decode
 from pagoda.rag.documents.delimited import load_csv, load_tsv
 from pagoda.rag.documents.document import Document
 from pagoda.rag.documents.formats.docx import load_docx
@@ -126,5 +126,5 @@ def _loader_suffix(name: str) -> str:
 def _check_size(num_bytes: int, settings: LoaderSettings) -> None:
     if num_bytes > settings.max_bytes:
         raise LoadError(
-            f"has {num_bytes:,} bytes, at most {settings.max_bytes:,} are read: split it, or raise max_bytes"
+            f"has {num_bytes:,} bytes, at most {settings.max_bytes:,} are read: split it, or {HIGHER_LIMIT}"
         )
