@@ -127,6 +127,10 @@ class Phrasebook:
         title = self._domain.intents[intent].title.get(language, intent)
         return self.say("ignored", language, words=_quoted(words, language), title=title)
 
+    def deferred(self, words: Sequence[str], language: str) -> str:
+        """Words that are kept for a booking."""
+        return self.say("deferred", language, words=_quoted(words, language))
+
     def unknown(self, words: Sequence[str], language: str) -> str:
         """Names that the graph does not have."""
         return self.say("unknown", language, words=_quoted(words, language))

@@ -125,6 +125,7 @@ class ThisTurn:
     intent: as understood; changed: slots whose value is another now, columns that results are to be sorted by
     is_informed: a value was told, if the same
     ignored, unknown: words of wishes that the task cannot make use of; names that nobody knows
+    deferred: words that are kept for a booking
     """
 
     intent: str = ""
@@ -132,6 +133,7 @@ class ThisTurn:
     changed: frozenset[str] = frozenset()
     ignored: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    deferred: tuple[str, ...] = ()
     is_informed: bool = False
     is_switched: bool = False
     is_resumed: bool = False
@@ -153,6 +155,7 @@ class State:
     """Everything. stack: tasks left open, the last one left last; num_misses: sentences in a row not understood.
 
     conversation: its own id, "" in logs of earlier versions; withdrawal: a booking that is to be undone
+    later: values that were said before the booking that takes them
 
     handed_off, failure: reasons, "" where there is none; failure is of this turn only
     """
@@ -165,6 +168,7 @@ class State:
     stack: tuple[Task, ...] = ()
     question: Question | None = None
     memory: Mapping[str, Remembered] = field(default_factory=dict)
+    later: Mapping[str, Remembered] = field(default_factory=dict)
     bookings: tuple[BookingRecord, ...] = ()
     conversation: str = ""
     withdrawal: Withdrawal | None = None

@@ -105,7 +105,7 @@ class Interpreter:
             *_yes_or_no(read, declared),
             *_dismissed(read.acts),
             *self._informed(read, state),
-            *_ignored(read, declared),
+            *self._left_over(read, declared),
             *_pointed(read, state, declared, self._domain),
         ]
 
@@ -181,8 +181,7 @@ class Interpreter:
             is_choice = True
         if source is None or not is_choice or not BOOKS.search(read.text):
             return ""
-        bookable = (each for each in self._domain.intents.values() if each.kind == "book")
-        return next((each.name for each in bookable if any(source.intent in f for f in each.from_result.values())), "")
+        return next((each.name for each in self._domain.bookings_of(self._domain.intents[source.intent])), "")
 
     def _is_answer(self, read: Understanding, state: State) -> bool:
         """Whether the sentence belongs to the task under way, though it may look like another."""
@@ -227,14 +226,20 @@ class Interpreter:
             if act.kind == "order":
                 yield ev.Ordered(act.slot, act.value == "highest")
 
-
-def _ignored(read: Understanding, declared: Intent | None) -> Iterator[ev.Event]:
-    """Values that a search has no slot for, and names that nobody knows."""
-    if declared is None or declared.kind not in ("find", "book"):
-        return
-    words = tuple(value.value for value in read.unused if value.slot not in declared.slots)
-    if words or read.unknown:
-        yield ev.Ignored(words, read.unknown)
+    def _left_over(self, read: Understanding, declared: Intent | None) -> Iterator[ev.Event]:
+        """Values that the task has no slot for, kept where a booking will have one; and names that nobody knows."""
+        if declared is None or declared.kind not in ("find", "book"):
+            return
+        later = {slot for booking in self._domain.bookings_of(declared) for slot in booking.slots}
+        words: list[str] = []
+        for value in (each for each in read.unused if each.slot not in declared.slots):
+            told = self._values.event(value, None, is_correction=False) if value.slot in later else None
+            if isinstance(told, ev.Informed) and told.value not in (None, ANY):
+                yield ev.Deferred(value.slot, told.value, value.value)
+            else:
+                words.append(value.value)
+        if words or read.unknown:
+            yield ev.Ignored(tuple(words), read.unknown)
 
 
 def _among_choices(told: ev.Event, state: State) -> ev.Event:

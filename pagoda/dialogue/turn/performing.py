@@ -91,7 +91,7 @@ class Performance:
     def _said_back(self, action: policy.Action) -> str:
         """What was said and the task cannot make use of, a line of its own before the reply."""
         task, turn = self._state.task, self._state.this_turn
-        if task is None or not isinstance(action, policy.LookUp | policy.Ask | policy.Say):
+        if task is None or not isinstance(action, policy.LookUp | policy.Ask | policy.Say | policy.Confirm):
             return ""
         asked = action.slot if isinstance(action, policy.Ask) and action.reason != "missing" else ""
         # A single Han character is a slip of the reader, and nobody's name.
@@ -104,6 +104,7 @@ class Performance:
         unknown += [words for words in turn.unknown if words not in rejected.values()]
         told = [self._phrases.unknown(unknown, self._language)] if unknown else []
         told += [self._phrases.ignored(task.intent, turn.ignored, self._language)] if turn.ignored else []
+        told += [self._phrases.deferred(turn.deferred, self._language)] if turn.deferred else []
         return "".join(f"{line}\n" for line in told)
 
     def _carry_out(self, action: policy.Action) -> Done:
