@@ -20,13 +20,17 @@ from pagoda.dialogue.reading.completing.vocabulary import Vocabulary
 from pagoda.dialogue.reading.declared import amounts_in, declared_in, is_wished, measured_in
 from pagoda.dialogue.reading.places import Place, Placed, overlap
 from pagoda.dialogue.reading.superlatives import Superlative
-from pagoda.dialogue.slots.numbers import numbers_in
 from pagoda.dialogue.slots.quantities import quantities_in
 from pagoda.dialogue.slots.said import folded
 from pagoda.nlu.understanding import OUT_OF_SCOPE, SlotValue, Understanding
 
 _OPENING = re.compile(r"\b(?:open|opens|opening|closes?|closing|closed)\b|营业|开门|关门|打烊|开着|开到", re.IGNORECASE)
 _BESIDE = 12
+_PEOPLE = re.compile(
+    r"(?:\d{1,2}|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|[两二三四五六七八九十]{1,2}) ?"
+    r"(?:people|persons|guests|adults|of us|个人|位|人|口人?|个)",
+    re.IGNORECASE,
+)
 _NO_TIME = ("一点", "一点儿", "一晚", "一夜", "一天")
 
 
@@ -85,15 +89,31 @@ class Remainder:
         slots = [slot for slot in self._domain.slots.values() if slot.type in ("time", "people")]
         for found in quantities_in(folded(read.text), [slot for slot in slots if slot.name not in intent.slots]):
             value = SlotValue(found.slot, found.words, found.start, found.end)
-            is_time = self._domain.slots[found.slot].type == "time"
-            if found.words in _NO_TIME or not (is_time or numbers_in(found.words)) or not self._known.is_value(value):
+            if not self._is_plain(value, read.text):
                 continue
-            if is_time and (hours := _hours(read.text, value)) is not None:
+            if (hours := self._hours(read.text, value)) is not None:
                 yield hours
             elif found.slot in later:
                 yield value
             else:
                 yield _words(read.text, (found.start, found.end))
+
+    def _is_plain(self, found: SlotValue, text: str) -> bool:
+        """Whether a moment or a number of people is told in so many words: 一个 of 找一个餐馆 is nobody."""
+        if self._domain.slots[found.slot].type == "people":
+            return _PEOPLE.fullmatch(found.value) is not None and not text[found.end :].startswith("均")
+        return found.value not in _NO_TIME and self._known.values.heard(found.slot, found.value).value is not None
+
+    def _hours(self, text: str, found: SlotValue) -> SlotValue | None:
+        """A time that a place is to be open at, "open after 10pm", and no time to come."""
+        if self._domain.slots[found.slot].type != "time":
+            return None
+        before, after = text[max(0, found.start - _BESIDE) : found.start], text[found.end : found.end + _BESIDE]
+        if opening := _OPENING.search(before):
+            return _words(text, (found.start - len(before) + opening.start(), found.end))
+        if opening := _OPENING.search(after):
+            return _words(text, (found.start, found.end + opening.end()))
+        return None
 
     def _unusable(self, read: Understanding, intent: Intent, plain: str) -> Iterator[SlotValue]:
         """What a search may be unable to use, the most certain first."""
@@ -130,16 +150,6 @@ class Remainder:
         slot = self._known.slot_of(found)
         is_number = slot is not None and slot.type in (*AMOUNT_TYPES, "choice")
         return is_number and found.slot not in intent.slots and self._known.is_value(found)
-
-
-def _hours(text: str, found: SlotValue) -> SlotValue | None:
-    """A time that a place is to be open at, "open after 10pm", and no time to come."""
-    before, after = text[max(0, found.start - _BESIDE) : found.start], text[found.end : found.end + _BESIDE]
-    if opening := _OPENING.search(before):
-        return _words(text, (found.start - len(before) + opening.start(), found.end))
-    if opening := _OPENING.search(after):
-        return _words(text, (found.start, found.end + opening.end()))
-    return None
 
 
 def _words(text: str, place: Place) -> SlotValue:

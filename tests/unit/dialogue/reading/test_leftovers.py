@@ -192,6 +192,9 @@ def test_a_wish_that_no_slot_holds_is_unused(domain: Domain, text: str, intent: 
         ("特别想吃川菜，可以为我推荐一家吗", "find_restaurant"),
         ("我要和朋友住酒店，要求不高", "find_hotel"),
         ("麻烦帮我订今晚七点四位，谢谢", "book_restaurant"),
+        ("帮我推荐一个人均消费在50-100元的餐馆", "find_restaurant"),
+        ("最近想吃川菜，找一个地方", "find_restaurant"),
+        ("I'm traveling soon and need a hotel", "find_hotel"),
     ],
 )
 def test_talk_around_a_wish_is_not_said_back(domain: Domain, text: str, intent: str) -> None:
