@@ -16,6 +16,7 @@ from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Intent
 from pagoda.dialogue.reading.closed.wishes import BOOKS, is_undoing
 from pagoda.dialogue.reading.places import mentions
+from pagoda.dialogue.slots.kinds import ANY
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.model import State
 from pagoda.dialogue.turn.gathering import gathered
@@ -75,7 +76,7 @@ class Interpreter:
             *_yes_or_no(read, declared),
             *_dismissed(read.acts),
             *self._informed(self._reread(read, declared), state),
-            *_ignored(read, declared),
+            *self._left_over(read, declared),
             *self._questions.beside(read, state, declared),
             *_pointed(read, state, declared, self._domain),
         ]
@@ -207,21 +208,27 @@ class Interpreter:
             if act.kind == "order":
                 yield ev.Ordered(act.slot, act.value == "highest")
 
+    def _left_over(self, read: Understanding, declared: Intent | None) -> Iterator[ev.Event]:
+        """Values that the task has no slot for, kept where a booking will have one; and names that nobody knows."""
+        if declared is None or declared.kind not in ("find", "book"):
+            return
+        later = {slot for booking in self._domain.bookings_of(declared) for slot in booking.slots}
+        words: list[str] = []
+        for value in (each for each in read.unused if each.slot not in declared.slots):
+            told = self._values.event(value, None, is_correction=False) if value.slot in later else None
+            if isinstance(told, ev.Informed) and told.value not in (None, ANY):
+                yield ev.Deferred(value.slot, told.value, value.value)
+            else:
+                words.append(value.value)
+        if words or read.unknown:
+            yield ev.Ignored(tuple(words), read.unknown)
+
 
 def _wishes_more(read: Understanding, declared: Intent | None, state: State) -> bool:
     """Whether an order of what cannot be booked is a search as well: one with values, or one that begins."""
     is_search = declared is not None and declared.query is not None
     is_new = declared is not None and (state.task is None or state.task.intent != declared.name)
     return is_search and (bool(read.slots) or is_new)
-
-
-def _ignored(read: Understanding, declared: Intent | None) -> Iterator[ev.Event]:
-    """Values that a search has no slot for, and names that nobody knows."""
-    if declared is None or declared.kind not in ("find", "book"):
-        return
-    words = tuple(value.value for value in read.unused if value.slot not in declared.slots)
-    if words or read.unknown:
-        yield ev.Ignored(words, read.unknown)
 
 
 def _among_choices(told: ev.Event, state: State) -> ev.Event:

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pagoda.rag.answer import Citation
-from pagoda.rag.denial import contradicts
 from pagoda.rag.directives import is_directive
+from pagoda.rag.generative.denial import contradicts
 from pagoda.rag.generative.links import with_own_links
 from pagoda.rag.generative.prompt import PackedPrompt
 from pagoda.rag.generative.source import Source
