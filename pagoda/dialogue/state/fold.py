@@ -117,21 +117,11 @@ def _started(state: State, intent: Intent, domain: Domain) -> State:
             and not _is_expired(held, state, domain.slots[slot].expires_after)
         ):
             state = _carried(informed(state, ev.Informed(slot, held.value), domain), slot, held)
-    state = _taken_from_topic(state, intent, domain)
+    source = state.task_with_results
+    if source is not None and source.chosen_result is not None:
+        state = _taken_from_result(state, source, source.chosen_result, domain)
     # What came along is old: nobody said it in this turn.
     return noted(state, changed=frozenset(), is_informed=False)
-
-
-def _taken_from_topic(state: State, intent: Intent, domain: Domain) -> State:
-    """Slots that a result fills are filled by what was talked of last, unless that is what was booked last."""
-    topic, last = state.topic, state.bookings[-1] if state.bookings else None
-    if topic is None or (last is not None and topic in last.values.values()):
-        return state
-    for slot, sources in intent.from_result.items():
-        queries = (domain.intents[source].query for source in sources)
-        if any(query is not None and query.label == topic.label for query in queries):
-            state = informed(state, ev.Informed(slot, topic), domain)
-    return state
 
 
 def _carried(state: State, slot: str, held: Remembered) -> State:

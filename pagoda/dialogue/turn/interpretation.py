@@ -16,6 +16,7 @@ from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Intent
 from pagoda.dialogue.reading.closed.wishes import BOOKS, is_undoing
 from pagoda.dialogue.reading.places import mentions
+from pagoda.dialogue.reading.questions.forms import points_back
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.model import State
 from pagoda.dialogue.turn.gathering import gathered
@@ -72,6 +73,7 @@ class Interpreter:
             said,
             *unbookable,
             *_switch(declared, state),
+            *self._meant_target(read, state, declared),
             *_yes_or_no(read, declared),
             *_dismissed(read.acts),
             *self._informed(self._reread(read, declared), state),
@@ -188,6 +190,16 @@ class Interpreter:
             return otherwise
         named = (self._domain.intent_of_act(kind) for kind in _TELLING_ACTS if kind in kinds)
         return next(filter(None, named), otherwise)
+
+    def _meant_target(self, read: Understanding, state: State, declared: Intent | None) -> Iterator[ev.Event]:
+        """ "Book it": what was talked of last, where that can be booked and the sentence points back to it."""
+        booking, topic = declared.booking if declared is not None else None, state.topic
+        if declared is None or booking is None or topic is None or topic.label != booking.target_label:
+            return
+        is_order = declared.name != read.intent and BOOKS.search(read.text) is not None
+        is_told = any(slot.slot == booking.target for slot in read.slots)
+        if not is_told and index_of(read, state) is None and (is_order or points_back(read.text)):
+            yield ev.Informed(booking.target, topic)
 
     def _reread(self, read: Understanding, declared: Intent | None) -> Understanding:
         """With the quantities of a booking in a sentence that was read as something else and had no place for them."""
