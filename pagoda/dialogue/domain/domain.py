@@ -115,6 +115,14 @@ class Domain:
         """The intent that stands for an act such as "cancel", "" where the domain has none."""
         return next((intent.name for intent in self.intents.values() if intent.act == act), "")
 
+    def called(self, intent: Intent) -> tuple[str, ...]:
+        """What people call that which an intent looks for or books, English words in the plural as well."""
+        label = self.labels.get(intent.sought)
+        if label is None:
+            return ()
+        words = [*label.title.values(), *(word for held in label.words.values() for word in held)]
+        return tuple(dict.fromkeys((*words, *(f"{word}s" for word in words if word.isascii()))))
+
     def columns(self) -> dict[str, Column]:
         """All columns of all queries by name, the first of each name."""
         found: dict[str, Column] = {}

@@ -98,7 +98,9 @@ def _each(root: Section, key: str) -> list[tuple[str, Section]]:
 def _label(name: str, entry: Section) -> Label:
     entry.only(names_of(Label))
     names = {"zh": entry.text("names")} if entry.is_text("names") else entry.by_language("names")
-    return Label(name, entry.text("key"), names, entry.text("aliases", ""), entry.by_language("title"))
+    return Label(
+        name, entry.text("key"), names, entry.text("aliases", ""), entry.by_language("title"), entry.words("words")
+    )
 
 
 def _slot(name: str, entry: Section, labels: list[str]) -> Slot:

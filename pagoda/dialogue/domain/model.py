@@ -35,13 +35,17 @@ MetaAct = Literal["", "cancel", "choose", "request", "confirm", "deny", "help", 
 
 @dataclass(frozen=True)
 class Label:
-    """A node label. key: the property that names one node; names: property of its name by language."""
+    """A node label. key: the property that names one node; names: property of its name by language.
+
+    title, words: what people call such a node, and what they call it besides
+    """
 
     name: str
     key: str
     names: Text
     aliases: str = ""
     title: Text = field(default_factory=dict)
+    words: Words = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -233,3 +237,10 @@ class Intent:
     def slots(self) -> tuple[str, ...]:
         """Required ones first."""
         return self.required + self.optional
+
+    @property
+    def sought(self) -> str:
+        """Label of what is looked for or booked, "" for an intent of neither."""
+        if self.query is not None:
+            return self.query.label
+        return self.booking.target_label if self.booking is not None else ""

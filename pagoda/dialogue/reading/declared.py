@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from pagoda.dialogue.domain.model import Slot
 from pagoda.dialogue.reading.places import Place, longest, places_of
 from pagoda.dialogue.reading.polarity import are_joined, roles
+from pagoda.dialogue.slots.numbers import phrases_in
+from pagoda.dialogue.slots.said import folded
 from pagoda.nlu.understanding import SlotValue
 
 _SPAN = r"\d[\d,.]*(?:\s?(?:-|–|~|到|至|to)\s?\d[\d,.]*)?"
@@ -25,6 +27,7 @@ _CUE = re.compile(
     r"(?: (?:an?|the|its own|some|free|good))*\s+$",
     re.IGNORECASE,
 )
+_ONE_NIGHT = ("一晚", "一夜", "一天")
 _PRONOUN = re.compile(r"\b(?:i|we|you|they)\s+$")
 
 
@@ -61,6 +64,16 @@ def is_wished(text: str, start: int, end: int) -> bool:
     """Whether a name of another kind of thing is a wish for certain: "would also work" names no company."""
     words = text[start:end]
     return not words.isascii() or words[:1].isupper() or " " in words or _CUE.search(text[:start]) is not None
+
+
+def measured_in(text: str) -> list[SlotValue]:
+    """Lengths, areas, ages and other amounts that are no money, as values of no slot; 一晚 is what a price is for.
+
+    >>> [found.value for found in measured_in("离地铁500米以内，一晚300元")]
+    ['500米以内']
+    """
+    phrases = [(phrase.start, phrase.end) for phrase in phrases_in(folded(text)) if phrase.is_measured]
+    return [SlotValue("", text[a:b], a, b) for a, b in phrases if text[a:b] not in _ONE_NIGHT]
 
 
 def amounts_in(text: str) -> Iterator[SlotValue]:

@@ -49,6 +49,10 @@ class FollowingLinker(Linker):
         """See `Linker.names`."""
         return self.current.names(labels)
 
+    def has_part(self, words: str, labels: Iterable[str]) -> bool:
+        """See `Linker.has_part`."""
+        return self.current.has_part(words, labels)
+
     def find(self, text: str, labels: Sequence[str]) -> list[tuple[int, int, NodeValue]]:
         """See `Linker.find`."""
         return self.current.find(text, labels)

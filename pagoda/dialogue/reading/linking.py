@@ -71,6 +71,7 @@ class Linker:
         self._tables: tuple[tuple[_Table, How], ...] = ((self._exact, "exact"), (self._alias, "alias"))
         for each in named:
             self._add(each)
+        self._spelled = {label: "\n".join(surfaces).lower() for label, surfaces in self._surfaces.items()}
 
     @classmethod
     def from_graph(cls, domain: Domain, graph: Graph) -> Linker:
@@ -89,6 +90,10 @@ class Linker:
     def names(self, labels: Iterable[str]) -> list[str]:
         """All spellings of these labels' nodes, as a lexicon for understanding."""
         return [surface for label in labels for surface in self._surfaces[label]]
+
+    def has_part(self, words: str, labels: Iterable[str]) -> bool:
+        """Whether words stand in some spelling of these labels' nodes, however written."""
+        return any(words.lower() in self._spelled.get(label, "") for label in labels)
 
     def find(self, text: str, labels: Sequence[str]) -> list[tuple[int, int, NodeValue]]:
         """(start, end, node) of names that stand in a text, the longest first of those that overlap.

@@ -15,7 +15,7 @@ from datetime import datetime
 from pagoda.dialogue.domain.model import Slot, Words
 from pagoda.dialogue.slots.check import accepts
 from pagoda.dialogue.slots.kinds import ANY, Band, Range, Value, When
-from pagoda.dialogue.slots.numbers import around_of, bounds
+from pagoda.dialogue.slots.numbers import around_of, bounds, is_of_another_kind
 from pagoda.dialogue.slots.people import read_people
 from pagoda.dialogue.slots.readings import NOTHING, ValueReading
 from pagoda.dialogue.slots.said import Said
@@ -101,6 +101,8 @@ def _stands_in(word: str, text: str) -> bool:
 
 def _number(slot: Slot, said: Said, now: datetime, previous: Value | None) -> ValueReading:
     """A bound or a number, read as the slot reads a bare one; else one of the slot's bands."""
+    if slot.type != "number" and is_of_another_kind(said.plain):
+        return NOTHING
     found = bounds(_VAGUE.sub("", said.plain))
     if found is None:
         band = _spelled(slot.bands, said)

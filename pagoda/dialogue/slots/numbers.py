@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 from pagoda.dialogue.slots.kinds import Range
+from pagoda.dialogue.slots.units import FOREIGN, MEASURED
 
 _DIGITS = {
     c: n
@@ -71,7 +72,7 @@ _NEIGHBOURS = re.compile(
     r"|[^零一二三四五六七八九点]|$)"
 )
 _JOINS = re.compile(
-    r"^\s*(?:元|块钱?|分|星级?|颗星|人|位|个|stars?|yuan|rmb|dollars?|bucks|[$€£¥￥]|小时)?\s*"
+    rf"^\s*(?:元|块钱?|分|星级?|颗星|人|位|个|stars?|yuan|rmb|dollars?|bucks|[$€£¥￥]|{MEASURED})?\s*"
     r"(?:-|–|—|~|～|到|至|to|and|or|或者?|、|，)\s*(?:[￥¥$€£]|rmb)?\s*$",
     re.IGNORECASE,
 )
@@ -91,10 +92,15 @@ class Found:
 
 @dataclass(frozen=True)
 class Phrase:
-    """A number, or two that are ends of a range, with the units and bounds beside it. start, end: its characters."""
+    """A number, or two that are ends of a range, with the units and bounds beside it. start, end: its characters.
+
+    is_foreign: its unit is of what is no price, rating or number of stars; is_measured: and of what nobody counts
+    """
 
     start: int
     end: int
+    is_foreign: bool = False
+    is_measured: bool = False
 
 
 _UNIT = (
@@ -102,14 +108,8 @@ _UNIT = (
     r"|bucks\b|euros?\b"
     r"|pounds?\b|quid\b"
     r"|(?:a|per) (?:head|person|night)\b|each\b|points?\b|out of (?:5|10|five|ten)\b|/(?:5|10)\b|/人|每人|一位|一晚"
-    r"|页|米|公里"
-    r"|岁|年|[张座间票台本]"
-    r"|tickets?\b|seats?\b|rooms?\b|pages?\b|km\b|m\b|minutes?\b"
+    rf"|{FOREIGN}"
 )
-FOREIGN_UNITS = re.compile(
-    r"页|米|公里|岁|年|[张座间票台本]|\b(?:tickets?|seats?|rooms?|pages?|km|m|minutes?)\b", re.IGNORECASE
-)
-"""Units of what is no price, rating or number of stars."""
 _BOUND_BEFORE = (
     r"不要?超过|别超过|不高于|不低于|不少于|不大于|不小于|最多|至多|顶多|最少|至少|起码|低于|少于|小于|不到|高于"
     r"|大于|超过|大约|大概|差不多|约"
@@ -124,6 +124,8 @@ _BOUND_AFTER = (
     r"|higher|better|over|fewer|so)\b"
     r"|tops\b|max(?:imum)?\b|min(?:imum)?\b|upwards?\b|ish\b|\+"
 )
+_FOREIGN = re.compile(rf"\s*[来多几]?{FOREIGN}", re.IGNORECASE)
+_MEASURED = re.compile(rf"\s*[来多几]?{MEASURED}", re.IGNORECASE)
 _LEFT = re.compile(rf"(?:(?<![a-z])(?:{_BOUND_BEFORE})\s*)+$", re.IGNORECASE)
 _RIGHT = re.compile(rf"(?:\s*(?:{_UNIT}|{_BOUND_AFTER}))+", re.IGNORECASE)
 
@@ -146,9 +148,20 @@ def phrases_in(text: str) -> list[Phrase]:
             last = numbers[1]
         numbers = numbers[2 if last is not first else 1 :]
         left, right = _LEFT.search(text[: first.start]), _RIGHT.match(text[last.end :])
-        start = left.start() if left is not None else first.start
-        found.append(Phrase(start, last.end + (right.end() if right is not None else 0)))
+        start, after = left.start() if left is not None else first.start, text[last.end :]
+        end = last.end + (right.end() if right is not None else 0)
+        found.append(Phrase(start, end, _FOREIGN.match(after) is not None, _MEASURED.match(after) is not None))
     return found
+
+
+def is_of_another_kind(text: str) -> bool:
+    """Whether every number of a folded text is of something that is measured, and so no price, rating or stars.
+
+    >>> is_of_another_kind("500米以内"), is_of_another_kind("within 500 metres"), is_of_another_kind("500元以内")
+    (True, True, False)
+    """
+    phrases = phrases_in(text)
+    return bool(phrases) and all(phrase.is_measured for phrase in phrases)
 
 
 _LIST = re.compile(r"[，、,]")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pagoda.dialogue.domain.model import AMOUNT_TYPES, Slot
 from pagoda.dialogue.slots.check import accepts
 from pagoda.dialogue.slots.kinds import Range
-from pagoda.dialogue.slots.numbers import FOREIGN_UNITS, Phrase, bounds, phrases_in
+from pagoda.dialogue.slots.numbers import Phrase, bounds, phrases_in
 from pagoda.dialogue.slots.people import find_people
 from pagoda.dialogue.slots.times.moments import time_places
 
@@ -140,7 +140,8 @@ class _Sentence:
                 taken.add(slot.name)
                 yield self._pieces(slot, [(phrase.start, phrase.end)])
         asked = self._named(self._asked)
-        if asked is not None and asked.type in AMOUNT_TYPES and not taken and len(phrases) == 1:
+        is_bare = len(phrases) == 1 and not phrases[0].is_measured
+        if asked is not None and asked.type in AMOUNT_TYPES and not taken and is_bare:
             yield self._pieces(asked, [(phrases[0].start, phrases[0].end)])
 
     def bare_hours(self) -> Iterator[Quantity]:
@@ -157,7 +158,7 @@ class _Sentence:
         by_unit = [slot for slot in numeric if _has_unit(slot, words)]
         if by_unit:
             return by_unit[0]
-        if any(pattern.search(words) for pattern in _UNITS.values()):
+        if phrase.is_foreign or any(pattern.search(words) for pattern in _UNITS.values()):
             return None
         before = self._plain[max(0, phrase.start - _MAX_GAP - 12) : phrase.start]
         near = [(_gap(before, slot), row) for row, slot in enumerate(numeric)]
@@ -167,9 +168,9 @@ class _Sentence:
         return self._only_one_for(numeric, words)
 
     def _only_one_for(self, numeric: Sequence[Slot], words: str) -> Slot | None:
-        """The one slot within whose limits a bound lies that names no unit, such as 一百五以内; 500米以内 names one."""
+        """The one slot within whose limits a bound lies that names no unit, such as 一百五以内."""
         found = bounds(words)
-        if not isinstance(found, Range) or FOREIGN_UNITS.search(words):
+        if not isinstance(found, Range):
             return None
         fitting = [slot for slot in numeric if accepts(slot, found)]
         return fitting[0] if len(fitting) == 1 and fitting[0].low is not None else None

@@ -125,10 +125,7 @@ class Interpreter:
 
     def _names_of_wish(self, intent: Intent) -> Iterator[str]:
         """What somebody calls that which a task is about."""
-        labels = [intent.query.label] if intent.query else [intent.booking.target_label] if intent.booking else []
-        for label in labels:
-            yield from self._domain.labels[label].title.values()
-            yield from (f"{word}s" for word in self._domain.labels[label].title.values() if word.isascii())
+        yield from self._domain.called(intent)
         yield from intent.title.values()
 
     def _is_bare_value(self, read: Understanding) -> bool:

@@ -90,7 +90,7 @@ def is_about_more(text: str, columns: Sequence[str], requests: Sequence[ev.Event
     told = [column for query in queries for column in query.columns if column.name in columns]
     words = [word for column in told for named in (*column.words.values(), column.title.values()) for word in named]
     nodes = [event.node for event in requests if isinstance(event, ev.Requested) and event.node is not None]
-    titles = [title for query in queries for title in domain.labels[query.label].title.values()]
+    titles = [word for intent in domain.intents.values() if intent.query for word in domain.called(intent)]
     return has_remainder(
         without_choice(text),
         [*words, *titles, *(name for node in nodes for name in (node.zh, node.en))],

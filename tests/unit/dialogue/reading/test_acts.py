@@ -106,6 +106,25 @@ def test_what_only_names_a_slot_is_no_value_of_it(domain: Domain, linker: Linker
 
 
 @pytest.mark.parametrize(
+    ("read_as", "confidence", "text", "intent"),
+    [
+        ("find_film", 0.8, "评分4.5分以上的酒店", "find_hotel"),
+        ("find_restaurant", 0.8, "any movies rated above 8", "find_film"),
+        ("book_restaurant", 0.8, "book me a guesthouse", "find_hotel"),
+        ("find_film", 0.8, "酒店附近的餐馆", "find_film"),
+        ("find_film", 0.95, "评分4.5分以上的酒店", "find_film"),
+        ("find_hotel", 0.8, "the hotel film", "find_hotel"),
+        ("book_restaurant", 0.8, "a table at a Sichuan restaurant", "book_restaurant"),
+        ("ask_property", 0.8, "酒店的评分", "ask_property"),
+    ],
+)
+def test_what_only_one_task_is_about_outweighs_a_reading_that_is_not_sure(
+    domain: Domain, linker: Linker, read_as: str, confidence: float, text: str, intent: str
+) -> None:
+    assert Complemented(Written(read_as, confidence), domain, linker).parse(text).intent == intent
+
+
+@pytest.mark.parametrize(
     ("running", "text", "value", "intent"),
     [
         ("find_hotel", "不，要松月区的", "松月区", "find_hotel"),

@@ -6,6 +6,7 @@ import pytest
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.reading.complemented import Complemented
+from pagoda.dialogue.reading.following import FollowingLinker
 from pagoda.dialogue.reading.linking import Linker, Named
 from pagoda.dialogue.slots.kinds import NodeValue
 from pagoda.language import language_of
@@ -57,6 +58,9 @@ def read(domain: Domain, text: str, intent: str = "find_restaurant", *words: tup
         ("the cheapest film", "find_film", ["cheapest"]),
         ("最新的酒店，在松月区", "find_hotel", ["最新"]),
         ("the longest film", "find_film", []),
+        ("松月区500米以内的川菜馆", "find_restaurant", ["500米以内"]),
+        ("a hotel in Songyue of at least 30 square metres", "find_hotel", ["at least 30 square metres"]),
+        ("松月区的酒店，一晚300元以内", "find_hotel", []),
         ("book a table with parking", "book_restaurant", []),
         ("parking", OUT_OF_SCOPE, []),
     ],
@@ -133,3 +137,11 @@ def test_a_superlative_alone_goes_on_with_the_search_under_way(domain: Domain) -
     reader = Complemented(Base("find_restaurant"), domain, Linker(NAMED))
     found = reader.parse("and the cheapest one", TurnContext("find_hotel", language="en"))
     assert found.intent == "find_hotel"
+
+
+def test_a_name_that_the_graph_has_by_now_is_no_unknown_one(domain: Domain) -> None:
+    linker = FollowingLinker(Linker(NAMED))
+    reader = Complemented(Base("find_hotel"), domain, linker)
+    assert reader.parse("a hotel in Luming near Petroleum House").unknown == ("Petroleum House",)
+    linker.current = Linker([*NAMED, Named(NodeValue("Landmark", "landmark-900", "石油大厦", "Petroleum House"))])
+    assert reader.parse("a hotel in Luming near Petroleum House").unknown == ()

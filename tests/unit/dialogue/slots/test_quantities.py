@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Slot
+from pagoda.dialogue.slots.normalise import normalise
 from pagoda.dialogue.slots.quantities import quantities_in
 from pagoda.dialogue.slots.said import folded
 
 DOMAIN = Domain.load()
+NOW = datetime(2026, 11, 21, 10, 0)
 
 
 def found(text: str, intent: str, asked: str = "", **more: object) -> dict[str, str]:
@@ -32,6 +36,12 @@ def found(text: str, intent: str, asked: str = "", **more: object) -> dict[str, 
         ("3 stars under 400 yuan", "find_hotel", {"price": "under 400 yuan", "stars": "3 stars"}),
         ("电话是62341234的那家", "find_restaurant", {}),
         ("离地铁500米以内", "find_restaurant", {}),
+        ("within 500 metres of the station", "find_restaurant", {}),
+        ("步行10分钟以内", "find_restaurant", {}),
+        ("at least 30 square metres", "find_hotel", {}),
+        ("价格便宜的，30平米以上", "find_hotel", {}),
+        ("a film under 120 minutes, rated 8", "find_film", {"rating": "8"}),
+        ("一晚300元以内", "find_hotel", {"price": "300元以内"}),
         ("a film rated 8.25 or more", "find_film", {"rating": "8.25 or more"}),
         ("films after 2000", "find_film", {}),
         ("films rated 8 around 19.30", "find_film", {"time": "19.30", "rating": "8"}),
@@ -88,3 +98,11 @@ def test_one_more_is_found_where_there_is_a_number_to_add_to() -> None:
 def test_units_of_the_domain_find_its_numbers() -> None:
     pages = Slot("pages", "number", {"en": "pages"}, plain="at_most", units={"zh": ("页",), "en": ("pages",)})
     assert [each.words for each in quantities_in("under 300 pages, at 7", [pages])] == ["under 300 pages"]
+
+
+@pytest.mark.parametrize(
+    "words", ["500米", "within 2 km", "10分钟以内", "30平米以上", "25度", "80%", "a 10-minute walk", "3岁"]
+)
+def test_an_amount_of_another_quantity_is_no_answer_to_what_the_budget_is(words: str) -> None:
+    assert found(words, "find_restaurant", "price") == {}
+    assert normalise(DOMAIN.slots["price"], words, NOW) is None
