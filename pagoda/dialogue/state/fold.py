@@ -221,6 +221,10 @@ def _offered(state: State, event: ev.Offered, domain: Domain) -> State:
     return about(state, event.results[0], domain) if len(event.results) == 1 else state
 
 
+def _wants_near(state: State, event: ev.WantsNear, domain: Domain) -> State:
+    return replace(noted(state, near=event.node), num_misses=0)
+
+
 def _unbookable(state: State, event: ev.Unbookable, domain: Domain) -> State:
     return replace(noted(state, unbookable=event.label), num_misses=0)
 
@@ -262,6 +266,7 @@ _STEPS: Mapping[type[Any], Callable[[State, Any, Domain], State]] = {
     ev.AskedToChange: fold_bookings.asked_to_change,
     ev.WantsOther: wants_other,
     ev.Unbookable: _unbookable,
+    ev.WantsNear: _wants_near,
     ev.Confirmed: fold_bookings.confirmed,
     ev.Denied: fold_bookings.denied,
     ev.Switched: _switched,

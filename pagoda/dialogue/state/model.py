@@ -136,6 +136,7 @@ class ThisTurn:
     is_informed: a value was told, if the same
     ignored, unknown: words of wishes that the task cannot make use of; names that nobody knows
     unbookable: label of what was to be booked and cannot be; other: slot that another value is wanted of
+    near: what things are wanted near to
     """
 
     intent: str = ""
@@ -145,6 +146,7 @@ class ThisTurn:
     unknown: tuple[str, ...] = ()
     unbookable: str = ""
     other: str = ""
+    near: NodeValue | None = None
     is_informed: bool = False
     is_switched: bool = False
     is_resumed: bool = False

@@ -55,6 +55,7 @@ EVENTS: list[ev.Event] = [
     ev.AskedToChange("", (("people", "two more"), ("time", ""))),
     ev.WantsOther("time"),
     ev.Unbookable("Hotel"),
+    ev.WantsNear(NODE, "near it"),
     ev.Confirmed(),
     ev.Denied(),
     ev.Switched("find_hotel"),
