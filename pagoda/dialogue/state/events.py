@@ -202,6 +202,14 @@ class WantsOther:
 
 
 @dataclass(frozen=True)
+class WantsNear:
+    """The person wants things near a node, or in the same area. surface: the words that said so."""
+
+    node: NodeValue
+    surface: str = ""
+
+
+@dataclass(frozen=True)
 class Unbookable:
     """The person wants to book something of a label that nothing is booked of."""
 
@@ -304,6 +312,7 @@ Event = (
     | AskedToCancel
     | AskedToChange
     | WantsOther
+    | WantsNear
     | Unbookable
     | Confirmed
     | Denied

@@ -137,6 +137,7 @@ class ThisTurn:
     ignored, unknown: words of wishes that the task cannot make use of; names that nobody knows
     unbookable: label of what was to be booked and cannot be; other: slot that another value is wanted of
     deferred: words that are kept for a booking
+    near: what things are wanted near to
     """
 
     intent: str = ""
@@ -147,6 +148,7 @@ class ThisTurn:
     unbookable: str = ""
     other: str = ""
     deferred: tuple[str, ...] = ()
+    near: NodeValue | None = None
     is_informed: bool = False
     is_switched: bool = False
     is_resumed: bool = False

@@ -56,6 +56,7 @@ EVENTS: list[ev.Event] = [
     ev.AskedToChange("", (("people", "two more"), ("time", ""))),
     ev.WantsOther("time"),
     ev.Unbookable("Hotel"),
+    ev.WantsNear(NODE, "near it"),
     ev.Confirmed(),
     ev.Denied(),
     ev.Switched("find_hotel"),
