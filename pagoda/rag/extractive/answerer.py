@@ -66,7 +66,8 @@ class QuotingAnswerer:
         return [replace(answer, timings=times) for answer in answers]
 
     def _one(self, question: GroundedQuestion) -> Answer:
-        found = self._loaded().answer(question.alone or question.text, question.hits) if question.hits else None
+        asked = question.alone or question.text
+        found = self._loaded().answer(asked, question.hits, question.beside) if question.hits else None
         if found is None or found.abstained or not found.text:
             confidence = found.confidence if found else 0.0
             text = words_in(language_of(question.text)).abstention
@@ -106,5 +107,4 @@ def _text(found: Extraction, citation: Citation) -> str:
 
 def _citation(number: int, place: Place, hits: Sequence[Hit]) -> Citation:
     """The place that is shown, with what in it answers."""
-    hit = hits[place.hit_index]
-    return Citation.of_span(number, hit.chunk, *place.quote, hit.score, place.marked)
+    return Citation.of_span(number, place.chunk, *place.quote, hits[place.hit_index].score, place.marked)

@@ -25,6 +25,7 @@ from pagoda.rag.query import Where
 from pagoda.rag.retrieval.filters import filter_of
 from pagoda.rag.retrieval.late_interaction import LateInteraction
 from pagoda.rag.retrieval.lexical import Bm25Index
+from pagoda.rag.retrieval.neighbours import Neighbours
 from pagoda.rag.retrieval.reranker import Reranker
 
 # Weights in about these proportions were learned on SQuAD's articles four times, each time without a quarter of them;
@@ -64,6 +65,7 @@ class Retriever:
         self._bm25 = bm25
         self._embedder = embedder
         self._reranker = reranker
+        self.neighbours = Neighbours(snapshot.chunks)
         self._late = LateInteraction(snapshot, embedder.dimension) if snapshot.tokens else None
         # [num_chunks] each: where its sentences begin, the logarithm of its characters, whether the embedder reads it.
         self._first_sentence = np.searchsorted(snapshot.owner, np.arange(len(snapshot.chunks)))

@@ -44,7 +44,7 @@ class Candidate:
 
 def shown(form: Form, found: Candidate, *, span_is_sure: bool, sentence_is_sure: bool) -> Showing:
     """How a candidate is shown for a question of some form."""
-    at = _asked_about(form, found)
+    at = asked_about(form, found)
     sentence = _sentence(found, at)
     if form == "block" or not sentence_is_sure or not _reads_alone(found.text, sentence):
         return passage(form, found)
@@ -59,11 +59,11 @@ def shown(form: Form, found: Candidate, *, span_is_sure: bool, sentence_is_sure:
 
 def passage(form: Form, found: Candidate) -> Showing:
     """All of a candidate's passage, with what in it answers marked."""
-    sentence = _sentence(found, _asked_about(form, found))
+    sentence = _sentence(found, asked_about(form, found))
     return Showing("passage", (0, len(found.text)), _marked(form, found, sentence))
 
 
-def _asked_about(form: Form, found: Candidate) -> int:
+def asked_about(form: Form, found: Candidate) -> int:
     """The place of the sentence that answers: which words say yes or no is nothing that a reader of spans knows."""
     return found.key if form == "polar" and found.key >= 0 else sentence_of(found.sentences, found.span)
 
