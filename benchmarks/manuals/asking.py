@@ -48,8 +48,9 @@ class Asker:
         self._rag = RAG(index, model)
         self._answerer = answerer
         began = time.perf_counter()
-        report = self._rag.add([corpus], root=corpus)
-        self.indexed = f"{report}, {self._rag.status().num_chunks} chunks, {time.perf_counter() - began:.0f} s"
+        self._rag.add([corpus], root=corpus)
+        status, seconds = self._rag.status(), time.perf_counter() - began
+        self.indexed = f"{status.num_documents} files, {status.num_chunks} chunks, indexed in {seconds:.0f} s"
 
     def questions(self, asked: Iterable[Question]) -> Iterator[Asked]:
         """Each with its verdict."""

@@ -24,10 +24,14 @@ _NO = re.compile(r"\s*(no\b|不是|不可以|不能[,，。]|否[,，。])", re.
 class Cited(Protocol):
     """A citation as the judge reads it; `pagoda.rag.Citation` is one."""
 
-    source: str
-    quote: str
-    line: int
-    page: int | None
+    @property
+    def source(self) -> str: ...
+    @property
+    def quote(self) -> str: ...
+    @property
+    def line(self) -> int: ...
+    @property
+    def page(self) -> int | None: ...
 
 
 @dataclass(frozen=True)

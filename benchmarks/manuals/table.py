@@ -78,8 +78,8 @@ def failing(asked: Sequence[Asked], turned: Sequence[Turned]) -> Iterator[str]:
         yield _failure(f"{label.id}: {each.verdict.grade}, {label.kind}", label.question, wanted, label.file, each)
     for pair in turned:
         if pair.turn == "turned":
-            label = pair.pair
-            yield _failure(f"{label.id}: turned round", label.question, label.sentence, label.file, pair)
+            cut = pair.pair
+            yield _failure(f"{cut.id}: turned round", cut.question, cut.sentence, cut.file, pair)
 
 
 def _failure(head: str, question: str, wanted: str, file: str, seen: Asked | Turned) -> str:

@@ -129,8 +129,8 @@ class RAG:
         on_event: Callable[[IndexEvent], None] | None = None,
     ) -> IndexReport:
         """Bring the index up to date with files and folders; see Indexer.add. Raises RagError, ConfigError."""
-        from pagoda.rag.documents.splitter import Splitter
         from pagoda.rag.index.indexer import Indexer
+        from pagoda.rag.splitting.splitter import Splitter
 
         settings = self.settings
         splitter = Splitter(

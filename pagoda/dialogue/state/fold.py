@@ -17,7 +17,18 @@ from pagoda.dialogue.domain.model import Intent
 from pagoda.dialogue.slots.kinds import NodeValue
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state import fold_bookings
-from pagoda.dialogue.state.fold_slots import about, declined, doubted, ignored, informed, noted, ordered, set_any, unset
+from pagoda.dialogue.state.fold_slots import (
+    about,
+    declined,
+    doubted,
+    ignored,
+    informed,
+    noted,
+    ordered,
+    set_any,
+    unset,
+    wants_other,
+)
 from pagoda.dialogue.state.model import AskedColumn, Question, Remembered, State, Task, ThisTurn
 from pagoda.dialogue.state.tasks import left_for_another, returned, row_of, uncovered
 from pagoda.nlu.understanding import OUT_OF_SCOPE
@@ -106,11 +117,21 @@ def _started(state: State, intent: Intent, domain: Domain) -> State:
             and not _is_expired(held, state, domain.slots[slot].expires_after)
         ):
             state = _carried(informed(state, ev.Informed(slot, held.value), domain), slot, held)
-    source = state.task_with_results
-    if source is not None and source.chosen_result is not None:
-        state = _taken_from_result(state, source, source.chosen_result, domain)
+    state = _taken_from_topic(state, intent, domain)
     # What came along is old: nobody said it in this turn.
     return noted(state, changed=frozenset(), is_informed=False)
+
+
+def _taken_from_topic(state: State, intent: Intent, domain: Domain) -> State:
+    """Slots that a result fills are filled by what was talked of last, unless that is what was booked last."""
+    topic, last = state.topic, state.bookings[-1] if state.bookings else None
+    if topic is None or (last is not None and topic in last.values.values()):
+        return state
+    for slot, sources in intent.from_result.items():
+        queries = (domain.intents[source].query for source in sources)
+        if any(query is not None and query.label == topic.label for query in queries):
+            state = informed(state, ev.Informed(slot, topic), domain)
+    return state
 
 
 def _carried(state: State, slot: str, held: Remembered) -> State:
@@ -210,6 +231,10 @@ def _offered(state: State, event: ev.Offered, domain: Domain) -> State:
     return about(state, event.results[0], domain) if len(event.results) == 1 else state
 
 
+def _unbookable(state: State, event: ev.Unbookable, domain: Domain) -> State:
+    return replace(noted(state, unbookable=event.label), num_misses=0)
+
+
 def _told(state: State, event: ev.Told, domain: Domain) -> State:
     return noted(state, requested=(), is_told=True)
 
@@ -245,6 +270,8 @@ _STEPS: Mapping[type[Any], Callable[[State, Any, Domain], State]] = {
     ev.AskedForBookings: fold_bookings.asked_for_bookings,
     ev.AskedToCancel: fold_bookings.asked_to_cancel,
     ev.AskedToChange: fold_bookings.asked_to_change,
+    ev.WantsOther: wants_other,
+    ev.Unbookable: _unbookable,
     ev.Confirmed: fold_bookings.confirmed,
     ev.Denied: fold_bookings.denied,
     ev.Switched: _switched,

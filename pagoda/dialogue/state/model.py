@@ -103,11 +103,16 @@ class BookingRecord:
 
 @dataclass(frozen=True)
 class Withdrawal:
-    """A booking that is to be undone. id: which, "" while that is asked; read_out: last time, or the question."""
+    """A booking that is to be undone, or changed: which one is asked.
+
+    id: which, "" while that is asked; read_out: last time, or the question
+    said: what is to be different, as in `events.AskedToChange`; None where the booking is to be undone
+    """
 
     id: str = ""
     read_out: ReadOut | None = None
     is_confirmed: bool = False
+    said: tuple[tuple[str, str], ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,7 @@ class ThisTurn:
     intent: as understood; changed: slots whose value is another now, columns that results are to be sorted by
     is_informed: a value was told, if the same
     ignored, unknown: words of wishes that the task cannot make use of; names that nobody knows
+    unbookable: label of what was to be booked and cannot be; other: slot that another value is wanted of
     """
 
     intent: str = ""
@@ -137,6 +143,8 @@ class ThisTurn:
     changed: frozenset[str] = frozenset()
     ignored: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    unbookable: str = ""
+    other: str = ""
     is_informed: bool = False
     is_switched: bool = False
     is_resumed: bool = False

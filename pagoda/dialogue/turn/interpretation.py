@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Intent
-from pagoda.dialogue.reading.closed.wishes import BOOKS
+from pagoda.dialogue.reading.closed.wishes import BOOKS, is_undoing
 from pagoda.dialogue.reading.places import mentions
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.model import State
 from pagoda.dialogue.turn.gathering import gathered
+from pagoda.dialogue.turn.orders import Orders
 from pagoda.dialogue.turn.questions import Questions, index_of
+from pagoda.dialogue.turn.standing import LEAST_SURE
 from pagoda.dialogue.turn.values import ValueReader
-from pagoda.dialogue.turn.whole_sentences import LEAST_SURE, WholeSentences
+from pagoda.dialogue.turn.whole_sentences import WholeSentences
 from pagoda.nlu.understanding import OUT_OF_SCOPE, Act, SlotValue, TurnContext, Understanding
 
 # Words that fill the slot just asked for are an answer and no new wish if the reading is less sure than this of another
@@ -50,23 +53,28 @@ class Interpreter:
     def __init__(self, domain: Domain, values: ValueReader) -> None:
         self._domain, self._values = domain, values
         self._whole, self._questions = WholeSentences(domain, values), Questions(domain, values)
+        self._orders = Orders(domain, values)
 
     def events(self, read: Understanding, state: State, at: str) -> list[ev.Event]:
         """What the person did in this turn, UserSaid first. at: ISO 8601 time of the sentence."""
         meant, told = self._whole.meaning(read, state)
+        unbookable = self._orders.unbookable(read, state)
         if told:
-            return [ev.UserSaid(read.text, read.language, meant, at), *told]
+            return [ev.UserSaid(read.text, read.language, meant, at), *told, *unbookable[:1]]
         intent = self._effective_intent(read, state)
         declared = self._domain.intents.get(intent)
         said = ev.UserSaid(read.text, read.language, intent, at)
-        if declared is not None and declared.act == "cancel":
+        if declared is not None and declared.act == "cancel" and (is_undoing(read.text) or not unbookable):
             return [said, ev.Cancelled()]
+        if len(unbookable) > 1 or (unbookable and not _wishes_more(read, declared, state)):
+            return [said, *unbookable]
         return [
             said,
+            *unbookable,
             *_switch(declared, state),
             *_yes_or_no(read, declared),
             *_dismissed(read.acts),
-            *self._informed(read, state),
+            *self._informed(self._reread(read, declared), state),
             *_ignored(read, declared),
             *self._questions.beside(read, state, declared),
             *_pointed(read, state, declared, self._domain),
@@ -135,17 +143,20 @@ class Interpreter:
         return False
 
     def _booking_of_choice(self, read: Understanding, state: State, kinds: set[str]) -> str:
-        """ "Book the second one": more than a choice, where what is listed can be booked."""
-        source = state.task_with_results
-        intent = self._domain.intents.get(read.intent)
-        is_choice = intent is not None and intent.act == "choose" and "choose" in kinds
-        if source is not None and source.chosen_result is not None and "confirm" in kinds:
-            # "Book it" is an order, and what it means was chosen before.
-            is_choice = True
-        if source is None or not is_choice or not BOOKS.search(read.text):
+        """ "Book the second one", "book it": more than a choice or a yes, where what is meant can be booked."""
+        if not BOOKS.search(read.text):
             return ""
-        bookable = (each for each in self._domain.intents.values() if each.kind == "book")
-        return next((each.name for each in bookable if any(source.intent in f for f in each.from_result.values())), "")
+        intent, source = self._domain.intents.get(read.intent), state.task_with_results
+        asks = intent is not None and intent.act == "request"
+        query = self._domain.intents[source.intent].query if source is not None else None
+        label = ""
+        if query is not None and "choose" in kinds and (asks or (intent is not None and intent.act == "choose")):
+            label = query.label
+        elif state.topic is not None and ("confirm" in kinds or asks):
+            # "Book it" is an order, and what it means was talked of before.
+            label = state.topic.label
+        bookable = (each for each in self._domain.intents.values() if each.booking is not None)
+        return next((each.name for each in bookable if each.booking and each.booking.target_label == label), "")
 
     def _is_answer(self, read: Understanding, state: State) -> bool:
         """Whether the sentence belongs to the task under way, though it may look like another."""
@@ -175,6 +186,12 @@ class Interpreter:
         named = (self._domain.intent_of_act(kind) for kind in _TELLING_ACTS if kind in kinds)
         return next(filter(None, named), otherwise)
 
+    def _reread(self, read: Understanding, declared: Intent | None) -> Understanding:
+        """With the quantities of a booking in a sentence that was read as something else and had no place for them."""
+        if declared is None or declared.booking is None or declared.name == read.intent or read.slots:
+            return read
+        return replace(read, slots=tuple(self._values.quantities(read.text, declared.slots)))
+
     def _informed(self, read: Understanding, state: State) -> Iterator[ev.Event]:
         is_correction = any(act.kind in ("correct", "deny") for act in read.acts)
         dismissed = {act.slot for act in read.acts if act.kind in ("any", "unset")}
@@ -189,6 +206,13 @@ class Interpreter:
         for act in read.acts:
             if act.kind == "order":
                 yield ev.Ordered(act.slot, act.value == "highest")
+
+
+def _wishes_more(read: Understanding, declared: Intent | None, state: State) -> bool:
+    """Whether an order of what cannot be booked is a search as well: one with values, or one that begins."""
+    is_search = declared is not None and declared.query is not None
+    is_new = declared is not None and (state.task is None or state.task.intent != declared.name)
+    return is_search and (bool(read.slots) or is_new)
 
 
 def _ignored(read: Understanding, declared: Intent | None) -> Iterator[ev.Event]:

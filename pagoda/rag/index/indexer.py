@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,15 +19,17 @@ from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.document import Document
 from pagoda.rag.documents.files import FoundFile, Scan, find_files
 from pagoda.rag.documents.loaders import LOADERS_VERSION, load_bytes, read_file
+from pagoda.rag.embedding.vectors import reads
 from pagoda.rag.errors import EmptyFileError, LoadError, RagError
 from pagoda.rag.index.catalog import DocumentRecord
 from pagoda.rag.index.index import RagIndex
 from pagoda.rag.index.known_files import KnownFiles, Sighting
+from pagoda.rag.index.snapshot import vector_ids
 from pagoda.rag.index.writer import CutDocument, IndexWriter
 
 if TYPE_CHECKING:
-    from pagoda.rag.documents.splitter import Splitter
     from pagoda.rag.embedding.vectors import Embedder
+    from pagoda.rag.splitting.splitter import Splitter
 
 
 # The store writes beside the embedder within a commit only. What a kill leaves uncommitted is not embedded again.
@@ -223,8 +225,11 @@ class _Run:
             title=document.title,
             num_chars=len(document.text),
         )
-        chunks = self._indexer.splitter.split(document)
-        num_sentences = sum(max(1, len(chunk.sentences)) for chunk in chunks)
+        embedder = self._indexer.embedder
+        # What the embedder cannot read is found by its words; its vectors would cost most of the time and never count.
+        cut = self._indexer.splitter.split(document)
+        chunks = [chunk if reads(embedder, chunk.text) else replace(chunk, is_embedded=False) for chunk in cut]
+        num_sentences = sum(len(vector_ids(chunk)) for chunk in chunks)
         self._pending.append(CutDocument(record, chunks, frozenset(self._known.replaced(sighting))))
         self._num_pending_sentences += num_sentences
         self._num_sentences += num_sentences

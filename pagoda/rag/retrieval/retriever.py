@@ -10,7 +10,6 @@ scores makes them worse. Paper: Bruch et al. 2023, "An Analysis of Fusion Functi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,8 +17,7 @@ import numpy as np
 
 from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.rag.documents.document import Hit
-from pagoda.rag.embedding.embedder import UNREADABLE_SHARE
-from pagoda.rag.embedding.vectors import Embedder, TokenEmbedder, TokenVectors
+from pagoda.rag.embedding.vectors import Embedder, TokenEmbedder, TokenVectors, reads
 from pagoda.rag.index.snapshot import Snapshot
 from pagoda.rag.query import Where
 from pagoda.rag.retrieval.filters import filter_of
@@ -44,8 +42,6 @@ _CANDIDATES_PER_HIT, _MIN_CANDIDATES = 4, 20
 _QUESTIONS_PER_PRODUCT = 16
 # Beyond this digit, scores differ with the size of the batch that a question was embedded in.
 _SCORE_DIGITS = 4
-_OTHER_SCRIPT = re.compile(r"[^\W\d_\u0000-\u024f]")
-_SAMPLE_CHARACTERS = 160
 
 
 class Retriever:
@@ -67,10 +63,12 @@ class Retriever:
         self._reranker = reranker
         self.neighbours = Neighbours(snapshot.chunks)
         self._late = LateInteraction(snapshot, embedder.dimension) if snapshot.tokens else None
-        # [num_chunks] each: where its sentences begin, the logarithm of its characters, whether the embedder reads it.
-        self._first_sentence = np.searchsorted(snapshot.owner, np.arange(len(snapshot.chunks)))
+        # Rows of the chunks that have vectors, and where the sentences of each begin.
+        self._rows, self._first_sentence = np.unique(snapshot.owner, return_index=True)
+        # [num_chunks] each: the logarithm of its characters, whether the embedder reads it.
         self._length = np.log([max(_SHORT, len(chunk.text)) for chunk in snapshot.chunks])
-        self._readable = np.array([_reads(embedder, chunk.text) for chunk in snapshot.chunks], dtype=bool)
+        known = [chunk.is_embedded and reads(embedder, chunk.text) for chunk in snapshot.chunks]
+        self._readable = np.array(known, dtype=bool)
 
     def retrieve(self, question: str, k: int = 5, where: Where | None = None) -> list[Hit]:
         """The k best chunks, best first; fewer where fewer match. See `retrieve_batch`."""
@@ -133,13 +131,14 @@ class Retriever:
     def _meanings(self, questions: Sequence[str]) -> list[_Meaning | None]:
         """What the embedder makes of each question; None where it cannot read it."""
         found: list[_Meaning | None] = [None] * len(questions)
-        read = [i for i, question in enumerate(questions) if self._readable.any() and _reads(self._embedder, question)]
+        read = [i for i, question in enumerate(questions) if self._readable.any() and reads(self._embedder, question)]
         vectors, tokens = self._embedded([questions[i] for i in read])
         for start in range(0, len(read), _QUESTIONS_PER_PRODUCT):
             part = slice(start, start + _QUESTIONS_PER_PRODUCT)
             # [questions, sentences] to [questions, num_chunks]: a chunk is as close as its closest sentence.
             products = vectors[part] @ self._snapshot.vectors.T
-            best = np.maximum.reduceat(products, self._first_sentence, axis=1)
+            best = np.zeros((len(products), len(self._snapshot.chunks)), dtype=np.float32)
+            best[:, self._rows] = np.maximum.reduceat(products, self._first_sentence, axis=1)
             for i, scores, entry in zip(read[part], best, tokens[part], strict=True):
                 found[i] = _Meaning(scores, entry)
         return found
@@ -200,9 +199,3 @@ def _reranked(reranker: Reranker, question: str, hits: list[Hit]) -> list[Hit]:
         for hit, score in zip(hits, scores, strict=True)
     ]
     return sorted(found, key=lambda hit: -hit.score)
-
-
-def _reads(embedder: Embedder, text: str) -> bool:
-    """Whether the embedder knows enough of a text's tokens. Plain Latin text is not worth counting."""
-    sample = text[:_SAMPLE_CHARACTERS]
-    return _OTHER_SCRIPT.search(sample) is None or embedder.unknown_share(sample) <= UNREADABLE_SHARE

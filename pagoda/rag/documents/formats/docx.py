@@ -11,7 +11,6 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
-from itertools import groupby
 from typing import Any
 
 from pagoda.errors import MissingExtraError
@@ -20,9 +19,9 @@ from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.document import Document
 from pagoda.rag.documents.formats.archive import open_archive, parse_xml
 from pagoda.rag.documents.formats.docx_text import Attached, W, paragraph_text
+from pagoda.rag.documents.formats.grid import grid_lines
 from pagoda.rag.documents.formats.word_table import grid_of
-from pagoda.rag.documents.markup import metadata_of
-from pagoda.rag.documents.tables import rows_to_lines
+from pagoda.rag.documents.markup.html import metadata_of
 
 _DRAWING = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _HEADING = re.compile(r"(?:heading|标题|titre|überschrift)\s*(\d)|(title)$", re.IGNORECASE)
@@ -93,17 +92,8 @@ class _Word:
             yield from ((line, False) for line in self._diagram(relation))
 
     def _rows(self, table: Any, depth: int) -> Iterator[str]:
-        """A line for each row, which names its columns; a row of one cell as it is, and it names none."""
-        rows = [row for row in grid_of(table, lambda cell: self._cell(cell, depth + 1)) if any(row)]
-        head = next((row for row in rows if len(row) > 1), [])
-        is_alone = sum(len(row) > 1 for row in rows) == 1
-        for row in rows:
-            if len(row) == 1:
-                yield row[0]
-            elif is_alone:
-                yield " | ".join(text for text, _ in groupby(row))
-            elif row is not head:
-                yield from rows_to_lines([head, row])
+        rows = grid_of(table, lambda cell: self._cell(cell, depth + 1))
+        yield from (text for _, text in grid_lines([row for row in rows if any(row)]))
 
     def _cell(self, cell: Any, depth: int) -> str:
         return " ".join(text.replace("\n", " ") for text, _ in self.blocks(cell, depth) if text)

@@ -14,7 +14,7 @@ from typing import Any
 from pagoda.errors import MissingExtraError
 from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.document import Document
-from pagoda.rag.documents.markup import metadata_of
+from pagoda.rag.documents.markup.html import metadata_of
 from pagoda.rag.documents.pdf import recognition
 from pagoda.rag.documents.pdf.furniture import without_furniture
 from pagoda.rag.documents.pdf.lines import Page, read_page
@@ -40,7 +40,7 @@ def load_pdf(data: bytes, source: str, settings: LoaderSettings) -> Document:
     if scanned:
         warnings.append(f"has pages without text, which seem to be scanned ({page_list(scanned)}): {_INSTALL}")
     metadata = metadata_of({"author": info["Author"]})
-    return Document(source, text, info["Title"], Places.from_pages(starts), metadata, tuple(warnings))
+    return Document(source, text, info["Title"], Places.from_pages(starts), metadata, warnings=tuple(warnings))
 
 
 def _pages(pdf: Any, settings: LoaderSettings) -> tuple[list[Page], list[int]]:

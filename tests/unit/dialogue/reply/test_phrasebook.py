@@ -9,7 +9,7 @@ from pagoda.dialogue.domain.model import Order
 from pagoda.dialogue.reply.check import check_rephrasing
 from pagoda.dialogue.reply.phrasebook import Phrasebook
 from pagoda.dialogue.slots.kinds import Band, Except, NodeValue, OneOf, Range, Value, When
-from pagoda.dialogue.state.policy import Ask, LookUp
+from pagoda.dialogue.state.actions import Ask, LookUp
 
 CITY = Domain.load()
 SAYS = Phrasebook(CITY)

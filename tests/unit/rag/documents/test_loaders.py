@@ -138,7 +138,7 @@ def test_front_matter_becomes_metadata_and_lines_keep_their_numbers() -> None:
         "a.md", '---\ntitle: "Leave"\ntags: [hr, 人事]\nyear: 2026\ndraft: false\n---\n# Heading\n\nText.\n'
     )
     assert document.title == "Leave"
-    assert document.metadata == {"title": "Leave", "tags": "hr, 人事", "year": 2026, "draft": False, "format": "md"}
+    assert document.metadata == {"title": "Leave", "tags": ("hr", "人事"), "year": 2026, "draft": False, "format": "md"}
     assert document.line_at(document.text.index("Text.")) == 9
     assert "tags" not in document.text
 
@@ -168,7 +168,7 @@ PAGE = """<!DOCTYPE html><html lang="en"><head><title>Travel  policy</title><met
 <main><h1>Travel</h1><p>The <b>best</b> hotels cost <i>500</i> a night.</p>
 <ul><li>Trains first</li><li>机票其次</li></ul>
 <table><tr><th>City</th><th>Limit</th></tr><tr><td>Wuhan</td><td>400</td></tr></table></main>
-<footer>Imprint</footer></body></html>"""
+<footer><a href="/i">Imprint</a> <a href="/c">Contact</a></footer></body></html>"""
 
 
 def test_a_page_gives_its_text_without_markup_and_furniture() -> None:
@@ -182,7 +182,7 @@ def test_a_page_gives_its_text_without_markup_and_furniture() -> None:
 
 
 def test_a_long_article_is_told_from_the_menu_around_it() -> None:
-    menu = "".join(f"<div class='menu'><a href='/{i}'>Menu entry {i}</a></div>" for i in range(40))
+    menu = "".join(f"<div role='navigation'><a href='/{i}'>Menu entry {i}</a></div>" for i in range(40))
     article = "".join(
         f"<p>Paragraph {i} tells, in a sentence of some length, what happened on day {i}.</p>" for i in range(60)
     )
@@ -193,7 +193,7 @@ def test_a_long_article_is_told_from_the_menu_around_it() -> None:
 
 def test_a_page_in_pieces_is_read_by_what_can_be_seen() -> None:
     text = load("a.htm", "<p>Opening hours<br>9 to 5<p>Closed on <b>Sunday</b><!-- secret -->").text
-    assert text.split("\n") == ["Opening hours", "9 to 5", "Closed on Sunday"]
+    assert text.split("\n") == ["Opening hours", "9 to 5", "", "Closed on Sunday"]
 
 
 def test_a_page_may_declare_its_encoding() -> None:
@@ -374,7 +374,6 @@ def test_json_records_become_paragraphs() -> None:
         ("a.json", '{"a": 1,\n oops}', r"is no JSON \(.* in line 2\)"),
         ("a.jsonl", '{"a": 1}\n{"b"\n', "is no JSON in line 2"),
         ("a.json", "[" * 100_000, "is broken: RecursionError"),
-        ("a.csv", 'a,b\n"' + "x" * 200_000, "is no table"),
         ("a.json", "[]", "holds no text"),
     ],
 )
@@ -402,7 +401,7 @@ def test_a_file_that_is_only_blank_holds_no_text() -> None:
         load("a.txt", " \n\t\n")
 
 
-@pytest.mark.parametrize("name", ["a.exe", "Makefile", "a.xlsx"])
+@pytest.mark.parametrize("name", ["a.exe", "Makefile", "a.xls"])
 def test_an_unknown_kind_is_told_before_it_is_read(name: str, tmp_path: Path) -> None:
     with pytest.raises(LoadError, match=r"is of a kind that cannot be read .*: convert it to txt, md"):
         load_file(tmp_path / name)

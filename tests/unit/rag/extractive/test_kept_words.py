@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pagoda.rag.documents.splitter import sentence_spans
 from pagoda.rag.extractive.showing.station import Candidate, shown
+from pagoda.rag.splitting.sentences import sentence_spans
 
 GOVERNING = re.compile(
     r"\b(?:not|no|never|cannot|nor|neither|without|unless|except|only|if|until|although|despite|hardly|rarely|failed"

@@ -45,9 +45,19 @@ def test_files_and_folders_become_documents_named_from_the_folder(make_indexer: 
     report = indexer.add([documents])
     assert sorted(report.added) == ["hr/leave.md", "prices.csv", "差旅.txt"]
     assert (report.updated, report.unchanged, report.deleted, report.skipped) == ((), (), (), ())
-    assert (report.num_chunks, report.num_embedded) == (7, 7)
+    assert (report.num_chunks, report.num_embedded) == (7, 5)
     assert text_of(indexer.index, "差旅.txt") == ["住宿标准每晚五百元。", "机票须经审批。"]
     check_store(indexer.index)
+
+
+def test_what_the_embedder_cannot_read_is_not_embedded(
+    make_indexer: MakeIndexer, documents: Path, embedder: Any
+) -> None:
+    indexer = make_indexer()
+    indexer.add([documents])
+    assert not [text for call in embedder.calls for text in call if "住宿" in text]
+    by_source = {chunk.source: chunk.is_embedded for chunk in indexer.index.snapshot().chunks}
+    assert by_source == {"hr/leave.md": True, "prices.csv": True, "差旅.txt": False}
 
 
 def test_unchanged_files_cost_nothing(
@@ -98,7 +108,8 @@ def test_a_changed_file_replaces_its_chunks_and_embeds_only_what_is_new(
     assert embedder.calls == [["Leave: A new rule."]]
     assert text_of(indexer.index, "hr/leave.md") == text.split("\n\n")
     snapshot = indexer.index.snapshot()
-    sentences = [chunk.heading + text for chunk in snapshot.chunks for text in chunk.sentence_texts()]
+    embedded = [chunk for chunk in snapshot.chunks if chunk.is_embedded]
+    sentences = [chunk.heading + text for chunk in embedded for text in chunk.sentence_texts()]
     assert np.allclose(snapshot.vectors, embedder.embed(sentences), atol=1e-6)
     check_store(indexer.index)
 
@@ -315,9 +326,9 @@ def test_the_size_of_a_batch_changes_nothing_but_the_calls(
     batch_sentences: int, make_indexer: MakeIndexer, documents: Path, embedder: Any
 ) -> None:
     indexer = make_indexer(batch_sentences=batch_sentences)
-    assert indexer.add([documents]).num_embedded == 7
+    assert indexer.add([documents]).num_embedded == 5
     assert max(map(len, embedder.calls)) <= max(1, batch_sentences)
-    assert indexer.index.snapshot().vectors.shape == (7, 32)
+    assert indexer.index.snapshot().vectors.shape == (5, 32)
     check_store(indexer.index)
 
 
@@ -333,7 +344,7 @@ def test_events_tell_how_far_it_is(make_indexer: MakeIndexer, documents: Path) -
     assert [event.source for event in events if event.kind == "skipped"] == ["empty.txt"]
     assert [event.num_files_done for event in events if event.kind == "file"] == [1, 2, 3, 4]
     assert events[-1].kind == "committed"
-    assert events[-1].num_sentences_done == events[-1].num_sentences == 7
+    assert events[-1].num_sentences_done == events[-1].num_sentences == 5
 
 
 @pytest.mark.parametrize("method", ["add", "delete"])

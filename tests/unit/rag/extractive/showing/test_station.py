@@ -2,8 +2,8 @@
 
 import pytest
 
-from pagoda.rag.documents.splitter import sentence_spans
 from pagoda.rag.extractive.showing.station import Candidate, shown
+from pagoda.rag.splitting.sentences import sentence_spans
 
 
 def candidate(text: str, span: str, key: str = "") -> Candidate:
