@@ -37,7 +37,6 @@ from sklearn.model_selection import GroupKFold
 
 from pagoda.rag.answer import Citation
 from pagoda.rag.documents.document import Document, Hit
-from pagoda.rag.documents.splitter import Splitter
 from pagoda.rag.embedding.embedder import load_embedder
 from pagoda.rag.evaluation.retrieval import ClosedPool, pool_snapshot
 from pagoda.rag.extractive.extractor import ENOUGH, ExtractiveAnswerer, examined
@@ -46,6 +45,7 @@ from pagoda.rag.extractive.showing.decision import WEIGHTS, Signs
 from pagoda.rag.pipeline import RAG
 from pagoda.rag.retrieval.lexical import Bm25Index
 from pagoda.rag.retrieval.retriever import Retriever
+from pagoda.rag.splitting.splitter import Splitter
 
 NUM_HITS, NUM_READ = 8, 3
 MAX_QUESTIONS = 700

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pagoda.rag.extractive.showing.governors import goes_on, is_governed, is_question
+from pagoda.rag.extractive.showing.governors import goes_on, governs, is_governed, is_question
 from pagoda.rag.extractive.showing.prose import is_prose
 from pagoda.rag.extractive.showing.question_form import Form
 from pagoda.rag.extractive.showing.readable import is_bare
@@ -34,12 +34,16 @@ class Showing:
 
 @dataclass(frozen=True)
 class Candidate:
-    """What a reader found in a passage. sentences: in order; span: the words; key: the sentence that is asked about."""
+    """What a reader found in a passage.
+
+    sentences: in order; span: the words; key: the sentence that is asked about; heading: what the passage stands under
+    """
 
     text: str
     sentences: Sequence[Span]
     span: Span
     key: int
+    heading: str = ""
 
 
 def shown(form: Form, found: Candidate, *, span_is_sure: bool, sentence_is_sure: bool) -> Showing:
@@ -51,7 +55,9 @@ def shown(form: Form, found: Candidate, *, span_is_sure: bool, sentence_is_sure:
     marked = _marked(form, found, sentence)
     whole = with_what_goes_on(found.text, found.sentences, at)
     left, right = found.span[0] - sentence[0], found.span[1] - sentence[0]
-    alone = form == "words" and span_is_sure and whole == sentence and marked == found.span
+    alone = (
+        form == "words" and span_is_sure and whole == sentence and marked == found.span and not governs(found.heading)
+    )
     if alone and right - left <= LONGEST_SPAN and not is_governed(found.text[slice(*sentence)], left, right):
         return Showing("span", sentence, marked)
     return Showing("sentence", whole, marked)

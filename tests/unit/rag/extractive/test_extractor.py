@@ -224,3 +224,14 @@ def test_an_answer_is_cited_with_what_is_marked_and_reads_without_marks_of_the_f
     assert citation.quote in text
     assert citation.marked_text == answer.span == "It does not show seconds."
     assert answer.shown in ("sentence", "passage")
+
+
+def test_a_heading_that_denies_what_stands_under_it_is_shown_with_it():
+    text = "Savepoints are used to undo a part of a transaction."
+    chunk = Chunk("c", "a.md", text, 0, len(text), 1, title="Manual", section="Manual > Unsupported features")
+    answerer = QuotingAnswerer(ExtractiveAnswerer(ALWAYS))
+    (answer,) = asyncio.run(
+        answerer.answer_batch([GroundedQuestion("What are savepoints used for?", [Hit(chunk, 1.0)])])
+    )
+    assert answer.text.startswith("Unsupported features\n\n")
+    assert answer.shown != "span"
