@@ -222,9 +222,8 @@ def examined(question: str, hits: Sequence[Hit], readings: Sequence[SpanReading]
     found = []
     for read in readings:
         at, span = read.hit_index, (read.start, read.end)
-        candidate = Candidate(
-            hits[at].text, coverage.sentences[at], span, coverage.key_sentence(at), hits[at].chunk.heading
-        )
+        chunk, key = hits[at].chunk, coverage.key_sentence(at)
+        candidate = Candidate(chunk.text, coverage.sentences[at], span, key, chunk.heading)
         signs = signs_of(coverage, at, asked_about(form, candidate), read.log_odds, form)
         found.append(Examined(read, candidate, signs, group_of(read.language, coverage)))
     return found

@@ -55,10 +55,9 @@ def shown(form: Form, found: Candidate, *, span_is_sure: bool, sentence_is_sure:
     marked = _marked(form, found, sentence)
     whole = with_what_goes_on(found.text, found.sentences, at)
     left, right = found.span[0] - sentence[0], found.span[1] - sentence[0]
-    alone = (
-        form == "words" and span_is_sure and whole == sentence and marked == found.span and not governs(found.heading)
-    )
-    if alone and right - left <= LONGEST_SPAN and not is_governed(found.text[slice(*sentence)], left, right):
+    alone = form == "words" and span_is_sure and whole == sentence and marked == found.span
+    governed = governs(found.heading) or is_governed(found.text[slice(*sentence)], left, right)
+    if alone and right - left <= LONGEST_SPAN and not governed:
         return Showing("span", sentence, marked)
     return Showing("sentence", whole, marked)
 

@@ -205,7 +205,8 @@ SHOPS = ["The shop in Oslo opens at nine on weekdays.", "The shop in Bergen open
 
 
 def test_where_no_passage_surely_answers_several_are_shown_and_never_more_than_allowed():
-    hits, question = [hit(text) for text in SHOPS], "How do I know when the shop opens on weekdays?"
+    hits = [hit(text, start=100 * number) for number, text in enumerate(SHOPS)]
+    question = "How do I book a table in the restaurant?"
     found = ExtractiveAnswerer(ALWAYS).answer(question, hits)
     assert found.kind == "passage"
     assert [place.hit_index for place in found.places] in ([0, 1], [1, 0])
