@@ -16,7 +16,7 @@ from pagoda.rag.documents.composition import Composition
 from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.document import Document
 from pagoda.rag.documents.formats.archive import open_archive, parse_xml
-from pagoda.rag.documents.formats.grid import grid_lines
+from pagoda.rag.documents.formats.grid import Repeated, grid_lines
 from pagoda.rag.documents.markup.html import metadata_of
 
 _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
@@ -101,7 +101,7 @@ def _grid(table: Any) -> list[list[str]]:
         for i, cell in enumerate(row.iter(_A + "tc")):
             text = " ".join(filter(None, (_text(paragraph) for paragraph in cell.iter(_A + "p"))))
             if cell.get("hMerge") in ("1", "true") and cells:
-                text = cells[-1]
+                text = Repeated(cells[-1])
             elif cell.get("vMerge") in ("1", "true") and rows and i < len(rows[-1]):
                 text = rows[-1][i]
             cells.append(text)
