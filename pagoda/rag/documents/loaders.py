@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from pagoda.errors import PagodaError
+from pagoda.errors import MissingExtraError, PagodaError
 from pagoda.rag.documents.decoding import HIGHER_LIMIT, LoaderSettings, decode
 from pagoda.rag.documents.delimited import load_csv, load_tsv
 from pagoda.rag.documents.document import Document
@@ -99,6 +99,9 @@ def load_bytes(data: bytes, source: str, settings: LoaderSettings | None = None)
             document = _FROM_TEXT[suffix](decode(data, settings.encoding), source)
         else:
             document = _FROM_BYTES[suffix](data, source, settings)
+    except MissingExtraError as error:
+        # Other files go on without it.
+        raise LoadError(str(error)) from error
     except PagodaError:
         raise
     except Exception as error:
