@@ -96,7 +96,8 @@ def load_bytes(data: bytes, source: str, settings: LoaderSettings | None = None)
         raise EmptyFileError("is empty: write something into it, or leave it out")
     try:
         if suffix in _FROM_TEXT:
-            document = _FROM_TEXT[suffix](decode(data, settings.encoding), source)
+            text = decode(data, settings.encoding)
+            document = _warned(_FROM_TEXT[suffix](text, source), text)
         else:
             document = _FROM_BYTES[suffix](data, source, settings)
     except MissingExtraError as error:
@@ -108,6 +109,16 @@ def load_bytes(data: bytes, source: str, settings: LoaderSettings | None = None)
         # Parsers of foreign formats raise whatever they stumble over; it says something about the file.
         raise LoadError(f"is broken: {type(error).__name__}: {error}".rstrip(": ")) from error
     return _finished(document, suffix)
+
+
+def _warned(document: Document, text: str) -> Document:
+    """With a warning where bytes of the file were broken."""
+    if not (num_broken := text.count("\ufffd")):
+        return document
+    what = (
+        f"has {num_broken:,} broken characters that could not be read: save it as UTF-8 again from where it came from"
+    )
+    return replace(document, warnings=(*document.warnings, what))
 
 
 def _finished(document: Document, suffix: str) -> Document:
