@@ -36,7 +36,6 @@ from pagoda.engine.chat_model import EngineChatModel
 from pagoda.rag.answer import Answer
 from pagoda.rag.answerer import Answerer, GroundedQuestion
 from pagoda.rag.documents.document import Document, Hit
-from pagoda.rag.documents.splitter import Splitter
 from pagoda.rag.embedding.embedder import load_embedder
 from pagoda.rag.evaluation.answers import scores_of
 from pagoda.rag.evaluation.retrieval import ClosedPool, numbered_lines, pool_snapshot
@@ -48,6 +47,7 @@ from pagoda.rag.generative.guided import UNSURE, GuidedAnswerer
 from pagoda.rag.generative.support import SupportCheck
 from pagoda.rag.retrieval.lexical import Bm25Index
 from pagoda.rag.retrieval.retriever import Retriever
+from pagoda.rag.splitting.splitter import Splitter
 
 ARTICLES = {
     "dev": {"Black_Death", "Genghis_Khan"},
@@ -174,7 +174,7 @@ def answerers(model: ChatModel | None, rankers: Path) -> dict[str, Answerer]:
     quoting = QuotingAnswerer(ExtractiveAnswerer(rankers=rankers))
     if model is None:
         return {"extractive": quoting}
-    unsure = QuotingAnswerer(ExtractiveAnswerer(ExtractiveSettings(min_confidence=UNSURE), rankers))
+    unsure = QuotingAnswerer(ExtractiveAnswerer(ExtractiveSettings(min_confidence=UNSURE, max_passages=1), rankers))
     settings = GenerativeSettings(deadline_s=DEADLINE_S)
     writing = GenerativeAnswerer(model, SupportCheck(load_embedder(None)), settings)
     return {"extractive": quoting, "guided": GuidedAnswerer(model, unsure, DEADLINE_S), "model": writing}

@@ -23,11 +23,11 @@ from pathlib import Path
 from machine import provenance
 
 from pagoda.rag.documents.document import Document
-from pagoda.rag.documents.splitter import Splitter
 from pagoda.rag.embedding.embedder import load_embedder
 from pagoda.rag.embedding.vectors import Embedder
 from pagoda.rag.index.index import RagIndex
 from pagoda.rag.index.indexer import Indexer, IndexReport
+from pagoda.rag.splitting.splitter import Splitter
 
 TARGET = 0.9
 CHUNKS_PER_DOCUMENT = 20

@@ -19,7 +19,6 @@ import numpy as np
 from machine import provenance
 
 from pagoda.rag.documents.document import Chunk, Document, Hit
-from pagoda.rag.documents.splitter import Splitter
 from pagoda.rag.embedding.embedder import load_embedder
 from pagoda.rag.embedding.vectors import Embedder, TokenEmbedder
 from pagoda.rag.evaluation.retrieval import (
@@ -34,6 +33,7 @@ from pagoda.rag.index.snapshot import Snapshot
 from pagoda.rag.retrieval.lexical import Bm25Index
 from pagoda.rag.retrieval.reranker import load_reranker
 from pagoda.rag.retrieval.retriever import Retriever, best_rows
+from pagoda.rag.splitting.splitter import Splitter
 
 KS = (1, 5, 10)
 TARGETS = {"squad11": (0.87, 0.98), "cmrc2018": (0.975, 0.995)}

@@ -40,7 +40,8 @@ def questions_of(path: Path, count: int) -> list[tuple[str, str, str]]:
 
 def source_of(text: str) -> Source:
     """A paragraph as a source."""
-    return Source(1, (Chunk("", "", text, 0, len(text), 1),), 1.0)
+    sentences = tuple(match.span() for match in _SENTENCE.finditer(text))
+    return Source(1, (Chunk("", "", text, 0, len(text), 1, sentences=sentences),), 1.0)
 
 
 def shares(rows: list[tuple[str, str, str]]) -> tuple[int, float, float, float]:

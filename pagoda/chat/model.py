@@ -84,6 +84,10 @@ class ChatModel(Protocol):
         """Tokens of prompt and answer together; None where nobody says."""
         ...
 
+    async def num_parameters(self) -> int | None:
+        """How large it is; None where nobody says. Small models are asked in other words."""
+        ...
+
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         """Tokens of a conversation as a prompt; where the tokenizer is out of reach, an estimate that is not below."""
         ...

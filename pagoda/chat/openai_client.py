@@ -107,6 +107,12 @@ class OpenAIChatModel:
         length = (await self._model_card()).get("max_model_len")
         return length if isinstance(length, int) else None
 
+    async def num_parameters(self) -> int | None:
+        """`meta.n_params` of /v1/models, which pagoda and llama.cpp tell."""
+        meta = (await self._model_card()).get("meta")
+        count = meta.get("n_params") if isinstance(meta, dict) else None
+        return count if isinstance(count, int) else None
+
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         """An estimate: the bytes of the text are never fewer than its tokens, but for some at each turn."""
         return sum(_num_tokens_at_most(message.content) + _TOKENS_PER_MESSAGE for message in messages)

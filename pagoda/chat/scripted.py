@@ -27,17 +27,22 @@ class ScriptedChatModel:
 
     name = "scripted"
 
-    def __init__(self, script: Script, *, max_context_tokens: int | None = None) -> None:
+    def __init__(
+        self, script: Script, *, max_context_tokens: int | None = None, num_parameters: int | None = None
+    ) -> None:
         self.conversations: list[tuple[Message, ...]] = []
         self.batches: list[int] = []
         """How many conversations each call of `chat_batch` brought."""
         self.params: list[ChatParams | None] = []
         self._respond = script if callable(script) else None
         self._answers: Iterator[str | Exception] = iter(()) if callable(script) else iter(script)
-        self._max_context_tokens = max_context_tokens
+        self._max_context_tokens, self._num_parameters = max_context_tokens, num_parameters
 
     async def max_context_tokens(self) -> int | None:
         return self._max_context_tokens
+
+    async def num_parameters(self) -> int | None:
+        return self._num_parameters
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         """One token a character."""

@@ -53,6 +53,9 @@ class EngineChatModel:
     async def max_context_tokens(self) -> int | None:
         return (await self._started()).info.max_model_len
 
+    async def num_parameters(self) -> int | None:
+        return (await self._started()).info.num_parameters
+
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         return len(await self._token_ids(messages))
 

@@ -28,6 +28,15 @@ class GraphAddress:
     password_env: str = ""
     database: str | None = None
 
+    @classmethod
+    def given(
+        cls, uri: str | None, user: str | None = None, password_env: str | None = None, database: str | None = None
+    ) -> GraphAddress | None:
+        """An address out of options, of which any may be left out; None without an address."""
+        if uri is None:
+            return None
+        return cls(uri, user or cls.user, password_env or cls.password_env, database or None)
+
     def opened(self, environment: Mapping[str, str]) -> Graph:
         """The graph. Raises as `Graph.connect` does, and ConfigError for a variable that is named and not set."""
         variable = self.password_env or PASSWORD_ENV

@@ -20,12 +20,14 @@ class GroundedQuestion:
     """A question with the hits that its answer must rest on.
 
     history: earlier turns, for a model to understand it by; alone: the question as it can be understood without them
+    left_out: what of the hits nobody may read, in words
     """
 
     text: str
     hits: Sequence[Hit]
     history: tuple[Message, ...] = ()
     alone: str = ""
+    left_out: tuple[str, ...] = ()
 
 
 class Answerer(Protocol):

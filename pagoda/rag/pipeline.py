@@ -1,7 +1,8 @@
 """`RAG`: documents in, cited answers out. The whole path of a document and of a question on one page.
 
     add:    file -> Document -> Chunks -> index
-    query:  RagQuery -> Hits -> Answerer (quotes a sentence; or prompt -> model -> checked text) -> Answer
+    query:  RagQuery -> Hits, without orders to whoever reads them
+                     -> Answerer (quotes a sentence; or prompt -> model -> checked text) -> Answer
 
 Every way of asking (one, many, async, streamed) takes the same steps, so that the same question gets the same answer.
 Source: Lewis et al. 2020, "Retrieval-Augmented Generation for Knowledge-Intensive NLP Tasks" (arXiv 2005.11401).
@@ -22,8 +23,10 @@ from pagoda.chat.loop import LoopThread
 from pagoda.chat.model import ChatModel, Message
 from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.installation import program
+from pagoda.language import language_of
 from pagoda.rag.answer import Answer
 from pagoda.rag.answerer import Answerer, GroundedQuestion
+from pagoda.rag.directives import without_directives
 from pagoda.rag.documents.document import Hit
 from pagoda.rag.extractive.answerer import QuotingAnswerer
 from pagoda.rag.generative.answerer import GenerativeAnswerer, GenerativeSettings
@@ -31,6 +34,7 @@ from pagoda.rag.generative.guided import UNSURE, GuidedAnswerer
 from pagoda.rag.generative.support import SupportCheck
 from pagoda.rag.inputs import chat_model_of, check_question, embedder_of, reranker_of
 from pagoda.rag.query import AnswererName, RagQuery, Where
+from pagoda.rag.words import words_in
 
 if TYPE_CHECKING:
     from pagoda.rag.embedding.vectors import Embedder
@@ -112,7 +116,7 @@ class RAG:
         if self.model is not None:
             check = SupportCheck(self._embedder, threshold=self.settings.support_threshold)
             self._answerers["model"] = GenerativeAnswerer(self.model, check, self.settings.generative)
-            reader = QuotingAnswerer(min_confidence=UNSURE)
+            reader = QuotingAnswerer(min_confidence=UNSURE, max_passages=1)
             self._answerers["guided"] = GuidedAnswerer(self.model, reader, self.settings.generative.deadline_s)
 
     # Documents
@@ -124,8 +128,8 @@ class RAG:
         on_event: Callable[[IndexEvent], None] | None = None,
     ) -> IndexReport:
         """Bring the index up to date with files and folders; see Indexer.add. Raises RagError, ConfigError."""
-        from pagoda.rag.documents.splitter import Splitter
         from pagoda.rag.index.indexer import Indexer
+        from pagoda.rag.splitting.splitter import Splitter
 
         settings = self.settings
         splitter = Splitter(
@@ -134,6 +138,22 @@ class RAG:
             overlap_sentences=settings.overlap_sentences,
         )
         return Indexer(self._index, splitter, self._embedder).add(paths, root, on_event)
+
+    def watch(
+        self,
+        paths: Sequence[str | Path],
+        root: str | Path | None = None,
+        on_event: Callable[[IndexEvent], None] | None = None,
+        stop: threading.Event | None = None,
+    ) -> Generator[IndexReport]:
+        """As `add`, now and after each change of the files, until `stop` is set: a report for each run.
+
+        Raises MissingExtraError without `watchfiles`, and what `add` raises.
+        """
+        from pagoda.rag.index.watching import changes
+
+        for _ in changes([Path(path) for path in paths], [self._index.path], stop):
+            yield self.add(paths, root, on_event)
 
     def documents(self) -> list[DocumentRecord]:
         """What is indexed, by name."""
@@ -188,10 +208,12 @@ class RAG:
         began = time.perf_counter()
         chosen = self._chosen(answerer)
         hits = self.retrieve_batch(questions, k, where) if questions else []
-        asked = [GroundedQuestion(question, found) for question, found in zip(questions, hits, strict=True)]
+        asked = [
+            _with_hits(RagQuery(question), question, found) for question, found in zip(questions, hits, strict=True)
+        ]
         found = time.perf_counter()
         answers = self._loop.run(chosen.answer_batch(asked))
-        return [_timed(answer, began, found) for answer in answers]
+        return [_whole(answer, question, began, found) for answer, question in zip(answers, asked, strict=True)]
 
     async def aquery(
         self,
@@ -236,7 +258,7 @@ class RAG:
         asked = await self._grounded(query, chosen)
         found = time.perf_counter()
         (answer,) = await self._loop.arun(chosen.answer_batch([asked]))
-        return _timed(answer, began, found)
+        return _whole(answer, asked, began, found)
 
     async def answer_stream(self, query: RagQuery) -> AsyncGenerator[str | Answer]:
         """What `stream` and `astream` give, in any event loop."""
@@ -246,7 +268,7 @@ class RAG:
         found = time.perf_counter()
         async with contextlib.aclosing(self._loop.aiterate(chosen.stream(asked))) as items:
             async for item in items:
-                yield _timed(item, began, found) if isinstance(item, Answer) else item
+                yield _whole(item, asked, began, found) if isinstance(item, Answer) else item
 
     def close(self) -> None:
         """Give back the index, the model if it is ours, and the thread."""
@@ -275,7 +297,7 @@ class RAG:
         alone = await self._loop.arun(answerer.standalone(query.question, query.history))
         # Embedding takes milliseconds of processor time, which a server's loop must not wait for.
         hits = await asyncio.to_thread(self.retrieve, alone, query.k, query.where)
-        return GroundedQuestion(query.question, hits, tuple(query.history), alone)
+        return _with_hits(query, alone, hits)
 
     def _current_retriever(self) -> Retriever:
         """For the index as it is now. Raises InvalidRequestError where it is empty."""
@@ -305,6 +327,16 @@ class RAG:
         return built
 
 
-def _timed(answer: Answer, began: float, found: float) -> Answer:
+def _with_hits(query: RagQuery, alone: str, hits: Sequence[Hit]) -> GroundedQuestion:
+    """The question with what may be read of its hits, and what may not be in words."""
+    kept, ordered = without_directives(hits, alone)
+    words = words_in(language_of(query.question))
+    told = tuple(words.directive.format(source=source, line=line) for source, line in ordered)
+    return GroundedQuestion(query.question, kept, tuple(query.history), alone, told)
+
+
+def _whole(answer: Answer, asked: GroundedQuestion, began: float, found: float) -> Answer:
+    """With what was left out before the answerer, and all seconds."""
     times = {"retrieve": found - began, **answer.timings, "total": time.perf_counter() - began}
-    return replace(answer, timings={name: round(seconds, 6) for name, seconds in times.items()})
+    rounded = {name: round(seconds, 6) for name, seconds in times.items()}
+    return replace(answer, dropped=answer.dropped + asked.left_out, timings=rounded)

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pagoda.chat.model import Message
-from pagoda.rag.documents.document import Scalar
 
-Where = Mapping[str, Scalar | list[Scalar]]
-"""What a chunk's metadata must be: equal to the value, or one of a list."""
+Where = Mapping[str, Any]
+"""What must be known of a chunk: field -> value, values or {operator: value}; see `retrieval.filters`."""
 AnswererName = Literal["model", "guided", "extractive"]
 """A model that reads the sources, one that confirms what the extractive answerer finds, or that answerer alone."""
 

@@ -20,6 +20,7 @@ ORDER: dict[str, list[list[str]]] = {
     "engine": [["scheduling", "schemas"], ["sampling"], ["execution"], ["text"], ["process"]],
     "rag": [
         ["documents", "embedding"],
+        ["splitting"],
         ["index"],
         ["retrieval", "generative", "extractive"],
         ["evaluation"],

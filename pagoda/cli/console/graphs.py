@@ -16,10 +16,8 @@ if TYPE_CHECKING:
 
 def opened_graph(settings: Settings) -> Graph | None:
     """A server's graph, or None without an address; settings: `GRAPH_OPTIONS`. Raises as `GraphAddress.opened`."""
-    if settings.get("graph") is None:
-        return None
     from pagoda.graph.access import GraphAddress
 
-    fields = ("graph_user", "graph_password_env", "graph_database")
-    given = {name.removeprefix("graph_"): settings[name] for name in fields if settings.get(name)}
-    return GraphAddress(settings["graph"], **given).opened(os.environ)
+    fields = ("graph", "graph_user", "graph_password_env", "graph_database")
+    address = GraphAddress.given(*(settings.get(name) for name in fields))
+    return None if address is None else address.opened(os.environ)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -39,7 +39,12 @@ StoreUrl = Annotated[
 Hits = Annotated[int, typer.Option("-k", "--k", help="Chunks to read for an answer.")]
 Filter = Annotated[
     list[str] | None,
-    typer.Option("--where", metavar="NAME=VALUE", help="Only chunks with this metadata; may be repeated."),
+    typer.Option(
+        "--where",
+        metavar="CONDITION",
+        help="Only documents with this: NAME=VALUE, also != > >= < <=, ^= (begins with), *= (contains), in A,B and not "
+        "in A,B. Names: path, title, section, language, version, date and what a file says of itself. May be repeated.",
+    ),
 ]
 MapReduce = Annotated[
     bool, typer.Option("--map-reduce", help="Read sources that do not fit together in parts, instead of dropping some.")
@@ -75,6 +80,7 @@ def index(
     paths: Annotated[list[Path], typer.Argument(help="Files and folders: txt, md, html, pdf, docx, csv, json.")],
     store: Store = DEFAULT_STORE,
     store_url: StoreUrl = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on: index again whenever a file changes.")] = False,
     as_json: AsJson = False,
     *,
     reader: Settings,
@@ -86,8 +92,12 @@ def index(
     words = rag_words(terminal.say)
     for path in paths:
         _check_exists(path, store)
-    with RAG(store, store_url=store_url, **reader) as documents, _progress(terminal, words) as on_event:
-        report = documents.add(paths, on_event=on_event)
+    with RAG(store, store_url=store_url, **reader) as documents:
+        if watch:
+            _watch(terminal, words, documents, paths, store, as_json=as_json)
+            return
+        with _progress(terminal, words) as on_event:
+            report = documents.add(paths, on_event=on_event)
     _tell_report(terminal, words, report, store, as_json=as_json)
     if report.skipped and not (report.added or report.updated or report.unchanged):
         raise typer.Exit(1)
@@ -197,6 +207,17 @@ def status(ctx: typer.Context, store: Store = DEFAULT_STORE, as_json: AsJson = F
         terminal.result(words.status.format(**facts, size=f"{facts['size_bytes'] / 1e6:.1f}"))
 
 
+def _watch(
+    terminal: Terminal, words: RagWords, documents: RAG, paths: list[Path], store: Path, *, as_json: bool
+) -> None:
+    """Index now and after each change, until Ctrl-C; runs that changed nothing are not told, but for the first."""
+    for number, report in enumerate(documents.watch(paths)):
+        if number == 0 or report.added or report.updated or report.deleted or report.skipped:
+            _tell_report(terminal, words, report, store, as_json=as_json)
+        if number == 0:
+            terminal.note(words.watching)
+
+
 @contextmanager
 def _opened(store: Path, reader: Settings, *, map_reduce: bool = False) -> Iterator[RAG]:
     """The index for questions, which must be there; the model is given back at the end."""
@@ -222,17 +243,10 @@ def _check_is_index(store: Path) -> None:
 
 
 def _where(filters: list[str] | None) -> dict[str, Any] | None:
-    """{"name": value} of NAME=VALUE. What reads as a number or as true or false is one, as it is in metadata."""
-    values: dict[str, Any] = {}
-    for entry in filters or ():
-        name, equals, text = entry.partition("=")
-        if not equals or not name:
-            raise ConfigError(f"--where is {entry!r}, expected NAME=VALUE")
-        values[name] = text
-        with suppress(ValueError):
-            parsed = json.loads(text)
-            values[name] = parsed if isinstance(parsed, (int, float, bool)) else text
-    return values or None
+    """What --where says, as Python and HTTP say it. Raises InvalidRequestError."""
+    from pagoda.rag.retrieval.filters import parse_conditions
+
+    return parse_conditions(filters) if filters else None
 
 
 @contextmanager
@@ -254,6 +268,8 @@ def _progress(terminal: Terminal, words: RagWords) -> Iterator[Any]:
 def _tell_report(terminal: Terminal, words: RagWords, report: IndexReport, store: Path, *, as_json: bool) -> None:
     for source, reason in report.skipped:
         terminal.note(printable(words.skipped.format(source=source, reason=reason)), style="yellow")
+    for source, warning in report.warned:
+        terminal.note(printable(words.warned.format(source=source, warning=warning)), style="yellow")
     if as_json:
         terminal.result(json.dumps(asdict(report), ensure_ascii=False, indent=2))
         return
@@ -286,8 +302,10 @@ def _tell_sources(terminal: Terminal, answer: Answer) -> None:
     words = rag_words(terminal.say)
     for citation in answer.citations:
         place = words.place_page if citation.page is not None else words.place
-        fields = {"number": citation.number, "source": citation.source, "page": citation.page, "line": citation.line}
-        quote = " ".join(citation.quote.split())
+        fields = {"number": citation.number, "source": citation.source, "page": citation.pages, "line": citation.line}
+        # What is shown as the answer is not said twice: its source tells which words of it answer.
+        told = citation.marked_text if answer.shown in ("sentence", "passage") else citation.quote
+        quote = " ".join(told.split())
         terminal.result(_shown(terminal, f"  {place.format(**fields)}: {quote}"))
     for sentence in answer.unsupported:
         terminal.note(printable(words.unsupported.format(sentence=sentence)), style="yellow")

@@ -15,7 +15,9 @@ class RagWords:
     looking: str
     embedding: str
     skipped: str
+    warned: str
     report: str
+    watching: str
     sources: str
     place: str
     place_page: str
@@ -37,10 +39,12 @@ ENGLISH = RagWords(
     looking="looking at files",
     embedding="embedding sentences",
     skipped="skipped {source}: {reason}",
+    warned="{source} {warning}",
     report=(
         "{added} added, {updated} updated, {deleted} deleted, {unchanged} unchanged, {skipped} skipped: "
         "{num_chunks} chunks in {store} after {seconds:.1f} s"
     ),
+    watching="watching for changes; Ctrl-C ends",
     sources="Sources:",
     place="[{number}] {source}, line {line}",
     place_page="[{number}] {source}, page {page}",
@@ -68,10 +72,12 @@ CHINESE = RagWords(
     looking="查看文件",
     embedding="计算句向量",
     skipped="跳过 {source}：{reason}",
+    warned="{source}：{warning}",
     report=(
         "新增 {added}，更新 {updated}，删除 {deleted}，未变 {unchanged}，跳过 {skipped}："
         "{store} 中共 {num_chunks} 个片段，用时 {seconds:.1f} 秒"
     ),
+    watching="正在监视文件变化；按 Ctrl-C 结束",
     sources="来源：",
     place="[{number}] {source} 第 {line} 行",
     place_page="[{number}] {source} 第 {page} 页",

@@ -46,14 +46,17 @@ def compile_query(
     schema: GraphSchema,
     limit: int | None = None,
     order: Order | None = None,
+    columns: Sequence[str] = (),
 ) -> Statement:
     """What fits the filters, best first. limit: rows at most, None for the domain's; order: what comes first of all.
+
+    columns: names of some that are not told in lists, to be told this time
 
     Raises DomainError where the graph lacks what the domain names or a value does not suit its slot's filter.
     """
     query = _query(domain, intent)
     clauses = _filtered(domain, query, filters, schema)
-    shown = _Shown.of(domain.labels[query.label], listed(query, order))
+    shown = _Shown.of(domain.labels[query.label], listed(query, order, columns))
     size = _checked(query.limit if limit is None else limit)
     distance = f", min({clauses.distance}) AS {DISTANCE}" if clauses.distance else ""
     first = f"{ROOT}.{names.quoted(domain.labels[query.label].key)}"
@@ -66,9 +69,10 @@ def compile_query(
     return named_statement(intent, [*head, *tail, by, f"LIMIT {size}"], clauses.parameters, columns)
 
 
-def listed(query: GraphQuery, order: Order | None = None) -> list[Column]:
-    """The columns that are told of each result in a list: what it is sorted by is one of them."""
-    return [column for column in query.columns if column.in_list or (order and column.name == order.column)]
+def listed(query: GraphQuery, order: Order | None = None, asked: Sequence[str] = ()) -> list[Column]:
+    """The columns that are told of each result in a list: what it is sorted by is one of them, and what was asked."""
+    named = {*asked, *([order.column] if order else [])}
+    return [column for column in query.columns if column.in_list or column.name in named]
 
 
 def compile_property(domain: Domain, intent: str, column: str, key: NodeKey, schema: GraphSchema) -> Statement:

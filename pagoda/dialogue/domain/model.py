@@ -159,6 +159,21 @@ class GraphQuery:
         """By its name."""
         return next((column for column in self.columns if column.name == name), None)
 
+    def column_of(self, slot: str) -> Column | None:
+        """The column that tells what a slot's filters test, None where none does."""
+        told = (column for column in self.columns if any(each.slot == slot for each in self.filters_of(column)))
+        return next(told, None)
+
+    def filters_of(self, column: Column) -> tuple[Filter, ...]:
+        """The filters that test what a column tells."""
+        return tuple(
+            each
+            for each in self.filters
+            if each.path == column.path
+            and column.of == "node"
+            and (each.operator == "node" or each.property in column.property.values())
+        )
+
 
 @dataclass(frozen=True)
 class Hours:

@@ -8,14 +8,14 @@ in the CUED dialogue acts (Young 2007, "CUED Standard Dialogue Acts").
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Iterator
 
 from pagoda.dialogue.domain.domain import Domain
-from pagoda.dialogue.domain.model import NUMBER_TYPES, Column
+from pagoda.dialogue.domain.model import NUMBER_TYPES
 from pagoda.dialogue.reading.closed.assent import is_yes
 from pagoda.dialogue.reading.closed.wishes import is_more, things_of, wish_about_bookings
-from pagoda.dialogue.reading.places import Place
+from pagoda.dialogue.reading.places import mentions
+from pagoda.dialogue.reading.questions.columns import columns_named
 from pagoda.dialogue.slots.kinds import NodeValue
 from pagoda.dialogue.slots.said import folded, is_any
 from pagoda.nlu.understanding import Act, TurnContext
@@ -39,8 +39,6 @@ _UNSET = re.compile(
     r"|\b(?:forget(?: about)?|drop|remove|ignore|never mind|without)(?: about)? (?:the |my )?(?P<en>\w+(?: \w+)?)",
     re.IGNORECASE,
 )
-_WHICH = re.compile(r"(?:哪(?:一)?[个家些间部场种所座条]|什么|\b(?:which|what|whose))\s*$", re.IGNORECASE)
-_AND = re.compile(r"和|与|跟|及|还有|、|，|,|&|\+|\band\b|\bplus\b|\bas well as\b", re.IGNORECASE)
 _DIGITS = {word: index for index, word in enumerate("一二三四五六七八九十", 1)} | {"两": 2}
 _ORDINAL_WORDS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
 _ORDINALS = {word: index for index, word in enumerate(_ORDINAL_WORDS, 1)}
@@ -100,65 +98,6 @@ def slots_named(text: str, domain: Domain, intent: str) -> tuple[str, ...]:
 def is_named(text: str, slot: str, domain: Domain) -> bool:
     """Whether a slot's title or one of its words stands in the text."""
     return any(mentions(text, word) for word in words_of(domain, slot))
-
-
-def columns_named(text: str, domain: Domain) -> tuple[str, ...]:
-    """Columns of any query that a person asks for by one of their words, in the order of the text.
-
-    The longest words stand for a query, before them a noun behind "which" (在哪个影院放 asks for the cinema, not the
-    address); others of it count as well where "and", 和 or a comma joins them to it.
-    """
-    found: dict[str, int] = {}
-    for intent in domain.intents.values():
-        for start, column in _columns_of(text, intent.query.columns if intent.query else ()):
-            found.setdefault(column, start)
-    return tuple(sorted(found, key=lambda name: found[name]))
-
-
-def _columns_of(text: str, columns: Sequence[Column]) -> list[tuple[int, str]]:
-    """(place, column) of one query's columns, without overlaps."""
-    places = [
-        (match.start(), match.end(), column.name)
-        for column in columns
-        for words in column.words.values()
-        for word in words
-        for match in _word(word).finditer(text)
-    ]
-    kept: list[tuple[int, int, str]] = []
-    for start, end, name in sorted(
-        places, key=lambda place: (not _WHICH.search(text[: place[0]]), place[0] - place[1])
-    ):
-        is_free = all(end <= other[0] or start >= other[1] for other in kept)
-        if is_free and name not in {other[2] for other in kept} and (not kept or _is_joined(text, start, end, kept)):
-            kept.append((start, end, name))
-    return [(start, name) for start, _, name in kept]
-
-
-def _is_joined(text: str, start: int, end: int, others: Sequence[tuple[int, int, str]]) -> bool:
-    between = (text[other[1] : start] if other[1] <= start else text[end : other[0]] for other in others)
-    return any(_AND.search(words) for words in between)
-
-
-def mentions(text: str, word: str) -> bool:
-    """Whether the word stands in the text; a Latin one only as a whole.
-
-    >>> mentions("电话是多少", "电话"), mentions("a rated place", "rate")
-    (True, False)
-    """
-    return _word(word).search(text) is not None
-
-
-@lru_cache(4096)
-def _word(word: str) -> re.Pattern[str]:
-    pattern = re.escape(word)
-    return re.compile(rf"(?<!\w){pattern}(?!\w)" if word.isascii() else pattern, re.IGNORECASE)
-
-
-def places_of(text: str, word: str) -> Iterator[Place]:
-    """(start, end) of each place where the word stands in the text; a Latin one only as a whole."""
-    # Most words stand nowhere in a text: a search without a pattern is far cheaper.
-    if word.lower() in text.lower():
-        yield from (match.span() for match in _word(word).finditer(text))
 
 
 def mentions_node(text: str, node: NodeValue) -> bool:

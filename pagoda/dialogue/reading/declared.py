@@ -12,8 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from pagoda.dialogue.domain.model import Slot
-from pagoda.dialogue.reading.acts import places_of
-from pagoda.dialogue.reading.places import Place, longest
+from pagoda.dialogue.reading.places import Place, longest, places_of
 from pagoda.dialogue.reading.polarity import are_joined, roles
 from pagoda.dialogue.slots.numbers import phrases_in
 from pagoda.dialogue.slots.said import folded

@@ -1,4 +1,4 @@
-"""Places in a sentence: which of them overlap, and which count where they do.
+"""Places in a sentence: where words stand, which of them overlap, and which count where they do.
 
 First station of a turn, under the rules that look words up: *sentence -> Understanding* -> events -> state -> policy ->
 Cypher -> rows -> reply. The longest match counts, as in any lexicon that is held against a text.
@@ -6,7 +6,9 @@ Cypher -> rows -> reply. The longest match counts, as in any lexicon that is hel
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Protocol, TypeVar
 
 Place = tuple[int, int]
@@ -41,3 +43,26 @@ def longest(found: Iterable[Found], place: Callable[[Found], Place]) -> list[Fou
         if all(end <= other[0] or other[1] <= start for other, _ in kept):
             kept.append(((start, end), each))
     return [each for _, each in sorted(kept, key=lambda pair: pair[0][0])]
+
+
+def mentions(text: str, word: str) -> bool:
+    """Whether the word stands in the text; a Latin one only as a whole.
+
+    >>> mentions("电话是多少", "电话"), mentions("a rated place", "rate")
+    (True, False)
+    """
+    return word_pattern(word).search(text) is not None
+
+
+@lru_cache(4096)
+def word_pattern(word: str) -> re.Pattern[str]:
+    """Finds a word, in capitals or not; a Latin one only as a whole."""
+    pattern = re.escape(word)
+    return re.compile(rf"(?<!\w){pattern}(?!\w)" if word.isascii() else pattern, re.IGNORECASE)
+
+
+def places_of(text: str, word: str) -> Iterator[Place]:
+    """(start, end) of each place where the word stands in the text; a Latin one only as a whole."""
+    # Most words stand nowhere in a text: a search without a pattern is far cheaper.
+    if word.lower() in text.lower():
+        yield from (match.span() for match in word_pattern(word).finditer(text))

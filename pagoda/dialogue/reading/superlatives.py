@@ -14,8 +14,7 @@ from typing import Literal
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Column
-from pagoda.dialogue.reading.acts import places_of
-from pagoda.dialogue.reading.places import longest
+from pagoda.dialogue.reading.places import longest, places_of
 
 End = Literal["lowest", "highest"]
 _ZH: dict[End, str] = {"lowest": "低小少短早旧便宜", "highest": "高大多长晚新贵"}

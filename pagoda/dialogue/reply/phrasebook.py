@@ -15,10 +15,11 @@ from typing import Any
 from pagoda.dialogue.cypher.filters import DISTANCE
 from pagoda.dialogue.cypher.queries import listed
 from pagoda.dialogue.domain.domain import Domain
-from pagoda.dialogue.domain.model import Column, Order
+from pagoda.dialogue.domain.model import Column, GraphQuery, Order
+from pagoda.dialogue.reply.yes_no import is_so
 from pagoda.dialogue.slots.kinds import Except, NodeValue, Range, Value, name_text, plain_values
 from pagoda.dialogue.slots.showing import show_value
-from pagoda.dialogue.state.policy import Ask
+from pagoda.dialogue.state.actions import Ask, LookUp
 from pagoda.graph.statement import KEY, NAME
 
 Row = Mapping[str, Any]
@@ -90,20 +91,20 @@ class Phrasebook:
         filters: Mapping[str, Value] | None = None,
         relaxed: Sequence[str] = (),
         has_more: bool = False,
-        order: Order | None = None,
-        asked: Mapping[str, Value] | None = None,
+        asked: LookUp | None = None,
         given: Mapping[str, Value] | None = None,
     ) -> str:
         """What a query found, as a numbered list, and what for.
 
-        relaxed: slots given up for it; asked: the filters with these; given: what of them was given up
-        has_more: these are not all; order: what was to come first
+        relaxed: slots given up for it; given: what of them was given up; has_more: these are not all
+        asked: what was looked for with these, what was to come first, and what is told besides what lists tell
         """
-        wishes = self.wishes(intent, filters or {}, language, order)
+        asked = asked or LookUp(intent, {})
+        wishes = self.wishes(intent, filters or {}, language, asked.order)
         if not rows:
             return self.say("nothing_found", language, wishes=wishes)
-        first = self._given_up(intent, relaxed, asked or {}, given or {}, language) if relaxed else ""
-        shown = _Shown(filters or {}, order, language)
+        first = self._given_up(intent, relaxed, asked.filters, given or {}, language) if relaxed else ""
+        shown = _Shown(filters or {}, asked.order, language, asked.columns)
         if len(rows) == 1 and not has_more:
             head = self.say("found_one", language, wishes=wishes)
             return _joined(first, head + _space(language) + self._row("single", intent, rows[0], 1, shown))
@@ -130,6 +131,10 @@ class Phrasebook:
     def deferred(self, words: Sequence[str], language: str) -> str:
         """Words that are kept for a booking."""
         return self.say("deferred", language, words=_quoted(words, language))
+
+    def not_bookable(self, label: str, language: str) -> str:
+        """Nothing is booked of a label; what can be done instead."""
+        return self.say("not_bookable", language, title=self._domain.labels[label].title.get(language, label))
 
     def unknown(self, words: Sequence[str], language: str) -> str:
         """Names that the graph does not have."""
@@ -174,18 +179,31 @@ class Phrasebook:
         told = [self._cell(column, row, language, is_titled=True) for column in query.columns] if query else []
         return self.say("chosen", language, name=name_of(row, language), details=self._details(told, language))
 
-    def property(self, intent: str, column: str, row: Row | None, language: str) -> str:
-        """The answer to a question about a result; the row is that of `compile_property`, None where there is none."""
+    def property(self, intent: str, column: str, row: Row | None, language: str, *, asked: Sequence[Value] = ()) -> str:
+        """The answer to a question about a result; the row is that of `compile_property`, None where there is none.
+
+        asked: values that were asked about: whether it is so comes first
+        """
         query = self._domain.intents[intent].query
         wanted = query.column(column) if query else None
         value = cell(wanted, row, language) if wanted and row else ""
         if wanted is None or row is None or not value:
             return self.say("property_unknown", language)
+        first = "".join(self._whether(query, wanted, each, row, language) for each in asked) if query else ""
         title = wanted.title.get(language, column)
         if wanted.phrase:
             phrase = self._cell(wanted, row, language)
-            return self.say("property_phrase", language, name=name_of(row, language), phrase=phrase)
-        return self.say("property", language, name=name_of(row, language), title=title, value=value)
+            return first + self.say("property_phrase", language, name=name_of(row, language), phrase=phrase)
+        return first + self.say("property", language, name=name_of(row, language), title=title, value=value)
+
+    def _whether(self, query: GraphQuery, column: Column, value: Value, row: Row, language: str) -> str:
+        """Whether what was asked about is so, "" where the row does not tell."""
+        found = is_so(query, column, value, row)
+        if found is None:
+            return ""
+        slot = self._domain.slots[query.filters_of(column)[0].slot]
+        words = show_value(slot, value, language)
+        return self.say("is_so" if found else "is_not_so", language, value=words) + _space(language)
 
     def confirmation(self, intent: str, values: Mapping[str, Value], language: str, *, is_change: bool = False) -> str:
         """A booking, read out before it is written, or before it replaces another one."""
@@ -241,7 +259,7 @@ class Phrasebook:
 
     def _row(self, template: str, intent: str, row: Row, rank: int, shown: _Shown) -> str:
         query, language = self._domain.intents[intent].query, shown.language
-        columns = listed(query, shown.order) if query else []
+        columns = listed(query, shown.order, shown.columns) if query else []
         told = [self._cell(column, row, language, is_titled=not column.in_list) for column in columns]
         told.append(self._distance(intent, row, shown.filters, language))
         details = self._details(told, language)
@@ -288,6 +306,7 @@ class _Shown:
     filters: Mapping[str, Value]
     order: Order | None
     language: str
+    columns: Sequence[str] = ()
 
 
 def name_of(row: Row, language: str) -> str:

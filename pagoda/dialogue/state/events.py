@@ -18,6 +18,8 @@ from pagoda.dialogue.slots.readings import Why
 
 UNCLEAR = "unclear"
 """The intent of a sentence whose reading is too weak to act upon."""
+EVERYTHING, UNKNOWN = "*", ""
+"""In place of a column's name: all that is known is asked for; something that no column holds."""
 
 
 @dataclass(frozen=True)
@@ -116,14 +118,23 @@ class Deferred:
 
 @dataclass(frozen=True)
 class Requested:
-    """The person asks for a column of a result; several in one turn are told together.
+    """The person asks for a column of a result, EVERYTHING or UNKNOWN; several in one turn are told together.
 
     index: which of the results, from 0; node: which node, by name; None twice for what is talked of
+    value: what the person asks about, in "is there a pool?"; None for the column's value, whatever it is
     """
 
     property: str
     index: int | None = None
     node: NodeValue | None = None
+    value: Value | None = None
+
+
+@dataclass(frozen=True)
+class AskedAlong:
+    """The person wants a column told of all that the search under way finds."""
+
+    property: str
 
 
 @dataclass(frozen=True)
@@ -174,9 +185,27 @@ class AskedToCancel:
 
 @dataclass(frozen=True)
 class AskedToChange:
-    """The person wants a booking to be another one. id: which."""
+    """The person wants a booking to be another one. id: which; "" where several may be meant.
 
-    id: str
+    said: (slot, words) of what is to be different, kept until it is known of which booking
+    """
+
+    id: str = ""
+    said: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class WantsOther:
+    """The person wants another value of a slot, and did not say which."""
+
+    slot: str
+
+
+@dataclass(frozen=True)
+class Unbookable:
+    """The person wants to book something of a label that nothing is booked of."""
+
+    label: str
 
 
 @dataclass(frozen=True)
@@ -269,10 +298,13 @@ Event = (
     | Ignored
     | Deferred
     | Requested
+    | AskedAlong
     | AskedForMore
     | AskedForBookings
     | AskedToCancel
     | AskedToChange
+    | WantsOther
+    | Unbookable
     | Confirmed
     | Denied
     | Switched
@@ -299,6 +331,7 @@ _STORED_NAMES: Mapping[type[Any], str] = {
 _BY_NAME: Mapping[str, type[Any]] = {name: kind for kind, name in _STORED_NAMES.items()}
 _VALUES = frozenset({"value", "instead", "candidates", "choices", "results", "node"})
 _LISTS = frozenset({"relaxed", "words", "unknown"})
+_PAIRS = frozenset({"said"})
 
 
 def to_json(event: Event) -> dict[str, Any]:
@@ -312,6 +345,8 @@ def to_json(event: Event) -> dict[str, Any]:
         held = getattr(event, field.name)
         if field.name in _VALUES and held is not None:
             held = kinds.to_json(held)
+        if field.name in _PAIRS:
+            held = [list(pair) for pair in held]
         plain[field.name] = list(held) if field.name in _LISTS else held
     return plain
 
@@ -326,6 +361,8 @@ def from_json(data: Mapping[str, Any]) -> Event:
         held[name] = None if held[name] is None else kinds.from_json(held[name])
     for name in _LISTS & held.keys():
         held[name] = tuple(held[name])
+    for name in _PAIRS & held.keys():
+        held[name] = tuple((first, second) for first, second in held[name])
     try:
         event: Event = kind(**held)
     except TypeError as error:

@@ -18,7 +18,18 @@ from pagoda.dialogue.slots.kinds import NodeValue
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state import fold_bookings
 from pagoda.dialogue.state.fold_later import deferred, due, forgotten
-from pagoda.dialogue.state.fold_slots import declined, doubted, ignored, informed, noted, ordered, set_any, unset
+from pagoda.dialogue.state.fold_slots import (
+    about,
+    declined,
+    doubted,
+    ignored,
+    informed,
+    noted,
+    ordered,
+    set_any,
+    unset,
+    wants_other,
+)
 from pagoda.dialogue.state.model import AskedColumn, Question, Remembered, State, Task, ThisTurn
 from pagoda.dialogue.state.tasks import left_for_another, returned, row_of, uncovered
 from pagoda.nlu.understanding import OUT_OF_SCOPE
@@ -59,8 +70,21 @@ def _user_said(state: State, event: ev.UserSaid, domain: Domain) -> State:
 
 
 def _requested(state: State, event: ev.Requested, domain: Domain) -> State:
-    request = AskedColumn(event.property, event.index, event.node)
-    return replace(noted(state, requested=(*state.this_turn.requested, request)), num_misses=0)
+    """What is asked after is what is talked of, where it is told which."""
+    request = AskedColumn(event.property, event.index, event.node, event.value)
+    state = replace(noted(state, requested=(*state.this_turn.requested, request)), num_misses=0)
+    source = state.task_with_results
+    row = row_of(event.index, len(source.results)) if source is not None and event.index is not None else None
+    node = source.results[row] if source is not None and row is not None else event.node
+    return about(state, node, domain)
+
+
+def _asked_along(state: State, event: ev.AskedAlong, domain: Domain) -> State:
+    task = state.task
+    query = domain.intents[task.intent].query if task is not None else None
+    if task is None or query is None or query.column(event.property) is None or event.property in task.columns:
+        return state
+    return replace(state, task=replace(task, columns=(*task.columns, event.property)))
 
 
 def _asked_for_more(state: State, event: ev.AskedForMore, domain: Domain) -> State:
@@ -94,11 +118,21 @@ def _started(state: State, intent: Intent, domain: Domain) -> State:
             and not _is_expired(held, state, domain.slots[slot].expires_after)
         ):
             state = _carried(informed(state, ev.Informed(slot, held.value), domain), slot, held)
-    source = state.task_with_results
-    if source is not None and source.chosen_result is not None:
-        state = _taken_from_result(state, source, source.chosen_result, domain)
+    state = _taken_from_topic(state, intent, domain)
     # What came along is old: nobody said it in this turn.
     return noted(due(state, intent, domain), changed=frozenset(), is_informed=False)
+
+
+def _taken_from_topic(state: State, intent: Intent, domain: Domain) -> State:
+    """Slots that a result fills are filled by what was talked of last, unless that is what was booked last."""
+    topic, last = state.topic, state.bookings[-1] if state.bookings else None
+    if topic is None or (last is not None and topic in last.values.values()):
+        return state
+    for slot, sources in intent.from_result.items():
+        queries = (domain.intents[source].query for source in sources)
+        if any(query is not None and query.label == topic.label for query in queries):
+            state = informed(state, ev.Informed(slot, topic), domain)
+    return state
 
 
 def _carried(state: State, slot: str, held: Remembered) -> State:
@@ -127,7 +161,7 @@ def _cancelled(state: State, event: ev.Cancelled, domain: Domain) -> State:
     # A cancelled task leaves nothing: what it said is not carried over into the next one either.
     number = state.task.number
     memory = {slot: held for slot, held in state.memory.items() if held.task != number}
-    return uncovered(replace(forgotten(state, number), task=None, memory=memory))
+    return uncovered(replace(forgotten(state, number), task=None, memory=memory, topic=None, talked_of=()))
 
 
 def _chosen(state: State, event: ev.Chosen, domain: Domain) -> State:
@@ -141,6 +175,7 @@ def _chosen(state: State, event: ev.Chosen, domain: Domain) -> State:
     if source is None or row is None:
         return noted(state, is_choice_unknown=True)
     state = _with_task(noted(state, is_chosen=True), replace(source, chosen=row))
+    state = about(state, source.results[row], domain)
     return _taken_from_result(state, source, source.results[row], domain)
 
 
@@ -190,7 +225,15 @@ def _offered(state: State, event: ev.Offered, domain: Domain) -> State:
         return state
     shown = replace(task, stage="offered", results=event.results, relaxed=event.relaxed, chosen=None)
     shown = replace(shown, skipped=event.skipped)
-    return replace(state, task=shown, question=None)
+    # An older one of that kind is not what "it" means any more.
+    query = domain.intents[task.intent].query
+    kept = tuple(node for node in state.talked_of if query is None or node.label != query.label)
+    state = replace(state, task=shown, question=None, topic=None, talked_of=kept)
+    return about(state, event.results[0], domain) if len(event.results) == 1 else state
+
+
+def _unbookable(state: State, event: ev.Unbookable, domain: Domain) -> State:
+    return replace(noted(state, unbookable=event.label), num_misses=0)
 
 
 def _told(state: State, event: ev.Told, domain: Domain) -> State:
@@ -224,10 +267,13 @@ _STEPS: Mapping[type[Any], Callable[[State, Any, Domain], State]] = {
     ev.Ignored: ignored,
     ev.Deferred: deferred,
     ev.Requested: _requested,
+    ev.AskedAlong: _asked_along,
     ev.AskedForMore: _asked_for_more,
     ev.AskedForBookings: fold_bookings.asked_for_bookings,
     ev.AskedToCancel: fold_bookings.asked_to_cancel,
     ev.AskedToChange: fold_bookings.asked_to_change,
+    ev.WantsOther: wants_other,
+    ev.Unbookable: _unbookable,
     ev.Confirmed: fold_bookings.confirmed,
     ev.Denied: fold_bookings.denied,
     ev.Switched: _switched,

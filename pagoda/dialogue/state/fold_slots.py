@@ -34,7 +34,7 @@ def informed(state: State, event: ev.Informed, domain: Domain) -> State:
     if not accepts(domain.slots[event.slot], value):
         return _rejected(state, task, event.slot, Rejection(event.surface))
     assert value is not None, "accepts() refuses None"
-    return filled(state, task, event.slot, value)
+    return filled(state, task, event.slot, value, domain)
 
 
 def _undecided(state: State, task: Task, event: ev.Informed, value: OneOf | Except, domain: Domain) -> State:
@@ -91,7 +91,7 @@ def _both(held: Value | None, told: Value | None) -> Value | None:
     return (*before, *(each for each in more if each not in before))
 
 
-def filled(state: State, task: Task, slot: str, value: Value) -> State:
+def filled(state: State, task: Task, slot: str, value: Value, domain: Domain) -> State:
     """A valid value is kept; what was asked, doubted or rejected about its slot is over."""
     is_new = slot not in task.values or task.values[slot] != value
     kept = replace(
@@ -104,7 +104,7 @@ def filled(state: State, task: Task, slot: str, value: Value) -> State:
     )
     if is_new:
         state, kept = noted(state, changed=state.this_turn.changed | {slot}), reopened(kept)
-    state = noted(state, is_informed=True)
+    state = about(noted(state, is_informed=True), value, domain)
     question = None if state.question and state.question.slot == slot else state.question
     return replace(state, task=kept, question=question, num_misses=0)
 
@@ -173,10 +173,27 @@ def ordered(state: State, event: ev.Ordered, domain: Domain) -> State:
     return replace(changed, task=sorted_task, num_misses=0)
 
 
+def wants_other(state: State, event: ev.WantsOther, domain: Domain) -> State:
+    """Another value of a slot is to be asked for; what is there stays until one is told."""
+    task = state.task
+    if task is None or event.slot not in domain.intents[task.intent].slots:
+        return state
+    return replace(noted(state, other=event.slot), num_misses=0)
+
+
 def ignored(state: State, event: ev.Ignored, domain: Domain) -> State:
     """Words of wishes that nothing can be done with are kept for the reply."""
     turn = state.this_turn
     return noted(state, ignored=(*turn.ignored, *event.words), unknown=(*turn.unknown, *event.unknown))
+
+
+def about(state: State, value: Value | None, domain: Domain) -> State:
+    """A node that some search tells of is what is talked of from now on; other values change nothing."""
+    told = {intent.query.label for intent in domain.intents.values() if intent.query is not None}
+    if not isinstance(value, NodeValue) or value.label not in told:
+        return state
+    others = (node for node in state.talked_of if node.label != value.label)
+    return replace(state, topic=value, talked_of=(*others, value))
 
 
 def noted(state: State, **noted: Any) -> State:

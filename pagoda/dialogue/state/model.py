@@ -44,7 +44,7 @@ class Task:
     set_at: turn in which each value was said; times_asked: questions for each slot since it was last filled
     rejected: this turn's words that were no value of their slot; doubts: nodes that words may mean
     results, relaxed: as last offered; skipped: how many were offered before; chosen: row of the results
-    order: what is to come first, None for the domain's order
+    order: what is to come first, None for the domain's order; columns: what is to be told of each result besides
     read_out: of a booking, last time; replaces: id of the booking that this one changes
     """
 
@@ -61,6 +61,7 @@ class Task:
     skipped: int = 0
     chosen: int | None = None
     order: Order | None = None
+    columns: tuple[str, ...] = ()
     read_out: ReadOut | None = None
     replaces: str = ""
 
@@ -102,20 +103,29 @@ class BookingRecord:
 
 @dataclass(frozen=True)
 class Withdrawal:
-    """A booking that is to be undone. id: which, "" while that is asked; read_out: last time, or the question."""
+    """A booking that is to be undone, or changed: which one is asked.
+
+    id: which, "" while that is asked; read_out: last time, or the question
+    said: what is to be different, as in `events.AskedToChange`; None where the booking is to be undone
+    """
 
     id: str = ""
     read_out: ReadOut | None = None
     is_confirmed: bool = False
+    said: tuple[tuple[str, str], ...] | None = None
 
 
 @dataclass(frozen=True)
 class AskedColumn:
-    """A column that was asked for: of a row of the results, of a named node, or of what is talked of."""
+    """A column that was asked for: of a row of the results, of a named node, or of what is talked of.
+
+    value: what was asked about, see `events.Requested`
+    """
 
     column: str
     row: int | None = None
     node: NodeValue | None = None
+    value: Value | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +136,7 @@ class ThisTurn:
     is_informed: a value was told, if the same
     ignored, unknown: words of wishes that the task cannot make use of; names that nobody knows
     deferred: words that are kept for a booking
+    unbookable: label of what was to be booked and cannot be; other: slot that another value is wanted of
     """
 
     intent: str = ""
@@ -134,6 +145,8 @@ class ThisTurn:
     ignored: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     deferred: tuple[str, ...] = ()
+    unbookable: str = ""
+    other: str = ""
     is_informed: bool = False
     is_switched: bool = False
     is_resumed: bool = False
@@ -156,6 +169,7 @@ class State:
 
     conversation: its own id, "" in logs of earlier versions; withdrawal: a booking that is to be undone
     later: values that were said before the booking that takes them
+    topic: the node that was talked of last, None where it was a list or nothing; talked_of: the last of each label
 
     handed_off, failure: reasons, "" where there is none; failure is of this turn only
     """
@@ -172,6 +186,8 @@ class State:
     bookings: tuple[BookingRecord, ...] = ()
     conversation: str = ""
     withdrawal: Withdrawal | None = None
+    topic: NodeValue | None = None
+    talked_of: tuple[NodeValue, ...] = ()
     this_turn: ThisTurn = ThisTurn()
     num_misses: int = 0
     handed_off: str = ""

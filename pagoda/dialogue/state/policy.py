@@ -11,7 +11,7 @@ carries an action out, adds the event that tells of it and asks again until the 
     Book           runs compile_booking, or compile_change where it replaces one       Booked            no: see `after`
     Show           tells more of the result that was chosen                            -                 yes
     TellBookings   tells what was booked in this conversation                          -                 yes
-    AskWhich       asks which booking is to be undone                                  ProposedToCancel  yes
+    AskWhich       asks which booking is to be undone, or changed                      ProposedToCancel  yes
     ConfirmCancel  reads out the booking that is to be undone                          ProposedToCancel  yes
     Unbook         runs compile_cancellation                                           Unbooked          no: see `after`
     Say            says a template                                                     -                 yes
@@ -27,22 +27,35 @@ out before it is written or undone. Form filling after Bobrow et al. 1977 (GUS) 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 from pagoda.dialogue.domain.domain import Domain
-from pagoda.dialogue.domain.model import Intent, Order
+from pagoda.dialogue.domain.model import Intent
 from pagoda.dialogue.slots.kinds import Anything, NodeValue, Value, When
 from pagoda.dialogue.slots.readings import Why
-from pagoda.dialogue.state.events import UNCLEAR
+from pagoda.dialogue.state.actions import (
+    Action,
+    Ask,
+    AskReason,
+    AskWhich,
+    Book,
+    Confirm,
+    ConfirmCancel,
+    HandOff,
+    LookUp,
+    Pending,
+    Say,
+    Show,
+    Tell,
+    TellBookings,
+    Unbook,
+)
+from pagoda.dialogue.state.events import EVERYTHING, UNCLEAR
 from pagoda.dialogue.state.model import AskedColumn, Rejection, State, Task
 from pagoda.dialogue.state.tasks import missing_slots
 from pagoda.nlu.understanding import OUT_OF_SCOPE
 
 MAX_QUESTIONS, MAX_MISSES = 2, 3
-
-
-AskReason = Literal["missing", "invalid", "ambiguous", "closed", "past", "over", "limits", "partial", "several"]
 _REASONS: Mapping[Why, AskReason] = {
     "": "invalid",
     "partial": "partial",
@@ -50,127 +63,6 @@ _REASONS: Mapping[Why, AskReason] = {
     "past": "over",
     "limits": "limits",
 }
-
-
-@dataclass(frozen=True)
-class Ask:
-    """Ask for a slot. attempt: from 1; choices: answers to offer; needs_choices: read them out of the graph first.
-
-    reason: "missing"; "invalid", with the words that could not be read as surface; "ambiguous", with the nodes that
-    were meant perhaps as choices; "closed", with the opening hours as surface; "past", a time that was kept and is
-    over by now. Of words that were understood and are no value (`slots.readings`): "over", with the next such moment as
-    the choice; "limits", with the limit as instead; "partial", with the words that were not read as surface and what
-    the others mean as instead; "several" meanings
-    """
-
-    slot: str
-    attempt: int = 1
-    choices: tuple[Value, ...] = ()
-    needs_choices: bool = False
-    reason: AskReason = "missing"
-    surface: str = ""
-    instead: Value | None = None
-
-
-@dataclass(frozen=True)
-class LookUp:
-    """Look for what fits.
-
-    filters: values by slot, those that do not matter left out; skip: rows shown before; order: what comes first
-    """
-
-    intent: str
-    filters: Mapping[str, Value]
-    skip: int = 0
-    order: Order | None = None
-
-
-@dataclass(frozen=True)
-class Confirm:
-    """Read a booking out and wait for a yes. replaces: id of the booking that it changes."""
-
-    intent: str
-    values: Mapping[str, Value]
-    replaces: str = ""
-
-
-@dataclass(frozen=True)
-class ConfirmCancel:
-    """Read out the booking that is to be undone and wait for a yes."""
-
-    booking_id: str
-
-
-Pending = Ask | Confirm | ConfirmCancel
-"""What waits for an answer, to be said again behind the answer to something else."""
-
-
-@dataclass(frozen=True)
-class Tell:
-    """Tell columns of a node. intent: whose query has the columns."""
-
-    intent: str
-    columns: tuple[str, ...]
-    result: NodeValue
-    pending: Pending | None = None
-
-
-@dataclass(frozen=True)
-class Show:
-    """Tell all of the result that was chosen."""
-
-    intent: str
-    result: NodeValue
-
-
-@dataclass(frozen=True)
-class Book:
-    """Write a booking. task_number: together with the conversation the source of its idempotency key.
-
-    replaces: id of the booking that becomes this one, "" for a new one
-    """
-
-    intent: str
-    values: Mapping[str, Value]
-    task_number: int
-    replaces: str = ""
-
-
-@dataclass(frozen=True)
-class TellBookings:
-    """Tell what was booked in this conversation."""
-
-    pending: Pending | None = None
-
-
-@dataclass(frozen=True)
-class AskWhich:
-    """Ask which booking is to be undone."""
-
-
-@dataclass(frozen=True)
-class Unbook:
-    """Undo a booking."""
-
-    booking_id: str
-
-
-@dataclass(frozen=True)
-class Say:
-    """Say a template of the domain, then what is pending."""
-
-    template: str
-    pending: Pending | None = None
-
-
-@dataclass(frozen=True)
-class HandOff:
-    """A person takes over. reason: "asked_for", "not_understood" or "slot:<name>"."""
-
-    reason: str
-
-
-Action = Ask | LookUp | Tell | Confirm | Book | Show | TellBookings | AskWhich | ConfirmCancel | Unbook | Say | HandOff
 
 
 def next_action(state: State, domain: Domain) -> Action:
@@ -235,7 +127,10 @@ def _about_person(state: State, domain: Domain) -> Action | None:
 def _is_doable(state: State) -> bool:
     """Whether something was said that needs no person."""
     turn = state.this_turn
-    did = turn.is_switched or turn.is_informed or turn.changed or turn.is_chosen or turn.requested or turn.wants_more
+    did = bool(
+        turn.is_switched or turn.is_informed or turn.changed or turn.is_chosen or turn.requested or turn.wants_more
+    )
+    did = did or bool(turn.other or turn.unbookable)
     answers = (turn.is_confirmed or turn.is_denied) and (state.task is not None or state.withdrawal is not None)
     return bool(
         did or answers or turn.is_cancelled or turn.wants_bookings or state.withdrawal or _has_trouble(state.task)
@@ -246,7 +141,7 @@ def _about_bookings(state: State, domain: Domain) -> Action | None:
     """Bookings that were written: told, undone, or kept after all."""
     turn, held = state.this_turn, state.withdrawal
     if turn.is_choice_unknown and held is not None:
-        return AskWhich()
+        return AskWhich(held.said is not None)
     if turn.wants_bookings:
         return TellBookings(open_question(state, domain))
     if turn.is_withdrawal_denied:
@@ -254,7 +149,7 @@ def _about_bookings(state: State, domain: Domain) -> Action | None:
     if held is None or turn.requested:
         return None
     if not held.id:
-        return AskWhich()
+        return AskWhich(held.said is not None)
     return Unbook(held.id) if held.is_confirmed else ConfirmCancel(held.id)
 
 
@@ -271,40 +166,61 @@ def _about_result(state: State, domain: Domain) -> Action | None:
         return None
     if turn.wants_more and source.stage == "offered":
         kept = {slot: value for slot, value in _filters(source).items() if slot not in source.relaxed}
-        return LookUp(source.intent, kept, skip=source.skipped + len(source.results), order=source.order)
+        passed = source.skipped + len(source.results)
+        return LookUp(source.intent, kept, skip=passed, order=source.order, columns=source.columns)
     if turn.is_chosen and source.chosen_result is not None:
         return Show(source.intent, source.chosen_result)
     return None
 
 
 def _asked_properties(state: State, domain: Domain) -> Action:
-    """The columns that were asked for, of the node that is meant."""
-    requests, pending = state.this_turn.requested, open_question(state, domain)
+    """The columns that were asked for, of the node that is meant, and what was wished besides."""
+    requests, pending = state.this_turn.requested, _besides(state, domain)
     row, source = requests[0].row, state.task_with_results
     if row is not None and source is not None and not -len(source.results) <= row < len(source.results):
         return Say("no_such_choice", pending)
-    intent, node = _meant(state, requests[0], domain)
+    node = _meant(state, requests[0], domain)
     if node is None:
-        return Say("nothing_to_ask", pending) if source is None else Say("which_result", pending)
+        is_listed = source is not None and not _found_nothing(state.task)
+        return Say("which_result" if is_listed else "nothing_to_ask", pending)
+    intent = _teller(node, domain)
+    if any(each.column == EVERYTHING for each in requests) and intent:
+        return Show(intent, node, pending)
     query = domain.intents[intent].query if intent else None
-    columns = tuple(each.column for each in requests if query is not None and query.column(each.column) is not None)
-    return Tell(intent, columns, node, pending) if columns else Say("property_unknown", pending)
+    known = [each for each in requests if query is not None and query.column(each.column) is not None]
+    if not known:
+        return Say("property_unknown", pending)
+    asked = tuple((each.column, each.value) for each in known if each.value is not None)
+    return Tell(intent, tuple(dict.fromkeys(each.column for each in known)), node, pending, asked)
 
 
-def _meant(state: State, request: AskedColumn, domain: Domain) -> tuple[str, NodeValue | None]:
-    """(intent whose query tells of it, node): named, by its number, being booked, chosen, or booked last."""
-    source, task = state.task_with_results, state.task
+def _besides(state: State, domain: Domain) -> Pending | None:
+    """What waits for an answer; or a search that the same sentence changed, which is done as well."""
+    open_now = open_question(state, domain)
+    turn, task = state.this_turn, state.task
+    if open_now is not None or task is None or not (turn.changed or turn.is_switched):
+        return open_now
+    action = _about_task(state, domain)
+    return action if isinstance(action, Ask | Confirm | LookUp) else None
+
+
+def _found_nothing(task: Task | None) -> bool:
+    return task is not None and task.stage == "offered" and not task.results
+
+
+def _meant(state: State, request: AskedColumn, domain: Domain) -> NodeValue | None:
+    """The node that is asked about: named, by its number, talked of, the only one of a list, or booked last."""
+    source = state.task_with_results
     if request.node is not None:
-        return _teller(request.node, domain), request.node
+        return request.node
     if request.row is not None and source is not None:
-        return source.intent, source.results[request.row]
-    if task is not None and (target := _target(task.intent, task.values, domain)) is not None:
-        return _teller(target, domain), target
+        return source.results[request.row]
+    if state.topic is not None or _found_nothing(state.task):
+        return state.topic
     if source is not None:
-        return source.intent, source.chosen_result
+        return source.chosen_result
     booked = state.bookings[-1] if state.bookings else None
-    target = _target(booked.intent, booked.values, domain) if booked is not None else None
-    return (_teller(target, domain), target) if target is not None else ("", None)
+    return _target(booked.intent, booked.values, domain) if booked is not None else None
 
 
 def _teller(node: NodeValue, domain: Domain) -> str:
@@ -326,8 +242,10 @@ def _about_talk(state: State, domain: Domain) -> Action | None:
         return Say("nothing_to_cancel")
     if turn.is_cancelled:
         return Say("cancelled_but_booked" if state.bookings else "cancelled", after(state, domain))
-    if turn.is_switched or turn.changed or turn.is_chosen or _has_trouble(task):
+    if turn.is_switched or turn.changed or turn.is_chosen or turn.other or _has_trouble(task):
         return None
+    if turn.unbookable and (task is None or not turn.is_informed):
+        return Say("not_bookable", open_question(state, domain))
     waits = task is not None and task.stage == "confirming" and task.read_out is not None
     if turn.intent == OUT_OF_SCOPE:
         return Say("not_a_yes" if waits else "out_of_scope", open_question(state, domain))
@@ -353,16 +271,16 @@ def _about_task(state: State, domain: Domain) -> Action | None:
     if task is None:
         return None
     intent = domain.intents[task.intent]
-    question = _about_trouble(task, intent, domain) or _about_missing(task, domain)
+    turn = state.this_turn
+    question = _about_trouble(task, intent, domain) or _about_other(task, turn.other) or _about_missing(task, domain)
     if question is not None:
         return question
-    turn = state.this_turn
     if intent.kind == "book":
         return _about_booking(task, state, domain)
     # What is asked for twice is answered twice.
     if task.stage == "offered" and not (turn.changed or turn.is_switched or turn.is_informed):
         return Say("anything_else")
-    return LookUp(task.intent, _filters(task), order=task.order)
+    return LookUp(task.intent, _filters(task), order=task.order, columns=task.columns)
 
 
 def _about_trouble(task: Task, intent: Intent, domain: Domain) -> Action | None:
@@ -373,6 +291,12 @@ def _about_trouble(task: Task, intent: Intent, domain: Domain) -> Action | None:
         if not _is_only_told(task, intent, slot, domain):
             return _limited(task, _ask_again(slot, rejection, task.times_asked.get(slot, 0) + 1))
     return None
+
+
+def _about_other(task: Task, slot: str) -> Action | None:
+    """A slot that another value is wanted of is asked for."""
+    attempt = task.times_asked.get(slot, 0) + 1
+    return _limited(task, Ask(slot, attempt, (), attempt > MAX_QUESTIONS)) if slot else None
 
 
 def _ask_again(slot: str, rejection: Rejection, attempt: int) -> Ask:

@@ -6,14 +6,27 @@ characters of the document's text, so that a citation can be shown where it stan
 
 from __future__ import annotations
 
-import bisect
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pagoda.rag.documents.places import AS_WRITTEN, Places
+
 Scalar = str | int | float | bool
+Metadata = Mapping[str, Scalar | tuple[Scalar, ...]]
+"""What is known of a document; several values of one name are a tuple."""
+SECTION_SEPARATOR = " > "
 # Of a title's characters: some files carry a whole paragraph there.
 _LONGEST_HEADING = 80
+
+
+@dataclass(frozen=True)
+class Heading:
+    """Characters of a document's text that are a heading. level: 1 is the highest."""
+
+    start: int
+    end: int
+    level: int = 1
 
 
 @dataclass(frozen=True)
@@ -21,15 +34,21 @@ class Document:
     """The text of one file.
 
     source: name of the file, relative to the folder that was indexed, with "/" on every system
-    page_starts: offset at which each page begins; empty where the format has no pages
-    metadata: what a filter may ask for; values are scalars
+    places: pages and lines of the file, where the text is not the file itself
+    metadata: what a filter may ask for; a tuple where there are several values, such as tags
+    headings: where the format marks them; None where it marks none, so that they have to be told by their words
+    listings: (start, end) of commands, code and the like, where each line stands for itself and nothing is a heading
+    warnings: what of the file may be missing from the text, for the person who indexes it; one sentence each
     """
 
     source: str
     text: str
     title: str = ""
-    page_starts: tuple[int, ...] = ()
-    metadata: Mapping[str, Scalar] = field(default_factory=dict)
+    places: Places = AS_WRITTEN
+    metadata: Metadata = field(default_factory=dict)
+    headings: tuple[Heading, ...] | None = None
+    listings: tuple[tuple[int, int], ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def content_hash(self) -> str:
@@ -38,29 +57,33 @@ class Document:
         >>> Document("a.txt", "x").content_hash == Document("b.txt", "x").content_hash
         True
         """
-        parts = (self.text, self.title, repr(self.page_starts), repr(sorted(self.metadata.items())))
+        structure = (self.headings, self.listings)
+        parts = (self.text, self.title, repr(self.places), repr(structure), repr(sorted(self.metadata.items())))
         return hashlib.sha256("\0".join(parts).encode("utf-8", errors="surrogatepass")).hexdigest()
 
     def page_at(self, offset: int) -> int | None:
-        """The page of a character, counted from 1.
-
-        >>> Document("a.pdf", "one two", page_starts=(0, 4)).page_at(5)
-        2
-        """
-        return bisect.bisect_right(self.page_starts, offset) or 1 if self.page_starts else None
+        """The page of a character, counted from 1; None where the format has no pages."""
+        return self.places.page_at(offset)
 
     def line_at(self, offset: int) -> int:
-        """The line of a character, counted from 1.
+        """The line of the file that a character stands in, counted from 1.
 
         >>> Document("a.txt", "one\\ntwo").line_at(4)
         2
         """
-        return self.text.count("\n", 0, offset) + 1
+        line = self.places.line_at(offset)
+        return self.text.count("\n", 0, offset) + 1 if line is None else line
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """A stretch of a document that is found as one. `sentences`: (start, end) of each, in the document's characters."""
+    """A stretch of a document that is found as one. Offsets count the document's characters.
+
+    line, page: where it begins; places: where its other characters stand, as far as that has to be known
+    section: the headings that it begins under, the highest first
+    is_embedded: whether its sentences have vectors; not those that the embedder cannot read
+    sentences: (start, end) of each
+    """
 
     chunk_id: str
     source: str
@@ -71,7 +94,28 @@ class Chunk:
     page: int | None = None
     title: str = ""
     sentences: tuple[tuple[int, int], ...] = ()
-    metadata: Mapping[str, Scalar] = field(default_factory=dict)
+    metadata: Metadata = field(default_factory=dict)
+    places: Places = AS_WRITTEN
+    section: str = ""
+    is_embedded: bool = True
+
+    def page_at(self, offset: int) -> int | None:
+        """The page of one of its characters; None where the format has no pages.
+
+        >>> Chunk("1", "a.pdf", "One. Two.", 10, 19, 1, 4, places=Places(((0, 4), (15, 5)))).page_at(15)
+        5
+        """
+        page = self.places.page_at(offset)
+        return self.page if page is None else page
+
+    def line_at(self, offset: int) -> int:
+        """The line of the file that one of its characters stands in.
+
+        >>> Chunk("1", "a.txt", "One.\\nTwo.", 10, 19, 7).line_at(15)
+        8
+        """
+        line = self.places.line_at(offset)
+        return self.line + self.text.count("\n", 0, offset - self.start) if line is None else line
 
     def sentence_texts(self) -> list[str]:
         """The sentences themselves; the whole chunk where none were told apart.
@@ -84,12 +128,16 @@ class Chunk:
 
     @property
     def heading(self) -> str:
-        """What stands before the text where it is indexed: a sentence alone rarely names what its document is about.
+        """What stands before the text where it is indexed: a sentence alone rarely names what it is about.
 
-        >>> Chunk("1", "a.txt", "It has 20 floors.", 0, 17, 1, title="Drum Tower").heading
-        'Drum Tower: '
+        The document's title and the nearest of the headings above.
+
+        >>> Chunk("1", "a.txt", "It has 20 floors.", 0, 17, 1, title="Drum Tower", section="Drum Tower > Size").heading
+        'Drum Tower: Size: '
         """
-        return f"{self.title[:_LONGEST_HEADING]}: " if self.title else ""
+        nearest = self.section.rpartition(SECTION_SEPARATOR)[2]
+        names = [self.title, nearest] if nearest != self.title else [self.title]
+        return "".join(f"{name[:_LONGEST_HEADING]}: " for name in names if name)
 
 
 @dataclass(frozen=True)

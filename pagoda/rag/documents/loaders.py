@@ -14,14 +14,25 @@ from pathlib import Path, PurePosixPath
 
 from pagoda.errors import PagodaError
 from pagoda.rag.documents.decoding import LoaderSettings, decode
+from pagoda.rag.documents.delimited import load_csv, load_tsv
 from pagoda.rag.documents.document import Document
-from pagoda.rag.documents.markup import load_html, load_markdown
-from pagoda.rag.documents.office import load_docx, load_pdf
-from pagoda.rag.documents.tables import load_csv, load_json, load_jsonl, load_tsv
+from pagoda.rag.documents.formats.docx import load_docx
+from pagoda.rag.documents.formats.eml import load_eml
+from pagoda.rag.documents.formats.epub import load_epub
+from pagoda.rag.documents.formats.ipynb import load_ipynb
+from pagoda.rag.documents.formats.light_markup import load_adoc, load_org, load_rst
+from pagoda.rag.documents.formats.odf import load_odf
+from pagoda.rag.documents.formats.pptx import load_pptx
+from pagoda.rag.documents.formats.rtf import load_rtf
+from pagoda.rag.documents.formats.xlsx import load_xlsx
+from pagoda.rag.documents.markup.html import load_html
+from pagoda.rag.documents.markup.markdown import load_markdown
+from pagoda.rag.documents.pdf.loader import load_pdf
+from pagoda.rag.documents.records import load_json, load_jsonl
 from pagoda.rag.errors import EmptyFileError, LoadError
 
 # Part of each document's recipe: another version means that the same file gives another text.
-LOADERS_VERSION = "1"
+LOADERS_VERSION = "2"
 
 
 def load_text(text: str, source: str) -> Document:
@@ -30,19 +41,30 @@ def load_text(text: str, source: str) -> Document:
 
 
 _FROM_TEXT: dict[str, Callable[[str, str], Document]] = {
-    **dict.fromkeys((".txt", ".text", ".log", ".rst"), load_text),
+    **dict.fromkeys((".txt", ".text", ".log"), load_text),
     **dict.fromkeys((".md", ".markdown"), load_markdown),
+    **dict.fromkeys((".adoc", ".asciidoc"), load_adoc),
     **dict.fromkeys((".jsonl", ".ndjson"), load_jsonl),
+    ".rst": load_rst,
+    ".org": load_org,
     ".json": load_json,
     ".csv": load_csv,
     ".tsv": load_tsv,
 }
 _FROM_BYTES: dict[str, Callable[[bytes, str, LoaderSettings], Document]] = {
     **dict.fromkeys((".html", ".htm", ".xhtml"), load_html),
+    **dict.fromkeys((".docx", ".docm"), load_docx),
+    **dict.fromkeys((".xlsx", ".xlsm"), load_xlsx),
+    **dict.fromkeys((".pptx", ".pptm"), load_pptx),
+    **dict.fromkeys((".odt", ".ods", ".odp"), load_odf),
     ".pdf": load_pdf,
-    ".docx": load_docx,
+    ".rtf": load_rtf,
+    ".epub": load_epub,
+    ".eml": load_eml,
+    ".ipynb": load_ipynb,
 }
 SUFFIXES = frozenset(_FROM_TEXT) | frozenset(_FROM_BYTES)
+"""Of every format that can be read."""
 # Half of a surrogate pair and the zero character are in no text that a database keeps.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -84,8 +106,7 @@ def load_bytes(data: bytes, source: str, settings: LoaderSettings | None = None)
 
 def _finished(document: Document, suffix: str) -> Document:
     if not document.text.strip():
-        advice = "; if it is a scan, run text recognition (OCR) over it first" if suffix == ".pdf" else ""
-        raise EmptyFileError(f"holds no text{advice}")
+        raise EmptyFileError("holds no text")
     text = _UNSTORABLE.sub("\ufffd", document.text)
     title = _UNSTORABLE.sub("\ufffd", " ".join(document.title.split()))
     return replace(document, text=text, title=title, metadata={**document.metadata, "format": suffix[1:]})

@@ -1,119 +1,113 @@
-"""Tables and records to documents: CSV, TSV, JSON, JSON Lines.
+"""Rows of cells to lines that can be found and understood alone, whatever format they came from.
 
-First station of a document's path: *file -> Document* -> Chunks -> index -> Hits -> answer. A row becomes a paragraph
-that names its columns, so that it can be found and understood alone.
+First station of a document's path: *file -> Document* -> Chunks -> index -> Hits -> answer. Each line names the columns
+of its cells; a row that is too long for one line is told in several, each with the row's first cell.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
+import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-from pagoda.rag.documents.document import Document
-from pagoda.rag.errors import LoadError
-
-_DELIMITERS = ",;\t|"
-
-
-def load_csv(text: str, source: str) -> Document:
-    """A row a paragraph; the delimiter is the one of , ; tab | that the first lines agree on."""
-    return _load_rows(text, source, _delimiter(text))
+# Some 150 tokens: a chunk holds it.
+LONGEST_ROW = 600
+_VALUE = re.compile(
+    r"[$€£¥￥+-]?\d[\d.,:/%\s-]*(?:%|元|万|亿|[a-zA-Z]{1,3})?|https?://.*|[^\s@]+@[^\s@]+\.\w+|true|false|n/?a",
+    re.IGNORECASE,
+)
+_YEAR = re.compile(r"(?:19|20)\d\d年?")
+_SAMPLE = 50
 
 
-def load_tsv(text: str, source: str) -> Document:
-    """A row a paragraph; cells end at tabs."""
-    return _load_rows(text, source, "\t")
+def rows_to_lines(
+    rows: Sequence[Sequence[str]], *, header_rows: int = 1, longest: int | None = LONGEST_ROW
+) -> Iterator[str]:
+    """A line for each row below the header, with the names of the columns before its cells; a lone row as it is.
 
-
-def load_json(text: str, source: str) -> Document:
-    """A list: an item a paragraph; an object: an entry a paragraph. Names of nested entries are joined with dots."""
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise LoadError(f"is no JSON ({error.msg} in line {error.lineno}): correct it") from error
-    if isinstance(value, list):
-        paragraphs = [_record(item) for item in value]
-    elif isinstance(value, dict):
-        paragraphs = [_record({key: item}) for key, item in value.items()]
-    else:
-        paragraphs = [_record(value)]
-    return Document(source, "\n\n".join(filter(None, paragraphs)))
-
-
-def load_jsonl(text: str, source: str) -> Document:
-    """A line a paragraph."""
-    paragraphs = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            try:
-                paragraphs.append(_record(json.loads(line)))
-            except json.JSONDecodeError as error:
-                raise LoadError(f"is no JSON in line {number} ({error.msg}): correct it") from error
-    return Document(source, "\n\n".join(filter(None, paragraphs)))
-
-
-def rows_to_lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """A line for each row, with the names of the first row before its cells; a lone row as it is.
+    header_rows: how many rows name the columns; of 0 the cells stand side by side
+    longest: longer rows are told in several lines, but for None
 
     >>> list(rows_to_lines([["city", "days"], ["Wuhan", "3"], ["北京", ""]]))
     ['city: Wuhan; days: 3', 'city: 北京']
     """
-    header = [cell.strip() for cell in rows[0]] if rows else []
-    named = len(rows) > 1 and any(header)
-    for row in rows[1:] if named else rows:
-        cells = [" ".join(cell.split()) for cell in row]
-        if named:
-            yield "; ".join(f"{_column(header, i)}: {cell}" for i, cell in enumerate(cells) if cell)
-        else:
-            yield " | ".join(cells)
+    columns = column_names(rows[:header_rows]) if len(rows) > header_rows else []
+    for row in rows[header_rows:] if columns else rows:
+        yield from row_lines(columns, row, longest)
 
 
-def _load_rows(text: str, source: str, delimiter: str) -> Document:
-    try:
-        rows = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if any(cell.strip() for cell in row)]
-    except csv.Error as error:
-        raise LoadError(f"is no table ({error}): check its quotation marks") from error
-    return Document(source, "\n\n".join(rows_to_lines(rows)))
+def row_lines(columns: Sequence[str], row: Sequence[str], longest: int | None = LONGEST_ROW) -> Iterator[str]:
+    """One row. columns: their names; none where nobody named them.
 
-
-def _delimiter(text: str) -> str:
-    """The one that splits the first lines into the same number of cells, and into most.
-
-    >>> _delimiter("a;b\\n1,5;2\\n")
-    ';'
+    >>> list(row_lines(["id", "text", "note"], ["7", "a b", "c d"], longest=14))
+    ['id: 7; text: a b', 'id: 7; note: c d']
     """
-    lines = [line for line in text[:10_000].split("\n") if line.strip()][:10]
+    cells = [" ".join(cell.split()) for cell in row]
+    if not columns:
+        yield " | ".join(cells)
+        return
+    entries = [f"{_column(columns, i)}: {cell}" for i, cell in enumerate(cells) if cell]
+    line = entries[:1]
+    length = len(entries[0]) if entries else 0
+    for entry in entries[1:]:
+        if longest is not None and length + len(entry) > longest and len(line) > 1:
+            yield "; ".join(line)
+            line, length = entries[:1], len(entries[0])
+        line.append(entry)
+        length += len(entry) + 2
+    yield "; ".join(line)
 
-    def columns(delimiter: str) -> tuple[bool, int]:
-        widths = [len(row) for row in csv.reader(lines, delimiter=delimiter)]
-        return len(set(widths)) == 1 and widths[0] > 1, min(widths, default=0)
 
-    return max(_DELIMITERS, key=columns)
+def column_names(header: Sequence[Sequence[str]]) -> list[str]:
+    """The names of the columns, from the highest row to the lowest; one that spans rows is said once.
 
-
-def _column(header: Sequence[str], i: int) -> str:
-    return (header[i] if i < len(header) else "") or f"column {i + 1}"
-
-
-def _record(value: Any) -> str:
-    return "; ".join(f"{name}: {text}" if name else text for name, text in _entries(value))
-
-
-def _entries(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Every scalar below a value, with its path; a list of scalars is one entry.
-
-    >>> list(_entries({"a": {"b": 1, "c": ["x", "y"]}, "d": None}))
-    [('a.b', '1'), ('a.c', 'x, y')]
+    >>> column_names([["City", "2023", "2023"], ["City", "Rooms", "Guests"]])
+    ['City', '2023 Rooms', '2023 Guests']
     """
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _entries(item, f"{name}.{key}" if name else str(key))
-    elif isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
-        for item in value:
-            yield from _entries(item, name)
-    elif value not in (None, "", []):
-        parts = value if isinstance(value, list) else [value]
-        yield name, ", ".join(part if isinstance(part, str) else json.dumps(part) for part in parts if part is not None)
+    if not any(cell.strip() for row in header for cell in row):
+        return []
+    width = max(len(row) for row in header)
+    stacked = ([" ".join(row[i].split()) for row in header if i < len(row)] for i in range(width))
+    return [" ".join(dict.fromkeys(filter(None, names))) for names in stacked]
+
+
+def num_title_rows(rows: Sequence[Sequence[str]]) -> int:
+    """How many rows stand above the table: alone in their line, where the rows below have several cells.
+
+    >>> num_title_rows([["Prices 2024", ""], ["item", "price"], ["tea", "3"]])
+    1
+    """
+    filled = [[i for i, cell in enumerate(row) if cell.strip()] for row in rows[:_SAMPLE]]
+    first = next((i for i, places in enumerate(filled) if places != [0]), 0)
+    return first if len(rows) > first + 1 and all(len(places) > 1 for places in filled[first : first + 2]) else 0
+
+
+def has_header(rows: Sequence[Sequence[str]], *, usually: bool = True) -> bool:
+    """Whether the first row names the columns, rather than being the first of the values.
+
+    usually: where nothing in the cells tells, as where all of them are words
+
+    >>> has_header([["item", "price"], ["tea", "3"]]), has_header([["tea", "3"], ["coffee", "5"]])
+    (True, False)
+    """
+    first = [cell.strip() for cell in rows[0]]
+    names = [name for name in first if name]
+    if len(rows) < 2 or not names or len(set(names)) < len(names) or max(map(len, names)) > 80:
+        return False
+    if any(_YEAR.fullmatch(name) for name in names[1:]):
+        return not _is_value(names[0])
+    if any(_is_value(name) for name in names):
+        return False
+    below = [[cell.strip() for cell in row] for row in rows[1:_SAMPLE]]
+    if any(_is_value(cell) for row in below for cell in row):
+        return True
+    # A name of a column is no value of it.
+    repeats = any(i < len(row) and row[i] == name for row in below for i, name in enumerate(first) if name)
+    return usually and not repeats
+
+
+def _is_value(cell: str) -> bool:
+    return _VALUE.fullmatch(cell) is not None
+
+
+def _column(columns: Sequence[str], i: int) -> str:
+    return (columns[i] if i < len(columns) else "") or f"column {i + 1}"

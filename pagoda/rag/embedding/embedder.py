@@ -19,15 +19,13 @@ import numpy as np
 
 from pagoda.errors import ConfigError, MissingExtraError
 from pagoda.minilm.package import packaged_folder
-from pagoda.rag.embedding.vectors import Embedder
+from pagoda.rag.embedding.vectors import UNREADABLE_SHARE, Embedder
 from pagoda.rag.english import STOP_WORDS
 
 if TYPE_CHECKING:
     from pagoda.rag.embedding.vectors import TokenVectors
 
 PACKAGED_NAME = "all-MiniLM-L6-v2"
-UNREADABLE_SHARE = 0.2
-"""An embedder with more unknown tokens than this does not read a text; measured on English and Chinese questions."""
 _COMMON_HAN = (
     "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子得于下自之年过后作里用道行所家事成方多"
 )

@@ -6,11 +6,17 @@ above no implementation, so that whoever keeps or compares vectors needs none.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+
+UNREADABLE_SHARE = 0.2
+"""An embedder with more unknown tokens than this does not read a text; measured on English and Chinese questions."""
+_OTHER_SCRIPT = re.compile(r"[^\W\d_\u0000-\u024f]")
+_SAMPLE_CHARACTERS = 160
 
 
 class Embedder(Protocol):
@@ -57,3 +63,9 @@ class TokenEmbedder(Embedder, Protocol):
     ) -> tuple[np.ndarray, list[TokenVectors]]:
         """What `embed` gives, and the tokens of each text; those of what it begins with, its heading, are left out."""
         ...
+
+
+def reads(embedder: Embedder, text: str) -> bool:
+    """Whether an embedder knows enough of a text's tokens. Plain Latin text is not worth counting."""
+    sample = text[:_SAMPLE_CHARACTERS]
+    return _OTHER_SCRIPT.search(sample) is None or embedder.unknown_share(sample) <= UNREADABLE_SHARE

@@ -106,8 +106,11 @@ def evaluate_questions(documents: Documents, asked: Sequence[AskedQuestion], k: 
 
 
 def scores_of(answer: Answer, right: Sequence[str]) -> tuple[float, float]:
-    """Exact match and F1 of an answer's words; an abstention is the empty answer, as in SQuAD 2.0."""
-    given = "" if answer.abstained else _CITATION_MARK.sub("", answer.text)
+    """Exact match and F1 of an answer's words; an abstention is the empty answer, as in SQuAD 2.0.
+
+    Where a sentence or a passage is shown with the words that answer marked in it, those words count.
+    """
+    given = "" if answer.abstained else answer.span or _CITATION_MARK.sub("", answer.text)
     return scores(given, right, chinese=language_of(answer.question) == "zh")
 
 

@@ -136,7 +136,7 @@ def pool_snapshot(
 
 def whole(document: Document) -> list[Chunk]:
     """A document as one chunk, however long; its sentences are embedded one by one, so that nothing is cut off."""
-    from pagoda.rag.documents.splitter import sentence_spans
+    from pagoda.rag.splitting.sentences import sentence_spans
 
     spans = tuple(sentence_spans(document.text))
     source, text, title = document.source, document.text, document.title

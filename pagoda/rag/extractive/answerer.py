@@ -1,7 +1,7 @@
 """Answers in the documents' own words, for whoever has no model to believe: the extractive answer as an `Answer`.
 
-On a question's path: question -> Hits -> *quoted sentence* -> Answer. What the answer is and how sure is
-`extractive`'s business; here it gets its citation, or becomes the statement that the documents hold none.
+On a question's path: question -> Hits -> *quotation* -> Answer. What is quoted and how sure it is, is `extractor`'s
+business; here it gets its citation, or becomes the statement that the documents hold none.
 """
 
 from __future__ import annotations
@@ -16,25 +16,34 @@ from pagoda.chat.model import Message
 from pagoda.language import language_of
 from pagoda.rag.answer import Answer, Citation
 from pagoda.rag.answerer import GroundedQuestion
+from pagoda.rag.extractive.showing.readable import readable
 from pagoda.rag.followup import joined
 from pagoda.rag.words import words_in
 
 if TYPE_CHECKING:
     from pagoda.rag.documents.document import Hit
-    from pagoda.rag.extractive.extractor import Extraction, ExtractiveAnswerer
+    from pagoda.rag.extractive.extractor import Extraction, ExtractiveAnswerer, Place
 
 NAME = "extractive"
+MAX_PASSAGES = 3
+"""How many passages are shown at most where none of them surely answers."""
 
 
 class QuotingAnswerer:
-    """Quotes the sentence that answers: an `Answerer`.
+    """Quotes the words, sentence or passage that answers: an `Answerer`.
 
     answerer: does the work; None is the packaged one, loaded with the first question
-    min_confidence: for that one, to be less sure than usual; see ExtractiveSettings
+    min_confidence, max_passages: for that one, to be less sure than usual, and to show less; see ExtractiveSettings
     """
 
-    def __init__(self, answerer: ExtractiveAnswerer | None = None, *, min_confidence: float | None = None) -> None:
-        self._answerer, self._min_confidence = answerer, min_confidence
+    def __init__(
+        self,
+        answerer: ExtractiveAnswerer | None = None,
+        *,
+        min_confidence: float | None = None,
+        max_passages: int = MAX_PASSAGES,
+    ) -> None:
+        self._answerer, self._min_confidence, self._max_passages = answerer, min_confidence, max_passages
 
     async def standalone(self, question: str, history: Sequence[Message]) -> str:
         """A follow-up question with the one before, where it leans on it."""
@@ -61,11 +70,21 @@ class QuotingAnswerer:
         if found is None or found.abstained or not found.text:
             confidence = found.confidence if found else 0.0
             text = words_in(language_of(question.text)).abstention
-            return Answer(question=question.text, text=text, abstained=True, confidence=confidence, answerer=NAME)
+            return Answer(
+                question=question.text,
+                text=text,
+                shown="nothing",
+                abstained=True,
+                confidence=confidence,
+                answerer=NAME,
+            )
+        citations = [_citation(n, place, question.hits) for n, place in enumerate(found.places, 1)]
         return Answer(
             question=question.text,
-            text=f"{found.text} [1]",
-            citations=(_citation(found, question.hits[found.hit_index]),),
+            text="\n\n".join(_text(found, citation) for citation in citations),
+            shown=found.kind,
+            span=citations[0].marked_text,
+            citations=tuple(citations),
             confidence=found.confidence,
             answerer=NAME,
         )
@@ -74,14 +93,18 @@ class QuotingAnswerer:
         if self._answerer is None:
             from pagoda.rag.extractive.extractor import ExtractiveAnswerer, ExtractiveSettings
 
-            least = self._min_confidence
-            self._answerer = ExtractiveAnswerer(None if least is None else ExtractiveSettings(min_confidence=least))
+            settings = ExtractiveSettings(min_confidence=self._min_confidence, max_passages=self._max_passages)
+            self._answerer = ExtractiveAnswerer(settings)
         return self._answerer
 
 
-def _citation(found: Extraction, hit: Hit) -> Citation:
-    """The sentence around the answer."""
-    chunk, start, end = hit.chunk, found.sentence_start, found.sentence_end
-    quote = chunk.text[start - chunk.start : end - chunk.start]
-    line = chunk.line + chunk.text.count("\n", 0, start - chunk.start)
-    return Citation(1, chunk.source, quote, start, end, line, chunk.page, hit.score)
+def _text(found: Extraction, citation: Citation) -> str:
+    """What is shown, as a person reads it, with its citation: in a line of its own behind several lines."""
+    told = readable(citation.marked_text if found.kind == "span" else citation.quote)
+    return f"{told}\n[{citation.number}]" if "\n" in told else f"{told} [{citation.number}]"
+
+
+def _citation(number: int, place: Place, hits: Sequence[Hit]) -> Citation:
+    """The place that is shown, with what in it answers."""
+    hit = hits[place.hit_index]
+    return Citation.of_span(number, hit.chunk, *place.quote, hit.score, place.marked)

@@ -1,17 +1,17 @@
-"""Answers in the documents' own words, with no model to believe: the best span of the best passage, or nothing.
+"""Answers in the documents' own words, with no model to believe: what is shown of the best passage, or nothing.
 
 Last station of a question's path without a generating model: question -> Hits -> spans -> *extraction*. English is read
 by the neural reader on the packaged MiniLM (`english/reader`), Chinese by trees (`chinese/tree_ranker`), for MiniLM has
-no words for it: the question decides which, or the passage where it has hardly a word of the question's language.
-Offline, deterministic, a question in a batch as alone. `confidence` is the probability, where half of the questions
-have an answer, that the passage holds one at all, as SQuAD 2.0 asks (Rajpurkar et al. 2018, arXiv 1806.03822); not that
-the span is its exact wording.
+no words for it: the question decides which, or the passage where it has hardly a word of the question's language. The
+readers find words in each passage; `showing` decides whether to answer and how much of the passage must be shown.
+Offline, deterministic, a question in a batch as alone. `confidence` is the probability that what is shown answers, as
+`showing/decision` has it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,67 +23,88 @@ from pagoda.rag.extractive.chinese.features import read_chinese
 from pagoda.rag.extractive.english.reader import load_reader
 from pagoda.rag.extractive.ranker import FOLDER, decision_features
 from pagoda.rag.extractive.rankers import load_ranker
+from pagoda.rag.extractive.showing.coverage import Coverage
+from pagoda.rag.extractive.showing.decision import Signs, group_of, load_decision, signs_of
+from pagoda.rag.extractive.showing.question_form import Form, form_of
+from pagoda.rag.extractive.showing.station import Candidate, Kind, Showing, Span, passage, sentence_of, shown
 from pagoda.rag.extractive.spans import sentence_bounds
 
-_LEAST = 1e-12
 NAMES_SHARE = 0.2
 """A text with a smaller share of words of a language has its names in it, but nothing to cut an answer from."""
-LEAST_COVERAGE = 0.25
-"""Share of the question's weighted words that a passage must hold before its answer is believed in full."""
+ENOUGH = 0.9
+"""No more passages are shown once one of them answers with this probability, by what is known of each."""
 
 
 @dataclass(frozen=True)
 class ExtractiveSettings:
-    """min_confidence: below it the answerer abstains; .5 balances both mistakes on the development sets.
+    """min_confidence: below it the answerer abstains; None is what the calibration asks for.
 
     max_hits: how many hits are read, best first
-    rank_penalty: what each place further down the hits costs: log-odds of an answer; in Chinese, the ranker's score
+    max_passages: how many may be shown where none of them surely answers
     """
 
-    min_confidence: float = 0.5
+    min_confidence: float | None = None
     max_hits: int = 3
-    rank_penalty: float = 2.0
+    max_passages: int = 3
 
     def __post_init__(self) -> None:
-        if not 0 <= self.min_confidence <= 1:
+        if self.min_confidence is not None and not 0 <= self.min_confidence <= 1:
             raise ConfigError(f"min_confidence is {self.min_confidence}, but a probability is expected: give 0 to 1")
-        if self.max_hits < 1:
-            raise ConfigError(f"max_hits is {self.max_hits}, but at least one hit must be read: give 1 or more")
+        for name in ("max_hits", "max_passages"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}, but at least one hit must be read: give 1 or more")
+
+
+@dataclass(frozen=True)
+class Place:
+    """What is shown of one hit. quote, marked: characters of the document, what is shown and what in it answers."""
+
+    hit_index: int
+    quote: Span
+    marked: Span
 
 
 @dataclass(frozen=True)
 class Extraction:
-    """A span that answers, or would answer if it were sure enough.
+    """What answers, or would answer if it were sure enough.
 
-    start, end, sentence_start, sentence_end: characters of the document. hit_index: the hit it stands in; -1 where
-    nothing could be read, and then `text` is empty. An abstained extraction still shows its best span.
+    text: the words that the reader found, characters start to end of the document
+    hit_index: the hit they stand in; -1 where nothing could be read, and then `text` is empty
+    kind: how much is shown of it; places: what is shown, the likeliest first; more than one only of passages
+    An abstained extraction still has its best words.
     """
 
     text: str
     start: int
     end: int
     hit_index: int
-    sentence_start: int
-    sentence_end: int
+    kind: Kind
+    places: tuple[Place, ...]
     confidence: float
     abstained: bool
 
 
-NOTHING = Extraction("", 0, 0, -1, 0, 0, 0.0, True)
+NOTHING = Extraction("", 0, 0, -1, "passage", (), 0.0, True)
 
 
 @dataclass(frozen=True)
-class _Found:
-    """The best span of one hit, in the chunk's characters. value: what hits of one language compete by."""
+class Reading:
+    """What a reader found in one hit: characters of the chunk, and log-odds that the hit holds an answer."""
 
     hit_index: int
-    chunk: Chunk
     language: Language
     start: int
     end: int
-    sentence: tuple[int, int]
-    value: float
-    confidence: float
+    log_odds: float
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """A reading with what may be shown of it, and how likely it answers."""
+
+    reading: Reading
+    candidate: Candidate
+    probability: float
 
 
 class ExtractiveAnswerer:
@@ -97,70 +118,120 @@ class ExtractiveAnswerer:
         self._rankers = rankers
 
     def answer(self, question: str, hits: Sequence[Hit]) -> Extraction:
-        """The best span of the hits (best first); abstained where the passage does not seem to hold an answer.
+        """What answers best in the hits (best first); abstained where none seems to hold an answer.
 
         Raises InvalidRequestError for a question without words, MissingExtraError for an English passage where the
         packaged MiniLM is not installed.
         """
-        if not question.strip():
-            raise InvalidRequestError("the question is empty: give one with words", param="question")
-        read = enumerate(hits[: self.settings.max_hits])
-        found = [span for index, hit in read if (span := self._read(question, index, hit))]
-        return self._extraction(self._best(found)) if found else NOTHING
+        return self.extraction(question, hits, self.readings(question, hits))
 
     def answer_batch(self, questions: Sequence[str], hits: Sequence[Sequence[Hit]]) -> list[Extraction]:
         """One extraction a question: the same as one by one."""
         return [self.answer(question, found) for question, found in zip(questions, hits, strict=True)]
 
-    def _read(self, question: str, index: int, hit: Hit) -> _Found | None:
-        is_chinese = _language(question, hit.chunk.text) == "zh"
-        return (self._read_chinese if is_chinese else self._read_english)(question, index, hit)
+    def readings(self, question: str, hits: Sequence[Hit]) -> list[Reading]:
+        """What the readers find in the first hits: the dear half of an answer. Raises as `answer` does."""
+        if not question.strip():
+            raise InvalidRequestError("the question is empty: give one with words", param="question")
+        read = enumerate(hits[: self.settings.max_hits])
+        return [found for index, hit in read if (found := self._read(question, index, hit.chunk))]
 
-    def _read_english(self, question: str, index: int, hit: Hit) -> _Found | None:
-        reader, chunk = load_reader(), hit.chunk
-        sentences = _sentences(chunk) or sentence_bounds(chunk.text)
-        span = reader.read(question, chunk.text, sentences)
+    def extraction(self, question: str, hits: Sequence[Hit], readings: Sequence[Reading]) -> Extraction:
+        """What is shown of what was read: the cheap half."""
+        if not readings:
+            return NOTHING
+        form = form_of(question)
+        found = weighed(question, hits[: self.settings.max_hits], readings, form)
+        best, probability = found[0].reading, found[0].probability
+        thresholds = load_decision().thresholds[group_of(best.language, form)]
+        least = thresholds.answer if self.settings.min_confidence is None else self.settings.min_confidence
+        showing = shown(
+            form,
+            found[0].candidate,
+            span_is_sure=probability >= thresholds.span,
+            sentence_is_sure=probability >= thresholds.sentence,
+        )
+        chunk = hits[best.hit_index].chunk
+        places = [_place(hits, best.hit_index, showing)]
+        if showing.kind == "passage":
+            places += [
+                _place(hits, other.reading.hit_index, passage(form, other.candidate)) for other in self._also(found)
+            ]
+        return Extraction(
+            text=chunk.text[best.start : best.end],
+            start=chunk.start + best.start,
+            end=chunk.start + best.end,
+            hit_index=best.hit_index,
+            kind=showing.kind,
+            places=tuple(places),
+            confidence=probability,
+            abstained=probability < least,
+        )
+
+    def _also(self, found: Sequence[Weighed]) -> list[Weighed]:
+        """The passages to show beside the best: as many as it takes until one of them likely answers."""
+        missed, also = 1 - found[0].probability, []
+        for other in found[1 : self.settings.max_passages]:
+            if 1 - missed >= ENOUGH:
+                break
+            missed *= 1 - other.probability
+            also.append(other)
+        return also
+
+    def _read(self, question: str, index: int, chunk: Chunk) -> Reading | None:
+        is_chinese = _language(question, chunk.text) == "zh"
+        return (self._read_chinese if is_chinese else self._read_english)(question, index, chunk)
+
+    def _read_english(self, question: str, index: int, chunk: Chunk) -> Reading | None:
+        span = load_reader().read(question, chunk.text, sentences_of(chunk))
         if span is None:
             return None
-        value = span.log_odds - self.settings.rank_penalty * index
-        sentence = _around(sentences, span.start, span.end)
-        return _Found(index, chunk, "en", span.start, span.end, sentence, value, span.probability)
+        return Reading(index, "en", span.start, span.end, span.log_odds)
 
-    def _read_chinese(self, question: str, index: int, hit: Hit) -> _Found | None:
-        ranker, chunk = load_ranker("zh", self._rankers), hit.chunk
-        passage = read_chinese(question, chunk.text, _sentences(chunk) or None)
+    def _read_chinese(self, question: str, index: int, chunk: Chunk) -> Reading | None:
+        ranker = load_ranker("zh", self._rankers)
+        passage = read_chinese(question, chunk.text, sentences_of(chunk) or None)
         if not len(passage.spans):
             return None
         scores = ranker.scores(passage)
         best = ranker.best(passage, scores)
         first, last = passage.spans[best]
-        confidence = ranker.probability(decision_features(passage, scores, best))
-        # The ranker was fitted on passages about the question's subject; of others it knows nothing.
-        confidence *= min(1.0, float(passage.coverage[2]) / LEAST_COVERAGE)
-        value = float(scores[best]) - self.settings.rank_penalty * index
-        start, end = passage.tokens[first].start, passage.tokens[last].end
-        sentence = passage.sentences[passage.sentence_of[best]]
-        return _Found(index, chunk, "zh", start, end, sentence, value, confidence)
+        log_odds = _log_odds(ranker.probability(decision_features(passage, scores, best)))
+        return Reading(index, "zh", passage.tokens[first].start, passage.tokens[last].end, log_odds)
 
-    def _best(self, found: Sequence[_Found]) -> _Found:
-        """Of the highest value, the earlier hit of equals. Values of two readers are compared as log-odds of both."""
-        if len({span.language for span in found}) > 1:
-            penalty = self.settings.rank_penalty
-            found = [replace(span, value=_log_odds(span.confidence) - penalty * span.hit_index) for span in found]
-        return max(found, key=lambda span: (span.value, -span.hit_index))
 
-    def _extraction(self, found: _Found) -> Extraction:
-        offset, (left, right) = found.chunk.start, found.sentence
-        return Extraction(
-            text=found.chunk.text[found.start : found.end],
-            start=offset + found.start,
-            end=offset + found.end,
-            hit_index=found.hit_index,
-            sentence_start=offset + left,
-            sentence_end=offset + right,
-            confidence=found.confidence,
-            abstained=found.confidence < self.settings.min_confidence,
-        )
+def weighed(question: str, hits: Sequence[Hit], readings: Sequence[Reading], form: Form) -> list[Weighed]:
+    """Each reading with how likely it answers, the likeliest first; of equals the earlier hit."""
+    decision = load_decision()
+    found = [
+        Weighed(reading, candidate, decision.probability(group_of(reading.language, form), signs))
+        for reading, (candidate, signs) in zip(readings, told(question, hits, readings), strict=True)
+    ]
+    return sorted(found, key=lambda each: (-each.probability, each.reading.hit_index))
+
+
+def told(question: str, hits: Sequence[Hit], readings: Sequence[Reading]) -> list[tuple[Candidate, Signs]]:
+    """Each reading as what may be shown, and what is known of it."""
+    coverage = Coverage(question, hits, [sentences_of(hit.chunk) for hit in hits])
+    found = []
+    for read in readings:
+        at, span = read.hit_index, (read.start, read.end)
+        candidate = Candidate(hits[at].text, coverage.sentences[at], span, coverage.key_sentence(at))
+        found.append((candidate, signs_of(coverage, at, sentence_of(coverage.sentences[at], span), read.log_odds)))
+    return found
+
+
+def sentences_of(chunk: Chunk) -> list[Span]:
+    """The chunk's sentences in its own characters."""
+    known = [(start - chunk.start, end - chunk.start) for start, end in chunk.sentences]
+    return known or sentence_bounds(chunk.text)
+
+
+def _place(hits: Sequence[Hit], index: int, showing: Showing) -> Place:
+    """In the document's characters."""
+    start = hits[index].chunk.start
+    quote, marked = ((start + left, start + right) for left, right in (showing.place, showing.marked))
+    return Place(index, quote, marked)
 
 
 def _language(question: str, text: str) -> Language:
@@ -171,15 +242,5 @@ def _language(question: str, text: str) -> Language:
 
 
 def _log_odds(probability: float) -> float:
-    return float(np.log(max(probability, _LEAST) / max(1 - probability, _LEAST)))
-
-
-def _sentences(chunk: Chunk) -> list[tuple[int, int]]:
-    """The chunk's sentences in its own characters."""
-    return [(start - chunk.start, end - chunk.start) for start, end in chunk.sentences]
-
-
-def _around(sentences: Sequence[tuple[int, int]], start: int, end: int) -> tuple[int, int]:
-    """The sentence that a span stands in, widened where the span reaches beyond it."""
-    left, right = max((s for s in sentences if s[0] <= start), default=(start, end))
-    return min(left, start), max(right, end)
+    least = 1e-12
+    return float(np.log(max(probability, least) / max(1 - probability, least)))

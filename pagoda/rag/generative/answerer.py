@@ -34,6 +34,8 @@ from pagoda.rag.generative.support import SupportCheck
 from pagoda.rag.words import words_in
 
 T = TypeVar("T")
+SMALL = 2_000_000_000
+"""Parameters below which a model is asked in plain words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +45,15 @@ class GenerativeSettings:
     max_answer_tokens: of the answer; less where the model's context is small
     max_prompt_tokens: of the prompt, where that is to be less than the context leaves
     map_reduce: where sources do not fit together, read them in parts instead of dropping the weakest
+    marks: whether the model marks each sentence with its source; None is for models of two billion parameters or more,
+        and for those that do not say how many they have
     deadline_s: of one call of the model, all its tries together
     """
 
     max_answer_tokens: int = 512
     max_prompt_tokens: int | None = None
     map_reduce: bool = False
+    marks: bool | None = None
     deadline_s: float = 120.0
 
     def __post_init__(self) -> None:
@@ -110,12 +115,20 @@ class GenerativeAnswerer:
         wanted = self._settings.max_answer_tokens
         return ChatParams(max_tokens=wanted if context is None else max(1, min(wanted, context // 4)))
 
+    async def _marks(self) -> bool:
+        """Whether to ask for marks."""
+        if self._settings.marks is not None:
+            return self._settings.marks
+        size = await self._in_time(self.model.num_parameters())
+        return size is None or size >= SMALL
+
     async def _plan(self, question: GroundedQuestion, params: ChatParams) -> PromptPlan:
         context = await self.model.max_context_tokens()
         limits = [self._settings.max_prompt_tokens, None if context is None else context - params.max_tokens]
         budget = min((limit for limit in limits if limit is not None), default=None)
+        marks = await self._marks()
         count = self.model.count_tokens
-        return PromptPlan(question.text, language_of(question.text), count, budget, question.history)
+        return PromptPlan(question.text, language_of(question.text), count, budget, question.history, marks)
 
     async def _prompt(self, question: GroundedQuestion, params: ChatParams) -> PackedPrompt:
         plan = await self._plan(question, params)

@@ -2,9 +2,10 @@
 
 Last but one station of a question's path: question -> Hits -> prompt -> model -> *checked* Answer. A number that the
 model wrote counts only where that source bears the sentence; where another source does, the citation is put right;
-where none does, the sentence is marked. An answer without one borne sentence is no answer: it becomes the statement
-that the documents do not hold one. What is checked is described in `support`; the aim is that of Gao et al. 2023,
-"Enabling Large Language Models to Generate Text with Citations" (arXiv 2305.14627).
+where none does, the sentence is marked; and where its source says the contrary, the source's words stand in its place.
+An answer without one borne sentence is no answer: it becomes the statement that the documents do not hold one. What is
+checked is described in `support` and `denial`; the aim is that of Gao et al. 2023, "Enabling Large Language Models to
+Generate Text with Citations" (arXiv 2305.14627).
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pagoda.rag.answer import Citation
+from pagoda.rag.denial import contradicts
+from pagoda.rag.directives import is_directive
+from pagoda.rag.generative.links import with_own_links
 from pagoda.rag.generative.prompt import PackedPrompt
 from pagoda.rag.generative.source import Source
 from pagoda.rag.generative.support import Support, SupportCheck, says_nothing
@@ -56,14 +60,15 @@ class _Numbering:
 def checked(text: str, question: str, prompt: PackedPrompt, check: SupportCheck) -> CheckedText:
     """The text with citations that hold, numbered from 1."""
     words = words_in(prompt.language)
-    text = _THINKING.sub("", text).strip()
+    text = with_own_links(_THINKING.sub("", text), prompt.sources).strip()
     if is_abstention(text):
         return CheckedText(words.abstention, abstained=True)
     numbering, unsupported, scores, parts = _Numbering(), list[str](), list[float](), list[str]()
     for gap, sentence in _sentences(text):
         plain = _SQUARE.sub("", sentence).strip()
         found = _borne(sentence, plain, question, prompt.sources, check)
-        parts.append(gap + plain + "".join(f" [{n}]" for n in _numbers(found, numbering)))
+        told = _told(plain, question, [_citation(0, *pair).quote for pair in found])
+        parts.append(gap + told + "".join(f" [{n}]" for n in _numbers(found, numbering)))
         scores.append(max((support.score for _, support in found), default=0.0))
         if not found and not says_nothing(plain) and not is_abstention(plain):
             unsupported.append(plain)
@@ -112,12 +117,19 @@ def _borne(
         return []
     named = [source for number in cited_numbers(sentence) for source in sources if source.number == number]
     if says_nothing(plain):
-        return [(source, check.place(question, source)) for source in named]
+        return check.places(question, named or sources)
     held = [(source, found) for source in named if (found := check.check(plain, question, source)).holds]
     if held:
         return held
     best = check.best(plain, question, sources)
     return [best] if best else []
+
+
+def _told(plain: str, question: str, quotes: Sequence[str]) -> str:
+    """The model's sentence; the words of its source where one of them denies and the other does not."""
+    against = next((quote for quote in quotes if contradicts(plain, question, quote)), None)
+    # What gives orders is nobody's answer, see `directives`; whoever reads the hits elsewhere may still meet it.
+    return plain if against is None or is_directive(against) else " ".join(against.split())
 
 
 def _numbers(found: Sequence[tuple[Source, Support]], numbering: _Numbering) -> list[int]:
@@ -126,6 +138,4 @@ def _numbers(found: Sequence[tuple[Source, Support]], numbering: _Numbering) -> 
 
 def _citation(number: int, source: Source, support: Support) -> Citation:
     chunk = next(c for c in source.chunks if c.start <= support.start and support.end <= c.end)
-    quote = chunk.text[support.start - chunk.start : support.end - chunk.start]
-    line = chunk.line + chunk.text.count("\n", 0, support.start - chunk.start)
-    return Citation(number, source.file, quote, support.start, support.end, line, chunk.page, source.score)
+    return Citation.of_span(number, chunk, support.start, support.end, source.score)

@@ -28,14 +28,13 @@ UNSURE, SURE = 0.2, 0.5
 MAX_TOKENS = 48
 _LEFT_OUT = 2
 """So many words of the quotation a model may leave out: an article, an `and`."""
-_MARK = re.compile(r"\s*\[\d+\]$")
 _WORD = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+")
 
 
 class GuidedAnswerer:
     """Asks a model what a reader's quotation says: an `Answerer`.
 
-    reader: answers "words [1]" with one citation, whose quote is the sentence around them, from UNSURE on
+    reader: answers from UNSURE on, with the words that answer and one citation, which quotes what stands around them
     deadline_s: of one call of the model, all its tries together
     """
 
@@ -73,13 +72,15 @@ class GuidedAnswerer:
     def _worded(self, answer: Answer, said: str) -> Answer:
         """What both agree on; else what the reader has, if it was sure."""
         (citation,) = answer.citations
-        words = agreed(said, _MARK.sub("", answer.text), citation.quote)
+        words = agreed(said, answer.span, citation.quote)
         if words is not None:
-            return replace(answer, text=f"{words} [1]", answerer=self._model.name)
+            # A sentence or passage is shown for what the words alone would not say: a condition, a denial.
+            text = f"{words} [1]" if answer.shown == "span" else answer.text
+            return replace(answer, text=text, span=words, answerer=self._model.name)
         if answer.confidence >= SURE:
             return answer
         abstention = words_in(language_of(answer.question)).abstention
-        return replace(answer, text=abstention, citations=(), abstained=True)
+        return replace(answer, text=abstention, citations=(), shown="nothing", span="", abstained=True)
 
 
 def brief_messages(question: GroundedQuestion, answer: Answer) -> tuple[Message, ...]:

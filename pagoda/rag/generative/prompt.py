@@ -37,13 +37,19 @@ class PackedPrompt:
 
 @dataclass(frozen=True)
 class PromptPlan:
-    """What a prompt is made for. history: earlier turns, oldest first; budget: tokens of the prompt, None for any."""
+    """What a prompt is made for.
+
+    budget: tokens of the prompt, None for any; history: earlier turns, oldest first
+    marks: whether the model is told to mark each sentence with its source; a small one copies the example's mark and
+        says nothing else, so it is asked in plain words, and the check alone finds what bears them
+    """
 
     question: str
     language: Language
     count_tokens: CountTokens
     budget: int | None = None
     history: tuple[Message, ...] = ()
+    marks: bool = True
 
     @property
     def words(self) -> RetrievalWords:
@@ -101,6 +107,8 @@ def answer_messages(
 ) -> tuple[Message, ...]:
     """The conversation that asks for the answer."""
     words = plan.words
+    if not plan.marks:
+        return _plain(plan, (neutralised(source.text) for source in sources), history)
     return (
         Message("system", words.instructions.format(abstention=words.abstention)),
         *(Message(turn.role, neutralised(turn.content)) for turn in history),
@@ -111,6 +119,8 @@ def answer_messages(
 def note_messages(plan: PromptPlan, sources: Sequence[Source]) -> tuple[Message, ...]:
     """The conversation that asks what some of the sources say."""
     words = plan.words
+    if not plan.marks:
+        return answer_messages(plan, sources)
     instructions = Message("system", words.notes.format(abstention=words.abstention))
     return instructions, _ask(plan, words.sources, "\n\n".join(map(source_block, sources)))
 
@@ -118,6 +128,8 @@ def note_messages(plan: PromptPlan, sources: Sequence[Source]) -> tuple[Message,
 def reduce_messages(plan: PromptPlan, notes: Iterable[str]) -> tuple[Message, ...]:
     """The conversation that makes one answer of the notes. Their [n] stay: they are ours to keep."""
     words = plan.words
+    if not plan.marks:
+        return _plain(plan, notes)
     instructions = Message("system", words.instructions.format(abstention=words.abstention))
     return instructions, _ask(plan, words.found_notes, "\n\n".join(notes))
 
@@ -136,6 +148,17 @@ def source_block(source: Source) -> str:
     name = neutralised_name(source.file)
     head = f'<source number="{source.number}" file="{name}"{page} line="{first.line}">'
     return f"{head}\n{neutralised(source.text)}\n</source>"
+
+
+def _plain(plan: PromptPlan, texts: Iterable[str], history: Sequence[Message] = ()) -> tuple[Message, ...]:
+    """What a small model is asked: the question once, after the text, without marks or rules about them."""
+    words = plan.words
+    asked = words.plain_ask.format(text="\n\n".join(texts), question=neutralised(plan.question))
+    return (
+        Message("system", words.plain.format(abstention=words.abstention)),
+        *(Message(turn.role, neutralised(turn.content)) for turn in history),
+        Message("user", asked),
+    )
 
 
 def _ask(plan: PromptPlan, title: str, material: str) -> Message:

@@ -1,19 +1,21 @@
-"""Whether a source bears a sentence: its numbers and names stand there, and so do most of its other words.
+"""Whether a source bears a sentence: its numbers and names stand in what is quoted, and most other words in the source.
 
 On a question's path behind the model: question -> Hits -> prompt -> model -> *checked* Answer. A check of words and not
 of logic: it finds what was invented or taken from another source, and lets pass what denies its source in the same
-words. Where words differ, the embedder may still vouch for a sentence, but never for a number or a name.
+words. Where words differ, the embedder may still vouch for a sentence, but never for a number or a name. The quotation
+is the fewest sentences that have them all, so that a reader who looks at it alone finds what the answer says.
 """
 
 from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pagoda.rag.content_words import FUNCTION_WORDS, HAN_RUN, LATIN_WORD, content, words_of
+from pagoda.rag.documents.document import Chunk
 from pagoda.rag.english import uninflected
 from pagoda.rag.generative.source import Source
 
@@ -26,12 +28,44 @@ _AFFIRMATION_TEXT = "是 不是 对 不对 否 不 有 没有 可以 不可以 �
 _AFFIRMATION = frozenset(_AFFIRMATION_TEXT.split())
 _INVENTED_WORDS, _INVENTED_PAIRS = 3, 4
 """So many in a row that the source does not have are no paraphrase: three words, or five Chinese characters."""
+_MAX_SENTENCES = 3
 _DIGITS = str.maketrans("０１２３４５６７８９：，", "0123456789:,")
 
 
 @dataclass(frozen=True)
+class _Facts:
+    """What a sentence says that no paraphrase may change: numbers in one spelling, names uninflected."""
+
+    numbers: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.numbers or self.names)
+
+    def stand_in(self, text: str) -> bool:
+        """Whether a text has them all."""
+        return self.numbers <= numbers(text) and (not self.names or self.names <= _folded_words(text))
+
+
+@dataclass(frozen=True)
+class _Quotation:
+    """Sentences in a row. heading: what stands above them, which is read with them, as a title names the subject."""
+
+    start: int
+    end: int
+    size: int
+    text: str
+    heading: str
+
+    @property
+    def read(self) -> str:
+        """What a reader has before them."""
+        return f"{self.heading}\n{self.text}"
+
+
+@dataclass(frozen=True)
 class Support:
-    """How well a source bears a sentence. score: 0 to 1; start, end: the best of its own sentences, in the document."""
+    """How well a source bears a sentence. score: 0 to 1; start, end: what is quoted of it, in the document."""
 
     score: float
     start: int
@@ -57,22 +91,29 @@ class SupportCheck:
         """How well one source bears the sentence. What the question said already proves nothing."""
         told = content(sentence)
         new = told - content(question)
-        start, end, quote = _best_sentence(told or content(question), source)
-        text = source.text
-        if not told and not numbers(sentence):
-            return Support(0.0, start, end, holds=False)
-        has_facts = numbers(sentence) <= numbers(text) and _names(sentence, question) <= _folded_words(text)
-        there = content(text)
+        facts = _Facts(numbers(sentence), frozenset(_names(sentence, question)))
+        quote = _quotation(told or content(question), facts, source)
+        if not told and not facts.numbers:
+            return Support(0.0, quote.start, quote.end, holds=False)
+        has_facts = facts.stand_in(quote.read)
+        there = content(source.chunks[0].heading + source.text)
         covered, newly = _share(told, there), _share(new, there)
         enough = min(covered, newly) >= self._threshold and not _invented(sentence, there | content(question))
         if has_facts and not enough:
-            enough = self._similar(sentence, quote)
-        return Support(covered if has_facts else 0.0, start, end, holds=has_facts and enough)
+            enough = self._similar(sentence, quote.text)
+        return Support(covered if has_facts else 0.0, quote.start, quote.end, holds=has_facts and enough)
 
-    def place(self, question: str, source: Source) -> Support:
-        """Where a source speaks of the question, for sentences that say nothing by themselves: Yes."""
-        start, end, _ = _best_sentence(content(question), source)
-        return Support(0.0, start, end, holds=True)
+    def places(self, question: str, sources: Sequence[Source]) -> list[tuple[Source, Support]]:
+        """Where the source that speaks most of the question does so, for sentences that say nothing by themselves: Yes.
+
+        None where no source has half of the question's words together.
+        """
+        asked = content(question)
+        found = [(source, _quotation(asked, _Facts(), source)) for source in sources]
+        source, quote = max(found, key=lambda pair: _share(asked, content(pair[1].read)), default=(None, None))
+        if source is None or quote is None or _share(asked, content(quote.read)) < self._threshold:
+            return []
+        return [(source, Support(0.0, quote.start, quote.end, holds=True))]
 
     def _similar(self, sentence: str, quote: str) -> bool:
         if self._embedder is None or self._embedder.unknown_share(sentence) > 0.2:
@@ -137,12 +178,20 @@ def _share(told: frozenset[str], there: frozenset[str]) -> float:
     return len(told & there) / len(told) if told else 1.0
 
 
-def _best_sentence(told: frozenset[str], source: Source) -> tuple[int, int, str]:
-    """(start, end, text) of the source's sentence that shares most with what was told, the shorter of equals."""
-    spans = [
-        (span, text)
-        for chunk in source.chunks
-        for span, text in zip(chunk.sentences or ((chunk.start, chunk.end),), chunk.sentence_texts(), strict=True)
-    ]
-    (start, end), text = max(spans, key=lambda entry: (len(told & content(entry[1])), -len(entry[1])))
-    return start, end, text
+def _quotation(told: frozenset[str], facts: _Facts, source: Source) -> _Quotation:
+    """The sentences in a row that have all facts, if any do, and share most with what was told; few and short ones."""
+    found = [window for chunk in source.chunks for window in _windows(chunk, facts)]
+    return max(
+        found,
+        key=lambda each: (facts.stand_in(each.read), len(told & content(each.text)) - each.size, -len(each.text)),
+    )
+
+
+def _windows(chunk: Chunk, facts: _Facts) -> Iterator[_Quotation]:
+    """One sentence, or where there are facts that it may not have, up to three in a row, or all of a chunk."""
+    spans = chunk.sentences or ((chunk.start, chunk.end),)
+    sizes = sorted({*range(1, _MAX_SENTENCES + 1), len(spans)}) if facts else [1]
+    for size in (size for size in sizes if size <= len(spans)):
+        for first in range(len(spans) - size + 1):
+            start, end = spans[first][0], spans[first + size - 1][1]
+            yield _Quotation(start, end, size, chunk.text[start - chunk.start : end - chunk.start], chunk.heading)

@@ -15,17 +15,19 @@ import os
 import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from pagoda.errors import ConfigError
 from pagoda.rag.documents.document import Chunk, Scalar
+from pagoda.rag.documents.places import Places
 from pagoda.rag.errors import RagError
 
 # "pgda": SQLite keeps it in the file's header, so that anybody else's database is told apart before it is read.
 APPLICATION_ID = 0x70676461
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 4
 BUSY_TIMEOUT_S = 10.0
 _NAMES_PER_QUERY = 500
 _SCHEMA = f"""
@@ -37,13 +39,17 @@ CREATE TABLE documents (
 CREATE TABLE chunks (
     chunk_id TEXT PRIMARY KEY, document_id INTEGER NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
     position INTEGER NOT NULL, text TEXT NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL, line INTEGER NOT NULL,
-    page INTEGER, title TEXT NOT NULL, sentences TEXT NOT NULL, metadata TEXT NOT NULL);
+    page INTEGER, title TEXT NOT NULL, sentences TEXT NOT NULL, metadata TEXT NOT NULL,
+    places TEXT NOT NULL, section TEXT NOT NULL, is_embedded INTEGER NOT NULL);
 CREATE TABLE tokens (name TEXT PRIMARY KEY, packed BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX chunks_of_document ON chunks (document_id, position);
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
 """
-_CHUNK_COLUMNS = "chunk_id, source, text, start, end, line, page, chunks.title, sentences, metadata"
+_CHUNK_COLUMNS = (
+    "chunk_id, source, text, start, end, line, page, chunks.title, sentences, metadata, places, section, is_embedded"
+)
+_CHUNK_FIELDS = [name.strip().removeprefix("chunks.") for name in _CHUNK_COLUMNS.split(",")]
 _DOCUMENT_COLUMNS = "source, location, content_hash, file_hash, mtime_ns, size, recipe, title, num_chars, checked_at"
 
 
@@ -166,7 +172,7 @@ class Catalog:
                 )
                 document_id = _insert_document(database, record)
                 rows = [_row(chunk, document_id, position) for position, chunk in enumerate(chunks)]
-                database.executemany(f"INSERT INTO chunks VALUES ({', '.join('?' * 11)})", rows)
+                database.executemany(f"INSERT INTO chunks VALUES ({', '.join('?' * 14)})", rows)
             database.execute("UPDATE meta SET value = value + 1 WHERE key = 'generation'")
             database.execute("INSERT OR REPLACE INTO meta VALUES ('updated_at', ?)", (now(),))
 
@@ -280,12 +286,18 @@ def _insert_document(database: sqlite3.Connection, record: DocumentRecord) -> in
 
 
 def _row(chunk: Chunk, document_id: int, position: int) -> tuple[Scalar | None, ...]:
-    sentences, metadata = json.dumps(chunk.sentences), json.dumps(dict(chunk.metadata), ensure_ascii=False)
     place = (chunk.start, chunk.end, chunk.line, chunk.page)
-    return (chunk.chunk_id, document_id, position, chunk.text, *place, chunk.title, sentences, metadata)
+    sentences, metadata = json.dumps(chunk.sentences), json.dumps(dict(chunk.metadata), ensure_ascii=False)
+    packed = (sentences, metadata, json.dumps(asdict(chunk.places)))
+    about = (chunk.section, chunk.is_embedded)
+    return (chunk.chunk_id, document_id, position, chunk.text, *place, chunk.title, *packed, *about)
 
 
-def _chunk(row: tuple[str, str, str, int, int, int, int | None, str, str, str]) -> Chunk:
-    chunk_id, source, text, start, end, line, page, title, sentences, metadata = row
-    spans = tuple((first, last) for first, last in json.loads(sentences))
-    return Chunk(chunk_id, source, text, start, end, line, page, title, spans, json.loads(metadata))
+def _chunk(row: tuple[Any, ...]) -> Chunk:
+    """`row`: of _CHUNK_COLUMNS."""
+    fields = dict(zip(_CHUNK_FIELDS, row, strict=True))
+    fields["sentences"] = tuple((first, last) for first, last in json.loads(fields["sentences"]))
+    fields["metadata"] = json.loads(fields["metadata"])
+    fields["places"] = Places.from_dict(json.loads(fields["places"]))
+    fields["is_embedded"] = bool(fields["is_embedded"])
+    return Chunk(**fields)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,15 +19,17 @@ from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.document import Document
 from pagoda.rag.documents.files import FoundFile, Scan, find_files
 from pagoda.rag.documents.loaders import LOADERS_VERSION, load_bytes, read_file
+from pagoda.rag.embedding.vectors import reads
 from pagoda.rag.errors import EmptyFileError, LoadError, RagError
 from pagoda.rag.index.catalog import DocumentRecord
 from pagoda.rag.index.index import RagIndex
 from pagoda.rag.index.known_files import KnownFiles, Sighting
+from pagoda.rag.index.snapshot import vector_ids
 from pagoda.rag.index.writer import CutDocument, IndexWriter
 
 if TYPE_CHECKING:
-    from pagoda.rag.documents.splitter import Splitter
     from pagoda.rag.embedding.vectors import Embedder
+    from pagoda.rag.splitting.splitter import Splitter
 
 
 # The store writes beside the embedder within a commit only. What a kill leaves uncommitted is not embedded again.
@@ -56,8 +58,8 @@ class IndexEvent:
 class IndexReport:
     """What one run did, by the names of the documents.
 
-    skipped: (name, reason) of each file that was not read; num_chunks: of the index now; num_embedded: sentences that
-    went through the embedder
+    skipped: (name, reason) of each file that was not read; warned: (name, warning) of each file that was read and may
+    have lost something; num_chunks: of the index now; num_embedded: sentences that went through the embedder
     """
 
     added: tuple[str, ...] = ()
@@ -65,6 +67,7 @@ class IndexReport:
     unchanged: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
+    warned: tuple[tuple[str, str], ...] = ()
     num_chunks: int = 0
     num_embedded: int = 0
     seconds: float = 0.0
@@ -143,6 +146,7 @@ class _Run:
         self._refreshed: list[DocumentRecord] = []
         self._emptied: list[str] = []
         self._skipped: list[tuple[str, str]] = []
+        self._warned: list[tuple[str, str]] = []
         self._outcomes: dict[str, list[str]] = {"added": [], "updated": [], "unchanged": [], "deleted": []}
         self._num_pending_sentences = self._num_files_done = self._num_sentences = self._num_sentences_done = 0
 
@@ -166,6 +170,7 @@ class _Run:
         return IndexReport(
             **{kind: tuple(names) for kind, names in self._outcomes.items()},
             skipped=tuple(self._skipped),
+            warned=tuple(self._warned),
             num_chunks=num_chunks,
             num_embedded=self._writer.num_embedded,
             seconds=seconds,
@@ -198,6 +203,7 @@ class _Run:
             self._refresh(sighting, file_hash)
             return
         document = load_bytes(data, sighting.source, self._indexer.loader_settings)
+        self._warned += [(sighting.source, warning) for warning in document.warnings]
         if sighting.has_hash(self._recipe, content_hash=document.content_hash):
             self._refresh(sighting, file_hash)
         else:
@@ -219,8 +225,11 @@ class _Run:
             title=document.title,
             num_chars=len(document.text),
         )
-        chunks = self._indexer.splitter.split(document)
-        num_sentences = sum(max(1, len(chunk.sentences)) for chunk in chunks)
+        embedder = self._indexer.embedder
+        # What the embedder cannot read is found by its words; its vectors would cost most of the time and never count.
+        cut = self._indexer.splitter.split(document)
+        chunks = [chunk if reads(embedder, chunk.text) else replace(chunk, is_embedded=False) for chunk in cut]
+        num_sentences = sum(len(vector_ids(chunk)) for chunk in chunks)
         self._pending.append(CutDocument(record, chunks, frozenset(self._known.replaced(sighting))))
         self._num_pending_sentences += num_sentences
         self._num_sentences += num_sentences

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from pagoda.rag.documents.document import Chunk
+from pagoda.rag.documents.places import Places
 
 _FOLDER = re.compile(r"snapshot-(\d+)")
 
@@ -44,16 +45,18 @@ def vector_ids(chunk: Chunk) -> list[str]:
     The chunk's id is a hash of its source, place and text, so that a name determines what was embedded: writing a
     vector twice is harmless, and what a killed run embedded is found again.
 
+    A chunk that the embedder cannot read has none.
+
     >>> vector_ids(Chunk("c", "a.txt", "One. Two.", 10, 19, 1, sentences=((10, 14), (15, 19))))
     ['c#0-4', 'c#5-9']
     """
-    spans = chunk.sentences or ((chunk.start, chunk.end),)
+    spans = (chunk.sentences or ((chunk.start, chunk.end),)) if chunk.is_embedded else ()
     return [f"{chunk.chunk_id}#{start - chunk.start}-{end - chunk.start}" for start, end in spans]
 
 
 def owners(chunks: list[Chunk]) -> np.ndarray:
     """[num_sentences] int32: the row of the chunk that each sentence belongs to."""
-    counts = [max(1, len(chunk.sentences)) for chunk in chunks]
+    counts = [len(vector_ids(chunk)) for chunk in chunks]
     return np.repeat(np.arange(len(chunks), dtype=np.int32), counts)
 
 
@@ -120,4 +123,5 @@ def _remove_all_but(folder: Path, generation: int) -> None:
 def _chunk(line: str) -> Chunk:
     fields = json.loads(line)
     fields["sentences"] = tuple((start, end) for start, end in fields["sentences"])
+    fields["places"] = Places.from_dict(fields["places"])
     return Chunk(**fields)

@@ -168,10 +168,11 @@ class IndexWriter:
 
 
 def _sentences(chunks: Iterable[Chunk]) -> dict[str, HeadedText]:
-    """Name of the vector -> the sentence behind its document's title."""
+    """Name of the vector -> the sentence behind the headings that it stands under."""
     return {
         name: (chunk.heading, text)
         for chunk in chunks
+        if chunk.is_embedded
         for name, text in zip(vector_ids(chunk), chunk.sentence_texts(), strict=True)
     }
 

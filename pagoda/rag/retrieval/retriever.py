@@ -10,18 +10,17 @@ scores makes them worse. Paper: Bruch et al. 2023, "An Analysis of Fusion Functi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pagoda.errors import ConfigError, InvalidRequestError
-from pagoda.rag.documents.document import Chunk, Hit, Scalar
-from pagoda.rag.embedding.embedder import UNREADABLE_SHARE
-from pagoda.rag.embedding.vectors import Embedder, TokenEmbedder, TokenVectors
+from pagoda.rag.documents.document import Hit
+from pagoda.rag.embedding.vectors import Embedder, TokenEmbedder, TokenVectors, reads
 from pagoda.rag.index.snapshot import Snapshot
 from pagoda.rag.query import Where
+from pagoda.rag.retrieval.filters import filter_of
 from pagoda.rag.retrieval.late_interaction import LateInteraction
 from pagoda.rag.retrieval.lexical import Bm25Index
 from pagoda.rag.retrieval.reranker import Reranker
@@ -42,8 +41,6 @@ _CANDIDATES_PER_HIT, _MIN_CANDIDATES = 4, 20
 _QUESTIONS_PER_PRODUCT = 16
 # Beyond this digit, scores differ with the size of the batch that a question was embedded in.
 _SCORE_DIGITS = 4
-_OTHER_SCRIPT = re.compile(r"[^\W\d_\u0000-\u024f]")
-_SAMPLE_CHARACTERS = 160
 
 
 class Retriever:
@@ -64,10 +61,12 @@ class Retriever:
         self._embedder = embedder
         self._reranker = reranker
         self._late = LateInteraction(snapshot, embedder.dimension) if snapshot.tokens else None
-        # [num_chunks] each: where its sentences begin, the logarithm of its characters, whether the embedder reads it.
-        self._first_sentence = np.searchsorted(snapshot.owner, np.arange(len(snapshot.chunks)))
+        # Rows of the chunks that have vectors, and where the sentences of each begin.
+        self._rows, self._first_sentence = np.unique(snapshot.owner, return_index=True)
+        # [num_chunks] each: the logarithm of its characters, whether the embedder reads it.
         self._length = np.log([max(_SHORT, len(chunk.text)) for chunk in snapshot.chunks])
-        self._readable = np.array([_reads(embedder, chunk.text) for chunk in snapshot.chunks], dtype=bool)
+        known = [chunk.is_embedded and reads(embedder, chunk.text) for chunk in snapshot.chunks]
+        self._readable = np.array(known, dtype=bool)
 
     def retrieve(self, question: str, k: int = 5, where: Where | None = None) -> list[Hit]:
         """The k best chunks, best first; fewer where fewer match. See `retrieve_batch`."""
@@ -76,8 +75,7 @@ class Retriever:
     def retrieve_batch(self, questions: Sequence[str], k: int = 5, where: Where | None = None) -> list[list[Hit]]:
         """The hits of each question, embedded in one call.
 
-        where: names "source", "title", "page" or a document's metadata; the value must be equal, or one of a list;
-            a name that a document lacks matches none of it
+        where: conditions on what is known of a chunk's document, see `filters`
         Chunks of equal score keep the order of the documents. Raises InvalidRequestError.
         """
         if k < 1:
@@ -93,23 +91,32 @@ class Retriever:
         if meaning is not None:
             scores += DENSE_WEIGHT * np.where(self._readable, standardised(meaning.dense, self._readable), 0.0)
         num_candidates = k if self._reranker is None else max(_MIN_CANDIDATES, _CANDIDATES_PER_HIT * k)
+        likeness = np.full(len(scores), np.nan)
         if meaning is not None and meaning.tokens is not None:
             # Word by word is dear: only the best of both legs, in the order of the documents again.
-            rows = np.sort(best_rows(np.round(scores, _SCORE_DIGITS), rows, max(_MIN_COMPARED, num_candidates)))
-            scores[rows] += self._word_by_word(meaning.tokens, rows)
+            best = best_rows(np.round(scores, _SCORE_DIGITS), rows, max(_MIN_COMPARED, num_candidates))
+            # A filter may let nothing through, and numpy takes an empty list for one of fractions.
+            rows = np.sort(np.array(best, dtype=np.int64))
+            added, likeness[rows] = self._word_by_word(meaning.tokens, rows)
+            scores[rows] += added
         hits = []
         for row in best_rows(np.round(scores, _SCORE_DIGITS), rows, num_candidates):
             parts = {"bm25": float(words[row])}
             if meaning is not None and self._readable[row]:
                 parts["dense"] = float(meaning.dense[row])
+            if not np.isnan(likeness[row]):
+                parts["tokens"] = round(float(likeness[row]), _SCORE_DIGITS)
             hits.append(Hit(self._snapshot.chunks[row], float(scores[row]), parts))
         return hits if self._reranker is None else _reranked(self._reranker, question, hits)[:k]
 
-    def _word_by_word(self, tokens: TokenVectors, rows: np.ndarray) -> np.ndarray:
-        """[len(rows)]: what the likeness of single words adds; nothing where a chunk has none or cannot be read."""
+    def _word_by_word(self, tokens: TokenVectors, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """[len(rows)] twice: what the likeness of single words adds, and that to the whole chunk, NaN where unknown.
+
+        Nothing is added where a chunk has no words or cannot be read.
+        """
         added = np.zeros(len(rows))
         if self._late is None or not len(rows):
-            return added
+            return added, np.full(len(rows), np.nan)
         whole, best = self._late.scores(tokens, rows.tolist())
         known = np.flatnonzero(self._readable[rows] & ~np.isnan(whole))
         if len(known):
@@ -117,18 +124,19 @@ class Retriever:
             added[known] += CHUNK_TOKENS_WEIGHT * standardised(whole[known])
             added[known] += SENTENCE_TOKENS_WEIGHT * standardised(best[known])
             added[known] -= LENGTH_WEIGHT * (length - length.mean())
-        return added
+        return added, np.where(self._readable[rows], whole, np.nan)
 
     def _meanings(self, questions: Sequence[str]) -> list[_Meaning | None]:
         """What the embedder makes of each question; None where it cannot read it."""
         found: list[_Meaning | None] = [None] * len(questions)
-        read = [i for i, question in enumerate(questions) if self._readable.any() and _reads(self._embedder, question)]
+        read = [i for i, question in enumerate(questions) if self._readable.any() and reads(self._embedder, question)]
         vectors, tokens = self._embedded([questions[i] for i in read])
         for start in range(0, len(read), _QUESTIONS_PER_PRODUCT):
             part = slice(start, start + _QUESTIONS_PER_PRODUCT)
             # [questions, sentences] to [questions, num_chunks]: a chunk is as close as its closest sentence.
             products = vectors[part] @ self._snapshot.vectors.T
-            best = np.maximum.reduceat(products, self._first_sentence, axis=1)
+            best = np.zeros((len(products), len(self._snapshot.chunks)), dtype=np.float32)
+            best[:, self._rows] = np.maximum.reduceat(products, self._first_sentence, axis=1)
             for i, scores, entry in zip(read[part], best, tokens[part], strict=True):
                 found[i] = _Meaning(scores, entry)
         return found
@@ -142,12 +150,10 @@ class Retriever:
 
     def _matching(self, where: Where | None) -> np.ndarray:
         """Rows of the chunks that a filter lets through."""
-        chunks = self._snapshot.chunks
         if not where:
-            return np.arange(len(chunks))
-        wanted = {name: value if isinstance(value, list) else [value] for name, value in where.items()}
-        rows = [row for row, chunk in enumerate(chunks) if all(_field(chunk, n) in v for n, v in wanted.items())]
-        return np.array(rows, dtype=np.int64)
+            return np.arange(len(self._snapshot.chunks))
+        lets_through = filter_of(where)
+        return np.flatnonzero([lets_through(chunk) for chunk in self._snapshot.chunks])
 
 
 @dataclass(frozen=True)
@@ -191,13 +197,3 @@ def _reranked(reranker: Reranker, question: str, hits: list[Hit]) -> list[Hit]:
         for hit, score in zip(hits, scores, strict=True)
     ]
     return sorted(found, key=lambda hit: -hit.score)
-
-
-def _reads(embedder: Embedder, text: str) -> bool:
-    """Whether the embedder knows enough of a text's tokens. Plain Latin text is not worth counting."""
-    sample = text[:_SAMPLE_CHARACTERS]
-    return _OTHER_SCRIPT.search(sample) is None or embedder.unknown_share(sample) <= UNREADABLE_SHARE
-
-
-def _field(chunk: Chunk, name: str) -> Scalar | None:
-    return getattr(chunk, name) if name in {"source", "title", "page"} else chunk.metadata.get(name)

@@ -111,6 +111,16 @@ async def hand_offs(request: Request) -> Response:
     return JSONResponse({"object": "list", "data": found})
 
 
+@router.delete("/{session}/hand_off", responses=POSTING | documented(404))
+async def end_hand_off(session: str, request: Request) -> Response:
+    """Give a conversation that a person took over back to the dialogue; what was said in it stays."""
+    if not await service_of(request.app, DialogueService).end_hand_off(caller_of(request).key, session):
+        raise ModelNotFoundError(
+            f"session {session!r:.80} waits for no person: nothing is to be ended", param="session"
+        )
+    return JSONResponse({"object": "dialogue.hand_off.ended", "session": session, "ended": True})
+
+
 @router.post("/{session}/turns", responses=_TURN)
 async def reply(session: str, body: TurnRequest, request: Request) -> Response:
     """Say something in a session, which begins with its first turn. Turns of one session are taken in order."""
@@ -144,9 +154,6 @@ def application(config: ServerConfig, engine: AsyncEngine) -> Application | None
     if config.dialogue is None:
         return None
     page = files("pagoda.server") / "page" / "dialogue.html"
-    address = None
-    if config.graph is not None:
-        user, variable = config.graph_user or "neo4j", config.graph_password_env or ""
-        address = GraphAddress(config.graph, user, variable, config.graph_database)
+    address = GraphAddress.given(config.graph, config.graph_user, config.graph_password_env, config.graph_database)
     opening = Opening(config.domain, address, config.trained, config.timezone or "")
     return Application("dialogue", router, DialogueService(config.dialogue, engine, opening), page)

@@ -71,6 +71,11 @@ class DialogueService(LazyService["DialogueAgent"]):
             for given in own
         ]
 
+    async def end_hand_off(self, key: str | None, session: str) -> bool:
+        """The person who took a conversation over gives it back; False where nobody had."""
+        agent = await self._opened()
+        return await asyncio.to_thread(agent.end_hand_off, _own(key, session))
+
     async def status(self) -> dict[str, Any]:
         """What this dialogue can do."""
         agent = await self._opened()

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import BaseModel, Field, StrictBool, StrictInt, StrictStr
 
 from pagoda.chat.model import Message
 from pagoda.chat.openai_types import Many, OpenAIRequest
@@ -50,17 +50,15 @@ class EarlierTurn(BaseModel):
 
 
 class RetrieveRequest(OpenAIRequest):
-    """What to look for. where: values that a chunk's metadata must have; a list allows any of its values."""
+    """What to look for."""
 
     question: Annotated[StrictStr, Field(max_length=MAX_QUESTION)]
     k: StrictInt = Field(5, description="Chunks to find.")
-    where: (
-        dict[
-            str,
-            StrictStr | StrictBool | StrictInt | StrictFloat | Many[StrictStr | StrictBool | StrictInt | StrictFloat],
-        ]
-        | None
-    ) = None
+    where: dict[str, Any] | None = Field(
+        None,
+        description="What must be known of a document: field to value, to a list of values, or to operators such as "
+        '{"$gte": "1.2"}, {"$ne": ...}, {"$in": [...]}, {"$prefix": "guide/"}; $and, $or and $not join filters.',
+    )
 
 
 class QueryRequest(RetrieveRequest):

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,27 @@ def test_the_handbook_is_indexed_once_and_then_costs_nothing(tmp_path: Path) -> 
     again = json.loads(invoke("index", str(HANDBOOK), "--store", folder, "--json").stdout)
     assert len(again["unchanged"]) == 8
     assert again["num_embedded"] == 0
+
+
+def test_watching_tells_the_first_run_and_those_that_changed_something(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    (folder / "a.md").write_text("One.", encoding="utf-8")
+
+    def changes(*_: Any) -> Iterator[None]:
+        yield
+        yield
+        (folder / "b.md").write_text("Two.", encoding="utf-8")
+        yield
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pagoda.rag.index.watching.changes", changes)
+    result = invoke("index", str(folder), "--watch", "--store", str(tmp_path / "store"))
+    assert [line.split(",")[0] for line in result.stdout.splitlines()] == ["1 added", "1 added"]
+    assert "Ctrl-C ends" in result.stderr
+    assert result.exit_code == 130
 
 
 def test_an_answer_goes_to_stdout_with_its_source_and_the_rest_to_stderr(store: str) -> None:

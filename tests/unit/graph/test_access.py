@@ -66,3 +66,9 @@ def test_no_password_is_no_authentication_of_the_drivers(monkeypatch: pytest.Mon
     GraphDriver(Endpoint(URI, Account("neo4j", None)), retry_s={"read": 1, "write": 1}, connect_s=1)
     GraphDriver(Endpoint(URI, Account("neo4j", "p")), retry_s={"read": 1, "write": 1}, connect_s=1)
     assert seen == [None, None, ("neo4j", "p"), ("neo4j", "p")]
+
+
+def test_options_that_were_left_out_are_the_usual_ones_and_no_address_is_none() -> None:
+    assert GraphAddress.given(URI) == GraphAddress.given(URI, None, "", None) == GraphAddress(URI)
+    assert GraphAddress.given(URI, "me", "MINE", "films") == GraphAddress(URI, "me", "MINE", "films")
+    assert GraphAddress.given(None, "me") is None

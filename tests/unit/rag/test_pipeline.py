@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -229,3 +230,30 @@ def test_a_filter_that_nothing_fulfils_gives_the_statement_that_there_is_no_answ
 def test_a_share_outside_of_its_range_is_refused() -> None:
     with pytest.raises(ConfigError, match="support_threshold is 2"):
         RagSettings(support_threshold=2)
+
+
+def test_files_that_change_are_indexed_again_until_it_is_told_to_stop(make_rag: MakeRag, documents: Path) -> None:
+    stop = threading.Event()
+    rag = make_rag(index=False)
+    reports = rag.watch([documents], stop=stop)
+    assert len(next(reports).added) == 3
+    (documents / "new.md").write_text("The canteen opens at noon.", encoding="utf-8")
+    assert next(reports).added == ("new.md",)
+    assert rag.retrieve("When does the canteen open?", k=1)[0].source == "new.md"
+    (documents / "new.md").unlink()
+    assert next(reports).deleted == ("new.md",)
+    stop.set()
+    assert list(reports) == []
+
+
+def test_an_index_inside_the_folder_that_is_watched_is_no_change(
+    tmp_path: Path, embedder: Any, documents: Path
+) -> None:
+    stop = threading.Event()
+    with RAG(documents / "index", embedder=embedder) as rag:
+        reports = rag.watch([documents], stop=stop)
+        assert len(next(reports).added) == 3
+        (documents / "new.md").write_text("The canteen opens at noon.", encoding="utf-8")
+        assert next(reports).added == ("new.md",)
+        stop.set()
+        assert list(reports) == []

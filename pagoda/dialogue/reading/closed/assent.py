@@ -8,8 +8,8 @@ Management", and McTear 2020, "Conversational AI".
 
 A sentence falls into clauses, a clause into stretches of one script, a stretch into units. A unit is an answer ("yes",
 "that is correct", 就这样), an order to do it ("please book it", 帮我订吧), or what may go with one: thanks, praise.
-Every unit must be known, and one of them must be an answer or an order. Praise with thanks alone is how people end a
-conversation, not how they agree.
+Every unit must be known, and one of them must be an answer or an order. Praise with thanks alone ("great, thanks") is
+how people end a conversation, not how they agree; "that is great, thanks" speaks of what was read out, and agrees.
 """
 
 from __future__ import annotations
@@ -50,11 +50,12 @@ _CONTRACTIONS = (
 
 _PRAISE_EN = (
     "great|good|nice|excellent|wonderful|lovely|awesome|fantastic|amazing|brilliant|delightful|super|superb|cool|"
-    "splendid|terrific|sweet|marvell?ous|beautiful|outstanding|incredible|fabulous|perfect|ideal|neat"
+    "splendid|terrific|sweet|marvell?ous|beautiful|outstanding|incredible|fabulous|per+fect|ideal|neat"
 )
 _GOOD = (
     rf"{_PRAISE_EN}|right|correct|fine|ok|okay|alright|all right|accurate|true|confirmed|acceptable|spot on|"
-    "on point|flawless|the one|good to go|a (?:definite |clear )?yes"
+    "on point|flawless|the one|good to go|a (?:definite |clear )?yes|a go|"
+    "a (?:good|great|perfect|wonderful|nice) (?:choice|idea|plan|option|deal)"
 )
 _HOW = (
     "(?:all|just|absolutely|very|really|so|pretty|quite|totally|exactly|perfectly|completely|entirely|definitely|about)"
@@ -63,55 +64,62 @@ _FOR = "(?:(?:for|to|with|by) (?:me|us))"
 _PRIME_EN = (
     "y|ye+s+|ye+a+h*|ye+p+|yu+p+|yah?|aye|uh huh|mm ?hmm|mhm|sure(?: thing)?|surely|of course|"
     "right(?: on| you are)?(?! now| after| before| next| away)|correct|exactly|precisely|absolutely|"
-    "definitely|certainly|indeed|affirmative|agreed|confirm(?:ed)?|totally|for sure|you bet|by all means|deal|"
-    "true|approved|roger(?: that)?|naturally"
+    "definitely|certainly|indeed|very much so|on point|spot on|affirmative|"
+    "agreed|confirm(?:ed)?|totally|for sure|you bet|by all means|deal|"
+    "true|approved|roger(?: that)?|naturally|(?:absolutely )?perfect(?:ly)?|no (?:problems?|worries)(?: at all)?|"
+    "ye|confirming (?:it|this|that)"
 )
 # Also said to what was only heard: no yes where the conversation is ended with it.
 _WEAK_EN = "o+k+(?:ay+|ey|ie)?|okey dokey|k|alrighty?|all right|very well|fine"
 _ABOUT = (
     "(?:all(?: of)? (?:it|that|this|(?:the|those|these) (?:details|information))|"
     "(?:the|that|this|those|these|my) (?:{things}|details|information|time|date|day)(?: all)?|"
-    "that|it|this|everything|all|they|those|these)"
+    "that all|it all|that|it|this|everything|all|they|those|these|details|the (?:whole )?(?:thing|booking))"
 )
 _IT = (
     "(?:(?:(?:the|that|this|my|our) )?(?:{things})|(?:this|that|the) one|all of (?:it|that|them)|"
-    "all (?:that|this)|it|that|this|them|those|these|everything|so)"
+    "all (?:that|this)|it|that|this|them|those|these|everything|so|the same)"
 )
+_TO_DO = " to (?:proceed|continue|go ahead|book|reserve)(?: further)?(?: with (?:the |my )?(?:{things})(?: process)?)?"
 _ANSWER_EN = (
-    rf"(?:{_ABOUT} (?:all )?(?:is|are|was|(?:will|would|should) be|looks?|sounds?|seems?)|sounds?|looks?|seems|is|all)"
-    rf"(?: {_HOW})*(?: (?:{_GOOD}))(?: {_FOR})?(?: to (?:proceed|continue|go ahead|book|reserve)(?: further)?)?",
-    rf"(?:{_ABOUT} )?(?:works|will work|would work|should work|will do|would do|should do|suits|fits)"
-    rf"(?: me| us)?(?: (?:just )?(?:great|well|fine|perfectly|nicely|perfect|good))?(?: {_FOR})?",
+    rf"(?:{_ABOUT} (?:all )?(?:is|are|was|(?:will|would|should) be|looks?|sounds?|seems?)"
+    "|sounds?|looks?|seems|is|all|(?:would|will) be)"
+    rf"(?: {_HOW})*(?: (?:{_GOOD}))(?: {_FOR})?(?:{_TO_DO})?",
+    rf"confirmed{_TO_DO}",
+    rf"(?:{_ABOUT} )?(?:(?:works|checks) out|should do it|works|(?:will|would|should) (?:work|do)"
+    "|(?:would |will )?suits?|fits)"
+    rf"(?: me| us)?(?: too)?(?: (?:just )?(?:great|well|fine|perfectly|nicely|perfect|good))?(?: {_FOR})?",
     rf"(?:ok|okay|fine|good|great|alright) {_FOR}",
     rf"i am (?:{_HOW} )*(?:happy|good|ok|okay|fine|satisfied|pleased) with {_IT}",
     rf"you (?:have |are |did )?(?:got(?:ten)? |get |have |understood )?(?:it |that |everything )?(?:all )?(?:{_HOW} )*"
-    "(?:right|correct|correctly)|you (?:got|nailed) it",
+    "(?:right|correct|correctly)|you (?:have )?(?:got|nailed) it(?: again)?",
+    rf"{_ABOUT} is the (?:right|correct) (?:one|details?|information|booking|date|time|day|number|{{things}})",
     "(?:(?:it|that|this) (?:is|does)|they are)(?! all| everything)",
-    rf"i (?:do |can |hereby )?(?:confirm|agree|approve|accept)(?: {_IT})?",
+    rf"i (?:do |can |hereby |would like to |want to )?(?:confirm|agree|approve|accept)(?: {_IT})?",
+    "i (?:want|need|would like) (?:exactly )?(?:the same|exactly that|that exactly)",
     rf"i (?:would (?:love|like) {_IT}(?: very much| a lot)?|(?:will|would) (?:take|have|go with) {_IT})",
 )
 _VERBS = "book|reserve|confirm|make|do|get|schedule|order|place|complete|finali[sz]e|submit|secure|arrange|buy|process"
 _ASKED = (
-    "(?:(?:please|just|kindly|so|then|now|and|let us|i (?:want|need|would (?:like|love))(?: for)?(?: you)? to|"
+    "(?:(?:please|just|kindly|so|then|now|and|let us|help me(?: to)?|"
+    "i (?:want|need|would (?:like|love))(?: for)?(?: you)? to|"
     "we (?:want|would like) to|you (?:can|may|should)|i am ready to|feel free to) )*"
 )
-_AFTER = f"(?: (?:{_FOR}|right now|now|right away|please|then|asap|immediately|at once|as is))*"
+_AFTER = f"(?: (?:{_FOR}|right now|now|right away|please|then|asap|immediately|at once|as (?:it )?is|too))*"
 _DO = (
     f"(?:(?:proceed|continue|go ahead) with {_IT}|go ahead(?: (?:and|with))?(?: please)?|go on(?: with {_IT})?|"
-    f"proceed|continue|go (?:for|with) {_IT}|"
+    f"proceed(?: further)?|continue|set {_IT} up|go (?:for|with) {_IT}|"
     rf"(?:(?:go ahead(?: and)?|proceed(?: to| with)?|continue(?: with)?|go on and) )?"
-    rf"(?:(?:{_VERBS})(?: (?:me|us))? {_IT}|book|reserve|confirm|do|proceed|{_IT}))"
+    rf"(?:(?:{_VERBS})(?: (?:me|us))? {_IT}|book|buy|reserve|confirm|do|proceed|{_IT}))"
 )
 _ORDER_EN = rf"{_ASKED}(?!{_IT}(?: |$)){_DO}{_AFTER}"
 _WANTED_EN = (
-    "it|(?:exactly |just )?what i (?:want|wanted|need|needed|said|meant|asked for|(?:want|would like)(?: you)? to do)"
+    "it|(?:exactly |just )?what i (?:(?:want|would like)(?: you)? to (?:do|reserve|book)|wanted|want|needed|need|said"
+    "|meant|asked for|would like)"
 )
 # "Make a reservation" alone may be a new wish.
 _ORDER_OF_ANY_EN = rf"{_ASKED}(?:{_VERBS})(?: (?:me|us))? (?:a|an|one|some) (?:{{things}}){_AFTER}"
-_PRAISED_EN = (
-    rf"perfect|(?:that|it|this) (?:is|was|would be) (?:{_HOW} )*"
-    rf"(?:(?:{_PRAISE_EN})(?: {_FOR})?|{_WANTED_EN})"
-)
+_PRAISED_EN = rf"(?!per+fect)(?:{_PRAISE_EN})|(?:that|it|this) (?:is|was|would be) (?:{_HOW} )*(?:{_WANTED_EN})"
 _POLITE_EN = (
     rf"(?:please )?(?:can|could|would|will) you(?: please)? (?:go ahead and )?(?:{_VERBS})(?: (?:me|us))? {_IT}{_AFTER}"
 )
@@ -130,8 +138,8 @@ _NUMBER_EN = (
     "(?:the|my|a|our) (?:reference|confirmation|ref|booking) (?:number|code|id)(?: too| as well)?"
 )
 _BESIDE_EN = (
-    rf"{_NUMBER_EN}|please|pl[sz]|plese|pleas|oh|ah|then|now|and|so|just|no (?:problems?|worries|issues?)|"
-    "sir|madam|ma'?am|mate|man|dear|buddy|bro|"
+    rf"{_NUMBER_EN}|please|pl[sz]|plese|pleas|oh|ah|then|now|and|so|just|no issues?|"
+    "sir|madam|ma'?am|mate|man|dear|buddy|bro|(?:my )?friend|"
     "i (?:do|am|would|will)|we (?:do|are|would)|(?:as )?i (?:already |just )?(?:said|told you)|again|"
     rf"(?:that|it|this) (?:{_GOOD})|{_FOR}|{_HOW}|(?:the|that|this|my) (?:{{things}})"
 )
@@ -141,13 +149,13 @@ _BESIDE_EN = (
 _AFTER_ZH = "[的呀啊哦噢喔嘞咧哈哒滴呢哪哟呦啦咯喽诶耶]"
 _ANSWER_ZH = (
     "(?:请|我|我们)?(?:确认|确定|同意|赞成|没意见|没异议)(?:无误|了|订|预订|下单|这个|这家|没错|没问题|{things})*[的啊呀哦哈啦]*",
-    rf"(?:是这[样个家]|是|对|可以了|可以|成了?|妥了?|没错|没有?问题|没毛病|当然可以|当然|正确|无误|必须|要得|要|ok){_AFTER_ZH}*",
+    rf"(?:是这[样个家]|是|对|可以了|可以|可(?![以能是否不惜怜爱])|成了?|妥了?|没错|没有?问题|没毛病|当然(?:可以|行|好)了?|当然|正确|无误|必须|要得|要|ok){_AFTER_ZH}*",
     "(?!都(?:可以|行|好|成|ok))(?:信息|内容|这些|上面|以上|时间|人数|地点|日期|都|全部|全|完全|一切|这样|这个|这家|就|也)+"
     rf"(?:都|也|是|很|完全|全)*(?:对|正确|没错|无误|没有?问题|可以了?|行|准确|合适|ok){_AFTER_ZH}*",
     "那?(?:就|按|照)(?:要|选|定|订|按|照|是)?(?:这|它|那(?!样)|您说|你说|上面|以上|刚才)(?:一)?[个家间部场样么里趟位些]?(?:时间)?"
     "(?:来|办|定|订|弄|安排|预订|走|做|说|行|可以|好了|吧|了|的|啊|啦)*",
 )
-_WEAK_ZH = rf"[好行]吧|(?:嗯|恩|好|行){_AFTER_ZH}*"
+_WEAK_ZH = rf"[好行]吧|也(?:行|好|可以|成){_AFTER_ZH}*|(?:嗯|恩|好|行){_AFTER_ZH}*"
 _VERBS_ZH = "预订|预定|预约|下单|安排|提交|办理|保留|订|定|约|办|留"
 _ASKED_ZH = (
     "(?:请|麻烦(?:您|你)?|劳烦(?:您|你)?|烦请|帮忙|帮|给|替|我们|我|那就|那|就|可以|直接|现在|马上|赶紧|快|要|"
@@ -189,7 +197,7 @@ def is_yes(text: str, things: Iterable[str] = ()) -> bool:
     is_left_alone = "?" in folded(text) and not any(is_asked for _, is_asked in clauses)
     if "" in kinds or is_left_alone:
         return False
-    # "Okay" agrees, "okay, that is all" says goodbye; so does "that is perfect, thanks".
+    # "Okay" and "great" agree, "okay, that is all" and "great, thank you" say goodbye.
     if "closing" in kinds:
         return kinds[0] == "yes"
     return agreed or "yes" in kinds or "weak" in kinds or ("praised" in kinds and "thanks" not in kinds)
@@ -211,7 +219,7 @@ class _Grammar:
                 "weak": _WEAK_EN,
                 "closing": _CLOSING_EN,
                 "thanks": _THANKS_EN,
-                "beside": f"{_BESIDE_EN}|{_PRAISE_EN}".replace("{things}", named),
+                "beside": _BESIDE_EN.replace("{things}", named),
             },
             end="(?: +|$)",
         )

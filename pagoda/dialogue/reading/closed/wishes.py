@@ -25,7 +25,7 @@ _SMALL_EN = frozenset(
         "ok okay yes and so please can could may you i we me us let lets show see give list get have got are is do"
         " does there want like would d to tell find the a some any what how about else page next result results option"
         " options choice choices one ones other others another more further additional rest of them it few thanks that"
-        " this these those anything something available s re ll",
+        " this these those anything something available s re ll recommend suggest find",
     )
 )
 _MORE_EN = frozenset({"more", "other", "others", "another", "further", "additional", "rest"})
@@ -47,6 +47,14 @@ _CHANGE = re.compile(
     r"|\b(?:change|move|reschedule|update|modify|push|shift|postpone|amend|bring forward)\b",
     re.IGNORECASE,
 )
+_DIFFERENT = re.compile(r"另(?:一|外一?)[个家间天]|\b(?:different|another)\b", re.IGNORECASE)
+_NOT_COMING = re.compile(
+    r"(?:去|来)不(?:了|成)|不(?:去|来|订|要)了"
+    r"|\b(?:can(?:no|['’])?t|cannot|won['’]?t|will not|not going to) (?:be able to )?"
+    r"(?:make it|come|be there|be coming)\b"
+    r"|\bno longer (?:need|want)\b|\b(?:do not|don['’]?t) (?:need|want) (?:it|that|the \w+) any ?more\b",
+    re.IGNORECASE,
+)
 _INSTEAD = re.compile(
     r"但是?(?:我?要|想要)?|不过|改(?:成|到|为)|换(?:成|到)|调(?:成|到)"
     r"|\b(?:but(?: (?:make it|for|change (?:it|that) to))?|make (?:it|that)|"
@@ -55,6 +63,8 @@ _INSTEAD = re.compile(
     re.IGNORECASE,
 )
 _OWN = re.compile(r"我的|我们的|我订|刚才|之前|订好|\b(?:my|our|the|that|existing|earlier)\b", re.IGNORECASE)
+BOOKS = re.compile(r"订|预约|\b(?:book|reserve)\b", re.IGNORECASE)
+"""Words by which something is ordered ahead of time."""
 _LOOK_UP = r"(?:查一?查|查询|查看|查|看一?看|看|列出|列)"
 _HAVE = r"(?:都|一共|现在)*(?:有哪些|有什么|有没有|有几个|有多少|有)"
 _DID_BOOK = re.compile(
@@ -101,6 +111,33 @@ def wish_about_bookings(text: str, domain: Domain) -> str | None:
     return "list" if _DID_BOOK.search(text) else None
 
 
+def is_undoing(text: str) -> bool:
+    """Whether the sentence says that something be undone.
+
+    >>> is_undoing("取消吧"), is_undoing("never mind")
+    (True, False)
+    """
+    return _UNDO.search(text) is not None
+
+
+def is_not_coming(text: str) -> bool:
+    """Whether the sentence says that what was booked will not be used.
+
+    >>> is_not_coming("我们去不了了"), is_not_coming("sorry, we can't make it"), is_not_coming("can we make it at 8")
+    (True, True, False)
+    """
+    return _NOT_COMING.search(text) is not None
+
+
+def wants_other(text: str) -> bool:
+    """Whether something else is wanted in the place of what there is, whatever that may be.
+
+    >>> wants_other("换个时间"), wants_other("a different day please"), wants_other("the time")
+    (True, True, False)
+    """
+    return is_changing(text) or _DIFFERENT.search(text) is not None
+
+
 def is_changing(text: str) -> bool:
     """Whether the sentence says that something become different.
 
@@ -113,11 +150,13 @@ def is_changing(text: str) -> bool:
 def new_value_in(text: str) -> str:
     """What stands behind "but", "make it" or 改成: the words of a new value; "" where nothing like that is said.
 
-    >>> new_value_in("yes but at 8"), new_value_in("好的，不过改成八点"), new_value_in("yes")
-    ('at 8', '八点', '')
+    >>> new_value_in("yes but at 8"), new_value_in("好的，不过改成八点"), new_value_in("make that 8 instead")
+    ('at 8', '八点', '8')
     """
     found = list(_INSTEAD.finditer(text))
-    return text[found[-1].end() :].strip(" ,，.。!！") if found else ""
+    ends = [*(match.start() for match in found[1:]), len(text)]
+    told = [text[match.end() : end].strip(" ,，.。!！") for match, end in zip(found, ends, strict=False)]
+    return next(filter(None, reversed(told)), "")
 
 
 def without_undoing(text: str) -> str:

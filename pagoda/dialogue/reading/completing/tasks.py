@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pagoda.dialogue.domain.model import Intent
-from pagoda.dialogue.reading.acts import mentions, words_of
+from pagoda.dialogue.reading.acts import words_of
 from pagoda.dialogue.reading.completing.known import SURE, Known
 from pagoda.dialogue.reading.completing.names import Names
 from pagoda.dialogue.reading.follow_ups import is_follow_up
+from pagoda.dialogue.reading.places import mentions
 from pagoda.dialogue.reading.superlatives import Superlative
 from pagoda.nlu.understanding import OUT_OF_SCOPE, SlotValue, TurnContext, Understanding
 

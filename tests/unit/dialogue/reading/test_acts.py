@@ -8,9 +8,10 @@ import pytest
 
 from pagoda.dialogue.assembly import frames_of
 from pagoda.dialogue.domain.domain import Domain
-from pagoda.dialogue.reading.acts import acts_of, mentions
+from pagoda.dialogue.reading.acts import acts_of
 from pagoda.dialogue.reading.complemented import Complemented
 from pagoda.dialogue.reading.linking import Linker, Named
+from pagoda.dialogue.reading.places import mentions
 from pagoda.dialogue.reading.strategies import STRATEGIES, make_strategy
 from pagoda.dialogue.slots.kinds import NodeValue
 from pagoda.dialogue.state import events as ev

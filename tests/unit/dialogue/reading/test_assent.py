@@ -12,6 +12,11 @@ YES = [
     "yes", "Yep!", "yeah, sure", "OK", "okay, go ahead", "That's right.", "Yes , that 's correct .", "all correct",
     "sounds good, thanks", "Yes please, book it for me", "please do", "I confirm", "absolutely, thank you so much",
     "that works for me", "yes, could you please book it?", "Perfect.", "go for it", "yesss", "YES, the table please",
+    "great", "Super!", "no problem", "Perfect, thanks", "sounds good, go ahead", "that's great, thanks",
+    "very much so", "yes, that is what I want to do", "I want the same", "yes, that all checks out",
+    "confirmed to proceed with the table",
+    "that is the right information", "certainly, set it up now", "that's a good choice", "yes would be great",
+    "可", "可以的谢谢", "也行", "没问题谢谢", "当然可以了",
     "yes, and give me the reference number please", "you got everything right", "👍", "ok 😊", "that is great",
     "是的", "好的，谢谢", "嗯嗯", "没错，就这样吧", "对对对", "可以，帮我订吧", "行", "確認", "好嘞", "没问题",
     "就按这个来", "信息都对", "OK的", "👌好的", "好的，能帮我订一下吗？", "确认无误，下单吧", "就订这家",
@@ -19,9 +24,12 @@ YES = [
 NO = [
     "right now", "thanks for your help, that's all I need right now",
     "", "   ", "maybe", "no", "not yes", "yes?", "ok?", "yes but later", "yes if it is cheap", "yes and a second one",
-    "okay wait", "right, and the address?", "great", "great, thanks", "that's it, thank you", "thanks", "sure of it?",
+    "okay wait", "right, and the address?", "great, thanks",
+    "super, thank you", "that's it, thank you", "thanks", "sure of it?",
     "yes or no", "is that right", "make it five", "book another", "well...", "ok...", "yes no", "fine print",
     "能便宜点吗", "好像不对", "好贵", "是不是", "对了", "好吗", "可以吗", "不可以", "嗯……", "好的但是", "行不行",
+    "可能吧", "可是太晚", "可惜了", "没关系", "no problem, but later",
+    "thanks, no problem with the price?",
     "都可以", "你定", "谢谢", "太好了，谢谢", "对面有什么", "是吗", "好的？", "订金多少", "👎", "👍👎", "是谁", "哦",
 ]  # fmt: skip
 

@@ -7,14 +7,16 @@ from dataclasses import replace
 import pytest
 
 from pagoda.dialogue.domain.domain import Domain
-from pagoda.dialogue.reading.acts import acts_of, bare_choice, columns_named
+from pagoda.dialogue.reading.acts import acts_of, bare_choice
 from pagoda.dialogue.reading.closed.wishes import (
     is_changing,
     is_more,
+    is_undoing,
     new_value_in,
     wish_about_bookings,
     without_undoing,
 )
+from pagoda.dialogue.reading.questions.columns import columns_named
 from pagoda.nlu.understanding import Act
 
 CITY = Domain.load()
@@ -58,6 +60,8 @@ def test_a_domain_that_books_nothing_has_no_such_wishes() -> None:
 
 
 def test_what_is_undone_or_changed_is_told_from_what_is_not() -> None:
+    assert is_undoing("取消吧")
+    assert not is_undoing("算了")
     assert without_undoing("yes, cancel it").strip() == "yes,"
     assert without_undoing("取消吧").strip() == ""
     assert is_changing("我想换一家")

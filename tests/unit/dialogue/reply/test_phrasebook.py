@@ -9,7 +9,7 @@ from pagoda.dialogue.domain.model import Order
 from pagoda.dialogue.reply.check import check_rephrasing
 from pagoda.dialogue.reply.phrasebook import Phrasebook
 from pagoda.dialogue.slots.kinds import Band, Except, NodeValue, OneOf, Range, Value, When
-from pagoda.dialogue.state.policy import Ask
+from pagoda.dialogue.state.actions import Ask, LookUp
 
 CITY = Domain.load()
 SAYS = Phrasebook(CITY)
@@ -68,18 +68,19 @@ def test_every_search_says_what_it_was_for() -> None:
         "rating": Range(4.5, None),
         "location": OneOf((OFFICE, LUMING)),
     }
-    said = SAYS.found("find_restaurant", [ROW, OTHER], "en", filters=filters, order=Order("price")).splitlines()[0]
+    by_price = LookUp("find_restaurant", filters, order=Order("price"))
+    said = SAYS.found("find_restaurant", [ROW, OTHER], "en", filters=filters, asked=by_price).splitlines()[0]
     assert said == (
         "I found 2 (Sichuan, not Hunan, near Qinglan Technology or Luming, less than ¥60, rating at least 4.5, "
         "cheapest first):"
     )
-    said = SAYS.found("find_restaurant", [ROW, OTHER], "zh", filters=filters, order=Order("rating", True)).splitlines()[
-        0
-    ]
+    by_rating = LookUp("find_restaurant", filters, order=Order("rating", True))
+    said = SAYS.found("find_restaurant", [ROW, OTHER], "zh", filters=filters, asked=by_rating).splitlines()[0]
     assert said == "找到2个（川菜，不要湘菜，青岚科技或鹿鸣区附近，低于60元，评分4.5分以上，评分最高在前）："
     nothing = SAYS.found("find_restaurant", [], "zh", filters={"cuisine": SICHUAN})
     assert nothing.startswith("没有找到合适的（川菜）。")
-    assert SAYS.found("find_film", [ROW, OTHER], "zh", order=Order("year")).startswith("找到2个（最老在前）")
+    by_year = LookUp("find_film", {}, order=Order("year"))
+    assert SAYS.found("find_film", [ROW, OTHER], "zh", asked=by_year).startswith("找到2个（最老在前）")
     assert SAYS.wishes("find_hotel", {}, "en", Order("stars")) == " (lowest stars first)"
     assert SAYS.wishes("find_hotel", {}, "zh") == ""
 
@@ -88,7 +89,13 @@ def test_what_emptied_the_result_is_named_with_its_value() -> None:
     asked: dict[str, Value] = {"cuisine": SICHUAN, "price": Range(None, 20)}
     given: dict[str, Value] = {"price": Range(None, 20)}
     said = SAYS.found(
-        "find_restaurant", [ROW], "en", filters={"cuisine": SICHUAN}, relaxed=["price"], asked=asked, given=given
+        "find_restaurant",
+        [ROW],
+        "en",
+        filters={"cuisine": SICHUAN},
+        relaxed=["price"],
+        asked=LookUp("find_restaurant", asked),
+        given=given,
     ).splitlines()
     assert said[0] == "Nothing fits everything (Sichuan, at most ¥20), so I left out price (at most ¥20)."
     assert said[1].startswith("I found one (Sichuan): ")

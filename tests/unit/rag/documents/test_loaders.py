@@ -16,6 +16,8 @@ from pagoda.errors import ConfigError
 from pagoda.rag.documents.decoding import LoaderSettings, decode, detect
 from pagoda.rag.documents.document import Document
 from pagoda.rag.documents.loaders import SUFFIXES, load_bytes, read_file
+from pagoda.rag.documents.pdf import recognition
+from pagoda.rag.documents.pdf.lines import Line
 from pagoda.rag.errors import EmptyFileError, LoadError
 
 CHINESE = "员工每年享有十五天年假。年假须提前两周申请，由部门主管批准。未休的年假可以顺延到下一年三月底。"
@@ -136,7 +138,7 @@ def test_front_matter_becomes_metadata_and_lines_keep_their_numbers() -> None:
         "a.md", '---\ntitle: "Leave"\ntags: [hr, 人事]\nyear: 2026\ndraft: false\n---\n# Heading\n\nText.\n'
     )
     assert document.title == "Leave"
-    assert document.metadata == {"title": "Leave", "tags": "hr, 人事", "year": 2026, "draft": False, "format": "md"}
+    assert document.metadata == {"title": "Leave", "tags": ("hr", "人事"), "year": 2026, "draft": False, "format": "md"}
     assert document.line_at(document.text.index("Text.")) == 9
     assert "tags" not in document.text
 
@@ -166,7 +168,7 @@ PAGE = """<!DOCTYPE html><html lang="en"><head><title>Travel  policy</title><met
 <main><h1>Travel</h1><p>The <b>best</b> hotels cost <i>500</i> a night.</p>
 <ul><li>Trains first</li><li>机票其次</li></ul>
 <table><tr><th>City</th><th>Limit</th></tr><tr><td>Wuhan</td><td>400</td></tr></table></main>
-<footer>Imprint</footer></body></html>"""
+<footer><a href="/i">Imprint</a> <a href="/c">Contact</a></footer></body></html>"""
 
 
 def test_a_page_gives_its_text_without_markup_and_furniture() -> None:
@@ -180,7 +182,7 @@ def test_a_page_gives_its_text_without_markup_and_furniture() -> None:
 
 
 def test_a_long_article_is_told_from_the_menu_around_it() -> None:
-    menu = "".join(f"<div class='menu'><a href='/{i}'>Menu entry {i}</a></div>" for i in range(40))
+    menu = "".join(f"<div role='navigation'><a href='/{i}'>Menu entry {i}</a></div>" for i in range(40))
     article = "".join(
         f"<p>Paragraph {i} tells, in a sentence of some length, what happened on day {i}.</p>" for i in range(60)
     )
@@ -191,7 +193,7 @@ def test_a_long_article_is_told_from_the_menu_around_it() -> None:
 
 def test_a_page_in_pieces_is_read_by_what_can_be_seen() -> None:
     text = load("a.htm", "<p>Opening hours<br>9 to 5<p>Closed on <b>Sunday</b><!-- secret -->").text
-    assert text.split("\n") == ["Opening hours", "9 to 5", "Closed on Sunday"]
+    assert text.split("\n") == ["Opening hours", "9 to 5", "", "Closed on Sunday"]
 
 
 def test_a_page_may_declare_its_encoding() -> None:
@@ -225,6 +227,57 @@ def test_an_empty_page_counts() -> None:
     assert document.page_at(document.text.index("three")) == 3
 
 
+def aes_locked(data: bytes) -> bytes:
+    import pypdf
+
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(data))
+    writer.encrypt("", owner_password="owner", algorithm="AES-256")
+    file = io.BytesIO()
+    writer.write(file)
+    return file.getvalue()
+
+
+def scan_of(*, text_first: bool) -> bytes:
+    """A page that is a picture, behind one of text where `text_first`."""
+    from PIL import Image
+    from reportlab.lib.utils import ImageReader
+    from reportlab.pdfgen.canvas import Canvas
+
+    file = io.BytesIO()
+    canvas = Canvas(file)
+    if text_first:
+        canvas.drawString(72, 720, "The first page can be read.")
+        canvas.showPage()
+    canvas.drawImage(ImageReader(Image.new("L", (60, 80), 200)), 0, 0, 595, 842)
+    canvas.showPage()
+    canvas.save()
+    return file.getvalue()
+
+
+def test_scanned_pages_are_told_and_the_others_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recognition, "recognised", lambda page: ())
+    document = load("a.pdf", scan_of(text_first=True))
+    assert "can be read" in document.text
+    (warning,) = document.warnings
+    assert "pages without text, which seem to be scanned (2)" in warning
+    with pytest.raises(EmptyFileError, match=r"only pictures of it: install pagoda-llm\[ocr\]"):
+        load("a.pdf", scan_of(text_first=False))
+
+
+def test_a_scanned_page_is_read_where_recognition_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recognition, "recognised", lambda page: (Line("From a picture", 50, 200, 700, 710, 10),))
+    document = load("a.pdf", scan_of(text_first=True))
+    assert document.text.endswith("From a picture")
+    assert document.page_at(len(document.text) - 1) == 2
+    assert not document.warnings
+
+
+def test_a_pdf_that_is_locked_for_changes_only_is_read() -> None:
+    """Its user's password is empty; AES of 256 bits, as writers make it today."""
+    data = pdf_of([["Everybody may read this."]])
+    assert load("a.pdf", aes_locked(data)).text == "Everybody may read this."
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
@@ -232,7 +285,7 @@ def test_an_empty_page_counts() -> None:
         (b"not a pdf at all", "is broken"),
         (pdf_of([["x"]])[:300], "is broken"),
         (pdf_of([["x"]], password="secret"), "is encrypted: remove its password"),
-        (pdf_of([[]]), "holds no text; if it is a scan, run text recognition"),
+        (pdf_of([[]]), "holds no text"),
     ],
 )
 def test_a_pdf_that_cannot_be_read_says_why(data: bytes, reason: str) -> None:
@@ -265,7 +318,7 @@ def test_merged_cells_are_read_once() -> None:
     ("data", "reason"),
     [
         (b"PK\x03\x04 broken", "is broken"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500), "is encrypted, or a .doc of old Word"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500), "is encrypted, or a .doc of an old office"),
         (docx_of(), "holds no text"),
     ],
 )
@@ -321,7 +374,6 @@ def test_json_records_become_paragraphs() -> None:
         ("a.json", '{"a": 1,\n oops}', r"is no JSON \(.* in line 2\)"),
         ("a.jsonl", '{"a": 1}\n{"b"\n', "is no JSON in line 2"),
         ("a.json", "[" * 100_000, "is broken: RecursionError"),
-        ("a.csv", 'a,b\n"' + "x" * 200_000, "is no table"),
         ("a.json", "[]", "holds no text"),
     ],
 )
@@ -349,7 +401,7 @@ def test_a_file_that_is_only_blank_holds_no_text() -> None:
         load("a.txt", " \n\t\n")
 
 
-@pytest.mark.parametrize("name", ["a.exe", "Makefile", "a.xlsx"])
+@pytest.mark.parametrize("name", ["a.exe", "Makefile", "a.xls"])
 def test_an_unknown_kind_is_told_before_it_is_read(name: str, tmp_path: Path) -> None:
     with pytest.raises(LoadError, match=r"is of a kind that cannot be read .*: convert it to txt, md"):
         load_file(tmp_path / name)

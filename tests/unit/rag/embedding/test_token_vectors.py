@@ -122,3 +122,4 @@ def test_retrieval_adds_the_likeness_word_by_word() -> None:
     assert retriever.retrieve("Which month did the business get a penalty?", 1)[0].text == texts[2]
     assert retriever.retrieve("办公室几点开门？", 1)[0].text == texts[1]
     assert len(retriever.retrieve("penalty", 9)) == 3
+    assert retriever.retrieve("penalty", 9, {"nosuch": 1}) == []

@@ -1,10 +1,14 @@
 """The extractive answerer quotes its documents to the letter, in both languages, and knows when it has nothing."""
 
+import asyncio
+
 import numpy as np
 import pytest
 
 from pagoda.errors import ConfigError, InvalidRequestError
+from pagoda.rag.answerer import GroundedQuestion
 from pagoda.rag.documents.document import Chunk, Hit
+from pagoda.rag.extractive.answerer import QuotingAnswerer
 from pagoda.rag.extractive.chinese.features import read_chinese
 from pagoda.rag.extractive.chinese.words import read_question
 from pagoda.rag.extractive.english.question_type import question_type
@@ -47,8 +51,8 @@ def test_a_plain_question_gets_its_answer(text, question, answer):
 def test_offsets_are_those_of_the_document(text, question):
     found = ExtractiveAnswerer(ALWAYS).answer(question, [hit(text, start=100)])
     assert text[found.start - 100 : found.end - 100] == found.text
-    assert found.sentence_start <= found.start < found.end <= found.sentence_end
-    assert text[found.sentence_start - 100 : found.sentence_end - 100] in text
+    assert found.places[0].quote[0] <= found.start < found.end <= found.places[0].quote[1]
+    assert text[found.places[0].quote[0] - 100 : found.places[0].quote[1] - 100] in text
 
 
 def test_without_hits_or_without_words_in_them_it_abstains():
@@ -195,3 +199,28 @@ def test_the_chinese_weights_are_read_back_the_same(tmp_path):
 )
 def test_the_question_word_gives_the_kind_of_answer(read, question, kind):
     assert read(question).kind == kind
+
+
+SHOPS = ["The shop in Oslo opens at nine on weekdays.", "The shop in Bergen opens early on weekdays."]
+
+
+def test_where_no_passage_surely_answers_several_are_shown_and_never_more_than_allowed():
+    hits, question = [hit(text) for text in SHOPS], "How do I know when the shop opens on weekdays?"
+    found = ExtractiveAnswerer(ALWAYS).answer(question, hits)
+    assert found.kind == "passage"
+    assert [place.hit_index for place in found.places] in ([0, 1], [1, 0])
+    one = ExtractiveAnswerer(ExtractiveSettings(min_confidence=0.0, max_passages=1)).answer(question, hits)
+    assert one.places == found.places[:1]
+
+
+def test_an_answer_is_cited_with_what_is_marked_and_reads_without_marks_of_the_format():
+    text = "Use [the **clock**](clock.md) to see the time. It does not show seconds."
+    answerer = QuotingAnswerer(ExtractiveAnswerer(ALWAYS))
+    (answer,) = asyncio.run(answerer.answer_batch([GroundedQuestion("Does the clock show seconds?", [hit(text)])]))
+    (citation,) = answer.citations
+    assert "](" not in answer.text
+    assert "**" not in answer.text
+    assert "does not show seconds" in answer.text
+    assert citation.quote in text
+    assert citation.marked_text == answer.span == "It does not show seconds."
+    assert answer.shown in ("sentence", "passage")

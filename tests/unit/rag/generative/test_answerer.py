@@ -76,6 +76,42 @@ def test_the_model_is_asked_greedily_and_leaves_room_in_a_small_context() -> Non
     assert params.max_tokens == 512
 
 
+@pytest.mark.parametrize(("size", "marks", "asks"), [(5e8, None, False), (7e9, None, True), (None, None, True)])
+@pytest.mark.parametrize("map_reduce", [False, True])
+def test_a_small_model_is_not_asked_for_marks(
+    size: float | None, marks: bool | None, asks: bool, map_reduce: bool
+) -> None:
+    model = ScriptedChatModel(["9:00"], num_parameters=size and int(size))
+    settings = GenerativeSettings(marks=marks, map_reduce=map_reduce)
+    small = GenerativeAnswerer(model, SupportCheck(), settings)
+    (found,) = asyncio.run(small.answer_batch([GroundedQuestion("When does it open?", (SHOP,))]))
+    said = "\n".join(message.content for message in model.conversations[0])
+    assert ("[1]" in said, "<source" in said) == (asks, asks)
+    assert "The shop opens at 9:00 on weekdays." in said
+    assert (found.text, found.citations[0].quote) == ("9:00 [1]", "The shop opens at 9:00 on weekdays.")
+
+
+def test_whether_a_model_marks_its_sentences_can_be_said() -> None:
+    for marks in (False, True):
+        model = ScriptedChatModel(["9:00"], num_parameters=500_000_000 if marks else None)
+        answerer = GenerativeAnswerer(model, SupportCheck(), GenerativeSettings(marks=marks))
+        asyncio.run(answerer.answer_batch([GroundedQuestion("When?", (SHOP,))]))
+        assert ("<source" in model.conversations[0][-1].content) == marks
+
+
+def test_a_small_model_reads_in_parts_and_then_its_own_notes() -> None:
+    hits = [hit(f"Shop number {n} opens at {n}:00. " + "x" * 300, 9.0 - n, f"{n}.md") for n in (7, 8)]
+    model = ScriptedChatModel(["7:00", "8:00", "7:00"], max_context_tokens=1000, num_parameters=1)
+    settings = GenerativeSettings(map_reduce=True)
+    found = asyncio.run(
+        GenerativeAnswerer(model, SupportCheck(), settings).answer_batch(
+            [GroundedQuestion("When does shop number 7 open?", hits)]
+        )
+    )[0]
+    assert "7:00\n\n8:00" in model.conversations[-1][-1].content
+    assert found.text == "7:00 [1]"
+
+
 def test_sources_that_do_not_fit_are_dropped_and_named() -> None:
     hits = [hit(f"The shop number {n} opens at 9:00. " + "x" * 300, 9.0 - n, f"{n}.md") for n in range(6)]
     found = answer(["The shop number 0 opens at 9:00 [1]."], hits=hits, context=3000)

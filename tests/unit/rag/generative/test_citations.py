@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pagoda.language import Language
+from pagoda.rag.answer import Citation
 from pagoda.rag.documents.document import Chunk
+from pagoda.rag.documents.places import Places
 from pagoda.rag.generative.citations import CheckedText, checked
 from pagoda.rag.generative.prompt import PackedPrompt
 from pagoda.rag.generative.source import Source
@@ -41,6 +43,17 @@ def test_a_citation_quotes_the_document_to_the_letter_with_its_place() -> None:
     assert (citation.number, citation.source, citation.line, citation.page) == (1, "shop.md", 8, 3)
 
 
+def test_a_citation_has_the_pages_of_its_quote_and_not_of_the_chunk_around_it() -> None:
+    text = "Alpha signs. Either side may cancel with ninety days' notice. Beta pays."
+    places = Places(pages=((0, 2), (text.index("ninety"), 3)), lines=((0, 11), (text.index("Beta"), 12)))
+    chunk = Chunk("c", "a.pdf", text, 0, len(text), 11, 2, places=places)
+    sentences = ("Alpha signs.", "Either side may cancel with ninety days' notice.", "Beta pays.")
+    for quote, place in zip(sentences, (("2", 11), ("2-3", 11), ("3", 12)), strict=True):
+        start = text.index(quote)
+        citation = Citation.of_span(1, chunk, start, start + len(quote), 1.0)
+        assert (citation.quote, citation.pages, citation.line) == (quote, *place)
+
+
 def test_what_the_source_says_stays_as_the_model_wrote_it() -> None:
     result = check("The shop opens at 9:00 on weekdays [1]. On Sundays it is closed [1].")
     assert result.text == "The shop opens at 9:00 on weekdays. [1] On Sundays it is closed. [2]"
@@ -52,6 +65,24 @@ def test_a_false_number_is_marked_although_every_other_word_stands_in_the_source
     result = check("The shop opens at 9:00 on weekdays [1]. The shop opens at 8:00 on weekdays [1].")
     assert result.unsupported == ("The shop opens at 8:00 on weekdays.",)
     assert result.text.endswith("The shop opens at 8:00 on weekdays. [unsupported]")
+
+
+def test_a_quotation_has_the_numbers_that_the_sentence_says() -> None:
+    result = check("1,500", "How much is a tandem a day?")
+    assert ["1,500" in citation.quote for citation in result.citations] == [True]
+
+
+def test_what_two_sentences_say_together_is_quoted_together() -> None:
+    result = check("A tandem costs 44 euros a day and the deposit is 1,500 euros.", "What does a tandem cost?")
+    assert [citation.quote for citation in result.citations] == [PRICES]
+
+
+def test_a_name_above_the_sentence_is_read_with_it() -> None:
+    text = "It has twenty floors."
+    chunk = Chunk("t", "t.md", text, 0, len(text), 1, title="Drum Tower", sentences=((0, len(text)),))
+    prompt = PackedPrompt((), (Source(1, (chunk,), 1.0),), "en")
+    result = checked("The Drum Tower has twenty floors.", "How many floors are there?", prompt, SupportCheck())
+    assert [citation.quote for citation in result.citations] == [text]
 
 
 def test_an_invented_name_is_marked() -> None:
@@ -108,6 +139,30 @@ def test_a_yes_keeps_the_source_that_it_names() -> None:
     result = check("Yes [1]. The shop opens at 9:00 on weekdays [1].", "Is the shop open on weekdays?")
     assert not result.unsupported
     assert result.text.startswith("Yes. [1]")
+
+
+RULES = "Visitors must not bring pets into the building. Regular members park for free.\n目前不支持删除主键列。"
+
+
+@pytest.mark.parametrize(
+    ("said", "question", "told"),
+    [
+        ("Visitors may bring pets.", "May visitors bring pets?", "Visitors must not bring pets into the building. [1]"),
+        ("Yes.", "May visitors bring pets into the building?", "Visitors must not bring pets into the building. [1]"),
+        ("No, visitors must not bring pets.", "May visitors bring pets?", "No, visitors must not bring pets. [1]"),
+        ("No.", "Do regular members park for free?", "Regular members park for free. [1]"),
+        ("Yes.", "Do regular members park for free?", "Yes. [1]"),
+        ("支持删除主键列。", "支持删除主键列吗？", "目前不支持删除主键列。 [1]"),
+        ("不支持。", "支持删除主键列吗？", "不支持。 [1]"),
+    ],
+)
+def test_words_that_turn_their_source_round_are_replaced_by_it(said: str, question: str, told: str) -> None:
+    prompt = PackedPrompt((), (source(1, RULES, "rules.md"),), "en")
+    assert checked(said, question, prompt, SupportCheck()).text == told
+
+
+def test_a_bare_yes_about_what_no_source_speaks_of_is_no_answer() -> None:
+    assert check("Yes.", "Is there a swimming pool on the roof?").abstained
 
 
 def test_several_numbers_in_one_bracket_count_each() -> None:

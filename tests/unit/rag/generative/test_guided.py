@@ -11,7 +11,7 @@ import pytest
 from pagoda.chat.model import ChatAnswer, ChatParams, Message
 from pagoda.chat.scripted import ScriptedChatModel
 from pagoda.errors import ChatModelError
-from pagoda.rag.answer import Answer, Citation
+from pagoda.rag.answer import Answer, Citation, Shown
 from pagoda.rag.answerer import GroundedQuestion
 from pagoda.rag.generative.guided import MAX_TOKENS, GuidedAnswerer, agreed
 from pagoda.rag.words import CHINESE, ENGLISH
@@ -23,8 +23,8 @@ CHINESE_QUOTE = "会员年费为 120 元，学生凭学生证减半。"
 class Reader:
     """Quotes what it is told to, with a confidence; abstains at none."""
 
-    def __init__(self, words: str, confidence: float, quote: str = QUOTE) -> None:
-        self._words, self._confidence, self._quote = words, confidence, quote
+    def __init__(self, words: str, confidence: float, quote: str = QUOTE, shown: Shown = "span") -> None:
+        self._words, self._confidence, self._quote, self._shown = words, confidence, quote, shown
 
     async def standalone(self, question: str, history: Sequence[Message]) -> str:
         return f"{history[0].content} {question}"
@@ -39,7 +39,14 @@ class Reader:
         if not self._confidence:
             return Answer(question=question, text=ENGLISH.abstention, abstained=True)
         citation = Citation(1, "tower.md", self._quote, 10, 10 + len(self._quote), 2)
-        return Answer(question=question, text=f"{self._words} [1]", citations=(citation,), confidence=self._confidence)
+        return Answer(
+            question=question,
+            text=f"{self._words if self._shown == 'span' else self._quote} [1]",
+            shown=self._shown,
+            span=self._words,
+            citations=(citation,),
+            confidence=self._confidence,
+        )
 
 
 def answer(script: Any, reader: Reader, question: str = "When was the tower built?") -> Answer:
@@ -54,6 +61,11 @@ def test_the_model_completes_the_readers_words_as_the_quotation_has_them() -> No
     assert found.answerer == "scripted"
     assert [citation.quote for citation in found.citations] == [QUOTE]
     assert set(found.timings) == {"read", "model"}
+
+
+def test_a_sentence_that_is_shown_for_what_it_limits_is_not_cut_to_words() -> None:
+    found = answer(["Built IN 1889."], Reader("1889", 0.3, shown="sentence"))
+    assert (found.text, found.span) == (f"{QUOTE} [1]", "built in 1889")
 
 
 @pytest.mark.parametrize("said", ["1789", "Gustave Eiffel", "", "I do not know.", "\n\n"])

@@ -12,9 +12,10 @@ import pytest
 
 from pagoda.errors import ConfigError
 from pagoda.rag.documents.document import Chunk
+from pagoda.rag.documents.places import Places
 from pagoda.rag.errors import RagError
 from pagoda.rag.index import catalog as catalog_module
-from pagoda.rag.index.catalog import Catalog, DocumentRecord
+from pagoda.rag.index.catalog import SCHEMA_VERSION, Catalog, DocumentRecord
 
 
 @pytest.fixture
@@ -28,7 +29,19 @@ def record(source: str, content_hash: str = "hash", *, location: str = "") -> Do
 
 def chunks(source: str, *texts: str) -> list[Chunk]:
     return [
-        Chunk(f"{source}-{text}", source, text, 0, len(text), 1, 3, "标题", ((0, 2), (2, len(text))), {"year": 2026})
+        Chunk(
+            chunk_id=f"{source}-{text}",
+            source=source,
+            text=text,
+            start=0,
+            end=len(text),
+            line=1,
+            page=3,
+            title="标题",
+            sentences=((0, 2), (2, len(text))),
+            metadata={"year": 2026},
+            places=Places(pages=((0, 3), (2, 4)), lines=((0, 1),)),
+        )
         for text in texts
     ]
 
@@ -141,7 +154,7 @@ def test_a_catalog_of_a_later_version_is_refused(catalog: Catalog) -> None:
     with sqlite3.connect(catalog.file) as database:
         database.execute("PRAGMA user_version = 99")
     database.close()
-    with pytest.raises(ConfigError, match="has schema version 99, this pagoda reads version 2"):
+    with pytest.raises(ConfigError, match=f"has schema version 99, this pagoda reads version {SCHEMA_VERSION}"):
         catalog.check()
 
 

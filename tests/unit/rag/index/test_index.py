@@ -26,8 +26,9 @@ MakeIndexer = Callable[..., Indexer]
 
 
 def sentences_of(index: RagIndex) -> list[str]:
-    """As they are embedded: behind their document's title."""
-    return [chunk.heading + text for chunk in index.snapshot().chunks for text in chunk.sentence_texts()]
+    """As they are embedded: behind the headings above them."""
+    embedded = [chunk for chunk in index.snapshot().chunks if chunk.is_embedded]
+    return [chunk.heading + text for chunk in embedded for text in chunk.sentence_texts()]
 
 
 def test_a_snapshot_holds_each_sentence_with_its_vector_and_owner(
@@ -41,7 +42,7 @@ def test_a_snapshot_holds_each_sentence_with_its_vector_and_owner(
     assert snapshot.vectors.dtype == np.float32
     assert np.allclose(snapshot.vectors, embedder.embed(sentences_of(index)), atol=1e-6)
     assert [snapshot.chunks[row].source for row in snapshot.owner] == [
-        chunk.source for chunk in snapshot.chunks for _ in chunk.sentence_texts()
+        chunk.source for chunk in snapshot.chunks if chunk.is_embedded for _ in chunk.sentence_texts()
     ]
     assert index.chunks() == snapshot.chunks
     assert index.chunk(snapshot.chunks[0].chunk_id) == snapshot.chunks[0]

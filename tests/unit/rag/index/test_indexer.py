@@ -13,6 +13,7 @@ import pytest
 
 from pagoda.errors import ConfigError
 from pagoda.rag.documents.decoding import LoaderSettings
+from pagoda.rag.documents.files import FileChoice, find_files
 from pagoda.rag.errors import RagError, StoreError
 from pagoda.rag.index import indexer as indexer_module
 from pagoda.rag.index.index import RagIndex
@@ -44,9 +45,19 @@ def test_files_and_folders_become_documents_named_from_the_folder(make_indexer: 
     report = indexer.add([documents])
     assert sorted(report.added) == ["hr/leave.md", "prices.csv", "差旅.txt"]
     assert (report.updated, report.unchanged, report.deleted, report.skipped) == ((), (), (), ())
-    assert (report.num_chunks, report.num_embedded) == (7, 7)
+    assert (report.num_chunks, report.num_embedded) == (7, 5)
     assert text_of(indexer.index, "差旅.txt") == ["住宿标准每晚五百元。", "机票须经审批。"]
     check_store(indexer.index)
+
+
+def test_what_the_embedder_cannot_read_is_not_embedded(
+    make_indexer: MakeIndexer, documents: Path, embedder: Any
+) -> None:
+    indexer = make_indexer()
+    indexer.add([documents])
+    assert not [text for call in embedder.calls for text in call if "住宿" in text]
+    by_source = {chunk.source: chunk.is_embedded for chunk in indexer.index.snapshot().chunks}
+    assert by_source == {"hr/leave.md": True, "prices.csv": True, "差旅.txt": False}
 
 
 def test_unchanged_files_cost_nothing(
@@ -97,7 +108,8 @@ def test_a_changed_file_replaces_its_chunks_and_embeds_only_what_is_new(
     assert embedder.calls == [["Leave: A new rule."]]
     assert text_of(indexer.index, "hr/leave.md") == text.split("\n\n")
     snapshot = indexer.index.snapshot()
-    sentences = [chunk.heading + text for chunk in snapshot.chunks for text in chunk.sentence_texts()]
+    embedded = [chunk for chunk in snapshot.chunks if chunk.is_embedded]
+    sentences = [chunk.heading + text for chunk in embedded for text in chunk.sentence_texts()]
     assert np.allclose(snapshot.vectors, embedder.embed(sentences), atol=1e-6)
     check_store(indexer.index)
 
@@ -168,7 +180,54 @@ def test_links_out_of_the_folder_are_not_followed_and_hidden_files_are_passed_ov
         (documents / name).write_text("hidden")
     report = make_indexer().add([documents])
     assert sorted(report.added) == ["hr/leave.md", "prices.csv", "差旅.txt"]
-    assert report.skipped == (("link.txt", "is a link out of the folder, which is not followed"),)
+    assert sorted(name for name, _ in report.skipped) == ["link.txt", "up"]
+    assert {reason for _, reason in report.skipped} == {"is a link out of the folder, which is not followed"}
+
+
+def test_links_that_lead_in_a_circle_or_nowhere_are_named_and_the_rest_is_indexed(
+    make_indexer: MakeIndexer, documents: Path
+) -> None:
+    (documents / "a.md").symlink_to("b.md")
+    (documents / "b.md").symlink_to("a.md")
+    (documents / "self").symlink_to("self")
+    (documents / "gone.md").symlink_to("nothing.md")
+    report = make_indexer().add([documents])
+    assert len(report.added) == 3
+    assert sorted(name for name, _ in report.skipped) == ["a.md", "b.md", "gone.md", "self"]
+    assert {reason for _, reason in report.skipped} == {"is a link that leads nowhere: mend it, or remove it"}
+
+
+def test_a_folder_whose_files_are_links_into_a_hidden_one_is_indexed_and_follows_its_switch(
+    make_indexer: MakeIndexer, tmp_path: Path
+) -> None:
+    """As Kubernetes mounts a ConfigMap, and as it changes one: by a single rename of `..data`."""
+    mount = tmp_path / "mount"
+    for day, text in (("..day1", "Old text."), ("..day2", "New text.")):
+        (mount / day / "sub").mkdir(parents=True)
+        (mount / day / "a.md").write_text(text)
+        (mount / day / "sub" / "b.md").write_text("Same text.")
+    (mount / "..data").symlink_to("..day1")
+    (mount / "a.md").symlink_to("..data/a.md")
+    (mount / "sub").symlink_to("..data/sub")
+    indexer = make_indexer()
+    report = indexer.add([mount])
+    assert (sorted(report.added), report.skipped) == (["a.md", "sub/b.md"], ())
+    (mount / "..data").unlink()
+    (mount / "..data").symlink_to("..day2")
+    report = indexer.add([mount])
+    assert (report.updated, report.deleted) == (("a.md",), ())
+    assert [chunk.text for chunk in indexer.index.chunks()] == ["New text.", "Same text."]
+
+
+def test_files_are_chosen_by_their_names_and_folders(documents: Path) -> None:
+    def chosen(include: tuple[str, ...] = (), exclude: tuple[str, ...] = ()) -> list[str]:
+        scan = find_files([documents], choice=FileChoice(include, exclude))
+        return sorted(next(file.names()) for file in scan.files)
+
+    assert chosen(include=("*.md",)) == ["hr/leave.md"]
+    assert chosen(include=("hr/*", "prices*")) == ["hr/leave.md", "prices.csv"]
+    assert chosen(exclude=("hr",)) == ["prices.csv", "差旅.txt"]
+    assert chosen(exclude=("hr/", "*.csv")) == ["差旅.txt"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems allow only names that are text")
@@ -267,9 +326,9 @@ def test_the_size_of_a_batch_changes_nothing_but_the_calls(
     batch_sentences: int, make_indexer: MakeIndexer, documents: Path, embedder: Any
 ) -> None:
     indexer = make_indexer(batch_sentences=batch_sentences)
-    assert indexer.add([documents]).num_embedded == 7
+    assert indexer.add([documents]).num_embedded == 5
     assert max(map(len, embedder.calls)) <= max(1, batch_sentences)
-    assert indexer.index.snapshot().vectors.shape == (7, 32)
+    assert indexer.index.snapshot().vectors.shape == (5, 32)
     check_store(indexer.index)
 
 
@@ -285,7 +344,7 @@ def test_events_tell_how_far_it_is(make_indexer: MakeIndexer, documents: Path) -
     assert [event.source for event in events if event.kind == "skipped"] == ["empty.txt"]
     assert [event.num_files_done for event in events if event.kind == "file"] == [1, 2, 3, 4]
     assert events[-1].kind == "committed"
-    assert events[-1].num_sentences_done == events[-1].num_sentences == 7
+    assert events[-1].num_sentences_done == events[-1].num_sentences == 5
 
 
 @pytest.mark.parametrize("method", ["add", "delete"])

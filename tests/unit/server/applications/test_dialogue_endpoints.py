@@ -52,6 +52,9 @@ class EchoAgent:
     def forget(self, session_id: str) -> bool:
         return self.sessions.delete(session_id)
 
+    def end_hand_off(self, session_id: str) -> bool:
+        return self.sessions.end_hand_offs(session_id) > 0
+
     def facts(self) -> dict[str, Any]:
         return {"domain": "city", "intents": [], "slots": []}
 
@@ -108,6 +111,21 @@ def test_a_session_belongs_to_the_key_that_began_it(talk: Callable[..., Any]) ->
         assert (await client.get("/v1/dialogue/s/turns")).status_code == 401
         assert [given for given in agent.sessions.hand_offs() if "mine" not in given.session_id]
         assert not [given for given in agent.sessions.hand_offs() if "mine" in given.session_id]
+
+    talk(steps, api_keys=("mine", "yours"))
+
+
+def test_a_desk_gives_a_conversation_back_and_no_other_key_can(talk: Callable[..., Any]) -> None:
+    async def steps(client: Any, agent: EchoAgent) -> None:
+        mine, yours = ({"Authorization": f"Bearer {key}"} for key in ("mine", "yours"))
+        await client.post("/v1/dialogue/s/turns", json={"text": "a person"}, headers=mine)
+        refused = await client.delete("/v1/dialogue/s/hand_off", headers=yours)
+        assert (refused.status_code, refused.json()["error"]["param"]) == (404, "session")
+        ended = (await client.delete("/v1/dialogue/s/hand_off", headers=mine)).json()
+        assert ended == {"object": "dialogue.hand_off.ended", "session": "s", "ended": True}
+        assert (await client.get("/v1/dialogue/hand_offs", headers=mine)).json()["data"] == []
+        assert (await client.delete("/v1/dialogue/s/hand_off", headers=mine)).status_code == 404
+        assert len((await client.get("/v1/dialogue/s/turns", headers=mine)).json()["data"]) == 1
 
     talk(steps, api_keys=("mine", "yours"))
 

@@ -152,7 +152,7 @@ def test_a_model_that_fails_is_a_503_in_openais_form(site: Callable[..., Site], 
         ({"question": ""}, "the question is empty"),
         ({"question": 5}, "question"),
         ({"question": "When?", "k": 0}, "k is 0"),
-        ({"question": "When?", "where": {"a": {}}}, "where"),
+        ({"question": "When?", "where": {"a": {}}}, "'a' names no operator"),
         ({"question": "When?", "history": [{"role": "system", "content": "obey"}]}, "history[0].role"),
     ],
 )
@@ -161,6 +161,18 @@ def test_a_bad_question_is_a_400(site: Callable[..., Site], body: Any, message: 
         async with site() as s:
             await s.upload(("shop.md", SHOP))
             assert message in error_of(await s.client.post("/v1/rag/query", json=body), 400)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("where", [{"nosuch": 1}, {"source": []}, {"version": {"$gte": "2"}}])
+def test_a_filter_that_lets_nothing_through_finds_nothing(site: Callable[..., Site], where: Any) -> None:
+    async def scenario() -> None:
+        async with site() as s:
+            await s.upload(("shop.md", SHOP))
+            body = {**QUESTION, "where": where}
+            assert (await s.client.post("/v1/rag/retrieve", json=body)).json()["data"] == []
+            assert (await s.client.post("/v1/rag/query", json=body)).json()["abstained"]
 
     asyncio.run(scenario())
 

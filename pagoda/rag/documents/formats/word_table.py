@@ -1,0 +1,77 @@
+"""A table of Word as the rows and columns that a reader sees.
+
+First station of a document's path: *Word file -> blocks -> Document*. A merged cell is in each row and column that it
+covers, so that every row names its columns rightly and can be understood alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from pagoda.rag.documents.formats.docx_text import W
+
+_WRAPPERS = frozenset(W + name for name in ("sdt", "sdtContent", "ins", "customXml", "moveTo"))
+_HEADER_OFF = ("0", "false", "off")
+
+
+def grid_of(table: Any, text_of: Callable[[Any], str]) -> list[list[str]]:
+    """The texts of a table, row by row; the rows of its head are one. text_of: of a cell's element.
+
+    A row of one cell has one text, however many columns it covers: it is a title, not a value of each column.
+    """
+    rows: list[list[str]] = []
+    num_head = 0
+    merged: dict[int, str] = {}
+    for row in unwrapped(table, W + "tr"):
+        cells = _cells(row, merged, text_of)
+        num_head += num_head == len(rows) and _is_head(row)
+        rows.append(cells)
+    return [_one_head(rows[:num_head]), *rows[num_head:]] if num_head > 1 else rows
+
+
+def unwrapped(element: Any, tag: str) -> Iterator[Any]:
+    """The children with a tag, also within content controls and insertions."""
+    for child in element:
+        if child.tag == tag:
+            if child.find(f"{W}trPr/{W}del") is None:
+                yield child
+        elif child.tag in _WRAPPERS:
+            yield from unwrapped(child, tag)
+
+
+def _cells(row: Any, merged: dict[int, str], text_of: Callable[[Any], str]) -> list[str]:
+    """The texts of a row. merged: of cells that reach down from above, by their columns; brought up to date."""
+    num_before, num_cells = _number(row, f"{W}trPr/{W}gridBefore", 0), 0
+    cells = [""] * num_before
+    for cell in unwrapped(row, W + "tc"):
+        merge = cell.find(f"{W}tcPr/{W}vMerge")
+        goes_on = merge is not None and merge.get(W + "val", "continue") == "continue"
+        text = merged.get(len(cells), "") if goes_on else text_of(cell)
+        if merge is not None:
+            merged[len(cells)] = text
+        cells += [text] * _number(cell, f"{W}tcPr/{W}gridSpan", 1)
+        num_cells += 1
+    return cells[:1] if num_cells == 1 and not num_before else cells
+
+
+def _is_head(row: Any) -> bool:
+    mark = row.find(f"{W}trPr/{W}tblHeader")
+    return mark is not None and mark.get(W + "val", "1") not in _HEADER_OFF
+
+
+def _one_head(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Of several rows of a head: each column by all of its names.
+
+    >>> _one_head([["Region", "2023", "2023"], ["Region", "min", "max"]])
+    ['Region', '2023 min', '2023 max']
+    """
+    width = max(map(len, rows))
+    columns = [[row[i] for row in rows if i < len(row) and row[i]] for i in range(width)]
+    return [" ".join(dict.fromkeys(names)) for names in columns]
+
+
+def _number(element: Any, path: str, default: int) -> int:
+    found = element.find(path)
+    value = "" if found is None else found.get(W + "val", "")
+    return max(default, int(value)) if value.isdigit() else default

@@ -1,0 +1,114 @@
+"""A page's tree to its text: a paragraph for each block, a line for each row of a table, listings as they are.
+
+First station of a document's path: *file -> Document* -> Chunks -> index -> Hits -> answer. A term of a list of
+definitions stands before its definition, and a cell behind the names of its row and column, because each may be found
+alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pagoda.rag.documents.markup.grids import grid_of, is_data
+from pagoda.rag.documents.markup.writing import PageText, TextWriter
+from pagoda.rag.documents.tables import column_names, has_header, row_lines
+
+_BLOCKS = frozenset(
+    (
+        *("address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details", "dialog", "dir"),
+        *("div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "header", "hgroup", "hr", "html"),
+        *("legend", "li", "main", "menu", "ol", "p", "section", "summary", "table", "tbody", "td", "tfoot", "th"),
+        *("thead", "tr", "ul", "option", "textarea", "button"),
+    )
+)
+_HEADINGS = {f"h{level}": level for level in range(1, 7)}
+_LISTINGS = ("pre", "listing", "xmp", "plaintext")
+
+
+def rendered(tree: Any) -> PageText:
+    """The text of a page from which what is not seen was taken."""
+    writer = TextWriter()
+    _Rendering(writer).children(tree)
+    return writer.finished()
+
+
+class _Rendering:
+    """Walks a tree into a writer. Pages nest deeper than Python's stack: what is still to be done is kept in a list."""
+
+    def __init__(self, writer: TextWriter) -> None:
+        self._writer = writer
+
+    def children(self, root: Any) -> None:
+        """All that stands in an element."""
+        self._writer.words(root.text or "")
+        waiting: list[Any] = list(reversed(root))
+        while waiting:
+            entry = waiting.pop()
+            if isinstance(entry, tuple):
+                self._leave(*entry)
+                continue
+            waiting.append((entry.tag, entry.tail))
+            if self._enter(entry):
+                self._writer.words(entry.text or "")
+                waiting += reversed(entry)
+
+    def _enter(self, element: Any) -> bool:
+        """Begin an element; whether its children follow, or all of it is written."""
+        tag = element.tag
+        if tag == "br":
+            self._writer.end_line()
+        elif tag in _HEADINGS:
+            inner = TextWriter(self._writer.line)
+            _Rendering(inner).children(element)
+            self._writer.heading(_HEADINGS[tag], inner)
+            return False
+        elif tag in _LISTINGS:
+            self._writer.listing("".join(element.itertext()))
+            return False
+        elif tag == "table" and is_data(element):
+            self._table(element)
+            return False
+        elif tag in _BLOCKS:
+            self._writer.end_block()
+            if tag in ("dd", "dt"):
+                self._join_definition(element)
+        return True
+
+    def _leave(self, tag: str, tail: str | None) -> None:
+        if tag in _BLOCKS or tag in _HEADINGS or tag in _LISTINGS:
+            self._writer.end_block()
+        self._writer.words(tail or "")
+
+    def _join_definition(self, element: Any) -> None:
+        """Terms of one definition stand side by side, and it behind them."""
+        before = element.getprevious()
+        if before is not None and before.tag == "dt" and (before.text_content().strip()):
+            ends_itself = before.text_content().rstrip().endswith((":", "：", "?", "？"))
+            self._writer.join(", " if element.tag == "dt" else " " if ends_itself else ": ")
+
+    def _table(self, table: Any) -> None:
+        """A line for each row."""
+        for caption in table.iter("caption"):
+            self._writer.paragraph(" ".join(self._cell(caption)[1].split()), self._writer.line)
+        grid = grid_of(table, self._cell)
+        rows = [[text for _, text in row] for row in grid.rows]
+        num_header = grid.num_header or int(len(rows) > 2 and has_header(rows, usually=False))
+        columns = column_names(rows[:num_header]) if len(rows) > num_header else []
+        for cells in grid.rows[num_header:] if columns else grid.rows:
+            texts = [text for _, text in cells]
+            line = next((line for line, text in cells if text), self._writer.line)
+            if columns:
+                told = [row for row in row_lines(columns, texts) if row]
+            elif len(texts) == 2 and all(texts):
+                told = [f"{texts[0].rstrip(':：')}: {texts[1]}"]
+            else:
+                told = [" | ".join(filter(None, dict.fromkeys(texts)))]
+            for row in told:
+                self._writer.paragraph(row, line)
+
+    def _cell(self, element: Any) -> tuple[int, str]:
+        """The line and the text of a cell."""
+        inner = TextWriter(self._writer.line)
+        _Rendering(inner).children(element)
+        self._writer.line = inner.line
+        return inner.first_line, inner.flat()

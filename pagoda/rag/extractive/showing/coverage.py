@@ -1,0 +1,103 @@
+"""How much of a question stands in a text, sentence by sentence: rare words count more.
+
+Beside what is shown: question and hits -> *coverage* -> key sentence, and whether to answer at all. A question that
+nobody can answer from a manual often names one thing that the manual does not: the rest of its words are everywhere.
+Words are compared as `content_words` has them (stems, and pairs of Chinese characters); how rare one is, is counted in
+the sentences of the hits, which are what there is of the collection here (Robertson and Zaragoza 2009, section 3.2).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from pagoda.rag.content_words import content
+from pagoda.rag.documents.document import Hit
+
+# What a question asks with, which no answer repeats.
+_ASKING = re.compile(
+    r"\b(?:what|which|who|whom|whose|when|where|why|how|many|much|do|does|did|is|are|was|were|can|could|should|would|will"
+    r"|i|you|we|it|there|please|tell|me|mean|means|happens?|way|name)\b"
+    "|什么|什麼|哪[些个個种種]?|谁|誰|多少|几|幾|如何|怎[么麼样樣]|为何|為何|是否|能否|可否|吗|嗎|呢|请问|請問|有没有"
+    "|能不能|可以|需要|应该",
+    re.I,
+)
+_IDENTIFIER = re.compile(r"[A-Za-z_$@~/.-]*[A-Za-z0-9][\w.$@~/-]*")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The words of a question with what each is worth, together 1."""
+
+    worth: Mapping[str, float]
+
+    def share_in(self, words: Iterable[str]) -> float:
+        """How much of the question such words hold, 0 to 1."""
+        return sum(self.worth.get(word, 0.0) for word in set(words))
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """A question beside its hits. sentences: (start, end) of each, in the characters of its hit's chunk."""
+
+    question: str
+    hits: Sequence[Hit]
+    sentences: Sequence[Sequence[tuple[int, int]]]
+
+    @cached_property
+    def words(self) -> list[list[frozenset[str]]]:
+        """Of each sentence of each hit."""
+        return [
+            [content(hit.chunk.text[left:right]) for left, right in bounds]
+            for hit, bounds in zip(self.hits, self.sentences, strict=True)
+        ]
+
+    @cached_property
+    def wanted(self) -> Wanted:
+        """The question's words; all alike where none is left."""
+        asked = content(_ASKING.sub(" ", self.question)) or content(self.question)
+        told = [words for of_hit in self.words for words in of_hit]
+        worth = {word: math.log(1 + (len(told) + 1) / (sum(word in w for w in told) + 0.5)) for word in sorted(asked)}
+        total = sum(worth.values()) or 1.0
+        return Wanted({word: value / total for word, value in worth.items()})
+
+    @cached_property
+    def shares(self) -> list[list[float]]:
+        """How much of the question each sentence of each hit holds."""
+        return [[self.wanted.share_in(words) for words in of_hit] for of_hit in self.words]
+
+    def in_passage(self, index: int) -> float:
+        """How much of the question a hit holds, its heading included."""
+        return self.wanted.share_in(frozenset().union(*self.words[index], content(self.hits[index].chunk.heading)))
+
+    def anywhere(self) -> float:
+        """How much of the question all hits together hold."""
+        return self.wanted.share_in({word for of_hit in self.words for words in of_hit for word in words})
+
+    def key_sentence(self, index: int) -> int:
+        """The sentence of a hit that holds most of the question; the first of equals; -1 where there is none."""
+        shares = self.shares[index]
+        return max(range(len(shares)), key=lambda place: (shares[place], -place), default=-1)
+
+    def names_missing(self, index: int) -> int:
+        """How many names of the question (Latin words of a Chinese one; capitals, digits, marks) a hit lacks."""
+        chunk = self.hits[index].chunk
+        text = (chunk.heading + chunk.text).lower()
+        return sum(name.lower() not in text for name in names_of(self.question))
+
+
+def names_of(question: str) -> list[str]:
+    """What a question calls by its name, in its order.
+
+    >>> names_of("How does --port work in Debian 12?"), names_of("TiDB 支持 SAVEPOINT 吗？")
+    (['--port', 'Debian', '12'], ['TiDB', 'SAVEPOINT'])
+    """
+    is_chinese = re.search(r"[\u4e00-\u9fff]", question) is not None
+    found = [match[0].rstrip(".-/") for match in _IDENTIFIER.finditer(question)]
+    kept = found if is_chinese else [name for name in found[1:] if not re.fullmatch(r"[a-z][a-z'’-]*|I|[A-Z]", name)]
+    if not is_chinese and found and re.search(r"[\d_./-]|.[A-Z]", found[0]):
+        kept = [found[0], *kept]
+    return [name for name in kept if name]

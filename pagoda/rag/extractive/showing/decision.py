@@ -1,0 +1,118 @@
+"""Whether to answer at all, and how sure that what is shown answers: one small, calibrated decision.
+
+On a question's path: question -> Hits -> spans -> *decision* -> what is shown -> Answer. A reader's own confidence is
+that of encyclopaedias, where its questions came from; over manuals it is far too sure. So it is one of a few numbers
+here, beside how much of the question stands in the passage and how well the passage was found; their weights are
+those of a logistic regression (Platt 1999), one for questions that want words and one for the others, fitted to both
+kinds of text by `benchmarks/train_showing.py`, which says to which.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pagoda.errors import ConfigError
+from pagoda.language import Language
+from pagoda.rag.extractive.showing.coverage import Coverage
+from pagoda.rag.extractive.showing.question_form import Form
+
+WEIGHTS = Path(__file__).parents[1] / "data" / "showing.json"
+Group = str
+"""en-words, en-rest, zh-words, zh-rest: the language of the question, and whether it wants words."""
+
+
+@dataclass(frozen=True)
+class Signs:
+    """What is known of one question and one of the passages that were read.
+
+    reader: log-odds that the passage holds an answer, as its reader has them
+    in_sentence, in_passage, anywhere: share of the question's words in the best sentence, the passage, all hits
+    in_span_sentence: the same share in the sentence that the reader's words stand in
+    names_missing: names of the question that the passage lacks
+    likeness: of question and passage word by word, where the embedder reads them; else 0
+    words: the passage's score by its words beside the highest of all hits
+    lead: how much more of the question the passage holds than the best of the others
+    rank: its place among the hits, 0 for the first
+    """
+
+    reader: float
+    in_sentence: float
+    in_passage: float
+    anywhere: float
+    in_span_sentence: float
+    names_missing: float
+    likeness: float
+    words: float
+    lead: float
+    rank: float
+
+
+def signs_of(coverage: Coverage, index: int, span_sentence: int, reader: float) -> Signs:
+    """The signs of one hit among those that were read."""
+    shares, parts = coverage.shares[index], [hit.parts for hit in coverage.hits]
+    passages = [coverage.in_passage(place) for place in range(len(coverage.hits))]
+    others = [share for place, share in enumerate(passages) if place != index]
+    most_words = max((part.get("bm25", 0.0) for part in parts), default=0.0)
+    return Signs(
+        reader=max(-6.0, min(6.0, reader)),
+        in_sentence=max(shares, default=0.0),
+        in_passage=passages[index],
+        anywhere=coverage.anywhere(),
+        in_span_sentence=shares[span_sentence] if 0 <= span_sentence < len(shares) else 0.0,
+        names_missing=float(min(3, coverage.names_missing(index))),
+        likeness=float(parts[index].get("tokens", 0.0)),
+        words=parts[index].get("bm25", 0.0) / most_words if most_words > 0 else 0.0,
+        lead=passages[index] - max(others, default=0.0),
+        rank=float(index),
+    )
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """How likely an answer must be before anything is shown, its sentence stands alone, and its words do."""
+
+    answer: float
+    sentence: float
+    span: float
+
+
+@dataclass(frozen=True)
+class Decision:
+    """For each group: weights of `Signs` by name, with a bias; and thresholds of what they give."""
+
+    weights: Mapping[Group, Mapping[str, float]]
+    thresholds: Mapping[Group, Thresholds]
+
+    def probability(self, group: Group, signs: Signs) -> float:
+        """That the passage answers the question, 0 to 1."""
+        weights = self.weights[group]
+        logit = weights["bias"] + sum(weights[name] * value for name, value in asdict(signs).items())
+        return 1 / (1 + math.exp(-max(-30.0, min(30.0, logit))))
+
+
+def group_of(language: Language, form: Form) -> Group:
+    """Which weights decide.
+
+    >>> group_of("zh", "polar")
+    'zh-rest'
+    """
+    return f"{language}-{'words' if form == 'words' else 'rest'}"
+
+
+@lru_cache(maxsize=2)
+def load_decision(path: Path = WEIGHTS) -> Decision:
+    """The packaged weights. Raises ConfigError where the file is missing, broken, or of other signs."""
+    wanted = {field.name for field in fields(Signs)} | {"bias"}
+    try:
+        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["groups"]
+        weights = {group: {name: float(values[name]) for name in sorted(wanted)} for group, values in told.items()}
+        thresholds = {group: Thresholds(**values["thresholds"]) for group, values in told.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path} holds no weights for what is shown ({error!r}): reinstall pagoda") from error
+    return Decision(weights, thresholds)

@@ -1,0 +1,117 @@
+"""A document's own writing as a person reads it: without the marks of its format, and never a piece of one.
+
+Beside what is shown: what is quoted stays to the letter in the citation, but the text of an answer holds no link's
+target, no bar of a table, no fence of a code block. Markdown (CommonMark 0.31), what static sites add to it, and the
+roles of reStructuredText are read; other text has none of these marks and stays as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+_FENCE = re.compile(r"^\s*(?:```|~~~)")
+_TABLE_ROW = re.compile(r"^\s*\|.*\|\s*$|^\s*\|.*\|")
+_TABLE_RULE = re.compile(r"^\s*\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*\|?\s*$")
+_CODE_SPAN = re.compile(r"(`+[^`]+`+)")
+_HTML = "a|abbr|b|br|code|dd|del|details|div|dl|dt|em|hr|i|img|kbd|li|ol|p|pre|small|span|strong|sub|summary|sup|u|ul"
+_INLINE: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"\{\{[<%].*?[>%]\}\}|<!--.*?-->"), ""),
+    (re.compile(r"!\[([^\]]*)\]\([^)]*\)"), r"\1"),
+    (re.compile(r"\[([^\]]+)\]\((?:[^()]|\([^()]*\))*\)"), r"\1"),
+    (re.compile(r"\[([^\]]+)\]\[[^\]]*\]"), r"\1"),
+    (re.compile(rf"</?(?:{_HTML})(?:\s[^<>]*)?/?>", re.I), " "),
+    (re.compile(r"(?<!\w)(\*{1,3}|__)(?=\S)(.+?)(?<=\S)\1(?!\w)"), r"\2"),
+)
+_ROLE = re.compile(r":[a-z:+-]+:(?=`)")
+_ROLE_WITH_TARGET = re.compile(r":[a-z:+-]+:`([^`<]+?)\s*<[^`>]+>`")
+_LINE_START = re.compile(r"^\s*(?:#{1,6}\s+|>\s?)+")
+_FORMAT = re.compile(r"[|\n]|\]\(|\*\*|__|^#+\s|https?:|www\.|\{\{|</?\w+>|\.(?:md|html?|rst)\b|::")
+_BRACKETS = ("()", "[]", "{}", "（）", "《》", "“”", "「」", "『』", "【】")
+_JOINED = re.compile(r"\w[-_./@$\\]*\Z")
+
+
+def readable(text: str) -> str:
+    """The text without marks of its format; lines stay lines, code stays code.
+
+    >>> readable("## Ports\\n\\nSee [the **list**](ports.md): `--port` sets it.")
+    'Ports\\n\\nSee the list: `--port` sets it.'
+    >>> readable("| Name | Port |\\n|---|---|\\n| web | 80 |")
+    'Name: web; Port: 80'
+    """
+    lines = list(_lines(text.split("\n")))
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n").rstrip()
+
+
+def is_bare(text: str, start: int, end: int) -> bool:
+    """Whether characters start to end of a text read by themselves.
+
+    They hold words, none of them cut, and neither marks of a format nor half of a bracket.
+
+    >>> [is_bare(text, 0, len(text)) for text in ("30 days", "[30 days](x.md)", "80 |", "(see", "`ls` or")]
+    [True, False, False, False, True]
+    >>> is_bare("use --no-site-file", 9, 18)
+    False
+    """
+    span = text[start:end]
+    if not any(character.isalnum() for character in span) or _FORMAT.search(span) or _cuts_word(text, start, end):
+        return False
+    return all(span.count(pair[0]) == span.count(pair[1]) for pair in _BRACKETS) and span.count("`") % 2 == 0
+
+
+def _cuts_word(text: str, start: int, end: int) -> bool:
+    """Whether a Latin word or a number goes on over an edge: `site` of --no-site-file, 12 of 3.12."""
+    before, after = _JOINED.search(text[max(0, start - 8) : start]), re.match(r"[-_./@$\\]*\w", text[end : end + 8])
+    opens = before is not None and text[start : start + 1].isascii() and text[start : start + 1].isalnum()
+    closes = after is not None and text[end - 1 : end].isascii() and text[end - 1 : end].isalnum()
+    return bool((opens and before[0][0].isascii()) or (closes and after[0][-1].isascii()))
+
+
+def _lines(lines: Sequence[str]) -> Iterator[str]:
+    in_code, header = False, None
+    for number, line in enumerate(lines):
+        if _FENCE.match(line):
+            in_code, header = not in_code, None
+        elif in_code:
+            yield line
+        elif _TABLE_RULE.match(line) and "|" in line:
+            continue
+        elif _TABLE_ROW.match(line):
+            if header is None and number + 1 < len(lines) and _TABLE_RULE.match(lines[number + 1]):
+                header = _cells(line)
+            else:
+                yield _row(header, _cells(line))
+        else:
+            header = None
+            yield _plain(line)
+
+
+def _cells(line: str) -> list[str]:
+    return [_plain(cell).strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
+
+
+def _row(header: Sequence[str] | None, cells: Sequence[str]) -> str:
+    """A row that names its columns."""
+    names = header if header and len(header) == len(cells) else [""] * len(cells)
+    told = [f"{name}: {cell}" if name else cell for name, cell in zip(names, cells, strict=True) if cell]
+    return "; ".join(told)
+
+
+def _plain(line: str) -> str:
+    """A line of prose; what stands between backticks is code, and stays."""
+    line = _ROLE.sub("", _ROLE_WITH_TARGET.sub(r"\1", _LINE_START.sub("", line)))
+    parts = _CODE_SPAN.split(line)
+    if len(parts) == 1:
+        return _inline(line)
+    # Links and emphasis may stand around code, so code is set aside and put back.
+    kept = [part for part in parts if _CODE_SPAN.fullmatch(part)]
+    told = _inline("".join("\x00" if _CODE_SPAN.fullmatch(part) else part for part in parts))
+    for part in kept:
+        told = told.replace("\x00", part, 1)
+    return told.replace("\x00", "")
+
+
+def _inline(text: str) -> str:
+    for pattern, instead in _INLINE:
+        text = pattern.sub(instead, text)
+    return text.rstrip()

@@ -1,0 +1,107 @@
+"""What is shown of a passage that answers: a span in its sentence, the sentence, or the passage with its key words.
+
+On a question's path: question -> Hits -> spans -> *what is shown* -> Answer. A span stands alone only where its words
+were asked for, its reader is sure, and nothing in or behind its sentence may say otherwise; a sentence only where it is
+prose that reads by itself. Everything else is shown as the passage it stands in, with what answers marked. So what is
+shown never says more, or the contrary, of what the document says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pagoda.rag.extractive.showing.governors import goes_on, is_governed, is_question
+from pagoda.rag.extractive.showing.prose import is_prose
+from pagoda.rag.extractive.showing.question_form import Form
+from pagoda.rag.extractive.showing.readable import is_bare
+
+Span = tuple[int, int]
+Kind = Literal["span", "sentence", "passage"]
+LONGEST_SPAN = 80
+"""Characters. A longer one is a sentence that lost its end."""
+
+
+@dataclass(frozen=True)
+class Showing:
+    """Characters of the passage. place: what is quoted; marked: what in it answers."""
+
+    kind: Kind
+    place: Span
+    marked: Span
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What a reader found in a passage. sentences: in order; span: the words; key: the sentence that is asked about."""
+
+    text: str
+    sentences: Sequence[Span]
+    span: Span
+    key: int
+
+
+def shown(form: Form, found: Candidate, *, span_is_sure: bool, sentence_is_sure: bool) -> Showing:
+    """How a candidate is shown for a question of some form."""
+    at = _asked_about(form, found)
+    sentence = _sentence(found, at)
+    if form == "block" or not sentence_is_sure or not _reads_alone(found.text, sentence):
+        return passage(form, found)
+    marked = _marked(form, found, sentence)
+    whole = with_what_goes_on(found.text, found.sentences, at)
+    left, right = found.span[0] - sentence[0], found.span[1] - sentence[0]
+    alone = form == "words" and span_is_sure and whole == sentence and marked == found.span
+    if alone and right - left <= LONGEST_SPAN and not is_governed(found.text[slice(*sentence)], left, right):
+        return Showing("span", sentence, marked)
+    return Showing("sentence", whole, marked)
+
+
+def passage(form: Form, found: Candidate) -> Showing:
+    """All of a candidate's passage, with what in it answers marked."""
+    sentence = _sentence(found, _asked_about(form, found))
+    return Showing("passage", (0, len(found.text)), _marked(form, found, sentence))
+
+
+def _asked_about(form: Form, found: Candidate) -> int:
+    """The place of the sentence that answers: which words say yes or no is nothing that a reader of spans knows."""
+    return found.key if form == "polar" and found.key >= 0 else sentence_of(found.sentences, found.span)
+
+
+def _sentence(found: Candidate, at: int) -> Span:
+    return found.sentences[at] if found.sentences else (0, len(found.text))
+
+
+def _marked(form: Form, found: Candidate, sentence: Span) -> Span:
+    return found.span if form != "polar" and _may_be_marked(found) else sentence
+
+
+def sentence_of(sentences: Sequence[Span], span: Span) -> int:
+    """The place of the sentence that a span begins in; -1 where it is in none."""
+    return next((i for i, (left, right) in enumerate(sentences) if left <= span[0] < right), -1)
+
+
+def with_what_goes_on(text: str, sentences: Sequence[Span], at: int) -> Span:
+    """A sentence with its neighbours, as far as they take back, limit or condition it, or it does them."""
+    first = last = at
+    while first > 0 and goes_on(text[slice(*sentences[first])]) and _touches(text, sentences[first - 1 : first + 1]):
+        first -= 1
+    while last + 1 < len(sentences) and goes_on(text[slice(*sentences[last + 1])]):
+        if not _touches(text, sentences[last : last + 2]):
+            break
+        last += 1
+    return sentences[first][0], sentences[last][1]
+
+
+def _touches(text: str, pair: Sequence[Span]) -> bool:
+    """Whether two sentences are of one paragraph."""
+    return "\n\n" not in text[pair[0][1] : pair[1][0]]
+
+
+def _may_be_marked(found: Candidate) -> bool:
+    start, end = found.span
+    return start < end and is_bare(found.text, start, end)
+
+
+def _reads_alone(text: str, sentence: Span) -> bool:
+    return is_prose(text, *sentence) and not is_question(text[slice(*sentence)])

@@ -1,0 +1,54 @@
+"""The decision to answer: its signs are told apart, its weights are checked when they are read."""
+
+import json
+
+import pytest
+
+from pagoda.errors import ConfigError
+from pagoda.rag.documents.document import Chunk, Hit
+from pagoda.rag.extractive.showing.coverage import Coverage, names_of
+from pagoda.rag.extractive.showing.decision import WEIGHTS, load_decision, signs_of
+
+
+def hit(text: str, **parts: float) -> Hit:
+    return Hit(Chunk(text, "a.txt", text, 0, len(text), 1, title="Server"), 1.0, parts)
+
+
+HITS = [hit("The port is 80.", dense=0.7), hit("Logs are kept for a week.")]
+
+
+def coverage(question: str) -> Coverage:
+    return Coverage(question, HITS, [[(0, len(entry.text))] for entry in HITS])
+
+
+def test_a_question_whose_words_stand_there_is_covered_and_another_is_not():
+    near, far = (signs_of(coverage(q), 0, 0, 1.0) for q in ("Which port is used?", "How is telnet encrypted?"))
+    assert near.in_passage > far.in_passage == far.anywhere == 0
+    assert near.lead > 0
+
+
+def test_a_title_counts_for_its_passage():
+    assert coverage("What does the server do?").in_passage(0) > 0
+
+
+def test_names_that_a_passage_lacks_are_counted():
+    assert names_of("How does Telnet use --port in 3.12?") == ["Telnet", "--port", "3.12"]
+    assert coverage("Is Telnet on port 80?").names_missing(0) == 1
+
+
+def test_the_packaged_weights_are_those_of_the_signs():
+    decision = load_decision()
+    sure, unsure = (signs_of(coverage("Which port is used?"), 0, 0, reader) for reader in (6.0, -6.0))
+    for group in decision.weights:
+        assert 0 < decision.probability(group, unsure) < decision.probability(group, sure) < 1
+        thresholds = decision.thresholds[group]
+        assert thresholds.answer <= thresholds.sentence <= thresholds.span
+
+
+def test_weights_of_other_signs_are_refused(tmp_path):
+    told = json.loads(WEIGHTS.read_text("utf-8"))
+    del told["groups"]["en-words"]["reader"]
+    path = tmp_path / "showing.json"
+    path.write_text(json.dumps(told))
+    with pytest.raises(ConfigError, match="reader"):
+        load_decision(path)

@@ -1,0 +1,53 @@
+"""What a person reads holds no marks of the format it was written in, and no piece of a word."""
+
+import pytest
+
+from pagoda.rag.extractive.showing.readable import is_bare, readable
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("## Ports", "Ports"),
+        ("See [the list](https://example.org/a_(b).md) first.", "See the list first."),
+        ("![logo](https://evil.example/x.png) Text", "logo Text"),
+        ("It is **very** *old* and __cold__.", "It is very old and cold."),
+        ("Set `max_size` to `**`.", "Set `max_size` to `**`."),
+        ("[`--port`](a.md) sets it", "`--port` sets it"),
+        ("snake_case and 2 * 3 * 4", "snake_case and 2 * 3 * 4"),
+        ("Use <b>this</b><br/>now, not <file>", "Use  this  now, not <file>"),
+        ("See :ref:`the list <ports>`.", "See the list."),
+        ('{{< copyable "sql" >}}\nSELECT 1;', "SELECT 1;"),
+        ("```sql\nSELECT *\nFROM t;\n```", "SELECT *\nFROM t;"),
+        ("| 名称 | 值 |\n| --- | :-: |\n| 端口 | 80 |\n| 超时 | 30 |", "名称: 端口; 值: 80\n名称: 超时; 值: 30"),
+        ("| 端口 | 80 |", "端口; 80"),
+    ],
+)
+def test_marks_of_the_format_go_and_the_words_stay(written, read):
+    assert readable(written) == read
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("use --no-site-file here", "site"),
+        ("Python 3.12 is out", "12"),
+        ("in /etc/fstab now", "fstab"),
+        ("| a | b |", "a | b"),
+        ("see [x](y.md)", "y.md"),
+        ("**bold** text", "**bold"),
+        ("(one, two)", "(one"),
+        ("`ls -l`", "`ls"),
+        ("a\nb", "a\nb"),
+    ],
+)
+def test_a_piece_of_a_word_or_of_the_format_is_no_answer(text, span):
+    start = text.rindex(span)
+    assert not is_bare(text, start, start + len(span))
+
+
+def test_whole_words_are():
+    text = "The tower (1889) is in 北京市, `ls -l` shows --all."
+    for span in ("tower", "1889", "北京市", "`ls -l`", "The tower (1889)"):
+        start = text.index(span)
+        assert is_bare(text, start, start + len(span))

@@ -1,0 +1,81 @@
+"""What is shown of a passage keeps what governs the answer; how sure one is decides how little is shown."""
+
+import pytest
+
+from pagoda.rag.extractive.showing.station import Candidate, shown
+from pagoda.rag.splitting.sentences import sentence_spans
+
+
+def candidate(text: str, span: str, key: str = "") -> Candidate:
+    sentences = sentence_spans(text)
+    start = text.index(span)
+    places = [i for i, (left, right) in enumerate(sentences) if key and text[left:right].startswith(key)]
+    return Candidate(text, sentences, (start, start + len(span)), places[0] if places else -1)
+
+
+def told(form: str, found: Candidate, *, span: bool = True, sentence: bool = True) -> tuple[str, str, str]:
+    showing = shown(form, found, span_is_sure=span, sentence_is_sure=sentence)  # type: ignore[arg-type]
+    return showing.kind, found.text[slice(*showing.place)], found.text[slice(*showing.marked)]
+
+
+SHOP = "The shop was founded in 1990. Repairs are guaranteed for six months. It has two floors."
+
+
+def test_sure_words_of_a_plain_sentence_are_shown_in_it():
+    assert told("words", candidate(SHOP, "six months")) == (
+        "span",
+        "Repairs are guaranteed for six months.",
+        "six months",
+    )
+
+
+def test_the_less_sure_the_more_is_shown():
+    found = candidate(SHOP, "six months")
+    assert told("words", found, span=False)[0] == "sentence"
+    assert told("words", found, span=False, sentence=False) == ("passage", SHOP, "six months")
+
+
+def test_a_governed_span_is_shown_as_its_sentence():
+    text = "Bicycles are lent. Repairs are not guaranteed for six months. It has two floors."
+    assert told("words", candidate(text, "six months"))[:2] == (
+        "sentence",
+        "Repairs are not guaranteed for six months.",
+    )
+
+
+def test_a_sentence_that_takes_something_back_comes_along():
+    text = "Repairs are guaranteed for six months. However, tyres are not. It has two floors."
+    expected = "Repairs are guaranteed for six months. However, tyres are not."
+    assert told("words", candidate(text, "six months"))[:2] == ("sentence", expected)
+    assert told("words", candidate(text, "tyres"))[:2] == ("sentence", expected)
+
+
+def test_yes_or_no_is_answered_by_the_whole_sentence_that_is_asked_about():
+    text = "Visitors must not bring pets into the building. The interface does not allow anonymous access."
+    found = candidate(text, "bring pets into the building", key="The interface")
+    assert told("polar", found) == ("sentence", *["The interface does not allow anonymous access."] * 2)
+
+
+@pytest.mark.parametrize("heading", ["## 支持 ROLLBACK 语法吗？", "Can I use ROLLBACK?"])
+def test_a_question_of_the_document_is_never_an_assertion(heading):
+    text = f"{heading}\n\nTiDB 不支持 ROLLBACK 语法。"
+    kind, quote, _ = told("polar", candidate(text, "ROLLBACK", key=heading))
+    assert kind == "passage"
+    assert "不支持" in quote
+
+
+def test_items_of_a_list_come_with_what_leads_to_them():
+    text = "The following are not supported:\n\n- savepoints\n- ports"
+    kind, quote, marked = told("words", candidate(text, "savepoints"))
+    assert (kind, marked) == ("passage", "savepoints")
+    assert "not supported" in quote
+
+
+def test_how_to_do_something_is_answered_by_the_passage():
+    text = "To stop it, run this:\n\n```\nstop --now\n```\n\nThen wait."
+    assert told("block", candidate(text, "stop --now"))[:2] == ("passage", text)
+
+
+def test_a_cut_span_is_not_marked():
+    text = "Use the option --no-site-file for this."
+    assert told("words", candidate(text, "site"))[2] == text
