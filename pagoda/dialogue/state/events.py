@@ -108,6 +108,15 @@ class Ignored:
 
 
 @dataclass(frozen=True)
+class Deferred:
+    """A value that the task has no slot for and a booking of what it looks for has. surface: the words."""
+
+    slot: str
+    value: Value
+    surface: str = ""
+
+
+@dataclass(frozen=True)
 class Requested:
     """The person asks for a column of a result, EVERYTHING or UNKNOWN; several in one turn are told together.
 
@@ -295,6 +304,7 @@ Event = (
     | SetAny
     | Ordered
     | Ignored
+    | Deferred
     | Requested
     | AskedAlong
     | AskedForMore

@@ -17,6 +17,7 @@ from pagoda.dialogue.domain.model import Intent
 from pagoda.dialogue.slots.kinds import NodeValue
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state import fold_bookings
+from pagoda.dialogue.state.fold_later import deferred, due, forgotten
 from pagoda.dialogue.state.fold_slots import (
     about,
     declined,
@@ -121,7 +122,7 @@ def _started(state: State, intent: Intent, domain: Domain) -> State:
     if source is not None and source.chosen_result is not None:
         state = _taken_from_result(state, source, source.chosen_result, domain)
     # What came along is old: nobody said it in this turn.
-    return noted(state, changed=frozenset(), is_informed=False)
+    return noted(due(state, intent, domain), changed=frozenset(), is_informed=False)
 
 
 def _carried(state: State, slot: str, held: Remembered) -> State:
@@ -150,7 +151,7 @@ def _cancelled(state: State, event: ev.Cancelled, domain: Domain) -> State:
     # A cancelled task leaves nothing: what it said is not carried over into the next one either.
     number = state.task.number
     memory = {slot: held for slot, held in state.memory.items() if held.task != number}
-    return uncovered(replace(state, task=None, memory=memory, topic=None, talked_of=()))
+    return uncovered(replace(forgotten(state, number), task=None, memory=memory, topic=None, talked_of=()))
 
 
 def _chosen(state: State, event: ev.Chosen, domain: Domain) -> State:
@@ -258,6 +259,7 @@ _STEPS: Mapping[type[Any], Callable[[State, Any, Domain], State]] = {
     ev.SetAny: set_any,
     ev.Ordered: ordered,
     ev.Ignored: ignored,
+    ev.Deferred: deferred,
     ev.Requested: _requested,
     ev.AskedAlong: _asked_along,
     ev.AskedForMore: _asked_for_more,

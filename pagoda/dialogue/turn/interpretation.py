@@ -18,6 +18,7 @@ from pagoda.dialogue.reading.closed.assent import is_goodbye
 from pagoda.dialogue.reading.closed.wishes import BOOKS, is_undoing
 from pagoda.dialogue.reading.places import mentions
 from pagoda.dialogue.reading.questions.forms import points_back
+from pagoda.dialogue.slots.kinds import ANY
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.model import State
 from pagoda.dialogue.turn.gathering import gathered
@@ -83,7 +84,7 @@ class Interpreter:
             *_dismissed(read.acts),
             *self._informed(self._reread(read, declared), state),
             *(near[1:] if near is not None else ()),
-            *_ignored(read, declared, near[1].surface if near is not None else ""),
+            *self._left_over(read, declared, near[1].surface if near is not None else ""),
             *self._questions.beside(read, state, declared),
             *_pointed(read, state, declared, self._domain),
         ]
@@ -227,22 +228,31 @@ class Interpreter:
             if act.kind == "order":
                 yield ev.Ordered(act.slot, act.value == "highest")
 
+    def _left_over(self, read: Understanding, declared: Intent | None, used: str) -> Iterator[ev.Event]:
+        """Values that the task has no slot for, kept where a booking will have one; and names that nobody knows.
+
+        used: words that are made use of otherwise
+        """
+        if declared is None or declared.kind not in ("find", "book"):
+            return
+        later = {slot for booking in self._domain.bookings_of(declared) for slot in booking.slots}
+        words: list[str] = []
+        for value in (each for each in read.unused if each.slot not in declared.slots and each.value not in used):
+            told = self._values.event(value, None, is_correction=False) if value.slot in later else None
+            if isinstance(told, ev.Informed) and told.value not in (None, ANY):
+                yield ev.Deferred(value.slot, told.value, value.value)
+            else:
+                words.append(value.value)
+        unknown = tuple(name for name in read.unknown if name not in used)
+        if words or unknown:
+            yield ev.Ignored(tuple(words), unknown)
+
 
 def _wishes_more(read: Understanding, declared: Intent | None, state: State) -> bool:
     """Whether an order of what cannot be booked is a search as well: one with values, or one that begins."""
     is_search = declared is not None and declared.query is not None
     is_new = declared is not None and (state.task is None or state.task.intent != declared.name)
     return is_search and (bool(read.slots) or is_new)
-
-
-def _ignored(read: Understanding, declared: Intent | None, used: str) -> Iterator[ev.Event]:
-    """Values that a search has no slot for, and names that nobody knows. used: words that are made use of otherwise."""
-    if declared is None or declared.kind not in ("find", "book"):
-        return
-    words = tuple(each.value for each in read.unused if each.slot not in declared.slots and each.value not in used)
-    unknown = tuple(name for name in read.unknown if name not in used)
-    if words or unknown:
-        yield ev.Ignored(words, unknown)
 
 
 def _among_choices(told: ev.Event, state: State) -> ev.Event:

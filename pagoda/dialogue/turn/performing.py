@@ -95,7 +95,7 @@ class Performance:
         task, turn = self._state.task, self._state.this_turn
         if turn.unbookable and not (isinstance(action, actions.Say) and action.template == "not_bookable"):
             return f"{self._phrases.not_bookable(turn.unbookable, self._language)}\n"
-        if task is None or not isinstance(action, actions.LookUp | actions.Ask | actions.Say):
+        if task is None or not isinstance(action, actions.LookUp | actions.Ask | actions.Say | actions.Confirm):
             return ""
         asked = action.slot if isinstance(action, actions.Ask) and action.reason != "missing" else ""
         # A single Han character is a slip of the reader, and nobody's name.
@@ -108,6 +108,7 @@ class Performance:
         unknown += [words for words in turn.unknown if words not in rejected.values()]
         told = [self._phrases.unknown(unknown, self._language)] if unknown else []
         told += [self._phrases.ignored(task.intent, turn.ignored, self._language)] if turn.ignored else []
+        told += [self._phrases.deferred(turn.deferred, self._language)] if turn.deferred else []
         return "".join(f"{line}\n" for line in told)
 
     def _carry_out(self, action: actions.Action) -> Done:

@@ -43,6 +43,7 @@ EVENTS: list[ev.Event] = [
     ev.Ordered("price"),
     ev.Ordered("rating", True),
     ev.Ignored(("停车场", "泳池")),
+    ev.Deferred("people", 4, "四位"),
     ev.Requested("phone", 1),
     ev.Requested("phone"),
     ev.Requested("phone", None, NODE),

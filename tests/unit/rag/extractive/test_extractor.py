@@ -205,7 +205,8 @@ SHOPS = ["The shop in Oslo opens at nine on weekdays.", "The shop in Bergen open
 
 
 def test_where_no_passage_surely_answers_several_are_shown_and_never_more_than_allowed():
-    hits, question = [hit(text) for text in SHOPS], "How do I know when the shop opens on weekdays?"
+    hits = [hit(text, start=100 * number) for number, text in enumerate(SHOPS)]
+    question = "How do I book a table in the restaurant?"
     found = ExtractiveAnswerer(ALWAYS).answer(question, hits)
     assert found.kind == "passage"
     assert [place.hit_index for place in found.places] in ([0, 1], [1, 0])
@@ -224,3 +225,14 @@ def test_an_answer_is_cited_with_what_is_marked_and_reads_without_marks_of_the_f
     assert citation.quote in text
     assert citation.marked_text == answer.span == "It does not show seconds."
     assert answer.shown in ("sentence", "passage")
+
+
+def test_a_heading_that_denies_what_stands_under_it_is_shown_with_it():
+    text = "Savepoints are used to undo a part of a transaction."
+    chunk = Chunk("c", "a.md", text, 0, len(text), 1, title="Manual", section="Manual > Unsupported features")
+    answerer = QuotingAnswerer(ExtractiveAnswerer(ALWAYS))
+    (answer,) = asyncio.run(
+        answerer.answer_batch([GroundedQuestion("What are savepoints used for?", [Hit(chunk, 1.0)])])
+    )
+    assert answer.text.startswith("Unsupported features\n\n")
+    assert answer.shown != "span"
