@@ -27,7 +27,9 @@ from pagoda.language import language_of
 from pagoda.rag.answer import Answer
 from pagoda.rag.answerer import Answerer, GroundedQuestion
 from pagoda.rag.directives import without_directives
+from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.document import Chunk, Hit
+from pagoda.rag.documents.files import FileChoice
 from pagoda.rag.extractive.answerer import QuotingAnswerer
 from pagoda.rag.generative.answerer import GenerativeAnswerer, GenerativeSettings
 from pagoda.rag.generative.guided import UNSURE, GuidedAnswerer
@@ -54,7 +56,9 @@ MAX_K = 100
 class RagSettings:
     """How documents are cut and answers made. Raises ConfigError.
 
-    max_chunk_tokens, overlap_sentences: see Splitter; another value makes every document anew at the next `add`
+    max_chunk_tokens, overlap_sentences: see Splitter; loading: see LoaderSettings; another value makes every document
+        anew at the next `add`
+    files: which files `add` takes from a folder
     support_threshold: share of a sentence's words that must stand in its source
     generative: how a model is asked
     answerer: who answers where a question does not say; None is the model where there is one
@@ -62,6 +66,8 @@ class RagSettings:
 
     max_chunk_tokens: int = 200
     overlap_sentences: int = 1
+    loading: LoaderSettings = field(default_factory=LoaderSettings)
+    files: FileChoice = field(default_factory=FileChoice)
     support_threshold: float = 0.5
     generative: GenerativeSettings = field(default_factory=GenerativeSettings)
     answerer: AnswererName | None = None
@@ -138,7 +144,8 @@ class RAG:
             max_tokens=min(settings.max_chunk_tokens, self._embedder.max_tokens),
             overlap_sentences=settings.overlap_sentences,
         )
-        return Indexer(self._index, splitter, self._embedder).add(paths, root, on_event)
+        indexer = Indexer(self._index, splitter, self._embedder, loader_settings=settings.loading, files=settings.files)
+        return indexer.add(paths, root, on_event)
 
     def watch(
         self,

@@ -37,6 +37,10 @@ _USUAL = re.compile(r"[\t\n\r -~\u00a0-\u024f\u2010-\u203a\u3000-\u9fff\uff00-\u
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b")) + b"\x7f"
 
 
+HIGHER_LIMIT = "raise the limit with --max-bytes, or LoaderSettings(max_bytes=...)"
+"""What else to do about a file that is too large."""
+
+
 @dataclass(frozen=True)
 class LoaderSettings:
     """What files may be like.
@@ -92,7 +96,7 @@ def detect(data: bytes) -> str:
             return "gb18030"
         raise LoadError(
             f"is neither UTF-8 (byte {error.start} cannot be read), UTF-16 nor GB18030: save it as UTF-8, or name its "
-            "encoding"
+            "encoding with --encoding, or LoaderSettings(encoding=...)"
         ) from error
 
 

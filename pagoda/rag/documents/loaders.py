@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from pagoda.errors import PagodaError
-from pagoda.rag.documents.decoding import LoaderSettings, decode
+from pagoda.rag.documents.decoding import HIGHER_LIMIT, LoaderSettings, decode
 from pagoda.rag.documents.delimited import load_csv, load_tsv
 from pagoda.rag.documents.document import Document
 from pagoda.rag.documents.formats.docx import load_docx
@@ -24,6 +24,7 @@ from pagoda.rag.documents.formats.light_markup import load_adoc, load_org, load_
 from pagoda.rag.documents.formats.odf import load_odf
 from pagoda.rag.documents.formats.pptx import load_pptx
 from pagoda.rag.documents.formats.rtf import load_rtf
+from pagoda.rag.documents.formats.source_code import CODE_SUFFIXES, load_code, load_python
 from pagoda.rag.documents.formats.xlsx import load_xlsx
 from pagoda.rag.documents.markup.html import load_html
 from pagoda.rag.documents.markup.markdown import load_markdown
@@ -45,6 +46,8 @@ _FROM_TEXT: dict[str, Callable[[str, str], Document]] = {
     **dict.fromkeys((".md", ".markdown"), load_markdown),
     **dict.fromkeys((".adoc", ".asciidoc"), load_adoc),
     **dict.fromkeys((".jsonl", ".ndjson"), load_jsonl),
+    **dict.fromkeys((".py", ".pyi"), load_python),
+    **dict.fromkeys(CODE_SUFFIXES, load_code),
     ".rst": load_rst,
     ".org": load_org,
     ".json": load_json,
@@ -116,12 +119,12 @@ def _loader_suffix(name: str) -> str:
     suffix = PurePosixPath(name).suffix.lower()
     if suffix in SUFFIXES:
         return suffix
-    known = "txt, md, html, pdf, docx, csv, tsv, json or jsonl"
-    raise LoadError(f"is of a kind that cannot be read ({suffix or 'no suffix'}): convert it to {known}")
+    known = ", ".join(sorted(known[1:] for known in SUFFIXES))
+    raise LoadError(f"is of a kind that cannot be read ({suffix or 'no suffix'}): convert it to one of {known}")
 
 
 def _check_size(num_bytes: int, settings: LoaderSettings) -> None:
     if num_bytes > settings.max_bytes:
         raise LoadError(
-            f"has {num_bytes:,} bytes, at most {settings.max_bytes:,} are read: split it, or raise max_bytes"
+            f"has {num_bytes:,} bytes, at most {settings.max_bytes:,} are read: split it, or {HIGHER_LIMIT}"
         )

@@ -33,8 +33,8 @@ WITHOUT = [_asked("wrong", "no answer, near", ()), _asked("declined", "no answer
 
 def test_shares_are_of_what_was_asked_and_files_of_what_was_answered() -> None:
     table = tables(ASKED + WITHOUT, [_turned("turned"), _turned("whole")])
-    # right | wrong | declined, of four | the right file, of three answers | the right place, of two | seconds
-    assert "| English | 4 | 0.500 | 0.250 | 0.250 | 0.667 | 1.000 | 2.00 |" in table
+    # right | wrong | declined, of four | right file, of three answers | right place, of two | characters | seconds
+    assert "| English | 4 | 0.500 | 0.250 | 0.250 | 0.667 | 1.000 | 18 | 2.00 |" in table
     assert "| - list | 2 | 0.500 | 0.000 | 0.500 |" in table
     assert "| English, near | 2 | 0.500 | 0.500 |" in table
     assert "| English | 2 | 0.500 | 0.500 | 0.000 | 0.000 | 1.000 |" in table

@@ -126,12 +126,17 @@ _POLITE_EN = (
 _THANKS_EN = (
     "(?:many |much )?(?:thank y(?:ou|a)|thank u|thanks?|thx|tks|ty|cheers)"
     "(?: (?:so|very) much| a lot| a million| kindly| again)*"
-    "(?: for (?:this|that|everything|it))?|(?:i )?(?:really )?appreciate it|much appreciated"
+    "(?: for (?:this|that|everything|it))?|much appreciated"
+    r"|(?:i )?(?:really )?appreciate (?:it|(?:all )?(?:your|the) \w+)"
 )
 _CLOSING_EN = (
     "for (?:all )?(?:your|the) (?:help|assistance|time)|(?:that is|this is|it is|that will be) (?:all|everything)"
-    "(?: (?:for now|today|thanks|i (?:need|needed|want|wanted)))*|nothing else|no more questions"
+    "(?: (?:for now|today|thanks|i (?:need|needed|want|wanted)))*|nothing else|no more questions|"
+    "(?:good ?)?bye(?: bye)?|"
+    "(?:have|enjoy) (?:a|your) (?:good|great|nice|lovely) (?:day|one|evening|time|rest)"
 )
+# No yes, whatever stands beside it.
+_LATER_EN = "not (?:now|right now|today|yet)|no thanks?|no thank you"
 _NUMBER_EN = (
     "(?:(?:and|then|please|also) )*"
     "(?:(?:i (?:will |would |also )*(?:need|like|want|have)|(?:give|send|get|tell|provide))(?: (?:me|us))?(?: with)? )?"
@@ -174,7 +179,8 @@ _THANKS_ZH = (
     "(?:了|你们|您们|你|您|啊|啦|哈|呀|咯|哦)*"
 )
 _CLOSING_ZH = (
-    "的?(?:帮助|帮忙|推荐|服务)(?:了|啊|啦|哦)*|没有?(?:什么|别的|其[他它]的?)?(?:问题|要求|需要|事)?了|就这些"
+    "的?(?:帮助|帮忙|推荐|服务)(?:了|啊|啦|哦)*"
+    "|(?:我|现在|目前|暂时)*没有?(?:任何|什么|别的|其[他它]的?)*(?:问题|要求|需要|事)?了|就这些|再见|拜拜|88+6?"
 )
 _PRAISE_ZH = "(?:很好|非常好|太好了|真好|挺好的?|不错|太棒了|真棒|棒|完美)[的啊呀哈]*"
 _BESIDE_ZH = "知道了|明白了?|收到了?|了解了?|清楚了|您好|你好|亲|老板|哈+|嘿+|嘻+|嗯|哦|噢|喔|啊|呀|那|就|请|的"
@@ -195,12 +201,26 @@ def is_yes(text: str, things: Iterable[str] = ()) -> bool:
     clauses = list(_clauses(text))
     kinds = [kind for clause, is_asked in clauses for kind in grammar.kinds(clause, is_question=is_asked)]
     is_left_alone = "?" in folded(text) and not any(is_asked for _, is_asked in clauses)
-    if "" in kinds or is_left_alone:
+    if not {"", "later"}.isdisjoint(kinds) or is_left_alone:
         return False
     # "Okay" and "great" agree, "okay, that is all" and "great, thank you" say goodbye.
     if "closing" in kinds:
         return kinds[0] == "yes"
     return agreed or "yes" in kinds or "weak" in kinds or ("praised" in kinds and "thanks" not in kinds)
+
+
+def is_goodbye(text: str) -> bool:
+    """Whether the whole sentence only thanks, praises or ends the conversation.
+
+    >>> is_goodbye("好。我现在没有任何问题了。"), is_goodbye("Not now. I appreciate your efforts.")
+    (True, True)
+    >>> is_goodbye("thanks, and tea"), is_goodbye("yes")
+    (False, False)
+    """
+    if len(text) > MAX_LENGTH:
+        return False
+    kinds = [kind for clause, asked in _clauses(text) for kind in _grammar(()).kinds(clause, is_question=asked)]
+    return "" not in kinds and not {"thanks", "closing"}.isdisjoint(kinds)
 
 
 class _Grammar:
@@ -217,6 +237,7 @@ class _Grammar:
                 "yes": "|".join([*answers_en, _PRIME_EN]),
                 "polite": _POLITE_EN.replace("{things}", named),
                 "weak": _WEAK_EN,
+                "later": _LATER_EN,
                 "closing": _CLOSING_EN,
                 "thanks": _THANKS_EN,
                 "beside": _BESIDE_EN.replace("{things}", named),

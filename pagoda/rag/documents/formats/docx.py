@@ -36,8 +36,8 @@ def load_docx(data: bytes, source: str, settings: LoaderSettings) -> Document:
     package = _package(data)
     word = _Word(package.main_document_part)
     composition = Composition(settings.max_bytes)
-    for text, is_heading in word.blocks(word.body):
-        composition.add(text, is_heading=is_heading)
+    for text, level in word.blocks(word.body):
+        composition.add(text, level=level)
     composition.add_all(dict.fromkeys(text for part in word.running_parts() for text, _ in word.blocks(part)))
     properties = package.core_properties
     metadata = metadata_of({"author": properties.author, "category": properties.category})
@@ -60,17 +60,17 @@ class _Word:
         root = parse_xml(part.blob)
         self.body = root.find(W + "body")
         self._notes = {kind: self._notes_of(kind) for kind in ("footnotes", "endnotes", "comments")}
-        self._headings = {style.get(W + "styleId"): _is_heading(style) for style in self._styles()}
+        self._levels = {style.get(W + "styleId"): _heading_level(style) for style in self._styles()}
 
-    def blocks(self, parent: Any, depth: int = 0) -> Iterator[tuple[str, bool]]:
-        """The text of each paragraph, row and text box below an element, and whether it is a heading."""
+    def blocks(self, parent: Any, depth: int = 0) -> Iterator[tuple[str, int]]:
+        """The text of each paragraph, row and text box below an element, and its level as a heading, or 0."""
         if parent is None or depth > _DEEPEST:
             return
         for child in parent:
             if child.tag == W + "p":
                 yield from self._paragraph(child, depth)
             elif child.tag == W + "tbl":
-                yield from ((line, False) for line in self._rows(child, depth))
+                yield from ((line, 0) for line in self._rows(child, depth))
             elif child.tag not in (W + "del", W + "moveFrom"):
                 yield from self.blocks(child, depth)
 
@@ -79,21 +79,21 @@ class _Word:
         for kind in ("header", "footer"):
             yield from (parse_xml(part.blob) for part in self._related(kind))
 
-    def _paragraph(self, paragraph: Any, depth: int) -> Iterator[tuple[str, bool]]:
+    def _paragraph(self, paragraph: Any, depth: int) -> Iterator[tuple[str, int]]:
         attached = Attached()
         text = paragraph_text(paragraph, attached)
         style = paragraph.find(f"{W}pPr/{W}pStyle")
-        yield text, style is not None and self._headings.get(style.get(W + "val"), False)
+        yield text, 0 if style is None else self._levels.get(style.get(W + "val"), 0)
         for box in attached.boxes:
             yield from self.blocks(box, depth + 1)
         for kind, number in attached.notes:
             yield from self.blocks(self._notes[kind].get(number), depth + 1)
         for relation in attached.diagrams:
-            yield from ((line, False) for line in self._diagram(relation))
+            yield from ((line, 0) for line in self._diagram(relation))
 
     def _rows(self, table: Any, depth: int) -> Iterator[str]:
-        rows = grid_of(table, lambda cell: self._cell(cell, depth + 1))
-        yield from (text for _, text in grid_lines([row for row in rows if any(row)]))
+        rows, num_head = grid_of(table, lambda cell: self._cell(cell, depth + 1))
+        yield from (text for _, text in grid_lines(rows, num_head))
 
     def _cell(self, cell: Any, depth: int) -> str:
         return " ".join(text.replace("\n", " ") for text, _ in self.blocks(cell, depth) if text)
@@ -123,6 +123,7 @@ class _Word:
                 yield relation.target_part
 
 
-def _is_heading(style: Any) -> bool:
+def _heading_level(style: Any) -> int:
     name = style.find(W + "name")
-    return name is not None and _HEADING.match(name.get(W + "val", "")) is not None
+    match = None if name is None else _HEADING.match(name.get(W + "val", ""))
+    return int(match[1] or 1) if match else 0

@@ -15,7 +15,7 @@ from typing import Any
 from pagoda.rag.documents.composition import Composition
 from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.document import Document
-from pagoda.rag.documents.markup.html import load_html, metadata_of
+from pagoda.rag.documents.markup.html import html_document, metadata_of
 
 _HEADERS = ("From", "To", "Cc", "Date", "Subject")
 
@@ -24,33 +24,32 @@ def load_eml(data: bytes, source: str, settings: LoaderSettings) -> Document:
     """The mail and those that it carries along."""
     message: Any = message_from_bytes(data, policy=policy.default)
     composition = Composition(settings.max_bytes)
-    _add(message, composition, settings)
+    _add(message, composition)
     said = {name.lower(): _header(message, name) for name in ("From", "To", "Date")}
     return composition.document(source, _header(message, "Subject"), metadata_of(said))
 
 
-def _add(message: Any, composition: Composition, settings: LoaderSettings) -> None:
+def _add(message: Any, composition: Composition) -> None:
     lines = (f"{name}: {value}" for name in _HEADERS if (value := _header(message, name)))
     composition.add("\n".join(lines))
     body = message.get_body(("plain", "html"))
     if body is not None:
-        composition.add(_body_text(body, settings))
+        composition.add_document(_body(body))
     attached = list(_attached(message, body))
     composition.add("Attachments: " + "; ".join(_named(part) for part in attached) if attached else "")
     for part in attached:
         if part.get_content_type() == "message/rfc822" and isinstance(part.get_payload(), list):
-            _add(part.get_payload(0), composition, settings)
+            _add(part.get_payload(0), composition)
 
 
-def _body_text(body: Any, settings: LoaderSettings) -> str:
-    if body.get_content_subtype() == "html":
-        # Decoded by the mail's own word, and said again for the reader of web pages.
-        return load_html(_content(body).encode(), "body.html", LoaderSettings(settings.max_bytes, "utf-8")).text
-    text = _content(body)
-    if body.get_param("format", "").lower() == "flowed":
+def _body(part: Any) -> Document:
+    text = _content(part).replace("\r\n", "\n")
+    if part.get_content_subtype() == "html":
+        return html_document(text, "")
+    if part.get_param("format", "").lower() == "flowed":
         # RFC 3676: a line that ends in a blank goes on in the next.
         text = text.replace(" \n", " ")
-    return text
+    return Document("", text)
 
 
 def _content(part: Any) -> str:

@@ -35,7 +35,7 @@ def load_epub(data: bytes, source: str, settings: LoaderSettings) -> Document:
         composition = Composition(settings.max_bytes)
         for name in _chapters(package, folder):
             if name in names:
-                composition.add(load_html(archive.read(name), name, settings).text)
+                composition.add_document(load_html(archive.read(name), name, settings))
     title, author = _said(package, "title"), _said(package, "creator")
     return composition.document(source, title, metadata_of({"author": author, "language": _said(package, "language")}))
 

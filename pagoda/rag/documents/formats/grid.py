@@ -9,36 +9,48 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from pagoda.rag.documents.tables import rows_to_lines
+from pagoda.rag.documents.tables import column_names, has_header, row_lines
 
 
-def grid_lines(rows: Sequence[Sequence[str]]) -> Iterator[tuple[int, str]]:
-    """(row, text): the cells of a row with the names of their columns, which the first row of several cells has.
+def grid_lines(rows: Sequence[Sequence[str]], num_head: int = 0) -> Iterator[tuple[int, str]]:
+    """(row, text): the cells of a row with the names of their columns, where the rows below the titles name any.
 
-    A row of one cell is a title and names nothing; a lone row has its cells side by side, and so has the head where a
-    column that it names is empty.
+    num_head: how many rows the file says are the head; of 0 they tell by what they hold
+    A row of one cell is a title and names nothing; of other rows without names the cells stand side by side, and so
+    has the head where a column that it names is empty.
 
     >>> [text for _, text in grid_lines([["Fees"], ["City", "Fee"], ["Wuhan", "20"], ["", "30"]])]
     ['Fees', 'City: Wuhan; Fee: 20', 'Fee: 30']
     >>> list(grid_lines([["a", "b", "b"]]))
     [(0, 'a | b')]
     """
-    wide = [index for index, row in enumerate(rows) if len(row) > 1 and _num_filled(row) > 1]
-    head = wide[0] if len(wide) > 1 else len(rows)
+    first = next((index for index, row in enumerate(rows) if _is_wide(row)), len(rows))
+    body = max(first + _num_head(rows[first:]), num_head)
+    columns = column_names(rows[first:body]) if first < body < len(rows) else []
     for index, row in enumerate(rows):
-        if len(row) == 1 or (_num_filled(row) == 1 and index < head):
+        if len(row) == 1 or (index < body and not _is_wide(row)):
             yield index, "".join(row)
-        elif index < head or (index == head and not _names_all(row, rows[head + 1 :])):
+        elif index >= body and columns:
+            yield from ((index, line) for line in row_lines(columns, row))
+        elif not columns or not _names_all(row, rows[body:]):
             yield index, " | ".join(text for text, _ in groupby(row) if text)
-        elif index > head:
-            yield from ((index, line) for line in rows_to_lines([rows[head], row]))
+
+
+def _num_head(rows: Sequence[Sequence[str]]) -> int:
+    """How many of the first rows name the columns: one, unless it looks like the rows below."""
+    wide = [row for row in rows if _is_wide(row)]
+    if len(wide) < 2:
+        return 0
+    # A cell that is merged over several columns names each of them.
+    head = [cell if i == 0 or cell != wide[0][i - 1] else "" for i, cell in enumerate(wide[0])]
+    return int(has_header([head, *wide[1:]]))
+
+
+def _is_wide(row: Sequence[str]) -> bool:
+    return len(row) > 1 and sum(map(bool, row)) > 1
 
 
 def _names_all(head: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     """Whether each column that has a name has a value, beside which the name will stand."""
     filled = {i for row in rows if len(row) > 1 for i, cell in enumerate(row) if cell}
     return all(i in filled for i, name in enumerate(head) if name)
-
-
-def _num_filled(row: Sequence[str]) -> int:
-    return sum(map(bool, row))

@@ -14,9 +14,9 @@ from typing import Any
 from pagoda.rag.documents.composition import Composition
 from pagoda.rag.documents.decoding import LoaderSettings, decode
 from pagoda.rag.documents.document import Document
+from pagoda.rag.documents.markup.markdown import load_markdown
 from pagoda.rag.errors import LoadError
 
-_HEADING = re.compile(r"#{1,6}\s+(.+)")
 # What colours a terminal.
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -30,11 +30,12 @@ def load_ipynb(data: bytes, source: str, settings: LoaderSettings) -> Document:
     composition = Composition(settings.max_bytes)
     for cell in _cells(notebook):
         text = _joined(cell.get("source", cell.get("input", "")))
-        heading = _HEADING.match(text) if cell.get("cell_type") == "markdown" else None
-        if heading and not composition.first_heading:
-            composition.first_heading = heading[1].strip()
-        composition.add(text)
-        composition.add_all(text for output in cell.get("outputs", ()) for text in _printed(output))
+        if cell.get("cell_type") == "markdown":
+            composition.add_document(load_markdown(text, source))
+        else:
+            composition.add(text, is_listing=True)
+        for output in cell.get("outputs", ()):
+            composition.add_all(_printed(output))
     return composition.document(source)
 
 

@@ -9,12 +9,15 @@ references of docutils, Asciidoctor and Org.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate, groupby, pairwise
 
-from pagoda.rag.documents.document import Document
+from pagoda.rag.documents.document import Document, Heading
 
 Rules = Sequence[tuple[re.Pattern[str], str]]
+_OPENS_LISTING = re.compile(r"^\s*\.\. (?:code-block|sourcecode|code|parsed-literal|prompt)::|^(?!\s*\.\. ).*::\s*$")
+_OPTION = re.compile(r"\s*:[\w-]+:")
 _RULE_SIGNS = "=-`:.'\"~^_*+#<>"
 
 
@@ -63,43 +66,112 @@ _ORG = _rules(
 )
 
 
+@dataclass
+class _Marked:
+    """Lines of a text and what they are, by their numbers: levels of headings, and lines of listings."""
+
+    lines: list[str]
+    levels: dict[int, int] = field(default_factory=dict)
+    listed: set[int] = field(default_factory=set)
+
+    def document(self, source: str, rules: Rules, title: str = "") -> Document:
+        """Without marks. title: what the file says of itself; without one the first heading is it."""
+        lines = list(self._unmarked(rules))
+        starts = list(accumulate((len(line) + 1 for line in lines), initial=0))
+        headings = [Heading(starts[i], starts[i] + len(lines[i]), level) for i, level in sorted(self.levels.items())]
+        first = next((lines[i].strip() for i in sorted(self.levels)), "")
+        listings = tuple((starts[part[0]], starts[part[-1]] + len(lines[part[-1]])) for part in _runs(self.listed))
+        return Document(source, "\n".join(lines), title or first, headings=tuple(headings), listings=listings)
+
+    def _unmarked(self, rules: Rules) -> Iterator[str]:
+        """What looks like a mark in a listing is none."""
+        for is_listed, part in groupby(enumerate(self.lines), key=lambda entry: entry[0] in self.listed):
+            text = "\n".join(line for _, line in part)
+            for pattern, replacement in () if is_listed else rules:
+                text = pattern.sub(replacement, text)
+            yield from text.split("\n")
+
+
 def load_rst(text: str, source: str) -> Document:
-    """reStructuredText: a title is a line with a rule of signs below it."""
-    lines = text.split("\n")
-    title = ""
-    for number, (line, below) in enumerate(pairwise(lines), start=1):
-        if _is_rule(below) and line.strip() and not _is_rule(line) and len(below.rstrip()) >= min(3, len(line.strip())):
-            title = title or line.strip()
-            lines[number] = ""
-            if number > 1 and _is_rule(lines[number - 2]):
-                lines[number - 2] = ""
-    return _unmarked("\n".join(lines), source, _RST, lambda plain: title)
+    """reStructuredText: a title is a line with a rule of signs below it; each new kind of rule is a lower level."""
+    marked = _Marked(text.split("\n"))
+    marked.listed = set(_indented_listings(marked.lines))
+    kinds: list[tuple[str, bool]] = []
+    for i, (line, below) in enumerate(pairwise(marked.lines)):
+        is_title = line.strip() and not _is_rule(line) and _is_rule(below) and len(below.rstrip()) >= len(line.strip())
+        if not is_title or i in marked.listed:
+            continue
+        has_roof = i > 0 and _is_rule(marked.lines[i - 1])
+        kind = (below[0], has_roof)
+        kinds += [] if kind in kinds else [kind]
+        marked.levels[i] = 1 + kinds.index(kind)
+        marked.lines[i + 1] = ""
+        marked.lines[i - has_roof] = marked.lines[i - has_roof] if not has_roof else ""
+        marked.lines[i] = line.strip()
+    return marked.document(source, _RST)
 
 
 def load_adoc(text: str, source: str) -> Document:
     """AsciiDoc: a title begins with signs of equality."""
-    return _unmarked(text, source, _ADOC, _first(re.compile(r"^=+[ \t]+(.+)$", re.MULTILINE)))
+    marked = _Marked(text.split("\n"))
+    marked.listed = set(_fenced(marked.lines, re.compile(r"(-{4,}|\.{4,})\s*$"), None))
+    return _headed(marked, re.compile(r"(=+)[ \t]+(\S.*)")).document(source, _ADOC)
 
 
 def load_org(text: str, source: str) -> Document:
     """Org: the title is named, or the first heading, which begins with stars."""
-    named = re.compile(r"^#\+title:[ \t]*(.+)$", re.MULTILINE | re.IGNORECASE).search(text)
-    heading = _first(re.compile(r"^\*+[ \t]+(.+)$", re.MULTILINE))
-    return _unmarked(text, source, _ORG, lambda plain: named[1].strip() if named else heading(plain))
+    marked = _Marked(text.split("\n"))
+    opens, closes = (re.compile(rf"\s*#\+{word}_(?:src|example)", re.IGNORECASE) for word in ("begin", "end"))
+    marked.listed = set(_fenced(marked.lines, opens, closes))
+    named = re.search(r"^#\+title:[ \t]*(.+)$", text, re.MULTILINE | re.IGNORECASE)
+    headed = _headed(marked, re.compile(r"(\*+)[ \t]+(\S.*)"))
+    return headed.document(source, _ORG, named[1].strip() if named else "")
 
 
-def _unmarked(text: str, source: str, rules: Rules, title_of: Callable[[str], str]) -> Document:
-    for pattern, replacement in rules:
-        text = pattern.sub(replacement, text)
-    return Document(source, text, title_of(text))
+def _headed(marked: _Marked, heading: re.Pattern[str]) -> _Marked:
+    """With the headings that begin with as many signs as their level."""
+    for i, line in enumerate(marked.lines):
+        match = heading.fullmatch(line.rstrip())
+        if match and i not in marked.listed:
+            marked.levels[i], marked.lines[i] = len(match[1]), match[2]
+    return marked
 
 
-def _first(pattern: re.Pattern[str]) -> Callable[[str], str]:
-    def found(text: str) -> str:
-        match = pattern.search(text)
-        return match[1].strip() if match else ""
+def _fenced(lines: Sequence[str], opens: re.Pattern[str], closes: re.Pattern[str] | None) -> Iterator[int]:
+    """The lines between two fences. closes: None where the fence that opened closes."""
+    fence = ""
+    for i, line in enumerate(lines):
+        if fence:
+            if closes.match(line) if closes else line.rstrip() == fence:
+                fence = ""
+            else:
+                yield i
+        elif opens.match(line):
+            fence = line.rstrip()
 
-    return found
+
+def _indented_listings(lines: Sequence[str]) -> Iterator[int]:
+    """The lines that are indented below a line that says so."""
+    depth: int | None = None
+    for i, line in enumerate(lines):
+        indent = len(line) - len(line.lstrip())
+        if depth is not None and line.strip() and indent <= depth:
+            depth = None
+        if depth is not None and line.strip() and not _OPTION.match(line):
+            yield i
+        elif depth is None and _OPENS_LISTING.search(line):
+            depth = indent
+
+
+def _runs(numbers: set[int]) -> Iterator[list[int]]:
+    run: list[int] = []
+    for number in sorted(numbers):
+        if run and number != run[-1] + 1:
+            yield run
+            run = []
+        run.append(number)
+    if run:
+        yield run
 
 
 def _is_rule(line: str) -> bool:

@@ -41,42 +41,47 @@ def load_odf(data: bytes, source: str, settings: LoaderSettings) -> Document:
         styles = parse_xml(archive.read("styles.xml")) if "styles.xml" in names else None
         meta = parse_xml(archive.read("meta.xml")) if "meta.xml" in names else None
     composition = Composition(settings.max_bytes)
-    for page, text, is_heading in _pages(body):
-        composition.add(text, page=page, is_heading=is_heading)
+    for page, text, level in _pages(body):
+        composition.add(text, page=page, level=level)
     composition.add_all(dict.fromkeys(_running(styles)))
     return composition.document(
         source, _said(meta, _DC + "title"), metadata_of({"author": _said(meta, _DC + "creator")})
     )
 
 
-def _pages(body: Any) -> Iterator[tuple[int | None, str, bool]]:
+def _pages(body: Any) -> Iterator[tuple[int | None, str, int]]:
     kind = body[0]
     parts = [part for part in kind if part.tag in (_DRAW + "page", _TABLE + "table")]
     if kind.tag not in (_OFFICE + "presentation", _OFFICE + "drawing", _OFFICE + "spreadsheet"):
-        yield from ((None, text, is_heading) for text, is_heading in _blocks(kind))
+        yield from ((None, text, level) for text, level in _blocks(kind))
         return
     for number, part in enumerate(parts, start=1):
         if part.tag == _TABLE + "table" and len(parts) > 1:
-            yield number, part.get(_TABLE + "name", ""), True
-        blocks = _blocks(part) if part.tag == _DRAW + "page" else ((line, False) for line in _rows(part))
-        yield from ((number, text, is_heading) for text, is_heading in blocks)
+            yield number, part.get(_TABLE + "name", ""), 1
+        blocks = _blocks(part) if part.tag == _DRAW + "page" else ((line, 0) for line in _rows(part))
+        yield from ((number, text, level) for text, level in blocks)
 
 
-def _blocks(element: Any) -> Iterator[tuple[str, bool]]:
-    """The text of each paragraph and row below an element, and whether it is a heading."""
+def _blocks(element: Any) -> Iterator[tuple[str, int]]:
+    """The text of each paragraph and row below an element, and its level as a heading, 0 for what is none."""
     for child in element:
         if child.tag in _GONE:
             continue
         if child.tag == _TABLE + "table":
-            yield from ((line, False) for line in _rows(child))
+            yield from ((line, 0) for line in _rows(child))
         elif child.tag in _PARAGRAPHS:
             hanging: list[Any] = []
             text = "".join(_pieces(child, hanging))
-            yield "\n".join(" ".join(line.split()) for line in text.split("\n")), child.tag == _TEXT + "h"
+            yield "\n".join(" ".join(line.split()) for line in text.split("\n")), _heading_level(child)
             for behind in hanging:
                 yield from _blocks([behind] if behind.tag == _TABLE + "table" else behind)
         elif isinstance(child.tag, str):
             yield from _blocks(child)
+
+
+def _heading_level(paragraph: Any) -> int:
+    level = paragraph.get(_TEXT + "outline-level", "1")
+    return max(1, int(level) if level.isdigit() else 1) if paragraph.tag == _TEXT + "h" else 0
 
 
 def _pieces(element: Any, hanging: list[Any]) -> Iterator[str]:

@@ -38,7 +38,7 @@ def load_pptx(data: bytes, source: str, settings: LoaderSettings) -> Document:
     for number, slide in enumerate(presentation.slides, start=1):
         blocks = list(_blocks(slide.element, slide.part))
         for text, is_title in sorted(blocks, key=lambda block: not block[1]):
-            composition.add(text, page=number, is_heading=is_title)
+            composition.add(text, page=number, level=int(is_title))
         if slide.has_notes_slide:
             notes = slide.notes_slide
             composition.add_all((text for text, _ in _blocks(notes.element, notes.part)), page=number)

@@ -40,7 +40,7 @@ def load_xlsx(data: bytes, source: str, settings: LoaderSettings) -> Document:
     for number, sheet in enumerate(visible, start=1):
         page = number if len(visible) > 1 else None
         if not _DEFAULT_NAME.fullmatch(sheet.title):
-            composition.add(sheet.title, page=page, line=1, is_heading=True)
+            composition.add(sheet.title, page=page, line=1, level=1)
         for line, text in _sheet_lines(sheet):
             composition.add(text, page=page, line=line)
     properties = workbook.properties

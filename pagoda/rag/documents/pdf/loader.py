@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 from pagoda.errors import MissingExtraError
-from pagoda.rag.documents.decoding import LoaderSettings
+from pagoda.rag.documents.decoding import HIGHER_LIMIT, LoaderSettings
 from pagoda.rag.documents.document import Document
 from pagoda.rag.documents.markup.html import metadata_of
 from pagoda.rag.documents.pdf import recognition
@@ -33,14 +33,22 @@ def load_pdf(data: bytes, source: str, settings: LoaderSettings) -> Document:
     with _pdfium_lock, _opened(data) as pdf:
         pages, scanned = _pages(pdf, settings)
         info = pdf.get_metadata_dict()
-    text, starts = joined(without_furniture(pages))
-    warnings = quality_warnings(text)
-    if scanned and not text.strip():
+    read = joined(without_furniture(pages))
+    warnings = quality_warnings(read.text)
+    if scanned and not read.text.strip():
         raise EmptyFileError(f"holds no text, only pictures of it: {_INSTALL}")
     if scanned:
         warnings.append(f"has pages without text, which seem to be scanned ({page_list(scanned)}): {_INSTALL}")
-    metadata = metadata_of({"author": info["Author"]})
-    return Document(source, text, info["Title"], Places.from_pages(starts), metadata, warnings=tuple(warnings))
+    return Document(
+        source=source,
+        text=read.text,
+        title=info["Title"],
+        places=Places.from_pages(read.page_starts),
+        metadata=metadata_of({"author": info["Author"]}),
+        headings=read.headings,
+        listings=read.listings,
+        warnings=tuple(warnings),
+    )
 
 
 def _pages(pdf: Any, settings: LoaderSettings) -> tuple[list[Page], list[int]]:
@@ -58,7 +66,7 @@ def _pages(pdf: Any, settings: LoaderSettings) -> tuple[list[Page], list[int]]:
         pages.append(page)
         length += sum(len(line.text) for line in page.lines)
         if length > settings.max_bytes:
-            raise LoadError(f"unpacks to more than {settings.max_bytes:,} characters: split it, or raise max_bytes")
+            raise LoadError(f"unpacks to more than {settings.max_bytes:,} characters: split it, or {HIGHER_LIMIT}")
     return pages, scanned
 
 
