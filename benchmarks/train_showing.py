@@ -30,7 +30,6 @@ from typing import Any
 import numpy as np
 from manuals.judging import Shown, judged
 from manuals.questions import LANGUAGES, questions
-from pagoda.rag.documents.splitter import Splitter
 from rag_generated import ARTICLES, FOLDS, HELD, collection, rows_of
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
