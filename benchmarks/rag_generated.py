@@ -174,7 +174,7 @@ def answerers(model: ChatModel | None, rankers: Path) -> dict[str, Answerer]:
     quoting = QuotingAnswerer(ExtractiveAnswerer(rankers=rankers))
     if model is None:
         return {"extractive": quoting}
-    unsure = QuotingAnswerer(ExtractiveAnswerer(ExtractiveSettings(min_confidence=UNSURE), rankers))
+    unsure = QuotingAnswerer(ExtractiveAnswerer(ExtractiveSettings(min_confidence=UNSURE, max_passages=1), rankers))
     settings = GenerativeSettings(deadline_s=DEADLINE_S)
     writing = GenerativeAnswerer(model, SupportCheck(load_embedder(None)), settings)
     return {"extractive": quoting, "guided": GuidedAnswerer(model, unsure, DEADLINE_S), "model": writing}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pagoda.dialogue.slots import kinds
-from pagoda.dialogue.state.policy import Ask, Say
+from pagoda.dialogue.state.actions import Ask, Say
 from pagoda.dialogue.turn.performing import action_name
 from pagoda.dialogue.turn.turn import Turn
 

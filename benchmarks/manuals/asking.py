@@ -47,9 +47,11 @@ class Asker:
     def __init__(self, corpus: Path, index: Path, answerer: AnswererName, model: str | None = None) -> None:
         self._rag = RAG(index, model)
         self._answerer = answerer
+        self._kept: dict[str, Shown] = {}
         began = time.perf_counter()
-        report = self._rag.add([corpus], root=corpus)
-        self.indexed = f"{report}, {self._rag.status().num_chunks} chunks, {time.perf_counter() - began:.0f} s"
+        self._rag.add([corpus], root=corpus)
+        status, seconds = self._rag.status(), time.perf_counter() - began
+        self.indexed = f"{status.num_documents} files, {status.num_chunks} chunks, indexed in {seconds:.0f} s"
 
     def questions(self, asked: Iterable[Question]) -> Iterator[Asked]:
         """Each with its verdict."""
@@ -65,7 +67,10 @@ class Asker:
             yield Turned(pair, shown, turn(pair, shown), turn_of_text(pair, shown))
 
     def _shown(self, question: str) -> Shown:
-        return shown_of(self._rag.query(question, answerer=self._answerer))
+        """Of a question that a pair shares with the set the one answer is kept: the same question gets the same."""
+        if question not in self._kept:
+            self._kept[question] = shown_of(self._rag.query(question, answerer=self._answerer))
+        return self._kept[question]
 
     def close(self) -> None:
         """Give back the index."""

@@ -24,10 +24,14 @@ _NO = re.compile(r"\s*(no\b|不是|不可以|不能[,，。]|否[,，。])", re.
 class Cited(Protocol):
     """A citation as the judge reads it; `pagoda.rag.Citation` is one."""
 
-    source: str
-    quote: str
-    line: int
-    page: int | None
+    @property
+    def source(self) -> str: ...
+    @property
+    def quote(self) -> str: ...
+    @property
+    def line(self) -> int: ...
+    @property
+    def page(self) -> int | None: ...
 
 
 @dataclass(frozen=True)
@@ -80,8 +84,17 @@ def _is_place(asked: Question, cited: Sequence[Cited]) -> bool | None:
     if not cited or asked.file.endswith(".html"):
         return None
     if asked.file.endswith(".pdf"):
-        return any(each.page in asked.lines for each in cited)
+        return any(_first(each) <= page <= _last(each) for each in cited for page in asked.lines)
     return any(each.line <= line <= each.line + each.quote.count("\n") for each in cited for line in asked.lines)
+
+
+def _first(cited: Cited) -> int:
+    return cited.page or 0
+
+
+def _last(cited: Cited) -> int:
+    """Of a quote that runs on to another page, where a citation tells it."""
+    return getattr(cited, "last_page", None) or _first(cited)
 
 
 def turn(pair: Pair, shown: Shown) -> Turn:

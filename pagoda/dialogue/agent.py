@@ -28,8 +28,8 @@ from pagoda.dialogue.learned import import_readers
 from pagoda.dialogue.sessions.store import HandOffRecord, SessionStore
 from pagoda.dialogue.settings import AgentSettings
 from pagoda.dialogue.state import events as ev
+from pagoda.dialogue.state.actions import HandOff, LookUp, Tell
 from pagoda.dialogue.state.model import State
-from pagoda.dialogue.state.policy import HandOff, LookUp, Tell
 from pagoda.dialogue.states import Known, States
 from pagoda.dialogue.turn.interpretation import context_of
 from pagoda.dialogue.turn.performing import Taken

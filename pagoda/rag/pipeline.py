@@ -28,7 +28,7 @@ from pagoda.rag.answer import Answer
 from pagoda.rag.answerer import Answerer, GroundedQuestion
 from pagoda.rag.directives import without_directives
 from pagoda.rag.documents.decoding import LoaderSettings
-from pagoda.rag.documents.document import Hit
+from pagoda.rag.documents.document import Chunk, Hit
 from pagoda.rag.documents.files import FileChoice
 from pagoda.rag.extractive.answerer import QuotingAnswerer
 from pagoda.rag.generative.answerer import GenerativeAnswerer, GenerativeSettings
@@ -36,6 +36,7 @@ from pagoda.rag.generative.guided import UNSURE, GuidedAnswerer
 from pagoda.rag.generative.support import SupportCheck
 from pagoda.rag.inputs import chat_model_of, check_question, embedder_of, reranker_of
 from pagoda.rag.query import AnswererName, RagQuery, Where
+from pagoda.rag.retrieval.neighbours import Neighbours
 from pagoda.rag.retrieval.versions import told_copies
 from pagoda.rag.words import words_in
 
@@ -123,7 +124,7 @@ class RAG:
         if self.model is not None:
             check = SupportCheck(self._embedder, threshold=self.settings.support_threshold)
             self._answerers["model"] = GenerativeAnswerer(self.model, check, self.settings.generative)
-            reader = QuotingAnswerer(min_confidence=UNSURE)
+            reader = QuotingAnswerer(min_confidence=UNSURE, max_passages=1)
             self._answerers["guided"] = GuidedAnswerer(self.model, reader, self.settings.generative.deadline_s)
 
     # Documents
@@ -216,8 +217,10 @@ class RAG:
         began = time.perf_counter()
         chosen = self._chosen(answerer)
         hits = self.retrieve_batch(questions, k, where) if questions else []
+        neighbours = self._current_retriever().neighbours if hits else Neighbours(())
         asked = [
-            _with_hits(RagQuery(question), question, found) for question, found in zip(questions, hits, strict=True)
+            _with_hits(RagQuery(question), question, found, neighbours)
+            for question, found in zip(questions, hits, strict=True)
         ]
         found = time.perf_counter()
         answers = self._loop.run(chosen.answer_batch(asked))
@@ -305,7 +308,7 @@ class RAG:
         alone = await self._loop.arun(answerer.standalone(query.question, query.history))
         # Embedding takes milliseconds of processor time, which a server's loop must not wait for.
         hits = await asyncio.to_thread(self.retrieve, alone, query.k, query.where)
-        return _with_hits(query, alone, hits)
+        return _with_hits(query, alone, hits, self._current_retriever().neighbours)
 
     def _current_retriever(self) -> Retriever:
         """For the index as it is now. Raises InvalidRequestError where it is empty."""
@@ -335,12 +338,19 @@ class RAG:
         return built
 
 
-def _with_hits(query: RagQuery, alone: str, hits: Sequence[Hit]) -> GroundedQuestion:
+def _with_hits(query: RagQuery, alone: str, hits: Sequence[Hit], neighbours: Neighbours) -> GroundedQuestion:
     """The question with what may be read of its hits, and what may not be in words."""
     kept, ordered = without_directives(hits, alone)
     words = words_in(language_of(query.question))
     told = tuple(words.directive.format(source=source, line=line) for source, line in ordered)
-    return GroundedQuestion(query.question, kept, tuple(query.history), alone, told)
+
+    def beside(chunk: Chunk) -> tuple[Chunk | None, Chunk | None]:
+        before, after = (
+            found and without_directives([Hit(found, 0.0)], alone)[0][0].chunk for found in neighbours.beside(chunk)
+        )
+        return before, after
+
+    return GroundedQuestion(query.question, kept, tuple(query.history), alone, told, beside)
 
 
 def _whole(answer: Answer, asked: GroundedQuestion, began: float, found: float) -> Answer:

@@ -16,9 +16,10 @@ from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.slots.check import accepts
 from pagoda.dialogue.slots.kinds import ANY, Band, Except, NodeValue, OneOf, Range, Value, When, plain_values
 from pagoda.dialogue.state import events as ev
+from pagoda.dialogue.state.actions import Book, Confirm, ConfirmCancel, HandOff, Unbook
 from pagoda.dialogue.state.fold import fold, step
 from pagoda.dialogue.state.model import State
-from pagoda.dialogue.state.policy import Book, Confirm, ConfirmCancel, HandOff, Unbook, next_action, open_question
+from pagoda.dialogue.state.policy import next_action, open_question
 from pagoda.dialogue.state.tasks import MAX_STACK, missing_slots
 
 CITY = Domain.load()

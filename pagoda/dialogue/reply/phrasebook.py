@@ -19,7 +19,7 @@ from pagoda.dialogue.domain.model import Column, GraphQuery, Order
 from pagoda.dialogue.reply.yes_no import is_so
 from pagoda.dialogue.slots.kinds import Except, NodeValue, Range, Value, name_text, plain_values
 from pagoda.dialogue.slots.showing import show_value
-from pagoda.dialogue.state.policy import Ask, LookUp
+from pagoda.dialogue.state.actions import Ask, LookUp
 from pagoda.graph.statement import KEY, NAME
 
 Row = Mapping[str, Any]
@@ -127,6 +127,14 @@ class Phrasebook:
         """Words that the task can make no use of."""
         title = self._domain.intents[intent].title.get(language, intent)
         return self.say("ignored", language, words=_quoted(words, language), title=title)
+
+    def not_bookable(self, label: str, language: str) -> str:
+        """Nothing is booked of a label; what can be done instead."""
+        return self.say("not_bookable", language, title=self._domain.labels[label].title.get(language, label))
+
+    def deferred(self, words: Sequence[str], language: str) -> str:
+        """Words that are kept for a booking."""
+        return self.say("deferred", language, words=_quoted(words, language))
 
     def unknown(self, words: Sequence[str], language: str) -> str:
         """Names that the graph does not have."""

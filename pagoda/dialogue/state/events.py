@@ -108,6 +108,15 @@ class Ignored:
 
 
 @dataclass(frozen=True)
+class Deferred:
+    """A value that the task has no slot for and a booking of what it looks for has. surface: the words."""
+
+    slot: str
+    value: Value
+    surface: str = ""
+
+
+@dataclass(frozen=True)
 class Requested:
     """The person asks for a column of a result, EVERYTHING or UNKNOWN; several in one turn are told together.
 
@@ -176,9 +185,35 @@ class AskedToCancel:
 
 @dataclass(frozen=True)
 class AskedToChange:
-    """The person wants a booking to be another one. id: which."""
+    """The person wants a booking to be another one. id: which; "" where several may be meant.
 
-    id: str
+    said: (slot, words) of what is to be different, kept until it is known of which booking
+    """
+
+    id: str = ""
+    said: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class WantsOther:
+    """The person wants another value of a slot, and did not say which."""
+
+    slot: str
+
+
+@dataclass(frozen=True)
+class WantsNear:
+    """The person wants things near a node, or in the same area. surface: the words that said so."""
+
+    node: NodeValue
+    surface: str = ""
+
+
+@dataclass(frozen=True)
+class Unbookable:
+    """The person wants to book something of a label that nothing is booked of."""
+
+    label: str
 
 
 @dataclass(frozen=True)
@@ -269,12 +304,16 @@ Event = (
     | SetAny
     | Ordered
     | Ignored
+    | Deferred
     | Requested
     | AskedAlong
     | AskedForMore
     | AskedForBookings
     | AskedToCancel
     | AskedToChange
+    | WantsOther
+    | WantsNear
+    | Unbookable
     | Confirmed
     | Denied
     | Switched
@@ -301,6 +340,7 @@ _STORED_NAMES: Mapping[type[Any], str] = {
 _BY_NAME: Mapping[str, type[Any]] = {name: kind for kind, name in _STORED_NAMES.items()}
 _VALUES = frozenset({"value", "instead", "candidates", "choices", "results", "node"})
 _LISTS = frozenset({"relaxed", "words", "unknown"})
+_PAIRS = frozenset({"said"})
 
 
 def to_json(event: Event) -> dict[str, Any]:
@@ -314,6 +354,8 @@ def to_json(event: Event) -> dict[str, Any]:
         held = getattr(event, field.name)
         if field.name in _VALUES and held is not None:
             held = kinds.to_json(held)
+        if field.name in _PAIRS:
+            held = [list(pair) for pair in held]
         plain[field.name] = list(held) if field.name in _LISTS else held
     return plain
 
@@ -328,6 +370,8 @@ def from_json(data: Mapping[str, Any]) -> Event:
         held[name] = None if held[name] is None else kinds.from_json(held[name])
     for name in _LISTS & held.keys():
         held[name] = tuple(held[name])
+    for name in _PAIRS & held.keys():
+        held[name] = tuple((first, second) for first, second in held[name])
     try:
         event: Event = kind(**held)
     except TypeError as error:

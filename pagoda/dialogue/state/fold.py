@@ -17,7 +17,19 @@ from pagoda.dialogue.domain.model import Intent
 from pagoda.dialogue.slots.kinds import NodeValue
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state import fold_bookings
-from pagoda.dialogue.state.fold_slots import about, declined, doubted, ignored, informed, noted, ordered, set_any, unset
+from pagoda.dialogue.state.fold_later import deferred, due, forgotten
+from pagoda.dialogue.state.fold_slots import (
+    about,
+    declined,
+    doubted,
+    ignored,
+    informed,
+    noted,
+    ordered,
+    set_any,
+    unset,
+    wants_other,
+)
 from pagoda.dialogue.state.model import AskedColumn, Question, Remembered, State, Task, ThisTurn
 from pagoda.dialogue.state.tasks import left_for_another, returned, row_of, uncovered
 from pagoda.nlu.understanding import OUT_OF_SCOPE
@@ -110,7 +122,7 @@ def _started(state: State, intent: Intent, domain: Domain) -> State:
     if source is not None and source.chosen_result is not None:
         state = _taken_from_result(state, source, source.chosen_result, domain)
     # What came along is old: nobody said it in this turn.
-    return noted(state, changed=frozenset(), is_informed=False)
+    return noted(due(state, intent, domain), changed=frozenset(), is_informed=False)
 
 
 def _carried(state: State, slot: str, held: Remembered) -> State:
@@ -139,7 +151,7 @@ def _cancelled(state: State, event: ev.Cancelled, domain: Domain) -> State:
     # A cancelled task leaves nothing: what it said is not carried over into the next one either.
     number = state.task.number
     memory = {slot: held for slot, held in state.memory.items() if held.task != number}
-    return uncovered(replace(state, task=None, memory=memory, topic=None, talked_of=()))
+    return uncovered(replace(forgotten(state, number), task=None, memory=memory, topic=None, talked_of=()))
 
 
 def _chosen(state: State, event: ev.Chosen, domain: Domain) -> State:
@@ -210,6 +222,14 @@ def _offered(state: State, event: ev.Offered, domain: Domain) -> State:
     return about(state, event.results[0], domain) if len(event.results) == 1 else state
 
 
+def _wants_near(state: State, event: ev.WantsNear, domain: Domain) -> State:
+    return replace(noted(state, near=event.node), num_misses=0)
+
+
+def _unbookable(state: State, event: ev.Unbookable, domain: Domain) -> State:
+    return replace(noted(state, unbookable=event.label), num_misses=0)
+
+
 def _told(state: State, event: ev.Told, domain: Domain) -> State:
     return noted(state, requested=(), is_told=True)
 
@@ -239,12 +259,16 @@ _STEPS: Mapping[type[Any], Callable[[State, Any, Domain], State]] = {
     ev.SetAny: set_any,
     ev.Ordered: ordered,
     ev.Ignored: ignored,
+    ev.Deferred: deferred,
     ev.Requested: _requested,
     ev.AskedAlong: _asked_along,
     ev.AskedForMore: _asked_for_more,
     ev.AskedForBookings: fold_bookings.asked_for_bookings,
     ev.AskedToCancel: fold_bookings.asked_to_cancel,
     ev.AskedToChange: fold_bookings.asked_to_change,
+    ev.WantsOther: wants_other,
+    ev.Unbookable: _unbookable,
+    ev.WantsNear: _wants_near,
     ev.Confirmed: fold_bookings.confirmed,
     ev.Denied: fold_bookings.denied,
     ev.Switched: _switched,

@@ -117,7 +117,7 @@ def is_asked_which(state: State) -> bool:
 
 
 def chosen(state: State, index: int) -> State:
-    """Which booking is to be undone."""
+    """Which booking is to be undone; of a change the event AskedToChange tells."""
     row = row_of(index, len(state.bookings))
     if row is None:
         return noted(state, is_choice_unknown=True)
@@ -142,11 +142,14 @@ def unbooked(state: State, event: ev.Unbooked, domain: Domain) -> State:
 
 
 def asked_to_change(state: State, event: ev.AskedToChange, domain: Domain) -> State:
-    """The booking becomes a task again, with its values, that will replace it."""
+    """The booking becomes a task again, with its values, that will replace it; of several it is asked which."""
+    if not event.id and len(state.bookings) > 1:
+        return replace(state, withdrawal=Withdrawal(said=event.said), num_misses=0)
     record = state.booking(event.id)
     if record is None or (state.task is not None and state.task.replaces == event.id):
         return state
     number = state.num_tasks + 1
     task = Task(number, record.intent, record.values, dict.fromkeys(record.values, state.turn), replaces=record.id)
     state = replace(left_for_another(state), question=None, num_tasks=number, task=task, num_misses=0)
+    state = replace(state, withdrawal=None)
     return noted(replace(state, handed_off=""), is_switched=True)

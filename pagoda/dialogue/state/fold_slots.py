@@ -173,6 +173,14 @@ def ordered(state: State, event: ev.Ordered, domain: Domain) -> State:
     return replace(changed, task=sorted_task, num_misses=0)
 
 
+def wants_other(state: State, event: ev.WantsOther, domain: Domain) -> State:
+    """Another value of a slot is to be asked for; what is there stays until one is told."""
+    task = state.task
+    if task is None or event.slot not in domain.intents[task.intent].slots:
+        return state
+    return replace(noted(state, other=event.slot), num_misses=0)
+
+
 def ignored(state: State, event: ev.Ignored, domain: Domain) -> State:
     """Words of wishes that nothing can be done with are kept for the reply."""
     turn = state.this_turn

@@ -11,7 +11,7 @@ carries an action out, adds the event that tells of it and asks again until the 
     Book           runs compile_booking, or compile_change where it replaces one       Booked            no: see `after`
     Show           tells more of the result that was chosen                            -                 yes
     TellBookings   tells what was booked in this conversation                          -                 yes
-    AskWhich       asks which booking is to be undone                                  ProposedToCancel  yes
+    AskWhich       asks which booking is to be undone, or changed                      ProposedToCancel  yes
     ConfirmCancel  reads out the booking that is to be undone                          ProposedToCancel  yes
     Unbook         runs compile_cancellation                                           Unbooked          no: see `after`
     Say            says a template                                                     -                 yes
@@ -27,22 +27,35 @@ out before it is written or undone. Form filling after Bobrow et al. 1977 (GUS) 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 from pagoda.dialogue.domain.domain import Domain
-from pagoda.dialogue.domain.model import Intent, Order
+from pagoda.dialogue.domain.model import Intent
 from pagoda.dialogue.slots.kinds import Anything, NodeValue, Value, When
 from pagoda.dialogue.slots.readings import Why
+from pagoda.dialogue.state.actions import (
+    Action,
+    Ask,
+    AskReason,
+    AskWhich,
+    Book,
+    Confirm,
+    ConfirmCancel,
+    HandOff,
+    LookUp,
+    Pending,
+    Say,
+    Show,
+    Tell,
+    TellBookings,
+    Unbook,
+)
 from pagoda.dialogue.state.events import EVERYTHING, UNCLEAR
 from pagoda.dialogue.state.model import AskedColumn, Rejection, State, Task
 from pagoda.dialogue.state.tasks import missing_slots
 from pagoda.nlu.understanding import OUT_OF_SCOPE
 
 MAX_QUESTIONS, MAX_MISSES = 2, 3
-
-
-AskReason = Literal["missing", "invalid", "ambiguous", "closed", "past", "over", "limits", "partial", "several"]
 _REASONS: Mapping[Why, AskReason] = {
     "": "invalid",
     "partial": "partial",
@@ -50,131 +63,6 @@ _REASONS: Mapping[Why, AskReason] = {
     "past": "over",
     "limits": "limits",
 }
-
-
-@dataclass(frozen=True)
-class Ask:
-    """Ask for a slot. attempt: from 1; choices: answers to offer; needs_choices: read them out of the graph first.
-
-    reason: "missing"; "invalid", with the words that could not be read as surface; "ambiguous", with the nodes that
-    were meant perhaps as choices; "closed", with the opening hours as surface; "past", a time that was kept and is
-    over by now. Of words that were understood and are no value (`slots.readings`): "over", with the next such moment as
-    the choice; "limits", with the limit as instead; "partial", with the words that were not read as surface and what
-    the others mean as instead; "several" meanings
-    """
-
-    slot: str
-    attempt: int = 1
-    choices: tuple[Value, ...] = ()
-    needs_choices: bool = False
-    reason: AskReason = "missing"
-    surface: str = ""
-    instead: Value | None = None
-
-
-@dataclass(frozen=True)
-class LookUp:
-    """Look for what fits.
-
-    filters: values by slot, those that do not matter left out; skip: rows shown before; order: what comes first
-    columns: what is told of each result, besides what the domain tells in lists
-    """
-
-    intent: str
-    filters: Mapping[str, Value]
-    skip: int = 0
-    order: Order | None = None
-    columns: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Confirm:
-    """Read a booking out and wait for a yes. replaces: id of the booking that it changes."""
-
-    intent: str
-    values: Mapping[str, Value]
-    replaces: str = ""
-
-
-@dataclass(frozen=True)
-class ConfirmCancel:
-    """Read out the booking that is to be undone and wait for a yes."""
-
-    booking_id: str
-
-
-Pending = Ask | Confirm | ConfirmCancel | LookUp
-"""What waits for an answer, to be said again behind the answer to something else; or what was wished besides."""
-
-
-@dataclass(frozen=True)
-class Tell:
-    """Tell columns of a node. intent: whose query has the columns; asked: (column, value) that were asked about."""
-
-    intent: str
-    columns: tuple[str, ...]
-    result: NodeValue
-    pending: Pending | None = None
-    asked: tuple[tuple[str, Value], ...] = ()
-
-
-@dataclass(frozen=True)
-class Show:
-    """Tell all of the result that was chosen, or of a node that was asked about."""
-
-    intent: str
-    result: NodeValue
-    pending: Pending | None = None
-
-
-@dataclass(frozen=True)
-class Book:
-    """Write a booking. task_number: together with the conversation the source of its idempotency key.
-
-    replaces: id of the booking that becomes this one, "" for a new one
-    """
-
-    intent: str
-    values: Mapping[str, Value]
-    task_number: int
-    replaces: str = ""
-
-
-@dataclass(frozen=True)
-class TellBookings:
-    """Tell what was booked in this conversation."""
-
-    pending: Pending | None = None
-
-
-@dataclass(frozen=True)
-class AskWhich:
-    """Ask which booking is to be undone."""
-
-
-@dataclass(frozen=True)
-class Unbook:
-    """Undo a booking."""
-
-    booking_id: str
-
-
-@dataclass(frozen=True)
-class Say:
-    """Say a template of the domain, then what is pending."""
-
-    template: str
-    pending: Pending | None = None
-
-
-@dataclass(frozen=True)
-class HandOff:
-    """A person takes over. reason: "asked_for", "not_understood" or "slot:<name>"."""
-
-    reason: str
-
-
-Action = Ask | LookUp | Tell | Confirm | Book | Show | TellBookings | AskWhich | ConfirmCancel | Unbook | Say | HandOff
 
 
 def next_action(state: State, domain: Domain) -> Action:
@@ -239,7 +127,10 @@ def _about_person(state: State, domain: Domain) -> Action | None:
 def _is_doable(state: State) -> bool:
     """Whether something was said that needs no person."""
     turn = state.this_turn
-    did = turn.is_switched or turn.is_informed or turn.changed or turn.is_chosen or turn.requested or turn.wants_more
+    did = bool(
+        turn.is_switched or turn.is_informed or turn.changed or turn.is_chosen or turn.requested or turn.wants_more
+    )
+    did = did or bool(turn.other or turn.unbookable)
     answers = (turn.is_confirmed or turn.is_denied) and (state.task is not None or state.withdrawal is not None)
     return bool(
         did or answers or turn.is_cancelled or turn.wants_bookings or state.withdrawal or _has_trouble(state.task)
@@ -250,7 +141,7 @@ def _about_bookings(state: State, domain: Domain) -> Action | None:
     """Bookings that were written: told, undone, or kept after all."""
     turn, held = state.this_turn, state.withdrawal
     if turn.is_choice_unknown and held is not None:
-        return AskWhich()
+        return AskWhich(held.said is not None)
     if turn.wants_bookings:
         return TellBookings(open_question(state, domain))
     if turn.is_withdrawal_denied:
@@ -258,7 +149,7 @@ def _about_bookings(state: State, domain: Domain) -> Action | None:
     if held is None or turn.requested:
         return None
     if not held.id:
-        return AskWhich()
+        return AskWhich(held.said is not None)
     return Unbook(held.id) if held.is_confirmed else ConfirmCancel(held.id)
 
 
@@ -351,8 +242,10 @@ def _about_talk(state: State, domain: Domain) -> Action | None:
         return Say("nothing_to_cancel")
     if turn.is_cancelled:
         return Say("cancelled_but_booked" if state.bookings else "cancelled", after(state, domain))
-    if turn.is_switched or turn.changed or turn.is_chosen or _has_trouble(task):
+    if turn.is_switched or turn.changed or turn.is_chosen or turn.other or _has_trouble(task):
         return None
+    if turn.unbookable and (task is None or not turn.is_informed):
+        return Say("not_bookable", open_question(state, domain))
     waits = task is not None and task.stage == "confirming" and task.read_out is not None
     if turn.intent == OUT_OF_SCOPE:
         return Say("not_a_yes" if waits else "out_of_scope", open_question(state, domain))
@@ -378,10 +271,10 @@ def _about_task(state: State, domain: Domain) -> Action | None:
     if task is None:
         return None
     intent = domain.intents[task.intent]
-    question = _about_trouble(task, intent, domain) or _about_missing(task, domain)
+    turn = state.this_turn
+    question = _about_trouble(task, intent, domain) or _about_other(task, turn.other) or _about_missing(task, domain)
     if question is not None:
         return question
-    turn = state.this_turn
     if intent.kind == "book":
         return _about_booking(task, state, domain)
     # What is asked for twice is answered twice.
@@ -398,6 +291,12 @@ def _about_trouble(task: Task, intent: Intent, domain: Domain) -> Action | None:
         if not _is_only_told(task, intent, slot, domain):
             return _limited(task, _ask_again(slot, rejection, task.times_asked.get(slot, 0) + 1))
     return None
+
+
+def _about_other(task: Task, slot: str) -> Action | None:
+    """A slot that another value is wanted of is asked for."""
+    attempt = task.times_asked.get(slot, 0) + 1
+    return _limited(task, Ask(slot, attempt, (), attempt > MAX_QUESTIONS)) if slot else None
 
 
 def _ask_again(slot: str, rejection: Rejection, attempt: int) -> Ask:

@@ -16,8 +16,8 @@ from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.reply.phrasebook import Phrasebook
 from pagoda.dialogue.slots.kinds import NodeKey, NodeValue, Value, When
 from pagoda.dialogue.slots.opening_hours import is_closed
+from pagoda.dialogue.state import actions
 from pagoda.dialogue.state import events as ev
-from pagoda.dialogue.state import policy
 from pagoda.dialogue.state.model import BookingRecord
 from pagoda.dialogue.turn.done import Done
 from pagoda.graph.graph import Graph
@@ -33,15 +33,15 @@ class BookingDesk:
         self._domain, self._graph, self._phrases, self._run = domain, graph, phrases, run
         self._at = now.isoformat(timespec="seconds")
 
-    def confirm(self, action: policy.Confirm, language: str) -> Done:
+    def confirm(self, action: actions.Confirm, language: str) -> Done:
         """A booking read out, or the opening hours, where the place is closed."""
         return self._closed(action, language) or Done(self.read_out(action, language), (ev.Proposed(),))
 
-    def read_out(self, action: policy.Confirm, language: str) -> str:
+    def read_out(self, action: actions.Confirm, language: str) -> str:
         """What a yes would write."""
         return self._phrases.confirmation(action.intent, action.values, language, is_change=bool(action.replaces))
 
-    def book(self, action: policy.Book, key: str, language: str) -> Done:
+    def book(self, action: actions.Book, key: str, language: str) -> Done:
         """A booking written, once; the event Booked is the caller's where it was."""
         if action.replaces:
             return self._change(action, language)
@@ -67,9 +67,10 @@ class BookingDesk:
             return self._phrases.say("no_bookings", language)
         return self._phrases.bookings("bookings", [(each.id, each.values) for each in records], language)
 
-    def which(self, records: Sequence[BookingRecord], language: str) -> Done:
-        """Asks which of them is to be undone."""
-        text = self._phrases.bookings("which_booking", [(each.id, each.values) for each in records], language)
+    def which(self, records: Sequence[BookingRecord], language: str, *, is_change: bool = False) -> Done:
+        """Asks which of them is to be undone, or changed."""
+        template = "which_to_change" if is_change else "which_booking"
+        text = self._phrases.bookings(template, [(each.id, each.values) for each in records], language)
         return Done(text, (ev.ProposedToCancel(),))
 
     def read_out_cancel(self, record: BookingRecord, language: str) -> str:
@@ -77,12 +78,12 @@ class BookingDesk:
         values = self._phrases.values(record.values, language)
         return self._phrases.say("confirm_cancel", language, values=values, id=record.id[:8])
 
-    def _change(self, action: policy.Book, language: str) -> Done:
+    def _change(self, action: actions.Book, language: str) -> Done:
         schema, key = self._graph.schema(), action.replaces
         statement = bookings.compile_change(self._domain, action.intent, action.values, key, schema)
         return self._written(action, key, statement, language)
 
-    def _written(self, action: policy.Book, key: str, statement: Statement, language: str) -> Done:
+    def _written(self, action: actions.Book, key: str, statement: Statement, language: str) -> Done:
         rows = self._run(statement)
         if not rows:
             # What was to be booked is gone; a task that cannot be done is not left open.
@@ -91,7 +92,7 @@ class BookingDesk:
         text = self._phrases.booked(action.intent, action.values, key, language, is_change=is_change)
         return Done(text, (ev.Booked(key),), statement, rows, tuple(_keys(action.values)))
 
-    def _held(self, action: policy.Book, key: str) -> Mapping[str, Any] | None:
+    def _held(self, action: actions.Book, key: str) -> Mapping[str, Any] | None:
         """What stands under the key already."""
         statement = bookings.compile_held(self._domain, action.intent, key, self._graph.schema())
         if statement is None:
@@ -100,7 +101,7 @@ class BookingDesk:
         rows = self._run(statement) if statement is not None else []
         return rows[0] if rows else None
 
-    def _closed(self, action: policy.Confirm, language: str) -> Done | None:
+    def _closed(self, action: actions.Confirm, language: str) -> Done | None:
         """A time when the place is closed is told, and another one asked for; None where nothing is against it."""
         booking = self._domain.intents[action.intent].booking
         statement = bookings.compile_hours(self._domain, action.intent, action.values, self._graph.schema())
@@ -111,7 +112,7 @@ class BookingDesk:
         opens, closes = (rows[0]["opens"], rows[0]["closes"]) if rows else (None, None)
         if not isinstance(when, When) or not isinstance(place, NodeValue) or not is_closed(opens, closes, when):
             return None
-        ask = policy.Ask(booking.hours.slot, reason="closed", surface=f"{opens}-{closes}")
+        ask = actions.Ask(booking.hours.slot, reason="closed", surface=f"{opens}-{closes}")
         text = self._phrases.closed(action.intent, ask, place, language)
         return Done(text, (ev.Asked(ask.slot),), statement, rows, (place.key,), instead=ask)
 

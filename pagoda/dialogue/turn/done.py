@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pagoda.dialogue.slots.kinds import NodeKey
+from pagoda.dialogue.state import actions
 from pagoda.dialogue.state import events as ev
-from pagoda.dialogue.state import policy
 from pagoda.graph.statement import Statement
 
 Rows = Sequence[Mapping[str, Any]]
@@ -30,4 +30,4 @@ class Done:
     statement: Statement | None = None
     rows: Rows = ()
     found: tuple[NodeKey, ...] = ()
-    instead: policy.Action | None = None
+    instead: actions.Action | None = None

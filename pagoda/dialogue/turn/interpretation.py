@@ -10,17 +10,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Intent
-from pagoda.dialogue.reading.closed.wishes import BOOKS
+from pagoda.dialogue.reading.closed.assent import is_goodbye
+from pagoda.dialogue.reading.closed.wishes import BOOKS, is_undoing
 from pagoda.dialogue.reading.places import mentions
+from pagoda.dialogue.reading.questions.forms import points_back
+from pagoda.dialogue.slots.kinds import ANY
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.model import State
 from pagoda.dialogue.turn.gathering import gathered
+from pagoda.dialogue.turn.nearness import Nearness
+from pagoda.dialogue.turn.orders import Orders
 from pagoda.dialogue.turn.questions import Questions, index_of
+from pagoda.dialogue.turn.standing import LEAST_SURE
 from pagoda.dialogue.turn.values import ValueReader
-from pagoda.dialogue.turn.whole_sentences import LEAST_SURE, WholeSentences
+from pagoda.dialogue.turn.whole_sentences import WholeSentences
 from pagoda.nlu.understanding import OUT_OF_SCOPE, Act, SlotValue, TurnContext, Understanding
 
 # Words that fill the slot just asked for are an answer and no new wish if the reading is less sure than this of another
@@ -28,6 +35,8 @@ from pagoda.nlu.understanding import OUT_OF_SCOPE, Act, SlotValue, TurnContext, 
 SURE_OF_A_SWITCH, MOSTLY_ANSWER = 0.8, 0.5
 # Acts that say of themselves what a sentence is for, where no intent fits it; the first that is found.
 _TELLING_ACTS = ("choose", "request", "confirm", "deny")
+_THANK = "thank"
+"""The intent of every domain that has small talk, as its template is: who says goodbye is not refused."""
 _ASKS = re.compile(r"[?？]\s*$|[吗么嘛][\s。.!！]*$")
 
 
@@ -50,24 +59,32 @@ class Interpreter:
     def __init__(self, domain: Domain, values: ValueReader) -> None:
         self._domain, self._values = domain, values
         self._whole, self._questions = WholeSentences(domain, values), Questions(domain, values)
+        self._orders, self._nearness = Orders(domain, values), Nearness(domain, values)
 
     def events(self, read: Understanding, state: State, at: str) -> list[ev.Event]:
         """What the person did in this turn, UserSaid first. at: ISO 8601 time of the sentence."""
-        meant, told = self._whole.meaning(read, state)
+        near = self._nearness.wanted(read, state)
+        meant, told = self._whole.meaning(read, state) if near is None else ("", ())
+        unbookable = self._orders.unbookable(read, state)
         if told:
-            return [ev.UserSaid(read.text, read.language, meant, at), *told]
-        intent = self._effective_intent(read, state)
+            return [ev.UserSaid(read.text, read.language, meant, at), *told, *unbookable[:1]]
+        intent = self._effective_intent(read, state) if near is None else near[0]
         declared = self._domain.intents.get(intent)
         said = ev.UserSaid(read.text, read.language, intent, at)
-        if declared is not None and declared.act == "cancel":
+        if declared is not None and declared.act == "cancel" and (is_undoing(read.text) or not unbookable):
             return [said, ev.Cancelled()]
+        if len(unbookable) > 1 or (unbookable and not _wishes_more(read, declared, state)):
+            return [said, *unbookable]
         return [
             said,
+            *unbookable,
             *_switch(declared, state),
+            *self._meant_target(read, state, declared),
             *_yes_or_no(read, declared),
             *_dismissed(read.acts),
-            *self._informed(read, state),
-            *_ignored(read, declared),
+            *self._informed(self._reread(read, declared), state),
+            *(near[1:] if near is not None else ()),
+            *self._left_over(read, declared, near[1].surface if near is not None else ""),
             *self._questions.beside(read, state, declared),
             *_pointed(read, state, declared, self._domain),
         ]
@@ -85,6 +102,8 @@ class Interpreter:
             return booking
         if self._is_about_booked_node(read, state, kinds):
             return self._domain.intent_of_act("request")
+        if read.intent == OUT_OF_SCOPE and _THANK in self._domain.intents and is_goodbye(read.text):
+            return _THANK
         if read.intent == OUT_OF_SCOPE or self._is_weak(read, state):
             return self._intent_of_acts(kinds, state, OUT_OF_SCOPE if read.intent == OUT_OF_SCOPE else ev.UNCLEAR)
         return read.intent
@@ -135,17 +154,20 @@ class Interpreter:
         return False
 
     def _booking_of_choice(self, read: Understanding, state: State, kinds: set[str]) -> str:
-        """ "Book the second one": more than a choice, where what is listed can be booked."""
-        source = state.task_with_results
-        intent = self._domain.intents.get(read.intent)
-        is_choice = intent is not None and intent.act == "choose" and "choose" in kinds
-        if source is not None and source.chosen_result is not None and "confirm" in kinds:
-            # "Book it" is an order, and what it means was chosen before.
-            is_choice = True
-        if source is None or not is_choice or not BOOKS.search(read.text):
+        """ "Book the second one", "book it": more than a choice or a yes, where what is meant can be booked."""
+        if not BOOKS.search(read.text):
             return ""
-        bookable = (each for each in self._domain.intents.values() if each.kind == "book")
-        return next((each.name for each in bookable if any(source.intent in f for f in each.from_result.values())), "")
+        intent, source = self._domain.intents.get(read.intent), state.task_with_results
+        asks = intent is not None and intent.act == "request"
+        query = self._domain.intents[source.intent].query if source is not None else None
+        label = ""
+        if query is not None and "choose" in kinds and (asks or (intent is not None and intent.act == "choose")):
+            label = query.label
+        elif state.topic is not None and ("confirm" in kinds or asks):
+            # "Book it" is an order, and what it means was talked of before.
+            label = state.topic.label
+        bookable = (each for each in self._domain.intents.values() if each.booking is not None)
+        return next((each.name for each in bookable if each.booking and each.booking.target_label == label), "")
 
     def _is_answer(self, read: Understanding, state: State) -> bool:
         """Whether the sentence belongs to the task under way, though it may look like another."""
@@ -175,6 +197,22 @@ class Interpreter:
         named = (self._domain.intent_of_act(kind) for kind in _TELLING_ACTS if kind in kinds)
         return next(filter(None, named), otherwise)
 
+    def _meant_target(self, read: Understanding, state: State, declared: Intent | None) -> Iterator[ev.Event]:
+        """ "Book it": what was talked of last, where that can be booked and the sentence points back to it."""
+        booking, topic = declared.booking if declared is not None else None, state.topic
+        if declared is None or booking is None or topic is None or topic.label != booking.target_label:
+            return
+        is_order = declared.name != read.intent and BOOKS.search(read.text) is not None
+        is_told = any(slot.slot == booking.target for slot in read.slots)
+        if not is_told and index_of(read, state) is None and (is_order or points_back(read.text)):
+            yield ev.Informed(booking.target, topic)
+
+    def _reread(self, read: Understanding, declared: Intent | None) -> Understanding:
+        """With the quantities of a booking in a sentence that was read as something else and had no place for them."""
+        if declared is None or declared.booking is None or declared.name == read.intent or read.slots:
+            return read
+        return replace(read, slots=tuple(self._values.quantities(read.text, declared.slots)))
+
     def _informed(self, read: Understanding, state: State) -> Iterator[ev.Event]:
         is_correction = any(act.kind in ("correct", "deny") for act in read.acts)
         dismissed = {act.slot for act in read.acts if act.kind in ("any", "unset")}
@@ -190,14 +228,31 @@ class Interpreter:
             if act.kind == "order":
                 yield ev.Ordered(act.slot, act.value == "highest")
 
+    def _left_over(self, read: Understanding, declared: Intent | None, used: str) -> Iterator[ev.Event]:
+        """Values that the task has no slot for, kept where a booking will have one; and names that nobody knows.
 
-def _ignored(read: Understanding, declared: Intent | None) -> Iterator[ev.Event]:
-    """Values that a search has no slot for, and names that nobody knows."""
-    if declared is None or declared.kind not in ("find", "book"):
-        return
-    words = tuple(value.value for value in read.unused if value.slot not in declared.slots)
-    if words or read.unknown:
-        yield ev.Ignored(words, read.unknown)
+        used: words that are made use of otherwise
+        """
+        if declared is None or declared.kind not in ("find", "book"):
+            return
+        later = {slot for booking in self._domain.bookings_of(declared) for slot in booking.slots}
+        words: list[str] = []
+        for value in (each for each in read.unused if each.slot not in declared.slots and each.value not in used):
+            told = self._values.event(value, None, is_correction=False) if value.slot in later else None
+            if isinstance(told, ev.Informed) and told.value not in (None, ANY):
+                yield ev.Deferred(value.slot, told.value, value.value)
+            else:
+                words.append(value.value)
+        unknown = tuple(name for name in read.unknown if name not in used)
+        if words or unknown:
+            yield ev.Ignored(tuple(words), unknown)
+
+
+def _wishes_more(read: Understanding, declared: Intent | None, state: State) -> bool:
+    """Whether an order of what cannot be booked is a search as well: one with values, or one that begins."""
+    is_search = declared is not None and declared.query is not None
+    is_new = declared is not None and (state.task is None or state.task.intent != declared.name)
+    return is_search and (bool(read.slots) or is_new)
 
 
 def _among_choices(told: ev.Event, state: State) -> ev.Event:

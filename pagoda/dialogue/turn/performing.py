@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from pagoda.dialogue.cypher import queries
 from pagoda.dialogue.cypher.bookings import booking_key
+from pagoda.dialogue.cypher.nearness import compile_place, shared_place
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.errors import DomainError
 from pagoda.dialogue.reply.phrasebook import Phrasebook
 from pagoda.dialogue.slots.kinds import ANY, NodeKey, Value
 from pagoda.dialogue.slots.normalise import offers
+from pagoda.dialogue.state import actions, policy
 from pagoda.dialogue.state import events as ev
-from pagoda.dialogue.state import policy
 from pagoda.dialogue.state.fold import fold
 from pagoda.dialogue.state.model import BookingRecord, State
 from pagoda.dialogue.turn.booking import BookingDesk
@@ -40,7 +41,7 @@ class Taken:
 
     events: tuple[ev.Event, ...]
     state: State
-    action: policy.Action
+    action: actions.Action
     text: str
     statement: Statement | None = None
     rows: Rows = ()
@@ -64,6 +65,7 @@ class Performance:
         self._state = before
         self._log(*proposed)
         try:
+            self._log(*self._nearby(proposed))
             action = policy.next_action(self._state, self._domain)
             done = self._carry_out(action)
         # A graph that has lost what the domain names since the start answers no better than one that is away.
@@ -76,7 +78,7 @@ class Performance:
         found, text = (done.statement, done.rows, done.found), self._said_back(action) + done.text
         return Taken(tuple(self._events), self._state, done.instead or action, text, *found, self._graph_s)
 
-    def tell(self, text: str, action: policy.Say, told: Sequence[ev.Event], before: State) -> Taken:
+    def tell(self, text: str, action: actions.Say, told: Sequence[ev.Event], before: State) -> Taken:
         """A text that somebody else made, with what is pending behind it. told: the turn's events."""
         self._state = before
         self._log(*told)
@@ -88,12 +90,14 @@ class Performance:
         self._events += events
         self._state = fold(events, self._domain, self._state)
 
-    def _said_back(self, action: policy.Action) -> str:
+    def _said_back(self, action: actions.Action) -> str:
         """What was said and the task cannot make use of, a line of its own before the reply."""
         task, turn = self._state.task, self._state.this_turn
-        if task is None or not isinstance(action, policy.LookUp | policy.Ask | policy.Say):
+        if turn.unbookable and not (isinstance(action, actions.Say) and action.template == "not_bookable"):
+            return f"{self._phrases.not_bookable(turn.unbookable, self._language)}\n"
+        if task is None or not isinstance(action, actions.LookUp | actions.Ask | actions.Say | actions.Confirm):
             return ""
-        asked = action.slot if isinstance(action, policy.Ask) and action.reason != "missing" else ""
+        asked = action.slot if isinstance(action, actions.Ask) and action.reason != "missing" else ""
         # A single Han character is a slip of the reader, and nobody's name.
         rejected = {
             slot: rejection.surface
@@ -104,20 +108,34 @@ class Performance:
         unknown += [words for words in turn.unknown if words not in rejected.values()]
         told = [self._phrases.unknown(unknown, self._language)] if unknown else []
         told += [self._phrases.ignored(task.intent, turn.ignored, self._language)] if turn.ignored else []
+        told += [self._phrases.deferred(turn.deferred, self._language)] if turn.deferred else []
         return "".join(f"{line}\n" for line in told)
 
-    def _carry_out(self, action: policy.Action) -> Done:
+    def _carry_out(self, action: actions.Action) -> Done:
         carry: Callable[[Any], Done] = getattr(self, f"_{_in_words(action)}")
         return carry(action)
 
+    def _nearby(self, proposed: Sequence[ev.Event]) -> Iterator[ev.Event]:
+        """The place of what things are wanted near to, as a value of the task; said back where the task takes none."""
+        task, wish = self._state.task, next((each for each in proposed if isinstance(each, ev.WantsNear)), None)
+        if task is None or wish is None:
+            return
+        place = shared_place(self._domain, task.intent, wish.node)
+        statement = compile_place(self._domain, place, wish.node, self._graph.schema()) if place is not None else None
+        rows = self._run(statement) if statement is not None else []
+        if place is None or not rows:
+            yield ev.Ignored((wish.surface,))
+        else:
+            yield ev.Corrected(place.slot, queries.node_of(rows[0], place.path[-1].label), wish.surface)
+
     # One method for each action
 
-    def _ask(self, action: policy.Ask) -> Done:
+    def _ask(self, action: actions.Ask) -> Done:
         choices = self._choices(action.slot) if action.needs_choices else action.choices
         text = self._phrases.question(self._intent, action, self._language, choices)
         return Done(text, (ev.Asked(action.slot, choices),))
 
-    def _look_up(self, action: policy.LookUp) -> Done:
+    def _look_up(self, action: actions.LookUp) -> Done:
         """Nothing found: one optional slot at a time is given up. Nothing even then: the first statement is told."""
         query = self._domain.intents[action.intent].query
         assert query is not None, "the policy looks only for intents that have a query"
@@ -144,7 +162,7 @@ class Performance:
             text, (ev.Offered(nodes, relaxed.slots, action.skip),), statement, rows, tuple(node.key for node in nodes)
         )
 
-    def _tell(self, action: policy.Tell) -> Done:
+    def _tell(self, action: actions.Tell) -> Done:
         """One statement for each column; their rows, which are of the same node, become one."""
         key, schema = action.result.key, self._graph.schema()
         row: dict[str, Any] = {}
@@ -163,7 +181,7 @@ class Performance:
         events = (ev.Told(", ".join(action.columns)), *events)
         return Done(text, events, statement, [row] if row else [], (key,))
 
-    def _show(self, action: policy.Show) -> Done:
+    def _show(self, action: actions.Show) -> Done:
         key = action.result.key
         statement = queries.compile_result(self._domain, action.intent, key, self._graph.schema())
         rows = self._run(statement)
@@ -173,32 +191,36 @@ class Performance:
         )
         return Done(text, events, statement, rows, (key,) if rows else ())
 
-    def _confirm(self, action: policy.Confirm) -> Done:
+    def _confirm(self, action: actions.Confirm) -> Done:
         return self._desk.confirm(action, self._language)
 
-    def _book(self, action: policy.Book) -> Done:
+    def _book(self, action: actions.Book) -> Done:
         # Logs of earlier versions have no id of their own.
         conversation = self._state.conversation or self._session_id
         done = self._desk.book(action, booking_key(conversation, action.task_number), self._language)
         return self._with_what_was_left(done)
 
-    def _unbook(self, action: policy.Unbook) -> Done:
+    def _unbook(self, action: actions.Unbook) -> Done:
         return self._with_what_was_left(self._desk.unbook(self._booking(action.booking_id), self._language))
 
-    def _confirm_cancel(self, action: policy.ConfirmCancel) -> Done:
+    def _confirm_cancel(self, action: actions.ConfirmCancel) -> Done:
         record = self._booking(action.booking_id)
         return Done(self._desk.read_out_cancel(record, self._language), (ev.ProposedToCancel(record.id),))
 
-    def _ask_which(self, action: policy.AskWhich) -> Done:
-        return self._desk.which(self._state.bookings, self._language)
+    def _ask_which(self, action: actions.AskWhich) -> Done:
+        return self._desk.which(self._state.bookings, self._language, is_change=action.is_change)
 
-    def _tell_bookings(self, action: policy.TellBookings) -> Done:
+    def _tell_bookings(self, action: actions.TellBookings) -> Done:
         return Done(*self._with_pending(self._desk.told(self._state.bookings, self._language), action.pending))
 
-    def _say(self, action: policy.Say) -> Done:
-        return Done(*self._with_pending(self._phrases.say(action.template, self._language), action.pending))
+    def _say(self, action: actions.Say) -> Done:
+        if action.template == "not_bookable":
+            text = self._phrases.not_bookable(self._state.this_turn.unbookable, self._language)
+        else:
+            text = self._phrases.say(action.template, self._language)
+        return Done(*self._with_pending(text, action.pending))
 
-    def _hand_off(self, action: policy.HandOff) -> Done:
+    def _hand_off(self, action: actions.HandOff) -> Done:
         return Done(self._phrases.say("hand_off", self._language), (ev.HandedOff(action.reason),))
 
     # What they share
@@ -212,7 +234,7 @@ class Performance:
         assert self._state.task is not None, "a slot is asked for only within a task"
         return self._state.task.intent
 
-    def _compiled(self, action: policy.LookUp, relaxed: queries.Relaxed, limit: int) -> Statement:
+    def _compiled(self, action: actions.LookUp, relaxed: queries.Relaxed, limit: int) -> Statement:
         """With one row more than is shown: it tells that there are more."""
         limit = min(action.skip + limit + 1, queries.MAX_LIMIT)
         return queries.compile_query(
@@ -243,18 +265,18 @@ class Performance:
         text, events = self._with_pending(f"{done.text}\n{resumed}", left)
         return replace(done, text=text, events=events)
 
-    def _with_pending(self, text: str, pending: policy.Pending | None) -> tuple[str, tuple[ev.Event, ...]]:
+    def _with_pending(self, text: str, pending: actions.Pending | None) -> tuple[str, tuple[ev.Event, ...]]:
         """The text, and in a line of its own what still waits for an answer; the events that tell of it."""
         match pending:
-            case policy.Ask():
+            case actions.Ask():
                 asked = self._phrases.question(self._intent, pending, self._language)
                 return f"{text}\n{asked}", (ev.Repeated(pending.slot, pending.choices),)
-            case policy.Confirm():
+            case actions.Confirm():
                 return f"{text}\n{self._desk.read_out(pending, self._language)}", (ev.Proposed(),)
-            case policy.ConfirmCancel(key):
+            case actions.ConfirmCancel(key):
                 record = self._booking(key)
                 return f"{text}\n{self._desk.read_out_cancel(record, self._language)}", (ev.ProposedToCancel(key),)
-            case policy.LookUp():
+            case actions.LookUp():
                 found = self._look_up(pending)
                 return f"{text}\n{found.text}", found.events
         return text, ()
@@ -280,16 +302,16 @@ class Performance:
         return paths[0][-1].label if paths else self._domain.slots[slot].labels[0]
 
 
-def action_name(action: policy.Action) -> str:
+def action_name(action: actions.Action) -> str:
     """As turns tell it, in sessions and to pages: Ask -> "ask", HandOff -> "hand_off"; a LookUp is told as "query".
 
-    >>> action_name(policy.HandOff("asked_for")), action_name(policy.LookUp("find_hotel", {}))
+    >>> action_name(actions.HandOff("asked_for")), action_name(actions.LookUp("find_hotel", {}))
     ('hand_off', 'query')
     """
     # The class does not share its name with the queries of a domain and of documents; what is stored keeps the word.
-    return "query" if isinstance(action, policy.LookUp) else _in_words(action)
+    return "query" if isinstance(action, actions.LookUp) else _in_words(action)
 
 
-def _in_words(action: policy.Action) -> str:
+def _in_words(action: actions.Action) -> str:
     name = type(action).__name__
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).removeprefix("_")

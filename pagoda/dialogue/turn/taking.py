@@ -14,8 +14,8 @@ from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.reading.acts import without_choice
 from pagoda.dialogue.reading.follow_ups import has_remainder
 from pagoda.dialogue.reply.phrasebook import Phrasebook
+from pagoda.dialogue.state import actions
 from pagoda.dialogue.state import events as ev
-from pagoda.dialogue.state import policy
 from pagoda.dialogue.state.fold import fold
 from pagoda.dialogue.state.model import State
 from pagoda.dialogue.turn.interpretation import Interpreter
@@ -65,10 +65,10 @@ class TurnTaker:
             return None
         said = replace(said, intent=FROM_DOCUMENTS)
         if found:
-            return performance.tell(found, policy.Say(FROM_DOCUMENTS), (said, ev.Told(FROM_DOCUMENTS)), before)
+            return performance.tell(found, actions.Say(FROM_DOCUMENTS), (said, ev.Told(FROM_DOCUMENTS)), before)
         events = (said, ev.HandedOff(NOT_IN_DOCUMENTS))
         state = fold(events, self._domain, before)
-        return Taken(events, state, policy.HandOff(NOT_IN_DOCUMENTS), self._phrases.say("hand_off", said.language))
+        return Taken(events, state, actions.HandOff(NOT_IN_DOCUMENTS), self._phrases.say("hand_off", said.language))
 
     def _is_for_documents(self, read: Understanding, others: Sequence[ev.Event]) -> bool:
         """Whether documents are asked first: nothing to do with a task, or more than a property's words."""

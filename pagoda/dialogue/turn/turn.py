@@ -12,8 +12,8 @@ from typing import Any
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.slots.kinds import Anything, Band, Except, NodeKey, NodeValue, OneOf, Range, Value, When
+from pagoda.dialogue.state.actions import Action
 from pagoda.dialogue.state.model import State
-from pagoda.dialogue.state.policy import Action
 from pagoda.dialogue.state.tasks import missing_slots
 from pagoda.dialogue.turn.done import Rows
 from pagoda.dialogue.turn.performing import Taken, action_name

@@ -12,6 +12,7 @@ from datetime import datetime
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.reading.linking import Linker
 from pagoda.dialogue.slots.kinds import ANY, NodeValue, Value, When
+from pagoda.dialogue.slots.quantities import quantities_in
 from pagoda.dialogue.slots.reader import SlotReader
 from pagoda.dialogue.slots.said import folded
 from pagoda.dialogue.state import events as ev
@@ -48,6 +49,12 @@ class ValueReader:
         if link.how == "close":
             return ev.Doubted(said.slot, said.value, link.nodes)
         return kind(said.slot, link.node, said.value)
+
+    def quantities(self, text: str, slots: Sequence[str]) -> list[SlotValue]:
+        """Times, numbers and amounts of these slots in a text, whatever it is read as; "two more" is one."""
+        declared = [self._domain.slots[name] for name in slots if not self._domain.slots[name].labels]
+        found = quantities_in(folded(text), declared, known=slots)
+        return [SlotValue(each.slot, each.words, each.start, each.end) for each in found]
 
     def nodes_named(self, text: str, labels: Sequence[str]) -> list[tuple[int, int, NodeValue]]:
         """(start, end, node) of the nodes of these labels that a text names."""

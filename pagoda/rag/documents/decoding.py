@@ -87,13 +87,13 @@ def detect(data: bytes) -> str:
         data.decode("utf-8")
         return "utf-8"
     except UnicodeDecodeError as error:
-        found = "utf-8" if _is_nearly_utf8(data) else likeliest(data)
-        if found is None:
+        guess: str | None = "utf-8" if _is_nearly_utf8(data) else likeliest(data)
+        if guess is None:
             raise LoadError(
                 f"is no UTF-8 (byte {error.start} cannot be read), and no other encoding is certain: save it as UTF-8, "
                 "or name its encoding with --encoding, or LoaderSettings(encoding=...)"
             ) from error
-        return found
+        return guess
 
 
 def _is_nearly_utf8(data: bytes) -> bool:

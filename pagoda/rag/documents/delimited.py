@@ -39,16 +39,16 @@ def _load_rows(text: str, source: str, delimiter: str) -> Document:
         rows = list(_rows(text, delimiter))
     except csv.Error as error:
         raise LoadError(f"is no table ({error}): check its quotation marks") from error
-    paragraphs = Composition()
+    composition = Composition()
     num_titles = num_title_rows([cells for _, cells in rows])
     titles = [" ".join(filter(None, (cell.strip() for cell in cells))) for _, cells in rows[:num_titles]]
     for (line, _), title in zip(rows, titles, strict=False):
-        paragraphs.add(title, line=line)
+        composition.add(title, line=line)
     columns, body = _header(rows[num_titles:])
     for line, cells in body:
         for told in row_lines(columns, cells):
-            paragraphs.add(told, line=line)
-    return paragraphs.document(source, title=titles[0] if titles else "")
+            composition.add(told, line=line)
+    return composition.document(source, title=titles[0] if titles else "")
 
 
 def _rows(text: str, delimiter: str) -> Iterator[NumberedRow]:

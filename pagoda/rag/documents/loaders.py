@@ -12,12 +12,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from pagoda.errors import PagodaError
+from pagoda.errors import MissingExtraError, PagodaError
 from pagoda.rag.documents.decoding import HIGHER_LIMIT, LoaderSettings, decode
 from pagoda.rag.documents.delimited import load_csv, load_tsv
 from pagoda.rag.documents.description import described
 from pagoda.rag.documents.document import Document
 from pagoda.rag.documents.formats.docx import load_docx
+from pagoda.rag.documents.formats.eml import load_eml
+from pagoda.rag.documents.formats.epub import load_epub
+from pagoda.rag.documents.formats.ipynb import load_ipynb
+from pagoda.rag.documents.formats.light_markup import load_adoc, load_org, load_rst
+from pagoda.rag.documents.formats.odf import load_odf
+from pagoda.rag.documents.formats.pptx import load_pptx
+from pagoda.rag.documents.formats.rtf import load_rtf
+from pagoda.rag.documents.formats.source_code import CODE_SUFFIXES, load_code, load_python
+from pagoda.rag.documents.formats.xlsx import load_xlsx
 from pagoda.rag.documents.markup.html import load_html
 from pagoda.rag.documents.markup.markdown import load_markdown
 from pagoda.rag.documents.pdf.loader import load_pdf
@@ -34,19 +43,32 @@ def load_text(text: str, source: str) -> Document:
 
 
 _FROM_TEXT: dict[str, Callable[[str, str], Document]] = {
-    **dict.fromkeys((".txt", ".text", ".log", ".rst"), load_text),
+    **dict.fromkeys((".txt", ".text", ".log"), load_text),
     **dict.fromkeys((".md", ".markdown"), load_markdown),
+    **dict.fromkeys((".adoc", ".asciidoc"), load_adoc),
     **dict.fromkeys((".jsonl", ".ndjson"), load_jsonl),
+    **dict.fromkeys((".py", ".pyi"), load_python),
+    **dict.fromkeys(CODE_SUFFIXES, load_code),
+    ".rst": load_rst,
+    ".org": load_org,
     ".json": load_json,
     ".csv": load_csv,
     ".tsv": load_tsv,
 }
 _FROM_BYTES: dict[str, Callable[[bytes, str, LoaderSettings], Document]] = {
     **dict.fromkeys((".html", ".htm", ".xhtml"), load_html),
+    **dict.fromkeys((".docx", ".docm"), load_docx),
+    **dict.fromkeys((".xlsx", ".xlsm"), load_xlsx),
+    **dict.fromkeys((".pptx", ".pptm"), load_pptx),
+    **dict.fromkeys((".odt", ".ods", ".odp"), load_odf),
     ".pdf": load_pdf,
-    ".docx": load_docx,
+    ".rtf": load_rtf,
+    ".epub": load_epub,
+    ".eml": load_eml,
+    ".ipynb": load_ipynb,
 }
 SUFFIXES = frozenset(_FROM_TEXT) | frozenset(_FROM_BYTES)
+"""Of every format that can be read."""
 # Half of a surrogate pair and the zero character are in no text that a database keeps.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -79,6 +101,9 @@ def load_bytes(data: bytes, source: str, settings: LoaderSettings | None = None)
             document = _warned(_FROM_TEXT[suffix](text, source), text)
         else:
             document = _FROM_BYTES[suffix](data, source, settings)
+    except MissingExtraError as error:
+        # Other files go on without it.
+        raise LoadError(str(error)) from error
     except PagodaError:
         raise
     except Exception as error:
@@ -109,8 +134,8 @@ def _loader_suffix(name: str) -> str:
     suffix = PurePosixPath(name).suffix.lower()
     if suffix in SUFFIXES:
         return suffix
-    known = "txt, md, html, pdf, docx, csv, tsv, json or jsonl"
-    raise LoadError(f"is of a kind that cannot be read ({suffix or 'no suffix'}): convert it to {known}")
+    known = ", ".join(sorted(known[1:] for known in SUFFIXES))
+    raise LoadError(f"is of a kind that cannot be read ({suffix or 'no suffix'}): convert it to one of {known}")
 
 
 def _check_size(num_bytes: int, settings: LoaderSettings) -> None:

@@ -45,15 +45,15 @@ def load_json(text: str, source: str) -> Document:
     except json.JSONDecodeError as error:
         raise LoadError(f"is no JSON ({error.msg} in line {error.lineno}): correct it") from error
     ends = [match.start() for match in re.finditer("\n", text)]
-    paragraphs = Composition()
+    composition = Composition()
     for offset, words in _outermost(value):
-        paragraphs.add(words, line=bisect_right(ends, offset) + 1)
-    return paragraphs.document(source)
+        composition.add(words, line=bisect_right(ends, offset) + 1)
+    return composition.document(source)
 
 
 def load_jsonl(text: str, source: str) -> Document:
     """A line a record."""
-    paragraphs = Composition()
+    composition = Composition()
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
@@ -61,8 +61,8 @@ def load_jsonl(text: str, source: str) -> Document:
             except json.JSONDecodeError as error:
                 raise LoadError(f"is no JSON in line {number} ({error.msg}): correct it") from error
             for _, words in _records(value, "", ()):
-                paragraphs.add(words, line=number)
-    return paragraphs.document(source)
+                composition.add(words, line=number)
+    return composition.document(source)
 
 
 def _located(text: str) -> Any:

@@ -16,26 +16,36 @@ from pagoda.chat.model import Message
 from pagoda.language import language_of
 from pagoda.rag.answer import Answer, Citation
 from pagoda.rag.answerer import GroundedQuestion
+from pagoda.rag.documents.document import SECTION_SEPARATOR
+from pagoda.rag.extractive.showing.governors import governs
 from pagoda.rag.extractive.showing.readable import readable
 from pagoda.rag.followup import joined
 from pagoda.rag.words import words_in
 
 if TYPE_CHECKING:
     from pagoda.rag.documents.document import Hit
-    from pagoda.rag.extractive.extractor import Extraction, ExtractiveAnswerer
+    from pagoda.rag.extractive.extractor import Extraction, ExtractiveAnswerer, Place
 
 NAME = "extractive"
+MAX_PASSAGES = 3
+"""How many passages are shown at most where none of them surely answers."""
 
 
 class QuotingAnswerer:
     """Quotes the words, sentence or passage that answers: an `Answerer`.
 
     answerer: does the work; None is the packaged one, loaded with the first question
-    min_confidence: for that one, to be less sure than usual; see ExtractiveSettings
+    min_confidence, max_passages: for that one, to be less sure than usual, and to show less; see ExtractiveSettings
     """
 
-    def __init__(self, answerer: ExtractiveAnswerer | None = None, *, min_confidence: float | None = None) -> None:
-        self._answerer, self._min_confidence = answerer, min_confidence
+    def __init__(
+        self,
+        answerer: ExtractiveAnswerer | None = None,
+        *,
+        min_confidence: float | None = None,
+        max_passages: int = MAX_PASSAGES,
+    ) -> None:
+        self._answerer, self._min_confidence, self._max_passages = answerer, min_confidence, max_passages
 
     async def standalone(self, question: str, history: Sequence[Message]) -> str:
         """A follow-up question with the one before, where it leans on it."""
@@ -58,7 +68,8 @@ class QuotingAnswerer:
         return [replace(answer, timings=times) for answer in answers]
 
     def _one(self, question: GroundedQuestion) -> Answer:
-        found = self._loaded().answer(question.alone or question.text, question.hits) if question.hits else None
+        asked = question.alone or question.text
+        found = self._loaded().answer(asked, question.hits, question.beside) if question.hits else None
         if found is None or found.abstained or not found.text:
             confidence = found.confidence if found else 0.0
             text = words_in(language_of(question.text)).abstention
@@ -70,13 +81,13 @@ class QuotingAnswerer:
                 confidence=confidence,
                 answerer=NAME,
             )
-        citation = _citation(found, question.hits[found.hit_index])
+        citations = [_citation(n, place, question.hits) for n, place in enumerate(found.places, 1)]
         return Answer(
             question=question.text,
-            text=_text(found, citation),
+            text="\n\n".join(_text(found, *shown) for shown in zip(found.places, citations, strict=True)),
             shown=found.kind,
-            span=citation.marked_text,
-            citations=(citation,),
+            span=citations[0].marked_text,
+            citations=tuple(citations),
             confidence=found.confidence,
             answerer=NAME,
         )
@@ -85,17 +96,23 @@ class QuotingAnswerer:
         if self._answerer is None:
             from pagoda.rag.extractive.extractor import ExtractiveAnswerer, ExtractiveSettings
 
-            least = self._min_confidence
-            self._answerer = ExtractiveAnswerer(None if least is None else ExtractiveSettings(min_confidence=least))
+            settings = ExtractiveSettings(min_confidence=self._min_confidence, max_passages=self._max_passages)
+            self._answerer = ExtractiveAnswerer(settings)
         return self._answerer
 
 
-def _text(found: Extraction, citation: Citation) -> str:
-    """What is shown, as a person reads it, with its citation: in a line of its own behind several lines."""
+def _text(found: Extraction, place: Place, citation: Citation) -> str:
+    """What is shown, as a person reads it, with its citation: in a line of its own behind several lines.
+
+    A heading that denies or limits what stands under it comes along, for the passage itself need not say so.
+    """
     told = readable(citation.marked_text if found.kind == "span" else citation.quote)
+    heading = place.chunk.section.rpartition(SECTION_SEPARATOR)[2] or place.chunk.title
+    if governs(heading) and heading not in told:
+        told = f"{readable(heading)}\n\n{told}"
     return f"{told}\n[{citation.number}]" if "\n" in told else f"{told} [{citation.number}]"
 
 
-def _citation(found: Extraction, hit: Hit) -> Citation:
+def _citation(number: int, place: Place, hits: Sequence[Hit]) -> Citation:
     """The place that is shown, with what in it answers."""
-    return Citation.of_span(1, hit.chunk, *found.quote, hit.score, found.marked)
+    return Citation.of_span(number, place.chunk, *place.quote, hits[place.hit_index].score, place.marked)

@@ -11,7 +11,8 @@ Offline, deterministic, a question in a batch as alone. `confidence` is the prob
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +24,17 @@ from pagoda.rag.extractive.chinese.features import read_chinese
 from pagoda.rag.extractive.english.reader import load_reader
 from pagoda.rag.extractive.ranker import FOLDER, decision_features
 from pagoda.rag.extractive.rankers import load_ranker
+from pagoda.rag.extractive.showing.blocks import Beside, completed
 from pagoda.rag.extractive.showing.coverage import Coverage
-from pagoda.rag.extractive.showing.decision import Signs, group_of, load_decision, signs_of
-from pagoda.rag.extractive.showing.question_form import form_of
-from pagoda.rag.extractive.showing.station import Candidate, Kind, Showing, Span, sentence_of, shown
+from pagoda.rag.extractive.showing.decision import Group, Signs, group_of, load_decision, signs_of
+from pagoda.rag.extractive.showing.question_form import Form, form_of
+from pagoda.rag.extractive.showing.station import Candidate, Kind, Showing, Span, asked_about, passage, shown
 from pagoda.rag.extractive.spans import sentence_bounds
 
 NAMES_SHARE = 0.2
 """A text with a smaller share of words of a language has its names in it, but nothing to cut an answer from."""
+ENOUGH, TOO_LITTLE = 0.9, 0.05
+"""No more passages are shown once one of them answers with this probability, and none that answers with less."""
 
 
 @dataclass(frozen=True)
@@ -38,18 +42,32 @@ class ExtractiveSettings:
     """min_confidence: below it the answerer abstains; None is what the calibration asks for.
 
     max_hits: how many hits are read, best first
-    rank_penalty: log-odds of an answer that each place further down the hits costs
+    max_passages: how many may be shown where none of them surely answers
     """
 
     min_confidence: float | None = None
     max_hits: int = 3
-    rank_penalty: float = 2.0
+    max_passages: int = 3
 
     def __post_init__(self) -> None:
         if self.min_confidence is not None and not 0 <= self.min_confidence <= 1:
             raise ConfigError(f"min_confidence is {self.min_confidence}, but a probability is expected: give 0 to 1")
-        if self.max_hits < 1:
-            raise ConfigError(f"max_hits is {self.max_hits}, but at least one hit must be read: give 1 or more")
+        for name in ("max_hits", "max_passages"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}, but at least one hit must be read: give 1 or more")
+
+
+@dataclass(frozen=True)
+class Place:
+    """What is shown of one hit. quote, marked: characters of the document, what is shown and what in it answers.
+
+    chunk: the hit's own, or joined with those beside it
+    """
+
+    hit_index: int
+    chunk: Chunk
+    quote: Span
+    marked: Span
 
 
 @dataclass(frozen=True)
@@ -57,8 +75,8 @@ class Extraction:
     """What answers, or would answer if it were sure enough.
 
     text: the words that the reader found, characters start to end of the document
-    kind: how much is shown; quote, marked: characters of the document, what is shown and what in it answers
-    hit_index: the hit it stands in; -1 where nothing could be read, and then `text` is empty
+    hit_index: the hit they stand in; -1 where nothing could be read, and then `text` is empty
+    kind: how much is shown of it; places: what is shown, the likeliest first; more than one only of passages
     An abstained extraction still has its best words.
     """
 
@@ -67,28 +85,38 @@ class Extraction:
     end: int
     hit_index: int
     kind: Kind
-    quote: Span
-    marked: Span
+    places: tuple[Place, ...]
     confidence: float
     abstained: bool
 
 
-NOTHING = Extraction("", 0, 0, -1, "passage", (0, 0), (0, 0), 0.0, True)
+NOTHING = Extraction("", 0, 0, -1, "passage", (), 0.0, True)
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What a reader found in one hit: characters of the chunk.
-
-    value: what hits of one language compete by; log_odds: that the hit holds an answer, as its reader has them
-    """
+class SpanReading:
+    """What a reader found in one hit: characters of the chunk, and log-odds that the hit holds an answer."""
 
     hit_index: int
     language: Language
     start: int
     end: int
-    value: float
     log_odds: float
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A reading with what may be shown of it, what is known of it, and whose weights decide."""
+
+    reading: SpanReading
+    candidate: Candidate
+    signs: Signs
+    group: Group
+
+    @cached_property
+    def probability(self) -> float:
+        """That it answers."""
+        return load_decision().probability(self.group, self.signs)
 
 
 class ExtractiveAnswerer:
@@ -101,55 +129,82 @@ class ExtractiveAnswerer:
         self.settings = settings or ExtractiveSettings()
         self._rankers = rankers
 
-    def answer(self, question: str, hits: Sequence[Hit]) -> Extraction:
+    def answer(self, question: str, hits: Sequence[Hit], beside: Beside | None = None) -> Extraction:
         """What answers best in the hits (best first); abstained where none seems to hold an answer.
+
+        beside: knows the chunks around a hit's, for a list or a table that goes on over its edges
 
         Raises InvalidRequestError for a question without words, MissingExtraError for an English passage where the
         packaged MiniLM is not installed.
         """
-        return self.extraction(question, hits, self.readings(question, hits))
+        return self.extraction(question, hits, self.readings(question, hits), beside)
 
     def answer_batch(self, questions: Sequence[str], hits: Sequence[Sequence[Hit]]) -> list[Extraction]:
         """One extraction a question: the same as one by one."""
         return [self.answer(question, found) for question, found in zip(questions, hits, strict=True)]
 
-    def readings(self, question: str, hits: Sequence[Hit]) -> list[Reading]:
+    def readings(self, question: str, hits: Sequence[Hit]) -> list[SpanReading]:
         """What the readers find in the first hits: the dear half of an answer. Raises as `answer` does."""
         if not question.strip():
             raise InvalidRequestError("the question is empty: give one with words", param="question")
         read = enumerate(hits[: self.settings.max_hits])
         return [found for index, hit in read if (found := self._read(question, index, hit.chunk))]
 
-    def extraction(self, question: str, hits: Sequence[Hit], readings: Sequence[Reading]) -> Extraction:
+    def extraction(
+        self, question: str, hits: Sequence[Hit], readings: Sequence[SpanReading], beside: Beside | None = None
+    ) -> Extraction:
         """What is shown of what was read: the cheap half."""
         if not readings:
             return NOTHING
-        form, best = form_of(question), self._best(readings)
-        chosen, signs = weighed(question, hits[: self.settings.max_hits], best)
-        decision, group = load_decision(), group_of(best.language, form)
-        confidence = decision.probability(group, signs)
-        thresholds = decision.thresholds[group]
+        form, read = form_of(question), hits[: self.settings.max_hits]
+        # The likeliest first; of equals the earlier hit.
+        found = sorted(examined(question, read, readings), key=lambda each: -each.probability)
+        best, probability = found[0].reading, found[0].probability
+        thresholds = load_decision().thresholds[found[0].group]
         least = thresholds.answer if self.settings.min_confidence is None else self.settings.min_confidence
         showing = shown(
             form,
-            chosen,
-            span_is_sure=confidence >= thresholds.span,
-            sentence_is_sure=confidence >= thresholds.sentence,
+            found[0].candidate,
+            span_is_sure=probability >= thresholds.span,
+            sentence_is_sure=probability >= thresholds.sentence,
         )
-        return _extraction(hits[best.hit_index].chunk, best, showing, confidence, abstained=confidence < least)
+        chunk = hits[best.hit_index].chunk
+        places = [_place(best.hit_index, chunk, showing)]
+        if showing.kind == "passage":
+            places = _distinct([_whole(place, beside) for place in (*places, *self._also(form, found, hits))])
+        return Extraction(
+            text=chunk.text[best.start : best.end],
+            start=chunk.start + best.start,
+            end=chunk.start + best.end,
+            hit_index=best.hit_index,
+            kind=showing.kind,
+            places=tuple(places),
+            confidence=probability,
+            abstained=probability < least,
+        )
 
-    def _read(self, question: str, index: int, chunk: Chunk) -> Reading | None:
+    def _also(self, form: Form, found: Sequence[Examined], hits: Sequence[Hit]) -> list[Place]:
+        """The passages to show beside the best: as many as it takes until one of them likely answers."""
+        missed, also = 1 - found[0].probability, []
+        for other in found[1 : self.settings.max_passages]:
+            if 1 - missed >= ENOUGH or other.probability < TOO_LITTLE:
+                break
+            missed *= 1 - other.probability
+            at = other.reading.hit_index
+            also.append(_place(at, hits[at].chunk, passage(form, other.candidate)))
+        return also
+
+    def _read(self, question: str, index: int, chunk: Chunk) -> SpanReading | None:
         is_chinese = _language(question, chunk.text) == "zh"
         return (self._read_chinese if is_chinese else self._read_english)(question, index, chunk)
 
-    def _read_english(self, question: str, index: int, chunk: Chunk) -> Reading | None:
+    def _read_english(self, question: str, index: int, chunk: Chunk) -> SpanReading | None:
         span = load_reader().read(question, chunk.text, sentences_of(chunk))
         if span is None:
             return None
-        value = span.log_odds - self.settings.rank_penalty * index
-        return Reading(index, "en", span.start, span.end, value, span.log_odds)
+        return SpanReading(index, "en", span.start, span.end, span.log_odds)
 
-    def _read_chinese(self, question: str, index: int, chunk: Chunk) -> Reading | None:
+    def _read_chinese(self, question: str, index: int, chunk: Chunk) -> SpanReading | None:
         ranker = load_ranker("zh", self._rankers)
         passage = read_chinese(question, chunk.text, sentences_of(chunk) or None)
         if not len(passage.spans):
@@ -158,26 +213,20 @@ class ExtractiveAnswerer:
         best = ranker.best(passage, scores)
         first, last = passage.spans[best]
         log_odds = _log_odds(ranker.probability(decision_features(passage, scores, best)))
-        value = float(scores[best]) - self.settings.rank_penalty * index
-        return Reading(index, "zh", passage.tokens[first].start, passage.tokens[last].end, value, log_odds)
-
-    def _best(self, readings: Sequence[Reading]) -> Reading:
-        """Of the highest value, the earlier hit of equals. Values of two readers are compared as log-odds of both."""
-        mixed = len({found.language for found in readings}) > 1
-        penalty = self.settings.rank_penalty
-
-        def value(found: Reading) -> float:
-            return found.log_odds - penalty * found.hit_index if mixed else found.value
-
-        return max(readings, key=lambda found: (value(found), -found.hit_index))
+        return SpanReading(index, "zh", passage.tokens[first].start, passage.tokens[last].end, log_odds)
 
 
-def weighed(question: str, hits: Sequence[Hit], best: Reading) -> tuple[Candidate, Signs]:
-    """The best reading as what may be shown, and what is known of it."""
-    coverage = Coverage(question, hits, [sentences_of(hit.chunk) for hit in hits])
-    sentences, span = coverage.sentences[best.hit_index], (best.start, best.end)
-    candidate = Candidate(hits[best.hit_index].text, sentences, span, coverage.key_sentence(best.hit_index))
-    return candidate, signs_of(coverage, best.hit_index, sentence_of(sentences, span), best.log_odds)
+def examined(question: str, hits: Sequence[Hit], readings: Sequence[SpanReading]) -> list[Examined]:
+    """Each reading beside the question and the other hits."""
+    form, coverage = form_of(question), Coverage(question, hits, [sentences_of(hit.chunk) for hit in hits])
+    found = []
+    for read in readings:
+        at, span = read.hit_index, (read.start, read.end)
+        chunk, key = hits[at].chunk, coverage.key_sentence(at)
+        candidate = Candidate(chunk.text, coverage.sentences[at], span, key, chunk.heading)
+        signs = signs_of(coverage, at, asked_about(form, candidate), read.log_odds, form)
+        found.append(Examined(read, candidate, signs, group_of(read.language, coverage)))
+    return found
 
 
 def sentences_of(chunk: Chunk) -> list[Span]:
@@ -186,20 +235,29 @@ def sentences_of(chunk: Chunk) -> list[Span]:
     return known or sentence_bounds(chunk.text)
 
 
-def _extraction(chunk: Chunk, best: Reading, showing: Showing, confidence: float, *, abstained: bool) -> Extraction:
+def _place(index: int, chunk: Chunk, showing: Showing) -> Place:
     """In the document's characters."""
     quote, marked = ((chunk.start + left, chunk.start + right) for left, right in (showing.place, showing.marked))
-    return Extraction(
-        text=chunk.text[best.start : best.end],
-        start=chunk.start + best.start,
-        end=chunk.start + best.end,
-        hit_index=best.hit_index,
-        kind=showing.kind,
-        quote=quote,
-        marked=marked,
-        confidence=confidence,
-        abstained=abstained,
-    )
+    return Place(index, chunk, quote, marked)
+
+
+def _whole(place: Place, beside: Beside | None) -> Place:
+    """A passage with all of the list, the table or the code at its edges."""
+    if beside is None:
+        return place
+    chunk = completed(place.chunk, beside)
+    return replace(place, chunk=chunk, quote=(chunk.start, chunk.end))
+
+
+def _distinct(places: Sequence[Place]) -> list[Place]:
+    """Without those whose words the ones before hold."""
+    kept: list[Place] = []
+    for place in places:
+        start, end = place.quote
+        held = (k for k in kept if k.chunk.source == place.chunk.source)
+        if not any(k.quote[0] <= start and end <= k.quote[1] for k in held):
+            kept.append(place)
+    return kept
 
 
 def _language(question: str, text: str) -> Language:

@@ -23,6 +23,7 @@ from pagoda.rag.query import Where
 from pagoda.rag.retrieval.filters import filter_of
 from pagoda.rag.retrieval.late_interaction import LateInteraction
 from pagoda.rag.retrieval.lexical import Bm25Index
+from pagoda.rag.retrieval.neighbours import Neighbours
 from pagoda.rag.retrieval.reranker import Reranker
 from pagoda.rag.retrieval.versions import without_copies
 
@@ -63,6 +64,7 @@ class Retriever:
         self._bm25 = bm25
         self._embedder = embedder
         self._reranker = reranker
+        self.neighbours = Neighbours(snapshot.chunks)
         self._late = LateInteraction(snapshot, embedder.dimension) if snapshot.tokens else None
         # Rows of the chunks that have vectors, and where the sentences of each begin.
         self._rows, self._first_sentence = np.unique(snapshot.owner, return_index=True)

@@ -47,6 +47,14 @@ _CHANGE = re.compile(
     r"|\b(?:change|move|reschedule|update|modify|push|shift|postpone|amend|bring forward)\b",
     re.IGNORECASE,
 )
+_DIFFERENT = re.compile(r"另(?:一|外一?)[个家间天]|\b(?:different|another)\b", re.IGNORECASE)
+_NOT_COMING = re.compile(
+    r"(?:去|来)不(?:了|成)|不(?:去|来|订|要)了"
+    r"|\b(?:can(?:no|['’])?t|cannot|won['’]?t|will not|not going to) (?:be able to )?"
+    r"(?:make it|come|be there|be coming)\b"
+    r"|\bno longer (?:need|want)\b|\b(?:do not|don['’]?t) (?:need|want) (?:it|that|the \w+) any ?more\b",
+    re.IGNORECASE,
+)
 _INSTEAD = re.compile(
     r"但是?(?:我?要|想要)?|不过|改(?:成|到|为)|换(?:成|到)|调(?:成|到)"
     r"|\b(?:but(?: (?:make it|for|change (?:it|that) to))?|make (?:it|that)|"
@@ -112,6 +120,24 @@ def is_undoing(text: str) -> bool:
     return _UNDO.search(text) is not None
 
 
+def is_not_coming(text: str) -> bool:
+    """Whether the sentence says that what was booked will not be used.
+
+    >>> is_not_coming("我们去不了了"), is_not_coming("sorry, we can't make it"), is_not_coming("can we make it at 8")
+    (True, True, False)
+    """
+    return _NOT_COMING.search(text) is not None
+
+
+def wants_other(text: str) -> bool:
+    """Whether something else is wanted in the place of what there is, whatever that may be.
+
+    >>> wants_other("换个时间"), wants_other("a different day please"), wants_other("the time")
+    (True, True, False)
+    """
+    return is_changing(text) or _DIFFERENT.search(text) is not None
+
+
 def is_changing(text: str) -> bool:
     """Whether the sentence says that something become different.
 
@@ -124,11 +150,13 @@ def is_changing(text: str) -> bool:
 def new_value_in(text: str) -> str:
     """What stands behind "but", "make it" or 改成: the words of a new value; "" where nothing like that is said.
 
-    >>> new_value_in("yes but at 8"), new_value_in("好的，不过改成八点"), new_value_in("yes")
-    ('at 8', '八点', '')
+    >>> new_value_in("yes but at 8"), new_value_in("好的，不过改成八点"), new_value_in("make that 8 instead")
+    ('at 8', '八点', '8')
     """
     found = list(_INSTEAD.finditer(text))
-    return text[found[-1].end() :].strip(" ,，.。!！") if found else ""
+    ends = [*(match.start() for match in found[1:]), len(text)]
+    told = [text[match.end() : end].strip(" ,，.。!！") for match, end in zip(found, ends, strict=False)]
+    return next(filter(None, reversed(told)), "")
 
 
 def without_undoing(text: str) -> str:

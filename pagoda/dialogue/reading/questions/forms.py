@@ -51,6 +51,16 @@ _BACK = re.compile(
     r"|\b(?:is|are) there\b",
     re.IGNORECASE,
 )
+_NEAR = re.compile(
+    r"(?:(?:离|在|和|跟)?(?:它|[他她]家|[这那该此](?:[个家间部里儿边]|附近)?(?:酒店|餐馆|餐厅|饭店|店)?)的?)?"
+    r"(?:附近|周边|周围|旁边|边上|不远|同一?(?:个)?(?:区|片|地方))"
+    r"|\b(?:near(?:by)?|close to|around|next to|not far from|by) "
+    r"(?:it|there|here|this|that|them|(?:this|that|the) (?:one|place|\w+)"
+    r"|the (?:first|second|third|last) (?:one|\w+))\b"
+    r"|\b(?:in |around )?the same (?:area|district|neighbou?rhood|part of town|place)\b(?: as (?:it|that|the \w+))?"
+    r"|\bnearby\b|\baround (?:there|here)\b",
+    re.IGNORECASE,
+)
 _HAS_ZH = re.compile(
     r"^[\s，,]*(?:请问|那么?|你们|您们|还|里面?|那里|有没有|是否|能不能|可以|能|提供|带|都)*(?:有|提供|带)"
 )
@@ -128,6 +138,16 @@ def points_back(text: str, titles: Iterable[str] = ()) -> bool:
     subject = rf"(?:^|[，,。.！!？?；;\s]|请问|那么?|[这那该]家?)(?:{han})(?!里)" if han else r"(?!)"
     called = rf"\bthe (?:{latin})\b" if latin else r"(?!)"
     return re.search(f"{subject}|{called}", text, re.IGNORECASE) is not None
+
+
+def near_what(text: str) -> str:
+    """The words by which something is wanted near to what is talked of; "" where there are none.
+
+    >>> near_what("这家附近有什么酒店"), near_what("any hotels around there?"), near_what("near Luming Station")
+    ('这家附近', 'around there', '')
+    """
+    found = _NEAR.search(text)
+    return found[0].strip() if found is not None else ""
 
 
 def asks_what_there_is(text: str) -> bool:

@@ -6,17 +6,18 @@ covers, so that every row names its columns rightly and can be understood alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pagoda.rag.documents.formats.docx_text import W
+from pagoda.rag.documents.formats.grid import Repeated
 
 _WRAPPERS = frozenset(W + name for name in ("sdt", "sdtContent", "ins", "customXml", "moveTo"))
 _HEADER_OFF = ("0", "false", "off")
 
 
-def grid_of(table: Any, text_of: Callable[[Any], str]) -> list[list[str]]:
-    """The texts of a table, row by row; the rows of its head are one. text_of: of a cell's element.
+def grid_of(table: Any, text_of: Callable[[Any], str]) -> tuple[list[list[str]], int]:
+    """The texts of the rows that have any, and how many of the first are the head. text_of: of a cell's element.
 
     A row of one cell has one text, however many columns it covers: it is a title, not a value of each column.
     """
@@ -25,9 +26,10 @@ def grid_of(table: Any, text_of: Callable[[Any], str]) -> list[list[str]]:
     merged: dict[int, str] = {}
     for row in unwrapped(table, W + "tr"):
         cells = _cells(row, merged, text_of)
-        num_head += num_head == len(rows) and _is_head(row)
-        rows.append(cells)
-    return [_one_head(rows[:num_head]), *rows[num_head:]] if num_head > 1 else rows
+        if any(cells):
+            num_head += num_head == len(rows) and _is_head(row)
+            rows.append(cells)
+    return rows, num_head
 
 
 def unwrapped(element: Any, tag: str) -> Iterator[Any]:
@@ -50,7 +52,7 @@ def _cells(row: Any, merged: dict[int, str], text_of: Callable[[Any], str]) -> l
         text = merged.get(len(cells), "") if goes_on else text_of(cell)
         if merge is not None:
             merged[len(cells)] = text
-        cells += [text] * _number(cell, f"{W}tcPr/{W}gridSpan", 1)
+        cells += [text] + [Repeated(text)] * (_number(cell, f"{W}tcPr/{W}gridSpan", 1) - 1)
         num_cells += 1
     return cells[:1] if num_cells == 1 and not num_before else cells
 
@@ -58,17 +60,6 @@ def _cells(row: Any, merged: dict[int, str], text_of: Callable[[Any], str]) -> l
 def _is_head(row: Any) -> bool:
     mark = row.find(f"{W}trPr/{W}tblHeader")
     return mark is not None and mark.get(W + "val", "1") not in _HEADER_OFF
-
-
-def _one_head(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Of several rows of a head: each column by all of its names.
-
-    >>> _one_head([["Region", "2023", "2023"], ["Region", "min", "max"]])
-    ['Region', '2023 min', '2023 max']
-    """
-    width = max(map(len, rows))
-    columns = [[row[i] for row in rows if i < len(row) and row[i]] for i in range(width)]
-    return [" ".join(dict.fromkeys(names)) for names in columns]
 
 
 def _number(element: Any, path: str, default: int) -> int:

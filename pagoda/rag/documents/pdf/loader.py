@@ -33,14 +33,22 @@ def load_pdf(data: bytes, source: str, settings: LoaderSettings) -> Document:
     with _pdfium_lock, _opened(data) as pdf:
         pages, scanned = _pages(pdf, settings)
         info = pdf.get_metadata_dict()
-    text, starts = joined(without_furniture(pages))
-    warnings = quality_warnings(text)
-    if scanned and not text.strip():
+    read = joined(without_furniture(pages))
+    warnings = quality_warnings(read.text)
+    if scanned and not read.text.strip():
         raise EmptyFileError(f"holds no text, only pictures of it: {_INSTALL}")
     if scanned:
         warnings.append(f"has pages without text, which seem to be scanned ({page_list(scanned)}): {_INSTALL}")
-    metadata = metadata_of({"author": info["Author"]})
-    return Document(source, text, info["Title"], Places.from_pages(starts), metadata, warnings=tuple(warnings))
+    return Document(
+        source=source,
+        text=read.text,
+        title=info["Title"],
+        places=Places.from_pages(read.page_starts),
+        metadata=metadata_of({"author": info["Author"]}),
+        headings=read.headings,
+        listings=read.listings,
+        warnings=tuple(warnings),
+    )
 
 
 def _pages(pdf: Any, settings: LoaderSettings) -> tuple[list[Page], list[int]]:

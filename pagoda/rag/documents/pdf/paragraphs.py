@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from pagoda.rag.documents.composition import BETWEEN
+from pagoda.rag.documents.document import Heading
 from pagoda.rag.documents.pdf.lines import Line
 
 _HAN = r"\u2e80-\u30ff\u3400-\u9fff\uf900-\ufaff\uff01-\uffee"
@@ -25,30 +27,70 @@ _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _LAST_PART, _FIRST_PART = re.compile(r"[^\W\d_]+(?=-$)"), re.compile(r"[^\W\d_]+")
 # Of the letters' size: a difference that is one; of the usual distance: more is a gap; of an em: an indent.
 _SAME_SIZE, _GAP, _INDENT, _USUAL_LEADING = 0.04, 1.3, 0.8, 1.4
-_PARAGRAPH, _ROW, _BLANK = "\n\n", "\n", " "
+_PARAGRAPH, _ROW, _BLANK = BETWEEN, "\n", " "
+# Of the usual size: letters of a heading are larger; characters that a heading has at most.
+_LARGER, _LONGEST_HEADING = 1.08, 200
 _MIN_RUN = 3
 
 
-def joined(pages: Sequence[Sequence[Line]]) -> tuple[str, list[int]]:
-    """The text of all pages, a blank line between paragraphs, and the offset at which each page begins."""
+@dataclass(frozen=True)
+class Joined:
+    """The text of all pages, a blank line between paragraphs, and the offset at which each page begins.
+
+    headings: paragraphs in larger letters than most; None where there are none, so that they have to be told by words
+    listings: (start, end) of lines of code
+    """
+
+    text: str
+    page_starts: list[int]
+    headings: tuple[Heading, ...] | None
+    listings: tuple[tuple[int, int], ...]
+
+
+def joined(pages: Sequence[Sequence[Line]]) -> Joined:
+    """The paragraphs of all pages."""
     joiner = _Joiner(pages)
     parts: list[str] = []
     starts: list[int] = []
+    # The first line of each paragraph and where it begins.
+    opened: list[tuple[Line, int]] = []
     length = 0
     last: Line | None = None
     for number, lines in enumerate(pages):
         for i, line in enumerate(lines):
+            between = ""
             if last is not None:
                 between = joiner.between(last, line, number, is_new_page=i == 0)
                 kept, glue = joiner.seam(last, line) if between == _BLANK else (len(last.text), between)
                 parts[-1] = last.text[:kept] + glue
                 length += len(parts[-1]) - len(last.text)
+            if last is None or between == _PARAGRAPH:
+                opened.append((line, length))
             # Pages without a line begin where the next one does.
             starts += [length] * (number + 1 - len(starts))
             parts.append(line.text)
             length += len(line.text)
             last = line
-    return "".join(parts), starts + [length] * (len(pages) - len(starts))
+    ends = [*(start - len(_PARAGRAPH) for _, start in opened[1:]), length]
+    spans = [(line, start, end) for (line, start), end in zip(opened, ends, strict=False)]
+    listings = tuple((start, end) for line, start, end in spans if line.is_code)
+    starts += [length] * (len(pages) - len(starts))
+    return Joined("".join(parts), starts, _headings(spans), listings)
+
+
+def _headings(paragraphs: Sequence[tuple[Line, int, int]]) -> tuple[Heading, ...] | None:
+    """The larger the letters, the higher the level."""
+    sizes: Counter[float] = Counter()
+    for line, start, end in paragraphs:
+        sizes[line.size] += end - start
+    usual = sizes.most_common(1)[0][0] if sizes else 0.0
+    found = [
+        (line.size, start, end)
+        for line, start, end in paragraphs
+        if line.size > _LARGER * usual and end - start <= _LONGEST_HEADING and not line.is_code
+    ]
+    ranks = {size: rank for rank, size in enumerate(sorted({size for size, *_ in found}, reverse=True), start=1)}
+    return tuple(Heading(start, end, ranks[size]) for size, start, end in found) or None
 
 
 @dataclass

@@ -17,13 +17,13 @@ _NEGATION = (
     r"|lack\w*|fail\w*|refus\w+|unable|instead|rather|contrary|non-?\w*|deni\w+|deny\w*|reject\w*|declin\w+"
     r"|dis(?:allow|abl|continu|courag|prov|put|miss|believ)\w*|in(?:valid|correct|compatible|sufficient|active|eligible)"
     r"\w*|im(?:possible|proper)\w*|un(?:support|avail|like|true|known|necessar|safe|success|reli|stable)\w*"
-    r"|forbid\w*|forbad\w*|prohibit\w*|banned|bans?|prevent\w*|avoid\w*|stop\w*|cease[sd]?|exempt\w*|wrong\w*|false\w*"
+    r"|forb[ai]d\w*|prohibit\w*|banned|bans?|prevent\w*|avoid\w*|stop\w*|cease[sd]?|exempt\w*|wrong\w*|false\w*"
     r"|incorrectly|myth|mistak\w+|deprecat\w*|obsolete\w*|remov\w+|withdr\w+|abolish\w*|cancel\w*|abandon\w*|longer"
     r"|revok\w+|repeal\w*|retract\w*|void|illegal\w*|ineligible|minus|absen\w+|missing|free of"
 )
 _LIMIT = (
-    r"only|except\w*|exclu\w+|other than|but|apart|aside|beyond|unless|until|till|save|limited|restrict\w*|merely|solely"
-    r"|just|at (?:most|least)|more than|less than|up to|up until|part(?:ly|ially)|temporar\w+|almost|nearly"
+    r"only|except\w*|exclu\w+|other than|but|apart|aside|beyond|unless|until|till|save|limited|restrict\w*|solely"
+    r"|just|merely|at (?:most|least)|more than|less than|up to|up until|part(?:ly|ially)|temporar\w+|almost|nearly"
     r"|mostly|usually|generally|normally|typically|sometimes|occasionally|some|few"
 )
 _CONDITION = (
@@ -77,6 +77,15 @@ def is_governed(sentence: str, start: int, end: int) -> bool:
     """
     around = sentence[:start] + " " * (end - start) + sentence[end:]
     return bool(_ENGLISH.search(around) or _CHINESE.search(around))
+
+
+def governs(heading: str) -> bool:
+    """Whether a heading denies, limits or conditions what stands under it.
+
+    >>> governs("Unsupported features"), governs("Before v4.0"), governs("Features")
+    (True, True, False)
+    """
+    return is_governed(heading, 0, 0)
 
 
 def goes_on(sentence: str) -> bool:

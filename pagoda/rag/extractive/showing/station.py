@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pagoda.rag.extractive.showing.governors import goes_on, is_governed, is_question
+from pagoda.rag.extractive.showing.governors import goes_on, governs, is_governed, is_question
 from pagoda.rag.extractive.showing.prose import is_prose
 from pagoda.rag.extractive.showing.question_form import Form
 from pagoda.rag.extractive.showing.readable import is_bare
@@ -34,30 +34,51 @@ class Showing:
 
 @dataclass(frozen=True)
 class Candidate:
-    """What a reader found in a passage. sentences: in order; span: the words; key: the sentence that is asked about."""
+    """What a reader found in a passage.
+
+    sentences: in order; span: the words; key: the sentence that is asked about; heading: what the passage stands under
+    """
 
     text: str
     sentences: Sequence[Span]
     span: Span
     key: int
+    heading: str = ""
 
 
 def shown(form: Form, found: Candidate, *, span_is_sure: bool, sentence_is_sure: bool) -> Showing:
     """How a candidate is shown for a question of some form."""
-    at = sentence_of(found.sentences, found.span)
-    if form == "polar" and found.key >= 0:
-        # Which words of a sentence say yes or no is nothing that a reader of spans knows.
-        at = found.key
-    sentence = found.sentences[at] if found.sentences else (0, len(found.text))
-    marked = found.span if form != "polar" and _may_be_marked(found) else sentence
+    at = asked_about(form, found)
+    sentence = _sentence(found, at)
     if form == "block" or not sentence_is_sure or not _reads_alone(found.text, sentence):
-        return Showing("passage", (0, len(found.text)), marked)
+        return passage(form, found)
+    marked = _marked(form, found, sentence)
     whole = with_what_goes_on(found.text, found.sentences, at)
     left, right = found.span[0] - sentence[0], found.span[1] - sentence[0]
     alone = form == "words" and span_is_sure and whole == sentence and marked == found.span
-    if alone and right - left <= LONGEST_SPAN and not is_governed(found.text[slice(*sentence)], left, right):
+    governed = governs(found.heading) or is_governed(found.text[slice(*sentence)], left, right)
+    if alone and right - left <= LONGEST_SPAN and not governed:
         return Showing("span", sentence, marked)
     return Showing("sentence", whole, marked)
+
+
+def passage(form: Form, found: Candidate) -> Showing:
+    """All of a candidate's passage, with what in it answers marked."""
+    sentence = _sentence(found, asked_about(form, found))
+    return Showing("passage", (0, len(found.text)), _marked(form, found, sentence))
+
+
+def asked_about(form: Form, found: Candidate) -> int:
+    """The place of the sentence that answers: which words say yes or no is nothing that a reader of spans knows."""
+    return found.key if form == "polar" and found.key >= 0 else sentence_of(found.sentences, found.span)
+
+
+def _sentence(found: Candidate, at: int) -> Span:
+    return found.sentences[at] if found.sentences else (0, len(found.text))
+
+
+def _marked(form: Form, found: Candidate, sentence: Span) -> Span:
+    return found.span if form != "polar" and _may_be_marked(found) else sentence
 
 
 def sentence_of(sentences: Sequence[Span], span: Span) -> int:

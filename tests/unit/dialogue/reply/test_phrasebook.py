@@ -9,7 +9,7 @@ from pagoda.dialogue.domain.model import Order
 from pagoda.dialogue.reply.check import check_rephrasing
 from pagoda.dialogue.reply.phrasebook import Phrasebook
 from pagoda.dialogue.slots.kinds import Band, Except, NodeValue, OneOf, Range, Value, When
-from pagoda.dialogue.state.policy import Ask, LookUp
+from pagoda.dialogue.state.actions import Ask, LookUp
 
 CITY = Domain.load()
 SAYS = Phrasebook(CITY)
@@ -104,6 +104,7 @@ def test_what_emptied_the_result_is_named_with_its_value() -> None:
 def test_what_cannot_be_used_is_said_back() -> None:
     assert SAYS.ignored("find_restaurant", ["停车场", "泳池"], "zh") == "找餐馆用不上“停车场”、“泳池”。"
     assert SAYS.ignored("find_restaurant", ["parking"], "en") == "I cannot use “parking” to find a restaurant."
+    assert SAYS.deferred(["tonight at 7", "for four"], "en") == "I keep “tonight at 7”, “for four” for the booking."
     unknown = SAYS.question("find_hotel", Ask("location", 1, (), False, "invalid", "Paris"), "en")
     assert unknown == "There is no “Paris” here that I know of. Whereabouts?"
 

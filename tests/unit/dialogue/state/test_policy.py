@@ -7,9 +7,7 @@ import pytest
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.slots.kinds import ANY, Band, NodeValue, When
 from pagoda.dialogue.state import events as ev
-from pagoda.dialogue.state.fold import fold
-from pagoda.dialogue.state.model import State
-from pagoda.dialogue.state.policy import (
+from pagoda.dialogue.state.actions import (
     Action,
     Ask,
     AskWhich,
@@ -23,10 +21,10 @@ from pagoda.dialogue.state.policy import (
     Tell,
     TellBookings,
     Unbook,
-    after,
-    next_action,
-    open_question,
 )
+from pagoda.dialogue.state.fold import fold
+from pagoda.dialogue.state.model import State
+from pagoda.dialogue.state.policy import after, next_action, open_question
 
 CITY = Domain.load()
 SICHUAN = NodeValue("Cuisine", "cuisine-001", "川菜", "Sichuan")

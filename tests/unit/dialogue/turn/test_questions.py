@@ -12,8 +12,8 @@ from pagoda.dialogue.reading.acts import acts_of
 from pagoda.dialogue.reading.complemented import Complemented
 from pagoda.dialogue.reading.linking import Linker, Named
 from pagoda.dialogue.slots.kinds import Band, NodeValue, Range
+from pagoda.dialogue.state import actions, policy
 from pagoda.dialogue.state import events as ev
-from pagoda.dialogue.state import policy
 from pagoda.dialogue.state.fold import fold
 from pagoda.dialogue.state.model import State
 from pagoda.dialogue.turn.interpretation import Interpreter, context_of
@@ -135,12 +135,12 @@ def test_a_question_with_a_wish_is_answered_and_the_wish_is_done() -> None:
     events, state = heard("找个鹿鸣区的酒店，顺便把电话告诉我", (), "find_hotel")
     assert ev.AskedAlong("phone") in events
     action = policy.next_action(state, CITY)
-    assert isinstance(action, policy.LookUp)
+    assert isinstance(action, actions.LookUp)
     assert action.columns == ("phone",)
     _, state = heard("还是吃川菜吧，青瓦小馆几点关门？", TWO[:-2], "find_restaurant")
     action = policy.next_action(state, CITY)
-    assert isinstance(action, policy.Tell)
-    assert isinstance(action.pending, policy.Ask), "the search still lacks its district"
+    assert isinstance(action, actions.Tell)
+    assert isinstance(action.pending, actions.Ask), "the search still lacks its district"
 
 
 def test_a_value_that_is_told_is_not_asked_for_besides() -> None:
@@ -155,20 +155,20 @@ def test_it_is_what_was_talked_of_last_and_the_kind_that_is_named() -> None:
     assert asked(first) == [("phone", "New Lake Guesthouse")]
     state = fold((*ONE_INN, *TWO, ev.Chosen(0), ev.UserSaid("电话", "zh"), ev.Requested("phone")), CITY)
     action = policy.next_action(state, CITY)
-    assert isinstance(action, policy.Tell)
+    assert isinstance(action, actions.Tell)
     assert action.result == TILE
 
 
 def test_a_question_after_an_empty_list_is_told_to_have_no_object() -> None:
     _, state = heard("那它的电话呢", (*ONE_INN, *NONE_FOUND), "ask_property")
-    assert policy.next_action(state, CITY) == policy.Say("nothing_to_ask", None)
+    assert policy.next_action(state, CITY) == actions.Say("nothing_to_ask", None)
     _, state = heard("酒店的电话呢", (*ONE_INN, *NONE_FOUND), "ask_property")
-    assert isinstance(policy.next_action(state, CITY), policy.Tell)
+    assert isinstance(policy.next_action(state, CITY), actions.Tell)
 
 
 def test_what_no_column_holds_is_said_to_be_unknown() -> None:
     _, state = heard("do they take cards?", ONE_INN)
-    assert policy.next_action(state, CITY) == policy.Say("property_unknown", None)
+    assert policy.next_action(state, CITY) == actions.Say("property_unknown", None)
     assert asked(heard("do they take cards?")[0]) == [], "there is nothing on the table"
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import sys
 import zipfile
 from importlib.resources import files
 from pathlib import Path
@@ -430,9 +431,9 @@ def test_a_file_that_is_only_blank_holds_no_text() -> None:
         load("a.txt", " \n\t\n")
 
 
-@pytest.mark.parametrize("name", ["a.exe", "Makefile", "a.xlsx"])
+@pytest.mark.parametrize("name", ["a.exe", "Makefile", "a.mp4"])
 def test_an_unknown_kind_is_told_before_it_is_read(name: str, tmp_path: Path) -> None:
-    with pytest.raises(LoadError, match=r"is of a kind that cannot be read .*: convert it to txt, md"):
+    with pytest.raises(LoadError, match=r"is of a kind that cannot be read .*: convert it to one of"):
         load_file(tmp_path / name)
 
 
@@ -463,6 +464,22 @@ def test_a_file_of_fifty_megabytes_is_read_and_one_beyond_the_limit_is_not(tmp_p
 def test_a_limit_must_be_positive() -> None:
     with pytest.raises(ConfigError, match="max_bytes is 0"):
         LoaderSettings(max_bytes=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "library"),
+    [
+        ("a.pdf", pdf_of([["x"]]), "pypdfium2"),
+        ("a.docx", docx_of("x"), "lxml"),
+        ("a.rtf", b"{\\rtf1 x}", "striprtf.striprtf"),
+    ],
+)
+def test_a_file_whose_library_is_missing_is_left_out_with_the_name_of_the_extra(
+    name: str, data: bytes, library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(LoadError, match=r"needs an optional dependency: .*\[rag\]"):
+        load(name, data)
 
 
 def test_loading_opens_no_connection(no_sockets: None) -> None:

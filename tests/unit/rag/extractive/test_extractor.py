@@ -1,16 +1,22 @@
 """The extractive answerer quotes its documents to the letter, in both languages, and knows when it has nothing."""
 
+import asyncio
+
 import numpy as np
 import pytest
 
 from pagoda.errors import ConfigError, InvalidRequestError
+from pagoda.rag.answerer import GroundedQuestion
 from pagoda.rag.documents.document import Chunk, Hit
+from pagoda.rag.extractive import extractor
+from pagoda.rag.extractive.answerer import QuotingAnswerer
 from pagoda.rag.extractive.chinese.features import read_chinese
 from pagoda.rag.extractive.chinese.words import read_question
 from pagoda.rag.extractive.english.question_type import question_type
 from pagoda.rag.extractive.english.span_features import read_english
 from pagoda.rag.extractive.extractor import ExtractiveAnswerer, ExtractiveSettings
 from pagoda.rag.extractive.rankers import load_ranker
+from pagoda.rag.extractive.showing.decision import Decision, Signs, Thresholds, load_decision
 from pagoda.rag.extractive.spans import sentence_bounds
 
 TOWER = "The tower was built in 1889. It was designed by Gustave Eiffel and stands in Paris. It is 330 metres tall."
@@ -47,8 +53,8 @@ def test_a_plain_question_gets_its_answer(text, question, answer):
 def test_offsets_are_those_of_the_document(text, question):
     found = ExtractiveAnswerer(ALWAYS).answer(question, [hit(text, start=100)])
     assert text[found.start - 100 : found.end - 100] == found.text
-    assert found.quote[0] <= found.start < found.end <= found.quote[1]
-    assert text[found.quote[0] - 100 : found.quote[1] - 100] in text
+    assert found.places[0].quote[0] <= found.start < found.end <= found.places[0].quote[1]
+    assert text[found.places[0].quote[0] - 100 : found.places[0].quote[1] - 100] in text
 
 
 def test_without_hits_or_without_words_in_them_it_abstains():
@@ -195,3 +201,44 @@ def test_the_chinese_weights_are_read_back_the_same(tmp_path):
 )
 def test_the_question_word_gives_the_kind_of_answer(read, question, kind):
     assert read(question).kind == kind
+
+
+SHOPS = ["The shop in Oslo opens at nine on weekdays.", "The shop in Bergen opens early on weekdays."]
+
+
+@pytest.mark.parametrize(("bias", "num_shown"), [(0.0, 2), (-5.0, 1), (5.0, 1)])
+def test_where_no_passage_surely_answers_several_are_shown_but_none_that_hardly_can(monkeypatch, bias, num_shown):
+    weights = dict.fromkeys(Signs.__dataclass_fields__, 0.0) | {"bias": bias}
+    groups = dict.fromkeys(load_decision().weights)
+    undecided = Decision(dict.fromkeys(groups, weights), dict.fromkeys(groups, Thresholds(0.0, 1.0, 1.0)))
+    monkeypatch.setattr(extractor, "load_decision", lambda: undecided)
+    hits = [hit(text, start=100 * number) for number, text in enumerate(SHOPS)]
+    found = ExtractiveAnswerer(ALWAYS).answer("When does the shop open?", hits)
+    assert found.kind == "passage"
+    assert [place.hit_index for place in found.places] == [0, 1][:num_shown]
+    one = ExtractiveAnswerer(ExtractiveSettings(min_confidence=0.0, max_passages=1))
+    assert one.answer("When does the shop open?", hits).places == found.places[:1]
+
+
+def test_an_answer_is_cited_with_what_is_marked_and_reads_without_marks_of_the_format():
+    text = "Use [the **clock**](clock.md) to see the time. It does not show seconds."
+    answerer = QuotingAnswerer(ExtractiveAnswerer(ALWAYS))
+    (answer,) = asyncio.run(answerer.answer_batch([GroundedQuestion("Does the clock show seconds?", [hit(text)])]))
+    (citation,) = answer.citations
+    assert "](" not in answer.text
+    assert "**" not in answer.text
+    assert "does not show seconds" in answer.text
+    assert citation.quote in text
+    assert citation.marked_text == answer.span == "It does not show seconds."
+    assert answer.shown in ("sentence", "passage")
+
+
+def test_a_heading_that_denies_what_stands_under_it_is_shown_with_it():
+    text = "Savepoints are used to undo a part of a transaction."
+    chunk = Chunk("c", "a.md", text, 0, len(text), 1, title="Manual", section="Manual > Unsupported features")
+    answerer = QuotingAnswerer(ExtractiveAnswerer(ALWAYS))
+    (answer,) = asyncio.run(
+        answerer.answer_batch([GroundedQuestion("What are savepoints used for?", [Hit(chunk, 1.0)])])
+    )
+    assert answer.text.startswith("Unsupported features\n\n")
+    assert answer.shown != "span"

@@ -24,7 +24,7 @@ def column(
 
 
 def text_of(*pages: list[Line]) -> str:
-    return joined(pages)[0]
+    return joined(pages).text
 
 
 def test_a_full_line_goes_on_in_the_next_and_a_short_one_ends_its_paragraph() -> None:
@@ -88,12 +88,26 @@ def test_a_narrow_block_is_joined_by_its_own_width() -> None:
 
 
 def test_a_sentence_goes_on_across_a_page_and_each_page_begins_where_it_does() -> None:
-    text, starts = joined(
+    read = joined(
         [column("Either side may cancel with a notice of"), [], column("ninety days.", "Next page.", top=720)]
     )
-    assert text.startswith("Either side may cancel with a notice of ninety days.")
-    assert starts == [0, text.index("ninety"), text.index("ninety")]
+    assert read.text.startswith("Either side may cancel with a notice of ninety days.")
+    assert read.page_starts == [0, read.text.index("ninety"), read.text.index("ninety")]
 
 
 def test_pages_without_a_line_have_no_text() -> None:
-    assert joined([[], []]) == ("", [0, 0])
+    read = joined([[], []])
+    assert (read.text, read.page_starts) == ("", [0, 0])
+
+
+def test_larger_letters_are_headings_by_their_size_and_code_is_a_listing() -> None:
+    lines = [
+        *column("Manual", size=20, top=760),
+        *column("1 Start", size=14, top=730),
+        *column(PROSE, top=700),
+        *column("make all", is_code=True, top=670),
+    ]
+    read = joined([lines])
+    assert [(read.text[h.start : h.end], h.level) for h in read.headings or ()] == [("Manual", 1), ("1 Start", 2)]
+    assert [read.text[start:end] for start, end in read.listings] == ["make all"]
+    assert joined([column(PROSE)]).headings is None

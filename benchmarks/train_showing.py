@@ -1,0 +1,278 @@
+"""Fit the decision whether to answer without a model and how much to show, and report it on questions left out.
+
+    python benchmarks/train_showing.py read squad --data DEV_FOLDER --out ROWS
+    python benchmarks/train_showing.py read cmrc --data DEV_FOLDER --out ROWS --rankers HELD
+    python benchmarks/train_showing.py read manuals --manuals FOLDER --index INDEX --out ROWS --rankers HELD
+    python benchmarks/train_showing.py fit --out ROWS             # reports
+    python benchmarks/train_showing.py fit --out ROWS --export    # writes rag/extractive/data/showing.json
+
+`read` finds five chunks for each question and writes a line for each of the three that are read: its signs
+(`showing/decision.py`), and whether the chunk holds the answer. No question is one that a reader was trained on:
+
+squad: SQuAD 2.0, the articles that `reader_en.npz` had not seen, against all paragraphs of the development set
+cmrc: CMRC 2018, fold 0 of `train_chinese.py --held 0 --out HELD`; each question also without its paragraph, which
+    makes one without an answer
+manuals: the half `develop` of the judged questions over manuals in both languages (`rag_manuals.py`)
+
+`fit` weighs the sets so that manuals count about as much as encyclopaedias, whose questions are many times more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from manuals.judging import Shown, judged
+from manuals.questions import LANGUAGES, questions
+from rag_generated import ARTICLES, FOLDS, HELD, collection, rows_of
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold
+
+from pagoda.rag.answer import Citation
+from pagoda.rag.documents.document import Document, Hit
+from pagoda.rag.embedding.embedder import load_embedder
+from pagoda.rag.evaluation.retrieval import ClosedPool, pool_snapshot
+from pagoda.rag.extractive.extractor import ENOUGH, TOO_LITTLE, ExtractiveAnswerer, examined
+from pagoda.rag.extractive.ranker import FOLDER
+from pagoda.rag.extractive.showing.decision import WEIGHTS, Signs
+from pagoda.rag.pipeline import RAG
+from pagoda.rag.retrieval.lexical import Bm25Index
+from pagoda.rag.retrieval.retriever import Retriever
+from pagoda.rag.splitting.splitter import Splitter
+
+NUM_HITS, NUM_READ = 8, 3
+MAX_QUESTIONS = 700
+WORTH = {"squad": 1.0, "cmrc": 1.0, "manuals": 3.0}
+STRENGTH = 0.3
+"""Inverse of the regularisation; a third and three times as much change no figure by more than .01."""
+THRESHOLDS = {
+    "en-prose": {"answer": 0.43, "sentence": 0.65, "span": 0.75},
+    "en-manual": {"answer": 0.42, "sentence": 0.85, "span": 0.95},
+    "zh-prose": {"answer": 0.22, "sentence": 0.8, "span": 0.9},
+    "zh-manual": {"answer": 0.33, "sentence": 0.9, "span": 0.95},
+}
+"""answer: where both mistakes are about equally dear; sentence, span: where they are right in four of five cases."""
+Holds = Callable[[Hit], bool]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One passage that was read for a question. kind: answer, or how far the question is from one."""
+
+    set: str
+    id: str
+    group: str
+    kind: str
+    holds: bool
+    signs: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question with the hits to read and what tells whether one holds the answer."""
+
+    set: str
+    id: str
+    kind: str
+    question: str
+    hits: Sequence[Hit]
+    holds: Holds
+
+
+def found_in(documents: Sequence[Document], asked: Sequence[str]) -> list[list[Hit]]:
+    """The hits of questions to a collection."""
+    embedder = load_embedder(None)
+    cut = Splitter(embedder.num_tokens_batch).split
+    snapshot = pool_snapshot(ClosedPool("", tuple(documents), ()), embedder, cut)
+    bm25 = Bm25Index.build([chunk.heading + chunk.text for chunk in snapshot.chunks])
+    return Retriever(snapshot, bm25, embedder).retrieve_batch(list(asked), NUM_HITS)
+
+
+def squad(options: argparse.Namespace) -> Iterator[Asked]:
+    """Questions with and without an answer, as the set has them."""
+    rows = rows_of(options.data, "squad20")
+    documents, _ = collection(rows)
+    unseen = ARTICLES["dev"] | ARTICLES["kept"]
+    asked = [qa for row in rows if row["title"] in unseen for qa in row["qas"]]
+    asked = _some(asked)
+    for qa, hits in zip(asked, found_in(documents, [qa["question"] for qa in asked]), strict=True):
+        answers = [] if qa.get("impossible") else qa["answers"]
+        yield Asked("squad", qa["id"], _kind(answers), qa["question"], hits, _holds(answers))
+
+
+def cmrc(options: argparse.Namespace) -> Iterator[Asked]:
+    """Questions with their paragraph in the collection, and without it."""
+    rows = rows_of(options.data, "cmrc2018")
+    documents, source = collection(rows)
+    held = [row for row in rows if zlib.crc32(row["title"].encode()) % FOLDS == HELD]
+    asked = _some([(qa, source[row["context"]]) for row in held for qa in row["qas"]])
+    hits_of = found_in(documents, [qa["question"] for qa, _ in asked])
+    for (qa, own), hits in zip(asked, hits_of, strict=True):
+        yield Asked("cmrc", qa["id"], "answer", qa["question"], hits, _holds(qa["answers"]))
+        others = [hit for hit in hits if hit.source != own]
+        yield Asked("cmrc", qa["id"], "near", qa["question"], others, _holds([]))
+
+
+def manuals(options: argparse.Namespace) -> Iterator[Asked]:
+    """The judged questions of the half that may be looked at."""
+    for language in LANGUAGES:
+        corpus = options.manuals / "corpus" / language
+        with RAG(options.index / language) as rag:
+            rag.add([corpus], root=corpus)
+            asked = questions("develop", language)
+            for each, hits in zip(asked, rag.retrieve_batch([q.question for q in asked], NUM_HITS), strict=True):
+                kind = "answer" if each.answers else each.kind.split()[-1]
+
+                def holds(hit: Hit, each: Any = each) -> bool:
+                    chunk = hit.chunk
+                    whole = Citation.of_span(1, chunk, chunk.start, chunk.end, hit.score)
+                    return bool(each.answers) and judged(each, Shown("", [whole], False)).grade == "right"
+
+                yield Asked("manuals", each.id, kind, each.question, hits, holds)
+
+
+SETS = {"squad": squad, "cmrc": cmrc, "manuals": manuals}
+
+
+def _some(entries: list[Any]) -> list[Any]:
+    order = np.random.default_rng(1).permutation(len(entries))
+    return [entries[i] for i in order[:MAX_QUESTIONS]]
+
+
+def _kind(answers: Sequence[str]) -> str:
+    return "answer" if answers else "near"
+
+
+def _holds(answers: Sequence[str]) -> Holds:
+    return lambda hit: any(answer in hit.text for answer in answers)
+
+
+def read(asked: Asked, answerer: ExtractiveAnswerer) -> list[Row]:
+    """The rows of a question."""
+    hits = list(asked.hits[:NUM_READ])
+    return [
+        Row(
+            asked.set,
+            asked.id,
+            each.group,
+            asked.kind,
+            asked.holds(hits[each.reading.hit_index]),
+            asdict(each.signs),
+        )
+        for each in examined(asked.question, hits, answerer.readings(asked.question, hits))
+    ]
+
+
+def load(folder: Path) -> list[Row]:
+    """What was read so far."""
+    lines = [line for path in sorted(folder.glob("*.jsonl")) for line in path.read_text("utf-8").splitlines()]
+    return [Row(**json.loads(line)) for line in lines]
+
+
+def fitted(rows: Sequence[Row]) -> dict[str, float]:
+    """Weights of the signs and a bias, in the signs' own units."""
+    features, truth = _features(rows), np.array([row.holds for row in rows])
+    middle, scale = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6)
+    model: Any = LogisticRegression(C=STRENGTH, max_iter=1000)
+    model.fit((features - middle) / scale, truth, sample_weight=[WORTH[row.set] for row in rows])
+    weights = model.coef_[0] / scale
+    bias = float(model.intercept_[0] - weights @ middle)
+    return {**dict(zip(Signs.__dataclass_fields__, map(float, weights), strict=True)), "bias": bias}
+
+
+def probabilities(weights: dict[str, float], rows: Sequence[Row]) -> np.ndarray:
+    """[num_rows]."""
+    logits = _features(rows) @ [weights[name] for name in Signs.__dataclass_fields__] + weights["bias"]
+    return np.asarray(1 / (1 + np.exp(-logits)))
+
+
+def _features(rows: Sequence[Row]) -> np.ndarray:
+    return np.array([[row.signs[name] for name in Signs.__dataclass_fields__] for row in rows])
+
+
+def left_out(rows: Sequence[Row], folds: int = 8) -> np.ndarray:
+    """[num_rows] probabilities of each question by weights that were fitted without it."""
+    found, ids = np.zeros(len(rows)), [row.id for row in rows]
+    for rest, held in GroupKFold(folds).split(found, groups=ids):
+        found[held] = probabilities(fitted([rows[i] for i in rest]), [rows[i] for i in held])
+    return found
+
+
+def report(name: str, rows: Sequence[Row], values: np.ndarray, least: float) -> None:
+    """Print what becomes of the questions of one set at a threshold."""
+    by_question: dict[tuple[str, str], list[tuple[float, bool]]] = {}
+    for row, value in zip(rows, values, strict=True):
+        by_question.setdefault((row.id, row.kind), []).append((float(value), row.holds))
+    area = roc_auc_score([row.holds for row in rows], values)
+    print(f"{name}: {len(by_question)} questions, AUC of passages {area:.3f}, answered from {least}")
+    for kind in ("answer", "near", "far"):
+        told_of = [_verdict(sorted(v, reverse=True), least) for (_, k), v in by_question.items() if k == kind]
+        if told_of:
+            shares = {verdict: told_of.count(verdict) / len(told_of) for verdict in ("right", "wrong", "declined")}
+            print(f"  {kind}, {len(told_of)}:", ", ".join(f"{v} {share:.3f}" for v, share in shares.items()))
+
+
+def _verdict(passages: Sequence[tuple[float, bool]], least: float) -> str:
+    """As `extractor` shows passages: until one of them likely answers."""
+    if passages[0][0] < least:
+        return "declined"
+    missed = 1.0
+    for place, (value, holds) in enumerate(passages):
+        if place and (1 - missed >= ENOUGH or value < TOO_LITTLE):
+            break
+        if holds:
+            return "right"
+        missed *= 1 - value
+    return "wrong"
+
+
+def fit(options: argparse.Namespace) -> None:
+    """Report, and write with --export."""
+    rows, groups = load(options.out), {}
+    for group, thresholds in THRESHOLDS.items():
+        own = [row for row in rows if row.group == group]
+        values = left_out(own)
+        for name in sorted({row.set for row in own}):
+            chosen = [i for i, row in enumerate(own) if row.set == name]
+            report(f"{group}, {name}", [own[i] for i in chosen], values[chosen], thresholds["answer"])
+        groups[group] = {**{n: round(v, 4) for n, v in fitted(own).items()}, "thresholds": thresholds}
+    if options.export:
+        counts = {name: len({row.id for row in rows if row.set == name}) for name in SETS}
+        about = f"Logistic regressions of showing/decision.py, fitted by benchmarks/train_showing.py to {counts}."
+        WEIGHTS.write_text(json.dumps({"about": about, "groups": groups}, indent=1) + "\n", encoding="utf-8")
+        print(f"wrote {WEIGHTS}")
+
+
+def main() -> None:
+    """Read a set, or fit what was read."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    steps = parser.add_subparsers(dest="step", required=True)
+    reading, fitting = steps.add_parser("read"), steps.add_parser("fit")
+    reading.add_argument("set", choices=SETS)
+    reading.add_argument("--data", type=Path)
+    reading.add_argument("--manuals", type=Path, help="folder of the corpora, see manuals_corpus.py")
+    reading.add_argument("--index", type=Path, help="kept between runs")
+    reading.add_argument("--rankers", type=Path, default=FOLDER, help="folder of a Chinese ranker that saw none of it")
+    fitting.add_argument("--export", action="store_true", help=f"write {WEIGHTS.name}")
+    for step in (reading, fitting):
+        step.add_argument("--out", type=Path, required=True, help="folder of the rows")
+    options = parser.parse_args()
+    if options.step == "fit":
+        fit(options)
+        return
+    answerer = ExtractiveAnswerer(rankers=options.rankers)
+    options.out.mkdir(parents=True, exist_ok=True)
+    with (options.out / f"{options.set}.jsonl").open("w", encoding="utf-8") as file:
+        for asked in SETS[options.set](options):
+            file.writelines(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in read(asked, answerer))
+
+
+if __name__ == "__main__":
+    main()

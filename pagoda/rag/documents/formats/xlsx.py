@@ -1,0 +1,149 @@
+"""Excel workbooks to documents.
+
+First station of a document's path: *file -> Document* -> Chunks -> index -> Hits -> answer. openpyxl reads the cells;
+each table of a sheet becomes a paragraph a row, which names its columns, with values as a reader sees them (a share as
+per cent, a date as a date). The number of the row is the line of a citation, that of the sheet its page.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, time
+from typing import Any
+
+from pagoda.errors import MissingExtraError
+from pagoda.rag.documents.composition import Composition
+from pagoda.rag.documents.decoding import LoaderSettings
+from pagoda.rag.documents.document import Document
+from pagoda.rag.documents.formats.archive import open_archive
+from pagoda.rag.documents.formats.grid import Repeated, grid_lines
+from pagoda.rag.documents.markup.html import metadata_of
+
+_DEFAULT_NAME = re.compile(r"(?:sheet|tabelle|feuil|hoja|工作表|лист)\s*\d*", re.IGNORECASE)
+_CURRENCY = re.compile(r"[$€£¥￥₽₹元]")
+# A cell merged over more than this is a frame, and its text is not repeated.
+_LARGEST_MERGE = 1000
+Row = tuple[int, list[str]]
+"""The number of a row and the texts of its cells."""
+
+
+def load_xlsx(data: bytes, source: str, settings: LoaderSettings) -> Document:
+    """The visible sheets in their order."""
+    open_archive(data, settings, "xlsx").close()
+    workbook = _workbook(data)
+    visible = [sheet for sheet in workbook.worksheets if sheet.sheet_state == "visible"]
+    hidden = [sheet.title for sheet in workbook.worksheets if sheet.sheet_state != "visible"]
+    composition = Composition(settings.max_bytes)
+    for number, sheet in enumerate(visible, start=1):
+        page = number if len(visible) > 1 else None
+        if not _DEFAULT_NAME.fullmatch(sheet.title):
+            composition.add(sheet.title, page=page, line=1, level=1)
+        for line, text in _sheet_lines(sheet):
+            composition.add(text, page=page, line=line)
+    properties = workbook.properties
+    metadata = metadata_of({"author": properties.creator, "category": properties.category})
+    told = [f"has hidden sheets, which were left out: {', '.join(hidden)}"] if hidden else []
+    return composition.document(source, properties.title or "", metadata, told)
+
+
+def _workbook(data: bytes) -> Any:
+    try:
+        import openpyxl
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("reading Excel files (openpyxl)", "rag") from error
+    with warnings.catch_warnings():
+        # It warns of every extension that it does not know.
+        warnings.simplefilter("ignore")
+        try:
+            return openpyxl.load_workbook(io.BytesIO(data), data_only=True, keep_links=False)
+        except Exception:
+            # A drawing or a pivot that is broken: cells alone, without what is merged.
+            return openpyxl.load_workbook(io.BytesIO(data), data_only=True, keep_links=False, read_only=True)
+
+
+def _sheet_lines(sheet: Any) -> Iterator[tuple[int, str]]:
+    """(row, text) of each row with its columns named."""
+    for table in _tables(_rows(sheet)):
+        first = min(_first_filled(cells) for _, cells in table)
+        for index, text in grid_lines([cells[first:] for _, cells in table]):
+            yield table[index][0], text
+
+
+def _tables(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    """Rows that follow one another without an empty one between them."""
+    table: list[Row] = []
+    for number, cells in rows:
+        if table and not any(cells):
+            yield table
+            table = []
+        elif any(cells):
+            table.append((number, cells))
+    if table:
+        yield table
+
+
+def _rows(sheet: Any) -> Iterator[Row]:
+    merged = _merged(sheet)
+    for number, row in enumerate(sheet.iter_rows(), start=sheet.min_row or 1):
+        yield number, [merged.get((cell.row, cell.column)) or _shown(cell) for cell in row]
+
+
+def _merged(sheet: Any) -> dict[tuple[int, int], str]:
+    """The text of a merged cell in every row and column of it; where it has its row to itself, it stands once."""
+    texts: dict[tuple[int, int], str] = {}
+    merged = getattr(sheet, "merged_cells", None)
+    for area in merged.ranges if merged else ():
+        if area.size["rows"] * area.size["columns"] > _LARGEST_MERGE or _is_title(area, sheet):
+            continue
+        text = _shown(sheet.cell(area.min_row, area.min_col))
+        for row, column in _places(area):
+            texts[row, column] = text if column == area.min_col else Repeated(text)
+    return texts
+
+
+def _is_title(area: Any, sheet: Any) -> bool:
+    """Whether a merged cell has its row to itself."""
+    row = sheet[area.min_row]
+    return all(cell.value is None or area.min_col <= cell.column <= area.max_col for cell in row)
+
+
+def _places(area: Any) -> Iterator[tuple[int, int]]:
+    for row in range(area.min_row, area.max_row + 1):
+        for column in range(area.min_col, area.max_col + 1):
+            yield row, column
+
+
+def _shown(cell: Any) -> str:
+    text = _value(cell.value, cell.number_format)
+    note = getattr(cell, "comment", None)
+    return f"{text} ({' '.join(note.text.split())})" if note is not None and note.text.strip() else text
+
+
+def _value(value: Any, number_format: str) -> str:
+    """As a reader sees it, without the format's rounding.
+
+    >>> _value(0.15, "0.0%"), _value(1200.5, '#,##0.00 "€"'), _value(datetime(2024, 5, 1), "dd.mm.yyyy")
+    ('15%', '1200.5 €', '2024-05-01')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, datetime):
+        return value.date().isoformat() if value.time() == time() else value.isoformat(" ", "minutes")
+    if isinstance(value, (date, time)):
+        return value.isoformat()
+    if not isinstance(value, (int, float)):
+        return " ".join(str(value).split())
+    if "%" in number_format:
+        return f"{100 * value:.12g}%"
+    currency = _CURRENCY.search(number_format)
+    number = str(value) if isinstance(value, int) else f"{value:.15g}"
+    return f"{number} {currency[0]}" if currency else number
+
+
+def _first_filled(cells: Sequence[str]) -> int:
+    return next(i for i, cell in enumerate(cells) if cell)
