@@ -58,6 +58,10 @@ _AFTER_EN = re.compile(
     r"(?:\s+(?:is|are)\s+(?:out\b|not\b|no\b|off\b)|,?\s+(?:excluded|excepted)\b)"
 )
 _BESIDES_EN = re.compile(r"\b(?:besides|apart from|aside from|in addition to)\b.*\b(?:also|too|as well)\b")
+_DENIED_ZH = re.compile(r"(?:并?不(?:是|会|能|要|可)?|没有?|别)$")
+_DENIED_EN = re.compile(
+    r"(?:n['’]t|\b(?:not|never|dont|doesnt|cannot))(?:\s+(?:really|exactly|actually|go|do|be))*\s+$"
+)
 _NO_NEED_EN = re.compile(
     r"(?:n['’]t|\b(?:do|does)nt|\bnot|\bno)\s+(?:really\s+|even\s+|necessarily\s+)?"
     r"(?:need|require|have to have|need for|have to be|care about|care if|important)"
@@ -108,12 +112,16 @@ def _role(plain: str, start: int, end: int) -> Role:
     before, after = plain[:start], plain[end:]
     if _NO_NEED_ZH.search(before) or _NO_NEED_EN.search(before):
         return "unneeded"
-    if (cue := _BEFORE_ZH.search(before)) is not None:
+    if (cue := _BEFORE_ZH.search(before)) is not None and _DENIED_ZH.search(before[: cue.start()]):
+        return "wanted"  # 不讨厌, 不能没有
+    if cue is not None:
         # 没有川菜吗 asks for it, 除了泳池还要健身房 wants both.
         is_asked = _LACKS_ZH.search(cue[0]) is not None and _QUESTION_ZH.search(after) is not None
         is_besides = cue[0].startswith("除") and _BESIDES_ZH.search(plain[cue.start() :]) is not None
         return "wanted" if is_asked or is_besides else "excluded"
-    if (cue := _BEFORE_EN.search(before)) is not None:
+    if (cue := _BEFORE_EN.search(before)) is not None and _DENIED_EN.search(before[: cue.start()]):
+        return "wanted"  # "I don't dislike it", "not without"
+    if cue is not None:
         return "wanted" if _BESIDES_EN.search(plain[cue.start() :]) else "excluded"
     return "excluded" if _AFTER_ZH.search(after) or _AFTER_EN.search(after) else "wanted"
 

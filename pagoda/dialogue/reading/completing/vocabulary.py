@@ -26,8 +26,8 @@ _LEAST_EXAMPLES = 3
 _SLIP, _SLIP_OF_A_NAME = 0.86, 0.8
 _TALK_EN = """
     able about across after against along among behind below beyond down up onto off over per toward towards
-    afraid apologies apology all craving database direction hankering hard large match mine mood nowadays
-    seat seated seating small titles unable
+    afraid apologies apology all better craving sooner worse database direction hankering hard large match mine mood
+    nowadays seat seated seating small titles unable
     about above accommodate accommodation acceptable actually add additional advise again ago ahead already alright also
     alternative alternatives although always amazing and any anyone anyway appreciate arrange around asap ask asking
     assist assistance available availability awesome back based because been before being believe below best between

@@ -154,6 +154,7 @@ def test_a_name_that_the_graph_has_by_now_is_no_unknown_one(domain: Domain) -> N
         ("a quiet Sichuan restaurant in Songyue", "find_restaurant", ["quiet"]),
         ("Sichuan in Songyue, and I am allergic to peanuts", "find_restaurant", ["allergic to peanuts"]),
         ("a hotel in Songyue that allows dogs", "find_hotel", ["dogs"]),
+        ("Sichuan in Songyue, something not too noisy", "find_restaurant", ["not too noisy"]),
         ("a restaurant with live music and Sichuan food", "find_restaurant", ["live music"]),
         ("book a table by the window tonight", "book_restaurant", ["window"]),
         ("book it for two tonight, we need a high chair", "book_restaurant", ["high chair"]),

@@ -106,3 +106,18 @@ def test_values_of_one_list_belong_together(text: str, rows: list[list[int]]) ->
 def test_a_superlative_asks_for_an_order(text: str, found: list[tuple[str, str, str]]) -> None:
     read = superlatives(text, Domain.load())
     assert [(each.column, each.end_wanted, text[each.start : each.end]) for each in read] == found
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("I don't dislike Sichuan", "Sichuan"),
+        ("not without parking", "parking"),
+        ("我不讨厌川菜", "川菜"),
+        ("不是不吃川菜", "川菜"),
+        ("不能没有停车场", "停车场"),
+    ],
+)
+def test_what_is_denied_twice_is_not_excluded(text: str, value: str) -> None:
+    start = text.index(value)
+    assert roles(text, [("slot", start, start + len(value))]) == ("wanted",)
