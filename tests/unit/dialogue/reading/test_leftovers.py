@@ -208,3 +208,10 @@ def test_when_and_for_whom_is_of_the_slot_that_a_booking_has(domain: Domain) -> 
     assert [value.slot for value in told] == ["people", "time"]
     told = read(domain, "a hotel in Songyue for two people from Friday", "find_hotel").unused
     assert [value.slot for value in told] == ["", ""]
+
+
+def test_nights_count_no_people_and_a_verb_is_no_name(domain: Domain) -> None:
+    assert values(read(domain, "book it for five nights", "book_restaurant", ("people", "five"))) == []
+    assert values(read(domain, "also, book it tonight", "book_restaurant", ("people", "also"))) == [("time", "tonight")]
+    assert values(read(domain, "a hotel in Luming, that would work for me", "find_hotel")) == [("location", "Luming")]
+    assert values(read(domain, "a hotel near work", "find_hotel")) == [("location", "work")]
