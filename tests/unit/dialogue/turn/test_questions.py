@@ -126,6 +126,19 @@ def test_a_question_about_a_named_place_is_one_and_books_nothing(text: str, want
     assert state.task is None
 
 
+def test_a_question_beside_an_order_of_what_cannot_be_booked_is_answered() -> None:
+    events, state = heard("酒店电话告诉我吧，我订个房间？", ONE_INN, "find_hotel")
+    assert asked(events) == [("phone",)]
+    assert state.this_turn.unbookable == "Hotel"
+
+
+def test_what_can_only_be_told_of_is_told_where_it_is_named_and_nothing_else_said() -> None:
+    assert asked(heard("New Lake Guesthouse will be fine, thanks", (), "find_hotel")[0]) == [
+        ("*", "New Lake Guesthouse")
+    ]
+    assert asked(heard("a table at Green Tile Kitchen would be fine", (), "book_restaurant")[0]) == []
+
+
 def test_who_wants_to_go_somewhere_asks_nothing() -> None:
     for text in ("能去青瓦小馆吗", "can you get me into Green Tile Kitchen?"):
         assert asked(heard(text, (), "book_restaurant")[0]) == []
