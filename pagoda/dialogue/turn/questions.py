@@ -175,7 +175,7 @@ class Questions:
     def _without_column(self, read: Understanding, state: State, subject: _Subject) -> list[ev.Event]:
         """All of it, or something that no column holds; not while a yes is waited for, which is told as that."""
         waits = state.task is not None and state.task.stage == "confirming"
-        if read.slots or waits or state.withdrawal is not None:
+        if read.slots or waits or state.withdrawal is not None or forms.is_elliptic(read.text):
             return []
         is_known = subject.is_one and forms.wants_all(read.text)
         if not is_known and not forms.is_question(read.text):
