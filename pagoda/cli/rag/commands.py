@@ -82,7 +82,10 @@ READER_OPTIONS = (
 @with_options(reader=(EMBEDDER,), files=FILE_OPTIONS)
 def index(
     ctx: typer.Context,
-    paths: Annotated[list[Path], typer.Argument(help="Files and folders: txt, md, html, pdf, docx, csv, json.")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(help="Files and folders: txt, md, html, pdf, docx, xlsx, pptx, odt, epub, csv, json and more."),
+    ],
     store: Store = DEFAULT_STORE,
     store_url: StoreUrl = None,
     watch: Annotated[bool, typer.Option("--watch", help="Go on: index again whenever a file changes.")] = False,

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from pagoda.errors import PagodaError
+from pagoda.errors import MissingExtraError, PagodaError
 from pagoda.rag.documents.decoding import HIGHER_LIMIT, LoaderSettings, decode
 from pagoda.rag.documents.delimited import load_csv, load_tsv
 from pagoda.rag.documents.document import Document
@@ -96,15 +96,29 @@ def load_bytes(data: bytes, source: str, settings: LoaderSettings | None = None)
         raise EmptyFileError("is empty: write something into it, or leave it out")
     try:
         if suffix in _FROM_TEXT:
-            document = _FROM_TEXT[suffix](decode(data, settings.encoding), source)
+            text = decode(data, settings.encoding)
+            document = _warned(_FROM_TEXT[suffix](text, source), text)
         else:
             document = _FROM_BYTES[suffix](data, source, settings)
+    except MissingExtraError as error:
+        # Other files go on without it.
+        raise LoadError(str(error)) from error
     except PagodaError:
         raise
     except Exception as error:
         # Parsers of foreign formats raise whatever they stumble over; it says something about the file.
         raise LoadError(f"is broken: {type(error).__name__}: {error}".rstrip(": ")) from error
     return _finished(document, suffix)
+
+
+def _warned(document: Document, text: str) -> Document:
+    """With a warning where bytes of the file were broken."""
+    if not (num_broken := text.count("\ufffd")):
+        return document
+    what = (
+        f"has {num_broken:,} broken characters that could not be read: save it as UTF-8 again from where it came from"
+    )
+    return replace(document, warnings=(*document.warnings, what))
 
 
 def _finished(document: Document, suffix: str) -> Document:

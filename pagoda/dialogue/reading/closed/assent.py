@@ -130,7 +130,8 @@ _THANKS_EN = (
     r"|(?:i )?(?:really )?appreciate (?:it|(?:all )?(?:your|the) \w+)"
 )
 _CLOSING_EN = (
-    "for (?:all )?(?:your|the) (?:help|assistance|time)|(?:that is|this is|it is|that will be) (?:all|everything)"
+    "for (?:all )?(?:your|the) (?:(?:kind|great) )?(?:help|assistance|time)"
+    "|(?:that is|this is|it is|that will be) (?:all|everything)"
     "(?: (?:for now|today|thanks|i (?:need|needed|want|wanted)))*|nothing else|no more questions|"
     "(?:good ?)?bye(?: bye)?|"
     "(?:have|enjoy) (?:a|your) (?:good|great|nice|lovely) (?:day|one|evening|time|rest)"
@@ -154,13 +155,13 @@ _BESIDE_EN = (
 _AFTER_ZH = "[的呀啊哦噢喔嘞咧哈哒滴呢哪哟呦啦咯喽诶耶]"
 _ANSWER_ZH = (
     "(?:请|我|我们)?(?:确认|确定|同意|赞成|没意见|没异议)(?:无误|了|订|预订|下单|这个|这家|没错|没问题|{things})*[的啊呀哦哈啦]*",
-    rf"(?:是这[样个家]|是|对|可以了|可以|可(?![以能是否不惜怜爱])|成了?|妥了?|没错|没有?问题|没毛病|当然(?:可以|行|好)了?|当然|正确|无误|必须|要得|要|ok){_AFTER_ZH}*",
+    rf"(?:是这[样个家]|是|对|可以了|可以(?!吧)|可(?![以能是否不惜怜爱])|成了?|妥了?|没错|没有?问题|没毛病|当然(?:可以|行|好)了?|当然|正确|无误|必须|要得|要|ok){_AFTER_ZH}*",
     "(?!都(?:可以|行|好|成|ok))(?:信息|内容|这些|上面|以上|时间|人数|地点|日期|都|全部|全|完全|一切|这样|这个|这家|就|也)+"
     rf"(?:都|也|是|很|完全|全)*(?:对|正确|没错|无误|没有?问题|可以了?|行|准确|合适|ok){_AFTER_ZH}*",
     "那?(?:就|按|照)(?:要|选|定|订|按|照|是)?(?:这|它|那(?!样)|您说|你说|上面|以上|刚才)(?:一)?[个家间部场样么里趟位些]?(?:时间)?"
     "(?:来|办|定|订|弄|安排|预订|走|做|说|行|可以|好了|吧|了|的|啊|啦)*",
 )
-_WEAK_ZH = rf"[好行]吧|也(?:行|好|可以|成){_AFTER_ZH}*|(?:嗯|恩|好|行){_AFTER_ZH}*"
+_WEAK_ZH = rf"(?:好|行|可以)吧|也(?:行|好|可以|成){_AFTER_ZH}*|(?:嗯|恩|好|行){_AFTER_ZH}*"
 _VERBS_ZH = "预订|预定|预约|下单|安排|提交|办理|保留|订|定|约|办|留"
 _ASKED_ZH = (
     "(?:请|麻烦(?:您|你)?|劳烦(?:您|你)?|烦请|帮忙|帮|给|替|我们|我|那就|那|就|可以|直接|现在|马上|赶紧|快|要|"
