@@ -223,7 +223,7 @@ def examined(question: str, hits: Sequence[Hit], readings: Sequence[SpanReading]
     for read in readings:
         at, span = read.hit_index, (read.start, read.end)
         chunk, key = hits[at].chunk, coverage.key_sentence(at)
-        candidate = Candidate(chunk.text, coverage.sentences[at], span, key, chunk.heading)
+        candidate = Candidate(chunk.text, coverage.sentences[at], span, key, chunk.heading, coverage.is_contested(at))
         signs = signs_of(coverage, at, asked_about(form, candidate), read.log_odds, form)
         found.append(Examined(read, candidate, signs, group_of(read.language, coverage)))
     return found
