@@ -21,9 +21,7 @@ from pagoda.nlu.understanding import SlotValue, TurnContext, Understanding
 
 _OWN = re.compile(r"(?:my|our|your|his|her|their)\b|我的|我们的", re.IGNORECASE)
 
-_DOES = re.compile(
-    r"\b(?:will|would|might|may|could|should|can|won['’]t|doesn['’]t|it|that|which|they)\s+$", re.IGNORECASE
-)
+_DOES = re.compile(r"\b(?:will|would|might|may|could|should|can|won['’]t|doesn['’]t)\s+$", re.IGNORECASE)
 _FOR_ME = re.compile(r"^s?\s+for (?:me|us)\b", re.IGNORECASE)
 
 
@@ -106,6 +104,6 @@ class Names:
 
 
 def _is_doing(found: SlotValue, text: str) -> bool:
-    """Whether an English word is no name but what something does: "that would work", "works for me"."""
+    """Whether an English word is no name but what something does: "it would work", "works for me"."""
     is_word = found.start >= 0 and found.value.isascii() and found.value.isalpha()
     return is_word and bool(_DOES.search(text[: found.start]) or _FOR_ME.match(text[found.end :]))

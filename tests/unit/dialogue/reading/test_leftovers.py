@@ -214,4 +214,5 @@ def test_nights_count_no_people_and_a_verb_is_no_name(domain: Domain) -> None:
     assert values(read(domain, "book it for five nights", "book_restaurant", ("people", "five"))) == []
     assert values(read(domain, "also, book it tonight", "book_restaurant", ("people", "also"))) == [("time", "tonight")]
     assert values(read(domain, "a hotel in Luming, that would work for me", "find_hotel")) == [("location", "Luming")]
+    assert values(read(domain, "make it Cantonese instead")) == [("cuisine", "Cantonese")]
     assert values(read(domain, "a hotel near work", "find_hotel")) == [("location", "work")]
