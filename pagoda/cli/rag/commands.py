@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 _HAN = r"[\u2e80-\u9fff\uf900-\ufaff\uff01-\uffee]"
 _HAN_BREAK = re.compile(rf"(?<={_HAN})[ \t]*\n\s*(?={_HAN})")
-_QUOTING = "extractive"
 DEFAULT_STORE = Path("pagoda-index")
 rag = typer.Typer(help="Ask a folder of documents.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -82,7 +81,10 @@ READER_OPTIONS = (
 @with_options(reader=(EMBEDDER,), files=FILE_OPTIONS)
 def index(
     ctx: typer.Context,
-    paths: Annotated[list[Path], typer.Argument(help="Files and folders: txt, md, html, pdf, docx, csv, json.")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(help="Files and folders: txt, md, html, pdf, docx, xlsx, pptx, odt, epub, csv, json and more."),
+    ],
     store: Store = DEFAULT_STORE,
     store_url: StoreUrl = None,
     watch: Annotated[bool, typer.Option("--watch", help="Go on: index again whenever a file changes.")] = False,
@@ -131,7 +133,7 @@ def ask(
     if as_json:
         terminal.result(json.dumps(answer.as_dict(), ensure_ascii=False, indent=2))
     else:
-        text = _in_one_line(answer.text) if answer.answerer == _QUOTING else answer.text
+        text = _in_one_line(answer.text) if answer.shown in ("span", "sentence") else answer.text
         terminal.result(_shown(terminal, text))
         _tell_sources(terminal, answer)
 

@@ -33,8 +33,8 @@ from pagoda.rag.extractive.spans import sentence_bounds
 
 NAMES_SHARE = 0.2
 """A text with a smaller share of words of a language has its names in it, but nothing to cut an answer from."""
-ENOUGH = 0.9
-"""No more passages are shown once one of them answers with this probability, by what is known of each."""
+ENOUGH, TOO_LITTLE = 0.9, 0.05
+"""No more passages are shown once one of them answers with this probability, and none that answers with less."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ class ExtractiveAnswerer:
         """The passages to show beside the best: as many as it takes until one of them likely answers."""
         missed, also = 1 - found[0].probability, []
         for other in found[1 : self.settings.max_passages]:
-            if 1 - missed >= ENOUGH:
+            if 1 - missed >= ENOUGH or other.probability < TOO_LITTLE:
                 break
             missed *= 1 - other.probability
             at = other.reading.hit_index
@@ -223,7 +223,7 @@ def examined(question: str, hits: Sequence[Hit], readings: Sequence[SpanReading]
     for read in readings:
         at, span = read.hit_index, (read.start, read.end)
         chunk, key = hits[at].chunk, coverage.key_sentence(at)
-        candidate = Candidate(chunk.text, coverage.sentences[at], span, key, chunk.heading)
+        candidate = Candidate(chunk.text, coverage.sentences[at], span, key, chunk.heading, coverage.is_contested(at))
         signs = signs_of(coverage, at, asked_about(form, candidate), read.log_odds, form)
         found.append(Examined(read, candidate, signs, group_of(read.language, coverage)))
     return found

@@ -1,25 +1,24 @@
 """Word files to documents.
 
-First station of a document's path: *file -> Document* -> Chunks -> index -> Hits -> answer. python-docx opens the
-package and finds its parts; paragraphs and tables are read here, because its own reading passes over what is wrapped
-in anything, and stops at tables whose rows do not fit their grid. Notes, comments and text boxes follow the paragraph
-that they hang on.
+First station of a document's path: *file -> Document* -> Chunks -> index -> Hits -> answer. Paragraphs and tables are
+read from the file's own XML: python-docx passes over what is wrapped in anything, stops at tables whose rows do not fit
+their grid and refuses a file that lacks a picture. Notes, comments and text boxes follow the paragraph that they hang
+on.
 """
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator
 from typing import Any
 
-from pagoda.errors import MissingExtraError
 from pagoda.rag.documents.composition import Composition
 from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.document import Document
-from pagoda.rag.documents.formats.archive import open_archive, parse_xml
+from pagoda.rag.documents.formats.archive import open_archive
 from pagoda.rag.documents.formats.docx_text import Attached, W, paragraph_text
 from pagoda.rag.documents.formats.grid import grid_lines
+from pagoda.rag.documents.formats.package import Package
 from pagoda.rag.documents.formats.word_table import grid_of
 from pagoda.rag.documents.markup.html import metadata_of
 
@@ -32,33 +31,25 @@ _DEEPEST = 12
 
 def load_docx(data: bytes, source: str, settings: LoaderSettings) -> Document:
     """Paragraphs and tables in their order; running headers and footers come last, each once."""
-    open_archive(data, settings, "docx").close()
-    package = _package(data)
-    word = _Word(package.main_document_part)
-    composition = Composition(settings.max_bytes)
-    for text, level in word.blocks(word.body):
-        composition.add(text, level=level)
-    composition.add_all(dict.fromkeys(text for part in word.running_parts() for text, _ in word.blocks(part)))
-    properties = package.core_properties
-    metadata = metadata_of({"author": properties.author, "category": properties.category})
-    return composition.document(source, properties.title or "", metadata)
-
-
-def _package(data: bytes) -> Any:
-    try:
-        from docx.opc.package import OpcPackage
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("reading Word files (python-docx)", "rag") from error
-    return OpcPackage.open(io.BytesIO(data))
+    with open_archive(data, settings, "docx") as archive:
+        package = Package(archive)
+        word = _Word(package)
+        composition = Composition(settings.max_bytes)
+        for text, level in word.blocks(word.body):
+            composition.add(text, level=level)
+        composition.add_all(dict.fromkeys(text for part in word.running_parts() for text, _ in word.blocks(part)))
+        said = package.properties()
+    return composition.document(source, said.pop("title"), metadata_of(said))
 
 
 class _Word:
     """The main part of a Word file and what it refers to."""
 
-    def __init__(self, part: Any) -> None:
-        self._part = part
-        root = parse_xml(part.blob)
-        self.body = root.find(W + "body")
+    def __init__(self, package: Package) -> None:
+        self._package, self._name = package, package.main
+        root = package.xml(self._name)
+        self.body = None if root is None else root.find(W + "body")
+        self._relations = package.relations(self._name)
         self._notes = {kind: self._notes_of(kind) for kind in ("footnotes", "endnotes", "comments")}
         self._levels = {style.get(W + "styleId"): _heading_level(style) for style in self._styles()}
 
@@ -77,7 +68,7 @@ class _Word:
     def running_parts(self) -> Iterator[Any]:
         """Headers, then footers."""
         for kind in ("header", "footer"):
-            yield from (parse_xml(part.blob) for part in self._related(kind))
+            yield from self._package.related(self._name, kind)
 
     def _paragraph(self, paragraph: Any, depth: int) -> Iterator[tuple[str, int]]:
         attached = Attached()
@@ -99,28 +90,23 @@ class _Word:
         return " ".join(text.replace("\n", " ") for text, _ in self.blocks(cell, depth) if text)
 
     def _diagram(self, relation: str) -> Iterator[str]:
-        found = self._part.rels.get(relation)
-        if found is not None and not found.is_external:
-            for paragraph in parse_xml(found.target_part.blob).iter(_DRAWING + "p"):
-                yield "".join(run.text or "" for run in paragraph.iter(_DRAWING + "t"))
+        found = self._relations.get(relation)
+        root = self._package.xml(found.target) if found else None
+        for paragraph in () if root is None else root.iter(_DRAWING + "p"):
+            yield "".join(run.text or "" for run in paragraph.iter(_DRAWING + "t"))
 
     def _notes_of(self, kind: str) -> dict[str, Any]:
         """The notes of one part by their ids."""
         return {
             note.get(W + "id"): note
-            for part in self._related(kind)
-            for note in parse_xml(part.blob)
+            for part in self._package.related(self._name, kind)
+            for note in part
             if note.get(W + "type") not in _SEPARATORS
         }
 
     def _styles(self) -> Iterator[Any]:
-        for part in self._related("styles"):
-            yield from parse_xml(part.blob).iter(W + "style")
-
-    def _related(self, kind: str) -> Iterator[Any]:
-        for relation in self._part.rels.values():
-            if not relation.is_external and relation.reltype.rsplit("/", 1)[-1] == kind:
-                yield relation.target_part
+        for part in self._package.related(self._name, "styles"):
+            yield from part.iter(W + "style")
 
 
 def _heading_level(style: Any) -> int:

@@ -7,9 +7,14 @@ are one cell wide, and frames that are no tables at all; the loaders say what st
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 
 from pagoda.rag.documents.tables import column_names, has_header, row_lines
+
+
+class Repeated(str):
+    """The text of a cell that covers several columns, in those after its first: it names them, and is said once."""
+
+    __slots__ = ()
 
 
 def grid_lines(rows: Sequence[Sequence[str]], num_head: int = 0) -> Iterator[tuple[int, str]]:
@@ -21,8 +26,8 @@ def grid_lines(rows: Sequence[Sequence[str]], num_head: int = 0) -> Iterator[tup
 
     >>> [text for _, text in grid_lines([["Fees"], ["City", "Fee"], ["Wuhan", "20"], ["", "30"]])]
     ['Fees', 'City: Wuhan; Fee: 20', 'Fee: 30']
-    >>> list(grid_lines([["a", "b", "b"]]))
-    [(0, 'a | b')]
+    >>> list(grid_lines([["a", "5", "5", Repeated("5")]]))
+    [(0, 'a | 5 | 5')]
     """
     first = next((index for index, row in enumerate(rows) if _is_wide(row)), len(rows))
     body = max(first + _num_head(rows[first:]), num_head)
@@ -33,7 +38,7 @@ def grid_lines(rows: Sequence[Sequence[str]], num_head: int = 0) -> Iterator[tup
         elif index >= body and columns:
             yield from ((index, line) for line in row_lines(columns, row))
         elif not columns or not _names_all(row, rows[body:]):
-            yield index, " | ".join(text for text, _ in groupby(row) if text)
+            yield index, " | ".join(cell for cell in row if cell and not isinstance(cell, Repeated))
 
 
 def _num_head(rows: Sequence[Sequence[str]]) -> int:
@@ -41,8 +46,7 @@ def _num_head(rows: Sequence[Sequence[str]]) -> int:
     wide = [row for row in rows if _is_wide(row)]
     if len(wide) < 2:
         return 0
-    # A cell that is merged over several columns names each of them.
-    head = [cell if i == 0 or cell != wide[0][i - 1] else "" for i, cell in enumerate(wide[0])]
+    head = ["" if isinstance(cell, Repeated) else cell for cell in wide[0]]
     return int(has_header([head, *wide[1:]]))
 
 

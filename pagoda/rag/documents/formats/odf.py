@@ -13,7 +13,7 @@ from pagoda.rag.documents.composition import Composition
 from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.document import Document
 from pagoda.rag.documents.formats.archive import open_archive, parse_xml
-from pagoda.rag.documents.formats.grid import grid_lines
+from pagoda.rag.documents.formats.grid import Repeated, grid_lines
 from pagoda.rag.documents.markup.html import metadata_of
 from pagoda.rag.errors import LoadError
 
@@ -105,19 +105,23 @@ def _rows(table: Any) -> Iterator[str]:
 
 
 def _grid(table: Any) -> Iterator[list[str]]:
+    # Column -> (rows that its cell still reaches down to, text).
     reaching: dict[int, tuple[int, str]] = {}
     for row in table.iter(_TABLE + "table-row"):
+        if next(row.iterancestors(_TABLE + "table")) is not table:
+            continue
         cells: list[str] = []
-        for cell in row:
-            if cell.tag == _TABLE + "covered-table-cell":
-                left, text = reaching.get(len(cells), (0, cells[-1] if cells else ""))
-                reaching[len(cells)] = (left - 1, text)
-                cells += [text if left >= 0 else ""] * _count(cell, "number-columns-repeated")
-            elif cell.tag == _TABLE + "table-cell":
+        for cell in row.iterchildren(_TABLE + "table-cell", _TABLE + "covered-table-cell"):
+            column = len(cells)
+            left, text = reaching.get(column, (0, ""))
+            if cell.tag == _TABLE + "table-cell":
                 text = " ".join(part for part, _ in _blocks(cell) if part)
-                if (down := _count(cell, "number-rows-spanned")) > 1:
-                    reaching[len(cells)] = (down - 1, text)
-                cells += [text] * _count(cell, "number-columns-repeated")
+                reaching[column] = (_count(cell, "number-rows-spanned") - 1, text)
+            elif left > 0:
+                reaching[column] = (left - 1, text)
+            else:
+                text = Repeated(cells[-1]) if cells else ""
+            cells += [text] * _count(cell, "number-columns-repeated")
         yield cells
 
 

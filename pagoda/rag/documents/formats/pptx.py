@@ -1,22 +1,21 @@
 """PowerPoint files to documents.
 
-First station of a document's path: *file -> Document* -> Chunks -> index -> Hits -> answer. python-pptx opens the
-package and knows the order of slides; their text is taken wherever it stands (shapes in groups, tables, charts,
-diagrams, alternative forms), and the speaker's notes follow. The slide is the page of a citation.
+First station of a document's path: *file -> Document* -> Chunks -> index -> Hits -> answer. Text is
+taken wherever it stands on a slide (shapes in groups, tables, charts, diagrams, alternative forms), and the speaker's
+notes follow. The slide is the page of a citation.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from typing import Any
 
-from pagoda.errors import MissingExtraError
 from pagoda.rag.documents.composition import Composition
 from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.document import Document
-from pagoda.rag.documents.formats.archive import open_archive, parse_xml
-from pagoda.rag.documents.formats.grid import grid_lines
+from pagoda.rag.documents.formats.archive import open_archive
+from pagoda.rag.documents.formats.grid import Repeated, grid_lines
+from pagoda.rag.documents.formats.package import Package
 from pagoda.rag.documents.markup.html import metadata_of
 
 _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
@@ -32,47 +31,56 @@ _TITLES = frozenset(("title", "ctrTitle"))
 
 def load_pptx(data: bytes, source: str, settings: LoaderSettings) -> Document:
     """The slides in their order, each with its title first and its notes last."""
-    open_archive(data, settings, "pptx").close()
-    presentation = _presentation(data)
-    composition = Composition(settings.max_bytes)
-    for number, slide in enumerate(presentation.slides, start=1):
-        blocks = list(_blocks(slide.element, slide.part))
-        for text, is_title in sorted(blocks, key=lambda block: not block[1]):
-            composition.add(text, page=number, level=int(is_title))
-        if slide.has_notes_slide:
-            notes = slide.notes_slide
-            composition.add_all((text for text, _ in _blocks(notes.element, notes.part)), page=number)
-    properties = presentation.core_properties
-    metadata = metadata_of({"author": properties.author, "category": properties.category})
-    return composition.document(source, properties.title or "", metadata)
+    with open_archive(data, settings, "pptx") as archive:
+        package = Package(archive)
+        composition = Composition(settings.max_bytes)
+        for number, name in enumerate(_slides(package), start=1):
+            slide = _Slide(package, name)
+            for text, is_title in sorted(slide.blocks(package.xml(name)), key=lambda block: not block[1]):
+                composition.add(text, page=number, level=int(is_title))
+            for notes in package.related(name, "notesSlide"):
+                composition.add_all((text for text, _ in slide.blocks(notes)), page=number)
+        said = package.properties()
+    return composition.document(source, said.pop("title"), metadata_of(said))
 
 
-def _presentation(data: bytes) -> Any:
-    try:
-        import pptx
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("reading PowerPoint files (python-pptx)", "rag") from error
-    return pptx.Presentation(io.BytesIO(data))
+def _slides(package: Package) -> Iterator[str]:
+    """The names of their parts, in the order in which they are shown."""
+    relations = package.relations(package.main)
+    for slide in _all(package.xml(package.main), _P + "sldId"):
+        relation = relations.get(slide.get(_RELATION + "id"))
+        if relation is not None:
+            yield relation.target
 
 
-def _blocks(element: Any, part: Any, *, is_title: bool = False) -> Iterator[tuple[str, bool]]:
-    """The text of each paragraph and row below an element, and whether it is the slide's title."""
-    for child in element:
-        tag = child.tag
-        if tag == _A + "p":
-            yield _text(child), is_title
-        elif tag == _A + "tbl":
-            yield from ((line, False) for _, line in grid_lines(_grid(child)))
-        elif tag == _C + "chart":
-            yield from ((line, False) for line in _chart(_related(part, child.get(_RELATION + "id"))))
-        elif tag == _DIAGRAM + "relIds":
-            diagram = _related(part, child.get(_RELATION + "dm"))
-            yield from ((_text(paragraph), False) for paragraph in _all(diagram, _A + "p"))
-        elif tag == _MC + "AlternateContent":
-            forms = (list(_blocks(form, part)) for form in child)
-            yield from next((form for form in forms if any(text for text, _ in form)), ())
-        elif isinstance(tag, str) and (kind := _placeholder(child)) not in _FURNITURE:
-            yield from _blocks(child, part, is_title=is_title or kind in _TITLES)
+class _Slide:
+    """A slide, for what its shapes refer to."""
+
+    def __init__(self, package: Package, name: str) -> None:
+        self._package, self._relations = package, package.relations(name)
+
+    def blocks(self, element: Any, *, is_title: bool = False) -> Iterator[tuple[str, bool]]:
+        """The text of each paragraph and row below an element, and whether it is the slide's title."""
+        for child in () if element is None else element:
+            tag = child.tag
+            if tag == _A + "p":
+                yield _text(child), is_title
+            elif tag == _A + "tbl":
+                yield from ((line, False) for _, line in grid_lines(_grid(child)))
+            elif tag == _C + "chart":
+                yield from ((line, False) for line in _chart(self._related(child.get(_RELATION + "id"))))
+            elif tag == _DIAGRAM + "relIds":
+                diagram = self._related(child.get(_RELATION + "dm"))
+                yield from ((_text(paragraph), False) for paragraph in _all(diagram, _A + "p"))
+            elif tag == _MC + "AlternateContent":
+                forms = (list(self.blocks(form)) for form in child)
+                yield from next((form for form in forms if any(text for text, _ in form)), ())
+            elif isinstance(tag, str) and (kind := _placeholder(child)) not in _FURNITURE:
+                yield from self.blocks(child, is_title=is_title or kind in _TITLES)
+
+    def _related(self, relation: str | None) -> Any:
+        found = self._relations.get(relation or "")
+        return self._package.xml(found.target) if found else None
 
 
 def _placeholder(shape: Any) -> str:
@@ -101,7 +109,7 @@ def _grid(table: Any) -> list[list[str]]:
         for i, cell in enumerate(row.iter(_A + "tc")):
             text = " ".join(filter(None, (_text(paragraph) for paragraph in cell.iter(_A + "p"))))
             if cell.get("hMerge") in ("1", "true") and cells:
-                text = cells[-1]
+                text = Repeated(cells[-1])
             elif cell.get("vMerge") in ("1", "true") and rows and i < len(rows[-1]):
                 text = rows[-1][i]
             cells.append(text)
@@ -128,9 +136,3 @@ def _points(element: Any) -> list[str]:
 
 def _all(element: Any, tag: str) -> Iterator[Any]:
     return iter(()) if element is None else element.iter(tag)
-
-
-def _related(part: Any, relation: str | None) -> Any:
-    """The root of the part that a relation names, or None."""
-    found = part.rels.get(relation) if relation else None
-    return None if found is None or found.is_external else parse_xml(found.target_part.blob)

@@ -26,7 +26,7 @@ def load_rtf(data: bytes, source: str, settings: LoaderSettings) -> Document:
         from striprtf.striprtf import rtf_to_text
     except ModuleNotFoundError as error:
         raise MissingExtraError("reading RTF (striprtf)", "rag") from error
-    if not data.lstrip().startswith(b"{\\rtf"):
+    if not data.lstrip().startswith(b"{\\"):
         raise LoadError("is no RTF: give it the suffix of its format")
     # Bytes one by one: which letters they are, the file's own control words say.
     marked = _with_notes(data.decode("latin-1"))

@@ -19,7 +19,7 @@ from pagoda.rag.documents.composition import Composition
 from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.document import Document
 from pagoda.rag.documents.formats.archive import open_archive
-from pagoda.rag.documents.formats.grid import grid_lines
+from pagoda.rag.documents.formats.grid import Repeated, grid_lines
 from pagoda.rag.documents.markup.html import metadata_of
 
 _DEFAULT_NAME = re.compile(r"(?:sheet|tabelle|feuil|hoja|工作表|лист)\s*\d*", re.IGNORECASE)
@@ -57,7 +57,11 @@ def _workbook(data: bytes) -> Any:
     with warnings.catch_warnings():
         # It warns of every extension that it does not know.
         warnings.simplefilter("ignore")
-        return openpyxl.load_workbook(io.BytesIO(data), data_only=True, keep_links=False)
+        try:
+            return openpyxl.load_workbook(io.BytesIO(data), data_only=True, keep_links=False)
+        except Exception:
+            # A drawing or a pivot that is broken: cells alone, without what is merged.
+            return openpyxl.load_workbook(io.BytesIO(data), data_only=True, keep_links=False, read_only=True)
 
 
 def _sheet_lines(sheet: Any) -> Iterator[tuple[int, str]]:
@@ -83,18 +87,20 @@ def _tables(rows: Iterator[Row]) -> Iterator[list[Row]]:
 
 def _rows(sheet: Any) -> Iterator[Row]:
     merged = _merged(sheet)
-    for number, row in enumerate(sheet.iter_rows(), start=sheet.min_row):
+    for number, row in enumerate(sheet.iter_rows(), start=sheet.min_row or 1):
         yield number, [merged.get((cell.row, cell.column)) or _shown(cell) for cell in row]
 
 
 def _merged(sheet: Any) -> dict[tuple[int, int], str]:
-    """The text of a merged cell in every row that it reaches down to; across, it is a title and stands once."""
+    """The text of a merged cell in every row and column of it; where it has its row to itself, it stands once."""
     texts: dict[tuple[int, int], str] = {}
-    for area in sheet.merged_cells.ranges:
+    merged = getattr(sheet, "merged_cells", None)
+    for area in merged.ranges if merged else ():
         if area.size["rows"] * area.size["columns"] > _LARGEST_MERGE or _is_title(area, sheet):
             continue
         text = _shown(sheet.cell(area.min_row, area.min_col))
-        texts.update(dict.fromkeys(_places(area), text))
+        for row, column in _places(area):
+            texts[row, column] = text if column == area.min_col else Repeated(text)
     return texts
 
 

@@ -12,13 +12,8 @@ from typing import Any
 
 from pagoda.rag.documents.pdf.lines import Line
 
-# Dots per inch that recognition wants; points are 72.
-_DPI, _POINTS = 200, 72
-
-
-def is_available() -> bool:
-    """Whether pages can be recognised on this machine."""
-    return _engine() is not None
+# Dots per inch that are tried: some more than letters need, and fewer for a page that is nearly empty. Points are 72.
+_RESOLUTIONS, _POINTS = (144, 96), 72
 
 
 def recognised(page: Any) -> tuple[Line, ...]:
@@ -26,23 +21,29 @@ def recognised(page: Any) -> tuple[Line, ...]:
     engine = _engine()
     if engine is None:
         return ()
-    found, _ = engine(page.render(scale=_DPI / _POINTS).to_numpy())
-    return tuple(_line(box, text.strip(), page.get_size()[1]) for box, text, _ in found or () if text.strip())
+    for resolution in _RESOLUTIONS:
+        scale = resolution / _POINTS
+        found = engine(page.render(scale=scale).to_numpy())
+        if found.txts:
+            height = page.get_size()[1]
+            return tuple(_line(box, text, scale, height) for box, text in zip(found.boxes, found.txts, strict=True))
+    return ()
 
 
 @cache
 def _engine() -> Any:
     """Loaded once, as it takes seconds; None where it is not installed."""
     try:
-        from rapidocr_onnxruntime import RapidOCR
+        from rapidocr import RapidOCR
     except ImportError:
         return None
-    return RapidOCR()
+    # It tells of every step that it takes.
+    return RapidOCR(params={"Global.log_level": "critical"})
 
 
-def _line(box: list[list[float]], text: str, height: float) -> Line:
-    scale = _POINTS / _DPI
-    xs, ys = [x * scale for x, _ in box], [height - y * scale for _, y in box]
+def _line(box: Any, text: str, scale: float, height: float) -> Line:
+    """box: the four corners in the picture, from its upper left corner."""
+    xs, ys = [float(x) / scale for x, _ in box], [height - float(y) / scale for _, y in box]
     # Sizes that recognition sees differ by a little from line to line; so coarse, lines of a paragraph are alike.
     size = max(4.0, 4.0 * round((max(ys) - min(ys)) / 4.0))
-    return Line(text, min(xs), max(xs), min(ys), max(ys), size)
+    return Line(" ".join(text.split()), min(xs), max(xs), min(ys), max(ys), size)

@@ -36,7 +36,8 @@ class Showing:
 class Candidate:
     """What a reader found in a passage.
 
-    sentences: in order; span: the words; key: the sentence that is asked about; heading: what the passage stands under
+    sentences: in order; span: the words; heading: what the passage stands under
+    key: the sentence that is asked about; contested: another one may be as well
     """
 
     text: str
@@ -44,13 +45,15 @@ class Candidate:
     span: Span
     key: int
     heading: str = ""
+    contested: bool = False
 
 
 def shown(form: Form, found: Candidate, *, span_is_sure: bool, sentence_is_sure: bool) -> Showing:
     """How a candidate is shown for a question of some form."""
     at = asked_about(form, found)
     sentence = _sentence(found, at)
-    if form == "block" or not sentence_is_sure or not _reads_alone(found.text, sentence):
+    undecided = not sentence_is_sure or (form == "polar" and found.contested)
+    if form == "block" or undecided or not _reads_alone(found.text, sentence):
         return passage(form, found)
     marked = _marked(form, found, sentence)
     whole = with_what_goes_on(found.text, found.sentences, at)

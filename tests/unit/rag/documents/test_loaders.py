@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import sys
 import zipfile
 from importlib.resources import files
 from pathlib import Path
@@ -98,9 +99,38 @@ def test_short_texts_are_enough_to_tell_the_encoding(text: str, encoding: str) -
         ),
     ],
 )
-def test_an_encoding_that_is_not_certain_is_refused_instead_of_guessed(text: str, encoding: str) -> None:
-    with pytest.raises(LoadError, match=r"neither UTF-8 .* nor GB18030: save it as UTF-8"):
-        detect(text.encode(encoding))
+def test_older_encodings_are_told_by_what_is_frequent_in_their_languages(text: str, encoding: str) -> None:
+    assert load("a.txt", text.encode(encoding)).text == text
+
+
+@pytest.mark.parametrize("text", ["도서관", "圖書館開門", "年费120元", "図書館です。", "Schlüssel für die Tür"])
+def test_a_few_characters_are_read_rightly_or_refused(text: str) -> None:
+    for encoding in ("gbk", "big5", "shift_jis", "euc-kr", "cp1252"):
+        try:
+            data = text.encode(encoding)
+            assert decode(data) == text
+        except (UnicodeEncodeError, LoadError):
+            continue
+
+
+def test_an_encoding_that_is_not_certain_is_refused_instead_of_guessed() -> None:
+    with pytest.raises(LoadError, match=r"no other encoding is certain: save it as UTF-8, or name its encoding with"):
+        detect("Zażółć gęślą jaźń, proszę państwa".encode("cp1250"))
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (CHINESE.encode()[:-1], CHINESE[:-1] + "\ufffd"),
+        (CHINESE.encode().replace("年".encode(), b"\xe5\xff", 1), None),
+        (CHINESE.encode("utf-16")[:-1], CHINESE[:-1] + "\ufffd"),
+    ],
+)
+def test_a_broken_byte_loses_its_character_alone_and_is_told(data: bytes, text: str | None) -> None:
+    document = load("a.txt", data)
+    assert text in (document.text, None)
+    assert "申请，由部门主管批准" in document.text
+    assert "could not be read" in document.warnings[0]
 
 
 def test_a_named_encoding_is_used() -> None:
@@ -434,6 +464,22 @@ def test_a_file_of_fifty_megabytes_is_read_and_one_beyond_the_limit_is_not(tmp_p
 def test_a_limit_must_be_positive() -> None:
     with pytest.raises(ConfigError, match="max_bytes is 0"):
         LoaderSettings(max_bytes=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "library"),
+    [
+        ("a.pdf", pdf_of([["x"]]), "pypdfium2"),
+        ("a.docx", docx_of("x"), "lxml"),
+        ("a.rtf", b"{\\rtf1 x}", "striprtf.striprtf"),
+    ],
+)
+def test_a_file_whose_library_is_missing_is_left_out_with_the_name_of_the_extra(
+    name: str, data: bytes, library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(LoadError, match=r"needs an optional dependency: .*\[rag\]"):
+        load(name, data)
 
 
 def test_loading_opens_no_connection(no_sockets: None) -> None:

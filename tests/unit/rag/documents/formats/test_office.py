@@ -71,6 +71,10 @@ def test_merged_cells_stand_in_each_row_and_a_merged_title_once() -> None:
     assert load_workbook(workbook).text == "All fees\n\ndept: Sales; name: Ann\n\ndept: Sales; name: Bob"
 
 
+def test_equal_values_of_a_row_without_names_are_all_there() -> None:
+    assert load_workbook(workbook_of(("Sheet", [[5, 5, 7]]))).text == "5 | 5 | 7"
+
+
 def test_slides_are_pages_with_title_table_chart_group_and_notes() -> None:
     presentation = pptx.Presentation()
     slide = presentation.slides.add_slide(presentation.slide_layouts[5])
@@ -129,8 +133,14 @@ def test_an_opendocument_table_names_its_columns() -> None:
         made = "".join(f"<table:table-cell><text:p>{text}</text:p></table:table-cell>" for text in texts)
         return f"<table:table-row>{made}</table:table-row>"
 
+    span = "table:number-columns-spanned='2'"
+    head = "<table:table-row><table:table-cell><text:p>city</text:p></table:table-cell>"
+    head += f"<table:table-cell {span}><text:p>2024</text:p></table:table-cell>"
+    head += "<table:covered-table-cell/></table:table-row>"
     wide = '<table:table-row><table:table-cell table:number-columns-repeated="1000"/></table:table-row>'
     body = f"<table:table table:name='T'>{cells('city', 'fee')}{cells('Wuhan', '20 €')}{wide}</table:table>"
+    merged = f"<table:table>{head}{cells('Wuhan', '5', '7')}</table:table>"
+    assert load_bytes(odf_of("text", merged), "a.odt").text == "city: Wuhan; 2024: 5; 2024: 7"
     assert load_bytes(odf_of("spreadsheet", body), "a.ods").text == "city: Wuhan; fee: 20 €"
 
 
