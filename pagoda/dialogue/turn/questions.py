@@ -94,13 +94,18 @@ class Questions:
             return [] if self._is_wish(read, rest) else _requests(columns, asked, None, node)
         if rest or any(act.kind in _OTHER_ACTS for act in read.acts):
             return []
-        if forms.asks_a_fact(text) and not forms.wants_all(text):
+        if forms.asks_a_fact(text) and not forms.wants_all(text) and not forms.looks_up(text):
             return [ev.Requested(ev.UNKNOWN, None, node)]
-        # What can only be told of is to be told of, where it is named and nothing else is said.
-        is_pick = node.label not in self._bookable and index_of(read, state) is None and not BOOKS.search(text)
-        if forms.wants_all(text) or (is_pick and not forms.is_question(text)):
+        if forms.wants_all(text) or self._is_to_be_told(read, state, text, node):
             return [ev.Requested(ev.EVERYTHING, None, node)]
         return [ev.Requested(ev.UNKNOWN, None, node)] if forms.is_subject_of_question(text, start, end) else []
+
+    def _is_to_be_told(self, read: Understanding, state: State, text: str, node: NodeValue) -> bool:
+        """Whether a place is looked for by its name; what can only be told of, where it is named and that is all."""
+        if BOOKS.search(text) or any(mentions(text, thing) for thing in things_of(self._domain)):
+            return False
+        is_pick = node.label not in self._bookable and index_of(read, state) is None
+        return forms.looks_up(text) or (is_pick and not forms.is_question(text))
 
     def _is_wish(self, read: Understanding, rest: Sequence[SlotValue]) -> bool:
         """Whether values beside a question make a wish; the day alone is why somebody asks."""

@@ -71,6 +71,12 @@ _PREDICATE_ZH = re.compile(
     r"(?:这家\w*)?(?:里|那边|那里|现在|今天|晚上|周末)?"
     r"(?:是否|可不可以|能不能|有没有|可以|能|收|支持|有|允许|是|让|会|接受|提供|带)"
 )
+_LOOKS_UP = re.compile(
+    r"[找查搜]|有没有|名叫|叫做?|听说|知道"
+    r"|\b(?:find|look(?:ing)? (?:for|up|at|into)|search(?:ing)?|check(?: out)?|show|particular|specific|called|named"
+    r"|know|heard|is there|do you have|you have)\b",
+    re.IGNORECASE,
+)
 _ELLIPTIC = re.compile(r"[家个间部条场]呢(?=$|[\s?？。!！])|\b(?:what|how) about\b", re.IGNORECASE)
 _AUX_BEFORE = re.compile(rf"\b(?:{_AUX})\s+(?:the\s+)?$", re.IGNORECASE)
 _ALL = re.compile(
@@ -167,6 +173,15 @@ def wants_all(text: str) -> bool:
     (True, True, False)
     """
     return _ALL.search(text) is not None
+
+
+def looks_up(text: str) -> bool:
+    """Whether something is looked for that has a name, as in "a particular restaurant, the ...", 有没有一家叫……的.
+
+    >>> looks_up("I'm looking for a place called"), looks_up("有一家叫的店吗"), looks_up("I want to eat at")
+    (True, True, False)
+    """
+    return _LOOKS_UP.search(text) is not None
 
 
 def is_elliptic(text: str) -> bool:

@@ -118,6 +118,7 @@ def test_what_looks_for_something_else_is_a_wish(text: str, before: tuple[ev.Eve
         ("does Green Tile Kitchen take cards?", ""), ("青瓦小馆能停车吗", ""), ("青瓦小馆可以刷卡吗", ""),
         ("青瓦小馆几点关门", "closes"), ("is Green Tile Kitchen open on Sundays?", "opens"),
         ("明天去青瓦小馆吃饭，请帮我查一下它的地址", "address"), ("青瓦小馆的推荐菜给说几个呗", "dishes"),
+        ("I am looking for a particular restaurant, the Green Tile Kitchen", "*"), ("有没有一家叫青瓦小馆的餐馆", "*"),
         ("tell me about Green Tile Kitchen", "*"), ("介绍一下青瓦小馆", "*"), ("青瓦小馆怎么样？", "*"),
     ],
 )  # fmt: skip
