@@ -47,6 +47,7 @@ class Asker:
     def __init__(self, corpus: Path, index: Path, answerer: AnswererName, model: str | None = None) -> None:
         self._rag = RAG(index, model)
         self._answerer = answerer
+        self._kept: dict[str, Shown] = {}
         began = time.perf_counter()
         self._rag.add([corpus], root=corpus)
         status, seconds = self._rag.status(), time.perf_counter() - began
@@ -66,7 +67,10 @@ class Asker:
             yield Turned(pair, shown, turn(pair, shown), turn_of_text(pair, shown))
 
     def _shown(self, question: str) -> Shown:
-        return shown_of(self._rag.query(question, answerer=self._answerer))
+        """Of a question that a pair shares with the set the one answer is kept: the same question gets the same."""
+        if question not in self._kept:
+            self._kept[question] = shown_of(self._rag.query(question, answerer=self._answerer))
+        return self._kept[question]
 
     def close(self) -> None:
         """Give back the index."""

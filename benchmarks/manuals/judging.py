@@ -84,8 +84,17 @@ def _is_place(asked: Question, cited: Sequence[Cited]) -> bool | None:
     if not cited or asked.file.endswith(".html"):
         return None
     if asked.file.endswith(".pdf"):
-        return any(each.page in asked.lines for each in cited)
+        return any(_first(each) <= page <= _last(each) for each in cited for page in asked.lines)
     return any(each.line <= line <= each.line + each.quote.count("\n") for each in cited for line in asked.lines)
+
+
+def _first(cited: Cited) -> int:
+    return cited.page or 0
+
+
+def _last(cited: Cited) -> int:
+    """Of a quote that runs on to another page, where a citation tells it."""
+    return getattr(cited, "last_page", None) or _first(cited)
 
 
 def turn(pair: Pair, shown: Shown) -> Turn:

@@ -9,8 +9,8 @@ from manuals.asking import Asked, Turned
 
 TITLES = {"en": "English", "zh": "Chinese"}
 _HEAD = [
-    "| questions | asked | right | wrong | declined | right file | right place | seconds |",
-    "|---" + "|--:" * 7 + "|",
+    "| questions | asked | right | wrong | declined | right file | right place | characters shown | seconds |",
+    "|---" + "|--:" * 8 + "|",
 ]
 _NONE = ["| without an answer | asked | declined | answered |", "|---|--:|--:|--:|"]
 _PAIRS = ["| pairs | asked | whole | turned round | elsewhere | declined | turned in the text alone |"]
@@ -52,6 +52,7 @@ def _row(title: str, part: Sequence[Asked]) -> str:
         *(_share(num, len(part)) for num in grades),
         _share(sum(each.verdict.is_file for each in answered), len(answered)),
         _share(sum(placed), len(placed)),
+        f"{sum(len(each.shown.all) for each in answered) / max(1, len(answered)):.0f}",
         f"{sum(each.seconds for each in part) / max(1, len(part)):.2f}",
     ]
     return f"| {title} | {len(part)} | " + " | ".join(cells) + " |"

@@ -6,13 +6,17 @@ On a question's path: question -> Hits -> *answerer* -> Answer. `extractive/answ
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from pagoda.chat.model import Message
 from pagoda.rag.answer import Answer
-from pagoda.rag.documents.document import Hit
+from pagoda.rag.documents.document import Chunk, Hit
+
+
+def _nothing(_: Chunk) -> tuple[None, None]:
+    return None, None
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,7 @@ class GroundedQuestion:
 
     history: earlier turns, for a model to understand it by; alone: the question as it can be understood without them
     left_out: what of the hits nobody may read, in words
+    beside: the chunks before and after a hit's in its document, as far as anybody may read them
     """
 
     text: str
@@ -28,6 +33,7 @@ class GroundedQuestion:
     history: tuple[Message, ...] = ()
     alone: str = ""
     left_out: tuple[str, ...] = ()
+    beside: Callable[[Chunk], tuple[Chunk | None, Chunk | None]] = _nothing
 
 
 class Answerer(Protocol):

@@ -27,13 +27,17 @@ from pagoda.language import language_of
 from pagoda.rag.answer import Answer
 from pagoda.rag.answerer import Answerer, GroundedQuestion
 from pagoda.rag.directives import without_directives
-from pagoda.rag.documents.document import Hit
+from pagoda.rag.documents.decoding import LoaderSettings
+from pagoda.rag.documents.document import Chunk, Hit
+from pagoda.rag.documents.files import FileChoice
 from pagoda.rag.extractive.answerer import QuotingAnswerer
 from pagoda.rag.generative.answerer import GenerativeAnswerer, GenerativeSettings
 from pagoda.rag.generative.guided import UNSURE, GuidedAnswerer
 from pagoda.rag.generative.support import SupportCheck
 from pagoda.rag.inputs import chat_model_of, check_question, embedder_of, reranker_of
 from pagoda.rag.query import AnswererName, RagQuery, Where
+from pagoda.rag.retrieval.neighbours import Neighbours
+from pagoda.rag.retrieval.versions import told_copies
 from pagoda.rag.words import words_in
 
 if TYPE_CHECKING:
@@ -53,7 +57,9 @@ MAX_K = 100
 class RagSettings:
     """How documents are cut and answers made. Raises ConfigError.
 
-    max_chunk_tokens, overlap_sentences: see Splitter; another value makes every document anew at the next `add`
+    max_chunk_tokens, overlap_sentences: see Splitter; loading: see LoaderSettings; another value makes every document
+        anew at the next `add`
+    files: which files `add` takes from a folder
     support_threshold: share of a sentence's words that must stand in its source
     generative: how a model is asked
     answerer: who answers where a question does not say; None is the model where there is one
@@ -61,6 +67,8 @@ class RagSettings:
 
     max_chunk_tokens: int = 200
     overlap_sentences: int = 1
+    loading: LoaderSettings = field(default_factory=LoaderSettings)
+    files: FileChoice = field(default_factory=FileChoice)
     support_threshold: float = 0.5
     generative: GenerativeSettings = field(default_factory=GenerativeSettings)
     answerer: AnswererName | None = None
@@ -137,7 +145,8 @@ class RAG:
             max_tokens=min(settings.max_chunk_tokens, self._embedder.max_tokens),
             overlap_sentences=settings.overlap_sentences,
         )
-        return Indexer(self._index, splitter, self._embedder).add(paths, root, on_event)
+        indexer = Indexer(self._index, splitter, self._embedder, loader_settings=settings.loading, files=settings.files)
+        return indexer.add(paths, root, on_event)
 
     def watch(
         self,
@@ -208,8 +217,10 @@ class RAG:
         began = time.perf_counter()
         chosen = self._chosen(answerer)
         hits = self.retrieve_batch(questions, k, where) if questions else []
+        neighbours = self._current_retriever().neighbours if hits else Neighbours(())
         asked = [
-            _with_hits(RagQuery(question), question, found) for question, found in zip(questions, hits, strict=True)
+            _with_hits(RagQuery(question), question, found, neighbours)
+            for question, found in zip(questions, hits, strict=True)
         ]
         found = time.perf_counter()
         answers = self._loop.run(chosen.answer_batch(asked))
@@ -297,7 +308,7 @@ class RAG:
         alone = await self._loop.arun(answerer.standalone(query.question, query.history))
         # Embedding takes milliseconds of processor time, which a server's loop must not wait for.
         hits = await asyncio.to_thread(self.retrieve, alone, query.k, query.where)
-        return _with_hits(query, alone, hits)
+        return _with_hits(query, alone, hits, self._current_retriever().neighbours)
 
     def _current_retriever(self) -> Retriever:
         """For the index as it is now. Raises InvalidRequestError where it is empty."""
@@ -327,16 +338,24 @@ class RAG:
         return built
 
 
-def _with_hits(query: RagQuery, alone: str, hits: Sequence[Hit]) -> GroundedQuestion:
+def _with_hits(query: RagQuery, alone: str, hits: Sequence[Hit], neighbours: Neighbours) -> GroundedQuestion:
     """The question with what may be read of its hits, and what may not be in words."""
     kept, ordered = without_directives(hits, alone)
     words = words_in(language_of(query.question))
     told = tuple(words.directive.format(source=source, line=line) for source, line in ordered)
-    return GroundedQuestion(query.question, kept, tuple(query.history), alone, told)
+
+    def beside(chunk: Chunk) -> tuple[Chunk | None, Chunk | None]:
+        before, after = (
+            found and without_directives([Hit(found, 0.0)], alone)[0][0].chunk for found in neighbours.beside(chunk)
+        )
+        return before, after
+
+    return GroundedQuestion(query.question, kept, tuple(query.history), alone, told, beside)
 
 
 def _whole(answer: Answer, asked: GroundedQuestion, began: float, found: float) -> Answer:
     """With what was left out before the answerer, and all seconds."""
     times = {"retrieve": found - began, **answer.timings, "total": time.perf_counter() - began}
     rounded = {name: round(seconds, 6) for name, seconds in times.items()}
-    return replace(answer, dropped=answer.dropped + asked.left_out, timings=rounded)
+    copies = told_copies([citation.source for citation in answer.citations], asked.hits, language_of(asked.text))
+    return replace(answer, dropped=answer.dropped + asked.left_out + copies, timings=rounded)

@@ -37,7 +37,18 @@ ORDER: dict[str, list[list[str]]] = {
 GROUND: dict[str, set[str]] = {
     "engine": {"args", "outputs"},
     "engine/process": {"args", "outputs", "core", "engine"},
-    "rag": {"errors", "words", "answer", "answerer", "query", "inputs", "content_words", "english", "followup"},
+    "rag": {
+        "errors",
+        "words",
+        "answer",
+        "answerer",
+        "query",
+        "inputs",
+        "content_words",
+        "directives",
+        "english",
+        "followup",
+    },
     "dialogue": {"errors"},
     "server": {
         "config",

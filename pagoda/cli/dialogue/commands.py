@@ -11,7 +11,7 @@ import secrets
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +22,7 @@ from pagoda.cli.console.chat_models import chat_model
 from pagoda.cli.console.graphs import opened_graph
 from pagoda.cli.console.options import API_KEY_ENV, DIALOGUE_OPTIONS, AsJson, Settings, option, with_options, without
 from pagoda.cli.console.terminal import Terminal, printable
+from pagoda.cli.dialogue.ahead import begun_ahead
 from pagoda.cli.dialogue.show import evaluation_lines, turn_lines
 from pagoda.cli.dialogue.words import DialogueWords, dialogue_words
 from pagoda.errors import ConfigError, InvalidRequestError
@@ -248,7 +249,6 @@ def _opened(terminal: Terminal, folder: Path, strategy: str | None, settings: Se
     """The agent; graph and model are given back at the end."""
     from pagoda.chat.held import HeldModel
     from pagoda.chat.loop import LoopThread
-    from pagoda.dialogue.agent import DialogueAgent
     from pagoda.dialogue.settings import AgentSettings
 
     model = chat_model(settings)
@@ -263,17 +263,25 @@ def _opened(terminal: Terminal, folder: Path, strategy: str | None, settings: Se
                 timezone=settings.get("timezone") or "",
                 on_progress=on_progress,
             )
-            agent = DialogueAgent(
-                settings.get("domain"),
-                opened_graph(settings),
-                settings.get("trained"),
-                held,
-                folder=folder,
-                settings=manner,
-                owns_graph=True,
-            )
+            with begun_ahead(folder) if _is_usual(settings) else nullcontext():
+                from pagoda.dialogue.agent import DialogueAgent
+
+                agent = DialogueAgent(
+                    settings.get("domain"),
+                    opened_graph(settings),
+                    settings.get("trained"),
+                    held,
+                    folder=folder,
+                    settings=manner,
+                    owns_graph=True,
+                )
             parts.enter_context(agent)
         yield agent
+
+
+def _is_usual(settings: Settings) -> bool:
+    """Whether nothing was named that may be wrong, to be told before a graph is opened."""
+    return not any(settings.get(name) for name in ("graph", "domain", "trained"))
 
 
 def _new_session() -> str:

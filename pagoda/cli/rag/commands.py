@@ -7,6 +7,7 @@ stderr. Without --model nothing but the documents' own words is printed, and not
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,16 +20,18 @@ import typer
 from pagoda.cli.console.chat_models import chat_model as _chat_model
 from pagoda.cli.console.options import API_KEY_ENV, AsJson, Settings, option, with_options
 from pagoda.cli.console.terminal import Terminal, printable
-from pagoda.cli.rag.words import RagWords, rag_words
+from pagoda.cli.rag.indexing import FILE_OPTIONS, index_settings, progress, tell_report, watch_files
+from pagoda.cli.rag.words import rag_words
 from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.installation import program
 
 if TYPE_CHECKING:
     from pagoda.chat.model import Message
     from pagoda.rag.answer import Answer
-    from pagoda.rag.index.indexer import IndexReport
     from pagoda.rag.pipeline import RAG
 
+_HAN = r"[\u2e80-\u9fff\uf900-\ufaff\uff01-\uffee]"
+_HAN_BREAK = re.compile(rf"(?<={_HAN})[ \t]*\n\s*(?={_HAN})")
 DEFAULT_STORE = Path("pagoda-index")
 rag = typer.Typer(help="Ask a folder of documents.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -67,6 +70,7 @@ READER_OPTIONS = (
         "Who answers: model reads the sources; guided, for small models, confirms and completes what is quoted; "
         "extractive quotes. The default is model where one is named.",
     ),
+    option("deadline", float, "Seconds that a model has for an answer."),
     EMBEDDER,
     option("reranker", str, "Cross-encoder by name or path."),
 )
@@ -74,7 +78,7 @@ READER_OPTIONS = (
 
 
 @rag.command(short_help="Index files and folders.")
-@with_options(reader=(EMBEDDER,))
+@with_options(reader=(EMBEDDER,), files=FILE_OPTIONS)
 def index(
     ctx: typer.Context,
     paths: Annotated[
@@ -87,6 +91,7 @@ def index(
     as_json: AsJson = False,
     *,
     reader: Settings,
+    files: Settings,
 ) -> None:
     """Bring an index up to date with files: new and changed ones enter, deleted ones go, the others cost nothing."""
     from pagoda.rag.pipeline import RAG
@@ -95,13 +100,13 @@ def index(
     words = rag_words(terminal.say)
     for path in paths:
         _check_exists(path, store)
-    with RAG(store, store_url=store_url, **reader) as documents:
+    with RAG(store, store_url=store_url, settings=index_settings(files), **reader) as documents:
         if watch:
-            _watch(terminal, words, documents, paths, store, as_json=as_json)
+            watch_files(terminal, words, documents, paths, store, as_json=as_json)
             return
-        with _progress(terminal, words) as on_event:
+        with progress(terminal, words) as on_event:
             report = documents.add(paths, on_event=on_event)
-    _tell_report(terminal, words, report, store, as_json=as_json)
+    tell_report(terminal, words, report, store, as_json=as_json)
     if report.skipped and not (report.added or report.updated or report.unchanged):
         raise typer.Exit(1)
 
@@ -128,7 +133,8 @@ def ask(
     if as_json:
         terminal.result(json.dumps(answer.as_dict(), ensure_ascii=False, indent=2))
     else:
-        terminal.result(_shown(terminal, answer.text))
+        text = _in_one_line(answer.text) if answer.shown in ("span", "sentence") else answer.text
+        terminal.result(_shown(terminal, text))
         _tell_sources(terminal, answer)
 
 
@@ -153,7 +159,11 @@ def chat(
     with _opened(store, reader) as documents:
         if is_person:
             terminal.note(words.chat_welcome)
-        while line := _line(f"{words.chat_prompt} > " if is_person else ""):
+        prompt = f"{words.chat_prompt} > " if is_person else ""
+        # A person leaves by an empty line; in a file one may stand between two questions.
+        while (line := _line(prompt)) is not None and (line or not is_person):
+            if not line:
+                continue
             try:
                 answer = _answered(terminal, documents, line, history, k, filters)
             except InvalidRequestError as error:
@@ -195,30 +205,21 @@ def evaluate(
 
 
 @rag.command(short_help="Say what an index holds.")
-@with_options(reader=(EMBEDDER,))
-def status(ctx: typer.Context, store: Store = DEFAULT_STORE, as_json: AsJson = False, *, reader: Settings) -> None:
+def status(ctx: typer.Context, store: Store = DEFAULT_STORE, as_json: AsJson = False) -> None:
     """Say what an index holds and what it was made with."""
+    from pagoda.rag.index.index import RagIndex
+
     terminal: Terminal = ctx.obj
     words = rag_words(terminal.say)
-    with _opened(store, reader) as documents:
-        facts = asdict(documents.status())
+    _check_is_index(store)
+    with RagIndex.open(store, None) as opened:
+        facts = asdict(opened.status())
     if as_json:
         terminal.result(json.dumps(facts, ensure_ascii=False, indent=2))
     elif not facts["num_documents"]:
         terminal.result(words.status_empty.format(program=program(), **facts))
     else:
         terminal.result(words.status.format(**facts, size=f"{facts['size_bytes'] / 1e6:.1f}"))
-
-
-def _watch(
-    terminal: Terminal, words: RagWords, documents: RAG, paths: list[Path], store: Path, *, as_json: bool
-) -> None:
-    """Index now and after each change, until Ctrl-C; runs that changed nothing are not told, but for the first."""
-    for number, report in enumerate(documents.watch(paths)):
-        if number == 0 or report.added or report.updated or report.deleted or report.skipped:
-            _tell_report(terminal, words, report, store, as_json=as_json)
-        if number == 0:
-            terminal.note(words.watching)
 
 
 @contextmanager
@@ -229,7 +230,9 @@ def _opened(store: Path, reader: Settings, *, map_reduce: bool = False) -> Itera
 
     _check_is_index(store)
     finders = {name: reader.get(name) for name in ("embedder", "reranker")}
-    settings = RagSettings(generative=GenerativeSettings(map_reduce=map_reduce), answerer=reader.get("answerer"))
+    given = {"deadline_s": reader["deadline"]} if "deadline" in reader else {}
+    generative = GenerativeSettings(map_reduce=map_reduce, **given)
+    settings = RagSettings(generative=generative, answerer=reader.get("answerer"))
     with RAG(store, _chat_model(reader), read_only=True, settings=settings, owns_model=True, **finders) as documents:
         yield documents
 
@@ -250,34 +253,6 @@ def _where(filters: list[str] | None) -> dict[str, Any] | None:
     from pagoda.rag.retrieval.filters import parse_conditions
 
     return parse_conditions(filters) if filters else None
-
-
-@contextmanager
-def _progress(terminal: Terminal, words: RagWords) -> Iterator[Any]:
-    """A bar on a terminal: first over files, then over sentences."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=terminal.err, disable=not terminal.err.is_terminal, transient=True) as bar:
-        files, sentences = bar.add_task(words.looking, total=None), bar.add_task(words.embedding, total=None)
-
-        def on_event(event: Any) -> None:
-            bar.update(files, total=event.num_files, completed=event.num_files_done)
-            bar.update(sentences, total=event.num_sentences or None, completed=event.num_sentences_done)
-
-        yield on_event
-
-
-def _tell_report(terminal: Terminal, words: RagWords, report: IndexReport, store: Path, *, as_json: bool) -> None:
-    for source, reason in report.skipped:
-        terminal.note(printable(words.skipped.format(source=source, reason=reason)), style="yellow")
-    for source, warning in report.warned:
-        terminal.note(printable(words.warned.format(source=source, warning=warning)), style="yellow")
-    if as_json:
-        terminal.result(json.dumps(asdict(report), ensure_ascii=False, indent=2))
-        return
-    counts = {name: len(getattr(report, name)) for name in ("added", "updated", "deleted", "unchanged", "skipped")}
-    terminal.result(words.report.format(**counts, num_chunks=report.num_chunks, store=store, seconds=report.seconds))
 
 
 def _answered(
@@ -308,7 +283,7 @@ def _tell_sources(terminal: Terminal, answer: Answer) -> None:
         fields = {"number": citation.number, "source": citation.source, "page": citation.pages, "line": citation.line}
         # What is shown as the answer is not said twice: its source tells which words of it answer.
         told = citation.marked_text if answer.shown in ("sentence", "passage") else citation.quote
-        quote = " ".join(told.split())
+        quote = _in_one_line(told)
         terminal.result(_shown(terminal, f"  {place.format(**fields)}: {quote}"))
     for sentence in answer.unsupported:
         terminal.note(printable(words.unsupported.format(sentence=sentence)), style="yellow")
@@ -319,14 +294,19 @@ def _tell_sources(terminal: Terminal, answer: Answer) -> None:
     terminal.note(told)
 
 
+def _in_one_line(quote: str) -> str:
+    """A quotation without the ends of its lines; Chinese has no blank there."""
+    return " ".join(_HAN_BREAK.sub("", quote).split())
+
+
 def _shown(terminal: Terminal, text: str) -> str:
     """Documents and models may hold control characters, which a terminal would obey."""
     return printable(text) if terminal.out.is_terminal else text
 
 
-def _line(prompt: str) -> str:
-    """The next line, empty where there is none."""
+def _line(prompt: str) -> str | None:
+    """The next line; None where there is none."""
     try:
         return input(prompt).strip()
     except (EOFError, KeyboardInterrupt):
-        return ""
+        return None

@@ -27,6 +27,11 @@ _CUE = re.compile(
     r"(?: (?:an?|the|its own|some|free|good))*\s+$",
     re.IGNORECASE,
 )
+_IS_OF_A_TIME = re.compile(
+    r"(?:[过前后这下上每隔]|\b(?:in|last|next|every|past|after))\s*·"
+    r"|·\s*(?:之?[后前]|以[后前]|(?:ago|from (?:now|today)|later|late)\b)",
+    re.IGNORECASE,
+)
 _ONE_NIGHT = ("一晚", "一夜", "一天")
 _PRONOUN = re.compile(r"\b(?:i|we|you|they)\s+$")
 
@@ -67,13 +72,19 @@ def is_wished(text: str, start: int, end: int) -> bool:
 
 
 def measured_in(text: str) -> list[SlotValue]:
-    """Lengths, areas, ages and other amounts that are no money, as values of no slot; 一晚 is what a price is for.
+    """Lengths, areas, ages and other amounts that are no money, as values of no slot.
+
+    一晚 is what a price is for, 过两天 and "three days ago" are times.
 
     >>> [found.value for found in measured_in("离地铁500米以内，一晚300元")]
     ['500米以内']
     """
-    phrases = [(phrase.start, phrase.end) for phrase in phrases_in(folded(text)) if phrase.is_measured]
-    return [SlotValue("", text[a:b], a, b) for a, b in phrases if text[a:b] not in _ONE_NIGHT]
+    places = [(phrase.start, phrase.end) for phrase in phrases_in(folded(text)) if phrase.is_measured]
+    return [
+        SlotValue("", text[start:end], start, end)
+        for start, end in places
+        if text[start:end] not in _ONE_NIGHT and not _IS_OF_A_TIME.search(text[:start] + "·" + text[end:])
+    ]
 
 
 def amounts_in(text: str) -> Iterator[SlotValue]:

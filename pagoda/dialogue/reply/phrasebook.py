@@ -132,6 +132,10 @@ class Phrasebook:
         """Nothing is booked of a label; what can be done instead."""
         return self.say("not_bookable", language, title=self._domain.labels[label].title.get(language, label))
 
+    def deferred(self, words: Sequence[str], language: str) -> str:
+        """Words that are kept for a booking."""
+        return self.say("deferred", language, words=_quoted(words, language))
+
     def unknown(self, words: Sequence[str], language: str) -> str:
         """Names that the graph does not have."""
         return self.say("unknown", language, words=_quoted(words, language))

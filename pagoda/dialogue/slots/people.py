@@ -66,7 +66,10 @@ _NO_PEOPLE = re.compile(
     rf"|年|号|日|桌|间|家|楼|路|元|块|折|岁|星|米|公里)"
     rf"|\d{{1,4}}\s?(?:[ap]\.?m\b|[:：.]\d+|st\b|nd\b|rd\b|th\b|%|°)|[$￥¥€£]\s?\d+(?:\.\d+)?|#\s?\d+|\bno\. ?\d+"
     rf"|\bnot (?:for )?\d+(?: people)?|不是\s?(?:{_NUM})\s?[个位名口]?人?|一个(?=\s*[a-z])"
-    # Who does not come is not counted.
+    # Nor whose birthday it is, and who does not come.
+    r"|(?:是|给|为)?(?:我|他|她)?的?(?:老婆|老公|太太|先生|爱人|妻子|丈夫|[女男]朋友|爸爸?|妈妈?|儿子|女儿|孩子|宝宝|朋友|同事|[爷奶外]\S)"
+    r"的?(?:\d+岁)?(?:生日|纪念日|寿宴|满月)"
+    r"|\b(?:my|our|his|her|their|a) (?:\w+ )?\w+['’]s? (?:\w+ )?(?:birthday|anniversary|graduation|wedding|promotion)\b"
     r"|[^，。,；;]{1,8}(?:不来|来不了|不去|去不了)了?"
     r"|[^,.;]{1,30}\b(?:isn'?t|is not|aren'?t|can'?t|won'?t|cannot)\s(?:be )?(?:coming|come|make it|joining|join)\b"
     rf"|(?:{_NUM}) (?:o'?clock|nights?|days?|weeks?|months?|years?|hours?|hrs?|minutes?|mins?|tables?|rooms?|stars?"
@@ -304,7 +307,9 @@ def _counted(tally: _Tally) -> int | None:
     alone = len([*tally.take(_ALONE)])
     selves = len([*tally.take(_SELF_EN), *tally.take(_SELF_ZH)][:1]) or int(and_i is not None)
     tally.others += (
-        len([*tally.take(_ONE_EN), *tally.take(_ONE_ZH)]) if tally.others or selves or _is_kin_alone(tally.text) else 0
+        len([*tally.take(_ONE_EN), *tally.take(_ONE_ZH)])
+        if tally.others or selves or _is_kin_alone(tally.text) or _ADDED.search(tally.text)
+        else 0
     )
     if tally.total:
         return tally.total + (tally.others if _ADDED.search(tally.text) else 0)
@@ -313,7 +318,7 @@ def _counted(tally: _Tally) -> int | None:
     return 1 if alone else None
 
 
-_ADDED = re.compile(r"\bplus\b|\bas well as\b|\band (?=·+\s*$)|再加|外加|还有")
+_ADDED = re.compile(r"\bplus\b|\bas well as\b|\band (?=·+\s*$)|再加|外加|加上|还有|(?<=·)(?:和|跟|与|带上?)(?=·)")
 _KIN = re.compile(
     rf"\b(?:{_KIN_EN})\b.*\b(?:and|,|plus)\b.*\b(?:{_KIN_EN})\b|(?:{_KIN_ZH})[和跟、]|[和跟、](?:我)?(?:{_KIN_ZH})"
 )
@@ -385,3 +390,19 @@ _BEFORE_CHANGE = re.compile(
     rf"\bfrom {_NUM}(?: (?:people|persons?|guests?|of us))? to\b|\b(?:instead of|rather than) {_NUM}(?: (?:people"
     rf"|persons?|guests?))?"
 )
+
+
+_WHO = re.compile(
+    rf"\b(?:{_NOUNS_EN}|(?:{_KIN_EN})s?|parents|family|families|group|party|couples?|twins|in-laws)\b"
+    rf"|{_KIN_ZH}|{_NOUNS_ZH}|爸妈|父母|爹妈|双亲|公婆|家人|一家人?|全家",
+    re.IGNORECASE,
+)
+
+
+def without_people(text: str, instead: str = " ") -> str:
+    """The text without the words for people.
+
+    >>> without_people("带妈妈和同事", "·"), without_people("my wife and kids")
+    ('带·和·', 'my   and  ')
+    """
+    return _WHO.sub(instead, text)

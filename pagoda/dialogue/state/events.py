@@ -108,6 +108,15 @@ class Ignored:
 
 
 @dataclass(frozen=True)
+class Deferred:
+    """A value that the task has no slot for and a booking of what it looks for has. surface: the words."""
+
+    slot: str
+    value: Value
+    surface: str = ""
+
+
+@dataclass(frozen=True)
 class Requested:
     """The person asks for a column of a result, EVERYTHING or UNKNOWN; several in one turn are told together.
 
@@ -190,6 +199,14 @@ class WantsOther:
     """The person wants another value of a slot, and did not say which."""
 
     slot: str
+
+
+@dataclass(frozen=True)
+class WantsNear:
+    """The person wants things near a node, or in the same area. surface: the words that said so."""
+
+    node: NodeValue
+    surface: str = ""
 
 
 @dataclass(frozen=True)
@@ -287,6 +304,7 @@ Event = (
     | SetAny
     | Ordered
     | Ignored
+    | Deferred
     | Requested
     | AskedAlong
     | AskedForMore
@@ -294,6 +312,7 @@ Event = (
     | AskedToCancel
     | AskedToChange
     | WantsOther
+    | WantsNear
     | Unbookable
     | Confirmed
     | Denied

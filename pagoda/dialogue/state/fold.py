@@ -17,6 +17,7 @@ from pagoda.dialogue.domain.model import Intent
 from pagoda.dialogue.slots.kinds import NodeValue
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state import fold_bookings
+from pagoda.dialogue.state.fold_later import deferred, due, forgotten
 from pagoda.dialogue.state.fold_slots import (
     about,
     declined,
@@ -117,21 +118,11 @@ def _started(state: State, intent: Intent, domain: Domain) -> State:
             and not _is_expired(held, state, domain.slots[slot].expires_after)
         ):
             state = _carried(informed(state, ev.Informed(slot, held.value), domain), slot, held)
-    state = _taken_from_topic(state, intent, domain)
+    source = state.task_with_results
+    if source is not None and source.chosen_result is not None:
+        state = _taken_from_result(state, source, source.chosen_result, domain)
     # What came along is old: nobody said it in this turn.
-    return noted(state, changed=frozenset(), is_informed=False)
-
-
-def _taken_from_topic(state: State, intent: Intent, domain: Domain) -> State:
-    """Slots that a result fills are filled by what was talked of last, unless that is what was booked last."""
-    topic, last = state.topic, state.bookings[-1] if state.bookings else None
-    if topic is None or (last is not None and topic in last.values.values()):
-        return state
-    for slot, sources in intent.from_result.items():
-        queries = (domain.intents[source].query for source in sources)
-        if any(query is not None and query.label == topic.label for query in queries):
-            state = informed(state, ev.Informed(slot, topic), domain)
-    return state
+    return noted(due(state, intent, domain), changed=frozenset(), is_informed=False)
 
 
 def _carried(state: State, slot: str, held: Remembered) -> State:
@@ -160,7 +151,7 @@ def _cancelled(state: State, event: ev.Cancelled, domain: Domain) -> State:
     # A cancelled task leaves nothing: what it said is not carried over into the next one either.
     number = state.task.number
     memory = {slot: held for slot, held in state.memory.items() if held.task != number}
-    return uncovered(replace(state, task=None, memory=memory, topic=None, talked_of=()))
+    return uncovered(replace(forgotten(state, number), task=None, memory=memory, topic=None, talked_of=()))
 
 
 def _chosen(state: State, event: ev.Chosen, domain: Domain) -> State:
@@ -231,6 +222,10 @@ def _offered(state: State, event: ev.Offered, domain: Domain) -> State:
     return about(state, event.results[0], domain) if len(event.results) == 1 else state
 
 
+def _wants_near(state: State, event: ev.WantsNear, domain: Domain) -> State:
+    return replace(noted(state, near=event.node), num_misses=0)
+
+
 def _unbookable(state: State, event: ev.Unbookable, domain: Domain) -> State:
     return replace(noted(state, unbookable=event.label), num_misses=0)
 
@@ -264,6 +259,7 @@ _STEPS: Mapping[type[Any], Callable[[State, Any, Domain], State]] = {
     ev.SetAny: set_any,
     ev.Ordered: ordered,
     ev.Ignored: ignored,
+    ev.Deferred: deferred,
     ev.Requested: _requested,
     ev.AskedAlong: _asked_along,
     ev.AskedForMore: _asked_for_more,
@@ -272,6 +268,7 @@ _STEPS: Mapping[type[Any], Callable[[State, Any, Domain], State]] = {
     ev.AskedToChange: fold_bookings.asked_to_change,
     ev.WantsOther: wants_other,
     ev.Unbookable: _unbookable,
+    ev.WantsNear: _wants_near,
     ev.Confirmed: fold_bookings.confirmed,
     ev.Denied: fold_bookings.denied,
     ev.Switched: _switched,

@@ -136,6 +136,8 @@ class ThisTurn:
     is_informed: a value was told, if the same
     ignored, unknown: words of wishes that the task cannot make use of; names that nobody knows
     unbookable: label of what was to be booked and cannot be; other: slot that another value is wanted of
+    deferred: words that are kept for a booking
+    near: what things are wanted near to
     """
 
     intent: str = ""
@@ -145,6 +147,8 @@ class ThisTurn:
     unknown: tuple[str, ...] = ()
     unbookable: str = ""
     other: str = ""
+    deferred: tuple[str, ...] = ()
+    near: NodeValue | None = None
     is_informed: bool = False
     is_switched: bool = False
     is_resumed: bool = False
@@ -167,6 +171,7 @@ class State:
 
     conversation: its own id, "" in logs of earlier versions; withdrawal: a booking that is to be undone
     topic: the node that was talked of last, None where it was a list or nothing; talked_of: the last of each label
+    later: values that were said before the booking that takes them
 
     handed_off, failure: reasons, "" where there is none; failure is of this turn only
     """
@@ -179,6 +184,7 @@ class State:
     stack: tuple[Task, ...] = ()
     question: Question | None = None
     memory: Mapping[str, Remembered] = field(default_factory=dict)
+    later: Mapping[str, Remembered] = field(default_factory=dict)
     bookings: tuple[BookingRecord, ...] = ()
     conversation: str = ""
     withdrawal: Withdrawal | None = None

@@ -14,11 +14,16 @@ from dataclasses import replace
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Intent
+from pagoda.dialogue.reading.acts import is_choice
+from pagoda.dialogue.reading.closed.assent import is_goodbye
 from pagoda.dialogue.reading.closed.wishes import BOOKS, is_undoing
 from pagoda.dialogue.reading.places import mentions
+from pagoda.dialogue.reading.questions.forms import points_back
+from pagoda.dialogue.slots.kinds import ANY
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.model import State
 from pagoda.dialogue.turn.gathering import gathered
+from pagoda.dialogue.turn.nearness import Nearness
 from pagoda.dialogue.turn.orders import Orders
 from pagoda.dialogue.turn.questions import Questions, index_of
 from pagoda.dialogue.turn.standing import LEAST_SURE
@@ -31,6 +36,8 @@ from pagoda.nlu.understanding import OUT_OF_SCOPE, Act, SlotValue, TurnContext, 
 SURE_OF_A_SWITCH, MOSTLY_ANSWER = 0.8, 0.5
 # Acts that say of themselves what a sentence is for, where no intent fits it; the first that is found.
 _TELLING_ACTS = ("choose", "request", "confirm", "deny")
+_THANK = "thank"
+"""The intent of every domain that has small talk, as its template is: who says goodbye is not refused."""
 _ASKS = re.compile(r"[?？]\s*$|[吗么嘛][\s。.!！]*$")
 
 
@@ -53,15 +60,17 @@ class Interpreter:
     def __init__(self, domain: Domain, values: ValueReader) -> None:
         self._domain, self._values = domain, values
         self._whole, self._questions = WholeSentences(domain, values), Questions(domain, values)
-        self._orders = Orders(domain, values)
+        self._orders, self._nearness = Orders(domain, values), Nearness(domain, values)
 
     def events(self, read: Understanding, state: State, at: str) -> list[ev.Event]:
         """What the person did in this turn, UserSaid first. at: ISO 8601 time of the sentence."""
-        meant, told = self._whole.meaning(read, state)
+        read = _without_ordinals(read, state)
+        near = self._nearness.wanted(read, state)
+        meant, told = self._whole.meaning(read, state) if near is None else ("", ())
         unbookable = self._orders.unbookable(read, state)
         if told:
             return [ev.UserSaid(read.text, read.language, meant, at), *told, *unbookable[:1]]
-        intent = self._effective_intent(read, state)
+        intent = self._effective_intent(read, state) if near is None else near[0]
         declared = self._domain.intents.get(intent)
         said = ev.UserSaid(read.text, read.language, intent, at)
         if declared is not None and declared.act == "cancel" and (is_undoing(read.text) or not unbookable):
@@ -72,10 +81,12 @@ class Interpreter:
             said,
             *unbookable,
             *_switch(declared, state),
+            *self._meant_target(read, state, declared),
             *_yes_or_no(read, declared),
             *_dismissed(read.acts),
             *self._informed(self._reread(read, declared), state),
-            *_ignored(read, declared),
+            *(near[1:] if near is not None else ()),
+            *self._left_over(read, declared, near[1].surface if near is not None else ""),
             *self._questions.beside(read, state, declared),
             *_pointed(read, state, declared, self._domain),
         ]
@@ -93,6 +104,8 @@ class Interpreter:
             return booking
         if self._is_about_booked_node(read, state, kinds):
             return self._domain.intent_of_act("request")
+        if read.intent == OUT_OF_SCOPE and _THANK in self._domain.intents and is_goodbye(read.text):
+            return _THANK
         if read.intent == OUT_OF_SCOPE or self._is_weak(read, state):
             return self._intent_of_acts(kinds, state, OUT_OF_SCOPE if read.intent == OUT_OF_SCOPE else ev.UNCLEAR)
         return read.intent
@@ -186,6 +199,16 @@ class Interpreter:
         named = (self._domain.intent_of_act(kind) for kind in _TELLING_ACTS if kind in kinds)
         return next(filter(None, named), otherwise)
 
+    def _meant_target(self, read: Understanding, state: State, declared: Intent | None) -> Iterator[ev.Event]:
+        """ "Book it": what was talked of last, where that can be booked and the sentence points back to it."""
+        booking, topic = declared.booking if declared is not None else None, state.topic
+        if declared is None or booking is None or topic is None or topic.label != booking.target_label:
+            return
+        is_order = declared.name != read.intent and BOOKS.search(read.text) is not None
+        is_told = any(slot.slot == booking.target for slot in read.slots)
+        if not is_told and index_of(read, state) is None and (is_order or points_back(read.text)):
+            yield ev.Informed(booking.target, topic)
+
     def _reread(self, read: Understanding, declared: Intent | None) -> Understanding:
         """With the quantities of a booking in a sentence that was read as something else and had no place for them."""
         if declared is None or declared.booking is None or declared.name == read.intent or read.slots:
@@ -207,21 +230,39 @@ class Interpreter:
             if act.kind == "order":
                 yield ev.Ordered(act.slot, act.value == "highest")
 
+    def _left_over(self, read: Understanding, declared: Intent | None, used: str) -> Iterator[ev.Event]:
+        """Values that the task has no slot for, kept where a booking will have one; and names that nobody knows.
+
+        used: words that are made use of otherwise
+        """
+        if declared is None or declared.kind not in ("find", "book"):
+            return
+        later = {slot for booking in self._domain.bookings_of(declared) for slot in booking.slots}
+        words: list[str] = []
+        for value in (each for each in read.unused if each.slot not in declared.slots and each.value not in used):
+            told = self._values.event(value, None, is_correction=False) if value.slot in later else None
+            if isinstance(told, ev.Informed) and told.value not in (None, ANY):
+                yield ev.Deferred(value.slot, told.value, value.value)
+            else:
+                words.append(value.value)
+        unknown = tuple(name for name in read.unknown if name not in used)
+        if words or unknown:
+            yield ev.Ignored(tuple(words), unknown)
+
+
+def _without_ordinals(read: Understanding, state: State) -> Understanding:
+    """Of a list "the second" is a row, and no day of the month, unless a time was asked for."""
+    is_asked = state.question is not None
+    if is_asked or state.task_with_results is None or all(act.kind != "choose" for act in read.acts):
+        return read
+    return replace(read, slots=tuple(slot for slot in read.slots if not is_choice(slot.value)))
+
 
 def _wishes_more(read: Understanding, declared: Intent | None, state: State) -> bool:
     """Whether an order of what cannot be booked is a search as well: one with values, or one that begins."""
     is_search = declared is not None and declared.query is not None
     is_new = declared is not None and (state.task is None or state.task.intent != declared.name)
     return is_search and (bool(read.slots) or is_new)
-
-
-def _ignored(read: Understanding, declared: Intent | None) -> Iterator[ev.Event]:
-    """Values that a search has no slot for, and names that nobody knows."""
-    if declared is None or declared.kind not in ("find", "book"):
-        return
-    words = tuple(value.value for value in read.unused if value.slot not in declared.slots)
-    if words or read.unknown:
-        yield ev.Ignored(words, read.unknown)
 
 
 def _among_choices(told: ev.Event, state: State) -> ev.Event:

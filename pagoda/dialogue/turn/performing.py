@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from pagoda.dialogue.cypher import queries
 from pagoda.dialogue.cypher.bookings import booking_key
+from pagoda.dialogue.cypher.nearness import compile_place, shared_place
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.errors import DomainError
 from pagoda.dialogue.reply.phrasebook import Phrasebook
@@ -64,6 +65,7 @@ class Performance:
         self._state = before
         self._log(*proposed)
         try:
+            self._log(*self._nearby(proposed))
             action = policy.next_action(self._state, self._domain)
             done = self._carry_out(action)
         # A graph that has lost what the domain names since the start answers no better than one that is away.
@@ -93,7 +95,7 @@ class Performance:
         task, turn = self._state.task, self._state.this_turn
         if turn.unbookable and not (isinstance(action, actions.Say) and action.template == "not_bookable"):
             return f"{self._phrases.not_bookable(turn.unbookable, self._language)}\n"
-        if task is None or not isinstance(action, actions.LookUp | actions.Ask | actions.Say):
+        if task is None or not isinstance(action, actions.LookUp | actions.Ask | actions.Say | actions.Confirm):
             return ""
         asked = action.slot if isinstance(action, actions.Ask) and action.reason != "missing" else ""
         # A single Han character is a slip of the reader, and nobody's name.
@@ -106,11 +108,25 @@ class Performance:
         unknown += [words for words in turn.unknown if words not in rejected.values()]
         told = [self._phrases.unknown(unknown, self._language)] if unknown else []
         told += [self._phrases.ignored(task.intent, turn.ignored, self._language)] if turn.ignored else []
+        told += [self._phrases.deferred(turn.deferred, self._language)] if turn.deferred else []
         return "".join(f"{line}\n" for line in told)
 
     def _carry_out(self, action: actions.Action) -> Done:
         carry: Callable[[Any], Done] = getattr(self, f"_{_in_words(action)}")
         return carry(action)
+
+    def _nearby(self, proposed: Sequence[ev.Event]) -> Iterator[ev.Event]:
+        """The place of what things are wanted near to, as a value of the task; said back where the task takes none."""
+        task, wish = self._state.task, next((each for each in proposed if isinstance(each, ev.WantsNear)), None)
+        if task is None or wish is None:
+            return
+        place = shared_place(self._domain, task.intent, wish.node)
+        statement = compile_place(self._domain, place, wish.node, self._graph.schema()) if place is not None else None
+        rows = self._run(statement) if statement is not None else []
+        if place is None or not rows:
+            yield ev.Ignored((wish.surface,))
+        else:
+            yield ev.Corrected(place.slot, queries.node_of(rows[0], place.path[-1].label), wish.surface)
 
     # One method for each action
 

@@ -62,6 +62,9 @@ class WholeSentences:
             return not text.strip(" \t.,!。，！") or is_yes(text, things)
         if task is None or task.stage != "confirming":
             return False
+        if is_yes(read.text, things):
+            # The grammar has no values in it: "that's the one" is not for one person.
+            return True
         text = read.text
         for slot in sorted(read.slots, key=lambda found: -found.start):
             told = self._values.event(slot, None, is_correction=False) if slot.slot in self._domain.slots else None

@@ -1,8 +1,8 @@
 """Bytes to text, where nobody says in which encoding they were written.
 
 Before the first station of a document's path: *file* -> Document -> Chunks -> index -> Hits -> answer. UTF-8 and
-UTF-16 prove themselves. GB18030 (GB 18030-2022, superset of GBK and GB2312) accepts nearly any bytes, so it is
-believed only where most of the characters are the common ones; everything else is refused rather than guessed.
+UTF-16 prove themselves, though a few of their bytes may be broken; of older encodings the likeliest is taken where it
+stands out (`legacy_encodings`), and everything else is refused rather than guessed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 
 from pagoda.errors import ConfigError
+from pagoda.rag.documents.legacy_encodings import likeliest
 from pagoda.rag.errors import LoadError
 
 _MARKS = (
@@ -23,18 +24,14 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _SAMPLE = 1 << 16
-_COMMON_SHARE = 0.8
-_MIN_PAIRS = 2
-# EUC-KR puts Hangul where GB2312 has its common characters; no Chinese text of some length lacks these, though.
-_FREQUENT = frozenset(
-    "，。、：的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子得于下自之年过后作里用道行所家事成方多"
-)
-_FREQUENT_SHARE, _FREQUENT_FROM = 0.08, 50
-# Two-byte characters of GB2312: punctuation, full-width forms and the 3,755 characters of level 1.
-_COMMON_PAIR = re.compile(rb"[\xa1\xa3\xb0-\xd7][\xa1-\xfe]")
-_GB_CHARACTER = re.compile(rb"[\x81-\xfe][\x30-\x39][\x81-\xfe][\x30-\x39]|[\x81-\xfe][\x40-\x7e\x80-\xfe]")
+# Of the characters that are none of ASCII's: so few bytes of a text in UTF-8 may be broken.
+_MOST_BROKEN = 0.05
 _USUAL = re.compile(r"[\t\n\r -~\u00a0-\u024f\u2010-\u203a\u3000-\u9fff\uff00-\uffee]")
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b")) + b"\x7f"
+
+
+HIGHER_LIMIT = "raise the limit with --max-bytes, or LoaderSettings(max_bytes=...)"
+"""What else to do about a file that is too large."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +53,16 @@ class LoaderSettings:
 def decode(data: bytes, encoding: str | None = None) -> str:
     """The text, with "\\n" at the end of lines and without a byte order mark.
 
-    encoding: where somebody knows it. Raises LoadError where bytes are no text, or no encoding is certain.
+    encoding: where somebody knows it; else single bytes that are broken become U+FFFD
+    Raises LoadError where bytes are no text, or no encoding is certain.
 
     >>> decode("中文".encode("gb18030")), decode(b"\\xff\\xfea\\x00")
     ('中文', 'a')
     """
     name = encoding or detect(data)
     try:
-        text = data.decode(name)
+        # Whoever names an encoding wants to know that it is another one.
+        text = data.decode(name, "strict" if encoding else "replace")
     except LookupError as error:
         raise LoadError(
             f"encoding {name!r} is unknown: name one that Python knows, such as gb18030 or cp1252"
@@ -88,12 +87,21 @@ def detect(data: bytes) -> str:
         data.decode("utf-8")
         return "utf-8"
     except UnicodeDecodeError as error:
-        if _is_gb18030(data):
-            return "gb18030"
-        raise LoadError(
-            f"is neither UTF-8 (byte {error.start} cannot be read), UTF-16 nor GB18030: save it as UTF-8, or name its "
-            "encoding"
-        ) from error
+        guess: str | None = "utf-8" if _is_nearly_utf8(data) else likeliest(data)
+        if guess is None:
+            raise LoadError(
+                f"is no UTF-8 (byte {error.start} cannot be read), and no other encoding is certain: save it as UTF-8, "
+                "or name its encoding with --encoding, or LoaderSettings(encoding=...)"
+            ) from error
+        return guess
+
+
+def _is_nearly_utf8(data: bytes) -> bool:
+    """Whether some bytes of it were broken, or its end cut off: what is whole is far more than chance would make."""
+    text = data[:_SAMPLE].decode("utf-8", "replace")
+    num_broken = text.count("\ufffd")
+    num_other = sum(1 for character in text if not character.isascii()) - num_broken
+    return num_other >= 4 and num_broken <= max(1, _MOST_BROKEN * num_other)
 
 
 def _wide(data: bytes) -> str | None:
@@ -123,16 +131,3 @@ def _is_binary(data: bytes) -> bool:
     """A zero byte, or more control characters than a stray one."""
     sample = data[:_SAMPLE]
     return b"\0" in sample or len(sample) - len(sample.translate(None, _CONTROLS)) > len(sample) // 100
-
-
-def _is_gb18030(data: bytes) -> bool:
-    try:
-        data.decode("gb18030")
-    except UnicodeDecodeError:
-        return False
-    characters = _GB_CHARACTER.findall(data[:_SAMPLE])
-    common = sum(1 for character in characters if _COMMON_PAIR.fullmatch(character))
-    frequent = sum(character.decode("gb18030", "replace") in _FREQUENT for character in characters)
-    if len(characters) >= _FREQUENT_FROM and frequent < _FREQUENT_SHARE * len(characters):
-        return False
-    return len(characters) >= _MIN_PAIRS and common >= _COMMON_SHARE * len(characters)

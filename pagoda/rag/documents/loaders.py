@@ -13,8 +13,9 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from pagoda.errors import MissingExtraError, PagodaError
-from pagoda.rag.documents.decoding import LoaderSettings, decode
+from pagoda.rag.documents.decoding import HIGHER_LIMIT, LoaderSettings, decode
 from pagoda.rag.documents.delimited import load_csv, load_tsv
+from pagoda.rag.documents.description import described
 from pagoda.rag.documents.document import Document
 from pagoda.rag.documents.formats.docx import load_docx
 from pagoda.rag.documents.formats.eml import load_eml
@@ -96,7 +97,8 @@ def load_bytes(data: bytes, source: str, settings: LoaderSettings | None = None)
         raise EmptyFileError("is empty: write something into it, or leave it out")
     try:
         if suffix in _FROM_TEXT:
-            document = _FROM_TEXT[suffix](decode(data, settings.encoding), source)
+            text = decode(data, settings.encoding)
+            document = _warned(_FROM_TEXT[suffix](text, source), text)
         else:
             document = _FROM_BYTES[suffix](data, source, settings)
     except MissingExtraError as error:
@@ -110,12 +112,22 @@ def load_bytes(data: bytes, source: str, settings: LoaderSettings | None = None)
     return _finished(document, suffix)
 
 
+def _warned(document: Document, text: str) -> Document:
+    """With a warning where bytes of the file were broken."""
+    if not (num_broken := text.count("\ufffd")):
+        return document
+    what = (
+        f"has {num_broken:,} broken characters that could not be read: save it as UTF-8 again from where it came from"
+    )
+    return replace(document, warnings=(*document.warnings, what))
+
+
 def _finished(document: Document, suffix: str) -> Document:
     if not document.text.strip():
         raise EmptyFileError("holds no text")
     text = _UNSTORABLE.sub("\ufffd", document.text)
     title = _UNSTORABLE.sub("\ufffd", " ".join(document.title.split()))
-    return replace(document, text=text, title=title, metadata={**document.metadata, "format": suffix[1:]})
+    return replace(document, text=text, title=title, metadata={**described(document), "format": suffix[1:]})
 
 
 def _loader_suffix(name: str) -> str:
@@ -129,5 +141,5 @@ def _loader_suffix(name: str) -> str:
 def _check_size(num_bytes: int, settings: LoaderSettings) -> None:
     if num_bytes > settings.max_bytes:
         raise LoadError(
-            f"has {num_bytes:,} bytes, at most {settings.max_bytes:,} are read: split it, or raise max_bytes"
+            f"has {num_bytes:,} bytes, at most {settings.max_bytes:,} are read: split it, or {HIGHER_LIMIT}"
         )

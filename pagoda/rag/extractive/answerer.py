@@ -16,6 +16,8 @@ from pagoda.chat.model import Message
 from pagoda.language import language_of
 from pagoda.rag.answer import Answer, Citation
 from pagoda.rag.answerer import GroundedQuestion
+from pagoda.rag.documents.document import SECTION_SEPARATOR
+from pagoda.rag.extractive.showing.governors import governs
 from pagoda.rag.extractive.showing.readable import readable
 from pagoda.rag.followup import joined
 from pagoda.rag.words import words_in
@@ -66,7 +68,8 @@ class QuotingAnswerer:
         return [replace(answer, timings=times) for answer in answers]
 
     def _one(self, question: GroundedQuestion) -> Answer:
-        found = self._loaded().answer(question.alone or question.text, question.hits) if question.hits else None
+        asked = question.alone or question.text
+        found = self._loaded().answer(asked, question.hits, question.beside) if question.hits else None
         if found is None or found.abstained or not found.text:
             confidence = found.confidence if found else 0.0
             text = words_in(language_of(question.text)).abstention
@@ -81,7 +84,7 @@ class QuotingAnswerer:
         citations = [_citation(n, place, question.hits) for n, place in enumerate(found.places, 1)]
         return Answer(
             question=question.text,
-            text="\n\n".join(_text(found, citation) for citation in citations),
+            text="\n\n".join(_text(found, *shown) for shown in zip(found.places, citations, strict=True)),
             shown=found.kind,
             span=citations[0].marked_text,
             citations=tuple(citations),
@@ -98,13 +101,18 @@ class QuotingAnswerer:
         return self._answerer
 
 
-def _text(found: Extraction, citation: Citation) -> str:
-    """What is shown, as a person reads it, with its citation: in a line of its own behind several lines."""
+def _text(found: Extraction, place: Place, citation: Citation) -> str:
+    """What is shown, as a person reads it, with its citation: in a line of its own behind several lines.
+
+    A heading that denies or limits what stands under it comes along, for the passage itself need not say so.
+    """
     told = readable(citation.marked_text if found.kind == "span" else citation.quote)
+    heading = place.chunk.section.rpartition(SECTION_SEPARATOR)[2] or place.chunk.title
+    if governs(heading) and heading not in told:
+        told = f"{readable(heading)}\n\n{told}"
     return f"{told}\n[{citation.number}]" if "\n" in told else f"{told} [{citation.number}]"
 
 
 def _citation(number: int, place: Place, hits: Sequence[Hit]) -> Citation:
     """The place that is shown, with what in it answers."""
-    hit = hits[place.hit_index]
-    return Citation.of_span(number, hit.chunk, *place.quote, hit.score, place.marked)
+    return Citation.of_span(number, place.chunk, *place.quote, hits[place.hit_index].score, place.marked)

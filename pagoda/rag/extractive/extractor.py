@@ -11,7 +11,8 @@ Offline, deterministic, a question in a batch as alone. `confidence` is the prob
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -23,16 +24,17 @@ from pagoda.rag.extractive.chinese.features import read_chinese
 from pagoda.rag.extractive.english.reader import load_reader
 from pagoda.rag.extractive.ranker import FOLDER, decision_features
 from pagoda.rag.extractive.rankers import load_ranker
+from pagoda.rag.extractive.showing.blocks import Beside, completed
 from pagoda.rag.extractive.showing.coverage import Coverage
-from pagoda.rag.extractive.showing.decision import Signs, group_of, load_decision, signs_of
+from pagoda.rag.extractive.showing.decision import Group, Signs, group_of, load_decision, signs_of
 from pagoda.rag.extractive.showing.question_form import Form, form_of
-from pagoda.rag.extractive.showing.station import Candidate, Kind, Showing, Span, passage, sentence_of, shown
+from pagoda.rag.extractive.showing.station import Candidate, Kind, Showing, Span, asked_about, passage, shown
 from pagoda.rag.extractive.spans import sentence_bounds
 
 NAMES_SHARE = 0.2
 """A text with a smaller share of words of a language has its names in it, but nothing to cut an answer from."""
-ENOUGH = 0.9
-"""No more passages are shown once one of them answers with this probability, by what is known of each."""
+ENOUGH, TOO_LITTLE = 0.9, 0.05
+"""No more passages are shown once one of them answers with this probability, and none that answers with less."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,13 @@ class ExtractiveSettings:
 
 @dataclass(frozen=True)
 class Place:
-    """What is shown of one hit. quote, marked: characters of the document, what is shown and what in it answers."""
+    """What is shown of one hit. quote, marked: characters of the document, what is shown and what in it answers.
+
+    chunk: the hit's own, or joined with those beside it
+    """
 
     hit_index: int
+    chunk: Chunk
     quote: Span
     marked: Span
 
@@ -88,7 +94,7 @@ NOTHING = Extraction("", 0, 0, -1, "passage", (), 0.0, True)
 
 
 @dataclass(frozen=True)
-class Reading:
+class SpanReading:
     """What a reader found in one hit: characters of the chunk, and log-odds that the hit holds an answer."""
 
     hit_index: int
@@ -99,12 +105,18 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Weighed:
-    """A reading with what may be shown of it, and how likely it answers."""
+class Examined:
+    """A reading with what may be shown of it, what is known of it, and whose weights decide."""
 
-    reading: Reading
+    reading: SpanReading
     candidate: Candidate
-    probability: float
+    signs: Signs
+    group: Group
+
+    @cached_property
+    def probability(self) -> float:
+        """That it answers."""
+        return load_decision().probability(self.group, self.signs)
 
 
 class ExtractiveAnswerer:
@@ -117,33 +129,38 @@ class ExtractiveAnswerer:
         self.settings = settings or ExtractiveSettings()
         self._rankers = rankers
 
-    def answer(self, question: str, hits: Sequence[Hit]) -> Extraction:
+    def answer(self, question: str, hits: Sequence[Hit], beside: Beside | None = None) -> Extraction:
         """What answers best in the hits (best first); abstained where none seems to hold an answer.
+
+        beside: knows the chunks around a hit's, for a list or a table that goes on over its edges
 
         Raises InvalidRequestError for a question without words, MissingExtraError for an English passage where the
         packaged MiniLM is not installed.
         """
-        return self.extraction(question, hits, self.readings(question, hits))
+        return self.extraction(question, hits, self.readings(question, hits), beside)
 
     def answer_batch(self, questions: Sequence[str], hits: Sequence[Sequence[Hit]]) -> list[Extraction]:
         """One extraction a question: the same as one by one."""
         return [self.answer(question, found) for question, found in zip(questions, hits, strict=True)]
 
-    def readings(self, question: str, hits: Sequence[Hit]) -> list[Reading]:
+    def readings(self, question: str, hits: Sequence[Hit]) -> list[SpanReading]:
         """What the readers find in the first hits: the dear half of an answer. Raises as `answer` does."""
         if not question.strip():
             raise InvalidRequestError("the question is empty: give one with words", param="question")
         read = enumerate(hits[: self.settings.max_hits])
         return [found for index, hit in read if (found := self._read(question, index, hit.chunk))]
 
-    def extraction(self, question: str, hits: Sequence[Hit], readings: Sequence[Reading]) -> Extraction:
+    def extraction(
+        self, question: str, hits: Sequence[Hit], readings: Sequence[SpanReading], beside: Beside | None = None
+    ) -> Extraction:
         """What is shown of what was read: the cheap half."""
         if not readings:
             return NOTHING
-        form = form_of(question)
-        found = weighed(question, hits[: self.settings.max_hits], readings, form)
+        form, read = form_of(question), hits[: self.settings.max_hits]
+        # The likeliest first; of equals the earlier hit.
+        found = sorted(examined(question, read, readings), key=lambda each: -each.probability)
         best, probability = found[0].reading, found[0].probability
-        thresholds = load_decision().thresholds[group_of(best.language, form)]
+        thresholds = load_decision().thresholds[found[0].group]
         least = thresholds.answer if self.settings.min_confidence is None else self.settings.min_confidence
         showing = shown(
             form,
@@ -152,11 +169,9 @@ class ExtractiveAnswerer:
             sentence_is_sure=probability >= thresholds.sentence,
         )
         chunk = hits[best.hit_index].chunk
-        places = [_place(hits, best.hit_index, showing)]
+        places = [_place(best.hit_index, chunk, showing)]
         if showing.kind == "passage":
-            places += [
-                _place(hits, other.reading.hit_index, passage(form, other.candidate)) for other in self._also(found)
-            ]
+            places = _distinct([_whole(place, beside) for place in (*places, *self._also(form, found, hits))])
         return Extraction(
             text=chunk.text[best.start : best.end],
             start=chunk.start + best.start,
@@ -168,27 +183,28 @@ class ExtractiveAnswerer:
             abstained=probability < least,
         )
 
-    def _also(self, found: Sequence[Weighed]) -> list[Weighed]:
+    def _also(self, form: Form, found: Sequence[Examined], hits: Sequence[Hit]) -> list[Place]:
         """The passages to show beside the best: as many as it takes until one of them likely answers."""
         missed, also = 1 - found[0].probability, []
         for other in found[1 : self.settings.max_passages]:
-            if 1 - missed >= ENOUGH:
+            if 1 - missed >= ENOUGH or other.probability < TOO_LITTLE:
                 break
             missed *= 1 - other.probability
-            also.append(other)
+            at = other.reading.hit_index
+            also.append(_place(at, hits[at].chunk, passage(form, other.candidate)))
         return also
 
-    def _read(self, question: str, index: int, chunk: Chunk) -> Reading | None:
+    def _read(self, question: str, index: int, chunk: Chunk) -> SpanReading | None:
         is_chinese = _language(question, chunk.text) == "zh"
         return (self._read_chinese if is_chinese else self._read_english)(question, index, chunk)
 
-    def _read_english(self, question: str, index: int, chunk: Chunk) -> Reading | None:
+    def _read_english(self, question: str, index: int, chunk: Chunk) -> SpanReading | None:
         span = load_reader().read(question, chunk.text, sentences_of(chunk))
         if span is None:
             return None
-        return Reading(index, "en", span.start, span.end, span.log_odds)
+        return SpanReading(index, "en", span.start, span.end, span.log_odds)
 
-    def _read_chinese(self, question: str, index: int, chunk: Chunk) -> Reading | None:
+    def _read_chinese(self, question: str, index: int, chunk: Chunk) -> SpanReading | None:
         ranker = load_ranker("zh", self._rankers)
         passage = read_chinese(question, chunk.text, sentences_of(chunk) or None)
         if not len(passage.spans):
@@ -197,27 +213,19 @@ class ExtractiveAnswerer:
         best = ranker.best(passage, scores)
         first, last = passage.spans[best]
         log_odds = _log_odds(ranker.probability(decision_features(passage, scores, best)))
-        return Reading(index, "zh", passage.tokens[first].start, passage.tokens[last].end, log_odds)
+        return SpanReading(index, "zh", passage.tokens[first].start, passage.tokens[last].end, log_odds)
 
 
-def weighed(question: str, hits: Sequence[Hit], readings: Sequence[Reading], form: Form) -> list[Weighed]:
-    """Each reading with how likely it answers, the likeliest first; of equals the earlier hit."""
-    decision = load_decision()
-    found = [
-        Weighed(reading, candidate, decision.probability(group_of(reading.language, form), signs))
-        for reading, (candidate, signs) in zip(readings, told(question, hits, readings), strict=True)
-    ]
-    return sorted(found, key=lambda each: (-each.probability, each.reading.hit_index))
-
-
-def told(question: str, hits: Sequence[Hit], readings: Sequence[Reading]) -> list[tuple[Candidate, Signs]]:
-    """Each reading as what may be shown, and what is known of it."""
-    coverage = Coverage(question, hits, [sentences_of(hit.chunk) for hit in hits])
+def examined(question: str, hits: Sequence[Hit], readings: Sequence[SpanReading]) -> list[Examined]:
+    """Each reading beside the question and the other hits."""
+    form, coverage = form_of(question), Coverage(question, hits, [sentences_of(hit.chunk) for hit in hits])
     found = []
     for read in readings:
         at, span = read.hit_index, (read.start, read.end)
-        candidate = Candidate(hits[at].text, coverage.sentences[at], span, coverage.key_sentence(at))
-        found.append((candidate, signs_of(coverage, at, sentence_of(coverage.sentences[at], span), read.log_odds)))
+        chunk, key = hits[at].chunk, coverage.key_sentence(at)
+        candidate = Candidate(chunk.text, coverage.sentences[at], span, key, chunk.heading, coverage.is_contested(at))
+        signs = signs_of(coverage, at, asked_about(form, candidate), read.log_odds, form)
+        found.append(Examined(read, candidate, signs, group_of(read.language, coverage)))
     return found
 
 
@@ -227,11 +235,29 @@ def sentences_of(chunk: Chunk) -> list[Span]:
     return known or sentence_bounds(chunk.text)
 
 
-def _place(hits: Sequence[Hit], index: int, showing: Showing) -> Place:
+def _place(index: int, chunk: Chunk, showing: Showing) -> Place:
     """In the document's characters."""
-    start = hits[index].chunk.start
-    quote, marked = ((start + left, start + right) for left, right in (showing.place, showing.marked))
-    return Place(index, quote, marked)
+    quote, marked = ((chunk.start + left, chunk.start + right) for left, right in (showing.place, showing.marked))
+    return Place(index, chunk, quote, marked)
+
+
+def _whole(place: Place, beside: Beside | None) -> Place:
+    """A passage with all of the list, the table or the code at its edges."""
+    if beside is None:
+        return place
+    chunk = completed(place.chunk, beside)
+    return replace(place, chunk=chunk, quote=(chunk.start, chunk.end))
+
+
+def _distinct(places: Sequence[Place]) -> list[Place]:
+    """Without those whose words the ones before hold."""
+    kept: list[Place] = []
+    for place in places:
+        start, end = place.quote
+        held = (k for k in kept if k.chunk.source == place.chunk.source)
+        if not any(k.quote[0] <= start and end <= k.quote[1] for k in held):
+            kept.append(place)
+    return kept
 
 
 def _language(question: str, text: str) -> Language:

@@ -15,7 +15,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pagoda.rag.answer import Citation
-from pagoda.rag.denial import contradicts
+from pagoda.rag.directives import is_directive
+from pagoda.rag.generative.denial import contradicts
 from pagoda.rag.generative.links import with_own_links
 from pagoda.rag.generative.prompt import PackedPrompt
 from pagoda.rag.generative.source import Source
@@ -127,7 +128,8 @@ def _borne(
 def _told(plain: str, question: str, quotes: Sequence[str]) -> str:
     """The model's sentence; the words of its source where one of them denies and the other does not."""
     against = next((quote for quote in quotes if contradicts(plain, question, quote)), None)
-    return plain if against is None else " ".join(against.split())
+    # What gives orders is nobody's answer, see `directives`; whoever reads the hits elsewhere may still meet it.
+    return plain if against is None or is_directive(against) else " ".join(against.split())
 
 
 def _numbers(found: Sequence[tuple[Source, Support]], numbering: _Numbering) -> list[int]:

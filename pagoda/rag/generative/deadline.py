@@ -22,5 +22,6 @@ async def in_time(work: Awaitable[T], model: ChatModel, deadline_s: float) -> T:
             return await work
     except TimeoutError as error:
         raise ChatModelError(
-            f"the model {model.name} gave no answer within {deadline_s:g} s: try again, or allow it more time"
+            f"the model {model.name} gave no answer within {deadline_s:g} s: try again, or allow it more time with "
+            "--deadline SECONDS, or GenerativeSettings(deadline_s=...)"
         ) from error

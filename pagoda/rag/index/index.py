@@ -173,6 +173,13 @@ class RagIndex:
         save_snapshot(snapshot, self.path)
         return snapshot
 
+    def has_lost_snapshot(self) -> bool:
+        """Whether the files that spare readers the vector store are gone or damaged, though there is something in them.
+
+        A reader cannot note that the store lacks vectors, too; the next writer looks for himself.
+        """
+        return self.catalog.counts()[1] > 0 and load_snapshot(self.path, self.generation) is None
+
     def close(self) -> None:
         """Give the memory back; a second call does nothing."""
         self._snapshot = None

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from pagoda.errors import ConfigError
 from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.document import Document
-from pagoda.rag.documents.files import FoundFile, Scan, find_files
+from pagoda.rag.documents.files import FileChoice, FoundFile, Scan, find_files
 from pagoda.rag.documents.loaders import LOADERS_VERSION, load_bytes, read_file
 from pagoda.rag.embedding.vectors import reads
 from pagoda.rag.errors import EmptyFileError, LoadError, RagError
@@ -86,6 +86,7 @@ class Indexer:
         embedder: Embedder,
         *,
         loader_settings: LoaderSettings | None = None,
+        files: FileChoice | None = None,
         batch_sentences: int = 2048,
     ) -> None:
         if batch_sentences < 1:
@@ -94,6 +95,7 @@ class Indexer:
         self.splitter = splitter
         self.embedder = embedder
         self.loader_settings = loader_settings or LoaderSettings()
+        self.files = files
         self.batch_sentences = batch_sentences
 
     @property
@@ -118,9 +120,9 @@ class Indexer:
         if not paths:
             raise RagError("no path was given: name files or folders")
         began = time.perf_counter()
-        scan = find_files(paths, root, exclude=self.index.path)
+        scan = find_files(paths, root, exclude=self.index.path, choice=self.files)
         with self.index.writing() as open_store:
-            writer = IndexWriter(self.index.catalog, open_store, self.embedder, self.batch_sentences)
+            writer = IndexWriter(self.index, open_store, self.embedder, self.batch_sentences)
             run = _Run(self, scan, writer, on_event or (lambda event: None))
             run.execute()
             if writer.has_written:

@@ -20,12 +20,13 @@ from pagoda.errors import ConfigError
 from pagoda.rag.documents.document import Chunk
 from pagoda.rag.embedding.token_vectors import HeadedText, embed_headed, packed
 from pagoda.rag.embedding.vectors import TokenVectors
-from pagoda.rag.index.catalog import Catalog, DocumentRecord
+from pagoda.rag.index.catalog import DocumentRecord
 from pagoda.rag.index.snapshot import vector_ids
 from pagoda.rag.index.vector_store import VectorStore
 
 if TYPE_CHECKING:
     from pagoda.rag.embedding.vectors import Embedder
+    from pagoda.rag.index.index import RagIndex
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,14 @@ class IndexWriter:
     """
 
     def __init__(
-        self, catalog: Catalog, open_store: Callable[[], VectorStore], embedder: Embedder, batch_sentences: int
+        self, index: RagIndex, open_store: Callable[[], VectorStore], embedder: Embedder, batch_sentences: int
     ) -> None:
-        self._catalog = catalog
+        self._catalog = index.catalog
         self._open_store = open_store
         self._embedder = embedder
         self._batch_sentences = batch_sentences
-        self._was_interrupted = catalog.is_unfinished()
+        # Without its snapshot an index is read from the store, which may have lost something, too.
+        self._was_interrupted = index.catalog.is_unfinished() or index.has_lost_snapshot()
         self.has_written = False
         self.num_embedded = 0
 

@@ -12,6 +12,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,9 +23,10 @@ from pagoda.rag.english import STOP_WORDS, stem
 from pagoda.rag.errors import RagError
 
 K1, B = 1.2, 0.6
-VERSION = 2
+VERSION = 3
 _DESCRIPTION = "description.json"
 _HAN = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_HAN_CHARACTER = re.compile(f"[{_HAN}]")
 _TERM = re.compile(rf"(?P<han>[{_HAN}]+)|(?P<number>\d+(?:[.,]\d+)+)|[^\W_{_HAN}]+(?:'[^\W_{_HAN}]+)*")
 # What questions and sentences are built of; alone or two of them together they say nothing of a subject.
 STOP_CHARACTERS = frozenset(
@@ -36,12 +38,16 @@ def tokenize(text: str) -> list[str]:
     """The terms of a text, in order, with repetitions.
 
     English words are lowercase, without accents and endings, and stop words go; Chinese characters come alone and in
-    pairs: pairs tell words apart, single characters find a word that the text abbreviates. Numbers are kept whole.
+    pairs: pairs tell words apart, single characters find a word that the text abbreviates. Traditional characters are
+    taken for the simplified ones that they became. Numbers are kept whole.
 
     >>> tokenize("The cities' 1,200 rivers were flooding"), tokenize("北京的 3.5 km")
     (['citi', '1200', 'river', 'flood'], ['北', '京', '北京', '京的', '3.5', 'km'])
+    >>> tokenize("圖書館") == tokenize("图书馆")
+    True
     """
-    return list(_terms(unicodedata.normalize("NFKC", text).lower().replace("’", "'")))
+    plain = unicodedata.normalize("NFKC", text).lower().replace("’", "'")
+    return list(_terms(plain.translate(_simplified()) if _HAN_CHARACTER.search(plain) else plain))
 
 
 class Bm25Index:
@@ -103,6 +109,18 @@ def _terms(text: str) -> Iterator[str]:
             yield re.sub(r",(?=\d{3})", "", match["number"])
         elif match[0] not in STOP_WORDS:
             yield stem(_unaccented(match[0])) if match[0].isalpha() or "'" in match[0] else match[0]
+
+
+@cache
+def _simplified() -> dict[int, str]:
+    """Traditional characters to simplified ones, each by itself: OpenCC's table, asked once for all of them."""
+    try:
+        import opencc
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("search in traditional Chinese (opencc)", "rag") from error
+    characters = list(map(chr, [*range(0x3400, 0x4DC0), *range(0x4E00, 0xA000)]))
+    converted = opencc.OpenCC("t2s").convert("\n".join(characters)).split("\n")
+    return {ord(one): other for one, other in zip(characters, converted, strict=True) if one != other}
 
 
 def _han_terms(run: str) -> Iterator[str]:

@@ -8,10 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import re
-import tempfile
-import unicodedata
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,16 +17,13 @@ from pagoda.engine.process.async_engine import AsyncEngine
 from pagoda.errors import InvalidRequestError
 from pagoda.rag.answer import Answer
 from pagoda.rag.documents.document import Hit
-from pagoda.rag.errors import LoadError
 from pagoda.rag.query import AnswererName, RagQuery
 from pagoda.server.applications.application import LazyService, Opener
+from pagoda.server.applications.uploads import changed_files, check_documents, plain_name, plainly_named
 
 if TYPE_CHECKING:
     from pagoda.rag.index.indexer import IndexReport
     from pagoda.rag.pipeline import RAG
-
-_UNWANTED = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"|?*\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]')
-_MAX_NAME_BYTES = 180
 
 
 class RagService(LazyService["RAG"]):
@@ -86,28 +79,33 @@ class RagService(LazyService["RAG"]):
         ]
 
     async def upload(self, files: Sequence[tuple[str, bytes]]) -> IndexReport:
-        """Keep and index files. Raises LoadError for one that is no document; then none is kept."""
+        """Keep and index files. Raises LoadError for one that is no document; where it fails, none is kept."""
         rag = await self._opened()
-        named = [(plain_name(name), data) for name, data in files]
-        await asyncio.to_thread(_check_documents, named)
+        named = plainly_named(files)
+        await asyncio.to_thread(check_documents, named)
         async with self._writing:
-            await asyncio.to_thread(_keep, self.uploads, named)
-            return await asyncio.to_thread(rag.add, [self.uploads], self.uploads)
+            return await asyncio.to_thread(self._change, rag, named)
 
     async def delete(self, name: str) -> bool:
-        """Remove an uploaded document; False where there is none. Raises InvalidRequestError for a path elsewhere."""
+        """Remove an uploaded document; False where there is none. Raises InvalidRequestError for a path elsewhere.
+
+        Where the index cannot be changed, the file stays, too.
+        """
         rag = await self._opened()
         if name != plain_name(name):
             raise InvalidRequestError(
                 f"{name!r} is no name of an uploaded document: send it as it is listed", param="name"
             )
         async with self._writing:
-            try:
-                await asyncio.to_thread((self.uploads / name).unlink)
-            except OSError:
+            if not await asyncio.to_thread((self.uploads / name).is_file):
                 return False
-            await asyncio.to_thread(rag.add, [self.uploads], self.uploads)
+            await asyncio.to_thread(self._change, rag, {name: None})
         return True
+
+    def _change(self, rag: RAG, contents: Mapping[str, bytes | None]) -> IndexReport:
+        """Files and index together, or neither."""
+        with changed_files(self.uploads, contents):
+            return rag.add([self.uploads], self.uploads)
 
     def _with_answerer(self, query: RagQuery) -> RagQuery:
         return replace(query, answerer=query.answerer or self._usual_answerer())
@@ -115,48 +113,6 @@ class RagService(LazyService["RAG"]):
     def _usual_answerer(self) -> AnswererName:
         """The built-in model is too small to be believed."""
         return "extractive" if self._engine.args.model is None else "model"
-
-
-def plain_name(name: str) -> str:
-    """A file name and nothing else, whatever a client calls its file. Raises InvalidRequestError where nothing is left.
-
-    >>> plain_name("../../etc/passwd.txt"), plain_name("C:\\\\docs\\\\指南.md"), plain_name(".hidden.md")
-    ('passwd.txt', '指南.md', 'hidden.md')
-    """
-    last = unicodedata.normalize("NFC", name).replace("\\", "/").rsplit("/", 1)[-1]
-    plain = _UNWANTED.sub("_", last).lstrip(". ").rstrip(". ")
-    stem, dot, suffix = plain.rpartition(".")
-    while len(plain.encode()) > _MAX_NAME_BYTES and stem:
-        stem = stem[:-1]
-        plain = stem + dot + suffix
-    if not stem or len(plain.encode()) > _MAX_NAME_BYTES:
-        raise InvalidRequestError(f"{name!r:.80} is no file name: send one such as guide.md", param="file")
-    return plain
-
-
-def _check_documents(named: Sequence[tuple[str, bytes]]) -> None:
-    """Raises LoadError, which names the file."""
-    from pagoda.rag.documents.loaders import load_bytes
-
-    for name, data in named:
-        try:
-            load_bytes(data, name)
-        except LoadError as error:
-            raise LoadError(f"{name} {error}") from error
-
-
-def _keep(folder: Path, named: Sequence[tuple[str, bytes]]) -> None:
-    """Write files whole or not at all, each in one step."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, data in named:
-        # Hidden, so that an indexing run passes it over while it grows.
-        handle, draft = tempfile.mkstemp(prefix=".upload-", dir=folder)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            Path(draft).replace(folder / name)
-        finally:
-            Path(draft).unlink(missing_ok=True)
 
 
 def _open(path: Path, engine: AsyncEngine, loop: asyncio.AbstractEventLoop) -> RAG:

@@ -124,6 +124,37 @@ def test_a_model_answers_and_what_no_source_bears_is_told(store: str, monkeypatc
     assert "no source bears this: They are done on Mars." in result.stderr
 
 
+def test_a_blank_line_in_a_file_of_questions_ends_nothing(store: str) -> None:
+    lines = "\nHow long are repairs guaranteed?\n\n  \nHow long are repairs guaranteed?\n"
+    result = invoke("chat", "--store", store, stdin=lines)
+    assert result.stdout.count("[1] repairs.md") == 2
+
+
+def test_the_status_needs_no_embedder(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pagoda.rag.pipeline, "embedder_of", lambda name: pytest.fail("an embedder was loaded"))
+    assert json.loads(invoke("status", "--store", store, "--json").stdout)["num_documents"] == 8
+
+
+def test_files_are_chosen_and_read_as_the_options_say(tmp_path: Path) -> None:
+    folder = tmp_path / "notes"
+    (folder / "old").mkdir(parents=True)
+    (folder / "a.txt").write_bytes("Zażółć gęślą jaźń, proszę.".encode("cp1250"))
+    for name in ("b.md", "old/c.txt"):
+        (folder / name).write_text("One. Two. Three. Four. Five. Six. Seven. Eight. Nine. Ten.", encoding="utf-8")
+    options = ("--store", str(tmp_path / "store"), "--json")
+    report = json.loads(invoke("index", str(folder), *options, "--include", "*.txt", "--exclude", "old").stdout)
+    assert (report["added"], [name for name, _ in report["skipped"]]) == ([], ["a.txt"])
+    report = json.loads(invoke("index", str(folder), *options, "--encoding", "cp1250", "--chunk-tokens", "8").stdout)
+    assert (sorted(report["added"]), report["skipped"]) == (["a.txt", "b.md", "old/c.txt"], [])
+    assert report["num_chunks"] == 5
+    refused = invoke("index", str(folder), *options, "--max-bytes", "20")
+    assert "raise the limit with --max-bytes" in refused.stderr
+
+
+def test_hard_wrapped_chinese_is_shown_without_its_line_ends() -> None:
+    assert rag_commands._in_one_line("设备保修期\n为三年。\nIt is\nlong.") == "设备保修期为三年。 It is long."
+
+
 def test_a_chat_answers_line_by_line_and_follow_ups_lean_on_the_line_before(store: str) -> None:
     lines = "How long are repairs guaranteed?\n\n"
     result = invoke("chat", "--store", store, stdin=lines)

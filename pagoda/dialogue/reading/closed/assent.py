@@ -126,12 +126,18 @@ _POLITE_EN = (
 _THANKS_EN = (
     "(?:many |much )?(?:thank y(?:ou|a)|thank u|thanks?|thx|tks|ty|cheers)"
     "(?: (?:so|very) much| a lot| a million| kindly| again)*"
-    "(?: for (?:this|that|everything|it))?|(?:i )?(?:really )?appreciate it|much appreciated"
+    "(?: for (?:this|that|everything|it))?|much appreciated"
+    r"|(?:i )?(?:really )?appreciate (?:it|(?:all )?(?:your|the) \w+)"
 )
 _CLOSING_EN = (
-    "for (?:all )?(?:your|the) (?:help|assistance|time)|(?:that is|this is|it is|that will be) (?:all|everything)"
-    "(?: (?:for now|today|thanks|i (?:need|needed|want|wanted)))*|nothing else|no more questions"
+    "for (?:all )?(?:your|the) (?:(?:kind|great) )?(?:help|assistance|time)"
+    "|(?:that is|this is|it is|that will be) (?:all|everything)"
+    "(?: (?:for now|today|thanks|i (?:need|needed|want|wanted)))*|nothing else|no more questions|"
+    "(?:good ?)?bye(?: bye)?|"
+    "(?:have|enjoy) (?:a|your) (?:good|great|nice|lovely) (?:day|one|evening|time|rest)"
 )
+# No yes, whatever stands beside it.
+_LATER_EN = "not (?:now|right now|today|yet)|no thanks?|no thank you"
 _NUMBER_EN = (
     "(?:(?:and|then|please|also) )*"
     "(?:(?:i (?:will |would |also )*(?:need|like|want|have)|(?:give|send|get|tell|provide))(?: (?:me|us))?(?: with)? )?"
@@ -149,13 +155,13 @@ _BESIDE_EN = (
 _AFTER_ZH = "[的呀啊哦噢喔嘞咧哈哒滴呢哪哟呦啦咯喽诶耶]"
 _ANSWER_ZH = (
     "(?:请|我|我们)?(?:确认|确定|同意|赞成|没意见|没异议)(?:无误|了|订|预订|下单|这个|这家|没错|没问题|{things})*[的啊呀哦哈啦]*",
-    rf"(?:是这[样个家]|是|对|可以了|可以|可(?![以能是否不惜怜爱])|成了?|妥了?|没错|没有?问题|没毛病|当然(?:可以|行|好)了?|当然|正确|无误|必须|要得|要|ok){_AFTER_ZH}*",
+    rf"(?:是这[样个家]|是|对|可以了|可以(?!吧)|可(?![以能是否不惜怜爱])|成了?|妥了?|没错|没有?问题|没毛病|当然(?:可以|行|好)了?|当然|正确|无误|必须|要得|要|ok){_AFTER_ZH}*",
     "(?!都(?:可以|行|好|成|ok))(?:信息|内容|这些|上面|以上|时间|人数|地点|日期|都|全部|全|完全|一切|这样|这个|这家|就|也)+"
     rf"(?:都|也|是|很|完全|全)*(?:对|正确|没错|无误|没有?问题|可以了?|行|准确|合适|ok){_AFTER_ZH}*",
     "那?(?:就|按|照)(?:要|选|定|订|按|照|是)?(?:这|它|那(?!样)|您说|你说|上面|以上|刚才)(?:一)?[个家间部场样么里趟位些]?(?:时间)?"
     "(?:来|办|定|订|弄|安排|预订|走|做|说|行|可以|好了|吧|了|的|啊|啦)*",
 )
-_WEAK_ZH = rf"[好行]吧|也(?:行|好|可以|成){_AFTER_ZH}*|(?:嗯|恩|好|行){_AFTER_ZH}*"
+_WEAK_ZH = rf"(?:好|行|可以)吧|也(?:行|好|可以|成){_AFTER_ZH}*|(?:嗯|恩|好|行){_AFTER_ZH}*"
 _VERBS_ZH = "预订|预定|预约|下单|安排|提交|办理|保留|订|定|约|办|留"
 _ASKED_ZH = (
     "(?:请|麻烦(?:您|你)?|劳烦(?:您|你)?|烦请|帮忙|帮|给|替|我们|我|那就|那|就|可以|直接|现在|马上|赶紧|快|要|"
@@ -174,7 +180,8 @@ _THANKS_ZH = (
     "(?:了|你们|您们|你|您|啊|啦|哈|呀|咯|哦)*"
 )
 _CLOSING_ZH = (
-    "的?(?:帮助|帮忙|推荐|服务)(?:了|啊|啦|哦)*|没有?(?:什么|别的|其[他它]的?)?(?:问题|要求|需要|事)?了|就这些"
+    "的?(?:帮助|帮忙|推荐|服务)(?:了|啊|啦|哦)*"
+    "|(?:我|现在|目前|暂时)*没有?(?:任何|什么|别的|其[他它]的?)*(?:问题|要求|需要|事)?了|就这些|再见|拜拜|88+6?"
 )
 _PRAISE_ZH = "(?:很好|非常好|太好了|真好|挺好的?|不错|太棒了|真棒|棒|完美)[的啊呀哈]*"
 _BESIDE_ZH = "知道了|明白了?|收到了?|了解了?|清楚了|您好|你好|亲|老板|哈+|嘿+|嘻+|嗯|哦|噢|喔|啊|呀|那|就|请|的"
@@ -195,12 +202,26 @@ def is_yes(text: str, things: Iterable[str] = ()) -> bool:
     clauses = list(_clauses(text))
     kinds = [kind for clause, is_asked in clauses for kind in grammar.kinds(clause, is_question=is_asked)]
     is_left_alone = "?" in folded(text) and not any(is_asked for _, is_asked in clauses)
-    if "" in kinds or is_left_alone:
+    if not {"", "later"}.isdisjoint(kinds) or is_left_alone:
         return False
     # "Okay" and "great" agree, "okay, that is all" and "great, thank you" say goodbye.
     if "closing" in kinds:
         return kinds[0] == "yes"
     return agreed or "yes" in kinds or "weak" in kinds or ("praised" in kinds and "thanks" not in kinds)
+
+
+def is_goodbye(text: str) -> bool:
+    """Whether the whole sentence only thanks, praises or ends the conversation.
+
+    >>> is_goodbye("好。我现在没有任何问题了。"), is_goodbye("Not now. I appreciate your efforts.")
+    (True, True)
+    >>> is_goodbye("thanks, and tea"), is_goodbye("yes")
+    (False, False)
+    """
+    if len(text) > MAX_LENGTH:
+        return False
+    kinds = [kind for clause, asked in _clauses(text) for kind in _grammar(()).kinds(clause, is_question=asked)]
+    return "" not in kinds and not {"thanks", "closing"}.isdisjoint(kinds)
 
 
 class _Grammar:
@@ -217,6 +238,7 @@ class _Grammar:
                 "yes": "|".join([*answers_en, _PRIME_EN]),
                 "polite": _POLITE_EN.replace("{things}", named),
                 "weak": _WEAK_EN,
+                "later": _LATER_EN,
                 "closing": _CLOSING_EN,
                 "thanks": _THANKS_EN,
                 "beside": _BESIDE_EN.replace("{things}", named),

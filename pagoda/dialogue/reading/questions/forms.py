@@ -42,13 +42,23 @@ _SEEK = re.compile(
     r"|\b(?:find|search(?:ing)?|look(?:ing)? (?:for|up)|recommend\w*|suggest\w*|show|another|others?|else|any|anything"
     r"|anywhere|some(?:thing|where|place)?|instead|how about|what about|which|prefer|want|need"
     r"|(?:would|['’]d) (?:like|love|prefer)"
-    r"|book|reserve|try|rather|more|cheaper|options?)\b",
+    r"|book|reserve|try|rather|more|cheaper|options?|higher|better|closer|nearer|bigger|larger|nicer"
+    r"|ones?(?= (?:with|that|which|in|near|for|under|at)))\b|更",
     re.IGNORECASE,
 )
 _BACK = re.compile(
     r"它|[他她]们?家?|[这那该此][个家间部座所里儿](?!样)|该店|此处|店[里内]"
-    r"|\b(?:it|its|it['’]s|they|they['’]re|their|them|he|she|his|her|that|this|the (?:place|one))\b"
-    r"|\b(?:is|are) there\b",
+    r"|\b(?:it|its|it['’]s|they|they['’]re|their|them|he|she|his|her|that|this|the (?:place|one))\b",
+    re.IGNORECASE,
+)
+_NEAR = re.compile(
+    r"(?:(?:离|在|和|跟)?(?:它|[他她]家|[这那该此](?:[个家间部里儿边]|附近)?(?:酒店|餐馆|餐厅|饭店|店)?)的?)?"
+    r"(?:附近|周边|周围|旁边|边上|不远|同一?(?:个)?(?:区|片|地方))"
+    r"|\b(?:near(?:by)?|close to|around|next to|not far from|by) "
+    r"(?:it|there|here|this|that|them|(?:this|that|the) (?:one|place|\w+)"
+    r"|the (?:first|second|third|last) (?:one|\w+))\b"
+    r"|\b(?:in |around )?the same (?:area|district|neighbou?rhood|part of town|place)\b(?: as (?:it|that|the \w+))?"
+    r"|\bnearby\b|\baround (?:there|here)\b",
     re.IGNORECASE,
 )
 _HAS_ZH = re.compile(
@@ -61,6 +71,7 @@ _PREDICATE_ZH = re.compile(
     r"(?:这家\w*)?(?:里|那边|那里|现在|今天|晚上|周末)?"
     r"(?:是否|可不可以|能不能|有没有|可以|能|收|支持|有|允许|是|让|会|接受|提供|带)"
 )
+_ELLIPTIC = re.compile(r"[家个间部条场]呢(?=$|[\s?？。!！])|\b(?:what|how) about\b", re.IGNORECASE)
 _AUX_BEFORE = re.compile(rf"\b(?:{_AUX})\s+(?:the\s+)?$", re.IGNORECASE)
 _ALL = re.compile(
     r"介绍|详细|详情|情况|信息|资料|怎么?样(?=$|[\s?？。!！呢啊])|如何(?=$|[\s?？。!！呢])|咋样|了解"
@@ -130,6 +141,16 @@ def points_back(text: str, titles: Iterable[str] = ()) -> bool:
     return re.search(f"{subject}|{called}", text, re.IGNORECASE) is not None
 
 
+def near_what(text: str) -> str:
+    """The words by which something is wanted near to what is talked of; "" where there are none.
+
+    >>> near_what("这家附近有什么酒店"), near_what("any hotels around there?"), near_what("near Luming Station")
+    ('这家附近', 'around there', '')
+    """
+    found = _NEAR.search(text)
+    return found[0].strip() if found is not None else ""
+
+
 def asks_what_there_is(text: str) -> bool:
     """Whether the sentence asks for something that a place may have, without saying of which one.
 
@@ -146,6 +167,15 @@ def wants_all(text: str) -> bool:
     (True, True, False)
     """
     return _ALL.search(text) is not None
+
+
+def is_elliptic(text: str) -> bool:
+    """Whether a question only names something else to be told of: "what about the second?", 那第一家呢.
+
+    >>> is_elliptic("what about the second one?"), is_elliptic("那第一家呢"), is_elliptic("第一家能停车吗")
+    (True, True, False)
+    """
+    return _ELLIPTIC.search(text) is not None
 
 
 def is_subject_of_question(text: str, start: int, end: int) -> bool:

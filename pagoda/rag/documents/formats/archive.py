@@ -11,7 +11,7 @@ import zipfile
 from typing import Any
 
 from pagoda.errors import MissingExtraError
-from pagoda.rag.documents.decoding import LoaderSettings
+from pagoda.rag.documents.decoding import HIGHER_LIMIT, LoaderSettings
 from pagoda.rag.errors import LoadError
 
 _OLE = b"\xd0\xcf\x11\xe0"
@@ -25,7 +25,7 @@ def open_archive(data: bytes, settings: LoaderSettings, kind: str) -> zipfile.Zi
     archive = zipfile.ZipFile(io.BytesIO(data))
     total = sum(entry.file_size for entry in archive.infolist())
     if total > settings.max_bytes:
-        raise LoadError(f"unpacks to {total:,} bytes, at most {settings.max_bytes:,} are read: raise max_bytes")
+        raise LoadError(f"unpacks to {total:,} bytes, at most {settings.max_bytes:,} are read: {HIGHER_LIMIT}")
     if any(entry.flag_bits & 1 for entry in archive.infolist()):
         raise LoadError("is encrypted: remove its password")
     return archive

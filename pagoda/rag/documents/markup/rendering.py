@@ -32,6 +32,17 @@ def rendered(tree: Any) -> PageText:
     return writer.finished()
 
 
+def _ordinal(item: Any) -> int | None:
+    """The number that a browser writes before an item."""
+    parent = item.getparent()
+    if parent is None or parent.tag != "ol" or item.text_content().strip() == "":
+        return None
+    if str(item.get("value") or "").isdecimal():
+        return int(item.get("value"))
+    first = int(parent.get("start")) if str(parent.get("start") or "").isdecimal() else 1
+    return first + sum(1 for _ in item.itersiblings("li", preceding=True))
+
+
 class _Rendering:
     """Walks a tree into a writer. Pages nest deeper than Python's stack: what is still to be done is kept in a list."""
 
@@ -72,6 +83,8 @@ class _Rendering:
             self._writer.end_block()
             if tag in ("dd", "dt"):
                 self._join_definition(element)
+            elif tag == "li" and (number := _ordinal(element)):
+                self._writer.words(f"{number}. ")
         return True
 
     def _leave(self, tag: str, tail: str | None) -> None:

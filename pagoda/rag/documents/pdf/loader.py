@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 from pagoda.errors import MissingExtraError
-from pagoda.rag.documents.decoding import LoaderSettings
+from pagoda.rag.documents.decoding import HIGHER_LIMIT, LoaderSettings
 from pagoda.rag.documents.document import Document
 from pagoda.rag.documents.markup.html import metadata_of
 from pagoda.rag.documents.pdf import recognition
@@ -66,7 +66,7 @@ def _pages(pdf: Any, settings: LoaderSettings) -> tuple[list[Page], list[int]]:
         pages.append(page)
         length += sum(len(line.text) for line in page.lines)
         if length > settings.max_bytes:
-            raise LoadError(f"unpacks to more than {settings.max_bytes:,} characters: split it, or raise max_bytes")
+            raise LoadError(f"unpacks to more than {settings.max_bytes:,} characters: split it, or {HIGHER_LIMIT}")
     return pages, scanned
 
 

@@ -16,6 +16,7 @@ from functools import cached_property
 
 from pagoda.rag.content_words import content
 from pagoda.rag.documents.document import Hit
+from pagoda.rag.extractive.showing.prose import is_prose
 
 # What a question asks with, which no answer repeats.
 _ASKING = re.compile(
@@ -25,11 +26,13 @@ _ASKING = re.compile(
     "|能不能|可以|需要|应该",
     re.I,
 )
+RIVAL = 0.9
+"""Of what the best sentence holds of a question: who holds as much may say the contrary of it."""
 _IDENTIFIER = re.compile(r"[A-Za-z_$@~/.-]*[A-Za-z0-9][\w.$@~/-]*")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class QuestionWords:
     """The words of a question with what each is worth, together 1."""
 
     worth: Mapping[str, float]
@@ -56,18 +59,28 @@ class Coverage:
         ]
 
     @cached_property
-    def wanted(self) -> Wanted:
+    def wanted(self) -> QuestionWords:
         """The question's words; all alike where none is left."""
         asked = content(_ASKING.sub(" ", self.question)) or content(self.question)
         told = [words for of_hit in self.words for words in of_hit]
         worth = {word: math.log(1 + (len(told) + 1) / (sum(word in w for w in told) + 0.5)) for word in sorted(asked)}
         total = sum(worth.values()) or 1.0
-        return Wanted({word: value / total for word, value in worth.items()})
+        return QuestionWords({word: value / total for word, value in worth.items()})
 
     @cached_property
     def shares(self) -> list[list[float]]:
         """How much of the question each sentence of each hit holds."""
         return [[self.wanted.share_in(words) for words in of_hit] for of_hit in self.words]
+
+    @cached_property
+    def prose(self) -> float:
+        """Share of the sentences that read alone, the mean of all hits; 0 without hits."""
+        texts = [hit.chunk.text for hit in self.hits]
+        shares = [
+            sum(is_prose(text, *place) for place in bounds) / len(bounds) if bounds else 0.0
+            for text, bounds in zip(texts, self.sentences, strict=True)
+        ]
+        return sum(shares) / len(shares) if shares else 0.0
 
     def in_passage(self, index: int) -> float:
         """How much of the question a hit holds, its heading included."""
@@ -81,6 +94,11 @@ class Coverage:
         """The sentence of a hit that holds most of the question; the first of equals; -1 where there is none."""
         shares = self.shares[index]
         return max(range(len(shares)), key=lambda place: (shares[place], -place), default=-1)
+
+    def is_contested(self, index: int) -> bool:
+        """Whether another sentence of a hit speaks of the question as much as the key sentence does, or nearly."""
+        shares = sorted(self.shares[index], reverse=True)
+        return len(shares) > 1 and shares[1] >= RIVAL * shares[0]
 
     def names_missing(self, index: int) -> int:
         """How many names of the question (Latin words of a Chinese one; capitals, digits, marks) a hit lacks."""

@@ -2,9 +2,9 @@
 
 On a question's path: question -> Hits -> spans -> *decision* -> what is shown -> Answer. A reader's own confidence is
 that of encyclopaedias, where its questions came from; over manuals it is far too sure. So it is one of a few numbers
-here, beside how much of the question stands in the passage and how well the passage was found; their weights are
-those of a logistic regression (Platt 1999), one for questions that want words and one for the others, fitted to both
-kinds of text by `benchmarks/train_showing.py`, which says to which.
+here, beside how much of the question stands in the passage and how well the passage was found. Their weights are
+those of logistic regressions (Platt 1999), one for running prose and one for manuals with their lists, tables and
+code, fitted by `benchmarks/train_showing.py`, which says to what.
 """
 
 from __future__ import annotations
@@ -24,7 +24,11 @@ from pagoda.rag.extractive.showing.question_form import Form
 
 WEIGHTS = Path(__file__).parents[1] / "data" / "showing.json"
 Group = str
-"""en-words, en-rest, zh-words, zh-rest: the language of the question, and whether it wants words."""
+"""en-prose, en-manual, zh-prose, zh-manual: the language of the reader, and what the hits look like."""
+PROSE_SHARE = 0.97
+"""Of the sentences of all hits that were read, on average: where so many read alone, no list or table is near."""
+USUAL_LIKENESS = 0.72
+"""The mean of the first hits of English questions by the packaged MiniLM."""
 
 
 @dataclass(frozen=True)
@@ -33,27 +37,29 @@ class Signs:
 
     reader: log-odds that the passage holds an answer, as its reader has them
     in_sentence, in_passage, anywhere: share of the question's words in the best sentence, the passage, all hits
-    in_span_sentence: the same share in the sentence that the reader's words stand in
+    in_own_sentence: the same share in the sentence that would be shown
     names_missing: names of the question that the passage lacks
-    likeness: of question and passage word by word, where the embedder reads them; else 0
+    likeness: of question and passage word by word; where no embedder tells it, what it usually is
     words: the passage's score by its words beside the highest of all hits
     lead: how much more of the question the passage holds than the best of the others
     rank: its place among the hits, 0 for the first
+    wants_words: 1 where words answer, 0 where it takes a sentence or a block
     """
 
     reader: float
     in_sentence: float
     in_passage: float
     anywhere: float
-    in_span_sentence: float
+    in_own_sentence: float
     names_missing: float
     likeness: float
     words: float
     lead: float
     rank: float
+    wants_words: float
 
 
-def signs_of(coverage: Coverage, index: int, span_sentence: int, reader: float) -> Signs:
+def signs_of(coverage: Coverage, index: int, own_sentence: int, reader: float, form: Form) -> Signs:
     """The signs of one hit among those that were read."""
     shares, parts = coverage.shares[index], [hit.parts for hit in coverage.hits]
     passages = [coverage.in_passage(place) for place in range(len(coverage.hits))]
@@ -64,12 +70,13 @@ def signs_of(coverage: Coverage, index: int, span_sentence: int, reader: float) 
         in_sentence=max(shares, default=0.0),
         in_passage=passages[index],
         anywhere=coverage.anywhere(),
-        in_span_sentence=shares[span_sentence] if 0 <= span_sentence < len(shares) else 0.0,
+        in_own_sentence=shares[own_sentence] if 0 <= own_sentence < len(shares) else 0.0,
         names_missing=float(min(3, coverage.names_missing(index))),
-        likeness=float(parts[index].get("tokens", 0.0)),
-        words=parts[index].get("bm25", 0.0) / most_words if most_words > 0 else 0.0,
+        likeness=float(parts[index].get("tokens", USUAL_LIKENESS)),
+        words=parts[index].get("bm25", 0.0) / most_words if most_words > 0 else 1.0,
         lead=passages[index] - max(others, default=0.0),
         rank=float(index),
+        wants_words=float(form == "words"),
     )
 
 
@@ -96,13 +103,9 @@ class Decision:
         return 1 / (1 + math.exp(-max(-30.0, min(30.0, logit))))
 
 
-def group_of(language: Language, form: Form) -> Group:
-    """Which weights decide.
-
-    >>> group_of("zh", "polar")
-    'zh-rest'
-    """
-    return f"{language}-{'words' if form == 'words' else 'rest'}"
+def group_of(language: Language, coverage: Coverage) -> Group:
+    """Which weights decide."""
+    return f"{language}-{'prose' if coverage.prose >= PROSE_SHARE else 'manual'}"
 
 
 @lru_cache(maxsize=2)

@@ -79,6 +79,15 @@ def is_governed(sentence: str, start: int, end: int) -> bool:
     return bool(_ENGLISH.search(around) or _CHINESE.search(around))
 
 
+def governs(heading: str) -> bool:
+    """Whether a heading denies, limits or conditions what stands under it.
+
+    >>> governs("Unsupported features"), governs("Before v4.0"), governs("Features")
+    (True, True, False)
+    """
+    return is_governed(heading, 0, 0)
+
+
 def goes_on(sentence: str) -> bool:
     """Whether a sentence takes back, limits or conditions what the one before it says.
 

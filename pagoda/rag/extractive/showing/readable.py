@@ -28,7 +28,10 @@ _ROLE_WITH_TARGET = re.compile(r":[a-z:+-]+:`([^`<]+?)\s*<[^`>]+>`")
 _LINE_START = re.compile(r"^\s*(?:#{1,6}\s+|>\s?)+")
 _FORMAT = re.compile(r"[|\n]|\]\(|\*\*|__|^#+\s|https?:|www\.|\{\{|</?\w+>|\.(?:md|html?|rst)\b|::")
 _BRACKETS = ("()", "[]", "{}", "（）", "《》", "“”", "「」", "『』", "【】")
-_JOINED = re.compile(r"\w[-_./@$\\]*\Z")
+_LATIN = re.compile(r"[A-Za-z0-9]")
+_GOES_ON_LEFT = re.compile(r"[A-Za-z0-9_][-_./@$\\]*\Z|[-_/@\\]+\Z")
+_GOES_ON_RIGHT = re.compile(r"[-_./@$\\]*[A-Za-z0-9_]")
+_REACH = 8
 
 
 def readable(text: str) -> str:
@@ -61,10 +64,11 @@ def is_bare(text: str, start: int, end: int) -> bool:
 
 def _cuts_word(text: str, start: int, end: int) -> bool:
     """Whether a Latin word or a number goes on over an edge: `site` of --no-site-file, 12 of 3.12."""
-    before, after = _JOINED.search(text[max(0, start - 8) : start]), re.match(r"[-_./@$\\]*\w", text[end : end + 8])
-    opens = before is not None and text[start : start + 1].isascii() and text[start : start + 1].isalnum()
-    closes = after is not None and text[end - 1 : end].isascii() and text[end - 1 : end].isalnum()
-    return bool((opens and before[0][0].isascii()) or (closes and after[0][-1].isascii()))
+    before = _GOES_ON_LEFT.search(text[max(0, start - _REACH) : start])
+    after = _GOES_ON_RIGHT.match(text[end : end + _REACH])
+    opens = before is not None and _LATIN.match(text[start : start + 1]) is not None
+    closes = after is not None and _LATIN.match(text[end - 1 : end]) is not None
+    return opens or closes
 
 
 def _lines(lines: Sequence[str]) -> Iterator[str]:

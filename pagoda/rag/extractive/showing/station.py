@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pagoda.rag.extractive.showing.governors import goes_on, is_governed, is_question
+from pagoda.rag.extractive.showing.governors import goes_on, governs, is_governed, is_question
 from pagoda.rag.extractive.showing.prose import is_prose
 from pagoda.rag.extractive.showing.question_form import Form
 from pagoda.rag.extractive.showing.readable import is_bare
@@ -34,36 +34,44 @@ class Showing:
 
 @dataclass(frozen=True)
 class Candidate:
-    """What a reader found in a passage. sentences: in order; span: the words; key: the sentence that is asked about."""
+    """What a reader found in a passage.
+
+    sentences: in order; span: the words; heading: what the passage stands under
+    key: the sentence that is asked about; contested: another one may be as well
+    """
 
     text: str
     sentences: Sequence[Span]
     span: Span
     key: int
+    heading: str = ""
+    contested: bool = False
 
 
 def shown(form: Form, found: Candidate, *, span_is_sure: bool, sentence_is_sure: bool) -> Showing:
     """How a candidate is shown for a question of some form."""
-    at = _asked_about(form, found)
+    at = asked_about(form, found)
     sentence = _sentence(found, at)
-    if form == "block" or not sentence_is_sure or not _reads_alone(found.text, sentence):
+    undecided = not sentence_is_sure or (form == "polar" and found.contested)
+    if form == "block" or undecided or not _reads_alone(found.text, sentence):
         return passage(form, found)
     marked = _marked(form, found, sentence)
     whole = with_what_goes_on(found.text, found.sentences, at)
     left, right = found.span[0] - sentence[0], found.span[1] - sentence[0]
     alone = form == "words" and span_is_sure and whole == sentence and marked == found.span
-    if alone and right - left <= LONGEST_SPAN and not is_governed(found.text[slice(*sentence)], left, right):
+    governed = governs(found.heading) or is_governed(found.text[slice(*sentence)], left, right)
+    if alone and right - left <= LONGEST_SPAN and not governed:
         return Showing("span", sentence, marked)
     return Showing("sentence", whole, marked)
 
 
 def passage(form: Form, found: Candidate) -> Showing:
     """All of a candidate's passage, with what in it answers marked."""
-    sentence = _sentence(found, _asked_about(form, found))
+    sentence = _sentence(found, asked_about(form, found))
     return Showing("passage", (0, len(found.text)), _marked(form, found, sentence))
 
 
-def _asked_about(form: Form, found: Candidate) -> int:
+def asked_about(form: Form, found: Candidate) -> int:
     """The place of the sentence that answers: which words say yes or no is nothing that a reader of spans knows."""
     return found.key if form == "polar" and found.key >= 0 else sentence_of(found.sentences, found.span)
 

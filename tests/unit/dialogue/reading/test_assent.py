@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pagoda.dialogue.reading.closed.assent import MAX_LENGTH, is_yes
+from pagoda.dialogue.reading.closed.assent import MAX_LENGTH, is_goodbye, is_yes
 
 YES = [
     "yes", "Yep!", "yeah, sure", "OK", "okay, go ahead", "That's right.", "Yes , that 's correct .", "all correct",
@@ -24,8 +24,8 @@ YES = [
 NO = [
     "right now", "thanks for your help, that's all I need right now",
     "", "   ", "maybe", "no", "not yes", "yes?", "ok?", "yes but later", "yes if it is cheap", "yes and a second one",
-    "okay wait", "right, and the address?", "great, thanks",
-    "super, thank you", "that's it, thank you", "thanks", "sure of it?",
+    "okay wait", "right, and the address?", "great, thanks", "super, thank you",
+    "yes, not now", "ok no thanks", "okay, not today", "that's it, thank you", "thanks", "sure of it?",
     "yes or no", "is that right", "make it five", "book another", "well...", "ok...", "yes no", "fine print",
     "能便宜点吗", "好像不对", "好贵", "是不是", "对了", "好吗", "可以吗", "不可以", "嗯……", "好的但是", "行不行",
     "可能吧", "可是太晚", "可惜了", "没关系", "no problem, but later",
@@ -42,6 +42,16 @@ def test_a_whole_yes_is_one(text: str) -> None:
 @pytest.mark.parametrize("text", NO)
 def test_anything_else_is_none(text: str) -> None:
     assert not is_yes(text, ["table"])
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [("好的，谢谢，没有别的问题了，再见！", True), ("Not now. I appreciate your efforts.", True),
+     ("that is all, bye", True),
+     ("thanks, and a hotel", False), ("yes", False), ("没有停车场吗", False), ("谢谢，电话多少", False)],
+)  # fmt: skip
+def test_who_only_thanks_or_ends_says_goodbye(text: str, ends: bool) -> None:
+    assert is_goodbye(text) is ends
 
 
 def test_what_is_agreed_upon_is_called_by_the_domains_words() -> None:

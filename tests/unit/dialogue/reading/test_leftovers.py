@@ -61,7 +61,8 @@ def read(domain: Domain, text: str, intent: str = "find_restaurant", *words: tup
         ("松月区500米以内的川菜馆", "find_restaurant", ["500米以内"]),
         ("a hotel in Songyue of at least 30 square metres", "find_hotel", ["at least 30 square metres"]),
         ("松月区的酒店，一晚300元以内", "find_hotel", []),
-        ("book a table with parking", "book_restaurant", []),
+        ("the cheap film", "find_film", ["cheap"]),
+        ("book a table with parking", "book_restaurant", ["parking"]),
         ("parking", OUT_OF_SCOPE, []),
     ],
 )
@@ -145,3 +146,72 @@ def test_a_name_that_the_graph_has_by_now_is_no_unknown_one(domain: Domain) -> N
     assert reader.parse("a hotel in Luming near Petroleum House").unknown == ("Petroleum House",)
     linker.current = Linker([*NAMED, Named(NodeValue("Landmark", "landmark-900", "石油大厦", "Petroleum House"))])
     assert reader.parse("a hotel in Luming near Petroleum House").unknown == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "intent", "unused"),
+    [
+        ("a quiet Sichuan restaurant in Songyue", "find_restaurant", ["quiet"]),
+        ("Sichuan in Songyue, and I am allergic to peanuts", "find_restaurant", ["allergic to peanuts"]),
+        ("a hotel in Songyue that allows dogs", "find_hotel", ["dogs"]),
+        ("Sichuan in Songyue, something not too noisy", "find_restaurant", ["not too noisy"]),
+        ("a restaurant with live music and Sichuan food", "find_restaurant", ["live music"]),
+        ("book a table by the window tonight", "book_restaurant", ["window"]),
+        ("book it for two tonight, we need a high chair", "book_restaurant", ["high chair"]),
+        ("a table tonight at 7, it is my wife's birthday", "book_restaurant", ["wife's birthday"]),
+        ("wheelchair access please, tonight at 7", "book_restaurant", ["wheelchair access"]),
+        ("松月区安静一点的川菜馆", "find_restaurant", ["安静一点"]),
+        ("川菜馆，我对花生过敏", "find_restaurant", ["我对花生过敏"]),
+        ("松月区有吹风机的酒店", "find_hotel", ["吹风机"]),
+        ("我吃素，找松月区的餐馆", "find_restaurant", ["吃素"]),
+        ("Sichuan in Songyue, open after 10pm", "find_restaurant", ["open after 10pm"]),
+        ("松月区晚上十点还营业的川菜馆", "find_restaurant", ["晚上十点还营业"]),
+        ("Sichuan for 4 people tonight at 7", "find_restaurant", ["4 people", "tonight at 7"]),
+        ("a hotel in Songyue for two people from Friday", "find_hotel", ["two people", "Friday"]),
+        ("松月区的酒店，和女朋友住", "find_hotel", []),
+        ("不要香菜，川菜馆", "find_restaurant", ["不要香菜"]),
+        ("订今晚七点四位，要靠窗的位子", "book_restaurant", ["靠窗"]),
+        ("订今晚七点四位，是我老婆生日", "book_restaurant", ["是我老婆生日"]),
+    ],
+)
+def test_a_wish_that_no_slot_holds_is_unused(domain: Domain, text: str, intent: str, unused: list[str]) -> None:
+    assert [value.value for value in read(domain, text, intent).unused] == unused
+
+
+@pytest.mark.parametrize(
+    ("text", "intent"),
+    [
+        ("hello system, could you help me find a Sichuan restaurant please", "find_restaurant"),
+        ("I was wondering if you could recommend some Sichuan food", "find_restaurant"),
+        ("oh damn, I meant a hotel", "find_hotel"),
+        ("we are celebrating and would like a table tonight", "book_restaurant"),
+        ("my wife and kids and I want a table for tonight at 7", "book_restaurant"),
+        ("I'd like a restuarant in Songyue", "find_restaurant"),
+        ("你个头，找川菜馆", "find_restaurant"),
+        ("好的，我记下了，玩累了，我要去松月区吃川菜", "find_restaurant"),
+        ("我要带着妈妈去吃饭，有什么推荐吗", "find_restaurant"),
+        ("特别想吃川菜，可以为我推荐一家吗", "find_restaurant"),
+        ("我要和朋友住酒店，要求不高", "find_hotel"),
+        ("麻烦帮我订今晚七点四位，谢谢", "book_restaurant"),
+        ("帮我推荐一个人均消费在50-100元的餐馆", "find_restaurant"),
+        ("最近想吃川菜，找一个地方", "find_restaurant"),
+        ("I'm traveling soon and need a hotel", "find_hotel"),
+    ],
+)
+def test_talk_around_a_wish_is_not_said_back(domain: Domain, text: str, intent: str) -> None:
+    found = read(domain, text, intent)
+    assert (found.unused, found.unknown) == ((), ())
+
+
+def test_when_and_for_whom_is_of_the_slot_that_a_booking_has(domain: Domain) -> None:
+    told = read(domain, "Sichuan for 4 people tonight at 7", "find_restaurant").unused
+    assert [value.slot for value in told] == ["people", "time"]
+    told = read(domain, "a hotel in Songyue for two people from Friday", "find_hotel").unused
+    assert [value.slot for value in told] == ["", ""]
+
+
+def test_nights_count_no_people_and_a_verb_is_no_name(domain: Domain) -> None:
+    assert values(read(domain, "book it for five nights", "book_restaurant", ("people", "five"))) == []
+    assert values(read(domain, "also, book it tonight", "book_restaurant", ("people", "also"))) == [("time", "tonight")]
+    assert values(read(domain, "a hotel in Luming, that would work for me", "find_hotel")) == [("location", "Luming")]
+    assert values(read(domain, "a hotel near work", "find_hotel")) == [("location", "work")]

@@ -104,6 +104,7 @@ def test_what_emptied_the_result_is_named_with_its_value() -> None:
 def test_what_cannot_be_used_is_said_back() -> None:
     assert SAYS.ignored("find_restaurant", ["停车场", "泳池"], "zh") == "找餐馆用不上“停车场”、“泳池”。"
     assert SAYS.ignored("find_restaurant", ["parking"], "en") == "I cannot use “parking” to find a restaurant."
+    assert SAYS.deferred(["tonight at 7", "for four"], "en") == "I keep “tonight at 7”, “for four” for the booking."
     unknown = SAYS.question("find_hotel", Ask("location", 1, (), False, "invalid", "Paris"), "en")
     assert unknown == "There is no “Paris” here that I know of. Whereabouts?"
 

@@ -138,6 +138,26 @@ def test_words_that_nothing_can_be_done_with_are_told_in_their_turn_only() -> No
     assert after(*FIND, ev.Ignored(("停车场",)), said()).this_turn.ignored == ()
 
 
+def test_what_only_a_booking_can_use_is_kept_for_one() -> None:
+    told = (ev.Deferred("people", 4, "四位"), ev.Deferred("time", SEVEN, "今晚七点"), ev.Deferred("stars", 5, "五星"))
+    state = after(*FIND, *told, ev.Offered((TILE,)))
+    assert state.this_turn.deferred == ("四位", "今晚七点")
+    booking = fold((said(), ev.Switched("book_restaurant")), CITY, state)
+    assert task_of(booking).values == {"name": TILE, "people": 4, "time": SEVEN}
+    assert (booking.later, booking.this_turn.is_informed) == ({}, False)
+    given_up = fold((said(), ev.Cancelled(), said(), ev.Switched("book_restaurant")), CITY, state)
+    assert task_of(given_up).values == {}
+    assert after(*FIND, ev.Deferred("people", 99, "99位")).later == {}
+    other = after(said(), ev.Switched("find_hotel"), ev.Deferred("people", 4, "四位"))
+    assert (other.later, other.this_turn.deferred) == ({}, ())
+
+
+def test_what_is_kept_for_a_booking_grows_too_old() -> None:
+    state = after(*FIND, ev.Deferred("time", SEVEN), ev.Deferred("people", 4), ev.Offered((TILE,)))
+    many = fold([said()] * 13, CITY, state)
+    assert task_of(fold((said(), ev.Switched("book_restaurant")), CITY, many)).values == {"name": TILE, "people": 4}
+
+
 def test_a_slot_that_the_task_lacks_is_left_alone() -> None:
     assert task_of(after(*FIND, ev.Informed("stars", 4))).values == {"cuisine": SICHUAN, "location": OFFICE}
 

@@ -99,9 +99,38 @@ def test_short_texts_are_enough_to_tell_the_encoding(text: str, encoding: str) -
         ),
     ],
 )
-def test_an_encoding_that_is_not_certain_is_refused_instead_of_guessed(text: str, encoding: str) -> None:
-    with pytest.raises(LoadError, match=r"neither UTF-8 .* nor GB18030: save it as UTF-8"):
-        detect(text.encode(encoding))
+def test_older_encodings_are_told_by_what_is_frequent_in_their_languages(text: str, encoding: str) -> None:
+    assert load("a.txt", text.encode(encoding)).text == text
+
+
+@pytest.mark.parametrize("text", ["도서관", "圖書館開門", "年费120元", "図書館です。", "Schlüssel für die Tür"])
+def test_a_few_characters_are_read_rightly_or_refused(text: str) -> None:
+    for encoding in ("gbk", "big5", "shift_jis", "euc-kr", "cp1252"):
+        try:
+            data = text.encode(encoding)
+            assert decode(data) == text
+        except (UnicodeEncodeError, LoadError):
+            continue
+
+
+def test_an_encoding_that_is_not_certain_is_refused_instead_of_guessed() -> None:
+    with pytest.raises(LoadError, match=r"no other encoding is certain: save it as UTF-8, or name its encoding with"):
+        detect("Zażółć gęślą jaźń, proszę państwa".encode("cp1250"))
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (CHINESE.encode()[:-1], CHINESE[:-1] + "\ufffd"),
+        (CHINESE.encode().replace("年".encode(), b"\xe5\xff", 1), None),
+        (CHINESE.encode("utf-16")[:-1], CHINESE[:-1] + "\ufffd"),
+    ],
+)
+def test_a_broken_byte_loses_its_character_alone_and_is_told(data: bytes, text: str | None) -> None:
+    document = load("a.txt", data)
+    assert text in (document.text, None)
+    assert "申请，由部门主管批准" in document.text
+    assert "could not be read" in document.warnings[0]
 
 
 def test_a_named_encoding_is_used() -> None:

@@ -8,6 +8,7 @@ import pytest
 from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.rag.answerer import GroundedQuestion
 from pagoda.rag.documents.document import Chunk, Hit
+from pagoda.rag.extractive import extractor
 from pagoda.rag.extractive.answerer import QuotingAnswerer
 from pagoda.rag.extractive.chinese.features import read_chinese
 from pagoda.rag.extractive.chinese.words import read_question
@@ -15,6 +16,7 @@ from pagoda.rag.extractive.english.question_type import question_type
 from pagoda.rag.extractive.english.span_features import read_english
 from pagoda.rag.extractive.extractor import ExtractiveAnswerer, ExtractiveSettings
 from pagoda.rag.extractive.rankers import load_ranker
+from pagoda.rag.extractive.showing.decision import Decision, Signs, Thresholds, load_decision
 from pagoda.rag.extractive.spans import sentence_bounds
 
 TOWER = "The tower was built in 1889. It was designed by Gustave Eiffel and stands in Paris. It is 330 metres tall."
@@ -204,13 +206,18 @@ def test_the_question_word_gives_the_kind_of_answer(read, question, kind):
 SHOPS = ["The shop in Oslo opens at nine on weekdays.", "The shop in Bergen opens early on weekdays."]
 
 
-def test_where_no_passage_surely_answers_several_are_shown_and_never_more_than_allowed():
-    hits, question = [hit(text) for text in SHOPS], "How do I know when the shop opens on weekdays?"
-    found = ExtractiveAnswerer(ALWAYS).answer(question, hits)
+@pytest.mark.parametrize(("bias", "num_shown"), [(0.0, 2), (-5.0, 1), (5.0, 1)])
+def test_where_no_passage_surely_answers_several_are_shown_but_none_that_hardly_can(monkeypatch, bias, num_shown):
+    weights = dict.fromkeys(Signs.__dataclass_fields__, 0.0) | {"bias": bias}
+    groups = dict.fromkeys(load_decision().weights)
+    undecided = Decision(dict.fromkeys(groups, weights), dict.fromkeys(groups, Thresholds(0.0, 1.0, 1.0)))
+    monkeypatch.setattr(extractor, "load_decision", lambda: undecided)
+    hits = [hit(text, start=100 * number) for number, text in enumerate(SHOPS)]
+    found = ExtractiveAnswerer(ALWAYS).answer("When does the shop open?", hits)
     assert found.kind == "passage"
-    assert [place.hit_index for place in found.places] in ([0, 1], [1, 0])
-    one = ExtractiveAnswerer(ExtractiveSettings(min_confidence=0.0, max_passages=1)).answer(question, hits)
-    assert one.places == found.places[:1]
+    assert [place.hit_index for place in found.places] == [0, 1][:num_shown]
+    one = ExtractiveAnswerer(ExtractiveSettings(min_confidence=0.0, max_passages=1))
+    assert one.answer("When does the shop open?", hits).places == found.places[:1]
 
 
 def test_an_answer_is_cited_with_what_is_marked_and_reads_without_marks_of_the_format():
@@ -224,3 +231,14 @@ def test_an_answer_is_cited_with_what_is_marked_and_reads_without_marks_of_the_f
     assert citation.quote in text
     assert citation.marked_text == answer.span == "It does not show seconds."
     assert answer.shown in ("sentence", "passage")
+
+
+def test_a_heading_that_denies_what_stands_under_it_is_shown_with_it():
+    text = "Savepoints are used to undo a part of a transaction."
+    chunk = Chunk("c", "a.md", text, 0, len(text), 1, title="Manual", section="Manual > Unsupported features")
+    answerer = QuotingAnswerer(ExtractiveAnswerer(ALWAYS))
+    (answer,) = asyncio.run(
+        answerer.answer_batch([GroundedQuestion("What are savepoints used for?", [Hit(chunk, 1.0)])])
+    )
+    assert answer.text.startswith("Unsupported features\n\n")
+    assert answer.shown != "span"

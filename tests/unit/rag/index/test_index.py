@@ -94,6 +94,23 @@ def test_a_snapshot_that_is_damaged_or_gone_is_made_anew_from_the_store(
     assert load_snapshot(index.path) is not None
 
 
+def test_what_a_reader_found_lost_is_mended_by_the_next_run_though_no_file_changed(
+    open_index: OpenIndex, make_indexer: MakeIndexer, documents: Path
+) -> None:
+    index = open_index()
+    make_indexer(index).add([documents])
+    names = [name for chunk in index.chunks() for name in vector_ids(chunk)]
+    with index.writing() as store:
+        store().delete(names[:2])
+    for folder in index.path.glob("snapshot-*"):
+        shutil.rmtree(folder)
+    with pytest.raises(MissingVectorsError, match="index the documents again"):
+        open_index(read_only=True).snapshot()
+    report = make_indexer(open_index()).add([documents])
+    assert (len(report.unchanged), report.num_embedded) == (3, 2)
+    assert len(open_index(read_only=True).snapshot().vectors) == len(names)
+
+
 def test_vectors_that_the_store_lost_are_told_and_the_next_run_embeds_them(
     open_index: OpenIndex, make_indexer: MakeIndexer, documents: Path, embedder: Any
 ) -> None:

@@ -66,3 +66,9 @@ def test_an_index_that_was_not_saved_to_its_end_is_refused(tmp_path: Path) -> No
         Bm25Index.load(tmp_path)
     with pytest.raises(RagError, match="build it anew"):
         Bm25Index.load(tmp_path / "nowhere")
+
+
+def test_simplified_and_traditional_chinese_find_each_other() -> None:
+    index = Bm25Index.build(["圖書館九點開門。", "体育馆八点开门。", "Nothing."])
+    assert index.scores("图书馆几点开门？").argmax() == 0
+    assert index.scores("體育館").argmax() == 1

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 import pytest
 
@@ -18,7 +19,8 @@ from pagoda.chat.scripted import ScriptedChatModel
 from pagoda.errors import ChatModelError, InvalidRequestError
 from pagoda.rag.pipeline import RAG
 from pagoda.server.applications.application import service_of
-from pagoda.server.applications.rag_service import RagService, plain_name
+from pagoda.server.applications.rag_service import RagService
+from pagoda.server.applications.uploads import plain_name
 from pagoda.server.config import ServerConfig
 
 QUESTION = {"question": "When does the shop open?"}
@@ -277,6 +279,25 @@ def test_a_body_that_is_too_large_is_a_413(site: Callable[..., Site]) -> None:
         async with site(max_body_bytes=1000) as s:
             error_of(await s.upload(("big.txt", b"x" * 2000)), 413)
             assert not list(s.path.parent.glob("index-uploads/*"))
+
+    asyncio.run(scenario())
+
+
+def test_while_another_process_writes_nothing_is_changed_as_it_is_told(site: Callable[..., Site]) -> None:
+    async def scenario() -> None:
+        async with site() as s:
+            await s.upload(("shop.md", SHOP))
+            kept = s.path.with_name("index-uploads") / "shop.md"
+            with filelock.FileLock(s.path / "writer.lock"):
+                refused = [
+                    await s.client.delete("/v1/rag/documents/shop.md"),
+                    await s.upload(("shop.md", b"The shop opens at 7:00.")),
+                    await s.upload(("more.md", b"There is more.")),
+                ]
+            assert ["nothing was changed" in error_of(response, 503) for response in refused] == [True] * 3
+            assert kept.read_bytes() == SHOP
+            assert [path.name for path in kept.parent.iterdir()] == ["shop.md"]
+            assert (await s.client.delete("/v1/rag/documents/shop.md")).json()["deleted"]
 
     asyncio.run(scenario())
 

@@ -7,7 +7,7 @@ import pytest
 from pagoda.errors import ConfigError
 from pagoda.rag.documents.document import Chunk, Hit
 from pagoda.rag.extractive.showing.coverage import Coverage, names_of
-from pagoda.rag.extractive.showing.decision import WEIGHTS, load_decision, signs_of
+from pagoda.rag.extractive.showing.decision import WEIGHTS, group_of, load_decision, signs_of
 
 
 def hit(text: str, **parts: float) -> Hit:
@@ -22,9 +22,16 @@ def coverage(question: str) -> Coverage:
 
 
 def test_a_question_whose_words_stand_there_is_covered_and_another_is_not():
-    near, far = (signs_of(coverage(q), 0, 0, 1.0) for q in ("Which port is used?", "How is telnet encrypted?"))
+    near, far = (signs_of(coverage(q), 0, 0, 1.0, "words") for q in ("Which port is used?", "How is telnet encrypted?"))
     assert near.in_passage > far.in_passage == far.anywhere == 0
     assert near.lead > 0
+
+
+def test_a_sentence_with_a_rival_is_contested():
+    text = "Ports are open. Ports are not open. Logs are kept."
+    found = Coverage("Are the ports open?", [hit(text)], [[(0, 15), (16, 35), (36, len(text))]])
+    assert found.is_contested(0)
+    assert not Coverage("Are the ports open?", [hit(text)], [[(0, 15), (36, len(text))]]).is_contested(0)
 
 
 def test_a_title_counts_for_its_passage():
@@ -38,16 +45,22 @@ def test_names_that_a_passage_lacks_are_counted():
 
 def test_the_packaged_weights_are_those_of_the_signs():
     decision = load_decision()
-    sure, unsure = (signs_of(coverage("Which port is used?"), 0, 0, reader) for reader in (6.0, -6.0))
+    sure, unsure = (signs_of(coverage("Which port is used?"), 0, 0, reader, "words") for reader in (6.0, -6.0))
     for group in decision.weights:
         assert 0 < decision.probability(group, unsure) < decision.probability(group, sure) < 1
         thresholds = decision.thresholds[group]
         assert thresholds.answer <= thresholds.sentence <= thresholds.span
 
 
+def test_the_look_of_the_hits_says_whose_weights_decide():
+    assert group_of("en", coverage("Which port is used?")) == "en-prose"
+    table = hit("| port | 80 |")
+    assert group_of("zh", Coverage("端口？", [table], [[(0, len(table.text))]])) == "zh-manual"
+
+
 def test_weights_of_other_signs_are_refused(tmp_path):
     told = json.loads(WEIGHTS.read_text("utf-8"))
-    del told["groups"]["en-words"]["reader"]
+    del told["groups"]["en-prose"]["reader"]
     path = tmp_path / "showing.json"
     path.write_text(json.dumps(told))
     with pytest.raises(ConfigError, match="reader"):

@@ -1,5 +1,7 @@
 """What is shown of a passage keeps what governs the answer; how sure one is decides how little is shown."""
 
+from dataclasses import replace
+
 import pytest
 
 from pagoda.rag.extractive.showing.station import Candidate, shown
@@ -54,6 +56,12 @@ def test_yes_or_no_is_answered_by_the_whole_sentence_that_is_asked_about():
     text = "Visitors must not bring pets into the building. The interface does not allow anonymous access."
     found = candidate(text, "bring pets into the building", key="The interface")
     assert told("polar", found) == ("sentence", *["The interface does not allow anonymous access."] * 2)
+
+
+def test_where_two_sentences_speak_of_what_is_asked_neither_is_shown_alone():
+    text = "--inherit: The role inherits rights. --no-inherit: The role does not inherit rights."
+    found = candidate(text, "rights", key="--inherit")
+    assert told("polar", replace(found, contested=True))[:2] == ("passage", text)
 
 
 @pytest.mark.parametrize("heading", ["## 支持 ROLLBACK 语法吗？", "Can I use ROLLBACK?"])

@@ -1,0 +1,85 @@
+"""`pagoda rag index`: its options, how far it is, and what it did.
+
+Beside `commands`; the work is `rag.index.indexer`'s.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pagoda.cli.console.options import Settings, option
+from pagoda.cli.console.terminal import Terminal, printable
+from pagoda.cli.rag.words import RagWords
+
+if TYPE_CHECKING:
+    from pagoda.rag.index.indexer import IndexReport
+    from pagoda.rag.pipeline import RAG, RagSettings
+
+FILE_OPTIONS = (
+    option("include", list[str], "Only files like this, *.md or guide/*; may be repeated."),
+    option("exclude", list[str], "No files or folders like this; may be repeated."),
+    option("encoding", str, "Encoding of the text files; otherwise it is detected."),
+    option("max_bytes", int, "Largest file that is read.", default="64 MiB"),
+    option("chunk_tokens", int, "Most tokens of a chunk.", default=200),
+    option("overlap", int, "Sentences that a chunk takes over from the one before.", default=1),
+)
+"""Which files become documents, and how: what `files` is in the command. Others than before make them anew."""
+_CUTTING = {"chunk_tokens": "max_chunk_tokens", "overlap": "overlap_sentences"}
+
+
+def index_settings(files: Settings) -> RagSettings:
+    """What the options say. Raises ConfigError."""
+    from pagoda.rag.documents.decoding import LoaderSettings
+    from pagoda.rag.documents.files import FileChoice
+    from pagoda.rag.pipeline import RagSettings
+
+    return RagSettings(
+        loading=LoaderSettings(**{name: files[name] for name in ("encoding", "max_bytes") if name in files}),
+        files=FileChoice(tuple(files.get("include", ())), tuple(files.get("exclude", ()))),
+        **{field: files[name] for name, field in _CUTTING.items() if name in files},
+    )
+
+
+def watch_files(
+    terminal: Terminal, words: RagWords, documents: RAG, paths: list[Path], store: Path, *, as_json: bool
+) -> None:
+    """Index now and after each change, until Ctrl-C; runs that changed nothing are not told, but for the first."""
+    for number, report in enumerate(documents.watch(paths)):
+        if number == 0 or report.added or report.updated or report.deleted or report.skipped:
+            tell_report(terminal, words, report, store, as_json=as_json)
+        if number == 0:
+            terminal.note(words.watching)
+
+
+@contextmanager
+def progress(terminal: Terminal, words: RagWords) -> Iterator[Any]:
+    """A bar on a terminal: first over files, then over sentences."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=terminal.err, disable=not terminal.err.is_terminal, transient=True) as bar:
+        files, sentences = bar.add_task(words.looking, total=None), bar.add_task(words.embedding, total=None)
+
+        def on_event(event: Any) -> None:
+            bar.update(files, total=event.num_files, completed=event.num_files_done)
+            bar.update(sentences, total=event.num_sentences or None, completed=event.num_sentences_done)
+
+        yield on_event
+
+
+def tell_report(terminal: Terminal, words: RagWords, report: IndexReport, store: Path, *, as_json: bool) -> None:
+    """What a run did, and what it left out."""
+    for source, reason in report.skipped:
+        terminal.note(printable(words.skipped.format(source=source, reason=reason)), style="yellow")
+    for source, warning in report.warned:
+        terminal.note(printable(words.warned.format(source=source, warning=warning)), style="yellow")
+    if as_json:
+        terminal.result(json.dumps(asdict(report), ensure_ascii=False, indent=2))
+        return
+    counts = {name: len(getattr(report, name)) for name in ("added", "updated", "deleted", "unchanged", "skipped")}
+    terminal.result(words.report.format(**counts, num_chunks=report.num_chunks, store=store, seconds=report.seconds))
