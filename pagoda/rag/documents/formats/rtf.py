@@ -13,7 +13,7 @@ from pagoda.errors import MissingExtraError
 from pagoda.rag.documents.composition import Composition
 from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.document import Document
-from pagoda.rag.documents.formats.grid import grid_lines
+from pagoda.rag.documents.office.grid import grid_lines
 from pagoda.rag.errors import LoadError
 
 _CODE_PAGE = re.compile(rb"\\ansicpg(\d+)")

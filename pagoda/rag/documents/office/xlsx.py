@@ -19,9 +19,9 @@ from pagoda.errors import MissingExtraError
 from pagoda.rag.documents.composition import Composition
 from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.document import Document
-from pagoda.rag.documents.formats.archive import open_archive
-from pagoda.rag.documents.formats.grid import Repeated, grid_lines
 from pagoda.rag.documents.markup.html import metadata_of
+from pagoda.rag.documents.office.archive import open_archive
+from pagoda.rag.documents.office.grid import Spanned, grid_lines
 
 _DEFAULT_NAME = re.compile(r"(?:sheet|tabelle|feuil|hoja|工作表|лист)\s*\d*", re.IGNORECASE)
 _CURRENCY = re.compile(r"[$€£¥￥₽₹元]")
@@ -128,7 +128,7 @@ def _merged(sheet: Any) -> dict[tuple[int, int], str]:
             continue
         text = _shown(sheet.cell(area.min_row, area.min_col))
         for row, column in _places(area):
-            texts[row, column] = text if column == area.min_col else Repeated(text)
+            texts[row, column] = text if column == area.min_col else Spanned(text)
     return texts
 
 
