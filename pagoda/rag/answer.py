@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from pagoda.rag.documents.document import Chunk
+from pagoda.rag.documents.document import Chunk, Metadata
 
 Shown = Literal["span", "sentence", "passage", "written", "nothing"]
 """How an answer answers: words of a sentence, a sentence, a passage, a model's own words, or not at all."""
@@ -21,6 +21,7 @@ class Citation:
 
     number: as the text refers to it, [1]; start, end: characters of the document; quote: what stands there
     line, page: of the file, where the quote begins; last_page: where it ends, if that is another page
+    title, section, metadata: of the document and of the place in it
     marked: (start, end) in the quote, what of it answers; None where all of it does
     """
 
@@ -34,6 +35,9 @@ class Citation:
     score: float = 0.0
     last_page: int | None = None
     marked: tuple[int, int] | None = None
+    title: str = ""
+    section: str = ""
+    metadata: Metadata = field(default_factory=dict)
 
     @classmethod
     def of_span(
@@ -51,6 +55,9 @@ class Citation:
             page=page,
             score=score,
             last_page=None if last == page else last,
+            title=chunk.title,
+            section=chunk.section,
+            metadata=dict(chunk.metadata),
             marked=None if marked is None else (marked[0] - start, marked[1] - start),
         )
 

@@ -37,6 +37,7 @@ from pagoda.rag.generative.support import SupportCheck
 from pagoda.rag.inputs import chat_model_of, check_question, embedder_of, reranker_of
 from pagoda.rag.query import AnswererName, RagQuery, Where
 from pagoda.rag.retrieval.neighbours import Neighbours
+from pagoda.rag.retrieval.versions import told_copies
 from pagoda.rag.words import words_in
 
 if TYPE_CHECKING:
@@ -356,4 +357,5 @@ def _whole(answer: Answer, asked: GroundedQuestion, began: float, found: float) 
     """With what was left out before the answerer, and all seconds."""
     times = {"retrieve": found - began, **answer.timings, "total": time.perf_counter() - began}
     rounded = {name: round(seconds, 6) for name, seconds in times.items()}
-    return replace(answer, dropped=answer.dropped + asked.left_out, timings=rounded)
+    copies = told_copies([citation.source for citation in answer.citations], asked.hits, language_of(asked.text))
+    return replace(answer, dropped=answer.dropped + asked.left_out + copies, timings=rounded)

@@ -43,6 +43,7 @@ class RetrievalWords:
     in_parts: str
     cut_answer: str
     earlier_turns: str
+    copies: str
     directive: str
 
 
@@ -99,6 +100,7 @@ ENGLISH = RetrievalWords(
     in_parts="{count} sources were read in {parts} parts, because they did not fit into the model's context together",
     cut_answer="the answer ended at its {tokens} tokens",
     earlier_turns="{count} earlier messages did not fit into the model's context",
+    copies="{count} other versions or copies of {source}: {others}",
     directive="{source}, line {line}: a sentence that tells whoever answers what to say was not read",
 )
 
@@ -138,6 +140,7 @@ CHINESE = RetrievalWords(
     in_parts="{count} 份资料一次放不进模型的上下文，分 {parts} 部分读完",
     cut_answer="回答到 {tokens} 个 token 的上限为止",
     earlier_turns="较早的 {count} 条消息放不进模型的上下文",
+    copies="{source} 的另外 {count} 个版本或副本：{others}",
     directive="{source} 第 {line} 行：有一句话在指示回答者怎么回答，未采用",
 )
 

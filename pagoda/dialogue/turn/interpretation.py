@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Intent
+from pagoda.dialogue.reading.acts import is_choice
 from pagoda.dialogue.reading.closed.assent import is_goodbye
 from pagoda.dialogue.reading.closed.wishes import BOOKS, is_undoing
 from pagoda.dialogue.reading.places import mentions
@@ -63,6 +64,7 @@ class Interpreter:
 
     def events(self, read: Understanding, state: State, at: str) -> list[ev.Event]:
         """What the person did in this turn, UserSaid first. at: ISO 8601 time of the sentence."""
+        read = _without_ordinals(read, state)
         near = self._nearness.wanted(read, state)
         meant, told = self._whole.meaning(read, state) if near is None else ("", ())
         unbookable = self._orders.unbookable(read, state)
@@ -246,6 +248,14 @@ class Interpreter:
         unknown = tuple(name for name in read.unknown if name not in used)
         if words or unknown:
             yield ev.Ignored(tuple(words), unknown)
+
+
+def _without_ordinals(read: Understanding, state: State) -> Understanding:
+    """Of a list "the second" is a row, and no day of the month, unless a time was asked for."""
+    is_asked = state.question is not None
+    if is_asked or state.task_with_results is None or all(act.kind != "choose" for act in read.acts):
+        return read
+    return replace(read, slots=tuple(slot for slot in read.slots if not is_choice(slot.value)))
 
 
 def _wishes_more(read: Understanding, declared: Intent | None, state: State) -> bool:

@@ -145,11 +145,13 @@ class Hit:
     """A chunk that a question found. score: higher is better, comparable within one question only.
 
     parts: the score of each leg ("bm25", "dense", "rerank") as it was before they were joined
+    copies: documents that say the same, or other versions of this one, which are left out for it
     """
 
     chunk: Chunk
     score: float
     parts: Mapping[str, float] = field(default_factory=dict)
+    copies: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from pagoda.errors import MissingExtraError, PagodaError
 from pagoda.rag.documents.decoding import HIGHER_LIMIT, LoaderSettings, decode
 from pagoda.rag.documents.delimited import load_csv, load_tsv
+from pagoda.rag.documents.description import described
 from pagoda.rag.documents.document import Document
 from pagoda.rag.documents.formats.docx import load_docx
 from pagoda.rag.documents.formats.eml import load_eml
@@ -126,7 +127,7 @@ def _finished(document: Document, suffix: str) -> Document:
         raise EmptyFileError("holds no text")
     text = _UNSTORABLE.sub("\ufffd", document.text)
     title = _UNSTORABLE.sub("\ufffd", " ".join(document.title.split()))
-    return replace(document, text=text, title=title, metadata={**document.metadata, "format": suffix[1:]})
+    return replace(document, text=text, title=title, metadata={**described(document), "format": suffix[1:]})
 
 
 def _loader_suffix(name: str) -> str:

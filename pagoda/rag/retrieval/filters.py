@@ -18,7 +18,11 @@ from pagoda.rag.query import Where
 from pagoda.rag.retrieval.comparison import is_before, is_equal, written
 
 Test = Callable[[Chunk], bool]
-_FIELDS = {"source": "source", "path": "source", "title": "title", "page": "page", "line": "line"}
+_FIELDS = {
+    **{name: name for name in ("source", "title", "section", "page", "line")},
+    "path": "source",
+    "heading": "section",
+}
 """What every chunk has of itself -> its attribute; all other names are of the document's metadata."""
 _SIGNS = {
     "=": "eq",

@@ -25,6 +25,7 @@ from pagoda.rag.retrieval.late_interaction import LateInteraction
 from pagoda.rag.retrieval.lexical import Bm25Index
 from pagoda.rag.retrieval.neighbours import Neighbours
 from pagoda.rag.retrieval.reranker import Reranker
+from pagoda.rag.retrieval.versions import without_copies
 
 # Weights in about these proportions were learned on SQuAD's articles four times, each time without a quarter of them;
 # recall@1 changes by less than .005 for half of any weight more or less.
@@ -38,7 +39,9 @@ _SHORT = 500
 # How many of the best chunks are compared word by word.
 _MIN_COMPARED = 50
 # What a reranker reads for each hit that is asked for, and at least.
-_CANDIDATES_PER_HIT, _MIN_CANDIDATES = 4, 20
+_RERANKED_PER_HIT, _MIN_RERANKED = 4, 20
+# What copies are taken out of, at least: five hits, each in eight versions.
+_MIN_CANDIDATES = 40
 _QUESTIONS_PER_PRODUCT = 16
 # Beyond this digit, scores differ with the size of the batch that a question was embedded in.
 _SCORE_DIGITS = 4
@@ -92,7 +95,9 @@ class Retriever:
         scores = standardised(words)
         if meaning is not None:
             scores += DENSE_WEIGHT * np.where(self._readable, standardised(meaning.dense, self._readable), 0.0)
-        num_candidates = k if self._reranker is None else max(_MIN_CANDIDATES, _CANDIDATES_PER_HIT * k)
+        num_candidates = max(k, _MIN_CANDIDATES)
+        if self._reranker is not None:
+            num_candidates = max(_MIN_RERANKED, _RERANKED_PER_HIT * k)
         likeness = np.full(len(scores), np.nan)
         if meaning is not None and meaning.tokens is not None:
             # Word by word is dear: only the best of both legs, in the order of the documents again.
@@ -109,7 +114,8 @@ class Retriever:
             if not np.isnan(likeness[row]):
                 parts["tokens"] = round(float(likeness[row]), _SCORE_DIGITS)
             hits.append(Hit(self._snapshot.chunks[row], float(scores[row]), parts))
-        return hits if self._reranker is None else _reranked(self._reranker, question, hits)[:k]
+        ranked = hits if self._reranker is None else _reranked(self._reranker, question, hits)
+        return without_copies(question, ranked, k)
 
     def _word_by_word(self, tokens: TokenVectors, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """[len(rows)] twice: what the likeness of single words adds, and that to the whole chunk, NaN where unknown.

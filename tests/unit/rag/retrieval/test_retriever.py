@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -135,7 +136,11 @@ def test_many_questions_get_the_hits_that_each_gets_alone_with_one_embedding_cal
 
 
 def test_equal_chunks_keep_the_order_of_the_documents(embedder: Any) -> None:
-    hits = make(embedder, ["same words here"] * 5 + ["other"]).retrieve("same words", 3)
+    texts = ["same words here"] * 5 + ["other"]
+    # Of one document: those of several would be copies.
+    chunks = [replace(chunk, source="a.txt") for chunk in chunks_of(texts)]
+    snapshot = Snapshot(1, chunks, embedder.embed(texts), owners(chunks))
+    hits = Retriever(snapshot, Bm25Index.build(texts), embedder).retrieve("same words", 3)
     assert [hit.chunk.chunk_id for hit in hits] == ["0", "1", "2"]
 
 

@@ -1,0 +1,62 @@
+"""Copies and versions of one page: one hit, the version that is asked for or the newest, and the others named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pagoda.rag.documents.document import Chunk, Hit
+from pagoda.rag.retrieval.versions import told_copies, without_copies
+
+PAGE = "The maximum upload size of the service is {} MB for free accounts, and each user has one."
+
+
+def hit(source: str, text: str, score: float = 1.0, **metadata: Any) -> Hit:
+    return Hit(Chunk(source, source, text, 0, len(text), 1, metadata=metadata), score)
+
+
+VERSIONS = [hit(f"v{i}/limits.md", PAGE.format(10 + i), 9.0 - i) for i in (3, 11, 2)]
+OTHER = hit("paid.md", "Paid accounts may upload files of up to 500 MB to the service.", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("question", "source"),
+    [
+        ("How large may an upload be?", "v11/limits.md"),
+        ("How large may an upload be in v2?", "v2/limits.md"),
+        ("How large may an upload be in version 3?", "v3/limits.md"),
+    ],
+)
+def test_of_versions_the_one_that_is_asked_for_counts_else_the_newest(question: str, source: str) -> None:
+    first, second = without_copies(question, [*VERSIONS, OTHER], 5)
+    assert (first.source, first.score) == (source, 6.0)
+    assert sorted([source, *first.copies]) == ["v11/limits.md", "v2/limits.md", "v3/limits.md"]
+    assert (second.source, second.copies) == ("paid.md", ())
+
+
+def test_what_a_file_says_of_its_version_counts_more_than_its_name() -> None:
+    pages = [hit("a1.md", PAGE.format(1), version="1.10"), hit("a2.md", PAGE.format(2), version="1.9")]
+    assert without_copies("How large?", pages, 5)[0].source == "a1.md"
+    dated = [hit("old/a.md", PAGE.format(1), date="2023-01-02"), hit("new/a.md", PAGE.format(1), date="2024-05-01")]
+    assert without_copies("How large?", dated, 5)[0].source == "new/a.md"
+
+
+def test_the_best_of_plain_copies_stays_and_makes_room() -> None:
+    copies = [hit(f"{name}/a.md", PAGE.format(1)) for name in "abc"]
+    assert [found.source for found in without_copies("How large?", [*copies, OTHER], 2)] == ["a/a.md", "paid.md"]
+
+
+def test_parts_of_one_document_and_pages_that_differ_in_more_are_no_copies() -> None:
+    parts = [hit("a.csv", "name: tea; price: 3"), hit("a.csv", "name: tea; price: 4")]
+    assert len(without_copies("tea?", parts, 5)) == 2
+    pages = [hit("v1/a.md", "The port is 80."), hit("v2/a.md", "Backups run at night and are kept for a week.")]
+    assert len(without_copies("port?", pages, 5)) == 2
+
+
+def test_what_was_left_out_is_told_for_what_is_cited() -> None:
+    hits = without_copies("How large may an upload be?", [*VERSIONS, OTHER], 5)
+    assert told_copies(["paid.md"], hits, "en") == ()
+    (told,) = told_copies(["v11/limits.md"], hits, "en")
+    assert told == "2 other versions or copies of v11/limits.md: v3/limits.md, v2/limits.md"
+    assert "另外 2 个版本" in told_copies(["v11/limits.md"], hits, "zh")[0]
