@@ -277,12 +277,14 @@ def _answered(
 
 
 def _tell_sources(terminal: Terminal, answer: Answer) -> None:
+    from pagoda.rag.extractive.showing.readable import readable
+
     words = rag_words(terminal.say)
     for citation in answer.citations:
         place = words.place_page if citation.page is not None else words.place
         fields = {"number": citation.number, "source": citation.source, "page": citation.pages, "line": citation.line}
         # What is shown as the answer is not said twice: its source tells which words of it answer.
-        told = citation.marked_text if answer.shown in ("sentence", "passage") else citation.quote
+        told = readable(citation.marked_text) if answer.shown in ("sentence", "passage") else citation.quote
         quote = _in_one_line(told)
         terminal.result(_shown(terminal, f"  {place.format(**fields)}: {quote}"))
     for sentence in answer.unsupported:

@@ -108,6 +108,11 @@ def group_of(language: Language, coverage: Coverage) -> Group:
     return f"{language}-{'prose' if coverage.prose >= PROSE_SHARE else 'manual'}"
 
 
+def words_are_likely(group: Group) -> bool:
+    """Whether a reader's words are worth marking where it is not sure: of prose, which it was trained on."""
+    return group.endswith("-prose")
+
+
 @lru_cache(maxsize=2)
 def load_decision(path: Path = WEIGHTS) -> Decision:
     """The packaged weights. Raises ConfigError where the file is missing, broken, or of other signs."""

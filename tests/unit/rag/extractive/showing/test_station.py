@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from pagoda.rag.extractive.showing.station import Candidate, shown
+from pagoda.rag.extractive.showing.station import Candidate, passage, shown
 from pagoda.rag.splitting.sentences import sentence_spans
 
 
@@ -35,6 +35,11 @@ def test_the_less_sure_the_more_is_shown():
     found = candidate(SHOP, "six months")
     assert told("words", found, span=False)[0] == "sentence"
     assert told("words", found, span=False, sentence=False) == ("passage", SHOP, "six months")
+
+
+def test_where_words_are_unlikely_the_sentence_that_speaks_of_the_question_is_marked():
+    showing = passage("words", candidate(SHOP, "1990", key="Repairs"), words_are_likely=False)
+    assert SHOP[slice(*showing.marked)] == "Repairs are guaranteed for six months."
 
 
 def test_a_governed_span_is_shown_as_its_sentence():
