@@ -27,11 +27,15 @@ ANSWER = {
 
 
 class Documents:
-    """A server's documents as far as the panel sees them. received: (method, path, body) of each request."""
+    """A server's documents as far as the panel sees them.
+
+    received: (method, path, body) of each request; said: what a question gets
+    """
 
     def __init__(self) -> None:
         self.names = ["shop.md"]
         self.received: list[tuple[str, str, bytes]] = []
+        self.said: dict[str, Any] = ANSWER
 
     def answer(self, route: Any) -> None:
         """What each request gets."""
@@ -48,7 +52,7 @@ class Documents:
 
     def _json(self, method: str, path: str) -> Any:
         if path == "v1/rag/query":
-            return ANSWER
+            return self.said
         if method == "POST":
             self.names.append("new.md")
             return {"added": ["new.md"], "updated": []}
@@ -88,6 +92,21 @@ def test_an_answer_shows_its_sources_with_quotes_and_what_none_of_them_bears(pag
     assert page.evaluate("window.harmed") is None
     asked = next(body for method, path, body in documents.received if path == "v1/rag/query")
     assert json.loads(asked) == {"question": "When does the shop open?"}
+
+
+def test_a_sentence_is_shown_once_with_the_words_that_answer_marked(page: Any, documents: Documents) -> None:
+    documents.said = {
+        **ANSWER,
+        "text": "It is never open at 9:00. [1]",
+        "shown": "sentence",
+        "span": "9:00",
+        "unsupported": [],
+    }
+    page.get_by_label("Ask the documents…").fill("When does the shop open?")
+    page.get_by_role("button", name="Ask", exact=True).click()
+    expect(page.locator(".documents-answer .said")).to_have_text("It is never open at 9:00. [1]")
+    expect(page.locator(".documents-answer .said mark")).to_have_text("9:00")
+    expect(page.locator(".source").first).to_have_text("[1] shop.md, line 39:00")
 
 
 def test_files_are_uploaded_as_a_form_and_what_was_uploaded_can_be_removed(page: Any, documents: Documents) -> None:

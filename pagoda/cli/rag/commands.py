@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 _HAN = r"[\u2e80-\u9fff\uf900-\ufaff\uff01-\uffee]"
 _HAN_BREAK = re.compile(rf"(?<={_HAN})[ \t]*\n\s*(?={_HAN})")
-_QUOTING = "extractive"
 DEFAULT_STORE = Path("pagoda-index")
 rag = typer.Typer(help="Ask a folder of documents.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -134,7 +133,7 @@ def ask(
     if as_json:
         terminal.result(json.dumps(answer.as_dict(), ensure_ascii=False, indent=2))
     else:
-        text = _in_one_line(answer.text) if answer.answerer == _QUOTING else answer.text
+        text = _in_one_line(answer.text) if answer.shown in ("span", "sentence") else answer.text
         terminal.result(_shown(terminal, text))
         _tell_sources(terminal, answer)
 
@@ -278,12 +277,14 @@ def _answered(
 
 
 def _tell_sources(terminal: Terminal, answer: Answer) -> None:
+    from pagoda.rag.extractive.showing.readable import readable
+
     words = rag_words(terminal.say)
     for citation in answer.citations:
         place = words.place_page if citation.page is not None else words.place
         fields = {"number": citation.number, "source": citation.source, "page": citation.pages, "line": citation.line}
         # What is shown as the answer is not said twice: its source tells which words of it answer.
-        told = citation.marked_text if answer.shown in ("sentence", "passage") else citation.quote
+        told = readable(citation.marked_text) if answer.shown in ("sentence", "passage") else citation.quote
         quote = _in_one_line(told)
         terminal.result(_shown(terminal, f"  {place.format(**fields)}: {quote}"))
     for sentence in answer.unsupported:

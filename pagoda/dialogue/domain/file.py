@@ -129,6 +129,7 @@ def _slot(name: str, entry: Section, labels: list[str]) -> Slot:
         entry.words("questions"),
         entry.words("units"),
         _earliest(entry, kind),
+        entry.flag("together", False),
     )
 
 

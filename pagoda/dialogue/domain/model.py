@@ -54,6 +54,7 @@ class Slot:
 
     labels: where a "name" looks; bands: words by name of band; choices: spellings by value of a "choice"
     plain: what a bare number means; low, high: limits of a number; many: holds several values
+    together: values of one sentence are all to fit, as in many, and take the place of those before
     offers: answers to propose where the graph has none, as a person would say them
     may_be_any: "I don't mind" fills it; expires_after: turns after which it is not carried over any more, 0 for never
     units: words that stand beside its numbers, such as tickets or 张; earliest: of a time, the first hour of the day
@@ -77,6 +78,7 @@ class Slot:
     questions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     units: Words = field(default_factory=dict)
     earliest: int = EARLIEST
+    together: bool = False
 
 
 @dataclass(frozen=True)

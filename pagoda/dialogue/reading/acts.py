@@ -111,6 +111,15 @@ def words_of(domain: Domain, name: str) -> tuple[str, ...]:
     return (*slot.title.values(), *(word for words in slot.words.values() for word in words))
 
 
+def is_choice(text: str) -> bool:
+    """Whether the whole text is a choice, as "the second", which may be a day as well.
+
+    >>> is_choice("the second"), is_choice("the second of May")
+    (True, False)
+    """
+    return _CHOOSE.fullmatch(text.strip()) is not None
+
+
 def without_choice(text: str) -> str:
     """The text without "the second one" and its like."""
     return _CHOOSE.sub(" ", text)

@@ -58,6 +58,11 @@ _AFTER_EN = re.compile(
     r"(?:\s+(?:is|are)\s+(?:out\b|not\b|no\b|off\b)|,?\s+(?:excluded|excepted)\b)"
 )
 _BESIDES_EN = re.compile(r"\b(?:besides|apart from|aside from|in addition to)\b.*\b(?:also|too|as well)\b")
+_BUT = re.compile("但|而是|but")
+_DENIED_ZH = re.compile(r"(?:并?不(?:是|会|能|要|可)?|没有?|别)$")
+_DENIED_EN = re.compile(
+    r"(?:n['’]t|\b(?:not|never|dont|doesnt|cannot))(?:\s+(?:really|exactly|actually|go|do|be))*\s+$"
+)
 _NO_NEED_EN = re.compile(
     r"(?:n['’]t|\b(?:do|does)nt|\bnot|\bno)\s+(?:really\s+|even\s+|necessarily\s+)?"
     r"(?:need|require|have to have|need for|have to be|care about|care if|important)"
@@ -99,21 +104,39 @@ def roles(text: str, spans: Sequence[Span]) -> tuple[Role, ...]:
         role = _role(plain, start, end)
         if role == "wanted" and row and found[-1] != "wanted" and spans[row - 1][0] == slot:
             between = plain[spans[row - 1][2] : start]
-            role = found[-1] if are_joined(between) and not re.search("但|而是|but", between) else role
+            role = found[-1] if are_joined(between) and not _BUT.search(between) else role
         found.append(role)
-    return tuple(found)
+    return _of_lists(plain, spans, found)
+
+
+def _of_lists(plain: str, spans: Sequence[Span], found: Sequence[Role]) -> tuple[Role, ...]:
+    """A cue before or behind a list is of all in it: "except Thai, Korean or Japanese", 川菜和湘菜都不要."""
+    told = list(found)
+    for slot in dict.fromkeys(slot for slot, _, _ in spans):
+        own = [row for row, span in enumerate(spans) if span[0] == slot]
+        for chain in lists(plain, [spans[row] for row in own]):
+            rows = [own[at] for at in chain]
+            between = plain[spans[rows[0]][2] : spans[rows[-1]][1]]
+            is_behind = found[rows[-1]] == "excluded" and _AFTER_ZH.search(plain[spans[rows[-1]][2] :]) is not None
+            if (found[rows[0]] == "excluded" or is_behind) and not _BUT.search(between):
+                told = ["excluded" if row in rows else role for row, role in enumerate(told)]
+    return tuple(told)
 
 
 def _role(plain: str, start: int, end: int) -> Role:
     before, after = plain[:start], plain[end:]
     if _NO_NEED_ZH.search(before) or _NO_NEED_EN.search(before):
         return "unneeded"
-    if (cue := _BEFORE_ZH.search(before)) is not None:
+    if (cue := _BEFORE_ZH.search(before)) is not None and _DENIED_ZH.search(before[: cue.start()]):
+        return "wanted"  # 不讨厌, 不能没有
+    if cue is not None:
         # 没有川菜吗 asks for it, 除了泳池还要健身房 wants both.
         is_asked = _LACKS_ZH.search(cue[0]) is not None and _QUESTION_ZH.search(after) is not None
         is_besides = cue[0].startswith("除") and _BESIDES_ZH.search(plain[cue.start() :]) is not None
         return "wanted" if is_asked or is_besides else "excluded"
-    if (cue := _BEFORE_EN.search(before)) is not None:
+    if (cue := _BEFORE_EN.search(before)) is not None and _DENIED_EN.search(before[: cue.start()]):
+        return "wanted"  # "I don't dislike it", "not without"
+    if cue is not None:
         return "wanted" if _BESIDES_EN.search(plain[cue.start() :]) else "excluded"
     return "excluded" if _AFTER_ZH.search(after) or _AFTER_EN.search(after) else "wanted"
 

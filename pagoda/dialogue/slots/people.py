@@ -307,7 +307,9 @@ def _counted(tally: _Tally) -> int | None:
     alone = len([*tally.take(_ALONE)])
     selves = len([*tally.take(_SELF_EN), *tally.take(_SELF_ZH)][:1]) or int(and_i is not None)
     tally.others += (
-        len([*tally.take(_ONE_EN), *tally.take(_ONE_ZH)]) if tally.others or selves or _is_kin_alone(tally.text) else 0
+        len([*tally.take(_ONE_EN), *tally.take(_ONE_ZH)])
+        if tally.others or selves or _is_kin_alone(tally.text) or _ADDED.search(tally.text)
+        else 0
     )
     if tally.total:
         return tally.total + (tally.others if _ADDED.search(tally.text) else 0)
@@ -316,7 +318,7 @@ def _counted(tally: _Tally) -> int | None:
     return 1 if alone else None
 
 
-_ADDED = re.compile(r"\bplus\b|\bas well as\b|\band (?=·+\s*$)|再加|外加|还有")
+_ADDED = re.compile(r"\bplus\b|\bas well as\b|\band (?=·+\s*$)|再加|外加|加上|还有|(?<=·)(?:和|跟|与|带上?)(?=·)")
 _KIN = re.compile(
     rf"\b(?:{_KIN_EN})\b.*\b(?:and|,|plus)\b.*\b(?:{_KIN_EN})\b|(?:{_KIN_ZH})[和跟、]|[和跟、](?:我)?(?:{_KIN_ZH})"
 )

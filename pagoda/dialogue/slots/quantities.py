@@ -56,6 +56,12 @@ _MAX_GAP = 14
 # Nobody says a quantity so late, and the patterns' time grows with the square of the length.
 _MAX_LENGTH = 500
 _SMALL_NUMBER = r"(?:\d{1,2}|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
+_HOUR = r"(?:\d{1,2}(?:[:.]\d\d)?(?:点半?)?|[一二两三四五六七八九十]{1,3}点?半?)"
+_NO_HOUR = r"(?!\d|\s*(?:people|persons|of us|guests|个|位|人|[/月号日-]))"
+_EITHER_AFTER = re.compile(rf"\s*(?:\bor\b|或者?|还是)\s*(?:at\s+)?{_HOUR}{_NO_HOUR}")
+_PART_OF_DAY = re.compile(r"(?:morning|afternoon|evening|night)\b")
+_HOUR_IN = re.compile(rf"(?<!table for )(?<!party of )(?<!seat )\b(?P<n>{_SMALL_NUMBER}(?:[:.]\d\d)?) (?:in the|at) ?$")
+_EITHER_BEFORE = re.compile(rf"(?<![\d/:.-])(?P<n>(?:\bat\s+)?{_HOUR})\s*(?:\bor\b|或者?|还是)\s*$")
 _FOR_PEOPLE = re.compile(
     rf"\b(?:for(?: us)?|seat|fit|book|reserve) (?:just |only |about |around )?(?P<n>{_SMALL_NUMBER})"
     r"(?=\s*(?:$|[,.!?·]|(?:on|at|in|for|this|next|please|there|thanks?|and|tomorrow|tonight|today|i|if|with|around"
@@ -106,11 +112,20 @@ class _Sentence:
         slot, asked = self._of_type("time"), self._named(self._asked)
         places = time_places(self._plain, is_loose=asked is None or asked.type != "people")
         if places and slot is not None:
+            places = [self._with_hours(place) for place in places]
             yield self._pieces(slot, places)
             self._has_time = True
             self._has_clock = any(_CLOCK.search(self._plain[start:end]) for start, end in places)
         for start, end in places:
             self.hide(start, end)
+
+    def _with_hours(self, place: tuple[int, int]) -> tuple[int, int]:
+        """With the other hour of "8 or 9 tonight", of which none is taken, and the hour of "one in the afternoon"."""
+        start, end = place
+        before, after = _EITHER_BEFORE.search(self._plain[:start]), _EITHER_AFTER.match(self._plain[end:])
+        if before is None and _PART_OF_DAY.match(self._plain[start:end]):
+            before = _HOUR_IN.search(self._plain[:start])
+        return start if before is None else before.start("n"), end if after is None else end + after.end()
 
     def people(self) -> Iterator[Quantity]:
         slot = self._of_type("people")

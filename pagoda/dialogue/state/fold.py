@@ -76,6 +76,8 @@ def _requested(state: State, event: ev.Requested, domain: Domain) -> State:
     source = state.task_with_results
     row = row_of(event.index, len(source.results)) if source is not None and event.index is not None else None
     node = source.results[row] if source is not None and row is not None else event.node
+    if event.property == ev.EVERYTHING:
+        state = replace(state, chosen=node)
     return about(state, node, domain)
 
 
@@ -151,7 +153,7 @@ def _cancelled(state: State, event: ev.Cancelled, domain: Domain) -> State:
     # A cancelled task leaves nothing: what it said is not carried over into the next one either.
     number = state.task.number
     memory = {slot: held for slot, held in state.memory.items() if held.task != number}
-    return uncovered(replace(forgotten(state, number), task=None, memory=memory, topic=None, talked_of=()))
+    return uncovered(replace(forgotten(state, number), task=None, memory=memory, topic=None, chosen=None, talked_of=()))
 
 
 def _chosen(state: State, event: ev.Chosen, domain: Domain) -> State:

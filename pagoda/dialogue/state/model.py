@@ -171,6 +171,7 @@ class State:
 
     conversation: its own id, "" in logs of earlier versions; withdrawal: a booking that is to be undone
     topic: the node that was talked of last, None where it was a list or nothing; talked_of: the last of each label
+    chosen: the node that was looked for by its name last
     later: values that were said before the booking that takes them
 
     handed_off, failure: reasons, "" where there is none; failure is of this turn only
@@ -189,6 +190,7 @@ class State:
     conversation: str = ""
     withdrawal: Withdrawal | None = None
     topic: NodeValue | None = None
+    chosen: NodeValue | None = None
     talked_of: tuple[NodeValue, ...] = ()
     this_turn: ThisTurn = ThisTurn()
     num_misses: int = 0

@@ -76,8 +76,11 @@ def _kept(text: str, plain: Sequence[Read], slot: Slot, held: Value | None) -> V
         return None
     spans = [_span(value) for value, _ in plain]
     values = [_value(event) for _, event in plain]
-    if slot.many:
-        parts = [_one_of(values, rows) for rows in choices(text, spans)]
+    if slot.many or slot.together:
+        # Of values that do not hold together the last list counts.
+        own = range(len(spans)) if slot.many else lists(text, spans)[-1]
+        groups = choices(text, [spans[row] for row in own])
+        parts = [_one_of(values, [own[row] for row in group]) for group in groups]
         return tuple(dict.fromkeys(parts)) if len(parts) > 1 else parts[0]
     chains = lists(text, spans)
     rows = chains[-1]

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Intent
+from pagoda.dialogue.reading.acts import is_choice
 from pagoda.dialogue.reading.closed.assent import is_goodbye
 from pagoda.dialogue.reading.closed.wishes import BOOKS, is_undoing
 from pagoda.dialogue.reading.places import mentions
@@ -63,6 +64,9 @@ class Interpreter:
 
     def events(self, read: Understanding, state: State, at: str) -> list[ev.Event]:
         """What the person did in this turn, UserSaid first. at: ISO 8601 time of the sentence."""
+        read = _without_ordinals(read, state)
+        if _THANK in self._domain.intents and is_goodbye(read.text):
+            read = replace(read, intent=_THANK, confidence=1.0, slots=())
         near = self._nearness.wanted(read, state)
         meant, told = self._whole.meaning(read, state) if near is None else ("", ())
         unbookable = self._orders.unbookable(read, state)
@@ -102,8 +106,6 @@ class Interpreter:
             return booking
         if self._is_about_booked_node(read, state, kinds):
             return self._domain.intent_of_act("request")
-        if read.intent == OUT_OF_SCOPE and _THANK in self._domain.intents and is_goodbye(read.text):
-            return _THANK
         if read.intent == OUT_OF_SCOPE or self._is_weak(read, state):
             return self._intent_of_acts(kinds, state, OUT_OF_SCOPE if read.intent == OUT_OF_SCOPE else ev.UNCLEAR)
         return read.intent
@@ -204,7 +206,10 @@ class Interpreter:
             return
         is_order = declared.name != read.intent and BOOKS.search(read.text) is not None
         is_told = any(slot.slot == booking.target for slot in read.slots)
-        if not is_told and index_of(read, state) is None and (is_order or points_back(read.text)):
+        is_meant = is_order or points_back(read.text) or state.chosen == topic
+        under_way = state.task if state.task is not None and state.task.intent == declared.name else None
+        is_open = under_way is None or booking.target not in under_way.values
+        if is_open and is_meant and not is_told and index_of(read, state) is None:
             yield ev.Informed(booking.target, topic)
 
     def _reread(self, read: Understanding, declared: Intent | None) -> Understanding:
@@ -246,6 +251,14 @@ class Interpreter:
         unknown = tuple(name for name in read.unknown if name not in used)
         if words or unknown:
             yield ev.Ignored(tuple(words), unknown)
+
+
+def _without_ordinals(read: Understanding, state: State) -> Understanding:
+    """Of a list "the second" is a row, and no day of the month, unless a time was asked for."""
+    is_asked = state.question is not None
+    if is_asked or state.task_with_results is None or all(act.kind != "choose" for act in read.acts):
+        return read
+    return replace(read, slots=tuple(slot for slot in read.slots if not is_choice(slot.value)))
 
 
 def _wishes_more(read: Understanding, declared: Intent | None, state: State) -> bool:

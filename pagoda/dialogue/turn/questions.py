@@ -47,16 +47,17 @@ class Questions:
 
     def __init__(self, domain: Domain, values: ValueReader) -> None:
         self._domain, self._values = domain, values
+        self._bookable = {each.booking.target_label for each in domain.intents.values() if each.booking is not None}
         self._queries = {each.query.label: each.query for each in domain.intents.values() if each.query is not None}
 
     def whole(self, read: Understanding, state: State) -> list[ev.Event]:
         """What is asked, where the sentence is a question and no wish besides; [] for another sentence."""
-        if BOOKS.search(read.text):
-            return []
         if (named := self._named(read.text)) is not None:
-            return self._of_named(read, *named)
+            return [] if self._is_order(read, named[2].label) else self._of_named(read, state, *named)
         subject = self._on_table(read, state)
-        return self._of_table(read, state, subject) if subject is not None else []
+        if subject is None or self._is_order(read, subject.query.label):
+            return []
+        return self._of_table(read, state, subject)
 
     def beside(self, read: Understanding, state: State, declared: Intent | None) -> Iterator[ev.Event]:
         """What a sentence with a wish asks besides: of a node that it names, of what it books, of all that is found."""
@@ -73,6 +74,10 @@ class Questions:
             asked = self._asked_aside(read, query, read.text)
             yield from (ev.Requested(column, index) for column in asked)
 
+    def _is_order(self, read: Understanding, label: str) -> bool:
+        """Whether something is to be booked; of what cannot be, the rest of the sentence may ask."""
+        return BOOKS.search(read.text) is not None and label in self._bookable
+
     # A node that is named
 
     def _named(self, text: str) -> tuple[int, int, NodeValue] | None:
@@ -80,7 +85,7 @@ class Questions:
         named = self._values.nodes_named(text, [*self._queries])
         return named[0] if len({node for _, _, node in named}) == 1 else None
 
-    def _of_named(self, read: Understanding, start: int, end: int, node: NodeValue) -> list[ev.Event]:
+    def _of_named(self, read: Understanding, state: State, start: int, end: int, node: NodeValue) -> list[ev.Event]:
         query, text = self._queries[node.label], _blanked(read.text, (start, end, node))
         others = [slot for slot in read.slots if not (start <= slot.start and slot.end <= end)]
         columns, asked = self._columns(text, query, others if forms.is_question(text) else ())
@@ -89,11 +94,18 @@ class Questions:
             return [] if self._is_wish(read, rest) else _requests(columns, asked, None, node)
         if rest or any(act.kind in _OTHER_ACTS for act in read.acts):
             return []
-        if forms.asks_a_fact(text) and not forms.wants_all(text):
+        if forms.asks_a_fact(text) and not forms.wants_all(text) and not forms.looks_up(text):
             return [ev.Requested(ev.UNKNOWN, None, node)]
-        if forms.wants_all(text):
+        if forms.wants_all(text) or self._is_to_be_told(read, state, text, node):
             return [ev.Requested(ev.EVERYTHING, None, node)]
         return [ev.Requested(ev.UNKNOWN, None, node)] if forms.is_subject_of_question(text, start, end) else []
+
+    def _is_to_be_told(self, read: Understanding, state: State, text: str, node: NodeValue) -> bool:
+        """Whether a place is looked for by its name; what can only be told of, where it is named and that is all."""
+        if BOOKS.search(text) or any(mentions(text, thing) for thing in things_of(self._domain)):
+            return False
+        is_pick = node.label not in self._bookable and index_of(read, state) is None
+        return forms.looks_up(text) or (is_pick and not forms.is_question(text))
 
     def _is_wish(self, read: Understanding, rest: Sequence[SlotValue]) -> bool:
         """Whether values beside a question make a wish; the day alone is why somebody asks."""
@@ -168,7 +180,7 @@ class Questions:
     def _without_column(self, read: Understanding, state: State, subject: _Subject) -> list[ev.Event]:
         """All of it, or something that no column holds; not while a yes is waited for, which is told as that."""
         waits = state.task is not None and state.task.stage == "confirming"
-        if read.slots or waits or state.withdrawal is not None:
+        if read.slots or waits or state.withdrawal is not None or forms.is_elliptic(read.text):
             return []
         is_known = subject.is_one and forms.wants_all(read.text)
         if not is_known and not forms.is_question(read.text):

@@ -17,18 +17,18 @@ from pagoda.rag.documents.decoding import HIGHER_LIMIT, LoaderSettings, decode
 from pagoda.rag.documents.delimited import load_csv, load_tsv
 from pagoda.rag.documents.description import described
 from pagoda.rag.documents.document import Document
-from pagoda.rag.documents.formats.docx import load_docx
 from pagoda.rag.documents.formats.eml import load_eml
 from pagoda.rag.documents.formats.epub import load_epub
 from pagoda.rag.documents.formats.ipynb import load_ipynb
 from pagoda.rag.documents.formats.light_markup import load_adoc, load_org, load_rst
-from pagoda.rag.documents.formats.odf import load_odf
-from pagoda.rag.documents.formats.pptx import load_pptx
 from pagoda.rag.documents.formats.rtf import load_rtf
 from pagoda.rag.documents.formats.source_code import CODE_SUFFIXES, load_code, load_python
-from pagoda.rag.documents.formats.xlsx import load_xlsx
 from pagoda.rag.documents.markup.html import load_html
 from pagoda.rag.documents.markup.markdown import load_markdown
+from pagoda.rag.documents.office.docx import load_docx
+from pagoda.rag.documents.office.odf import load_odf
+from pagoda.rag.documents.office.pptx import load_pptx
+from pagoda.rag.documents.office.xlsx import load_xlsx
 from pagoda.rag.documents.pdf.loader import load_pdf
 from pagoda.rag.documents.records import load_json, load_jsonl
 from pagoda.rag.errors import EmptyFileError, LoadError

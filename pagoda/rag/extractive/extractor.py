@@ -26,7 +26,7 @@ from pagoda.rag.extractive.ranker import FOLDER, decision_features
 from pagoda.rag.extractive.rankers import load_ranker
 from pagoda.rag.extractive.showing.blocks import Beside, completed
 from pagoda.rag.extractive.showing.coverage import Coverage
-from pagoda.rag.extractive.showing.decision import Group, Signs, group_of, load_decision, signs_of
+from pagoda.rag.extractive.showing.decision import Group, Signs, group_of, load_decision, signs_of, words_are_likely
 from pagoda.rag.extractive.showing.question_form import Form, form_of
 from pagoda.rag.extractive.showing.station import Candidate, Kind, Showing, Span, asked_about, passage, shown
 from pagoda.rag.extractive.spans import sentence_bounds
@@ -167,6 +167,7 @@ class ExtractiveAnswerer:
             found[0].candidate,
             span_is_sure=probability >= thresholds.span,
             sentence_is_sure=probability >= thresholds.sentence,
+            words_are_likely=words_are_likely(found[0].group),
         )
         chunk = hits[best.hit_index].chunk
         places = [_place(best.hit_index, chunk, showing)]
@@ -191,7 +192,8 @@ class ExtractiveAnswerer:
                 break
             missed *= 1 - other.probability
             at = other.reading.hit_index
-            also.append(_place(at, hits[at].chunk, passage(form, other.candidate)))
+            showing = passage(form, other.candidate, words_are_likely=words_are_likely(other.group))
+            also.append(_place(at, hits[at].chunk, showing))
         return also
 
     def _read(self, question: str, index: int, chunk: Chunk) -> SpanReading | None:
@@ -223,7 +225,7 @@ def examined(question: str, hits: Sequence[Hit], readings: Sequence[SpanReading]
     for read in readings:
         at, span = read.hit_index, (read.start, read.end)
         chunk, key = hits[at].chunk, coverage.key_sentence(at)
-        candidate = Candidate(chunk.text, coverage.sentences[at], span, key, chunk.heading)
+        candidate = Candidate(chunk.text, coverage.sentences[at], span, key, chunk.heading, coverage.is_contested(at))
         signs = signs_of(coverage, at, asked_about(form, candidate), read.log_odds, form)
         found.append(Examined(read, candidate, signs, group_of(read.language, coverage)))
     return found

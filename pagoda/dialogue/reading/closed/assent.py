@@ -130,7 +130,7 @@ _THANKS_EN = (
     r"|(?:i )?(?:really )?appreciate (?:it|(?:all )?(?:your|the) \w+)"
 )
 _CLOSING_EN = (
-    "for (?:all )?(?:your|the) (?:(?:kind|great) )?(?:help|assistance|time)"
+    "for (?:all (?:of )?)?(?:your|the) (?:(?:kind|great) )?(?:help|assistance|time)"
     "|(?:that is|this is|it is|that will be) (?:all|everything)"
     "(?: (?:for now|today|thanks|i (?:need|needed|want|wanted)))*|nothing else|no more questions|"
     "(?:good ?)?bye(?: bye)?|"

@@ -155,7 +155,7 @@ def new_value_in(text: str) -> str:
     """
     found = list(_INSTEAD.finditer(text))
     ends = [*(match.start() for match in found[1:]), len(text)]
-    told = [text[match.end() : end].strip(" ,，.。!！") for match, end in zip(found, ends, strict=False)]
+    told = [text[match.end() : end].strip(" ,，.。!！?？") for match, end in zip(found, ends, strict=False)]
     return next(filter(None, reversed(told)), "")
 
 

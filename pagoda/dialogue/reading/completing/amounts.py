@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pagoda.dialogue.domain.model import AMOUNT_TYPES, Slot
+from pagoda.dialogue.domain.model import NUMBER_TYPES, Slot
 from pagoda.dialogue.reading.completing.known import Known
 from pagoda.dialogue.reading.declared import measured_in
-from pagoda.dialogue.reading.places import Placed, overlap
+from pagoda.dialogue.reading.places import overlap
 from pagoda.dialogue.slots.quantities import Quantity, quantities_in
 from pagoda.dialogue.slots.said import folded
 from pagoda.nlu.understanding import SlotValue, TurnContext, Understanding
@@ -36,12 +36,11 @@ class Amounts:
             for quantity in quantities_in(folded(read.text), open_slots, context.requested_slot, context.slots, names)
             if self._counts(quantity, context)
         ]
-        told, measured = {quantity.slot for quantity in found}, measured_in(read.text)
+        measured = measured_in(read.text)
         kept = [
             self._whole(other, read.text)
             for other in slots
-            if (other.start, other.end) in names
-            or not (other.slot in told or self._is_taken(other, [*found, *self._barred(other, measured)]))
+            if (other.start, other.end) in names or not self._gives_way(other, found, measured, context)
         ]
         kept += [self._widened(quantity, slots, found, read.text) for quantity in found]
         return tuple(sorted(kept, key=lambda each: each.start))
@@ -84,13 +83,17 @@ class Amounts:
             return SlotValue(found.slot, found.words, found.start, found.end)
         return SlotValue(found.slot, text[start:end], start, end)
 
-    def _is_taken(self, found: SlotValue, by: Sequence[Placed]) -> bool:
-        return any(overlap(found, each) for each in by)
-
-    def _barred(self, found: SlotValue, measured: Sequence[SlotValue]) -> Sequence[SlotValue]:
-        """Amounts that words cannot be part of: a tagger takes 米以内 of 500米以内 for a price."""
-        slot = self._known.slot_of(found)
-        return measured if slot is not None and slot.type in AMOUNT_TYPES and slot.type != "number" else ()
+    def _gives_way(
+        self, other: SlotValue, found: Sequence[Quantity], measured: Sequence[SlotValue], context: TurnContext
+    ) -> bool:
+        """Whether a reading of the base gives way to rules: its slot was found, it is part of an amount of another kind
+        (米以内 of 500米以内 for a price, the four of "four nights" for people), or it counts nobody."""
+        if any(quantity.slot == other.slot or overlap(other, quantity) for quantity in found):
+            return True
+        kind = slot.type if (slot := self._known.slot_of(other)) is not None else "text"
+        if kind in NUMBER_TYPES and kind != "number" and any(overlap(other, each) for each in measured):
+            return True
+        return kind == "people" and other.slot != context.requested_slot and not self._known.is_value(other)
 
     def _whole(self, found: SlotValue, text: str) -> SlotValue:
         """A tagger may cut 二十元 in two."""

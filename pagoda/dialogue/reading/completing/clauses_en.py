@@ -40,7 +40,7 @@ _HAVING = _set(
     someplace place places one ones more less most least very really quite so and or as to
     """
 )
-_ADVERBS = _set("also just too very really quite so preferably possibly maybe rather more most please fairly")
+_ADVERBS = _set("not also just too very really quite so preferably possibly maybe rather more most please fairly")
 _JOINING = _set("of to for with from")
 _SMALL = _WHO | _ARTICLES | _BEING | _HAVING | _ADVERBS | _JOINING
 
@@ -111,7 +111,7 @@ def _first(words: Sequence[_Word], row: int, end: int, nouns: frozenset[str]) ->
         return row + 1 if row + 1 < end else None
     is_thing = left in _ARTICLES or left in _BEING or left in _HAVING or left in nouns
     if is_thing or words[before].kind == "value":
-        return row
+        return next((at for at in range(before + 1, row) if words[at].text.lower() == "not"), row)
     # "Live music": a known word may stand within what somebody has or wants.
     is_within = before > 0 and words[before].kind == "known" and left not in _SMALL
     return before if is_within and words[before - 1].text.lower() in _ARTICLES | _PREPOSITIONS else None

@@ -21,6 +21,9 @@ from pagoda.nlu.understanding import SlotValue, TurnContext, Understanding
 
 _OWN = re.compile(r"(?:my|our|your|his|her|their)\b|我的|我们的", re.IGNORECASE)
 
+_DOES = re.compile(r"\b(?:will|would|might|may|could|should|can|won['’]t|doesn['’]t)\s+$", re.IGNORECASE)
+_FOR_ME = re.compile(r"^s?\s+for (?:me|us)\b", re.IGNORECASE)
+
 
 class Names:
     """Names and declared words in a reading."""
@@ -34,7 +37,7 @@ class Names:
         return tuple(
             found
             for value in read.slots
-            if not any(overlap(value, each) for each in best) and not self._is_chance(value)
+            if not any(overlap(value, each) for each in best) and not self._is_chance(value, read.text)
             for found in self._names_in(value)
             if found.slot not in known.domain.slots
             or known.values.heard(found.slot, found.value).said.is_any
@@ -49,7 +52,7 @@ class Names:
             for start, end, _ in self._known.linker.find(plain, slot.labels) if slot.labels else ():
                 taken = any(start < other.end and other.start < end for other in slots)
                 new = SlotValue(slot.name, read.text[start:end], start, end)
-                if not taken and not is_small(new.value) and (slot.many or is_one_more(plain, new, slots)):
+                if not taken and not self._is_chance(new, read.text) and (slot.many or is_one_more(plain, new, slots)):
                     slots.append(new)
         return tuple(sorted(slots, key=lambda found: found.start))
 
@@ -69,13 +72,13 @@ class Names:
                     found = [*others, new]
         return tuple(sorted(found, key=lambda each: each.start))
 
-    def _is_chance(self, found: SlotValue) -> bool:
-        """Whether small words are taken for a name, as a dish may be called 没有, or something that somebody has."""
+    def _is_chance(self, found: SlotValue, text: str) -> bool:
+        """Whether small words are taken for a name, as a dish may be called 没有, or what somebody has or does."""
         slot = self._known.slot_of(found)
         if slot is None or not slot.labels:
             return False
         is_own = _OWN.match(found.value) and self._known.linker.link(found.value, slot.labels).how == "unknown"
-        return bool(is_own) or is_small(found.value)
+        return bool(is_own) or is_small(found.value) or _is_doing(found, text)
 
     def _names_in(self, found: SlotValue) -> tuple[SlotValue, ...]:
         """The names that stand in words that are no name as a whole, as in "anything but Korean"."""
@@ -98,3 +101,9 @@ class Names:
         if slot is None or not slot.labels:
             return False
         return self._known.linker.link(found.value, slot.labels).how == "unknown"
+
+
+def _is_doing(found: SlotValue, text: str) -> bool:
+    """Whether an English word is no name but what something does: "it would work", "works for me"."""
+    is_word = found.start >= 0 and found.value.isascii() and found.value.isalpha()
+    return is_word and bool(_DOES.search(text[: found.start]) or _FOR_ME.match(text[found.end :]))

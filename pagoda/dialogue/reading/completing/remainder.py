@@ -28,7 +28,7 @@ _OPENING = re.compile(r"\b(?:open|opens|opening|closes?|closing|closed)\b|营业
 _BESIDE = 12
 _PEOPLE = re.compile(
     r"(?:\d{1,2}|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|[两二三四五六七八九十]{1,2}) ?"
-    r"(?:people|persons|guests|adults|of us|个人|位|人|口人?|个)",
+    r"(?:people|persons|guests|adults|of us|个人|位|人|口人?)",
     re.IGNORECASE,
 )
 _NO_TIME = ("一点", "一点儿", "一晚", "一夜", "一天")

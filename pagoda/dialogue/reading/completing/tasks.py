@@ -93,13 +93,23 @@ class Tasks:
         told = [found for found in slots if found.slot in task.slots and not self._domain.slots[found.slot].labels]
         is_answer = any(found.slot == context.requested_slot for found in told)
         is_mostly = sum(len(found.value) for found in told) >= MOSTLY * len(read.text.strip())
-        if not is_answer and not (is_mostly and told and (other is None or other.kind not in ("find", "book"))):
+        is_wish = other is not None and other.kind in ("find", "book")
+        if is_wish and self._is_unnamed(read, slots, context, plain):
+            is_answer = True
+        if not is_answer and not (is_mostly and told and not is_wish):
             return read, slots
         if other is not None and (other.act in ("cancel", "hand_off") or self._is_told(other, task, slots, plain)):
             return read, slots
         own = tuple(found for found in slots if found.slot in task.slots)
         read = replace(_of(task, read), slots=own)
         return read, self._names.with_names(read, context, plain)
+
+    def _is_unnamed(self, read: Understanding, slots: Sequence[SlotValue], context: TurnContext, plain: str) -> bool:
+        """Whether a reading is of another task by nothing but values that this one takes as well, and asked for where
+        the reading is sure."""
+        own, said = self._domain.intents[context.intent].slots, {found.slot for found in slots}
+        is_own = bool(said) and said <= set(own) and (read.confidence < SURE or context.requested_slot in said)
+        return is_own and not self._called(plain) and not self._takers_named(plain)
 
     def _is_about(self, task: Intent, read: Understanding, best: Sequence[Superlative]) -> bool:
         """Whether a superlative is of what was shown last: nothing else is said, or nothing that is another search."""

@@ -26,8 +26,8 @@ _LEAST_EXAMPLES = 3
 _SLIP, _SLIP_OF_A_NAME = 0.86, 0.8
 _TALK_EN = """
     able about across after against along among behind below beyond down up onto off over per toward towards
-    afraid apologies apology all craving database direction hankering hard large match mine mood nowadays
-    seat seated seating small titles unable
+    afraid apologies apology all better craving sooner worse database direction hankering hard large match mine mood
+    neither nor nowadays seat seated seating small titles unable
     about above accommodate accommodation acceptable actually add additional advise again ago ahead already alright also
     alternative alternatives although always amazing and any anyone anyway appreciate arrange around asap ask asking
     assist assistance available availability awesome back based because been before being believe below best between
@@ -145,7 +145,7 @@ def _forms(word: str) -> Iterator[str]:
     """A word and what it may be a form of: "staying" of "stay", "priced" of "price", "what's" of "what"."""
     yield word
     yield word.split("'")[0]
-    for ending in ("s", "es", "d", "ed", "ing", "ly", "er"):
+    for ending in ("s", "es", "d", "ed", "ing"):
         if word.endswith(ending) and len(word) - len(ending) > 2:
             stem = word[: -len(ending)]
             yield from (stem, f"{stem}e", stem[:-1] if stem[-1:] == stem[-2:-1] else stem)

@@ -42,13 +42,13 @@ _SEEK = re.compile(
     r"|\b(?:find|search(?:ing)?|look(?:ing)? (?:for|up)|recommend\w*|suggest\w*|show|another|others?|else|any|anything"
     r"|anywhere|some(?:thing|where|place)?|instead|how about|what about|which|prefer|want|need"
     r"|(?:would|['’]d) (?:like|love|prefer)"
-    r"|book|reserve|try|rather|more|cheaper|options?)\b",
+    r"|book|reserve|try|rather|more|cheaper|options?|higher|better|closer|nearer|bigger|larger|nicer"
+    r"|ones?(?= (?:with|that|which|in|near|for|under|at)))\b|更",
     re.IGNORECASE,
 )
 _BACK = re.compile(
     r"它|[他她]们?家?|[这那该此][个家间部座所里儿](?!样)|该店|此处|店[里内]"
-    r"|\b(?:it|its|it['’]s|they|they['’]re|their|them|he|she|his|her|that|this|the (?:place|one))\b"
-    r"|\b(?:is|are) there\b",
+    r"|\b(?:it|its|it['’]s|they|they['’]re|their|them|he|she|his|her|that|this|the (?:place|one))\b",
     re.IGNORECASE,
 )
 _NEAR = re.compile(
@@ -71,6 +71,13 @@ _PREDICATE_ZH = re.compile(
     r"(?:这家\w*)?(?:里|那边|那里|现在|今天|晚上|周末)?"
     r"(?:是否|可不可以|能不能|有没有|可以|能|收|支持|有|允许|是|让|会|接受|提供|带)"
 )
+_LOOKS_UP = re.compile(
+    r"[找查搜]|有没有|名叫|叫做?|听说|知道"
+    r"|\b(?:find|look(?:ing)? (?:for|up|at|into)|search(?:ing)?|check(?: out)?|show|particular|specific|called|named"
+    r"|know|heard|is there|do you have|you have)\b",
+    re.IGNORECASE,
+)
+_ELLIPTIC = re.compile(r"[家个间部条场]呢(?=$|[\s?？。!！])|\b(?:what|how) about\b", re.IGNORECASE)
 _AUX_BEFORE = re.compile(rf"\b(?:{_AUX})\s+(?:the\s+)?$", re.IGNORECASE)
 _ALL = re.compile(
     r"介绍|详细|详情|情况|信息|资料|怎么?样(?=$|[\s?？。!！呢啊])|如何(?=$|[\s?？。!！呢])|咋样|了解"
@@ -166,6 +173,24 @@ def wants_all(text: str) -> bool:
     (True, True, False)
     """
     return _ALL.search(text) is not None
+
+
+def looks_up(text: str) -> bool:
+    """Whether something is looked for that has a name, as in "a particular restaurant, the ...", 有没有一家叫……的.
+
+    >>> looks_up("I'm looking for a place called"), looks_up("有一家叫的店吗"), looks_up("I want to eat at")
+    (True, True, False)
+    """
+    return _LOOKS_UP.search(text) is not None
+
+
+def is_elliptic(text: str) -> bool:
+    """Whether a question only names something else to be told of: "what about the second?", 那第一家呢.
+
+    >>> is_elliptic("what about the second one?"), is_elliptic("那第一家呢"), is_elliptic("第一家能停车吗")
+    (True, True, False)
+    """
+    return _ELLIPTIC.search(text) is not None
 
 
 def is_subject_of_question(text: str, start: int, end: int) -> bool:

@@ -16,8 +16,8 @@ from urllib.parse import unquote
 from pagoda.rag.documents.composition import Composition
 from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.document import Document
-from pagoda.rag.documents.formats.archive import open_archive, parse_xml
 from pagoda.rag.documents.markup.html import load_html, metadata_of
+from pagoda.rag.documents.office.archive import open_archive, parse_xml
 from pagoda.rag.errors import LoadError
 
 _CONTAINER, _LOCK = "META-INF/container.xml", "META-INF/encryption.xml"

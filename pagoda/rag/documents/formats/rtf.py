@@ -7,11 +7,13 @@ words away; what is left is a line for each paragraph and each row of a table.
 from __future__ import annotations
 
 import re
+from itertools import groupby
 
 from pagoda.errors import MissingExtraError
 from pagoda.rag.documents.composition import Composition
 from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.document import Document
+from pagoda.rag.documents.office.grid import grid_lines
 from pagoda.rag.errors import LoadError
 
 _CODE_PAGE = re.compile(rb"\\ansicpg(\d+)")
@@ -21,20 +23,24 @@ _UNSET, _GB18030 = ("0", "1252"), "936"
 
 
 def load_rtf(data: bytes, source: str, settings: LoaderSettings) -> Document:
-    """The paragraphs in their order; cells of a row with a line between them."""
+    """The paragraphs and the rows of tables in their order."""
     try:
         from striprtf.striprtf import rtf_to_text
     except ModuleNotFoundError as error:
         raise MissingExtraError("reading RTF (striprtf)", "rag") from error
-    if not data.lstrip().startswith(b"{\\"):
+    if not data.lstrip().startswith(b"{") or b"\\" not in data:
         raise LoadError("is no RTF: give it the suffix of its format")
     # Bytes one by one: which letters they are, the file's own control words say.
     marked = _with_notes(data.decode("latin-1"))
-    text = rtf_to_text(marked, encoding=_encoding(data), errors="replace")
+    if not marked.lstrip().startswith("{\\rtf"):
+        # A fragment, as programs write it for one another.
+        marked = f"{{\\rtf1\\ansi {marked}}}"
+    # A cell's paragraph ends before the cell does.
+    text = rtf_to_text(marked, encoding=_encoding(data), errors="replace").replace("\n|", "|")
     composition = Composition(settings.max_bytes)
-    for line in text.split("\n"):
-        cells = [" ".join(cell.split()) for cell in line.split("|")]
-        composition.add(" | ".join(filter(None, cells)))
+    for is_table, lines in groupby(text.split("\n"), key=lambda line: "|" in line):
+        rows = [[" ".join(cell.split()) for cell in line.removesuffix("|").split("|")] for line in lines]
+        composition.add_all((line for _, line in grid_lines(rows)) if is_table else (row[0] for row in rows))
     return composition.document(source)
 
 

@@ -26,6 +26,8 @@ _ASKING = re.compile(
     "|能不能|可以|需要|应该",
     re.I,
 )
+RIVAL = 0.9
+"""Of what the best sentence holds of a question: who holds as much may say the contrary of it."""
 _IDENTIFIER = re.compile(r"[A-Za-z_$@~/.-]*[A-Za-z0-9][\w.$@~/-]*")
 
 
@@ -92,6 +94,11 @@ class Coverage:
         """The sentence of a hit that holds most of the question; the first of equals; -1 where there is none."""
         shares = self.shares[index]
         return max(range(len(shares)), key=lambda place: (shares[place], -place), default=-1)
+
+    def is_contested(self, index: int) -> bool:
+        """Whether another sentence of a hit speaks of the question as much as the key sentence does, or nearly."""
+        shares = sorted(self.shares[index], reverse=True)
+        return len(shares) > 1 and shares[1] >= RIVAL * shares[0]
 
     def names_missing(self, index: int) -> int:
         """How many names of the question (Latin words of a Chinese one; capitals, digits, marks) a hit lacks."""

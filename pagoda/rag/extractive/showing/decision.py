@@ -27,6 +27,8 @@ Group = str
 """en-prose, en-manual, zh-prose, zh-manual: the language of the reader, and what the hits look like."""
 PROSE_SHARE = 0.97
 """Of the sentences of all hits that were read, on average: where so many read alone, no list or table is near."""
+USUAL_LIKENESS = 0.72
+"""The mean of the first hits of English questions by the packaged MiniLM."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Signs:
     in_sentence, in_passage, anywhere: share of the question's words in the best sentence, the passage, all hits
     in_own_sentence: the same share in the sentence that would be shown
     names_missing: names of the question that the passage lacks
-    likeness: of question and passage word by word, where the embedder reads them; else 0
+    likeness: of question and passage word by word; where no embedder tells it, what it usually is
     words: the passage's score by its words beside the highest of all hits
     lead: how much more of the question the passage holds than the best of the others
     rank: its place among the hits, 0 for the first
@@ -70,8 +72,8 @@ def signs_of(coverage: Coverage, index: int, own_sentence: int, reader: float, f
         anywhere=coverage.anywhere(),
         in_own_sentence=shares[own_sentence] if 0 <= own_sentence < len(shares) else 0.0,
         names_missing=float(min(3, coverage.names_missing(index))),
-        likeness=float(parts[index].get("tokens", 0.0)),
-        words=parts[index].get("bm25", 0.0) / most_words if most_words > 0 else 0.0,
+        likeness=float(parts[index].get("tokens", USUAL_LIKENESS)),
+        words=parts[index].get("bm25", 0.0) / most_words if most_words > 0 else 1.0,
         lead=passages[index] - max(others, default=0.0),
         rank=float(index),
         wants_words=float(form == "words"),
@@ -104,6 +106,11 @@ class Decision:
 def group_of(language: Language, coverage: Coverage) -> Group:
     """Which weights decide."""
     return f"{language}-{'prose' if coverage.prose >= PROSE_SHARE else 'manual'}"
+
+
+def words_are_likely(group: Group) -> bool:
+    """Whether a reader's words are worth marking where it is not sure: of prose, which it was trained on."""
+    return group.endswith("-prose")
 
 
 @lru_cache(maxsize=2)

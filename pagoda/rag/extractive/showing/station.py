@@ -36,7 +36,8 @@ class Showing:
 class Candidate:
     """What a reader found in a passage.
 
-    sentences: in order; span: the words; key: the sentence that is asked about; heading: what the passage stands under
+    sentences: in order; span: the words; heading: what the passage stands under
+    key: the sentence that is asked about; contested: another one may be as well
     """
 
     text: str
@@ -44,14 +45,18 @@ class Candidate:
     span: Span
     key: int
     heading: str = ""
+    contested: bool = False
 
 
-def shown(form: Form, found: Candidate, *, span_is_sure: bool, sentence_is_sure: bool) -> Showing:
+def shown(
+    form: Form, found: Candidate, *, span_is_sure: bool, sentence_is_sure: bool, words_are_likely: bool = True
+) -> Showing:
     """How a candidate is shown for a question of some form."""
     at = asked_about(form, found)
     sentence = _sentence(found, at)
-    if form == "block" or not sentence_is_sure or not _reads_alone(found.text, sentence):
-        return passage(form, found)
+    undecided = not sentence_is_sure or (form == "polar" and found.contested)
+    if form == "block" or undecided or not _reads_alone(found.text, sentence):
+        return passage(form, found, words_are_likely=words_are_likely or sentence_is_sure)
     marked = _marked(form, found, sentence)
     whole = with_what_goes_on(found.text, found.sentences, at)
     left, right = found.span[0] - sentence[0], found.span[1] - sentence[0]
@@ -62,10 +67,14 @@ def shown(form: Form, found: Candidate, *, span_is_sure: bool, sentence_is_sure:
     return Showing("sentence", whole, marked)
 
 
-def passage(form: Form, found: Candidate) -> Showing:
-    """All of a candidate's passage, with what in it answers marked."""
-    sentence = _sentence(found, asked_about(form, found))
-    return Showing("passage", (0, len(found.text)), _marked(form, found, sentence))
+def passage(form: Form, found: Candidate, *, words_are_likely: bool = True) -> Showing:
+    """All of a candidate's passage, with what in it answers marked: the reader's words, or the key sentence."""
+    at = asked_about(form, found)
+    if words_are_likely:
+        marked = _marked(form, found, _sentence(found, at))
+    else:
+        marked = _sentence(found, found.key if found.key >= 0 else at)
+    return Showing("passage", (0, len(found.text)), marked)
 
 
 def asked_about(form: Form, found: Candidate) -> int:

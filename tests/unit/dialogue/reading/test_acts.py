@@ -237,3 +237,21 @@ def test_the_state_is_told_in_words(domain: Domain) -> None:
     assert facts["slots"] == {"name": "Green Tile Kitchen", "time": "2026-11-21T19:00", "people": 4}
     assert (facts["intent"], facts["stage"], facts["missing"]) == ("book_restaurant", "confirming", [])
     assert plain_value((SICHUAN, SONGYUE), "zh") == ["川菜", "松月区"]
+
+
+@pytest.mark.parametrize(
+    ("text", "asked", "confidence", "intent"),
+    [
+        ("yes, I like Songyue, please search there", "location", 0.97, "find_hotel"),
+        ("I like it better if it is Songyue", "", 0.8, "find_hotel"),
+        ("I like it better if it is Songyue", "", 0.97, "find_restaurant"),
+        ("I like a restaurant in Songyue", "location", 0.97, "find_restaurant"),
+    ],
+)
+def test_values_that_the_task_takes_as_well_do_not_leave_it(
+    domain: Domain, linker: Linker, text: str, asked: str, confidence: float, intent: str
+) -> None:
+    start = text.index("Songyue")
+    base = Written("find_restaurant", confidence, SlotValue("location", "Songyue", start, start + 7))
+    context = TurnContext("find_hotel", requested_slot=asked, language="en")
+    assert Complemented(base, domain, linker).parse(text, context).intent == intent

@@ -154,6 +154,7 @@ def test_a_name_that_the_graph_has_by_now_is_no_unknown_one(domain: Domain) -> N
         ("a quiet Sichuan restaurant in Songyue", "find_restaurant", ["quiet"]),
         ("Sichuan in Songyue, and I am allergic to peanuts", "find_restaurant", ["allergic to peanuts"]),
         ("a hotel in Songyue that allows dogs", "find_hotel", ["dogs"]),
+        ("Sichuan in Songyue, something not too noisy", "find_restaurant", ["not too noisy"]),
         ("a restaurant with live music and Sichuan food", "find_restaurant", ["live music"]),
         ("book a table by the window tonight", "book_restaurant", ["window"]),
         ("book it for two tonight, we need a high chair", "book_restaurant", ["high chair"]),
@@ -207,3 +208,11 @@ def test_when_and_for_whom_is_of_the_slot_that_a_booking_has(domain: Domain) -> 
     assert [value.slot for value in told] == ["people", "time"]
     told = read(domain, "a hotel in Songyue for two people from Friday", "find_hotel").unused
     assert [value.slot for value in told] == ["", ""]
+
+
+def test_nights_count_no_people_and_a_verb_is_no_name(domain: Domain) -> None:
+    assert values(read(domain, "book it for five nights", "book_restaurant", ("people", "five"))) == []
+    assert values(read(domain, "also, book it tonight", "book_restaurant", ("people", "also"))) == [("time", "tonight")]
+    assert values(read(domain, "a hotel in Luming, that would work for me", "find_hotel")) == [("location", "Luming")]
+    assert values(read(domain, "make it Cantonese instead")) == [("cuisine", "Cantonese")]
+    assert values(read(domain, "a hotel near work", "find_hotel")) == [("location", "work")]

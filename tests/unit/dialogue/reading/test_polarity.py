@@ -106,3 +106,37 @@ def test_values_of_one_list_belong_together(text: str, rows: list[list[int]]) ->
 def test_a_superlative_asks_for_an_order(text: str, found: list[tuple[str, str, str]]) -> None:
     read = superlatives(text, Domain.load())
     assert [(each.column, each.end_wanted, text[each.start : each.end]) for each in read] == found
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("I don't dislike Sichuan", "Sichuan"),
+        ("not without parking", "parking"),
+        ("我不讨厌川菜", "川菜"),
+        ("不是不吃川菜", "川菜"),
+        ("不能没有停车场", "停车场"),
+    ],
+)
+def test_what_is_denied_twice_is_not_excluded(text: str, value: str) -> None:
+    start = text.index(value)
+    assert roles(text, [("slot", start, start + len(value))]) == ("wanted",)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("川菜和湘菜都不要", ("川菜", "湘菜")),
+        ("anything except Thai, Korean or Japanese", ("Thai", "Korean", "Japanese")),
+        ("neither Thai nor Korean", ("Thai", "Korean")),
+    ],
+)
+def test_a_cue_before_or_behind_a_list_is_of_all_in_it(text: str, names: tuple[str, ...]) -> None:
+    spans = [("cuisine", text.index(name), text.index(name) + len(name)) for name in names]
+    assert set(roles(text, spans)) == {"excluded"}
+
+
+def test_a_cue_behind_one_of_two_lists_is_of_that_alone() -> None:
+    text = "要川菜，粤菜不要"
+    spans = [("cuisine", text.index(name), text.index(name) + 2) for name in ("川菜", "粤菜")]
+    assert roles(text, spans) == ("wanted", "excluded")

@@ -114,3 +114,18 @@ def test_a_bare_number_in_a_sentence_counts_only_as_an_answer() -> None:
     found = find_people("make it 7 please", is_asked=True)
     assert found is not None
     assert (found.reading.value, found.start, found.end) == (7, 8, 9)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("一家三口加上我爸妈", 5),
+        ("一家三口和我爸妈", 5),
+        ("一家四口再加爷爷奶奶", 6),
+        ("me, my wife and her parents", 4),
+        ("四位，是我老婆生日", 4),
+        ("a table for two, it's my wife's birthday", 2),
+    ],
+)
+def test_who_is_named_beside_a_family_is_added_and_whose_birthday_it_is_is_not(text: str, number: int) -> None:
+    assert read_people(text).value == number

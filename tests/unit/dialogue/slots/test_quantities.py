@@ -59,6 +59,10 @@ def test_prices_and_ratings_by_their_units_and_words(text: str, intent: str, qua
         ("Tuesday , for 6 , at 11:30", {"time": "Tuesday at 11:30", "people": "6"}),
         ("后天晚上两大一小七点半", {"time": "后天晚上 七点半", "people": "两大一小"}),
         ("table for 3   at 19:15 tomorrow", {"time": "at 19:15 tomorrow", "people": "table for 3"}),
+        ("a table at 8 or 9 tonight", {"time": "at 8 or 9 tonight"}),
+        ("今晚八点或者九点，四位", {"time": "今晚八点或者九点", "people": "四位"}),
+        ("make it for one in the afternoon", {"time": "one in the afternoon"}),
+        ("table for 8 in the evening", {"time": "evening", "people": "table for 8"}),
     ],
 )
 def test_all_pieces_of_a_time_are_one_expression(text: str, quantities: dict[str, str]) -> None:

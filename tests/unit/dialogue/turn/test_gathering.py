@@ -110,3 +110,12 @@ def test_a_range_is_excluded_like_a_name() -> None:
     assert list(gathered("not under 50", read, CITY.slots, {})) == [
         ev.Informed("price", Except((Range(None, 50),)), "under 50")
     ]
+
+
+def test_values_that_hold_together_are_all_wanted_and_the_last_list_counts() -> None:
+    both = values("有川菜和粤菜这两道", ("dish", "川菜"), ("dish", "粤菜"))["dish"]
+    assert both == (NODES["川菜"], NODES["粤菜"])
+    either = values("川菜或者粤菜", ("dish", "川菜"), ("dish", "粤菜"))["dish"]
+    assert either == OneOf((NODES["川菜"], NODES["粤菜"]))
+    assert values("川菜，不，粤菜", ("dish", "川菜"), ("dish", "粤菜"))["dish"] == NODES["粤菜"]
+    assert values("粤菜吧", ("dish", "粤菜"), dish=NODES["川菜"])["dish"] == NODES["粤菜"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -117,6 +118,7 @@ def test_what_looks_for_something_else_is_a_wish(text: str, before: tuple[ev.Eve
         ("does Green Tile Kitchen take cards?", ""), ("青瓦小馆能停车吗", ""), ("青瓦小馆可以刷卡吗", ""),
         ("青瓦小馆几点关门", "closes"), ("is Green Tile Kitchen open on Sundays?", "opens"),
         ("明天去青瓦小馆吃饭，请帮我查一下它的地址", "address"), ("青瓦小馆的推荐菜给说几个呗", "dishes"),
+        ("I am looking for a particular restaurant, the Green Tile Kitchen", "*"), ("有没有一家叫青瓦小馆的餐馆", "*"),
         ("tell me about Green Tile Kitchen", "*"), ("介绍一下青瓦小馆", "*"), ("青瓦小馆怎么样？", "*"),
     ],
 )  # fmt: skip
@@ -124,6 +126,34 @@ def test_a_question_about_a_named_place_is_one_and_books_nothing(text: str, want
     events, state = heard(text, (), intent)
     assert asked(events) == [(wanted, "Green Tile Kitchen")]
     assert state.task is None
+
+
+def test_a_question_beside_an_order_of_what_cannot_be_booked_is_answered() -> None:
+    events, state = heard("酒店电话告诉我吧，我订个房间？", ONE_INN, "find_hotel")
+    assert asked(events) == [("phone",)]
+    assert state.this_turn.unbookable == "Hotel"
+
+
+def test_what_can_only_be_told_of_is_told_where_it_is_named_and_nothing_else_said() -> None:
+    assert asked(heard("New Lake Guesthouse will be fine, thanks", (), "find_hotel")[0]) == [
+        ("*", "New Lake Guesthouse")
+    ]
+    assert asked(heard("a table at Green Tile Kitchen would be fine", (), "book_restaurant")[0]) == []
+
+
+def test_a_comparison_looks_for_something_else() -> None:
+    for text in ("is there one with a higher rating?", "有更便宜的吗", "anything closer?"):
+        assert asked(heard(text, ONE_INN, "find_hotel")[0]) == []
+
+
+def test_the_second_of_a_list_is_a_row_and_no_day() -> None:
+    state = fold(TWO, CITY)
+    read = Understanding(
+        "what about the second?", "en", "find_restaurant", 0.9, (SlotValue("time", "the second", 11, 21),)
+    )
+    read = replace(read, acts=acts_of(read.text, CITY))
+    events = Interpreter(CITY, ValueReader(CITY, LINKER, NOON)).events(read, state, NOON.isoformat())
+    assert not [event for event in events if isinstance(event, ev.Informed | ev.Requested)]
 
 
 def test_who_wants_to_go_somewhere_asks_nothing() -> None:

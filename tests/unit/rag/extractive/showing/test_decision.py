@@ -27,6 +27,13 @@ def test_a_question_whose_words_stand_there_is_covered_and_another_is_not():
     assert near.lead > 0
 
 
+def test_a_sentence_with_a_rival_is_contested():
+    text = "Ports are open. Ports are not open. Logs are kept."
+    found = Coverage("Are the ports open?", [hit(text)], [[(0, 15), (16, 35), (36, len(text))]])
+    assert found.is_contested(0)
+    assert not Coverage("Are the ports open?", [hit(text)], [[(0, 15), (36, len(text))]]).is_contested(0)
+
+
 def test_a_title_counts_for_its_passage():
     assert coverage("What does the server do?").in_passage(0) > 0
 

@@ -1,8 +1,10 @@
 """What is shown of a passage keeps what governs the answer; how sure one is decides how little is shown."""
 
+from dataclasses import replace
+
 import pytest
 
-from pagoda.rag.extractive.showing.station import Candidate, shown
+from pagoda.rag.extractive.showing.station import Candidate, passage, shown
 from pagoda.rag.splitting.sentences import sentence_spans
 
 
@@ -35,6 +37,11 @@ def test_the_less_sure_the_more_is_shown():
     assert told("words", found, span=False, sentence=False) == ("passage", SHOP, "six months")
 
 
+def test_where_words_are_unlikely_the_sentence_that_speaks_of_the_question_is_marked():
+    showing = passage("words", candidate(SHOP, "1990", key="Repairs"), words_are_likely=False)
+    assert SHOP[slice(*showing.marked)] == "Repairs are guaranteed for six months."
+
+
 def test_a_governed_span_is_shown_as_its_sentence():
     text = "Bicycles are lent. Repairs are not guaranteed for six months. It has two floors."
     assert told("words", candidate(text, "six months"))[:2] == (
@@ -54,6 +61,12 @@ def test_yes_or_no_is_answered_by_the_whole_sentence_that_is_asked_about():
     text = "Visitors must not bring pets into the building. The interface does not allow anonymous access."
     found = candidate(text, "bring pets into the building", key="The interface")
     assert told("polar", found) == ("sentence", *["The interface does not allow anonymous access."] * 2)
+
+
+def test_where_two_sentences_speak_of_what_is_asked_neither_is_shown_alone():
+    text = "--inherit: The role inherits rights. --no-inherit: The role does not inherit rights."
+    found = candidate(text, "rights", key="--inherit")
+    assert told("polar", replace(found, contested=True))[:2] == ("passage", text)
 
 
 @pytest.mark.parametrize("heading", ["## 支持 ROLLBACK 语法吗？", "Can I use ROLLBACK?"])

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pagoda.rag.documents.formats.archive import parse_xml
+from pagoda.rag.documents.office.archive import parse_xml
 
 # The same words under the names of ISO 29500 Strict.
 _STRICT = re.compile(rb"http://purl\.oclc\.org/ooxml/(\w+)/(\w+)")

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pagoda.rag.documents.tables import column_names, has_header, row_lines
 
 
-class Repeated(str):
+class Spanned(str):
     """The text of a cell that covers several columns, in those after its first: it names them, and is said once."""
 
     __slots__ = ()
@@ -26,7 +26,7 @@ def grid_lines(rows: Sequence[Sequence[str]], num_head: int = 0) -> Iterator[tup
 
     >>> [text for _, text in grid_lines([["Fees"], ["City", "Fee"], ["Wuhan", "20"], ["", "30"]])]
     ['Fees', 'City: Wuhan; Fee: 20', 'Fee: 30']
-    >>> list(grid_lines([["a", "5", "5", Repeated("5")]]))
+    >>> list(grid_lines([["a", "5", "5", Spanned("5")]]))
     [(0, 'a | 5 | 5')]
     """
     first = next((index for index, row in enumerate(rows) if _is_wide(row)), len(rows))
@@ -38,7 +38,7 @@ def grid_lines(rows: Sequence[Sequence[str]], num_head: int = 0) -> Iterator[tup
         elif index >= body and columns:
             yield from ((index, line) for line in row_lines(columns, row))
         elif not columns or not _names_all(row, rows[body:]):
-            yield index, " | ".join(cell for cell in row if cell and not isinstance(cell, Repeated))
+            yield index, " | ".join(cell for cell in row if cell and not isinstance(cell, Spanned))
 
 
 def _num_head(rows: Sequence[Sequence[str]]) -> int:
@@ -46,7 +46,7 @@ def _num_head(rows: Sequence[Sequence[str]]) -> int:
     wide = [row for row in rows if _is_wide(row)]
     if len(wide) < 2:
         return 0
-    head = ["" if isinstance(cell, Repeated) else cell for cell in wide[0]]
+    head = ["" if isinstance(cell, Spanned) else cell for cell in wide[0]]
     return int(has_header([head, *wide[1:]]))
 
 

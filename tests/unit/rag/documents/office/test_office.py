@@ -71,6 +71,14 @@ def test_merged_cells_stand_in_each_row_and_a_merged_title_once() -> None:
     assert load_workbook(workbook).text == "All fees\n\ndept: Sales; name: Ann\n\ndept: Sales; name: Bob"
 
 
+def test_a_sheet_that_is_formatted_down_to_its_last_corner_costs_little() -> None:
+    workbook = workbook_of(("Sheet", [["city", "fee"], ["Wuhan", 20]]))
+    sheet = workbook.active
+    assert sheet is not None
+    sheet["XFD1048576"].number_format = "0%"
+    assert load_workbook(workbook).text == "city: Wuhan; fee: 20"
+
+
 def test_equal_values_of_a_row_without_names_are_all_there() -> None:
     assert load_workbook(workbook_of(("Sheet", [[5, 5, 7]]))).text == "5 | 5 | 7"
 
@@ -156,5 +164,7 @@ def test_rtf_is_read_with_its_notes_tables_and_letters() -> None:
         r"\trowd a\cell b\cell\row\pard \u20013?\u25991?\par}"
     )
     assert load_bytes(text.encode(), "a.rtf").text.split("\n\n") == ["It costs 40 € (Since May.).", "a | b", "中文"]
+    table = r"{{\pard City\par}\cell}{{\pard Fee\par}\cell}\row {{\pard Wuhan\par}\cell}{{\pard 20\par}\cell}\row"
+    assert load_bytes(f"{{{table}}}".encode(), "a.rtf").text == "City: Wuhan; Fee: 20"
     with pytest.raises(LoadError, match="is no RTF"):
         load_bytes(b"plain text", "a.rtf")

@@ -12,15 +12,16 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time
+from itertools import groupby
 from typing import Any
 
 from pagoda.errors import MissingExtraError
 from pagoda.rag.documents.composition import Composition
 from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.document import Document
-from pagoda.rag.documents.formats.archive import open_archive
-from pagoda.rag.documents.formats.grid import Repeated, grid_lines
 from pagoda.rag.documents.markup.html import metadata_of
+from pagoda.rag.documents.office.archive import open_archive
+from pagoda.rag.documents.office.grid import Spanned, grid_lines
 
 _DEFAULT_NAME = re.compile(r"(?:sheet|tabelle|feuil|hoja|工作表|лист)\s*\d*", re.IGNORECASE)
 _CURRENCY = re.compile(r"[$€£¥￥₽₹元]")
@@ -86,28 +87,59 @@ def _tables(rows: Iterator[Row]) -> Iterator[list[Row]]:
 
 
 def _rows(sheet: Any) -> Iterator[Row]:
+    """The rows that have a text, and an empty one wherever some are left out."""
     merged = _merged(sheet)
-    for number, row in enumerate(sheet.iter_rows(), start=sheet.min_row or 1):
-        yield number, [merged.get((cell.row, cell.column)) or _shown(cell) for cell in row]
+    last = 0
+    for number, cells in _filled_rows(sheet):
+        texts: list[str] = []
+        for column, cell in cells:
+            texts += [""] * (column - 1 - len(texts))
+            texts.append(merged.get((number, column)) or _shown(cell))
+        if any(texts):
+            if number > last + 1:
+                yield number - 1, []
+            yield number, texts
+            last = number
+
+
+def _filled_rows(sheet: Any) -> Iterator[tuple[int, list[tuple[int, Any]]]]:
+    """The cells that the file has, by row and column.
+
+    A sheet that is formatted down to its last corner has seventeen thousand million: asked by rows, it makes them all.
+    """
+    if hasattr(sheet, "_cells"):
+        for number, row in groupby(sorted(sheet._cells), key=lambda place: place[0]):
+            yield number, [(column, sheet._cells[place_row, column]) for place_row, column in row]
+        return
+    sheet.reset_dimensions()
+    for number, row in enumerate(sheet.iter_rows(), start=1):
+        yield number, [(column, cell) for column, cell in enumerate(row, start=1) if cell.value is not None]
 
 
 def _merged(sheet: Any) -> dict[tuple[int, int], str]:
     """The text of a merged cell in every row and column of it; where it has its row to itself, it stands once."""
     texts: dict[tuple[int, int], str] = {}
     merged = getattr(sheet, "merged_cells", None)
-    for area in merged.ranges if merged else ():
-        if area.size["rows"] * area.size["columns"] > _LARGEST_MERGE or _is_title(area, sheet):
+    widths = _widths(sheet) if merged is not None else {}
+    for area in merged.ranges if merged is not None else ():
+        first, last = widths.get(area.min_row, (area.min_col, area.max_col))
+        has_row_to_itself = area.min_col <= first and last <= area.max_col
+        if has_row_to_itself or area.size["rows"] * area.size["columns"] > _LARGEST_MERGE:
             continue
         text = _shown(sheet.cell(area.min_row, area.min_col))
         for row, column in _places(area):
-            texts[row, column] = text if column == area.min_col else Repeated(text)
+            texts[row, column] = text if column == area.min_col else Spanned(text)
     return texts
 
 
-def _is_title(area: Any, sheet: Any) -> bool:
-    """Whether a merged cell has its row to itself."""
-    row = sheet[area.min_row]
-    return all(cell.value is None or area.min_col <= cell.column <= area.max_col for cell in row)
+def _widths(sheet: Any) -> dict[int, tuple[int, int]]:
+    """The first and the last column of each row that hold a value."""
+    widths: dict[int, tuple[int, int]] = {}
+    for (row, column), cell in sheet._cells.items():
+        if cell.value is not None:
+            first, last = widths.get(row, (column, column))
+            widths[row] = (min(first, column), max(last, column))
+    return widths
 
 
 def _places(area: Any) -> Iterator[tuple[int, int]]:

@@ -13,10 +13,10 @@ from typing import Any
 from pagoda.rag.documents.composition import Composition
 from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.document import Document
-from pagoda.rag.documents.formats.archive import open_archive
-from pagoda.rag.documents.formats.grid import Repeated, grid_lines
-from pagoda.rag.documents.formats.package import Package
 from pagoda.rag.documents.markup.html import metadata_of
+from pagoda.rag.documents.office.archive import open_archive
+from pagoda.rag.documents.office.grid import Spanned, grid_lines
+from pagoda.rag.documents.office.package import Package
 
 _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
@@ -109,7 +109,7 @@ def _grid(table: Any) -> list[list[str]]:
         for i, cell in enumerate(row.iter(_A + "tc")):
             text = " ".join(filter(None, (_text(paragraph) for paragraph in cell.iter(_A + "p"))))
             if cell.get("hMerge") in ("1", "true") and cells:
-                text = Repeated(cells[-1])
+                text = Spanned(cells[-1])
             elif cell.get("vMerge") in ("1", "true") and rows and i < len(rows[-1]):
                 text = rows[-1][i]
             cells.append(text)

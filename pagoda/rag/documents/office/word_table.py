@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from pagoda.rag.documents.formats.docx_text import W
-from pagoda.rag.documents.formats.grid import Repeated
+from pagoda.rag.documents.office.docx_text import W
+from pagoda.rag.documents.office.grid import Spanned
 
 _WRAPPERS = frozenset(W + name for name in ("sdt", "sdtContent", "ins", "customXml", "moveTo"))
 _HEADER_OFF = ("0", "false", "off")
@@ -52,7 +52,7 @@ def _cells(row: Any, merged: dict[int, str], text_of: Callable[[Any], str]) -> l
         text = merged.get(len(cells), "") if goes_on else text_of(cell)
         if merge is not None:
             merged[len(cells)] = text
-        cells += [text] + [Repeated(text)] * (_number(cell, f"{W}tcPr/{W}gridSpan", 1) - 1)
+        cells += [text] + [Spanned(text)] * (_number(cell, f"{W}tcPr/{W}gridSpan", 1) - 1)
         num_cells += 1
     return cells[:1] if num_cells == 1 and not num_before else cells
 

@@ -12,9 +12,9 @@ from typing import Any
 from pagoda.rag.documents.composition import Composition
 from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.document import Document
-from pagoda.rag.documents.formats.archive import open_archive, parse_xml
-from pagoda.rag.documents.formats.grid import Repeated, grid_lines
 from pagoda.rag.documents.markup.html import metadata_of
+from pagoda.rag.documents.office.archive import open_archive, parse_xml
+from pagoda.rag.documents.office.grid import Spanned, grid_lines
 from pagoda.rag.errors import LoadError
 
 _OASIS = "urn:oasis:names:tc:opendocument:xmlns:"
@@ -120,7 +120,7 @@ def _grid(table: Any) -> Iterator[list[str]]:
             elif left > 0:
                 reaching[column] = (left - 1, text)
             else:
-                text = Repeated(cells[-1]) if cells else ""
+                text = Spanned(cells[-1]) if cells else ""
             cells += [text] * _count(cell, "number-columns-repeated")
         yield cells
 

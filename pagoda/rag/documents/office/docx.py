@@ -15,12 +15,12 @@ from typing import Any
 from pagoda.rag.documents.composition import Composition
 from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.document import Document
-from pagoda.rag.documents.formats.archive import open_archive
-from pagoda.rag.documents.formats.docx_text import Attached, W, paragraph_text
-from pagoda.rag.documents.formats.grid import grid_lines
-from pagoda.rag.documents.formats.package import Package
-from pagoda.rag.documents.formats.word_table import grid_of
 from pagoda.rag.documents.markup.html import metadata_of
+from pagoda.rag.documents.office.archive import open_archive
+from pagoda.rag.documents.office.docx_text import Attached, W, paragraph_text
+from pagoda.rag.documents.office.grid import grid_lines
+from pagoda.rag.documents.office.package import Package
+from pagoda.rag.documents.office.word_table import grid_of
 
 _DRAWING = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _HEADING = re.compile(r"(?:heading|标题|titre|überschrift)\s*(\d)|(title)$", re.IGNORECASE)
