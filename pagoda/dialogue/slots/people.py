@@ -53,10 +53,10 @@ _PAIR = re.compile(
     r"|\bpair of us\b|\bus two\b(?=\s*(?:$|[,.!?]))"
 )
 _ALONE = re.compile(
-    r"就我(?:自己|一个人?|一人)?(?=$|[，,。！!吧])|我自己(?!和)|自己一个|独自|单独|一个人|\b(?:just"
+    r"就我(?:自己|一个人?|一人)?(?=$|[，,。！!吧])|我自己(?!和)|自己一个|独自|单独|一个人|没(?:有)?别人|\b(?:just"
     r"|only) (?:for )?(?:me|myself)\b(?! and| plus"
     r"| with|,)"
-    r"|\balone\b|\bsolo\b|\b(?:by|for) myself\b(?!\s*(?:,|and|plus|with|my|&))|^\s*(?:myself|me)\s*[.!]?\s*$"
+    r"|\balone\b|\bsolo\b|\b(?:no one|nobody) else\b|\b(?:by|for) myself\b(?!\s*(?:,|and|plus|with|my|&))|^\s*(?:myself|me)\s*[.!]?\s*$"
 )
 # Numbers of other things, blanked before people are counted.
 _NO_PEOPLE = re.compile(
@@ -186,6 +186,7 @@ class _Tally:
 
     text: str
     total: int = 0
+    is_alone: bool = False
     others: int = 0
     spans: list[tuple[int, int]] = field(default_factory=list)
 
@@ -251,7 +252,8 @@ def _in_sentence(tally: _Tally, previous: int | None, noun: re.Pattern[str] | No
         return _people_at(tally, _GENERIC, ValueReading(why="ambiguous"))
     number = _counted(tally)
     if is_asked:
-        number = _bare(tally) if number is None else number + _leading(tally)
+        # "One, just me" says it twice.
+        number = _bare(tally) if number is None else number if tally.is_alone else number + _leading(tally)
     untold = next(tally.take(_UNTOLD if number is not None else _VAGUE), None)
     if untold is not None and not tally.total:
         return _people(tally, ValueReading(why="partial", leftover=untold[0].strip(" ,"), instead=number))
@@ -305,6 +307,9 @@ def _counted(tally: _Tally) -> int | None:
     tally.others += sum((_number(match["n"]) or 0) + 1 for match in tally.take(_PLUS))
     tally.others += 2 * len([*tally.take(_TWO_EN), *tally.take(_TWO_ZH), *tally.take(_PAIR)])
     alone = len([*tally.take(_ALONE)])
+    tally.is_alone = alone > 0 and not tally.total and tally.others <= 1
+    if tally.is_alone:
+        return 1
     selves = len([*tally.take(_SELF_EN), *tally.take(_SELF_ZH)][:1]) or int(and_i is not None)
     tally.others += (
         len([*tally.take(_ONE_EN), *tally.take(_ONE_ZH)])
@@ -315,7 +320,7 @@ def _counted(tally: _Tally) -> int | None:
         return tally.total + (tally.others if _ADDED.search(tally.text) else 0)
     if tally.others:
         return tally.others + (1 if selves else 0)
-    return 1 if alone else None
+    return None
 
 
 _ADDED = re.compile(r"\bplus\b|\bas well as\b|\band (?=·+\s*$)|再加|外加|加上|还有|(?<=·)(?:和|跟|与|带上?)(?=·)")

@@ -16,6 +16,7 @@ from pagoda.dialogue.reading.completing.known import SURE, Known
 from pagoda.dialogue.reading.completing.names import Names
 from pagoda.dialogue.reading.follow_ups import is_follow_up
 from pagoda.dialogue.reading.places import mentions
+from pagoda.dialogue.reading.questions.forms import seeks
 from pagoda.dialogue.reading.superlatives import Superlative
 from pagoda.nlu.understanding import OUT_OF_SCOPE, SlotValue, TurnContext, Understanding
 
@@ -121,9 +122,15 @@ class Tasks:
         return other is None or other.query is None or is_follow_up(read.text, said, words)
 
     def _is_told(self, intent: Intent, task: Intent, slots: Sequence[SlotValue], plain: str) -> bool:
-        """Whether a sentence names what an intent looks for, or a node that it takes and the task does not."""
-        if any(mentions(plain, title) for title in self._domain.called(intent)):
+        """Whether a sentence names what an intent looks for, or looks for a node that it takes and the task does not.
+
+        "Big Italian family here of seven!" looks for nothing.
+        """
+        called = self._domain.called(intent)
+        if any(mentions(plain, title) for title in called):
             return True
+        if not seeks(plain, called):
+            return False
         foreign = (found for found in slots if found.slot in intent.slots and found.slot not in task.slots)
         linker = self._known.linker
         return any(linker.link(each.value, self._domain.slots[each.slot].labels).how == "exact" for each in foreign)

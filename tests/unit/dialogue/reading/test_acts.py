@@ -211,6 +211,17 @@ def test_an_answer_stays_with_the_task_that_asked(domain: Domain, linker: Linker
     assert events[1:] == [ev.Informed("location", SONGYUE, "松月区")]
 
 
+def test_a_number_that_was_asked_for_stays_with_its_task_beside_a_name_that_nobody_looks_for(
+    domain: Domain, linker: Linker
+) -> None:
+    state = fold([ev.UserSaid("x", "en"), ev.Switched("book_restaurant"), ev.Asked("people")], domain)
+    other = Written("find_restaurant", 0.95)
+    answered = told(domain, linker, state, other, "seven of us, all mad about Sichuan")
+    assert ev.Informed("people", 7, "seven of us") in answered
+    assert ev.Switched("find_restaurant") not in answered
+    assert ev.Switched("find_restaurant") in told(domain, linker, state, other, "find me Sichuan for seven of us")
+
+
 def test_another_wish_is_a_switch_though_it_names_what_was_asked_for(domain: Domain, linker: Linker) -> None:
     state = fold([ev.UserSaid("x", "zh"), ev.Switched("find_restaurant"), ev.Asked("location")], domain)
     events = told(domain, linker, state, Written("find_hotel", 0.95), "先帮我找一家松月区的酒店吧")

@@ -39,6 +39,8 @@ from pagoda.dialogue.slots.said import folded
         ("twenty-one people", 21),
         ("there will be 4 of us. My brother can't come.", 4),
         ("just me", 1),
+        ("one, only me", 1),
+        ("nobody else is coming", 1),
         ("for myself, my husband and two kids", 4),
         ("me and mom", 2),
         ("a man and his wife", 2),

@@ -40,7 +40,8 @@ class UnsureReader:
 
     def _answer(self, question: str, words: str, quote: str) -> Answer:
         citation = Citation(1, "a.md", quote, 0, len(quote), 1)
-        return Answer(question=question, text=f"{words} [1]", citations=(citation,), confidence=0.3)
+        text = f"{words} [1]"
+        return Answer(question=question, text=text, shown="span", span=words, citations=(citation,), confidence=0.3)
 
 
 def test_a_real_model_confirms_completes_and_refuses(qwen_coder: Path) -> None:
