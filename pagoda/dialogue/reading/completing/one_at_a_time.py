@@ -15,7 +15,8 @@ from pagoda.dialogue.reading.closed.wishes import goes_on, things_of
 from pagoda.dialogue.reading.completing.division import Divider, Division
 from pagoda.dialogue.reading.completing.known import SURE
 from pagoda.dialogue.reading.linking import Linker
-from pagoda.nlu.understanding import TurnContext, Understander, Understanding
+from pagoda.dialogue.reading.places import overlap
+from pagoda.nlu.understanding import SlotValue, TurnContext, Understander, Understanding
 
 
 class OneAtATime:
@@ -30,7 +31,8 @@ class OneAtATime:
         if context.waiting and self._is_for_next(text, context):
             return self.waiting(next(iter(context.waiting)), context)
         read = self._first(text, context)
-        return self._with_kept(read, context) if read.intent in context.waiting else read
+        intent, is_named = self._asked_for(read, context)
+        return self._with_kept(read, intent, context, is_named=is_named) if intent else read
 
     def waiting(self, intent: str, context: TurnContext) -> Understanding:
         """The reading of a wish that waits."""
@@ -48,7 +50,19 @@ class OneAtATime:
             read = self._base.parse(division.first, context)
             if is_wish or self._is_whole(read, division, context):
                 return replace(read, further=((self._intent(division), division.rest),))
-        return self._base.parse(text, context)
+        return self._with_lost(self._base.parse(text, context))
+
+    def _with_lost(self, read: Understanding) -> Understanding:
+        """What is named beside what is read and cannot be kept is to be said back."""
+        intent = self._domain.intents.get(read.intent)
+        if intent is None or not intent.sought:
+            return read
+        known = (*read.slots, *read.unused)
+        lost = [
+            each for each in self._divider.joined(read.text, intent.sought) if not any(overlap(each, k) for k in known)
+        ]
+        told = (SlotValue("", read.text[each.start : each.end], each.start, each.end) for each in lost)
+        return replace(read, unused=(*read.unused, *told))
 
     def _is_whole(self, read: Understanding, division: Division, context: TurnContext) -> bool:
         """Whether the first part says something by itself: a wish of another task, an answer, or a yes to a booking."""
@@ -68,8 +82,19 @@ class OneAtATime:
         own = [each for each in self._domain.intents.values() if each.sought == division.label]
         return max(own, key=lambda each: (each.name == read.intent, each.kind == "find")).name
 
-    def _with_kept(self, read: Understanding, context: TurnContext) -> Understanding:
+    def _asked_for(self, read: Understanding, context: TurnContext) -> tuple[str, bool]:
+        """Which of the wishes that wait a sentence is of, "" for none; whether it says what that one is about."""
+        labels = {thing.label for thing in self._divider.things(read.text)} if context.waiting else set()
+        named = [name for name in context.waiting if {self._domain.intents[name].sought} == labels]
+        if read.intent in context.waiting and (read.intent in named or read.slots or read.confidence >= SURE):
+            return read.intent, read.intent in named
+        # "The film, please" is no question about one.
+        return (named[0], True) if named and not read.slots and not read.acts else ("", False)
+
+    def _with_kept(self, read: Understanding, intent: str, context: TurnContext, *, is_named: bool) -> Understanding:
         """A wish that waits is asked for in other words: what these leave open is as it was said before."""
-        kept, said = self.waiting(read.intent, context), {slot.slot for slot in read.slots}
+        kept, said = self.waiting(intent, context), {slot.slot for slot in read.slots}
         slots = tuple(replace(slot, start=-1, end=-1) for slot in kept.slots if slot.slot not in said)
-        return replace(read, slots=(*read.slots, *slots), further=(*read.further, *kept.further))
+        sure = 1.0 if is_named else read.confidence
+        further = (*read.further, *kept.further)
+        return replace(read, intent=intent, confidence=sure, slots=(*read.slots, *slots), further=further)

@@ -61,6 +61,10 @@ READER = OneAtATime(ByWords(), CITY, LINKER)
         ("帮我找个川菜馆，顺便看看附近有什么酒店", "find_restaurant", ("find_hotel", "看看附近有什么酒店")),
         ("想找鹿鸣区的酒店，另外推荐一部喜剧片", "find_hotel", ("find_film", "推荐一部喜剧片")),
         ("我要找个酒店住，周边有什么餐馆？", "find_hotel", ("find_restaurant", "周边有什么餐馆？")),
+        ("鹿鸣区有什么酒店和餐馆吗？", "find_hotel", ("find_restaurant", "鹿鸣区有什么餐馆吗？")),
+        ("找个酒店，便宜一点的川菜馆也要", "find_hotel", ("find_restaurant", "便宜一点的川菜馆也要")),
+        ("a hotel in Luming, what is its phone? And a film", "find_hotel", ("find_film", "a film")),
+        ("I want to see a film and then eat Sichuan food", "find_film", ("find_restaurant", "eat Sichuan food")),
         ("找一家餐馆然后再找个酒店", "find_restaurant", ("find_hotel", "找个酒店")),
     ],
 )  # fmt: skip
@@ -89,6 +93,8 @@ def test_a_second_wish_is_found_and_its_words_are_none_of_the_first(
         "酒店附近的餐厅",
         "找个酒店，要有餐厅",
         "找个酒店，附近有餐馆的",
+        "找个酒店，需要有中式餐厅和热水",
+        "找好酒店，我想找个餐馆吃饭",
         "我想吃川菜，不要酒店里的餐馆",
         "这家酒店的周边有餐馆吗？",
         "我要从餐馆打车，再去酒店",
@@ -96,6 +102,12 @@ def test_a_second_wish_is_found_and_its_words_are_none_of_the_first(
 )
 def test_one_wish_is_not_divided(text: str) -> None:
     assert READER.parse(text).further == ()
+
+
+@pytest.mark.parametrize(("text", "lost"), [("any hotels or films?", ["films"]), ("a hotel in Luming", [])])
+def test_what_is_named_beside_and_cannot_be_kept_is_said_back(text: str, lost: list[str]) -> None:
+    read = READER.parse(text)
+    assert ([each.value for each in read.unused], read.further) == (lost, ())
 
 
 def test_names_that_only_one_task_takes_are_things_and_features_are_not() -> None:
@@ -133,6 +145,12 @@ def test_what_waits_and_is_asked_for_in_other_words_keeps_what_was_said() -> Non
     read = READER.parse("now the hotel", waiting(False, find_hotel="a hotel in Luming and a comedy"))
     assert [(slot.slot, slot.value, slot.start) for slot in read.slots] == [("location", "Luming", -1)]
     assert read.further == (("find_film", "a comedy"),)
+
+
+def test_what_waits_is_begun_by_its_name_and_no_other() -> None:
+    context = waiting(True, find_film="a film tonight")
+    assert READER.parse("the film, please", context).intent == "find_film"
+    assert READER.parse("the hotel, please", context).intent == "find_hotel"
 
 
 def test_an_answer_and_a_yes_are_done_before_the_wish_beside_them() -> None:
