@@ -25,6 +25,7 @@ from pagoda.chat.loop import LoopThread
 from pagoda.dialogue.assembly import Parts
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.learned import import_readers
+from pagoda.dialogue.reading.completing.one_at_a_time import OneAtATime
 from pagoda.dialogue.sessions.store import HandOffRecord, SessionStore
 from pagoda.dialogue.settings import AgentSettings
 from pagoda.dialogue.state import events as ev
@@ -166,7 +167,7 @@ class DialogueAgent:
 
     # Parts
 
-    def understander(self, strategy: str) -> Understander:
+    def understander(self, strategy: str) -> OneAtATime:
         """The reader of sentences with a strategy, over the same understanding. Raises ConfigError."""
         return self._parts.strategy(strategy, self._model_reader)
 
@@ -269,6 +270,9 @@ class DialogueAgent:
         understood = time.perf_counter()
         now = self.settings.now()
         taken = self._worded(self._parts.taker.take(session_id, read, before, now), read.language)
+        if taken.is_booked and taken.state.waiting:
+            waited = self._understander.waiting(next(iter(taken.state.waiting)), context_of(taken.state))
+            taken = taken.followed_by(self._parts.taker.take(session_id, waited, taken.state, now))
         subgraph = self._parts.drawn(taken.found if self.settings.draws else ())
         ended = time.perf_counter()
         timings = {"understand": understood - began, "graph": taken.graph_s, "total": ended - began}

@@ -14,6 +14,7 @@ from pagoda.dialogue.cypher.domain_check import check
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.learned import OnProgress, understanding_of
 from pagoda.dialogue.reading.complemented import Complemented
+from pagoda.dialogue.reading.completing.one_at_a_time import OneAtATime
 from pagoda.dialogue.reading.following import FollowingUnderstanding, Names
 from pagoda.dialogue.reading.linking import Linker, linked_labels, named_nodes
 from pagoda.dialogue.reading.model_prompt import Lessons
@@ -81,10 +82,10 @@ class Parts:
         """The language model as one that words replies."""
         return Rephraser(model, self.domain, self.linker.names(self.domain.labels))
 
-    def strategy(self, name: str, model_reader: ModelUnderstanding | None) -> Understander:
+    def strategy(self, name: str, model_reader: ModelUnderstanding | None) -> OneAtATime:
         """A strategy over the fast reading, or over the model's where there is one; the hybrid has both."""
         base: Understander = self._base if model_reader is None or name == "hybrid" else model_reader
-        return make_strategy(name, base, self._frames, model=model_reader)
+        return OneAtATime(make_strategy(name, base, self._frames, model=model_reader), self.domain, self.linker)
 
     def drawn(self, keys: Sequence[Any]) -> Subgraph:
         """The piece of the graph around nodes, without bookings, which are other people's.

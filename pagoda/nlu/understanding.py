@@ -46,6 +46,7 @@ class TurnContext:
 
     results: names of the results that were shown last, in order
     slots: slots that already have a value
+    waiting: words of wishes that were put off, by intent, the next one first; is_idle: nothing else is asked or open
     """
 
     intent: str = ""
@@ -53,6 +54,8 @@ class TurnContext:
     results: tuple[str, ...] = ()
     slots: Mapping[str, str] = field(default_factory=dict)
     language: Language | None = None
+    waiting: Mapping[str, str] = field(default_factory=dict)
+    is_idle: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class Understanding:
     confidence: calibrated probability that `intent` is right; candidates: (intent, confidence), best first
     route: which way it was read, such as "intent_first" or "model"
     unused: values of slots that the intent does not have; unknown: what is a name for certain and nobody knows
+    further: (intent, words) of what the sentence wishes besides; `text` is then the part that was read
     """
 
     text: str
@@ -74,6 +78,7 @@ class Understanding:
     route: str = ""
     unused: tuple[SlotValue, ...] = ()
     unknown: tuple[str, ...] = ()
+    further: tuple[tuple[str, str], ...] = ()
 
 
 class Understander(Protocol):

@@ -125,8 +125,7 @@ class Phrasebook:
 
     def ignored(self, intent: str, words: Sequence[str], language: str) -> str:
         """Words that the task can make no use of."""
-        title = self._domain.intents[intent].title.get(language, intent)
-        return self.say("ignored", language, words=_quoted(words, language), title=title)
+        return self.say("ignored", language, words=_quoted(words, language), title=self._title(intent, language))
 
     def not_bookable(self, label: str, language: str) -> str:
         """Nothing is booked of a label; what can be done instead."""
@@ -232,7 +231,14 @@ class Phrasebook:
 
     def resume(self, intent: str, language: str) -> str:
         """Back to a task that was left open."""
-        return self.say("resume", language, title=self._domain.intents[intent].title.get(language, intent))
+        return self.say("resume", language, title=self._title(intent, language))
+
+    def waiting(self, template: str, intent: str, words: str, language: str) -> str:
+        """A wish that is put off, in the person's words, by the template that tells of it."""
+        return self.say(template, language, title=self._title(intent, language), words=_quoted([words], language))
+
+    def _title(self, intent: str, language: str) -> str:
+        return self._domain.intents[intent].title.get(language, intent)
 
     def values(self, values: Mapping[str, Value], language: str) -> str:
         """Slots and their values in words, in the order of the domain's slots."""

@@ -117,6 +117,14 @@ class Deferred:
 
 
 @dataclass(frozen=True)
+class PutOff:
+    """The person wishes something besides that another task is for: it waits. text: the person's words."""
+
+    intent: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Requested:
     """The person asks for a column of a result, EVERYTHING or UNKNOWN; several in one turn are told together.
 
@@ -305,6 +313,7 @@ Event = (
     | Ordered
     | Ignored
     | Deferred
+    | PutOff
     | Requested
     | AskedAlong
     | AskedForMore

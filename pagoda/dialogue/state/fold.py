@@ -17,7 +17,7 @@ from pagoda.dialogue.domain.model import Intent
 from pagoda.dialogue.slots.kinds import NodeValue
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state import fold_bookings
-from pagoda.dialogue.state.fold_later import deferred, due, forgotten
+from pagoda.dialogue.state.fold_later import begun, deferred, due, forgotten, put_off
 from pagoda.dialogue.state.fold_slots import (
     about,
     declined,
@@ -56,7 +56,7 @@ def _began(state: State, event: ev.Began, domain: Domain) -> State:
 
 
 def _user_said(state: State, event: ev.UserSaid, domain: Domain) -> State:
-    state = fold_bookings.aged(state)
+    state = begun(fold_bookings.aged(state), event.intent)
     return replace(
         state,
         turn=state.turn + 1,
@@ -139,8 +139,8 @@ def _is_expired(held: Remembered, state: State, expires_after: int) -> bool:
 
 
 def _cancelled(state: State, event: ev.Cancelled, domain: Domain) -> State:
-    is_idle = state.task is None
-    ends_hand_off = is_idle and bool(state.handed_off)
+    is_idle = state.task is None and not state.waiting
+    ends_hand_off = state.task is None and bool(state.handed_off)
     state = replace(
         noted(state, is_cancelled=True, is_nothing_cancelled=is_idle, requested=(), changed=frozenset()),
         num_misses=0,
@@ -149,7 +149,7 @@ def _cancelled(state: State, event: ev.Cancelled, domain: Domain) -> State:
     if ends_hand_off:
         return noted(replace(state, handed_off=""), is_hand_off_ended=True)
     if state.task is None:
-        return state
+        return replace(state, waiting={})
     # A cancelled task leaves nothing: what it said is not carried over into the next one either.
     number = state.task.number
     memory = {slot: held for slot, held in state.memory.items() if held.task != number}
@@ -262,6 +262,7 @@ _STEPS: Mapping[type[Any], Callable[[State, Any, Domain], State]] = {
     ev.Ordered: ordered,
     ev.Ignored: ignored,
     ev.Deferred: deferred,
+    ev.PutOff: put_off,
     ev.Requested: _requested,
     ev.AskedAlong: _asked_along,
     ev.AskedForMore: _asked_for_more,

@@ -1,4 +1,4 @@
-"""What was said while something was looked for and only a booking of it can use: "for four tonight at seven".
+"""What was said and is for later: what only a booking can use, "for four tonight at seven", and a second wish.
 
 Fourth station of a turn: sentence -> understanding -> events -> *state* -> policy -> Cypher -> rows -> reply. It is
 kept until a booking begins, read out there like all else, and gone once it was used, grew too old or was given up with
@@ -42,3 +42,17 @@ def due(state: State, intent: Intent, domain: Domain) -> State:
 def forgotten(state: State, task: int) -> State:
     """What was said within a task that is given up."""
     return replace(state, later={slot: held for slot, held in state.later.items() if held.task != task})
+
+
+def put_off(state: State, event: ev.PutOff, domain: Domain) -> State:
+    """A wish waits for its turn; the last of its kind counts."""
+    intent = domain.intents.get(event.intent)
+    if intent is None or intent.kind not in ("find", "book"):
+        return state
+    state = replace(state, waiting={**state.waiting, event.intent: event.text})
+    return noted(state, put_off=(*state.this_turn.put_off, event.intent))
+
+
+def begun(state: State, intent: str) -> State:
+    """A sentence is of this intent: what waited for it waits no more, for it was read with it."""
+    return replace(state, waiting={name: words for name, words in state.waiting.items() if name != intent})

@@ -136,7 +136,7 @@ class ThisTurn:
     is_informed: a value was told, if the same
     ignored, unknown: words of wishes that the task cannot make use of; names that nobody knows
     unbookable: label of what was to be booked and cannot be; other: slot that another value is wanted of
-    deferred: words that are kept for a booking
+    deferred: words that are kept for a booking; put_off: intents of what was wished besides
     near: what things are wanted near to
     """
 
@@ -148,6 +148,7 @@ class ThisTurn:
     unbookable: str = ""
     other: str = ""
     deferred: tuple[str, ...] = ()
+    put_off: tuple[str, ...] = ()
     near: NodeValue | None = None
     is_informed: bool = False
     is_switched: bool = False
@@ -173,6 +174,7 @@ class State:
     topic: the node that was talked of last, None where it was a list or nothing; talked_of: the last of each label
     chosen: the node that was looked for by its name last
     later: values that were said before the booking that takes them
+    waiting: words of wishes that wait until the task under way is done, by intent, the next one first
 
     handed_off, failure: reasons, "" where there is none; failure is of this turn only
     """
@@ -186,6 +188,7 @@ class State:
     question: Question | None = None
     memory: Mapping[str, Remembered] = field(default_factory=dict)
     later: Mapping[str, Remembered] = field(default_factory=dict)
+    waiting: Mapping[str, str] = field(default_factory=dict)
     bookings: tuple[BookingRecord, ...] = ()
     conversation: str = ""
     withdrawal: Withdrawal | None = None
@@ -202,6 +205,12 @@ class State:
         """The active task, or the one left last, that has results to point at."""
         tasks = (self.task, *reversed(self.stack))
         return next((task for task in tasks if task is not None and task.results), None)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is asked, read out or half told: what waits may begin."""
+        is_open = self.question is not None or self.withdrawal is not None
+        return not is_open and (self.task is None or (self.task.stage == "offered" and not self.task.doubts))
 
     def booking(self, key: str) -> BookingRecord | None:
         """A booking of this conversation by its id."""

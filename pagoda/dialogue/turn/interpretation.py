@@ -51,6 +51,8 @@ def context_of(state: State) -> TurnContext:
         results=tuple(node.name(language) for node in source.results) if source else (),
         slots=dict.fromkeys(task.values, "") if task else {},
         language="zh" if language == "zh" else "en",
+        waiting=state.waiting,
+        is_idle=state.is_idle,
     )
 
 
@@ -64,6 +66,10 @@ class Interpreter:
 
     def events(self, read: Understanding, state: State, at: str) -> list[ev.Event]:
         """What the person did in this turn, UserSaid first. at: ISO 8601 time of the sentence."""
+        return [*self._of_first(read, state, at), *(ev.PutOff(intent, words) for intent, words in read.further)]
+
+    def _of_first(self, read: Understanding, state: State, at: str) -> list[ev.Event]:
+        """Of the wish that was read, whatever else waits."""
         read = _without_ordinals(read, state)
         if _THANK in self._domain.intents and is_goodbye(read.text):
             read = replace(read, intent=_THANK, confidence=1.0, slots=())

@@ -48,6 +48,16 @@ class Taken:
     found: tuple[NodeKey, ...] = ()
     graph_s: float = 0.0
 
+    @property
+    def is_booked(self) -> bool:
+        """Whether a booking was written, and nothing is asked or read out."""
+        return self.state.is_idle and any(isinstance(event, ev.Booked) for event in self.events)
+
+    def followed_by(self, other: Taken) -> Taken:
+        """With another one behind it, in the same turn."""
+        events, text = (*self.events, *other.events), f"{self.text}\n{other.text}"
+        return replace(other, events=events, text=text, graph_s=self.graph_s + other.graph_s)
+
 
 class Performance:
     """One turn under way: the log grows, the state follows it. Used once, by one thread."""
@@ -76,6 +86,7 @@ class Performance:
             done = self._carry_out(action)
         self._log(*done.events)
         found, text = (done.statement, done.rows, done.found), self._said_back(action) + done.text
+        text += self._still_waiting(action)
         return Taken(tuple(self._events), self._state, done.instead or action, text, *found, self._graph_s)
 
     def tell(self, text: str, action: actions.Say, told: Sequence[ev.Event], before: State) -> Taken:
@@ -91,7 +102,28 @@ class Performance:
         self._state = fold(events, self._domain, self._state)
 
     def _said_back(self, action: actions.Action) -> str:
-        """What was said and the task cannot make use of, a line of its own before the reply."""
+        """What was said and is not part of the reply, each in a line of its own before it."""
+        return self._put_off() + self._unused(action)
+
+    def _put_off(self) -> str:
+        """What was wished besides, and how it is begun."""
+        state = self._state
+        told = [
+            self._phrases.waiting("put_off", intent, state.waiting[intent], self._language)
+            for intent in state.this_turn.put_off
+        ]
+        return "".join(f"{line}\n" for line in told)
+
+    def _still_waiting(self, action: actions.Action) -> str:
+        """What waits is said again where nothing else is to be done."""
+        state = self._state
+        if not isinstance(action, actions.Say) or not state.waiting or state.this_turn.put_off or not state.is_idle:
+            return ""
+        intent, words = next(iter(state.waiting.items()))
+        return f"\n{self._phrases.waiting('still_waiting', intent, words, self._language)}"
+
+    def _unused(self, action: actions.Action) -> str:
+        """What the task cannot make use of, or keeps for a booking."""
         task, turn = self._state.task, self._state.this_turn
         if turn.unbookable and not (isinstance(action, actions.Say) and action.template == "not_bookable"):
             return f"{self._phrases.not_bookable(turn.unbookable, self._language)}\n"

@@ -109,6 +109,7 @@ def state_facts(state: State, domain: Domain, language: Language) -> dict[str, A
         "slots": {slot: plain_value(value, language) for slot, value in task.values.items()} if task else {},
         "requested": state.question.slot if state.question else "",
         "missing": list(missing_slots(task, domain)) if task else [],
+        "waiting": dict(state.waiting),
         "suspended": [left.intent for left in state.stack],
         "results": [node.name(language) for node in source.results] if source else [],
         "bookings": [booking.id for booking in state.bookings],

@@ -63,6 +63,14 @@ _INSTEAD = re.compile(
     re.IGNORECASE,
 )
 _OWN = re.compile(r"我的|我们的|我订|刚才|之前|订好|\b(?:my|our|the|that|existing|earlier)\b", re.IGNORECASE)
+_GOES_ON = re.compile(
+    r"(?:(?:ok|okay|yes|great|good|fine|thanks|thank you|and|so|now|please|lets|let s|let us|you can|just) )*"
+    r"(?:next(?: one| thing)?|go on|go ahead|continue|proceed|move on|carry on|the other one|what about the other one)"
+    r"(?: please| then| now| thanks)*"
+    r"|(?:好的?|嗯|行|可以|那|那就|请|我们|谢谢|\s)*(?:下一个|下一件|下一步|下一项|继续|接着来?|接下来|往下|然后呢|另一个呢?)"
+    r"(?:吧|呢|说|办|看|了|\s)*",
+    re.IGNORECASE,
+)
 BOOKS = re.compile(r"订|预约|\b(?:book|reserve)\b", re.IGNORECASE)
 """Words by which something is ordered ahead of time."""
 _LOOK_UP = r"(?:查一?查|查询|查看|查|看一?看|看|列出|列)"
@@ -86,6 +94,15 @@ def is_more(text: str) -> bool:
         return _MORE_ZH.fullmatch(plain.replace(" ", "")) is not None
     words = set(plain.split())
     return words <= _SMALL_EN and (bool(words & _MORE_EN) or _MORE_PHRASES_EN.search(plain) is not None)
+
+
+def goes_on(text: str) -> bool:
+    """Whether the whole sentence wants that which waits to come next.
+
+    >>> goes_on("next, please"), goes_on("好的，继续吧"), goes_on("下一个"), goes_on("next week")
+    (True, True, True, False)
+    """
+    return _GOES_ON.fullmatch(_NO_WORD.sub(" ", folded(text)).strip()) is not None
 
 
 def things_of(domain: Domain) -> tuple[str, ...]:

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Intent
 from pagoda.dialogue.reading.acts import words_of
 from pagoda.dialogue.reading.completing.known import SURE, Known
 from pagoda.dialogue.reading.completing.names import Names
 from pagoda.dialogue.reading.follow_ups import is_follow_up
+from pagoda.dialogue.reading.linking import Linker
 from pagoda.dialogue.reading.places import mentions
 from pagoda.dialogue.reading.questions.forms import seeks
 from pagoda.dialogue.reading.superlatives import Superlative
@@ -46,12 +48,7 @@ class Tasks:
 
     def _takers_named(self, plain: str) -> set[str]:
         """Intents that alone can take a name of the graph that stands in a text, such as a cuisine."""
-        labels = {label: set[str]() for slot in self._domain.slots.values() for label in slot.labels}
-        for other in self._domain.intents.values():
-            for label in {label for name in other.slots for label in self._domain.slots[name].labels}:
-                labels[label].add(other.name)
-        telling = [label for label, takers in labels.items() if len(takers) == 1]
-        return {next(iter(labels[node.label])) for _, _, node in self._known.linker.find(plain, telling)}
+        return {name for _, _, name in names_of_one_task(self._domain, self._known.linker, plain)}
 
     def _called(self, plain: str) -> set[str]:
         """Labels of what is looked for or booked that stand in a text by what people call them."""
@@ -139,3 +136,20 @@ class Tasks:
 def _of(task: Intent, read: Understanding) -> Understanding:
     """The reading as one of this task, for sure."""
     return replace(read, intent=task.name, confidence=SURE, candidates=((task.name, SURE),))
+
+
+def names_of_one_task(
+    domain: Domain, linker: Linker, plain: str, *, are_features: bool = True
+) -> list[tuple[int, int, str]]:
+    """(start, end, intent) of names of the graph in a text that one intent alone can take, such as a cuisine.
+
+    are_features: also names of a slot that holds several at once, such as facilities
+    """
+    labels = {label: set[str]() for slot in domain.slots.values() for label in slot.labels}
+    for intent in domain.intents.values():
+        for slot in (domain.slots[name] for name in intent.slots):
+            for label in slot.labels:
+                labels[label].add(intent.name)
+    features = {label for slot in domain.slots.values() if slot.many for label in slot.labels}
+    telling = [label for label in labels if len(labels[label]) == 1 and (are_features or label not in features)]
+    return [(start, end, next(iter(labels[node.label]))) for start, end, node in linker.find(plain, telling)]

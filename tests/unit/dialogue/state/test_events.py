@@ -44,6 +44,7 @@ EVENTS: list[ev.Event] = [
     ev.Ordered("rating", True),
     ev.Ignored(("停车场", "泳池")),
     ev.Deferred("people", 4, "四位"),
+    ev.PutOff("find_film", "a film tonight"),
     ev.Requested("phone", 1),
     ev.Requested("phone"),
     ev.Requested("phone", None, NODE),

@@ -158,6 +158,30 @@ def test_what_is_kept_for_a_booking_grows_too_old() -> None:
     assert task_of(fold((said(), ev.Switched("book_restaurant")), CITY, many)).values == {"name": TILE, "people": 4}
 
 
+def test_a_second_wish_waits_until_a_sentence_is_of_it() -> None:
+    state = after(*FIND, ev.PutOff("find_film", "a film tonight"), ev.PutOff("find_hotel", "附近的酒店"))
+    assert list(state.waiting.items()) == [("find_film", "a film tonight"), ("find_hotel", "附近的酒店")]
+    assert state.this_turn.put_off == ("find_film", "find_hotel")
+    later = fold((said(), ev.Offered((TILE,))), CITY, state)
+    assert (later.waiting, later.this_turn.put_off, state.is_idle, later.is_idle) == (state.waiting, (), False, True)
+    begun = fold((said("find_film"), ev.Switched("find_film")), CITY, later)
+    assert (list(begun.waiting), begun.is_idle) == (["find_hotel"], False)
+
+
+def test_a_wish_that_no_task_is_for_is_not_kept_and_one_that_waits_is_given_up_by_itself() -> None:
+    assert after(*FIND, ev.PutOff("thank", "thanks"), ev.PutOff("find_boat", "a boat")).waiting == {}
+    state = after(*FIND, ev.PutOff("find_film", "a film"), said("cancel"), ev.Cancelled())
+    assert (state.task, list(state.waiting)) == (None, ["find_film"])
+    given_up = fold((said("cancel"), ev.Cancelled()), CITY, state)
+    assert (given_up.waiting, given_up.this_turn.is_nothing_cancelled) == ({}, False)
+    assert fold((said("cancel"), ev.Cancelled()), CITY, given_up).this_turn.is_nothing_cancelled
+
+
+def test_what_is_read_out_or_asked_is_not_idle() -> None:
+    assert not after(*BOOK, ev.Proposed()).is_idle
+    assert not after(*FIND, ev.Asked("price")).is_idle
+
+
 def test_a_slot_that_the_task_lacks_is_left_alone() -> None:
     assert task_of(after(*FIND, ev.Informed("stars", 4))).values == {"cuisine": SICHUAN, "location": OFFICE}
 
