@@ -56,7 +56,8 @@ _ALONE = re.compile(
     r"就我(?:自己|一个人?|一人)?(?=$|[，,。！!吧])|我自己(?!和)|自己一个|独自|单独|一个人|没(?:有)?别人|\b(?:just"
     r"|only) (?:for )?(?:me|myself)\b(?! and| plus"
     r"| with|,)"
-    r"|\balone\b|\bsolo\b|\b(?:no one|nobody) else\b|\b(?:by|for) myself\b(?!\s*(?:,|and|plus|with|my|&))|^\s*(?:myself|me)\s*[.!]?\s*$"
+    r"|\balone\b|\bsolo\b|\b(?:no one|nobody) else\b"
+    r"|\b(?:by|for) myself\b(?!\s*(?:,|and|plus|with|my|&))|^\s*(?:myself|me)\s*[.!]?\s*$"
 )
 # Numbers of other things, blanked before people are counted.
 _NO_PEOPLE = re.compile(
