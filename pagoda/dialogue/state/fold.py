@@ -97,7 +97,8 @@ def _switched(state: State, event: ev.Switched, domain: Domain) -> State:
     intent = domain.intents.get(event.intent)
     if intent is None or intent.kind not in ("find", "book"):
         return state
-    state = replace(noted(state, is_switched=True), handed_off="", num_misses=0)
+    # Whoever wants something else has not agreed that a booking be undone.
+    state = replace(noted(state, is_switched=True), handed_off="", num_misses=0, withdrawal=None)
     if state.task is not None and state.task.intent == event.intent:
         return state
     # What was asked belongs to the task that is left; an answer now would land in the wrong slot.

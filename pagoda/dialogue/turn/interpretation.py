@@ -16,7 +16,7 @@ from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Intent
 from pagoda.dialogue.reading.acts import is_choice
 from pagoda.dialogue.reading.closed.assent import is_goodbye
-from pagoda.dialogue.reading.closed.wishes import BOOKS, is_undoing
+from pagoda.dialogue.reading.closed.wishes import BOOKS, is_changing, is_undoing, keeps
 from pagoda.dialogue.reading.places import mentions
 from pagoda.dialogue.reading.questions.forms import points_back
 from pagoda.dialogue.slots.kinds import ANY
@@ -131,6 +131,9 @@ class Interpreter:
         waits = state.task is not None and state.task.stage == "confirming"
         if intent.act == "cancel" and waits and _ASKS.search(read.text):
             # "Can I cancel later?" wants to know something.
+            return True
+        if intent.act == "cancel" and (keeps(read.text) or (is_changing(read.text) and not is_undoing(read.text))):
+            # "Don't cancel", and "push it back by an hour", however sure the reader is.
             return True
         if state.task is None and state.task_with_results is None and self._is_bare_value(read):
             return True

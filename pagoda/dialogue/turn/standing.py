@@ -18,6 +18,7 @@ from pagoda.dialogue.reading.closed.wishes import (
     is_more,
     is_not_coming,
     is_undoing,
+    keeps,
     new_value_in,
     things_of,
     wants_other,
@@ -31,6 +32,12 @@ from pagoda.nlu.understanding import SlotValue, Understanding
 
 LEAST_SURE = 0.5
 """A reading less sure than this, without a value or a small word that bears it out, is asked about, not acted upon."""
+_ONE_LESS = re.compile(
+    r"[一二两三四五六七八九十几\d]+个?[人位].{0,4}(?:来不了|不来|去不了|不去)|少[一二两三四五\d]*[个位人]"
+    r"|\b(?:one|two|three|four|five|some|\d+) (?:of (?:us|them)|people|persons?|guests?|friends?)\b"
+    r"|\b(?:my|our|his|her) (?!booking|reservation|table)\w+ (?:can(?:no|['’])?t|cannot|won['’]?t)\b",
+    re.IGNORECASE,
+)
 _IS_CLOCK = re.compile(r"^(?:at|by)\b|[点:：]|\d ?[ap]m\b", re.IGNORECASE)
 
 
@@ -78,7 +85,7 @@ class Standing:
         kinds = {act.kind for act in read.acts}
         intent = self._domain.intents.get(read.intent)
         gives_up = intent is not None and intent.act in ("deny", "cancel") and read.confidence >= LEAST_SURE
-        if "deny" in kinds or (gives_up and not kinds & {"choose", "bookings"}):
+        if "deny" in kinds or keeps(read.text) or (gives_up and not kinds & {"choose", "bookings"}):
             return [ev.Denied()]
         if held.id:
             return []
@@ -114,8 +121,11 @@ class Standing:
             return wish
         intent = self._domain.intents.get(read.intent)
         is_cancel = intent is not None and intent.act == "cancel" and read.confidence >= LEAST_SURE
+        # "One of us can't make it" leaves the others; "push it back" leaves them all.
+        is_less = keeps(read.text) or is_changing(read.text) or _ONE_LESS.search(read.text) is not None
         asks = any(act.kind == "request" for act in read.acts)
-        if state.task is None and not asks and (is_cancel or is_undoing(read.text) or is_not_coming(read.text)):
+        gives_up = is_undoing(read.text) or ((is_cancel or is_not_coming(read.text)) and not is_less)
+        if state.task is None and not asks and gives_up:
             return "cancel"
         return "change" if self._is_change(read, state) else ""
 

@@ -35,6 +35,15 @@ _UNDO = re.compile(
     r"|\b(?:cancel|call off|delete|undo|scrap|drop|get rid of|revoke)\b",
     re.IGNORECASE,
 )
+_KEEPS = re.compile(
+    r"(?:不要?|别|不用|不必|不想|没(?:有)?(?:说|想|要)|还是不|先不|先别)(?:再)?(?:给我|帮我|急着)?(?:取消|退掉|退订|撤销|删)"
+    r"|(?:先别|先不要?|暂时不|别急着)(?:订|预订|确认)|保留|留着"
+    r"|\b(?:do not|don['’]?t|did not|didn['’]?t|never|not|no need to|rather not)(?: \w+){0,3}? "
+    r"(?:cancel\w*|call off|delete|undo|scrap|drop)\b"
+    r"|\b(?:do not|don['’]?t) (?:book|reserve|confirm|submit)\b.*\byet\b"
+    r"|\bkeep (?:it|that|this|the|my|our|both|all)\b",
+    re.IGNORECASE,
+)
 _UNDO_ORDER = re.compile(
     r"(?:请|帮我|麻烦|就|要|我要|我想|想)*(?:把它|把这个)?(?:取消|退掉|退订|撤销|删掉)"
     r"(?:掉|它|这个|预订|预约|了|吧|一下|订单)*"
@@ -120,7 +129,7 @@ def wish_about_bookings(text: str, domain: Domain) -> str | None:
     thing = rf"(?:\b(?:{named})\b|(?:{named}))" if not named.isascii() else rf"\b(?:{named})\b"
     if re.search(thing, text, re.IGNORECASE):
         if _UNDO.search(text):
-            return "cancel"
+            return None if keeps(text) else "cancel"
         if _CHANGE.search(text) and _OWN.search(text):
             return "change"
         if re.search(_listing(thing), text, re.IGNORECASE):
@@ -134,7 +143,16 @@ def is_undoing(text: str) -> bool:
     >>> is_undoing("取消吧"), is_undoing("never mind")
     (True, False)
     """
-    return _UNDO.search(text) is not None
+    return _UNDO.search(text) is not None and not keeps(text)
+
+
+def keeps(text: str) -> bool:
+    """Whether the sentence says that nothing be undone, or nothing be done yet.
+
+    >>> keeps("不要取消我的预订"), keeps("please don't cancel it"), keeps("keep it"), keeps("cancel it")
+    (True, True, True, False)
+    """
+    return _KEEPS.search(text) is not None
 
 
 def is_not_coming(text: str) -> bool:

@@ -97,6 +97,15 @@ def goes_on(sentence: str) -> bool:
     return _GOES_ON.search(sentence) is not None
 
 
+def is_hearsay(sentence: str) -> bool:
+    """Whether a sentence is told as what others believe, so that what it says is not said yet.
+
+    >>> is_hearsay("Myth: Parcels are left outside."), is_hearsay("常见误解：住户可以养猫。"), is_hearsay("可以养鱼。")
+    (True, True, False)
+    """
+    return _HEARSAY.search(sentence) is not None
+
+
 def is_question(sentence: str) -> bool:
     """Whether a sentence asks, so that it tells nothing: a heading such as "Can I use it offline?" is no answer.
 
@@ -106,6 +115,12 @@ def is_question(sentence: str) -> bool:
     return _ASKS.search(sentence) is not None
 
 
+_HEARSAY = re.compile(
+    r"^\W*(?:(?:\w+ )?(?:myth|misconception|rumou?r|legend|fallacy|claim)s?\b\s*(?:\d+\s*)?[:：-]"
+    r"|(?:some|many|most)(?: people)? (?:believe|think|say|claim)\b|until (?:\w+ )?\d{4}\b|in the past\b|formerly\b)"
+    r"|^\W*(?:常见|普遍)?(?:误解|誤解|误区|誤區|谣言|謠言|传言|傳言)|^\W*(?:有人|很多人|许多人|不少人)(?:认为|以为|说|觉得)",
+    re.I,
+)
 _ASKS = re.compile(
     r"(?:[?？]|吗|嗎|(?<![什甚怎多那这要])[么麼]|呢)[\s*_#`”」）)\"']*$|^\W*(?:如何|怎么|怎样|为什么|是否)[^，,。]*$"
 )

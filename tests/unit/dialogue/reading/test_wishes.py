@@ -12,6 +12,7 @@ from pagoda.dialogue.reading.closed.wishes import (
     is_changing,
     is_more,
     is_undoing,
+    keeps,
     new_value_in,
     wish_about_bookings,
     without_undoing,
@@ -90,3 +91,26 @@ def test_several_properties_count_where_a_word_joins_them(text: str, columns: tu
 def test_a_bare_number_answers_choices_but_not_where_a_number_is_wanted() -> None:
     assert [bare_choice("３.", kind) for kind in ("name", "time", "people", "price")] == [3, 3, None, None]
     assert bare_choice("3 people", "name") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "不要取消我的预订",
+        "算了还是不取消了",
+        "先别订",
+        "please do not cancel anything",
+        "I never said to cancel it",
+        "keep the table",
+        "don't book it just yet",
+    ],
+)
+def test_what_says_that_nothing_be_undone_undoes_nothing(text: str) -> None:
+    assert keeps(text)
+    assert not is_undoing(text)
+
+
+@pytest.mark.parametrize("text", ["取消吧", "不好意思，取消预订", "no, cancel it", "cancel it, don't worry"])
+def test_a_denial_beside_an_undoing_is_no_keeping(text: str) -> None:
+    assert not keeps(text)
+    assert is_undoing(text)

@@ -156,3 +156,25 @@ def test_a_question_and_an_order_in_one_sentence_are_both_heard() -> None:
     action = policy.next_action(state, CITY)
     assert isinstance(action, actions.Tell)
     assert (action.columns, action.pending) == (("phone",), actions.Ask("time"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "不要取消我的预订", "don't cancel my booking", "keep it", "push it back by an hour", "有一个人来不了了",
+        "one of us can't make it", "算了还是不取消了",
+    ],
+)  # fmt: skip
+def test_what_keeps_or_moves_a_booking_never_proposes_to_undo_it(text: str) -> None:
+    state, _ = after(text, ONE, "cancel")
+    assert state.withdrawal is None
+    assert not isinstance(policy.next_action(state, CITY), actions.ConfirmCancel)
+
+
+def test_another_wish_ends_the_question_whether_to_undo_a_booking() -> None:
+    asked, before = after("cancel my booking", ONE, "cancel")
+    assert asked.withdrawal is not None
+    state, events = after("book Golden Lantern Hall", tuple(before))
+    assert state.withdrawal is None
+    state, _ = after("yes", tuple(events), "confirm")
+    assert [each.id for each in state.bookings] == ["k1"], "a yes is of what was asked last"

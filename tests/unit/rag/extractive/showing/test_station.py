@@ -57,6 +57,20 @@ def test_a_sentence_that_takes_something_back_comes_along():
     assert told("words", candidate(text, "tyres"))[:2] == ("sentence", expected)
 
 
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("Parcels are delivered on Saturdays. This no longer applies since March.", "Saturdays"),
+        ("Syringes are sold here. Not on Sundays.", "here"),
+        ("病房内可以摆放花。重症监护室除外。", "病房内"),
+        ("Myth: Parcels are left outside. Fact: We ask.", "outside"),
+        ("有人认为儿童可以服用。医生另有看法。", "儿童"),
+    ],
+)
+def test_what_may_take_a_sentence_back_is_shown_behind_it(text, span):
+    assert told("words", candidate(text, span))[:2] == ("sentence", text)
+
+
 def test_yes_or_no_is_answered_by_the_whole_sentence_that_is_asked_about():
     text = "Visitors must not bring pets into the building. The interface does not allow anonymous access."
     found = candidate(text, "bring pets into the building", key="The interface")
