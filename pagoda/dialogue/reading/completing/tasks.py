@@ -7,6 +7,7 @@ not sure.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -15,7 +16,7 @@ from pagoda.dialogue.domain.model import Intent
 from pagoda.dialogue.reading.acts import words_of
 from pagoda.dialogue.reading.completing.known import SURE, Known
 from pagoda.dialogue.reading.completing.names import Names
-from pagoda.dialogue.reading.follow_ups import is_follow_up
+from pagoda.dialogue.reading.follow_ups import is_follow_up, is_small
 from pagoda.dialogue.reading.linking import Linker
 from pagoda.dialogue.reading.places import mentions
 from pagoda.dialogue.reading.questions.forms import seeks
@@ -24,6 +25,10 @@ from pagoda.nlu.understanding import OUT_OF_SCOPE, SlotValue, TurnContext, Under
 
 MOSTLY = 0.5
 """A sentence of which values are this share says little else."""
+_NOUN_BEHIND = re.compile(r"\s+([a-z]+)")
+_GENERIC = re.compile(
+    r"foods?|places?|cuisines?|kitchens?|dish(?:es)?|meals?|spots?|rooms?|shows?|for|with|tonight|tomorrow|today"
+)
 _WHICH = ("哪一个", "哪一家", "哪一部", "哪个", "哪家", "哪间", "哪部", "哪", "which", "who", "where")
 
 
@@ -119,18 +124,25 @@ class Tasks:
         return other is None or other.query is None or is_follow_up(read.text, said, words)
 
     def _is_told(self, intent: Intent, task: Intent, slots: Sequence[SlotValue], plain: str) -> bool:
-        """Whether a sentence names what an intent looks for, or looks for a node that it takes and the task does not.
+        """Whether a sentence names what an intent looks for, or a node that it takes and the task does not.
 
-        "Big Italian family here of seven!" looks for nothing.
+        "Big Italian family here of seven!" looks for nothing, and names a family.
         """
         called = self._domain.called(intent)
         if any(mentions(plain, title) for title in called):
             return True
-        if not seeks(plain, called):
-            return False
         foreign = (found for found in slots if found.slot in intent.slots and found.slot not in task.slots)
-        linker = self._known.linker
-        return any(linker.link(each.value, self._domain.slots[each.slot].labels).how == "exact" for each in foreign)
+        return any(
+            self._known.linker.link(each.value, self._domain.slots[each.slot].labels).how == "exact"
+            and (seeks(plain, called) or not _is_of_a_noun(plain, each))
+            for each in foreign
+        )
+
+
+def _is_of_a_noun(plain: str, found: SlotValue) -> bool:
+    """Whether an English name stands before another noun, as in "an Italian family", and so is no name of a wish."""
+    behind = _NOUN_BEHIND.match(plain, found.end) if found.start >= 0 else None
+    return behind is not None and not is_small(behind[1]) and _GENERIC.fullmatch(behind[1]) is None
 
 
 def _of(task: Intent, read: Understanding) -> Understanding:

@@ -216,10 +216,11 @@ def test_a_number_that_was_asked_for_stays_with_its_task_beside_a_name_that_nobo
 ) -> None:
     state = fold([ev.UserSaid("x", "en"), ev.Switched("book_restaurant"), ev.Asked("people")], domain)
     other = Written("find_restaurant", 0.95)
-    answered = told(domain, linker, state, other, "seven of us, all mad about Sichuan")
+    answered = told(domain, linker, state, other, "big Sichuan family, seven of us")
     assert ev.Informed("people", 7, "seven of us") in answered
     assert ev.Switched("find_restaurant") not in answered
-    assert ev.Switched("find_restaurant") in told(domain, linker, state, other, "find me Sichuan for seven of us")
+    for text in ("find me Sichuan for seven of us", "Sichuan food for seven of us"):
+        assert ev.Switched("find_restaurant") in told(domain, linker, state, other, text)
 
 
 def test_another_wish_is_a_switch_though_it_names_what_was_asked_for(domain: Domain, linker: Linker) -> None:
