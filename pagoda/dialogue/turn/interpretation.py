@@ -16,7 +16,7 @@ from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Intent
 from pagoda.dialogue.reading.acts import is_choice
 from pagoda.dialogue.reading.closed.assent import is_goodbye
-from pagoda.dialogue.reading.closed.wishes import BOOKS, is_changing, is_undoing, keeps
+from pagoda.dialogue.reading.closed.wishes import BOOKS, is_changing, is_undoing, keeps, new_value_in
 from pagoda.dialogue.reading.places import mentions
 from pagoda.dialogue.reading.questions.forms import points_back
 from pagoda.dialogue.slots.kinds import ANY
@@ -234,7 +234,9 @@ class Interpreter:
         said = [
             (slot, self._values.event(slot, held.get(slot.slot), is_correction=is_correction))
             for slot in read.slots
-            if slot.slot in self._domain.slots and slot.slot not in dismissed
+            if slot.slot in self._domain.slots
+            and slot.slot not in dismissed
+            and not (slot.slot in held and _only_asks(read, state))
         ]
         said = [(slot, _among_choices(told, state)) for slot, told in said]
         yield from gathered(read.text, said, self._domain.slots, held)
@@ -268,6 +270,14 @@ def _without_ordinals(read: Understanding, state: State) -> Understanding:
     if is_asked or state.task_with_results is None or all(act.kind != "choose" for act in read.acts):
         return read
     return replace(read, slots=tuple(slot for slot in read.slots if not is_choice(slot.value)))
+
+
+def _only_asks(read: Understanding, state: State) -> bool:
+    """Whether a sentence asks something of what was read out: "is it open on Mondays?" moves nothing to a Monday."""
+    waits = state.task is not None and state.task.stage == "confirming"
+    kinds = {act.kind for act in read.acts}
+    changes = is_changing(read.text) or BOOKS.search(read.text) or new_value_in(read.text)
+    return waits and "request" in kinds and not kinds & {"correct", "deny", "confirm"} and not changes
 
 
 def _wishes_more(read: Understanding, declared: Intent | None, state: State) -> bool:

@@ -12,7 +12,7 @@ from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.reading.acts import acts_of
 from pagoda.dialogue.reading.complemented import Complemented
 from pagoda.dialogue.reading.linking import Linker, Named
-from pagoda.dialogue.slots.kinds import Band, NodeValue, Range
+from pagoda.dialogue.slots.kinds import Band, NodeValue, Range, When
 from pagoda.dialogue.state import actions, policy
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.fold import fold
@@ -214,3 +214,15 @@ def test_what_a_search_asks_for_is_no_question_about_a_result() -> None:
 def test_a_price_that_is_doubted_is_asked_about() -> None:
     events, _ = heard("这个酒店你确定是200-300元吗？", ONE_INN, "find_hotel")
     assert asked(events) == [("price", Range(200, 300))]
+
+
+@pytest.mark.parametrize("text", ["is it open on Mondays", "周一开门吗"])
+def test_a_question_about_what_was_read_out_moves_nothing(text: str) -> None:
+    read_out = (
+        ev.UserSaid("book", "en"), ev.Switched("book_restaurant"), ev.Informed("name", TILE),
+        ev.Informed("time", When("2026-11-22T19:00")), ev.Informed("people", 4), ev.Proposed(),
+    )  # fmt: skip
+    events, state = heard(text, read_out, "ask_property")
+    assert any(isinstance(event, ev.Requested) for event in events)
+    assert state.task is not None
+    assert state.task.values["time"] == When("2026-11-22T19:00")
