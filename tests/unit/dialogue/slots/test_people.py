@@ -40,6 +40,7 @@ from pagoda.dialogue.slots.said import folded
         ("there will be 4 of us. My brother can't come.", 4),
         ("just me", 1),
         ("one, only me", 1),
+        ("三位，其中一个坐轮椅", 3),
         ("nobody else is coming", 1),
         ("for myself, my husband and two kids", 4),
         ("me and mom", 2),
