@@ -97,6 +97,15 @@ def goes_on(sentence: str) -> bool:
     return _GOES_ON.search(sentence) is not None
 
 
+def denies(sentence: str) -> bool:
+    """Whether a sentence denies or ends something: what may take back the one before it, in whatever words.
+
+    >>> denies("Not on Sundays."), denies("自固件3起默认关闭。"), denies("前 45 分钟免费。")
+    (True, True, False)
+    """
+    return _DENIES.search(sentence) is not None
+
+
 def is_hearsay(sentence: str) -> bool:
     """Whether a sentence is told as what others believe, so that what it says is not said yet.
 
@@ -115,6 +124,12 @@ def is_question(sentence: str) -> bool:
     return _ASKS.search(sentence) is not None
 
 
+_DENIES = re.compile(
+    r"\b(?:not|no|never|none|neither|nor|cannot|\w+n['’]t|wrong|false|incorrect|untrue|suspended|withdrawn|revoked"
+    r"|discontinued|obsolete|deprecated|removed|cancelled|closed|off)\b|^\W*(?:since|as of|from|at least)\b"
+    r"|[不没沒無无未非勿莫](?![同少仅管论断过久])|除外|暂停|暫停|停止|取消|错误|錯誤|关闭|關閉|^\W*自.{1,12}起",
+    re.I,
+)
 _HEARSAY = re.compile(
     r"^\W*(?:(?:\w+ )?(?:myth|misconception|rumou?r|legend|fallacy|claim)s?\b\s*(?:\d+\s*)?[:：-]"
     r"|(?:some|many|most)(?: people)? (?:believe|think|say|claim)\b|until (?:\w+ )?\d{4}\b|in the past\b|formerly\b)"

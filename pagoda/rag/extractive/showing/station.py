@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pagoda.rag.extractive.showing.governors import goes_on, governs, is_governed, is_hearsay, is_question
+from pagoda.rag.extractive.showing.governors import denies, goes_on, governs, is_governed, is_hearsay, is_question
 from pagoda.rag.extractive.showing.prose import is_prose
 from pagoda.rag.extractive.showing.question_form import Form
 from pagoda.rag.extractive.showing.readable import is_bare
@@ -98,8 +98,8 @@ def sentence_of(sentences: Sequence[Span], span: Span) -> int:
 def with_what_goes_on(text: str, sentences: Sequence[Span], at: int) -> Span:
     """A sentence with its neighbours, as far as they take back, limit or condition it, or it does them.
 
-    The one behind it is shown as soon as anything in it denies or limits ("Not on Sundays."): whether that is said of
-    this sentence, a reader sees and a rule does not. What is told as a myth needs it in any case.
+    The one behind it is shown as soon as anything in it denies or ends something ("Not on Sundays."): whether that is
+    said of this sentence, a reader sees and a rule does not. What is told as a myth needs it in any case.
     """
     first = last = at
     while first > 0 and goes_on(text[slice(*sentences[first])]) and _touches(text, sentences[first - 1 : first + 1]):
@@ -113,7 +113,7 @@ def with_what_goes_on(text: str, sentences: Sequence[Span], at: int) -> Span:
 
 
 def _may_take_back(sentence: str, behind: str) -> bool:
-    return governs(behind) or is_hearsay(sentence)
+    return denies(behind) or is_hearsay(sentence)
 
 
 def _touches(text: str, pair: Sequence[Span]) -> bool:
