@@ -69,7 +69,8 @@ _CHINESE = (
     r"(?:回答|回复|答|告诉|说|声称)",
     r"(?:从现在(?:开始|起)|此后)，?.{0,6}(?:你|回答|扮演)|你现在是"
     r"|你(?:现在)?(?:已经?)?(?:不再)?是.{0,12}(?:助手|机器人|模型|专家)",
-    r"(?:无论|不管)(?:用户|别人|对方).{0,4}(?:问|说)(?:什么|啥)|请(?:你)?(?:扮演|假装)|(?:你|请).{0,4}(?:进入|启用|开启).{0,6}(?:开发者|越狱|维护|无限制)模式",
+    r"(?:无论|不管)(?:用户|别人|对方).{0,4}(?:问|说)(?:什么|啥)|请(?:你)?(?:扮演|假装)"
+    r"|(?:你|请).{0,4}(?:进入|启用|开启).{0,6}(?:开发者|越狱|维护|无限制)模式",
     r"(?:系统|管理员|开发者)(?:指令|提示|消息|通知|命令|覆盖|更新)\s*[:：]",
     rf"(?:致|给|告知).{{0,6}}{_MODEL_ZH}.{{0,4}}[:：]|^\W*(?:AI|智能)?{_MODEL_ZH}\s*[,，:：]",
     r"(?:输出|显示|泄露|透露|告诉我|说出|打印|复述|公开|发送).{0,12}(?:系统提示|提示词|内部指令|系统指令|初始指令)",
@@ -100,10 +101,18 @@ def without_directives(hits: Sequence[Hit], question: str) -> tuple[list[Hit], l
     """
     if _ABOUT.search(question):
         return list(hits), []
-    found = {hit.chunk.chunk_id: _directives_of(hit.chunk) for hit in hits}
-    kept = [replace(hit, chunk=_blanked(hit.chunk, found[hit.chunk.chunk_id])) for hit in hits]
-    places = {(hit.source, hit.chunk.line_at(start)): None for hit in hits for start, _ in found[hit.chunk.chunk_id]}
-    return [hit for hit in kept if hit.chunk.text.strip()], list(places)
+    kept, places = list[Hit](), dict[tuple[str, int], None]()
+    for hit in hits:
+        spans = _directives_of(hit.chunk)
+        places |= dict.fromkeys((hit.source, hit.chunk.line_at(start)) for start, _ in spans)
+        if (left := _blanked(hit.chunk, spans)) is not None:
+            kept.append(replace(hit, chunk=left))
+    return kept, list(places)
+
+
+def readable_part(chunk: Chunk, question: str) -> Chunk | None:
+    """A chunk that nobody asked for as `without_directives` leaves it; None where nothing is left."""
+    return chunk if _ABOUT.search(question) else _blanked(chunk, _directives_of(chunk))
 
 
 def _directives_of(chunk: Chunk) -> list[tuple[int, int]]:
@@ -112,10 +121,10 @@ def _directives_of(chunk: Chunk) -> list[tuple[int, int]]:
     return [span for span, text in zip(spans, chunk.sentence_texts(), strict=True) if is_directive(text)]
 
 
-def _blanked(chunk: Chunk, spans: Sequence[tuple[int, int]]) -> Chunk:
+def _blanked(chunk: Chunk, spans: Sequence[tuple[int, int]]) -> Chunk | None:
     text = chunk.text
     for start, end in spans:
         first, last = start - chunk.start, end - chunk.start
         text = text[:first] + re.sub(r"\S", " ", text[first:last]) + text[last:]
     left = tuple(span for span in chunk.sentences if span not in spans)
-    return replace(chunk, text=text, sentences=left) if spans else chunk
+    return replace(chunk, text=text, sentences=left) if text.strip() else None

@@ -26,7 +26,7 @@ from pagoda.installation import program
 from pagoda.language import language_of
 from pagoda.rag.answer import Answer
 from pagoda.rag.answerer import Answerer, GroundedQuestion
-from pagoda.rag.directives import without_directives
+from pagoda.rag.directives import readable_part, without_directives
 from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.document import Chunk, Hit
 from pagoda.rag.documents.files import FileChoice
@@ -180,11 +180,16 @@ class RAG:
 
     def retrieve_batch(self, questions: Sequence[str], k: int = 5, where: Where | None = None) -> list[list[Hit]]:
         """The same for many questions, embedded in one call."""
+        return self._found(questions, k, where)[0]
+
+    def _found(self, questions: Sequence[str], k: int, where: Where | None) -> tuple[list[list[Hit]], Neighbours]:
+        """The hits of each, and what stands around them in the index as it was then."""
         for question in questions:
             check_question(question)
         if not 1 <= k <= MAX_K:
             raise InvalidRequestError(f"k is {k}, expected 1 to {MAX_K}", param="k")
-        return self._current_retriever().retrieve_batch(list(questions), k, where)
+        retriever = self._current_retriever()
+        return retriever.retrieve_batch(list(questions), k, where), retriever.neighbours
 
     def warm_up(self) -> None:
         """Load what the first question would wait for. An empty index has nothing to load."""
@@ -216,8 +221,7 @@ class RAG:
         """An answer for each question, in order, with one call of the embedder and one of the model."""
         began = time.perf_counter()
         chosen = self._chosen(answerer)
-        hits = self.retrieve_batch(questions, k, where) if questions else []
-        neighbours = self._current_retriever().neighbours if hits else Neighbours(())
+        hits, neighbours = self._found(questions, k, where) if questions else ([], Neighbours(()))
         asked = [
             _with_hits(RagQuery(question), question, found, neighbours)
             for question, found in zip(questions, hits, strict=True)
@@ -307,8 +311,8 @@ class RAG:
         check_question(query.question)
         alone = await self._loop.arun(answerer.standalone(query.question, query.history))
         # Embedding takes milliseconds of processor time, which a server's loop must not wait for.
-        hits = await asyncio.to_thread(self.retrieve, alone, query.k, query.where)
-        return _with_hits(query, alone, hits, self._current_retriever().neighbours)
+        (hits,), neighbours = await asyncio.to_thread(self._found, [alone], query.k, query.where)
+        return _with_hits(query, alone, hits, neighbours)
 
     def _current_retriever(self) -> Retriever:
         """For the index as it is now. Raises InvalidRequestError where it is empty."""
@@ -345,9 +349,7 @@ def _with_hits(query: RagQuery, alone: str, hits: Sequence[Hit], neighbours: Nei
     told = tuple(words.directive.format(source=source, line=line) for source, line in ordered)
 
     def beside(chunk: Chunk) -> tuple[Chunk | None, Chunk | None]:
-        before, after = (
-            found and without_directives([Hit(found, 0.0)], alone)[0][0].chunk for found in neighbours.beside(chunk)
-        )
+        before, after = (found and readable_part(found, alone) for found in neighbours.beside(chunk))
         return before, after
 
     return GroundedQuestion(query.question, kept, tuple(query.history), alone, told, beside)

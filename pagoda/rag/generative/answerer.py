@@ -175,12 +175,19 @@ class GenerativeAnswerer:
     ) -> Answer:
         words = words_in(prompt.language)
         if said is None:
-            return Answer(question=question.text, text=words.abstention, abstained=True, answerer=self.model.name)
+            return Answer(
+                question=question.text,
+                text=words.abstention,
+                shown="nothing",
+                abstained=True,
+                answerer=self.model.name,
+            )
         result = checked(said.text, question.text, prompt, self._check)
         cut = (words.cut_answer.format(tokens=params.max_tokens),) if said.finish_reason == "length" else ()
         return Answer(
             question=question.text,
             text=result.text,
+            shown="nothing" if result.abstained else "written",
             citations=result.citations,
             abstained=result.abstained,
             confidence=round(result.score, 4),

@@ -13,7 +13,7 @@ import re
 _DENIAL = re.compile(
     r"\b(?:not|no|never|none|neither|nor|without|cannot|nobody|nothing|nowhere|unable|\w+n['’]t|impossible"
     r"|(?:un(?:supported|available|able)|disallow|forbid|forbad|prohibit|refus|reject|fail|lack|ban(?:s|ned)\b)\w*)\b"
-    r"|[不没沒無无未非勿莫禁忌]|[拒]绝|[拒]絕|无法|停止|取消|免(?!费|費)",
+    r"|[不没沒無无未非勿莫禁忌]|拒[绝絕]|停止|取消|免(?!费|費)",
     re.IGNORECASE,
 )
 # Words with such a character or beginning that deny nothing.
@@ -60,7 +60,6 @@ def contradicts(sentence: str, question: str, quote: str) -> bool:
     True
     """
     said = verdict(sentence)
-    if said is not None and said == (is_denied(question) != is_denied(quote)):
-        return True
-    rest = sentence if said is None else _VERDICT.sub("", sentence)
-    return bool(rest.strip()) and said is None and is_denied(rest) != is_denied(quote)
+    if said is None:
+        return is_denied(sentence) != is_denied(quote)
+    return said == (is_denied(question) != is_denied(quote))

@@ -44,7 +44,8 @@ class _Facts:
 
     def stand_in(self, text: str) -> bool:
         """Whether a text has them all."""
-        return self.numbers <= numbers(text) and (not self.names or self.names <= _folded_words(text))
+        has_numbers = not self.numbers or self.numbers <= numbers(text)
+        return has_numbers and (not self.names or self.names <= _folded_words(text))
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from pagoda.language import Language
@@ -30,15 +31,14 @@ _NAMED_VERSION = re.compile(r"\b[vV]?(\d+(?:\.\d+)+|\d+)\b")
 def without_copies(question: str, hits: Sequence[Hit], k: int) -> list[Hit]:
     """The k best of hits, best first, of which no two are copies; each names the others in `copies`."""
     groups: list[list[Hit]] = []
-    words: list[Counter[str]] = []
+    # Most hits are told apart by what they stand under, so that their words are never counted.
+    words_of = cache(lambda text: Counter(tokenize(text)))
     for hit in hits:
-        own = Counter(tokenize(hit.text))
-        found = next((i for i, group in enumerate(groups) if _is_copy(hit, own, group[0], words[i])), None)
+        found = next((group for group in groups if _is_copy(hit, group[0], words_of)), None)
         if found is not None:
-            groups[found].append(hit)
+            found.append(hit)
         elif len(groups) < k:
             groups.append([hit])
-            words.append(own)
     return [_chosen(question, group) for group in groups]
 
 
@@ -54,7 +54,7 @@ def told_copies(sources: Sequence[str], hits: Sequence[Hit], language: Language)
     )
 
 
-def _is_copy(hit: Hit, words: Counter[str], other: Hit, others: Counter[str]) -> bool:
+def _is_copy(hit: Hit, other: Hit, words_of: Callable[[str], Counter[str]]) -> bool:
     """Parts of one document are no copies of each other, however alike, nor is the same said of another subject."""
     if hit.source == other.source or _unnumbered(hit.chunk.heading) != _unnumbered(other.chunk.heading):
         return False
@@ -62,6 +62,7 @@ def _is_copy(hit: Hit, words: Counter[str], other: Hit, others: Counter[str]) ->
         return True
     is_same_page = _unnumbered(hit.source) == _unnumbered(other.source)
     least = _SAME_PAGE if is_same_page else _SAME_TEXT
+    words, others = words_of(hit.text), words_of(other.text)
     sizes = words.total(), others.total()
     if min(sizes) < least * max(sizes) or max(sizes) == 0:
         return False

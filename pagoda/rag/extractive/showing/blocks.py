@@ -13,18 +13,17 @@ from dataclasses import replace
 
 from pagoda.rag.documents.document import Chunk
 from pagoda.rag.documents.places import Places
+from pagoda.rag.extractive.showing.prose import LEADS_IN, in_code
 
 Beside = Callable[[Chunk], tuple[Chunk | None, Chunk | None]]
 """The chunk before and the chunk after one in its document, None where there is none."""
 MOST_CHARACTERS, MOST_CHUNKS = 2400, 2
 """Of a passage; and how many chunks are added on each side."""
-_FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
 _KINDS = (
     ("row", re.compile(r"^[ \t]*\|")),
     ("item", re.compile(r"^[ \t]*(?:[-*+•·‣▪]\s|\d{1,3}[.)、]\s?\D|[（(]?[一二三四五六七八九十\d]{1,3}[）)])")),
     ("code", re.compile(r"^(?: {4,}|\t)\S")),
 )
-_LEADS_IN = re.compile(r"[:：][*_`\s]*$")
 
 
 def completed(chunk: Chunk, beside: Beside) -> Chunk:
@@ -80,11 +79,11 @@ def _goes_on(one: str, other: str) -> bool:
     if not last or not first:
         return False
     kinds = _kind(last[0]), _kind(first[0])
-    return bool(kinds[1]) and (kinds[0] == kinds[1] or _LEADS_IN.search(last[0]) is not None)
+    return bool(kinds[1]) and (kinds[0] == kinds[1] or LEADS_IN.search(last[0]) is not None)
 
 
 def _ends_in_code(text: str) -> bool:
-    return len(_FENCE.findall(text)) % 2 == 1
+    return in_code(text, len(text))
 
 
 def _kind(line: str) -> str:

@@ -13,7 +13,8 @@ _PART = re.compile(
     r"^[ \t]*(?:[-*+•·‣▪]\s|\d{1,3}[.)、]\s?\D|[a-z]\)\s|[（(]?[一二三四五六七八九十]{1,3}[）、]|[（(]\d{1,3}[）)]"
     r"|#{1,6}\s|\||>|```|~~~|\$\s|!!!|\.\.\s|:\w+:|\{\{|</?\w)"
 )
-_LEADS_IN = re.compile(r"[:：][*_`\s]*$")
+LEADS_IN = re.compile(r"[:：][*_`\s]*$")
+"""The end of what leads to a list, a table or code."""
 _ENDS = re.compile(r"[.!。！；;…][\"'”’」』)）\]*_`》]*(?:\[\d+\])*$")
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
 _ROW = re.compile(r"^[^\n]*?\S:\s?\S[^\n]*; \S|^[^\s:：][^:：\n]{0,40}[:：]\s?\S")
@@ -30,9 +31,9 @@ def is_prose(text: str, start: int, end: int) -> bool:
     line_end = text.find("\n", end)
     line = text[line_start : line_end if line_end >= 0 else len(text)]
     sentence = text[start:end]
-    if _PART.match(line) or _PART.match(sentence) or _LEADS_IN.search(sentence) or in_code(text, start):
+    if _PART.match(line) or _PART.match(sentence) or LEADS_IN.search(sentence) or in_code(text, start):
         return False
-    if _LEADS_IN.search(text[:start].rstrip()) or text[line_start:start].count("\t") or line.startswith("    "):
+    if LEADS_IN.search(text[:start].rstrip()) or text[line_start:start].count("\t") or line.startswith("    "):
         return False
     return _ENDS.search(sentence) is not None or _ROW.match(sentence) is not None or end >= len(text.rstrip())
 
