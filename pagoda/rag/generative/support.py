@@ -39,29 +39,31 @@ class _Facts:
     numbers: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
 
-    def __bool__(self) -> bool:
-        return bool(self.numbers or self.names)
+    @property
+    def all(self) -> frozenset[str]:
+        """Both; no name is spelled as a number."""
+        return self.numbers | self.names
 
-    def stand_in(self, text: str) -> bool:
-        """Whether a text has them all."""
-        has_numbers = not self.numbers or self.numbers <= numbers(text)
-        return has_numbers and (not self.names or self.names <= _folded_words(text))
+    def found_in(self, text: str) -> frozenset[str]:
+        """Those that a text has."""
+        found = self.numbers & numbers(text) if self.numbers else frozenset[str]()
+        return found | (self.names & _folded_words(text)) if self.names else found
 
 
 @dataclass(frozen=True)
 class _Quotation:
-    """Sentences in a row. heading: what stands above them, which is read with them, as a title names the subject."""
+    """Sentences in a row. heading: what stands above them, which is read with them, as a title names the subject.
+
+    has_facts: whether they and the heading have all that may not be changed; num_shared: words of what was told
+    """
 
     start: int
     end: int
-    size: int
     text: str
     heading: str
-
-    @property
-    def read(self) -> str:
-        """What a reader has before them."""
-        return f"{self.heading}\n{self.text}"
+    has_facts: bool
+    num_shared: int
+    size: int
 
 
 @dataclass(frozen=True)
@@ -96,13 +98,13 @@ class SupportCheck:
         quote = _quotation(told or content(question), facts, source)
         if not told and not facts.numbers:
             return Support(0.0, quote.start, quote.end, holds=False)
-        has_facts = facts.stand_in(quote.read)
         there = content(source.chunks[0].heading + source.text)
         covered, newly = _share(told, there), _share(new, there)
         enough = min(covered, newly) >= self._threshold and not _invented(sentence, there | content(question))
-        if has_facts and not enough:
+        if quote.has_facts and not enough:
             enough = self._similar(sentence, quote.text)
-        return Support(covered if has_facts else 0.0, quote.start, quote.end, holds=has_facts and enough)
+        covered = covered if quote.has_facts else 0.0
+        return Support(covered, quote.start, quote.end, holds=quote.has_facts and enough)
 
     def places(self, question: str, sources: Sequence[Source]) -> list[tuple[Source, Support]]:
         """Where the source that speaks most of the question does so, for sentences that say nothing by themselves: Yes.
@@ -111,9 +113,11 @@ class SupportCheck:
         """
         asked = content(question)
         found = [(source, _quotation(asked, _Facts(), source)) for source in sources]
-        source, quote = max(found, key=lambda pair: _share(asked, content(pair[1].read)), default=(None, None))
-        if source is None or quote is None or _share(asked, content(quote.read)) < self._threshold:
+        shares = [_share(asked, content(f"{quote.heading}\n{quote.text}")) for _, quote in found]
+        most = max(shares, default=0.0)
+        if most < self._threshold:
             return []
+        source, quote = found[shares.index(most)]
         return [(source, Support(0.0, quote.start, quote.end, holds=True))]
 
     def _similar(self, sentence: str, quote: str) -> bool:
@@ -181,18 +185,26 @@ def _share(told: frozenset[str], there: frozenset[str]) -> float:
 
 def _quotation(told: frozenset[str], facts: _Facts, source: Source) -> _Quotation:
     """The sentences in a row that have all facts, if any do, and share most with what was told; few and short ones."""
-    found = [window for chunk in source.chunks for window in _windows(chunk, facts)]
-    return max(
-        found,
-        key=lambda each: (facts.stand_in(each.read), len(told & content(each.text)) - each.size, -len(each.text)),
-    )
+    found = [window for chunk in source.chunks for window in _windows(chunk, told, facts)]
+    return max(found, key=lambda each: (each.has_facts, each.num_shared - each.size, each.start - each.end))
 
 
-def _windows(chunk: Chunk, facts: _Facts) -> Iterator[_Quotation]:
+def _windows(chunk: Chunk, told: frozenset[str], facts: _Facts) -> Iterator[_Quotation]:
     """One sentence, or where there are facts that it may not have, up to three in a row, or all of a chunk."""
-    spans = chunk.sentences or ((chunk.start, chunk.end),)
-    sizes = sorted({*range(1, _MAX_SENTENCES + 1), len(spans)}) if facts else [1]
+    spans, texts = chunk.sentences or ((chunk.start, chunk.end),), chunk.sentence_texts()
+    # Each sentence is read once, however many rows it stands in.
+    shared, held = [told & content(text) for text in texts], [facts.found_in(text) for text in texts]
+    above = facts.found_in(chunk.heading)
+    sizes = sorted({*range(1, _MAX_SENTENCES + 1), len(spans)}) if facts.all else [1]
     for size in (size for size in sizes if size <= len(spans)):
         for first in range(len(spans) - size + 1):
-            start, end = spans[first][0], spans[first + size - 1][1]
-            yield _Quotation(start, end, size, chunk.text[start - chunk.start : end - chunk.start], chunk.heading)
+            start, end, row = spans[first][0], spans[first + size - 1][1], slice(first, first + size)
+            yield _Quotation(
+                start,
+                end,
+                chunk.text[start - chunk.start : end - chunk.start],
+                chunk.heading,
+                has_facts=facts.all <= above.union(*held[row]),
+                num_shared=len(frozenset[str]().union(*shared[row])),
+                size=size,
+            )
