@@ -115,11 +115,12 @@ class Domain:
         """The intent that stands for an act such as "cancel", "" where the domain has none."""
         return next((intent.name for intent in self.intents.values() if intent.act == act), "")
 
-    def bookings_of(self, intent: Intent) -> list[Intent]:
-        """Intents that book what an intent finds."""
-        return [
+    def slots_booked_later(self, intent: Intent) -> frozenset[str]:
+        """Slots of the intents that book what an intent finds."""
+        bookings = (
             each for each in self.intents.values() if any(intent.name in held for held in each.from_result.values())
-        ]
+        )
+        return frozenset(slot for booking in bookings for slot in booking.slots)
 
     def called(self, intent: Intent) -> tuple[str, ...]:
         """What people call that which an intent looks for or books, English words in the plural as well."""

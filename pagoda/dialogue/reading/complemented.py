@@ -82,7 +82,4 @@ class Complemented:
         """Whether words of a sentence that is for somebody else are a value all the same, or may be an odd answer."""
         if found.slot == context.requested_slot and read.confidence < SURE:
             return True
-        slot = self._known.slot_of(found)
-        if slot is None or slot.type != "name":
-            return self._known.is_value(found)
-        return self._known.linker.link(found.value, slot.labels).node is not None
+        return self._known.counts(found.slot, found.value)

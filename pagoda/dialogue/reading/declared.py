@@ -32,7 +32,8 @@ _IS_OF_A_TIME = re.compile(
     r"|·\s*(?:之?[后前]|以[后前]|(?:ago|from (?:now|today)|later|late)\b)",
     re.IGNORECASE,
 )
-_ONE_NIGHT = ("一晚", "一夜", "一天")
+ONE_NIGHT = ("一晚", "一夜", "一天")
+"""What a price is for, and no time that anybody stays."""
 _PRONOUN = re.compile(r"\b(?:i|we|you|they)\s+$")
 
 
@@ -83,7 +84,7 @@ def measured_in(text: str) -> list[SlotValue]:
     return [
         SlotValue("", text[start:end], start, end)
         for start, end in places
-        if text[start:end] not in _ONE_NIGHT and not _IS_OF_A_TIME.search(text[:start] + "·" + text[end:])
+        if text[start:end] not in ONE_NIGHT and not _IS_OF_A_TIME.search(text[:start] + "·" + text[end:])
     ]
 
 

@@ -22,7 +22,7 @@ _SENTENCE_STARTS = re.compile(r"(?:^|[.!?:;\n]\s*|[“\"(]|\d+[.)]\s*|[-*•]\s*
 # Said of no thing in particular: 一家, 一下, one of them.
 _ALWAYS = frozenset({1.0})
 # Characters that begin a clause before a name, so that 推荐青瓦小馆 is read from the name on.
-_MIN_NAME, _MAX_NAME = 2, 12
+_MIN_NAME = 2
 _PLAIN_WORDS = frozenset(
     re.findall(
         r"\S+",

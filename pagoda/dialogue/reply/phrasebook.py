@@ -24,7 +24,7 @@ from pagoda.graph.statement import KEY, NAME
 
 Row = Mapping[str, Any]
 _FIELD = re.compile(r"\{(\w+)\}")
-_COMMA, _STOP = {"zh": "，", "en": ", "}, {"zh": "；", "en": "; "}
+_COMMA = {"zh": "，", "en": ", "}
 _LIST = {"zh": "、", "en": ", "}
 
 

@@ -226,7 +226,7 @@ def _offered(state: State, event: ev.Offered, domain: Domain) -> State:
 
 
 def _wants_near(state: State, event: ev.WantsNear, domain: Domain) -> State:
-    return replace(noted(state, near=event.node), num_misses=0)
+    return replace(state, num_misses=0)
 
 
 def _unbookable(state: State, event: ev.Unbookable, domain: Domain) -> State:

@@ -22,7 +22,7 @@ def deferred(state: State, event: ev.Deferred, domain: Domain) -> State:
     task = state.task
     if task is None or not accepts(domain.slots[event.slot], event.value):
         return state
-    if all(event.slot not in booking.slots for booking in domain.bookings_of(domain.intents[task.intent])):
+    if event.slot not in domain.slots_booked_later(domain.intents[task.intent]):
         return state
     held = Remembered(event.value, task.intent, task.number, state.turn)
     state = replace(state, later={**state.later, event.slot: held}, num_misses=0)

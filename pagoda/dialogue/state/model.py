@@ -137,7 +137,6 @@ class ThisTurn:
     ignored, unknown: words of wishes that the task cannot make use of; names that nobody knows
     unbookable: label of what was to be booked and cannot be; other: slot that another value is wanted of
     deferred: words that are kept for a booking; put_off: intents of what was wished besides
-    near: what things are wanted near to
     """
 
     intent: str = ""
@@ -149,7 +148,6 @@ class ThisTurn:
     other: str = ""
     deferred: tuple[str, ...] = ()
     put_off: tuple[str, ...] = ()
-    near: NodeValue | None = None
     is_informed: bool = False
     is_switched: bool = False
     is_resumed: bool = False
@@ -205,6 +203,11 @@ class State:
         """The active task, or the one left last, that has results to point at."""
         tasks = (self.task, *reversed(self.stack))
         return next((task for task in tasks if task is not None and task.results), None)
+
+    @property
+    def is_confirming(self) -> bool:
+        """Whether a booking was read out and waits for a yes."""
+        return self.task is not None and self.task.stage == "confirming"
 
     @property
     def is_idle(self) -> bool:

@@ -52,7 +52,7 @@ from pagoda.dialogue.state.actions import (
 )
 from pagoda.dialogue.state.events import EVERYTHING, UNCLEAR
 from pagoda.dialogue.state.model import AskedColumn, Rejection, State, Task
-from pagoda.dialogue.state.tasks import missing_slots
+from pagoda.dialogue.state.tasks import missing_slots, row_of
 from pagoda.nlu.understanding import OUT_OF_SCOPE
 
 MAX_QUESTIONS, MAX_MISSES = 2, 3
@@ -127,14 +127,10 @@ def _about_person(state: State, domain: Domain) -> Action | None:
 def _is_doable(state: State) -> bool:
     """Whether something was said that needs no person."""
     turn = state.this_turn
-    did = bool(
-        turn.is_switched or turn.is_informed or turn.changed or turn.is_chosen or turn.requested or turn.wants_more
-    )
-    did = did or bool(turn.other or turn.unbookable)
+    did = turn.is_switched or turn.is_informed or turn.changed or turn.is_chosen or turn.requested or turn.wants_more
     answers = (turn.is_confirmed or turn.is_denied) and (state.task is not None or state.withdrawal is not None)
-    return bool(
-        did or answers or turn.is_cancelled or turn.wants_bookings or state.withdrawal or _has_trouble(state.task)
-    )
+    asks = turn.other or turn.unbookable or turn.is_cancelled or turn.wants_bookings
+    return bool(did or answers or asks or state.withdrawal or _has_trouble(state.task))
 
 
 def _about_bookings(state: State, domain: Domain) -> Action | None:
@@ -177,7 +173,7 @@ def _asked_properties(state: State, domain: Domain) -> Action:
     """The columns that were asked for, of the node that is meant, and what was wished besides."""
     requests, pending = state.this_turn.requested, _besides(state, domain)
     row, source = requests[0].row, state.task_with_results
-    if row is not None and source is not None and not -len(source.results) <= row < len(source.results):
+    if row is not None and source is not None and row_of(row, len(source.results)) is None:
         return Say("no_such_choice", pending)
     node = _meant(state, requests[0], domain)
     if node is None:
@@ -286,17 +282,17 @@ def _about_task(state: State, domain: Domain) -> Action | None:
 def _about_trouble(task: Task, intent: Intent, domain: Domain) -> Action | None:
     """Words that may mean several nodes, or nothing: ask about them, whether the slot is required or not."""
     for slot, candidates in task.doubts.items():
-        return _limited(task, Ask(slot, task.times_asked.get(slot, 0) + 1, candidates, reason="ambiguous"))
+        return _limited(Ask(slot, task.times_asked.get(slot, 0) + 1, candidates, reason="ambiguous"))
     for slot, rejection in task.rejected.items():
         if not _is_only_told(task, intent, slot, domain):
-            return _limited(task, _ask_again(slot, rejection, task.times_asked.get(slot, 0) + 1))
+            return _limited(_ask_again(slot, rejection, task.times_asked.get(slot, 0) + 1))
     return None
 
 
 def _about_other(task: Task, slot: str) -> Action | None:
     """A slot that another value is wanted of is asked for."""
     attempt = task.times_asked.get(slot, 0) + 1
-    return _limited(task, Ask(slot, attempt, (), attempt > MAX_QUESTIONS)) if slot else None
+    return _limited(Ask(slot, attempt, (), attempt > MAX_QUESTIONS)) if slot else None
 
 
 def _ask_again(slot: str, rejection: Rejection, attempt: int) -> Ask:
@@ -317,11 +313,11 @@ def _is_only_told(task: Task, intent: Intent, slot: str, domain: Domain) -> bool
 def _about_missing(task: Task, domain: Domain) -> Action | None:
     for slot in missing_slots(task, domain):
         attempt = task.times_asked.get(slot, 0) + 1
-        return _limited(task, Ask(slot, attempt, (), attempt > MAX_QUESTIONS))
+        return _limited(Ask(slot, attempt, (), attempt > MAX_QUESTIONS))
     return None
 
 
-def _limited(task: Task, ask: Ask) -> Action:
+def _limited(ask: Ask) -> Action:
     """Asked twice, then with choices, then no more."""
     return ask if ask.attempt <= MAX_QUESTIONS + 1 else HandOff(f"slot:{ask.slot}")
 
@@ -330,7 +326,7 @@ def _about_booking(task: Task, state: State, domain: Domain) -> Action:
     """Written upon a yes, read out before; a change that changes nothing is asked what to change."""
     for slot, value in task.values.items():
         if isinstance(value, When) and state.now and (value.end or value.start) < state.now[: len(value.start)]:
-            return _limited(task, Ask(slot, task.times_asked.get(slot, 0) + 1, reason="past"))
+            return _limited(Ask(slot, task.times_asked.get(slot, 0) + 1, reason="past"))
     values, replaced = _filters(task), state.booking(task.replaces)
     if task.stage == "confirmed":
         return Book(task.intent, values, task.number, task.replaces)

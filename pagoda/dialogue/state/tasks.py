@@ -62,6 +62,15 @@ def uncovered(state: State) -> State:
     return noted(resumed, is_resumed=True)
 
 
+def index_of_rank(rank: int) -> int:
+    """The index that a rank means, as people count: 1 the first, -1 the last.
+
+    >>> index_of_rank(1), index_of_rank(-1)
+    (0, -1)
+    """
+    return rank - 1 if rank > 0 else rank
+
+
 def row_of(index: int, size: int) -> int | None:
     """The row that an index means, from the end where it is negative; None where there is none."""
     row = index + size if index < 0 else index

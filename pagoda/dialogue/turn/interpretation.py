@@ -102,7 +102,7 @@ class Interpreter:
     def _effective_intent(self, read: Understanding, state: State) -> str:
         """The intent as it is meant here: a yes to a booking is a yes, an answer is no new wish."""
         kinds: set[str] = {act.kind for act in read.acts}
-        if state.task is not None and state.task.stage == "confirming" and not read.slots:
+        if state.is_confirming and not read.slots:
             for kind in ("confirm", "deny"):
                 if kind in kinds and (named := self._domain.intent_of_act(kind)):
                     return named
@@ -118,7 +118,7 @@ class Interpreter:
 
     def _is_about_booked_node(self, read: Understanding, state: State, kinds: set[str]) -> bool:
         """ "Is it any good?" while something is read out: a question for a property, if it looks like a wish."""
-        waits = state.task is not None and state.task.stage == "confirming"
+        waits = state.is_confirming
         return waits and "request" in kinds and not read.slots and read.confidence < SURE_OF_A_SWITCH
 
     def _is_weak(self, read: Understanding, state: State) -> bool:
@@ -128,7 +128,7 @@ class Interpreter:
             return True
         if intent is None or (state.task is not None and state.task.intent == intent.name):
             return False
-        waits = state.task is not None and state.task.stage == "confirming"
+        waits = state.is_confirming
         if intent.act == "cancel" and waits and _ASKS.search(read.text):
             # "Can I cancel later?" wants to know something.
             return True
@@ -231,12 +231,11 @@ class Interpreter:
         is_correction = any(act.kind in ("correct", "deny") for act in read.acts)
         dismissed = {act.slot for act in read.acts if act.kind in ("any", "unset")}
         held = state.task.values if state.task is not None else {}
+        kept = held if _only_asks(read, state) else {}
         said = [
             (slot, self._values.event(slot, held.get(slot.slot), is_correction=is_correction))
             for slot in read.slots
-            if slot.slot in self._domain.slots
-            and slot.slot not in dismissed
-            and not (slot.slot in held and _only_asks(read, state))
+            if slot.slot in self._domain.slots and slot.slot not in dismissed and slot.slot not in kept
         ]
         said = [(slot, _among_choices(told, state)) for slot, told in said]
         yield from gathered(read.text, said, self._domain.slots, held)
@@ -251,7 +250,7 @@ class Interpreter:
         """
         if declared is None or declared.kind not in ("find", "book"):
             return
-        later = {slot for booking in self._domain.bookings_of(declared) for slot in booking.slots}
+        later = self._domain.slots_booked_later(declared)
         words: list[str] = []
         for value in (each for each in read.unused if each.slot not in declared.slots and each.value not in used):
             told = self._values.event(value, None, is_correction=False) if value.slot in later else None
@@ -274,7 +273,7 @@ def _without_ordinals(read: Understanding, state: State) -> Understanding:
 
 def _only_asks(read: Understanding, state: State) -> bool:
     """Whether a sentence asks something of what was read out: "is it open on Mondays?" moves nothing to a Monday."""
-    waits = state.task is not None and state.task.stage == "confirming"
+    waits = state.is_confirming
     kinds = {act.kind for act in read.acts}
     changes = is_changing(read.text) or BOOKS.search(read.text) or new_value_in(read.text)
     return waits and "request" in kinds and not kinds & {"correct", "deny", "confirm"} and not changes

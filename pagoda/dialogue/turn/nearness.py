@@ -16,6 +16,7 @@ from pagoda.dialogue.reading.questions.forms import near_what
 from pagoda.dialogue.slots.kinds import NodeValue
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.model import State
+from pagoda.dialogue.state.tasks import row_of
 from pagoda.dialogue.turn.questions import index_of
 from pagoda.dialogue.turn.standing import LEAST_SURE
 from pagoda.dialogue.turn.values import ValueReader
@@ -63,8 +64,9 @@ class Nearness:
     def _meant(self, read: Understanding, state: State) -> NodeValue | None:
         """A result by its number, the kind that is called by its name, or what was talked of last."""
         source, index = state.task_with_results, index_of(read, state)
-        if source is not None and index is not None and -len(source.results) <= index < len(source.results):
-            return source.results[index]
+        row = row_of(index, len(source.results)) if source is not None and index is not None else None
+        if source is not None and row is not None:
+            return source.results[row]
         called = [node for node in state.talked_of if self._is_called(near_what(read.text), node.label)]
         return next(reversed(called), state.topic or next(reversed(state.talked_of), None))
 

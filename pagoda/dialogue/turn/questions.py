@@ -16,13 +16,14 @@ from pagoda.dialogue.domain.model import GraphQuery, Intent
 from pagoda.dialogue.reading.acts import mentions_node
 from pagoda.dialogue.reading.closed.wishes import BOOKS, is_changing, is_undoing, things_of
 from pagoda.dialogue.reading.declared import declared_in
-from pagoda.dialogue.reading.places import mentions
+from pagoda.dialogue.reading.places import mentions, overlap
 from pagoda.dialogue.reading.questions import forms
 from pagoda.dialogue.reading.questions.columns import clauses_of, columns_in, names_another_kind, without_columns
 from pagoda.dialogue.slots.kinds import NodeValue, Value
 from pagoda.dialogue.slots.said import folded
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.model import State
+from pagoda.dialogue.state.tasks import index_of_rank
 from pagoda.dialogue.turn.values import ValueReader
 from pagoda.nlu.understanding import SlotValue, Understanding
 
@@ -179,7 +180,7 @@ class Questions:
 
     def _without_column(self, read: Understanding, state: State, subject: _Subject) -> list[ev.Event]:
         """All of it, or something that no column holds; not while a yes is waited for, which is told as that."""
-        waits = state.task is not None and state.task.stage == "confirming"
+        waits = state.is_confirming
         if read.slots or waits or state.withdrawal is not None or forms.is_elliptic(read.text):
             return []
         is_known = subject.is_one and forms.wants_all(read.text)
@@ -234,8 +235,9 @@ class Questions:
             places = [*declared_in(slot, plain)]
             places += [(start, end) for start, end, _ in self._values.nodes_named(read.text, slot.labels)]
             for start, end in places:
-                if all(end <= other.start or other.end <= start for other in read.slots):
-                    yield SlotValue(slot.name, read.text[start:end], start, end)
+                new = SlotValue(slot.name, read.text[start:end], start, end)
+                if not any(overlap(new, other) for other in read.slots):
+                    yield new
 
     def _is_value(self, slot: SlotValue) -> bool:
         """Whether words were understood, if as something that cannot be or may be several things."""
@@ -259,7 +261,7 @@ def index_of(read: Understanding, state: State) -> int | None:
     """Which result, from 0, -1 the last: by its number or by its name."""
     numbers = [int(act.value) for act in read.acts if act.kind == "choose"]
     if numbers:
-        return numbers[0] - 1 if numbers[0] > 0 else numbers[0]
+        return index_of_rank(numbers[0])
     source = state.task_with_results
     named = (row for row, node in enumerate(source.results if source else ()) if mentions_node(read.text, node))
     return next(named, None)

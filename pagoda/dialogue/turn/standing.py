@@ -27,6 +27,7 @@ from pagoda.dialogue.reading.places import longest, mentions, places_of
 from pagoda.dialogue.slots.kinds import NodeValue, Value
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.model import BookingRecord, State
+from pagoda.dialogue.state.tasks import index_of_rank, row_of
 from pagoda.dialogue.turn.values import ValueReader
 from pagoda.nlu.understanding import SlotValue, Understanding
 
@@ -89,10 +90,10 @@ class Standing:
             return [ev.Denied()]
         if held.id:
             return []
-        rank = self._rank(read, state)
+        rank = self._rank(read)
         if held.said is None:
             meant = self._meant(read, state)
-            return [ev.Chosen(rank - 1)] if rank is not None else [ev.AskedToCancel(meant)] if meant else []
+            return [ev.Chosen(index_of_rank(rank))] if rank is not None else [ev.AskedToCancel(meant)] if meant else []
         record = self._record(rank, state) if rank is not None else state.booking(self._meant(read, state))
         return self._change(record, held.said) if record is not None else []
 
@@ -194,14 +195,14 @@ class Standing:
 
     # Which booking
 
-    def _rank(self, read: Understanding, state: State) -> int | None:
+    def _rank(self, read: Understanding) -> int | None:
         rank = bare_choice(read.text, "name")
         numbers = [int(act.value) for act in read.acts if act.kind == "choose"]
         return rank if rank is not None else numbers[0] if numbers else None
 
     def _record(self, rank: int, state: State) -> BookingRecord | None:
-        row = rank - 1 if rank > 0 else rank
-        return state.bookings[row] if -len(state.bookings) <= row < len(state.bookings) else None
+        row = row_of(index_of_rank(rank), len(state.bookings))
+        return state.bookings[row] if row is not None else None
 
     def _meant(self, read: Understanding, state: State) -> str:
         """Id of the booking that is named, or the only one; "" where nobody can tell."""

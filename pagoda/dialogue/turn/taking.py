@@ -81,7 +81,7 @@ class TurnTaker:
 
 def _waits(state: State) -> bool:
     """Whether a yes is waited for: then a sentence that nobody understands brings no person yet."""
-    return state.withdrawal is not None or (state.task is not None and state.task.stage == "confirming")
+    return state.withdrawal is not None or (state.is_confirming)
 
 
 def is_about_more(text: str, columns: Sequence[str], requests: Sequence[ev.Event], domain: Domain) -> bool:

@@ -31,10 +31,10 @@ _BEING = _set(
     "is are be am was were been being i'm it's we're they're that's he's she's you're isn't aren't wasn't stay"
 )
 _PREPOSITIONS = _set("with without near by at in on for of from has have having")
-_HAVING = _set(
+_HAVING = _PREPOSITIONS | _set(
     """
-    name with without near by at in on for of from around beside behind opposite overlooking besides including
-    has have having had hasn't haven't serve serves serving offer offers offering include includes provide provides
+    name around beside behind opposite overlooking besides including
+    had hasn't haven't serve serves serving offer offers offering include includes provide provides
     providing allow allows allowing accept accepts accepting take takes need needs needing want wants wanting like likes
     prefer prefers require requires requiring enjoy love get gets has called named something somewhere anything anywhere
     someplace place places one ones more less most least very really quite so and or as to

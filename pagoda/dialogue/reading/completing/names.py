@@ -50,8 +50,8 @@ class Names:
         slots = list(read.slots)
         for slot in self._known.open_slots(read, context):
             for start, end, _ in self._known.linker.find(plain, slot.labels) if slot.labels else ():
-                taken = any(start < other.end and other.start < end for other in slots)
                 new = SlotValue(slot.name, read.text[start:end], start, end)
+                taken = any(overlap(new, other) for other in slots)
                 if not taken and not self._is_chance(new, read.text) and (slot.many or is_one_more(plain, new, slots)):
                     slots.append(new)
         return tuple(sorted(slots, key=lambda found: found.start))

@@ -78,8 +78,10 @@ class OneAtATime:
 
     def _intent(self, division: Division) -> str:
         """What the rest is for: as it is read, or the search for what it names, or a booking of it."""
-        read = self._base.parse(division.rest, TurnContext())
         own = [each for each in self._domain.intents.values() if each.sought == division.label]
+        if len(own) == 1:
+            return own[0].name
+        read = self._base.parse(division.rest, TurnContext())
         return max(own, key=lambda each: (each.name == read.intent, each.kind == "find")).name
 
     def _asked_for(self, read: Understanding, context: TurnContext) -> tuple[str, bool]:

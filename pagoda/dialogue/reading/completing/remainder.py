@@ -17,7 +17,7 @@ from pagoda.dialogue.reading.completing.clauses_zh import new_in_chinese
 from pagoda.dialogue.reading.completing.known import Known
 from pagoda.dialogue.reading.completing.leftovers import unknown_names, unread_superlatives
 from pagoda.dialogue.reading.completing.vocabulary import Vocabulary
-from pagoda.dialogue.reading.declared import amounts_in, declared_in, is_wished, measured_in
+from pagoda.dialogue.reading.declared import ONE_NIGHT, amounts_in, declared_in, is_wished, measured_in
 from pagoda.dialogue.reading.places import Place, Placed, overlap
 from pagoda.dialogue.reading.superlatives import Superlative
 from pagoda.dialogue.slots.quantities import quantities_in
@@ -31,7 +31,7 @@ _PEOPLE = re.compile(
     r"(?:people|persons|guests|adults|of us|个人|位|人|口人?)",
     re.IGNORECASE,
 )
-_NO_TIME = ("一点", "一点儿", "一晚", "一夜", "一天")
+_NO_TIME = ("一点", "一点儿", *ONE_NIGHT)
 
 
 class Remainder:
@@ -85,7 +85,7 @@ class Remainder:
 
     def _when_and_for_whom(self, read: Understanding, intent: Intent) -> Iterator[SlotValue]:
         """Times and numbers of people: of their slot where a booking of what is found will take it, else of none."""
-        later = {name for booking in self._domain.bookings_of(intent) for name in booking.slots}
+        later = self._domain.slots_booked_later(intent)
         slots = [slot for slot in self._domain.slots.values() if slot.type in ("time", "people")]
         for found in quantities_in(folded(read.text), [slot for slot in slots if slot.name not in intent.slots]):
             value = SlotValue(found.slot, found.words, found.start, found.end)

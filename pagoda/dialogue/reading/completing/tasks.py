@@ -23,7 +23,7 @@ from pagoda.dialogue.reading.questions.forms import seeks
 from pagoda.dialogue.reading.superlatives import Superlative
 from pagoda.nlu.understanding import OUT_OF_SCOPE, SlotValue, TurnContext, Understanding
 
-MOSTLY = 0.5
+_MOSTLY = 0.5
 """A sentence of which values are this share says little else."""
 _NOUN_BEHIND = re.compile(r"\s+([a-z]+)")
 _GENERIC = re.compile(
@@ -95,7 +95,7 @@ class Tasks:
             return read, slots
         told = [found for found in slots if found.slot in task.slots and not self._domain.slots[found.slot].labels]
         is_answer = any(found.slot == context.requested_slot for found in told)
-        is_mostly = sum(len(found.value) for found in told) >= MOSTLY * len(read.text.strip())
+        is_mostly = sum(len(found.value) for found in told) >= _MOSTLY * len(read.text.strip())
         is_wish = other is not None and other.kind in ("find", "book")
         if is_wish and self._is_unnamed(read, slots, context, plain):
             is_answer = True

@@ -18,7 +18,7 @@ from pagoda.dialogue.reading.follow_ups import is_small
 from pagoda.dialogue.slots.people import without_people
 from pagoda.nlu.understanding import OUT_OF_SCOPE
 
-LATIN = re.compile(r"[A-Za-z]+(?:['’-][A-Za-z]+)*")
+_LATIN = re.compile(r"[A-Za-z]+(?:['’-][A-Za-z]+)*")
 _HAN = re.compile(r"[\u4e00-\u9fff]+")
 _GRAMS = (4, 3, 2)
 # A word that one or two examples have is what they are about.
@@ -84,11 +84,11 @@ class Vocabulary:
         words: Counter[str] = Counter()
         grams: Counter[str] = Counter()
         for carrier in _carriers(domain):
-            words.update({word.lower() for word in LATIN.findall(carrier)})
+            words.update({word.lower() for word in _LATIN.findall(carrier)})
             grams.update({gram for run in _HAN.findall(carrier) for gram in _grams(run)})
         declared = "\n".join(_declared(domain))
         self._words = {word for word, count in words.items() if count >= _LEAST_EXAMPLES} | set(_TALK_EN.split())
-        self._words |= {word.lower() for word in LATIN.findall(declared)}
+        self._words |= {word.lower() for word in _LATIN.findall(declared)}
         self._grams = {gram for gram, count in grams.items() if count >= _LEAST_EXAMPLES}
         self._grams |= {gram for run in _HAN.findall(declared) for gram in {run, *_grams(run)}}
         self._names = {word for intent in domain.intents.values() for word in domain.called(intent) if len(word) > 4}

@@ -110,7 +110,6 @@ _BETWEEN = re.compile(
     r"|afternoon|night)|晚上|下午|上午|中午|早上|傍晚|凌晨)?\s*$"
 )
 _FROM = re.compile(r"\b(?:between|from)\s*$")
-_OR = re.compile(r"^\s*(?:or|或者?|还是|/)\s*$")
 _FROM_ONE = re.compile(r"\b(?:from|between)\s+\S+(?: \S+)?\s*$")
 _FIRST_OF_PAIR = re.compile(
     rf"(?<![\d.:/$￥\w-])(?P<h>{_HOUR}|{N})\s*(?:-|–|—|~|～|to|and|till?|until|到|至)\s*(?:(?:晚上|下午|上午|中午"

@@ -174,7 +174,18 @@ def test_what_keeps_or_moves_a_booking_never_proposes_to_undo_it(text: str) -> N
 def test_another_wish_ends_the_question_whether_to_undo_a_booking() -> None:
     asked, before = after("cancel my booking", ONE, "cancel")
     assert asked.withdrawal is not None
-    state, events = after("book Golden Lantern Hall", tuple(before))
+    state, events = after("book Golden Lantern Hall", (*before, ev.ProposedToCancel("k1")))
     assert state.withdrawal is None
     state, _ = after("yes", tuple(events), "confirm")
     assert [each.id for each in state.bookings] == ["k1"], "a yes is of what was asked last"
+
+
+@pytest.mark.parametrize(("text", "key"), [("the last one", "k3"), ("最后一个", "k3"), ("the first one", "k1")])
+def test_which_of_several_bookings_is_undone_is_told_from_either_end(text: str, key: str) -> None:
+    three = (*TWO, *booked(TILE, "k3"))
+    asked, before = after("cancel my booking", three, "cancel")
+    assert asked.withdrawal is not None
+    assert not asked.withdrawal.id
+    state, _ = after(text, (*before, ev.ProposedToCancel()), "choose")
+    assert state.withdrawal is not None
+    assert state.withdrawal.id == key
