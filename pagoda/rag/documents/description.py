@@ -7,6 +7,7 @@ names, and a citation shows them.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from pagoda.language import language_of
@@ -25,6 +26,11 @@ _HANGUL = re.compile(r"[\uac00-\ud7a3]")
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 _ENGLISH = re.compile(r"\b(?:the|of|and|to|is|in|for|are|with|that|this)\b", re.IGNORECASE)
 _LATIN_WORD = re.compile(r"[^\W\d_]+")
+
+
+def metadata_of(pairs: Mapping[str, str | None]) -> Metadata:
+    """Fields of a file's own metadata that say something."""
+    return {name: value for name, value in pairs.items() if value}
 
 
 def described(document: Document) -> Metadata:

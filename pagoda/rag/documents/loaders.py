@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import TypeVar, cast
 
 from pagoda.errors import MissingExtraError, PagodaError
 from pagoda.rag.documents.decoding import HIGHER_LIMIT, LoaderSettings, decode
@@ -33,6 +34,7 @@ from pagoda.rag.documents.pdf.loader import load_pdf
 from pagoda.rag.documents.records import load_json, load_jsonl
 from pagoda.rag.errors import EmptyFileError, LoadError
 
+T = TypeVar("T")
 # Part of each document's recipe: another version means that the same file gives another text.
 LOADERS_VERSION = "2"
 
@@ -125,9 +127,16 @@ def _warned(document: Document, text: str) -> Document:
 def _finished(document: Document, suffix: str) -> Document:
     if not document.text.strip():
         raise EmptyFileError("holds no text")
-    text = _UNSTORABLE.sub("\ufffd", document.text)
-    title = _UNSTORABLE.sub("\ufffd", " ".join(document.title.split()))
-    return replace(document, text=text, title=title, metadata={**described(document), "format": suffix[1:]})
+    title, told = " ".join(document.title.split()), {**described(document), "format": suffix[1:]}
+    metadata = {_storable(name): _storable(value) for name, value in told.items()}
+    return replace(document, text=_storable(document.text), title=_storable(title), metadata=metadata)
+
+
+def _storable(value: T) -> T:
+    """Texts, alone or among others, without what no database keeps; all else as it is."""
+    if isinstance(value, str):
+        return cast(T, _UNSTORABLE.sub("\ufffd", value))
+    return cast(T, tuple(map(_storable, value))) if isinstance(value, tuple) else value
 
 
 def _loader_suffix(name: str) -> str:

@@ -101,7 +101,7 @@ def _records(value: Any, name: str, above: Sequence[_Entry], offset: int = 0) ->
     name: of the list that they stand in; above: what the records that they belong to are called
     """
     offset = getattr(value, "offset", offset)
-    if isinstance(value, list) and _holds_records([value]):
+    if isinstance(value, list):
         for item in value:
             yield from _records(item, name, above, offset)
     elif isinstance(value, dict) and _holds_records(value):

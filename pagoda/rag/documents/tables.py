@@ -19,22 +19,6 @@ _YEAR = re.compile(r"(?:19|20)\d\d年?")
 _SAMPLE = 50
 
 
-def rows_to_lines(
-    rows: Sequence[Sequence[str]], *, header_rows: int = 1, longest: int | None = LONGEST_ROW
-) -> Iterator[str]:
-    """A line for each row below the header, with the names of the columns before its cells; a lone row as it is.
-
-    header_rows: how many rows name the columns; of 0 the cells stand side by side
-    longest: longer rows are told in several lines, but for None
-
-    >>> list(rows_to_lines([["city", "days"], ["Wuhan", "3"], ["北京", ""]]))
-    ['city: Wuhan; days: 3', 'city: 北京']
-    """
-    columns = column_names(rows[:header_rows]) if len(rows) > header_rows else []
-    for row in rows[header_rows:] if columns else rows:
-        yield from row_lines(columns, row, longest)
-
-
 def row_lines(columns: Sequence[str], row: Sequence[str], longest: int | None = LONGEST_ROW) -> Iterator[str]:
     """One row. columns: their names; none where nobody named them.
 

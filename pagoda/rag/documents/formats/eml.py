@@ -14,8 +14,9 @@ from typing import Any
 
 from pagoda.rag.documents.composition import Composition
 from pagoda.rag.documents.decoding import LoaderSettings
+from pagoda.rag.documents.description import metadata_of
 from pagoda.rag.documents.document import Document
-from pagoda.rag.documents.markup.html import html_document, metadata_of
+from pagoda.rag.documents.markup.html import html_document
 
 _HEADERS = ("From", "To", "Cc", "Date", "Subject")
 

@@ -15,8 +15,9 @@ from urllib.parse import unquote
 
 from pagoda.rag.documents.composition import Composition
 from pagoda.rag.documents.decoding import LoaderSettings
+from pagoda.rag.documents.description import metadata_of
 from pagoda.rag.documents.document import Document
-from pagoda.rag.documents.markup.html import load_html, metadata_of
+from pagoda.rag.documents.markup.html import load_html
 from pagoda.rag.documents.office.archive import open_archive, parse_xml
 from pagoda.rag.errors import LoadError
 

@@ -8,11 +8,11 @@ lines of the rest. Extractors of main text guess, and what they guess wrong is l
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from pagoda.rag.documents.decoding import LoaderSettings, decode
-from pagoda.rag.documents.document import Document, Metadata, Scalar
+from pagoda.rag.documents.document import Document, Scalar
 from pagoda.rag.documents.markup.rendering import rendered
 from pagoda.rag.documents.markup.tree import page_tree, remove_unseen
 
@@ -29,6 +29,19 @@ _FIELDS = {
     "docsearch:version": "version",
 }
 """What a page may say of itself -> what a filter calls it; the first that is there counts."""
+
+
+# Pages that say GB2312 mean its superset, as every browser takes them; the same of Latin-1, Shift-JIS and Korean.
+_SUPERSETS = {
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "x-gbk": "gb18030",
+    "iso-8859-1": "cp1252",
+    "shift_jis": "cp932",
+    "x-sjis": "cp932",
+    "euc-kr": "cp949",
+    "ks_c_5601-1987": "cp949",
+}
 
 
 def load_html(data: bytes, source: str, settings: LoaderSettings) -> Document:
@@ -55,17 +68,6 @@ def html_document(page: str, source: str) -> Document:
     )
 
 
-def metadata_of(pairs: Mapping[str, Any]) -> Metadata:
-    """Fields of a file's own metadata that say something, as scalars."""
-    return {key: _scalar(value) for key, value in pairs.items() if value not in (None, "", [])}
-
-
-def _scalar(value: Any) -> Scalar:
-    if isinstance(value, (str, int, float, bool)):
-        return value
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
 def _declared(data: bytes) -> str | None:
     """The encoding that a page names, where it is right about it."""
     if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
@@ -74,10 +76,7 @@ def _declared(data: bytes) -> str | None:
     if not match:
         return None
     name = match[1].decode("ascii").lower()
-    # Pages that say GB2312 mean its superset, as every browser takes them; the same of Latin-1, Shift-JIS and Korean.
-    supersets = {"gb2312": "gb18030", "gbk": "gb18030", "x-gbk": "gb18030", "iso-8859-1": "cp1252"}
-    supersets |= {"shift_jis": "cp932", "x-sjis": "cp932", "euc-kr": "cp949", "ks_c_5601-1987": "cp949"}
-    name = supersets.get(name, name)
+    name = _SUPERSETS.get(name, name)
     try:
         data.decode(name)
     except (LookupError, UnicodeDecodeError):

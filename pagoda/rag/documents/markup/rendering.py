@@ -32,22 +32,13 @@ def rendered(tree: Any) -> PageText:
     return writer.finished()
 
 
-def _ordinal(item: Any) -> int | None:
-    """The number that a browser writes before an item."""
-    parent = item.getparent()
-    if parent is None or parent.tag != "ol" or item.text_content().strip() == "":
-        return None
-    if str(item.get("value") or "").isdecimal():
-        return int(item.get("value"))
-    first = int(parent.get("start")) if str(parent.get("start") or "").isdecimal() else 1
-    return first + sum(1 for _ in item.itersiblings("li", preceding=True))
-
-
 class _Rendering:
     """Walks a tree into a writer. Pages nest deeper than Python's stack: what is still to be done is kept in a list."""
 
     def __init__(self, writer: TextWriter) -> None:
         self._writer = writer
+        self._num_items: dict[Any, int] = {}
+        """Of each list, the items so far."""
 
     def children(self, root: Any) -> None:
         """All that stands in an element."""
@@ -83,9 +74,23 @@ class _Rendering:
             self._writer.end_block()
             if tag in ("dd", "dt"):
                 self._join_definition(element)
-            elif tag == "li" and (number := _ordinal(element)):
+            elif tag == "li" and (number := self._ordinal(element)):
                 self._writer.words(f"{number}. ")
         return True
+
+    def _ordinal(self, item: Any) -> int | None:
+        """The number that a browser writes before an item."""
+        parent = item.getparent()
+        if parent is None or parent.tag != "ol":
+            return None
+        num_before = self._num_items.get(parent, 0)
+        self._num_items[parent] = num_before + 1
+        if item.text_content().strip() == "":
+            return None
+        if str(item.get("value") or "").isdecimal():
+            return int(item.get("value"))
+        first = int(parent.get("start")) if str(parent.get("start") or "").isdecimal() else 1
+        return first + num_before
 
     def _leave(self, tag: str, tail: str | None) -> None:
         if tag in _BLOCKS or tag in _HEADINGS or tag in _LISTINGS:

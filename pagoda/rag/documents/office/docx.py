@@ -14,8 +14,8 @@ from typing import Any
 
 from pagoda.rag.documents.composition import Composition
 from pagoda.rag.documents.decoding import LoaderSettings
+from pagoda.rag.documents.description import metadata_of
 from pagoda.rag.documents.document import Document
-from pagoda.rag.documents.markup.html import metadata_of
 from pagoda.rag.documents.office.archive import open_archive
 from pagoda.rag.documents.office.docx_text import Attached, W, paragraph_text
 from pagoda.rag.documents.office.grid import grid_lines
@@ -47,9 +47,7 @@ class _Word:
 
     def __init__(self, package: Package) -> None:
         self._package, self._name = package, package.main
-        root = package.xml(self._name)
-        self.body = None if root is None else root.find(W + "body")
-        self._relations = package.relations(self._name)
+        self.body = package.main_root().find(W + "body")
         self._notes = {kind: self._notes_of(kind) for kind in ("footnotes", "endnotes", "comments")}
         self._levels = {style.get(W + "styleId"): _heading_level(style) for style in self._styles()}
 
@@ -90,8 +88,7 @@ class _Word:
         return " ".join(text.replace("\n", " ") for text, _ in self.blocks(cell, depth) if text)
 
     def _diagram(self, relation: str) -> Iterator[str]:
-        found = self._relations.get(relation)
-        root = self._package.xml(found.target) if found else None
+        root = self._package.referred(self._name, relation)
         for paragraph in () if root is None else root.iter(_DRAWING + "p"):
             yield "".join(run.text or "" for run in paragraph.iter(_DRAWING + "t"))
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 import posixpath
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from pagoda.rag.documents.office.archive import parse_xml
+from pagoda.rag.errors import LoadError
 
 # The same words under the names of ISO 29500 Strict.
 _STRICT = re.compile(rb"http://purl\.oclc\.org/ooxml/(\w+)/(\w+)")
@@ -36,6 +38,7 @@ class Package:
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
         self._names = {name.lower(): name for name in archive.namelist()}
+        self._relations: dict[str, dict[str, Relation]] = {}
 
     @property
     def main(self) -> str:
@@ -50,12 +53,28 @@ class Package:
         found = self._names.get(name.lower())
         try:
             data = self._archive.read(found) if found else b""
-        except (zipfile.BadZipFile, OSError, ValueError):
+        except (zipfile.BadZipFile, zlib.error, OSError, ValueError):
             return None
         return parse_xml(_STRICT.sub(rb"http://schemas.openxmlformats.org/\1/2006/\2", data)) if data else None
 
+    def main_root(self) -> Any:
+        """The root of the main part. Raises LoadError where it cannot be read: without it there is no file."""
+        if (root := self.xml(self.main)) is None:
+            raise LoadError("is broken: its main part cannot be read; save it anew")
+        return root
+
+    def referred(self, name: str, relation: str | None) -> Any:
+        """The root of what a part refers to by an id; None where there is none."""
+        found = self.relations(name).get(relation or "")
+        return self.xml(found.target) if found else None
+
     def relations(self, name: str) -> dict[str, Relation]:
         """What a part refers to within the package, by the ids that it uses; "" is the package itself."""
+        if name not in self._relations:
+            self._relations[name] = self._read_relations(name)
+        return self._relations[name]
+
+    def _read_relations(self, name: str) -> dict[str, Relation]:
         folder, base = posixpath.split(name)
         root = self.xml(posixpath.join(folder, "_rels", f"{base}.rels"))
         return {

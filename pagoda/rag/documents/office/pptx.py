@@ -12,8 +12,8 @@ from typing import Any
 
 from pagoda.rag.documents.composition import Composition
 from pagoda.rag.documents.decoding import LoaderSettings
+from pagoda.rag.documents.description import metadata_of
 from pagoda.rag.documents.document import Document
-from pagoda.rag.documents.markup.html import metadata_of
 from pagoda.rag.documents.office.archive import open_archive
 from pagoda.rag.documents.office.grid import Spanned, grid_lines
 from pagoda.rag.documents.office.package import Package
@@ -47,7 +47,7 @@ def load_pptx(data: bytes, source: str, settings: LoaderSettings) -> Document:
 def _slides(package: Package) -> Iterator[str]:
     """The names of their parts, in the order in which they are shown."""
     relations = package.relations(package.main)
-    for slide in _all(package.xml(package.main), _P + "sldId"):
+    for slide in package.main_root().iter(_P + "sldId"):
         relation = relations.get(slide.get(_RELATION + "id"))
         if relation is not None:
             yield relation.target
@@ -57,7 +57,7 @@ class _Slide:
     """A slide, for what its shapes refer to."""
 
     def __init__(self, package: Package, name: str) -> None:
-        self._package, self._relations = package, package.relations(name)
+        self._package, self._name = package, name
 
     def blocks(self, element: Any, *, is_title: bool = False) -> Iterator[tuple[str, bool]]:
         """The text of each paragraph and row below an element, and whether it is the slide's title."""
@@ -79,8 +79,7 @@ class _Slide:
                 yield from self.blocks(child, is_title=is_title or kind in _TITLES)
 
     def _related(self, relation: str | None) -> Any:
-        found = self._relations.get(relation or "")
-        return self._package.xml(found.target) if found else None
+        return self._package.referred(self._name, relation)
 
 
 def _placeholder(shape: Any) -> str:

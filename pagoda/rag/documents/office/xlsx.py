@@ -18,8 +18,8 @@ from typing import Any
 from pagoda.errors import MissingExtraError
 from pagoda.rag.documents.composition import Composition
 from pagoda.rag.documents.decoding import LoaderSettings
+from pagoda.rag.documents.description import metadata_of
 from pagoda.rag.documents.document import Document
-from pagoda.rag.documents.markup.html import metadata_of
 from pagoda.rag.documents.office.archive import open_archive
 from pagoda.rag.documents.office.grid import Spanned, grid_lines
 

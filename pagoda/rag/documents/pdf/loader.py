@@ -13,8 +13,8 @@ from typing import Any
 
 from pagoda.errors import MissingExtraError
 from pagoda.rag.documents.decoding import HIGHER_LIMIT, LoaderSettings
+from pagoda.rag.documents.description import metadata_of
 from pagoda.rag.documents.document import Document
-from pagoda.rag.documents.markup.html import metadata_of
 from pagoda.rag.documents.pdf import recognition
 from pagoda.rag.documents.pdf.furniture import without_furniture
 from pagoda.rag.documents.pdf.lines import Page, read_page

@@ -95,7 +95,7 @@ def _headings(paragraphs: Sequence[tuple[Line, int, int]]) -> tuple[Heading, ...
 
 @dataclass
 class _Layout:
-    """What is usual on a page. margin: where its lines end; run_ends: where the block of a line ends, by its id."""
+    """What is usual on a page. margin: where its lines end; runs: where the block of a line ends, by its id."""
 
     margin: float
     gutter: float | None
@@ -258,7 +258,7 @@ def _is_item(text: str) -> bool:
 
 def _first_word_width(line: Line) -> float:
     """With the blank before it. A Han character is a word; a mark of punctuation does not begin a line."""
-    width = (line.right - line.left) / max(1, sum(2 if _IS_HAN.match(c) else 1 for c in line.text))
+    width = (line.right - line.left) / max(1, len(line.text) + len(_IS_HAN.findall(line.text)))
     if _IS_HAN.match(line.text):
         return 4.2 * width
     return 1.1 * (len(line.text.split(" ", 1)[0]) + 1) * width

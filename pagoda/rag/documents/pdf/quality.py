@@ -13,7 +13,6 @@ from collections.abc import Sequence
 _WORD = re.compile(r"[A-Za-z\u00c0-\u024f]+")
 # Controls, the private area and the mark for what could not be read.
 _NO_LETTER = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ue000-\uf8ff\ufffd]")
-_NO_BLANK = re.compile(r"\S")
 _LONGEST_WORD, _MOST_GLUED, _MOST_SPACED, _MOST_UNREADABLE, _MIN_WORDS = 30, 0.02, 0.5, 0.02, 50
 
 
@@ -35,7 +34,7 @@ def quality_warnings(text: str) -> list[str]:
     spaced = sum(len(word) == 1 for word in words) / (len(words) or 1)
     if len(words) >= _MIN_WORDS and spaced > _MOST_SPACED:
         found.append(f"has blanks between its letters: {advice}")
-    unreadable = len(_NO_LETTER.findall(text)) / (len(_NO_BLANK.findall(text)) or 1)
+    unreadable = len(_NO_LETTER.findall(text)) / (sum(map(len, text.split())) or 1)
     if unreadable > _MOST_UNREADABLE:
         found.append(f"has fonts that do not say their letters ({100 * unreadable:.0f} % of the text): {advice}")
     return found

@@ -501,3 +501,30 @@ def test_people_are_told_of_the_kinds_that_can_be_read() -> None:
     assert promised is not None
     for kind in (*re.split(r", | and ", promised[1]), "tsv", "jsonl"):
         assert f".{kind}" in SUFFIXES
+
+
+def damaged(data: bytes, part: str) -> bytes:
+    """An archive of which one part cannot be unpacked any more."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        info = archive.getinfo(part)
+    at = info.header_offset + 30 + len(part.encode()) + 8
+    return data[:at] + bytes(255 - byte for byte in data[at : at + 40]) + data[at + 40 :]
+
+
+def test_a_word_file_whose_text_is_damaged_is_broken_and_not_empty() -> None:
+    """An empty file leaves the index; of a broken one what was indexed before stays."""
+    with pytest.raises(LoadError, match="is broken: its main part cannot be read") as caught:
+        load("a.docx", damaged(docx_of("words"), "word/document.xml"))
+    assert not isinstance(caught.value, EmptyFileError)
+
+
+def test_a_part_that_is_damaged_takes_nothing_else_along() -> None:
+    assert load("a.docx", damaged(docx_of("words"), "word/styles.xml")).text == "words"
+
+
+def test_what_no_database_keeps_stands_nowhere_in_a_document() -> None:
+    page = '---\ntitle: "\\ud800x"\nauthor: "\\ud800y"\ntags: ["\\ud800z", 1]\n---\nwords'
+    document = load("a.md", page)
+    told = json.dumps([document.title, document.text, dict(document.metadata)], ensure_ascii=False)
+    assert "\ufffdy" in told
+    told.encode("utf-8")
