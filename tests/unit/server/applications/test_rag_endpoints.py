@@ -19,7 +19,7 @@ from pagoda.chat.scripted import ScriptedChatModel
 from pagoda.errors import ChatModelError, InvalidRequestError
 from pagoda.rag.pipeline import RAG
 from pagoda.server.applications.application import service_of
-from pagoda.server.applications.rag_service import RagService
+from pagoda.server.applications.rag_collections import RagCollections
 from pagoda.server.applications.uploads import plain_name
 from pagoda.server.config import ServerConfig
 
@@ -58,12 +58,13 @@ class Site:
     async def __aenter__(self) -> Site:
         self._context = self._serve(self.config)
         self.server = await self._context.__aenter__()
-        service_of(self.server.app, RagService)._opener = self._open
+        for service in service_of(self.server.app, RagCollections).services():
+            service._opener = self._open
         self.client = self.server.client
         return self
 
     async def __aexit__(self, *error: Any) -> None:
-        await service_of(self.server.app, RagService).close()
+        await service_of(self.server.app, RagCollections).close()
         await self._context.__aexit__(*error)
 
     def _open(self, path: Path, engine: Any, loop: asyncio.AbstractEventLoop) -> RAG:
