@@ -274,7 +274,7 @@ SERVER_OPTIONS = (
     option(
         "collections",
         list[str],
-        "NAME=DIR, a further index by its name, or a TOML file of indexes and the keys that open them; may be repeated.",
+        "NAME=DIR, a further index by name, or a TOML file of indexes and the keys that open them; may be repeated.",
         "--collection",
     ),
     option(

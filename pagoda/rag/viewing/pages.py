@@ -47,6 +47,7 @@ _ATTRIBUTES = {
     "li": {"value"},
     "details": {"open"},
 }
+_SCHEMES = {"http", "https", "mailto"}
 _LINE_MARK = re.compile(f"{LINE_OPEN}[^{LINE_CLOSE}]*{LINE_CLOSE}")
 _PARAGRAPH = re.compile(r"\S(?:[^\n]|\n(?![ \t]*\n))*")
 
@@ -113,10 +114,15 @@ def safe_html(tree: Any) -> str:
         page,
         tags=_TAGS,
         attributes=_ATTRIBUTES,
-        url_schemes={"http", "https", "mailto"},
-        url_relative="deny",
+        attribute_filter=_kept_attribute,
+        url_schemes=_SCHEMES,
         link_rel="noopener noreferrer nofollow",
     )
+
+
+def _kept_attribute(tag: str, name: str, value: str) -> str | None:
+    """A link within the document's own site leads nowhere from here, but to this server."""
+    return value if name != "href" or value.partition(":")[0].strip().lower() in _SCHEMES else None
 
 
 def _blocks(

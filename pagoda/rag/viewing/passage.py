@@ -12,9 +12,11 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 _HAN = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORD = re.compile(rf"[{_HAN}]|[^\W_{_HAN}]+")
+_MOST_SIGNS = 8
 # Length of the n-grams -> the least share of the passage's that must be found together: the shorter, the more of them
 # stand anywhere by chance.
 _ATTEMPTS = ((4, 0.3), (2, 0.4), (1, 0.6))
@@ -51,12 +53,27 @@ def find_passage(text: str, passage: str, expected: float = 0.0) -> tuple[int, i
     >>> find_passage("We open at nine.", "Bread costs two euros.") is None
     True
     """
-    words, wanted = words_of(text), [word.text for word in words_of(passage)]
+    words, wanted = words_of(text), words_of(passage)
+    names, wanted_names = [word.text for word in words], [word.text for word in wanted]
     for length, least_share in _ATTEMPTS:
-        found = _densest([word.text for word in words], wanted, length, least_share, expected)
+        found = _densest(names, wanted_names, length, least_share, expected)
         if found is not None:
-            return words[found[0]].start, words[found[1] - 1].end
+            first, last = _extended(names, wanted_names, *found)
+            end = words[last - 1].end
+            # The same signs at the end belong to it, too.
+            signs = zip(text[end : end + _MOST_SIGNS], passage[wanted[-1].end :].rstrip(), strict=False)
+            return words[first].start, end + sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], signs))
     return None
+
+
+def _extended(words: Sequence[str], wanted: Sequence[str], first: int, last: int) -> tuple[int, int]:
+    """With words of the passage that stand directly before and behind, up to as many as it has."""
+    known = set(wanted)
+    while first > 0 and last - first < len(wanted) and words[first - 1] in known:
+        first -= 1
+    while last < len(words) and last - first < len(wanted) and words[last] in known:
+        last += 1
+    return first, last
 
 
 def _densest(

@@ -185,25 +185,18 @@ def _text_view(asked: _Asked, document: Document) -> DocumentView:
 
 def _pdf_view(asked: _Asked, data: bytes | None, page: int | None) -> DocumentView:
     """One page: its text as it was indexed, and where on its picture the passage stands."""
-    starts = {mark_start: number for chunk in asked.chunks for mark_start, number in chunk.places.pages}
-    pages = sorted((number, mark_start) for mark_start, number in starts.items())
+    starts = {(number, begin) for chunk in asked.chunks for begin, number in chunk.places.pages}
+    pages = sorted(starts | {(chunk.page, chunk.start) for chunk in asked.chunks if chunk.page is not None})
     at_passage = next((number for number, first in reversed(pages) if first <= asked.span[0]), 1)
     number = page or at_passage
+    first = min((begin for found, begin in pages if found == number), default=len(asked.text))
+    last = min((begin for found, begin in pages if found > number), default=len(asked.text))
+    passage = asked.text[max(first, asked.span[0]) : min(last, asked.span[1])]
     num_pages, boxes = max((number for number, _ in pages), default=1), list[Box]()
     if data is not None:
-        passage = asked.passage if page in (None, *_pages_of(pages, asked.span)) else ""
         num_pages, boxes = passage_boxes(data, number, passage)
     elif not 1 <= number <= num_pages:
         raise InvalidRequestError(f"page is {number}, but the document has pages 1 to {num_pages}", param="page")
-    first = min((begin for found, begin in pages if found == number), default=len(asked.text))
-    last = min((begin for found, begin in pages if found > number), default=len(asked.text))
     tree = text_tree(asked.text, (first, last), asked.span)
-    is_marked = first < asked.span[1] and asked.span[0] < last and bool(asked.passage.strip())
     facts = {"page": number, "num_pages": num_pages, "is_current": data is not None, "has_picture": data is not None}
-    return asked.view("pages", html=safe_html(tree), is_marked=is_marked, boxes=tuple(boxes), **facts)
-
-
-def _pages_of(pages: Sequence[tuple[int, int]], span: Span) -> list[int]:
-    """The pages that a passage stands on."""
-    first = max((begin for _, begin in pages if begin <= span[0]), default=0)
-    return [number for number, begin in pages if first <= begin < max(span[1], span[0] + 1)]
+    return asked.view("pages", html=safe_html(tree), is_marked=bool(passage.strip()), boxes=tuple(boxes), **facts)

@@ -6,7 +6,7 @@ change the collection.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Annotated
 
 from fastapi import APIRouter, Request
@@ -25,6 +25,7 @@ router = APIRouter(route_class=JsonRoute, prefix="/feedback")
 MAX_CHARACTERS = 32_768
 """Of each text."""
 Text = Annotated[StrictStr, Field(max_length=MAX_CHARACTERS)]
+_SAID = {entry.name for entry in fields(Feedback)} - {"id", "time"}
 _READING = READING | documented(403, 404)
 _LINES: Documented = {
     200: {
@@ -54,7 +55,7 @@ async def add(body: FeedbackRequest, request: Request, documents: Readable) -> R
     state = state_of(request)
     check_fields(body, strict=state.config.strict)
     async with state.admitted(caller_of(request)):
-        feedback = Feedback(**{name: getattr(body, name) for name in FeedbackRequest.model_fields})
+        feedback = Feedback(**body.model_dump(include=_SAID))
         await documents.add_feedback(feedback)
     return JSONResponse({"object": "rag.feedback", "id": feedback.id, "time": feedback.time})
 
