@@ -47,7 +47,7 @@ class Site:
     def __init__(self, serve: Any, folder: Path, script: Script = (), **config: Any) -> None:  # type: ignore[assignment]
         self._serve, self._script = serve, script
         self.path = folder / "index"
-        self.config = ServerConfig(access_log=False, **{"rag": self.path, **config})
+        self.config = ServerConfig(**{"access_log": False, "rag": self.path, **config})
 
     async def __aenter__(self) -> Site:
         self._context = self._serve(self.config)
