@@ -21,8 +21,8 @@ ORIGIN = "http://pagoda.test/"
 ANSWER = {
     "text": "The shop opens at 9:00. [1]<img src=x onerror='window.harmed=1'>",
     "citations": [
-        {"number": 1, "source": "shop.md", "line": 3, "page": None, "quote": "The shop opens at <b>9:00</b>.", "start": 8,
-         "end": 38},
+        {"number": 1, "source": "shop.md", "line": 3, "page": None, "start": 8, "end": 38,
+         "quote": "The shop opens at <b>9:00</b>."},
     ],
     "unsupported": ["It never closes."],
     "dropped": [],
@@ -30,10 +30,10 @@ ANSWER = {
 
 
 VIEW = {
-    "source": "shop.md", "title": "The shop", "kind": "markdown", "is_marked": True, "is_current": True, "is_whole": True,
-    "page": None, "num_pages": None, "has_picture": False, "boxes": [],
-    "html": "<h1>The shop</h1><p>It <a href='javascript:window.harmed=2'>opens</a> <mark>at <b onclick='window.harmed=3'>"
-    "9:00</b></mark>.</p><img src=x onerror='window.harmed=4'><script>window.harmed=5</script>",
+    "source": "shop.md", "title": "The shop", "kind": "markdown", "is_marked": True, "is_current": True,
+    "is_whole": True, "page": None, "num_pages": None, "has_picture": False, "boxes": [],
+    "html": "<h1>The shop</h1><p>It <a href='javascript:window.harmed=2'>opens</a> <mark>at <b onclick="
+    "'window.harmed=3'>9:00</b></mark>.</p><img src=x onerror='window.harmed=4'><script>window.harmed=5</script>",
 }  # fmt: skip
 # One white pixel.
 PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsTjZ7wAAAABJRU5ErkJggg==")
@@ -78,7 +78,7 @@ class Documents:
         if path == "v1/rag/feedback":
             return {"object": "rag.feedback"}
         if method == "GET" and path.startswith("v1/rag/documents/"):
-            return {**self.view, "page": self.view["page"] and int(given.rpartition("page=")[2] or 2)}
+            return {**self.view, "page": self.view["page"] and int(given.partition("page=")[2] or 2)}
         if method == "POST":
             self.names.append("new.md")
             return {"added": ["new.md"], "updated": []}
@@ -182,9 +182,8 @@ def test_pages_of_a_pdf_are_turned_and_the_passage_has_a_box(page: Any, document
     page.locator(".document-list .name").first.click()
     expect(page.locator("#turning")).to_contain_text("Page 2 of 3")
     expect(page.get_by_role("img", name="Page 2 as it is printed")).to_be_visible()
-    expect(page.locator(".sheet i")).to_have_attribute(
-        "style", re.compile("left: 10%; top: 20%; width: 30%; height: 5%")
-    )
+    style = re.compile("left: 10%; top: 20%; width: 30%; height: 5%")
+    expect(page.locator(".sheet i")).to_have_attribute("style", style)
     page.get_by_role("button", name="Next page").click()
     expect(page.locator("#turning")).to_contain_text("Page 3 of 3")
     expect(page.get_by_role("button", name="Next page")).to_be_disabled()
