@@ -76,12 +76,11 @@ def view_of(catalog: Catalog, source: str, start: int = 0, end: int = 0, page: i
     data = _current_bytes(record)
     if _suffix(record) == ".pdf":
         return _pdf_view(asked, data, page)
-    document = _loaded(record, data) if data is not None else None
-    if document is None or data is None:
-        return replace(_text_view(asked, Document(source, text)), is_current=data is not None)
-    if len(data) <= _MOST_BYTES and _suffix(record) in _MARKDOWN | _HTML:
-        return _page_view(asked, data)
-    return _text_view(asked, document)
+    if data is not None and len(data) <= _MOST_BYTES:
+        shown = _page_view(asked, data) if _suffix(record) in _MARKDOWN | _HTML else _structured_view(asked, data)
+        if shown is not None:
+            return shown
+    return replace(_text_view(asked, Document(source, text)), is_current=data is not None)
 
 
 def picture_of(catalog: Catalog, source: str, page: int) -> bytes:
@@ -142,25 +141,23 @@ def _current_bytes(record: DocumentRecord) -> bytes | None:
     return data if hashlib.sha256(data).hexdigest() == record.file_hash else None
 
 
-def _loaded(record: DocumentRecord, data: bytes) -> Document | None:
-    """The document as it was indexed; None where other settings than the usual ones were needed for it."""
-    if len(data) > _MOST_BYTES:
-        return None
+def _structured_view(asked: _Asked, data: bytes) -> DocumentView | None:
+    """The text with its headings and listings; None where it was read with other settings than the usual ones."""
     try:
-        document = load_bytes(data, record.source)
+        document = load_bytes(data, asked.record.source)
     except LoadError:
         return None
-    return document if document.content_hash == record.content_hash else None
+    return _text_view(asked, document) if document.content_hash == asked.record.content_hash else None
 
 
-def _page_view(asked: _Asked, data: bytes) -> DocumentView:
-    """Markdown or HTML as it is meant; the passage is found by its words."""
-    if _suffix(asked.record) in _MARKDOWN:
-        text = decode(data)
-        kind: ViewKind = "markdown"
-        tree = markdown_tree(text[split_front_matter(text)[1] :])
-    else:
-        kind, tree = "html", html_tree(decode(data, declared_encoding(data)))
+def _page_view(asked: _Asked, data: bytes) -> DocumentView | None:
+    """Markdown or HTML as it is meant, the passage found by its words; None where nobody knows its encoding."""
+    kind: ViewKind = "markdown" if _suffix(asked.record) in _MARKDOWN else "html"
+    try:
+        text = decode(data, None if kind == "markdown" else declared_encoding(data))
+    except LoadError:
+        return None
+    tree = markdown_tree(text[split_front_matter(text)[1] :]) if kind == "markdown" else html_tree(text)
     expected = asked.span[0] / max(1, len(asked.text))
     # What a link leads to is not to be seen.
     passage = _LINK_TARGET.sub("]", asked.passage) if kind == "markdown" else asked.passage
