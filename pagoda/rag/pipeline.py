@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from pagoda.rag.retrieval.lexical import Bm25Index
     from pagoda.rag.retrieval.reranker import Reranker
     from pagoda.rag.retrieval.retriever import Retriever
+    from pagoda.rag.viewing.view import DocumentView
 
 MAX_K = 100
 
@@ -167,6 +168,18 @@ class RAG:
     def status(self) -> IndexStatus:
         """Sizes and names."""
         return self._index.status()
+
+    def view(self, source: str, start: int = 0, end: int = 0, page: int | None = None) -> DocumentView:
+        """A document to look at, its characters from `start` to `end` marked; see viewing.view.view_of."""
+        from pagoda.rag.viewing.view import view_of
+
+        return view_of(self._index.catalog, source, start, end, page)
+
+    def page_picture(self, source: str, page: int) -> bytes:
+        """A page of a PDF of the index as PNG; see viewing.view.picture_of."""
+        from pagoda.rag.viewing.view import picture_of
+
+        return picture_of(self._index.catalog, source, page)
 
     # Hits
 
