@@ -26,6 +26,11 @@ _NUMBER = re.compile(r"\d+(?:[.,:：]\d+)*")
 _NAME = re.compile(r"(?<![.!?。！？]\s)(?<!^)(?<!\w)[A-Z][\w-]*\w")
 _AFFIRMATION_TEXT = "是 不是 对 不对 否 不 有 没有 可以 不可以 能 不能 会 不会 需要 不需要 "
 _AFFIRMATION = frozenset(_AFFIRMATION_TEXT.split())
+_WANTS_WORDS = re.compile(
+    r"\b(?:what|which|who|whom|whose|when|where|why|how)\b|[谁誰哪几幾啥]|什[么麼]|多少|多[长長大久远遠高快]|怎|如何"
+    r"|何[时時处處地人]|为何|為何|为什么",
+    re.IGNORECASE,
+)
 _INVENTED_WORDS, _INVENTED_PAIRS = 3, 4
 """So many in a row that the source does not have are no paraphrase: three words, or five Chinese characters."""
 _MAX_SENTENCES = 3
@@ -91,12 +96,16 @@ class SupportCheck:
         return max(held, key=lambda pair: pair[1].score) if held else None
 
     def check(self, sentence: str, question: str, source: Source) -> Support:
-        """How well one source bears the sentence. What the question said already proves nothing."""
+        """How well one source bears the sentence. What the question said already proves nothing.
+
+        And a sentence that says nothing else is no answer to a question that wants more than a yes or no.
+        """
         told = content(sentence)
         new = told - content(question)
         facts = _Facts(numbers(sentence), frozenset(_names(sentence, question)))
         quote = _quotation(told or content(question), facts, source)
-        if not told and not facts.numbers:
+        is_echo = not new and facts.numbers <= numbers(question) and _WANTS_WORDS.search(question) is not None
+        if is_echo or (not told and not facts.numbers):
             return Support(0.0, quote.start, quote.end, holds=False)
         there = content(source.chunks[0].heading + source.text)
         covered, newly = _share(told, there), _share(new, there)
