@@ -128,5 +128,5 @@ def _line(question: str, shown: Shown, seconds: float) -> str:
 def _read(kept: Path) -> Iterator[tuple[str, tuple[Shown, float]]]:
     for line in kept.read_text("utf-8").splitlines():
         row: dict[str, Any] = json.loads(line)
-        quotes = [_Quote(**each) for each in row["quotes"]]
+        quotes = tuple(_Quote(**each) for each in row["quotes"])
         yield row["question"], (Shown(row["text"], quotes, row["declined"]), row["seconds"])
