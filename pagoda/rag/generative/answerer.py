@@ -6,6 +6,7 @@ alone. All of it is async and belongs to the loop that the model belongs to; man
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from contextlib import aclosing
@@ -34,6 +35,7 @@ from pagoda.rag.generative.support import SupportCheck
 from pagoda.rag.words import words_in
 
 T = TypeVar("T")
+_SENTENCE_END = re.compile(r"[。！？…]+[”’」』]*|[.!?]+[\"')]*(?=\s)(?:\s*\[\d+\])*|\n")
 SMALL = 2_000_000_000
 """Parameters below which a model is asked in plain words, and for no more than a few sentences."""
 SMALL_ANSWER_TOKENS = 96
@@ -187,8 +189,9 @@ class GenerativeAnswerer:
                 abstained=True,
                 answerer=self.model.name,
             )
-        result = checked(said.text, question.text, prompt, self._check)
-        cut = (words.cut_answer.format(tokens=params.max_tokens),) if said.finish_reason == "length" else ()
+        is_cut = said.finish_reason == "length"
+        result = checked(_whole_sentences(said.text) if is_cut else said.text, question.text, prompt, self._check)
+        cut = (words.cut_answer.format(tokens=params.max_tokens),) if is_cut else ()
         return Answer(
             question=question.text,
             text=result.text,
@@ -200,6 +203,16 @@ class GenerativeAnswerer:
             dropped=prompt.dropped + cut,
             answerer=self.model.name,
         )
+
+
+def _whole_sentences(text: str) -> str:
+    """A text that was cut off, without its last sentence; all of it where there is no other.
+
+    >>> _whole_sentences("It opens at 9.30. On Sundays it")
+    'It opens at 9.30.'
+    """
+    ends = [match.end() for match in _SENTENCE_END.finditer(text)]
+    return text[: ends[-1]] if ends else text
 
 
 async def _next(stream: AsyncIterator[str]) -> str | None:

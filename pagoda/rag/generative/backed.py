@@ -4,7 +4,7 @@ On a question's path: question -> Hits -> reader's passages -> *prompt -> model 
 of less than two billion parameters loses its way among five sources, says something whether they answer or not, and
 takes half a minute of a busy core to read them. So the reader, which is the extractive answerer, decides whether there
 is an answer and which passages are shown; where one sentence of them is surely it, that is the answer, and no model is
-asked. Else the model reads those passages alone and answers in a sentence, which stands above them with its citation if
+asked. Else the model reads those passages and answers in a sentence, which stands above them with its citation if
 they bear it, and is dropped if not. So what is shown is never less than the reader shows by itself. A larger model
 reads all hits and is believed as far as the check goes.
 """
@@ -20,12 +20,18 @@ from pagoda.chat.model import Message
 from pagoda.language import language_of
 from pagoda.rag.answer import Answer, Citation
 from pagoda.rag.answerer import Answerer, GroundedQuestion
+from pagoda.rag.content_words import content
 from pagoda.rag.documents.document import Chunk, Hit
 from pagoda.rag.generative.answerer import GenerativeAnswerer
 from pagoda.rag.splitting.sentences import sentence_spans
 from pagoda.rag.words import words_in
 
 _MARK = re.compile(r"\[(\d+)\]")
+_BORNE = re.compile(r"\s?[^\s](?:(?! \[\d).)*(?: \[\d+\])+", re.DOTALL)
+"""A sentence with what stands behind it."""
+NEAR = 2 / 3
+"""A passage that holds less of the question's words than so much of what another holds is shown, but not read: a small
+model takes from it what is true of something else."""
 
 
 class BackedAnswerer:
@@ -92,19 +98,26 @@ def with_sentence(quoted: Answer, written: Answer) -> Answer:
 
 
 def _borne_part(written: Answer) -> str:
-    """What a model wrote, without the sentences that nothing bears."""
+    """What a model wrote, without the sentences that nothing bears, and none twice: small models go in circles."""
     text, mark = written.text, words_in(language_of(written.question)).unsupported_mark
     for sentence in written.unsupported:
         text = text.replace(sentence + mark, "")
-    return text.strip()
+    return "".join({piece.strip(): piece for piece in _BORNE.findall(text.strip())}.values()).strip()
 
 
 def _narrowed(question: GroundedQuestion, quoted: Answer) -> GroundedQuestion:
-    """The question with the passages that are shown in the place of its hits."""
-    hits = [Hit(_chunk(each), each.score) for each in quoted.citations]
-    # In the order in which they are shown, the likeliest first.
-    hits = [replace(hit, score=float(-place)) for place, hit in enumerate(hits)]
-    return replace(question, text=question.alone or question.text, hits=hits, history=())
+    """The question with the passages that are shown in the place of its hits, the likeliest first."""
+    alone = question.alone or question.text
+    hits = [Hit(_chunk(each), float(-place)) for place, each in enumerate(quoted.citations)]
+    shares = [_share(alone, hit.chunk) for hit in hits]
+    near = [hit for hit, share in zip(hits, shares, strict=True) if share >= NEAR * max(shares)]
+    return replace(question, text=alone, hits=near, history=())
+
+
+def _share(question: str, chunk: Chunk) -> float:
+    """Share of the question's words that a passage and what it stands under hold."""
+    asked = content(question)
+    return len(asked & content(f"{chunk.heading}{chunk.text}")) / max(1, len(asked))
 
 
 def _chunk(citation: Citation) -> Chunk:

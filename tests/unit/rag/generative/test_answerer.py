@@ -151,6 +151,17 @@ def test_a_model_that_does_not_answer_in_time_ends_in_one_clear_message() -> Non
         asyncio.run(slow.answer_batch([GroundedQuestion("When?", (SHOP,))]))
 
 
+def test_an_answer_that_was_cut_off_ends_with_its_last_whole_sentence() -> None:
+    class Cut(ScriptedChatModel):
+        async def chat(self, messages: Sequence[Message], params: ChatParams | None = None) -> ChatAnswer:
+            return ChatAnswer(text="It opens at 9:00 [1]. On weekdays the sh", finish_reason="length")
+
+    cut = GenerativeAnswerer(Cut([]), SupportCheck())
+    (found,) = asyncio.run(cut.answer_batch([GroundedQuestion("When does it open?", (SHOP,))]))
+    assert found.text == "It opens at 9:00. [1]"
+    assert found.dropped == ("the answer ended at its 512 tokens",)
+
+
 def test_leaving_a_stream_early_ends_the_models_work() -> None:
     closed: list[bool] = []
 

@@ -20,6 +20,7 @@ FIRST = "The shop lends bicycles. A child seat costs 10 euros a day."
 SECOND = "Helmets are free. The deposit is 50 euros, and it is not paid back on Sundays."
 SHOWN = f"{FIRST} [1]\n\n{SECOND} [2]"
 QUESTION = "How much is the deposit?"
+BOTH = "What is said of the child seat, the deposit and the helmets?"
 
 
 class Reader:
@@ -89,7 +90,8 @@ def test_what_no_passage_bears_leaves_the_passages_as_they_were(said: str) -> No
 
 
 def test_of_several_sentences_those_that_are_borne_are_kept_without_a_mark_for_the_others() -> None:
-    found = answer(["A child seat costs 10 euros a day. The mayor lives in Lyon."])
+    said = "A child seat costs 10 euros a day. The mayor lives in Lyon. A child seat costs 10 euros a day."
+    found = answer([said], BOTH)
     assert found.text == f"A child seat costs 10 euros a day. [1]\n\n{SHOWN}"
     assert found.span == "A child seat costs 10 euros a day."
 
@@ -102,14 +104,21 @@ def test_what_the_reader_is_sure_of_or_declines_is_not_sent_to_the_model(shown: 
 def test_the_model_reads_the_passages_that_are_shown_and_nothing_else_and_is_kept_short() -> None:
     asking, model = backed(["The deposit is 50 euros."])
     other = Hit(Chunk("c", "c.md", "The deposit is 90 euros.", 0, 24, 1), 9.0)
-    asyncio.run(asking.answer_batch([GroundedQuestion("And?", (other,), (Message("user", "Hi"),), QUESTION)]))
+    asyncio.run(asking.answer_batch([GroundedQuestion("And?", (other,), (Message("user", "Hi"),), BOTH)]))
     (asked,) = model.conversations
     assert FIRST in asked[-1].content
     assert asked[-1].content.index(FIRST) < asked[-1].content.index(SECOND)
-    assert QUESTION in asked[-1].content
+    assert BOTH in asked[-1].content
     assert "90 euros" not in asked[-1].content
     assert model.params[0] is not None
     assert model.params[0].max_tokens == SMALL_ANSWER_TOKENS
+
+
+def test_a_passage_that_speaks_less_of_the_question_is_shown_and_not_read() -> None:
+    asking, model = backed(["A child seat costs 10 euros a day."])
+    (found,) = asyncio.run(asking.answer_batch([GroundedQuestion(QUESTION, ())]))
+    assert FIRST not in model.conversations[0][-1].content
+    assert (found.text, found.answerer) == (SHOWN, "extractive")
 
 
 def test_many_questions_are_one_call() -> None:
