@@ -101,7 +101,7 @@ def test_whether_a_model_marks_its_sentences_can_be_said() -> None:
 
 def test_a_small_model_reads_in_parts_and_then_its_own_notes() -> None:
     hits = [hit(f"Shop number {n} opens at {n}:00. " + "x" * 300, 9.0 - n, f"{n}.md") for n in (7, 8)]
-    model = ScriptedChatModel(["7:00", "8:00", "7:00"], max_context_tokens=1000, num_parameters=1)
+    model = ScriptedChatModel(["7:00", "8:00", "7:00"], max_context_tokens=800, num_parameters=1)
     settings = GenerativeSettings(map_reduce=True)
     found = asyncio.run(
         GenerativeAnswerer(model, SupportCheck(), settings).answer_batch(

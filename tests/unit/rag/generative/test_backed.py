@@ -96,6 +96,10 @@ def test_of_several_sentences_those_that_are_borne_are_kept_without_a_mark_for_t
     assert found.span == "A child seat costs 10 euros a day."
 
 
+def test_what_it_says_of_the_text_that_it_was_shown_is_left_out() -> None:
+    assert answer(["According to the text, helmets are free."], BOTH).text == f"Helmets are free. [2]\n\n{SHOWN}"
+
+
 @pytest.mark.parametrize("shown", ["span", "sentence", "nothing"])
 def test_what_the_reader_is_sure_of_or_declines_is_not_sent_to_the_model(shown: Shown) -> None:
     assert answer([], shown=shown).answerer == "extractive"
