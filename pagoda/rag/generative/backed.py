@@ -29,12 +29,6 @@ from pagoda.rag.words import words_in
 _MARK = re.compile(r"\[(\d+)\]")
 _BORNE = re.compile(r"\s?[^\s](?:(?! \[\d).)*(?: \[\d+\])+", re.DOTALL)
 """A sentence with what stands behind it."""
-_OF_THE_PROMPT = re.compile(
-    r"^(?:according to the (?:\w+ )?text,?|the (?:\w+ )?text (?:states|says|mentions)(?: that)?"
-    r"|根据(?:材料|文中|原文)的?(?:内容)?[，,]?)\s*",
-    re.IGNORECASE,
-)
-"""Words about a text that only the model was shown."""
 NEAR = 2 / 3
 """A passage that holds less of the question's words than so much of what another holds is shown, but not read: a small
 model takes from it what is true of something else."""
@@ -108,9 +102,7 @@ def _borne_part(written: Answer) -> str:
     text, mark = written.text, words_in(language_of(written.question)).unsupported_mark
     for sentence in written.unsupported:
         text = text.replace(sentence + mark, "")
-    told = "".join({piece.strip(): piece for piece in _BORNE.findall(text.strip())}.values()).strip()
-    told = _OF_THE_PROMPT.sub("", told)
-    return told[:1].upper() + told[1:]
+    return "".join({piece.strip(): piece for piece in _BORNE.findall(text.strip())}.values()).strip()
 
 
 def _narrowed(question: GroundedQuestion, quoted: Answer) -> GroundedQuestion:
