@@ -30,6 +30,7 @@ from pagoda.rag.directives import readable_part, without_directives
 from pagoda.rag.documents.document import Chunk, Hit
 from pagoda.rag.extractive.answerer import QuotingAnswerer
 from pagoda.rag.generative.answerer import GenerativeAnswerer, GenerativeSettings
+from pagoda.rag.generative.backed import BackedAnswerer
 from pagoda.rag.generative.guided import UNSURE, GuidedAnswerer
 from pagoda.rag.generative.support import SupportCheck
 from pagoda.rag.index.options import IndexOptions
@@ -122,9 +123,13 @@ class RAG:
         self._answerers: dict[AnswererName, Answerer] = {"extractive": QuotingAnswerer()}
         if self.model is not None:
             check = SupportCheck(self._embedder, threshold=self.settings.support_threshold)
-            self._answerers["model"] = GenerativeAnswerer(self.model, check, self.settings.generative)
-            reader = QuotingAnswerer(min_confidence=UNSURE, max_passages=1)
-            self._answerers["guided"] = GuidedAnswerer(self.model, reader, self.settings.generative.deadline_s)
+            writer, reader = (
+                GenerativeAnswerer(self.model, check, self.settings.generative),
+                self._answerers["extractive"],
+            )
+            unsure, deadline_s = QuotingAnswerer(min_confidence=UNSURE), self.settings.generative.deadline_s
+            self._answerers["model"] = BackedAnswerer(writer, reader)
+            self._answerers["guided"] = GuidedAnswerer(self.model, reader, unsure, deadline_s)
 
     # Documents
 

@@ -71,8 +71,8 @@ READER_OPTIONS = (
     option(
         "answerer",
         str,
-        "Who answers: model reads the sources; guided, for small models, confirms and completes what is quoted; "
-        "extractive quotes. The default is model where one is named.",
+        "Who answers: model reads the sources, a small one the passages that are quoted; guided confirms and "
+        "completes what is quoted; extractive quotes. The default is model where one is named.",
     ),
     option("deadline", float, "Seconds that a model has for an answer."),
     EMBEDDER,
