@@ -52,7 +52,11 @@ Filter = Annotated[
 MapReduce = Annotated[
     bool, typer.Option("--map-reduce", help="Read sources that do not fit together in parts, instead of dropping some.")
 ]
-EMBEDDER = option("embedder", str, "sentence-transformers model by name or path; otherwise the packaged MiniLM.")
+EMBEDDER = option(
+    "embedder",
+    str,
+    "sentence-transformers model by name or path; otherwise the index's own, at first the packaged MiniLM.",
+)
 READER_OPTIONS = (
     option(
         "model",
@@ -67,8 +71,8 @@ READER_OPTIONS = (
     option(
         "answerer",
         str,
-        "Who answers: model reads the sources; guided, for small models, confirms and completes what is quoted; "
-        "extractive quotes. The default is model where one is named.",
+        "Who answers: model reads the sources, a small one the passages that are quoted; guided confirms and "
+        "completes what is quoted; extractive quotes. The default is model where one is named.",
     ),
     option("deadline", float, "Seconds that a model has for an answer."),
     EMBEDDER,
@@ -102,11 +106,11 @@ def index(
         _check_exists(path, store)
     with RAG(store, store_url=store_url, settings=index_settings(files), **reader) as documents:
         if watch:
-            watch_files(terminal, words, documents, paths, store, as_json=as_json)
+            watch_files(terminal, words, documents, paths, store, files, as_json=as_json)
             return
         with progress(terminal, words) as on_event:
             report = documents.add(paths, on_event=on_event)
-    tell_report(terminal, words, report, store, as_json=as_json)
+    tell_report(terminal, words, report, store, files, as_json=as_json)
     if report.skipped and not (report.added or report.updated or report.unchanged):
         raise typer.Exit(1)
 

@@ -17,6 +17,8 @@ class RagWords:
     skipped: str
     warned: str
     report: str
+    options_kept: str
+    option_changed: str
     watching: str
     sources: str
     place: str
@@ -45,6 +47,8 @@ ENGLISH = RagWords(
         "{added} added, {updated} updated, {deleted} deleted, {unchanged} unchanged, {skipped} skipped: "
         "{num_chunks} chunks in {store} after {seconds:.1f} s"
     ),
+    options_kept="as this index was made: {options}",
+    option_changed="{option} was {before} for this index and is {now} from now on",
     watching="watching for changes; Ctrl-C ends",
     sources="Sources:",
     place="[{number}] {source}, line {line}",
@@ -79,6 +83,8 @@ CHINESE = RagWords(
         "新增 {added}，更新 {updated}，删除 {deleted}，未变 {unchanged}，跳过 {skipped}："
         "{store} 中共 {num_chunks} 个片段，用时 {seconds:.1f} 秒"
     ),
+    options_kept="沿用此索引的选项：{options}",
+    option_changed="此索引的 {option} 原为 {before}，现改为 {now}，以后沿用",
     watching="正在监视文件变化；按 Ctrl-C 结束",
     sources="来源：",
     place="[{number}] {source} 第 {line} 行",
