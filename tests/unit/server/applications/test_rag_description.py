@@ -1,4 +1,4 @@
-"""What the description tells of /v1/rag against what it does: no status comes that is not told, and no fault of ours."""
+"""What the description tells of /v1/rag against what it does: no status that is not told, and no fault of ours."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_every_operation_does_what_it_tells(
 
 
 def _check(operation: Any, checks: list[Any]) -> None:
-    @settings(max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=6, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy())
     def holds(case: Any) -> None:
         case.call_and_validate(checks=checks)
