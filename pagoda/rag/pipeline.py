@@ -88,7 +88,9 @@ class RAG:
     model: a ChatModel, or the URL of an OpenAI-compatible server; None quotes the documents and needs no model
     embedder, reranker: a sentence-transformers name or path, or an object; None is the packaged MiniLM, and no
         reranking
-    store_url: http://host:port of a Chroma server; loop: the running event loop that `model` belongs to, if any
+    store_url: address of a server that keeps the vectors: http://host:port of Chroma, or
+        postgresql://user@host:port/database of pgvector
+    loop: the running event loop that `model` belongs to, if any
     owns_model: `close` ends the model, too, as it does one that was named by its URL
 
     >>> with RAG("my-index") as rag:                                        # doctest: +SKIP

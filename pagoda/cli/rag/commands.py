@@ -37,7 +37,12 @@ rag = typer.Typer(help="Ask a folder of documents.", no_args_is_help=True, rich_
 
 Store = Annotated[Path, typer.Option("--store", metavar="DIR", help="Folder of the index.")]
 StoreUrl = Annotated[
-    str | None, typer.Option("--store-url", metavar="URL", help="Chroma server that holds the vectors.")
+    str | None,
+    typer.Option(
+        "--store-url",
+        metavar="URL",
+        help="Server that keeps the vectors: http://... of Chroma, postgresql://user@host/database of pgvector.",
+    ),
 ]
 Hits = Annotated[int, typer.Option("-k", "--k", help="Chunks to read for an answer.")]
 Filter = Annotated[

@@ -5,7 +5,7 @@ Third station of a document's path: file -> Document -> Chunks -> *index* -> Hit
 Chroma keeps parts of a collection in memory and would not see what another process wrote.
 
     folder/catalog.sqlite3   the truth: documents and chunks
-    folder/vectors/          Chroma's files, unless the store is a server
+    folder/vectors/          Chroma's files, unless a server keeps them
     folder/snapshot-N/       chunks and vectors of generation N; can be computed anew, as all of cache/ can
     folder/writer.lock       held while somebody writes
 """
@@ -29,7 +29,9 @@ from pagoda.rag.documents.document import Chunk
 from pagoda.rag.errors import IndexLockedError, MissingVectorsError, RagError
 from pagoda.rag.index.catalog import Catalog
 from pagoda.rag.index.snapshot import Snapshot, load_snapshot, owners, save_snapshot, vector_ids
-from pagoda.rag.index.vector_store import ChromaStore, VectorStore, check_embedder, is_url
+from pagoda.rag.index.stores.addresses import check_address, server_kind
+from pagoda.rag.index.stores.opening import open_store
+from pagoda.rag.index.vector_store import VectorStore, check_embedder
 
 if TYPE_CHECKING:
     from pagoda.rag.embedding.vectors import Embedder
@@ -75,11 +77,13 @@ class RagIndex:
         """Open the index in the folder `path`; make one there if there is none, unless `read_only`.
 
         embedder: None is enough for who only reads what the index says of itself
-        store_url: http(s)://host:port of a Chroma server; an index stays with the kind of store it was made with
+        store_url: address of a server that keeps the vectors, see `stores/addresses`; an index stays with the kind of
+            store it was made with
         Raises ConfigError where the folder is something else, or was written with another embedder.
         """
         folder = Path(path).expanduser().absolute()
-        _check_url(store_url)
+        if store_url is not None:
+            check_address(store_url)
         catalog = Catalog(folder / CATALOG_NAME)
         if not catalog.file.is_file():
             _check_vacant(folder)
@@ -210,7 +214,7 @@ class RagIndex:
     def _open_store(self) -> VectorStore:
         where: str | Path = self.path / "vectors" if self._store == EMBEDDED else self._store
         name = f"pagoda-{self.catalog.meta()['index_id']}"
-        return ChromaStore(where, name, embedder_name=self._embedder_name, dimension=self._dimension)
+        return open_store(where, name, embedder_name=self._embedder_name, dimension=self._dimension)
 
 
 def _gather(names: list[str], older: Snapshot | None, store: VectorStore, dimension: int) -> np.ndarray:
@@ -236,11 +240,6 @@ def _gather_tokens(names: list[str], older: Snapshot | None, catalog: Catalog) -
     found = held | catalog.tokens([name for name in names if name not in held])
     tokens = [found.get(name, b"") for name in names]
     return tokens if any(tokens) else []
-
-
-def _check_url(store_url: str | None) -> None:
-    if store_url is not None and not is_url(store_url):
-        raise ConfigError(f"the store's address is {store_url!r}, expected http://host:port or https://host:port")
 
 
 def _check_vacant(folder: Path) -> None:
@@ -272,11 +271,12 @@ def _create(folder: Path, embedder: Embedder, store_url: str | None) -> None:
 
 
 def _chosen_store(folder: Path, known: str, store_url: str | None) -> str:
-    """A server may move to another address; an embedded store does not become a server."""
-    if known == EMBEDDED and store_url is not None:
+    """A server may move to another address; another kind of store does not hold what was written."""
+    if store_url is not None and server_kind(known) != server_kind(store_url):
+        where = "in its own folder" if known == EMBEDDED else f"at {known}"
         raise ConfigError(
-            f"{folder} keeps its vectors in its own folder, but the store is given as {store_url}: "
-            "open it without an address, or index the documents into a new folder"
+            f"{folder} keeps its vectors {where}, but the store is given as {store_url}: open it without an address, "
+            "index the documents into a new folder, or move it there with `rag export` and `rag import`"
         )
     return store_url or known
 
