@@ -58,8 +58,9 @@ def numbered(page: str) -> str:
         first, line = line, line + piece.count("\n")
         if piece.startswith("<") and len(piece) > 1:
             parts.append(piece)
-            raw = _raw_after(raw, piece)
-            if line > first and not raw:
+            was_raw, raw = raw, _raw_after(raw, piece)
+            # Lines within a style or a script are not numbered: what follows it is.
+            if (line > first or was_raw) and not raw:
                 parts.append(_mark(line))
         elif raw or line == first:
             parts.append(piece)
@@ -86,6 +87,18 @@ def _raw_after(raw: str, tag: str) -> str:
         return "" if tag.lower().startswith(f"</{raw}") else raw
     match = _RAW.match(tag)
     return match[1].lower() if match and not tag.endswith("/>") else ""
+
+
+def line_marked(text: str | None, line: int) -> int:
+    """The line that a text ends in, which begins in `line`."""
+    found = _last_mark(text or "")
+    return int(found[1:-1]) if found else line
+
+
+def _last_mark(text: str) -> str:
+    """The mark of the last line that begins in a text; "" where none does."""
+    start = text.rfind(LINE_OPEN)
+    return "" if start < 0 else text[start : text.index(LINE_CLOSE, start) + 1]
 
 
 def _mark(line: int) -> str:
@@ -125,11 +138,11 @@ def _num_characters(element: Any) -> int:
 
 
 def _drop(element: Any) -> None:
-    """Without what follows it."""
+    """Without what follows it, which stands in the line that the element ends in."""
     parent = element.getparent()
     if parent is None:
         return
-    tail = element.tail or ""
+    tail = _last_mark("".join(element.itertext())) + (element.tail or "")
     if tail:
         before = element.getprevious()
         if before is not None:

@@ -37,6 +37,7 @@ class TextWriter:
         self._length = 0
         self._gap = ""
         self._is_joined = False
+        self._prefix = ""
         self._marks: list[Mark] = []
         self._headings: list[Heading] = []
         self._listings: list[tuple[int, int]] = []
@@ -51,6 +52,10 @@ class TextWriter:
                 self._gap = self._gap or " "
             else:
                 self._put(match[0])
+
+    def begin_with(self, text: str) -> None:
+        """What the next words begin with, such as an item's number, wherever they stand."""
+        self._prefix = text
 
     def end_line(self) -> None:
         """What follows begins a new line of the same paragraph."""
@@ -70,6 +75,7 @@ class TextWriter:
     def listing(self, text: str) -> None:
         """Lines that stay as they are."""
         lines, numbers = self._numbered_lines(text)
+        last_line = self.line
         while lines and not lines[0].strip():
             lines, numbers = lines[1:], numbers[1:]
         while lines and not lines[-1].strip():
@@ -83,7 +89,8 @@ class TextWriter:
             self._put(line)
             self._gap = "\n"
         self._listings.append((start, self._length))
-        self._gap = BETWEEN
+        # Behind the blank lines that it ended in.
+        self._gap, self.line = BETWEEN, last_line
 
     def heading(self, level: int, writer: TextWriter) -> None:
         """A line that heads what follows; `writer` took its words."""
@@ -115,6 +122,7 @@ class TextWriter:
         return PageText("".join(self._parts), marks, tuple(self._headings), tuple(self._listings))
 
     def _put(self, text: str) -> None:
+        text, self._prefix = self._prefix + text, ""
         gap = self._gap if self._length else ""
         self._gap, self._is_joined = "", False
         self._length += len(gap)
