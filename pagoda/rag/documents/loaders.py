@@ -103,6 +103,8 @@ def load_bytes(data: bytes, source: str, settings: LoaderSettings | None = None)
             document = _warned(_FROM_TEXT[suffix](text, source), text)
         else:
             document = _FROM_BYTES[suffix](data, source, settings)
+            # A PDF says itself what of its fonts cannot be read.
+            document = document if suffix == ".pdf" else _warned(document, document.text)
     except MissingExtraError as error:
         # Other files go on without it.
         raise LoadError(str(error)) from error

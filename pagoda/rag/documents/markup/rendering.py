@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from pagoda.rag.documents.document import Document
 from pagoda.rag.documents.markup.grids import grid_of, is_data
 from pagoda.rag.documents.markup.tree import line_marked
-from pagoda.rag.documents.markup.writing import PageText, TextWriter
+from pagoda.rag.documents.markup.writing import TextWriter
 from pagoda.rag.documents.tables import column_names, has_header, row_lines
 
 _BLOCKS = frozenset(
@@ -26,11 +27,11 @@ _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _LISTINGS = ("pre", "listing", "xmp", "plaintext")
 
 
-def rendered(tree: Any) -> PageText:
-    """The text of a page from which what is not seen was taken."""
+def rendered(tree: Any) -> Document:
+    """The text of a page from which what is not seen was taken, without a name and what the page says of itself."""
     writer = TextWriter()
     _Rendering(writer).children(tree)
-    return writer.finished()
+    return writer.document()
 
 
 class _Rendering:

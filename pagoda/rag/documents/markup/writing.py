@@ -6,26 +6,15 @@ First station of a document's path: *file -> Document* -> Chunks -> index -> Hit
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from pagoda.rag.documents.composition import BETWEEN
-from pagoda.rag.documents.document import Heading
+from pagoda.rag.documents.document import Document, Heading
 from pagoda.rag.documents.markup.tree import LINE_CLOSE, LINE_OPEN
 from pagoda.rag.documents.places import Mark, Places
 
 _TOKEN = re.compile(f"{LINE_OPEN}(\\d+){LINE_CLOSE}|[^\\s{LINE_OPEN}]+|\\s+")
 _LINE = re.compile(f"{LINE_OPEN}(\\d+){LINE_CLOSE}")
 _ANCHOR = re.compile(r"\s*[¶§#]$")
-
-
-@dataclass(frozen=True)
-class PageText:
-    """What was put together."""
-
-    text: str
-    places: Places
-    headings: tuple[Heading, ...]
-    listings: tuple[tuple[int, int], ...]
 
 
 class TextWriter:
@@ -116,10 +105,17 @@ class TextWriter:
         """Where the first of its words stands."""
         return self._marks[0][1] if self._marks else self.line
 
-    def finished(self) -> PageText:
-        """All of it."""
-        marks = Places(lines=tuple(self._marks))
-        return PageText("".join(self._parts), marks, tuple(self._headings), tuple(self._listings))
+    def document(self) -> Document:
+        """All of it; the title is its first heading."""
+        text = "".join(self._parts)
+        return Document(
+            source="",
+            text=text,
+            title=next((text[heading.start : heading.end] for heading in self._headings), ""),
+            places=Places(lines=tuple(self._marks)),
+            headings=tuple(self._headings),
+            listings=tuple(self._listings),
+        )
 
     def _put(self, text: str) -> None:
         text, self._prefix = self._prefix + text, ""

@@ -115,8 +115,8 @@ def line_of(page: str, words: str) -> int:
 
 
 def test_a_cell_stands_in_its_row_of_the_file_and_not_where_the_table_begins() -> None:
-    page = "<p>x</p>\n<table>\n<tr><th>Port\n</th><th>Use</th></tr>\n<tr>\n<td>80</td>\n<td>web</td>\n</tr>\n<tr><td>22</td>"
-    page += "<td>shell</td></tr>\n</table><p>after</p>"
+    page = "<p>x</p>\n<table>\n<tr><th>Port\n</th><th>Use</th></tr>\n<tr>\n<td>80</td>\n<td>web</td>\n</tr>\n<tr>"
+    page += "<td>22</td><td>shell</td></tr>\n</table><p>after</p>"
     assert [line_of(page, words) for words in ("Port: 80", "Port: 22", "after")] == [6, 9, 10]
 
 
