@@ -166,6 +166,20 @@ class RAG:
         for _ in changes([Path(path) for path in paths], [self._index.path], stop):
             yield self.add(paths, root, on_event)
 
+    def export(
+        self, file: str | Path, *, vectors: bool = False, on_progress: Callable[[int, int], None] | None = None
+    ) -> tuple[int, int]:
+        """Write all that the index holds to one file; see `export_index`. How many documents and chunks."""
+        from pagoda.rag.index.interchange import export_index
+
+        return export_index(self._index, file, vectors=vectors, on_progress=on_progress)
+
+    def restore(self, file: str | Path, on_progress: Callable[[int], None] | None = None) -> tuple[int, int]:
+        """Fill the empty index from what `export` wrote; see `import_index`. How many documents and chunks."""
+        from pagoda.rag.index.interchange import import_index
+
+        return import_index(file, self._index, self._embedder, on_progress)
+
     def documents(self) -> list[DocumentRecord]:
         """What is indexed, by name."""
         return sorted(self._index.catalog.documents(), key=lambda record: record.source)
