@@ -134,7 +134,8 @@ def damaged(lines: list[str]) -> dict[str, list[str]]:
             *lines[chunk + 1 :],
         ],
         f"is damaged in line {chunk + 1} .*reshape": [
-            line.replace('"vectors": "', '"vectors": "AAAAAAAAAAAAAAAA') if i == chunk else line for i, line in enumerate(lines)
+            line.replace('"vectors": "', '"vectors": "AAAAAAAAAAAAAAAA') if i == chunk else line
+            for i, line in enumerate(lines)
         ],
     }
 
