@@ -128,7 +128,7 @@ def _warned(document: Document, text: str) -> Document:
 
 def _finished(document: Document, suffix: str) -> Document:
     if not document.text.strip():
-        raise EmptyFileError("holds no text")
+        raise EmptyFileError("holds no text" + "".join(f"; it {warning}" for warning in document.warnings))
     title, told = " ".join(document.title.split()), {**described(document), "format": suffix[1:]}
     metadata = {_storable(name): _storable(value) for name, value in told.items()}
     return replace(document, text=_storable(document.text), title=_storable(title), metadata=metadata)

@@ -33,7 +33,9 @@ _NO_STYLES = (
     b'<styleSheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><fonts><font/></fonts><fills>'
     b"<fill><patternFill/></fill></fills><borders><border/></borders><cellStyleXfs><xf/></cellStyleXfs><cellXfs><xf/></cellXfs></styleSheet>"
 )
-_STYLE_OF_CELL = re.compile(rb"""(<(?:\w+:)?(?:c|row|col)\b[^>]*?)\s(?:s|style)=["']\d+["']""")
+_STYLE_OF_CELL = re.compile(rb"""(<(?:\w+:)?(?:c|row|col)\b[^>]*?)\s(?:s|style)=["']\d*["']""")
+_SHEET_DATA, _STRINGS = re.compile(rb"<(?:\w+:)?sheetData"), "xl/sharedStrings.xml"
+_HOW = {"data_only": True, "keep_links": False, "rich_text": True}
 Row = tuple[int, list[str]]
 """The number of a row and the texts of its cells."""
 
@@ -70,13 +72,15 @@ def _workbook(data: bytes) -> tuple[Any, list[str]]:
         # It warns of every extension that it does not know.
         warnings.simplefilter("ignore")
         with contextlib.suppress(Exception):
-            return openpyxl.load_workbook(io.BytesIO(data), data_only=True, keep_links=False), []
+            return openpyxl.load_workbook(io.BytesIO(data), **_HOW), []
         with contextlib.suppress(Exception):
             # A drawing or a pivot that is broken: cells alone, without what is merged.
-            book = openpyxl.load_workbook(io.BytesIO(data), data_only=True, keep_links=False, read_only=True)
+            book = openpyxl.load_workbook(io.BytesIO(data), **_HOW, read_only=True)
             return book, ["has broken parts: merged cells stand once, and remarks are left out"]
-        plain = openpyxl.load_workbook(io.BytesIO(_without_styles(data)), data_only=True, keep_links=False)
-        return plain, ["has a broken style sheet: dates, shares and currencies are plain numbers, none struck out"]
+        plain = openpyxl.load_workbook(io.BytesIO(_without_styles(data)), **_HOW)
+        return plain, [
+            "has a broken style sheet or broken names: dates, shares and currencies are plain numbers, none struck out"
+        ]
 
 
 def _without_styles(data: bytes) -> bytes:
@@ -85,11 +89,12 @@ def _without_styles(data: bytes) -> bytes:
     with zipfile.ZipFile(io.BytesIO(data)) as archive, zipfile.ZipFile(plain, "w", zipfile.ZIP_DEFLATED) as target:
         for name in archive.namelist():
             part = archive.read(name)
-            if name.lower().endswith("/styles.xml"):
+            if name.lower().endswith("styles.xml"):
                 part = _NO_STYLES
-            elif "/worksheets/" in name.lower():
+            elif _SHEET_DATA.search(part):
                 part = _STYLE_OF_CELL.sub(rb"\1", part)
-            target.writestr(name, part)
+            # Names are the same in any case, and openpyxl knows one.
+            target.writestr(_STRINGS if name.lower() == _STRINGS.lower() else name, part)
     return plain.getvalue()
 
 
@@ -177,16 +182,21 @@ def _places(area: Any) -> Iterator[tuple[int, int]]:
 
 
 def _is_struck(cell: Any) -> bool:
-    """Whether a line is drawn through a value, so that it holds no longer."""
-    if cell.value is None or not cell.has_style:
-        return False
-    return bool(cell.font.strike)
+    """Whether a line is drawn through a value or through a part of it, which holds no longer."""
+    return cell.value is not None and str(cell.value) != str(_standing(cell))
+
+
+def _standing(cell: Any) -> Any:
+    """The value without what is struck out; parts of a text may have letters of their own."""
+    is_struck = cell.value is not None and cell.has_style and bool(cell.font.strike)
+    if not isinstance(cell.value, list):
+        return "" if is_struck else cell.value
+    runs = ((part, is_struck) if isinstance(part, str) else (part.text, part.font.strike) for part in cell.value)
+    return "".join(text for text, struck in runs if not struck)
 
 
 def _shown(cell: Any) -> str:
-    if _is_struck(cell):
-        return ""
-    text = _value(cell.value, cell.number_format)
+    text = _value(_standing(cell), cell.number_format)
     note = getattr(cell, "comment", None)
     return f"{text} ({' '.join(note.text.split())})" if note is not None and note.text.strip() else text
 

@@ -14,6 +14,7 @@ from pptx.util import Inches
 
 from pagoda.rag.documents.document import Document
 from pagoda.rag.documents.loaders import load_bytes
+from pagoda.rag.errors import EmptyFileError
 
 WORD = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 
@@ -148,8 +149,23 @@ def test_a_workbook_with_a_broken_style_sheet_is_read_and_told() -> None:
     document = load_bytes(file.getvalue(), "a.xlsx")
     assert document.text == "item: old; price: 100\n\nitem: new; price: 80"
     assert document.warnings == (
-        "has a broken style sheet: dates, shares and currencies are plain numbers, none struck out",
+        "has a broken style sheet or broken names: dates, shares and currencies are plain numbers, none struck out",
     )
+
+
+def test_a_part_of_a_cell_may_be_struck_out() -> None:
+    from openpyxl.cell.rich_text import CellRichText, TextBlock
+    from openpyxl.cell.text import InlineFont
+
+    book = openpyxl.Workbook()
+    book.active["A1"] = CellRichText("Fee: ", TextBlock(InlineFont(strike=True), "100"), " 80 euros")
+    book.active["A2"] = CellRichText(TextBlock(InlineFont(b=True), "now "), "90")
+    book.active["A2"].font = Font(strike=True)
+    file = io.BytesIO()
+    book.save(file)
+    document = load_bytes(file.getvalue(), "a.xlsx")
+    assert document.text == "Fee: 80 euros\n\nnow"
+    assert document.warnings == ("has text that is struck out (2 places), which was left out",)
 
 
 def test_a_table_that_a_notebook_printed_is_read_by_its_columns() -> None:
@@ -157,3 +173,8 @@ def test_a_table_that_a_notebook_printed_is_read_by_its_columns() -> None:
     output = {"output_type": "execute_result", "data": {"text/html": [page], "text/plain": "cut ..."}}
     cell = {"cell_type": "code", "source": "frame", "outputs": [output]}
     assert load_bytes(json.dumps({"cells": [cell]}).encode(), "a.ipynb").text == "frame\n\ncolumn 1: 0; price: 80"
+
+
+def test_a_file_that_is_struck_out_as_a_whole_says_why_it_is_empty() -> None:
+    with pytest.raises(EmptyFileError, match=r"holds no text; it has text that is struck out \(1 places\)"):
+        load_bytes(b"~~All of it.~~", "a.md")
