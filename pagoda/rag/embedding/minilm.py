@@ -96,7 +96,7 @@ class MiniLmEmbedder:
     def _read(
         self, texts: Sequence[str], on_progress: Callable[[int], None] | None
     ) -> Iterator[tuple[list[int], np.ndarray, np.ndarray]]:
-        """Batches of texts of one length: their rows, their ids [n, pieces], what the network says [n, pieces, HIDDEN]."""
+        """Batches of texts of one length: rows, ids [n, pieces], and what the network says [n, pieces, HIDDEN]."""
         pieces = [[_CLS, *ids[: self.max_tokens], _SEP] for ids in self._token_ids(texts)]
         through = self._through if sum(map(len, pieces)) <= _FEW_PIECES else self._through_torch
         num_done = 0

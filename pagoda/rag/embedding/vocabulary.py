@@ -62,9 +62,7 @@ class Vocabulary:
     def num_meaningful(self, texts: Sequence[str]) -> list[int]:
         """How many tokens of each text carry meaning."""
         known = list(dict.fromkeys(texts))
-        counts = {
-            text: sum(map(self._means, ids)) for text, ids in zip(known, self.token_ids(known), strict=True)
-        }
+        counts = {text: sum(map(self._means, ids)) for text, ids in zip(known, self.token_ids(known), strict=True)}
         return [counts[text] for text in texts]
 
     def _means(self, token: int) -> bool:

@@ -33,7 +33,7 @@ def by_library() -> SentenceTransformerEmbedder:
     return SentenceTransformerEmbedder(folder, "by the library")
 
 
-TEXTS = ["", "Hi.", "中文 and Ünïcode 3,5", "How long are repairs guaranteed?", "a b c d", *(f"{'long ' * i}" for i in range(250, 262))]
+TEXTS = ["", "Hi.", "中文 and Ünïcode 3,5", "How long are repairs guaranteed?", *("long " * i for i in range(250, 262))]
 
 
 def test_vectors_have_unit_length_and_the_order_of_the_texts(minilm: Embedder) -> None:
@@ -77,7 +77,7 @@ def test_chinese_is_what_the_packaged_model_cannot_read(minilm: Embedder) -> Non
     assert minilm.unknown_share("") == 0
 
 
-@pytest.mark.parametrize("times", [1, 40], ids=["few, in numpy", "many, in torch"])
+@pytest.mark.parametrize("times", [1, 200], ids=["few, in numpy", "many, in torch"])
 def test_vectors_and_tokens_are_those_of_sentence_transformers(
     minilm: MiniLmEmbedder, by_library: SentenceTransformerEmbedder, times: int
 ) -> None:
