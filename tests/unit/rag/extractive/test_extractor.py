@@ -1,6 +1,7 @@
 """The extractive answerer quotes its documents to the letter, in both languages, and knows when it has nothing."""
 
 import asyncio
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -115,6 +116,27 @@ def test_the_threshold_alone_decides_whether_it_abstains():
     assert unsure.abstained
     assert sure.text == unsure.text
     assert 0 < sure.confidence < 1
+
+
+LISTED = "# Options\n\n- `--port`: the port to listen on, 8000\n- `--host`: the address\n\n| name | size |\n| a | 3 |"
+
+
+@pytest.mark.parametrize(
+    ("text", "question"), [(LISTED, "Which port does it listen on?"), (WRITER, "鲁迅的代表作是什么？")]
+)
+def test_of_lists_and_of_chinese_no_alignment_is_asked(monkeypatch, text, question):
+    before = ExtractiveAnswerer(ALWAYS).answer(question, [hit(text)])
+    monkeypatch.setattr(extractor, "load_alignment", None)
+    assert ExtractiveAnswerer(ALWAYS).answer(question, [hit(text)]) == before
+
+
+def test_of_english_prose_the_alignment_decides_how_sure_the_answer_is(monkeypatch):
+    def confidence(log_odds: float) -> float:
+        told = SimpleNamespace(log_odds=lambda question, passage, sentences, by_margin: log_odds)
+        monkeypatch.setattr(extractor, "load_alignment", lambda: told)
+        return ExtractiveAnswerer(ALWAYS).answer("Who designed the tower?", [hit(TOWER)]).confidence
+
+    assert confidence(-9.0) < confidence(0.0) < confidence(3.0) < 1
 
 
 def test_a_batch_equals_its_questions_one_by_one():
