@@ -229,7 +229,7 @@ class ExtractiveAnswerer:
         scores = ranker.scores(passage)
         best = ranker.best(passage, scores)
         first, last = passage.spans[best]
-        log_odds = _log_odds(ranker.probability(decision_features(passage, scores, best)))
+        log_odds = _log_odds(ranker.probability(decision_features(passage, scores, ranker.deciding(passage, scores))))
         return SpanReading(index, "zh", passage.tokens[first].start, passage.tokens[last].end, log_odds)
 
 
