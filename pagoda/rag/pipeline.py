@@ -30,6 +30,7 @@ from pagoda.rag.directives import readable_part, without_directives
 from pagoda.rag.documents.document import Chunk, Hit
 from pagoda.rag.extractive.answerer import QuotingAnswerer
 from pagoda.rag.generative.answerer import GenerativeAnswerer, GenerativeSettings
+from pagoda.rag.generative.backed import BackedAnswerer
 from pagoda.rag.generative.guided import UNSURE, GuidedAnswerer
 from pagoda.rag.generative.support import SupportCheck
 from pagoda.rag.index.options import IndexOptions
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from pagoda.rag.retrieval.lexical import Bm25Index
     from pagoda.rag.retrieval.reranker import Reranker
     from pagoda.rag.retrieval.retriever import Retriever
+    from pagoda.rag.viewing.view import DocumentView
 
 MAX_K = 100
 
@@ -121,9 +123,13 @@ class RAG:
         self._answerers: dict[AnswererName, Answerer] = {"extractive": QuotingAnswerer()}
         if self.model is not None:
             check = SupportCheck(self._embedder, threshold=self.settings.support_threshold)
-            self._answerers["model"] = GenerativeAnswerer(self.model, check, self.settings.generative)
-            reader = QuotingAnswerer(min_confidence=UNSURE, max_passages=1)
-            self._answerers["guided"] = GuidedAnswerer(self.model, reader, self.settings.generative.deadline_s)
+            writer, reader = (
+                GenerativeAnswerer(self.model, check, self.settings.generative),
+                self._answerers["extractive"],
+            )
+            unsure, deadline_s = QuotingAnswerer(min_confidence=UNSURE), self.settings.generative.deadline_s
+            self._answerers["model"] = BackedAnswerer(writer, reader)
+            self._answerers["guided"] = GuidedAnswerer(self.model, reader, unsure, deadline_s)
 
     # Documents
 
@@ -167,6 +173,18 @@ class RAG:
     def status(self) -> IndexStatus:
         """Sizes and names."""
         return self._index.status()
+
+    def view(self, source: str, start: int = 0, end: int = 0, page: int | None = None) -> DocumentView:
+        """A document to look at, its characters from `start` to `end` marked; see viewing.view.view_of."""
+        from pagoda.rag.viewing.view import view_of
+
+        return view_of(self._index.catalog, source, start, end, page)
+
+    def page_picture(self, source: str, page: int) -> bytes:
+        """A page of a PDF of the index as PNG; see viewing.view.picture_of."""
+        from pagoda.rag.viewing.view import picture_of
+
+        return picture_of(self._index.catalog, source, page)
 
     # Hits
 

@@ -35,6 +35,7 @@ class RagWords:
     evaluated_recall: str
     evaluated_answers: str
     evaluated_abstention: str
+    feedback: str
 
 
 ENGLISH = RagWords(
@@ -70,6 +71,7 @@ ENGLISH = RagWords(
         "abstention: {rejected:.3f} of {num_unanswerable} that the documents do not hold, "
         "wrongly {wrongly:.3f} of {num_answerable} that they do"
     ),
+    feedback="{entries} ratings, {questions} questions whose right answer they tell",
 )
 
 CHINESE = RagWords(
@@ -105,6 +107,7 @@ CHINESE = RagWords(
         "拒答：文档中没有答案的 {num_unanswerable} 个问题拒答了 {rejected:.3f}，"
         "有答案的 {num_answerable} 个误拒 {wrongly:.3f}"
     ),
+    feedback="{entries} 条评价，其中 {questions} 个问题有正确答案",
 )
 
 

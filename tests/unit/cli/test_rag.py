@@ -19,6 +19,7 @@ from pagoda.chat.scripted import ScriptedChatModel
 from pagoda.cli.app import app
 from pagoda.cli.rag import commands as rag_commands
 from pagoda.cli.rag.words import CHINESE, ENGLISH
+from pagoda.rag.evaluation.feedback import Feedback, FeedbackLog, feedback_file
 
 HANDBOOK = Path(__file__).resolve().parents[3] / "examples" / "handbook"
 
@@ -192,11 +193,26 @@ def test_eval_measures_retrieval_answers_and_abstention(store: str) -> None:
     assert "right source among the first 1" in invoke("eval", questions, "--store", store).stdout
 
 
+def test_feedback_is_printed_as_questions_that_eval_takes(store: str, tmp_path: Path) -> None:
+    assert invoke("feedback", "--store", store).stdout == ""
+    log = FeedbackLog(feedback_file(Path(store)))
+    log.add(Feedback(question="How long are repairs guaranteed?", rating="down", right_answer="six months"))
+    log.add(Feedback(question="Who rides?", rating="down"))
+    printed = invoke("feedback", "--store", store)
+    assert "2 ratings, 1 questions" in printed.stderr
+    (tmp_path / "questions.jsonl").write_text(printed.stdout, "utf-8")
+    result = json.loads(invoke("eval", str(tmp_path / "questions.jsonl"), "--store", store, "--json").stdout)
+    assert (result["num_with_answers"], result["exact_match"]) == (1, 1.0)
+    entries = [json.loads(line) for line in invoke("feedback", "--store", store, "--json").stdout.splitlines()]
+    assert [entry["rating"] for entry in entries] == ["down", "down"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["ask", "When?", "--store", "nowhere"], "there is no index in nowhere: make one with `"),
         (["status", "--store", "nowhere"], "there is no index in nowhere"),
+        (["feedback", "--store", "nowhere"], "there is no index in nowhere"),
         (["index", "nothing.md", "--store", "nowhere"], "nothing.md does not exist"),
         (["ask", "--store", "nowhere"], "Missing argument"),
     ],
