@@ -95,5 +95,9 @@ class IndexOptions:
     def from_json(cls, text: str) -> Self:
         """What `as_json` gave; names that this version does not know are left out."""
         known = {f.name for f in fields(cls)}
-        told: dict[str, Any] = {name: value for name, value in json.loads(text).items() if name in known}
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in told.items()})
+        told: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in json.loads(text).items()
+            if name in known
+        }
+        return cls(**told)
