@@ -101,6 +101,24 @@ def progress(terminal: Terminal, words: RagWords) -> Iterator[Any]:
         yield on_event
 
 
+@contextmanager
+def counting(terminal: Terminal, what: str) -> Iterator[Any]:
+    """A bar on a terminal: takes how many are done and of how many, or how many more."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=terminal.err, disable=not terminal.err.is_terminal, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+
+        def on_progress(count: int, total: int | None = None) -> None:
+            if total is None:
+                bar.advance(task, count)
+            else:
+                bar.update(task, completed=count, total=total)
+
+        yield on_progress
+
+
 def tell_report(
     terminal: Terminal, words: RagWords, report: IndexReport, store: Path, given: Settings, *, as_json: bool
 ) -> None:
