@@ -121,8 +121,10 @@ def in_table_row(page: Sequence[str], citation: Citation) -> bool:
     while end + 1 < len(page) and not _ROW_END.search(page[end]):
         end += 1
     before = without_tags("\n".join(page[start : citation.line - 1]))
-    there = set(words_of("\n".join(without_tags("\n".join(page[citation.line - 1 : end + 1])))))
-    return not words_of("\n".join(before)) and any(w and set(w) <= there for w in readings(citation.quote))
+    row = without_tags("\n".join(page[citation.line - 1 : end + 1]))
+    there = set(words_of("\n".join(row)))
+    begins = bool(words_of(row[0])) and not words_of("\n".join(before))
+    return begins and any(w and set(w) <= there for w in readings(citation.quote))
 
 
 def without_tags(page: str) -> list[str]:
