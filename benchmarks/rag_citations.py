@@ -98,7 +98,6 @@ def readings(quote: str) -> Iterator[list[str]]:
     yield words_of(re.sub(r"^\s*\d{1,4}[.)]\s", "", quote))
     values = [part.partition(": ")[2] or part for part in quote.split("; ")]
     yield words_of(" ".join(values))
-    yield words_of(values[-1])
 
 
 def in_line(lines: Sequence[str], citation: Citation) -> bool:
@@ -115,6 +114,8 @@ def in_line(lines: Sequence[str], citation: Citation) -> bool:
 
 def in_table_row(page: Sequence[str], citation: Citation) -> bool:
     """Whether a row of a table begins in the line of the citation that has the quotation's values. page: with tags."""
+    if not 1 <= citation.line <= len(page):
+        return False
     start = end = citation.line - 1
     while start > 0 and not _ROW_START.search(page[start]):
         start -= 1
