@@ -150,7 +150,13 @@ class RAG:
         size = min(size, self._embedder.max_tokens)
         splitter = Splitter(self._embedder.num_tokens_batch, max_tokens=size, overlap_sentences=overlap)
         indexer = Indexer(self._index, splitter, self._embedder, options=options)
-        return indexer.add(paths, root, on_event)
+        report = indexer.add(paths, root, on_event)
+        if report.added or report.updated or report.deleted:
+            # The words are counted here and kept, so that no question of another process has to wait for it.
+            began = time.perf_counter()
+            self._bm25(self._index.snapshot())
+            report = replace(report, seconds=report.seconds + time.perf_counter() - began)
+        return report
 
     def watch(
         self,

@@ -37,8 +37,11 @@ def index_settings(files: Settings) -> RagSettings:
     from pagoda.rag.index.options import IndexOptions
     from pagoda.rag.pipeline import RagSettings
 
-    said = {name: tuple(filter(None, value)) if isinstance(value, list) else value for name, value in files.items()}
-    return RagSettings(indexing=IndexOptions(**{_OPTIONS.get(name, name): value for name, value in said.items()}))
+    said: dict[str, Any] = {
+        _OPTIONS.get(name, name): tuple(filter(None, value)) if isinstance(value, list) else value
+        for name, value in files.items()
+    }
+    return RagSettings(indexing=IndexOptions(**said))
 
 
 def _flag(name: str) -> str:
