@@ -2,9 +2,9 @@
 
 On a question's path: *question -> Hits* -> answer. Standardised scores are added, which beats adding ranks: how far the
 best chunk stands out in one leg is what ranks forget. A chunk's vector score is that of its best sentence, read behind
-its document's title; the best chunks of both legs then get what `late_interaction` finds in them, and lose by their
-length. A leg that cannot read a script stays out of questions and chunks in it, since noise that is added to good
-scores makes them worse. Paper: Bruch et al. 2023, "An Analysis of Fusion Functions for Hybrid Retrieval" (arXiv
+its document's title; the best chunks of both legs then get what `late_interaction` and `evidence` find in them, and lose
+by their length. A leg that cannot read a script stays out of questions and chunks in it, since noise that is added to
+good scores makes them worse. Paper: Bruch et al. 2023, "An Analysis of Fusion Functions for Hybrid Retrieval" (arXiv
 2210.11934).
 """
 
@@ -20,6 +20,7 @@ from pagoda.rag.documents.document import Hit
 from pagoda.rag.embedding.vectors import Embedder, TokenEmbedder, TokenVectors, reads
 from pagoda.rag.index.snapshot import Snapshot
 from pagoda.rag.query import Where
+from pagoda.rag.retrieval.evidence import Evidence
 from pagoda.rag.retrieval.filters import filter_of
 from pagoda.rag.retrieval.late_interaction import LateInteraction
 from pagoda.rag.retrieval.lexical import Bm25Index
@@ -34,9 +35,13 @@ DENSE_WEIGHT = 3.5
 CHUNK_TOKENS_WEIGHT, SENTENCE_TOKENS_WEIGHT = 4.5, 2.5
 # Of the logarithm of a chunk's length: among many sentences and words, one is close to a question by chance.
 LENGTH_WEIGHT = 4.0
+# Of the signs of `evidence`, in its order: pairs, page, neighbours, names, a number; times the weight of all legs that
+# read the question. Rounded from a fit to one half of the judged questions over manuals; see docs/rag.md.
+EVIDENCE_WEIGHTS = np.array([0.5, 0.5, 0.3, 1.0, 0.3])
+_EVIDENCE_BESIDE_MEANING = 4.0
 # Characters. Shorter chunks get nothing more, or a heading alone would be the best of answers.
 _SHORT = 500
-# How many of the best chunks are compared word by word.
+# How many of the best chunks are compared word by word and looked at more closely.
 _MIN_COMPARED = 50
 # What a reranker reads for each hit that is asked for, and at least.
 _RERANKED_PER_HIT, _MIN_RERANKED = 4, 20
@@ -65,6 +70,7 @@ class Retriever:
         self._embedder = embedder
         self._reranker = reranker
         self.neighbours = Neighbours(snapshot.chunks)
+        self._evidence = Evidence(snapshot.chunks)
         self._late = LateInteraction(snapshot, embedder.dimension) if snapshot.tokens else None
         # Rows of the chunks that have vectors, and where the sentences of each begin.
         self._rows, self._first_sentence = np.unique(snapshot.owner, return_index=True)
@@ -98,14 +104,18 @@ class Retriever:
         num_candidates = max(k, _MIN_CANDIDATES)
         if self._reranker is not None:
             num_candidates = max(_MIN_RERANKED, _RERANKED_PER_HIT * k)
+        # Both closer looks are dear: only the best of the legs get them, in the order of the documents again.
+        best = best_rows(np.round(scores, _SCORE_DIGITS), rows, max(_MIN_COMPARED, num_candidates))
+        # A filter may let nothing through, and numpy takes an empty list for one of fractions.
+        rows = np.sort(np.array(best, dtype=np.int64))
         likeness = np.full(len(scores), np.nan)
         if meaning is not None and meaning.tokens is not None:
-            # Word by word is dear: only the best of both legs, in the order of the documents again.
-            best = best_rows(np.round(scores, _SCORE_DIGITS), rows, max(_MIN_COMPARED, num_candidates))
-            # A filter may let nothing through, and numpy takes an empty list for one of fractions.
-            rows = np.sort(np.array(best, dtype=np.int64))
             added, likeness[rows] = self._word_by_word(meaning.tokens, rows)
             scores[rows] += added
+        signs = self._evidence.signs(question, words, rows.tolist())
+        weights = EVIDENCE_WEIGHTS * (1.0 if meaning is None else _EVIDENCE_BESIDE_MEANING)
+        for values, weight in zip(signs.T, weights, strict=True):
+            scores[rows] += weight * standardised(values)
         hits = []
         for row in best_rows(np.round(scores, _SCORE_DIGITS), rows, num_candidates):
             parts = {"bm25": float(words[row])}

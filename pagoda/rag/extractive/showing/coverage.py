@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from pagoda.rag.content_words import content
+from pagoda.rag.content_words import content, names_of
 from pagoda.rag.documents.document import Hit
 from pagoda.rag.extractive.showing.prose import is_prose
 
@@ -28,7 +28,6 @@ _ASKING = re.compile(
 )
 RIVAL = 0.9
 """Of what the best sentence holds of a question: who holds as much may say the contrary of it."""
-_IDENTIFIER = re.compile(r"[A-Za-z_$@~/.-]*[A-Za-z0-9][\w.$@~/-]*")
 
 
 @dataclass(frozen=True)
@@ -105,17 +104,3 @@ class Coverage:
         chunk = self.hits[index].chunk
         text = (chunk.heading + chunk.text).lower()
         return sum(name.lower() not in text for name in names_of(self.question))
-
-
-def names_of(question: str) -> list[str]:
-    """What a question calls by its name, in its order.
-
-    >>> names_of("How does --port work in Debian 12?"), names_of("TiDB 支持 SAVEPOINT 吗？")
-    (['--port', 'Debian', '12'], ['TiDB', 'SAVEPOINT'])
-    """
-    is_chinese = re.search(r"[\u4e00-\u9fff]", question) is not None
-    found = [match[0].rstrip(".-/") for match in _IDENTIFIER.finditer(question)]
-    kept = found if is_chinese else [name for name in found[1:] if not re.fullmatch(r"[a-z][a-z'’-]*|I|[A-Z]", name)]
-    if not is_chinese and found and re.search(r"[\d_./-]|.[A-Z]", found[0]):
-        kept = [found[0], *kept]
-    return [name for name in kept if name]
