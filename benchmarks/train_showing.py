@@ -12,7 +12,8 @@
 squad: SQuAD 2.0, the articles that `reader_en.npz` had not seen, against all paragraphs of the development set
 cmrc: CMRC 2018, fold 0 of `train_chinese.py --held 0 --out HELD`; each question also without its paragraph, which
     makes one without an answer
-manuals: the half `develop` of the judged questions over manuals in both languages (`rag_manuals.py`)
+manuals: the half `develop` of the judged questions over manuals in both languages (`rag_manuals.py`), each that has an
+    answer also without the chunks that hold it: kind `made`, which comes as near as the manuals can
 
 `fit` weighs the sets so that manuals count about as much as encyclopaedias, whose questions are many times more.
 """
@@ -47,7 +48,9 @@ from pagoda.rag.retrieval.lexical import Bm25Index
 from pagoda.rag.retrieval.retriever import Retriever
 from pagoda.rag.splitting.splitter import Splitter
 
-NUM_HITS, NUM_READ = 8, 3
+NUM_HITS = 8
+NUM_HITS_OF_MANUALS = 40
+"""So many that enough are left where those with the answer are taken out."""
 MAX_QUESTIONS = 700
 WORTH = {"squad": 1.0, "cmrc": 1.0, "manuals": 3.0}
 LATER = {"prose": 0.1, "manual": 1.0}
@@ -130,7 +133,8 @@ def manuals(options: argparse.Namespace) -> Iterator[Asked]:
         with RAG(options.index / language) as rag:
             rag.add([corpus], root=corpus)
             asked = questions("develop", language)
-            for each, hits in zip(asked, rag.retrieve_batch([q.question for q in asked], NUM_HITS), strict=True):
+            found = rag.retrieve_batch([q.question for q in asked], NUM_HITS_OF_MANUALS)
+            for each, hits in zip(asked, found, strict=True):
                 kind = "answer" if each.answers else each.kind.split()[-1]
 
                 def holds(hit: Hit, each: Any = each) -> bool:
@@ -139,6 +143,9 @@ def manuals(options: argparse.Namespace) -> Iterator[Asked]:
                     return bool(each.answers) and judged(each, Shown("", [whole], False)).grade == "right"
 
                 yield Asked("manuals", each.id, kind, each.question, hits, holds)
+                if each.answers:
+                    others = [hit for hit in hits if not holds(hit)]
+                    yield Asked("manuals", each.id, "made", each.question, others, _holds([]))
 
 
 SETS = {"squad": squad, "cmrc": cmrc, "manuals": manuals}
@@ -159,7 +166,7 @@ def _holds(answers: Sequence[str]) -> Holds:
 
 def read(asked: Asked, answerer: ExtractiveAnswerer) -> list[Row]:
     """The rows of a question."""
-    hits = list(asked.hits[:NUM_READ])
+    hits = list(answerer.read_hits(asked.hits))
     return [
         Row(
             asked.set,
@@ -217,7 +224,7 @@ def report(name: str, rows: Sequence[Row], values: np.ndarray, least: float) -> 
         by_question.setdefault((row.id, row.kind), []).append((float(value), row.holds))
     area = roc_auc_score([row.holds for row in rows], values)
     print(f"{name}: {len(by_question)} questions, AUC of passages {area:.3f}, answered from {least}")
-    for kind in ("answer", "near", "far"):
+    for kind in ("answer", "near", "made", "far"):
         told_of = [_verdict(sorted(v, reverse=True), least) for (_, k), v in by_question.items() if k == kind]
         if told_of:
             shares = {verdict: told_of.count(verdict) / len(told_of) for verdict in ("right", "wrong", "declined")}

@@ -13,6 +13,14 @@ from pagoda.rag.english import STOP_WORDS, stem
 _MORE_TEXT = "done down may might must shall yes"
 FUNCTION_WORDS = STOP_WORDS | frozenset(_MORE_TEXT.split())
 """What a sentence may be made of and say nothing: these few more than a search leaves out."""
+ASKING = re.compile(
+    r"\b(?:what|which|who|whom|whose|when|where|why|how|many|much|do|does|did|is|are|was|were|can|could|should|would|will"
+    r"|i|you|we|it|there|please|tell|me|mean|means|happens?|way|name)\b"
+    "|什么|什麼|哪[些个個種种]?|谁|誰|多[少久大长長高远遠重快]|几|幾|如何|怎[么麼样樣]|为何|為何|是否|能否|可否|吗|嗎|呢|请问|請問|有没有"
+    "|能不能|可以|需要|应该",
+    re.I,
+)
+"""What a question asks with, which no answer repeats."""
 LATIN_WORD = re.compile(r"[A-Za-zÀ-ɏ]+(?:['’][a-z]+)?")
 HAN_RUN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")
 _IDENTIFIER = re.compile(r"[A-Za-z_$@~/.-]*[A-Za-z0-9][\w.$@~/-]*")
@@ -50,6 +58,15 @@ def names_of(question: str) -> list[str]:
     if not is_chinese and found and re.search(r"[\d_./-]|.[A-Z]", found[0]):
         kept = [found[0], *kept]
     return [name for name in kept if name]
+
+
+def plain_name(name: str) -> str:
+    """A name as it is looked for: in small letters, a version without its v.
+
+    >>> plain_name("V2.0"), plain_name("vue")
+    ('2.0', 'vue')
+    """
+    return re.sub(r"^v(?=\d)", "", name.lower())
 
 
 def _pairs(text: str) -> list[str]:

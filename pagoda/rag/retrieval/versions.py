@@ -21,12 +21,14 @@ from pagoda.rag.retrieval.comparison import version_key, written
 from pagoda.rag.retrieval.lexical import tokenize
 from pagoda.rag.words import words_in
 
-# Share of words that two texts have in common: of one page in folders named after versions, of two pages whose paths
-# differ in a number, which may be that of a chapter, and of files that have nothing to do with each other by their names.
+# Share of words that two texts have in common: of one page in folders named after versions, of pages whose paths differ
+# in a number, which may be that of a chapter, and of files that have nothing to do with each other by their names.
 _SAME_VERSIONED, _SAME_PAGE, _SAME_TEXT = 0.4, 0.7, 0.95
 _DIGITS = re.compile(r"\d+(?:\.\d+)*")
 # A part of a path that is a version and no chapter: v2, 1.4, release-3, 版本2.
-_VERSION_PART = re.compile(r"(?:^|/)(?:v|ver|version|release|rel|版本)?[-_ ]?(?:(?<=[a-z本_ -])\d+|\d+(?:\.\d+)+)(?=/|$)", re.I)
+_VERSION_PART = re.compile(
+    r"(?:^|/)(?:v|ver|version|release|rel|版本)?[-_ ]?(?:(?<=[a-z本_ -])\d+|\d+(?:\.\d+)+)(?=/|$)", re.IGNORECASE
+)
 _NAMED_VERSION = re.compile(r"\b[vV]?(\d+(?:\.\d+)+|\d+)\b")
 
 

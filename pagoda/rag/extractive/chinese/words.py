@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
+from pagoda.rag.chinese import cut
 from pagoda.rag.extractive.spans import Token, sentence_bounds, tokenize_spans
 
 _QUESTION_WORD = re.compile(
@@ -140,23 +140,6 @@ def _head_after(text: str) -> str:
 def _head_before(text: str) -> str:
     """The last word before "是什么" that is no link: 职务 of "他的职务是什么"."""
     return next((word for word, _ in reversed(cut(text)) if word not in _LINKS and word[0].isalnum()), "")
-
-
-def cut(text: str) -> list[tuple[str, str]]:
-    """(word, part of speech), which together are the text."""
-    return [(pair.word, pair.flag or "x") for pair in _tagger().cut(text)]
-
-
-@lru_cache(maxsize=1)
-def _tagger() -> Any:
-    import jieba
-    from jieba import posseg
-
-    words = jieba.Tokenizer()
-    # What `initialize` does, without its cache: that file lies where everyone may write and is read by `marshal`.
-    words.FREQ, words.total = words.gen_pfdict(words.get_dict_file())
-    words.initialized = True
-    return posseg.POSTokenizer(words)
 
 
 def _tag(text: str) -> tuple[list[str], set[int], set[int]]:

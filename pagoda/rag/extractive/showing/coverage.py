@@ -9,23 +9,16 @@ the sentences of the hits, which are what there is of the collection here (Rober
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from pagoda.rag.content_words import content, names_of
+from pagoda.rag.content_words import ASKING, content, names_of, plain_name
 from pagoda.rag.documents.document import Hit
 from pagoda.rag.extractive.showing.prose import is_prose
 
-# What a question asks with, which no answer repeats.
-_ASKING = re.compile(
-    r"\b(?:what|which|who|whom|whose|when|where|why|how|many|much|do|does|did|is|are|was|were|can|could|should|would|will"
-    r"|i|you|we|it|there|please|tell|me|mean|means|happens?|way|name)\b"
-    "|什么|什麼|哪[些个個种種]?|谁|誰|多少|几|幾|如何|怎[么麼样樣]|为何|為何|是否|能否|可否|吗|嗎|呢|请问|請問|有没有"
-    "|能不能|可以|需要|应该",
-    re.I,
-)
+FIRST_HITS = 3
+"""How many hits tell whether a collection is running prose or a manual."""
 RIVAL = 0.9
 """Of what the best sentence holds of a question: who holds as much may say the contrary of it."""
 
@@ -60,7 +53,7 @@ class Coverage:
     @cached_property
     def wanted(self) -> QuestionWords:
         """The question's words; all alike where none is left."""
-        asked = content(_ASKING.sub(" ", self.question)) or content(self.question)
+        asked = content(ASKING.sub(" ", self.question)) or content(self.question)
         told = [words for of_hit in self.words for words in of_hit]
         worth = {word: math.log(1 + (len(told) + 1) / (sum(word in w for w in told) + 0.5)) for word in sorted(asked)}
         total = sum(worth.values()) or 1.0
@@ -73,13 +66,8 @@ class Coverage:
 
     @cached_property
     def prose(self) -> float:
-        """Share of the sentences that read alone, the mean of all hits; 0 without hits."""
-        texts = [hit.chunk.text for hit in self.hits]
-        shares = [
-            sum(is_prose(text, *place) for place in bounds) / len(bounds) if bounds else 0.0
-            for text, bounds in zip(texts, self.sentences, strict=True)
-        ]
-        return sum(shares) / len(shares) if shares else 0.0
+        """Share of the sentences that read alone, the mean of the first hits; 0 without hits."""
+        return prose_share([(hit.chunk.text, bounds) for hit, bounds in zip(self.hits, self.sentences, strict=True)])
 
     def in_passage(self, index: int) -> float:
         """How much of the question a hit holds, its heading included."""
@@ -102,5 +90,14 @@ class Coverage:
     def names_missing(self, index: int) -> int:
         """How many names of the question (Latin words of a Chinese one; capitals, digits, marks) a hit lacks."""
         chunk = self.hits[index].chunk
-        text = (chunk.heading + chunk.text).lower()
-        return sum(name.lower() not in text for name in names_of(self.question))
+        text = f"{chunk.source} {chunk.title} {chunk.section} {chunk.text}".lower()
+        return sum(plain_name(name) not in text for name in names_of(self.question))
+
+
+def prose_share(passages: Sequence[tuple[str, Sequence[tuple[int, int]]]]) -> float:
+    """Share of the sentences that read alone, the mean of the first passages, each with the places of its sentences."""
+    shares = [
+        sum(is_prose(text, *place) for place in bounds) / len(bounds) if bounds else 0.0
+        for text, bounds in passages[:FIRST_HITS]
+    ]
+    return sum(shares) / len(shares) if shares else 0.0

@@ -40,6 +40,8 @@ class Signs:
     in_own_sentence: the same share in the sentence that would be shown
     names_missing: names of the question that the passage lacks
     likeness: of question and passage word by word; where no embedder tells it, what it usually is
+    covered, covered_in_sentence: share of the question's words, what is rare in the collection worth more, in the
+        passage and in its best sentence with the headings above; unknown: of those that the collection does not have
     words: the passage's score by its words beside the highest of all hits
     lead: how much more of the question the passage holds than the best of the others
     rank: its place among the hits, 0 for the first
@@ -53,6 +55,9 @@ class Signs:
     in_own_sentence: float
     names_missing: float
     likeness: float
+    covered: float
+    covered_in_sentence: float
+    unknown: float
     words: float
     lead: float
     rank: float
@@ -73,6 +78,10 @@ def signs_of(coverage: Coverage, index: int, own_sentence: int, reader: float, f
         in_own_sentence=shares[own_sentence] if 0 <= own_sentence < len(shares) else 0.0,
         names_missing=float(min(3, coverage.names_missing(index))),
         likeness=float(parts[index].get("tokens", USUAL_LIKENESS)),
+        # Hits that no retriever looked at have none of these: then the hits are what there is of the collection.
+        covered=parts[index].get("covered", passages[index]),
+        covered_in_sentence=parts[index].get("in_sentence", max(shares, default=0.0)),
+        unknown=parts[index].get("unknown", 1 - coverage.anywhere()),
         words=parts[index].get("bm25", 0.0) / most_words if most_words > 0 else 1.0,
         lead=passages[index] - max(others, default=0.0),
         rank=float(index),
