@@ -15,7 +15,8 @@ cmrc: CMRC 2018, fold 0 of `train_chinese.py --held 0 --out HELD`; each question
 manuals: the half `develop` of the judged questions over manuals in both languages (`rag_manuals.py`), each that has an
     answer also without the chunks that hold it: kind `made`, which comes as near as the manuals can
 
-`fit` weighs the sets so that manuals count about as much as encyclopaedias, whose questions are many times more.
+`fit` weighs the sets so that manuals count about as much as encyclopaedias, whose questions are many times more; a
+group of which ROWS has nothing keeps its weights.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ NUM_HITS_OF_MANUALS = 40
 """So many that enough are left where those with the answer are taken out."""
 MAX_QUESTIONS = 700
 WORTH = {"squad": 1.0, "cmrc": 1.0, "manuals": 3.0}
+WORTH_MADE = 0.5
+"""Of a question whose answer was taken out: some of what is left answers it in other words than the labelled ones."""
 LATER = {"prose": 0.1, "manual": 1.0}
 """What passages behind the first count: in prose it is nearly always the first, and what is to be known is whether it
 answers; of manuals, which one does."""
@@ -192,7 +195,8 @@ def fitted(rows: Sequence[Row]) -> dict[str, float]:
     middle, scale = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6)
     model: Any = LogisticRegression(C=STRENGTH, max_iter=1000)
     later = [1.0 if not row.signs["rank"] else LATER[row.group.partition("-")[2]] for row in rows]
-    worth = [WORTH[row.set] * value for row, value in zip(rows, later, strict=True)]
+    made = [WORTH_MADE if row.kind == "made" else 1.0 for row in rows]
+    worth = [WORTH[row.set] * one * other for row, one, other in zip(rows, later, made, strict=True)]
     model.fit((features - middle) / scale, truth, sample_weight=worth)
     weights = model.coef_[0] / scale
     bias = float(model.intercept_[0] - weights @ middle)
@@ -247,9 +251,12 @@ def _verdict(passages: Sequence[tuple[float, bool]], least: float) -> str:
 
 def fit(options: argparse.Namespace) -> None:
     """Report, and write with --export."""
-    rows, groups = load(options.out), {}
+    rows, groups = load(options.out), json.loads(WEIGHTS.read_text(encoding="utf-8"))["groups"]
     for group, thresholds in THRESHOLDS.items():
         own = [row for row in rows if row.group == group]
+        if not own:
+            print(f"{group}: no rows, stays as it is")
+            continue
         values = left_out(own)
         for name in sorted({row.set for row in own}):
             chosen = [i for i, row in enumerate(own) if row.set == name]

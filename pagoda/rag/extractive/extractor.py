@@ -54,6 +54,9 @@ NAMES_SHARE = 0.2
 ENOUGH, TOO_LITTLE = 0.9, 0.05
 """No more passages are shown once one of them answers with this probability, and none that answers with less."""
 
+UNKNOWN_ENOUGH = 0.3
+"""Share of what the words of a question are worth that is too much to be in no document, where yes or no is asked."""
+
 
 @dataclass(frozen=True)
 class ExtractiveSettings:
@@ -205,7 +208,7 @@ class ExtractiveAnswerer:
             kind=showing.kind,
             places=tuple(places),
             confidence=probability,
-            abstained=probability < least,
+            abstained=probability < least or _asks_of_unknown(form, found[0].signs),
         )
 
     def _also(self, form: Form, found: Sequence[Examined], hits: Sequence[Hit]) -> list[Place]:
@@ -266,6 +269,11 @@ def examined(question: str, hits: Sequence[Hit], readings: Sequence[SpanReading]
         signs = signs_of(coverage, at, asked_about(form, candidate), read.log_odds, form)
         found.append(Examined(read, candidate, signs, group_of(read.language, coverage)))
     return found
+
+
+def _asks_of_unknown(form: Form, signs: Signs) -> bool:
+    """Whether yes or no is asked of something that no document names: nothing there can affirm or deny it."""
+    return form == "polar" and signs.unknown >= UNKNOWN_ENOUGH
 
 
 def _of_row_asked_for(question: str, hits: Sequence[Hit], coverage: Coverage, read: SpanReading) -> SpanReading:
