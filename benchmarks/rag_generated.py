@@ -43,6 +43,7 @@ from pagoda.rag.extractive.answerer import QuotingAnswerer
 from pagoda.rag.extractive.extractor import ExtractiveAnswerer, ExtractiveSettings
 from pagoda.rag.extractive.ranker import FOLDER
 from pagoda.rag.generative.answerer import GenerativeAnswerer, GenerativeSettings
+from pagoda.rag.generative.backed import BackedAnswerer
 from pagoda.rag.generative.guided import UNSURE, GuidedAnswerer
 from pagoda.rag.generative.support import SupportCheck
 from pagoda.rag.retrieval.lexical import Bm25Index
@@ -174,10 +175,11 @@ def answerers(model: ChatModel | None, rankers: Path) -> dict[str, Answerer]:
     quoting = QuotingAnswerer(ExtractiveAnswerer(rankers=rankers))
     if model is None:
         return {"extractive": quoting}
-    unsure = QuotingAnswerer(ExtractiveAnswerer(ExtractiveSettings(min_confidence=UNSURE, max_passages=1), rankers))
+    unsure = QuotingAnswerer(ExtractiveAnswerer(ExtractiveSettings(min_confidence=UNSURE), rankers))
     settings = GenerativeSettings(deadline_s=DEADLINE_S)
     writing = GenerativeAnswerer(model, SupportCheck(load_embedder(None)), settings)
-    return {"extractive": quoting, "guided": GuidedAnswerer(model, unsure, DEADLINE_S), "model": writing}
+    guided = GuidedAnswerer(model, quoting, unsure, DEADLINE_S)
+    return {"extractive": quoting, "guided": guided, "model": BackedAnswerer(writing, quoting)}
 
 
 def model_of(name: str | None) -> ChatModel | None:

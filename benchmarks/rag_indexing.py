@@ -1,12 +1,17 @@
 """How fast documents enter an index, beside how fast the embedder alone would embed the same sentences.
 
     python benchmarks/rag_indexing.py [--num-chunks 10000] [--rounds 5] [--corpus FILE.txt[.gz]]
+    python benchmarks/rag_indexing.py --documents FOLDER [FOLDER ...]
 
 Both are measured in one run, in turn, so that whatever else the machine does slows both: the embedder, given all
 sentences of a folder in one call; then the indexer, from its files to the last vector in the store and
 the snapshot for readers. At the end everything is indexed once more, unchanged, and once with a tenth
 of its files changed by one sentence. Without a corpus the text is generated from a list of common words: what an
 embedder costs depends on the lengths of sentences, not on their sense.
+
+With --documents, real folders (say the manuals of `manuals_corpus.py`) are indexed as `pagoda rag index` does it:
+chunks a second, what 10,000 would take, and how long the network's products alone would take at the speed that a single large
+product reaches here, which no implementation of the same network in float32 can go below.
 """
 
 from __future__ import annotations
@@ -20,16 +25,21 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
 from machine import provenance
 
+from pagoda.minilm.shape import HIDDEN, NUM_LAYERS
 from pagoda.rag.documents.document import Document
 from pagoda.rag.embedding.embedder import load_embedder
 from pagoda.rag.embedding.vectors import Embedder
 from pagoda.rag.index.index import RagIndex
 from pagoda.rag.index.indexer import Indexer, IndexReport
+from pagoda.rag.pipeline import RAG
 from pagoda.rag.splitting.splitter import Splitter
 
 TARGET = 0.9
+# Of one piece through the layers: four square matrices and two wide ones each, two operations a weight.
+FLOP_PER_PIECE = 2 * NUM_LAYERS * (4 * HIDDEN**2 + 2 * HIDDEN * 4 * HIDDEN)
 CHUNKS_PER_DOCUMENT = 20
 WORDS = """
 the of and to in a is that it was for on are with as be at one have this from by hot but some what there we can out
@@ -132,6 +142,40 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
     print(told("a sentence more in a tenth of the files", changed))
 
 
+def measure_documents(folder: Path, scratch: Path) -> None:
+    """One folder of real documents, indexed once."""
+    with RAG(scratch / "index") as rag:
+        began_cpu = time.process_time()
+        report = rag.add([folder])
+        cpu = time.process_time() - began_cpu
+    embedder = load_embedder()
+    with RagIndex.open(scratch / "index", embedder, read_only=True) as index:
+        embedded = [chunk for chunk in index.chunks() if chunk.is_embedded]
+    texts = {chunk.heading + text for chunk in embedded for text in chunk.sentence_texts()}
+    pieces = sum(embedder.num_tokens_batch(list(texts))) + 2 * len(texts)
+    for_10_000 = 10_000 / max(1, report.num_chunks)
+    print(f"{folder}: {len(report.added)} documents, {report.num_chunks:,} chunks, {len(embedded):,} of them embedded")
+    print(f"  {report.seconds:.1f} s, {report.num_chunks / report.seconds:.1f} chunks/s; {cpu:.1f} s of the processor")
+    print(f"  10,000 chunks: {for_10_000 * report.seconds:.0f} s, of the processor {for_10_000 * cpu:.0f} s")
+    speed = flop_per_second()
+    least = for_10_000 * pieces * FLOP_PER_PIECE / speed
+    print(
+        f"  {pieces / max(1, report.num_chunks):.0f} pieces embedded a chunk: products alone {least:.0f} s for 10,000,"
+    )
+    print(f"  at {speed / 1e9:.0f} GFLOP/s, which one large product reaches on {torch.get_num_threads()} threads now")
+
+
+def flop_per_second() -> float:
+    """The best of some products of MiniLM's widest matrices."""
+    rows, weight = torch.randn(2048, HIDDEN), torch.randn(4 * HIDDEN, HIDDEN)
+    seconds = []
+    for _ in range(20):
+        began = time.perf_counter()
+        torch.nn.functional.linear(rows, weight)
+        seconds.append(time.perf_counter() - began)
+    return 2 * rows.numel() * len(weight) / min(seconds)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -140,9 +184,15 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, help="a text file, a paragraph a line; may be .gz")
     parser.add_argument("--embedder", help="name or path; by default the packaged one")
     parser.add_argument("--batch-sentences", type=int, default=2048)
+    parser.add_argument("--documents", type=Path, nargs="+", help="folders of real documents, each measured by itself")
     line = provenance()
-    with tempfile.TemporaryDirectory() as folder:
-        measure(parser.parse_args(), Path(folder))
+    arguments = parser.parse_args()
+    for documents in arguments.documents or [None]:
+        with tempfile.TemporaryDirectory() as folder:
+            if documents is None:
+                measure(arguments, Path(folder))
+            else:
+                measure_documents(documents, Path(folder))
     print(line)
 
 

@@ -3,11 +3,13 @@
     python benchmarks/manuals_corpus.py --folder FOLDER
     python benchmarks/rag_manuals.py --folder FOLDER --half develop --verbose
     python benchmarks/rag_manuals.py --folder FOLDER --half report --language zh --json verdicts.json
+    python benchmarks/rag_manuals.py --folder FOLDER --answerer model --model URL --sample 50 --pairs 10 --kept FILE
 
 The whole path from outside: the manuals of a language are indexed by `pagoda.rag.RAG`, each question is asked once.
 `data/manuals` holds what was asked and what the manuals say (README.md there). Right is what shows one of the labelled
 answers, in the text or the quotes below it; wrong is any other answer; the rest was declined. --verbose prints what
-failed in the half `develop`, never in the other. --check only holds the labels against the manuals.
+failed in the half `develop`, never in the other. --check only holds the labels against the manuals. --sample draws so
+many questions of each language, with and without an answer as they come.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import sys
 from pathlib import Path
 
 from machine import provenance
-from manuals.asking import Asked, Asker, Turned
+from manuals.asking import Asked, Asker, Turned, drawn
 from manuals.questions import LANGUAGES, faults, pairs, questions
 from manuals.sources import sources
 from manuals.table import as_json, failing, tables
@@ -42,10 +44,11 @@ def run(options: argparse.Namespace) -> tuple[list[Asked], list[Turned]]:
     turned: list[Turned] = []
     for language in [options.language] if options.language else LANGUAGES:
         corpus = options.folder / "corpus" / language
-        asker = Asker(corpus, options.index / language, options.answerer, options.model)
+        kept = options.kept and options.kept.with_suffix(f".{language}.jsonl")
+        asker = Asker(corpus, options.index / language, options.answerer, options.model, kept)
         print(f"{language}: {asker.indexed}", file=sys.stderr)
-        asked += asker.questions(questions(options.half, language))
-        turned += asker.pairs(pairs(options.half, language))
+        asked += asker.questions(drawn(questions(options.half, language), options.sample, options.seed))
+        turned += asker.pairs(drawn(pairs(options.half, language), options.pairs, options.seed))
         asker.close()
     return asked, turned
 
@@ -59,6 +62,10 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--index", type=Path, default=Path("pagoda-manuals"), help="kept between runs")
     parser.add_argument("--answerer", choices=["extractive", "guided", "model"], default="extractive")
     parser.add_argument("--model", help="URL of a server, for the answerers that need one")
+    parser.add_argument("--sample", type=int, help="so many questions of each language, drawn by --seed")
+    parser.add_argument("--pairs", type=int, help="so many pairs of each language")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kept", type=Path, help="what was shown, a line each, kept between runs of one answerer")
     parser.add_argument("--json", type=Path, help="every verdict")
     parser.add_argument("--verbose", action="store_true", help="what failed in the half develop")
     parser.add_argument("--check", action="store_true", help="only hold the labels against the manuals")

@@ -29,12 +29,14 @@ import torch.nn.functional as F
 import train_extractive
 from torch import Tensor
 
-from pagoda.minilm.package import packaged_folder
+from pagoda.minilm.package import packaged_folder, read_arrays
 from pagoda.rag.evaluation import metrics
 from pagoda.rag.extractive.english.answerable import Answerable, feature_names
-from pagoda.rag.extractive.english.reader import WEIGHTS, Reader, pack, unpack
+from pagoda.rag.extractive.english.reader import WEIGHTS, Reader
 from pagoda.rag.extractive.english.reader_input import ReaderInput, ReaderTokenizer
 from pagoda.rag.extractive.english.reader_network import ReaderNetwork
+from pagoda.rag.extractive.english.reader_weights import pack, unpack
+from pagoda.rag.extractive.english.reading_network import ReadingNetwork
 from pagoda.rag.extractive.ranker import SpanRanker
 from pagoda.rag.extractive.rankers import load_ranker
 from pagoda.rag.extractive.spans import sentence_bounds
@@ -245,12 +247,12 @@ def ranker_of(data: Path, run: Path, held: int) -> SpanRanker:
     return load_ranker("en", run)
 
 
-def shipped_form(network: ReaderNetwork, decision: np.ndarray) -> tuple[ReaderNetwork, dict[str, np.ndarray]]:
+def shipped_form(network: ReaderNetwork, decision: np.ndarray) -> tuple[ReadingNetwork, dict[str, np.ndarray]]:
     """The network as it will be read back from 8 bits, and the arrays of its file."""
-    base, again = (ReaderNetwork(packaged_folder("training the reader", "rag")) for _ in range(2))
-    arrays = pack(network, base, decision)
-    unpack(again, arrays, Path("packed"))
-    return again, arrays
+    minilm = read_arrays(packaged_folder("training the reader", "rag"))
+    trained = {name: value.detach().numpy() for name, value in network.shipped().items()}
+    arrays = pack(trained, minilm, decision)
+    return ReadingNetwork(minilm, unpack(arrays, minilm, Path("packed"))), arrays
 
 
 def margin_reader(network: ReaderNetwork, ranker: SpanRanker) -> Reader:

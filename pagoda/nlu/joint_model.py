@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pagoda.minilm.encoder import HIDDEN, NUM_LAYERS, Encoder
+from pagoda.minilm.encoder import Encoder
+from pagoda.minilm.shape import HIDDEN, NUM_LAYERS
 from pagoda.nlu import crf
 from pagoda.nlu.encoder import for_reading, padded
 from pagoda.nlu.ngrams import padded_rows

@@ -7,13 +7,14 @@
     |   `-- MissingVectorsError  it lost vectors that the catalog names
     `-- IndexLockedError       another process writes to the index
 
-A setting that contradicts the index (another embedding model, a folder that is no index) is a ConfigError. Stands
-beside the whole path file -> Document -> Chunks -> index -> Hits -> answer.
+A document that is asked for and that the index does not hold is an UnknownDocumentError, an InvalidRequestError. A
+setting that contradicts the index (another embedding model, a folder that is no index) is a ConfigError. Stands beside
+the whole path file -> Document -> Chunks -> index -> Hits -> answer.
 """
 
 from __future__ import annotations
 
-from pagoda.errors import PagodaError
+from pagoda.errors import InvalidRequestError, PagodaError
 
 
 class RagError(PagodaError):
@@ -38,3 +39,7 @@ class MissingVectorsError(StoreError):
 
 class IndexLockedError(RagError):
     """Another process writes to the index; nothing was changed."""
+
+
+class UnknownDocumentError(InvalidRequestError):
+    """A document that the index does not hold."""

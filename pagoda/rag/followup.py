@@ -1,7 +1,10 @@
 """A follow-up question made to stand alone, because retrieval does not know the conversation.
 
-First station of a question's path: *question* -> Hits -> answerer -> Answer. A question that leans on what was said
-(it, that, 它, 那) is joined with the one before; a model does better (`generative/condensing`).
+First station of a question's path: *question* -> Hits -> answerer -> Answer. A question of its own that leans on what
+was said (it, that, 它, 那) is joined with the one before. A piece of one ("And on Windows?", 那周日呢？) takes the
+place of the piece that it is parallel to ("How do I install it on Linux?"), so that what is looked for is what is asked
+now and not once more what was asked before; where no piece is parallel, it is added. A model does better
+(`generative/condensing`). After Dalrymple, Shieber and Pereira 1991, "Ellipsis and Higher-Order Unification".
 """
 
 from __future__ import annotations
@@ -18,16 +21,119 @@ _LEANS = re.compile(
     re.IGNORECASE,
 )
 _FEW_WORDS = 2
+_END = " \t\n.?!。？！"
+_PREPOSITION = r"(?:on|in|at|for|from|to|with|without|by|under|before|after|during|since|until|as|of|via|through)"
+_LEADS_IN = re.compile(r"^\W*(?:(?:and|or|but|so|then)\b[\s,]*)*(?:(?:what|how)\s+about\b\s*)?", re.IGNORECASE)
+_ASKS = re.compile(
+    r"\b(?:what|who|whom|whose|when|where|which|why|how|is|are|was|were|do|does|did|can|could|will|would|should|has"
+    r"|have|had|(?-i:may)|must|shall)\b",
+    re.IGNORECASE,
+)
+_PARALLEL = rf"(?<![\w-]){{preposition}}\s+(?:(?!{_PREPOSITION}\b)[^\s,;?]+(?:\s+|$)){{{{1,4}}}}"
+_CHINESE_PIECE = re.compile(r"^(?:那么?|還有|还有|另外|如果是?|要是|换成|而)*[，,\s]*(.{1,12}?)\s*呢[？?\s]*$")
+_CHINESE_EDGE = "在从到对為为给的把被用是和与，,、"
+_HAN = re.compile(r"[\u3400-\u9fff]")
 
 
 def joined(question: str, history: Sequence[Message]) -> str:
     """The question with the one before, where it leans on it.
 
     >>> joined("And on Sundays?", [Message("user", "When does the shop open?"), Message("assistant", "At 9.")])
-    'When does the shop open? And on Sundays?'
+    'When does the shop open on Sundays?'
+    >>> joined("And on Windows?", [Message("user", "How do I install it on Linux?")])
+    'How do I install it on Windows?'
+    >>> joined("那儿童票呢？", [Message("user", "成人票多少钱？")])
+    '儿童票多少钱？'
     >>> joined("How much is a child seat?", [Message("user", "When does the shop open?")])
     'How much is a child seat?'
     """
-    before = [turn.content for turn in history if turn.role == "user"]
+    before = _whole_question([turn.content for turn in history if turn.role == "user"])
+    if before is None:
+        return question
+    if piece := _piece(question):
+        return _with_piece(piece, before)
     leans = bool(_LEANS.search(question)) or len(content(question)) <= _FEW_WORDS
-    return f"{before[-1]} {question}" if before and leans else question
+    return f"{before} {question}" if leans else question
+
+
+def _whole_question(asked: Sequence[str]) -> str | None:
+    """What the last question asked: pieces are put into the one before them, the oldest first."""
+    whole: str | None = None
+    for question in asked:
+        piece = _piece(question)
+        whole = _with_piece(piece, whole) if piece and whole else question
+    return whole
+
+
+def _piece(question: str) -> str:
+    """What a question without a verb and a question word of its own asks about; empty for any other.
+
+    >>> _piece("What about children?"), _piece("那周日呢？"), _piece("And who pays?"), _piece("Why?")
+    ('children', '周日', '', '')
+    """
+    if match := _CHINESE_PIECE.match(question):
+        return "" if set(match[1]) <= set("它他她这那其 ") else match[1]
+    lead = _LEADS_IN.match(question)
+    rest = question[lead.end() if lead else 0 :].strip(_END)
+    says = content(rest) or any(character.isdigit() for character in rest)
+    is_piece = lead is not None and lead[0].strip() and says and not _ASKS.search(rest)
+    return rest if is_piece and not _HAN.search(rest) else ""
+
+
+def _with_piece(piece: str, before: str) -> str:
+    return _chinese(piece, before) if _HAN.search(before) else _english(piece, before)
+
+
+def _english(piece: str, before: str) -> str:
+    """In the place of the phrase with the same preposition, or of what a bare noun is parallel to; else behind it all.
+
+    >>> _english("git pull", "What does git fetch do?"), _english("Persuasion", "Who wrote Emma?")
+    ('What does git pull do?', 'Who wrote Persuasion?')
+    """
+    stem, first = before.rstrip(_END), piece.split()[0]
+    if re.fullmatch(_PREPOSITION, first, re.IGNORECASE):
+        place = _phrase(re.escape(first), stem)
+        return _put(piece, stem, place) if place else f"{stem} {piece}?"
+    if place := _alike(piece, stem) or _phrase(_PREPOSITION, stem, only=True):
+        return _put(piece, stem, (place[0] + len(_preposition(stem[slice(*place)])), place[1]))
+    return f"{stem}, {piece}?"
+
+
+def _phrase(preposition: str, stem: str, *, only: bool = False) -> tuple[int, int] | None:
+    """The last phrase with a preposition, or the only one; what asks is none."""
+    found = re.finditer(_PARALLEL.format(preposition=preposition), stem, re.IGNORECASE)
+    places = [(match.start(), match.start() + len(match[0].rstrip())) for match in found if not _ASKS.search(match[0])]
+    return places[-1] if places and not (only and len(places) > 1) else None
+
+
+def _preposition(phrase: str) -> str:
+    match = re.match(rf"{_PREPOSITION}\s+", phrase, re.IGNORECASE)
+    return match[0] if match else ""
+
+
+def _alike(piece: str, stem: str) -> tuple[int, int] | None:
+    """Words that begin with the same one, or the last name of several where the piece is a name."""
+    first, size = piece.split()[0], len(piece.split())
+    if same := re.search(rf"(?<![\w-]){re.escape(first)}(?:\s+[^\s,;?]+){{{size - 1}}}(?![\w-])", stem):
+        return same.span()
+    names = [match.span() for match in re.finditer(r"(?<=\s)[A-Z][\w-]*(?:\s[A-Z][\w-]*)*", stem)]
+    return names[-1] if first[0].isupper() and names else None
+
+
+def _put(piece: str, stem: str, place: tuple[int, int]) -> str:
+    return f"{stem[: place[0]]}{piece}{stem[place[1] :]}?"
+
+
+def _chinese(piece: str, before: str) -> str:
+    """In the place of what ends alike (成人票, 儿童票), or in front of it all.
+
+    >>> _chinese("在 Windows 上", "如何在 Linux 上安装？"), _chinese("周日", "周末几点开门？")
+    ('如何在 Windows 上安装？', '周日，周末几点开门？')
+    """
+    piece = piece.lstrip("在从对到") or piece
+    end = before.find(piece[-1])
+    if end < 0:
+        return f"{piece}，{before}"
+    start = max((before.rfind(edge, 0, end) for edge in _CHINESE_EDGE), default=-1) + 1
+    blank = " " if before[start : start + 1] == " " else ""
+    return before[:start] + blank + piece + before[end + 1 :]

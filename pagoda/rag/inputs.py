@@ -5,6 +5,7 @@ In front of both paths of retrieval; heavy libraries are imported only where som
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pagoda.chat.model import ChatModel
@@ -55,6 +56,12 @@ def embedder_of(embedder: Embedder | str | None) -> Embedder:
     from pagoda.rag.embedding.embedder import load_embedder
 
     return load_embedder(embedder)
+
+
+def named_place(name_or_path: str) -> str:
+    """A folder by its absolute path, so that it is found from elsewhere; any other name as it is."""
+    folder = Path(name_or_path).expanduser()
+    return str(folder.absolute()) if folder.is_dir() else name_or_path
 
 
 def reranker_of(reranker: Reranker | str | None) -> Reranker | None:

@@ -27,14 +27,14 @@ from pagoda.language import language_of
 from pagoda.rag.answer import Answer
 from pagoda.rag.answerer import Answerer, GroundedQuestion
 from pagoda.rag.directives import readable_part, without_directives
-from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.document import Chunk, Hit
-from pagoda.rag.documents.files import FileChoice
 from pagoda.rag.extractive.answerer import QuotingAnswerer
 from pagoda.rag.generative.answerer import GenerativeAnswerer, GenerativeSettings
+from pagoda.rag.generative.backed import BackedAnswerer
 from pagoda.rag.generative.guided import UNSURE, GuidedAnswerer
 from pagoda.rag.generative.support import SupportCheck
-from pagoda.rag.inputs import chat_model_of, check_question, embedder_of, reranker_of
+from pagoda.rag.index.options import IndexOptions
+from pagoda.rag.inputs import chat_model_of, check_question, embedder_of, named_place, reranker_of
 from pagoda.rag.query import AnswererName, RagQuery, Where
 from pagoda.rag.retrieval.versions import told_copies
 from pagoda.rag.words import words_in
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from pagoda.rag.retrieval.lexical import Bm25Index
     from pagoda.rag.retrieval.reranker import Reranker
     from pagoda.rag.retrieval.retriever import Retriever
+    from pagoda.rag.viewing.view import DocumentView
 
 MAX_K = 100
 
@@ -56,18 +57,13 @@ MAX_K = 100
 class RagSettings:
     """How documents are cut and answers made. Raises ConfigError.
 
-    max_chunk_tokens, overlap_sentences: see Splitter; loading: see LoaderSettings; another value makes every document
-        anew at the next `add`
-    files: which files `add` takes from a folder
+    indexing: how `add` chooses, reads and cuts files; what is not said there is as it was when the index was made
     support_threshold: share of a sentence's words that must stand in its source
     generative: how a model is asked
     answerer: who answers where a question does not say; None is the model where there is one
     """
 
-    max_chunk_tokens: int = 200
-    overlap_sentences: int = 1
-    loading: LoaderSettings = field(default_factory=LoaderSettings)
-    files: FileChoice = field(default_factory=FileChoice)
+    indexing: IndexOptions = field(default_factory=IndexOptions)
     support_threshold: float = 0.5
     generative: GenerativeSettings = field(default_factory=GenerativeSettings)
     answerer: AnswererName | None = None
@@ -85,8 +81,8 @@ class RAG:
 
     path: the index's folder, made if it is not there (with read_only it must be)
     model: a ChatModel, or the URL of an OpenAI-compatible server; None quotes the documents and needs no model
-    embedder, reranker: a sentence-transformers name or path, or an object; None is the packaged MiniLM, and no
-        reranking
+    embedder, reranker: a sentence-transformers name or path, or an object; None is the embedder that the index was made
+        with, for a new one the packaged MiniLM, and no reranking
     store_url: http://host:port of a Chroma server; loop: the running event loop that `model` belongs to, if any
     owns_model: `close` ends the model, too, as it does one that was named by its URL
 
@@ -108,13 +104,17 @@ class RAG:
         loop: asyncio.AbstractEventLoop | None = None,
         owns_model: bool = False,
     ) -> None:
-        from pagoda.rag.index.index import RagIndex
+        from pagoda.rag.index.index import RagIndex, embedder_of_index
 
+        embedder = embedder_of_index(path) if embedder is None else embedder
         self.settings = settings or RagSettings()
         self.model = chat_model_of(model)
         self._embedder = embedder_of(embedder)
         self._reranker = reranker_of(reranker)
-        self._index = RagIndex.open(path, self._embedder, read_only=read_only, store_url=store_url)
+        given = named_place(embedder) if isinstance(embedder, str) else None
+        self._index = RagIndex.open(
+            path, self._embedder, read_only=read_only, store_url=store_url, embedder_given=given
+        )
         self._loop = LoopThread(loop, instead="the async one, aquery or astream")
         self._owns_model = owns_model or isinstance(model, str)
         self._mutex = threading.Lock()
@@ -122,9 +122,13 @@ class RAG:
         self._answerers: dict[AnswererName, Answerer] = {"extractive": QuotingAnswerer()}
         if self.model is not None:
             check = SupportCheck(self._embedder, threshold=self.settings.support_threshold)
-            self._answerers["model"] = GenerativeAnswerer(self.model, check, self.settings.generative)
-            reader = QuotingAnswerer(min_confidence=UNSURE, max_passages=1)
-            self._answerers["guided"] = GuidedAnswerer(self.model, reader, self.settings.generative.deadline_s)
+            writer, reader = (
+                GenerativeAnswerer(self.model, check, self.settings.generative),
+                self._answerers["extractive"],
+            )
+            unsure, deadline_s = QuotingAnswerer(min_confidence=UNSURE), self.settings.generative.deadline_s
+            self._answerers["model"] = BackedAnswerer(writer, reader)
+            self._answerers["guided"] = GuidedAnswerer(self.model, reader, unsure, deadline_s)
 
     # Documents
 
@@ -138,13 +142,11 @@ class RAG:
         from pagoda.rag.index.indexer import Indexer
         from pagoda.rag.splitting.splitter import Splitter
 
-        settings = self.settings
-        splitter = Splitter(
-            self._embedder.num_tokens_batch,
-            max_tokens=min(settings.max_chunk_tokens, self._embedder.max_tokens),
-            overlap_sentences=settings.overlap_sentences,
-        )
-        indexer = Indexer(self._index, splitter, self._embedder, loader_settings=settings.loading, files=settings.files)
+        options = self.settings.indexing.over(self._index.options)
+        size, overlap = options.cutting
+        size = min(size, self._embedder.max_tokens)
+        splitter = Splitter(self._embedder.num_tokens_batch, max_tokens=size, overlap_sentences=overlap)
+        indexer = Indexer(self._index, splitter, self._embedder, options=options)
         return indexer.add(paths, root, on_event)
 
     def watch(
@@ -170,6 +172,18 @@ class RAG:
     def status(self) -> IndexStatus:
         """Sizes and names."""
         return self._index.status()
+
+    def view(self, source: str, start: int = 0, end: int = 0, page: int | None = None) -> DocumentView:
+        """A document to look at, its characters from `start` to `end` marked; see viewing.view.view_of."""
+        from pagoda.rag.viewing.view import view_of
+
+        return view_of(self._index.catalog, source, start, end, page)
+
+    def page_picture(self, source: str, page: int) -> bytes:
+        """A page of a PDF of the index as PNG; see viewing.view.picture_of."""
+        from pagoda.rag.viewing.view import picture_of
+
+        return picture_of(self._index.catalog, source, page)
 
     # Hits
 

@@ -65,16 +65,23 @@ def build_app(engine: AsyncEngine, config: ServerConfig) -> FastAPI:
     pages = _pages(applications) if config.page else {}
     for path, page in pages.items():
         app.add_api_route(path, page, include_in_schema=False, response_class=HTMLResponse)
-    _add_middleware(app, config, metrics, open_paths=frozenset(pages))
+    _add_middleware(app, config, metrics, applications, open_paths=frozenset(pages))
     setattr(app, "openapi", partial(_describe, app))  # noqa: B010 - FastAPI's way, which mypy takes for a mistake
     return app
 
 
-def _add_middleware(app: FastAPI, config: ServerConfig, metrics: Metrics, open_paths: frozenset[str]) -> None:
+def _add_middleware(
+    app: FastAPI,
+    config: ServerConfig,
+    metrics: Metrics,
+    applications: Sequence[Application],
+    open_paths: frozenset[str],
+) -> None:
     """What every request passes. The last one added is the outermost."""
     app.add_middleware(BodyLimit, max_bytes=config.max_body_bytes)
     app.add_middleware(InflatedBodies, max_bytes=config.max_body_bytes)
-    app.add_middleware(ApiKeys, keys=config.api_keys, open_paths=open_paths)
+    own_keys = {application.router.prefix: application.keys for application in applications if application.keys}
+    app.add_middleware(ApiKeys, keys=config.api_keys, open_paths=open_paths, own_keys=own_keys)
     if config.allowed_origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=list(config.allowed_origins), allow_methods=["*"], allow_headers=["*"]

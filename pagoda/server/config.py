@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pagoda.errors import ConfigError
+from pagoda.server.access import DEFAULT_COLLECTION, Collection, check_collections
 
 METRICS_PREFIXES = ("pagoda", "vllm")
 _LEAST = {
@@ -46,6 +47,7 @@ class ServerConfig:
     metrics_prefix: "pagoda", or "vllm" for dashboards made for vLLM
     otlp_endpoint: URL of an OpenTelemetry collector that gets a span for each request
     rag: folder of an index of documents, which /v1/rag then serves; made if it is not there
+    collections: further ones by name; see `all_collections`
     dialogue: folder of a graph and its sessions, which /v1/dialogue and the page /dialogue then serve; made likewise
     domain, graph, graph_user, graph_password_env, graph_database, trained, timezone: of that dialogue, as for
         `pagoda dialogue chat`: domain file, address of a graph elsewhere, its user, variable of the password, database,
@@ -75,6 +77,7 @@ class ServerConfig:
     metrics_prefix: str = "pagoda"
     otlp_endpoint: str | None = None
     rag: Path | None = None
+    collections: tuple[Collection, ...] = ()
     dialogue: Path | None = None
     domain: Path | None = None
     graph: str | None = None
@@ -99,19 +102,14 @@ class ServerConfig:
             raise ConfigError(f"metrics_prefix is {self.metrics_prefix!r}: give one of {', '.join(METRICS_PREFIXES)}")
         if any(not key.strip() for key in self.api_keys):
             raise ConfigError("one of the API keys is empty: remove it, or give it some characters")
+        check_collections(self.all_collections)
         for name, least in _LEAST.items():
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ConfigError(f"{name} is {value}, but at least {least} is expected")
 
-
-def read_api_keys(path: Path) -> tuple[str, ...]:
-    """Keys from a file, one a line; empty lines and lines that begin with # are passed over. Raises ConfigError."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read API keys from {path}: {error}") from error
-    keys = tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
-    if not keys:
-        raise ConfigError(f"{path} holds no API key: write one a line")
-    return keys
+    @property
+    def all_collections(self) -> tuple[Collection, ...]:
+        """That of `rag` first; the first answers where a request names none."""
+        first = () if self.rag is None else (Collection(DEFAULT_COLLECTION, self.rag),)
+        return (*first, *self.collections)

@@ -33,7 +33,7 @@ from pagoda.errors import (
     PromptTooLongError,
 )
 from pagoda.graph.errors import GraphError
-from pagoda.rag.errors import IndexLockedError, LoadError, StoreError
+from pagoda.rag.errors import IndexLockedError, LoadError, StoreError, UnknownDocumentError
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +44,10 @@ class ModelNotFoundError(InvalidRequestError):
 
 class UnauthorizedError(PagodaError):
     """The key is missing or not known."""
+
+
+class ForbiddenError(PagodaError):
+    """The key is known, and not for this."""
 
 
 class BodyTooLargeError(PagodaError):
@@ -87,8 +91,10 @@ _UNAVAILABLE = ErrorRow(503, "ServiceUnavailableError", "unavailable")
 TABLE: dict[type[BaseException], ErrorRow] = {
     PromptTooLongError: ErrorRow(400, "BadRequestError", "context_length_exceeded"),
     ModelNotFoundError: ErrorRow(404, "NotFoundError", 404),
+    UnknownDocumentError: ErrorRow(404, "NotFoundError", 404),
     InvalidRequestError: ErrorRow(400, "BadRequestError", 400),
     UnauthorizedError: ErrorRow(401, "AuthenticationError", "invalid_api_key"),
+    ForbiddenError: ErrorRow(403, "PermissionDeniedError", 403),
     BodyTooLargeError: ErrorRow(413, "RequestEntityTooLargeError", 413),
     UriTooLongError: ErrorRow(414, "BadRequestError", 414),
     UnsupportedMediaTypeError: ErrorRow(415, "UnsupportedMediaTypeError", 415),

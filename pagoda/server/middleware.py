@@ -5,15 +5,15 @@ First stations of a request's path, inside the access log. Keys are compared in 
 
 from __future__ import annotations
 
-import hmac
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pagoda.server.errors import BodyTooLargeError, UnauthorizedError, response_for
+from pagoda.server.access import given_key, is_among, unauthorized
+from pagoda.server.errors import BodyTooLargeError, ForbiddenError, UnauthorizedError, response_for
 
 OPEN_PATHS = frozenset({"/", "/favicon.ico", "/health", "/ping", "/ready", "/version"})
 """Without a key: pages ask the person for it, and probes have none."""
@@ -44,34 +44,37 @@ class RequestId:
 
 
 class ApiKeys:
-    """Lets nobody in without one of the keys, where there are any. open_paths: of the applications' pages."""
+    """Lets nobody in without one of the keys, where there are any.
 
-    def __init__(self, app: ASGIApp, keys: Sequence[str], open_paths: frozenset[str] = frozenset()) -> None:
+    open_paths: of the applications' pages; own_keys: beginning of paths -> keys that open these alone, whose endpoints
+    look for themselves what each of them may do
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        keys: Sequence[str],
+        open_paths: frozenset[str] = frozenset(),
+        own_keys: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         self._app = app
-        self._keys = [key.encode() for key in keys]
+        self._keys = keys
         self._open_paths = OPEN_PATHS | open_paths
+        self._own_keys = own_keys or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 401, or note the key and pass on."""
-        if scope["type"] == "http" and self._asks_for_key(scope["path"], scope["method"]):
-            given = _given_key(Headers(scope=scope))
-            if not self._known(given):
-                text = "an API key is needed: send it as `Authorization: Bearer KEY`"
-                if given is not None:
-                    text = "this API key is not known here: check it, or ask the operator for one"
-                await response_for(UnauthorizedError(text))(scope, receive, send)
+        """Answer 401 or 403, or note the key if it is known and pass on."""
+        if scope["type"] == "http" and scope["path"] not in self._open_paths and scope["method"] != "OPTIONS":
+            # A browser's question beforehand (CORS preflight, OPTIONS) never brings the key.
+            given = given_key(Headers(scope=scope))
+            opened = [path for path, keys in self._own_keys.items() if is_among(given, keys)]
+            is_known = is_among(given, self._keys) or any(_is_below(scope["path"], path) for path in opened)
+            if self._keys and not is_known:
+                await response_for(_refusal(given, opened))(scope, receive, send)
                 return
-            scope.setdefault("state", {})["api_key"] = given
+            if is_known:
+                scope.setdefault("state", {})["api_key"] = given
         await self._app(scope, receive, send)
-
-    def _asks_for_key(self, path: str, method: str) -> bool:
-        """A browser's question beforehand (CORS preflight, OPTIONS) never brings the key."""
-        return bool(self._keys) and path not in self._open_paths and method != "OPTIONS"
-
-    def _known(self, given: str | None) -> bool:
-        """All keys are compared, each in constant time, so that time tells nothing."""
-        data = (given or "").encode("utf-8", errors="replace")
-        return sum(hmac.compare_digest(data, key) for key in self._keys) > 0
 
 
 class BodyLimit:
@@ -108,8 +111,11 @@ class BodyLimit:
         return BodyTooLargeError(f"the body is larger than {self._max_bytes} bytes, which is the most that is taken")
 
 
-def _given_key(headers: Headers) -> str | None:
-    scheme, _, token = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token:
-        return token.strip()
-    return headers.get("x-api-key") or headers.get("api-key")
+def _refusal(given: str | None, opened: Sequence[str]) -> UnauthorizedError | ForbiddenError:
+    if not opened:
+        return unauthorized(given)
+    return ForbiddenError(f"this API key opens {', '.join(opened)} alone: ask the operator for one that opens more")
+
+
+def _is_below(path: str, beginning: str) -> bool:
+    return path == beginning or path.startswith(f"{beginning}/")

@@ -34,6 +34,7 @@ Documented = dict[int | str, dict[str, Any]]
 _TEXTS = {
     400: "The request is malformed, or a field cannot be served",
     401: "The API key is missing or unknown",
+    403: "The API key is known, and not for this",
     404: "The model is not served here",
     413: "The body is too large",
     415: "The body is not JSON",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,21 +21,35 @@ ORIGIN = "http://pagoda.test/"
 ANSWER = {
     "text": "The shop opens at 9:00. [1]<img src=x onerror='window.harmed=1'>",
     "citations": [
-        {"number": 1, "source": "shop.md", "line": 3, "page": None, "quote": "The shop opens at <b>9:00</b>."},
+        {"number": 1, "source": "shop.md", "line": 3, "page": None, "start": 8, "end": 38,
+         "quote": "The shop opens at <b>9:00</b>."},
     ],
     "unsupported": ["It never closes."],
     "dropped": [],
 }  # fmt: skip
 
 
+VIEW = {
+    "source": "shop.md", "title": "The shop", "kind": "markdown", "is_marked": True, "is_current": True,
+    "is_whole": True, "page": None, "num_pages": None, "has_picture": False, "boxes": [],
+    "html": "<h1>The shop</h1><p>It <a href='javascript:window.harmed=2'>opens</a> <mark>at <b onclick="
+    "'window.harmed=3'>9:00</b></mark>.</p><img src=x onerror='window.harmed=4'><script>window.harmed=5</script>",
+}  # fmt: skip
+# One white pixel.
+PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsTjZ7wAAAABJRU5ErkJggg==")
+
+
 class Documents:
     """A server's documents as far as the panel sees them.
 
-    received: (method, path, body) of each request; said: what a question gets
+    received: (method, path, body) of each request; said: what a question gets; view: what a document is; collections:
+    names and whether they may be changed
     """
 
     def __init__(self) -> None:
         self.names = ["shop.md"]
+        self.view: dict[str, Any] = VIEW
+        self.collections = {"default": True}
         self.received: list[tuple[str, str, bytes]] = []
         self.said: dict[str, Any] = ANSWER
 
@@ -47,12 +63,22 @@ class Documents:
             route.fulfill(body=body, content_type="text/html; charset=utf-8")
         elif path == "v1/models":
             route.fulfill(body=json.dumps({"data": [{"id": "pagoda"}]}), content_type="application/json")
+        elif path.startswith("v1/rag/pictures/"):
+            route.fulfill(body=PNG, content_type="image/png")
         else:
             route.fulfill(body=json.dumps(self._json(request.method, path)), content_type="application/json")
 
-    def _json(self, method: str, path: str) -> Any:
+    def _json(self, method: str, given: str) -> Any:
+        path = given.partition("?")[0]
         if path == "v1/rag/query":
             return self.said
+        if path == "v1/rag/collections":
+            names = list(self.collections.items())
+            return {"data": [{"name": n, "may_write": may, "is_default": i == 0} for i, (n, may) in enumerate(names)]}
+        if path == "v1/rag/feedback":
+            return {"object": "rag.feedback"}
+        if method == "GET" and path.startswith("v1/rag/documents/"):
+            return {**self.view, "page": self.view["page"] and int(given.partition("page=")[2] or 2)}
         if method == "POST":
             self.names.append("new.md")
             return {"added": ["new.md"], "updated": []}
@@ -120,3 +146,76 @@ def test_files_are_uploaded_as_a_form_and_what_was_uploaded_can_be_removed(page:
     page.locator(".document-list").get_by_role("button", name="Delete").click()
     expect(page.locator(".document-list li")).to_have_count(1)
     assert documents.names == ["shop.md"]
+
+
+def ask(page: Any) -> None:
+    """Ask something, and wait for the answer."""
+    page.get_by_label("Ask the documents…").fill("When does the shop open?")
+    page.get_by_role("button", name="Ask", exact=True).click()
+    expect(page.locator(".said")).to_be_visible()
+
+
+def bodies(documents: Documents, path: str) -> list[Any]:
+    """What was posted to a path."""
+    return [json.loads(body) for method, asked, body in documents.received if (method, asked) == ("POST", path)]
+
+
+def test_a_citation_opens_its_document_at_the_mark_and_escape_leads_back(page: Any, documents: Documents) -> None:
+    ask(page)
+    page.locator("button.source").first.press("Enter")
+    shown = page.locator("#source-body")
+    expect(shown.locator("mark")).to_have_text("at 9:00")
+    expect(shown).to_be_focused()
+    expect(page.locator("#source-dialog")).to_contain_text("[1] shop.md, line 3")
+    assert ("GET", "v1/rag/documents/shop.md?start=8&end=38", b"") in documents.received
+    # Whatever a server sends: nothing of it runs.
+    assert shown.locator("a, img, script, [onclick]").count() == 0
+    assert page.evaluate("window.harmed") is None
+    page.keyboard.press("Escape")
+    expect(page.locator("#source-dialog")).to_be_hidden()
+    expect(page.locator("button.source").first).to_be_focused()
+
+
+def test_pages_of_a_pdf_are_turned_and_the_passage_has_a_box(page: Any, documents: Documents) -> None:
+    documents.view = {**VIEW, "kind": "pages", "page": 2, "num_pages": 3, "has_picture": True}
+    documents.view["boxes"] = [[0.1, 0.2, 0.3, 0.05]]
+    page.locator(".document-list .name").first.click()
+    expect(page.locator("#turning")).to_contain_text("Page 2 of 3")
+    expect(page.get_by_role("img", name="Page 2 as it is printed")).to_be_visible()
+    style = re.compile("left: 10%; top: 20%; width: 30%; height: 5%")
+    expect(page.locator(".sheet i")).to_have_attribute("style", style)
+    page.get_by_role("button", name="Next page").click()
+    expect(page.locator("#turning")).to_contain_text("Page 3 of 3")
+    expect(page.get_by_role("button", name="Next page")).to_be_disabled()
+
+
+def test_a_document_that_changed_is_told(page: Any, documents: Documents) -> None:
+    documents.view = {**VIEW, "is_current": False}
+    page.locator(".document-list .name").first.click()
+    expect(page.locator("#source-notice")).to_contain_text("has changed since it was indexed")
+
+
+def test_an_answer_is_rated_and_what_would_be_right_is_sent_along(page: Any, documents: Documents) -> None:
+    ask(page)
+    page.get_by_role("button", name="Yes, it was right").click()
+    expect(page.locator(".rating")).to_have_text("Thank you. It is kept for measuring.")
+    ask(page)
+    page.get_by_role("button", name="No, it was wrong").click()
+    page.keyboard.type("At ten.")
+    page.get_by_role("button", name="Send", exact=True).last.click()
+    expect(page.locator(".rating")).to_have_text("Thank you. It is kept for measuring.")
+    first, second = bodies(documents, "v1/rag/feedback")
+    assert (first["rating"], first["question"], first["source"]) == ("up", "When does the shop open?", "shop.md")
+    assert (second["rating"], second["right_answer"], second["not_in_documents"]) == ("down", "At ten.", False)
+
+
+def test_a_collection_is_chosen_and_one_that_is_not_ones_own_offers_no_changes(page: Any, documents: Documents) -> None:
+    expect(page.locator("#collection-field")).to_be_hidden()
+    documents.collections = {"handbook": True, "手册": False}
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Documents").click()
+    expect(page.get_by_role("button", name="Add files…")).to_be_visible()
+    page.get_by_label("Collection").select_option("手册")
+    expect(page.get_by_role("button", name="Add files…")).to_be_hidden()
+    ask(page)
+    assert documents.received[-1][1] == "v1/rag/query?collection=%E6%89%8B%E5%86%8C"

@@ -1,4 +1,7 @@
-"""The handbook indexed and asked in a process that cannot open a connection, with the real embedder."""
+"""The handbook indexed and asked in a process that cannot open a connection, with the real embedder.
+
+Nor can it import sentence-transformers, which only an embedder by name needs.
+"""
 
 from __future__ import annotations
 
@@ -25,16 +28,17 @@ def refuse(self, *args, **kwargs):
 
 socket.socket.connect = socket.socket.connect_ex = refuse
 socket.create_connection = socket.getaddrinfo = refuse
+sys.modules["sentence_transformers"] = sys.modules["transformers"] = None
 from pagoda.cli.app import run
 sys.exit(run(sys.argv[1:]))
 """
 
 
-def pagoda(*arguments: str) -> str:
+def pagoda(*arguments: str, script: str = SCRIPT) -> str:
     environment = {**os.environ, "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1"}
     environment = {name: value for name, value in environment.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
     ended = subprocess.run(
-        [sys.executable, "-c", SCRIPT, "rag", *arguments],
+        [sys.executable, "-c", script, "rag", *arguments],
         capture_output=True, text=True, timeout=HANG_S, check=False, env=environment,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
@@ -56,6 +60,11 @@ def test_questions_in_both_languages_are_answered_with_their_sources_without_a_n
     result = json.loads(pagoda("eval", str(questions), "--store", store, "--json"))
     assert result["recall_at_1"] >= 0.9
     assert result["recall_at_k"] == 1.0
+
+
+def test_a_question_is_answered_without_torch(store: str) -> None:
+    script = SCRIPT.replace("from pagoda.cli", 'sys.modules["torch"] = None\nfrom pagoda.cli')
+    assert pagoda("ask", "How long are repairs guaranteed?", "--store", store, script=script).startswith("Repairs are")
 
 
 def test_an_answer_quotes_its_file_to_the_letter(store: str) -> None:

@@ -22,7 +22,7 @@ ORDER: dict[str, list[list[str]]] = {
         ["documents", "embedding"],
         ["splitting"],
         ["index"],
-        ["retrieval", "generative", "extractive"],
+        ["retrieval", "generative", "extractive", "viewing"],
         ["evaluation"],
     ],
     "dialogue": [["domain"], ["slots"], ["cypher", "state"], ["reading", "reply"], ["turn"], ["sessions"]],
@@ -52,6 +52,7 @@ GROUND: dict[str, set[str]] = {
     },
     "dialogue": {"errors"},
     "server": {
+        "access",
         "config",
         "errors",
         "fields",

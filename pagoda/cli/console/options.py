@@ -272,6 +272,12 @@ SERVER_OPTIONS = (
     option("otlp_endpoint", str, "OpenTelemetry collector that gets a span for each request (OTLP over HTTP)."),
     option("rag", Path, "Folder of an index of documents: /v1/rag answers from it and takes uploads."),
     option(
+        "collections",
+        list[str],
+        "NAME=DIR, a further index by name, or a TOML file of indexes and the keys that open them; may be repeated.",
+        "--collection",
+    ),
+    option(
         "dialogue", Path, "Folder of a graph and its sessions: /v1/dialogue talks over it, with a page at /dialogue."
     ),
     *DIALOGUE_OPTIONS,

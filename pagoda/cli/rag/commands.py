@@ -1,4 +1,4 @@
-"""`pagoda rag index | ask | chat | eval | status`: questions to a folder of documents, answered with their sources.
+"""`pagoda rag index | ask | chat | eval | feedback | status`: questions to documents, answered with their sources.
 
 The ends of both paths of retrieval: files come in here, answers go out. Answers go to stdout, everything else to
 stderr. Without --model nothing but the documents' own words is printed, and nothing needs a network.
@@ -52,7 +52,11 @@ Filter = Annotated[
 MapReduce = Annotated[
     bool, typer.Option("--map-reduce", help="Read sources that do not fit together in parts, instead of dropping some.")
 ]
-EMBEDDER = option("embedder", str, "sentence-transformers model by name or path; otherwise the packaged MiniLM.")
+EMBEDDER = option(
+    "embedder",
+    str,
+    "sentence-transformers model by name or path; otherwise the index's own, at first the packaged MiniLM.",
+)
 READER_OPTIONS = (
     option(
         "model",
@@ -67,8 +71,8 @@ READER_OPTIONS = (
     option(
         "answerer",
         str,
-        "Who answers: model reads the sources; guided, for small models, confirms and completes what is quoted; "
-        "extractive quotes. The default is model where one is named.",
+        "Who answers: model reads the sources, a small one the passages that are quoted; guided confirms and "
+        "completes what is quoted; extractive quotes. The default is model where one is named.",
     ),
     option("deadline", float, "Seconds that a model has for an answer."),
     EMBEDDER,
@@ -102,11 +106,11 @@ def index(
         _check_exists(path, store)
     with RAG(store, store_url=store_url, settings=index_settings(files), **reader) as documents:
         if watch:
-            watch_files(terminal, words, documents, paths, store, as_json=as_json)
+            watch_files(terminal, words, documents, paths, store, files, as_json=as_json)
             return
         with progress(terminal, words) as on_event:
             report = documents.add(paths, on_event=on_event)
-    tell_report(terminal, words, report, store, as_json=as_json)
+    tell_report(terminal, words, report, store, files, as_json=as_json)
     if report.skipped and not (report.added or report.updated or report.unchanged):
         raise typer.Exit(1)
 
@@ -202,6 +206,25 @@ def evaluate(
         terminal.result(json.dumps(asdict(result), ensure_ascii=False, indent=2))
     else:
         terminal.result("\n".join(evaluation_lines(result, rag_words(terminal.say))))
+
+
+@rag.command(short_help="Print what people said of answers, as questions for eval.")
+def feedback(ctx: typer.Context, store: Store = DEFAULT_STORE, as_json: AsJson = False) -> None:
+    """Print the questions that people said something of in the server's page, with what is right, as eval takes them.
+
+    With --json all that they said, an entry a line.
+    """
+    from pagoda.rag.evaluation.feedback import FeedbackLog, feedback_file, question_lines, question_set
+
+    terminal: Terminal = ctx.obj
+    _check_is_index(store)
+    entries = FeedbackLog(feedback_file(store.expanduser().absolute())).entries()
+    lines = [json.dumps(asdict(entry), ensure_ascii=False) for entry in entries]
+    told = lines if as_json else list(question_lines(question_set(entries)))
+    if told:
+        terminal.result("\n".join(told))
+    if not as_json:
+        terminal.note(rag_words(terminal.say).feedback.format(entries=len(entries), questions=len(told)))
 
 
 @rag.command(short_help="Say what an index holds.")

@@ -28,30 +28,56 @@ FILE_OPTIONS = (
     option("chunk_tokens", int, "Most tokens of a chunk.", default=200),
     option("overlap", int, "Sentences that a chunk takes over from the one before.", default=1),
 )
-"""Which files become documents, and how: what `files` is in the command. Others than before make them anew."""
-_CUTTING = {"chunk_tokens": "max_chunk_tokens", "overlap": "overlap_sentences"}
+"""Which files become documents, and how: what `files` is in the command. The index keeps them for the next run."""
+_OPTIONS = {"chunk_tokens": "max_chunk_tokens", "overlap": "overlap_sentences"}
 
 
 def index_settings(files: Settings) -> RagSettings:
-    """What the options say. Raises ConfigError."""
-    from pagoda.rag.documents.decoding import LoaderSettings
-    from pagoda.rag.documents.files import FileChoice
+    """What the options say; what they do not say is as it was. Raises ConfigError."""
+    from pagoda.rag.index.options import IndexOptions
     from pagoda.rag.pipeline import RagSettings
 
-    return RagSettings(
-        loading=LoaderSettings(**{name: files[name] for name in ("encoding", "max_bytes") if name in files}),
-        files=FileChoice(tuple(files.get("include", ())), tuple(files.get("exclude", ()))),
-        **{field: files[name] for name, field in _CUTTING.items() if name in files},
-    )
+    said = {name: tuple(filter(None, value)) if isinstance(value, list) else value for name, value in files.items()}
+    return RagSettings(indexing=IndexOptions(**{_OPTIONS.get(name, name): value for name, value in said.items()}))
+
+
+def _flag(name: str) -> str:
+    """How an option is called on the command line."""
+    flags = {field: flag for flag, field in _OPTIONS.items()}
+    return f"--{flags.get(name, name).replace('_', '-')}"
+
+
+def _tell_options(terminal: Terminal, words: RagWords, report: IndexReport, given: Settings) -> None:
+    """Options that were kept from before, and those that are not as they were."""
+    changed = {_flag(name): values for name, values in report.changed.items()}
+    named = {f"--{name.replace('_', '-')}" for name in given}
+    kept = {flag: value for name, value in report.options.items() if (flag := _flag(name)) not in named and value}
+    if kept:
+        told = ", ".join(f"{flag} {_shown(value)}" for flag, value in kept.items())
+        terminal.note(printable(words.options_kept.format(options=told)))
+    for flag, (before, now) in changed.items():
+        told = words.option_changed.format(option=flag, before=_shown(before), now=_shown(now))
+        terminal.note(printable(told), style="yellow")
+
+
+def _shown(value: Any) -> str:
+    return " ".join(value) if isinstance(value, list | tuple) and value else str(value or '""')
 
 
 def watch_files(
-    terminal: Terminal, words: RagWords, documents: RAG, paths: list[Path], store: Path, *, as_json: bool
+    terminal: Terminal,
+    words: RagWords,
+    documents: RAG,
+    paths: list[Path],
+    store: Path,
+    given: Settings,
+    *,
+    as_json: bool,
 ) -> None:
     """Index now and after each change, until Ctrl-C; runs that changed nothing are not told, but for the first."""
     for number, report in enumerate(documents.watch(paths)):
         if number == 0 or report.added or report.updated or report.deleted or report.skipped:
-            tell_report(terminal, words, report, store, as_json=as_json)
+            tell_report(terminal, words, report, store, given, as_json=as_json)
         if number == 0:
             terminal.note(words.watching)
 
@@ -72,8 +98,11 @@ def progress(terminal: Terminal, words: RagWords) -> Iterator[Any]:
         yield on_event
 
 
-def tell_report(terminal: Terminal, words: RagWords, report: IndexReport, store: Path, *, as_json: bool) -> None:
-    """What a run did, and what it left out."""
+def tell_report(
+    terminal: Terminal, words: RagWords, report: IndexReport, store: Path, given: Settings, *, as_json: bool
+) -> None:
+    """What a run did, and what it left out. given: the options that were named."""
+    _tell_options(terminal, words, report, given)
     for source, reason in report.skipped:
         terminal.note(printable(words.skipped.format(source=source, reason=reason)), style="yellow")
     for source, warning in report.warned:

@@ -17,6 +17,8 @@ class RagWords:
     skipped: str
     warned: str
     report: str
+    options_kept: str
+    option_changed: str
     watching: str
     sources: str
     place: str
@@ -34,6 +36,7 @@ class RagWords:
     evaluated_recall: str
     evaluated_answers: str
     evaluated_abstention: str
+    feedback: str
 
 
 ENGLISH = RagWords(
@@ -45,6 +48,8 @@ ENGLISH = RagWords(
         "{added} added, {updated} updated, {deleted} deleted, {unchanged} unchanged, {skipped} skipped: "
         "{num_chunks} chunks in {store} after {seconds:.1f} s"
     ),
+    options_kept="as this index was made: {options}",
+    option_changed="{option} was {before} for this index and is {now} from now on",
     watching="watching for changes; Ctrl-C ends",
     sources="Sources:",
     place="[{number}] {source}, line {line}",
@@ -68,6 +73,7 @@ ENGLISH = RagWords(
         "abstention: {rejected:.3f} of {num_unanswerable} that the documents do not hold, "
         "wrongly {wrongly:.3f} of {num_answerable} that they do"
     ),
+    feedback="{entries} ratings, {questions} questions whose right answer they tell",
 )
 
 CHINESE = RagWords(
@@ -79,6 +85,8 @@ CHINESE = RagWords(
         "新增 {added}，更新 {updated}，删除 {deleted}，未变 {unchanged}，跳过 {skipped}："
         "{store} 中共 {num_chunks} 个片段，用时 {seconds:.1f} 秒"
     ),
+    options_kept="沿用此索引的选项：{options}",
+    option_changed="此索引的 {option} 原为 {before}，现改为 {now}，以后沿用",
     watching="正在监视文件变化；按 Ctrl-C 结束",
     sources="来源：",
     place="[{number}] {source} 第 {line} 行",
@@ -102,6 +110,7 @@ CHINESE = RagWords(
         "拒答：文档中没有答案的 {num_unanswerable} 个问题拒答了 {rejected:.3f}，"
         "有答案的 {num_answerable} 个误拒 {wrongly:.3f}"
     ),
+    feedback="{entries} 条评价，其中 {questions} 个问题有正确答案",
 )
 
 

@@ -69,3 +69,9 @@ def reads(embedder: Embedder, text: str) -> bool:
     """Whether an embedder knows enough of a text's tokens. Plain Latin text is not worth counting."""
     sample = text[:_SAMPLE_CHARACTERS]
     return _OTHER_SCRIPT.search(sample) is None or embedder.unknown_share(sample) <= UNREADABLE_SHARE
+
+
+def normalised(vectors: np.ndarray) -> np.ndarray:
+    """[n, dimension] with length 1 each; one of zeros stays as it is."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return (vectors / np.maximum(lengths, 1e-12)).astype(np.float32, copy=False)

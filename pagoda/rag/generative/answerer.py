@@ -6,6 +6,7 @@ alone. All of it is async and belongs to the loop that the model belongs to; man
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from contextlib import aclosing
@@ -34,15 +35,17 @@ from pagoda.rag.generative.support import SupportCheck
 from pagoda.rag.words import words_in
 
 T = TypeVar("T")
+_SENTENCE_END = re.compile(r"[。！？…]+[”’」』]*|[.!?]+[\"')]*(?=\s)(?:\s*\[\d+\])*|\n")
 SMALL = 2_000_000_000
-"""Parameters below which a model is asked in plain words."""
+"""Parameters below which a model is asked in plain words, and for no more than a few sentences."""
+SMALL_ANSWER_TOKENS = 96
 
 
 @dataclass(frozen=True, kw_only=True)
 class GenerativeSettings:
     """How a model is asked. Raises ConfigError.
 
-    max_answer_tokens: of the answer; less where the model's context is small
+    max_answer_tokens: of the answer; less where the model or its context is small
     max_prompt_tokens: of the prompt, where that is to be less than the context leaves
     map_reduce: where sources do not fit together, read them in parts instead of dropping the weakest
     marks: whether the model marks each sentence with its source; None is for models of two billion parameters or more,
@@ -69,11 +72,16 @@ class GenerativeAnswerer:
     def __init__(self, model: ChatModel, check: SupportCheck, settings: GenerativeSettings | None = None) -> None:
         self.model = model
         self._check = check
-        self._settings = settings or GenerativeSettings()
+        self.settings = settings or GenerativeSettings()
 
     async def standalone(self, question: str, history: Sequence[Message]) -> str:
         """A follow-up question as the model rewrites it. Raises ChatModelError."""
         return await condensed(question, history, self.model) if history else question
+
+    async def is_small(self) -> bool:
+        """Whether the model has fewer than SMALL parameters; one that does not say has not. Raises ChatModelError."""
+        size = await self._in_time(self.model.num_parameters())
+        return size is not None and size < SMALL
 
     async def answer_batch(self, questions: Sequence[GroundedQuestion]) -> list[Answer]:
         """An answer for each, in order, from one call of the model. Raises ChatModelError, PromptTooLongError."""
@@ -112,19 +120,18 @@ class GenerativeAnswerer:
     async def _params(self) -> ChatParams:
         """Greedy, so that the same question gets the same answer; a small context leaves a quarter to the answer."""
         context = await self._in_time(self.model.max_context_tokens())
-        wanted = self._settings.max_answer_tokens
+        wanted = self.settings.max_answer_tokens
+        if await self.is_small():
+            wanted = min(wanted, SMALL_ANSWER_TOKENS)
         return ChatParams(max_tokens=wanted if context is None else max(1, min(wanted, context // 4)))
 
     async def _marks(self) -> bool:
         """Whether to ask for marks."""
-        if self._settings.marks is not None:
-            return self._settings.marks
-        size = await self._in_time(self.model.num_parameters())
-        return size is None or size >= SMALL
+        return not await self.is_small() if self.settings.marks is None else self.settings.marks
 
     async def _plan(self, question: GroundedQuestion, params: ChatParams) -> PromptPlan:
         context = await self.model.max_context_tokens()
-        limits = [self._settings.max_prompt_tokens, None if context is None else context - params.max_tokens]
+        limits = [self.settings.max_prompt_tokens, None if context is None else context - params.max_tokens]
         budget = min((limit for limit in limits if limit is not None), default=None)
         marks = await self._marks()
         count = self.model.count_tokens
@@ -134,7 +141,7 @@ class GenerativeAnswerer:
         plan = await self._plan(question, params)
         if not question.hits:
             return PackedPrompt((), (), plan.language)
-        if self._settings.map_reduce:
+        if self.settings.map_reduce:
             parts = await partitioned(plan, merged(question.hits))
             if len(parts) > 1:
                 return await self._mapped(plan, parts, params)
@@ -168,7 +175,7 @@ class GenerativeAnswerer:
                 await stream.aclose()
 
     async def _in_time(self, work: Awaitable[T]) -> T:
-        return await in_time(work, self.model, self._settings.deadline_s)
+        return await in_time(work, self.model, self.settings.deadline_s)
 
     def _checked(
         self, question: GroundedQuestion, prompt: PackedPrompt, said: ChatAnswer | None, params: ChatParams
@@ -182,8 +189,9 @@ class GenerativeAnswerer:
                 abstained=True,
                 answerer=self.model.name,
             )
-        result = checked(said.text, question.text, prompt, self._check)
-        cut = (words.cut_answer.format(tokens=params.max_tokens),) if said.finish_reason == "length" else ()
+        is_cut = said.finish_reason == "length"
+        result = checked(_whole_sentences(said.text) if is_cut else said.text, question.text, prompt, self._check)
+        cut = (words.cut_answer.format(tokens=params.max_tokens),) if is_cut else ()
         return Answer(
             question=question.text,
             text=result.text,
@@ -195,6 +203,16 @@ class GenerativeAnswerer:
             dropped=prompt.dropped + cut,
             answerer=self.model.name,
         )
+
+
+def _whole_sentences(text: str) -> str:
+    """A text that was cut off, without its last sentence; all of it where there is no other.
+
+    >>> _whole_sentences("It opens at 9.30. On Sundays it")
+    'It opens at 9.30.'
+    """
+    ends = [match.end() for match in _SENTENCE_END.finditer(text)]
+    return text[: ends[-1]] if ends else text
 
 
 async def _next(stream: AsyncIterator[str]) -> str | None:

@@ -30,6 +30,12 @@ _SENTENCE = re.compile(
     r"\S(?:[^\n。！？!?.…]|\.(?=\S)(?!\s*[\[【]\d)|(?<=\b[A-Za-z])\.)*(?:[。！？!?…]+|\.+|(?=\n)|$)[”’\"'）)]*"
     r"(?:\s*[\[【]\s*\d{1,3}(?:\s*[,，、;；]\s*\d{1,3})*\s*[\]】][。.]?)*",
 )
+_OF_THE_PROMPT = re.compile(
+    r"^(?:according to the (?:\w+ )?text,?|the (?:\w+ )?text (?:states|says|mentions)(?: that)?"
+    r"|根据(?:材料|文中|原文)的?(?:内容)?[，,]?)\s*",
+    re.IGNORECASE,
+)
+"""Words about a text that only the model was shown."""
 _THINKING = re.compile(r"<think>.*?(?:</think>|$)", re.DOTALL | re.IGNORECASE)
 
 
@@ -60,7 +66,7 @@ class _Numbering:
 def checked(text: str, question: str, prompt: PackedPrompt, check: SupportCheck) -> CheckedText:
     """The text with citations that hold, numbered from 1."""
     words = words_in(prompt.language)
-    text = with_own_links(_THINKING.sub("", text), prompt.sources).strip()
+    text = _without_preamble(with_own_links(_THINKING.sub("", text), prompt.sources).strip())
     if is_abstention(text):
         return CheckedText(words.abstention, abstained=True)
     numbering, unsupported, scores, parts = _Numbering(), list[str](), list[float](), list[str]()
@@ -77,6 +83,15 @@ def checked(text: str, question: str, prompt: PackedPrompt, check: SupportCheck)
         return CheckedText(words.abstention, unsupported=tuple(unsupported), abstained=True)
     score = sum(scores) / len(scores)
     return CheckedText("".join(parts).strip(), tuple(numbering.found.values()), tuple(unsupported), score=score)
+
+
+def _without_preamble(text: str) -> str:
+    """
+    >>> _without_preamble("According to the text, it opens at nine.")
+    'It opens at nine.'
+    """
+    told = _OF_THE_PROMPT.sub("", text)
+    return text if told == text else told[:1].upper() + told[1:]
 
 
 def is_abstention(text: str) -> bool:

@@ -2,9 +2,10 @@
 
 On a question's path: question -> Hits -> reader's quotation -> *model* -> Answer. A small model loses its way among
 five sources and cites at random, but from one sentence it picks words that answer. So the reader, which is the
-extractive answerer, chooses the passage and its sentence, and the model is asked with that sentence alone. Where its
-words touch the reader's, it may complete them; and that the two agree is a reason to answer where the reader alone is
-not sure that the passage holds an answer. Every answer is a quotation, whatever the model says.
+extractive answerer, chooses the passage and its sentence, and the model is asked with that one alone. Where its words
+touch the reader's, it may complete them; and that the two agree is a reason to answer where the reader alone is not
+sure that the passage holds an answer. What the reader shows by itself is shown in any case, and every answer is a
+quotation, whatever the model says.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from pagoda.rag.generative.deadline import in_time
 from pagoda.rag.generative.neutralise import neutralised
 from pagoda.rag.words import words_in
 
-UNSURE, SURE = 0.2, 0.5
-"""Confidence of the reader: below the first nobody answers, below the second only both together."""
+UNSURE = 0.2
+"""Confidence of the reader below which nobody answers; from there to where it answers by itself, only both together."""
 MAX_TOKENS = 48
 _LEFT_OUT = 2
 """So many words of the quotation a model may leave out: an article, an `and`."""
@@ -34,12 +35,13 @@ _WORD = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+")
 class GuidedAnswerer:
     """Asks a model what a reader's quotation says: an `Answerer`.
 
-    reader: answers from UNSURE on, with the words that answer and one citation, which quotes what stands around them
+    reader: answers where it is sure by itself, with the words that answer; its first citation quotes what stands around
+    unsure: the same from UNSURE on, which needs the model's word
     deadline_s: of one call of the model, all its tries together
     """
 
-    def __init__(self, model: ChatModel, reader: Answerer, deadline_s: float = 120.0) -> None:
-        self._model, self._reader, self._deadline_s = model, reader, deadline_s
+    def __init__(self, model: ChatModel, reader: Answerer, unsure: Answerer, deadline_s: float = 120.0) -> None:
+        self._model, self._reader, self._unsure, self._deadline_s = model, reader, unsure, deadline_s
 
     async def standalone(self, question: str, history: Sequence[Message]) -> str:
         """As the reader does it: a small model's rewriting of a question loses more than it gains."""
@@ -48,12 +50,16 @@ class GuidedAnswerer:
     async def answer_batch(self, questions: Sequence[GroundedQuestion]) -> list[Answer]:
         """An answer for each, in order; one call of the model for all that the reader quotes. Raises ChatModelError."""
         began = time.perf_counter()
-        quoted = await self._reader.answer_batch(questions)
+        own = await self._reader.answer_batch(questions)
+        quoted = await self._second_look(questions, own)
         read = time.perf_counter()
         found = [pair for pair in zip(questions, quoted, strict=True) if not pair[1].abstained]
         said = iter(await self._said([brief_messages(question, answer) for question, answer in found]))
         times = {"read": read - began, "model": time.perf_counter() - read}
-        answers = [answer if answer.abstained else self._worded(answer, next(said)) for answer in quoted]
+        answers = [
+            alone if answer.abstained else self._worded(alone, answer, next(said))
+            for alone, answer in zip(own, quoted, strict=True)
+        ]
         return [replace(answer, timings=times) for answer in answers]
 
     async def stream(self, question: GroundedQuestion) -> AsyncGenerator[str | Answer]:
@@ -62,6 +68,12 @@ class GuidedAnswerer:
         yield answer.text
         yield answer
 
+    async def _second_look(self, questions: Sequence[GroundedQuestion], own: Sequence[Answer]) -> list[Answer]:
+        """What the reader quotes, and what it would quote where it declines."""
+        declined = [question for question, answer in zip(questions, own, strict=True) if answer.abstained]
+        again = iter(await self._unsure.answer_batch(declined) if declined else [])
+        return [next(again) if answer.abstained else answer for answer in own]
+
     async def _said(self, conversations: Sequence[Sequence[Message]]) -> list[str]:
         if not conversations:
             return []
@@ -69,24 +81,20 @@ class GuidedAnswerer:
         answers = await in_time(asked, self._model, self._deadline_s)
         return [answer.text for answer in answers]
 
-    def _worded(self, answer: Answer, said: str) -> Answer:
-        """What both agree on; else what the reader has, if it was sure."""
-        (citation,) = answer.citations
-        words = agreed(said, answer.span, citation.quote)
-        if words is not None:
-            # A sentence or passage is shown for what the words alone would not say: a condition, a denial.
-            text = f"{words} [1]" if answer.shown == "span" else answer.text
-            return replace(answer, text=text, span=words, answerer=self._model.name)
-        if answer.confidence >= SURE:
-            return answer
-        abstention = words_in(language_of(answer.question)).abstention
-        return replace(answer, text=abstention, citations=(), shown="nothing", span="", abstained=True)
+    def _worded(self, own: Answer, quoted: Answer, said: str) -> Answer:
+        """What both agree on; else what the reader shows by itself."""
+        words = agreed(said, quoted.span, quoted.citations[0].quote)
+        if words is None:
+            return own
+        # A sentence or passage is shown for what the words alone would not say: a condition, a denial.
+        text = f"{words} [1]" if quoted.shown == "span" else quoted.text
+        return replace(quoted, text=text, span=words, answerer=self._model.name)
 
 
 def brief_messages(question: GroundedQuestion, answer: Answer) -> tuple[Message, ...]:
     """What the model is asked. It begins alike for all questions, so that the engine computes the beginning once."""
     words = words_in(language_of(question.text))
-    (citation,) = answer.citations
+    citation = answer.citations[0]
     shown = [(quote, asked, Message("assistant", said)) for quote, asked, said in words.brief_examples]
     examples = [turn for quote, asked, said in shown for turn in (_ask(words.brief_ask, quote, asked), said)]
     asked = _ask(words.brief_ask, neutralised(citation.quote), neutralised(question.alone or question.text))

@@ -18,9 +18,12 @@ _OPEN, _CLOSE = "[<\uff1c]", "[>\uff1e]"
 _BARRED = re.compile(rf"{_OPEN}(?=\s*/?\s*{_BAR})|(?<={_BAR}){_CLOSE}")
 _TAGGED = re.compile(
     rf"{_OPEN}(?=\s*/?\s*(?:s|bos|eos|pad|unk|mask|sep|cls|sys|source|sources|system|user|assistant|think|tool_\w+"
-    rf"|im_\w+|(?:start|end)_of_\w+|begin_of_\w+|function\w*|instructions?|question)\b)",
+    rf"|im_\w+|(?:start|end)_of_\w+|begin_of_\w+|function\w*|instructions?|question|tools?|filename|reponame)\b)",
     re.IGNORECASE,
 )
+# Models that were trained on code mark files and notebooks by names of this form: <file_sep>, <jupyter_start>. A
+# placeholder of a manual, <branch_name>, has it as well, and is read as well with another bracket.
+_NAMED = re.compile(rf"{_OPEN}(?=\s*/?\s*[a-z]+(?:_[a-z]+)+\s*{_CLOSE})")
 _BRACKETED = re.compile(r"\[(?=\s*/?\s*(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_\w+)\b)", re.IGNORECASE)
 _NUMBERED = re.compile(r"[\[【]\s*(\d{1,3}(?:\s*[,，、]\s*\d{1,3})*)\s*[\]】]")
 
@@ -35,7 +38,7 @@ def neutralised(text: str) -> str:
     """
     text = _CONTROLS.sub(" ", _INVISIBLE.sub("", text))
     text = _BARRED.sub(lambda match: "‹" if match[0] in "<\uff1c" else "›", text)
-    text = _BRACKETED.sub("(", _TAGGED.sub("‹", text))
+    text = _BRACKETED.sub("(", _NAMED.sub("‹", _TAGGED.sub("‹", text)))
     return _NUMBERED.sub(r"(\1)", text)
 
 

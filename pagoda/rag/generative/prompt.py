@@ -155,7 +155,7 @@ def _plain(plan: PromptPlan, texts: Iterable[str], history: Sequence[Message] = 
     words = plan.words
     asked = words.plain_ask.format(text="\n\n".join(texts), question=neutralised(plan.question))
     return (
-        Message("system", words.plain.format(abstention=words.abstention)),
+        Message("system", words.plain),
         *(Message(turn.role, neutralised(turn.content)) for turn in history),
         Message("user", asked),
     )

@@ -18,6 +18,7 @@ from pagoda.rag.content_words import FUNCTION_WORDS, HAN_RUN, LATIN_WORD, conten
 from pagoda.rag.documents.document import Chunk
 from pagoda.rag.english import uninflected
 from pagoda.rag.generative.source import Source
+from pagoda.rag.generative.units import counts_otherwise
 
 if TYPE_CHECKING:
     from pagoda.rag.embedding.vectors import Embedder
@@ -26,6 +27,12 @@ _NUMBER = re.compile(r"\d+(?:[.,:：]\d+)*")
 _NAME = re.compile(r"(?<![.!?。！？]\s)(?<!^)(?<!\w)[A-Z][\w-]*\w")
 _AFFIRMATION_TEXT = "是 不是 对 不对 否 不 有 没有 可以 不可以 能 不能 会 不会 需要 不需要 "
 _AFFIRMATION = frozenset(_AFFIRMATION_TEXT.split())
+_WANTS_WORDS = re.compile(
+    r"\b(?:what|which|who|whom|whose|when|where|why|how)\b|[谁誰哪几幾啥]|什[么麼]|多少|多[长長大久远遠高快]|怎|如何"
+    r"|何[时時处處地人]|为何|為何|为什么",
+    re.IGNORECASE,
+)
+_CHOICE = re.compile(r"\b(?:or|vs|versus)\b|还是|還是|或|哪个更|哪個更", re.IGNORECASE)
 _INVENTED_WORDS, _INVENTED_PAIRS = 3, 4
 """So many in a row that the source does not have are no paraphrase: three words, or five Chinese characters."""
 _MAX_SENTENCES = 3
@@ -91,20 +98,23 @@ class SupportCheck:
         return max(held, key=lambda pair: pair[1].score) if held else None
 
     def check(self, sentence: str, question: str, source: Source) -> Support:
-        """How well one source bears the sentence. What the question said already proves nothing."""
+        """How well one source bears the sentence. What the question said already proves nothing.
+
+        And a sentence that says nothing else is no answer to a question that wants more than a yes or no.
+        """
         told = content(sentence)
         new = told - content(question)
         facts = _Facts(numbers(sentence), frozenset(_names(sentence, question)))
         quote = _quotation(told or content(question), facts, source)
-        if not told and not facts.numbers:
+        if _is_echo(sentence, question) or (not told and not facts.numbers):
             return Support(0.0, quote.start, quote.end, holds=False)
         there = content(source.chunks[0].heading + source.text)
         covered, newly = _share(told, there), _share(new, there)
         enough = min(covered, newly) >= self._threshold and not _invented(sentence, there | content(question))
         if quote.has_facts and not enough:
             enough = self._similar(sentence, quote.text)
-        covered = covered if quote.has_facts else 0.0
-        return Support(covered, quote.start, quote.end, holds=quote.has_facts and enough)
+        has_facts = quote.has_facts and not counts_otherwise(sentence, quote.text)
+        return Support(covered if has_facts else 0.0, quote.start, quote.end, holds=has_facts and enough)
 
     def places(self, question: str, sources: Sequence[Source]) -> list[tuple[Source, Support]]:
         """Where the source that speaks most of the question does so, for sentences that say nothing by themselves: Yes.
@@ -143,6 +153,17 @@ def says_nothing(sentence: str) -> bool:
     (True, True, False)
     """
     return not numbers(sentence) and (not content(sentence) or sentence.strip(" 。，！.,!") in _AFFIRMATION)
+
+
+def _is_echo(sentence: str, question: str) -> bool:
+    """Whether a sentence says no more than a question that wants words and names none to choose from.
+
+    >>> _is_echo("The deposit.", "How much is the deposit?"), _is_echo("Tea.", "Which is cheaper, tea or coffee?")
+    (True, False)
+    """
+    if not _WANTS_WORDS.search(question) or _CHOICE.search(question):
+        return False
+    return content(sentence) <= content(question) and numbers(sentence) <= numbers(question)
 
 
 def _plain_number(number: str) -> str:

@@ -214,8 +214,12 @@ class Catalog:
 
     def mark_unfinished(self, unfinished: bool) -> None:
         """Note that a run begins to write, or came to its end; no new generation."""
+        self.note("unfinished", str(int(unfinished)))
+
+    def note(self, key: str, value: str) -> None:
+        """Keep one more fact about the index; no new generation."""
         with self._writing() as database:
-            database.execute("INSERT OR REPLACE INTO meta VALUES ('unfinished', ?)", (str(int(unfinished)),))
+            database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

@@ -28,7 +28,8 @@ from pagoda.installation import program
 from pagoda.rag.documents.document import Chunk
 from pagoda.rag.errors import IndexLockedError, MissingVectorsError, RagError
 from pagoda.rag.index.catalog import Catalog
-from pagoda.rag.index.snapshot import Snapshot, load_snapshot, owners, save_snapshot, vector_ids
+from pagoda.rag.index.options import IndexOptions
+from pagoda.rag.index.snapshot import Snapshot, is_saved, load_snapshot, owners, save_snapshot, vector_ids
 from pagoda.rag.index.vector_store import ChromaStore, VectorStore, check_embedder, is_url
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 CATALOG_NAME = "catalog.sqlite3"
 EMBEDDED = "embedded"
+_OPTIONS = "options"
 _LOCK_NAME, _HOLDER_NAME = "writer.lock", "writer.pid"
 
 
@@ -70,11 +72,18 @@ class RagIndex:
 
     @classmethod
     def open(
-        cls, path: str | Path, embedder: Embedder | None, *, read_only: bool = False, store_url: str | None = None
+        cls,
+        path: str | Path,
+        embedder: Embedder | None,
+        *,
+        read_only: bool = False,
+        store_url: str | None = None,
+        embedder_given: str | None = None,
     ) -> Self:
         """Open the index in the folder `path`; make one there if there is none, unless `read_only`.
 
         embedder: None is enough for who only reads what the index says of itself
+        embedder_given: the name or the folder that it was loaded by, which a new index keeps
         store_url: http(s)://host:port of a Chroma server; an index stays with the kind of store it was made with
         Raises ConfigError where the folder is something else, or was written with another embedder.
         """
@@ -85,7 +94,7 @@ class RagIndex:
             _check_vacant(folder)
             if read_only or embedder is None:
                 raise ConfigError(f"there is no index in {folder}: make one with `{program()} rag index PATH`")
-            _create(folder, embedder, store_url)
+            _create(folder, embedder, store_url, embedder_given)
         catalog.check()
         meta = catalog.meta()
         if embedder is not None:
@@ -97,6 +106,15 @@ class RagIndex:
     def generation(self) -> int:
         """Grows with each change of a document."""
         return self.catalog.generation
+
+    @property
+    def options(self) -> IndexOptions:
+        """What was asked for when documents were last added."""
+        return IndexOptions.from_json(self.catalog.meta().get(_OPTIONS, "{}"))
+
+    def keep_options(self, options: IndexOptions) -> None:
+        """Keep them for the next run. The caller holds the lock."""
+        self.catalog.note(_OPTIONS, options.as_json())
 
     def chunks(self) -> list[Chunk]:
         """Every chunk, ordered by source and position."""
@@ -174,11 +192,11 @@ class RagIndex:
         return snapshot
 
     def has_lost_snapshot(self) -> bool:
-        """Whether the files that spare readers the vector store are gone or damaged, though there is something in them.
+        """Whether the files that spare readers the vector store are gone or cut off, though there is something in them.
 
         A reader cannot note that the store lacks vectors, too; the next writer looks for himself.
         """
-        return self.catalog.counts()[1] > 0 and load_snapshot(self.path, self.generation) is None
+        return self.catalog.counts()[1] > 0 and not is_saved(self.path, self.generation)
 
     def close(self) -> None:
         """Give the memory back; a second call does nothing."""
@@ -211,6 +229,18 @@ class RagIndex:
         where: str | Path = self.path / "vectors" if self._store == EMBEDDED else self._store
         name = f"pagoda-{self.catalog.meta()['index_id']}"
         return ChromaStore(where, name, embedder_name=self._embedder_name, dimension=self._dimension)
+
+
+def embedder_of_index(path: str | Path) -> str | None:
+    """The name or the folder of the embedder that the index in a folder was made with, where it was named.
+
+    None where it was not, and where there is no index.
+    """
+    catalog = Catalog(Path(path).expanduser().absolute() / CATALOG_NAME)
+    if not catalog.file.is_file():
+        return None
+    catalog.check()
+    return catalog.meta().get("embedder_given")
 
 
 def _gather(names: list[str], older: Snapshot | None, store: VectorStore, dimension: int) -> np.ndarray:
@@ -257,7 +287,7 @@ def _check_vacant(folder: Path) -> None:
         )
 
 
-def _create(folder: Path, embedder: Embedder, store_url: str | None) -> None:
+def _create(folder: Path, embedder: Embedder, store_url: str | None, embedder_given: str | None) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -268,6 +298,8 @@ def _create(folder: Path, embedder: Embedder, store_url: str | None) -> None:
         # Somebody else may have made it while this process waited for the lock.
         if not (folder / CATALOG_NAME).is_file():
             meta = {"embedder": embedder.name, "dimension": str(embedder.dimension), "store": store_url or EMBEDDED}
+            if embedder_given is not None:
+                meta["embedder_given"] = embedder_given
             Catalog.create(folder / CATALOG_NAME, meta)
 
 

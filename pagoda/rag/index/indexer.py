@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pagoda.errors import ConfigError
-from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.document import Document
-from pagoda.rag.documents.files import FileChoice, FoundFile, Scan, find_files
+from pagoda.rag.documents.files import FoundFile, Scan, find_files
 from pagoda.rag.documents.loaders import LOADERS_VERSION, load_bytes, read_file
 from pagoda.rag.embedding.vectors import reads
 from pagoda.rag.errors import EmptyFileError, LoadError, RagError
 from pagoda.rag.index.catalog import DocumentRecord
 from pagoda.rag.index.index import RagIndex
 from pagoda.rag.index.known_files import KnownFiles, Sighting
+from pagoda.rag.index.options import IndexOptions
 from pagoda.rag.index.snapshot import vector_ids
 from pagoda.rag.index.writer import CutDocument, IndexWriter
 
@@ -59,7 +59,8 @@ class IndexReport:
     """What one run did, by the names of the documents.
 
     skipped: (name, reason) of each file that was not read; warned: (name, warning) of each file that was read and may
-    have lost something; num_chunks: of the index now; num_embedded: sentences that went through the embedder
+    have lost something; options: what the index keeps for the next run; changed: name -> (before, now) of those that
+    are not as they were; num_chunks: of the index now; num_embedded: sentences that went through the embedder
     """
 
     added: tuple[str, ...] = ()
@@ -68,6 +69,8 @@ class IndexReport:
     deleted: tuple[str, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
     warned: tuple[tuple[str, str], ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    changed: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
     num_chunks: int = 0
     num_embedded: int = 0
     seconds: float = 0.0
@@ -76,6 +79,7 @@ class IndexReport:
 class Indexer:
     """Brings an index up to date with files.
 
+    options: how files are chosen and read, which the index keeps; the splitter cuts them, whatever they say of that
     batch_sentences: given to the embedder at once; more are a little faster, fewer lose less work to a kill
     """
 
@@ -85,8 +89,7 @@ class Indexer:
         splitter: Splitter,
         embedder: Embedder,
         *,
-        loader_settings: LoaderSettings | None = None,
-        files: FileChoice | None = None,
+        options: IndexOptions | None = None,
         batch_sentences: int = 2048,
     ) -> None:
         if batch_sentences < 1:
@@ -94,8 +97,8 @@ class Indexer:
         self.index = index
         self.splitter = splitter
         self.embedder = embedder
-        self.loader_settings = loader_settings or LoaderSettings()
-        self.files = files
+        self.options = options or IndexOptions()
+        self.loader_settings = self.options.loading
         self.batch_sentences = batch_sentences
 
     @property
@@ -120,15 +123,25 @@ class Indexer:
         if not paths:
             raise RagError("no path was given: name files or folders")
         began = time.perf_counter()
-        scan = find_files(paths, root, exclude=self.index.path, choice=self.files)
+        scan = find_files(paths, root, exclude=self.index.path, choice=self.options.choice)
         with self.index.writing() as open_store:
+            changed = self._keep_options()
             writer = IndexWriter(self.index, open_store, self.embedder, self.batch_sentences)
             run = _Run(self, scan, writer, on_event or (lambda event: None))
             run.execute()
             if writer.has_written:
                 self.index.keep_snapshot(open_store())
         _, num_chunks, _ = self.index.catalog.counts()
-        return run.report(num_chunks, time.perf_counter() - began)
+        report = run.report(num_chunks, time.perf_counter() - began)
+        return replace(report, options=self.options.said(), changed=changed)
+
+    def _keep_options(self) -> dict[str, tuple[Any, Any]]:
+        """What is not as it was in an index that holds documents. Before anything is written: a killed run goes on."""
+        kept = self.index.options
+        if self.options == kept:
+            return {}
+        self.index.keep_options(self.options)
+        return self.options.changes(kept) if self.index.generation else {}
 
 
 class _Run:

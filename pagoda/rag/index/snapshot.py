@@ -21,6 +21,7 @@ from pagoda.rag.documents.document import Chunk
 from pagoda.rag.documents.places import Places
 
 _FOLDER = re.compile(r"snapshot-(\d+)")
+_SIZES = "sizes.json"
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ def save_snapshot(snapshot: Snapshot, folder: Path) -> None:
             (draft / "tokens.bin").write_bytes(b"".join(snapshot.tokens))
             with (draft / "chunks.jsonl").open("w", encoding="utf-8") as file:
                 file.writelines(json.dumps(asdict(chunk), ensure_ascii=False) + "\n" for chunk in snapshot.chunks)
+            sizes = {path.name: path.stat().st_size for path in draft.iterdir()}
+            (draft / _SIZES).write_text(json.dumps(sizes), encoding="utf-8")
             target = folder / f"snapshot-{snapshot.generation}"
             shutil.rmtree(target, ignore_errors=True)
             draft.rename(target)
@@ -97,6 +100,17 @@ def load_snapshot(folder: Path, generation: int | None = None) -> Snapshot | Non
     owner = owners(chunks)
     is_whole = len(owner) == len(vectors) and len(tokens) in (0, len(vectors))
     return Snapshot(generation, chunks, vectors, owner, tokens) if is_whole else None
+
+
+def is_saved(folder: Path, generation: int) -> bool:
+    """Whether the snapshot of a generation is there, by the sizes of its files: reading them takes seconds."""
+    place = folder / f"snapshot-{generation}"
+    try:
+        sizes = json.loads((place / _SIZES).read_text(encoding="utf-8"))
+        return all((place / name).stat().st_size == size for name, size in sizes.items())
+    except (OSError, ValueError, AttributeError):
+        # Gone; or written before sizes were, and then it is read.
+        return load_snapshot(folder, generation) is not None
 
 
 def _load_tokens(folder: Path) -> list[bytes]:

@@ -61,7 +61,7 @@ def _load(model: str, *, is_folder: bool) -> Any:
     try:
         from sentence_transformers import CrossEncoder
     except ModuleNotFoundError as error:
-        raise MissingExtraError("the reranker (sentence-transformers)", "rag") from error
+        raise MissingExtraError("the reranker (sentence-transformers)", "embedders") from error
     try:
         return CrossEncoder(model, local_files_only=is_folder)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from fastapi import APIRouter, FastAPI
 
@@ -31,6 +31,18 @@ class Closable(Protocol):
 T = TypeVar("T", bound=Closable)
 Opener = Callable[[Path, AsyncEngine, asyncio.AbstractEventLoop], T]
 """From the folder, the engine and the loop that the engine's calls belong to."""
+
+
+class Service(Protocol):
+    """What an application works with, as the server sees it."""
+
+    async def start(self) -> None:
+        """Make ready before anybody asks."""
+        ...
+
+    async def close(self) -> None:
+        """Give back all that it holds."""
+        ...
 
 
 class LazyService(Generic[T]):
@@ -74,19 +86,21 @@ class Application:
     name: for people; the page, if there is one, is served at /NAME, to anybody
     router: its endpoints. Their errors need no care: `server.errors` has a row for each class that may be raised
     service: what the endpoints work with, found by `service_of`
+    keys: API keys that open its endpoints alone, which look themselves at what each of them may do
     panel: attribute of the chat page's body, by which that page shows what it has for this application
     """
 
     name: str
     router: APIRouter
-    service: LazyService[Any]
+    service: Service
     page: Traversable | None = None
     panel: str = ""
+    keys: tuple[str, ...] = field(default=(), repr=False)
 
 
 MakeApplication = Callable[[ServerConfig, AsyncEngine], Application | None]
 """None where the operator did not ask for it."""
-S = TypeVar("S", bound=LazyService[Any])
+S = TypeVar("S", bound=Service)
 
 
 def service_of(app: FastAPI, kind: type[S]) -> S:

@@ -1,4 +1,4 @@
-"""/v1/rag: questions to a folder of documents over HTTP, and the documents themselves: list, upload, delete.
+"""/v1/rag: questions to collections of documents over HTTP, and the documents themselves: list, upload, delete.
 
 Beside the token's path; the path of a question is `rag.pipeline`'s. Only files in the upload folder are ever written
 or deleted, and only by a name that was cut down to a plain file name. Embedding and indexing run in threads, so that
@@ -24,13 +24,15 @@ from pagoda.errors import InvalidRequestError, MissingExtraError
 from pagoda.rag.answer import Answer
 from pagoda.rag.documents.document import Hit
 from pagoda.rag.query import AnswererName, RagQuery
+from pagoda.server.applications import rag_feedback, rag_sources
 from pagoda.server.applications.application import Application, service_of
-from pagoda.server.applications.rag_service import RagService
+from pagoda.server.applications.rag_collections import RagCollections, Readable, Writable
+from pagoda.server.applications.rag_service import RagOpening, RagService
 from pagoda.server.config import ServerConfig
 from pagoda.server.errors import ModelNotFoundError, UnsupportedMediaTypeError
 from pagoda.server.fields import check_fields
 from pagoda.server.generation import caller_of
-from pagoda.server.routing import GENERATING, POSTING, READING, JsonRoute
+from pagoda.server.routing import GENERATING, POSTING, READING, JsonRoute, documented
 from pagoda.server.state import state_of
 from pagoda.server.streaming import EventStream, event, unless_client_leaves
 
@@ -73,21 +75,20 @@ class QueryRequest(RetrieveRequest):
     stream: StrictBool = False
 
 
-@router.post("/query", responses=GENERATING)
-async def query(body: QueryRequest, request: Request) -> Response:
+@router.post("/query", responses=GENERATING | documented(403))
+async def query(body: QueryRequest, request: Request, documents: Readable) -> Response:
     """An answer with its citations, or the statement that the documents hold none."""
     state = state_of(request)
     check_fields(body, strict=state.config.strict)
     state.check_ready()
-    service = service_of(request.app, RagService)
     held = AsyncExitStack()
     await held.enter_async_context(state.admitted(caller_of(request)))
     try:
-        events = _events(service, body)
+        events = _events(documents, body)
         first = await unless_client_leaves(request, anext(events)) if body.stream else None
         if first is not None:
             return EventStream(_resumed(first, events), held, keep_alive_s=state.config.keep_alive_s)
-        answer = await unless_client_leaves(request, service.query(_query(body)))
+        answer = await unless_client_leaves(request, documents.query(_query(body)))
     except BaseException:
         await held.aclose()
         raise
@@ -95,43 +96,49 @@ async def query(body: QueryRequest, request: Request) -> Response:
     return JSONResponse(_answer_object(answer))
 
 
-@router.post("/retrieve", responses=POSTING)
-async def retrieve(body: RetrieveRequest, request: Request) -> Response:
+@router.post("/retrieve", responses=POSTING | documented(403))
+async def retrieve(body: RetrieveRequest, request: Request, documents: Readable) -> Response:
     """The chunks that a question finds, best first."""
     state = state_of(request)
     check_fields(body, strict=state.config.strict)
     async with state.admitted(caller_of(request)):
-        hits = await service_of(request.app, RagService).retrieve(body.question, body.k, body.where)
+        hits = await documents.retrieve(body.question, body.k, body.where)
     return JSONResponse({"object": "list", "data": [_hit_object(hit) for hit in hits]})
 
 
-@router.get("/status", responses=READING)
-async def status(request: Request) -> Response:
+@router.get("/collections", responses=READING | documented(403))
+async def list_collections(request: Request) -> Response:
+    """The collections that the caller may read; the first is asked where a request names none."""
+    return JSONResponse({"object": "list", "data": service_of(request.app, RagCollections).listed(request)})
+
+
+@router.get("/status", responses=READING | documented(403, 404))
+async def status(documents: Readable) -> Response:
     """What is indexed, and by which embedder."""
-    facts = await service_of(request.app, RagService).status()
+    facts = await documents.status()
     return JSONResponse({"object": "rag.status", **facts})
 
 
-@router.get("/documents", responses=READING)
-async def documents(request: Request) -> Response:
+@router.get("/documents", responses=READING | documented(403, 404))
+async def list_documents(documents: Readable) -> Response:
     """All documents. `deletable`: it was uploaded here."""
-    found = await service_of(request.app, RagService).documents()
+    found = await documents.documents()
     return JSONResponse({"object": "list", "data": found})
 
 
-@uploads.post("/documents", responses=POSTING)
-async def upload(request: Request) -> Response:
+@uploads.post("/documents", responses=POSTING | documented(403))
+async def upload(request: Request, documents: Writable) -> Response:
     """Files as multipart/form-data, which enter the index; one of the same name is replaced."""
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise UnsupportedMediaTypeError("files are expected as multipart/form-data")
-    report = await service_of(request.app, RagService).upload(await _files(request))
+    report = await documents.upload(await _files(request))
     return JSONResponse({"object": "rag.report", **asdict(report)})
 
 
-@router.delete("/documents/{name:path}", responses=POSTING)
-async def delete(name: str, request: Request) -> Response:
+@router.delete("/documents/{name:path}", responses=POSTING | documented(403))
+async def delete(name: str, documents: Writable) -> Response:
     """Remove a document that was uploaded, its file included."""
-    is_deleted = await service_of(request.app, RagService).delete(name)
+    is_deleted = await documents.delete(name)
     if not is_deleted:
         raise ModelNotFoundError(
             f"there is no uploaded document {name!r}: GET /v1/rag/documents lists them", param="name"
@@ -188,10 +195,15 @@ def _hit_object(hit: Hit) -> dict[str, Any]:
 
 
 router.include_router(uploads)
+router.include_router(rag_sources.router)
+router.include_router(rag_feedback.router)
 
 
 def application(config: ServerConfig, engine: AsyncEngine) -> Application | None:
-    """The documents of the operator's folder. Their page is a panel of the chat page."""
-    if config.rag is None:
+    """The operator's collections of documents. Their page is a panel of the chat page."""
+    collections, opening = config.all_collections, RagOpening()
+    if not collections:
         return None
-    return Application("rag", router, RagService(config.rag, engine), panel="data-documents")
+    services = [(collection, RagService(collection.path, engine, opening)) for collection in collections]
+    keys = tuple(key for collection in collections for key in collection.keys)
+    return Application("rag", router, RagCollections(services, config.api_keys), panel="data-documents", keys=keys)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -22,15 +23,18 @@ from pagoda.server.applications.application import LazyService, Opener
 from pagoda.server.applications.uploads import changed_files, check_documents, plain_name, plainly_named
 
 if TYPE_CHECKING:
+    from pagoda.rag.embedding.vectors import Embedder
+    from pagoda.rag.evaluation.feedback import Feedback, FeedbackLog
     from pagoda.rag.index.indexer import IndexReport
     from pagoda.rag.pipeline import RAG
+    from pagoda.rag.viewing.view import DocumentView
 
 
 class RagService(LazyService["RAG"]):
     """The index at `path` and the uploads beside it. opener: for tests, of another index than that."""
 
     def __init__(self, path: Path, engine: AsyncEngine, opener: Opener[RAG] | None = None) -> None:
-        super().__init__(path, engine, opener or _open)
+        super().__init__(path, engine, opener or RagOpening())
         self.uploads = self.path.with_name(self.path.name + "-uploads")
         self._writing = asyncio.Lock()
 
@@ -78,6 +82,24 @@ class RagService(LazyService["RAG"]):
             for record in await asyncio.to_thread(rag.documents)
         ]
 
+    async def view(self, source: str, start: int, end: int, page: int | None) -> DocumentView:
+        """See RAG.view."""
+        rag = await self._opened()
+        return await asyncio.to_thread(rag.view, source, start, end, page)
+
+    async def page_picture(self, source: str, page: int) -> bytes:
+        """See RAG.page_picture."""
+        rag = await self._opened()
+        return await asyncio.to_thread(rag.page_picture, source, page)
+
+    async def add_feedback(self, feedback: Feedback) -> None:
+        """Keep it on the disk. Raises RagError."""
+        await asyncio.to_thread(self._feedback_log().add, feedback)
+
+    async def feedback(self) -> list[Feedback]:
+        """All of it, oldest first. Raises RagError."""
+        return await asyncio.to_thread(self._feedback_log().entries)
+
     async def upload(self, files: Sequence[tuple[str, bytes]]) -> IndexReport:
         """Keep and index files. Raises LoadError for one that is no document; where it fails, none is kept."""
         rag = await self._opened()
@@ -102,6 +124,11 @@ class RagService(LazyService["RAG"]):
             await asyncio.to_thread(self._change, rag, {name: None})
         return True
 
+    def _feedback_log(self) -> FeedbackLog:
+        from pagoda.rag.evaluation.feedback import FeedbackLog, feedback_file
+
+        return FeedbackLog(feedback_file(self.path))
+
     def _change(self, rag: RAG, contents: Mapping[str, bytes | None]) -> IndexReport:
         """Files and index together, or neither."""
         with changed_files(self.uploads, contents):
@@ -115,8 +142,19 @@ class RagService(LazyService["RAG"]):
         return "extractive" if self._engine.args.model is None else "model"
 
 
-def _open(path: Path, engine: AsyncEngine, loop: asyncio.AbstractEventLoop) -> RAG:
-    from pagoda.engine.chat_model import EngineChatModel
-    from pagoda.rag.pipeline import RAG
+class RagOpening:
+    """Opens indexes with one embedder: a model in memory, however many collections a server has."""
 
-    return RAG(path, EngineChatModel.shared(engine), loop=loop)
+    def __init__(self) -> None:
+        self._embedder: Embedder | None = None
+        self._mutex = threading.Lock()
+
+    def __call__(self, path: Path, engine: AsyncEngine, loop: asyncio.AbstractEventLoop) -> RAG:
+        """The index in `path`, answered by the engine's model. Raises ConfigError, RagError, MissingExtraError."""
+        from pagoda.engine.chat_model import EngineChatModel
+        from pagoda.rag.inputs import embedder_of
+        from pagoda.rag.pipeline import RAG
+
+        with self._mutex:
+            self._embedder = self._embedder or embedder_of(None)
+        return RAG(path, EngineChatModel.shared(engine), embedder=self._embedder, loop=loop)

@@ -19,6 +19,7 @@ from pagoda.chat.scripted import ScriptedChatModel
 from pagoda.cli.app import app
 from pagoda.cli.rag import commands as rag_commands
 from pagoda.cli.rag.words import CHINESE, ENGLISH
+from pagoda.rag.evaluation.feedback import Feedback, FeedbackLog, feedback_file
 
 HANDBOOK = Path(__file__).resolve().parents[3] / "examples" / "handbook"
 
@@ -144,11 +145,27 @@ def test_files_are_chosen_and_read_as_the_options_say(tmp_path: Path) -> None:
     options = ("--store", str(tmp_path / "store"), "--json")
     report = json.loads(invoke("index", str(folder), *options, "--include", "*.txt", "--exclude", "old").stdout)
     assert (report["added"], [name for name, _ in report["skipped"]]) == ([], ["a.txt"])
-    report = json.loads(invoke("index", str(folder), *options, "--encoding", "cp1250", "--chunk-tokens", "8").stdout)
+    everything = ("--include", "", "--exclude", "")
+    given = ("--encoding", "cp1250", "--chunk-tokens", "8")
+    report = json.loads(invoke("index", str(folder), *options, *everything, *given).stdout)
     assert (sorted(report["added"]), report["skipped"]) == (["a.txt", "b.md", "old/c.txt"], [])
     assert report["num_chunks"] == 5
     refused = invoke("index", str(folder), *options, "--max-bytes", "20")
     assert "raise the limit with --max-bytes" in refused.stderr
+
+
+def test_options_of_the_first_run_are_kept_and_told(tmp_path: Path) -> None:
+    store = ("--store", str(tmp_path / "store"))
+    first = invoke("index", str(HANDBOOK), *store, "--chunk-tokens", "40", "--exclude", "*.txt", "--exclude", "drafts")
+    assert "as this index was made" not in first.stderr
+    again = invoke("index", str(HANDBOOK), *store)
+    assert "0 added, 0 updated, 0 deleted" in again.stdout
+    assert "as this index was made: --chunk-tokens 40, --exclude *.txt drafts" in again.stderr
+    changed = invoke("index", str(HANDBOOK), *store, "--chunk-tokens", "80", "--exclude", "")
+    assert "--chunk-tokens was 40 for this index and is 80 from now on" in changed.stderr
+    assert '--exclude was *.txt drafts for this index and is "" from now on' in changed.stderr
+    told = invoke("index", str(HANDBOOK), *store, LC_ALL="zh_CN.UTF-8")
+    assert "沿用此索引的选项：--chunk-tokens 80" in told.stderr
 
 
 def test_hard_wrapped_chinese_is_shown_without_its_line_ends() -> None:
@@ -176,11 +193,26 @@ def test_eval_measures_retrieval_answers_and_abstention(store: str) -> None:
     assert "right source among the first 1" in invoke("eval", questions, "--store", store).stdout
 
 
+def test_feedback_is_printed_as_questions_that_eval_takes(store: str, tmp_path: Path) -> None:
+    assert invoke("feedback", "--store", store).stdout == ""
+    log = FeedbackLog(feedback_file(Path(store)))
+    log.add(Feedback(question="How long are repairs guaranteed?", rating="down", right_answer="six months"))
+    log.add(Feedback(question="Who rides?", rating="down"))
+    printed = invoke("feedback", "--store", store)
+    assert "2 ratings, 1 questions" in printed.stderr
+    (tmp_path / "questions.jsonl").write_text(printed.stdout, "utf-8")
+    result = json.loads(invoke("eval", str(tmp_path / "questions.jsonl"), "--store", store, "--json").stdout)
+    assert (result["num_with_answers"], result["exact_match"]) == (1, 1.0)
+    entries = [json.loads(line) for line in invoke("feedback", "--store", store, "--json").stdout.splitlines()]
+    assert [entry["rating"] for entry in entries] == ["down", "down"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["ask", "When?", "--store", "nowhere"], "there is no index in nowhere: make one with `"),
         (["status", "--store", "nowhere"], "there is no index in nowhere"),
+        (["feedback", "--store", "nowhere"], "there is no index in nowhere"),
         (["index", "nothing.md", "--store", "nowhere"], "nothing.md does not exist"),
         (["ask", "--store", "nowhere"], "Missing argument"),
     ],

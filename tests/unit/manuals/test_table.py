@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from manuals import asking
-from manuals.asking import Asked, Asker, Turned
+from manuals.asking import Asked, Asker, Turned, drawn
 from manuals.judging import Shown, Turn, Verdict
 from manuals.questions import Pair, Question
 from manuals.table import as_json, failing, tables
@@ -65,7 +65,7 @@ def test_verdicts_go_into_json_without_words() -> None:
 class _Rag:
     """Answers every question alike, and counts."""
 
-    def __init__(self, path: Path, model: str | None) -> None:
+    def __init__(self, path: Path, model: str | None, **options: Any) -> None:
         self.asked: list[str] = []
 
     def add(self, paths: list[Path], root: Path) -> None:
@@ -91,3 +91,18 @@ def test_a_question_that_a_pair_shares_is_put_once(monkeypatch: pytest.MonkeyPat
     assert [each.turn for each in asker.pairs([pair])] == ["whole"]
     assert asker._rag.asked == ["does it?"]
     assert asker.indexed.startswith("1 files, 2 chunks")
+
+
+def test_what_was_shown_is_kept_and_not_asked_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(asking, "RAG", _Rag)
+    question = Question("q", "en", "yes or no", "does it?", "a.md", (("not work",),))
+    first = Asker(tmp_path, tmp_path / "index", "extractive", kept=tmp_path / "shown.jsonl")
+    (told,) = first.questions([question])
+    again = Asker(tmp_path, tmp_path / "index", "extractive", kept=tmp_path / "shown.jsonl")
+    assert list(again.questions([question])) == [told]
+    assert (first._rag.asked, again._rag.asked) == (["does it?"], [])
+
+
+def test_a_draw_is_the_same_for_the_same_seed() -> None:
+    assert drawn(range(100), 5, 3) == drawn(range(100), 5, 3) != drawn(range(100), 5, 4)
+    assert sorted(drawn(range(3), 5, 0)) == drawn(range(3), None, 0) == [0, 1, 2]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pagoda.minilm.encoder import NUM_LAYERS, Encoder, attention
+from pagoda.minilm.encoder import Encoder, attention
 from pagoda.minilm.package import packaged_folder, read_weights
+from pagoda.minilm.shape import NUM_LAYERS
 
 IDS = torch.tensor([[101, 2040, 2881, 1996, 3578, 102, 9101, 2106, 102], [101, 7929, 102, 2338, 102, 0, 0, 0, 0]])
 TYPES = torch.tensor([[0, 0, 0, 0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 1, 0, 0, 0, 0]])

@@ -18,7 +18,8 @@ from pagoda.errors import ConfigError, InvalidParameterError
 from pagoda.models.embedder import EmbedderConfig
 from pagoda.models.model_card import ModelCard
 from pagoda.models.tokenizer.tokenizer import Tokenizer
-from pagoda.server.config import ServerConfig, read_api_keys
+from pagoda.server.access import read_api_keys
+from pagoda.server.config import ServerConfig
 from pagoda.version import __version__
 
 COMPLETIONS, CHAT = "/v1/completions", "/v1/chat/completions"

@@ -46,7 +46,7 @@ _SUPERSETS = {
 
 def load_html(data: bytes, source: str, settings: LoaderSettings) -> Document:
     """All that is to be seen of a page."""
-    return html_document(decode(data, settings.encoding or _declared(data)), source)
+    return html_document(decode(data, settings.encoding or declared_encoding(data)), source)
 
 
 def html_document(page: str, source: str) -> Document:
@@ -68,7 +68,7 @@ def html_document(page: str, source: str) -> Document:
     )
 
 
-def _declared(data: bytes) -> str | None:
+def declared_encoding(data: bytes) -> str | None:
     """The encoding that a page names, where it is right about it."""
     if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         return None

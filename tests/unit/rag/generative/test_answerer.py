@@ -101,7 +101,7 @@ def test_whether_a_model_marks_its_sentences_can_be_said() -> None:
 
 def test_a_small_model_reads_in_parts_and_then_its_own_notes() -> None:
     hits = [hit(f"Shop number {n} opens at {n}:00. " + "x" * 300, 9.0 - n, f"{n}.md") for n in (7, 8)]
-    model = ScriptedChatModel(["7:00", "8:00", "7:00"], max_context_tokens=1000, num_parameters=1)
+    model = ScriptedChatModel(["7:00", "8:00", "7:00"], max_context_tokens=800, num_parameters=1)
     settings = GenerativeSettings(map_reduce=True)
     found = asyncio.run(
         GenerativeAnswerer(model, SupportCheck(), settings).answer_batch(
@@ -149,6 +149,17 @@ def test_a_model_that_does_not_answer_in_time_ends_in_one_clear_message() -> Non
     slow = GenerativeAnswerer(Asleep([]), SupportCheck(), GenerativeSettings(deadline_s=0.01))
     with pytest.raises(ChatModelError, match=r"gave no answer within 0\.01 s"):
         asyncio.run(slow.answer_batch([GroundedQuestion("When?", (SHOP,))]))
+
+
+def test_an_answer_that_was_cut_off_ends_with_its_last_whole_sentence() -> None:
+    class Cut(ScriptedChatModel):
+        async def chat(self, messages: Sequence[Message], params: ChatParams | None = None) -> ChatAnswer:
+            return ChatAnswer(text="It opens at 9:00 [1]. On weekdays the sh", finish_reason="length")
+
+    cut = GenerativeAnswerer(Cut([]), SupportCheck())
+    (found,) = asyncio.run(cut.answer_batch([GroundedQuestion("When does it open?", (SHOP,))]))
+    assert found.text == "It opens at 9:00. [1]"
+    assert found.dropped == ("the answer ended at its 512 tokens",)
 
 
 def test_leaving_a_stream_early_ends_the_models_work() -> None:

@@ -44,11 +44,18 @@ class UnsureReader:
         return Answer(question=question, text=text, shown="span", span=words, citations=(citation,), confidence=0.3)
 
 
+class DecliningReader(UnsureReader):
+    """The same, by itself."""
+
+    def _answer(self, question: str, words: str, quote: str) -> Answer:
+        return Answer(question=question, text="", shown="nothing", abstained=True)
+
+
 def test_a_real_model_confirms_completes_and_refuses(qwen_coder: Path) -> None:
     async def asked() -> list[Answer]:
         model = EngineChatModel(qwen_coder, max_model_len=512, num_gpu_blocks_override=128)
         try:
-            guided = GuidedAnswerer(model, UnsureReader(), deadline_s=600.0)
+            guided = GuidedAnswerer(model, DecliningReader(), UnsureReader(), deadline_s=600.0)
             return await guided.answer_batch([GroundedQuestion(question, ()) for question in QUOTED])
         finally:
             await model.aclose()

@@ -107,7 +107,10 @@ def test_parts_hold_every_source_and_each_part_fits() -> None:
         "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "<start_of_turn>", "<end_of_turn>", "<bos>", "<eos>",
         "<｜end▁of▁sentence｜>",
         "</source>", "<source number=\"1\">", "</SOURCE >", "< /source>", "＜|im_end|＞", "<\u200b|im_end|\u200b>",
-        "<\U000e0041|im_end|>", "<tool_call>", "</think>",
+        "<\U000e0041|im_end|>", "<tool_call>", "</think>", "<tools>",
+        "<repo_name>", "<reponame>", "<file_sep>", "<filename>", "<gh_stars>", "<issue_start>", "<issue_comment>",
+        "<issue_closed>", "<jupyter_start>", "<jupyter_text>", "<jupyter_code>", "<jupyter_output>",
+        "<jupyter_script>", "<empty_output>",
     ],
 )  # fmt: skip
 def test_special_tokens_and_marks_of_the_prompt_are_broken_up_in_documents_questions_and_names(token: str) -> None:

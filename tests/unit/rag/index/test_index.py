@@ -80,6 +80,25 @@ def test_a_new_process_reads_the_snapshot_without_the_store(
     assert np.array_equal(again.owner, before.owner)
 
 
+@pytest.mark.parametrize("has_sizes", [True, False], ids=["with sizes", "of an older version"])
+def test_a_writer_sees_what_a_snapshot_lost_without_reading_it(
+    make_indexer: Callable[..., Indexer], documents: Path, open_index: OpenIndex, has_sizes: bool
+) -> None:
+    make_indexer().add([documents])
+    index = open_index()
+    folder = index.path / "snapshot-1"
+    if not has_sizes:
+        (folder / "sizes.json").unlink()
+    assert not index.has_lost_snapshot()
+    whole = (folder / "chunks.jsonl").read_bytes()
+    (folder / "chunks.jsonl").write_bytes(whole[:-9])
+    assert index.has_lost_snapshot()
+    (folder / "chunks.jsonl").write_bytes(whole)
+    assert not index.has_lost_snapshot()
+    (folder / "vectors.npy").unlink()
+    assert index.has_lost_snapshot()
+
+
 def test_a_snapshot_that_is_damaged_or_gone_is_made_anew_from_the_store(
     open_index: OpenIndex, make_indexer: MakeIndexer, documents: Path
 ) -> None:

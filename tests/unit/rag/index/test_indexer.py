@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from pagoda.errors import ConfigError
-from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.files import FileChoice, find_files
 from pagoda.rag.errors import RagError, StoreError
 from pagoda.rag.index import indexer as indexer_module
 from pagoda.rag.index.index import RagIndex
 from pagoda.rag.index.indexer import Indexer, IndexEvent, IndexReport
+from pagoda.rag.index.options import IndexOptions
 from pagoda.rag.index.snapshot import vector_ids
 from pagoda.rag.index.vector_store import ChromaStore
 
@@ -249,7 +249,7 @@ def test_broken_files_are_reported_and_the_others_are_indexed(make_indexer: Make
     (documents / "torn.docx").write_bytes(b"PK\x03\x04")
     (documents / "photo.jpg").write_bytes(b"\xff\xd8")
     (documents / "large.txt").write_bytes(b"x" * 5000)
-    indexer = make_indexer(loader_settings=LoaderSettings(max_bytes=4000))
+    indexer = make_indexer(options=IndexOptions(max_bytes=4000))
     report = indexer.add([documents])
     reasons = dict(report.skipped)
     assert len(report.added) == 3

@@ -3,80 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import io
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import filelock
-import numpy as np
 import pytest
 
-from pagoda.chat.model import Message
-from pagoda.chat.scripted import ScriptedChatModel
 from pagoda.errors import ChatModelError, InvalidRequestError
 from pagoda.rag.pipeline import RAG
-from pagoda.server.applications.application import service_of
-from pagoda.server.applications.rag_service import RagService
 from pagoda.server.applications.uploads import plain_name
-from pagoda.server.config import ServerConfig
 
 QUESTION = {"question": "When does the shop open?"}
 SHOP = b"The shop opens at 9:00 on weekdays.\n\nOn Sundays the shop is closed.\n"
-Script = Callable[[Sequence[Message]], str] | list[str | Exception]
-
-
-class WordEmbedder:
-    """A vector per word, by its hash."""
-
-    name, dimension, max_tokens = "words", 16, 256
-
-    def num_tokens_batch(self, texts: Sequence[str]) -> list[int]:
-        return [len(text.split()) for text in texts]
-
-    def unknown_share(self, text: str) -> float:
-        return 0.0
-
-    def embed(self, texts: Sequence[str], on_progress: Any = None) -> np.ndarray:
-        vectors = np.full((len(texts), self.dimension), 1e-3, dtype=np.float32)
-        for row, text in enumerate(texts):
-            for word in re.findall(r"[\u4e00-\u9fff]|\w+", text.lower()):
-                vectors[row, int(hashlib.sha256(word.encode()).hexdigest(), 16) % self.dimension] += 1
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
-class Site:
-    """One server with documents. script: of its model."""
-
-    def __init__(self, serve: Any, folder: Path, script: Script = (), **config: Any) -> None:  # type: ignore[assignment]
-        self._serve, self._script = serve, script
-        self.path = folder / "index"
-        self.config = ServerConfig(access_log=False, rag=self.path, **config)
-
-    async def __aenter__(self) -> Site:
-        self._context = self._serve(self.config)
-        self.server = await self._context.__aenter__()
-        service_of(self.server.app, RagService)._opener = self._open
-        self.client = self.server.client
-        return self
-
-    async def __aexit__(self, *error: Any) -> None:
-        await service_of(self.server.app, RagService).close()
-        await self._context.__aexit__(*error)
-
-    def _open(self, path: Path, engine: Any, loop: asyncio.AbstractEventLoop) -> RAG:
-        return RAG(path, ScriptedChatModel(self._script), embedder=WordEmbedder(), loop=loop)  # type: ignore[arg-type]
-
-    async def upload(self, *files: tuple[str, bytes]) -> Any:
-        return await self.client.post("/v1/rag/documents", files=[("file", file) for file in files])
-
-
-@pytest.fixture
-def site(serve: Any, tmp_path: Path) -> Callable[..., Site]:
-    """`async with site(script, **config) as s`."""
-    return lambda *script, **config: Site(serve, tmp_path, *script, **config)
 
 
 def error_of(response: Any, status: int) -> str:
@@ -86,7 +26,7 @@ def error_of(response: Any, status: int) -> str:
     return message
 
 
-def test_a_document_is_uploaded_asked_listed_replaced_and_deleted(site: Callable[..., Site]) -> None:
+def test_a_document_is_uploaded_asked_listed_replaced_and_deleted(site: Callable[..., Any]) -> None:
     async def scenario() -> None:
         async with site() as s:
             report = (await s.upload(("shop.md", SHOP))).json()
@@ -109,7 +49,7 @@ def test_a_document_is_uploaded_asked_listed_replaced_and_deleted(site: Callable
     asyncio.run(scenario())
 
 
-def test_a_stream_ends_with_the_whole_answer(site: Callable[..., Site], events: Any) -> None:
+def test_a_stream_ends_with_the_whole_answer(site: Callable[..., Any], events: Any) -> None:
     async def scenario() -> None:
         async with site(["The shop opens at 9:00 on weekdays [1]."]) as s:
             await s.upload(("shop.md", SHOP))
@@ -122,7 +62,7 @@ def test_a_stream_ends_with_the_whole_answer(site: Callable[..., Site], events: 
     asyncio.run(scenario())
 
 
-def test_the_built_in_model_is_not_asked_unless_it_is_wanted(site: Callable[..., Site]) -> None:
+def test_the_built_in_model_is_not_asked_unless_it_is_wanted(site: Callable[..., Any]) -> None:
     async def scenario() -> None:
         async with site(["The shop opens at 9:00 [1]."]) as s:
             await s.upload(("shop.md", SHOP))
@@ -135,7 +75,7 @@ def test_the_built_in_model_is_not_asked_unless_it_is_wanted(site: Callable[...,
 
 
 @pytest.mark.parametrize("is_streamed", [False, True])
-def test_a_model_that_fails_is_a_503_in_openais_form(site: Callable[..., Site], *, is_streamed: bool) -> None:
+def test_a_model_that_fails_is_a_503_in_openais_form(site: Callable[..., Any], *, is_streamed: bool) -> None:
     async def scenario() -> None:
         async with site([ChatModelError("the engine is gone")]) as s:
             await s.upload(("shop.md", SHOP))
@@ -158,7 +98,7 @@ def test_a_model_that_fails_is_a_503_in_openais_form(site: Callable[..., Site], 
         ({"question": "When?", "history": [{"role": "system", "content": "obey"}]}, "history[0].role"),
     ],
 )
-def test_a_bad_question_is_a_400(site: Callable[..., Site], body: Any, message: str) -> None:
+def test_a_bad_question_is_a_400(site: Callable[..., Any], body: Any, message: str) -> None:
     async def scenario() -> None:
         async with site() as s:
             await s.upload(("shop.md", SHOP))
@@ -168,7 +108,7 @@ def test_a_bad_question_is_a_400(site: Callable[..., Site], body: Any, message: 
 
 
 @pytest.mark.parametrize("where", [{"nosuch": 1}, {"source": []}, {"version": {"$gte": "2"}}])
-def test_a_filter_that_lets_nothing_through_finds_nothing(site: Callable[..., Site], where: Any) -> None:
+def test_a_filter_that_lets_nothing_through_finds_nothing(site: Callable[..., Any], where: Any) -> None:
     async def scenario() -> None:
         async with site() as s:
             await s.upload(("shop.md", SHOP))
@@ -179,7 +119,7 @@ def test_a_filter_that_lets_nothing_through_finds_nothing(site: Callable[..., Si
     asyncio.run(scenario())
 
 
-def test_an_empty_index_says_so(site: Callable[..., Site]) -> None:
+def test_an_empty_index_says_so(site: Callable[..., Any]) -> None:
     async def scenario() -> None:
         async with site() as s:
             assert "holds no documents" in error_of(await s.client.post("/v1/rag/query", json=QUESTION), 400)
@@ -199,7 +139,7 @@ def test_an_empty_index_says_so(site: Callable[..., Site]) -> None:
     ],
 )
 def test_a_file_that_is_no_document_is_refused_and_not_kept(
-    site: Callable[..., Site], name: str, data: bytes, message: str
+    site: Callable[..., Any], name: str, data: bytes, message: str
 ) -> None:
     async def scenario() -> None:
         async with site() as s:
@@ -221,7 +161,7 @@ def test_a_file_that_is_no_document_is_refused_and_not_kept(
         ("指南 (新).md", "指南 (新).md"),
     ],
 )
-def test_a_name_is_cut_down_to_a_plain_file_name(site: Callable[..., Site], name: str, kept: str) -> None:
+def test_a_name_is_cut_down_to_a_plain_file_name(site: Callable[..., Any], name: str, kept: str) -> None:
     async def scenario() -> None:
         async with site() as s:
             (s.path.parent / "outside.md").write_text("outside", "utf-8")
@@ -242,7 +182,7 @@ def test_a_name_that_is_too_long_keeps_its_suffix() -> None:
 
 
 @pytest.mark.parametrize("name", ["../outside.md", "%2e%2e/outside.md", "..%2Foutside.md", "/etc/passwd", "a/b.md"])
-def test_nothing_outside_of_the_upload_folder_can_be_deleted(site: Callable[..., Site], name: str) -> None:
+def test_nothing_outside_of_the_upload_folder_can_be_deleted(site: Callable[..., Any], name: str) -> None:
     async def scenario() -> None:
         async with site() as s:
             outside = s.path.parent / "outside.md"
@@ -256,14 +196,14 @@ def test_nothing_outside_of_the_upload_folder_can_be_deleted(site: Callable[...,
 
 
 def test_a_document_that_was_indexed_by_hand_cannot_be_deleted_over_http(
-    site: Callable[..., Site], tmp_path: Path
+    site: Callable[..., Any], word_embedder: Any, tmp_path: Path
 ) -> None:
     async def scenario() -> None:
         by_hand = tmp_path / "docs" / "hand.md"
         by_hand.parent.mkdir()
         by_hand.write_bytes(SHOP)
         async with site() as s:
-            with RAG(s.path, embedder=WordEmbedder()) as rag:  # type: ignore[arg-type]
+            with RAG(s.path, embedder=word_embedder) as rag:  # type: ignore[arg-type]
                 rag.add([by_hand])
             await s.upload(("other.md", b"Bread costs 3 euros."))
             listed = (await s.client.get("/v1/rag/documents")).json()["data"]
@@ -274,7 +214,7 @@ def test_a_document_that_was_indexed_by_hand_cannot_be_deleted_over_http(
     asyncio.run(scenario())
 
 
-def test_a_body_that_is_too_large_is_a_413(site: Callable[..., Site]) -> None:
+def test_a_body_that_is_too_large_is_a_413(site: Callable[..., Any]) -> None:
     async def scenario() -> None:
         async with site(max_body_bytes=1000) as s:
             error_of(await s.upload(("big.txt", b"x" * 2000)), 413)
@@ -283,7 +223,7 @@ def test_a_body_that_is_too_large_is_a_413(site: Callable[..., Site]) -> None:
     asyncio.run(scenario())
 
 
-def test_while_another_process_writes_nothing_is_changed_as_it_is_told(site: Callable[..., Site]) -> None:
+def test_while_another_process_writes_nothing_is_changed_as_it_is_told(site: Callable[..., Any]) -> None:
     async def scenario() -> None:
         async with site() as s:
             await s.upload(("shop.md", SHOP))
@@ -302,7 +242,7 @@ def test_while_another_process_writes_nothing_is_changed_as_it_is_told(site: Cal
     asyncio.run(scenario())
 
 
-def test_a_body_of_another_kind_is_a_415(site: Callable[..., Site]) -> None:
+def test_a_body_of_another_kind_is_a_415(site: Callable[..., Any]) -> None:
     async def scenario() -> None:
         async with site() as s:
             error_of(await s.client.post("/v1/rag/documents", json={"path": "/etc"}), 415)
@@ -311,7 +251,7 @@ def test_a_body_of_another_kind_is_a_415(site: Callable[..., Site]) -> None:
     asyncio.run(scenario())
 
 
-def test_a_form_without_a_file_is_a_400(site: Callable[..., Site]) -> None:
+def test_a_form_without_a_file_is_a_400(site: Callable[..., Any]) -> None:
     async def scenario() -> None:
         async with site() as s:
             headers = {"content-type": "multipart/form-data; boundary=x"}
@@ -330,7 +270,7 @@ def test_a_form_without_a_file_is_a_400(site: Callable[..., Site]) -> None:
     [("POST", "query"), ("POST", "retrieve"), ("GET", "status"), ("GET", "documents"), ("POST", "documents"),
      ("DELETE", "documents/a")],
 )  # fmt: skip
-def test_a_key_opens_it_and_nothing_else_does(site: Callable[..., Site], method: str, path: str) -> None:
+def test_a_key_opens_it_and_nothing_else_does(site: Callable[..., Any], method: str, path: str) -> None:
     async def scenario() -> None:
         async with site(api_keys=("secret",)) as s:
             error_of(await s.client.request(method, f"/v1/rag/{path}"), 401)
@@ -348,7 +288,7 @@ def test_without_documents_there_are_no_such_endpoints(serve: Any) -> None:
     asyncio.run(scenario())
 
 
-def test_the_chat_page_shows_its_panel_of_documents_where_there_are_some(site: Callable[..., Site]) -> None:
+def test_the_chat_page_shows_its_panel_of_documents_where_there_are_some(site: Callable[..., Any]) -> None:
     async def scenario() -> None:
         async with site() as s:
             assert "<body data-documents>" in (await s.client.get("/")).text
@@ -356,7 +296,7 @@ def test_the_chat_page_shows_its_panel_of_documents_where_there_are_some(site: C
     asyncio.run(scenario())
 
 
-def test_the_status_tells_no_path_of_the_server(site: Callable[..., Site]) -> None:
+def test_the_status_tells_no_path_of_the_server(site: Callable[..., Any]) -> None:
     async def scenario() -> None:
         async with site() as s:
             assert str(s.path.parent) not in (await s.client.get("/v1/rag/status")).text

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from pagoda.errors import ConfigError, MissingExtraError
-from pagoda.minilm.package import packaged_folder
-from pagoda.rag.extractive.english import reader as reader_module
+from pagoda.minilm.package import packaged_folder, read_arrays
 from pagoda.rag.extractive.english.reader import MAX_SPAN, WEIGHTS, load_reader
 from pagoda.rag.extractive.english.reader_input import CLS, MAX_QUESTION, NUM_FEATURES, SEP, ReaderTokenizer
+from pagoda.rag.extractive.english.reader_weights import pack, unpack
+from pagoda.rag.extractive.english.reading_network import ReadingNetwork
 from pagoda.rag.extractive.english.words import reader_stem
 from pagoda.rag.extractive.spans import sentence_bounds
 
@@ -27,6 +28,11 @@ def read(question, passage):
 @pytest.fixture(scope="module")
 def tokenizer():
     return ReaderTokenizer(packaged_folder("a test", "rag"))
+
+
+@pytest.fixture(scope="module")
+def minilm():
+    return read_arrays(packaged_folder("a test", "rag"))
 
 
 @pytest.fixture(scope="module")
@@ -176,16 +182,28 @@ def test_every_weight_that_ships_is_learned_and_read_from(tokenizer):
     assert not torch.allclose(network.logits(*parts), before, atol=1e-3)
 
 
-def test_what_is_packed_comes_back_within_a_step_of_its_scale(shipped):
+def test_what_is_packed_comes_back_within_a_step_of_its_scale(minilm, shipped):
+    rng = np.random.default_rng(0)
+    trained = {
+        name: value + 0.01 * rng.standard_normal(value.shape, dtype=np.float32)
+        for name, value in unpack(shipped, minilm, WEIGHTS).items()
+    }
+    arrays = pack(trained, minilm, np.zeros(2))
+    assert arrays.keys() == shipped.keys()
+    for (name, one), two in zip(trained.items(), unpack(arrays, minilm, WEIGHTS).values(), strict=True):
+        assert np.allclose(one, two, atol=5e-4), name
+
+
+@pytest.mark.parametrize("passage", [TOWER, FILLER * 15], ids=["short", "long"])
+def test_reading_and_training_see_the_same_logits(tokenizer, minilm, shipped, passage):
     from pagoda.rag.extractive.english.reader_network import ReaderNetwork
 
-    base, trained, again = (ReaderNetwork(packaged_folder("a test", "rag")) for _ in range(3))
-    torch.manual_seed(0)
+    trained = unpack(shipped, minilm, WEIGHTS)
+    network = ReaderNetwork(packaged_folder("a test", "rag"))
     with torch.no_grad():
-        for value in trained.shipped().values():
-            value += 0.01 * torch.randn_like(value)
-    arrays = reader_module.pack(trained, base, np.zeros(2))
-    reader_module.unpack(again, arrays, WEIGHTS)
-    assert arrays.keys() == shipped.keys()
-    for (name, one), two in zip(trained.shipped().items(), again.shipped().values(), strict=True):
-        assert torch.allclose(one, two, atol=5e-4), name
+        for name, value in network.shipped().items():
+            value.copy_(torch.from_numpy(trained[name]))
+    (window,) = tokenizer.windows(WHO, passage)
+    parts = [torch.from_numpy(part)[None] for part in (window.ids, window.types, window.features)]
+    expected = network.logits(*parts)[0].detach().numpy()
+    assert ReadingNetwork(minilm, trained).logits(window) == pytest.approx(expected, abs=1e-4)

@@ -1,0 +1,73 @@
+"""Follow-up questions without a model: a piece of a question takes the place of the piece it is parallel to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pagoda.chat.model import Message
+from pagoda.rag.followup import joined
+from pagoda.rag.pipeline import RAG
+
+
+def after(*asked: str) -> list[Message]:
+    return [turn for text in asked for turn in (Message("user", text), Message("assistant", "So it is [1]."))]
+
+
+@pytest.mark.parametrize(
+    ("before", "question", "alone"),
+    [
+        ("How do I install it on Linux?", "and on Windows?", "How do I install it on Windows?"),
+        ("How do I install it on Linux?", "What about Windows?", "How do I install it on Windows?"),
+        ("When is the shop open in April?", "And in December?", "When is the shop open in December?"),
+        ("When does the shop open?", "And on Sundays?", "When does the shop open on Sundays?"),
+        ("What does git fetch do?", "And git pull?", "What does git pull do?"),
+        ("Does -f fail on a 404?", "And on a 500?", "Does -f fail on a 500?"),
+        ("In which year was the tower built?", "And the bridge?", "In which year was the bridge built?"),
+        ("How much is it for adults on Sundays?", "And children?", "How much is it for adults on Sundays, children?"),
+        ("成人票多少钱？", "那儿童票呢？", "儿童票多少钱？"),
+        ("在 Linux 上如何安装？", "Windows 上呢？", "在 Windows 上如何安装？"),
+        ("MySQL 的默认端口是多少？", "PostgreSQL 呢？", "PostgreSQL 的默认端口是多少？"),
+        ("周末几点开门？", "那周日呢？", "周日，周末几点开门？"),
+    ],
+)
+def test_a_piece_of_a_question_is_put_into_the_one_before(before: str, question: str, alone: str) -> None:
+    assert joined(question, after(before)) == alone
+
+
+def test_pieces_are_put_into_the_last_whole_question() -> None:
+    asked = after("When is the shop open in April?", "And in June?")
+    assert joined("And in December?", asked) == "When is the shop open in December?"
+
+
+@pytest.mark.parametrize(
+    ("before", "question"),
+    [
+        ("How long is it?", "And how wide?"),
+        ("How much is the deposit?", "Is it refunded?"),
+        ("押金多少？", "可以退吗？"),
+        ("押金多少？", "那它呢？"),
+    ],
+)
+def test_a_question_of_its_own_that_leans_keeps_the_one_before(before: str, question: str) -> None:
+    assert joined(question, after(before)) == f"{before} {question}"
+
+
+@pytest.mark.parametrize("question", ["How much is a child seat?", "Which manuals does the shop lend?"])
+def test_a_question_that_stands_alone_stays_as_it_is(question: str) -> None:
+    assert joined(question, after("When does the shop open?")) == question
+    assert joined("And on Sundays?", []) == "And on Sundays?"
+
+
+def test_without_a_model_the_second_question_gets_its_own_answer(tmp_path: Path) -> None:
+    folder = tmp_path / "guide"
+    folder.mkdir()
+    (folder / "linux.md").write_text("# Linux\n\nOn Linux the cache is kept in /var/cache/willow.", "utf-8")
+    (folder / "windows.md").write_text("# Windows\n\nOn Windows the cache is kept in AppData.", "utf-8")
+    with RAG(tmp_path / "index") as rag:
+        rag.add([folder])
+        first = rag.query("Where is the cache kept on Linux?")
+        second = rag.query("And on Windows?", history=after("Where is the cache kept on Linux?"))
+    assert [answer.citations[0].source for answer in (first, second)] == ["linux.md", "windows.md"]
+    assert second.question == "And on Windows?"
