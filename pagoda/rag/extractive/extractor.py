@@ -208,7 +208,7 @@ class ExtractiveAnswerer:
             kind=showing.kind,
             places=tuple(places),
             confidence=probability,
-            abstained=probability < least or _asks_of_unknown(form, found[0].signs),
+            abstained=probability < least or _asks_of_unknown(form, found[0].signs, coverage_of(question, read)),
         )
 
     def _also(self, form: Form, found: Sequence[Examined], hits: Sequence[Hit]) -> list[Place]:
@@ -249,7 +249,7 @@ class ExtractiveAnswerer:
 
 def examined(question: str, hits: Sequence[Hit], readings: Sequence[SpanReading]) -> list[Examined]:
     """Each reading beside the question and the other hits."""
-    form, coverage = form_of(question), Coverage(question, hits, [sentences_of(hit.chunk) for hit in hits])
+    form, coverage = form_of(question), coverage_of(question, hits)
     found = []
     for read in readings:
         read = _of_row_asked_for(question, hits, coverage, read)
@@ -271,9 +271,17 @@ def examined(question: str, hits: Sequence[Hit], readings: Sequence[SpanReading]
     return found
 
 
-def _asks_of_unknown(form: Form, signs: Signs) -> bool:
-    """Whether yes or no is asked of something that no document names: nothing there can affirm or deny it."""
-    return form == "polar" and signs.unknown >= UNKNOWN_ENOUGH
+def coverage_of(question: str, hits: Sequence[Hit]) -> Coverage:
+    """A question beside the hits that are read."""
+    return Coverage(question, hits, [sentences_of(hit.chunk) for hit in hits])
+
+
+def _asks_of_unknown(form: Form, signs: Signs, coverage: Coverage) -> bool:
+    """Whether an option or a variable is asked about that nothing read has, or yes or no of what no document names.
+
+    What looks likest is then of something else, and nothing there affirms or denies.
+    """
+    return coverage.lacks_identifier() or (form == "polar" and signs.unknown >= UNKNOWN_ENOUGH)
 
 
 def _of_row_asked_for(question: str, hits: Sequence[Hit], coverage: Coverage, read: SpanReading) -> SpanReading:

@@ -9,6 +9,7 @@ the sentences of the hits, which are what there is of the collection here (Rober
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,9 @@ FIRST_HITS = 3
 """How many hits tell whether a collection is running prose or a manual."""
 RIVAL = 0.9
 """Of what the best sentence holds of a question: who holds as much may say the contrary of it."""
+
+
+_IDENTIFIER = re.compile(r"^--?[A-Za-z]|\w_\w")
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,12 @@ class Coverage:
         chunk = self.hits[index].chunk
         text = f"{chunk.source} {chunk.title} {chunk.section} {chunk.text}".lower()
         return sum(plain_name(name) not in text for name in names_of(self.question))
+
+    def lacks_identifier(self) -> bool:
+        """Whether the question is about an option or a variable, by its letters, that none of the hits has."""
+        told = [f"{hit.chunk.source} {hit.chunk.section} {hit.text}".lower() for hit in self.hits]
+        asked = [name.lower() for name in names_of(self.question) if _IDENTIFIER.search(name)]
+        return any(not any(name in text for text in told) for name in asked)
 
 
 def prose_share(passages: Sequence[tuple[str, Sequence[tuple[int, int]]]]) -> float:

@@ -132,6 +132,13 @@ def test_yes_or_no_of_what_no_document_names_is_declined():
     assert not ExtractiveAnswerer(ALWAYS).answer("图书馆有几层？", [unknown]).abstained
 
 
+def test_an_option_that_nothing_read_has_is_declined():
+    options = hit("--retry gives the number of tries. --retry-delay gives the seconds between them.")
+    assert not ExtractiveAnswerer(ALWAYS).answer("What does --retry-delay give?", [options]).abstained
+    assert ExtractiveAnswerer(ALWAYS).answer("What does --retry-memory give?", [options]).abstained
+    assert ExtractiveAnswerer(ALWAYS).answer("retry_email 的默认值是多少？", [hit(WRITER)]).abstained
+
+
 def test_the_threshold_alone_decides_whether_it_abstains():
     sure = ExtractiveAnswerer(ExtractiveSettings(min_confidence=0.0)).answer("Who designed the tower?", [hit(TOWER)])
     unsure = ExtractiveAnswerer(ExtractiveSettings(min_confidence=1.0)).answer("Who designed the tower?", [hit(TOWER)])
