@@ -257,7 +257,7 @@ def fit(options: argparse.Namespace) -> None:
     """Report, and write with --export."""
     rows, groups = load(options.out), json.loads(WEIGHTS.read_text(encoding="utf-8"))["groups"]
     for group, thresholds in THRESHOLDS.items():
-        own = [row for row in rows if row.group == group]
+        own = [row for row in rows if row.group == group and not (options.alone and row.kind == "made")]
         if len({row.id for row in own}) < LEAST_QUESTIONS:
             print(f"{group}: too few questions, stays as it is")
             continue
@@ -265,7 +265,12 @@ def fit(options: argparse.Namespace) -> None:
         for name in sorted({row.set for row in own}):
             chosen = [i for i, row in enumerate(own) if row.set == name]
             report(f"{group}, {name}", [own[i] for i in chosen], values[chosen], thresholds["answer"])
-        groups[group] = {**{n: round(v, 4) for n, v in fitted(own).items()}, "thresholds": thresholds}
+        weights = {n: round(v, 4) for n, v in fitted(own).items()}
+        groups[group] = {
+            **groups[group],
+            **({"alone": weights} if options.alone else weights),
+            "thresholds": thresholds,
+        }
     if options.export:
         about = "Logistic regressions of showing/decision.py, fitted by benchmarks/train_showing.py."
         WEIGHTS.write_text(json.dumps({"about": about, "groups": groups}, indent=1) + "\n", encoding="utf-8")
@@ -282,6 +287,9 @@ def main() -> None:
     reading.add_argument("--manuals", type=Path, help="folder of the corpora, see manuals_corpus.py")
     reading.add_argument("--index", type=Path, help="kept between runs")
     reading.add_argument("--rankers", type=Path, default=FOLDER, help="folder of a Chinese ranker that saw none of it")
+    fitting.add_argument(
+        "--alone", action="store_true", help="whether a sentence is enough: without the made questions"
+    )
     fitting.add_argument("--export", action="store_true", help=f"write {WEIGHTS.name}")
     for step in (reading, fitting):
         step.add_argument("--out", type=Path, required=True, help="folder of the rows")

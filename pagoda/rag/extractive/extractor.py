@@ -139,6 +139,11 @@ class Examined:
         """That it answers."""
         return load_decision().probability(self.group, self.signs)
 
+    @cached_property
+    def certainty(self) -> float:
+        """That its sentence is enough, if it answers."""
+        return load_decision().certainty(self.group, self.signs)
+
 
 class ExtractiveAnswerer:
     """Finds the answer to a question in its hits. Weights are read with the first question of a language.
@@ -192,8 +197,8 @@ class ExtractiveAnswerer:
         showing = shown(
             form,
             found[0].candidate,
-            span_is_sure=probability >= thresholds.span,
-            sentence_is_sure=probability >= thresholds.sentence,
+            span_is_sure=found[0].certainty >= thresholds.span,
+            sentence_is_sure=found[0].certainty >= thresholds.sentence,
             words_are_likely=words_are_likely(found[0].group),
         )
         chunk = hits[best.hit_index].chunk

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -100,14 +100,25 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Decision:
-    """For each group: weights of `Signs` by name, with a bias; and thresholds of what they give."""
+    """For each group: weights of `Signs` by name, with a bias; and thresholds of what they give.
+
+    alone: weights that tell whether less than the passage is enough, fitted without questions made to look alike
+    """
 
     weights: Mapping[Group, Mapping[str, float]]
     thresholds: Mapping[Group, Thresholds]
+    alone: Mapping[Group, Mapping[str, float]] = field(default_factory=dict)
 
     def probability(self, group: Group, signs: Signs) -> float:
         """That the passage answers the question, 0 to 1."""
-        weights = self.weights[group]
+        return self._probability(self.weights[group], signs)
+
+    def certainty(self, group: Group, signs: Signs) -> float:
+        """The same where it is known that something answers: whether its sentence or its words are enough."""
+        return self._probability(self.alone.get(group, self.weights[group]), signs)
+
+    @staticmethod
+    def _probability(weights: Mapping[str, float], signs: Signs) -> float:
         logit = weights["bias"] + sum(weights[name] * value for name, value in asdict(signs).items())
         return 1 / (1 + math.exp(-max(-30.0, min(30.0, logit))))
 
@@ -125,11 +136,16 @@ def words_are_likely(group: Group) -> bool:
 @lru_cache(maxsize=2)
 def load_decision(path: Path = WEIGHTS) -> Decision:
     """The packaged weights. Raises ConfigError where the file is missing, broken, or of other signs."""
-    wanted = {field.name for field in fields(Signs)} | {"bias"}
+    wanted = sorted({each.name for each in fields(Signs)} | {"bias"})
     try:
         told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["groups"]
-        weights = {group: {name: float(values[name]) for name in sorted(wanted)} for group, values in told.items()}
+        weights = {group: {name: float(values[name]) for name in wanted} for group, values in told.items()}
+        alone = {
+            group: {name: float(values["alone"][name]) for name in wanted}
+            for group, values in told.items()
+            if "alone" in values
+        }
         thresholds = {group: Thresholds(**values["thresholds"]) for group, values in told.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path} holds no weights for what is shown ({error!r}): reinstall pagoda") from error
-    return Decision(weights, thresholds)
+    return Decision(weights, thresholds, alone)
