@@ -20,21 +20,28 @@ _NO = re.compile(
     r"|否|无|無|没有|沒有|不是|不[\u4e00-\u9fff]{1,4}|关闭|關閉|禁用|停用)\W*",
     re.IGNORECASE,
 )
+_WANTS_VALUE = re.compile(r"\bhow (?:many|much)\b|\bwhat(?:['’]s| is| are| was| were)\b|多少|几|幾|[是为為]什[么麼]", re.IGNORECASE)
+_WANTS_PERSON = re.compile(r"\bwho(?:m|se)?\b|谁|誰", re.IGNORECASE)
 
 
 def rules_itself_out(question: str, row: str) -> bool:
-    """Whether a row says "no" in a column that the question asks about; a question that denies asks for just that.
+    """Whether a row says "no" in a column that the question selects rows by.
+
+    It does not where that "no" is what is asked for: a question that denies, or says it as well, or wants the value of
+    the column, or names the row.
 
     >>> rules_itself_out("Who is on call?", "Name: Ann; On call: no")
     True
     >>> rules_itself_out("Who is not on call?", "Name: Ann; On call: no")
     False
+    >>> rules_itself_out("Is Ann on call?", "Name: Ann; On call: no")
+    False
     """
-    if denies(question):
+    cells = [(name, value.strip()) for name, value in _CELL.findall(row)] if ";" in row else []
+    if not cells or denies(question) or _WANTS_VALUE.search(question) or _names(question, cells[0][1]):
         return False
     asked = content(question)
-    cells = _CELL.findall(row) if ";" in row else []
-    return any(_NO.fullmatch(value.strip()) and _is_asked(name, asked) for name, value in cells)
+    return any(_NO.fullmatch(value) and _is_asked(name, asked) and not _says(question, value) for name, value in cells)
 
 
 def row_asked_for(question: str, text: str, sentences: Sequence[Span], at: int) -> int:
@@ -55,6 +62,22 @@ def _columns(row: str) -> list[str]:
 
 
 def _is_asked(column: str, asked: frozenset[str]) -> bool:
-    """Whether the question has all words of a column's name, or the name as it is."""
+    """Whether the question has all words of a column's name."""
     words = content(column)
     return bool(words) and words <= asked
+
+
+def _names(question: str, value: str) -> bool:
+    """Whether a question is about the row whose first cell this is. Whoever asks for a person chooses by the others."""
+    if _WANTS_PERSON.search(question):
+        return False
+    words = content(value)
+    return words <= content(question) if words else _says(question, value)
+
+
+def _says(question: str, value: str) -> bool:
+    """Whether a question has a cell's letters or digits as they are."""
+    value = re.escape(value.strip("\"'`.。 "))
+    return re.search(r"\w", value) is not None and bool(
+        re.search(rf"(?<![A-Za-z0-9]){value}(?![A-Za-z0-9])", question, re.IGNORECASE)
+    )

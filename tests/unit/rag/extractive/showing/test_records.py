@@ -29,6 +29,19 @@ def table(rows: list[str]) -> tuple[str, list[tuple[int, int]]]:
         ("谁值班？", "姓名: 王五; 值班: 否", True),
         ("谁值班？", "姓名: 王五; 值班: 不值班", True),
         ("谁不值班？", "姓名: 王五; 值班: 否", False),
+        # That it says "no" is the answer: the row is named, its value is wanted, or the question says it as well.
+        ("Is Ann on call?", "Name: Ann; On call: no", False),
+        ("Is anybody on call?", "Name: Ann; On call: no", True),
+        ("What is the default of autocommit?", "Variable: autocommit; Default: off", False),
+        ("Which default does autocommit have?", "Variable: autocommit; Default: off", False),
+        ("Which default does a1 have?", "Variable: a1; Default: 0", False),
+        ("Which default does a1 have?", "Variable: a12; Default: 0", True),
+        ("How many seats has the blue room?", "Room: blue; Seats: 0", False),
+        ("Which variables are disabled by default?", "Variable: cache; Default: disabled", False),
+        ("Who of May is on call?", "Month: May; Name: Ann; On call: no", True),
+        ("王五值班吗？", "姓名: 王五; 值班: 否", False),
+        ("autocommit 的默认值是什么？", "变量: autocommit; 默认值: 关闭", False),
+        ("哪些变量默认关闭？", "变量: cache; 默认: 关闭", False),
     ],
 )
 def test_a_row_that_says_no_in_the_column_asked_about_is_not_meant(question: str, row: str, expected: bool) -> None:
