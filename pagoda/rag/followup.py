@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 
 from pagoda.chat.model import Message
+from pagoda.rag.chinese import cut
 from pagoda.rag.content_words import content
 
 _LEANS = re.compile(
@@ -33,6 +34,7 @@ _PARALLEL = rf"(?<![\w-]){{preposition}}\s+(?:(?!{_PREPOSITION}\b)[^\s,;?]+(?:\s
 _CHINESE_PIECE = re.compile(r"^(?:那么?|還有|还有|另外|如果是?|要是|换成|而)*[，,\s]*(.{1,12}?)\s*呢[？?\s]*$")
 _CHINESE_EDGE = "在从到对為为给的把被用是和与，,、"
 _HAN = re.compile(r"[\u3400-\u9fff]")
+_LATIN_NAME = re.compile(r"[A-Za-z0-9][\w.+#-]*(?: [A-Za-z0-9][\w.+#-]*)*", re.ASCII)
 
 
 def joined(question: str, history: Sequence[Message]) -> str:
@@ -47,7 +49,7 @@ def joined(question: str, history: Sequence[Message]) -> str:
     >>> joined("How much is a child seat?", [Message("user", "When does the shop open?")])
     'How much is a child seat?'
     """
-    before = _whole_question([turn.content for turn in history if turn.role == "user"])
+    before = _whole_question([turn.content for turn in history if turn.role == "user" and turn.content.strip()])
     if before is None:
         return question
     if piece := _piece(question):
@@ -75,7 +77,7 @@ def _piece(question: str) -> str:
         return "" if set(match[1]) <= set("它他她这那其 ") else match[1]
     lead = _LEADS_IN.match(question)
     rest = question[lead.end() if lead else 0 :].strip(_END)
-    says = content(rest) or any(character.isdigit() for character in rest)
+    says = content(rest) or _has_digit(rest)
     is_piece = lead is not None and lead[0].strip() and says and not _ASKS.search(rest)
     return rest if is_piece and not _HAN.search(rest) else ""
 
@@ -92,18 +94,32 @@ def _english(piece: str, before: str) -> str:
     """
     stem, first = before.rstrip(_END), piece.split()[0]
     if re.fullmatch(_PREPOSITION, first, re.IGNORECASE):
-        place = _phrase(re.escape(first), stem)
+        place = _phrase(re.escape(first), stem, like=piece)
         return _put(piece, stem, place) if place else f"{stem} {piece}?"
-    if place := _alike(piece, stem) or _phrase(_PREPOSITION, stem, only=True):
+    alike = _alike(piece, stem) or [_phrase(_PREPOSITION, stem, only=True)]
+    if len(alike) == 1 and (place := alike[0]):
         return _put(piece, stem, (place[0] + len(_preposition(stem[slice(*place)])), place[1]))
     return f"{stem}, {piece}?"
 
 
-def _phrase(preposition: str, stem: str, *, only: bool = False) -> tuple[int, int] | None:
-    """The last phrase with a preposition, or the only one; what asks is none."""
+def _phrase(preposition: str, stem: str, *, like: str = "", only: bool = False) -> tuple[int, int] | None:
+    """The last phrase with a preposition, or the only one; what asks is none.
+
+    like: where this has a number and some of the phrases have, or neither, it is one of those
+
+    >>> "sold in 2024 in Ulm"[slice(*_phrase("in", "sold in 2024 in Ulm", like="in 2025"))]
+    'in 2024'
+    """
     found = re.finditer(_PARALLEL.format(preposition=preposition), stem, re.IGNORECASE)
     places = [(match.start(), match.start() + len(match[0].rstrip())) for match in found if not _ASKS.search(match[0])]
-    return places[-1] if places and not (only and len(places) > 1) else None
+    if only and len(places) > 1:
+        return None
+    alike = [place for place in places if _has_digit(stem[slice(*place)]) == _has_digit(like)] if like else []
+    return (alike or places or [None])[-1]
+
+
+def _has_digit(text: str) -> bool:
+    return any(character.isdigit() for character in text)
 
 
 def _preposition(phrase: str) -> str:
@@ -111,13 +127,12 @@ def _preposition(phrase: str) -> str:
     return match[0] if match else ""
 
 
-def _alike(piece: str, stem: str) -> tuple[int, int] | None:
-    """Words that begin with the same one, or the last name of several where the piece is a name."""
+def _alike(piece: str, stem: str) -> list[tuple[int, int] | None]:
+    """Words that begin with the same one, or the last name of several where the piece is a name; none, or several."""
     first, size = piece.split()[0], len(piece.split())
-    if same := re.search(rf"(?<![\w-]){re.escape(first)}(?:\s+[^\s,;?]+){{{size - 1}}}(?![\w-])", stem):
-        return same.span()
-    names = [match.span() for match in re.finditer(r"(?<=\s)[A-Z][\w-]*(?:\s[A-Z][\w-]*)*", stem)]
-    return names[-1] if first[0].isupper() and names else None
+    same = re.finditer(rf"(?<![\w-]){re.escape(first)}(?:\s+[^\s,;?]+){{{size - 1}}}(?![\w-])", stem)
+    names = re.finditer(r"(?<=\s)[A-Z][\w-]*(?:\s[A-Z][\w-]*)*", stem) if first[0].isupper() else ()
+    return [match.span() for match in same] or [match.span() for match in names][-1:]
 
 
 def _put(piece: str, stem: str, place: tuple[int, int]) -> str:
@@ -125,15 +140,28 @@ def _put(piece: str, stem: str, place: tuple[int, int]) -> str:
 
 
 def _chinese(piece: str, before: str) -> str:
-    """In the place of what ends alike (成人票, 儿童票), or in front of it all.
+    """In the place of the words that end alike (成人票, 儿童票), of the only Latin name, or in front of it all.
 
     >>> _chinese("在 Windows 上", "如何在 Linux 上安装？"), _chinese("周日", "周末几点开门？")
     ('如何在 Windows 上安装？', '周日，周末几点开门？')
     """
-    piece = piece.lstrip("在从对到") or piece
-    end = before.find(piece[-1])
-    if end < 0:
-        return f"{piece}，{before}"
-    start = max((before.rfind(edge, 0, end) for edge in _CHINESE_EDGE), default=-1) + 1
-    blank = " " if before[start : start + 1] == " " else ""
-    return before[:start] + blank + piece + before[end + 1 :]
+    piece = piece.lstrip("在从对到 ") or piece
+    place = _ends_alike(piece[-1], before) if _HAN.match(piece[-1]) else _only_name(before)
+    return f"{before[: place[0]]}{piece}{before[place[1] :]}" if place else f"{piece}，{before}"
+
+
+def _ends_alike(last: str, before: str) -> tuple[int, int] | None:
+    """From behind what leads to it (在, 的) to the first word that ends with a character; a part of a word is none."""
+    start = end = 0
+    for word, _ in cut(before):
+        end += len(word)
+        if word.endswith(last):
+            return start + len(before[start:end]) - len(before[start:end].lstrip()), end
+        if word in _CHINESE_EDGE:
+            start = end
+    return None
+
+
+def _only_name(before: str) -> tuple[int, int] | None:
+    names = [match.span() for match in _LATIN_NAME.finditer(before)]
+    return names[0] if len(names) == 1 else None

@@ -60,6 +60,9 @@ class Feedback:
         return AskedQuestion(self.question, self.source, (said,) if said else ())
 
 
+_KINDS = {entry.name: bool if entry.type == "bool" else str for entry in fields(Feedback)}
+
+
 def feedback_file(index: Path) -> Path:
     """Where the feedback on answers from an index is: beside its folder, so that a new index keeps it.
 
@@ -108,12 +111,11 @@ class FeedbackLog:
             _sync_folder(self.file.parent)
 
     def _entries(self) -> Iterator[Feedback]:
-        names = {entry.name for entry in fields(Feedback)}
         try:
             with self.file.open(encoding="utf-8", errors="replace") as lines:
                 for line in lines:
                     if (known := _fields(line)) is not None:
-                        yield Feedback(**{name: value for name, value in known.items() if name in names})
+                        yield Feedback(**known)
         except FileNotFoundError:
             return
         except OSError as error:
@@ -138,13 +140,15 @@ def question_lines(questions: Iterable[AskedQuestion]) -> Iterator[str]:
 
 
 def _fields(line: str) -> dict[str, Any] | None:
-    """What a line holds; None for one that is not whole."""
+    """What a line holds of `Feedback`; None for one that is not whole, or that somebody wrote otherwise."""
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    is_feedback = isinstance(found, dict) and isinstance(found.get("question"), str)
-    return found if is_feedback and found.get("rating") in ("up", "down") else None
+    if not isinstance(found, dict) or "question" not in found or found.get("rating") not in ("up", "down"):
+        return None
+    known = {entry.name: found[entry.name] for entry in fields(Feedback) if entry.name in found}
+    return known if all(type(value) is _KINDS[name] for name, value in known.items()) else None
 
 
 def _sync_folder(folder: Path) -> None:

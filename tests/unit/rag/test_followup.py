@@ -30,6 +30,14 @@ def after(*asked: str) -> list[Message]:
         ("在 Linux 上如何安装？", "Windows 上呢？", "在 Windows 上如何安装？"),
         ("MySQL 的默认端口是多少？", "PostgreSQL 呢？", "PostgreSQL 的默认端口是多少？"),
         ("周末几点开门？", "那周日呢？", "周日，周末几点开门？"),
+        ("如何在 Linux 上安装？", "那 Windows 呢？", "如何在 Windows 上安装？"),
+        # What ends alike is a word, and not a letter or a character within one.
+        ("如何在 Debian 上安装 nginx server？", "那 Windows 呢？", "Windows，如何在 Debian 上安装 nginx server？"),
+        ("日本的店几点开门？", "那周日呢？", "周日，日本的店几点开门？"),
+        ("How many were sold in 2024 in Germany?", "And in 2025?", "How many were sold in 2025 in Germany?"),
+        ("How many were sold in Germany in 2024?", "And in Spain?", "How many were sold in Spain in 2024?"),
+        # Which of two it takes the place of nobody knows.
+        ("What is the port of the server?", "And the timeout?", "What is the port of the server, the timeout?"),
     ],
 )
 def test_a_piece_of_a_question_is_put_into_the_one_before(before: str, question: str, alone: str) -> None:
@@ -58,6 +66,7 @@ def test_a_question_of_its_own_that_leans_keeps_the_one_before(before: str, ques
 def test_a_question_that_stands_alone_stays_as_it_is(question: str) -> None:
     assert joined(question, after("When does the shop open?")) == question
     assert joined("And on Sundays?", []) == "And on Sundays?"
+    assert joined("And on Sundays?", after(" ")) == "And on Sundays?"
 
 
 def test_without_a_model_the_second_question_gets_its_own_answer(tmp_path: Path) -> None:

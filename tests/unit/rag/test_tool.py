@@ -45,6 +45,8 @@ def test_what_a_document_orders_or_imitates_does_not_reach_the_model(rag: RAG) -
     ("arguments", "expected"),
     [
         ("{", "error: the arguments are no JSON"),
+        pytest.param("[" * 100_000, "error: the arguments are no JSON", id="deep"),
+        pytest.param('{"question": ' + "1" * 5000 + "}", "error: the arguments are no JSON", id="digits"),
         ("[]", "error: the arguments are expected to be"),
         ('{"query": "x"}', "error: the arguments are expected to be"),
         ('{"question": " "}', "error: the question is empty"),

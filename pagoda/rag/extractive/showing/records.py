@@ -20,7 +20,9 @@ _NO = re.compile(
     r"|否|无|無|没有|沒有|不是|不[\u4e00-\u9fff]{1,4}|关闭|關閉|禁用|停用)\W*",
     re.IGNORECASE,
 )
-_WANTS_VALUE = re.compile(r"\bhow (?:many|much)\b|\bwhat(?:['’]s| is| are| was| were)\b|多少|几|幾|[是为為]什[么麼]", re.IGNORECASE)
+_WANTS_VALUE = re.compile(
+    r"\bhow (?:many|much)\b|\bwhat(?:['’]s| is| are| was| were)\b|多少|几|幾|[是为為]什[么麼]", re.IGNORECASE
+)
 _WANTS_PERSON = re.compile(r"\bwho(?:m|se)?\b|谁|誰", re.IGNORECASE)
 
 

@@ -42,6 +42,20 @@ def test_half_a_line_that_a_kill_left_spoils_neither_what_was_before_nor_what_co
     assert log.entries() == [first, second]
 
 
+def test_a_line_that_somebody_wrote_otherwise_is_passed_over_and_more_fields_than_are_known_do_no_harm(
+    log: FeedbackLog,
+) -> None:
+    first = Feedback(question="one", rating="up", answer="at nine")
+    log.add(first)
+    told = '{"question": "two", "rating": "up", "answer": "at ten", "id": "2", "time": "", "stars": 5}'
+    wrong = ['{"question": "x", "rating": "up", "answer": null}', '{"question": 1, "rating": "up"}', "[" * 100_000, "7"]
+    wrong += ['{"question": "x", "rating": ["up"]}', '{"question": "x", "rating": "down", "not_in_documents": "no"}']
+    with log.file.open("a", encoding="utf-8") as file:
+        file.write("".join(f"{line}\n" for line in [*wrong, told]))
+    assert log.entries() == [first, Feedback(question="two", rating="up", answer="at ten", id="2", time="")]
+    assert [asked.answers for asked in question_set(log.entries())] == [("at nine",), ("at ten",)]
+
+
 def test_what_was_kept_outlives_a_process_that_is_killed_right_after(log: FeedbackLog) -> None:
     script = (
         "import os, sys\nfrom pathlib import Path\n"
