@@ -2,7 +2,8 @@
 
 On a question's path behind the model: question -> prompt -> model -> *checked* Answer. A small model takes a number
 from one sentence and its subject from another; where source and answer count different things, the number is not borne.
-Only units of closed classes are known; where one side has none, nothing is said against it.
+Only units of closed classes are known; where one side has none, nothing is said against it. What counts anything (个,
+条, 种, 位) is none: five records are 5 个记录 as well as 5 条记录.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ kb kib kilobyte kilobytes
 mb mib megabyte megabytes 兆
 gb gib gigabyte gigabytes
 tb tib terabyte terabytes
-bit bits 比特 位
+bit bits 比特
 ms msec millisecond milliseconds 毫秒
 us µs μs microsecond microseconds 微秒
 s sec secs second seconds 秒 秒钟 秒鐘
@@ -41,10 +42,7 @@ euro euros €
 dollar dollars 美元
 元 块 塊
 人 名
-条 條
-种 種
 级 級
-个 個
 """
 _UNIT_OF = {spelling: line.split()[0] for line in _SPELLINGS.strip().splitlines() for spelling in line.split()}
 _HAN_UNITS = sorted((word for word in _UNIT_OF if word >= "\u2e80"), key=len, reverse=True)

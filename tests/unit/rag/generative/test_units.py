@@ -23,6 +23,9 @@ from pagoda.rag.generative.units import counts_otherwise
         ("一张表最多 16 个索引。", "单个索引最多可包含 16 列。", True),
         ("用户名最长 32 个字符。", "为 32 字符", False),
         ("默认限制 5,000 条语句。", "默认限制 5000", False),
+        ("最多 5 个记录。", "最多 5 条记录。", False),
+        ("最多 3 位用户。", "最多 3 名用户。", False),
+        ("共 3 种模式。", "共有 3 个模式。", False),
     ],
 )
 def test_what_a_number_counts_is_compared(sentence: str, quote: str, differs: bool) -> None:
