@@ -21,17 +21,27 @@ from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.language import Language, language_of, share_of
 from pagoda.rag.documents.document import Chunk, Hit
 from pagoda.rag.extractive.chinese.features import read_chinese
+from pagoda.rag.extractive.english.alignment import load_alignment
 from pagoda.rag.extractive.english.reader import load_reader
 from pagoda.rag.extractive.ranker import FOLDER, decision_features
 from pagoda.rag.extractive.rankers import load_ranker
 from pagoda.rag.extractive.showing.blocks import Beside, completed
+<<<<<<< HEAD
 from pagoda.rag.extractive.showing.coverage import FIRST_HITS, Coverage, prose_share
 from pagoda.rag.extractive.showing.decision import (
     PROSE_SHARE,
+=======
+from pagoda.rag.extractive.showing.coverage import Coverage
+from pagoda.rag.extractive.showing.decision import (
+>>>>>>> main
     Group,
     Signs,
     group_of,
     load_decision,
+<<<<<<< HEAD
+=======
+    reader_sign,
+>>>>>>> main
     signs_of,
     words_are_likely,
 )
@@ -51,6 +61,8 @@ from pagoda.rag.extractive.spans import sentence_bounds
 
 NAMES_SHARE = 0.2
 """A text with a smaller share of words of a language has its names in it, but nothing to cut an answer from."""
+ALIGNED: Group = "en-prose"
+"""Where alignment was fitted; elsewhere, in manuals and in Chinese, nothing is known of it."""
 ENOUGH, TOO_LITTLE = 0.9, 0.05
 """No more passages are shown once one of them answers with this probability, and none that answers with less."""
 
@@ -116,13 +128,17 @@ NOTHING = Extraction("", 0, 0, -1, "passage", (), 0.0, True)
 
 @dataclass(frozen=True)
 class SpanReading:
-    """What a reader found in one hit: characters of the chunk, and log-odds that the hit holds an answer."""
+    """What a reader found in one hit: characters of the chunk, and log-odds that the hit holds an answer.
+
+    by_margin: those of the English reader's network alone
+    """
 
     hit_index: int
     language: Language
     start: int
     end: int
     log_odds: float
+    by_margin: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -191,7 +207,7 @@ class ExtractiveAnswerer:
         form, read = form_of(question), self.read_hits(hits)
         # The likeliest first; of equals the earlier hit.
         found = sorted(examined(question, read, readings), key=lambda each: -each.probability)
-        best, probability = found[0].reading, found[0].probability
+        best, probability = found[0].reading, confidence(question, found[0], hits)
         thresholds = load_decision().thresholds[found[0].group]
         least = thresholds.answer if self.settings.min_confidence is None else self.settings.min_confidence
         showing = shown(
@@ -238,7 +254,7 @@ class ExtractiveAnswerer:
         span = load_reader().read(question, chunk.text, sentences_of(chunk))
         if span is None:
             return None
-        return SpanReading(index, "en", span.start, span.end, span.log_odds)
+        return SpanReading(index, "en", span.start, span.end, span.log_odds, span.by_margin)
 
     def _read_chinese(self, question: str, index: int, chunk: Chunk) -> SpanReading | None:
         ranker = load_ranker("zh", self._rankers)
@@ -248,7 +264,7 @@ class ExtractiveAnswerer:
         scores = ranker.scores(passage)
         best = ranker.best(passage, scores)
         first, last = passage.spans[best]
-        log_odds = _log_odds(ranker.probability(decision_features(passage, scores, best)))
+        log_odds = _log_odds(ranker.probability(decision_features(passage, scores, ranker.deciding(passage, scores))))
         return SpanReading(index, "zh", passage.tokens[first].start, passage.tokens[last].end, log_odds)
 
 
@@ -276,6 +292,7 @@ def examined(question: str, hits: Sequence[Hit], readings: Sequence[SpanReading]
     return found
 
 
+<<<<<<< HEAD
 def coverage_of(question: str, hits: Sequence[Hit]) -> Coverage:
     """A question beside the hits that are read."""
     return Coverage(question, hits, [sentences_of(hit.chunk) for hit in hits])
@@ -295,6 +312,18 @@ def _of_row_asked_for(question: str, hits: Sequence[Hit], coverage: Coverage, re
     own = sentence_of(sentences, (read.start, read.end))
     other = row_asked_for(question, text, sentences, own)
     return read if other == own else replace(read, start=sentences[other][0], end=sentences[other][1])
+=======
+def confidence(question: str, best: Examined, hits: Sequence[Hit]) -> float:
+    """That the passage to be shown answers; of English prose, how the question's words stand in it counts as well.
+
+    Only of the one that is to be shown: alignment costs as much as half of a reading.
+    """
+    if best.group != ALIGNED:
+        return best.probability
+    read, chunk = best.reading, hits[best.reading.hit_index].chunk
+    log_odds = load_alignment().log_odds(question, chunk.text, sentences_of(chunk), read.by_margin)
+    return replace(best, signs=replace(best.signs, reader=reader_sign(log_odds))).probability
+>>>>>>> main
 
 
 def sentences_of(chunk: Chunk) -> list[Span]:
