@@ -26,22 +26,14 @@ from pagoda.rag.extractive.english.reader import load_reader
 from pagoda.rag.extractive.ranker import FOLDER, decision_features
 from pagoda.rag.extractive.rankers import load_ranker
 from pagoda.rag.extractive.showing.blocks import Beside, completed
-<<<<<<< HEAD
 from pagoda.rag.extractive.showing.coverage import FIRST_HITS, Coverage, prose_share
 from pagoda.rag.extractive.showing.decision import (
     PROSE_SHARE,
-=======
-from pagoda.rag.extractive.showing.coverage import Coverage
-from pagoda.rag.extractive.showing.decision import (
->>>>>>> main
     Group,
     Signs,
     group_of,
     load_decision,
-<<<<<<< HEAD
-=======
     reader_sign,
->>>>>>> main
     signs_of,
     words_are_likely,
 )
@@ -210,11 +202,13 @@ class ExtractiveAnswerer:
         best, probability = found[0].reading, confidence(question, found[0], hits)
         thresholds = load_decision().thresholds[found[0].group]
         least = thresholds.answer if self.settings.min_confidence is None else self.settings.min_confidence
+        # Of manuals, whether less than the passage is enough has weights of its own.
+        sure = found[0].certainty if found[0].group in load_decision().alone else probability
         showing = shown(
             form,
             found[0].candidate,
-            span_is_sure=found[0].certainty >= thresholds.span,
-            sentence_is_sure=found[0].certainty >= thresholds.sentence,
+            span_is_sure=sure >= thresholds.span,
+            sentence_is_sure=sure >= thresholds.sentence,
             words_are_likely=words_are_likely(found[0].group),
         )
         chunk = hits[best.hit_index].chunk
@@ -292,7 +286,6 @@ def examined(question: str, hits: Sequence[Hit], readings: Sequence[SpanReading]
     return found
 
 
-<<<<<<< HEAD
 def coverage_of(question: str, hits: Sequence[Hit]) -> Coverage:
     """A question beside the hits that are read."""
     return Coverage(question, hits, [sentences_of(hit.chunk) for hit in hits])
@@ -312,7 +305,8 @@ def _of_row_asked_for(question: str, hits: Sequence[Hit], coverage: Coverage, re
     own = sentence_of(sentences, (read.start, read.end))
     other = row_asked_for(question, text, sentences, own)
     return read if other == own else replace(read, start=sentences[other][0], end=sentences[other][1])
-=======
+
+
 def confidence(question: str, best: Examined, hits: Sequence[Hit]) -> float:
     """That the passage to be shown answers; of English prose, how the question's words stand in it counts as well.
 
@@ -323,7 +317,6 @@ def confidence(question: str, best: Examined, hits: Sequence[Hit]) -> float:
     read, chunk = best.reading, hits[best.reading.hit_index].chunk
     log_odds = load_alignment().log_odds(question, chunk.text, sentences_of(chunk), read.by_margin)
     return replace(best, signs=replace(best.signs, reader=reader_sign(log_odds))).probability
->>>>>>> main
 
 
 def sentences_of(chunk: Chunk) -> list[Span]:
