@@ -286,6 +286,18 @@ def examined(question: str, hits: Sequence[Hit], readings: Sequence[SpanReading]
     return found
 
 
+def confidence(question: str, best: Examined, hits: Sequence[Hit]) -> float:
+    """That the passage to be shown answers; of English prose, how the question's words stand in it counts as well.
+
+    Only of the one that is to be shown: alignment costs as much as half of a reading.
+    """
+    if best.group != ALIGNED:
+        return best.probability
+    read, chunk = best.reading, hits[best.reading.hit_index].chunk
+    log_odds = load_alignment().log_odds(question, chunk.text, sentences_of(chunk), read.by_margin)
+    return replace(best, signs=replace(best.signs, reader=reader_sign(log_odds))).probability
+
+
 def coverage_of(question: str, hits: Sequence[Hit]) -> Coverage:
     """A question beside the hits that are read."""
     return Coverage(question, hits, [sentences_of(hit.chunk) for hit in hits])
@@ -305,18 +317,6 @@ def _of_row_asked_for(question: str, hits: Sequence[Hit], coverage: Coverage, re
     own = sentence_of(sentences, (read.start, read.end))
     other = row_asked_for(question, text, sentences, own)
     return read if other == own else replace(read, start=sentences[other][0], end=sentences[other][1])
-
-
-def confidence(question: str, best: Examined, hits: Sequence[Hit]) -> float:
-    """That the passage to be shown answers; of English prose, how the question's words stand in it counts as well.
-
-    Only of the one that is to be shown: alignment costs as much as half of a reading.
-    """
-    if best.group != ALIGNED:
-        return best.probability
-    read, chunk = best.reading, hits[best.reading.hit_index].chunk
-    log_odds = load_alignment().log_odds(question, chunk.text, sentences_of(chunk), read.by_margin)
-    return replace(best, signs=replace(best.signs, reader=reader_sign(log_odds))).probability
 
 
 def sentences_of(chunk: Chunk) -> list[Span]:
