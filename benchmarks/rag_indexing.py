@@ -10,8 +10,8 @@ of its files changed by one sentence. Without a corpus the text is generated fro
 embedder costs depends on the lengths of sentences, not on their sense.
 
 With --documents, real folders (say the manuals of `manuals_corpus.py`) are indexed as `pagoda rag index` does it:
-chunks a second, what 10,000 would take, and how long the network's products alone would take at the speed that a single large
-product reaches here, which no implementation of the same network in float32 can go below.
+chunks a second, what 10,000 would take, and how long the network's products alone would take at the speed that a single
+large product reaches here, which no implementation of the same network in float32 can go below.
 """
 
 from __future__ import annotations

@@ -222,7 +222,9 @@ def tried(ranker: TreeRanker, case: Case) -> tuple[float, float, np.ndarray]:
     first, last = case.passage.spans[best]
     text = case.text[case.passage.tokens[first].start : case.passage.tokens[last].end]
     right = (metrics.chinese_exact_match(text, case.answers), metrics.chinese_f1(text, case.answers))
-    return *(right if case.answers else (0.0, 0.0)), decision_features(case.passage, scores, best)
+    return *(right if case.answers else (0.0, 0.0)), decision_features(
+        case.passage, scores, ranker.deciding(case.passage, scores)
+    )
 
 
 def mismatched(cases: list[Case]) -> list[Case]:

@@ -84,7 +84,9 @@ class RAG:
     model: a ChatModel, or the URL of an OpenAI-compatible server; None quotes the documents and needs no model
     embedder, reranker: a sentence-transformers name or path, or an object; None is the embedder that the index was made
         with, for a new one the packaged MiniLM, and no reranking
-    store_url: http://host:port of a Chroma server; loop: the running event loop that `model` belongs to, if any
+    store_url: address of a server that keeps the vectors: http://host:port of Chroma, or
+        postgresql://user@host:port/database of pgvector
+    loop: the running event loop that `model` belongs to, if any
     owns_model: `close` ends the model, too, as it does one that was named by its URL
 
     >>> with RAG("my-index") as rag:                                        # doctest: +SKIP
@@ -148,7 +150,13 @@ class RAG:
         size = min(size, self._embedder.max_tokens)
         splitter = Splitter(self._embedder.num_tokens_batch, max_tokens=size, overlap_sentences=overlap)
         indexer = Indexer(self._index, splitter, self._embedder, options=options)
-        return indexer.add(paths, root, on_event)
+        report = indexer.add(paths, root, on_event)
+        if report.added or report.updated or report.deleted:
+            # The words are counted here and kept, so that no question of another process has to wait for it.
+            began = time.perf_counter()
+            self._bm25(self._index.snapshot())
+            report = replace(report, seconds=report.seconds + time.perf_counter() - began)
+        return report
 
     def watch(
         self,
@@ -165,6 +173,20 @@ class RAG:
 
         for _ in changes([Path(path) for path in paths], [self._index.path], stop):
             yield self.add(paths, root, on_event)
+
+    def export(
+        self, file: str | Path, *, vectors: bool = False, on_progress: Callable[[int, int], None] | None = None
+    ) -> tuple[int, int]:
+        """Write all that the index holds to one file; see `export_index`. How many documents and chunks."""
+        from pagoda.rag.index.interchange import export_index
+
+        return export_index(self._index, file, vectors=vectors, on_progress=on_progress)
+
+    def restore(self, file: str | Path, on_progress: Callable[[int], None] | None = None) -> tuple[int, int]:
+        """Fill the empty index from what `export` wrote; see `import_index`. How many documents and chunks."""
+        from pagoda.rag.index.interchange import import_index
+
+        return import_index(file, self._index, self._embedder, on_progress)
 
     def documents(self) -> list[DocumentRecord]:
         """What is indexed, by name."""

@@ -8,6 +8,7 @@ on its machine; they are compared in constant time and stand in no message and i
 from __future__ import annotations
 
 import hmac
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -133,8 +134,8 @@ def read_collections(path: Path, environ: Mapping[str, str]) -> tuple[Collection
 
 def check_collections(collections: Sequence[Collection]) -> None:
     """Raises ConfigError where two have one name or one folder."""
-    for what in ("name", "path"):
-        values = [str(getattr(each, what)) for each in collections]
+    folders = [os.path.realpath(each.path.expanduser()) for each in collections]
+    for what, values in (("name", [each.name for each in collections]), ("folder", folders)):
         twice = next((value for value in values if values.count(value) > 1), None)
         if twice is not None:
             raise ConfigError(f"two collections have the {what} {twice!r}: give each its own")

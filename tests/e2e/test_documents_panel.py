@@ -189,6 +189,14 @@ def test_pages_of_a_pdf_are_turned_and_the_passage_has_a_box(page: Any, document
     expect(page.get_by_role("button", name="Next page")).to_be_disabled()
 
 
+def test_a_passage_that_its_document_folds_away_is_unfolded(page: Any, documents: Documents) -> None:
+    fold = "<details><summary>More</summary><details><summary>Still more</summary><mark>deep</mark></details></details>"
+    documents.view = {**VIEW, "html": fold}
+    ask(page)
+    page.locator("button.source").first.click()
+    expect(page.locator("#source-body mark")).to_be_visible()
+
+
 def test_a_document_that_changed_is_told(page: Any, documents: Documents) -> None:
     documents.view = {**VIEW, "is_current": False}
     page.locator(".document-list .name").first.click()

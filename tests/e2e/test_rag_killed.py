@@ -30,8 +30,8 @@ from patience import HANG_S
 POINTS = [
     ("writer.IndexWriter._vectors", 1, "before"),
     ("writer.IndexWriter._vectors", 2, "after"),
-    ("vector_store.ChromaStore.add", 1, "after"),
-    ("vector_store.ChromaStore.add", 3, "before"),
+    ("stores.chroma.ChromaStore.add", 1, "after"),
+    ("stores.chroma.ChromaStore.add", 3, "before"),
     ("catalog.Catalog.add_tokens", 1, "after"),
     ("catalog.Catalog.add_tokens", 3, "before"),
     ("catalog.Catalog.delete_tokens", 1, "before"),
@@ -39,8 +39,8 @@ POINTS = [
     ("catalog.Catalog.replace", 1, "before"),
     ("catalog.Catalog.replace", 1, "after"),
     ("catalog.Catalog.replace", 2, "before"),
-    ("vector_store.ChromaStore.delete", 1, "before"),
-    ("vector_store.ChromaStore.delete", 2, "after"),
+    ("stores.chroma.ChromaStore.delete", 1, "before"),
+    ("stores.chroma.ChromaStore.delete", 2, "after"),
     ("catalog.Catalog.touch", 1, "after"),
     ("catalog.Catalog.mark_unfinished", 1, "after"),
     ("catalog.Catalog.mark_unfinished", 2, "before"),
@@ -51,7 +51,7 @@ POINTS = [
 SCRIPT = """
 import os, runpy, signal, sys
 from pathlib import Path
-import pagoda.rag.index.catalog, pagoda.rag.index.index, pagoda.rag.index.writer, pagoda.rag.index.vector_store
+import pagoda.rag.index.catalog, pagoda.rag.index.index, pagoda.rag.index.writer, pagoda.rag.index.stores.chroma
 
 module, owner, name, number, when, folder = sys.argv[1:]
 owner = getattr(sys.modules[f"pagoda.rag.index.{module}"], owner)

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from pagoda.rag.evaluation.feedback import FeedbackLog
 from patience import until
 
 FERRY = "# The ferry\n\nThe ferry to Heron Island leaves at 7:40 in the morning from the north pier."
@@ -49,3 +50,32 @@ def test_uploads_answer_in_both_languages_and_outlive_a_restart(serving: Serving
         assert pieces[-1]["text"] == whole["text"]
         assert server.client.delete("/v1/rag/documents/ferry.md").status_code == 200
         assert [each["source"] for each in server.client.get("/v1/rag/documents").json()["data"]] == ["茶室.md"]
+
+
+def test_collections_are_opened_by_their_keys_and_feedback_outlives_a_kill(serving: Serving, tmp_path: Path) -> None:
+    (tmp_path / "readers.txt").write_text("reader\n", "utf-8")
+    file = tmp_path / "collections.toml"
+    rights = 'read = ["file:readers.txt"]\nwrite = ["env:EDITORS"]'
+    file.write_text(f'[open]\npath = "open"\n\n[closed]\npath = "closed"\n{rights}\n', "utf-8")
+    closed = {"collection": "closed"}
+    reader, writer = ({"Authorization": f"Bearer {key}"} for key in ("reader", "writer"))
+    with serving("--collection", str(file), environment={"EDITORS": "writer"}) as server:
+        ready(server.client)
+        files = [("file", ("ferry.md", FERRY.encode()))]
+        refused = server.client.post("/v1/rag/documents", files=files, params=closed, headers=reader)
+        assert refused.status_code == 403
+        assert server.client.post("/v1/rag/documents", files=files, params=closed, headers=writer).status_code == 200
+        question = {"question": "When does the ferry to Heron Island leave?"}
+        assert server.client.post("/v1/rag/query", json=question, params=closed).status_code == 401
+        answer = server.client.post("/v1/rag/query", json=question, params=closed, headers=reader).json()
+        cited = answer["citations"][0]
+        place = {"start": cited["start"], "end": cited["end"], **closed}
+        view = server.client.get(f"/v1/rag/documents/{cited['source']}", params=place, headers=reader).json()
+        assert "<mark>" in view["html"]
+        said = {**question, "rating": "up", "answer": answer["text"], "span": answer["span"]}
+        assert server.client.post("/v1/rag/feedback", json=said, params=closed, headers=reader).status_code == 200
+        server.process.kill()
+        server.process.wait()
+    (kept,) = FeedbackLog(tmp_path / "closed-feedback.jsonl").entries()
+    assert (kept.question, kept.rating) == (question["question"], "up")
+    assert not any(secret in line for secret in ("reader", "writer", "Bearer") for line in server.log)

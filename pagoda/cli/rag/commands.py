@@ -1,4 +1,4 @@
-"""`pagoda rag index | ask | chat | eval | feedback | status`: questions to documents, answered with their sources.
+"""`pagoda rag index | export | import | ask | chat | eval | feedback | status`: questions to documents.
 
 The ends of both paths of retrieval: files come in here, answers go out. Answers go to stdout, everything else to
 stderr. Without --model nothing but the documents' own words is printed, and nothing needs a network.
@@ -20,7 +20,7 @@ import typer
 from pagoda.cli.console.chat_models import chat_model as _chat_model
 from pagoda.cli.console.options import API_KEY_ENV, AsJson, Settings, option, with_options
 from pagoda.cli.console.terminal import Terminal, printable
-from pagoda.cli.rag.indexing import FILE_OPTIONS, index_settings, progress, tell_report, watch_files
+from pagoda.cli.rag.indexing import FILE_OPTIONS, counting, index_settings, progress, tell_report, watch_files
 from pagoda.cli.rag.words import rag_words
 from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.installation import program
@@ -37,7 +37,12 @@ rag = typer.Typer(help="Ask a folder of documents.", no_args_is_help=True, rich_
 
 Store = Annotated[Path, typer.Option("--store", metavar="DIR", help="Folder of the index.")]
 StoreUrl = Annotated[
-    str | None, typer.Option("--store-url", metavar="URL", help="Chroma server that holds the vectors.")
+    str | None,
+    typer.Option(
+        "--store-url",
+        metavar="URL",
+        help="Server that keeps the vectors: http://... of Chroma, postgresql://user@host/database of pgvector.",
+    ),
 ]
 Hits = Annotated[int, typer.Option("-k", "--k", help="Chunks to read for an answer.")]
 Filter = Annotated[
@@ -113,6 +118,47 @@ def index(
     tell_report(terminal, words, report, store, files, as_json=as_json)
     if report.skipped and not (report.added or report.updated or report.unchanged):
         raise typer.Exit(1)
+
+
+@rag.command(short_help="Write an index to one file.")
+def export(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="File to write, JSON lines.")],
+    store: Store = DEFAULT_STORE,
+    vectors: Annotated[bool, typer.Option("--vectors", help="Write the vectors of the sentences, too.")] = False,
+) -> None:
+    """Write documents, chunks and metadata to one file, for other programs, or for `rag import`."""
+    from pagoda.rag.index.index import RagIndex
+    from pagoda.rag.index.interchange import export_index
+
+    terminal: Terminal = ctx.obj
+    words = rag_words(terminal.say)
+    _check_is_index(store)
+    with RagIndex.open(store, None) as opened, counting(terminal, words.exporting) as on_progress:
+        documents, chunks = export_index(opened, file, vectors=vectors, on_progress=on_progress)
+    terminal.result(words.exported.format(documents=documents, chunks=chunks, file=file))
+
+
+@rag.command(name="import", short_help="Make an index from an exported file.")
+@with_options(reader=(EMBEDDER,))
+def import_(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="File that `rag export` wrote.")],
+    store: Store = DEFAULT_STORE,
+    store_url: StoreUrl = None,
+    *,
+    reader: Settings,
+) -> None:
+    """Make a new index from an exported file; sentences without a vector in it are embedded."""
+    from pagoda.rag.pipeline import RAG
+
+    terminal: Terminal = ctx.obj
+    words = rag_words(terminal.say)
+    if not file.exists():
+        raise ConfigError(f"{file} does not exist: check the path")
+    with RAG(store, store_url=store_url, **reader) as documents, counting(terminal, words.embedding) as on_progress:
+        num_documents, num_chunks = documents.restore(file, on_progress)
+    terminal.result(words.imported.format(documents=num_documents, chunks=num_chunks, store=store))
 
 
 @rag.command(short_help="Ask one question.")

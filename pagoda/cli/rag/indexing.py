@@ -37,8 +37,11 @@ def index_settings(files: Settings) -> RagSettings:
     from pagoda.rag.index.options import IndexOptions
     from pagoda.rag.pipeline import RagSettings
 
-    said = {name: tuple(filter(None, value)) if isinstance(value, list) else value for name, value in files.items()}
-    return RagSettings(indexing=IndexOptions(**{_OPTIONS.get(name, name): value for name, value in said.items()}))
+    said: dict[str, Any] = {
+        _OPTIONS.get(name, name): tuple(filter(None, value)) if isinstance(value, list) else value
+        for name, value in files.items()
+    }
+    return RagSettings(indexing=IndexOptions(**said))
 
 
 def _flag(name: str) -> str:
@@ -96,6 +99,24 @@ def progress(terminal: Terminal, words: RagWords) -> Iterator[Any]:
             bar.update(sentences, total=event.num_sentences or None, completed=event.num_sentences_done)
 
         yield on_event
+
+
+@contextmanager
+def counting(terminal: Terminal, what: str) -> Iterator[Any]:
+    """A bar on a terminal: takes how many are done and of how many, or how many more."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=terminal.err, disable=not terminal.err.is_terminal, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+
+        def on_progress(count: int, total: int | None = None) -> None:
+            if total is None:
+                bar.advance(task, count)
+            else:
+                bar.update(task, completed=count, total=total)
+
+        yield on_progress
 
 
 def tell_report(

@@ -29,6 +29,9 @@ class RagWords:
     chat_welcome: str
     chat_prompt: str
     chat_goodbye: str
+    exporting: str
+    exported: str
+    imported: str
     status: str
     status_empty: str
     evaluated: str
@@ -59,6 +62,9 @@ ENGLISH = RagWords(
     chat_welcome="Ask the documents; an empty line or Ctrl-D leaves.",
     chat_prompt="question",
     chat_goodbye="Goodbye.",
+    exporting="writing chunks",
+    exported="{documents} documents, {chunks} chunks written to {file}",
+    imported="{documents} documents, {chunks} chunks imported into {store}",
     status=(
         "{path}\n  {num_documents} documents, {num_chunks} chunks, {num_characters:,} characters, {size} MB\n"
         "  embedder {embedder} ({dimension} dimensions), store {store}\n  generation {generation}, changed {updated_at}"
@@ -95,6 +101,9 @@ CHINESE = RagWords(
     chat_welcome="请向文档提问；空行或 Ctrl-D 退出。",
     chat_prompt="问题",
     chat_goodbye="再见。",
+    exporting="写出片段",
+    exported="已将 {documents} 个文档、{chunks} 个片段写入 {file}",
+    imported="已将 {documents} 个文档、{chunks} 个片段导入 {store}",
     status=(
         "{path}\n  {num_documents} 个文档，{num_chunks} 个片段，{num_characters:,} 个字符，{size} MB\n"
         "  向量模型 {embedder}（{dimension} 维），存储 {store}\n  第 {generation} 代，更新于 {updated_at}"

@@ -30,6 +30,7 @@ class Composition:
         self._lines: list[Mark] = []
         self._headings: list[Heading] = []
         self._listings: list[tuple[int, int]] = []
+        self._warnings: list[str] = []
         self._length = 0
         self._title = ""
 
@@ -69,6 +70,7 @@ class Composition:
                 for heading in document.headings or ()
             ]
             self._listings += [(start + first, start + last) for first, last in document.listings]
+            self._warnings += document.warnings
 
     def document(
         self, source: str, title: str = "", metadata: Metadata | None = None, warnings: Iterable[str] = ()
@@ -83,7 +85,7 @@ class Composition:
             # Without one, words have to tell.
             headings=tuple(self._headings) or None,
             listings=tuple(self._listings),
-            warnings=tuple(warnings),
+            warnings=tuple(dict.fromkeys((*self._warnings, *warnings))),
         )
 
     def _append(self, text: str) -> int:

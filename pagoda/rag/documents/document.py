@@ -7,6 +7,7 @@ characters of the document's text, so that a citation can be shown where it stan
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -18,6 +19,25 @@ Metadata = Mapping[str, Scalar | tuple[Scalar, ...]]
 SECTION_SEPARATOR = " > "
 # Of a title's characters: some files carry a whole paragraph there.
 _LONGEST_HEADING = 80
+_HEADING_MARKS = re.compile(r"^#{1,6}(?:\s+|$)|(?:(?:^|\s+)#+)?\s*(?:\{[#.:][^{}]*\})?\s*$")
+
+
+def struck_warnings(num_places: int) -> tuple[str, ...]:
+    """What a loader says of text that it left out because a line is drawn through it: it holds no longer.
+
+    >>> struck_warnings(2), struck_warnings(0)
+    (('has text that is struck out (2 places), which was left out',), ())
+    """
+    return (f"has text that is struck out ({num_places:,} places), which was left out",) if num_places else ()
+
+
+def heading_title(line: str) -> str:
+    """The words of a heading, without Markdown's marks of one and a name for links to it.
+
+    >>> heading_title("## C# and F# ##"), heading_title("# Fees {#fees .new}"), heading_title("C#")
+    ('C# and F#', 'Fees', 'C#')
+    """
+    return " ".join(_HEADING_MARKS.sub("", line.strip()).split())
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ from pagoda.rag.errors import EmptyFileError, LoadError
 
 T = TypeVar("T")
 # Part of each document's recipe: another version means that the same file gives another text.
-LOADERS_VERSION = "2"
+LOADERS_VERSION = "3"
 
 
 def load_text(text: str, source: str) -> Document:
@@ -103,6 +103,8 @@ def load_bytes(data: bytes, source: str, settings: LoaderSettings | None = None)
             document = _warned(_FROM_TEXT[suffix](text, source), text)
         else:
             document = _FROM_BYTES[suffix](data, source, settings)
+            # A PDF says itself what of its fonts cannot be read.
+            document = document if suffix == ".pdf" else _warned(document, document.text)
     except MissingExtraError as error:
         # Other files go on without it.
         raise LoadError(str(error)) from error
@@ -126,7 +128,7 @@ def _warned(document: Document, text: str) -> Document:
 
 def _finished(document: Document, suffix: str) -> Document:
     if not document.text.strip():
-        raise EmptyFileError("holds no text")
+        raise EmptyFileError("holds no text" + "".join(f"; it {warning}" for warning in document.warnings))
     title, told = " ".join(document.title.split()), {**described(document), "format": suffix[1:]}
     metadata = {_storable(name): _storable(value) for name, value in told.items()}
     return replace(document, text=_storable(document.text), title=_storable(title), metadata=metadata)

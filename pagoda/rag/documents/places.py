@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 Mark = tuple[int, int]
 """(offset, number): from this character of the document on, it is this page or this line."""
@@ -64,6 +65,15 @@ class Places:
 
 AS_WRITTEN = Places()
 """Of a text that is its file, line by line, and has no pages."""
+
+
+def line_starts(lines: Iterable[str]) -> list[int]:
+    """Where each line begins in the text that they make, joined by "\\n", and where one more would begin.
+
+    >>> line_starts(["ab", "", "c"])
+    [0, 3, 4, 6]
+    """
+    return list(accumulate((len(line) + 1 for line in lines), initial=0))
 
 
 def _number_at(marks: tuple[Mark, ...], offset: int) -> int | None:

@@ -8,7 +8,6 @@ can be found and understood alone. A citation names the line of the file where t
 from __future__ import annotations
 
 import json
-import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from json import decoder, scanner
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 
 from pagoda.rag.documents.composition import Composition
 from pagoda.rag.documents.document import Document
+from pagoda.rag.documents.places import line_starts
 from pagoda.rag.errors import LoadError
 
 # What a record is called by, if it has one of them; else by the first of its values.
@@ -44,10 +44,10 @@ def load_json(text: str, source: str) -> Document:
         value = _located(text)
     except json.JSONDecodeError as error:
         raise LoadError(f"is no JSON ({error.msg} in line {error.lineno}): correct it") from error
-    ends = [match.start() for match in re.finditer("\n", text)]
+    starts = line_starts(text.split("\n"))
     composition = Composition()
     for offset, words in _outermost(value):
-        composition.add(words, line=bisect_right(ends, offset) + 1)
+        composition.add(words, line=bisect_right(starts, offset))
     return composition.document(source)
 
 

@@ -21,7 +21,7 @@ from pagoda.minilm.numpy_encoder import NumpyEncoder
 from pagoda.minilm.package import packaged_folder, read_arrays
 from pagoda.minilm.shape import HIDDEN, NUM_LAYERS
 from pagoda.rag.embedding.vectors import TokenVectors, normalised
-from pagoda.rag.embedding.vocabulary import Vocabulary
+from pagoda.rag.embedding.vocabulary import TokenVocabulary
 
 if TYPE_CHECKING:
     from pagoda.minilm.encoder import Encoder
@@ -54,14 +54,14 @@ class MiniLmEmbedder:
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         special = (_CLS, _SEP, _UNKNOWN, _PADDING, _MASK)
-        self._vocabulary = Vocabulary(self._token_ids, self._tokenizer.id_to_token, _UNKNOWN, special)
+        self._vocabulary = TokenVocabulary(self._token_ids, self._tokenizer.id_to_token, _UNKNOWN, special)
 
     def num_tokens_batch(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, without [CLS] and [SEP]."""
         return [len(ids) for ids in self._token_ids(texts)]
 
     def unknown_share(self, text: str) -> float:
-        """Share of the tokens that mean nothing to it, 0 to 1; see Vocabulary."""
+        """Share of the tokens that mean nothing to it, 0 to 1; see TokenVocabulary."""
         return self._vocabulary.unknown_share(text)
 
     def embed(self, texts: Sequence[str], on_progress: Callable[[int], None] | None = None) -> np.ndarray:

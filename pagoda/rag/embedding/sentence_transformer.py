@@ -17,7 +17,7 @@ import numpy as np
 
 from pagoda.errors import ConfigError, MissingExtraError
 from pagoda.rag.embedding.vectors import TokenVectors, normalised
-from pagoda.rag.embedding.vocabulary import Vocabulary
+from pagoda.rag.embedding.vocabulary import TokenVocabulary
 
 _BATCH_SIZE = 32
 _TEXTS_PER_CALL = 1024
@@ -38,14 +38,14 @@ class SentenceTransformerEmbedder:
         # Fast tokenizers keep settings that one thread changes under another's call.
         self._mutex = threading.Lock()
         names, special = self._tokenizer.convert_ids_to_tokens, self._tokenizer.all_special_ids
-        self._vocabulary = Vocabulary(self._token_ids, names, self._tokenizer.unk_token_id, special)
+        self._vocabulary = TokenVocabulary(self._token_ids, names, self._tokenizer.unk_token_id, special)
 
     def num_tokens_batch(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, without [CLS] and [SEP]."""
         return [len(ids) for ids in self._token_ids(texts)]
 
     def unknown_share(self, text: str) -> float:
-        """Share of the tokens that mean nothing to it, 0 to 1; see Vocabulary."""
+        """Share of the tokens that mean nothing to it, 0 to 1; see TokenVocabulary."""
         return self._vocabulary.unknown_share(text)
 
     def embed(self, texts: Sequence[str], on_progress: Callable[[int], None] | None = None) -> np.ndarray:

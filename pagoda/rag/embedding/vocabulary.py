@@ -19,7 +19,7 @@ _COMMON_HAN = (
 )
 
 
-class Vocabulary:
+class TokenVocabulary:
     """Asks a tokenizer. Threads may share it if they may share the tokenizer.
 
     token_ids: ids of each text, without those that the model adds and without truncation

@@ -21,18 +21,29 @@ from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.language import Language, language_of, share_of
 from pagoda.rag.documents.document import Chunk, Hit
 from pagoda.rag.extractive.chinese.features import read_chinese
+from pagoda.rag.extractive.english.alignment import load_alignment
 from pagoda.rag.extractive.english.reader import load_reader
 from pagoda.rag.extractive.ranker import FOLDER, decision_features
 from pagoda.rag.extractive.rankers import load_ranker
 from pagoda.rag.extractive.showing.blocks import Beside, completed
 from pagoda.rag.extractive.showing.coverage import Coverage
-from pagoda.rag.extractive.showing.decision import Group, Signs, group_of, load_decision, signs_of, words_are_likely
+from pagoda.rag.extractive.showing.decision import (
+    Group,
+    Signs,
+    group_of,
+    load_decision,
+    reader_sign,
+    signs_of,
+    words_are_likely,
+)
 from pagoda.rag.extractive.showing.question_form import Form, form_of
 from pagoda.rag.extractive.showing.station import Candidate, Kind, Showing, Span, asked_about, passage, shown
 from pagoda.rag.extractive.spans import sentence_bounds
 
 NAMES_SHARE = 0.2
 """A text with a smaller share of words of a language has its names in it, but nothing to cut an answer from."""
+ALIGNED: Group = "en-prose"
+"""Where alignment was fitted; elsewhere, in manuals and in Chinese, nothing is known of it."""
 ENOUGH, TOO_LITTLE = 0.9, 0.05
 """No more passages are shown once one of them answers with this probability, and none that answers with less."""
 
@@ -95,13 +106,17 @@ NOTHING = Extraction("", 0, 0, -1, "passage", (), 0.0, True)
 
 @dataclass(frozen=True)
 class SpanReading:
-    """What a reader found in one hit: characters of the chunk, and log-odds that the hit holds an answer."""
+    """What a reader found in one hit: characters of the chunk, and log-odds that the hit holds an answer.
+
+    by_margin: those of the English reader's network alone
+    """
 
     hit_index: int
     language: Language
     start: int
     end: int
     log_odds: float
+    by_margin: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -159,7 +174,7 @@ class ExtractiveAnswerer:
         form, read = form_of(question), hits[: self.settings.max_hits]
         # The likeliest first; of equals the earlier hit.
         found = sorted(examined(question, read, readings), key=lambda each: -each.probability)
-        best, probability = found[0].reading, found[0].probability
+        best, probability = found[0].reading, confidence(question, found[0], hits)
         thresholds = load_decision().thresholds[found[0].group]
         least = thresholds.answer if self.settings.min_confidence is None else self.settings.min_confidence
         showing = shown(
@@ -204,7 +219,7 @@ class ExtractiveAnswerer:
         span = load_reader().read(question, chunk.text, sentences_of(chunk))
         if span is None:
             return None
-        return SpanReading(index, "en", span.start, span.end, span.log_odds)
+        return SpanReading(index, "en", span.start, span.end, span.log_odds, span.by_margin)
 
     def _read_chinese(self, question: str, index: int, chunk: Chunk) -> SpanReading | None:
         ranker = load_ranker("zh", self._rankers)
@@ -214,7 +229,7 @@ class ExtractiveAnswerer:
         scores = ranker.scores(passage)
         best = ranker.best(passage, scores)
         first, last = passage.spans[best]
-        log_odds = _log_odds(ranker.probability(decision_features(passage, scores, best)))
+        log_odds = _log_odds(ranker.probability(decision_features(passage, scores, ranker.deciding(passage, scores))))
         return SpanReading(index, "zh", passage.tokens[first].start, passage.tokens[last].end, log_odds)
 
 
@@ -229,6 +244,18 @@ def examined(question: str, hits: Sequence[Hit], readings: Sequence[SpanReading]
         signs = signs_of(coverage, at, asked_about(form, candidate), read.log_odds, form)
         found.append(Examined(read, candidate, signs, group_of(read.language, coverage)))
     return found
+
+
+def confidence(question: str, best: Examined, hits: Sequence[Hit]) -> float:
+    """That the passage to be shown answers; of English prose, how the question's words stand in it counts as well.
+
+    Only of the one that is to be shown: alignment costs as much as half of a reading.
+    """
+    if best.group != ALIGNED:
+        return best.probability
+    read, chunk = best.reading, hits[best.reading.hit_index].chunk
+    log_odds = load_alignment().log_odds(question, chunk.text, sentences_of(chunk), read.by_margin)
+    return replace(best, signs=replace(best.signs, reader=reader_sign(log_odds))).probability
 
 
 def sentences_of(chunk: Chunk) -> list[Span]:

@@ -42,6 +42,10 @@ class SpanRanker(ABC):
         """The candidate to answer with: of the largest expected F1."""
         return expected_best(passage.spans, scores, passage.sizes(), MAX_COMPARED)
 
+    def deciding(self, passage: Passage, scores: np.ndarray) -> int:
+        """The candidate by which to decide whether the passage answers."""
+        return self.best(passage, scores)
+
     def probability(self, features: np.ndarray) -> float:
         """That the passage holds the answer, 0 to 1."""
         logit = float(features @ self.decision[:-1] + self.decision[-1])

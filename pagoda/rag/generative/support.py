@@ -32,6 +32,13 @@ _WANTS_WORDS = re.compile(
     r"|何[时時处處地人]|为何|為何|为什么",
     re.IGNORECASE,
 )
+# Which value holds where nothing is said: a model calls any value of a list the default where that is asked for.
+_DEFAULT = re.compile(r"\bdefault|默认|默認|缺省|预设|預設", re.IGNORECASE)
+_IF_NOTHING_IS_SAID = re.compile(
+    r"\bdefault|\bunless\b|\bomitted|\botherwise\b|\bunset\b|\b(?:not|no|isn['’]t|without)\b.{0,30}\b(?:set|given|specified|provided"
+    r"|present|configured)|默认|默認|缺省|预设|預設|(?:未|没有?|沒有?|不|無|无)(?:指定|设置|設置|配置|写|寫|填|给出|提供|传)",
+    re.IGNORECASE,
+)
 _CHOICE = re.compile(r"\b(?:or|vs|versus)\b|还是|還是|或|哪个更|哪個更", re.IGNORECASE)
 _INVENTED_WORDS, _INVENTED_PAIRS = 3, 4
 """So many in a row that the source does not have are no paraphrase: three words, or five Chinese characters."""
@@ -113,7 +120,8 @@ class SupportCheck:
         enough = min(covered, newly) >= self._threshold and not _invented(sentence, there | content(question))
         if quote.has_facts and not enough:
             enough = self._similar(sentence, quote.text)
-        has_facts = quote.has_facts and not counts_otherwise(sentence, quote.text)
+        read = f"{quote.heading}\n{quote.text}"
+        has_facts = quote.has_facts and not counts_otherwise(sentence, quote.text) and not _made_default(sentence, read)
         return Support(covered if has_facts else 0.0, quote.start, quote.end, holds=has_facts and enough)
 
     def places(self, question: str, sources: Sequence[Source]) -> list[tuple[Source, Support]]:
@@ -153,6 +161,17 @@ def says_nothing(sentence: str) -> bool:
     (True, True, False)
     """
     return not numbers(sentence) and (not content(sentence) or sentence.strip(" 。，！.,!") in _AFFIRMATION)
+
+
+def _made_default(sentence: str, read: str) -> bool:
+    """Whether a sentence tells a default where what it rests on does not speak of one.
+
+    >>> _made_default("The default format is custom.", "Formats are custom and plain.")
+    True
+    >>> _made_default("The default format is plain.", "Without -F, if no format is given, plain text is written.")
+    False
+    """
+    return _DEFAULT.search(sentence) is not None and _IF_NOTHING_IS_SAID.search(read) is None
 
 
 def _is_echo(sentence: str, question: str) -> bool:

@@ -146,6 +146,19 @@ class Catalog:
             )
             return generation, [_chunk(row) for row in rows]
 
+    def contents(self) -> tuple[int, list[tuple[DocumentRecord, list[Chunk]]]]:
+        """The generation and every document with its chunks, read at the same moment, ordered by source."""
+        with self._reading() as database:
+            generation = int(database.execute("SELECT value FROM meta WHERE key = 'generation'").fetchone()[0])
+            rows = database.execute(f"SELECT {_DOCUMENT_COLUMNS} FROM documents ORDER BY source").fetchall()
+            found = {row[0]: (DocumentRecord(*row), list[Chunk]()) for row in rows}
+            for row in database.execute(
+                f"SELECT {_CHUNK_COLUMNS} FROM chunks JOIN documents ON documents.id = document_id ORDER BY position"
+            ):
+                chunk = _chunk(row)
+                found[chunk.source][1].append(chunk)
+        return generation, list(found.values())
+
     def chunk(self, chunk_id: str) -> Chunk | None:
         """One chunk, or None where no document has it."""
         with self._reading() as database:

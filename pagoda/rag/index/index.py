@@ -5,7 +5,7 @@ Third station of a document's path: file -> Document -> Chunks -> *index* -> Hit
 Chroma keeps parts of a collection in memory and would not see what another process wrote.
 
     folder/catalog.sqlite3   the truth: documents and chunks
-    folder/vectors/          Chroma's files, unless the store is a server
+    folder/vectors/          Chroma's files, unless a server keeps them
     folder/snapshot-N/       chunks and vectors of generation N; can be computed anew, as all of cache/ can
     folder/writer.lock       held while somebody writes
 """
@@ -30,7 +30,9 @@ from pagoda.rag.errors import IndexLockedError, MissingVectorsError, RagError
 from pagoda.rag.index.catalog import Catalog
 from pagoda.rag.index.options import IndexOptions
 from pagoda.rag.index.snapshot import Snapshot, is_saved, load_snapshot, owners, save_snapshot, vector_ids
-from pagoda.rag.index.vector_store import ChromaStore, VectorStore, check_embedder, is_url
+from pagoda.rag.index.stores.addresses import check_address, server_kind
+from pagoda.rag.index.stores.opening import open_store
+from pagoda.rag.index.vector_store import VectorStore, check_embedder
 
 if TYPE_CHECKING:
     from pagoda.rag.embedding.vectors import Embedder
@@ -84,11 +86,13 @@ class RagIndex:
 
         embedder: None is enough for who only reads what the index says of itself
         embedder_given: the name or the folder that it was loaded by, which a new index keeps
-        store_url: http(s)://host:port of a Chroma server; an index stays with the kind of store it was made with
+        store_url: address of a server that keeps the vectors, see `stores/addresses`; an index stays with the kind of
+            store it was made with
         Raises ConfigError where the folder is something else, or was written with another embedder.
         """
         folder = Path(path).expanduser().absolute()
-        _check_url(store_url)
+        if store_url is not None:
+            check_address(store_url)
         catalog = Catalog(folder / CATALOG_NAME)
         if not catalog.file.is_file():
             _check_vacant(folder)
@@ -228,7 +232,7 @@ class RagIndex:
     def _open_store(self) -> VectorStore:
         where: str | Path = self.path / "vectors" if self._store == EMBEDDED else self._store
         name = f"pagoda-{self.catalog.meta()['index_id']}"
-        return ChromaStore(where, name, embedder_name=self._embedder_name, dimension=self._dimension)
+        return open_store(where, name, embedder_name=self._embedder_name, dimension=self._dimension)
 
 
 def embedder_of_index(path: str | Path) -> str | None:
@@ -268,11 +272,6 @@ def _gather_tokens(names: list[str], older: Snapshot | None, catalog: Catalog) -
     return tokens if any(tokens) else []
 
 
-def _check_url(store_url: str | None) -> None:
-    if store_url is not None and not is_url(store_url):
-        raise ConfigError(f"the store's address is {store_url!r}, expected http://host:port or https://host:port")
-
-
 def _check_vacant(folder: Path) -> None:
     """Raise ConfigError where the folder is somebody else's."""
     if folder.exists() and not folder.is_dir():
@@ -304,11 +303,12 @@ def _create(folder: Path, embedder: Embedder, store_url: str | None, embedder_gi
 
 
 def _chosen_store(folder: Path, known: str, store_url: str | None) -> str:
-    """A server may move to another address; an embedded store does not become a server."""
-    if known == EMBEDDED and store_url is not None:
+    """A server may move to another address; another kind of store does not hold what was written."""
+    if store_url is not None and server_kind(known) != server_kind(store_url):
+        where = "in its own folder" if known == EMBEDDED else f"at {known}"
         raise ConfigError(
-            f"{folder} keeps its vectors in its own folder, but the store is given as {store_url}: "
-            "open it without an address, or index the documents into a new folder"
+            f"{folder} keeps its vectors {where}, but the store is given as {store_url}: open it without an address, "
+            "index the documents into a new folder, or move it there with `rag export` and `rag import`"
         )
     return store_url or known
 

@@ -182,8 +182,9 @@ class _Run:
 
     def report(self, num_chunks: int, seconds: float) -> IndexReport:
         """What was done."""
+        outcomes: dict[str, Any] = {kind: tuple(names) for kind, names in self._outcomes.items()}
         return IndexReport(
-            **{kind: tuple(names) for kind, names in self._outcomes.items()},
+            **outcomes,
             skipped=tuple(self._skipped),
             warned=tuple(self._warned),
             num_chunks=num_chunks,

@@ -53,7 +53,8 @@ class IndexOptions:
         >>> IndexOptions(encoding="gbk").over(IndexOptions(encoding="big5", max_bytes=9)).said()
         {'encoding': 'gbk', 'max_bytes': 9}
         """
-        return IndexOptions(**{**kept.said(), **self.said()})
+        told: dict[str, Any] = {**kept.said(), **self.said()}
+        return IndexOptions(**told)
 
     def said(self) -> dict[str, Any]:
         """What is not None."""
@@ -94,5 +95,9 @@ class IndexOptions:
     def from_json(cls, text: str) -> Self:
         """What `as_json` gave; names that this version does not know are left out."""
         known = {f.name for f in fields(cls)}
-        entries = {name: value for name, value in json.loads(text).items() if name in known}
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in entries.items()})
+        told: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in json.loads(text).items()
+            if name in known
+        }
+        return cls(**told)

@@ -11,9 +11,10 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -92,7 +93,7 @@ def load_snapshot(folder: Path, generation: int | None = None) -> Snapshot | Non
     try:
         vectors = np.load(saved[generation] / "vectors.npy")
         with (saved[generation] / "chunks.jsonl").open(encoding="utf-8") as file:
-            chunks = [_chunk(line) for line in file]
+            chunks = [chunk_from(json.loads(line)) for line in file]
         tokens = _load_tokens(saved[generation])
     except (OSError, ValueError, KeyError, TypeError):
         # Removed by a writer while it was read, or damaged: it is made anew from the store.
@@ -134,8 +135,7 @@ def _remove_all_but(folder: Path, generation: int) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _chunk(line: str) -> Chunk:
-    fields = json.loads(line)
-    fields["sentences"] = tuple((start, end) for start, end in fields["sentences"])
-    fields["places"] = Places.from_dict(fields["places"])
-    return Chunk(**fields)
+def chunk_from(fields: Mapping[str, Any]) -> Chunk:
+    """What `dataclasses.asdict` made of a chunk, by way of JSON. Raises KeyError, TypeError, ValueError."""
+    sentences = tuple((start, end) for start, end in fields["sentences"])
+    return Chunk(**{**fields, "sentences": sentences, "places": Places.from_dict(fields["places"])})

@@ -1,45 +1,21 @@
-"""Where the vectors of the sentences live: Chroma, embedded in a folder or a server behind an address.
+"""Where the vectors of the sentences live: the seam between an index and the program that keeps them.
 
-Third station of a document's path: file -> Document -> Chunks -> *index* -> Hits -> answer. The store is told which
+Third station of a document's path: file -> Document -> Chunks -> *index* -> Hits -> answer. A store is told which
 vectors to keep under which names; what they mean stands in the catalog, which is the truth. Vectors come from our
-embedder: Chroma's own embedding functions and its telemetry are off, so that nothing leaves the machine. Its index is
-HNSW (Malkov & Yashunin, arXiv 1603.09320), built with a short candidate list: retrieval scores a snapshot exactly,
-and building must not slow the embedder down.
+embedder, whatever embedding functions a store has of its own, and questions are asked of a snapshot: so an index gives
+the same answers over every store. The stores are in `stores/`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import re
-import time
-import urllib.error
-import urllib.parse
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
-from pagoda.errors import ConfigError, MissingExtraError
+from pagoda.errors import ConfigError
 from pagoda.rag.documents.document import Scalar
-from pagoda.rag.errors import MissingVectorsError, StoreError
-
-# 20,000 vectors: 0.1 ms each and .99 of the exact ten nearest found; Chroma's own defaults take five times as long.
-HNSW = {"space": "cosine", "ef_construction": 32, "max_neighbors": 8, "batch_size": 20_000, "sync_threshold": 20_000}
-_LEGAL_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,510}[a-zA-Z0-9]")
-_T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class StorePatience:
-    """How long a server is waited for, in seconds: one request; all tries of a call; the first pause between tries."""
-
-    timeout_s: float = 30.0
-    deadline_s: float = 20.0
-    first_pause_s: float = 0.2
+from pagoda.rag.errors import MissingVectorsError
 
 
 class VectorStore(Protocol):
@@ -82,196 +58,6 @@ class VectorStore(Protocol):
         ...
 
 
-class ChromaStore:
-    """A collection of Chroma as a VectorStore.
-
-    where: a folder, or http(s)://host:port; name: of the collection, any text
-    Raises ConfigError where the collection was written for another embedder, StoreError where Chroma fails.
-    """
-
-    def __init__(
-        self,
-        where: str | Path,
-        name: str,
-        *,
-        embedder_name: str,
-        dimension: int,
-        patience: StorePatience | None = None,
-    ) -> None:
-        self.where = str(where)
-        self.dimension = dimension
-        self._patience = patience or StorePatience()
-        self._is_remote = is_url(self.where)
-        self._client = self._patiently(self._connect)
-        try:
-            self._collection = self._patiently(self._open, name, embedder_name)
-            self._max_batch_size = self._patiently(self._client.get_max_batch_size)
-        except BaseException:
-            self.close()
-            raise
-
-    def add(self, ids: Sequence[str], vectors: np.ndarray, metadatas: Sequence[Mapping[str, Scalar]] = ()) -> None:
-        """Keep `vectors` [n, dimension] under `ids` [n]; a name that exists takes the new vector."""
-        if vectors.shape != (len(ids), self.dimension):
-            raise ConfigError(
-                f"vectors have shape {list(vectors.shape)}, the store expects [{len(ids)}, {self.dimension}]: "
-                "open the index with the embedder that wrote it"
-            )
-        for part in self._batches(len(ids)):
-            known = [dict(entry) for entry in metadatas[part]] or None
-            batch, names = np.ascontiguousarray(vectors[part], dtype=np.float32), list(ids[part])
-            self._patiently(self._collection.upsert, names, embeddings=batch, metadatas=known)
-
-    def delete(self, ids: Sequence[str]) -> None:
-        """Forget these; unknown names are nothing to forget."""
-        for part in self._batches(len(ids)):
-            self._patiently(self._collection.delete, list(ids[part]))
-
-    def query(self, vector: np.ndarray, n: int) -> list[tuple[str, float]]:
-        """The `n` nearest names with their cosine similarity, best first."""
-        question = np.asarray(vector, dtype=np.float32).reshape(1, self.dimension)
-        found = self._patiently(self._collection.query, query_embeddings=question, n_results=n, include=["distances"])
-        return [(name, 1.0 - distance) for name, distance in zip(found["ids"][0], found["distances"][0], strict=True)]
-
-    def get(self, ids: Sequence[str]) -> np.ndarray:
-        """[len(ids), dimension] in the order of `ids`. Raises MissingVectorsError where one is not there."""
-        # Chroma refuses to be asked for a name twice.
-        names = list(dict.fromkeys(ids))
-        rows = {name: row for row, name in enumerate(names)}
-        vectors = np.empty((len(names), self.dimension), dtype=np.float32)
-        num_found = 0
-        for part in self._batches(len(names)):
-            found = self._patiently(self._collection.get, names[part], include=["embeddings"])
-            if found["ids"]:
-                vectors[[rows[name] for name in found["ids"]]] = found["embeddings"]
-                num_found += len(found["ids"])
-        if num_found < len(names):
-            raise MissingVectorsError(
-                f"{len(names) - num_found} of {len(names)} vectors are missing from {self.where}: index the documents "
-                "again, which embeds anew what is missing"
-            )
-        return vectors[[rows[name] for name in ids]]
-
-    def existing(self, ids: Sequence[str]) -> set[str]:
-        """Which of `ids` there are."""
-        found = (
-            self._patiently(self._collection.get, list(ids[part]), include=[])["ids"]
-            for part in self._batches(len(ids))
-        )
-        return {name for names in found for name in names}
-
-    def ids(self) -> list[str]:
-        """Every name."""
-        return [name for found in self._pages([]) for name in found["ids"]]
-
-    def all(self) -> tuple[list[str], np.ndarray]:
-        """Every name and its vector: ids [n], vectors [n, dimension]."""
-        pages = [page for page in self._pages(["embeddings"]) if page["ids"]]
-        names = [name for page in pages for name in page["ids"]]
-        parts = [np.asarray(page["embeddings"], dtype=np.float32) for page in pages]
-        return names, np.concatenate([np.zeros((0, self.dimension), dtype=np.float32), *parts])
-
-    def count(self) -> int:
-        """How many vectors there are."""
-        return self._patiently(self._collection.count)
-
-    def close(self) -> None:
-        """Give back files and connections; a second call does nothing."""
-        self._client.close()
-
-    def _pages(self, include: list[str]) -> Iterator[dict[str, Any]]:
-        """A server answers a page at a time, so that no answer grows beyond what it may send."""
-        for part in self._batches(self.count()):
-            size = part.stop - part.start
-            yield self._patiently(self._collection.get, limit=size, offset=part.start, include=include)
-
-    def _batches(self, total: int) -> Iterator[slice]:
-        for start in range(0, total, self._max_batch_size):
-            yield slice(start, min(start + self._max_batch_size, total))
-
-    def _connect(self) -> Any:
-        chromadb = _chromadb()
-        # Telemetry is on by default and would open a connection.
-        settings = chromadb.config.Settings(anonymized_telemetry=False, allow_reset=False)
-        if not self._is_remote:
-            return chromadb.PersistentClient(self.where, settings=settings)
-        address = urllib.parse.urlsplit(self.where)
-        # Chroma's client waits forever for a server that accepts and says nothing: knock with a timeout first.
-        _knock(self.where, self._patience.timeout_s)
-        secure = address.scheme == "https"
-        port = address.port or (443 if secure else 80)
-        client = chromadb.HttpClient(host=address.hostname, port=port, ssl=secure, settings=settings)
-        session = getattr(client._server, "_session", None)
-        if session is not None:
-            session.timeout = self._patience.timeout_s
-        return client
-
-    def _open(self, name: str, embedder_name: str) -> Any:
-        written = {"written_by": "pagoda", "embedder": embedder_name, "dimension": self.dimension}
-        collection = self._client.get_or_create_collection(
-            legal_name(name), embedding_function=None, metadata=written, configuration={"hnsw": HNSW}
-        )
-        found = collection.metadata or {}
-        if found.get("written_by") != "pagoda":
-            raise ConfigError(
-                f"collection {collection.name!r} of {self.where} was not written by pagoda: use another store"
-            )
-        known = (str(found["embedder"]), int(found["dimension"]))
-        check_embedder(self.where, known, (embedder_name, self.dimension))
-        return collection
-
-    def _patiently(self, call: Callable[..., _T], *args: Any, **kwargs: Any) -> _T:
-        """The call's result; a server that does not answer is asked again until the deadline, with growing pauses."""
-        end = time.monotonic() + self._patience.deadline_s
-        pause = self._patience.first_pause_s
-        while True:
-            try:
-                return call(*args, **kwargs)
-            except (ConfigError, StoreError, MissingExtraError):
-                raise
-            except Exception as error:
-                if not (self._is_remote and _is_passing(error)) or time.monotonic() + pause > end:
-                    raise self._told(error) from error
-            time.sleep(pause)
-            pause *= 2
-
-    def _told(self, error: Exception) -> StoreError:
-        reason = f"{type(error).__name__}: {error}".strip().rstrip(":")
-        if self._is_remote:
-            return StoreError(
-                f"the vector store at {self.where} does not answer ({reason}): start it, check the address, "
-                "or leave the address out to use the embedded store; the index is as it was"
-            )
-        if any(words in reason.lower() for words in ("disk is full", "no space left")):
-            return StoreError(
-                f"no space left on the disk of {self.where}: free some and run again; what was committed is kept"
-            )
-        return StoreError(
-            f"the vector store in {self.where} fails ({reason}): check the folder's permissions and space; where it "
-            "is damaged, delete that folder and index the documents again"
-        )
-
-
-def is_url(where: str) -> bool:
-    """Whether a store is a server.
-
-    >>> is_url("http://localhost:8000"), is_url("C:/index")
-    (True, False)
-    """
-    return where.lower().startswith(("http://", "https://"))
-
-
-def legal_name(name: str) -> str:
-    """A name as Chroma takes it: 3 to 512 of [a-zA-Z0-9._-]; any other text by its hash.
-
-    >>> legal_name("handbook"), legal_name("手册")
-    ('handbook', 'pagoda-5fe4e25d932cd06e')
-    """
-    if _LEGAL_NAME.fullmatch(name):
-        return name
-    return f"pagoda-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
-
-
 def check_embedder(where: str, known: tuple[str, int], given: tuple[str, int]) -> None:
     """Raise ConfigError unless the embedder (name, dimension) is the one that the index was written with."""
     if known != given:
@@ -281,24 +67,18 @@ def check_embedder(where: str, known: tuple[str, int], given: tuple[str, int]) -
         )
 
 
-def _is_passing(error: Exception) -> bool:
-    """Whether a second try may help: no connection, a timeout, a server that says "later" or fails itself."""
-    code = getattr(error, "code", None)
-    status = code() if callable(code) else getattr(getattr(error, "response", None), "status_code", None)
-    return status in (429, 500, 502, 503, 504) or (status is None and not isinstance(error, (TypeError, KeyError)))
+def check_shape(vectors: np.ndarray, num_names: int, dimension: int) -> None:
+    """Raise ConfigError unless there is a vector of the store's dimension for each name."""
+    if vectors.shape != (num_names, dimension):
+        raise ConfigError(
+            f"vectors have shape {list(vectors.shape)}, the store expects [{num_names}, {dimension}]: "
+            "open the index with the embedder that wrote it"
+        )
 
 
-def _knock(url: str, timeout_s: float) -> None:
-    """Raise OSError unless somebody answers at `url`; any answer will do, the client checks what it is."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with contextlib.suppress(urllib.error.HTTPError):
-        opener.open(f"{url.rstrip('/')}/api/v2/heartbeat", timeout=timeout_s).close()
-
-
-def _chromadb() -> Any:
-    try:
-        import chromadb
-        import chromadb.config
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("the vector store (chromadb)", "rag") from error
-    return chromadb
+def missing_vectors(where: str, num_missing: int, num_names: int) -> MissingVectorsError:
+    """What to say of names that a store has lost."""
+    return MissingVectorsError(
+        f"{num_missing} of {num_names} vectors are missing from {where}: index the documents again, which embeds anew "
+        "what is missing"
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
-from pagoda.rag.documents.document import SECTION_SEPARATOR, Document
+from pagoda.rag.documents.document import SECTION_SEPARATOR, Document, heading_title
 
 
 class Sections:
@@ -19,7 +19,7 @@ class Sections:
         self._paths: list[str] = []
         path: list[tuple[int, str]] = []
         for heading in document.headings or ():
-            title = " ".join(document.text[heading.start : heading.end].strip().strip("#").split())
+            title = heading_title(document.text[heading.start : heading.end])
             if not title:
                 continue
             path = [entry for entry in path if entry[0] < heading.level]

@@ -38,7 +38,7 @@ class Splitter:
     num_tokens_batch: Callable[[Sequence[str]], list[int]]
     max_tokens: int = 200
     overlap_sentences: int = 1
-    version: int = 3
+    version: int = 4
 
     def __post_init__(self) -> None:
         if self.max_tokens < 8:

@@ -33,7 +33,7 @@ _MARKDOWN, _HTML = frozenset((".md", ".markdown")), frozenset((".html", ".htm", 
 _CODE = frozenset((*CODE_SUFFIXES, ".py", ".pyi", ".log"))
 _LINK_TARGET = re.compile(r"\]\([^()\s]*(?:\([^()\s]*\))?[^()\s]*\)|\{#[\w-]+\}")
 # Of a page whose whole is shown, and of the part of a longer document that is shown around the passage.
-_MOST_BYTES, _WINDOW = 2_000_000, 120_000
+_MOST_BYTES, _WINDOW = 1_000_000, 120_000
 
 
 @dataclass(frozen=True, kw_only=True)

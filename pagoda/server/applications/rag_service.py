@@ -143,18 +143,21 @@ class RagService(LazyService["RAG"]):
 
 
 class RagOpening:
-    """Opens indexes with one embedder: a model in memory, however many collections a server has."""
+    """Opens indexes so that those that were made with one embedder share it, however many collections a server has."""
 
     def __init__(self) -> None:
-        self._embedder: Embedder | None = None
+        self._embedders: dict[str | None, Embedder] = {}
         self._mutex = threading.Lock()
 
     def __call__(self, path: Path, engine: AsyncEngine, loop: asyncio.AbstractEventLoop) -> RAG:
         """The index in `path`, answered by the engine's model. Raises ConfigError, RagError, MissingExtraError."""
         from pagoda.engine.chat_model import EngineChatModel
+        from pagoda.rag.index.index import embedder_of_index
         from pagoda.rag.inputs import embedder_of
         from pagoda.rag.pipeline import RAG
 
+        name = embedder_of_index(path)
         with self._mutex:
-            self._embedder = self._embedder or embedder_of(None)
-        return RAG(path, EngineChatModel.shared(engine), embedder=self._embedder, loop=loop)
+            if name not in self._embedders:
+                self._embedders[name] = embedder_of(name)
+        return RAG(path, EngineChatModel.shared(engine), embedder=self._embedders[name], loop=loop)

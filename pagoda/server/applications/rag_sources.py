@@ -9,14 +9,16 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from pagoda.server.applications.rag_collections import Readable
+from pagoda.server.generation import caller_of
 from pagoda.server.routing import READING, Documented, documented
+from pagoda.server.state import state_of
 
 router = APIRouter()
-_LOOKING = READING | documented(400, 403, 404)
+_LOOKING = READING | documented(400, 403, 404, 429)
 _PNG: Documented = {
     200: {"description": "The page, PNG", "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
 }
@@ -26,13 +28,18 @@ Page = Annotated[int | None, Query(ge=1, description="Of a PDF; left out, that o
 
 
 @router.get("/documents/{source:path}", responses=_LOOKING)
-async def view(documents: Readable, source: str, start: Offset = 0, end: Offset = 0, page: Page = None) -> Response:
+async def view(
+    request: Request, documents: Readable, source: str, start: Offset = 0, end: Offset = 0, page: Page = None
+) -> Response:
     """A document as a person looks at it: safe HTML, the passage in `mark` elements; of a PDF one page."""
-    found = await documents.view(source, start, end, page)
+    async with state_of(request).admitted(caller_of(request)):
+        found = await documents.view(source, start, end, page)
     return JSONResponse({"object": "rag.document.view", **asdict(found)})
 
 
 @router.get("/pictures/{source:path}", responses=_LOOKING | _PNG, response_class=Response)
-async def picture(documents: Readable, source: str, page: Annotated[int, Query(ge=1)]) -> Response:
+async def picture(request: Request, documents: Readable, source: str, page: Annotated[int, Query(ge=1)]) -> Response:
     """A page of a PDF as it looks."""
-    return Response(await documents.page_picture(source, page), media_type="image/png", headers=_PICTURE_HEADERS)
+    async with state_of(request).admitted(caller_of(request)):
+        drawn = await documents.page_picture(source, page)
+    return Response(drawn, media_type="image/png", headers=_PICTURE_HEADERS)

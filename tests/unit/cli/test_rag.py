@@ -277,3 +277,24 @@ def test_both_languages_fill_in_the_same_names() -> None:
     for name in vars(ENGLISH):
         names = [set(re.findall(r"\{(\w+)", getattr(words, name))) for words in (ENGLISH, CHINESE)]
         assert names[0] == names[1], name
+
+
+def test_an_index_is_exported_and_imported(store: str, tmp_path: Path) -> None:
+    file, other = str(tmp_path / "handbook.jsonl"), str(tmp_path / "other")
+    assert re.fullmatch(
+        r"8 documents, \d+ chunks written to .*handbook.jsonl\n", invoke("export", file, "--store", store).stdout
+    )
+    written = invoke("import", file, "--store", other, LC_ALL="zh_CN.UTF-8", PAGODA_LANG="zh")
+    assert written.exit_code == 0, written.output
+    asked = [invoke("ask", "How long are repairs guaranteed?", "--store", folder).stdout for folder in (store, other)]
+    assert asked[0] == asked[1] != ""
+    again = invoke("import", file, "--store", other)
+    assert (again.exit_code, "holds documents already" in again.stderr) == (2, True)
+    assert "does not exist" in invoke("import", f"{file}.not", "--store", str(tmp_path / "third")).stderr
+
+
+def test_a_name_with_escape_codes_is_shown_and_not_obeyed(tmp_path: Path) -> None:
+    (tmp_path / "a\x1b[2J.bin").write_bytes(b"x")
+    result = invoke("index", str(tmp_path), "--store", str(tmp_path / "store"))
+    assert "skipped a\ufffd[2J.bin: " in result.stderr
+    assert "\x1b" not in result.output

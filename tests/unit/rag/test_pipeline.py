@@ -261,6 +261,20 @@ def test_an_index_inside_the_folder_that_is_watched_is_no_change(
         assert list(reports) == []
 
 
+def test_the_first_question_of_another_process_finds_the_words_counted(
+    documents: Path, embedder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with RAG(documents / "index", embedder=embedder) as rag:
+        rag.add([documents])
+
+    def build(texts: object) -> None:
+        raise AssertionError("the words were counted again")
+
+    monkeypatch.setattr("pagoda.rag.retrieval.lexical.Bm25Index.build", build)
+    with RAG(documents / "index", embedder=embedder, read_only=True) as rag:
+        assert rag.retrieve("When does the office open?", k=1)
+
+
 def test_a_chunk_of_nothing_but_orders_beside_a_hit_is_nobodys_business(tmp_path: Path, embedder: Any) -> None:
     folder = tmp_path / "notes"
     folder.mkdir()

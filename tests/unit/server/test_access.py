@@ -62,7 +62,7 @@ def test_what_is_no_collection_is_refused(text: str) -> None:
 
 
 def test_two_collections_of_one_name_or_folder_are_refused() -> None:
-    for first, second in ((("a", "x"), ("a", "y")), (("a", "x"), ("b", "x"))):
+    for first, second in ((("a", "x"), ("a", "y")), (("a", "x"), ("b", "./x"))):
         pair = (Collection(first[0], Path(first[1])), Collection(second[0], Path(second[1])))
         with pytest.raises(ConfigError, match="give each its own"):
             ServerConfig(collections=pair)

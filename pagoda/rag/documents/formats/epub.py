@@ -18,7 +18,7 @@ from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.description import metadata_of
 from pagoda.rag.documents.document import Document
 from pagoda.rag.documents.markup.html import load_html
-from pagoda.rag.documents.office.archive import open_archive, parse_xml
+from pagoda.rag.documents.office.archive import first_text, open_archive, parse_xml
 from pagoda.rag.errors import LoadError
 
 _CONTAINER, _LOCK = "META-INF/container.xml", "META-INF/encryption.xml"
@@ -37,8 +37,10 @@ def load_epub(data: bytes, source: str, settings: LoaderSettings) -> Document:
         for name in _chapters(package, folder):
             if name in names:
                 composition.add_document(load_html(archive.read(name), name, settings))
-    title, author = _said(package, "title"), _said(package, "creator")
-    return composition.document(source, title, metadata_of({"author": author, "language": _said(package, "language")}))
+    title, author = first_text(package, _DC + "title"), first_text(package, _DC + "creator")
+    return composition.document(
+        source, title, metadata_of({"author": author, "language": first_text(package, _DC + "language")})
+    )
 
 
 def _package(archive: zipfile.ZipFile) -> tuple[str, Any]:
@@ -54,8 +56,3 @@ def _chapters(package: Any, folder: str) -> Iterator[str]:
         item = items.get(reference.get("idref"))
         if item is not None and item.get("media-type") in _PAGES and "nav" not in item.get("properties", "").split():
             yield posixpath.normpath(posixpath.join(folder, unquote(item.get("href", ""))))
-
-
-def _said(package: Any, name: str) -> str:
-    found = next(package.iter(_DC + name), None)
-    return "" if found is None else (found.text or "")

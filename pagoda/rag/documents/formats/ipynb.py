@@ -1,7 +1,7 @@
 """Jupyter notebooks to documents.
 
 First station of a document's path: *file -> Document* -> Chunks -> index -> Hits -> answer. nbformat 4 (and 3): cells
-of text as they are written, cells of code with the text of what they printed; pictures are left out.
+of text as they are written, cells of code with what they printed, tables by their columns; pictures are left out.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from pagoda.rag.documents.composition import Composition
 from pagoda.rag.documents.decoding import LoaderSettings, decode
 from pagoda.rag.documents.document import Document
+from pagoda.rag.documents.markup.html import html_document
 from pagoda.rag.documents.markup.markdown import load_markdown
 from pagoda.rag.errors import LoadError
 
@@ -35,7 +36,7 @@ def load_ipynb(data: bytes, source: str, settings: LoaderSettings) -> Document:
         else:
             composition.add(text, is_listing=True)
         for output in cell.get("outputs", ()):
-            composition.add_all(_printed(output))
+            _add_output(output, composition)
     return composition.document(source)
 
 
@@ -45,6 +46,15 @@ def _cells(notebook: Any) -> Iterator[dict[str, Any]]:
     yield from notebook.get("cells", ())
     for sheet in notebook.get("worksheets", ()):
         yield from sheet.get("cells", ())
+
+
+def _add_output(output: dict[str, Any], composition: Composition) -> None:
+    """What a reader sees of one output: a table as the page has it; its plain text is cut to a width."""
+    page = _joined(output.get("data", {}).get("text/html", ""))
+    if "<table" in page:
+        composition.add_document(html_document(page, ""))
+    else:
+        composition.add_all(_printed(output))
 
 
 def _printed(output: dict[str, Any]) -> Iterator[str]:

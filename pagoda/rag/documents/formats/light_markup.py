@@ -11,9 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, groupby, pairwise
+from itertools import groupby, pairwise
 
 from pagoda.rag.documents.document import Document, Heading
+from pagoda.rag.documents.places import line_starts
 
 Rules = Sequence[tuple[re.Pattern[str], str]]
 _OPENS_LISTING = re.compile(r"^\s*\.\. (?:code-block|sourcecode|code|parsed-literal|prompt)::|^(?!\s*\.\. ).*::\s*$")
@@ -77,7 +78,7 @@ class _Marked:
     def document(self, source: str, rules: Rules, title: str = "") -> Document:
         """Without marks. title: what the file says of itself; without one the first heading is it."""
         lines = list(self._unmarked(rules))
-        starts = list(accumulate((len(line) + 1 for line in lines), initial=0))
+        starts = line_starts(lines)
         headings = [Heading(starts[i], starts[i] + len(lines[i]), level) for i, level in sorted(self.levels.items())]
         first = next((lines[i].strip() for i in sorted(self.levels)), "")
         listings = tuple((starts[part[0]], starts[part[-1]] + len(lines[part[-1]])) for part in _runs(self.listed))

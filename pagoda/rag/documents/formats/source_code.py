@@ -10,9 +10,9 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from itertools import accumulate
 
 from pagoda.rag.documents.document import Document, Heading
+from pagoda.rag.documents.places import line_starts
 
 CODE_SUFFIXES = (
     *(".c", ".cc", ".cpp", ".cs", ".cxx", ".go", ".h", ".hpp", ".java", ".jl", ".js", ".jsx", ".kt", ".lua", ".mjs"),
@@ -45,7 +45,7 @@ def load_python(text: str, source: str) -> Document:
     except (SyntaxError, ValueError, RecursionError):
         return load_code(text, source)
     lines = text.split("\n")
-    starts = list(accumulate((len(line) + 1 for line in lines), initial=0))
+    starts = line_starts(lines)
     found = sorted(_symbols(tree, 1))
     headings = tuple(_heading(lines[row - 1], starts[row - 1], level) for row, level in found)
     said = (ast.get_docstring(tree) or "").strip().partition("\n")[0]

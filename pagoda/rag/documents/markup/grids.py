@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Cell = tuple[int, str]
-"""The line of the file, and the text."""
+"""The line of the file, 0 of a cell that begins in a row above, and the text."""
 
 # Whoever sets a page by means of a table puts such things into its cells.
 _LAYOUT = ("table", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "dl", "form", "blockquote", "section")
@@ -72,10 +72,10 @@ def _row(
     while (waiting or len(cells) <= max(spanning, default=-1)) and len(cells) < _MOST_COLUMNS:
         column = len(cells)
         if column in spanning:
-            left, cell = spanning[column]
-            cells.append(cell)
+            left, (_, text) = spanning[column]
+            cells.append((0, text))
             if left > 1:
-                below[column] = (left - 1, cell)
+                below[column] = (left - 1, (0, text))
         elif waiting:
             element = waiting.pop(0)
             cell = read(element)

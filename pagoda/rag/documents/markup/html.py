@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from pagoda.rag.documents.decoding import LoaderSettings, decode
-from pagoda.rag.documents.document import Document, Scalar
+from pagoda.rag.documents.document import Document, Scalar, struck_warnings
 from pagoda.rag.documents.markup.rendering import rendered
 from pagoda.rag.documents.markup.tree import page_tree, remove_unseen
 
@@ -54,17 +55,14 @@ def html_document(page: str, source: str) -> Document:
     tree = page_tree(page)
     title = " ".join("".join(tree.xpath("//head/title//text()")).split()) or _first_title(tree)
     metadata = dict(_page_metadata(tree))
-    remove_unseen(tree)
-    page_text = rendered(tree)
-    headings = (page_text.text[heading.start : heading.end] for heading in page_text.headings)
-    return Document(
-        source,
-        page_text.text,
-        title or next(headings, ""),
-        page_text.places,
-        metadata,
-        headings=page_text.headings,
-        listings=page_text.listings,
+    num_struck = remove_unseen(tree)
+    document = rendered(tree)
+    return replace(
+        document,
+        source=source,
+        title=title or document.title,
+        metadata=metadata,
+        warnings=struck_warnings(num_struck),
     )
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from pagoda.rag.documents.document import Document
 from pagoda.rag.documents.markup.grids import grid_of, is_data
-from pagoda.rag.documents.markup.writing import PageText, TextWriter
+from pagoda.rag.documents.markup.tree import line_marked
+from pagoda.rag.documents.markup.writing import TextWriter
 from pagoda.rag.documents.tables import column_names, has_header, row_lines
 
 _BLOCKS = frozenset(
@@ -25,11 +27,11 @@ _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _LISTINGS = ("pre", "listing", "xmp", "plaintext")
 
 
-def rendered(tree: Any) -> PageText:
-    """The text of a page from which what is not seen was taken."""
+def rendered(tree: Any) -> Document:
+    """The text of a page from which what is not seen was taken, without a name and what the page says of itself."""
     writer = TextWriter()
     _Rendering(writer).children(tree)
-    return writer.finished()
+    return writer.document()
 
 
 class _Rendering:
@@ -75,7 +77,7 @@ class _Rendering:
             if tag in ("dd", "dt"):
                 self._join_definition(element)
             elif tag == "li" and (number := self._ordinal(element)):
-                self._writer.words(f"{number}. ")
+                self._writer.begin_with(f"{number}. ")
         return True
 
     def _ordinal(self, item: Any) -> int | None:
@@ -107,14 +109,15 @@ class _Rendering:
     def _table(self, table: Any) -> None:
         """A line for each row."""
         for caption in table.iter("caption"):
-            self._writer.paragraph(" ".join(self._cell(caption)[1].split()), self._writer.line)
-        grid = grid_of(table, self._cell)
+            self._writer.paragraph(" ".join(self._cell(caption, self._writer.line)[1].split()), self._writer.line)
+        lines, last_line = _lines_of_cells(table, self._writer.line)
+        grid = grid_of(table, lambda cell: self._cell(cell, lines[cell]))
         rows = [[text for _, text in row] for row in grid.rows]
         num_header = grid.num_header or int(len(rows) > 2 and has_header(rows, usually=False))
         columns = column_names(rows[:num_header]) if len(rows) > num_header else []
         for cells in grid.rows[num_header:] if columns else grid.rows:
             texts = [text for _, text in cells]
-            line = next((line for line, text in cells if text), self._writer.line)
+            line = next((line for line, text in cells if line and text), self._writer.line)
             if columns:
                 told = [row for row in row_lines(columns, texts) if row]
             elif len(texts) == 2 and all(texts):
@@ -123,10 +126,25 @@ class _Rendering:
                 told = [" | ".join(filter(None, dict.fromkeys(texts)))]
             for row in told:
                 self._writer.paragraph(row, line)
+        self._writer.line = last_line
 
-    def _cell(self, element: Any) -> tuple[int, str]:
-        """The line and the text of a cell."""
-        inner = TextWriter(self._writer.line)
+    def _cell(self, element: Any, line: int) -> tuple[int, str]:
+        """The line and the text of a cell. line: where it begins."""
+        inner = TextWriter(line)
         _Rendering(inner).children(element)
         self._writer.line = inner.line
         return inner.first_line, inner.flat()
+
+
+def _lines_of_cells(table: Any, line: int) -> tuple[dict[Any, int], int]:
+    """The line in which each cell of a table begins, and that in which it ends. line: in which the table begins."""
+    from lxml.etree import iterwalk
+
+    lines: dict[Any, int] = {}
+    for event, element in iterwalk(table, events=("start", "end")):
+        if event == "start":
+            lines[element] = line
+            line = line_marked(element.text, line)
+        elif element is not table:
+            line = line_marked(element.tail, line)
+    return lines, line

@@ -15,6 +15,7 @@ from pagoda.errors import MissingExtraError
 # Characters that no text uses on purpose (Unicode's private area), around the number of the line that begins.
 LINE_OPEN, LINE_CLOSE = "\ue000", "\ue001"
 _MARKS = re.compile(f"[{LINE_OPEN}{LINE_CLOSE}]")
+_MARKED = re.compile(f"{LINE_OPEN}\\d+{LINE_CLOSE}")
 # A tag, a comment, or a stretch of text up to one; in a quotation of a tag a bracket ends nothing.
 _PIECE = re.compile(r"<!--.*?(?:-->|\Z)|<[a-zA-Z/!?](?:[^<>\"']|\"[^\"]*\"|'[^']*')*>|[^<]+|<", re.DOTALL)
 _RAW = re.compile(r"<(script|style|textarea|title)\b", re.IGNORECASE)
@@ -24,6 +25,14 @@ _UNSEEN = (
     *("select", "datalist", "input", "nav", "head", "rt", "rp", "annotation", "annotation-xml", "noframes"),
 )
 _ROLES = ("navigation", "search", "menu", "menubar")
+# What a line is drawn through, as what held once.
+_STRUCK = ("del", "s", "strike")
+_STRIKING = re.compile(r"text-decoration(?:-line)?\s*:[^;]*line-through", re.IGNORECASE)
+# The mark of a note within a sentence: a superscript link, or what says that it is one.
+_NOTE_MARK = re.compile(r"[\[(]?(?:\d{1,3}|[a-z]|[ivx]{1,4}|[*†‡§¶#]{1,3})[\])]?", re.IGNORECASE)
+_NOTE_NAMES = frozenset(
+    ("footnote-ref", "footnote-reference", "footnoteref", "noteref", "doc-noteref", "footnote-back")
+)
 # What stands at a page's edges is content, unless it is there to lead elsewhere.
 _EDGES = ("header", "footer", "aside")
 _LINKED_SHARE = 0.6
@@ -58,8 +67,9 @@ def numbered(page: str) -> str:
         first, line = line, line + piece.count("\n")
         if piece.startswith("<") and len(piece) > 1:
             parts.append(piece)
-            raw = _raw_after(raw, piece)
-            if line > first and not raw:
+            was_raw, raw = raw, _raw_after(raw, piece)
+            # Lines within a style or a script are not numbered: what follows it is.
+            if (line > first or was_raw) and not raw:
                 parts.append(_mark(line))
         elif raw or line == first:
             parts.append(piece)
@@ -69,15 +79,23 @@ def numbered(page: str) -> str:
     return "".join(parts)
 
 
-def remove_unseen(tree: Any) -> None:
-    """Take out of the tree what no reader of the page sees, and what only leads him elsewhere."""
+def remove_unseen(tree: Any) -> int:
+    """Take out of the tree what no reader of the page sees, what only leads him elsewhere, and what is struck out.
+
+    Of the last, how many places there were.
+    """
     hidden = _hidden_names(tree)
+    num_struck = 0
     for element in list(tree.iter()):
-        if not isinstance(element.tag, str) or _is_unseen(element, hidden):
+        if not isinstance(element.tag, str) or _is_unseen(element, hidden) or _is_note_mark(element):
+            _drop(element)
+        elif element.tag in _STRUCK or _STRIKING.search(element.get("style") or ""):
+            num_struck += bool(_MARKED.sub("", element.text_content()).strip())
             _drop(element)
     for element in list(tree.iter(*_EDGES)):
         if _leads_elsewhere(element):
             _drop(element)
+    return num_struck
 
 
 def _raw_after(raw: str, tag: str) -> str:
@@ -86,6 +104,18 @@ def _raw_after(raw: str, tag: str) -> str:
         return "" if tag.lower().startswith(f"</{raw}") else raw
     match = _RAW.match(tag)
     return match[1].lower() if match and not tag.endswith("/>") else ""
+
+
+def line_marked(text: str | None, line: int) -> int:
+    """The line that a text ends in, which begins in `line`."""
+    found = _last_mark(text or "")
+    return int(found[1:-1]) if found else line
+
+
+def _last_mark(text: str) -> str:
+    """The mark of the last line that begins in a text; "" where none does."""
+    start = text.rfind(LINE_OPEN)
+    return "" if start < 0 else text[start : text.index(LINE_CLOSE, start) + 1]
 
 
 def _mark(line: int) -> str:
@@ -101,6 +131,20 @@ def _is_unseen(element: Any, hidden: frozenset[str]) -> bool:
     if not hidden.isdisjoint(names):
         return True
     return bool(_HIDING.search(element.get("style") or ""))
+
+
+def _is_note_mark(element: Any) -> bool:
+    """Whether it is the number of a note, which would be read as one of the sentence."""
+    if element.tag not in ("a", "sup"):
+        return False
+    text = _MARKED.sub("", element.text_content()).strip()
+    says_so = {*element.get("class", "").split(), element.get("role"), element.get("epub:type")}
+    if not _NOTE_NAMES.isdisjoint(says_so):
+        return True
+    links = [element, *element.iter("a")]
+    is_link = any((link.get("href") or "").startswith("#") or "#ftn" in (link.get("href") or "") for link in links)
+    is_raised = element.tag == "sup" or element.find("sup") is not None or element.getparent().tag == "sup"
+    return is_link and is_raised and _NOTE_MARK.fullmatch(text) is not None
 
 
 def _hidden_names(tree: Any) -> frozenset[str]:
@@ -125,11 +169,11 @@ def _num_characters(element: Any) -> int:
 
 
 def _drop(element: Any) -> None:
-    """Without what follows it."""
+    """Without what follows it, which stands in the line that the element ends in."""
     parent = element.getparent()
     if parent is None:
         return
-    tail = element.tail or ""
+    tail = _last_mark("".join(element.itertext())) + (element.tail or "")
     if tail:
         before = element.getprevious()
         if before is not None:

@@ -6,26 +6,15 @@ First station of a document's path: *file -> Document* -> Chunks -> index -> Hit
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from pagoda.rag.documents.composition import BETWEEN
-from pagoda.rag.documents.document import Heading
+from pagoda.rag.documents.document import Document, Heading
 from pagoda.rag.documents.markup.tree import LINE_CLOSE, LINE_OPEN
 from pagoda.rag.documents.places import Mark, Places
 
 _TOKEN = re.compile(f"{LINE_OPEN}(\\d+){LINE_CLOSE}|[^\\s{LINE_OPEN}]+|\\s+")
 _LINE = re.compile(f"{LINE_OPEN}(\\d+){LINE_CLOSE}")
 _ANCHOR = re.compile(r"\s*[¶§#]$")
-
-
-@dataclass(frozen=True)
-class PageText:
-    """What was put together."""
-
-    text: str
-    places: Places
-    headings: tuple[Heading, ...]
-    listings: tuple[tuple[int, int], ...]
 
 
 class TextWriter:
@@ -37,6 +26,7 @@ class TextWriter:
         self._length = 0
         self._gap = ""
         self._is_joined = False
+        self._prefix = ""
         self._marks: list[Mark] = []
         self._headings: list[Heading] = []
         self._listings: list[tuple[int, int]] = []
@@ -51,6 +41,10 @@ class TextWriter:
                 self._gap = self._gap or " "
             else:
                 self._put(match[0])
+
+    def begin_with(self, text: str) -> None:
+        """What the next words begin with, such as an item's number, wherever they stand."""
+        self._prefix = text
 
     def end_line(self) -> None:
         """What follows begins a new line of the same paragraph."""
@@ -70,6 +64,7 @@ class TextWriter:
     def listing(self, text: str) -> None:
         """Lines that stay as they are."""
         lines, numbers = self._numbered_lines(text)
+        last_line = self.line
         while lines and not lines[0].strip():
             lines, numbers = lines[1:], numbers[1:]
         while lines and not lines[-1].strip():
@@ -83,7 +78,8 @@ class TextWriter:
             self._put(line)
             self._gap = "\n"
         self._listings.append((start, self._length))
-        self._gap = BETWEEN
+        # Behind the blank lines that it ended in.
+        self._gap, self.line = BETWEEN, last_line
 
     def heading(self, level: int, writer: TextWriter) -> None:
         """A line that heads what follows; `writer` took its words."""
@@ -109,12 +105,20 @@ class TextWriter:
         """Where the first of its words stands."""
         return self._marks[0][1] if self._marks else self.line
 
-    def finished(self) -> PageText:
-        """All of it."""
-        marks = Places(lines=tuple(self._marks))
-        return PageText("".join(self._parts), marks, tuple(self._headings), tuple(self._listings))
+    def document(self) -> Document:
+        """All of it; the title is its first heading."""
+        text = "".join(self._parts)
+        return Document(
+            source="",
+            text=text,
+            title=next((text[heading.start : heading.end] for heading in self._headings), ""),
+            places=Places(lines=tuple(self._marks)),
+            headings=tuple(self._headings),
+            listings=tuple(self._listings),
+        )
 
     def _put(self, text: str) -> None:
+        text, self._prefix = self._prefix + text, ""
         gap = self._gap if self._length else ""
         self._gap, self._is_joined = "", False
         self._length += len(gap)

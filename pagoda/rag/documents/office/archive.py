@@ -40,3 +40,9 @@ def parse_xml(data: bytes) -> Any:
     return etree.fromstring(
         data, etree.XMLParser(resolve_entities=False, no_network=True, recover=True, huge_tree=False)
     )
+
+
+def first_text(root: Any, tag: str) -> str:
+    """What the first element with a tag says; "" where there is none."""
+    found = None if root is None else next(root.iter(tag), None)
+    return "" if found is None else (found.text or "")

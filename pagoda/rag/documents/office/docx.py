@@ -15,7 +15,7 @@ from typing import Any
 from pagoda.rag.documents.composition import Composition
 from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.description import metadata_of
-from pagoda.rag.documents.document import Document
+from pagoda.rag.documents.document import Document, struck_warnings
 from pagoda.rag.documents.office.archive import open_archive
 from pagoda.rag.documents.office.docx_text import Attached, W, paragraph_text
 from pagoda.rag.documents.office.grid import grid_lines
@@ -39,7 +39,7 @@ def load_docx(data: bytes, source: str, settings: LoaderSettings) -> Document:
             composition.add(text, level=level)
         composition.add_all(dict.fromkeys(text for part in word.running_parts() for text, _ in word.blocks(part)))
         said = package.properties()
-    return composition.document(source, said.pop("title"), metadata_of(said))
+    return composition.document(source, said.pop("title"), metadata_of(said), struck_warnings(word.num_struck))
 
 
 class _Word:
@@ -48,6 +48,7 @@ class _Word:
     def __init__(self, package: Package) -> None:
         self._package, self._name = package, package.main
         self.body = package.main_root().find(W + "body")
+        self.num_struck = 0
         self._notes = {kind: self._notes_of(kind) for kind in ("footnotes", "endnotes", "comments")}
         self._levels = {style.get(W + "styleId"): _heading_level(style) for style in self._styles()}
 
@@ -71,6 +72,7 @@ class _Word:
     def _paragraph(self, paragraph: Any, depth: int) -> Iterator[tuple[str, int]]:
         attached = Attached()
         text = paragraph_text(paragraph, attached)
+        self.num_struck += attached.num_struck
         style = paragraph.find(f"{W}pPr/{W}pStyle")
         yield text, 0 if style is None else self._levels.get(style.get(W + "val"), 0)
         for box in attached.boxes:

@@ -2,7 +2,8 @@
 
 First station of a document's path: *Word file -> blocks -> Document*. ECMA-376 (Office Open XML), part 1, chapter 17:
 text is taken wherever it is wrapped (smart tags, content controls, insertions, links, fields, bidirectional runs) and
-as it reads with all changes accepted: what was deleted or moved away is gone, and so is hidden text.
+as it reads with all changes accepted: what was deleted or moved away is gone, and so is what is hidden or
+struck out.
 """
 
 from __future__ import annotations
@@ -32,11 +33,15 @@ _OFF = ("0", "false", "off")
 
 @dataclass
 class Attached:
-    """What hangs on a paragraph. notes: (part, id) of each; boxes: elements with blocks; diagrams: relations."""
+    """What hangs on a paragraph.
+
+    notes: (part, id) of each; boxes: elements with blocks; diagrams: relations; num_struck: runs that are struck out
+    """
 
     notes: list[tuple[str, str]] = field(default_factory=list)
     boxes: list[Any] = field(default_factory=list)
     diagrams: list[str] = field(default_factory=list)
+    num_struck: int = 0
 
 
 def paragraph_text(paragraph: Any, attached: Attached) -> str:
@@ -49,7 +54,10 @@ def paragraph_text(paragraph: Any, attached: Attached) -> str:
 def _pieces(element: Any, attached: Attached) -> Iterator[str]:
     for child in element:
         tag = child.tag
-        if tag in _GONE or not isinstance(tag, str) or (tag == W + "r" and _is_hidden(child)):
+        if tag in _GONE or not isinstance(tag, str) or (tag == W + "r" and _is_marked(child, "vanish")):
+            continue
+        if tag == W + "r" and (_is_marked(child, "strike") or _is_marked(child, "dstrike")):
+            attached.num_struck += child.find(W + "t") is not None
             continue
         if tag in (W + "t", _M + "t"):
             yield child.text or ""
@@ -68,6 +76,10 @@ def _pieces(element: Any, attached: Attached) -> Iterator[str]:
             yield from _pieces(child, attached)
 
 
-def _is_hidden(run: Any) -> bool:
-    mark = run.find(f"{W}rPr/{W}vanish")
-    return mark is not None and mark.get(W + "val", "1") not in _OFF
+def _is_marked(run: Any, name: str) -> bool:
+    return is_on(run.find(f"{W}rPr/{W}{name}"))
+
+
+def is_on(switch: Any) -> bool:
+    """Whether an element that turns something on is there, and does not turn it off."""
+    return switch is not None and switch.get(W + "val", "1") not in _OFF

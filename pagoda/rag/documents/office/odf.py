@@ -12,8 +12,8 @@ from typing import Any
 from pagoda.rag.documents.composition import Composition
 from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.description import metadata_of
-from pagoda.rag.documents.document import Document
-from pagoda.rag.documents.office.archive import open_archive, parse_xml
+from pagoda.rag.documents.document import Document, struck_warnings
+from pagoda.rag.documents.office.archive import first_text, open_archive, parse_xml
 from pagoda.rag.documents.office.grid import Spanned, grid_lines
 from pagoda.rag.errors import LoadError
 
@@ -37,16 +37,29 @@ def load_odf(data: bytes, source: str, settings: LoaderSettings) -> Document:
         names = set(archive.namelist())
         if "META-INF/manifest.xml" in names and b"encryption-data" in archive.read("META-INF/manifest.xml"):
             raise LoadError("is encrypted: remove its password")
-        body = parse_xml(archive.read("content.xml")).find(_OFFICE + "body")
+        content = parse_xml(archive.read("content.xml"))
         styles = parse_xml(archive.read("styles.xml")) if "styles.xml" in names else None
         meta = parse_xml(archive.read("meta.xml")) if "meta.xml" in names else None
+    body, num_struck = content.find(_OFFICE + "body"), _without_struck(content)
     composition = Composition(settings.max_bytes)
     for page, text, level in _pages(body):
         composition.add(text, page=page, level=level)
     composition.add_all(dict.fromkeys(_running(styles)))
-    return composition.document(
-        source, _said(meta, _DC + "title"), metadata_of({"author": _said(meta, _DC + "creator")})
-    )
+    author = metadata_of({"author": first_text(meta, _DC + "creator")})
+    return composition.document(source, first_text(meta, _DC + "title"), author, struck_warnings(num_struck))
+
+
+def _without_struck(content: Any) -> int:
+    """Take away what a style draws a line through; how many places there were."""
+    struck = set()
+    for style in content.iter(_STYLE + "style"):
+        look = style.find(_STYLE + "text-properties")
+        if look is not None and look.get(_STYLE + "text-line-through-style", "none") != "none":
+            struck.add(style.get(_STYLE + "name"))
+    found = [part for part in content.iter(_TEXT + "span", *_PARAGRAPHS) if part.get(_TEXT + "style-name") in struck]
+    for part in found:
+        part.clear(keep_tail=True)
+    return len(found)
 
 
 def _pages(body: Any) -> Iterator[tuple[int | None, str, int]]:
@@ -135,8 +148,3 @@ def _running(styles: Any) -> Iterator[str]:
         for name in ("header", "footer"):
             for element in styles.iter(_STYLE + name):
                 yield from (text for text, _ in _blocks(element))
-
-
-def _said(meta: Any, tag: str) -> str:
-    found = None if meta is None else next(meta.iter(tag), None)
-    return "" if found is None else (found.text or "")

@@ -13,7 +13,7 @@ from typing import Any
 from pagoda.rag.documents.composition import Composition
 from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.description import metadata_of
-from pagoda.rag.documents.document import Document
+from pagoda.rag.documents.document import Document, struck_warnings
 from pagoda.rag.documents.office.archive import open_archive
 from pagoda.rag.documents.office.grid import Spanned, grid_lines
 from pagoda.rag.documents.office.package import Package
@@ -34,14 +34,26 @@ def load_pptx(data: bytes, source: str, settings: LoaderSettings) -> Document:
     with open_archive(data, settings, "pptx") as archive:
         package = Package(archive)
         composition = Composition(settings.max_bytes)
+        num_struck = 0
         for number, name in enumerate(_slides(package), start=1):
-            slide = _Slide(package, name)
-            for text, is_title in sorted(slide.blocks(package.xml(name)), key=lambda block: not block[1]):
+            slide, root = _Slide(package, name), package.xml(name)
+            num_struck += _without_struck(root)
+            for text, is_title in sorted(slide.blocks(root), key=lambda block: not block[1]):
                 composition.add(text, page=number, level=int(is_title))
             for notes in package.related(name, "notesSlide"):
                 composition.add_all((text for text, _ in slide.blocks(notes)), page=number)
         said = package.properties()
-    return composition.document(source, said.pop("title"), metadata_of(said))
+    return composition.document(source, said.pop("title"), metadata_of(said), struck_warnings(num_struck))
+
+
+def _without_struck(slide: Any) -> int:
+    """Take the text of runs away that a line is drawn through; how many there were."""
+    found = [run for run in _all(slide, _A + "r") if run.find(f"{_A}rPr[@strike]") is not None]
+    struck = [run for run in found if run.find(_A + "rPr").get("strike") != "noStrike"]
+    for run in struck:
+        for text in run.findall(_A + "t"):
+            text.text = ""
+    return len(struck)
 
 
 def _slides(package: Package) -> Iterator[str]:

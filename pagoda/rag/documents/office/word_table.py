@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from pagoda.rag.documents.office.docx_text import W
+from pagoda.rag.documents.office.docx_text import W, is_on
 from pagoda.rag.documents.office.grid import Spanned
 
 _WRAPPERS = frozenset(W + name for name in ("sdt", "sdtContent", "ins", "customXml", "moveTo"))
-_HEADER_OFF = ("0", "false", "off")
 
 
 def grid_of(table: Any, text_of: Callable[[Any], str]) -> tuple[list[list[str]], int]:
@@ -58,8 +57,7 @@ def _cells(row: Any, merged: dict[int, str], text_of: Callable[[Any], str]) -> l
 
 
 def _is_head(row: Any) -> bool:
-    mark = row.find(f"{W}trPr/{W}tblHeader")
-    return mark is not None and mark.get(W + "val", "1") not in _HEADER_OFF
+    return is_on(row.find(f"{W}trPr/{W}tblHeader"))
 
 
 def _number(element: Any, path: str, default: int) -> int:

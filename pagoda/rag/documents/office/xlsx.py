@@ -7,9 +7,11 @@ per cent, a date as a date). The number of the row is the line of a citation, th
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import warnings
+import zipfile
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time
 from itertools import groupby
@@ -19,7 +21,7 @@ from pagoda.errors import MissingExtraError
 from pagoda.rag.documents.composition import Composition
 from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.description import metadata_of
-from pagoda.rag.documents.document import Document
+from pagoda.rag.documents.document import Document, struck_warnings
 from pagoda.rag.documents.office.archive import open_archive
 from pagoda.rag.documents.office.grid import Spanned, grid_lines
 
@@ -27,6 +29,13 @@ _DEFAULT_NAME = re.compile(r"(?:sheet|tabelle|feuil|hoja|工作表|лист)\s*\
 _CURRENCY = re.compile(r"[$€£¥￥₽₹元]")
 # A cell merged over more than this is a frame, and its text is not repeated.
 _LARGEST_MERGE = 1000
+_NO_STYLES = (
+    b'<styleSheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><fonts><font/></fonts><fills>'
+    b"<fill><patternFill/></fill></fills><borders><border/></borders><cellStyleXfs><xf/></cellStyleXfs><cellXfs><xf/></cellXfs></styleSheet>"
+)
+_STYLE_OF_CELL = re.compile(rb"""(<(?:\w+:)?(?:c|row|col)\b[^>]*?)\s(?:s|style)=["']\d*["']""")
+_SHEET_DATA, _STRINGS = re.compile(rb"<(?:\w+:)?sheetData"), "xl/sharedStrings.xml"
+_HOW = {"data_only": True, "keep_links": False, "rich_text": True}
 Row = tuple[int, list[str]]
 """The number of a row and the texts of its cells."""
 
@@ -34,23 +43,27 @@ Row = tuple[int, list[str]]
 def load_xlsx(data: bytes, source: str, settings: LoaderSettings) -> Document:
     """The visible sheets in their order."""
     open_archive(data, settings, "xlsx").close()
-    workbook = _workbook(data)
+    workbook, told = _workbook(data)
     visible = [sheet for sheet in workbook.worksheets if sheet.sheet_state == "visible"]
     hidden = [sheet.title for sheet in workbook.worksheets if sheet.sheet_state != "visible"]
     composition = Composition(settings.max_bytes)
+    num_struck = 0
     for number, sheet in enumerate(visible, start=1):
         page = number if len(visible) > 1 else None
         if not _DEFAULT_NAME.fullmatch(sheet.title):
             composition.add(sheet.title, page=page, line=1, level=1)
         for line, text in _sheet_lines(sheet):
             composition.add(text, page=page, line=line)
+        num_struck += sum(_is_struck(cell) for cell in getattr(sheet, "_cells", {}).values())
     properties = workbook.properties
     metadata = metadata_of({"author": properties.creator, "category": properties.category})
-    told = [f"has hidden sheets, which were left out: {', '.join(hidden)}"] if hidden else []
+    told += [f"has hidden sheets, which were left out: {', '.join(hidden)}"] if hidden else []
+    told += struck_warnings(num_struck)
     return composition.document(source, properties.title or "", metadata, told)
 
 
-def _workbook(data: bytes) -> Any:
+def _workbook(data: bytes) -> tuple[Any, list[str]]:
+    """The workbook, and what was lost on the way to it."""
     try:
         import openpyxl
     except ModuleNotFoundError as error:
@@ -58,11 +71,31 @@ def _workbook(data: bytes) -> Any:
     with warnings.catch_warnings():
         # It warns of every extension that it does not know.
         warnings.simplefilter("ignore")
-        try:
-            return openpyxl.load_workbook(io.BytesIO(data), data_only=True, keep_links=False)
-        except Exception:
+        with contextlib.suppress(Exception):
+            return openpyxl.load_workbook(io.BytesIO(data), **_HOW), []
+        with contextlib.suppress(Exception):
             # A drawing or a pivot that is broken: cells alone, without what is merged.
-            return openpyxl.load_workbook(io.BytesIO(data), data_only=True, keep_links=False, read_only=True)
+            book = openpyxl.load_workbook(io.BytesIO(data), **_HOW, read_only=True)
+            return book, ["has broken parts: merged cells stand once, and remarks are left out"]
+        plain = openpyxl.load_workbook(io.BytesIO(_without_styles(data)), **_HOW)
+        return plain, [
+            "has a broken style sheet or broken names: dates, shares and currencies are plain numbers, none struck out"
+        ]
+
+
+def _without_styles(data: bytes) -> bytes:
+    """The workbook with a style sheet that says nothing, and cells that ask for none."""
+    plain = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as archive, zipfile.ZipFile(plain, "w", zipfile.ZIP_DEFLATED) as target:
+        for name in archive.namelist():
+            part = archive.read(name)
+            if name.lower().endswith("styles.xml"):
+                part = _NO_STYLES
+            elif _SHEET_DATA.search(part):
+                part = _STYLE_OF_CELL.sub(rb"\1", part)
+            # Names are the same in any case, and openpyxl knows one.
+            target.writestr(_STRINGS if name.lower() == _STRINGS.lower() else name, part)
+    return plain.getvalue()
 
 
 def _sheet_lines(sheet: Any) -> Iterator[tuple[int, str]]:
@@ -148,8 +181,22 @@ def _places(area: Any) -> Iterator[tuple[int, int]]:
             yield row, column
 
 
+def _is_struck(cell: Any) -> bool:
+    """Whether a line is drawn through a value or through a part of it, which holds no longer."""
+    return cell.value is not None and str(cell.value) != str(_standing(cell))
+
+
+def _standing(cell: Any) -> Any:
+    """The value without what is struck out; parts of a text may have letters of their own."""
+    is_struck = cell.value is not None and cell.has_style and bool(cell.font.strike)
+    if not isinstance(cell.value, list):
+        return "" if is_struck else cell.value
+    runs = ((part, is_struck) if isinstance(part, str) else (part.text, part.font.strike) for part in cell.value)
+    return "".join(text for text, struck in runs if not struck)
+
+
 def _shown(cell: Any) -> str:
-    text = _value(cell.value, cell.number_format)
+    text = _value(_standing(cell), cell.number_format)
     note = getattr(cell, "comment", None)
     return f"{text} ({' '.join(note.text.split())})" if note is not None and note.text.strip() else text
 

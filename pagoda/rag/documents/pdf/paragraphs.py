@@ -16,6 +16,7 @@ from itertools import pairwise
 
 from pagoda.rag.documents.composition import BETWEEN
 from pagoda.rag.documents.document import Heading
+from pagoda.rag.documents.pdf.footnotes import with_notes_first
 from pagoda.rag.documents.pdf.lines import Line
 
 _HAN = r"\u2e80-\u30ff\u3400-\u9fff\uf900-\ufaff\uff01-\uffee"
@@ -50,6 +51,9 @@ class Joined:
 def joined(pages: Sequence[Sequence[Line]]) -> Joined:
     """The paragraphs of all pages."""
     joiner = _Joiner(pages)
+    pages = with_notes_first(
+        pages, lambda last, line, page, is_new: joiner.between(last, line, page, is_new_page=is_new) == _BLANK
+    )
     parts: list[str] = []
     starts: list[int] = []
     # The first line of each paragraph and where it begins.

@@ -25,7 +25,7 @@ from pagoda.rag.extractive.english.question_type import QuestionType, question_t
 from pagoda.rag.extractive.english.words import answerable_stem, is_content
 
 WEIGHTS = Path(__file__).parents[1] / "data" / "answerable_en.npz"
-_WORD = re.compile(r"\w+(?:['’]\w+)?")
+WORD = re.compile(r"\w+(?:['’]\w+)?")
 _YEAR = re.compile(r"[12]\d\d\d$")
 _AMOUNTS = frozenset(
     ("how many", "how much", "how long", "how old", "how far", "how large", "how tall", "how big", "how often")
@@ -35,8 +35,8 @@ _NUMERALS_TEXT = (
     "one two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty hundred thousand "
     "million billion half dozen"
 )
-_NUMERALS = frozenset(_NUMERALS_TEXT.split())
-_ASKING = frozenset(("which", "what"))
+NUMERALS = frozenset(_NUMERALS_TEXT.split())
+ASKING = frozenset(("which", "what"))
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class WordForms:
         >>> WordForms.of("Who didn't sign it?").lower
         ('who', "didn't", 'sign', 'it')
         """
-        return cls(tuple(_WORD.findall(text.replace("’", "'"))))
+        return cls(tuple(WORD.findall(text.replace("’", "'"))))
 
     @cached_property
     def lower(self) -> tuple[str, ...]:
@@ -72,7 +72,7 @@ class Comparison:
         self._asked, self._told = WordForms.of(question), [WordForms.of(sentence) for sentence in sentences]
         self._kind = question_type(question)
         lower, content = self._asked.lower, [is_content(word) for word in self._asked.written]
-        self._content = [i for i, kept in enumerate(content) if kept and lower[i] not in _ASKING]
+        self._content = [i for i, kept in enumerate(content) if kept and lower[i] not in ASKING]
         self._shares = self._weighted_shares()
         self._best = int(np.argmax(self._shares)) if self._told else -1
         self._near = self._told[self._best] if self._told else WordForms(())
@@ -112,7 +112,7 @@ class Comparison:
     def _missing(self) -> dict[str, float]:
         """Which kinds of words are missing: numbers, names, others."""
         written, lower = self._asked.written, self._asked.lower
-        numbers = [i for i in self._content if written[i][0].isdigit() or lower[i] in _NUMERALS]
+        numbers = [i for i in self._content if written[i][0].isdigit() or lower[i] in NUMERALS]
         names = [i for i in self._content if i and written[i][0].isupper()]
         others = [i for i in self._content if not written[i][0].isupper() and not written[i][0].isdigit()]
         return {
@@ -153,7 +153,7 @@ class Comparison:
         """What is asked for, and whether the sentence has such a thing that the question did not name itself."""
         kind, asked = self._kind, frozenset(self._asked.stems)
         new = [word for word, root in zip(self._near.lower, self._near.stems, strict=True) if root not in asked]
-        has_number = any(word[0].isdigit() or word in _NUMERALS for word in new)
+        has_number = any(word[0].isdigit() or word in NUMERALS for word in new)
         wants_date = kind.kind == "when" or bool(_DATES.intersection(kind.after[:1]))
         return {
             "asks_what": kind.kind == "what",

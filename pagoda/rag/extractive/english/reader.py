@@ -42,6 +42,7 @@ class ReadSpan:
     """The best span of a passage.
 
     start, end: its characters; margin: how far the likeliest span beats "no answer"
+    by_margin: log-odds of an answer by the margin alone
     log_odds: that the passage holds the answer, by the margin and by what its words say of the question; without an end
         at 0 and 1, and so comparable between passages
     """
@@ -49,6 +50,7 @@ class ReadSpan:
     start: int
     end: int
     margin: float
+    by_margin: float
     log_odds: float
 
     @property
@@ -94,12 +96,10 @@ class Reader:
         spans = np.argwhere(together > _NEVER)
         values, sizes = together[spans[:, 0], spans[:, 1]], np.arange(len(offsets) + 1)
         first, last = spans[expected_best(spans, values, sizes, MAX_COMPARED)]
-        log_odds = self._log_odds(question, [passage[left:right] for left, right in sentences], margin)
-        return ReadSpan(int(offsets[first, 0]), int(offsets[last, 1]), margin, log_odds)
-
-    def _log_odds(self, question: str, sentences: Sequence[str], margin: float) -> float:
-        by_reader = float(self._decision[0] * margin + self._decision[1])
-        return self._answerable.log_odds(question, sentences, by_reader)
+        by_margin = float(self._decision[0] * margin + self._decision[1])
+        told = [passage[left:right] for left, right in sentences]
+        log_odds = self._answerable.log_odds(question, told, by_margin)
+        return ReadSpan(int(offsets[first, 0]), int(offsets[last, 1]), margin, by_margin, log_odds)
 
     def _scored(
         self, window: ReaderInput, passage: str, sentences: Sequence[tuple[int, int]]

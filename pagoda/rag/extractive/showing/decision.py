@@ -27,6 +27,7 @@ Group = str
 """en-prose, en-manual, zh-prose, zh-manual: the language of the reader, and what the hits look like."""
 PROSE_SHARE = 0.97
 """Of the sentences of all hits that were read, on average: where so many read alone, no list or table is near."""
+_MOST = 6.0
 USUAL_LIKENESS = 0.72
 """The mean of the first hits of English questions by the packaged MiniLM."""
 
@@ -66,7 +67,7 @@ def signs_of(coverage: Coverage, index: int, own_sentence: int, reader: float, f
     others = [share for place, share in enumerate(passages) if place != index]
     most_words = max((part.get("bm25", 0.0) for part in parts), default=0.0)
     return Signs(
-        reader=max(-6.0, min(6.0, reader)),
+        reader=reader_sign(reader),
         in_sentence=max(shares, default=0.0),
         in_passage=passages[index],
         anywhere=coverage.anywhere(),
@@ -78,6 +79,11 @@ def signs_of(coverage: Coverage, index: int, own_sentence: int, reader: float, f
         rank=float(index),
         wants_words=float(form == "words"),
     )
+
+
+def reader_sign(log_odds: float) -> float:
+    """A reader's log-odds as a sign: beyond some point they say nothing more."""
+    return max(-_MOST, min(_MOST, log_odds))
 
 
 @dataclass(frozen=True)

@@ -106,3 +106,41 @@ def test_each_line_is_that_of_the_file() -> None:
 
 def test_a_page_that_nests_deeper_than_pythons_stack_is_read() -> None:
     assert paragraphs("<div>" * 1500 + "deep" + "</div>" * 1500) == ["deep"]
+
+
+def line_of(page: str, words: str) -> int:
+    """The line that a citation of these words names."""
+    document = load_bytes(page.encode(), "a.html")
+    return document.line_at(document.text.index(words))
+
+
+def test_a_cell_stands_in_its_row_of_the_file_and_not_where_the_table_begins() -> None:
+    page = "<p>x</p>\n<table>\n<tr><th>Port\n</th><th>Use</th></tr>\n<tr>\n<td>80</td>\n<td>web</td>\n</tr>\n<tr>"
+    page += "<td>22</td><td>shell</td></tr>\n</table><p>after</p>"
+    assert [line_of(page, words) for words in ("Port: 80", "Port: 22", "after")] == [6, 9, 10]
+
+
+def test_a_row_that_a_cell_spans_from_above_stands_where_its_own_cells_do() -> None:
+    page = "<table>\n<tr><td rowspan=2>Notes</td><td>a</td><td>b</td></tr>\n<tr>\n<td>c</td><td>d</td></tr>\n</table>"
+    assert line_of(page, "c | d") == 4
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<html><head><style>\np {\n}\n</style></head><body><p>here",
+        "<body><script>\n//\n\n</script><p>here",
+        "<body><nav>\n<a href=x>a</a>\n\n</nav><p>here",
+        "<body><pre>\na\n\n</pre><h2>here</h2>",
+        "<body><ol><li><p>\n\na</ol>\n<p>here",
+    ],
+)
+def test_what_follows_a_part_that_is_left_out_keeps_its_line(page: str) -> None:
+    assert line_of(page, "here") == page[: page.index("here")].count("\n") + 1
+
+
+def test_the_number_of_an_item_stands_before_its_first_words() -> None:
+    page = "<ol>\n<li><p>\nOpen it.</p><p>Wait.</p></li>\n<li>Close it.</li></ol>"
+    document = load_bytes(page.encode(), "a.html")
+    assert document.text == "1. Open it.\n\nWait.\n\n2. Close it."
+    assert line_of(page, "1. Open") == 3

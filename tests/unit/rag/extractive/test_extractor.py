@@ -1,6 +1,7 @@
 """The extractive answerer quotes its documents to the letter, in both languages, and knows when it has nothing."""
 
 import asyncio
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -115,6 +116,27 @@ def test_the_threshold_alone_decides_whether_it_abstains():
     assert unsure.abstained
     assert sure.text == unsure.text
     assert 0 < sure.confidence < 1
+
+
+LISTED = "# Options\n\n- `--port`: the port to listen on, 8000\n- `--host`: the address\n\n| name | size |\n| a | 3 |"
+
+
+@pytest.mark.parametrize(
+    ("text", "question"), [(LISTED, "Which port does it listen on?"), (WRITER, "鲁迅的代表作是什么？")]
+)
+def test_of_lists_and_of_chinese_no_alignment_is_asked(monkeypatch, text, question):
+    before = ExtractiveAnswerer(ALWAYS).answer(question, [hit(text)])
+    monkeypatch.setattr(extractor, "load_alignment", None)
+    assert ExtractiveAnswerer(ALWAYS).answer(question, [hit(text)]) == before
+
+
+def test_of_english_prose_the_alignment_decides_how_sure_the_answer_is(monkeypatch):
+    def confidence(log_odds: float) -> float:
+        told = SimpleNamespace(log_odds=lambda question, passage, sentences, by_margin: log_odds)
+        monkeypatch.setattr(extractor, "load_alignment", lambda: told)
+        return ExtractiveAnswerer(ALWAYS).answer("Who designed the tower?", [hit(TOWER)]).confidence
+
+    assert confidence(-9.0) < confidence(0.0) < confidence(3.0) < 1
 
 
 def test_a_batch_equals_its_questions_one_by_one():
@@ -242,3 +264,45 @@ def test_a_heading_that_denies_what_stands_under_it_is_shown_with_it():
     )
     assert answer.text.startswith("Unsupported features\n\n")
     assert answer.shown != "span"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "电影《白之春》与电视剧《夏之雪》由关西电视台播放。",
+        "他后以“冷峻小生”（见《掌故王》）的形象走红，由夏雨主持。",
+        "》开头少了一半，《结尾也少了一半",
+    ],
+)
+def test_no_chinese_answer_holds_half_a_pair_of_marks(text):
+    passage = read_chinese("由什么电视台播放？", text)
+    best = load_ranker("zh").best
+    whole = [i for i, span in enumerate(passage.spans) if _is_whole(_words(passage, span))]
+    assert whole
+    for likeliest in range(len(passage.spans)):
+        # However sure the trees are of one that is broken.
+        scores = np.where(np.arange(len(passage.spans)) == likeliest, 3.0, 0.0)
+        assert best(passage, scores) in whole
+
+
+def test_of_two_chinese_answers_the_one_without_what_leads_to_it_is_taken():
+    passage = read_chinese("《掌故王》的主持人是谁？", "《掌故王》由夏雨主持。")
+    words = [_words(passage, span) for span in passage.spans]
+    scores = np.array([5.0 if word in ("由夏雨", "夏雨") else 0.0 for word in words])
+    assert words[load_ranker("zh").best(passage, scores)] == "夏雨"
+
+
+def _words(passage, span) -> str:
+    return "".join(token.text for token in passage.tokens[span[0] : span[1] + 1])
+
+
+def _is_whole(words: str) -> bool:
+    for opening, closing in ("《》", "“”", "（）"):
+        depth = 0
+        for character in words:
+            depth += (character == opening) - (character == closing)
+            if depth < 0:
+                return False
+        if depth:
+            return False
+    return True

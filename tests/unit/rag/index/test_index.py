@@ -262,9 +262,9 @@ def test_an_index_remembers_its_server_which_may_move(open_index: OpenIndex) -> 
 def test_a_dead_server_stops_indexing_and_leaves_the_index(
     open_index: OpenIndex, make_indexer: MakeIndexer, documents: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pagoda.rag.index import vector_store
+    from pagoda.rag.index.stores import patience
 
-    monkeypatch.setattr(vector_store.StorePatience, "__init__", hasty)
+    monkeypatch.setattr(patience.StorePatience, "__init__", hasty)
     index = open_index(store_url="http://127.0.0.1:1")
     with pytest.raises(StoreError, match=r"the vector store at http://127.0.0.1:1 does not answer"):
         make_indexer(index).add([documents])

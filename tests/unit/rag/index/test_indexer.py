@@ -19,7 +19,7 @@ from pagoda.rag.index.index import RagIndex
 from pagoda.rag.index.indexer import Indexer, IndexEvent, IndexReport
 from pagoda.rag.index.options import IndexOptions
 from pagoda.rag.index.snapshot import vector_ids
-from pagoda.rag.index.vector_store import ChromaStore
+from pagoda.rag.index.stores.chroma import ChromaStore
 
 MakeIndexer = Callable[..., Indexer]
 

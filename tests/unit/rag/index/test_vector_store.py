@@ -1,4 +1,4 @@
-"""Chroma keeps our vectors, refuses what is not ours, and a server that is away is said to be away."""
+"""Every store keeps our vectors, refuses what is not ours, and a server that is away is said to be away."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ import pytest
 
 from pagoda.errors import ConfigError
 from pagoda.rag.errors import MissingVectorsError, StoreError
-from pagoda.rag.index.vector_store import ChromaStore, StorePatience, VectorStore, legal_name
+from pagoda.rag.index.stores.chroma import ChromaStore, legal_name
+from pagoda.rag.index.stores.opening import open_store
+from pagoda.rag.index.stores.patience import StorePatience
+from pagoda.rag.index.vector_store import VectorStore
 from patience import HANG_S, until
 
 PATIENT = StorePatience(timeout_s=HANG_S, deadline_s=HANG_S)
@@ -39,13 +42,13 @@ def make(
     embedder_name: str = "fake",
     dimension: int = 8,
     patience: StorePatience = PATIENT,
-) -> ChromaStore:
-    return ChromaStore(where, name, embedder_name=embedder_name, dimension=dimension, patience=patience)
+) -> VectorStore:
+    return open_store(where, name, embedder_name=embedder_name, dimension=dimension, patience=patience)
 
 
-@pytest.fixture(params=["embedded", "server"])
+@pytest.fixture(params=["embedded", "chroma_server", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorStore]:
-    where = tmp_path / "vectors" if request.param == "embedded" else request.getfixturevalue("chroma_server")
+    where = tmp_path / "vectors" if request.param == "embedded" else request.getfixturevalue(request.param)
     # A server is shared by the tests of this file: each has a collection of its own.
     store = make(where, name=f"{request.node.name}-{tmp_path.name}")
     yield store
@@ -129,6 +132,7 @@ def test_metadata_may_go_with_the_vectors(store: VectorStore) -> None:
 
 def test_more_vectors_than_chroma_takes_at_once_are_written_in_parts(tmp_path: Path) -> None:
     store = make(tmp_path / "vectors")
+    assert isinstance(store, ChromaStore)
     store._max_batch_size = 7
     store.add(names(20), vectors(20))
     assert np.allclose(store.get(names(20)), vectors(20), atol=1e-6)
@@ -207,6 +211,7 @@ def test_a_store_whose_files_are_damaged_says_what_to_do(tmp_path: Path) -> None
 def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = make(tmp_path / "vectors")
     store.add(names(2), vectors(2))
+    assert isinstance(store, ChromaStore)
 
     def full(*args: object, **kwargs: object) -> None:
         raise RuntimeError("error returned from database: (code: 13) database or disk is full")

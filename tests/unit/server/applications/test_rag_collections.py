@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pagoda.server.access import Collection
+from pagoda.server.applications.rag_service import RagOpening
 
 SERVER, READER, WRITER, STRANGER = "server-key", "reader-key", "writer-key", "stranger-key"
 QUESTION = {"question": "When does the shop open?"}
@@ -175,3 +176,16 @@ def test_keys_stand_in_no_log_and_no_description(
     with caplog.at_level(logging.DEBUG):
         asyncio.run(scenario())
     assert not any(key in caplog.text for key in (READER, WRITER, STRANGER))
+
+
+def test_indexes_that_were_made_with_one_embedder_share_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word_embedder: Any
+) -> None:
+    loaded: list[str | None] = []
+    monkeypatch.setattr("pagoda.engine.chat_model.EngineChatModel.shared", lambda engine: None)
+    monkeypatch.setattr("pagoda.rag.index.index.embedder_of_index", {tmp_path / "c": "bilingual"}.get)
+    monkeypatch.setattr("pagoda.rag.inputs.embedder_of", lambda name: loaded.append(name) or word_embedder)
+    opening = RagOpening()
+    for name in ("a", "b", "c"):
+        opening(tmp_path / name, None, None).close()  # type: ignore[arg-type]
+    assert loaded == [None, "bilingual"]

@@ -111,3 +111,29 @@ def test_larger_letters_are_headings_by_their_size_and_code_is_a_listing() -> No
     assert [(read.text[h.start : h.end], h.level) for h in read.headings or ()] == [("Manual", 1), ("1 Start", 2)]
     assert [read.text[start:end] for start, end in read.listings] == ["make all"]
     assert joined([column(PROSE)]).headings is None
+
+
+NOTE = "1 A note at the foot of the page, in smaller letters,"
+
+
+def test_a_sentence_that_crosses_a_page_has_no_note_in_its_middle_and_each_stays_on_its_page() -> None:
+    first = [
+        *column("A paragraph before.", top=724),
+        *column(PROSE, PROSE, top=700),
+        *column(NOTE, size=8, top=100),
+    ]
+    found = joined([first, column("word that ends here.", "Another.")])
+    assert found.text.split("\n\n") == [
+        "A paragraph before.",
+        NOTE,
+        f"{PROSE} {PROSE} word that ends here.",
+        "Another.",
+    ]
+    assert found.page_starts == [0, found.text.index("word that")]
+
+
+@pytest.mark.parametrize("note", ["No mark here", NOTE])
+def test_small_letters_stay_where_they_are_if_nothing_is_cut(note: str) -> None:
+    ended = "which ends here." if note == NOTE else PROSE
+    pages = [[*column(PROSE, ended), *column(note, size=8, top=100)], column("Next page.")]
+    assert text_of(*pages).split("\n\n")[1] == note
