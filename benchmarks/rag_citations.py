@@ -98,7 +98,6 @@ def readings(quote: str) -> Iterator[list[str]]:
     yield words_of(re.sub(r"^\s*\d{1,4}[.)]\s", "", quote))
     values = [part.partition(": ")[2] or part for part in quote.split("; ")]
     yield words_of(" ".join(values))
-    yield words_of(values[-1])
 
 
 def in_line(lines: Sequence[str], citation: Citation) -> bool:
@@ -115,14 +114,18 @@ def in_line(lines: Sequence[str], citation: Citation) -> bool:
 
 def in_table_row(page: Sequence[str], citation: Citation) -> bool:
     """Whether a row of a table begins in the line of the citation that has the quotation's values. page: with tags."""
+    if not 1 <= citation.line <= len(page):
+        return False
     start = end = citation.line - 1
     while start > 0 and not _ROW_START.search(page[start]):
         start -= 1
     while end + 1 < len(page) and not _ROW_END.search(page[end]):
         end += 1
     before = without_tags("\n".join(page[start : citation.line - 1]))
-    there = set(words_of("\n".join(without_tags("\n".join(page[citation.line - 1 : end + 1])))))
-    return not words_of("\n".join(before)) and any(w and set(w) <= there for w in readings(citation.quote))
+    row = without_tags("\n".join(page[citation.line - 1 : end + 1]))
+    there = set(words_of("\n".join(row)))
+    begins = bool(words_of(row[0])) and not words_of("\n".join(before))
+    return begins and any(w and set(w) <= there for w in readings(citation.quote))
 
 
 def without_tags(page: str) -> list[str]:

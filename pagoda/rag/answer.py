@@ -82,6 +82,7 @@ class Answer:
     confidence: 0 to 1, calibrated on development sets for the extractive answerer; of the retrieval otherwise
     unsupported: sentences of the text that no source bears, as the check of citations found
     dropped: what was not read, in words: it did not fit into the model's context, or gives orders to whoever answers
+    missing: where nothing is shown, words of the question that no document has
     timings: seconds by phase
     """
 
@@ -94,6 +95,7 @@ class Answer:
     confidence: float = 0.0
     unsupported: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
     answerer: str = "extractive"
     timings: Mapping[str, float] = field(default_factory=dict)
 

@@ -19,6 +19,10 @@ def _nothing(_: Chunk) -> tuple[None, None]:
     return None, None
 
 
+def _no_words(_: str) -> tuple[()]:
+    return ()
+
+
 @dataclass(frozen=True)
 class GroundedQuestion:
     """A question with the hits that its answer must rest on.
@@ -26,6 +30,7 @@ class GroundedQuestion:
     history: earlier turns, for a model to understand it by; alone: the question as it can be understood without them
     left_out: what of the hits nobody may read, in words
     beside: the chunks before and after a hit's in its document, as far as anybody may read them
+    nowhere: tells names and words of a question that no document has
     """
 
     text: str
@@ -34,6 +39,7 @@ class GroundedQuestion:
     alone: str = ""
     left_out: tuple[str, ...] = ()
     beside: Callable[[Chunk], tuple[Chunk | None, Chunk | None]] = _nothing
+    nowhere: Callable[[str], tuple[str, ...]] = _no_words
 
 
 class Answerer(Protocol):

@@ -36,7 +36,6 @@ from pagoda.rag.generative.support import SupportCheck
 from pagoda.rag.index.options import IndexOptions
 from pagoda.rag.inputs import chat_model_of, check_question, embedder_of, named_place, reranker_of
 from pagoda.rag.query import AnswererName, RagQuery, Where
-from pagoda.rag.retrieval.neighbours import Neighbours
 from pagoda.rag.retrieval.versions import told_copies
 from pagoda.rag.words import words_in
 
@@ -218,14 +217,14 @@ class RAG:
         """The same for many questions, embedded in one call."""
         return self._found(questions, k, where)[0]
 
-    def _found(self, questions: Sequence[str], k: int, where: Where | None) -> tuple[list[list[Hit]], Neighbours]:
-        """The hits of each, and what stands around them in the index as it was then."""
+    def _found(self, questions: Sequence[str], k: int, where: Where | None) -> tuple[list[list[Hit]], Retriever]:
+        """The hits of each, and who found them: what stands around them is in the index as it was then."""
         for question in questions:
             check_question(question)
         if not 1 <= k <= MAX_K:
             raise InvalidRequestError(f"k is {k}, expected 1 to {MAX_K}", param="k")
         retriever = self._current_retriever()
-        return retriever.retrieve_batch(list(questions), k, where), retriever.neighbours
+        return retriever.retrieve_batch(list(questions), k, where), retriever
 
     def warm_up(self) -> None:
         """Load what the first question would wait for. An empty index has nothing to load."""
@@ -257,9 +256,11 @@ class RAG:
         """An answer for each question, in order, with one call of the embedder and one of the model."""
         began = time.perf_counter()
         chosen = self._chosen(answerer)
-        hits, neighbours = self._found(questions, k, where) if questions else ([], Neighbours(()))
+        if not questions:
+            return []
+        hits, retriever = self._found(questions, k, where)
         asked = [
-            _with_hits(RagQuery(question), question, found, neighbours)
+            _with_hits(RagQuery(question), question, found, retriever)
             for question, found in zip(questions, hits, strict=True)
         ]
         found = time.perf_counter()
@@ -347,8 +348,8 @@ class RAG:
         check_question(query.question)
         alone = await self._loop.arun(answerer.standalone(query.question, query.history))
         # Embedding takes milliseconds of processor time, which a server's loop must not wait for.
-        (hits,), neighbours = await asyncio.to_thread(self._found, [alone], query.k, query.where)
-        return _with_hits(query, alone, hits, neighbours)
+        (hits,), retriever = await asyncio.to_thread(self._found, [alone], query.k, query.where)
+        return _with_hits(query, alone, hits, retriever)
 
     def _current_retriever(self) -> Retriever:
         """For the index as it is now. Raises InvalidRequestError where it is empty."""
@@ -378,17 +379,17 @@ class RAG:
         return built
 
 
-def _with_hits(query: RagQuery, alone: str, hits: Sequence[Hit], neighbours: Neighbours) -> GroundedQuestion:
+def _with_hits(query: RagQuery, alone: str, hits: Sequence[Hit], retriever: Retriever) -> GroundedQuestion:
     """The question with what may be read of its hits, and what may not be in words."""
     kept, ordered = without_directives(hits, alone)
     words = words_in(language_of(query.question))
     told = tuple(words.directive.format(source=source, line=line) for source, line in ordered)
 
     def beside(chunk: Chunk) -> tuple[Chunk | None, Chunk | None]:
-        before, after = (found and readable_part(found, alone) for found in neighbours.beside(chunk))
+        before, after = (found and readable_part(found, alone) for found in retriever.neighbours.beside(chunk))
         return before, after
 
-    return GroundedQuestion(query.question, kept, tuple(query.history), alone, told, beside)
+    return GroundedQuestion(query.question, kept, tuple(query.history), alone, told, beside, retriever.nowhere)
 
 
 def _whole(answer: Answer, asked: GroundedQuestion, began: float, found: float) -> Answer:
@@ -396,4 +397,5 @@ def _whole(answer: Answer, asked: GroundedQuestion, began: float, found: float) 
     times = {"retrieve": found - began, **answer.timings, "total": time.perf_counter() - began}
     rounded = {name: round(seconds, 6) for name, seconds in times.items()}
     copies = told_copies([citation.source for citation in answer.citations], asked.hits, language_of(asked.text))
-    return replace(answer, dropped=answer.dropped + asked.left_out + copies, timings=rounded)
+    missing = asked.nowhere(asked.alone) if answer.abstained else ()
+    return replace(answer, dropped=answer.dropped + asked.left_out + copies, missing=missing, timings=rounded)

@@ -165,7 +165,7 @@ def test_a_command_runs_and_prints_something(command: str, request: pytest.Fixtu
 
 def test_the_handbook_is_indexed_and_asked_as_shown(replay: Callable[[Transcript], None]) -> None:
     shown = [each for each in transcripts() if each.command.startswith("pagoda rag") and each.shown]
-    assert {each.command.split()[2] for each in shown} == {"index", "ask", "eval", "status"}
+    assert {each.command.split()[2] for each in shown} == {"index", "ask", "eval", "status", "export", "import"}
     for transcript in shown:
         replay(transcript)
 

@@ -44,6 +44,7 @@ GROUND: dict[str, set[str]] = {
         "answerer",
         "query",
         "inputs",
+        "chinese",
         "content_words",
         "directives",
         "english",

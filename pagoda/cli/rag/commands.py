@@ -358,6 +358,8 @@ def _tell_sources(terminal: Terminal, answer: Answer) -> None:
         terminal.result(_shown(terminal, f"  {place.format(**fields)}: {quote}"))
     for sentence in answer.unsupported:
         terminal.note(printable(words.unsupported.format(sentence=sentence)), style="yellow")
+    if answer.missing:
+        terminal.note(printable(words.missing.format(what=", ".join(answer.missing))))
     for what in answer.dropped:
         terminal.note(printable(words.dropped.format(what=what)))
     seconds = answer.timings.get("total", 0.0)

@@ -25,6 +25,7 @@ class RagWords:
     place_page: str
     unsupported: str
     dropped: str
+    missing: str
     confidence: str
     chat_welcome: str
     chat_prompt: str
@@ -58,6 +59,7 @@ ENGLISH = RagWords(
     place_page="[{number}] {source}, page {page}",
     unsupported="no source bears this: {sentence}",
     dropped="left out: {what}",
+    missing="no document has: {what}",
     confidence="({answerer}, confidence {confidence:.2f}, {seconds:.2f} s)",
     chat_welcome="Ask the documents; an empty line or Ctrl-D leaves.",
     chat_prompt="question",
@@ -97,6 +99,7 @@ CHINESE = RagWords(
     place_page="[{number}] {source} 第 {page} 页",
     unsupported="没有来源支持这句话：{sentence}",
     dropped="未用到：{what}",
+    missing="文档中没有出现：{what}",
     confidence="（{answerer}，置信度 {confidence:.2f}，{seconds:.2f} 秒）",
     chat_welcome="请向文档提问；空行或 Ctrl-D 退出。",
     chat_prompt="问题",

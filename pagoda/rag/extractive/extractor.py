@@ -26,8 +26,9 @@ from pagoda.rag.extractive.english.reader import load_reader
 from pagoda.rag.extractive.ranker import FOLDER, decision_features
 from pagoda.rag.extractive.rankers import load_ranker
 from pagoda.rag.extractive.showing.blocks import Beside, completed
-from pagoda.rag.extractive.showing.coverage import Coverage
+from pagoda.rag.extractive.showing.coverage import FIRST_HITS, Coverage, prose_share
 from pagoda.rag.extractive.showing.decision import (
+    PROSE_SHARE,
     Group,
     Signs,
     group_of,
@@ -37,7 +38,17 @@ from pagoda.rag.extractive.showing.decision import (
     words_are_likely,
 )
 from pagoda.rag.extractive.showing.question_form import Form, form_of
-from pagoda.rag.extractive.showing.station import Candidate, Kind, Showing, Span, asked_about, passage, shown
+from pagoda.rag.extractive.showing.records import row_asked_for, rules_itself_out
+from pagoda.rag.extractive.showing.station import (
+    Candidate,
+    Kind,
+    Showing,
+    Span,
+    asked_about,
+    passage,
+    sentence_of,
+    shown,
+)
 from pagoda.rag.extractive.spans import sentence_bounds
 
 NAMES_SHARE = 0.2
@@ -47,17 +58,20 @@ ALIGNED: Group = "en-prose"
 ENOUGH, TOO_LITTLE = 0.9, 0.05
 """No more passages are shown once one of them answers with this probability, and none that answers with less."""
 
+UNKNOWN_ENOUGH = 0.3
+"""Share of what the words of a question are worth that is too much to be in no document, where yes or no is asked."""
+
 
 @dataclass(frozen=True)
 class ExtractiveSettings:
     """min_confidence: below it the answerer abstains; None is what the calibration asks for.
 
-    max_hits: how many hits are read, best first
+    max_hits: how many hits are read, best first; of prose no more than three, where the first is nearly always the one
     max_passages: how many may be shown where none of them surely answers
     """
 
     min_confidence: float | None = None
-    max_hits: int = 3
+    max_hits: int = 5
     max_passages: int = 3
 
     def __post_init__(self) -> None:
@@ -133,6 +147,11 @@ class Examined:
         """That it answers."""
         return load_decision().probability(self.group, self.signs)
 
+    @cached_property
+    def certainty(self) -> float:
+        """That its sentence is enough, if it answers."""
+        return load_decision().certainty(self.group, self.signs)
+
 
 class ExtractiveAnswerer:
     """Finds the answer to a question in its hits. Weights are read with the first question of a language.
@@ -162,8 +181,14 @@ class ExtractiveAnswerer:
         """What the readers find in the first hits: the dear half of an answer. Raises as `answer` does."""
         if not question.strip():
             raise InvalidRequestError("the question is empty: give one with words", param="question")
-        read = enumerate(hits[: self.settings.max_hits])
+        read = enumerate(self.read_hits(hits))
         return [found for index, hit in read if (found := self._read(question, index, hit.chunk))]
+
+    def read_hits(self, hits: Sequence[Hit]) -> Sequence[Hit]:
+        """Those of the hits that are read."""
+        first = hits[: min(FIRST_HITS, self.settings.max_hits)]
+        is_prose = prose_share([(hit.text, sentences_of(hit.chunk)) for hit in first]) >= PROSE_SHARE
+        return first if is_prose else hits[: self.settings.max_hits]
 
     def extraction(
         self, question: str, hits: Sequence[Hit], readings: Sequence[SpanReading], beside: Beside | None = None
@@ -171,7 +196,7 @@ class ExtractiveAnswerer:
         """What is shown of what was read: the cheap half."""
         if not readings:
             return NOTHING
-        form, read = form_of(question), hits[: self.settings.max_hits]
+        form, read = form_of(question), self.read_hits(hits)
         # The likeliest first; of equals the earlier hit.
         found = sorted(examined(question, read, readings), key=lambda each: -each.probability)
         best, probability = found[0].reading, confidence(question, found[0], hits)
@@ -180,8 +205,8 @@ class ExtractiveAnswerer:
         showing = shown(
             form,
             found[0].candidate,
-            span_is_sure=probability >= thresholds.span,
-            sentence_is_sure=probability >= thresholds.sentence,
+            span_is_sure=found[0].certainty >= thresholds.span,
+            sentence_is_sure=found[0].certainty >= thresholds.sentence,
             words_are_likely=words_are_likely(found[0].group),
         )
         chunk = hits[best.hit_index].chunk
@@ -196,13 +221,15 @@ class ExtractiveAnswerer:
             kind=showing.kind,
             places=tuple(places),
             confidence=probability,
-            abstained=probability < least,
+            abstained=probability < least or _asks_of_unknown(form, found[0].signs, coverage_of(question, read)),
         )
 
     def _also(self, form: Form, found: Sequence[Examined], hits: Sequence[Hit]) -> list[Place]:
         """The passages to show beside the best: as many as it takes until one of them likely answers."""
         missed, also = 1 - found[0].probability, []
-        for other in found[1 : self.settings.max_passages]:
+        # A passage in another language than the best one's is no further reading for whoever asked.
+        same = [each for each in found[1:] if each.reading.language == found[0].reading.language]
+        for other in same[: self.settings.max_passages - 1]:
             if 1 - missed >= ENOUGH or other.probability < TOO_LITTLE:
                 break
             missed *= 1 - other.probability
@@ -235,12 +262,23 @@ class ExtractiveAnswerer:
 
 def examined(question: str, hits: Sequence[Hit], readings: Sequence[SpanReading]) -> list[Examined]:
     """Each reading beside the question and the other hits."""
-    form, coverage = form_of(question), Coverage(question, hits, [sentences_of(hit.chunk) for hit in hits])
+    form, coverage = form_of(question), coverage_of(question, hits)
     found = []
     for read in readings:
+        read = _of_row_asked_for(question, hits, coverage, read)
         at, span = read.hit_index, (read.start, read.end)
-        chunk, key = hits[at].chunk, coverage.key_sentence(at)
-        candidate = Candidate(chunk.text, coverage.sentences[at], span, key, chunk.heading, coverage.is_contested(at))
+        chunk, sentences = hits[at].chunk, coverage.sentences[at]
+        candidate = Candidate(
+            chunk.text,
+            sentences,
+            span,
+            row_asked_for(question, chunk.text, sentences, coverage.key_sentence(at)),
+            chunk.heading,
+            coverage.is_contested(at),
+            rules_itself_out(
+                question, chunk.text[slice(*sentences[sentence_of(sentences, span)])] if sentences else ""
+            ),
+        )
         signs = signs_of(coverage, at, asked_about(form, candidate), read.log_odds, form)
         found.append(Examined(read, candidate, signs, group_of(read.language, coverage)))
     return found
@@ -256,6 +294,27 @@ def confidence(question: str, best: Examined, hits: Sequence[Hit]) -> float:
     read, chunk = best.reading, hits[best.reading.hit_index].chunk
     log_odds = load_alignment().log_odds(question, chunk.text, sentences_of(chunk), read.by_margin)
     return replace(best, signs=replace(best.signs, reader=reader_sign(log_odds))).probability
+
+
+def coverage_of(question: str, hits: Sequence[Hit]) -> Coverage:
+    """A question beside the hits that are read."""
+    return Coverage(question, hits, [sentences_of(hit.chunk) for hit in hits])
+
+
+def _asks_of_unknown(form: Form, signs: Signs, coverage: Coverage) -> bool:
+    """Whether an option or a variable is asked about that nothing read has, or yes or no of what no document names.
+
+    What looks likest is then of something else, and nothing there affirms or denies.
+    """
+    return coverage.lacks_identifier() or (form == "polar" and signs.unknown >= UNKNOWN_ENOUGH)
+
+
+def _of_row_asked_for(question: str, hits: Sequence[Hit], coverage: Coverage, read: SpanReading) -> SpanReading:
+    """A reading whose row of a table says that it is not what is asked for, as one of the row beside it that is."""
+    text, sentences = hits[read.hit_index].text, coverage.sentences[read.hit_index]
+    own = sentence_of(sentences, (read.start, read.end))
+    other = row_asked_for(question, text, sentences, own)
+    return read if other == own else replace(read, start=sentences[other][0], end=sentences[other][1])
 
 
 def sentences_of(chunk: Chunk) -> list[Span]:

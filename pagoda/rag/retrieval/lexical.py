@@ -9,6 +9,7 @@ Probabilistic Relevance Framework: BM25 and Beyond"; scores are computed ahead a
 from __future__ import annotations
 
 import json
+import math
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -76,6 +77,19 @@ class Bm25Index:
         if not terms:
             return np.zeros(self._num_texts, dtype=np.float32)
         return np.asarray(self._scorer.get_scores(terms), dtype=np.float32)
+
+    def rarity(self, term: str) -> float:
+        """What finding a term is worth, as BM25 has it; that of a term in no text is the highest."""
+        num_with = 0
+        if self._knows(term):
+            # A column a term, an entry for each text that holds it.
+            bounds, column = self._scorer.scores["indptr"], self._scorer.vocab_dict[term]
+            num_with = int(bounds[column + 1] - bounds[column])
+        return math.log1p((self._num_texts - num_with + 0.5) / (num_with + 0.5))
+
+    def holds(self, term: str) -> bool:
+        """Whether any text has the term."""
+        return self._knows(term)
 
     def save(self, folder: Path) -> None:
         """Write it into a folder; the last file tells that the others are whole."""

@@ -21,10 +21,14 @@ from pagoda.rag.retrieval.comparison import version_key, written
 from pagoda.rag.retrieval.lexical import tokenize
 from pagoda.rag.words import words_in
 
-# Share of words that two texts have in common: of two versions of one page, and of files that have nothing to do with
-# each other by their names.
-_SAME_PAGE, _SAME_TEXT = 0.7, 0.95
+# Share of words that two texts have in common: of one page in folders named after versions, of pages whose paths differ
+# in a number, which may be that of a chapter, and of files that have nothing to do with each other by their names.
+_SAME_VERSIONED, _SAME_PAGE, _SAME_TEXT = 0.4, 0.7, 0.95
 _DIGITS = re.compile(r"\d+(?:\.\d+)*")
+# A part of a path that is a version and no chapter: v2, 1.4, release-3, 版本2.
+_VERSION_PART = re.compile(
+    r"(?:^|/)(?:v|ver|version|release|rel|版本)?[-_ ]?(?:(?<=[a-z本_ -])\d+|\d+(?:\.\d+)+)(?=/|$)", re.IGNORECASE
+)
 _NAMED_VERSION = re.compile(r"\b[vV]?(\d+(?:\.\d+)+|\d+)\b")
 
 
@@ -60,13 +64,19 @@ def _is_copy(hit: Hit, other: Hit, words_of: Callable[[str], Counter[str]]) -> b
         return False
     if hit.text == other.text:
         return True
-    is_same_page = _unnumbered(hit.source) == _unnumbered(other.source)
-    least = _SAME_PAGE if is_same_page else _SAME_TEXT
+    least = _least_in_common(hit.source, other.source)
     words, others = words_of(hit.text), words_of(other.text)
     sizes = words.total(), others.total()
     if min(sizes) < least * max(sizes) or max(sizes) == 0:
         return False
     return (words & others).total() >= least * (words | others).total()
+
+
+def _least_in_common(source: str, other: str) -> float:
+    if _unnumbered(source) != _unnumbered(other):
+        return _SAME_TEXT
+    differ = _VERSION_PART.sub("/#", source) == _VERSION_PART.sub("/#", other)
+    return _SAME_VERSIONED if differ else _SAME_PAGE
 
 
 def _unnumbered(name: str) -> str:
@@ -87,7 +97,8 @@ def _chosen(question: str, group: list[Hit]) -> Hit:
 
 def _version(hit: Hit) -> Any:
     """What sorts the version of a hit's document; None where it has none."""
-    numbers = _DIGITS.findall(hit.source)
+    folders = _VERSION_PART.search(hit.source)
+    numbers = _DIGITS.findall(folders[0] if folders else hit.source)
     said = hit.chunk.metadata.get("version") or (numbers[-1] if numbers else "")
     return version_key(written(said)) if isinstance(said, (str, int, float)) else None
 

@@ -52,6 +52,7 @@ _INLINE = frozenset(
     )
 )
 """Elements between whose letters no blank is to be seen."""
+_LINES = _INLINE | {"p", "pre"}
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,12 @@ class _Piece:
     is_tail: bool
     start: int
     text: str
+
+    @property
+    def is_within_a_line(self) -> bool:
+        """Whether it is a blank between words, not one between blocks, where a mark would break a table."""
+        holder = self.element.getparent() if self.is_tail else self.element
+        return "\n" not in self.text and holder is not None and holder.tag in _LINES
 
 
 def plain_text(root: Any) -> str:
@@ -81,7 +88,7 @@ def mark(root: Any, start: int, end: int) -> int:
     # From the end, so that what is still to be wrapped stays where it is.
     for piece in reversed(pieces):
         first, last = max(start - piece.start, 0), min(end - piece.start, len(piece.text))
-        if piece.text[first:last].strip():
+        if piece.text[first:last].strip() or piece.is_within_a_line:
             _wrap(piece, first, last)
             num_marks += 1
     return num_marks

@@ -29,7 +29,7 @@ DECIDING_TEMPERATURE = 0.6
 LEADING, BROKEN = 0.5, 9.0
 """Taken from the score of a span that begins with a word which leads to an answer, or has half a pair of marks."""
 _LEADS = frozenset("由位于於是为為以在属即叫因从被对向与和及而并则至到的有")
-_PAIRS = ("《》", "“”", "「」", "『』", "（）", "()", "【】")
+_PAIRS = (("《", "》"), ("“", "”"), ("「", "」"), ("『", "』"), ("（", "）"), ("(", ")"), ("【", "】"))
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,13 @@ may begin inside a word that was cut wrongly.
 
 from __future__ import annotations
 
-import io
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
+from pagoda.rag.chinese import cut
 from pagoda.rag.extractive.spans import Token, sentence_bounds, tokenize_spans
 
 _QUESTION_WORD = re.compile(
@@ -141,32 +140,6 @@ def _head_after(text: str) -> str:
 def _head_before(text: str) -> str:
     """The last word before "是什么" that is no link: 职务 of "他的职务是什么"."""
     return next((word for word, _ in reversed(cut(text)) if word not in _LINKS and word[0].isalnum()), "")
-
-
-def cut(text: str) -> list[tuple[str, str]]:
-    """(word, part of speech), which together are the text."""
-    return [(pair.word, pair.flag or "x") for pair in _tagger().cut(text)]
-
-
-@lru_cache(maxsize=1)
-def _tagger() -> Any:
-    """jieba's tagger. It would read its dictionary twice, line by line, which is most of the first question's wait."""
-    import jieba
-    from jieba import posseg
-
-    words = jieba.Tokenizer()
-    with words.get_dict_file() as file:
-        # word, how often, part of speech, in each line; a flat list of texts costs the garbage collector nothing.
-        fields = file.read().decode("utf-8").split()
-    known, counts, tags = fields[0::3], list(map(int, fields[1::3])), fields[2::3]
-    # What `initialize` does, without its cache: that file lies where everyone may write and is read by `marshal`.
-    words.FREQ = dict.fromkeys((word[:end] for word in known for end in range(1, len(word))), 0)
-    words.FREQ.update(zip(known, counts, strict=True))
-    words.total, words.initialized = sum(counts), True
-    words.get_dict_file = io.BytesIO  # nothing is left to be read
-    tagger = posseg.POSTokenizer(words)
-    tagger.word_tag_tab = dict(zip(known, tags, strict=True))
-    return tagger
 
 
 def _tag(text: str) -> tuple[list[str], set[int], set[int]]:

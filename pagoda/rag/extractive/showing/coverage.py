@@ -14,21 +14,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from pagoda.rag.content_words import content
+from pagoda.rag.content_words import ASKING, content, names_of, plain_name
 from pagoda.rag.documents.document import Hit
 from pagoda.rag.extractive.showing.prose import is_prose
 
-# What a question asks with, which no answer repeats.
-_ASKING = re.compile(
-    r"\b(?:what|which|who|whom|whose|when|where|why|how|many|much|do|does|did|is|are|was|were|can|could|should|would|will"
-    r"|i|you|we|it|there|please|tell|me|mean|means|happens?|way|name)\b"
-    "|什么|什麼|哪[些个個种種]?|谁|誰|多少|几|幾|如何|怎[么麼样樣]|为何|為何|是否|能否|可否|吗|嗎|呢|请问|請問|有没有"
-    "|能不能|可以|需要|应该",
-    re.I,
-)
+FIRST_HITS = 3
+"""How many hits tell whether a collection is running prose or a manual."""
 RIVAL = 0.9
 """Of what the best sentence holds of a question: who holds as much may say the contrary of it."""
-_IDENTIFIER = re.compile(r"[A-Za-z_$@~/.-]*[A-Za-z0-9][\w.$@~/-]*")
+
+
+_IDENTIFIER = re.compile(r"^--?[A-Za-z]|\w_\w")
 
 
 @dataclass(frozen=True)
@@ -61,7 +57,7 @@ class Coverage:
     @cached_property
     def wanted(self) -> QuestionWords:
         """The question's words; all alike where none is left."""
-        asked = content(_ASKING.sub(" ", self.question)) or content(self.question)
+        asked = content(ASKING.sub(" ", self.question)) or content(self.question)
         told = [words for of_hit in self.words for words in of_hit]
         worth = {word: math.log(1 + (len(told) + 1) / (sum(word in w for w in told) + 0.5)) for word in sorted(asked)}
         total = sum(worth.values()) or 1.0
@@ -74,13 +70,8 @@ class Coverage:
 
     @cached_property
     def prose(self) -> float:
-        """Share of the sentences that read alone, the mean of all hits; 0 without hits."""
-        texts = [hit.chunk.text for hit in self.hits]
-        shares = [
-            sum(is_prose(text, *place) for place in bounds) / len(bounds) if bounds else 0.0
-            for text, bounds in zip(texts, self.sentences, strict=True)
-        ]
-        return sum(shares) / len(shares) if shares else 0.0
+        """Share of the sentences that read alone, the mean of the first hits; 0 without hits."""
+        return prose_share([(hit.chunk.text, bounds) for hit, bounds in zip(self.hits, self.sentences, strict=True)])
 
     def in_passage(self, index: int) -> float:
         """How much of the question a hit holds, its heading included."""
@@ -103,19 +94,20 @@ class Coverage:
     def names_missing(self, index: int) -> int:
         """How many names of the question (Latin words of a Chinese one; capitals, digits, marks) a hit lacks."""
         chunk = self.hits[index].chunk
-        text = (chunk.heading + chunk.text).lower()
-        return sum(name.lower() not in text for name in names_of(self.question))
+        text = f"{chunk.source} {chunk.title} {chunk.section} {chunk.text}".lower()
+        return sum(plain_name(name) not in text for name in names_of(self.question))
+
+    def lacks_identifier(self) -> bool:
+        """Whether the question is about an option or a variable, by its letters, that none of the hits has."""
+        told = [f"{hit.chunk.source} {hit.chunk.section} {hit.text}".lower() for hit in self.hits]
+        asked = [name.lower() for name in names_of(self.question) if _IDENTIFIER.search(name)]
+        return any(not any(name in text for text in told) for name in asked)
 
 
-def names_of(question: str) -> list[str]:
-    """What a question calls by its name, in its order.
-
-    >>> names_of("How does --port work in Debian 12?"), names_of("TiDB 支持 SAVEPOINT 吗？")
-    (['--port', 'Debian', '12'], ['TiDB', 'SAVEPOINT'])
-    """
-    is_chinese = re.search(r"[\u4e00-\u9fff]", question) is not None
-    found = [match[0].rstrip(".-/") for match in _IDENTIFIER.finditer(question)]
-    kept = found if is_chinese else [name for name in found[1:] if not re.fullmatch(r"[a-z][a-z'’-]*|I|[A-Z]", name)]
-    if not is_chinese and found and re.search(r"[\d_./-]|.[A-Z]", found[0]):
-        kept = [found[0], *kept]
-    return [name for name in kept if name]
+def prose_share(passages: Sequence[tuple[str, Sequence[tuple[int, int]]]]) -> float:
+    """Share of the sentences that read alone, the mean of the first passages, each with the places of its sentences."""
+    shares = [
+        sum(is_prose(text, *place) for place in bounds) / len(bounds) if bounds else 0.0
+        for text, bounds in passages[:FIRST_HITS]
+    ]
+    return sum(shares) / len(shares) if shares else 0.0

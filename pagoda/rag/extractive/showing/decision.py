@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,8 @@ class Signs:
     in_own_sentence: the same share in the sentence that would be shown
     names_missing: names of the question that the passage lacks
     likeness: of question and passage word by word; where no embedder tells it, what it usually is
+    covered, covered_in_sentence: share of the question's words, what is rare in the collection worth more, in the
+        passage and in its best sentence with the headings above; unknown: of those that the collection does not have
     words: the passage's score by its words beside the highest of all hits
     lead: how much more of the question the passage holds than the best of the others
     rank: its place among the hits, 0 for the first
@@ -54,6 +56,9 @@ class Signs:
     in_own_sentence: float
     names_missing: float
     likeness: float
+    covered: float
+    covered_in_sentence: float
+    unknown: float
     words: float
     lead: float
     rank: float
@@ -74,6 +79,10 @@ def signs_of(coverage: Coverage, index: int, own_sentence: int, reader: float, f
         in_own_sentence=shares[own_sentence] if 0 <= own_sentence < len(shares) else 0.0,
         names_missing=float(min(3, coverage.names_missing(index))),
         likeness=float(parts[index].get("tokens", USUAL_LIKENESS)),
+        # Hits that no retriever looked at have none of these: then the hits are what there is of the collection.
+        covered=parts[index].get("covered", passages[index]),
+        covered_in_sentence=parts[index].get("in_sentence", max(shares, default=0.0)),
+        unknown=parts[index].get("unknown", 1 - coverage.anywhere()),
         words=parts[index].get("bm25", 0.0) / most_words if most_words > 0 else 1.0,
         lead=passages[index] - max(others, default=0.0),
         rank=float(index),
@@ -97,14 +106,25 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Decision:
-    """For each group: weights of `Signs` by name, with a bias; and thresholds of what they give."""
+    """For each group: weights of `Signs` by name, with a bias; and thresholds of what they give.
+
+    alone: weights that tell whether less than the passage is enough, fitted without questions made to look alike
+    """
 
     weights: Mapping[Group, Mapping[str, float]]
     thresholds: Mapping[Group, Thresholds]
+    alone: Mapping[Group, Mapping[str, float]] = field(default_factory=dict)
 
     def probability(self, group: Group, signs: Signs) -> float:
         """That the passage answers the question, 0 to 1."""
-        weights = self.weights[group]
+        return self._probability(self.weights[group], signs)
+
+    def certainty(self, group: Group, signs: Signs) -> float:
+        """The same where it is known that something answers: whether its sentence or its words are enough."""
+        return self._probability(self.alone.get(group, self.weights[group]), signs)
+
+    @staticmethod
+    def _probability(weights: Mapping[str, float], signs: Signs) -> float:
         logit = weights["bias"] + sum(weights[name] * value for name, value in asdict(signs).items())
         return 1 / (1 + math.exp(-max(-30.0, min(30.0, logit))))
 
@@ -122,11 +142,16 @@ def words_are_likely(group: Group) -> bool:
 @lru_cache(maxsize=2)
 def load_decision(path: Path = WEIGHTS) -> Decision:
     """The packaged weights. Raises ConfigError where the file is missing, broken, or of other signs."""
-    wanted = {field.name for field in fields(Signs)} | {"bias"}
+    wanted = sorted({each.name for each in fields(Signs)} | {"bias"})
     try:
         told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["groups"]
-        weights = {group: {name: float(values[name]) for name in sorted(wanted)} for group, values in told.items()}
+        weights = {group: {name: float(values[name]) for name in wanted} for group, values in told.items()}
+        alone = {
+            group: {name: float(values["alone"][name]) for name in wanted}
+            for group, values in told.items()
+            if "alone" in values
+        }
         thresholds = {group: Thresholds(**values["thresholds"]) for group, values in told.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path} holds no weights for what is shown ({error!r}): reinstall pagoda") from error
-    return Decision(weights, thresholds)
+    return Decision(weights, thresholds, alone)

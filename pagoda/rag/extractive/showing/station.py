@@ -38,6 +38,7 @@ class Candidate:
 
     sentences: in order; span: the words; heading: what the passage stands under
     key: the sentence that is asked about; contested: another one may be as well
+    is_ruled_out: the words are of a row that says it is not what is asked for
     """
 
     text: str
@@ -46,6 +47,7 @@ class Candidate:
     key: int
     heading: str = ""
     contested: bool = False
+    is_ruled_out: bool = False
 
 
 def shown(
@@ -54,7 +56,7 @@ def shown(
     """How a candidate is shown for a question of some form."""
     at = asked_about(form, found)
     sentence = _sentence(found, at)
-    undecided = not sentence_is_sure or (form == "polar" and found.contested)
+    undecided = not sentence_is_sure or found.is_ruled_out or (form == "polar" and found.contested)
     if form == "block" or undecided or not _reads_alone(found.text, sentence):
         return passage(form, found, words_are_likely=words_are_likely or sentence_is_sure)
     marked = _marked(form, found, sentence)

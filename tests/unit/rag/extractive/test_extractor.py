@@ -1,6 +1,7 @@
 """The extractive answerer quotes its documents to the letter, in both languages, and knows when it has nothing."""
 
 import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -107,6 +108,36 @@ def test_hits_of_both_languages_compete_by_how_sure_their_readers_are():
     for question, answer in (("Who designed the tower?", "Gustave Eiffel"), ("鲁迅的代表作是什么？", "《呐喊》")):
         for hits in ([hit(TOWER), hit(WRITER)], [hit(WRITER), hit(TOWER)]):
             assert answerer.answer(question, hits).text == answer
+
+
+def test_no_passage_of_another_language_stands_beside_the_best():
+    steps = "借书的步骤：\n1. 出示证件。\n2. 在机器上刷卡。"
+    more = "还书的步骤：\n1. 放入还书箱。\n2. 等待短信。"
+    foreign = "Borrowing books:\n1. Show your card.\n2. Use the machine."
+    hits = [
+        replace(hit(text), chunk=replace(hit(text).chunk, source=name))
+        for name, text in (("a.md", steps), ("b.md", foreign), ("c.md", more))
+    ]
+    found = ExtractiveAnswerer(ALWAYS).answer("借书的步骤有哪些？", hits)
+    assert [place.chunk.source for place in found.places] == ["a.md", "c.md"]
+    found = ExtractiveAnswerer(ALWAYS).answer("What are the steps of borrowing books?", hits)
+    assert [place.chunk.source for place in found.places] == ["b.md"]
+
+
+def test_yes_or_no_of_what_no_document_names_is_declined():
+    library = hit("图书馆周一闭馆。图书馆有三层。")
+    known = replace(library, parts={"bm25": 1.0, "unknown": 0.0})
+    unknown = replace(library, parts={"bm25": 1.0, "unknown": 0.5})
+    assert not ExtractiveAnswerer(ALWAYS).answer("图书馆周一闭馆吗？", [known]).abstained
+    assert ExtractiveAnswerer(ALWAYS).answer("图书馆可以打印吗？", [unknown]).abstained
+    assert not ExtractiveAnswerer(ALWAYS).answer("图书馆有几层？", [unknown]).abstained
+
+
+def test_an_option_that_nothing_read_has_is_declined():
+    options = hit("--retry gives the number of tries. --retry-delay gives the seconds between them.")
+    assert not ExtractiveAnswerer(ALWAYS).answer("What does --retry-delay give?", [options]).abstained
+    assert ExtractiveAnswerer(ALWAYS).answer("What does --retry-memory give?", [options]).abstained
+    assert ExtractiveAnswerer(ALWAYS).answer("retry_email 的默认值是多少？", [hit(WRITER)]).abstained
 
 
 def test_the_threshold_alone_decides_whether_it_abstains():

@@ -54,6 +54,21 @@ def test_parts_of_one_document_and_pages_that_differ_in_more_are_no_copies() -> 
     assert len(without_copies("port?", pages, 5)) == 2
 
 
+def test_of_a_page_in_folders_of_versions_one_is_taken_though_much_of_it_was_rewritten() -> None:
+    old = hit("v1.4/quota.md", "The quota of a project is 50 GB. It is raised by the support on request.", 3.0)
+    new = hit("v2.0/quota.md", "The quota of a project is 80 GB. It is raised in the console by its owner.", 2.0)
+    (found,) = without_copies("How large is the quota of a project?", [old, new], 5)
+    assert (found.source, found.copies) == ("v2.0/quota.md", ("v1.4/quota.md",))
+    assert without_copies("How large is the quota in v1.4?", [old, new], 5)[0].source == "v1.4/quota.md"
+    chapters = [hit(f"ch0{i}.md", found.text) for i, found in enumerate((old, new))]
+    assert len(without_copies("How large is the quota?", chapters, 5)) == 2
+
+
+def test_the_version_of_a_path_is_that_of_its_folder_and_no_number_of_a_page() -> None:
+    pages = [hit(f"{version}/page{i}.md", PAGE.format(i)) for i, version in ((9, "v1"), (2, "v2"))]
+    assert without_copies("How large?", pages, 5)[0].source == "v2/page2.md"
+
+
 def test_what_was_left_out_is_told_for_what_is_cited() -> None:
     hits = without_copies("How large may an upload be?", [*VERSIONS, OTHER], 5)
     assert told_copies(["paid.md"], hits, "en") == ()

@@ -98,6 +98,14 @@ def test_a_passage_over_several_elements_is_marked_in_each_and_nothing_else_is()
     assert plain_text(tree) == text
 
 
+def test_blanks_within_a_line_are_marked_and_those_between_cells_are_not() -> None:
+    tree = html_tree("<body><pre><i>a</i> <i>b</i>\n<i>c</i></pre><table><tr><td>d</td> <td>e</td></tr></table>")
+    mark(tree, 0, len(plain_text(tree)))
+    shown = safe_html(tree)
+    assert "<i><mark>a</mark></i><mark> </mark><i><mark>b</mark></i>\n<i>" in shown
+    assert "<td><mark>d</mark></td> <td><mark>e</mark></td>" in shown
+
+
 def test_a_text_is_shown_by_its_structure_and_marked_to_the_letter() -> None:
     text = "Title\n\nFirst <b>line</b>\nsecond\n\n$ run\n\nEnd"
     listing = (text.index("$ run"), text.index("$ run") + 6)

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from pagoda.errors import ConfigError
+from pagoda.rag.content_words import names_of
 from pagoda.rag.documents.document import Chunk, Hit
-from pagoda.rag.extractive.showing.coverage import Coverage, names_of
+from pagoda.rag.extractive.showing.coverage import Coverage
 from pagoda.rag.extractive.showing.decision import WEIGHTS, group_of, load_decision, signs_of
 
 

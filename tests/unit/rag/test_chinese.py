@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pagoda.rag.extractive.chinese.words import _tagger, cut
+from pagoda.rag.chinese import _tagger, cut
 
 
 def test_the_tables_are_those_that_jieba_makes() -> None:
