@@ -37,7 +37,7 @@ class DenseWeight:
         packed = kernels.pack(weight)
         if packed is not weight:
             layer.packed = packed
-            layer.weight = None
+            layer.register_parameter("weight", None)
 
     def apply(self, layer: nn.Module, x: torch.Tensor, bias: torch.Tensor | None, kernels: Kernels) -> torch.Tensor:
         weight = layer.weight if layer.weight is not None else layer.packed

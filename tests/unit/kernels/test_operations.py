@@ -1,7 +1,7 @@
-"""Every implementation of the kernels against formulas written out in fp64, and their promise of exact rows, bit for bit.
+"""Every implementation of the kernels against formulas written out in fp64, and their promise of exact rows.
 
-The native ones in each instruction set that this machine runs, on one thread and on three; those that were not built, for
-want of a compiler, are not among them.
+The native ones in each instruction set that this machine runs, on one thread and on three; those that were not built,
+for want of a compiler, are not among them.
 """
 
 from __future__ import annotations
