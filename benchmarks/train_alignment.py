@@ -109,9 +109,9 @@ def asked_of_all(data: Path, known: set[str], words: Answerable, aligned: Aligne
     for asked in train_showing.squad(argparse.Namespace(data=data)):
         if asked.id not in known:
             title, answers = questions[asked.id]
-            hits = list(asked.hits[: train_showing.NUM_READ])
-            readings = answerer.readings(asked.question, hits)
-            yield row_of(asked, title, answers if asked.kind == "answer" else [], readings, words, aligned)
+            readings = answerer.readings(asked.question, asked.hits)
+            read = replace(asked, hits=answerer.read_hits(asked.hits))
+            yield row_of(read, title, answers if asked.kind == "answer" else [], readings, words, aligned)
 
 
 def row_of(
@@ -122,13 +122,13 @@ def row_of(
     words: Answerable,
     aligned: Aligned,
 ) -> Row:
-    """One question, decided anew by both."""
+    """One question with the hits that were read, decided anew by both."""
     hits, decided = asked.hits, []
     for read in readings:
         chunk = hits[read.hit_index].chunk
         told = [chunk.text[left:right] for left, right in sentences_of(chunk)]
         decided.append(replace(read, log_odds=words.log_odds(asked.question, told, read.by_margin)))
-    best = max(examined(asked.question, hits[: train_showing.NUM_READ], decided), key=lambda each: each.probability)
+    best = max(examined(asked.question, hits, decided), key=lambda each: each.probability)
     read, chunk = best.reading, hits[best.reading.hit_index].chunk
     by_alignment = read.log_odds
     if best.group == ALIGNED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import json
 import sys
@@ -343,3 +344,34 @@ def test_generated_answers_are_counted_over_those_with_an_answer_and_over_all() 
     line = rag_generated.report(rows, "guided")
     # F1, EM | F1 over all | cited, of two answers | abstentions that are right, of two | of one | wrong ones, of three
     assert line == "| guided | 3 + 1 | 50.0 | 33.3 | 62.5 | 50.0 | 50.0 | 100.0 | 33.3 | 2.00 |"
+
+
+@pytest.mark.parametrize("script", sorted(ROOT.glob("benchmarks/*.py")), ids=lambda path: path.stem)
+def test_what_a_script_takes_from_another_is_there(script: Path) -> None:
+    tree = ast.parse(script.read_text("utf-8"))
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    asked = [
+        (node.value.id, node.attr)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in imported
+    ]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            asked += [(node.module, alias.name) for alias in node.names]
+    for module, name in asked:
+        for folder in (ROOT / "benchmarks", ROOT):
+            file = folder / f"{module.replace('.', '/')}.py"
+            assert not file.exists() or name in _names_of(file), f"{module} has no {name}"
+
+
+def _names_of(file: Path) -> set[str]:
+    """What a module defines or imports, under whatever condition."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found.update(alias.asname or alias.name for alias in node.names)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+    return found

@@ -22,8 +22,6 @@ FIRST_HITS = 3
 """How many hits tell whether a collection is running prose or a manual."""
 RIVAL = 0.9
 """Of what the best sentence holds of a question: who holds as much may say the contrary of it."""
-
-
 _IDENTIFIER = re.compile(r"^--?[A-Za-z]|\w_\w")
 
 
@@ -93,15 +91,27 @@ class Coverage:
 
     def names_missing(self, index: int) -> int:
         """How many names of the question (Latin words of a Chinese one; capitals, digits, marks) a hit lacks."""
-        chunk = self.hits[index].chunk
-        text = f"{chunk.source} {chunk.title} {chunk.section} {chunk.text}".lower()
+        text = _said(self.hits[index])
         return sum(plain_name(name) not in text for name in names_of(self.question))
 
     def lacks_identifier(self) -> bool:
         """Whether the question is about an option or a variable, by its letters, that none of the hits has."""
-        told = [f"{hit.chunk.source} {hit.chunk.section} {hit.text}".lower() for hit in self.hits]
+        told = [_said(hit) for hit in self.hits]
         asked = [name.lower() for name in names_of(self.question) if _IDENTIFIER.search(name)]
-        return any(not any(name in text for text in told) for name in asked)
+        return any(not any(_has(text, name) for text in told) for name in asked)
+
+
+def _said(hit: Hit) -> str:
+    """A hit with all that it stands under, in small letters."""
+    chunk = hit.chunk
+    return f"{chunk.source} {chunk.title} {chunk.section} {chunk.text}".lower()
+
+
+def _has(text: str, identifier: str) -> bool:
+    """Whether a text has it; a long option is another one where it goes on: --retry, --retry-delay."""
+    if not identifier.startswith("--"):
+        return identifier in text
+    return re.search(rf"(?<![\w-]){re.escape(identifier)}(?![\w-])", text) is not None
 
 
 def prose_share(passages: Sequence[tuple[str, Sequence[tuple[int, int]]]]) -> float:

@@ -136,7 +136,11 @@ def test_yes_or_no_of_what_no_document_names_is_declined():
 def test_an_option_that_nothing_read_has_is_declined():
     options = hit("--retry gives the number of tries. --retry-delay gives the seconds between them.")
     assert not ExtractiveAnswerer(ALWAYS).answer("What does --retry-delay give?", [options]).abstained
+    assert not ExtractiveAnswerer(ALWAYS).answer("What does --retry give?", [options]).abstained
     assert ExtractiveAnswerer(ALWAYS).answer("What does --retry-memory give?", [options]).abstained
+    longer = hit("--retry-delay=SECONDS gives the seconds between two tries.")
+    assert not ExtractiveAnswerer(ALWAYS).answer("What does --retry-delay give?", [longer]).abstained
+    assert ExtractiveAnswerer(ALWAYS).answer("What does --retry give?", [longer]).abstained
     assert ExtractiveAnswerer(ALWAYS).answer("retry_email 的默认值是多少？", [hit(WRITER)]).abstained
 
 
