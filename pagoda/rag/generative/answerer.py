@@ -32,10 +32,11 @@ from pagoda.rag.generative.prompt import (
 )
 from pagoda.rag.generative.source import Source
 from pagoda.rag.generative.support import SupportCheck
+from pagoda.rag.splitting.sentences import sentence_spans
 from pagoda.rag.words import words_in
 
 T = TypeVar("T")
-_SENTENCE_END = re.compile(r"[。！？…]+[”’」』]*|[.!?]+[\"')]*(?=\s)(?:\s*\[\d+\])*|\n")
+_MARKS = re.compile(r"(?:\s*\[\d+\])*")
 SMALL = 2_000_000_000
 """Parameters below which a model is asked in plain words, and for no more than a few sentences."""
 SMALL_ANSWER_TOKENS = 96
@@ -208,11 +209,14 @@ class GenerativeAnswerer:
 def _whole_sentences(text: str) -> str:
     """A text that was cut off, without its last sentence; all of it where there is no other.
 
-    >>> _whole_sentences("It opens at 9.30. On Sundays it")
-    'It opens at 9.30.'
+    >>> _whole_sentences("It opens at 9.30. [1] On Sundays it"), _whole_sentences("Do, e.g. this:\\n1. Open the")
+    ('It opens at 9.30. [1]', 'Do, e.g. this:')
     """
-    ends = [match.end() for match in _SENTENCE_END.finditer(text)]
-    return text[: ends[-1]] if ends else text
+    ends = [end for _, end in sentence_spans(text)]
+    if len(ends) < 2:
+        return text
+    marks = _MARKS.match(text, ends[-2])
+    return text[: marks.end() if marks else ends[-2]]
 
 
 async def _next(stream: AsyncIterator[str]) -> str | None:
