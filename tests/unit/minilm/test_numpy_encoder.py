@@ -46,3 +46,13 @@ def test_gelu_is_exact_to_floating_point(size: int) -> None:
     values = np.linspace(-12, 12, size, dtype=np.float32)
     expected = [x * 0.5 * math.erfc(-x / math.sqrt(2)) for x in values.tolist()]
     np.testing.assert_allclose(gelu(values.copy()), expected, atol=1e-6)
+
+
+def test_weights_are_held_once_and_tensors_are_the_callers_own() -> None:
+    folder = packaged_folder("a test", "all")
+    first, again, name = read_arrays(folder), read_arrays(folder), "embeddings.word_embeddings.weight"
+    assert first is not again
+    assert np.shares_memory(first[name], again[name])
+    tensor = read_weights(folder)[name]
+    tensor.zero_()
+    assert first[name].any()
