@@ -131,8 +131,8 @@ def _alike(piece: str, stem: str) -> list[tuple[int, int] | None]:
     """Words that begin with the same one, or the last name of several where the piece is a name; none, or several."""
     first, size = piece.split()[0], len(piece.split())
     same = re.finditer(rf"(?<![\w-]){re.escape(first)}(?:\s+[^\s,;?]+){{{size - 1}}}(?![\w-])", stem)
-    names = re.finditer(r"(?<=\s)[A-Z][\w-]*(?:\s[A-Z][\w-]*)*", stem) if first[0].isupper() else ()
-    return [match.span() for match in same] or [match.span() for match in names][-1:]
+    names = re.finditer(r"(?<=\s)[A-Z][\w-]*(?:\s[A-Z][\w-]*)*", stem)
+    return [match.span() for match in same] or [match.span() for match in names if first[0].isupper()][-1:]
 
 
 def _put(piece: str, stem: str, place: tuple[int, int]) -> str:
