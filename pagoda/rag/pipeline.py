@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self, get_args
 
 from pagoda.chat.loop import LoopThread
-from pagoda.chat.model import ChatModel, Message
+from pagoda.chat.model import ChatModel
 from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.installation import program
 from pagoda.language import language_of
@@ -35,7 +35,7 @@ from pagoda.rag.generative.guided import UNSURE, GuidedAnswerer
 from pagoda.rag.generative.support import SupportCheck
 from pagoda.rag.index.options import IndexOptions
 from pagoda.rag.inputs import chat_model_of, check_question, embedder_of, named_place, reranker_of
-from pagoda.rag.query import AnswererName, RagQuery, Where
+from pagoda.rag.query import AnswererName, RagQuery, Turn, Where
 from pagoda.rag.retrieval.versions import told_copies
 from pagoda.rag.words import words_in
 
@@ -239,7 +239,7 @@ class RAG:
         k: int = 5,
         where: Where | None = None,
         *,
-        history: Sequence[Message] = (),
+        history: Sequence[Turn] = (),
         answerer: AnswererName | None = None,
     ) -> Answer:
         """One answer, with its sources or with the statement that there is none.
@@ -248,7 +248,7 @@ class RAG:
         answerer: "extractive" quotes although there is a model; "guided" has the model confirm what is quoted
         Raises InvalidRequestError, PromptTooLongError, ChatModelError, RagError.
         """
-        return self._loop.run(self.answer(RagQuery(question, k, where, history, answerer)))
+        return self._loop.run(self.answer(RagQuery.of(question, k, where, history, answerer)))
 
     def query_batch(
         self, questions: Sequence[str], k: int = 5, where: Where | None = None, *, answerer: AnswererName | None = None
@@ -273,11 +273,11 @@ class RAG:
         k: int = 5,
         where: Where | None = None,
         *,
-        history: Sequence[Message] = (),
+        history: Sequence[Turn] = (),
         answerer: AnswererName | None = None,
     ) -> Answer:
         """As `query`, from any event loop; cancelling it ends the model's work."""
-        return await self.answer(RagQuery(question, k, where, history, answerer))
+        return await self.answer(RagQuery.of(question, k, where, history, answerer))
 
     def astream(
         self,
@@ -285,11 +285,11 @@ class RAG:
         k: int = 5,
         where: Where | None = None,
         *,
-        history: Sequence[Message] = (),
+        history: Sequence[Turn] = (),
         answerer: AnswererName | None = None,
     ) -> AsyncGenerator[str | Answer]:
         """Pieces of text as they come, at last the Answer. The pieces are not checked yet: the Answer's text counts."""
-        return self.answer_stream(RagQuery(question, k, where, history, answerer))
+        return self.answer_stream(RagQuery.of(question, k, where, history, answerer))
 
     def stream(
         self,
@@ -297,11 +297,11 @@ class RAG:
         k: int = 5,
         where: Where | None = None,
         *,
-        history: Sequence[Message] = (),
+        history: Sequence[Turn] = (),
         answerer: AnswererName | None = None,
     ) -> Generator[str | Answer]:
         """As `astream`, for plain code."""
-        return self._loop.iterate(self.answer_stream(RagQuery(question, k, where, history, answerer)))
+        return self._loop.iterate(self.answer_stream(RagQuery.of(question, k, where, history, answerer)))
 
     async def answer(self, query: RagQuery) -> Answer:
         """What `query` and `aquery` give, from any event loop."""

@@ -29,6 +29,7 @@ FILE_OPTIONS = (
     option("overlap", int, "Sentences that a chunk takes over from the one before.", default=1),
 )
 """Which files become documents, and how: what `files` is in the command. The index keeps them for the next run."""
+_NOTHING: tuple[Any, ...] = ("", (), [])  # options that were taken back; 0 is something
 _OPTIONS = {"chunk_tokens": "max_chunk_tokens", "overlap": "overlap_sentences"}
 
 
@@ -54,7 +55,8 @@ def _tell_options(terminal: Terminal, words: RagWords, report: IndexReport, give
     """Options that were kept from before, and those that are not as they were."""
     changed = {_flag(name): values for name, values in report.changed.items()}
     named = {f"--{name.replace('_', '-')}" for name in given}
-    kept = {flag: value for name, value in report.options.items() if (flag := _flag(name)) not in named and value}
+    said = {_flag(name): value for name, value in report.options.items() if value not in _NOTHING}
+    kept = {flag: value for flag, value in said.items() if flag not in named}
     if kept:
         told = ", ".join(f"{flag} {_shown(value)}" for flag, value in kept.items())
         terminal.note(printable(words.options_kept.format(options=told)))
@@ -64,7 +66,9 @@ def _tell_options(terminal: Terminal, words: RagWords, report: IndexReport, give
 
 
 def _shown(value: Any) -> str:
-    return " ".join(value) if isinstance(value, list | tuple) and value else str(value or '""')
+    if value in _NOTHING:
+        return '""'
+    return " ".join(value) if isinstance(value, list | tuple) else str(value)
 
 
 def watch_files(

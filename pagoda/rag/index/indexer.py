@@ -116,6 +116,7 @@ class Indexer:
         """Index files and folders: what is new or changed enters, what is gone from them leaves.
 
         root: names are relative to it, and nothing outside it is read
+        Raises ConfigError where a new choice of files leaves none of an index that holds documents.
         Files that cannot be read are reported. Raises RagError where a path does not exist or is outside `root`,
         IndexLockedError where another process writes, StoreError where the store fails; what was committed before
         stays, and the next run continues.
@@ -124,6 +125,7 @@ class Indexer:
             raise RagError("no path was given: name files or folders")
         began = time.perf_counter()
         scan = find_files(paths, root, exclude=self.index.path, choice=self.options.choice)
+        self._check_choice(scan)
         with self.index.writing() as open_store:
             changed = self._keep_options()
             writer = IndexWriter(self.index, open_store, self.embedder, self.batch_sentences)
@@ -134,6 +136,17 @@ class Indexer:
         _, num_chunks, _ = self.index.catalog.counts()
         report = run.report(num_chunks, time.perf_counter() - began)
         return replace(report, options=self.options.said(), changed=changed)
+
+    def _check_choice(self, scan: Scan) -> None:
+        """A pattern with a slip in it must not empty an index. Raises ConfigError."""
+        choice = self.options.choice
+        if scan.files or choice == self.index.options.choice or not self.index.catalog.counts()[0]:
+            return
+        given = f"include={list(choice.include)} and exclude={list(choice.exclude)}"
+        raise ConfigError(
+            f"{given} leave no file, and all documents would leave the index: nothing was changed. Patterns are like "
+            "'*.md' or 'guide/*'"
+        )
 
     def _keep_options(self) -> dict[str, tuple[Any, Any]]:
         """What is not as it was in an index that holds documents. Before anything is written: a killed run goes on."""

@@ -6,6 +6,7 @@ catalog keeps the options beside the documents.
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -46,6 +47,8 @@ class IndexOptions:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ConfigError(f"{name} is {value}, expected at least {least}")
+        if self.encoding and not _is_encoding(self.encoding):
+            raise ConfigError(f"encoding is {self.encoding!r}, expected one that Python knows: utf-8, gb18030, big5")
 
     def over(self, kept: IndexOptions) -> IndexOptions:
         """These, and where nothing was said those of `kept`.
@@ -101,3 +104,11 @@ class IndexOptions:
             if name in known
         }
         return cls(**told)
+
+
+def _is_encoding(name: str) -> bool:
+    try:
+        codecs.lookup(name)
+    except LookupError:
+        return False
+    return True

@@ -154,6 +154,22 @@ def test_files_are_chosen_and_read_as_the_options_say(tmp_path: Path) -> None:
     assert "raise the limit with --max-bytes" in refused.stderr
 
 
+def test_a_slip_in_a_pattern_empties_no_index(tmp_path: Path) -> None:
+    store = ("--store", str(tmp_path / "store"))
+    invoke("index", str(HANDBOOK), *store, "--overlap", "0")
+    before = invoke("status", *store, "--json").stdout
+    for option in ("--include", "--exclude"):
+        refused = invoke("index", str(HANDBOOK), *store, option, "nothing*" if option == "--include" else "*")
+        assert refused.exit_code == 2
+        assert "nothing was changed" in refused.stderr
+        assert invoke("status", *store, "--json").stdout == before
+    unknown = invoke("index", str(HANDBOOK), *store, "--encoding", "nosuch")
+    assert (unknown.exit_code, "expected one that Python knows" in unknown.stderr) == (2, True)
+    again = invoke("index", str(HANDBOOK), *store)
+    assert "as this index was made: --overlap 0\n" in again.stderr
+    assert "0 added, 0 updated, 0 deleted" in again.stdout
+
+
 def test_options_of_the_first_run_are_kept_and_told(tmp_path: Path) -> None:
     store = ("--store", str(tmp_path / "store"))
     first = invoke("index", str(HANDBOOK), *store, "--chunk-tokens", "40", "--exclude", "*.txt", "--exclude", "drafts")

@@ -14,7 +14,7 @@ import pytest
 
 from pagoda.chat.model import Message
 from pagoda.chat.scripted import ScriptedChatModel
-from pagoda.errors import ChatModelError, ConfigError, InvalidRequestError
+from pagoda.errors import ChatModelError, ConfigError, InvalidParameterError, InvalidRequestError
 from pagoda.rag.answer import Answer
 from pagoda.rag.followup import joined
 from pagoda.rag.generative.condensing import condensed
@@ -211,6 +211,16 @@ def test_a_follow_up_is_found_by_the_question_before(make_rag: MakeRag) -> None:
     answer = make_rag().query("And whom do they ask?", history=history)
     assert answer.question == "And whom do they ask?"
     assert answer.citations[0].source == "hr/leave.md"
+
+
+def test_turns_before_are_taken_as_the_api_spells_them(make_rag: MakeRag) -> None:
+    rag = make_rag()
+    plain = [{"role": "user", "content": "What is the meal limit in Beijing?"}]
+    said = [Message(turn["role"], turn["content"]) for turn in plain]
+    spelt, made = (rag.query("And in Shanghai?", history=turns) for turns in (plain, said))
+    assert (spelt.text, spelt.citations) == (made.text, made.citations)
+    with pytest.raises(InvalidParameterError, match="expected turns like"):
+        rag.query("And in Shanghai?", history=["What is the meal limit in Beijing?"])  # type: ignore[list-item]
 
 
 def test_a_model_rewrites_a_follow_up_and_its_fancies_are_not_used() -> None:
