@@ -78,8 +78,8 @@ def _question(arguments: str | Mapping[str, Any]) -> str:
     """Raises InvalidRequestError for what no call of this tool looks like."""
     try:
         fields = json.loads(arguments) if isinstance(arguments, str) else arguments
-    except json.JSONDecodeError as error:
-        raise InvalidRequestError(f"the arguments are no JSON ({error.msg})") from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequestError(f"the arguments are no JSON ({error})") from error
     question = fields.get("question") if isinstance(fields, Mapping) else None
     if not isinstance(question, str):
         raise InvalidRequestError('the arguments are expected to be {"question": "..."}', param="question")

@@ -45,6 +45,7 @@ def test_what_a_document_orders_or_imitates_does_not_reach_the_model(rag: RAG) -
     ("arguments", "expected"),
     [
         ("{", "error: the arguments are no JSON"),
+        ("[" * 200_000, "error: the arguments are no JSON"),
         ("[]", "error: the arguments are expected to be"),
         ('{"query": "x"}', "error: the arguments are expected to be"),
         ('{"question": " "}', "error: the question is empty"),

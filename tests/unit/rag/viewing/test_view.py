@@ -13,7 +13,7 @@ import pytest
 
 from pagoda.errors import InvalidRequestError
 from pagoda.rag.errors import UnknownDocumentError
-from pagoda.rag.viewing.view import DocumentView, picture_of, view_of
+from pagoda.rag.viewing.view import _LINK_TARGET, DocumentView, picture_of, view_of
 
 MARKS = re.compile("<mark>(.*?)</mark>", re.DOTALL)
 
@@ -168,3 +168,9 @@ def test_a_pdf_that_is_gone_is_shown_by_its_words(shown: Callable[..., DocumentV
     assert MARKS.findall(view.html) == ["three euros"]
     with pytest.raises(InvalidRequestError, match="no pictures"):
         picture_of(shown.catalog, "tea.pdf", 1)  # type: ignore[attr-defined]
+
+
+def test_a_link_that_nothing_closes_is_looked_through_once() -> None:
+    # Every way to cut its target in two was tried.
+    assert _LINK_TARGET.sub("]", "](" + "a" * 50_000) == "](" + "a" * 50_000
+    assert _LINK_TARGET.sub("]", "[a](b_(c)_d) {#e}") == "[a] ]"
