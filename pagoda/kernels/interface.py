@@ -12,6 +12,9 @@ from typing import Any, Protocol
 
 import torch
 
+Matrix = Any
+"""A tensor `[out, in]`, or what one implementation's `pack` made of it: only the same implementation looks inside."""
+
 StepPlan = Any
 """What one implementation's `plan_attention` made: only the same implementation looks inside."""
 
@@ -63,8 +66,16 @@ class Kernels(Protocol):
     name: str
     row_multiple: int
 
-    def linear(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-        """`x [T, in] @ weight [out, in]^T + bias [out] -> [T, out]`."""
+    def computes(self, dtype: torch.dtype, device: torch.device) -> bool:
+        """Whether tensors of that kind may be handed to it."""
+        ...
+
+    def pack(self, weight: torch.Tensor) -> Matrix:
+        """`weight [out, in]` in the order in which `linear` reads it fastest: itself, or a copy that replaces it."""
+        ...
+
+    def linear(self, x: torch.Tensor, weight: Matrix, bias: torch.Tensor | None) -> torch.Tensor:
+        """`x [T, in] @ weight [out, in]^T + bias [out] -> [T, out]`; `weight` as it is or as `pack` made it."""
         ...
 
     def rms_norm(self, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:

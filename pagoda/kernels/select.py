@@ -14,9 +14,22 @@ from pagoda.errors import ConfigError, nearest
 from pagoda.kernels.interface import Kernels
 from pagoda.kernels.reference.operations import ROW_SPAN, ReferenceKernels, TiledReferenceKernels
 
+
+def _native() -> Kernels:
+    try:
+        from pagoda.kernels.native.operations import NativeKernels
+    except ImportError as error:
+        raise ConfigError(
+            "kernels='native' were not built when pagoda was installed: install a C++20 compiler (g++ 12, clang 15 or "
+            f"newer) and pagoda once more, or leave the option out for torch's kernels ({error})"
+        ) from error
+    return NativeKernels()
+
+
 KERNELS: dict[str, Callable[[], Kernels]] = {
     ReferenceKernels.name: ReferenceKernels,
     TiledReferenceKernels.name: TiledReferenceKernels,
+    "native": _native,
 }
 """Name -> what makes them; called once, when they are chosen, so that the others load nothing."""
 
@@ -36,6 +49,8 @@ def select_exact_kernels(name: str, shapes: list[tuple[int, int]], dtype: torch.
     shapes: (in_features, out_features) of the matrix products that the model will ask for.
     """
     kernels = select_kernels(name)
+    if not kernels.computes(dtype, device):
+        raise ConfigError(f"kernels={name!r} do not compute in {dtype} on {device}: leave the option out")
     if name == "auto" and not all(rows_are_exact(kernels, *shape, dtype, device) for shape in shapes):
         return TiledReferenceKernels()
     return kernels

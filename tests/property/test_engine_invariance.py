@@ -7,6 +7,7 @@ size, prefix hits, preemption, other orders of arrival, forks, and scenarios mad
 
 from __future__ import annotations
 
+import importlib.util
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -66,8 +67,23 @@ WORKS: tuple[Work, ...] = (
 NUM_SHORT = 8  # of which each fits into 6 blocks; the others take 18
 
 
+KERNELS = ["auto", *(["native"] if importlib.util.find_spec("pagoda.kernels.native.library") else [])]
+"""Torch's, and those in C++ where they were built."""
+
+
+@pytest.fixture(scope="module", params=KERNELS, autouse=True)
+def kernels(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Every engine of a test computes with these."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(globals(), "KERNELS_OF_TEST", request.param)
+        yield request.param
+
+
+KERNELS_OF_TEST = "auto"
+
+
 @pytest.fixture(scope="module")
-def answers_alone(make_llm: Callable[..., LLM]) -> Callable[[str, str], list[Any]]:
+def answers_alone(make_llm: Callable[..., LLM], kernels: str) -> Callable[[str, str], list[Any]]:
     """`answers_alone(shape, dtype)`: the answer to each of WORKS, one by one in an engine without prefix cache."""
     known: dict[tuple[str, str], list[Any]] = {}
 
@@ -81,7 +97,8 @@ def answers_alone(make_llm: Callable[..., LLM]) -> Callable[[str, str], list[Any
 
 
 def _engine(make_llm: Callable[..., LLM], shape: str, dtype: str, **settings: Any) -> LLMEngine:
-    return make_llm(shape, dtype=dtype, max_model_len=MAX_MODEL_LEN, max_logprobs=-1, **settings).llm_engine
+    settings = {"max_model_len": MAX_MODEL_LEN, "max_logprobs": -1, "kernels": KERNELS_OF_TEST, **settings}
+    return make_llm(shape, dtype=dtype, **settings).llm_engine
 
 
 def _answers(engine: LLMEngine, works: Iterable[Work], priorities: Iterable[int] = ()) -> list[Any]:

@@ -31,7 +31,7 @@ ORDER: dict[str, list[list[str]]] = {
     "models": [["families"], ["gguf"], ["tokenizer", "shelf"], ["checkpoint"]],
     "cli": [["console"], ["bench", "rag", "dialogue"]],
     "conformance": [["checks"]],
-    "kernels": [["reference"]],
+    "kernels": [["reference"], ["native"]],
 }
 """Room -> its folders, in steps: a folder imports folders of earlier steps, and files that lie in the room itself."""
 GROUND: dict[str, set[str]] = {

@@ -17,12 +17,11 @@ import torch
 from torch.nn import functional as F
 
 from pagoda.kernels.activations import ACTIVATIONS
-from pagoda.kernels.interface import AttentionMetadata, AttentionScores, AttentionShape
+from pagoda.kernels.interface import AttentionMetadata, AttentionScores, AttentionShape, Matrix, StepPlan
 from pagoda.kernels.reference.attention_plan import (
     PARTITION,
     ROW_PAD,
     TILE_WIDTHS,
-    AttentionPlan,
     TileBatch,
     plan_attention,
 )
@@ -41,7 +40,13 @@ class ReferenceKernels:
     row_span = ROW_SPAN
     tile_widths: tuple[int, ...] = TILE_WIDTHS
 
-    def linear(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    def computes(self, dtype: torch.dtype, device: torch.device) -> bool:
+        return True
+
+    def pack(self, weight: torch.Tensor) -> Matrix:
+        return weight  # BLAS reads a matrix as checkpoints store it
+
+    def linear(self, x: torch.Tensor, weight: Matrix, bias: torch.Tensor | None) -> torch.Tensor:
         # A trainer compares no bits, and a device is promised none: both get the one large product.
         if len(x) <= self.row_span or torch.is_grad_enabled() or x.device.type != "cpu":
             return self._product(x, weight, bias)
@@ -91,7 +96,7 @@ class ReferenceKernels:
         first, second = x.chunk(2, dim=-1)  # [T, heads, head_dim / 2] each
         return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
 
-    def plan_attention(self, metadata: AttentionMetadata, shape: AttentionShape) -> AttentionPlan:
+    def plan_attention(self, metadata: AttentionMetadata, shape: AttentionShape) -> StepPlan:
         return plan_attention(metadata, shape, self.tile_widths)
 
     def store_kv(
@@ -100,7 +105,7 @@ class ReferenceKernels:
         value: torch.Tensor,
         k_cache: torch.Tensor,
         v_cache: torch.Tensor,
-        plan: AttentionPlan,
+        plan: StepPlan,
     ) -> None:
         # Attention gives a hidden key the weight 0, and 0 * inf is NaN: what a broken request leaves in a block
         # must not reach the block's next owner.
@@ -118,7 +123,7 @@ class ReferenceKernels:
         query: torch.Tensor,
         k_cache: torch.Tensor,
         v_cache: torch.Tensor,
-        plan: AttentionPlan,
+        plan: StepPlan,
         scores: AttentionScores,
     ) -> torch.Tensor:
         output = torch.zeros_like(query)  # rows of padding stay zero

@@ -32,10 +32,16 @@ class DenseWeight:
         return 0 if split is Split.COLUMN else 1
 
     def finish(self, layer: nn.Module, kernels: Kernels) -> None:
-        """Nothing: kernels read the matrix as checkpoints store it."""
+        """Kernels that read another order get it, and what the checkpoint held is given back."""
+        weight = cast("torch.Tensor", layer.weight)
+        packed = kernels.pack(weight)
+        if packed is not weight:
+            layer.packed = packed
+            layer.register_parameter("weight", None)
 
     def apply(self, layer: nn.Module, x: torch.Tensor, bias: torch.Tensor | None, kernels: Kernels) -> torch.Tensor:
-        return kernels.linear(x, cast("torch.Tensor", layer.weight), bias)
+        weight = layer.weight if layer.weight is not None else layer.packed
+        return kernels.linear(x, cast("torch.Tensor", weight), bias)
 
     def num_bytes(self, in_features: int, out_features: int, dtype_bytes: int) -> int:
         return in_features * out_features * dtype_bytes

@@ -202,11 +202,13 @@ class ExtractiveAnswerer:
         best, probability = found[0].reading, confidence(question, found[0], hits)
         thresholds = load_decision().thresholds[found[0].group]
         least = thresholds.answer if self.settings.min_confidence is None else self.settings.min_confidence
+        # Of manuals, whether less than the passage is enough has weights of its own.
+        sure = found[0].certainty if found[0].group in load_decision().alone else probability
         showing = shown(
             form,
             found[0].candidate,
-            span_is_sure=found[0].certainty >= thresholds.span,
-            sentence_is_sure=found[0].certainty >= thresholds.sentence,
+            span_is_sure=sure >= thresholds.span,
+            sentence_is_sure=sure >= thresholds.sentence,
             words_are_likely=words_are_likely(found[0].group),
         )
         chunk = hits[best.hit_index].chunk

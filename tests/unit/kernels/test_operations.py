@@ -1,4 +1,8 @@
-"""The torch kernels against formulas written out in fp64, and their promise of exact rows, bit for bit."""
+"""Every implementation of the kernels against formulas written out in fp64, and their promise of exact rows.
+
+The native ones in each instruction set that this machine runs, on one thread and on three; those that were not built,
+for want of a compiler, are not among them.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +16,40 @@ import torch
 from torch.nn import functional as F
 
 from pagoda.kernels.activations import ACTIVATIONS
-from pagoda.kernels.interface import AttentionMetadata, AttentionScores, AttentionShape
+from pagoda.kernels.interface import AttentionMetadata, AttentionScores, AttentionShape, Kernels
 from pagoda.kernels.reference.operations import ROW_TILE, ReferenceKernels
 
-KERNELS = ReferenceKernels()
+KERNELS: Kernels = ReferenceKernels()
+"""Of the test that runs; see `_implementation`."""
 # Around the borders of blocks (16), of tiles of query tokens (64) and of partitions of keys (128, 256).
 LENGTHS = (1, 2, 15, 16, 17, 63, 64, 65, 127, 128, 129, 255, 256, 257, 300)
+
+
+def _implementations() -> dict[str, Kernels]:
+    found: dict[str, Kernels] = {ReferenceKernels.name: ReferenceKernels()}
+    try:
+        from pagoda.kernels.native import library
+        from pagoda.kernels.native.operations import NativeKernels
+    except ImportError:
+        return found
+    for num_threads, instruction_set in itertools.product((1, 3), library.instruction_sets()):
+        found[f"{instruction_set} on {num_threads}"] = NativeKernels(num_threads, instruction_set)
+    return found
+
+
+IMPLEMENTATIONS = _implementations()
+
+
+@pytest.fixture(autouse=True, params=IMPLEMENTATIONS)
+def _implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setitem(globals(), "KERNELS", IMPLEMENTATIONS[request.param])
+    return str(request.param)
+
+
+@pytest.fixture
+def _only_reference(_implementation: str) -> None:
+    if _implementation != ReferenceKernels.name:
+        pytest.skip("how the reference lays out its cache, and how it trains, is its own")
 
 
 @pytest.fixture(autouse=True)
@@ -224,6 +256,7 @@ def _store_at(sequences: Sequences, slots: list[int], number: float) -> None:
     KERNELS.store_kv(filling, filling, sequences.k_cache, sequences.v_cache, plan)
 
 
+@pytest.mark.usefixtures("_only_reference")
 def test_store_kv_writes_each_token_into_its_slot_and_padding_nowhere() -> None:
     sequences = Sequences((21, 6), 4, 2, 16)
     sequences.k_cache.fill_(-5.0)
@@ -273,6 +306,7 @@ def test_silu_and_mul_is_its_formula_to_the_ends_of_the_range(dtype: torch.dtype
     )
 
 
+@pytest.mark.usefixtures("_only_reference")
 def test_silu_and_mul_trains_with_the_same_values_and_finite_gradients() -> None:
     gate, up = torch.linspace(-200, 200, 401), torch.ones(401)
     plain = KERNELS.silu_and_mul(gate, up)

@@ -1,0 +1,29 @@
+// Everything that is compiled once for each instruction set, and the table that it is reached by.
+
+#include <cstring>
+#include <type_traits>
+
+#include "../ops.h"
+#include "../simd.h"
+
+using pagoda::Attention;
+using pagoda::DEPTH_STEP;
+using pagoda::DType;
+using pagoda::PANEL;
+using pagoda::PARTITION;
+using pagoda::Product;
+using pagoda::Tile;
+
+#include "../product.inl"
+
+#include "../elementwise.inl"
+
+#include "../attention.inl"
+
+namespace PAGODA_ISA {
+
+static const pagoda::Ops OPS = {
+    PAGODA_ISA_NAME, TILE_ROWS, pack_rows, multiply_panel, rms_norm, silu_and_mul, rotate, store_kv, attend, combine,
+};
+
+}  // namespace PAGODA_ISA

@@ -1,0 +1,234 @@
+#include "kernels.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <stdexcept>
+
+namespace pagoda {
+namespace {
+
+constexpr int64_t ROWS_BYTES = 256 << 10;  // of packed rows that go by a panel: what a core's second cache holds of them
+constexpr int64_t FEW_ELEMENTS = 1 << 13;  // below, a job is not worth waking another thread for
+constexpr int64_t TILE_QUERY_ROWS = 24;    // tokens times heads of a group in one tile of attention, where it can be
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+int64_t element_bytes(DType dtype) { return dtype == DType::BF16 ? 2 : 4; }
+
+const char* at(const void* from, int64_t elements, DType dtype) {
+    return static_cast<const char*>(from) + elements * element_bytes(dtype);
+}
+
+char* at(void* from, int64_t elements, DType dtype) { return static_cast<char*>(from) + elements * element_bytes(dtype); }
+
+std::vector<const Ops*> available() {
+    std::vector<const Ops*> found;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+    if (has_avx512 && avx512_ops()) found.push_back(avx512_ops());
+    if (has_avx2 && avx2_ops()) found.push_back(avx2_ops());
+#endif
+    if (neon_ops()) found.push_back(neon_ops());
+    found.push_back(portable_ops());
+    return found;
+}
+
+const Ops* named(const std::string& name) {
+    for (const Ops* ops : available())
+        if (name == ops->name) return ops;
+    throw std::invalid_argument("no kernels for " + name + " on this machine");
+}
+
+int64_t partition_keys(int64_t block_size) { return ceil_div(PARTITION, block_size) * block_size; }
+
+template <typename Element>
+void pack(const Element* weight, Element* packed, int64_t outputs, int64_t depth, bool in_pairs) {
+    const int64_t pairs = ceil_div(depth, 2);
+    for (int64_t panel = 0; panel < ceil_div(outputs, PANEL); ++panel)
+        for (int64_t lane = 0; lane < PANEL; ++lane) {
+            const int64_t output = panel * PANEL + lane;
+            for (int64_t i = 0; i < 2 * pairs; ++i) {
+                const int64_t place = in_pairs ? (i / 2 * PANEL + lane) * 2 + i % 2 : i * PANEL + lane;
+                packed[panel * PANEL * 2 * pairs + place] =
+                    output < outputs && i < depth ? weight[output * depth + i] : Element(0);
+            }
+        }
+}
+
+template <typename Element>
+void unpack(const Element* packed, Element* row, int64_t output, int64_t depth, bool in_pairs) {
+    const Element* panel = packed + output / PANEL * PANEL * 2 * ceil_div(depth, 2);
+    const int64_t lane = output % PANEL;
+    for (int64_t i = 0; i < depth; ++i) row[i] = panel[in_pairs ? (i / 2 * PANEL + lane) * 2 + i % 2 : i * PANEL + lane];
+}
+
+}  // namespace
+
+Workspace::~Workspace() { std::free(floats_); }
+
+float* Workspace::of(int64_t count) {
+    if (count > size_) {
+        std::free(floats_);
+        size_ = ceil_div(count, 16) * 16;
+        floats_ = static_cast<float*>(std::aligned_alloc(64, size_ * sizeof(float)));
+        if (!floats_) {
+            size_ = 0;
+            throw std::bad_alloc();
+        }
+    }
+    return floats_;
+}
+
+std::vector<std::string> instruction_sets() {
+    std::vector<std::string> names;
+    for (const Ops* ops : available()) names.push_back(ops->name);
+    return names;
+}
+
+Kernels::Kernels(const std::string& instruction_set, int num_threads)
+    : ops_(named(instruction_set)), pool_(num_threads), scratch_(pool_.num_threads()) {}
+
+void Kernels::linear(Product product) {
+    if (product.rows == 0) return;
+    const int64_t tiles = ceil_div(product.rows, ops_->tile_rows), panels = ceil_div(product.outputs, PANEL);
+    product.tile_floats = (product.depth + product.depth % 2) * ops_->tile_rows;
+    product.packed_rows = packed_rows_.of(tiles * product.tile_floats);
+    const auto pack = [&](int tile, int) { ops_->pack_rows(product, tile); };
+    // A few rows are packed faster than another thread hears of them.
+    if (product.rows * product.depth <= FEW_ELEMENTS)
+        for (int tile = 0; tile < tiles; ++tile) pack(tile, 0);
+    else
+        pool_.each(int(tiles), pack);
+    const int64_t per_chunk = std::max<int64_t>(1, ROWS_BYTES / int64_t(product.tile_floats * sizeof(float)));
+    const int64_t chunks = ceil_div(tiles, per_chunk), partial = std::min(per_chunk, tiles) * ops_->tile_rows * PANEL;
+    for (auto& scratch : scratch_) scratch.of(partial);
+    pool_.each(int(chunks * panels), [&](int unit, int thread) {
+        const int64_t first = unit / panels * per_chunk;
+        ops_->multiply_panel(product, unit % panels, first, std::min(first + per_chunk, tiles), scratch_[thread].of(partial));
+    });
+}
+
+void Kernels::rms_norm(const void* x, const void* weight, void* y, int64_t rows, int64_t size, float eps, DType dtype) {
+    const int64_t each = std::max<int64_t>(1, FEW_ELEMENTS / std::max<int64_t>(size, 1));
+    pool_.each(int(ceil_div(rows, each)), [&](int unit, int) {
+        for (int64_t row = unit * each; row < std::min(rows, (unit + 1) * each); ++row)
+            ops_->rms_norm(at(x, row * size, dtype), weight, at(y, row * size, dtype), size, eps, dtype);
+    });
+}
+
+void Kernels::silu_and_mul(const void* gate, const void* up, void* y, int64_t rows, int64_t size, int64_t gate_stride,
+                           int64_t up_stride, DType dtype) {
+    const int64_t each = std::max<int64_t>(1, FEW_ELEMENTS / std::max<int64_t>(size, 1));
+    pool_.each(int(ceil_div(rows, each)), [&](int unit, int) {
+        for (int64_t row = unit * each; row < std::min(rows, (unit + 1) * each); ++row)
+            ops_->silu_and_mul(at(gate, row * gate_stride, dtype), at(up, row * up_stride, dtype), at(y, row * size, dtype),
+                               size, dtype);
+    });
+}
+
+void Kernels::rotate(const void* x, const float* cosine, const float* sine, void* y, int64_t rows, int64_t x_stride,
+                     int64_t heads, int64_t head_dim, int64_t rotary_dim, DType dtype) {
+    const int64_t each = std::max<int64_t>(1, FEW_ELEMENTS / (heads * head_dim));
+    pool_.each(int(ceil_div(rows, each)), [&](int unit, int) {
+        for (int64_t row = unit * each; row < std::min(rows, (unit + 1) * each); ++row)
+            ops_->rotate(at(x, row * x_stride, dtype), cosine + row * rotary_dim / 2, sine + row * rotary_dim / 2,
+                         at(y, row * heads * head_dim, dtype), heads, head_dim, rotary_dim, dtype);
+    });
+}
+
+void Kernels::store_kv(const void* key, const void* value, int64_t key_stride, int64_t value_stride, void* k_cache,
+                       void* v_cache, int64_t block_stride, int64_t kv_heads, int64_t head_dim, const AttentionPlan& plan,
+                       DType dtype) {
+    const int64_t rows = int64_t(plan.slots.size()), each = std::max<int64_t>(1, FEW_ELEMENTS / (kv_heads * head_dim));
+    pool_.each(int(ceil_div(rows, each)), [&](int unit, int) {
+        for (int64_t row = unit * each; row < std::min(rows, (unit + 1) * each); ++row) {
+            const int64_t slot = plan.slots[row];
+            if (slot < 0) continue;
+            const int64_t block = slot / plan.block_size * block_stride;
+            ops_->store_kv(at(key, row * key_stride, dtype), at(value, row * value_stride, dtype), at(k_cache, block, dtype),
+                           at(v_cache, block, dtype), slot % plan.block_size, kv_heads, head_dim, plan.block_size, dtype);
+        }
+    });
+}
+
+void Kernels::attend(Attention attention, const AttentionPlan& plan) {
+    attention.tables = plan.tables.data();
+    attention.table_stride = plan.table_stride;
+    attention.block_size = plan.block_size;
+    attention.window = plan.window;
+    const int64_t keys = partition_keys(plan.block_size), kv_heads = attention.num_kv_heads, head_dim = attention.head_dim;
+    const int64_t item_floats = plan.most_rows * (2 + head_dim);
+    float* partials = partials_.of(plan.num_items * kv_heads * item_floats);
+    // Queries, scores (their last vector may run over), two strips of keys; see `attention.inl`.
+    const int64_t scratch = plan.most_rows * (head_dim + keys + 32) + 2 * head_dim * 16;
+    for (auto& each : scratch_) each.of(scratch);
+    // Partitions of a KV head lie behind one another, so that `combine` walks them with one stride.
+    const auto result = [&](int64_t item, int64_t head) { return partials + (item * kv_heads + head) * item_floats; };
+    pool_.each(int(plan.num_items * kv_heads), [&](int unit, int thread) {
+        const int64_t item = unit / kv_heads, head = unit % kv_heads;
+        const Tile& tile = plan.tiles[plan.tile_of_item[item]];
+        ops_->attend(attention, tile, head, tile.first_partition + item - tile.first_item, result(item, head),
+                     scratch_[thread].of(scratch));
+    });
+    const auto finish = [&](int unit, int) {
+        const Tile& tile = plan.tiles[unit / kv_heads];
+        const int64_t head = unit % kv_heads;
+        ops_->combine(attention, tile, head, result(tile.first_item, head), kv_heads * item_floats);
+    };
+    const int units = int(plan.tiles.size() * kv_heads);
+    if (units * attention.group * head_dim <= FEW_ELEMENTS)
+        for (int unit = 0; unit < units; ++unit) finish(unit, 0);
+    else
+        pool_.each(units, finish);
+}
+
+int64_t packed_bytes(int64_t outputs, int64_t depth, DType dtype) {
+    return ceil_div(outputs, PANEL) * PANEL * 2 * ceil_div(depth, 2) * element_bytes(dtype);
+}
+
+void pack_weight(const void* weight, void* packed, int64_t outputs, int64_t depth, DType dtype) {
+    if (dtype == DType::BF16)
+        pack(static_cast<const uint16_t*>(weight), static_cast<uint16_t*>(packed), outputs, depth, true);
+    else
+        pack(static_cast<const float*>(weight), static_cast<float*>(packed), outputs, depth, false);
+}
+
+void unpack_row(const void* packed, int64_t output, void* row, int64_t depth, DType dtype) {
+    if (dtype == DType::BF16)
+        unpack(static_cast<const uint16_t*>(packed), static_cast<uint16_t*>(row), output, depth, true);
+    else
+        unpack(static_cast<const float*>(packed), static_cast<float*>(row), output, depth, false);
+}
+
+AttentionPlan plan_attention(const std::vector<int64_t>& query_start_loc, const std::vector<int64_t>& seq_lens,
+                             std::vector<int64_t> tables, int64_t table_stride, std::vector<int64_t> slots, int64_t group,
+                             int64_t block_size, int64_t window) {
+    AttentionPlan plan;
+    plan.tables = std::move(tables);
+    plan.slots = std::move(slots);
+    plan.table_stride = table_stride;
+    plan.block_size = block_size;
+    plan.window = window;
+    const int64_t keys = partition_keys(block_size);
+    const int64_t tokens = std::clamp<int64_t>(TILE_QUERY_ROWS / group, 1, MAX_TILE_TOKENS);
+    for (size_t request = 0; request < seq_lens.size(); ++request) {
+        const int64_t end = query_start_loc[request + 1], shift = seq_lens[request] - end;  // position = row + shift
+        for (int64_t row = query_start_loc[request]; row < end; row += tokens) {
+            const int64_t count = std::min(tokens, end - row), position = row + shift;
+            const int64_t first = std::max<int64_t>(0, position - window + 1) / keys;
+            const int64_t num_partitions = (position + count - 1) / keys + 1 - first;
+            plan.tiles.push_back({int64_t(request), row, count, position, first, num_partitions, plan.num_items});
+            plan.tile_of_item.insert(plan.tile_of_item.end(), num_partitions, int(plan.tiles.size()) - 1);
+            plan.num_items += num_partitions;
+            plan.most_rows = std::max(plan.most_rows, count * group);
+        }
+    }
+    return plan;
+}
+
+}  // namespace pagoda

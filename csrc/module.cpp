@@ -1,0 +1,120 @@
+// The Python module `pagoda.kernels.native.library`: addresses and sizes in, nothing checked; `operations.py` checks.
+
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include "kernels.h"
+
+namespace nb = nanobind;
+using namespace pagoda;
+
+namespace {
+
+typedef uintptr_t Address;
+
+template <typename T = void>
+T* at(Address address) {
+    return reinterpret_cast<T*>(address);
+}
+
+DType dtype_of(int number) { return static_cast<DType>(number); }
+
+// The tables and slots lie in tensors of int64 that may be gone before the plan is: copied.
+AttentionPlan planned(const std::vector<int64_t>& query_start_loc, const std::vector<int64_t>& seq_lens, Address tables,
+                      int64_t table_stride, Address slots, int64_t num_slots, int64_t group, int64_t block_size,
+                      int64_t window) {
+    const auto* table = at<const int64_t>(tables);
+    const auto* slot = at<const int64_t>(slots);
+    return plan_attention(query_start_loc, seq_lens, {table, table + table_stride * int64_t(seq_lens.size())}, table_stride,
+                          {slot, slot + num_slots}, group, block_size, window);
+}
+
+}  // namespace
+
+NB_MODULE(library, module) {
+    module.doc() = "pagoda's kernels in C++.";
+    module.def("instruction_sets", &instruction_sets);
+    module.def("packed_bytes", [](int64_t outputs, int64_t depth, int dtype) {
+        return packed_bytes(outputs, depth, dtype_of(dtype));
+    });
+    module.def(
+        "pack_weight",
+        [](Address weight, Address packed, int64_t outputs, int64_t depth, int dtype) {
+            pack_weight(at(weight), at(packed), outputs, depth, dtype_of(dtype));
+        },
+        nb::call_guard<nb::gil_scoped_release>());
+    module.def("unpack_rows", [](Address packed, const std::vector<int64_t>& outputs, Address rows, int64_t depth, int dtype) {
+        const int64_t bytes = depth * (dtype_of(dtype) == DType::BF16 ? 2 : 4);
+        for (size_t i = 0; i < outputs.size(); ++i)
+            unpack_row(at(packed), outputs[i], at<char>(rows) + int64_t(i) * bytes, depth, dtype_of(dtype));
+    });
+    nb::class_<AttentionPlan>(module, "AttentionPlan")
+        .def_prop_ro("num_tiles", [](const AttentionPlan& plan) { return plan.tiles.size(); })
+        .def_ro("num_items", &AttentionPlan::num_items);
+    module.def("plan_attention", &planned);
+    nb::class_<Kernels>(module, "Kernels")
+        .def(nb::init<const std::string&, int>())
+        .def_prop_ro("instruction_set", [](const Kernels& kernels) { return std::string(kernels.instruction_set()); })
+        .def_prop_ro("num_threads", &Kernels::num_threads)
+        .def(
+            "linear",
+            [](Kernels& kernels, Address x, int64_t x_stride, int64_t rows, int64_t depth, int64_t outputs, Address weight,
+               Address bias, Address y, int dtype) {
+                kernels.linear({at(x), x_stride, rows, depth, outputs, at(weight), at(bias), at(y), outputs,
+                                dtype_of(dtype), nullptr, 0});
+            },
+            nb::call_guard<nb::gil_scoped_release>())
+        .def(
+            "rms_norm",
+            [](Kernels& kernels, Address x, Address weight, Address y, int64_t rows, int64_t size, float eps, int dtype) {
+                kernels.rms_norm(at(x), at(weight), at(y), rows, size, eps, dtype_of(dtype));
+            },
+            nb::call_guard<nb::gil_scoped_release>())
+        .def(
+            "silu_and_mul",
+            [](Kernels& kernels, Address gate, Address up, Address y, int64_t rows, int64_t size, int64_t gate_stride,
+               int64_t up_stride, int dtype) {
+                kernels.silu_and_mul(at(gate), at(up), at(y), rows, size, gate_stride, up_stride, dtype_of(dtype));
+            },
+            nb::call_guard<nb::gil_scoped_release>())
+        .def(
+            "rotate",
+            [](Kernels& kernels, Address x, Address cosine, Address sine, Address y, int64_t rows, int64_t x_stride,
+               int64_t heads, int64_t head_dim, int64_t rotary_dim, int dtype) {
+                kernels.rotate(at(x), at<float>(cosine), at<float>(sine), at(y), rows, x_stride, heads, head_dim, rotary_dim,
+                               dtype_of(dtype));
+            },
+            nb::call_guard<nb::gil_scoped_release>())
+        .def(
+            "store_kv",
+            [](Kernels& kernels, Address key, Address value, int64_t key_stride, int64_t value_stride, Address k_cache,
+               Address v_cache, int64_t block_stride, int64_t kv_heads, int64_t head_dim, const AttentionPlan& plan,
+               int dtype) {
+                kernels.store_kv(at(key), at(value), key_stride, value_stride, at(k_cache), at(v_cache), block_stride,
+                                 kv_heads, head_dim, plan, dtype_of(dtype));
+            },
+            nb::call_guard<nb::gil_scoped_release>())
+        .def(
+            "attend",
+            [](Kernels& kernels, Address query, int64_t query_stride, Address k_cache, Address v_cache, int64_t block_stride,
+               Address output, int64_t output_stride, int64_t kv_heads, int64_t group, int64_t head_dim, float scale,
+               float softcap, const AttentionPlan& plan, int dtype) {
+                Attention attention{};
+                attention.query = at(query);
+                attention.query_stride = query_stride;
+                attention.k_cache = at(k_cache);
+                attention.v_cache = at(v_cache);
+                attention.block_stride = block_stride;
+                attention.output = at(output);
+                attention.output_stride = output_stride;
+                attention.num_kv_heads = kv_heads;
+                attention.group = group;
+                attention.head_dim = head_dim;
+                attention.scale = scale;
+                attention.softcap = softcap;
+                attention.dtype = dtype_of(dtype);
+                kernels.attend(attention, plan);
+            },
+            nb::call_guard<nb::gil_scoped_release>());
+}

@@ -1,0 +1,99 @@
+// What one instruction set's kernels are: a table of functions over raw pointers, the same for all of them.
+//
+// Between `kernels.h`, which divides the work, and `isa/`, which does it. Every function computes one unit of a job and knows
+// of no other; lengths count elements. An element type is a number, as Python hands it over.
+
+#pragma once
+
+#include <cstdint>
+
+namespace pagoda {
+
+enum class DType : int { F32 = 0, BF16 = 1 };
+
+// Outputs of a packed weight that lie side by side, a panel: [panels][depth / 2][PANEL][2], inputs in pairs, zeros behind
+// the last output and the last input. Read from the first byte to the last, by whatever number of rows.
+constexpr int PANEL = 32;
+
+// Inputs of one pass over a panel: what of it stays in a core's cache while all rows go by. Even.
+constexpr int64_t DEPTH_STEP = 2048;
+
+// Keys of one partition of attention, at least; see `attention.inl`.
+constexpr int64_t PARTITION = 512;
+
+constexpr int MAX_TILE_ROWS = 16;
+
+// `x [rows, depth] @ weight^T + bias -> y [rows, outputs]`.
+struct Product {
+    const void* x;
+    int64_t x_stride;
+    int64_t rows, depth, outputs;
+    const void* weight;  // packed
+    const void* bias;    // [outputs] or null
+    void* y;
+    int64_t y_stride;
+    DType dtype;
+    // What `pack_rows` made of x: tiles of `tile_rows` rows, [depth padded to pairs][tile_rows] each.
+    float* packed_rows;
+    int64_t tile_floats;
+};
+
+// One step's attention; places of tokens as in `kernels/interface.py`.
+struct Attention {
+    const void* query;  // [rows, heads, head_dim], rows query_stride apart
+    int64_t query_stride;
+    const void* k_cache;  // [blocks, kv_heads, head_dim / 2, block_size, 2]: keys side by side
+    const void* v_cache;  // [blocks, kv_heads, block_size, head_dim]
+    void* output;         // [rows, heads, head_dim]
+    int64_t output_stride;
+    int64_t num_kv_heads, group, head_dim, block_size, block_stride;
+    const int64_t* tables;  // [requests, table_stride]
+    int64_t table_stride;
+    int64_t window;  // positions that a token sees, itself included; a very large number for all
+    float scale, softcap;  // 0: no softcap
+    DType dtype;
+};
+
+// Up to MAX_TILE_TOKENS neighbouring tokens of one request, whose keys are read once.
+struct Tile {
+    int64_t request, first_row, num_tokens, first_position;
+    int64_t first_partition, num_partitions;
+    int64_t first_item;  // of its partitions' partial results
+};
+
+constexpr int MAX_TILE_TOKENS = 16;
+
+struct Ops {
+    const char* name;
+    int tile_rows;  // rows that one pass over a panel multiplies
+
+    // Tile `tile` of the rows of x, as floats, laid out for `multiply_panel`.
+    void (*pack_rows)(const Product& product, int64_t tile);
+    // All rows of tiles [first_tile, last_tile) against one panel. partial: [tiles * tile_rows, PANEL] floats.
+    void (*multiply_panel)(const Product& product, int64_t panel, int64_t first_tile, int64_t last_tile, float* partial);
+
+    void (*rms_norm)(const void* x, const void* weight, void* y, int64_t size, float eps, DType dtype);
+    void (*silu_and_mul)(const void* gate, const void* up, void* y, int64_t size, DType dtype);
+    // One token: x and y [heads, head_dim], cosine and sine [rotary_dim / 2].
+    void (*rotate)(const void* x, const float* cosine, const float* sine, void* y, int64_t heads, int64_t head_dim,
+                   int64_t rotary_dim, DType dtype);
+    // One token: key and value [kv_heads, head_dim] into the slot of a block.
+    void (*store_kv)(const void* key, const void* value, void* k_block, void* v_block, int64_t offset, int64_t kv_heads,
+                     int64_t head_dim, int64_t block_size, DType dtype);
+
+    // The partial result of one tile, KV head and partition: for each token and head of the group the largest score, the sum
+    // of exponentials and the weighted values, [2 + head_dim] floats each, to `partial`. scratch: see `attention_scratch`.
+    void (*attend)(const Attention& attention, const Tile& tile, int64_t kv_head, int64_t partition, float* partial,
+                   float* scratch);
+    // Adds a tile's partitions in the order of the keys and writes the outputs of one KV head.
+    void (*combine)(const Attention& attention, const Tile& tile, int64_t kv_head, const float* partials,
+                    int64_t partial_stride);
+};
+
+// Null where this build or this machine has none.
+const Ops* avx512_ops();
+const Ops* avx2_ops();
+const Ops* neon_ops();
+const Ops* portable_ops();
+
+}  // namespace pagoda

@@ -1,0 +1,99 @@
+#include "pool.h"
+
+#include <chrono>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace pagoda {
+namespace {
+
+constexpr int BITS = 20;  // of the number of units, and of those taken
+constexpr uint64_t MASK = (uint64_t(1) << BITS) - 1;
+
+uint64_t num_units(uint64_t state) { return (state >> BITS) & MASK; }
+uint64_t num_taken(uint64_t state) { return state & MASK; }
+
+// How long a thread looks for the next job before it sleeps. Between two kernels of a step pass microseconds; between two
+// steps the scheduler runs, and a core that only waits is somebody else's.
+constexpr auto PATIENCE = std::chrono::microseconds(200);
+
+void pause() {
+#if defined(__x86_64__)
+    _mm_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
+
+}  // namespace
+
+Pool::Pool(int num_threads) : num_threads_(num_threads < 1 ? 1 : num_threads) {
+    for (int thread = 1; thread < num_threads_; ++thread) threads_.emplace_back([this, thread] { work(thread); });
+}
+
+Pool::~Pool() {
+    is_closed_.store(true);
+    // A job of no units: its number wakes whoever waits for the next.
+    state_.fetch_add(uint64_t(1) << (2 * BITS));
+    state_.notify_all();
+    for (auto& thread : threads_) thread.join();
+}
+
+void Pool::run(int units, Unit unit, void* job) {
+    if (num_threads_ == 1 || units == 1) {
+        for (int i = 0; i < units; ++i) unit(job, i, 0);
+        return;
+    }
+    unit_ = unit;
+    job_ = job;
+    num_done_.store(0, std::memory_order_relaxed);
+    const uint64_t number = (state_.load(std::memory_order_relaxed) >> (2 * BITS)) + 1;
+    state_.store((number << (2 * BITS)) | (uint64_t(units) << BITS));
+    if (num_asleep_.load() > 0) state_.notify_all();
+    while (take_one(0)) {
+    }
+    const auto began = std::chrono::steady_clock::now();
+    while (num_done_.load(std::memory_order_acquire) < units) {
+        pause();
+        // Whoever has the last unit was put aside by the system: let it run, perhaps on this very core.
+        if (std::chrono::steady_clock::now() - began > PATIENCE) std::this_thread::yield();
+    }
+}
+
+bool Pool::take_one(int thread) {
+    uint64_t state = state_.load(std::memory_order_acquire);
+    do {
+        if (num_taken(state) >= num_units(state)) return false;
+    } while (!state_.compare_exchange_weak(state, state + 1, std::memory_order_acq_rel));
+    // The unit is ours, and its job stays until it is done.
+    unit_(job_, int(num_taken(state)), thread);
+    num_done_.fetch_add(1, std::memory_order_release);
+    return true;
+}
+
+void Pool::work(int thread) {
+    while (!is_closed_.load(std::memory_order_relaxed)) {
+        const uint64_t seen = state_.load(std::memory_order_acquire);
+        if (!take_one(thread)) wait_for_work(seen);
+    }
+}
+
+void Pool::wait_for_work(uint64_t seen) {
+    // What was seen may have had its last unit taken since; only a new job's number counts as news.
+    const uint64_t number = seen >> (2 * BITS);
+    const auto began = std::chrono::steady_clock::now();
+    uint64_t state = state_.load(std::memory_order_acquire);
+    while (state >> (2 * BITS) == number && num_taken(state) >= num_units(state)) {
+        for (int i = 0; i < 64; ++i) pause();
+        if (std::chrono::steady_clock::now() - began > PATIENCE) {
+            num_asleep_.fetch_add(1);
+            state_.wait(state);
+            num_asleep_.fetch_sub(1);
+        }
+        state = state_.load(std::memory_order_acquire);
+    }
+}
+
+}  // namespace pagoda

@@ -1,0 +1,90 @@
+"""What `csrc/module.cpp` makes: addresses and sizes, elements as 0 (float32) or 1 (bfloat16), nothing checked."""
+
+from collections.abc import Sequence
+
+def instruction_sets() -> list[str]: ...
+def packed_bytes(outputs: int, depth: int, dtype: int) -> int: ...
+def pack_weight(weight: int, packed: int, outputs: int, depth: int, dtype: int) -> None: ...
+def unpack_rows(packed: int, outputs: Sequence[int], rows: int, depth: int, dtype: int) -> None: ...
+
+class AttentionPlan:
+    num_tiles: int
+    num_items: int
+
+def plan_attention(
+    query_start_loc: Sequence[int],
+    seq_lens: Sequence[int],
+    tables: int,
+    table_stride: int,
+    slots: int,
+    num_slots: int,
+    group: int,
+    block_size: int,
+    window: int,
+) -> AttentionPlan: ...
+
+class Kernels:
+    instruction_set: str
+    num_threads: int
+
+    def __init__(self, instruction_set: str, num_threads: int) -> None: ...
+    def linear(
+        self,
+        x: int,
+        x_stride: int,
+        rows: int,
+        depth: int,
+        outputs: int,
+        weight: int,
+        bias: int,
+        y: int,
+        dtype: int,
+    ) -> None: ...
+    def rms_norm(self, x: int, weight: int, y: int, rows: int, size: int, eps: float, dtype: int) -> None: ...
+    def silu_and_mul(
+        self, gate: int, up: int, y: int, rows: int, size: int, gate_stride: int, up_stride: int, dtype: int
+    ) -> None: ...
+    def rotate(
+        self,
+        x: int,
+        cosine: int,
+        sine: int,
+        y: int,
+        rows: int,
+        x_stride: int,
+        heads: int,
+        head_dim: int,
+        rotary_dim: int,
+        dtype: int,
+    ) -> None: ...
+    def store_kv(
+        self,
+        key: int,
+        value: int,
+        key_stride: int,
+        value_stride: int,
+        k_cache: int,
+        v_cache: int,
+        block_stride: int,
+        kv_heads: int,
+        head_dim: int,
+        plan: AttentionPlan,
+        dtype: int,
+    ) -> None: ...
+    def attend(
+        self,
+        query: int,
+        query_stride: int,
+        k_cache: int,
+        v_cache: int,
+        block_stride: int,
+        output: int,
+        output_stride: int,
+        kv_heads: int,
+        group: int,
+        head_dim: int,
+        scale: float,
+        softcap: float,
+        plan: AttentionPlan,
+        dtype: int,
+    ) -> None: ...

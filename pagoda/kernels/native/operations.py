@@ -1,0 +1,203 @@
+"""The kernels in C++ (`csrc/`): every operation over raw pointers, checked here before it is called.
+
+On the token's path, chosen by `select.py` where the library was built. On one machine a row's bits are the same
+whatever else is in the step, for any block size and any number of threads: every sum is one chain in one order
+(`csrc/product.inl`, `csrc/attention.inl`). Between machines they may differ, as their vectors do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from pagoda.kernels.interface import AttentionMetadata, AttentionScores, AttentionShape, Matrix, StepPlan
+from pagoda.kernels.native import library
+from pagoda.kernels.reference.operations import ReferenceKernels
+
+_DTYPES = {torch.float32: 0, torch.bfloat16: 1}
+_EVERYTHING = 1 << 40  # positions that a token without a window sees
+
+
+@dataclass(frozen=True)
+class PackedWeight:
+    """A matrix as the kernels read it: `data`, uint8, holds panels of outputs (`csrc/ops.h`)."""
+
+    data: torch.Tensor
+    out_features: int
+    in_features: int
+    dtype: torch.dtype
+
+    @classmethod
+    def of(cls, weight: torch.Tensor) -> PackedWeight:
+        """`weight [out, in]`, fp32 or bf16, copied into its panels."""
+        weight = weight.detach().contiguous()
+        dtype = _number(weight.dtype)
+        out_features, in_features = weight.shape
+        data = torch.empty(library.packed_bytes(out_features, in_features, dtype), dtype=torch.uint8)
+        library.pack_weight(weight.data_ptr(), data.data_ptr(), out_features, in_features, dtype)
+        return cls(data, out_features, in_features, weight.dtype)
+
+    def rows(self, outputs: list[int]) -> torch.Tensor:
+        """Rows of the matrix, `[n, in]`, as they were."""
+        rows = torch.empty(len(outputs), self.in_features, dtype=self.dtype)
+        library.unpack_rows(self.data.data_ptr(), outputs, rows.data_ptr(), self.in_features, _number(self.dtype))
+        return rows
+
+
+class NativeKernels(ReferenceKernels):
+    """Kernels in C++ for fp32 and bf16 on CPUs; what few models ask for (other norms, other activations) is torch's.
+
+    instruction_set: one of `library.instruction_sets()`, or "" for the best of this machine
+    """
+
+    name = "native"
+    row_multiple = 1
+
+    def __init__(self, num_threads: int | None = None, instruction_set: str = "") -> None:
+        chosen = instruction_set or library.instruction_sets()[0]
+        self._library = library.Kernels(chosen, num_threads or torch.get_num_threads())
+        self.instruction_set = self._library.instruction_set
+
+    def computes(self, dtype: torch.dtype, device: torch.device) -> bool:
+        return dtype in _DTYPES and device.type == "cpu"
+
+    def pack(self, weight: torch.Tensor) -> Matrix:
+        return PackedWeight.of(weight)
+
+    def linear(self, x: torch.Tensor, weight: Matrix, bias: torch.Tensor | None) -> torch.Tensor:
+        # A matrix that nobody packed is one that is seldom used: a router of experts.
+        packed = weight if isinstance(weight, PackedWeight) else PackedWeight.of(weight)
+        if x.shape[-1] != packed.in_features or x.dtype != packed.dtype:
+            wanted = f"[T, {packed.in_features}] {packed.dtype}"
+            raise ValueError(f"a product with x {list(x.shape)} {x.dtype}, expected {wanted}")
+        x = _rows(x)
+        output = x.new_empty(len(x), packed.out_features)
+        self._library.linear(
+            x.data_ptr(),
+            x.stride(0),
+            len(x),
+            packed.in_features,
+            packed.out_features,
+            packed.data.data_ptr(),
+            0 if bias is None else bias.data_ptr(),
+            output.data_ptr(),
+            _number(x.dtype),
+        )
+        return output
+
+    def rms_norm(self, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
+        x = x.contiguous()
+        output = torch.empty_like(x)
+        size = x.shape[-1]
+        self._library.rms_norm(
+            x.data_ptr(), weight.data_ptr(), output.data_ptr(), x.numel() // size, size, eps, _number(x.dtype)
+        )
+        return output
+
+    def silu_and_mul(self, gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
+        output = gate.new_empty(gate.shape)
+        gate, up = _rows(gate), _rows(up)
+        strides = gate.stride(0), up.stride(0)
+        addresses = gate.data_ptr(), up.data_ptr(), output.data_ptr()
+        self._library.silu_and_mul(*addresses, len(gate), gate.shape[1], *strides, _number(gate.dtype))
+        return output
+
+    def apply_rotary(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+        x, cos, sin = _heads(x), cos.float().contiguous(), sin.float().contiguous()
+        output = x.new_empty(x.shape)
+        self._library.rotate(
+            x.data_ptr(),
+            cos.data_ptr(),
+            sin.data_ptr(),
+            output.data_ptr(),
+            len(x),
+            x.stride(0),
+            x.shape[1],
+            x.shape[2],
+            2 * cos.shape[-1],
+            _number(x.dtype),
+        )
+        return output
+
+    def plan_attention(self, metadata: AttentionMetadata, shape: AttentionShape) -> StepPlan:
+        tables, slots = metadata.block_tables.contiguous(), metadata.slot_mapping.contiguous()
+        return library.plan_attention(
+            metadata.query_start_loc,
+            metadata.seq_lens,
+            tables.data_ptr(),
+            tables.shape[1],
+            slots.data_ptr(),
+            metadata.query_start_loc[-1],
+            shape.group,
+            shape.block_size,
+            shape.window or _EVERYTHING,
+        )
+
+    def store_kv(
+        self,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        k_cache: torch.Tensor,
+        v_cache: torch.Tensor,
+        plan: StepPlan,
+    ) -> None:
+        key, value = _heads(key.to(k_cache.dtype)), _heads(value.to(v_cache.dtype))
+        self._library.store_kv(
+            key.data_ptr(),
+            value.data_ptr(),
+            key.stride(0),
+            value.stride(0),
+            k_cache.data_ptr(),
+            v_cache.data_ptr(),
+            k_cache.stride(0),
+            key.shape[1],
+            key.shape[2],
+            plan,
+            _number(key.dtype),
+        )
+
+    def paged_attention(
+        self,
+        query: torch.Tensor,
+        k_cache: torch.Tensor,
+        v_cache: torch.Tensor,
+        plan: StepPlan,
+        scores: AttentionScores,
+    ) -> torch.Tensor:
+        query = _heads(query)
+        output = torch.zeros_like(query)
+        self._library.attend(
+            query.data_ptr(),
+            query.stride(0),
+            k_cache.data_ptr(),
+            v_cache.data_ptr(),
+            k_cache.stride(0),
+            output.data_ptr(),
+            output.stride(0),
+            k_cache.shape[1],
+            query.shape[1] // k_cache.shape[1],
+            query.shape[2],
+            scores.scale,
+            scores.softcap or 0.0,
+            plan,
+            _number(query.dtype),
+        )
+        return output
+
+
+def _number(dtype: torch.dtype) -> int:
+    if dtype not in _DTYPES:
+        raise ValueError(f"native kernels compute in float32 and bfloat16, not in {dtype}")
+    return _DTYPES[dtype]
+
+
+def _rows(x: torch.Tensor) -> torch.Tensor:
+    """`[..., n]` as rows whose elements lie side by side."""
+    x = x if x.dim() == 2 else x.reshape(-1, x.shape[-1])
+    return x if x.stride(-1) == 1 else x.contiguous()
+
+
+def _heads(x: torch.Tensor) -> torch.Tensor:
+    """`[T, heads, head_dim]` whose heads lie side by side; tokens may lie further apart."""
+    return x if x.stride(2) == 1 and x.stride(1) == x.shape[2] else x.contiguous()
