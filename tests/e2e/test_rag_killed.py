@@ -188,7 +188,7 @@ def folder(indexed: Path) -> Path:
 def test_a_killed_run_loses_nothing_and_the_next_one_continues(
     point: str, number: int, when: str, folder: Path
 ) -> None:
-    killed_run(folder, *point.split("."), str(number), when)
+    killed_run(folder, *point.rsplit(".", 2), str(number), when)
     found = lines_by_document(folder)
     for name in OLD.keys() | NEW.keys():
         assert found.get(name) in (OLD.get(name), NEW.get(name)), f"{name} is neither as it was nor as it is to be"

@@ -37,7 +37,8 @@ def heading_title(line: str) -> str:
     >>> heading_title("## C# and F# ##"), heading_title("# Fees {#fees .new}"), heading_title("C#")
     ('C# and F#', 'Fees', 'C#')
     """
-    return " ".join(_HEADING_MARKS.sub("", line.strip()).split())
+    # Single blanks first: the marks are looked for from each of them on.
+    return " ".join(_HEADING_MARKS.sub("", " ".join(line.split())).split())
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,7 @@ class RagIndex:
             embedder=self._embedder_name,
             dimension=self._dimension,
             store=self._store,
-            size_bytes=sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file()),
+            size_bytes=_num_bytes(self.path),
             updated_at=meta.get("updated_at", ""),
         )
 
@@ -233,6 +233,16 @@ class RagIndex:
         where: str | Path = self.path / "vectors" if self._store == EMBEDDED else self._store
         name = f"pagoda-{self.catalog.meta()['index_id']}"
         return open_store(where, name, embedder_name=self._embedder_name, dimension=self._dimension)
+
+
+def _num_bytes(folder: Path) -> int:
+    """Of all files in a folder; a writer may take some of them away meanwhile."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += Path(place, name).stat().st_size
+    return total
 
 
 def embedder_of_index(path: str | Path) -> str | None:

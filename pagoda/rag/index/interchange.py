@@ -23,6 +23,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
+from dataclasses import fields as fields_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,10 +99,10 @@ def import_index(
     Raises ConfigError where the index is not empty, the file is no export or not whole, or its vectors are another
     embedder's, and then nothing was changed; what a kill interrupts is continued by the next run of `add`.
     """
-    if index.catalog.counts()[0]:
-        raise ConfigError(f"{index.path} holds documents already: name a new folder for what is imported")
-    entries = _read(Path(file).expanduser(), embedder)
     with index.writing() as open_store:
+        if index.catalog.counts()[0]:
+            raise ConfigError(f"{index.path} holds documents already: name a new folder for what is imported")
+        entries = _read(Path(file).expanduser(), embedder)
         index.catalog.mark_unfinished(True)
         for entry in entries:
             _keep(entry, index, open_store)
@@ -179,20 +180,25 @@ def _check_header(file: Path, header: dict[str, Any], embedder: Embedder) -> Non
 def _entries(file: Path, lines: Iterator[str], dimension: int) -> list[_Entry]:
     entries: list[_Entry] = []
     names: set[str] = set()
+    sources: set[str] = set()
     for number, line in enumerate(lines, start=2):
-        fields = _parsed(file, number, line)
-        if "end" in fields:
+        told = _parsed(file, number, line)
+        if "end" in told:
             num_chunks = sum(len(entry.chunks) for entry in entries)
-            if fields["end"] == {"documents": len(entries), "chunks": num_chunks} and next(lines, None) is None:
+            if told["end"] == {"documents": len(entries), "chunks": num_chunks} and next(lines, None) is None:
                 return entries
             break
         with _understood(file, number):
-            if "document" in fields:
+            if "document" in told:
                 # The file is found again by its name; where it lay elsewhere says nothing here.
-                record = DocumentRecord(**fields["document"], location=fields["document"]["source"])
+                record = DocumentRecord(**told["document"], location=told["document"]["source"])
+                _check_types(record)
+                if record.source in sources:
+                    raise ValueError(f"document {record.source} stands in it twice")
+                sources.add(record.source)
                 entries.append(_Entry(record))
             else:
-                chunk = _take_chunk(entries[-1], fields, dimension)
+                chunk = _take_chunk(entries[-1], told, dimension)
                 if chunk.chunk_id in names:
                     raise ValueError(f"chunk {chunk.chunk_id} stands in it twice")
                 names.add(chunk.chunk_id)
@@ -201,6 +207,9 @@ def _entries(file: Path, lines: Iterator[str], dimension: int) -> list[_Entry]:
 
 def _take_chunk(entry: _Entry, fields: dict[str, Any], dimension: int) -> Chunk:
     chunk = chunk_from(fields["chunk"])
+    _check_types(chunk)
+    if not 0 <= chunk.start <= chunk.end <= entry.record.num_chars or len(chunk.text) != chunk.end - chunk.start:
+        raise ValueError(f"chunk {chunk.chunk_id} is not where it says")
     if chunk.source != entry.record.source:
         raise ValueError(f"chunk of {chunk.source} below document {entry.record.source}")
     entry.chunks.append(chunk)
@@ -217,6 +226,18 @@ def _take_chunk(entry: _Entry, fields: dict[str, Any], dimension: int) -> Chunk:
     return chunk
 
 
+def _check_types(found: DocumentRecord | Chunk) -> None:
+    """Raises TypeError, ValueError where a text, a number or a truth is something else, or a text cannot be kept."""
+    kinds = {"str": str, "int": int, "int | None": int | None, "bool": bool}
+    for known in fields_of(found):
+        value, kind = getattr(found, known.name), kinds.get(str(known.type))
+        if kind is not None and (not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)):
+            raise TypeError(f"{known.name} is {value!r:.40}, expected {known.type}")
+        if isinstance(value, str):
+            # Half a pair of surrogates is no character.
+            value.encode()
+
+
 def _parsed(file: Path, number: int, line: str) -> dict[str, Any]:
     with _understood(file, number):
         fields = json.loads(line)
@@ -230,7 +251,7 @@ def _understood(file: Path, number: int) -> Iterator[None]:
     """What a line lacks or has too much, in our words."""
     try:
         yield
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
         told = f"{type(error).__name__}: {error}"
         raise ConfigError(f"{file} is no export of an index, or is damaged in line {number} ({told})") from error
 

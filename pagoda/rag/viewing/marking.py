@@ -117,9 +117,10 @@ def _wrap(piece: _Piece, first: int, last: int) -> None:
     wrapped.text, wrapped.tail = text[first:last], text[last:] or None
     before = text[:first] or None
     if piece.is_tail:
-        parent = element.getparent()
+        # Directly behind the element, wherever it stands among its siblings; then what comes before in between.
+        element.tail = None
+        element.addnext(wrapped)
         element.tail = before
-        parent.insert(parent.index(element) + 1, wrapped)
     else:
         element.text = before
         element.insert(0, wrapped)

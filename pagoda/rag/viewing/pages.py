@@ -49,6 +49,8 @@ _ATTRIBUTES = {
 }
 _SCHEMES = {"http", "https", "mailto"}
 _LINE_MARK = re.compile(f"{LINE_OPEN}[^{LINE_CLOSE}]*{LINE_CLOSE}")
+# XML has no such characters, and lxml takes none; old text files separate their pages by one of them.
+_UNSHOWABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _PARAGRAPH = re.compile(r"\S(?:[^\n]|\n(?![ \t]*\n))*")
 
 
@@ -59,19 +61,18 @@ def markdown_tree(text: str) -> Any:
         from markdown_it import MarkdownIt
     except ModuleNotFoundError as error:
         raise MissingExtraError("showing Markdown (markdown-it-py, lxml)", "rag") from error
-    page = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(text)
-    return _without_pictures(lxml.html.fragment_fromstring(page, create_parent="div"))
+    page = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(_showable(text))
+    # A whole page of HTML may stand in it, and frames instead of a body.
+    parser = lxml.html.HTMLParser(remove_comments=True, remove_pis=True, encoding="utf-8")
+    tree = lxml.html.document_fromstring(f"<html><body><div>{page}</div></body></html>".encode(), parser=parser)
+    return _shown_part(tree)
 
 
 def html_tree(page: str) -> Any:
     """The tree of a page, without what no reader of it sees and what was not indexed therefore."""
     tree = page_tree(page)
     remove_unseen(tree)
-    for element in tree.iter():
-        element.text = element.text and _LINE_MARK.sub("", element.text)
-        element.tail = element.tail and _LINE_MARK.sub("", element.tail)
-    body = tree.find("body")
-    return _without_pictures(tree if body is None else body)
+    return _shown_part(tree)
 
 
 def text_tree(
@@ -87,6 +88,7 @@ def text_tree(
     """
     import lxml.html
 
+    text = _showable(text)
     root = lxml.html.Element("div")
     for tag, start, end in _blocks(text, window, headings, listings):
         element = lxml.html.Element(tag)
@@ -144,9 +146,21 @@ def _paragraphs(text: str, start: int, end: int) -> Iterator[tuple[str, int, int
         yield "p", match.start(), match.end()
 
 
-def _without_pictures(tree: Any) -> Any:
-    """What a picture shows stands in its place, in words: nobody's picture is fetched."""
+def _showable(text: str) -> str:
+    """As many characters, all of which can be shown."""
+    return _UNSHOWABLE.sub(" ", text)
+
+
+def _shown_part(tree: Any) -> Any:
+    """The body of a page, its texts without marks of lines and what cannot be shown.
+
+    What a picture shows stands in its place, in words: nobody's picture is fetched.
+    """
+    for element in tree.iter():
+        element.text = element.text and _showable(_LINE_MARK.sub("", element.text))
+        element.tail = element.tail and _showable(_LINE_MARK.sub("", element.tail))
     for picture in list(tree.iter("img")):
         described = " ".join((picture.get("alt") or "").split())
-        picture.tag, picture.text = "span", f"[{described}]" if described else None
-    return tree
+        picture.tag, picture.text = "span", f"[{_showable(described)}]" if described else None
+    body = tree.find("body")
+    return tree if body is None else body

@@ -20,7 +20,7 @@ Box = tuple[float, float, float, float]
 """left, top, width, height on the page as it is shown, as shares of its width and height, 0 to 1."""
 PICTURE_WIDTH = 1400
 """Pixels."""
-_MOST_PIXELS = 6_000_000
+_MOST_PIXELS, _LONGEST_SIDE = 6_000_000, 20_000
 _UNITS = 10_000
 
 
@@ -43,7 +43,9 @@ def page_picture(data: bytes, number: int) -> bytes:
         raise MissingExtraError("showing pages of PDF (pillow)", "rag") from error
     with opened_pdf(data) as pdf, closing(_page(pdf, number)) as page:
         width, height = page.get_size()
-        scale = min(PICTURE_WIDTH / max(width, 1), math.sqrt(_MOST_PIXELS / max(width * height, 1)))
+        most = math.sqrt(_MOST_PIXELS / max(width * height, 1))
+        # A page may be a thread, a thousandth of a point wide and a kilometre long.
+        scale = min(PICTURE_WIDTH / max(width, 1), _LONGEST_SIDE / max(height, 1), most)
         with closing(page.render(scale=scale)) as bitmap:
             file = io.BytesIO()
             bitmap.to_pil().save(file, "PNG")

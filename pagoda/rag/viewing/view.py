@@ -31,7 +31,7 @@ from pagoda.rag.viewing.pdf import Box, page_picture, passage_boxes
 ViewKind = Literal["markdown", "html", "text", "code", "pages"]
 _MARKDOWN, _HTML = frozenset((".md", ".markdown")), frozenset((".html", ".htm", ".xhtml"))
 _CODE = frozenset((*CODE_SUFFIXES, ".py", ".pyi", ".log"))
-_LINK_TARGET = re.compile(r"\]\([^()\s]*(?:\([^()\s]*\))?[^()\s]*\)|\{#[\w-]+\}")
+_LINK_TARGET = re.compile(r"\]\([^()\s]*(?:\([^()\s]*\)[^()\s]*)?\)|\{#[\w-]+\}")
 # Of a page whose whole is shown, and of the part of a longer document that is shown around the passage.
 _MOST_BYTES, _WINDOW = 1_000_000, 120_000
 

@@ -73,7 +73,8 @@ class RagCollections:
     def _may(self, key: str | None, collection: Collection, right: Right) -> bool:
         opening = collection.opened_by(right)
         if opening is None:
-            return not self._server_keys or is_among(key, self._server_keys)
+            # Who may change it may read it, too.
+            return not self._server_keys or is_among(key, (*self._server_keys, *collection.keys))
         return is_among(key, opening)
 
     def _check(self, request: Request, collection: Collection, right: Right) -> None:

@@ -17,10 +17,13 @@ from pagoda.rag.documents.markup.front_matter import split_front_matter
 from pagoda.rag.documents.places import line_starts
 from pagoda.rag.documents.tables import column_names, row_lines
 
-# Code within a line; a comment; what is struck out; the mark of a note, and that before the note itself.
-_CODE, _COMMENT = r"(?P<code>(?<!`)(?P<ticks>`+)(?!`)(?:(?!\n[ \t]*\n).)+?(?<!`)(?P=ticks)(?!`))", r"<!--.*?-->"
-_STRUCK = r"(?P<struck>~~(?=\S)(?:(?!\n[ \t]*\n).)+?(?<=\S)~~|<(?P<tag>del|s|strike)\b[^>]*>.*?</(?P=tag)>)"
-_UNSEEN = re.compile(rf"{_CODE}|{_COMMENT}|{_STRUCK}|\[\^[^\]\s]+\]:?", re.DOTALL | re.IGNORECASE)
+# What opens code within a line; a comment; what is struck out; and the mark of a note, whole.
+_OPENING = re.compile(
+    r"(?<!`)(?P<code>`+)|(?P<comment><!--)|(?P<struck>~~(?=\S))|<(?P<tag>del|s|strike)\b[^<>]*>"
+    r"|(?P<note>\[\^[^\[\]\s]+\]:?)",
+    re.IGNORECASE,
+)
+_BLANK_LINE = re.compile(r"\n[ \t]*\n")
 
 
 def load_markdown(text: str, source: str) -> Document:
@@ -74,16 +77,57 @@ class _Seen:
         found: list[str] = []
         for first, last in [*listings, (len(lines), len(lines))]:
             if end < first:
-                found += _UNSEEN.sub(self._left, "\n".join(lines[end:first])).split("\n")
+                found += "".join(self._left("\n".join(lines[end:first]))).split("\n")
             found += lines[max(end, first) : last]
             end = max(end, last)
         return found
 
-    def _left(self, match: re.Match[str]) -> str:
-        if match["code"]:
-            return match[0]
-        self.num_struck += match["struck"] is not None
-        return "\n" * match[0].count("\n")
+    def _left(self, text: str) -> Iterator[str]:
+        """The text in pieces, of what is not seen the line breaks alone."""
+        done = 0
+        for opening, end in _places(text):
+            if not opening["code"]:
+                yield text[done : opening.start()] + "\n" * text.count("\n", opening.start(), end)
+                done = end
+                self.num_struck += bool(opening["struck"] or opening["tag"])
+        yield text[done:]
+
+
+def _places(text: str) -> Iterator[tuple[re.Match[str], int]]:
+    """What opens each piece of code and each place that is not seen, and where it ends.
+
+    Signs that nothing closes are text like any other. That there is none of a kind is found out once for all of them,
+    so that the time grows with the text and no faster.
+    """
+    at = paragraph_end = 0
+    missing_before: dict[str, int] = {}
+    while (opening := _OPENING.search(text, at)) is not None:
+        at = opening.start() + 1
+        if at > paragraph_end:
+            blank = _BLANK_LINE.search(text, at)
+            paragraph_end = blank.start() if blank else len(text)
+        if opening["note"]:
+            at = opening.end()
+            yield opening, at
+            continue
+        closing, limit = _closing(opening), len(text) if opening["comment"] or opening["tag"] else paragraph_end
+        if missing_before.get(closing) == limit:
+            continue
+        found = re.compile(closing).search(text, opening.end() + bool(opening["struck"]), limit)
+        if found is None:
+            missing_before[closing] = limit
+        else:
+            at = found.end()
+            yield opening, at
+
+
+def _closing(opening: re.Match[str]) -> str:
+    """The pattern of what closes it."""
+    if opening["code"]:
+        return f"(?<!`){opening['code']}(?!`)"
+    if opening["tag"]:
+        return f"(?i:</{opening['tag'].lower()}>)"
+    return "-->" if opening["comment"] else r"(?<=\S)~~"
 
 
 def _table_lines(tokens: Sequence[Any]) -> Iterator[tuple[int, str]]:

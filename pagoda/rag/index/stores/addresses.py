@@ -44,7 +44,9 @@ def check_address(address: str) -> None:
     except ValueError as error:
         raise ConfigError(f"the store's address cannot be read ({error}), expected {_FORMS}") from error
     named = {name.lower() for name, _ in urllib.parse.parse_qsl(parts.query, keep_blank_values=True)}
-    if parts.password or named.intersection(_SECRETS):
+    # A password may have signs that end one part of an address for Python and not for PostgreSQL.
+    who = address.partition("://")[2].rpartition("@")[0]
+    if who.partition(":")[2] or named.intersection(_SECRETS):
         raise ConfigError(
             f"the store's address {_without_secrets(address)} holds a password, which would be kept with the index: "
             "leave it out and set PGPASSWORD, or write it into ~/.pgpass"
@@ -57,6 +59,6 @@ def _without_secrets(address: str) -> str:
     >>> _without_secrets("postgresql://ada:secret@db/docs?password=secret")
     'postgresql://...@db/docs'
     """
-    scheme, separator, rest = address.partition("?")[0].rpartition("://")
+    scheme, separator, rest = address.rpartition("://")
     who, at, place = rest.rpartition("@")
-    return f"{scheme}{separator}{'...' if who else ''}{at}{place}"
+    return f"{scheme}{separator}{'...' if who else ''}{at}{place.partition('?')[0]}"

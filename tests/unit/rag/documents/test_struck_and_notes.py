@@ -12,7 +12,7 @@ from openpyxl.styles import Font
 from pptx import Presentation
 from pptx.util import Inches
 
-from pagoda.rag.documents.document import Document
+from pagoda.rag.documents.document import Document, heading_title
 from pagoda.rag.documents.loaders import load_bytes
 from pagoda.rag.errors import EmptyFileError
 
@@ -178,3 +178,14 @@ def test_a_table_that_a_notebook_printed_is_read_by_its_columns() -> None:
 def test_a_file_that_is_struck_out_as_a_whole_says_why_it_is_empty() -> None:
     with pytest.raises(EmptyFileError, match=r"holds no text; it has text that is struck out \(1 places\)"):
         load_bytes(b"~~All of it.~~", "a.md")
+
+
+@pytest.mark.parametrize("sign", ["<!-- ", "~~tea ", "<s> ", "<s ", "[^", "`tea``milk```"])
+def test_signs_that_nothing_closes_are_text_and_cost_no_more_than_text(sign: str) -> None:
+    # Were the end of each looked for on its own, this would take minutes.
+    text = "Tea. " + sign * 20_000
+    assert markdown(text).text.rstrip() == text.rstrip()
+
+
+def test_blanks_in_a_heading_are_one() -> None:
+    assert heading_title("# Tea" + " " * 2_000 + "rooms ##") == "Tea rooms"

@@ -413,3 +413,13 @@ def test_an_index_in_a_read_only_folder_answers_and_says_that_it_cannot_be_writt
     assert read == "7 3"
     assert written.startswith("RagError the index")
     assert "make the folder writable" in written
+
+
+def test_a_file_that_goes_while_sizes_are_added_up_counts_nothing(
+    open_index: OpenIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = open_index()
+    walk = os.walk
+    monkeypatch.setattr(os, "walk", lambda folder: [*walk(folder), (str(index.path / "snapshot-0"), [], ["gone.npy"])])
+    size = sum(file.stat().st_size for file in index.path.rglob("*") if file.is_file())
+    assert index.status().size_bytes == size > 0

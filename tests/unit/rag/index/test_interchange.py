@@ -137,10 +137,24 @@ def damaged(lines: list[str]) -> dict[str, list[str]]:
             line.replace('"vectors": "', '"vectors": "AAAAAAAAAAAAAAAA') if i == chunk else line
             for i, line in enumerate(lines)
         ],
+        f"is damaged in line {chunk + 1} .*expected str": [
+            line.replace('"text": "Staff', '"text": 5, "section": "') if i == chunk else line
+            for i, line in enumerate(lines)
+        ],
+        f"is damaged in line {chunk + 1} .*surrogates": [
+            line.replace('"text": "Staff', '"text": "\\ud800taff') if i == chunk else line
+            for i, line in enumerate(lines)
+        ],
+        f"is damaged in line {chunk + 1} .*is not where it says": [
+            line.replace('"text": "Staff', '"text": "And staff') if i == chunk else line for i, line in enumerate(lines)
+        ],
+        "is damaged in line 3 .*stands in it twice": [*lines[:2], lines[1], *lines[2:]],
+        "is damaged in line 2 .*expected int": [lines[0], lines[1].replace('"size": ', '"size": 1.'), *lines[2:]],
+        "is damaged in line 1 .*recursion": ["[" * 200_000],
     }
 
 
-@pytest.mark.parametrize("number", range(8))
+@pytest.mark.parametrize("number", range(14))
 def test_what_is_no_whole_export_changes_nothing(number: int, filled: RagIndex, tokens: Any, tmp_path: Path) -> None:
     file = tmp_path / "a.jsonl"
     export_index(filled, file, vectors=True)

@@ -114,3 +114,26 @@ def test_a_text_is_shown_by_its_structure_and_marked_to_the_letter() -> None:
     assert "<h2>Title</h2>" in shown
     assert "<p>First &lt;b&gt;<mark>line&lt;/b&gt;\nsec</mark>ond</p>" in shown
     assert "<pre>$ run\n</pre>" in shown
+
+
+@pytest.mark.parametrize(
+    "unseen", ["<!-- hidden -->", "<?php hidden ?>", "<![CDATA[ hidden ]]>", "\x01\x0b", "\x0c", "\ufffe", "&#1;"]
+)
+def test_what_no_tree_of_elements_holds_is_passed_over_within_a_passage(unseen: str) -> None:
+    page = f"Tea costs {unseen} three euros."
+    for tree in (markdown_tree(page), html_tree(f"<p>{page}</p>"), text_tree(page, (0, len(page)), (0, 0))):
+        assert mark(tree, 0, len(plain_text(tree))) > 0
+        shown = safe_html(tree)
+        assert faults(shown) == []
+        assert "Tea costs" in shown
+        assert "three euros" in shown
+
+
+def test_a_whole_page_within_markdown_is_shown_as_far_as_it_says_something() -> None:
+    for page in ("<!doctype html><!-- a --><html><body>Tea</body></html>", "<html><frameset></frameset></html>\n\nTea"):
+        assert "Tea" in safe_html(markdown_tree(page))
+
+
+def test_a_mark_in_a_long_page_is_not_looked_for_among_all_its_siblings() -> None:
+    tree = html_tree("<p>" + "tea<br>" * 10_000)
+    assert mark(tree, 0, 10**6) == 10_000

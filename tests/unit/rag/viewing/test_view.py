@@ -13,7 +13,8 @@ import pytest
 
 from pagoda.errors import InvalidRequestError
 from pagoda.rag.errors import UnknownDocumentError
-from pagoda.rag.viewing.view import DocumentView, picture_of, view_of
+from pagoda.rag.viewing.pdf import page_picture
+from pagoda.rag.viewing.view import _LINK_TARGET, DocumentView, picture_of, view_of
 
 MARKS = re.compile("<mark>(.*?)</mark>", re.DOTALL)
 
@@ -101,8 +102,8 @@ def test_characters_that_the_document_does_not_have_are_refused(shown: Callable[
 def test_of_a_long_document_the_part_around_the_passage_is_shown(
     shown: Callable[..., DocumentView], documents: Path
 ) -> None:
-    lines = [f"Line {number} of the protocol says nothing." for number in range(20_000)]
-    lines[15_000] = "Line 15000 says that tea is ready."
+    lines = [f"Line {number} of the protocol says nothing." for number in range(4_000)]
+    lines[3_000] = "Line 3000 says that tea is ready."
     (documents / "long.txt").write_text("\n\n".join(lines), "utf-8")
     view = shown("long.txt", "tea is ready")
     assert not view.is_whole
@@ -159,6 +160,17 @@ def test_a_picture_of_a_page_is_png_and_the_box_lies_on_its_letters(
         assert shares == pytest.approx((left, top, left + width, top + height), abs=0.03)
 
 
+@pytest.mark.parametrize("size", [(1e-6, 1e9), (0.5, 14_400), (1e5, 1e5)])
+def test_a_page_of_any_size_is_a_picture_that_a_machine_can_hold(size: tuple[float, float]) -> None:
+    image, pdfium = pytest.importorskip("PIL.Image"), pytest.importorskip("pypdfium2")
+    document, file = pdfium.PdfDocument.new(), io.BytesIO()
+    document.new_page(*size)
+    document.save(file)
+    picture = image.open(io.BytesIO(page_picture(file.getvalue(), 1)))
+    assert max(picture.size) <= 20_001
+    assert picture.width * picture.height < 7_000_000
+
+
 def test_a_pdf_that_is_gone_is_shown_by_its_words(shown: Callable[..., DocumentView], documents: Path) -> None:
     (documents / "tea.pdf").write_bytes(pdf(["Coffee is on the first page.", "Tea costs three euros here."]))
     shown("tea.pdf")
@@ -168,3 +180,9 @@ def test_a_pdf_that_is_gone_is_shown_by_its_words(shown: Callable[..., DocumentV
     assert MARKS.findall(view.html) == ["three euros"]
     with pytest.raises(InvalidRequestError, match="no pictures"):
         picture_of(shown.catalog, "tea.pdf", 1)  # type: ignore[attr-defined]
+
+
+def test_a_link_that_nothing_closes_is_looked_through_once() -> None:
+    # Every way to cut its target in two was tried.
+    assert _LINK_TARGET.sub("]", "](" + "a" * 50_000) == "](" + "a" * 50_000
+    assert _LINK_TARGET.sub("]", "[a](b_(c)_d) {#e}") == "[a] ]"

@@ -33,11 +33,12 @@ WRITING: Mapping[str, tuple[str, str, Any]] = {
 
 
 def collections(folder: Path) -> tuple[Collection, ...]:
-    """One for all callers, one for keys of its own, one that nobody changes."""
+    """One for all callers, one for keys of its own, one that nobody changes, one that all may read."""
     return (
         Collection("open", folder / "a"),
         Collection("closed", folder / "b", readers=(READER,), writers=(WRITER,)),
         Collection("fixed", folder / "c", readers=(READER,)),
+        Collection("edited", folder / "d", writers=(WRITER,)),
     )
 
 
@@ -95,6 +96,8 @@ def test_each_answers_from_its_own_documents_and_the_first_where_none_is_named(
         ("fixed", READER, 200, 403),
         ("fixed", WRITER, 403, 403),
         ("fixed", None, 401, 403),
+        ("edited", None, 200, 401),
+        ("edited", WRITER, 200, 200),
     ],
 )
 def test_without_keys_of_the_server_a_collection_is_opened_by_its_own(
@@ -118,6 +121,9 @@ def test_without_keys_of_the_server_a_collection_is_opened_by_its_own(
         ("closed", SERVER, 403, 403),
         ("closed", READER, 200, 403),
         ("closed", WRITER, 200, 200),
+        ("edited", SERVER, 200, 403),
+        ("edited", WRITER, 200, 200),
+        ("edited", READER, 403, 403),
     ],
 )
 def test_with_keys_of_the_server_these_open_the_rest_and_a_collections_key_nothing_else(
@@ -153,11 +159,11 @@ def test_only_collections_that_the_caller_may_read_are_listed(site: Callable[...
                 data = (await s.client.get("/v1/rag/collections", headers=headers)).json()["data"]
                 listed[key] = {each["name"]: each["may_write"] for each in data}
             assert listed == {
-                None: {"open": True},
-                READER: {"open": True, "closed": False, "fixed": False},
-                WRITER: {"open": True, "closed": True},
+                None: {"open": True, "edited": False},
+                READER: {"open": True, "closed": False, "fixed": False, "edited": False},
+                WRITER: {"open": True, "closed": True, "edited": True},
             }
-        async with site(rag=None, collections=collections(tmp_path)[1:]) as s:
+        async with site(rag=None, collections=collections(tmp_path)[1:3]) as s:
             assert (await s.client.get("/v1/rag/collections")).status_code == 401
 
     asyncio.run(scenario())
