@@ -96,8 +96,9 @@ def _english(piece: str, before: str) -> str:
     if re.fullmatch(_PREPOSITION, first, re.IGNORECASE):
         place = _phrase(re.escape(first), stem, like=piece)
         return _put(piece, stem, place) if place else f"{stem} {piece}?"
-    alike = _alike(piece, stem) or [_phrase(_PREPOSITION, stem, only=True)]
-    if len(alike) == 1 and (place := alike[0]):
+    alike = _alike(piece, stem)
+    place = _phrase(_PREPOSITION, stem, only=True) if not alike else alike[0] if len(alike) == 1 else None
+    if place:
         return _put(piece, stem, (place[0] + len(_preposition(stem[slice(*place)])), place[1]))
     return f"{stem}, {piece}?"
 
@@ -115,7 +116,8 @@ def _phrase(preposition: str, stem: str, *, like: str = "", only: bool = False) 
     if only and len(places) > 1:
         return None
     alike = [place for place in places if _has_digit(stem[slice(*place)]) == _has_digit(like)] if like else []
-    return (alike or places or [None])[-1]
+    candidates = alike or places
+    return candidates[-1] if candidates else None
 
 
 def _has_digit(text: str) -> bool:
@@ -127,7 +129,7 @@ def _preposition(phrase: str) -> str:
     return match[0] if match else ""
 
 
-def _alike(piece: str, stem: str) -> list[tuple[int, int] | None]:
+def _alike(piece: str, stem: str) -> list[tuple[int, int]]:
     """Words that begin with the same one, or the last name of several where the piece is a name; none, or several."""
     first, size = piece.split()[0], len(piece.split())
     same = re.finditer(rf"(?<![\w-]){re.escape(first)}(?:\s+[^\s,;?]+){{{size - 1}}}(?![\w-])", stem)

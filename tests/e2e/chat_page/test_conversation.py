@@ -29,7 +29,7 @@ def test_an_answer_streams_and_tells_its_counts_when_it_is_done(open_page: Any, 
 def test_stop_ends_an_endless_answer_and_the_connection(open_page: Any, endpoint: Endpoint) -> None:
     page = open_page()
     ask(page, "endless")
-    expect(page.locator(".md")).to_contain_text("and on and on")
+    expect(page.locator(".assistant .md")).to_contain_text("and on and on")
     page.get_by_role("button", name="Stop").click()
     expect(finished(page).locator(".stats")).to_contain_text("stopped by you")
     assert endpoint.left.wait(HANG_S)
