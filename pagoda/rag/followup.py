@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import accumulate
 
 from pagoda.chat.model import Message
 from pagoda.rag.chinese import cut
@@ -33,6 +34,7 @@ _ASKS = re.compile(
 _PARALLEL = rf"(?<![\w-]){{preposition}}\s+(?:(?!{_PREPOSITION}\b)[^\s,;?]+(?:\s+|$)){{{{1,4}}}}"
 _CHINESE_PIECE = re.compile(r"^(?:那么?|還有|还有|另外|如果是?|要是|换成|而)*[，,\s]*(.{1,12}?)\s*呢[？?\s]*$")
 _CHINESE_EDGE = "在从到对為为给的把被用是和与，,、"
+_KINDS = (frozenset({"nr", "nrfg", "nrt", "ns", "nt", "nz", "j"}), frozenset({"t"}))  # jieba's tags of names; of times
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _LATIN_NAME = re.compile(r"[A-Za-z0-9][\w.+#-]*(?: [A-Za-z0-9][\w.+#-]*)*", re.ASCII)
 
@@ -130,11 +132,15 @@ def _preposition(phrase: str) -> str:
 
 
 def _alike(piece: str, stem: str) -> list[tuple[int, int]]:
-    """Words that begin with the same one, or the last name of several where the piece is a name; none, or several."""
+    """Words that begin with the same one; else the last name where the piece is one, the plurals where it is one."""
     first, size = piece.split()[0], len(piece.split())
     same = re.finditer(rf"(?<![\w-]){re.escape(first)}(?:\s+[^\s,;?]+){{{size - 1}}}(?![\w-])", stem)
-    names = re.finditer(r"(?<=\s)[A-Z][\w-]*(?:\s[A-Z][\w-]*)*", stem)
-    return [match.span() for match in same] or [match.span() for match in names if first[0].isupper()][-1:]
+    if places := [match.span() for match in same]:
+        return places
+    if first[0].isupper():
+        return [match.span() for match in re.finditer(r"(?<=\s)[A-Z][\w-]*(?:\s[A-Z][\w-]*)*", stem)][-1:]
+    plurals = re.finditer(r"(?<![\w-])[a-z]{3,}s(?![\w-])", stem) if re.fullmatch(r"[a-z]{3,}s", piece) else ()
+    return [match.span() for match in plurals if content(match[0]) and not match[0].endswith("ss")]
 
 
 def _put(piece: str, stem: str, place: tuple[int, int]) -> str:
@@ -142,13 +148,16 @@ def _put(piece: str, stem: str, place: tuple[int, int]) -> str:
 
 
 def _chinese(piece: str, before: str) -> str:
-    """In the place of the words that end alike (成人票, 儿童票), of the only Latin name, or in front of it all.
+    """In the place of words that end alike (成人票, 儿童票), of the only name or time like it, or in front of it all.
 
-    >>> _chinese("在 Windows 上", "如何在 Linux 上安装？"), _chinese("周日", "周末几点开门？")
-    ('如何在 Windows 上安装？', '周日，周末几点开门？')
+    >>> _chinese("在 Mac 上", "如何在 Linux 上安装？"), _chinese("周日", "周末几点开？"), _chinese("租车", "几点开？")
+    ('如何在 Mac 上安装？', '周日几点开？', '租车，几点开？')
     """
     piece = piece.lstrip("在从对到 ") or piece
-    place = _ends_alike(piece[-1], before) if _HAN.match(piece[-1]) else _only_name(before)
+    if _HAN.match(piece[-1]):
+        place = _ends_alike(piece[-1], before) or _of_its_kind(piece, before)
+    else:
+        place = _only_name(before)
     return f"{before[: place[0]]}{piece}{before[place[1] :]}" if place else f"{piece}，{before}"
 
 
@@ -162,6 +171,15 @@ def _ends_alike(last: str, before: str) -> tuple[int, int] | None:
         if word in _CHINESE_EDGE:
             start = end
     return None
+
+
+def _of_its_kind(piece: str, before: str) -> tuple[int, int] | None:
+    """The only place, person or other name where the piece is one, the only time where it is a time."""
+    words, said = cut(piece), cut(before)
+    kind = next((kind for kind in _KINDS if len(words) == 1 and words[0][1] in kind), frozenset())
+    ends = [0, *accumulate(len(word) for word, _ in said)]
+    places = [(ends[index], ends[index + 1]) for index, (_, tag) in enumerate(said) if tag in kind]
+    return places[0] if len(places) == 1 else None
 
 
 def _only_name(before: str) -> tuple[int, int] | None:

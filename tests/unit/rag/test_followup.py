@@ -29,7 +29,12 @@ def after(*asked: str) -> list[Message]:
         ("成人票多少钱？", "那儿童票呢？", "儿童票多少钱？"),
         ("在 Linux 上如何安装？", "Windows 上呢？", "在 Windows 上如何安装？"),
         ("MySQL 的默认端口是多少？", "PostgreSQL 呢？", "PostgreSQL 的默认端口是多少？"),
-        ("周末几点开门？", "那周日呢？", "周日，周末几点开门？"),
+        ("周末几点开门？", "那周日呢？", "周日几点开门？"),
+        ("江浙沪的首重是多少？", "那西藏呢？", "西藏的首重是多少？"),
+        ("苏州和无锡的门票多少钱？", "成都呢？", "成都，苏州和无锡的门票多少钱？"),
+        ("客房有窗户吗？", "浴缸呢？", "浴缸，客房有窗户吗？"),
+        ("How long may books be borrowed?", "and journals?", "How long may journals be borrowed?"),
+        ("How many books do members get?", "and journals?", "How many books do members get, journals?"),
         ("如何在 Linux 上安装？", "那 Windows 呢？", "如何在 Windows 上安装？"),
         # What ends alike is a word, and not a letter or a character within one.
         ("如何在 Debian 上安装 nginx server？", "那 Windows 呢？", "Windows，如何在 Debian 上安装 nginx server？"),
