@@ -19,6 +19,7 @@ import numpy as np
 
 from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.language import Language, language_of, share_of
+from pagoda.rag.content_words import content
 from pagoda.rag.documents.document import Chunk, Hit
 from pagoda.rag.extractive.chinese.features import read_chinese
 from pagoda.rag.extractive.english.alignment import load_alignment
@@ -280,6 +281,7 @@ def examined(question: str, hits: Sequence[Hit], readings: Sequence[SpanReading]
             rules_itself_out(
                 question, chunk.text[slice(*sentences[sentence_of(sentences, span)])] if sentences else ""
             ),
+            content(question),
         )
         signs = signs_of(coverage, at, asked_about(form, candidate), read.log_odds, form)
         found.append(Examined(read, candidate, signs, group_of(read.language, coverage)))

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from pagoda.rag.content_words import content
 from pagoda.rag.extractive.showing.governors import denies, goes_on, governs, is_governed, is_hearsay, is_question
 from pagoda.rag.extractive.showing.prose import is_prose
 from pagoda.rag.extractive.showing.question_form import Form
@@ -39,6 +40,7 @@ class Candidate:
     sentences: in order; span: the words; heading: what the passage stands under
     key: the sentence that is asked about; contested: another one may be as well
     is_ruled_out: the words are of a row that says it is not what is asked for
+    asked: the question's words that carry meaning
     """
 
     text: str
@@ -48,6 +50,7 @@ class Candidate:
     heading: str = ""
     contested: bool = False
     is_ruled_out: bool = False
+    asked: frozenset[str] = frozenset()
 
 
 def shown(
@@ -66,6 +69,8 @@ def shown(
     governed = governs(found.heading) or is_governed(found.text[slice(*sentence)], left, right)
     if alone and right - left <= LONGEST_SPAN and not governed:
         return Showing("span", sentence, marked)
+    if form == "polar":
+        whole = _with_the_case_asked(found, at, whole)
     return Showing("sentence", whole, marked)
 
 
@@ -112,6 +117,16 @@ def with_what_goes_on(text: str, sentences: Sequence[Span], at: int) -> Span:
             break
         last += 1
     return sentences[first][0], sentences[last][1]
+
+
+def _with_the_case_asked(found: Candidate, at: int, whole: Span) -> Span:
+    """With the sentence behind where words of the question stand in it alone: "free on weekdays. At weekends ..." """
+    if at + 1 >= len(found.sentences) or not _touches(found.text, found.sentences[at : at + 2]):
+        return whole
+    behind = found.sentences[at + 1]
+    says = content(found.text[slice(*found.sentences[at])]) | content(found.heading)
+    is_asked = (content(found.text[slice(*behind)]) & found.asked) - says
+    return (whole[0], max(whole[1], behind[1])) if is_asked else whole
 
 
 def _may_take_back(sentence: str, behind: str) -> bool:

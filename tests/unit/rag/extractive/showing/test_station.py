@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from pagoda.rag.content_words import content
 from pagoda.rag.extractive.showing.station import Candidate, passage, shown
 from pagoda.rag.splitting.sentences import sentence_spans
 
@@ -55,6 +56,15 @@ def test_a_sentence_that_takes_something_back_comes_along():
     expected = "Repairs are guaranteed for six months. However, tyres are not."
     assert told("words", candidate(text, "six months"))[:2] == ("sentence", expected)
     assert told("words", candidate(text, "tyres"))[:2] == ("sentence", expected)
+
+
+def test_yes_or_no_is_shown_with_the_case_that_is_asked_about():
+    text = "Parking is free for visitors on weekdays. At weekends it costs 4 pounds a day. It has two floors."
+    found = candidate(text, "free", key="Parking")
+    both = "Parking is free for visitors on weekdays. At weekends it costs 4 pounds a day."
+    for question, expected in (("Is parking free at weekends?", both), ("Is parking free on weekdays?", both[:41])):
+        asked = replace(found, asked=content(question))
+        assert told("polar", asked)[:2] == ("sentence", expected)
 
 
 @pytest.mark.parametrize(
