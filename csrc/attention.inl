@@ -231,26 +231,35 @@ static void attend(const Attention& attention, const Tile& tile, int64_t kv_head
                                    : attend_of<F32>(attention, tile, kv_head, partition, partial, scratch);
 }
 
+INLINE float exponential_of(float x) {
+    float lanes[WIDTH];
+    store(lanes, exponential(all(x)));
+    return lanes[0];
+}
+
 template <typename Type>
-static void combine_of(const Attention& attention, const Tile& tile, int64_t kv_head, const float* partials,
-                       int64_t partial_stride) {
+static void combine_of(const Attention& attention, const Tile& tile, int64_t kv_head, float* partials, int64_t partial_stride) {
     const int64_t head_dim = attention.head_dim, group = attention.group, row_stride = 2 + head_dim;
     for (int64_t row = 0; row < tile.num_tokens * group; ++row) {
-        const float* part = partials + row * row_stride;
+        float* part = partials + row * row_stride;
         float most = part[0];
+        Floats sum = zeros();
         for (int64_t i = 1; i < tile.num_partitions; ++i)
             most = part[i * partial_stride] > most ? part[i * partial_stride] : most;
+        for (int64_t i = 0; i < tile.num_partitions; ++i) {
+            float* each = part + i * partial_stride;
+            each[0] = exponential_of(each[0] - most);  // in the place of the maximum: the weight of the partition
+            sum = multiply_add(all(each[0]), all(each[1]), sum);
+        }
         auto* to = static_cast<typename Type::Element*>(attention.output) +
                    (tile.first_row + row / group) * attention.output_stride + (kv_head * group + row % group) * head_dim;
         for (int64_t dim = 0; dim < head_dim; dim += WIDTH) {
             const int64_t count = head_dim - dim < WIDTH ? head_dim - dim : WIDTH;
-            Floats values = zeros(), sum = zeros();
+            Floats values = zeros();
             for (int64_t i = 0; i < tile.num_partitions; ++i) {
                 const float* each = part + i * partial_stride;
-                const Floats weight = exponential(all(each[0] - most));
                 const Floats value = count == WIDTH ? load(each + 2 + dim) : load_some<F32>(each + 2 + dim, count);
-                values = multiply_add(weight, value, values);
-                sum = multiply_add(weight, all(each[1]), sum);
+                values = multiply_add(all(each[0]), value, values);
             }
             const Floats attended = divide(values, sum);
             count == WIDTH ? Type::store(to + dim, attended) : store_some<Type>(to + dim, attended, count);
@@ -258,8 +267,7 @@ static void combine_of(const Attention& attention, const Tile& tile, int64_t kv_
     }
 }
 
-static void combine(const Attention& attention, const Tile& tile, int64_t kv_head, const float* partials,
-                    int64_t partial_stride) {
+static void combine(const Attention& attention, const Tile& tile, int64_t kv_head, float* partials, int64_t partial_stride) {
     attention.dtype == DType::BF16 ? combine_of<BF16>(attention, tile, kv_head, partials, partial_stride)
                                    : combine_of<F32>(attention, tile, kv_head, partials, partial_stride);
 }

@@ -60,13 +60,6 @@ void pack(const Element* weight, Element* packed, int64_t outputs, int64_t depth
         }
 }
 
-template <typename Element>
-void unpack(const Element* packed, Element* row, int64_t output, int64_t depth, bool in_pairs) {
-    const Element* panel = packed + output / PANEL * PANEL * 2 * ceil_div(depth, 2);
-    const int64_t lane = output % PANEL;
-    for (int64_t i = 0; i < depth; ++i) row[i] = panel[in_pairs ? (i / 2 * PANEL + lane) * 2 + i % 2 : i * PANEL + lane];
-}
-
 }  // namespace
 
 Workspace::~Workspace() { std::free(floats_); }
@@ -93,6 +86,15 @@ std::vector<std::string> instruction_sets() {
 Kernels::Kernels(const std::string& instruction_set, int num_threads)
     : ops_(named(instruction_set)), pool_(num_threads), scratch_(pool_.num_threads()) {}
 
+// Rows side by side make a unit, as many as are worth a thread.
+template <typename Function>
+void Kernels::each_row(int64_t rows, int64_t size, Function function) {
+    const int64_t each = std::max<int64_t>(1, FEW_ELEMENTS / std::max<int64_t>(size, 1));
+    pool_.each(int(ceil_div(rows, each)), [&](int unit, int) {
+        for (int64_t row = unit * each; row < std::min(rows, (unit + 1) * each); ++row) function(row);
+    });
+}
+
 void Kernels::linear(Product product) {
     if (product.rows == 0) return;
     const int64_t tiles = ceil_div(product.rows, ops_->tile_rows), panels = ceil_div(product.outputs, PANEL);
@@ -114,45 +116,36 @@ void Kernels::linear(Product product) {
 }
 
 void Kernels::rms_norm(const void* x, const void* weight, void* y, int64_t rows, int64_t size, float eps, DType dtype) {
-    const int64_t each = std::max<int64_t>(1, FEW_ELEMENTS / std::max<int64_t>(size, 1));
-    pool_.each(int(ceil_div(rows, each)), [&](int unit, int) {
-        for (int64_t row = unit * each; row < std::min(rows, (unit + 1) * each); ++row)
-            ops_->rms_norm(at(x, row * size, dtype), weight, at(y, row * size, dtype), size, eps, dtype);
+    each_row(rows, size, [&](int64_t row) {
+        ops_->rms_norm(at(x, row * size, dtype), weight, at(y, row * size, dtype), size, eps, dtype);
     });
 }
 
 void Kernels::silu_and_mul(const void* gate, const void* up, void* y, int64_t rows, int64_t size, int64_t gate_stride,
                            int64_t up_stride, DType dtype) {
-    const int64_t each = std::max<int64_t>(1, FEW_ELEMENTS / std::max<int64_t>(size, 1));
-    pool_.each(int(ceil_div(rows, each)), [&](int unit, int) {
-        for (int64_t row = unit * each; row < std::min(rows, (unit + 1) * each); ++row)
-            ops_->silu_and_mul(at(gate, row * gate_stride, dtype), at(up, row * up_stride, dtype), at(y, row * size, dtype),
-                               size, dtype);
+    each_row(rows, size, [&](int64_t row) {
+        ops_->silu_and_mul(at(gate, row * gate_stride, dtype), at(up, row * up_stride, dtype), at(y, row * size, dtype), size,
+                           dtype);
     });
 }
 
 void Kernels::rotate(const void* x, const float* cosine, const float* sine, void* y, int64_t rows, int64_t x_stride,
                      int64_t heads, int64_t head_dim, int64_t rotary_dim, DType dtype) {
-    const int64_t each = std::max<int64_t>(1, FEW_ELEMENTS / (heads * head_dim));
-    pool_.each(int(ceil_div(rows, each)), [&](int unit, int) {
-        for (int64_t row = unit * each; row < std::min(rows, (unit + 1) * each); ++row)
-            ops_->rotate(at(x, row * x_stride, dtype), cosine + row * rotary_dim / 2, sine + row * rotary_dim / 2,
-                         at(y, row * heads * head_dim, dtype), heads, head_dim, rotary_dim, dtype);
+    each_row(rows, heads * head_dim, [&](int64_t row) {
+        ops_->rotate(at(x, row * x_stride, dtype), cosine + row * rotary_dim / 2, sine + row * rotary_dim / 2,
+                     at(y, row * heads * head_dim, dtype), heads, head_dim, rotary_dim, dtype);
     });
 }
 
 void Kernels::store_kv(const void* key, const void* value, int64_t key_stride, int64_t value_stride, void* k_cache,
                        void* v_cache, int64_t block_stride, int64_t kv_heads, int64_t head_dim, const AttentionPlan& plan,
                        DType dtype) {
-    const int64_t rows = int64_t(plan.slots.size()), each = std::max<int64_t>(1, FEW_ELEMENTS / (kv_heads * head_dim));
-    pool_.each(int(ceil_div(rows, each)), [&](int unit, int) {
-        for (int64_t row = unit * each; row < std::min(rows, (unit + 1) * each); ++row) {
-            const int64_t slot = plan.slots[row];
-            if (slot < 0) continue;
-            const int64_t block = slot / plan.block_size * block_stride;
-            ops_->store_kv(at(key, row * key_stride, dtype), at(value, row * value_stride, dtype), at(k_cache, block, dtype),
-                           at(v_cache, block, dtype), slot % plan.block_size, kv_heads, head_dim, plan.block_size, dtype);
-        }
+    each_row(int64_t(plan.slots.size()), kv_heads * head_dim, [&](int64_t row) {
+        const int64_t slot = plan.slots[row];
+        if (slot < 0) return;
+        const int64_t block = slot / plan.block_size * block_stride;
+        ops_->store_kv(at(key, row * key_stride, dtype), at(value, row * value_stride, dtype), at(k_cache, block, dtype),
+                       at(v_cache, block, dtype), slot % plan.block_size, kv_heads, head_dim, plan.block_size, dtype);
     });
 }
 
@@ -196,13 +189,6 @@ void pack_weight(const void* weight, void* packed, int64_t outputs, int64_t dept
         pack(static_cast<const uint16_t*>(weight), static_cast<uint16_t*>(packed), outputs, depth, true);
     else
         pack(static_cast<const float*>(weight), static_cast<float*>(packed), outputs, depth, false);
-}
-
-void unpack_row(const void* packed, int64_t output, void* row, int64_t depth, DType dtype) {
-    if (dtype == DType::BF16)
-        unpack(static_cast<const uint16_t*>(packed), static_cast<uint16_t*>(row), output, depth, true);
-    else
-        unpack(static_cast<const float*>(packed), static_cast<float*>(row), output, depth, false);
 }
 
 AttentionPlan plan_attention(const std::vector<int64_t>& query_start_loc, const std::vector<int64_t>& seq_lens,

@@ -44,7 +44,6 @@ public:
     Kernels(const std::string& instruction_set, int num_threads);
 
     const char* instruction_set() const { return ops_->name; }
-    int num_threads() const { return pool_.num_threads(); }
 
     void linear(Product product);
     void rms_norm(const void* x, const void* weight, void* y, int64_t rows, int64_t size, float eps, DType dtype);
@@ -58,6 +57,9 @@ public:
     void attend(Attention attention, const AttentionPlan& plan);
 
 private:
+    template <typename Function>
+    void each_row(int64_t rows, int64_t size, Function function);
+
     const Ops* const ops_;
     Pool pool_;
     Workspace packed_rows_, partials_;
@@ -67,9 +69,6 @@ private:
 // Bytes of a packed weight; what `pack_weight` writes.
 int64_t packed_bytes(int64_t outputs, int64_t depth, DType dtype);
 void pack_weight(const void* weight, void* packed, int64_t outputs, int64_t depth, DType dtype);
-// Row `output` of it again: [depth]; what an embedding that shares its matrix with the head looks up.
-void unpack_row(const void* packed, int64_t output, void* row, int64_t depth, DType dtype);
-
 // query_start_loc [requests + 1], seq_lens [requests]; group: heads that share one KV head.
 AttentionPlan plan_attention(const std::vector<int64_t>& query_start_loc, const std::vector<int64_t>& seq_lens,
                              std::vector<int64_t> tables, int64_t table_stride, std::vector<int64_t> slots, int64_t group,

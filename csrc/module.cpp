@@ -44,19 +44,11 @@ NB_MODULE(library, module) {
             pack_weight(at(weight), at(packed), outputs, depth, dtype_of(dtype));
         },
         nb::call_guard<nb::gil_scoped_release>());
-    module.def("unpack_rows", [](Address packed, const std::vector<int64_t>& outputs, Address rows, int64_t depth, int dtype) {
-        const int64_t bytes = depth * (dtype_of(dtype) == DType::BF16 ? 2 : 4);
-        for (size_t i = 0; i < outputs.size(); ++i)
-            unpack_row(at(packed), outputs[i], at<char>(rows) + int64_t(i) * bytes, depth, dtype_of(dtype));
-    });
-    nb::class_<AttentionPlan>(module, "AttentionPlan")
-        .def_prop_ro("num_tiles", [](const AttentionPlan& plan) { return plan.tiles.size(); })
-        .def_ro("num_items", &AttentionPlan::num_items);
+    nb::class_<AttentionPlan>(module, "AttentionPlan");
     module.def("plan_attention", &planned);
     nb::class_<Kernels>(module, "Kernels")
         .def(nb::init<const std::string&, int>())
         .def_prop_ro("instruction_set", [](const Kernels& kernels) { return std::string(kernels.instruction_set()); })
-        .def_prop_ro("num_threads", &Kernels::num_threads)
         .def(
             "linear",
             [](Kernels& kernels, Address x, int64_t x_stride, int64_t rows, int64_t depth, int64_t outputs, Address weight,

@@ -85,9 +85,8 @@ struct Ops {
     // of exponentials and the weighted values, [2 + head_dim] floats each, to `partial`. scratch: see `attention_scratch`.
     void (*attend)(const Attention& attention, const Tile& tile, int64_t kv_head, int64_t partition, float* partial,
                    float* scratch);
-    // Adds a tile's partitions in the order of the keys and writes the outputs of one KV head.
-    void (*combine)(const Attention& attention, const Tile& tile, int64_t kv_head, const float* partials,
-                    int64_t partial_stride);
+    // Adds a tile's partitions in the order of the keys, writes the outputs of one KV head, and uses up the partial results.
+    void (*combine)(const Attention& attention, const Tile& tile, int64_t kv_head, float* partials, int64_t partial_stride);
 };
 
 // Null where this build or this machine has none.

@@ -5,11 +5,8 @@ from collections.abc import Sequence
 def instruction_sets() -> list[str]: ...
 def packed_bytes(outputs: int, depth: int, dtype: int) -> int: ...
 def pack_weight(weight: int, packed: int, outputs: int, depth: int, dtype: int) -> None: ...
-def unpack_rows(packed: int, outputs: Sequence[int], rows: int, depth: int, dtype: int) -> None: ...
 
-class AttentionPlan:
-    num_tiles: int
-    num_items: int
+class AttentionPlan: ...
 
 def plan_attention(
     query_start_loc: Sequence[int],
@@ -25,7 +22,6 @@ def plan_attention(
 
 class Kernels:
     instruction_set: str
-    num_threads: int
 
     def __init__(self, instruction_set: str, num_threads: int) -> None: ...
     def linear(

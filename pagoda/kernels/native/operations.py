@@ -38,12 +38,6 @@ class PackedWeight:
         library.pack_weight(weight.data_ptr(), data.data_ptr(), out_features, in_features, dtype)
         return cls(data, out_features, in_features, weight.dtype)
 
-    def rows(self, outputs: list[int]) -> torch.Tensor:
-        """Rows of the matrix, `[n, in]`, as they were."""
-        rows = torch.empty(len(outputs), self.in_features, dtype=self.dtype)
-        library.unpack_rows(self.data.data_ptr(), outputs, rows.data_ptr(), self.in_features, _number(self.dtype))
-        return rows
-
 
 class NativeKernels(ReferenceKernels):
     """Kernels in C++ for fp32 and bf16 on CPUs; what few models ask for (other norms, other activations) is torch's.
