@@ -27,25 +27,17 @@ if TYPE_CHECKING:
     from pagoda.rag.extractive.extractor import Extraction, ExtractiveAnswerer, Place
 
 NAME = "extractive"
-MAX_PASSAGES = 3
-"""How many passages are shown at most where none of them surely answers."""
 
 
 class QuotingAnswerer:
     """Quotes the words, sentence or passage that answers: an `Answerer`.
 
     answerer: does the work; None is the packaged one, loaded with the first question
-    min_confidence, max_passages: for that one, to be less sure than usual, and to show less; see ExtractiveSettings
+    min_confidence: for that one, to be less sure than usual; see ExtractiveSettings
     """
 
-    def __init__(
-        self,
-        answerer: ExtractiveAnswerer | None = None,
-        *,
-        min_confidence: float | None = None,
-        max_passages: int = MAX_PASSAGES,
-    ) -> None:
-        self._answerer, self._min_confidence, self._max_passages = answerer, min_confidence, max_passages
+    def __init__(self, answerer: ExtractiveAnswerer | None = None, *, min_confidence: float | None = None) -> None:
+        self._answerer, self._min_confidence = answerer, min_confidence
 
     async def standalone(self, question: str, history: Sequence[Message]) -> str:
         """A follow-up question with the one before, where it leans on it."""
@@ -96,8 +88,7 @@ class QuotingAnswerer:
         if self._answerer is None:
             from pagoda.rag.extractive.extractor import ExtractiveAnswerer, ExtractiveSettings
 
-            settings = ExtractiveSettings(min_confidence=self._min_confidence, max_passages=self._max_passages)
-            self._answerer = ExtractiveAnswerer(settings)
+            self._answerer = ExtractiveAnswerer(ExtractiveSettings(min_confidence=self._min_confidence))
         return self._answerer
 
 

@@ -198,8 +198,9 @@ class ExtractiveAnswerer:
         if not readings:
             return NOTHING
         form, read = form_of(question), self.read_hits(hits)
+        coverage = coverage_of(question, read)
         # The likeliest first; of equals the earlier hit.
-        found = sorted(examined(question, read, readings), key=lambda each: -each.probability)
+        found = sorted(examined(question, read, readings, coverage), key=lambda each: -each.probability)
         best, probability = found[0].reading, confidence(question, found[0], hits)
         thresholds = load_decision().thresholds[found[0].group]
         least = thresholds.answer if self.settings.min_confidence is None else self.settings.min_confidence
@@ -224,7 +225,7 @@ class ExtractiveAnswerer:
             kind=showing.kind,
             places=tuple(places),
             confidence=probability,
-            abstained=probability < least or _asks_of_unknown(form, found[0].signs, coverage_of(question, read)),
+            abstained=probability < least or _asks_of_unknown(form, found[0].signs, coverage),
         )
 
     def _also(self, form: Form, found: Sequence[Examined], hits: Sequence[Hit]) -> list[Place]:
@@ -263,14 +264,17 @@ class ExtractiveAnswerer:
         return SpanReading(index, "zh", passage.tokens[first].start, passage.tokens[last].end, log_odds)
 
 
-def examined(question: str, hits: Sequence[Hit], readings: Sequence[SpanReading]) -> list[Examined]:
-    """Each reading beside the question and the other hits."""
-    form, coverage = form_of(question), coverage_of(question, hits)
+def examined(
+    question: str, hits: Sequence[Hit], readings: Sequence[SpanReading], coverage: Coverage | None = None
+) -> list[Examined]:
+    """Each reading beside the question and the other hits. coverage: of both, where it is known already."""
+    form, coverage = form_of(question), coverage or coverage_of(question, hits)
     found = []
     for read in readings:
         read = _of_row_asked_for(question, hits, coverage, read)
         at, span = read.hit_index, (read.start, read.end)
         chunk, sentences = hits[at].chunk, coverage.sentences[at]
+        own = sentences[sentence_of(sentences, span)] if sentences else (0, 0)
         candidate = Candidate(
             chunk.text,
             sentences,
@@ -278,9 +282,7 @@ def examined(question: str, hits: Sequence[Hit], readings: Sequence[SpanReading]
             row_asked_for(question, chunk.text, sentences, coverage.key_sentence(at)),
             chunk.heading,
             coverage.is_contested(at),
-            rules_itself_out(
-                question, chunk.text[slice(*sentences[sentence_of(sentences, span)])] if sentences else ""
-            ),
+            rules_itself_out(question, chunk.text[slice(*own)]),
             content(question),
         )
         signs = signs_of(coverage, at, asked_about(form, candidate), read.log_odds, form)

@@ -63,14 +63,12 @@ def shown(
     if form == "block" or undecided or not _reads_alone(found.text, sentence):
         return passage(form, found, words_are_likely=words_are_likely or sentence_is_sure)
     marked = _marked(form, found, sentence)
-    whole = with_what_goes_on(found.text, found.sentences, at)
+    whole = with_what_goes_on(found, at, found.asked if form == "polar" else frozenset())
     left, right = found.span[0] - sentence[0], found.span[1] - sentence[0]
     alone = form == "words" and span_is_sure and whole == sentence and marked == found.span
     governed = governs(found.heading) or is_governed(found.text[slice(*sentence)], left, right)
     if alone and right - left <= LONGEST_SPAN and not governed:
         return Showing("span", sentence, marked)
-    if form == "polar":
-        whole = _with_the_case_asked(found, at, whole)
     return Showing("sentence", whole, marked)
 
 
@@ -102,31 +100,27 @@ def sentence_of(sentences: Sequence[Span], span: Span) -> int:
     return next((i for i, (left, right) in enumerate(sentences) if left <= span[0] < right), -1)
 
 
-def with_what_goes_on(text: str, sentences: Sequence[Span], at: int) -> Span:
+def with_what_goes_on(found: Candidate, at: int, asked: frozenset[str] = frozenset()) -> Span:
     """A sentence with its neighbours, as far as they take back, limit or condition it, or it does them.
 
     The one behind it is shown as soon as anything in it denies or ends something ("Not on Sundays."): whether that is
     said of this sentence, a reader sees and a rule does not. What is told as a myth needs it in any case.
+    asked: words that it is shown for as well, where it alone has them: "free on weekdays. At weekends ..."
     """
+    text, sentences = found.text, found.sentences
     first = last = at
     while first > 0 and goes_on(text[slice(*sentences[first])]) and _touches(text, sentences[first - 1 : first + 1]):
         first -= 1
+    missed = asked - content(text[slice(*sentences[at])]) - content(found.heading) if asked else asked
     while last + 1 < len(sentences) and _touches(text, sentences[last : last + 2]):
         behind = text[slice(*sentences[last + 1])]
-        if not goes_on(behind) and (last > at or not _may_take_back(text[slice(*sentences[at])], behind)):
+        is_next_needed = last == at and (
+            _may_take_back(text[slice(*sentences[at])], behind) or bool(missed and missed & content(behind))
+        )
+        if not goes_on(behind) and not is_next_needed:
             break
         last += 1
     return sentences[first][0], sentences[last][1]
-
-
-def _with_the_case_asked(found: Candidate, at: int, whole: Span) -> Span:
-    """With the sentence behind where words of the question stand in it alone: "free on weekdays. At weekends ..." """
-    if at + 1 >= len(found.sentences) or not _touches(found.text, found.sentences[at : at + 2]):
-        return whole
-    behind = found.sentences[at + 1]
-    says = content(found.text[slice(*found.sentences[at])]) | content(found.heading)
-    is_asked = (content(found.text[slice(*behind)]) & found.asked) - says
-    return (whole[0], max(whole[1], behind[1])) if is_asked else whole
 
 
 def _may_take_back(sentence: str, behind: str) -> bool:

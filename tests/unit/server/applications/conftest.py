@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from pagoda.chat.model import Message
@@ -18,27 +15,9 @@ from pagoda.rag.pipeline import RAG
 from pagoda.server.applications.application import service_of
 from pagoda.server.applications.rag_collections import RagCollections
 from pagoda.server.config import ServerConfig
+from word_embedder import WordEmbedder
 
 Script = Callable[[Sequence[Message]], str] | list[str | Exception]
-
-
-class WordEmbedder:
-    """A vector per word, by its hash."""
-
-    name, dimension, max_tokens = "words", 16, 256
-
-    def num_tokens_batch(self, texts: Sequence[str]) -> list[int]:
-        return [len(text.split()) for text in texts]
-
-    def unknown_share(self, text: str) -> float:
-        return 0.0
-
-    def embed(self, texts: Sequence[str], on_progress: Any = None) -> np.ndarray:
-        vectors = np.full((len(texts), self.dimension), 1e-3, dtype=np.float32)
-        for row, text in enumerate(texts):
-            for word in re.findall(r"[\u4e00-\u9fff]|\w+", text.lower()):
-                vectors[row, int(hashlib.sha256(word.encode()).hexdigest(), 16) % self.dimension] += 1
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 class Site:

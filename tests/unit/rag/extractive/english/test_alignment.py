@@ -27,17 +27,6 @@ def told(question, passage=BRIDGE):
     return load_alignment().log_odds(question, passage, sentence_bounds(passage), reader_log_odds=1.0)
 
 
-@pytest.fixture
-def rewritten(tmp_path):
-    def write(**changed):
-        with np.load(WEIGHTS) as arrays:
-            kept = {name: value for name, value in {**arrays, **changed}.items() if value is not None}
-        np.savez(tmp_path / "weights.npz", **kept)
-        return tmp_path / "weights.npz"
-
-    return write
-
-
 @pytest.mark.parametrize(
     ("question", "name", "value"),
     [
@@ -85,4 +74,4 @@ def test_weights_of_other_features_are_refused(rewritten):
     names = np.array([*all_names()[:-1], "other"])
     for changed in ({"names": names}, {"told": np.zeros(3)}, {"told": None}):
         with pytest.raises(ConfigError, match="reinstall pagoda"):
-            load_alignment(rewritten(**changed))
+            load_alignment(rewritten(WEIGHTS, **changed))
