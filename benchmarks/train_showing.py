@@ -41,8 +41,7 @@ from pagoda.rag.answer import Citation
 from pagoda.rag.documents.document import Document, Hit
 from pagoda.rag.embedding.embedder import load_embedder
 from pagoda.rag.evaluation.retrieval import ClosedPool, pool_snapshot
-from pagoda.rag.extractive.answerer import MAX_PASSAGES
-from pagoda.rag.extractive.extractor import ENOUGH, TOO_LITTLE, ExtractiveAnswerer, examined
+from pagoda.rag.extractive.extractor import ENOUGH, TOO_LITTLE, ExtractiveAnswerer, ExtractiveSettings, examined
 from pagoda.rag.extractive.ranker import FOLDER
 from pagoda.rag.extractive.showing.decision import WEIGHTS, Signs
 from pagoda.rag.pipeline import RAG
@@ -244,7 +243,7 @@ def _verdict(passages: Sequence[tuple[float, bool]], least: float) -> str:
     if passages[0][0] < least:
         return "declined"
     missed = 1.0
-    for place, (value, holds) in enumerate(passages[:MAX_PASSAGES]):
+    for place, (value, holds) in enumerate(passages[: ExtractiveSettings().max_passages]):
         if place and (1 - missed >= ENOUGH or value < TOO_LITTLE):
             break
         if holds:
