@@ -164,15 +164,22 @@ class ExtractiveAnswerer:
         self.settings = settings or ExtractiveSettings()
         self._rankers = rankers
 
-    def answer(self, question: str, hits: Sequence[Hit], beside: Beside | None = None) -> Extraction:
+    def answer(
+        self, question: str, hits: Sequence[Hit], beside: Beside | None = None, focus: str = ""
+    ) -> Extraction:
         """What answers best in the hits (best first); abstained where none seems to hold an answer.
 
         beside: knows the chunks around a hit's, for a list or a table that goes on over its edges
+        focus: what a follow-up question newly asks about, which the answer has to speak of where any sentence does
 
         Raises InvalidRequestError for a question without words, MissingExtraError for an English passage where the
         packaged MiniLM is not installed.
         """
-        return self.extraction(question, hits, self.readings(question, hits), beside)
+        coverage = coverage_of(question, self.read_hits(hits), focus)
+        readings = self.readings(question, hits)
+        if focus:
+            readings = self._of_focus(question, readings, coverage)
+        return self.extraction(question, hits, readings, beside, coverage)
 
     def answer_batch(self, questions: Sequence[str], hits: Sequence[Sequence[Hit]]) -> list[Extraction]:
         """One extraction a question: the same as one by one."""
@@ -192,13 +199,18 @@ class ExtractiveAnswerer:
         return first if is_prose else hits[: self.settings.max_hits]
 
     def extraction(
-        self, question: str, hits: Sequence[Hit], readings: Sequence[SpanReading], beside: Beside | None = None
+        self,
+        question: str,
+        hits: Sequence[Hit],
+        readings: Sequence[SpanReading],
+        beside: Beside | None = None,
+        coverage: Coverage | None = None,
     ) -> Extraction:
-        """What is shown of what was read: the cheap half."""
+        """What is shown of what was read: the cheap half. coverage: of both, where it is known already."""
         if not readings:
             return NOTHING
         form, read = form_of(question), self.read_hits(hits)
-        coverage = coverage_of(question, read)
+        coverage = coverage or coverage_of(question, read)
         # The likeliest first; of equals the earlier hit.
         found = sorted(examined(question, read, readings, coverage), key=lambda each: -each.probability)
         best, probability = found[0].reading, confidence(question, found[0], hits)
@@ -241,6 +253,22 @@ class ExtractiveAnswerer:
             showing = passage(form, other.candidate, words_are_likely=words_are_likely(other.group))
             also.append(_place(at, hits[at].chunk, showing))
         return also
+
+    def _of_focus(self, question: str, readings: Sequence[SpanReading], coverage: Coverage) -> list[SpanReading]:
+        """Those whose words stand in a sentence that speaks of the focus; others of such a hit are read anew there."""
+        found: list[SpanReading] = []
+        for read in readings:
+            index, speaking = read.hit_index, coverage.speaking[read.hit_index]
+            sentences, key = coverage.sentences[index], coverage.key_sentence(index)
+            if not speaking:
+                continue
+            if sentence_of(sentences, (read.start, read.end)) not in speaking:
+                start, end = sentences[key]
+                again = self._read(question, index, _part(coverage.hits[index].chunk, start, end))
+                words = (again.start + start, again.end + start) if again else (start, end)
+                read = replace(again or read, start=words[0], end=words[1])
+            found.append(read)
+        return found or list(readings)
 
     def _read(self, question: str, index: int, chunk: Chunk) -> SpanReading | None:
         is_chinese = _language(question, chunk.text) == "zh"
@@ -302,9 +330,15 @@ def confidence(question: str, best: Examined, hits: Sequence[Hit]) -> float:
     return replace(best, signs=replace(best.signs, reader=reader_sign(log_odds))).probability
 
 
-def coverage_of(question: str, hits: Sequence[Hit]) -> Coverage:
+def coverage_of(question: str, hits: Sequence[Hit], focus: str = "") -> Coverage:
     """A question beside the hits that are read."""
-    return Coverage(question, hits, [sentences_of(hit.chunk) for hit in hits])
+    return Coverage(question, hits, [sentences_of(hit.chunk) for hit in hits], focus)
+
+
+def _part(chunk: Chunk, start: int, end: int) -> Chunk:
+    """A sentence of a chunk, as one of its own."""
+    first, last = chunk.start + start, chunk.start + end
+    return replace(chunk, text=chunk.text[start:end], start=first, end=last, sentences=((first, last),))
 
 
 def _asks_of_unknown(form: Form, signs: Signs, coverage: Coverage) -> bool:

@@ -341,3 +341,17 @@ def _is_whole(words: str) -> bool:
         if depth:
             return False
     return True
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "focus", "words"),
+    [
+        (TOWER + " The bridge was built in 1901.", "When was the tower built?", "the bridge", "1901"),
+        (WRITER + "巴金出生于四川成都。", "鲁迅出生于哪里？", "巴金", "成都"),
+        # Nothing speaks of it: then it changes nothing.
+        (TOWER, "When was the tower built?", "the harbour", "1889"),
+    ],
+)
+def test_a_follow_up_is_answered_by_a_sentence_that_speaks_of_what_it_asks_about(text, question, focus, words):
+    found = ExtractiveAnswerer(ALWAYS).answer(question, [hit(WRITER + TOWER), hit(text)], focus=focus)
+    assert words in found.places[0].chunk.text[slice(*found.places[0].marked)]
