@@ -39,7 +39,7 @@ from pagoda.rag.extractive.showing.decision import (
     words_are_likely,
 )
 from pagoda.rag.extractive.showing.question_form import Form, form_of
-from pagoda.rag.extractive.showing.records import row_asked_for, rules_itself_out
+from pagoda.rag.extractive.showing.records import is_one_of_several, row_asked_for, rules_itself_out
 from pagoda.rag.extractive.showing.station import (
     Candidate,
     Kind,
@@ -310,7 +310,8 @@ def examined(
             row_asked_for(question, chunk.text, sentences, coverage.key_sentence(at)),
             chunk.heading,
             coverage.is_contested(at),
-            rules_itself_out(question, chunk.text[slice(*own)]),
+            rules_itself_out(question, chunk.text[slice(*own)])
+            or is_one_of_several(question, chunk.text, sentences, sentence_of(sentences, span)),
             content(question),
         )
         signs = signs_of(coverage, at, asked_about(form, candidate), read.log_odds, form)
