@@ -118,5 +118,7 @@ def _grid(line: str, is_ruled: bool) -> str:
 
 def _widest(places: Iterator[int]) -> list[int]:
     """The longest run of numbers that follow one another."""
-    runs = [[place for _, place in run] for _, run in groupby(enumerate(sorted(places)), lambda pair: pair[1] - pair[0])]
+    runs = [
+        [place for _, place in run] for _, run in groupby(enumerate(sorted(places)), lambda pair: pair[1] - pair[0])
+    ]
     return max(runs, key=len, default=[])

@@ -20,6 +20,7 @@ from pagoda.rag.documents.document import SECTION_SEPARATOR
 from pagoda.rag.extractive.showing.governors import governs
 from pagoda.rag.extractive.showing.readable import readable
 from pagoda.rag.followup import joined, piece_of
+from pagoda.rag.retrieval.versions import told_version
 from pagoda.rag.words import words_in
 
 if TYPE_CHECKING:
@@ -75,9 +76,11 @@ class QuotingAnswerer:
                 answerer=NAME,
             )
         citations = [_citation(n, place, question.hits) for n, place in enumerate(found.places, 1)]
+        note = told_version(asked, citations, language_of(question.text))
+        texts = [_text(found, *shown) for shown in zip(found.places, citations, strict=True)]
         return Answer(
             question=question.text,
-            text="\n\n".join(_text(found, *shown) for shown in zip(found.places, citations, strict=True)),
+            text="\n\n".join([note, *texts] if note else texts),
             shown=found.kind,
             span=citations[0].marked_text,
             citations=tuple(citations),

@@ -164,9 +164,7 @@ class ExtractiveAnswerer:
         self.settings = settings or ExtractiveSettings()
         self._rankers = rankers
 
-    def answer(
-        self, question: str, hits: Sequence[Hit], beside: Beside | None = None, focus: str = ""
-    ) -> Extraction:
+    def answer(self, question: str, hits: Sequence[Hit], beside: Beside | None = None, focus: str = "") -> Extraction:
         """What answers best in the hits (best first); abstained where none seems to hold an answer.
 
         beside: knows the chunks around a hit's, for a list or a table that goes on over its edges

@@ -88,7 +88,9 @@ def _nearest(words: Sequence[PlacedWord], wanted: Sequence[PlacedWord], expected
     names, wanted_names = [word.text for word in words], [word.text for word in wanted]
     size = len(wanted)
     first = wanted_names[:1]
-    places = [i for i in range(len(names) - size + 1) if names[i : i + 1] == first and names[i : i + size] == wanted_names]
+    places = [
+        i for i in range(len(names) - size + 1) if names[i : i + 1] == first and names[i : i + size] == wanted_names
+    ]
     return min(places, key=lambda place: abs(place / max(1, len(names)) - expected), default=None) if size else None
 
 

@@ -69,7 +69,8 @@ _ORG = _rules(
 # What only one of two formats has: directives, targets, roles, named links, literal blocks and titles below a roof
 # as long as they are; and titles behind #, fences, links and rules of tables.
 _ONLY_RST = re.compile(
-    r"^[ \t]*\.\. (?:[\w:-]+::|_[^:\n]+:)|(?<![\w`]):[a-z][\w:+-]*:`[^`\n]+`|`[^`\n]+`__?(?!\w)|::[ \t]*\n[ \t]*\n[ \t]+\S"
+    r"^[ \t]*\.\. (?:[\w:-]+::|_[^:\n]+:)|(?<![\w`]):[a-z][\w:+-]*:`[^`\n]+`|`[^`\n]+`__?(?!\w)"
+    r"|::[ \t]*\n[ \t]*\n[ \t]+\S"
     r"|(?:\A|\n)(?P<roof>([=\-#*~^\"+])\2{2,})[ \t]*\n(?P<title>[^\n]+)\n(?P=roof)[ \t]*$",
     re.MULTILINE,
 )

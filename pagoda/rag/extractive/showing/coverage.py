@@ -129,8 +129,8 @@ class Coverage:
 def share_of_focus(focus: str, text: str) -> float:
     """How much of what is newly asked about a text has, 0 to 1; 1 where nothing is.
 
-    >>> share_of_focus("at weekends", "Free on weekends."), share_of_focus("猫", "可以养猫。"), share_of_focus("2.0", "2.1")
-    (1.0, 1.0, 0.0)
+    >>> [share_of_focus(*pair) for pair in (("at weekends", "Free on weekends."), ("猫", "可以养猫。"), ("2.0", "2.1"))]
+    [1.0, 1.0, 0.0]
     """
     words = content(focus)
     said = content(text)

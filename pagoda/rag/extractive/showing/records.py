@@ -36,7 +36,7 @@ _LACKS = re.compile(r"\b(?:without|lack\w*|miss(?:es|ing)|exclud\w+|except\w*)\b
 
 
 def rules_itself_out(question: str, row: str) -> bool:
-    """Whether a row says "no" in a column that the question selects rows by, or "yes" where it asks for those that deny.
+    """Whether a row says "no" in a column that a question selects rows by, or "yes" where it asks for those that deny.
 
     It does not where that value is what is asked for: a question that says it as well, or wants the value of the
     column, or names the row.
@@ -111,7 +111,11 @@ class _Row:
     def is_named_in(self, question: str) -> bool:
         """Whether a question has the row's name; a number only beside what it is a number of ("line 3")."""
         is_number = re.fullmatch(r"[\d.,:%\s-]*", self.name) is not None
-        return bool(self.name) and _has(question, self.name) and (not is_number or _is_asked(self.columns[0], content(question)))
+        return (
+            bool(self.name)
+            and _has(question, self.name)
+            and (not is_number or _is_asked(self.columns[0], content(question)))
+        )
 
     def selected(self, question: str) -> dict[str, bool]:
         """The columns that a question selects rows by -> whether it asks for those that say yes there."""
@@ -158,9 +162,10 @@ def _is_asked(column: str, asked: frozenset[str]) -> bool:
 
 
 def _has(question: str, name: str) -> bool:
-    """Whether a question has a name, word by word."""
+    """Whether a question has a name, word by word; one with digits as it is written."""
     words = content(name)
-    return words <= content(question) if words else _says(question, name)
+    has_digits = any(character.isdigit() for character in name)
+    return words <= content(question) if words and not has_digits else _says(question, name)
 
 
 def _says(question: str, value: str) -> bool:

@@ -62,7 +62,7 @@ def test_rows_name_their_columns_and_lines_stay_where_they_are(text: str, rows: 
     [
         "-a      all files\n-b      brief\n-c      a count of 3",
         "alpha   beta   gamma\ndelta   epsilon   zeta\neta   theta   iota",
-        "A line of prose.  It has two blanks.  They are wide.\nAnother line of it, with a 7 in it.\nAnd a third one, 8.",
+        "A line of prose.  It has two blanks.  They are wide.\nAnother line of it, with a 7 in it.\nAnd a third, 8.",
         "第一条  会员须知\n第二条  会员义务\n第三条  会员权利",
         "Name   Age   City",
         "",

@@ -566,3 +566,24 @@ def test_restructuredtext_in_a_file_called_md_is_read_as_what_it_is(text: str) -
 def test_markdown_stays_markdown(text: str) -> None:
     assert not is_rst(text)
     assert load_bytes(text.encode(), "a.md").text.split("\n")[-3:] == text.split("\n")[-3:]
+
+
+@pytest.mark.parametrize(
+    ("text", "written", "named"),
+    [
+        ("The shop opens at nine.\n", "utf-8", "utf-16"),
+        ("商店九点开门，周日休息。\n", "utf-8", "utf-16-le"),
+        ("商店九点开门，周日休息。\n", "gb18030", "utf-16-le"),
+        ("商店九点开门，周日休息。\n", "utf-8", "gb18030"),
+    ],
+)
+def test_a_named_encoding_that_makes_nonsense_is_refused(text: str, written: str, named: str) -> None:
+    data = text.encode(written)
+    with pytest.raises(LoadError, match="is not "):
+        load("a.txt", data + b" " * (len(data) % 2), LoaderSettings(encoding=named))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "gb18030", "utf-8"])
+@pytest.mark.parametrize("text", ["The shop opens at nine.", "商店九点开门，周日休息。", "é"])
+def test_a_named_encoding_that_is_right_is_used(text: str, encoding: str) -> None:
+    assert load("a.txt", text.encode(encoding), LoaderSettings(encoding=encoding)).text == text

@@ -94,6 +94,7 @@ SHOPS = ["门店: 南门店; 停车位: 有", "门店: 北苑店; 停车位: 无
         (EDITIONS, "Which edition has phone support?", 2, 2),
         (["No: 3; Seats: 8", "No: 8; Seats: 3"], "Which room has 3 seats?", 1, 1),
         (["Line: 3; Seats: 8", "Line: 8; Seats: 3"], "How many seats has line 3?", 1, 0),
+        (["Line: R1; Fee: 8", "Line: R2; Fee: 3"], "What does line R2 cost?", 0, 1),
         (SHOPS, "哪个门店没有停车位？", 0, 1),
         (SHOPS, "北苑店有停车位吗？", 0, 1),
         (SHOPS, "西岭店有停车位吗？", 1, 2),
