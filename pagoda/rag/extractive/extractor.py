@@ -39,7 +39,7 @@ from pagoda.rag.extractive.showing.decision import (
     words_are_likely,
 )
 from pagoda.rag.extractive.showing.question_form import Form, form_of
-from pagoda.rag.extractive.showing.records import is_one_of_several, row_asked_for, rules_itself_out
+from pagoda.rag.extractive.showing.records import is_looked_up, is_one_of_several, row_asked_for, rules_itself_out
 from pagoda.rag.extractive.showing.station import (
     Candidate,
     Kind,
@@ -136,17 +136,24 @@ class SpanReading:
 
 @dataclass(frozen=True)
 class Examined:
-    """A reading with what may be shown of it, what is known of it, and whose weights decide."""
+    """A reading with what may be shown of it, what is known of it, and whose weights decide.
+
+    is_looked_up: whether it is the row of a table that the question asks for by all of its words
+    is_contrary: whether its row says the contrary of what is asked for
+    """
 
     reading: SpanReading
     candidate: Candidate
     signs: Signs
     group: Group
+    is_looked_up: bool = False
+    is_contrary: bool = False
 
     @cached_property
     def probability(self) -> float:
         """That it answers."""
-        return load_decision().probability(self.group, self.signs)
+        told = load_decision().probability(self.group, self.signs)
+        return max(told, ENOUGH) if self.is_looked_up else told
 
     @cached_property
     def certainty(self) -> float:
@@ -209,8 +216,10 @@ class ExtractiveAnswerer:
             return NOTHING
         form, read = form_of(question), self.read_hits(hits)
         coverage = coverage or coverage_of(question, read)
-        # The likeliest first; of equals the earlier hit.
-        found = sorted(examined(question, read, readings, coverage), key=lambda each: -each.probability)
+        # The likeliest first, of equals the earlier hit; a row that says the contrary behind all others.
+        found = sorted(
+            examined(question, read, readings, coverage), key=lambda each: (each.is_contrary, -each.probability)
+        )
         best, probability = found[0].reading, confidence(question, found[0], hits)
         thresholds = load_decision().thresholds[found[0].group]
         least = thresholds.answer if self.settings.min_confidence is None else self.settings.min_confidence
@@ -219,7 +228,7 @@ class ExtractiveAnswerer:
         showing = shown(
             form,
             found[0].candidate,
-            span_is_sure=sure >= thresholds.span,
+            span_is_sure=sure >= thresholds.span and not found[0].is_looked_up,
             sentence_is_sure=sure >= thresholds.sentence,
             words_are_likely=words_are_likely(found[0].group),
         )
@@ -300,7 +309,12 @@ def examined(
         read = _of_row_asked_for(question, hits, coverage, read)
         at, span = read.hit_index, (read.start, read.end)
         chunk, sentences = hits[at].chunk, coverage.sentences[at]
-        own = sentences[sentence_of(sentences, span)] if sentences else (0, 0)
+        place = sentences[sentence_of(sentences, span)] if sentences else (0, 0)
+        own = chunk.text[slice(*place)]
+        is_contrary, looked_up = rules_itself_out(question, own), is_looked_up(question, own, chunk.heading)
+        if looked_up:
+            # All of the row: a reader of prose cuts anything out of it.
+            read, span = replace(read, start=place[0], end=place[1]), place
         candidate = Candidate(
             chunk.text,
             sentences,
@@ -308,12 +322,11 @@ def examined(
             row_asked_for(question, chunk.text, sentences, coverage.key_sentence(at)),
             chunk.heading,
             coverage.is_contested(at),
-            rules_itself_out(question, chunk.text[slice(*own)])
-            or is_one_of_several(question, chunk.text, sentences, sentence_of(sentences, span)),
+            is_contrary or is_one_of_several(question, chunk.text, sentences, sentence_of(sentences, span)),
             content(question),
         )
         signs = signs_of(coverage, at, asked_about(form, candidate), read.log_odds, form)
-        found.append(Examined(read, candidate, signs, group_of(read.language, coverage)))
+        found.append(Examined(read, candidate, signs, group_of(read.language, coverage), looked_up, is_contrary))
     return found
 
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from pagoda.rag.content_words import content
+from pagoda.rag.content_words import ASKING, HAN_RUN, content
 from pagoda.rag.extractive.showing.governors import denies
 
 Span = tuple[int, int]
@@ -32,6 +32,7 @@ _WANTS_VALUE = re.compile(
     r"\bhow (?:many|much)\b|\bwhat(?:['’]s| is| are| was| were)\b|多少|几|幾|[是为為]什[么麼]", re.IGNORECASE
 )
 _WANTS_PERSON = re.compile(r"\bwho(?:m|se)?\b|谁|誰", re.IGNORECASE)
+_NEGATED_HAN = re.compile("没有|沒有|不是|[没沒不无無有是的]")
 _LACKS = re.compile(r"\b(?:without|lack\w*|miss(?:es|ing)|exclud\w+|except\w*)\b|缺|除了|除外", re.IGNORECASE)
 
 
@@ -66,6 +67,39 @@ def is_one_of_several(question: str, text: str, sentences: Sequence[Span], at: i
     if at not in found or not _Row(text[slice(*sentences[at])]).selected(question):
         return False
     return len(found) > 1
+
+
+def is_looked_up(question: str, row: str, heading: str = "") -> bool:
+    """Whether a question is a look-up in a table, and this is the row: it has no word beside those of the table.
+
+    It names the row and a column of it; or it selects the row by what it says in a column, and says what rows are.
+    heading: what the table stands under
+
+    >>> row = "Depot: Elm; Cold storage: no; Seats: 9"
+    >>> [is_looked_up(text, row) for text in ("How many seats has Elm?", "Which depot has no cold storage?")]
+    [True, True]
+    >>> [is_looked_up(text, row) for text in ("How many seats has Oak?", "How many seats has Elm on Sundays?")]
+    [False, False]
+    """
+    found = _Row(row)
+    if len(found.cells) < 2 or not found.fits(question):
+        return False
+    asked = content(question)
+    columns = [name for name in found.columns[1:] if _is_asked(name, asked)]
+    is_named = found.is_named_in(question)
+    if not columns or not (is_named or (found.selected(question) and _is_asked(found.columns[0], asked))):
+        return False
+    return not _beside(question, [*found.columns, *([found.name] if is_named else []), heading])
+
+
+def _beside(question: str, names: Sequence[str]) -> frozenset[str]:
+    """The words of a question that are none of these names', nor of how it asks or denies."""
+    rest = ASKING.sub(" ", question)
+    for name in sorted(names, key=len, reverse=True):
+        # Pairs of Chinese characters over the edge of a name are no words.
+        rest = rest.replace(name, " ") if name and HAN_RUN.search(name) else rest
+    rest = _LACKS.sub(" ", HAN_RUN.sub(lambda run: _NEGATED_HAN.sub(" ", run[0]), rest))
+    return content(rest) - frozenset().union(*map(content, names))
 
 
 def _rows_asked_for(question: str, text: str, sentences: Sequence[Span], at: int) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pagoda.rag.extractive.showing.records import is_one_of_several, row_asked_for, rules_itself_out
+from pagoda.rag.extractive.showing.records import is_looked_up, is_one_of_several, row_asked_for, rules_itself_out
 from pagoda.rag.extractive.showing.station import Candidate, shown
 
 ENGLISH = ["Name: Ann; On call: no", "Name: Bob; On call: yes; Phone: 7", "Name: Cy; On call: week 3", "Prose."]
@@ -115,3 +115,32 @@ def test_a_row_that_is_one_of_several_is_not_shown_alone() -> None:
     text, places = table(SHOPS)
     assert is_one_of_several("哪家门店有停车位？", text, places, 2)
     assert not is_one_of_several("哪家门店没有停车位？", text, places, 1)
+
+
+DEPOT = "Depot: Elm; Cold storage: no; Seats: 9"
+STORE = "仓库: 黄山仓; 冷藏: 无; 容量: 57吨"
+
+
+@pytest.mark.parametrize(
+    ("question", "row", "expected"),
+    [
+        ("How many seats has Elm?", DEPOT, True),
+        ("Does the Elm depot have cold storage?", DEPOT, True),
+        ("Which depot has no cold storage?", DEPOT, True),
+        # Another row, another column, a word more, a row that says the contrary, or no row.
+        ("How many seats has Oak?", DEPOT, False),
+        ("What is the rent of Elm?", DEPOT, False),
+        ("How many seats has Elm on Sundays?", DEPOT, False),
+        ("Which depot has cold storage?", DEPOT, False),
+        ("Which depot has cold storage?", "The depot has cold storage.", False),
+        ("黄山仓的容量是多少？", STORE, True),
+        ("黄山仓有没有冷藏？", STORE, True),
+        ("哪个仓库没有冷藏？", STORE, True),
+        ("泉州仓的容量是多少？", STORE, False),
+        ("黄山仓的租金是多少？", STORE, False),
+        ("黄山仓周日的容量是多少？", STORE, False),
+        ("哪个仓库有冷藏？", STORE, False),
+    ],
+)
+def test_a_question_is_a_look_up_where_all_of_its_words_are_the_tables(question: str, row: str, expected: bool) -> None:
+    assert is_looked_up(question, row) is expected
