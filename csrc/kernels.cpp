@@ -30,6 +30,8 @@ std::vector<const Ops*> available() {
     const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+    const bool has_dots = has_avx512 && __builtin_cpu_supports("avx512bf16");
+    if (has_dots && avx512_bf16_ops()) found.push_back(avx512_bf16_ops());
     if (has_avx512 && avx512_ops()) found.push_back(avx512_ops());
     if (has_avx2 && avx2_ops()) found.push_back(avx2_ops());
 #endif
@@ -98,15 +100,15 @@ void Kernels::each_row(int64_t rows, int64_t size, Function function) {
 void Kernels::linear(Product product) {
     if (product.rows == 0) return;
     const int64_t tiles = ceil_div(product.rows, ops_->tile_rows), panels = ceil_div(product.outputs, PANEL);
-    product.tile_floats = (product.depth + product.depth % 2) * ops_->tile_rows;
-    product.packed_rows = packed_rows_.of(tiles * product.tile_floats);
+    product.tile_bytes = ceil_div(ops_->tile_bytes(product.depth, product.dtype), 64) * 64;
+    product.packed_rows = reinterpret_cast<char*>(packed_rows_.of(tiles * product.tile_bytes / int64_t(sizeof(float))));
     const auto pack = [&](int tile, int) { ops_->pack_rows(product, tile); };
     // A few rows are packed faster than another thread hears of them.
     if (product.rows * product.depth <= FEW_ELEMENTS)
         for (int tile = 0; tile < tiles; ++tile) pack(tile, 0);
     else
         pool_.each(int(tiles), pack);
-    const int64_t per_chunk = std::max<int64_t>(1, ROWS_BYTES / int64_t(product.tile_floats * sizeof(float)));
+    const int64_t per_chunk = std::max<int64_t>(1, ROWS_BYTES / product.tile_bytes);
     const int64_t chunks = ceil_div(tiles, per_chunk), partial = std::min(per_chunk, tiles) * ops_->tile_rows * PANEL;
     for (auto& scratch : scratch_) scratch.of(partial);
     pool_.each(int(chunks * panels), [&](int unit, int thread) {

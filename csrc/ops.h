@@ -33,9 +33,9 @@ struct Product {
     void* y;
     int64_t y_stride;
     DType dtype;
-    // What `pack_rows` made of x: tiles of `tile_rows` rows, [depth padded to pairs][tile_rows] each.
-    float* packed_rows;
-    int64_t tile_floats;
+    // What `pack_rows` made of x: tiles of `tile_rows` rows, pairs of inputs by pairs of inputs, rows side by side.
+    char* packed_rows;
+    int64_t tile_bytes;
 };
 
 // One step's attention; places of tokens as in `kernels/interface.py`.
@@ -67,7 +67,9 @@ struct Ops {
     const char* name;
     int tile_rows;  // rows that one pass over a panel multiplies
 
-    // Tile `tile` of the rows of x, as floats, laid out for `multiply_panel`.
+    // Bytes of one tile of packed rows.
+    int64_t (*tile_bytes)(int64_t depth, DType dtype);
+    // Tile `tile` of the rows of x, laid out for `multiply_panel`.
     void (*pack_rows)(const Product& product, int64_t tile);
     // All rows of tiles [first_tile, last_tile) against one panel. partial: [tiles * tile_rows, PANEL] floats.
     void (*multiply_panel)(const Product& product, int64_t panel, int64_t first_tile, int64_t last_tile, float* partial);
@@ -90,6 +92,7 @@ struct Ops {
 };
 
 // Null where this build or this machine has none.
+const Ops* avx512_bf16_ops();
 const Ops* avx512_ops();
 const Ops* avx2_ops();
 const Ops* neon_ops();

@@ -23,7 +23,7 @@ using pagoda::Tile;
 namespace PAGODA_ISA {
 
 static const pagoda::Ops OPS = {
-    PAGODA_ISA_NAME, TILE_ROWS, pack_rows, multiply_panel, rms_norm, silu_and_mul, rotate, store_kv, attend, combine,
+    PAGODA_ISA_NAME, TILE_ROWS, tile_bytes, pack_rows, multiply_panel, rms_norm, silu_and_mul, rotate, store_kv, attend, combine,
 };
 
 }  // namespace PAGODA_ISA
