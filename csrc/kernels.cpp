@@ -44,8 +44,6 @@ const Ops* named(const std::string& name) {
     throw std::invalid_argument("no kernels for " + name + " on this machine");
 }
 
-int64_t partition_keys(int64_t block_size) { return ceil_div(PARTITION, block_size) * block_size; }
-
 template <typename Element>
 void pack(const Element* weight, Element* packed, int64_t outputs, int64_t depth, bool in_pairs) {
     const int64_t pairs = ceil_div(depth, 2);
@@ -177,11 +175,11 @@ void Kernels::attend(Attention attention, const AttentionPlan& plan) {
     attention.table_stride = plan.table_stride;
     attention.block_size = plan.block_size;
     attention.window = plan.window;
-    const int64_t keys = partition_keys(plan.block_size), kv_heads = attention.num_kv_heads, head_dim = attention.head_dim;
+    const int64_t kv_heads = attention.num_kv_heads, head_dim = attention.head_dim;
     const int64_t item_floats = plan.most_rows * (2 + head_dim);
     float* partials = partials_.of<float>(plan.num_items * kv_heads * item_floats);
-    // Queries, scores (their last vector may run over), two strips of keys; see `attention.inl`.
-    const int64_t scratch = plan.most_rows * (head_dim + keys + 32) + 2 * head_dim * 16;
+    // Scores, queries, two strips of keys; see `attention.inl`.
+    const int64_t scratch = plan.most_rows * (SCORES_STRIDE + head_dim) + 2 * head_dim * 16;
     for (auto& each : scratch_) each.of<float>(scratch);
     // Partitions of a KV head lie behind one another, so that `combine` walks them with one stride.
     const auto result = [&](int64_t item, int64_t head) { return partials + (item * kv_heads + head) * item_floats; };
@@ -223,14 +221,14 @@ AttentionPlan plan_attention(const std::vector<int64_t>& query_start_loc, const 
     plan.table_stride = table_stride;
     plan.block_size = block_size;
     plan.window = window;
-    const int64_t keys = partition_keys(block_size);
+    if (PARTITION % block_size) throw std::invalid_argument("a block size must divide " + std::to_string(PARTITION));
     const int64_t tokens = std::clamp<int64_t>(TILE_QUERY_ROWS / group, 1, MAX_TILE_TOKENS);
     for (size_t request = 0; request < seq_lens.size(); ++request) {
         const int64_t end = query_start_loc[request + 1], shift = seq_lens[request] - end;  // position = row + shift
         for (int64_t row = query_start_loc[request]; row < end; row += tokens) {
             const int64_t count = std::min(tokens, end - row), position = row + shift;
-            const int64_t first = std::max<int64_t>(0, position - window + 1) / keys;
-            const int64_t num_partitions = (position + count - 1) / keys + 1 - first;
+            const int64_t first = std::max<int64_t>(0, position - window + 1) / PARTITION;
+            const int64_t num_partitions = (position + count - 1) / PARTITION + 1 - first;
             plan.tiles.push_back({int64_t(request), row, count, position, first, num_partitions, plan.num_items});
             plan.tile_of_item.insert(plan.tile_of_item.end(), num_partitions, int(plan.tiles.size()) - 1);
             plan.num_items += num_partitions;

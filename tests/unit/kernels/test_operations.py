@@ -190,7 +190,8 @@ def test_a_step_of_chunks_and_decodes_equals_dense_attention(block_size: int, wi
 def test_paged_attention_in_bf16_is_right_to_the_last_bit_or_two() -> None:
     sequences = Sequences(LENGTHS, 4, 2, 16, dtype=torch.bfloat16)
     for index, output in enumerate(sequences.attend([(i, 0, length) for i, length in enumerate(LENGTHS)])):
-        torch.testing.assert_close(output.double(), sequences.dense(index), atol=1e-3, rtol=2**-8)
+        # The weight of a key may be rounded to bf16 before its values are weighted, as flash attention rounds it.
+        torch.testing.assert_close(output.double(), sequences.dense(index), atol=4e-3, rtol=2**-8)
 
 
 def _random_parts(lengths: Sequence[int], rng: random.Random) -> list[tuple[int, int, int]]:
