@@ -1,4 +1,4 @@
-"""pagoda beside llama.cpp, ik_llama.cpp, vLLM and transformers: same weights, same requests, same cores, in alternation.
+"""pagoda beside llama.cpp, ik_llama.cpp, vLLM and transformers: same weights, requests and cores, in alternation.
 
     python benchmarks/peers.py prepare --models FOLDER --from S=smollm2.gguf --random M
     python benchmarks/peers.py compare --models FOLDER --shapes S,M --llama-cpp FOLDER --vllm-python PATH --out FOLDER
@@ -23,12 +23,6 @@ from pathlib import Path
 
 import torch
 from machine import provenance
-
-from pagoda.cli.bench.machine_limits import product_peak, read_bandwidth, reading_buffer
-from pagoda.errors import ConfigError
-from pagoda.kernels.interface import Kernels
-from pagoda.kernels.select import select_kernels
-from pagoda.models.checkpoint.loading import load_config
 from rivals import catalogue, weights
 from rivals.catalogue import PeerAbsentError, Subject
 from rivals.comparison import Comparison
@@ -36,6 +30,12 @@ from rivals.measures import Measure, all_measures
 from rivals.process import Command, PeerFailedError, PeerProcess, seconds_to_first_token
 from rivals.report import HEADER, Fact, Row, as_json, draw, rows_of
 from rivals.workload import drawn_lists, read_lists
+
+from pagoda.cli.bench.machine_limits import product_peak, read_bandwidth, reading_buffer
+from pagoda.errors import ConfigError
+from pagoda.kernels.interface import Kernels
+from pagoda.kernels.select import select_kernels
+from pagoda.models.checkpoint.loading import load_config
 
 MEMORY, START = "memory", "start"
 

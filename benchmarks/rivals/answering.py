@@ -1,4 +1,4 @@
-"""The loop of an engine under comparison that is driven from Python: questions on stdin, answers on stdout, a line each.
+"""The loop of an engine that is driven from Python: questions on stdin, answers on stdout, a line each.
 
     python -m rivals.pagoda_peer MODEL … <- started by `process.py`, in a process of its own
 

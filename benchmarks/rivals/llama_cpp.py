@@ -14,7 +14,8 @@ _SOURCE = Path(__file__).with_name("ggml_driver.cpp")
 
 
 def driver_in(folder: Path, *, is_ik: bool = False) -> Path:
-    """The driver's program. Raises FileNotFoundError where the folder lacks a part, CalledProcessError of the compiler."""
+    """The driver's program. Raises FileNotFoundError where the folder lacks a part, and the compiler's
+    CalledProcessError."""
     for part in ("include/llama.h", "lib"):
         if not (folder / part).exists():
             raise FileNotFoundError(f"{folder} has no {part}: expected are a release's headers and its libraries")

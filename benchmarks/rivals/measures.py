@@ -1,7 +1,7 @@
 """What is measured of every engine: the question, the figure that its answer is, and the limit of the machine.
 
-All figures are tokens a second. The limit is that of `pagoda.cli.bench.step_work`: bytes at the bandwidth and operations
-at the peak that were measured beside.
+All figures are tokens a second. The limit is that of `pagoda.cli.bench.step_work`: bytes at the bandwidth and
+operations at the peak that were measured beside.
 """
 
 from __future__ import annotations

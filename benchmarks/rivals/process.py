@@ -6,6 +6,7 @@ loop that polls, would otherwise take from the engine that is measured.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -90,10 +91,8 @@ class PeerProcess:
         return PeerFailedError(f"{self.name} ended; its last line ({self._log}): {''.join(last) or 'none'}")
 
     def _signal(self, number: signal.Signals) -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
-        except ProcessLookupError:
-            pass
 
 
 def seconds_to_first_token(name: str, command: Command, log: Path, prompt_len: int = 16) -> float:

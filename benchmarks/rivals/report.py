@@ -13,7 +13,8 @@ from rivals.comparison import Samples, median_rate, median_ratio
 from rivals.measures import Measure
 
 OURS = "pagoda"
-HEADER = "| shape | measure | engine | tokens/s | pagoda against it | of the limit | GB/s beside |\n|---|---|---|---|---|---|---|"
+COLUMNS = ("shape", "measure", "engine", "tokens/s", "pagoda against it", "of the limit", "GB/s beside")
+HEADER = f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|"
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ class StepWork:
 
 
 def work_of(config: ModelConfig, dtype_bytes: int, *, rows: int, new_tokens: int = 1, depth: int = 0) -> StepWork:
-    """Of a step in which each of `rows` requests, `depth` tokens long, gets `new_tokens` more and asks for one token."""
+    """Of a step in which each of `rows` requests, `depth` tokens long, gets `new_tokens` more and samples one."""
     tokens = rows * new_tokens
     matrices, head = _active_matrices(config), config.vocab_size * config.hidden_size * config.has_head
     seen = rows * sum(_positions_seen(config, depth + new) for new in range(1, new_tokens + 1))
