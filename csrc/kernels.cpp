@@ -15,8 +15,6 @@ constexpr int64_t TILE_QUERY_ROWS = 24;    // tokens times heads of a group in o
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-int64_t element_bytes(DType dtype) { return dtype == DType::BF16 ? 2 : 4; }
-
 const char* at(const void* from, int64_t elements, DType dtype) {
     return static_cast<const char*>(from) + elements * element_bytes(dtype);
 }
@@ -30,6 +28,8 @@ std::vector<const Ops*> available() {
     const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+    const bool has_dots = has_avx512 && __builtin_cpu_supports("avx512bf16");
+    if (has_dots && avx512_bf16_ops()) found.push_back(avx512_bf16_ops());
     if (has_avx512 && avx512_ops()) found.push_back(avx512_ops());
     if (has_avx2 && avx2_ops()) found.push_back(avx2_ops());
 #endif
@@ -62,19 +62,19 @@ void pack(const Element* weight, Element* packed, int64_t outputs, int64_t depth
 
 }  // namespace
 
-Workspace::~Workspace() { std::free(floats_); }
+Workspace::~Workspace() { std::free(bytes_); }
 
-float* Workspace::of(int64_t count) {
+void* Workspace::of_bytes(int64_t count) {
     if (count > size_) {
-        std::free(floats_);
-        size_ = ceil_div(count, 16) * 16;
-        floats_ = static_cast<float*>(std::aligned_alloc(64, size_ * sizeof(float)));
-        if (!floats_) {
+        std::free(bytes_);
+        size_ = ceil_div(count, 64) * 64;
+        bytes_ = std::aligned_alloc(64, size_);
+        if (!bytes_) {
             size_ = 0;
             throw std::bad_alloc();
         }
     }
-    return floats_;
+    return bytes_;
 }
 
 std::vector<std::string> instruction_sets() {
@@ -95,24 +95,37 @@ void Kernels::each_row(int64_t rows, int64_t size, Function function) {
     });
 }
 
-void Kernels::linear(Product product) {
-    if (product.rows == 0) return;
-    const int64_t tiles = ceil_div(product.rows, ops_->tile_rows), panels = ceil_div(product.outputs, PANEL);
-    product.tile_floats = (product.depth + product.depth % 2) * ops_->tile_rows;
-    product.packed_rows = packed_rows_.of(tiles * product.tile_floats);
-    const auto pack = [&](int tile, int) { ops_->pack_rows(product, tile); };
-    // A few rows are packed faster than another thread hears of them.
-    if (product.rows * product.depth <= FEW_ELEMENTS)
-        for (int tile = 0; tile < tiles; ++tile) pack(tile, 0);
-    else
-        pool_.each(int(tiles), pack);
-    const int64_t per_chunk = std::max<int64_t>(1, ROWS_BYTES / int64_t(product.tile_floats * sizeof(float)));
-    const int64_t chunks = ceil_div(tiles, per_chunk), partial = std::min(per_chunk, tiles) * ops_->tile_rows * PANEL;
-    for (auto& scratch : scratch_) scratch.of(partial);
-    pool_.each(int(chunks * panels), [&](int unit, int thread) {
-        const int64_t first = unit / panels * per_chunk;
-        ops_->multiply_panel(product, unit % panels, first, std::min(first + per_chunk, tiles), scratch_[thread].of(partial));
+void Kernels::multiply(Rows rows, std::span<const Matrix> matrices) {
+    if (rows.rows == 0) return;
+    pack(rows);
+    const int64_t tiles = ceil_div(rows.rows, ops_->tile_rows), per_chunk = std::max<int64_t>(1, ROWS_BYTES / rows.tile_bytes);
+    int64_t panels = 0;
+    for (const Matrix& matrix : matrices) panels += ceil_div(matrix.outputs, PANEL);
+    const int64_t chunks = ceil_div(tiles, per_chunk), partial = 2 * std::min(per_chunk, tiles) * ops_->tile_rows * PANEL;
+    for (auto& scratch : scratch_) scratch.of<float>(partial);
+    pool_.ranges(int(chunks * panels), [&](int64_t unit, int64_t end, int thread) {
+        while (unit < end) {
+            int64_t panel = unit % panels;
+            const Matrix* matrix = matrices.data();
+            for (; panel >= ceil_div(matrix->outputs, PANEL); ++matrix) panel -= ceil_div(matrix->outputs, PANEL);
+            const int64_t last = std::min(panel + end - unit, ceil_div(matrix->outputs, PANEL));
+            const int64_t tile = unit / panels * per_chunk, last_tile = std::min(tile + per_chunk, tiles);
+            ops_->multiply_panels(rows, *matrix, panel, last, tile, last_tile, scratch_[thread].of<float>(partial));
+            unit += last - panel;
+        }
     });
+}
+
+void Kernels::pack(Rows& rows) {
+    const int64_t tiles = ceil_div(rows.rows, ops_->tile_rows);
+    rows.tile_bytes = ceil_div(ops_->tile_bytes(rows.depth, rows.dtype), 64) * 64;
+    rows.packed = packed_rows_.of<char>(tiles * rows.tile_bytes);
+    const auto pack_tile = [&](int tile, int) { ops_->pack_rows(rows, tile); };
+    // A few rows are packed faster than another thread hears of them.
+    if (rows.rows * rows.depth <= FEW_ELEMENTS)
+        for (int tile = 0; tile < tiles; ++tile) pack_tile(tile, 0);
+    else
+        pool_.each(int(tiles), pack_tile);
 }
 
 void Kernels::rms_norm(const void* x, const void* weight, void* y, int64_t rows, int64_t size, float eps, DType dtype) {
@@ -129,11 +142,21 @@ void Kernels::silu_and_mul(const void* gate, const void* up, void* y, int64_t ro
     });
 }
 
-void Kernels::rotate(const void* x, const float* cosine, const float* sine, void* y, int64_t rows, int64_t x_stride,
-                     int64_t heads, int64_t head_dim, int64_t rotary_dim, DType dtype) {
-    each_row(rows, heads * head_dim, [&](int64_t row) {
-        ops_->rotate(at(x, row * x_stride, dtype), cosine + row * rotary_dim / 2, sine + row * rotary_dim / 2,
-                     at(y, row * heads * head_dim, dtype), heads, head_dim, rotary_dim, dtype);
+void Kernels::place_heads(const Heads& heads, const void* gain, float eps, const Rotation& rotation, int64_t rows,
+                          DType dtype) {
+    const int64_t head_dim = heads.head_dim, half = rotation.rotary_dim / 2;
+    if (!gain && !rotation.cosine) return;
+    each_row(rows, heads.heads * head_dim, [&](int64_t row) {
+        const void* x = at(heads.x, row * heads.x_stride, dtype);
+        void* y = at(heads.y, row * heads.y_stride, dtype);
+        if (gain) {
+            for (int64_t head = 0; head < heads.heads; ++head)
+                ops_->rms_norm(at(x, head * head_dim, dtype), gain, at(y, head * head_dim, dtype), head_dim, eps, dtype);
+            x = y;
+        }
+        if (rotation.cosine)
+            ops_->rotate(x, rotation.cosine + row * half, rotation.sine + row * half, y, heads.heads, head_dim,
+                         rotation.rotary_dim, dtype);
     });
 }
 
@@ -156,17 +179,17 @@ void Kernels::attend(Attention attention, const AttentionPlan& plan) {
     attention.window = plan.window;
     const int64_t keys = partition_keys(plan.block_size), kv_heads = attention.num_kv_heads, head_dim = attention.head_dim;
     const int64_t item_floats = plan.most_rows * (2 + head_dim);
-    float* partials = partials_.of(plan.num_items * kv_heads * item_floats);
+    float* partials = partials_.of<float>(plan.num_items * kv_heads * item_floats);
     // Queries, scores (their last vector may run over), two strips of keys; see `attention.inl`.
     const int64_t scratch = plan.most_rows * (head_dim + keys + 32) + 2 * head_dim * 16;
-    for (auto& each : scratch_) each.of(scratch);
+    for (auto& each : scratch_) each.of<float>(scratch);
     // Partitions of a KV head lie behind one another, so that `combine` walks them with one stride.
     const auto result = [&](int64_t item, int64_t head) { return partials + (item * kv_heads + head) * item_floats; };
     pool_.each(int(plan.num_items * kv_heads), [&](int unit, int thread) {
         const int64_t item = unit / kv_heads, head = unit % kv_heads;
         const Tile& tile = plan.tiles[plan.tile_of_item[item]];
         ops_->attend(attention, tile, head, tile.first_partition + item - tile.first_item, result(item, head),
-                     scratch_[thread].of(scratch));
+                     scratch_[thread].of<float>(scratch));
     });
     const auto finish = [&](int unit, int) {
         const Tile& tile = plan.tiles[unit / kv_heads];

@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -13,17 +14,23 @@
 
 namespace pagoda {
 
-// Floats that stay where they are until more are asked for; 64-byte aligned, not initialised.
+// Memory that stays where it is until more is asked for; 64-byte aligned, not initialised.
 class Workspace {
 public:
     ~Workspace();
     Workspace() = default;
     Workspace(const Workspace&) = delete;
     Workspace& operator=(const Workspace&) = delete;
-    float* of(int64_t count);
+
+    template <typename T>
+    T* of(int64_t count) {
+        return static_cast<T*>(of_bytes(count * int64_t(sizeof(T))));
+    }
 
 private:
-    float* floats_ = nullptr;
+    void* of_bytes(int64_t count);
+
+    void* bytes_ = nullptr;
     int64_t size_ = 0;
 };
 
@@ -45,18 +52,20 @@ public:
 
     const char* instruction_set() const { return ops_->name; }
 
-    void linear(Product product);
+    // The same rows by several matrices at once, whose panels are shared out as one job.
+    void multiply(Rows rows, std::span<const Matrix> matrices);
     void rms_norm(const void* x, const void* weight, void* y, int64_t rows, int64_t size, float eps, DType dtype);
     void silu_and_mul(const void* gate, const void* up, void* y, int64_t rows, int64_t size, int64_t gate_stride,
                       int64_t up_stride, DType dtype);
-    void rotate(const void* x, const float* cosine, const float* sine, void* y, int64_t rows, int64_t x_stride, int64_t heads,
-                int64_t head_dim, int64_t rotary_dim, DType dtype);
+    // Each head normed by a gain [head_dim] where there is one, then rotated where there is a rotation.
+    void place_heads(const Heads& heads, const void* gain, float eps, const Rotation& rotation, int64_t rows, DType dtype);
     void store_kv(const void* key, const void* value, int64_t key_stride, int64_t value_stride, void* k_cache, void* v_cache,
                   int64_t block_stride, int64_t kv_heads, int64_t head_dim, const AttentionPlan& plan, DType dtype);
     // `tables`, `table_stride`, `block_size` and `window` are the plan's.
     void attend(Attention attention, const AttentionPlan& plan);
 
 private:
+    void pack(Rows& rows);
     template <typename Function>
     void each_row(int64_t rows, int64_t size, Function function);
 

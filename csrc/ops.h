@@ -21,21 +21,40 @@ constexpr int64_t DEPTH_STEP = 2048;
 // Keys of one partition of attention, at least; see `attention.inl`.
 constexpr int64_t PARTITION = 512;
 
-constexpr int MAX_TILE_ROWS = 16;
+constexpr int64_t element_bytes(DType dtype) { return dtype == DType::BF16 ? 2 : 4; }
 
-// `x [rows, depth] @ weight^T + bias -> y [rows, outputs]`.
-struct Product {
+// What is multiplied: `x [rows, depth]`, rows x_stride apart.
+struct Rows {
     const void* x;
-    int64_t x_stride;
-    int64_t rows, depth, outputs;
+    int64_t x_stride, rows, depth;
+    DType dtype;
+    // What `pack_rows` made of x: tiles of `tile_rows` rows, pairs of inputs by pairs of inputs, rows side by side.
+    char* packed = nullptr;
+    int64_t tile_bytes = 0;
+};
+
+// One matrix that rows are multiplied by: `x @ weight^T + bias -> y [rows, outputs]`, all of the rows' dtype.
+struct Matrix {
     const void* weight;  // packed
     const void* bias;    // [outputs] or null
+    int64_t outputs;
     void* y;
     int64_t y_stride;
-    DType dtype;
-    // What `pack_rows` made of x: tiles of `tile_rows` rows, [depth padded to pairs][tile_rows] each.
-    float* packed_rows;
-    int64_t tile_floats;
+    // y itself or rows as far apart, that the product is added to once it is rounded; or null.
+    const void* residual;
+};
+
+// Queries or keys of a step: x to y, which may be the same, each [rows, heads, head_dim] with rows a stride apart.
+struct Heads {
+    const void* x;
+    void* y;
+    int64_t x_stride, y_stride, heads, head_dim;
+};
+
+// RoPE of a step: cosine and sine [rows, rotary_dim / 2], or null where nothing rotates.
+struct Rotation {
+    const float *cosine, *sine;
+    int64_t rotary_dim;
 };
 
 // One step's attention; places of tokens as in `kernels/interface.py`.
@@ -67,10 +86,13 @@ struct Ops {
     const char* name;
     int tile_rows;  // rows that one pass over a panel multiplies
 
-    // Tile `tile` of the rows of x, as floats, laid out for `multiply_panel`.
-    void (*pack_rows)(const Product& product, int64_t tile);
-    // All rows of tiles [first_tile, last_tile) against one panel. partial: [tiles * tile_rows, PANEL] floats.
-    void (*multiply_panel)(const Product& product, int64_t panel, int64_t first_tile, int64_t last_tile, float* partial);
+    // Bytes of one tile of packed rows.
+    int64_t (*tile_bytes)(int64_t depth, DType dtype);
+    // Tile `tile` of the rows of x, laid out for `multiply_panel`.
+    void (*pack_rows)(const Rows& rows, int64_t tile);
+    // The rows of tiles [first_tile, last_tile) by panels [panel, end). partial: floats, [2 * tiles * tile_rows, PANEL].
+    void (*multiply_panels)(const Rows& rows, const Matrix& matrix, int64_t panel, int64_t end, int64_t first_tile,
+                            int64_t last_tile, float* partial);
 
     void (*rms_norm)(const void* x, const void* weight, void* y, int64_t size, float eps, DType dtype);
     void (*silu_and_mul)(const void* gate, const void* up, void* y, int64_t size, DType dtype);
@@ -90,6 +112,7 @@ struct Ops {
 };
 
 // Null where this build or this machine has none.
+const Ops* avx512_bf16_ops();
 const Ops* avx512_ops();
 const Ops* avx2_ops();
 const Ops* neon_ops();

@@ -54,6 +54,23 @@ INLINE void load_pairs(const uint16_t* from, Floats& first, Floats& second) {
     first = _mm512_castsi512_ps(_mm512_slli_epi32(bits, 16));
     second = _mm512_castsi512_ps(_mm512_and_si512(bits, _mm512_set1_epi32(static_cast<int>(0xffff0000))));
 }
+// Nearest, ties to even; a NaN stays one.
+INLINE void store_bf16(uint16_t* to, Floats x) {
+    const __m512i bits = _mm512_castps_si512(x), last = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(last, _mm512_set1_epi32(0x7fff)));
+    const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
+    const __m512i chosen = _mm512_mask_mov_epi32(rounded, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), quiet);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi32_epi16(_mm512_srli_epi32(chosen, 16)));
+}
+
+#if defined(PAGODA_DOTS)
+typedef __m512i Pairs;
+
+INLINE Pairs load_bits(const uint16_t* from) { return _mm512_loadu_si512(from); }
+INLINE Pairs all_pairs(uint32_t pair) { return _mm512_set1_epi32(static_cast<int>(pair)); }
+// sum + the two products of each lane's pairs.
+INLINE Floats dot(Pairs a, Pairs b, Floats sum) { return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b); }
+#endif
 
 #elif defined(PAGODA_AVX2)
 
@@ -86,6 +103,15 @@ INLINE void load_pairs(const uint16_t* from, Floats& first, Floats& second) {
     const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
     first = _mm256_castsi256_ps(_mm256_slli_epi32(bits, 16));
     second = _mm256_castsi256_ps(_mm256_and_si256(bits, _mm256_set1_epi32(static_cast<int>(0xffff0000))));
+}
+INLINE void store_bf16(uint16_t* to, Floats x) {
+    const __m256i bits = _mm256_castps_si256(x), last = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    const __m256i rounded = _mm256_add_epi32(bits, _mm256_add_epi32(last, _mm256_set1_epi32(0x7fff)));
+    const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+    const __m256i is_nan = _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+    const __m256i halves = _mm256_srli_epi32(_mm256_blendv_epi8(rounded, quiet, is_nan), 16);
+    const __m128i low = _mm256_castsi256_si128(halves), high = _mm256_extracti128_si256(halves, 1);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm_packus_epi32(low, high));
 }
 
 #elif defined(PAGODA_NEON)
@@ -182,11 +208,13 @@ INLINE uint16_t as_bf16(float x) {
     return uint16_t((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
 
+#if !defined(PAGODA_AVX512) && !defined(PAGODA_AVX2)
 INLINE void store_bf16(uint16_t* to, Floats x) {
     float lanes[WIDTH];
     store(lanes, x);
     for (int lane = 0; lane < WIDTH; ++lane) to[lane] = as_bf16(lanes[lane]);
 }
+#endif
 
 // The sum of all lanes by halves: lane i and lane i + WIDTH / 2 first.
 INLINE float total(Floats x) {

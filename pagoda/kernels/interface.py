@@ -7,6 +7,7 @@ defines what each must compute; another implementation must agree with it. Chose
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -54,6 +55,65 @@ class AttentionScores:
 
     scale: float
     softcap: float | None = None
+
+
+Rotation = tuple[torch.Tensor, torch.Tensor]
+"""cos and sin, each `[T, rotary_dim / 2]` in fp32."""
+
+Linear = tuple[Matrix, torch.Tensor | None]
+"""A matrix as `pack` made it, and its bias `[out]`."""
+
+
+@dataclass(frozen=True)
+class DecoderLayerParts:
+    """What a plain Llama layer computes with, by the names of its modules; q_norm and k_norm are gains `[head_dim]`."""
+
+    input_layernorm: torch.Tensor
+    post_attention_layernorm: torch.Tensor
+    q_norm: torch.Tensor | None
+    k_norm: torch.Tensor | None
+    q_proj: Linear
+    k_proj: Linear
+    v_proj: Linear
+    o_proj: Linear
+    gate_proj: Linear
+    up_proj: Linear
+    down_proj: Linear
+
+
+@dataclass(frozen=True)
+class DecoderShape:
+    """What all layers of a plain Llama network have in common."""
+
+    hidden_size: int
+    intermediate_size: int
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    norm_eps: float
+    scores: AttentionScores
+
+
+class Decoder(Protocol):
+    """All layers of a network in one call, bit for bit what the operations of its kernels give one by one.
+
+    group: heads that share one KV head
+    """
+
+    group: int
+
+    def __call__(
+        self,
+        hidden_states: torch.Tensor,
+        rotations: Sequence[Rotation | None],
+        plans: Sequence[StepPlan],
+        kv_cache: torch.Tensor,
+    ) -> torch.Tensor:
+        """`hidden_states [T, hidden_size]`, which may be overwritten, through a layer for each rotation and plan.
+
+        kv_cache: `[layers, 2, num_blocks, kv_heads, block_size, head_dim]`
+        """
+        ...
 
 
 class Kernels(Protocol):
@@ -126,4 +186,8 @@ class Kernels(Protocol):
         scores: AttentionScores,
     ) -> torch.Tensor:
         """Causal attention of `query [T, heads, head_dim]` over the paged cache -> `[T, heads, head_dim]`."""
+        ...
+
+    def decoder(self, shape: DecoderShape, layers: Sequence[DecoderLayerParts]) -> Decoder | None:
+        """The layers of a network joined into one call, or None where this implementation joins none."""
         ...

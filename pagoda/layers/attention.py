@@ -13,7 +13,15 @@ from typing import Protocol
 import torch
 from torch.nn import functional as F
 
-from pagoda.kernels.interface import AttentionMetadata, AttentionScores, AttentionShape, Kernels, StepPlan
+from pagoda.kernels.interface import (
+    AttentionMetadata,
+    AttentionScores,
+    AttentionShape,
+    Decoder,
+    Kernels,
+    Rotation,
+    StepPlan,
+)
 from pagoda.layers.kv_cache import KVCache
 
 LayerWindows = Sequence[int | None]
@@ -94,6 +102,13 @@ class PagedAttention:
         # First stored, then read back through the blocks: a token sees itself and this step's others like all before.
         self.kernels.store_kv(key, value, k_cache, v_cache, plan)
         return self.kernels.paged_attention(query, k_cache, v_cache, plan, scores)
+
+    def decode(
+        self, decoder: Decoder, hidden_states: torch.Tensor, rotations: Sequence[Rotation | None]
+    ) -> torch.Tensor:
+        """`hidden_states [T, hidden_size]`, which may be overwritten, through all layers at once."""
+        plans = [self._plan(window, decoder.group) for window in self.layer_windows]
+        return decoder(hidden_states, rotations, plans, self.kv_cache.tensor)
 
     def _plan(self, window: int | None, group: int) -> StepPlan:
         """The kernels' plan of this step, made once for all layers with the same window."""

@@ -15,8 +15,8 @@ import torch
 from torch import nn
 
 from pagoda.distributed import ParallelGroup, SingleRank
-from pagoda.kernels.interface import AttentionScores, Kernels
-from pagoda.layers.attention import AttentionBackend
+from pagoda.kernels.interface import AttentionScores, Decoder, Kernels, Rotation
+from pagoda.layers.attention import AttentionBackend, PagedAttention
 from pagoda.layers.kit import LayerKit
 from pagoda.layers.linear import shard_size
 from pagoda.layers.mlp import GatedMLP, PlainMLP
@@ -26,8 +26,6 @@ from pagoda.layers.rotary import RotaryEmbedding
 from pagoda.layers.weights.format import WeightFormat
 from pagoda.models.config import ModelConfig
 from pagoda.models.families.experts import ExpertsConfig
-
-Rotation = tuple[torch.Tensor, torch.Tensor]  # cos and sin, each [T, head_dim / 2]
 
 
 class LlamaAttention(nn.Module):
@@ -177,6 +175,7 @@ class LlamaModel(nn.Module):
         layer = ParallelDecoderLayer if config.norm_placement == "parallel" else LlamaDecoderLayer
         self.layers = nn.ModuleList(layer(config, layer_idx, kit) for layer_idx in range(config.num_hidden_layers))
         self.norm = kit.norm(config.hidden_size)
+        self.decoder: Decoder | None = None  # all layers in one call; see `joined`
 
     def forward(
         self,
@@ -188,9 +187,13 @@ class LlamaModel(nn.Module):
         hidden_states = self.embed_tokens(input_ids)  # [T] -> [T, hidden_size]
         if self.has_multiplier:
             hidden_states = hidden_states * self.embedding_multiplier
-        rotations = self._rotations(positions, sequence_lengths)  # once for all layers
-        for layer, rope in zip(self.layers, self.layer_ropes, strict=True):
-            hidden_states = layer(hidden_states, rotations[rope], attention)
+        by_name = self._rotations(positions, sequence_lengths)  # once for all layers
+        rotations = [by_name[rope] for rope in self.layer_ropes]
+        if self.decoder is not None and isinstance(attention, PagedAttention):
+            hidden_states = attention.decode(self.decoder, hidden_states, rotations)
+        else:
+            for layer, rotation in zip(self.layers, rotations, strict=True):
+                hidden_states = layer(hidden_states, rotation, attention)
         return self.norm(hidden_states)  # the stream grows with depth: the head wants it at one scale
 
     def _rotations(

@@ -27,6 +27,7 @@ from pagoda.layers.kv_cache import KVCache
 from pagoda.models.checkpoint.loading import load_weights
 from pagoda.models.config import ModelConfig
 from pagoda.models.gguf.container import Checkpoint
+from pagoda.models.joined import join_layers
 from pagoda.models.llama import LlamaForCausalLM
 
 
@@ -51,6 +52,7 @@ class Worker:
         with _default_dtype(dtype), torch.device(device):
             model = LlamaForCausalLM(config, kernels)
         load_weights(model, checkpoint, dtype=dtype)
+        join_layers(model, kernels)
         kv_cache = KVCache(
             num_layers=config.num_hidden_layers,
             num_blocks=plan.num_blocks,

@@ -84,3 +84,22 @@ class Kernels:
         plan: AttentionPlan,
         dtype: int,
     ) -> None: ...
+
+_Linear = tuple[int, int, int]
+_Layer = tuple[Sequence[int], Sequence[_Linear]]
+
+class Decoder:
+    def __init__(
+        self, kernels: Kernels, sizes: Sequence[int], numbers: Sequence[float], dtype: int, layers: Sequence[_Layer]
+    ) -> None: ...
+    def forward(
+        self,
+        hidden: int,
+        rows: int,
+        plans: Sequence[AttentionPlan],
+        rotations: Sequence[tuple[int, int, int]],
+        cache: int,
+        layer_bytes: int,
+        value_bytes: int,
+        block_stride: int,
+    ) -> None: ...

@@ -7,36 +7,26 @@ whatever else is in the step, for any block size and any number of threads: ever
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import torch
 
-from pagoda.kernels.interface import AttentionMetadata, AttentionScores, AttentionShape, Matrix, StepPlan
+from pagoda.kernels.interface import (
+    AttentionMetadata,
+    AttentionScores,
+    AttentionShape,
+    Decoder,
+    DecoderLayerParts,
+    DecoderShape,
+    Matrix,
+    StepPlan,
+)
 from pagoda.kernels.native import library
+from pagoda.kernels.native.decoder import NativeDecoder, is_packed
+from pagoda.kernels.native.packed_weight import PackedWeight, dtype_number, is_computed
 from pagoda.kernels.reference.operations import ReferenceKernels
 
-_DTYPES = {torch.float32: 0, torch.bfloat16: 1}
 _EVERYTHING = 1 << 40  # positions that a token without a window sees
-
-
-@dataclass(frozen=True)
-class PackedWeight:
-    """A matrix as the kernels read it: `data`, uint8, holds panels of outputs (`csrc/ops.h`)."""
-
-    data: torch.Tensor
-    out_features: int
-    in_features: int
-    dtype: torch.dtype
-
-    @classmethod
-    def of(cls, weight: torch.Tensor) -> PackedWeight:
-        """`weight [out, in]`, fp32 or bf16, copied into its panels."""
-        weight = weight.detach().contiguous()
-        dtype = _number(weight.dtype)
-        out_features, in_features = weight.shape
-        data = torch.empty(library.packed_bytes(out_features, in_features, dtype), dtype=torch.uint8)
-        library.pack_weight(weight.data_ptr(), data.data_ptr(), out_features, in_features, dtype)
-        return cls(data, out_features, in_features, weight.dtype)
 
 
 class NativeKernels(ReferenceKernels):
@@ -54,7 +44,7 @@ class NativeKernels(ReferenceKernels):
         self.instruction_set = self._library.instruction_set
 
     def computes(self, dtype: torch.dtype, device: torch.device) -> bool:
-        return dtype in _DTYPES and device.type == "cpu"
+        return is_computed(dtype) and device.type == "cpu"
 
     def pack(self, weight: torch.Tensor) -> Matrix:
         return PackedWeight.of(weight)
@@ -76,7 +66,7 @@ class NativeKernels(ReferenceKernels):
             packed.data.data_ptr(),
             0 if bias is None else bias.data_ptr(),
             output.data_ptr(),
-            _number(x.dtype),
+            dtype_number(x.dtype),
         )
         return output
 
@@ -85,7 +75,7 @@ class NativeKernels(ReferenceKernels):
         output = torch.empty_like(x)
         size = x.shape[-1]
         self._library.rms_norm(
-            x.data_ptr(), weight.data_ptr(), output.data_ptr(), x.numel() // size, size, eps, _number(x.dtype)
+            x.data_ptr(), weight.data_ptr(), output.data_ptr(), x.numel() // size, size, eps, dtype_number(x.dtype)
         )
         return output
 
@@ -94,7 +84,7 @@ class NativeKernels(ReferenceKernels):
         gate, up = _rows(gate), _rows(up)
         strides = gate.stride(0), up.stride(0)
         addresses = gate.data_ptr(), up.data_ptr(), output.data_ptr()
-        self._library.silu_and_mul(*addresses, len(gate), gate.shape[1], *strides, _number(gate.dtype))
+        self._library.silu_and_mul(*addresses, len(gate), gate.shape[1], *strides, dtype_number(gate.dtype))
         return output
 
     def apply_rotary(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
@@ -110,7 +100,7 @@ class NativeKernels(ReferenceKernels):
             x.shape[1],
             x.shape[2],
             2 * cos.shape[-1],
-            _number(x.dtype),
+            dtype_number(x.dtype),
         )
         return output
 
@@ -148,7 +138,7 @@ class NativeKernels(ReferenceKernels):
             key.shape[1],
             key.shape[2],
             plan,
-            _number(key.dtype),
+            dtype_number(key.dtype),
         )
 
     def paged_attention(
@@ -175,15 +165,12 @@ class NativeKernels(ReferenceKernels):
             scores.scale,
             scores.softcap or 0.0,
             plan,
-            _number(query.dtype),
+            dtype_number(query.dtype),
         )
         return output
 
-
-def _number(dtype: torch.dtype) -> int:
-    if dtype not in _DTYPES:
-        raise ValueError(f"native kernels compute in float32 and bfloat16, not in {dtype}")
-    return _DTYPES[dtype]
+    def decoder(self, shape: DecoderShape, layers: Sequence[DecoderLayerParts]) -> Decoder | None:
+        return NativeDecoder(self._library, shape, layers) if all(map(is_packed, layers)) else None
 
 
 def _rows(x: torch.Tensor) -> torch.Tensor:

@@ -11,13 +11,22 @@ the same for every request (`attention_plan`), whose sums are added in the order
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch.nn import functional as F
 
 from pagoda.kernels.activations import ACTIVATIONS
-from pagoda.kernels.interface import AttentionMetadata, AttentionScores, AttentionShape, Matrix, StepPlan
+from pagoda.kernels.interface import (
+    AttentionMetadata,
+    AttentionScores,
+    AttentionShape,
+    Decoder,
+    DecoderLayerParts,
+    DecoderShape,
+    Matrix,
+    StepPlan,
+)
 from pagoda.kernels.reference.attention_plan import (
     PARTITION,
     ROW_PAD,
@@ -135,6 +144,9 @@ class ReferenceKernels:
                 # A tile with fewer tokens repeats its first row: of each row one result is written.
                 output[batch.rows[batch.is_real]] = attended[batch.is_real]
         return output
+
+    def decoder(self, shape: DecoderShape, layers: Sequence[DecoderLayerParts]) -> Decoder | None:
+        return None  # each operation by itself
 
 
 def _attend(
