@@ -16,7 +16,7 @@ from torch import nn
 
 from pagoda.distributed import ParallelGroup
 from pagoda.errors import ConfigError
-from pagoda.kernels.interface import Kernels
+from pagoda.kernels.interface import Kernels, Matrix
 from pagoda.layers.weights.format import Split, WeightFormat
 
 
@@ -24,6 +24,8 @@ class ParallelLinear(nn.Module):
     """What both kinds share: parameters of this rank's shape, and loading. Made by `kit.LayerKit`."""
 
     split: Split
+    packed: Matrix | None = None
+    """What the kernels made of `weight` once it was loaded, and took its place."""
 
     def __init__(
         self,

@@ -17,7 +17,6 @@ import torch
 from torch import nn
 
 from pagoda.errors import CheckpointError
-from pagoda.layers.linear import ParallelLinear
 from pagoda.models.checkpoint.layouts import describe_directory, quantisation_of
 from pagoda.models.checkpoint.llama2c import load_llama2c_config
 from pagoda.models.checkpoint.reading import open_checkpoint
@@ -151,9 +150,9 @@ def load_weights(module: nn.Module, checkpoint: Checkpoint, *, dtype: torch.dtyp
             unused.append(config.family.weights.stored("lm_head.weight"))
     for name, tensor in source.read(_wanted(parameters, source, path, tuple(unused))):
         _assign(parameters[name], tensor, dtype, source.stored_name(name), source.files[name])
-    for layer in module.modules():
-        if isinstance(layer, ParallelLinear):
-            layer.finish_loading()
+    for part in reversed(list(module.modules())):  # the parts of a module before itself
+        if (finish := getattr(part, "finish_loading", None)) is not None:
+            finish()
 
 
 def _wanted(

@@ -356,6 +356,16 @@ def test_linear_is_f_linear_for_widths_of_every_remainder(bias: bool, dtype: tor
 
 
 @pytest.mark.usefixtures("_threads")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(1, 1), (31, 8), (32, 7), (33, 64), (331, 50)])
+def test_rows_of_a_packed_matrix_come_back_as_they_were(shape: tuple[int, int], dtype: torch.dtype) -> None:
+    weight = torch.randn(shape).to(dtype)
+    indices = torch.tensor([*range(shape[0]), 0, shape[0] - 1])
+    assert torch.equal(KERNELS.take_rows(KERNELS.pack(weight), indices), weight[indices])
+    with pytest.raises(IndexError):
+        KERNELS.take_rows(KERNELS.pack(weight), torch.tensor([shape[0]]))
+
+
 @pytest.mark.parametrize("out_features", [1, 8, 10, 24, 40, 64, 100, 331])
 def test_a_row_of_a_product_has_the_same_bits_wherever_it_stands(out_features: int) -> None:
     x, weight = torch.randn(160, 90), torch.randn(out_features, 90)
