@@ -384,7 +384,7 @@ def test_a_row_of_an_elementwise_function_has_the_same_bits_wherever_it_stands(w
         lambda part: KERNELS.rms_norm(part[0], weight, 1e-6),
         lambda part: KERNELS.layer_norm(part[0], weight, weight, 1e-6),
         lambda part: KERNELS.layer_norm(part[0], None, None, 1e-6),
-        *(lambda part, name=name: KERNELS.activate(part[0], name) for name in ACTIVATIONS),  # type: ignore[misc]
+        *(lambda part, name=name: KERNELS.activate(part[0], name) for name in ACTIVATIONS),
     ]
     for function in functions:
         whole = function((x, up))
