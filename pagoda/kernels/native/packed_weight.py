@@ -13,7 +13,7 @@ import torch
 
 from pagoda.kernels.native import library
 
-_LINE, _LARGE_PAGE, _CHUNK_BYTES = 64, 2 << 20, 64 << 20
+_LINE, _LARGE_PAGE, _CHUNK_BYTES = 64, 2 << 20, 16 << 20
 _DTYPES = {torch.float32: 0, torch.bfloat16: 1}
 
 
@@ -57,7 +57,8 @@ class Arena:
 
 def _chunk(num_bytes: int) -> torch.Tensor:
     size = -(-num_bytes // _LARGE_PAGE) * _LARGE_PAGE
-    mapped = mmap.mmap(-1, size + _LARGE_PAGE)
+    # Private: memory that could be shared with another process has no large pages.
+    mapped = mmap.mmap(-1, size + _LARGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):  # Linux, and even there a kernel may be built without them
         with contextlib.suppress(OSError):
             mapped.madvise(mmap.MADV_HUGEPAGE)

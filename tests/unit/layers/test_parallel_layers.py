@@ -66,7 +66,8 @@ def _on_ranks(size: int, run: Callable[[ParallelGroup], T]) -> list[T]:
 def _fill(layer: nn.Module, **tensors: torch.Tensor) -> None:
     """As the loader does: every parameter takes its share of the full tensor."""
     for name, full in tensors.items():
-        getattr(layer, name).weight_loader(full)
+        parameter = getattr(layer, name)
+        parameter.weight_loader(parameter, full)
 
 
 @pytest.fixture
