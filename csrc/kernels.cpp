@@ -97,7 +97,9 @@ void Kernels::each_row(int64_t rows, int64_t size, Function function) {
 void Kernels::multiply(Rows rows, std::span<const Matrix> matrices) {
     if (rows.rows == 0) return;
     pack(rows);
-    const int64_t tiles = ceil_div(rows.rows, ops_->tile_rows), per_chunk = std::max<int64_t>(1, ROWS_BYTES / rows.tile_bytes);
+    const int64_t tiles = ceil_div(rows.rows, ops_->tile_rows);
+    const int64_t pass_bytes = ops_->tile_bytes(std::min(rows.depth, DEPTH_STEP), rows.dtype);
+    const int64_t per_chunk = std::max<int64_t>(1, ROWS_BYTES / pass_bytes);
     int64_t panels = 0;
     for (const Matrix& matrix : matrices) panels += ceil_div(matrix.outputs, PANEL);
     const int64_t chunks = ceil_div(tiles, per_chunk), partial = 2 * std::min(per_chunk, tiles) * ops_->tile_rows * PANEL;
