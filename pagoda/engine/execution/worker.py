@@ -83,10 +83,10 @@ class Worker:
         """A token for each row, from the request's last row of logits; or why there can be none."""
         if not rows:
             return {}, {}
-        ends = _ends(plan, [entry.num_logits for entry in plan.scheduled])
-        indices = [ends[row.request_id] - 1 for row in rows]
-        # Most steps sample everywhere: then the logits are taken as they lie, without a copy.
-        logits = computed.logits if len(indices) == len(computed.logits) else computed.logits[indices]
+        logits = computed.logits
+        if len(rows) < len(logits):  # most steps sample everywhere: then they are taken as they lie
+            ends = _ends(plan, [entry.num_logits for entry in plan.scheduled])
+            logits = logits[[ends[row.request_id] - 1 for row in rows]]
         tokens: dict[str, tuple[SampledToken, ...]] = {}
         errors: dict[str, str] = {}
         for row, sampled in zip(rows, self.sampler.sample(logits, rows), strict=True):
