@@ -59,9 +59,7 @@ class VLLM:
         return {"tokens": self._drain()}
 
     def _add(self, request: Request) -> None:
-        params = self._sampling_params(
-            temperature=0, max_tokens=request.output_len, ignore_eos=True, detokenize=False
-        )
+        params = self._sampling_params(temperature=0, max_tokens=request.output_len, ignore_eos=True, detokenize=False)
         self._made += 1  # a name is used once: an aborted request may still be known
         self._live.append(str(self._made))
         self._engine.add_request(self._live[-1], {"prompt_token_ids": request.tokens()}, params)
