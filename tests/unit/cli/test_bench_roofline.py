@@ -10,16 +10,13 @@ from typing import Any
 
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import Result
 
 from pagoda.cli.bench import machine_limits, roofline
 from pagoda.cli.bench.step_work import StepWork, work_of
 from pagoda.kernels.reference.operations import ReferenceKernels
-from pagoda.layers.attention import DenseAttention
 from pagoda.models.config import ModelConfig
 from pagoda.models.families.experts import ExpertsConfig
-from pagoda.models.llama import LlamaForCausalLM
 
 CONTEXT = 256
 MATRICES, HEAD, NORMS = 2 * (2 * 8 * 8 + 2 * 8 * 4 + 3 * 8 * 16), 10 * 8, 5 * 8
@@ -84,19 +81,6 @@ def mixture() -> ModelConfig:
         shared_intermediate_size=None, sparse_layers=(True, True),
     )  # fmt: skip
     return config_with(experts=experts)
-
-
-def test_the_operations_of_the_products_are_those_that_torch_counts() -> None:
-    config = config_with()
-    model = LlamaForCausalLM(config, ReferenceKernels())
-    ids = torch.arange(7) % 10
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        hidden = model(ids, torch.arange(7), DenseAttention(1, config.layer_windows))
-        model.compute_logits(hidden[-1:])
-    counted = counter.get_flop_counts()["Global"]
-    products = sum(count for op, count in counted.items() if str(op) in ("aten.mm", "aten.addmm"))
-    attention = 2 * (4 * 2 * 4) * sum(range(1, 8))
-    assert products == work_of(config, 4, rows=1, new_tokens=7).flops - attention
 
 
 def test_the_limit_is_that_of_the_scarcer_resource() -> None:
