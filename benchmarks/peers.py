@@ -31,9 +31,9 @@ from rivals.process import Command, PeerFailedError, PeerProcess, seconds_to_fir
 from rivals.report import HEADER, Fact, Row, as_json, draw, rows_of
 from rivals.workload import drawn_lists, read_lists
 
-from pagoda.cli.bench.machine_limits import product_peak, read_bandwidth, reading_buffer
 from pagoda.errors import ConfigError
 from pagoda.kernels.interface import Kernels
+from pagoda.kernels.machine_limits import product_peak, read_bandwidth, reading_buffer
 from pagoda.kernels.select import select_kernels
 from pagoda.models.checkpoint.loading import load_config
 

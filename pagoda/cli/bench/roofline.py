@@ -122,7 +122,7 @@ def measured_limits(llm: LLM) -> Limits:
     """Bandwidth, and the peak of each dtype that the kernels know and torch has products for."""
     import torch
 
-    from pagoda.cli.bench.machine_limits import product_peak, read_bandwidth
+    from pagoda.kernels.machine_limits import product_peak, read_bandwidth
 
     kernels = llm.llm_engine.parts.kernels
     names = dict.fromkeys(("float32", "bfloat16", llm.llm_engine.parts.dtype))

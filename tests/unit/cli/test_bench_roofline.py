@@ -9,12 +9,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 from typer.testing import Result
 
-from pagoda.cli.bench import machine_limits, roofline
+from pagoda.cli.bench import roofline
 from pagoda.cli.bench.step_work import StepWork, work_of
-from pagoda.kernels.reference.operations import ReferenceKernels
 from pagoda.models.config import ModelConfig
 from pagoda.models.families.experts import ExpertsConfig
 
@@ -89,20 +87,7 @@ def test_the_limit_is_that_of_the_scarcer_resource() -> None:
     assert work.seconds_at(bytes_per_s=1000, flops_per_s=10) == 100
 
 
-# --- the limits of the machine ------------------------------------------------------------------------------------
-
-
-def test_limits_are_those_of_the_fastest_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([0.0, 3.0, 10.0, 11.0, 20.0, 24.0, 30.0, 38.0])
-    monkeypatch.setattr(machine_limits.time, "perf_counter", lambda: next(clock))
-    assert machine_limits.read_bandwidth(torch.ones(64, dtype=torch.int64)) == 512.0
-
-
-def test_kernels_that_multiply_faster_than_torch_give_the_peak(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine_limits, "_torch_product", lambda dtype: 5.0)
-    monkeypatch.setattr(machine_limits, "_rate", lambda product: 7.0)
-    assert machine_limits.product_peak(torch.float32, ReferenceKernels()) == 7.0
-    assert machine_limits.product_peak(torch.float32) == 5.0
+# --- where the time goes ------------------------------------------------------------------------------------------
 
 
 def test_the_executors_watch_counts_its_own_time_and_is_taken_off(monkeypatch: pytest.MonkeyPatch) -> None:
