@@ -1,4 +1,4 @@
-"""The measuring itself: all engines on one model, in alternation, with the machine's bandwidth measured beside each.
+"""The measuring itself: all engines on one model, in alternation, with the machine's limits measured beside each.
 
 What the machine gives drifts by the quarter of an hour. So every round asks every engine once, in an order that
 rotates; ratios are formed within a round, and their median counts.
@@ -16,11 +16,19 @@ from rivals.process import PeerFailedError, PeerProcess
 
 
 @dataclass(frozen=True)
+class Limits:
+    """Of the machine, just now: bytes that it reads and operations of matrix products, each a second."""
+
+    bandwidth: float
+    peak: float
+
+
+@dataclass(frozen=True)
 class Sample:
-    """One answer. bandwidth: bytes a second, just before; told: what else the engine said of its seconds"""
+    """One answer, in tokens a second. told: what else the engine said of its seconds"""
 
     rate: float
-    bandwidth: float
+    limits: Limits
     told: dict[str, float] = field(default_factory=dict)
 
 
@@ -30,12 +38,12 @@ Samples = Mapping[str, Sequence[Sample]]
 class Comparison:
     """Asks engines that are running.
 
-    probe: measures the bandwidth
+    probe: measures the limits of the machine
     say: hears of an engine that failed; it is not asked again
     """
 
     def __init__(
-        self, peers: Sequence[PeerProcess], rounds: int, probe: Callable[[], float], say: Callable[[str], None]
+        self, peers: Sequence[PeerProcess], rounds: int, probe: Callable[[], Limits], say: Callable[[str], None]
     ):
         self.peers = list(peers)
         self._rounds, self._probe, self._say = rounds, probe, say
@@ -46,9 +54,9 @@ class Comparison:
         samples: dict[str, list[Sample]] = {peer.name: [] for peer in self.peers}
         for turn in range(self._rounds):
             for peer in self._in_turn(turn):
-                bandwidth = self._probe()
+                limits = self._probe()
                 for answer in self._asked(peer, measure.question):
-                    samples[peer.name].append(_sample(measure, answer, bandwidth))
+                    samples[peer.name].append(_sample(measure, answer, limits))
         return {name: found for name, found in samples.items() if len(found) == self._rounds}
 
     def _prepare(self, measure: Measure) -> None:
@@ -75,9 +83,9 @@ class Comparison:
             self.peers.remove(peer)
 
 
-def _sample(measure: Measure, answer: dict[str, Any], bandwidth: float) -> Sample:
+def _sample(measure: Measure, answer: dict[str, Any], limits: Limits) -> Sample:
     told = {name: value for name, value in answer.items() if name != "seconds"}
-    return Sample(measure.tokens / answer["seconds"], bandwidth, told)
+    return Sample(measure.tokens / answer["seconds"], limits, told)
 
 
 def median_rate(samples: Sequence[Sample]) -> float:
