@@ -50,19 +50,20 @@ class Comparison:
 
     def measure(self, measure: Measure) -> Samples:
         """By engine, a sample of every round."""
-        self._prepare(measure)
+        rounds = min(self._rounds, measure.most_rounds)
+        self._prepare(measure, rounds)
         samples: dict[str, list[Sample]] = {peer.name: [] for peer in self.peers}
-        for turn in range(self._rounds):
+        for turn in range(rounds):
             for peer in self._in_turn(turn):
                 limits = self._probe()
                 for answer in self._asked(peer, measure.question):
                     samples[peer.name].append(_sample(measure, answer, limits))
-        return {name: found for name, found in samples.items() if len(found) == self._rounds}
+        return {name: found for name, found in samples.items() if len(found) == rounds}
 
-    def _prepare(self, measure: Measure) -> None:
+    def _prepare(self, measure: Measure, rounds: int) -> None:
         """Fill the caches, and let everything run once: not a list of requests, which takes long and warms itself."""
         for peer in list(self.peers):
-            setup = measure.setup(self._rounds)
+            setup = measure.setup(rounds)
             questions = ([] if setup is None else [setup]) + [measure.question] * (WARM_UP if measure.rows else 0)
             for question in questions:
                 for _ in self._asked(peer, question):

@@ -305,6 +305,11 @@ def test_caches_are_filled_once_and_a_list_is_not_run_to_warm_up(compared: Any) 
     assert [question for _, question in heard] == ["requests 1 2"] * 2
 
 
+def test_what_takes_minutes_is_asked_in_fewer_rounds(compared: Any) -> None:
+    samples, _, _ = compared(measures.whole_list("b1", [workload.Request(0, 1, 2)]), 50, pagoda=[1] * 50)
+    assert len(samples["pagoda"]) == 3
+
+
 def test_the_ratio_is_the_median_of_the_rounds_own_ratios(compared: Any) -> None:
     samples, _, _ = compared(measures.prefill(8), 3, pagoda=[9, 1, 2, 4], other=[9, 2, 2, 12])
     assert comparison.median_ratio(samples["pagoda"], samples["other"]) == 2.0
