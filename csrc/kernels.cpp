@@ -44,20 +44,19 @@ const Ops* named(const std::string& name) {
     throw std::invalid_argument("no kernels for " + name + " on this machine");
 }
 
-int64_t partition_keys(int64_t block_size) { return ceil_div(PARTITION, block_size) * block_size; }
-
-template <typename Element>
-void pack(const Element* weight, Element* packed, int64_t outputs, int64_t depth, bool in_pairs) {
-    const int64_t pairs = ceil_div(depth, 2);
-    for (int64_t panel = 0; panel < ceil_div(outputs, PANEL); ++panel)
-        for (int64_t lane = 0; lane < PANEL; ++lane) {
-            const int64_t output = panel * PANEL + lane;
-            for (int64_t i = 0; i < 2 * pairs; ++i) {
-                const int64_t place = in_pairs ? (i / 2 * PANEL + lane) * 2 + i % 2 : i * PANEL + lane;
-                packed[panel * PANEL * 2 * pairs + place] =
-                    output < outputs && i < depth ? weight[output * depth + i] : Element(0);
-            }
+// One panel of a packed weight, four bytes at a time: a float, or a pair of bf16.
+//
+// rows: of `words` whole words and, where the depth is odd, a bf16 more; lanes: rows that are there.
+void pack_panel(const char* rows, int64_t row_bytes, int64_t lanes, int64_t words, uint32_t* packed) {
+    constexpr int64_t BLOCK = 16;  // words of a row, a line of the cache, turned together
+    for (int64_t from = 0; from < words; from += BLOCK) {
+        const int64_t count = std::min(BLOCK, words - from);
+        for (int64_t lane = 0; lane < lanes; ++lane) {
+            uint32_t line[BLOCK];
+            std::memcpy(line, rows + lane * row_bytes + 4 * from, 4 * count);
+            for (int64_t i = 0; i < count; ++i) packed[(from + i) * PANEL + lane] = line[i];
         }
+    }
 }
 
 }  // namespace
@@ -98,7 +97,9 @@ void Kernels::each_row(int64_t rows, int64_t size, Function function) {
 void Kernels::multiply(Rows rows, std::span<const Matrix> matrices) {
     if (rows.rows == 0) return;
     pack(rows);
-    const int64_t tiles = ceil_div(rows.rows, ops_->tile_rows), per_chunk = std::max<int64_t>(1, ROWS_BYTES / rows.tile_bytes);
+    const int64_t tiles = ceil_div(rows.rows, ops_->tile_rows);
+    const int64_t pass_bytes = ops_->tile_bytes(std::min(rows.depth, DEPTH_STEP), rows.dtype);
+    const int64_t per_chunk = std::max<int64_t>(1, ROWS_BYTES / pass_bytes);
     int64_t panels = 0;
     for (const Matrix& matrix : matrices) panels += ceil_div(matrix.outputs, PANEL);
     const int64_t chunks = ceil_div(tiles, per_chunk), partial = 2 * std::min(per_chunk, tiles) * ops_->tile_rows * PANEL;
@@ -177,11 +178,11 @@ void Kernels::attend(Attention attention, const AttentionPlan& plan) {
     attention.table_stride = plan.table_stride;
     attention.block_size = plan.block_size;
     attention.window = plan.window;
-    const int64_t keys = partition_keys(plan.block_size), kv_heads = attention.num_kv_heads, head_dim = attention.head_dim;
+    const int64_t kv_heads = attention.num_kv_heads, head_dim = attention.head_dim;
     const int64_t item_floats = plan.most_rows * (2 + head_dim);
     float* partials = partials_.of<float>(plan.num_items * kv_heads * item_floats);
-    // Queries, scores (their last vector may run over), two strips of keys; see `attention.inl`.
-    const int64_t scratch = plan.most_rows * (head_dim + keys + 32) + 2 * head_dim * 16;
+    // Scores, queries, two strips of keys; see `attention.inl`.
+    const int64_t scratch = plan.most_rows * (SCORES_STRIDE + head_dim) + 2 * head_dim * 16;
     for (auto& each : scratch_) each.of<float>(scratch);
     // Partitions of a KV head lie behind one another, so that `combine` walks them with one stride.
     const auto result = [&](int64_t item, int64_t head) { return partials + (item * kv_heads + head) * item_floats; };
@@ -207,11 +208,31 @@ int64_t packed_bytes(int64_t outputs, int64_t depth, DType dtype) {
     return ceil_div(outputs, PANEL) * PANEL * 2 * ceil_div(depth, 2) * element_bytes(dtype);
 }
 
-void pack_weight(const void* weight, void* packed, int64_t outputs, int64_t depth, DType dtype) {
-    if (dtype == DType::BF16)
-        pack(static_cast<const uint16_t*>(weight), static_cast<uint16_t*>(packed), outputs, depth, true);
-    else
-        pack(static_cast<const float*>(weight), static_cast<float*>(packed), outputs, depth, false);
+void Kernels::pack_weight(const void* weight, void* packed, int64_t outputs, int64_t depth, DType dtype) {
+    const int64_t row_bytes = depth * element_bytes(dtype), panel_bytes = packed_bytes(PANEL, depth, dtype);
+    pool_.each(int(ceil_div(outputs, PANEL)), [&](int panel, int) {
+        const int64_t lanes = std::min<int64_t>(PANEL, outputs - int64_t(panel) * PANEL), words = row_bytes / 4;
+        const char* rows = static_cast<const char*>(weight) + panel * PANEL * row_bytes;
+        auto* to = reinterpret_cast<uint32_t*>(static_cast<char*>(packed) + panel * panel_bytes);
+        if (lanes < PANEL || depth % 2) std::memset(to, 0, panel_bytes);
+        pack_panel(rows, row_bytes, lanes, words, to);
+        if (row_bytes % 4)  // the last bf16 of a row stands alone
+            for (int64_t lane = 0; lane < lanes; ++lane)
+                std::memcpy(to + words * PANEL + lane, rows + (lane + 1) * row_bytes - 2, 2);
+    });
+}
+
+void Kernels::take_rows(const void* packed, int64_t outputs, int64_t depth, DType dtype, std::span<const int64_t> wanted,
+                        void* y) {
+    const int64_t row_bytes = depth * element_bytes(dtype), panel_bytes = packed_bytes(PANEL, depth, dtype);
+    for (const int64_t row : wanted)
+        if (row < 0 || row >= outputs) throw std::out_of_range("row " + std::to_string(row) + " of " + std::to_string(outputs));
+    each_row(int64_t(wanted.size()), depth, [&](int64_t i) {
+        const char* from = static_cast<const char*>(packed) + wanted[i] / PANEL * panel_bytes + wanted[i] % PANEL * 4;
+        char* to = static_cast<char*>(y) + i * row_bytes;
+        for (int64_t at = 0; at < row_bytes; at += 4)
+            std::memcpy(to + at, from + at * PANEL, std::min<int64_t>(4, row_bytes - at));
+    });
 }
 
 AttentionPlan plan_attention(const std::vector<int64_t>& query_start_loc, const std::vector<int64_t>& seq_lens,
@@ -223,14 +244,14 @@ AttentionPlan plan_attention(const std::vector<int64_t>& query_start_loc, const 
     plan.table_stride = table_stride;
     plan.block_size = block_size;
     plan.window = window;
-    const int64_t keys = partition_keys(block_size);
+    if (PARTITION % block_size) throw std::invalid_argument("a block size must divide " + std::to_string(PARTITION));
     const int64_t tokens = std::clamp<int64_t>(TILE_QUERY_ROWS / group, 1, MAX_TILE_TOKENS);
     for (size_t request = 0; request < seq_lens.size(); ++request) {
         const int64_t end = query_start_loc[request + 1], shift = seq_lens[request] - end;  // position = row + shift
         for (int64_t row = query_start_loc[request]; row < end; row += tokens) {
             const int64_t count = std::min(tokens, end - row), position = row + shift;
-            const int64_t first = std::max<int64_t>(0, position - window + 1) / keys;
-            const int64_t num_partitions = (position + count - 1) / keys + 1 - first;
+            const int64_t first = std::max<int64_t>(0, position - window + 1) / PARTITION;
+            const int64_t num_partitions = (position + count - 1) / PARTITION + 1 - first;
             plan.tiles.push_back({int64_t(request), row, count, position, first, num_partitions, plan.num_items});
             plan.tile_of_item.insert(plan.tile_of_item.end(), num_partitions, int(plan.tiles.size()) - 1);
             plan.num_items += num_partitions;

@@ -52,6 +52,11 @@ public:
 
     const char* instruction_set() const { return ops_->name; }
 
+    // weight [outputs, depth] in panels, `packed_bytes` of them.
+    void pack_weight(const void* weight, void* packed, int64_t outputs, int64_t depth, DType dtype);
+    // Rows of such a weight as they were: y [wanted, depth]. Raises std::out_of_range.
+    void take_rows(const void* packed, int64_t outputs, int64_t depth, DType dtype, std::span<const int64_t> wanted, void* y);
+
     // The same rows by several matrices at once, whose panels are shared out as one job.
     void multiply(Rows rows, std::span<const Matrix> matrices);
     void rms_norm(const void* x, const void* weight, void* y, int64_t rows, int64_t size, float eps, DType dtype);
@@ -75,9 +80,8 @@ private:
     std::vector<Workspace> scratch_;  // one for each thread
 };
 
-// Bytes of a packed weight; what `pack_weight` writes.
+// Bytes of a packed weight.
 int64_t packed_bytes(int64_t outputs, int64_t depth, DType dtype);
-void pack_weight(const void* weight, void* packed, int64_t outputs, int64_t depth, DType dtype);
 // query_start_loc [requests + 1], seq_lens [requests]; group: heads that share one KV head.
 AttentionPlan plan_attention(const std::vector<int64_t>& query_start_loc, const std::vector<int64_t>& seq_lens,
                              std::vector<int64_t> tables, int64_t table_stride, std::vector<int64_t> slots, int64_t group,

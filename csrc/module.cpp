@@ -86,17 +86,25 @@ NB_MODULE(library, module) {
     module.def("packed_bytes", [](int64_t outputs, int64_t depth, int dtype) {
         return packed_bytes(outputs, depth, dtype_of(dtype));
     });
-    module.def(
-        "pack_weight",
-        [](Address weight, Address packed, int64_t outputs, int64_t depth, int dtype) {
-            pack_weight(at(weight), at(packed), outputs, depth, dtype_of(dtype));
-        },
-        nb::call_guard<nb::gil_scoped_release>());
     nb::class_<AttentionPlan>(module, "AttentionPlan");
     module.def("plan_attention", &planned);
     nb::class_<Kernels>(module, "Kernels")
         .def(nb::init<const std::string&, int>())
         .def_prop_ro("instruction_set", [](const Kernels& kernels) { return std::string(kernels.instruction_set()); })
+        .def(
+            "pack_weight",
+            [](Kernels& kernels, Address weight, Address packed, int64_t outputs, int64_t depth, int dtype) {
+                kernels.pack_weight(at(weight), at(packed), outputs, depth, dtype_of(dtype));
+            },
+            nb::call_guard<nb::gil_scoped_release>())
+        .def(
+            "take_rows",
+            [](Kernels& kernels, Address packed, int64_t outputs, int64_t depth, Address rows, int64_t num_rows, Address y,
+               int dtype) {
+                kernels.take_rows(at(packed), outputs, depth, dtype_of(dtype),
+                                  {at<const int64_t>(rows), size_t(num_rows)}, at(y));
+            },
+            nb::call_guard<nb::gil_scoped_release>())
         .def(
             "linear",
             [](Kernels& kernels, Address x, int64_t x_stride, int64_t rows, int64_t depth, int64_t outputs, Address weight,

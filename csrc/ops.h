@@ -18,8 +18,11 @@ constexpr int PANEL = 32;
 // Inputs of one pass over a panel: what of it stays in a core's cache while all rows go by. Even.
 constexpr int64_t DEPTH_STEP = 2048;
 
-// Keys of one partition of attention, at least; see `attention.inl`.
+// Keys of one partition of attention, whole blocks: a multiple of any block size. See `attention.inl`.
 constexpr int64_t PARTITION = 512;
+
+// Floats from one row of scores to the next: rows that were a power of two apart would share their places in the cache.
+constexpr int64_t SCORES_STRIDE = PARTITION + 16;
 
 constexpr int64_t element_bytes(DType dtype) { return dtype == DType::BF16 ? 2 : 4; }
 
@@ -61,8 +64,8 @@ struct Rotation {
 struct Attention {
     const void* query;  // [rows, heads, head_dim], rows query_stride apart
     int64_t query_stride;
-    const void* k_cache;  // [blocks, kv_heads, head_dim / 2, block_size, 2]: keys side by side
-    const void* v_cache;  // [blocks, kv_heads, block_size, head_dim]
+    const void* k_cache;  // [blocks, kv_heads, head_dim, block_size], laid out as `arithmetic.inl` says
+    const void* v_cache;  // [blocks, kv_heads, block_size, head_dim], likewise
     void* output;         // [rows, heads, head_dim]
     int64_t output_stride;
     int64_t num_kv_heads, group, head_dim, block_size, block_stride;
@@ -80,7 +83,7 @@ struct Tile {
     int64_t first_item;  // of its partitions' partial results
 };
 
-constexpr int MAX_TILE_TOKENS = 16;
+constexpr int MAX_TILE_TOKENS = 24;
 
 struct Ops {
     const char* name;

@@ -26,52 +26,6 @@ constexpr int vectors_for(int rows) {
 #endif
 }
 
-// How a pair of inputs of one row meets the weights of WIDTH outputs: in STEPS steps, the rows' inputs of each side by side.
-//
-// Widened to floats there are two, a multiply-add for each input of the pair.
-template <typename Type>
-struct Widened {
-    typedef Type Tensor;
-    typedef typename Type::Element Element;
-    typedef float Input;
-    typedef Floats Weights;
-    static constexpr int STEPS = 2;
-
-    INLINE void load_weights(const float* from, int vector, Floats& first, Floats& second) {
-        first = load(from + vector * WIDTH);
-        second = load(from + PANEL + vector * WIDTH);
-    }
-    INLINE void load_weights(const uint16_t* from, int vector, Floats& first, Floats& second) {
-        load_pairs(from + 2 * vector * WIDTH, first, second);
-    }
-    INLINE Floats add(Floats sum, Input input, Floats weight) { return multiply_add(all(input), weight, sum); }
-    INLINE void pack(Element first, Element second, Input* to) {
-        to[0] = Type::wide(first);
-        to[TILE_ROWS] = Type::wide(second);
-    }
-};
-
-#if defined(PAGODA_DOTS)
-// One instruction multiplies both inputs of the pair and adds the products.
-struct Dotted {
-    typedef BF16 Tensor;
-    typedef uint16_t Element;
-    typedef uint32_t Input;
-    typedef Pairs Weights;
-    static constexpr int STEPS = 1;
-
-    INLINE void load_weights(const uint16_t* from, int vector, Pairs& pairs, Pairs&) {
-        pairs = load_bits(from + 2 * vector * WIDTH);
-    }
-    INLINE Floats add(Floats sum, Input input, Pairs weight) { return dot(all_pairs(input), weight, sum); }
-    INLINE void pack(Element first, Element second, Input* to) { *to = first | uint32_t(second) << 16; }
-};
-typedef Dotted BF16Arithmetic;
-#else
-typedef Widened<BF16> BF16Arithmetic;
-#endif
-typedef Widened<F32> F32Arithmetic;
-
 // Panels that are multiplied at once: two where few rows alone have too few sums that do not wait for one another.
 #if defined(PAGODA_AVX512)
 constexpr int FEW_ROWS = 4;
@@ -95,9 +49,10 @@ INLINE void multiply_tile(const typename Arithmetic::Input* x, const typename Ar
         const auto* inputs = x;
         const auto* weights = weight;
         for (int64_t pair = 0; pair < depth / 2; ++pair) {
-            typename Arithmetic::Weights loaded[2][SUMS];
+            typename Arithmetic::Vector loaded[2][SUMS];
             UNROLLED for (int v = 0; v < SUMS; ++v)
-                Arithmetic::load_weights(weights + v / VECTORS * panel_stride, column + v % VECTORS, loaded[0][v], loaded[1][v]);
+                Arithmetic::load_pair(weights + v / VECTORS * panel_stride, PANEL, (column + v % VECTORS) * WIDTH, loaded[0][v],
+                                      loaded[1][v]);
             UNROLLED for (int step = 0; step < STEPS; ++step) UNROLLED for (int row = 0; row < ROWS; ++row)
                 UNROLLED for (int v = 0; v < SUMS; ++v)
                     sum[row][v] = Arithmetic::add(sum[row][v], inputs[step * TILE_ROWS + row], loaded[step][v]);
@@ -135,8 +90,8 @@ static void pack_rows_of(const Rows& rows, int64_t tile) {
     for (int64_t row = 0; row < count; ++row) {
         const Element* from = x + row * rows.x_stride;
         for (int64_t pair = 0; pair < rows.depth / 2; ++pair)
-            Arithmetic::pack(from[2 * pair], from[2 * pair + 1], packed + pair * stride + row);
-        if (rows.depth % 2) Arithmetic::pack(from[rows.depth - 1], 0, packed + rows.depth / 2 * stride + row);
+            Arithmetic::pack(from[2 * pair], from[2 * pair + 1], packed + pair * stride + row, TILE_ROWS);
+        if (rows.depth % 2) Arithmetic::pack(from[rows.depth - 1], 0, packed + rows.depth / 2 * stride + row, TILE_ROWS);
     }
 }
 

@@ -13,7 +13,10 @@ using pagoda::Matrix;
 using pagoda::PANEL;
 using pagoda::PARTITION;
 using pagoda::Rows;
+using pagoda::SCORES_STRIDE;
 using pagoda::Tile;
+
+#include "../arithmetic.inl"
 
 #include "../product.inl"
 

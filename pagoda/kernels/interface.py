@@ -138,6 +138,10 @@ class Kernels(Protocol):
         """`x [T, in] @ weight [out, in]^T + bias [out] -> [T, out]`; `weight` as it is or as `pack` made it."""
         ...
 
+    def take_rows(self, weight: Matrix, indices: torch.Tensor) -> torch.Tensor:
+        """Rows `indices [T]` (int64) of `weight [out, in]`, as it is or as `pack` made it -> `[T, in]`."""
+        ...
+
     def rms_norm(self, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
         """`x [..., size] / sqrt(mean(x^2) + eps) * weight [size]` over the last dimension, computed in fp32."""
         ...

@@ -230,6 +230,11 @@ class LlamaForCausalLM(nn.Module):
         if self.lm_head is not None and config.tie_word_embeddings:
             self.lm_head.weight = self.model.embed_tokens.weight  # one parameter under two names, trained by both
 
+    def finish_loading(self) -> None:
+        """The parameters are filled, the head is laid out: a tied matrix is held once."""
+        if self.lm_head is not None and self.lm_head.packed is not None and self.config.tie_word_embeddings:
+            self.model.embed_tokens.share(self.lm_head.packed)
+
     def forward(
         self,
         input_ids: torch.Tensor,

@@ -23,7 +23,7 @@ from pagoda.kernels.interface import (
 )
 from pagoda.kernels.native import library
 from pagoda.kernels.native.decoder import NativeDecoder, is_packed
-from pagoda.kernels.native.packed_weight import PackedWeight, dtype_number, is_computed
+from pagoda.kernels.native.packed_weight import Arena, PackedWeight, dtype_number, is_computed
 from pagoda.kernels.reference.operations import ReferenceKernels
 
 _EVERYTHING = 1 << 40  # positions that a token without a window sees
@@ -42,16 +42,33 @@ class NativeKernels(ReferenceKernels):
         chosen = instruction_set or library.instruction_sets()[0]
         self._library = library.Kernels(chosen, num_threads or torch.get_num_threads())
         self.instruction_set = self._library.instruction_set
+        self._arena = Arena()
 
     def computes(self, dtype: torch.dtype, device: torch.device) -> bool:
         return is_computed(dtype) and device.type == "cpu"
 
     def pack(self, weight: torch.Tensor) -> Matrix:
-        return PackedWeight.of(weight)
+        return PackedWeight.of(weight, self._library, self._arena)
+
+    def take_rows(self, weight: Matrix, indices: torch.Tensor) -> torch.Tensor:
+        if not isinstance(weight, PackedWeight):
+            return super().take_rows(weight, indices)
+        indices = indices.contiguous()
+        output = torch.empty(len(indices), weight.in_features, dtype=weight.dtype)
+        self._library.take_rows(
+            weight.data.data_ptr(),
+            weight.out_features,
+            weight.in_features,
+            indices.data_ptr(),
+            len(indices),
+            output.data_ptr(),
+            dtype_number(weight.dtype),
+        )
+        return output
 
     def linear(self, x: torch.Tensor, weight: Matrix, bias: torch.Tensor | None) -> torch.Tensor:
         # A matrix that nobody packed is one that is seldom used: a router of experts.
-        packed = weight if isinstance(weight, PackedWeight) else PackedWeight.of(weight)
+        packed = weight if isinstance(weight, PackedWeight) else self.pack(weight)
         if x.shape[-1] != packed.in_features or x.dtype != packed.dtype:
             wanted = f"[T, {packed.in_features}] {packed.dtype}"
             raise ValueError(f"a product with x {list(x.shape)} {x.dtype}, expected {wanted}")

@@ -73,6 +73,9 @@ class ReferenceKernels:
         rest_bias = None if bias is None else F.pad(bias[-num_left:], (0, padding))
         return torch.cat((bulk, F.linear(x, rest, rest_bias)[..., :num_left]), dim=-1)
 
+    def take_rows(self, weight: Matrix, indices: torch.Tensor) -> torch.Tensor:
+        return F.embedding(indices, weight)
+
     def rms_norm(self, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
         wide = x.float()  # bf16 keeps 8 bits of a square, and the scale of the whole row hangs on their mean
         normed = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + eps)  # one scale a row, [..., 1]
