@@ -25,19 +25,20 @@ import torch
 from machine import provenance
 from rivals import catalogue, weights
 from rivals.catalogue import PeerAbsentError, Subject
-from rivals.comparison import Comparison
+from rivals.comparison import Comparison, Limits
 from rivals.measures import Measure, all_measures
 from rivals.process import Command, PeerFailedError, PeerProcess, seconds_to_first_token
 from rivals.report import HEADER, Fact, Row, as_json, draw, rows_of
 from rivals.workload import drawn_lists, read_lists
 
-from pagoda.cli.bench.machine_limits import product_peak, read_bandwidth, reading_buffer
 from pagoda.errors import ConfigError
 from pagoda.kernels.interface import Kernels
+from pagoda.kernels.machine_limits import product_peak, read_bandwidth, reading_buffer
 from pagoda.kernels.select import select_kernels
 from pagoda.models.checkpoint.loading import load_config
 
 MEMORY, START = "memory", "start"
+PRODUCTS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.int8}
 
 
 def say(line: str) -> None:
@@ -54,7 +55,8 @@ class Run:
         self.rows: list[Row] = []
         self.facts: list[Fact] = []
         self._buffer = reading_buffer()
-        self.peaks = _peaks(arguments.pagoda_kernels)
+        self._kernels = _kernels(arguments.pagoda_kernels)
+        self.peaks = {name: product_peak(dtype, self._kernels) for name, dtype in PRODUCTS.items()}
         self._logs = Path(tempfile.mkdtemp(prefix="peers-"))
 
     def compare(self, shape: str) -> None:
@@ -73,20 +75,24 @@ class Run:
     def _compare_speeds(self, shape: str, commands: dict[str, Command], measures: Sequence[Measure]) -> None:
         peers = self._started(shape, commands)
         config = load_config(Subject(shape, self.arguments.models, "", 0).folder)
-        comparison = Comparison(peers, self.arguments.rounds, lambda: read_bandwidth(self._buffer), say)
+        comparison = Comparison(peers, self.arguments.rounds, self._limits, say)
         try:
             for measure in measures:
                 if measure.depth + 2 * measure.steps > config.max_position_embeddings:
                     say(f"{shape}: no {measure.name}, its context ends at {config.max_position_embeddings}")
                     continue
                 samples = comparison.measure(measure)
-                rows = rows_of(shape, measure, samples, config, self.arguments.dtype, self.peaks)
+                rows = rows_of(shape, measure, samples, config, self.arguments.dtype)
                 self.rows += rows
                 for row in rows:
                     say(_with_parts(row, measure))
         finally:
             for peer in peers:
                 peer.close()
+
+    def _limits(self) -> Limits:
+        """What the machine can just now, in the dtype that is compared."""
+        return Limits(read_bandwidth(self._buffer), product_peak(PRODUCTS[self.arguments.dtype], self._kernels))
 
     def _commands(self, subject: Subject) -> dict[str, Command]:
         commands = {}
@@ -155,15 +161,12 @@ def _with_parts(row: Row, measure: Measure) -> str:
     return f"{row}" + (f" {whole:.2f} ms: {parts}" if parts else "")
 
 
-def _peaks(kernels_name: str) -> dict[str, float]:
-    """Operations a second by dtype, by the better of torch and the kernels."""
-    kernels: Kernels | None
+def _kernels(name: str) -> Kernels | None:
+    """Those whose products may be faster than torch's, where they were built."""
     try:
-        kernels = select_kernels(kernels_name)
+        return select_kernels(name)
     except ConfigError:
-        kernels = None
-    dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.int8}
-    return {name: product_peak(dtype, kernels) for name, dtype in dtypes.items()}
+        return None
 
 
 def compare(arguments: argparse.Namespace) -> None:

@@ -16,6 +16,8 @@ from typing import Any, Protocol
 from rivals.workload import Request
 
 Answer = dict[str, Any]
+QUESTIONS = ("prefill", "fill", "more", "continuation")
+"""The methods of an engine that take nothing but numbers."""
 
 
 class Engine(Protocol):
@@ -50,13 +52,10 @@ def answer(engine: Engine, line: str) -> Answer:
     if what == "requests":
         pairs = zip(numbers[::2], numbers[1::2], strict=True)
         return engine.requests([Request(index, *pair) for index, pair in enumerate(pairs)])
-    asked: dict[str, Callable[..., Answer]] = {
-        "prefill": engine.prefill,
-        "fill": engine.fill,
-        "more": engine.more,
-        "continuation": engine.continuation,
-    }
-    return asked[what](*numbers)
+    if what not in QUESTIONS:
+        raise ValueError(f"asked {line.strip()!r}, expected one of {', '.join(QUESTIONS)} or requests, and numbers")
+    asked: Callable[..., Answer] = getattr(engine, what)
+    return asked(*numbers)
 
 
 def serve(load: Callable[[], tuple[Engine, str]]) -> None:

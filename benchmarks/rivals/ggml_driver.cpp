@@ -75,7 +75,9 @@ class Engine {
     params.n_batch = kBatch;
     params.n_seq_max = rows;
     params.n_threads = params.n_threads_batch = threads_;
-#ifndef RIVAL_IK
+#ifdef RIVAL_IK
+    params.flash_attn = rows == 1;  // its kernel aborts where a row sees nothing of a stretch of keys
+#else
     params.kv_unified = unified;
 #endif
     context_ = llama_init_from_model(model_, params);

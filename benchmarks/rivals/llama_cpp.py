@@ -26,7 +26,9 @@ def driver_in(folder: Path, *, is_ik: bool = False) -> Path:
         linked = [f"-l:{path.name}" for path in libraries]
         include, lib = f"-I{folder / 'include'}", f"-L{folder / 'lib'}"
         command = ["g++", "-std=c++17", "-O3", "-march=native", *define, include, str(_SOURCE), "-o", str(program), lib]
-        subprocess.run([*command, *linked, "-Wl,-rpath,$ORIGIN/lib"], check=True)
+        # The old kind of path is searched for what the libraries themselves need, too: not all say where that is.
+        paths = ["-Wl,--disable-new-dtags,-rpath,$ORIGIN/lib", f"-Wl,-rpath-link,{folder / 'lib'}"]
+        subprocess.run([*command, *linked, *paths], check=True)
     return program
 
 

@@ -23,6 +23,7 @@ class Measure:
     """question: to the engine, once a round; tokens: that its seconds are for; setup: said once before, if anything
 
     rows, new_tokens, depth, steps: what the seconds are spent on; rows 0 where steps differ among each other
+    most_rounds: of what takes minutes
     """
 
     name: str
@@ -32,6 +33,7 @@ class Measure:
     new_tokens: int = 1
     depth: int = 0
     steps: int = 1
+    most_rounds: int = 1000
 
     def setup(self, rounds: int) -> str | None:
         """What fills the cache before so many rounds and one to warm up."""
@@ -58,7 +60,7 @@ def decode(name: str, rows: int, depth: int, steps: int) -> Measure:
 
 def whole_list(name: str, requests: list[Request]) -> Measure:
     lengths = " ".join(f"{request.prompt_len} {request.output_len}" for request in requests)
-    return Measure(name, f"requests {lengths}", sum(request.output_len for request in requests))
+    return Measure(name, f"requests {lengths}", sum(request.output_len for request in requests), most_rounds=3)
 
 
 def all_measures(lists: dict[str, list[Request]]) -> dict[str, Measure]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from pagoda import LLM, SamplingParams
+from pagoda import LLM, RequestOutput, SamplingParams
 from pagoda.models.checkpoint.loading import load_config
 from rivals.answering import Answer, serve
 from rivals.workload import Request
@@ -81,6 +81,7 @@ class Pagoda:
         tokens: list[int] = []
         while self._engine.has_unfinished_requests():
             for output in self._engine.step():
+                assert isinstance(output, RequestOutput)
                 tokens = list(output.outputs[0].token_ids)
         return {"tokens": tokens}
 

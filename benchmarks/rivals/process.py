@@ -83,7 +83,10 @@ class PeerProcess:
         line = self._process.stdout.readline()
         if not line:
             raise self._failed()
-        answer: dict[str, Any] = json.loads(line)
+        try:
+            answer: dict[str, Any] = json.loads(line)
+        except ValueError:
+            raise PeerFailedError(f"{self.name} said {line.strip()[:80]!r}, expected is a line of JSON") from None
         return answer
 
     def _failed(self) -> PeerFailedError:

@@ -13,7 +13,7 @@ from rivals.comparison import Samples, median_rate, median_ratio
 from rivals.measures import Measure
 
 OURS = "pagoda"
-COLUMNS = ("shape", "measure", "engine", "tokens/s", "pagoda against it", "of the limit", "GB/s beside")
+COLUMNS = ("shape", "measure", "engine", "tokens/s", "pagoda against it", "of the limit", "GB/s", "GFLOP/s beside")
 HEADER = f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|"
 
 
@@ -28,6 +28,7 @@ class Row:
     ratio: float | None
     share: float | None
     bandwidth: float
+    peak: float
     rates: Sequence[float]
     told: Mapping[str, float]
 
@@ -35,16 +36,14 @@ class Row:
         ratio = "" if self.ratio is None or self.engine == OURS else f"x {self.ratio:.2f}"
         share = "" if self.share is None else f"{100 * self.share:.0f} %"
         cells = [self.shape, self.measure, self.engine, f"{self.tokens_per_s:,.1f}", ratio, share]
-        return f"| {' | '.join([*cells, f'{self.bandwidth / 1e9:.1f}'])} |"
+        return f"| {' | '.join([*cells, f'{self.bandwidth / 1e9:.1f}', f'{self.peak / 1e9:.0f}'])} |"
 
 
-def rows_of(
-    shape: str, measure: Measure, samples: Samples, config: ModelConfig, dtype: str, peaks: Mapping[str, float]
-) -> list[Row]:
+def rows_of(shape: str, measure: Measure, samples: Samples, config: ModelConfig, dtype: str) -> list[Row]:
     """A row for each engine."""
     rows = []
     for engine, found in samples.items():
-        limits = [measure.limit(config, dtype, sample.bandwidth, peaks[dtype]) for sample in found]
+        limits = [measure.limit(config, dtype, sample.limits.bandwidth, sample.limits.peak) for sample in found]
         shares = [sample.rate / limit for sample, limit in zip(found, limits, strict=True) if limit is not None]
         rows.append(
             Row(
@@ -54,7 +53,8 @@ def rows_of(
                 tokens_per_s=median_rate(found),
                 ratio=median_ratio(samples[OURS], found) if OURS in samples else None,
                 share=statistics.median(shares) if shares else None,
-                bandwidth=statistics.median(sample.bandwidth for sample in found),
+                bandwidth=statistics.median(sample.limits.bandwidth for sample in found),
+                peak=statistics.median(sample.limits.peak for sample in found),
                 rates=[sample.rate for sample in found],
                 told={name: statistics.median(sample.told[name] for sample in found) for name in found[0].told},
             )
@@ -74,7 +74,7 @@ class Fact:
 
     def __str__(self) -> str:
         told = f"{self.value / 1e6:,.0f} MB" if self.name == "memory" else f"{self.value:.2f} s"
-        return f"| {self.shape} | {self.name} | {self.engine} | {told} | | | |"
+        return f"| {self.shape} | {self.name} | {self.engine} | {told} | | | | |"
 
 
 def as_json(rows: Sequence[Row], facts: Sequence[Fact], **about: Any) -> dict[str, Any]:

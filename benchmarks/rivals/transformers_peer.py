@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 import transformers
+
 from rivals.answering import Answer, serve
 from rivals.workload import Request, token_of
 

@@ -7,9 +7,11 @@ requests need: as much as a context of 16,384 tokens.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from rivals.answering import Answer, serve
@@ -96,13 +98,14 @@ def _load() -> tuple[VLLM, str]:
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     import vllm
 
+    config = json.loads((Path(arguments.model) / "config.json").read_text(encoding="utf-8"))
     llm = vllm.LLM(
         arguments.model,
         dtype=arguments.dtype,
         skip_tokenizer_init=True,
         enable_prefix_caching=False,
         enforce_eager=arguments.eager,
-        max_model_len=CONTEXT,
+        max_model_len=min(CONTEXT, config["max_position_embeddings"]),
         max_num_seqs=MOST_REQUESTS,
         max_num_batched_tokens=2048,
     )

@@ -31,21 +31,32 @@ def work_of(config: ModelConfig, dtype_bytes: int, *, rows: int, new_tokens: int
     matrices, head = _active_matrices(config), config.vocab_size * config.hidden_size * config.has_head
     seen = rows * sum(_positions_seen(config, depth + new) for new in range(1, new_tokens + 1))
     attention = 4 * config.num_attention_heads * config.head_dim * seen
-    # Of an embedding that is no head only the tokens' own rows are read, which are next to nothing.
-    unread = config.vocab_size * config.hidden_size * (not config.tie_word_embeddings or not config.has_head)
     kv_bytes = (
         config.kv_bytes_per_token(dtype_bytes) * rows * _positions_seen(config, depth) // config.num_hidden_layers
     )
     return StepWork(
-        bytes_read=config.weight_bytes(dtype_bytes) - unread * dtype_bytes + kv_bytes,
+        bytes_read=_weight_bytes_read(config, dtype_bytes) + kv_bytes,
         flops=2 * tokens * matrices + 2 * rows * head + attention,
     )
 
 
+def _weight_bytes_read(config: ModelConfig, dtype_bytes: int) -> int:
+    """Of a step's weights, what it cannot do without: of experts, those of one token."""
+    of_embedding = config.vocab_size * config.hidden_size * dtype_bytes
+    # Of an embedding that is no head only the tokens' own rows are read, which are next to nothing.
+    unread = of_embedding * (not config.tie_word_embeddings or not config.has_head)
+    in_matrices = sum(config.weight_format.num_bytes(*shape, dtype_bytes) for shape in config.all_matrices)
+    idle = in_matrices * (1 - _active_matrices(config) / _all_matrices(config))
+    return config.weight_bytes(dtype_bytes) - unread - round(idle)
+
+
 def _active_matrices(config: ModelConfig) -> int:
     """Numbers in the layers' matrices that one token goes through."""
-    idle = config.num_parameters - config.num_active_parameters
-    return sum(inputs * outputs for inputs, outputs in config.all_matrices) - idle
+    return _all_matrices(config) - (config.num_parameters - config.num_active_parameters)
+
+
+def _all_matrices(config: ModelConfig) -> int:
+    return sum(inputs * outputs for inputs, outputs in config.all_matrices)
 
 
 def _positions_seen(config: ModelConfig, length: int) -> int:

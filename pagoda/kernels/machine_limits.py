@@ -16,7 +16,7 @@ from pagoda.kernels.interface import Kernels
 
 BUFFER_BYTES = 256 << 20
 PASSES = 4
-_ROWS, _SIZE = 512, 2048
+_ROWS, _SIZE = 256, 2048
 
 
 def read_bandwidth(buffer: torch.Tensor | None = None) -> float:
