@@ -54,10 +54,12 @@ struct Heads {
     int64_t x_stride, y_stride, heads, head_dim;
 };
 
-// RoPE of a step: cosine and sine [rows, rotary_dim / 2], or null where nothing rotates.
+// RoPE of a step: cosine and sine [rows, rotary_dim / 2], or null where nothing rotates; with positions [rows], these say
+// which of a table's rows belongs to each.
 struct Rotation {
     const float *cosine, *sine;
     int64_t rotary_dim;
+    const int64_t* positions;
 };
 
 // One step's attention; places of tokens as in `kernels/interface.py`.

@@ -7,8 +7,6 @@ whatever else is in the step, for any block size and any number of threads: ever
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 
 from pagoda.kernels.interface import (
@@ -16,13 +14,13 @@ from pagoda.kernels.interface import (
     AttentionScores,
     AttentionShape,
     Decoder,
-    DecoderLayerParts,
+    DecoderParts,
     DecoderShape,
     Matrix,
     StepPlan,
 )
 from pagoda.kernels.native import library
-from pagoda.kernels.native.decoder import NativeDecoder, is_packed
+from pagoda.kernels.native.decoder import NativeDecoder, are_packed
 from pagoda.kernels.native.packed_weight import Arena, PackedWeight, dtype_number, is_computed
 from pagoda.kernels.reference.operations import ReferenceKernels
 
@@ -186,8 +184,8 @@ class NativeKernels(ReferenceKernels):
         )
         return output
 
-    def decoder(self, shape: DecoderShape, layers: Sequence[DecoderLayerParts]) -> Decoder | None:
-        return NativeDecoder(self._library, shape, layers) if all(map(is_packed, layers)) else None
+    def decoder(self, shape: DecoderShape, parts: DecoderParts) -> Decoder | None:
+        return NativeDecoder(self._library, shape, parts) if are_packed(parts) else None
 
 
 def _rows(x: torch.Tensor) -> torch.Tensor:

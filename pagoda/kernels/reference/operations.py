@@ -11,7 +11,7 @@ the same for every request (`attention_plan`), whose sums are added in the order
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch.nn import functional as F
@@ -22,7 +22,7 @@ from pagoda.kernels.interface import (
     AttentionScores,
     AttentionShape,
     Decoder,
-    DecoderLayerParts,
+    DecoderParts,
     DecoderShape,
     Matrix,
     StepPlan,
@@ -148,7 +148,7 @@ class ReferenceKernels:
                 output[batch.rows[batch.is_real]] = attended[batch.is_real]
         return output
 
-    def decoder(self, shape: DecoderShape, layers: Sequence[DecoderLayerParts]) -> Decoder | None:
+    def decoder(self, shape: DecoderShape, parts: DecoderParts) -> Decoder | None:
         return None  # each operation by itself
 
 
