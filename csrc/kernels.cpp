@@ -117,6 +117,19 @@ void Kernels::multiply(Rows rows, std::span<const Matrix> matrices) {
     });
 }
 
+void Kernels::multiply_for_largest(const Rows& rows, const void* weight, int64_t outputs, int64_t* indices) {
+    const int64_t panels = ceil_div(outputs, PANEL);
+    Largest* largest = largest_.of<Largest>(panels * rows.rows);
+    const Matrix matrix{weight, nullptr, outputs, nullptr, 0, nullptr, largest};
+    multiply(rows, {&matrix, 1});
+    for (int64_t row = 0; row < rows.rows; ++row) {
+        Largest most = largest[row];
+        for (int64_t panel = 1; panel < panels; ++panel)
+            most.meet(largest[panel * rows.rows + row].value, largest[panel * rows.rows + row].index);
+        indices[row] = most.index;
+    }
+}
+
 void Kernels::pack(Rows& rows) {
     const int64_t tiles = ceil_div(rows.rows, ops_->tile_rows);
     rows.tile_bytes = ceil_div(ops_->tile_bytes(rows.depth, rows.dtype), 64) * 64;

@@ -67,6 +67,8 @@ public:
 
     // The same rows by several matrices at once, whose panels are shared out as one job.
     void multiply(Rows rows, std::span<const Matrix> matrices);
+    // For each row the output that is largest, the first of equal ones, of a matrix without bias: indices [rows].
+    void multiply_for_largest(const Rows& rows, const void* weight, int64_t outputs, int64_t* indices);
     void rms_norm(const void* x, const void* weight, void* y, int64_t rows, int64_t size, float eps, DType dtype);
     void silu_and_mul(const void* gate, const void* up, void* y, int64_t rows, int64_t size, int64_t gate_stride,
                       int64_t up_stride, DType dtype);
@@ -84,7 +86,7 @@ private:
 
     const Ops* const ops_;
     Pool pool_;
-    Workspace packed_rows_, partials_;
+    Workspace packed_rows_, partials_, largest_;
     std::vector<Workspace> scratch_;  // one for each thread
 };
 

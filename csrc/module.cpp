@@ -119,6 +119,14 @@ NB_MODULE(library, module) {
             },
             nb::call_guard<nb::gil_scoped_release>())
         .def(
+            "largest",
+            [](Kernels& kernels, Address x, int64_t x_stride, int64_t rows, int64_t depth, int64_t outputs, Address weight,
+               Address indices, int dtype) {
+                kernels.multiply_for_largest({at(x), x_stride, rows, depth, dtype_of(dtype)}, at(weight), outputs,
+                                             at<int64_t>(indices));
+            },
+            nb::call_guard<nb::gil_scoped_release>())
+        .def(
             "rms_norm",
             [](Kernels& kernels, Address x, Address weight, Address y, int64_t rows, int64_t size, float eps, int dtype) {
                 kernels.rms_norm(at(x), at(weight), at(y), rows, size, eps, dtype_of(dtype));

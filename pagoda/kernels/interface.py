@@ -158,6 +158,10 @@ class Kernels(Protocol):
         """`x [T, in] @ weight [out, in]^T + bias [out] -> [T, out]`; `weight` as it is or as `pack` made it."""
         ...
 
+    def linear_argmax(self, x: torch.Tensor, weight: Matrix) -> torch.Tensor:
+        """`linear(x [T, in], weight, None).argmax(-1)` -> `[T]` int64: the lowest of equal outputs, NaN above all."""
+        ...
+
     def take_rows(self, weight: Matrix, indices: torch.Tensor) -> torch.Tensor:
         """Rows `indices [T]` (int64) of `weight [out, in]`, as it is or as `pack` made it -> `[T, in]`."""
         ...

@@ -272,6 +272,14 @@ class LlamaForCausalLM(nn.Module):
             logits = (logits / bound).tanh() * bound
         return logits
 
+    def best_tokens(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """`compute_logits(hidden_states).argmax(-1)`, `[T]` int64, without the logits where the kernels need none."""
+        config, head = self.config, self.lm_head
+        is_plain = config.logits_scaling == 1.0 and config.final_logit_softcapping is None
+        if head is None or not is_plain or head.group.size > 1 or head.packed is None:
+            return self.compute_logits(hidden_states).argmax(-1)
+        return head.kernels.linear_argmax(hidden_states, head.packed)
+
     @torch.no_grad()
     def initialize(self, seed: int) -> None:
         """Random weights for training: normal, the layers that write to the residual stream scaled down by depth.

@@ -39,6 +39,17 @@ class Kernels:
         y: int,
         dtype: int,
     ) -> None: ...
+    def largest(
+        self,
+        x: int,
+        x_stride: int,
+        rows: int,
+        depth: int,
+        outputs: int,
+        weight: int,
+        indices: int,
+        dtype: int,
+    ) -> None: ...
     def rms_norm(self, x: int, weight: int, y: int, rows: int, size: int, eps: float, dtype: int) -> None: ...
     def silu_and_mul(
         self, gate: int, up: int, y: int, rows: int, size: int, gate_stride: int, up_stride: int, dtype: int

@@ -65,12 +65,7 @@ class NativeKernels(ReferenceKernels):
         return output
 
     def linear(self, x: torch.Tensor, weight: Matrix, bias: torch.Tensor | None) -> torch.Tensor:
-        # A matrix that nobody packed is one that is seldom used: a router of experts.
-        packed = weight if isinstance(weight, PackedWeight) else self.pack(weight)
-        if x.shape[-1] != packed.in_features or x.dtype != packed.dtype:
-            wanted = f"[T, {packed.in_features}] {packed.dtype}"
-            raise ValueError(f"a product with x {list(x.shape)} {x.dtype}, expected {wanted}")
-        x = _rows(x)
+        x, packed = self._factors(x, weight)
         output = x.new_empty(len(x), packed.out_features)
         self._library.linear(
             x.data_ptr(),
@@ -84,6 +79,29 @@ class NativeKernels(ReferenceKernels):
             dtype_number(x.dtype),
         )
         return output
+
+    def linear_argmax(self, x: torch.Tensor, weight: Matrix) -> torch.Tensor:
+        x, packed = self._factors(x, weight)
+        indices = torch.empty(len(x), dtype=torch.int64)
+        self._library.largest(
+            x.data_ptr(),
+            x.stride(0),
+            len(x),
+            packed.in_features,
+            packed.out_features,
+            packed.data.data_ptr(),
+            indices.data_ptr(),
+            dtype_number(x.dtype),
+        )
+        return indices
+
+    def _factors(self, x: torch.Tensor, weight: Matrix) -> tuple[torch.Tensor, PackedWeight]:
+        # A matrix that nobody packed is one that is seldom used: a router of experts.
+        packed = weight if isinstance(weight, PackedWeight) else self.pack(weight)
+        if x.shape[-1] != packed.in_features or x.dtype != packed.dtype:
+            wanted = f"[T, {packed.in_features}] {packed.dtype}"
+            raise ValueError(f"a product with x {list(x.shape)} {x.dtype}, expected {wanted}")
+        return _rows(x), packed
 
     def rms_norm(self, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
         x = x.contiguous()
