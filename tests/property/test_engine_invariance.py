@@ -327,7 +327,7 @@ ENGINES = st.fixed_dictionaries(
     }
 )
 NUM_THREADS = st.sampled_from([1, 2, 3])
-NUM_EXAMPLES = {"torch-reference": 25, "native": 70}
+NUM_EXAMPLES = {"torch-reference": 40, "native": 70}
 """Of each shape: the native kernels are held to more than 200 workloads, each on a number of threads of its own."""
 
 ADD = st.tuples(st.just("add"), st.integers(0, len(WORKS) - 1), st.integers(0, 2))
