@@ -10,7 +10,7 @@ import torch
 
 from pagoda import LLM
 from pagoda.engine.args import BUILTIN_MODEL
-from pagoda.kernels.select import select_kernels
+from pagoda.kernels.reference.operations import ReferenceKernels
 from pagoda.models.checkpoint.hub import resolve_model
 from pagoda.models.checkpoint.loading import load_config
 from pagoda.models.checkpoint.saving import save_checkpoint
@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="directory, hub id or short name; by default the built-in model")
     parser.add_argument("--random-shape", choices=SHAPES, help="instead of a model: random weights of this shape")
     parser.add_argument("--dtype", default="auto", help="of weights and KV cache")
+    parser.add_argument("--kernels", default="auto", help="as the engine's option has it")
     parser.add_argument("--threads", type=int, help="of torch; by default as many as it takes")
 
 
@@ -52,11 +53,16 @@ def load(arguments: argparse.Namespace, **engine_args: Any) -> LLM:
     """The model that was asked for, in an engine without prefix cache, so that no run profits from one before it."""
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    settings = {"dtype": arguments.dtype, "enable_prefix_caching": False, **engine_args}
+    settings = {
+        "dtype": arguments.dtype,
+        "kernels": arguments.kernels,
+        "enable_prefix_caching": False,
+        **engine_args,
+    }
     if arguments.random_shape is None:
         return LLM(arguments.model, **settings)
     with tempfile.TemporaryDirectory(prefix=f"random-{arguments.random_shape}-") as directory:
-        model = LlamaForCausalLM(config(arguments), select_kernels())
+        model = LlamaForCausalLM(config(arguments), ReferenceKernels())
         model.initialize(0)
         save_checkpoint(model, model.config, directory)
         return LLM(directory, **settings)
