@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pagoda.chat.model import Message
-from pagoda.rag.answer import Answer
+from pagoda.rag.answer import Answer, Citation
 from pagoda.rag.documents.document import Chunk, Hit
 
 
@@ -23,6 +23,10 @@ def _no_words(_: str) -> tuple[()]:
     return ()
 
 
+def _no_note(_: Sequence[Citation]) -> str:
+    return ""
+
+
 @dataclass(frozen=True)
 class GroundedQuestion:
     """A question with the hits that its answer must rest on.
@@ -31,6 +35,7 @@ class GroundedQuestion:
     left_out: what of the hits nobody may read, in words
     beside: the chunks before and after a hit's in its document, as far as anybody may read them
     nowhere: tells names and words of a question that no document has
+    other_version: tells in words that what is cited is of another version than the one asked about; else empty
     """
 
     text: str
@@ -40,6 +45,7 @@ class GroundedQuestion:
     left_out: tuple[str, ...] = ()
     beside: Callable[[Chunk], tuple[Chunk | None, Chunk | None]] = _nothing
     nowhere: Callable[[str], tuple[str, ...]] = _no_words
+    other_version: Callable[[Sequence[Citation]], str] = _no_note
 
 
 class Answerer(Protocol):

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, get_args
 
@@ -393,7 +394,9 @@ def _with_hits(query: RagQuery, alone: str, hits: Sequence[Hit], retriever: Retr
         before, after = (found and readable_part(found, alone) for found in retriever.neighbours.beside(chunk))
         return before, after
 
-    return GroundedQuestion(query.question, kept, tuple(query.history), alone, told, beside, retriever.nowhere)
+    other_version = partial(told_version, alone, language=language_of(query.question))
+    history = tuple(query.history)
+    return GroundedQuestion(query.question, kept, history, alone, told, beside, retriever.nowhere, other_version)
 
 
 def _whole(answer: Answer, asked: GroundedQuestion, began: float, found: float) -> Answer:
@@ -403,5 +406,5 @@ def _whole(answer: Answer, asked: GroundedQuestion, began: float, found: float) 
     copies = told_copies([citation.source for citation in answer.citations], asked.hits, language_of(asked.text))
     missing = asked.nowhere(asked.alone) if answer.abstained and asked.hits else ()
     dropped = answer.dropped + asked.left_out + copies
-    note = told_version(asked.alone or asked.text, answer.citations, language_of(asked.text))
+    note = asked.other_version(answer.citations)
     return replace(answer, dropped=dropped, notes=(note,) if note else (), missing=missing, timings=rounded)

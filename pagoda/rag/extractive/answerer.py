@@ -20,7 +20,6 @@ from pagoda.rag.documents.document import SECTION_SEPARATOR
 from pagoda.rag.extractive.showing.governors import governs
 from pagoda.rag.extractive.showing.readable import readable
 from pagoda.rag.followup import joined, piece_of
-from pagoda.rag.retrieval.versions import told_version
 from pagoda.rag.words import words_in
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ class QuotingAnswerer:
                 answerer=NAME,
             )
         citations = [_citation(n, place, question.hits) for n, place in enumerate(found.places, 1)]
-        note = told_version(asked, citations, language_of(question.text))
+        note = question.other_version(citations)
         texts = [_text(found, *shown) for shown in zip(found.places, citations, strict=True)]
         return Answer(
             question=question.text,
