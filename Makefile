@@ -25,7 +25,7 @@ lint: .venv/.dev
 	$(BIN)/ruff format --check pagoda tests benchmarks bootstrap.py
 	$(BIN)/ruff check pagoda tests benchmarks bootstrap.py
 	$(BIN)/mypy
-	MYPYPATH=benchmarks $(BIN)/mypy -p crosswoz
+	MYPYPATH=benchmarks $(BIN)/mypy -p crosswoz -p rivals
 
 bench: .venv/.dev
 	$(BIN)/python benchmarks/headline.py

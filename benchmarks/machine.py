@@ -13,12 +13,17 @@ import torch
 
 def provenance() -> str:
     """Processor, cores, load, torch, date and the command. A load above 0 at the start means the machine was shared."""
-    command = " ".join(["python", *sys.argv])
+    command = " ".join(["python", *map(_shown, sys.argv)])
     return (
         f"{_processor()}, {os.cpu_count()} cores ({torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}), "
         f"Python {platform.python_version()}, torch {torch.__version__}, "
         f"{datetime.datetime.now().astimezone().date().isoformat()}; `{command}`"
     )
+
+
+def _shown(word: str) -> str:
+    """Of an absolute path the last name: the rest is of one machine only."""
+    return Path(word).name if word.startswith("/") else word
 
 
 def _processor() -> str:

@@ -10,7 +10,7 @@ import torch
 
 from pagoda import LLM
 from pagoda.engine.args import BUILTIN_MODEL
-from pagoda.kernels.select import select_kernels
+from pagoda.kernels.reference.operations import ReferenceKernels
 from pagoda.models.checkpoint.hub import resolve_model
 from pagoda.models.checkpoint.loading import load_config
 from pagoda.models.checkpoint.saving import save_checkpoint
@@ -62,7 +62,7 @@ def load(arguments: argparse.Namespace, **engine_args: Any) -> LLM:
     if arguments.random_shape is None:
         return LLM(arguments.model, **settings)
     with tempfile.TemporaryDirectory(prefix=f"random-{arguments.random_shape}-") as directory:
-        model = LlamaForCausalLM(config(arguments), select_kernels())
+        model = LlamaForCausalLM(config(arguments), ReferenceKernels())
         model.initialize(0)
         save_checkpoint(model, model.config, directory)
         return LLM(directory, **settings)

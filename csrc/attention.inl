@@ -7,110 +7,102 @@
 
 namespace PAGODA_ISA {
 
-INLINE int64_t partition_keys(int64_t block_size) { return (PARTITION + block_size - 1) / block_size * block_size; }
-
 // Query rows that are multiplied at once: their sums stay in registers.
 #if defined(PAGODA_AVX512)
-constexpr int QUERY_ROWS = 8;
+constexpr int QUERY_ROWS = 12;
 #elif defined(PAGODA_NEON)
 constexpr int QUERY_ROWS = 6;
 #else
 constexpr int QUERY_ROWS = 4;
 #endif
 
-// Vectors of values that are summed at once.
-constexpr int VALUE_VECTORS = 2;
+constexpr int STRIPS = 2;         // of WIDTH keys, whose scores are summed at once
+constexpr int VALUE_VECTORS = 2;  // of WIDTH dimensions, in which values are summed at once
+
+// Keys that are asked for ahead of their use: blocks lie anywhere in memory, which no machine guesses.
+constexpr int64_t AHEAD = 64;
 
 // What one call of `attend` works on.
-template <typename Type>
+template <typename Arithmetic>
 struct Part {
-    typedef typename Type::Element Element;
+    typedef typename Arithmetic::Element Element;
+    typedef typename Arithmetic::Input Input;
 
     const Attention& attention;
     const int64_t* table;
     int64_t kv_head;
     int64_t first_key, num_keys;  // of the partition, as far as any token of the tile sees
     int64_t rows;                 // tokens times heads of the group
-    float* query;                 // [head_dim][rows], scaled
-    float* scores;                // [rows][stride]
-    int64_t stride;
-    Element* gathered;  // [2][head_dim / 2][WIDTH][2]
+    Input* query;                 // [head_dim / 2][STEPS][rows]
+    float* scores;                // [rows][SCORES_STRIDE]; then the weights as inputs
+    Element* gathered;            // [STRIPS][head_dim][WIDTH]
 
     const Element* block(const void* cache, int64_t key) const {
         return static_cast<const Element*>(cache) + table[key / attention.block_size] * attention.block_stride +
                kv_head * attention.block_size * attention.head_dim;
     }
+
+    // Asks for the block that holds `key`, where the partition has it.
+    void ask_for(const void* cache, int64_t key) const {
+        if (key >= first_key + num_keys) return;
+        const char* from = reinterpret_cast<const char*>(block(cache, key));
+        const int64_t bytes = attention.block_size * attention.head_dim * int64_t(sizeof(Element));
+        for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + i);
+    }
 };
 
 // WIDTH keys from `key` on, side by side: where they lie, or gathered where they lie in two blocks or behind the last.
-// step: elements from one pair of dimensions to the next.
-template <typename Type>
-INLINE const typename Type::Element* keys_at(const Part<Type>& part, int64_t key, int slot, int64_t& step) {
-    typedef typename Type::Element Element;
+// columns, column: as `load_pair` takes them.
+template <typename Arithmetic>
+INLINE const typename Arithmetic::Element* keys_at(const Part<Arithmetic>& part, int64_t key, int strip, int64_t& columns,
+                                                   int64_t& column) {
+    typedef typename Arithmetic::Element Element;
     const int64_t size = part.attention.block_size, head_dim = part.attention.head_dim;
     if (key % size + WIDTH <= size) {
-        step = 2 * size;
-        return part.block(part.attention.k_cache, key) + 2 * (key % size);
+        columns = size;
+        column = key % size;
+        return part.block(part.attention.k_cache, key);
     }
-    Element* gathered = part.gathered + slot * head_dim * WIDTH;
-    step = 2 * WIDTH;
+    Element* gathered = part.gathered + strip * head_dim * WIDTH;
+    columns = WIDTH;
+    column = 0;
     const int64_t last = part.first_key + part.num_keys - 1;
     for (int lane = 0; lane < WIDTH; ++lane) {
         const int64_t at = key + lane < last ? key + lane : last;  // a key that is there; its score is not used
-        const Element* from = part.block(part.attention.k_cache, at) + 2 * (at % size);
-        for (int64_t pair = 0; pair < head_dim / 2; ++pair)
-            std::memcpy(gathered + pair * step + 2 * lane, from + pair * 2 * size, 2 * sizeof(Element));
+        const Element* from = part.block(part.attention.k_cache, at);
+        for (int64_t i = 0; i < head_dim; ++i)
+            gathered[paired(i, lane, WIDTH, Element())] = from[paired(i, at % size, size, Element())];
     }
     return gathered;
 }
 
-INLINE void load_keys(const uint16_t* from, Floats& first, Floats& second) { load_pairs(from, first, second); }
-
-INLINE void load_keys(const float* from, Floats& first, Floats& second) {
-    // Pairs apart: even places of two vectors, odd places of two vectors.
-#if defined(PAGODA_AVX512)
-    const Floats low = load(from), high = load(from + WIDTH);
-    const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-    first = _mm512_permutex2var_ps(low, even, high);
-    second = _mm512_permutex2var_ps(low, _mm512_add_epi32(even, _mm512_set1_epi32(1)), high);
-#else
-    float lanes[2][WIDTH];
-    for (int lane = 0; lane < WIDTH; ++lane) {
-        lanes[0][lane] = from[2 * lane];
-        lanes[1][lane] = from[2 * lane + 1];
-    }
-    first = load(lanes[0]);
-    second = load(lanes[1]);
-#endif
-}
-
-// Scores of ROWS query rows against two strips of WIDTH keys.
-template <int ROWS, typename Type>
-static void score_rows(const Part<Type>& part, int64_t row, int64_t key) {
-    constexpr int STRIPS = 2;
-    const typename Type::Element* keys[STRIPS];
-    int64_t step[STRIPS];
+// Scores of ROWS query rows against STRIPS strips of keys.
+template <int ROWS, typename Arithmetic>
+static void score_rows(const Part<Arithmetic>& part, int64_t row, int64_t key) {
+    const typename Arithmetic::Element* keys[STRIPS];
+    int64_t columns[STRIPS], column[STRIPS];
     const int64_t end = part.first_key + part.num_keys;
     for (int s = 0; s < STRIPS; ++s) {
-        const int64_t from = key + s * WIDTH;
-        keys[s] = keys_at(part, from < end ? from : key, s, step[s]);  // a strip behind the end is the first once more
+        const int64_t from = key + s * WIDTH;  // a strip behind the end is the first once more
+        keys[s] = keys_at(part, from < end ? from : key, s, columns[s], column[s]);
     }
     Floats sum[ROWS][STRIPS];
     UNROLLED for (int r = 0; r < ROWS; ++r) UNROLLED for (int s = 0; s < STRIPS; ++s) sum[r][s] = zeros();
-    const float* query = part.query + row;
+    const auto* query = part.query + row;
     for (int64_t pair = 0; pair < part.attention.head_dim / 2; ++pair) {
-        Floats first[STRIPS], second[STRIPS];
-        UNROLLED for (int s = 0; s < STRIPS; ++s) load_keys(keys[s] + pair * step[s], first[s], second[s]);
-        UNROLLED for (int r = 0; r < ROWS; ++r) {
-            const Floats a = all(query[r]), b = all(query[part.rows + r]);
-            UNROLLED for (int s = 0; s < STRIPS; ++s)
-                sum[r][s] = multiply_add(b, second[s], multiply_add(a, first[s], sum[r][s]));
+        typename Arithmetic::Vector loaded[2][STRIPS];
+        UNROLLED for (int s = 0; s < STRIPS; ++s)
+            Arithmetic::load_pair(keys[s] + pair * 2 * columns[s], columns[s], column[s], loaded[0][s], loaded[1][s]);
+        UNROLLED for (int step = 0; step < Arithmetic::STEPS; ++step) {
+            UNROLLED for (int r = 0; r < ROWS; ++r) UNROLLED for (int s = 0; s < STRIPS; ++s)
+                sum[r][s] = Arithmetic::add(sum[r][s], query[r], loaded[step][s]);
+            query += part.rows;
         }
-        query += 2 * part.rows;
     }
+    const Floats scale = all(part.attention.scale);
     for (int s = 0; s < STRIPS && key + s * WIDTH < end; ++s)
         UNROLLED for (int r = 0; r < ROWS; ++r)
-            store(part.scores + (row + r) * part.stride + key + s * WIDTH - part.first_key, sum[r][s]);
+            store(part.scores + (row + r) * SCORES_STRIDE + key + s * WIDTH - part.first_key, multiply(sum[r][s], scale));
 }
 
 // function<ROWS>(first row), over all rows, QUERY_ROWS at a time and then what is left.
@@ -122,58 +114,68 @@ INLINE void by_rows(int64_t row, int64_t rows, Function function) {
     }
 }
 
-// e^(score - maximum) in place, zero for what the row does not see; the sum of them, and the maximum.
+// cap * tanh(x / cap) = cap * (1 - 2 / (e^(2 x / cap) + 1)), in place; what is hidden stays minus infinity.
+INLINE void cap(float* scores, int64_t length, float softcap) {
+    const Floats hidden = all(-__builtin_inff());
+    for (int64_t i = 0; i < length; i += WIDTH) {
+        const Floats e = exponential(multiply(load(scores + i), all(2.0f / softcap)));
+        const Floats capped = subtract(all(softcap), divide(all(2.0f * softcap), add(e, all(1.0f))));
+        store(scores + i, chosen_if_less(hidden, load(scores + i), capped, hidden));
+    }
+}
+
+// e^(score - maximum) in place, as inputs, zero for what the row does not see; the sum of them, and the maximum.
+template <typename Arithmetic>
 INLINE void weigh(float* scores, int64_t length, int64_t seen_from, int64_t seen_to, float softcap, float& most, float& sum) {
     const float hidden = -__builtin_inff();
     for (int64_t i = 0; i < seen_from; ++i) scores[i] = hidden;
     for (int64_t i = seen_to; i < length; ++i) scores[i] = hidden;
-    if (softcap > 0.0f) {
-        // cap * tanh(x / cap) = cap * (1 - 2 / (e^(2 x / cap) + 1))
-        for (int64_t i = 0; i < length; i += WIDTH) {
-            const Floats e = exponential(multiply(load(scores + i), all(2.0f / softcap)));
-            const Floats capped = subtract(all(softcap), divide(all(2.0f * softcap), add(e, all(1.0f))));
-            store(scores + i, chosen_if_less(all(hidden), load(scores + i), capped, all(hidden)));
-        }
-    }
+    if (softcap > 0.0f) cap(scores, length, softcap);
     Floats maxima = all(hidden);
     for (int64_t i = 0; i < length; i += WIDTH) maxima = larger(maxima, load(scores + i));
     most = largest(maxima);
     // A row that sees nothing here has the maximum minus infinity, from which nothing can be taken.
     const Floats shift = all(seen_to > seen_from ? most : 0.0f);
     Floats sums = zeros();
-    for (int64_t i = 0; i < length; i += WIDTH) {
-        const Floats weight = exponential(subtract(load(scores + i), shift));
-        store(scores + i, weight);
-        sums = add(sums, weight);
-    }
+    for (int64_t i = 0; i < length; i += WIDTH)
+        sums = add(sums, Arithmetic::become_inputs(scores, i, exponential(subtract(load(scores + i), shift))));
     sum = total(sums);
 }
 
-template <typename Type>
-INLINE Floats load_value(const typename Type::Element* from, int64_t left) {
-    return left >= WIDTH ? Type::load(from) : left > 0 ? load_some<Type>(from, left) : zeros();
+// The last dimensions of a head that no whole vector fits into, zeros behind them.
+template <typename Arithmetic>
+INLINE void load_last(const typename Arithmetic::Element* from, int64_t columns, int64_t column,
+                      typename Arithmetic::Vector& first, typename Arithmetic::Vector& second) {
+    typedef typename Arithmetic::Element Element;
+    Element copied[2 * WIDTH] = {};
+    for (int64_t row = 0; row < 2; ++row)
+        for (int64_t i = column; i < columns && i < column + WIDTH; ++i)
+            copied[paired(row, i - column, WIDTH, Element())] = from[paired(row, i, columns, Element())];
+    Arithmetic::load_pair(copied, WIDTH, 0, first, second);
 }
 
 // Weighted values of ROWS rows in dimensions [dim, dim + VECTORS * WIDTH), to `partial`.
-template <int ROWS, int VECTORS, typename Type>
-static void sum_values(const Part<Type>& part, int64_t row, int64_t dim, float* partial, int64_t partial_stride) {
+template <int ROWS, int VECTORS, typename Arithmetic>
+static void sum_values(const Part<Arithmetic>& part, int64_t row, int64_t dim, float* partial, int64_t partial_stride) {
+    typedef typename Arithmetic::Input Input;
+    constexpr int64_t WEIGHTS_STRIDE = SCORES_STRIDE * sizeof(float) / sizeof(Input);
     const int64_t head_dim = part.attention.head_dim, size = part.attention.block_size;
     Floats sum[ROWS][VECTORS];
     UNROLLED for (int r = 0; r < ROWS; ++r) UNROLLED for (int v = 0; v < VECTORS; ++v) sum[r][v] = zeros();
-    const float* weights = part.scores + row * part.stride;
-    const bool is_whole = dim + VECTORS * WIDTH <= head_dim;
+    const auto* weights = reinterpret_cast<const Input*>(part.scores + row * SCORES_STRIDE);
+    const bool is_whole = dim + VECTORS * WIDTH <= head_dim, is_first = row == 0 && dim == 0;
     for (int64_t begun = 0; begun < part.num_keys; begun += size) {  // partitions begin with a block
-        const auto* values = part.block(part.attention.v_cache, part.first_key + begun) + dim;
-        const int64_t count = part.num_keys - begun < size ? part.num_keys - begun : size;
-        for (int64_t key = 0; key < count; ++key, values += head_dim) {
-            Floats value[VECTORS];
+        const auto* values = part.block(part.attention.v_cache, part.first_key + begun);
+        const int64_t pairs = ((part.num_keys - begun < size ? part.num_keys - begun : size) + 1) / 2;
+        if (is_first) part.ask_for(part.attention.v_cache, part.first_key + begun + AHEAD);
+        for (int64_t pair = 0; pair < pairs; ++pair, values += 2 * head_dim, weights += Arithmetic::STEPS) {
+            typename Arithmetic::Vector loaded[2][VECTORS];
             UNROLLED for (int v = 0; v < VECTORS; ++v)
-                value[v] = is_whole ? Type::load(values + v * WIDTH)
-                                    : load_value<Type>(values + v * WIDTH, head_dim - dim - v * WIDTH);
-            UNROLLED for (int r = 0; r < ROWS; ++r) {
-                const Floats weight = all(weights[r * part.stride + begun + key]);
-                UNROLLED for (int v = 0; v < VECTORS; ++v) sum[r][v] = multiply_add(weight, value[v], sum[r][v]);
-            }
+                is_whole ? Arithmetic::load_pair(values, head_dim, dim + v * WIDTH, loaded[0][v], loaded[1][v])
+                         : load_last<Arithmetic>(values, head_dim, dim + v * WIDTH, loaded[0][v], loaded[1][v]);
+            UNROLLED for (int step = 0; step < Arithmetic::STEPS; ++step) UNROLLED for (int r = 0; r < ROWS; ++r)
+                UNROLLED for (int v = 0; v < VECTORS; ++v)
+                    sum[r][v] = Arithmetic::add(sum[r][v], weights[r * WEIGHTS_STRIDE + step], loaded[step][v]);
         }
     }
     UNROLLED for (int r = 0; r < ROWS; ++r) UNROLLED for (int v = 0; v < VECTORS; ++v) {
@@ -186,49 +188,70 @@ static void sum_values(const Part<Type>& part, int64_t row, int64_t dim, float* 
     }
 }
 
-template <typename Type>
-static void attend_of(const Attention& attention, const Tile& tile, int64_t kv_head, int64_t partition, float* partial,
-                      float* scratch) {
-    typedef typename Type::Element Element;
-    const int64_t head_dim = attention.head_dim, group = attention.group, keys = partition_keys(attention.block_size);
-    const int64_t rows = tile.num_tokens * group, first_key = partition * keys;
-    const int64_t end = tile.first_position + tile.num_tokens < first_key + keys ? tile.first_position + tile.num_tokens
-                                                                                   : first_key + keys;
-    const int64_t stride = (keys + WIDTH - 1) / WIDTH * WIDTH + WIDTH;
-    float* query = scratch;
-    float* scores = query + head_dim * rows;
-    Element* gathered = reinterpret_cast<Element*>(scores + rows * stride);
-    const Part<Type> part{attention, attention.tables + tile.request * attention.table_stride, kv_head, first_key,
-                          end - first_key, rows, query, scores, stride, gathered};
-    for (int64_t token = 0; token < tile.num_tokens; ++token)
-        for (int64_t head = 0; head < group; ++head) {
-            const Element* from = static_cast<const Element*>(attention.query) +
-                                  (tile.first_row + token) * attention.query_stride + (kv_head * group + head) * head_dim;
-            for (int64_t i = 0; i < head_dim; ++i)
-                query[i * rows + token * group + head] = Type::wide(from[i]) * attention.scale;
-        }
-    by_rows<QUERY_ROWS>(0, rows, [&](auto count, int64_t row) {
-        for (int64_t key = first_key; key < end; key += 2 * WIDTH) score_rows<count.value, Type>(part, row, key);
-    });
-    const int64_t length = (part.num_keys + WIDTH - 1) / WIDTH * WIDTH, partial_stride = 2 + head_dim;
-    for (int64_t row = 0; row < rows; ++row) {
-        const int64_t position = tile.first_position + row / group;
-        int64_t from = position - attention.window + 1 - first_key, to = position + 1 - first_key;
+// The query rows of a tile, laid out for `score_rows`.
+template <typename Arithmetic>
+static void pack_queries(const Part<Arithmetic>& part, const Tile& tile) {
+    const auto& attention = part.attention;
+    for (int64_t row = 0; row < part.rows; ++row) {
+        const auto* from = static_cast<const typename Arithmetic::Element*>(attention.query) +
+                           (tile.first_row + row / attention.group) * attention.query_stride +
+                           (part.kv_head * attention.group + row % attention.group) * attention.head_dim;
+        for (int64_t pair = 0; pair < attention.head_dim / 2; ++pair)
+            Arithmetic::pack(from[2 * pair], from[2 * pair + 1], part.query + pair * Arithmetic::STEPS * part.rows + row,
+                             part.rows);
+    }
+}
+
+template <typename Arithmetic>
+static void weigh_rows(const Part<Arithmetic>& part, const Tile& tile, float* partial, int64_t partial_stride) {
+    const int64_t length = (part.num_keys + WIDTH - 1) / WIDTH * WIDTH;
+    for (int64_t row = 0; row < part.rows; ++row) {
+        const int64_t position = tile.first_position + row / part.attention.group;
+        int64_t from = position - part.attention.window + 1 - part.first_key, to = position + 1 - part.first_key;
         from = from < 0 ? 0 : from > length ? length : from;
         to = to < from ? from : to > part.num_keys ? part.num_keys : to;
         float* result = partial + row * partial_stride;
-        weigh(scores + row * stride, length, from, to, attention.softcap, result[0], result[1]);
+        weigh<Arithmetic>(part.scores + row * SCORES_STRIDE, length, from, to, part.attention.softcap, result[0], result[1]);
     }
+}
+
+template <typename Arithmetic>
+static void attend_of(const Attention& attention, const Tile& tile, int64_t kv_head, int64_t partition, float* partial,
+                      float* scratch) {
+    typedef typename Arithmetic::Element Element;
+    const int64_t head_dim = attention.head_dim, rows = tile.num_tokens * attention.group, first_key = partition * PARTITION;
+    const int64_t seen = tile.first_position + tile.num_tokens;
+    const int64_t end = seen < first_key + PARTITION ? seen : first_key + PARTITION;
+    float* query = scratch + rows * SCORES_STRIDE;
+    const Part<Arithmetic> part{attention,
+                                attention.tables + tile.request * attention.table_stride,
+                                kv_head,
+                                first_key,
+                                end - first_key,
+                                rows,
+                                reinterpret_cast<typename Arithmetic::Input*>(query),
+                                scratch,
+                                reinterpret_cast<Element*>(query + rows * head_dim)};
+    const int64_t partial_stride = 2 + head_dim;
+    pack_queries(part, tile);
+    by_rows<QUERY_ROWS>(0, rows, [&](auto count, int64_t row) {
+        for (int64_t key = first_key; key < end; key += STRIPS * WIDTH) {
+            for (int64_t next = key + AHEAD; row == 0 && next < key + AHEAD + STRIPS * WIDTH; next += attention.block_size)
+                part.ask_for(attention.k_cache, next);
+            score_rows<count.value>(part, row, key);
+        }
+    });
+    weigh_rows(part, tile, partial, partial_stride);
     by_rows<QUERY_ROWS>(0, rows, [&](auto count, int64_t row) {
         for (int64_t dim = 0; dim < head_dim; dim += VALUE_VECTORS * WIDTH)
-            sum_values<count.value, VALUE_VECTORS, Type>(part, row, dim, partial, partial_stride);
+            sum_values<count.value, VALUE_VECTORS>(part, row, dim, partial, partial_stride);
     });
 }
 
 static void attend(const Attention& attention, const Tile& tile, int64_t kv_head, int64_t partition, float* partial,
                    float* scratch) {
-    attention.dtype == DType::BF16 ? attend_of<BF16>(attention, tile, kv_head, partition, partial, scratch)
-                                   : attend_of<F32>(attention, tile, kv_head, partition, partial, scratch);
+    attention.dtype == DType::BF16 ? attend_of<BF16Arithmetic>(attention, tile, kv_head, partition, partial, scratch)
+                                   : attend_of<F32Arithmetic>(attention, tile, kv_head, partition, partial, scratch);
 }
 
 INLINE float exponential_of(float x) {

@@ -100,17 +100,24 @@ INLINE float finite(uint16_t bits) {
     return as_float(uint16_t((bits & 0x8000u) | 0x7f7fu));
 }
 
+// Where element (row, column) of a matrix stands that lies as `arithmetic.inl` reads it.
+INLINE int64_t paired(int64_t row, int64_t column, int64_t columns, uint16_t) {
+    return row / 2 * 2 * columns + 2 * column + row % 2;
+}
+INLINE int64_t paired(int64_t row, int64_t column, int64_t columns, float) { return row * columns + column; }
+
+// Keys as [head_dim, block_size], values as [block_size, head_dim]: each is multiplied by along its rows.
 template <typename Type>
 static void store_kv_of(const void* key_, const void* value_, void* k_block, void* v_block, int64_t offset, int64_t kv_heads,
                         int64_t head_dim, int64_t block_size) {
     typedef typename Type::Element Element;
     const auto *key = static_cast<const Element*>(key_), *value = static_cast<const Element*>(value_);
     for (int64_t head = 0; head < kv_heads; ++head, key += head_dim, value += head_dim) {
-        Element* keys = static_cast<Element*>(k_block) + head * block_size * head_dim + 2 * offset;
-        Element* values = static_cast<Element*>(v_block) + (head * block_size + offset) * head_dim;
+        Element* keys = static_cast<Element*>(k_block) + head * block_size * head_dim;
+        Element* values = static_cast<Element*>(v_block) + head * block_size * head_dim;
         for (int64_t i = 0; i < head_dim; ++i) {
-            keys[(i / 2) * 2 * block_size + i % 2] = key[i];
-            values[i] = Type::narrow(finite(value[i]));
+            keys[paired(i, offset, block_size, Element())] = key[i];
+            values[paired(offset, i, head_dim, Element())] = Type::narrow(finite(value[i]));
         }
     }
 }

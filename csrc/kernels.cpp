@@ -15,8 +15,6 @@ constexpr int64_t TILE_QUERY_ROWS = 24;    // tokens times heads of a group in o
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-int64_t element_bytes(DType dtype) { return dtype == DType::BF16 ? 2 : 4; }
-
 const char* at(const void* from, int64_t elements, DType dtype) {
     return static_cast<const char*>(from) + elements * element_bytes(dtype);
 }
@@ -30,6 +28,8 @@ std::vector<const Ops*> available() {
     const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+    const bool has_dots = has_avx512 && __builtin_cpu_supports("avx512bf16");
+    if (has_dots && avx512_bf16_ops()) found.push_back(avx512_bf16_ops());
     if (has_avx512 && avx512_ops()) found.push_back(avx512_ops());
     if (has_avx2 && avx2_ops()) found.push_back(avx2_ops());
 #endif
@@ -44,37 +44,36 @@ const Ops* named(const std::string& name) {
     throw std::invalid_argument("no kernels for " + name + " on this machine");
 }
 
-int64_t partition_keys(int64_t block_size) { return ceil_div(PARTITION, block_size) * block_size; }
-
-template <typename Element>
-void pack(const Element* weight, Element* packed, int64_t outputs, int64_t depth, bool in_pairs) {
-    const int64_t pairs = ceil_div(depth, 2);
-    for (int64_t panel = 0; panel < ceil_div(outputs, PANEL); ++panel)
-        for (int64_t lane = 0; lane < PANEL; ++lane) {
-            const int64_t output = panel * PANEL + lane;
-            for (int64_t i = 0; i < 2 * pairs; ++i) {
-                const int64_t place = in_pairs ? (i / 2 * PANEL + lane) * 2 + i % 2 : i * PANEL + lane;
-                packed[panel * PANEL * 2 * pairs + place] =
-                    output < outputs && i < depth ? weight[output * depth + i] : Element(0);
-            }
+// One panel of a packed weight, four bytes at a time: a float, or a pair of bf16.
+//
+// rows: of `words` whole words and, where the depth is odd, a bf16 more; lanes: rows that are there.
+void pack_panel(const char* rows, int64_t row_bytes, int64_t lanes, int64_t words, uint32_t* packed) {
+    constexpr int64_t BLOCK = 16;  // words of a row, a line of the cache, turned together
+    for (int64_t from = 0; from < words; from += BLOCK) {
+        const int64_t count = std::min(BLOCK, words - from);
+        for (int64_t lane = 0; lane < lanes; ++lane) {
+            uint32_t line[BLOCK];
+            std::memcpy(line, rows + lane * row_bytes + 4 * from, 4 * count);
+            for (int64_t i = 0; i < count; ++i) packed[(from + i) * PANEL + lane] = line[i];
         }
+    }
 }
 
 }  // namespace
 
-Workspace::~Workspace() { std::free(floats_); }
+Workspace::~Workspace() { std::free(bytes_); }
 
-float* Workspace::of(int64_t count) {
+void* Workspace::of_bytes(int64_t count) {
     if (count > size_) {
-        std::free(floats_);
-        size_ = ceil_div(count, 16) * 16;
-        floats_ = static_cast<float*>(std::aligned_alloc(64, size_ * sizeof(float)));
-        if (!floats_) {
+        std::free(bytes_);
+        size_ = ceil_div(count, 64) * 64;
+        bytes_ = std::aligned_alloc(64, size_);
+        if (!bytes_) {
             size_ = 0;
             throw std::bad_alloc();
         }
     }
-    return floats_;
+    return bytes_;
 }
 
 std::vector<std::string> instruction_sets() {
@@ -95,24 +94,52 @@ void Kernels::each_row(int64_t rows, int64_t size, Function function) {
     });
 }
 
-void Kernels::linear(Product product) {
-    if (product.rows == 0) return;
-    const int64_t tiles = ceil_div(product.rows, ops_->tile_rows), panels = ceil_div(product.outputs, PANEL);
-    product.tile_floats = (product.depth + product.depth % 2) * ops_->tile_rows;
-    product.packed_rows = packed_rows_.of(tiles * product.tile_floats);
-    const auto pack = [&](int tile, int) { ops_->pack_rows(product, tile); };
-    // A few rows are packed faster than another thread hears of them.
-    if (product.rows * product.depth <= FEW_ELEMENTS)
-        for (int tile = 0; tile < tiles; ++tile) pack(tile, 0);
-    else
-        pool_.each(int(tiles), pack);
-    const int64_t per_chunk = std::max<int64_t>(1, ROWS_BYTES / int64_t(product.tile_floats * sizeof(float)));
-    const int64_t chunks = ceil_div(tiles, per_chunk), partial = std::min(per_chunk, tiles) * ops_->tile_rows * PANEL;
-    for (auto& scratch : scratch_) scratch.of(partial);
-    pool_.each(int(chunks * panels), [&](int unit, int thread) {
-        const int64_t first = unit / panels * per_chunk;
-        ops_->multiply_panel(product, unit % panels, first, std::min(first + per_chunk, tiles), scratch_[thread].of(partial));
+void Kernels::multiply(Rows rows, std::span<const Matrix> matrices) {
+    if (rows.rows == 0) return;
+    pack(rows);
+    const int64_t tiles = ceil_div(rows.rows, ops_->tile_rows);
+    const int64_t pass_bytes = ops_->tile_bytes(std::min(rows.depth, DEPTH_STEP), rows.dtype);
+    const int64_t per_chunk = std::max<int64_t>(1, ROWS_BYTES / pass_bytes);
+    int64_t panels = 0;
+    for (const Matrix& matrix : matrices) panels += ceil_div(matrix.outputs, PANEL);
+    const int64_t chunks = ceil_div(tiles, per_chunk), partial = 2 * std::min(per_chunk, tiles) * ops_->tile_rows * PANEL;
+    for (auto& scratch : scratch_) scratch.of<float>(partial);
+    pool_.ranges(int(chunks * panels), [&](int64_t unit, int64_t end, int thread) {
+        while (unit < end) {
+            int64_t panel = unit % panels;
+            const Matrix* matrix = matrices.data();
+            for (; panel >= ceil_div(matrix->outputs, PANEL); ++matrix) panel -= ceil_div(matrix->outputs, PANEL);
+            const int64_t last = std::min(panel + end - unit, ceil_div(matrix->outputs, PANEL));
+            const int64_t tile = unit / panels * per_chunk, last_tile = std::min(tile + per_chunk, tiles);
+            ops_->multiply_panels(rows, *matrix, panel, last, tile, last_tile, scratch_[thread].of<float>(partial));
+            unit += last - panel;
+        }
     });
+}
+
+void Kernels::multiply_for_largest(const Rows& rows, const void* weight, int64_t outputs, int64_t* indices) {
+    const int64_t panels = ceil_div(outputs, PANEL);
+    Largest* largest = largest_.of<Largest>(panels * rows.rows);
+    const Matrix matrix{weight, nullptr, outputs, nullptr, 0, nullptr, largest};
+    multiply(rows, {&matrix, 1});
+    for (int64_t row = 0; row < rows.rows; ++row) {
+        Largest most = largest[row];
+        for (int64_t panel = 1; panel < panels; ++panel)
+            most.meet(largest[panel * rows.rows + row].value, largest[panel * rows.rows + row].index);
+        indices[row] = most.index;
+    }
+}
+
+void Kernels::pack(Rows& rows) {
+    const int64_t tiles = ceil_div(rows.rows, ops_->tile_rows);
+    rows.tile_bytes = ceil_div(ops_->tile_bytes(rows.depth, rows.dtype), 64) * 64;
+    rows.packed = packed_rows_.of<char>(tiles * rows.tile_bytes);
+    const auto pack_tile = [&](int tile, int) { ops_->pack_rows(rows, tile); };
+    // A few rows are packed faster than another thread hears of them.
+    if (rows.rows * rows.depth <= FEW_ELEMENTS)
+        for (int tile = 0; tile < tiles; ++tile) pack_tile(tile, 0);
+    else
+        pool_.each(int(tiles), pack_tile);
 }
 
 void Kernels::rms_norm(const void* x, const void* weight, void* y, int64_t rows, int64_t size, float eps, DType dtype) {
@@ -129,11 +156,24 @@ void Kernels::silu_and_mul(const void* gate, const void* up, void* y, int64_t ro
     });
 }
 
-void Kernels::rotate(const void* x, const float* cosine, const float* sine, void* y, int64_t rows, int64_t x_stride,
-                     int64_t heads, int64_t head_dim, int64_t rotary_dim, DType dtype) {
-    each_row(rows, heads * head_dim, [&](int64_t row) {
-        ops_->rotate(at(x, row * x_stride, dtype), cosine + row * rotary_dim / 2, sine + row * rotary_dim / 2,
-                     at(y, row * heads * head_dim, dtype), heads, head_dim, rotary_dim, dtype);
+void Kernels::place_heads(const Heads& heads, const void* gain, float eps, const Rotation& rotation, int64_t rows,
+                          DType dtype) {
+    const int64_t head_dim = heads.head_dim, half = rotation.rotary_dim / 2;
+    if (!gain && !rotation.cosine) return;
+    const auto rotate = [&](const void* x, void* y, int64_t place) {
+        ops_->rotate(x, rotation.cosine + place * half, rotation.sine + place * half, y, heads.heads, head_dim,
+                     rotation.rotary_dim, dtype);
+    };
+    each_row(rows, heads.heads * head_dim, [&](int64_t row) {
+        const void* x = at(heads.x, row * heads.x_stride, dtype);
+        void* y = at(heads.y, row * heads.y_stride, dtype);
+        if (gain) {
+            for (int64_t head = 0; head < heads.heads; ++head)
+                ops_->rms_norm(at(x, head * head_dim, dtype), gain, at(y, head * head_dim, dtype), head_dim, eps, dtype);
+            x = y;
+        }
+        if (rotation.cosine)
+            rotate(x, y, rotation.positions ? rotation.positions[row] : row);
     });
 }
 
@@ -154,19 +194,19 @@ void Kernels::attend(Attention attention, const AttentionPlan& plan) {
     attention.table_stride = plan.table_stride;
     attention.block_size = plan.block_size;
     attention.window = plan.window;
-    const int64_t keys = partition_keys(plan.block_size), kv_heads = attention.num_kv_heads, head_dim = attention.head_dim;
+    const int64_t kv_heads = attention.num_kv_heads, head_dim = attention.head_dim;
     const int64_t item_floats = plan.most_rows * (2 + head_dim);
-    float* partials = partials_.of(plan.num_items * kv_heads * item_floats);
-    // Queries, scores (their last vector may run over), two strips of keys; see `attention.inl`.
-    const int64_t scratch = plan.most_rows * (head_dim + keys + 32) + 2 * head_dim * 16;
-    for (auto& each : scratch_) each.of(scratch);
+    float* partials = partials_.of<float>(plan.num_items * kv_heads * item_floats);
+    // Scores, queries, two strips of keys; see `attention.inl`.
+    const int64_t scratch = plan.most_rows * (SCORES_STRIDE + head_dim) + 2 * head_dim * 16;
+    for (auto& each : scratch_) each.of<float>(scratch);
     // Partitions of a KV head lie behind one another, so that `combine` walks them with one stride.
     const auto result = [&](int64_t item, int64_t head) { return partials + (item * kv_heads + head) * item_floats; };
     pool_.each(int(plan.num_items * kv_heads), [&](int unit, int thread) {
         const int64_t item = unit / kv_heads, head = unit % kv_heads;
         const Tile& tile = plan.tiles[plan.tile_of_item[item]];
         ops_->attend(attention, tile, head, tile.first_partition + item - tile.first_item, result(item, head),
-                     scratch_[thread].of(scratch));
+                     scratch_[thread].of<float>(scratch));
     });
     const auto finish = [&](int unit, int) {
         const Tile& tile = plan.tiles[unit / kv_heads];
@@ -184,11 +224,37 @@ int64_t packed_bytes(int64_t outputs, int64_t depth, DType dtype) {
     return ceil_div(outputs, PANEL) * PANEL * 2 * ceil_div(depth, 2) * element_bytes(dtype);
 }
 
-void pack_weight(const void* weight, void* packed, int64_t outputs, int64_t depth, DType dtype) {
-    if (dtype == DType::BF16)
-        pack(static_cast<const uint16_t*>(weight), static_cast<uint16_t*>(packed), outputs, depth, true);
-    else
-        pack(static_cast<const float*>(weight), static_cast<float*>(packed), outputs, depth, false);
+void Kernels::pack_weight(const void* weight, void* packed, int64_t outputs, int64_t depth, DType dtype) {
+    const int64_t row_bytes = depth * element_bytes(dtype), panel_bytes = packed_bytes(PANEL, depth, dtype);
+    pool_.each(int(ceil_div(outputs, PANEL)), [&](int panel, int) {
+        const int64_t lanes = std::min<int64_t>(PANEL, outputs - int64_t(panel) * PANEL), words = row_bytes / 4;
+        const char* rows = static_cast<const char*>(weight) + panel * PANEL * row_bytes;
+        auto* to = reinterpret_cast<uint32_t*>(static_cast<char*>(packed) + panel * panel_bytes);
+        if (lanes < PANEL || depth % 2) std::memset(to, 0, panel_bytes);
+        pack_panel(rows, row_bytes, lanes, words, to);
+        if (row_bytes % 4)  // the last bf16 of a row stands alone
+            for (int64_t lane = 0; lane < lanes; ++lane)
+                std::memcpy(to + words * PANEL + lane, rows + (lane + 1) * row_bytes - 2, 2);
+    });
+}
+
+void Kernels::take_rows(const Table& table, std::span<const int64_t> wanted, void* y) {
+    const int64_t row_bytes = table.depth * element_bytes(table.dtype);
+    const int64_t panel_bytes = packed_bytes(PANEL, table.depth, table.dtype);
+    const char* weight = static_cast<const char*>(table.weight);
+    for (const int64_t row : wanted)
+        if (row < 0 || row >= table.outputs)
+            throw std::out_of_range("row " + std::to_string(row) + " of " + std::to_string(table.outputs));
+    each_row(int64_t(wanted.size()), table.depth, [&](int64_t i) {
+        char* to = static_cast<char*>(y) + i * row_bytes;
+        if (!table.is_packed) {
+            std::memcpy(to, weight + wanted[i] * row_bytes, row_bytes);
+            return;
+        }
+        const char* from = weight + wanted[i] / PANEL * panel_bytes + wanted[i] % PANEL * 4;
+        for (int64_t at = 0; at < row_bytes; at += 4)
+            std::memcpy(to + at, from + at * PANEL, std::min<int64_t>(4, row_bytes - at));
+    });
 }
 
 AttentionPlan plan_attention(const std::vector<int64_t>& query_start_loc, const std::vector<int64_t>& seq_lens,
@@ -200,14 +266,14 @@ AttentionPlan plan_attention(const std::vector<int64_t>& query_start_loc, const 
     plan.table_stride = table_stride;
     plan.block_size = block_size;
     plan.window = window;
-    const int64_t keys = partition_keys(block_size);
+    if (PARTITION % block_size) throw std::invalid_argument("a block size must divide " + std::to_string(PARTITION));
     const int64_t tokens = std::clamp<int64_t>(TILE_QUERY_ROWS / group, 1, MAX_TILE_TOKENS);
     for (size_t request = 0; request < seq_lens.size(); ++request) {
         const int64_t end = query_start_loc[request + 1], shift = seq_lens[request] - end;  // position = row + shift
         for (int64_t row = query_start_loc[request]; row < end; row += tokens) {
             const int64_t count = std::min(tokens, end - row), position = row + shift;
-            const int64_t first = std::max<int64_t>(0, position - window + 1) / keys;
-            const int64_t num_partitions = (position + count - 1) / keys + 1 - first;
+            const int64_t first = std::max<int64_t>(0, position - window + 1) / PARTITION;
+            const int64_t num_partitions = (position + count - 1) / PARTITION + 1 - first;
             plan.tiles.push_back({int64_t(request), row, count, position, first, num_partitions, plan.num_items});
             plan.tile_of_item.insert(plan.tile_of_item.end(), num_partitions, int(plan.tiles.size()) - 1);
             plan.num_items += num_partitions;

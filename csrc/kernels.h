@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -13,17 +14,23 @@
 
 namespace pagoda {
 
-// Floats that stay where they are until more are asked for; 64-byte aligned, not initialised.
+// Memory that stays where it is until more is asked for; 64-byte aligned, not initialised.
 class Workspace {
 public:
     ~Workspace();
     Workspace() = default;
     Workspace(const Workspace&) = delete;
     Workspace& operator=(const Workspace&) = delete;
-    float* of(int64_t count);
+
+    template <typename T>
+    T* of(int64_t count) {
+        return static_cast<T*>(of_bytes(count * int64_t(sizeof(T))));
+    }
 
 private:
-    float* floats_ = nullptr;
+    void* of_bytes(int64_t count);
+
+    void* bytes_ = nullptr;
     int64_t size_ = 0;
 };
 
@@ -38,6 +45,14 @@ struct AttentionPlan {
     int64_t num_items = 0, most_rows = 0, table_stride = 0, block_size = 0, window = 0;
 };
 
+// A weight [outputs, depth] that rows are taken of, in panels or as it was.
+struct Table {
+    const void* weight;
+    int64_t outputs, depth;
+    DType dtype;
+    bool is_packed;
+};
+
 class Kernels {
 public:
     // Raises std::invalid_argument for an instruction set that is not one of `instruction_sets`.
@@ -45,30 +60,38 @@ public:
 
     const char* instruction_set() const { return ops_->name; }
 
-    void linear(Product product);
+    // weight [outputs, depth] in panels, `packed_bytes` of them.
+    void pack_weight(const void* weight, void* packed, int64_t outputs, int64_t depth, DType dtype);
+    // Rows of a weight as they were: y [wanted, depth]. Raises std::out_of_range.
+    void take_rows(const Table& table, std::span<const int64_t> wanted, void* y);
+
+    // The same rows by several matrices at once, whose panels are shared out as one job.
+    void multiply(Rows rows, std::span<const Matrix> matrices);
+    // For each row the output that is largest, the first of equal ones, of a matrix without bias: indices [rows].
+    void multiply_for_largest(const Rows& rows, const void* weight, int64_t outputs, int64_t* indices);
     void rms_norm(const void* x, const void* weight, void* y, int64_t rows, int64_t size, float eps, DType dtype);
     void silu_and_mul(const void* gate, const void* up, void* y, int64_t rows, int64_t size, int64_t gate_stride,
                       int64_t up_stride, DType dtype);
-    void rotate(const void* x, const float* cosine, const float* sine, void* y, int64_t rows, int64_t x_stride, int64_t heads,
-                int64_t head_dim, int64_t rotary_dim, DType dtype);
+    // Each head normed by a gain [head_dim] where there is one, then rotated where there is a rotation.
+    void place_heads(const Heads& heads, const void* gain, float eps, const Rotation& rotation, int64_t rows, DType dtype);
     void store_kv(const void* key, const void* value, int64_t key_stride, int64_t value_stride, void* k_cache, void* v_cache,
                   int64_t block_stride, int64_t kv_heads, int64_t head_dim, const AttentionPlan& plan, DType dtype);
     // `tables`, `table_stride`, `block_size` and `window` are the plan's.
     void attend(Attention attention, const AttentionPlan& plan);
 
 private:
+    void pack(Rows& rows);
     template <typename Function>
     void each_row(int64_t rows, int64_t size, Function function);
 
     const Ops* const ops_;
     Pool pool_;
-    Workspace packed_rows_, partials_;
+    Workspace packed_rows_, partials_, largest_;
     std::vector<Workspace> scratch_;  // one for each thread
 };
 
-// Bytes of a packed weight; what `pack_weight` writes.
+// Bytes of a packed weight.
 int64_t packed_bytes(int64_t outputs, int64_t depth, DType dtype);
-void pack_weight(const void* weight, void* packed, int64_t outputs, int64_t depth, DType dtype);
 // query_start_loc [requests + 1], seq_lens [requests]; group: heads that share one KV head.
 AttentionPlan plan_attention(const std::vector<int64_t>& query_start_loc, const std::vector<int64_t>& seq_lens,
                              std::vector<int64_t> tables, int64_t table_stride, std::vector<int64_t> slots, int64_t group,

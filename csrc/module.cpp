@@ -1,10 +1,20 @@
 // The Python module `pagoda.kernels.native.library`: addresses and sizes in, nothing checked; `operations.py` checks.
 
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/array.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
-#include "kernels.h"
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <tuple>
+#include <utility>
+
+#include "decoder.h"
 
 namespace nb = nanobind;
 using namespace pagoda;
@@ -20,6 +30,12 @@ T* at(Address address) {
 
 DType dtype_of(int number) { return static_cast<DType>(number); }
 
+typedef std::tuple<Address, Address, int64_t> GivenLinear;  // packed weight, bias or 0, outputs
+
+Linear linear_of(const GivenLinear& given) {
+    return {at(std::get<0>(given)), at(std::get<1>(given)), std::get<2>(given)};
+}
+
 // The tables and slots lie in tensors of int64 that may be gone before the plan is: copied.
 AttentionPlan planned(const std::vector<int64_t>& query_start_loc, const std::vector<int64_t>& seq_lens, Address tables,
                       int64_t table_stride, Address slots, int64_t num_slots, int64_t group, int64_t block_size,
@@ -30,6 +46,43 @@ AttentionPlan planned(const std::vector<int64_t>& query_start_loc, const std::ve
                           {slot, slot + num_slots}, group, block_size, window);
 }
 
+// norms: before attention, before the MLP, of queries, of keys (0: none); linears: q, k, v, o, gate, up, down; which of a
+// step's plans and rotations (-1: none).
+typedef std::tuple<std::array<Address, 4>, std::array<GivenLinear, 7>, int, int> GivenLayer;
+
+DecoderLayer layer_of(const GivenLayer& given) {
+    const auto& [norms, linears, plan, rotation] = given;
+    std::array<Linear, 7> all;
+    std::transform(linears.begin(), linears.end(), all.begin(), linear_of);
+    return {at(norms[0]), at(norms[1]), at(norms[2]), at(norms[3]), all[0], all[1], all[2], all[3], all[4], all[5], all[6],
+            plan,         rotation};
+}
+
+// embedding: weight, entries, whether it is packed.
+std::unique_ptr<Decoder> made_decoder(Kernels& kernels, const std::array<int64_t, 5>& sizes, const std::array<float, 3>& numbers,
+                                      int dtype, const std::tuple<Address, int64_t, bool>& embedding,
+                                      const std::vector<GivenLayer>& given, Address norm) {
+    std::vector<DecoderLayer> layers(given.size());
+    std::transform(given.begin(), given.end(), layers.begin(), layer_of);
+    const DecoderShape shape{sizes[0],   sizes[1],   sizes[2],   sizes[3],       sizes[4],
+                             numbers[0], numbers[1], numbers[2], dtype_of(dtype)};
+    const auto& [weight, entries, is_packed] = embedding;
+    const Table table{at(weight), entries, shape.hidden_size, shape.dtype, is_packed};
+    return std::make_unique<Decoder>(kernels, shape, table, std::move(layers), at(norm));
+}
+
+// rotations: cosine, sine and rotary_dim of each; positions 0: they have a row for each token. The cache [layers, 2, blocks,
+// ...] is given by its address and strides in bytes.
+void forward(Decoder& decoder, Address token_ids, Address positions, int64_t rows,
+             const std::vector<const AttentionPlan*>& plans,
+             const std::vector<std::tuple<Address, Address, int64_t>>& rotations, Address cache, int64_t layer_bytes,
+             int64_t value_bytes, int64_t block_stride, Address hidden) {
+    Step step{{at<const int64_t>(token_ids), size_t(rows)}, plans, {}, at<char>(cache), layer_bytes, value_bytes, block_stride};
+    for (const auto& [cosine, sine, rotary_dim] : rotations)
+        step.rotations.push_back({at<float>(cosine), at<float>(sine), rotary_dim, at<const int64_t>(positions)});
+    decoder.forward(step, at(hidden));
+}
+
 }  // namespace
 
 NB_MODULE(library, module) {
@@ -38,23 +91,39 @@ NB_MODULE(library, module) {
     module.def("packed_bytes", [](int64_t outputs, int64_t depth, int dtype) {
         return packed_bytes(outputs, depth, dtype_of(dtype));
     });
-    module.def(
-        "pack_weight",
-        [](Address weight, Address packed, int64_t outputs, int64_t depth, int dtype) {
-            pack_weight(at(weight), at(packed), outputs, depth, dtype_of(dtype));
-        },
-        nb::call_guard<nb::gil_scoped_release>());
     nb::class_<AttentionPlan>(module, "AttentionPlan");
     module.def("plan_attention", &planned);
     nb::class_<Kernels>(module, "Kernels")
         .def(nb::init<const std::string&, int>())
         .def_prop_ro("instruction_set", [](const Kernels& kernels) { return std::string(kernels.instruction_set()); })
         .def(
+            "pack_weight",
+            [](Kernels& kernels, Address weight, Address packed, int64_t outputs, int64_t depth, int dtype) {
+                kernels.pack_weight(at(weight), at(packed), outputs, depth, dtype_of(dtype));
+            },
+            nb::call_guard<nb::gil_scoped_release>())
+        .def(
+            "take_rows",
+            [](Kernels& kernels, Address packed, int64_t outputs, int64_t depth, Address rows, int64_t num_rows, Address y,
+               int dtype) {
+                kernels.take_rows({at(packed), outputs, depth, dtype_of(dtype), true},
+                                  {at<const int64_t>(rows), size_t(num_rows)}, at(y));
+            },
+            nb::call_guard<nb::gil_scoped_release>())
+        .def(
             "linear",
             [](Kernels& kernels, Address x, int64_t x_stride, int64_t rows, int64_t depth, int64_t outputs, Address weight,
                Address bias, Address y, int dtype) {
-                kernels.linear({at(x), x_stride, rows, depth, outputs, at(weight), at(bias), at(y), outputs,
-                                dtype_of(dtype), nullptr, 0});
+                const Matrix matrix{at(weight), at(bias), outputs, at(y), outputs, nullptr};
+                kernels.multiply({at(x), x_stride, rows, depth, dtype_of(dtype)}, {&matrix, 1});
+            },
+            nb::call_guard<nb::gil_scoped_release>())
+        .def(
+            "largest",
+            [](Kernels& kernels, Address x, int64_t x_stride, int64_t rows, int64_t depth, int64_t outputs, Address weight,
+               Address indices, int dtype) {
+                kernels.multiply_for_largest({at(x), x_stride, rows, depth, dtype_of(dtype)}, at(weight), outputs,
+                                             at<int64_t>(indices));
             },
             nb::call_guard<nb::gil_scoped_release>())
         .def(
@@ -74,8 +143,9 @@ NB_MODULE(library, module) {
             "rotate",
             [](Kernels& kernels, Address x, Address cosine, Address sine, Address y, int64_t rows, int64_t x_stride,
                int64_t heads, int64_t head_dim, int64_t rotary_dim, int dtype) {
-                kernels.rotate(at(x), at<float>(cosine), at<float>(sine), at(y), rows, x_stride, heads, head_dim, rotary_dim,
-                               dtype_of(dtype));
+                kernels.place_heads({at(x), at(y), x_stride, heads * head_dim, heads, head_dim}, nullptr, 0.0f,
+                                    {at<float>(cosine), at<float>(sine), rotary_dim, nullptr}, rows,
+                                    dtype_of(dtype));
             },
             nb::call_guard<nb::gil_scoped_release>())
         .def(
@@ -109,4 +179,7 @@ NB_MODULE(library, module) {
                 kernels.attend(attention, plan);
             },
             nb::call_guard<nb::gil_scoped_release>());
+    nb::class_<Decoder>(module, "Decoder")
+        .def(nb::new_(&made_decoder), nb::keep_alive<1, 2>())
+        .def("forward", &forward, nb::call_guard<nb::gil_scoped_release>());
 }

@@ -18,32 +18,68 @@ constexpr int PANEL = 32;
 // Inputs of one pass over a panel: what of it stays in a core's cache while all rows go by. Even.
 constexpr int64_t DEPTH_STEP = 2048;
 
-// Keys of one partition of attention, at least; see `attention.inl`.
+// Keys of one partition of attention, whole blocks: a multiple of any block size. See `attention.inl`.
 constexpr int64_t PARTITION = 512;
 
-constexpr int MAX_TILE_ROWS = 16;
+// Floats from one row of scores to the next: rows that were a power of two apart would share their places in the cache.
+constexpr int64_t SCORES_STRIDE = PARTITION + 16;
 
-// `x [rows, depth] @ weight^T + bias -> y [rows, outputs]`.
-struct Product {
+constexpr int64_t element_bytes(DType dtype) { return dtype == DType::BF16 ? 2 : 4; }
+
+// What is multiplied: `x [rows, depth]`, rows x_stride apart.
+struct Rows {
     const void* x;
-    int64_t x_stride;
-    int64_t rows, depth, outputs;
+    int64_t x_stride, rows, depth;
+    DType dtype;
+    // What `pack_rows` made of x: tiles of `tile_rows` rows, pairs of inputs by pairs of inputs, rows side by side.
+    char* packed = nullptr;
+    int64_t tile_bytes = 0;
+};
+
+// The largest of some outputs, the first of those that are equal; a number that is none counts as larger than any.
+struct Largest {
+    float value;
+    int32_t index;
+
+    void meet(float other, int32_t other_index) {
+        if (other > value || (other != other && value == value)) *this = {other, other_index};
+    }
+};
+
+// One matrix that rows are multiplied by: `x @ weight^T + bias -> y [rows, outputs]`, all of the rows' dtype.
+struct Matrix {
     const void* weight;  // packed
     const void* bias;    // [outputs] or null
+    int64_t outputs;
     void* y;
     int64_t y_stride;
-    DType dtype;
-    // What `pack_rows` made of x: tiles of `tile_rows` rows, [depth padded to pairs][tile_rows] each.
-    float* packed_rows;
-    int64_t tile_floats;
+    // y itself or rows as far apart, that the product is added to once it is rounded; or null.
+    const void* residual;
+    // Where it is not null nothing is written to y: the largest output of each panel, [panels, rows].
+    Largest* largest = nullptr;
+};
+
+// Queries or keys of a step: x to y, which may be the same, each [rows, heads, head_dim] with rows a stride apart.
+struct Heads {
+    const void* x;
+    void* y;
+    int64_t x_stride, y_stride, heads, head_dim;
+};
+
+// RoPE of a step: cosine and sine [rows, rotary_dim / 2], or null where nothing rotates; with positions [rows], these say
+// which of a table's rows belongs to each.
+struct Rotation {
+    const float *cosine, *sine;
+    int64_t rotary_dim;
+    const int64_t* positions;
 };
 
 // One step's attention; places of tokens as in `kernels/interface.py`.
 struct Attention {
     const void* query;  // [rows, heads, head_dim], rows query_stride apart
     int64_t query_stride;
-    const void* k_cache;  // [blocks, kv_heads, head_dim / 2, block_size, 2]: keys side by side
-    const void* v_cache;  // [blocks, kv_heads, block_size, head_dim]
+    const void* k_cache;  // [blocks, kv_heads, head_dim, block_size], laid out as `arithmetic.inl` says
+    const void* v_cache;  // [blocks, kv_heads, block_size, head_dim], likewise
     void* output;         // [rows, heads, head_dim]
     int64_t output_stride;
     int64_t num_kv_heads, group, head_dim, block_size, block_stride;
@@ -61,16 +97,19 @@ struct Tile {
     int64_t first_item;  // of its partitions' partial results
 };
 
-constexpr int MAX_TILE_TOKENS = 16;
+constexpr int MAX_TILE_TOKENS = 24;
 
 struct Ops {
     const char* name;
     int tile_rows;  // rows that one pass over a panel multiplies
 
-    // Tile `tile` of the rows of x, as floats, laid out for `multiply_panel`.
-    void (*pack_rows)(const Product& product, int64_t tile);
-    // All rows of tiles [first_tile, last_tile) against one panel. partial: [tiles * tile_rows, PANEL] floats.
-    void (*multiply_panel)(const Product& product, int64_t panel, int64_t first_tile, int64_t last_tile, float* partial);
+    // Bytes of one tile of packed rows.
+    int64_t (*tile_bytes)(int64_t depth, DType dtype);
+    // Tile `tile` of the rows of x, laid out for `multiply_panel`.
+    void (*pack_rows)(const Rows& rows, int64_t tile);
+    // The rows of tiles [first_tile, last_tile) by panels [panel, end). partial: floats, [2 * tiles * tile_rows, PANEL].
+    void (*multiply_panels)(const Rows& rows, const Matrix& matrix, int64_t panel, int64_t end, int64_t first_tile,
+                            int64_t last_tile, float* partial);
 
     void (*rms_norm)(const void* x, const void* weight, void* y, int64_t size, float eps, DType dtype);
     void (*silu_and_mul)(const void* gate, const void* up, void* y, int64_t size, DType dtype);
@@ -90,6 +129,7 @@ struct Ops {
 };
 
 // Null where this build or this machine has none.
+const Ops* avx512_bf16_ops();
 const Ops* avx512_ops();
 const Ops* avx2_ops();
 const Ops* neon_ops();

@@ -26,103 +26,154 @@ constexpr int vectors_for(int rows) {
 #endif
 }
 
-INLINE void load_weights(const float* from, Floats& first, Floats& second, int vector) {
-    first = load(from + vector * WIDTH);
-    second = load(from + PANEL + vector * WIDTH);
-}
+// Panels that are multiplied at once: two where few rows alone have too few sums that do not wait for one another.
+#if defined(PAGODA_AVX512)
+constexpr int FEW_ROWS = 4;
+#else
+constexpr int FEW_ROWS = 0;  // eight and more vectors make a panel
+#endif
 
-INLINE void load_weights(const uint16_t* from, Floats& first, Floats& second, int vector) {
-    load_pairs(from + 2 * vector * WIDTH, first, second);
-}
-
-// x [depth][TILE_ROWS], weight [depth / 2][PANEL][2] (floats: [depth][PANEL]), sums [ROWS][PANEL].
-template <int ROWS, typename Element>
-INLINE void multiply_tile(const float* x, const Element* weight, int64_t depth, float* sums) {
-    constexpr int VECTORS = vectors_for(ROWS);
+// x [depth / 2][STEPS][TILE_ROWS], weight [PANELS] of [depth / 2][PANEL][2] (floats: [depth][PANEL]), panel_stride apart,
+// sums [PANELS][TILE_ROWS][PANEL].
+template <int ROWS, int PANELS, typename Arithmetic>
+INLINE void multiply_tile(const typename Arithmetic::Input* x, const typename Arithmetic::Element* weight, int64_t panel_stride,
+                          int64_t depth, float* sums) {
+    constexpr int VECTORS = vectors_for(ROWS), STEPS = Arithmetic::STEPS, SUMS = PANELS * VECTORS;
     for (int column = 0; column < PANEL_VECTORS; column += VECTORS) {
-        Floats sum[ROWS][VECTORS];
+        const auto place = [&](int row, int v) {
+            return sums + (v / VECTORS * TILE_ROWS + row) * PANEL + (column + v % VECTORS) * WIDTH;
+        };
+        Floats sum[ROWS][SUMS];
         UNROLLED for (int row = 0; row < ROWS; ++row)
-            UNROLLED for (int v = 0; v < VECTORS; ++v) sum[row][v] = load(sums + row * PANEL + (column + v) * WIDTH);
-        const float* inputs = x;
-        const Element* weights = weight;
+            UNROLLED for (int v = 0; v < SUMS; ++v) sum[row][v] = load(place(row, v));
+        const auto* inputs = x;
+        const auto* weights = weight;
         for (int64_t pair = 0; pair < depth / 2; ++pair) {
-            Floats first[VECTORS], second[VECTORS];
-            UNROLLED for (int v = 0; v < VECTORS; ++v) load_weights(weights, first[v], second[v], column + v);
-            UNROLLED for (int row = 0; row < ROWS; ++row) {
-                const Floats input = all(inputs[row]);
-                UNROLLED for (int v = 0; v < VECTORS; ++v) sum[row][v] = multiply_add(input, first[v], sum[row][v]);
-            }
-            UNROLLED for (int row = 0; row < ROWS; ++row) {
-                const Floats input = all(inputs[TILE_ROWS + row]);
-                UNROLLED for (int v = 0; v < VECTORS; ++v) sum[row][v] = multiply_add(input, second[v], sum[row][v]);
-            }
-            inputs += 2 * TILE_ROWS;
+            typename Arithmetic::Vector loaded[2][SUMS];
+            UNROLLED for (int v = 0; v < SUMS; ++v)
+                Arithmetic::load_pair(weights + v / VECTORS * panel_stride, PANEL, (column + v % VECTORS) * WIDTH, loaded[0][v],
+                                      loaded[1][v]);
+            UNROLLED for (int step = 0; step < STEPS; ++step) UNROLLED for (int row = 0; row < ROWS; ++row)
+                UNROLLED for (int v = 0; v < SUMS; ++v)
+                    sum[row][v] = Arithmetic::add(sum[row][v], inputs[step * TILE_ROWS + row], loaded[step][v]);
+            inputs += STEPS * TILE_ROWS;
             weights += 2 * PANEL;
         }
         UNROLLED for (int row = 0; row < ROWS; ++row)
-            UNROLLED for (int v = 0; v < VECTORS; ++v) store(sums + row * PANEL + (column + v) * WIDTH, sum[row][v]);
+            UNROLLED for (int v = 0; v < SUMS; ++v) store(place(row, v), sum[row][v]);
     }
 }
 
-template <int ROWS, typename Element>
-static void multiply_rows(int64_t rows, const float* x, const Element* weight, int64_t depth, float* sums) {
+template <int ROWS, int PANELS, typename Arithmetic>
+static void multiply_rows(int64_t rows, const typename Arithmetic::Input* x, const typename Arithmetic::Element* weight,
+                          int64_t panel_stride, int64_t depth, float* sums) {
     if constexpr (ROWS > 1) {
-        if (rows < ROWS) return multiply_rows<ROWS - 1>(rows, x, weight, depth, sums);
+        if (rows < ROWS) return multiply_rows<ROWS - 1, PANELS, Arithmetic>(rows, x, weight, panel_stride, depth, sums);
     }
-    multiply_tile<ROWS>(x, weight, depth, sums);
+    multiply_tile<ROWS, PANELS, Arithmetic>(x, weight, panel_stride, depth, sums);
+}
+
+// Bytes of one tile's packed rows.
+static int64_t tile_bytes(int64_t depth, DType dtype) {
+    const int64_t pairs = (depth + 1) / 2 * TILE_ROWS;
+    return dtype == DType::BF16 ? pairs * BF16Arithmetic::STEPS * sizeof(BF16Arithmetic::Input)
+                                : pairs * F32Arithmetic::STEPS * sizeof(F32Arithmetic::Input);
+}
+
+// The largest of a panel's outputs, as they would have been written.
+template <typename Type>
+INLINE Largest largest_of(const Matrix& matrix, int64_t panel, const float* sums) {
+    float rounded[PANEL];
+    for (int v = 0; v < PANEL; v += WIDTH) store(rounded + v, Type::rounded(load(sums + v)));
+    const int64_t first = panel * PANEL, left = matrix.outputs - first;
+    Largest most{rounded[0], int32_t(first)};
+    for (int64_t i = 1; i < left && i < PANEL; ++i) most.meet(rounded[i], int32_t(first + i));
+    return most;
+}
+
+template <typename Arithmetic>
+static void pack_rows_of(const Rows& rows, int64_t tile) {
+    typedef typename Arithmetic::Element Element;
+    const auto* x = static_cast<const Element*>(rows.x) + tile * TILE_ROWS * rows.x_stride;
+    auto* packed = reinterpret_cast<typename Arithmetic::Input*>(rows.packed + tile * rows.tile_bytes);
+    const int64_t left = rows.rows - tile * TILE_ROWS, count = left < TILE_ROWS ? left : TILE_ROWS;
+    constexpr int64_t stride = Arithmetic::STEPS * TILE_ROWS;
+    for (int64_t row = 0; row < count; ++row) {
+        const Element* from = x + row * rows.x_stride;
+        for (int64_t pair = 0; pair < rows.depth / 2; ++pair)
+            Arithmetic::pack(from[2 * pair], from[2 * pair + 1], packed + pair * stride + row, TILE_ROWS);
+        if (rows.depth % 2) Arithmetic::pack(from[rows.depth - 1], 0, packed + rows.depth / 2 * stride + row, TILE_ROWS);
+    }
+}
+
+static void pack_rows(const Rows& rows, int64_t tile) {
+    rows.dtype == DType::BF16 ? pack_rows_of<BF16Arithmetic>(rows, tile) : pack_rows_of<F32Arithmetic>(rows, tile);
 }
 
 template <typename Type>
-static void pack_rows_of(const Product& product, int64_t tile) {
-    const auto* x = static_cast<const typename Type::Element*>(product.x) + tile * TILE_ROWS * product.x_stride;
-    float* packed = product.packed_rows + tile * product.tile_floats;
-    const int64_t left = product.rows - tile * TILE_ROWS, rows = left < TILE_ROWS ? left : TILE_ROWS;
-    for (int64_t row = 0; row < rows; ++row)
-        for (int64_t i = 0; i < product.depth; ++i) packed[i * TILE_ROWS + row] = Type::wide(x[row * product.x_stride + i]);
-    if (product.depth % 2)
-        for (int64_t row = 0; row < rows; ++row) packed[product.depth * TILE_ROWS + row] = 0.0f;
-}
-
-static void pack_rows(const Product& product, int64_t tile) {
-    product.dtype == DType::BF16 ? pack_rows_of<BF16>(product, tile) : pack_rows_of<F32>(product, tile);
-}
-
-template <typename Type>
-INLINE void write_row(const Product& product, int64_t row, int64_t panel, const float* sums) {
+INLINE void write_row(const Matrix& matrix, int64_t row, int64_t panel, const float* sums) {
     typedef typename Type::Element Element;
-    Element* y = static_cast<Element*>(product.y) + row * product.y_stride + panel * PANEL;
-    const Element* bias = product.bias ? static_cast<const Element*>(product.bias) + panel * PANEL : nullptr;
-    const int64_t left = product.outputs - panel * PANEL;
+    Element* y = static_cast<Element*>(matrix.y) + row * matrix.y_stride + panel * PANEL;
+    const Element* bias = matrix.bias ? static_cast<const Element*>(matrix.bias) + panel * PANEL : nullptr;
+    const Element* residual =
+        matrix.residual ? static_cast<const Element*>(matrix.residual) + row * matrix.y_stride + panel * PANEL : nullptr;
+    const int64_t left = matrix.outputs - panel * PANEL;
     if (left >= PANEL) {
         for (int v = 0; v < PANEL; v += WIDTH) {
-            const Floats sum = load(sums + v);
-            Type::store(y + v, bias ? add(sum, Type::load(bias + v)) : sum);
+            Floats sum = load(sums + v);
+            if (bias) sum = add(sum, Type::load(bias + v));
+            if (residual) sum = add(Type::load(residual + v), Type::rounded(sum));
+            Type::store(y + v, sum);
         }
         return;
     }
-    for (int64_t i = 0; i < left; ++i) y[i] = Type::narrow(bias ? sums[i] + Type::wide(bias[i]) : sums[i]);
+    for (int64_t i = 0; i < left; ++i) {
+        const auto sum = Type::narrow(bias ? sums[i] + Type::wide(bias[i]) : sums[i]);
+        y[i] = residual ? Type::narrow(Type::wide(residual[i]) + Type::wide(sum)) : sum;
+    }
 }
 
-template <typename Type>
-static void multiply_panel_of(const Product& product, int64_t panel, int64_t first_tile, int64_t last_tile, float* partial) {
-    const int64_t depth = product.depth + product.depth % 2;
-    const auto* weight = static_cast<const typename Type::Element*>(product.weight) + panel * depth * PANEL;
-    std::memset(partial, 0, sizeof(float) * (last_tile - first_tile) * TILE_ROWS * PANEL);
+// PANELS panels from `panel` on, by tiles [first, last) of at most MOST_ROWS rows.
+template <int PANELS, int MOST_ROWS, typename Arithmetic>
+static void multiply_some(const Rows& rows, const Matrix& matrix, int64_t panel, int64_t first, int64_t last, float* partial) {
+    typedef typename Arithmetic::Input Input;
+    const int64_t depth = rows.depth + rows.depth % 2, stride = depth * PANEL, tile_sums = PANELS * TILE_ROWS * PANEL;
+    const auto* weight = static_cast<const typename Arithmetic::Element*>(matrix.weight) + panel * stride;
+    std::memset(partial, 0, sizeof(float) * (last - first) * tile_sums);
     for (int64_t from = 0; from < depth; from += DEPTH_STEP) {
         const int64_t length = depth - from < DEPTH_STEP ? depth - from : DEPTH_STEP;
-        for (int64_t tile = first_tile; tile < last_tile; ++tile) {
-            const float* x = product.packed_rows + tile * product.tile_floats + from * TILE_ROWS;
-            float* sums = partial + (tile - first_tile) * TILE_ROWS * PANEL;
-            multiply_rows<TILE_ROWS>(product.rows - tile * TILE_ROWS, x, weight + from * PANEL, length, sums);
+        for (int64_t tile = first; tile < last; ++tile) {
+            const auto* x = reinterpret_cast<const Input*>(rows.packed + tile * rows.tile_bytes) +
+                            from / 2 * Arithmetic::STEPS * TILE_ROWS;
+            multiply_rows<MOST_ROWS, PANELS, Arithmetic>(rows.rows - tile * TILE_ROWS, x, weight + from * PANEL, stride, length,
+                                                         partial + (tile - first) * tile_sums);
         }
     }
-    for (int64_t row = first_tile * TILE_ROWS; row < last_tile * TILE_ROWS && row < product.rows; ++row)
-        write_row<Type>(product, row, panel, partial + (row - first_tile * TILE_ROWS) * PANEL);
+    for (int64_t row = first * TILE_ROWS; row < last * TILE_ROWS && row < rows.rows; ++row) {
+        const float* sums = partial + (row / TILE_ROWS - first) * tile_sums + row % TILE_ROWS * PANEL;
+        for (int p = 0; p < PANELS; ++p, sums += TILE_ROWS * PANEL)
+            if (matrix.largest)
+                matrix.largest[(panel + p) * rows.rows + row] =
+                    largest_of<typename Arithmetic::Tensor>(matrix, panel + p, sums);
+            else
+                write_row<typename Arithmetic::Tensor>(matrix, row, panel + p, sums);
+    }
 }
 
-static void multiply_panel(const Product& product, int64_t panel, int64_t first_tile, int64_t last_tile, float* partial) {
-    product.dtype == DType::BF16 ? multiply_panel_of<BF16>(product, panel, first_tile, last_tile, partial)
-                                 : multiply_panel_of<F32>(product, panel, first_tile, last_tile, partial);
+template <typename Arithmetic>
+static void multiply_panels_of(const Rows& rows, const Matrix& matrix, int64_t panel, int64_t end, int64_t first, int64_t last,
+                               float* partial) {
+    if constexpr (FEW_ROWS > 0) {
+        for (; rows.rows <= FEW_ROWS && panel + 2 <= end; panel += 2)
+            multiply_some<2, FEW_ROWS, Arithmetic>(rows, matrix, panel, first, last, partial);
+    }
+    for (; panel < end; ++panel) multiply_some<1, TILE_ROWS, Arithmetic>(rows, matrix, panel, first, last, partial);
+}
+
+static void multiply_panels(const Rows& rows, const Matrix& matrix, int64_t panel, int64_t end, int64_t first, int64_t last,
+                            float* partial) {
+    rows.dtype == DType::BF16 ? multiply_panels_of<BF16Arithmetic>(rows, matrix, panel, end, first, last, partial)
+                              : multiply_panels_of<F32Arithmetic>(rows, matrix, panel, end, first, last, partial);
 }
 
 }  // namespace PAGODA_ISA

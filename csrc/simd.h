@@ -39,9 +39,7 @@ INLINE Floats divide(Floats a, Floats b) { return _mm512_div_ps(a, b); }
 INLINE Floats larger(Floats a, Floats b) { return _mm512_max_ps(a, b); }
 INLINE Floats smaller(Floats a, Floats b) { return _mm512_min_ps(a, b); }
 INLINE Floats rounded(Floats x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-INLINE Floats power_of_two(Floats n) {  // whole n of -126 to 127
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23));
-}
+INLINE Floats scaled(Floats x, Floats n) { return _mm512_scalef_ps(x, n); }  // x 2^n, whole n of -151 to 129
 INLINE Floats chosen_if_less(Floats a, Floats b, Floats then, Floats otherwise) {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), otherwise, then);
 }
@@ -54,6 +52,29 @@ INLINE void load_pairs(const uint16_t* from, Floats& first, Floats& second) {
     first = _mm512_castsi512_ps(_mm512_slli_epi32(bits, 16));
     second = _mm512_castsi512_ps(_mm512_and_si512(bits, _mm512_set1_epi32(static_cast<int>(0xffff0000))));
 }
+// Nearest, ties to even; a NaN stays one.
+INLINE void store_bf16(uint16_t* to, Floats x) {
+    const __m512i bits = _mm512_castps_si512(x), last = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(last, _mm512_set1_epi32(0x7fff)));
+    const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
+    const __m512i chosen = _mm512_mask_mov_epi32(rounded, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), quiet);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi32_epi16(_mm512_srli_epi32(chosen, 16)));
+}
+
+#if defined(PAGODA_DOTS)
+typedef __m512i Pairs;
+
+INLINE Pairs load_bits(const uint16_t* from) { return _mm512_loadu_si512(from); }
+INLINE Pairs all_pairs(uint32_t pair) { return _mm512_set1_epi32(static_cast<int>(pair)); }
+// sum + the two products of each lane's pairs.
+INLINE Floats dot(Pairs a, Pairs b, Floats sum) { return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b); }
+// As `store_bf16`, but numbers below the smallest normal one become zero, as `dot` takes them anyway; what is stored.
+INLINE Floats store_for_dot(uint16_t* to, Floats x) {
+    const __m256i bits = (__m256i)_mm512_cvtneps_pbh(x);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), bits);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+}
+#endif
 
 #elif defined(PAGODA_AVX2)
 
@@ -72,8 +93,12 @@ INLINE Floats divide(Floats a, Floats b) { return _mm256_div_ps(a, b); }
 INLINE Floats larger(Floats a, Floats b) { return _mm256_max_ps(a, b); }
 INLINE Floats smaller(Floats a, Floats b) { return _mm256_min_ps(a, b); }
 INLINE Floats rounded(Floats x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-INLINE Floats power_of_two(Floats n) {
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23));
+INLINE Floats power_of_two(__m256i n) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
+}
+INLINE Floats scaled(Floats x, Floats n) {
+    const __m256i whole = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(whole, 1);
+    return _mm256_mul_ps(_mm256_mul_ps(x, power_of_two(half)), power_of_two(_mm256_sub_epi32(whole, half)));
 }
 INLINE Floats chosen_if_less(Floats a, Floats b, Floats then, Floats otherwise) {
     return _mm256_blendv_ps(otherwise, then, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
@@ -86,6 +111,15 @@ INLINE void load_pairs(const uint16_t* from, Floats& first, Floats& second) {
     const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
     first = _mm256_castsi256_ps(_mm256_slli_epi32(bits, 16));
     second = _mm256_castsi256_ps(_mm256_and_si256(bits, _mm256_set1_epi32(static_cast<int>(0xffff0000))));
+}
+INLINE void store_bf16(uint16_t* to, Floats x) {
+    const __m256i bits = _mm256_castps_si256(x), last = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    const __m256i rounded = _mm256_add_epi32(bits, _mm256_add_epi32(last, _mm256_set1_epi32(0x7fff)));
+    const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+    const __m256i is_nan = _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+    const __m256i halves = _mm256_srli_epi32(_mm256_blendv_epi8(rounded, quiet, is_nan), 16);
+    const __m128i low = _mm256_castsi256_si128(halves), high = _mm256_extracti128_si256(halves, 1);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm_packus_epi32(low, high));
 }
 
 #elif defined(PAGODA_NEON)
@@ -105,8 +139,10 @@ INLINE Floats divide(Floats a, Floats b) { return vdivq_f32(a, b); }
 INLINE Floats larger(Floats a, Floats b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
 INLINE Floats smaller(Floats a, Floats b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
 INLINE Floats rounded(Floats x) { return vrndnq_f32(x); }
-INLINE Floats power_of_two(Floats n) {
-    return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23));
+INLINE Floats power_of_two(int32x4_t n) { return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(n, vdupq_n_s32(127)), 23)); }
+INLINE Floats scaled(Floats x, Floats n) {
+    const int32x4_t whole = vcvtq_s32_f32(n), half = vshrq_n_s32(whole, 1);
+    return vmulq_f32(vmulq_f32(x, power_of_two(half)), power_of_two(vsubq_s32(whole, half)));
 }
 INLINE Floats chosen_if_less(Floats a, Floats b, Floats then, Floats otherwise) {
     return vbslq_f32(vcltq_f32(a, b), then, otherwise);
@@ -149,8 +185,9 @@ INLINE Floats rounded(Floats x) {  // below 2^22, which is all that `exponential
     const Floats magic = all(12582912.0f);
     return (x + magic) - magic;
 }
-INLINE Floats power_of_two(Floats n) {
-    return (Floats)((__builtin_convertvector(n, Integers) + 127) << 23);
+INLINE Floats scaled(Floats x, Floats n) {
+    const Integers whole = __builtin_convertvector(n, Integers), half = whole >> 1;
+    return x * (Floats)((half + 127) << 23) * (Floats)((whole - half + 127) << 23);
 }
 INLINE Floats load_bf16(const uint16_t* from) {
     const Bits bits = {uint32_t(from[0]) << 16, uint32_t(from[1]) << 16, uint32_t(from[2]) << 16, uint32_t(from[3]) << 16};
@@ -182,11 +219,13 @@ INLINE uint16_t as_bf16(float x) {
     return uint16_t((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
 
+#if !defined(PAGODA_AVX512) && !defined(PAGODA_AVX2)
 INLINE void store_bf16(uint16_t* to, Floats x) {
     float lanes[WIDTH];
     store(lanes, x);
     for (int lane = 0; lane < WIDTH; ++lane) to[lane] = as_bf16(lanes[lane]);
 }
+#endif
 
 // The sum of all lanes by halves: lane i and lane i + WIDTH / 2 first.
 INLINE float total(Floats x) {
@@ -205,13 +244,12 @@ INLINE float largest(Floats x) {
     return most;
 }
 
-// e^x to within 2 units in the last place; 0 below the smallest normal number, infinity above the largest.
+// e^x to within 2 units in the last place; 0 below the smallest number there is, infinity above the largest.
 //
 // x = n ln 2 + r with |r| <= ln 2 / 2; ln 2 in two parts, so that n times the first is exact (Cody & Waite 1980); e^r by
 // its Taylor sum up to r^7, whose remainder is below 2^-27 of it in that range.
 INLINE Floats exponential(Floats x) {
-    const Floats lowest = all(-87.33654f), highest = all(88.37626f);
-    const Floats bounded = smaller(highest, larger(lowest, x));  // in this order a NaN stays one
+    const Floats bounded = smaller(all(89.0f), larger(all(-104.0f), x));  // in this order a NaN stays one
     const Floats n = rounded(multiply(bounded, all(1.44269504f)));
     Floats r = multiply_add(n, all(-0.693359375f), bounded);
     r = multiply_add(n, all(2.12194440e-4f), r);
@@ -223,8 +261,7 @@ INLINE Floats exponential(Floats x) {
     sum = multiply_add(sum, r, all(0.5f));
     sum = multiply_add(sum, r, all(1.0f));
     sum = multiply_add(sum, r, all(1.0f));
-    const Floats power = multiply(sum, power_of_two(n));
-    return chosen_if_less(x, lowest, zeros(), chosen_if_less(highest, x, all(__builtin_inff()), power));
+    return scaled(sum, n);
 }
 
 // One element type of tensors, as the kernels read and write it.

@@ -9,10 +9,15 @@
 using pagoda::Attention;
 using pagoda::DEPTH_STEP;
 using pagoda::DType;
+using pagoda::Largest;
+using pagoda::Matrix;
 using pagoda::PANEL;
 using pagoda::PARTITION;
-using pagoda::Product;
+using pagoda::Rows;
+using pagoda::SCORES_STRIDE;
 using pagoda::Tile;
+
+#include "../arithmetic.inl"
 
 #include "../product.inl"
 
@@ -23,7 +28,7 @@ using pagoda::Tile;
 namespace PAGODA_ISA {
 
 static const pagoda::Ops OPS = {
-    PAGODA_ISA_NAME, TILE_ROWS, pack_rows, multiply_panel, rms_norm, silu_and_mul, rotate, store_kv, attend, combine,
+    PAGODA_ISA_NAME, TILE_ROWS, tile_bytes, pack_rows, multiply_panels, rms_norm, silu_and_mul, rotate, store_kv, attend, combine,
 };
 
 }  // namespace PAGODA_ISA

@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 
 from pagoda import __version__
 from pagoda.cli.bench.offline import bench
+from pagoda.cli.bench.roofline import roofline
 from pagoda.cli.bench.serve import serve as bench_serve
 from pagoda.cli.chat import chat
 from pagoda.cli.conformance import conformance
@@ -65,6 +66,7 @@ app.command(short_help="Say what a model is, and whether it is here.")(show)
 app.command(short_help="Delete a model that was fetched.")(rm)
 app.command(short_help="Check a server against what clients rely on.")(conformance)
 app.command(short_help="Train a model from a recipe.")(train)
+bench.command(short_help="Hold a model's steps against what this machine can.")(roofline)
 bench.command(name="serve", short_help="Measure a running server under load.")(bench_serve)
 app.add_typer(bench, name="bench", short_help="Measure throughput, latency, or a server under load.")
 app.command(short_help="Say what a model needs and how much fits.")(plan)

@@ -23,7 +23,7 @@ from pagoda.engine.scheduling.scheduler import Scheduler
 from pagoda.errors import CheckpointError, ConfigError
 from pagoda.hardware import available_memory_bytes, bound_product_caches, has_bf16, resolve_device
 from pagoda.kernels.interface import Kernels
-from pagoda.kernels.select import select_exact_kernels
+from pagoda.kernels.select import described, prefers_native, select_exact_kernels
 from pagoda.models.checkpoint.hub import HubOptions, resolve_config, resolve_model, resolve_tokenizer
 from pagoda.models.checkpoint.loading import has_vocabulary, load_card, load_config, load_generation, load_tokenizer
 from pagoda.models.config import ModelConfig
@@ -71,7 +71,7 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
             config, embedder = _read_config(path, args)
     args = _bounded(args, config, embedder)
     device = resolve_device(args.device)
-    dtype = resolve_dtype(args.dtype, config, device)
+    dtype = resolve_dtype(args.dtype, config, device, args.kernels)
     memory_plan = plan_for(args, config, dtype, device)
     kernels = select_exact_kernels(args.kernels, _product_shapes(config), getattr(torch, dtype), device)
     announce(startup_line(args, config, dtype, device, kernels, memory_plan))
@@ -108,11 +108,15 @@ def _bounded(args: EngineArgs, config: ModelConfig, embedder: EmbedderConfig) ->
     return replace(args, max_model_len=min(length, config.max_position_embeddings))
 
 
-def resolve_dtype(dtype: str, config: ModelConfig, device: torch.device) -> str:
-    """The checkpoint's own dtype for "auto", but float32 on a CPU that would have to emulate 16 bits."""
+def resolve_dtype(dtype: str, config: ModelConfig, device: torch.device, kernels: str) -> str:
+    """The checkpoint's own dtype for "auto", but float32 on a CPU where 16 bits would be emulated.
+
+    Native kernels read bf16 on any CPU: where it has no products of them, half the bytes still are half the time.
+    """
     if dtype != "auto":
         return dtype
-    if device.type == "cpu" and not (config.dtype == "bfloat16" and has_bf16(device)):
+    reads_bf16 = prefers_native(kernels, device) or has_bf16(device)
+    if device.type == "cpu" and not (config.dtype == "bfloat16" and reads_bf16):
         return "float32"
     return config.dtype
 
@@ -165,7 +169,7 @@ def startup_line(
     """What runs where and how much fits, in one line."""
     name = args.served_names[0] if args.model or args.served_model_name else "built-in model"
     return (
-        f"{name}: {_num_parameters(config)}, {dtype} on {device} with {kernels.name} kernels; "
+        f"{name}: {_num_parameters(config)}, {dtype} on {device} with {described(kernels, device)}; "
         f"{plan.num_blocks} KV blocks of {plan.block_size} tokens ({plan.kv_cache_bytes / GIB:.2f} GiB) hold "
         f"{plan.num_requests(plan.max_model_len)} requests of {plan.max_model_len} tokens"
     )

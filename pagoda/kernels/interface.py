@@ -7,6 +7,7 @@ defines what each must compute; another implementation must agree with it. Chose
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -56,6 +57,85 @@ class AttentionScores:
     softcap: float | None = None
 
 
+Rotation = tuple[torch.Tensor, torch.Tensor]
+"""cos and sin, each `[T, rotary_dim / 2]` in fp32: of tokens, or of positions from 0 on."""
+
+Linear = tuple[Matrix, torch.Tensor | None]
+"""A matrix as `pack` made it, and its bias `[out]`."""
+
+
+@dataclass(frozen=True)
+class DecoderLayerParts:
+    """What a plain Llama layer computes with, by the names of its modules.
+
+    q_norm, k_norm: gains `[head_dim]`; window: as in AttentionShape; rope: name of its rotation, None for none
+    """
+
+    input_layernorm: torch.Tensor
+    post_attention_layernorm: torch.Tensor
+    q_norm: torch.Tensor | None
+    k_norm: torch.Tensor | None
+    q_proj: Linear
+    k_proj: Linear
+    v_proj: Linear
+    o_proj: Linear
+    gate_proj: Linear
+    up_proj: Linear
+    down_proj: Linear
+    window: int | None
+    rope: str | None
+
+
+@dataclass(frozen=True)
+class DecoderParts:
+    """A plain Llama network below its head.
+
+    embedding: `[vocab_size, hidden_size]`, or a head that `pack` made of the same weights; norm: the last gain
+    """
+
+    embedding: Matrix
+    layers: Sequence[DecoderLayerParts]
+    norm: torch.Tensor
+
+
+@dataclass(frozen=True)
+class DecoderShape:
+    """What all layers of a plain Llama network have in common."""
+
+    hidden_size: int
+    intermediate_size: int
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    norm_eps: float
+    scores: AttentionScores
+
+
+class Decoder(Protocol):
+    """A network below its head in one call, bit for bit what the operations of its kernels give one by one.
+
+    group: heads that share one KV head; windows: those that layers have, of each of which a call wants a plan
+    """
+
+    group: int
+    windows: Sequence[int | None]
+
+    def __call__(
+        self,
+        input_ids: torch.Tensor,
+        positions: torch.Tensor | None,
+        rotations: Mapping[str, Rotation],
+        plans: Mapping[int | None, StepPlan],
+        kv_cache: torch.Tensor,
+    ) -> torch.Tensor:
+        """`input_ids [T]` (int64) -> hidden states `[T, hidden_size]` after the last norm.
+
+        positions: `[T]` (int64), the rows of `rotations` that tokens turn by; None: row by row
+        kv_cache: `[layers, 2, num_blocks, kv_heads, block_size, head_dim]`
+        """
+        ...
+
+
 class Kernels(Protocol):
     """One implementation of every operation. All are pure but `store_kv` and `copy_blocks`.
 
@@ -76,6 +156,14 @@ class Kernels(Protocol):
 
     def linear(self, x: torch.Tensor, weight: Matrix, bias: torch.Tensor | None) -> torch.Tensor:
         """`x [T, in] @ weight [out, in]^T + bias [out] -> [T, out]`; `weight` as it is or as `pack` made it."""
+        ...
+
+    def linear_argmax(self, x: torch.Tensor, weight: Matrix) -> torch.Tensor:
+        """`linear(x [T, in], weight, None).argmax(-1)` -> `[T]` int64: the lowest of equal outputs, NaN above all."""
+        ...
+
+    def take_rows(self, weight: Matrix, indices: torch.Tensor) -> torch.Tensor:
+        """Rows `indices [T]` (int64) of `weight [out, in]`, as it is or as `pack` made it -> `[T, in]`."""
         ...
 
     def rms_norm(self, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
@@ -126,4 +214,8 @@ class Kernels(Protocol):
         scores: AttentionScores,
     ) -> torch.Tensor:
         """Causal attention of `query [T, heads, head_dim]` over the paged cache -> `[T, heads, head_dim]`."""
+        ...
+
+    def decoder(self, shape: DecoderShape, parts: DecoderParts) -> Decoder | None:
+        """A network joined into one call, or None where this implementation joins none."""
         ...

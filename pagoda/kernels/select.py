@@ -6,6 +6,7 @@ met is an error, never a silent fallback.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 
 import torch
@@ -13,6 +14,8 @@ import torch
 from pagoda.errors import ConfigError, nearest
 from pagoda.kernels.interface import Kernels
 from pagoda.kernels.reference.operations import ROW_SPAN, ReferenceKernels, TiledReferenceKernels
+
+NATIVE = "native"
 
 
 def _native() -> Kernels:
@@ -29,31 +32,54 @@ def _native() -> Kernels:
 KERNELS: dict[str, Callable[[], Kernels]] = {
     ReferenceKernels.name: ReferenceKernels,
     TiledReferenceKernels.name: TiledReferenceKernels,
-    "native": _native,
+    NATIVE: _native,
 }
 """Name -> what makes them; called once, when they are chosen, so that the others load nothing."""
 
 
-def select_kernels(name: str = "auto") -> Kernels:
-    """The kernels called `name`; "auto" takes the plain reference. Raises ConfigError."""
-    if name == "auto":
-        return ReferenceKernels()
+def native_is_built() -> bool:
+    """Whether this installation has the kernels in C++."""
+    return importlib.util.find_spec("pagoda.kernels.native.library") is not None
+
+
+def prefers_native(name: str, device: torch.device) -> bool:
+    """Whether kernels called `name` are the native ones on `device`, for element types that these compute in."""
+    return device.type == "cpu" and (name == NATIVE or (name == "auto" and native_is_built()))
+
+
+def select_kernels(name: str) -> Kernels:
+    """The kernels called `name`. Raises ConfigError."""
     if name not in KERNELS:
         raise ConfigError(f"kernels={name!r} is not one that pagoda has: {nearest(name, ['auto', *KERNELS])}")
     return KERNELS[name]()
 
 
 def select_exact_kernels(name: str, shapes: list[tuple[int, int]], dtype: torch.dtype, device: torch.device) -> Kernels:
-    """`select_kernels`, but "auto" falls back to tiles where this machine's BLAS is not exact over rows.
+    """The kernels called `name`; "auto" is the fastest that compute in `dtype` on `device` and are exact over rows.
 
-    shapes: (in_features, out_features) of the matrix products that the model will ask for.
+    shapes: (in_features, out_features) of the matrix products that the model will ask for, which torch is tried at: it
+        falls back to tiles where this machine's BLAS is not exact.
     """
-    kernels = select_kernels(name)
-    if not kernels.computes(dtype, device):
-        raise ConfigError(f"kernels={name!r} do not compute in {dtype} on {device}: leave the option out")
-    if name == "auto" and not all(rows_are_exact(kernels, *shape, dtype, device) for shape in shapes):
-        return TiledReferenceKernels()
-    return kernels
+    if name != "auto":
+        kernels = select_kernels(name)
+        if not kernels.computes(dtype, device):
+            raise ConfigError(f"kernels={name!r} do not compute in {dtype} on {device}: leave the option out")
+        return kernels
+    if prefers_native(name, device) and (native := select_kernels(NATIVE)).computes(dtype, device):
+        return native
+    plain = select_kernels(ReferenceKernels.name)
+    return plain if all(rows_are_exact(plain, *shape, dtype, device) for shape in shapes) else TiledReferenceKernels()
+
+
+def described(kernels: Kernels, device: torch.device) -> str:
+    """Which kernels run, for the line that an engine starts with; and what would run faster, had it been built."""
+    if (instruction_set := getattr(kernels, "instruction_set", None)) is not None:
+        return f"{kernels.name} kernels ({instruction_set})"
+    if device.type == "cpu" and not native_is_built():
+        return (
+            f"{kernels.name} kernels (the native ones, some four times as fast, need a C++20 compiler at installation)"
+        )
+    return f"{kernels.name} kernels"
 
 
 @torch.inference_mode()

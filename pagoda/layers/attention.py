@@ -7,13 +7,21 @@ scheduled token, the past in the paged cache).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import torch
 from torch.nn import functional as F
 
-from pagoda.kernels.interface import AttentionMetadata, AttentionScores, AttentionShape, Kernels, StepPlan
+from pagoda.kernels.interface import (
+    AttentionMetadata,
+    AttentionScores,
+    AttentionShape,
+    Decoder,
+    Kernels,
+    Rotation,
+    StepPlan,
+)
 from pagoda.layers.kv_cache import KVCache
 
 LayerWindows = Sequence[int | None]
@@ -94,6 +102,17 @@ class PagedAttention:
         # First stored, then read back through the blocks: a token sees itself and this step's others like all before.
         self.kernels.store_kv(key, value, k_cache, v_cache, plan)
         return self.kernels.paged_attention(query, k_cache, v_cache, plan, scores)
+
+    def decode(
+        self,
+        decoder: Decoder,
+        input_ids: torch.Tensor,
+        positions: torch.Tensor | None,
+        rotations: Mapping[str, Rotation],
+    ) -> torch.Tensor:
+        """The network below its head at once, with this step's plans and cache."""
+        plans = {window: self._plan(window, decoder.group) for window in decoder.windows}
+        return decoder(input_ids, positions, rotations, plans, self.kv_cache.tensor)
 
     def _plan(self, window: int | None, group: int) -> StepPlan:
         """The kernels' plan of this step, made once for all layers with the same window."""

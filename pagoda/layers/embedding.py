@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from pagoda.distributed import ParallelGroup
-from pagoda.kernels.interface import Kernels
+from pagoda.kernels.interface import Kernels, Matrix
 from pagoda.layers.linear import ColumnParallelLinear, set_weight_loader, shard_size
 from pagoda.layers.weights.format import WeightFormat
 
@@ -20,21 +19,30 @@ from pagoda.layers.weights.format import WeightFormat
 class VocabParallelEmbedding(nn.Module):
     """`input_ids [T] -> [T, hidden_size]`."""
 
-    def __init__(self, vocab_size: int, hidden_size: int, *, group: ParallelGroup) -> None:
+    def __init__(self, vocab_size: int, hidden_size: int, *, kernels: Kernels, group: ParallelGroup) -> None:
         super().__init__()
-        self.group = group
+        self.kernels, self.group = kernels, group
         self.num_local = shard_size(vocab_size, group, "vocabulary entries")
         self.weight = nn.Parameter(torch.empty(self.num_local, hidden_size))
         set_weight_loader(self.weight, group, 0)
+        self.shared: Matrix | None = None
+
+    def share(self, packed: Matrix) -> None:
+        """Read rows of `packed`, what the kernels made of a head with the same weights, and give up the own copy."""
+        self.shared = packed
+        self.register_parameter("weight", None)
 
     def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
         if self.group.size == 1:
-            return F.embedding(input_ids, self.weight)
+            return self._rows(input_ids)
         local_ids = input_ids - self.group.rank * self.num_local  # [T], row of this rank's shard
         is_local = (local_ids >= 0) & (local_ids < self.num_local)
         # Another rank's id reads row 0 here and is zeroed: exactly one rank adds something to each token's sum.
-        embedded = F.embedding(local_ids.where(is_local, 0), self.weight)  # [T, hidden_size]
+        embedded = self._rows(local_ids.where(is_local, 0))  # [T, hidden_size]
         return self.group.all_reduce(embedded * is_local[:, None])
+
+    def _rows(self, ids: torch.Tensor) -> torch.Tensor:
+        return self.kernels.take_rows(self.weight if self.shared is None else self.shared, ids)
 
 
 class ParallelLMHead(ColumnParallelLinear):

@@ -68,7 +68,7 @@ class LayerKit:
 
     def embedding(self, vocab_size: int, hidden_size: int) -> VocabParallelEmbedding:
         """`input_ids [T] -> [T, hidden_size]`."""
-        return VocabParallelEmbedding(vocab_size, hidden_size, group=self.group)
+        return VocabParallelEmbedding(vocab_size, hidden_size, kernels=self.kernels, group=self.group)
 
     def head(self, vocab_size: int, hidden_size: int) -> ParallelLMHead:
         """`[T, hidden_size] -> logits [T, vocab_size]`."""

@@ -7,8 +7,8 @@ in `engine/scheduling/block_pool`; here a block is only a place (PagedAttention,
 from __future__ import annotations
 
 import math
+import mmap
 
-import numpy as np
 import torch
 
 from pagoda.kernels.interface import Kernels
@@ -50,8 +50,10 @@ class KVCache:
 
 def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """Zeros; on CPU from the system's zero pages, so that a block takes memory only once it is written."""
-    if device.type != "cpu":
+    num_bytes = math.prod(shape) * dtype.itemsize
+    if device.type != "cpu" or num_bytes == 0:
         return torch.zeros(shape, dtype=dtype, device=device)
-    # Through numpy, whose zeros are the system's; torch.zeros writes them. bf16 has no numpy type, so as bytes.
-    raw = np.zeros(math.prod(shape) * dtype.itemsize, dtype=np.uint8)
-    return torch.from_numpy(raw).view(dtype).view(shape)
+    # Mapped by ourselves: torch.zeros writes them, and numpy asks for pages of 2 MiB, one for each layer's keys and for
+    # its values before the first token is through.
+    mapped = mmap.mmap(-1, num_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return torch.frombuffer(mapped, dtype=torch.uint8).view(dtype).view(shape)

@@ -4,7 +4,7 @@ On the token's path: seven times in every decoder layer. Column-parallel layers 
 parallel ones their inputs and then sum over the ranks, so that an attention or an MLP block needs one
 all-reduce (Megatron-LM, Shoeybi et al. 2019, arXiv 1909.08053, section 3). At one rank both are a plain
 `x @ W^T + b`, bit for bit. How W is stored is the matter of a `WeightFormat`. Each parameter carries a
-`weight_loader` that takes the full tensor of a checkpoint and keeps this rank's shard.
+`weight_loader`, called with it and the full tensor of a checkpoint, that keeps this rank's shard.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import nn
 
 from pagoda.distributed import ParallelGroup
 from pagoda.errors import ConfigError
-from pagoda.kernels.interface import Kernels
+from pagoda.kernels.interface import Kernels, Matrix
 from pagoda.layers.weights.format import Split, WeightFormat
 
 
@@ -24,6 +24,8 @@ class ParallelLinear(nn.Module):
     """What both kinds share: parameters of this rank's shape, and loading. Made by `kit.LayerKit`."""
 
     split: Split
+    packed: Matrix | None = None
+    """What the kernels made of `weight` once it was loaded, and took its place."""
 
     def __init__(
         self,
@@ -104,11 +106,12 @@ def shard_size(total: int, group: ParallelGroup, what: str) -> int:
 
 
 def set_weight_loader(parameter: nn.Parameter, group: ParallelGroup, shard_dim: int | None) -> None:
-    """Attach `parameter.weight_loader(full_tensor)`; `shard_dim` None means every rank holds it whole."""
-    parameter.weight_loader = partial(_load_shard, parameter, group, shard_dim)  # type: ignore[attr-defined]
+    """Attach `weight_loader(parameter, full_tensor)`; `shard_dim` None means every rank holds it whole."""
+    # It does not hold the parameter: a cycle would keep the memory of one that is given up.
+    parameter.weight_loader = partial(_load_shard, group, shard_dim)  # type: ignore[attr-defined]
 
 
-def _load_shard(parameter: nn.Parameter, group: ParallelGroup, shard_dim: int | None, full: torch.Tensor) -> None:
+def _load_shard(group: ParallelGroup, shard_dim: int | None, parameter: nn.Parameter, full: torch.Tensor) -> None:
     if shard_dim is not None and group.size > 1:
         length = parameter.shape[shard_dim]  # of this rank's shard
         if full.shape[shard_dim] != length * group.size:

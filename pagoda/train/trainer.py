@@ -26,7 +26,7 @@ from torch.nn import functional as F
 
 from pagoda.errors import CheckpointError, ConfigError
 from pagoda.hardware import has_bf16, resolve_device
-from pagoda.kernels.select import select_kernels
+from pagoda.kernels.reference.operations import ReferenceKernels
 from pagoda.layers.attention import DenseAttention
 from pagoda.layers.weights.dense import DENSE
 from pagoda.models.checkpoint.loading import load_weights
@@ -61,7 +61,7 @@ class Trainer:
         self.device = resolve_device(device)
         self.tokenizer, self.sources = prepare(recipe, self.directory / "data")
         self.schedule = BatchSchedule(self.sources, recipe)
-        self.model = LlamaForCausalLM(recipe.model, select_kernels(), weight_format=DENSE)
+        self.model = LlamaForCausalLM(recipe.model, ReferenceKernels(), weight_format=DENSE)
         self.model.initialize(self.config.seed)
         self.model.to(self.device)
         self.optimizer = build_optimizer(self.model.parameters(), self.config)

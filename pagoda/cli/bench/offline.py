@@ -139,7 +139,7 @@ def _token_times(llm: LLM, prompt: dict[str, Any], params: SamplingParams) -> li
     return times
 
 
-def _machine(llm: LLM) -> dict[str, Any]:
+def machine_facts(llm: LLM) -> dict[str, Any]:
     """What a figure depends on beside the workload."""
     import torch
 
@@ -162,13 +162,13 @@ def _machine(llm: LLM) -> dict[str, Any]:
 def _report(
     name: str, measured: dict[str, float], work: OfflineWorkload, llm: LLM, terminal: Terminal, as_json: bool
 ) -> None:
-    sections = {"benchmark": name, "measured": measured, "workload": asdict(work), "machine": _machine(llm)}
+    sections = {"benchmark": name, "measured": measured, "workload": asdict(work), "machine": machine_facts(llm)}
     if as_json:
         terminal.result(json.dumps(sections, indent=2))
         return
     table = Table(title=f"pagoda bench {name}", title_justify="left", box=None, pad_edge=False, show_header=False)
     for figure, value in measured.items():
         table.add_row(figure, f"{value:,.2f}", style="bold")
-    for fact, value in (asdict(work) | _machine(llm)).items():
+    for fact, value in (asdict(work) | machine_facts(llm)).items():
         table.add_row(fact, f"{value:,}" if isinstance(value, int) else str(value), style="dim")
     terminal.out.print(table)

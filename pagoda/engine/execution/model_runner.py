@@ -25,11 +25,14 @@ class ModelOutput:
     """What a step computed, rows in the order of the plan.
 
     hidden_states: [total_num_scheduled_tokens, hidden_size], after the final norm
-    logits: [n, vocab_size]; for each request the rows of its last `num_logits` tokens, requests back to back
+    logits: [n, vocab_size]; for each request the rows of its last `num_logits` tokens, requests back to back; or, where
+        the best token of each was asked for and nothing else,
+    best_tokens: [n] int64, their arg-max
     """
 
     hidden_states: torch.Tensor
-    logits: torch.Tensor
+    logits: torch.Tensor | None
+    best_tokens: torch.Tensor | None = None
 
 
 class ModelRunner:
@@ -49,21 +52,25 @@ class ModelRunner:
         )
 
     @torch.inference_mode()
-    def execute(self, plan: SchedulerOutput) -> ModelOutput:
-        """Run one step: copy the blocks that are about to be written by two, then the forward pass."""
+    def execute(self, plan: SchedulerOutput, *, best_only: bool = False) -> ModelOutput:
+        """Run one step: copy the blocks that are about to be written by two, then the forward pass.
+
+        best_only: no logits are looked at, but for the token that has the largest
+        """
         self.kv_cache.copy_blocks(plan.blocks_to_copy, self.kernels)
         inputs = self._inputs.make(plan.scheduled)
         attention = PagedAttention(self.kv_cache, inputs.metadata, self.kernels, self._layer_windows)
         hidden_states = self.model(inputs.input_ids, inputs.positions, attention, inputs.sequence_lengths)
-        logits = self._logits(hidden_states, inputs.logit_rows, plan.total_num_scheduled_tokens)
-        return ModelOutput(hidden_states[: plan.total_num_scheduled_tokens], logits)
+        num_tokens = plan.total_num_scheduled_tokens
+        wanted, num_wanted = self._wanted(hidden_states, inputs.logit_rows, num_tokens)
+        if best_only:
+            return ModelOutput(hidden_states[:num_tokens], None, self.model.best_tokens(wanted)[:num_wanted])
+        if not num_wanted:  # embeddings, and chunks with more to come
+            return ModelOutput(hidden_states[:num_tokens], hidden_states.new_empty(0, self.model.config.vocab_size))
+        return ModelOutput(hidden_states[:num_tokens], self.model.compute_logits(wanted)[:num_wanted])
 
-    def _logits(self, hidden_states: torch.Tensor, rows: list[int] | None, num_tokens: int) -> torch.Tensor:
-        """Of the rows that are wanted: most steps want all."""
+    def _wanted(self, hidden_states: torch.Tensor, rows: list[int] | None, num_tokens: int) -> tuple[torch.Tensor, int]:
+        """The rows whose logits are wanted, most steps want all, filled up for the kernels; and how many they are."""
         if rows is None:
-            return self.model.compute_logits(hidden_states)[:num_tokens]
-        if not rows:  # embeddings, and chunks with more to come
-            return hidden_states.new_empty(0, self.model.config.vocab_size)
-        wanted = hidden_states[rows]
-        padded = F.pad(wanted, (0, 0, 0, -len(rows) % self.kernels.row_multiple))
-        return self.model.compute_logits(padded)[: len(rows)]
+            return hidden_states, num_tokens
+        return F.pad(hidden_states[rows], (0, 0, 0, -len(rows) % self.kernels.row_multiple)), len(rows)

@@ -20,13 +20,14 @@ from pagoda.engine.outputs import Logprob, SampledToken
 from pagoda.engine.sampling.constraints import constraint_names, no_token_left
 from pagoda.engine.sampling.logprobs import prompt_logprobs
 from pagoda.engine.sampling.rows import SampleRow, ScoreRow, StepRows
-from pagoda.engine.sampling.sampler import NO_TOKEN, Sampler
+from pagoda.engine.sampling.sampler import NO_TOKEN, Sampler, takes_the_best
 from pagoda.engine.scheduling.plan import SchedulerOutput, StepOutput
 from pagoda.kernels.interface import Kernels
 from pagoda.layers.kv_cache import KVCache
 from pagoda.models.checkpoint.loading import load_weights
 from pagoda.models.config import ModelConfig
 from pagoda.models.gguf.container import Checkpoint
+from pagoda.models.joined import join_layers
 from pagoda.models.llama import LlamaForCausalLM
 
 
@@ -51,6 +52,7 @@ class Worker:
         with _default_dtype(dtype), torch.device(device):
             model = LlamaForCausalLM(config, kernels)
         load_weights(model, checkpoint, dtype=dtype)
+        join_layers(model, kernels)
         kv_cache = KVCache(
             num_layers=config.num_hidden_layers,
             num_blocks=plan.num_blocks,
@@ -64,7 +66,8 @@ class Worker:
 
     def execute(self, plan: SchedulerOutput, rows: StepRows) -> StepOutput:
         """Run one step: the network over all its tokens, then what each row asks for."""
-        computed = self.runner.execute(plan)
+        best_only = bool(rows.samples) and not rows.scores and all(map(takes_the_best, rows.samples))
+        computed = self.runner.execute(plan, best_only=best_only)
         tokens, errors = self._sample(plan, computed, rows.samples)
         pooled, pooled_so_far = pool(plan, computed.hidden_states, rows.pools) if rows.pools else ({}, {})
         return StepOutput(
@@ -81,10 +84,13 @@ class Worker:
         """A token for each row, from the request's last row of logits; or why there can be none."""
         if not rows:
             return {}, {}
-        logits = computed.logits
-        if len(rows) < len(logits):  # most steps sample everywhere: then they are taken as they lie
-            ends = _ends(plan, [entry.num_logits for entry in plan.scheduled])
-            logits = logits[[ends[row.request_id] - 1 for row in rows]]
+        last_rows = _last_rows(plan, rows)
+        if computed.best_tokens is not None:
+            best = computed.best_tokens.tolist()
+            return {row.request_id: (SampledToken(best[i], None),) for i, row in zip(last_rows, rows, strict=True)}, {}
+        assert computed.logits is not None, "logits or best tokens"
+        # Most steps sample everywhere: then they are taken as they lie.
+        logits = computed.logits[last_rows] if len(rows) < len(computed.logits) else computed.logits
         tokens: dict[str, tuple[SampledToken, ...]] = {}
         errors: dict[str, str] = {}
         for row, sampled in zip(rows, self.sampler.sample(logits, rows), strict=True):
@@ -96,6 +102,12 @@ class Worker:
         return tokens, errors
 
 
+def _last_rows(plan: SchedulerOutput, rows: Sequence[SampleRow]) -> Sequence[int]:
+    """Among the rows of logits, the last of each request that samples."""
+    ends = _ends(plan, [entry.num_logits for entry in plan.scheduled])
+    return [ends[row.request_id] - 1 for row in rows]
+
+
 def _scored(
     plan: SchedulerOutput, computed: ModelOutput, rows: Sequence[ScoreRow]
 ) -> dict[str, tuple[dict[int, Logprob], ...]]:
@@ -105,6 +117,7 @@ def _scored(
     scored = {}
     for row in rows:
         first = ends[row.request_id] - lengths[row.request_id] + row.first_row
+        assert computed.logits is not None, "scores are asked for"
         logits = computed.logits[first : first + len(row.targets)]
         scored[row.request_id] = tuple(prompt_logprobs(logits, row.targets, row.num_logprobs))
     return scored

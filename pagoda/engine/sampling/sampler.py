@@ -54,6 +54,11 @@ class Sampler:
         return [SampledToken(token_id, logprobs.get(index)) for index, token_id in enumerate(token_ids)]
 
 
+def takes_the_best(row: SampleRow) -> bool:
+    """Whether the token is that of the largest logit as it comes, and nothing else of the logits is told."""
+    return row.params.is_greedy and row.params.logprobs is None and not _is_masked(row) and not _is_shifted(row)
+
+
 # --- masks and penalties: only the rows that use them -------------------------------------------------------------
 
 

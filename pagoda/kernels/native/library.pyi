@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 def instruction_sets() -> list[str]: ...
 def packed_bytes(outputs: int, depth: int, dtype: int) -> int: ...
-def pack_weight(weight: int, packed: int, outputs: int, depth: int, dtype: int) -> None: ...
 
 class AttentionPlan: ...
 
@@ -24,6 +23,10 @@ class Kernels:
     instruction_set: str
 
     def __init__(self, instruction_set: str, num_threads: int) -> None: ...
+    def pack_weight(self, weight: int, packed: int, outputs: int, depth: int, dtype: int) -> None: ...
+    def take_rows(
+        self, packed: int, outputs: int, depth: int, rows: int, num_rows: int, y: int, dtype: int
+    ) -> None: ...
     def linear(
         self,
         x: int,
@@ -34,6 +37,17 @@ class Kernels:
         weight: int,
         bias: int,
         y: int,
+        dtype: int,
+    ) -> None: ...
+    def largest(
+        self,
+        x: int,
+        x_stride: int,
+        rows: int,
+        depth: int,
+        outputs: int,
+        weight: int,
+        indices: int,
         dtype: int,
     ) -> None: ...
     def rms_norm(self, x: int, weight: int, y: int, rows: int, size: int, eps: float, dtype: int) -> None: ...
@@ -83,4 +97,32 @@ class Kernels:
         softcap: float,
         plan: AttentionPlan,
         dtype: int,
+    ) -> None: ...
+
+_Linear = tuple[int, int, int]
+_Layer = tuple[Sequence[int], Sequence[_Linear], int, int]
+
+class Decoder:
+    def __init__(
+        self,
+        kernels: Kernels,
+        sizes: Sequence[int],
+        numbers: Sequence[float],
+        dtype: int,
+        embedding: tuple[int, int, bool],
+        layers: Sequence[_Layer],
+        norm: int,
+    ) -> None: ...
+    def forward(
+        self,
+        token_ids: int,
+        positions: int,
+        rows: int,
+        plans: Sequence[AttentionPlan],
+        rotations: Sequence[tuple[int, int, int]],
+        cache: int,
+        layer_bytes: int,
+        value_bytes: int,
+        block_stride: int,
+        hidden: int,
     ) -> None: ...

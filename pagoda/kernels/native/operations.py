@@ -7,36 +7,24 @@ whatever else is in the step, for any block size and any number of threads: ever
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 
-from pagoda.kernels.interface import AttentionMetadata, AttentionScores, AttentionShape, Matrix, StepPlan
+from pagoda.kernels.interface import (
+    AttentionMetadata,
+    AttentionScores,
+    AttentionShape,
+    Decoder,
+    DecoderParts,
+    DecoderShape,
+    Matrix,
+    StepPlan,
+)
 from pagoda.kernels.native import library
+from pagoda.kernels.native.decoder import NativeDecoder, are_packed
+from pagoda.kernels.native.packed_weight import Arena, PackedWeight, dtype_number, is_computed
 from pagoda.kernels.reference.operations import ReferenceKernels
 
-_DTYPES = {torch.float32: 0, torch.bfloat16: 1}
 _EVERYTHING = 1 << 40  # positions that a token without a window sees
-
-
-@dataclass(frozen=True)
-class PackedWeight:
-    """A matrix as the kernels read it: `data`, uint8, holds panels of outputs (`csrc/ops.h`)."""
-
-    data: torch.Tensor
-    out_features: int
-    in_features: int
-    dtype: torch.dtype
-
-    @classmethod
-    def of(cls, weight: torch.Tensor) -> PackedWeight:
-        """`weight [out, in]`, fp32 or bf16, copied into its panels."""
-        weight = weight.detach().contiguous()
-        dtype = _number(weight.dtype)
-        out_features, in_features = weight.shape
-        data = torch.empty(library.packed_bytes(out_features, in_features, dtype), dtype=torch.uint8)
-        library.pack_weight(weight.data_ptr(), data.data_ptr(), out_features, in_features, dtype)
-        return cls(data, out_features, in_features, weight.dtype)
 
 
 class NativeKernels(ReferenceKernels):
@@ -52,20 +40,32 @@ class NativeKernels(ReferenceKernels):
         chosen = instruction_set or library.instruction_sets()[0]
         self._library = library.Kernels(chosen, num_threads or torch.get_num_threads())
         self.instruction_set = self._library.instruction_set
+        self._arena = Arena()
 
     def computes(self, dtype: torch.dtype, device: torch.device) -> bool:
-        return dtype in _DTYPES and device.type == "cpu"
+        return is_computed(dtype) and device.type == "cpu"
 
     def pack(self, weight: torch.Tensor) -> Matrix:
-        return PackedWeight.of(weight)
+        return PackedWeight.of(weight, self._library, self._arena)
+
+    def take_rows(self, weight: Matrix, indices: torch.Tensor) -> torch.Tensor:
+        if not isinstance(weight, PackedWeight):
+            return super().take_rows(weight, indices)
+        indices = indices.contiguous()
+        output = torch.empty(len(indices), weight.in_features, dtype=weight.dtype)
+        self._library.take_rows(
+            weight.data.data_ptr(),
+            weight.out_features,
+            weight.in_features,
+            indices.data_ptr(),
+            len(indices),
+            output.data_ptr(),
+            dtype_number(weight.dtype),
+        )
+        return output
 
     def linear(self, x: torch.Tensor, weight: Matrix, bias: torch.Tensor | None) -> torch.Tensor:
-        # A matrix that nobody packed is one that is seldom used: a router of experts.
-        packed = weight if isinstance(weight, PackedWeight) else PackedWeight.of(weight)
-        if x.shape[-1] != packed.in_features or x.dtype != packed.dtype:
-            wanted = f"[T, {packed.in_features}] {packed.dtype}"
-            raise ValueError(f"a product with x {list(x.shape)} {x.dtype}, expected {wanted}")
-        x = _rows(x)
+        x, packed = self._factors(x, weight)
         output = x.new_empty(len(x), packed.out_features)
         self._library.linear(
             x.data_ptr(),
@@ -76,16 +76,39 @@ class NativeKernels(ReferenceKernels):
             packed.data.data_ptr(),
             0 if bias is None else bias.data_ptr(),
             output.data_ptr(),
-            _number(x.dtype),
+            dtype_number(x.dtype),
         )
         return output
+
+    def linear_argmax(self, x: torch.Tensor, weight: Matrix) -> torch.Tensor:
+        x, packed = self._factors(x, weight)
+        indices = torch.empty(len(x), dtype=torch.int64)
+        self._library.largest(
+            x.data_ptr(),
+            x.stride(0),
+            len(x),
+            packed.in_features,
+            packed.out_features,
+            packed.data.data_ptr(),
+            indices.data_ptr(),
+            dtype_number(x.dtype),
+        )
+        return indices
+
+    def _factors(self, x: torch.Tensor, weight: Matrix) -> tuple[torch.Tensor, PackedWeight]:
+        # A matrix that nobody packed is one that is seldom used: a router of experts.
+        packed = weight if isinstance(weight, PackedWeight) else self.pack(weight)
+        if x.shape[-1] != packed.in_features or x.dtype != packed.dtype:
+            wanted = f"[T, {packed.in_features}] {packed.dtype}"
+            raise ValueError(f"a product with x {list(x.shape)} {x.dtype}, expected {wanted}")
+        return _rows(x), packed
 
     def rms_norm(self, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
         x = x.contiguous()
         output = torch.empty_like(x)
         size = x.shape[-1]
         self._library.rms_norm(
-            x.data_ptr(), weight.data_ptr(), output.data_ptr(), x.numel() // size, size, eps, _number(x.dtype)
+            x.data_ptr(), weight.data_ptr(), output.data_ptr(), x.numel() // size, size, eps, dtype_number(x.dtype)
         )
         return output
 
@@ -94,7 +117,7 @@ class NativeKernels(ReferenceKernels):
         gate, up = _rows(gate), _rows(up)
         strides = gate.stride(0), up.stride(0)
         addresses = gate.data_ptr(), up.data_ptr(), output.data_ptr()
-        self._library.silu_and_mul(*addresses, len(gate), gate.shape[1], *strides, _number(gate.dtype))
+        self._library.silu_and_mul(*addresses, len(gate), gate.shape[1], *strides, dtype_number(gate.dtype))
         return output
 
     def apply_rotary(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
@@ -110,7 +133,7 @@ class NativeKernels(ReferenceKernels):
             x.shape[1],
             x.shape[2],
             2 * cos.shape[-1],
-            _number(x.dtype),
+            dtype_number(x.dtype),
         )
         return output
 
@@ -148,7 +171,7 @@ class NativeKernels(ReferenceKernels):
             key.shape[1],
             key.shape[2],
             plan,
-            _number(key.dtype),
+            dtype_number(key.dtype),
         )
 
     def paged_attention(
@@ -175,15 +198,12 @@ class NativeKernels(ReferenceKernels):
             scores.scale,
             scores.softcap or 0.0,
             plan,
-            _number(query.dtype),
+            dtype_number(query.dtype),
         )
         return output
 
-
-def _number(dtype: torch.dtype) -> int:
-    if dtype not in _DTYPES:
-        raise ValueError(f"native kernels compute in float32 and bfloat16, not in {dtype}")
-    return _DTYPES[dtype]
+    def decoder(self, shape: DecoderShape, parts: DecoderParts) -> Decoder | None:
+        return NativeDecoder(self._library, shape, parts) if are_packed(parts) else None
 
 
 def _rows(x: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,16 @@ import torch
 from torch.nn import functional as F
 
 from pagoda.kernels.activations import ACTIVATIONS
-from pagoda.kernels.interface import AttentionMetadata, AttentionScores, AttentionShape, Matrix, StepPlan
+from pagoda.kernels.interface import (
+    AttentionMetadata,
+    AttentionScores,
+    AttentionShape,
+    Decoder,
+    DecoderParts,
+    DecoderShape,
+    Matrix,
+    StepPlan,
+)
 from pagoda.kernels.reference.attention_plan import (
     PARTITION,
     ROW_PAD,
@@ -63,6 +72,12 @@ class ReferenceKernels:
         rest = F.pad(weight[-num_left:], (0, 0, 0, padding))
         rest_bias = None if bias is None else F.pad(bias[-num_left:], (0, padding))
         return torch.cat((bulk, F.linear(x, rest, rest_bias)[..., :num_left]), dim=-1)
+
+    def linear_argmax(self, x: torch.Tensor, weight: Matrix) -> torch.Tensor:
+        return self.linear(x, weight, None).argmax(-1)
+
+    def take_rows(self, weight: Matrix, indices: torch.Tensor) -> torch.Tensor:
+        return F.embedding(indices, weight)
 
     def rms_norm(self, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
         wide = x.float()  # bf16 keeps 8 bits of a square, and the scale of the whole row hangs on their mean
@@ -135,6 +150,9 @@ class ReferenceKernels:
                 # A tile with fewer tokens repeats its first row: of each row one result is written.
                 output[batch.rows[batch.is_real]] = attended[batch.is_real]
         return output
+
+    def decoder(self, shape: DecoderShape, parts: DecoderParts) -> Decoder | None:
+        return None  # each operation by itself
 
 
 def _attend(

@@ -134,7 +134,7 @@ def load_weights(module: nn.Module, checkpoint: Checkpoint, *, dtype: torch.dtyp
     module: a network, whose `config` says what its family's checkpoints call tensors; any other module takes them by
         its own names.
     dtype: what floating-point tensors are converted to before they are handed on; by default the parameter's own.
-    A parameter's attribute `weight_loader(full_tensor)`, where it has one, takes the full tensor and keeps its shard.
+    A parameter's attribute `weight_loader(parameter, full_tensor)`, where it has one, keeps its shard of the tensor.
 
     Raises CheckpointError, naming file, tensor and shapes, when a tensor is missing, left over, of the wrong shape,
     or a file is cut short. The module may then be filled in part: do not use it.
@@ -149,11 +149,35 @@ def load_weights(module: nn.Module, checkpoint: Checkpoint, *, dtype: torch.dtyp
         source = translated(source, config, parameters)
         if not config.has_head:
             unused.append(config.family.weights.stored("lm_head.weight"))
+    finishing = _Finishing(module)
     for name, tensor in source.read(_wanted(parameters, source, path, tuple(unused))):
-        _assign(parameters[name], tensor, dtype, source.stored_name(name), source.files[name])
-    for layer in module.modules():
-        if isinstance(layer, ParallelLinear):
-            layer.finish_loading()
+        parameter = parameters.pop(name)  # a layer that is finished may give it up, so nobody else may hold it
+        _assign(parameter, tensor, dtype, source.stored_name(name), source.files[name])
+        finishing.filled(parameter)
+    if (finish := getattr(module, "finish_loading", None)) is not None:
+        finish()
+
+
+class _Finishing:
+    """Layers are finished one by one, each as soon as its own parameters are filled.
+
+    A layer may lay its matrix out anew: so no more than one of them is held twice at any time.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        layers = [layer for layer in module.modules() if isinstance(layer, ParallelLinear)]
+        self._missing = {layer: {id(parameter) for parameter in layer.parameters()} for layer in layers}
+        self._owners: dict[int, list[ParallelLinear]] = {}
+        for layer, ids in self._missing.items():
+            for parameter_id in ids:
+                self._owners.setdefault(parameter_id, []).append(layer)
+
+    def filled(self, parameter: nn.Parameter) -> None:
+        """`parameter` has its values; a tied one has several owners."""
+        for layer in self._owners.get(id(parameter), ()):
+            self._missing[layer].discard(id(parameter))
+            if not self._missing[layer]:
+                layer.finish_loading()
 
 
 def _wanted(
@@ -216,7 +240,7 @@ def _listing(names: Iterator[str]) -> str:
 
 
 def _assign(parameter: nn.Parameter, tensor: torch.Tensor, dtype: torch.dtype | None, name: str, file: Path) -> None:
-    weight_loader: Callable[[torch.Tensor], None] | None = getattr(parameter, "weight_loader", None)
+    weight_loader: Callable[[nn.Parameter, torch.Tensor], None] | None = getattr(parameter, "weight_loader", None)
     if not _shapes_agree(tensor.shape, parameter.shape, sharded=weight_loader is not None):
         raise CheckpointError(_describe_shapes(parameter, tensor, name, file))
     if tensor.is_floating_point() != parameter.is_floating_point():
@@ -232,7 +256,7 @@ def _assign(parameter: nn.Parameter, tensor: torch.Tensor, dtype: torch.dtype | 
         if weight_loader is None:
             parameter.data.copy_(tensor)
         else:
-            weight_loader(tensor)
+            weight_loader(parameter, tensor)
     except (RuntimeError, ValueError) as error:
         raise CheckpointError(f"{_describe_shapes(parameter, tensor, name, file)} ({error})") from error
 

@@ -7,8 +7,11 @@ safetensors holds only numbers.
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import json
+import mmap
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -62,7 +65,9 @@ class SafetensorsSource:
         for file, of_file in itertools.groupby(by_file, key=lambda name: self.files[name]):
             with _open(file) as reader:
                 for name in of_file:
-                    yield name, _get_tensor(reader, name, file)
+                    tensor = _get_tensor(reader, name, file)
+                    yield name, tensor
+                    _give_back(tensor)
 
 
 def open_checkpoint(checkpoint: Checkpoint) -> CheckpointSource:
@@ -145,3 +150,17 @@ def _get_tensor(reader: Any, name: str, file: Path) -> torch.Tensor:
         return reader.get_tensor(name)
     except SafetensorError as error:
         raise CheckpointError(f"{file} has no readable tensor {name!r} ({error}): download it again") from error
+
+
+def _give_back(tensor: torch.Tensor) -> None:
+    """The pages of the map that held `tensor`, which was read: else they count as ours until the file is closed.
+
+    Whoever reads it again gets them from the file once more.
+    """
+    if sys.platform != "linux":
+        return
+    page = mmap.PAGESIZE
+    first = -(-tensor.data_ptr() // page) * page  # whole pages only: the others hold a neighbour's numbers, too
+    length = (tensor.data_ptr() + tensor.nbytes) // page * page - first
+    if length > 0:
+        ctypes.CDLL(None).madvise(ctypes.c_void_p(first), ctypes.c_size_t(length), mmap.MADV_DONTNEED)

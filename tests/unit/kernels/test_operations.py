@@ -190,7 +190,8 @@ def test_a_step_of_chunks_and_decodes_equals_dense_attention(block_size: int, wi
 def test_paged_attention_in_bf16_is_right_to_the_last_bit_or_two() -> None:
     sequences = Sequences(LENGTHS, 4, 2, 16, dtype=torch.bfloat16)
     for index, output in enumerate(sequences.attend([(i, 0, length) for i, length in enumerate(LENGTHS)])):
-        torch.testing.assert_close(output.double(), sequences.dense(index), atol=1e-3, rtol=2**-8)
+        # The weight of a key may be rounded to bf16 before its values are weighted, as flash attention rounds it.
+        torch.testing.assert_close(output.double(), sequences.dense(index), atol=4e-3, rtol=2**-8)
 
 
 def _random_parts(lengths: Sequence[int], rng: random.Random) -> list[tuple[int, int, int]]:
@@ -355,6 +356,35 @@ def test_linear_is_f_linear_for_widths_of_every_remainder(bias: bool, dtype: tor
 
 
 @pytest.mark.usefixtures("_threads")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(1, 1), (31, 8), (32, 7), (33, 64), (331, 50)])
+def test_rows_of_a_packed_matrix_come_back_as_they_were(shape: tuple[int, int], dtype: torch.dtype) -> None:
+    weight = torch.randn(shape).to(dtype)
+    indices = torch.tensor([*range(shape[0]), 0, shape[0] - 1])
+    assert torch.equal(KERNELS.take_rows(KERNELS.pack(weight), indices), weight[indices])
+    with pytest.raises(IndexError):
+        KERNELS.take_rows(KERNELS.pack(weight), torch.tensor([shape[0]]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(1, 16), (31, 8), (97, 50), (331, 16)])
+def test_the_best_output_is_the_first_of_the_largest(shape: tuple[int, int], dtype: torch.dtype) -> None:
+    weight = torch.randn(shape).to(dtype)
+    weight[shape[0] // 2 :] = weight[: -(shape[0] // 2) or None].flip(0)  # outputs that are equal, far apart
+    x = torch.randn(30, shape[1]).to(dtype)
+    packed = KERNELS.pack(weight)
+    for rows in (x, x[:1], x[:5]):
+        outputs = KERNELS.linear(rows, packed, None)
+        expected = outputs.float().numpy().argmax(-1)
+        assert KERNELS.linear_argmax(rows, packed).tolist() == expected.tolist()
+
+
+def test_an_output_that_is_no_number_is_the_best() -> None:
+    weight = torch.ones(80, 8)
+    weight[[7, 50]] = float("nan")
+    assert KERNELS.linear_argmax(torch.ones(2, 8), KERNELS.pack(weight)).tolist() == [7, 7]
+
+
 @pytest.mark.parametrize("out_features", [1, 8, 10, 24, 40, 64, 100, 331])
 def test_a_row_of_a_product_has_the_same_bits_wherever_it_stands(out_features: int) -> None:
     x, weight = torch.randn(160, 90), torch.randn(out_features, 90)
@@ -373,7 +403,7 @@ def test_a_row_of_an_elementwise_function_has_the_same_bits_wherever_it_stands(w
         lambda part: KERNELS.rms_norm(part[0], weight, 1e-6),
         lambda part: KERNELS.layer_norm(part[0], weight, weight, 1e-6),
         lambda part: KERNELS.layer_norm(part[0], None, None, 1e-6),
-        *(lambda part, name=name: KERNELS.activate(part[0], name) for name in ACTIVATIONS),  # type: ignore[misc]
+        *(lambda part, name=name: KERNELS.activate(part[0], name) for name in ACTIVATIONS),
     ]
     for function in functions:
         whole = function((x, up))

@@ -10,7 +10,14 @@ import torch
 
 from pagoda.errors import ConfigError
 from pagoda.kernels.reference.operations import ROW_SPAN, ReferenceKernels, TiledReferenceKernels
-from pagoda.kernels.select import KERNELS, rows_are_exact, select_exact_kernels, select_kernels
+from pagoda.kernels.select import (
+    KERNELS,
+    described,
+    native_is_built,
+    rows_are_exact,
+    select_exact_kernels,
+    select_kernels,
+)
 from pagoda.llm import LLM
 from pagoda.sampling_params import SamplingParams
 
@@ -69,8 +76,25 @@ def test_tiles_are_exact_and_agree_with_the_plain_product(dtype: torch.dtype) ->
 
 def test_auto_falls_back_to_tiles_where_rows_are_not_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     assert select_exact_kernels("torch-reference", [(64, 32)], torch.float32, CPU).name == "torch-reference"
+    monkeypatch.setattr("pagoda.kernels.select.native_is_built", lambda: False)
+    assert select_exact_kernels("auto", [(64, 32)], torch.float32, CPU).name == "torch-reference"
     monkeypatch.setattr("pagoda.kernels.select.select_kernels", lambda name: Inexact())
     assert select_exact_kernels("auto", [(64, 32)], torch.float32, CPU).name == "torch-reference-tiled"
+
+
+@pytest.mark.skipif(not native_is_built(), reason="no compiler, no library")
+def test_auto_takes_the_native_kernels_for_what_they_compute() -> None:
+    assert select_exact_kernels("auto", [], torch.bfloat16, CPU).name == "native"
+    assert select_exact_kernels("auto", [], torch.float32, CPU).name == "native"
+    assert select_exact_kernels("auto", [], torch.float16, CPU).name != "native"
+    with pytest.raises(ConfigError, match=r"kernels='native' do not compute in torch.float16"):
+        select_exact_kernels("native", [], torch.float16, CPU)
+
+
+def test_the_start_says_what_would_run_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pagoda.kernels.select.native_is_built", lambda: False)
+    assert "C++20 compiler" in described(ReferenceKernels(), CPU)
+    assert described(ReferenceKernels(), torch.device("cuda")) == "torch-reference kernels"
 
 
 def test_tiled_kernels_attend_in_one_width_and_generate_the_same_tokens(make_llm: Callable[..., LLM]) -> None:

@@ -207,7 +207,7 @@ def test_two_ranks_hold_half_of_every_expert_and_sum_once(shared: bool) -> None:
             for name, parameter in moe.named_parameters():
                 if not hasattr(parameter, "weight_loader"):
                     set_weight_loader(parameter, group, None)
-                parameter.weight_loader(full[name])
+                parameter.weight_loader(parameter, full[name])
             computed = moe(x)
         assert moe.experts[0].down_proj.weight.shape == (HIDDEN, INNER // 2)
         assert group.num_sums == 1

@@ -66,7 +66,8 @@ def _on_ranks(size: int, run: Callable[[ParallelGroup], T]) -> list[T]:
 def _fill(layer: nn.Module, **tensors: torch.Tensor) -> None:
     """As the loader does: every parameter takes its share of the full tensor."""
     for name, full in tensors.items():
-        getattr(layer, name).weight_loader(full)
+        parameter = getattr(layer, name)
+        parameter.weight_loader(parameter, full)
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def test_a_linear_layer_at_one_rank_is_f_linear_bit_for_bit(
 
 def test_embedding_and_head_at_one_rank_are_the_plain_ones_bit_for_bit(x: torch.Tensor) -> None:
     weight, token_ids = torch.randn(320, 32), torch.tensor(TOKEN_IDS)
-    embedding = VocabParallelEmbedding(320, 32, group=SingleRank())
+    embedding = VocabParallelEmbedding(320, 32, kernels=KERNELS, group=SingleRank())
     head = ParallelLMHead(320, 32, weight_format=DENSE, kernels=KERNELS, group=SingleRank())
     _fill(embedding, weight=weight)
     _fill(head, weight=weight)
@@ -121,7 +122,7 @@ def test_embedding_and_head_over_ranks_give_whole_rows_on_every_rank(size: int, 
     weight, token_ids = torch.randn(320, 32), torch.tensor(TOKEN_IDS)
 
     def run(group: ParallelGroup) -> tuple[torch.Tensor, torch.Tensor]:
-        embedding = VocabParallelEmbedding(320, 32, group=group)
+        embedding = VocabParallelEmbedding(320, 32, kernels=KERNELS, group=group)
         head = ParallelLMHead(320, 32, weight_format=DENSE, kernels=KERNELS, group=group)
         _fill(embedding, weight=weight)
         _fill(head, weight=weight)

@@ -300,14 +300,14 @@ def test_weights_are_converted_to_the_dtype_of_the_parameters(
 def test_a_dtype_asked_for_is_what_a_weight_loader_is_given(build: Build, checkpoint: Path) -> None:
     seen: list[torch.dtype] = []
     module = build()
-    dict(module.named_parameters())[QUERY].weight_loader = lambda tensor: seen.append(tensor.dtype)  # type: ignore[attr-defined]
+    dict(module.named_parameters())[QUERY].weight_loader = lambda _, tensor: seen.append(tensor.dtype)  # type: ignore[attr-defined]
     load_weights(module, checkpoint, dtype=torch.bfloat16)
     assert seen == [torch.bfloat16]
 
 
 def test_a_weight_loader_takes_the_full_tensor_and_keeps_its_shard(tmp_path: Path) -> None:
     module = nn.Linear(4, 2, bias=False)
-    module.weight.weight_loader = lambda full: module.weight.data.copy_(full[2:])  # type: ignore[attr-defined]
+    module.weight.weight_loader = lambda weight, full: weight.data.copy_(full[2:])  # type: ignore[attr-defined]
     full = torch.arange(16.0).view(4, 4)
     save_file({"weight": full}, tmp_path / "model.safetensors")
     load_weights(module, tmp_path)

@@ -1,0 +1,78 @@
+"""A matrix as the library reads it, and the element types that it computes in.
+
+Beside the token's path: made once at load, read by every product.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+from dataclasses import dataclass
+
+import torch
+
+from pagoda.kernels.native import library
+
+_LINE, _LARGE_PAGE, _CHUNK_BYTES = 64, 2 << 20, 16 << 20
+_DTYPES = {torch.float32: 0, torch.bfloat16: 1}
+
+
+@dataclass(frozen=True)
+class PackedWeight:
+    """A matrix as the kernels read it: `data`, uint8, holds panels of outputs (`csrc/ops.h`)."""
+
+    data: torch.Tensor
+    out_features: int
+    in_features: int
+    dtype: torch.dtype
+
+    @classmethod
+    def of(cls, weight: torch.Tensor, kernels: library.Kernels, arena: Arena) -> PackedWeight:
+        """`weight [out, in]`, fp32 or bf16, copied into its panels, which lie in `arena`."""
+        weight = weight.detach().contiguous()
+        dtype = dtype_number(weight.dtype)
+        out_features, in_features = weight.shape
+        data = arena.take(library.packed_bytes(out_features, in_features, dtype))
+        kernels.pack_weight(weight.data_ptr(), data.data_ptr(), out_features, in_features, dtype)
+        return cls(data, out_features, in_features, weight.dtype)
+
+
+class Arena:
+    """Memory for packed weights, one behind the other, in large pages where the system has them.
+
+    A step reads every weight once: in pages of 4 KiB a good part of that time went by looking up where they are.
+    """
+
+    def __init__(self) -> None:
+        self._left = torch.empty(0, dtype=torch.uint8)
+
+    def take(self, num_bytes: int) -> torch.Tensor:
+        """`[num_bytes]` uint8, not initialised, on a line of the cache; lives as long as somebody holds it."""
+        padded = -(-num_bytes // _LINE) * _LINE
+        if padded > len(self._left):
+            self._left = _chunk(max(padded, _CHUNK_BYTES))
+        taken, self._left = self._left[:num_bytes], self._left[padded:]
+        return taken
+
+
+def _chunk(num_bytes: int) -> torch.Tensor:
+    size = -(-num_bytes // _LARGE_PAGE) * _LARGE_PAGE
+    # Private: memory that could be shared with another process has no large pages.
+    mapped = mmap.mmap(-1, size + _LARGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):  # Linux, and even there a kernel may be built without them
+        with contextlib.suppress(OSError):
+            mapped.madvise(mmap.MADV_HUGEPAGE)
+    whole = torch.frombuffer(mapped, dtype=torch.uint8)
+    return whole[-whole.data_ptr() % _LARGE_PAGE :][:size]
+
+
+def is_computed(dtype: torch.dtype) -> bool:
+    """Whether the library has kernels for elements of `dtype`."""
+    return dtype in _DTYPES
+
+
+def dtype_number(dtype: torch.dtype) -> int:
+    """What the library calls `dtype`. Raises ValueError for one that it does not compute in."""
+    if dtype not in _DTYPES:
+        raise ValueError(f"native kernels compute in float32 and bfloat16, not in {dtype}")
+    return _DTYPES[dtype]
