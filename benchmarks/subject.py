@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="directory, hub id or short name; by default the built-in model")
     parser.add_argument("--random-shape", choices=SHAPES, help="instead of a model: random weights of this shape")
     parser.add_argument("--dtype", default="auto", help="of weights and KV cache")
+    parser.add_argument("--kernels", default="auto", help="as the engine's option has it")
     parser.add_argument("--threads", type=int, help="of torch; by default as many as it takes")
 
 
@@ -52,7 +53,12 @@ def load(arguments: argparse.Namespace, **engine_args: Any) -> LLM:
     """The model that was asked for, in an engine without prefix cache, so that no run profits from one before it."""
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    settings = {"dtype": arguments.dtype, "enable_prefix_caching": False, **engine_args}
+    settings = {
+        "dtype": arguments.dtype,
+        "kernels": arguments.kernels,
+        "enable_prefix_caching": False,
+        **engine_args,
+    }
     if arguments.random_shape is None:
         return LLM(arguments.model, **settings)
     with tempfile.TemporaryDirectory(prefix=f"random-{arguments.random_shape}-") as directory:

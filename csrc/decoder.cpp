@@ -15,17 +15,21 @@ Matrix matrix(const Linear& linear, void* y, int64_t y_stride, const void* resid
 
 }  // namespace
 
-Decoder::Decoder(Kernels& kernels, const DecoderShape& shape, std::vector<DecoderLayer> layers)
-    : kernels_(kernels), shape_(shape), layers_(std::move(layers)) {}
+Decoder::Decoder(Kernels& kernels, const DecoderShape& shape, const Table& embedding, std::vector<DecoderLayer> layers,
+                 const void* norm)
+    : kernels_(kernels), shape_(shape), embedding_(embedding), layers_(std::move(layers)), norm_(norm) {}
 
-void Decoder::forward(void* hidden, int64_t rows, std::span<const LayerStep> steps) {
+void Decoder::forward(const Step& step, void* hidden) {
+    const int64_t rows = int64_t(step.token_ids.size());
     if (rows == 0) return;
+    kernels_.take_rows(embedding_, step.token_ids, hidden);
     const int64_t row_bytes = shape_.hidden_size * element_bytes(shape_.dtype);
     for (size_t i = 0; i < layers_.size(); ++i) {
-        attend(layers_[i], hidden, rows, steps[i]);
+        attend(layers_[i], hidden, rows, step, step.cache + int64_t(i) * step.layer_bytes);
         for (int64_t row = 0; row < rows; row += MLP_ROWS)
             feed_forward(layers_[i], static_cast<char*>(hidden) + row * row_bytes, std::min(MLP_ROWS, rows - row));
     }
+    kernels_.rms_norm(hidden, norm_, hidden, rows, shape_.hidden_size, shape_.norm_eps, shape_.dtype);
 }
 
 char* Decoder::normed(const void* hidden, const void* gain, int64_t rows) {
@@ -34,7 +38,7 @@ char* Decoder::normed(const void* hidden, const void* gain, int64_t rows) {
     return normed;
 }
 
-void Decoder::attend(const DecoderLayer& layer, void* hidden, int64_t rows, const LayerStep& step) {
+void Decoder::attend(const DecoderLayer& layer, void* hidden, int64_t rows, const Step& step, char* k_cache) {
     const auto& [hidden_size, intermediate_size, num_heads, num_kv_heads, head_dim, eps, scale, softcap, dtype] = shape_;
     const int64_t bytes = element_bytes(dtype), q_size = num_heads * head_dim, kv_size = num_kv_heads * head_dim;
     const int64_t stride = q_size + 2 * kv_size;
@@ -42,15 +46,17 @@ void Decoder::attend(const DecoderLayer& layer, void* hidden, int64_t rows, cons
     char *k = q + q_size * bytes, *v = k + kv_size * bytes;
     const Matrix qkv[] = {matrix(layer.q, q, stride), matrix(layer.k, k, stride), matrix(layer.v, v, stride)};
     kernels_.multiply({normed(hidden, layer.attention_norm, rows), hidden_size, rows, hidden_size, dtype}, qkv);
-    kernels_.place_heads({q, q, stride, stride, num_heads, head_dim}, layer.q_norm, eps, step.rotation, rows, dtype);
-    kernels_.place_heads({k, k, stride, stride, num_kv_heads, head_dim}, layer.k_norm, eps, step.rotation, rows, dtype);
-    kernels_.store_kv(k, v, stride, stride, step.k_cache, step.v_cache, step.block_stride, num_kv_heads, head_dim, *step.plan,
-                      dtype);
+    const Rotation rotation = layer.rotation < 0 ? Rotation{} : step.rotations[layer.rotation];
+    const AttentionPlan& plan = *step.plans[layer.plan];
+    char* v_cache = k_cache + step.value_bytes;
+    kernels_.place_heads({q, q, stride, stride, num_heads, head_dim}, layer.q_norm, eps, rotation, rows, dtype);
+    kernels_.place_heads({k, k, stride, stride, num_kv_heads, head_dim}, layer.k_norm, eps, rotation, rows, dtype);
+    kernels_.store_kv(k, v, stride, stride, k_cache, v_cache, step.block_stride, num_kv_heads, head_dim, plan, dtype);
     Attention attention{};
     attention.query = q;
     attention.query_stride = stride;
-    attention.k_cache = step.k_cache;
-    attention.v_cache = step.v_cache;
+    attention.k_cache = k_cache;
+    attention.v_cache = v_cache;
     attention.block_stride = step.block_stride;
     attention.output = attended_.of<char>(rows * q_size * bytes);
     attention.output_stride = q_size;
@@ -60,7 +66,7 @@ void Decoder::attend(const DecoderLayer& layer, void* hidden, int64_t rows, cons
     attention.scale = scale;
     attention.softcap = softcap;
     attention.dtype = dtype;
-    kernels_.attend(attention, *step.plan);
+    kernels_.attend(attention, plan);
     const Matrix o = matrix(layer.o, hidden, hidden_size, hidden);
     kernels_.multiply({attention.output, q_size, rows, q_size, dtype}, {&o, 1});
 }

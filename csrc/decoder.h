@@ -1,4 +1,5 @@
-// All layers of a plain Llama network as one call: what `models/llama.py` says, without a stop between two operations.
+// A plain Llama network from token ids to the last norm as one call: what `models/llama.py` says, without a stop between
+// two operations.
 //
 // Above `kernels.h`, called once a step. It adds no arithmetic of its own, so its bits are those of the same operations
 // called one by one; what it saves is the way to each of them and back, and the memory that they hand on.
@@ -22,6 +23,7 @@ struct DecoderLayer {
     const void *attention_norm, *mlp_norm;  // [hidden_size]
     const void *q_norm, *k_norm;            // [head_dim], of each head before it rotates; or null
     Linear q, k, v, o, gate, up, down;
+    int plan, rotation;  // which of a step's; rotation -1: none
 };
 
 struct DecoderShape {
@@ -30,30 +32,34 @@ struct DecoderShape {
     DType dtype;
 };
 
-// What one layer meets in one step: how far it sees, how it rotates, where its keys and values lie.
-struct LayerStep {
-    const AttentionPlan* plan;
-    Rotation rotation;
-    void *k_cache, *v_cache;
-    int64_t block_stride;
+// What all layers meet in one step.
+struct Step {
+    std::span<const int64_t> token_ids;
+    std::vector<const AttentionPlan*> plans;
+    std::vector<Rotation> rotations;
+    char* cache;  // keys of the first layer; layers, and values behind keys, so many bytes further
+    int64_t layer_bytes, value_bytes, block_stride;
 };
 
 class Decoder {
 public:
-    // kernels and all that the layers point to must outlive it.
-    Decoder(Kernels& kernels, const DecoderShape& shape, std::vector<DecoderLayer> layers);
+    // kernels and all that is pointed to must outlive it. norm: the gain of the last one.
+    Decoder(Kernels& kernels, const DecoderShape& shape, const Table& embedding, std::vector<DecoderLayer> layers,
+            const void* norm);
 
-    // hidden [rows, hidden_size], in place; a step for each layer.
-    void forward(void* hidden, int64_t rows, std::span<const LayerStep> steps);
+    // hidden [tokens, hidden_size], after the last norm. Raises std::out_of_range for a token that is not embedded.
+    void forward(const Step& step, void* hidden);
 
 private:
-    void attend(const DecoderLayer& layer, void* hidden, int64_t rows, const LayerStep& step);
+    void attend(const DecoderLayer& layer, void* hidden, int64_t rows, const Step& step, char* k_cache);
     void feed_forward(const DecoderLayer& layer, void* hidden, int64_t rows);
     char* normed(const void* hidden, const void* gain, int64_t rows);
 
     Kernels& kernels_;
     const DecoderShape shape_;
+    const Table embedding_;
     const std::vector<DecoderLayer> layers_;
+    const void* const norm_;
     Workspace normed_, heads_, attended_, gate_, up_;
 };
 

@@ -117,6 +117,19 @@ void Kernels::multiply(Rows rows, std::span<const Matrix> matrices) {
     });
 }
 
+void Kernels::multiply_for_largest(const Rows& rows, const void* weight, int64_t outputs, int64_t* indices) {
+    const int64_t panels = ceil_div(outputs, PANEL);
+    Largest* largest = largest_.of<Largest>(panels * rows.rows);
+    const Matrix matrix{weight, nullptr, outputs, nullptr, 0, nullptr, largest};
+    multiply(rows, {&matrix, 1});
+    for (int64_t row = 0; row < rows.rows; ++row) {
+        Largest most = largest[row];
+        for (int64_t panel = 1; panel < panels; ++panel)
+            most.meet(largest[panel * rows.rows + row].value, largest[panel * rows.rows + row].index);
+        indices[row] = most.index;
+    }
+}
+
 void Kernels::pack(Rows& rows) {
     const int64_t tiles = ceil_div(rows.rows, ops_->tile_rows);
     rows.tile_bytes = ceil_div(ops_->tile_bytes(rows.depth, rows.dtype), 64) * 64;
@@ -147,6 +160,10 @@ void Kernels::place_heads(const Heads& heads, const void* gain, float eps, const
                           DType dtype) {
     const int64_t head_dim = heads.head_dim, half = rotation.rotary_dim / 2;
     if (!gain && !rotation.cosine) return;
+    const auto rotate = [&](const void* x, void* y, int64_t place) {
+        ops_->rotate(x, rotation.cosine + place * half, rotation.sine + place * half, y, heads.heads, head_dim,
+                     rotation.rotary_dim, dtype);
+    };
     each_row(rows, heads.heads * head_dim, [&](int64_t row) {
         const void* x = at(heads.x, row * heads.x_stride, dtype);
         void* y = at(heads.y, row * heads.y_stride, dtype);
@@ -156,8 +173,7 @@ void Kernels::place_heads(const Heads& heads, const void* gain, float eps, const
             x = y;
         }
         if (rotation.cosine)
-            ops_->rotate(x, rotation.cosine + row * half, rotation.sine + row * half, y, heads.heads, head_dim,
-                         rotation.rotary_dim, dtype);
+            rotate(x, y, rotation.positions ? rotation.positions[row] : row);
     });
 }
 
@@ -222,14 +238,20 @@ void Kernels::pack_weight(const void* weight, void* packed, int64_t outputs, int
     });
 }
 
-void Kernels::take_rows(const void* packed, int64_t outputs, int64_t depth, DType dtype, std::span<const int64_t> wanted,
-                        void* y) {
-    const int64_t row_bytes = depth * element_bytes(dtype), panel_bytes = packed_bytes(PANEL, depth, dtype);
+void Kernels::take_rows(const Table& table, std::span<const int64_t> wanted, void* y) {
+    const int64_t row_bytes = table.depth * element_bytes(table.dtype);
+    const int64_t panel_bytes = packed_bytes(PANEL, table.depth, table.dtype);
+    const char* weight = static_cast<const char*>(table.weight);
     for (const int64_t row : wanted)
-        if (row < 0 || row >= outputs) throw std::out_of_range("row " + std::to_string(row) + " of " + std::to_string(outputs));
-    each_row(int64_t(wanted.size()), depth, [&](int64_t i) {
-        const char* from = static_cast<const char*>(packed) + wanted[i] / PANEL * panel_bytes + wanted[i] % PANEL * 4;
+        if (row < 0 || row >= table.outputs)
+            throw std::out_of_range("row " + std::to_string(row) + " of " + std::to_string(table.outputs));
+    each_row(int64_t(wanted.size()), table.depth, [&](int64_t i) {
         char* to = static_cast<char*>(y) + i * row_bytes;
+        if (!table.is_packed) {
+            std::memcpy(to, weight + wanted[i] * row_bytes, row_bytes);
+            return;
+        }
+        const char* from = weight + wanted[i] / PANEL * panel_bytes + wanted[i] % PANEL * 4;
         for (int64_t at = 0; at < row_bytes; at += 4)
             std::memcpy(to + at, from + at * PANEL, std::min<int64_t>(4, row_bytes - at));
     });

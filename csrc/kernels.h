@@ -45,6 +45,14 @@ struct AttentionPlan {
     int64_t num_items = 0, most_rows = 0, table_stride = 0, block_size = 0, window = 0;
 };
 
+// A weight [outputs, depth] that rows are taken of, in panels or as it was.
+struct Table {
+    const void* weight;
+    int64_t outputs, depth;
+    DType dtype;
+    bool is_packed;
+};
+
 class Kernels {
 public:
     // Raises std::invalid_argument for an instruction set that is not one of `instruction_sets`.
@@ -54,11 +62,13 @@ public:
 
     // weight [outputs, depth] in panels, `packed_bytes` of them.
     void pack_weight(const void* weight, void* packed, int64_t outputs, int64_t depth, DType dtype);
-    // Rows of such a weight as they were: y [wanted, depth]. Raises std::out_of_range.
-    void take_rows(const void* packed, int64_t outputs, int64_t depth, DType dtype, std::span<const int64_t> wanted, void* y);
+    // Rows of a weight as they were: y [wanted, depth]. Raises std::out_of_range.
+    void take_rows(const Table& table, std::span<const int64_t> wanted, void* y);
 
     // The same rows by several matrices at once, whose panels are shared out as one job.
     void multiply(Rows rows, std::span<const Matrix> matrices);
+    // For each row the output that is largest, the first of equal ones, of a matrix without bias: indices [rows].
+    void multiply_for_largest(const Rows& rows, const void* weight, int64_t outputs, int64_t* indices);
     void rms_norm(const void* x, const void* weight, void* y, int64_t rows, int64_t size, float eps, DType dtype);
     void silu_and_mul(const void* gate, const void* up, void* y, int64_t rows, int64_t size, int64_t gate_stride,
                       int64_t up_stride, DType dtype);
@@ -76,7 +86,7 @@ private:
 
     const Ops* const ops_;
     Pool pool_;
-    Workspace packed_rows_, partials_;
+    Workspace packed_rows_, partials_, largest_;
     std::vector<Workspace> scratch_;  // one for each thread
 };
 

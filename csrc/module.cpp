@@ -36,38 +36,6 @@ Linear linear_of(const GivenLinear& given) {
     return {at(std::get<0>(given)), at(std::get<1>(given)), std::get<2>(given)};
 }
 
-// norms: before attention, before the MLP, of queries, of keys (0: none); linears: q, k, v, o, gate, up, down.
-typedef std::pair<std::array<Address, 4>, std::array<GivenLinear, 7>> GivenLayer;
-
-DecoderLayer layer_of(const GivenLayer& given) {
-    const auto& [norms, linears] = given;
-    std::array<Linear, 7> all;
-    std::transform(linears.begin(), linears.end(), all.begin(), linear_of);
-    return {at(norms[0]), at(norms[1]), at(norms[2]), at(norms[3]), all[0], all[1], all[2], all[3], all[4], all[5], all[6]};
-}
-
-std::unique_ptr<Decoder> made_decoder(Kernels& kernels, const std::array<int64_t, 5>& sizes, const std::array<float, 3>& numbers,
-                                      int dtype, const std::vector<GivenLayer>& given) {
-    std::vector<DecoderLayer> layers(given.size());
-    std::transform(given.begin(), given.end(), layers.begin(), layer_of);
-    const DecoderShape shape{sizes[0],   sizes[1],   sizes[2],   sizes[3],       sizes[4],
-                             numbers[0], numbers[1], numbers[2], dtype_of(dtype)};
-    return std::make_unique<Decoder>(kernels, shape, std::move(layers));
-}
-
-// For each layer its plan and its rotation; the cache [layers, 2, blocks, ...] is given by its address and strides in bytes.
-void forward(Decoder& decoder, Address hidden, int64_t rows, const std::vector<const AttentionPlan*>& plans,
-             const std::vector<std::tuple<Address, Address, int64_t>>& rotations, Address cache, int64_t layer_bytes,
-             int64_t value_bytes, int64_t block_stride) {
-    std::vector<LayerStep> steps(plans.size());
-    for (size_t i = 0; i < plans.size(); ++i) {
-        const auto& [cosine, sine, rotary_dim] = rotations[i];
-        char* keys = at<char>(cache) + int64_t(i) * layer_bytes;
-        steps[i] = {plans[i], {at<float>(cosine), at<float>(sine), rotary_dim}, keys, keys + value_bytes, block_stride};
-    }
-    decoder.forward(at(hidden), rows, steps);
-}
-
 // The tables and slots lie in tensors of int64 that may be gone before the plan is: copied.
 AttentionPlan planned(const std::vector<int64_t>& query_start_loc, const std::vector<int64_t>& seq_lens, Address tables,
                       int64_t table_stride, Address slots, int64_t num_slots, int64_t group, int64_t block_size,
@@ -76,6 +44,43 @@ AttentionPlan planned(const std::vector<int64_t>& query_start_loc, const std::ve
     const auto* slot = at<const int64_t>(slots);
     return plan_attention(query_start_loc, seq_lens, {table, table + table_stride * int64_t(seq_lens.size())}, table_stride,
                           {slot, slot + num_slots}, group, block_size, window);
+}
+
+// norms: before attention, before the MLP, of queries, of keys (0: none); linears: q, k, v, o, gate, up, down; which of a
+// step's plans and rotations (-1: none).
+typedef std::tuple<std::array<Address, 4>, std::array<GivenLinear, 7>, int, int> GivenLayer;
+
+DecoderLayer layer_of(const GivenLayer& given) {
+    const auto& [norms, linears, plan, rotation] = given;
+    std::array<Linear, 7> all;
+    std::transform(linears.begin(), linears.end(), all.begin(), linear_of);
+    return {at(norms[0]), at(norms[1]), at(norms[2]), at(norms[3]), all[0], all[1], all[2], all[3], all[4], all[5], all[6],
+            plan,         rotation};
+}
+
+// embedding: weight, entries, whether it is packed.
+std::unique_ptr<Decoder> made_decoder(Kernels& kernels, const std::array<int64_t, 5>& sizes, const std::array<float, 3>& numbers,
+                                      int dtype, const std::tuple<Address, int64_t, bool>& embedding,
+                                      const std::vector<GivenLayer>& given, Address norm) {
+    std::vector<DecoderLayer> layers(given.size());
+    std::transform(given.begin(), given.end(), layers.begin(), layer_of);
+    const DecoderShape shape{sizes[0],   sizes[1],   sizes[2],   sizes[3],       sizes[4],
+                             numbers[0], numbers[1], numbers[2], dtype_of(dtype)};
+    const auto& [weight, entries, is_packed] = embedding;
+    const Table table{at(weight), entries, shape.hidden_size, shape.dtype, is_packed};
+    return std::make_unique<Decoder>(kernels, shape, table, std::move(layers), at(norm));
+}
+
+// rotations: cosine, sine and rotary_dim of each; positions 0: they have a row for each token. The cache [layers, 2, blocks,
+// ...] is given by its address and strides in bytes.
+void forward(Decoder& decoder, Address token_ids, Address positions, int64_t rows,
+             const std::vector<const AttentionPlan*>& plans,
+             const std::vector<std::tuple<Address, Address, int64_t>>& rotations, Address cache, int64_t layer_bytes,
+             int64_t value_bytes, int64_t block_stride, Address hidden) {
+    Step step{{at<const int64_t>(token_ids), size_t(rows)}, plans, {}, at<char>(cache), layer_bytes, value_bytes, block_stride};
+    for (const auto& [cosine, sine, rotary_dim] : rotations)
+        step.rotations.push_back({at<float>(cosine), at<float>(sine), rotary_dim, at<const int64_t>(positions)});
+    decoder.forward(step, at(hidden));
 }
 
 }  // namespace
@@ -101,7 +106,7 @@ NB_MODULE(library, module) {
             "take_rows",
             [](Kernels& kernels, Address packed, int64_t outputs, int64_t depth, Address rows, int64_t num_rows, Address y,
                int dtype) {
-                kernels.take_rows(at(packed), outputs, depth, dtype_of(dtype),
+                kernels.take_rows({at(packed), outputs, depth, dtype_of(dtype), true},
                                   {at<const int64_t>(rows), size_t(num_rows)}, at(y));
             },
             nb::call_guard<nb::gil_scoped_release>())
@@ -111,6 +116,14 @@ NB_MODULE(library, module) {
                Address bias, Address y, int dtype) {
                 const Matrix matrix{at(weight), at(bias), outputs, at(y), outputs, nullptr};
                 kernels.multiply({at(x), x_stride, rows, depth, dtype_of(dtype)}, {&matrix, 1});
+            },
+            nb::call_guard<nb::gil_scoped_release>())
+        .def(
+            "largest",
+            [](Kernels& kernels, Address x, int64_t x_stride, int64_t rows, int64_t depth, int64_t outputs, Address weight,
+               Address indices, int dtype) {
+                kernels.multiply_for_largest({at(x), x_stride, rows, depth, dtype_of(dtype)}, at(weight), outputs,
+                                             at<int64_t>(indices));
             },
             nb::call_guard<nb::gil_scoped_release>())
         .def(
@@ -131,7 +144,8 @@ NB_MODULE(library, module) {
             [](Kernels& kernels, Address x, Address cosine, Address sine, Address y, int64_t rows, int64_t x_stride,
                int64_t heads, int64_t head_dim, int64_t rotary_dim, int dtype) {
                 kernels.place_heads({at(x), at(y), x_stride, heads * head_dim, heads, head_dim}, nullptr, 0.0f,
-                                    {at<float>(cosine), at<float>(sine), rotary_dim}, rows, dtype_of(dtype));
+                                    {at<float>(cosine), at<float>(sine), rotary_dim, nullptr}, rows,
+                                    dtype_of(dtype));
             },
             nb::call_guard<nb::gil_scoped_release>())
         .def(

@@ -36,6 +36,16 @@ struct Rows {
     int64_t tile_bytes = 0;
 };
 
+// The largest of some outputs, the first of those that are equal; a number that is none counts as larger than any.
+struct Largest {
+    float value;
+    int32_t index;
+
+    void meet(float other, int32_t other_index) {
+        if (other > value || (other != other && value == value)) *this = {other, other_index};
+    }
+};
+
 // One matrix that rows are multiplied by: `x @ weight^T + bias -> y [rows, outputs]`, all of the rows' dtype.
 struct Matrix {
     const void* weight;  // packed
@@ -45,6 +55,8 @@ struct Matrix {
     int64_t y_stride;
     // y itself or rows as far apart, that the product is added to once it is rounded; or null.
     const void* residual;
+    // Where it is not null nothing is written to y: the largest output of each panel, [panels, rows].
+    Largest* largest = nullptr;
 };
 
 // Queries or keys of a step: x to y, which may be the same, each [rows, heads, head_dim] with rows a stride apart.
@@ -54,10 +66,12 @@ struct Heads {
     int64_t x_stride, y_stride, heads, head_dim;
 };
 
-// RoPE of a step: cosine and sine [rows, rotary_dim / 2], or null where nothing rotates.
+// RoPE of a step: cosine and sine [rows, rotary_dim / 2], or null where nothing rotates; with positions [rows], these say
+// which of a table's rows belongs to each.
 struct Rotation {
     const float *cosine, *sine;
     int64_t rotary_dim;
+    const int64_t* positions;
 };
 
 // One step's attention; places of tokens as in `kernels/interface.py`.

@@ -80,6 +80,17 @@ static int64_t tile_bytes(int64_t depth, DType dtype) {
                                 : pairs * F32Arithmetic::STEPS * sizeof(F32Arithmetic::Input);
 }
 
+// The largest of a panel's outputs, as they would have been written.
+template <typename Type>
+INLINE Largest largest_of(const Matrix& matrix, int64_t panel, const float* sums) {
+    float rounded[PANEL];
+    for (int v = 0; v < PANEL; v += WIDTH) store(rounded + v, Type::rounded(load(sums + v)));
+    const int64_t first = panel * PANEL, left = matrix.outputs - first;
+    Largest most{rounded[0], int32_t(first)};
+    for (int64_t i = 1; i < left && i < PANEL; ++i) most.meet(rounded[i], int32_t(first + i));
+    return most;
+}
+
 template <typename Arithmetic>
 static void pack_rows_of(const Rows& rows, int64_t tile) {
     typedef typename Arithmetic::Element Element;
@@ -140,8 +151,12 @@ static void multiply_some(const Rows& rows, const Matrix& matrix, int64_t panel,
     }
     for (int64_t row = first * TILE_ROWS; row < last * TILE_ROWS && row < rows.rows; ++row) {
         const float* sums = partial + (row / TILE_ROWS - first) * tile_sums + row % TILE_ROWS * PANEL;
-        for (int p = 0; p < PANELS; ++p)
-            write_row<typename Arithmetic::Tensor>(matrix, row, panel + p, sums + p * TILE_ROWS * PANEL);
+        for (int p = 0; p < PANELS; ++p, sums += TILE_ROWS * PANEL)
+            if (matrix.largest)
+                matrix.largest[(panel + p) * rows.rows + row] =
+                    largest_of<typename Arithmetic::Tensor>(matrix, panel + p, sums);
+            else
+                write_row<typename Arithmetic::Tensor>(matrix, row, panel + p, sums);
     }
 }
 

@@ -9,6 +9,7 @@
 using pagoda::Attention;
 using pagoda::DEPTH_STEP;
 using pagoda::DType;
+using pagoda::Largest;
 using pagoda::Matrix;
 using pagoda::PANEL;
 using pagoda::PARTITION;

@@ -7,7 +7,7 @@ defines what each must compute; another implementation must agree with it. Chose
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -58,7 +58,7 @@ class AttentionScores:
 
 
 Rotation = tuple[torch.Tensor, torch.Tensor]
-"""cos and sin, each `[T, rotary_dim / 2]` in fp32."""
+"""cos and sin, each `[T, rotary_dim / 2]` in fp32: of tokens, or of positions from 0 on."""
 
 Linear = tuple[Matrix, torch.Tensor | None]
 """A matrix as `pack` made it, and its bias `[out]`."""
@@ -66,7 +66,10 @@ Linear = tuple[Matrix, torch.Tensor | None]
 
 @dataclass(frozen=True)
 class DecoderLayerParts:
-    """What a plain Llama layer computes with, by the names of its modules; q_norm and k_norm are gains `[head_dim]`."""
+    """What a plain Llama layer computes with, by the names of its modules.
+
+    q_norm, k_norm: gains `[head_dim]`; window: as in AttentionShape; rope: name of its rotation, None for none
+    """
 
     input_layernorm: torch.Tensor
     post_attention_layernorm: torch.Tensor
@@ -79,6 +82,20 @@ class DecoderLayerParts:
     gate_proj: Linear
     up_proj: Linear
     down_proj: Linear
+    window: int | None
+    rope: str | None
+
+
+@dataclass(frozen=True)
+class DecoderParts:
+    """A plain Llama network below its head.
+
+    embedding: `[vocab_size, hidden_size]`, or a head that `pack` made of the same weights; norm: the last gain
+    """
+
+    embedding: Matrix
+    layers: Sequence[DecoderLayerParts]
+    norm: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -95,22 +112,25 @@ class DecoderShape:
 
 
 class Decoder(Protocol):
-    """All layers of a network in one call, bit for bit what the operations of its kernels give one by one.
+    """A network below its head in one call, bit for bit what the operations of its kernels give one by one.
 
-    group: heads that share one KV head
+    group: heads that share one KV head; windows: those that layers have, of each of which a call wants a plan
     """
 
     group: int
+    windows: Sequence[int | None]
 
     def __call__(
         self,
-        hidden_states: torch.Tensor,
-        rotations: Sequence[Rotation | None],
-        plans: Sequence[StepPlan],
+        input_ids: torch.Tensor,
+        positions: torch.Tensor | None,
+        rotations: Mapping[str, Rotation],
+        plans: Mapping[int | None, StepPlan],
         kv_cache: torch.Tensor,
     ) -> torch.Tensor:
-        """`hidden_states [T, hidden_size]`, which may be overwritten, through a layer for each rotation and plan.
+        """`input_ids [T]` (int64) -> hidden states `[T, hidden_size]` after the last norm.
 
+        positions: `[T]` (int64), the rows of `rotations` that tokens turn by; None: row by row
         kv_cache: `[layers, 2, num_blocks, kv_heads, block_size, head_dim]`
         """
         ...
@@ -136,6 +156,10 @@ class Kernels(Protocol):
 
     def linear(self, x: torch.Tensor, weight: Matrix, bias: torch.Tensor | None) -> torch.Tensor:
         """`x [T, in] @ weight [out, in]^T + bias [out] -> [T, out]`; `weight` as it is or as `pack` made it."""
+        ...
+
+    def linear_argmax(self, x: torch.Tensor, weight: Matrix) -> torch.Tensor:
+        """`linear(x [T, in], weight, None).argmax(-1)` -> `[T]` int64: the lowest of equal outputs, NaN above all."""
         ...
 
     def take_rows(self, weight: Matrix, indices: torch.Tensor) -> torch.Tensor:
@@ -192,6 +216,6 @@ class Kernels(Protocol):
         """Causal attention of `query [T, heads, head_dim]` over the paged cache -> `[T, heads, head_dim]`."""
         ...
 
-    def decoder(self, shape: DecoderShape, layers: Sequence[DecoderLayerParts]) -> Decoder | None:
-        """The layers of a network joined into one call, or None where this implementation joins none."""
+    def decoder(self, shape: DecoderShape, parts: DecoderParts) -> Decoder | None:
+        """A network joined into one call, or None where this implementation joins none."""
         ...

@@ -7,7 +7,7 @@ scheduled token, the past in the paged cache).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import torch
@@ -104,11 +104,15 @@ class PagedAttention:
         return self.kernels.paged_attention(query, k_cache, v_cache, plan, scores)
 
     def decode(
-        self, decoder: Decoder, hidden_states: torch.Tensor, rotations: Sequence[Rotation | None]
+        self,
+        decoder: Decoder,
+        input_ids: torch.Tensor,
+        positions: torch.Tensor | None,
+        rotations: Mapping[str, Rotation],
     ) -> torch.Tensor:
-        """`hidden_states [T, hidden_size]`, which may be overwritten, through all layers at once."""
-        plans = [self._plan(window, decoder.group) for window in self.layer_windows]
-        return decoder(hidden_states, rotations, plans, self.kv_cache.tensor)
+        """The network below its head at once, with this step's plans and cache."""
+        plans = {window: self._plan(window, decoder.group) for window in decoder.windows}
+        return decoder(input_ids, positions, rotations, plans, self.kv_cache.tensor)
 
     def _plan(self, window: int | None, group: int) -> StepPlan:
         """The kernels' plan of this step, made once for all layers with the same window."""

@@ -17,6 +17,8 @@ from torch import nn
 
 from pagoda.layers.rope_scaling import Rope
 
+_FEWEST_ROWS = 1024
+
 
 class RotaryEmbedding(nn.Module):
     """Cosines and sines for given positions; holds frequencies only, so any position can be asked for."""
@@ -32,6 +34,7 @@ class RotaryEmbedding(nn.Module):
         self._at_lengths = rope.kind.at_lengths
         self.depends_on_length = self._at_lengths is not None
         """Whether a token's rotation depends on its sequence's length, not on its position alone."""
+        self._table: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def forward(
         self, positions: torch.Tensor, sequence_lengths: torch.Tensor | None = None
@@ -51,6 +54,14 @@ class RotaryEmbedding(nn.Module):
         # In fp32 even under a bf16 model: bf16 has 8 bits, and would give neighbours the same angle from 256 on.
         angles = positions[:, None].float() * frequencies  # [T, head_dim / 2], in radians
         return angles.cos() * self.attention_factor, angles.sin() * self.attention_factor
+
+    def table(self, length: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same for positions 0 to `length` - 1 or more: computed once, and again when a longer one is asked for."""
+        assert not self.depends_on_length, "such a rotation is a token's own"
+        if self._table is None or len(self._table[0]) < length:
+            rows = max(_FEWEST_ROWS, 1 << (length - 1).bit_length())
+            self._table = self(torch.arange(rows, device=self.inv_freq.device))
+        return self._table
 
     def _exponents(self) -> torch.Tensor:
         return torch.arange(0, self.rope.head_dim, 2, dtype=torch.float32) / self.rope.head_dim

@@ -175,7 +175,7 @@ class LlamaModel(nn.Module):
         layer = ParallelDecoderLayer if config.norm_placement == "parallel" else LlamaDecoderLayer
         self.layers = nn.ModuleList(layer(config, layer_idx, kit) for layer_idx in range(config.num_hidden_layers))
         self.norm = kit.norm(config.hidden_size)
-        self.decoder: Decoder | None = None  # all layers in one call; see `joined`
+        self.decoder: Decoder | None = None  # all of this in one call; see `joined`
 
     def forward(
         self,
@@ -184,26 +184,40 @@ class LlamaModel(nn.Module):
         attention: AttentionBackend,
         sequence_lengths: torch.Tensor | None,
     ) -> torch.Tensor:
+        if self.decoder is not None and isinstance(attention, PagedAttention):
+            return self._joined(self.decoder, input_ids, positions, attention, sequence_lengths)
         hidden_states = self.embed_tokens(input_ids)  # [T] -> [T, hidden_size]
         if self.has_multiplier:
             hidden_states = hidden_states * self.embedding_multiplier
-        by_name = self._rotations(positions, sequence_lengths)  # once for all layers
-        rotations = [by_name[rope] for rope in self.layer_ropes]
-        if self.decoder is not None and isinstance(attention, PagedAttention):
-            hidden_states = attention.decode(self.decoder, hidden_states, rotations)
-        else:
-            for layer, rotation in zip(self.layers, rotations, strict=True):
-                hidden_states = layer(hidden_states, rotation, attention)
+        rotations = self._rotations(positions, sequence_lengths)  # once for all layers
+        for layer, rope in zip(self.layers, self.layer_ropes, strict=True):
+            hidden_states = layer(hidden_states, None if rope is None else rotations[rope], attention)
         return self.norm(hidden_states)  # the stream grows with depth: the head wants it at one scale
 
-    def _rotations(
-        self, positions: torch.Tensor, sequence_lengths: torch.Tensor | None
-    ) -> dict[str | None, Rotation | None]:
-        """By the name that `layer_ropes` has for it; a layer without RoPE has None."""
-        rotations: dict[str | None, Rotation | None] = {None: None, "rope": self.rotary(positions, sequence_lengths)}
-        if self.sliding_rotary is not None:
-            rotations["sliding_rope"] = self.sliding_rotary(positions, sequence_lengths)
-        return rotations
+    def _joined(
+        self,
+        decoder: Decoder,
+        input_ids: torch.Tensor,
+        positions: torch.Tensor,
+        attention: PagedAttention,
+        sequence_lengths: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """All that `forward` says in one call; where it can be, rotations are looked up and not computed."""
+        if any(rope.depends_on_length for rope in self._ropes.values()):
+            return attention.decode(decoder, input_ids, None, self._rotations(positions, sequence_lengths))
+        length = max(attention.metadata.seq_lens)
+        tables = {name: rope.table(length) for name, rope in self._ropes.items()}
+        return attention.decode(decoder, input_ids, positions, tables)
+
+    @property
+    def _ropes(self) -> dict[str, RotaryEmbedding]:
+        """By the names that `layer_ropes` has for them."""
+        ropes = {"rope": self.rotary}
+        return ropes if self.sliding_rotary is None else {**ropes, "sliding_rope": self.sliding_rotary}
+
+    def _rotations(self, positions: torch.Tensor, sequence_lengths: torch.Tensor | None) -> dict[str, Rotation]:
+        """Of this pass's tokens; layers without RoPE have no name, and find none."""
+        return {name: rope(positions, sequence_lengths) for name, rope in self._ropes.items()}
 
 
 class LlamaForCausalLM(nn.Module):
@@ -257,6 +271,14 @@ class LlamaForCausalLM(nn.Module):
         if (bound := self.config.final_logit_softcapping) is not None:
             logits = (logits / bound).tanh() * bound
         return logits
+
+    def best_tokens(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """`compute_logits(hidden_states).argmax(-1)`, `[T]` int64, without the logits where the kernels need none."""
+        config, head = self.config, self.lm_head
+        is_plain = config.logits_scaling == 1.0 and config.final_logit_softcapping is None
+        if head is None or not is_plain or head.group.size > 1 or head.packed is None:
+            return self.compute_logits(hidden_states).argmax(-1)
+        return head.kernels.linear_argmax(hidden_states, head.packed)
 
     @torch.no_grad()
     def initialize(self, seed: int) -> None:

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pagoda.engine.sampling import device_picking, host_picking
 from pagoda.engine.sampling.sampler import Sampler, SampleRow
 from pagoda.engine.sampling.token_lists import TokenLists
 from pagoda.sampling_params import SamplingParams
@@ -74,3 +75,23 @@ def test_a_filtered_draw_stays_within_top_k(batch: tuple[torch.Tensor, list[Samp
         order = torch.sort(row_logits, descending=True, stable=True).indices.tolist()
         limit = 1 if row.params.is_greedy else row.params.top_k or VOCAB_SIZE
         assert order.index(sampled.token_id) < limit
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    made=st.lists(params, min_size=1, max_size=6),
+    vocab_size=st.sampled_from([3, 700, 2050, 9000]),
+    spread=st.sampled_from([0.05, 1.0, 4.0]),
+    is_coarse=st.booleans(),
+    seed=st.integers(0, 1 << 40),
+)
+def test_a_processor_picks_the_tokens_that_an_accelerator_picks(
+    made: list[SamplingParams], vocab_size: int, spread: float, is_coarse: bool, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(len(made), vocab_size, generator=generator) * spread
+    if is_coarse:
+        logits = logits.bfloat16().float()
+    logits[:, ::7] = float("-inf")
+    rows = [_row(each, seed + index, index % 3) for index, each in enumerate(made)]
+    assert host_picking.pick(logits.numpy(), rows) == device_picking.pick(logits, rows)

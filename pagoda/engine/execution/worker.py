@@ -20,7 +20,7 @@ from pagoda.engine.outputs import Logprob, SampledToken
 from pagoda.engine.sampling.constraints import constraint_names, no_token_left
 from pagoda.engine.sampling.logprobs import prompt_logprobs
 from pagoda.engine.sampling.rows import SampleRow, ScoreRow, StepRows
-from pagoda.engine.sampling.sampler import NO_TOKEN, Sampler
+from pagoda.engine.sampling.sampler import NO_TOKEN, Sampler, takes_the_best
 from pagoda.engine.scheduling.plan import SchedulerOutput, StepOutput
 from pagoda.kernels.interface import Kernels
 from pagoda.layers.kv_cache import KVCache
@@ -66,7 +66,8 @@ class Worker:
 
     def execute(self, plan: SchedulerOutput, rows: StepRows) -> StepOutput:
         """Run one step: the network over all its tokens, then what each row asks for."""
-        computed = self.runner.execute(plan)
+        best_only = bool(rows.samples) and not rows.scores and all(map(takes_the_best, rows.samples))
+        computed = self.runner.execute(plan, best_only=best_only)
         tokens, errors = self._sample(plan, computed, rows.samples)
         pooled, pooled_so_far = pool(plan, computed.hidden_states, rows.pools) if rows.pools else ({}, {})
         return StepOutput(
@@ -83,10 +84,13 @@ class Worker:
         """A token for each row, from the request's last row of logits; or why there can be none."""
         if not rows:
             return {}, {}
-        ends = _ends(plan, [entry.num_logits for entry in plan.scheduled])
-        indices = [ends[row.request_id] - 1 for row in rows]
-        # Most steps sample everywhere: then the logits are taken as they lie, without a copy.
-        logits = computed.logits if len(indices) == len(computed.logits) else computed.logits[indices]
+        last_rows = _last_rows(plan, rows)
+        if computed.best_tokens is not None:
+            best = computed.best_tokens.tolist()
+            return {row.request_id: (SampledToken(best[i], None),) for i, row in zip(last_rows, rows, strict=True)}, {}
+        assert computed.logits is not None, "logits or best tokens"
+        # Most steps sample everywhere: then they are taken as they lie.
+        logits = computed.logits[last_rows] if len(rows) < len(computed.logits) else computed.logits
         tokens: dict[str, tuple[SampledToken, ...]] = {}
         errors: dict[str, str] = {}
         for row, sampled in zip(rows, self.sampler.sample(logits, rows), strict=True):
@@ -98,6 +102,12 @@ class Worker:
         return tokens, errors
 
 
+def _last_rows(plan: SchedulerOutput, rows: Sequence[SampleRow]) -> Sequence[int]:
+    """Among the rows of logits, the last of each request that samples."""
+    ends = _ends(plan, [entry.num_logits for entry in plan.scheduled])
+    return [ends[row.request_id] - 1 for row in rows]
+
+
 def _scored(
     plan: SchedulerOutput, computed: ModelOutput, rows: Sequence[ScoreRow]
 ) -> dict[str, tuple[dict[int, Logprob], ...]]:
@@ -107,6 +117,7 @@ def _scored(
     scored = {}
     for row in rows:
         first = ends[row.request_id] - lengths[row.request_id] + row.first_row
+        assert computed.logits is not None, "scores are asked for"
         logits = computed.logits[first : first + len(row.targets)]
         scored[row.request_id] = tuple(prompt_logprobs(logits, row.targets, row.num_logprobs))
     return scored

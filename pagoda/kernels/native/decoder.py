@@ -1,17 +1,18 @@
-"""All layers of a plain Llama network in one call of the library (`csrc/decoder.cpp`).
+"""A plain Llama network below its head in one call of the library (`csrc/decoder.cpp`).
 
-On the token's path in place of the layers, where `models/joined.py` found them plain: between two operations of a small
-model Python takes longer than the operations do.
+On the token's path in place of the modules, where `models/joined.py` found them plain. A step reads all weights, so
+that nothing of Python and torch is in the cache when it ends: each operation called from there costs a tenth of a
+millisecond.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 
-from pagoda.kernels.interface import DecoderLayerParts, DecoderShape, Linear, Rotation, StepPlan
+from pagoda.kernels.interface import DecoderLayerParts, DecoderParts, DecoderShape, Rotation, StepPlan
 from pagoda.kernels.native import library
 from pagoda.kernels.native.packed_weight import PackedWeight, dtype_number
 
@@ -19,81 +20,97 @@ _NORMS = ("input_layernorm", "post_attention_layernorm", "q_norm", "k_norm")
 _LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
+@dataclass(frozen=True)
+class _Turn:
+    """A rotation as the library takes it; holds the tensors that the addresses are of."""
+
+    given: Rotation
+    used: Rotation
+    addresses: tuple[int, int, int]
+
+    @classmethod
+    def of(cls, rotation: Rotation) -> _Turn:
+        cosine, sine = (part.float().contiguous() for part in rotation)
+        return cls(rotation, (cosine, sine), (cosine.data_ptr(), sine.data_ptr(), 2 * cosine.shape[-1]))
+
+
 class NativeDecoder:
     """`interface.Decoder` over packed weights; keeps alive what it is made of."""
 
-    def __init__(self, kernels: library.Kernels, shape: DecoderShape, layers: Sequence[DecoderLayerParts]) -> None:
-        assert {field.name for field in fields(DecoderLayerParts)} == {*_NORMS, *_LINEARS}
-        self._layers = layers
-        self._dtype = layers[0].input_layernorm.dtype
-        self.group = shape.num_heads // shape.num_kv_heads
+    def __init__(self, kernels: library.Kernels, shape: DecoderShape, parts: DecoderParts) -> None:
+        self._parts = parts
+        self._dtype = parts.norm.dtype
         self._hidden_size = shape.hidden_size
+        self.group = shape.num_heads // shape.num_kv_heads
+        self.windows: Sequence[int | None] = list(dict.fromkeys(layer.window for layer in parts.layers))
+        self._ropes = list(dict.fromkeys(layer.rope for layer in parts.layers if layer.rope is not None))
+        self._turns: dict[str, _Turn] = {}
         sizes = (shape.hidden_size, shape.intermediate_size, shape.num_heads, shape.num_kv_heads, shape.head_dim)
         numbers = (shape.norm_eps, shape.scores.scale, shape.scores.softcap or 0.0)
-        given = [_addresses(layer) for layer in layers]
-        self._decoder = library.Decoder(kernels, sizes, numbers, dtype_number(self._dtype), given)
+        layers = [self._given(layer) for layer in parts.layers]
+        embedding, norm = _table(parts.embedding), parts.norm.data_ptr()
+        self._decoder = library.Decoder(kernels, sizes, numbers, dtype_number(self._dtype), embedding, layers, norm)
 
     def __call__(
         self,
-        hidden_states: torch.Tensor,
-        rotations: Sequence[Rotation | None],
-        plans: Sequence[StepPlan],
+        input_ids: torch.Tensor,
+        positions: torch.Tensor | None,
+        rotations: Mapping[str, Rotation],
+        plans: Mapping[int | None, StepPlan],
         kv_cache: torch.Tensor,
     ) -> torch.Tensor:
-        hidden_states = hidden_states.contiguous()
-        if hidden_states.shape[1:] != (self._hidden_size,) or hidden_states.dtype != self._dtype:
-            raise ValueError(
-                f"hidden states {list(hidden_states.shape)} {hidden_states.dtype} came, but [T, {self._hidden_size}] "
-                f"{self._dtype} are expected"
-            )
-        # Contiguous copies must live until the call returns.
-        placed = {id(rotation): _contiguous(rotation) for rotation in rotations if rotation is not None}
-        turns = [(0, 0, 0) if rotation is None else _turn(placed[id(rotation)]) for rotation in rotations]
+        hidden_states = torch.empty(len(input_ids), self._hidden_size, dtype=self._dtype)
         layer_stride, value_stride, block_stride = kv_cache.stride()[:3]
         size = kv_cache.element_size()
         self._decoder.forward(
-            hidden_states.data_ptr(),
-            len(hidden_states),
-            plans,
-            turns,
+            input_ids.data_ptr(),
+            _address(positions),
+            len(input_ids),
+            [plans[window] for window in self.windows],
+            [self._turn(name, rotations[name]).addresses for name in self._ropes],
             kv_cache.data_ptr(),
             layer_stride * size,
             value_stride * size,
             block_stride,
+            hidden_states.data_ptr(),
         )
         return hidden_states
 
+    def _turn(self, name: str, rotation: Rotation) -> _Turn:
+        """Kept until another rotation comes under the name: tables come again and again."""
+        turn = self._turns.get(name)
+        if turn is None or turn.given is not rotation:
+            turn = self._turns[name] = _Turn.of(rotation)
+        return turn
 
-def is_packed(layer: DecoderLayerParts) -> bool:
-    """Whether all of a layer's matrices are ours, and all it holds is of one dtype."""
-    linears: list[Linear] = [getattr(layer, name) for name in _LINEARS]
-    if not all(isinstance(weight, PackedWeight) for weight, _ in linears):
-        return False
-    given = [layer.input_layernorm, layer.post_attention_layernorm, layer.q_norm, layer.k_norm]
-    given += [bias for _, bias in linears]
-    dtypes = {weight.dtype for weight, _ in linears} | {tensor.dtype for tensor in given if tensor is not None}
-    return len(dtypes) == 1
-
-
-def _addresses(layer: DecoderLayerParts) -> tuple[list[int], list[tuple[int, int, int]]]:
-    return (
-        [_address(getattr(layer, name)) for name in _NORMS],
-        [
+    def _given(self, layer: DecoderLayerParts) -> tuple[list[int], list[tuple[int, int, int]], int, int]:
+        norms = [_address(getattr(layer, name)) for name in _NORMS]
+        linears = [
             (weight.data.data_ptr(), _address(bias), weight.out_features)
             for weight, bias in (getattr(layer, name) for name in _LINEARS)
-        ],
-    )
+        ]
+        rope = -1 if layer.rope is None else self._ropes.index(layer.rope)
+        return norms, linears, self.windows.index(layer.window), rope
+
+
+def are_packed(parts: DecoderParts) -> bool:
+    """Whether all matrices of the layers are ours, and all tensors of one dtype."""
+    tensors = [parts.embedding, parts.norm]
+    for layer in parts.layers:
+        linears = [getattr(layer, name) for name in _LINEARS]
+        if not all(isinstance(weight, PackedWeight) for weight, _ in linears):
+            return False
+        tensors += [part for linear in linears for part in linear]
+        tensors += [getattr(layer, name) for name in _NORMS]
+    return len({tensor.dtype for tensor in tensors if tensor is not None}) == 1
+
+
+def _table(embedding: PackedWeight | torch.Tensor) -> tuple[int, int, bool]:
+    if isinstance(embedding, PackedWeight):
+        return embedding.data.data_ptr(), embedding.out_features, True
+    assert embedding.is_contiguous()
+    return embedding.data_ptr(), len(embedding), False
 
 
 def _address(tensor: torch.Tensor | None) -> int:
     return 0 if tensor is None else tensor.data_ptr()
-
-
-def _contiguous(rotation: Rotation) -> Rotation:
-    cosine, sine = rotation
-    return cosine.float().contiguous(), sine.float().contiguous()
-
-
-def _turn(rotation: Rotation) -> tuple[int, int, int]:
-    cosine, sine = rotation
-    return cosine.data_ptr(), sine.data_ptr(), 2 * cosine.shape[-1]

@@ -39,6 +39,17 @@ class Kernels:
         y: int,
         dtype: int,
     ) -> None: ...
+    def largest(
+        self,
+        x: int,
+        x_stride: int,
+        rows: int,
+        depth: int,
+        outputs: int,
+        weight: int,
+        indices: int,
+        dtype: int,
+    ) -> None: ...
     def rms_norm(self, x: int, weight: int, y: int, rows: int, size: int, eps: float, dtype: int) -> None: ...
     def silu_and_mul(
         self, gate: int, up: int, y: int, rows: int, size: int, gate_stride: int, up_stride: int, dtype: int
@@ -89,15 +100,23 @@ class Kernels:
     ) -> None: ...
 
 _Linear = tuple[int, int, int]
-_Layer = tuple[Sequence[int], Sequence[_Linear]]
+_Layer = tuple[Sequence[int], Sequence[_Linear], int, int]
 
 class Decoder:
     def __init__(
-        self, kernels: Kernels, sizes: Sequence[int], numbers: Sequence[float], dtype: int, layers: Sequence[_Layer]
+        self,
+        kernels: Kernels,
+        sizes: Sequence[int],
+        numbers: Sequence[float],
+        dtype: int,
+        embedding: tuple[int, int, bool],
+        layers: Sequence[_Layer],
+        norm: int,
     ) -> None: ...
     def forward(
         self,
-        hidden: int,
+        token_ids: int,
+        positions: int,
         rows: int,
         plans: Sequence[AttentionPlan],
         rotations: Sequence[tuple[int, int, int]],
@@ -105,4 +124,5 @@ class Decoder:
         layer_bytes: int,
         value_bytes: int,
         block_stride: int,
+        hidden: int,
     ) -> None: ...

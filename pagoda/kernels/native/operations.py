@@ -7,8 +7,6 @@ whatever else is in the step, for any block size and any number of threads: ever
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 
 from pagoda.kernels.interface import (
@@ -16,13 +14,13 @@ from pagoda.kernels.interface import (
     AttentionScores,
     AttentionShape,
     Decoder,
-    DecoderLayerParts,
+    DecoderParts,
     DecoderShape,
     Matrix,
     StepPlan,
 )
 from pagoda.kernels.native import library
-from pagoda.kernels.native.decoder import NativeDecoder, is_packed
+from pagoda.kernels.native.decoder import NativeDecoder, are_packed
 from pagoda.kernels.native.packed_weight import Arena, PackedWeight, dtype_number, is_computed
 from pagoda.kernels.reference.operations import ReferenceKernels
 
@@ -67,12 +65,7 @@ class NativeKernels(ReferenceKernels):
         return output
 
     def linear(self, x: torch.Tensor, weight: Matrix, bias: torch.Tensor | None) -> torch.Tensor:
-        # A matrix that nobody packed is one that is seldom used: a router of experts.
-        packed = weight if isinstance(weight, PackedWeight) else self.pack(weight)
-        if x.shape[-1] != packed.in_features or x.dtype != packed.dtype:
-            wanted = f"[T, {packed.in_features}] {packed.dtype}"
-            raise ValueError(f"a product with x {list(x.shape)} {x.dtype}, expected {wanted}")
-        x = _rows(x)
+        x, packed = self._factors(x, weight)
         output = x.new_empty(len(x), packed.out_features)
         self._library.linear(
             x.data_ptr(),
@@ -86,6 +79,29 @@ class NativeKernels(ReferenceKernels):
             dtype_number(x.dtype),
         )
         return output
+
+    def linear_argmax(self, x: torch.Tensor, weight: Matrix) -> torch.Tensor:
+        x, packed = self._factors(x, weight)
+        indices = torch.empty(len(x), dtype=torch.int64)
+        self._library.largest(
+            x.data_ptr(),
+            x.stride(0),
+            len(x),
+            packed.in_features,
+            packed.out_features,
+            packed.data.data_ptr(),
+            indices.data_ptr(),
+            dtype_number(x.dtype),
+        )
+        return indices
+
+    def _factors(self, x: torch.Tensor, weight: Matrix) -> tuple[torch.Tensor, PackedWeight]:
+        # A matrix that nobody packed is one that is seldom used: a router of experts.
+        packed = weight if isinstance(weight, PackedWeight) else self.pack(weight)
+        if x.shape[-1] != packed.in_features or x.dtype != packed.dtype:
+            wanted = f"[T, {packed.in_features}] {packed.dtype}"
+            raise ValueError(f"a product with x {list(x.shape)} {x.dtype}, expected {wanted}")
+        return _rows(x), packed
 
     def rms_norm(self, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
         x = x.contiguous()
@@ -186,8 +202,8 @@ class NativeKernels(ReferenceKernels):
         )
         return output
 
-    def decoder(self, shape: DecoderShape, layers: Sequence[DecoderLayerParts]) -> Decoder | None:
-        return NativeDecoder(self._library, shape, layers) if all(map(is_packed, layers)) else None
+    def decoder(self, shape: DecoderShape, parts: DecoderParts) -> Decoder | None:
+        return NativeDecoder(self._library, shape, parts) if are_packed(parts) else None
 
 
 def _rows(x: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,7 @@ the same for every request (`attention_plan`), whose sums are added in the order
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch.nn import functional as F
@@ -22,7 +22,7 @@ from pagoda.kernels.interface import (
     AttentionScores,
     AttentionShape,
     Decoder,
-    DecoderLayerParts,
+    DecoderParts,
     DecoderShape,
     Matrix,
     StepPlan,
@@ -72,6 +72,9 @@ class ReferenceKernels:
         rest = F.pad(weight[-num_left:], (0, 0, 0, padding))
         rest_bias = None if bias is None else F.pad(bias[-num_left:], (0, padding))
         return torch.cat((bulk, F.linear(x, rest, rest_bias)[..., :num_left]), dim=-1)
+
+    def linear_argmax(self, x: torch.Tensor, weight: Matrix) -> torch.Tensor:
+        return self.linear(x, weight, None).argmax(-1)
 
     def take_rows(self, weight: Matrix, indices: torch.Tensor) -> torch.Tensor:
         return F.embedding(indices, weight)
@@ -148,7 +151,7 @@ class ReferenceKernels:
                 output[batch.rows[batch.is_real]] = attended[batch.is_real]
         return output
 
-    def decoder(self, shape: DecoderShape, layers: Sequence[DecoderLayerParts]) -> Decoder | None:
+    def decoder(self, shape: DecoderShape, parts: DecoderParts) -> Decoder | None:
         return None  # each operation by itself
 
 

@@ -34,7 +34,7 @@ class CountingRunner:
         self.plans: list[SchedulerOutput] = []
         self.failure: BaseException | None = None
 
-    def execute(self, plan: SchedulerOutput) -> ModelOutput:
+    def execute(self, plan: SchedulerOutput, *, best_only: bool = False) -> ModelOutput:
         self.plans.append(plan)
         if self.failure is not None:
             raise self.failure
@@ -43,7 +43,8 @@ class CountingRunner:
         logits = torch.zeros(len(wanted), VOCAB_SIZE)
         for row, token_id in enumerate(wanted):
             logits[row, (token_id + 1) % VOCAB_SIZE] = 10.0
-        return ModelOutput(torch.tensor(fed, dtype=torch.float32)[:, None], logits)
+        hidden_states = torch.tensor(fed, dtype=torch.float32)[:, None]
+        return ModelOutput(hidden_states, None, logits.argmax(-1)) if best_only else ModelOutput(hidden_states, logits)
 
 
 class HastyExecutor:
@@ -296,7 +297,8 @@ def test_recorded_plans_replay_on_a_fresh_runner_to_the_same_logits(make_llm: Ca
     plans, outputs = [], []
     execute = runner.execute
 
-    def record(plan: SchedulerOutput) -> ModelOutput:
+    def record(plan: SchedulerOutput, *, best_only: bool) -> ModelOutput:
+        assert not best_only, "these draw"
         plans.append(plan)
         outputs.append(execute(plan))
         return outputs[-1]

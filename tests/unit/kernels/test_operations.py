@@ -366,6 +366,25 @@ def test_rows_of_a_packed_matrix_come_back_as_they_were(shape: tuple[int, int], 
         KERNELS.take_rows(KERNELS.pack(weight), torch.tensor([shape[0]]))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(1, 16), (31, 8), (97, 50), (331, 16)])
+def test_the_best_output_is_the_first_of_the_largest(shape: tuple[int, int], dtype: torch.dtype) -> None:
+    weight = torch.randn(shape).to(dtype)
+    weight[shape[0] // 2 :] = weight[: -(shape[0] // 2) or None].flip(0)  # outputs that are equal, far apart
+    x = torch.randn(30, shape[1]).to(dtype)
+    packed = KERNELS.pack(weight)
+    for rows in (x, x[:1], x[:5]):
+        outputs = KERNELS.linear(rows, packed, None)
+        expected = outputs.float().numpy().argmax(-1)
+        assert KERNELS.linear_argmax(rows, packed).tolist() == expected.tolist()
+
+
+def test_an_output_that_is_no_number_is_the_best() -> None:
+    weight = torch.ones(80, 8)
+    weight[[7, 50]] = float("nan")
+    assert KERNELS.linear_argmax(torch.ones(2, 8), KERNELS.pack(weight)).tolist() == [7, 7]
+
+
 @pytest.mark.parametrize("out_features", [1, 8, 10, 24, 40, 64, 100, 331])
 def test_a_row_of_a_product_has_the_same_bits_wherever_it_stands(out_features: int) -> None:
     x, weight = torch.randn(160, 90), torch.randn(out_features, 90)

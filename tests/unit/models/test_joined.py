@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -37,6 +38,8 @@ PLAIN: dict[str, dict[str, Any]] = {
     "some slide": {"sliding_window": 9, "layer_types": ("full_attention", "sliding_attention", "full_attention")},
     "some do not rotate": {"rotating_layers": (True, False, True)},
     "half a head rotates": {"rotary_dim": 8},
+    "one matrix for both ends": {"tie_word_embeddings": True},
+    "rotations of the sequence's own": {"rope_scaling": {"rope_type": "dynamic", "factor": 2.0}},
     "bounded scores": {"attn_logit_softcapping": 5.0, "attention_scale": 0.3},
 }
 OTHER: dict[str, dict[str, Any]] = {
@@ -48,6 +51,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "bounded projections": {"clip_qkv": 1.0},
     "norms of all heads as one": {"qk_norm": True, "qk_norm_span": "width"},
     "norms behind the rotation": {"qk_norm": True, "qk_norm_after_rope": True},
+    "embeddings at another scale": {"embedding_multiplier": 8.0},
     "experts": {"experts": ExpertsConfig(4, 2, 16, True, None, (True, True, True))},
 }
 needs_library = pytest.mark.skipif(
@@ -74,6 +78,7 @@ def _network(config: ModelConfig, dtype: torch.dtype, kernels: Kernels) -> Llama
     for layer in network.modules():
         if isinstance(layer, ParallelLinear):
             layer.finish_loading()
+    network.finish_loading()
     return network.requires_grad_(False).eval()
 
 
@@ -140,10 +145,10 @@ def test_the_reference_joins_nothing() -> None:
 
 
 @needs_library
-def test_hidden_states_of_another_width_are_refused() -> None:
-    kernels = _kernels(1)
-    network = _network(ModelConfig(**BASE), torch.float32, kernels)
+def test_a_token_beyond_the_vocabulary_is_refused() -> None:
+    config, kernels = ModelConfig(**BASE), _kernels(1)
+    network = _network(config, torch.float32, kernels)
     join_layers(network, kernels)
-    assert network.model.decoder is not None
-    with pytest.raises(ValueError, match=r"\[2, 47\].*\[T, 48\]"):
-        network.model.decoder(torch.zeros(2, 47), [None] * 3, [], torch.zeros(3, 2, 1, 2, 8, 16))
+    network.config = replace(config, vocab_size=1000)  # so that ids run past the embedding
+    with pytest.raises(IndexError, match="of 96"):
+        _steps(network, kernels, torch.float32)

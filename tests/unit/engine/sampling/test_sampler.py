@@ -222,11 +222,11 @@ def test_a_forbidden_token_never_comes_up_in_a_draw() -> None:
 
 
 def test_a_draw_at_the_very_end_of_the_distribution_stays_inside(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pagoda.engine.sampling.sampler.uniform", lambda seed, position: 1 - 2.0**-53)
+    monkeypatch.setattr("pagoda.engine.sampling.host_picking.uniform", lambda seed, position: 1 - 2.0**-53)
     logits = logits_of(0, 0, 0, -math.inf)
     assert pick(logits) == 2
     assert pick(logits, top_k=3) == 2
-    monkeypatch.setattr("pagoda.engine.sampling.sampler.uniform", lambda seed, position: 0.0)
+    monkeypatch.setattr("pagoda.engine.sampling.host_picking.uniform", lambda seed, position: 0.0)
     assert pick(logits_of(-math.inf, 0, 0)) == 1
 
 
