@@ -100,7 +100,7 @@ void Kernels::multiply(Rows rows, std::span<const Matrix> matrices) {
     pack(rows);
     const int64_t tiles = ceil_div(rows.rows, ops_->tile_rows);
     const int64_t pass_bytes = ops_->tile_bytes(std::min(rows.depth, DEPTH_STEP), rows.dtype);
-    const int64_t per_chunk = std::max<int64_t>(1, ROWS_BYTES / pass_bytes);
+    const int64_t fit = std::max<int64_t>(1, ROWS_BYTES / pass_bytes), per_chunk = ceil_div(tiles, ceil_div(tiles, fit));
     int64_t panels = 0;
     for (const Matrix& matrix : matrices) panels += ceil_div(matrix.outputs, PANEL);
     const int64_t chunks = ceil_div(tiles, per_chunk), partial = 2 * std::min(per_chunk, tiles) * ops_->tile_rows * PANEL;
