@@ -27,7 +27,7 @@ from pagoda.cli.console.prompts import read_prompts
 from pagoda.cli.console.terminal import Terminal
 from pagoda.engine.outputs import CompletionOutput, RequestOutput
 from pagoda.sampling_params import RequestOutputKind, SamplingParams
-from pagoda.startup import collector_paused, leave_out_the_compiler
+from pagoda.startup import collector_paused
 
 if TYPE_CHECKING:
     from pagoda.llm import LLM
@@ -57,7 +57,6 @@ def generate(
     sampling_params(sampling)
     keywords = engine_settings(engine)
     # torch takes seconds to import: only once everything that can be checked without it is sound.
-    leave_out_the_compiler()
     with collector_paused():
         from pagoda.llm import LLM
 

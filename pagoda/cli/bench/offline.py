@@ -23,7 +23,7 @@ from pagoda.cli.console.terminal import Terminal
 from pagoda.errors import ConfigError
 from pagoda.loadtest.metrics import percentile
 from pagoda.sampling_params import RequestOutputKind, SamplingParams
-from pagoda.startup import collector_paused, leave_out_the_compiler
+from pagoda.startup import collector_paused
 
 if TYPE_CHECKING:
     from pagoda.llm import LLM
@@ -118,7 +118,6 @@ def _load(work: OfflineWorkload, engine: Settings) -> LLM:
     """The model, warmed up: the first step of a process pays for what later ones find ready."""
     keywords = engine_settings(engine)
     # torch takes seconds to import: only once everything that can be checked without it is sound.
-    leave_out_the_compiler()
     with collector_paused():
         from pagoda.llm import LLM
 

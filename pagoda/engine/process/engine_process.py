@@ -38,7 +38,7 @@ from pagoda.engine.process.messages import (
     stepped,
 )
 from pagoda.errors import PagodaError
-from pagoda.startup import collector_paused, leave_out_the_compiler
+from pagoda.startup import collector_paused
 
 if TYPE_CHECKING:
     from pagoda.engine.engine import LLMEngine, PreparedRequest
@@ -164,7 +164,6 @@ def main(descriptor: int) -> int:
 
 
 def _load(args: EngineArgs, began: float) -> tuple[LLMEngine, EngineInfo]:
-    leave_out_the_compiler()
     with collector_paused():
         from pagoda.engine.engine import LLMEngine
 
