@@ -27,6 +27,7 @@ from pagoda.installation import program
 from pagoda.language import language_of
 from pagoda.rag.answer import Answer
 from pagoda.rag.answerer import Answerer, GroundedQuestion
+from pagoda.rag.asked_version import told_version
 from pagoda.rag.directives import readable_part, without_directives
 from pagoda.rag.documents.document import Chunk, Hit
 from pagoda.rag.extractive.answerer import QuotingAnswerer
@@ -38,7 +39,7 @@ from pagoda.rag.index.options import IndexOptions
 from pagoda.rag.inputs import chat_model_of, check_question, embedder_of, named_place, reranker_of
 from pagoda.rag.query import AnswererName, RagQuery, Turn, Where
 from pagoda.rag.retrieval.filters import fields_of
-from pagoda.rag.retrieval.versions import told_copies, told_version
+from pagoda.rag.retrieval.versions import told_copies
 from pagoda.rag.words import words_in
 
 if TYPE_CHECKING:

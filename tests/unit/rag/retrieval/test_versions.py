@@ -9,8 +9,9 @@ import pytest
 
 from pagoda.language import Language
 from pagoda.rag.answer import Citation
+from pagoda.rag.asked_version import told_version
 from pagoda.rag.documents.document import Chunk, Hit
-from pagoda.rag.retrieval.versions import told_copies, told_version, without_copies
+from pagoda.rag.retrieval.versions import told_copies, without_copies
 
 PAGE = "The maximum upload size of the service is {} MB for free accounts, and each user has one."
 
