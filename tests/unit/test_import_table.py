@@ -35,7 +35,7 @@ TABLE: dict[str, frozenset[str]] = {
     "models": FOUNDATION | {"kernels", "layers"},
     "chat": FOUNDATION,
     "engine": FOUNDATION | {"kernels", "layers", "models", "chat"},
-    "minilm": FOUNDATION,
+    "minilm": FOUNDATION | {"kernels"},
     "nlu": FOUNDATION | {"minilm"},
     "graph": FOUNDATION,
     "rag": FOUNDATION | {"chat", "minilm"},
