@@ -33,7 +33,7 @@ from rivals.workload import drawn_lists, read_lists
 
 from pagoda.errors import ConfigError
 from pagoda.kernels.interface import Kernels
-from pagoda.kernels.machine_limits import product_peak, read_bandwidth, reading_buffer
+from pagoda.kernels.machine_limits import ProductPeak, read_bandwidth, reading_buffer
 from pagoda.kernels.select import select_kernels
 from pagoda.models.checkpoint.loading import load_config
 
@@ -55,8 +55,9 @@ class Run:
         self.rows: list[Row] = []
         self.facts: list[Fact] = []
         self._buffer = reading_buffer()
-        self._kernels = _kernels(arguments.pagoda_kernels)
-        self.peaks = {name: product_peak(dtype, self._kernels) for name, dtype in PRODUCTS.items()}
+        kernels = _kernels(arguments.pagoda_kernels)
+        self._peaks = {name: ProductPeak(dtype, kernels) for name, dtype in PRODUCTS.items()}
+        self.peaks = {name: peak.measure() for name, peak in self._peaks.items()}
         self._logs = Path(tempfile.mkdtemp(prefix="peers-"))
 
     def compare(self, shape: str) -> None:
@@ -92,7 +93,7 @@ class Run:
 
     def _limits(self) -> Limits:
         """What the machine can just now, in the dtype that is compared."""
-        return Limits(read_bandwidth(self._buffer), product_peak(PRODUCTS[self.arguments.dtype], self._kernels))
+        return Limits(read_bandwidth(self._buffer), self._peaks[self.arguments.dtype].measure())
 
     def _commands(self, subject: Subject) -> dict[str, Command]:
         commands = {}

@@ -19,7 +19,7 @@ from pagoda.engine.scheduling.request import Request
 from pagoda.engine.scheduling.scheduler import Scheduler
 from pagoda.sampling_params import SamplingParams
 
-TARGET_MS = 1.0
+TARGET_MS = 0.7
 
 
 def make_scheduler(num_requests: int, prompt_len: int, num_steps: int) -> Scheduler:
@@ -50,16 +50,16 @@ def sample(output: SchedulerOutput) -> StepOutput:
 
 
 def measure(scheduler: Scheduler, num_steps: int) -> tuple[list[float], list[float]]:
-    """Milliseconds of each schedule() and of each update()."""
+    """Milliseconds of processor time of each schedule() and of each update()."""
     schedule_ms, update_ms = [], []
     for _ in range(num_steps):
-        begin = time.perf_counter()
+        begin = time.thread_time()
         output = scheduler.schedule()
-        planned = time.perf_counter()
+        planned = time.thread_time()
         sampled = sample(output)
-        sampled_at = time.perf_counter()
+        sampled_at = time.thread_time()
         scheduler.update(output, sampled)
-        end = time.perf_counter()
+        end = time.thread_time()
         schedule_ms.append((planned - begin) * 1e3)
         update_ms.append((end - sampled_at) * 1e3)
     return schedule_ms, update_ms
@@ -79,8 +79,10 @@ def main() -> None:
     scheduler = make_scheduler(args.num_requests, args.prompt_len, args.num_steps)
     schedule_ms, update_ms = measure(scheduler, args.num_steps - 50)
     print(f"{scheduler.num_running} running requests, prompts of {args.prompt_len} tokens, {len(schedule_ms)} steps")
-    print(describe("schedule()", schedule_ms), f"  (target: median under {TARGET_MS} ms)")
+    both_ms = [sum(both) for both in zip(schedule_ms, update_ms, strict=True)]
+    print(describe("schedule()", schedule_ms))
     print(describe("update()", update_ms))
+    print(describe("both", both_ms), f"  (target: median under {TARGET_MS} ms)")
 
 
 if __name__ == "__main__":

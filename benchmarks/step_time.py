@@ -100,7 +100,8 @@ def watched(llm: LLM) -> Stopwatch:
     watch.watch(worker, "execute", "sample")
     watch.watch(worker.runner, "execute", "tensors")
     watch.watch(worker.runner.model, "forward", "network")
-    watch.watch(worker.runner.model, "compute_logits", "head")
+    for head in ("compute_logits", "best_tokens"):
+        watch.watch(worker.runner.model, head, "head")
     return watch
 
 

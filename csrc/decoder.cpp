@@ -22,6 +22,7 @@ Decoder::Decoder(Kernels& kernels, const DecoderShape& shape, const Table& embed
 void Decoder::forward(const Step& step, void* hidden) {
     const int64_t rows = int64_t(step.token_ids.size());
     if (rows == 0) return;
+    const auto alone = kernels_.in_use();
     kernels_.take_rows(embedding_, step.token_ids, hidden);
     const int64_t row_bytes = shape_.hidden_size * element_bytes(shape_.dtype);
     for (size_t i = 0; i < layers_.size(); ++i) {

@@ -95,11 +95,12 @@ void Kernels::each_row(int64_t rows, int64_t size, Function function) {
 }
 
 void Kernels::multiply(Rows rows, std::span<const Matrix> matrices) {
+    const auto alone = in_use();
     if (rows.rows == 0) return;
     pack(rows);
     const int64_t tiles = ceil_div(rows.rows, ops_->tile_rows);
     const int64_t pass_bytes = ops_->tile_bytes(std::min(rows.depth, DEPTH_STEP), rows.dtype);
-    const int64_t per_chunk = std::max<int64_t>(1, ROWS_BYTES / pass_bytes);
+    const int64_t fit = std::max<int64_t>(1, ROWS_BYTES / pass_bytes), per_chunk = ceil_div(tiles, ceil_div(tiles, fit));
     int64_t panels = 0;
     for (const Matrix& matrix : matrices) panels += ceil_div(matrix.outputs, PANEL);
     const int64_t chunks = ceil_div(tiles, per_chunk), partial = 2 * std::min(per_chunk, tiles) * ops_->tile_rows * PANEL;
@@ -118,6 +119,7 @@ void Kernels::multiply(Rows rows, std::span<const Matrix> matrices) {
 }
 
 void Kernels::multiply_for_largest(const Rows& rows, const void* weight, int64_t outputs, int64_t* indices) {
+    const auto alone = in_use();
     const int64_t panels = ceil_div(outputs, PANEL);
     Largest* largest = largest_.of<Largest>(panels * rows.rows);
     const Matrix matrix{weight, nullptr, outputs, nullptr, 0, nullptr, largest};
@@ -143,6 +145,7 @@ void Kernels::pack(Rows& rows) {
 }
 
 void Kernels::rms_norm(const void* x, const void* weight, void* y, int64_t rows, int64_t size, float eps, DType dtype) {
+    const auto alone = in_use();
     each_row(rows, size, [&](int64_t row) {
         ops_->rms_norm(at(x, row * size, dtype), weight, at(y, row * size, dtype), size, eps, dtype);
     });
@@ -150,6 +153,7 @@ void Kernels::rms_norm(const void* x, const void* weight, void* y, int64_t rows,
 
 void Kernels::silu_and_mul(const void* gate, const void* up, void* y, int64_t rows, int64_t size, int64_t gate_stride,
                            int64_t up_stride, DType dtype) {
+    const auto alone = in_use();
     each_row(rows, size, [&](int64_t row) {
         ops_->silu_and_mul(at(gate, row * gate_stride, dtype), at(up, row * up_stride, dtype), at(y, row * size, dtype), size,
                            dtype);
@@ -158,6 +162,7 @@ void Kernels::silu_and_mul(const void* gate, const void* up, void* y, int64_t ro
 
 void Kernels::place_heads(const Heads& heads, const void* gain, float eps, const Rotation& rotation, int64_t rows,
                           DType dtype) {
+    const auto alone = in_use();
     const int64_t head_dim = heads.head_dim, half = rotation.rotary_dim / 2;
     if (!gain && !rotation.cosine) return;
     const auto rotate = [&](const void* x, void* y, int64_t place) {
@@ -180,6 +185,7 @@ void Kernels::place_heads(const Heads& heads, const void* gain, float eps, const
 void Kernels::store_kv(const void* key, const void* value, int64_t key_stride, int64_t value_stride, void* k_cache,
                        void* v_cache, int64_t block_stride, int64_t kv_heads, int64_t head_dim, const AttentionPlan& plan,
                        DType dtype) {
+    const auto alone = in_use();
     each_row(int64_t(plan.slots.size()), kv_heads * head_dim, [&](int64_t row) {
         const int64_t slot = plan.slots[row];
         if (slot < 0) return;
@@ -190,6 +196,7 @@ void Kernels::store_kv(const void* key, const void* value, int64_t key_stride, i
 }
 
 void Kernels::attend(Attention attention, const AttentionPlan& plan) {
+    const auto alone = in_use();
     attention.tables = plan.tables.data();
     attention.table_stride = plan.table_stride;
     attention.block_size = plan.block_size;
@@ -225,6 +232,7 @@ int64_t packed_bytes(int64_t outputs, int64_t depth, DType dtype) {
 }
 
 void Kernels::pack_weight(const void* weight, void* packed, int64_t outputs, int64_t depth, DType dtype) {
+    const auto alone = in_use();
     const int64_t row_bytes = depth * element_bytes(dtype), panel_bytes = packed_bytes(PANEL, depth, dtype);
     pool_.each(int(ceil_div(outputs, PANEL)), [&](int panel, int) {
         const int64_t lanes = std::min<int64_t>(PANEL, outputs - int64_t(panel) * PANEL), words = row_bytes / 4;
@@ -239,6 +247,7 @@ void Kernels::pack_weight(const void* weight, void* packed, int64_t outputs, int
 }
 
 void Kernels::take_rows(const Table& table, std::span<const int64_t> wanted, void* y) {
+    const auto alone = in_use();
     const int64_t row_bytes = table.depth * element_bytes(table.dtype);
     const int64_t panel_bytes = packed_bytes(PANEL, table.depth, table.dtype);
     const char* weight = static_cast<const char*>(table.weight);

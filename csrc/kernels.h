@@ -1,10 +1,11 @@
 // The kernels as one object: which instruction set, how many threads, and the memory that they work in.
 //
 // Between `module.cpp`, which Python calls, and `ops.h`: here work is divided into units, and nowhere else. Memory to work in
-// grows to what a step needs and is kept, so that a step allocates nothing. Not for two threads at once.
+// grows to what a step needs and is kept, so that a step allocates nothing. Who calls while another thread computes, waits.
 
 #pragma once
 
+#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
@@ -60,6 +61,9 @@ public:
 
     const char* instruction_set() const { return ops_->name; }
 
+    // For several calls that no other thread may come between; each of them asks for it as well.
+    [[nodiscard]] std::unique_lock<std::recursive_mutex> in_use() { return std::unique_lock(mutex_); }
+
     // weight [outputs, depth] in panels, `packed_bytes` of them.
     void pack_weight(const void* weight, void* packed, int64_t outputs, int64_t depth, DType dtype);
     // Rows of a weight as they were: y [wanted, depth]. Raises std::out_of_range.
@@ -85,6 +89,7 @@ private:
     void each_row(int64_t rows, int64_t size, Function function);
 
     const Ops* const ops_;
+    std::recursive_mutex mutex_;
     Pool pool_;
     Workspace packed_rows_, partials_, largest_;
     std::vector<Workspace> scratch_;  // one for each thread

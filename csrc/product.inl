@@ -33,11 +33,25 @@ constexpr int FEW_ROWS = 4;
 constexpr int FEW_ROWS = 0;  // eight and more vectors make a panel
 #endif
 
+// What a tile asks memory for while it multiplies: two lines with each pair of inputs. Weights are read from memory by the
+// first tile of rows alone; those behind it have time to bring the next ones closer.
+struct Ahead {
+    const char *first, *second;
+    int64_t step;
+
+    // `tile` of `tiles`; next: the weights that are read next, whose pairs of inputs take so many bytes.
+    static Ahead of(int64_t tile, int64_t tiles, const char* here, const char* next, int64_t pair_bytes) {
+        const int64_t sharing = tiles > 2 ? 2 : 1, lines = pair_bytes / 64 / sharing, line = (tile - 1) * lines;
+        if (tile == 0 || tile > sharing) return {here, here, 0};
+        return {next + 64 * line, next + 64 * (line + (lines > 1)), pair_bytes};
+    }
+};
+
 // x [depth / 2][STEPS][TILE_ROWS], weight [PANELS] of [depth / 2][PANEL][2] (floats: [depth][PANEL]), panel_stride apart,
 // sums [PANELS][TILE_ROWS][PANEL].
 template <int ROWS, int PANELS, typename Arithmetic>
 INLINE void multiply_tile(const typename Arithmetic::Input* x, const typename Arithmetic::Element* weight, int64_t panel_stride,
-                          int64_t depth, float* sums) {
+                          int64_t depth, float* sums, Ahead ahead) {
     constexpr int VECTORS = vectors_for(ROWS), STEPS = Arithmetic::STEPS, SUMS = PANELS * VECTORS;
     for (int column = 0; column < PANEL_VECTORS; column += VECTORS) {
         const auto place = [&](int row, int v) {
@@ -56,6 +70,12 @@ INLINE void multiply_tile(const typename Arithmetic::Input* x, const typename Ar
             UNROLLED for (int step = 0; step < STEPS; ++step) UNROLLED for (int row = 0; row < ROWS; ++row)
                 UNROLLED for (int v = 0; v < SUMS; ++v)
                     sum[row][v] = Arithmetic::add(sum[row][v], inputs[step * TILE_ROWS + row], loaded[step][v]);
+            if constexpr (ROWS > TILE_ROWS / 2) {  // fewer are done before what was asked for could come
+                __builtin_prefetch(ahead.first, 0, 2);
+                __builtin_prefetch(ahead.second, 0, 2);
+                ahead.first += ahead.step;
+                ahead.second += ahead.step;
+            }
             inputs += STEPS * TILE_ROWS;
             weights += 2 * PANEL;
         }
@@ -66,11 +86,11 @@ INLINE void multiply_tile(const typename Arithmetic::Input* x, const typename Ar
 
 template <int ROWS, int PANELS, typename Arithmetic>
 static void multiply_rows(int64_t rows, const typename Arithmetic::Input* x, const typename Arithmetic::Element* weight,
-                          int64_t panel_stride, int64_t depth, float* sums) {
+                          int64_t panel_stride, int64_t depth, float* sums, Ahead ahead) {
     if constexpr (ROWS > 1) {
-        if (rows < ROWS) return multiply_rows<ROWS - 1, PANELS, Arithmetic>(rows, x, weight, panel_stride, depth, sums);
+        if (rows < ROWS) return multiply_rows<ROWS - 1, PANELS, Arithmetic>(rows, x, weight, panel_stride, depth, sums, ahead);
     }
-    multiply_tile<ROWS, PANELS, Arithmetic>(x, weight, panel_stride, depth, sums);
+    multiply_tile<ROWS, PANELS, Arithmetic>(x, weight, panel_stride, depth, sums, ahead);
 }
 
 // Bytes of one tile's packed rows.
@@ -142,11 +162,15 @@ static void multiply_some(const Rows& rows, const Matrix& matrix, int64_t panel,
     std::memset(partial, 0, sizeof(float) * (last - first) * tile_sums);
     for (int64_t from = 0; from < depth; from += DEPTH_STEP) {
         const int64_t length = depth - from < DEPTH_STEP ? depth - from : DEPTH_STEP;
+        const auto* here = weight + from * PANEL;
+        const auto* next = reinterpret_cast<const char*>(here + (from + length < depth ? length : depth - from) * PANEL);
         for (int64_t tile = first; tile < last; ++tile) {
+            const Ahead ahead = Ahead::of(tile - first, last - first, reinterpret_cast<const char*>(here), next,
+                                          2 * PANEL * int64_t(sizeof(*weight)));
             const auto* x = reinterpret_cast<const Input*>(rows.packed + tile * rows.tile_bytes) +
                             from / 2 * Arithmetic::STEPS * TILE_ROWS;
-            multiply_rows<MOST_ROWS, PANELS, Arithmetic>(rows.rows - tile * TILE_ROWS, x, weight + from * PANEL, stride, length,
-                                                         partial + (tile - first) * tile_sums);
+            multiply_rows<MOST_ROWS, PANELS, Arithmetic>(rows.rows - tile * TILE_ROWS, x, here, stride, length,
+                                                         partial + (tile - first) * tile_sums, ahead);
         }
     }
     for (int64_t row = first * TILE_ROWS; row < last * TILE_ROWS && row < rows.rows; ++row) {

@@ -43,7 +43,10 @@ __all__ = ["__version__", *_HOMES]
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+        from pagoda.startup import collector_paused
+
+        with collector_paused():
+            return getattr(import_module(_HOMES[name]), name)
     from pagoda.vllm_names import ROOT
 
     if name in ROOT:

@@ -7,6 +7,7 @@ loop that polls, would otherwise take from the engine that is measured.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -16,6 +17,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+_LIBC = ctypes.CDLL(None)  # opened here: between fork and exec that may wait for ever
+_PR_SET_PDEATHSIG = 1  # Linux's number, which Python does not name
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class PeerProcess:
             cwd=command.folder,
             env={**os.environ, **command.environment},
             start_new_session=True,
+            preexec_fn=_end_with_parent,
         )
         try:
             self.about = str(self._read()["about"])
@@ -96,6 +101,11 @@ class PeerProcess:
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
+
+
+def _end_with_parent() -> None:
+    """In the new process: it is killed where its parent ends without closing it, for stopped it would stay for ever."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def seconds_to_first_token(name: str, command: Command, log: Path, prompt_len: int = 16) -> float:

@@ -37,6 +37,7 @@ from pagoda.errors import InvalidRequestError, nearest
 from pagoda.installation import program
 from pagoda.models.chat_defaults import ChatDefaults
 from pagoda.sampling_params import RequestOutputKind, SamplingParams
+from pagoda.startup import collector_paused
 
 if TYPE_CHECKING:
     from pagoda.llm import LLM
@@ -65,7 +66,8 @@ def chat(
     if "model" not in keywords:
         keywords["model"] = first_model(ctx.obj)
     # torch takes seconds to import: only once everything that can be checked without it is sound.
-    from pagoda.llm import LLM
+    with collector_paused():
+        from pagoda.llm import LLM
 
     llm = LLM(**keywords)
     if not llm.get_tokenizer().has_chat_template:

@@ -27,6 +27,7 @@ from pagoda.cli.console.prompts import read_prompts
 from pagoda.cli.console.terminal import Terminal
 from pagoda.engine.outputs import CompletionOutput, RequestOutput
 from pagoda.sampling_params import RequestOutputKind, SamplingParams
+from pagoda.startup import collector_paused
 
 if TYPE_CHECKING:
     from pagoda.llm import LLM
@@ -56,7 +57,8 @@ def generate(
     sampling_params(sampling)
     keywords = engine_settings(engine)
     # torch takes seconds to import: only once everything that can be checked without it is sound.
-    from pagoda.llm import LLM
+    with collector_paused():
+        from pagoda.llm import LLM
 
     llm = LLM(**keywords, disable_log_stats=quiet)
     params = sampling_params(sampling, llm.get_default_sampling_params())

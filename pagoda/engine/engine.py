@@ -24,6 +24,7 @@ from pagoda.engine.text.prompt import cache_salt_of, prompt_to_embed
 from pagoda.errors import InvalidRequestError, missing_method
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.sampling_params import PoolingParams, SamplingParams
+from pagoda.startup import collector_paused
 from pagoda.vllm_names import CALLS, METHODS
 
 
@@ -89,7 +90,8 @@ class LLMEngine:
     @classmethod
     def from_args(cls, args: EngineArgs) -> LLMEngine:
         """Load a model and build the engine around it; see EngineArgs for every setting."""
-        return cls(build_parts(args, _silence if args.disable_log_stats else _say))
+        with collector_paused():
+            return cls(build_parts(args, _silence if args.disable_log_stats else _say))
 
     def add_request(
         self,

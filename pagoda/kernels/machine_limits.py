@@ -30,26 +30,26 @@ def reading_buffer() -> torch.Tensor:
     return torch.ones(BUFFER_BYTES // 8, dtype=torch.int64)
 
 
-@torch.inference_mode()
-def product_peak(dtype: torch.dtype, kernels: Kernels | None = None) -> float:
-    """Multiplications and additions a second in products of one dtype, by torch or by `kernels` if they are faster.
+class ProductPeak:
+    """Measures multiplications and additions a second in products of one dtype, as often as it is asked.
 
-    Of int8 the sums are int32. Raises RuntimeError where torch has no product of the dtype on this machine.
+    By torch, or by `kernels` if they are faster. Of int8 the sums are int32.
     """
-    rates = [_torch_product(dtype)]
-    if kernels is not None and dtype.is_floating_point and kernels.computes(dtype, torch.device("cpu")):
-        weight = torch.full((_SIZE, _SIZE), 0.5, dtype=dtype)
-        packed = kernels.pack(weight)
-        rates.append(_rate(lambda: kernels.linear(weight[:_ROWS], packed, None)))
-    return max(rates)
 
+    def __init__(self, dtype: torch.dtype, kernels: Kernels | None = None) -> None:
+        value = 0.5 if dtype.is_floating_point else 1
+        weight = torch.full((_SIZE, _SIZE), value, dtype=dtype)
+        x = torch.full((_ROWS, _SIZE), value, dtype=dtype)
+        multiply = torch.nn.functional.linear if dtype.is_floating_point else torch._int_mm
+        self._products: list[Callable[[], object]] = [lambda: multiply(x, weight)]
+        if kernels is not None and dtype.is_floating_point and kernels.computes(dtype, torch.device("cpu")):
+            packed = kernels.pack(weight)
+            self._products.append(lambda: kernels.linear(x, packed, None))
 
-def _torch_product(dtype: torch.dtype) -> float:
-    if dtype == torch.int8:
-        left, right = torch.ones(_ROWS, _SIZE, dtype=dtype), torch.ones(_SIZE, _SIZE, dtype=dtype)
-        return _rate(lambda: torch._int_mm(left, right))
-    left, right = torch.full((_ROWS, _SIZE), 0.5, dtype=dtype), torch.full((_SIZE, _SIZE), 0.5, dtype=dtype)
-    return _rate(lambda: torch.nn.functional.linear(left, right))
+    @torch.inference_mode()
+    def measure(self) -> float:
+        """The rate of the faster of them."""
+        return max(_rate(product) for product in self._products)
 
 
 def _rate(product: Callable[[], object]) -> float:

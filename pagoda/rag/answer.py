@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pagoda.rag.documents.document import Chunk, Metadata
 
+_OF_ROWS = frozenset(("xlsx", "xlsm"))
 Shown = Literal["span", "sentence", "passage", "written", "nothing"]
 """How an answer answers: words of a sentence, a sentence, a passage, a model's own words, or not at all."""
 
@@ -21,6 +22,7 @@ class Citation:
 
     number: as the text refers to it, [1]; start, end: characters of the document; quote: what stands there
     line, page: of the file, where the quote begins; last_page: where it ends, if that is another page
+    marked_line, marked_page: where what is marked begins
     title, section, metadata: of the document and of the place in it
     marked: (start, end) in the quote, what of it answers; None where all of it does
     """
@@ -38,6 +40,8 @@ class Citation:
     title: str = ""
     section: str = ""
     metadata: Metadata = field(default_factory=dict)
+    marked_line: int = 0
+    marked_page: int | None = None
 
     @classmethod
     def of_span(
@@ -45,6 +49,7 @@ class Citation:
     ) -> Citation:
         """Of characters that a chunk holds; `start`, `end` and `marked` count the document's."""
         page, last = chunk.page_at(start), chunk.page_at(max(start, end - 1))
+        first = start if marked is None else marked[0]
         return cls(
             number=number,
             source=chunk.source,
@@ -59,12 +64,19 @@ class Citation:
             section=chunk.section,
             metadata=dict(chunk.metadata),
             marked=None if marked is None else (marked[0] - start, marked[1] - start),
+            marked_line=chunk.line_at(first),
+            marked_page=chunk.page_at(first),
         )
 
     @property
     def pages(self) -> str:
         """As a person writes them: "3", or "3-4"; empty where the format has none."""
         return "-".join(str(page) for page in (self.page, self.last_page) if page is not None)
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether its lines are rows, and its pages sheets."""
+        return self.metadata.get("format") in _OF_ROWS
 
     @property
     def marked_text(self) -> str:
@@ -82,6 +94,7 @@ class Answer:
     confidence: 0 to 1, calibrated on development sets for the extractive answerer; of the retrieval otherwise
     unsupported: sentences of the text that no source bears, as the check of citations found
     dropped: what was not read, in words: it did not fit into the model's context, or gives orders to whoever answers
+    notes: what a reader should know of the answer, in words: that it is of another version than the one asked about
     missing: where nothing is shown, words of the question that no document has
     timings: seconds by phase
     """
@@ -95,6 +108,7 @@ class Answer:
     confidence: float = 0.0
     unsupported: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     answerer: str = "extractive"
     timings: Mapping[str, float] = field(default_factory=dict)

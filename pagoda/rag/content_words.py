@@ -15,12 +15,12 @@ FUNCTION_WORDS = STOP_WORDS | frozenset(_MORE_TEXT.split())
 """What a sentence may be made of and say nothing: these few more than a search leaves out."""
 ASKING = re.compile(
     r"\b(?:what|which|who|whom|whose|when|where|why|how|many|much|do|does|did|is|are|was|were|can|could|should|would|will"
-    r"|i|you|we|it|there|please|tell|me|mean|means|happens?|way|name)\b"
+    r"|i|you|we|it|there|please|tell|me|mean|means|happens?|way|name|allowed|permitted|forbidden|prohibited|banned)\b"
     "|什么|什麼|哪[些个個種种]?|谁|誰|多[少久大长長高远遠重快]|几|幾|如何|怎[么麼样樣]|为何|為何|是否|能否|可否|吗|嗎|呢|请问|請問|有没有"
-    "|能不能|可以|需要|应该",
+    "|能不能|不?可以|需要|应该|不能|不得|不可|不准|不许|不許|不?允许|不?允許|禁止|严禁|嚴禁",
     re.I,
 )
-"""What a question asks with, which no answer repeats."""
+"""What a question asks with, which no answer repeats, or not in these words: 不能 is answered by 不得."""
 LATIN_WORD = re.compile(r"[A-Za-zÀ-ɏ]+(?:['’][a-z]+)?")
 HAN_RUN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")
 _IDENTIFIER = re.compile(r"[A-Za-z_$@~/.-]*[A-Za-z0-9][\w.$@~/-]*")

@@ -3,8 +3,10 @@
 First station of a question's path: *question* -> Hits -> answerer -> Answer. A question of its own that leans on what
 was said (it, that, 它, 那) is joined with the one before. A piece of one ("And on Windows?", 那周日呢？) takes the
 place of the piece that it is parallel to ("How do I install it on Linux?"), so that what is looked for is what is asked
-now and not once more what was asked before; where no piece is parallel, it is added. A model does better
-(`generative/condensing`). After Dalrymple, Shieber and Pereira 1991, "Ellipsis and Higher-Order Unification".
+now and not once more what was asked before; where no piece is parallel, it is added. In both cases it is what the
+answer has to speak of (`piece_of`; `extractive/showing/coverage` holds answers to it), so that nobody has to know which
+noun a noun takes the place of. A model does better (`generative/condensing`). After Dalrymple, Shieber and Pereira
+1991, "Ellipsis and Higher-Order Unification".
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from pagoda.rag.chinese import cut
 from pagoda.rag.content_words import content
 
 _LEANS = re.compile(
-    r"\b(?:it|its|they|them|their|that|this|those|these|there|he|she|his|her|him|one|ones|same|else)\b"
+    r"\b(?:it|its|they|them|their|that|this|those|these|he|she|his|her|him|one|ones|same|else)\b"
+    # "Is there a lift?" leans on nothing.
+    r"|(?<!\bis )(?<!\bare )(?<!\bwas )(?<!\bwere )\bthere\b(?! (?:is|are|was|were)\b)"
     r"|^(?:and|or|but|what about|how about)\b|[它他她其]|这|那|呢[？?]?$|^(?:还有|另外|那么)",
     re.IGNORECASE,
 )
@@ -29,6 +33,19 @@ _LEADS_IN = re.compile(r"^\W*(?:(?:and|or|but|so|then)\b[\s,]*)*(?:(?:what|how)\
 _ASKS = re.compile(
     r"\b(?:what|who|whom|whose|when|where|which|why|how|is|are|was|were|do|does|did|can|could|will|would|should|has"
     r"|have|had|(?-i:may)|must|shall)\b",
+    re.IGNORECASE,
+)
+_AUXILIARY = (
+    r"(?:is|are|was|were|do|does|did|can|could|will|would|should|has|have|had|may|must|shall|(?:is|are|was|were|do|does"
+    r"|did|ca|could|wo|would|should|has|have|had)n['’]t|cannot)"
+)
+# With a verb: "Who owns ...", "When does ...", "Can ..."; "Which floor?" and "How long?" have none.
+_HAS_VERB = re.compile(
+    rf"^\W*(?:who(?:m|se)?\b|(?:what|which|when|where|why|how)\b.*\b{_AUXILIARY}\b|{_AUXILIARY}\b)", re.IGNORECASE
+)
+# What it is about: "... is the sauna?", "Does breakfast ...?"; whoever asks and whoever is asked are no subject.
+_HAS_SUBJECT = re.compile(
+    rf"\b(?:is|are|was|were|an?|the)\s+[\w-]+\W*$|\b{_AUXILIARY}\s+(?!(?:i|we|you|the|an?|not)\b)[\w-]+\s+\w",
     re.IGNORECASE,
 )
 _PARALLEL = rf"(?<![\w-]){{preposition}}\s+(?:(?!{_PREPOSITION}\b)[^\s,;?]+(?:\s+|$)){{{{1,4}}}}"
@@ -48,31 +65,41 @@ def joined(question: str, history: Sequence[Message]) -> str:
     'How do I install it on Windows?'
     >>> joined("那儿童票呢？", [Message("user", "成人票多少钱？")])
     '儿童票多少钱？'
-    >>> joined("How much is a child seat?", [Message("user", "When does the shop open?")])
-    'How much is a child seat?'
+    >>> joined("Who owns the shop?", [Message("user", "When does the shop open?")])
+    'Who owns the shop?'
     """
     before = _whole_question([turn.content for turn in history if turn.role == "user" and turn.content.strip()])
     if before is None:
         return question
-    if piece := _piece(question):
+    if piece := piece_of(question):
         return _with_piece(piece, before)
-    leans = bool(_LEANS.search(question)) or len(content(question)) <= _FEW_WORDS
-    return f"{before} {question}" if leans else question
+    return f"{before} {question}" if _leans(question) else question
+
+
+def _leans(question: str) -> bool:
+    """Whether it says what it is about by a pronoun, or not at all.
+
+    >>> [_leans(text) for text in ("Is it free?", "How much?", "Can I pay?", "Who owns borea?", "What is borea?")]
+    [True, True, True, False, False]
+    """
+    words = len(content(question))
+    is_whole = _HAS_VERB.match(question) and (words > 1 or (words == 1 and _HAS_SUBJECT.search(question)))
+    return bool(_LEANS.search(question)) or (words <= _FEW_WORDS and not is_whole)
 
 
 def _whole_question(asked: Sequence[str]) -> str | None:
     """What the last question asked: pieces are put into the one before them, the oldest first."""
     whole: str | None = None
     for question in asked:
-        piece = _piece(question)
+        piece = piece_of(question)
         whole = _with_piece(piece, whole) if piece and whole else question
     return whole
 
 
-def _piece(question: str) -> str:
+def piece_of(question: str) -> str:
     """What a question without a verb and a question word of its own asks about; empty for any other.
 
-    >>> _piece("What about children?"), _piece("那周日呢？"), _piece("And who pays?"), _piece("Why?")
+    >>> piece_of("What about children?"), piece_of("那周日呢？"), piece_of("And who pays?"), piece_of("Why?")
     ('children', '周日', '', '')
     """
     if match := _CHINESE_PIECE.match(question):

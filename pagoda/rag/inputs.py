@@ -33,6 +33,8 @@ def check_question(question: str) -> None:
         raise InvalidRequestError(
             "the question holds half of a character: send valid Unicode", param="question"
         ) from error
+    if not any(character.isalnum() for character in question):
+        raise InvalidRequestError(f"the question {question.strip()!r:.40} has no word: ask something", param="question")
 
 
 def chat_model_of(model: ChatModel | str | None) -> ChatModel | None:

@@ -26,6 +26,7 @@ from pagoda.installation import program
 from pagoda.language import language_of
 from pagoda.rag.answer import Answer
 from pagoda.rag.answerer import Answerer, GroundedQuestion
+from pagoda.rag.asked_version import told_version
 from pagoda.rag.directives import readable_part, without_directives
 from pagoda.rag.documents.document import Chunk, Hit
 from pagoda.rag.extractive.answerer import QuotingAnswerer
@@ -36,6 +37,7 @@ from pagoda.rag.generative.support import SupportCheck
 from pagoda.rag.index.options import IndexOptions
 from pagoda.rag.inputs import chat_model_of, check_question, embedder_of, named_place, reranker_of
 from pagoda.rag.query import AnswererName, RagQuery, Turn, Where
+from pagoda.rag.retrieval.filters import fields_of
 from pagoda.rag.retrieval.versions import told_copies
 from pagoda.rag.words import words_in
 
@@ -229,7 +231,7 @@ class RAG:
     def warm_up(self) -> None:
         """Load what the first question would wait for. An empty index has nothing to load."""
         if self.status().num_chunks:
-            self.retrieve("?", k=1)
+            self.retrieve("first", k=1)
 
     # Answers
 
@@ -260,7 +262,7 @@ class RAG:
             return []
         hits, retriever = self._found(questions, k, where)
         asked = [
-            _with_hits(RagQuery(question), question, found, retriever)
+            _with_hits(RagQuery(question, where=where), question, found, retriever)
             for question, found in zip(questions, hits, strict=True)
         ]
         found = time.perf_counter()
@@ -384,6 +386,9 @@ def _with_hits(query: RagQuery, alone: str, hits: Sequence[Hit], retriever: Retr
     kept, ordered = without_directives(hits, alone)
     words = words_in(language_of(query.question))
     told = tuple(words.directive.format(source=source, line=line) for source, line in ordered)
+    unknown = sorted(fields_of(query.where).difference(retriever.fields)) if query.where and not hits else []
+    if unknown:
+        told += (words.unknown_field.format(names=", ".join(unknown), known=", ".join(retriever.fields)),)
 
     def beside(chunk: Chunk) -> tuple[Chunk | None, Chunk | None]:
         before, after = (found and readable_part(found, alone) for found in retriever.neighbours.beside(chunk))
@@ -397,5 +402,7 @@ def _whole(answer: Answer, asked: GroundedQuestion, began: float, found: float) 
     times = {"retrieve": found - began, **answer.timings, "total": time.perf_counter() - began}
     rounded = {name: round(seconds, 6) for name, seconds in times.items()}
     copies = told_copies([citation.source for citation in answer.citations], asked.hits, language_of(asked.text))
-    missing = asked.nowhere(asked.alone) if answer.abstained else ()
-    return replace(answer, dropped=answer.dropped + asked.left_out + copies, missing=missing, timings=rounded)
+    missing = asked.nowhere(asked.alone) if answer.abstained and asked.hits else ()
+    dropped = answer.dropped + asked.left_out + copies
+    note = told_version(asked.alone or asked.text, answer.citations, language_of(asked.text))
+    return replace(answer, dropped=dropped, notes=(note,) if note else (), missing=missing, timings=rounded)

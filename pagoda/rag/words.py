@@ -23,6 +23,8 @@ class RetrievalWords:
     brief_ask: what such a model is asked; brief_examples: (quotation, question, answer), worked before it
     abstention: the whole answer where the documents hold none; the model is told to say it to the letter
     unsupported_mark: stands behind a sentence that no source bears
+    other_version: what is said of an answer from another version than the one asked about
+    unknown_field: why a filter lets nothing through
     """
 
     instructions: str
@@ -46,6 +48,8 @@ class RetrievalWords:
     earlier_turns: str
     copies: str
     directive: str
+    other_version: str
+    unknown_field: str
 
 
 ENGLISH = RetrievalWords(
@@ -103,6 +107,8 @@ ENGLISH = RetrievalWords(
     earlier_turns="{count} earlier messages did not fit into the model's context",
     copies="{count} other versions or copies of {source}: {others}",
     directive="{source}, line {line}: a sentence that tells whoever answers what to say was not read",
+    other_version="No passage that was found is of version {asked}; this is of version {found}.",
+    unknown_field="all documents, because none has {names}, which the filter names; there are: {known}",
 )
 
 CHINESE = RetrievalWords(
@@ -141,6 +147,8 @@ CHINESE = RetrievalWords(
     earlier_turns="较早的 {count} 条消息放不进模型的上下文",
     copies="{source} 的另外 {count} 个版本或副本：{others}",
     directive="{source} 第 {line} 行：有一句话在指示回答者怎么回答，未采用",
+    other_version="找到的段落都不是 {asked} 版；以下内容出自 {found} 版。",
+    unknown_field="所有文档，因为没有一个文档有过滤条件中的 {names}；已有的是：{known}",
 )
 
 

@@ -48,6 +48,7 @@ GROUND: dict[str, set[str]] = {
         "content_words",
         "directives",
         "english",
+        "asked_version",
         "followup",
     },
     "dialogue": {"errors"},
@@ -242,6 +243,7 @@ FOUNDATION = {
     "parameter_rules",
     "progress",
     "sampling_params",
+    "startup",
     "version",
     "vllm_names",
 }

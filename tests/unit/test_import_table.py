@@ -25,6 +25,7 @@ FOUNDATION = frozenset(
         "progress",
         "version",
         "hardware",
+        "startup",
         "language",
     }
 )

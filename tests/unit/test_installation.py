@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,14 @@ from pagoda.installation import install_command, program, requirement, typed
 from patience import HANG_S
 
 ROOT = Path(__file__).parents[2]
+
+
+def test_wheels_are_built_for_the_pythons_that_make_looks_for() -> None:
+    wheels = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["cibuildwheel"]
+    (candidates,) = re.findall("^CANDIDATES := (.*)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    versions = sorted(re.findall(r"python3\.(\d+)", candidates))
+    assert wheels["build"].split() == [f"cp3{minor}-*" for minor in versions]
+    assert wheels["linux"]["archs"] == ["x86_64", "aarch64"]
 
 
 @pytest.mark.parametrize(

@@ -382,10 +382,10 @@ def _ctrl_c_in_step(llm: LLM, number: int) -> Iterator[None]:
     runner = llm.llm_engine.core.executor.runner  # type: ignore[attr-defined]
     execute, counter = runner.execute, iter(range(1, 10_000))
 
-    def interrupted(plan: Any) -> Any:
+    def interrupted(*arguments: Any, **keywords: Any) -> Any:
         if next(counter) == number:
             raise KeyboardInterrupt
-        return execute(plan)
+        return execute(*arguments, **keywords)
 
     runner.execute = interrupted
     try:

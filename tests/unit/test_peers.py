@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +21,7 @@ from pagoda.models.checkpoint.loading import load_config, load_weights
 from pagoda.models.config import ModelConfig
 from pagoda.models.llama import LlamaForCausalLM
 from pagoda.sampling_params import SamplingParams
-from patience import HANG_S
+from patience import until
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))  # they are scripts, which import what lies beside them
@@ -146,21 +146,15 @@ def echo(tmp_path: Path) -> Iterator[Any]:
     started.close()
 
 
-def _comes_to_a_stand(peer: Any) -> bool:
-    """Whether it is stopped, within the time that a signal may take on a busy machine."""
-    stat, until = Path(f"/proc/{peer._process.pid}/stat"), time.monotonic() + HANG_S
-    while stat.read_text().rsplit(")", 1)[1].split()[0] != "T":
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.01)
-    return True
+def _is_stopped(peer: Any) -> bool:
+    return Path(f"/proc/{peer._process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
 
 
 def test_an_engine_stands_still_until_it_is_asked(echo: Any) -> None:
     assert echo.about == "echo"
-    assert _comes_to_a_stand(echo)
+    until(lambda: _is_stopped(echo))
     assert echo.ask("prefill 3") == {"seconds": 3.0}
-    assert _comes_to_a_stand(echo)
+    until(lambda: _is_stopped(echo))
     assert echo.peak_bytes() > 1 << 20
     assert echo.start_s > 0
 
@@ -177,6 +171,34 @@ def test_closing_ends_the_process(echo: Any) -> None:
     echo.close()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+STARTER = """
+import sys
+from pathlib import Path
+from rivals.process import Command, PeerProcess
+peer = PeerProcess("echo", Command([sys.executable, "-c", sys.argv[1]]), Path(sys.argv[2]))
+print(peer._process.pid, flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_an_engine_ends_with_whoever_started_it(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", STARTER, ECHO, str(tmp_path / "log")]
+    environment = {**os.environ, "PYTHONPATH": str(BENCHMARKS)}
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as starter:
+        assert starter.stdout is not None
+        pid = int(starter.stdout.readline())
+        starter.kill()
+    until(lambda: not _runs(pid))
+
+
+def _runs(pid: int) -> bool:
+    """Whether there is such a process that nobody has only to bury."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
 
 
 def test_an_engine_that_cannot_start_is_told(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from pagoda.cli.console.terminal import Terminal
 from pagoda.errors import ConfigError
 from pagoda.loadtest.metrics import percentile
 from pagoda.sampling_params import RequestOutputKind, SamplingParams
+from pagoda.startup import collector_paused
 
 if TYPE_CHECKING:
     from pagoda.llm import LLM
@@ -117,7 +118,8 @@ def _load(work: OfflineWorkload, engine: Settings) -> LLM:
     """The model, warmed up: the first step of a process pays for what later ones find ready."""
     keywords = engine_settings(engine)
     # torch takes seconds to import: only once everything that can be checked without it is sound.
-    from pagoda.llm import LLM
+    with collector_paused():
+        from pagoda.llm import LLM
 
     llm = LLM(**keywords)
     limit = llm.llm_engine.max_model_len

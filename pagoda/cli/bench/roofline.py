@@ -122,11 +122,11 @@ def measured_limits(llm: LLM) -> Limits:
     """Bandwidth, and the peak of each dtype that the kernels know and torch has products for."""
     import torch
 
-    from pagoda.kernels.machine_limits import product_peak, read_bandwidth
+    from pagoda.kernels.machine_limits import ProductPeak, read_bandwidth
 
     kernels = llm.llm_engine.parts.kernels
     names = dict.fromkeys(("float32", "bfloat16", llm.llm_engine.parts.dtype))
-    return Limits(read_bandwidth(), {name: product_peak(getattr(torch, name), kernels) for name in names})
+    return Limits(read_bandwidth(), {name: ProductPeak(getattr(torch, name), kernels).measure() for name in names})
 
 
 def step_times(llm: LLM, steps: Steps, limits: Limits) -> Iterator[StepTime]:

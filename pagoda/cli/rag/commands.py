@@ -21,13 +21,13 @@ from pagoda.cli.console.chat_models import chat_model as _chat_model
 from pagoda.cli.console.options import API_KEY_ENV, AsJson, Settings, option, with_options
 from pagoda.cli.console.terminal import Terminal, printable
 from pagoda.cli.rag.indexing import FILE_OPTIONS, counting, index_settings, progress, tell_report, watch_files
-from pagoda.cli.rag.words import rag_words
+from pagoda.cli.rag.words import RagWords, rag_words
 from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.installation import program
 
 if TYPE_CHECKING:
     from pagoda.chat.model import Message
-    from pagoda.rag.answer import Answer
+    from pagoda.rag.answer import Answer, Citation
     from pagoda.rag.pipeline import RAG
 
 _HAN = r"[\u2e80-\u9fff\uf900-\ufaff\uff01-\uffee]"
@@ -349,13 +349,14 @@ def _tell_sources(terminal: Terminal, answer: Answer) -> None:
     from pagoda.rag.extractive.showing.readable import readable
 
     words = rag_words(terminal.say)
+    for note in answer.notes:
+        if note not in answer.text:
+            terminal.result(_shown(terminal, f"  {note}"))
     for citation in answer.citations:
-        place = words.place_page if citation.page is not None else words.place
-        fields = {"number": citation.number, "source": citation.source, "page": citation.pages, "line": citation.line}
-        # What is shown as the answer is not said twice: its source tells which words of it answer.
-        told = readable(citation.marked_text) if answer.shown in ("sentence", "passage") else citation.quote
-        quote = _in_one_line(told)
-        terminal.result(_shown(terminal, f"  {place.format(**fields)}: {quote}"))
+        # What is shown as the answer is not said twice: its source tells which words of it answer, and where they are.
+        is_marked = answer.shown in ("sentence", "passage")
+        quote = _in_one_line(readable(citation.marked_text) if is_marked else citation.quote)
+        terminal.result(_shown(terminal, f"  {_place(words, citation, is_marked=is_marked)}: {quote}"))
     for sentence in answer.unsupported:
         terminal.note(printable(words.unsupported.format(sentence=sentence)), style="yellow")
     if answer.missing:
@@ -365,6 +366,18 @@ def _tell_sources(terminal: Terminal, answer: Answer) -> None:
     seconds = answer.timings.get("total", 0.0)
     told = words.confidence.format(answerer=answer.answerer, confidence=answer.confidence, seconds=seconds)
     terminal.note(told)
+
+
+def _place(words: RagWords, citation: Citation, *, is_marked: bool) -> str:
+    """Where the quote begins, or what is marked in it."""
+    page, line = citation.pages, citation.line
+    if is_marked and citation.marked_text != citation.quote:
+        page, line = "" if citation.marked_page is None else str(citation.marked_page), citation.marked_line
+    if citation.has_rows:
+        place = words.place_sheet if page else words.place_row
+    else:
+        place = words.place_page if page else words.place
+    return place.format(number=citation.number, source=citation.source, page=page, line=line)
 
 
 def _in_one_line(quote: str) -> str:

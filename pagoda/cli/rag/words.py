@@ -23,6 +23,8 @@ class RagWords:
     sources: str
     place: str
     place_page: str
+    place_row: str
+    place_sheet: str
     unsupported: str
     dropped: str
     missing: str
@@ -57,6 +59,8 @@ ENGLISH = RagWords(
     sources="Sources:",
     place="[{number}] {source}, line {line}",
     place_page="[{number}] {source}, page {page}",
+    place_row="[{number}] {source}, row {line}",
+    place_sheet="[{number}] {source}, sheet {page}, row {line}",
     unsupported="no source bears this: {sentence}",
     dropped="left out: {what}",
     missing="no document has: {what}",
@@ -97,6 +101,8 @@ CHINESE = RagWords(
     sources="来源：",
     place="[{number}] {source} 第 {line} 行",
     place_page="[{number}] {source} 第 {page} 页",
+    place_row="[{number}] {source} 第 {line} 行",
+    place_sheet="[{number}] {source} 第 {page} 张表第 {line} 行",
     unsupported="没有来源支持这句话：{sentence}",
     dropped="未用到：{what}",
     missing="文档中没有出现：{what}",

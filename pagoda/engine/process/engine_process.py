@@ -38,6 +38,7 @@ from pagoda.engine.process.messages import (
     stepped,
 )
 from pagoda.errors import PagodaError
+from pagoda.startup import collector_paused
 
 if TYPE_CHECKING:
     from pagoda.engine.engine import LLMEngine, PreparedRequest
@@ -163,13 +164,13 @@ def main(descriptor: int) -> int:
 
 
 def _load(args: EngineArgs, began: float) -> tuple[LLMEngine, EngineInfo]:
-    from pagoda.engine.engine import LLMEngine
+    with collector_paused():
+        from pagoda.engine.engine import LLMEngine
 
-    imported = time.monotonic()
-    engine = LLMEngine.from_args(args)
-    # What is there now stays: the collector need not look at it again and again.
-    gc.collect()
-    gc.freeze()
+        imported = time.monotonic()
+        engine = LLMEngine.from_args(args)
+        # What is there now stays: the collector need not look at it again and again, nor once before the first token.
+        gc.freeze()
     loaded = time.monotonic()
     return engine, _info(engine, {"import torch": imported - began, "load the model": loaded - imported})
 

@@ -86,6 +86,7 @@ class TokenLists:
             allowed=None if params.allowed_token_ids is None else token_array(params.allowed_token_ids),
             biased=token_array(bias),
             bias=np.fromiter(bias.values(), dtype=np.float32),
-            prompt=np.unique(token_array(penalised)),
+            # Ascending and each once; numpy's own way takes a part of numpy that nothing else loads.
+            prompt=token_array(sorted(set(penalised))),
             bad_words=bad_words or BadWords(),
         )

@@ -31,29 +31,24 @@ NOTHING_COMPUTED = ComputedPrefix((), 0)
 class BlockTable:
     """The blocks of one request in order of position, and the same as a tuple that is rebuilt only on change."""
 
-    __slots__ = ("_block_ids", "_frozen")
+    __slots__ = ("_frozen", "block_ids")
 
     def __init__(self, block_ids: tuple[int, ...]) -> None:
-        self._block_ids = list(block_ids)
+        self.block_ids = list(block_ids)
+        """To be read; changed by the methods alone."""
         self._frozen: tuple[int, ...] | None = block_ids
 
-    def __len__(self) -> int:
-        return len(self._block_ids)
-
-    def __getitem__(self, index: int) -> int:
-        return self._block_ids[index]
-
     def extend(self, block_ids: list[int]) -> None:
-        self._block_ids += block_ids
+        self.block_ids += block_ids
         self._frozen = None
 
     def replace(self, index: int, block_id: int) -> None:
-        self._block_ids[index] = block_id
+        self.block_ids[index] = block_id
         self._frozen = None
 
     def freeze(self) -> tuple[int, ...]:
         if self._frozen is None:
-            self._frozen = tuple(self._block_ids)
+            self._frozen = tuple(self.block_ids)
         return self._frozen
 
 
@@ -151,11 +146,15 @@ class KVCacheManager:
         return self._make_writable(request, request.num_computed_tokens)
 
     def _make_writable(self, request: Request, start: int) -> bool:
+        # Asked for every request in every step, and mostly there is nothing to do: so no calls on the way there.
         table = self._tables[request.request_id]
-        num_new = self.num_blocks_for(request.num_tokens) - len(table)
+        num_held = len(table.block_ids)
+        num_new = -(-request.num_tokens // self._block_size) - num_held
         # Only computed positions are ever shared, so only the block in which writing starts can be.
         first = start // self._block_size
-        must_copy = first < len(table) and not self.pool.is_writable(table[first])
+        must_copy = first < num_held and not self.pool.is_writable(table.block_ids[first])
+        if num_new <= 0 and not must_copy:
+            return True
         if num_new + must_copy > self.pool.num_free_blocks:
             return False
         if must_copy:
@@ -165,7 +164,7 @@ class KVCacheManager:
         return True
 
     def _copy_block(self, table: BlockTable, index: int) -> None:
-        source = table[index]
+        source = table.block_ids[index]
         [destination] = self.pool.allocate(1)
         # A source that is itself filled by a copy of this step stands for that copy's source: no copy then
         # depends on another.
@@ -189,7 +188,7 @@ class KVCacheManager:
             return
         table = self._tables[request.request_id]
         for index in range(num_computed_before // self._block_size, request.num_computed_tokens // self._block_size):
-            self.pool.cache(table[index], self._block_hash(request, index))
+            self.pool.cache(table.block_ids[index], self._block_hash(request, index))
 
     def free(self, request: Request) -> None:
         """Closes the block table of a request, if it has one; what is cached stays findable while it lies free."""

@@ -150,9 +150,13 @@ class Request:
         """
         if not self.wants_tokens:
             return (FinishReason.STOP if self.is_pooling else FinishReason.LENGTH), None
+        return self.check_last_token(max_model_len)
+
+    def check_last_token(self, max_model_len: int) -> tuple[FinishReason | None, int | None]:
+        """The same where a token has been sampled."""
         token_id, num_output_tokens = self.output_token_ids[-1], len(self.output_token_ids)
         if token_id in self.stop_token_ids and num_output_tokens >= self.min_tokens:
             return FinishReason.STOP, None if token_id in self.eos_token_ids else token_id
-        if num_output_tokens >= self.max_tokens or self.num_tokens >= max_model_len:
+        if num_output_tokens >= self.max_tokens or len(self.prompt_token_ids) + num_output_tokens >= max_model_len:
             return FinishReason.LENGTH, None
         return None, None

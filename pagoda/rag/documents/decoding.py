@@ -24,6 +24,8 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _SAMPLE = 1 << 16
+# So many characters beyond ASCII are not UTF-8 by chance.
+_PROOF = 4
 # Of the characters that are none of ASCII's: so few bytes of a text in UTF-8 may be broken.
 _MOST_BROKEN = 0.05
 _USUAL = re.compile(r"[\t\n\r -~\u00a0-\u024f\u2010-\u203a\u3000-\u9fff\uff00-\uffee]")
@@ -69,8 +71,27 @@ def decode(data: bytes, encoding: str | None = None) -> str:
         ) from error
     except UnicodeDecodeError as error:
         raise LoadError(f"is not {name}: byte {error.start} cannot be read; save it as UTF-8") from error
+    if encoding and _is_another(data, encoding):
+        raise LoadError(f"is not {name}, read so it is no text: leave the encoding out for it, or name its own")
     # Python keeps the mark where the encoding was named without it ("utf-16-le").
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _is_another(data: bytes, encoding: str) -> bool:
+    """Whether bytes can be read in an encoding that somebody named, and are in another one.
+
+    Nearly all bytes are something in UTF-16, and most are in the encodings of Chinese; but what is in none of these is
+    rarely UTF-8 by chance.
+    """
+    name = codecs.lookup(encoding).name
+    if name.startswith("utf-8") or any(data.startswith(mark) for mark, _ in _MARKS):
+        return False
+    is_wide = name.startswith(("utf-16", "utf-32"))
+    try:
+        num_other = sum(1 for character in data.decode("utf-8") if not character.isascii())
+    except UnicodeDecodeError:
+        return is_wide and not _is_text(data, name)
+    return num_other >= _PROOF or (is_wide and b"\0" not in data)
 
 
 def detect(data: bytes) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar, cast
 
 from pagoda.errors import MissingExtraError, PagodaError
+from pagoda.rag.documents.columns import text_tables
 from pagoda.rag.documents.decoding import HIGHER_LIMIT, LoaderSettings, decode
 from pagoda.rag.documents.delimited import load_csv, load_tsv
 from pagoda.rag.documents.description import described
@@ -21,7 +22,7 @@ from pagoda.rag.documents.document import Document
 from pagoda.rag.documents.formats.eml import load_eml
 from pagoda.rag.documents.formats.epub import load_epub
 from pagoda.rag.documents.formats.ipynb import load_ipynb
-from pagoda.rag.documents.formats.light_markup import load_adoc, load_org, load_rst
+from pagoda.rag.documents.formats.light_markup import is_rst, load_adoc, load_org, load_rst
 from pagoda.rag.documents.formats.rtf import load_rtf
 from pagoda.rag.documents.formats.source_code import CODE_SUFFIXES, load_code, load_python
 from pagoda.rag.documents.markup.html import load_html
@@ -31,22 +32,34 @@ from pagoda.rag.documents.office.odf import load_odf
 from pagoda.rag.documents.office.pptx import load_pptx
 from pagoda.rag.documents.office.xlsx import load_xlsx
 from pagoda.rag.documents.pdf.loader import load_pdf
+from pagoda.rag.documents.places import line_starts
 from pagoda.rag.documents.records import load_json, load_jsonl
 from pagoda.rag.errors import EmptyFileError, LoadError
 
 T = TypeVar("T")
 # Part of each document's recipe: another version means that the same file gives another text.
-LOADERS_VERSION = "3"
+LOADERS_VERSION = "4"
 
 
 def load_text(text: str, source: str) -> Document:
-    """Plain text, as it is."""
-    return Document(source, text)
+    """Plain text, as it is; rows of a table whose columns are set by blanks name their columns."""
+    lines = text.split("\n")
+    tables = list(text_tables(lines))
+    for table in tables:
+        for number, line in table.rows.items():
+            lines[number] = line
+    starts, text = line_starts(lines), "\n".join(lines)
+    return Document(source, text, listings=tuple((starts[t.first], min(starts[t.last], len(text))) for t in tables))
+
+
+def load_marked(text: str, source: str) -> Document:
+    """What is called Markdown, and now and then is reStructuredText."""
+    return load_rst(text, source) if is_rst(text) else load_markdown(text, source)
 
 
 _FROM_TEXT: dict[str, Callable[[str, str], Document]] = {
     **dict.fromkeys((".txt", ".text", ".log"), load_text),
-    **dict.fromkeys((".md", ".markdown"), load_markdown),
+    **dict.fromkeys((".md", ".markdown"), load_marked),
     **dict.fromkeys((".adoc", ".asciidoc"), load_adoc),
     **dict.fromkeys((".jsonl", ".ndjson"), load_jsonl),
     **dict.fromkeys((".py", ".pyi"), load_python),

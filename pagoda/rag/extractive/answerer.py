@@ -16,10 +16,11 @@ from pagoda.chat.model import Message
 from pagoda.language import language_of
 from pagoda.rag.answer import Answer, Citation
 from pagoda.rag.answerer import GroundedQuestion
+from pagoda.rag.asked_version import told_version
 from pagoda.rag.documents.document import SECTION_SEPARATOR
 from pagoda.rag.extractive.showing.governors import governs
 from pagoda.rag.extractive.showing.readable import readable
-from pagoda.rag.followup import joined
+from pagoda.rag.followup import joined, piece_of
 from pagoda.rag.words import words_in
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ class QuotingAnswerer:
 
     def _one(self, question: GroundedQuestion) -> Answer:
         asked = question.alone or question.text
-        found = self._loaded().answer(asked, question.hits, question.beside) if question.hits else None
+        focus = piece_of(question.text) if question.history else ""
+        found = self._loaded().answer(asked, question.hits, question.beside, focus) if question.hits else None
         if found is None or found.abstained or not found.text:
             confidence = found.confidence if found else 0.0
             text = words_in(language_of(question.text)).abstention
@@ -74,9 +76,11 @@ class QuotingAnswerer:
                 answerer=NAME,
             )
         citations = [_citation(n, place, question.hits) for n, place in enumerate(found.places, 1)]
+        note = told_version(asked, citations, language_of(question.text))
+        texts = [_text(found, *shown) for shown in zip(found.places, citations, strict=True)]
         return Answer(
             question=question.text,
-            text="\n\n".join(_text(found, *shown) for shown in zip(found.places, citations, strict=True)),
+            text="\n\n".join([note, *texts] if note else texts),
             shown=found.kind,
             span=citations[0].marked_text,
             citations=tuple(citations),

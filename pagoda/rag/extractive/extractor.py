@@ -39,7 +39,7 @@ from pagoda.rag.extractive.showing.decision import (
     words_are_likely,
 )
 from pagoda.rag.extractive.showing.question_form import Form, form_of
-from pagoda.rag.extractive.showing.records import row_asked_for, rules_itself_out
+from pagoda.rag.extractive.showing.records import is_looked_up, is_one_of_several, row_asked_for, rules_itself_out
 from pagoda.rag.extractive.showing.station import (
     Candidate,
     Kind,
@@ -136,17 +136,24 @@ class SpanReading:
 
 @dataclass(frozen=True)
 class Examined:
-    """A reading with what may be shown of it, what is known of it, and whose weights decide."""
+    """A reading with what may be shown of it, what is known of it, and whose weights decide.
+
+    is_looked_up: whether it is the row of a table that the question asks for by all of its words
+    is_contrary: whether its row says the contrary of what is asked for
+    """
 
     reading: SpanReading
     candidate: Candidate
     signs: Signs
     group: Group
+    is_looked_up: bool = False
+    is_contrary: bool = False
 
     @cached_property
     def probability(self) -> float:
         """That it answers."""
-        return load_decision().probability(self.group, self.signs)
+        told = load_decision().probability(self.group, self.signs)
+        return max(told, ENOUGH) if self.is_looked_up else told
 
     @cached_property
     def certainty(self) -> float:
@@ -164,15 +171,20 @@ class ExtractiveAnswerer:
         self.settings = settings or ExtractiveSettings()
         self._rankers = rankers
 
-    def answer(self, question: str, hits: Sequence[Hit], beside: Beside | None = None) -> Extraction:
+    def answer(self, question: str, hits: Sequence[Hit], beside: Beside | None = None, focus: str = "") -> Extraction:
         """What answers best in the hits (best first); abstained where none seems to hold an answer.
 
         beside: knows the chunks around a hit's, for a list or a table that goes on over its edges
+        focus: what a follow-up question newly asks about, which the answer has to speak of where any sentence does
 
         Raises InvalidRequestError for a question without words, MissingExtraError for an English passage where the
         packaged MiniLM is not installed.
         """
-        return self.extraction(question, hits, self.readings(question, hits), beside)
+        coverage = coverage_of(question, self.read_hits(hits), focus)
+        readings = self.readings(question, hits)
+        if focus:
+            readings = self._of_focus(question, readings, coverage)
+        return self.extraction(question, hits, readings, beside, coverage)
 
     def answer_batch(self, questions: Sequence[str], hits: Sequence[Sequence[Hit]]) -> list[Extraction]:
         """One extraction a question: the same as one by one."""
@@ -192,15 +204,22 @@ class ExtractiveAnswerer:
         return first if is_prose else hits[: self.settings.max_hits]
 
     def extraction(
-        self, question: str, hits: Sequence[Hit], readings: Sequence[SpanReading], beside: Beside | None = None
+        self,
+        question: str,
+        hits: Sequence[Hit],
+        readings: Sequence[SpanReading],
+        beside: Beside | None = None,
+        coverage: Coverage | None = None,
     ) -> Extraction:
-        """What is shown of what was read: the cheap half."""
+        """What is shown of what was read: the cheap half. coverage: of both, where it is known already."""
         if not readings:
             return NOTHING
         form, read = form_of(question), self.read_hits(hits)
-        coverage = coverage_of(question, read)
-        # The likeliest first; of equals the earlier hit.
-        found = sorted(examined(question, read, readings, coverage), key=lambda each: -each.probability)
+        coverage = coverage or coverage_of(question, read)
+        # The likeliest first, of equals the earlier hit; a row that says the contrary behind all others.
+        found = sorted(
+            examined(question, read, readings, coverage), key=lambda each: (each.is_contrary, -each.probability)
+        )
         best, probability = found[0].reading, confidence(question, found[0], hits)
         thresholds = load_decision().thresholds[found[0].group]
         least = thresholds.answer if self.settings.min_confidence is None else self.settings.min_confidence
@@ -209,7 +228,7 @@ class ExtractiveAnswerer:
         showing = shown(
             form,
             found[0].candidate,
-            span_is_sure=sure >= thresholds.span,
+            span_is_sure=sure >= thresholds.span and not found[0].is_looked_up,
             sentence_is_sure=sure >= thresholds.sentence,
             words_are_likely=words_are_likely(found[0].group),
         )
@@ -241,6 +260,22 @@ class ExtractiveAnswerer:
             showing = passage(form, other.candidate, words_are_likely=words_are_likely(other.group))
             also.append(_place(at, hits[at].chunk, showing))
         return also
+
+    def _of_focus(self, question: str, readings: Sequence[SpanReading], coverage: Coverage) -> list[SpanReading]:
+        """Those whose words stand in a sentence that speaks of the focus; others of such a hit are read anew there."""
+        found: list[SpanReading] = []
+        for read in readings:
+            index, speaking = read.hit_index, coverage.speaking[read.hit_index]
+            sentences, key = coverage.sentences[index], coverage.key_sentence(index)
+            if not speaking:
+                continue
+            if sentence_of(sentences, (read.start, read.end)) not in speaking:
+                start, end = sentences[key]
+                again = self._read(question, index, _part(coverage.hits[index].chunk, start, end))
+                words = (again.start + start, again.end + start) if again else (start, end)
+                read = replace(again or read, start=words[0], end=words[1])
+            found.append(read)
+        return found or list(readings)
 
     def _read(self, question: str, index: int, chunk: Chunk) -> SpanReading | None:
         is_chinese = _language(question, chunk.text) == "zh"
@@ -274,7 +309,12 @@ def examined(
         read = _of_row_asked_for(question, hits, coverage, read)
         at, span = read.hit_index, (read.start, read.end)
         chunk, sentences = hits[at].chunk, coverage.sentences[at]
-        own = sentences[sentence_of(sentences, span)] if sentences else (0, 0)
+        place = sentences[sentence_of(sentences, span)] if sentences else (0, 0)
+        own = chunk.text[slice(*place)]
+        is_contrary, looked_up = rules_itself_out(question, own), is_looked_up(question, own, chunk.heading)
+        if looked_up:
+            # All of the row: a reader of prose cuts anything out of it.
+            read, span = replace(read, start=place[0], end=place[1]), place
         candidate = Candidate(
             chunk.text,
             sentences,
@@ -282,11 +322,11 @@ def examined(
             row_asked_for(question, chunk.text, sentences, coverage.key_sentence(at)),
             chunk.heading,
             coverage.is_contested(at),
-            rules_itself_out(question, chunk.text[slice(*own)]),
+            is_contrary or is_one_of_several(question, chunk.text, sentences, sentence_of(sentences, span)),
             content(question),
         )
         signs = signs_of(coverage, at, asked_about(form, candidate), read.log_odds, form)
-        found.append(Examined(read, candidate, signs, group_of(read.language, coverage)))
+        found.append(Examined(read, candidate, signs, group_of(read.language, coverage), looked_up, is_contrary))
     return found
 
 
@@ -302,9 +342,15 @@ def confidence(question: str, best: Examined, hits: Sequence[Hit]) -> float:
     return replace(best, signs=replace(best.signs, reader=reader_sign(log_odds))).probability
 
 
-def coverage_of(question: str, hits: Sequence[Hit]) -> Coverage:
+def coverage_of(question: str, hits: Sequence[Hit], focus: str = "") -> Coverage:
     """A question beside the hits that are read."""
-    return Coverage(question, hits, [sentences_of(hit.chunk) for hit in hits])
+    return Coverage(question, hits, [sentences_of(hit.chunk) for hit in hits], focus)
+
+
+def _part(chunk: Chunk, start: int, end: int) -> Chunk:
+    """A sentence of a chunk, as one of its own."""
+    first, last = chunk.start + start, chunk.start + end
+    return replace(chunk, text=chunk.text[start:end], start=first, end=last, sentences=((first, last),))
 
 
 def _asks_of_unknown(form: Form, signs: Signs, coverage: Coverage) -> bool:

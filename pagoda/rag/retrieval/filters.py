@@ -52,6 +52,26 @@ def filter_of(where: Where | None, depth: int = 0) -> Test:
     return _all([_clause(name, value, depth) for name, value in (where or {}).items()])
 
 
+def fields_of(where: Where | None) -> set[str]:
+    """The names of the document's metadata that a filter asks for.
+
+    >>> sorted(fields_of({"$or": [{"team": "x"}, {"path": "a.md"}], "tags": "linux"}))
+    ['tags', 'team']
+    """
+    found: set[str] = set()
+    for name, value in (where or {}).items():
+        if name in ("$and", "$or", "$not"):
+            found.update(*(fields_of(part) for part in ([value] if name == "$not" else value)))
+        elif name not in _FIELDS:
+            found.add(name)
+    return found
+
+
+def known_fields(chunks: Sequence[Chunk]) -> list[str]:
+    """All names that a filter of these chunks may ask for."""
+    return sorted({"path", "title", "section"}.union(*(chunk.metadata for chunk in chunks)))
+
+
 def parse_conditions(texts: Sequence[str]) -> dict[str, Any]:
     """Conditions as they are typed in a shell; several on one field must all hold. Raises InvalidRequestError.
 

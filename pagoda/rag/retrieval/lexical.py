@@ -24,11 +24,11 @@ from pagoda.rag.english import STOP_WORDS, stem
 from pagoda.rag.errors import RagError
 
 K1, B = 1.2, 0.6
-VERSION = 3
+VERSION = 4
 _DESCRIPTION = "description.json"
 _HAN = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _HAN_CHARACTER = re.compile(f"[{_HAN}]")
-_TERM = re.compile(rf"(?P<han>[{_HAN}]+)|(?P<number>\d+(?:[.,]\d+)+)|[^\W_{_HAN}]+(?:'[^\W_{_HAN}]+)*")
+_TERM = re.compile(rf"(?P<han>[{_HAN}]+)|(?:(?<![^\W_])v)?(?P<number>\d+(?:[.,]\d+)+)|[^\W_{_HAN}]+(?:'[^\W_{_HAN}]+)*")
 # What questions and sentences are built of; alone or two of them together they say nothing of a subject.
 STOP_CHARACTERS = frozenset(
     "的了是在和與与吗嗎呢么麼之有哪什何谁誰些个個为為被请請问問多少几幾怎样樣里裡裏也都及其以于於而并並由从從到對对這这那"
@@ -40,9 +40,9 @@ def tokenize(text: str) -> list[str]:
 
     English words are lowercase, without accents and endings, and stop words go; Chinese characters come alone and in
     pairs: pairs tell words apart, single characters find a word that the text abbreviates. Traditional characters are
-    taken for the simplified ones that they became. Numbers are kept whole.
+    taken for the simplified ones that they became. Numbers are kept whole, versions without their v.
 
-    >>> tokenize("The cities' 1,200 rivers were flooding"), tokenize("北京的 3.5 km")
+    >>> tokenize("The cities' 1,200 rivers were flooding"), tokenize("北京的 v3.5 km")
     (['citi', '1200', 'river', 'flood'], ['北', '京', '北京', '京的', '3.5', 'km'])
     >>> tokenize("圖書館") == tokenize("图书馆")
     True

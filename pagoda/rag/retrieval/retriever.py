@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from pagoda.rag.embedding.vectors import Embedder, TokenEmbedder, TokenVectors, 
 from pagoda.rag.index.snapshot import Snapshot
 from pagoda.rag.query import Where
 from pagoda.rag.retrieval.evidence import Evidence, Met
-from pagoda.rag.retrieval.filters import filter_of
+from pagoda.rag.retrieval.filters import filter_of, known_fields
 from pagoda.rag.retrieval.late_interaction import LateInteraction
 from pagoda.rag.retrieval.lexical import Bm25Index
 from pagoda.rag.retrieval.neighbours import Neighbours
@@ -172,6 +173,11 @@ class Retriever:
         if self._late is not None and isinstance(self._embedder, TokenEmbedder):
             return self._embedder.embed_tokens(questions)
         return self._embedder.embed(questions), [None] * len(questions)
+
+    @cached_property
+    def fields(self) -> list[str]:
+        """Names that a filter may ask for."""
+        return known_fields(self._snapshot.chunks)
 
     def _matching(self, where: Where | None) -> np.ndarray:
         """Rows of the chunks that a filter lets through."""

@@ -17,6 +17,7 @@ from itertools import takewhile
 _HAN = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORD = re.compile(rf"[{_HAN}]|[^\W_{_HAN}]+")
 _MOST_SIGNS = 8
+_CELL = re.compile(r"[^:;\n]{1,80}: (.*)")
 # Length of the n-grams -> the least share of the passage's that must be found together: the shorter, the more of them
 # stand anywhere by chance.
 _ATTEMPTS = ((4, 0.3), (2, 0.4), (1, 0.6))
@@ -49,11 +50,15 @@ def find_passage(text: str, passage: str, expected: float = 0.0) -> tuple[int, i
     expected: where about it should stand, as a share of the text from 0 to 1; decides between equal places
 
     >>> find_passage("Item | Price\\ntea | 3 euros, hot", "Item: tea; Price: 3 euros", 0.5)
-    (0, 26)
+    (13, 26)
     >>> find_passage("We open at nine.", "Bread costs two euros.") is None
     True
     """
     words, wanted = words_of(text), words_of(passage)
+    # A row without the names of its columns, or it would seem to begin at the table's head.
+    row = words_of(without_columns(passage))
+    if len(row) < len(wanted) and (first := _nearest(words, row, expected)) is not None:
+        return words[first].start, words[first + len(row) - 1].end
     names, wanted_names = [word.text for word in words], [word.text for word in wanted]
     for length, least_share in _ATTEMPTS:
         found = _densest(names, wanted_names, length, least_share, expected)
@@ -64,6 +69,29 @@ def find_passage(text: str, passage: str, expected: float = 0.0) -> tuple[int, i
             signs = zip(text[end : end + _MOST_SIGNS], passage[wanted[-1].end :].rstrip(), strict=False)
             return words[first].start, end + sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], signs))
     return None
+
+
+def without_columns(passage: str) -> str:
+    """What the page has of a table's rows, which name their columns in the index; other lines as they are.
+
+    >>> without_columns("Prices: see below\\nItem: tea; Price: 3 euros")
+    'Prices: see below\\ntea 3 euros'
+    """
+    lines = ((line, [_CELL.fullmatch(cell) for cell in line.split("; ")]) for line in passage.split("\n"))
+    return "\n".join(
+        " ".join(cell[1] for cell in cells if cell) if len(cells) > 1 and all(cells) else line for line, cells in lines
+    )
+
+
+def _nearest(words: Sequence[PlacedWord], wanted: Sequence[PlacedWord], expected: float) -> int | None:
+    """Where the words stand one behind the other as they are wanted, nearest to where they should; None if nowhere."""
+    names, wanted_names = [word.text for word in words], [word.text for word in wanted]
+    size = len(wanted)
+    first = wanted_names[:1]
+    places = [
+        i for i in range(len(names) - size + 1) if names[i : i + 1] == first and names[i : i + size] == wanted_names
+    ]
+    return min(places, key=lambda place: abs(place / max(1, len(names)) - expected), default=None) if size else None
 
 
 def _extended(words: Sequence[str], wanted: Sequence[str], first: int, last: int) -> tuple[int, int]:

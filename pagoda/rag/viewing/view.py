@@ -17,6 +17,7 @@ from typing import Any, Literal
 from pagoda.errors import InvalidRequestError
 from pagoda.rag.documents.decoding import decode
 from pagoda.rag.documents.document import Chunk, Document
+from pagoda.rag.documents.formats.light_markup import is_rst
 from pagoda.rag.documents.formats.source_code import CODE_SUFFIXES
 from pagoda.rag.documents.loaders import load_bytes
 from pagoda.rag.documents.markup.front_matter import split_front_matter
@@ -77,7 +78,8 @@ def view_of(catalog: Catalog, source: str, start: int = 0, end: int = 0, page: i
     if _suffix(record) == ".pdf":
         return _pdf_view(asked, data, page)
     if data is not None and len(data) <= _MOST_BYTES:
-        shown = _page_view(asked, data) if _suffix(record) in _MARKDOWN | _HTML else _structured_view(asked, data)
+        is_page = _suffix(record) in _MARKDOWN | _HTML
+        shown = (_page_view(asked, data) if is_page else None) or _structured_view(asked, data)
         if shown is not None:
             return shown
     return replace(_text_view(asked, Document(source, text)), is_current=data is not None)
@@ -151,11 +153,16 @@ def _structured_view(asked: _Asked, data: bytes) -> DocumentView | None:
 
 
 def _page_view(asked: _Asked, data: bytes) -> DocumentView | None:
-    """Markdown or HTML as it is meant, the passage found by its words; None where nobody knows its encoding."""
+    """Markdown or HTML as it is meant, the passage found by its words; None where nobody knows its encoding.
+
+    None, too, for reStructuredText that is called Markdown.
+    """
     kind: ViewKind = "markdown" if _suffix(asked.record) in _MARKDOWN else "html"
     try:
         text = decode(data, None if kind == "markdown" else declared_encoding(data))
     except LoadError:
+        return None
+    if kind == "markdown" and is_rst(text):
         return None
     tree = markdown_tree(text[split_front_matter(text)[1] :]) if kind == "markdown" else html_tree(text)
     expected = asked.span[0] / max(1, len(asked.text))

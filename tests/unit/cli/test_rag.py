@@ -306,3 +306,50 @@ def test_a_name_with_escape_codes_is_shown_and_not_obeyed(tmp_path: Path) -> Non
     result = invoke("index", str(tmp_path), "--store", str(tmp_path / "store"))
     assert "skipped a\ufffd[2J.bin: " in result.stderr
     assert "\x1b" not in result.output
+
+
+def test_a_source_is_the_line_of_the_words_that_are_marked(tmp_path: Path) -> None:
+    (tmp_path / "notes.md").write_text(
+        "# Stalls\n\n- Bread is at the gate.\n- Fish is by the river.\n- Tea is upstairs.\n", "utf-8"
+    )
+    (tmp_path / "摊位.md").write_text("# 摊位\n\n- 面包在大门口。\n- 鱼在河边。\n- 茶在楼上。\n", "utf-8")
+    store = str(tmp_path / "store")
+    assert invoke("index", *(str(tmp_path / name) for name in ("notes.md", "摊位.md")), "--store", store).exit_code == 0
+    for question, words, place in (
+        ("Where is fish?", "river", "notes.md, line 4"),
+        ("鱼在哪里？", "河", "摊位.md, line 4"),
+    ):
+        told = invoke("ask", question, "--store", store).stdout
+        assert re.search(rf"{place}: .*{words}", told), told
+
+
+def test_a_source_in_a_workbook_is_a_row(tmp_path: Path) -> None:
+    from openpyxl import Workbook
+
+    for name, sheets in (("one.xlsx", ["Fees"]), ("two.xlsx", ["Staff", "Fees"])):
+        book = Workbook()
+        book.active.title = sheets[0]
+        for title in sheets[1:]:
+            book.create_sheet(title)
+        for sheet in book.worksheets:
+            for row in (["Item", "Fee"], ["tent", 4], ["kayak", 9]):
+                sheet.append([f"{sheet.title} {row[0]}" if row[1] != "Fee" else row[0], row[1]])
+        book.save(tmp_path / name)
+        store = str(tmp_path / name.removesuffix(".xlsx"))
+        invoke("index", str(tmp_path / name), "--store", store)
+        told = invoke("ask", "What fee is Fees kayak?", "--store", store).stdout
+        assert ("one.xlsx, row 3" if name == "one.xlsx" else "two.xlsx, sheet 2, row 3") in told, told
+        told = invoke(
+            "ask", "Fees kayak 的 Fee 是多少？", "--store", store, LC_ALL="zh_CN.UTF-8", LANG="zh_CN.UTF-8"
+        ).stdout
+        assert ("one.xlsx 第 3 行" if name == "one.xlsx" else "two.xlsx 第 2 张表第 3 行") in told, told
+
+
+def test_a_filter_on_a_name_that_no_document_has_is_told(store: str) -> None:
+    told = invoke("ask", "How much is a bicycle?", "--store", store, "--where", "team=shop")
+    assert "because none has team, which the filter names; there are: " in told.stderr
+    assert "path" in told.stderr
+    told = invoke("ask", "会员年费是多少？", "--store", store, "--where", "team=shop", "--where", "path*=md")
+    assert "因为没有一个文档有过滤条件中的 team" in told.stderr
+    # A name that some have, with another value, is a plain filter.
+    assert "filter names" not in invoke("ask", "How much?", "--store", store, "--where", "format=xyz").stderr

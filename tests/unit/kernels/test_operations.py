@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
@@ -356,6 +357,16 @@ def test_linear_is_f_linear_for_widths_of_every_remainder(bias: bool, dtype: tor
 
 
 @pytest.mark.usefixtures("_threads")
+def test_threads_that_multiply_at_once_do_not_meet() -> None:
+    """A server embeds questions in one thread while documents are indexed in another."""
+    weight = KERNELS.pack(torch.randn(70, 90))
+    inputs = [torch.randn(rows, 90) for rows in (1, 7, 40, 130)] * 20
+    expected = [KERNELS.linear(x, weight, None) for x in inputs]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda x: KERNELS.linear(x, weight, None), inputs))
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("shape", [(1, 1), (31, 8), (32, 7), (33, 64), (331, 50)])
 def test_rows_of_a_packed_matrix_come_back_as_they_were(shape: tuple[int, int], dtype: torch.dtype) -> None:

@@ -61,13 +61,29 @@ def test_pieces_are_put_into_the_last_whole_question() -> None:
         ("How much is the deposit?", "Is it refunded?"),
         ("押金多少？", "可以退吗？"),
         ("押金多少？", "那它呢？"),
+        ("How much is the deposit?", "Which floor?"),
+        ("How much is the deposit?", "Who pays?"),
+        ("How much is the deposit?", "Can I pay there?"),
     ],
 )
 def test_a_question_of_its_own_that_leans_keeps_the_one_before(before: str, question: str) -> None:
     assert joined(question, after(before)) == f"{before} {question}"
 
 
-@pytest.mark.parametrize("question", ["How much is a child seat?", "Which manuals does the shop lend?"])
+@pytest.mark.parametrize(
+    "question",
+    [
+        "How much is a child seat?",
+        "Which manuals does the shop lend?",
+        # Two words that carry meaning, and one, with a verb and a subject.
+        "Who owns borea?",
+        "Does breakfast cost extra?",
+        "What is borea?",
+        "What does borea do?",
+        "Is there a lift?",
+        "谁负责球场？",
+    ],
+)
 def test_a_question_that_stands_alone_stays_as_it_is(question: str) -> None:
     assert joined(question, after("When does the shop open?")) == question
     assert joined("And on Sundays?", []) == "And on Sundays?"
@@ -85,3 +101,28 @@ def test_without_a_model_the_second_question_gets_its_own_answer(tmp_path: Path)
         second = rag.query("And on Windows?", history=after("Where is the cache kept on Linux?"))
     assert [answer.citations[0].source for answer in (first, second)] == ["linux.md", "windows.md"]
     assert second.question == "And on Windows?"
+
+
+RIGHTS = (
+    "# Rights\n\nAdministrators can delete projects. Visitors cannot delete anything, they only look.\n\n"
+    "The backup of aurora runs at 02:00. The backup of borea runs at 03:30.",
+    "# 权限\n\n管理员能删除项目。访客不能删除任何内容，只能查看。\n\n曙光的备份在两点开始。北风的备份在四点开始。",
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "question", "marked"),
+    [
+        (RIGHTS[0], "Can administrators delete projects?", "And visitors?", "Visitors cannot"),
+        (RIGHTS[0], "When does the backup of aurora run?", "What about borea?", "03:30"),
+        (RIGHTS[1], "管理员能删除项目吗？", "访客呢？", "访客不能"),
+        (RIGHTS[1], "曙光的备份几点开始？", "北风呢？", "四点"),
+    ],
+)
+def test_what_is_newly_asked_about_is_what_the_answer_speaks_of(
+    tmp_path: Path, text: str, before: str, question: str, marked: str
+) -> None:
+    (tmp_path / "a.md").write_text(text, "utf-8")
+    with RAG(tmp_path / "index") as rag:
+        rag.add([tmp_path / "a.md"])
+        assert marked in rag.query(question, history=after(before)).citations[0].marked_text

@@ -122,6 +122,8 @@ def test_asking_for_a_model_where_there_is_none_is_refused(make_rag: MakeRag) ->
     [
         ("", 5, "the question is empty"),
         (" \n", 5, "the question is empty"),
+        ("?", 5, "'\\?' has no word: ask something"),
+        ("？！", 5, "has no word"),
         ("x" * 9000, 5, "9000 characters"),
         ("\ud800", 5, "half of a character"),
         ("When?", 0, "k is 0"),

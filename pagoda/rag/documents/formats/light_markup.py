@@ -66,6 +66,16 @@ _ORG = _rules(
     (_BEFORE + r"([*/_=~+])(?=\S)([^*/_=~+\n]+?)(?<=\S)\1" + _AFTER, r"\2"),
 )
 
+# What only one of two formats has: directives, targets, roles, named links, literal blocks and titles below a roof
+# as long as they are; and titles behind #, fences, links and rules of tables.
+_ONLY_RST = re.compile(
+    r"^[ \t]*\.\. (?:[\w:-]+::|_[^:\n]+:)|(?<![\w`]):[a-z][\w:+-]*:`[^`\n]+`|`[^`\n]+`__?(?!\w)"
+    r"|::[ \t]*\n[ \t]*\n[ \t]+\S"
+    r"|(?:\A|\n)(?P<roof>([=\-#*~^\"+])\2{2,})[ \t]*\n(?P<title>[^\n]+)\n(?P=roof)[ \t]*$",
+    re.MULTILINE,
+)
+_ONLY_MARKDOWN = re.compile(r"^#{1,6}[ \t]|^ {0,3}```|\]\(|^ {0,3}\|?[ \t]*:?-{3,}:?[ \t]*\|", re.MULTILINE)
+
 
 @dataclass
 class _Marked:
@@ -110,6 +120,16 @@ def load_rst(text: str, source: str) -> Document:
         marked.lines[i - has_roof] = marked.lines[i - has_roof] if not has_roof else ""
         marked.lines[i] = line.strip()
     return marked.document(source, _RST)
+
+
+def is_rst(text: str) -> bool:
+    """Whether a text is reStructuredText, whatever its file is called: it has more of its marks than of Markdown's.
+
+    >>> is_rst("Ports\\n=====\\n\\n.. note::\\n\\n   See :ref:`here`."), is_rst("# Ports\\n\\nSee [here](x.md).")
+    (True, False)
+    """
+    found = (match for match in _ONLY_RST.finditer(text) if len(match["title"] or "") <= len(match["roof"] or ""))
+    return sum(1 for _ in found) > len(_ONLY_MARKDOWN.findall(text))
 
 
 def load_adoc(text: str, source: str) -> Document:

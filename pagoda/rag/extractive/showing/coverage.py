@@ -22,7 +22,10 @@ FIRST_HITS = 3
 """How many hits tell whether a collection is running prose or a manual."""
 RIVAL = 0.9
 """Of what the best sentence holds of a question: who holds as much may say the contrary of it."""
+HALF = 0.5
+"""Of what a follow-up question newly asks about: a sentence that has less does not speak of it."""
 _IDENTIFIER = re.compile(r"^--?[A-Za-z]|\w_\w")
+_NUMBER = re.compile(r"\d+(?:\.\d+)*")
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,15 @@ class QuestionWords:
 
 @dataclass(frozen=True)
 class Coverage:
-    """A question beside its hits. sentences: (start, end) of each, in the characters of its hit's chunk."""
+    """A question beside its hits. sentences: (start, end) of each, in the characters of its hit's chunk.
+
+    focus: what a follow-up question newly asks about; empty for any other question
+    """
 
     question: str
     hits: Sequence[Hit]
     sentences: Sequence[Sequence[tuple[int, int]]]
+    focus: str = ""
 
     @cached_property
     def words(self) -> list[list[frozenset[str]]]:
@@ -79,10 +86,28 @@ class Coverage:
         """How much of the question all hits together hold."""
         return self.wanted.share_in({word for of_hit in self.words for words in of_hit for word in words})
 
+    @cached_property
+    def speaking(self) -> list[frozenset[int]]:
+        """Of each hit the sentences that speak of the focus, as much as any of all hits; all sentences where none does.
+
+        A heading counts as said in each sentence below it.
+        """
+        shares = [
+            [share_of_focus(self.focus, f"{hit.chunk.heading}\n{hit.text[left:right]}") for left, right in bounds]
+            for hit, bounds in zip(self.hits, self.sentences, strict=True)
+        ]
+        most = max((share for of_hit in shares for share in of_hit), default=0.0)
+        least = most if most >= HALF else 0.0
+        return [frozenset(place for place, share in enumerate(of_hit) if share >= least) for of_hit in shares]
+
     def key_sentence(self, index: int) -> int:
-        """The sentence of a hit that holds most of the question; the first of equals; -1 where there is none."""
+        """The sentence of a hit that holds most of the question; the first of equals; -1 where there is none.
+
+        Of a follow-up question it is one that speaks of what is newly asked about, where the hit has one.
+        """
         shares = self.shares[index]
-        return max(range(len(shares)), key=lambda place: (shares[place], -place), default=-1)
+        places = self.speaking[index] or range(len(shares))
+        return max(places, key=lambda place: (shares[place], -place), default=-1)
 
     def is_contested(self, index: int) -> bool:
         """Whether another sentence of a hit speaks of the question as much as the key sentence does, or nearly."""
@@ -99,6 +124,20 @@ class Coverage:
         told = [_said(hit) for hit in self.hits]
         asked = [name.lower() for name in names_of(self.question) if _IDENTIFIER.search(name)]
         return any(not any(_has(text, name) for text in told) for name in asked)
+
+
+def share_of_focus(focus: str, text: str) -> float:
+    """How much of what is newly asked about a text has, 0 to 1; 1 where nothing is.
+
+    >>> [share_of_focus(*pair) for pair in (("at weekends", "Free on weekends."), ("猫", "可以养猫。"), ("2.0", "2.1"))]
+    [1.0, 1.0, 0.0]
+    """
+    words = content(focus)
+    said = content(text)
+    # A single Chinese character is in no pair.
+    met = [word in said or (len(word) == 1 and word in text) for word in words]
+    met += [number in _NUMBER.findall(text) for number in _NUMBER.findall(focus)]
+    return sum(met) / len(met) if met else 1.0
 
 
 def _said(hit: Hit) -> str:

@@ -63,7 +63,7 @@ def shown(
     if form == "block" or undecided or not _reads_alone(found.text, sentence):
         return passage(form, found, words_are_likely=words_are_likely or sentence_is_sure)
     marked = _marked(form, found, sentence)
-    whole = with_what_goes_on(found, at, found.asked if form == "polar" else frozenset())
+    whole = with_what_goes_on(found, at, found.asked)
     left, right = found.span[0] - sentence[0], found.span[1] - sentence[0]
     alone = form == "words" and span_is_sure and whole == sentence and marked == found.span
     governed = governs(found.heading) or is_governed(found.text[slice(*sentence)], left, right)
@@ -104,23 +104,31 @@ def with_what_goes_on(found: Candidate, at: int, asked: frozenset[str] = frozens
     """A sentence with its neighbours, as far as they take back, limit or condition it, or it does them.
 
     The one behind it is shown as soon as anything in it denies or ends something ("Not on Sundays."): whether that is
-    said of this sentence, a reader sees and a rule does not. What is told as a myth needs it in any case.
-    asked: words that it is shown for as well, where it alone has them: "free on weekdays. At weekends ..."
+    said of this sentence, a reader sees and a rule does not. What is told as a myth needs it in any case. Clauses on
+    both sides of a semicolon are one sentence.
+    asked: words that a neighbour is shown for as well, where it alone has them: "free on weekdays. At weekends ..."
     """
     text, sentences = found.text, found.sentences
+    own = text[slice(*sentences[at])]
+    missed = asked - content(own) - content(found.heading)
     first = last = at
-    while first > 0 and goes_on(text[slice(*sentences[first])]) and _touches(text, sentences[first - 1 : first + 1]):
+    while first > 0 and _touches(text, sentences[first - 1 : first + 1]):
+        before, behind = (text[slice(*sentences[place])] for place in (first - 1, first))
+        if not (goes_on(behind) or _is_clause(before) or (first == at and missed & content(before))):
+            break
         first -= 1
-    missed = asked - content(text[slice(*sentences[at])]) - content(found.heading) if asked else asked
     while last + 1 < len(sentences) and _touches(text, sentences[last : last + 2]):
-        behind = text[slice(*sentences[last + 1])]
-        is_next_needed = last == at and (
-            _may_take_back(text[slice(*sentences[at])], behind) or bool(missed and missed & content(behind))
-        )
-        if not goes_on(behind) and not is_next_needed:
+        before, behind = (text[slice(*sentences[place])] for place in (last, last + 1))
+        is_next_needed = last == at and (_may_take_back(own, behind) or missed & content(behind))
+        if not (goes_on(behind) or _is_clause(before) or is_next_needed):
             break
         last += 1
     return sentences[first][0], sentences[last][1]
+
+
+def _is_clause(sentence: str) -> bool:
+    """Whether a semicolon ends it, so that the sentence goes on."""
+    return sentence.rstrip().endswith((";", "；"))
 
 
 def _may_take_back(sentence: str, behind: str) -> bool:

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import zipfile
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 from pagoda.errors import ConfigError
 from pagoda.rag.documents.decoding import LoaderSettings, decode, detect
 from pagoda.rag.documents.document import Document
+from pagoda.rag.documents.formats.light_markup import is_rst
 from pagoda.rag.documents.loaders import SUFFIXES, load_bytes, read_file
 from pagoda.rag.documents.pdf import recognition
 from pagoda.rag.documents.pdf.lines import Line
@@ -528,3 +530,60 @@ def test_what_no_database_keeps_stands_nowhere_in_a_document() -> None:
     told = json.dumps([document.title, document.text, dict(document.metadata)], ensure_ascii=False)
     assert "\ufffdy" in told
     told.encode("utf-8")
+
+
+RST_CALLED_MARKDOWN = """Backups
+=======
+
+.. note:: Read :ref:`limits` first.
+
+Keeping them
+------------
+
+Backups are kept for ``30`` days::
+
+    keep --days 30
+"""
+
+
+@pytest.mark.parametrize("text", [RST_CALLED_MARKDOWN, RST_CALLED_MARKDOWN.replace("Backups", "备份说明")])
+def test_restructuredtext_in_a_file_called_md_is_read_as_what_it_is(text: str) -> None:
+    document = load_bytes(text.encode(), "a.md")
+    assert document == replace(load_bytes(text.encode(), "a.rst"), source="a.md", metadata=document.metadata)
+    assert ".. note::" not in document.text
+    assert "::" not in document.text
+    assert document.metadata["format"] == "md"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# 端口\n\n见 [说明](a.md)。\n\n```\nls::\n\n    a\n```\n",
+        "Ports\n=====\n\nThe port is `80`.\n\n* a\n* b\n",
+        "---\ntitle: Ports\n---\n\nSee [here](a.md), std::\n\n    x\n",
+    ],
+)
+def test_markdown_stays_markdown(text: str) -> None:
+    assert not is_rst(text)
+    assert load_bytes(text.encode(), "a.md").text.split("\n")[-3:] == text.split("\n")[-3:]
+
+
+@pytest.mark.parametrize(
+    ("text", "written", "named"),
+    [
+        ("The shop opens at nine.\n", "utf-8", "utf-16"),
+        ("商店九点开门，周日休息。\n", "utf-8", "utf-16-le"),
+        ("商店九点开门，周日休息。\n", "gb18030", "utf-16-le"),
+        ("商店九点开门，周日休息。\n", "utf-8", "gb18030"),
+    ],
+)
+def test_a_named_encoding_that_makes_nonsense_is_refused(text: str, written: str, named: str) -> None:
+    data = text.encode(written)
+    with pytest.raises(LoadError, match="is not "):
+        load("a.txt", data + b" " * (len(data) % 2), LoaderSettings(encoding=named))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "gb18030", "utf-8"])
+@pytest.mark.parametrize("text", ["The shop opens at nine.", "商店九点开门，周日休息。", "é"])
+def test_a_named_encoding_that_is_right_is_used(text: str, encoding: str) -> None:
+    assert load("a.txt", text.encode(encoding), LoaderSettings(encoding=encoding)).text == text

@@ -1,6 +1,7 @@
 """The extractive answerer quotes its documents to the letter, in both languages, and knows when it has nothing."""
 
 import asyncio
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -341,3 +342,44 @@ def _is_whole(words: str) -> bool:
         if depth:
             return False
     return True
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "focus", "words"),
+    [
+        (TOWER + " The bridge was built in 1901.", "When was the tower built?", "the bridge", "1901"),
+        (WRITER + "巴金出生于四川成都。", "鲁迅出生于哪里？", "巴金", "成都"),
+        # Nothing speaks of it: then it changes nothing.
+        (TOWER, "When was the tower built?", "the harbour", "1889"),
+    ],
+)
+def test_a_follow_up_is_answered_by_a_sentence_that_speaks_of_what_it_asks_about(text, question, focus, words):
+    found = ExtractiveAnswerer(ALWAYS).answer(question, [hit(WRITER + TOWER), hit(text)], focus=focus)
+    assert words in found.places[0].chunk.text[slice(*found.places[0].marked)]
+
+
+@pytest.mark.parametrize(
+    ("tables", "question", "row"),
+    [
+        (
+            ["Depot: Ash; Cold storage: yes\nDepot: Fir; Cold storage: yes", "Depot: Oak; Cold storage: no"],
+            "Which depot has no cold storage?",
+            "Depot: Oak; Cold storage: no",
+        ),
+        (
+            ["仓库: 杭州仓; 冷藏: 有\n仓库: 宁波仓; 冷藏: 有", "仓库: 黄山仓; 冷藏: 无"],
+            "哪个仓库没有冷藏？",
+            "仓库: 黄山仓; 冷藏: 无",
+        ),
+    ],
+)
+def test_a_row_that_says_the_contrary_gives_way_to_one_of_another_chunk_that_is_looked_up(tables, question, row):
+    hits = [hit(text) for text in tables]
+    hits = [
+        replace(each, chunk=replace(each.chunk, chunk_id=str(i), sentences=rows))
+        for i, (each, rows) in enumerate(
+            (each, tuple(match.span() for match in re.finditer(r"[^\n]+", each.text))) for each in hits
+        )
+    ]
+    found = ExtractiveAnswerer().answer(question, hits)
+    assert (found.text, found.kind, found.abstained) == (row, "sentence", False)

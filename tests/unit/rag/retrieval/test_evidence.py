@@ -27,6 +27,11 @@ def evidence() -> Evidence:
     return Evidence(CHUNKS, Bm25Index.build([chunk.heading + chunk.text for chunk in CHUNKS]))
 
 
+def _evidence(title: str, text: str) -> Evidence:
+    chunk = Chunk("a", "a.md", text, 0, len(text), 1, title=title, sentences=tuple(sentence_spans(text)))
+    return Evidence([chunk], Bm25Index.build([chunk.heading + chunk.text]))
+
+
 def test_what_stands_in_the_path_alone_is_met_and_named(evidence: Evidence) -> None:
     gzip, csrf = evidence.met("Which default has Gzip?", [0, 1])
     assert gzip.named == 1.0
@@ -64,3 +69,17 @@ def test_what_a_question_only_asks_with_is_no_word_of_it() -> None:
 
 def test_no_chunks_are_no_error(evidence: Evidence) -> None:
     assert evidence.met("plugin", []) == []
+
+
+def test_a_version_is_known_with_its_v_and_without_it() -> None:
+    evidence = _evidence("Notes", "v2.39.5 repairs the login.")
+    assert evidence.nowhere("What does 2.39.5 repair?") == ()
+    assert evidence.nowhere("What does v2.39.5 repair?") == ()
+    assert evidence.nowhere("What does 2.39.4 repair?") == ("2.39.4",)
+
+
+def test_what_denies_is_no_word_that_a_document_must_have() -> None:
+    evidence = _evidence("入住须知", "房间内不得吸烟。")
+    assert evidence.nowhere("房间内不能吸烟吗？") == ()
+    assert evidence.nowhere("房间内禁止吸烟吗？") == ()
+    assert _evidence("Rules", "No smoking in the rooms.").nowhere("Is smoking forbidden in the rooms?") == ()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
+from pagoda.language import Language
+from pagoda.rag.answer import Citation
+from pagoda.rag.asked_version import told_version
 from pagoda.rag.documents.document import Chunk, Hit
 from pagoda.rag.retrieval.versions import told_copies, without_copies
 
@@ -75,3 +79,29 @@ def test_what_was_left_out_is_told_for_what_is_cited() -> None:
     (told,) = told_copies(["v11/limits.md"], hits, "en")
     assert told == "2 other versions or copies of v11/limits.md: v3/limits.md, v2/limits.md"
     assert "另外 2 个版本" in told_copies(["v11/limits.md"], hits, "zh")[0]
+
+
+@pytest.mark.parametrize(
+    ("question", "version", "asked"),
+    [
+        ("How many workers run in Orbit 3.0?", "1.1", "3.0"),
+        ("How many workers run in version 3?", "1.1", "3"),
+        ("How many workers run in v2.5?", "1.1", "2.5"),
+        ("星图 9.0 最多运行多少个任务？", "7.5", "9.0"),
+        ("9.0 版最多运行多少个任务？", "7.5", "9.0"),
+        # The same, as far as both are told; or of something else; or nothing has a version.
+        ("How many workers run in Orbit 1?", "1.1", ""),
+        ("How many workers run in Orbit 1.1.2?", "1.1", ""),
+        ("Do 3.5 workers run?", "1.1", ""),
+        ("Do 16 workers run in Orbit?", "1.1", ""),
+        ("星图 7 最多运行多少个任务？", "7.5", ""),
+        ("能否运行 3.5 个任务？", "7.5", ""),
+        ("How many workers run in Orbit 3.0?", "", ""),
+    ],
+)
+def test_an_answer_of_another_version_says_so(question: str, version: str, asked: str) -> None:
+    language: Language = "zh" if re.search("[\u4e00-\u9fff]", question) else "en"
+    title, quote = ("星图限制", "最多运行 16 个任务。") if language == "zh" else ("Limits of Orbit", "16 workers run.")
+    citation = Citation(1, f"v{version}/a.md", quote, 0, len(quote), 1, title=title, metadata={"version": version})
+    told = told_version(question, [citation], language)
+    assert (asked in told and version in told) if asked else not told

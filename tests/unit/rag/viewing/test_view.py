@@ -43,6 +43,8 @@ def shown(make_indexer: Callable[..., Any], documents: Path) -> Callable[..., Do
         ("a.html", "<h1>Tea</h1><p>It <b>costs</b> 3 euros.</p>", "It costs 3 euros.", "html", "costs"),
         ("a.txt", "Tea.\n\nIt costs 3 euros.", "costs 3", "text", "costs 3"),
         ("a.rst", "Tea\n===\n\nIt costs 3 euros.", "It costs 3 euros.", "text", "It costs 3 euros."),
+        ("b.md", "Tea\n===\n\n.. note:: It costs 3 euros.", "It costs 3 euros.", "text", "It costs 3 euros."),
+        ("c.md", "茶室\n====\n\n.. note:: 茶室九点开门。", "茶室九点开门。", "text", "茶室九点开门。"),
         ("a.py", "def tea():\n    return 3\n", "return 3", "code", "return 3"),
         ("茶.md", "# 茶室\n\n茶室早上**九点**开门。", "茶室早上**九点**开门。", "markdown", "九点"),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pagoda.rag.extractive.showing.records import row_asked_for, rules_itself_out
+from pagoda.rag.extractive.showing.records import is_looked_up, is_one_of_several, row_asked_for, rules_itself_out
 from pagoda.rag.extractive.showing.station import Candidate, shown
 
 ENGLISH = ["Name: Ann; On call: no", "Name: Bob; On call: yes; Phone: 7", "Name: Cy; On call: week 3", "Prose."]
@@ -29,6 +29,18 @@ def table(rows: list[str]) -> tuple[str, list[tuple[int, int]]]:
         ("谁值班？", "姓名: 王五; 值班: 否", True),
         ("谁值班？", "姓名: 王五; 值班: 不值班", True),
         ("谁不值班？", "姓名: 王五; 值班: 否", False),
+        # Whoever asks for what denies, is not answered by what affirms.
+        ("Who is not on call?", "Name: Bob; On call: yes", True),
+        ("Which edition has no phone support?", "Edition: Plus; Phone support: yes", True),
+        ("Which edition has no phone support?", "Edition: Plus; Phone support: by appointment", False),
+        ("Which stop lacks toilets?", "Stop: Elm; Toilets: yes; Lift: yes", True),
+        ("Which stop without a lift has toilets?", "Stop: Elm; Toilets: yes; Lift: no", False),
+        ("Which stop without a lift has toilets?", "Stop: Elm; Toilets: yes; Lift: yes", True),
+        ("Which stop without a lift has toilets?", "Stop: Elm; Toilets: no; Lift: no", True),
+        ("Does Elm have no lift?", "Stop: Elm; Toilets: no; Lift: yes", False),
+        ("谁不值班？", "姓名: 赵六; 值班: 是", True),
+        ("哪个地区不送货上门？", "地区: 华北; 送货上门: 是", True),
+        ("哪个版本没有电话支持？", "版本: 高级版; 电话支持: 有", True),
         # That it says "no" is the answer: the row is named, its value is wanted, or the question says it as well.
         ("Is Ann on call?", "Name: Ann; On call: no", False),
         ("Is anybody on call?", "Name: Ann; On call: no", True),
@@ -62,3 +74,73 @@ def test_where_all_rows_say_no_the_table_is_shown_and_no_row_alone() -> None:
     assert row_asked_for("Who is on call?", text, rows, 1) == 1
     found = Candidate(text, rows, rows[1], 1, is_ruled_out=True)
     assert shown("words", found, span_is_sure=True, sentence_is_sure=True).place == (0, len(text))
+
+
+EDITIONS = ["Edition: Basic; Price: 0; Phone support: no", "Edition: Plus; Price: 10; Phone support: yes"]
+EDITIONS += ["Edition: Pro; Price: 30; Phone support: yes", "Edition: Pro Max; Price: 90; Phone support: yes"]
+SHOPS = ["门店: 南门店; 停车位: 有", "门店: 北苑店; 停车位: 无", "门店: 西岭店; 停车位: 有"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "question", "read", "meant"),
+    [
+        (EDITIONS, "Which edition has no phone support?", 1, 0),
+        (EDITIONS, "Does the Basic edition have phone support?", 1, 0),
+        (EDITIONS, "What does Plus cost?", 3, 1),
+        # A name within a longer one is not meant.
+        (EDITIONS, "Is there phone support in Pro Max?", 2, 3),
+        (EDITIONS, "Does Pro have phone support?", 0, 2),
+        # All rows, or none: nothing is told apart.
+        (EDITIONS, "Which edition has phone support?", 2, 2),
+        (["No: 3; Seats: 8", "No: 8; Seats: 3"], "Which room has 3 seats?", 1, 1),
+        (["Line: 3; Seats: 8", "Line: 8; Seats: 3"], "How many seats has line 3?", 1, 0),
+        (["Line: R1; Fee: 8", "Line: R2; Fee: 3"], "What does line R2 cost?", 0, 1),
+        (SHOPS, "哪个门店没有停车位？", 0, 1),
+        (SHOPS, "北苑店有停车位吗？", 0, 1),
+        (SHOPS, "西岭店有停车位吗？", 1, 2),
+    ],
+)
+def test_a_row_that_the_question_names_or_selects_stands_in_for_another(
+    rows: list[str], question: str, read: int, meant: int
+) -> None:
+    text, places = table(rows)
+    assert row_asked_for(question, text, places, read) == meant
+
+
+def test_a_row_that_is_one_of_several_is_not_shown_alone() -> None:
+    text, places = table(EDITIONS)
+    assert is_one_of_several("Which edition has phone support?", text, places, 1)
+    assert not is_one_of_several("Which edition has no phone support?", text, places, 0)
+    assert not is_one_of_several("What does Plus cost?", text, places, 1)
+    text, places = table(SHOPS)
+    assert is_one_of_several("哪家门店有停车位？", text, places, 2)
+    assert not is_one_of_several("哪家门店没有停车位？", text, places, 1)
+
+
+DEPOT = "Depot: Elm; Cold storage: no; Seats: 9"
+STORE = "仓库: 黄山仓; 冷藏: 无; 容量: 57吨"
+
+
+@pytest.mark.parametrize(
+    ("question", "row", "expected"),
+    [
+        ("How many seats has Elm?", DEPOT, True),
+        ("Does the Elm depot have cold storage?", DEPOT, True),
+        ("Which depot has no cold storage?", DEPOT, True),
+        # Another row, another column, a word more, a row that says the contrary, or no row.
+        ("How many seats has Oak?", DEPOT, False),
+        ("What is the rent of Elm?", DEPOT, False),
+        ("How many seats has Elm on Sundays?", DEPOT, False),
+        ("Which depot has cold storage?", DEPOT, False),
+        ("Which depot has cold storage?", "The depot has cold storage.", False),
+        ("黄山仓的容量是多少？", STORE, True),
+        ("黄山仓有没有冷藏？", STORE, True),
+        ("哪个仓库没有冷藏？", STORE, True),
+        ("泉州仓的容量是多少？", STORE, False),
+        ("黄山仓的租金是多少？", STORE, False),
+        ("黄山仓周日的容量是多少？", STORE, False),
+        ("哪个仓库有冷藏？", STORE, False),
+    ],
+)
+def test_a_question_is_a_look_up_where_all_of_its_words_are_the_tables(question: str, row: str, expected: bool) -> None:
+    assert is_looked_up(question, row) is expected

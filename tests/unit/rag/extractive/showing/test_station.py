@@ -68,6 +68,32 @@ def test_yes_or_no_is_shown_with_the_case_that_is_asked_about():
 
 
 @pytest.mark.parametrize(
+    ("text", "span", "question"),
+    [
+        ("Parking costs 3 pounds. At weekends it costs one. It has floors.", "3", "What is parking at weekends?"),
+        ("At weekends other fees hold. Parking costs one pound. It has floors.", "one", "What is parking at weekends?"),
+        ("停车每小时五元。周末每小时两元。共有三层。", "五元", "周末停车多少钱？"),
+        ("周末另有规定。停车每小时两元。共有三层。", "两元", "周末停车多少钱？"),
+    ],
+)
+def test_a_neighbour_with_words_of_the_question_comes_along_whatever_is_asked(text, span, question):
+    kind, quote, marked = told("words", replace(candidate(text, span), asked=content(question)))
+    last = text.rindex("It has" if "It has" in text else "共有")
+    assert (kind, quote, marked) == ("sentence", text[:last].rstrip(), span)
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("会议室可提前两周预订；当天不接受预订；节日另定。共有三层。", "两周"),
+        ("会议室可提前两周预订；当天不接受预订；节日另定。共有三层。", "节日"),
+    ],
+)
+def test_clauses_around_a_semicolon_are_one_sentence(text, span):
+    assert told("words", candidate(text, span))[1] == text[: text.index("共有")]
+
+
+@pytest.mark.parametrize(
     ("text", "span"),
     [
         ("Parcels are delivered on Saturdays. This no longer applies since March.", "Saturdays"),
