@@ -37,10 +37,10 @@ TABLE: dict[str, frozenset[str]] = {
     "chat": FOUNDATION,
     "engine": FOUNDATION | {"kernels", "layers", "models", "chat"},
     "minilm": FOUNDATION | {"kernels"},
-    "nlu": FOUNDATION | {"minilm"},
+    "nlu": FOUNDATION | {"kernels", "minilm"},
     "graph": FOUNDATION,
-    "rag": FOUNDATION | {"chat", "minilm"},
-    "dialogue": FOUNDATION | {"chat", "minilm", "nlu", "graph"},
+    "rag": FOUNDATION | {"chat", "kernels", "minilm"},
+    "dialogue": FOUNDATION | {"chat", "kernels", "minilm", "nlu", "graph"},
     "server": FOUNDATION
     | {"kernels", "layers", "models", "chat", "engine", "minilm", "nlu", "graph", "rag", "dialogue"},
     "conformance": FOUNDATION,
