@@ -1,15 +1,15 @@
 """The engine against transformers' `generate`, on the built-in model: one stream, and 32 prompts at once.
 
-    python benchmarks/against_transformers.py [MODEL]
+    python benchmarks/against_transformers.py [MODEL] [--dtype float32]
 
-Both run greedily in fp32 for the same number of new tokens from the same token ids, prompts of equal length so that
+Both run greedily in one dtype for the same number of new tokens from the same token ids, prompts of equal length so that
 transformers needs no padding, in interleaved rounds; the median of the ratios counts. The tokens are compared too.
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,10 +30,18 @@ def timed(run: Callable[[], list[list[int]]]) -> tuple[float, list[list[int]]]:
     return time.perf_counter() - began, tokens
 
 
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", nargs="?", type=Path, default=BUILTIN_MODEL)
+    parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
+    return parser.parse_args()
+
+
 def main() -> None:
-    path = Path(sys.argv[1]) if len(sys.argv) > 1 else BUILTIN_MODEL
-    theirs = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
-    llm = LLM(path, dtype="float32", enable_prefix_caching=False)
+    arguments = parse_arguments()
+    path, dtype = arguments.model, arguments.dtype
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype)).eval()
+    llm = LLM(path, dtype=dtype, enable_prefix_caching=False)
     vocab_size = llm.llm_engine.config.vocab_size
     # Both are kept from ending early by masking the end tokens.
     params = SamplingParams(temperature=0, max_tokens=NEW_TOKENS, min_tokens=NEW_TOKENS, detokenize=False)
@@ -61,7 +69,9 @@ def main() -> None:
         ratio = statistics.median(own / peer for peer, own in rates)
         peer, own = (statistics.median(values) for values in zip(*rates, strict=True))
         print(f"| {count} | {peer:,.0f} | {own:,.0f} | x {ratio:.2f} | {agree} of {count} |", flush=True)
-    print(f"\ntransformers {transformers.__version__}; {provenance()}")
+    print(
+        f"\n{dtype}, {llm.llm_engine.parts.kernels.name} kernels, transformers {transformers.__version__}; {provenance()}"
+    )
 
 
 if __name__ == "__main__":

@@ -16,8 +16,15 @@ constexpr int QUERY_ROWS = 6;
 constexpr int QUERY_ROWS = 4;
 #endif
 
-constexpr int STRIPS = 2;         // of WIDTH keys, whose scores are summed at once
-constexpr int VALUE_VECTORS = 2;  // of WIDTH dimensions, in which values are summed at once
+// Vectors that are summed at once, of keys' scores or of values' dimensions: more for few rows, to have sums enough that do
+// not wait for one another.
+constexpr int columns_for([[maybe_unused]] int rows) {
+#if defined(PAGODA_AVX512)
+    return rows <= 6 ? 4 : 2;
+#else
+    return 2;
+#endif
+}
 
 // Keys that are asked for ahead of their use: blocks lie anywhere in memory, which no machine guesses.
 constexpr int64_t AHEAD = 64;
@@ -35,7 +42,7 @@ struct Part {
     int64_t rows;                 // tokens times heads of the group
     Input* query;                 // [head_dim / 2][STEPS][rows]
     float* scores;                // [rows][SCORES_STRIDE]; then the weights as inputs
-    Element* gathered;            // [STRIPS][head_dim][WIDTH]
+    Element* gathered;            // [strips][head_dim][WIDTH]
 
     const Element* block(const void* cache, int64_t key) const {
         return static_cast<const Element*>(cache) + table[key / attention.block_size] * attention.block_stride +
@@ -77,7 +84,7 @@ INLINE const typename Arithmetic::Element* keys_at(const Part<Arithmetic>& part,
 }
 
 // Scores of ROWS query rows against STRIPS strips of keys.
-template <int ROWS, typename Arithmetic>
+template <int ROWS, int STRIPS, typename Arithmetic>
 static void score_rows(const Part<Arithmetic>& part, int64_t row, int64_t key) {
     const typename Arithmetic::Element* keys[STRIPS];
     int64_t columns[STRIPS], column[STRIPS];
@@ -235,16 +242,18 @@ static void attend_of(const Attention& attention, const Tile& tile, int64_t kv_h
     const int64_t partial_stride = 2 + head_dim;
     pack_queries(part, tile);
     by_rows<QUERY_ROWS>(0, rows, [&](auto count, int64_t row) {
+        constexpr int STRIPS = columns_for(count.value);
         for (int64_t key = first_key; key < end; key += STRIPS * WIDTH) {
             for (int64_t next = key + AHEAD; row == 0 && next < key + AHEAD + STRIPS * WIDTH; next += attention.block_size)
                 part.ask_for(attention.k_cache, next);
-            score_rows<count.value>(part, row, key);
+            score_rows<count.value, STRIPS>(part, row, key);
         }
     });
     weigh_rows(part, tile, partial, partial_stride);
     by_rows<QUERY_ROWS>(0, rows, [&](auto count, int64_t row) {
-        for (int64_t dim = 0; dim < head_dim; dim += VALUE_VECTORS * WIDTH)
-            sum_values<count.value, VALUE_VECTORS>(part, row, dim, partial, partial_stride);
+        constexpr int VECTORS = columns_for(count.value);
+        for (int64_t dim = 0; dim < head_dim; dim += VECTORS * WIDTH)
+            sum_values<count.value, VECTORS>(part, row, dim, partial, partial_stride);
     });
 }
 

@@ -204,8 +204,8 @@ void Kernels::attend(Attention attention, const AttentionPlan& plan) {
     const int64_t kv_heads = attention.num_kv_heads, head_dim = attention.head_dim;
     const int64_t item_floats = plan.most_rows * (2 + head_dim);
     float* partials = partials_.of<float>(plan.num_items * kv_heads * item_floats);
-    // Scores, queries, two strips of keys; see `attention.inl`.
-    const int64_t scratch = plan.most_rows * (SCORES_STRIDE + head_dim) + 2 * head_dim * 16;
+    // Scores, queries, four strips of keys; see `attention.inl`.
+    const int64_t scratch = plan.most_rows * (SCORES_STRIDE + head_dim) + 4 * head_dim * 16;
     for (auto& each : scratch_) each.of<float>(scratch);
     // Partitions of a KV head lie behind one another, so that `combine` walks them with one stride.
     const auto result = [&](int64_t item, int64_t head) { return partials + (item * kv_heads + head) * item_floats; };
