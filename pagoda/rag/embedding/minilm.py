@@ -9,7 +9,7 @@ of a text; Wang et al. 2020, "MiniLM" (arXiv 2002.10957).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from pagoda.rag.embedding.vocabulary import TokenVocabulary
 
 if TYPE_CHECKING:
     from pagoda.minilm.encoder import Encoder
+    from pagoda.minilm.native_encoder import NativeEncoder
 
 PACKAGED_NAME = "all-MiniLM-L6-v2"
 _CLS, _SEP, _UNKNOWN, _PADDING, _MASK = 101, 102, 100, 0, 103
@@ -98,11 +99,13 @@ class MiniLmEmbedder:
     ) -> Iterator[tuple[list[int], np.ndarray, np.ndarray]]:
         """Batches of texts of one length: rows, ids [n, pieces], and what the network says [n, pieces, HIDDEN]."""
         pieces = [[_CLS, *ids[: self.max_tokens], _SEP] for ids in self._token_ids(texts)]
-        through = self._through if sum(map(len, pieces)) <= _FEW_PIECES else self._through_torch
+        are_few = sum(map(len, pieces)) <= _FEW_PIECES
         num_done = 0
-        for rows in _of_one_length([len(ids) for ids in pieces]):
-            ids = np.array([pieces[row] for row in rows], dtype=np.int64)
-            yield rows, ids, through(ids)
+        parts = list(_of_one_length([len(ids) for ids in pieces]))
+        batches = [np.array([pieces[row] for row in rows], dtype=np.int64) for rows in parts]
+        read = map(self._through, batches) if are_few else self._read_many(batches)
+        for rows, ids, hidden in zip(parts, batches, read, strict=True):
+            yield rows, ids, hidden
             num_done += len(rows)
             if on_progress is not None:
                 on_progress(num_done)
@@ -110,8 +113,14 @@ class MiniLmEmbedder:
     def _through(self, ids: np.ndarray) -> np.ndarray:
         return self._encoder.run(self._encoder.embed(ids), range(NUM_LAYERS))
 
+    def _read_many(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """The same by kernels that take less time: the native ones where they are built, or torch's."""
+        if self._native_encoder is not None:
+            yield from self._native_encoder.read(batches)
+        else:
+            yield from map(self._through_torch, batches)
+
     def _through_torch(self, ids: np.ndarray) -> np.ndarray:
-        """The same numbers by torch, whose kernels take a fifth less time."""
         import torch
 
         encoder = self._torch_encoder
@@ -126,6 +135,12 @@ class MiniLmEmbedder:
     @cached_property
     def _encoder(self) -> NumpyEncoder:
         return NumpyEncoder(self._weights)
+
+    @cached_property
+    def _native_encoder(self) -> NativeEncoder | None:
+        from pagoda.minilm.native_encoder import native_encoder
+
+        return native_encoder(self._weights)
 
     @cached_property
     def _torch_encoder(self) -> Encoder:

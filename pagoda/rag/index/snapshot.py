@@ -12,7 +12,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,9 @@ def save_snapshot(snapshot: Snapshot, folder: Path) -> None:
             np.save(draft / "token_sizes.npy", np.array([len(blob) for blob in snapshot.tokens], dtype=np.int64))
             (draft / "tokens.bin").write_bytes(b"".join(snapshot.tokens))
             with (draft / "chunks.jsonl").open("w", encoding="utf-8") as file:
-                file.writelines(json.dumps(asdict(chunk), ensure_ascii=False) + "\n" for chunk in snapshot.chunks)
+                # What `asdict` would say, which copies every number of every sentence before it is written.
+                lines = (json.dumps(vars(chunk), default=vars, ensure_ascii=False) for chunk in snapshot.chunks)
+                file.writelines(line + "\n" for line in lines)
             sizes = {path.name: path.stat().st_size for path in draft.iterdir()}
             (draft / _SIZES).write_text(json.dumps(sizes), encoding="utf-8")
             target = folder / f"snapshot-{snapshot.generation}"
