@@ -2,8 +2,8 @@
 
     python benchmarks/against_transformers.py [MODEL] [--dtype float32]
 
-Both run greedily in one dtype for the same number of new tokens from the same token ids, prompts of equal length so that
-transformers needs no padding, in interleaved rounds; the median of the ratios counts. The tokens are compared too.
+Both run greedily in one dtype for the same number of new tokens from the same token ids, prompts of equal length so
+that transformers needs no padding, in interleaved rounds; the median of the ratios counts. The tokens are compared too.
 """
 
 from __future__ import annotations
@@ -69,9 +69,8 @@ def main() -> None:
         ratio = statistics.median(own / peer for peer, own in rates)
         peer, own = (statistics.median(values) for values in zip(*rates, strict=True))
         print(f"| {count} | {peer:,.0f} | {own:,.0f} | x {ratio:.2f} | {agree} of {count} |", flush=True)
-    print(
-        f"\n{dtype}, {llm.llm_engine.parts.kernels.name} kernels, transformers {transformers.__version__}; {provenance()}"
-    )
+    kernels = llm.llm_engine.parts.kernels.name
+    print(f"\n{dtype}, {kernels} kernels, transformers {transformers.__version__}; {provenance()}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from pagoda.chat.model import Message
 from pagoda.language import language_of
 from pagoda.rag.answer import Answer, Citation
 from pagoda.rag.answerer import GroundedQuestion
-from pagoda.rag.asked_version import told_version
 from pagoda.rag.documents.document import SECTION_SEPARATOR
 from pagoda.rag.extractive.showing.governors import governs
 from pagoda.rag.extractive.showing.readable import readable
