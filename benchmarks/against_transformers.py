@@ -43,8 +43,9 @@ def main() -> None:
     theirs = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype)).eval()
     llm = LLM(path, dtype=dtype, enable_prefix_caching=False)
     vocab_size = llm.llm_engine.config.vocab_size
-    # Both are kept from ending early by masking the end tokens.
-    params = SamplingParams(temperature=0, max_tokens=NEW_TOKENS, min_tokens=NEW_TOKENS, detokenize=False)
+    # Neither ends early: an end token is one like others.
+    theirs.generation_config.eos_token_id = None
+    params = SamplingParams(temperature=0, max_tokens=NEW_TOKENS, ignore_eos=True, detokenize=False)
     generator = torch.Generator().manual_seed(0)
     print("| prompts | transformers, tokens/s | pagoda, tokens/s | ratio | same tokens |\n|---|---|---|---|---|")
     for count in (1, 32):
@@ -56,7 +57,7 @@ def main() -> None:
             return [list(output.outputs[0].token_ids) for output in outputs]
 
         def peers(ids: torch.Tensor = ids) -> list[list[int]]:
-            settings = {"max_new_tokens": NEW_TOKENS, "min_new_tokens": NEW_TOKENS, "do_sample": False}
+            settings = {"max_new_tokens": NEW_TOKENS, "do_sample": False, "pad_token_id": 0}
             generated = theirs.generate(ids, attention_mask=torch.ones_like(ids), **settings)
             return generated[:, PROMPT_TOKENS:].tolist()
 
