@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <stdexcept>
+#include <string>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -10,7 +12,9 @@
 namespace pagoda {
 namespace {
 
-constexpr int BITS = 20;  // of the number of units, and of those taken
+// Of the number of units, and of those taken: a prompt's rows by the panels of a large head are a million. The rest number
+// the jobs, modulo 2^16: who comes that late takes from the job that there is.
+constexpr int BITS = 24;
 constexpr uint64_t MASK = (uint64_t(1) << BITS) - 1;
 
 uint64_t num_units(uint64_t state) { return (state >> BITS) & MASK; }
@@ -45,6 +49,7 @@ Pool::~Pool() {
 
 void Pool::run(int num, Units units, void* job) {
     if (num_threads_ == 1 || num == 1) return units(job, 0, num, 0);
+    if (uint64_t(num) > MASK) throw std::length_error(std::to_string(num) + " units of a job");
     units_ = units;
     job_ = job;
     num_done_.store(0, std::memory_order_relaxed);
