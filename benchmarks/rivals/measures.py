@@ -9,11 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pagoda.cli.bench.step_work import work_of
+from pagoda.engine.execution.memory_plan import DTYPE_BYTES
 from pagoda.models.config import ModelConfig
 from rivals.workload import Request
-
-DTYPE_BYTES = {"bfloat16": 2, "float32": 4}
-
 
 WARM_UP = 1
 

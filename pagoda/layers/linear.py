@@ -17,6 +17,7 @@ from torch import nn
 from pagoda.distributed import ParallelGroup
 from pagoda.errors import ConfigError
 from pagoda.kernels.interface import Kernels, Matrix
+from pagoda.layers.weights.dense import DENSE
 from pagoda.layers.weights.format import Split, WeightFormat
 
 
@@ -94,8 +95,12 @@ class ReplicatedLinear(nn.Module):
         self.weight = nn.Parameter(torch.empty(out_features, in_features))
         self.kernels = kernels
 
+    def finish_loading(self) -> None:
+        """The weight is filled: let the kernels lay it out."""
+        DENSE.finish(self, self.kernels)
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.kernels.linear(x, self.weight, None)
+        return DENSE.apply(self, x, None, self.kernels)
 
 
 def shard_size(total: int, group: ParallelGroup, what: str) -> int:

@@ -13,7 +13,7 @@ from pagoda.kernels.interface import AttentionScores, DecoderLayerParts, Decoder
 from pagoda.layers.attention import LayerWindows
 from pagoda.layers.linear import ParallelLinear
 from pagoda.layers.norm import RMSNorm
-from pagoda.layers.weights.dense import DENSE
+from pagoda.layers.weights.dense import DENSE, matrix_of
 from pagoda.models.config import ModelConfig
 from pagoda.models.llama import LlamaDecoderLayer, LlamaForCausalLM, LlamaModel
 
@@ -83,4 +83,4 @@ def _layer_parts(layer: LlamaDecoderLayer, window: int | None, rope: str | None)
 
 
 def _linear(layer: ParallelLinear) -> Linear:
-    return layer.weight if layer.weight is not None else layer.packed, layer.bias
+    return matrix_of(layer), layer.bias

@@ -7,7 +7,6 @@ size, prefix hits, preemption, other orders of arrival, forks, and scenarios mad
 
 from __future__ import annotations
 
-import importlib.util
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +21,7 @@ from hypothesis import strategies as st
 from pagoda.engine.engine import LLMEngine
 from pagoda.engine.outputs import EmbeddingRequestOutput, RequestOutput
 from pagoda.engine.sampling.seeds import child_seed
+from pagoda.kernels.select import native_is_built
 from pagoda.llm import LLM
 from pagoda.sampling_params import PoolingParams, SamplingParams
 
@@ -68,7 +68,7 @@ WORKS: tuple[Work, ...] = (
 NUM_SHORT = 8  # of which each fits into 6 blocks; the others take 18
 
 
-KERNELS = ["torch-reference", *(["native"] if importlib.util.find_spec("pagoda.kernels.native.library") else [])]
+KERNELS = ["torch-reference", *(["native"] if native_is_built() else [])]
 """Torch's, and those in C++ where they were built, which promise the same bits for any number of threads as well."""
 
 

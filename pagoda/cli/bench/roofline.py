@@ -22,6 +22,7 @@ from pagoda.cli.bench.offline import OfflineWorkload, machine_facts
 from pagoda.cli.bench.step_work import StepWork, work_of
 from pagoda.cli.console.options import ENGINE_OPTIONS, AsJson, Settings, engine_settings, option, with_options, without
 from pagoda.cli.console.terminal import Terminal
+from pagoda.engine.execution.memory_plan import DTYPE_BYTES
 from pagoda.errors import ConfigError
 from pagoda.sampling_params import SamplingParams
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from pagoda.llm import LLM
 
 ROWS = (1, 8, 32)
-DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 PREFILLS = 3
 
 

@@ -84,28 +84,23 @@ class Worker:
         """A token for each row, from the request's last row of logits; or why there can be none."""
         if not rows:
             return {}, {}
-        last_rows = _last_rows(plan, rows)
+        found = computed.logits if computed.best_tokens is None else computed.best_tokens
+        assert found is not None, "logits or best tokens"
+        if len(rows) < len(found):  # most steps sample everywhere: then they are taken as they lie
+            ends = _ends(plan, [entry.num_logits for entry in plan.scheduled])
+            found = found[[ends[row.request_id] - 1 for row in rows]]
         if computed.best_tokens is not None:
-            best = computed.best_tokens.tolist()
-            return {row.request_id: (SampledToken(best[i], None),) for i, row in zip(last_rows, rows, strict=True)}, {}
-        assert computed.logits is not None, "logits or best tokens"
-        # Most steps sample everywhere: then they are taken as they lie.
-        logits = computed.logits[last_rows] if len(rows) < len(computed.logits) else computed.logits
+            picked = zip(rows, found.tolist(), strict=True)
+            return {row.request_id: (SampledToken(token_id, None),) for row, token_id in picked}, {}
         tokens: dict[str, tuple[SampledToken, ...]] = {}
         errors: dict[str, str] = {}
-        for row, sampled in zip(rows, self.sampler.sample(logits, rows), strict=True):
+        for row, sampled in zip(rows, self.sampler.sample(found, rows), strict=True):
             if sampled.token_id == NO_TOKEN:
                 names = constraint_names(row.params, row.position)
                 errors[row.request_id] = no_token_left(names, row.position)
             else:
                 tokens[row.request_id] = (sampled,)
         return tokens, errors
-
-
-def _last_rows(plan: SchedulerOutput, rows: Sequence[SampleRow]) -> Sequence[int]:
-    """Among the rows of logits, the last of each request that samples."""
-    ends = _ends(plan, [entry.num_logits for entry in plan.scheduled])
-    return [ends[row.request_id] - 1 for row in rows]
 
 
 def _scored(

@@ -67,36 +67,18 @@ class NativeKernels(ReferenceKernels):
     def linear(self, x: torch.Tensor, weight: Matrix, bias: torch.Tensor | None) -> torch.Tensor:
         x, packed = self._factors(x, weight)
         output = x.new_empty(len(x), packed.out_features)
-        self._library.linear(
-            x.data_ptr(),
-            x.stride(0),
-            len(x),
-            packed.in_features,
-            packed.out_features,
-            packed.data.data_ptr(),
-            0 if bias is None else bias.data_ptr(),
-            output.data_ptr(),
-            dtype_number(x.dtype),
-        )
+        bias_address = 0 if bias is None else bias.data_ptr()
+        self._library.linear(*_given(x, packed), bias_address, output.data_ptr(), dtype_number(x.dtype))
         return output
 
     def linear_argmax(self, x: torch.Tensor, weight: Matrix) -> torch.Tensor:
         x, packed = self._factors(x, weight)
         indices = torch.empty(len(x), dtype=torch.int64)
-        self._library.largest(
-            x.data_ptr(),
-            x.stride(0),
-            len(x),
-            packed.in_features,
-            packed.out_features,
-            packed.data.data_ptr(),
-            indices.data_ptr(),
-            dtype_number(x.dtype),
-        )
+        self._library.largest(*_given(x, packed), indices.data_ptr(), dtype_number(x.dtype))
         return indices
 
     def _factors(self, x: torch.Tensor, weight: Matrix) -> tuple[torch.Tensor, PackedWeight]:
-        # A matrix that nobody packed is one that is seldom used: a router of experts.
+        # What a layer holds was packed when it was loaded.
         packed = weight if isinstance(weight, PackedWeight) else self.pack(weight)
         if x.shape[-1] != packed.in_features or x.dtype != packed.dtype:
             wanted = f"[T, {packed.in_features}] {packed.dtype}"
@@ -204,6 +186,18 @@ class NativeKernels(ReferenceKernels):
 
     def decoder(self, shape: DecoderShape, parts: DecoderParts) -> Decoder | None:
         return NativeDecoder(self._library, shape, parts) if are_packed(parts) else None
+
+
+def _given(x: torch.Tensor, packed: PackedWeight) -> tuple[int, int, int, int, int, int]:
+    """A product's factors as the library takes them."""
+    return (
+        x.data_ptr(),
+        x.stride(0),
+        len(x),
+        packed.in_features,
+        packed.out_features,
+        packed.data.data_ptr(),
+    )
 
 
 def _rows(x: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from pagoda.kernels.interface import Kernels
+    from pagoda.kernels.interface import Kernels, Matrix
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,15 @@ class DenseWeight:
             layer.register_parameter("weight", None)
 
     def apply(self, layer: nn.Module, x: torch.Tensor, bias: torch.Tensor | None, kernels: Kernels) -> torch.Tensor:
-        weight = layer.weight if layer.weight is not None else layer.packed
-        return kernels.linear(x, cast("torch.Tensor", weight), bias)
+        return kernels.linear(x, matrix_of(layer), bias)
 
     def num_bytes(self, in_features: int, out_features: int, dtype_bytes: int) -> int:
         return in_features * out_features * dtype_bytes
+
+
+def matrix_of(layer: nn.Module) -> Matrix:
+    """What the kernels multiply by: what they made of the layer's weight, or that itself."""
+    return layer.weight if layer.weight is not None else layer.packed
 
 
 DENSE = DenseWeight()

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from pagoda.errors import CheckpointError
-from pagoda.layers.linear import ParallelLinear
+from pagoda.layers.linear import ParallelLinear, ReplicatedLinear
 from pagoda.models.checkpoint.layouts import describe_directory, quantisation_of
 from pagoda.models.checkpoint.llama2c import load_llama2c_config
 from pagoda.models.checkpoint.reading import open_checkpoint
@@ -165,9 +165,9 @@ class _Finishing:
     """
 
     def __init__(self, module: nn.Module) -> None:
-        layers = [layer for layer in module.modules() if isinstance(layer, ParallelLinear)]
+        layers = [layer for layer in module.modules() if isinstance(layer, ParallelLinear | ReplicatedLinear)]
         self._missing = {layer: {id(parameter) for parameter in layer.parameters()} for layer in layers}
-        self._owners: dict[int, list[ParallelLinear]] = {}
+        self._owners: dict[int, list[ParallelLinear | ReplicatedLinear]] = {}
         for layer, ids in self._missing.items():
             for parameter_id in ids:
                 self._owners.setdefault(parameter_id, []).append(layer)

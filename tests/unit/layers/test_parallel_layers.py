@@ -19,9 +19,10 @@ from pagoda.distributed import ParallelGroup, SingleRank, TorchGroup
 from pagoda.errors import CheckpointError, ConfigError
 from pagoda.kernels.interface import Kernels
 from pagoda.kernels.reference.operations import ReferenceKernels
+from pagoda.kernels.select import native_is_built, select_kernels
 from pagoda.layers.attention import DenseAttention
 from pagoda.layers.embedding import ParallelLMHead, VocabParallelEmbedding
-from pagoda.layers.linear import ColumnParallelLinear, RowParallelLinear
+from pagoda.layers.linear import ColumnParallelLinear, ReplicatedLinear, RowParallelLinear
 from pagoda.layers.weights.dense import DENSE
 from pagoda.layers.weights.format import Split, WeightFormat
 from pagoda.models.checkpoint.loading import load_config, load_weights
@@ -291,3 +292,16 @@ def test_sizes_come_from_the_format(checkpoint: Callable[..., Path]) -> None:
         model = LlamaForCausalLM(packed, KERNELS)
     stored = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
     assert packed.weight_bytes(4) == stored < config.weight_bytes(4) == 4 * config.num_parameters
+
+
+@pytest.mark.skipif(not native_is_built(), reason="no compiler, no library")
+@torch.no_grad()
+def test_a_replicated_matrix_is_packed_once_and_not_at_every_product() -> None:
+    """A router of experts is asked in every layer of every step."""
+    layer = ReplicatedLinear(16, 4, kernels=select_kernels("native"))
+    torch.nn.init.normal_(layer.weight)
+    x = torch.randn(3, 16)
+    before = layer(x)
+    layer.finish_loading()
+    assert layer.weight is None
+    assert torch.equal(layer(x), before)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 
 from pagoda.kernels.interface import AttentionMetadata, Kernels
 from pagoda.kernels.reference.operations import ReferenceKernels
+from pagoda.kernels.select import native_is_built
 from pagoda.layers.attention import PagedAttention
 from pagoda.layers.kv_cache import KVCache
 from pagoda.layers.linear import ParallelLinear
@@ -54,9 +54,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "embeddings at another scale": {"embedding_multiplier": 8.0},
     "experts": {"experts": ExpertsConfig(4, 2, 16, True, None, (True, True, True))},
 }
-needs_library = pytest.mark.skipif(
-    importlib.util.find_spec("pagoda.kernels.native.library") is None, reason="no compiler, no library"
-)
+needs_library = pytest.mark.skipif(not native_is_built(), reason="no compiler, no library")
 
 
 def _kernels(num_threads: int) -> Kernels:
