@@ -9,8 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-HANG_S = 900.0
-"""What takes longer hangs. Half of pytest's own limit for a test (pyproject.toml), whose failure tells less."""
+HANG_S = 240.0
+"""What takes longer hangs. Less than half of pytest's own limit for a test (pyproject.toml), whose failure tells less;
+and short enough that one fault behind a dozen tests leaves time for the rest of the suite."""
 
 
 def until(condition: Callable[[], bool]) -> None:

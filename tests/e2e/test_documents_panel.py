@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pagoda.rag.answer import Answer, Citation
 from patience import HANG_S
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the clients extra")
@@ -18,15 +19,14 @@ expect = playwright_api.expect
 
 PAGE = Path(__file__).parents[2] / "pagoda" / "server" / "page" / "index.html"
 ORIGIN = "http://pagoda.test/"
-ANSWER = {
-    "text": "The shop opens at 9:00. [1]<img src=x onerror='window.harmed=1'>",
-    "citations": [
-        {"number": 1, "source": "shop.md", "line": 3, "page": None, "start": 8, "end": 38,
-         "quote": "The shop opens at <b>9:00</b>."},
-    ],
-    "unsupported": ["It never closes."],
-    "dropped": [],
-}  # fmt: skip
+# As the server itself writes it: a field that the page reads can be missing in neither.
+ANSWER = Answer(
+    question="When does the shop open?",
+    text="The shop opens at 9:00. [1]<img src=x onerror='window.harmed=1'>",
+    citations=(Citation(number=1, source="shop.md", quote="The shop opens at <b>9:00</b>.", start=8, end=38, line=3),),
+    unsupported=("It never closes.",),
+).as_dict()
+NOTE = "This is of version 2; you asked about version 3."
 
 
 VIEW = {
@@ -118,6 +118,15 @@ def test_an_answer_shows_its_sources_with_quotes_and_what_none_of_them_bears(pag
     assert page.evaluate("window.harmed") is None
     asked = next(body for method, path, body in documents.received if path == "v1/rag/query")
     assert json.loads(asked) == {"question": "When does the shop open?"}
+
+
+def test_what_a_reader_should_know_of_an_answer_stands_below_it_once(page: Any, documents: Documents) -> None:
+    documents.said = {**ANSWER, "notes": [NOTE]}
+    ask(page)
+    expect(page.locator(".documents-answer").get_by_text(NOTE)).to_have_count(1)
+    documents.said = {**ANSWER, "text": f"At 9:00. [1] {NOTE}", "notes": [NOTE]}
+    ask(page)
+    expect(page.locator(".documents-answer").get_by_text(NOTE)).to_have_count(1)
 
 
 def test_a_sentence_is_shown_once_with_the_words_that_answer_marked(page: Any, documents: Documents) -> None:
