@@ -1,0 +1,141 @@
+"""A matrix in whole numbers of few bits: the one shape that every quantised format is brought into.
+
+Beside the token's path: made while a checkpoint is read or a matrix is quantised, and handed to `Kernels.pack`, which
+keeps the same bits in an order of its own. Groups of inputs share a scale (Dettmers and Zettlemoyer 2023, arXiv
+2212.09720, section 3); what a code means is
+
+    weight = scale * (value of code - zero) - shift
+
+with the scale and the shift of its group, computed in fp32. GGUF, GPTQ, AWQ and compressed-tensors differ in nothing
+else than in how they write these down.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from pagoda.errors import CheckpointError
+
+
+@dataclass(frozen=True)
+class TwoLevel:
+    """Factors that are themselves stored in few bits: `codes [out, groups]` times `steps [out, groups / k]`.
+
+    codes: uint8 or int8; steps: fp32. K-quants have one step for 256 weights; a zero point of its own for each group is
+    the shift whose step is the group's scale.
+    """
+
+    codes: torch.Tensor
+    steps: torch.Tensor
+
+    def values(self) -> torch.Tensor:
+        """`[out, groups]` fp32."""
+        every = self.codes.shape[1] // self.steps.shape[1]
+        return self.codes.float() * self.steps.repeat_interleave(every, dim=1)
+
+    def narrowed(self, dim: int, start: int, length: int) -> TwoLevel:
+        """Some of the outputs (dim 0) or of the groups (dim 1)."""
+        every = self.codes.shape[1] // self.steps.shape[1] if dim else 1
+        return TwoLevel(
+            self.codes.narrow(dim, start, length), self.steps.narrow(dim, start // every, -(-length // every))
+        )
+
+
+Factors = torch.Tensor | TwoLevel
+"""A number for each output and group: fp32 `[out, groups]`, or in two levels."""
+
+
+@dataclass(frozen=True)
+class GroupedCodes:
+    """A matrix `[out, in]` whose inputs stand in groups of `group_size`.
+
+    codes: uint8 `[out, in]`, each below 2^bits
+    bits: 4, 5, 6 or 8
+    scales: of each output and group; shifts: what is subtracted of each, None for nothing
+    zero: the code that means nothing, before the scale
+    values: int8 `[16]`, what the codes of a table format (IQ4_NL, MXFP4) mean; None where they mean themselves
+    order: int64 `[in]`, which input of the layer each column belongs to (GPTQ's act-order); None for as they stand
+    """
+
+    codes: torch.Tensor
+    bits: int
+    group_size: int
+    scales: Factors
+    shifts: Factors | None = None
+    zero: int = 0
+    values: torch.Tensor | None = None
+    order: torch.Tensor | None = None
+
+    def __post_init__(self) -> None:
+        outputs, inputs = self.codes.shape
+        if inputs % self.group_size:
+            raise CheckpointError(f"{inputs} inputs are no whole number of groups of {self.group_size}")
+        wanted = [outputs, inputs // self.group_size]
+        for factors in (self.scales, self.shifts):
+            given = None if factors is None else list((factors.codes if isinstance(factors, TwoLevel) else factors).shape)
+            if given is not None and given != wanted:
+                raise CheckpointError(f"scales or shifts of {given} for {wanted} outputs and groups")
+
+    @property
+    def shape(self) -> torch.Size:
+        """`[out, in]`, as a dense matrix has it."""
+        return self.codes.shape
+
+    def dense(self) -> torch.Tensor:
+        """The weights as fp32 `[out, in]`, inputs in the layer's order: the definition of what is multiplied."""
+        values = self.codes if self.values is None else self.values[self.codes.long()]
+        grouped = values.float().unflatten(1, (-1, self.group_size)) - self.zero
+        weight = grouped * _floats(self.scales)[:, :, None]
+        if self.shifts is not None:
+            weight = weight - _floats(self.shifts)[:, :, None]
+        weight = weight.flatten(1)
+        if self.order is None:
+            return weight
+        return torch.empty_like(weight).index_copy_(1, self.order, weight)
+
+    def rows(self, chosen: torch.Tensor | slice) -> GroupedCodes:
+        """The same for some outputs, in the order given."""
+        return replace(
+            self,
+            codes=self.codes[chosen],
+            scales=_rows(self.scales, chosen),
+            shifts=None if self.shifts is None else _rows(self.shifts, chosen),
+        )
+
+    def narrow(self, dim: int, start: int, length: int) -> GroupedCodes:
+        """Some of the outputs (dim 0) or of the inputs (dim 1), as a rank of tensor parallelism holds them.
+
+        Raises CheckpointError where the inputs are no whole groups, or their order is not the layer's.
+        """
+        if dim == 0:
+            return self.rows(slice(start, start + length))
+        if self.order is not None or start % self.group_size or length % self.group_size:
+            raise CheckpointError(
+                f"inputs {start} to {start + length} cannot be cut out of groups of {self.group_size}"
+                f"{'' if self.order is None else ' in an order of their own'}: use fewer tensor-parallel ranks"
+            )
+        first, count = start // self.group_size, length // self.group_size
+        return replace(
+            self,
+            codes=self.codes.narrow(1, start, length),
+            scales=_columns(self.scales, first, count),
+            shifts=None if self.shifts is None else _columns(self.shifts, first, count),
+        )
+
+
+def _floats(factors: Factors) -> torch.Tensor:
+    return factors.values() if isinstance(factors, TwoLevel) else factors.float()
+
+
+def _rows(factors: Factors, chosen: torch.Tensor | slice) -> Factors:
+    if isinstance(factors, TwoLevel):
+        return TwoLevel(factors.codes[chosen], factors.steps[chosen])
+    return factors[chosen]
+
+
+def _columns(factors: Factors, first: int, count: int) -> Factors:
+    if isinstance(factors, TwoLevel):
+        return factors.narrowed(1, first, count)
+    return factors.narrow(1, first, count)
