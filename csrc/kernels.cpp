@@ -140,15 +140,15 @@ void Kernels::multiply_for_largest(const Rows& rows, const void* weight, const C
 void Kernels::pack(Rows& rows, bool for_codes) {
     const int64_t tiles = ceil_div(rows.rows, for_codes ? ops_->code_tile_rows : ops_->tile_rows);
     const auto tile_bytes = for_codes ? ops_->code_tile_bytes : ops_->tile_bytes;
-    const auto pack_rows = for_codes ? ops_->pack_code_rows : ops_->pack_rows;
+    const auto pack_unit = for_codes ? ops_->pack_code_row : ops_->pack_rows;
+    const int units = int(for_codes ? rows.rows : tiles);
     rows.tile_bytes = ceil_div(tile_bytes(rows.depth, rows.dtype), 64) * 64;
     rows.packed = packed_rows_.of<char>(tiles * rows.tile_bytes);
-    const auto pack_tile = [&](int tile, int) { pack_rows(rows, tile); };
     // A few rows are packed faster than another thread hears of them.
     if (rows.rows * rows.depth <= FEW_ELEMENTS)
-        for (int tile = 0; tile < tiles; ++tile) pack_tile(tile, 0);
+        for (int unit = 0; unit < units; ++unit) pack_unit(rows, unit);
     else
-        pool_.each(int(tiles), pack_tile);
+        pool_.each(units, [&](int unit, int) { pack_unit(rows, unit); });
 }
 
 void Kernels::rms_norm(const void* x, const void* weight, void* y, int64_t rows, int64_t size, float eps, DType dtype) {

@@ -224,8 +224,16 @@ INLINE Bytes load_table(const uint8_t* table) {
 INLINE Bytes looked_up(Bytes table, Bytes places) { return _mm512_shuffle_epi8(table, places); }
 INLINE Integers all_whole(int32_t x) { return _mm512_set1_epi32(x); }
 INLINE Integers add_whole(Integers a, Integers b) { return _mm512_add_epi32(a, b); }
+INLINE Integers multiply_whole(Integers a, Integers b) { return _mm512_mullo_epi32(a, b); }
 INLINE Integers times_256(Integers x) { return _mm512_slli_epi32(x, 8); }
 INLINE Floats as_floats(Integers x) { return _mm512_cvtepi32_ps(x); }
+INLINE Integers as_whole(Floats x) { return _mm512_cvtps_epi32(x); }  // nearest, ties to even
+INLINE Integers over_256(Integers x) { return _mm512_srai_epi32(x, 8); }
+INLINE int32_t sum_of(Integers x) { return _mm512_reduce_add_epi32(x); }
+INLINE void store_low_bytes(uint8_t* to, Integers x) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(x));
+}
+INLINE bool are_numbers(Floats x) { return _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q) == 0; }
 INLINE Floats load_half(const uint8_t* from) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
 }
@@ -272,8 +280,22 @@ INLINE Bytes load_table(const uint8_t* table) {
 INLINE Bytes looked_up(Bytes table, Bytes places) { return _mm256_shuffle_epi8(table, places); }
 INLINE Integers all_whole(int32_t x) { return _mm256_set1_epi32(x); }
 INLINE Integers add_whole(Integers a, Integers b) { return _mm256_add_epi32(a, b); }
+INLINE Integers multiply_whole(Integers a, Integers b) { return _mm256_mullo_epi32(a, b); }
 INLINE Integers times_256(Integers x) { return _mm256_slli_epi32(x, 8); }
 INLINE Floats as_floats(Integers x) { return _mm256_cvtepi32_ps(x); }
+INLINE Integers as_whole(Floats x) { return _mm256_cvtps_epi32(x); }
+INLINE Integers over_256(Integers x) { return _mm256_srai_epi32(x, 8); }
+INLINE int32_t sum_of(Integers x) {
+    const __m128i four = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+    const __m128i two = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
+}
+INLINE void store_low_bytes(uint8_t* to, Integers x) {
+    int32_t lanes[8];
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(lanes), x);
+    for (int lane = 0; lane < 8; ++lane) to[lane] = uint8_t(lanes[lane]);
+}
+INLINE bool are_numbers(Floats x) { return _mm256_movemask_ps(_mm256_cmp_ps(x, x, _CMP_UNORD_Q)) == 0; }
 INLINE Floats load_half(const uint8_t* from) { return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))); }
 INLINE Floats load_signed_bytes(const uint8_t* from) {
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from))));
@@ -307,8 +329,18 @@ INLINE Bytes load_table(const uint8_t* table) { return vld1q_u8(table); }
 INLINE Bytes looked_up(Bytes table, Bytes places) { return vqtbl1q_u8(table, places); }
 INLINE Integers all_whole(int32_t x) { return vdupq_n_s32(x); }
 INLINE Integers add_whole(Integers a, Integers b) { return vaddq_s32(a, b); }
+INLINE Integers multiply_whole(Integers a, Integers b) { return vmulq_s32(a, b); }
 INLINE Integers times_256(Integers x) { return vshlq_n_s32(x, 8); }
 INLINE Floats as_floats(Integers x) { return vcvtq_f32_s32(x); }
+INLINE Integers as_whole(Floats x) { return vcvtnq_s32_f32(x); }
+INLINE Integers over_256(Integers x) { return vshrq_n_s32(x, 8); }
+INLINE int32_t sum_of(Integers x) { return vaddvq_s32(x); }
+INLINE void store_low_bytes(uint8_t* to, Integers x) {
+    int32_t lanes[4];
+    vst1q_s32(lanes, x);
+    for (int lane = 0; lane < 4; ++lane) to[lane] = uint8_t(lanes[lane]);
+}
+INLINE bool are_numbers(Floats x) { return vminvq_u32(vceqq_f32(x, x)) != 0; }
 INLINE Floats load_half(const uint8_t* from) { return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(from))); }
 INLINE Floats load_signed_bytes(const uint8_t* from) {
     const int32_t lanes[4] = {int8_t(from[0]), int8_t(from[1]), int8_t(from[2]), int8_t(from[3])};
@@ -352,8 +384,16 @@ INLINE Bytes load_table(const uint8_t* table) { return load_bytes(table); }
 INLINE Bytes looked_up(Bytes table, Bytes places) { return each_byte([&](int i) { return table.of[places.of[i] & 15]; }); }
 INLINE Integers all_whole(int32_t x) { return Integers{x, x, x, x}; }
 INLINE Integers add_whole(Integers a, Integers b) { return a + b; }
+INLINE Integers multiply_whole(Integers a, Integers b) { return a * b; }
 INLINE Integers times_256(Integers x) { return x * 256; }
 INLINE Floats as_floats(Integers x) { return __builtin_convertvector(x, Floats); }
+INLINE Integers as_whole(Floats x) { return __builtin_convertvector(rounded(x), Integers); }
+INLINE Integers over_256(Integers x) { return x >> 8; }
+INLINE int32_t sum_of(Integers x) { return x[0] + x[1] + x[2] + x[3]; }
+INLINE void store_low_bytes(uint8_t* to, Integers x) {
+    for (int lane = 0; lane < WIDTH; ++lane) to[lane] = uint8_t(x[lane]);
+}
+INLINE bool are_numbers(Floats x) { return x[0] == x[0] && x[1] == x[1] && x[2] == x[2] && x[3] == x[3]; }
 INLINE Floats load_signed_bytes(const uint8_t* from) {
     return Floats{float(int8_t(from[0])), float(int8_t(from[1])), float(int8_t(from[2])), float(int8_t(from[3]))};
 }
@@ -415,11 +455,15 @@ INLINE float total(Floats x) {
 }
 
 INLINE float largest(Floats x) {
+#if defined(PAGODA_AVX512)
+    return _mm512_reduce_max_ps(x);
+#else
     float lanes[WIDTH];
     store(lanes, x);
     float most = lanes[0];
     for (int lane = 1; lane < WIDTH; ++lane) most = lanes[lane] > most ? lanes[lane] : most;
     return most;
+#endif
 }
 
 // e^x to within 2 units in the last place; 0 below the smallest number there is, infinity above the largest.
