@@ -24,8 +24,10 @@ from pagoda.layers.weights.dense import DENSE
 from pagoda.models.checkpoint.gguf_source import GGUFSource
 from pagoda.models.checkpoint.layouts import describe_directory, quantisation_of
 from pagoda.models.checkpoint.llama2c import Llama2cSource
+from pagoda.models.checkpoint.quantised_source import QuantisedSource
 from pagoda.models.checkpoint.source import CheckpointSource
 from pagoda.models.gguf.container import Checkpoint, GGUFFile, opened
+from pagoda.models.quantization_config import quantization_of
 
 _INDEX = "model.safetensors.index.json"
 SINGLE_FILE = "model.safetensors"
@@ -81,6 +83,11 @@ def open_checkpoint(checkpoint: Checkpoint) -> CheckpointSource:
         return GGUFSource(path)
     if path.is_file():
         return Llama2cSource(path)
+    source, quantization = _safetensors(path), quantization_of(path)
+    return source if quantization is None else QuantisedSource(source, quantization)
+
+
+def _safetensors(path: Path) -> SafetensorsSource:
     if (path / SINGLE_FILE).is_file():
         return SafetensorsSource(_names_of([path / SINGLE_FILE]))
     if (path / _INDEX).is_file():
