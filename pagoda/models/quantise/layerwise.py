@@ -51,9 +51,7 @@ class LayerOutcome:
     drift: float
 
 
-def quantise_layer(
-    network: StreamedNetwork, layer_idx: int, streams: Streams, plan: Plan, method: str
-) -> LayerOutcome:
+def quantise_layer(network: StreamedNetwork, layer_idx: int, streams: Streams, plan: Plan, method: str) -> LayerOutcome:
     """Quantise the matrices of a layer that the plan names, and move all streams behind it.
 
     method: "gptq" or "rtn"; a matrix that no calibration token reaches is rounded in either
@@ -100,7 +98,9 @@ def _quantised(
     errors: dict[str, float] = {}
     for names, hessian in moments.groups(list(matrices)):
         weights = {name: matrices[name].weight.detach() for name in names}
-        codes |= _of_same_inputs(weights, {name: schemes[name] for name in names}, hessian if method == "gptq" else None)
+        codes |= _of_same_inputs(
+            weights, {name: schemes[name] for name in names}, hessian if method == "gptq" else None
+        )
         for name in names:
             errors[name] = relative_error(weights[name], codes[name], hessian)
     return codes, errors

@@ -45,7 +45,9 @@ def compare(
     sums = torch.zeros(4, dtype=torch.float64)  # -log p of both, KL, agreement
     targets = texts[:, 1:].flatten()
     for rows, ours, theirs in _chunks(source[:, :-1].flatten(0, 1), quantised[:, :-1].flatten(0, 1)):
-        expected, found = (head(part).float().log_softmax(-1) for head, part in ((source_head, ours), (quantised_head, theirs)))
+        expected, found = (
+            head(part).float().log_softmax(-1) for head, part in ((source_head, ours), (quantised_head, theirs))
+        )
         wanted = targets[rows, None]
         sums[0] -= expected.gather(1, wanted).sum(dtype=torch.float64)
         sums[1] -= found.gather(1, wanted).sum(dtype=torch.float64)

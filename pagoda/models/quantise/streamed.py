@@ -6,7 +6,7 @@ as floats can be quantised. Every text goes through a layer before the next laye
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -86,10 +86,10 @@ class StreamedNetwork:
         with self._filled(self._network.model.norm, "model.norm") as norm:
             yield norm, self._read([f"{name}.weight"])[f"{name}.weight"]
 
-    def tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
-        """Every tensor of the checkpoint under the network's names, one by one, floats in fp32."""
-        wanted = [name for name in self._source.files if not (self.is_tied and name == f"{HEAD}.weight")]
-        for name, tensor in self._source.read(wanted):
+    def tensors(self, without: Container[str] = ()) -> Iterator[tuple[str, torch.Tensor]]:
+        """The tensors of the network by their names, one by one, floats in fp32; a tied head is not told twice."""
+        names = [name for name, _ in self._network.named_parameters()]
+        for name, tensor in self._source.read([name for name in names if name not in without]):
             yield name, _floats(tensor)
 
     def embed(self, embedding: nn.Module, texts: torch.Tensor) -> torch.Tensor:

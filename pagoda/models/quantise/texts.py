@@ -62,7 +62,9 @@ def _text_of(path: Path, tokenizer: Tokenizer) -> tuple[str, bool]:
         raise ConfigError(f"{path} cannot be read as text ({error}): give a UTF-8 text or .jsonl file") from error
     if not path.name.removesuffix(".gz").endswith(".jsonl"):
         return "\n\n".join(document.strip() for document in text.split(SEPARATOR)), False
-    lines = [_of_line(path, number, line, tokenizer) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    lines = [
+        _of_line(path, number, line, tokenizer) for number, line in enumerate(text.splitlines(), 1) if line.strip()
+    ]
     is_chat = any(chat for _, chat in lines)
     return ("" if is_chat else "\n\n").join(line for line, _ in lines), is_chat
 

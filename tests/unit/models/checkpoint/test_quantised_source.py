@@ -213,9 +213,16 @@ def test_targets_and_ignored_modules_are_told_apart() -> None:
         "b": {"targets": ["Linear"], "weights": {"num_bits": 4, "strategy": "group", "group_size": 64}},
     }
     settings = {"quant_method": "compressed-tensors", "format": "pack-quantized", "config_groups": two}
-    config = QuantizationConfig.from_dict(json.loads(json.dumps({**settings, "ignore": ["lm_head", "re:.*layers.0.*"]})))
+    config = QuantizationConfig.from_dict(
+        json.loads(json.dumps({**settings, "ignore": ["lm_head", "re:.*layers.0.*"]}))
+    )
     bits = {
         name: None if (found := config.of(name)) is None else (found.bits, found.group_size)
-        for name in ("lm_head", "model.layers.0.mlp.up_proj", "model.layers.1.mlp.up_proj", "model.layers.1.mlp.down_proj")
+        for name in (
+            "lm_head",
+            "model.layers.0.mlp.up_proj",
+            "model.layers.1.mlp.up_proj",
+            "model.layers.1.mlp.down_proj",
+        )
     }
     assert list(bits.values()) == [None, None, (4, 64), (8, None)]
