@@ -83,6 +83,96 @@ void check_products(Kernels& kernels, DType dtype, int64_t rows, int64_t depth, 
     expect(std::memcmp(alone.data(), y.data(), bytes) == 0, name + ": the first row has other bits alone");
 }
 
+// Kinds of numbers that groups have, one for each format that is read.
+struct Kind {
+    const char* name;
+    Lie lie;
+    Factor scale, shift;
+    int64_t group, steps_every;
+    int32_t zero;
+};
+
+constexpr Kind KINDS[] = {
+    {"Q4_0", Lie::NIBBLES, Factor::HALF, Factor::NONE, 32, 1, 8},
+    {"Q4_1", Lie::NIBBLES, Factor::HALF, Factor::HALF, 32, 1, 0},
+    {"Q5_0", Lie::FIVE, Factor::HALF, Factor::NONE, 32, 1, 16},
+    {"Q8_0", Lie::BYTES, Factor::HALF, Factor::NONE, 32, 1, 128},
+    {"Q4_K", Lie::NIBBLES, Factor::STEPS, Factor::STEPS, 32, 8, 0},
+    {"Q6_K", Lie::SIX, Factor::STEPS, Factor::NONE, 16, 16, 32},
+    {"Q2_K", Lie::NIBBLES, Factor::STEPS, Factor::STEPS, 16, 16, 0},
+    {"IQ4_NL", Lie::TABLE, Factor::HALF, Factor::NONE, 32, 1, 128},
+    {"GPTQ", Lie::NIBBLES, Factor::HALF, Factor::ZEROS, 128, 1, 0},
+    {"AWQ in floats", Lie::NIBBLES, Factor::FLOAT, Factor::FLOAT, 64, 1, 0},
+    {"int8 by channel", Lie::BYTES, Factor::FLOAT, Factor::NONE, 1 << 20, 1, 128},
+};
+
+std::vector<float> random_steps(int64_t count) {
+    std::vector<float> steps(count);
+    for (float& step : steps) step = float(1 + generator() % 7) / 64;  // a half holds them
+    return steps;
+}
+
+void check_codes(Kernels& kernels, DType dtype, const Kind& kind, int64_t rows, int64_t depth, int64_t outputs) {
+    const std::string name = std::string(kernels.instruction_set()) + " " + kind.name + " " + std::to_string(rows) + "x" +
+                             std::to_string(depth) + "x" + std::to_string(outputs) + (dtype == DType::BF16 ? " bf16" : " f32");
+    CodeFormat format{kind.lie, kind.scale, kind.shift, kind.group, kind.steps_every, kind.zero, {}};
+    for (int i = 0; i < 16; ++i) format.table[i] = uint8_t(i * i + 3);
+    const int64_t groups = (depth + kind.group - 1) / kind.group, steps = (groups + kind.steps_every - 1) / kind.steps_every;
+    const int most = kind.lie == Lie::BYTES ? 256 : kind.lie == Lie::SIX ? 64 : kind.lie == Lie::FIVE ? 32 : 16;
+    std::vector<uint8_t> codes(outputs * depth), bytes(outputs * groups), other_bytes(outputs * groups);
+    for (auto* some : {&bytes, &other_bytes})
+        for (uint8_t& x : *some) x = uint8_t(generator() % 60);
+    for (uint8_t& x : codes) x = uint8_t(generator() % most);
+    const auto floats = random_steps(outputs * groups), other_floats = random_steps(outputs * groups);
+    const auto scale_steps = random_steps(outputs * steps), shift_steps = random_steps(outputs * steps);
+    const auto is_small = [](Factor factor) { return factor == Factor::STEPS || factor == Factor::ZEROS; };
+    const Codes given{codes.data(),
+                      is_small(kind.scale) ? static_cast<const void*>(bytes.data()) : floats.data(),
+                      is_small(kind.shift) ? static_cast<const void*>(other_bytes.data()) : other_floats.data(),
+                      scale_steps.data(), shift_steps.data(), outputs, depth};
+    const int64_t packed_size = (outputs + PANEL - 1) / PANEL * format.panel_bytes(depth);
+    std::vector<uint64_t> packed(packed_size / 8 + 8);
+    kernels.pack_codes(given, format, packed.data());
+    std::vector<float> weight(outputs * depth);
+    for (int64_t output = 0; output < outputs; ++output)
+        for (int64_t i = 0; i < depth; ++i) {
+            const int64_t group = output * groups + i / kind.group;
+            const int64_t step = output * steps + i / kind.group / kind.steps_every;
+            const float scale = kind.scale == Factor::STEPS ? bytes[group] * scale_steps[step] : floats[group];
+            const float shift = kind.shift == Factor::STEPS  ? other_bytes[group] * shift_steps[step]
+                              : kind.shift == Factor::ZEROS  ? other_bytes[group] * scale
+                              : kind.shift != Factor::NONE   ? other_floats[group]
+                                                             : 0;
+            const int code = codes[output * depth + i], value = kind.lie == Lie::TABLE ? format.table[code] : code;
+            weight[output * depth + i] = scale * float(value - kind.zero) - shift;
+        }
+    std::vector<float> row(depth);
+    for (int64_t output = 0; output < outputs; ++output) {
+        unpack_codes_row(reinterpret_cast<uint8_t*>(packed.data()), format, depth, output, row.data(), DType::F32);
+        expect(std::memcmp(row.data(), weight.data() + output * depth, depth * 4) == 0, name + ": unpacked to other numbers");
+    }
+    const Tensor x = random_tensor(rows * depth, dtype);
+    Tensor y = random_tensor(rows * outputs, dtype), alone = random_tensor(outputs, dtype);
+    const Matrix matrix{packed.data(), nullptr, outputs, y.data(), outputs, nullptr, nullptr, &format};
+    kernels.multiply({x.data(), depth, rows, depth, dtype}, {&matrix, 1});
+    double worst = 0;
+    for (int64_t r = 0; r < rows; ++r)
+        for (int64_t output = 0; output < outputs; ++output) {
+            double sum = 0, size = 1e-3;
+            for (int64_t i = 0; i < depth; ++i) {
+                const double product = double(x.at(r * depth + i)) * weight[output * depth + i];
+                sum += product;
+                size += std::abs(product);
+            }
+            worst = std::max(worst, std::abs(y.at(r * outputs + output) - sum) / size);
+        }
+    // bf16 rows become bytes, 1/254 of the largest in a strip off at most; floats have 1/65024.
+    expect(worst < (dtype == DType::BF16 ? 2e-2 : 1e-4), name + " is off by " + std::to_string(worst));
+    const Matrix single{packed.data(), nullptr, outputs, alone.data(), outputs, nullptr, nullptr, &format};
+    kernels.multiply({x.data(), depth, 1, depth, dtype}, {&single, 1});
+    expect(std::memcmp(alone.data(), y.data(), outputs * element_bytes(dtype)) == 0, name + ": the first row has other bits alone");
+}
+
 // Attention of one request's last `tokens` of `length`, two KV heads with two queries each, in blocks of 8 out of order.
 void check_attention(Kernels& kernels, DType dtype, int64_t length, int64_t tokens, int64_t head_dim) {
     constexpr int64_t KV_HEADS = 2, GROUP = 2, BLOCK = 8;
@@ -141,6 +231,11 @@ int main() {
                 for (const int64_t rows : {1, 2, 5, 13, 30})
                     for (const int64_t depth : {1, 8, 63, 2100})
                         for (const int64_t outputs : {1, 31, 70}) check_products(kernels, dtype, rows, depth, outputs);
+                for (const Kind& kind : KINDS)
+                    for (const int64_t rows : {1, 2, 4, 5, 8, 13, 30})
+                        for (const int64_t depth : {256, 1280})
+                            for (const int64_t outputs : {1, 47, 64}) check_codes(kernels, dtype, kind, rows, depth, outputs);
+                check_codes(kernels, dtype, KINDS[10], 3, 77, 35);
                 for (const int64_t length : {1, 9, 40, 700})
                     for (const int64_t head_dim : {8, 10, 24, 64})
                         check_attention(kernels, dtype, length, std::min<int64_t>(length, 30), head_dim);

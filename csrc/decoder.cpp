@@ -10,7 +10,7 @@ namespace {
 constexpr int64_t MLP_ROWS = 512;
 
 Matrix matrix(const Linear& linear, void* y, int64_t y_stride, const void* residual = nullptr) {
-    return {linear.weight, linear.bias, linear.outputs, y, y_stride, residual};
+    return {linear.weight, linear.bias, linear.outputs, y, y_stride, residual, nullptr, linear.codes};
 }
 
 }  // namespace

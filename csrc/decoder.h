@@ -17,6 +17,7 @@ struct Linear {
     const void* weight;  // packed
     const void* bias;    // or null
     int64_t outputs;
+    const CodeFormat* codes;  // or null
 };
 
 struct DecoderLayer {

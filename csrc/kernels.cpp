@@ -25,10 +25,12 @@ std::vector<const Ops*> available() {
     std::vector<const Ops*> found;
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                          __builtin_cpu_supports("f16c");
     const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-    const bool has_dots = has_avx512 && __builtin_cpu_supports("avx512bf16");
+    const bool has_dots = has_avx512 && __builtin_cpu_supports("avx512bf16") &&
+                          __builtin_cpu_supports("avx512vnni");
     if (has_dots && avx512_bf16_ops()) found.push_back(avx512_bf16_ops());
     if (has_avx512 && avx512_ops()) found.push_back(avx512_ops());
     if (has_avx2 && avx2_ops()) found.push_back(avx2_ops());
@@ -97,13 +99,15 @@ void Kernels::each_row(int64_t rows, int64_t size, Function function) {
 void Kernels::multiply(Rows rows, std::span<const Matrix> matrices) {
     const auto alone = in_use();
     if (rows.rows == 0) return;
-    pack(rows);
-    const int64_t tiles = ceil_div(rows.rows, ops_->tile_rows);
-    const int64_t pass_bytes = ops_->tile_bytes(std::min(rows.depth, DEPTH_STEP), rows.dtype);
+    const bool in_codes = matrices[0].codes != nullptr;
+    const int64_t tile_rows = in_codes ? ops_->code_tile_rows : ops_->tile_rows, tiles = ceil_div(rows.rows, tile_rows);
+    const auto multiply_panels = in_codes ? ops_->multiply_codes : ops_->multiply_panels;
+    pack(rows, in_codes);
+    const int64_t pass_bytes = in_codes ? rows.tile_bytes : ops_->tile_bytes(std::min(rows.depth, DEPTH_STEP), rows.dtype);
     const int64_t fit = std::max<int64_t>(1, ROWS_BYTES / pass_bytes), per_chunk = ceil_div(tiles, ceil_div(tiles, fit));
     int64_t panels = 0;
     for (const Matrix& matrix : matrices) panels += ceil_div(matrix.outputs, PANEL);
-    const int64_t chunks = ceil_div(tiles, per_chunk), partial = 2 * std::min(per_chunk, tiles) * ops_->tile_rows * PANEL;
+    const int64_t chunks = ceil_div(tiles, per_chunk), partial = 2 * std::min(per_chunk, tiles) * tile_rows * PANEL;
     for (auto& scratch : scratch_) scratch.of<float>(partial);
     pool_.ranges(int(chunks * panels), [&](int64_t unit, int64_t end, int thread) {
         while (unit < end) {
@@ -112,17 +116,18 @@ void Kernels::multiply(Rows rows, std::span<const Matrix> matrices) {
             for (; panel >= ceil_div(matrix->outputs, PANEL); ++matrix) panel -= ceil_div(matrix->outputs, PANEL);
             const int64_t last = std::min(panel + end - unit, ceil_div(matrix->outputs, PANEL));
             const int64_t tile = unit / panels * per_chunk, last_tile = std::min(tile + per_chunk, tiles);
-            ops_->multiply_panels(rows, *matrix, panel, last, tile, last_tile, scratch_[thread].of<float>(partial));
+            multiply_panels(rows, *matrix, panel, last, tile, last_tile, scratch_[thread].of<float>(partial));
             unit += last - panel;
         }
     });
 }
 
-void Kernels::multiply_for_largest(const Rows& rows, const void* weight, int64_t outputs, int64_t* indices) {
+void Kernels::multiply_for_largest(const Rows& rows, const void* weight, const CodeFormat* codes, int64_t outputs,
+                                   int64_t* indices) {
     const auto alone = in_use();
     const int64_t panels = ceil_div(outputs, PANEL);
     Largest* largest = largest_.of<Largest>(panels * rows.rows);
-    const Matrix matrix{weight, nullptr, outputs, nullptr, 0, nullptr, largest};
+    const Matrix matrix{weight, nullptr, outputs, nullptr, 0, nullptr, largest, codes};
     multiply(rows, {&matrix, 1});
     for (int64_t row = 0; row < rows.rows; ++row) {
         Largest most = largest[row];
@@ -132,11 +137,13 @@ void Kernels::multiply_for_largest(const Rows& rows, const void* weight, int64_t
     }
 }
 
-void Kernels::pack(Rows& rows) {
-    const int64_t tiles = ceil_div(rows.rows, ops_->tile_rows);
-    rows.tile_bytes = ceil_div(ops_->tile_bytes(rows.depth, rows.dtype), 64) * 64;
+void Kernels::pack(Rows& rows, bool for_codes) {
+    const int64_t tiles = ceil_div(rows.rows, for_codes ? ops_->code_tile_rows : ops_->tile_rows);
+    const auto tile_bytes = for_codes ? ops_->code_tile_bytes : ops_->tile_bytes;
+    const auto pack_rows = for_codes ? ops_->pack_code_rows : ops_->pack_rows;
+    rows.tile_bytes = ceil_div(tile_bytes(rows.depth, rows.dtype), 64) * 64;
     rows.packed = packed_rows_.of<char>(tiles * rows.tile_bytes);
-    const auto pack_tile = [&](int tile, int) { ops_->pack_rows(rows, tile); };
+    const auto pack_tile = [&](int tile, int) { pack_rows(rows, tile); };
     // A few rows are packed faster than another thread hears of them.
     if (rows.rows * rows.depth <= FEW_ELEMENTS)
         for (int tile = 0; tile < tiles; ++tile) pack_tile(tile, 0);
@@ -246,6 +253,14 @@ void Kernels::pack_weight(const void* weight, void* packed, int64_t outputs, int
     });
 }
 
+void Kernels::pack_codes(const Codes& given, const CodeFormat& format, void* packed) {
+    const auto alone = in_use();
+    const int64_t panel_bytes = format.panel_bytes(given.depth);
+    pool_.each(int(ceil_div(given.outputs, PANEL)), [&](int panel, int) {
+        pack_codes_panel(given, format, panel, static_cast<uint8_t*>(packed) + panel * panel_bytes);
+    });
+}
+
 void Kernels::take_rows(const Table& table, std::span<const int64_t> wanted, void* y) {
     const auto alone = in_use();
     const int64_t row_bytes = table.depth * element_bytes(table.dtype);
@@ -256,6 +271,10 @@ void Kernels::take_rows(const Table& table, std::span<const int64_t> wanted, voi
             throw std::out_of_range("row " + std::to_string(row) + " of " + std::to_string(table.outputs));
     each_row(int64_t(wanted.size()), table.depth, [&](int64_t i) {
         char* to = static_cast<char*>(y) + i * row_bytes;
+        if (table.codes) {
+            unpack_codes_row(reinterpret_cast<const uint8_t*>(weight), *table.codes, table.depth, wanted[i], to, table.dtype);
+            return;
+        }
         if (!table.is_packed) {
             std::memcpy(to, weight + wanted[i] * row_bytes, row_bytes);
             return;

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "codes.h"
 #include "ops.h"
 #include "pool.h"
 
@@ -50,8 +51,9 @@ struct AttentionPlan {
 struct Table {
     const void* weight;
     int64_t outputs, depth;
-    DType dtype;
+    DType dtype;  // of the rows that are taken
     bool is_packed;
+    const CodeFormat* codes = nullptr;
 };
 
 class Kernels {
@@ -66,13 +68,16 @@ public:
 
     // weight [outputs, depth] in panels, `packed_bytes` of them.
     void pack_weight(const void* weight, void* packed, int64_t outputs, int64_t depth, DType dtype);
+    // Codes [outputs, depth] in panels, `format.panel_bytes` each.
+    void pack_codes(const Codes& given, const CodeFormat& format, void* packed);
     // Rows of a weight as they were: y [wanted, depth]. Raises std::out_of_range.
     void take_rows(const Table& table, std::span<const int64_t> wanted, void* y);
 
     // The same rows by several matrices at once, whose panels are shared out as one job.
     void multiply(Rows rows, std::span<const Matrix> matrices);
     // For each row the output that is largest, the first of equal ones, of a matrix without bias: indices [rows].
-    void multiply_for_largest(const Rows& rows, const void* weight, int64_t outputs, int64_t* indices);
+    void multiply_for_largest(const Rows& rows, const void* weight, const CodeFormat* codes, int64_t outputs,
+                              int64_t* indices);
     void rms_norm(const void* x, const void* weight, void* y, int64_t rows, int64_t size, float eps, DType dtype);
     void silu_and_mul(const void* gate, const void* up, void* y, int64_t rows, int64_t size, int64_t gate_stride,
                       int64_t up_stride, DType dtype);
@@ -84,7 +89,7 @@ public:
     void attend(Attention attention, const AttentionPlan& plan);
 
 private:
-    void pack(Rows& rows);
+    void pack(Rows& rows, bool for_codes);
     template <typename Function>
     void each_row(int64_t rows, int64_t size, Function function);
 

@@ -30,10 +30,10 @@ T* at(Address address) {
 
 DType dtype_of(int number) { return static_cast<DType>(number); }
 
-typedef std::tuple<Address, Address, int64_t> GivenLinear;  // packed weight, bias or 0, outputs
+typedef std::tuple<Address, Address, int64_t, Address> GivenLinear;  // packed weight, bias or 0, outputs, format or 0
 
 Linear linear_of(const GivenLinear& given) {
-    return {at(std::get<0>(given)), at(std::get<1>(given)), std::get<2>(given)};
+    return {at(std::get<0>(given)), at(std::get<1>(given)), std::get<2>(given), at<CodeFormat>(std::get<3>(given))};
 }
 
 // The tables and slots lie in tensors of int64 that may be gone before the plan is: copied.
@@ -58,17 +58,26 @@ DecoderLayer layer_of(const GivenLayer& given) {
             plan,         rotation};
 }
 
-// embedding: weight, entries, whether it is packed.
+// embedding: weight, entries, whether it is packed, its format or 0.
 std::unique_ptr<Decoder> made_decoder(Kernels& kernels, const std::array<int64_t, 5>& sizes, const std::array<float, 3>& numbers,
-                                      int dtype, const std::tuple<Address, int64_t, bool>& embedding,
+                                      int dtype, const std::tuple<Address, int64_t, bool, Address>& embedding,
                                       const std::vector<GivenLayer>& given, Address norm) {
     std::vector<DecoderLayer> layers(given.size());
     std::transform(given.begin(), given.end(), layers.begin(), layer_of);
     const DecoderShape shape{sizes[0],   sizes[1],   sizes[2],   sizes[3],       sizes[4],
                              numbers[0], numbers[1], numbers[2], dtype_of(dtype)};
-    const auto& [weight, entries, is_packed] = embedding;
-    const Table table{at(weight), entries, shape.hidden_size, shape.dtype, is_packed};
+    const auto& [weight, entries, is_packed, codes] = embedding;
+    const Table table{at(weight), entries, shape.hidden_size, shape.dtype, is_packed, at<CodeFormat>(codes)};
     return std::make_unique<Decoder>(kernels, shape, table, std::move(layers), at(norm));
+}
+
+// lie, scale, shift: numbers of their enumerations; table: sixteen values + 128, or none.
+std::unique_ptr<CodeFormat> made_format(int lie, int scale, int shift, int64_t group, int64_t steps_every, int zero,
+                                        const std::vector<uint8_t>& table) {
+    auto format = std::make_unique<CodeFormat>(CodeFormat{
+        static_cast<Lie>(lie), static_cast<Factor>(scale), static_cast<Factor>(shift), group, steps_every, zero, {}});
+    std::copy_n(table.begin(), std::min<size_t>(table.size(), 16), format->table);
+    return format;
 }
 
 // rotations: cosine, sine and rotary_dim of each; positions 0: they have a row for each token. The cache [layers, 2, blocks,
@@ -91,6 +100,12 @@ NB_MODULE(library, module) {
     module.def("packed_bytes", [](int64_t outputs, int64_t depth, int dtype) {
         return packed_bytes(outputs, depth, dtype_of(dtype));
     });
+    nb::class_<CodeFormat>(module, "CodeFormat")
+        .def(nb::new_(&made_format))
+        .def_prop_ro("address", [](const CodeFormat& format) { return Address(&format); })
+        .def("packed_bytes", [](const CodeFormat& format, int64_t outputs, int64_t depth) {
+            return (outputs + PANEL - 1) / PANEL * format.panel_bytes(depth);
+        });
     nb::class_<AttentionPlan>(module, "AttentionPlan");
     module.def("plan_attention", &planned);
     nb::class_<Kernels>(module, "Kernels")
@@ -103,26 +118,34 @@ NB_MODULE(library, module) {
             },
             nb::call_guard<nb::gil_scoped_release>())
         .def(
+            "pack_codes",
+            [](Kernels& kernels, Address codes, Address scales, Address shifts, Address scale_steps, Address shift_steps,
+               int64_t outputs, int64_t depth, const CodeFormat& format, Address packed) {
+                kernels.pack_codes({at<uint8_t>(codes), at(scales), at(shifts), at<float>(scale_steps), at<float>(shift_steps),
+                                    outputs, depth}, format, at(packed));
+            },
+            nb::call_guard<nb::gil_scoped_release>())
+        .def(
             "take_rows",
-            [](Kernels& kernels, Address packed, int64_t outputs, int64_t depth, Address rows, int64_t num_rows, Address y,
-               int dtype) {
-                kernels.take_rows({at(packed), outputs, depth, dtype_of(dtype), true},
+            [](Kernels& kernels, Address packed, int64_t outputs, int64_t depth, Address codes, Address rows,
+               int64_t num_rows, Address y, int dtype) {
+                kernels.take_rows({at(packed), outputs, depth, dtype_of(dtype), true, at<CodeFormat>(codes)},
                                   {at<const int64_t>(rows), size_t(num_rows)}, at(y));
             },
             nb::call_guard<nb::gil_scoped_release>())
         .def(
             "linear",
             [](Kernels& kernels, Address x, int64_t x_stride, int64_t rows, int64_t depth, int64_t outputs, Address weight,
-               Address bias, Address y, int dtype) {
-                const Matrix matrix{at(weight), at(bias), outputs, at(y), outputs, nullptr};
+               Address codes, Address bias, Address y, int dtype) {
+                const Matrix matrix{at(weight), at(bias), outputs, at(y), outputs, nullptr, nullptr, at<CodeFormat>(codes)};
                 kernels.multiply({at(x), x_stride, rows, depth, dtype_of(dtype)}, {&matrix, 1});
             },
             nb::call_guard<nb::gil_scoped_release>())
         .def(
             "largest",
-            [](Kernels& kernels, Address x, int64_t x_stride, int64_t rows, int64_t depth, int64_t outputs, Address weight,
+            [](Kernels& kernels, Address x, int64_t x_stride, int64_t rows, int64_t depth, int64_t outputs, Address weight, Address codes,
                Address indices, int dtype) {
-                kernels.multiply_for_largest({at(x), x_stride, rows, depth, dtype_of(dtype)}, at(weight), outputs,
+                kernels.multiply_for_largest({at(x), x_stride, rows, depth, dtype_of(dtype)}, at(weight), at<CodeFormat>(codes), outputs,
                                              at<int64_t>(indices));
             },
             nb::call_guard<nb::gil_scoped_release>())

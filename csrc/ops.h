@@ -9,6 +9,8 @@
 
 namespace pagoda {
 
+struct CodeFormat;
+
 enum class DType : int { F32 = 0, BF16 = 1 };
 
 // Outputs of a packed weight that lie side by side, a panel: [panels][depth / 2][PANEL][2], inputs in pairs, zeros behind
@@ -57,6 +59,8 @@ struct Matrix {
     const void* residual;
     // Where it is not null nothing is written to y: the largest output of each panel, [panels, rows].
     Largest* largest = nullptr;
+    // How the weight lies where it is in codes; null for floats. Matrices that share rows are all of one kind.
+    const CodeFormat* codes = nullptr;
 };
 
 // Queries or keys of a step: x to y, which may be the same, each [rows, heads, head_dim] with rows a stride apart.
@@ -110,6 +114,13 @@ struct Ops {
     // The rows of tiles [first_tile, last_tile) by panels [panel, end). partial: floats, [2 * tiles * tile_rows, PANEL].
     void (*multiply_panels)(const Rows& rows, const Matrix& matrix, int64_t panel, int64_t end, int64_t first_tile,
                             int64_t last_tile, float* partial);
+
+    // The same for matrices in codes; see `codes.h`. partial: floats, [code_tile_rows, PANEL].
+    int code_tile_rows;
+    int64_t (*code_tile_bytes)(int64_t depth, DType dtype);
+    void (*pack_code_rows)(const Rows& rows, int64_t tile);
+    void (*multiply_codes)(const Rows& rows, const Matrix& matrix, int64_t panel, int64_t end, int64_t first_tile,
+                           int64_t last_tile, float* partial);
 
     void (*rms_norm)(const void* x, const void* weight, void* y, int64_t size, float eps, DType dtype);
     void (*silu_and_mul)(const void* gate, const void* up, void* y, int64_t size, DType dtype);

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "../codes.h"
 #include "../ops.h"
 #include "../simd.h"
 
@@ -21,6 +22,8 @@ using pagoda::Tile;
 
 #include "../product.inl"
 
+#include "../codes.inl"
+
 #include "../elementwise.inl"
 
 #include "../attention.inl"
@@ -28,7 +31,9 @@ using pagoda::Tile;
 namespace PAGODA_ISA {
 
 static const pagoda::Ops OPS = {
-    PAGODA_ISA_NAME, TILE_ROWS, tile_bytes, pack_rows, multiply_panels, rms_norm, silu_and_mul, rotate, store_kv, attend, combine,
+    PAGODA_ISA_NAME, TILE_ROWS,       tile_bytes,     pack_rows,      multiply_panels,
+    CODE_ROWS,       code_tile_bytes, pack_code_rows, multiply_codes, rms_norm,
+    silu_and_mul,    rotate,          store_kv,       attend,         combine,
 };
 
 }  // namespace PAGODA_ISA

@@ -26,6 +26,7 @@ from pagoda.kernels.interface import Kernels
 from pagoda.kernels.select import described, prefers_native, select_exact_kernels
 from pagoda.models.checkpoint.hub import HubOptions, resolve_config, resolve_model, resolve_tokenizer
 from pagoda.models.checkpoint.loading import has_vocabulary, load_card, load_config, load_generation, load_tokenizer
+from pagoda.models.coded_weights import ALL_FLOATS
 from pagoda.models.config import ModelConfig
 from pagoda.models.embedder import EmbedderConfig
 from pagoda.models.generation_config import GenerationDefaults
@@ -72,8 +73,10 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
     args = _bounded(args, config, embedder)
     device = resolve_device(args.device)
     dtype = resolve_dtype(args.dtype, config, device, args.kernels)
-    memory_plan = plan_for(args, config, dtype, device)
     kernels = select_exact_kernels(args.kernels, _product_shapes(config), getattr(torch, dtype), device)
+    if not kernels.keeps_codes:
+        config = replace(config, coded=ALL_FLOATS)
+    memory_plan = plan_for(args, config, dtype, device)
     announce(startup_line(args, config, dtype, device, kernels, memory_plan))
     generation = _generation_defaults(args, checkpoint)
     tokenizer = None if args.skip_tokenizer_init else _tokenizer(checkpoint, args)

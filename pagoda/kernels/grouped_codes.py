@@ -12,6 +12,7 @@ else than in how they write these down.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -52,7 +53,7 @@ class GroupedCodes:
     """A matrix `[out, in]` whose inputs stand in groups of `group_size`.
 
     codes: uint8 `[out, in]`, each below 2^bits
-    bits: 4, 5, 6 or 8
+    bits: 2 to 6, or 8
     scales: of each output and group; shifts: what is subtracted of each, None for nothing
     zero: the code that means nothing, before the scale
     values: int8 `[16]`, what the codes of a table format (IQ4_NL, MXFP4) mean; None where they mean themselves
@@ -74,7 +75,9 @@ class GroupedCodes:
             raise CheckpointError(f"{inputs} inputs are no whole number of groups of {self.group_size}")
         wanted = [outputs, inputs // self.group_size]
         for factors in (self.scales, self.shifts):
-            given = None if factors is None else list((factors.codes if isinstance(factors, TwoLevel) else factors).shape)
+            given = (
+                None if factors is None else list((factors.codes if isinstance(factors, TwoLevel) else factors).shape)
+            )
             if given is not None and given != wanted:
                 raise CheckpointError(f"scales or shifts of {given} for {wanted} outputs and groups")
 
@@ -123,6 +126,29 @@ class GroupedCodes:
             scales=_columns(self.scales, first, count),
             shifts=None if self.shifts is None else _columns(self.shifts, first, count),
         )
+
+
+def joined(parts: Sequence[GroupedCodes], num_rows: int) -> GroupedCodes:
+    """Matrices of one format below one another, then as many of their rows behind each other as `num_rows` leaves.
+
+    A row of a file is several blocks, each of which is a matrix of one row to whoever reads it.
+    """
+    first = parts[0]
+    shifts = [part.shifts for part in parts if part.shifts is not None]
+    return replace(
+        first,
+        codes=torch.cat([part.codes for part in parts]).view(num_rows, -1),
+        scales=_joined([part.scales for part in parts], num_rows),
+        shifts=_joined(shifts, num_rows) if shifts else None,
+    )
+
+
+def _joined(parts: Sequence[Factors], num_rows: int) -> Factors:
+    if isinstance(parts[0], TwoLevel):
+        levels = [part for part in parts if isinstance(part, TwoLevel)]
+        codes = torch.cat([level.codes for level in levels]).view(num_rows, -1)
+        return TwoLevel(codes, torch.cat([level.steps for level in levels]).view(num_rows, -1))
+    return torch.cat([part for part in parts if isinstance(part, torch.Tensor)]).view(num_rows, -1)
 
 
 def _floats(factors: Factors) -> torch.Tensor:

@@ -13,8 +13,10 @@ from typing import Any, Protocol
 
 import torch
 
+from pagoda.kernels.grouped_codes import GroupedCodes
+
 Matrix = Any
-"""A tensor `[out, in]`, or what one implementation's `pack` made of it: only the same implementation looks inside."""
+"""A tensor `[out, in]`, or what `pack` or `pack_codes` made of it: only the same implementation looks inside."""
 
 StepPlan = Any
 """What one implementation's `plan_attention` made: only the same implementation looks inside."""
@@ -140,11 +142,13 @@ class Kernels(Protocol):
     """One implementation of every operation. All are pure but `store_kv` and `copy_blocks`.
 
     Caches are `[num_blocks, kv_heads, block_size, head_dim]`, for keys and values each. The rows of a step come in
-    multiples of `row_multiple`: the runner pads, and what comes back for the padding is thrown away.
+    multiples of `row_multiple`: the runner pads, and what comes back for the padding is thrown away. `keeps_codes` is
+    whether `pack_codes` keeps a matrix in its few bits.
     """
 
     name: str
     row_multiple: int
+    keeps_codes: bool
 
     def computes(self, dtype: torch.dtype, device: torch.device) -> bool:
         """Whether tensors of that kind may be handed to it."""
@@ -152,6 +156,13 @@ class Kernels(Protocol):
 
     def pack(self, weight: torch.Tensor) -> Matrix:
         """`weight [out, in]` in the order in which `linear` reads it fastest: itself, or a copy that replaces it."""
+        ...
+
+    def pack_codes(self, codes: GroupedCodes, dtype: torch.dtype) -> Matrix:
+        """The same of a matrix in codes, which kernels without an arithmetic for them widen to `[out, in]`.
+
+        dtype: of the tensors that it will be multiplied with
+        """
         ...
 
     def linear(self, x: torch.Tensor, weight: Matrix, bias: torch.Tensor | None) -> torch.Tensor:

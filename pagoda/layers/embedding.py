@@ -8,29 +8,33 @@ vocabulary; ids of other ranks embed to zero and the sum over ranks fills them i
 from __future__ import annotations
 
 import torch
-from torch import nn
 
 from pagoda.distributed import ParallelGroup
+from pagoda.kernels.grouped_codes import GroupedCodes
 from pagoda.kernels.interface import Kernels, Matrix
-from pagoda.layers.linear import ColumnParallelLinear, set_weight_loader, shard_size
-from pagoda.layers.weights.format import WeightFormat
+from pagoda.layers.linear import ColumnParallelLinear, PackedLayer, set_weight_loader, shard_of, shard_size
 
 
-class VocabParallelEmbedding(nn.Module):
+class VocabParallelEmbedding(PackedLayer):
     """`input_ids [T] -> [T, hidden_size]`."""
 
     def __init__(self, vocab_size: int, hidden_size: int, *, kernels: Kernels, group: ParallelGroup) -> None:
-        super().__init__()
-        self.kernels, self.group = kernels, group
         self.num_local = shard_size(vocab_size, group, "vocabulary entries")
-        self.weight = nn.Parameter(torch.empty(self.num_local, hidden_size))
+        super().__init__(hidden_size, self.num_local, kernels)
+        self.group = group
+        assert self.weight is not None
         set_weight_loader(self.weight, group, 0)
-        self.shared: Matrix | None = None
+
+    def finish_loading(self) -> None:
+        """Rows are read as checkpoints have them: nothing to lay out."""
+
+    def adopt(self, codes: GroupedCodes) -> None:
+        """As `PackedLayer.adopt`, of the whole matrix."""
+        super().adopt(shard_of(codes, self.group, 0))
 
     def share(self, packed: Matrix) -> None:
         """Read rows of `packed`, what the kernels made of a head with the same weights, and give up the own copy."""
-        self.shared = packed
-        self.register_parameter("weight", None)
+        self._hold(packed)
 
     def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
         if self.group.size == 1:
@@ -42,7 +46,7 @@ class VocabParallelEmbedding(nn.Module):
         return self.group.all_reduce(embedded * is_local[:, None])
 
     def _rows(self, ids: torch.Tensor) -> torch.Tensor:
-        return self.kernels.take_rows(self.weight if self.shared is None else self.shared, ids)
+        return self.kernels.take_rows(self.matrix, ids)
 
 
 class ParallelLMHead(ColumnParallelLinear):
@@ -53,12 +57,11 @@ class ParallelLMHead(ColumnParallelLinear):
         vocab_size: int,
         hidden_size: int,
         *,
-        weight_format: WeightFormat,
         kernels: Kernels,
         group: ParallelGroup,
     ) -> None:
         shard_size(vocab_size, group, "vocabulary entries")
-        super().__init__(hidden_size, vocab_size, bias=False, weight_format=weight_format, kernels=kernels, group=group)
+        super().__init__(hidden_size, vocab_size, bias=False, kernels=kernels, group=group)
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         logits = self.multiply(hidden_states, None)  # [T, vocab_size / size] of each rank

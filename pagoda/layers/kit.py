@@ -1,8 +1,8 @@
-"""What a network is built with: layers that already know their kernels, their ranks and how weights are stored.
+"""What a network is built with: layers that already know their kernels and their ranks.
 
 Off the token's path; used while a network comes into being. A network says which layers it has and of what size, the
-kit decides everything that is the same for all of them, so that another kernel, another weight format or another
-number of ranks changes no network.
+kit decides everything that is the same for all of them, so that another kernel or another number of ranks changes no
+network.
 """
 
 from __future__ import annotations
@@ -17,46 +17,28 @@ from pagoda.layers.embedding import ParallelLMHead, VocabParallelEmbedding
 from pagoda.layers.linear import ColumnParallelLinear, ReplicatedLinear, RowParallelLinear
 from pagoda.layers.norm import LayerNorm, PerHeadNorm, RMSNorm, WholeWidthNorm, WideRMSNorm
 from pagoda.layers.norm_kinds import NORM_KINDS, NormKind
-from pagoda.layers.weights.dense import DENSE
-from pagoda.layers.weights.format import WeightFormat
 
 
 @dataclass(frozen=True)
 class LayerKit:
     """Makes the layers of one network.
 
-    weight_format: of the matrices between embedding and head; these two are dense, since the second may be the first
     norm_eps: what every norm adds to the mean square before the root
     norm_kind: name of the kind that all norms are of, one of `norm_kinds`
     """
 
     kernels: Kernels
     group: ParallelGroup
-    weight_format: WeightFormat
     norm_eps: float
     norm_kind: str = "rms_norm"
 
     def column(self, in_features: int, out_features: int, *, bias: bool) -> ColumnParallelLinear:
         """`[T, in] -> [T, out / ranks]`: opens a block; its outputs stay apart until `row` joins them."""
-        return ColumnParallelLinear(
-            in_features,
-            out_features,
-            bias=bias,
-            weight_format=self.weight_format,
-            kernels=self.kernels,
-            group=self.group,
-        )
+        return ColumnParallelLinear(in_features, out_features, bias=bias, kernels=self.kernels, group=self.group)
 
     def row(self, in_features: int, out_features: int, *, bias: bool) -> RowParallelLinear:
         """`[T, in / ranks] -> [T, out]`: closes a block, with its one sum over ranks."""
-        return RowParallelLinear(
-            in_features,
-            out_features,
-            bias=bias,
-            weight_format=self.weight_format,
-            kernels=self.kernels,
-            group=self.group,
-        )
+        return RowParallelLinear(in_features, out_features, bias=bias, kernels=self.kernels, group=self.group)
 
     def replicated(self, in_features: int, out_features: int) -> ReplicatedLinear:
         """`[T, in] -> [T, out]`, whole on every rank."""
@@ -72,7 +54,7 @@ class LayerKit:
 
     def head(self, vocab_size: int, hidden_size: int) -> ParallelLMHead:
         """`[T, hidden_size] -> logits [T, vocab_size]`."""
-        return ParallelLMHead(vocab_size, hidden_size, weight_format=DENSE, kernels=self.kernels, group=self.group)
+        return ParallelLMHead(vocab_size, hidden_size, kernels=self.kernels, group=self.group)
 
     def norm(self, size: int) -> nn.Module:
         """`[..., size]` -> the same shape, normed over the last dimension."""

@@ -18,15 +18,14 @@ from pagoda.errors import CheckpointError, nearest
 from pagoda.kernels.activations import ACTIVATIONS
 from pagoda.layers.norm_kinds import NORM_KINDS
 from pagoda.layers.rope_scaling import Rope
-from pagoda.layers.weights.dense import DENSE
-from pagoda.layers.weights.format import WeightFormat
+from pagoda.models.coded_weights import ALL_FLOATS, CodedWeights
 from pagoda.models.embedder import MODULES_FILE
 from pagoda.models.families.experts import ExpertsConfig
 from pagoda.models.families.family import Family
 from pagoda.models.families.table import BY_TYPE, family_of, is_headless
 from pagoda.models.keys import unknown_keys
 from pagoda.models.positions import read_positions
-from pagoda.models.refusals import check_facts, check_files, check_names, check_rope, check_values, weight_format_of
+from pagoda.models.refusals import check_facts, check_files, check_names, check_quantisation, check_rope, check_values
 from pagoda.parameter_rules import is_number
 
 logger = logging.getLogger(__name__)
@@ -68,9 +67,9 @@ class ModelConfig:
     Experts
         experts:            of the layers that have a mixture of experts for an MLP; None where none has
 
-    `has_head` is whether logits are computed at all: an embedder ends with its hidden states. `weight_format` is how
-    the matrices of the layers are stored; embedding, head, norms and biases are floats in `dtype` always. `source` is
-    the `config.json` that was read, so that it is written again as its makers had it.
+    `has_head` is whether logits are computed at all: an embedder ends with its hidden states. `coded` is what of the
+    weights is held in codes of few bits; all others are floats in `dtype`. `source` is the `config.json` that was read,
+    so that it is written again as its makers had it.
     """
 
     architecture: str = "LlamaForCausalLM"
@@ -118,7 +117,7 @@ class ModelConfig:
     dtype: str = "float32"
     initializer_range: float = 0.02
     # Not in the repr: a training knows its own recipe by that, and trains dense weights always.
-    weight_format: WeightFormat = field(default=DENSE, repr=False)
+    coded: CodedWeights = field(default=ALL_FLOATS, repr=False)
     source: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -202,9 +201,9 @@ class ModelConfig:
             "bos_token_id": facts.get("bos_token_id"),
             "eos_token_ids": _as_ids(facts.get("eos_token_id")),
             "dtype": str(facts.get("dtype") or facts.get("torch_dtype") or "float32").removeprefix("torch."),
-            "weight_format": weight_format_of(raw),
             "source": dict(raw),
         }
+        check_quantisation(raw)
         return cls(**{**fields, **switches})
 
     def to_dict(self) -> dict[str, Any]:
@@ -339,9 +338,8 @@ class ModelConfig:
         return heads * self.head_dim
 
     def weight_bytes(self, dtype_bytes: int) -> int:
-        """Bytes of the weights where a float takes `dtype_bytes`: the format says what its matrices take."""
-        in_matrices = sum(self.weight_format.num_bytes(*shape, dtype_bytes) for shape in self.all_matrices)
-        return in_matrices + self._num_other_parameters * dtype_bytes
+        """Bytes of the weights where a float takes `dtype_bytes`: codes take what they take."""
+        return self.coded.num_bytes + (self.num_parameters - self.coded.num_weights) * dtype_bytes
 
     def kv_bytes_per_token(self, dtype_bytes: int) -> int:
         """Bytes of KV cache that one token takes over all layers."""
@@ -367,7 +365,7 @@ _OUR_OWN = (
     "normed_head",
     "layer_types",
     "eos_token_ids",
-    "weight_format",
+    "coded",
     "source",
 )
 """Fields that no `config.json` has under this name."""

@@ -13,7 +13,6 @@ from pagoda.kernels.interface import AttentionScores, DecoderLayerParts, Decoder
 from pagoda.layers.attention import LayerWindows
 from pagoda.layers.linear import ParallelLinear
 from pagoda.layers.norm import RMSNorm
-from pagoda.layers.weights.dense import DENSE, matrix_of
 from pagoda.models.config import ModelConfig
 from pagoda.models.llama import LlamaDecoderLayer, LlamaForCausalLM, LlamaModel
 
@@ -37,7 +36,7 @@ def join_layers(network: LlamaForCausalLM, kernels: Kernels) -> None:
         return
     layers = [cast(LlamaDecoderLayer, layer) for layer in network.model.layers]
     attention = layers[0].self_attn
-    if attention.q_proj.group.size == 1 and attention.q_proj.weight_format == DENSE:
+    if attention.q_proj.group.size == 1:
         shape = _shape(network.config, attention.scores)
         network.model.decoder = kernels.decoder(shape, _parts(network.model, network.config.layer_windows, layers))
 
@@ -62,7 +61,7 @@ def _shape(config: ModelConfig, scores: AttentionScores) -> DecoderShape:
 def _parts(model: LlamaModel, windows: LayerWindows, layers: Sequence[LlamaDecoderLayer]) -> DecoderParts:
     embedding = model.embed_tokens
     return DecoderParts(
-        embedding=embedding.weight if embedding.shared is None else embedding.shared,
+        embedding=embedding.matrix,
         layers=[_layer_parts(*each) for each in zip(layers, windows, model.layer_ropes, strict=True)],
         norm=cast(RMSNorm, model.norm).weight,
     )
@@ -83,4 +82,4 @@ def _layer_parts(layer: LlamaDecoderLayer, window: int | None, rope: str | None)
 
 
 def _linear(layer: ParallelLinear) -> Linear:
-    return matrix_of(layer), layer.bias
+    return layer.matrix, layer.bias

@@ -23,7 +23,6 @@ from pagoda.layers.mlp import GatedMLP, PlainMLP
 from pagoda.layers.moe import SparseMoE
 from pagoda.layers.norm import Norm
 from pagoda.layers.rotary import RotaryEmbedding
-from pagoda.layers.weights.format import WeightFormat
 from pagoda.models.config import ModelConfig
 from pagoda.models.families.experts import ExpertsConfig
 
@@ -228,7 +227,6 @@ class LlamaForCausalLM(nn.Module):
 
     kernels: what does the work
     group: the ranks that it is sharded over; None is one rank
-    weight_format: how its matrices are stored; None is as the checkpoint of `config` has them
     """
 
     def __init__(
@@ -236,12 +234,10 @@ class LlamaForCausalLM(nn.Module):
         config: ModelConfig,
         kernels: Kernels,
         group: ParallelGroup | None = None,
-        weight_format: WeightFormat | None = None,
     ) -> None:
         super().__init__()
         self.config = config
-        weight_format = weight_format or config.weight_format
-        kit = LayerKit(kernels, group or SingleRank(), weight_format, config.rms_norm_eps, config.norm)
+        kit = LayerKit(kernels, group or SingleRank(), config.rms_norm_eps, config.norm)
         self.model = LlamaModel(config, kit)
         self.lm_head = kit.head(config.vocab_size, config.hidden_size) if config.has_head else None
         if self.lm_head is not None and config.tie_word_embeddings:

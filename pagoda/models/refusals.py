@@ -16,8 +16,6 @@ from typing import Any
 from pagoda.errors import CheckpointError, nearest
 from pagoda.kernels.activations import ACTIVATIONS
 from pagoda.layers.rope_scaling import ROPE_KINDS, RopeKind
-from pagoda.layers.weights.format import WeightFormat
-from pagoda.layers.weights.table import WEIGHT_FORMATS
 from pagoda.models.families.family import Family
 from pagoda.parameter_rules import (
     FLAG,
@@ -134,8 +132,8 @@ SECOND_NAMES = (*_NORMED, *_ROTATED_SHARE)
 QUANTISED = ("quantization_config", "compression_config", "quantization", "dfloat11_config")
 QUANTISED_FILES = ("quantize_config.json", "quant_config.json", "hf_quant_config.json")
 READS_ONLY = (
-    f"pagoda reads {', '.join(WEIGHT_FORMATS)} weights only. Take the checkpoint that this one was made from: its name "
-    f"is mostly the same without -GPTQ, -AWQ, -FP8, -4bit or the like"
+    "pagoda reads weights that are floats, and the codes of GGUF files. Take the checkpoint that this one was made "
+    "from: its name is mostly the same without -GPTQ, -AWQ, -FP8, -4bit or the like"
 )
 """What is told of a quantised checkpoint, however it was found to be one."""
 _DENSE_ONLY = f"the weights are quantised, and {READS_ONLY}"
@@ -337,16 +335,13 @@ def _check_rope_order(scaling: Mapping[str, Any], kind: RopeKind) -> None:
         )
 
 
-def weight_format_of(raw: Mapping[str, Any]) -> WeightFormat:
-    """How the checkpoint stores matrices. Raises CheckpointError for a quantisation that this version does not read."""
+def check_quantisation(raw: Mapping[str, Any]) -> None:
+    """Raises CheckpointError where matrices are stored in a way that this version does not read."""
     for key in QUANTISED:
         if settings := raw.get(key):
             method = settings.get("quant_method") if isinstance(settings, dict) else settings
-            if method not in WEIGHT_FORMATS:
-                told = f"with quant_method={method!r}" if method else f"of {settings!r:.100}"
-                raise CheckpointError(f"config.json has a {key} {told}: {_DENSE_ONLY}")
-            return WEIGHT_FORMATS[method](settings)
-    return WEIGHT_FORMATS["dense"]({})
+            told = f"with quant_method={method!r}" if method else f"of {settings!r:.100}"
+            raise CheckpointError(f"config.json has a {key} {told}: {_DENSE_ONLY}")
 
 
 def _refuse(key: str, value: Any, known: str) -> None:

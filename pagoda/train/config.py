@@ -16,7 +16,7 @@ from pagoda.errors import CheckpointError, ConfigError, nearest
 from pagoda.models.config import ModelConfig
 
 Section = TypeVar("Section")
-_MODEL_KEYS = {field.name for field in dataclasses.fields(ModelConfig)} - {"weight_format", "source"}
+_MODEL_KEYS = {field.name for field in dataclasses.fields(ModelConfig)} - {"coded", "source"}
 """What a recipe may say of its model; its weights are dense."""
 
 

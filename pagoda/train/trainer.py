@@ -28,7 +28,6 @@ from pagoda.errors import CheckpointError, ConfigError
 from pagoda.hardware import has_bf16, resolve_device
 from pagoda.kernels.reference.operations import ReferenceKernels
 from pagoda.layers.attention import DenseAttention
-from pagoda.layers.weights.dense import DENSE
 from pagoda.models.checkpoint.loading import load_weights
 from pagoda.models.checkpoint.saving import save_checkpoint
 from pagoda.models.llama import LlamaForCausalLM
@@ -61,7 +60,7 @@ class Trainer:
         self.device = resolve_device(device)
         self.tokenizer, self.sources = prepare(recipe, self.directory / "data")
         self.schedule = BatchSchedule(self.sources, recipe)
-        self.model = LlamaForCausalLM(recipe.model, ReferenceKernels(), weight_format=DENSE)
+        self.model = LlamaForCausalLM(recipe.model, ReferenceKernels())
         self.model.initialize(self.config.seed)
         self.model.to(self.device)
         self.optimizer = build_optimizer(self.model.parameters(), self.config)

@@ -69,7 +69,7 @@ WITHOUT_TORCH = (
     "engine.text.detokenizer",
     "engine.text.stop_strings",
     "engine.text.output_processor",
-    "layers.weights",
+    "models.coded_weights",
     "models.config",
     "models.quantization_config",
     "models.quantise.scheme",

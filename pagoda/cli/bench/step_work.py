@@ -42,12 +42,12 @@ def work_of(config: ModelConfig, dtype_bytes: int, *, rows: int, new_tokens: int
 
 def _weight_bytes_read(config: ModelConfig, dtype_bytes: int) -> int:
     """Of a step's weights, what it cannot do without: of experts, those of one token."""
-    of_embedding = config.vocab_size * config.hidden_size * dtype_bytes
+    each = config.weight_bytes(dtype_bytes) / config.num_parameters
+    of_embedding = config.vocab_size * config.hidden_size * each
     # Of an embedding that is no head only the tokens' own rows are read, which are next to nothing.
     unread = of_embedding * (not config.tie_word_embeddings or not config.has_head)
-    in_matrices = sum(config.weight_format.num_bytes(*shape, dtype_bytes) for shape in config.all_matrices)
-    idle = in_matrices * (1 - _active_matrices(config) / _all_matrices(config))
-    return config.weight_bytes(dtype_bytes) - unread - round(idle)
+    idle = (_all_matrices(config) - _active_matrices(config)) * each
+    return config.weight_bytes(dtype_bytes) - round(unread + idle)
 
 
 def _active_matrices(config: ModelConfig) -> int:

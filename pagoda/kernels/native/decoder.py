@@ -18,6 +18,7 @@ from pagoda.kernels.native.packed_weight import PackedWeight, dtype_number
 
 _NORMS = ("input_layernorm", "post_attention_layernorm", "q_norm", "k_norm")
 _LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+_JOBS = (_LINEARS[:3], _LINEARS[4:6])
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class NativeDecoder:
     def _given(self, layer: DecoderLayerParts) -> tuple[list[int], list[tuple[int, int, int]], int, int]:
         norms = [_address(getattr(layer, name)) for name in _NORMS]
         linears = [
-            (weight.data.data_ptr(), _address(bias), weight.out_features)
+            (weight.data.data_ptr(), _address(bias), weight.out_features, weight.format_address)
             for weight, bias in (getattr(layer, name) for name in _LINEARS)
         ]
         rope = -1 if layer.rope is None else self._ropes.index(layer.rope)
@@ -98,18 +99,21 @@ def are_packed(parts: DecoderParts) -> bool:
     tensors = [parts.embedding, parts.norm]
     for layer in parts.layers:
         linears = [getattr(layer, name) for name in _LINEARS]
-        if not all(isinstance(weight, PackedWeight) for weight, _ in linears):
+        if not all(isinstance(weight, PackedWeight) and weight.order is None for weight, _ in linears):
+            return False
+        # Those that are multiplied as one job share their rows, be these floats or whole numbers.
+        if any(len({getattr(layer, name)[0].format is None for name in job}) > 1 for job in _JOBS):
             return False
         tensors += [part for linear in linears for part in linear]
         tensors += [getattr(layer, name) for name in _NORMS]
     return len({tensor.dtype for tensor in tensors if tensor is not None}) == 1
 
 
-def _table(embedding: PackedWeight | torch.Tensor) -> tuple[int, int, bool]:
+def _table(embedding: PackedWeight | torch.Tensor) -> tuple[int, int, bool, int]:
     if isinstance(embedding, PackedWeight):
-        return embedding.data.data_ptr(), embedding.out_features, True
+        return embedding.data.data_ptr(), embedding.out_features, True, embedding.format_address
     assert embedding.is_contiguous()
-    return embedding.data_ptr(), len(embedding), False
+    return embedding.data_ptr(), len(embedding), False, 0
 
 
 def _address(tensor: torch.Tensor | None) -> int:

@@ -5,6 +5,16 @@ from collections.abc import Sequence
 def instruction_sets() -> list[str]: ...
 def packed_bytes(outputs: int, depth: int, dtype: int) -> int: ...
 
+class CodeFormat:
+    """How codes lie (`csrc/codes.h`): `lie`, `scale` and `shift` are numbers of its enumerations."""
+
+    address: int
+
+    def __init__(
+        self, lie: int, scale: int, shift: int, group: int, steps_every: int, zero: int, table: Sequence[int]
+    ) -> None: ...
+    def packed_bytes(self, outputs: int, depth: int) -> int: ...
+
 class AttentionPlan: ...
 
 def plan_attention(
@@ -24,8 +34,20 @@ class Kernels:
 
     def __init__(self, instruction_set: str, num_threads: int) -> None: ...
     def pack_weight(self, weight: int, packed: int, outputs: int, depth: int, dtype: int) -> None: ...
+    def pack_codes(
+        self,
+        codes: int,
+        scales: int,
+        shifts: int,
+        scale_steps: int,
+        shift_steps: int,
+        outputs: int,
+        depth: int,
+        format: CodeFormat,
+        packed: int,
+    ) -> None: ...
     def take_rows(
-        self, packed: int, outputs: int, depth: int, rows: int, num_rows: int, y: int, dtype: int
+        self, packed: int, outputs: int, depth: int, codes: int, rows: int, num_rows: int, y: int, dtype: int
     ) -> None: ...
     def linear(
         self,
@@ -35,6 +57,7 @@ class Kernels:
         depth: int,
         outputs: int,
         weight: int,
+        codes: int,
         bias: int,
         y: int,
         dtype: int,
@@ -47,6 +70,7 @@ class Kernels:
         depth: int,
         outputs: int,
         weight: int,
+        codes: int,
         indices: int,
         dtype: int,
     ) -> None: ...

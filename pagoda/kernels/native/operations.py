@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import torch
 
+from pagoda.kernels.grouped_codes import GroupedCodes
 from pagoda.kernels.interface import (
     AttentionMetadata,
     AttentionScores,
@@ -35,6 +36,7 @@ class NativeKernels(ReferenceKernels):
 
     name = "native"
     row_multiple = 1
+    keeps_codes = True
 
     def __init__(self, num_threads: int | None = None, instruction_set: str = "") -> None:
         chosen = instruction_set or library.instruction_sets()[0]
@@ -48,6 +50,10 @@ class NativeKernels(ReferenceKernels):
     def pack(self, weight: torch.Tensor) -> Matrix:
         return PackedWeight.of(weight, self._library, self._arena)
 
+    def pack_codes(self, codes: GroupedCodes, dtype: torch.dtype) -> Matrix:
+        packed = PackedWeight.of_codes(codes, dtype, self._library, self._arena)
+        return self.pack(codes.dense().to(dtype)) if packed is None else packed
+
     def take_rows(self, weight: Matrix, indices: torch.Tensor) -> torch.Tensor:
         if not isinstance(weight, PackedWeight):
             return super().take_rows(weight, indices)
@@ -57,6 +63,7 @@ class NativeKernels(ReferenceKernels):
             weight.data.data_ptr(),
             weight.out_features,
             weight.in_features,
+            weight.format_address,
             indices.data_ptr(),
             len(indices),
             output.data_ptr(),
@@ -83,7 +90,7 @@ class NativeKernels(ReferenceKernels):
         if x.shape[-1] != packed.in_features or x.dtype != packed.dtype:
             wanted = f"[T, {packed.in_features}] {packed.dtype}"
             raise ValueError(f"a product with x {list(x.shape)} {x.dtype}, expected {wanted}")
-        return _rows(x), packed
+        return _rows(x if packed.order is None else x[..., packed.order]), packed
 
     def rms_norm(self, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
         x = x.contiguous()
@@ -188,7 +195,7 @@ class NativeKernels(ReferenceKernels):
         return NativeDecoder(self._library, shape, parts) if are_packed(parts) else None
 
 
-def _given(x: torch.Tensor, packed: PackedWeight) -> tuple[int, int, int, int, int, int]:
+def _given(x: torch.Tensor, packed: PackedWeight) -> tuple[int, int, int, int, int, int, int]:
     """A product's factors as the library takes them."""
     return (
         x.data_ptr(),
@@ -197,6 +204,7 @@ def _given(x: torch.Tensor, packed: PackedWeight) -> tuple[int, int, int, int, i
         packed.in_features,
         packed.out_features,
         packed.data.data_ptr(),
+        packed.format_address,
     )
 
 

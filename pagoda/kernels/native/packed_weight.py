@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 import torch
 
+from pagoda.kernels.grouped_codes import GroupedCodes
 from pagoda.kernels.native import library
+from pagoda.kernels.native.lying_codes import LyingCodes
 
 _LINE, _LARGE_PAGE, _CHUNK_BYTES = 64, 2 << 20, 16 << 20
 _DTYPES = {torch.float32: 0, torch.bfloat16: 1}
@@ -19,12 +21,23 @@ _DTYPES = {torch.float32: 0, torch.bfloat16: 1}
 
 @dataclass(frozen=True)
 class PackedWeight:
-    """A matrix as the kernels read it: `data`, uint8, holds panels of outputs (`csrc/ops.h`)."""
+    """A matrix as the kernels read it: `data`, uint8, holds panels of outputs (`csrc/ops.h`, `csrc/codes.h`).
+
+    dtype: of what it is multiplied with; format: how codes lie, None where the elements are of `dtype` themselves
+    order: int64 `[in]`, the input of the layer that each column belongs to; None for as they stand
+    """
 
     data: torch.Tensor
     out_features: int
     in_features: int
     dtype: torch.dtype
+    format: library.CodeFormat | None = None
+    order: torch.Tensor | None = None
+
+    @property
+    def format_address(self) -> int:
+        """As the library takes it."""
+        return 0 if self.format is None else self.format.address
 
     @classmethod
     def of(cls, weight: torch.Tensor, kernels: library.Kernels, arena: Arena) -> PackedWeight:
@@ -35,6 +48,21 @@ class PackedWeight:
         data = arena.take(library.packed_bytes(out_features, in_features, dtype))
         kernels.pack_weight(weight.data_ptr(), data.data_ptr(), out_features, in_features, dtype)
         return cls(data, out_features, in_features, weight.dtype)
+
+    @classmethod
+    def of_codes(
+        cls, codes: GroupedCodes, dtype: torch.dtype, kernels: library.Kernels, arena: Arena
+    ) -> PackedWeight | None:
+        """The same of a matrix in codes; None where their groups are of a size that the kernels do not have."""
+        lying = LyingCodes.of(codes)
+        if lying is None:
+            return None
+        out_features, in_features = codes.shape
+        data = arena.take(lying.format.packed_bytes(out_features, in_features))
+        numbers = codes.codes.contiguous()
+        addresses = [0 if each is None else each.data_ptr() for each in lying.factors]
+        kernels.pack_codes(numbers.data_ptr(), *addresses, out_features, in_features, lying.format, data.data_ptr())
+        return cls(data, out_features, in_features, dtype, lying.format, codes.order)
 
 
 class Arena:

@@ -1,10 +1,10 @@
-"""Blocks of GGML as numbers: what every quantised type means, in plain torch.
+"""Blocks of GGML as codes and as numbers: what every quantised type means, in plain torch.
 
-Off the token's path while weights are widened at loading; the reference for whatever computes in the codes themselves.
-The results are those of llama.cpp's own decoder to the last bit (`ggml-quants.c`; a test holds them against the
-`gguf` package): the same products in the same order, in float32. A block is one or two scales of half precision and a
-code for each weight, x = d * q or x = d * q - m; K types (k-quants) have 256 weights and small integer scales for each
-16 or 32 of them; in IQ4 types and MXFP4 (OCP Microscaling Formats 1.0) a code is the number of a value in a table.
+Off the token's path, at loading: kernels that compute in codes get these, all others the numbers that they mean, which
+are those of llama.cpp's own decoder to the last bit (`ggml-quants.c`; a test holds them against the `gguf` package):
+the same products in the same order, in float32. A block is one or two scales of half precision and a code for each
+weight, x = d * q or x = d * q - m; K types (k-quants) have 256 weights and small integer scales for each 16 or 32 of
+them; in IQ4 types and MXFP4 (OCP Microscaling Formats 1.0) a code is the number of a value in a table.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from contextlib import contextmanager
 import torch
 
 from pagoda.kernels.block_types import BlockType
+from pagoda.kernels.grouped_codes import GroupedCodes, TwoLevel, joined
 
 _IQ4_VALUES = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
 _FP4_VALUES = (0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12)  # E2M1, doubled; so scales are halved
@@ -32,16 +33,36 @@ def decode_rows(data: torch.Tensor, block_type: BlockType) -> torch.Tensor:
         return data.view(torch.float32)
     blocks = data.reshape(-1, block_type.block_bytes)
     weights = torch.empty(len(blocks), block_type.block_size, dtype=torch.float32)
-    step = _CHUNK_WEIGHTS // block_type.block_size
 
-    def decode(start: int) -> None:
-        weights[start : start + step] = _DECODERS[block_type.name](blocks[start : start + step]).view(
-            -1, block_type.block_size
-        )
+    def decode(chunk: slice) -> None:
+        if block_type.is_float:
+            weights[chunk] = _FLOATS[block_type.name](blocks[chunk])
+        else:
+            weights[chunk] = _CODES[block_type.name](blocks[chunk]).dense()
 
-    with _one_thread_each() as num_threads, ThreadPoolExecutor(num_threads) as pool:
-        list(pool.map(decode, range(0, len(blocks), step)))
+    _each_chunk(len(blocks), block_type, decode)
     return weights.view(len(data), -1)
+
+
+def codes_of_rows(data: torch.Tensor, block_type: BlockType) -> GroupedCodes:
+    """The same rows as codes: what `decode_rows` gives is their `dense()`, to the last bit.
+
+    block_type: one whose weights are no numbers of their own
+    """
+    blocks = data.reshape(-1, block_type.block_bytes)
+    parts: dict[int, GroupedCodes] = {}
+
+    def read(chunk: slice) -> None:
+        parts[chunk.start] = _CODES[block_type.name](blocks[chunk])
+
+    _each_chunk(len(blocks), block_type, read)
+    return joined([parts[start] for start in sorted(parts)], len(data))
+
+
+def _each_chunk(num_blocks: int, block_type: BlockType, work: Callable[[slice], None]) -> None:
+    step = _CHUNK_WEIGHTS // block_type.block_size
+    with _one_thread_each() as num_threads, ThreadPoolExecutor(num_threads) as pool:
+        list(pool.map(lambda start: work(slice(start, start + step)), range(0, num_blocks, step)))
 
 
 @contextmanager
@@ -98,15 +119,6 @@ def _fifth_bits(field: torch.Tensor) -> torch.Tensor:
     return eight[field.int()].view(torch.uint8)
 
 
-def _scaled(scales: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
-    """Scales [blocks, groups] times codes [blocks, weights], group by group: [blocks, groups, weights of a group]."""
-    return codes.float().unflatten(1, (scales.shape[1], -1)).mul_(scales.unsqueeze(2))
-
-
-def _f32(blocks: torch.Tensor) -> torch.Tensor:
-    return _as(blocks, torch.float32)
-
-
 def _f16(blocks: torch.Tensor) -> torch.Tensor:
     return _as(blocks, torch.float16).float()
 
@@ -115,49 +127,47 @@ def _bf16(blocks: torch.Tensor) -> torch.Tensor:
     return _as(blocks, torch.bfloat16).float()
 
 
-def _q4_0(blocks: torch.Tensor) -> torch.Tensor:
+def _q4_0(blocks: torch.Tensor) -> GroupedCodes:
     d, codes = _split(blocks, 2, 16)
-    return _nibbles(codes, 16).float().sub_(8).mul_(_half(d))
+    return GroupedCodes(_nibbles(codes, 16), 4, 32, _half(d), zero=8)
 
 
-def _q4_1(blocks: torch.Tensor) -> torch.Tensor:
+def _q4_1(blocks: torch.Tensor) -> GroupedCodes:
     d, m, codes = _split(blocks, 2, 2, 16)
-    return _nibbles(codes, 16).float().mul_(_half(d)).add_(_half(m))
+    return GroupedCodes(_nibbles(codes, 16), 4, 32, _half(d), -_half(m))
 
 
-def _q5_0(blocks: torch.Tensor) -> torch.Tensor:
+def _q5_0(blocks: torch.Tensor) -> GroupedCodes:
     d, high, codes = _split(blocks, 2, 4, 16)
-    return (_nibbles(codes, 16) | _fifth_bits(high)).float().sub_(16).mul_(_half(d))
+    return GroupedCodes(_nibbles(codes, 16) | _fifth_bits(high), 5, 32, _half(d), zero=16)
 
 
-def _q5_1(blocks: torch.Tensor) -> torch.Tensor:
+def _q5_1(blocks: torch.Tensor) -> GroupedCodes:
     d, m, high, codes = _split(blocks, 2, 2, 4, 16)
-    return (_nibbles(codes, 16) | _fifth_bits(high)).float().mul_(_half(d)).add_(_half(m))
+    return GroupedCodes(_nibbles(codes, 16) | _fifth_bits(high), 5, 32, _half(d), -_half(m))
 
 
-def _q8_0(blocks: torch.Tensor) -> torch.Tensor:
+def _q8_0(blocks: torch.Tensor) -> GroupedCodes:
     d, codes = _split(blocks, 2, 32)
-    return _as(codes, torch.int8).float().mul_(_half(d))
+    return GroupedCodes(codes ^ 128, 8, 32, _half(d), zero=128)  # the sign bit turned: codes + 128
 
 
-def _q2_k(blocks: torch.Tensor) -> torch.Tensor:
+def _q2_k(blocks: torch.Tensor) -> GroupedCodes:
     scales, codes, d, m = _split(blocks, 16, 64, 2, 2)
-    product = _scaled(_half(d) * (scales & 0x0F).float(), _shifted(codes, 32, (0, 2, 4, 6), 3))
-    return product.sub_((_half(m) * (scales >> 4).float()).unsqueeze(2))
+    two = _shifted(codes, 32, (0, 2, 4, 6), 3)
+    return GroupedCodes(two, 2, 16, TwoLevel(scales & 0x0F, _half(d)), TwoLevel(scales >> 4, _half(m)))
 
 
-def _q3_k(blocks: torch.Tensor) -> torch.Tensor:
+def _q3_k(blocks: torch.Tensor) -> GroupedCodes:
     high, codes, scales, d = _split(blocks, 32, 64, 12, 2)
-    # A missing high bit is what takes four away.
-    codes = _shifted(codes, 32, (0, 2, 4, 6), 3).to(torch.int8)
-    missing = (_shifted(high, 32, range(8), 1) ^ 1).to(torch.int8) * 4
+    three = _shifted(codes, 32, (0, 2, 4, 6), 3) | (_shifted(high, 32, range(8), 1) << 2)
     low, top = scales.split((8, 4), dim=1)  # 16 scales of 6 bits
     six = _nibbles(low, 8) | (_shifted(top, 4, (0, 2, 4, 6), 3) << 4)
-    return _scaled(_half(d) * (six.float() - 32), codes - missing)
+    return GroupedCodes(three, 3, 16, TwoLevel((six - 32).view(torch.int8), _half(d)), zero=4)
 
 
-def _k_scales(packed: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Eight scales and eight minima of 6 bits each, in twelve bytes: float32 [blocks, 8] both.
+def _k_factors(packed: torch.Tensor, d: torch.Tensor, m: torch.Tensor) -> tuple[TwoLevel, TwoLevel]:
+    """Eight scales and eight minima of 6 bits each, in twelve bytes.
 
     The first four of each stand in the low bits of a byte; of the last four, four bits share a byte and the two high
     ones stand above the first four.
@@ -165,58 +175,52 @@ def _k_scales(packed: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     scales, minima, low = packed.split(4, dim=1)
     all_scales = torch.cat((scales & 0x3F, (low & 0x0F) | ((scales >> 2) & 0x30)), dim=1)
     all_minima = torch.cat((minima & 0x3F, (low >> 4) | ((minima >> 2) & 0x30)), dim=1)
-    return all_scales.float(), all_minima.float()
+    return TwoLevel(all_scales, _half(d)), TwoLevel(all_minima, _half(m))
 
 
-def _q4_k(blocks: torch.Tensor) -> torch.Tensor:
+def _q4_k(blocks: torch.Tensor) -> GroupedCodes:
     d, m, packed, codes = _split(blocks, 2, 2, 12, 128)
-    scales, minima = _k_scales(packed)
-    return _scaled(_half(d) * scales, _nibbles(codes, 32)).sub_((_half(m) * minima).unsqueeze(2))
+    return GroupedCodes(_nibbles(codes, 32), 4, 32, *_k_factors(packed, d, m))
 
 
-def _q5_k(blocks: torch.Tensor) -> torch.Tensor:
+def _q5_k(blocks: torch.Tensor) -> GroupedCodes:
     d, m, packed, high, codes = _split(blocks, 2, 2, 12, 32, 128)
-    scales, minima = _k_scales(packed)
     five = _nibbles(codes, 32) | (_shifted(high, 32, range(8), 1) << 4)
-    return _scaled(_half(d) * scales, five).sub_((_half(m) * minima).unsqueeze(2))
+    return GroupedCodes(five, 5, 32, *_k_factors(packed, d, m))
 
 
-def _q6_k(blocks: torch.Tensor) -> torch.Tensor:
+def _q6_k(blocks: torch.Tensor) -> GroupedCodes:
     low, high, scales, d = _split(blocks, 128, 64, 16, 2)
     six = _nibbles(low, 64) | (_shifted(high, 32, (0, 2, 4, 6), 3) << 4)
-    return _scaled(_half(d) * _as(scales, torch.int8).float(), six.to(torch.int8) - 32)
+    return GroupedCodes(six, 6, 16, TwoLevel(_as(scales, torch.int8), _half(d)), zero=32)
 
 
-def _from_table(codes: torch.Tensor, values: Sequence[int]) -> torch.Tensor:
-    return torch.tensor(values, dtype=torch.float32)[codes.int()]
-
-
-def _iq4_nl(blocks: torch.Tensor) -> torch.Tensor:
+def _iq4_nl(blocks: torch.Tensor) -> GroupedCodes:
     d, codes = _split(blocks, 2, 16)
-    return _from_table(_nibbles(codes, 16), _IQ4_VALUES).mul_(_half(d))
+    return GroupedCodes(_nibbles(codes, 16), 4, 32, _half(d), values=torch.tensor(_IQ4_VALUES, dtype=torch.int8))
 
 
-def _iq4_xs(blocks: torch.Tensor) -> torch.Tensor:
+def _iq4_xs(blocks: torch.Tensor) -> GroupedCodes:
     d, high, low, codes = _split(blocks, 2, 2, 4, 128)
     # Eight scales of 6 bits: the low four by nibbles of one byte after another, the high two in 16 bits.
     four = ((low.unsqueeze(2) >> torch.tensor((0, 4), dtype=torch.uint8)) & 0x0F).flatten(1)
     two = ((high.unsqueeze(2) >> torch.tensor((0, 2, 4, 6), dtype=torch.uint8)) & 3).flatten(1)
-    scales = (four | (two << 4)).float() - 32
-    return _scaled(_half(d) * scales, _from_table(_nibbles(codes, 16), _IQ4_VALUES))
+    scales = TwoLevel(((four | (two << 4)) - 32).view(torch.int8), _half(d))
+    return GroupedCodes(_nibbles(codes, 16), 4, 32, scales, values=torch.tensor(_IQ4_VALUES, dtype=torch.int8))
 
 
-def _mxfp4(blocks: torch.Tensor) -> torch.Tensor:
+def _mxfp4(blocks: torch.Tensor) -> GroupedCodes:
     e, codes = _split(blocks, 1, 16)
     # E8M0: a power of two, here halved. Below 2^-126 floats have no exponent of their own, so those are shifted bits.
     exponent = e.int()
     bits = torch.where(exponent < 2, 0x00200000 << exponent.clamp(max=1), (exponent - 1) << 23)
-    return bits.view(torch.float32) * _from_table(_nibbles(codes, 16), _FP4_VALUES)
+    values = torch.tensor(_FP4_VALUES, dtype=torch.int8)
+    return GroupedCodes(_nibbles(codes, 16), 4, 32, bits.view(torch.float32), values=values)
 
 
-_DECODERS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "F32": _f32,
-    "F16": _f16,
-    "BF16": _bf16,
+_FLOATS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {"F16": _f16, "BF16": _bf16}
+"""uint8 [blocks, bytes of a block] -> float32 [blocks, 1]."""
+_CODES: dict[str, Callable[[torch.Tensor], GroupedCodes]] = {
     "Q4_0": _q4_0,
     "Q4_1": _q4_1,
     "Q5_0": _q5_0,
@@ -231,4 +235,4 @@ _DECODERS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "IQ4_XS": _iq4_xs,
     "MXFP4": _mxfp4,
 }
-"""uint8 [blocks, bytes of a block] -> float32, as many weights in their order."""
+"""uint8 [blocks, bytes of a block] -> a matrix whose rows are the blocks."""

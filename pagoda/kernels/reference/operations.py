@@ -17,6 +17,7 @@ import torch
 from torch.nn import functional as F
 
 from pagoda.kernels.activations import ACTIVATIONS
+from pagoda.kernels.grouped_codes import GroupedCodes
 from pagoda.kernels.interface import (
     AttentionMetadata,
     AttentionScores,
@@ -46,6 +47,7 @@ class ReferenceKernels:
 
     name = "torch-reference"
     row_multiple = ROW_TILE
+    keeps_codes = False
     row_span = ROW_SPAN
     tile_widths: tuple[int, ...] = TILE_WIDTHS
 
@@ -54,6 +56,9 @@ class ReferenceKernels:
 
     def pack(self, weight: torch.Tensor) -> Matrix:
         return weight  # BLAS reads a matrix as checkpoints store it
+
+    def pack_codes(self, codes: GroupedCodes, dtype: torch.dtype) -> Matrix:
+        return codes.dense().to(dtype)
 
     def linear(self, x: torch.Tensor, weight: Matrix, bias: torch.Tensor | None) -> torch.Tensor:
         # A trainer compares no bits, and a device is promised none: both get the one large product.

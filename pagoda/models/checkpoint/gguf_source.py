@@ -1,8 +1,9 @@
-"""The tensors of a GGUF file, widened to floats one by one.
+"""The tensors of a GGUF file, one by one: matrices in their codes, all others as floats.
 
 Runs once before the first token, under `loading`: a file's table says how each tensor is stored, `kernels` say what its
-blocks mean. The bytes of a tensor are copied out of the map before they are decoded, and the file is asked whether it
-is still the one that was opened: one that is written to meanwhile ends in an error, not in half of each.
+blocks mean, and compute in the codes or widen them. The bytes of a tensor are copied out of the map before they are
+decoded, and the file is asked whether it is still the one that was opened: one that is written to meanwhile ends in an
+error, not in half of each.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from pathlib import Path
 
 import torch
 
-from pagoda.kernels.reference.blocks import decode_rows
-from pagoda.layers.weights.dense import DENSE
+from pagoda.kernels.reference.blocks import codes_of_rows, decode_rows
+from pagoda.models.checkpoint.source import Stored
 from pagoda.models.gguf.architectures import layouts_of_file
 from pagoda.models.gguf.container import GGUFFile, GGUFTensor
 from pagoda.models.gguf.tensor_names import NOT_WEIGHTS
@@ -21,8 +22,6 @@ from pagoda.models.gguf.tensor_names import NOT_WEIGHTS
 
 class GGUFSource:
     """An opened file as a CheckpointSource, under the names that it has for its tensors."""
-
-    weight_format = DENSE.name
 
     def __init__(self, file: GGUFFile) -> None:
         self._file = file
@@ -34,13 +33,15 @@ class GGUFSource:
     def stored_name(self, name: str) -> str:
         return name
 
-    def read(self, names: Iterable[str]) -> Iterator[tuple[str, torch.Tensor]]:
-        """In the order of the file: float32, of the shape that the table has."""
+    def read(self, names: Iterable[str]) -> Iterator[tuple[str, Stored]]:
+        """In the order of the file, of the shape that the table has; floats are float32."""
         tensors = [self._file.tensors[name] for name in names]
         for tensor in sorted(tensors, key=lambda tensor: (tensor.part, tensor.start)):
             yield tensor.name, self._decoded(tensor)
 
-    def _decoded(self, tensor: GGUFTensor) -> torch.Tensor:
+    def _decoded(self, tensor: GGUFTensor) -> Stored:
         rows = torch.from_numpy(self._file.data(tensor).copy())
         self._file.check(tensor)
+        if tensor.is_coded:
+            return codes_of_rows(rows, tensor.type)
         return decode_rows(rows, tensor.type).view(tensor.shape)

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 
 from pagoda.errors import CheckpointError
-from pagoda.layers.weights.dense import DENSE
 from pagoda.models.config import ModelConfig
 
 _HEADER = struct.Struct("<7i")
@@ -47,7 +46,6 @@ class _Header:
 class Llama2cSource:
     """The tensors of one file, under Hugging Face's names."""
 
-    weight_format = DENSE.name
     layouts = ()
 
     def __init__(self, path: Path) -> None:

@@ -17,7 +17,8 @@ import torch
 from torch import nn
 
 from pagoda.errors import CheckpointError
-from pagoda.layers.linear import ParallelLinear, ReplicatedLinear
+from pagoda.kernels.grouped_codes import GroupedCodes
+from pagoda.layers.linear import PackedLayer
 from pagoda.models.checkpoint.layouts import describe_directory, quantisation_of
 from pagoda.models.checkpoint.llama2c import load_llama2c_config
 from pagoda.models.checkpoint.reading import open_checkpoint
@@ -152,7 +153,11 @@ def load_weights(module: nn.Module, checkpoint: Checkpoint, *, dtype: torch.dtyp
     finishing = _Finishing(module)
     for name, tensor in source.read(_wanted(parameters, source, path, tuple(unused))):
         parameter = parameters.pop(name)  # a layer that is finished may give it up, so nobody else may hold it
-        _assign(parameter, tensor, dtype, source.stored_name(name), source.files[name])
+        place = source.stored_name(name), source.files[name]
+        if isinstance(tensor, GroupedCodes) and (layer := finishing.owner(parameter)) is not None:
+            _adopt(layer, tensor, *place)
+            continue
+        _assign(parameter, tensor.dense() if isinstance(tensor, GroupedCodes) else tensor, dtype, *place)
         finishing.filled(parameter)
     if (finish := getattr(module, "finish_loading", None)) is not None:
         finish()
@@ -165,12 +170,17 @@ class _Finishing:
     """
 
     def __init__(self, module: nn.Module) -> None:
-        layers = [layer for layer in module.modules() if isinstance(layer, ParallelLinear | ReplicatedLinear)]
+        layers = [layer for layer in module.modules() if isinstance(layer, PackedLayer)]
         self._missing = {layer: {id(parameter) for parameter in layer.parameters()} for layer in layers}
-        self._owners: dict[int, list[ParallelLinear | ReplicatedLinear]] = {}
+        self._owners: dict[int, list[PackedLayer]] = {}
         for layer, ids in self._missing.items():
             for parameter_id in ids:
                 self._owners.setdefault(parameter_id, []).append(layer)
+
+    def owner(self, parameter: nn.Parameter) -> PackedLayer | None:
+        """The layer whose matrix `parameter` is: of a tied one the head, whose packed matrix the embedding shares."""
+        owners = [layer for layer in self._owners.get(id(parameter), ()) if layer.weight is parameter]
+        return owners[-1] if owners else None
 
     def filled(self, parameter: nn.Parameter) -> None:
         """`parameter` has its values; a tied one has several owners."""
@@ -259,6 +269,13 @@ def _assign(parameter: nn.Parameter, tensor: torch.Tensor, dtype: torch.dtype | 
             weight_loader(parameter, tensor)
     except (RuntimeError, ValueError) as error:
         raise CheckpointError(f"{_describe_shapes(parameter, tensor, name, file)} ({error})") from error
+
+
+def _adopt(layer: PackedLayer, codes: GroupedCodes, name: str, file: Path) -> None:
+    try:
+        layer.adopt(codes)
+    except CheckpointError as error:
+        raise CheckpointError(f"{file}: tensor {name}: {error}: check that config.json is of the same model") from error
 
 
 def _dtype_name(tensor: torch.Tensor) -> str:

@@ -20,9 +20,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from pagoda.errors import CheckpointError
-from pagoda.layers.weights.dense import DENSE
 from pagoda.models.checkpoint.gguf_source import GGUFSource
-from pagoda.models.checkpoint.layouts import describe_directory, quantisation_of
+from pagoda.models.checkpoint.layouts import describe_directory
 from pagoda.models.checkpoint.llama2c import Llama2cSource
 from pagoda.models.checkpoint.quantised_source import QuantisedSource
 from pagoda.models.checkpoint.source import CheckpointSource
@@ -51,12 +50,6 @@ class SafetensorsSource:
 
     def __init__(self, files: Mapping[str, Path]) -> None:
         self.files = files
-
-    @property
-    def weight_format(self) -> str:
-        """Told by names, for where config.json is silent about it."""
-        found = quantisation_of(self.files)
-        return DENSE.name if found is None else found[1]
 
     def stored_name(self, name: str) -> str:
         return name

@@ -12,16 +12,15 @@ from typing import Protocol
 
 import torch
 
+from pagoda.kernels.grouped_codes import GroupedCodes
 from pagoda.models.families.weight_names import WeightNames
+
+Stored = torch.Tensor | GroupedCodes
+"""What a checkpoint has under one name: numbers, or a matrix in codes."""
 
 
 class CheckpointSource(Protocol):
     """An opened checkpoint."""
-
-    @property
-    def weight_format(self) -> str:
-        """Name of the format that its matrices are stored in, as far as its tensors tell: "dense" or another."""
-        ...
 
     @property
     def layouts(self) -> Sequence[WeightNames]:
@@ -37,6 +36,6 @@ class CheckpointSource(Protocol):
         """What the file calls a tensor, for messages."""
         ...
 
-    def read(self, names: Iterable[str]) -> Iterator[tuple[str, torch.Tensor]]:
-        """Name and tensor, one at a time, in the order that the files are best read in. Raises CheckpointError."""
+    def read(self, names: Iterable[str]) -> Iterator[tuple[str, Stored]]:
+        """Name and what it holds, one at a time, in the order that files are best read in. Raises CheckpointError."""
         ...

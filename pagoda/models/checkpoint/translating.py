@@ -14,8 +14,9 @@ import torch
 from torch.nn import functional as F
 
 from pagoda.errors import CheckpointError
+from pagoda.kernels.grouped_codes import GroupedCodes
 from pagoda.layers.norm_kinds import NORM_KINDS
-from pagoda.models.checkpoint.source import CheckpointSource
+from pagoda.models.checkpoint.source import CheckpointSource, Stored
 from pagoda.models.config import ModelConfig
 from pagoda.models.families.weight_names import AS_NAMED, ExpertPlace, Fused, WeightNames
 
@@ -45,8 +46,19 @@ class Translation:
                 return [stored.format(head) for head in range(num_heads)]
         return [self.names.stored(name)]
 
-    def to_network(self, name: str, stored: Sequence[torch.Tensor]) -> torch.Tensor:
+    def to_network(self, name: str, stored: Sequence[Stored]) -> Stored:
         """The network's tensor `name` of the checkpoint's tensors of `sources[name]`. Raises CheckpointError."""
+        first = stored[0]
+        if len(stored) == 1 and isinstance(first, GroupedCodes) and not self._changes_numbers(name):
+            # Where its rows go is asked of a tensor that holds their numbers.
+            rows = self._numbers(name, [torch.arange(first.shape[0])[:, None].expand(first.shape)])[:, 0]
+            return first if torch.equal(rows, torch.arange(first.shape[0])) else first.rows(rows)
+        return self._numbers(name, [each.dense() if isinstance(each, GroupedCodes) else each for each in stored])
+
+    def _changes_numbers(self, name: str) -> bool:
+        return (self.config.normed_head and name == "lm_head.weight") or self.names.place_in_stack(name) is not None
+
+    def _numbers(self, name: str, stored: Sequence[torch.Tensor]) -> torch.Tensor:
         offset = NORM_KINDS[self.config.norm].offset
         tensor = torch.stack(list(stored)) if len(stored) > 1 or self._is_per_head(name) else stored[0]
         if (place := self.names.place_in_stack(name)) is not None:
@@ -141,7 +153,6 @@ class TranslatedSource:
 
     def __init__(self, source: CheckpointSource, translation: Translation) -> None:
         self.source, self.translation = source, translation
-        self.weight_format = source.weight_format
         self.layouts = (AS_NAMED,)
         self.files: dict[str, Path] = {}
         for stored, file in source.files.items():
@@ -161,9 +172,9 @@ class TranslatedSource:
             return whole
         return f"{whole} ({next(part for part in fused.parts if f'.{part}.' in name)} of it)"
 
-    def read(self, names: Iterable[str]) -> Iterator[tuple[str, torch.Tensor]]:
+    def read(self, names: Iterable[str]) -> Iterator[tuple[str, Stored]]:
         wanted = set(names)
-        waiting: dict[str, dict[str, torch.Tensor]] = defaultdict(dict)
+        waiting: dict[str, dict[str, Stored]] = defaultdict(dict)
         stored_names = {stored: None for name in names for stored in self.translation.sources[name]}
         for stored, tensor in self.source.read(stored_names):
             for name in self.translation.parts[stored]:
@@ -175,7 +186,7 @@ class TranslatedSource:
                     found = waiting.pop(name)
                     yield name, self._to_network(name, [found[each] for each in sources])
 
-    def _to_network(self, name: str, stored: Sequence[torch.Tensor]) -> torch.Tensor:
+    def _to_network(self, name: str, stored: Sequence[Stored]) -> Stored:
         try:
             return self.translation.to_network(name, stored)
         except CheckpointError as error:

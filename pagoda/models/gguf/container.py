@@ -58,6 +58,11 @@ class GGUFTensor:
         return self.type.row_bytes(self.num_weights)
 
     @property
+    def is_coded(self) -> bool:
+        """Whether it is a matrix whose weights share scales."""
+        return len(self.shape) == 2 and not self.type.is_float
+
+    @property
     def row_bytes(self) -> int:
         return self.type.row_bytes(self.shape[-1] if self.shape else 1)
 

@@ -16,7 +16,6 @@ from pagoda.kernels.reference.operations import ReferenceKernels
 from pagoda.layers.kit import LayerKit
 from pagoda.layers.linear import set_weight_loader
 from pagoda.layers.moe import SparseMoE
-from pagoda.layers.weights.dense import DENSE
 from patience import HANG_S
 
 HIDDEN, INNER = 24, 32
@@ -44,7 +43,7 @@ def _moe(
     group: ParallelGroup | None = None,
     fill: bool = True,
 ) -> SparseMoE:
-    kit = LayerKit(ReferenceKernels(), group or SingleRank(), DENSE, 1e-6)
+    kit = LayerKit(ReferenceKernels(), group or SingleRank(), 1e-6)
     experts = [_Expert(kit.with_open_sums()) for _ in range(num_experts)]
     shared_expert = _Expert(kit.with_open_sums()) if shared else None
     moe = SparseMoE(kit, HIDDEN, experts, shared_expert=shared_expert, top_k=top_k, renormalize=renormalize)

@@ -11,22 +11,20 @@ from typing import TypeVar
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 from torch import distributed, multiprocessing, nn
 from torch.nn import functional as F
 
 from pagoda.distributed import ParallelGroup, SingleRank, TorchGroup
 from pagoda.errors import CheckpointError, ConfigError
-from pagoda.kernels.interface import Kernels
+from pagoda.kernels.grouped_codes import GroupedCodes
 from pagoda.kernels.reference.operations import ReferenceKernels
 from pagoda.kernels.select import native_is_built, select_kernels
 from pagoda.layers.attention import DenseAttention
 from pagoda.layers.embedding import ParallelLMHead, VocabParallelEmbedding
 from pagoda.layers.linear import ColumnParallelLinear, ReplicatedLinear, RowParallelLinear
-from pagoda.layers.weights.dense import DENSE
-from pagoda.layers.weights.format import Split, WeightFormat
 from pagoda.models.checkpoint.loading import load_config, load_weights
 from pagoda.models.checkpoint.saving import save_checkpoint
+from pagoda.models.coded_weights import CodedWeights
 from pagoda.models.config import ModelConfig
 from pagoda.models.llama import LlamaForCausalLM
 from patience import HANG_S
@@ -82,7 +80,7 @@ def x() -> torch.Tensor:
 def test_a_linear_layer_at_one_rank_is_f_linear_bit_for_bit(
     kind: type[ColumnParallelLinear], bias: bool, x: torch.Tensor
 ) -> None:
-    layer = kind(32, 48, bias=bias, weight_format=DENSE, kernels=KERNELS, group=SingleRank())
+    layer = kind(32, 48, bias=bias, kernels=KERNELS, group=SingleRank())
     tensors = {"weight": torch.randn(48, 32)} | ({"bias": torch.randn(48)} if bias else {})
     _fill(layer, **tensors)
     assert torch.equal(layer(x), F.linear(x, tensors["weight"], tensors.get("bias")))
@@ -91,7 +89,7 @@ def test_a_linear_layer_at_one_rank_is_f_linear_bit_for_bit(
 def test_embedding_and_head_at_one_rank_are_the_plain_ones_bit_for_bit(x: torch.Tensor) -> None:
     weight, token_ids = torch.randn(320, 32), torch.tensor(TOKEN_IDS)
     embedding = VocabParallelEmbedding(320, 32, kernels=KERNELS, group=SingleRank())
-    head = ParallelLMHead(320, 32, weight_format=DENSE, kernels=KERNELS, group=SingleRank())
+    head = ParallelLMHead(320, 32, kernels=KERNELS, group=SingleRank())
     _fill(embedding, weight=weight)
     _fill(head, weight=weight)
     assert torch.equal(embedding(token_ids), F.embedding(token_ids, weight))
@@ -106,8 +104,8 @@ def test_a_column_and_a_row_layer_over_ranks_make_one_mlp(size: int, bias: bool,
     expected = F.linear(F.linear(x, up, up_bias), down, down_bias)
 
     def run(group: ParallelGroup) -> torch.Tensor:
-        column = ColumnParallelLinear(32, 64, bias=bias, weight_format=DENSE, kernels=KERNELS, group=group)
-        row = RowParallelLinear(64, 32, bias=bias, weight_format=DENSE, kernels=KERNELS, group=group)
+        column = ColumnParallelLinear(32, 64, bias=bias, kernels=KERNELS, group=group)
+        row = RowParallelLinear(64, 32, bias=bias, kernels=KERNELS, group=group)
         assert column.weight.shape == (64 // size, 32)
         assert row.weight.shape == (32, 64 // size)
         for layer, weight, shift in ((column, up, up_bias), (row, down, down_bias)):
@@ -124,7 +122,7 @@ def test_embedding_and_head_over_ranks_give_whole_rows_on_every_rank(size: int, 
 
     def run(group: ParallelGroup) -> tuple[torch.Tensor, torch.Tensor]:
         embedding = VocabParallelEmbedding(320, 32, kernels=KERNELS, group=group)
-        head = ParallelLMHead(320, 32, weight_format=DENSE, kernels=KERNELS, group=group)
+        head = ParallelLMHead(320, 32, kernels=KERNELS, group=group)
         _fill(embedding, weight=weight)
         _fill(head, weight=weight)
         return embedding(token_ids).detach(), head(x).detach()
@@ -135,11 +133,9 @@ def test_embedding_and_head_over_ranks_give_whole_rows_on_every_rank(size: int, 
 
 
 @torch.no_grad()
-def _logits(
-    directory: Path, group: ParallelGroup | None = None, weight_format: WeightFormat | None = None
-) -> torch.Tensor:
+def _logits(directory: Path, group: ParallelGroup | None = None) -> torch.Tensor:
     config = load_config(directory)
-    model = LlamaForCausalLM(config, KERNELS, group, weight_format)
+    model = LlamaForCausalLM(config, KERNELS, group)
     load_weights(model, directory)
     hidden_states = model(
         torch.tensor(TOKEN_IDS), torch.arange(len(TOKEN_IDS)), DenseAttention(1, config.layer_windows)
@@ -225,73 +221,50 @@ def test_sizes_that_do_not_divide_are_refused(settings: dict[str, int], what: st
         _on_ranks(4, lambda group: LlamaForCausalLM(config, KERNELS, group))
 
 
-class ByteWeight:
-    """A format that the package does not have: `weight [out, in]` in int8 and `scales [out]`."""
-
-    name = "bytes"
-
-    def __init__(self) -> None:
-        self.num_finished = 0
-
-    def parameters(self, in_features: int, out_features: int) -> dict[str, nn.Parameter]:
-        weight, scales = torch.zeros(out_features, in_features, dtype=torch.int8), torch.zeros(out_features)
-        return {name: nn.Parameter(x, requires_grad=False) for name, x in (("weight", weight), ("scales", scales))}
-
-    def shard(self, name: str, split: Split) -> int | None:
-        if split is Split.COLUMN:
-            return 0
-        return 1 if name == "weight" else None
-
-    def finish(self, layer: nn.Module, kernels: Kernels) -> None:
-        self.num_finished += 1
-        assert layer.get_parameter("scales").all()
-
-    def apply(self, layer: nn.Module, x: torch.Tensor, bias: torch.Tensor | None, kernels: Kernels) -> torch.Tensor:
-        return kernels.linear(x, layer.get_parameter("weight") * layer.get_parameter("scales")[:, None], bias)
-
-    def num_bytes(self, in_features: int, out_features: int, dtype_bytes: int) -> int:
-        return in_features * out_features + out_features * dtype_bytes
-
-
-def _round_to_bytes(source: Path, packed: Path, meant: Path) -> None:
-    """Two copies of a checkpoint: its layers' matrices as ByteWeight stores them, and the floats that these mean."""
-    tensors = load_file(source / "model.safetensors")
-    of_layers = {name: tensor for name, tensor in tensors.items() if name.endswith("proj.weight")}
-    scales = {name: tensor.abs().amax(1) / 127 for name, tensor in of_layers.items()}
-    rounded = {name: (tensor / scales[name][:, None]).round().to(torch.int8) for name, tensor in of_layers.items()}
-    named = {name.replace(".weight", ".scales"): scale for name, scale in scales.items()}
-    floats = {name: weight * scales[name][:, None] for name, weight in rounded.items()}
-    for folder, changed in ((packed, {**rounded, **named}), (meant, floats)):
-        folder.mkdir()
-        (folder / "config.json").write_bytes((source / "config.json").read_bytes())
-        save_file({**tensors, **changed}, folder / "model.safetensors")
+def _coded(out_features: int, in_features: int, group_size: int = 16) -> GroupedCodes:
+    codes = torch.randint(0, 16, (out_features, in_features), dtype=torch.uint8)
+    groups = out_features, in_features // group_size
+    return GroupedCodes(codes, 4, group_size, torch.rand(groups), torch.rand(groups), zero=8)
 
 
 @pytest.mark.parametrize("size", [1, 2])
-def test_a_format_of_several_tensors_is_loaded_sharded_and_finished(
-    size: int, checkpoint: Callable[..., Path], tmp_path: Path
-) -> None:
-    packed, meant = tmp_path / "packed", tmp_path / "meant"
-    _round_to_bytes(checkpoint("qwen2"), packed, meant)
-    formats = [ByteWeight() for _ in range(size)]
-    expected = _on_ranks(size, lambda group: _logits(meant, group))
-    got = _on_ranks(size, lambda group: _logits(packed, group, formats[group.rank]))
-    assert all(torch.equal(one, other) for one, other in zip(got, expected, strict=True))
-    assert [each.num_finished for each in formats] == [7 * load_config(packed).num_hidden_layers] * size
+def test_a_matrix_in_codes_is_adopted_whole_or_by_the_rank(size: int, x: torch.Tensor) -> None:
+    up, down, vocabulary, token_ids = _coded(64, 32), _coded(32, 64), _coded(320, 32), torch.tensor(TOKEN_IDS)
+
+    def run(group: ParallelGroup) -> list[torch.Tensor]:
+        column = ColumnParallelLinear(32, 64, bias=False, kernels=KERNELS, group=group)
+        row = RowParallelLinear(64, 32, bias=False, kernels=KERNELS, group=group)
+        embedding = VocabParallelEmbedding(320, 32, kernels=KERNELS, group=group)
+        head = ParallelLMHead(320, 32, kernels=KERNELS, group=group)
+        for layer, codes in ((column, up), (row, down), (embedding, vocabulary), (head, vocabulary)):
+            layer.adopt(codes)
+        return [row(column(x)).detach(), embedding(token_ids).detach(), head(x).detach()]
+
+    weight = vocabulary.dense()
+    for mlp, embedded, logits in _on_ranks(size, run):
+        torch.testing.assert_close(mlp, F.linear(F.linear(x, up.dense()), down.dense()), atol=1e-2, rtol=1e-5)
+        assert torch.equal(embedded, F.embedding(token_ids, weight))
+        torch.testing.assert_close(logits, F.linear(x, weight), atol=1e-3, rtol=1e-5)
 
 
-def test_a_format_that_misses_a_tensor_is_refused(checkpoint: Callable[..., Path]) -> None:
-    with pytest.raises(CheckpointError, match=r"tensors of the model are missing: .*q_proj\.scales"):
-        _logits(checkpoint("qwen2"), weight_format=ByteWeight())
+def test_codes_of_another_shape_or_that_do_not_divide_are_refused(x: torch.Tensor) -> None:
+    layer = ColumnParallelLinear(32, 48, bias=False, kernels=KERNELS, group=SingleRank())
+    with pytest.raises(CheckpointError, match=r"codes of the shape \[64, 32\], expected \[48, 32\]"):
+        layer.adopt(_coded(64, 32))
+
+    def run(group: ParallelGroup) -> None:
+        row = RowParallelLinear(64, 32, bias=False, kernels=KERNELS, group=group)
+        with pytest.raises(CheckpointError, match="cannot be cut out of groups of 64"):
+            row.adopt(_coded(32, 64, group_size=64))
+
+    _on_ranks(2, run)
 
 
-def test_sizes_come_from_the_format(checkpoint: Callable[..., Path]) -> None:
+def test_codes_take_what_the_configuration_says(checkpoint: Callable[..., Path]) -> None:
     config = load_config(checkpoint("qwen2"))
-    packed = replace(config, weight_format=ByteWeight())
-    with torch.device("meta"):
-        model = LlamaForCausalLM(packed, KERNELS)
-    stored = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
-    assert packed.weight_bytes(4) == stored < config.weight_bytes(4) == 4 * config.num_parameters
+    coded = replace(config, coded=CodedWeights(num_weights=1000, num_bytes=600))
+    assert config.weight_bytes(4) == 4 * config.num_parameters
+    assert coded.weight_bytes(4) == 600 + 4 * (config.num_parameters - 1000)
 
 
 @pytest.mark.skipif(not native_is_built(), reason="no compiler, no library")

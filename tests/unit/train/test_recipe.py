@@ -38,7 +38,7 @@ def test_model_takes_vocabulary_and_context_from_the_other_sections() -> None:
         ({"train": {"optimizer": "sgd"}}, "adamw, rmsprop"),
         ({"train": {"tokens_per_step": 1000}}, "multiple of micro_batch_tokens"),
         ({"train": {"length_schedule": [[0.0, 500], [0.5, 512]]}}, "must divide"),
-        ({"model": {**MODEL, "weight_format": "dense"}}, "unknown key .weight_format."),
+        ({"model": {**MODEL, "coded": "int4"}}, "unknown key .coded."),
         ({"sources": []}, r"\[\[sources\]\]"),
         ({"sources": [{"path": "a", "start": 0.5, "stop": 0.5}]}, "in order"),
         ({"sources": [{"path": "a", "kind": "poem"}]}, "text, dialogue"),

@@ -1,0 +1,185 @@
+#include "codes.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace pagoda {
+namespace {
+
+constexpr int64_t LINE = HALF * 4;  // bytes of a quad's outputs
+
+// Of a float that a half holds exactly.
+uint16_t half_of_float(float x) {
+    uint32_t bits;
+    std::memcpy(&bits, &x, sizeof bits);
+    const uint32_t sign = bits >> 16 & 0x8000, exponent = bits >> 23 & 255, mantissa = bits & 0x7fffff;
+    if (exponent == 255) return uint16_t(sign | 0x7c00 | mantissa >> 13);
+    if (exponent >= 113) return uint16_t(sign | (exponent - 112) << 10 | mantissa >> 13);
+    if (exponent < 102) return uint16_t(sign);
+    return uint16_t(sign | (mantissa | 0x800000) >> (126 - exponent));
+}
+
+void write_factor(Factor kind, const void* from, int64_t i, uint8_t* to, int64_t lane) {
+    if (kind == Factor::HALF) {
+        const uint16_t half = half_of_float(static_cast<const float*>(from)[i]);
+        std::memcpy(to + 2 * lane, &half, 2);
+    } else if (kind == Factor::FLOAT) {
+        std::memcpy(to + 4 * lane, static_cast<const float*>(from) + i, 4);
+    } else if (kind != Factor::NONE) {
+        to[lane] = static_cast<const uint8_t*>(from)[i];
+    }
+}
+
+float read_half(const uint8_t* from, int64_t lane) {
+    uint16_t half;
+    std::memcpy(&half, from + 2 * lane, 2);
+    return float_of_half(half);
+}
+
+float read_factor(Factor kind, const uint8_t* from, int64_t lane, float step) {
+    float x = 0;
+    if (kind == Factor::HALF) return read_half(from, lane);
+    if (kind == Factor::FLOAT) std::memcpy(&x, from + 4 * lane, 4);
+    if (kind == Factor::STEPS) return float(int8_t(from[lane])) * step;
+    if (kind == Factor::ZEROS) return float(from[lane]) * step;
+    return x;
+}
+
+// Bits of a code into, or out of, the codes of a strip's half. place: four times the output, and the input's place in its quad.
+void write_code(Lie lie, uint8_t* codes, int quad, int place, uint8_t code) {
+    if (lie == Lie::BYTES) {
+        codes[quad * LINE + place] = code;
+        return;
+    }
+    codes[quad % 4 * LINE + place] |= uint8_t((code & 15) << (quad < 4 ? 0 : 4));
+    if (lie == Lie::FIVE) codes[4 * LINE + place] |= uint8_t((code >> 4 & 1) << quad);
+    if (lie == Lie::SIX) codes[(4 + quad / 4) * LINE + place] |= uint8_t((code >> 4 & 3) << 2 * (quad % 4));
+}
+
+int read_code(Lie lie, const uint8_t* codes, int quad, int place) {
+    if (lie == Lie::BYTES) return codes[quad * LINE + place];
+    int code = codes[quad % 4 * LINE + place] >> (quad < 4 ? 0 : 4) & 15;
+    if (lie == Lie::FIVE) code |= (codes[4 * LINE + place] >> quad & 1) << 4;
+    if (lie == Lie::SIX) code |= (codes[(4 + quad / 4) * LINE + place] >> 2 * (quad % 4) & 3) << 4;
+    return code;
+}
+
+void write_element(void* to, DType dtype, int64_t i, float x) {
+    if (dtype == DType::F32) {
+        static_cast<float*>(to)[i] = x;
+        return;
+    }
+    uint32_t bits;
+    std::memcpy(&bits, &x, sizeof bits);
+    // Nearest, ties to even; a NaN stays one.
+    const bool is_number = (bits & 0x7fffffffu) <= 0x7f800000u;
+    static_cast<uint16_t*>(to)[i] = uint16_t(is_number ? (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16 : bits >> 16 | 0x40u);
+}
+
+// Where the parts of a panel lie, strip by strip.
+struct Walk {
+    const CodeFormat& format;
+    int64_t strip = 0, offset = 0;
+    int64_t steps = -1, groups = -1, codes = -1;  // offsets; -1: those before are still meant
+
+    void next() {
+        steps = groups = -1;
+        if (format.step_bytes() && strip % format.strips_of_step() == 0) {
+            steps = offset;
+            offset += format.step_bytes();
+        }
+        if (strip % format.strips_of_group() == 0) {
+            groups = offset;
+            offset += format.group_bytes() * format.groups_of_strip();
+        }
+        codes = offset;
+        offset += format.strip_bytes();
+        ++strip;
+    }
+};
+
+}  // namespace
+
+float float_of_half(uint16_t bits) {
+    const uint32_t sign = uint32_t(bits & 0x8000) << 16, exponent = bits >> 10 & 31, mantissa = bits & 1023;
+    if (exponent == 0) {
+        const float tiny = float(mantissa) * 0x1p-24f;
+        return sign ? -tiny : tiny;
+    }
+    const uint32_t wide = sign | (exponent == 31 ? 0x7f800000u : (exponent + 112) << 23) | mantissa << 13;
+    float x;
+    std::memcpy(&x, &wide, sizeof x);
+    return x;
+}
+
+int64_t CodeFormat::strip_bytes() const {
+    const int64_t bits = lie == Lie::BYTES ? 8 : lie == Lie::SIX ? 6 : lie == Lie::FIVE ? 5 : 4;
+    return PANEL * STRIP * bits / 8;
+}
+
+int64_t CodeFormat::panel_bytes(int64_t depth) const {
+    Walk walk{*this};
+    for (int64_t at = 0; at < depth; at += STRIP) walk.next();
+    return (walk.offset + 63) / 64 * 64;
+}
+
+void pack_codes_panel(const Codes& given, const CodeFormat& format, int64_t panel, uint8_t* to) {
+    std::memset(to, 0, format.panel_bytes(given.depth));
+    const int64_t groups = (given.depth + format.group - 1) / format.group;
+    const int64_t steps = (groups + format.steps_every - 1) / format.steps_every;
+    const int64_t half_bytes = format.strip_bytes() / 2, scale_bytes = PANEL * CodeFormat::factor_bytes(format.scale);
+    const int64_t scale_step_bytes = (format.scale == Factor::STEPS) * 2 * PANEL;
+    const int64_t first_output = panel * PANEL, lanes = std::min<int64_t>(PANEL, given.outputs - first_output);
+    Walk walk{format};
+    for (int64_t at = 0; at < given.depth; at += STRIP) {
+        walk.next();
+        for (int64_t lane = 0; lane < lanes; ++lane) {
+            const int64_t output = first_output + lane, group = at / format.group;
+            if (walk.steps >= 0) {
+                const int64_t step = output * steps + group / format.steps_every;
+                if (format.scale == Factor::STEPS) write_factor(Factor::HALF, given.scale_steps, step, to + walk.steps, lane);
+                if (format.shift == Factor::STEPS)
+                    write_factor(Factor::HALF, given.shift_steps, step, to + walk.steps + scale_step_bytes, lane);
+            }
+            for (int64_t sub = 0; walk.groups >= 0 && sub < format.groups_of_strip() && group + sub < groups; ++sub) {
+                uint8_t* place = to + walk.groups + sub * format.group_bytes();
+                write_factor(format.scale, given.scales, output * groups + group + sub, place, lane);
+                write_factor(format.shift, given.shifts, output * groups + group + sub, place + scale_bytes, lane);
+            }
+            uint8_t* codes = to + walk.codes + lane / HALF * half_bytes;
+            const uint8_t* row = given.codes + output * given.depth + at;
+            for (int64_t i = 0; i < std::min(STRIP, given.depth - at); ++i)
+                write_code(format.lie, codes, int(i / 4), int(lane % HALF * 4 + i % 4), row[i]);
+        }
+    }
+}
+
+void unpack_codes_row(const uint8_t* packed, const CodeFormat& format, int64_t depth, int64_t output, void* to, DType dtype) {
+    const uint8_t* panel = packed + output / PANEL * format.panel_bytes(depth);
+    const int64_t lane = output % PANEL, scale_bytes = PANEL * CodeFormat::factor_bytes(format.scale);
+    const int64_t scale_step_bytes = (format.scale == Factor::STEPS) * 2 * PANEL;
+    float scale_step = 0, shift_step = 0, scale[2] = {}, shift[2] = {};
+    Walk walk{format};
+    for (int64_t at = 0; at < depth; at += STRIP) {
+        walk.next();
+        if (walk.steps >= 0) {
+            if (format.scale == Factor::STEPS) scale_step = read_half(panel + walk.steps, lane);
+            if (format.shift == Factor::STEPS) shift_step = read_half(panel + walk.steps + scale_step_bytes, lane);
+        }
+        for (int64_t sub = 0; walk.groups >= 0 && sub < format.groups_of_strip(); ++sub) {
+            const uint8_t* place = panel + walk.groups + sub * format.group_bytes();
+            scale[sub] = read_factor(format.scale, place, lane, scale_step);
+            const float step = format.shift == Factor::ZEROS ? scale[sub] : shift_step;
+            shift[sub] = read_factor(format.shift, place + scale_bytes, lane, step);
+        }
+        const uint8_t* codes = panel + walk.codes + lane / HALF * (format.strip_bytes() / 2);
+        for (int64_t i = 0; i < std::min(STRIP, depth - at); ++i) {
+            const int code = read_code(format.lie, codes, int(i / 4), int(lane % HALF * 4 + i % 4));
+            const int value = (format.lie == Lie::TABLE ? format.table[code] : code) - format.zero;
+            const int64_t sub = format.group < STRIP ? i / format.group : 0;
+            write_element(to, dtype, at + i, scale[sub] * float(value) - shift[sub]);
+        }
+    }
+}
+
+}  // namespace pagoda

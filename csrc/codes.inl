@@ -1,0 +1,333 @@
+// Products with a matrix in codes: sums in whole numbers over STRIP inputs, which no order changes, then one chain of floats.
+//
+// A row is rounded to whole numbers with one scale for every STRIP inputs, to 8 bits where its elements are bf16 and to 16
+// where they are floats (two bytes, each multiplied by itself). So the arithmetic is that of bytes by bytes, four of them to a
+// lane at once (LLM.int8(), Dettmers et al. 2022, arXiv 2208.07339, with scales by groups as GGML has them). What one strip
+// adds to an output is the same for any number of rows and any division over threads, and strips are added in their order.
+
+namespace PAGODA_ISA {
+
+using pagoda::CodeFormat;
+using pagoda::Factor;
+using pagoda::HALF;
+using pagoda::Lie;
+using pagoda::QUADS;
+using pagoda::STRIP;
+
+#if defined(PAGODA_AVX512)
+constexpr int CODE_ROWS = 12;  // as many sums in whole numbers, as many in floats, of 32 registers
+#else
+constexpr int CODE_ROWS = 4;
+#endif
+constexpr int HALF_VECTORS = HALF / WIDTH;
+constexpr int FEW_CODE_ROWS = 2;
+#if defined(PAGODA_AVX2) || (defined(PAGODA_AVX512) && !defined(PAGODA_DOTS))
+constexpr bool WIDE_IS_AS_FAST = false;
+#else
+constexpr bool WIDE_IS_AS_FAST = true;
+#endif
+#if defined(PAGODA_AVX512) || defined(PAGODA_AVX2) || defined(PAGODA_NEON)
+#define FEW_UNROLLED UNROLLED
+#else
+#define FEW_UNROLLED  // every operation is a loop over bytes itself
+#endif
+constexpr int64_t CODES_AHEAD = 4096;  // bytes that are asked for before they are read
+
+// Words of one strip of a packed tile: quads [planes][QUADS][CODE_ROWS]; then [CODE_ROWS] each: the scale; the sum of the
+// whole numbers of all inputs, of the first half and of the second; the same three as floats, times the scale.
+constexpr int64_t strip_words(int planes) { return CODE_ROWS * (planes * QUADS + 7); }
+
+static int64_t code_tile_bytes(int64_t depth, DType dtype) {
+    return (depth + STRIP - 1) / STRIP * strip_words(dtype == DType::BF16 ? 1 : 2) * int64_t(sizeof(float));
+}
+
+// One row's strip, `count` elements from `x` on, to its places in `to`.
+template <typename Type, int PLANES>
+static void pack_strip(const typename Type::Element* x, int64_t count, int32_t* to) {
+    constexpr float MOST = PLANES == 1 ? 127.0f : 127.0f * 256;
+    typename Type::Element filled[STRIP] = {};
+    if (count < STRIP) {
+        std::memcpy(filled, x, count * sizeof *x);
+        x = filled;
+    }
+    Floats most = zeros(), nothing = zeros();
+    for (int i = 0; i < STRIP; i += WIDTH) {
+        const Floats some = Type::load(x + i);
+        most = larger(most, larger(some, subtract(zeros(), some)));
+        nothing = multiply_add(some, zeros(), nothing);  // NaN by whatever is not finite
+    }
+    const float size = largest(most), lost = total(nothing);
+    const bool is_told = lost == 0 && size > 1e-30f;  // smaller ones have no inverse
+    const float scale = lost != 0 ? lost : is_told ? size / MOST : 0.0f, inverse = is_told ? MOST / size : 0.0f;
+    float whole[STRIP] = {};
+    for (int i = 0; is_told && i < STRIP; i += WIDTH) store(whole + i, rounded(multiply(Type::load(x + i), all(inverse))));
+    int32_t sums[2] = {0, 0};
+    int8_t bytes[2][STRIP];
+    for (int i = 0; i < STRIP; ++i) {
+        const int32_t number = int32_t(whole[i]), high = PLANES == 1 ? number : (number + 128) >> 8;
+        sums[i / HALF] += number;
+        bytes[0][i] = int8_t(high);
+        bytes[1][i] = int8_t(number - 256 * high);
+    }
+    for (int plane = 0; plane < PLANES; ++plane)
+        for (int quad = 0; quad < QUADS; ++quad)
+            std::memcpy(to + (plane * QUADS + quad) * CODE_ROWS, bytes[plane] + 4 * quad, 4);
+    to += PLANES * QUADS * CODE_ROWS;
+    std::memcpy(to, &scale, sizeof scale);
+    const int32_t told[3] = {sums[0] + sums[1], sums[0], sums[1]};
+    for (int i = 0; i < 3; ++i) {
+        const float scaled = scale * float(told[i]);
+        to[(1 + i) * CODE_ROWS] = told[i];
+        std::memcpy(to + (4 + i) * CODE_ROWS, &scaled, sizeof scaled);
+    }
+}
+
+template <typename Type, int PLANES>
+static void pack_code_rows_of(const Rows& rows, int64_t tile) {
+    const auto* x = static_cast<const typename Type::Element*>(rows.x) + tile * CODE_ROWS * rows.x_stride;
+    auto* packed = reinterpret_cast<int32_t*>(rows.packed + tile * rows.tile_bytes);
+    const int64_t left = rows.rows - tile * CODE_ROWS, count = left < CODE_ROWS ? left : CODE_ROWS;
+    // Rows that are not there are multiplied with the others and thrown away.
+    if (count < CODE_ROWS) std::memset(packed, 0, rows.tile_bytes);
+    for (int64_t row = 0; row < count; ++row)
+        for (int64_t at = 0; at < rows.depth; at += STRIP)
+            pack_strip<Type, PLANES>(x + row * rows.x_stride + at, rows.depth - at < STRIP ? rows.depth - at : STRIP,
+                                     packed + at / STRIP * strip_words(PLANES) + row);
+}
+
+static void pack_code_rows(const Rows& rows, int64_t tile) {
+    rows.dtype == DType::BF16 ? pack_code_rows_of<BF16, 1>(rows, tile) : pack_code_rows_of<F32, 2>(rows, tile);
+}
+
+// Quad `quad` of WIDTH outputs, whose codes begin at `codes`; table: as CodeFormat has it.
+template <Lie LIE>
+INLINE Bytes codes_of_quad(const uint8_t* codes, int quad, Bytes table) {
+    constexpr int LINE = 4 * HALF;
+    if constexpr (LIE == Lie::BYTES) return load_bytes(codes + quad * LINE);
+    const Bytes line = load_bytes(codes + quad % 4 * LINE), nibbles = low_bits(quad < 4 ? line : shifted_right(line, 4), 15);
+    if constexpr (LIE == Lie::TABLE) return looked_up(table, nibbles);
+    if constexpr (LIE == Lie::FIVE) {
+        const Bytes fifth = load_bytes(codes + 4 * LINE);
+        return either(nibbles, low_bits(quad < 4 ? shifted_left(fifth, 4 - quad) : shifted_right(fifth, quad - 4), 16));
+    }
+    if constexpr (LIE == Lie::SIX) {
+        const Bytes high = load_bytes(codes + (4 + quad / 4) * LINE);
+        const int shift = 2 * (quad % 4) - 4;
+        return either(nibbles, low_bits(shift < 0 ? shifted_left(high, -shift) : shifted_right(high, shift), 48));
+    }
+    return nibbles;
+}
+
+// Scales or shifts of WIDTH outputs, from `lane` on, of one group; step: of STEPS, or the scale itself of ZEROS.
+INLINE Floats factors_of(Factor kind, const uint8_t* from, int lane, Floats step) {
+    switch (kind) {
+        case Factor::HALF: return load_half(from + 2 * lane);
+        case Factor::FLOAT: return load(reinterpret_cast<const float*>(from) + lane);
+        case Factor::STEPS: return multiply(load_signed_bytes(from + lane), step);
+        case Factor::ZEROS: return multiply(load_unsigned_bytes(from + lane), step);
+        default: return zeros();
+    }
+}
+
+// What the groups of the strip at hand multiply by; VECTORS of WIDTH outputs each.
+template <int VECTORS>
+struct Factors {
+    Floats scale[2][VECTORS], shift[2][VECTORS], scale_step[VECTORS], shift_step[VECTORS];
+
+    // Both return where the next part of the panel begins.
+    INLINE_MEMBER const uint8_t* read_steps(const CodeFormat& format, const uint8_t* from, int lane) {
+        if (format.scale == Factor::STEPS) {
+            UNROLLED for (int v = 0; v < VECTORS; ++v) scale_step[v] = load_half(from + 2 * (lane + v * WIDTH));
+            from += 2 * PANEL;
+        }
+        if (format.shift == Factor::STEPS) {
+            UNROLLED for (int v = 0; v < VECTORS; ++v) shift_step[v] = load_half(from + 2 * (lane + v * WIDTH));
+            from += 2 * PANEL;
+        }
+        return from;
+    }
+
+    INLINE_MEMBER const uint8_t* read(const CodeFormat& format, const uint8_t* from, int lane, int sub) {
+        const uint8_t* shifts = from + PANEL * CodeFormat::factor_bytes(format.scale);
+        UNROLLED for (int v = 0; v < VECTORS; ++v) {
+            scale[sub][v] = factors_of(format.scale, from, lane + v * WIDTH, scale_step[v]);
+            if (format.shift != Factor::NONE)
+                shift[sub][v] = factors_of(format.shift, shifts, lane + v * WIDTH,
+                                           format.shift == Factor::ZEROS ? scale[sub][v] : shift_step[v]);
+        }
+        return from + format.group_bytes();
+    }
+};
+
+// A strip's sums in whole numbers, and how they join those in floats.
+template <int ROWS, int VECTORS, int PLANES>
+struct StripSums {
+    Integers sum[PLANES][ROWS][VECTORS];
+
+    // row: behind the quads; of: 0 for all inputs of the strip, 1 and 2 for one half of them.
+    INLINE_MEMBER void begin(const int32_t* row, int32_t zero, int of) {
+        UNROLLED for (int r = 0; r < ROWS; ++r) UNROLLED for (int v = 0; v < VECTORS; ++v) {
+            sum[0][r][v] = all_whole(0);
+            sum[PLANES - 1][r][v] = all_whole(-zero * row[(1 + of) * CODE_ROWS + r]);
+        }
+    }
+
+    INLINE_MEMBER void join(const Factors<VECTORS>& factors, bool has_shift, const int32_t* row, int sub, int of,
+                            Floats (&total)[ROWS][VECTORS]) const {
+        const float* scales = reinterpret_cast<const float*>(row);
+        UNROLLED for (int r = 0; r < ROWS; ++r) UNROLLED for (int v = 0; v < VECTORS; ++v) {
+            const Integers whole = PLANES == 1 ? sum[0][r][v] : add_whole(times_256(sum[0][r][v]), sum[PLANES - 1][r][v]);
+            total[r][v] = multiply_add(multiply(as_floats(whole), all(scales[r])), factors.scale[sub][v], total[r][v]);
+            if (has_shift)
+                total[r][v] = multiply_add(subtract(zeros(), factors.shift[sub][v]), all(scales[(4 + of) * CODE_ROWS + r]),
+                                           total[r][v]);
+        }
+    }
+};
+
+// Codes of one strip's HALF outputs as bytes, a line for each quad: what many rows read, who pay for it together.
+template <Lie LIE>
+static void codes_as_bytes(const uint8_t* codes, Bytes table, uint8_t* to) {
+    FEW_UNROLLED for (int quad = 0; quad < QUADS; ++quad)
+        UNROLLED for (int byte = 0; byte < 4 * HALF; byte += 4 * WIDTH)
+            store_bytes(to + quad * 4 * HALF + byte, codes_of_quad<LIE>(codes + byte, quad, table));
+}
+
+static void codes_as_bytes(Lie lie, const uint8_t* codes, Bytes table, uint8_t* to) {
+    switch (lie) {
+        case Lie::NIBBLES: return codes_as_bytes<Lie::NIBBLES>(codes, table, to);
+        case Lie::TABLE: return codes_as_bytes<Lie::TABLE>(codes, table, to);
+        case Lie::FIVE: return codes_as_bytes<Lie::FIVE>(codes, table, to);
+        case Lie::SIX: return codes_as_bytes<Lie::SIX>(codes, table, to);
+        case Lie::BYTES: return;  // they are
+    }
+}
+
+// ROWS rows by VECTORS vectors of a panel's outputs, from `lane` on: sums [ROWS][PANEL]. READ: how the codes lie where they
+// are multiplied, BYTES or as the format has them; WIDE: whether they may have more than 6 bits.
+template <int ROWS, int VECTORS, Lie READ, bool WIDE, int PLANES>
+static void multiply_code_tile(const int32_t* tile, const CodeFormat& format, const uint8_t* panel, int lane, int64_t strips,
+                               float* sums) {
+    const int64_t half_bytes = format.strip_bytes() / 2, of_group = format.strips_of_group(), of_step = format.strips_of_step();
+    const bool has_steps = format.step_bytes() > 0, has_shift = format.shift != Factor::NONE, halved = format.group < STRIP;
+    const Bytes table = load_table(format.table);
+    Factors<VECTORS> factors;
+    Floats total[ROWS][VECTORS];
+    UNROLLED for (int r = 0; r < ROWS; ++r) UNROLLED for (int v = 0; v < VECTORS; ++v) total[r][v] = zeros();
+    int64_t steps_left = 0, group_left = 0;
+    for (int64_t strip = 0; strip < strips; ++strip, tile += strip_words(PLANES)) {
+        if (has_steps && --steps_left < 0) {
+            panel = factors.read_steps(format, panel, lane);
+            steps_left = of_step - 1;
+        }
+        if (--group_left < 0) {
+            panel = factors.read(format, panel, lane, 0);
+            if (halved) panel = factors.read(format, panel, lane, 1);
+            group_left = of_group - 1;
+        }
+        const uint8_t* strip_codes = panel;  // of the first half
+        int64_t to_half = half_bytes;
+        alignas(64) uint8_t bytes[READ == Lie::BYTES ? QUADS * 4 * HALF : 1];
+        if (READ == Lie::BYTES && format.lie != Lie::BYTES) {  // VECTORS are of one half
+            codes_as_bytes(format.lie, panel + lane / HALF * half_bytes, table, bytes);
+            strip_codes = bytes;
+            to_half = 0;
+        }
+        StripSums<ROWS, VECTORS, PLANES> here;
+        const auto multiply_quads = [&](int first) INLINE_LAMBDA {
+            FEW_UNROLLED for (int i = 0; i < QUADS / 2; ++i) UNROLLED for (int v = 0; v < VECTORS; ++v) {
+                const int output = lane + v * WIDTH, quad = first + i;
+                const Bytes codes = codes_of_quad<READ>(strip_codes + output / HALF * to_half + output % HALF * 4, quad, table);
+                UNROLLED for (int plane = 0; plane < PLANES; ++plane) UNROLLED for (int r = 0; r < ROWS; ++r)
+                    here.sum[plane][r][v] = add_products<WIDE>(here.sum[plane][r][v], codes,
+                                                               tile[(plane * QUADS + quad) * CODE_ROWS + r]);
+            }
+        };
+        const int32_t* row = tile + PLANES * QUADS * CODE_ROWS;
+        here.begin(row, format.zero, halved ? 1 : 0);
+        multiply_quads(0);
+        if (halved) {
+            here.join(factors, has_shift, row, 0, 1, total);
+            here.begin(row, format.zero, 2);
+        }
+        multiply_quads(QUADS / 2);
+        here.join(factors, has_shift, row, halved ? 1 : 0, halved ? 2 : 0, total);
+        panel += 2 * half_bytes;
+        if (ROWS <= FEW_CODE_ROWS)  // read once: the way from memory is longer than what the processor foresees
+            for (int64_t line = 0; line < 2 * half_bytes; line += 64) __builtin_prefetch(panel + CODES_AHEAD + line, 0, 0);
+    }
+    UNROLLED for (int r = 0; r < ROWS; ++r)
+        UNROLLED for (int v = 0; v < VECTORS; ++v) store(sums + r * PANEL + lane + v * WIDTH, total[r][v]);
+}
+
+// The same for a whole panel, which up to FEW_CODE_ROWS rows read as it lies. ROWS: at least as many as there are.
+template <int ROWS, Lie READ, bool WIDE, int PLANES>
+static void multiply_code_panel(const int32_t* tile, const CodeFormat& format, const uint8_t* panel, int64_t strips, float* sums) {
+    constexpr int VECTORS = ROWS <= FEW_CODE_ROWS && HALF_VECTORS <= 2 ? 2 * HALF_VECTORS : HALF_VECTORS;
+    for (int lane = 0; lane < PANEL; lane += VECTORS * WIDTH)
+        multiply_code_tile<ROWS, VECTORS, READ, WIDE, PLANES>(tile, format, panel, lane, strips, sums);
+}
+
+template <Lie LIE, int PLANES>
+static void multiply_few_code_rows(int64_t rows, const int32_t* tile, const CodeFormat& format, const uint8_t* panel,
+                                   int64_t strips, float* sums) {
+    constexpr bool WIDE = LIE == Lie::BYTES || LIE == Lie::TABLE;
+    rows == 1 ? multiply_code_panel<1, LIE, WIDE, PLANES>(tile, format, panel, strips, sums)
+              : multiply_code_panel<2, LIE, WIDE, PLANES>(tile, format, panel, strips, sums);
+}
+
+template <bool WIDE, int PLANES>
+static void multiply_many_code_rows(int64_t rows, const int32_t* tile, const CodeFormat& format, const uint8_t* panel,
+                                    int64_t strips, float* sums) {
+    if (CODE_ROWS == 4 || rows <= 4) return multiply_code_panel<4, Lie::BYTES, WIDE, PLANES>(tile, format, panel, strips, sums);
+    if constexpr (CODE_ROWS > 4) {
+        if (rows <= 8) return multiply_code_panel<8, Lie::BYTES, WIDE, PLANES>(tile, format, panel, strips, sums);
+        multiply_code_panel<CODE_ROWS, Lie::BYTES, WIDE, PLANES>(tile, format, panel, strips, sums);
+    }
+}
+
+template <int PLANES>
+static void multiply_code_rows(int64_t rows, const int32_t* tile, const CodeFormat& format, const uint8_t* panel, int64_t strips,
+                               float* sums) {
+    if (rows > FEW_CODE_ROWS) {
+        const bool is_wide = WIDE_IS_AS_FAST || format.lie == Lie::BYTES || format.lie == Lie::TABLE;
+        if (is_wide) return multiply_many_code_rows<true, PLANES>(rows, tile, format, panel, strips, sums);
+        return multiply_many_code_rows<WIDE_IS_AS_FAST, PLANES>(rows, tile, format, panel, strips, sums);
+    }
+    switch (format.lie) {
+        case Lie::NIBBLES: return multiply_few_code_rows<Lie::NIBBLES, PLANES>(rows, tile, format, panel, strips, sums);
+        case Lie::TABLE: return multiply_few_code_rows<Lie::TABLE, PLANES>(rows, tile, format, panel, strips, sums);
+        case Lie::FIVE: return multiply_few_code_rows<Lie::FIVE, PLANES>(rows, tile, format, panel, strips, sums);
+        case Lie::SIX: return multiply_few_code_rows<Lie::SIX, PLANES>(rows, tile, format, panel, strips, sums);
+        case Lie::BYTES: return multiply_few_code_rows<Lie::BYTES, PLANES>(rows, tile, format, panel, strips, sums);
+    }
+}
+
+template <typename Type, int PLANES>
+static void multiply_codes_of(const Rows& rows, const Matrix& matrix, int64_t panel, int64_t end, int64_t first, int64_t last,
+                              float* partial) {
+    const CodeFormat& format = *matrix.codes;
+    const int64_t panel_bytes = format.panel_bytes(rows.depth), strips = (rows.depth + STRIP - 1) / STRIP;
+    const auto* weight = static_cast<const uint8_t*>(matrix.weight);
+    for (; panel < end; ++panel)
+        for (int64_t tile = first; tile < last; ++tile) {
+            const int64_t left = rows.rows - tile * CODE_ROWS, count = left < CODE_ROWS ? left : CODE_ROWS;
+            const auto* packed = reinterpret_cast<const int32_t*>(rows.packed + tile * rows.tile_bytes);
+            multiply_code_rows<PLANES>(count, packed, format, weight + panel * panel_bytes, strips, partial);
+            for (int64_t i = 0; i < count; ++i) {
+                const int64_t row = tile * CODE_ROWS + i;
+                if (matrix.largest)
+                    matrix.largest[panel * rows.rows + row] = largest_of<Type>(matrix, panel, partial + i * PANEL);
+                else
+                    write_row<Type>(matrix, row, panel, partial + i * PANEL);
+            }
+        }
+}
+
+static void multiply_codes(const Rows& rows, const Matrix& matrix, int64_t panel, int64_t end, int64_t first, int64_t last,
+                           float* partial) {
+    rows.dtype == DType::BF16 ? multiply_codes_of<BF16, 1>(rows, matrix, panel, end, first, last, partial)
+                              : multiply_codes_of<F32, 2>(rows, matrix, panel, end, first, last, partial);
+}
+
+}  // namespace PAGODA_ISA
