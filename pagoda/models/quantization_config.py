@@ -15,8 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from pagoda.errors import CheckpointError, nearest
+from pagoda.models.coded_weights import CodedWeights
 
 METHODS = ("gptq", "awq", "compressed-tensors", "fp8")
+QUANTISED = ("quantization_config", "compression_config", "quantization", "dfloat11_config")
+"""Keys of config.json that tell of a quantisation."""
+QUANTISED_FILES = ("quantize_config.json", "quant_config.json", "hf_quant_config.json")
+_METHOD_OF_FILE = {"quantize_config.json": "gptq", "quant_config.json": "awq"}
+READS_ONLY = (
+    f"pagoda reads {', '.join(METHODS)} and the codes of GGUF files. Take the checkpoint that this one was made from: "
+    f"its name is mostly the same without -GPTQ, -4bit or the like"
+)
+"""What is told of a checkpoint of another quantisation, however it was found to be one."""
 READ_FORMATS = ("pack-quantized", "int-quantized", "float-quantized", "naive-quantized", "mixed-precision")
 _FLOAT_8 = 8
 _REGEX = "re:"
@@ -36,6 +46,12 @@ class QuantisedMatrices:
     symmetric: bool = True
     is_float: bool = False
     targets: tuple[str, ...] = ("Linear",)
+
+    def num_bytes(self, in_features: int, out_features: int) -> int:
+        """Of one matrix as it is stored: packed codes, scales of 16 bits and zero points."""
+        groups = out_features * -(-in_features // (self.group_size or in_features))
+        zero_bits = 0 if self.symmetric else groups * self.bits
+        return -(-in_features * out_features * self.bits // 8) + 2 * groups + -(-zero_bits // 8)
 
 
 @dataclass(frozen=True)
@@ -63,6 +79,16 @@ class QuantizationConfig:
                 f"with the one that the model was published with"
             ) from error
 
+    def coded(self, matrices: Mapping[str, tuple[int, int]]) -> CodedWeights:
+        """What of a network's matrices, (in_features, out_features) by module, is stored in codes: FP8 is widened."""
+        num_weights = num_bytes = 0
+        for module, (inputs, outputs) in matrices.items():
+            found = self.of(module)
+            if found is not None and not found.is_float:
+                num_weights += inputs * outputs
+                num_bytes += found.num_bytes(inputs, outputs)
+        return CodedWeights(num_weights, num_bytes)
+
     def of(self, module: str) -> QuantisedMatrices | None:
         """How the matrix of `module` is stored; None where it stays dense."""
         if any(_names(pattern, module) for pattern in self.ignored):
@@ -70,20 +96,45 @@ class QuantizationConfig:
         return next((group for group in self.groups if any(_targets(each, module) for each in group.targets)), None)
 
 
-def quantization_of(directory: Path) -> QuantizationConfig | None:
-    """What a folder says of quantised weights: in config.json, or in a file of its own as older programs wrote it.
-
-    None for dense weights, and where there is no such file to read. Raises CheckpointError for what is not read.
-    """
-    for name, key in _FILES.items():
-        try:
-            raw = json.loads((directory / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            continue  # `config` tells what is wrong with it
-        found = raw.get(key) if key is not None and isinstance(raw, dict) else raw
-        if isinstance(found, dict):
-            return QuantizationConfig.from_dict(found if key else {"quant_method": _METHOD_OF_FILE[name], **found})
+def quantization_in(raw: Mapping[str, Any]) -> QuantizationConfig | None:
+    """What a config.json says; None for dense weights. Raises CheckpointError for what is not read."""
+    for key in QUANTISED:
+        if settings := raw.get(key):
+            if key == "quantization_config" and isinstance(settings, Mapping):
+                return QuantizationConfig.from_dict(settings)
+            raise CheckpointError(
+                f"config.json has a {key} of {settings!r:.100}: the weights are quantised, and {READS_ONLY}"
+            )
     return None
+
+
+def quantization_beside(directory: Path) -> dict[str, Any]:
+    """The `quantization_config` of a folder whose programs wrote it into a file of its own, as config.json has it.
+
+    Raises CheckpointError for one that is not read.
+    """
+    for name in QUANTISED_FILES:
+        if (directory / name).is_file():
+            if (method := _METHOD_OF_FILE.get(name)) is None:
+                raise CheckpointError(f"{directory} holds a {name}: the weights are quantised, and {READS_ONLY}")
+            return {"quantization_config": {"quant_method": method, **_object_in(directory / name)}}
+    return {}
+
+
+def quantization_of(directory: Path) -> QuantizationConfig | None:
+    """What a folder says of quantised weights, in either place. Raises CheckpointError for what is not read."""
+    file = directory / "config.json"
+    return quantization_in({**quantization_beside(directory), **(_object_in(file) if file.is_file() else {})})
+
+
+def _object_in(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{file} is not valid JSON ({error}): download the file again") from error
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{file} holds a {type(found).__name__}, but a JSON object is expected")
+    return found
 
 
 def _names(pattern: str, module: str) -> bool:
@@ -166,13 +217,10 @@ def _group_size(value: Any) -> int | None:
 
 def _refused(method: Any) -> QuantizationConfig:
     raise CheckpointError(
-        f"config.json has a quantization_config with quant_method={method!r}, but {', '.join(METHODS)} are read: take "
-        f"the checkpoint that this one was made from; its name is mostly the same without -4bit, -bnb or the like"
+        f"config.json has a quantization_config with quant_method={method!r}: the weights are quantised, and "
+        f"{READS_ONLY}"
     )
 
 
-_METHOD_OF_FILE = {"quantize_config.json": "gptq", "quant_config.json": "awq"}
-_FILES: Mapping[str, str | None] = {"config.json": "quantization_config", **dict.fromkeys(_METHOD_OF_FILE)}
-"""A file -> the key under which it tells of a quantisation; None where all of it does."""
 _GPTQ_LAYOUTS = ("gptq", "gptq_v2")
 _READERS = {"gptq": _of_gptq, "awq": _of_awq, "compressed-tensors": _of_compressed_tensors, "fp8": _of_fp8}

@@ -30,7 +30,7 @@ from pagoda.models.gguf.container import Checkpoint, GGUFFile, opened
 from pagoda.models.gguf.generation import sampling_of
 from pagoda.models.gguf.model_config import load_gguf_config
 from pagoda.models.model_card import ModelCard
-from pagoda.models.refusals import READS_ONLY
+from pagoda.models.quantization_config import READS_ONLY
 from pagoda.models.tokenizer import gguf_vocabulary
 from pagoda.models.tokenizer.files import VOCABULARY_FILES
 from pagoda.models.tokenizer.gguf_vocabulary import end_ids

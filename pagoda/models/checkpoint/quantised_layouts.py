@@ -24,7 +24,7 @@ def from_gptq(parts: Parts, bits: int, *, zeros_less_one: bool) -> GroupedCodes:
 
     zeros_less_one: as version 1 of the format stores zero points
     """
-    groups, outputs = parts["scales"].shape
+    outputs = parts["scales"].shape[1]
     inputs = parts["qweight"].shape[0] * 32 // bits
     words = parts["qzeros"]
     if zeros_less_one:

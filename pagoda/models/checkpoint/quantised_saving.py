@@ -21,9 +21,11 @@ from pagoda.kernels.grouped_codes import GroupedCodes, TwoLevel
 from pagoda.models.checkpoint.bit_packing import pack
 from pagoda.models.checkpoint.reading import INDEX
 from pagoda.models.checkpoint.saving import write_json, write_whole
+from pagoda.models.coded_weights import ALL_FLOATS
 from pagoda.models.config import ModelConfig
 from pagoda.models.families.weight_names import AS_NAMED
 from pagoda.models.gguf.container import Checkpoint
+from pagoda.models.quantization_config import QUANTISED
 
 Stored = Iterable[tuple[str, torch.Tensor | GroupedCodes]]
 """Every tensor of a network by its name."""
@@ -55,7 +57,8 @@ def save_compressed_tensors(tensors: Stored, config: ModelConfig, directory: Pat
     size = sum((directory / name).stat().st_size for name in {*written.values()})
     write_json(directory / INDEX, {"metadata": {"total_size": size}, "weight_map": written})
     quantization = _quantization_config(schemes, config)
-    raw = replace(config, dtype="float16").to_dict()
+    source = {key: value for key, value in config.source.items() if key not in QUANTISED} if config.source else None
+    raw = replace(config, dtype="float16", coded=ALL_FLOATS, source=source).to_dict()
     if config.tie_word_embeddings and f"{_HEAD}.weight" in schemes:
         raw["tie_word_embeddings"] = False  # what is packed cannot be shared in the programs that load it
     write_json(directory / "config.json", {**raw, "quantization_config": quantization})

@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 
 from pagoda.errors import CheckpointError
-from pagoda.kernels.grouped_codes import GroupedCodes
 from pagoda.models.checkpoint.quantised_layouts import (
     Parts,
     from_awq,
@@ -22,7 +21,7 @@ from pagoda.models.checkpoint.quantised_layouts import (
     from_int_quantized,
     from_pack_quantized,
 )
-from pagoda.models.checkpoint.source import CheckpointSource
+from pagoda.models.checkpoint.source import CheckpointSource, Stored
 from pagoda.models.quantization_config import QuantizationConfig
 
 _LAYOUTS: Mapping[str, tuple[str, ...]] = {
@@ -62,21 +61,17 @@ class QuantisedSource:
     def _is_packed(self, stored: str) -> bool:
         return f"{stored.rpartition('.')[0]}.weight" in self._parts
 
-    @property
-    def weight_format(self) -> str:
-        return self._config.method
-
     def stored_name(self, name: str) -> str:
         return next(iter(self._parts[name].values())) if name in self._parts else name
 
-    def read(self, names: Iterable[str]) -> Iterator[tuple[str, torch.Tensor | GroupedCodes]]:
+    def read(self, names: Iterable[str]) -> Iterator[tuple[str, Stored]]:
         """In the order of the files: dense tensors as stored, FP8 widened to fp32."""
         wanted = list(names)
         yield from self._source.read([name for name in wanted if name not in self._parts])
         for name in sorted((name for name in wanted if name in self._parts), key=lambda name: str(self.files[name])):
             yield name, self._matrix(name)
 
-    def _matrix(self, name: str) -> torch.Tensor | GroupedCodes:
+    def _matrix(self, name: str) -> Stored:
         stored = self._parts[name]
         by_stored = dict(self._read_whole(stored.values()))
         parts = {part: by_stored[each] for part, each in stored.items()}
@@ -92,9 +87,10 @@ class QuantisedSource:
     def _read_whole(self, stored: Iterable[str]) -> Iterator[tuple[str, torch.Tensor]]:
         """Copies: what a source reads may lie in a map of the file."""
         for each, tensor in self._source.read(stored):
+            assert isinstance(tensor, torch.Tensor), "files hold tensors"
             yield each, tensor.clone()
 
-    def _layout(self, parts: Parts) -> Callable[[Parts], torch.Tensor | GroupedCodes]:
+    def _layout(self, parts: Parts) -> Callable[[Parts], Stored]:
         if "qweight" in parts:
             if self._config.method == "awq":
                 return from_awq

@@ -21,29 +21,7 @@ _FLOAT_BYTES = 2
 
 def matrices_of_config(config: ModelConfig) -> dict[str, tuple[int, int]]:
     """(in_features, out_features) of every matrix that is quantised, by its module's name, the head among them."""
-    found = {}
-    for layer_idx in range(config.num_hidden_layers):
-        for name, shape in _matrices_of_layer(config, layer_idx).items():
-            found[f"model.layers.{layer_idx}.{name}"] = shape
-    return {**found, HEAD: (config.hidden_size, config.vocab_size)}
-
-
-def _matrices_of_layer(config: ModelConfig, layer_idx: int) -> dict[str, tuple[int, int]]:
-    experts = config.experts
-    if experts is None or not experts.sparse_layers[layer_idx]:
-        return config.matrices
-    hidden, names = config.hidden_size, ("gate_proj", "up_proj", "down_proj")
-
-    def of_expert(prefix: str, inner: int) -> dict[str, tuple[int, int]]:
-        sizes = ((hidden, inner), (hidden, inner), (inner, hidden))
-        return {f"{prefix}.{name}": size for name, size in zip(names, sizes, strict=True)}
-
-    found = {name: shape for name, shape in config.matrices.items() if name.startswith("self_attn.")}
-    for expert in range(experts.num_experts):
-        found |= of_expert(f"mlp.experts.{expert}", experts.intermediate_size)
-    if experts.shared_intermediate_size is not None:
-        found |= of_expert("mlp.shared_expert", experts.shared_intermediate_size)
-    return found
+    return {**config.named_matrices, HEAD: (config.hidden_size, config.vocab_size)}
 
 
 def uniform_plan(config: ModelConfig, scheme: Scheme, head: Scheme = INT8) -> dict[str, Scheme]:

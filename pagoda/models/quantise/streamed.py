@@ -18,7 +18,6 @@ from pagoda.kernels.reference.operations import ReferenceKernels
 from pagoda.layers.attention import DenseAttention
 from pagoda.layers.linear import ParallelLinear
 from pagoda.layers.rotary import RotaryEmbedding
-from pagoda.layers.weights.dense import DENSE
 from pagoda.models.checkpoint.reading import open_checkpoint
 from pagoda.models.checkpoint.translating import translated
 from pagoda.models.config import ModelConfig
@@ -43,7 +42,7 @@ class StreamedNetwork:
         kernels = ReferenceKernels()
         kernels.row_span = _ROWS
         with torch.device("meta"):
-            self._network = LlamaForCausalLM(config, kernels, weight_format=DENSE).requires_grad_(False).eval()
+            self._network = LlamaForCausalLM(config, kernels).requires_grad_(False).eval()
         names = [name for name, _ in self._network.named_parameters(remove_duplicate=False)]
         self._source = translated(open_checkpoint(checkpoint), config, names)
         self._revive()

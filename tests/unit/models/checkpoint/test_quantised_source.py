@@ -1,4 +1,4 @@
-"""Checkpoints of GPTQ, AWQ, compressed-tensors and FP8: tensors packed here by other lines than those that read them."""
+"""Checkpoints of GPTQ, AWQ, compressed-tensors and FP8, packed here by other lines than those that read."""
 
 from __future__ import annotations
 
