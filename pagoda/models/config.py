@@ -205,11 +205,7 @@ class ModelConfig:
         }
         config = cls(**{**fields, **switches})
         quantization = quantization_in(raw)
-        return (
-            config
-            if quantization is None
-            else dataclasses.replace(config, coded=quantization.coded(config.named_matrices))
-        )
+        return config if quantization is None else dataclasses.replace(config, coded=quantization.coded(config))
 
     def to_dict(self) -> dict[str, Any]:
         """The `config.json` of this model, as transformers 4 and 5 both read it.

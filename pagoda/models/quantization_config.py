@@ -12,12 +12,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pagoda.errors import CheckpointError, nearest
 from pagoda.models.coded_weights import CodedWeights
 
 METHODS = ("gptq", "awq", "compressed-tensors", "fp8")
+EMBEDDING, HEAD = "model.embed_tokens", "lm_head"
 QUANTISED = ("quantization_config", "compression_config", "quantization", "dfloat11_config")
 """Keys of config.json that tell of a quantisation."""
 QUANTISED_FILES = ("quantize_config.json", "quant_config.json", "hf_quant_config.json")
@@ -30,6 +31,24 @@ READS_ONLY = (
 READ_FORMATS = ("pack-quantized", "int-quantized", "float-quantized", "naive-quantized", "mixed-precision")
 _FLOAT_8 = 8
 _REGEX = "re:"
+
+
+class Matrices(Protocol):
+    """What a network's configuration says of its matrices."""
+
+    @property
+    def named_matrices(self) -> dict[str, tuple[int, int]]:
+        """(in_features, out_features) of those in layers."""
+        ...
+
+    @property
+    def hidden_size(self) -> int: ...
+    @property
+    def vocab_size(self) -> int: ...
+    @property
+    def tie_word_embeddings(self) -> bool: ...
+    @property
+    def has_head(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -79,10 +98,12 @@ class QuantizationConfig:
                 f"with the one that the model was published with"
             ) from error
 
-    def coded(self, matrices: Mapping[str, tuple[int, int]]) -> CodedWeights:
-        """What of a network's matrices, (in_features, out_features) by module, is stored in codes: FP8 is widened."""
+    def coded(self, network: Matrices) -> CodedWeights:
+        """What of a network's weights is stored in codes: FP8 is widened, and counts among floats."""
+        ends = (EMBEDDING,) if network.tie_word_embeddings or not network.has_head else (EMBEDDING, HEAD)
+        end = (network.hidden_size, network.vocab_size)
         num_weights = num_bytes = 0
-        for module, (inputs, outputs) in matrices.items():
+        for module, (inputs, outputs) in {**network.named_matrices, **dict.fromkeys(ends, end)}.items():
             found = self.of(module)
             if found is not None and not found.is_float:
                 num_weights += inputs * outputs
@@ -144,8 +165,8 @@ def _names(pattern: str, module: str) -> bool:
 
 
 def _targets(target: str, module: str) -> bool:
-    """A target may be a class of modules, too: of those there is one that has matrices here."""
-    return target == "Linear" or _names(target, module)
+    """A target may be a class of modules, too: all but the embedding are of one."""
+    return (target == "Linear" and module != EMBEDDING) or _names(target, module)
 
 
 def _of_gptq(raw: Mapping[str, Any]) -> QuantizationConfig:

@@ -29,7 +29,7 @@ from pagoda.models.quantization_config import QUANTISED
 
 Stored = Iterable[tuple[str, torch.Tensor | GroupedCodes]]
 """Every tensor of a network by its name."""
-_HEAD = "lm_head"
+_HEAD, _EMBEDDING = "lm_head", "model.embed_tokens"
 _SHARD_BYTES = 4 << 30
 _BESIDE = ("tokenizer*", "vocab.json", "merges.txt", "special_tokens_map.json", "added_tokens.json", "chat_template*",
            "generation_config.json")  # fmt: skip
@@ -37,6 +37,9 @@ _BESIDE = ("tokenizer*", "vocab.json", "merges.txt", "special_tokens_map.json", 
 
 def save_compressed_tensors(tensors: Stored, config: ModelConfig, directory: Path) -> None:
     """Write `model*.safetensors` and config.json with its quantization_config; dense floats in 16 bits.
+
+    transformers (5.24) loads symmetric codes of every width, and fails over packed zero points and over a packed
+    embedding; pagoda loads all of them.
 
     Raises CheckpointError for a family whose checkpoints fuse or rename matrices, and for codes of a table or with an
     order of their own, which the format does not hold.
@@ -56,11 +59,9 @@ def save_compressed_tensors(tensors: Stored, config: ModelConfig, directory: Pat
         written |= dict.fromkeys(names, final.name)
     size = sum((directory / name).stat().st_size for name in {*written.values()})
     write_json(directory / INDEX, {"metadata": {"total_size": size}, "weight_map": written})
-    quantization = _quantization_config(schemes, config)
+    quantization = _quantization_config(schemes)
     source = {key: value for key, value in config.source.items() if key not in QUANTISED} if config.source else None
     raw = replace(config, dtype="float16", coded=ALL_FLOATS, source=source).to_dict()
-    if config.tie_word_embeddings and f"{_HEAD}.weight" in schemes:
-        raw["tie_word_embeddings"] = False  # what is packed cannot be shared in the programs that load it
     write_json(directory / "config.json", {**raw, "quantization_config": quantization})
 
 
@@ -128,23 +129,23 @@ def _shards(tensors: Iterable[tuple[str, torch.Tensor]]) -> Iterator[dict[str, t
     yield shard
 
 
-def _quantization_config(schemes: Mapping[str, GroupedCodes], config: ModelConfig) -> dict[str, Any]:
+def _quantization_config(schemes: Mapping[str, GroupedCodes]) -> dict[str, Any]:
     """compressed-tensors' description: one group of modules for each scheme."""
     alike: dict[tuple[int, int | None, bool], list[str]] = defaultdict(list)
     for name, codes in schemes.items():
         group_size = None if codes.group_size == codes.shape[1] else codes.group_size
         alike[codes.bits, group_size, codes.shifts is None].append(name.removesuffix(".weight"))
-    most = max(alike, key=lambda key: len(alike[key]), default=None)
-    ordered = sorted(alike, key=lambda key: key == most)  # the most common goes last, and is called by its class
+    if len(alike) == 1:  # by the class of its modules, as most programs write it; an embedding is of another
+        ((key, names),) = alike.items()
+        alike[key] = ["Linear", *(name for name in names if name == _EMBEDDING)]
     return {
         "quant_method": "compressed-tensors",
         "format": "pack-quantized",
         "quantization_status": "compressed",
         "config_groups": {
-            f"group_{number}": _group(key, ["Linear"] if key == most and len(alike) == 1 else alike[key])
-            for number, key in enumerate(ordered)
+            f"group_{number}": _group(key, targets) for number, (key, targets) in enumerate(alike.items())
         },
-        "ignore": [] if f"{_HEAD}.weight" in schemes else [_HEAD],
+        "ignore": [] if {f"{_HEAD}.weight", f"{_EMBEDDING}.weight"} & schemes.keys() else [_HEAD],
         "kv_cache_scheme": None,
         "global_compression_ratio": None,
     }

@@ -99,8 +99,7 @@ class QuantisationJob:
         yield from self.network.tensors(without=codes_of)
         head = self._head_codes()
         if head is not None:
-            for name in (EMBEDDING, HEAD) if self._is_shared and packed_head else (self._head_name,):
-                yield f"{name}.weight", head if packed_head else head.dense()
+            yield f"{self._head_name}.weight", head if packed_head else head.dense()
         for layer_idx in range(self.network.num_layers):
             for name, codes in read_codes(self._layer(layer_idx))[0].items():
                 yield f"{name}.weight", codes

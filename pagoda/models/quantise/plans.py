@@ -43,11 +43,16 @@ class Size:
         return 8 * self.num_bytes / self.num_parameters
 
 
-def size_of(config: ModelConfig, plan: Mapping[str, Scheme]) -> Size:
-    """Exact, as they are written: packed codes, scales and zero points."""
-    matrices = matrices_of_config(config)
-    quantised = sum(plan[name].num_bytes(*matrices[name]) for name in plan)
-    in_plan = sum(inputs * outputs for name, (inputs, outputs) in matrices.items() if name in plan)
+def size_of(config: ModelConfig, plan: Mapping[str, Scheme], *, packed_head: bool = True) -> Size:
+    """Exact, as they are written: packed codes, scales and zero points.
+
+    packed_head: whether the head is written in its codes; otherwise it is floats of 16 bits, of the values of its codes
+    """
+    matrices = {name: size for name, size in matrices_of_config(config).items() if name in plan}
+    if not packed_head:
+        matrices.pop(HEAD, None)
+    quantised = sum(plan[name].num_bytes(*size) for name, size in matrices.items())
+    in_plan = sum(inputs * outputs for inputs, outputs in matrices.values())
     return Size(quantised + (config.num_parameters - in_plan) * _FLOAT_BYTES, config.num_parameters)
 
 
