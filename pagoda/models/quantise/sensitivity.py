@@ -8,12 +8,12 @@ other schemes cost is scaled from that by their squared errors, to which a small
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import nn
 
-from pagoda.models.quantise.plans import CANDIDATES, HEAD
+from pagoda.models.quantise.plans import HEAD
 from pagoda.models.quantise.quality import divergence
 from pagoda.models.quantise.rounding import round_to_nearest
 from pagoda.models.quantise.scheme import Scheme
@@ -25,10 +25,11 @@ _TOKENS_AT_ONCE = 256
 
 @torch.no_grad()
 def measure_costs(
-    network: StreamedNetwork, texts: torch.Tensor, told: Callable[[int, int], None]
+    network: StreamedNetwork, texts: torch.Tensor, schemes: Sequence[Scheme], told: Callable[[int, int], None]
 ) -> dict[str, dict[Scheme, float]]:
     """By matrix and scheme, the KL in nats a token that it adds by itself.
 
+    schemes: those to tell the costs of, each with the group that a matrix's inputs allow
     texts: `[n, length]` of token ids, few: each matrix has a stream of them. told: layers done, and of how many.
     """
     streams: dict[str, torch.Tensor] = {}
@@ -40,10 +41,14 @@ def measure_costs(
             streams[HEAD] = network.embed(embedding, texts)
     for layer_idx in range(network.num_layers):
         with network.layer(layer_idx) as layer:
-            _walk(network, layer, layer_idx, clean, streams, ratios)
+            _walk(network, layer, layer_idx, clean, streams)
+            ratios |= {
+                f"{layer_name(layer_idx)}.{name}": error_ratios(module.weight.data, schemes)
+                for name, module in matrices_of(layer).items()
+            }
         told(layer_idx + 1, network.num_layers)
     streams.setdefault(HEAD, clean)
-    costs = _divergences(network, clean, streams, ratios)
+    costs = _divergences(network, clean, streams, ratios, schemes)
     return {name: {scheme: costs[name] * ratio for scheme, ratio in of.items()} for name, of in ratios.items()}
 
 
@@ -53,7 +58,6 @@ def _walk(
     layer_idx: int,
     clean: torch.Tensor,
     streams: dict[str, torch.Tensor],
-    ratios: dict[str, dict[Scheme, float]],
 ) -> None:
     """All streams through a layer, and from it one more for each of its matrices."""
     for stream in streams.values():
@@ -61,7 +65,6 @@ def _walk(
     for name, module in matrices_of(layer).items():
         full = f"{layer_name(layer_idx)}.{name}"
         weight = module.weight.data.clone()
-        ratios[full] = error_ratios(weight)
         module.weight.data.copy_(round_to_nearest(weight, REFERENCE).dense())
         streams[full] = clean.clone()
         run_layer(network, layer, streams[full], layer_idx)
@@ -69,12 +72,13 @@ def _walk(
     run_layer(network, layer, clean, layer_idx)
 
 
-def error_ratios(weight: torch.Tensor) -> dict[Scheme, float]:
+def error_ratios(weight: torch.Tensor, schemes: Sequence[Scheme]) -> dict[Scheme, float]:
     """The squared error of `weight [out, in]` under each candidate, in relation to that under REFERENCE."""
     reference = REFERENCE.fitted(weight.shape[1])
-    fitting = dict.fromkeys((reference, *(scheme.fitted(weight.shape[1]) for scheme in CANDIDATES)))
+    fitting = dict.fromkeys((reference, *(scheme.fitted(weight.shape[1]) for scheme in schemes)))
     errors = {scheme: float((round_to_nearest(weight, scheme).dense() - weight).square().sum()) for scheme in fitting}
-    return {scheme: error / max(errors[reference], 1e-30) for scheme, error in errors.items()}
+    wanted = {scheme.fitted(weight.shape[1]) for scheme in schemes}
+    return {scheme: error / max(errors[reference], 1e-30) for scheme, error in errors.items() if scheme in wanted}
 
 
 def _divergences(
@@ -82,11 +86,12 @@ def _divergences(
     clean: torch.Tensor,
     streams: Mapping[str, torch.Tensor],
     ratios: dict[str, dict[Scheme, float]],
+    schemes: Sequence[Scheme],
 ) -> dict[str, float]:
     """KL a token of each stream's logits from the clean stream's; the head's own stream has a rounded head."""
     sums = dict.fromkeys(streams, 0.0)
     with network.end() as (norm, matrix):
-        ratios[HEAD] = error_ratios(matrix)
+        ratios[HEAD] = error_ratios(matrix, schemes)
         heads = dict.fromkeys(streams, matrix) | {HEAD: round_to_nearest(matrix, REFERENCE).dense()}
 
         def log_probabilities(hidden: torch.Tensor, rows: slice, head: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,191 @@
+"""`pagoda quantize MODEL`: a smaller copy of a model, and what it lost.
+
+Beside the token's path. What is done is kept after every layer, so after a Ctrl-C the same command goes on. Nothing is
+written to the output folder's place before the plan is found to be within what was asked.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from pagoda.cli.console.options import AsJson
+from pagoda.cli.console.terminal import Terminal
+from pagoda.engine.args import BUILTIN_MODEL
+from pagoda.errors import ConfigError
+from pagoda.installation import program
+from pagoda.models.checkpoint.hub import resolve_model
+from pagoda.models.gguf.container import SUFFIX, Checkpoint, opened
+
+if TYPE_CHECKING:
+    from pagoda.models.config import ModelConfig
+    from pagoda.models.quantise.job import Texts, Told
+    from pagoda.models.quantise.running import Quantised, Request
+
+_WORK = ".quantising"
+_SECONDS_BETWEEN_LINES = 15.0
+_STAGES = {"costs": "what each matrix costs", "layers": "layers"}
+
+
+def quantize(
+    ctx: typer.Context,
+    model: Annotated[str, typer.Argument(help="As for --model elsewhere.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write (compressed-tensors), or a file NAME.gguf.")],
+    to: Annotated[str, typer.Option("--to", help="int8, int4, or mixed: bits chosen for each matrix.")] = "int4",
+    method: Annotated[str, typer.Option("--method", help="gptq, or rtn: round to nearest.")] = "gptq",
+    calibration: Annotated[
+        Path | None, typer.Option("--calibration", metavar="FILE", help="Text, or .jsonl of `messages` or `text`.")
+    ] = None,
+    evaluation: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--evaluation", metavar="FILE", help="Text to measure on, may be repeated; else some is withheld."
+        ),
+    ] = None,
+    target_bits: Annotated[float | None, typer.Option(help="Bits a weight at most, on average over all.")] = None,
+    max_kl: Annotated[float | None, typer.Option(help="KL from the source at most, in nats a token.")] = None,
+    group_size: Annotated[int, typer.Option(help="Inputs that share a scale: 32, 64, 128.")] = 64,
+    symmetric: Annotated[
+        bool | None, typer.Option(help="Codes around zero; transformers loads no others. Default but for mixed.")
+    ] = None,
+    windows: Annotated[
+        int, typer.Option(min=1, help="Windows of the calibration; a quarter of it of evaluations.")
+    ] = 64,
+    length: Annotated[int, typer.Option(min=16, help="Tokens of a window.")] = 512,
+    as_json: AsJson = False,
+) -> None:
+    """Write a model in fewer bits, and say what that cost: perplexity, KL and agreement with the source."""
+    from pagoda.models.quantise.running import MIXED, Quantiser, Request
+    from pagoda.models.quantise.search import Bounds
+
+    is_symmetric = to != MIXED or out.suffix == SUFFIX if symmetric is None else symmetric
+    request = Request(to, method, group_size, is_symmetric, Bounds(target_bits, max_kl))
+    terminal: Terminal = ctx.obj
+    checkpoint = opened(resolve_model(BUILTIN_MODEL if model == "builtin" else model))
+    config, texts = _config_and_texts(checkpoint, calibration, evaluation or [], windows, length)
+    _check_output(out, config)
+    from pagoda.models.quantise.streamed import StreamedNetwork
+
+    work = out.with_name(f"{out.name}{_WORK}")
+    with _progress(terminal) as told:
+        try:
+            quantised = Quantiser(StreamedNetwork(checkpoint, config), checkpoint, texts, work).run(request, told)
+        except KeyboardInterrupt:
+            terminal.note(f"what is done is kept in {work}: the same command goes on from there")
+            raise
+    facts = _written(quantised, request, checkpoint, config, out)
+    shutil.rmtree(work, ignore_errors=True)
+    _tell(terminal, facts, out, as_json=as_json)
+
+
+def _config_and_texts(
+    checkpoint: Checkpoint, calibration: Path | None, evaluation: list[Path], windows: int, length: int
+) -> tuple[ModelConfig, Texts]:
+    from pagoda.models.checkpoint.loading import load_config, load_tokenizer
+    from pagoda.models.quantise.running import texts_of
+    from pagoda.models.quantise.texts import read_windows
+
+    config = load_config(checkpoint)
+    if length > config.max_position_embeddings:
+        raise ConfigError(f"length={length}, but the model's context holds {config.max_position_embeddings} tokens")
+    if calibration is None and not evaluation:
+        return config, texts_of(None, {}, length)
+    tokenizer = load_tokenizer(checkpoint)
+    measured = {path.name: read_windows(path, tokenizer, max(1, windows // 4), length) for path in evaluation}
+    calibrating = None if calibration is None else read_windows(calibration, tokenizer, windows, length)
+    return config, texts_of(calibrating, measured, length)
+
+
+def _check_output(out: Path, config: ModelConfig) -> None:
+    """Before the work begins: what could not be written at its end."""
+    from pagoda.models.checkpoint.quantised_saving import check_writable
+
+    if out.exists() and (out.is_file() or any(out.iterdir())):
+        raise ConfigError(f"{out} exists already: give the name of a folder that does not")
+    check_writable(config)
+
+
+def _written(
+    quantised: Quantised, request: Request, checkpoint: Checkpoint, config: ModelConfig, out: Path
+) -> dict[str, Any]:
+    from pagoda.models.checkpoint.quantised_saving import copy_beside, save_compressed_tensors
+    from pagoda.models.quantise.report import facts_of, write_report
+
+    save_compressed_tensors(quantised.job.tensors(packed_head=request.packs_head), config, out)
+    copy_beside(checkpoint, out)
+    settings = {"to": request.to, "method": request.method}
+    facts = facts_of(quantised.outcome, quantised.size, settings)
+    write_report(out, facts)
+    return facts
+
+
+def _tell(terminal: Terminal, facts: Mapping[str, Any], out: Path, *, as_json: bool) -> None:
+    if as_json:
+        terminal.result(json.dumps({**facts, "out": str(out)}, indent=2))
+        return
+    schemes = ", ".join(f"{count} matrices of {scheme}" for scheme, count in facts["schemes"].items())
+    terminal.result(
+        f"{out}: {facts['num_bytes'] / 1e6:,.1f} MB of weights, {facts['bits_per_weight']:.2f} bits each on average "
+        f"({schemes}; head: {facts['head']})"
+    )
+    if facts["quality"]:
+        terminal.out.print(_quality_table(facts["quality"]))
+    terminal.note(f"try it: {program()} chat --model {out}")
+
+
+def _quality_table(quality: Mapping[str, Mapping[str, float]]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("text", "tokens", "perplexity of the source", "of the copy", "change", "KL", "same likeliest token"):
+        table.add_column(column, justify="left" if column == "text" else "right")
+    for name, found in quality.items():
+        table.add_row(
+            name,
+            f"{found['num_tokens']:,}",
+            f"{found['source_perplexity']:.3f}",
+            f"{found['perplexity']:.3f}",
+            f"{found['perplexity_change']:+.2%}",
+            f"{found['kl']:.4f}",
+            f"{found['top1_agreement']:.1%}",
+        )
+    return table
+
+
+@contextmanager
+def _progress(terminal: Terminal) -> Iterator[Told]:
+    """A bar for a person, a line now and then for a log."""
+    if not terminal.err.is_terminal:
+        yield _Lines(terminal)
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=terminal.err) as bar:
+        tasks = {}
+
+        def told(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(_STAGES[stage])
+            bar.update(tasks[stage], completed=done, total=total)
+
+        yield told
+
+
+class _Lines:
+    """A line every few seconds."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal, self._told = terminal, time.monotonic()
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self._told >= _SECONDS_BETWEEN_LINES or done == total:
+            self._told = now
+            self._terminal.note(f"{_STAGES[stage]}: {done} of {total}")
