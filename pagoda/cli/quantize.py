@@ -23,7 +23,7 @@ from pagoda.engine.args import BUILTIN_MODEL
 from pagoda.errors import ConfigError
 from pagoda.installation import program
 from pagoda.models.checkpoint.hub import resolve_model
-from pagoda.models.gguf.container import SUFFIX, Checkpoint, opened
+from pagoda.models.gguf.container import SUFFIX, Checkpoint, GGUFFile, opened
 
 if TYPE_CHECKING:
     from pagoda.models.config import ModelConfig
@@ -63,15 +63,16 @@ def quantize(
     as_json: AsJson = False,
 ) -> None:
     """Write a model in fewer bits, and say what that cost: perplexity, KL and agreement with the source."""
-    from pagoda.models.quantise.running import MIXED, Quantiser, Request
+    from pagoda.models.quantise.running import GGUF, MIXED, Quantiser, Request
     from pagoda.models.quantise.search import Bounds
 
-    is_symmetric = to != MIXED or out.suffix == SUFFIX if symmetric is None else symmetric
-    request = Request(to, method, group_size, is_symmetric, Bounds(target_bits, max_kl))
+    is_symmetric = to != MIXED if symmetric is None else symmetric
+    layout = GGUF if out.suffix == SUFFIX else "compressed-tensors"
+    request = Request(to, method, group_size, is_symmetric, layout, Bounds(target_bits, max_kl))
     terminal: Terminal = ctx.obj
     checkpoint = opened(resolve_model(BUILTIN_MODEL if model == "builtin" else model))
     config, texts = _config_and_texts(checkpoint, calibration, evaluation or [], windows, length)
-    _check_output(out, config)
+    _check_output(out, config, checkpoint)
     from pagoda.models.quantise.streamed import StreamedNetwork
 
     work = out.with_name(f"{out.name}{_WORK}")
@@ -104,26 +105,40 @@ def _config_and_texts(
     return config, texts_of(calibrating, measured, length)
 
 
-def _check_output(out: Path, config: ModelConfig) -> None:
+def _check_output(out: Path, config: ModelConfig, checkpoint: Checkpoint) -> None:
     """Before the work begins: what could not be written at its end."""
     from pagoda.models.checkpoint.quantised_saving import check_writable
 
     if out.exists() and (out.is_file() or any(out.iterdir())):
-        raise ConfigError(f"{out} exists already: give the name of a folder that does not")
-    check_writable(config)
+        raise ConfigError(f"{out} exists already: give a name that does not")
+    if out.suffix != SUFFIX:
+        check_writable(config)
+    elif not isinstance(checkpoint, GGUFFile):
+        raise ConfigError(f"{out} can be written from a GGUF file only, whose tokenizer it keeps: name a folder")
 
 
 def _written(
     quantised: Quantised, request: Request, checkpoint: Checkpoint, config: ModelConfig, out: Path
 ) -> dict[str, Any]:
-    from pagoda.models.checkpoint.quantised_saving import copy_beside, save_compressed_tensors
     from pagoda.models.quantise.report import facts_of, write_report
 
-    save_compressed_tensors(quantised.job.tensors(packed_head=request.packs_head), config, out)
-    copy_beside(checkpoint, out)
-    settings = {"to": request.to, "method": request.method}
-    facts = facts_of(quantised.outcome, quantised.size, settings)
-    write_report(out, facts)
+    job, directory = quantised.job, out
+    if isinstance(checkpoint, GGUFFile) and out.suffix == SUFFIX:
+        from pagoda.models.checkpoint.gguf_saving import save_gguf
+        from pagoda.models.gguf.block_encoding import type_for
+
+        types = {name: type_for(each.bits, each.group_size, each.symmetric) for name, each in job.coded_tensors.items()}
+        out.parent.mkdir(parents=True, exist_ok=True)
+        save_gguf(checkpoint, config, types, job.codes_of, out)
+        directory = out.with_name(f"{out.stem}-report")
+        directory.mkdir(exist_ok=True)
+    else:
+        from pagoda.models.checkpoint.quantised_saving import copy_beside, save_compressed_tensors
+
+        save_compressed_tensors(job.tensors(packed_head=request.packs_head), config, out)
+        copy_beside(checkpoint, out)
+    facts = facts_of(quantised.outcome, quantised.size, {"to": request.to, "method": request.method})
+    write_report(directory, facts)
     return facts
 
 

@@ -26,6 +26,7 @@ from pagoda.models.quantise.layerwise import Plan, Streams, quantise_layer
 from pagoda.models.quantise.plans import HEAD
 from pagoda.models.quantise.quality import Quality, compare
 from pagoda.models.quantise.rounding import round_to_nearest
+from pagoda.models.quantise.scheme import Scheme
 from pagoda.models.quantise.streamed import EMBEDDING, StreamedNetwork
 
 Told = Callable[[str, int, int], None]
@@ -103,6 +104,21 @@ class QuantisationJob:
         for layer_idx in range(self.network.num_layers):
             for name, codes in read_codes(self._layer(layer_idx))[0].items():
                 yield f"{name}.weight", codes
+
+    def codes_of(self, tensor: str) -> GroupedCodes:
+        """Those of one matrix by the network's name of its tensor, once `run` has ended."""
+        module = tensor.removesuffix(".weight")
+        if module in (EMBEDDING, HEAD):
+            codes = self._head_codes()
+            assert codes is not None, "the head is in the plan"
+            return codes
+        return read_codes(self._layer(int(module.split(".")[2])))[0][module]
+
+    @property
+    def coded_tensors(self) -> dict[str, Scheme]:
+        """By the network's names of its tensors, what they are written in; a tied head is the embedding."""
+        names = {name: self._head_name if name == HEAD else name for name in self.plan}
+        return {f"{names[name]}.weight": scheme for name, scheme in self.plan.items()}
 
     @property
     def _is_shared(self) -> bool:

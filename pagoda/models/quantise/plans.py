@@ -12,15 +12,10 @@ from dataclasses import dataclass
 
 from pagoda.errors import ConfigError
 from pagoda.models.config import ModelConfig
-from pagoda.models.quantise.scheme import BITS, GROUP_SIZES, INT8, Scheme
+from pagoda.models.quantise.scheme import INT8, Scheme
 
 HEAD = "lm_head"
 _FLOAT_BYTES = 2
-
-
-def candidates(symmetric: bool) -> tuple[Scheme, ...]:
-    """What a matrix of a mixed plan may be written in."""
-    return tuple(Scheme(bits, size, symmetric) for bits in BITS for size in GROUP_SIZES)
 
 
 def matrices_of_config(config: ModelConfig) -> dict[str, tuple[int, int]]:

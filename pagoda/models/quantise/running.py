@@ -15,16 +15,17 @@ import torch
 
 from pagoda.errors import CheckpointError, ConfigError, nearest
 from pagoda.models.checkpoint.saving import write_json
+from pagoda.models.gguf.block_encoding import BLOCK
 from pagoda.models.gguf.container import Checkpoint, GGUFFile
 from pagoda.models.quantise.job import Outcome, QuantisationJob, Texts, Told
 from pagoda.models.quantise.layerwise import METHODS, Plan
-from pagoda.models.quantise.plans import Costs, Size, candidates, size_of, uniform_plan
-from pagoda.models.quantise.scheme import INT8, PRESETS, Scheme
+from pagoda.models.quantise.plans import Costs, Size, size_of, uniform_plan
+from pagoda.models.quantise.scheme import BITS, GROUP_SIZES, INT8, PRESETS, Scheme
 from pagoda.models.quantise.search import Bounds, checked, searched
 from pagoda.models.quantise.sensitivity import measure_costs
 from pagoda.models.quantise.streamed import StreamedNetwork
 
-MIXED = "mixed"
+MIXED, GGUF = "mixed", "gguf"
 TARGETS = (*PRESETS, MIXED)
 DEFAULT_TARGET_BITS = 5.2
 _COST_TOKENS = 1024
@@ -37,6 +38,7 @@ class Request:
 
     to: "int8", "int4" or "mixed"; method: "rtn" or "gptq"
     group_size: of int4, None is a scale a row; symmetric: see Scheme
+    layout: "compressed-tensors" or "gguf", which has symmetric groups of 32 and nothing else
     bounds: of which a mixed plan needs one, and which any other is held to
     """
 
@@ -44,6 +46,7 @@ class Request:
     method: str = "gptq"
     group_size: int | None = 64
     symmetric: bool = True
+    layout: str = "compressed-tensors"
     bounds: Bounds = field(default_factory=Bounds)
 
     def __post_init__(self) -> None:
@@ -53,12 +56,20 @@ class Request:
 
     @property
     def packs_head(self) -> bool:
-        """Whether the head is meant to stay in its codes: a mixed plan counts its bits."""
-        return self.to == MIXED
+        """Whether the head stays in its codes: in GGUF files, and where its bits are counted."""
+        return self.to == MIXED or self.layout == GGUF
 
-    def uniform(self) -> Scheme:
-        """The scheme of every matrix but the head."""
-        return INT8 if self.to == "int8" else Scheme(4, self.group_size, self.symmetric)
+    def uniform(self) -> tuple[Scheme, Scheme]:
+        """The scheme of every matrix but the head, and that of the head."""
+        if self.layout == GGUF:
+            return Scheme(8 if self.to == "int8" else 4, BLOCK, symmetric=True), Scheme(8, BLOCK, symmetric=True)
+        return INT8 if self.to == "int8" else Scheme(4, self.group_size, self.symmetric), INT8
+
+    def candidates(self) -> tuple[Scheme, ...]:
+        """What a matrix of a mixed plan may be written in."""
+        if self.layout == GGUF:
+            return tuple(Scheme(bits, BLOCK, symmetric=True) for bits in (4, 5, 8))
+        return tuple(Scheme(bits, size, self.symmetric) for bits in BITS for size in GROUP_SIZES)
 
 
 @dataclass(frozen=True)
@@ -93,7 +104,7 @@ class Quantiser:
                 bounds = Bounds(target_bits=DEFAULT_TARGET_BITS)
             outcome = searched(config, self._costs(request, told), bounds, carry_out)
         else:
-            plan = uniform_plan(config, request.uniform())
+            plan = uniform_plan(config, *request.uniform())
             outcome = checked(config, carry_out(plan), request.bounds)
         assert job is not None
         return Quantised(job, outcome, size_of(config, outcome.plan, packed_head=request.packs_head))
@@ -112,10 +123,10 @@ class Quantiser:
         file = self.folder / "costs.json"
         length = self.texts.calibration.shape[1]
         texts = self.texts.calibration[: max(1, _COST_TOKENS // length)]
-        asked = {"model": self.identity, "symmetric": request.symmetric, "texts": texts.sum(1).tolist()}
+        schemes = request.candidates()
+        asked = {"model": self.identity, "schemes": list(map(str, schemes)), "texts": texts.sum(1).tolist()}
         found = _read_costs(file, asked)
         if found is None:
-            schemes = candidates(request.symmetric)
             found = measure_costs(self.network, texts, schemes, lambda done, total: told("costs", done, total))
             self.folder.mkdir(parents=True, exist_ok=True)
             write_json(file, {"asked": asked, "costs": {name: _listed(of) for name, of in found.items()}})

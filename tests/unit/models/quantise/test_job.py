@@ -15,7 +15,6 @@ from pagoda.models.quantise.job import Outcome, QuantisationJob, Texts
 from pagoda.models.quantise.moments import InputMoments
 from pagoda.models.quantise.plans import (
     HEAD,
-    candidates,
     expected,
     matrices_of_config,
     mixed_plan,
@@ -23,6 +22,7 @@ from pagoda.models.quantise.plans import (
     uniform_plan,
 )
 from pagoda.models.quantise.quality import Quality, compare
+from pagoda.models.quantise.running import Request
 from pagoda.models.quantise.scheme import INT8, Scheme
 from pagoda.models.quantise.search import Bounds, checked, searched
 from pagoda.models.quantise.sensitivity import REFERENCE, measure_costs
@@ -30,6 +30,7 @@ from pagoda.models.quantise.streamed import StreamedNetwork, matrices_of, run_la
 from pagoda.models.quantise.texts import read_windows
 from tiny_models import VOCAB_SIZE, Case, load, logits
 
+CANDIDATES = Request("mixed", symmetric=False).candidates()
 BUILTIN = Path(pagoda.__file__).parent / "builtin"
 CASES = {
     "llama": Case(),
@@ -207,7 +208,7 @@ def test_a_mixed_plan_spends_its_budget_where_it_helps(llama: Path) -> None:
     network = _network(llama)
     config = network.config
     told: list[tuple[int, int]] = []
-    costs = measure_costs(network, _windows(2), candidates(False), lambda done, total: told.append((done, total)))
+    costs = measure_costs(network, _windows(2), CANDIDATES, lambda done, total: told.append((done, total)))
     assert told == [(1, 3), (2, 3), (3, 3)]
     assert costs.keys() == matrices_of_config(config).keys()
     assert all(cost >= 0 for of_matrix in costs.values() for cost in of_matrix.values())
@@ -227,7 +228,7 @@ def test_a_mixed_plan_spends_its_budget_where_it_helps(llama: Path) -> None:
 
 def test_what_a_matrix_costs_is_what_rounding_it_alone_does(llama: Path, tmp_path: Path) -> None:
     network, windows = _network(llama), _windows(2)
-    costs = measure_costs(network, windows, candidates(False), lambda done, total: None)
+    costs = measure_costs(network, windows, CANDIDATES, lambda done, total: None)
     for name in ("model.layers.1.mlp.down_proj", HEAD):
         plan = {name: REFERENCE.fitted(matrices_of_config(network.config)[name][0])}
         texts = Texts(windows, {"text": windows})
