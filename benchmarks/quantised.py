@@ -25,19 +25,18 @@ from pagoda.models.checkpoint.loading import load_config, load_tokenizer
 from pagoda.models.gguf.container import opened
 from pagoda.models.quantise.job import Texts
 from pagoda.models.quantise.plans import size_of
-from pagoda.models.quantise.running import Quantiser, Request
-from pagoda.models.quantise.search import Bounds
+from pagoda.models.quantise.running import Bounds, QuantisationRequest, Quantiser
 from pagoda.models.quantise.streamed import StreamedNetwork
 from pagoda.models.quantise.texts import read_windows
 
-ROWS: dict[str, Request] = {
-    "int8": Request("int8", "rtn"),
-    "int4 g64 RTN": Request("int4", "rtn", 64, symmetric=False),
-    "int4 g64 GPTQ": Request("int4", "gptq", 64, symmetric=False),
-    "int4 g64 symmetric RTN": Request("int4", "rtn", 64, symmetric=True),
-    "int4 g64 symmetric GPTQ": Request("int4", "gptq", 64, symmetric=True),
-    "mixed 5.2 bits GPTQ": Request("mixed", "gptq", symmetric=False, bounds=Bounds(target_bits=5.2)),
-    "int4 g32 GPTQ": Request("int4", "gptq", 32, symmetric=False),
+ROWS: dict[str, QuantisationRequest] = {
+    "int8": QuantisationRequest("int8", "rtn"),
+    "int4 g64 RTN": QuantisationRequest("int4", "rtn", 64, symmetric=False),
+    "int4 g64 GPTQ": QuantisationRequest("int4", "gptq", 64, symmetric=False),
+    "int4 g64 symmetric RTN": QuantisationRequest("int4", "rtn", 64, symmetric=True),
+    "int4 g64 symmetric GPTQ": QuantisationRequest("int4", "gptq", 64, symmetric=True),
+    "mixed 5.2 bits GPTQ": QuantisationRequest("mixed", "gptq", symmetric=False, bounds=Bounds(target_bits=5.2)),
+    "int4 g32 GPTQ": QuantisationRequest("int4", "gptq", 32, symmetric=False),
 }
 
 
@@ -59,11 +58,13 @@ def main() -> None:
     print(f"|---|---|{'---|---|---|---|' * len(names)}---|", flush=True)
     for name in arguments.only or ROWS:
         folder = arguments.work / name.replace(" ", "-")
-        quantiser = Quantiser(network, checkpoint, texts, folder)
+        # Rounding learns nothing from a text: it need not walk through the network.
+        used = Texts(calibration[:0], texts.measured) if ROWS[name].method == "rtn" else texts
+        quantiser = Quantiser(network, checkpoint, used, folder)
         print(_row(name, _found(quantiser, ROWS[name], folder), names), flush=True)
 
 
-def _found(quantiser: Quantiser, request: Request, folder: Path) -> dict[str, Any]:
+def _found(quantiser: Quantiser, request: QuantisationRequest, folder: Path) -> dict[str, Any]:
     """What a row came to, carried out or kept. The bits count the head in its codes, int8 where not mixed."""
     kept = folder / "row.json"
     if kept.exists():

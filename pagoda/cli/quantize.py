@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from pagoda.cli.console.options import AsJson
+from pagoda.cli.console.options import AsJson, Settings, option, with_options
 from pagoda.cli.console.terminal import Terminal
 from pagoda.engine.args import BUILTIN_MODEL
 from pagoda.errors import ConfigError
@@ -28,57 +28,60 @@ from pagoda.models.gguf.container import SUFFIX, Checkpoint, GGUFFile, opened
 if TYPE_CHECKING:
     from pagoda.models.config import ModelConfig
     from pagoda.models.quantise.job import Texts, Told
-    from pagoda.models.quantise.running import Quantised, Request
+    from pagoda.models.quantise.running import QuantisationRequest, Quantised
 
 _WORK = ".quantising"
 _SECONDS_BETWEEN_LINES = 15.0
+_WINDOWS, _LENGTH = 64, 512
 _STAGES = {"costs": "what each matrix costs", "layers": "layers"}
 
 
+TEXT_OPTIONS = (
+    option("calibration", Path, "Text, or .jsonl of `messages` or `text`, that GPTQ and mixed plans learn from."),
+    option(
+        "evaluation", list[Path], "Text to measure on; may be repeated. Otherwise a fifth of the other."
+    ),
+    option("windows", int, "Windows of the calibration; of each evaluation a quarter of it.", default=_WINDOWS),
+    option("length", int, "Tokens of a window.", default=_LENGTH),
+)
+PLAN_OPTIONS = (
+    option("to", str, "int8, int4, or mixed: bits chosen for each matrix.", default="int4"),
+    option("method", str, "gptq, or rtn: round to nearest.", default="gptq"),
+    option("group_size", int, "Inputs that share a scale in int4: 32, 64, 128.", default=64),
+    option(
+        "symmetric",
+        bool,
+        "Codes around zero, which is all that transformers loads; otherwise so but for mixed.",
+        "--symmetric/--asymmetric",
+    ),
+    option("target_bits", float, "Bits a weight at most, on average over all weights; 5.2 for mixed alone."),
+    option("max_kl", float, "KL from the source at most, in nats a token."),
+)
+
+
+@with_options(texts=TEXT_OPTIONS, plan=PLAN_OPTIONS)
 def quantize(
     ctx: typer.Context,
     model: Annotated[str, typer.Argument(help="As for --model elsewhere.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to write (compressed-tensors), or a file NAME.gguf.")],
-    to: Annotated[str, typer.Option("--to", help="int8, int4, or mixed: bits chosen for each matrix.")] = "int4",
-    method: Annotated[str, typer.Option("--method", help="gptq, or rtn: round to nearest.")] = "gptq",
-    calibration: Annotated[
-        Path | None, typer.Option("--calibration", metavar="FILE", help="Text, or .jsonl of `messages` or `text`.")
-    ] = None,
-    evaluation: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--evaluation", metavar="FILE", help="Text to measure on, may be repeated; else some is withheld."
-        ),
-    ] = None,
-    target_bits: Annotated[float | None, typer.Option(help="Bits a weight at most, on average over all.")] = None,
-    max_kl: Annotated[float | None, typer.Option(help="KL from the source at most, in nats a token.")] = None,
-    group_size: Annotated[int, typer.Option(help="Inputs that share a scale: 32, 64, 128.")] = 64,
-    symmetric: Annotated[
-        bool | None, typer.Option(help="Codes around zero; transformers loads no others. Default but for mixed.")
-    ] = None,
-    windows: Annotated[
-        int, typer.Option(min=1, help="Windows of the calibration; a quarter of it of evaluations.")
-    ] = 64,
-    length: Annotated[int, typer.Option(min=16, help="Tokens of a window.")] = 512,
     as_json: AsJson = False,
+    *,
+    texts: Settings,
+    plan: Settings,
 ) -> None:
     """Write a model in fewer bits, and say what that cost: perplexity, KL and agreement with the source."""
-    from pagoda.models.quantise.running import GGUF, MIXED, Quantiser, Request
-    from pagoda.models.quantise.search import Bounds
-
-    is_symmetric = to != MIXED if symmetric is None else symmetric
-    layout = GGUF if out.suffix == SUFFIX else "compressed-tensors"
-    request = Request(to, method, group_size, is_symmetric, layout, Bounds(target_bits, max_kl))
-    terminal: Terminal = ctx.obj
-    checkpoint = opened(resolve_model(BUILTIN_MODEL if model == "builtin" else model))
-    config, texts = _config_and_texts(checkpoint, calibration, evaluation or [], windows, length)
-    _check_output(out, config, checkpoint)
+    from pagoda.models.quantise.running import Quantiser
     from pagoda.models.quantise.streamed import StreamedNetwork
 
+    terminal: Terminal = ctx.obj
+    request = _request(out, plan)
+    checkpoint = opened(resolve_model(BUILTIN_MODEL if model == "builtin" else model))
+    config, windows = _config_and_texts(checkpoint, **texts)
+    _check_output(out, config, checkpoint)
     work = out.with_name(f"{out.name}{_WORK}")
     with _progress(terminal) as told:
         try:
-            quantised = Quantiser(StreamedNetwork(checkpoint, config), checkpoint, texts, work).run(request, told)
+            quantised = Quantiser(StreamedNetwork(checkpoint, config), checkpoint, windows, work).run(request, told)
         except KeyboardInterrupt:
             terminal.note(f"what is done is kept in {work}: the same command goes on from there")
             raise
@@ -87,8 +90,21 @@ def quantize(
     _tell(terminal, facts, out, as_json=as_json)
 
 
+def _request(out: Path, plan: Settings) -> QuantisationRequest:
+    from pagoda.models.quantise.running import GGUF, MIXED, Bounds, QuantisationRequest
+
+    bounds = Bounds(plan.pop("target_bits", None), plan.pop("max_kl", None))
+    layout = {"layout": GGUF} if out.suffix == SUFFIX else {}
+    settings = {"to": "int4", "symmetric": plan.get("to") != MIXED, **plan, **layout}
+    return QuantisationRequest(**settings, bounds=bounds)
+
+
 def _config_and_texts(
-    checkpoint: Checkpoint, calibration: Path | None, evaluation: list[Path], windows: int, length: int
+    checkpoint: Checkpoint,
+    calibration: Path | None = None,
+    evaluation: Sequence[Path] = (),
+    windows: int = _WINDOWS,
+    length: int = _LENGTH,
 ) -> tuple[ModelConfig, Texts]:
     from pagoda.models.checkpoint.loading import load_config, load_tokenizer
     from pagoda.models.quantise.running import texts_of
@@ -118,7 +134,7 @@ def _check_output(out: Path, config: ModelConfig, checkpoint: Checkpoint) -> Non
 
 
 def _written(
-    quantised: Quantised, request: Request, checkpoint: Checkpoint, config: ModelConfig, out: Path
+    quantised: Quantised, request: QuantisationRequest, checkpoint: Checkpoint, config: ModelConfig, out: Path
 ) -> dict[str, Any]:
     from pagoda.models.quantise.report import facts_of, write_report
 

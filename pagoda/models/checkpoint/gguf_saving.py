@@ -52,9 +52,7 @@ class _Replacing:
         self.names: dict[str, str] = {}
         for stored, parts in self.translation.parts.items():
             if len(parts) > 1 or stored not in source.tensors:
-                raise CheckpointError(
-                    f"{source.path} has {', '.join(parts)} not as one tensor each: take another source"
-                )
+                raise CheckpointError(f"{source.path} does not hold {', '.join(parts)} as a tensor each: name a folder")
             self.names[stored] = parts[0]
 
     def type_of(self, tensor: GGUFTensor) -> BlockType:

@@ -1,9 +1,9 @@
 """Grouped codes as the blocks of GGUF files: Q4_0, Q5_0 and Q8_0, exactly.
 
 Beside the token's path, while a quantised model is written. In these three a block is 32 neighbouring inputs under one
-scale of 16 bits, with codes around zero, so codes in groups of 32 go into them without being rounded again. How bits lie
-is ggml's (`ggml-common.h`, github.com/ggml-org/llama.cpp): a scale, then of 5 bits the highest of each, then nibbles, of
-which the low ones are the block's first half.
+scale of 16 bits, with codes around zero, so codes in groups of 32 go into them without being rounded again. How bits
+lie is ggml's (`ggml-common.h`, github.com/ggml-org/llama.cpp): a scale, then of 5 bits the highest of each, then
+nibbles, of which the low ones are the block's first half.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ def type_for(bits: int, group_size: int | None, symmetric: bool) -> BlockType:
     """The block type of codes. Raises CheckpointError where none has them."""
     if bits not in _BY_BITS or group_size != BLOCK or not symmetric:
         raise CheckpointError(
-            f"{bits} bits in groups of {group_size}{'' if symmetric else ', asymmetric,'} have no block type: GGUF files "
-            f"take symmetric groups of {BLOCK} in {', '.join(map(str, _BY_BITS))} bits"
+            f"{bits} bits in groups of {group_size}{'' if symmetric else ', asymmetric,'} have no block type: GGUF "
+            f"files take symmetric groups of {BLOCK} in {', '.join(map(str, _BY_BITS))} bits"
         )
     return BY_NAME[_BY_BITS[bits]]
 

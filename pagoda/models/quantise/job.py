@@ -51,7 +51,7 @@ class Texts:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class QuantisationOutcome:
     """What came of a job.
 
     quality: by the name of the texts
@@ -75,7 +75,7 @@ class QuantisationJob:
     def __init__(self, network: StreamedNetwork, plan: Plan, method: str, texts: Texts, folder: Path) -> None:
         self.network, self.plan, self.method, self.texts, self.folder = network, plan, method, texts, folder
 
-    def run(self, identity: str, told: Told = lambda *_: None) -> Outcome:
+    def run(self, identity: str, told: Told = lambda *_: None) -> QuantisationOutcome:
         """Quantise what is left to do. identity: of the model, so that another one's work is not taken for this one's.
 
         Raises CheckpointError. An interrupt between or inside layers loses at most the layer that it falls into.
@@ -179,7 +179,7 @@ class QuantisationJob:
             return int(file.metadata()["next_layer"]), streams
 
     @torch.no_grad()
-    def _finished(self, streams: Streams) -> Outcome:
+    def _finished(self, streams: Streams) -> QuantisationOutcome:
         with self.network.end() as (norm, matrix):
             if HEAD in self.plan and not self.network.is_tied:
                 self._quantise_head(matrix, norm(streams.calibration))
@@ -198,7 +198,7 @@ class QuantisationJob:
         facts = [read_codes(self._layer(layer_idx))[1] for layer_idx in range(self.network.num_layers)]
         drifts = [of_layer.pop("drift") for of_layer in facts]
         errors = {name: error for of_layer in facts for name, error in of_layer.items()}
-        return Outcome(self.plan, quality, errors, drifts)
+        return QuantisationOutcome(self.plan, quality, errors, drifts)
 
     def _quantise_head(self, matrix: torch.Tensor, hidden: torch.Tensor) -> None:
         scheme, inputs = self.plan[HEAD], hidden.flatten(0, 1)

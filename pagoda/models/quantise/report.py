@@ -13,13 +13,13 @@ from typing import Any
 
 from pagoda.errors import MissingExtraError
 from pagoda.models.checkpoint.saving import write_json
-from pagoda.models.quantise.job import Outcome
+from pagoda.models.quantise.job import QuantisationOutcome
 from pagoda.models.quantise.plans import HEAD, Size
 
 REPORT, PICTURE = "quantisation.json", "quantisation.svg"
 
 
-def facts_of(outcome: Outcome, size: Size, settings: Mapping[str, Any]) -> dict[str, Any]:
+def facts_of(outcome: QuantisationOutcome, size: Size, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Everything that was found, in words and numbers that JSON has."""
     return {
         **settings,

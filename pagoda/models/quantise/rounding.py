@@ -20,7 +20,7 @@ _CUTS = tuple(1 - step * 0.025 for step in range(17))
 
 
 @dataclass(frozen=True)
-class Grid:
+class CodeGrid:
     """The numbers that a matrix may take: `scale * (code - zero)`, code 0 to `highest`.
 
     scales: fp32 `[out, groups]`, each a number that 16 bits hold; zeros: fp32 of the same shape, whole numbers
@@ -70,7 +70,7 @@ def round_to_nearest(weight: torch.Tensor, scheme: Scheme, *, search: bool = Tru
 
 def find_grid(
     weight: torch.Tensor, scheme: Scheme, *, importance: torch.Tensor | None = None, search: bool = True
-) -> Grid:
+) -> CodeGrid:
     """The scales and zero points for `weight [out, in]`; `scheme` must fit its inputs.
 
     importance: `[in]`, what a squared error of each input counts; None counts all alike
@@ -87,7 +87,7 @@ def find_grid(
         error = _error(groups, tried, counts)
         better = error < least
         least = torch.where(better, error, least)
-        best = Grid(
+        best = CodeGrid(
             scheme, torch.where(better, tried.scales, best.scales), torch.where(better, tried.zeros, best.zeros)
         )
     return best
@@ -97,14 +97,14 @@ def _in_groups(weight: torch.Tensor, scheme: Scheme) -> torch.Tensor:
     return weight.unflatten(1, (-1, scheme.group_size or weight.shape[1]))
 
 
-def _cut_grid(low: torch.Tensor, high: torch.Tensor, scheme: Scheme, cut: float) -> Grid:
+def _cut_grid(low: torch.Tensor, high: torch.Tensor, scheme: Scheme, cut: float) -> CodeGrid:
     """The grid over `cut` of each group's range."""
     if scheme.symmetric:
         # Half a step more than the codes above the middle reach: one below it is more than that (8 of 4 bits).
         scales = _as_stored(torch.maximum(-low, high) * (cut / (scheme.middle - 0.5)))
-        return Grid(scheme, scales, torch.full_like(scales, scheme.middle))
+        return CodeGrid(scheme, scales, torch.full_like(scales, scheme.middle))
     scales = _as_stored((high - low) * (cut / scheme.highest))
-    return Grid(scheme, scales, torch.round(-low * cut / scales).clamp_(0, scheme.highest))
+    return CodeGrid(scheme, scales, torch.round(-low * cut / scales).clamp_(0, scheme.highest))
 
 
 def _as_stored(scales: torch.Tensor) -> torch.Tensor:
@@ -115,7 +115,7 @@ def _as_stored(scales: torch.Tensor) -> torch.Tensor:
     return nonzero.to(dtype).float()
 
 
-def _error(groups: torch.Tensor, grid: Grid, counts: torch.Tensor) -> torch.Tensor:
+def _error(groups: torch.Tensor, grid: CodeGrid, counts: torch.Tensor) -> torch.Tensor:
     """`[out, groups]`: the squared error of each group."""
     rounded = grid.values(grid.codes(groups, slice(None)), slice(None))
     return rounded.sub_(groups).square_().mul_(counts).sum(-1)

@@ -1,13 +1,17 @@
 """From what was asked for to a quantised model: which plan, carried out, held to its bounds.
 
-Beside the token's path, between `pagoda quantize` and the parts: `sensitivity` for mixed plans, `search` for bounds,
-`job` for the work. Everything that takes long leaves what it has found in one folder, and goes on from there.
+Beside the token's path, between `pagoda quantize` and the parts: `sensitivity` for mixed plans, `job` for the work.
+Everything that takes long leaves what it has found in one folder, and goes on from there.
+
+Costs of single matrices do not quite add up, and GPTQ makes all of them less; so under a bound on the divergence a
+mixed plan is carried out, and where the sum was wrong, chosen again with what was learned. What is worse than asked is
+refused.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,13 +19,13 @@ import torch
 
 from pagoda.errors import CheckpointError, ConfigError, nearest
 from pagoda.models.checkpoint.saving import write_json
+from pagoda.models.config import ModelConfig
 from pagoda.models.gguf.block_encoding import BLOCK
 from pagoda.models.gguf.container import Checkpoint, GGUFFile
-from pagoda.models.quantise.job import Outcome, QuantisationJob, Texts, Told
+from pagoda.models.quantise.job import QuantisationJob, QuantisationOutcome, Texts, Told
 from pagoda.models.quantise.layerwise import METHODS, Plan
-from pagoda.models.quantise.plans import Costs, Size, size_of, uniform_plan
+from pagoda.models.quantise.plans import Costs, Size, expected, mixed_plan, plan_within, size_of, uniform_plan
 from pagoda.models.quantise.scheme import BITS, GROUP_SIZES, INT8, PRESETS, Scheme
-from pagoda.models.quantise.search import Bounds, checked, searched
 from pagoda.models.quantise.sensitivity import measure_costs
 from pagoda.models.quantise.streamed import StreamedNetwork
 
@@ -32,8 +36,21 @@ _COST_TOKENS = 1024
 """For each matrix so many tokens walk through the network by themselves."""
 
 
+_ROUNDS = 3
+_MARGIN = 0.9
+"""Of the bound, what is aimed at: the next round would cost as much as the first."""
+
+
 @dataclass(frozen=True)
-class Request:
+class Bounds:
+    """What a plan may be at most; None sets no bound. target_bits: on average over all weights; max_kl: in nats."""
+
+    target_bits: float | None = None
+    max_kl: float | None = None
+
+
+@dataclass(frozen=True)
+class QuantisationRequest:
     """What was asked for. Raises ConfigError for what does not go together.
 
     to: "int8", "int4" or "mixed"; method: "rtn" or "gptq"
@@ -77,7 +94,7 @@ class Quantised:
     """A model that was quantised, and not written yet."""
 
     job: QuantisationJob
-    outcome: Outcome
+    outcome: QuantisationOutcome
     size: Size
 
 
@@ -88,12 +105,12 @@ class Quantiser:
         self.network, self.texts, self.folder = network, texts, folder
         self.identity = identity_of(checkpoint)
 
-    def run(self, request: Request, told: Told = lambda *_: None) -> Quantised:
+    def run(self, request: QuantisationRequest, told: Told = lambda *_: None) -> Quantised:
         """Raises ConfigError where a plan is worse than asked, or where texts are missing for what is asked."""
         self._check(request)
         config, job = self.network.config, None
 
-        def carry_out(plan: Plan) -> Outcome:
+        def carry_out(plan: Plan) -> QuantisationOutcome:
             nonlocal job
             job = QuantisationJob(self.network, plan, request.method, self.texts, self.folder / "layers")
             return job.run(self.identity, told)
@@ -109,7 +126,7 @@ class Quantiser:
         assert job is not None
         return Quantised(job, outcome, size_of(config, outcome.plan, packed_head=request.packs_head))
 
-    def _check(self, request: Request) -> None:
+    def _check(self, request: QuantisationRequest) -> None:
         calibrated = request.method == "gptq" or request.to == MIXED
         if calibrated and not len(self.texts.calibration):
             raise ConfigError(
@@ -118,7 +135,7 @@ class Quantiser:
         if request.bounds.max_kl is not None and not self.texts.measured:
             raise ConfigError("max_kl is to be measured: give a text with --calibration or --evaluation")
 
-    def _costs(self, request: Request, told: Told) -> Costs:
+    def _costs(self, request: QuantisationRequest, told: Told) -> Costs:
         """Measured, or what an earlier run of the same has measured."""
         file = self.folder / "costs.json"
         length = self.texts.calibration.shape[1]
@@ -168,3 +185,41 @@ def texts_of(calibration: torch.Tensor | None, measured: Mapping[str, torch.Tens
         return Texts(calibration, measured)
     withheld = torch.arange(len(calibration)) % 5 == 4
     return Texts(calibration[~withheld], {"withheld": calibration[withheld]})
+
+
+CarryOut = Callable[[Plan], QuantisationOutcome]
+
+
+def searched(config: ModelConfig, costs: Costs, bounds: Bounds, carry_out: CarryOut) -> QuantisationOutcome:
+    """The outcome of a mixed plan within `bounds`, one of which is set. Raises ConfigError where there is none."""
+    if bounds.target_bits is not None:
+        outcome = carry_out(mixed_plan(config, costs, target_bits=bounds.target_bits))
+        return checked(config, outcome, bounds)
+    assert bounds.max_kl is not None
+    ratio = 1.0  # of what is measured to what was expected
+    for round_number in range(_ROUNDS):
+        plan = plan_within(config, costs, max_kl=_MARGIN * bounds.max_kl / ratio)
+        outcome = carry_out(plan)
+        measured = outcome.worst_kl
+        assert measured is not None, "a bound on the divergence wants texts to measure"
+        last = round_number == _ROUNDS - 1
+        if measured <= bounds.max_kl and (last or measured > 0.5 * bounds.max_kl or round_number > 0):
+            return outcome
+        ratio = max(measured / max(expected(costs, plan), 1e-30), 1e-6)
+    return checked(config, outcome, bounds)
+
+
+def checked(config: ModelConfig, outcome: QuantisationOutcome, bounds: Bounds) -> QuantisationOutcome:
+    """`outcome`, where it is within `bounds`. Raises ConfigError with both figures where it is not."""
+    kl, bits = outcome.worst_kl, size_of(config, outcome.plan).bits_per_weight
+    if bounds.max_kl is not None and kl is not None and kl > bounds.max_kl:
+        raise ConfigError(
+            f"the plan of {bits:.2f} bits a weight has a KL of {kl:.4f}, but max_kl={bounds.max_kl:g}: nothing is "
+            f"written; allow more bits, or a larger KL"
+        )
+    if bounds.target_bits is not None and bits > bounds.target_bits:
+        raise ConfigError(
+            f"the plan has {bits:.2f} bits a weight, but target_bits={bounds.target_bits:g}: nothing is written; allow "
+            f"more, or take --to mixed"
+        )
+    return outcome

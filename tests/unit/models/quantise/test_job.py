@@ -11,8 +11,8 @@ from torch.nn import functional as F
 import pagoda
 from pagoda.errors import CheckpointError, ConfigError
 from pagoda.models.checkpoint.loading import load_config, load_tokenizer
-from pagoda.models.quantise.job import Outcome, QuantisationJob, Texts
-from pagoda.models.quantise.moments import InputMoments
+from pagoda.models.quantise.job import QuantisationJob, QuantisationOutcome, Texts
+from pagoda.models.quantise.layerwise import InputMoments
 from pagoda.models.quantise.plans import (
     HEAD,
     expected,
@@ -22,15 +22,14 @@ from pagoda.models.quantise.plans import (
     uniform_plan,
 )
 from pagoda.models.quantise.quality import Quality, compare
-from pagoda.models.quantise.running import Request
+from pagoda.models.quantise.running import Bounds, QuantisationRequest, checked, searched
 from pagoda.models.quantise.scheme import INT8, Scheme
-from pagoda.models.quantise.search import Bounds, checked, searched
 from pagoda.models.quantise.sensitivity import REFERENCE, measure_costs
 from pagoda.models.quantise.streamed import StreamedNetwork, matrices_of, run_layer
 from pagoda.models.quantise.texts import read_windows
 from tiny_models import VOCAB_SIZE, Case, load, logits
 
-CANDIDATES = Request("mixed", symmetric=False).candidates()
+CANDIDATES = QuantisationRequest("mixed", symmetric=False).candidates()
 BUILTIN = Path(pagoda.__file__).parent / "builtin"
 CASES = {
     "llama": Case(),
@@ -237,8 +236,8 @@ def test_what_a_matrix_costs_is_what_rounding_it_alone_does(llama: Path, tmp_pat
         assert costs[name][plan[name]] == pytest.approx(kl, rel=0.2)
 
 
-def _outcome(plan: dict[str, Scheme], kl: float) -> Outcome:
-    return Outcome(plan, {"text": Quality(10, 5.0, 5.0, kl, 1.0)}, {}, [])
+def _outcome(plan: dict[str, Scheme], kl: float) -> QuantisationOutcome:
+    return QuantisationOutcome(plan, {"text": Quality(10, 5.0, 5.0, kl, 1.0)}, {}, [])
 
 
 def test_a_search_learns_from_what_it_measures_and_refuses_what_is_worse(llama: Path) -> None:
@@ -246,7 +245,7 @@ def test_a_search_learns_from_what_it_measures_and_refuses_what_is_worse(llama: 
     costs = {name: {Scheme(b, 32): 2.0**-b for b in (4, 5, 6, 8)} for name in matrices_of_config(config)}
     seen = []
 
-    def carry_out(plan: dict[str, Scheme]) -> Outcome:
+    def carry_out(plan: dict[str, Scheme]) -> QuantisationOutcome:
         seen.append(expected(costs, plan))
         return _outcome(plan, 3 * seen[-1])  # costs add up to three times what was expected
 
