@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from pagoda.engine.args import BUILTIN_MODEL
 from pagoda.models.checkpoint.hub import resolve_model
 from pagoda.models.checkpoint.loading import load_config, load_tokenizer
 from pagoda.models.gguf.container import opened
@@ -43,7 +44,7 @@ ROWS: dict[str, QuantisationRequest] = {
 def main() -> None:
     arguments = _arguments()
     torch.set_num_threads(arguments.threads)
-    checkpoint = opened(resolve_model(arguments.model))
+    checkpoint = opened(resolve_model(BUILTIN_MODEL if arguments.model == "builtin" else arguments.model))
     config, tokenizer = load_config(checkpoint), load_tokenizer(checkpoint)
 
     def windows(paths: list[Path], count: int) -> dict[str, torch.Tensor]:
