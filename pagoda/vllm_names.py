@@ -110,9 +110,8 @@ ENGINE_SETTINGS = NameTable(
         ),
         **_refuse('choose with device="cuda" and CUDA_VISIBLE_DEVICES', "device_ids"),
         **_refuse(
-            "this version computes in floats, to which a GGUF file is widened: leave it out",
+            "how weights are stored is told by config.json, and quantization=int8 or int4 rounds floats: leave it out",
             "quantization_config",
-            quantization="gguf",
         ),
         **_refuse("keys and values have the weights' dtype: leave it out", kv_cache_dtype="auto"),
         **_refuse("keys and values have the weights' dtype: leave it out", "kv_cache_dtype_skip_layers"),

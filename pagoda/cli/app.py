@@ -31,6 +31,7 @@ from pagoda.cli.dialogue.commands import dialogue
 from pagoda.cli.generate import generate
 from pagoda.cli.graph import graph
 from pagoda.cli.plan import plan
+from pagoda.cli.quantize import quantize
 from pagoda.cli.rag.commands import rag
 from pagoda.cli.serve import serve
 from pagoda.cli.shelf import list_models, pull, rm, show
@@ -70,6 +71,7 @@ bench.command(short_help="Hold a model's steps against what this machine can.")(
 bench.command(name="serve", short_help="Measure a running server under load.")(bench_serve)
 app.add_typer(bench, name="bench", short_help="Measure throughput, latency, or a server under load.")
 app.command(short_help="Say what a model needs and how much fits.")(plan)
+app.command(short_help="Write a model in fewer bits, and say what that cost.")(quantize)
 app.add_typer(rag, name="rag", short_help="Ask a folder of documents; answers name their sources.")
 app.add_typer(graph, name="graph", short_help="Load tables of your own into a graph.")
 app.add_typer(dialogue, name="dialogue", short_help="Talk over a graph: sentences become Cypher, rows become replies.")

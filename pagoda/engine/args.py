@@ -16,11 +16,14 @@ from typing import Any, cast
 
 from pagoda.errors import ConfigError, InvalidParameterError, nearest
 from pagoda.models.checkpoint.hub import public_name
+from pagoda.models.quantise.scheme import PRESETS
+from pagoda.models.quantization_config import METHODS
 from pagoda.parameter_rules import FLAG, STRING, Rule, instance_of, is_number, optional, positive, whole_number
 from pagoda.vllm_names import ENGINE_SETTINGS
 
 DTYPES = ("auto", "float32", "bfloat16", "float16", "half", "float")
 BLOCK_SIZES = (8, 16, 32, 64, 128)
+QUANTIZATIONS = (*PRESETS, "gguf", *METHODS)
 _DTYPE_ALIASES = {"half": "float16", "float": "float32"}
 BUILTIN_MODEL = Path(__file__).parent.parent / "builtin"
 BUILTIN_NAME = "pagoda-builtin"
@@ -48,6 +51,7 @@ _RULES: dict[str, Rule] = {
     "generation_config": _MODEL,
     "override_generation_config": instance_of(dict, "a dict of generation_config.json's keys"),
     "hf_overrides": instance_of(dict, "a dict of config.json's keys"),
+    "quantization": optional(Rule(lambda value: value in QUANTIZATIONS, f"one of {', '.join(QUANTIZATIONS)}")),
     "device": STRING,
     "kernels": STRING,
     "max_model_len": optional(whole_number(1)),
@@ -110,6 +114,8 @@ class EngineArgs:
         SamplingParams' own, and a folder's name those of the file in it
     override_generation_config: keys of generation_config.json and values in place of the file's
     dtype: of weights and KV cache; "auto" is the checkpoint's, or float32 on a CPU without bf16 hardware
+    quantization: "int8" or "int4" rounds a checkpoint of floats while it is loaded; the name of the method that it was
+        quantised by says what is so anyway; None takes it as it is
     device: "auto", "cpu" or "cuda"
     kernels: "auto" or the name of an implementation
     max_model_len: tokens of the longest sequence; None is the checkpoint's limit
@@ -145,6 +151,7 @@ class EngineArgs:
     generation_config: str | Path = "auto"
     override_generation_config: dict[str, Any] = field(default_factory=dict)
     dtype: str = "auto"
+    quantization: str | None = None
     device: str = "auto"
     kernels: str = "auto"
     max_model_len: int | None = None

@@ -32,6 +32,8 @@ from pagoda.models.embedder import EmbedderConfig
 from pagoda.models.generation_config import GenerationDefaults
 from pagoda.models.gguf.container import GGUFFile, opened
 from pagoda.models.model_card import ModelCard
+from pagoda.models.quantise.on_load import RoundedOnLoad
+from pagoda.models.quantise.scheme import PRESETS
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.vllm_names import ENGINE_SETTINGS
 
@@ -74,13 +76,16 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
     device = resolve_device(args.device)
     dtype = resolve_dtype(args.dtype, config, device, args.kernels)
     kernels = select_exact_kernels(args.kernels, _product_shapes(config), getattr(torch, dtype), device)
+    recode = _recode(args, config)
+    if recode is not None:
+        config = replace(config, coded=recode.coded(config))
     if not kernels.keeps_codes:
         config = replace(config, coded=ALL_FLOATS)
     memory_plan = plan_for(args, config, dtype, device)
     announce(startup_line(args, config, dtype, device, kernels, memory_plan))
     generation = _generation_defaults(args, checkpoint)
     tokenizer = None if args.skip_tokenizer_init else _tokenizer(checkpoint, args)
-    worker = Worker.load(checkpoint, config, memory_plan, getattr(torch, dtype), device, kernels)
+    worker = Worker.load(checkpoint, config, memory_plan, getattr(torch, dtype), device, kernels, recode)
     return EngineParts(
         args=args,
         path=path,
@@ -159,6 +164,17 @@ def _max_model_len(asked: int | None, config: ModelConfig) -> int:
             f"{advice}"
         )
     return asked
+
+
+def _recode(args: EngineArgs, config: ModelConfig) -> RoundedOnLoad | None:
+    """What is done to floats on their way in; a name of how the checkpoint is stored already asks for nothing."""
+    if args.quantization in PRESETS:
+        return RoundedOnLoad(args.quantization, config)
+    if args.quantization is not None and config.coded == ALL_FLOATS and args.quantization != "fp8":
+        raise ConfigError(
+            f"quantization={args.quantization!r}, but the checkpoint holds floats: leave it out, or take int8 or int4"
+        )
+    return None
 
 
 def _product_shapes(config: ModelConfig) -> list[tuple[int, int]]:

@@ -25,7 +25,8 @@ from pagoda.models.families.family import Family
 from pagoda.models.families.table import BY_TYPE, family_of, is_headless
 from pagoda.models.keys import unknown_keys
 from pagoda.models.positions import read_positions
-from pagoda.models.refusals import check_facts, check_files, check_names, check_quantisation, check_rope, check_values
+from pagoda.models.quantization_config import quantization_beside, quantization_in
+from pagoda.models.refusals import check_facts, check_names, check_rope, check_values
 from pagoda.parameter_rules import is_number
 
 logger = logging.getLogger(__name__)
@@ -145,8 +146,7 @@ class ModelConfig:
             raise CheckpointError(f"{path} is not valid JSON ({error}): download the file again") from error
         if not isinstance(raw, dict):
             raise CheckpointError(f"{path} holds a {type(raw).__name__}, but a JSON object is expected")
-        config = cls.from_dict({**raw, **(overrides or {})})
-        check_files(path.parent)
+        config = cls.from_dict({**quantization_beside(path.parent), **raw, **(overrides or {})})
         if unknown := unknown_keys(raw, config.family):
             logger.warning("%s has keys that pagoda does not know and leaves out: %s", path, ", ".join(unknown))
         # What says itself that it is an embedder may have a head, but no one trained it.
@@ -203,8 +203,9 @@ class ModelConfig:
             "dtype": str(facts.get("dtype") or facts.get("torch_dtype") or "float32").removeprefix("torch."),
             "source": dict(raw),
         }
-        check_quantisation(raw)
-        return cls(**{**fields, **switches})
+        config = cls(**{**fields, **switches})
+        quantization = quantization_in(raw)
+        return config if quantization is None else dataclasses.replace(config, coded=quantization.coded(config))
 
     def to_dict(self) -> dict[str, Any]:
         """The `config.json` of this model, as transformers 4 and 5 both read it.
@@ -296,14 +297,22 @@ class ModelConfig:
         }
 
     @property
+    def named_matrices(self) -> dict[str, tuple[int, int]]:
+        """(in_features, out_features) of every matrix of every layer, by the name of its module in the network."""
+        dense, experts = self.matrices, self.experts
+        sparse_layers = (False,) * self.num_hidden_layers if experts is None else experts.sparse_layers
+        sparse = {name: size for name, size in dense.items() if name.startswith("self_attn.")}
+        sparse |= {} if experts is None else experts.named_matrices(self.hidden_size)
+        return {
+            f"model.layers.{layer_idx}.{name}": size
+            for layer_idx, is_sparse in enumerate(sparse_layers)
+            for name, size in (sparse if is_sparse else dense).items()
+        }
+
+    @property
     def all_matrices(self) -> list[tuple[int, int]]:
         """(in_features, out_features) of every matrix of every layer."""
-        dense, experts = list(self.matrices.values()), self.experts
-        if experts is None:
-            return dense * self.num_hidden_layers
-        sparse = [size for name, size in self.matrices.items() if name.startswith("self_attn.")]
-        sparse += experts.matrices(self.hidden_size, experts.num_experts)
-        return [size for is_sparse in experts.sparse_layers for size in (sparse if is_sparse else dense)]
+        return list(self.named_matrices.values())
 
     @property
     def num_parameters(self) -> int:

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from pagoda.models.families.family import Family
-from pagoda.models.refusals import FACTS, QUANTISED, SECOND_NAMES, VALUES
+from pagoda.models.quantization_config import QUANTISED
+from pagoda.models.refusals import FACTS, SECOND_NAMES, VALUES
 
 _READ = frozenset({
     "architectures", "bos_token_id", "dtype", "eos_token_id", "hidden_activation", "initializer_range",

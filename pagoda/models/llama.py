@@ -185,13 +185,16 @@ class LlamaModel(nn.Module):
     ) -> torch.Tensor:
         if self.decoder is not None and isinstance(attention, PagedAttention):
             return self._joined(self.decoder, input_ids, positions, attention, sequence_lengths)
-        hidden_states = self.embed_tokens(input_ids)  # [T] -> [T, hidden_size]
-        if self.has_multiplier:
-            hidden_states = hidden_states * self.embedding_multiplier
-        rotations = self._rotations(positions, sequence_lengths)  # once for all layers
+        hidden_states = self.embedded(input_ids)
+        rotations = self.rotations(positions, sequence_lengths)  # once for all layers
         for layer, rope in zip(self.layers, self.layer_ropes, strict=True):
             hidden_states = layer(hidden_states, None if rope is None else rotations[rope], attention)
         return self.norm(hidden_states)  # the stream grows with depth: the head wants it at one scale
+
+    def embedded(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """What the first layer gets, `[T] -> [T, hidden_size]`."""
+        hidden_states = self.embed_tokens(input_ids)
+        return hidden_states * self.embedding_multiplier if self.has_multiplier else hidden_states
 
     def _joined(
         self,
@@ -203,7 +206,7 @@ class LlamaModel(nn.Module):
     ) -> torch.Tensor:
         """All that `forward` says in one call; where it can be, rotations are looked up and not computed."""
         if any(rope.depends_on_length for rope in self._ropes.values()):
-            return attention.decode(decoder, input_ids, None, self._rotations(positions, sequence_lengths))
+            return attention.decode(decoder, input_ids, None, self.rotations(positions, sequence_lengths))
         length = max(attention.metadata.seq_lens)
         tables = {name: rope.table(length) for name, rope in self._ropes.items()}
         return attention.decode(decoder, input_ids, positions, tables)
@@ -214,7 +217,7 @@ class LlamaModel(nn.Module):
         ropes = {"rope": self.rotary}
         return ropes if self.sliding_rotary is None else {**ropes, "sliding_rope": self.sliding_rotary}
 
-    def _rotations(self, positions: torch.Tensor, sequence_lengths: torch.Tensor | None) -> dict[str, Rotation]:
+    def rotations(self, positions: torch.Tensor, sequence_lengths: torch.Tensor | None) -> dict[str, Rotation]:
         """Of this pass's tokens; layers without RoPE have no name, and find none."""
         return {name: rope(positions, sequence_lengths) for name, rope in self._ropes.items()}
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from pathlib import Path
 from typing import Any
 
 from pagoda.errors import CheckpointError, nearest
@@ -129,14 +128,6 @@ FACTS: dict[str, tuple[_Accepts, str]] = {
 _NORMED = ("qk_norm", "use_qk_norm", "qk_layernorm")
 _ROTATED_SHARE = ("rope_pct", "rotary_pct", "rope_percent")
 SECOND_NAMES = (*_NORMED, *_ROTATED_SHARE)
-QUANTISED = ("quantization_config", "compression_config", "quantization", "dfloat11_config")
-QUANTISED_FILES = ("quantize_config.json", "quant_config.json", "hf_quant_config.json")
-READS_ONLY = (
-    "pagoda reads weights that are floats, and the codes of GGUF files. Take the checkpoint that this one was made "
-    "from: its name is mostly the same without -GPTQ, -AWQ, -FP8, -4bit or the like"
-)
-"""What is told of a quantised checkpoint, however it was found to be one."""
-_DENSE_ONLY = f"the weights are quantised, and {READS_ONLY}"
 VALUES: dict[str, Rule] = {
     **dict.fromkeys(
         ("vocab_size", "hidden_size", "intermediate_size", "num_attention_heads"), whole_number(1, 1 << 31)
@@ -270,13 +261,6 @@ def _check_logit_scale(raw: Mapping[str, Any], family: Family, head_dim: int) ->
                 _refuse(key, value, f"{expected:.6g} at head_dim={head_dim}")
 
 
-def check_files(directory: Path) -> None:
-    """Refuse a directory whose quantisation stands in a file of its own, beside config.json. Raises CheckpointError."""
-    for name in QUANTISED_FILES:
-        if (directory / name).is_file():
-            raise CheckpointError(f"{directory} holds a {name}: {_DENSE_ONLY}")
-
-
 def check_rope(scaling: Mapping[str, Any], num_pairs: int | None = None) -> None:
     """Refuse an unknown kind of RoPE, a key that its kind does not read, and values that it cannot read.
 
@@ -333,15 +317,6 @@ def _check_rope_order(scaling: Mapping[str, Any], kind: RopeKind) -> None:
             f"config.json has {larger}={scaling[larger]!r} and {smaller}={scaling[smaller]!r} in rope_scaling, but the "
             f"first must be above the second: take both from the model's own config.json"
         )
-
-
-def check_quantisation(raw: Mapping[str, Any]) -> None:
-    """Raises CheckpointError where matrices are stored in a way that this version does not read."""
-    for key in QUANTISED:
-        if settings := raw.get(key):
-            method = settings.get("quant_method") if isinstance(settings, dict) else settings
-            told = f"with quant_method={method!r}" if method else f"of {settings!r:.100}"
-            raise CheckpointError(f"config.json has a {key} {told}: {_DENSE_ONLY}")
 
 
 def _refuse(key: str, value: Any, known: str) -> None:

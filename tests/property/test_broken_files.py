@@ -23,7 +23,8 @@ from pagoda.models.checkpoint.reading import iterate_weights
 from pagoda.models.config import ModelConfig
 from pagoda.models.families.table import FAMILIES
 from pagoda.models.generation_config import GenerationDefaults
-from pagoda.models.refusals import FACTS, QUANTISED, SECOND_NAMES, VALUES
+from pagoda.models.quantization_config import QUANTISED
+from pagoda.models.refusals import FACTS, SECOND_NAMES, VALUES
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 
 SIZES = {

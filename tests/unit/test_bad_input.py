@@ -346,11 +346,11 @@ def test_a_config_that_contradicts_itself_is_refused(
 def test_what_cannot_run_is_refused_before_its_weights_are_downloaded(
     changed_checkpoint: Changed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    directory = changed_checkpoint(quantization_config={"quant_method": "awq", "bits": 4})
+    directory = changed_checkpoint(quantization_config={"quant_method": "hqq", "bits": 4})
     monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda hub_id, file, **_: str(directory / file))
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda hub_id, **_: pytest.fail("downloaded"))
-    with pytest.raises(CheckpointError, match="quant_method='awq': the weights are quantised"):
-        LLM("Qwen/Qwen2.5-7B-Instruct-AWQ")
+    with pytest.raises(CheckpointError, match="quant_method='hqq': the weights are quantised"):
+        LLM("Qwen/Qwen2.5-7B-Instruct-HQQ")
 
 
 def test_a_length_that_yarn_reaches_may_be_asked_for(changed_checkpoint: Changed) -> None:

@@ -27,8 +27,7 @@ ORDER: dict[str, list[list[str]]] = {
     ],
     "dialogue": [["domain"], ["slots"], ["cypher", "state"], ["reading", "reply"], ["turn"], ["sessions"]],
     "server": [["http", "observing", "tools", "aside"], ["openai", "applications"]],
-    "layers": [["weights"]],
-    "models": [["families"], ["gguf"], ["tokenizer", "shelf"], ["checkpoint"]],
+    "models": [["families"], ["gguf"], ["tokenizer", "shelf"], ["checkpoint"], ["quantise"]],
     "cli": [["console"], ["bench", "rag", "dialogue"]],
     "conformance": [["checks"]],
     "kernels": [["reference"], ["native"]],
@@ -65,11 +64,20 @@ GROUND: dict[str, set[str]] = {
         "streaming",
     },
     "layers": set(),
-    "models": {"config", "embedder", "generation_config", "model_card", "refusals"},
+    "models": {
+        "coded_weights",
+        "config",
+        "embedder",
+        "generation_config",
+        "model_card",
+        "quantization_config",
+        "refusals",
+    },
+    "models/quantise": {"coded_weights", "config", "llama"},
     "models/families": set(),
     "cli": set(),
     "conformance": {"check", "client", "evidence", "shapes", "words", "chinese"},
-    "kernels": {"interface", "activations", "block_types"},
+    "kernels": {"interface", "activations", "block_types", "grouped_codes"},
 }
 """Files of a room that its folders may import, or one folder of it; all others stand above the folders."""
 MAX_FILES, MAX_LINES, MAX_PARAMETERS = 14, 40, 9

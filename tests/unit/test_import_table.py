@@ -71,6 +71,8 @@ WITHOUT_TORCH = (
     "engine.text.output_processor",
     "models.coded_weights",
     "models.config",
+    "models.quantization_config",
+    "models.quantise.scheme",
     "models.shelf",
     "chat.openai_types",
     "cli",

@@ -247,7 +247,7 @@ def test_a_script_s_flags_that_cannot_work_are_refused() -> None:
         "M --kv-cache-dtype=fp8": "kv_cache_dtype='fp8'",
         "M --uds /tmp/x": "serve a port",
         "M -tp 2": "this version runs one rank",
-        "M --quantization awq": "computes in floats",
+        'M --quantization-config {"a":1}': "how weights are stored",
         "M --allowed-origins [x": "a JSON list is expected",
     }.items():
         with pytest.raises(ConfigError, match=re.escape(said)):

@@ -171,6 +171,7 @@ ENGINE_OPTIONS = _group(
         ("tokenizer", str, "Directory or file of another tokenizer."),
         ("revision", str, "Branch, tag or commit on the hub."),
         ("dtype", str, "Of weights and KV cache: auto, float32, bfloat16, float16."),
+        ("quantization", str, "Round floats while they are loaded: int8 or int4."),
         ("device", str, "auto, cpu or cuda."),
         ("kernels", str, "Implementation of the tensor operations."),
         ("max_model_len", int, "Tokens of the longest sequence; the checkpoint's limit if left out."),

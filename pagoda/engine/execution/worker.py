@@ -24,7 +24,7 @@ from pagoda.engine.sampling.sampler import NO_TOKEN, Sampler, takes_the_best
 from pagoda.engine.scheduling.plan import SchedulerOutput, StepOutput
 from pagoda.kernels.interface import Kernels
 from pagoda.layers.kv_cache import KVCache
-from pagoda.models.checkpoint.loading import load_weights
+from pagoda.models.checkpoint.loading import Recode, load_weights
 from pagoda.models.config import ModelConfig
 from pagoda.models.gguf.container import Checkpoint
 from pagoda.models.joined import join_layers
@@ -47,11 +47,15 @@ class Worker:
         dtype: torch.dtype,
         device: torch.device,
         kernels: Kernels,
+        recode: Recode | None = None,
     ) -> Worker:
-        """Read the weights of a checkpoint and take the memory of its KV cache. Raises CheckpointError."""
+        """Read the weights of a checkpoint and take the memory of its KV cache. Raises CheckpointError.
+
+        recode: see `load_weights`
+        """
         with _default_dtype(dtype), torch.device(device):
             model = LlamaForCausalLM(config, kernels)
-        load_weights(model, checkpoint, dtype=dtype)
+        load_weights(model, checkpoint, dtype=dtype, recode=recode)
         join_layers(model, kernels)
         kv_cache = KVCache(
             num_layers=config.num_hidden_layers,

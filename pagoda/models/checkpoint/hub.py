@@ -20,7 +20,7 @@ from pagoda.installation import program
 from pagoda.models.checkpoint.layouts import describe_layout
 from pagoda.models.embedder import EMBEDDER_FILES
 from pagoda.models.gguf.container import SUFFIX, is_gguf
-from pagoda.models.refusals import QUANTISED_FILES
+from pagoda.models.quantization_config import QUANTISED_FILES
 from pagoda.models.shelf.catalogue import CATALOGUE, shelf_name
 from pagoda.models.shelf.folder import Shelf
 from pagoda.models.shelf.gguf_files import first_part, gguf_models, only_model

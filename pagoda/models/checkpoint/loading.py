@@ -22,7 +22,7 @@ from pagoda.layers.linear import PackedLayer
 from pagoda.models.checkpoint.layouts import describe_directory, quantisation_of
 from pagoda.models.checkpoint.llama2c import load_llama2c_config
 from pagoda.models.checkpoint.reading import open_checkpoint
-from pagoda.models.checkpoint.source import CheckpointSource
+from pagoda.models.checkpoint.source import CheckpointSource, Stored
 from pagoda.models.checkpoint.translating import translated
 from pagoda.models.config import ModelConfig
 from pagoda.models.generation_config import GenerationDefaults
@@ -30,7 +30,7 @@ from pagoda.models.gguf.container import Checkpoint, GGUFFile, opened
 from pagoda.models.gguf.generation import sampling_of
 from pagoda.models.gguf.model_config import load_gguf_config
 from pagoda.models.model_card import ModelCard
-from pagoda.models.refusals import READS_ONLY
+from pagoda.models.quantization_config import READS_ONLY
 from pagoda.models.tokenizer import gguf_vocabulary
 from pagoda.models.tokenizer.files import VOCABULARY_FILES
 from pagoda.models.tokenizer.gguf_vocabulary import end_ids
@@ -129,12 +129,19 @@ def load_tokenizer(checkpoint: Checkpoint, tokenizer: str | Path | None = None) 
     )
 
 
-def load_weights(module: nn.Module, checkpoint: Checkpoint, *, dtype: torch.dtype | None = None) -> None:
+Recode = Callable[[PackedLayer, torch.Tensor], Stored]
+"""What a layer is to hold in place of the floats `[out, in]` that a checkpoint has for its matrix."""
+
+
+def load_weights(
+    module: nn.Module, checkpoint: Checkpoint, *, dtype: torch.dtype | None = None, recode: Recode | None = None
+) -> None:
     """Fills every parameter of `module` from a checkpoint directory, a GGUF or a llama2.c `.bin` file.
 
     module: a network, whose `config` says what its family's checkpoints call tensors; any other module takes them by
         its own names.
     dtype: what floating-point tensors are converted to before they are handed on; by default the parameter's own.
+    recode: asked for every matrix that comes as floats; None leaves them.
     A parameter's attribute `weight_loader(parameter, full_tensor)`, where it has one, keeps its shard of the tensor.
 
     Raises CheckpointError, naming file, tensor and shapes, when a tensor is missing, left over, of the wrong shape,
@@ -154,7 +161,10 @@ def load_weights(module: nn.Module, checkpoint: Checkpoint, *, dtype: torch.dtyp
     for name, tensor in source.read(_wanted(parameters, source, path, tuple(unused))):
         parameter = parameters.pop(name)  # a layer that is finished may give it up, so nobody else may hold it
         place = source.stored_name(name), source.files[name]
-        if isinstance(tensor, GroupedCodes) and (layer := finishing.owner(parameter)) is not None:
+        layer = finishing.owner(parameter)
+        if recode is not None and layer is not None and isinstance(tensor, torch.Tensor):
+            tensor = recode(layer, tensor)
+        if isinstance(tensor, GroupedCodes) and layer is not None:
             _adopt(layer, tensor, *place)
             continue
         _assign(parameter, tensor.dense() if isinstance(tensor, GroupedCodes) else tensor, dtype, *place)

@@ -23,10 +23,12 @@ from pagoda.errors import CheckpointError
 from pagoda.models.checkpoint.gguf_source import GGUFSource
 from pagoda.models.checkpoint.layouts import describe_directory
 from pagoda.models.checkpoint.llama2c import Llama2cSource
+from pagoda.models.checkpoint.quantised_source import QuantisedSource
 from pagoda.models.checkpoint.source import CheckpointSource
 from pagoda.models.gguf.container import Checkpoint, GGUFFile, opened
+from pagoda.models.quantization_config import quantization_of
 
-_INDEX = "model.safetensors.index.json"
+INDEX = "model.safetensors.index.json"
 SINGLE_FILE = "model.safetensors"
 _OTHER_COPIES = ("consolidated*", "adapter_model*")
 _LFS_POINTER = b"version https://git-lfs"
@@ -74,15 +76,20 @@ def open_checkpoint(checkpoint: Checkpoint) -> CheckpointSource:
         return GGUFSource(path)
     if path.is_file():
         return Llama2cSource(path)
+    source, quantization = _safetensors(path), quantization_of(path)
+    return source if quantization is None else QuantisedSource(source, quantization)
+
+
+def _safetensors(path: Path) -> SafetensorsSource:
     if (path / SINGLE_FILE).is_file():
         return SafetensorsSource(_names_of([path / SINGLE_FILE]))
-    if (path / _INDEX).is_file():
-        return SafetensorsSource(_read_index(path / _INDEX))
+    if (path / INDEX).is_file():
+        return SafetensorsSource(_read_index(path / INDEX))
     shards = [file for file in sorted(path.glob("*.safetensors")) if not any(map(file.match, _OTHER_COPIES))]
     if shards:
         return SafetensorsSource(_names_of(shards))
     told = describe_directory(path)
-    raise CheckpointError(told or f"{path} holds no weights: expected {SINGLE_FILE}, or {_INDEX} and its shards")
+    raise CheckpointError(told or f"{path} holds no weights: expected {SINGLE_FILE}, or {INDEX} and its shards")
 
 
 def _names_of(files: Iterable[Path]) -> dict[str, Path]:
@@ -94,7 +101,7 @@ def _names_of(files: Iterable[Path]) -> dict[str, Path]:
                 if name in found:
                     raise CheckpointError(
                         f"{found[name].name} and {file.name} in {file.parent} both hold the tensor {name}: they are of "
-                        f"two checkpoints, so take one away, or bring the {_INDEX} that says which is meant"
+                        f"two checkpoints, so take one away, or bring the {INDEX} that says which is meant"
                     )
                 found[name] = file
     return found

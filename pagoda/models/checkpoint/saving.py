@@ -45,17 +45,18 @@ def save_checkpoint(
         tensors = Translation(config, tensors).to_checkpoint(tensors)
     generation = generation or GenerationDefaults(eos_token_ids=config.eos_token_ids)
     settings = {"bos_token_id": config.bos_token_id, **generation.to_dict()}
-    _write_whole(directory / SINGLE_FILE, lambda path: save_file(tensors, path, metadata={"format": "pt"}))
-    _write_json(directory / "generation_config.json", {k: v for k, v in settings.items() if v is not None})
-    _write_json(directory / "config.json", raw)
+    write_whole(directory / SINGLE_FILE, lambda path: save_file(tensors, path, metadata={"format": "pt"}))
+    write_json(directory / "generation_config.json", {k: v for k, v in settings.items() if v is not None})
+    write_json(directory / "config.json", raw)
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """As a person can read it, whole or not at all."""
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    _write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def _write_whole(path: Path, write: Callable[[Path], Any]) -> None:
+def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
     """Writes under a temporary name beside `path` and renames: a reader sees the old file or the new one, whole."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -73,6 +73,12 @@ class Translation:
             tensor = tensor.float() - offset
         return tensor.reshape(1, -1) if name.endswith("shared_expert_gate.weight") else tensor
 
+    def rows_in_checkpoint(self, name: str, rows: torch.Tensor) -> torch.Tensor:
+        """`rows [out]` of the network's tensor `name`, which is stored by itself, in the checkpoint's order."""
+        if not (self.names.has_neighbouring_pairs and _is_query_or_key(name)):
+            return rows
+        return self._rows_of_pairs(name, rows[:, None], to_halves=False)[:, 0]
+
     def to_checkpoint(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """All tensors of a network as its family stores them."""
         if self.names.has_neighbouring_pairs:

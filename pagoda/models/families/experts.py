@@ -42,6 +42,13 @@ class ExpertsConfig:
         widths = [inner] * num_experts + ([] if shared is None else [shared])
         return [size for width in widths for size in ((hidden_size, width), (hidden_size, width), (width, hidden_size))]
 
+    def named_matrices(self, hidden_size: int) -> dict[str, tuple[int, int]]:
+        """The same of all experts of a layer, by the names of their modules in it."""
+        shared = [] if self.shared_intermediate_size is None else ["mlp.shared_expert"]
+        owners = [*(f"mlp.experts.{expert_idx}" for expert_idx in range(self.num_experts)), *shared]
+        names = [f"{owner}.{part}_proj" for owner in owners for part in ("gate", "up", "down")]
+        return dict(zip(names, self.matrices(hidden_size, self.num_experts), strict=True))
+
     @property
     def num_gates(self) -> int:
         """Rows of a layer's router, and of the gate of its shared expert."""

@@ -158,6 +158,15 @@ class GGUFFile:
         """
         return self._files[tensor.part].bytes(tensor.start, tensor.num_bytes).reshape(-1, tensor.row_bytes)
 
+    def head(self) -> bytes:
+        """The first file's bytes before its table of tensors: counts and metadata."""
+        file = self._files[0]
+        reader = HeaderReader(file.view(), len(_MAGIC) + 12)
+        for _ in range(reader.u64()):
+            reader.text()
+            reader.value()
+        return bytes(file.bytes(0, reader.position))
+
     def check(self, tensor: GGUFTensor) -> None:
         """Raises CheckpointError where the file that holds the tensor has changed since it was opened."""
         self._files[tensor.part].check()

@@ -14,7 +14,7 @@ from typer.testing import Result
 from pagoda.cli.bench.offline import OfflineWorkload
 from pagoda.cli.conversation import Conversation, Message
 from pagoda.errors import ConfigError
-from pagoda.models.refusals import QUANTISED_FILES
+from pagoda.models.quantization_config import QUANTISED_FILES
 
 CONTEXT = 256
 Invoke = Callable[..., Result]
@@ -277,10 +277,10 @@ def test_plan_refuses_impossible_settings(invoke: Invoke, tmp_path: Path, argume
 
 def test_plan_refuses_a_config_that_it_cannot_honour(invoke: Invoke, tmp_path: Path) -> None:
     file = Path(write_config(tmp_path)) / "config.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "quantization_config": {"quant_method": "gptq"}}))
+    file.write_text(json.dumps({**json.loads(file.read_text()), "quantization_config": {"quant_method": "hqq"}}))
     result = invoke("plan", str(tmp_path))
     assert result.exit_code == 2
-    assert "quant_method='gptq': the weights are quantised" in result.stderr
+    assert "quant_method='hqq': the weights are quantised" in result.stderr
     assert not result.stdout
 
 

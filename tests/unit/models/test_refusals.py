@@ -13,6 +13,7 @@ import pytest
 
 from pagoda.errors import CheckpointError, UnknownArchitectureError
 from pagoda.layers.rope_scaling import ROPE_KINDS
+from pagoda.models.coded_weights import CodedWeights
 from pagoda.models.config import ModelConfig
 from pagoda.models.keys import unknown_keys
 
@@ -287,7 +288,7 @@ def test_what_changes_nothing_passes(harmless: dict[str, Any]) -> None:
             ["attention_facter=1.3", 'did you mean "attention_factor"'],
         ),
         ({"rope_parameters": {"full_attention": {"rope_type": "default"}}}, ["full_attention", "rope_scaling"]),
-        ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, ["quant_method='gptq'", "dense", "-GPTQ"]),
+        ({"quantization_config": {"quant_method": "hqq", "bits": 4}}, ["quant_method='hqq'", "gptq, awq", "-4bit"]),
         ({"quantization_config": {"bits": 4}}, ["quantization_config", "quantised"]),
         ({"compression_config": {"quant_method": "compressed-tensors"}}, ["compression_config", "compressed-tensors"]),
         ({"quantization": {"group_size": 64, "bits": 4}}, ["a quantization of", "'bits': 4", "quantised"]),
@@ -335,13 +336,32 @@ def test_what_the_network_does_not_do_is_refused_by_name(facts: dict[str, Any], 
     assert [part for part in ["config.json", *said] if part not in str(caught.value)] == []
 
 
-@pytest.mark.parametrize("name", ["quantize_config.json", "quant_config.json", "hf_quant_config.json"])
-def test_quantisation_in_a_file_of_its_own_is_refused(name: str, tmp_path: Path) -> None:
+def test_quantisation_in_a_file_of_its_own_is_refused_where_it_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(SMALL))
     assert ModelConfig.from_directory(tmp_path).vocab_size == 320
-    (tmp_path / name).write_text("{}")
-    with pytest.raises(CheckpointError, match=rf"{name}: the weights are quantised"):
+    (tmp_path / "hf_quant_config.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"hf_quant_config.json: the weights are quantised"):
         ModelConfig.from_directory(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [("config.json", "gptq"), ("quantize_config.json", "gptq"), ("quant_config.json", "awq")]
+)
+def test_codes_are_counted_as_they_are_stored(name: str, key: str, tmp_path: Path) -> None:
+    settings = {"bits": 4, "w_bit": 4, "group_size": 32, "q_group_size": 32, "sym": False, "zero_point": True}
+    told = {**SMALL, "quantization_config": {"quant_method": key, **settings}} if name == "config.json" else settings
+    (tmp_path / "config.json").write_text(json.dumps(SMALL))
+    (tmp_path / name).write_text(json.dumps(told))
+    config = ModelConfig.from_directory(tmp_path)
+    weights = sum(inputs * outputs for inputs, outputs in config.all_matrices)
+    groups = weights // 32
+    assert config.coded == CodedWeights(weights, weights // 2 + groups * 2 + groups // 2)
+    assert config.weight_bytes(2) == config.coded.num_bytes + (config.num_parameters - weights) * 2
+
+
+def test_fp8_is_widened_and_takes_what_floats_take() -> None:
+    config = ModelConfig.from_dict({**SMALL, "quantization_config": {"quant_method": "fp8"}})
+    assert config.coded == CodedWeights()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,222 @@
+"""`pagoda quantize MODEL`: a smaller copy of a model, and what it lost.
+
+Beside the token's path. What is done is kept after every layer, so after a Ctrl-C the same command goes on. Nothing is
+written to the output folder's place before the plan is found to be within what was asked.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from pagoda.cli.console.options import AsJson, Settings, option, with_options
+from pagoda.cli.console.terminal import Terminal
+from pagoda.engine.args import BUILTIN_MODEL
+from pagoda.errors import ConfigError
+from pagoda.installation import program
+from pagoda.models.checkpoint.hub import resolve_model
+from pagoda.models.gguf.container import SUFFIX, Checkpoint, GGUFFile, opened
+
+if TYPE_CHECKING:
+    from pagoda.models.config import ModelConfig
+    from pagoda.models.quantise.job import Texts, Told
+    from pagoda.models.quantise.running import QuantisationRequest, Quantised
+
+_WORK = ".quantising"
+_SECONDS_BETWEEN_LINES = 15.0
+_WINDOWS, _LENGTH = 64, 512
+_STAGES = {"costs": "what each matrix costs", "layers": "layers"}
+
+
+TEXT_OPTIONS = (
+    option("calibration", Path, "Text, or .jsonl of `messages` or `text`, that GPTQ and mixed plans learn from."),
+    option(
+        "evaluation", list[Path], "Text to measure on; may be repeated. Otherwise a fifth of the other."
+    ),
+    option("windows", int, "Windows of the calibration; of each evaluation a quarter of it.", default=_WINDOWS),
+    option("length", int, "Tokens of a window.", default=_LENGTH),
+)
+PLAN_OPTIONS = (
+    option("to", str, "int8, int4, or mixed: bits chosen for each matrix.", default="int4"),
+    option("method", str, "gptq, or rtn: round to nearest.", default="gptq"),
+    option("group_size", int, "Inputs that share a scale in int4: 32, 64, 128.", default=64),
+    option(
+        "symmetric",
+        bool,
+        "Codes around zero, which is all that transformers loads; otherwise so but for mixed.",
+        "--symmetric/--asymmetric",
+    ),
+    option("target_bits", float, "Bits a weight at most, on average over all weights; 5.2 for mixed alone."),
+    option("max_kl", float, "KL from the source at most, in nats a token."),
+)
+
+
+@with_options(texts=TEXT_OPTIONS, plan=PLAN_OPTIONS)
+def quantize(
+    ctx: typer.Context,
+    model: Annotated[str, typer.Argument(help="As for --model elsewhere.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write (compressed-tensors), or a file NAME.gguf.")],
+    as_json: AsJson = False,
+    *,
+    texts: Settings,
+    plan: Settings,
+) -> None:
+    """Write a model in fewer bits, and say what that cost: perplexity, KL and agreement with the source."""
+    from pagoda.models.quantise.running import Quantiser
+    from pagoda.models.quantise.streamed import StreamedNetwork
+
+    terminal: Terminal = ctx.obj
+    request = _request(out, plan)
+    checkpoint = opened(resolve_model(BUILTIN_MODEL if model == "builtin" else model))
+    config, windows = _config_and_texts(checkpoint, **texts)
+    _check_output(out, config, checkpoint)
+    work = out.with_name(f"{out.name}{_WORK}")
+    with _progress(terminal) as told:
+        try:
+            quantised = Quantiser(StreamedNetwork(checkpoint, config), checkpoint, windows, work).run(request, told)
+        except KeyboardInterrupt:
+            terminal.note(f"what is done is kept in {work}: the same command goes on from there")
+            raise
+    facts = _written(quantised, request, checkpoint, config, out)
+    shutil.rmtree(work, ignore_errors=True)
+    _tell(terminal, facts, out, as_json=as_json)
+
+
+def _request(out: Path, plan: Settings) -> QuantisationRequest:
+    from pagoda.models.quantise.running import GGUF, MIXED, Bounds, QuantisationRequest
+
+    bounds = Bounds(plan.pop("target_bits", None), plan.pop("max_kl", None))
+    layout = {"layout": GGUF} if out.suffix == SUFFIX else {}
+    settings = {"to": "int4", "symmetric": plan.get("to") != MIXED, **plan, **layout}
+    return QuantisationRequest(**settings, bounds=bounds)
+
+
+def _config_and_texts(
+    checkpoint: Checkpoint,
+    calibration: Path | None = None,
+    evaluation: Sequence[Path] = (),
+    windows: int = _WINDOWS,
+    length: int = _LENGTH,
+) -> tuple[ModelConfig, Texts]:
+    from pagoda.models.checkpoint.loading import load_config, load_tokenizer
+    from pagoda.models.quantise.running import texts_of
+    from pagoda.models.quantise.texts import read_windows
+
+    config = load_config(checkpoint)
+    if length > config.max_position_embeddings:
+        raise ConfigError(f"length={length}, but the model's context holds {config.max_position_embeddings} tokens")
+    if calibration is None and not evaluation:
+        return config, texts_of(None, {}, length)
+    tokenizer = load_tokenizer(checkpoint)
+    measured = {path.name: read_windows(path, tokenizer, max(1, windows // 4), length) for path in evaluation}
+    calibrating = None if calibration is None else read_windows(calibration, tokenizer, windows, length)
+    return config, texts_of(calibrating, measured, length)
+
+
+def _check_output(out: Path, config: ModelConfig, checkpoint: Checkpoint) -> None:
+    """Before the work begins: what could not be written at its end."""
+    from pagoda.models.checkpoint.quantised_saving import check_writable
+
+    if out.exists() and (out.is_file() or any(out.iterdir())):
+        raise ConfigError(f"{out} exists already: give a name that does not")
+    if out.suffix != SUFFIX:
+        check_writable(config)
+    elif not isinstance(checkpoint, GGUFFile):
+        raise ConfigError(f"{out} can be written from a GGUF file only, whose tokenizer it keeps: name a folder")
+
+
+def _written(
+    quantised: Quantised, request: QuantisationRequest, checkpoint: Checkpoint, config: ModelConfig, out: Path
+) -> dict[str, Any]:
+    from pagoda.models.quantise.report import facts_of, write_report
+
+    job, directory = quantised.job, out
+    if isinstance(checkpoint, GGUFFile) and out.suffix == SUFFIX:
+        from pagoda.models.checkpoint.gguf_saving import save_gguf
+        from pagoda.models.gguf.block_encoding import type_for
+
+        types = {name: type_for(each.bits, each.group_size, each.symmetric) for name, each in job.coded_tensors.items()}
+        out.parent.mkdir(parents=True, exist_ok=True)
+        save_gguf(checkpoint, config, types, job.codes_of, out)
+        directory = out.with_name(f"{out.stem}-report")
+        directory.mkdir(exist_ok=True)
+    else:
+        from pagoda.models.checkpoint.quantised_saving import copy_beside, save_compressed_tensors
+
+        save_compressed_tensors(job.tensors(packed_head=request.packs_head), config, out)
+        copy_beside(checkpoint, out)
+    facts = facts_of(quantised.outcome, quantised.size, {"to": request.to, "method": request.method})
+    write_report(directory, facts)
+    return facts
+
+
+def _tell(terminal: Terminal, facts: Mapping[str, Any], out: Path, *, as_json: bool) -> None:
+    if as_json:
+        terminal.result(json.dumps({**facts, "out": str(out)}, indent=2))
+        return
+    schemes = ", ".join(f"{count} matrices of {scheme}" for scheme, count in facts["schemes"].items())
+    terminal.result(
+        f"{out}: {facts['num_bytes'] / 1e6:,.1f} MB of weights, {facts['bits_per_weight']:.2f} bits each on average "
+        f"({schemes}; head: {facts['head']})"
+    )
+    if facts["quality"]:
+        terminal.out.print(_quality_table(facts["quality"]))
+    terminal.note(f"try it: {program()} chat --model {out}")
+
+
+def _quality_table(quality: Mapping[str, Mapping[str, float]]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("text", "tokens", "perplexity of the source", "of the copy", "change", "KL", "same likeliest token"):
+        table.add_column(column, justify="left" if column == "text" else "right")
+    for name, found in quality.items():
+        table.add_row(
+            name,
+            f"{found['num_tokens']:,}",
+            f"{found['source_perplexity']:.3f}",
+            f"{found['perplexity']:.3f}",
+            f"{found['perplexity_change']:+.2%}",
+            f"{found['kl']:.4f}",
+            f"{found['top1_agreement']:.1%}",
+        )
+    return table
+
+
+@contextmanager
+def _progress(terminal: Terminal) -> Iterator[Told]:
+    """A bar for a person, a line now and then for a log."""
+    if not terminal.err.is_terminal:
+        yield _Lines(terminal)
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=terminal.err) as bar:
+        tasks = {}
+
+        def told(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(_STAGES[stage])
+            bar.update(tasks[stage], completed=done, total=total)
+
+        yield told
+
+
+class _Lines:
+    """A line every few seconds."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal, self._told = terminal, time.monotonic()
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self._told >= _SECONDS_BETWEEN_LINES or done == total:
+            self._told = now
+            self._terminal.note(f"{_STAGES[stage]}: {done} of {total}")

@@ -1,0 +1,47 @@
+"""Grouped codes of one layer in one file, so that an interrupted quantisation goes on where it stopped.
+
+Beside the token's path, under `job`. Each matrix is a few tensors, NAME and the part; what is no tensor stands in the
+file's metadata.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from pagoda.kernels.grouped_codes import GroupedCodes, TwoLevel
+from pagoda.models.checkpoint.saving import write_whole
+
+
+def write_codes(path: Path, codes: Mapping[str, GroupedCodes], facts: Mapping[str, float]) -> None:
+    """`facts`: numbers that go with them."""
+    tensors: dict[str, torch.Tensor] = {}
+    described = {}
+    for name, found in codes.items():
+        assert isinstance(found.scales, torch.Tensor)
+        tensors[f"{name}:codes"] = found.codes.contiguous()
+        tensors[f"{name}:scales"] = found.scales.contiguous()
+        if isinstance(found.shifts, TwoLevel):
+            tensors[f"{name}:zeros"] = found.shifts.codes.contiguous()
+        described[name] = {"bits": found.bits, "group_size": found.group_size, "zero": found.zero}
+    metadata = {"matrices": json.dumps(described), "facts": json.dumps(dict(facts))}
+    write_whole(path, lambda file: save_file(tensors, file, metadata=metadata))
+
+
+def read_codes(path: Path) -> tuple[dict[str, GroupedCodes], dict[str, float]]:
+    """What `write_codes` wrote."""
+    codes: dict[str, GroupedCodes] = {}
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+        there = set(file.keys())
+        for name, described in json.loads(metadata["matrices"]).items():
+            scales = file.get_tensor(f"{name}:scales")
+            zeros = f"{name}:zeros"
+            shifts = TwoLevel(file.get_tensor(zeros), scales) if zeros in there else None
+            codes[name] = GroupedCodes(file.get_tensor(f"{name}:codes"), scales=scales, shifts=shifts, **described)
+    return codes, json.loads(metadata["facts"])

@@ -1,0 +1,81 @@
+"""Texts that a model is calibrated and measured on, as windows of tokens.
+
+Beside the token's path, before a pass. A calibration should look like the model's use: conversations go through the
+model's own chat template, plain text goes as it is. Windows are spread evenly over the file, so that a few of them are
+not all from its first chapter.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pagoda.errors import ConfigError
+from pagoda.models.tokenizer.tokenizer import Tokenizer
+
+SEPARATOR = "<|endoftext|>"
+_CHARACTERS_OF_A_TOKEN = 16
+"""More than texts have on average: so much is read for a window, and what is over is cut off."""
+
+
+def read_windows(path: Path, tokenizer: Tokenizer, num_windows: int, length: int) -> torch.Tensor:
+    """`[num_windows, length]` of token ids, fewer rows where the file has fewer tokens.
+
+    path: plain text, in which `<|endoftext|>` separates documents, or `.jsonl` of objects with `messages` or `text`;
+        either also as `.gz`
+
+    Raises ConfigError for a file that is missing, not of these, or too short for one window.
+    """
+    text, is_chat = _text_of(path, tokenizer)
+    wanted = num_windows
+    while True:
+        windows = _windows(text, tokenizer, wanted, length, is_chat)
+        if len(windows) == wanted:
+            return torch.tensor(windows)
+        if wanted == 1:
+            raise ConfigError(f"{path} holds fewer than the {length} tokens of a window: give a longer text")
+        wanted = max(1, min(len(windows), wanted * 3 // 4))
+
+
+def _windows(text: str, tokenizer: Tokenizer, num_windows: int, length: int, is_chat: bool) -> list[list[int]]:
+    """So many windows at equal distances; those that come out too short are left out."""
+    distance = len(text) // num_windows
+    windows = []
+    for start in range(0, distance * num_windows, max(1, distance)):
+        piece = text[start : start + min(distance, length * _CHARACTERS_OF_A_TOKEN)]
+        tokens = tokenizer.encode(piece, add_special_tokens=not is_chat)
+        if len(tokens) >= length:
+            windows.append(tokens[:length])
+    return windows
+
+
+def _text_of(path: Path, tokenizer: Tokenizer) -> tuple[str, bool]:
+    """The whole text, and whether the chat template wrote it."""
+    try:
+        raw = path.read_bytes()
+        text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode()
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as text ({error}): give a UTF-8 text or .jsonl file") from error
+    if not path.name.removesuffix(".gz").endswith(".jsonl"):
+        return "\n\n".join(document.strip() for document in text.split(SEPARATOR)), False
+    lines = [
+        _of_line(path, number, line, tokenizer) for number, line in enumerate(text.splitlines(), 1) if line.strip()
+    ]
+    is_chat = any(chat for _, chat in lines)
+    return ("" if is_chat else "\n\n").join(line for line, _ in lines), is_chat
+
+
+def _of_line(path: Path, number: int, line: str, tokenizer: Tokenizer) -> tuple[str, bool]:
+    try:
+        entry: Any = json.loads(line)
+        if "messages" in entry:
+            return tokenizer.apply_chat_template(entry["messages"], add_generation_prompt=False), True
+        return str(entry["text"]), False
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{path}, line {number}: an object with `messages` or `text` is expected ({error!r:.100})"
+        ) from error

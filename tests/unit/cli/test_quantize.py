@@ -1,0 +1,110 @@
+"""`pagoda quantize`: what it writes and tells, what it refuses, and what it keeps when it is interrupted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from typer.testing import Result
+
+from pagoda import LLM, SamplingParams
+from pagoda.models.quantise.job import QuantisationJob
+
+LICENCE = Path(__file__).resolve().parents[3] / "LICENSE"
+SMALL = ("--calibration", LICENCE, "--windows", 10, "--length", 64)
+Quantise = Callable[..., Result]
+
+
+@pytest.fixture
+def quantise(invoke: Callable[..., Result]) -> Quantise:
+    """`quantise(*arguments)`: the command on the model that ships with pagoda."""
+    return lambda *arguments: invoke("quantize", "builtin", *map(str, arguments))
+
+
+def _facts(result: Result) -> dict[str, Any]:
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def test_a_folder_is_written_that_answers(quantise: Quantise, tmp_path: Path) -> None:
+    out = tmp_path / "small"
+    facts = _facts(quantise("--to", "int4", "--out", out, *SMALL, "--json"))
+    assert (facts["to"], facts["method"], list(facts["quality"])) == ("int4", "gptq", ["withheld"])
+    assert 0 < facts["quality"]["withheld"]["kl"] < 0.2
+    assert facts["schemes"] == {"4 bits, groups of 64, symmetric": 42}
+    assert len(facts["layer_drift"]) == 6
+    written = json.loads((out / "quantisation.json").read_text())
+    assert written == {key: value for key, value in facts.items() if key != "out"}
+    assert (out / "quantisation.svg").read_text().startswith("<?xml")
+    assert not out.with_name("small.quantising").exists()
+    llm = LLM(str(out), disable_log_stats=True, num_gpu_blocks_override=32)
+    (output,) = llm.generate(["Once upon a time"], SamplingParams(temperature=0, max_tokens=8), use_tqdm=False)
+    assert len(output.outputs[0].token_ids) == 8
+
+
+def test_rounding_needs_no_text_and_tells_no_quality(quantise: Quantise, tmp_path: Path) -> None:
+    facts = _facts(quantise("--to", "int8", "--method", "rtn", "--out", tmp_path / "o", "--json"))
+    assert facts["quality"] == {}
+    assert facts["bits_per_weight"] == pytest.approx(10.6, abs=0.2)  # its embedding is floats, and a third of it
+
+
+def test_a_mixed_plan_is_held_to_its_bits_and_told_in_words(quantise: Quantise, tmp_path: Path) -> None:
+    result = quantise("--to", "mixed", "--target-bits", 5, "--out", tmp_path / "o", *SMALL)
+    assert result.exit_code == 0, result.stderr
+    facts = json.loads((tmp_path / "o" / "quantisation.json").read_text())
+    assert 4.8 < facts["bits_per_weight"] <= 5
+    assert f"{facts['bits_per_weight']:.2f} bits each on average" in result.stdout
+    assert "what each matrix costs: 6 of 6" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--to", "int3", *SMALL), "to='int3' is not known: did you mean"),
+        (("--method", "awq", *SMALL), "method='awq' is not known"),
+        (("--group-size", 48, *SMALL), "groups of 48"),
+        ((), "needs a text: give --calibration FILE, or --method rtn"),
+        (("--method", "rtn", "--max-kl", 1), "max_kl is to be measured"),
+        (("--calibration", LICENCE, "--length", 4096), "the model's context holds 1024"),
+        (("--to", "mixed", "--target-bits", 3, *SMALL), "the smallest plan has 4."),
+        (("--max-kl", 1e-9, *SMALL), "max_kl=1e-09: nothing is written"),
+    ],
+)
+def test_what_cannot_be_is_refused(arguments: tuple[Any, ...], told: str, quantise: Quantise, tmp_path: Path) -> None:
+    result = quantise("--out", tmp_path / "out", *arguments)
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_there_is_not_written_over_and_a_gguf_comes_from_a_gguf(quantise: Quantise, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").write_text("")
+    assert "exists already" in quantise("--out", tmp_path / "out", *SMALL).stderr
+    assert "from a GGUF file only" in quantise("--out", tmp_path / "a.gguf", *SMALL).stderr
+
+
+def test_an_interrupt_says_that_the_work_is_kept(
+    quantise: Quantise, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep = QuantisationJob._keep
+    kept: list[int] = []
+
+    def interrupted(self: QuantisationJob, next_layer: int, streams: Any) -> None:
+        keep(self, next_layer, streams)
+        kept.append(next_layer)
+        if len(kept) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(QuantisationJob, "_keep", interrupted)
+    result = quantise("--out", tmp_path / "out", *SMALL)
+    assert result.exit_code == 130
+    assert "the same command goes on from there" in result.stderr
+    assert not (tmp_path / "out").exists()
+    assert _facts(quantise("--out", tmp_path / "out", *SMALL, "--json"))["layer_drift"]
+    assert kept == [1, 2, 3, 4, 5, 6]
+    assert torch.is_grad_enabled()
