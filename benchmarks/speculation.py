@@ -254,7 +254,8 @@ def main() -> None:
     else:
         least, most = map(int, arguments.lookup.split(","))
         wish |= {"method": "ngram", "prompt_lookup_min": least, "prompt_lookup_max": most}
-    llm = subject.load(arguments, disable_log_stats=True, max_model_len=2048, speculative_config=wish)
+    settings = {"max_model_len": 2048, "speculative_config": wish, "disable_log_stats": True}
+    llm = subject.load(arguments, enable_prefix_caching=bool(arguments.identical), **settings)
     (identical if arguments.identical else speeds)(Pair(llm), arguments)
     shown = re.sub(r"/\S*/", "", json.dumps(wish))
     print(f"{shown}; {subject.describe(llm)}; {where}")

@@ -83,9 +83,7 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
     if draft is not None:
         draft.check(config, tokenizer)
     worker = Worker.load(checkpoint, config, memory_plan, getattr(torch, dtype), device, kernels)
-    target = TargetModel(
-        worker=worker, config=config, memory_plan=memory_plan, dtype=getattr(torch, dtype), device=device
-    )
+    target = TargetModel(worker, config, memory_plan, getattr(torch, dtype))
     return EngineParts(
         args=args,
         path=path,

@@ -70,7 +70,7 @@ def _vocabulary(tokenizer: Tokenizer) -> dict[str, int]:
     return tokenizer.backend_tokenizer.get_vocab(with_added_tokens=True)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class TargetModel:
     """The model that is proposed for, as far as it is built."""
 
@@ -78,7 +78,6 @@ class TargetModel:
     config: ModelConfig
     memory_plan: MemoryPlan
     dtype: torch.dtype
-    device: torch.device
 
     def max_num_tokens(self, args: EngineArgs) -> int:
         """Of a sequence that is computed in one step, and fits into the KV cache."""
@@ -95,7 +94,7 @@ def build_speculator(args: EngineArgs, target: TargetModel, draft: DraftModel | 
     if draft is None:
         return Speculator(NgramProposer(*wish.lookup), Prices(step=step, most=wish.num_speculative_tokens))
     plan, kernels = target.memory_plan, target.worker.runner.kernels
-    worker = Worker.load(draft.checkpoint, draft.config, plan, target.dtype, target.device, kernels)
+    worker = Worker.load(draft.checkpoint, draft.config, plan, target.dtype, target.worker.runner.device, kernels)
     limits = DraftLimits(
         max_model_len=min(plan.max_model_len, draft.config.max_position_embeddings),
         max_num_batched_tokens=args.resolve_max_num_batched_tokens(plan.max_model_len),

@@ -69,8 +69,7 @@ class EngineCore:
 
         Where execution breaks off, be it by Ctrl-C, the exception goes on and no request has lost anything but time.
         """
-        max_prefill_tokens = None if self.pacer is None else self.pacer.max_prefill_tokens
-        plan = self.scheduler.schedule(max_prefill_tokens, self._proposals())
+        plan = self.scheduler.schedule(self._max_prefill_tokens(), self._proposals())
         if not plan.scheduled:
             return []
         began = self._clock()
@@ -80,6 +79,9 @@ class EngineCore:
             self.scheduler.revoke()
             raise
         return self._update(plan, output, began)
+
+    def _max_prefill_tokens(self) -> int | None:
+        return None if self.pacer is None else self.pacer.max_prefill_tokens
 
     def _proposals(self) -> Mapping[str, Sequence[int]]:
         """Tokens that may come next, by request id."""

@@ -16,7 +16,7 @@ from pagoda.engine.speculation.step_costs import StepCosts
 
 FIRST_RATE = 0.6
 """Of proposals that are right, before anything is known."""
-LEAST_GAIN = 1.02
+LEAST_GAIN = 1.03
 """More tokens a second than without proposals: less is not worth the risk that the estimate is."""
 
 

@@ -17,7 +17,7 @@ from pagoda.engine.speculation.gain import FIRST_RATE, AcceptanceRate, share
 from pagoda.engine.speculation.proposer import Proposer
 from pagoda.engine.speculation.step_costs import StepCosts
 
-_FADING, _WEIGHT = 0.98, 2.0
+_FADING, _WEIGHT = 0.98, 4.0
 """Of one request: what it showed 35 tokens ago counts half."""
 _FADING_OF_ALL, _WEIGHT_OF_ALL = 0.998, 8.0
 """Of all requests together, with which a new one begins."""
