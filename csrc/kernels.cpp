@@ -124,12 +124,11 @@ void Kernels::multiply_for_largest(const Rows& rows, const void* weight, int64_t
     Largest* largest = largest_.of<Largest>(panels * rows.rows);
     const Matrix matrix{weight, nullptr, outputs, nullptr, 0, nullptr, largest};
     multiply(rows, {&matrix, 1});
-    for (int64_t row = 0; row < rows.rows; ++row) {
-        Largest most = largest[row];
-        for (int64_t panel = 1; panel < panels; ++panel)
-            most.meet(largest[panel * rows.rows + row].value, largest[panel * rows.rows + row].index);
-        indices[row] = most.index;
+    for (int64_t panel = 1; panel < panels; ++panel) {  // as they lie, those of the first panel meet the others
+        const Largest* others = largest + panel * rows.rows;
+        for (int64_t row = 0; row < rows.rows; ++row) largest[row].meet(others[row].value, others[row].index);
     }
+    for (int64_t row = 0; row < rows.rows; ++row) indices[row] = largest[row].index;
 }
 
 void Kernels::pack(Rows& rows) {
