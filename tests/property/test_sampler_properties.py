@@ -121,6 +121,21 @@ def test_what_float32_decides_float64_decides_alike(
         assert host_picking.pick(logits, rows) == picked
 
 
+@settings(deadline=None, max_examples=50)
+@given(
+    count=st.sampled_from([1, 511, 512, 3000]),
+    scale=st.sampled_from([1e-40, 1.0, 1e30]),
+    odd=st.lists(st.sampled_from([0.0, -0.0, np.inf, -np.inf, np.nan]), max_size=3),
+    seed=st.integers(0, 1 << 40),
+)
+def test_order_is_that_of_a_stable_sort(count: int, scale: float, odd: list[float], seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    values = (generator.standard_normal(count).round(2) * scale).astype(np.float32)
+    for value in odd:
+        values[generator.random(count) < 0.2] = value
+    assert host_picking._descending(values).tolist() == np.argsort(-values, kind="stable").tolist()
+
+
 def test_float32_decides_most_draws() -> None:
     rows = [_row(SamplingParams(top_p=top_p), seed, 0) for seed in range(50) for top_p in (1.0, 0.9)]
     logits = (torch.randn(len(rows), 9000, generator=torch.Generator().manual_seed(0)) * 3).numpy()

@@ -10,7 +10,7 @@ of the likeliest. Imports no torch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -19,10 +19,15 @@ from pagoda.engine.sampling.seeds import uniform
 from pagoda.sampling_params import SamplingParams
 
 _NUM_LEADING = ((128, 1024), (1024, 4096))
-"""Candidates that top-k, top-p and min-p look at before they resort to sorting the whole vocabulary, and in how many
-groups of tokens these are looked for. Constants, so that the token depends on the row alone."""
+"""Candidates that top-k and min-p look at before they resort to sorting the whole vocabulary, and in how many groups of
+tokens these are looked for; top-p alone looks at the first of them. Constants, so that the token depends on the row
+alone."""
 _BLOCK = 64
 """Tokens whose weights are summed before they are added up one by one: only one block needs that."""
+_MANY = 512
+"""Values from which on it pays to make whole numbers of them to sort them."""
+_PLACE_SHIFT = 20
+"""What is left of a float32's bits: its exponent and three bits of its mantissa."""
 _ROUGH = 1e-5
 """By which share of all weights a sum of rough ones is off at most. An exponent x is off by 3 roundings of it, which is
 3 * 2**-24 * |x| of its weight, and the mean |x| is at most the vocabulary's logarithm, 14 for a million tokens: 2.5e-6.
@@ -96,14 +101,21 @@ def _draw_filtered(logits: np.ndarray, params: SamplingParams, chance: float) ->
     Each of them keeps a prefix of the tokens ordered by probability, so a few leading candidates nearly always decide.
     """
     mass = None if params.min_p or params.top_k else _Mass(logits, params.temperature)
-    for width, num_groups in _NUM_LEADING:
+    for ids in _candidates(logits, params.top_p, mass):
+        token_id = _draw_among(ids, logits, params, chance, mass)
+        if token_id is not None:
+            return token_id
+    raise AssertionError("all tokens decide")
+
+
+def _candidates(logits: np.ndarray, top_p: float, mass: _Mass | None) -> Iterator[np.ndarray]:
+    """Ids, ascending, of ever more of the likeliest tokens; in the end of all."""
+    for width, num_groups in _NUM_LEADING[: 2 if mass is None else 1]:
         if len(logits) >= 2 * num_groups:
-            token_id = _draw_among(_leading(logits, width, num_groups), logits, params, chance, mass)
-            if token_id is not None:
-                return token_id
-    token_id = _draw_among(np.arange(len(logits)), logits, params, chance, mass)
-    assert token_id is not None, "all tokens decide"
-    return token_id
+            yield _leading(logits, width, num_groups)
+    if mass is not None:
+        yield mass.nucleus(top_p)
+    yield np.arange(len(logits))
 
 
 class _Mass:
@@ -111,14 +123,28 @@ class _Mass:
 
     def __init__(self, logits: np.ndarray, temperature: float) -> None:
         self._logits, self._temperature, self._best = logits, temperature, logits.max()
-        rough = float(_rough_weights(logits, self._best, temperature).sum())
-        self.lower, self.upper = (1 - _ROUGH) * rough, (1 + _ROUGH) * rough
-        if not rough < np.inf:
+        self._rough = _rough_weights(logits, self._best, temperature)
+        sum_of_rough = float(self._rough.sum())
+        self.lower, self.upper = (1 - _ROUGH) * sum_of_rough, (1 + _ROUGH) * sum_of_rough
+        self._are_numbers = sum_of_rough < np.inf
+        if not self._are_numbers:
             self.settle()
 
     def settle(self) -> None:
         """Make the bounds one."""
         self.lower = self.upper = float(_weights(self._logits, self._best, self._temperature).sum())
+
+    def nucleus(self, top_p: float) -> np.ndarray:
+        """Ids, ascending, of the likeliest tokens that surely make up this share, and few more; equals among them all.
+
+        Weights are counted by their first bits, which are exponent and the beginning of the mantissa.
+        """
+        if not self._are_numbers:
+            return np.arange(len(self._logits))
+        places = self._rough.view(np.uint32) >> _PLACE_SHIFT
+        above = np.bincount(places, weights=self._rough)[::-1].cumsum()
+        lowest = len(above) - 1 - int(above.searchsorted((1 + 2 * _ROUGH) * top_p * self.upper))
+        return np.flatnonzero(self._logits >= self._logits[places >= max(lowest, 0)].min())
 
 
 def _leading(logits: np.ndarray, width: int, num_groups: int) -> np.ndarray:
@@ -141,7 +167,7 @@ def _draw_among(
     mass: of the vocabulary, of which top-p is a share where nothing else cuts; else it is one of what they left.
     """
     values = logits[ids]
-    order = np.argsort(-values, kind="stable")  # lower ids first among equals
+    order = _descending(values)
     weights = _weights(values[order], values[order[:1]], params.temperature)
     # Tokens without mass are no candidates: what masks leave of a vocabulary is then decided at the first look.
     likely = int(np.count_nonzero((weights >= params.min_p) & (weights > 0)))
@@ -162,6 +188,17 @@ def _draw_among(
     # an id comes that there is.
     place = int(cumulative[:kept].searchsorted(chance * cumulative[kept - 1], "right"))
     return int(ids[order[min(place, kept - 1)]])
+
+
+def _descending(values: np.ndarray) -> np.ndarray:
+    """`argsort(-values)` of float32, the lower ids first among equals; many are sorted faster as whole numbers."""
+    if len(values) < _MANY or np.isnan(values).any():
+        return np.argsort(-values, kind="stable")
+    bits = (0.0 - values).view(np.int32)  # of no negative zero
+    keys = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).astype(np.int64) << 32
+    keys |= np.arange(len(values))
+    keys.sort()
+    return keys & 0xFFFFFFFF
 
 
 def _num_in_nucleus(cumulative: np.ndarray, top_p: float, mass: _Mass) -> int:
