@@ -8,6 +8,7 @@
 #include "../simd.h"
 
 using pagoda::Attention;
+using pagoda::AttentionUnit;
 using pagoda::DEPTH_STEP;
 using pagoda::DType;
 using pagoda::Largest;
