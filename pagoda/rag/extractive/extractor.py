@@ -26,6 +26,7 @@ from pagoda.rag.extractive.english.alignment import load_alignment
 from pagoda.rag.extractive.english.reader import load_reader
 from pagoda.rag.extractive.ranker import FOLDER, decision_features
 from pagoda.rag.extractive.rankers import load_ranker
+from pagoda.rag.extractive.showing.attributes import lacks_value
 from pagoda.rag.extractive.showing.blocks import Beside, completed
 from pagoda.rag.extractive.showing.coverage import FIRST_HITS, Coverage, prose_share
 from pagoda.rag.extractive.showing.decision import (
@@ -244,7 +245,9 @@ class ExtractiveAnswerer:
             kind=showing.kind,
             places=tuple(places),
             confidence=probability,
-            abstained=probability < least or _asks_of_unknown(form, found[0].signs, coverage),
+            abstained=probability < least
+            or _asks_of_unknown(form, found[0].signs, coverage)
+            or lacks_value(question, [place.chunk.heading + place.chunk.text for place in places]),
         )
 
     def _also(self, form: Form, found: Sequence[Examined], hits: Sequence[Hit]) -> list[Place]:
