@@ -39,7 +39,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
 
-from pagoda.language import language_of
 from pagoda.rag.answer import Citation
 from pagoda.rag.documents.document import Document, Hit
 from pagoda.rag.embedding.embedder import load_embedder
@@ -49,12 +48,12 @@ from pagoda.rag.extractive.extractor import (
     TOO_LITTLE,
     ExtractiveAnswerer,
     ExtractiveSettings,
-    SpanReading,
     coverage_of,
     examined,
+    skimmed,
 )
 from pagoda.rag.extractive.ranker import FOLDER
-from pagoda.rag.extractive.showing.decision import WEIGHTS, Signs
+from pagoda.rag.extractive.showing.decision import OF_READER, WEIGHTS, Signs
 from pagoda.rag.pipeline import RAG
 from pagoda.rag.retrieval.lexical import Bm25Index
 from pagoda.rag.retrieval.retriever import Retriever
@@ -73,7 +72,7 @@ LATER = {"prose": 0.1, "manual": 1.0}
 answers; of manuals, which one does."""
 STRENGTH = 0.05
 """Inverse of the regularisation: half and twice as much change right and wrong of those left out by less than .004."""
-LEFT_OUT: dict[str, tuple[str, ...]] = {"en-manual": ("reader", "in_own_sentence")}
+LEFT_OUT: dict[str, tuple[str, ...]] = {"en-manual": OF_READER}
 """Signs that a group does not weigh. The English reader was trained on encyclopaedias: of manuals it says nothing that
 the other signs do not, and so no question over them has to be read for the decision."""
 THRESHOLDS = {
@@ -185,21 +184,15 @@ def _holds(answers: Sequence[str]) -> Holds:
     return lambda hit: any(answer in hit.text for answer in answers)
 
 
-def unread(question: str, hits: Sequence[Hit]) -> list[SpanReading]:
-    """The key sentence of each hit, as if a reader had found it and said nothing of it."""
-    coverage = coverage_of(question, hits)
-    found = []
-    for index, sentences in enumerate(coverage.sentences):
-        key = coverage.key_sentence(index)
-        start, end = sentences[key] if key >= 0 else (0, len(hits[index].text))
-        found.append(SpanReading(index, language_of(question), start, end, 0.0))
-    return found
-
-
 def read(asked: Asked, answerer: ExtractiveAnswerer, reads: bool = True) -> list[Row]:
     """The rows of a question."""
     hits = list(answerer.read_hits(asked.hits))
-    readings = answerer.readings(asked.question, hits) if reads else unread(asked.question, hits)
+    coverage = coverage_of(asked.question, hits)
+    found = [
+        answerer.read(asked.question, at, hit.chunk) if reads else skimmed(asked.question, coverage, at)
+        for at, hit in enumerate(hits)
+    ]
+    readings = [each for each in found if each is not None]
     return [
         Row(
             asked.set,
@@ -209,7 +202,7 @@ def read(asked: Asked, answerer: ExtractiveAnswerer, reads: bool = True) -> list
             asked.holds(hits[each.reading.hit_index]),
             asdict(each.signs),
         )
-        for each in examined(asked.question, hits, readings)
+        for each in examined(asked.question, hits, readings, coverage)
     ]
 
 

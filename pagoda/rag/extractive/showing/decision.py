@@ -28,6 +28,8 @@ Group = str
 PROSE_SHARE = 0.97
 """Of the sentences of all hits that were read, on average: where so many read alone, no list or table is near."""
 _MOST = 6.0
+OF_READER = ("reader", "in_own_sentence")
+"""The signs that take a reader."""
 USUAL_LIKENESS = 0.72
 """The mean of the first hits of English questions by the packaged MiniLM."""
 
@@ -133,6 +135,10 @@ class Decision:
     def certainty(self, group: Group, signs: Signs) -> float:
         """The same where it is known that something answers: whether its sentence or its words are enough."""
         return self._probability(self.alone.get(group, self.weights[group]), signs)
+
+    def asks_reader(self, group: Group) -> bool:
+        """Whether what a reader finds in a passage counts for the probability that it answers."""
+        return any(self.weights[group][name] for name in OF_READER)
 
     @staticmethod
     def _probability(weights: Mapping[str, float], signs: Signs) -> float:
