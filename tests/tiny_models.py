@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import transformers
 
+from pagoda.kernels.interface import Kernels
 from pagoda.kernels.reference.operations import ReferenceKernels
 from pagoda.layers.attention import DenseAttention
 from pagoda.models.checkpoint.loading import load_config, load_weights
@@ -61,8 +62,8 @@ def randomize(model: transformers.PreTrainedModel) -> None:
             parameter.copy_(start + 0.2 * noise if "norm" in name else 0.15 * noise)
 
 
-def load(directory: Path) -> LlamaForCausalLM:
-    ours = LlamaForCausalLM(load_config(directory), ReferenceKernels())
+def load(directory: Path, kernels: Kernels | None = None) -> LlamaForCausalLM:
+    ours = LlamaForCausalLM(load_config(directory), kernels or ReferenceKernels())
     load_weights(ours, directory)
     return ours
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 import transformers
 
-from pagoda.models.checkpoint.loading import load_config
+from pagoda.kernels.select import native_is_built, select_kernels
+from pagoda.models.checkpoint.loading import load_config, load_tokenizer
 from tiny_models import load, logits
 
 pytestmark = pytest.mark.real_model
@@ -33,6 +34,22 @@ def test_smollm2_has_the_weights_and_logits_of_transformers(smollm2: Path) -> No
         reference = theirs(torch.tensor([token_ids])).logits[0]
         difference = (logits(ours, token_ids) - reference).abs().max()
         assert difference < 1e-3 * reference.abs().max()
+
+
+@pytest.mark.skipif(not native_is_built(), reason="no compiler, no library")
+@pytest.mark.parametrize("model", ["smollm2", "qwen_coder"])
+@torch.no_grad()
+def test_codes_multiplied_as_they_lie_give_the_logits_of_widened_ones(
+    model: str, request: pytest.FixtureRequest
+) -> None:
+    file = request.getfixturevalue(model)
+    in_codes, widened = load(file, select_kernels("native")), load(file)
+    for prompt in PROMPTS:
+        token_ids = load_tokenizer(file).encode(prompt)
+        reference = logits(widened, token_ids)
+        difference = logits(in_codes, token_ids) - reference
+        assert difference.norm() < 1e-3 * reference.norm()
+        assert torch.equal((reference + difference).argmax(-1), reference.argmax(-1))
 
 
 def test_qwen_has_the_configuration_that_its_makers_published(qwen_coder: Path) -> None:
