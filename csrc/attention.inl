@@ -38,16 +38,17 @@ struct Keys {
     const int64_t* table;
     int64_t kv_head;
     int64_t first_key, num_keys;  // of the partition, as far as any token of the tile sees
+    int64_t first_block, cache_head;  // of which the table and the blocks tell: those of the request and the head, or 0 and 0
 
     static Keys of(const Attention& attention, const AttentionUnit& unit) {
         const int64_t first = unit.partition * PARTITION, seen = unit.tile->first_position + unit.tile->num_tokens - first;
         const int64_t* table = attention.tables + unit.tile->request * attention.table_stride;
-        return {attention, table, unit.kv_head, first, seen < PARTITION ? seen : PARTITION};
+        return {attention, table, unit.kv_head, first, seen < PARTITION ? seen : PARTITION, 0, unit.kv_head};
     }
 
     const Element* block(const void* cache, int64_t key) const {
-        return static_cast<const Element*>(cache) + table[key / attention.block_size] * attention.block_stride +
-               kv_head * attention.block_size * attention.head_dim;
+        return static_cast<const Element*>(cache) + table[key / attention.block_size - first_block] * attention.block_stride +
+               cache_head * attention.block_size * attention.head_dim;
     }
 
     // Asks for the block that holds `key`, where the partition has it.
@@ -251,21 +252,53 @@ static void score_all(const Part<Arithmetic>& part) {
     });
 }
 
+// The keys of `unit`, of a cache in bytes, as a cache of their own: blocks widened behind one another into `room`. local: what
+// is told of that cache.
+template <typename Arithmetic>
+static Keys<typename Arithmetic::Element> widened_keys(const Attention& attention, const AttentionUnit& unit, Attention& local,
+                                                       float* room) {
+    typedef typename Arithmetic::Element Element;
+    const int64_t head_dim = attention.head_dim, size = attention.block_size, stride = size * head_dim;
+    const auto there = Keys<Element>::of(attention, unit);
+    room += (64 - reinterpret_cast<uintptr_t>(room) % 64) / sizeof(float);  // to a line of the cache
+    auto* table = reinterpret_cast<int64_t*>(room);
+    auto* keys = reinterpret_cast<Element*>(room + 2 * PARTITION);
+    auto* values = reinterpret_cast<Element*>(room + 2 * PARTITION + PARTITION * head_dim);
+    const int64_t first_block = there.first_key / size, head = unit.kv_head * head_bytes(head_dim, size);
+    for (int64_t i = 0; i * size < there.num_keys; ++i) {
+        const int64_t block = there.table[first_block + i] * attention.block_stride + head;
+        widen_block<typename Arithmetic::Tensor>(static_cast<const char*>(attention.k_cache) + block, true, head_dim, size,
+                                                 keys + i * stride);
+        widen_block<typename Arithmetic::Tensor>(static_cast<const char*>(attention.v_cache) + block, false, head_dim, size,
+                                                 values + i * stride);
+        table[i] = i;
+    }
+    local = attention;
+    local.k_cache = keys;
+    local.v_cache = values;
+    local.block_stride = stride;
+    return {local, table, unit.kv_head, there.first_key, there.num_keys, first_block, 0};
+}
+
 template <typename Arithmetic>
 static void attend_of(const Attention& attention, const AttentionUnit& unit, const AttentionUnit* next_unit, float* partial,
                       float* scratch) {
     typedef Keys<typename Arithmetic::Element> KeysOf;
     const Tile& tile = *unit.tile;
     const int64_t head_dim = attention.head_dim, rows = tile.num_tokens * attention.group, partial_stride = 2 + head_dim;
-    float* query = scratch + rows * SCORES_STRIDE;
-    const KeysOf keys = KeysOf::of(attention, unit), next = KeysOf::of(attention, next_unit ? *next_unit : unit);
+    float *query = scratch + rows * SCORES_STRIDE, *gathered = query + rows * head_dim;
+    Attention local;
+    const KeysOf keys = attention.in_bytes ? widened_keys<Arithmetic>(attention, unit, local, gathered + 4 * head_dim * 16)
+                                           : KeysOf::of(attention, unit);
+    const bool asks = next_unit && !attention.in_bytes;
+    const KeysOf next = KeysOf::of(attention, asks ? *next_unit : unit);
     const Part<Arithmetic> part{keys,
                                 rows,
                                 reinterpret_cast<typename Arithmetic::Input*>(query),
                                 scratch,
-                                reinterpret_cast<typename Arithmetic::Element*>(query + rows * head_dim),
+                                reinterpret_cast<typename Arithmetic::Element*>(gathered),
                                 tile.num_tokens == 1,
-                                next_unit ? &next : nullptr};
+                                asks ? &next : nullptr};
     pack_queries(part, tile);
     score_all(part);
     weigh_rows(part, tile, partial, partial_stride);

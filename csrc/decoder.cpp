@@ -52,10 +52,11 @@ void Decoder::attend(const DecoderLayer& layer, void* hidden, int64_t rows, cons
     char* v_cache = k_cache + step.value_bytes;
     kernels_.place_tokens({q, q, stride, stride, num_heads, head_dim}, layer.q_norm,
                           {k, k, stride, stride, num_kv_heads, head_dim}, layer.k_norm, eps, rotation, v,
-                          {k_cache, v_cache, step.block_stride}, rows, plan, dtype);
+                          {k_cache, v_cache, step.block_stride, step.in_bytes}, rows, plan, dtype);
     Attention attention{};
     attention.query = q;
     attention.query_stride = stride;
+    attention.in_bytes = step.in_bytes;
     attention.k_cache = k_cache;
     attention.v_cache = v_cache;
     attention.block_stride = step.block_stride;

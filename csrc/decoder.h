@@ -40,6 +40,7 @@ struct Step {
     std::vector<Rotation> rotations;
     char* cache;  // keys of the first layer; layers, and values behind keys, so many bytes further
     int64_t layer_bytes, value_bytes, block_stride;
+    bool in_bytes;  // the cache
 };
 
 class Decoder {

@@ -184,9 +184,10 @@ void Kernels::store_row(const void* key, const void* value, const Cache& cache, 
                         const AttentionPlan& plan, DType dtype) {
     const int64_t slot = plan.slots[row];
     if (slot < 0) return;
-    const int64_t block = slot / plan.block_size * cache.block_stride;
-    ops_->store_kv(key, value, at(cache.k, block, dtype), at(cache.v, block, dtype), slot % plan.block_size, kv_heads, head_dim,
-                   plan.block_size, dtype);
+    const int64_t block = slot / plan.block_size * cache.block_stride * (cache.in_bytes ? 1 : element_bytes(dtype));
+    const auto store = cache.in_bytes ? ops_->store_kv_bytes : ops_->store_kv;
+    store(key, value, static_cast<char*>(cache.k) + block, static_cast<char*>(cache.v) + block, slot % plan.block_size, kv_heads,
+          head_dim, plan.block_size, dtype);
 }
 
 void Kernels::place_heads(const Heads& heads, const void* gain, float eps, const Rotation& rotation, int64_t rows,
@@ -227,7 +228,8 @@ void Kernels::attend(Attention attention, const AttentionPlan& plan) {
     const int64_t item_floats = plan.most_rows * (2 + head_dim);
     float* partials = partials_.of<float>(plan.num_items * kv_heads * item_floats);
     // Scores, queries, four strips of keys; see `attention.inl`.
-    const int64_t scratch = plan.most_rows * (SCORES_STRIDE + head_dim) + 4 * head_dim * 16;
+    const int64_t widened = attention.in_bytes ? 2 * PARTITION * (head_dim + 1) + 16 : 0;  // keys, values, and where their blocks are
+    const int64_t scratch = plan.most_rows * (SCORES_STRIDE + head_dim) + 4 * head_dim * 16 + widened;
     for (auto& each : scratch_) each.of<float>(scratch);
     // Partitions of a KV head lie behind one another, so that `combine` walks them with one stride.
     const auto result = [&](int64_t item, int64_t head) { return partials + (item * kv_heads + head) * item_floats; };

@@ -61,6 +61,7 @@ struct Table {
 struct Cache {
     void *k, *v;
     int64_t block_stride;
+    bool in_bytes;
 };
 
 class Kernels {

@@ -85,8 +85,8 @@ std::unique_ptr<CodeFormat> made_format(int lie, int scale, int shift, int64_t g
 void forward(Decoder& decoder, Address token_ids, Address positions, int64_t rows,
              const std::vector<const AttentionPlan*>& plans,
              const std::vector<std::tuple<Address, Address, int64_t>>& rotations, Address cache, int64_t layer_bytes,
-             int64_t value_bytes, int64_t block_stride, Address hidden) {
-    Step step{{at<const int64_t>(token_ids), size_t(rows)}, plans, {}, at<char>(cache), layer_bytes, value_bytes, block_stride};
+             int64_t value_bytes, int64_t block_stride, bool in_bytes, Address hidden) {
+    Step step{{at<const int64_t>(token_ids), size_t(rows)}, plans, {}, at<char>(cache), layer_bytes, value_bytes, block_stride, in_bytes};
     for (const auto& [cosine, sine, rotary_dim] : rotations)
         step.rotations.push_back({at<float>(cosine), at<float>(sine), rotary_dim, at<const int64_t>(positions)});
     decoder.forward(step, at(hidden));
@@ -175,8 +175,8 @@ NB_MODULE(library, module) {
             "store_kv",
             [](Kernels& kernels, Address key, Address value, int64_t key_stride, int64_t value_stride, Address k_cache,
                Address v_cache, int64_t block_stride, int64_t kv_heads, int64_t head_dim, const AttentionPlan& plan,
-               int dtype) {
-                kernels.store_kv(at(key), at(value), key_stride, value_stride, {at(k_cache), at(v_cache), block_stride},
+               int dtype, bool in_bytes) {
+                kernels.store_kv(at(key), at(value), key_stride, value_stride, {at(k_cache), at(v_cache), block_stride, in_bytes},
                                  kv_heads, head_dim, plan, dtype_of(dtype));
             },
             nb::call_guard<nb::gil_scoped_release>())
@@ -184,8 +184,9 @@ NB_MODULE(library, module) {
             "attend",
             [](Kernels& kernels, Address query, int64_t query_stride, Address k_cache, Address v_cache, int64_t block_stride,
                Address output, int64_t output_stride, int64_t kv_heads, int64_t group, int64_t head_dim, float scale,
-               float softcap, const AttentionPlan& plan, int dtype) {
+               float softcap, const AttentionPlan& plan, int dtype, bool in_bytes) {
                 Attention attention{};
+                attention.in_bytes = in_bytes;
                 attention.query = at(query);
                 attention.query_stride = query_stride;
                 attention.k_cache = at(k_cache);

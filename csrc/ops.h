@@ -26,6 +26,9 @@ constexpr int64_t PARTITION = 512;
 // Floats from one row of scores to the next: rows that were a power of two apart would share their places in the cache.
 constexpr int64_t SCORES_STRIDE = PARTITION + 16;
 
+// Bytes behind each token's whole numbers of one head, in a cache in bytes: their scale, a bf16.
+constexpr int64_t SCALE_BYTES = 2;
+
 constexpr int64_t element_bytes(DType dtype) { return dtype == DType::BF16 ? 2 : 4; }
 
 // What is multiplied: `x [rows, depth]`, rows x_stride apart.
@@ -92,6 +95,7 @@ struct Attention {
     int64_t window;  // positions that a token sees, itself included; a very large number for all
     float scale, softcap;  // 0: no softcap
     DType dtype;
+    bool in_bytes;  // keys and values are whole numbers with scales: see `kv_bytes.inl`
 };
 
 // Up to MAX_TILE_TOKENS neighbouring tokens of one request, whose keys are read once.
@@ -136,6 +140,9 @@ struct Ops {
     // One token: key and value [kv_heads, head_dim] into the slot of a block.
     void (*store_kv)(const void* key, const void* value, void* k_block, void* v_block, int64_t offset, int64_t kv_heads,
                      int64_t head_dim, int64_t block_size, DType dtype);
+    // The same into a cache in bytes.
+    void (*store_kv_bytes)(const void* key, const void* value, void* k_block, void* v_block, int64_t offset, int64_t kv_heads,
+                           int64_t head_dim, int64_t block_size, DType dtype);
 
     // The partial result of one unit: for each token and head of the group the largest score, the sum of exponentials and
     // the weighted values, [2 + head_dim] floats each, to `partial`. next: the unit that this thread attends afterwards, or

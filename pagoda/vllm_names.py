@@ -114,7 +114,6 @@ ENGINE_SETTINGS = NameTable(
             "how weights are stored is told by config.json, and quantization=int8 or int4 rounds floats: leave it out",
             "quantization_config",
         ),
-        **_refuse("keys and values have the weights' dtype: leave it out", kv_cache_dtype="auto"),
         **_refuse("keys and values have the weights' dtype: leave it out", "kv_cache_dtype_skip_layers"),
         **_refuse("weights and blocks stay on the device: leave it out", "cpu_offload_gb offload_group_size"),
         **_refuse("blocks stay on the device: leave it out", "kv_offloading_size"),

@@ -16,6 +16,7 @@ using pagoda::Matrix;
 using pagoda::PANEL;
 using pagoda::PARTITION;
 using pagoda::Rows;
+using pagoda::SCALE_BYTES;
 using pagoda::SCORES_STRIDE;
 using pagoda::Tile;
 
@@ -27,6 +28,8 @@ using pagoda::Tile;
 
 #include "../elementwise.inl"
 
+#include "../kv_bytes.inl"
+
 #include "../attention.inl"
 
 namespace PAGODA_ISA {
@@ -34,7 +37,7 @@ namespace PAGODA_ISA {
 static const pagoda::Ops OPS = {
     PAGODA_ISA_NAME, TILE_ROWS,       tile_bytes,     pack_rows,      multiply_panels,
     CODE_ROWS,       code_tile_bytes, pack_code_row, multiply_codes, rms_norm,
-    silu_and_mul,    rotate,          store_kv,       attend,         combine,
+    silu_and_mul,    rotate,          store_kv,       store_kv_bytes, attend,         combine,
 };
 
 }  // namespace PAGODA_ISA

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
 
+from pagoda.engine.execution.memory_plan import KV_CACHE_DTYPES
 from pagoda.engine.speculative_config import SpeculativeConfig
 from pagoda.errors import ConfigError, InvalidParameterError, nearest
 from pagoda.models.checkpoint.hub import public_name
@@ -53,6 +54,7 @@ _RULES: dict[str, Rule] = {
     "override_generation_config": instance_of(dict, "a dict of generation_config.json's keys"),
     "hf_overrides": instance_of(dict, "a dict of config.json's keys"),
     "quantization": optional(Rule(lambda value: value in QUANTIZATIONS, f"one of {', '.join(QUANTIZATIONS)}")),
+    "kv_cache_dtype": Rule(lambda value: value in KV_CACHE_DTYPES, f"one of {', '.join(KV_CACHE_DTYPES)}"),
     "device": STRING,
     "kernels": STRING,
     "max_model_len": optional(whole_number(1)),
@@ -117,6 +119,8 @@ class EngineArgs:
     dtype: of weights and KV cache; "auto" is the checkpoint's, or float32 on a CPU without bf16 hardware
     quantization: "int8" or "int4" rounds a checkpoint of floats while it is loaded; the name of the method that it was
         quantised by says what is so anyway; None takes it as it is
+    kv_cache_dtype: "int8" keeps keys and values in bytes with a scale for every token and head, half of the memory of
+        16 bits; "auto" in the dtype of the weights
     device: "auto", "cpu" or "cuda"
     kernels: "auto" or the name of an implementation
     max_model_len: tokens of the longest sequence; None is the checkpoint's limit
@@ -155,6 +159,7 @@ class EngineArgs:
     override_generation_config: dict[str, Any] = field(default_factory=dict)
     dtype: str = "auto"
     quantization: str | None = None
+    kv_cache_dtype: str = "auto"
     device: str = "auto"
     kernels: str = "auto"
     max_model_len: int | None = None

@@ -153,6 +153,7 @@ def plan_for(
         max_num_seqs=args.max_num_seqs,
         block_size=args.block_size,
         num_blocks=args.num_gpu_blocks_override,
+        kv_cache_dtype=args.kv_cache_dtype,
         draft=None if draft is None else draft.config,
     )
 

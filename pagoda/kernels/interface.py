@@ -141,7 +141,8 @@ class Decoder(Protocol):
 class Kernels(Protocol):
     """One implementation of every operation. All are pure but `store_kv` and `copy_blocks`.
 
-    Caches are `[num_blocks, kv_heads, block_size, head_dim]`, for keys and values each. The rows of a step come in
+    Caches are `[num_blocks, kv_heads, block_size, head_dim]`, for keys and values each; in int8 they are
+    `[..., head_dim + SCALE_BYTES]`, as `kv_codes` says. The rows of a step come in
     multiples of `row_multiple`: the runner pads, and what comes back for the padding is thrown away. `keeps_codes` is
     whether `pack_codes` keeps a matrix in its few bits.
     """

@@ -12,10 +12,14 @@ import mmap
 import torch
 
 from pagoda.kernels.interface import Kernels
+from pagoda.kernels.kv_codes import SCALE_BYTES
 
 
 class KVCache:
-    """One allocation `[num_layers, 2, num_blocks, num_kv_heads, block_size, head_dim]`; index 1 is K or V."""
+    """One allocation `[num_layers, 2, num_blocks, num_kv_heads, block_size, head_dim]`; index 1 is K or V.
+
+    dtype: the model's, or int8 for bytes with their scales behind them (`kernels/kv_codes`)
+    """
 
     def __init__(
         self,
@@ -29,7 +33,8 @@ class KVCache:
         block_size: int,
     ) -> None:
         # A head's keys of one block lie together: attention reads them as one matrix [block_size, head_dim].
-        shape = (num_layers, 2, num_blocks, num_kv_heads, block_size, head_dim)
+        width = head_dim + SCALE_BYTES if dtype == torch.int8 else head_dim
+        shape = (num_layers, 2, num_blocks, num_kv_heads, block_size, width)
         self.tensor = _zeros(shape, dtype, device)
         self.block_size = block_size
         self.num_kv_heads = num_kv_heads

@@ -16,6 +16,7 @@ from typing import Any
 
 from pagoda.errors import CheckpointError, nearest
 from pagoda.kernels.activations import ACTIVATIONS
+from pagoda.kernels.kv_codes import SCALE_BYTES
 from pagoda.layers.norm_kinds import NORM_KINDS
 from pagoda.layers.rope_scaling import Rope
 from pagoda.models.coded_weights import ALL_FLOATS, CodedWeights
@@ -351,8 +352,9 @@ class ModelConfig:
         return self.coded.num_bytes + (self.num_parameters - self.coded.num_weights) * dtype_bytes
 
     def kv_bytes_per_token(self, dtype_bytes: int) -> int:
-        """Bytes of KV cache that one token takes over all layers."""
-        return 2 * self.num_hidden_layers * self.num_key_value_heads * self.head_dim * dtype_bytes
+        """Bytes of KV cache that one token takes over all layers; of 1 byte, with the scale that goes with it."""
+        of_head = self.head_dim * dtype_bytes + (SCALE_BYTES if dtype_bytes == 1 else 0)
+        return 2 * self.num_hidden_layers * self.num_key_value_heads * of_head
 
 
 _OUR_OWN = (

@@ -172,6 +172,7 @@ ENGINE_OPTIONS = _group(
         ("revision", str, "Branch, tag or commit on the hub."),
         ("dtype", str, "Of weights and KV cache: auto, float32, bfloat16, float16."),
         ("quantization", str, "Round floats while they are loaded: int8 or int4."),
+        ("kv_cache_dtype", str, "int8 keeps keys and values in half of 16 bits' memory; auto: as the weights."),
         ("device", str, "auto, cpu or cuda."),
         ("kernels", str, "Implementation of the tensor operations."),
         ("max_model_len", int, "Tokens of the longest sequence; the checkpoint's limit if left out."),

@@ -12,6 +12,8 @@ from pagoda.errors import InsufficientMemoryError
 from pagoda.models.config import ModelConfig
 
 DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+KV_CACHE_DTYPES = ("auto", "int8")
+"""As the weights' floats, or whole numbers of one byte with their scales."""
 GIB = 1 << 30
 _REMEDY = "raise the budget (kv_cache_memory_fraction on CPU, gpu_memory_utilization on GPU) or take a smaller model"
 
@@ -25,6 +27,7 @@ class MemoryPlan:
     block_size: int
     num_blocks: int
     max_model_len: int
+    kv_cache_dtype: str = "auto"
 
     @property
     def num_tokens(self) -> int:
@@ -50,17 +53,20 @@ def plan_memory(
     block_size: int,
     kv_cache_bytes: int | None = None,
     num_blocks: int | None = None,
+    kv_cache_dtype: str = "auto",
     draft: ModelConfig | None = None,
 ) -> MemoryPlan:
     """Divide `budget_bytes` into weights and as many KV blocks as are left, or as can ever be used.
 
+    kv_cache_dtype: one of KV_CACHE_DTYPES
     draft: a model that proposes tokens; its weights count to the weights, and its keys and values to each block.
     `kv_cache_bytes` sets the cache's share instead, `num_blocks` its size. Raises InsufficientMemoryError where
     the weights, the blocks that were asked for, or those of one longest request do not fit.
     """
     models = [config] if draft is None else [config, draft]
     weight_bytes = sum(model.weight_bytes(DTYPE_BYTES[dtype]) for model in models)
-    kv_bytes = sum(model.kv_bytes_per_token(DTYPE_BYTES[dtype]) for model in models)
+    number_bytes = 1 if kv_cache_dtype == "int8" else DTYPE_BYTES[dtype]
+    kv_bytes = sum(model.kv_bytes_per_token(number_bytes) for model in models)
     blocks_of_one = -(-max_model_len // block_size)
     left = budget_bytes - weight_bytes
     if left <= 0:
@@ -83,4 +89,4 @@ def plan_memory(
             f"the KV cache would hold {chosen * block_size} tokens, but max_model_len is {max_model_len}: "
             f"lower max_model_len, or {_REMEDY}"
         )
-    return MemoryPlan(weight_bytes, kv_bytes, block_size, chosen, max_model_len)
+    return MemoryPlan(weight_bytes, kv_bytes, block_size, chosen, max_model_len, kv_cache_dtype)

@@ -63,7 +63,7 @@ class Worker:
             num_blocks=plan.num_blocks,
             num_kv_heads=config.num_key_value_heads,
             head_dim=config.head_dim,
-            dtype=dtype,
+            dtype=torch.int8 if plan.kv_cache_dtype == "int8" else dtype,
             device=device,
             block_size=plan.block_size,
         )

@@ -73,6 +73,7 @@ class NativeDecoder:
             layer_stride * size,
             value_stride * size,
             block_stride,
+            kv_cache.dtype == torch.int8,
             hidden_states.data_ptr(),
         )
         return hidden_states

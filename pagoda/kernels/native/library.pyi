@@ -104,6 +104,7 @@ class Kernels:
         head_dim: int,
         plan: AttentionPlan,
         dtype: int,
+        in_bytes: bool,
     ) -> None: ...
     def attend(
         self,
@@ -121,6 +122,7 @@ class Kernels:
         softcap: float,
         plan: AttentionPlan,
         dtype: int,
+        in_bytes: bool,
     ) -> None: ...
 
 _Linear = tuple[int, int, int, int]
@@ -148,5 +150,6 @@ class Decoder:
         layer_bytes: int,
         value_bytes: int,
         block_stride: int,
+        in_bytes: bool,
         hidden: int,
     ) -> None: ...

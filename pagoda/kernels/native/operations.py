@@ -148,7 +148,10 @@ class NativeKernels(ReferenceKernels):
         v_cache: torch.Tensor,
         plan: StepPlan,
     ) -> None:
-        key, value = _heads(key.to(k_cache.dtype)), _heads(value.to(v_cache.dtype))
+        in_bytes = k_cache.dtype == torch.int8
+        if not in_bytes:
+            key, value = key.to(k_cache.dtype), value.to(v_cache.dtype)
+        key, value = _heads(key), _heads(value)
         self._library.store_kv(
             key.data_ptr(),
             value.data_ptr(),
@@ -161,6 +164,7 @@ class NativeKernels(ReferenceKernels):
             key.shape[2],
             plan,
             dtype_number(key.dtype),
+            in_bytes,
         )
 
     def paged_attention(
@@ -188,6 +192,7 @@ class NativeKernels(ReferenceKernels):
             scores.softcap or 0.0,
             plan,
             dtype_number(query.dtype),
+            k_cache.dtype == torch.int8,
         )
         return output
 

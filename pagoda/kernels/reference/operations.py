@@ -16,6 +16,7 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional as F
 
+from pagoda.kernels import kv_codes
 from pagoda.kernels.activations import ACTIVATIONS
 from pagoda.kernels.grouped_codes import GroupedCodes
 from pagoda.kernels.interface import (
@@ -131,8 +132,9 @@ class ReferenceKernels:
         # must not reach the block's next owner.
         value = torch.nan_to_num(value[: plan.num_real_rows])  # padding has no slot
         # Blocks, heads and offsets flattened into rows of head_dim: one index per token and head, from the plan.
-        k_cache.flatten(0, 2).index_copy_(0, plan.store_rows, key[: plan.num_real_rows].flatten(0, 1).to(k_cache.dtype))
-        v_cache.flatten(0, 2).index_copy_(0, plan.store_rows, value.flatten(0, 1).to(v_cache.dtype))
+        for cache, x in ((k_cache, key[: plan.num_real_rows]), (v_cache, value)):
+            stored = kv_codes.to_codes(x) if cache.dtype == torch.int8 else x.to(cache.dtype)
+            cache.flatten(0, 2).index_copy_(0, plan.store_rows, stored.flatten(0, 1))
 
     def copy_blocks(self, cache: torch.Tensor, pairs: torch.Tensor) -> None:
         # The right side is gathered whole before anything is written: a block may be source and destination at once.
@@ -168,15 +170,15 @@ def _attend(
     The maximum over all partitions comes first: it is the same number in whatever order it is found. Then the
     partitions' sums are added one after the other, from the first on; a partition that is hidden adds exact zeros.
     """
-    num_kv_heads, head_dim = k_cache.shape[1], k_cache.shape[3]  # of [num_blocks, kv_heads, block_size, D]
+    num_kv_heads, head_dim = k_cache.shape[1], query.shape[2]  # of [num_blocks, kv_heads, block_size, D]
     width, group = batch.rows.shape[1], query.shape[1] // num_kv_heads
     tiles = _pack(
         query[batch.rows].float() * score.scale, num_kv_heads
     )  # [N, kv_heads, R, D], R rows = S * group, padded
     items = tiles if batch.item_tiles is None else tiles[batch.item_tiles]  # [W, kv_heads, R, D]
     # Gathered block by block into [W * kv_heads, PARTITION, D]: one copy, after which every item has the same shape.
-    key = k_cache.flatten(0, 1).index_select(0, batch.cache_rows).view(-1, PARTITION, head_dim).float()
-    value = _widen(v_cache.flatten(0, 1).index_select(0, batch.cache_rows).view(-1, PARTITION, head_dim).float())
+    key = _gathered(k_cache, batch.cache_rows).view(-1, PARTITION, head_dim)
+    value = _widen(_gathered(v_cache, batch.cache_rows).view(-1, PARTITION, head_dim))
     # The heads of a group share keys and values: as rows of one product they read them once.
     scores = torch.bmm(items.flatten(0, 1), key.transpose(1, 2)).unflatten(0, (-1, num_kv_heads))
     if score.softcap is not None:
@@ -193,6 +195,12 @@ def _attend(
     attended = (_fold(torch.add, partial, batch.counts) / total)[..., : width * group, :head_dim]
     # [N, kv_heads, S * group, D] -> [N, S, kv_heads * group, D]: back to the order of the query's heads
     return attended.unflatten(2, (width, group)).transpose(1, 2).flatten(2, 3)
+
+
+def _gathered(cache: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Heads of blocks, fp32 `[len(rows), block_size, D]`."""
+    found = cache.flatten(0, 1).index_select(0, rows)
+    return kv_codes.to_floats(found) if cache.dtype == torch.int8 else found.float()
 
 
 def _pack(query: torch.Tensor, num_kv_heads: int) -> torch.Tensor:

@@ -1,0 +1,87 @@
+// Keys and values as whole numbers of a byte, each token's of one head with a scale of its own: `kernels/kv_codes.py`.
+//
+// A head's part of a block is its elements in the places that floats would have, then a bf16 for each token. Attention widens
+// the blocks of one partition and one head into the elements that it computes in, and goes on as with floats: what a request
+// adds up, and in which order, is the same.
+
+namespace PAGODA_ISA {
+
+constexpr int64_t head_bytes(int64_t head_dim, int64_t block_size) { return block_size * (head_dim + SCALE_BYTES); }
+
+// One head's key or value; place(i): where number i belongs.
+template <typename Type, typename Place>
+static void store_bytes_of(const typename Type::Element* x, int8_t* block, int64_t offset, int64_t head_dim, int64_t block_size,
+                           Place place) {
+    float most = 0.0f;
+    for (int64_t i = 0; i < head_dim; ++i) {
+        const float size = __builtin_fabsf(finite(x[i]));
+        most = size > most ? size : most;
+    }
+    const uint16_t scale = as_bf16(most / 127.0f);
+    const float step = as_float(scale);
+    for (int64_t i = 0; i < head_dim; ++i) {
+        const float whole = step > 0.0f ? __builtin_nearbyintf(finite(x[i]) / step) : 0.0f;
+        block[place(i)] = int8_t(whole > 127.0f ? 127.0f : whole < -127.0f ? -127.0f : whole);
+    }
+    std::memcpy(block + block_size * head_dim + SCALE_BYTES * offset, &scale, SCALE_BYTES);
+}
+
+template <typename Type>
+static void store_kv_bytes_of(const void* key_, const void* value_, void* k_block, void* v_block, int64_t offset,
+                              int64_t kv_heads, int64_t head_dim, int64_t block_size) {
+    typedef typename Type::Element Element;
+    const auto *key = static_cast<const Element*>(key_), *value = static_cast<const Element*>(value_);
+    for (int64_t head = 0; head < kv_heads; ++head, key += head_dim, value += head_dim) {
+        auto* keys = static_cast<int8_t*>(k_block) + head * head_bytes(head_dim, block_size);
+        auto* values = static_cast<int8_t*>(v_block) + head * head_bytes(head_dim, block_size);
+        store_bytes_of<Type>(key, keys, offset, head_dim, block_size,
+                             [&](int64_t i) { return paired(i, offset, block_size, Element()); });
+        store_bytes_of<Type>(value, values, offset, head_dim, block_size,
+                             [&](int64_t i) { return paired(offset, i, head_dim, Element()); });
+    }
+}
+
+static void store_kv_bytes(const void* key, const void* value, void* k_block, void* v_block, int64_t offset, int64_t kv_heads,
+                           int64_t head_dim, int64_t block_size, DType dtype) {
+    dtype == DType::BF16 ? store_kv_bytes_of<BF16>(key, value, k_block, v_block, offset, kv_heads, head_dim, block_size)
+                         : store_kv_bytes_of<F32>(key, value, k_block, v_block, offset, kv_heads, head_dim, block_size);
+}
+
+// `count` numbers times scales that lie beside them.
+template <typename Type>
+INLINE void widen(const int8_t* from, const float* scales, int64_t count, typename Type::Element* to) {
+    int64_t i = 0;
+    for (; i + WIDTH <= count; i += WIDTH)
+        Type::store(to + i, multiply(load_signed_bytes(reinterpret_cast<const uint8_t*>(from + i)), load(scales + i)));
+    for (; i < count; ++i) to[i] = Type::narrow(float(from[i]) * scales[i]);
+}
+
+// One head of a block: keys [head_dim, block_size] or values [block_size, head_dim], in pairs where elements are.
+template <typename Type>
+static void widen_block(const void* block, bool is_key, int64_t head_dim, int64_t block_size, typename Type::Element* to) {
+    constexpr int64_t PAIR = sizeof(typename Type::Element) == 2 ? 2 : 1, MOST = 2 * PARTITION;
+    const auto* from = static_cast<const int8_t*>(block);
+    float scale[PARTITION], beside[MOST];
+    for (int64_t token = 0; token < block_size; ++token) {
+        uint16_t bits;
+        std::memcpy(&bits, from + block_size * head_dim + SCALE_BYTES * token, SCALE_BYTES);
+        scale[token] = as_float(bits);
+    }
+    if (is_key) {  // each row of pairs goes over all tokens
+        for (int64_t i = 0; i < PAIR * block_size; ++i) beside[i] = scale[i / PAIR];
+        for (int64_t i = 0; i < head_dim; i += PAIR)
+            widen<Type>(from + i * block_size, beside, PAIR * block_size, to + i * block_size);
+        return;
+    }
+    for (int64_t token = 0; token < block_size; token += PAIR)
+        for (int64_t begun = 0; begun < PAIR * head_dim; begun += MOST) {  // a row of pairs over all dimensions
+            const int64_t count = PAIR * head_dim - begun < MOST ? PAIR * head_dim - begun : MOST;
+            for (int64_t i = 0; i < count; ++i) {
+                const int64_t other = token + i % PAIR;
+                beside[i] = other < block_size ? scale[other] : 0.0f;
+            }
+            widen<Type>(from + token * head_dim + begun, beside, count, to + token * head_dim + begun);
+        }
+}
+
+}  // namespace PAGODA_ISA
