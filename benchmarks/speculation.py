@@ -200,7 +200,7 @@ def _print_row(cells: Sequence[str]) -> None:
 
 
 def speeds(pair: Pair, arguments: argparse.Namespace) -> None:
-    costs = pair.speculator._prices.step  # type: ignore[union-attr]
+    costs = pair.speculator.prices.step  # type: ignore[union-attr]
     told = ", ".join(f"{n}: {s * 1e3:.1f}" for n, s in zip(costs.num_rows, costs.seconds, strict=True))
     print(f"milliseconds of a step by rows: {told}")
     pair.run(["Hello"], 16, True)
@@ -216,7 +216,7 @@ def identical(pair: Pair, arguments: argparse.Namespace) -> None:
     """Texts of many prompts, answered together, with every proposal fed that there is."""
     speculator = pair.speculator
     assert speculator is not None, "asked for"
-    speculator._prices = Prices(step=FREE_ROWS, most=speculator._prices.most)
+    speculator.prices = Prices(step=FREE_ROWS, most=speculator.prices.most)
     loads = arguments.loads.split(",")
     each = -(-arguments.identical // len(loads))
     prompts = [prompt for load in loads for prompt in (LOADS[load](arguments.data) * each)[:each]][
