@@ -26,6 +26,7 @@ import textwrap
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -217,11 +218,10 @@ def identical(pair: Pair, arguments: argparse.Namespace) -> None:
     speculator = pair.speculator
     assert speculator is not None, "asked for"
     speculator.prices = Prices(step=FREE_ROWS, most=speculator.prices.most)
-    loads = arguments.loads.split(",")
-    each = -(-arguments.identical // len(loads))
-    prompts = [prompt for load in loads for prompt in (LOADS[load](arguments.data) * each)[:each]][
-        : arguments.identical
-    ]
+    loads = [LOADS[load](arguments.data) for load in arguments.loads.split(",")]
+    # In turn, so that every load is there and the larger ones make up for those that end early.
+    prompts = [prompt for turn in zip_longest(*loads) for prompt in turn if prompt is not None]
+    prompts = list(dict.fromkeys(prompts))[: arguments.identical]
     num_equal = num_tokens = 0
     for first in range(0, len(prompts), 100):
         part = prompts[first : first + 100]
@@ -230,7 +230,7 @@ def identical(pair: Pair, arguments: argparse.Namespace) -> None:
         num_tokens += sum(map(len, without))
         print(f"{num_equal} of {first + len(part)} texts are the same, {num_tokens} tokens", flush=True)
     drafts, proposed, accepted = pair.counts()
-    print(f"{len(set(prompts))} different prompts; {drafts} drafts, {proposed} tokens proposed, {accepted} accepted")
+    print(f"{drafts} drafts, {proposed} tokens proposed, {accepted} accepted")
 
 
 def main() -> None:
