@@ -26,6 +26,7 @@ import textwrap
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +201,7 @@ def _print_row(cells: Sequence[str]) -> None:
 
 
 def speeds(pair: Pair, arguments: argparse.Namespace) -> None:
-    costs = pair.speculator._prices.step  # type: ignore[union-attr]
+    costs = pair.speculator.prices.step  # type: ignore[union-attr]
     told = ", ".join(f"{n}: {s * 1e3:.1f}" for n, s in zip(costs.num_rows, costs.seconds, strict=True))
     print(f"milliseconds of a step by rows: {told}")
     pair.run(["Hello"], 16, True)
@@ -216,12 +217,11 @@ def identical(pair: Pair, arguments: argparse.Namespace) -> None:
     """Texts of many prompts, answered together, with every proposal fed that there is."""
     speculator = pair.speculator
     assert speculator is not None, "asked for"
-    speculator._prices = Prices(step=FREE_ROWS, most=speculator._prices.most)
-    loads = arguments.loads.split(",")
-    each = -(-arguments.identical // len(loads))
-    prompts = [prompt for load in loads for prompt in (LOADS[load](arguments.data) * each)[:each]][
-        : arguments.identical
-    ]
+    speculator.prices = Prices(step=FREE_ROWS, most=speculator.prices.most)
+    loads = [LOADS[load](arguments.data) for load in arguments.loads.split(",")]
+    # In turn, so that every load is there and the larger ones make up for those that end early.
+    prompts = [prompt for turn in zip_longest(*loads) for prompt in turn if prompt is not None]
+    prompts = list(dict.fromkeys(prompts))[: arguments.identical]
     num_equal = num_tokens = 0
     for first in range(0, len(prompts), 100):
         part = prompts[first : first + 100]
@@ -230,7 +230,7 @@ def identical(pair: Pair, arguments: argparse.Namespace) -> None:
         num_tokens += sum(map(len, without))
         print(f"{num_equal} of {first + len(part)} texts are the same, {num_tokens} tokens", flush=True)
     drafts, proposed, accepted = pair.counts()
-    print(f"{len(set(prompts))} different prompts; {drafts} drafts, {proposed} tokens proposed, {accepted} accepted")
+    print(f"{drafts} drafts, {proposed} tokens proposed, {accepted} accepted")
 
 
 def main() -> None:

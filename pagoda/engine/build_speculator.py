@@ -20,7 +20,7 @@ from pagoda.engine.speculation.speculator import Prices, Speculator
 from pagoda.engine.speculation.step_costs import StepCosts, measured
 from pagoda.engine.speculative_config import SpeculativeConfig
 from pagoda.errors import ConfigError
-from pagoda.models.checkpoint.hub import resolve_config, resolve_model
+from pagoda.models.checkpoint.hub import HubOptions, resolve_config, resolve_model
 from pagoda.models.checkpoint.loading import has_vocabulary, load_config, load_tokenizer
 from pagoda.models.config import ModelConfig
 from pagoda.models.gguf.container import Checkpoint, GGUFFile, opened
@@ -42,7 +42,7 @@ class DraftModel:
         if not isinstance(wish, SpeculativeConfig) or wish.method != "draft_model":
             return None
         assert wish.model is not None, "checked by the config"
-        where = {"revision": wish.revision, "cache_dir": args.download_dir, "token": args.hf_token}
+        where: HubOptions = {"revision": wish.revision, "cache_dir": args.download_dir, "token": args.hf_token}
         checkpoint = opened(resolve_config(wish.model, **where))
         config = load_config(checkpoint)
         path = resolve_model(wish.model, **where)

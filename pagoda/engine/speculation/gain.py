@@ -9,6 +9,7 @@ none; what it has shown fades with the tokens it writes, and so it is tried agai
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -54,23 +55,23 @@ def share(
     The likeliest tokens come first, and the best number of them in all is taken: one more may pay where the next alone
     would not, as rows come in blocks.
     """
+    tokens = float(num_requests)
+    best, best_goodput = 0, LEAST_GAIN * tokens / costs.of(num_requests)
+    order: list[int] = []  # whose proposal comes next, the likeliest first
     counts = [0] * len(rates)
-    best = list(counts)
-    tokens, seconds = float(num_requests), costs.of(num_requests)
-    best_goodput = LEAST_GAIN * tokens / seconds
     candidates = [(-rate, index) for index, rate in enumerate(rates) if reaches[index] > 0]
     heapq.heapify(candidates)
-    num_proposed = 0
     while candidates:
         likelihood, index = candidates[0]
+        order.append(index)
         counts[index] += 1
-        num_proposed += 1
         tokens -= likelihood
-        goodput = tokens / (costs.of(num_requests + num_proposed) + num_proposed * drafting_s)
+        goodput = tokens / (costs.of(num_requests + len(order)) + len(order) * drafting_s)
         if goodput > best_goodput:
-            best_goodput, best = goodput, list(counts)
+            best, best_goodput = len(order), goodput
         if counts[index] < reaches[index]:
             heapq.heapreplace(candidates, (likelihood * rates[index], index))
         else:
             heapq.heappop(candidates)
-    return best
+    chosen = Counter(order[:best])
+    return [chosen[index] for index in range(len(rates))]

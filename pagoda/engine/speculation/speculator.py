@@ -41,11 +41,11 @@ class Prices:
 
 
 class Speculator:
-    """Proposes for the requests of a core as long as it pays."""
+    """Proposes for the requests of a core as long as it pays, by `prices`, which may be changed between steps."""
 
     def __init__(self, proposer: Proposer, prices: Prices) -> None:
         self._proposer = proposer
-        self._prices = prices
+        self.prices = prices
         self._rates: dict[str, AcceptanceRate] = {}
         self._rate_of_all = AcceptanceRate(_FADING_OF_ALL, _WEIGHT_OF_ALL)
 
@@ -61,15 +61,15 @@ class Speculator:
         prior = self._rate_of_all.of(FIRST_RATE)
         rates = [self._rate(core_request.request.request_id).of(prior) for core_request, _ in reached]
         reaches = [reach for _, reach in reached]
-        drafting_s = self._prices.drafting_s(len(reached))
-        counts = share(rates, reaches, len(core_requests), self._prices.step, drafting_s)
+        drafting_s = self.prices.drafting_s(len(reached))
+        counts = share(rates, reaches, len(core_requests), self.prices.step, drafting_s)
         wanted = [(core_request, count) for (core_request, _), count in zip(reached, counts, strict=True) if count]
         return self._proposer.propose(wanted) if wanted else {}
 
     def _most_for(self, core_request: CoreRequest) -> int:
         """Behind the proposed tokens comes one that is sampled, and its answer may be near its end."""
         request = core_request.request
-        return min(self._prices.most, request.max_tokens - len(request.output_token_ids) - 1)
+        return min(self.prices.most, request.max_tokens - len(request.output_token_ids) - 1)
 
     def _rate(self, request_id: str) -> AcceptanceRate:
         return self._rates.setdefault(request_id, AcceptanceRate(_FADING, _WEIGHT))

@@ -13,7 +13,7 @@ from pagoda.engine.speculation.speculator import Prices, Speculator
 from pagoda.engine.speculation.step_costs import StepCosts
 from pagoda.errors import CheckpointError, ConfigError
 from pagoda.llm import LLM
-from pagoda.sampling_params import SamplingParams, StructuredOutputsParams
+from pagoda.sampling_params import BeamSearchParams, SamplingParams, StructuredOutputsParams
 
 PROMPTS = ["The fox looked at the moon, and the moon", "She put 17 apples into", "从前有一只"]
 PARAMS = [
@@ -28,7 +28,7 @@ def _always(llm: LLM) -> LLM:
     """Whatever can be proposed is, whatever this machine's rows cost."""
     speculator = llm.llm_engine.core.speculator
     assert speculator is not None
-    speculator._prices = Prices(step=StepCosts((1, 2), (1.0, 1.0)), most=speculator._prices.most)
+    speculator.prices = Prices(step=StepCosts((1, 2), (1.0, 1.0)), most=speculator.prices.most)
     return llm
 
 
@@ -89,6 +89,9 @@ def test_scores_embeddings_and_beams_are_none_of_its_business(
     for own, its in zip(llm.generate(PROMPTS, params), other.generate(PROMPTS, params), strict=True):
         assert (own.prompt_logprobs, own.outputs[0].token_ids) == (its.prompt_logprobs, its.outputs[0].token_ids)
     assert [o.outputs.embedding for o in other.embed(PROMPTS)] == [o.outputs.embedding for o in llm.embed(PROMPTS)]
+    search = BeamSearchParams(beam_width=2, max_tokens=6)
+    found = [[beam.tokens for beam in each.beam_search(PROMPTS[:1], search)[0].sequences] for each in (llm, other)]
+    assert found[0] == found[1]
     assert_idle(other)
     assert not other.llm_engine.core.speculator._rates  # type: ignore[union-attr]
 
@@ -102,7 +105,7 @@ def test_by_default_nothing_is_proposed(llm: LLM) -> None:
 def test_what_rows_cost_is_measured_when_the_engine_starts(make_llm: Callable[..., LLM]) -> None:
     speculator = make_llm(speculative_config={"num_speculative_tokens": 4}).llm_engine.core.speculator
     assert isinstance(speculator, Speculator)
-    costs = speculator._prices.step
+    costs = speculator.prices.step
     assert costs.num_rows[0] == 1
     assert len(costs.num_rows) > 5
     assert 0 < costs.seconds[0] <= costs.seconds[-1]
