@@ -105,10 +105,10 @@ def answers_alone(make_llm: Callable[..., LLM], kernels: str) -> Callable[[str, 
 
 
 def _engine(make_llm: Callable[..., LLM], shape: str, dtype: str, **settings: Any) -> LLMEngine:
-    """dtype: with a quantisation of the weights behind it, where they are to have one."""
-    dtype, _, quantization = dtype.partition(" ")
-    if quantization:
-        settings["quantization"] = quantization
+    """dtype: with a quantisation of the weights or of the cache behind it, where they are to have one."""
+    dtype, _, quantised = dtype.partition(" ")
+    if quantised:
+        settings["kv_cache_dtype" if quantised == "kv" else "quantization"] = "int8" if quantised == "kv" else quantised
     settings = {"max_model_len": MAX_MODEL_LEN, "max_logprobs": -1, "kernels": KERNELS_OF_TEST, **settings}
     return make_llm(shape, dtype=dtype, **settings).llm_engine
 
@@ -489,6 +489,7 @@ class Scenario:
         ("odd sizes", "float32"),
         ("gqa", "bfloat16 int4"),
         ("gqa", "float32 int8"),
+        ("gqa", "bfloat16 kv"),
     ],
 )
 def test_no_arrival_abort_or_preemption_changes_another_requests_answer(

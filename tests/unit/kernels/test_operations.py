@@ -16,6 +16,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from pagoda.kernels import kv_codes
 from pagoda.kernels.activations import ACTIVATIONS
 from pagoda.kernels.interface import AttentionMetadata, AttentionScores, AttentionShape, Kernels
 from pagoda.kernels.reference.operations import ROW_TILE, ReferenceKernels
@@ -78,6 +79,7 @@ class Sequences:
     softcap: float | None = None
     dtype: torch.dtype = torch.float32
     seed: int = 0
+    in_bytes: bool = False
 
     def __post_init__(self) -> None:
         generator = torch.Generator().manual_seed(self.seed)
@@ -92,11 +94,15 @@ class Sequences:
         self.queries = [noise(length, self.num_heads) for length in self.lengths]
         self.keys = [noise(length, self.num_kv_heads) for length in self.lengths]
         self.values = [noise(length, self.num_kv_heads) for length in self.lengths]
-        shape = (num_blocks, self.num_kv_heads, self.block_size, self.head_dim)
-        self.k_cache = torch.zeros(shape, dtype=self.dtype)
-        self.v_cache = torch.zeros(shape, dtype=self.dtype)
+        shape = (num_blocks, self.num_kv_heads, self.block_size, self.head_dim + self.in_bytes * kv_codes.SCALE_BYTES)
+        self.k_cache = torch.zeros(shape, dtype=torch.int8 if self.in_bytes else self.dtype)
+        self.v_cache = torch.zeros_like(self.k_cache)
         for index, length in enumerate(self.lengths):
             self.store([(index, 0, length)], self.keys[index], self.values[index])
+        if self.in_bytes:  # what the cache holds is what is attended to
+            self.keys, self.values = (
+                [kv_codes.to_floats(kv_codes.to_codes(x)) for x in each] for each in (self.keys, self.values)
+            )
 
     def plan(self, parts: Sequence[tuple[int, int, int]]) -> object:
         """The plan of a step that computes tokens [start, end) of sequences; padded as the model runner pads."""
@@ -193,6 +199,32 @@ def test_paged_attention_in_bf16_is_right_to_the_last_bit_or_two() -> None:
     for index, output in enumerate(sequences.attend([(i, 0, length) for i, length in enumerate(LENGTHS)])):
         # The weight of a key may be rounded to bf16 before its values are weighted, as flash attention rounds it.
         torch.testing.assert_close(output.double(), sequences.dense(index), atol=4e-3, rtol=2**-8)
+
+
+@pytest.mark.parametrize("block_size", [4, 8, 16, 64])
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=list(SHAPES))
+def test_a_cache_in_bytes_is_attended_to_as_what_its_bytes_mean(shape: tuple[int, int, int], block_size: int) -> None:
+    sequences = Sequences(LENGTHS, *shape, block_size=block_size, window=40 if block_size == 8 else None, in_bytes=True)
+    rng = random.Random(block_size)
+    parts = _random_parts(LENGTHS, rng)
+    for (index, start, end), output in zip(parts, sequences.attend(parts), strict=True):
+        torch.testing.assert_close(output.double(), sequences.dense(index)[start:end], atol=2e-6, rtol=2e-6)
+
+
+def test_a_cache_in_bytes_under_bf16() -> None:
+    sequences = Sequences(LENGTHS, 4, 2, 16, dtype=torch.bfloat16, in_bytes=True)
+    for index, output in enumerate(sequences.attend([(i, 0, length) for i, length in enumerate(LENGTHS)])):
+        # Widened to bf16, then as above: two roundings.
+        torch.testing.assert_close(output.double(), sequences.dense(index), atol=1.5e-2, rtol=2**-7)
+
+
+def test_bytes_of_keys_and_values_lose_half_a_step_at_most() -> None:
+    x = torch.randn(50, 3, 24) * torch.logspace(-20, 20, 50)[:, None, None]
+    x[7] = 0
+    back = kv_codes.to_floats(kv_codes.to_codes(x))
+    # Half a step, and what cutting at a scale that was rounded down takes of the largest.
+    assert ((back - x).abs() <= x.abs().amax(-1, keepdim=True) / 127 * 1.02).all()
+    assert (back[7] == 0).all()
 
 
 def _random_parts(lengths: Sequence[int], rng: random.Random) -> list[tuple[int, int, int]]:
