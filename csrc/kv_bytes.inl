@@ -1,5 +1,7 @@
 // Keys and values as whole numbers of a byte, each token's of one head with a scale of its own: `kernels/kv_codes.py`.
 //
+// Keys are turned by a Hadamard matrix before they are rounded, and so are the queries that meet them.
+//
 // A head's part of a block is its elements in the places that floats would have, then a bf16 for each token. Attention widens
 // the blocks of one partition and one head into the elements that it computes in, and goes on as with floats: what a request
 // adds up, and in which order, is the same.
@@ -8,9 +10,28 @@ namespace PAGODA_ISA {
 
 constexpr int64_t head_bytes(int64_t head_dim, int64_t block_size) { return block_size * (head_dim + SCALE_BYTES); }
 
+constexpr int64_t MOST_HEAD_DIM = 1024;
+
+// `x [head_dim]` to floats, times a symmetric Hadamard matrix of length 1, of as many dimensions as divide a head: sums and
+// differences of neighbours, then of pairs, and so on (Fino and Algazi 1976).
+template <typename Element>
+INLINE void turn(const Element* x, int64_t head_dim, float* to) {
+    const int64_t size = head_dim & -head_dim;
+    for (int64_t i = 0; i < head_dim; ++i) to[i] = finite(x[i]);
+    for (int64_t half = 1; half < size; half *= 2)
+        for (int64_t begun = 0; begun < head_dim; begun += 2 * half)
+            for (int64_t i = begun; i < begun + half; ++i) {
+                const float first = to[i], second = to[i + half];
+                to[i] = first + second;
+                to[i + half] = first - second;
+            }
+    const float length = 1.0f / __builtin_sqrtf(float(size));
+    for (int64_t i = 0; i < head_dim; ++i) to[i] *= length;
+}
+
 // One head's key or value; place(i): where number i belongs.
-template <typename Type, typename Place>
-static void store_bytes_of(const typename Type::Element* x, int8_t* block, int64_t offset, int64_t head_dim, int64_t block_size,
+template <typename Element, typename Place>
+static void store_bytes_of(const Element* x, int8_t* block, int64_t offset, int64_t head_dim, int64_t block_size,
                            Place place) {
     float most = 0.0f;
     for (int64_t i = 0; i < head_dim; ++i) {
@@ -34,10 +55,12 @@ static void store_kv_bytes_of(const void* key_, const void* value_, void* k_bloc
     for (int64_t head = 0; head < kv_heads; ++head, key += head_dim, value += head_dim) {
         auto* keys = static_cast<int8_t*>(k_block) + head * head_bytes(head_dim, block_size);
         auto* values = static_cast<int8_t*>(v_block) + head * head_bytes(head_dim, block_size);
-        store_bytes_of<Type>(key, keys, offset, head_dim, block_size,
-                             [&](int64_t i) { return paired(i, offset, block_size, Element()); });
-        store_bytes_of<Type>(value, values, offset, head_dim, block_size,
-                             [&](int64_t i) { return paired(offset, i, head_dim, Element()); });
+        float turned[MOST_HEAD_DIM];
+        turn(key, head_dim, turned);
+        store_bytes_of(turned, keys, offset, head_dim, block_size,
+                       [&](int64_t i) { return paired(i, offset, block_size, Element()); });
+        store_bytes_of(value, values, offset, head_dim, block_size,
+                       [&](int64_t i) { return paired(offset, i, head_dim, Element()); });
     }
 }
 

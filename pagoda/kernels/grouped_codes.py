@@ -68,7 +68,9 @@ class GroupedCodes:
             raise CheckpointError(f"{inputs} inputs are no whole number of groups of {self.group_size}")
         wanted = [outputs, inputs // self.group_size]
         for factors in (self.scales, self.shifts):
-            given = None if factors is None else list((factors.codes if isinstance(factors, TwoLevel) else factors).shape)
+            given = (
+                None if factors is None else list((factors.codes if isinstance(factors, TwoLevel) else factors).shape)
+            )
             if given is not None and given != wanted:
                 raise CheckpointError(f"scales or shifts of {given} for {wanted} outputs and groups")
 

@@ -2,8 +2,12 @@
 
 On the token's path where `kv_cache_dtype="int8"`: a cache of bytes holds twice the tokens. This is the definition; the
 native kernels store the same numbers in an order of their own. A scale for every token and head follows from nothing
-but that token, so the bits of a request stay its own (KIVI, Liu et al. 2024, arXiv 2402.02750, section 3, groups them
-otherwise to get down to 2 bits).
+but that token, so the bits of a request stay its own.
+
+Keys of some models have a few dimensions a hundred times as large as the others (KIVI, Liu et al. 2024, arXiv
+2402.02750, section 3), which would leave these but a step or two. So keys, and queries with them, are turned by a
+Hadamard matrix first, as QuaRot does (Ashkboos et al. 2024, arXiv 2404.00456, section 4): products of the two stay as
+they were, and what was large in one dimension is spread over all.
 """
 
 from __future__ import annotations
@@ -15,7 +19,25 @@ if TYPE_CHECKING:
 
 SCALE_BYTES = 2
 """A bf16 behind the bytes of a head."""
+MOST_HEAD_DIM = 1024
 _MOST = 127.0
+
+
+def turned(x: torch.Tensor) -> torch.Tensor:
+    """`[..., head_dim]` of any floats -> fp32 of the same shape, times a symmetric Hadamard matrix of length 1.
+
+    Of a head whose size is no power of two, so many dimensions at a time as its largest such divisor.
+    """
+    import torch
+
+    size = x.shape[-1] & -x.shape[-1]
+    wide = x.float().unflatten(-1, (-1, size))
+    half = 1
+    while half < size:  # Fino and Algazi 1976: sums and differences of neighbours, then of pairs, and so on
+        first, second = wide.unflatten(-1, (-1, 2, half)).unbind(-2)
+        wide = torch.stack((first + second, first - second), dim=-2).flatten(-3)
+        half *= 2
+    return (wide * size**-0.5).flatten(-2)
 
 
 def to_codes(x: torch.Tensor) -> torch.Tensor:

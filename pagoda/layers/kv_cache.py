@@ -11,8 +11,9 @@ import mmap
 
 import torch
 
+from pagoda.errors import ConfigError
 from pagoda.kernels.interface import Kernels
-from pagoda.kernels.kv_codes import SCALE_BYTES
+from pagoda.kernels.kv_codes import MOST_HEAD_DIM, SCALE_BYTES
 
 
 class KVCache:
@@ -33,6 +34,10 @@ class KVCache:
         block_size: int,
     ) -> None:
         # A head's keys of one block lie together: attention reads them as one matrix [block_size, head_dim].
+        if dtype == torch.int8 and head_dim > MOST_HEAD_DIM:
+            raise ConfigError(
+                f"kv_cache_dtype='int8' takes heads of up to {MOST_HEAD_DIM}, not of {head_dim}: leave it out"
+            )
         width = head_dim + SCALE_BYTES if dtype == torch.int8 else head_dim
         shape = (num_layers, 2, num_blocks, num_kv_heads, block_size, width)
         self.tensor = _zeros(shape, dtype, device)

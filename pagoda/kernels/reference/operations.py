@@ -132,8 +132,11 @@ class ReferenceKernels:
         # must not reach the block's next owner.
         value = torch.nan_to_num(value[: plan.num_real_rows])  # padding has no slot
         # Blocks, heads and offsets flattened into rows of head_dim: one index per token and head, from the plan.
-        for cache, x in ((k_cache, key[: plan.num_real_rows]), (v_cache, value)):
-            stored = kv_codes.to_codes(x) if cache.dtype == torch.int8 else x.to(cache.dtype)
+        key = key[: plan.num_real_rows]
+        if k_cache.dtype == torch.int8:
+            key, value = kv_codes.to_codes(kv_codes.turned(key)), kv_codes.to_codes(value)
+        for cache, x in ((k_cache, key), (v_cache, value)):
+            stored = x.to(cache.dtype)
             cache.flatten(0, 2).index_copy_(0, plan.store_rows, stored.flatten(0, 1))
 
     def copy_blocks(self, cache: torch.Tensor, pairs: torch.Tensor) -> None:
@@ -172,6 +175,8 @@ def _attend(
     """
     num_kv_heads, head_dim = k_cache.shape[1], query.shape[2]  # of [num_blocks, kv_heads, block_size, D]
     width, group = batch.rows.shape[1], query.shape[1] // num_kv_heads
+    if k_cache.dtype == torch.int8:
+        query = kv_codes.turned(query)
     tiles = _pack(
         query[batch.rows].float() * score.scale, num_kv_heads
     )  # [N, kv_heads, R, D], R rows = S * group, padded

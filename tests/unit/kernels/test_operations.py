@@ -100,9 +100,9 @@ class Sequences:
         for index, length in enumerate(self.lengths):
             self.store([(index, 0, length)], self.keys[index], self.values[index])
         if self.in_bytes:  # what the cache holds is what is attended to
-            self.keys, self.values = (
-                [kv_codes.to_floats(kv_codes.to_codes(x)) for x in each] for each in (self.keys, self.values)
-            )
+            turned = [kv_codes.to_floats(kv_codes.to_codes(kv_codes.turned(x))) for x in self.keys]
+            self.keys = [kv_codes.turned(x) for x in turned]  # which turns them back
+            self.values = [kv_codes.to_floats(kv_codes.to_codes(x)) for x in self.values]
 
     def plan(self, parts: Sequence[tuple[int, int, int]]) -> object:
         """The plan of a step that computes tokens [start, end) of sequences; padded as the model runner pads."""
@@ -216,6 +216,13 @@ def test_a_cache_in_bytes_under_bf16() -> None:
     for index, output in enumerate(sequences.attend([(i, 0, length) for i, length in enumerate(LENGTHS)])):
         # Widened to bf16, then as above: two roundings.
         torch.testing.assert_close(output.double(), sequences.dense(index), atol=1.5e-2, rtol=2**-7)
+
+
+@pytest.mark.parametrize("head_dim", [8, 10, 24, 64, 96])
+def test_what_is_turned_keeps_its_products_and_turns_back(head_dim: int) -> None:
+    one, other = torch.randn(2, 5, head_dim)
+    torch.testing.assert_close(kv_codes.turned(one) @ kv_codes.turned(other).T, one @ other.T, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(kv_codes.turned(kv_codes.turned(one)), one, atol=1e-6, rtol=1e-6)
 
 
 def test_bytes_of_keys_and_values_lose_half_a_step_at_most() -> None:
