@@ -38,9 +38,7 @@ _STAGES = {"costs": "what each matrix costs", "layers": "layers"}
 
 TEXT_OPTIONS = (
     option("calibration", Path, "Text, or .jsonl of `messages` or `text`, that GPTQ and mixed plans learn from."),
-    option(
-        "evaluation", list[Path], "Text to measure on; may be repeated. Otherwise a fifth of the other."
-    ),
+    option("evaluation", list[Path], "Text to measure on; may be repeated. Otherwise a fifth of the other."),
     option("windows", int, "Windows of the calibration; of each evaluation a quarter of it.", default=_WINDOWS),
     option("length", int, "Tokens of a window.", default=_LENGTH),
 )

@@ -24,7 +24,7 @@ from pagoda.models.checkpoint.gguf_source import GGUFSource
 from pagoda.models.checkpoint.layouts import describe_directory
 from pagoda.models.checkpoint.llama2c import Llama2cSource
 from pagoda.models.checkpoint.quantised_source import QuantisedSource
-from pagoda.models.checkpoint.source import CheckpointSource
+from pagoda.models.checkpoint.source import CheckpointSource, Stored
 from pagoda.models.gguf.container import Checkpoint, GGUFFile, opened
 from pagoda.models.quantization_config import quantization_of
 
@@ -34,7 +34,7 @@ _OTHER_COPIES = ("consolidated*", "adapter_model*")
 _LFS_POINTER = b"version https://git-lfs"
 
 
-def iterate_weights(directory: str | Path) -> Iterator[tuple[str, torch.Tensor]]:
+def iterate_weights(directory: str | Path) -> Iterator[tuple[str, Stored]]:
     """Names and tensors of a checkpoint directory or a llama2.c `.bin` file, as stored, one at a time.
 
     Raises CheckpointError when a file is missing, cut short or pickled.

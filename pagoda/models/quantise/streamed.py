@@ -16,7 +16,8 @@ from pagoda.errors import CheckpointError
 from pagoda.kernels.grouped_codes import GroupedCodes
 from pagoda.kernels.reference.operations import ReferenceKernels
 from pagoda.layers.attention import DenseAttention
-from pagoda.layers.linear import ParallelLinear
+from pagoda.layers.embedding import VocabParallelEmbedding
+from pagoda.layers.linear import PackedLayer, ParallelLinear
 from pagoda.layers.rotary import RotaryEmbedding
 from pagoda.models.checkpoint.reading import open_checkpoint
 from pagoda.models.checkpoint.translating import translated
@@ -67,9 +68,10 @@ class StreamedNetwork:
         return self.config.tie_word_embeddings
 
     @contextmanager
-    def embedding(self) -> Iterator[nn.Module]:
+    def embedding(self) -> Iterator[VocabParallelEmbedding]:
         """The embedding, filled; its `weight` is the head's too where they are tied."""
-        with self._filled(self._network.model.embed_tokens, EMBEDDING) as embedding:
+        embedding = self._network.model.embed_tokens
+        with self._filled(embedding, EMBEDDING):
             yield embedding
 
     @contextmanager
@@ -91,7 +93,7 @@ class StreamedNetwork:
         for name, tensor in self._source.read([name for name in names if name not in without]):
             yield name, _floats(tensor)
 
-    def embed(self, embedding: nn.Module, texts: torch.Tensor) -> torch.Tensor:
+    def embed(self, embedding: VocabParallelEmbedding, texts: torch.Tensor) -> torch.Tensor:
         """`texts [n, length]` of token ids -> `[n, length, hidden_size]`."""
         assert embedding is self._network.model.embed_tokens
         return self._network.model.embedded(texts.flatten()).unflatten(0, texts.shape)
@@ -141,6 +143,12 @@ class StreamedNetwork:
 def layer_name(layer_idx: int) -> str:
     """The name under which a layer's tensors go."""
     return f"model.layers.{layer_idx}"
+
+
+def weight_of(layer: PackedLayer) -> torch.Tensor:
+    """`[out, in]`, to read and to write: nothing here packs it."""
+    assert layer.weight is not None, "of the streamed network, whose kernels read a matrix as it is stored"
+    return layer.weight.data
 
 
 def matrices_of(layer: nn.Module) -> dict[str, ParallelLinear]:
