@@ -4,11 +4,12 @@
     python benchmarks/peers.py compare --models FOLDER --shapes S,M --llama-cpp FOLDER --vllm-python PATH --out FOLDER
     python benchmarks/peers.py compare --models FOLDER --shapes S --peers pagoda,llama.cpp --only prefill,decode1
 
-`prepare` writes each model in bf16 as safetensors and as GGUF. `compare` runs every engine in a process of its own and
-asks each in every round; the others stand still meanwhile. Measures: prefill512 (a prompt of 512 tokens); decode1,
-decode8, decode32 (so many rows, 128 tokens deep); depth4096, depth16384 (one row at that depth); b8, b32 (whole lists
-of requests, output tokens a second); memory (peak of a fresh process that ran the longest list); start (fresh process
-to first token). An engine that is not given is told as absent.
+`prepare` writes each model in bf16 as safetensors and as GGUF; a shape may also be the name of a GGUF file in codes
+that lies beside them (`--shapes S-Q4_0` of S-Q4_0.gguf), which pagoda and llama.cpp both read as it is. `compare` runs
+every engine in a process of its own and asks each in every round; the others stand still meanwhile. Measures:
+prefill512 (a prompt of 512 tokens); decode1, decode8, decode32 (so many rows, 128 tokens deep); depth4096, depth16384
+(one row at that depth); b8, b32 (whole lists of requests, output tokens a second); memory (peak of a fresh process
+that ran the longest list); start (fresh process to first token). An engine that is not given is told as absent.
 """
 
 from __future__ import annotations

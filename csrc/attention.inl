@@ -26,23 +26,24 @@ constexpr int columns_for([[maybe_unused]] int rows) {
 #endif
 }
 
-// Keys that are asked for ahead of their use: blocks lie anywhere in memory, which no machine guesses.
+// Keys that are asked for ahead of their use: blocks lie anywhere in memory, which no machine guesses. Where one token reads
+// them, the first values are asked for while keys are multiplied, and the first keys of the next unit while values are; the
+// tiles of a prompt find in the cache what the tile before has read.
 constexpr int64_t AHEAD = 64;
 
-// What one call of `attend` works on.
-template <typename Arithmetic>
-struct Part {
-    typedef typename Arithmetic::Element Element;
-    typedef typename Arithmetic::Input Input;
-
+// The keys and values of one unit.
+template <typename Element>
+struct Keys {
     const Attention& attention;
     const int64_t* table;
     int64_t kv_head;
     int64_t first_key, num_keys;  // of the partition, as far as any token of the tile sees
-    int64_t rows;                 // tokens times heads of the group
-    Input* query;                 // [head_dim / 2][STEPS][rows]
-    float* scores;                // [rows][SCORES_STRIDE]; then the weights as inputs
-    Element* gathered;            // [strips][head_dim][WIDTH]
+
+    static Keys of(const Attention& attention, const AttentionUnit& unit) {
+        const int64_t first = unit.partition * PARTITION, seen = unit.tile->first_position + unit.tile->num_tokens - first;
+        const int64_t* table = attention.tables + unit.tile->request * attention.table_stride;
+        return {attention, table, unit.kv_head, first, seen < PARTITION ? seen : PARTITION};
+    }
 
     const Element* block(const void* cache, int64_t key) const {
         return static_cast<const Element*>(cache) + table[key / attention.block_size] * attention.block_stride +
@@ -56,6 +57,17 @@ struct Part {
         const int64_t bytes = attention.block_size * attention.head_dim * int64_t(sizeof(Element));
         for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + i);
     }
+};
+
+// What one call of `attend` works on.
+template <typename Arithmetic>
+struct Part : Keys<typename Arithmetic::Element> {
+    int64_t rows;                                   // tokens times heads of the group
+    typename Arithmetic::Input* query;              // [head_dim / 2][STEPS][rows]
+    float* scores;                                  // [rows][SCORES_STRIDE]; then the weights as inputs
+    typename Arithmetic::Element* gathered;         // [strips][head_dim][WIDTH]
+    bool is_token;                                   // the tile has one token
+    const Keys<typename Arithmetic::Element>* next;  // of the unit afterwards, or null
 };
 
 // WIDTH keys from `key` on, side by side: where they lie, or gathered where they lie in two blocks or behind the last.
@@ -175,6 +187,8 @@ static void sum_values(const Part<Arithmetic>& part, int64_t row, int64_t dim, f
         const auto* values = part.block(part.attention.v_cache, part.first_key + begun);
         const int64_t pairs = ((part.num_keys - begun < size ? part.num_keys - begun : size) + 1) / 2;
         if (is_first) part.ask_for(part.attention.v_cache, part.first_key + begun + AHEAD);
+        if (is_first && part.is_token && part.next && begun < AHEAD)
+            part.next->ask_for(part.attention.k_cache, part.next->first_key + begun);
         for (int64_t pair = 0; pair < pairs; ++pair, values += 2 * head_dim, weights += Arithmetic::STEPS) {
             typename Arithmetic::Vector loaded[2][VECTORS];
             UNROLLED for (int v = 0; v < VECTORS; ++v)
@@ -223,32 +237,37 @@ static void weigh_rows(const Part<Arithmetic>& part, const Tile& tile, float* pa
 }
 
 template <typename Arithmetic>
-static void attend_of(const Attention& attention, const Tile& tile, int64_t kv_head, int64_t partition, float* partial,
-                      float* scratch) {
-    typedef typename Arithmetic::Element Element;
-    const int64_t head_dim = attention.head_dim, rows = tile.num_tokens * attention.group, first_key = partition * PARTITION;
-    const int64_t seen = tile.first_position + tile.num_tokens;
-    const int64_t end = seen < first_key + PARTITION ? seen : first_key + PARTITION;
-    float* query = scratch + rows * SCORES_STRIDE;
-    const Part<Arithmetic> part{attention,
-                                attention.tables + tile.request * attention.table_stride,
-                                kv_head,
-                                first_key,
-                                end - first_key,
-                                rows,
-                                reinterpret_cast<typename Arithmetic::Input*>(query),
-                                scratch,
-                                reinterpret_cast<Element*>(query + rows * head_dim)};
-    const int64_t partial_stride = 2 + head_dim;
-    pack_queries(part, tile);
-    by_rows<QUERY_ROWS>(0, rows, [&](auto count, int64_t row) {
+static void score_all(const Part<Arithmetic>& part) {
+    const int64_t first = part.first_key, end = first + part.num_keys, size = part.attention.block_size;
+    by_rows<QUERY_ROWS>(0, part.rows, [&](auto count, int64_t row) {
         constexpr int STRIPS = columns_for(count.value);
-        for (int64_t key = first_key; key < end; key += STRIPS * WIDTH) {
-            for (int64_t next = key + AHEAD; row == 0 && next < key + AHEAD + STRIPS * WIDTH; next += attention.block_size)
-                part.ask_for(attention.k_cache, next);
+        for (int64_t key = first; key < end; key += STRIPS * WIDTH) {
+            for (int64_t asked = key; row == 0 && asked < key + STRIPS * WIDTH; asked += size) {
+                part.ask_for(part.attention.k_cache, asked + AHEAD);
+                if (part.is_token && asked < first + AHEAD) part.ask_for(part.attention.v_cache, asked);
+            }
             score_rows<count.value, STRIPS>(part, row, key);
         }
     });
+}
+
+template <typename Arithmetic>
+static void attend_of(const Attention& attention, const AttentionUnit& unit, const AttentionUnit* next_unit, float* partial,
+                      float* scratch) {
+    typedef Keys<typename Arithmetic::Element> KeysOf;
+    const Tile& tile = *unit.tile;
+    const int64_t head_dim = attention.head_dim, rows = tile.num_tokens * attention.group, partial_stride = 2 + head_dim;
+    float* query = scratch + rows * SCORES_STRIDE;
+    const KeysOf keys = KeysOf::of(attention, unit), next = KeysOf::of(attention, next_unit ? *next_unit : unit);
+    const Part<Arithmetic> part{keys,
+                                rows,
+                                reinterpret_cast<typename Arithmetic::Input*>(query),
+                                scratch,
+                                reinterpret_cast<typename Arithmetic::Element*>(query + rows * head_dim),
+                                tile.num_tokens == 1,
+                                next_unit ? &next : nullptr};
+    pack_queries(part, tile);
+    score_all(part);
     weigh_rows(part, tile, partial, partial_stride);
     by_rows<QUERY_ROWS>(0, rows, [&](auto count, int64_t row) {
         constexpr int VECTORS = columns_for(count.value);
@@ -257,10 +276,10 @@ static void attend_of(const Attention& attention, const Tile& tile, int64_t kv_h
     });
 }
 
-static void attend(const Attention& attention, const Tile& tile, int64_t kv_head, int64_t partition, float* partial,
+static void attend(const Attention& attention, const AttentionUnit& unit, const AttentionUnit* next, float* partial,
                    float* scratch) {
-    attention.dtype == DType::BF16 ? attend_of<BF16Arithmetic>(attention, tile, kv_head, partition, partial, scratch)
-                                   : attend_of<F32Arithmetic>(attention, tile, kv_head, partition, partial, scratch);
+    attention.dtype == DType::BF16 ? attend_of<BF16Arithmetic>(attention, unit, next, partial, scratch)
+                                   : attend_of<F32Arithmetic>(attention, unit, next, partial, scratch);
 }
 
 INLINE float exponential_of(float x) {

@@ -185,7 +185,7 @@ void check_attention(Kernels& kernels, DType dtype, int64_t length, int64_t toke
     for (int64_t i = 0; i < blocks; ++i) table[i] = blocks - 1 - i;
     for (int64_t i = 0; i < length; ++i) slots[i] = table[i / BLOCK] * BLOCK + i % BLOCK;
     const auto all = plan_attention({0, length}, {length}, table, blocks, slots, GROUP, BLOCK, 1 << 30);
-    kernels.store_kv(key.data(), value.data(), kv_size, kv_size, k_cache.data(), v_cache.data(), BLOCK * kv_size, KV_HEADS,
+    kernels.store_kv(key.data(), value.data(), kv_size, kv_size, {k_cache.data(), v_cache.data(), BLOCK * kv_size}, KV_HEADS,
                      head_dim, all, dtype);
     Attention attention{};
     attention.query = query.data();

@@ -76,25 +76,15 @@ void write_element(void* to, DType dtype, int64_t i, float x) {
     static_cast<uint16_t*>(to)[i] = uint16_t(is_number ? (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16 : bits >> 16 | 0x40u);
 }
 
-// Where the parts of a panel lie, strip by strip.
-struct Walk {
-    const CodeFormat& format;
-    int64_t strip = 0, offset = 0;
-    int64_t steps = -1, groups = -1, codes = -1;  // offsets; -1: those before are still meant
+// Where the parts of a panel lie that begin with a strip; -1: those before are still meant.
+struct Parts {
+    int64_t steps, groups, codes;
 
-    void next() {
-        steps = groups = -1;
-        if (format.step_bytes() && strip % format.strips_of_step() == 0) {
-            steps = offset;
-            offset += format.step_bytes();
-        }
-        if (strip % format.strips_of_group() == 0) {
-            groups = offset;
-            offset += format.group_bytes() * format.groups_of_strip();
-        }
-        codes = offset;
-        offset += format.strip_bytes();
-        ++strip;
+    Parts(const CodeFormat& format, int64_t strip) {
+        const int64_t begin = format.offset(strip);
+        steps = format.step_bytes() && strip % format.strips_of_step() == 0 ? begin : -1;
+        groups = strip % format.strips_of_group() == 0 ? begin + (steps < 0 ? 0 : format.step_bytes()) : -1;
+        codes = groups < 0 ? begin : groups + format.group_bytes() * format.groups_of_strip();
     }
 };
 
@@ -117,12 +107,6 @@ int64_t CodeFormat::strip_bytes() const {
     return PANEL * STRIP * bits / 8;
 }
 
-int64_t CodeFormat::panel_bytes(int64_t depth) const {
-    Walk walk{*this};
-    for (int64_t at = 0; at < depth; at += STRIP) walk.next();
-    return (walk.offset + 63) / 64 * 64;
-}
-
 void pack_codes_panel(const Codes& given, const CodeFormat& format, int64_t panel, uint8_t* to) {
     std::memset(to, 0, format.panel_bytes(given.depth));
     const int64_t groups = (given.depth + format.group - 1) / format.group;
@@ -130,23 +114,22 @@ void pack_codes_panel(const Codes& given, const CodeFormat& format, int64_t pane
     const int64_t half_bytes = format.strip_bytes() / 2, scale_bytes = PANEL * CodeFormat::factor_bytes(format.scale);
     const int64_t scale_step_bytes = (format.scale == Factor::STEPS) * 2 * PANEL;
     const int64_t first_output = panel * PANEL, lanes = std::min<int64_t>(PANEL, given.outputs - first_output);
-    Walk walk{format};
     for (int64_t at = 0; at < given.depth; at += STRIP) {
-        walk.next();
+        const Parts parts(format, at / STRIP);
         for (int64_t lane = 0; lane < lanes; ++lane) {
             const int64_t output = first_output + lane, group = at / format.group;
-            if (walk.steps >= 0) {
+            if (parts.steps >= 0) {
                 const int64_t step = output * steps + group / format.steps_every;
-                if (format.scale == Factor::STEPS) write_factor(Factor::HALF, given.scale_steps, step, to + walk.steps, lane);
+                if (format.scale == Factor::STEPS) write_factor(Factor::HALF, given.scale_steps, step, to + parts.steps, lane);
                 if (format.shift == Factor::STEPS)
-                    write_factor(Factor::HALF, given.shift_steps, step, to + walk.steps + scale_step_bytes, lane);
+                    write_factor(Factor::HALF, given.shift_steps, step, to + parts.steps + scale_step_bytes, lane);
             }
-            for (int64_t sub = 0; walk.groups >= 0 && sub < format.groups_of_strip() && group + sub < groups; ++sub) {
-                uint8_t* place = to + walk.groups + sub * format.group_bytes();
+            for (int64_t sub = 0; parts.groups >= 0 && sub < format.groups_of_strip() && group + sub < groups; ++sub) {
+                uint8_t* place = to + parts.groups + sub * format.group_bytes();
                 write_factor(format.scale, given.scales, output * groups + group + sub, place, lane);
                 write_factor(format.shift, given.shifts, output * groups + group + sub, place + scale_bytes, lane);
             }
-            uint8_t* codes = to + walk.codes + lane / HALF * half_bytes;
+            uint8_t* codes = to + parts.codes + lane / HALF * half_bytes;
             const uint8_t* row = given.codes + output * given.depth + at;
             for (int64_t i = 0; i < std::min(STRIP, given.depth - at); ++i)
                 write_code(format.lie, codes, int(i / 4), int(lane % HALF * 4 + i % 4), row[i]);
@@ -159,20 +142,19 @@ void unpack_codes_row(const uint8_t* packed, const CodeFormat& format, int64_t d
     const int64_t lane = output % PANEL, scale_bytes = PANEL * CodeFormat::factor_bytes(format.scale);
     const int64_t scale_step_bytes = (format.scale == Factor::STEPS) * 2 * PANEL;
     float scale_step = 0, shift_step = 0, scale[2] = {}, shift[2] = {};
-    Walk walk{format};
     for (int64_t at = 0; at < depth; at += STRIP) {
-        walk.next();
-        if (walk.steps >= 0) {
-            if (format.scale == Factor::STEPS) scale_step = read_half(panel + walk.steps, lane);
-            if (format.shift == Factor::STEPS) shift_step = read_half(panel + walk.steps + scale_step_bytes, lane);
+        const Parts parts(format, at / STRIP);
+        if (parts.steps >= 0) {
+            if (format.scale == Factor::STEPS) scale_step = read_half(panel + parts.steps, lane);
+            if (format.shift == Factor::STEPS) shift_step = read_half(panel + parts.steps + scale_step_bytes, lane);
         }
-        for (int64_t sub = 0; walk.groups >= 0 && sub < format.groups_of_strip(); ++sub) {
-            const uint8_t* place = panel + walk.groups + sub * format.group_bytes();
+        for (int64_t sub = 0; parts.groups >= 0 && sub < format.groups_of_strip(); ++sub) {
+            const uint8_t* place = panel + parts.groups + sub * format.group_bytes();
             scale[sub] = read_factor(format.scale, place, lane, scale_step);
             const float step = format.shift == Factor::ZEROS ? scale[sub] : shift_step;
             shift[sub] = read_factor(format.shift, place + scale_bytes, lane, step);
         }
-        const uint8_t* codes = panel + walk.codes + lane / HALF * (format.strip_bytes() / 2);
+        const uint8_t* codes = panel + parts.codes + lane / HALF * (format.strip_bytes() / 2);
         for (int64_t i = 0; i < std::min(STRIP, depth - at); ++i) {
             const int code = read_code(format.lie, codes, int(i / 4), int(lane % HALF * 4 + i % 4));
             const int value = (format.lie == Lie::TABLE ? format.table[code] : code) - format.zero;

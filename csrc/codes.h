@@ -41,7 +41,13 @@ struct CodeFormat {
     int64_t strip_bytes() const;
     int64_t group_bytes() const { return PANEL * (factor_bytes(scale) + factor_bytes(shift)); }
     int64_t step_bytes() const { return PANEL * 2 * ((scale == Factor::STEPS) + (shift == Factor::STEPS)); }
-    int64_t panel_bytes(int64_t depth) const;
+    int64_t panel_bytes(int64_t depth) const { return (offset((depth + STRIP - 1) / STRIP) + 63) / 64 * 64; }
+    // Of strip `strip`, or of the step and the groups that begin with it.
+    int64_t offset(int64_t strip) const {
+        const int64_t of_group = strips_of_group(), of_step = step_bytes() ? strips_of_step() : 1;
+        return (strip + of_step - 1) / of_step * step_bytes() +
+               (strip + of_group - 1) / of_group * groups_of_strip() * group_bytes() + strip * strip_bytes();
+    }
 
     static constexpr int64_t factor_bytes(Factor factor) {
         return factor == Factor::NONE ? 0 : factor == Factor::HALF ? 2 : factor == Factor::FLOAT ? 4 : 1;

@@ -20,7 +20,7 @@ constexpr int CODE_ROWS = 12;  // as many sums in whole numbers, as many in floa
 constexpr int CODE_ROWS = 4;
 #endif
 constexpr int HALF_VECTORS = HALF / WIDTH;
-constexpr int FEW_CODE_ROWS = 2;
+constexpr int FEW_CODE_ROWS = 4;
 #if defined(PAGODA_AVX2) || (defined(PAGODA_AVX512) && !defined(PAGODA_DOTS))
 constexpr bool WIDE_IS_AS_FAST = false;
 #else
@@ -31,72 +31,83 @@ constexpr bool WIDE_IS_AS_FAST = true;
 #else
 #define FEW_UNROLLED  // every operation is a loop over bytes itself
 #endif
+constexpr int64_t CODE_PASS = 16;  // strips
 constexpr int64_t CODES_AHEAD = 4096;  // bytes that are asked for before they are read
 
-// Words of one strip of a packed tile: quads [planes][QUADS][CODE_ROWS]; then [CODE_ROWS] each: the scale; the sum of the
-// whole numbers of all inputs, of the first half and of the second; the same three as floats, times the scale.
-constexpr int64_t strip_words(int planes) { return CODE_ROWS * (planes * QUADS + 7); }
+// A packed tile: [strips][CODE_ROWS] of so many words, one line of the cache where there is one plane: quads [planes][QUADS],
+// then the scale; the sum of the whole numbers of all inputs, of the first half and of the second; the same three as floats,
+// times the scale.
+constexpr int row_words(int planes) { return planes * QUADS + 8; }
+constexpr int64_t strip_words(int planes) { return CODE_ROWS * row_words(planes); }
 
 static int64_t code_tile_bytes(int64_t depth, DType dtype) {
     return (depth + STRIP - 1) / STRIP * strip_words(dtype == DType::BF16 ? 1 : 2) * int64_t(sizeof(float));
 }
 
+// The whole numbers of one row's strip, `x [STRIP]` times `inverse`: their bytes to their places, and the sums of its halves.
+template <typename Type, int PLANES>
+INLINE void pack_whole(const typename Type::Element* x, float inverse, int32_t* to, int32_t (&sums)[2]) {
+    auto* bytes = reinterpret_cast<uint8_t*>(to);
+    UNROLLED for (int half = 0; half < 2; ++half) {
+        Integers sum = all_whole(0);
+        UNROLLED for (int i = half * HALF; i < (half + 1) * HALF; i += WIDTH) {
+            const Integers whole = as_whole(multiply(Type::load(x + i), all(inverse)));
+            sum = add_whole(sum, whole);
+            const Integers high = PLANES == 1 ? whole : over_256(add_whole(whole, all_whole(128)));
+            store_low_bytes(bytes + i, high);
+            if (PLANES == 2) store_low_bytes(bytes + STRIP + i, whole);  // less 256 times the high ones: the same byte
+        }
+        sums[half] = sum_of(sum);
+    }
+}
+
 // One row's strip, `count` elements from `x` on, to its places in `to`.
 template <typename Type, int PLANES>
-static void pack_strip(const typename Type::Element* x, int64_t count, int32_t* to) {
+INLINE void pack_strip(const typename Type::Element* x, int64_t count, int32_t* to) {
     constexpr float MOST = PLANES == 1 ? 127.0f : 127.0f * 256;
-    typename Type::Element filled[STRIP] = {};
+    typename Type::Element filled[STRIP];
     if (count < STRIP) {
+        std::memset(filled, 0, sizeof filled);
         std::memcpy(filled, x, count * sizeof *x);
         x = filled;
     }
     Floats most = zeros(), nothing = zeros();
-    for (int i = 0; i < STRIP; i += WIDTH) {
+    UNROLLED for (int i = 0; i < STRIP; i += WIDTH) {
         const Floats some = Type::load(x + i);
         most = larger(most, larger(some, subtract(zeros(), some)));
         nothing = multiply_add(some, zeros(), nothing);  // NaN by whatever is not finite
     }
-    const float size = largest(most), lost = total(nothing);
-    const bool is_told = lost == 0 && size > 1e-30f;  // smaller ones have no inverse
-    const float scale = lost != 0 ? lost : is_told ? size / MOST : 0.0f, inverse = is_told ? MOST / size : 0.0f;
-    float whole[STRIP] = {};
-    for (int i = 0; is_told && i < STRIP; i += WIDTH) store(whole + i, rounded(multiply(Type::load(x + i), all(inverse))));
-    int32_t sums[2] = {0, 0};
-    int8_t bytes[2][STRIP];
-    for (int i = 0; i < STRIP; ++i) {
-        const int32_t number = int32_t(whole[i]), high = PLANES == 1 ? number : (number + 128) >> 8;
-        sums[i / HALF] += number;
-        bytes[0][i] = int8_t(high);
-        bytes[1][i] = int8_t(number - 256 * high);
-    }
-    for (int plane = 0; plane < PLANES; ++plane)
-        for (int quad = 0; quad < QUADS; ++quad)
-            std::memcpy(to + (plane * QUADS + quad) * CODE_ROWS, bytes[plane] + 4 * quad, 4);
-    to += PLANES * QUADS * CODE_ROWS;
+    const bool is_finite = are_numbers(nothing);
+    const float size = is_finite ? largest(most) : 0.0f;
+    const bool is_told = size > 1e-30f;  // smaller ones have no inverse
+    const float scale = !is_finite ? __builtin_nanf("") : is_told ? size / MOST : 0.0f;
+    int32_t halves[2] = {0, 0};
+    if (is_told)
+        pack_whole<Type, PLANES>(x, MOST / size, to, halves);
+    else
+        std::memset(to, 0, PLANES * STRIP);
+    to += PLANES * QUADS;
     std::memcpy(to, &scale, sizeof scale);
-    const int32_t told[3] = {sums[0] + sums[1], sums[0], sums[1]};
-    for (int i = 0; i < 3; ++i) {
-        const float scaled = scale * float(told[i]);
-        to[(1 + i) * CODE_ROWS] = told[i];
-        std::memcpy(to + (4 + i) * CODE_ROWS, &scaled, sizeof scaled);
+    const int32_t sums[3] = {halves[0] + halves[1], halves[0], halves[1]};
+    UNROLLED for (int i = 0; i < 3; ++i) {
+        const float scaled = scale * float(sums[i]);
+        to[1 + i] = sums[i];
+        std::memcpy(to + 4 + i, &scaled, sizeof scaled);
     }
 }
 
 template <typename Type, int PLANES>
-static void pack_code_rows_of(const Rows& rows, int64_t tile) {
-    const auto* x = static_cast<const typename Type::Element*>(rows.x) + tile * CODE_ROWS * rows.x_stride;
-    auto* packed = reinterpret_cast<int32_t*>(rows.packed + tile * rows.tile_bytes);
-    const int64_t left = rows.rows - tile * CODE_ROWS, count = left < CODE_ROWS ? left : CODE_ROWS;
-    // Rows that are not there are multiplied with the others and thrown away.
-    if (count < CODE_ROWS) std::memset(packed, 0, rows.tile_bytes);
-    for (int64_t row = 0; row < count; ++row)
-        for (int64_t at = 0; at < rows.depth; at += STRIP)
-            pack_strip<Type, PLANES>(x + row * rows.x_stride + at, rows.depth - at < STRIP ? rows.depth - at : STRIP,
-                                     packed + at / STRIP * strip_words(PLANES) + row);
+static void pack_code_row_of(const Rows& rows, int64_t row) {
+    const auto* x = static_cast<const typename Type::Element*>(rows.x) + row * rows.x_stride;
+    auto* tile = reinterpret_cast<int32_t*>(rows.packed + row / CODE_ROWS * rows.tile_bytes);
+    int32_t* to = tile + row % CODE_ROWS * row_words(PLANES);
+    for (int64_t at = 0; at < rows.depth; at += STRIP, to += strip_words(PLANES))
+        pack_strip<Type, PLANES>(x + at, rows.depth - at < STRIP ? rows.depth - at : STRIP, to);
 }
 
-static void pack_code_rows(const Rows& rows, int64_t tile) {
-    rows.dtype == DType::BF16 ? pack_code_rows_of<BF16, 1>(rows, tile) : pack_code_rows_of<F32, 2>(rows, tile);
+// Rows that are not there stay as the memory was: they are multiplied with the others and thrown away.
+static void pack_code_row(const Rows& rows, int64_t row) {
+    rows.dtype == DType::BF16 ? pack_code_row_of<BF16, 1>(rows, row) : pack_code_row_of<F32, 2>(rows, row);
 }
 
 // Quad `quad` of WIDTH outputs, whose codes begin at `codes`; table: as CodeFormat has it.
@@ -132,7 +143,7 @@ INLINE Floats factors_of(Factor kind, const uint8_t* from, int lane, Floats step
 // What the groups of the strip at hand multiply by; VECTORS of WIDTH outputs each.
 template <int VECTORS>
 struct Factors {
-    Floats scale[2][VECTORS], shift[2][VECTORS], scale_step[VECTORS], shift_step[VECTORS];
+    Floats scale[2][VECTORS], minus_shift[2][VECTORS], scale_step[VECTORS], shift_step[VECTORS];
 
     // Both return where the next part of the panel begins.
     INLINE_MEMBER const uint8_t* read_steps(const CodeFormat& format, const uint8_t* from, int lane) {
@@ -151,9 +162,9 @@ struct Factors {
         const uint8_t* shifts = from + PANEL * CodeFormat::factor_bytes(format.scale);
         UNROLLED for (int v = 0; v < VECTORS; ++v) {
             scale[sub][v] = factors_of(format.scale, from, lane + v * WIDTH, scale_step[v]);
-            if (format.shift != Factor::NONE)
-                shift[sub][v] = factors_of(format.shift, shifts, lane + v * WIDTH,
-                                           format.shift == Factor::ZEROS ? scale[sub][v] : shift_step[v]);
+            if (format.shift == Factor::NONE) continue;
+            const Floats step = format.shift == Factor::ZEROS ? scale[sub][v] : shift_step[v];
+            minus_shift[sub][v] = subtract(zeros(), factors_of(format.shift, shifts, lane + v * WIDTH, step));
         }
         return from + format.group_bytes();
     }
@@ -164,11 +175,11 @@ template <int ROWS, int VECTORS, int PLANES>
 struct StripSums {
     Integers sum[PLANES][ROWS][VECTORS];
 
-    // row: behind the quads; of: 0 for all inputs of the strip, 1 and 2 for one half of them.
-    INLINE_MEMBER void begin(const int32_t* row, int32_t zero, int of) {
+    // row: the first one, behind its quads; of: 0 for all inputs of the strip, 1 and 2 for one half of them.
+    INLINE_MEMBER void begin(const int32_t* row, Integers minus_zero, int of) {
         UNROLLED for (int r = 0; r < ROWS; ++r) UNROLLED for (int v = 0; v < VECTORS; ++v) {
             sum[0][r][v] = all_whole(0);
-            sum[PLANES - 1][r][v] = all_whole(-zero * row[(1 + of) * CODE_ROWS + r]);
+            sum[PLANES - 1][r][v] = multiply_whole(all_whole(row[r * row_words(PLANES) + 1 + of]), minus_zero);
         }
     }
 
@@ -177,23 +188,22 @@ struct StripSums {
         const float* scales = reinterpret_cast<const float*>(row);
         UNROLLED for (int r = 0; r < ROWS; ++r) UNROLLED for (int v = 0; v < VECTORS; ++v) {
             const Integers whole = PLANES == 1 ? sum[0][r][v] : add_whole(times_256(sum[0][r][v]), sum[PLANES - 1][r][v]);
-            total[r][v] = multiply_add(multiply(as_floats(whole), all(scales[r])), factors.scale[sub][v], total[r][v]);
+            total[r][v] = multiply_add(multiply(as_floats(whole), all(scales[r * row_words(PLANES)])), factors.scale[sub][v], total[r][v]);
             if (has_shift)
-                total[r][v] = multiply_add(subtract(zeros(), factors.shift[sub][v]), all(scales[(4 + of) * CODE_ROWS + r]),
-                                           total[r][v]);
+                total[r][v] = multiply_add(factors.minus_shift[sub][v], all(scales[r * row_words(PLANES) + 4 + of]), total[r][v]);
         }
     }
 };
 
 // Codes of one strip's HALF outputs as bytes, a line for each quad: what many rows read, who pay for it together.
 template <Lie LIE>
-static void codes_as_bytes(const uint8_t* codes, Bytes table, uint8_t* to) {
+INLINE void codes_as_bytes(const uint8_t* codes, Bytes table, uint8_t* to) {
     FEW_UNROLLED for (int quad = 0; quad < QUADS; ++quad)
         UNROLLED for (int byte = 0; byte < 4 * HALF; byte += 4 * WIDTH)
             store_bytes(to + quad * 4 * HALF + byte, codes_of_quad<LIE>(codes + byte, quad, table));
 }
 
-static void codes_as_bytes(Lie lie, const uint8_t* codes, Bytes table, uint8_t* to) {
+INLINE void codes_as_bytes(Lie lie, const uint8_t* codes, Bytes table, uint8_t* to) {
     switch (lie) {
         case Lie::NIBBLES: return codes_as_bytes<Lie::NIBBLES>(codes, table, to);
         case Lie::TABLE: return codes_as_bytes<Lie::TABLE>(codes, table, to);
@@ -203,19 +213,34 @@ static void codes_as_bytes(Lie lie, const uint8_t* codes, Bytes table, uint8_t* 
     }
 }
 
-// ROWS rows by VECTORS vectors of a panel's outputs, from `lane` on: sums [ROWS][PANEL]. READ: how the codes lie where they
-// are multiplied, BYTES or as the format has them; WIDE: whether they may have more than 6 bits.
+// Strips [strip, end) of a panel, and whether no rows before have read them.
+struct Strips {
+    int64_t strip, end;
+    bool are_read_first;
+};
+
+// ROWS rows by VECTORS vectors of a panel's outputs, from `lane` on, added to sums [ROWS][PANEL] but where the first strip is
+// among them. READ: how the codes lie where they are multiplied, BYTES or as the format has them; WIDE: whether they may have
+// more than 6 bits.
 template <int ROWS, int VECTORS, Lie READ, bool WIDE, int PLANES>
-static void multiply_code_tile(const int32_t* tile, const CodeFormat& format, const uint8_t* panel, int lane, int64_t strips,
+static void multiply_code_tile(const int32_t* tile, const CodeFormat& format, const uint8_t* panel, int lane, Strips strips,
                                float* sums) {
     const int64_t half_bytes = format.strip_bytes() / 2, of_group = format.strips_of_group(), of_step = format.strips_of_step();
     const bool has_steps = format.step_bytes() > 0, has_shift = format.shift != Factor::NONE, halved = format.group < STRIP;
     const Bytes table = load_table(format.table);
+    const Integers minus_zero = all_whole(-format.zero);
     Factors<VECTORS> factors;
     Floats total[ROWS][VECTORS];
-    UNROLLED for (int r = 0; r < ROWS; ++r) UNROLLED for (int v = 0; v < VECTORS; ++v) total[r][v] = zeros();
+    UNROLLED for (int r = 0; r < ROWS; ++r) UNROLLED for (int v = 0; v < VECTORS; ++v)
+        total[r][v] = strips.strip == 0 ? zeros() : load(sums + r * PANEL + lane + v * WIDTH);
     int64_t steps_left = 0, group_left = 0;
-    for (int64_t strip = 0; strip < strips; ++strip, tile += strip_words(PLANES)) {
+    if (const int64_t into_group = strips.strip % of_group) {  // which has no steps then: see `strips_of_pass`
+        factors.read(format, panel + format.offset(strips.strip - into_group), lane, 0);
+        group_left = of_group - into_group;
+    }
+    panel += format.offset(strips.strip);
+    tile += strips.strip * strip_words(PLANES);
+    for (int64_t strip = strips.strip; strip < strips.end; ++strip, tile += strip_words(PLANES)) {
         if (has_steps && --steps_left < 0) {
             panel = factors.read_steps(format, panel, lane);
             steps_left = of_step - 1;
@@ -240,21 +265,27 @@ static void multiply_code_tile(const int32_t* tile, const CodeFormat& format, co
                 const Bytes codes = codes_of_quad<READ>(strip_codes + output / HALF * to_half + output % HALF * 4, quad, table);
                 UNROLLED for (int plane = 0; plane < PLANES; ++plane) UNROLLED for (int r = 0; r < ROWS; ++r)
                     here.sum[plane][r][v] = add_products<WIDE>(here.sum[plane][r][v], codes,
-                                                               tile[(plane * QUADS + quad) * CODE_ROWS + r]);
+                                                               tile[r * row_words(PLANES) + plane * QUADS + quad]);
             }
         };
-        const int32_t* row = tile + PLANES * QUADS * CODE_ROWS;
-        here.begin(row, format.zero, halved ? 1 : 0);
-        multiply_quads(0);
+        const int32_t* row = tile + PLANES * QUADS;  // of the first row, behind its quads
         if (halved) {
+            here.begin(row, minus_zero, 1);
+            multiply_quads(0);
             here.join(factors, has_shift, row, 0, 1, total);
-            here.begin(row, format.zero, 2);
+            here.begin(row, minus_zero, 2);
+            multiply_quads(QUADS / 2);
+            here.join(factors, has_shift, row, 1, 2, total);
+        } else {
+            here.begin(row, minus_zero, 0);
+            multiply_quads(0);
+            multiply_quads(QUADS / 2);
+            here.join(factors, has_shift, row, 0, 0, total);
         }
-        multiply_quads(QUADS / 2);
-        here.join(factors, has_shift, row, halved ? 1 : 0, halved ? 2 : 0, total);
         panel += 2 * half_bytes;
-        if (ROWS <= FEW_CODE_ROWS)  // read once: the way from memory is longer than what the processor foresees
-            for (int64_t line = 0; line < 2 * half_bytes; line += 64) __builtin_prefetch(panel + CODES_AHEAD + line, 0, 0);
+        // The way from memory is longer than what the processor foresees.
+        if (strips.are_read_first && lane == 0)
+            for (int64_t line = 0; line < 2 * half_bytes; line += 64) __builtin_prefetch(panel + CODES_AHEAD + line, 0, 2);
     }
     UNROLLED for (int r = 0; r < ROWS; ++r)
         UNROLLED for (int v = 0; v < VECTORS; ++v) store(sums + r * PANEL + lane + v * WIDTH, total[r][v]);
@@ -262,34 +293,32 @@ static void multiply_code_tile(const int32_t* tile, const CodeFormat& format, co
 
 // The same for a whole panel, which up to FEW_CODE_ROWS rows read as it lies. ROWS: at least as many as there are.
 template <int ROWS, Lie READ, bool WIDE, int PLANES>
-static void multiply_code_panel(const int32_t* tile, const CodeFormat& format, const uint8_t* panel, int64_t strips, float* sums) {
-    constexpr int VECTORS = ROWS <= FEW_CODE_ROWS && HALF_VECTORS <= 2 ? 2 * HALF_VECTORS : HALF_VECTORS;
+static void multiply_code_panel(const int32_t* tile, const CodeFormat& format, const uint8_t* panel, Strips strips, float* sums) {
+    constexpr int VECTORS = HALF_VECTORS == 1 && ROWS <= FEW_CODE_ROWS ? 2 : HALF_VECTORS;
     for (int lane = 0; lane < PANEL; lane += VECTORS * WIDTH)
         multiply_code_tile<ROWS, VECTORS, READ, WIDE, PLANES>(tile, format, panel, lane, strips, sums);
 }
 
 template <Lie LIE, int PLANES>
 static void multiply_few_code_rows(int64_t rows, const int32_t* tile, const CodeFormat& format, const uint8_t* panel,
-                                   int64_t strips, float* sums) {
+                                   Strips strips, float* sums) {
     constexpr bool WIDE = LIE == Lie::BYTES || LIE == Lie::TABLE;
-    rows == 1 ? multiply_code_panel<1, LIE, WIDE, PLANES>(tile, format, panel, strips, sums)
-              : multiply_code_panel<2, LIE, WIDE, PLANES>(tile, format, panel, strips, sums);
+    rows == 1   ? multiply_code_panel<1, LIE, WIDE, PLANES>(tile, format, panel, strips, sums)
+    : rows == 2 ? multiply_code_panel<2, LIE, WIDE, PLANES>(tile, format, panel, strips, sums)
+                : multiply_code_panel<4, LIE, WIDE, PLANES>(tile, format, panel, strips, sums);
 }
 
 template <bool WIDE, int PLANES>
 static void multiply_many_code_rows(int64_t rows, const int32_t* tile, const CodeFormat& format, const uint8_t* panel,
-                                    int64_t strips, float* sums) {
-    if (CODE_ROWS == 4 || rows <= 4) return multiply_code_panel<4, Lie::BYTES, WIDE, PLANES>(tile, format, panel, strips, sums);
-    if constexpr (CODE_ROWS > 4) {
-        if (rows <= 8) return multiply_code_panel<8, Lie::BYTES, WIDE, PLANES>(tile, format, panel, strips, sums);
-        multiply_code_panel<CODE_ROWS, Lie::BYTES, WIDE, PLANES>(tile, format, panel, strips, sums);
-    }
+                                    Strips strips, float* sums) {
+    rows <= 8 ? multiply_code_panel<8, Lie::BYTES, WIDE, PLANES>(tile, format, panel, strips, sums)
+              : multiply_code_panel<CODE_ROWS, Lie::BYTES, WIDE, PLANES>(tile, format, panel, strips, sums);
 }
 
 template <int PLANES>
-static void multiply_code_rows(int64_t rows, const int32_t* tile, const CodeFormat& format, const uint8_t* panel, int64_t strips,
+static void multiply_code_rows(int64_t rows, const int32_t* tile, const CodeFormat& format, const uint8_t* panel, Strips strips,
                                float* sums) {
-    if (rows > FEW_CODE_ROWS) {
+    if constexpr (CODE_ROWS > FEW_CODE_ROWS) if (rows > FEW_CODE_ROWS) {
         const bool is_wide = WIDE_IS_AS_FAST || format.lie == Lie::BYTES || format.lie == Lie::TABLE;
         if (is_wide) return multiply_many_code_rows<true, PLANES>(rows, tile, format, panel, strips, sums);
         return multiply_many_code_rows<WIDE_IS_AS_FAST, PLANES>(rows, tile, format, panel, strips, sums);
@@ -303,25 +332,37 @@ static void multiply_code_rows(int64_t rows, const int32_t* tile, const CodeForm
     }
 }
 
+// Strips that go by all rows at once: those of a panel, as bytes, and of a tile stay in a core's first cache together. Whole
+// groups and steps, but where one group is all there is.
+static int64_t strips_of_pass(const CodeFormat& format, int64_t strips) {
+    const int64_t whole = format.step_bytes() ? format.strips_of_step() : format.strips_of_group();
+    return whole >= strips ? CODE_PASS : (CODE_PASS + whole - 1) / whole * whole;
+}
+
 template <typename Type, int PLANES>
 static void multiply_codes_of(const Rows& rows, const Matrix& matrix, int64_t panel, int64_t end, int64_t first, int64_t last,
                               float* partial) {
     const CodeFormat& format = *matrix.codes;
     const int64_t panel_bytes = format.panel_bytes(rows.depth), strips = (rows.depth + STRIP - 1) / STRIP;
+    const int64_t pass = rows.rows <= FEW_CODE_ROWS ? strips : strips_of_pass(format, strips);
     const auto* weight = static_cast<const uint8_t*>(matrix.weight);
-    for (; panel < end; ++panel)
-        for (int64_t tile = first; tile < last; ++tile) {
-            const int64_t left = rows.rows - tile * CODE_ROWS, count = left < CODE_ROWS ? left : CODE_ROWS;
-            const auto* packed = reinterpret_cast<const int32_t*>(rows.packed + tile * rows.tile_bytes);
-            multiply_code_rows<PLANES>(count, packed, format, weight + panel * panel_bytes, strips, partial);
-            for (int64_t i = 0; i < count; ++i) {
-                const int64_t row = tile * CODE_ROWS + i;
-                if (matrix.largest)
-                    matrix.largest[panel * rows.rows + row] = largest_of<Type>(matrix, panel, partial + i * PANEL);
-                else
-                    write_row<Type>(matrix, row, panel, partial + i * PANEL);
+    for (; panel < end; ++panel) {
+        for (int64_t strip = 0; strip < strips; strip += pass)
+            for (int64_t tile = first; tile < last; ++tile) {
+                const int64_t left = rows.rows - tile * CODE_ROWS, count = left < CODE_ROWS ? left : CODE_ROWS;
+                const auto* packed = reinterpret_cast<const int32_t*>(rows.packed + tile * rows.tile_bytes);
+                multiply_code_rows<PLANES>(count, packed, format, weight + panel * panel_bytes,
+                                           {strip, strip + pass < strips ? strip + pass : strips, tile == first},
+                                           partial + (tile - first) * CODE_ROWS * PANEL);
             }
+        for (int64_t row = first * CODE_ROWS; row < last * CODE_ROWS && row < rows.rows; ++row) {
+            const float* sums = partial + (row - first * CODE_ROWS) * PANEL;
+            if (matrix.largest)
+                matrix.largest[panel * rows.rows + row] = largest_of<Type>(matrix, panel, sums);
+            else
+                write_row<Type>(matrix, row, panel, sums);
         }
+    }
 }
 
 static void multiply_codes(const Rows& rows, const Matrix& matrix, int64_t panel, int64_t end, int64_t first, int64_t last,

@@ -50,9 +50,9 @@ void Decoder::attend(const DecoderLayer& layer, void* hidden, int64_t rows, cons
     const Rotation rotation = layer.rotation < 0 ? Rotation{} : step.rotations[layer.rotation];
     const AttentionPlan& plan = *step.plans[layer.plan];
     char* v_cache = k_cache + step.value_bytes;
-    kernels_.place_heads({q, q, stride, stride, num_heads, head_dim}, layer.q_norm, eps, rotation, rows, dtype);
-    kernels_.place_heads({k, k, stride, stride, num_kv_heads, head_dim}, layer.k_norm, eps, rotation, rows, dtype);
-    kernels_.store_kv(k, v, stride, stride, k_cache, v_cache, step.block_stride, num_kv_heads, head_dim, plan, dtype);
+    kernels_.place_tokens({q, q, stride, stride, num_heads, head_dim}, layer.q_norm,
+                          {k, k, stride, stride, num_kv_heads, head_dim}, layer.k_norm, eps, rotation, v,
+                          {k_cache, v_cache, step.block_stride}, rows, plan, dtype);
     Attention attention{};
     attention.query = q;
     attention.query_stride = stride;

@@ -106,6 +106,14 @@ INLINE int64_t paired(int64_t row, int64_t column, int64_t columns, uint16_t) {
 }
 INLINE int64_t paired(int64_t row, int64_t column, int64_t columns, float) { return row * columns + column; }
 
+// One head's key into its column, pairs of dimensions at once.
+INLINE void store_key(const uint16_t* key, uint16_t* keys, int64_t offset, int64_t head_dim, int64_t block_size) {
+    for (int64_t i = 0; i + 2 <= head_dim; i += 2) std::memcpy(keys + paired(i, offset, block_size, *keys), key + i, 4);
+}
+INLINE void store_key(const float* key, float* keys, int64_t offset, int64_t head_dim, int64_t block_size) {
+    for (int64_t i = 0; i < head_dim; ++i) keys[i * block_size + offset] = key[i];
+}
+
 // Keys as [head_dim, block_size], values as [block_size, head_dim]: each is multiplied by along its rows.
 template <typename Type>
 static void store_kv_of(const void* key_, const void* value_, void* k_block, void* v_block, int64_t offset, int64_t kv_heads,
@@ -113,12 +121,10 @@ static void store_kv_of(const void* key_, const void* value_, void* k_block, voi
     typedef typename Type::Element Element;
     const auto *key = static_cast<const Element*>(key_), *value = static_cast<const Element*>(value_);
     for (int64_t head = 0; head < kv_heads; ++head, key += head_dim, value += head_dim) {
-        Element* keys = static_cast<Element*>(k_block) + head * block_size * head_dim;
         Element* values = static_cast<Element*>(v_block) + head * block_size * head_dim;
-        for (int64_t i = 0; i < head_dim; ++i) {
-            keys[paired(i, offset, block_size, Element())] = key[i];
+        store_key(key, static_cast<Element*>(k_block) + head * block_size * head_dim, offset, head_dim, block_size);
+        for (int64_t i = 0; i < head_dim; ++i)
             values[paired(offset, i, head_dim, Element())] = Type::narrow(finite(value[i]));
-        }
     }
 }
 

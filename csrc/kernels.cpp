@@ -129,26 +129,25 @@ void Kernels::multiply_for_largest(const Rows& rows, const void* weight, const C
     Largest* largest = largest_.of<Largest>(panels * rows.rows);
     const Matrix matrix{weight, nullptr, outputs, nullptr, 0, nullptr, largest, codes};
     multiply(rows, {&matrix, 1});
-    for (int64_t row = 0; row < rows.rows; ++row) {
-        Largest most = largest[row];
-        for (int64_t panel = 1; panel < panels; ++panel)
-            most.meet(largest[panel * rows.rows + row].value, largest[panel * rows.rows + row].index);
-        indices[row] = most.index;
+    for (int64_t panel = 1; panel < panels; ++panel) {  // as they lie, those of the first panel meet the others
+        const Largest* others = largest + panel * rows.rows;
+        for (int64_t row = 0; row < rows.rows; ++row) largest[row].meet(others[row].value, others[row].index);
     }
+    for (int64_t row = 0; row < rows.rows; ++row) indices[row] = largest[row].index;
 }
 
 void Kernels::pack(Rows& rows, bool for_codes) {
     const int64_t tiles = ceil_div(rows.rows, for_codes ? ops_->code_tile_rows : ops_->tile_rows);
     const auto tile_bytes = for_codes ? ops_->code_tile_bytes : ops_->tile_bytes;
-    const auto pack_rows = for_codes ? ops_->pack_code_rows : ops_->pack_rows;
+    const auto pack_unit = for_codes ? ops_->pack_code_row : ops_->pack_rows;
+    const int units = int(for_codes ? rows.rows : tiles);
     rows.tile_bytes = ceil_div(tile_bytes(rows.depth, rows.dtype), 64) * 64;
     rows.packed = packed_rows_.of<char>(tiles * rows.tile_bytes);
-    const auto pack_tile = [&](int tile, int) { pack_rows(rows, tile); };
     // A few rows are packed faster than another thread hears of them.
     if (rows.rows * rows.depth <= FEW_ELEMENTS)
-        for (int tile = 0; tile < tiles; ++tile) pack_tile(tile, 0);
+        for (int unit = 0; unit < units; ++unit) pack_unit(rows, unit);
     else
-        pool_.each(int(tiles), pack_tile);
+        pool_.each(units, [&](int unit, int) { pack_unit(rows, unit); });
 }
 
 void Kernels::rms_norm(const void* x, const void* weight, void* y, int64_t rows, int64_t size, float eps, DType dtype) {
@@ -167,38 +166,54 @@ void Kernels::silu_and_mul(const void* gate, const void* up, void* y, int64_t ro
     });
 }
 
+void Kernels::place_row(const Heads& heads, const void* gain, float eps, const Rotation& rotation, int64_t row, DType dtype) {
+    const int64_t head_dim = heads.head_dim, half = rotation.rotary_dim / 2;
+    const void* x = at(heads.x, row * heads.x_stride, dtype);
+    void* y = at(heads.y, row * heads.y_stride, dtype);
+    if (gain) {
+        for (int64_t head = 0; head < heads.heads; ++head)
+            ops_->rms_norm(at(x, head * head_dim, dtype), gain, at(y, head * head_dim, dtype), head_dim, eps, dtype);
+        x = y;
+    }
+    if (!rotation.cosine) return;
+    const int64_t place = (rotation.positions ? rotation.positions[row] : row) * half;
+    ops_->rotate(x, rotation.cosine + place, rotation.sine + place, y, heads.heads, head_dim, rotation.rotary_dim, dtype);
+}
+
+void Kernels::store_row(const void* key, const void* value, const Cache& cache, int64_t kv_heads, int64_t head_dim, int64_t row,
+                        const AttentionPlan& plan, DType dtype) {
+    const int64_t slot = plan.slots[row];
+    if (slot < 0) return;
+    const int64_t block = slot / plan.block_size * cache.block_stride;
+    ops_->store_kv(key, value, at(cache.k, block, dtype), at(cache.v, block, dtype), slot % plan.block_size, kv_heads, head_dim,
+                   plan.block_size, dtype);
+}
+
 void Kernels::place_heads(const Heads& heads, const void* gain, float eps, const Rotation& rotation, int64_t rows,
                           DType dtype) {
     const auto alone = in_use();
-    const int64_t head_dim = heads.head_dim, half = rotation.rotary_dim / 2;
     if (!gain && !rotation.cosine) return;
-    const auto rotate = [&](const void* x, void* y, int64_t place) {
-        ops_->rotate(x, rotation.cosine + place * half, rotation.sine + place * half, y, heads.heads, head_dim,
-                     rotation.rotary_dim, dtype);
-    };
-    each_row(rows, heads.heads * head_dim, [&](int64_t row) {
-        const void* x = at(heads.x, row * heads.x_stride, dtype);
-        void* y = at(heads.y, row * heads.y_stride, dtype);
-        if (gain) {
-            for (int64_t head = 0; head < heads.heads; ++head)
-                ops_->rms_norm(at(x, head * head_dim, dtype), gain, at(y, head * head_dim, dtype), head_dim, eps, dtype);
-            x = y;
-        }
-        if (rotation.cosine)
-            rotate(x, y, rotation.positions ? rotation.positions[row] : row);
+    each_row(rows, heads.heads * heads.head_dim, [&](int64_t row) { place_row(heads, gain, eps, rotation, row, dtype); });
+}
+
+void Kernels::store_kv(const void* key, const void* value, int64_t key_stride, int64_t value_stride, const Cache& cache,
+                       int64_t kv_heads, int64_t head_dim, const AttentionPlan& plan, DType dtype) {
+    const auto alone = in_use();
+    each_row(int64_t(plan.slots.size()), kv_heads * head_dim, [&](int64_t row) {
+        store_row(at(key, row * key_stride, dtype), at(value, row * value_stride, dtype), cache, kv_heads, head_dim, row, plan,
+                  dtype);
     });
 }
 
-void Kernels::store_kv(const void* key, const void* value, int64_t key_stride, int64_t value_stride, void* k_cache,
-                       void* v_cache, int64_t block_stride, int64_t kv_heads, int64_t head_dim, const AttentionPlan& plan,
-                       DType dtype) {
+void Kernels::place_tokens(const Heads& queries, const void* query_gain, const Heads& keys, const void* key_gain, float eps,
+                           const Rotation& rotation, const void* value, const Cache& cache, int64_t rows,
+                           const AttentionPlan& plan, DType dtype) {
     const auto alone = in_use();
-    each_row(int64_t(plan.slots.size()), kv_heads * head_dim, [&](int64_t row) {
-        const int64_t slot = plan.slots[row];
-        if (slot < 0) return;
-        const int64_t block = slot / plan.block_size * block_stride;
-        ops_->store_kv(at(key, row * key_stride, dtype), at(value, row * value_stride, dtype), at(k_cache, block, dtype),
-                       at(v_cache, block, dtype), slot % plan.block_size, kv_heads, head_dim, plan.block_size, dtype);
+    each_row(rows, (queries.heads + 2 * keys.heads) * keys.head_dim, [&](int64_t row) {
+        place_row(queries, query_gain, eps, rotation, row, dtype);
+        place_row(keys, key_gain, eps, rotation, row, dtype);
+        const int64_t first = row * keys.y_stride;
+        store_row(at(keys.y, first, dtype), at(value, first, dtype), cache, keys.heads, keys.head_dim, row, plan, dtype);
     });
 }
 
@@ -216,22 +231,30 @@ void Kernels::attend(Attention attention, const AttentionPlan& plan) {
     for (auto& each : scratch_) each.of<float>(scratch);
     // Partitions of a KV head lie behind one another, so that `combine` walks them with one stride.
     const auto result = [&](int64_t item, int64_t head) { return partials + (item * kv_heads + head) * item_floats; };
-    pool_.each(int(plan.num_items * kv_heads), [&](int unit, int thread) {
-        const int64_t item = unit / kv_heads, head = unit % kv_heads;
+    const auto unit_at = [&](int64_t unit) -> AttentionUnit {
+        const int64_t item = unit / kv_heads;
         const Tile& tile = plan.tiles[plan.tile_of_item[item]];
-        ops_->attend(attention, tile, head, tile.first_partition + item - tile.first_item, result(item, head),
-                     scratch_[thread].of<float>(scratch));
-    });
-    const auto finish = [&](int unit, int) {
-        const Tile& tile = plan.tiles[unit / kv_heads];
-        const int64_t head = unit % kv_heads;
+        return {&tile, unit % kv_heads, tile.first_partition + item - tile.first_item};
+    };
+    const auto finish = [&](const Tile& tile, int64_t head) {
         ops_->combine(attention, tile, head, result(tile.first_item, head), kv_heads * item_floats);
     };
-    const int units = int(plan.tiles.size() * kv_heads);
+    pool_.ranges(int(plan.num_items * kv_heads), [&](int64_t first, int64_t last, int thread) {
+        float* own = scratch_[thread].of<float>(scratch);
+        for (AttentionUnit unit = unit_at(first); first < last; ++first) {
+            const AttentionUnit next = unit_at(first + 1 < last ? first + 1 : first);
+            ops_->attend(attention, unit, first + 1 < last ? &next : nullptr, result(first / kv_heads, unit.kv_head), own);
+            // Most requests are one partition long: nothing is to be waited for.
+            if (unit.tile->num_partitions == 1) finish(*unit.tile, unit.kv_head);
+            unit = next;
+        }
+    });
+    const int units = int(plan.split_tiles.size() * kv_heads);
+    const auto finish_unit = [&](int unit, int) { finish(plan.tiles[plan.split_tiles[unit / kv_heads]], unit % kv_heads); };
     if (units * attention.group * head_dim <= FEW_ELEMENTS)
-        for (int unit = 0; unit < units; ++unit) finish(unit, 0);
+        for (int unit = 0; unit < units; ++unit) finish_unit(unit, 0);
     else
-        pool_.each(units, finish);
+        pool_.each(units, finish_unit);
 }
 
 int64_t packed_bytes(int64_t outputs, int64_t depth, DType dtype) {
@@ -305,6 +328,7 @@ AttentionPlan plan_attention(const std::vector<int64_t>& query_start_loc, const 
             plan.tiles.push_back({int64_t(request), row, count, position, first, num_partitions, plan.num_items});
             plan.tile_of_item.insert(plan.tile_of_item.end(), num_partitions, int(plan.tiles.size()) - 1);
             plan.num_items += num_partitions;
+            if (num_partitions > 1) plan.split_tiles.push_back(int(plan.tiles.size()) - 1);
             plan.most_rows = std::max(plan.most_rows, count * group);
         }
     }

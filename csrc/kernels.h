@@ -44,6 +44,7 @@ struct AttentionPlan {
     std::vector<Tile> tiles;
     std::vector<int> tile_of_item;  // item: one partition of one tile
     std::vector<int64_t> tables, slots;
+    std::vector<int> split_tiles;   // those of several partitions
     int64_t num_items = 0, most_rows = 0, table_stride = 0, block_size = 0, window = 0;
 };
 
@@ -54,6 +55,12 @@ struct Table {
     DType dtype;  // of the rows that are taken
     bool is_packed;
     const CodeFormat* codes = nullptr;
+};
+
+// Where one layer's keys and values are kept.
+struct Cache {
+    void *k, *v;
+    int64_t block_stride;
 };
 
 class Kernels {
@@ -83,13 +90,20 @@ public:
                       int64_t up_stride, DType dtype);
     // Each head normed by a gain [head_dim] where there is one, then rotated where there is a rotation.
     void place_heads(const Heads& heads, const void* gain, float eps, const Rotation& rotation, int64_t rows, DType dtype);
-    void store_kv(const void* key, const void* value, int64_t key_stride, int64_t value_stride, void* k_cache, void* v_cache,
-                  int64_t block_stride, int64_t kv_heads, int64_t head_dim, const AttentionPlan& plan, DType dtype);
+    void store_kv(const void* key, const void* value, int64_t key_stride, int64_t value_stride, const Cache& cache,
+                  int64_t kv_heads, int64_t head_dim, const AttentionPlan& plan, DType dtype);
+    // Both at once, of queries and keys in place: what lies between a layer's products and its attention.
+    void place_tokens(const Heads& queries, const void* query_gain, const Heads& keys, const void* key_gain, float eps,
+                      const Rotation& rotation, const void* value, const Cache& cache, int64_t rows, const AttentionPlan& plan,
+                      DType dtype);
     // `tables`, `table_stride`, `block_size` and `window` are the plan's.
     void attend(Attention attention, const AttentionPlan& plan);
 
 private:
     void pack(Rows& rows, bool for_codes);
+    void place_row(const Heads& heads, const void* gain, float eps, const Rotation& rotation, int64_t row, DType dtype);
+    void store_row(const void* key, const void* value, const Cache& cache, int64_t kv_heads, int64_t head_dim, int64_t row,
+                   const AttentionPlan& plan, DType dtype);
     template <typename Function>
     void each_row(int64_t rows, int64_t size, Function function);
 

@@ -176,7 +176,7 @@ NB_MODULE(library, module) {
             [](Kernels& kernels, Address key, Address value, int64_t key_stride, int64_t value_stride, Address k_cache,
                Address v_cache, int64_t block_stride, int64_t kv_heads, int64_t head_dim, const AttentionPlan& plan,
                int dtype) {
-                kernels.store_kv(at(key), at(value), key_stride, value_stride, at(k_cache), at(v_cache), block_stride,
+                kernels.store_kv(at(key), at(value), key_stride, value_stride, {at(k_cache), at(v_cache), block_stride},
                                  kv_heads, head_dim, plan, dtype_of(dtype));
             },
             nb::call_guard<nb::gil_scoped_release>())

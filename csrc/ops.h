@@ -103,6 +103,12 @@ struct Tile {
 
 constexpr int MAX_TILE_TOKENS = 24;
 
+// What is attended at once: a tile, a KV head and a partition of the keys.
+struct AttentionUnit {
+    const Tile* tile;
+    int64_t kv_head, partition;
+};
+
 struct Ops {
     const char* name;
     int tile_rows;  // rows that one pass over a panel multiplies
@@ -118,7 +124,7 @@ struct Ops {
     // The same for matrices in codes; see `codes.h`. partial: floats, [code_tile_rows, PANEL].
     int code_tile_rows;
     int64_t (*code_tile_bytes)(int64_t depth, DType dtype);
-    void (*pack_code_rows)(const Rows& rows, int64_t tile);
+    void (*pack_code_row)(const Rows& rows, int64_t row);  // one row, into its tile
     void (*multiply_codes)(const Rows& rows, const Matrix& matrix, int64_t panel, int64_t end, int64_t first_tile,
                            int64_t last_tile, float* partial);
 
@@ -131,9 +137,10 @@ struct Ops {
     void (*store_kv)(const void* key, const void* value, void* k_block, void* v_block, int64_t offset, int64_t kv_heads,
                      int64_t head_dim, int64_t block_size, DType dtype);
 
-    // The partial result of one tile, KV head and partition: for each token and head of the group the largest score, the sum
-    // of exponentials and the weighted values, [2 + head_dim] floats each, to `partial`. scratch: see `attention_scratch`.
-    void (*attend)(const Attention& attention, const Tile& tile, int64_t kv_head, int64_t partition, float* partial,
+    // The partial result of one unit: for each token and head of the group the largest score, the sum of exponentials and
+    // the weighted values, [2 + head_dim] floats each, to `partial`. next: the unit that this thread attends afterwards, or
+    // null; its keys are asked for. scratch: see `Kernels::attend`.
+    void (*attend)(const Attention& attention, const AttentionUnit& unit, const AttentionUnit* next, float* partial,
                    float* scratch);
     // Adds a tile's partitions in the order of the keys, writes the outputs of one KV head, and uses up the partial results.
     void (*combine)(const Attention& attention, const Tile& tile, int64_t kv_head, float* partials, int64_t partial_stride);

@@ -103,9 +103,23 @@ static int64_t tile_bytes(int64_t depth, DType dtype) {
 // The largest of a panel's outputs, as they would have been written.
 template <typename Type>
 INLINE Largest largest_of(const Matrix& matrix, int64_t panel, const float* sums) {
-    float rounded[PANEL];
-    for (int v = 0; v < PANEL; v += WIDTH) store(rounded + v, Type::rounded(load(sums + v)));
     const int64_t first = panel * PANEL, left = matrix.outputs - first;
+    Floats values[PANEL_VECTORS];
+    UNROLLED for (int v = 0; v < PANEL_VECTORS; ++v) values[v] = Type::rounded(load(sums + v * WIDTH));
+    uint64_t numbers = 0;
+    UNROLLED for (int v = 0; v < PANEL_VECTORS; ++v)
+        numbers |= uint64_t(equal_lanes(values[v], values[v])) << (v * WIDTH);
+    if (left >= PANEL && numbers == (uint64_t(1) << PANEL) - 1) {
+        Floats maxima = values[0];
+        UNROLLED for (int v = 1; v < PANEL_VECTORS; ++v) maxima = larger(maxima, values[v]);
+        const float value = largest(maxima);
+        uint64_t places = 0;
+        UNROLLED for (int v = 0; v < PANEL_VECTORS; ++v)
+            places |= uint64_t(equal_lanes(values[v], all(value))) << (v * WIDTH);
+        return {value, int32_t(first + __builtin_ctzll(places))};
+    }
+    float rounded[PANEL];
+    for (int v = 0; v < PANEL_VECTORS; ++v) store(rounded + v * WIDTH, values[v]);
     Largest most{rounded[0], int32_t(first)};
     for (int64_t i = 1; i < left && i < PANEL; ++i) most.meet(rounded[i], int32_t(first + i));
     return most;

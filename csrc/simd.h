@@ -45,6 +45,8 @@ INLINE Floats scaled(Floats x, Floats n) { return _mm512_scalef_ps(x, n); }  // 
 INLINE Floats chosen_if_less(Floats a, Floats b, Floats then, Floats otherwise) {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), otherwise, then);
 }
+// A bit for each lane in which both are the same number.
+INLINE uint32_t equal_lanes(Floats a, Floats b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
 INLINE Floats load_bf16(const uint16_t* from) {
     const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
@@ -54,13 +56,36 @@ INLINE void load_pairs(const uint16_t* from, Floats& first, Floats& second) {
     first = _mm512_castsi512_ps(_mm512_slli_epi32(bits, 16));
     second = _mm512_castsi512_ps(_mm512_and_si512(bits, _mm512_set1_epi32(static_cast<int>(0xffff0000))));
 }
-// Nearest, ties to even; a NaN stays one.
-INLINE void store_bf16(uint16_t* to, Floats x) {
+// The bits of bf16 in the upper half of each lane: nearest, ties to even; a NaN stays one.
+INLINE __m512i bf16_bits(Floats x) {
     const __m512i bits = _mm512_castps_si512(x), last = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
     const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(last, _mm512_set1_epi32(0x7fff)));
     const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
-    const __m512i chosen = _mm512_mask_mov_epi32(rounded, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), quiet);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi32_epi16(_mm512_srli_epi32(chosen, 16)));
+    return _mm512_mask_mov_epi32(rounded, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), quiet);
+}
+INLINE void store_bf16(uint16_t* to, Floats x) {
+    const __m512i bits = _mm512_srli_epi32(bf16_bits(x), 16);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi32_epi16(bits));
+}
+INLINE Floats rounded_to_bf16(Floats x) {
+    return _mm512_castsi512_ps(_mm512_and_si512(bf16_bits(x), _mm512_set1_epi32(static_cast<int>(0xffff0000))));
+}
+template <int WHICH>
+INLINE __m256 half(Floats x) {
+    return _mm256_castpd_ps(_mm512_maskz_extractf64x4_pd(255, _mm512_castps_pd(x), WHICH));
+}
+// The sum of all lanes by halves: lane i and lane i + WIDTH / 2 first.
+INLINE float total(Floats x) {
+    const __m256 eight = _mm256_add_ps(half<0>(x), half<1>(x));
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+INLINE float largest(Floats x) {
+    const __m256 eight = _mm256_max_ps(half<0>(x), half<1>(x));
+    const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
 }
 
 #if defined(PAGODA_DOTS)
@@ -105,6 +130,7 @@ INLINE Floats scaled(Floats x, Floats n) {
 INLINE Floats chosen_if_less(Floats a, Floats b, Floats then, Floats otherwise) {
     return _mm256_blendv_ps(otherwise, then, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
 }
+INLINE uint32_t equal_lanes(Floats a, Floats b) { return uint32_t(_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_EQ_OQ))); }
 INLINE Floats load_bf16(const uint16_t* from) {
     const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
@@ -224,8 +250,16 @@ INLINE Bytes load_table(const uint8_t* table) {
 INLINE Bytes looked_up(Bytes table, Bytes places) { return _mm512_shuffle_epi8(table, places); }
 INLINE Integers all_whole(int32_t x) { return _mm512_set1_epi32(x); }
 INLINE Integers add_whole(Integers a, Integers b) { return _mm512_add_epi32(a, b); }
+INLINE Integers multiply_whole(Integers a, Integers b) { return _mm512_mullo_epi32(a, b); }
 INLINE Integers times_256(Integers x) { return _mm512_slli_epi32(x, 8); }
 INLINE Floats as_floats(Integers x) { return _mm512_cvtepi32_ps(x); }
+INLINE Integers as_whole(Floats x) { return _mm512_cvtps_epi32(x); }  // nearest, ties to even
+INLINE Integers over_256(Integers x) { return _mm512_srai_epi32(x, 8); }
+INLINE int32_t sum_of(Integers x) { return _mm512_reduce_add_epi32(x); }
+INLINE void store_low_bytes(uint8_t* to, Integers x) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(x));
+}
+INLINE bool are_numbers(Floats x) { return _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q) == 0; }
 INLINE Floats load_half(const uint8_t* from) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
 }
@@ -272,8 +306,22 @@ INLINE Bytes load_table(const uint8_t* table) {
 INLINE Bytes looked_up(Bytes table, Bytes places) { return _mm256_shuffle_epi8(table, places); }
 INLINE Integers all_whole(int32_t x) { return _mm256_set1_epi32(x); }
 INLINE Integers add_whole(Integers a, Integers b) { return _mm256_add_epi32(a, b); }
+INLINE Integers multiply_whole(Integers a, Integers b) { return _mm256_mullo_epi32(a, b); }
 INLINE Integers times_256(Integers x) { return _mm256_slli_epi32(x, 8); }
 INLINE Floats as_floats(Integers x) { return _mm256_cvtepi32_ps(x); }
+INLINE Integers as_whole(Floats x) { return _mm256_cvtps_epi32(x); }
+INLINE Integers over_256(Integers x) { return _mm256_srai_epi32(x, 8); }
+INLINE int32_t sum_of(Integers x) {
+    const __m128i four = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+    const __m128i two = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
+}
+INLINE void store_low_bytes(uint8_t* to, Integers x) {
+    int32_t lanes[8];
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(lanes), x);
+    for (int lane = 0; lane < 8; ++lane) to[lane] = uint8_t(lanes[lane]);
+}
+INLINE bool are_numbers(Floats x) { return _mm256_movemask_ps(_mm256_cmp_ps(x, x, _CMP_UNORD_Q)) == 0; }
 INLINE Floats load_half(const uint8_t* from) { return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))); }
 INLINE Floats load_signed_bytes(const uint8_t* from) {
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from))));
@@ -307,8 +355,18 @@ INLINE Bytes load_table(const uint8_t* table) { return vld1q_u8(table); }
 INLINE Bytes looked_up(Bytes table, Bytes places) { return vqtbl1q_u8(table, places); }
 INLINE Integers all_whole(int32_t x) { return vdupq_n_s32(x); }
 INLINE Integers add_whole(Integers a, Integers b) { return vaddq_s32(a, b); }
+INLINE Integers multiply_whole(Integers a, Integers b) { return vmulq_s32(a, b); }
 INLINE Integers times_256(Integers x) { return vshlq_n_s32(x, 8); }
 INLINE Floats as_floats(Integers x) { return vcvtq_f32_s32(x); }
+INLINE Integers as_whole(Floats x) { return vcvtnq_s32_f32(x); }
+INLINE Integers over_256(Integers x) { return vshrq_n_s32(x, 8); }
+INLINE int32_t sum_of(Integers x) { return vaddvq_s32(x); }
+INLINE void store_low_bytes(uint8_t* to, Integers x) {
+    int32_t lanes[4];
+    vst1q_s32(lanes, x);
+    for (int lane = 0; lane < 4; ++lane) to[lane] = uint8_t(lanes[lane]);
+}
+INLINE bool are_numbers(Floats x) { return vminvq_u32(vceqq_f32(x, x)) != 0; }
 INLINE Floats load_half(const uint8_t* from) { return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(from))); }
 INLINE Floats load_signed_bytes(const uint8_t* from) {
     const int32_t lanes[4] = {int8_t(from[0]), int8_t(from[1]), int8_t(from[2]), int8_t(from[3])};
@@ -352,8 +410,16 @@ INLINE Bytes load_table(const uint8_t* table) { return load_bytes(table); }
 INLINE Bytes looked_up(Bytes table, Bytes places) { return each_byte([&](int i) { return table.of[places.of[i] & 15]; }); }
 INLINE Integers all_whole(int32_t x) { return Integers{x, x, x, x}; }
 INLINE Integers add_whole(Integers a, Integers b) { return a + b; }
+INLINE Integers multiply_whole(Integers a, Integers b) { return a * b; }
 INLINE Integers times_256(Integers x) { return x * 256; }
 INLINE Floats as_floats(Integers x) { return __builtin_convertvector(x, Floats); }
+INLINE Integers as_whole(Floats x) { return __builtin_convertvector(rounded(x), Integers); }
+INLINE Integers over_256(Integers x) { return x >> 8; }
+INLINE int32_t sum_of(Integers x) { return x[0] + x[1] + x[2] + x[3]; }
+INLINE void store_low_bytes(uint8_t* to, Integers x) {
+    for (int lane = 0; lane < WIDTH; ++lane) to[lane] = uint8_t(x[lane]);
+}
+INLINE bool are_numbers(Floats x) { return x[0] == x[0] && x[1] == x[1] && x[2] == x[2] && x[3] == x[3]; }
 INLINE Floats load_signed_bytes(const uint8_t* from) {
     return Floats{float(int8_t(from[0])), float(int8_t(from[1])), float(int8_t(from[2])), float(int8_t(from[3]))};
 }
@@ -403,7 +469,22 @@ INLINE void store_bf16(uint16_t* to, Floats x) {
     store(lanes, x);
     for (int lane = 0; lane < WIDTH; ++lane) to[lane] = as_bf16(lanes[lane]);
 }
+INLINE uint32_t equal_lanes(Floats a, Floats b) {
+    float of_a[WIDTH], of_b[WIDTH];
+    store(of_a, a);
+    store(of_b, b);
+    uint32_t lanes = 0;
+    for (int lane = 0; lane < WIDTH; ++lane) lanes |= uint32_t(of_a[lane] == of_b[lane]) << lane;
+    return lanes;
+}
 #endif
+
+#if !defined(PAGODA_AVX512)
+INLINE Floats rounded_to_bf16(Floats x) {
+    uint16_t lanes[WIDTH];
+    store_bf16(lanes, x);
+    return load_bf16(lanes);
+}
 
 // The sum of all lanes by halves: lane i and lane i + WIDTH / 2 first.
 INLINE float total(Floats x) {
@@ -415,12 +496,17 @@ INLINE float total(Floats x) {
 }
 
 INLINE float largest(Floats x) {
+#if defined(PAGODA_AVX512)
+    return _mm512_reduce_max_ps(x);
+#else
     float lanes[WIDTH];
     store(lanes, x);
     float most = lanes[0];
     for (int lane = 1; lane < WIDTH; ++lane) most = lanes[lane] > most ? lanes[lane] : most;
     return most;
+#endif
 }
+#endif
 
 // e^x to within 2 units in the last place; 0 below the smallest number there is, infinity above the largest.
 //
@@ -458,11 +544,7 @@ struct BF16 {
     INLINE void store(uint16_t* to, Floats x) { store_bf16(to, x); }
     INLINE float wide(uint16_t x) { return as_float(x); }
     INLINE uint16_t narrow(float x) { return as_bf16(x); }
-    INLINE Floats rounded(Floats x) {
-        uint16_t lanes[WIDTH];
-        store_bf16(lanes, x);
-        return load_bf16(lanes);
-    }
+    INLINE Floats rounded(Floats x) { return rounded_to_bf16(x); }
 };
 
 }  // namespace PAGODA_ISA

@@ -29,7 +29,8 @@ _LOADING = "safetensors are always mapped and read tensor by tensor"
 _OTHER_LAYERS = "it concerns layers that these architectures do not have"
 _OBSERVING = "/metrics and the access log tell what there is"
 _ADAPTERS = "adapters are not applied: merge them into the weights (peft: merge_and_unload) and serve the result"
-_DRAFTS = "there is no speculative decoding: leave it out, the text is the same"
+_DRAFTS = 'use speculative_config={"method": "ngram", "num_speculative_tokens": 5}, or with a smaller "model"'
+_NO_DIFFUSION = "models write one token after the other: leave it out"
 _RANKS = "this version runs one rank: leave it at 1"
 _TRANSFER = "keys and values and weights stay in one engine: leave it out"
 _OWN_LAYERS = "code of a program does not run inside the engine: leave it out"
@@ -142,9 +143,9 @@ ENGINE_SETTINGS = NameTable(
         **_refuse(_OWN_LAYERS, "worker_extension_cls scheduler_cls additional_config", worker_cls="auto"),
         **_refuse(
             _DRAFTS,
-            "speculative_config spec_method spec_model spec_tokens speculative_model num_speculative_tokens "
-            "diffusion_config",
+            "spec_method spec_model spec_tokens speculative_model num_speculative_tokens",
         ),
+        **_refuse(_NO_DIFFUSION, "diffusion_config"),
         **_refuse(
             _TRANSFER,
             "kv_transfer_config kv_events_config ec_transfer_config ec_manager_config weight_transfer_config",

@@ -16,7 +16,8 @@ from typing import Any, Literal
 from manuals.sources import DATA
 from manuals.text import Lines, lines_of
 
-Half = Literal["develop", "report"]
+Half = Literal["develop", "report", "near"]
+"""near: questions without an answer that were written to fit a decision by; nothing is judged by them."""
 LANGUAGES = ("en", "zh")
 
 

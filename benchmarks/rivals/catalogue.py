@@ -73,12 +73,14 @@ def _pagoda(arguments: argparse.Namespace, subject: Subject) -> Command:
 
 
 def _transformers(arguments: argparse.Namespace, subject: Subject) -> Command:
+    _expect_folder(subject)
     return _in_python(str(arguments.transformers_python), "transformers_peer", subject)
 
 
 def _vllm(arguments: argparse.Namespace, subject: Subject) -> Command:
     if arguments.vllm_python is None:
         raise PeerAbsentError("--vllm-python is not given")
+    _expect_folder(subject)
     return _in_python(str(arguments.vllm_python), "vllm_peer", subject, *["--eager"] * arguments.vllm_eager)
 
 
@@ -97,6 +99,13 @@ STARTERS: dict[str, Starter] = {
     "vllm": _vllm,
     "transformers": _transformers,
 }
+
+
+def _expect_folder(subject: Subject) -> None:
+    if subject.folder.is_file():
+        raise PeerAbsentError(
+            f"{subject.folder.name} is in codes of GGML, which are compared where they are read as such"
+        )
 
 
 def _driver(option: str, folder: Path | None, subject: Subject, *, is_ik: bool = False) -> Command:

@@ -52,13 +52,15 @@ _OTHER_NAMES = {"model.embed_tokens": "token_embd", "model.norm": "output_norm"}
 
 
 def folder_of(models: Path, shape: str) -> Path:
-    """Where the folder of safetensors lies."""
-    return models / shape
+    """Where the folder of safetensors lies; of a shape that is there as a file in codes alone, that file."""
+    coded = models / f"{shape}.gguf"
+    return coded if coded.is_file() else models / shape
 
 
 def file_of(models: Path, shape: str) -> Path:
     """Where the GGUF file lies."""
-    return models / f"{shape}-bf16.gguf"
+    coded = models / f"{shape}.gguf"
+    return coded if coded.is_file() else models / f"{shape}-bf16.gguf"
 
 
 def write_from_gguf(source: Path, models: Path, shape: str) -> None:

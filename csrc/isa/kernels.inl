@@ -8,6 +8,7 @@
 #include "../simd.h"
 
 using pagoda::Attention;
+using pagoda::AttentionUnit;
 using pagoda::DEPTH_STEP;
 using pagoda::DType;
 using pagoda::Largest;
@@ -32,7 +33,7 @@ namespace PAGODA_ISA {
 
 static const pagoda::Ops OPS = {
     PAGODA_ISA_NAME, TILE_ROWS,       tile_bytes,     pack_rows,      multiply_panels,
-    CODE_ROWS,       code_tile_bytes, pack_code_rows, multiply_codes, rms_norm,
+    CODE_ROWS,       code_tile_bytes, pack_code_row, multiply_codes, rms_norm,
     silu_and_mul,    rotate,          store_kv,       attend,         combine,
 };
 

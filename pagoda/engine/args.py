@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
 
+from pagoda.engine.speculative_config import SpeculativeConfig
 from pagoda.errors import ConfigError, InvalidParameterError, nearest
 from pagoda.models.checkpoint.hub import public_name
 from pagoda.models.quantise.scheme import PRESETS
@@ -133,6 +134,8 @@ class EngineArgs:
     max_outputs_per_s: outputs of all streams together; beyond it each gets its tokens in fewer and larger pieces; None
         tells of every token at once
     scheduling_policy: "fcfs" or "priority"
+    speculative_config: how to propose tokens ahead of the model; a mapping of SpeculativeConfig's fields. The text is
+        the same without
     max_logprobs: most logprobs a request may ask for; -1 for no limit
     seed: where the seeds of unseeded requests start
     disable_log_stats: say nothing at start
@@ -168,6 +171,7 @@ class EngineArgs:
     max_decode_slowdown: float | None = None
     max_outputs_per_s: float | None = None
     scheduling_policy: str = "fcfs"
+    speculative_config: dict[str, Any] | SpeculativeConfig | None = None
     max_logprobs: int = 20
     seed: int = 0
     disable_log_stats: bool = False
@@ -192,6 +196,8 @@ class EngineArgs:
         for name, rule in _RULES.items():
             if not rule.accepts(getattr(self, name)):
                 raise ConfigError(f"{name}={getattr(self, name)!r}, but {rule.expected} is expected")
+        if self.speculative_config is not None and not isinstance(self.speculative_config, SpeculativeConfig):
+            object.__setattr__(self, "speculative_config", SpeculativeConfig.of(self.speculative_config))
         if self.block_size not in BLOCK_SIZES:
             raise ConfigError(f"block_size={self.block_size!r}, but one of {BLOCK_SIZES} is expected")
 

@@ -14,12 +14,14 @@ from pathlib import Path
 import torch
 
 from pagoda.engine.args import BUILTIN_MODEL, EngineArgs
+from pagoda.engine.build_speculator import DraftModel, TargetModel, build_speculator
 from pagoda.engine.core import EngineCore
 from pagoda.engine.execution.memory_plan import GIB, MemoryPlan, plan_memory
 from pagoda.engine.execution.worker import Worker
 from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
 from pagoda.engine.scheduling.pacing import PrefillPacer
 from pagoda.engine.scheduling.scheduler import Scheduler
+from pagoda.engine.speculation.speculator import Speculator
 from pagoda.errors import CheckpointError, ConfigError
 from pagoda.hardware import available_memory_bytes, bound_product_caches, has_bf16, resolve_device
 from pagoda.kernels.interface import Kernels
@@ -75,17 +77,21 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
     args = _bounded(args, config, embedder)
     device = resolve_device(args.device)
     dtype = resolve_dtype(args.dtype, config, device, args.kernels)
+    draft = DraftModel.find(args)
     kernels = select_exact_kernels(args.kernels, _product_shapes(config), getattr(torch, dtype), device)
     recode = _recode(args, config)
     if recode is not None:
         config = replace(config, coded=recode.coded(config))
     if not kernels.keeps_codes:
         config = replace(config, coded=ALL_FLOATS)
-    memory_plan = plan_for(args, config, dtype, device)
+    memory_plan = plan_for(args, config, dtype, device, draft)
     announce(startup_line(args, config, dtype, device, kernels, memory_plan))
     generation = _generation_defaults(args, checkpoint)
     tokenizer = None if args.skip_tokenizer_init else _tokenizer(checkpoint, args)
+    if draft is not None:
+        draft.check(config, tokenizer)
     worker = Worker.load(checkpoint, config, memory_plan, getattr(torch, dtype), device, kernels, recode)
+    target = TargetModel(worker, config, memory_plan, getattr(torch, dtype))
     return EngineParts(
         args=args,
         path=path,
@@ -99,7 +105,7 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
         dtype=dtype,
         device=device,
         kernels=kernels,
-        core=_build_core(args, memory_plan, worker, config.rope.max_length),
+        core=_build_core(args, memory_plan, worker, config.rope.max_length, build_speculator(args, target, draft)),
     )
 
 
@@ -129,7 +135,9 @@ def resolve_dtype(dtype: str, config: ModelConfig, device: torch.device, kernels
     return config.dtype
 
 
-def plan_for(args: EngineArgs, config: ModelConfig, dtype: str, device: torch.device) -> MemoryPlan:
+def plan_for(
+    args: EngineArgs, config: ModelConfig, dtype: str, device: torch.device, draft: DraftModel | None = None
+) -> MemoryPlan:
     """The memory plan of these settings on this machine. Raises InsufficientMemoryError, ConfigError."""
     max_model_len = _max_model_len(args.max_model_len, config)
     if device.type == "cuda":
@@ -145,6 +153,7 @@ def plan_for(args: EngineArgs, config: ModelConfig, dtype: str, device: torch.de
         max_num_seqs=args.max_num_seqs,
         block_size=args.block_size,
         num_blocks=args.num_gpu_blocks_override,
+        draft=None if draft is None else draft.config,
     )
 
 
@@ -248,7 +257,9 @@ def _eos_token_ids(config: ModelConfig, generation: GenerationDefaults, tokenize
     return tuple(token_id for token_id in named if token_id < config.vocab_size)
 
 
-def _build_core(args: EngineArgs, plan: MemoryPlan, worker: Worker, reach: float) -> EngineCore:
+def _build_core(
+    args: EngineArgs, plan: MemoryPlan, worker: Worker, reach: float, speculator: Speculator | None
+) -> EngineCore:
     scheduler_config = SchedulerConfig(
         max_model_len=plan.max_model_len,
         max_num_seqs=args.max_num_seqs,
@@ -262,4 +273,4 @@ def _build_core(args: EngineArgs, plan: MemoryPlan, worker: Worker, reach: float
         num_blocks=plan.num_blocks, block_size=plan.block_size, enable_prefix_caching=args.enable_prefix_caching
     )
     pacer = None if args.max_decode_slowdown is None else PrefillPacer(args.max_decode_slowdown)
-    return EngineCore(Scheduler(scheduler_config, cache_config), worker, pacer)
+    return EngineCore(Scheduler(scheduler_config, cache_config), worker, pacer, speculator)

@@ -8,22 +8,24 @@ text is the business of `text/output_processor`, tensors are that of `execution/
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from pagoda.engine.execution.executor import Executor
-from pagoda.engine.sampling.core_request import CoreRequest
+from pagoda.engine.sampling.core_request import CoreRequest, sample_rows
 from pagoda.engine.sampling.rows import PoolRow, SampleRow, ScoreRow, StepRows
 from pagoda.engine.scheduling.pacing import PrefillPacer
 from pagoda.engine.scheduling.plan import RequestUpdate, ScheduledRequest, SchedulerOutput, StepOutput
 from pagoda.engine.scheduling.request import FinishReason
-from pagoda.engine.scheduling.scheduler import Scheduler
+from pagoda.engine.scheduling.scheduler import NO_PROPOSALS, Scheduler
+from pagoda.engine.speculation.speculator import Speculator
 from pagoda.errors import StructuredOutputError
 
 
 class EngineCore:
     """Scheduler and executor, and the requests between them. Not thread-safe: one thread calls everything.
 
+    speculator: proposes tokens ahead; without one, each step brings each request one token.
     clock: tells seconds, to the pacer and of each request's first step.
     """
 
@@ -32,11 +34,13 @@ class EngineCore:
         scheduler: Scheduler,
         executor: Executor,
         pacer: PrefillPacer | None = None,
+        speculator: Speculator | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.scheduler = scheduler
         self.executor = executor
         self.pacer = pacer
+        self.speculator = speculator
         self._clock = clock
         self._requests: dict[str, CoreRequest] = {}
         self._stuck: dict[str, str] = {}
@@ -50,7 +54,12 @@ class EngineCore:
     def finish_request(self, request_id: str, reason: FinishReason, stop_reason: str | None = None) -> None:
         """End a request from outside: its caller left, or its text met a stop string. Its blocks are free at once."""
         self.scheduler.finish(request_id, reason, stop_reason)
+        self._forget(request_id)
+
+    def _forget(self, request_id: str) -> None:
         self._requests.pop(request_id, None)
+        if self.speculator is not None:
+            self.speculator.forget(request_id)
 
     def has_unfinished_requests(self) -> bool:
         return self.scheduler.has_unfinished_requests()
@@ -60,7 +69,7 @@ class EngineCore:
 
         Where execution breaks off, be it by Ctrl-C, the exception goes on and no request has lost anything but time.
         """
-        plan = self.scheduler.schedule(None if self.pacer is None else self.pacer.max_prefill_tokens)
+        plan = self.scheduler.schedule(self._max_prefill_tokens(), self._proposals())
         if not plan.scheduled:
             return []
         began = self._clock()
@@ -70,6 +79,16 @@ class EngineCore:
             self.scheduler.revoke()
             raise
         return self._update(plan, output, began)
+
+    def _max_prefill_tokens(self) -> int | None:
+        return None if self.pacer is None else self.pacer.max_prefill_tokens
+
+    def _proposals(self) -> Mapping[str, Sequence[int]]:
+        """Tokens that may come next, by request id."""
+        if self.speculator is None:
+            return NO_PROPOSALS
+        writing = [self._requests[request.request_id] for request in self.scheduler.decoding_requests]
+        return self.speculator.propose(writing) if writing else NO_PROPOSALS
 
     def _rows(self, plan: SchedulerOutput, now: float) -> StepRows:
         """What is to be done with the logits and hidden states of this step."""
@@ -88,13 +107,13 @@ class EngineCore:
             if not (entry.samples and core_request.request.wants_tokens):
                 continue
             try:
-                samples.append(_sample_row(core_request))
+                samples += sample_rows(core_request, entry.proposed)
             except StructuredOutputError as error:
                 self._stuck[entry.request_id] = str(error)
         return StepRows(samples, scores, pools)
 
     def _update(self, plan: SchedulerOutput, output: StepOutput, began: float) -> list[RequestUpdate]:
-        """Let the pacer, the grammars and the scheduler learn what the step brought."""
+        """Let the pacer, the speculator, the grammars and the scheduler learn what the step brought."""
         if self.pacer is not None:
             num_decodes = plan.num_decode_tokens
             self.pacer.observe(
@@ -102,6 +121,8 @@ class EngineCore:
                 num_prefill_tokens=plan.total_num_scheduled_tokens - num_decodes,
                 elapsed_s=self._clock() - began,
             )
+        if self.speculator is not None:
+            self.speculator.observe(plan, output)
         for request_id, told in output.prompt_logprobs.items():
             self._requests[request_id].num_prompt_logprobs += len(told)
         for request_id, so_far in output.pooled_so_far.items():
@@ -111,7 +132,7 @@ class EngineCore:
         updates = self.scheduler.update(plan, output)
         for update in updates:
             if update.finish_reason is not None:
-                self._requests.pop(update.request_id, None)
+                self._forget(update.request_id)
         return updates
 
     def _advance_grammars(self, output: StepOutput) -> dict[str, str]:
@@ -127,25 +148,6 @@ class EngineCore:
             except StructuredOutputError as error:
                 refused[request_id] = str(error)
         return refused
-
-
-def _sample_row(core_request: CoreRequest) -> SampleRow:
-    """Of a request that wants tokens and whose last known token is fed in this step.
-
-    Raises StructuredOutputError where its grammar cannot go on.
-    """
-    request = core_request.request
-    assert request.sampling_params is not None, "a pooling request samples nothing"
-    return SampleRow(
-        request_id=request.request_id,
-        params=request.sampling_params,
-        seed=core_request.seed,
-        position=len(request.output_token_ids),
-        output_token_ids=request.output_token_ids,
-        lists=core_request.lists,
-        stop_token_ids=request.stop_token_ids,
-        token_bitmask=None if core_request.matcher is None else core_request.matcher.bitmask(),
-    )
 
 
 def _score_row(core_request: CoreRequest, entry: ScheduledRequest) -> ScoreRow | None:

@@ -117,8 +117,8 @@ class ModelConfig:
     eos_token_ids: tuple[int, ...] = ()
     dtype: str = "float32"
     initializer_range: float = 0.02
-    # Not in the repr: a training knows its own recipe by that, and trains dense weights always.
-    coded: CodedWeights = field(default=ALL_FLOATS, repr=False)
+    # No part of what is computed, nor of the repr by which a training knows its recipe.
+    coded: CodedWeights = field(default=ALL_FLOATS, repr=False, compare=False)
     source: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any, TypeVar
@@ -18,7 +17,7 @@ from fastapi import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from pagoda.server.aside.answers import in_pieces
+from pagoda.server.aside.answers import ENCODER, in_pieces
 from pagoda.server.errors import body_for, log_fault
 
 T = TypeVar("T")
@@ -38,10 +37,7 @@ class ClientLeftError(Exception):
 
 def event(chunk: dict[str, Any], name: str | None = None, *, long: bool = False) -> bytes:
     """One event. JSON escapes line ends itself, so the data is one line. long: a thread writes it, in pieces."""
-    if long:
-        data = "".join(in_pieces(chunk))
-    else:
-        data = json.dumps(chunk, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    data = "".join(in_pieces(chunk)) if long else ENCODER.encode(chunk)
     prefix = "" if name is None else f"event: {name}\n"
     return f"{prefix}data: {data}\n\n".encode("utf-8", errors="replace")
 

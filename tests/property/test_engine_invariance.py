@@ -2,14 +2,15 @@
 
 Through the real engine, on tiny random checkpoints, in fp32 and in bf16. The answer of a request that was alone in a
 plain engine (no prefix cache, every prompt in one step) is held against its answer under batching, chunks of every
-size, prefix hits, preemption, other orders of arrival, forks, and scenarios made up by Hypothesis.
+size, prefix hits, preemption, other orders of arrival, forks, tokens proposed ahead of the model, and scenarios made up
+by Hypothesis.
 """
 
 from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,7 +21,13 @@ from hypothesis import strategies as st
 
 from pagoda.engine.engine import LLMEngine
 from pagoda.engine.outputs import EmbeddingRequestOutput, RequestOutput
+from pagoda.engine.sampling.core_request import CoreRequest
 from pagoda.engine.sampling.seeds import child_seed
+from pagoda.engine.scheduling.request import Request
+from pagoda.engine.speculation.ngram import NgramProposer
+from pagoda.engine.speculation.proposer import Proposer
+from pagoda.engine.speculation.speculator import Prices, Speculator
+from pagoda.engine.speculation.step_costs import StepCosts
 from pagoda.kernels.select import native_is_built
 from pagoda.llm import LLM
 from pagoda.sampling_params import PoolingParams, SamplingParams
@@ -299,8 +306,8 @@ def test_siblings_share_blocks_and_copy_before_they_write(make_llm: Callable[...
     copies = []
     schedule = engine.core.scheduler.schedule
 
-    def recording_schedule(max_prefill_tokens: int | None) -> Any:
-        plan = schedule(max_prefill_tokens)
+    def recording_schedule(*limits: Any) -> Any:
+        plan = schedule(*limits)
         copies.extend(plan.blocks_to_copy)
         return plan
 
@@ -313,6 +320,81 @@ def test_siblings_share_blocks_and_copy_before_they_write(make_llm: Callable[...
     assert len({table[0] for table in tables}) == 1, "the full first block is held once"
     assert len({table[1] for table in tables}) == 4, "the block that is written to is each one's own"
     assert copies
+
+
+# --- tokens proposed ahead ---------------------------------------------------------------------------------------
+
+
+class Guesser:
+    """A Proposer that knows the answers of WORKS, and gets one token in so many wrong."""
+
+    def __init__(self, expected: list[Any], one_wrong_of: int) -> None:
+        self._answers = {tuple(prompt): answer for (prompt, _), answer in zip(WORKS, expected, strict=True)}
+        self._one_wrong_of = one_wrong_of
+
+    def reach(self, core_request: CoreRequest, most: int) -> int:
+        return most
+
+    def propose(self, wanted: Sequence[tuple[CoreRequest, int]]) -> dict[str, list[int]]:
+        return {each.request.request_id: self._guess(each.request, count) for each, count in wanted}
+
+    def _guess(self, request: Request, count: int) -> list[int]:
+        place = len(request.output_token_ids)
+        right = self._answers[tuple(request.prompt_token_ids)][0][0][0][place : place + count]
+        rng = random.Random(place)
+        return [7 if rng.randrange(self._one_wrong_of) == 0 else token_id for token_id in (*right, 7)[:count]]
+
+    def forget(self, request_id: str) -> None:
+        pass
+
+
+FREE_ROWS = Prices(step=StepCosts((1, 2), (1.0, 1.0)), most=6)
+"""As if a row more cost nothing: whatever can be proposed is."""
+
+
+def _speculating(engine: LLMEngine, proposer: Proposer) -> LLMEngine:
+    engine.core.speculator = Speculator(proposer, FREE_ROWS)
+    return engine
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_answers_do_not_change_with_tokens_proposed_ahead(
+    shape: str,
+    dtype: str,
+    make_llm: Callable[..., LLM],
+    answers_alone: Callable[[str, str], list[Any]],
+    assert_idle: Callable[[LLMEngine], None],
+) -> None:
+    expected = answers_alone(shape, dtype)
+    short, short_expected = WORKS[:NUM_SHORT], expected[:NUM_SHORT]
+    crowded = _engine(make_llm, shape, dtype, num_gpu_blocks_override=8, max_num_seqs=7, max_num_batched_tokens=23)
+    assert _answers(_speculating(crowded, Guesser(expected, 4)), short) == short_expected
+    roomy = _engine(make_llm, shape, dtype, max_num_batched_tokens=330)
+    assert _answers(_speculating(roomy, NgramProposer(1, 3)), WORKS) == expected
+    assert _answers(_speculating(roomy, Guesser(expected, 9)), WORKS) == expected
+    for engine in (crowded, roomy):
+        stats = engine.core.scheduler.stats
+        assert 30 < stats.spec_decode_num_accepted_tokens < stats.spec_decode_num_draft_tokens
+        assert_idle(engine)
+    assert crowded.core.scheduler.stats.num_preemptions > 2, "the pool holds all: preemption goes untested"
+
+
+@pytest.mark.parametrize("num_wrong", [1, 10**9])
+def test_a_step_brings_as_many_tokens_as_were_right(
+    num_wrong: int, make_llm: Callable[..., LLM], answers_alone: Callable[[str, str], list[Any]]
+) -> None:
+    """Wrong everywhere, and right everywhere."""
+    expected = answers_alone("gqa", "float32")
+    engine = _speculating(_engine(make_llm, "gqa", "float32"), Guesser(expected, num_wrong))
+    assert _answers(engine, [WORKS[0]]) == expected[:1]
+    stats = engine.core.scheduler.stats
+    if num_wrong == 1:
+        assert stats.spec_decode_num_accepted_tokens == 0
+        assert 5 < stats.spec_decode_num_drafts < 38, "it does not stop where nothing is right"
+    else:
+        assert stats.spec_decode_num_accepted_tokens == stats.spec_decode_num_draft_tokens == 33
+        assert stats.spec_decode_num_drafts == 6  # and 6 tokens of their own after 1 of the prompt, of 40
 
 
 # --- scenarios by Hypothesis --------------------------------------------------------------------------------------
@@ -355,6 +437,7 @@ class Scenario:
             self.step(1, 0)
         stats = self.engine.core.scheduler.stats
         self.seen.update(preemptions=stats.num_preemptions, hits=stats.prefix_cache_hits)
+        self.seen.update(accepted=stats.spec_decode_num_accepted_tokens)
         return self.seen
 
     def add(self, index: int, priority: int) -> None:
@@ -409,16 +492,23 @@ def test_no_arrival_abort_or_preemption_changes_another_requests_answer(
     @settings(
         max_examples=NUM_EXAMPLES[kernels], derandomize=True, deadline=None, suppress_health_check=list(HealthCheck)
     )
-    @given(ENGINES, EVENTS, NUM_THREADS)
-    def play(engine_settings: dict[str, Any], events: list[tuple[str, int, int]], num_threads: int) -> None:
+    @given(ENGINES, EVENTS, NUM_THREADS, st.sampled_from([None, 2, 5, 20]))
+    def play(
+        engine_settings: dict[str, Any],
+        events: list[tuple[str, int, int]],
+        num_threads: int,
+        one_wrong_of: int | None,
+    ) -> None:
         engine_settings["max_num_seqs"] = min(
             engine_settings["max_num_seqs"], engine_settings["max_num_batched_tokens"]
         )
         with _threads(num_threads if kernels == "native" else 1):
             engine = _engine(make_llm, shape, dtype, **engine_settings)
+            if one_wrong_of is not None:
+                _speculating(engine, Guesser(expected, one_wrong_of))
             seen.update(Scenario(engine, expected).play(events))
         assert_idle(engine)
 
     play()
-    for kind in ("finished", "preemptions", "hits", "aborts under way"):
+    for kind in ("finished", "preemptions", "hits", "aborts under way", "accepted"):
         assert seen[kind], f"the scenarios had no {kind}"

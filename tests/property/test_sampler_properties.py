@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
+import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -95,3 +98,53 @@ def test_a_processor_picks_the_tokens_that_an_accelerator_picks(
     logits[:, ::7] = float("-inf")
     rows = [_row(each, seed + index, index % 3) for index, each in enumerate(made)]
     assert host_picking.pick(logits.numpy(), rows) == device_picking.pick(logits, rows)
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    temperature=st.sampled_from([0.01, 0.3, 1.0, 2.0]),
+    top_p=st.sampled_from([1.0, 0.999, 0.95, 0.5, 1e-6]),
+    vocab_size=st.sampled_from([3, 700, 2050, 9000, 49152]),
+    spread=st.sampled_from([0.0, 0.05, 1.0, 4.0, 300.0]),
+    lost=st.sampled_from([0, 1, 2, 100]),
+    seed=st.integers(0, 1 << 40),
+)
+def test_what_float32_decides_float64_decides_alike(
+    temperature: float, top_p: float, vocab_size: int, spread: float, lost: int, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    logits = (torch.randn(4, vocab_size, generator=generator) * spread).numpy()
+    logits[:, 1 : lost + 1] = -np.inf
+    rows = [_row(SamplingParams(temperature=temperature, top_p=top_p), seed, position) for position in (0, 1, 2, 0)]
+    picked = host_picking.pick(logits, rows)
+    with mock.patch.object(host_picking, "_rough_weights", _no_numbers):
+        assert host_picking.pick(logits, rows) == picked
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    count=st.sampled_from([1, 511, 512, 3000]),
+    scale=st.sampled_from([1e-40, 1.0, 1e30]),
+    odd=st.lists(st.sampled_from([0.0, -0.0, np.inf, -np.inf, np.nan]), max_size=3),
+    seed=st.integers(0, 1 << 40),
+)
+def test_order_is_that_of_a_stable_sort(count: int, scale: float, odd: list[float], seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    values = (generator.standard_normal(count).round(2) * scale).astype(np.float32)
+    for value in odd:
+        values[generator.random(count) < 0.2] = value
+    assert host_picking._descending(values).tolist() == np.argsort(-values, kind="stable").tolist()
+
+
+def test_float32_decides_most_draws() -> None:
+    rows = [_row(SamplingParams(top_p=top_p), seed, 0) for seed in range(50) for top_p in (1.0, 0.9)]
+    logits = (torch.randn(len(rows), 9000, generator=torch.Generator().manual_seed(0)) * 3).numpy()
+    with mock.patch.object(host_picking, "_weights", wraps=host_picking._weights) as exact:
+        host_picking.pick(logits, rows)
+    whole = [call for call in exact.call_args_list if len(call.args[0]) == logits.shape[1]]
+    assert len(whole) < len(rows) / 3
+
+
+def _no_numbers(logits: np.ndarray, best: np.floating, temperature: float) -> np.ndarray:
+    """In the place of rough weights: all is left to the exact ones."""
+    return np.full(len(logits), np.nan, dtype=np.float32)

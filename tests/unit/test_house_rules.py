@@ -17,7 +17,7 @@ import pagoda
 PACKAGE = Path(pagoda.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 ORDER: dict[str, list[list[str]]] = {
-    "engine": [["scheduling", "schemas"], ["sampling"], ["execution"], ["text"], ["process"]],
+    "engine": [["scheduling", "schemas"], ["sampling"], ["execution"], ["speculation"], ["text"], ["process"]],
     "rag": [
         ["documents", "embedding"],
         ["splitting"],
@@ -34,7 +34,7 @@ ORDER: dict[str, list[list[str]]] = {
 }
 """Room -> its folders, in steps: a folder imports folders of earlier steps, and files that lie in the room itself."""
 GROUND: dict[str, set[str]] = {
-    "engine": {"args", "outputs"},
+    "engine": {"args", "outputs", "speculative_config"},
     "engine/process": {"args", "outputs", "core", "engine"},
     "rag": {
         "errors",

@@ -56,6 +56,8 @@ WITHOUT_TORCH = (
     "engine.outputs",
     "engine.core",
     "engine.scheduling",
+    "engine.speculation",
+    "engine.speculative_config",
     "engine.schemas",
     "engine.sampling.rows",
     "engine.sampling.core_request",

@@ -243,7 +243,7 @@ def test_a_script_s_flags_become_ours(script: str) -> None:
 def test_a_script_s_flags_that_cannot_work_are_refused() -> None:
     for script, said in {
         "M --enable-lora": "adapters are not applied",
-        'M --speculative-config {"method":"ngram"}': "no speculative decoding",
+        "M --num-speculative-tokens 5": 'use speculative_config={"method": "ngram"',
         "M --kv-cache-dtype=fp8": "kv_cache_dtype='fp8'",
         "M --uds /tmp/x": "serve a port",
         "M -tp 2": "this version runs one rank",

@@ -82,7 +82,7 @@ def engine_settings(settings: Settings) -> Settings:
     Unseeded requests differ from run to run, as a person expects; an engine's own default repeats itself.
     """
     keywords = {"seed": secrets.randbits(31), **settings}
-    for name in ("hf_overrides", "override_generation_config"):
+    for name in ("hf_overrides", "override_generation_config", "speculative_config"):
         if name in keywords:
             keywords[name] = plain_value(keywords[name])
     EngineArgs(**keywords)
@@ -182,6 +182,7 @@ ENGINE_OPTIONS = _group(
             float,
             "How many times longer a step of answers may take because of prompts beside it.",
         ),
+        ("speculative_config", str, 'Propose tokens ahead: JSON, {"method": "ngram", "num_speculative_tokens": 5}.'),
         ("scheduling_policy", str, "Who waits less: fcfs, or priority (a request's own)."),
         ("kv_cache_memory_fraction", float, "On CPU: share of the free memory for weights and KV cache."),
         ("kv_cache_memory_bytes", int, "Bytes for the KV cache instead."),

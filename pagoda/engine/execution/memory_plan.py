@@ -50,14 +50,17 @@ def plan_memory(
     block_size: int,
     kv_cache_bytes: int | None = None,
     num_blocks: int | None = None,
+    draft: ModelConfig | None = None,
 ) -> MemoryPlan:
     """Divide `budget_bytes` into weights and as many KV blocks as are left, or as can ever be used.
 
+    draft: a model that proposes tokens; its weights count to the weights, and its keys and values to each block.
     `kv_cache_bytes` sets the cache's share instead, `num_blocks` its size. Raises InsufficientMemoryError where
     the weights, the blocks that were asked for, or those of one longest request do not fit.
     """
-    weight_bytes = config.weight_bytes(DTYPE_BYTES[dtype])
-    kv_bytes = config.kv_bytes_per_token(DTYPE_BYTES[dtype])
+    models = [config] if draft is None else [config, draft]
+    weight_bytes = sum(model.weight_bytes(DTYPE_BYTES[dtype]) for model in models)
+    kv_bytes = sum(model.kv_bytes_per_token(DTYPE_BYTES[dtype]) for model in models)
     blocks_of_one = -(-max_model_len // block_size)
     left = budget_bytes - weight_bytes
     if left <= 0:

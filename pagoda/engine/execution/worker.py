@@ -21,6 +21,7 @@ from pagoda.engine.sampling.constraints import constraint_names, no_token_left
 from pagoda.engine.sampling.logprobs import prompt_logprobs
 from pagoda.engine.sampling.rows import SampleRow, ScoreRow, StepRows
 from pagoda.engine.sampling.sampler import NO_TOKEN, Sampler, takes_the_best
+from pagoda.engine.sampling.verifying import verified
 from pagoda.engine.scheduling.plan import SchedulerOutput, StepOutput
 from pagoda.kernels.interface import Kernels
 from pagoda.layers.kv_cache import KVCache
@@ -85,26 +86,42 @@ class Worker:
     def _sample(
         self, plan: SchedulerOutput, computed: ModelOutput, rows: Sequence[SampleRow]
     ) -> tuple[dict[str, tuple[SampledToken, ...]], dict[str, str]]:
-        """A token for each row, from the request's last row of logits; or why there can be none."""
+        """The tokens of each request that has rows; or why there can be none."""
         if not rows:
             return {}, {}
         found = computed.logits if computed.best_tokens is None else computed.best_tokens
         assert found is not None, "logits or best tokens"
         if len(rows) < len(found):  # most steps sample everywhere: then they are taken as they lie
-            ends = _ends(plan, [entry.num_logits for entry in plan.scheduled])
-            found = found[[ends[row.request_id] - 1 for row in rows]]
-        if computed.best_tokens is not None:
-            picked = zip(rows, found.tolist(), strict=True)
-            return {row.request_id: (SampledToken(token_id, None),) for row, token_id in picked}, {}
-        tokens: dict[str, tuple[SampledToken, ...]] = {}
-        errors: dict[str, str] = {}
-        for row, sampled in zip(rows, self.sampler.sample(found, rows), strict=True):
-            if sampled.token_id == NO_TOKEN:
+            found = found[_logit_rows(plan, rows)]
+        if computed.best_tokens is None:
+            sampled = self.sampler.sample(found, rows)
+        else:
+            sampled = [SampledToken(token_id, None) for token_id in found.tolist()]
+        proposed = {entry.request_id: entry.proposed for entry in plan.scheduled if entry.num_proposed}
+        tokens = verified(rows, sampled, proposed)
+        errors = {}
+        for row in rows:
+            if row.request_id in tokens and tokens[row.request_id][0].token_id == NO_TOKEN:
                 names = constraint_names(row.params, row.position)
                 errors[row.request_id] = no_token_left(names, row.position)
-            else:
-                tokens[row.request_id] = (sampled,)
+                del tokens[row.request_id]
         return tokens, errors
+
+
+def _logit_rows(plan: SchedulerOutput, rows: Sequence[SampleRow]) -> list[int]:
+    """Of each row the place of its logits: after the last known token of its request, after the first proposed one, ...
+
+    What else was asked for, a prompt's logits, comes before these.
+    """
+    ends = accumulate(entry.num_logits for entry in plan.scheduled)
+    following = {
+        entry.request_id: end - 1 - entry.num_proposed for entry, end in zip(plan.scheduled, ends, strict=True)
+    }
+    places = []
+    for row in rows:
+        places.append(following[row.request_id])
+        following[row.request_id] += 1
+    return places
 
 
 def _scored(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import pickle
 import struct
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import pagoda.errors
@@ -147,7 +147,7 @@ def pack(output: RequestOutput) -> tuple[Any, ...]:
         (c.index, c.text, c.token_ids, c.cumulative_logprob, c.logprobs, c.finish_reason, c.stop_reason)
         for c in output.outputs
     )
-    metrics = None if output.metrics is None else astuple(output.metrics)
+    metrics = None if output.metrics is None else tuple(vars(output.metrics).values())  # astuple would copy each deeply
     return (
         output.request_id,
         completions,

@@ -5,11 +5,14 @@ On the token's path: the door makes it, `core` holds it while the scheduler deci
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from pagoda.engine.sampling.rows import SampleRow
 from pagoda.engine.sampling.structured import GrammarMatcher
 from pagoda.engine.sampling.token_lists import TokenLists
 from pagoda.engine.scheduling.request import Request
+from pagoda.errors import StructuredOutputError
 from pagoda.sampling_params import PoolingParams
 
 
@@ -34,3 +37,44 @@ class CoreRequest:
     """What the steps before have pooled, where the text takes several."""
     num_prompt_logprobs: int = field(default=0, init=False)
     """Prompt tokens whose log-probabilities are out already: recomputation must not tell them twice."""
+
+
+def sample_row(core_request: CoreRequest) -> SampleRow:
+    """Of a request that wants tokens and whose last known token is fed in this step.
+
+    Raises StructuredOutputError where its grammar cannot go on.
+    """
+    request = core_request.request
+    assert request.sampling_params is not None, "a pooling request samples nothing"
+    return SampleRow(
+        request_id=request.request_id,
+        params=request.sampling_params,
+        seed=core_request.seed,
+        position=len(request.output_token_ids),
+        output_token_ids=request.output_token_ids,
+        lists=core_request.lists,
+        stop_token_ids=request.stop_token_ids,
+        token_bitmask=None if core_request.matcher is None else core_request.matcher.bitmask(),
+    )
+
+
+def sample_rows(core_request: CoreRequest, proposed: Sequence[int]) -> list[SampleRow]:
+    """The same, and one row more after each proposed token, as if those before it had been sampled.
+
+    They end at a token that the grammar does not allow: it will not be sampled, whatever comes behind it.
+    """
+    rows = [sample_row(core_request)]
+    if not proposed:
+        return rows
+    matcher = None if core_request.matcher is None else core_request.matcher.copy()
+    tokens = [*core_request.request.output_token_ids, *proposed]
+    bitmask = None
+    for position in range(rows[0].position + 1, len(tokens) + 1):
+        if matcher is not None:
+            try:
+                matcher.advance(tokens[position - 1])
+                bitmask = matcher.bitmask()
+            except StructuredOutputError:
+                break
+        rows.append(rows[0]._replace(position=position, output_token_ids=tokens[:position], token_bitmask=bitmask))
+    return rows

@@ -17,14 +17,17 @@ from pagoda.sampling_params import PoolingParams, SamplingParams
 
 
 class SampleRow(NamedTuple):
-    """Sample after the request's last row of logits."""
+    """Sample after the last known token of a request, or after one of the tokens proposed behind it.
+
+    The rows of one request stand together, in the order of their positions.
+    """
 
     request_id: str
     params: SamplingParams
     seed: int
     """The request's seed, or one drawn for it on arrival."""
     position: int
-    """Number of output tokens so far; with `seed` it fixes the random number."""
+    """Number of output tokens so far, proposed ones included; with `seed` it fixes the random number."""
     output_token_ids: Sequence[int] = ()
     lists: TokenLists = TokenLists()
     """The lists of `params`, and the tokens of the prompt where they count."""

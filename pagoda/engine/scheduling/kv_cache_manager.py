@@ -42,6 +42,12 @@ class BlockTable:
         self.block_ids += block_ids
         self._frozen = None
 
+    def cut(self, num_kept: int) -> list[int]:
+        """Keeps the first ones; the others."""
+        self.block_ids, others = self.block_ids[:num_kept], self.block_ids[num_kept:]
+        self._frozen = None
+        return others
+
     def replace(self, index: int, block_id: int) -> None:
         self.block_ids[index] = block_id
         self._frozen = None
@@ -144,6 +150,21 @@ class KVCacheManager:
     def allocate(self, request: Request) -> bool:
         """Makes every known but not yet computed token of a running request writable; all or nothing."""
         return self._make_writable(request, request.num_computed_tokens)
+
+    def reserve(self, request: Request, num_tokens: int) -> int:
+        """Makes room behind the known tokens of a running request, out of free blocks; how many tokens get some."""
+        table = self._tables[request.request_id]
+        num_missing = self.num_blocks_for(request.num_tokens + num_tokens) - len(table.block_ids)
+        if num_missing > 0 and self.pool.num_free_blocks:
+            table.extend(self.pool.allocate(min(num_missing, self.pool.num_free_blocks)))
+        return min(num_tokens, len(table.block_ids) * self._block_size - request.num_tokens)
+
+    def give_back(self, request: Request) -> None:
+        """Frees what was reserved and not used: the blocks behind the known tokens."""
+        table = self._tables[request.request_id]
+        num_kept = self.num_blocks_for(request.num_tokens)
+        if num_kept < len(table.block_ids):
+            self.pool.release(reversed(table.cut(num_kept)))
 
     def _make_writable(self, request: Request, start: int) -> bool:
         # Asked for every request in every step, and mostly there is nothing to do: so no calls on the way there.

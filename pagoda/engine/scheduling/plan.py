@@ -20,9 +20,10 @@ class ScheduledRequest(NamedTuple):
 
     token_ids: tokens to feed, at positions num_computed_tokens, num_computed_tokens + 1, ...
     block_ids: its whole block table; position p lives in block `block_ids[p // block_size]`.
-    samples: the last token fed is the last one known: a token is sampled after it, or a hidden state pooled.
+    samples: the last token known is fed: a token is sampled after it and after each proposal, or a hidden state pooled.
     num_logits: so many of the last tokens fed have their logits computed; all of them for prompt_logprobs.
     num_prompt_tokens: length of the prompt, on which some RoPE variants depend.
+    num_proposed: so many of the last tokens fed are proposals; what is sampled says which of them were right.
     """
 
     request_id: str
@@ -32,6 +33,12 @@ class ScheduledRequest(NamedTuple):
     samples: bool
     num_logits: int
     num_prompt_tokens: int
+    num_proposed: int = 0
+
+    @property
+    def proposed(self) -> tuple[int, ...]:
+        """The proposals among the tokens fed."""
+        return self.token_ids[len(self.token_ids) - self.num_proposed :]
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,10 @@ class RequestUpdate(NamedTuple):
 
 
 class SchedulerStats(NamedTuple):
-    """Gauges (the first three; preempted requests wait) and counters; the last three count tokens."""
+    """Gauges (the first three; preempted requests wait) and counters, of tokens but for preemptions and drafts.
+
+    A draft is the proposals of one request for one step; those that were sampled are accepted.
+    """
 
     num_running: int = 0
     num_waiting: int = 0
@@ -98,3 +108,6 @@ class SchedulerStats(NamedTuple):
     prefix_cache_queries: int = 0
     prefix_cache_hits: int = 0
     num_scheduled_tokens: int = 0
+    spec_decode_num_drafts: int = 0
+    spec_decode_num_draft_tokens: int = 0
+    spec_decode_num_accepted_tokens: int = 0

@@ -9,7 +9,8 @@ et al. 2023, arXiv 2309.06180, section 4.5).
 Three promises, and what keeps them. *Every running request advances in every step*: each is left one token of
 the budget. *Every request ends*: admission proves that each fits into the pool alone, and only requests of larger rank
 are preempted for one of smaller rank, so the first always moves on. *Nobody is overtaken*: waiting requests are
-admitted in order of rank, and one that does not fit holds back all behind it. Policies differ in the rank alone.
+admitted in order of rank, and one that does not fit holds back all behind it. Policies differ in the rank alone. Tokens
+that are proposed for an answer (speculative decoding) take what all others have left, so no promise depends on them.
 Imports no torch.
 """
 
@@ -17,7 +18,9 @@ from __future__ import annotations
 
 import heapq
 from bisect import insort
+from collections.abc import Mapping, Sequence
 from operator import attrgetter
+from types import MappingProxyType
 
 from pagoda.engine.outputs import SampledToken
 from pagoda.engine.scheduling.admission import check_can_finish
@@ -26,6 +29,8 @@ from pagoda.engine.scheduling.kv_cache_manager import ComputedPrefix, KVCacheMan
 from pagoda.engine.scheduling.plan import RequestUpdate, ScheduledRequest, SchedulerOutput, SchedulerStats, StepOutput
 from pagoda.engine.scheduling.request import FinishReason, Request, RequestStatus, is_decode
 from pagoda.errors import InvalidRequestError
+
+NO_PROPOSALS: Mapping[str, Sequence[int]] = MappingProxyType({})
 
 
 class Scheduler:
@@ -46,6 +51,9 @@ class Scheduler:
         self._num_arrivals = 0
         self._num_preemptions = 0
         self._num_scheduled_tokens = 0
+        self._num_drafts = 0
+        self._num_draft_tokens = 0
+        self._num_accepted_tokens = 0
         self._step = 0
 
     # Arrival and departure
@@ -92,10 +100,13 @@ class Scheduler:
 
     # Planning a step
 
-    def schedule(self, max_prefill_tokens: int | None = None) -> SchedulerOutput:
+    def schedule(
+        self, max_prefill_tokens: int | None = None, proposals: Mapping[str, Sequence[int]] = NO_PROPOSALS
+    ) -> SchedulerOutput:
         """Plans the next step; empty if nothing is left to do. The step before must have been update()d.
 
         max_prefill_tokens: most tokens of prompts that it may compute while answers run; None sets no limit.
+        proposals: by id, tokens that may come next, of `decoding_requests`; fed along as far as there is room.
         """
         assert not self._in_flight, f"step {self._step} is scheduled before the last one is updated"
         scheduled: list[ScheduledRequest] = []
@@ -103,6 +114,8 @@ class Scheduler:
         budget = self._advance_running(scheduled, preempted, self._budget(max_prefill_tokens))
         if not preempted:
             self._admit_waiting(scheduled, budget)
+            if proposals:
+                self._feed_proposals(scheduled, proposals)
         return self._freeze(scheduled, preempted)
 
     def _budget(self, max_prefill_tokens: int | None) -> int:
@@ -248,6 +261,29 @@ class Scheduler:
         sibling = self._running_sibling(request)
         return sibling is not None and sibling.num_computed_tokens < sibling.num_prompt_tokens - 1
 
+    def _feed_proposals(self, scheduled: list[ScheduledRequest], proposals: Mapping[str, Sequence[int]]) -> None:
+        """Lets answers advance by what is proposed for them, out of the tokens and blocks that all others left."""
+        budget = self.config.max_num_batched_tokens - sum(len(entry.token_ids) for entry in scheduled)
+        for index, entry in enumerate(scheduled):
+            proposed = proposals.get(entry.request_id, ())[:budget]
+            if not proposed:
+                continue
+            request = self._in_flight[entry.request_id]
+            assert len(entry.token_ids) == 1, f"{entry.request_id} has more than its last token to compute"
+            proposed = proposed[: self.kv_cache_manager.reserve(request, min(len(proposed), self._room(request)))]
+            scheduled[index] = entry._replace(
+                token_ids=(*entry.token_ids, *proposed),
+                block_ids=self.kv_cache_manager.block_ids(request),
+                num_logits=1 + len(proposed),
+                num_proposed=len(proposed),
+            )
+            budget -= len(proposed)
+
+    def _room(self, request: Request) -> int:
+        """Most tokens that may be proposed: after them comes one that is sampled."""
+        num_left = request.max_tokens - len(request.output_token_ids)
+        return max(min(num_left, self.config.max_model_len - request.num_tokens) - 1, 0)
+
     def _freeze(self, scheduled: list[ScheduledRequest], preempted: list[str]) -> SchedulerOutput:
         num_scheduled_tokens = {entry.request_id: len(entry.token_ids) for entry in scheduled}
         output = SchedulerOutput(
@@ -279,18 +315,18 @@ class Scheduler:
             request = self._in_flight.pop(entry.request_id, None)
             if request is None:
                 continue
-            start, count = entry.num_computed_tokens, len(entry.token_ids)
+            start, count = entry.num_computed_tokens, len(entry.token_ids) - entry.num_proposed
             request.num_computed_tokens = start + count
             if start % block_size + count >= block_size:
                 self.kv_cache_manager.cache_blocks(request, start)
             if entry.samples:
-                updates.append(self._record(request, output))
+                updates.append(self._record(request, output, entry.num_proposed))
             elif entry.request_id in output.prompt_logprobs:
                 told = output.prompt_logprobs[entry.request_id]
                 updates.append(RequestUpdate(entry.request_id, prompt_logprobs=told))
         return updates
 
-    def _record(self, request: Request, output: StepOutput) -> RequestUpdate:
+    def _record(self, request: Request, output: StepOutput, num_proposed: int) -> RequestUpdate:
         """Takes a request's new tokens up to the one that ends it; ends it, where it has come to its end."""
         request_id = request.request_id
         tokens: tuple[SampledToken, ...] = ()
@@ -300,6 +336,8 @@ class Scheduler:
             reason = FinishReason.ERROR
         elif request.wants_tokens:
             tokens, reason, stop_reason = self._take(request, output.tokens[request_id])
+            if num_proposed:
+                self._settle(request, num_proposed, min(len(tokens) - 1, num_proposed))
         else:
             reason, stop_reason = request.check_stop(self.config.max_model_len)
         if reason is not None:
@@ -323,6 +361,16 @@ class Scheduler:
                 return sampled[:num_taken], reason, stop_reason
         return sampled, None, None
 
+    def _settle(self, request: Request, num_proposed: int, num_accepted: int) -> None:
+        """Proposals that were sampled are computed; of the others nothing stays but the count."""
+        before = request.num_computed_tokens
+        request.num_computed_tokens += num_accepted
+        self.kv_cache_manager.cache_blocks(request, before)
+        self.kv_cache_manager.give_back(request)
+        self._num_drafts += 1
+        self._num_draft_tokens += num_proposed
+        self._num_accepted_tokens += num_accepted
+
     def revoke(self) -> None:
         """Takes the last schedule() back where its step broke off: nothing of what it computed is relied on.
 
@@ -339,6 +387,15 @@ class Scheduler:
     def running_requests(self) -> list[Request]:
         """By rank; a copy, for benchmarks to look at and not to change."""
         return list(self._running)
+
+    @property
+    def decoding_requests(self) -> list[Request]:
+        """Running ones of which the last sampled token is all that is left to compute, by rank."""
+        return [
+            request
+            for request in self._running
+            if request.output_token_ids and request.num_tokens - request.num_computed_tokens == 1
+        ]
 
     @property
     def num_running(self) -> int:
@@ -362,4 +419,7 @@ class Scheduler:
             prefix_cache_queries=self.kv_cache_manager.num_queried_tokens,
             prefix_cache_hits=self.kv_cache_manager.num_hit_tokens,
             num_scheduled_tokens=self._num_scheduled_tokens,
+            spec_decode_num_drafts=self._num_drafts,
+            spec_decode_num_draft_tokens=self._num_draft_tokens,
+            spec_decode_num_accepted_tokens=self._num_accepted_tokens,
         )

@@ -93,6 +93,8 @@ class IncrementalDetokenizer:
         return len(piece) == 1 and self._tokenizer.token_to_id(f"<0x{piece[0]:02X}>") == token_id
 
     def _end_fallback_run(self) -> str:
+        if not self._fallback_run:
+            return ""
         run, self._fallback_run = self._fallback_run, bytearray()
         try:
             return run.decode("utf-8")

@@ -157,7 +157,9 @@ class _Completion:
         self.has_news = True
         for token in update.tokens:
             self._record(token)
-            if (stop := self._push(self._text_of(token))) is not None:
+            if self._detokenizer is None:  # stop strings are found in text
+                continue
+            if (stop := self._push(self._detokenizer.push(token.token_id))) is not None:
                 # Tokens behind the one that completed it were never said.
                 return stop if update.finish_reason is None else None
         if update.finish_reason is not None:
@@ -197,10 +199,6 @@ class _Completion:
             assert token.logprobs is not None, "logprobs were asked for, but the step brought none"
             self._logprobs.append(_with_text(token.logprobs, self._tokenizer))
             self._cumulative_logprob += token.logprobs[token.token_id].logprob
-
-    def _text_of(self, token: SampledToken) -> str:
-        """Text that this token completes."""
-        return "" if self._detokenizer is None else self._detokenizer.push(token.token_id)
 
     def _finish(self, reason: FinishReason, stop_reason: int | str | None) -> None:
         self.finish_reason = reason

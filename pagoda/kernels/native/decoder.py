@@ -84,7 +84,7 @@ class NativeDecoder:
             turn = self._turns[name] = _Turn.of(rotation)
         return turn
 
-    def _given(self, layer: DecoderLayerParts) -> tuple[list[int], list[tuple[int, int, int]], int, int]:
+    def _given(self, layer: DecoderLayerParts) -> tuple[list[int], list[tuple[int, int, int, int]], int, int]:
         norms = [_address(getattr(layer, name)) for name in _NORMS]
         linears = [
             (weight.data.data_ptr(), _address(bias), weight.out_features, weight.format_address)

@@ -123,7 +123,7 @@ class Kernels:
         dtype: int,
     ) -> None: ...
 
-_Linear = tuple[int, int, int]
+_Linear = tuple[int, int, int, int]
 _Layer = tuple[Sequence[int], Sequence[_Linear], int, int]
 
 class Decoder:
@@ -133,7 +133,7 @@ class Decoder:
         sizes: Sequence[int],
         numbers: Sequence[float],
         dtype: int,
-        embedding: tuple[int, int, bool],
+        embedding: tuple[int, int, bool, int],
         layers: Sequence[_Layer],
         norm: int,
     ) -> None: ...

@@ -21,10 +21,13 @@ _TABLE_ZERO = 128  # values of tables become bytes without a sign
 
 @dataclass(frozen=True)
 class LyingCodes:
-    """A format, and the numbers of groups as it has them: scales, shifts, steps of scales, steps of shifts."""
+    """A format, and the numbers of groups as it has them: floats, or bytes with their steps."""
 
     format: library.CodeFormat
-    factors: tuple[torch.Tensor | None, ...]
+    scales: torch.Tensor | None
+    shifts: torch.Tensor | None
+    scale_steps: torch.Tensor | None
+    shift_steps: torch.Tensor | None
 
     @classmethod
     def of(cls, codes: GroupedCodes) -> LyingCodes | None:
@@ -42,7 +45,7 @@ class LyingCodes:
         lie = _LIES[codes.bits] if codes.values is None else _TABLE
         zero = codes.zero if codes.values is None else codes.zero + _TABLE_ZERO
         format = library.CodeFormat(lie, scale, shift, group, every, zero, table)
-        return cls(format, (scales, shifts, scale_steps, shift_steps))
+        return cls(format, scales, shifts, scale_steps, shift_steps)
 
 
 Kept = tuple[int, torch.Tensor | None, torch.Tensor | None]

@@ -60,8 +60,17 @@ class PackedWeight:
         out_features, in_features = codes.shape
         data = arena.take(lying.format.packed_bytes(out_features, in_features))
         numbers = codes.codes.contiguous()
-        addresses = [0 if each is None else each.data_ptr() for each in lying.factors]
-        kernels.pack_codes(numbers.data_ptr(), *addresses, out_features, in_features, lying.format, data.data_ptr())
+        kernels.pack_codes(
+            numbers.data_ptr(),
+            _address(lying.scales),
+            _address(lying.shifts),
+            _address(lying.scale_steps),
+            _address(lying.shift_steps),
+            out_features,
+            in_features,
+            lying.format,
+            data.data_ptr(),
+        )
         return cls(data, out_features, in_features, dtype, lying.format, codes.order)
 
 
@@ -92,6 +101,10 @@ def _chunk(num_bytes: int) -> torch.Tensor:
             mapped.madvise(mmap.MADV_HUGEPAGE)
     whole = torch.frombuffer(mapped, dtype=torch.uint8)
     return whole[-whole.data_ptr() % _LARGE_PAGE :][:size]
+
+
+def _address(tensor: torch.Tensor | None) -> int:
+    return 0 if tensor is None else tensor.data_ptr()
 
 
 def is_computed(dtype: torch.dtype) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -298,6 +298,7 @@ def _byte_alphabet() -> dict[str, int]:
 _BYTE_OF = _byte_alphabet()
 
 
+@lru_cache(maxsize=1 << 14)  # a text's pieces come again and again
 def _byte_level_bytes(piece: str) -> bytes:
     """A piece with any character outside the byte alphabet is an added token, spelled in plain text."""
     if all(character in _BYTE_OF for character in piece):

@@ -26,6 +26,7 @@ from pagoda.rag.extractive.english.alignment import load_alignment
 from pagoda.rag.extractive.english.reader import load_reader
 from pagoda.rag.extractive.ranker import FOLDER, decision_features
 from pagoda.rag.extractive.rankers import load_ranker
+from pagoda.rag.extractive.showing.attributes import lacks_value
 from pagoda.rag.extractive.showing.blocks import Beside, completed
 from pagoda.rag.extractive.showing.coverage import FIRST_HITS, Coverage, prose_share
 from pagoda.rag.extractive.showing.decision import (
@@ -124,6 +125,7 @@ class SpanReading:
     """What a reader found in one hit: characters of the chunk, and log-odds that the hit holds an answer.
 
     by_margin: those of the English reader's network alone
+    is_read: no for the key sentence of a hit that no reader has looked at
     """
 
     hit_index: int
@@ -132,6 +134,7 @@ class SpanReading:
     end: int
     log_odds: float
     by_margin: float = 0.0
+    is_read: bool = True
 
 
 @dataclass(frozen=True)
@@ -181,7 +184,7 @@ class ExtractiveAnswerer:
         packaged MiniLM is not installed.
         """
         coverage = coverage_of(question, self.read_hits(hits), focus)
-        readings = self.readings(question, hits)
+        readings = self.readings(question, hits, coverage)
         if focus:
             readings = self._of_focus(question, readings, coverage)
         return self.extraction(question, hits, readings, beside, coverage)
@@ -190,12 +193,23 @@ class ExtractiveAnswerer:
         """One extraction a question: the same as one by one."""
         return [self.answer(question, found) for question, found in zip(questions, hits, strict=True)]
 
-    def readings(self, question: str, hits: Sequence[Hit]) -> list[SpanReading]:
-        """What the readers find in the first hits: the dear half of an answer. Raises as `answer` does."""
+    def readings(self, question: str, hits: Sequence[Hit], coverage: Coverage | None = None) -> list[SpanReading]:
+        """What the readers find in the first hits: the dear half of an answer. Raises as `answer` does.
+
+        Where the decision does not ask a reader, hits are skimmed: `extraction` has the one read that it shows.
+        coverage: of both, where it is known already
+        """
         if not question.strip():
             raise InvalidRequestError("the question is empty: give one with words", param="question")
-        read = enumerate(self.read_hits(hits))
-        return [found for index, hit in read if (found := self._read(question, index, hit.chunk))]
+        read = self.read_hits(hits)
+        coverage, decision = coverage or coverage_of(question, read), load_decision()
+        found: list[SpanReading] = []
+        for index, hit in enumerate(read):
+            asks = decision.asks_reader(group_of(_language(question, hit.text), coverage))
+            own = self.read(question, index, hit.chunk) if asks else skimmed(question, coverage, index)
+            if own is not None:
+                found.append(own)
+        return found
 
     def read_hits(self, hits: Sequence[Hit]) -> Sequence[Hit]:
         """Those of the hits that are read."""
@@ -220,6 +234,7 @@ class ExtractiveAnswerer:
         found = sorted(
             examined(question, read, readings, coverage), key=lambda each: (each.is_contrary, -each.probability)
         )
+        found[0] = self._read_closely(question, read, found[0], coverage)
         best, probability = found[0].reading, confidence(question, found[0], hits)
         thresholds = load_decision().thresholds[found[0].group]
         least = thresholds.answer if self.settings.min_confidence is None else self.settings.min_confidence
@@ -244,8 +259,18 @@ class ExtractiveAnswerer:
             kind=showing.kind,
             places=tuple(places),
             confidence=probability,
-            abstained=probability < least or _asks_of_unknown(form, found[0].signs, coverage),
+            abstained=probability < least
+            or _asks_of_unknown(form, found[0].signs, coverage)
+            or lacks_value(question, [place.chunk.heading + place.chunk.text for place in places]),
         )
+
+    def _read_closely(self, question: str, hits: Sequence[Hit], best: Examined, coverage: Coverage) -> Examined:
+        """The best passage, read where it was only skimmed; the row of a table that is looked up needs no reader."""
+        at = best.reading.hit_index
+        if best.reading.is_read or best.is_looked_up or not (read := self.read(question, at, hits[at].chunk)):
+            return best
+        readings = self._of_focus(question, [read], coverage) if coverage.focus else [read]
+        return examined(question, hits, readings, coverage)[0]
 
     def _also(self, form: Form, found: Sequence[Examined], hits: Sequence[Hit]) -> list[Place]:
         """The passages to show beside the best: as many as it takes until one of them likely answers."""
@@ -271,13 +296,14 @@ class ExtractiveAnswerer:
                 continue
             if sentence_of(sentences, (read.start, read.end)) not in speaking:
                 start, end = sentences[key]
-                again = self._read(question, index, _part(coverage.hits[index].chunk, start, end))
+                again = self.read(question, index, _part(coverage.hits[index].chunk, start, end))
                 words = (again.start + start, again.end + start) if again else (start, end)
                 read = replace(again or read, start=words[0], end=words[1])
             found.append(read)
         return found or list(readings)
 
-    def _read(self, question: str, index: int, chunk: Chunk) -> SpanReading | None:
+    def read(self, question: str, index: int, chunk: Chunk) -> SpanReading | None:
+        """What the reader of its language finds in the hit at `index`; None where there is nothing to cut out."""
         is_chinese = _language(question, chunk.text) == "zh"
         return (self._read_chinese if is_chinese else self._read_english)(question, index, chunk)
 
@@ -340,6 +366,15 @@ def confidence(question: str, best: Examined, hits: Sequence[Hit]) -> float:
     read, chunk = best.reading, hits[best.reading.hit_index].chunk
     log_odds = load_alignment().log_odds(question, chunk.text, sentences_of(chunk), read.by_margin)
     return replace(best, signs=replace(best.signs, reader=reader_sign(log_odds))).probability
+
+
+def skimmed(question: str, coverage: Coverage, index: int) -> SpanReading | None:
+    """The key sentence of a hit, as if a reader had found it and knew nothing of it; None where it has no words."""
+    text, key = coverage.hits[index].text, coverage.key_sentence(index)
+    start, end = coverage.sentences[index][key] if key >= 0 else (0, 0)
+    if not any(map(str.isalnum, text[start:end])):
+        return None
+    return SpanReading(index, _language(question, text), start, end, 0.0, is_read=False)
 
 
 def coverage_of(question: str, hits: Sequence[Hit], focus: str = "") -> Coverage:

@@ -7,20 +7,20 @@ which for the log-probabilities of a long prompt, or two thousand embeddings, is
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, repeat
 from typing import Any
 
 from starlette.responses import Response
 
-from pagoda.engine.outputs import RequestOutput
+from pagoda.engine.outputs import Logprob, RequestOutput
 from pagoda.server.aside.threads import Aside
 
 _LIGHT_VALUES = 4096
 """Values of an output that are put together at once."""
 _LIGHT_CHARACTERS = 64 * 1024
 _SLICE = 256
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 async def json_response(value: Any, aside: Aside) -> Response:
@@ -40,7 +40,7 @@ def in_pieces(value: Any) -> Iterator[str]:
     """JSON as `json.dumps` writes it, in pieces that each take little time; keys are strings."""
     if isinstance(value, dict) and value:
         for lead, (key, item) in zip(chain("{", repeat(",")), value.items(), strict=False):
-            yield f"{lead}{_ENCODER.encode(key)}:"
+            yield f"{lead}{ENCODER.encode(key)}:"
             yield from in_pieces(item)
         yield "}"
     elif isinstance(value, (list, tuple)) and value and isinstance(value[0], (dict, list, tuple)):
@@ -50,17 +50,19 @@ def in_pieces(value: Any) -> Iterator[str]:
         yield "]"
     elif isinstance(value, (list, tuple)) and len(value) > _SLICE:
         for start in range(0, len(value), _SLICE):
-            yield ("," if start else "[") + _ENCODER.encode(value[start : start + _SLICE])[1:-1]
+            yield ("," if start else "[") + ENCODER.encode(value[start : start + _SLICE])[1:-1]
         yield "]"
     else:
-        yield _ENCODER.encode(value)
+        yield ENCODER.encode(value)
 
 
 def is_long(output: RequestOutput, *, with_prompt: bool = False) -> bool:
     """Whether an answer tells many values of an output: tokens, and log-probabilities beside each."""
-    scores = [output.prompt_logprobs or (), *(completion.logprobs or () for completion in output.outputs)]
-    num_scores = sum(len(rows) * len(rows[-1] or ()) for rows in scores if rows)
-    num_tokens = sum(len(completion.token_ids) for completion in output.outputs)
+    scores: list[Sequence[Mapping[int, Logprob] | None]] = [each.logprobs for each in output.outputs if each.logprobs]
+    if output.prompt_logprobs:
+        scores.append(output.prompt_logprobs)
+    num_scores = sum(len(rows) * len(rows[-1] or ()) for rows in scores)
+    num_tokens = sum([len(completion.token_ids) for completion in output.outputs])
     return num_scores + num_tokens + with_prompt * len(output.prompt_token_ids) > _LIGHT_VALUES
 
 

@@ -52,11 +52,22 @@ COUNTERS = {
     "num_preemptions": "Times that a sequence lost its KV blocks and was computed again",
     "prefix_cache_queries": "Prompt tokens that were looked up in the prefix cache",
     "prefix_cache_hits": "Prompt tokens that were found in the prefix cache",
+    "spec_decode_num_drafts": "Times that tokens were proposed ahead of the model for a sequence",
+    "spec_decode_num_draft_tokens": "Tokens proposed ahead of the model",
+    "spec_decode_num_accepted_tokens": "Tokens proposed ahead of the model that it then said itself",
     "prompt_tokens": "Prompt tokens of ended requests",
     "prompt_tokens_cached": "Prompt tokens of ended requests that came from the prefix cache",
     "generation_tokens": "Tokens generated",
 }
-_ENGINE_COUNTERS = ("num_preemptions", "prefix_cache_queries", "prefix_cache_hits")
+_ENGINE_COUNTERS = (
+    "num_preemptions",
+    "prefix_cache_queries",
+    "prefix_cache_hits",
+    "spec_decode_num_drafts",
+    "spec_decode_num_draft_tokens",
+    "spec_decode_num_accepted_tokens",
+)
+"""Of SchedulerStats."""
 HISTOGRAMS: dict[str, tuple[str, Sequence[float]]] = {
     "time_to_first_token_seconds": ("From arrival to the first token", FIRST_TOKEN_BUCKETS),
     "inter_token_latency_seconds": ("Between one token of a request and the next", PER_TOKEN_BUCKETS),
@@ -166,7 +177,7 @@ class Metrics:
         self._restarts = make(Counter, "engine_restarts", "Times that the engine's process was started again")
         self._model: _ModelMetrics | None = None
         self._stats = SchedulerStats()
-        self._totals = (0, 0, 0)
+        self._totals = (0,) * len(_ENGINE_COUNTERS)
         self._num_restarts = 0
 
     def on_loaded(self, info: EngineInfo, model_name: str) -> None:
@@ -248,7 +259,7 @@ class Metrics:
 
     def _count_engine(self, now: SchedulerStats, model: _ModelMetrics) -> None:
         """The engine counts from its own start; what is new since the last step is added."""
-        totals = (now.num_preemptions, now.prefix_cache_queries, now.prefix_cache_hits)
+        totals = tuple(getattr(now, name) for name in _ENGINE_COUNTERS)
         if totals == self._totals:
             return
         for name, total, before in zip(_ENGINE_COUNTERS, totals, self._totals, strict=True):

@@ -111,8 +111,8 @@ class ChatCompletionAnswer:
             yield self._event(_chunk(index, {"role": "assistant", "content": self._opening}), usage)
         async for job, output in generation.outputs():
             usage.add(job, output)
-            run = self._state.aside.run_if
-            if data := await run(self._is_long(output), self._data, output, generation, usage):
+            long = self._is_long(output)
+            if data := await self._state.aside.run_if(long, self._data, output, generation, usage, long):
                 yield data
         if options is not None and options.include_usage:
             yield event({**self._head, "choices": [], "usage": usage.as_dict()})
@@ -125,9 +125,9 @@ class ChatCompletionAnswer:
         choices = {completion.index: self._whole_choice(completion) for completion in output.outputs}
         return choices, self._beside(output, generation)
 
-    def _data(self, output: RequestOutput, generation: Generation, usage: Usage) -> bytes:
+    def _data(self, output: RequestOutput, generation: Generation, usage: Usage, long: bool) -> bytes:
         """The events of an output, perhaps none."""
-        extra, long = self._beside(output, generation), self._is_long(output)
+        extra = self._beside(output, generation)
         return b"".join(self._event(chunk, usage, long=long, **extra) for chunk in self._chunks(output))
 
     def _event(self, chunk: dict[str, Any], usage: Usage, *, long: bool = False, **extra: Any) -> bytes:

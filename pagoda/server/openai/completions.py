@@ -171,18 +171,19 @@ class CompletionAnswer:
         async for job, output in generation.outputs():
             usage.add(job, output)
             beside = {**usage.beside_chunk(options), **self._timings(output)}
-            run = self._state.aside.run_if
-            yield await run(self._is_long(output), self._chunk, job, output, generation, beside)
+            long = self._is_long(output)
+            yield await self._state.aside.run_if(long, self._chunk, job, output, generation, beside, long)
         if options is not None and options.include_usage:
             yield event({**self._head, "choices": [], "usage": usage.as_dict()})
 
     def _is_long(self, output: RequestOutput) -> bool:
         return is_long(output, with_prompt=self._body.echo or self._body.return_token_ids)
 
-    def _chunk(self, job: int, output: RequestOutput, generation: Generation, beside: Mapping[str, Any]) -> bytes:
+    def _chunk(
+        self, job: int, output: RequestOutput, generation: Generation, beside: Mapping[str, Any], long: bool
+    ) -> bytes:
         """One event a choice: clients read choices[0]."""
         choices = self._choices(job, output, generation)
-        long = self._is_long(output)
         return b"".join(event({**self._head, "choices": [choice], **beside}, long=long) for choice in choices)
 
     def _choices(self, job: int, output: RequestOutput, generation: Generation) -> list[dict[str, Any]]:

@@ -37,6 +37,7 @@ def test_a_script_of_vllm_s_starts_the_same_server(
         "--tensor-parallel-size 1 --enforce-eager --swap-space 4 --disable-log-requests --enable-auto-tool-choice "
         "--tool-call-parser hermes --trust_remote_code --gpu-memory-utilization=0.8 --max-logprobs 5 --seed 3 "
         '--override-generation-config {"temperature":0.5} --hf-overrides {"a":1} --generation-config vllm '
+        '--speculative-config {"method":"ngram","num_speculative_tokens":5} '
         f"--chat-template {tmp_path}/t.jinja --no-enable-prefix-caching --uvicorn-log-level warning -O3"
     )
     result = invoke(*script.split())
@@ -46,6 +47,7 @@ def test_a_script_of_vllm_s_starts_the_same_server(
         model="org/model", served_model_name=["main", "other"], max_model_len=1024, gpu_memory_utilization=0.8,
         max_logprobs=5, seed=3, override_generation_config={"temperature": 0.5}, hf_overrides={"a": 1},
         generation_config="vllm", enable_prefix_caching=False,
+        speculative_config={"method": "ngram", "num_speculative_tokens": 5},
     )  # fmt: skip
     assert (config.host, config.port, config.api_keys) == ("0.0.0.0", 81, ("k1", "k2"))
     assert (config.chat_template, config.tool_call_parser) == ("{{ messages }}", "hermes")
@@ -72,6 +74,8 @@ def test_the_model_is_given_either_way(
         ("serve a --enable-lora", "adapters are not applied"),
         ("serve a -tp 2", "this version runs one rank"),
         ("serve a --hf-overrides [1]", "a dict of config.json's keys"),
+        ("serve a --speculative-config ngram", "a mapping is expected"),
+        ('serve a --speculative-config {"num_speculative_tokens":5,"metod":"ngram"}', "no key 'metod'"),
         ("serve a --chat-template absent/t.jinja", "absent/t.jinja cannot be read"),
         ("serve a --served-model-name=", "none of them empty"),
         ("serve a --enforce-eger", "No such option"),

@@ -80,7 +80,15 @@ class Coverage:
 
     def in_passage(self, index: int) -> float:
         """How much of the question a hit holds, its heading included."""
-        return self.wanted.share_in(frozenset().union(*self.words[index], content(self.hits[index].chunk.heading)))
+        return self.wanted.share_in(self._held(index))
+
+    def most_missing(self, index: int) -> float:
+        """What the dearest of the question's words is worth that a hit lacks."""
+        held = self._held(index)
+        return max((value for word, value in self.wanted.worth.items() if word not in held), default=0.0)
+
+    def _held(self, index: int) -> frozenset[str]:
+        return frozenset().union(*self.words[index], content(self.hits[index].chunk.heading))
 
     def anywhere(self) -> float:
         """How much of the question all hits together hold."""
@@ -118,6 +126,11 @@ class Coverage:
         """How many names of the question (Latin words of a Chinese one; capitals, digits, marks) a hit lacks."""
         text = _said(self.hits[index])
         return sum(plain_name(name) not in text for name in names_of(self.question))
+
+    def named(self, index: int) -> float:
+        """Share of the question's names that a hit has; 1 where it names nothing."""
+        names = names_of(self.question)
+        return 1 - self.names_missing(index) / len(names) if names else 1.0
 
     def lacks_identifier(self) -> bool:
         """Whether the question is about an option or a variable, by its letters, that none of the hits has."""

@@ -28,6 +28,8 @@ Group = str
 PROSE_SHARE = 0.97
 """Of the sentences of all hits that were read, on average: where so many read alone, no list or table is near."""
 _MOST = 6.0
+OF_READER = ("reader", "in_own_sentence")
+"""The signs that take a reader."""
 USUAL_LIKENESS = 0.72
 """The mean of the first hits of English questions by the packaged MiniLM."""
 
@@ -43,6 +45,9 @@ class Signs:
     likeness: of question and passage word by word; where no embedder tells it, what it usually is
     covered, covered_in_sentence: share of the question's words, what is rare in the collection worth more, in the
         passage and in its best sentence with the headings above; unknown: of those that the collection does not have
+    missing: what the dearest of the question's words is worth that the passage lacks
+    named: share of the question's names that it has; sourced: share of the words of its file's name that are asked
+    entered: whether it is the entry of a number or an identifier that is asked about
     words: the passage's score by its words beside the highest of all hits
     lead: how much more of the question the passage holds than the best of the others
     rank: its place among the hits, 0 for the first
@@ -59,6 +64,10 @@ class Signs:
     covered: float
     covered_in_sentence: float
     unknown: float
+    missing: float
+    named: float
+    sourced: float
+    entered: float
     words: float
     lead: float
     rank: float
@@ -83,6 +92,10 @@ def signs_of(coverage: Coverage, index: int, own_sentence: int, reader: float, f
         covered=parts[index].get("covered", passages[index]),
         covered_in_sentence=parts[index].get("in_sentence", max(shares, default=0.0)),
         unknown=parts[index].get("unknown", 1 - coverage.anywhere()),
+        missing=parts[index].get("missing", coverage.most_missing(index)),
+        named=parts[index].get("named", coverage.named(index)),
+        sourced=parts[index].get("sourced", 0.0),
+        entered=parts[index].get("entered", 0.0),
         words=parts[index].get("bm25", 0.0) / most_words if most_words > 0 else 1.0,
         lead=passages[index] - max(others, default=0.0),
         rank=float(index),
@@ -122,6 +135,10 @@ class Decision:
     def certainty(self, group: Group, signs: Signs) -> float:
         """The same where it is known that something answers: whether its sentence or its words are enough."""
         return self._probability(self.alone.get(group, self.weights[group]), signs)
+
+    def asks_reader(self, group: Group) -> bool:
+        """Whether what a reader finds in a passage counts for the probability that it answers."""
+        return any(self.weights[group][name] for name in OF_READER)
 
     @staticmethod
     def _probability(weights: Mapping[str, float], signs: Signs) -> float:

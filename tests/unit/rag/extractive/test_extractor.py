@@ -52,6 +52,34 @@ def test_a_plain_question_gets_its_answer(text, question, answer):
     assert len(found.text) <= len(answer) + 8
 
 
+class Counting(ExtractiveAnswerer):
+    """Remembers which hits a reader has looked at."""
+
+    def __init__(self) -> None:
+        super().__init__(ALWAYS)
+        self.read_of: list[int] = []
+
+    def read(self, question, index, chunk):
+        self.read_of.append(index)
+        return super().read(question, index, chunk)
+
+
+@pytest.mark.parametrize(
+    ("texts", "question", "reads"),
+    [
+        (["- port: 80", "- log: `a.txt`, the place of the log", "- user: root"], "Where is the log?", 1),
+        (["The port is 80.", "The log is kept in a file.", "The user is root."], "Where is the log?", 3),
+        (["- 端口：80", "- 日志：`a.txt`，日志的位置", "- 用户：root"], "日志在哪里？", 3),
+    ],
+)
+def test_of_english_manuals_a_reader_sees_only_what_is_shown(texts, question, reads):
+    answerer = Counting()
+    found = answerer.answer(question, [hit(text) for text in texts])
+    assert found.hit_index in answerer.read_of
+    assert len(answerer.read_of) == reads
+    assert texts[found.hit_index][found.start : found.end] == found.text != ""
+
+
 @pytest.mark.parametrize(("text", "question"), [(TOWER, "Who designed the tower?"), (WRITER, "鲁迅原名叫什么？")])
 def test_offsets_are_those_of_the_document(text, question):
     found = ExtractiveAnswerer(ALWAYS).answer(question, [hit(text, start=100)])

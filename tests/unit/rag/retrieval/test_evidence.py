@@ -52,6 +52,33 @@ def test_words_of_one_sentence_count_more_than_words_here_and_there(evidence: Ev
     assert met.in_sentence < met.covered
 
 
+@pytest.mark.parametrize(
+    ("question", "title", "text"),
+    [
+        ("What does exit status 28 mean?", "Errors", "## 7\nNo connection.\n\n## 28\nThe time is up."),
+        ("When did 8.0.0 come out?", "Releases", "- 8.0.0: March\n- 7.88.1: February"),
+        ("what is --rate for?", "--rate", "Limits the requests."),
+        ("退出码 28 是什么意思？", "错误", "## 7\n没有连接。\n\n## 28\n超时。"),
+        ("max_size 的默认值是多少？", "参数", "- `max_size`：默认 10。"),
+    ],
+)
+def test_an_entry_of_what_is_asked_about_is_told_from_a_mention(question: str, title: str, text: str) -> None:
+    assert _evidence(title, text).met(question, [0])[0].entered == 1.0
+    mention = " ".join(["Mentioned:", *text.split("\n")])
+    assert _evidence("Notes", mention).met(question, [0])[0].entered == 0.0
+
+
+def test_the_dearest_word_that_is_missing_is_told(evidence: Evidence) -> None:
+    whole, part = (evidence.met(question, [0])[0] for question in ("plugin level", "plugin tokens"))
+    assert whole.missing == 0.0
+    assert part.missing == pytest.approx(1 - part.covered)
+    assert evidence.met("图书馆可以打印吗", [3])[0].missing > 0.3
+
+
+def test_a_file_is_named_by_all_words_of_its_name(evidence: Evidence) -> None:
+    assert [met.sourced for met in evidence.met("Which level has gzip?", [0, 1])] == [1.0, 0.0]
+
+
 def test_what_no_chunk_has_is_told_as_it_was_asked(evidence: Evidence) -> None:
     assert evidence.nowhere("Does the plugin support Slack?") == ("Slack", "support")
     assert evidence.nowhere("What is the default of default_timeout?") == ("default_timeout",)

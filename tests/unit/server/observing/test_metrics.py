@@ -42,6 +42,7 @@ VLLM_NAMES = {
     *("num_requests_running", "num_requests_waiting", "num_requests_waiting_by_reason", "kv_cache_usage_perc"),
     *("cache_config_info", "prompt_tokens", "prompt_tokens_cached", "generation_tokens", "request_success"),
     *("num_preemptions", "prefix_cache_queries", "prefix_cache_hits", "admission_rejections"),
+    *("spec_decode_num_drafts", "spec_decode_num_draft_tokens", "spec_decode_num_accepted_tokens"),
     *("time_to_first_token_seconds", "inter_token_latency_seconds", "request_time_per_output_token_seconds"),
     *("e2e_request_latency_seconds", "request_queue_time_seconds", "request_prefill_time_seconds"),
     *("request_decode_time_seconds", "request_inference_time_seconds", "request_prompt_tokens"),
@@ -121,7 +122,7 @@ def test_buckets_rise() -> None:
 
 
 def test_a_step_shows_in_gauges_and_counters(metrics: Metrics) -> None:
-    metrics.on_step(StepStats(SchedulerStats(3, 2, 0.25, 1, 100, 60), 17))
+    metrics.on_step(StepStats(SchedulerStats(3, 2, 0.25, 1, 100, 60, 17, 4, 12, 7), 17))
     found = values(metrics)
     assert found["num_requests_running"] == 3
     assert found["num_requests_waiting"] == 2
@@ -129,6 +130,8 @@ def test_a_step_shows_in_gauges_and_counters(metrics: Metrics) -> None:
     assert found["kv_cache_usage_perc"] == 0.25
     assert found["num_preemptions_total"] == 1
     assert (found["prefix_cache_queries_total"], found["prefix_cache_hits_total"]) == (100, 60)
+    proposed = [found[f"spec_decode_num_{name}_total"] for name in ("drafts", "draft_tokens", "accepted_tokens")]
+    assert proposed == [4, 12, 7]
     assert (found["iteration_tokens_total_sum"], found["iteration_tokens_total_count"]) == (17, 1)
 
 

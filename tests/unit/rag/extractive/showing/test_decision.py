@@ -1,6 +1,7 @@
 """The decision to answer: its signs are told apart, its weights are checked when they are read."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -44,11 +45,28 @@ def test_names_that_a_passage_lacks_are_counted():
     assert coverage("Is Telnet on port 80?").names_missing(0) == 1
 
 
+@pytest.mark.parametrize("question", ["Which port is used by Telnet?", "Telnet 用哪个端口？"])
+def test_without_a_retriever_the_hits_tell_what_is_missing(question: str):
+    found = Coverage(question, [hit("The port is 80. 端口是 80。")], [[(0, 15), (16, 23)]])
+    signs = signs_of(found, 0, 0, 1.0, "words")
+    assert 0 < signs.missing <= 1 - signs.in_passage
+    assert (signs.named, signs.sourced, signs.entered) == (0.0, 0.0, 0.0)
+
+
+def test_a_passage_that_answers_by_the_word_that_matters_most_is_likelier():
+    signs = signs_of(coverage("Which port is used?"), 0, 0, 0.0, "words")
+    missing = replace(signs, missing=0.5, named=0.0)
+    assert load_decision().probability("en-manual", missing) < load_decision().probability("en-manual", signs)
+
+
 def test_the_packaged_weights_are_those_of_the_signs():
     decision = load_decision()
     sure, unsure = (signs_of(coverage("Which port is used?"), 0, 0, reader, "words") for reader in (6.0, -6.0))
     for group in decision.weights:
-        assert 0 < decision.probability(group, unsure) < decision.probability(group, sure) < 1
+        found = [decision.probability(group, signs) for signs in (unsure, sure)]
+        # Of English manuals the reader is not asked.
+        assert 0 < found[0] <= found[1] < 1
+        assert (found[0] < found[1]) == (group != "en-manual")
         thresholds = decision.thresholds[group]
         assert thresholds.answer <= thresholds.sentence <= thresholds.span
 
