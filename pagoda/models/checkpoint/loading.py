@@ -67,7 +67,7 @@ def _untied(config: ModelConfig, path: Path) -> ModelConfig:
     if any(name not in source.files for name in names):
         return config
     head, embedding = (tensor for _, tensor in sorted(source.read(names), key=lambda read: names.index(read[0])))
-    if torch.equal(head, embedding):
+    if torch.equal(*(each.dense() if isinstance(each, GroupedCodes) else each for each in (head, embedding))):
         return config
     logger.warning(
         "%s: config.json has tie_word_embeddings=true, but %s and %s are both stored and differ, so the output head is "
