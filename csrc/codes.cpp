@@ -45,17 +45,27 @@ float read_factor(Factor kind, const uint8_t* from, int64_t lane, float step) {
     return x;
 }
 
-// Bits of a code into, or out of, the codes of a strip's half. place: four times the output, and the input's place in its quad.
-void write_code(Lie lie, uint8_t* codes, int quad, int place, uint8_t code) {
+// The codes of one output's strip, four to a word, to their place among those of its half: the first word of `to`, the others
+// so many words further.
+void write_codes(Lie lie, const uint32_t (&quads)[QUADS], uint32_t* to) {
+    constexpr int WORDS = int(LINE / 4);
+    constexpr uint32_t LOW = 0x0f0f0f0f;
     if (lie == Lie::BYTES) {
-        codes[quad * LINE + place] = code;
+        for (int quad = 0; quad < QUADS; ++quad) to[quad * WORDS] = quads[quad];
         return;
     }
-    codes[quad % 4 * LINE + place] |= uint8_t((code & 15) << (quad < 4 ? 0 : 4));
-    if (lie == Lie::FIVE) codes[4 * LINE + place] |= uint8_t((code >> 4 & 1) << quad);
-    if (lie == Lie::SIX) codes[(4 + quad / 4) * LINE + place] |= uint8_t((code >> 4 & 3) << 2 * (quad % 4));
+    for (int line = 0; line < 4; ++line) to[line * WORDS] = (quads[line] & LOW) | (quads[line + 4] & LOW) << 4;
+    uint32_t high[2] = {0, 0};
+    for (int quad = 0; quad < QUADS; ++quad)
+        if (lie == Lie::FIVE)
+            high[0] |= (quads[quad] >> 4 & 0x01010101) << quad;
+        else
+            high[quad / 4] |= (quads[quad] >> 4 & 0x03030303) << 2 * (quad % 4);
+    if (lie == Lie::FIVE || lie == Lie::SIX) to[4 * WORDS] = high[0];
+    if (lie == Lie::SIX) to[5 * WORDS] = high[1];
 }
 
+// One code of them. place: four times the output, and the input's place in its quad.
 int read_code(Lie lie, const uint8_t* codes, int quad, int place) {
     if (lie == Lie::BYTES) return codes[quad * LINE + place];
     int code = codes[quad % 4 * LINE + place] >> (quad < 4 ? 0 : 4) & 15;
@@ -129,10 +139,10 @@ void pack_codes_panel(const Codes& given, const CodeFormat& format, int64_t pane
                 write_factor(format.scale, given.scales, output * groups + group + sub, place, lane);
                 write_factor(format.shift, given.shifts, output * groups + group + sub, place + scale_bytes, lane);
             }
+            uint32_t quads[QUADS] = {};
+            std::memcpy(quads, given.codes + output * given.depth + at, std::min(STRIP, given.depth - at));
             uint8_t* codes = to + parts.codes + lane / HALF * half_bytes;
-            const uint8_t* row = given.codes + output * given.depth + at;
-            for (int64_t i = 0; i < std::min(STRIP, given.depth - at); ++i)
-                write_code(format.lie, codes, int(i / 4), int(lane % HALF * 4 + i % 4), row[i]);
+            write_codes(format.lie, quads, reinterpret_cast<uint32_t*>(codes) + lane % HALF);
         }
     }
 }

@@ -12,7 +12,7 @@ else than in how they write these down.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -35,13 +35,6 @@ class TwoLevel:
         """`[out, groups]` fp32."""
         every = self.codes.shape[1] // self.steps.shape[1]
         return self.codes.float() * self.steps.repeat_interleave(every, dim=1)
-
-    def narrowed(self, dim: int, start: int, length: int) -> TwoLevel:
-        """Some of the outputs (dim 0) or of the groups (dim 1)."""
-        every = self.codes.shape[1] // self.steps.shape[1] if dim else 1
-        return TwoLevel(
-            self.codes.narrow(dim, start, length), self.steps.narrow(dim, start // every, -(-length // every))
-        )
 
 
 Factors = torch.Tensor | TwoLevel
@@ -98,14 +91,29 @@ class GroupedCodes:
             return weight
         return torch.empty_like(weight).index_copy_(1, self.order, weight)
 
-    def rows(self, chosen: torch.Tensor | slice) -> GroupedCodes:
-        """The same for some outputs, in the order given."""
+    @property
+    def row_tensors(self) -> list[torch.Tensor]:
+        """What has a row for each output, in an order of its own: codes, scales, shifts."""
+        found = [self.codes]
+        for factors in (self.scales, self.shifts):
+            if isinstance(factors, TwoLevel):
+                found += [factors.codes, factors.steps]
+            elif factors is not None:
+                found.append(factors)
+        return found
+
+    def mapped(self, change: Callable[[torch.Tensor], torch.Tensor]) -> GroupedCodes:
+        """The same of other rows: `change` makes each of `row_tensors` anew."""
         return replace(
             self,
-            codes=self.codes[chosen],
-            scales=_rows(self.scales, chosen),
-            shifts=None if self.shifts is None else _rows(self.shifts, chosen),
+            codes=change(self.codes),
+            scales=_mapped(self.scales, change),
+            shifts=None if self.shifts is None else _mapped(self.shifts, change),
         )
+
+    def rows(self, chosen: torch.Tensor | slice) -> GroupedCodes:
+        """The same for some outputs, in the order given."""
+        return self.mapped(lambda tensor: tensor[chosen])
 
     def narrow(self, dim: int, start: int, length: int) -> GroupedCodes:
         """Some of the outputs (dim 0) or of the inputs (dim 1), as a rank of tensor parallelism holds them.
@@ -128,40 +136,21 @@ class GroupedCodes:
         )
 
 
-def joined(parts: Sequence[GroupedCodes], num_rows: int) -> GroupedCodes:
-    """Matrices of one format below one another, then as many of their rows behind each other as `num_rows` leaves.
-
-    A row of a file is several blocks, each of which is a matrix of one row to whoever reads it.
-    """
-    first = parts[0]
-    shifts = [part.shifts for part in parts if part.shifts is not None]
-    return replace(
-        first,
-        codes=torch.cat([part.codes for part in parts]).view(num_rows, -1),
-        scales=_joined([part.scales for part in parts], num_rows),
-        shifts=_joined(shifts, num_rows) if shifts else None,
-    )
-
-
-def _joined(parts: Sequence[Factors], num_rows: int) -> Factors:
-    if isinstance(parts[0], TwoLevel):
-        levels = [part for part in parts if isinstance(part, TwoLevel)]
-        codes = torch.cat([level.codes for level in levels]).view(num_rows, -1)
-        return TwoLevel(codes, torch.cat([level.steps for level in levels]).view(num_rows, -1))
-    return torch.cat([part for part in parts if isinstance(part, torch.Tensor)]).view(num_rows, -1)
-
-
 def _floats(factors: Factors) -> torch.Tensor:
     return factors.values() if isinstance(factors, TwoLevel) else factors.float()
 
 
-def _rows(factors: Factors, chosen: torch.Tensor | slice) -> Factors:
+def _mapped(factors: Factors, change: Callable[[torch.Tensor], torch.Tensor]) -> Factors:
     if isinstance(factors, TwoLevel):
-        return TwoLevel(factors.codes[chosen], factors.steps[chosen])
-    return factors[chosen]
+        return TwoLevel(change(factors.codes), change(factors.steps))
+    return change(factors)
 
 
 def _columns(factors: Factors, first: int, count: int) -> Factors:
-    if isinstance(factors, TwoLevel):
-        return factors.narrowed(1, first, count)
-    return factors.narrow(1, first, count)
+    if not isinstance(factors, TwoLevel):
+        return factors.narrow(1, first, count)
+    every = factors.codes.shape[1] // factors.steps.shape[1]
+    if first % every or count % every:  # a step is cut: each group gets one of its own
+        steps = factors.steps.repeat_interleave(every, dim=1)
+        return TwoLevel(factors.codes.narrow(1, first, count), steps.narrow(1, first, count))
+    return TwoLevel(factors.codes.narrow(1, first, count), factors.steps.narrow(1, first // every, count // every))

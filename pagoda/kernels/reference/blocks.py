@@ -16,7 +16,7 @@ from contextlib import contextmanager
 import torch
 
 from pagoda.kernels.block_types import BlockType
-from pagoda.kernels.grouped_codes import GroupedCodes, TwoLevel, joined
+from pagoda.kernels.grouped_codes import GroupedCodes, TwoLevel
 
 _IQ4_VALUES = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
 _FP4_VALUES = (0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12)  # E2M1, doubled; so scales are halved
@@ -50,13 +50,16 @@ def codes_of_rows(data: torch.Tensor, block_type: BlockType) -> GroupedCodes:
     block_type: one whose weights are no numbers of their own
     """
     blocks = data.reshape(-1, block_type.block_bytes)
-    parts: dict[int, GroupedCodes] = {}
+    read = _CODES[block_type.name]
+    # A row is several blocks, each of which is a matrix of one row to whoever reads it.
+    whole = read(blocks[:1]).mapped(lambda tensor: tensor.new_empty(len(blocks), tensor.shape[1]))
 
-    def read(chunk: slice) -> None:
-        parts[chunk.start] = _CODES[block_type.name](blocks[chunk])
+    def fill(chunk: slice) -> None:
+        for place, part in zip(whole.row_tensors, read(blocks[chunk]).row_tensors, strict=True):
+            place[chunk] = part
 
-    _each_chunk(len(blocks), block_type, read)
-    return joined([parts[start] for start in sorted(parts)], len(data))
+    _each_chunk(len(blocks), block_type, fill)
+    return whole.mapped(lambda tensor: tensor.view(len(data), -1))
 
 
 def _each_chunk(num_blocks: int, block_type: BlockType, work: Callable[[slice], None]) -> None:

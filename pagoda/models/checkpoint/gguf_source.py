@@ -1,9 +1,9 @@
 """The tensors of a GGUF file, one by one: matrices in their codes, all others as floats.
 
 Runs once before the first token, under `loading`: a file's table says how each tensor is stored, `kernels` say what its
-blocks mean, and compute in the codes or widen them. The bytes of a tensor are copied out of the map before they are
-decoded, and the file is asked whether it is still the one that was opened: one that is written to meanwhile ends in an
-error, not in half of each.
+blocks mean, and compute in the codes or widen them. The bytes of a tensor are read before they are decoded, and the
+file is asked whether it is still the one that was opened: one that is written to meanwhile ends in an error, not in
+half of each.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from pagoda.kernels.reference.blocks import codes_of_rows, decode_rows
@@ -36,12 +37,15 @@ class GGUFSource:
     def read(self, names: Iterable[str]) -> Iterator[tuple[str, Stored]]:
         """In the order of the file, of the shape that the table has; floats are float32."""
         tensors = [self._file.tensors[name] for name in names]
+        # One memory for all: a new one for each would be cleared by the system first, which takes longer than reading.
+        buffer = np.empty(
+            max((tensor.num_bytes for tensor in tensors if not tensor.type.is_float), default=0), np.uint8
+        )
         for tensor in sorted(tensors, key=lambda tensor: (tensor.part, tensor.start)):
-            yield tensor.name, self._decoded(tensor)
+            yield tensor.name, self._decoded(tensor, None if tensor.type.is_float else buffer)
 
-    def _decoded(self, tensor: GGUFTensor) -> Stored:
-        rows = torch.from_numpy(self._file.data(tensor).copy())
-        self._file.check(tensor)
+    def _decoded(self, tensor: GGUFTensor, buffer: np.ndarray | None) -> Stored:
+        rows = torch.from_numpy(self._file.data(tensor, buffer))
         if tensor.is_coded:
             return codes_of_rows(rows, tensor.type)
         return decode_rows(rows, tensor.type).view(tensor.shape)

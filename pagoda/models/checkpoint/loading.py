@@ -22,7 +22,7 @@ from pagoda.layers.linear import PackedLayer
 from pagoda.models.checkpoint.layouts import describe_directory, quantisation_of
 from pagoda.models.checkpoint.llama2c import load_llama2c_config
 from pagoda.models.checkpoint.reading import open_checkpoint
-from pagoda.models.checkpoint.source import CheckpointSource, Stored
+from pagoda.models.checkpoint.source import CheckpointSource, Stored, as_floats
 from pagoda.models.checkpoint.translating import translated
 from pagoda.models.config import ModelConfig
 from pagoda.models.generation_config import GenerationDefaults
@@ -67,7 +67,7 @@ def _untied(config: ModelConfig, path: Path) -> ModelConfig:
     if any(name not in source.files for name in names):
         return config
     head, embedding = (tensor for _, tensor in sorted(source.read(names), key=lambda read: names.index(read[0])))
-    if torch.equal(*(each.dense() if isinstance(each, GroupedCodes) else each for each in (head, embedding))):
+    if torch.equal(as_floats(head), as_floats(embedding)):
         return config
     logger.warning(
         "%s: config.json has tie_word_embeddings=true, but %s and %s are both stored and differ, so the output head is "
@@ -167,7 +167,7 @@ def load_weights(
         if isinstance(tensor, GroupedCodes) and layer is not None:
             _adopt(layer, tensor, *place)
             continue
-        _assign(parameter, tensor.dense() if isinstance(tensor, GroupedCodes) else tensor, dtype, *place)
+        _assign(parameter, as_floats(tensor), dtype, *place)
         finishing.filled(parameter)
     if (finish := getattr(module, "finish_loading", None)) is not None:
         finish()

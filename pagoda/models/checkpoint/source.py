@@ -19,6 +19,11 @@ Stored = torch.Tensor | GroupedCodes
 """What a checkpoint has under one name: numbers, or a matrix in codes."""
 
 
+def as_floats(stored: Stored) -> torch.Tensor:
+    """The numbers, of codes those that they mean."""
+    return stored.dense() if isinstance(stored, GroupedCodes) else stored
+
+
 class CheckpointSource(Protocol):
     """An opened checkpoint."""
 

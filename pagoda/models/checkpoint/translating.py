@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from pagoda.errors import CheckpointError
 from pagoda.kernels.grouped_codes import GroupedCodes
 from pagoda.layers.norm_kinds import NORM_KINDS
-from pagoda.models.checkpoint.source import CheckpointSource, Stored
+from pagoda.models.checkpoint.source import CheckpointSource, Stored, as_floats
 from pagoda.models.config import ModelConfig
 from pagoda.models.families.weight_names import AS_NAMED, ExpertPlace, Fused, WeightNames
 
@@ -53,7 +53,7 @@ class Translation:
             # Where its rows go is asked of a tensor that holds their numbers.
             rows = self._numbers(name, [torch.arange(first.shape[0])[:, None].expand(first.shape)])[:, 0]
             return first if torch.equal(rows, torch.arange(first.shape[0])) else first.rows(rows)
-        return self._numbers(name, [each.dense() if isinstance(each, GroupedCodes) else each for each in stored])
+        return self._numbers(name, [as_floats(each) for each in stored])
 
     def _changes_numbers(self, name: str) -> bool:
         return (self.config.normed_head and name == "lm_head.weight") or self.names.place_in_stack(name) is not None

@@ -105,6 +105,12 @@ class MappedFile:
         self.check()
         return np.frombuffer(self._map, np.uint8, num_bytes, start)
 
+    def read_into(self, start: int, to: np.ndarray) -> None:
+        """Bytes from `start` on into `to` (uint8), past the map: what is read once need not stay in memory."""
+        self._file.seek(start)
+        self._file.readinto(memoryview(to))  # one that was cut short meanwhile is told by the check
+        self.check()
+
     def view(self) -> memoryview:
         return memoryview(self._map)
 
@@ -150,13 +156,17 @@ class GGUFFile:
     def path_of(self, tensor: GGUFTensor) -> Path:
         return self._files[tensor.part].path
 
-    def data(self, tensor: GGUFTensor) -> np.ndarray:
-        """The stored bytes of a tensor, uint8 [rows, bytes of a row], a view of the map.
+    def data(self, tensor: GGUFTensor, buffer: np.ndarray | None = None) -> np.ndarray:
+        """The stored bytes of a tensor, uint8 [rows, bytes of a row].
 
-        Raises CheckpointError where the file has changed since it was opened; `check` asks again, after the bytes were
-        used.
+        buffer: uint8, whose first bytes are written over in place of memory of their own, if that is enough
+        Raises CheckpointError where the file has changed since it was opened.
         """
-        return self._files[tensor.part].bytes(tensor.start, tensor.num_bytes).reshape(-1, tensor.row_bytes)
+        if buffer is None or len(buffer) < tensor.num_bytes:
+            buffer = np.empty(tensor.num_bytes, np.uint8)
+        stored = buffer[: tensor.num_bytes]
+        self._files[tensor.part].read_into(tensor.start, stored)
+        return stored.reshape(-1, tensor.row_bytes)
 
     def head(self) -> bytes:
         """The first file's bytes before its table of tensors: counts and metadata."""
@@ -166,10 +176,6 @@ class GGUFFile:
             reader.text()
             reader.value()
         return bytes(file.bytes(0, reader.position))
-
-    def check(self, tensor: GGUFTensor) -> None:
-        """Raises CheckpointError where the file that holds the tensor has changed since it was opened."""
-        self._files[tensor.part].check()
 
 
 Checkpoint = str | Path | GGUFFile
