@@ -79,11 +79,7 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
     dtype = resolve_dtype(args.dtype, config, device, args.kernels)
     draft = DraftModel.find(args)
     kernels = select_exact_kernels(args.kernels, _product_shapes(config), getattr(torch, dtype), device)
-    recode = _recode(args, config)
-    if recode is not None:
-        config = replace(config, coded=recode.coded(config))
-    if not kernels.keeps_codes:
-        config = replace(config, coded=ALL_FLOATS)
+    config, recode = _coded(config, args, kernels)
     memory_plan = plan_for(args, config, dtype, device, draft)
     announce(startup_line(args, config, dtype, device, kernels, memory_plan))
     generation = _generation_defaults(args, checkpoint)
@@ -91,7 +87,7 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
     if draft is not None:
         draft.check(config, tokenizer)
     worker = Worker.load(checkpoint, config, memory_plan, getattr(torch, dtype), device, kernels, recode)
-    target = TargetModel(worker, config, memory_plan, getattr(torch, dtype))
+    speculator = build_speculator(args, TargetModel(worker, config, memory_plan, getattr(torch, dtype)), draft)
     return EngineParts(
         args=args,
         path=path,
@@ -105,7 +101,7 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
         dtype=dtype,
         device=device,
         kernels=kernels,
-        core=_build_core(args, memory_plan, worker, config.rope.max_length, build_speculator(args, target, draft)),
+        core=_build_core(args, memory_plan, worker, config.rope.max_length, speculator),
     )
 
 
@@ -176,15 +172,20 @@ def _max_model_len(asked: int | None, config: ModelConfig) -> int:
     return asked
 
 
-def _recode(args: EngineArgs, config: ModelConfig) -> RoundedOnLoad | None:
-    """What is done to floats on their way in; a name of how the checkpoint is stored already asks for nothing."""
+def _coded(config: ModelConfig, args: EngineArgs, kernels: Kernels) -> tuple[ModelConfig, RoundedOnLoad | None]:
+    """The configuration with what of the weights will be held in codes, and what makes codes of floats on their way in.
+
+    A name of how the checkpoint is stored already asks for nothing. Raises ConfigError where it is not stored so.
+    """
+    recode = None
     if args.quantization in PRESETS:
-        return RoundedOnLoad(args.quantization, config)
-    if args.quantization is not None and config.coded == ALL_FLOATS and args.quantization != "fp8":
+        recode = RoundedOnLoad(args.quantization, config)
+        config = replace(config, coded=recode.coded(config))
+    elif args.quantization not in (None, "fp8") and config.coded == ALL_FLOATS:
         raise ConfigError(
             f"quantization={args.quantization!r}, but the checkpoint holds floats: leave it out, or take int8 or int4"
         )
-    return None
+    return (config if kernels.keeps_codes else replace(config, coded=ALL_FLOATS)), recode
 
 
 def _product_shapes(config: ModelConfig) -> list[tuple[int, int]]:

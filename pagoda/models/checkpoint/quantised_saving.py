@@ -10,6 +10,7 @@ import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def save_compressed_tensors(tensors: Stored, config: ModelConfig, directory: Pat
     shards: list[tuple[Path, list[str]]] = []
     for number, shard in enumerate(_shards(_packed(tensors, schemes))):
         path = directory / f"model-{number:05}.safetensors"
-        write_whole(path, lambda file, shard=shard: save_file(shard, file, metadata={"format": "pt"}))
+        write_whole(path, partial(save_file, shard, metadata={"format": "pt"}))
         shards.append((path, list(shard)))
     for number, (path, names) in enumerate(shards, 1):
         final = directory / f"model-{number:05}-of-{len(shards):05}.safetensors"

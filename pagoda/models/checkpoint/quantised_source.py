@@ -57,6 +57,15 @@ class QuantisedSource:
             if stored not in taken and not (stored.rpartition(".")[2] in _UNREAD and self._is_packed(stored))
         }
         self.files |= {name: source.files[next(iter(parts.values()))] for name, parts in self._parts.items()}
+        for name in self._empty_biases():
+            del self.files[name]
+
+    def _empty_biases(self) -> list[str]:
+        """AutoGPTQ gave every matrix a bias, of zeros where the model has none."""
+        if self._config.method != "gptq":
+            return []
+        biases = [name for name in self.files if name.endswith(".bias") and self._is_packed(name)]
+        return [name for name, bias in self._read_whole(biases) if not bias.any()]
 
     def _is_packed(self, stored: str) -> bool:
         return f"{stored.rpartition('.')[0]}.weight" in self._parts

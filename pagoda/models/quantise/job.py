@@ -27,7 +27,7 @@ from pagoda.models.quantise.plans import HEAD
 from pagoda.models.quantise.quality import Quality, compare
 from pagoda.models.quantise.rounding import round_to_nearest
 from pagoda.models.quantise.scheme import Scheme
-from pagoda.models.quantise.streamed import EMBEDDING, StreamedNetwork
+from pagoda.models.quantise.streamed import EMBEDDING, StreamedNetwork, weight_of
 
 Told = Callable[[str, int, int], None]
 """What is being done, how much of it is, and of how much."""
@@ -159,9 +159,9 @@ class QuantisationJob:
             measured = self.network.embed(embedding, self.texts.all_measured)
             if self._is_shared:
                 # Rounded, not compensated: errors that a head's inputs even out would stay in the embedding.
-                codes = round_to_nearest(embedding.weight.data, self.plan[HEAD])
+                codes = round_to_nearest(weight_of(embedding), self.plan[HEAD])
                 write_codes(self.folder / "head.safetensors", {HEAD: codes}, {})
-                embedding.weight.data.copy_(codes.dense())
+                weight_of(embedding).copy_(codes.dense())
             calibration = self.network.embed(embedding, self.texts.calibration)
             return Streams(calibration, measured, self.network.embed(embedding, self.texts.all_measured))
 

@@ -22,7 +22,7 @@ from pagoda.layers.linear import ParallelLinear
 from pagoda.models.quantise.gptq import Compensation, gptq, output_error
 from pagoda.models.quantise.rounding import round_to_nearest
 from pagoda.models.quantise.scheme import Scheme
-from pagoda.models.quantise.streamed import StreamedNetwork, layer_name, matrices_of, run_layer
+from pagoda.models.quantise.streamed import StreamedNetwork, layer_name, matrices_of, run_layer, weight_of
 
 METHODS = ("rtn", "gptq")
 Plan = Mapping[str, Scheme]
@@ -114,7 +114,7 @@ def quantise_layer(network: StreamedNetwork, layer_idx: int, streams: Streams, p
         moments = _moments(network, layer, streams.calibration, layer_idx, matrices)
         codes, errors = _quantised(matrices, schemes, moments, method)
         for name, found in codes.items():
-            matrices[name].weight.data.copy_(found.dense())
+            weight_of(matrices[name]).copy_(found.dense())
         for stream in (streams.calibration, streams.quantised):
             run_layer(network, layer, stream, layer_idx)
     prefix = layer_name(layer_idx)
@@ -146,7 +146,7 @@ def _quantised(
     codes: dict[str, GroupedCodes] = {}
     errors: dict[str, float] = {}
     for names, hessian in moments.groups(list(matrices)):
-        weights = {name: matrices[name].weight.detach() for name in names}
+        weights = {name: weight_of(matrices[name]) for name in names}
         codes |= _of_same_inputs(
             weights, {name: schemes[name] for name in names}, hessian if method == "gptq" else None
         )

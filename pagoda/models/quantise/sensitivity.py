@@ -17,7 +17,7 @@ from pagoda.models.quantise.plans import HEAD
 from pagoda.models.quantise.quality import divergence
 from pagoda.models.quantise.rounding import round_to_nearest
 from pagoda.models.quantise.scheme import Scheme
-from pagoda.models.quantise.streamed import StreamedNetwork, layer_name, matrices_of, run_layer
+from pagoda.models.quantise.streamed import StreamedNetwork, layer_name, matrices_of, run_layer, weight_of
 
 REFERENCE = Scheme(4, 64)
 _TOKENS_AT_ONCE = 256
@@ -37,13 +37,13 @@ def measure_costs(
     with network.embedding() as embedding:
         clean = network.embed(embedding, texts)
         if network.is_tied:  # a rounded head is a rounded embedding, too
-            embedding.weight.data.copy_(round_to_nearest(embedding.weight.data, REFERENCE).dense())
+            weight_of(embedding).copy_(round_to_nearest(weight_of(embedding), REFERENCE).dense())
             streams[HEAD] = network.embed(embedding, texts)
     for layer_idx in range(network.num_layers):
         with network.layer(layer_idx) as layer:
             _walk(network, layer, layer_idx, clean, streams)
             ratios |= {
-                f"{layer_name(layer_idx)}.{name}": error_ratios(module.weight.data, schemes)
+                f"{layer_name(layer_idx)}.{name}": error_ratios(weight_of(module), schemes)
                 for name, module in matrices_of(layer).items()
             }
         told(layer_idx + 1, network.num_layers)
@@ -64,11 +64,11 @@ def _walk(
         run_layer(network, layer, stream, layer_idx)
     for name, module in matrices_of(layer).items():
         full = f"{layer_name(layer_idx)}.{name}"
-        weight = module.weight.data.clone()
-        module.weight.data.copy_(round_to_nearest(weight, REFERENCE).dense())
+        weight = weight_of(module).clone()
+        weight_of(module).copy_(round_to_nearest(weight, REFERENCE).dense())
         streams[full] = clean.clone()
         run_layer(network, layer, streams[full], layer_idx)
-        module.weight.data.copy_(weight)
+        weight_of(module).copy_(weight)
     run_layer(network, layer, clean, layer_idx)
 
 

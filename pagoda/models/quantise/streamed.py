@@ -13,12 +13,13 @@ import torch
 from torch import nn
 
 from pagoda.errors import CheckpointError
-from pagoda.kernels.grouped_codes import GroupedCodes
 from pagoda.kernels.reference.operations import ReferenceKernels
 from pagoda.layers.attention import DenseAttention
-from pagoda.layers.linear import ParallelLinear
+from pagoda.layers.embedding import VocabParallelEmbedding
+from pagoda.layers.linear import PackedLayer, ParallelLinear
 from pagoda.layers.rotary import RotaryEmbedding
 from pagoda.models.checkpoint.reading import open_checkpoint
+from pagoda.models.checkpoint.source import as_floats
 from pagoda.models.checkpoint.translating import translated
 from pagoda.models.config import ModelConfig
 from pagoda.models.gguf.container import Checkpoint
@@ -67,9 +68,10 @@ class StreamedNetwork:
         return self.config.tie_word_embeddings
 
     @contextmanager
-    def embedding(self) -> Iterator[nn.Module]:
+    def embedding(self) -> Iterator[VocabParallelEmbedding]:
         """The embedding, filled; its `weight` is the head's too where they are tied."""
-        with self._filled(self._network.model.embed_tokens, EMBEDDING) as embedding:
+        embedding = self._network.model.embed_tokens
+        with self._filled(embedding, EMBEDDING):
             yield embedding
 
     @contextmanager
@@ -89,9 +91,9 @@ class StreamedNetwork:
         """The tensors of the network by their names, one by one, floats in fp32; a tied head is not told twice."""
         names = [name for name, _ in self._network.named_parameters()]
         for name, tensor in self._source.read([name for name in names if name not in without]):
-            yield name, _floats(tensor)
+            yield name, as_floats(tensor).float()
 
-    def embed(self, embedding: nn.Module, texts: torch.Tensor) -> torch.Tensor:
+    def embed(self, embedding: VocabParallelEmbedding, texts: torch.Tensor) -> torch.Tensor:
         """`texts [n, length]` of token ids -> `[n, length, hidden_size]`."""
         assert embedding is self._network.model.embed_tokens
         return self._network.model.embedded(texts.flatten()).unflatten(0, texts.shape)
@@ -135,12 +137,18 @@ class StreamedNetwork:
             module.to_empty(device="meta")
 
     def _read(self, names: Iterable[str]) -> dict[str, torch.Tensor]:
-        return {name: _floats(tensor).clone() for name, tensor in self._source.read(names)}
+        return {name: as_floats(tensor).float().clone() for name, tensor in self._source.read(names)}
 
 
 def layer_name(layer_idx: int) -> str:
     """The name under which a layer's tensors go."""
     return f"model.layers.{layer_idx}"
+
+
+def weight_of(layer: PackedLayer) -> torch.Tensor:
+    """`[out, in]`, to read and to write: nothing here packs it."""
+    assert layer.weight is not None, "of the streamed network, whose kernels read a matrix as it is stored"
+    return layer.weight.data
 
 
 def matrices_of(layer: nn.Module) -> dict[str, ParallelLinear]:
@@ -152,7 +160,3 @@ def run_layer(network: StreamedNetwork, layer: nn.Module, hidden: torch.Tensor, 
     """Put `hidden [n, length, hidden_size]` through a layer, in its place."""
     for texts, computed in network.through(layer, hidden, layer_idx):
         hidden[texts] = computed
-
-
-def _floats(stored: torch.Tensor | GroupedCodes) -> torch.Tensor:
-    return stored.dense() if isinstance(stored, GroupedCodes) else stored.float()

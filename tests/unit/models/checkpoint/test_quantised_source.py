@@ -108,6 +108,21 @@ def test_a_zero_point_in_the_middle_everywhere_is_symmetric(tmp_path: Path) -> N
     assert (found.shifts, found.zero) == (None, 8)
 
 
+def test_biases_of_zeros_are_none(tmp_path: Path) -> None:
+    tensors = {
+        "a.q_proj.qweight": _words(_integers(16, OUTPUTS, INPUTS), 4).T,
+        "a.q_proj.qzeros": _words(torch.full((2, OUTPUTS), 7), 4),
+        "a.q_proj.scales": _scales(2, OUTPUTS),
+        "a.q_proj.bias": torch.zeros(OUTPUTS),
+        "a.dense.bias": torch.zeros(OUTPUTS),
+    }
+    settings = {"quant_method": "gptq", "bits": 4, "group_size": GROUP}
+    assert _source(tmp_path, tensors, settings).files.keys() == {"a.q_proj.weight", "a.dense.bias"}
+    tensors["a.q_proj.bias"][3] = 0.5
+    files = _source(tmp_path, tensors, settings).files
+    assert files.keys() == {"a.q_proj.weight", "a.q_proj.bias", "a.dense.bias"}
+
+
 def test_awq(tmp_path: Path) -> None:
     codes, zeros, scales = _integers(16, INPUTS, OUTPUTS), _integers(16, 2, OUTPUTS), _scales(2, OUTPUTS)
 

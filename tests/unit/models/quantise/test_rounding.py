@@ -131,6 +131,8 @@ def test_a_matrix_with_no_factor_in_fp32_gets_one_in_fp64() -> None:
     generator = torch.Generator().manual_seed(5)
     basis = torch.linalg.qr(torch.randn(64, 64, generator=generator, dtype=torch.float64))[0]
     hessian = basis @ torch.diag(torch.logspace(3, -6, 64, dtype=torch.float64)) @ basis.T
+    in_fp32 = (hessian / hessian.diagonal().mean()).float() + 1e-8 * torch.eye(64)
+    assert torch.linalg.cholesky_ex(in_fp32).info > 0
     factor = Compensation(hessian, damping=1e-8).factor
     assert torch.isfinite(factor).all()
 
