@@ -26,6 +26,13 @@ def _rules(*pairs: tuple[str, str]) -> Rules:
     return [(re.compile(pattern, re.MULTILINE | re.IGNORECASE), replacement) for pattern, replacement in pairs]
 
 
+def _of_versions(*pairs: tuple[str, str]) -> list[tuple[str, str]]:
+    """Directives whose name is part of what they say, in Sphinx's words: "Deprecated since version 3.2: Use ..."."""
+    return [
+        (rf"^([ \t]*)\.\.[ \t]+{name}::[ \t]*(\S+)([ \t].*)?$", rf"\1{words} version \2:\3") for name, words in pairs
+    ]
+
+
 # Inline marks stand at the borders of words.
 _BEFORE, _AFTER = r"(?<![\w\\])", r"(?!\w)"
 _RST = _rules(
@@ -38,6 +45,8 @@ _RST = _rules(
         r"^([ \t]*)\.\.[ \t]+(?:sourcecode|code|parsed-literal|currentmodule|module|raw|rst-class|container|only)::.*$",
         "",
     ),
+    *_of_versions(("versionadded", "Added in"), ("versionchanged", "Changed in"), ("versionremoved", "Removed in")),
+    *_of_versions(("deprecated-removed", "Deprecated since"), ("deprecated", "Deprecated since")),
     (r"^([ \t]*)\.\.[ \t]+(?:py:|c:)?[\w-]+::[ \t]*(.*)$", r"\1\2"),  # a directive's own words
     (r"^[ \t]+:(?:maxdepth|caption|hidden|numbered|linenos|emphasize-lines|name|alt|width|align|class)[^:\n]*:.*$", ""),
     (r":[\w:+-]+:`~?!?([^`<]+?)[ \t]*(?:<[^`>]*>)?`", r"\1"),  # roles

@@ -154,6 +154,23 @@ def test_light_marks_are_taken_off_and_lines_stay(name: str, text: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("directive", "told"),
+    [
+        (".. deprecated:: 3.2", "Deprecated since version 3.2:"),
+        (".. deprecated:: 3.2 Use ``get``.", "Deprecated since version 3.2: Use get."),
+        (".. deprecated-removed:: 3.2 4.0", "Deprecated since version 3.2: 4.0"),
+        (".. versionadded:: 2.0", "Added in version 2.0:"),
+        ("   .. versionchanged:: 2.1", "   Changed in version 2.1:"),
+        (".. versionremoved:: 5", "Removed in version 5:"),
+        (".. deprecated:: 3.2 请改用 ``get``。", "Deprecated since version 3.2: 请改用 get。"),
+    ],
+)
+def test_what_a_version_ended_or_began_is_said_and_not_only_its_number(directive: str, told: str) -> None:
+    text = f"Start\n=====\n\nOpens a page.\n\n{directive}\n\nNext.\n"
+    assert told in load_bytes(text.encode(), "a.rst").text.split("\n")
+
+
 def test_code_is_found_by_its_symbols_and_stays_as_it_is() -> None:
     text = '"""Plays games."""\n\n\nclass Game(Base):\n    def play(self) -> None:\n        def inner(): ...\n\n# end\n'
     document = load_bytes(text.encode(), "src/game.py")
