@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby, pairwise
 
 from pagoda.rag.documents.document import Document, Heading
@@ -26,13 +27,6 @@ def _rules(*pairs: tuple[str, str]) -> Rules:
     return [(re.compile(pattern, re.MULTILINE | re.IGNORECASE), replacement) for pattern, replacement in pairs]
 
 
-def _of_versions(*pairs: tuple[str, str]) -> list[tuple[str, str]]:
-    """Directives whose name is part of what they say, in Sphinx's words: "Deprecated since version 3.2: Use ..."."""
-    return [
-        (rf"^([ \t]*)\.\.[ \t]+{name}::[ \t]*(\S+)([ \t].*)?$", rf"\1{words} version \2:\3") for name, words in pairs
-    ]
-
-
 # Inline marks stand at the borders of words.
 _BEFORE, _AFTER = r"(?<![\w\\])", r"(?!\w)"
 _RST = _rules(
@@ -45,8 +39,8 @@ _RST = _rules(
         r"^([ \t]*)\.\.[ \t]+(?:sourcecode|code|parsed-literal|currentmodule|module|raw|rst-class|container|only)::.*$",
         "",
     ),
-    *_of_versions(("versionadded", "Added in"), ("versionchanged", "Changed in"), ("versionremoved", "Removed in")),
-    *_of_versions(("deprecated-removed", "Deprecated since"), ("deprecated", "Deprecated since")),
+    # Of a version that began, changed or ended something the directive's name is part of what is said.
+    (r"^([ \t]*)\.\.[ \t]+(deprecated(?:-removed)?|version(?:added|changed|removed))::(?=[ \t])", r"\1\2:"),
     (r"^([ \t]*)\.\.[ \t]+(?:py:|c:)?[\w-]+::[ \t]*(.*)$", r"\1\2"),  # a directive's own words
     (r"^[ \t]+:(?:maxdepth|caption|hidden|numbered|linenos|emphasize-lines|name|alt|width|align|class)[^:\n]*:.*$", ""),
     (r":[\w:+-]+:`~?!?([^`<]+?)[ \t]*(?:<[^`>]*>)?`", r"\1"),  # roles
@@ -108,8 +102,14 @@ class _Marked:
         for is_listed, part in groupby(enumerate(self.lines), key=lambda entry: entry[0] in self.listed):
             text = "\n".join(line for _, line in part)
             for pattern, replacement in () if is_listed else rules:
-                text = pattern.sub(replacement, text)
+                text = pattern.sub(partial(_without_mark, replacement), text)
             yield from text.split("\n")
+
+
+def _without_mark(replacement: str, mark: re.Match[str]) -> str:
+    """What stays of a mark, with all of its line ends: a link's target may be on a line of its own."""
+    told = mark.expand(replacement)
+    return told + "\n" * (mark[0].count("\n") - told.count("\n"))
 
 
 def load_rst(text: str, source: str) -> Document:
