@@ -77,11 +77,12 @@ LEFT_OUT: dict[str, tuple[str, ...]] = {"en-manual": OF_READER}
 the other signs do not, and so no question over them has to be read for the decision."""
 THRESHOLDS = {
     "en-prose": {"answer": 0.42, "sentence": 0.65, "span": 0.75},
-    "en-manual": {"answer": 0.25, "sentence": 0.85, "span": 0.95},
+    "en-manual": {"answer": 0.27, "sentence": 0.85, "span": 0.95},
     "zh-prose": {"answer": 0.22, "sentence": 0.8, "span": 0.9},
     "zh-manual": {"answer": 0.23, "sentence": 0.9, "span": 0.95},
 }
-"""answer: where both mistakes are about equally dear, made questions over manuals counted less than others; sentence,
+"""answer: where both mistakes are about equally dear, made questions over manuals counted less than others; of English
+manuals the highest at which three quarters of the left out are answered right; sentence,
 span: where they are right in four of five cases."""
 LEAST_QUESTIONS = 100
 Holds = Callable[[Hit], bool]
