@@ -82,7 +82,9 @@ THRESHOLDS = {
     "zh-manual": {"answer": 0.23, "sentence": 0.9, "span": 0.95},
 }
 """answer: where both mistakes are about equally dear, made questions over manuals counted less than others; of English
-manuals the highest at which three quarters of the left out are answered right; sentence, span: where they are right in four of five cases."""
+manuals the highest at which three quarters of the left out are answered right
+sentence, span: where they are right in four of five cases
+"""
 LEAST_QUESTIONS = 100
 Holds = Callable[[Hit], bool]
 
