@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby, pairwise
 
 from pagoda.rag.documents.document import Document, Heading
@@ -38,6 +39,8 @@ _RST = _rules(
         r"^([ \t]*)\.\.[ \t]+(?:sourcecode|code|parsed-literal|currentmodule|module|raw|rst-class|container|only)::.*$",
         "",
     ),
+    # Of a version that began, changed or ended something the directive's name is part of what is said.
+    (r"^([ \t]*)\.\.[ \t]+(deprecated(?:-removed)?|version(?:added|changed|removed))::(?=[ \t])", r"\1\2:"),
     (r"^([ \t]*)\.\.[ \t]+(?:py:|c:)?[\w-]+::[ \t]*(.*)$", r"\1\2"),  # a directive's own words
     (r"^[ \t]+:(?:maxdepth|caption|hidden|numbered|linenos|emphasize-lines|name|alt|width|align|class)[^:\n]*:.*$", ""),
     (r":[\w:+-]+:`~?!?([^`<]+?)[ \t]*(?:<[^`>]*>)?`", r"\1"),  # roles
@@ -99,8 +102,14 @@ class _Marked:
         for is_listed, part in groupby(enumerate(self.lines), key=lambda entry: entry[0] in self.listed):
             text = "\n".join(line for _, line in part)
             for pattern, replacement in () if is_listed else rules:
-                text = pattern.sub(replacement, text)
+                text = pattern.sub(partial(_without_mark, replacement), text)
             yield from text.split("\n")
+
+
+def _without_mark(replacement: str, mark: re.Match[str]) -> str:
+    """What stays of a mark, with all of its line ends: a link's target may be on a line of its own."""
+    told = mark.expand(replacement)
+    return told + "\n" * (mark[0].count("\n") - told.count("\n"))
 
 
 def load_rst(text: str, source: str) -> Document:

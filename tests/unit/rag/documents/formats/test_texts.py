@@ -154,6 +154,39 @@ def test_light_marks_are_taken_off_and_lines_stay(name: str, text: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("directive", "told"),
+    [
+        (".. deprecated:: 3.2", "deprecated: 3.2"),
+        (".. deprecated:: 3.2 Use ``get``.", "deprecated: 3.2 Use get."),
+        (".. deprecated-removed:: 3.2 4.0", "deprecated-removed: 3.2 4.0"),
+        (".. versionadded:: 2.0", "versionadded: 2.0"),
+        ("   .. versionchanged:: 2.1", "   versionchanged: 2.1"),
+        (".. versionremoved:: 5", "versionremoved: 5"),
+        (".. deprecated:: 3.2 请改用 ``get``。", "deprecated: 3.2 请改用 get。"),
+    ],
+)
+def test_what_a_version_ended_or_began_is_said_and_not_only_its_number(directive: str, told: str) -> None:
+    text = f"Start\n=====\n\nOpens a page.\n\n{directive}\n\nNext.\n"
+    assert told in load_bytes(text.encode(), "a.rst").text.split("\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "marked"),
+    [
+        ("a.rst", "See :ref:`the long guide <the\n  guide>` first."),
+        ("a.rst", "See `the long guide <https://example.org/\n  guide>`_ first."),
+        ("a.rst", "请看 :ref:`很长的指南 <the\n  guide>`。"),
+        ("a.adoc", "See <<guide,\nthe long guide>> first."),
+        ("a.org", "See [[https://example.org][the long\nguide]] first."),
+    ],
+)
+def test_a_mark_over_two_lines_moves_no_line_behind_it(name: str, marked: str) -> None:
+    text = f"Start here.\n\n{marked}\n\nThe last line.\n"
+    document = load_bytes(text.encode(), name)
+    assert document.line_at(document.text.index("The last line.")) == text.split("\n").index("The last line.") + 1
+
+
 def test_code_is_found_by_its_symbols_and_stays_as_it_is() -> None:
     text = '"""Plays games."""\n\n\nclass Game(Base):\n    def play(self) -> None:\n        def inner(): ...\n\n# end\n'
     document = load_bytes(text.encode(), "src/game.py")
