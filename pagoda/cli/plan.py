@@ -16,7 +16,7 @@ from rich.table import Table
 from pagoda.cli.console.options import AsJson
 from pagoda.cli.console.terminal import Terminal
 from pagoda.engine.args import BUILTIN_MODEL, EngineArgs
-from pagoda.engine.execution.memory_plan import DTYPE_BYTES, GIB, plan_memory
+from pagoda.engine.execution.memory_plan import DTYPE_BYTES, GIB, CacheWish, plan_memory
 from pagoda.errors import ConfigError, InsufficientMemoryError
 from pagoda.hardware import available_memory_bytes
 from pagoda.models.checkpoint.hub import resolve_config
@@ -166,7 +166,7 @@ def _plan_dtype(config: ModelConfig, dtype: str, budget_bytes: int, lengths: lis
             budget_bytes=budget_bytes,
             max_model_len=1,
             max_num_seqs=_UNLIMITED,
-            block_size=_BLOCK_SIZE,
+            cache=CacheWish(_BLOCK_SIZE),
         )
         num_requests = {length: fitting.num_requests(length) for length in lengths}
     except InsufficientMemoryError:

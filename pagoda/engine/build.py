@@ -16,7 +16,7 @@ import torch
 from pagoda.engine.args import BUILTIN_MODEL, EngineArgs
 from pagoda.engine.build_speculator import DraftModel, TargetModel, build_speculator
 from pagoda.engine.core import EngineCore
-from pagoda.engine.execution.memory_plan import GIB, MemoryPlan, plan_memory
+from pagoda.engine.execution.memory_plan import GIB, CacheWish, MemoryPlan, plan_memory
 from pagoda.engine.execution.worker import Worker
 from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
 from pagoda.engine.scheduling.pacing import PrefillPacer
@@ -144,12 +144,9 @@ def plan_for(
         config,
         dtype=dtype,
         budget_bytes=budget,
-        kv_cache_bytes=args.kv_cache_memory_bytes,
         max_model_len=max_model_len,
         max_num_seqs=args.max_num_seqs,
-        block_size=args.block_size,
-        num_blocks=args.num_gpu_blocks_override,
-        kv_cache_dtype=args.kv_cache_dtype,
+        cache=CacheWish(args.block_size, args.kv_cache_memory_bytes, args.num_gpu_blocks_override, args.kv_cache_dtype),
         draft=None if draft is None else draft.config,
     )
 

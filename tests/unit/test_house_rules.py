@@ -77,7 +77,7 @@ GROUND: dict[str, set[str]] = {
     "models/families": set(),
     "cli": set(),
     "conformance": {"check", "client", "evidence", "shapes", "words", "chinese"},
-    "kernels": {"interface", "activations", "block_types", "grouped_codes"},
+    "kernels": {"interface", "activations", "block_types", "grouped_codes", "kv_codes"},
 }
 """Files of a room that its folders may import, or one folder of it; all others stand above the folders."""
 MAX_FILES, MAX_LINES, MAX_PARAMETERS = 14, 40, 9

@@ -230,7 +230,7 @@ SCRIPTS = {
     'M --allowed-origins ["*","b"]': "M --allowed-origin * --allowed-origin b",
     "--disable-uvicorn-access-log M": "--no-access-log M",
     "M --api-key k1 k2 --trust-remote-code --strict": "M --api-key k1 --api-key k2 --strict",
-    "M --kv-cache-dtype auto --load-format=auto --unknown 3": "M --unknown 3",
+    "M --kv-cache-dtype auto --load-format=auto --unknown 3": "M --kv-cache-dtype auto --unknown 3",
     "M --compilation-config {} --limit-mm-per-prompt {} --shutdown-timeout 3": "M --drain-timeout-s 3",
 }
 
@@ -244,7 +244,6 @@ def test_a_script_s_flags_that_cannot_work_are_refused() -> None:
     for script, said in {
         "M --enable-lora": "adapters are not applied",
         "M --num-speculative-tokens 5": 'use speculative_config={"method": "ngram"',
-        "M --kv-cache-dtype=fp8": "kv_cache_dtype='fp8'",
         "M --uds /tmp/x": "serve a port",
         "M -tp 2": "this version runs one rank",
         'M --quantization-config {"a":1}': "how weights are stored",

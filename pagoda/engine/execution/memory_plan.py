@@ -43,6 +43,20 @@ class MemoryPlan:
         return self.num_blocks // -(-num_tokens // self.block_size)
 
 
+@dataclass(frozen=True)
+class CacheWish:
+    """What an operator says of the KV cache.
+
+    block_size: tokens of a block; num_bytes: its share of memory, num_blocks: its size, instead of what is left
+    dtype: one of KV_CACHE_DTYPES
+    """
+
+    block_size: int
+    num_bytes: int | None = None
+    num_blocks: int | None = None
+    dtype: str = "auto"
+
+
 def plan_memory(
     config: ModelConfig,
     *,
@@ -50,23 +64,20 @@ def plan_memory(
     budget_bytes: int,
     max_model_len: int,
     max_num_seqs: int,
-    block_size: int,
-    kv_cache_bytes: int | None = None,
-    num_blocks: int | None = None,
-    kv_cache_dtype: str = "auto",
+    cache: CacheWish,
     draft: ModelConfig | None = None,
 ) -> MemoryPlan:
     """Divide `budget_bytes` into weights and as many KV blocks as are left, or as can ever be used.
 
-    kv_cache_dtype: one of KV_CACHE_DTYPES
     draft: a model that proposes tokens; its weights count to the weights, and its keys and values to each block.
-    `kv_cache_bytes` sets the cache's share instead, `num_blocks` its size. Raises InsufficientMemoryError where
-    the weights, the blocks that were asked for, or those of one longest request do not fit.
+    Raises InsufficientMemoryError where the weights, the blocks that were asked for, or those of one longest request do
+    not fit.
     """
     models = [config] if draft is None else [config, draft]
     weight_bytes = sum(model.weight_bytes(DTYPE_BYTES[dtype]) for model in models)
-    number_bytes = 1 if kv_cache_dtype == "int8" else DTYPE_BYTES[dtype]
+    number_bytes = 1 if cache.dtype == "int8" else DTYPE_BYTES[dtype]
     kv_bytes = sum(model.kv_bytes_per_token(number_bytes) for model in models)
+    block_size = cache.block_size
     blocks_of_one = -(-max_model_len // block_size)
     left = budget_bytes - weight_bytes
     if left <= 0:
@@ -75,9 +86,9 @@ def plan_memory(
             f"{budget_bytes / GIB:.2f} GiB: {_REMEDY}"
         )
     affordable = left // (kv_bytes * block_size)
-    asked = num_blocks
-    if asked is None and kv_cache_bytes is not None:
-        asked = kv_cache_bytes // (kv_bytes * block_size)
+    asked = cache.num_blocks
+    if asked is None and cache.num_bytes is not None:
+        asked = cache.num_bytes // (kv_bytes * block_size)
     if asked is not None and not 1 <= asked <= affordable:
         raise InsufficientMemoryError(
             f"{asked} KV blocks of {kv_bytes * block_size} bytes were asked for, but the memory budget of "
@@ -89,4 +100,4 @@ def plan_memory(
             f"the KV cache would hold {chosen * block_size} tokens, but max_model_len is {max_model_len}: "
             f"lower max_model_len, or {_REMEDY}"
         )
-    return MemoryPlan(weight_bytes, kv_bytes, block_size, chosen, max_model_len, kv_cache_dtype)
+    return MemoryPlan(weight_bytes, kv_bytes, block_size, chosen, max_model_len, cache.dtype)

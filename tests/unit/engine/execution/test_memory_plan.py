@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from pagoda.engine.execution.memory_plan import GIB, MemoryPlan, plan_memory
+from pagoda.engine.execution.memory_plan import GIB, CacheWish, MemoryPlan, plan_memory
 from pagoda.errors import InsufficientMemoryError
 from pagoda.hardware import available_memory_bytes, bound_product_caches, has_bf16
 from pagoda.kernels.reference.operations import ReferenceKernels
@@ -34,8 +34,10 @@ WEIGHT_BYTES = CONFIG.num_parameters * 4
 
 
 def _plan(budget_bytes: int = GIB, **settings: Any) -> MemoryPlan:
-    given = {"dtype": "float32", "max_model_len": 100, "max_num_seqs": 8, "block_size": 16, **settings}
-    return plan_memory(CONFIG, budget_bytes=budget_bytes, **given)
+    names = {"block_size": "block_size", "kv_cache_bytes": "num_bytes", "num_blocks": "num_blocks", "kv_dtype": "dtype"}
+    wish = {"block_size": 16, **{ours: settings.pop(name) for name, ours in names.items() if name in settings}}
+    given = {"dtype": "float32", "max_model_len": 100, "max_num_seqs": 8, **settings}
+    return plan_memory(CONFIG, budget_bytes=budget_bytes, cache=CacheWish(**wish), **given)
 
 
 @pytest.mark.parametrize(
@@ -95,6 +97,8 @@ def test_half_the_bytes_a_number_hold_twice_the_tokens() -> None:
 def test_the_operator_may_set_the_cache_by_bytes_or_by_blocks() -> None:
     assert _plan(kv_cache_bytes=9 * 16 * KV_BYTES + 5).num_blocks == 9
     assert _plan(num_blocks=3).num_blocks == 3
+    in_bytes = _plan(kv_dtype="int8", dtype="bfloat16")  # 16 numbers and a scale
+    assert in_bytes.kv_bytes_per_token == 2 * 2 * 2 * (16 + 2)
     assert _plan(num_blocks=3, kv_cache_bytes=1 << 20).num_blocks == 3
     assert _plan(num_blocks=5, block_size=32).num_tokens == 160
 
