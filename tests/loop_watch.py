@@ -64,7 +64,10 @@ class LoopWatch:
 
     def _name(self, handle: asyncio.Handle) -> str:
         task = getattr(handle._callback, "__self__", None)
-        return str(task.get_coro().__qualname__ if isinstance(task, asyncio.Task) else handle._callback)
+        if not isinstance(task, asyncio.Task):
+            return str(handle._callback)
+        coroutine = task.get_coro()  # one that closes a generator has no name
+        return str(getattr(coroutine, "__qualname__", coroutine))
 
     def _note(self, seconds: float, what: str) -> None:
         if seconds > 0.001 and not what.startswith(self._but_of):
