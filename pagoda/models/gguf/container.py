@@ -108,7 +108,7 @@ class MappedFile:
     def read_into(self, start: int, to: np.ndarray) -> None:
         """Bytes from `start` on into `to` (uint8), past the map: what is read once need not stay in memory."""
         self._file.seek(start)
-        self._file.readinto(memoryview(to))  # one that was cut short meanwhile is told by the check
+        self._file.readinto(to.data)  # one that was cut short meanwhile is told by the check
         self.check()
 
     def view(self) -> memoryview:
