@@ -1,9 +1,10 @@
 // Products with a matrix in codes: sums in whole numbers over STRIP inputs, which no order changes, then one chain of floats.
 //
-// A row is rounded to whole numbers with one scale for every STRIP inputs, to 8 bits where its elements are bf16 and to 16
-// where they are floats (two bytes, each multiplied by itself). So the arithmetic is that of bytes by bytes, four of them to a
-// lane at once (LLM.int8(), Dettmers et al. 2022, arXiv 2208.07339, with scales by groups as GGML has them). What one strip
-// adds to an output is the same for any number of rows and any division over threads, and strips are added in their order.
+// A row is rounded to whole numbers of 16 bits with one scale for every STRIP inputs, two bytes of which each is multiplied by
+// itself: a plane of high ones and a plane of low ones. So the arithmetic is that of bytes by bytes, four of them to a lane at
+// once (LLM.int8(), Dettmers et al. 2022, arXiv 2208.07339, with scales by groups as GGML has them), and the product that of
+// the numbers that the codes mean. What one strip adds to an output is the same for any number of rows and any division over
+// threads, and strips are added in their order.
 
 namespace PAGODA_ISA {
 
@@ -31,6 +32,9 @@ constexpr bool WIDE_IS_AS_FAST = true;
 #else
 #define FEW_UNROLLED  // every operation is a loop over bytes itself
 #endif
+// Bytes of a row's numbers. One is what llama.cpp takes: a prompt is read 1.6 times as fast then, single rows, which wait for
+// memory, no faster, and near ties between tokens fall otherwise than the weights say.
+constexpr int ROW_PLANES = 2;
 constexpr int64_t CODE_PASS = 16;  // strips
 constexpr int64_t CODES_AHEAD = 4096;  // bytes that are asked for before they are read
 
@@ -40,8 +44,8 @@ constexpr int64_t CODES_AHEAD = 4096;  // bytes that are asked for before they a
 constexpr int row_words(int planes) { return planes * QUADS + 8; }
 constexpr int64_t strip_words(int planes) { return CODE_ROWS * row_words(planes); }
 
-static int64_t code_tile_bytes(int64_t depth, DType dtype) {
-    return (depth + STRIP - 1) / STRIP * strip_words(dtype == DType::BF16 ? 1 : 2) * int64_t(sizeof(float));
+static int64_t code_tile_bytes(int64_t depth, DType) {
+    return (depth + STRIP - 1) / STRIP * strip_words(ROW_PLANES) * int64_t(sizeof(float));
 }
 
 // The whole numbers of one row's strip, `x [STRIP]` times `inverse`: their bytes to their places, and the sums of its halves.
@@ -107,7 +111,7 @@ static void pack_code_row_of(const Rows& rows, int64_t row) {
 
 // Rows that are not there stay as the memory was: they are multiplied with the others and thrown away.
 static void pack_code_row(const Rows& rows, int64_t row) {
-    rows.dtype == DType::BF16 ? pack_code_row_of<BF16, 1>(rows, row) : pack_code_row_of<F32, 2>(rows, row);
+    rows.dtype == DType::BF16 ? pack_code_row_of<BF16, ROW_PLANES>(rows, row) : pack_code_row_of<F32, ROW_PLANES>(rows, row);
 }
 
 // Quad `quad` of WIDTH outputs, whose codes begin at `codes`; table: as CodeFormat has it.
@@ -367,8 +371,8 @@ static void multiply_codes_of(const Rows& rows, const Matrix& matrix, int64_t pa
 
 static void multiply_codes(const Rows& rows, const Matrix& matrix, int64_t panel, int64_t end, int64_t first, int64_t last,
                            float* partial) {
-    rows.dtype == DType::BF16 ? multiply_codes_of<BF16, 1>(rows, matrix, panel, end, first, last, partial)
-                              : multiply_codes_of<F32, 2>(rows, matrix, panel, end, first, last, partial);
+    rows.dtype == DType::BF16 ? multiply_codes_of<BF16, ROW_PLANES>(rows, matrix, panel, end, first, last, partial)
+                              : multiply_codes_of<F32, ROW_PLANES>(rows, matrix, panel, end, first, last, partial);
 }
 
 }  // namespace PAGODA_ISA

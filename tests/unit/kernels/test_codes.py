@@ -28,8 +28,8 @@ else:
 
 CODED = [each.name for each in BLOCK_TYPES.values() if not each.is_float]
 ROWS = (1, 2, 3, 4, 5, 8, 12, 13, 40)
-ERROR = {torch.bfloat16: 2e-2, torch.float32: 1e-4}
-"""Of the sum of all products' sizes: rows become whole numbers of 8 or of 16 bits, and bf16 results are rounded."""
+ERROR = {torch.bfloat16: 3e-3, torch.float32: 1e-4}
+"""Of the sum of all products' sizes: rows become whole numbers of 16 bits, and bf16 results are rounded."""
 
 
 @pytest.fixture(scope="module", params=[(name, threads) for name in SETS for threads in (1, 3)], ids=str)
