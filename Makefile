@@ -39,7 +39,10 @@ PYTHON ?= $(shell for each in $(CANDIDATES); do $$each -c '$(FITS)' 2> /dev/null
 # An environment that was moved with its clone does not run.
 MOVED := $(shell if test -e .venv/.place && test "$$(cat .venv/.place)" != "$$(pwd -P)"; then echo moved; fi)
 
-.venv/.runtime: pyproject.toml bootstrap.py $(MOVED)
+# The kernels in C++ are built while the environment is set up.
+SOURCES := $(wildcard csrc/*.cpp csrc/*.h csrc/*.inl csrc/isa/*) csrc/CMakeLists.txt
+
+.venv/.runtime: pyproject.toml bootstrap.py $(SOURCES) $(MOVED)
 	@$(PYTHON) bootstrap.py server
 	@touch $@
 
