@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "numbers.h"
+
 namespace pagoda {
 namespace {
 
@@ -75,15 +77,10 @@ int read_code(Lie lie, const uint8_t* codes, int quad, int place) {
 }
 
 void write_element(void* to, DType dtype, int64_t i, float x) {
-    if (dtype == DType::F32) {
+    if (dtype == DType::F32)
         static_cast<float*>(to)[i] = x;
-        return;
-    }
-    uint32_t bits;
-    std::memcpy(&bits, &x, sizeof bits);
-    // Nearest, ties to even; a NaN stays one.
-    const bool is_number = (bits & 0x7fffffffu) <= 0x7f800000u;
-    static_cast<uint16_t*>(to)[i] = uint16_t(is_number ? (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16 : bits >> 16 | 0x40u);
+    else
+        static_cast<uint16_t*>(to)[i] = as_bf16(x);
 }
 
 // Where the parts of a panel lie that begin with a strip; -1: those before are still meant.
@@ -99,18 +96,6 @@ struct Parts {
 };
 
 }  // namespace
-
-float float_of_half(uint16_t bits) {
-    const uint32_t sign = uint32_t(bits & 0x8000) << 16, exponent = bits >> 10 & 31, mantissa = bits & 1023;
-    if (exponent == 0) {
-        const float tiny = float(mantissa) * 0x1p-24f;
-        return sign ? -tiny : tiny;
-    }
-    const uint32_t wide = sign | (exponent == 31 ? 0x7f800000u : (exponent + 112) << 23) | mantissa << 13;
-    float x;
-    std::memcpy(&x, &wide, sizeof x);
-    return x;
-}
 
 int64_t CodeFormat::strip_bytes() const {
     const int64_t bits = lie == Lie::BYTES ? 8 : lie == Lie::SIX ? 6 : lie == Lie::FIVE ? 5 : 4;

@@ -63,8 +63,6 @@ struct Codes {
     int64_t outputs, depth;
 };
 
-float float_of_half(uint16_t bits);
-
 // Panel `panel` of a matrix to its place, `panel_bytes`.
 void pack_codes_panel(const Codes& given, const CodeFormat& format, int64_t panel, uint8_t* to);
 // Output `output` of a packed matrix as elements [depth].

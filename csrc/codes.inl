@@ -34,22 +34,22 @@ constexpr bool WIDE_IS_AS_FAST = true;
 #endif
 // Bytes of a row's numbers. One is what llama.cpp takes: a prompt is read 1.6 times as fast then, single rows, which wait for
 // memory, no faster, and near ties between tokens fall otherwise than the weights say.
-constexpr int ROW_PLANES = 2;
+constexpr int PLANES = 2;
 constexpr int64_t CODE_PASS = 16;  // strips
 constexpr int64_t CODES_AHEAD = 4096;  // bytes that are asked for before they are read
 
-// A packed tile: [strips][CODE_ROWS] of so many words, one line of the cache where there is one plane: quads [planes][QUADS],
+// A packed tile: [strips][CODE_ROWS] of so many words: quads [planes][QUADS],
 // then the scale; the sum of the whole numbers of all inputs, of the first half and of the second; the same three as floats,
 // times the scale.
-constexpr int row_words(int planes) { return planes * QUADS + 8; }
-constexpr int64_t strip_words(int planes) { return CODE_ROWS * row_words(planes); }
+constexpr int ROW_WORDS = PLANES * QUADS + 8;
+constexpr int64_t STRIP_WORDS = CODE_ROWS * ROW_WORDS;
 
-static int64_t code_tile_bytes(int64_t depth, DType) {
-    return (depth + STRIP - 1) / STRIP * strip_words(ROW_PLANES) * int64_t(sizeof(float));
+static int64_t code_tile_bytes(int64_t depth) {
+    return (depth + STRIP - 1) / STRIP * STRIP_WORDS * int64_t(sizeof(float));
 }
 
 // The whole numbers of one row's strip, `x [STRIP]` times `inverse`: their bytes to their places, and the sums of its halves.
-template <typename Type, int PLANES>
+template <typename Type>
 INLINE void pack_whole(const typename Type::Element* x, float inverse, int32_t* to, int32_t (&sums)[2]) {
     auto* bytes = reinterpret_cast<uint8_t*>(to);
     UNROLLED for (int half = 0; half < 2; ++half) {
@@ -57,18 +57,17 @@ INLINE void pack_whole(const typename Type::Element* x, float inverse, int32_t* 
         UNROLLED for (int i = half * HALF; i < (half + 1) * HALF; i += WIDTH) {
             const Integers whole = as_whole(multiply(Type::load(x + i), all(inverse)));
             sum = add_whole(sum, whole);
-            const Integers high = PLANES == 1 ? whole : over_256(add_whole(whole, all_whole(128)));
-            store_low_bytes(bytes + i, high);
-            if (PLANES == 2) store_low_bytes(bytes + STRIP + i, whole);  // less 256 times the high ones: the same byte
+            store_low_bytes(bytes + i, over_256(add_whole(whole, all_whole(128))));
+            store_low_bytes(bytes + STRIP + i, whole);  // less 256 times the high ones: the same byte
         }
         sums[half] = sum_of(sum);
     }
 }
 
 // One row's strip, `count` elements from `x` on, to its places in `to`.
-template <typename Type, int PLANES>
+template <typename Type>
 INLINE void pack_strip(const typename Type::Element* x, int64_t count, int32_t* to) {
-    constexpr float MOST = PLANES == 1 ? 127.0f : 127.0f * 256;
+    constexpr float MOST = 127.0f * 256;
     typename Type::Element filled[STRIP];
     if (count < STRIP) {
         std::memset(filled, 0, sizeof filled);
@@ -87,7 +86,7 @@ INLINE void pack_strip(const typename Type::Element* x, int64_t count, int32_t* 
     const float scale = !is_finite ? __builtin_nanf("") : is_told ? size / MOST : 0.0f;
     int32_t halves[2] = {0, 0};
     if (is_told)
-        pack_whole<Type, PLANES>(x, MOST / size, to, halves);
+        pack_whole<Type>(x, MOST / size, to, halves);
     else
         std::memset(to, 0, PLANES * STRIP);
     to += PLANES * QUADS;
@@ -100,18 +99,18 @@ INLINE void pack_strip(const typename Type::Element* x, int64_t count, int32_t* 
     }
 }
 
-template <typename Type, int PLANES>
+template <typename Type>
 static void pack_code_row_of(const Rows& rows, int64_t row) {
     const auto* x = static_cast<const typename Type::Element*>(rows.x) + row * rows.x_stride;
     auto* tile = reinterpret_cast<int32_t*>(rows.packed + row / CODE_ROWS * rows.tile_bytes);
-    int32_t* to = tile + row % CODE_ROWS * row_words(PLANES);
-    for (int64_t at = 0; at < rows.depth; at += STRIP, to += strip_words(PLANES))
-        pack_strip<Type, PLANES>(x + at, rows.depth - at < STRIP ? rows.depth - at : STRIP, to);
+    int32_t* to = tile + row % CODE_ROWS * ROW_WORDS;
+    for (int64_t at = 0; at < rows.depth; at += STRIP, to += STRIP_WORDS)
+        pack_strip<Type>(x + at, rows.depth - at < STRIP ? rows.depth - at : STRIP, to);
 }
 
 // Rows that are not there stay as the memory was: they are multiplied with the others and thrown away.
 static void pack_code_row(const Rows& rows, int64_t row) {
-    rows.dtype == DType::BF16 ? pack_code_row_of<BF16, ROW_PLANES>(rows, row) : pack_code_row_of<F32, ROW_PLANES>(rows, row);
+    rows.dtype == DType::BF16 ? pack_code_row_of<BF16>(rows, row) : pack_code_row_of<F32>(rows, row);
 }
 
 // Quad `quad` of WIDTH outputs, whose codes begin at `codes`; table: as CodeFormat has it.
@@ -175,7 +174,7 @@ struct Factors {
 };
 
 // A strip's sums in whole numbers, and how they join those in floats.
-template <int ROWS, int VECTORS, int PLANES>
+template <int ROWS, int VECTORS>
 struct StripSums {
     Integers sum[PLANES][ROWS][VECTORS];
 
@@ -183,7 +182,7 @@ struct StripSums {
     INLINE_MEMBER void begin(const int32_t* row, Integers minus_zero, int of) {
         UNROLLED for (int r = 0; r < ROWS; ++r) UNROLLED for (int v = 0; v < VECTORS; ++v) {
             sum[0][r][v] = all_whole(0);
-            sum[PLANES - 1][r][v] = multiply_whole(all_whole(row[r * row_words(PLANES) + 1 + of]), minus_zero);
+            sum[1][r][v] = multiply_whole(all_whole(row[r * ROW_WORDS + 1 + of]), minus_zero);
         }
     }
 
@@ -191,10 +190,11 @@ struct StripSums {
                             Floats (&total)[ROWS][VECTORS]) const {
         const float* scales = reinterpret_cast<const float*>(row);
         UNROLLED for (int r = 0; r < ROWS; ++r) UNROLLED for (int v = 0; v < VECTORS; ++v) {
-            const Integers whole = PLANES == 1 ? sum[0][r][v] : add_whole(times_256(sum[0][r][v]), sum[PLANES - 1][r][v]);
-            total[r][v] = multiply_add(multiply(as_floats(whole), all(scales[r * row_words(PLANES)])), factors.scale[sub][v], total[r][v]);
+            const Integers whole = add_whole(doubled(sum[0][r][v], 8), sum[1][r][v]);
+            const Floats scaled = multiply(as_floats(whole), all(scales[r * ROW_WORDS]));
+            total[r][v] = multiply_add(scaled, factors.scale[sub][v], total[r][v]);
             if (has_shift)
-                total[r][v] = multiply_add(factors.minus_shift[sub][v], all(scales[r * row_words(PLANES) + 4 + of]), total[r][v]);
+                total[r][v] = multiply_add(factors.minus_shift[sub][v], all(scales[r * ROW_WORDS + 4 + of]), total[r][v]);
         }
     }
 };
@@ -226,7 +226,7 @@ struct Strips {
 // ROWS rows by VECTORS vectors of a panel's outputs, from `lane` on, added to sums [ROWS][PANEL] but where the first strip is
 // among them. READ: how the codes lie where they are multiplied, BYTES or as the format has them; WIDE: whether they may have
 // more than 6 bits.
-template <int ROWS, int VECTORS, Lie READ, bool WIDE, int PLANES>
+template <int ROWS, int VECTORS, Lie READ, bool WIDE>
 static void multiply_code_tile(const int32_t* tile, const CodeFormat& format, const uint8_t* panel, int lane, Strips strips,
                                float* sums) {
     const int64_t half_bytes = format.strip_bytes() / 2, of_group = format.strips_of_group(), of_step = format.strips_of_step();
@@ -243,8 +243,8 @@ static void multiply_code_tile(const int32_t* tile, const CodeFormat& format, co
         group_left = of_group - into_group;
     }
     panel += format.offset(strips.strip);
-    tile += strips.strip * strip_words(PLANES);
-    for (int64_t strip = strips.strip; strip < strips.end; ++strip, tile += strip_words(PLANES)) {
+    tile += strips.strip * STRIP_WORDS;
+    for (int64_t strip = strips.strip; strip < strips.end; ++strip, tile += STRIP_WORDS) {
         if (has_steps && --steps_left < 0) {
             panel = factors.read_steps(format, panel, lane);
             steps_left = of_step - 1;
@@ -262,14 +262,14 @@ static void multiply_code_tile(const int32_t* tile, const CodeFormat& format, co
             strip_codes = bytes;
             to_half = 0;
         }
-        StripSums<ROWS, VECTORS, PLANES> here;
+        StripSums<ROWS, VECTORS> here;
         const auto multiply_quads = [&](int first) INLINE_LAMBDA {
             FEW_UNROLLED for (int i = 0; i < QUADS / 2; ++i) UNROLLED for (int v = 0; v < VECTORS; ++v) {
                 const int output = lane + v * WIDTH, quad = first + i;
                 const Bytes codes = codes_of_quad<READ>(strip_codes + output / HALF * to_half + output % HALF * 4, quad, table);
                 UNROLLED for (int plane = 0; plane < PLANES; ++plane) UNROLLED for (int r = 0; r < ROWS; ++r)
                     here.sum[plane][r][v] = add_products<WIDE>(here.sum[plane][r][v], codes,
-                                                               tile[r * row_words(PLANES) + plane * QUADS + quad]);
+                                                               tile[r * ROW_WORDS + plane * QUADS + quad]);
             }
         };
         const int32_t* row = tile + PLANES * QUADS;  // of the first row, behind its quads
@@ -296,43 +296,42 @@ static void multiply_code_tile(const int32_t* tile, const CodeFormat& format, co
 }
 
 // The same for a whole panel, which up to FEW_CODE_ROWS rows read as it lies. ROWS: at least as many as there are.
-template <int ROWS, Lie READ, bool WIDE, int PLANES>
+template <int ROWS, Lie READ, bool WIDE>
 static void multiply_code_panel(const int32_t* tile, const CodeFormat& format, const uint8_t* panel, Strips strips, float* sums) {
     constexpr int VECTORS = HALF_VECTORS == 1 && ROWS <= FEW_CODE_ROWS ? 2 : HALF_VECTORS;
     for (int lane = 0; lane < PANEL; lane += VECTORS * WIDTH)
-        multiply_code_tile<ROWS, VECTORS, READ, WIDE, PLANES>(tile, format, panel, lane, strips, sums);
+        multiply_code_tile<ROWS, VECTORS, READ, WIDE>(tile, format, panel, lane, strips, sums);
 }
 
-template <Lie LIE, int PLANES>
+template <Lie LIE>
 static void multiply_few_code_rows(int64_t rows, const int32_t* tile, const CodeFormat& format, const uint8_t* panel,
                                    Strips strips, float* sums) {
     constexpr bool WIDE = LIE == Lie::BYTES || LIE == Lie::TABLE;
-    rows == 1   ? multiply_code_panel<1, LIE, WIDE, PLANES>(tile, format, panel, strips, sums)
-    : rows == 2 ? multiply_code_panel<2, LIE, WIDE, PLANES>(tile, format, panel, strips, sums)
-                : multiply_code_panel<4, LIE, WIDE, PLANES>(tile, format, panel, strips, sums);
+    rows == 1   ? multiply_code_panel<1, LIE, WIDE>(tile, format, panel, strips, sums)
+    : rows == 2 ? multiply_code_panel<2, LIE, WIDE>(tile, format, panel, strips, sums)
+                : multiply_code_panel<4, LIE, WIDE>(tile, format, panel, strips, sums);
 }
 
-template <bool WIDE, int PLANES>
+template <bool WIDE>
 static void multiply_many_code_rows(int64_t rows, const int32_t* tile, const CodeFormat& format, const uint8_t* panel,
                                     Strips strips, float* sums) {
-    rows <= 8 ? multiply_code_panel<8, Lie::BYTES, WIDE, PLANES>(tile, format, panel, strips, sums)
-              : multiply_code_panel<CODE_ROWS, Lie::BYTES, WIDE, PLANES>(tile, format, panel, strips, sums);
+    rows <= 8 ? multiply_code_panel<8, Lie::BYTES, WIDE>(tile, format, panel, strips, sums)
+              : multiply_code_panel<CODE_ROWS, Lie::BYTES, WIDE>(tile, format, panel, strips, sums);
 }
 
-template <int PLANES>
 static void multiply_code_rows(int64_t rows, const int32_t* tile, const CodeFormat& format, const uint8_t* panel, Strips strips,
                                float* sums) {
     if constexpr (CODE_ROWS > FEW_CODE_ROWS) if (rows > FEW_CODE_ROWS) {
         const bool is_wide = WIDE_IS_AS_FAST || format.lie == Lie::BYTES || format.lie == Lie::TABLE;
-        if (is_wide) return multiply_many_code_rows<true, PLANES>(rows, tile, format, panel, strips, sums);
-        return multiply_many_code_rows<WIDE_IS_AS_FAST, PLANES>(rows, tile, format, panel, strips, sums);
+        if (is_wide) return multiply_many_code_rows<true>(rows, tile, format, panel, strips, sums);
+        return multiply_many_code_rows<WIDE_IS_AS_FAST>(rows, tile, format, panel, strips, sums);
     }
     switch (format.lie) {
-        case Lie::NIBBLES: return multiply_few_code_rows<Lie::NIBBLES, PLANES>(rows, tile, format, panel, strips, sums);
-        case Lie::TABLE: return multiply_few_code_rows<Lie::TABLE, PLANES>(rows, tile, format, panel, strips, sums);
-        case Lie::FIVE: return multiply_few_code_rows<Lie::FIVE, PLANES>(rows, tile, format, panel, strips, sums);
-        case Lie::SIX: return multiply_few_code_rows<Lie::SIX, PLANES>(rows, tile, format, panel, strips, sums);
-        case Lie::BYTES: return multiply_few_code_rows<Lie::BYTES, PLANES>(rows, tile, format, panel, strips, sums);
+        case Lie::NIBBLES: return multiply_few_code_rows<Lie::NIBBLES>(rows, tile, format, panel, strips, sums);
+        case Lie::TABLE: return multiply_few_code_rows<Lie::TABLE>(rows, tile, format, panel, strips, sums);
+        case Lie::FIVE: return multiply_few_code_rows<Lie::FIVE>(rows, tile, format, panel, strips, sums);
+        case Lie::SIX: return multiply_few_code_rows<Lie::SIX>(rows, tile, format, panel, strips, sums);
+        case Lie::BYTES: return multiply_few_code_rows<Lie::BYTES>(rows, tile, format, panel, strips, sums);
     }
 }
 
@@ -343,7 +342,7 @@ static int64_t strips_of_pass(const CodeFormat& format, int64_t strips) {
     return whole >= strips ? CODE_PASS : (CODE_PASS + whole - 1) / whole * whole;
 }
 
-template <typename Type, int PLANES>
+template <typename Type>
 static void multiply_codes_of(const Rows& rows, const Matrix& matrix, int64_t panel, int64_t end, int64_t first, int64_t last,
                               float* partial) {
     const CodeFormat& format = *matrix.codes;
@@ -355,7 +354,7 @@ static void multiply_codes_of(const Rows& rows, const Matrix& matrix, int64_t pa
             for (int64_t tile = first; tile < last; ++tile) {
                 const int64_t left = rows.rows - tile * CODE_ROWS, count = left < CODE_ROWS ? left : CODE_ROWS;
                 const auto* packed = reinterpret_cast<const int32_t*>(rows.packed + tile * rows.tile_bytes);
-                multiply_code_rows<PLANES>(count, packed, format, weight + panel * panel_bytes,
+                multiply_code_rows(count, packed, format, weight + panel * panel_bytes,
                                            {strip, strip + pass < strips ? strip + pass : strips, tile == first},
                                            partial + (tile - first) * CODE_ROWS * PANEL);
             }
@@ -371,8 +370,8 @@ static void multiply_codes_of(const Rows& rows, const Matrix& matrix, int64_t pa
 
 static void multiply_codes(const Rows& rows, const Matrix& matrix, int64_t panel, int64_t end, int64_t first, int64_t last,
                            float* partial) {
-    rows.dtype == DType::BF16 ? multiply_codes_of<BF16, ROW_PLANES>(rows, matrix, panel, end, first, last, partial)
-                              : multiply_codes_of<F32, ROW_PLANES>(rows, matrix, panel, end, first, last, partial);
+    rows.dtype == DType::BF16 ? multiply_codes_of<BF16>(rows, matrix, panel, end, first, last, partial)
+                              : multiply_codes_of<F32>(rows, matrix, panel, end, first, last, partial);
 }
 
 }  // namespace PAGODA_ISA

@@ -25,12 +25,11 @@ std::vector<const Ops*> available() {
     std::vector<const Ops*> found;
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                          __builtin_cpu_supports("f16c");
+    const bool has_avx2 =
+        __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
     const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-    const bool has_dots = has_avx512 && __builtin_cpu_supports("avx512bf16") &&
-                          __builtin_cpu_supports("avx512vnni");
+    const bool has_dots = has_avx512 && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
     if (has_dots && avx512_bf16_ops()) found.push_back(avx512_bf16_ops());
     if (has_avx512 && avx512_ops()) found.push_back(avx512_ops());
     if (has_avx2 && avx2_ops()) found.push_back(avx2_ops());
@@ -138,10 +137,10 @@ void Kernels::multiply_for_largest(const Rows& rows, const void* weight, const C
 
 void Kernels::pack(Rows& rows, bool for_codes) {
     const int64_t tiles = ceil_div(rows.rows, for_codes ? ops_->code_tile_rows : ops_->tile_rows);
-    const auto tile_bytes = for_codes ? ops_->code_tile_bytes : ops_->tile_bytes;
+    const int64_t tile_bytes = for_codes ? ops_->code_tile_bytes(rows.depth) : ops_->tile_bytes(rows.depth, rows.dtype);
     const auto pack_unit = for_codes ? ops_->pack_code_row : ops_->pack_rows;
     const int units = int(for_codes ? rows.rows : tiles);
-    rows.tile_bytes = ceil_div(tile_bytes(rows.depth, rows.dtype), 64) * 64;
+    rows.tile_bytes = ceil_div(tile_bytes, 64) * 64;
     rows.packed = packed_rows_.of<char>(tiles * rows.tile_bytes);
     // A few rows are packed faster than another thread hears of them.
     if (rows.rows * rows.depth <= FEW_ELEMENTS)
@@ -186,8 +185,8 @@ void Kernels::store_row(const void* key, const void* value, const Cache& cache, 
     if (slot < 0) return;
     const int64_t block = slot / plan.block_size * cache.block_stride * (cache.in_bytes ? 1 : element_bytes(dtype));
     const auto store = cache.in_bytes ? ops_->store_kv_bytes : ops_->store_kv;
-    store(key, value, static_cast<char*>(cache.k) + block, static_cast<char*>(cache.v) + block, slot % plan.block_size, kv_heads,
-          head_dim, plan.block_size, dtype);
+    char *k_block = static_cast<char*>(cache.k) + block, *v_block = static_cast<char*>(cache.v) + block;
+    store(key, value, k_block, v_block, slot % plan.block_size, kv_heads, head_dim, plan.block_size, dtype);
 }
 
 void Kernels::place_heads(const Heads& heads, const void* gain, float eps, const Rotation& rotation, int64_t rows,
@@ -228,7 +227,8 @@ void Kernels::attend(Attention attention, const AttentionPlan& plan) {
     const int64_t item_floats = plan.most_rows * (2 + head_dim);
     float* partials = partials_.of<float>(plan.num_items * kv_heads * item_floats);
     // Scores, queries, four strips of keys; see `attention.inl`.
-    const int64_t widened = attention.in_bytes ? 2 * PARTITION * (head_dim + 1) + 16 : 0;  // keys, values, and where their blocks are
+    // Of a cache in bytes also a partition's keys and values as elements, and where their blocks are.
+    const int64_t widened = attention.in_bytes ? 2 * PARTITION * (head_dim + 1) + 16 : 0;
     const int64_t scratch = plan.most_rows * (SCORES_STRIDE + head_dim) + 4 * head_dim * 16 + widened;
     for (auto& each : scratch_) each.of<float>(scratch);
     // Partitions of a KV head lie behind one another, so that `combine` walks them with one stride.

@@ -59,8 +59,8 @@ DecoderLayer layer_of(const GivenLayer& given) {
 }
 
 // embedding: weight, entries, whether it is packed, its format or 0.
-std::unique_ptr<Decoder> made_decoder(Kernels& kernels, const std::array<int64_t, 5>& sizes, const std::array<float, 3>& numbers,
-                                      int dtype, const std::tuple<Address, int64_t, bool, Address>& embedding,
+std::unique_ptr<Decoder> made_decoder(Kernels& kernels, const std::array<int64_t, 5>& sizes,
+                                      const std::array<float, 3>& numbers, int dtype, const std::tuple<Address, int64_t, bool, Address>& embedding,
                                       const std::vector<GivenLayer>& given, Address norm) {
     std::vector<DecoderLayer> layers(given.size());
     std::transform(given.begin(), given.end(), layers.begin(), layer_of);
@@ -86,7 +86,8 @@ void forward(Decoder& decoder, Address token_ids, Address positions, int64_t row
              const std::vector<const AttentionPlan*>& plans,
              const std::vector<std::tuple<Address, Address, int64_t>>& rotations, Address cache, int64_t layer_bytes,
              int64_t value_bytes, int64_t block_stride, bool in_bytes, Address hidden) {
-    Step step{{at<const int64_t>(token_ids), size_t(rows)}, plans, {}, at<char>(cache), layer_bytes, value_bytes, block_stride, in_bytes};
+    Step step{{at<const int64_t>(token_ids), size_t(rows)}, plans,        {},      at<char>(cache), layer_bytes,
+              value_bytes,                                  block_stride, in_bytes};
     for (const auto& [cosine, sine, rotary_dim] : rotations)
         step.rotations.push_back({at<float>(cosine), at<float>(sine), rotary_dim, at<const int64_t>(positions)});
     decoder.forward(step, at(hidden));
@@ -143,9 +144,11 @@ NB_MODULE(library, module) {
             nb::call_guard<nb::gil_scoped_release>())
         .def(
             "largest",
-            [](Kernels& kernels, Address x, int64_t x_stride, int64_t rows, int64_t depth, int64_t outputs, Address weight, Address codes,
+            [](Kernels& kernels, Address x, int64_t x_stride, int64_t rows, int64_t depth, int64_t outputs, Address weight,
+               Address codes,
                Address indices, int dtype) {
-                kernels.multiply_for_largest({at(x), x_stride, rows, depth, dtype_of(dtype)}, at(weight), at<CodeFormat>(codes), outputs,
+                kernels.multiply_for_largest({at(x), x_stride, rows, depth, dtype_of(dtype)}, at(weight),
+                                             at<CodeFormat>(codes), outputs,
                                              at<int64_t>(indices));
             },
             nb::call_guard<nb::gil_scoped_release>())
@@ -176,8 +179,8 @@ NB_MODULE(library, module) {
             [](Kernels& kernels, Address key, Address value, int64_t key_stride, int64_t value_stride, Address k_cache,
                Address v_cache, int64_t block_stride, int64_t kv_heads, int64_t head_dim, const AttentionPlan& plan,
                int dtype, bool in_bytes) {
-                kernels.store_kv(at(key), at(value), key_stride, value_stride, {at(k_cache), at(v_cache), block_stride, in_bytes},
-                                 kv_heads, head_dim, plan, dtype_of(dtype));
+                const Cache cache{at(k_cache), at(v_cache), block_stride, in_bytes};
+                kernels.store_kv(at(key), at(value), key_stride, value_stride, cache, kv_heads, head_dim, plan, dtype_of(dtype));
             },
             nb::call_guard<nb::gil_scoped_release>())
         .def(

@@ -127,7 +127,7 @@ struct Ops {
 
     // The same for matrices in codes; see `codes.h`. partial: floats, [code_tile_rows, PANEL].
     int code_tile_rows;
-    int64_t (*code_tile_bytes)(int64_t depth, DType dtype);
+    int64_t (*code_tile_bytes)(int64_t depth);
     void (*pack_code_row)(const Rows& rows, int64_t row);  // one row, into its tile
     void (*multiply_codes)(const Rows& rows, const Matrix& matrix, int64_t panel, int64_t end, int64_t first_tile,
                            int64_t last_tile, float* partial);

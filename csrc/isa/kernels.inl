@@ -6,6 +6,7 @@
 #include "../codes.h"
 #include "../ops.h"
 #include "../simd.h"
+#include "../whole.h"
 
 using pagoda::Attention;
 using pagoda::AttentionUnit;

@@ -68,11 +68,9 @@ class GroupedCodes:
             raise CheckpointError(f"{inputs} inputs are no whole number of groups of {self.group_size}")
         wanted = [outputs, inputs // self.group_size]
         for factors in (self.scales, self.shifts):
-            given = (
-                None if factors is None else list((factors.codes if isinstance(factors, TwoLevel) else factors).shape)
-            )
-            if given is not None and given != wanted:
-                raise CheckpointError(f"scales or shifts of {given} for {wanted} outputs and groups")
+            numbers = factors.codes if isinstance(factors, TwoLevel) else factors
+            if numbers is not None and list(numbers.shape) != wanted:
+                raise CheckpointError(f"scales or shifts of {list(numbers.shape)} for {wanted} outputs and groups")
 
     @property
     def shape(self) -> torch.Size:

@@ -73,6 +73,9 @@ WORKS: tuple[Work, ...] = (
     (LONG[:260], _params(temperature=1.0, seed=4, max_tokens=8)),
 )
 NUM_SHORT = 8  # of which each fits into 6 blocks; the others take 18
+CROWDED = {"num_gpu_blocks_override": 8, "max_num_seqs": 7, "max_num_batched_tokens": 23}
+ROOMY = {"max_num_batched_tokens": 330}
+"""Settings under which short works are preempted, and under which all of them run together."""
 
 
 KERNELS = ["torch-reference", *(["native"] if native_is_built() else [])]
@@ -155,11 +158,11 @@ def test_answers_do_not_change_under_batching_chunks_preemption_and_prefix_hits(
 ) -> None:
     expected = answers_alone(shape, dtype)
     short, short_expected = WORKS[:NUM_SHORT], expected[:NUM_SHORT]
-    crowded = _engine(make_llm, shape, dtype, num_gpu_blocks_override=8, max_num_seqs=7, max_num_batched_tokens=23)
+    crowded = _engine(make_llm, shape, dtype, **CROWDED)
     assert _answers(crowded, short) == short_expected
     assert _answers(crowded, reversed(short)) == short_expected[::-1]
     assert crowded.core.scheduler.stats.num_preemptions > 4, "the pool holds all: preemption goes untested"
-    roomy = _engine(make_llm, shape, dtype, max_num_batched_tokens=330)
+    roomy = _engine(make_llm, shape, dtype, **ROOMY)
     for _ in range(2):
         assert _answers(roomy, WORKS) == expected
     assert roomy.core.scheduler.stats.prefix_cache_hits > 600, "nothing was found in the cache: hits go untested"
@@ -372,9 +375,9 @@ def test_answers_do_not_change_with_tokens_proposed_ahead(
 ) -> None:
     expected = answers_alone(shape, dtype)
     short, short_expected = WORKS[:NUM_SHORT], expected[:NUM_SHORT]
-    crowded = _engine(make_llm, shape, dtype, num_gpu_blocks_override=8, max_num_seqs=7, max_num_batched_tokens=23)
+    crowded = _engine(make_llm, shape, dtype, **CROWDED)
     assert _answers(_speculating(crowded, Guesser(expected, 4)), short) == short_expected
-    roomy = _engine(make_llm, shape, dtype, max_num_batched_tokens=330)
+    roomy = _engine(make_llm, shape, dtype, **ROOMY)
     assert _answers(_speculating(roomy, NgramProposer(1, 3)), WORKS) == expected
     assert _answers(_speculating(roomy, Guesser(expected, 9)), WORKS) == expected
     for engine in (crowded, roomy):

@@ -14,7 +14,7 @@ import torch
 
 from pagoda.kernels.interface import DecoderLayerParts, DecoderParts, DecoderShape, Rotation, StepPlan
 from pagoda.kernels.native import library
-from pagoda.kernels.native.packed_weight import PackedWeight, dtype_number
+from pagoda.kernels.native.packed_weight import PackedWeight, address_of, dtype_number
 
 _NORMS = ("input_layernorm", "post_attention_layernorm", "q_norm", "k_norm")
 _LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -65,7 +65,7 @@ class NativeDecoder:
         size = kv_cache.element_size()
         self._decoder.forward(
             input_ids.data_ptr(),
-            _address(positions),
+            address_of(positions),
             len(input_ids),
             [plans[window] for window in self.windows],
             [self._turn(name, rotations[name]).addresses for name in self._ropes],
@@ -86,9 +86,9 @@ class NativeDecoder:
         return turn
 
     def _given(self, layer: DecoderLayerParts) -> tuple[list[int], list[tuple[int, int, int, int]], int, int]:
-        norms = [_address(getattr(layer, name)) for name in _NORMS]
+        norms = [address_of(getattr(layer, name)) for name in _NORMS]
         linears = [
-            (weight.data.data_ptr(), _address(bias), weight.out_features, weight.format_address)
+            (weight.data.data_ptr(), address_of(bias), weight.out_features, weight.format_address)
             for weight, bias in (getattr(layer, name) for name in _LINEARS)
         ]
         rope = -1 if layer.rope is None else self._ropes.index(layer.rope)
@@ -115,7 +115,3 @@ def _table(embedding: PackedWeight | torch.Tensor) -> tuple[int, int, bool, int]
         return embedding.data.data_ptr(), embedding.out_features, True, embedding.format_address
     assert embedding.is_contiguous()
     return embedding.data_ptr(), len(embedding), False, 0
-
-
-def _address(tensor: torch.Tensor | None) -> int:
-    return 0 if tensor is None else tensor.data_ptr()

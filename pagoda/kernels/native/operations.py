@@ -22,7 +22,7 @@ from pagoda.kernels.interface import (
 )
 from pagoda.kernels.native import library
 from pagoda.kernels.native.decoder import NativeDecoder, are_packed
-from pagoda.kernels.native.packed_weight import Arena, PackedWeight, dtype_number, is_computed
+from pagoda.kernels.native.packed_weight import Arena, PackedWeight, address_of, dtype_number, is_computed
 from pagoda.kernels.reference.operations import ReferenceKernels
 
 _EVERYTHING = 1 << 40  # positions that a token without a window sees
@@ -74,8 +74,7 @@ class NativeKernels(ReferenceKernels):
     def linear(self, x: torch.Tensor, weight: Matrix, bias: torch.Tensor | None) -> torch.Tensor:
         x, packed = self._factors(x, weight)
         output = x.new_empty(len(x), packed.out_features)
-        bias_address = 0 if bias is None else bias.data_ptr()
-        self._library.linear(*_given(x, packed), bias_address, output.data_ptr(), dtype_number(x.dtype))
+        self._library.linear(*_given(x, packed), address_of(bias), output.data_ptr(), dtype_number(x.dtype))
         return output
 
     def linear_argmax(self, x: torch.Tensor, weight: Matrix) -> torch.Tensor:

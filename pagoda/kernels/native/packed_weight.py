@@ -62,10 +62,10 @@ class PackedWeight:
         numbers = codes.codes.contiguous()
         kernels.pack_codes(
             numbers.data_ptr(),
-            _address(lying.scales),
-            _address(lying.shifts),
-            _address(lying.scale_steps),
-            _address(lying.shift_steps),
+            address_of(lying.scales),
+            address_of(lying.shifts),
+            address_of(lying.scale_steps),
+            address_of(lying.shift_steps),
             out_features,
             in_features,
             lying.format,
@@ -103,7 +103,8 @@ def _chunk(num_bytes: int) -> torch.Tensor:
     return whole[-whole.data_ptr() % _LARGE_PAGE :][:size]
 
 
-def _address(tensor: torch.Tensor | None) -> int:
+def address_of(tensor: torch.Tensor | None) -> int:
+    """Where its elements lie, as the library takes it: 0 for none."""
     return 0 if tensor is None else tensor.data_ptr()
 
 
