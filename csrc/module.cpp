@@ -60,7 +60,8 @@ DecoderLayer layer_of(const GivenLayer& given) {
 
 // embedding: weight, entries, whether it is packed, its format or 0.
 std::unique_ptr<Decoder> made_decoder(Kernels& kernels, const std::array<int64_t, 5>& sizes,
-                                      const std::array<float, 3>& numbers, int dtype, const std::tuple<Address, int64_t, bool, Address>& embedding,
+                                      const std::array<float, 3>& numbers, int dtype,
+                                      const std::tuple<Address, int64_t, bool, Address>& embedding,
                                       const std::vector<GivenLayer>& given, Address norm) {
     std::vector<DecoderLayer> layers(given.size());
     std::transform(given.begin(), given.end(), layers.begin(), layer_of);
@@ -145,11 +146,9 @@ NB_MODULE(library, module) {
         .def(
             "largest",
             [](Kernels& kernels, Address x, int64_t x_stride, int64_t rows, int64_t depth, int64_t outputs, Address weight,
-               Address codes,
-               Address indices, int dtype) {
+               Address codes, Address indices, int dtype) {
                 kernels.multiply_for_largest({at(x), x_stride, rows, depth, dtype_of(dtype)}, at(weight),
-                                             at<CodeFormat>(codes), outputs,
-                                             at<int64_t>(indices));
+                                             at<CodeFormat>(codes), outputs, at<int64_t>(indices));
             },
             nb::call_guard<nb::gil_scoped_release>())
         .def(

@@ -264,7 +264,11 @@ class LlamaForCausalLM(nn.Module):
     def compute_logits(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """`[T, hidden_size] -> [T, vocab_size]`, in the model's dtype. Apart, since few rows of a step need it."""
         assert self.lm_head is not None, "a network without a head is asked for hidden states only"
-        logits = self.lm_head(hidden_states)
+        return self.scaled(self.lm_head(hidden_states))
+
+    def scaled(self, products: torch.Tensor) -> torch.Tensor:
+        """Products with the head's matrix `[T, vocab_size]` as the family's logits."""
+        logits = products
         if self.config.logits_scaling != 1.0:
             logits = logits / self.config.logits_scaling
         if (bound := self.config.final_logit_softcapping) is not None:

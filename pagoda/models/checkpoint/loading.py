@@ -167,7 +167,7 @@ def load_weights(
         if isinstance(tensor, GroupedCodes) and layer is not None:
             _adopt(layer, tensor, *place)
             continue
-        _assign(parameter, as_floats(tensor), dtype, *place)
+        assign(parameter, as_floats(tensor), dtype, *place)
         finishing.filled(parameter)
     if (finish := getattr(module, "finish_loading", None)) is not None:
         finish()
@@ -259,7 +259,8 @@ def _listing(names: Iterator[str]) -> str:
     return ", ".join(shown[:5]) + (f" and {len(shown) - 5} more" if len(shown) > 5 else "")
 
 
-def _assign(parameter: nn.Parameter, tensor: torch.Tensor, dtype: torch.dtype | None, name: str, file: Path) -> None:
+def assign(parameter: nn.Parameter, tensor: torch.Tensor, dtype: torch.dtype | None, name: str, file: Path) -> None:
+    """Fill `parameter` with the stored tensor `name` of `file`; dtype: as in `load_weights`. Raises CheckpointError."""
     weight_loader: Callable[[nn.Parameter, torch.Tensor], None] | None = getattr(parameter, "weight_loader", None)
     if not _shapes_agree(tensor.shape, parameter.shape, sharded=weight_loader is not None):
         raise CheckpointError(_describe_shapes(parameter, tensor, name, file))

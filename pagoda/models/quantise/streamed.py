@@ -18,6 +18,7 @@ from pagoda.layers.attention import DenseAttention
 from pagoda.layers.embedding import VocabParallelEmbedding
 from pagoda.layers.linear import PackedLayer, ParallelLinear
 from pagoda.layers.rotary import RotaryEmbedding
+from pagoda.models.checkpoint.loading import assign
 from pagoda.models.checkpoint.reading import open_checkpoint
 from pagoda.models.checkpoint.source import as_floats
 from pagoda.models.checkpoint.translating import translated
@@ -113,24 +114,16 @@ class StreamedNetwork:
             computed = layer(hidden[texts].flatten(0, 1), rotation, attention)
             yield texts, computed.unflatten(0, (num_texts, length))
 
-    def scaled(self, logits: torch.Tensor) -> torch.Tensor:
+    def scaled(self, products: torch.Tensor) -> torch.Tensor:
         """Products with the head's matrix as the family's logits."""
-        config = self.config
-        logits = logits / config.logits_scaling
-        bound = config.final_logit_softcapping
-        return logits if bound is None else (logits / bound).tanh() * bound
+        return self._network.scaled(products)
 
     @contextmanager
     def _filled(self, module: nn.Module, name: str) -> Iterator[nn.Module]:
         module.to_empty(device="cpu")
         parameters = {f"{name}.{own}": parameter for own, parameter in module.named_parameters()}
         for found, tensor in self._read(parameters).items():
-            if tensor.shape != parameters[found].shape:
-                raise CheckpointError(
-                    f"{self._source.files[found]}: tensor {self._source.stored_name(found)} has the shape "
-                    f"{list(tensor.shape)}, the model expects {list(parameters[found].shape)}"
-                )
-            parameters[found].data.copy_(tensor)
+            assign(parameters[found], tensor, None, self._source.stored_name(found), self._source.files[found])
         try:
             yield module
         finally:
