@@ -17,6 +17,9 @@ constexpr int64_t STRIP = 32;  // inputs whose products are added up in whole nu
 constexpr int HALF = 16;       // outputs
 constexpr int QUADS = 8;       // of a strip
 
+// Inputs of one pass of many rows over a panel: what of both stays in a core's first cache. Whole strips.
+constexpr int64_t CODE_DEPTH_STEP = 256;
+
 // How the codes of a strip's HALF outputs lie. Nibbles: line j of 64 bytes holds quad j in its low ones, quad j + 4 in its
 // high ones, and TABLE takes them for places in a table; behind them FIVE has a line with the fifth bit of quad k as bit k,
 // SIX two lines with two bits of four quads each. BYTES: a line for each quad.

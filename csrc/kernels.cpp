@@ -102,7 +102,8 @@ void Kernels::multiply(Rows rows, std::span<const Matrix> matrices) {
     const int64_t tile_rows = in_codes ? ops_->code_tile_rows : ops_->tile_rows, tiles = ceil_div(rows.rows, tile_rows);
     const auto multiply_panels = in_codes ? ops_->multiply_codes : ops_->multiply_panels;
     pack(rows, in_codes);
-    const int64_t pass_bytes = in_codes ? rows.tile_bytes : ops_->tile_bytes(std::min(rows.depth, DEPTH_STEP), rows.dtype);
+    const int64_t pass_bytes = in_codes ? ops_->code_tile_bytes(std::min(rows.depth, CODE_DEPTH_STEP))
+                                        : ops_->tile_bytes(std::min(rows.depth, DEPTH_STEP), rows.dtype);
     const int64_t fit = std::max<int64_t>(1, ROWS_BYTES / pass_bytes), per_chunk = ceil_div(tiles, ceil_div(tiles, fit));
     int64_t panels = 0;
     for (const Matrix& matrix : matrices) panels += ceil_div(matrix.outputs, PANEL);

@@ -23,6 +23,7 @@ INLINE Bytes shifted_left(Bytes x, int bits) { return _mm512_slli_epi16(x, unsig
 INLINE Bytes load_table(const uint8_t* table) {
     return _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
 }
+// Of each 16 bytes those at the given places; nothing where a place is over 127.
 INLINE Bytes looked_up(Bytes table, Bytes places) { return _mm512_shuffle_epi8(table, places); }
 INLINE Integers all_whole(int32_t x) { return _mm512_set1_epi32(x); }
 INLINE Integers add_whole(Integers a, Integers b) { return _mm512_add_epi32(a, b); }
@@ -35,6 +36,10 @@ INLINE int32_t sum_of(Integers x) { return _mm512_reduce_add_epi32(x); }
 INLINE void store_low_bytes(uint8_t* to, Integers x) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(x));
 }
+INLINE void store_low_words(uint8_t* to, Integers x) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi32_epi16(x));
+}
+INLINE Bytes subtract_words(Bytes a, Bytes b) { return _mm512_sub_epi16(a, b); }
 INLINE bool are_numbers(Floats x) { return _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q) == 0; }
 INLINE Floats load_half(const uint8_t* from) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
@@ -48,6 +53,7 @@ INLINE Floats load_unsigned_bytes(const uint8_t* from) {
 INLINE Integers products(Bytes codes, Bytes quads) {
     return _mm512_madd_epi16(_mm512_maddubs_epi16(codes, quads), _mm512_set1_epi16(1));
 }
+INLINE Integers word_products(Bytes words, Bytes pairs) { return _mm512_madd_epi16(words, pairs); }
 
 #elif defined(PAGODA_AVX2)
 
@@ -76,6 +82,11 @@ INLINE int32_t sum_of(Integers x) {
     const __m128i two = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
     return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
 }
+INLINE void store_low_words(uint8_t* to, Integers x) {
+    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), words);
+}
+INLINE Bytes subtract_words(Bytes a, Bytes b) { return _mm256_sub_epi16(a, b); }
 INLINE bool are_numbers(Floats x) { return _mm256_movemask_ps(_mm256_cmp_ps(x, x, _CMP_UNORD_Q)) == 0; }
 INLINE Floats load_half(const uint8_t* from) { return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))); }
 INLINE Floats load_signed_bytes(const uint8_t* from) {
@@ -87,6 +98,7 @@ INLINE Floats load_unsigned_bytes(const uint8_t* from) {
 INLINE Integers products(Bytes codes, Bytes quads) {
     return _mm256_madd_epi16(_mm256_maddubs_epi16(codes, quads), _mm256_set1_epi16(1));
 }
+INLINE Integers word_products(Bytes words, Bytes pairs) { return _mm256_madd_epi16(words, pairs); }
 
 #elif defined(PAGODA_NEON)
 
@@ -109,6 +121,10 @@ INLINE Floats as_floats(Integers x) { return vcvtq_f32_s32(x); }
 INLINE Integers as_whole(Floats x) { return vcvtnq_s32_f32(x); }
 INLINE Integers over_256(Integers x) { return vshrq_n_s32(x, 8); }
 INLINE int32_t sum_of(Integers x) { return vaddvq_s32(x); }
+INLINE void store_low_words(uint8_t* to, Integers x) { vst1_u8(to, vreinterpret_u8_s16(vmovn_s32(x))); }
+INLINE Bytes subtract_words(Bytes a, Bytes b) {
+    return vreinterpretq_u8_s16(vsubq_s16(vreinterpretq_s16_u8(a), vreinterpretq_s16_u8(b)));
+}
 INLINE bool are_numbers(Floats x) { return vminvq_u32(vceqq_f32(x, x)) != 0; }
 INLINE Floats load_half(const uint8_t* from) { return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(from))); }
 INLINE Floats load_signed_bytes(const uint8_t* from) {
@@ -125,6 +141,11 @@ INLINE Integers add_products(Integers sum, Bytes codes, int32_t quad) {
     const int32x4_t low = vpaddlq_s16(vmulq_s16(vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(codes))), four));
     const int32x4_t high = vpaddlq_s16(vmulq_s16(vreinterpretq_s16_u16(vmovl_u8(vget_high_u8(codes))), four));
     return vaddq_s32(sum, vpaddq_s32(low, high));  // each product is below 2^15
+}
+INLINE Integers add_word_products(Integers sum, Bytes words, int32_t pair) {
+    const int16x8_t numbers = vreinterpretq_s16_u8(words), two = vreinterpretq_s16_s32(vdupq_n_s32(pair));
+    const int32x4_t low = vmull_s16(vget_low_s16(numbers), vget_low_s16(two)), high = vmull_high_s16(numbers, two);
+    return vaddq_s32(sum, vpaddq_s32(low, high));
 }
 
 #else
@@ -150,7 +171,9 @@ INLINE Bytes either(Bytes a, Bytes b) { return each_byte([&](int i) { return a.o
 INLINE Bytes shifted_right(Bytes x, int bits) { return each_byte([&](int i) { return x.of[i] >> bits; }); }
 INLINE Bytes shifted_left(Bytes x, int bits) { return each_byte([&](int i) { return x.of[i] << bits; }); }
 INLINE Bytes load_table(const uint8_t* table) { return load_bytes(table); }
-INLINE Bytes looked_up(Bytes table, Bytes places) { return each_byte([&](int i) { return table.of[places.of[i] & 15]; }); }
+INLINE Bytes looked_up(Bytes table, Bytes places) {
+    return each_byte([&](int i) { return places.of[i] < 128 ? table.of[places.of[i] & 15] : 0; });
+}
 INLINE Integers all_whole(int32_t x) { return Integers{x, x, x, x}; }
 INLINE Integers add_whole(Integers a, Integers b) { return a + b; }
 INLINE Integers multiply_whole(Integers a, Integers b) { return a * b; }
@@ -159,6 +182,20 @@ INLINE Floats as_floats(Integers x) { return __builtin_convertvector(x, Floats);
 INLINE Integers as_whole(Floats x) { return __builtin_convertvector(rounded(x), Integers); }
 INLINE Integers over_256(Integers x) { return x >> 8; }
 INLINE int32_t sum_of(Integers x) { return x[0] + x[1] + x[2] + x[3]; }
+INLINE void store_low_words(uint8_t* to, Integers x) {
+    for (int lane = 0; lane < WIDTH; ++lane) {
+        const auto word = int16_t(x[lane]);
+        std::memcpy(to + 2 * lane, &word, 2);
+    }
+}
+INLINE Bytes subtract_words(Bytes a, Bytes b) {
+    int16_t of_a[2 * WIDTH], of_b[2 * WIDTH];
+    std::memcpy(of_a, &a, sizeof a);
+    std::memcpy(of_b, &b, sizeof b);
+    for (int i = 0; i < 2 * WIDTH; ++i) of_a[i] = int16_t(of_a[i] - of_b[i]);
+    std::memcpy(&a, of_a, sizeof a);
+    return a;
+}
 INLINE bool are_numbers(Floats x) { return x[0] == x[0] && x[1] == x[1] && x[2] == x[2] && x[3] == x[3]; }
 INLINE Floats load_signed_bytes(const uint8_t* from) {
     return Floats{float(int8_t(from[0])), float(int8_t(from[1])), float(int8_t(from[2])), float(int8_t(from[3]))};
@@ -183,6 +220,13 @@ INLINE Integers add_products(Integers sum, Bytes codes, int32_t quad) {
         for (int i = 0; i < 4; ++i) sum[lane] += int32_t(codes.of[4 * lane + i]) * four[i];
     return sum;
 }
+INLINE Integers add_word_products(Integers sum, Bytes words, int32_t pair) {
+    int16_t two[2], numbers[2 * WIDTH];
+    std::memcpy(two, &pair, 4);
+    std::memcpy(numbers, &words, sizeof numbers);
+    for (int lane = 0; lane < WIDTH; ++lane) sum[lane] += numbers[2 * lane] * two[0] + numbers[2 * lane + 1] * two[1];
+    return sum;
+}
 
 #endif
 
@@ -194,6 +238,10 @@ template <bool WIDE>
 INLINE Integers add_products(Integers sum, Bytes codes, int32_t quad) {
     return _mm512_dpbusd_epi32(sum, codes, all_whole(quad));
 }
+// sum + the two products of each lane's words.
+INLINE Integers add_word_products(Integers sum, Bytes words, int32_t pair) {
+    return _mm512_dpwssd_epi32(sum, words, all_whole(pair));
+}
 #elif defined(PAGODA_AVX512) || defined(PAGODA_AVX2)
 template <bool WIDE>
 INLINE Integers add_products(Integers sum, Bytes codes, int32_t quad) {
@@ -202,6 +250,9 @@ INLINE Integers add_products(Integers sum, Bytes codes, int32_t quad) {
     // Two products of eight bits by eight do not fit into sixteen.
     const Integers high = products(low_bits(shifted_right(codes, 4), 15), quads);
     return add_whole(add_whole(sum, doubled(high, 4)), products(low_bits(codes, 15), quads));
+}
+INLINE Integers add_word_products(Integers sum, Bytes words, int32_t pair) {
+    return add_whole(sum, word_products(words, all_whole(pair)));
 }
 #endif
 
