@@ -1,9 +1,9 @@
 // Products with a matrix in codes: sums in whole numbers over STRIP inputs, which no order changes, then one chain of floats.
 //
-// A row is rounded to whole numbers of 16 bits with one scale for every STRIP inputs, so that the product is that of the numbers
-// that the codes mean (LLM.int8(), Dettmers et al. 2022, arXiv 2208.07339, with scales by groups as GGML has them). Few rows
-// wait for memory: they read codes as they lie, and multiply them by the two bytes of their numbers one by one, four inputs to
-// a lane at once. For many rows codes are opened into numbers of 16 bits once, and then multiplied by two inputs to a lane.
+// A row is rounded to whole numbers of 16 bits with one scale for every STRIP inputs, so that the product is that of the
+// numbers that the codes mean (LLM.int8(), Dettmers et al. 2022, arXiv 2208.07339, with scales by groups as GGML has them). Few
+// rows wait for memory: they read codes as they lie, and multiply them by the two bytes of their numbers one by one, four inputs
+// to a lane at once. For many rows codes are opened into numbers of 16 bits once, and then multiplied by two inputs to a lane.
 // Both add up the same whole numbers: what one strip adds to an output is the same for any number of rows and any division
 // over threads, and strips are added in their order.
 
@@ -269,7 +269,8 @@ static void multiply_as_they_lie(const int32_t* tile, const CodeFormat& format, 
 }
 
 template <int ROWS, Lie LIE>
-static void multiply_few_rows(const int32_t* tile, const CodeFormat& format, const uint8_t* panel, int64_t strips, float* sums) {
+static void multiply_few_rows(const int32_t* tile, const CodeFormat& format, const uint8_t* panel, int64_t strips,
+                              float* sums) {
     constexpr int VECTORS = ROWS > 4 ? HALF_VECTORS : CODE_VECTORS;
     for (int lane = 0; lane < PANEL; lane += VECTORS * WIDTH)
         multiply_as_they_lie<ROWS, VECTORS, LIE>(tile, format, panel, lane, strips, sums);
@@ -294,7 +295,8 @@ struct OpenedStrips {
 
 // Codes of one strip; zero: in words of 16 bits.
 template <Lie LIE>
-INLINE void open_codes(const uint8_t* codes, int64_t half_bytes, Bytes table, Bytes zero, uint8_t (&pairs)[STRIP / 2][PANEL * 4]) {
+INLINE void open_codes(const uint8_t* codes, int64_t half_bytes, Bytes table, Bytes zero,
+                       uint8_t (&pairs)[STRIP / 2][PANEL * 4]) {
     static constexpr uint8_t FIRST[16] = {0, 128, 1, 128, 4, 128, 5, 128, 8, 128, 9, 128, 12, 128, 13, 128};
     static constexpr uint8_t SECOND[16] = {2, 128, 3, 128, 6, 128, 7, 128, 10, 128, 11, 128, 14, 128, 15, 128};
     const Bytes first = load_table(FIRST), second = load_table(SECOND);
@@ -333,8 +335,8 @@ static void open_strips(PanelWalk<PANEL_VECTORS>& walk, int64_t count, OpenedStr
 
 // The first ROWS rows of a tile by the opened strips, from `lane` on, added to sums [ROWS][PANEL].
 template <int ROWS>
-static void multiply_opened(const int32_t* tile, const OpenedStrips& opened, int64_t count, int lane, bool halved, bool has_shift,
-                            float* sums) {
+static void multiply_opened(const int32_t* tile, const OpenedStrips& opened, int64_t count, int lane, bool halved,
+                            bool has_shift, float* sums) {
     for (int64_t strip = 0; strip < count; ++strip, tile += STRIP_WORDS) {
         Integers sum[ROWS][CODE_VECTORS];
         const auto begin = [&]() INLINE_LAMBDA {
