@@ -25,6 +25,7 @@ from pagoda.engine.sampling.verifying import verified
 from pagoda.engine.scheduling.plan import SchedulerOutput, StepOutput
 from pagoda.kernels.interface import Kernels
 from pagoda.layers.kv_cache import KVCache
+from pagoda.models.balanced_keys import BalancedKeys
 from pagoda.models.checkpoint.loading import Recode, load_weights
 from pagoda.models.config import ModelConfig
 from pagoda.models.gguf.container import Checkpoint
@@ -56,14 +57,15 @@ class Worker:
         """
         with _default_dtype(dtype), torch.device(device):
             model = LlamaForCausalLM(config, kernels)
-        load_weights(model, checkpoint, dtype=dtype, recode=recode)
+        in_bytes = plan.kv_cache_dtype == "int8"
+        load_weights(model, checkpoint, dtype=dtype, recode=recode, through=BalancedKeys if in_bytes else None)
         join_layers(model, kernels)
         kv_cache = KVCache(
             num_layers=config.num_hidden_layers,
             num_blocks=plan.num_blocks,
             num_kv_heads=config.num_key_value_heads,
             head_dim=config.head_dim,
-            dtype=torch.int8 if plan.kv_cache_dtype == "int8" else dtype,
+            dtype=torch.int8 if in_bytes else dtype,
             device=device,
             block_size=plan.block_size,
         )

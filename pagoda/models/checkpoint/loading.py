@@ -134,7 +134,12 @@ Recode = Callable[[PackedLayer, torch.Tensor], Stored]
 
 
 def load_weights(
-    module: nn.Module, checkpoint: Checkpoint, *, dtype: torch.dtype | None = None, recode: Recode | None = None
+    module: nn.Module,
+    checkpoint: Checkpoint,
+    *,
+    dtype: torch.dtype | None = None,
+    recode: Recode | None = None,
+    through: Callable[[CheckpointSource, ModelConfig], CheckpointSource] | None = None,
 ) -> None:
     """Fills every parameter of `module` from a checkpoint directory, a GGUF or a llama2.c `.bin` file.
 
@@ -142,6 +147,7 @@ def load_weights(
         its own names.
     dtype: what floating-point tensors are converted to before they are handed on; by default the parameter's own.
     recode: asked for every matrix that comes as floats; None leaves them.
+    through: of a network, what its tensors, under their names in it, go through first (`balanced_keys`).
     A parameter's attribute `weight_loader(parameter, full_tensor)`, where it has one, keeps its shard of the tensor.
 
     Raises CheckpointError, naming file, tensor and shapes, when a tensor is missing, left over, of the wrong shape,
@@ -155,6 +161,8 @@ def load_weights(
     unused = ["rotary_emb.inv_freq"]
     if isinstance(config, ModelConfig):
         source = translated(source, config, parameters)
+        if through is not None:
+            source = through(source, config)
         if not config.has_head:
             unused.append(config.family.weights.stored("lm_head.weight"))
     finishing = _Finishing(module)
