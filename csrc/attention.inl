@@ -259,8 +259,8 @@ static void score_all(const Part<Arithmetic>& part) {
     });
 }
 
-// The keys of `unit`, of a cache in bytes, as a cache of their own: blocks widened behind one another into `room`. local: what
-// is told of that cache.
+// The keys of `unit`, of a cache in bytes, as a cache of their own: blocks widened behind one another into `room`, where those
+// of the unit before may be the same. local: what is told of that cache.
 template <typename Arithmetic>
 static Keys<typename Arithmetic::Element> widened_keys(const Attention& attention, const AttentionUnit& unit, Attention& local,
                                                        float* room) {
@@ -272,7 +272,7 @@ static Keys<typename Arithmetic::Element> widened_keys(const Attention& attentio
     auto* keys = reinterpret_cast<Element*>(room + 2 * PARTITION);
     auto* values = reinterpret_cast<Element*>(room + 2 * PARTITION + PARTITION * head_dim);
     const int64_t first_block = there.first_key / size, head = unit.kv_head * head_bytes(head_dim, size);
-    for (int64_t i = 0; i * size < there.num_keys; ++i) {
+    for (int64_t i = 0; !unit.has_keys_of_last && i * size < unit.num_keys; ++i) {
         const int64_t block = there.table[first_block + i] * attention.block_stride + head;
         widen_block<typename Arithmetic::Tensor>(static_cast<const char*>(attention.k_cache) + block, true, head_dim, size,
                                                  keys + i * stride);
@@ -293,10 +293,11 @@ static void attend_of(const Attention& attention, const AttentionUnit& unit, con
     typedef Keys<typename Arithmetic::Element> KeysOf;
     const Tile& tile = *unit.tile;
     const int64_t head_dim = attention.head_dim, rows = tile.num_tokens * attention.group, partial_stride = 2 + head_dim;
-    float *query = scratch + rows * SCORES_STRIDE, *gathered = query + rows * head_dim;
     Attention local;
-    const KeysOf keys = attention.in_bytes ? widened_keys<Arithmetic>(attention, unit, local, gathered + 4 * head_dim * 16)
-                                           : KeysOf::of(attention, unit);
+    const KeysOf keys =
+        attention.in_bytes ? widened_keys<Arithmetic>(attention, unit, local, scratch) : KeysOf::of(attention, unit);
+    if (attention.in_bytes) scratch += pagoda::widened_floats(head_dim);
+    float *query = scratch + rows * SCORES_STRIDE, *gathered = query + rows * head_dim;
     const bool asks = next_unit && !attention.in_bytes;
     const KeysOf next = KeysOf::of(attention, asks ? *next_unit : unit);
     const Part<Arithmetic> part{keys,

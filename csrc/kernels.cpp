@@ -228,16 +228,18 @@ void Kernels::attend(Attention attention, const AttentionPlan& plan) {
     const int64_t item_floats = plan.most_rows * (2 + head_dim);
     float* partials = partials_.of<float>(plan.num_items * kv_heads * item_floats);
     // Scores, queries, four strips of keys; see `attention.inl`.
-    // Of a cache in bytes also a partition's keys and values as elements, and where their blocks are.
-    const int64_t widened = attention.in_bytes ? 2 * PARTITION * (head_dim + 1) + 16 : 0;
+    const int64_t widened = attention.in_bytes ? widened_floats(head_dim) : 0;
     const int64_t scratch = plan.most_rows * (SCORES_STRIDE + head_dim) + 4 * head_dim * 16 + widened;
     for (auto& each : scratch_) each.of<float>(scratch);
     // Partitions of a KV head lie behind one another, so that `combine` walks them with one stride.
     const auto result = [&](int64_t item, int64_t head) { return partials + (item * kv_heads + head) * item_floats; };
+    // Keys by keys, heads by heads, tiles by tiles: what a tile has read the next one finds in a core's cache.
     const auto unit_at = [&](int64_t unit) -> AttentionUnit {
-        const int64_t item = unit / kv_heads;
-        const Tile& tile = plan.tiles[plan.tile_of_item[item]];
-        return {&tile, unit % kv_heads, tile.first_partition + item - tile.first_item};
+        const SharedKeys& keys = plan.keys[plan.keys_at[unit / kv_heads]];
+        const int64_t in_keys = unit - keys.first * kv_heads;
+        const Tile& tile = plan.tiles[plan.by_keys[keys.first + in_keys % keys.count]];
+        return {&tile, in_keys / keys.count, keys.partition, tile.first_item + keys.partition - tile.first_partition,
+                keys.num_keys};
     };
     const auto finish = [&](const Tile& tile, int64_t head) {
         ops_->combine(attention, tile, head, result(tile.first_item, head), kv_heads * item_floats);
@@ -245,8 +247,10 @@ void Kernels::attend(Attention attention, const AttentionPlan& plan) {
     pool_.ranges(int(plan.num_items * kv_heads), [&](int64_t first, int64_t last, int thread) {
         float* own = scratch_[thread].of<float>(scratch);
         for (AttentionUnit unit = unit_at(first); first < last; ++first) {
-            const AttentionUnit next = unit_at(first + 1 < last ? first + 1 : first);
-            ops_->attend(attention, unit, first + 1 < last ? &next : nullptr, result(first / kv_heads, unit.kv_head), own);
+            AttentionUnit next = unit_at(first + 1 < last ? first + 1 : first);
+            next.has_keys_of_last = next.tile->request == unit.tile->request && next.kv_head == unit.kv_head &&
+                                    next.partition == unit.partition;
+            ops_->attend(attention, unit, first + 1 < last ? &next : nullptr, result(unit.item, unit.kv_head), own);
             // Most requests are one partition long: nothing is to be waited for.
             if (unit.tile->num_partitions == 1) finish(*unit.tile, unit.kv_head);
             unit = next;
@@ -311,6 +315,26 @@ void Kernels::take_rows(const Table& table, std::span<const int64_t> wanted, voi
     });
 }
 
+namespace {
+
+// Adds the keys of one request, whose tiles are those from `first_tile` on.
+void share_keys(AttentionPlan& plan, size_t first_tile, int64_t length) {
+    if (first_tile == plan.tiles.size()) return;
+    const int64_t last = plan.tiles.back().first_partition + plan.tiles.back().num_partitions;
+    for (int64_t partition = plan.tiles[first_tile].first_partition; partition < last; ++partition) {
+        const auto first = int64_t(plan.by_keys.size());
+        for (size_t i = first_tile; i < plan.tiles.size(); ++i) {
+            const int64_t after = partition - plan.tiles[i].first_partition;
+            if (after >= 0 && after < plan.tiles[i].num_partitions) plan.by_keys.push_back(int(i));
+        }
+        const int64_t count = int64_t(plan.by_keys.size()) - first;
+        plan.keys_at.insert(plan.keys_at.end(), count, int(plan.keys.size()));
+        plan.keys.push_back({first, count, partition, std::min(PARTITION, length - partition * PARTITION)});
+    }
+}
+
+}  // namespace
+
 AttentionPlan plan_attention(const std::vector<int64_t>& query_start_loc, const std::vector<int64_t>& seq_lens,
                              std::vector<int64_t> tables, int64_t table_stride, std::vector<int64_t> slots, int64_t group,
                              int64_t block_size, int64_t window) {
@@ -324,16 +348,17 @@ AttentionPlan plan_attention(const std::vector<int64_t>& query_start_loc, const 
     const int64_t tokens = std::clamp<int64_t>(TILE_QUERY_ROWS / group, 1, MAX_TILE_TOKENS);
     for (size_t request = 0; request < seq_lens.size(); ++request) {
         const int64_t end = query_start_loc[request + 1], shift = seq_lens[request] - end;  // position = row + shift
+        const size_t first_tile = plan.tiles.size();
         for (int64_t row = query_start_loc[request]; row < end; row += tokens) {
             const int64_t count = std::min(tokens, end - row), position = row + shift;
             const int64_t first = std::max<int64_t>(0, position - window + 1) / PARTITION;
             const int64_t num_partitions = (position + count - 1) / PARTITION + 1 - first;
             plan.tiles.push_back({int64_t(request), row, count, position, first, num_partitions, plan.num_items});
-            plan.tile_of_item.insert(plan.tile_of_item.end(), num_partitions, int(plan.tiles.size()) - 1);
             plan.num_items += num_partitions;
             if (num_partitions > 1) plan.split_tiles.push_back(int(plan.tiles.size()) - 1);
             plan.most_rows = std::max(plan.most_rows, count * group);
         }
+        share_keys(plan, first_tile, seq_lens[request]);
     }
     return plan;
 }

@@ -39,12 +39,19 @@ private:
 // Names of the instruction sets that this build has and this machine runs, the best first.
 std::vector<std::string> instruction_sets();
 
+// A partition of one request's keys, and the tiles that see it: `count` places of `AttentionPlan::by_keys` from `first` on.
+struct SharedKeys {
+    int64_t first, count, partition, num_keys;
+};
+
 // One step's tiles of query tokens, made once for all layers that see equally far back.
 struct AttentionPlan {
     std::vector<Tile> tiles;
-    std::vector<int> tile_of_item;  // item: one partition of one tile
+    std::vector<int> by_keys;      // tiles, those that see the same keys behind one another
+    std::vector<int> keys_at;      // which of `keys` each place of `by_keys` belongs to
+    std::vector<SharedKeys> keys;
     std::vector<int64_t> tables, slots;
-    std::vector<int> split_tiles;   // those of several partitions
+    std::vector<int> split_tiles;  // those of several partitions
     int64_t num_items = 0, most_rows = 0, table_stride = 0, block_size = 0, window = 0;
 };
 

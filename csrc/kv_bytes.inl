@@ -70,12 +70,21 @@ static void store_kv_bytes(const void* key, const void* value, void* k_block, vo
                          : store_kv_bytes_of<F32>(key, value, k_block, v_block, offset, kv_heads, head_dim, block_size);
 }
 
+INLINE void store_widened(float* to, Floats x) { store(to, x); }
+INLINE void store_widened(uint16_t* to, Floats x) {
+#if defined(PAGODA_DOTS)
+    store_for_dot(to, x);
+#else
+    store_bf16(to, x);
+#endif
+}
+
 // `count` numbers times scales that lie beside them.
 template <typename Type>
 INLINE void widen(const int8_t* from, const float* scales, int64_t count, typename Type::Element* to) {
     int64_t i = 0;
     for (; i + WIDTH <= count; i += WIDTH)
-        Type::store(to + i, multiply(load_signed_bytes(reinterpret_cast<const uint8_t*>(from + i)), load(scales + i)));
+        store_widened(to + i, multiply(load_signed_bytes(reinterpret_cast<const uint8_t*>(from + i)), load(scales + i)));
     for (; i < count; ++i) to[i] = Type::narrow(float(from[i]) * scales[i]);
 }
 
