@@ -1,4 +1,4 @@
-"""The near-topic set: split by manual, enough of each sort, every question without an answer says what comes closest."""
+"""The near-topic set: split by manual, enough of each sort, and who has no answer says which passage comes closest."""
 
 from __future__ import annotations
 
@@ -51,13 +51,17 @@ def test_a_row_is_answerable_with_its_place_or_near_with_the_closest_one(asked: 
     corpus = {place for _, _, place in places(sources(NEAR))}
     for each in (each for rows in asked.values() for each in rows):
         if each.answers:
-            assert each.lines and f"{each.language}/{each.file}" in corpus and not each.nearest
+            assert each.lines
+            assert f"{each.language}/{each.file}" in corpus
+            assert not each.nearest
             assert all(part for answer in each.answers for part in answer)
-            assert (each.kind != "yes or no") or each.polarity in ("yes", "no")
+            assert each.kind != "yes or no" or each.polarity in ("yes", "no")
         else:
-            assert each.kind == "no answer, near" and not (each.file or each.lines or each.polarity)
+            assert each.kind == "no answer, near"
+            assert (each.file, each.lines, each.polarity) == ("", (), "")
             file, _, line = each.nearest.rpartition(":")
-            assert f"{each.language}/{file}" in corpus and int(line) > 0
+            assert f"{each.language}/{file}" in corpus
+            assert int(line) > 0
 
 
 def test_every_manual_has_a_licence_a_half_and_checksums() -> None:
