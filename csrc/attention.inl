@@ -218,13 +218,6 @@ static void pack_queries(const Part<Arithmetic>& part, const Tile& tile) {
         const auto* from = static_cast<const typename Arithmetic::Element*>(attention.query) +
                            (tile.first_row + row / attention.group) * attention.query_stride +
                            (part.kv_head * attention.group + row % attention.group) * attention.head_dim;
-        typename Arithmetic::Element narrowed[MOST_HEAD_DIM];
-        if (attention.in_bytes) {  // as the keys are
-            float turned[MOST_HEAD_DIM];
-            turn(from, attention.head_dim, turned);
-            for (int64_t i = 0; i < attention.head_dim; ++i) narrowed[i] = Arithmetic::Tensor::narrow(turned[i]);
-            from = narrowed;
-        }
         for (int64_t pair = 0; pair < attention.head_dim / 2; ++pair)
             Arithmetic::pack(from[2 * pair], from[2 * pair + 1], part.query + pair * Arithmetic::STEPS * part.rows + row,
                              part.rows);

@@ -218,8 +218,22 @@ void Kernels::place_tokens(const Heads& queries, const void* query_gain, const H
     });
 }
 
+// The queries of all tiles, turned as the keys in bytes are; `attention` has them from here on.
+void Kernels::turn_queries(Attention& attention, const AttentionPlan& plan) {
+    const int64_t heads = attention.num_kv_heads * attention.group, size = heads * attention.head_dim;
+    const int64_t rows = plan.tiles.empty() ? 0 : plan.tiles.back().first_row + plan.tiles.back().num_tokens;
+    void* turned = turned_.of<char>(rows * size * element_bytes(attention.dtype));
+    each_row(rows, size, [&](int64_t row) {
+        ops_->turn_heads(at(attention.query, row * attention.query_stride, attention.dtype),
+                         at(turned, row * size, attention.dtype), heads, attention.head_dim, attention.dtype);
+    });
+    attention.query = turned;
+    attention.query_stride = size;
+}
+
 void Kernels::attend(Attention attention, const AttentionPlan& plan) {
     const auto alone = in_use();
+    if (attention.in_bytes) turn_queries(attention, plan);
     attention.tables = plan.tables.data();
     attention.table_stride = plan.table_stride;
     attention.block_size = plan.block_size;

@@ -112,13 +112,14 @@ private:
     void place_row(const Heads& heads, const void* gain, float eps, const Rotation& rotation, int64_t row, DType dtype);
     void store_row(const void* key, const void* value, const Cache& cache, int64_t kv_heads, int64_t head_dim, int64_t row,
                    const AttentionPlan& plan, DType dtype);
+    void turn_queries(Attention& attention, const AttentionPlan& plan);
     template <typename Function>
     void each_row(int64_t rows, int64_t size, Function function);
 
     const Ops* const ops_;
     std::recursive_mutex mutex_;
     Pool pool_;
-    Workspace packed_rows_, partials_, largest_;
+    Workspace packed_rows_, partials_, largest_, turned_;
     std::vector<Workspace> scratch_;  // one for each thread
 };
 

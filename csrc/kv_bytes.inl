@@ -29,6 +29,22 @@ INLINE void turn(const Element* x, int64_t head_dim, float* to) {
     for (int64_t i = 0; i < head_dim; ++i) to[i] *= length;
 }
 
+// Queries of one token, x and y [heads, head_dim], as the keys in bytes that they meet.
+template <typename Type>
+static void turn_heads_of(const void* x_, void* y_, int64_t heads, int64_t head_dim) {
+    const auto* x = static_cast<const typename Type::Element*>(x_);
+    auto* y = static_cast<typename Type::Element*>(y_);
+    for (; heads > 0; --heads, x += head_dim, y += head_dim) {
+        float turned[MOST_HEAD_DIM];
+        turn(x, head_dim, turned);
+        for (int64_t i = 0; i < head_dim; ++i) y[i] = Type::narrow(turned[i]);
+    }
+}
+
+static void turn_heads(const void* x, void* y, int64_t heads, int64_t head_dim, DType dtype) {
+    dtype == DType::BF16 ? turn_heads_of<BF16>(x, y, heads, head_dim) : turn_heads_of<F32>(x, y, heads, head_dim);
+}
+
 // One head's key or value; place(i): where number i belongs.
 template <typename Element, typename Place>
 static void store_bytes_of(const Element* x, int8_t* block, int64_t offset, int64_t head_dim, int64_t block_size,
@@ -79,21 +95,23 @@ INLINE void store_widened(uint16_t* to, Floats x) {
 #endif
 }
 
-// `count` numbers times scales that lie beside them.
-template <typename Type>
+// `count` numbers times scales: those that lie beside them, or the first WIDTH again and again.
+template <typename Type, bool AGAIN>
 INLINE void widen(const int8_t* from, const float* scales, int64_t count, typename Type::Element* to) {
     int64_t i = 0;
-    for (; i + WIDTH <= count; i += WIDTH)
-        store_widened(to + i, multiply(load_signed_bytes(reinterpret_cast<const uint8_t*>(from + i)), load(scales + i)));
-    for (; i < count; ++i) to[i] = Type::narrow(float(from[i]) * scales[i]);
+    for (; i + WIDTH <= count; i += WIDTH) {
+        const Floats numbers = load_signed_bytes(reinterpret_cast<const uint8_t*>(from + i));
+        store_widened(to + i, multiply(numbers, load(AGAIN ? scales : scales + i)));
+    }
+    for (; i < count; ++i) to[i] = Type::narrow(float(from[i]) * scales[AGAIN ? i % WIDTH : i]);
 }
 
 // One head of a block: keys [head_dim, block_size] or values [block_size, head_dim], in pairs where elements are.
 template <typename Type>
 static void widen_block(const void* block, bool is_key, int64_t head_dim, int64_t block_size, typename Type::Element* to) {
-    constexpr int64_t PAIR = sizeof(typename Type::Element) == 2 ? 2 : 1, MOST = 2 * PARTITION;
+    constexpr int64_t PAIR = sizeof(typename Type::Element) == 2 ? 2 : 1;
     const auto* from = static_cast<const int8_t*>(block);
-    float scale[PARTITION], beside[MOST];
+    float scale[PARTITION + 1], beside[2 * PARTITION];
     for (int64_t token = 0; token < block_size; ++token) {
         uint16_t bits;
         std::memcpy(&bits, from + block_size * head_dim + SCALE_BYTES * token, SCALE_BYTES);
@@ -102,18 +120,14 @@ static void widen_block(const void* block, bool is_key, int64_t head_dim, int64_
     if (is_key) {  // each row of pairs goes over all tokens
         for (int64_t i = 0; i < PAIR * block_size; ++i) beside[i] = scale[i / PAIR];
         for (int64_t i = 0; i < head_dim; i += PAIR)
-            widen<Type>(from + i * block_size, beside, PAIR * block_size, to + i * block_size);
+            widen<Type, false>(from + i * block_size, beside, PAIR * block_size, to + i * block_size);
         return;
     }
-    for (int64_t token = 0; token < block_size; token += PAIR)
-        for (int64_t begun = 0; begun < PAIR * head_dim; begun += MOST) {  // a row of pairs over all dimensions
-            const int64_t count = PAIR * head_dim - begun < MOST ? PAIR * head_dim - begun : MOST;
-            for (int64_t i = 0; i < count; ++i) {
-                const int64_t other = token + i % PAIR;
-                beside[i] = other < block_size ? scale[other] : 0.0f;
-            }
-            widen<Type>(from + token * head_dim + begun, beside, count, to + token * head_dim + begun);
-        }
+    scale[block_size] = 0.0f;  // beside the last of an odd number
+    for (int64_t token = 0; token < block_size; token += PAIR) {  // a row of pairs over all dimensions
+        for (int64_t i = 0; i < WIDTH; ++i) beside[i] = scale[token + i % PAIR];
+        widen<Type, true>(from + token * head_dim, beside, PAIR * head_dim, to + token * head_dim);
+    }
 }
 
 }  // namespace PAGODA_ISA

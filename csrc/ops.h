@@ -150,6 +150,9 @@ struct Ops {
     void (*store_kv_bytes)(const void* key, const void* value, void* k_block, void* v_block, int64_t offset, int64_t kv_heads,
                            int64_t head_dim, int64_t block_size, DType dtype);
 
+    // Queries of one token for a cache in bytes: x and y [heads, head_dim].
+    void (*turn_heads)(const void* x, void* y, int64_t heads, int64_t head_dim, DType dtype);
+
     // The partial result of one unit: for each token and head of the group the largest score, the sum of exponentials and
     // the weighted values, [2 + head_dim] floats each, to `partial`. next: the unit that this thread attends afterwards, or
     // null; its keys are asked for. scratch: see `Kernels::attend`.
