@@ -38,17 +38,16 @@ struct Keys {
     const int64_t* table;
     int64_t kv_head;
     int64_t first_key, num_keys;  // of the partition, as far as any token of the tile sees
-    int64_t first_block, cache_head;  // of which the table and the blocks tell: those of the request and the head, or 0 and 0
 
     static Keys of(const Attention& attention, const AttentionUnit& unit) {
         const int64_t first = unit.partition * PARTITION, seen = unit.tile->first_position + unit.tile->num_tokens - first;
         const int64_t* table = attention.tables + unit.tile->request * attention.table_stride;
-        return {attention, table, unit.kv_head, first, seen < PARTITION ? seen : PARTITION, 0, unit.kv_head};
+        return {attention, table, unit.kv_head, first, seen < PARTITION ? seen : PARTITION};
     }
 
     const Element* block(const void* cache, int64_t key) const {
-        return static_cast<const Element*>(cache) + table[key / attention.block_size - first_block] * attention.block_stride +
-               cache_head * attention.block_size * attention.head_dim;
+        return static_cast<const Element*>(cache) + table[key / attention.block_size] * attention.block_stride +
+               kv_head * attention.block_size * attention.head_dim;
     }
 
     // Asks for the block that holds `key`, where the partition has it.
@@ -224,16 +223,18 @@ static void pack_queries(const Part<Arithmetic>& part, const Tile& tile) {
     }
 }
 
+// The same of all rows of a tile, over keys [first_key, first_key + num_keys).
 template <typename Arithmetic>
-static void weigh_rows(const Part<Arithmetic>& part, const Tile& tile, float* partial, int64_t partial_stride) {
-    const int64_t length = (part.num_keys + WIDTH - 1) / WIDTH * WIDTH;
-    for (int64_t row = 0; row < part.rows; ++row) {
-        const int64_t position = tile.first_position + row / part.attention.group;
-        int64_t from = position - part.attention.window + 1 - part.first_key, to = position + 1 - part.first_key;
+static void weigh_rows(const Attention& attention, const Tile& tile, int64_t first_key, int64_t num_keys, float* scores,
+                       float* partial) {
+    const int64_t length = (num_keys + WIDTH - 1) / WIDTH * WIDTH;
+    for (int64_t row = 0; row < tile.num_tokens * attention.group; ++row) {
+        const int64_t position = tile.first_position + row / attention.group;
+        int64_t from = position - attention.window + 1 - first_key, to = position + 1 - first_key;
         from = from < 0 ? 0 : from > length ? length : from;
-        to = to < from ? from : to > part.num_keys ? part.num_keys : to;
-        float* result = partial + row * partial_stride;
-        weigh<Arithmetic>(part.scores + row * SCORES_STRIDE, length, from, to, part.attention.softcap, result[0], result[1]);
+        to = to < from ? from : to > num_keys ? num_keys : to;
+        float* result = partial + row * (2 + attention.head_dim);
+        weigh<Arithmetic>(scores + row * SCORES_STRIDE, length, from, to, attention.softcap, result[0], result[1]);
     }
 }
 
@@ -252,68 +253,29 @@ static void score_all(const Part<Arithmetic>& part) {
     });
 }
 
-// The keys of `unit`, of a cache in bytes, as a cache of their own: blocks widened behind one another into `room`, where those
-// of the unit before may be the same. local: what is told of that cache.
-template <typename Arithmetic>
-static Keys<typename Arithmetic::Element> widened_keys(const Attention& attention, const AttentionUnit& unit, Attention& local,
-                                                       float* room) {
-    typedef typename Arithmetic::Element Element;
-    const int64_t head_dim = attention.head_dim, size = attention.block_size, stride = size * head_dim;
-    const auto there = Keys<Element>::of(attention, unit);
-    room += (64 - reinterpret_cast<uintptr_t>(room) % 64) / sizeof(float);  // to a line of the cache
-    auto* table = reinterpret_cast<int64_t*>(room);
-    auto* keys = reinterpret_cast<Element*>(room + 2 * PARTITION);
-    auto* values = reinterpret_cast<Element*>(room + 2 * PARTITION + PARTITION * head_dim);
-    const int64_t first_block = there.first_key / size, head = unit.kv_head * head_bytes(head_dim, size);
-    for (int64_t i = 0; !unit.has_keys_of_last && i * size < unit.num_keys; ++i) {
-        const int64_t block = there.table[first_block + i] * attention.block_stride + head;
-        widen_block<typename Arithmetic::Tensor>(static_cast<const char*>(attention.k_cache) + block, true, head_dim, size,
-                                                 keys + i * stride);
-        widen_block<typename Arithmetic::Tensor>(static_cast<const char*>(attention.v_cache) + block, false, head_dim, size,
-                                                 values + i * stride);
-        table[i] = i;
-    }
-    local = attention;
-    local.k_cache = keys;
-    local.v_cache = values;
-    local.block_stride = stride;
-    return {local, table, unit.kv_head, there.first_key, there.num_keys, first_block, 0};
-}
-
 template <typename Arithmetic>
 static void attend_of(const Attention& attention, const AttentionUnit& unit, const AttentionUnit* next_unit, float* partial,
                       float* scratch) {
     typedef Keys<typename Arithmetic::Element> KeysOf;
     const Tile& tile = *unit.tile;
     const int64_t head_dim = attention.head_dim, rows = tile.num_tokens * attention.group, partial_stride = 2 + head_dim;
-    Attention local;
-    const KeysOf keys =
-        attention.in_bytes ? widened_keys<Arithmetic>(attention, unit, local, scratch) : KeysOf::of(attention, unit);
-    if (attention.in_bytes) scratch += pagoda::widened_floats(head_dim);
     float *query = scratch + rows * SCORES_STRIDE, *gathered = query + rows * head_dim;
-    const bool asks = next_unit && !attention.in_bytes;
-    const KeysOf next = KeysOf::of(attention, asks ? *next_unit : unit);
-    const Part<Arithmetic> part{keys,
+    const KeysOf next = KeysOf::of(attention, next_unit ? *next_unit : unit);
+    const Part<Arithmetic> part{KeysOf::of(attention, unit),
                                 rows,
                                 reinterpret_cast<typename Arithmetic::Input*>(query),
                                 scratch,
                                 reinterpret_cast<typename Arithmetic::Element*>(gathered),
                                 tile.num_tokens == 1,
-                                asks ? &next : nullptr};
+                                next_unit ? &next : nullptr};
     pack_queries(part, tile);
     score_all(part);
-    weigh_rows(part, tile, partial, partial_stride);
+    weigh_rows<Arithmetic>(attention, tile, part.first_key, part.num_keys, part.scores, partial);
     by_rows<QUERY_ROWS>(0, rows, [&](auto count, int64_t row) {
         constexpr int VECTORS = columns_for(count.value);
         for (int64_t dim = 0; dim < head_dim; dim += VECTORS * WIDTH)
             sum_values<count.value, VECTORS>(part, row, dim, partial, partial_stride);
     });
-}
-
-static void attend(const Attention& attention, const AttentionUnit& unit, const AttentionUnit* next, float* partial,
-                   float* scratch) {
-    attention.dtype == DType::BF16 ? attend_of<BF16Arithmetic>(attention, unit, next, partial, scratch)
-                                   : attend_of<F32Arithmetic>(attention, unit, next, partial, scratch);
 }
 
 INLINE float exponential_of(float x) {

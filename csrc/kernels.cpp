@@ -241,9 +241,8 @@ void Kernels::attend(Attention attention, const AttentionPlan& plan) {
     const int64_t kv_heads = attention.num_kv_heads, head_dim = attention.head_dim;
     const int64_t item_floats = plan.most_rows * (2 + head_dim);
     float* partials = partials_.of<float>(plan.num_items * kv_heads * item_floats);
-    // Scores, queries, four strips of keys; see `attention.inl`.
-    const int64_t widened = attention.in_bytes ? widened_floats(head_dim) : 0;
-    const int64_t scratch = plan.most_rows * (SCORES_STRIDE + head_dim) + 4 * head_dim * 16 + widened;
+    // Scores, queries and what they are scaled by, four strips of keys; see `attention.inl`.
+    const int64_t scratch = plan.most_rows * (SCORES_STRIDE + head_dim + 2) + 4 * head_dim * 16;
     for (auto& each : scratch_) each.of<float>(scratch);
     // Partitions of a KV head lie behind one another, so that `combine` walks them with one stride.
     const auto result = [&](int64_t item, int64_t head) { return partials + (item * kv_heads + head) * item_floats; };
@@ -252,8 +251,7 @@ void Kernels::attend(Attention attention, const AttentionPlan& plan) {
         const SharedKeys& keys = plan.keys[plan.keys_at[unit / kv_heads]];
         const int64_t in_keys = unit - keys.first * kv_heads;
         const Tile& tile = plan.tiles[plan.by_keys[keys.first + in_keys % keys.count]];
-        return {&tile, in_keys / keys.count, keys.partition, tile.first_item + keys.partition - tile.first_partition,
-                keys.num_keys};
+        return {&tile, in_keys / keys.count, keys.partition, tile.first_item + keys.partition - tile.first_partition};
     };
     const auto finish = [&](const Tile& tile, int64_t head) {
         ops_->combine(attention, tile, head, result(tile.first_item, head), kv_heads * item_floats);
@@ -261,9 +259,7 @@ void Kernels::attend(Attention attention, const AttentionPlan& plan) {
     pool_.ranges(int(plan.num_items * kv_heads), [&](int64_t first, int64_t last, int thread) {
         float* own = scratch_[thread].of<float>(scratch);
         for (AttentionUnit unit = unit_at(first); first < last; ++first) {
-            AttentionUnit next = unit_at(first + 1 < last ? first + 1 : first);
-            next.has_keys_of_last = next.tile->request == unit.tile->request && next.kv_head == unit.kv_head &&
-                                    next.partition == unit.partition;
+            const AttentionUnit next = unit_at(first + 1 < last ? first + 1 : first);
             ops_->attend(attention, unit, first + 1 < last ? &next : nullptr, result(unit.item, unit.kv_head), own);
             // Most requests are one partition long: nothing is to be waited for.
             if (unit.tile->num_partitions == 1) finish(*unit.tile, unit.kv_head);
@@ -332,7 +328,7 @@ void Kernels::take_rows(const Table& table, std::span<const int64_t> wanted, voi
 namespace {
 
 // Adds the keys of one request, whose tiles are those from `first_tile` on.
-void share_keys(AttentionPlan& plan, size_t first_tile, int64_t length) {
+void share_keys(AttentionPlan& plan, size_t first_tile) {
     if (first_tile == plan.tiles.size()) return;
     const int64_t last = plan.tiles.back().first_partition + plan.tiles.back().num_partitions;
     for (int64_t partition = plan.tiles[first_tile].first_partition; partition < last; ++partition) {
@@ -343,7 +339,7 @@ void share_keys(AttentionPlan& plan, size_t first_tile, int64_t length) {
         }
         const int64_t count = int64_t(plan.by_keys.size()) - first;
         plan.keys_at.insert(plan.keys_at.end(), count, int(plan.keys.size()));
-        plan.keys.push_back({first, count, partition, std::min(PARTITION, length - partition * PARTITION)});
+        plan.keys.push_back({first, count, partition});
     }
 }
 
@@ -372,7 +368,7 @@ AttentionPlan plan_attention(const std::vector<int64_t>& query_start_loc, const 
             if (num_partitions > 1) plan.split_tiles.push_back(int(plan.tiles.size()) - 1);
             plan.most_rows = std::max(plan.most_rows, count * group);
         }
-        share_keys(plan, first_tile, seq_lens[request]);
+        share_keys(plan, first_tile);
     }
     return plan;
 }

@@ -41,7 +41,7 @@ std::vector<std::string> instruction_sets();
 
 // A partition of one request's keys, and the tiles that see it: `count` places of `AttentionPlan::by_keys` from `first` on.
 struct SharedKeys {
-    int64_t first, count, partition, num_keys;
+    int64_t first, count, partition;
 };
 
 // One step's tiles of query tokens, made once for all layers that see equally far back.

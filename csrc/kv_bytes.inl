@@ -2,9 +2,8 @@
 //
 // Keys are turned by a Hadamard matrix before they are rounded, and so are the queries that meet them.
 //
-// A head's part of a block is its elements in the places that floats would have, then a bf16 for each token. Attention widens
-// the blocks of one partition and one head into the elements that it computes in, and goes on as with floats: what a request
-// adds up, and in which order, is the same.
+// A head's part of a block is its bytes in pairs, keys [head_dim / 2][block_size][2] and values [block_size / 2][head_dim][2],
+// then a bf16 for each token.
 
 namespace PAGODA_ISA {
 
@@ -74,9 +73,9 @@ static void store_kv_bytes_of(const void* key_, const void* value_, void* k_bloc
         float turned[MOST_HEAD_DIM];
         turn(key, head_dim, turned);
         store_bytes_of(turned, keys, offset, head_dim, block_size,
-                       [&](int64_t i) { return paired(i, offset, block_size, Element()); });
+                       [&](int64_t i) { return paired(i, offset, block_size, uint16_t()); });
         store_bytes_of(value, values, offset, head_dim, block_size,
-                       [&](int64_t i) { return paired(offset, i, head_dim, Element()); });
+                       [&](int64_t i) { return paired(offset, i, head_dim, uint16_t()); });
     }
 }
 
@@ -84,50 +83,6 @@ static void store_kv_bytes(const void* key, const void* value, void* k_block, vo
                            int64_t head_dim, int64_t block_size, DType dtype) {
     dtype == DType::BF16 ? store_kv_bytes_of<BF16>(key, value, k_block, v_block, offset, kv_heads, head_dim, block_size)
                          : store_kv_bytes_of<F32>(key, value, k_block, v_block, offset, kv_heads, head_dim, block_size);
-}
-
-INLINE void store_widened(float* to, Floats x) { store(to, x); }
-INLINE void store_widened(uint16_t* to, Floats x) {
-#if defined(PAGODA_DOTS)
-    store_for_dot(to, x);
-#else
-    store_bf16(to, x);
-#endif
-}
-
-// `count` numbers times scales: those that lie beside them, or the first WIDTH again and again.
-template <typename Type, bool AGAIN>
-INLINE void widen(const int8_t* from, const float* scales, int64_t count, typename Type::Element* to) {
-    int64_t i = 0;
-    for (; i + WIDTH <= count; i += WIDTH) {
-        const Floats numbers = load_signed_bytes(reinterpret_cast<const uint8_t*>(from + i));
-        store_widened(to + i, multiply(numbers, load(AGAIN ? scales : scales + i)));
-    }
-    for (; i < count; ++i) to[i] = Type::narrow(float(from[i]) * scales[AGAIN ? i % WIDTH : i]);
-}
-
-// One head of a block: keys [head_dim, block_size] or values [block_size, head_dim], in pairs where elements are.
-template <typename Type>
-static void widen_block(const void* block, bool is_key, int64_t head_dim, int64_t block_size, typename Type::Element* to) {
-    constexpr int64_t PAIR = sizeof(typename Type::Element) == 2 ? 2 : 1;
-    const auto* from = static_cast<const int8_t*>(block);
-    float scale[PARTITION + 1], beside[2 * PARTITION];
-    for (int64_t token = 0; token < block_size; ++token) {
-        uint16_t bits;
-        std::memcpy(&bits, from + block_size * head_dim + SCALE_BYTES * token, SCALE_BYTES);
-        scale[token] = as_float(bits);
-    }
-    if (is_key) {  // each row of pairs goes over all tokens
-        for (int64_t i = 0; i < PAIR * block_size; ++i) beside[i] = scale[i / PAIR];
-        for (int64_t i = 0; i < head_dim; i += PAIR)
-            widen<Type, false>(from + i * block_size, beside, PAIR * block_size, to + i * block_size);
-        return;
-    }
-    scale[block_size] = 0.0f;  // beside the last of an odd number
-    for (int64_t token = 0; token < block_size; token += PAIR) {  // a row of pairs over all dimensions
-        for (int64_t i = 0; i < WIDTH; ++i) beside[i] = scale[token + i % PAIR];
-        widen<Type, true>(from + token * head_dim, beside, PAIR * head_dim, to + token * head_dim);
-    }
 }
 
 }  // namespace PAGODA_ISA

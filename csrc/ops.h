@@ -29,9 +29,6 @@ constexpr int64_t SCORES_STRIDE = PARTITION + 16;
 // Bytes behind each token's whole numbers of one head, in a cache in bytes: their scale, a bf16.
 constexpr int64_t SCALE_BYTES = 2;
 
-// Floats of scratch for one partition of a cache in bytes: keys and values as elements, where their blocks are, and a line.
-constexpr int64_t widened_floats(int64_t head_dim) { return 2 * PARTITION * (head_dim + 1) + 16; }
-
 constexpr int64_t element_bytes(DType dtype) { return dtype == DType::BF16 ? 2 : 4; }
 
 // What is multiplied: `x [rows, depth]`, rows x_stride apart.
@@ -114,9 +111,7 @@ constexpr int MAX_TILE_TOKENS = 24;
 struct AttentionUnit {
     const Tile* tile;
     int64_t kv_head, partition;
-    int64_t item;      // place of its partial result
-    int64_t num_keys;  // of the partition, as far as any tile of the request sees
-    bool has_keys_of_last = false;  // this thread's unit before was of the same request, head and partition
+    int64_t item;  // place of its partial result
 };
 
 struct Ops {

@@ -10,7 +10,7 @@ namespace PAGODA_ISA {
 
 #if defined(PAGODA_AVX512)
 
-typedef __m512i Integers;
+typedef int32_t Integers __attribute__((vector_size(64)));  // sums of __m512i GCC 12 copies in every turn of a loop
 typedef __m512i Bytes;
 
 INLINE Bytes load_bytes(const uint8_t* from) { return _mm512_loadu_si512(from); }
@@ -25,19 +25,22 @@ INLINE Bytes load_table(const uint8_t* table) {
 }
 // Of each 16 bytes those at the given places; nothing where a place is over 127.
 INLINE Bytes looked_up(Bytes table, Bytes places) { return _mm512_shuffle_epi8(table, places); }
-INLINE Integers all_whole(int32_t x) { return _mm512_set1_epi32(x); }
-INLINE Integers add_whole(Integers a, Integers b) { return _mm512_add_epi32(a, b); }
-INLINE Integers multiply_whole(Integers a, Integers b) { return _mm512_mullo_epi32(a, b); }
-INLINE Integers doubled(Integers x, int times) { return _mm512_slli_epi32(x, unsigned(times)); }
-INLINE Floats as_floats(Integers x) { return _mm512_cvtepi32_ps(x); }
-INLINE Integers as_whole(Floats x) { return _mm512_cvtps_epi32(x); }  // nearest, ties to even
-INLINE Integers over_256(Integers x) { return _mm512_srai_epi32(x, 8); }
-INLINE int32_t sum_of(Integers x) { return _mm512_reduce_add_epi32(x); }
+INLINE Integers all_whole(int32_t x) { return (Integers)_mm512_set1_epi32(x); }
+INLINE Integers add_whole(Integers a, Integers b) { return a + b; }
+INLINE Integers multiply_whole(Integers a, Integers b) { return a * b; }
+INLINE Integers doubled(Integers x, int times) { return (Integers)_mm512_slli_epi32((__m512i)x, unsigned(times)); }
+INLINE Floats as_floats(Integers x) { return _mm512_cvtepi32_ps((__m512i)x); }
+INLINE Integers as_whole(Floats x) { return (Integers)_mm512_cvtps_epi32(x); }  // nearest, ties to even
+INLINE Integers over_256(Integers x) { return x >> 8; }
+INLINE int32_t sum_of(Integers x) { return _mm512_reduce_add_epi32((__m512i)x); }
 INLINE void store_low_bytes(uint8_t* to, Integers x) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(x));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8((__m512i)x));
 }
 INLINE void store_low_words(uint8_t* to, Integers x) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi32_epi16(x));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi32_epi16((__m512i)x));
+}
+INLINE Bytes load_words(const int8_t* from) {  // of bytes with a sign
+    return _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
 }
 INLINE Bytes subtract_words(Bytes a, Bytes b) { return _mm512_sub_epi16(a, b); }
 INLINE bool are_numbers(Floats x) { return _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q) == 0; }
@@ -51,9 +54,9 @@ INLINE Floats load_unsigned_bytes(const uint8_t* from) {
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
 }
 INLINE Integers products(Bytes codes, Bytes quads) {
-    return _mm512_madd_epi16(_mm512_maddubs_epi16(codes, quads), _mm512_set1_epi16(1));
+    return (Integers)_mm512_madd_epi16(_mm512_maddubs_epi16(codes, quads), _mm512_set1_epi16(1));
 }
-INLINE Integers word_products(Bytes words, Bytes pairs) { return _mm512_madd_epi16(words, pairs); }
+INLINE Integers word_products(Bytes words, Bytes pairs) { return (Integers)_mm512_madd_epi16(words, pairs); }
 
 #elif defined(PAGODA_AVX2)
 
@@ -85,6 +88,9 @@ INLINE int32_t sum_of(Integers x) {
 INLINE void store_low_words(uint8_t* to, Integers x) {
     const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(to), words);
+}
+INLINE Bytes load_words(const int8_t* from) {
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
 }
 INLINE Bytes subtract_words(Bytes a, Bytes b) { return _mm256_sub_epi16(a, b); }
 INLINE bool are_numbers(Floats x) { return _mm256_movemask_ps(_mm256_cmp_ps(x, x, _CMP_UNORD_Q)) == 0; }
@@ -122,6 +128,7 @@ INLINE Integers as_whole(Floats x) { return vcvtnq_s32_f32(x); }
 INLINE Integers over_256(Integers x) { return vshrq_n_s32(x, 8); }
 INLINE int32_t sum_of(Integers x) { return vaddvq_s32(x); }
 INLINE void store_low_words(uint8_t* to, Integers x) { vst1_u8(to, vreinterpret_u8_s16(vmovn_s32(x))); }
+INLINE Bytes load_words(const int8_t* from) { return vreinterpretq_u8_s16(vmovl_s8(vld1_s8(from))); }
 INLINE Bytes subtract_words(Bytes a, Bytes b) {
     return vreinterpretq_u8_s16(vsubq_s16(vreinterpretq_s16_u8(a), vreinterpretq_s16_u8(b)));
 }
@@ -188,6 +195,13 @@ INLINE void store_low_words(uint8_t* to, Integers x) {
         std::memcpy(to + 2 * lane, &word, 2);
     }
 }
+INLINE Bytes load_words(const int8_t* from) {
+    int16_t words[2 * WIDTH];
+    for (int i = 0; i < 2 * WIDTH; ++i) words[i] = from[i];
+    Bytes x;
+    std::memcpy(&x, words, sizeof x);
+    return x;
+}
 INLINE Bytes subtract_words(Bytes a, Bytes b) {
     int16_t of_a[2 * WIDTH], of_b[2 * WIDTH];
     std::memcpy(of_a, &a, sizeof a);
@@ -236,25 +250,32 @@ INLINE Integers add_word_products(Integers sum, Bytes words, int32_t pair) {
 // sum + the products of each lane's four bytes, without a sign, and four with one. WIDE: whether the codes have over 6 bits.
 template <bool WIDE>
 INLINE Integers add_products(Integers sum, Bytes codes, int32_t quad) {
-    return _mm512_dpbusd_epi32(sum, codes, all_whole(quad));
+    return (Integers)_mm512_dpbusd_epi32((__m512i)sum, codes, (Bytes)all_whole(quad));
 }
 // sum + the two products of each lane's words.
 INLINE Integers add_word_products(Integers sum, Bytes words, int32_t pair) {
-    return _mm512_dpwssd_epi32(sum, words, all_whole(pair));
+    return (Integers)_mm512_dpwssd_epi32((__m512i)sum, words, (Bytes)all_whole(pair));
 }
 #elif defined(PAGODA_AVX512) || defined(PAGODA_AVX2)
 template <bool WIDE>
 INLINE Integers add_products(Integers sum, Bytes codes, int32_t quad) {
-    const Bytes quads = all_whole(quad);
+    const auto quads = (Bytes)all_whole(quad);
     if constexpr (!WIDE) return add_whole(sum, products(codes, quads));
     // Two products of eight bits by eight do not fit into sixteen.
     const Integers high = products(low_bits(shifted_right(codes, 4), 15), quads);
     return add_whole(add_whole(sum, doubled(high, 4)), products(low_bits(codes, 15), quads));
 }
 INLINE Integers add_word_products(Integers sum, Bytes words, int32_t pair) {
-    return add_whole(sum, word_products(words, all_whole(pair)));
+    return add_whole(sum, word_products(words, (Bytes)all_whole(pair)));
 }
 #endif
+
+// Of the last bytes that no whole vector fits into, zeros behind them.
+INLINE Bytes load_last_words(const int8_t* from, int64_t count) {
+    int8_t copied[2 * WIDTH] = {};
+    if (count > 0) std::memcpy(copied, from, size_t(count));
+    return load_words(copied);
+}
 
 #if !defined(PAGODA_AVX512)
 INLINE void store_low_bytes(uint8_t* to, Integers x) {

@@ -33,6 +33,8 @@ using pagoda::Tile;
 
 #include "../attention.inl"
 
+#include "../byte_attention.inl"
+
 namespace PAGODA_ISA {
 
 static const pagoda::Ops OPS = {

@@ -208,13 +208,14 @@ def test_a_cache_in_bytes_is_attended_to_as_what_its_bytes_mean(shape: tuple[int
     rng = random.Random(block_size)
     parts = _random_parts(LENGTHS, rng)
     for (index, start, end), output in zip(parts, sequences.attend(parts), strict=True):
-        torch.testing.assert_close(output.double(), sequences.dense(index)[start:end], atol=2e-6, rtol=2e-6)
+        # Queries and weights may become whole numbers of 16 bits: 1/65,024 of a row's largest off at most.
+        torch.testing.assert_close(output.double(), sequences.dense(index)[start:end], atol=3e-4, rtol=0)
 
 
 def test_a_cache_in_bytes_under_bf16() -> None:
     sequences = Sequences(LENGTHS, 4, 2, 16, dtype=torch.bfloat16, in_bytes=True)
     for index, output in enumerate(sequences.attend([(i, 0, length) for i, length in enumerate(LENGTHS)])):
-        # Widened to bf16, then as above: two roundings.
+        # Rounded to bf16 on the way in and out.
         torch.testing.assert_close(output.double(), sequences.dense(index), atol=1.5e-2, rtol=2**-7)
 
 
