@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from least_squares import fitted
 
 from pagoda.models.config import ModelConfig
 from pagoda.planning.costs import Parallel, StepCost
 from pagoda.planning.devices import TABLE, DeviceTable
 from pagoda.planning.formats import FORMATS
 from pagoda.planning.shapes import ModelShape, shape_of
-from pagoda.planning.steady import Expected, Usage, expected
+from pagoda.planning.steady import Expected, RequestMix, expected
 
 DEVICES = {"h100_sxm": "H100-80GB", "h200_sxm": "H200-141GB", "b200_sxm": "B200-180GB"}
 _LLAMA = {"architectures": ["LlamaForCausalLM"], "vocab_size": 128256, "num_key_value_heads": 8, "rms_norm_eps": 1e-5}
@@ -56,7 +57,7 @@ class Point:
     program: str
     shape: ModelShape
     parallel: Parallel
-    usage: Usage
+    usage: RequestMix
     ttft_s: float
     tpot_s: float
     first_piece: int
@@ -82,7 +83,7 @@ def read(path: Path) -> list[Point]:
                     program=row["backend"],
                     shape=shape,
                     parallel=Parallel(int(row["tp_size"])),
-                    usage=Usage(int(row["isl"]), int(row["osl"]), int(row["batch_size"])),
+                    usage=RequestMix(int(row["isl"]), int(row["osl"]), int(row["batch_size"])),
                     ttft_s=float(row["silicon_ttft_ms"]) / 1e3,
                     tpot_s=float(row["silicon_tpot_ms"]) / 1e3,
                     first_piece=_first_piece(row),
@@ -95,8 +96,8 @@ def read(path: Path) -> list[Point]:
 def _first_piece(row: dict[str, str]) -> int:
     """TensorRT-LLM's runs of Llama 70B at 1,024 and 1,024 tokens send 20 tokens at a time.
 
-    No column says so: in the fitted half their times to the first token are 20 steps above those of the same prompts with
-    longer answers, whatever the device and the number of ranks.
+    No column says so: in the fitted half their times to the first token are 20 steps above those of the same prompts
+    with longer answers, whatever the device and the number of ranks.
     """
     return 20 if row["backend"] == "trtllm" and "70B" in row["model_path"] and row["osl"] == "1024" == row["isl"] else 1
 
@@ -173,37 +174,13 @@ def residuals(
     return np.array([*ttft, *tpot, *(10 * weighed for weighed in prior)])
 
 
-def fit(table: DeviceTable, wanted: Sequence[Constant], points: Sequence[Point], num_rounds: int = 25) -> np.ndarray:
-    """Levenberg and Marquardt, with weights that let outliers count less (soft L1)."""
-    x = np.log([constant.start for constant in wanted])
-    damping, scale = 1e-2, 0.15
-    r = residuals(table, wanted, points, x)
-    for _ in range(num_rounds):
-        step = 1e-4
-        jacobian = np.array(
-            [(residuals(table, wanted, points, x + step * unit) - r) / step for unit in np.eye(len(x))]
-        ).T
-        weights = 1 / np.sqrt(1 + (r / scale) ** 2)
-        normal = jacobian.T @ (weights[:, None] * jacobian)
-        gradient = jacobian.T @ (weights * r)
-        while damping < 1e6:
-            tried = x - np.linalg.solve(normal + damping * np.diag(np.diag(normal)), gradient)
-            new = residuals(table, wanted, points, tried)
-            if _loss(new, scale) < _loss(r, scale):
-                damping /= 3
-                break
-            damping *= 4
-        else:
-            break
-        done = _loss(r, scale) - _loss(new, scale) < 1e-5 * _loss(r, scale)
-        x, r = tried, new
-        if done:
-            break
-    return x
+def fit(table: DeviceTable, wanted: Sequence[Constant], points: Sequence[Point]) -> np.ndarray:
+    """Logarithms of the constants."""
 
+    def of(logarithms: np.ndarray) -> np.ndarray:
+        return residuals(table, wanted, points, logarithms)
 
-def _loss(r: np.ndarray, scale: float) -> float:
-    return float(np.sum(np.sqrt(1 + (r / scale) ** 2) - 1))
+    return fitted(of, np.log([constant.start for constant in wanted]), step=1e-4, scale=0.15, num_rounds=25)
 
 
 def report(table: DeviceTable, points: Sequence[Point], title: str) -> None:
@@ -244,15 +221,15 @@ def main() -> None:
     parser.add_argument("--only-fitted", action="store_true", help="do not look at the held-back half")
     args = parser.parse_args()
     points, table, wanted = read(args.sample), DeviceTable.load(), constants()
-    fitted = [point for point in points if point.is_fitted]
+    known = [point for point in points if point.is_fitted]
     if not args.only_report:
-        logarithms = fit(table, wanted, fitted)
+        logarithms = fit(table, wanted, known)
         table = filled(table, wanted, logarithms)
         for constant, value in zip(wanted, np.exp(logarithms).tolist(), strict=True):
             print(f"  {constant.name:<28}{value:.4g}")
         if args.write is not None:
             write(args.write, wanted, logarithms)
-    report(table, fitted, "fitted half")
+    report(table, known, "fitted half")
     if not args.only_fitted:
         report(table, [point for point in points if not point.is_fitted], "held-back half")
 

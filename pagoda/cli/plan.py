@@ -82,7 +82,7 @@ def plan(
     budget_bytes = _budget_bytes(memory)
     given_dtype = None if dtype is None else EngineArgs(dtype=dtype).dtype
     checkpoint = opened(resolve_config(model or BUILTIN_MODEL, revision=revision))
-    config = _load_config(checkpoint)
+    config = load_config(checkpoint)
     dtypes = (
         ["float32", "bfloat16"] if given_dtype is None else [config.dtype if given_dtype == "auto" else given_dtype]
     )
@@ -144,16 +144,17 @@ def _budget_bytes(memory_gib: float | None) -> int:
     return int(memory_gib * GIB)
 
 
-def _load_config(checkpoint: Path | GGUFFile) -> ModelConfig:
+def load_config(checkpoint: Path | GGUFFile) -> ModelConfig:
+    """Of what `resolve_config` found. Raises CheckpointError for what is not read."""
     if isinstance(checkpoint, GGUFFile):
         return load_gguf_config(checkpoint)
     if checkpoint.is_dir():
         EmbedderConfig.from_directory(checkpoint)  # refused by name, where that is how it ends
         return ModelConfig.from_directory(checkpoint)
     # Only this format's reader needs torch.
-    from pagoda.models.checkpoint.loading import load_config
+    from pagoda.models.checkpoint import loading
 
-    return load_config(checkpoint)
+    return loading.load_config(checkpoint)
 
 
 def _lengths(config: ModelConfig, max_model_len: int | None) -> list[int]:

@@ -1,7 +1,7 @@
 """`pagoda plan MODEL --devices 8xH100-80GB`: which formats and layouts fit, what each gives, and what to type for it.
 
-Beside the token's path: options become a fleet, a usage and a target; the work is in `planning`. Nothing of the model is
-read but its configuration, and torch is imported only where this machine itself is measured.
+Beside the token's path: options become a fleet, a usage and a target; the work is in `planning`. Nothing of the model
+is read but its configuration, and torch is imported only where this machine itself is measured.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from pagoda.planning.formats import STORED, WeightFormat, format_named
 from pagoda.planning.layouts import (
     PRESETS,
     Fleet,
+    LatencyTarget,
     Layout,
     StepLimits,
-    Target,
     cheapest,
     fastest,
     layouts,
@@ -35,7 +35,7 @@ from pagoda.planning.layouts import (
     preset_named,
     serve_command,
 )
-from pagoda.planning.steady import Usage
+from pagoda.planning.steady import RequestMix
 
 DEFAULT_PROGRAM = "vllm"
 _COLUMNS = ("format", "TPxPPxn", "weights", "step", "KV", "fit", "at once", "TTFT ms", "TPOT ms", "tokens/s")
@@ -63,18 +63,18 @@ class DeviceWish:
                 raise ConfigError(f"{name} is {getattr(self, name)}, but at least 1 is expected")
 
     @property
-    def usage(self) -> Usage:
-        return Usage(self.input_len, self.output_len, self.concurrency)
+    def usage(self) -> RequestMix:
+        return RequestMix(self.input_len, self.output_len, self.concurrency)
 
     @property
-    def target(self) -> Target:
-        return Target(
+    def target(self) -> LatencyTarget:
+        return LatencyTarget(
             ttft_ms=self.target_ttft, tpot_ms=self.target_tpot, output_tokens_per_s=self.target_throughput
         )
 
     @property
     def has_target(self) -> bool:
-        return self.target != Target()
+        return self.target != LatencyTarget()
 
 
 DEVICE_OPTIONS = (
@@ -127,44 +127,44 @@ def plan_devices(model: str, config: ModelConfig, wish: DeviceWish, terminal: Te
     """Raises ConfigError for devices, formats and presets that are not known, and lengths beyond the context."""
     length = wish.input_len + wish.output_len
     if length > config.rope.max_length:
-        raise ConfigError(f"input_len and output_len are {length} tokens, but the context has {config.rope.max_length:.0f}")
+        raise ConfigError(
+            f"input_len and output_len are {length} tokens, but the context has {config.rope.max_length:.0f}"
+        )
     preset = None if wish.preset is None else preset_named(wish.preset)
-    fleet = _fleet(wish, terminal)
+    at_least = 1 if preset is None else preset.count
+    fleet = fleet_of(wish.devices, wish.device_table, wish.program, terminal, at_least=at_least)
     choices = parallels(config, fleet.count)
     if preset is not None:
         choices = _of_preset(preset.parallel, choices, wish, fleet)
     held = None if preset is None or config.coded != ALL_FLOATS else preset.held
     formats = _formats(wish.formats or held, config, fleet)
     limits = StepLimits()
-    found = list(
-        layouts(config, fleet, wish.usage, wish.target, formats=formats, choices=choices, limits=limits)
-    )
+    found = list(layouts(config, fleet, wish.usage, wish.target, formats=formats, choices=choices, limits=limits))
     chosen = cheapest(found) if wish.has_target else fastest(found)
     command = None if chosen is None else serve_command(model, chosen, length)
     return DevicePlan(wish, fleet, found, chosen, command)
 
 
-def _fleet(wish: DeviceWish, terminal: Terminal) -> Fleet:
-    count, name = parse_devices(wish.devices)
-    if wish.preset is not None and count == 1:
-        count = preset_named(wish.preset).count
+def fleet_of(devices: str, tables: Sequence[Path], program: str, terminal: Terminal, *, at_least: int = 1) -> Fleet:
+    """What `--devices` names. at_least: of a device without a number, so many. Raises ConfigError."""
+    count, name = parse_devices(devices)
     if name == THIS_MACHINE:
         if count > 1:
-            raise ConfigError(f"{wish.devices!r}: this machine is one device; give {THIS_MACHINE}")
+            raise ConfigError(f"{devices!r}: this machine is one device; give {THIS_MACHINE}")
         from pagoda.planning.machine import measured_machine
 
         terminal.note("measuring this machine: some seconds")
         device, overheads = measured_machine()
         return Fleet(device, 1, overheads)
-    table = DeviceTable.load(*wish.device_table)
-    return Fleet(table.device(name), count, table.program(wish.program))
+    table = DeviceTable.load(*tables)
+    return Fleet(table.device(name), max(count, at_least) if count == 1 else count, table.program(program))
 
 
 def _of_preset(wanted: Parallel, choices: Sequence[Parallel], wish: DeviceWish, fleet: Fleet) -> list[Parallel]:
     if wanted not in choices:
         raise ConfigError(
-            f"the preset {wish.preset} is {wanted.tensor_parallel_size} ranks by {wanted.pipeline_parallel_size} stages, "
-            f"which {fleet.count} devices, or this model's heads and layers, do not allow: leave it out"
+            f"the preset {wish.preset} is {wanted.tensor_parallel_size} ranks by {wanted.pipeline_parallel_size} "
+            f"stages, which {fleet.count} devices, or this model's heads and layers, do not allow: leave it out"
         )
     return [wanted]
 
@@ -181,7 +181,9 @@ def _formats(names: str | None, config: ModelConfig, fleet: Fleet) -> list[Weigh
 def show(plan: DevicePlan, terminal: Terminal) -> None:
     """The table and the command."""
     device, wish = plan.fleet.device, plan.wish
-    said = f"\n{plan.fleet.count} x {device.name}, prompts of {wish.input_len:,} and answers of {wish.output_len:,} tokens"
+    said = (
+        f"\n{plan.fleet.count} x {device.name}, prompts of {wish.input_len:,} and answers of {wish.output_len:,} tokens"
+    )
     said += "; memory in GiB a device"
     if device.borrowed is not None:
         said += f"; {device.name} was not measured: efficiencies are those of {device.borrowed}"

@@ -59,7 +59,7 @@ class StepCost:
         self._shape = shape
         self._dense_s = share * (shape.layer_bytes + shape.head_bytes) / read
         self._experts_s = share * shape.expert_bytes / read
-        active = shape.layer_weights
+        active = float(shape.layer_weights)
         if shape.num_experts:
             active += shape.expert_weights * shape.num_experts_per_tok / shape.num_experts
         self._token_s = share * 2 * active / peak

@@ -17,7 +17,7 @@ from pagoda.errors import ConfigError, nearest
 
 TABLE = Path(__file__).parent / "devices.json"
 THIS_MACHINE = "cpu"
-_ASKED = re.compile(r"^(?:(\d+)\s*[xX]\s*)?([\w.+-]+)$")
+_ASKED = re.compile(r"^(?:(\d+)\s*[xX]\s*)?([A-Za-z][\w.+-]*)$")
 _GB = 10**9
 _Kind = TypeVar("_Kind")
 

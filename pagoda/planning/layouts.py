@@ -18,13 +18,13 @@ from pagoda.planning.costs import Parallel, StepCost
 from pagoda.planning.devices import Device, Overheads
 from pagoda.planning.formats import FORMATS, WeightFormat
 from pagoda.planning.shapes import ModelShape, shape_of
-from pagoda.planning.steady import Expected, Usage, expected
+from pagoda.planning.steady import Expected, RequestMix, expected
 
 MAX_RANKS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class LatencyTarget:
     """What users are promised; None promises nothing. Milliseconds, and output tokens a second of all replicas."""
 
     ttft_ms: float | None = None
@@ -157,8 +157,8 @@ def step_bytes(shape: ModelShape, parallel: Parallel, limits: StepLimits) -> int
 def layouts(
     config: ModelConfig,
     fleet: Fleet,
-    usage: Usage,
-    target: Target,
+    usage: RequestMix,
+    target: LatencyTarget,
     *,
     formats: Sequence[WeightFormat],
     choices: Sequence[Parallel],
@@ -222,8 +222,8 @@ def _rounded(num_tokens: int, block_size: int) -> int:
 def _most_within(
     cost: StepCost,
     overheads: Overheads,
-    usage: Usage,
-    target: Target,
+    usage: RequestMix,
+    target: LatencyTarget,
     memory: DeviceMemory,
     limits: StepLimits,
     most: int,

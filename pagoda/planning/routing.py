@@ -21,7 +21,7 @@ class ReplicaState(NamedTuple):
 
     cached_tokens: of this request's prompt, that its cache holds from the start
     queued_tokens: of prompts that it has still to compute; num_requests: that are under way on it
-    load: work that was ever sent to it, in seconds
+    load: work that was ever sent to it, in seconds of computing prompts
     """
 
     cached_tokens: int

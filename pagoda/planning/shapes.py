@@ -1,8 +1,8 @@
 """What of a model a step's time and a device's memory depend on: sizes, counted from `config.json` and a format.
 
 Beside the token's path, between `models/config` and `costs`. A step reads every matrix of the layers once, of a mixture
-of experts those that any of its tokens goes through, and the head; it reads only single rows of the embedding. Attention
-is counted as if every layer saw everything: of windows that slide it is an upper bound. Imports no torch.
+of experts those that any of its tokens goes through, and the head; it reads only single rows of the embedding.
+Attention is counted as if every layer saw everything: of windows that slide it is an upper bound. Imports no torch.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from pagoda.planning.devices import Overheads
 
 
 @dataclass(frozen=True)
-class Usage:
+class RequestMix:
     """Requests of one size, `concurrency` of them under way at any time."""
 
     input_len: int
@@ -35,7 +35,7 @@ class Expected:
 
 
 def expected(
-    cost: StepCost, overheads: Overheads, usage: Usage, kv_tokens: float, max_num_batched_tokens: int = 8192
+    cost: StepCost, overheads: Overheads, usage: RequestMix, kv_tokens: float, max_num_batched_tokens: int = 8192
 ) -> Expected:
     """kv_tokens: that the KV cache holds; at least one request's."""
     held = max(kv_tokens / (usage.input_len + 0.5 * usage.output_len), 1.0)
@@ -48,7 +48,9 @@ def expected(
     beside_s = chunks * (cost.seconds(StepLoad(*map(sum, zip(decode, prompt, strict=True)))) - decode_s)
     beside_s *= overheads.mixing
     tpot_s = decode_s + (running - 1) * beside_s / usage.output_len
-    ttft_s = overheads.request + alone_s + (1 - 1 / running) * decode_s / 2 + overheads.crowding * (running - 1) * beside_s
+    ttft_s = (
+        overheads.request + alone_s + (1 - 1 / running) * decode_s / 2 + overheads.crowding * (running - 1) * beside_s
+    )
     ttft_s += overheads.request_beside * usage.concurrency
     ttft_s += max(usage.concurrency - running, 0.0) / running * (usage.output_len * tpot_s + alone_s)
     per_request = ttft_s + (usage.output_len - 1) * tpot_s
