@@ -1,4 +1,4 @@
-"""Levenberg and Marquardt's least squares, with weights that let outliers count less; for the scripts that fit constants.
+"""Levenberg and Marquardt's least squares, with weights that let outliers count less; for scripts that fit constants.
 
 (Levenberg 1944; Marquardt 1963; soft L1 as in Triggs et al. 2000, "Bundle Adjustment".) Needs nothing but numpy.
 """

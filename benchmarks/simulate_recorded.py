@@ -1,9 +1,9 @@
 """The simulator against vLLM's recorded times of single requests, on an RTX 4090 and on RTX PRO 6000s.
 
-The records are those of github.com/casys-kaist/LLMServingSim (MIT; bench/examples/*/*/vllm/requests.jsonl), 300 requests
-of ShareGPT's lengths at 10 a second in each of four configurations; they are not part of this repository. Four constants
-of the cost model are calibrated: what the first quarter of the requests saw (those that arrived first) is all that
-the calibration knows; then all 300 are simulated and compared. Run from the repository root:
+The records are those of github.com/casys-kaist/LLMServingSim (MIT; bench/examples/*/*/vllm/requests.jsonl), 300
+requests of ShareGPT's lengths at 10 a second in each of four configurations; they are not part of this repository. Four
+constants of the cost model are calibrated: what the first quarter of the requests saw (those that arrived first) is all
+that the calibration knows; then all 300 are simulated and compared. Run from the repository root:
 
     python benchmarks/simulate_recorded.py FOLDER    (the folder that holds RTX4090/ and RTXPRO6000/)
 """
@@ -104,7 +104,7 @@ SOON_S = 0.05
 
 
 def run(recorded: Recorded, table: DeviceTable, logarithms: Sequence[float], count: int) -> Simulation:
-    """The first `count` requests, with these constants: shares of bandwidth and peak, seconds of a layer and a request."""
+    """The first `count` requests; constants: shares of bandwidth and peak, seconds of a layer and a sequence."""
     reading, computing, fixed, sequence = (math.exp(value) for value in logarithms)
     plain = table.device(recorded.device)
     share = replace(plain.efficiency, bandwidth=reading, products={"bfloat16": computing})

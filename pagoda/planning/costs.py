@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from pagoda.planning.devices import Device, Overheads
 from pagoda.planning.shapes import ModelShape
@@ -41,6 +41,14 @@ class Parallel:
     @property
     def num_devices(self) -> int:
         return self.tensor_parallel_size * self.pipeline_parallel_size
+
+
+class CostModel(Protocol):
+    """How long steps take. Of a decode step it must be linear in `keys_read`: the simulator adds steps up by that."""
+
+    def seconds(self, load: StepLoad) -> float:
+        """Of one step."""
+        ...
 
 
 class StepCost:

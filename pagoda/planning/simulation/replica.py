@@ -21,7 +21,7 @@ from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
 from pagoda.engine.scheduling.plan import RequestUpdate, SchedulerOutput, StepOutput
 from pagoda.engine.scheduling.request import Request
 from pagoda.engine.scheduling.scheduler import NO_PROPOSALS, Scheduler
-from pagoda.planning.costs import StepCost, StepLoad
+from pagoda.planning.costs import CostModel, StepLoad
 from pagoda.planning.routing import ReplicaState
 from pagoda.planning.simulation.workload import SimulatedRequest
 from pagoda.sampling_params import SamplingParams
@@ -92,7 +92,7 @@ class Replica:
         self,
         scheduler_config: SchedulerConfig,
         cache_config: CacheConfig,
-        cost: StepCost,
+        cost: CostModel,
         times: RequestTimes,
         *,
         async_scheduling: bool = False,

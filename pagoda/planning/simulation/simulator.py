@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
 from pagoda.engine.scheduling.request import Request
 from pagoda.errors import InvalidRequestError
-from pagoda.planning.costs import StepCost, prompt_load
+from pagoda.planning.costs import CostModel, prompt_load
 from pagoda.planning.routing import Arrival, Route
 from pagoda.planning.simulation.replica import MAX_LEAP, Replica, RequestTimes, StepRecord
 from pagoda.planning.simulation.workload import SimulatedRequest
@@ -28,7 +28,7 @@ class Installation:
 
     scheduler_config: SchedulerConfig
     cache_config: CacheConfig
-    cost: StepCost
+    cost: CostModel
     route: Route
     num_replicas: int = 1
     async_scheduling: bool = False
