@@ -120,7 +120,7 @@ def add(engine: LLMEngine, number: int, request: SimulatedRequest) -> None:
 def note(run: Run, plan: SchedulerOutput, now_s: float) -> None:
     for entry in plan.scheduled:
         if entry.samples:
-            number = int(entry.request_id.split("/")[0])
+            number = int(entry.request_id.split("#")[0])
             if number in run.last_s:
                 run.gaps.append(now_s - run.last_s[number])
             run.first_s.setdefault(number, now_s)
@@ -183,9 +183,8 @@ def main() -> None:
             ("TTFT", percentile(mine, percent) * 1e3, percentile(ttft, percent) * 1e3),
             ("ITL", own_gaps.percentiles[percent], percentile(gaps, percent) * 1e3),
         ):
-            print(
-                f"  {name:<5}p{percent}: simulated {one:8.2f} ms, measured {two:8.2f} ms ({100 * (one / two - 1):+.1f} %)"
-            )
+            off = 100 * (one / two - 1)
+            print(f"  {name:<5}p{percent}: simulated {one:8.2f} ms, measured {two:8.2f} ms ({off:+.1f} %)")
 
 
 if __name__ == "__main__":
