@@ -98,7 +98,7 @@ def read(folder: Path) -> list[Recorded]:
 
 NAMES = ("reading", "computing", "fixed", "sequence")
 START = np.log([0.85, 0.5, 3e-5, 3e-5])
-PRIOR_WEIGHT, TTFT_WEIGHT = 0.1, 0.3
+PRIOR_WEIGHT, TTFT_WEIGHT = 0.1, 0.1
 SOON_S = 0.05
 """Times to first tokens differ by less than it count little."""
 
@@ -111,25 +111,28 @@ def run(recorded: Recorded, table: DeviceTable, logarithms: Sequence[float], cou
     device: Device = replace(plain, efficiency=share)
     overheads = Overheads(step=0.0, layer=fixed, sequence=sequence)
     shape: ModelShape = shape_of(ModelConfig.from_dict(dict(CONFIGS[recorded.model])), FORMATS["bfloat16"])
-    limits = StepLimits(recorded.max_num_seqs)
-    if recorded.replicas > 1:
-        # Two ranks of data parallelism hold half of the experts each, and every step passes through both.
-        held = replace(shape, expert_weights=shape.expert_weights, expert_bytes=shape.expert_bytes / recorded.replicas)
-    else:
-        held = shape
-    memory = device_memory(held, recorded.parallel, device, limits)
+    ranks, parallel = recorded.replicas, recorded.parallel
+    if ranks > 1:
+        # Ranks of data parallelism that share experts step together: as one engine, each with all other weights.
+        parallel = Parallel(ranks)
+        shape = replace(shape, layer_bytes=shape.layer_bytes * ranks, head_bytes=shape.head_bytes * ranks)
+    limits = StepLimits(recorded.max_num_seqs * ranks, 2048 * ranks)
+    memory = device_memory(shape, parallel, device, limits)
     assert memory is not None, f"{recorded.model} does not fit onto {recorded.device}"
     installation = Installation(
-        scheduler_config=SchedulerConfig(max_model_len=32768, max_num_seqs=recorded.max_num_seqs),
+        scheduler_config=SchedulerConfig(
+            max_model_len=32768,
+            max_num_seqs=limits.max_num_seqs,
+            max_num_batched_tokens=limits.max_num_batched_tokens,
+        ),
         cache_config=CacheConfig(
             num_blocks=recorded.num_blocks or memory.kv_tokens // 16,
             block_size=16,
             enable_prefix_caching=False,
             watermark=0.0,
         ),
-        cost=StepCost(device, held, recorded.parallel, overheads),
+        cost=StepCost(device, shape, parallel, overheads),
         route=round_robin,
-        num_replicas=recorded.replicas,
         async_scheduling=True,
     )
     return simulate(recorded.requests[:count], installation)
