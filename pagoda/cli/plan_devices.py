@@ -153,7 +153,7 @@ def fleet_of(devices: str, tables: Sequence[Path], program: str, terminal: Termi
             raise ConfigError(f"{devices!r}: this machine is one device; give {THIS_MACHINE}")
         from pagoda.planning.machine import measured_machine
 
-        terminal.note("measuring this machine: some seconds")
+        terminal.note(terminal.say.plan_measuring)
         device, overheads = measured_machine()
         return Fleet(device, 1, overheads)
     table = DeviceTable.load(*tables)
