@@ -81,7 +81,7 @@ def plan(
     wish = device_wish(devices)
     budget_bytes = _budget_bytes(memory)
     given_dtype = None if dtype is None else EngineArgs(dtype=dtype).dtype
-    checkpoint = opened(resolve_config(model or BUILTIN_MODEL, revision=revision))
+    checkpoint = opened(resolve_config(EngineArgs(model=model).model or BUILTIN_MODEL, revision=revision))
     config = load_config(checkpoint)
     dtypes = (
         ["float32", "bfloat16"] if given_dtype is None else [config.dtype if given_dtype == "auto" else given_dtype]

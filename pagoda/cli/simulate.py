@@ -19,7 +19,7 @@ from pagoda.cli.console.options import AsJson, Settings, option, with_options
 from pagoda.cli.console.terminal import Terminal
 from pagoda.cli.plan import load_config
 from pagoda.cli.plan_devices import DEFAULT_PROGRAM, fleet_of
-from pagoda.engine.args import BUILTIN_MODEL, BUILTIN_NAMES
+from pagoda.engine.args import BUILTIN_MODEL, BUILTIN_NAMES, EngineArgs
 from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
 from pagoda.errors import ConfigError, InsufficientMemoryError, MissingExtraError
 from pagoda.loadtest.metrics import PERCENTS, parse_goodput
@@ -167,7 +167,8 @@ def simulate_command(
         raise ConfigError("devices is missing: say which, such as --devices 8xH100-80GB")
     wanted = SimulatedLayout(**{**layout, "device_table": tuple(layout.get("device_table", ()))})
     targets = parse_goodput(report.get("goodput", ()))
-    config = load_config(opened(resolve_config(model or BUILTIN_MODEL, revision=revision)))
+    name = EngineArgs(model=model).model or BUILTIN_MODEL
+    config = load_config(opened(resolve_config(name, revision=revision)))
     terminal: Terminal = ctx.obj
     installation = installation_of(config, wanted, terminal)
     requests = SimulatedLoad(**load).requests()
