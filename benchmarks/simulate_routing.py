@@ -45,6 +45,8 @@ def main() -> None:
     parser.add_argument("--kv-tokens", type=int)
     parser.add_argument("--speed", type=float, default=1.0)
     parser.add_argument("--imbalance", type=float, default=AffinityConfig.imbalance)
+    parser.add_argument("--queue-weight", type=float, default=AffinityConfig.queue_weight)
+    parser.add_argument("--policy", choices=POLICIES, action="append", help="only these")
     args = parser.parse_args()
     table, parallel = DeviceTable.load(), Parallel(args.ranks)
     device, shape = table.device(args.device), shape_of(ModelConfig.from_dict(dict(LLAMA_70B)), FORMATS["bfloat16"])
@@ -52,12 +54,12 @@ def main() -> None:
     assert memory is not None, "70B in bf16 does not fit there"
     cost = StepCost(device, shape, parallel, table.program("vllm"))
     affinity = AffinityConfig(cost.seconds(prompt_load(8192)) / 8192, cost.seconds(decode_load(1, 8192)) / 20)
-    affinity = replace(affinity, imbalance=args.imbalance)
+    affinity = replace(affinity, imbalance=args.imbalance, queue_weight=args.queue_weight)
     requests = read_trace(args.trace, num_requests=args.num_requests, speed=args.speed)
     kv_tokens, ideal = args.kv_tokens or memory.kv_tokens, ideal_hit_rate(requests, BLOCK_SIZE)
     print(f"{len(requests):,} requests; one endless cache has {100 * ideal:.1f} % of the prompts' tokens")
     print(f"{NUM_REPLICAS} replicas of {args.ranks} x {device.name}, each a cache of {kv_tokens:,} tokens")
-    for name in POLICIES:
+    for name in args.policy or POLICIES:
         began = time.process_time()
         found = simulate(
             requests,

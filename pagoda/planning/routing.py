@@ -44,11 +44,14 @@ class AffinityConfig:
 
     token_s: seconds that a token of a prompt takes; decode_s: that a request under way delays another's first token
     imbalance: most work of one replica over the mean of all, as a share; a replica beyond it gets nothing
+    queue_weight: of what waits at a replica, against what is cached there: below 1 keeps what is alike together, which
+        later requests gain from
     """
 
     token_s: float
     decode_s: float
     imbalance: float = 1.2
+    queue_weight: float = 0.2
 
     def __post_init__(self) -> None:
         if self.imbalance < 1:
@@ -92,9 +95,9 @@ def prefix_affinity(config: AffinityConfig) -> Route:
 
         def seconds(place: int) -> tuple[float, float, int]:
             state = replicas[place]
-            computed = arrival.num_prompt_tokens - state.cached_tokens + state.queued_tokens
-            wait = config.token_s * computed + config.decode_s * state.num_requests
-            return wait, state.load, (place - arrival.number) % count
+            own_s = config.token_s * (arrival.num_prompt_tokens - state.cached_tokens)
+            queue_s = config.token_s * state.queued_tokens + config.decode_s * state.num_requests
+            return own_s + config.queue_weight * queue_s, state.load, (place - arrival.number) % count
 
         return min(allowed, key=seconds)
 

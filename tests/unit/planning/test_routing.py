@@ -15,7 +15,7 @@ from pagoda.planning.routing import (
     round_robin,
 )
 
-AFFINITY = AffinityConfig(token_s=1e-4, decode_s=1e-3, imbalance=1.2)
+AFFINITY = AffinityConfig(token_s=1e-4, decode_s=1e-3, imbalance=1.2, queue_weight=1.0)
 IDLE = ReplicaState(0, 0, 0, 10.0)
 
 
