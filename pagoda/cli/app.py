@@ -35,6 +35,7 @@ from pagoda.cli.quantize import quantize
 from pagoda.cli.rag.commands import rag
 from pagoda.cli.serve import serve
 from pagoda.cli.shelf import list_models, pull, rm, show
+from pagoda.cli.simulate import simulate_command
 from pagoda.cli.train import train
 from pagoda.errors import CheckpointError, ConfigError, InvalidRequestError, PagodaError
 from pagoda.installation import program
@@ -71,6 +72,7 @@ bench.command(short_help="Hold a model's steps against what this machine can.")(
 bench.command(name="serve", short_help="Measure a running server under load.")(bench_serve)
 app.add_typer(bench, name="bench", short_help="Measure throughput, latency, or a server under load.")
 app.command(short_help="Say what a model needs and how much fits.")(plan)
+app.command(name="simulate", short_help="Say what a load would see of a layout.")(simulate_command)
 app.command(short_help="Write a model in fewer bits, and say what that cost.")(quantize)
 app.add_typer(rag, name="rag", short_help="Ask a folder of documents; answers name their sources.")
 app.add_typer(graph, name="graph", short_help="Load tables of your own into a graph.")

@@ -13,9 +13,10 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from pagoda.cli.console.options import AsJson
+from pagoda.cli.console.options import AsJson, Settings, with_options
 from pagoda.cli.console.terminal import Terminal
-from pagoda.engine.args import BUILTIN_MODEL, EngineArgs
+from pagoda.cli.plan_devices import DEVICE_OPTIONS, device_wish, plan_devices, show, size_text
+from pagoda.engine.args import BUILTIN_MODEL, BUILTIN_NAMES, EngineArgs
 from pagoda.engine.execution.memory_plan import DTYPE_BYTES, GIB, CacheWish, plan_memory
 from pagoda.errors import ConfigError, InsufficientMemoryError
 from pagoda.hardware import available_memory_bytes
@@ -58,6 +59,7 @@ class ModelPlan:
     stored: dict[str, int]
 
 
+@with_options(devices=DEVICE_OPTIONS)
 def plan(
     ctx: typer.Context,
     model: Annotated[
@@ -72,12 +74,15 @@ def plan(
     ] = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.")] = None,
     as_json: AsJson = False,
+    *,
+    devices: Settings,
 ) -> None:
-    """What a model needs, and how many requests of which lengths fit: from config.json alone."""
+    """What a model needs, how many requests of which lengths fit, and how to lay it over devices: from config.json."""
+    wish = device_wish(devices)
     budget_bytes = _budget_bytes(memory)
     given_dtype = None if dtype is None else EngineArgs(dtype=dtype).dtype
-    checkpoint = opened(resolve_config(model or BUILTIN_MODEL, revision=revision))
-    config = _load_config(checkpoint)
+    checkpoint = opened(resolve_config(EngineArgs(model=model).model or BUILTIN_MODEL, revision=revision))
+    config = load_config(checkpoint)
     dtypes = (
         ["float32", "bfloat16"] if given_dtype is None else [config.dtype if given_dtype == "auto" else given_dtype]
     )
@@ -92,16 +97,20 @@ def plan(
         stored=_stored(checkpoint),
     )
     terminal: Terminal = ctx.obj
+    laid = None if wish is None else plan_devices(model or BUILTIN_NAMES[0], config, wish, terminal)
     if as_json:
-        terminal.result(json.dumps(asdict(result), indent=2))
+        told = asdict(result) if laid is None else {**asdict(result), "devices": laid.as_dict()}
+        terminal.result(json.dumps(told, indent=2))
     else:
         origin = "free now" if memory is None else "given"
         terminal.result(
             f"{result.model} ({result.architecture}): {_parameters(result)}, "
             f"context of {result.max_position_embeddings:,} tokens\n{_told(result.stored)}"
-            f"in {_size(budget_bytes)} of memory ({origin}), of which weights and KV cache may take all:\n"
+            f"in {size_text(budget_bytes)} of memory ({origin}), of which weights and KV cache may take all:\n"
         )
         terminal.out.print(_table(result))
+        if laid is not None:
+            show(laid, terminal)
 
 
 def _stored(checkpoint: Path | GGUFFile) -> dict[str, int]:
@@ -116,8 +125,8 @@ def _told(stored: dict[str, int]) -> str:
     """What lies in the file, and that it is more in memory."""
     if not stored:
         return ""
-    types = ", ".join(f"{name} {_size(num_bytes)}" for name, num_bytes in stored.items())
-    return f"{_size(sum(stored.values()))} of weights in the file ({types}), widened while they are loaded\n"
+    types = ", ".join(f"{name} {size_text(num_bytes)}" for name, num_bytes in stored.items())
+    return f"{size_text(sum(stored.values()))} of weights in the file ({types}), widened while they are loaded\n"
 
 
 def _parameters(result: ModelPlan) -> str:
@@ -135,16 +144,17 @@ def _budget_bytes(memory_gib: float | None) -> int:
     return int(memory_gib * GIB)
 
 
-def _load_config(checkpoint: Path | GGUFFile) -> ModelConfig:
+def load_config(checkpoint: Path | GGUFFile) -> ModelConfig:
+    """Of what `resolve_config` found. Raises CheckpointError for what is not read."""
     if isinstance(checkpoint, GGUFFile):
         return load_gguf_config(checkpoint)
     if checkpoint.is_dir():
         EmbedderConfig.from_directory(checkpoint)  # refused by name, where that is how it ends
         return ModelConfig.from_directory(checkpoint)
     # Only this format's reader needs torch.
-    from pagoda.models.checkpoint.loading import load_config
+    from pagoda.models.checkpoint import loading
 
-    return load_config(checkpoint)
+    return loading.load_config(checkpoint)
 
 
 def _lengths(config: ModelConfig, max_model_len: int | None) -> list[int]:
@@ -180,20 +190,9 @@ def _table(result: ModelPlan) -> Table:
     table.add_column("")
     for entry in result.dtypes:
         table.add_column(entry.dtype, justify="right")
-    table.add_row("weights", *(_size(entry.weight_bytes) for entry in result.dtypes))
-    table.add_row("KV cache a token", *(_size(entry.kv_bytes_per_token) for entry in result.dtypes))
+    table.add_row("weights", *(size_text(entry.weight_bytes) for entry in result.dtypes))
+    table.add_row("KV cache a token", *(size_text(entry.kv_bytes_per_token) for entry in result.dtypes))
     for length in result.dtypes[0].num_requests:
         counts = (entry.num_requests[length] for entry in result.dtypes)
         table.add_row(f"requests of {length:,} tokens", *(f"{count:,}" if count else "do not fit" for count in counts))
     return table
-
-
-def _size(num_bytes: int) -> str:
-    """A size that a person can read.
-
-    >>> _size(2560), _size(3 << 30)
-    ('2.5 KiB', '3.00 GiB')
-    """
-    if num_bytes < 1 << 20:
-        return f"{num_bytes / 1024:,.1f} KiB"
-    return f"{num_bytes / (1 << 20):,.1f} MiB" if num_bytes < GIB else f"{num_bytes / GIB:,.2f} GiB"

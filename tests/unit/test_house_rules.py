@@ -31,6 +31,7 @@ ORDER: dict[str, list[list[str]]] = {
     "cli": [["console"], ["bench", "rag", "dialogue"]],
     "conformance": [["checks"]],
     "kernels": [["reference"], ["native"]],
+    "planning": [["simulation"]],
 }
 """Room -> its folders, in steps: a folder imports folders of earlier steps, and files that lie in the room itself."""
 GROUND: dict[str, set[str]] = {
@@ -78,6 +79,7 @@ GROUND: dict[str, set[str]] = {
     "cli": set(),
     "conformance": {"check", "client", "evidence", "shapes", "words", "chinese"},
     "kernels": {"interface", "activations", "block_types", "grouped_codes", "kv_codes"},
+    "planning": {"costs", "routing"},
 }
 """Files of a room that its folders may import, or one folder of it; all others stand above the folders."""
 MAX_FILES, MAX_LINES, MAX_PARAMETERS = 14, 40, 9

@@ -45,6 +45,7 @@ TABLE: dict[str, frozenset[str]] = {
     | {"kernels", "layers", "models", "chat", "engine", "minilm", "nlu", "graph", "rag", "dialogue"},
     "conformance": FOUNDATION,
     "loadtest": FOUNDATION,
+    "planning": FOUNDATION | {"kernels", "layers", "models", "chat", "engine", "loadtest"},
     "train": FOUNDATION | {"kernels", "layers", "models"},
     "llm": FOUNDATION | {"models", "engine"},
 }
@@ -77,6 +78,7 @@ WITHOUT_TORCH = (
     "models.quantise.scheme",
     "models.shelf",
     "chat.openai_types",
+    "planning",
     "cli",
 )
 """Files, and folders with all that is in them."""

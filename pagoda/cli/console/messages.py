@@ -50,6 +50,7 @@ class Messages:
     serve_visible_key: str
     serve_draining: str
     serve_cut: str
+    plan_measuring: str
     train_started: str
     train_resumed: str
     train_step: str
@@ -104,6 +105,7 @@ ENGLISH = Messages(
     serve_visible_key="--api-key can be read by everyone on this machine: PAGODA_API_KEY or --api-key-file cannot",
     serve_draining="shutting down: running requests have {seconds:.0f} s; a second signal stops at once",
     serve_cut="requests that still ran were cut off",
+    plan_measuring="measuring this machine: some seconds",
     train_started="{name}: {parameters:.1f}M parameters, {steps} steps on {device}, into {directory}",
     train_resumed="resuming after step {step}",
     train_step="step {step}/{steps}  loss {loss:.3f}  {rate:,.0f} tokens/s  {eta} left",
@@ -158,6 +160,7 @@ CHINESE = Messages(
     serve_visible_key="本机任何用户都能看到 --api-key 的值：请改用 PAGODA_API_KEY 或 --api-key-file",
     serve_draining="正在关闭：进行中的请求还有 {seconds:.0f} 秒；再次发送信号则立即停止",
     serve_cut="仍在进行的请求已被中断",
+    plan_measuring="正在测量本机：需要几秒",
     train_started="{name}：{parameters:.1f}M 参数，{steps} 步，设备 {device}，写入 {directory}",
     train_resumed="从第 {step} 步之后继续",
     train_step="第 {step}/{steps} 步  损失 {loss:.3f}  {rate:,.0f} tokens/s  剩余 {eta}",

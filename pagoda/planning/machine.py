@@ -1,0 +1,106 @@
+"""This machine as a device, measured in a few seconds: bandwidth, peaks of the kernels, and what a step costs besides.
+
+Beside the token's path, for `pagoda plan --devices cpu`. Bandwidth and peaks are those of `kernels/machine_limits`;
+products with codes are timed on codes. What the engine adds to a step and to each request in it is what the built-in
+model's steps take beyond their bytes and products. Whatever else the machine does meanwhile is measured along.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pagoda.hardware import available_memory_bytes
+from pagoda.planning.costs import Parallel, StepCost, decode_load
+from pagoda.planning.devices import THIS_MACHINE, Device, Efficiency, Overheads
+from pagoda.planning.formats import FORMATS
+from pagoda.planning.shapes import shape_of
+
+if TYPE_CHECKING:
+    import torch
+
+    from pagoda.engine.engine import LLMEngine
+    from pagoda.kernels.interface import Kernels
+
+_ROWS, _SIZE, _PASSES = 256, 1024, 3
+_BATCHES, _STEPS, _DEPTH = (1, 8), 12, 32
+_EFFICIENCY = Efficiency(bandwidth=1.0, products={"bfloat16": 0.9, "float32": 0.9, "codes": 0.9}, kv=0.7, attention=0.4)
+"""Of what was measured: shares that steps of 135M and 1B weights reached on an idle machine (docs/kernels.md)."""
+_NOTHING = Overheads(step=0.0, layer=0.0, sequence=0.0)
+
+
+def measured_machine() -> tuple[Device, Overheads]:
+    """Takes some seconds, and all cores. Memory is what is free now; `usable` is the engine's own default share."""
+    import torch
+
+    from pagoda.engine.args import EngineArgs
+    from pagoda.engine.engine import LLMEngine
+    from pagoda.kernels.machine_limits import ProductPeak, read_bandwidth
+
+    engine = LLMEngine.from_args(EngineArgs(enable_prefix_caching=False, max_num_seqs=8, disable_log_stats=True))
+    kernels = engine.parts.kernels
+    peaks = {name: ProductPeak(getattr(torch, name), kernels).measure() for name in ("float32", "bfloat16")}
+    if kernels.keeps_codes:
+        peaks["codes"] = _codes_peak(kernels)
+    device = Device(
+        name=f"{THIS_MACHINE} ({os.cpu_count()} cores)",
+        memory_bytes=available_memory_bytes(),
+        bandwidth=read_bandwidth(),
+        peaks=peaks,
+        link=1e10,
+        efficiency=_EFFICIENCY,
+        usable=EngineArgs.kv_cache_memory_fraction,
+    )
+    return device, _overheads(device, engine)
+
+
+def _codes_peak(kernels: Kernels) -> float:
+    """Operations a second of products with codes of 4 bits."""
+    import torch
+
+    from pagoda.kernels.grouped_codes import GroupedCodes
+
+    codes = torch.randint(0, 16, (_SIZE, _SIZE), dtype=torch.uint8)
+    scales = torch.full((_SIZE, _SIZE // 64), 0.01)
+    packed = kernels.pack_codes(GroupedCodes(codes, 4, 64, scales, zero=8), torch.bfloat16)
+    x = torch.full((_ROWS, _SIZE), 0.5, dtype=torch.bfloat16)
+    with torch.inference_mode():
+        return 2 * _ROWS * _SIZE * _SIZE / _best_seconds(lambda: kernels.linear(x, packed, None))
+
+
+def _best_seconds(run: Callable[[], torch.Tensor]) -> float:
+    run()
+    seconds = []
+    for _ in range(_PASSES):
+        began = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
+
+
+def _overheads(device: Device, engine: LLMEngine) -> Overheads:
+    """From decode steps of the built-in model with one row and with eight."""
+    config, dtype = engine.parts.config, engine.parts.dtype
+    cost = StepCost(device, shape_of(config, FORMATS[dtype]), Parallel(), _NOTHING)
+    beyond = [_decode_s(engine, rows) - cost.seconds(decode_load(rows, _DEPTH + _STEPS / 2)) for rows in _BATCHES]
+    sequence = max((beyond[1] - beyond[0]) / (_BATCHES[1] - _BATCHES[0]), 0.0)
+    return replace(_NOTHING, step=max(beyond[0] - sequence, 0.0), sequence=sequence)
+
+
+def _decode_s(engine: LLMEngine, rows: int) -> float:
+    """The median step of so many answers behind prompts of _DEPTH tokens."""
+    from pagoda.sampling_params import SamplingParams
+
+    params = SamplingParams(temperature=0.0, max_tokens=_STEPS + 3, ignore_eos=True, detokenize=False)
+    for row in range(rows):
+        engine.add_request(f"row {row}", {"prompt_token_ids": [5 + row] * _DEPTH}, params)
+    seconds = []
+    while engine.has_unfinished_requests():
+        began = time.perf_counter()
+        engine.step()
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds[2:-1])
