@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 import torch
@@ -20,16 +20,26 @@ import torch
 from pagoda.errors import CheckpointError, ConfigError, nearest
 from pagoda.models.checkpoint.saving import write_json
 from pagoda.models.config import ModelConfig
-from pagoda.models.gguf.block_encoding import BLOCK
 from pagoda.models.gguf.container import Checkpoint, GGUFFile
 from pagoda.models.quantise.job import QuantisationJob, QuantisationOutcome, Texts, Told
 from pagoda.models.quantise.layerwise import METHODS, Plan
 from pagoda.models.quantise.plans import Costs, Size, expected, mixed_plan, plan_within, size_of, uniform_plan
-from pagoda.models.quantise.scheme import BITS, GROUP_SIZES, INT8, PRESETS, Scheme
+from pagoda.models.quantise.scheme import (
+    BITS,
+    GGUF_SCHEMES,
+    GROUP_SIZES,
+    INT8,
+    PRESETS,
+    Q4_0,
+    Q4_K,
+    Q6_K,
+    Q8_0,
+    Scheme,
+)
 from pagoda.models.quantise.sensitivity import measure_costs
 from pagoda.models.quantise.streamed import StreamedNetwork
 
-MIXED, GGUF = "mixed", "gguf"
+MIXED, COMPRESSED_TENSORS, GGUF = "mixed", "compressed-tensors", "gguf"
 TARGETS = (*PRESETS, MIXED)
 DEFAULT_TARGET_BITS = 5.2
 _COST_TOKENS = 1024
@@ -54,22 +64,34 @@ class QuantisationRequest:
     """What was asked for. Raises ConfigError for what does not go together.
 
     to: "int8", "int4" or "mixed"; method: "rtn" or "gptq"
-    group_size: of int4, None is a scale a row; symmetric: see Scheme
-    layout: "compressed-tensors" or "gguf", which has symmetric groups of 32 and nothing else
+    group_size: of int4, 64 where nothing is said; symmetric: see Scheme, by default as the layout is read by most
+    layout: "compressed-tensors", or "gguf", whose groups are ggml's
     bounds: of which a mixed plan needs one, and which any other is held to
     """
 
     to: str
     method: str = "gptq"
-    group_size: int | None = 64
-    symmetric: bool = True
-    layout: str = "compressed-tensors"
+    group_size: int | None = None
+    symmetric: bool | None = None
+    layout: str = COMPRESSED_TENSORS
     bounds: Bounds = field(default_factory=Bounds)
 
     def __post_init__(self) -> None:
         for name, given, known in (("to", self.to, TARGETS), ("method", self.method, METHODS)):
             if given not in known:
                 raise ConfigError(f"{name}={given!r} is not known: {nearest(given, known)}")
+        if self.group_size is not None and self.to != "int4":
+            reason = "int8 has a scale a row" if self.to == "int8" else "a mixed plan chooses a group for each matrix"
+            raise ConfigError(f"group_size={self.group_size}, but {reason}: leave it out, or take --to int4")
+        if self.group_size is not None and self.layout == GGUF:
+            raise ConfigError(
+                f"group_size={self.group_size}, but a GGUF file has the groups of its block types (32 inputs of Q4_0 "
+                f"and Q4_K): leave it out, or name a folder"
+            )
+        if self.symmetric is False and self.to == "int8":
+            raise ConfigError("int8 is symmetric always: leave --asymmetric out, or take --to int4 or mixed")
+        if self.symmetric is not None and self.to == MIXED and self.layout == GGUF:
+            raise ConfigError("a mixed GGUF file takes block types as they are: leave --symmetric and --asymmetric out")
 
     @property
     def packs_head(self) -> bool:
@@ -79,14 +101,16 @@ class QuantisationRequest:
     def uniform(self) -> tuple[Scheme, Scheme]:
         """The scheme of every matrix but the head, and that of the head."""
         if self.layout == GGUF:
-            return Scheme(8 if self.to == "int8" else 4, BLOCK, symmetric=True), Scheme(8, BLOCK, symmetric=True)
-        return INT8 if self.to == "int8" else Scheme(4, self.group_size, self.symmetric), INT8
+            if self.to == "int8":
+                return Q8_0, Q8_0
+            return (Q4_0, Q8_0) if self.symmetric else (Q4_K, Q6_K)
+        return INT8 if self.to == "int8" else Scheme(4, self.group_size or 64, self.symmetric is not False), INT8
 
     def candidates(self) -> tuple[Scheme, ...]:
         """What a matrix of a mixed plan may be written in."""
         if self.layout == GGUF:
-            return tuple(Scheme(bits, BLOCK, symmetric=True) for bits in (4, 5, 8))
-        return tuple(Scheme(bits, size, self.symmetric) for bits in BITS for size in GROUP_SIZES)
+            return GGUF_SCHEMES
+        return tuple(Scheme(bits, size, bool(self.symmetric)) for bits in BITS for size in GROUP_SIZES)
 
 
 @dataclass(frozen=True)
@@ -151,7 +175,7 @@ class Quantiser:
 
 
 def _listed(of_matrix: Mapping[Scheme, float]) -> list[list[float | int | bool | None]]:
-    return [[scheme.bits, scheme.group_size, scheme.symmetric, cost] for scheme, cost in of_matrix.items()]
+    return [[*astuple(scheme), cost] for scheme, cost in of_matrix.items()]
 
 
 def _read_costs(file: Path, asked: Mapping[str, object]) -> dict[str, dict[Scheme, float]] | None:
@@ -159,11 +183,8 @@ def _read_costs(file: Path, asked: Mapping[str, object]) -> dict[str, dict[Schem
         kept = json.loads(file.read_text(encoding="utf-8"))
         if kept["asked"] != asked:
             return None
-        return {
-            name: {Scheme(bits, size, symmetric): cost for bits, size, symmetric, cost in entries}
-            for name, entries in kept["costs"].items()
-        }
-    except (OSError, ValueError, KeyError):
+        return {name: {Scheme(*fields): cost for *fields, cost in entries} for name, entries in kept["costs"].items()}
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
