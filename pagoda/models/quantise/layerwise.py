@@ -95,7 +95,8 @@ class InputMoments:
             if name not in self._sums:
                 self._sums[name] = torch.zeros(x.shape[-1], x.shape[-1])
                 self._counts[name] = 0
-            self._sums[name].addmm_(x.T, x)
+            seen = x.detach()
+            self._sums[name].addmm_(seen.T, seen)
             self._counts[name] += len(x)
         self._last = (x, self._first[name])
 

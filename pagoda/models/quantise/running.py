@@ -42,10 +42,8 @@ from pagoda.models.quantise.streamed import StreamedNetwork
 MIXED, COMPRESSED_TENSORS, GGUF = "mixed", "compressed-tensors", "gguf"
 TARGETS = (*PRESETS, MIXED)
 DEFAULT_TARGET_BITS = 5.2
-_COST_TOKENS = 1024
-"""For each matrix so many tokens walk through the network by themselves."""
-
-
+_COST_TOKENS = 4096
+"""Of the calibration, so many tokens tell what matrices cost."""
 _ROUNDS = 3
 _MARGIN = 0.9
 """Of the bound, what is aimed at: the next round would cost as much as the first."""
@@ -162,13 +160,14 @@ class Quantiser:
     def _costs(self, request: QuantisationRequest, told: Told) -> Costs:
         """Measured, or what an earlier run of the same has measured."""
         file = self.folder / "costs.json"
-        length = self.texts.calibration.shape[1]
-        texts = self.texts.calibration[: max(1, _COST_TOKENS // length)]
-        schemes = request.candidates()
-        asked = {"model": self.identity, "schemes": list(map(str, schemes)), "texts": texts.sum(1).tolist()}
+        windows, length = self.texts.calibration.shape
+        texts = self.texts.calibration[:: max(1, windows // max(1, _COST_TOKENS // length))]
+        schemes, method = request.candidates(), request.method
+        told_texts = texts.sum(1).tolist()
+        asked = {"model": self.identity, "method": method, "schemes": list(map(str, schemes)), "texts": told_texts}
         found = _read_costs(file, asked)
         if found is None:
-            found = measure_costs(self.network, texts, schemes, lambda done, total: told("costs", done, total))
+            found = measure_costs(self.network, texts, schemes, lambda done, total: told("costs", done, total), method)
             self.folder.mkdir(parents=True, exist_ok=True)
             write_json(file, {"asked": asked, "costs": {name: _listed(of) for name, of in found.items()}})
         return found

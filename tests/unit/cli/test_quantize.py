@@ -59,7 +59,7 @@ def test_a_mixed_plan_is_held_to_its_bits_and_told_in_words(quantise: Quantise, 
     facts = json.loads((tmp_path / "o" / "quantisation.json").read_text())
     assert 4.8 < facts["bits_per_weight"] <= 5
     assert f"{facts['bits_per_weight']:.2f} bits each on average" in result.stdout
-    assert "what each matrix costs: 6 of 6" in result.stderr
+    assert "what each matrix costs: 12 of 12" in result.stderr
 
 
 @pytest.mark.parametrize(
