@@ -20,7 +20,6 @@ from torch import nn
 
 from pagoda.layers.linear import ParallelLinear
 from pagoda.models.quantise.gptq import Compensation
-from pagoda.models.quantise.layerwise import InputMoments
 from pagoda.models.quantise.plans import HEAD
 from pagoda.models.quantise.scheme import Scheme
 from pagoda.models.quantise.streamed import StreamedNetwork, layer_name, matrices_of, run_layer, weight_of
@@ -47,11 +46,10 @@ def measure_costs(
     gradient, ends = _at_the_end(network, inputs.pop())
     for layer_idx in reversed(range(network.num_layers)):
         with network.layer(layer_idx) as layer:
-            moments, gradients = InputMoments(), _OutputGradients()
-            matrices = matrices_of(layer)
-            with moments.watching(matrices), gradients.watching(matrices):
+            fisher, matrices = _Fisher(), matrices_of(layer)
+            with fisher.watching(matrices):
                 gradient = _backward(network, layer, inputs.pop(), gradient, layer_idx)
-            found = _of_layer(matrices, moments, gradients, schemes, method)
+            found = _of_layer(matrices, fisher, schemes, method)
         costs |= {f"{layer_name(layer_idx)}.{name}": of for name, of in found.items()}
         told(2 * network.num_layers - layer_idx, 2 * network.num_layers)
     costs[HEAD] = _of_ends(network, ends, texts if network.is_tied else None, gradient, schemes)
@@ -104,11 +102,16 @@ def _backward(
     return before
 
 
-class _OutputGradients:
-    """Sums of squared gradients in whatever comes out of some modules while it watches them."""
+class _Fisher:
+    """What gradients in the outputs of some modules say, while it watches them.
+
+    rows: by module `[out]`, the sum over tokens of squared gradients
+    moments: by module `[in, in]`, the sum over tokens of x x^T, each times the squares of its gradients, summed up
+    """
 
     def __init__(self) -> None:
-        self.sums: dict[str, torch.Tensor] = {}
+        self.rows: dict[str, torch.Tensor] = {}
+        self.moments: dict[str, torch.Tensor] = {}
 
     @contextmanager
     def watching(self, modules: Mapping[str, nn.Module]) -> Iterator[None]:
@@ -120,33 +123,35 @@ class _OutputGradients:
             for hook in hooks:
                 hook.remove()
 
-    def _follow(self, name: str, module: nn.Module, arguments: object, output: torch.Tensor) -> None:
-        output.register_hook(partial(self._add, name))
+    def _follow(self, name: str, module: nn.Module, arguments: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        output.register_hook(partial(self._add, name, arguments[0].detach()))
 
-    def _add(self, name: str, gradient: torch.Tensor) -> None:
-        squares = gradient.flatten(0, -2).square().sum(0)
-        self.sums[name] = self.sums[name] + squares if name in self.sums else squares
+    def _add(self, name: str, x: torch.Tensor, gradient: torch.Tensor) -> None:
+        squares = gradient.square()
+        if name not in self.rows:
+            self.rows[name] = torch.zeros(gradient.shape[-1])
+            self.moments[name] = torch.zeros(x.shape[-1], x.shape[-1])
+        self.rows[name] += squares.sum(0)
+        self.moments[name].addmm_((x * squares.sum(-1, keepdim=True)).T, x)
 
 
 @torch.no_grad()
 def _of_layer(
-    matrices: Mapping[str, ParallelLinear],
-    moments: InputMoments,
-    gradients: _OutputGradients,
-    schemes: Sequence[Scheme],
-    method: str,
+    matrices: Mapping[str, ParallelLinear], fisher: _Fisher, schemes: Sequence[Scheme], method: str
 ) -> dict[str, dict[Scheme, float]]:
     """Costs over all tokens, by the name of the matrix in the layer and scheme."""
     costs = {}
-    for names, moment in moments.groups(list(matrices)):
-        left = torch.ones(1) if moment is None else _left_over(moment, method)
-        for name in names:
-            weight = weight_of(matrices[name])
-            rows = gradients.sums.get(name, torch.zeros(len(weight)))  # an expert that no token reached costs nothing
-            costs[name] = {
-                scheme: 0.5 * float(rows @ (step_squares(weight, scheme) * left).sum(-1)) * _VARIANCE
-                for scheme in _fitted(schemes, weight)
-            }
+    for name, module in matrices.items():
+        weight = weight_of(module)
+        found = _fitted(schemes, weight)
+        if name not in fisher.rows:  # an expert that no token reached
+            costs[name] = dict.fromkeys(found, 0.0)
+            continue
+        rows, left = fisher.rows[name], _left_over(fisher.moments[name], method)
+        shares = rows / rows.sum().clamp_min(1e-30)
+        costs[name] = {
+            scheme: 0.5 * float(shares @ (step_squares(weight, scheme) @ left)) * _VARIANCE for scheme in found
+        }
     return costs
 
 

@@ -99,6 +99,21 @@ def test_moments_are_those_of_the_inputs_and_shared_where_these_are(folder: Path
                 assert torch.allclose(moment, seen[name].T @ seen[name] / len(seen[name]), atol=1e-5)
 
 
+def test_what_writes_to_the_stream_weighs_tokens_by_how_large_it_is() -> None:
+    module, x = torch.nn.Linear(4, 3), torch.randn(5, 4)
+    stream = torch.randn(5, 8) * torch.tensor([1.0, 100, 1, 1, 1])[:, None]
+    moments = InputMoments(["o_proj"])
+    with moments.watching({"o_proj": module}):
+        for rows in (slice(0, 2), slice(2, 5)):
+            module(x[rows])
+            moments.behind(stream[rows])
+    ((names, moment),) = moments.groups(["o_proj"])
+    weights = 1 / stream.square().mean(1)
+    assert names == ["o_proj"]
+    assert moment is not None
+    assert torch.allclose(moment, (x * weights[:, None]).T @ x / weights.sum(), atol=1e-6)
+
+
 def test_an_interrupted_job_ends_as_one_that_was_not(llama: Path, tmp_path: Path) -> None:
     plan = uniform_plan(load_config(llama), Scheme(4, 32))
 
