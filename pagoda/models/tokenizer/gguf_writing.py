@@ -2,7 +2,7 @@
 
 Off the token's path, when a folder's model is written as a GGUF file. Such a file holds a vocabulary, its merges or
 scores, and the name of a split that llama.cpp has in its source. Which of the known splits a tokenizer has is found out
-as llama.cpp's converter does it, by what comes of a text; then the metadata are read again, and a tokenizer that does
+by the pieces that it cuts some texts of many kinds into; then the metadata are read again, and a tokenizer that does
 not come back with the same ids for every text tried is refused.
 """
 
@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer as BackendTokenizer
+from tokenizers import pre_tokenizers
+from tokenizers.normalizers import Normalizer
 
 from pagoda.errors import CheckpointError
 from pagoda.models.gguf.metadata import Value
@@ -99,20 +101,24 @@ def _table(spec: dict[str, Any], vocabulary: dict[str, int], vocab_size: int) ->
 
 
 def _name_of_split(backend: BackendTokenizer, ignore_merges: bool, directory: Path) -> str:
-    """The first of the known splits under which the vocabulary makes the same of all texts tried."""
-    wanted = [backend.encode(text, add_special_tokens=False).ids for text in _PROBES]
-    tried = BackendTokenizer.from_str(backend.to_str())
+    """The first of the known splits that cuts all texts tried into the same pieces."""
+    wanted = [_pieces(text, backend.normalizer, backend.pre_tokenizer) for text in _PROBES]
     for name, split in SPLITS.items():
-        if split.ignore_merges != ignore_merges:
-            continue
-        tried.pre_tokenizer, tried.normalizer = split.pre_tokenizer(), split.normalizer()
-        if all(
-            tried.encode(text, add_special_tokens=False).ids == ids for text, ids in zip(_PROBES, wanted, strict=True)
+        normalizer, pre_tokenizer = split.normalizer(), split.pre_tokenizer()
+        if split.ignore_merges == ignore_merges and all(
+            _pieces(text, normalizer, pre_tokenizer) == pieces for text, pieces in zip(_PROBES, wanted, strict=True)
         ):
             return name
     raise CheckpointError(
         f"the tokenizer of {directory} splits texts in a way that has no name in GGUF files: name a folder"
     )
+
+
+def _pieces(text: str, normalizer: Normalizer | None, pre_tokenizer: pre_tokenizers.PreTokenizer | None) -> list[str]:
+    normalized = text if normalizer is None else normalizer.normalize_str(text)
+    if pre_tokenizer is None:
+        return [normalized]
+    return [piece for piece, _ in pre_tokenizer.pre_tokenize_str(normalized)]
 
 
 def _sentencepiece(model: SentencePieceModel, spec: dict[str, Any], vocab_size: int) -> dict[str, Value]:
