@@ -42,7 +42,7 @@ def measure_costs(
     texts: `[n, length]` of token ids; told: layers done, and of how many, each of which is gone through twice
     """
     inputs = list(_forward(network, texts, told))
-    costs = {}
+    costs: dict[str, dict[Scheme, float]] = {}
     gradient, ends = _at_the_end(network, inputs.pop())
     for layer_idx in reversed(range(network.num_layers)):
         with network.layer(layer_idx) as layer:
@@ -140,7 +140,7 @@ def _of_layer(
     matrices: Mapping[str, ParallelLinear], fisher: _Fisher, schemes: Sequence[Scheme], method: str
 ) -> dict[str, dict[Scheme, float]]:
     """Costs over all tokens, by the name of the matrix in the layer and scheme."""
-    costs = {}
+    costs: dict[str, dict[Scheme, float]] = {}
     for name, module in matrices.items():
         weight = weight_of(module)
         found = _fitted(schemes, weight)
@@ -187,7 +187,7 @@ def _of_ends(
     inputs, outputs = ends
     of_embedding = gradient.flatten(0, 1).square() * network.config.embedding_multiplier**2
     with network.end() as (_, matrix):
-        costs = {}
+        costs: dict[Scheme, float] = {}
         for scheme in _fitted(schemes, matrix):
             steps = step_squares(matrix, scheme)
             cost = float(outputs @ (steps @ inputs)) / len(of_embedding)
