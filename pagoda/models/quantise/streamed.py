@@ -97,7 +97,8 @@ class StreamedNetwork:
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Of every tensor of the network, by its name; a tied head is not told twice."""
-        return {name: tuple(parameter.shape) for name, parameter in self._network.named_parameters()}
+        tied = f"{HEAD}.weight" if self.is_tied else ""  # whose parameter is the embedding's until that is filled
+        return {name: tuple(each.shape) for name, each in self._network.named_parameters() if name != tied}
 
     @property
     def matrices(self) -> list[str]:

@@ -2,7 +2,7 @@
 
 Off the token's path, when a folder's model is written as a GGUF file. Such a file holds a vocabulary, its merges or
 scores, and the name of a split that llama.cpp has in its source. Which of the known splits a tokenizer has is found out
-by the pieces that it cuts some texts of many kinds into; then the metadata are read again, and a tokenizer that does
+by what it makes of some texts of many kinds; then the metadata are read again, and a tokenizer that does
 not come back with the same ids for every text tried is refused.
 """
 
@@ -101,13 +101,20 @@ def _table(spec: dict[str, Any], vocabulary: dict[str, int], vocab_size: int) ->
 
 
 def _name_of_split(backend: BackendTokenizer, ignore_merges: bool, directory: Path) -> str:
-    """The first of the known splits that cuts all texts tried into the same pieces."""
-    wanted = [_pieces(text, backend.normalizer, backend.pre_tokenizer) for text in _PROBES]
-    for name, split in SPLITS.items():
-        normalizer, pre_tokenizer = split.normalizer(), split.pre_tokenizer()
-        if split.ignore_merges == ignore_merges and all(
-            _pieces(text, normalizer, pre_tokenizer) == pieces for text, pieces in zip(_PROBES, wanted, strict=True)
-        ):
+    """The first of the known splits that cuts all texts tried into the same pieces, or at least into the same tokens.
+
+    The latter is so where a tokenizer cuts finer than a split: no merge joins what was cut when it was trained.
+    """
+    splits = {name: split for name, split in SPLITS.items() if split.ignore_merges == ignore_merges}
+    pieces = [_pieces(text, backend.normalizer, backend.pre_tokenizer) for text in _PROBES]
+    for name, split in splits.items():
+        if pieces == [_pieces(text, split.normalizer(), split.pre_tokenizer()) for text in _PROBES]:
+            return name
+    ids = [backend.encode(text, add_special_tokens=False).ids for text in _PROBES]
+    tried = BackendTokenizer.from_str(backend.to_str())
+    for name, split in splits.items():
+        tried.normalizer, tried.pre_tokenizer = split.normalizer(), split.pre_tokenizer()
+        if ids == [tried.encode(text, add_special_tokens=False).ids for text in _PROBES]:
             return name
     raise CheckpointError(
         f"the tokenizer of {directory} splits texts in a way that has no name in GGUF files: name a folder"

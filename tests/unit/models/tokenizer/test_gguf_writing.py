@@ -92,17 +92,24 @@ def test_every_token_that_ends_a_text_is_known_again(made: Made, tmp_path: Path)
 
 
 def test_what_no_file_says_is_refused(made: Made, tmp_path: Path) -> None:
-    strange = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex("h"), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False)]
-    )
+    whole = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     for tokenizer, told in (
-        (made(pre_tokenizer=strange), "in a way that has no name in GGUF files"),
+        (made(pre_tokenizer=whole), "in a way that has no name in GGUF files"),
         (Tokenizer(BackendTokenizer(models.WordLevel({"a": 0}))), "neither byte-level BPE nor SentencePiece's"),
     ):
         with pytest.raises(CheckpointError, match=told):
             tokenizer_metadata(tokenizer, tmp_path, 512)
     with pytest.raises(CheckpointError, match="but the embedding 300 rows"):
         tokenizer_metadata(made(), tmp_path, 300)
+
+
+def test_a_finer_split_than_those_with_a_name_is_one_of_them(made: Made, tmp_path: Path) -> None:
+    finer = [pre_tokenizers.Split(Regex(r"\p{Han}"), "isolated"), SPLITS["smollm"].pre_tokenizer()]
+    ours = made(pre_tokenizer=pre_tokenizers.Sequence(finer))
+    metadata = tokenizer_metadata(ours, tmp_path, 512)
+    theirs = _read(metadata, tmp_path)
+    for text in TEXTS:
+        assert theirs.encode(text) == ours.encode(text)
 
 
 def test_a_token_that_swallows_spaces_cannot_be_said(made: Made, tmp_path: Path) -> None:
