@@ -4,8 +4,9 @@
 
 Texts are yours to choose; take some that nobody tuned on. Windows are spread evenly over a file, `--windows` of each
 calibration text and `--measured` of each evaluation text. All schemes are calibrated and measured on the same windows,
-so rows compare. `--work FOLDER` keeps what is done, and an interrupted run goes on there; a row that is finished is
-read from it. Prints a Markdown table.
+so rows compare. `--beside FILE ...` adds rows for GGUF files that another program made of the same model, held against
+it over the same windows; their bits are those of all tensors in the file. `--work FOLDER` keeps what is done, and an
+interrupted run goes on there; a row that is finished is read from it. Prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import argparse
 import json
 import tempfile
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,11 +26,12 @@ import torch
 from pagoda.engine.args import BUILTIN_MODEL
 from pagoda.models.checkpoint.hub import resolve_model
 from pagoda.models.checkpoint.loading import load_config, load_tokenizer
-from pagoda.models.gguf.container import opened
+from pagoda.models.gguf.container import GGUFFile, opened
 from pagoda.models.quantise.job import Texts
 from pagoda.models.quantise.plans import size_of
+from pagoda.models.quantise.quality import Logits, Quality, compare
 from pagoda.models.quantise.running import Bounds, QuantisationRequest, Quantiser
-from pagoda.models.quantise.streamed import StreamedNetwork
+from pagoda.models.quantise.streamed import StreamedNetwork, run_layer
 from pagoda.models.quantise.texts import read_windows
 
 ROWS: dict[str, QuantisationRequest] = {
@@ -57,7 +61,10 @@ def main() -> None:
     names = list(texts.measured)
     print(f"| scheme | bits a weight | {' | '.join(f'{n}: perplexity | change | KL | top-1' for n in names)} | s |")
     print(f"|---|---|{'---|---|---|---|' * len(names)}---|", flush=True)
-    for name in arguments.only or ROWS:
+    source = Measured(network, texts)
+    for path in arguments.beside:
+        print(_row(path.name, source.beside(path, arguments.work / path.name), names), flush=True)
+    for name in ROWS if arguments.only is None else arguments.only:
         folder = arguments.work / name.replace(" ", "-")
         # Rounding learns nothing from a text: it need not walk through the network.
         used = Texts(calibration[:0], texts.measured) if ROWS[name].method == "rtn" else texts
@@ -72,15 +79,62 @@ def _found(quantiser: Quantiser, request: QuantisationRequest, folder: Path) -> 
         return json.loads(kept.read_text())
     began = time.monotonic()
     outcome = quantiser.run(request).outcome
+    bits = size_of(quantiser.network.config, outcome.plan).bits_per_weight
+    return _kept(kept, bits, outcome.quality, time.monotonic() - began)
+
+
+def _kept(path: Path, bits: float, quality: Mapping[str, Quality], seconds: float) -> dict[str, Any]:
     found = {
-        "bits": size_of(quantiser.network.config, outcome.plan).bits_per_weight,
-        "quality": {
-            name: {**asdict(quality), "change": quality.perplexity_change} for name, quality in outcome.quality.items()
-        },
-        "seconds": time.monotonic() - began,
+        "bits": bits,
+        "quality": {name: {**asdict(each), "change": each.perplexity_change} for name, each in quality.items()},
+        "seconds": seconds,
     }
-    kept.write_text(json.dumps(found))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(found))
     return found
+
+
+class Measured:
+    """A source, which walks through its layers once, however many copies of it are held against it."""
+
+    def __init__(self, network: StreamedNetwork, texts: Texts) -> None:
+        self.network, self.texts = network, texts
+        self._hidden: dict[str, torch.Tensor] = {}
+
+    @torch.no_grad()
+    def beside(self, path: Path, folder: Path) -> dict[str, Any]:
+        """The row of a file that another program made."""
+        kept = folder / "row.json"
+        if kept.exists():
+            return json.loads(kept.read_text())
+        began, file = time.monotonic(), GGUFFile.open(path)
+        copy = StreamedNetwork(file, load_config(file))
+        quality = {}
+        for name, windows in self.texts.measured.items():
+            if name not in self._hidden:
+                self._hidden[name] = _through(self.network, windows)
+            hidden = self._hidden[name], _through(copy, windows)
+            with _head(self.network) as ours, _head(copy) as theirs:
+                quality[name] = compare(windows, *hidden, ours, theirs)
+        num_bytes = sum(tensor.num_bytes for tensor in file.tensors.values())
+        bits = 8 * num_bytes / self.network.config.num_parameters
+        return _kept(kept, bits, quality, time.monotonic() - began)
+
+
+@contextmanager
+def _head(network: StreamedNetwork) -> Iterator[Logits]:
+    with network.end() as (norm, matrix):
+        yield lambda hidden: network.scaled(norm(hidden) @ matrix.T)
+
+
+def _through(network: StreamedNetwork, texts: torch.Tensor) -> torch.Tensor:
+    """`texts [n, length]` -> hidden states behind the last layer."""
+    with network.embedding() as embedding:
+        hidden = network.embed(embedding, texts)
+    for layer_idx in range(network.num_layers):
+        with network.layer(layer_idx) as layer:
+            run_layer(network, layer, hidden, layer_idx)
+    return hidden
 
 
 def _row(name: str, found: dict[str, Any], texts: list[str]) -> str:
@@ -105,7 +159,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--measured", type=int, default=16)
     parser.add_argument("--length", type=int, default=512)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--only", nargs="+", choices=[*ROWS])
+    parser.add_argument("--only", nargs="*", choices=[*ROWS])
+    parser.add_argument("--beside", type=Path, nargs="+", default=[])
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "pagoda-quantised")
     return parser.parse_args()
 

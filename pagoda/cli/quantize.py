@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from pagoda.models.config import ModelConfig
     from pagoda.models.quantise.job import Texts, Told
     from pagoda.models.quantise.running import QuantisationRequest, Quantised
+    from pagoda.models.quantise.streamed import StreamedNetwork
 
 _WORK = ".quantising"
 _SECONDS_BETWEEN_LINES = 15.0
@@ -45,11 +47,11 @@ TEXT_OPTIONS = (
 PLAN_OPTIONS = (
     option("to", str, "int8, int4, or mixed: bits chosen for each matrix.", default="int4"),
     option("method", str, "gptq, or rtn: round to nearest.", default="gptq"),
-    option("group_size", int, "Inputs that share a scale in int4: 32, 64, 128.", default=64),
+    option("group_size", int, "Inputs that share a scale in a folder's int4: 32, 64, 128.", default=64),
     option(
         "symmetric",
         bool,
-        "Codes around zero, which is all that transformers loads; otherwise so but for mixed.",
+        "Codes around zero, which is all that transformers loads: of int4 by default, in a GGUF file Q4_0 for Q4_K.",
         "--symmetric/--asymmetric",
     ),
     option("target_bits", float, "Bits a weight at most, on average over all weights; 5.2 for mixed alone."),
@@ -75,26 +77,26 @@ def quantize(
     request = _request(out, plan)
     checkpoint = opened(resolve_model(BUILTIN_MODEL if model == "builtin" else model))
     config, windows = _config_and_texts(checkpoint, **texts)
-    _check_output(out, config, checkpoint)
+    network = StreamedNetwork(checkpoint, config)
+    save = _output(out, request, network, checkpoint)
     work = out.with_name(f"{out.name}{_WORK}")
     with _progress(terminal) as told:
         try:
-            quantised = Quantiser(StreamedNetwork(checkpoint, config), checkpoint, windows, work).run(request, told)
+            quantised = Quantiser(network, checkpoint, windows, work).run(request, told)
         except KeyboardInterrupt:
             terminal.note(f"what is done is kept in {work}: the same command goes on from there")
             raise
-    facts = _written(quantised, request, checkpoint, config, out)
+    facts = _written(quantised, request, save(quantised))
     shutil.rmtree(work, ignore_errors=True)
     _tell(terminal, facts, out, as_json=as_json)
 
 
 def _request(out: Path, plan: Settings) -> QuantisationRequest:
-    from pagoda.models.quantise.running import GGUF, MIXED, Bounds, QuantisationRequest
+    from pagoda.models.quantise.running import GGUF, Bounds, QuantisationRequest
 
     bounds = Bounds(plan.pop("target_bits", None), plan.pop("max_kl", None))
     layout = {"layout": GGUF} if out.suffix == SUFFIX else {}
-    settings = {"to": "int4", "symmetric": plan.get("to") != MIXED, **plan, **layout}
-    return QuantisationRequest(**settings, bounds=bounds)
+    return QuantisationRequest(**{"to": "int4", **plan, **layout}, bounds=bounds)
 
 
 def _config_and_texts(
@@ -119,38 +121,59 @@ def _config_and_texts(
     return config, texts_of(calibrating, measured, length)
 
 
-def _check_output(out: Path, config: ModelConfig, checkpoint: Checkpoint) -> None:
-    """Before the work begins: what could not be written at its end."""
-    from pagoda.models.checkpoint.quantised_saving import check_writable
-
+def _output(
+    out: Path, request: QuantisationRequest, network: StreamedNetwork, checkpoint: Checkpoint
+) -> Callable[[Quantised], Path]:
+    """What writes the outcome, and tells the folder for its report; what could not be written is told now."""
     if out.exists() and (out.is_file() or any(out.iterdir())):
         raise ConfigError(f"{out} exists already: give a name that does not")
-    if out.suffix != SUFFIX:
-        check_writable(config)
-    elif not isinstance(checkpoint, GGUFFile):
-        raise ConfigError(f"{out} can be written from a GGUF file only, whose tokenizer it keeps: name a folder")
+    if out.suffix == SUFFIX:
+        return _as_gguf(out, network, checkpoint)
+    from pagoda.models.checkpoint.quantised_saving import check_writable, copy_beside, save_compressed_tensors
+
+    check_writable(network.config)
+
+    def save(quantised: Quantised) -> Path:
+        tensors = quantised.job.tensors(packed_head=request.packs_head)
+        save_compressed_tensors(tensors, network.config, out)
+        copy_beside(checkpoint, network.config, out)
+        return out
+
+    return save
 
 
-def _written(
-    quantised: Quantised, request: QuantisationRequest, checkpoint: Checkpoint, config: ModelConfig, out: Path
-) -> dict[str, Any]:
+def _as_gguf(out: Path, network: StreamedNetwork, checkpoint: Checkpoint) -> Callable[[Quantised], Path]:
+    from pagoda.models.checkpoint.gguf_saving import GGUFCopy, GGUFDraft
+    from pagoda.models.checkpoint.loading import load_generation, load_tokenizer
+    from pagoda.models.gguf.block_encoding import type_for
+    from pagoda.models.gguf.generation import metadata_of_sampling
+    from pagoda.models.tokenizer.gguf_writing import tokenizer_metadata
+
+    config = network.config
+    file: GGUFCopy | GGUFDraft
+    if isinstance(checkpoint, GGUFFile):
+        file = GGUFCopy(checkpoint, config, network.matrices)
+    else:
+        generation, folder = load_generation(checkpoint), Path(checkpoint)
+        ends = generation.eos_token_ids or config.eos_token_ids
+        tokens = tokenizer_metadata(load_tokenizer(checkpoint), folder, config.vocab_size, ends)
+        tokens |= metadata_of_sampling(generation.sampling_params())
+        file = GGUFDraft(config, network.shapes, tokens, network.tensor)
+
+    def save(quantised: Quantised) -> Path:
+        types = {name: type_for(*astuple(scheme)) for name, scheme in quantised.job.coded_tensors.items()}
+        out.parent.mkdir(parents=True, exist_ok=True)
+        file.save(types, quantised.job.codes_of, out)
+        report = out.with_name(f"{out.stem}-report")
+        report.mkdir(exist_ok=True)
+        return report
+
+    return save
+
+
+def _written(quantised: Quantised, request: QuantisationRequest, directory: Path) -> dict[str, Any]:
     from pagoda.models.quantise.report import facts_of, write_report
 
-    job, directory = quantised.job, out
-    if isinstance(checkpoint, GGUFFile) and out.suffix == SUFFIX:
-        from pagoda.models.checkpoint.gguf_saving import save_gguf
-        from pagoda.models.gguf.block_encoding import type_for
-
-        types = {name: type_for(each.bits, each.group_size, each.symmetric) for name, each in job.coded_tensors.items()}
-        out.parent.mkdir(parents=True, exist_ok=True)
-        save_gguf(checkpoint, config, types, job.codes_of, out)
-        directory = out.with_name(f"{out.stem}-report")
-        directory.mkdir(exist_ok=True)
-    else:
-        from pagoda.models.checkpoint.quantised_saving import copy_beside, save_compressed_tensors
-
-        save_compressed_tensors(job.tensors(packed_head=request.packs_head), config, out)
-        copy_beside(checkpoint, out)
     facts = facts_of(quantised.outcome, quantised.size, {"to": request.to, "method": request.method})
     write_report(directory, facts)
     return facts

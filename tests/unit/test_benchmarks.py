@@ -8,6 +8,7 @@ import json
 import sys
 import tomllib
 from collections.abc import Callable
+from dataclasses import astuple
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,16 @@ from typing import Any
 import pytest
 import torch
 
+import pagoda
 from pagoda.llm import LLM
+from pagoda.models.checkpoint.gguf_saving import GGUFDraft
+from pagoda.models.checkpoint.loading import load_config, load_tokenizer
+from pagoda.models.gguf.block_encoding import type_for
+from pagoda.models.quantise.job import Texts
+from pagoda.models.quantise.running import GGUF, QuantisationRequest, Quantiser
+from pagoda.models.quantise.streamed import StreamedNetwork
+from pagoda.models.quantise.texts import read_windows
+from pagoda.models.tokenizer.gguf_writing import tokenizer_metadata
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))  # they are scripts, which import what lies beside them
@@ -24,6 +34,7 @@ batching_speedup = importlib.import_module("batching_speedup")
 bookkeeping = importlib.import_module("bookkeeping")
 headline = importlib.import_module("headline")
 headline_report = importlib.import_module("headline_report")
+quantised = importlib.import_module("quantised")
 rag_generated = importlib.import_module("rag_generated")
 static_batching = importlib.import_module("static_batching")
 subject = importlib.import_module("subject")
@@ -375,3 +386,20 @@ def _names_of(file: Path) -> set[str]:
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             found.add(node.id)
     return found
+
+
+def test_a_file_beside_its_source_is_measured_as_the_quantisation_that_made_it_was(tmp_path: Path) -> None:
+    checkpoint = Path(pagoda.__file__).parent / "builtin"
+    network, tokenizer = StreamedNetwork(checkpoint, load_config(checkpoint)), load_tokenizer(checkpoint)
+    windows = read_windows(ROOT / "LICENSE", tokenizer, 2, 64)
+    texts = Texts(windows[:0], {"licence": windows})
+    made = Quantiser(network, checkpoint, texts, tmp_path / "work").run(QuantisationRequest("int8", "rtn", layout=GGUF))
+    types = {name: type_for(*astuple(scheme)) for name, scheme in made.job.coded_tensors.items()}
+    tokens = tokenizer_metadata(tokenizer, checkpoint, network.config.vocab_size)
+    draft = GGUFDraft(network.config, network.shapes, tokens, network.tensor)
+    draft.save(types, made.job.codes_of, tmp_path / "int8.gguf")
+    row = quantised.Measured(network, texts).beside(tmp_path / "int8.gguf", tmp_path / "row")
+    quality = made.outcome.quality["licence"]
+    assert row["quality"]["licence"]["kl"] == pytest.approx(quality.kl, rel=1e-2)
+    assert row["quality"]["licence"]["perplexity"] == pytest.approx(quality.perplexity, rel=1e-5)
+    assert row["bits"] == pytest.approx(made.size.bits_per_weight, rel=0.01)

@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from pagoda.errors import CheckpointError
 from pagoda.kernels.grouped_codes import GroupedCodes, TwoLevel
 from pagoda.models.checkpoint.bit_packing import pack
+from pagoda.models.checkpoint.loading import load_generation, load_tokenizer
 from pagoda.models.checkpoint.reading import INDEX
 from pagoda.models.checkpoint.saving import write_json, write_whole
 from pagoda.models.coded_weights import ALL_FLOATS
@@ -27,6 +28,7 @@ from pagoda.models.config import ModelConfig
 from pagoda.models.families.weight_names import AS_NAMED
 from pagoda.models.gguf.container import Checkpoint
 from pagoda.models.quantization_config import QUANTISED
+from pagoda.models.tokenizer.saving import save_tokenizer
 
 Stored = Iterable[tuple[str, torch.Tensor | GroupedCodes]]
 """Every tensor of a network by its name."""
@@ -66,9 +68,12 @@ def save_compressed_tensors(tensors: Stored, config: ModelConfig, directory: Pat
     write_json(directory / "config.json", {**raw, "quantization_config": quantization})
 
 
-def copy_beside(checkpoint: Checkpoint, directory: Path) -> None:
-    """The tokenizer and the other files of a folder that are no weights. A GGUF file's own are left in it."""
+def copy_beside(checkpoint: Checkpoint, config: ModelConfig, directory: Path) -> None:
+    """The tokenizer and the other files of a folder that are no weights; of a GGUF file the same, written anew."""
     if not isinstance(checkpoint, Path) or not checkpoint.is_dir():
+        save_tokenizer(load_tokenizer(checkpoint), directory)
+        settings = load_generation(checkpoint).to_dict()
+        write_json(directory / "generation_config.json", {"bos_token_id": config.bos_token_id, **settings})
         return
     for pattern in _BESIDE:
         for file in checkpoint.glob(pattern):

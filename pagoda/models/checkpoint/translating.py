@@ -79,6 +79,14 @@ class Translation:
             return rows
         return self._rows_of_pairs(name, rows[:, None], to_halves=False)[:, 0]
 
+    def stored_floats(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
+        """The network's tensor `name` of floats, which is stored by itself, as the checkpoint has it."""
+        turned = self.names.has_neighbouring_pairs and _is_query_or_key(name)
+        stored = self._rows_of_pairs(name, tensor, to_halves=False) if turned else tensor
+        offset = NORM_KINDS[self.config.norm].offset
+        has_gain = self.names.has_whole_gains and offset and name.endswith("norm.weight")
+        return (stored + offset if has_gain else stored).contiguous()
+
     def to_checkpoint(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """All tensors of a network as its family stores them."""
         if self.names.has_neighbouring_pairs:

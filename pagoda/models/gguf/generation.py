@@ -34,3 +34,9 @@ def sampling_of(metadata: Mapping[str, Any]) -> dict[str, Any]:
     if foreign:
         logger.warning("the file asks for samplers that pagoda does not have, and goes without: %s", ", ".join(foreign))
     return {ours: shortest(said[theirs]) for theirs, ours in _READ.items() if theirs in said}
+
+
+def metadata_of_sampling(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The other way round; settings: under the names of SamplingParams. A limit of tokens has no key there."""
+    said = {f"{_PREFIX}{theirs}": settings[ours] for theirs, ours in _READ.items() if ours in settings}
+    return {key: value if isinstance(value, int) else float(value) for key, value in said.items()}

@@ -6,6 +6,7 @@ Under `architectures`. Kinds are those of `layers/rope_scaling`, keys those of l
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -91,10 +92,17 @@ def _by_pair(factors: list[float], theta: float, rotary_dim: int) -> dict[str, A
     return {"rope_type": "frequency_factors", "frequency_factors": factors}
 
 
-def _llama3_factors(theta: float, rotary_dim: int, factor: float) -> np.ndarray:
+def factors_of_pairs(scaling: Mapping[str, Any], theta: float, rotary_dim: int) -> list[float]:
+    """What divides the frequency of each pair under settings of Llama 3's formula, or that say so themselves."""
+    if scaling["rope_type"] == "frequency_factors":
+        return list(scaling["frequency_factors"])
+    return _llama3_factors(theta, rotary_dim, scaling["factor"], scaling).tolist()
+
+
+def _llama3_factors(theta: float, rotary_dim: int, factor: float, settings: Mapping[str, Any] = _LLAMA_3) -> np.ndarray:
     """Of a wavelength that turns often within the trained length 1, of one that does not turn once `factor`."""
     frequencies = theta ** -(np.arange(0, rotary_dim, 2) / rotary_dim)
-    num_turns = _LLAMA_3[_ORIGINAL] * frequencies / (2 * np.pi)
-    low, high = _LLAMA_3["low_freq_factor"], _LLAMA_3["high_freq_factor"]
+    num_turns = settings[_ORIGINAL] * frequencies / (2 * np.pi)
+    low, high = settings["low_freq_factor"], settings["high_freq_factor"]
     kept = np.clip((num_turns - low) / (high - low), 0, 1)
     return np.asarray(1 / (kept + (1 - kept) / factor))

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from pagoda.kernels.grouped_codes import GroupedCodes, TwoLevel
+from pagoda.kernels.grouped_codes import Factors, GroupedCodes, TwoLevel
 from pagoda.models.checkpoint.saving import write_whole
 
 
@@ -23,11 +24,13 @@ def write_codes(path: Path, codes: Mapping[str, GroupedCodes], facts: Mapping[st
     tensors: dict[str, torch.Tensor] = {}
     described = {}
     for name, found in codes.items():
-        assert isinstance(found.scales, torch.Tensor)
         tensors[f"{name}:codes"] = found.codes.contiguous()
-        tensors[f"{name}:scales"] = found.scales.contiguous()
-        if isinstance(found.shifts, TwoLevel):
-            tensors[f"{name}:zeros"] = found.shifts.codes.contiguous()
+        for part, factors in (("scales", found.scales), ("shifts", found.shifts)):
+            if isinstance(factors, TwoLevel):
+                tensors[f"{name}:{part}:codes"] = factors.codes.contiguous()
+                tensors[f"{name}:{part}:steps"] = factors.steps.clone()  # of zero points the scales, which are there
+            elif factors is not None:
+                tensors[f"{name}:{part}"] = factors.contiguous()
         described[name] = {"bits": found.bits, "group_size": found.group_size, "zero": found.zero}
     metadata = {"matrices": json.dumps(described), "facts": json.dumps(dict(facts))}
     write_whole(path, lambda file: save_file(tensors, file, metadata=metadata))
@@ -40,8 +43,13 @@ def read_codes(path: Path) -> tuple[dict[str, GroupedCodes], dict[str, float]]:
         metadata = file.metadata()
         there = set(file.keys())
         for name, described in json.loads(metadata["matrices"]).items():
-            scales = file.get_tensor(f"{name}:scales")
-            zeros = f"{name}:zeros"
-            shifts = TwoLevel(file.get_tensor(zeros), scales) if zeros in there else None
+            scales, shifts = (_factors(file, there, f"{name}:{part}") for part in ("scales", "shifts"))
+            assert scales is not None, "whoever wrote codes wrote their scales"
             codes[name] = GroupedCodes(file.get_tensor(f"{name}:codes"), scales=scales, shifts=shifts, **described)
     return codes, json.loads(metadata["facts"])
+
+
+def _factors(file: Any, there: set[str], name: str) -> Factors | None:
+    if f"{name}:codes" in there:
+        return TwoLevel(file.get_tensor(f"{name}:codes"), file.get_tensor(f"{name}:steps"))
+    return file.get_tensor(name) if name in there else None

@@ -8,7 +8,7 @@ walk over the checkpoint, one layer at a time in memory, quantises the model and
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -57,13 +57,27 @@ class InputMoments:
     """Second moments of whatever goes into some modules while it watches them (GPTQ's paper, section 3.1).
 
     Queries, keys and values have the same inputs, and so have gate and up: one sum serves them all.
+
+    into_stream: modules whose outputs are added to the stream between the layers, by their names. What reads the stream
+        divides it by its size first, so an error counts there in relation to that, and tokens are weighed so: a text's
+        first token, whose stream is a hundred times as large as the others' in many models, else outweighs all of them
     """
 
-    def __init__(self) -> None:
+    def __init__(self, into_stream: Collection[str] = ()) -> None:
         self._sums: dict[str, torch.Tensor] = {}
-        self._counts: dict[str, int] = {}
+        self._counts: dict[str, float] = {}
         self._first: dict[str, str] = {}
         self._last: tuple[torch.Tensor, str] | None = None
+        self._into_stream = into_stream
+        self._waiting: list[tuple[str, torch.Tensor]] = []
+
+    def behind(self, stream: torch.Tensor) -> None:
+        """Tell the stream `[..., hidden_size]` behind the layer that all tokens since the last call went through."""
+        weights = 1 / stream.flatten(0, -2).square().mean(-1).clamp_min(1e-12)
+        for name, x in self._waiting:
+            # Of an expert nobody knows here which tokens reached it.
+            self._sum(name, x, weights if len(x) == len(weights) else torch.ones(len(x)))
+        self._waiting.clear()
 
     @contextmanager
     def watching(self, modules: Mapping[str, nn.Module]) -> Iterator[None]:
@@ -92,12 +106,18 @@ class InputMoments:
             # The very tensor that another module got just before: both get the same ones always.
             self._first[name] = self._last[1] if self._last is not None and self._last[0] is x else name
         if self._first[name] == name:
-            if name not in self._sums:
-                self._sums[name] = torch.zeros(x.shape[-1], x.shape[-1])
-                self._counts[name] = 0
-            self._sums[name].addmm_(x.T, x)
-            self._counts[name] += len(x)
+            if name in self._into_stream:
+                self._waiting.append((name, x))
+            else:
+                self._sum(name, x, None)
         self._last = (x, self._first[name])
+
+    def _sum(self, name: str, x: torch.Tensor, weights: torch.Tensor | None) -> None:
+        if name not in self._sums:
+            self._sums[name] = torch.zeros(x.shape[-1], x.shape[-1])
+            self._counts[name] = 0
+        self._sums[name].addmm_((x if weights is None else x * weights[:, None]).T, x)
+        self._counts[name] += len(x) if weights is None else float(weights.sum())
 
 
 def quantise_layer(network: StreamedNetwork, layer_idx: int, streams: Streams, plan: Plan, method: str) -> LayerOutcome:
@@ -132,10 +152,11 @@ def _moments(
     layer_idx: int,
     matrices: Mapping[str, nn.Module],
 ) -> InputMoments:
-    moments = InputMoments()
+    adds_as_it_is = network.config.norm_placement in ("pre", "parallel")
+    moments = InputMoments([name for name in matrices if adds_as_it_is and name.endswith(("o_proj", "down_proj"))])
     with moments.watching(matrices):
-        for _ in network.through(layer, calibration, layer_idx):
-            pass
+        for _, computed in network.through(layer, calibration, layer_idx):
+            moments.behind(computed)
     return moments
 
 

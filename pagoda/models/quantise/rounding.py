@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import torch
 
 from pagoda.kernels.grouped_codes import GroupedCodes, TwoLevel
-from pagoda.models.quantise.scheme import Scheme
+from pagoda.models.quantise.scheme import SUPER_BLOCK, Scheme
 
 _CUTS = tuple(1 - step * 0.025 for step in range(17))
 """Shares of a group's range that are tried: down to .6."""
+_SMALLEST_HALF = 2.0**-24
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,13 @@ class CodeGrid:
     """The numbers that a matrix may take: `scale * (code - zero)`, code 0 to `highest`.
 
     scales: fp32 `[out, groups]`, each a number that 16 bits hold; zeros: fp32 of the same shape, whole numbers
+    stored: of a k-quant its scales and shifts as they are written, whose values `scales` are, and `scales * zeros`
     """
 
     scheme: Scheme
     scales: torch.Tensor
     zeros: torch.Tensor
+    stored: tuple[TwoLevel, TwoLevel | None] | None = None
 
     def codes(self, weight: torch.Tensor, group: int | slice) -> torch.Tensor:
         """Of `weight [out, n]` in one group, or `[out, groups, n]` in some: the nearest codes, as floats."""
@@ -46,12 +49,13 @@ class CodeGrid:
     def grouped(self, codes: torch.Tensor) -> GroupedCodes:
         """`codes [out, in]` on this grid."""
         scheme, inputs = self.scheme, codes.shape[1]
-        shifts = None if scheme.symmetric else TwoLevel(self.zeros.to(torch.uint8), self.scales)
+        zeros = None if scheme.symmetric else TwoLevel(self.zeros.to(torch.uint8), self.scales)
+        scales, shifts = self.stored or (self.scales, zeros)
         return GroupedCodes(
             codes=codes.to(torch.uint8),
             bits=scheme.bits,
             group_size=scheme.group_size or inputs,
-            scales=self.scales,
+            scales=scales,
             shifts=shifts,
             zero=scheme.middle if scheme.symmetric else 0,
         )
@@ -79,10 +83,8 @@ def find_grid(
     counts = torch.ones(1) if importance is None else _in_groups(importance.float()[None], scheme)
     low, high = groups.amin(-1).clamp_(max=0), groups.amax(-1).clamp_(min=0)  # zero itself is always kept
     best = _cut_grid(low, high, scheme, 1.0)
-    if not search:
-        return best
     least = _error(groups, best, counts)
-    for cut in _CUTS[1:]:
+    for cut in _CUTS[1:] if search else ():
         tried = _cut_grid(low, high, scheme, cut)
         error = _error(groups, tried, counts)
         better = error < least
@@ -90,7 +92,7 @@ def find_grid(
         best = CodeGrid(
             scheme, torch.where(better, tried.scales, best.scales), torch.where(better, tried.zeros, best.zeros)
         )
-    return best
+    return k_quant_grid(groups, best, counts) if scheme.two_level else best
 
 
 def _in_groups(weight: torch.Tensor, scheme: Scheme) -> torch.Tensor:
@@ -99,12 +101,42 @@ def _in_groups(weight: torch.Tensor, scheme: Scheme) -> torch.Tensor:
 
 def _cut_grid(low: torch.Tensor, high: torch.Tensor, scheme: Scheme, cut: float) -> CodeGrid:
     """The grid over `cut` of each group's range."""
+    stored = _above_zero if scheme.two_level else _as_stored  # the scales of a k-quant are rounded together, later
     if scheme.symmetric:
         # Half a step more than the codes above the middle reach: one below it is more than that (8 of 4 bits).
-        scales = _as_stored(torch.maximum(-low, high) * (cut / (scheme.middle - 0.5)))
+        scales = stored(torch.maximum(-low, high) * (cut / (scheme.middle - 0.5)))
         return CodeGrid(scheme, scales, torch.full_like(scales, scheme.middle))
-    scales = _as_stored((high - low) * (cut / scheme.highest))
-    return CodeGrid(scheme, scales, torch.round(-low * cut / scales).clamp_(0, scheme.highest))
+    scales = stored((high - low) * (cut / scheme.highest))
+    zeros = -low * cut / scales
+    return CodeGrid(scheme, scales, (zeros if scheme.two_level else torch.round(zeros)).clamp_(0, scheme.highest))
+
+
+def k_quant_grid(groups: torch.Tensor, grid: CodeGrid, counts: torch.Tensor) -> CodeGrid:
+    """The grid of a k-quant that is nearest to `grid`, its scales and shifts whole numbers of steps for 256 inputs.
+
+    Shifts are chosen anew for the scales that came of it: the mean of what codes leave is what they are to take away.
+    """
+    scheme = grid.scheme
+    per_block = SUPER_BLOCK // (scheme.group_size or SUPER_BLOCK)
+    scales = _in_steps(grid.scales, per_block, 127 if scheme.symmetric else 63, least=1)
+    if scheme.symmetric:
+        return CodeGrid(scheme, scales.values(), grid.zeros, (scales, None))
+    codes = CodeGrid(scheme, scales.values(), grid.scales * grid.zeros / scales.values()).codes(groups, slice(None))
+    wanted = ((codes * scales.values()[:, :, None] - groups) * counts).sum(-1) / counts.expand_as(groups).sum(-1)
+    shifts = _in_steps(wanted.clamp_min(0), per_block, 63, least=0)
+    return CodeGrid(scheme, scales.values(), shifts.values() / scales.values(), (scales, shifts))
+
+
+def _in_steps(values: torch.Tensor, per_block: int, highest: int, *, least: int) -> TwoLevel:
+    """`values [out, groups]`, none below zero, as whole numbers of up to `highest` times a step for each block."""
+    blocks = values.unflatten(1, (-1, per_block))
+    steps = (blocks.amax(-1) / highest).half().float().clamp_min(_SMALLEST_HALF)
+    codes = torch.round(blocks / steps[:, :, None]).clamp_(least, highest)
+    return TwoLevel(codes.flatten(1).to(torch.uint8), steps)
+
+
+def _above_zero(scales: torch.Tensor) -> torch.Tensor:
+    return scales.clamp_min(_SMALLEST_HALF)
 
 
 def _as_stored(scales: torch.Tensor) -> torch.Tensor:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 import torch
@@ -20,22 +20,30 @@ import torch
 from pagoda.errors import CheckpointError, ConfigError, nearest
 from pagoda.models.checkpoint.saving import write_json
 from pagoda.models.config import ModelConfig
-from pagoda.models.gguf.block_encoding import BLOCK
 from pagoda.models.gguf.container import Checkpoint, GGUFFile
 from pagoda.models.quantise.job import QuantisationJob, QuantisationOutcome, Texts, Told
 from pagoda.models.quantise.layerwise import METHODS, Plan
 from pagoda.models.quantise.plans import Costs, Size, expected, mixed_plan, plan_within, size_of, uniform_plan
-from pagoda.models.quantise.scheme import BITS, GROUP_SIZES, INT8, PRESETS, Scheme
+from pagoda.models.quantise.scheme import (
+    BITS,
+    GGUF_SCHEMES,
+    GROUP_SIZES,
+    INT8,
+    PRESETS,
+    Q4_0,
+    Q4_K,
+    Q6_K,
+    Q8_0,
+    Scheme,
+)
 from pagoda.models.quantise.sensitivity import measure_costs
 from pagoda.models.quantise.streamed import StreamedNetwork
 
-MIXED, GGUF = "mixed", "gguf"
+MIXED, COMPRESSED_TENSORS, GGUF = "mixed", "compressed-tensors", "gguf"
 TARGETS = (*PRESETS, MIXED)
 DEFAULT_TARGET_BITS = 5.2
-_COST_TOKENS = 1024
-"""For each matrix so many tokens walk through the network by themselves."""
-
-
+_COST_TOKENS = 4096
+"""Of the calibration, so many tokens tell what matrices cost."""
 _ROUNDS = 3
 _MARGIN = 0.9
 """Of the bound, what is aimed at: the next round would cost as much as the first."""
@@ -54,22 +62,34 @@ class QuantisationRequest:
     """What was asked for. Raises ConfigError for what does not go together.
 
     to: "int8", "int4" or "mixed"; method: "rtn" or "gptq"
-    group_size: of int4, None is a scale a row; symmetric: see Scheme
-    layout: "compressed-tensors" or "gguf", which has symmetric groups of 32 and nothing else
+    group_size: of int4, 64 where nothing is said; symmetric: see Scheme, by default as the layout is read by most
+    layout: "compressed-tensors", or "gguf", whose groups are ggml's
     bounds: of which a mixed plan needs one, and which any other is held to
     """
 
     to: str
     method: str = "gptq"
-    group_size: int | None = 64
-    symmetric: bool = True
-    layout: str = "compressed-tensors"
+    group_size: int | None = None
+    symmetric: bool | None = None
+    layout: str = COMPRESSED_TENSORS
     bounds: Bounds = field(default_factory=Bounds)
 
     def __post_init__(self) -> None:
         for name, given, known in (("to", self.to, TARGETS), ("method", self.method, METHODS)):
             if given not in known:
                 raise ConfigError(f"{name}={given!r} is not known: {nearest(given, known)}")
+        if self.group_size is not None and self.to != "int4":
+            reason = "int8 has a scale a row" if self.to == "int8" else "a mixed plan chooses a group for each matrix"
+            raise ConfigError(f"group_size={self.group_size}, but {reason}: leave it out, or take --to int4")
+        if self.group_size is not None and self.layout == GGUF:
+            raise ConfigError(
+                f"group_size={self.group_size}, but a GGUF file has the groups of its block types (32 inputs of Q4_0 "
+                f"and Q4_K): leave it out, or name a folder"
+            )
+        if self.symmetric is False and self.to == "int8":
+            raise ConfigError("int8 is symmetric always: leave --asymmetric out, or take --to int4 or mixed")
+        if self.symmetric is not None and self.to == MIXED and self.layout == GGUF:
+            raise ConfigError("a mixed GGUF file takes block types as they are: leave --symmetric and --asymmetric out")
 
     @property
     def packs_head(self) -> bool:
@@ -79,14 +99,16 @@ class QuantisationRequest:
     def uniform(self) -> tuple[Scheme, Scheme]:
         """The scheme of every matrix but the head, and that of the head."""
         if self.layout == GGUF:
-            return Scheme(8 if self.to == "int8" else 4, BLOCK, symmetric=True), Scheme(8, BLOCK, symmetric=True)
-        return INT8 if self.to == "int8" else Scheme(4, self.group_size, self.symmetric), INT8
+            if self.to == "int8":
+                return Q8_0, Q8_0
+            return (Q4_0, Q8_0) if self.symmetric else (Q4_K, Q6_K)
+        return INT8 if self.to == "int8" else Scheme(4, self.group_size or 64, self.symmetric is not False), INT8
 
     def candidates(self) -> tuple[Scheme, ...]:
         """What a matrix of a mixed plan may be written in."""
         if self.layout == GGUF:
-            return tuple(Scheme(bits, BLOCK, symmetric=True) for bits in (4, 5, 8))
-        return tuple(Scheme(bits, size, self.symmetric) for bits in BITS for size in GROUP_SIZES)
+            return GGUF_SCHEMES
+        return tuple(Scheme(bits, size, bool(self.symmetric)) for bits in BITS for size in GROUP_SIZES)
 
 
 @dataclass(frozen=True)
@@ -138,20 +160,21 @@ class Quantiser:
     def _costs(self, request: QuantisationRequest, told: Told) -> Costs:
         """Measured, or what an earlier run of the same has measured."""
         file = self.folder / "costs.json"
-        length = self.texts.calibration.shape[1]
-        texts = self.texts.calibration[: max(1, _COST_TOKENS // length)]
-        schemes = request.candidates()
-        asked = {"model": self.identity, "schemes": list(map(str, schemes)), "texts": texts.sum(1).tolist()}
+        windows, length = self.texts.calibration.shape
+        texts = self.texts.calibration[:: max(1, windows // max(1, _COST_TOKENS // length))]
+        schemes, method = request.candidates(), request.method
+        told_texts = texts.sum(1).tolist()
+        asked = {"model": self.identity, "method": method, "schemes": list(map(str, schemes)), "texts": told_texts}
         found = _read_costs(file, asked)
         if found is None:
-            found = measure_costs(self.network, texts, schemes, lambda done, total: told("costs", done, total))
+            found = measure_costs(self.network, texts, schemes, lambda done, total: told("costs", done, total), method)
             self.folder.mkdir(parents=True, exist_ok=True)
             write_json(file, {"asked": asked, "costs": {name: _listed(of) for name, of in found.items()}})
         return found
 
 
 def _listed(of_matrix: Mapping[Scheme, float]) -> list[list[float | int | bool | None]]:
-    return [[scheme.bits, scheme.group_size, scheme.symmetric, cost] for scheme, cost in of_matrix.items()]
+    return [[*astuple(scheme), cost] for scheme, cost in of_matrix.items()]
 
 
 def _read_costs(file: Path, asked: Mapping[str, object]) -> dict[str, dict[Scheme, float]] | None:
@@ -159,11 +182,8 @@ def _read_costs(file: Path, asked: Mapping[str, object]) -> dict[str, dict[Schem
         kept = json.loads(file.read_text(encoding="utf-8"))
         if kept["asked"] != asked:
             return None
-        return {
-            name: {Scheme(bits, size, symmetric): cost for bits, size, symmetric, cost in entries}
-            for name, entries in kept["costs"].items()
-        }
-    except (OSError, ValueError, KeyError):
+        return {name: {Scheme(*fields): cost for *fields, cost in entries} for name, entries in kept["costs"].items()}
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 

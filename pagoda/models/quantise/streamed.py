@@ -94,6 +94,22 @@ class StreamedNetwork:
         for name, tensor in self._source.read([name for name in names if name not in without]):
             yield name, as_floats(tensor).float()
 
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of every tensor of the network, by its name; a tied head is not told twice."""
+        tied = f"{HEAD}.weight" if self.is_tied else ""  # whose parameter is the embedding's until that is filled
+        return {name: tuple(each.shape) for name, each in self._network.named_parameters() if name != tied}
+
+    @property
+    def matrices(self) -> list[str]:
+        """The tensors that are quantised, the head among them, which is the embedding where they are tied."""
+        names = [f"{name}.weight" for name in self.config.named_matrices]
+        return [*names, f"{EMBEDDING if self.is_tied else HEAD}.weight"]
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """One of them, as floats in fp32."""
+        return self._read([name])[name]
+
     def embed(self, embedding: VocabParallelEmbedding, texts: torch.Tensor) -> torch.Tensor:
         """`texts [n, length]` of token ids -> `[n, length, hidden_size]`."""
         assert embedding is self._network.model.embed_tokens

@@ -39,7 +39,7 @@ _PREFIX = "tokenizer.ggml."
 _TEMPLATE = "tokenizer.chat_template"
 _NO_VOCABULARY = ("none", "no_vocab")
 _INSTEAD = "name the model's own tokenizer in the parameter tokenizer"
-_NAMED = {
+NAMED_KEYS = {
     "bos_token": "bos_token_id",
     "eos_token": "eos_token_id",
     "unk_token": "unknown_token_id",
@@ -164,7 +164,7 @@ class _Vocabulary:
     def ids(self) -> dict[str, int]:
         """The ids that have a part of their own, by their keys' ends."""
         found: dict[str, int] = {}
-        for key in (*_NAMED.values(), "eot_token_id", "eom_token_id"):
+        for key in (*NAMED_KEYS.values(), "eot_token_id", "eom_token_id"):
             token_id = self._get(key, int, _NONE)
             if 0 <= token_id < len(self.tokens):
                 found[key] = token_id
@@ -184,7 +184,7 @@ class _Vocabulary:
     @cached_property
     def special_tokens(self) -> dict[str, str]:
         """{"bos_token": "<s>", ...}, those that the file names."""
-        named = {name: self.tokens[self.ids[key]] for name, key in _NAMED.items() if key in self.ids}
+        named = {name: self.tokens[self.ids[key]] for name, key in NAMED_KEYS.items() if key in self.ids}
         return {name: text for name, text in named.items() if text}
 
     @cached_property

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gguf
 import pytest
 import torch
 from typer.testing import Result
@@ -58,7 +59,7 @@ def test_a_mixed_plan_is_held_to_its_bits_and_told_in_words(quantise: Quantise, 
     facts = json.loads((tmp_path / "o" / "quantisation.json").read_text())
     assert 4.8 < facts["bits_per_weight"] <= 5
     assert f"{facts['bits_per_weight']:.2f} bits each on average" in result.stdout
-    assert "what each matrix costs: 6 of 6" in result.stderr
+    assert "what each matrix costs: 12 of 12" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -67,6 +68,9 @@ def test_a_mixed_plan_is_held_to_its_bits_and_told_in_words(quantise: Quantise, 
         (("--to", "int3", *SMALL), "to='int3' is not known: did you mean"),
         (("--method", "awq", *SMALL), "method='awq' is not known"),
         (("--group-size", 48, *SMALL), "groups of 48"),
+        (("--to", "int8", "--group-size", 64), "group_size=64, but int8 has a scale a row"),
+        (("--to", "mixed", "--group-size", 64, *SMALL), "a mixed plan chooses a group for each matrix"),
+        (("--to", "int8", "--asymmetric"), "int8 is symmetric always"),
         ((), "needs a text: give --calibration FILE, or --method rtn"),
         (("--method", "rtn", "--max-kl", 1), "max_kl is to be measured"),
         (("--calibration", LICENCE, "--length", 4096), "the model's context holds 1024"),
@@ -81,11 +85,55 @@ def test_what_cannot_be_is_refused(arguments: tuple[Any, ...], told: str, quanti
     assert not (tmp_path / "out").exists()
 
 
-def test_what_is_there_is_not_written_over_and_a_gguf_comes_from_a_gguf(quantise: Quantise, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--group-size", 64), "a GGUF file has the groups of its block types"),
+        (("--to", "mixed", "--asymmetric"), "a mixed GGUF file takes block types as they are"),
+    ],
+)
+def test_what_a_gguf_file_cannot_be_is_refused(
+    arguments: tuple[Any, ...], told: str, quantise: Quantise, tmp_path: Path
+) -> None:
+    result = quantise("--out", tmp_path / "out.gguf", *arguments, *SMALL)
+    assert result.exit_code == 2
+    assert told in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "types"),
+    [
+        (("--to", "int4", *SMALL), {"Q4_K", "Q4_0", "Q6_K"}),
+        (("--to", "int4", "--symmetric", *SMALL), {"Q4_0", "Q8_0"}),
+        (("--to", "int8", "--method", "rtn"), {"Q8_0"}),
+    ],
+)
+def test_the_folder_of_a_model_becomes_a_gguf_file_that_says_the_same(
+    arguments: tuple[Any, ...], types: set[str], quantise: Quantise, tmp_path: Path
+) -> None:
+    out = tmp_path / "small.gguf"
+    _facts(quantise("--out", out, *arguments, "--json"))
+    assert (tmp_path / "small-report" / "quantisation.json").is_file()
+    found = {tensor.tensor_type.name for tensor in gguf.GGUFReader(out).tensors}
+    assert found == types | {"F32"}
+    ours, theirs = (
+        LLM(disable_log_stats=True, num_gpu_blocks_override=32),
+        LLM(str(out), disable_log_stats=True, num_gpu_blocks_override=32),
+    )
+    chat = [{"role": "user", "content": "Tell me a story about 12 cats, s'il vous plaît."}]
+    tokenizers = [llm.get_tokenizer() for llm in (ours, theirs)]
+    assert tokenizers[0].encode_chat(chat) == tokenizers[1].encode_chat(chat)
+    params = SamplingParams(temperature=0, max_tokens=1, prompt_logprobs=1)
+    text = "Once upon a time there was a little girl who had a dog"
+    likely = [llm.generate([text], params, use_tqdm=False)[0].prompt_logprobs for llm in (ours, theirs)]
+    means = [sum(next(iter(each.values())).logprob for each in found[1:]) / (len(found) - 1) for found in likely]
+    assert means[0] == pytest.approx(means[1], abs=0.2)
+
+
+def test_what_is_there_is_not_written_over(quantise: Quantise, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").write_text("")
     assert "exists already" in quantise("--out", tmp_path / "out", *SMALL).stderr
-    assert "from a GGUF file only" in quantise("--out", tmp_path / "a.gguf", *SMALL).stderr
 
 
 def test_an_interrupt_says_that_the_work_is_kept(

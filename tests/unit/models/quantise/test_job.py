@@ -24,7 +24,7 @@ from pagoda.models.quantise.plans import (
 from pagoda.models.quantise.quality import Quality, compare
 from pagoda.models.quantise.running import Bounds, QuantisationRequest, checked, searched
 from pagoda.models.quantise.scheme import INT8, Scheme
-from pagoda.models.quantise.sensitivity import REFERENCE, measure_costs
+from pagoda.models.quantise.sensitivity import measure_costs
 from pagoda.models.quantise.streamed import StreamedNetwork, matrices_of, run_layer
 from pagoda.models.quantise.texts import read_windows
 from tiny_models import VOCAB_SIZE, Case, load, logits
@@ -97,6 +97,21 @@ def test_moments_are_those_of_the_inputs_and_shared_where_these_are(folder: Path
         for name in names:
             if moment is not None:
                 assert torch.allclose(moment, seen[name].T @ seen[name] / len(seen[name]), atol=1e-5)
+
+
+def test_what_writes_to_the_stream_weighs_tokens_by_how_large_it_is() -> None:
+    module, x = torch.nn.Linear(4, 3), torch.randn(5, 4)
+    stream = torch.randn(5, 8) * torch.tensor([1.0, 100, 1, 1, 1])[:, None]
+    moments = InputMoments(["o_proj"])
+    with moments.watching({"o_proj": module}):
+        for rows in (slice(0, 2), slice(2, 5)):
+            module(x[rows])
+            moments.behind(stream[rows])
+    ((names, moment),) = moments.groups(["o_proj"])
+    weights = 1 / stream.square().mean(1)
+    assert names == ["o_proj"]
+    assert moment is not None
+    assert torch.allclose(moment, (x * weights[:, None]).T @ x / weights.sum(), atol=1e-6)
 
 
 def test_an_interrupted_job_ends_as_one_that_was_not(llama: Path, tmp_path: Path) -> None:
@@ -208,7 +223,7 @@ def test_a_mixed_plan_spends_its_budget_where_it_helps(llama: Path) -> None:
     config = network.config
     told: list[tuple[int, int]] = []
     costs = measure_costs(network, _windows(2), CANDIDATES, lambda done, total: told.append((done, total)))
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert told == [(number, 6) for number in range(1, 7)]  # each layer forward and backward
     assert costs.keys() == matrices_of_config(config).keys()
     assert all(cost >= 0 for of_matrix in costs.values() for cost in of_matrix.values())
     plans = [mixed_plan(config, costs, target_bits=bits) for bits in (5.5, 6.5, 7.5)]
@@ -225,15 +240,34 @@ def test_a_mixed_plan_spends_its_budget_where_it_helps(llama: Path) -> None:
         mixed_plan(config, costs, target_bits=3)
 
 
-def test_what_a_matrix_costs_is_what_rounding_it_alone_does(llama: Path, tmp_path: Path) -> None:
-    network, windows = _network(llama), _windows(2)
-    costs = measure_costs(network, windows, CANDIDATES, lambda done, total: None)
-    for name in ("model.layers.1.mlp.down_proj", HEAD):
-        plan = {name: REFERENCE.fitted(matrices_of_config(network.config)[name][0])}
-        texts = Texts(windows, {"text": windows})
-        kl = QuantisationJob(network, plan, "rtn", texts, tmp_path / name).run("model").quality["text"].kl
-        # The measure leaves out the last token of each window, which predicts nothing that is there.
-        assert costs[name][plan[name]] == pytest.approx(kl, rel=0.2)
+@pytest.mark.parametrize(
+    "name",
+    ["model.layers.0.self_attn.q_proj", "model.layers.1.mlp.down_proj", "model.layers.4.mlp.gate_proj", HEAD],
+)
+def test_what_a_matrix_is_expected_to_cost_is_what_rounding_it_alone_does(name: str, tmp_path: Path) -> None:
+    network, texts = _of_builtin(4)
+    windows = texts.calibration
+    schemes = [Scheme(bits, 64).fitted(matrices_of_config(network.config)[name][0]) for bits in (4, 5)]
+    costs = measure_costs(network, windows, schemes, lambda done, total: None, "rtn")[name]
+    for scheme in schemes:
+        job = QuantisationJob(network, {name: scheme}, "rtn", Texts(windows[:0], {"text": windows}), tmp_path / "work")
+        kl = job.run(str(scheme)).quality["text"].kl
+        assert 0.5 < costs[scheme] / kl < 2
+    assert costs[schemes[0]] == pytest.approx((31 / 15) ** 2 * costs[schemes[1]])
+
+
+def test_compensation_is_expected_to_cost_less_where_inputs_are_alike() -> None:
+    network, texts = _of_builtin(4)
+    by_method = [
+        measure_costs(network, texts.calibration, [Scheme(4, 64)], lambda done, total: None, method)
+        for method in ("rtn", "gptq")
+    ]
+    ratios = {
+        name: next(iter(by_method[1][name].values())) / next(iter(of.values())) for name, of in by_method[0].items()
+    }
+    assert ratios.pop(HEAD) == pytest.approx(1)  # which is rounded in either, being the embedding
+    assert max(ratios.values()) < 1
+    assert min(ratios.values()) < 0.5
 
 
 def _outcome(plan: dict[str, Scheme], kl: float) -> QuantisationOutcome:
