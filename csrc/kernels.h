@@ -38,6 +38,8 @@ private:
 
 // Names of the instruction sets that this build has and this machine runs, the best first.
 std::vector<std::string> instruction_sets();
+// Raises std::invalid_argument for one that is none of them.
+const Ops* ops_named(const std::string& name);
 
 // One step's tiles of query tokens, made once for all layers that see equally far back.
 struct AttentionPlan {
