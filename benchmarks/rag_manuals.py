@@ -9,7 +9,8 @@ The whole path from outside: the manuals of a language are indexed by `pagoda.ra
 `data/manuals` holds what was asked and what the manuals say (README.md there). Right is what shows one of the labelled
 answers, in the text or the quotes below it; wrong is any other answer; the rest was declined. --verbose prints what
 failed in the half `develop`, never in the other. --check only holds the labels against the manuals. --sample draws so
-many questions of each language, with and without an answer as they come.
+many questions of each language, with and without an answer as they come. --data names
+another set: `data/manuals_near` is split by manual, each half of it has a FOLDER and an index of its own.
 """
 
 from __future__ import annotations
@@ -17,22 +18,23 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from machine import provenance
 from manuals.asking import Asked, Asker, Turned, drawn
-from manuals.questions import LANGUAGES, faults, pairs, questions
-from manuals.sources import sources
+from manuals.questions import LANGUAGES, Half, faults, pairs, questions
+from manuals.sources import DATA, sources
 from manuals.table import as_json, failing, tables
 
 
-def check(corpus: Path) -> int:
-    """Print what is wrong with the labels of both halves; how much."""
+def check(corpus: Path, data: Path, halves: Sequence[Half]) -> int:
+    """Print what is wrong with the labels of these halves; how much."""
     found = [
         fault
-        for half in ("develop", "report")
+        for half in halves
         for language in LANGUAGES
-        for fault in faults(questions(half, language), pairs(half, language), corpus)  # type: ignore[arg-type]
+        for fault in faults(questions(half, language, data), pairs(half, language, data), corpus)
     ]
     print("\n".join([*found, f"{len(found)} faults"]))
     return len(found)
@@ -47,8 +49,8 @@ def run(options: argparse.Namespace) -> tuple[list[Asked], list[Turned]]:
         kept = options.kept and options.kept.with_suffix(f".{language}.jsonl")
         asker = Asker(corpus, options.index / language, options.answerer, options.model, kept)
         print(f"{language}: {asker.indexed}", file=sys.stderr)
-        asked += asker.questions(drawn(questions(options.half, language), options.sample, options.seed))
-        turned += asker.pairs(drawn(pairs(options.half, language), options.pairs, options.seed))
+        asked += asker.questions(drawn(questions(options.half, language, options.data), options.sample, options.seed))
+        turned += asker.pairs(drawn(pairs(options.half, language, options.data), options.pairs, options.seed))
         asker.close()
     return asked, turned
 
@@ -57,6 +59,7 @@ def arguments() -> argparse.ArgumentParser:
     """What may be asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True, help="with the corpus, see manuals_corpus.py")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of the set")
     parser.add_argument("--half", choices=["develop", "report"], default="develop")
     parser.add_argument("--language", choices=LANGUAGES)
     parser.add_argument("--index", type=Path, default=Path("pagoda-manuals"), help="kept between runs")
@@ -75,11 +78,13 @@ def arguments() -> argparse.ArgumentParser:
 def main() -> None:
     """Print the tables."""
     options = arguments().parse_args()
-    chosen = [each for each in sources() if options.language in (None, each.language)]
+    found = sources(options.data, options.half)
+    chosen = [each for each in found if options.language in (None, each.language)]
     if any(not (options.folder / "corpus" / each.language / each.name).is_dir() for each in chosen):
         sys.exit(f"{options.folder} lacks manuals: have them with benchmarks/manuals_corpus.py --folder FOLDER")
     if options.check:
-        sys.exit(check(options.folder / "corpus") > 0)
+        halves: list[Half] = [options.half] if any(each.half for each in found) else ["develop", "report"]
+        sys.exit(check(options.folder / "corpus", options.data, halves) > 0)
     asked, turned = run(options)
     if options.verbose and options.half == "develop":
         print("\n".join(failing(asked, turned)), end="\n\n")

@@ -27,6 +27,7 @@ class Question:
 
     file: below the language's folder; lines: where an answer begins, pages of a PDF; polarity: of a yes or no
     asked: address of a person's own question that this one is
+    nearest, lacks: of one without an answer: FILE:LINE of the passage that comes closest, and what is not told there
     """
 
     id: str
@@ -38,6 +39,8 @@ class Question:
     lines: tuple[int, ...] = ()
     polarity: str = ""
     asked: str = ""
+    nearest: str = ""
+    lacks: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,9 @@ def questions(half: Half, language: str, folder: Path = DATA) -> list[Question]:
 
 
 def pairs(half: Half, language: str, folder: Path = DATA) -> list[Pair]:
-    """Pairs made for meaning turned round, of one half and language."""
-    return list(_read(folder / f"{half}.{language}.pairs.jsonl", Pair, language))
+    """Pairs made for meaning turned round, of one half and language; none where the set has no such file."""
+    path = folder / f"{half}.{language}.pairs.jsonl"
+    return list(_read(path, Pair, language)) if path.exists() else []
 
 
 def _read(path: Path, kind: type, language: str) -> Iterator[Any]:

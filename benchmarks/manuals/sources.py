@@ -16,7 +16,10 @@ DATA = Path(__file__).resolve().parents[1] / "data" / "manuals"
 
 @dataclass(frozen=True)
 class Source:
-    """One manual. files: below `base`; url, sha256: of the package that holds them; else repository and commit."""
+    """One manual. files: below `base`; url, sha256: of the package that holds them; else repository and commit.
+
+    half: "develop" or "report" where the set is split by manual; then each half is a corpus of its own
+    """
 
     name: str
     language: str
@@ -28,6 +31,7 @@ class Source:
     sha256: str = ""
     repository: str = ""
     commit: str = ""
+    half: str = ""
 
     def inside(self, file: str) -> str:
         """Path of a file in the package or repository."""
@@ -45,10 +49,11 @@ class Source:
         return str(PurePosixPath(self.name) / path.parent / (f"{name}.txt" if is_roff else name))
 
 
-def sources(folder: Path = DATA) -> list[Source]:
-    """All of them."""
+def sources(folder: Path = DATA, half: str | None = None) -> list[Source]:
+    """All of them, or those of one half and those of both."""
     rows = tomllib.loads((folder / "sources.toml").read_text("utf-8"))["source"]
-    return [Source(**{**row, "files": tuple(row["files"])}) for row in rows]
+    found = [Source(**{**row, "files": tuple(row["files"])}) for row in rows]
+    return [each for each in found if half is None or each.half in ("", half)]
 
 
 def places(found: list[Source]) -> Iterator[tuple[Source, str, str]]:

@@ -37,7 +37,7 @@ class NativeEncoder:
 
     weights: float32, by the names of BERT's checkpoints
     dtype: of the factors of products, float32 or bfloat16; what is added and normalised is float32. With bfloat16 the
-        wide matrices of a layer, two thirds of its products, are multiplied in bytes: what attention looks at stays finer
+        wide matrices of a layer, two thirds of its products, are multiplied in bytes; its attention is not
     """
 
     def __init__(self, weights: Mapping[str, np.ndarray], dtype: torch.dtype) -> None:
@@ -162,4 +162,3 @@ def product_dtype() -> torch.dtype | None:
     from pagoda.kernels.native import library
 
     return torch.bfloat16 if library.instruction_sets()[0] == _MULTIPLIES_BF16 else torch.float32
-

@@ -1,8 +1,9 @@
 """What an encoder's layers ask of the C++ kernels beside products in floats: bytes, attention over whole texts, norms.
 
-Below `minilm`, whose `native_encoder` reads every sentence of every document with it. A row is rounded to whole numbers of
-8 bits with one scale, a matrix with one scale for each output, and their products are summed in whole numbers: a row's
-bits are its own, whatever stands beside it. Everything runs in the thread that calls, which has an object of its own.
+Below `minilm`, whose `native_encoder` reads every sentence of every document with it. A row is rounded to whole numbers
+of 8 bits with one scale, a matrix with one scale for each output, and their products are summed in whole numbers: a
+row's bits are its own, whatever stands beside it. Everything runs in the thread that calls, which has an object of its
+own.
 Papers: Dettmers et al. 2022, "LLM.int8()" (arXiv 2208.07339); Devlin et al. 2018, "BERT" (arXiv 1810.04805).
 """
 
@@ -52,7 +53,7 @@ class EncoderKernels:
         self._library = library.EncoderKernels(instruction_set or library.instruction_sets()[0])
 
     def linear(self, x: torch.Tensor, weight: ByteWeight, dtype: torch.dtype, gelu: bool = False) -> torch.Tensor:
-        """`x [rows, in]`, fp32 or bf16, by the matrix, plus its bias, in GELU where that is asked for: `[rows, out]`."""
+        """`x [rows, in]`, fp32 or bf16, by the matrix, plus its bias; its GELU where asked for: `[rows, out]`."""
         x, out_features = _rows(x, weight.in_features), len(weight.bias)
         y = torch.empty(len(x), out_features, dtype=dtype)
         parts = (weight.data, weight.scales, weight.bias)
@@ -75,7 +76,9 @@ class EncoderKernels:
         """
         width = told.shape[1] // 3
         if len(told) % num_texts or width % (num_heads * _VECTOR):
-            raise ValueError(f"{list(told.shape)} of {num_texts} texts, {num_heads} heads: expected heads of {_VECTOR}s")
+            raise ValueError(
+                f"{list(told.shape)} of {num_texts} texts, {num_heads} heads: expected heads of {_VECTOR}s"
+            )
         told = _rows(told, 3 * width)
         y = told.new_empty(len(told), width)
         sizes = num_texts, len(told) // num_texts, num_heads, width // num_heads

@@ -170,9 +170,7 @@ class EncoderKernels:
         y_dtype: int,
         with_gelu: bool,
     ) -> None: ...
-    def attend(
-        self, told: int, y: int, texts: int, length: int, heads: int, head_dim: int, dtype: int
-    ) -> None: ...
+    def attend(self, told: int, y: int, texts: int, length: int, heads: int, head_dim: int, dtype: int) -> None: ...
     def add_and_normalise(
         self,
         x: int,
