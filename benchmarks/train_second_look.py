@@ -10,7 +10,7 @@ one that `manuals_corpus.py` made, INDEX is kept between runs. `--part 0 --of 2`
 
 `fit` reports each manual by weights that were fitted to the others: of the questions with an answer how many are right
 and wrong, of near-topic ones how many are declined, for several shares of right answers. With --export it fits to all
-and writes `rag/extractive/data/second_look_en.json`. The threshold is `answer` of `en-manual` in `train_showing.py`.
+and writes `rag/extractive/data/second_look_en.json`.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ WORTH = {"written": 0.5}
 STRENGTH = 0.1
 """Inverse of the regularisation: a third and three times as much change little."""
 SHARES = (0.70, 0.75, 0.77, 0.80)
-LOOKED_UP = "looked up"
+LEAST = 0.545
+"""Probability from which on it is answered: where three questions of four are answered right, of manuals left out."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,8 @@ def fit(options: argparse.Namespace) -> None:
     if options.export:
         weights = {name: round(value, 4) for name, value in fitted(some).items()}
         about = "Logistic regression of english/second_look.py, fitted by benchmarks/train_second_look.py."
-        WEIGHTS.write_text(json.dumps({"about": about, "weights": weights}, indent=1) + "\n", encoding="utf-8")
+        told = {"about": about, "least": LEAST, "weights": weights}
+        WEIGHTS.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
         print(f"wrote {WEIGHTS}")
 
 

@@ -236,9 +236,9 @@ class ExtractiveAnswerer:
             examined(question, read, readings, coverage), key=lambda each: (each.is_contrary, -each.probability)
         )
         found[0] = self._read_closely(question, read, found[0], coverage)
-        best, probability = found[0].reading, confidence(question, found[0], hits)
-        thresholds = load_decision().thresholds[found[0].group]
-        least = thresholds.answer if self.settings.min_confidence is None else self.settings.min_confidence
+        best, thresholds = found[0].reading, load_decision().thresholds[found[0].group]
+        probability, usual = confidence(question, found[0], hits)
+        least = usual if self.settings.min_confidence is None else self.settings.min_confidence
         # Of manuals, whether less than the passage is enough has weights of its own.
         sure = found[0].certainty if found[0].group in load_decision().alone else probability
         showing = shown(
@@ -357,19 +357,20 @@ def examined(
     return found
 
 
-def confidence(question: str, best: Examined, hits: Sequence[Hit]) -> float:
-    """That the passage to be shown answers; of English, how the question's words stand in it counts as well.
+def confidence(question: str, best: Examined, hits: Sequence[Hit]) -> tuple[float, float]:
+    """That the passage to be shown answers, and from where on it is; of English, how the question stands in it counts.
 
     Only of the one that is to be shown: alignment costs as much as half of a reading.
     """
+    least = load_decision().thresholds[best.group].answer
     read, chunk = best.reading, hits[best.reading.hit_index].chunk
     if best.group == LOOKED_AT_AGAIN and read.is_read and not best.is_looked_up:
         look = look_at(question, chunk, sentences_of(chunk), best.probability, read.by_margin)
-        return load_second_look().probability(look)
+        return load_second_look().probability(look), load_second_look().least
     if best.group != ALIGNED:
-        return best.probability
+        return best.probability, least
     aligned = load_alignment().log_odds(question, chunk.text, sentences_of(chunk), read.by_margin)
-    return replace(best, signs=replace(best.signs, reader=reader_sign(aligned))).probability
+    return replace(best, signs=replace(best.signs, reader=reader_sign(aligned))).probability, least
 
 
 def skimmed(question: str, coverage: Coverage, index: int) -> SpanReading | None:

@@ -84,9 +84,10 @@ def _near(text: str, sentences: Sequence[tuple[int, int]], shares: Sequence[int]
 
 @dataclass(frozen=True)
 class SecondLook:
-    """weights: of the numbers of `Look` by name, with a bias."""
+    """weights: of the numbers of `Look` by name, with a bias; least: probability from which on it is answered."""
 
     weights: Mapping[str, float]
+    least: float
 
     def probability(self, look: Look) -> float:
         """That the passage, or those shown with it, answers, 0 to 1."""
@@ -99,10 +100,11 @@ def load_second_look(path: Path = WEIGHTS) -> SecondLook:
     """The packaged weights. Raises ConfigError where the file is missing, broken, or of other numbers."""
     wanted = {*(each.name for each in fields(Look)), "bias"}
     try:
-        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["weights"]
-        weights = {name: float(value) for name, value in told.items()}
+        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        weights = {name: float(value) for name, value in told["weights"].items()}
+        least = float(told["least"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path} holds no weights of the second look ({error!r}): reinstall pagoda") from error
     if set(weights) != wanted:
         raise ConfigError(f"{path} holds weights of other numbers than are looked at: reinstall pagoda")
-    return SecondLook(weights)
+    return SecondLook(weights, least)

@@ -54,7 +54,7 @@ def test_the_packaged_weights_believe_what_is_told_more() -> None:
 
 def test_weights_of_other_numbers_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "weights.json"
-    path.write_text(json.dumps({"weights": {"first": 1.0}}), encoding="utf-8")
+    path.write_text(json.dumps({"least": 0.5, "weights": {"first": 1.0}}), encoding="utf-8")
     with pytest.raises(ConfigError, match="other numbers"):
         load_second_look(path)
     path.write_text("{}", encoding="utf-8")
