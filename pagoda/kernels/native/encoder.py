@@ -56,12 +56,14 @@ class EncoderKernels:
         """`x [rows, in]`, fp32 or bf16, by the matrix, plus its bias; its GELU where asked for: `[rows, out]`."""
         x, out_features = _rows(x, weight.in_features), len(weight.bias)
         y = torch.empty(len(x), out_features, dtype=dtype)
-        parts = (weight.data, weight.scales, weight.bias)
         self._library.multiply(
             x.data_ptr(),
-            *x.shape,
+            len(x),
+            weight.in_features,
             dtype_number(x.dtype),
-            *(part.data_ptr() for part in parts),
+            weight.data.data_ptr(),
+            weight.scales.data_ptr(),
+            weight.bias.data_ptr(),
             out_features,
             y.data_ptr(),
             dtype_number(dtype),
@@ -107,7 +109,8 @@ class EncoderKernels:
             weight.data_ptr(),
             bias.data_ptr(),
             address_of(narrow),
-            *x.shape,
+            len(x),
+            x.shape[1],
             eps,
             dtype_number(added.dtype),
         )

@@ -47,4 +47,6 @@ def test_what_asks_for_no_kind_seeks_none() -> None:
 
 def test_a_number_counts_what_stands_behind_it() -> None:
     assert not lacks_count("How many points are probed?", "Probe at 3 different points.")
-    assert lacks_count("How many points are probed?", "Probe for 3 minutes, until the bed has settled. The points are listed.")
+    assert lacks_count(
+        "How many points are probed?", "Probe for 3 minutes, until the bed has settled. The points are listed."
+    )
