@@ -39,12 +39,6 @@ std::vector<const Ops*> available() {
     return found;
 }
 
-const Ops* named(const std::string& name) {
-    for (const Ops* ops : available())
-        if (name == ops->name) return ops;
-    throw std::invalid_argument("no kernels for " + name + " on this machine");
-}
-
 // One panel of a packed weight, four bytes at a time: a float, or a pair of bf16.
 //
 // rows: of `words` whole words and, where the depth is odd, a bf16 more; lanes: rows that are there.
@@ -77,6 +71,12 @@ void* Workspace::of_bytes(int64_t count) {
     return bytes_;
 }
 
+const Ops* ops_named(const std::string& name) {
+    for (const Ops* ops : available())
+        if (name == ops->name) return ops;
+    throw std::invalid_argument("no kernels for " + name + " on this machine");
+}
+
 std::vector<std::string> instruction_sets() {
     std::vector<std::string> names;
     for (const Ops* ops : available()) names.push_back(ops->name);
@@ -84,7 +84,7 @@ std::vector<std::string> instruction_sets() {
 }
 
 Kernels::Kernels(const std::string& instruction_set, int num_threads)
-    : ops_(named(instruction_set)), pool_(num_threads), scratch_(pool_.num_threads()) {}
+    : ops_(ops_named(instruction_set)), pool_(num_threads), scratch_(pool_.num_threads()) {}
 
 // Rows side by side make a unit, as many as are worth a thread.
 template <typename Function>

@@ -38,6 +38,8 @@ private:
 
 // Names of the instruction sets that this build has and this machine runs, the best first.
 std::vector<std::string> instruction_sets();
+// Raises std::invalid_argument for one that is none of them.
+const Ops* ops_named(const std::string& name);
 
 // A partition of one request's keys, and the tiles that see it: `count` places of `AttentionPlan::by_keys` from `first` on.
 struct SharedKeys {

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "decoder.h"
+#include "encoder.h"
 
 namespace nb = nanobind;
 using namespace pagoda;
@@ -205,6 +206,34 @@ NB_MODULE(library, module) {
                 kernels.attend(attention, plan);
             },
             nb::call_guard<nb::gil_scoped_release>());
+    nb::class_<EncoderKernels>(module, "EncoderKernels")
+        .def(nb::init<const std::string&>())
+        .def(
+            "multiply",
+            [](EncoderKernels& kernels, Address x, int64_t rows, int64_t depth, int dtype, Address weight, Address scales,
+               Address bias, int64_t outputs, Address y, int y_dtype, bool with_gelu) {
+                kernels.multiply(at(x), rows, depth, dtype_of(dtype), {at<uint8_t>(weight), at<float>(scales), at<float>(bias),
+                                 outputs, at(y), dtype_of(y_dtype), with_gelu});
+            },
+            nb::call_guard<nb::gil_scoped_release>())
+        .def(
+            "attend",
+            [](EncoderKernels& kernels, Address told, Address y, int64_t texts, int64_t length, int64_t heads,
+               int64_t head_dim, int dtype) {
+                kernels.attend(at(told), at(y), texts, length, heads, head_dim, dtype_of(dtype));
+            },
+            nb::call_guard<nb::gil_scoped_release>())
+        .def(
+            "add_and_normalise",
+            [](EncoderKernels& kernels, Address x, Address added, Address weight, Address bias, Address narrow, int64_t rows,
+               int64_t size, float eps, int dtype) {
+                kernels.add_and_normalise(at<float>(x), at(added), at<float>(weight), at<float>(bias), at<uint16_t>(narrow),
+                                          rows, size, eps, dtype_of(dtype));
+            },
+            nb::call_guard<nb::gil_scoped_release>());
+    module.def("pack_bytes", [](Address weight, int64_t outputs, int64_t depth, Address packed) {
+        pack_bytes(at<int8_t>(weight), outputs, depth, at<uint8_t>(packed));
+    });
     nb::class_<Decoder>(module, "Decoder")
         .def(nb::new_(&made_decoder), nb::keep_alive<1, 2>())
         .def("forward", &forward, nb::call_guard<nb::gil_scoped_release>());

@@ -114,6 +114,34 @@ struct AttentionUnit {
     int64_t item;  // place of its partial result
 };
 
+// Rows as whole numbers of 8 bits, each with one scale: see `encoder.inl`.
+struct ByteRows {
+    const void* x;  // [rows, depth]
+    int64_t rows, depth;
+    DType dtype;
+    int32_t* packed;  // tiles of `byte_rows` rows: [depth / 4][byte_rows] words of four numbers
+    float* scales;    // [rows]
+    int32_t* sums;    // [rows] of the whole numbers
+};
+
+// A matrix that such rows are multiplied by: `x @ (scales * (weight - 128))^T + bias -> y [rows, outputs]`.
+struct ByteMatrix {
+    const uint8_t* weight;  // [outputs / PANEL][depth / 4][PANEL][4]
+    const float *scales, *bias;  // [outputs]
+    int64_t outputs;
+    void* y;
+    DType dtype;     // of y
+    bool with_gelu;  // of what is written
+};
+
+// The queries, keys and values of one text, [length, 3 * heads * head_dim], and what its attention writes.
+struct Text {
+    const void* told;
+    void* y;  // [length, heads * head_dim]
+    int64_t length, heads, head_dim;
+    DType dtype;
+};
+
 struct Ops {
     const char* name;
     int tile_rows;  // rows that one pass over a panel multiplies
@@ -155,6 +183,14 @@ struct Ops {
                    float* scratch);
     // Adds a tile's partitions in the order of the keys, writes the outputs of one KV head, and uses up the partial results.
     void (*combine)(const Attention& attention, const Tile& tile, int64_t kv_head, float* partials, int64_t partial_stride);
+
+    // An encoder's layers; see `encoder.h`.
+    int byte_rows;
+    void (*pack_byte_row)(const ByteRows& rows, int64_t row);  // into its tile
+    void (*multiply_bytes)(const ByteRows& rows, const ByteMatrix& matrix);
+    void (*attend_text)(const Text& text, float* scratch);
+    void (*add_and_normalise)(float* x, const void* added, const float* weight, const float* bias, uint16_t* narrow,
+                              int64_t size, float eps, DType dtype);  // one row
 };
 
 // Null where this build or this machine has none.

@@ -35,12 +35,16 @@ using pagoda::Tile;
 
 #include "../byte_attention.inl"
 
+#include "../encoder.inl"
+
 namespace PAGODA_ISA {
 
 static const pagoda::Ops OPS = {
     PAGODA_ISA_NAME, TILE_ROWS,       tile_bytes,     pack_rows,      multiply_panels,
     CODE_ROWS,       code_tile_bytes, pack_code_row, multiply_codes, rms_norm,
-    silu_and_mul,    rotate,          store_kv,       store_kv_bytes, turn_heads,     attend,   combine,
+    silu_and_mul,    rotate,          store_kv,       store_kv_bytes, turn_heads,
+    attend,          combine,         BYTE_ROWS,      pack_byte_row,  multiply_bytes,
+    attend_text,     add_and_normalise,
 };
 
 }  // namespace PAGODA_ISA

@@ -43,7 +43,7 @@ class Documents:
     """A server's documents as far as the panel sees them.
 
     received: (method, path, body) of each request; said: what a question gets; view: what a document is; collections:
-    names and whether they may be changed
+    names and whether they may be changed; withheld: where it is a list, the routes of questions go there unanswered
     """
 
     def __init__(self) -> None:
@@ -52,6 +52,7 @@ class Documents:
         self.collections = {"default": True}
         self.received: list[tuple[str, str, bytes]] = []
         self.said: dict[str, Any] = ANSWER
+        self.withheld: list[Any] | None = None
 
     def answer(self, route: Any) -> None:
         """What each request gets."""
@@ -65,6 +66,8 @@ class Documents:
             route.fulfill(body=json.dumps({"data": [{"id": "pagoda"}]}), content_type="application/json")
         elif path.startswith("v1/rag/pictures/"):
             route.fulfill(body=PNG, content_type="image/png")
+        elif self.withheld is not None and path.startswith("v1/rag/query"):
+            self.withheld.append(route)
         else:
             route.fulfill(body=json.dumps(self._json(request.method, path)), content_type="application/json")
 
@@ -236,3 +239,21 @@ def test_a_collection_is_chosen_and_one_that_is_not_ones_own_offers_no_changes(p
     expect(page.get_by_role("button", name="Add files…")).to_be_hidden()
     ask(page)
     assert documents.received[-1][1] == "v1/rag/query?collection=%E6%89%8B%E5%86%8C"
+
+
+def test_an_answer_that_comes_after_the_collection_changed_is_not_shown(page: Any, documents: Documents) -> None:
+    documents.collections = {"handbook": True, "contracts": True}
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Documents").click()
+    documents.withheld = []
+    page.get_by_label("Ask the documents…").fill("When does the shop open?")
+    with page.expect_request("**/v1/rag/query*"):
+        page.get_by_role("button", name="Ask", exact=True).click()
+    expect(page.locator("#documents-answer")).not_to_be_empty()
+    page.get_by_label("Collection").select_option("contracts")
+    expect(page.locator("#documents-answer")).to_be_empty()
+    (late,) = documents.withheld
+    with page.expect_response("**/v1/rag/query*"):
+        late.fulfill(body=json.dumps(ANSWER), content_type="application/json")
+    page.evaluate("() => new Promise(done => setTimeout(done))")
+    expect(page.locator("#documents-answer")).to_be_empty()

@@ -153,3 +153,35 @@ class Decoder:
         in_bytes: bool,
         hidden: int,
     ) -> None: ...
+
+class EncoderKernels:
+    def __init__(self, instruction_set: str) -> None: ...
+    def multiply(
+        self,
+        x: int,
+        rows: int,
+        depth: int,
+        dtype: int,
+        weight: int,
+        scales: int,
+        bias: int,
+        outputs: int,
+        y: int,
+        y_dtype: int,
+        with_gelu: bool,
+    ) -> None: ...
+    def attend(self, told: int, y: int, texts: int, length: int, heads: int, head_dim: int, dtype: int) -> None: ...
+    def add_and_normalise(
+        self,
+        x: int,
+        added: int,
+        weight: int,
+        bias: int,
+        narrow: int,
+        rows: int,
+        size: int,
+        eps: float,
+        dtype: int,
+    ) -> None: ...
+
+def pack_bytes(weight: int, outputs: int, depth: int, packed: int) -> None: ...

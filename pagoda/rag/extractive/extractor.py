@@ -15,8 +15,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
 from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.language import Language, language_of, share_of
 from pagoda.rag.content_words import content
@@ -24,6 +22,7 @@ from pagoda.rag.documents.document import Chunk, Hit
 from pagoda.rag.extractive.chinese.features import read_chinese
 from pagoda.rag.extractive.english.alignment import load_alignment
 from pagoda.rag.extractive.english.reader import load_reader
+from pagoda.rag.extractive.english.second_look import load_second_look, look_at
 from pagoda.rag.extractive.ranker import FOLDER, decision_features
 from pagoda.rag.extractive.rankers import load_ranker
 from pagoda.rag.extractive.showing.attributes import lacks_value
@@ -35,6 +34,7 @@ from pagoda.rag.extractive.showing.decision import (
     Signs,
     group_of,
     load_decision,
+    log_odds,
     reader_sign,
     signs_of,
     words_are_likely,
@@ -56,7 +56,8 @@ from pagoda.rag.extractive.spans import sentence_bounds
 NAMES_SHARE = 0.2
 """A text with a smaller share of words of a language has its names in it, but nothing to cut an answer from."""
 ALIGNED: Group = "en-prose"
-"""Where alignment was fitted; elsewhere, in manuals and in Chinese, nothing is known of it."""
+LOOKED_AT_AGAIN: Group = "en-manual"
+"""Where alignment and the second look were fitted; in Chinese nothing is known of them."""
 ENOUGH, TOO_LITTLE = 0.9, 0.05
 """No more passages are shown once one of them answers with this probability, and none that answers with less."""
 
@@ -235,9 +236,9 @@ class ExtractiveAnswerer:
             examined(question, read, readings, coverage), key=lambda each: (each.is_contrary, -each.probability)
         )
         found[0] = self._read_closely(question, read, found[0], coverage)
-        best, probability = found[0].reading, confidence(question, found[0], hits)
-        thresholds = load_decision().thresholds[found[0].group]
-        least = thresholds.answer if self.settings.min_confidence is None else self.settings.min_confidence
+        best, thresholds = found[0].reading, load_decision().thresholds[found[0].group]
+        probability, usual = confidence(question, found[0], hits)
+        least = usual if self.settings.min_confidence is None else self.settings.min_confidence
         # Of manuals, whether less than the passage is enough has weights of its own.
         sure = found[0].certainty if found[0].group in load_decision().alone else probability
         showing = shown(
@@ -321,8 +322,8 @@ class ExtractiveAnswerer:
         scores = ranker.scores(passage)
         best = ranker.best(passage, scores)
         first, last = passage.spans[best]
-        log_odds = _log_odds(ranker.probability(decision_features(passage, scores, ranker.deciding(passage, scores))))
-        return SpanReading(index, "zh", passage.tokens[first].start, passage.tokens[last].end, log_odds)
+        odds = log_odds(ranker.probability(decision_features(passage, scores, ranker.deciding(passage, scores))))
+        return SpanReading(index, "zh", passage.tokens[first].start, passage.tokens[last].end, odds)
 
 
 def examined(
@@ -356,16 +357,20 @@ def examined(
     return found
 
 
-def confidence(question: str, best: Examined, hits: Sequence[Hit]) -> float:
-    """That the passage to be shown answers; of English prose, how the question's words stand in it counts as well.
+def confidence(question: str, best: Examined, hits: Sequence[Hit]) -> tuple[float, float]:
+    """That the passage to be shown answers, and from where on it is; of English, how the question stands in it counts.
 
     Only of the one that is to be shown: alignment costs as much as half of a reading.
     """
-    if best.group != ALIGNED:
-        return best.probability
+    least = load_decision().thresholds[best.group].answer
     read, chunk = best.reading, hits[best.reading.hit_index].chunk
-    log_odds = load_alignment().log_odds(question, chunk.text, sentences_of(chunk), read.by_margin)
-    return replace(best, signs=replace(best.signs, reader=reader_sign(log_odds))).probability
+    if best.group == LOOKED_AT_AGAIN and read.is_read and not best.is_looked_up:
+        look = look_at(question, chunk, sentences_of(chunk), best.probability, read.by_margin)
+        return load_second_look().probability(look), load_second_look().least
+    if best.group != ALIGNED:
+        return best.probability, least
+    aligned = load_alignment().log_odds(question, chunk.text, sentences_of(chunk), read.by_margin)
+    return replace(best, signs=replace(best.signs, reader=reader_sign(aligned))).probability, least
 
 
 def skimmed(question: str, coverage: Coverage, index: int) -> SpanReading | None:
@@ -440,8 +445,3 @@ def _language(question: str, text: str) -> Language:
     asked = language_of(question)
     other: Language = "en" if asked == "zh" else "zh"
     return other if share_of(text, asked) < NAMES_SHARE and share_of(text, other) else asked
-
-
-def _log_odds(probability: float) -> float:
-    least = 1e-12
-    return float(np.log(max(probability, least) / max(1 - probability, least)))

@@ -108,6 +108,12 @@ def reader_sign(log_odds: float) -> float:
     return max(-_MOST, min(_MOST, log_odds))
 
 
+def log_odds(probability: float) -> float:
+    """Of a probability, as far as doubles tell it from 0 and 1."""
+    least = 1e-12
+    return math.log(max(probability, least) / max(1 - probability, least))
+
+
 @dataclass(frozen=True)
 class Thresholds:
     """How likely an answer must be before anything is shown, its sentence stands alone, and its words do."""

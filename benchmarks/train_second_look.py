@@ -1,0 +1,235 @@
+"""Fit the second look at the passage of an English manual that is to be shown, and report it on manuals left out.
+
+    python benchmarks/train_second_look.py read SET --manuals FOLDER --index INDEX --out ROWS [--data QUESTIONS]
+    python benchmarks/train_second_look.py fit --out ROWS [--export]
+
+`read` asks every English question of a set that may be looked at and writes a line for each: what the second look sees
+of the passage that would be shown (`english/second_look.py`), and whether what would be shown is right. SET is a name
+for it; QUESTIONS the folder of its develop.en.jsonl and near.en.jsonl, by default those of `data/manuals`; FOLDER the
+one that `manuals_corpus.py` made, INDEX is kept between runs. `--part 0 --of 2` reads every second question.
+
+`fit` reports each manual by weights that were fitted to the others: of the questions with an answer how many are right
+and wrong, of near-topic ones how many are declined, for several shares of right answers. With --export it fits to all
+and writes `rag/extractive/data/second_look_en.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from manuals.judging import Shown, judged
+from manuals.questions import Question, questions
+from manuals.sources import DATA
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+from pagoda.rag.answer import Citation
+from pagoda.rag.documents.document import Hit
+from pagoda.rag.extractive.english.second_look import WEIGHTS, Look, look_at
+from pagoda.rag.extractive.extractor import (
+    Examined,
+    Extraction,
+    ExtractiveAnswerer,
+    ExtractiveSettings,
+    coverage_of,
+    examined,
+    sentences_of,
+)
+from pagoda.rag.pipeline import RAG
+
+NUM_HITS = 8
+WORTH = {"written": 0.5}
+"""Of the questions without an answer that were written to fit by; what people ask has fewer of them."""
+STRENGTH = 0.1
+"""Inverse of the regularisation: a third and three times as much change little."""
+SHARES = (0.70, 0.75, 0.77, 0.80)
+LEAST = 0.545
+"""Probability from which on it is answered: where three questions of four are answered right, of manuals left out."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One question. kind: answer, near or written; holds: whether what would be shown is right.
+
+    declined: it is declined whatever the second look says; look: None where none is taken, and it is answered
+    """
+
+    set: str
+    id: str
+    manual: str
+    kind: str
+    holds: bool
+    declined: bool
+    look: dict[str, float] | None
+
+
+def asked_of(data: Path) -> list[tuple[str, Question]]:
+    """(kind, question) of a set: those with an answer, near-topic ones, and those that were written to fit by."""
+    found = [("answer" if each.answers else "near", each) for each in questions("develop", "en", data)]
+    found = [(kind, each) for kind, each in found if each.answers or each.kind.endswith("near")]
+    if (data / "near.en.jsonl").is_file():
+        found += [("written", each) for each in questions("near", "en", data)]
+    return found
+
+
+def rows(name: str, data: Path, rag: RAG, part: int, of: int) -> Iterator[Row]:
+    """Of every `of`-th question."""
+    asked = asked_of(data)[part::of]
+    found = rag.retrieve_batch([each.question for _, each in asked], NUM_HITS)
+    always = ExtractiveAnswerer(ExtractiveSettings(min_confidence=0.0))
+    for (kind, each), hits in zip(asked, found, strict=True):
+        shown = always.answer(each.question, hits)
+        is_right = bool(each.answers) and judged(each, _shown(shown, hits)).grade == "right"
+        best = _best(always, each.question, hits)
+        look = _look(always, each.question, hits, best) if best is not None else None
+        # By its file; a question without an answer by its name, MANUAL-LANGUAGE-NUMBER in the sets that tell it.
+        manual = each.file.partition("/")[0] or (each.id.rsplit("-", 2)[0] if each.id.count("-") > 1 else kind)
+        yield Row(name, each.id, manual, kind, is_right, shown.abstained, look)
+
+
+def _shown(extraction: Extraction, hits: Sequence[Hit]) -> Shown:
+    cited = [
+        Citation.of_span(number, place.chunk, *place.quote, hits[place.hit_index].score)
+        for number, place in enumerate(extraction.places, 1)
+    ]
+    return Shown("", cited, False)
+
+
+def _best(answerer: ExtractiveAnswerer, question: str, hits: Sequence[Hit]) -> Examined | None:
+    """The passage to be shown first, as `ExtractiveAnswerer.extraction` chooses it."""
+    read = answerer.read_hits(hits)
+    coverage = coverage_of(question, read)
+    found = examined(question, read, answerer.readings(question, hits, coverage), coverage)
+    return min(found, key=lambda each: (each.is_contrary, -each.probability), default=None)
+
+
+def _look(answerer: ExtractiveAnswerer, question: str, hits: Sequence[Hit], best: Examined) -> dict[str, float] | None:
+    at = best.reading.hit_index
+    chunk = hits[at].chunk
+    read = answerer.read(question, at, chunk)
+    if best.is_looked_up or read is None or best.group != "en-manual":
+        return None
+    return asdict(look_at(question, chunk, sentences_of(chunk), best.probability, read.by_margin))
+
+
+def load(folder: Path) -> list[Row]:
+    """What was read so far."""
+    lines = [line for path in sorted(folder.glob("*.jsonl")) for line in path.read_text("utf-8").splitlines()]
+    return [Row(**json.loads(line)) for line in lines]
+
+
+NAMES = tuple(each.name for each in fields(Look))
+
+
+def fitted(some: Sequence[Row]) -> dict[str, float]:
+    """Weights in the numbers' own units, with a bias."""
+    told = [row for row in some if row.look is not None]
+    features = np.array([[row.look[name] for name in NAMES] for row in told if row.look is not None])
+    truth = np.array([row.kind == "answer" and row.holds for row in told])
+    middle, scale = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6)
+    model: Any = LogisticRegression(C=STRENGTH, max_iter=2000)
+    model.fit((features - middle) / scale, truth, sample_weight=[WORTH.get(row.kind, 1.0) for row in told])
+    weights = model.coef_[0] / scale
+    bias = float(model.intercept_[0] - weights @ middle)
+    return {**dict(zip(NAMES, map(float, weights), strict=True)), "bias": bias}
+
+
+def probability(weights: dict[str, float], row: Row) -> float:
+    """As it is decided: 0 for what is declined anyway, 1 where no second look is taken."""
+    if row.declined:
+        return 0.0
+    if row.look is None:
+        return 1.0
+    logit = sum(weights[name] * row.look[name] for name in NAMES) + weights["bias"]
+    return 1 / (1 + math.exp(-logit))
+
+
+def left_out(some: Sequence[Row]) -> list[float]:
+    """Probabilities by weights that were fitted to the other manuals."""
+    by_manual = {
+        manual: fitted([row for row in some if row.manual != manual]) for manual in {row.manual for row in some}
+    }
+    return [probability(by_manual[row.manual], row) for row in some]
+
+
+def report(name: str, some: Sequence[Row], values: Sequence[float]) -> None:
+    """Print what is declined where so many are answered right."""
+    answer = [(value, row) for value, row in zip(values, some, strict=True) if row.kind == "answer"]
+    near = {
+        kind: [value for value, row in zip(values, some, strict=True) if row.kind == kind]
+        for kind in ("near", "written")
+    }
+    counted = [(value, row.kind == "answer" and row.holds) for value, row in zip(values, some, strict=True)]
+    area = roc_auc_score([is_right for _, is_right in counted], [value for value, _ in counted])
+    print(f"{name}: {len(answer)} with an answer, {len(near['near'])} near-topic, AUC {area:.3f}")
+    right = sorted((value for value, row in answer if row.holds), reverse=True)
+    for share in SHARES:
+        place = math.ceil(share * len(answer)) - 1
+        if place < len(right):
+            print(f"  {_line(right[place], answer, near)}")
+
+
+def _line(least: float, answer: Sequence[tuple[float, Row]], near: dict[str, list[float]]) -> str:
+    right = sum(value >= least and row.holds for value, row in answer) / len(answer)
+    wrong = sum(value >= least and not row.holds for value, row in answer) / len(answer)
+    declined = ", ".join(
+        f"{kind} declined {sum(value < least for value in values) / len(values):.3f} of {len(values)}"
+        for kind, values in near.items()
+        if values
+    )
+    return f"from {least:.3f}: right {right:.3f}, wrong {wrong:.3f}, {declined}"
+
+
+def fit(options: argparse.Namespace) -> None:
+    """Report, and write with --export."""
+    some = load(options.out)
+    values = left_out(some)
+    for name in [*sorted({row.set for row in some}), None]:
+        chosen = [at for at, row in enumerate(some) if name in (None, row.set)]
+        report(name or "all sets", [some[at] for at in chosen], [values[at] for at in chosen])
+    if options.export:
+        weights = {name: round(value, 4) for name, value in fitted(some).items()}
+        about = "Logistic regression of english/second_look.py, fitted by benchmarks/train_second_look.py."
+        told = {"about": about, "least": LEAST, "weights": weights}
+        WEIGHTS.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        print(f"wrote {WEIGHTS}")
+
+
+def read(options: argparse.Namespace) -> None:
+    """Write the rows of a set, or of a part of it."""
+    corpus = options.manuals / "corpus" / "en"
+    options.out.mkdir(parents=True, exist_ok=True)
+    with RAG(options.index) as rag:
+        rag.add([corpus], root=corpus)
+        with (options.out / f"{options.set}-{options.part}.jsonl").open("w", encoding="utf-8") as file:
+            for row in rows(options.set, options.data, rag, options.part, options.of):
+                file.write(json.dumps(asdict(row)) + "\n")
+
+
+def main() -> None:
+    """Read a set, or fit what was read."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    steps = parser.add_subparsers(dest="step", required=True)
+    reading, fitting = steps.add_parser("read"), steps.add_parser("fit")
+    reading.add_argument("set")
+    reading.add_argument("--manuals", type=Path, required=True, help="folder of the corpus, see manuals_corpus.py")
+    reading.add_argument("--data", type=Path, default=DATA, help="folder of the questions")
+    reading.add_argument("--index", type=Path, required=True, help="kept between runs")
+    reading.add_argument("--part", type=int, default=0)
+    reading.add_argument("--of", type=int, default=1)
+    fitting.add_argument("--export", action="store_true")
+    for each in (reading, fitting):
+        each.add_argument("--out", type=Path, required=True, help="folder of what was read")
+    options = parser.parse_args()
+    read(options) if options.step == "read" else fit(options)
+
+
+if __name__ == "__main__":
+    main()
