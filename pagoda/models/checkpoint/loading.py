@@ -18,7 +18,7 @@ from torch import nn
 
 from pagoda.errors import CheckpointError
 from pagoda.kernels.grouped_codes import GroupedCodes
-from pagoda.layers.linear import PackedLayer
+from pagoda.layers.linear import PackedLayer, whole_shape
 from pagoda.models.checkpoint.layouts import describe_directory, quantisation_of
 from pagoda.models.checkpoint.llama2c import load_llama2c_config
 from pagoda.models.checkpoint.reading import open_checkpoint
@@ -230,7 +230,7 @@ def _describe_mismatch(
 ) -> str:
     parts = []
     if missing:
-        listed = _listing(f"{source.stored_name(name)} {list(parameters[name].shape)}" for name in missing)
+        listed = _listing(f"{source.stored_name(name)} {whole_shape(parameters[name])}" for name in missing)
         parts.append(f"{len(missing)} tensors of the model are missing: {listed}")
     if unexpected:
         listed = _listing(f"{name} (in {source.files[name].name})" for name in unexpected)
@@ -262,7 +262,7 @@ def _listing(names: Iterator[str]) -> str:
 def assign(parameter: nn.Parameter, tensor: torch.Tensor, dtype: torch.dtype | None, name: str, file: Path) -> None:
     """Fill `parameter` with the stored tensor `name` of `file`; dtype: as in `load_weights`. Raises CheckpointError."""
     weight_loader: Callable[[nn.Parameter, torch.Tensor], None] | None = getattr(parameter, "weight_loader", None)
-    if not _shapes_agree(tensor.shape, parameter.shape, sharded=weight_loader is not None):
+    if list(tensor.shape) != whole_shape(parameter):  # checked here because `copy_` would broadcast
         raise CheckpointError(_describe_shapes(parameter, tensor, name, file))
     if tensor.is_floating_point() != parameter.is_floating_point():
         # `copy_` would cut fractions off, or take codes for numbers.
@@ -270,9 +270,9 @@ def assign(parameter: nn.Parameter, tensor: torch.Tensor, dtype: torch.dtype | N
             f"{file}: tensor {name} holds {_dtype_name(tensor)}, the model expects {_dtype_name(parameter)}: "
             f"check that config.json tells how these weights are stored"
         )
-    wanted_dtype = dtype or parameter.dtype
-    if tensor.is_floating_point() and wanted_dtype.is_floating_point:
-        tensor = tensor.to(wanted_dtype)
+    # To the parameter's own it is converted while it is copied: of a shard no more than that is.
+    if dtype is not None and dtype != parameter.dtype and tensor.is_floating_point() and dtype.is_floating_point:
+        tensor = tensor.to(dtype)
     try:
         if weight_loader is None:
             parameter.data.copy_(tensor)
@@ -293,16 +293,8 @@ def _dtype_name(tensor: torch.Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
 
-def _shapes_agree(stored: torch.Size, wanted: torch.Size, *, sharded: bool) -> bool:
-    """Equal, or for a shard: a multiple in one dimension. Checked here because `copy_` would broadcast."""
-    if stored == wanted or len(stored) != len(wanted):
-        return stored == wanted
-    differing = [(s, w) for s, w in zip(stored, wanted, strict=True) if s != w]
-    return sharded and len(differing) == 1 and differing[0][0] % differing[0][1] == 0
-
-
 def _describe_shapes(parameter: nn.Parameter, tensor: torch.Tensor, name: str, file: Path) -> str:
     return (
-        f"{file}: tensor {name} has the shape {list(tensor.shape)}, the model expects {list(parameter.shape)}: "
+        f"{file}: tensor {name} has the shape {list(tensor.shape)}, the model expects {whole_shape(parameter)}: "
         f"check that config.json is of the same model as the weights"
     )
