@@ -258,7 +258,7 @@ class LlamaForCausalLM(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
-        self.group, self.stage = group or SingleRank(), stage or PipelineStage()
+        self.group, self.stage, self._kernels = group or SingleRank(), stage or PipelineStage(), kernels
         kit = LayerKit(kernels, self.group, config.rms_norm_eps, config.norm, num_blocks)
         self.model = LlamaModel(config, kit, self.stage)
         has_head = config.has_head and self.stage.is_last
@@ -267,10 +267,23 @@ class LlamaForCausalLM(nn.Module):
             self.lm_head.weight = self.model.embed_tokens.weight  # one parameter under two names, trained by both
 
     @property
+    def dtype(self) -> torch.dtype:
+        """Of hidden states."""
+        return self.model.embedding_multiplier.dtype
+
+    @property
     def num_kv_heads(self) -> int:
         """Those of this rank, in every layer."""
         attention: LlamaAttention = self.model.layers[self.model.own_layers.start].self_attn
         return attention.num_kv_heads
+
+    def parameter_names(self) -> list[str]:
+        """Of the whole network, whatever part of it is here."""
+        whole = self
+        if self.stage.count > 1:
+            with torch.device("meta"):  # no memory is taken
+                whole = LlamaForCausalLM(self.config, self._kernels)
+        return [name for name, _ in whole.named_parameters(remove_duplicate=False)]
 
     def finish_loading(self) -> None:
         """The parameters are filled, the head is laid out: a tied matrix is held once."""

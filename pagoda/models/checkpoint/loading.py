@@ -152,13 +152,16 @@ def load_weights(
     source = open_checkpoint(checkpoint)
     path = checkpoint.path if isinstance(checkpoint, GGUFFile) else checkpoint
     config = getattr(module, "config", None)
-    unused = ["rotary_emb.inv_freq"]
+    unused, names = ["rotary_emb.inv_freq"], [*parameters]
     if isinstance(config, ModelConfig):
-        source = translated(source, config, parameters)
+        names = getattr(module, "parameter_names", lambda: names)()
+        source = translated(source, config, names)
         if not config.has_head:
             unused.append(config.family.weights.stored("lm_head.weight"))
     finishing = _Finishing(module)
-    for name, tensor in source.read(_wanted(parameters, source, path, tuple(unused))):
+    known = frozenset(names)
+    unexpected = [name for name in source.files if name not in known and not name.endswith(tuple(unused))]
+    for name, tensor in source.read(_wanted(parameters, source, path, unexpected)):
         parameter = parameters.pop(name)  # a layer that is finished may give it up, so nobody else may hold it
         place = source.stored_name(name), source.files[name]
         layer = finishing.owner(parameter)
@@ -201,11 +204,11 @@ class _Finishing:
 
 
 def _wanted(
-    parameters: Mapping[str, nn.Parameter], source: CheckpointSource, path: Path, unused: tuple[str, ...]
+    parameters: Mapping[str, nn.Parameter], source: CheckpointSource, path: Path, unexpected: list[str]
 ) -> list[str]:
     """The stored tensors to read: one for each parameter. Of tied names the first that is stored counts.
 
-    unused: ends of names that may be stored without a place in the network
+    unexpected: those that have no place in the network, of which these may be the parameters of a part
     """
     wanted: list[str] = []
     filled: set[int] = set()
@@ -214,7 +217,6 @@ def _wanted(
             wanted.append(name)
             filled.add(id(parameter))
     missing = [name for name, parameter in parameters.items() if id(parameter) not in filled]
-    unexpected = [name for name in source.files if name not in parameters and not name.endswith(unused)]
     _check_dense(unexpected, source, path)
     if missing or unexpected:
         raise CheckpointError(_describe_mismatch(missing, unexpected, parameters, source, path))
