@@ -24,8 +24,8 @@ from machine import provenance
 from torch.profiler import ProfilerActivity, profile
 
 from pagoda import LLM, SamplingParams
-from pagoda.engine.outputs import RequestOutput
 from pagoda.engine.execution.frames import LENGTH, frame
+from pagoda.engine.outputs import RequestOutput
 from pagoda.engine.process.messages import StepStats, stepped, unpack
 from pagoda.sampling_params import RequestOutputKind
 

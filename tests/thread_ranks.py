@@ -1,4 +1,4 @@
-"""Ranks as threads of one process, which meet at every collective: for tests of layers and networks that are divided."""
+"""Ranks as threads of one process, which meet at every collective: for tests of what is divided over them."""
 
 from __future__ import annotations
 

@@ -227,8 +227,9 @@ class EngineArgs:
 
         if self.distributed_executor_backend == "uni" and self.is_parallel:
             raise ConfigError(
-                f"distributed_executor_backend='uni' runs one rank, but tensor_parallel_size={self.tensor_parallel_size} "
-                f"and pipeline_parallel_size={self.pipeline_parallel_size} ask for more: leave it out, or take 'mp'"
+                f"distributed_executor_backend='uni' runs one rank, but tensor_parallel_size="
+                f"{self.tensor_parallel_size} and pipeline_parallel_size={self.pipeline_parallel_size} ask for more: "
+                f"leave it out, or take 'mp'"
             )
 
     @property

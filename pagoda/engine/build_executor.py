@@ -35,7 +35,9 @@ def check_settings(args: EngineArgs, config: ModelConfig, device: torch.device) 
         return
     asked = f"tensor_parallel_size={tensor} and pipeline_parallel_size={pipeline}"
     if device.type != "cpu":
-        raise ConfigError(f"{asked} on {device.type}, but ranks are processes on CPUs: leave them at 1, or device='cpu'")
+        raise ConfigError(
+            f"{asked} on {device.type}, but ranks are processes on CPUs: leave them at 1, or device='cpu'"
+        )
     if not native_is_built():
         raise ConfigError(
             f"{asked}, but ranks meet in the native kernels, which were not built when pagoda was installed: install a "

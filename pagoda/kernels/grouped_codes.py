@@ -117,8 +117,8 @@ class GroupedCodes:
     def narrow(self, dim: int, start: int, length: int) -> GroupedCodes:
         """Some of the outputs (dim 0) or of the columns (dim 1), as a rank of tensor parallelism holds them.
 
-        Groups that are cut become smaller ones of the same scale. Of columns in an order of their own, these stay inputs
-        of the whole layer: then there is no `dense`.
+        Groups that are cut become smaller ones of the same scale. Of columns in an order of their own, these stay
+        inputs of the whole layer: then there is no `dense`.
         """
         if dim == 0:
             return self.rows(slice(start, start + length))

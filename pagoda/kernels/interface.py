@@ -93,7 +93,7 @@ class DecoderLayerParts:
 class DecoderParts:
     """A plain Llama network below its head, or what a rank has of it.
 
-    embedding: `[vocab_size, hidden_size]`, or a head that `pack` made of the same weights; None where rows come embedded
+    embedding: `[vocab_size, hidden_size]`, or a head that `pack` made of the same weights; None: rows come embedded
     norm: the last gain; None where it is another's business
     group: the ranks that the layers are divided over
     """

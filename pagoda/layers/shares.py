@@ -8,6 +8,7 @@ heads than ranks, several ranks hold the same one (as in vLLM and Megatron-LM).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 
@@ -94,9 +95,9 @@ def divided(total: int, group: ParallelGroup, what: str, *, num_blocks: int = 0,
     borders = [num_units * piece // pieces * unit for piece in range(pieces + 1)]
     every = pieces // group.size
     ends = borders[::every]
-    ranges = tuple((start, end - start) for start, end in zip(ends, ends[1:], strict=False))
+    ranges = tuple((start, end - start) for start, end in pairwise(ends))
     own = borders[group.rank * every : (group.rank + 1) * every + 1]
-    blocks = tuple((start - own[0], end - start) for start, end in zip(own, own[1:], strict=False))
+    blocks = tuple((start - own[0], end - start) for start, end in pairwise(own))
     return Shares(total, ranges, group.rank, blocks, bool(num_blocks))
 
 

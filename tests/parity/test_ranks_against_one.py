@@ -69,7 +69,9 @@ def _check(load: Callable[[Place], Worker], num_tokens: int, divided: list[Divid
     assert expected.abs().max() > 0.5, "logits too small to tell right from wrong"
     for each in divided:
         logits, found = _computed(load, each, num_tokens)
-        torch.testing.assert_close(logits, expected, atol=2e-5, rtol=1e-5, msg=lambda told, each=each: f"{each}: {told}")
+        torch.testing.assert_close(
+            logits, expected, atol=2e-5, rtol=1e-5, msg=lambda told, each=each: f"{each}: {told}"
+        )
         assert found == ids, each
 
 

@@ -1,4 +1,4 @@
-"""A step in parts, so that the stages of a pipeline work at once: while one computes a part, the next has the part before.
+"""A step in parts, so that the stages of a pipeline work at once: while one has a part, the next has the part before.
 
 On the token's path, in a pipeline alone (micro-batches: GPipe, Huang et al. 2018, arXiv 1811.06965). Parts are cut
 between tokens, also within a prompt: what a token gets does not depend on which others are computed beside it, and its

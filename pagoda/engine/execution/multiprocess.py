@@ -1,9 +1,9 @@
 """Ranks that are processes of this host, behind the one method of an Executor.
 
-On the token's path, where a model is divided: a plan goes to every rank, its rows to the one that tells, and plain tokens
-come back. What holds the tensors are the ranks; they meet in memory that they share (`kernels/native/shared_memory`),
-without this process. Should one of them end, fail or stop, all of them are ended and every request is told why: what
-they had computed is lost.
+On the token's path, where a model is divided: a plan goes to every rank, its rows to the one that tells, and plain
+tokens come back. What holds the tensors are the ranks; they meet in memory that they share
+(`kernels/native/shared_memory`), without this process. Should one of them end, fail or stop, all of them are ended and
+every request is told why: what they had computed is lost.
 """
 
 from __future__ import annotations

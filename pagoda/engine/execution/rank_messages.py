@@ -20,8 +20,8 @@ from pagoda.models.config import ModelConfig
 class ModelToLoad:
     """The same for all ranks.
 
-    checkpoint: a directory or file; dtype, kernels: by their names; recode: see `load_weights`; num_threads: of each rank
-    num_blocks: see `LayerKit`
+    checkpoint: a directory or file; dtype, kernels: by their names; recode: see `load_weights`; num_threads: of each
+    rank; num_blocks: see `LayerKit`
     """
 
     checkpoint: str

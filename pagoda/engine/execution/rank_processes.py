@@ -67,7 +67,7 @@ class RankProcesses:
         return self.fault
 
     def why_ended(self, otherwise: str) -> str:
-        """The reason, where one has just ended by itself; `otherwise` where that cannot be seen, and then they end now."""
+        """The reason, where one has just ended by itself; `otherwise` where that is not seen, and then they end now."""
         self._ended.wait(_A_MOMENT_S)
         return self.end(otherwise)
 
@@ -130,4 +130,3 @@ class RankProcesses:
 
 def _end_in_words(code: int) -> str:
     return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-

@@ -18,6 +18,7 @@ from pagoda.models.model_card import ModelCard
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.sampling_params import PoolingParams, SamplingParams
 
+
 @dataclass(frozen=True)
 class EngineInfo:
     """Facts of a loaded engine that its callers need; sent once, when it is ready.

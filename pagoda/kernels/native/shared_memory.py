@@ -1,4 +1,4 @@
-"""Ranks that share a piece of this host's memory: sums, gathers and the way from one stage to the next (`csrc/ranks.h`).
+"""Ranks that share a piece of this host's memory: sums, gathers, the way from stage to stage (`csrc/ranks.h`).
 
 On the token's path, where a network is divided over processes: twice in every decoder layer. The memory has no name: a
 file descriptor is handed to the processes, so that nothing is left behind however they end.

@@ -222,6 +222,7 @@ def test_codes_of_another_shape_are_refused() -> None:
     with pytest.raises(CheckpointError, match=r"codes of the shape \[64, 32\], expected \[48, 32\]"):
         layer.adopt(_coded(64, 32))
 
+
 @pytest.mark.parametrize("ordered", [False, True])
 @pytest.mark.parametrize("group_size", [48, 16, 12])
 def test_groups_that_a_border_cuts_and_columns_in_an_order_of_their_own(
