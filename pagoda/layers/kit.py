@@ -43,8 +43,9 @@ class LayerKit:
     ) -> ColumnParallelLinear:
         """`[T, in] -> [T, out / ranks]`: opens a block; its outputs stay apart until `row` joins them."""
         shares = shares or divided(out_features, self.group, "output features", num_blocks=self.num_blocks)
-        how = {"kernels": self.kernels, "group": self.group}
-        return ColumnParallelLinear(in_features, out_features, bias=bias, shares=shares, **how)
+        return ColumnParallelLinear(
+            in_features, out_features, bias=bias, kernels=self.kernels, group=self.group, shares=shares
+        )
 
     def row(
         self, in_features: int, out_features: int, *, bias: bool, shares: Shares | None = None

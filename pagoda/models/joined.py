@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import cast
 
 from pagoda.kernels.interface import DecoderLayerParts, DecoderParts, DecoderShape, Kernels, Linear
-from pagoda.layers.embedding import VocabParallelEmbedding
 from pagoda.layers.linear import ParallelLinear
 from pagoda.layers.mlp import GatedMLP
 from pagoda.layers.norm import RMSNorm
@@ -65,7 +64,7 @@ def _parts(network: LlamaForCausalLM, layers: Sequence[LlamaDecoderLayer]) -> De
     # Tokens of other ranks' entries are embedded together, before.
     embeds = stage.is_first and network.group.size == 1
     return DecoderParts(
-        embedding=cast(VocabParallelEmbedding, model.embed_tokens).matrix if embeds else None,
+        embedding=model.embed_tokens.matrix if embeds else None,
         layers=[
             _layer_parts(layer, windows[index], model.layer_ropes[index])
             for index, layer in zip(own, layers, strict=True)

@@ -11,12 +11,15 @@ Shapes: T is the number of tokens in the pass, requests (or training sequences) 
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import nn
 
 from pagoda.distributed import ParallelGroup, PipelineStage, SingleRank
 from pagoda.kernels.interface import AttentionScores, Decoder, Kernels, Rotation
 from pagoda.layers.attention import AttentionBackend, PagedAttention
+from pagoda.layers.embedding import VocabParallelEmbedding
 from pagoda.layers.kit import LayerKit
 from pagoda.layers.mlp import GatedMLP, PlainMLP
 from pagoda.layers.moe import SparseMoE
@@ -168,7 +171,10 @@ class LlamaModel(nn.Module):
         super().__init__()
         # The head of a last stage may be the embedding's matrix.
         embeds = stage.is_first or (stage.is_last and config.has_head and config.tie_word_embeddings)
-        self.embed_tokens = kit.embedding(config.vocab_size, config.hidden_size) if embeds else nn.Identity()
+        # An empty place is never asked for anything.
+        self.embed_tokens = cast(
+            VocabParallelEmbedding, kit.embedding(config.vocab_size, config.hidden_size) if embeds else nn.Identity()
+        )
         # A buffer, so that it has the model's dtype: in bf16 the root of 3072 is 55.5, as Gemma was trained.
         self.has_multiplier = config.embedding_multiplier != 1.0
         self.register_buffer("embedding_multiplier", torch.tensor(config.embedding_multiplier), persistent=False)
@@ -259,6 +265,7 @@ class LlamaForCausalLM(nn.Module):
         super().__init__()
         self.config = config
         self.group, self.stage, self._kernels = group or SingleRank(), stage or PipelineStage(), kernels
+        self.dtype = torch.get_default_dtype()  # of hidden states, as of the parameters when they came into being
         kit = LayerKit(kernels, self.group, config.rms_norm_eps, config.norm, num_blocks)
         self.model = LlamaModel(config, kit, self.stage)
         has_head = config.has_head and self.stage.is_last
@@ -267,15 +274,10 @@ class LlamaForCausalLM(nn.Module):
             self.lm_head.weight = self.model.embed_tokens.weight  # one parameter under two names, trained by both
 
     @property
-    def dtype(self) -> torch.dtype:
-        """Of hidden states."""
-        return self.model.embedding_multiplier.dtype
-
-    @property
     def num_kv_heads(self) -> int:
         """Those of this rank, in every layer."""
-        attention: LlamaAttention = self.model.layers[self.model.own_layers.start].self_attn
-        return attention.num_kv_heads
+        layer = cast(LlamaDecoderLayer, self.model.layers[self.model.own_layers.start])
+        return layer.self_attn.num_kv_heads
 
     def parameter_names(self) -> list[str]:
         """Of the whole network, whatever part of it is here."""

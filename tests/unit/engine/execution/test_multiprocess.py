@@ -95,7 +95,7 @@ def test_a_rank_that_is_killed_ends_requests_and_all_others(victim: int, make_ll
 def test_an_exception_in_a_rank_is_told_with_its_text(make_llm: Callable[..., LLM]) -> None:
     executor = _executor(make_llm(dtype="float32", tensor_parallel_size=2))
     plan = plan_of([([1, 2, 3], 0)])
-    broken = plan.scheduled[0]._replace(block_ids=())
+    broken = plan.scheduled[0]._replace(block_ids=None)  # type: ignore[arg-type]
     with pytest.raises(EngineDeadError, match=r"rank [01] failed: \w+Error: "):
         executor.execute(plan.__class__(**{**vars(plan), "scheduled": (broken,)}), StepRows())
     assert _are_gone(executor.pids)
