@@ -76,9 +76,7 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
         if not Path(model_name).expanduser().exists():  # of a checkpoint on the hub, only now all files are there
             config, embedder = _read_config(path, args)
     args = _bounded(args, config, embedder)
-    device = resolve_device(args.device)
-    check_settings(args, config, device)
-    dtype = resolve_dtype(args.dtype, config, device, args.kernels)
+    device, dtype = _device_and_dtype(args, config)
     draft = DraftModel.find(args)
     kernels = select_exact_kernels(args.kernels, _product_shapes(config), getattr(torch, dtype), device)
     config, recode = _coded(config, args, kernels)
@@ -111,6 +109,13 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
 def _read_config(checkpoint: Path | GGUFFile, args: EngineArgs) -> tuple[ModelConfig, EmbedderConfig]:
     embedder = EmbedderConfig() if isinstance(checkpoint, GGUFFile) else EmbedderConfig.from_directory(checkpoint)
     return load_config(checkpoint, args.hf_overrides), embedder
+
+
+def _device_and_dtype(args: EngineArgs, config: ModelConfig) -> tuple[torch.device, str]:
+    """Where the model runs, and in which dtype. Raises ConfigError where it cannot be divided over the ranks there."""
+    device = resolve_device(args.device)
+    check_settings(args, config, device)
+    return device, resolve_dtype(args.dtype, config, device, args.kernels)
 
 
 def _bounded(args: EngineArgs, config: ModelConfig, embedder: EmbedderConfig) -> EngineArgs:

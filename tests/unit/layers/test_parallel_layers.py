@@ -18,7 +18,9 @@ from pagoda.kernels.reference.operations import ReferenceKernels
 from pagoda.kernels.select import native_is_built, select_kernels
 from pagoda.layers.attention import DenseAttention
 from pagoda.layers.embedding import ParallelLMHead, VocabParallelEmbedding
+from pagoda.layers.kit import LayerKit
 from pagoda.layers.linear import ColumnParallelLinear, ReplicatedLinear, RowParallelLinear
+from pagoda.layers.shares import divided
 from pagoda.models.checkpoint.loading import load_config, load_weights
 from pagoda.models.checkpoint.saving import save_checkpoint
 from pagoda.models.coded_weights import CodedWeights
@@ -215,6 +217,41 @@ def test_a_matrix_in_codes_is_adopted_whole_or_by_the_rank(size: int, x: torch.T
         torch.testing.assert_close(mlp, F.linear(F.linear(x, up.dense()), down.dense()), atol=1e-2, rtol=1e-5)
         assert torch.equal(embedded, F.embedding(token_ids, weight))
         torch.testing.assert_close(logits, F.linear(x, weight), atol=1e-3, rtol=1e-5)
+
+
+@pytest.mark.parametrize("coded", ["floats", "codes", "codes in an order of their own"])
+def test_sums_of_fixed_blocks_have_the_same_bits_on_any_number_of_ranks(coded: str, x: torch.Tensor) -> None:
+    weight, bias, codes = torch.randn(24, 32), torch.randn(24), _coded(24, 32, 8)
+    if coded == "codes in an order of their own":
+        codes = replace(codes, order=torch.randperm(32))
+
+    def run(group: ParallelGroup) -> torch.Tensor:
+        kit = LayerKit(KERNELS, group, 1e-6, num_blocks=4)
+        row = kit.row(32, 24, bias=True)
+        _fill(row, weight=weight, bias=bias)
+        if coded == "floats":
+            row.finish_loading()
+        else:
+            row.adopt(codes)
+        return row(row.shares.of_tensor(x, 1)).detach()
+
+    (expected,) = on_ranks(1, run)
+    whole = F.linear(x, weight if coded == "floats" else codes.dense(), bias)
+    torch.testing.assert_close(expected, whole, atol=1e-4, rtol=1e-5)
+    for size in (2, 4):
+        for output in on_ranks(size, run):
+            assert torch.equal(output, expected)
+
+
+def test_shares_are_whole_units_as_equal_as_they_can_be() -> None:
+    def ranges(total: int, size: int, **how: int) -> list[tuple[int, int]]:
+        return [(each.start, each.length) for each in on_ranks(size, lambda group: divided(total, group, "x", **how))]
+
+    assert ranges(12288, 4) == [(0, 3072), (3072, 3072), (6144, 3072), (9216, 3072)]
+    assert ranges(11008, 4) == [(0, 2688), (2688, 2816), (5504, 2688), (8192, 2816)]  # groups of 128 stay whole
+    assert ranges(10, 4, unit=1) == [(0, 2), (2, 3), (5, 2), (7, 3)]
+    with pytest.raises(ConfigError, match=r"3 groups cannot be split over tensor_parallel_size=4 .*3 ranks fit"):
+        on_ranks(4, lambda group: divided(48, group, "groups", unit=16))
 
 
 def test_codes_of_another_shape_are_refused() -> None:
