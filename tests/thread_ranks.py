@@ -12,7 +12,7 @@ import torch
 
 from pagoda.distributed import ParallelGroup, PipelineStage, tree_sum
 from pagoda.engine.execution.model_runner import ModelOutput
-from pagoda.engine.execution.place import Place
+from pagoda.engine.execution.place import RankPlace
 from pagoda.engine.execution.worker import Worker, wants_best_only
 from pagoda.engine.sampling.rows import StepRows
 from pagoda.engine.scheduling.plan import ScheduledRequest, SchedulerOutput, StepOutput
@@ -104,7 +104,7 @@ class Divided:
 class ThreadWorkers:
     """Workers of one model as threads, over memory of ours as between processes. Executes as the rank that tells."""
 
-    def __init__(self, load: Callable[[Place], Worker], divided: Divided) -> None:
+    def __init__(self, load: Callable[[RankPlace], Worker], divided: Divided) -> None:
         from pagoda.kernels.native.shared_memory import SharedLayout, SharedMemory, unnamed_memory
 
         layout = SharedLayout(divided.tensor, divided.pipeline, room_bytes=4096)
@@ -114,8 +114,8 @@ class ThreadWorkers:
         self.workers = self._on_all(lambda stage, rank: load(self._place(divided, stage, rank)), ranks)
         self._ranks = ranks
 
-    def _place(self, divided: Divided, stage: int, rank: int) -> Place:
-        return Place(
+    def _place(self, divided: Divided, stage: int, rank: int) -> RankPlace:
+        return RankPlace(
             self._memory.group(stage, rank),
             PipelineStage(stage, divided.pipeline),
             divided.num_blocks,

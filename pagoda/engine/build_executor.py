@@ -13,7 +13,7 @@ import torch
 from pagoda.engine.args import EngineArgs
 from pagoda.engine.execution.executor import Executor
 from pagoda.engine.execution.memory_plan import MemoryPlan
-from pagoda.engine.execution.place import Place
+from pagoda.engine.execution.place import RankPlace
 from pagoda.engine.execution.worker import Worker
 from pagoda.errors import ConfigError
 from pagoda.kernels.interface import Kernels
@@ -58,7 +58,7 @@ def build_executor(
     """Load the weights into as many ranks as are asked for. Raises CheckpointError, EngineDeadError."""
     if args.is_parallel:
         return _ranks(args, checkpoint, config, plan, dtype, kernels, recode)
-    place = Place(num_blocks=_fixed_blocks(args, config))
+    place = RankPlace(num_blocks=_fixed_blocks(args, config))
     return Worker.load(checkpoint, config, plan, getattr(torch, dtype), device, kernels, recode, place)
 
 

@@ -16,7 +16,7 @@ import torch
 from family_cases import CASES, REWRITTEN
 from llama_cases import CASES as LLAMA_CASES
 from pagoda.engine.execution.memory_plan import MemoryPlan
-from pagoda.engine.execution.place import Place
+from pagoda.engine.execution.place import RankPlace
 from pagoda.engine.execution.worker import Worker
 from pagoda.kernels.select import native_is_built, select_kernels
 from pagoda.models.checkpoint.loading import load_config
@@ -40,11 +40,11 @@ DIVIDED = [Divided(2), Divided(4), Divided(1, 3), Divided(2, 2)]
 
 def _loading(
     directory: Path, cache: str = "auto", recode: str | None = None, kernels_name: str = "native"
-) -> Callable[[Place], Worker]:
+) -> Callable[[RankPlace], Worker]:
     config = load_config(directory)
     plan = MemoryPlan(0, 0, 16, 48, 192, cache)
 
-    def load(place: Place) -> Worker:
+    def load(place: RankPlace) -> Worker:
         kernels, device = select_kernels(kernels_name), torch.device("cpu")
         rounded = None if recode is None else RoundedOnLoad(recode, config)
         return Worker.load(directory, config, plan, torch.float32, device, kernels, rounded, place)
@@ -52,7 +52,7 @@ def _loading(
     return load
 
 
-def _computed(load: Callable[[Place], Worker], divided: Divided, num_tokens: int) -> tuple[torch.Tensor, list[int]]:
+def _computed(load: Callable[[RankPlace], Worker], divided: Divided, num_tokens: int) -> tuple[torch.Tensor, list[int]]:
     """Logits of two prompts in one step, and greedy ids behind the first."""
     workers = ThreadWorkers(load, divided)
     tokens, other = token_ids_of(num_tokens), token_ids_of(70, seed=3)
@@ -67,7 +67,7 @@ def _computed(load: Callable[[Place], Worker], divided: Divided, num_tokens: int
 
 
 def _check(
-    load: Callable[[Place], Worker], num_tokens: int, divided: list[Divided] = DIVIDED, of_largest: float = 0.0
+    load: Callable[[RankPlace], Worker], num_tokens: int, divided: list[Divided] = DIVIDED, of_largest: float = 0.0
 ) -> None:
     """of_largest: by how much of the largest logit others may differ; 0: by 1e-5 of each"""
     expected, ids = _computed(load, Divided(), num_tokens)
@@ -80,7 +80,7 @@ def _check(
         assert found == ids, each
 
 
-def _fixed(load: Callable[[Place], Worker], num_blocks: int, num_tokens: int) -> None:
+def _fixed(load: Callable[[RankPlace], Worker], num_blocks: int, num_tokens: int) -> None:
     """With fixed sums the logits of 1, 2 and 4 ranks, and of two stages, are equal to the last bit."""
     expected, _ = _computed(load, Divided(num_blocks=num_blocks), num_tokens)
     for each in (Divided(2, 1, num_blocks), Divided(4, 1, num_blocks), Divided(2, 2, num_blocks)):

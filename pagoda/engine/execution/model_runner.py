@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional as F
 
 from pagoda.engine.execution.micro_batches import micro_batches
-from pagoda.engine.execution.place import Place
+from pagoda.engine.execution.place import RankPlace
 from pagoda.engine.execution.step_inputs import StepInputMaker, StepInputs, logit_rows
 from pagoda.engine.scheduling.plan import ScheduledRequest, SchedulerOutput
 from pagoda.kernels.interface import Kernels
@@ -45,13 +45,13 @@ class ModelRunner:
     """
 
     def __init__(
-        self, model: LlamaForCausalLM, kv_cache: KVCache, kernels: Kernels, place: Place | None = None
+        self, model: LlamaForCausalLM, kv_cache: KVCache, kernels: Kernels, place: RankPlace | None = None
     ) -> None:
         self.model = model
         self.kv_cache = kv_cache
         self.kernels = kernels
         self.device = kv_cache.tensor.device
-        self.place = place or Place()
+        self.place = place or RankPlace()
         self._layer_windows = model.config.layer_windows
         self._makers: list[StepInputMaker] = []  # one for each part of a step
 

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from pagoda.engine.execution.frames import frame, receive, revive
-from pagoda.engine.execution.rank_messages import Brought, Load, ModelToLoad, RankFailed, Ready, Step
+from pagoda.engine.execution.rank_messages import Brought, LoadPart, ModelToLoad, RankFailed, RankStep, Ready
 from pagoda.engine.execution.rank_processes import RankProcesses
 from pagoda.engine.execution.worker import wants_best_only
 from pagoda.engine.sampling.rows import StepRows
@@ -55,7 +55,7 @@ class MultiprocessExecutor:
             self._selector.register(connection, selectors.EVENT_READ, index)
         try:
             for index, place in enumerate(places):
-                self._send(index, frame(Load(model, *place, self._ranks.parent)))
+                self._send(index, frame(LoadPart(model, *place, self._ranks.parent)))
             self._wait_for(len(places), Ready, LOAD_TIMEOUT_S)
         except BaseException:
             self._close()
@@ -70,8 +70,8 @@ class MultiprocessExecutor:
         """Run one step. Raises EngineDeadError where a rank ends, fails or takes too long: then there are none left."""
         self._number += 1
         best_only = wants_best_only(rows)
-        following = frame(Step(self._number, plan, None, best_only))
-        telling = frame(Step(self._number, plan, rows, best_only))
+        following = frame(RankStep(self._number, plan, None, best_only))
+        telling = frame(RankStep(self._number, plan, rows, best_only))
         for index in range(len(self._ranks.connections)):
             self._send(index, telling if index == self._teller else following)
         # Of a step that Ctrl-C broke off the ranks tell later, in front of the next.

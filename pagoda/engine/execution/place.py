@@ -26,7 +26,7 @@ class HiddenStatesChannel(Protocol):
 
 
 @dataclass(frozen=True)
-class Place:
+class RankPlace:
     """The whole model, where nothing else is said.
 
     num_blocks: into which the sums of row-parallel layers are cut, see `LayerKit`; 0: as there are ranks

@@ -1,6 +1,7 @@
 """What the engine and its ranks say to one another; `frames` says how it goes over.
 
-On the token's path, where ranks are processes: every rank gets a `Step`, the one that tells answers with a StepOutput.
+On the token's path, where ranks are processes: every rank gets a `RankStep`, the one that tells answers with what it
+brought.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class ModelToLoad:
     num_blocks: int
 
 
-class Load(NamedTuple):
+class LoadPart(NamedTuple):
     """The first message to a rank: what to load, and which part of it. parent: the process that it ends with."""
 
     model: ModelToLoad
@@ -44,7 +45,7 @@ class Load(NamedTuple):
     parent: int
 
 
-class Step(NamedTuple):
+class RankStep(NamedTuple):
     """Run a step. rows are for the rank that tells alone; best_only: what they say of the logits, for all."""
 
     number: int

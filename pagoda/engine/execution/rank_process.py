@@ -20,7 +20,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from pagoda.engine.execution.frames import frame, receive
-from pagoda.engine.execution.rank_messages import Brought, Load, RankFailed, Ready, Step
+from pagoda.engine.execution.rank_messages import Brought, LoadPart, RankFailed, RankStep, Ready
 
 _PR_SET_PDEATHSIG = 1
 _LAST_WORDS_S = 30.0
@@ -33,9 +33,9 @@ def main(descriptor: int, memory_descriptor: int) -> int:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with socket.socket(fileno=descriptor) as connection:
         try:
-            load: Load = receive(connection)
+            load: LoadPart = receive(connection)
             _end_with(load.parent)
-            inbox: SimpleQueue[Step] = SimpleQueue()
+            inbox: SimpleQueue[RankStep] = SimpleQueue()
             threading.Thread(target=_read, args=(connection, inbox), daemon=True).start()
             _serve(load, memory_descriptor, connection, inbox)
         except (BrokenPipeError, ConnectionResetError, EOFError):
@@ -57,7 +57,7 @@ def _end_with(parent: int) -> None:
         raise EOFError
 
 
-def _read(connection: socket.socket, inbox: SimpleQueue[Step]) -> None:
+def _read(connection: socket.socket, inbox: SimpleQueue[RankStep]) -> None:
     """Where the engine is gone there is nothing to finish, and somebody may wait for a rank that is gone as well."""
     try:
         while True:
@@ -66,7 +66,7 @@ def _read(connection: socket.socket, inbox: SimpleQueue[Step]) -> None:
         os._exit(0)
 
 
-def _serve(load: Load, memory_descriptor: int, connection: socket.socket, inbox: SimpleQueue[Any]) -> None:
+def _serve(load: LoadPart, memory_descriptor: int, connection: socket.socket, inbox: SimpleQueue[Any]) -> None:
     # Here, so that a process that is not wanted any more need not import torch first.
     from pagoda.engine.execution.rank_worker import load_worker
 

@@ -17,6 +17,8 @@ import sys
 import threading
 from collections.abc import Callable
 
+from pagoda.errors import EngineDeadError
+
 _A_MOMENT_S = 1.0
 """Between the end of a socket and that of the process behind it."""
 _LOOK_S = 0.1
@@ -40,7 +42,7 @@ class RankProcesses:
         self._thread.start()
         self._started.wait()
         if len(self.processes) < count:
-            self.end("they could not be started")
+            raise EngineDeadError(f"only {len(self.processes)} of {count} ranks could be started: see the log")
 
     @property
     def parent(self) -> int:

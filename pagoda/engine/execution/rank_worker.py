@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 
 from pagoda.distributed import PipelineStage
-from pagoda.engine.execution.place import Place
-from pagoda.engine.execution.rank_messages import Load
+from pagoda.engine.execution.place import RankPlace
+from pagoda.engine.execution.rank_messages import LoadPart
 from pagoda.engine.execution.worker import Worker
 from pagoda.hardware import bound_product_caches
 from pagoda.kernels.native.shared_memory import SharedMemory
@@ -21,7 +21,7 @@ from pagoda.models.gguf.container import opened
 from pagoda.startup import collector_paused
 
 
-def load_worker(load: Load, memory_descriptor: int) -> Worker:
+def load_worker(load: LoadPart, memory_descriptor: int) -> Worker:
     """Map the memory, load the part. Raises CheckpointError."""
     model = load.model
     torch.set_num_threads(model.num_threads)
@@ -41,10 +41,10 @@ def load_worker(load: Load, memory_descriptor: int) -> Worker:
         )
 
 
-def place_of(memory: SharedMemory, stage: int, rank: int, num_blocks: int) -> Place:
+def place_of(memory: SharedMemory, stage: int, rank: int, num_blocks: int) -> RankPlace:
     """Of a rank, with its ways to the stages beside it."""
     num_stages = memory.layout.num_stages
-    return Place(
+    return RankPlace(
         memory.group(stage, rank),
         PipelineStage(stage, num_stages),
         num_blocks,

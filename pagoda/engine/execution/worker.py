@@ -15,7 +15,7 @@ import torch
 
 from pagoda.engine.execution.memory_plan import MemoryPlan
 from pagoda.engine.execution.model_runner import ModelOutput, ModelRunner
-from pagoda.engine.execution.place import Place
+from pagoda.engine.execution.place import RankPlace
 from pagoda.engine.execution.pooling import pool
 from pagoda.engine.outputs import Logprob, SampledToken
 from pagoda.engine.sampling.constraints import constraint_names, no_token_left
@@ -50,13 +50,13 @@ class Worker:
         device: torch.device,
         kernels: Kernels,
         recode: Recode | None = None,
-        place: Place | None = None,
+        place: RankPlace | None = None,
     ) -> Worker:
         """Read the weights of a checkpoint and take the memory of its KV cache. Raises CheckpointError.
 
         recode: see `load_weights`; place: which part of the model this worker has
         """
-        place = place or Place()
+        place = place or RankPlace()
         with _default_dtype(dtype), torch.device(device):
             model = LlamaForCausalLM(config, kernels, place.group, place.stage, place.num_blocks)
         load_weights(model, checkpoint, dtype=dtype, recode=recode)

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -37,10 +38,20 @@ def _are_gone(pids: list[int]) -> bool:
     return not any(os.path.exists(f"/proc/{pid}") for pid in pids)
 
 
-@pytest.fixture(scope="module", params=["2 ranks", "2 stages"])
+IN_BYTES = {"quantization": "int8", "kv_cache_dtype": "int8", "fixed_reduction_tree": True}
+DIVIDED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "2 ranks": ({"tensor_parallel_size": 2}, {}),
+    "2 stages": ({"pipeline_parallel_size": 2}, {}),
+    "2 x 2, in bytes": ({"tensor_parallel_size": 2, "pipeline_parallel_size": 2}, IN_BYTES),
+}
+"""How a model is divided, and what else is set, on one rank as well."""
+
+
+@pytest.fixture(scope="module", params=DIVIDED)
 def divided(request: pytest.FixtureRequest, make_llm: Callable[..., LLM]) -> Iterator[LLM]:
-    name = "tensor_parallel_size" if request.param == "2 ranks" else "pipeline_parallel_size"
-    llm = make_llm(dtype="float32", **{name: 2}, speculative_config={"method": "ngram", "num_speculative_tokens": 3})
+    ranks, others = DIVIDED[request.param]
+    speculative = {"method": "ngram", "num_speculative_tokens": 3}
+    llm = make_llm(dtype="float32", **ranks, **others, speculative_config=speculative)
     pids = _executor(llm).pids
     yield llm
     _executor(llm).close()
@@ -48,7 +59,8 @@ def divided(request: pytest.FixtureRequest, make_llm: Callable[..., LLM]) -> Ite
 
 
 def test_answers_are_those_of_one_rank(divided: LLM, make_llm: Callable[..., LLM]) -> None:
-    one = make_llm(dtype="float32")
+    others = IN_BYTES if divided.llm_engine.parts.args.fixed_reduction_tree else {}
+    one = make_llm(dtype="float32", **others)
     for told, expected in zip(divided.generate(PROMPTS, ASKED), one.generate(PROMPTS, ASKED), strict=True):
         assert told.outputs[0].token_ids == expected.outputs[0].token_ids
         assert told.outputs[0].text == expected.outputs[0].text
