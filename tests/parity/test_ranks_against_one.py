@@ -39,7 +39,11 @@ DIVIDED = [Divided(2), Divided(4), Divided(1, 3), Divided(2, 2)]
 
 
 def _loading(
-    directory: Path, cache: str = "auto", recode: str | None = None, kernels_name: str = "native"
+    directory: Path,
+    cache: str = "auto",
+    recode: str | None = None,
+    kernels_name: str = "native",
+    dtype: torch.dtype = torch.float32,
 ) -> Callable[[RankPlace], Worker]:
     config = load_config(directory)
     plan = MemoryPlan(0, 0, 16, 48, 192, cache)
@@ -47,7 +51,7 @@ def _loading(
     def load(place: RankPlace) -> Worker:
         kernels, device = select_kernels(kernels_name), torch.device("cpu")
         rounded = None if recode is None else RoundedOnLoad(recode, config)
-        return Worker.load(directory, config, plan, torch.float32, device, kernels, rounded, place)
+        return Worker.load(directory, config, plan, dtype, device, kernels, rounded, place)
 
     return load
 
@@ -100,6 +104,22 @@ def test_ranks_compute_what_one_computes(name: str, tmp_path: Path) -> None:
 def test_checkpoints_of_other_layouts_too(name: str, tmp_path: Path) -> None:
     REWRITTEN[name][0].write(tmp_path)
     _check(_loading(tmp_path), 40, [Divided(4), Divided(1, 3), Divided(2, 2)])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_layers_in_one_call_have_the_bits_of_one_by_one_on_ranks_too(dtype: torch.dtype, tmp_path: Path) -> None:
+    Case(settings={"attention_bias": True, "mlp_bias": True}).build().save_pretrained(tmp_path)
+    plan = plan_of([(token_ids_of(40), 0), (token_ids_of(70, seed=3), 0)])
+    for divided in (Divided(2), Divided(4), Divided(2, 2)):
+        workers = ThreadWorkers(_loading(tmp_path, dtype=dtype), divided)
+        joined = workers.compute(plan).logits
+        for worker in workers.workers:
+            assert worker.runner.model.model.decoder is not None
+            worker.runner.model.model.decoder = None
+        one_by_one = workers.compute(plan).logits
+        assert joined is not None
+        assert one_by_one is not None
+        assert torch.equal(joined, one_by_one), divided
 
 
 WIDE: dict[str, Any] = {"hidden_size": 128, "intermediate_size": 512, "head_dim": 32}
