@@ -301,7 +301,7 @@ SERVE_FLAGS = NameTable(
         **_refuse("use --no-access-log for all, or filter the log", "disable_access_log_for_endpoints"),
         **_refuse("/openapi.json has no secrets: let a proxy hide it", "disable_fastapi_docs"),
         **_refuse("answers carry pagoda's version", "fingerprint_value"),
-        **_refuse("this version runs one rank", "enable_scale_out"),
+        **_refuse("an engine runs on one host", "enable_scale_out"),
     },
 )
 """Of `vllm serve`, beside the engine's settings, which are flags too."""
@@ -352,7 +352,8 @@ METHODS: dict[str, str] = _each(
         "ask is_running, or check_health": "get_status should_keep_api_server_alive",
         "llm_engine.config has the network's facts, llm_engine.max_model_len the context": "model_config vllm_config "
         "get_model_config",
-        "this version runs one rank": "get_world_size has_unfinished_requests_dp scale_elastic_ep handle_fault "
+        "an engine's ranks are those that it was started with": "get_world_size "
+        "has_unfinished_requests_dp scale_elastic_ep handle_fault "
         "get_external_elastic_ep_status get_kv_event_sources notify_kv_transfer_request_rejected",
         _TAKES_TEXT: "reset_mm_cache reset_encoder_cache",
         "give the prompts a cache_salt of their own": "reset_prefix_cache",
@@ -380,7 +381,7 @@ TOKENIZER: dict[str, str] = _each(
 )
 """Members of transformers' tokenizers that ours does not have -> what to do instead."""
 ROOT: dict[str, str] = {
-    "initialize_ray_cluster": "this version runs one rank: leave it out",
+    "initialize_ray_cluster": "ranks are processes of one host: leave it out",
     "ModelRegistry": "a model family is a file in pagoda/models: see docs/contributing.md",
     "ClassificationOutput": METHODS["classify"],
     "ClassificationRequestOutput": METHODS["classify"],
