@@ -111,7 +111,8 @@ class ThreadWorkers:
         self._memory = SharedMemory(unnamed_memory(layout.num_bytes), layout)
         ranks = [(stage, rank) for stage in range(divided.pipeline) for rank in range(divided.tensor)]
         self._pool = ThreadPoolExecutor(len(ranks))
-        self.workers = self._on_all(lambda stage, rank: load(self._place(divided, stage, rank)), ranks)
+        # One after the other: torch's default dtype, under which a model comes into being, is one for all threads.
+        self.workers = [load(self._place(divided, *each)) for each in ranks]
         self._ranks = ranks
 
     def _place(self, divided: Divided, stage: int, rank: int) -> RankPlace:

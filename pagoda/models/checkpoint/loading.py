@@ -18,7 +18,7 @@ from torch import nn
 
 from pagoda.errors import CheckpointError
 from pagoda.kernels.grouped_codes import GroupedCodes
-from pagoda.layers.linear import PackedLayer, whole_shape
+from pagoda.layers.linear import PackedLayer, ShardLoader, whole_shape
 from pagoda.models.checkpoint.layouts import describe_directory, quantisation_of
 from pagoda.models.checkpoint.llama2c import load_llama2c_config
 from pagoda.models.checkpoint.reading import open_checkpoint
@@ -264,7 +264,8 @@ def _listing(names: Iterator[str]) -> str:
 def assign(parameter: nn.Parameter, tensor: torch.Tensor, dtype: torch.dtype | None, name: str, file: Path) -> None:
     """Fill `parameter` with the stored tensor `name` of `file`; dtype: as in `load_weights`. Raises CheckpointError."""
     weight_loader: Callable[[nn.Parameter, torch.Tensor], None] | None = getattr(parameter, "weight_loader", None)
-    if list(tensor.shape) != whole_shape(parameter):  # checked here because `copy_` would broadcast
+    knows_shape = weight_loader is None or isinstance(weight_loader, ShardLoader)
+    if knows_shape and list(tensor.shape) != whole_shape(parameter):  # checked here because `copy_` would broadcast
         raise CheckpointError(_describe_shapes(parameter, tensor, name, file))
     if tensor.is_floating_point() != parameter.is_floating_point():
         # `copy_` would cut fractions off, or take codes for numbers.
