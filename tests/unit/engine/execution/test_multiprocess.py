@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +20,7 @@ from pagoda.errors import CheckpointError, EngineDeadError
 from pagoda.kernels.select import native_is_built
 from pagoda.llm import LLM
 from pagoda.sampling_params import SamplingParams, StructuredOutputsParams
+from patience import HANG_S
 from thread_ranks import plan_of
 
 pytestmark = pytest.mark.skipif(not native_is_built(), reason="no compiler, no library")
@@ -35,7 +40,17 @@ def _executor(llm: LLM) -> MultiprocessExecutor:
 
 
 def _are_gone(pids: list[int]) -> bool:
-    return not any(os.path.exists(f"/proc/{pid}") for pid in pids)
+    """Ended; one whose parent is gone may wait for a while until somebody reaps it."""
+    return not any(_is_running(pid) for pid in pids)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        stat = Path(f"/proc/{pid}/stat")
+        return not stat.is_file() or stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 IN_BYTES = {"quantization": "int8", "kv_cache_dtype": "int8", "fixed_reduction_tree": True}
@@ -125,3 +140,24 @@ def test_what_a_rank_cannot_load_is_told_as_by_one(changed_checkpoint: Callable[
     directory = changed_checkpoint(tie_word_embeddings=False, num_hidden_layers=3)
     with pytest.raises(CheckpointError, match=r"does not fit the model"):
         LLM(directory, tensor_parallel_size=2, device="cpu", num_gpu_blocks_override=64, disable_log_stats=True)  # type: ignore[arg-type]
+
+
+def test_ranks_end_with_an_engine_that_is_killed_even_where_one_is_stopped(checkpoint: Callable[..., Path]) -> None:
+    script = (
+        "import sys, time\nfrom pagoda import LLM\n"
+        f"llm = LLM({str(checkpoint())!r}, tensor_parallel_size=2, device='cpu', num_gpu_blocks_override=64)\n"
+        "print(*llm.llm_engine.core.executor.pids, flush=True)\ntime.sleep(600)\n"
+    )
+    engine = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    try:
+        assert engine.stdout is not None
+        pids = [int(pid) for pid in engine.stdout.readline().split()]
+        assert len(pids) == 2
+        os.kill(pids[1], signal.SIGSTOP)
+    finally:
+        engine.kill()
+        engine.wait()
+    deadline = time.monotonic() + HANG_S
+    while not _are_gone(pids):  # whoever inherits them reaps them
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
