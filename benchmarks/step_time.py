@@ -24,8 +24,9 @@ from machine import provenance
 from torch.profiler import ProfilerActivity, profile
 
 from pagoda import LLM, SamplingParams
+from pagoda.engine.execution.frames import LENGTH, frame
 from pagoda.engine.outputs import RequestOutput
-from pagoda.engine.process.messages import LENGTH, StepStats, frame, stepped, unpack
+from pagoda.engine.process.messages import StepStats, stepped, unpack
 from pagoda.sampling_params import RequestOutputKind
 
 BATCH_SIZES = (1, 8, 32)

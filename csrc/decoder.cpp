@@ -16,21 +16,21 @@ Matrix matrix(const Linear& linear, void* y, int64_t y_stride, const void* resid
 }  // namespace
 
 Decoder::Decoder(Kernels& kernels, const DecoderShape& shape, const Table& embedding, std::vector<DecoderLayer> layers,
-                 const void* norm)
-    : kernels_(kernels), shape_(shape), embedding_(embedding), layers_(std::move(layers)), norm_(norm) {}
+                 const void* norm, Ranks* ranks)
+    : kernels_(kernels), shape_(shape), embedding_(embedding), layers_(std::move(layers)), norm_(norm), ranks_(ranks) {}
 
 void Decoder::forward(const Step& step, void* hidden) {
-    const int64_t rows = int64_t(step.token_ids.size());
+    const int64_t rows = step.rows;
     if (rows == 0) return;
     const auto alone = kernels_.in_use();
-    kernels_.take_rows(embedding_, step.token_ids, hidden);
+    if (!step.token_ids.empty()) kernels_.take_rows(embedding_, step.token_ids, hidden);
     const int64_t row_bytes = shape_.hidden_size * element_bytes(shape_.dtype);
     for (size_t i = 0; i < layers_.size(); ++i) {
         attend(layers_[i], hidden, rows, step, step.cache + int64_t(i) * step.layer_bytes);
         for (int64_t row = 0; row < rows; row += MLP_ROWS)
             feed_forward(layers_[i], static_cast<char*>(hidden) + row * row_bytes, std::min(MLP_ROWS, rows - row));
     }
-    kernels_.rms_norm(hidden, norm_, hidden, rows, shape_.hidden_size, shape_.norm_eps, shape_.dtype);
+    if (norm_ != nullptr) kernels_.rms_norm(hidden, norm_, hidden, rows, shape_.hidden_size, shape_.norm_eps, shape_.dtype);
 }
 
 char* Decoder::normed(const void* hidden, const void* gain, int64_t rows) {
@@ -69,8 +69,22 @@ void Decoder::attend(const DecoderLayer& layer, void* hidden, int64_t rows, cons
     attention.softcap = softcap;
     attention.dtype = dtype;
     kernels_.attend(attention, plan);
-    const Matrix o = matrix(layer.o, hidden, hidden_size, hidden);
-    kernels_.multiply({attention.output, q_size, rows, q_size, dtype}, {&o, 1});
+    add_product(layer.o, attention.output, q_size, hidden, rows);
+}
+
+// The product is added to the stream where it is written; a rank's is a part of it, and the bias belongs to the sum.
+void Decoder::add_product(const Linear& linear, const void* x, int64_t depth, void* hidden, int64_t rows) {
+    const int64_t hidden_size = shape_.hidden_size, bytes = rows * hidden_size * element_bytes(shape_.dtype);
+    const Rows factors{x, depth, rows, depth, shape_.dtype};
+    if (ranks_ == nullptr) {
+        const Matrix whole = matrix(linear, hidden, hidden_size, hidden);
+        return kernels_.multiply(factors, {&whole, 1});
+    }
+    void* part = ranks_->room(bytes);
+    if (part == nullptr) part = part_.of<char>(bytes);
+    const Matrix own = matrix({linear.weight, nullptr, linear.outputs, linear.codes}, part, hidden_size);
+    kernels_.multiply(factors, {&own, 1});
+    ranks_->add_sum(part, linear.bias, hidden, rows, hidden_size, shape_.dtype);
 }
 
 void Decoder::feed_forward(const DecoderLayer& layer, void* hidden, int64_t rows) {
@@ -80,8 +94,7 @@ void Decoder::feed_forward(const DecoderLayer& layer, void* hidden, int64_t rows
     const Matrix both[] = {matrix(layer.gate, gate, size), matrix(layer.up, up, size)};
     kernels_.multiply({normed(hidden, layer.mlp_norm, rows), hidden_size, rows, hidden_size, dtype}, both);
     kernels_.silu_and_mul(gate, up, gate, rows, size, size, size, dtype);
-    const Matrix down = matrix(layer.down, hidden, hidden_size, hidden);
-    kernels_.multiply({gate, size, rows, size, dtype}, {&down, 1});
+    add_product(layer.down, gate, size, hidden, rows);
 }
 
 }  // namespace pagoda

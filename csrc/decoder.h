@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kernels.h"
+#include "ranks.h"
 
 namespace pagoda {
 
@@ -27,6 +28,7 @@ struct DecoderLayer {
     int plan, rotation;  // which of a step's; rotation -1: none
 };
 
+// Inner width and heads are a rank's own.
 struct DecoderShape {
     int64_t hidden_size, intermediate_size, num_heads, num_kv_heads, head_dim;
     float norm_eps, scale, softcap;  // softcap 0: none
@@ -35,7 +37,8 @@ struct DecoderShape {
 
 // What all layers meet in one step.
 struct Step {
-    std::span<const int64_t> token_ids;
+    std::span<const int64_t> token_ids;  // or none, where rows come embedded
+    int64_t rows;
     std::vector<const AttentionPlan*> plans;
     std::vector<Rotation> rotations;
     char* cache;  // keys of the first layer; layers, and values behind keys, so many bytes further
@@ -45,16 +48,18 @@ struct Step {
 
 class Decoder {
 public:
-    // kernels and all that is pointed to must outlive it. norm: the gain of the last one.
+    // kernels and all that is pointed to must outlive it. norm: the gain of the last one, or null; ranks: those that the
+    // layers are divided over, or null.
     Decoder(Kernels& kernels, const DecoderShape& shape, const Table& embedding, std::vector<DecoderLayer> layers,
-            const void* norm);
+            const void* norm, Ranks* ranks);
 
-    // hidden [tokens, hidden_size], after the last norm. Raises std::out_of_range for a token that is not embedded.
+    // hidden [rows, hidden_size], embedded where there are no token ids; after the last norm, if there is one. Raises std::out_of_range for a token that is not embedded.
     void forward(const Step& step, void* hidden);
 
 private:
     void attend(const DecoderLayer& layer, void* hidden, int64_t rows, const Step& step, char* k_cache);
     void feed_forward(const DecoderLayer& layer, void* hidden, int64_t rows);
+    void add_product(const Linear& linear, const void* x, int64_t depth, void* hidden, int64_t rows);
     char* normed(const void* hidden, const void* gain, int64_t rows);
 
     Kernels& kernels_;
@@ -62,7 +67,8 @@ private:
     const Table embedding_;
     const std::vector<DecoderLayer> layers_;
     const void* const norm_;
-    Workspace normed_, heads_, attended_, gate_, up_;
+    Ranks* const ranks_;
+    Workspace normed_, heads_, attended_, gate_, up_, part_;
 };
 
 }  // namespace pagoda

@@ -16,6 +16,7 @@
 
 #include "decoder.h"
 #include "encoder.h"
+#include "ranks.h"
 
 namespace nb = nanobind;
 using namespace pagoda;
@@ -59,18 +60,18 @@ DecoderLayer layer_of(const GivenLayer& given) {
             plan,         rotation};
 }
 
-// embedding: weight, entries, whether it is packed, its format or 0.
+// embedding: weight, entries, whether it is packed, its format or 0. ranks: of a Ranks, or 0.
 std::unique_ptr<Decoder> made_decoder(Kernels& kernels, const std::array<int64_t, 5>& sizes,
                                       const std::array<float, 3>& numbers, int dtype,
                                       const std::tuple<Address, int64_t, bool, Address>& embedding,
-                                      const std::vector<GivenLayer>& given, Address norm) {
+                                      const std::vector<GivenLayer>& given, Address norm, Address ranks) {
     std::vector<DecoderLayer> layers(given.size());
     std::transform(given.begin(), given.end(), layers.begin(), layer_of);
     const DecoderShape shape{sizes[0],   sizes[1],   sizes[2],   sizes[3],       sizes[4],
                              numbers[0], numbers[1], numbers[2], dtype_of(dtype)};
     const auto& [weight, entries, is_packed, codes] = embedding;
     const Table table{at(weight), entries, shape.hidden_size, shape.dtype, is_packed, at<CodeFormat>(codes)};
-    return std::make_unique<Decoder>(kernels, shape, table, std::move(layers), at(norm));
+    return std::make_unique<Decoder>(kernels, shape, table, std::move(layers), at(norm), at<Ranks>(ranks));
 }
 
 // lie, scale, shift: numbers of their enumerations; table: sixteen values + 128, or none.
@@ -88,8 +89,8 @@ void forward(Decoder& decoder, Address token_ids, Address positions, int64_t row
              const std::vector<const AttentionPlan*>& plans,
              const std::vector<std::tuple<Address, Address, int64_t>>& rotations, Address cache, int64_t layer_bytes,
              int64_t value_bytes, int64_t block_stride, bool in_bytes, Address hidden) {
-    Step step{{at<const int64_t>(token_ids), size_t(rows)}, plans,        {},      at<char>(cache), layer_bytes,
-              value_bytes,                                  block_stride, in_bytes};
+    const std::span<const int64_t> ids{at<const int64_t>(token_ids), token_ids == 0 ? 0 : size_t(rows)};
+    Step step{ids, rows, plans, {}, at<char>(cache), layer_bytes, value_bytes, block_stride, in_bytes};
     for (const auto& [cosine, sine, rotary_dim] : rotations)
         step.rotations.push_back({at<float>(cosine), at<float>(sine), rotary_dim, at<const int64_t>(positions)});
     decoder.forward(step, at(hidden));
@@ -234,6 +235,34 @@ NB_MODULE(library, module) {
     module.def("pack_bytes", [](Address weight, int64_t outputs, int64_t depth, Address packed) {
         pack_bytes(at<int8_t>(weight), outputs, depth, at<uint8_t>(packed));
     });
+    module.def("ranks_bytes", &Ranks::segment_bytes);
+    nb::class_<Ranks>(module, "Ranks")
+        .def("__init__",
+             [](Ranks* self, Address segment, int rank, int size, int64_t capacity) {
+                 new (self) Ranks(at(segment), rank, size, capacity);
+             })
+        .def_prop_ro("address", [](const Ranks& ranks) { return Address(&ranks); })
+        .def(
+            "all_reduce",
+            [](Ranks& ranks, Address x, Address y, int64_t n, int dtype) { ranks.all_reduce(at(x), at(y), n, dtype_of(dtype)); },
+            nb::call_guard<nb::gil_scoped_release>())
+        .def(
+            "all_gather",
+            [](Ranks& ranks, Address x, int64_t rows, const std::vector<int64_t>& row_bytes, Address y) {
+                ranks.all_gather(at(x), rows, row_bytes, at(y));
+            },
+            nb::call_guard<nb::gil_scoped_release>())
+        .def("abort", &Ranks::abort);
+    module.def("channel_bytes", &Channel::segment_bytes);
+    nb::class_<Channel>(module, "Channel")
+        .def("__init__", [](Channel* self, Address segment, int64_t capacity) { new (self) Channel(at(segment), capacity); })
+        .def(
+            "send", [](Channel& channel, Address bytes, int64_t count) { channel.send(at(bytes), count); },
+            nb::call_guard<nb::gil_scoped_release>())
+        .def(
+            "receive", [](Channel& channel, Address bytes, int64_t count) { channel.receive(at(bytes), count); },
+            nb::call_guard<nb::gil_scoped_release>())
+        .def("abort", &Channel::abort);
     nb::class_<Decoder>(module, "Decoder")
         .def(nb::new_(&made_decoder), nb::keep_alive<1, 2>())
         .def("forward", &forward, nb::call_guard<nb::gil_scoped_release>());

@@ -1,11 +1,14 @@
 """Ranks that share one model: who I am, how many we are, and the two collectives that layers need.
 
 Foundation room. A `ParallelGroup` is handed to the parallel layers as an argument; one rank is the
-default and costs nothing. Megatron-LM (Shoeybi et al. 2019, arXiv 1909.08053) is the scheme.
+default and costs nothing. Megatron-LM (Shoeybi et al. 2019, arXiv 1909.08053) is the scheme for the ranks of one layer;
+a pipeline's stages (GPipe, Huang et al. 2018, arXiv 1811.06965) divide the layers among themselves.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -19,11 +22,11 @@ class ParallelGroup(Protocol):
     size: int
 
     def all_reduce(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The sum over ranks, on every rank."""
+        """The sum over ranks, on every rank the same bits: added as `tree_sum` adds the ranks' tensors."""
         ...
 
-    def all_gather(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The ranks' tensors, concatenated along the last dimension, on every rank."""
+    def all_gather(self, tensor: torch.Tensor, widths: Sequence[int]) -> torch.Tensor:
+        """The ranks' tensors, concatenated along the last dimension, on every rank. widths: of each rank's."""
         ...
 
 
@@ -36,27 +39,15 @@ class SingleRank:
     def all_reduce(self, tensor: torch.Tensor) -> torch.Tensor:
         return tensor
 
-    def all_gather(self, tensor: torch.Tensor) -> torch.Tensor:
+    def all_gather(self, tensor: torch.Tensor, widths: Sequence[int]) -> torch.Tensor:
         return tensor
-
-
-class OpenSums:
-    """The ranks of `group`, but a sum over them is left open: it is due once, where several partial sums are added."""
-
-    def __init__(self, group: ParallelGroup) -> None:
-        self._group = group
-        self.rank, self.size = group.rank, group.size
-
-    def all_reduce(self, tensor: torch.Tensor) -> torch.Tensor:
-        """This rank's part as it is."""
-        return tensor
-
-    def all_gather(self, tensor: torch.Tensor) -> torch.Tensor:
-        return self._group.all_gather(tensor)
 
 
 class TorchGroup:
-    """A group over `torch.distributed`, whose process group must be initialised."""
+    """A group over `torch.distributed`, whose process group must be initialised: for ranks on several hosts.
+
+    In what order gloo adds is not said, so sums of more than two ranks need not have the bits of `tree_sum`.
+    """
 
     def __init__(self) -> None:
         from torch import distributed
@@ -70,9 +61,45 @@ class TorchGroup:
         self._distributed.all_reduce(summed)
         return summed
 
-    def all_gather(self, tensor: torch.Tensor) -> torch.Tensor:
+    def all_gather(self, tensor: torch.Tensor, widths: Sequence[int]) -> torch.Tensor:
         import torch
 
-        shards = [torch.empty_like(tensor) for _ in range(self.size)]
-        self._distributed.all_gather(shards, tensor.contiguous())
-        return torch.cat(shards, dim=-1)
+        # Gloo wants them equally wide.
+        padded = torch.nn.functional.pad(tensor, (0, max(widths) - tensor.shape[-1]))
+        shards = [torch.empty_like(padded) for _ in range(self.size)]
+        self._distributed.all_gather(shards, padded.contiguous())
+        return torch.cat([shard[..., :width] for shard, width in zip(shards, widths, strict=True)], dim=-1)
+
+
+def tree_sum(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The sum of `parts`: of the first half, plus that of the second, and so on down.
+
+    So the sum of 4 parts is that of the two sums that 2 ranks with 2 parts each have: whoever adds up how much, the
+    bits are the same where the numbers of parts are powers of two.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    middle = len(parts) // 2
+    return tree_sum(parts[:middle]) + tree_sum(parts[middle:])
+
+
+@dataclass(frozen=True)
+class PipelineStage:
+    """One of `count` stages that the layers of a network are divided over, in their order."""
+
+    index: int = 0
+    count: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it embeds tokens."""
+        return self.index == 0
+
+    @property
+    def is_last(self) -> bool:
+        """Whether it has the last norm and the head."""
+        return self.index == self.count - 1
+
+    def layers(self, num_layers: int) -> range:
+        """Its own of `num_layers`; as many as another stage has, or one fewer or more."""
+        return range(num_layers * self.index // self.count, num_layers * (self.index + 1) // self.count)

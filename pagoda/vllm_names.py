@@ -22,7 +22,7 @@ def _refuse(instead: str, names: str = "", **harmless: object) -> dict[str, Refu
 
 
 _NO_GPU_GRAPHS = "steps run as they are, nothing is compiled or captured"
-_ONE_RANK = "one rank runs, so nothing is distributed"
+_ONE_HOST = "ranks are processes of one host, which share memory"
 _TEXT_ONLY = "models take text only"
 _NO_ADAPTERS = "no adapters are applied"
 _LOADING = "safetensors are always mapped and read tensor by tensor"
@@ -31,7 +31,7 @@ _OBSERVING = "/metrics and the access log tell what there is"
 _ADAPTERS = "adapters are not applied: merge them into the weights (peft: merge_and_unload) and serve the result"
 _DRAFTS = 'use speculative_config={"method": "ngram", "num_speculative_tokens": 5}, or with a smaller "model"'
 _NO_DIFFUSION = "models write one token after the other: leave it out"
-_RANKS = "this version runs one rank: leave it at 1"
+_RANKS = "an engine runs on one host, its ranks by tensor_parallel_size and pipeline_parallel_size: leave it at 1"
 _TRANSFER = "keys and values and weights stay in one engine: leave it out"
 _OWN_LAYERS = "code of a program does not run inside the engine: leave it out"
 _TAKES_TEXT = "models take text only: leave images, audio and video out"
@@ -46,8 +46,8 @@ ENGINE_SETTINGS = NameTable(
             "max_seq_len_to_capture max_context_len_to_capture cuda_graph_sizes jit_monitor_mode jit_monitor_verbose",
             "pagoda has kernels of its own (kernels=...)": "attention_backend attention_config disable_cascade_attn "
             "linear_backend moe_backend sparse_indexer_topk_backend use_fp64_gumbel model_impl",
-            _ONE_RANK: "distributed_executor_backend disable_custom_all_reduce master_addr master_port "
-            "distributed_timeout_seconds cpu_distributed_timeout_seconds dcp_comm_backend dcp_q_replicate "
+            _ONE_HOST: "disable_custom_all_reduce master_addr master_port "
+            "cpu_distributed_timeout_seconds dcp_comm_backend dcp_q_replicate "
             "dcp_kv_cache_interleave_size cp_kv_cache_interleave_size data_parallel_address data_parallel_rpc_port "
             "data_parallel_backend enable_hc_sp enable_expert_parallel enable_batch_sharded_sampling "
             "enable_ep_weight_filter all2all_backend elastic_ep_max_dp_size dp_sync_interval ubatch_size enable_dbo "
@@ -101,8 +101,6 @@ ENGINE_SETTINGS = NameTable(
             _RANKS,
             "data_parallel_hybrid_lb data_parallel_external_lb data_parallel_multi_port_external_lb node_rank "
             "data_parallel_rank data_parallel_start_rank enable_elastic_ep",
-            tensor_parallel_size=1,
-            pipeline_parallel_size=1,
             nnodes=1,
             prefill_context_parallel_size=1,
             decode_context_parallel_size=1,
@@ -303,7 +301,7 @@ SERVE_FLAGS = NameTable(
         **_refuse("use --no-access-log for all, or filter the log", "disable_access_log_for_endpoints"),
         **_refuse("/openapi.json has no secrets: let a proxy hide it", "disable_fastapi_docs"),
         **_refuse("answers carry pagoda's version", "fingerprint_value"),
-        **_refuse("this version runs one rank", "enable_scale_out"),
+        **_refuse("an engine runs on one host", "enable_scale_out"),
     },
 )
 """Of `vllm serve`, beside the engine's settings, which are flags too."""
@@ -354,7 +352,8 @@ METHODS: dict[str, str] = _each(
         "ask is_running, or check_health": "get_status should_keep_api_server_alive",
         "llm_engine.config has the network's facts, llm_engine.max_model_len the context": "model_config vllm_config "
         "get_model_config",
-        "this version runs one rank": "get_world_size has_unfinished_requests_dp scale_elastic_ep handle_fault "
+        "an engine's ranks are those that it was started with": "get_world_size "
+        "has_unfinished_requests_dp scale_elastic_ep handle_fault "
         "get_external_elastic_ep_status get_kv_event_sources notify_kv_transfer_request_rejected",
         _TAKES_TEXT: "reset_mm_cache reset_encoder_cache",
         "give the prompts a cache_salt of their own": "reset_prefix_cache",
@@ -382,7 +381,7 @@ TOKENIZER: dict[str, str] = _each(
 )
 """Members of transformers' tokenizers that ours does not have -> what to do instead."""
 ROOT: dict[str, str] = {
-    "initialize_ray_cluster": "this version runs one rank: leave it out",
+    "initialize_ray_cluster": "ranks are processes of one host: leave it out",
     "ModelRegistry": "a model family is a file in pagoda/models: see docs/contributing.md",
     "ClassificationOutput": METHODS["classify"],
     "ClassificationRequestOutput": METHODS["classify"],

@@ -26,6 +26,7 @@ from pagoda.vllm_names import ENGINE_SETTINGS
 DTYPES = ("auto", "float32", "bfloat16", "float16", "half", "float")
 BLOCK_SIZES = (8, 16, 32, 64, 128)
 QUANTIZATIONS = (*PRESETS, "gguf", *METHODS)
+_BACKENDS = ("mp", "uni")
 _DTYPE_ALIASES = {"half": "float16", "float": "float32"}
 BUILTIN_MODEL = Path(__file__).parent.parent / "builtin"
 BUILTIN_NAME = "pagoda-builtin"
@@ -69,6 +70,13 @@ _RULES: dict[str, Rule] = {
     "long_prefill_token_threshold": whole_number(0),
     "max_decode_slowdown": optional(Rule(_is_slowdown, "a number above 1")),
     "max_outputs_per_s": optional(positive()),
+    "tensor_parallel_size": whole_number(1),
+    "pipeline_parallel_size": whole_number(1),
+    "distributed_executor_backend": optional(
+        Rule(lambda value: value in _BACKENDS, "mp or uni (ray and external_launcher are not built: one host only)")
+    ),
+    "distributed_timeout_seconds": optional(positive()),
+    "fixed_reduction_tree": FLAG,
     "max_logprobs": whole_number(-1),
     "seed": whole_number(-(2**63), 2**63 - 1),
     "disable_log_stats": FLAG,
@@ -140,6 +148,12 @@ class EngineArgs:
     scheduling_policy: "fcfs" or "priority"
     speculative_config: how to propose tokens ahead of the model; a mapping of SpeculativeConfig's fields. The text is
         the same without
+    tensor_parallel_size, pipeline_parallel_size: processes that share each layer, and stages that share the layers
+    distributed_executor_backend: "mp" runs these as processes of this host, "uni" is one rank in the engine's own
+        process; None is whichever fits
+    distributed_timeout_seconds: of a step, after which ranks that do not answer are ended; None is 300
+    fixed_reduction_tree: sums over inputs are added in one order for any number of ranks, so that logits have the same
+        bits on 1, 2 and 4; some more work for one
     max_logprobs: most logprobs a request may ask for; -1 for no limit
     seed: where the seeds of unseeded requests start
     disable_log_stats: say nothing at start
@@ -177,6 +191,11 @@ class EngineArgs:
     max_outputs_per_s: float | None = None
     scheduling_policy: str = "fcfs"
     speculative_config: dict[str, Any] | SpeculativeConfig | None = None
+    tensor_parallel_size: int = 1
+    pipeline_parallel_size: int = 1
+    distributed_executor_backend: str | None = None
+    distributed_timeout_seconds: float | None = None
+    fixed_reduction_tree: bool = False
     max_logprobs: int = 20
     seed: int = 0
     disable_log_stats: bool = False
@@ -205,6 +224,19 @@ class EngineArgs:
             object.__setattr__(self, "speculative_config", SpeculativeConfig.of(self.speculative_config))
         if self.block_size not in BLOCK_SIZES:
             raise ConfigError(f"block_size={self.block_size!r}, but one of {BLOCK_SIZES} is expected")
+
+        if self.distributed_executor_backend == "uni" and self.is_parallel:
+            raise ConfigError(
+                f"distributed_executor_backend='uni' runs one rank, but tensor_parallel_size="
+                f"{self.tensor_parallel_size} and pipeline_parallel_size={self.pipeline_parallel_size} ask for more: "
+                f"leave it out, or take 'mp'"
+            )
+
+    @property
+    def is_parallel(self) -> bool:
+        """Whether the model runs in ranks that are processes of their own."""
+        several = self.tensor_parallel_size * self.pipeline_parallel_size > 1
+        return several or self.distributed_executor_backend == "mp"
 
     @property
     def public_name(self) -> str:

@@ -14,10 +14,11 @@ from pathlib import Path
 import torch
 
 from pagoda.engine.args import BUILTIN_MODEL, EngineArgs
+from pagoda.engine.build_executor import build_executor, check_settings
 from pagoda.engine.build_speculator import DraftModel, TargetModel, build_speculator
 from pagoda.engine.core import EngineCore
+from pagoda.engine.execution.executor import Executor
 from pagoda.engine.execution.memory_plan import GIB, CacheWish, MemoryPlan, plan_memory
-from pagoda.engine.execution.worker import Worker
 from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
 from pagoda.engine.scheduling.pacing import PrefillPacer
 from pagoda.engine.scheduling.scheduler import Scheduler
@@ -75,8 +76,7 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
         if not Path(model_name).expanduser().exists():  # of a checkpoint on the hub, only now all files are there
             config, embedder = _read_config(path, args)
     args = _bounded(args, config, embedder)
-    device = resolve_device(args.device)
-    dtype = resolve_dtype(args.dtype, config, device, args.kernels)
+    device, dtype = _device_and_dtype(args, config)
     draft = DraftModel.find(args)
     kernels = select_exact_kernels(args.kernels, _product_shapes(config), getattr(torch, dtype), device)
     config, recode = _coded(config, args, kernels)
@@ -86,8 +86,9 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
     tokenizer = None if args.skip_tokenizer_init else _tokenizer(checkpoint, args)
     if draft is not None:
         draft.check(config, tokenizer)
-    worker = Worker.load(checkpoint, config, memory_plan, getattr(torch, dtype), device, kernels, recode)
-    speculator = build_speculator(args, TargetModel(worker, config, memory_plan, getattr(torch, dtype)), draft)
+    executor = build_executor(args, checkpoint, config, memory_plan, dtype, device, kernels, recode)
+    target = TargetModel(executor, config, memory_plan, getattr(torch, dtype), device, kernels)
+    speculator = build_speculator(args, target, draft)
     return EngineParts(
         args=args,
         path=path,
@@ -101,13 +102,20 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
         dtype=dtype,
         device=device,
         kernels=kernels,
-        core=_build_core(args, memory_plan, worker, config.rope.max_length, speculator),
+        core=_build_core(args, memory_plan, executor, config.rope.max_length, speculator),
     )
 
 
 def _read_config(checkpoint: Path | GGUFFile, args: EngineArgs) -> tuple[ModelConfig, EmbedderConfig]:
     embedder = EmbedderConfig() if isinstance(checkpoint, GGUFFile) else EmbedderConfig.from_directory(checkpoint)
     return load_config(checkpoint, args.hf_overrides), embedder
+
+
+def _device_and_dtype(args: EngineArgs, config: ModelConfig) -> tuple[torch.device, str]:
+    """Where the model runs, and in which dtype. Raises ConfigError where it cannot be divided over the ranks there."""
+    device = resolve_device(args.device)
+    check_settings(args, config, device)
+    return device, resolve_dtype(args.dtype, config, device, args.kernels)
 
 
 def _bounded(args: EngineArgs, config: ModelConfig, embedder: EmbedderConfig) -> EngineArgs:
@@ -136,6 +144,7 @@ def plan_for(
 ) -> MemoryPlan:
     """The memory plan of these settings on this machine. Raises InsufficientMemoryError, ConfigError."""
     max_model_len = _max_model_len(args.max_model_len, config)
+    num_copies = max(1, args.tensor_parallel_size // config.num_key_value_heads)
     if device.type == "cuda":
         budget = int(torch.cuda.mem_get_info(device)[0] * args.gpu_memory_utilization)
     else:
@@ -146,7 +155,9 @@ def plan_for(
         budget_bytes=budget,
         max_model_len=max_model_len,
         max_num_seqs=args.max_num_seqs,
-        cache=CacheWish(args.block_size, args.kv_cache_memory_bytes, args.num_gpu_blocks_override, args.kv_cache_dtype),
+        cache=CacheWish(
+            args.block_size, args.kv_cache_memory_bytes, args.num_gpu_blocks_override, args.kv_cache_dtype, num_copies
+        ),
         draft=None if draft is None else draft.config,
     )
 
@@ -196,10 +207,18 @@ def startup_line(
     """What runs where and how much fits, in one line."""
     name = args.served_names[0] if args.model or args.served_model_name else "built-in model"
     return (
-        f"{name}: {_num_parameters(config)}, {dtype} on {device} with {described(kernels, device)}; "
+        f"{name}: {_num_parameters(config)}, {dtype} on {device}{_ranks(args)} with {described(kernels, device)}; "
         f"{plan.num_blocks} KV blocks of {plan.block_size} tokens ({plan.kv_cache_bytes / GIB:.2f} GiB) hold "
         f"{plan.num_requests(plan.max_model_len)} requests of {plan.max_model_len} tokens"
     )
+
+
+def _ranks(args: EngineArgs) -> str:
+    if not args.is_parallel:
+        return ""
+    tensor, pipeline = args.tensor_parallel_size, args.pipeline_parallel_size
+    stages = "" if pipeline == 1 else f", {pipeline} stages of {tensor}"
+    return f" in {tensor * pipeline} rank{'s' if tensor * pipeline > 1 else ''}{stages}"
 
 
 def _warn(args: EngineArgs) -> None:
@@ -257,7 +276,7 @@ def _eos_token_ids(config: ModelConfig, generation: GenerationDefaults, tokenize
 
 
 def _build_core(
-    args: EngineArgs, plan: MemoryPlan, worker: Worker, reach: float, speculator: Speculator | None
+    args: EngineArgs, plan: MemoryPlan, executor: Executor, reach: float, speculator: Speculator | None
 ) -> EngineCore:
     scheduler_config = SchedulerConfig(
         max_model_len=plan.max_model_len,
@@ -272,4 +291,4 @@ def _build_core(
         num_blocks=plan.num_blocks, block_size=plan.block_size, enable_prefix_caching=args.enable_prefix_caching
     )
     pacer = None if args.max_decode_slowdown is None else PrefillPacer(args.max_decode_slowdown)
-    return EngineCore(Scheduler(scheduler_config, cache_config), worker, pacer, speculator)
+    return EngineCore(Scheduler(scheduler_config, cache_config), executor, pacer, speculator)

@@ -11,6 +11,7 @@ from typing import Self
 import torch
 
 from pagoda.engine.args import EngineArgs
+from pagoda.engine.execution.executor import Executor
 from pagoda.engine.execution.memory_plan import MemoryPlan
 from pagoda.engine.execution.worker import Worker
 from pagoda.engine.scheduling.config import CacheConfig
@@ -20,6 +21,7 @@ from pagoda.engine.speculation.speculator import Prices, Speculator
 from pagoda.engine.speculation.step_costs import StepCosts, measured
 from pagoda.engine.speculative_config import SpeculativeConfig
 from pagoda.errors import ConfigError
+from pagoda.kernels.interface import Kernels
 from pagoda.models.checkpoint.hub import HubOptions, resolve_config, resolve_model
 from pagoda.models.checkpoint.loading import has_vocabulary, load_config, load_tokenizer
 from pagoda.models.config import ModelConfig
@@ -74,10 +76,12 @@ def _vocabulary(tokenizer: Tokenizer) -> dict[str, int]:
 class TargetModel:
     """The model that is proposed for, as far as it is built."""
 
-    worker: Worker
+    executor: Executor
     config: ModelConfig
     memory_plan: MemoryPlan
     dtype: torch.dtype
+    device: torch.device
+    kernels: Kernels
 
     def max_num_tokens(self, args: EngineArgs) -> int:
         """Of a sequence that is computed in one step, and fits into the KV cache."""
@@ -90,11 +94,11 @@ def build_speculator(args: EngineArgs, target: TargetModel, draft: DraftModel | 
     wish = args.speculative_config
     if not isinstance(wish, SpeculativeConfig):
         return None
-    step = _costs(args, target, target.worker, target.config)
+    step = _costs(args, target, target.executor, target.config)
     if draft is None:
         return Speculator(NgramProposer(*wish.lookup), Prices(step=step, most=wish.num_speculative_tokens))
-    plan, kernels = target.memory_plan, target.worker.runner.kernels
-    worker = Worker.load(draft.checkpoint, draft.config, plan, target.dtype, target.worker.runner.device, kernels)
+    plan = target.memory_plan
+    worker = Worker.load(draft.checkpoint, draft.config, plan, target.dtype, target.device, target.kernels)
     limits = DraftLimits(
         max_model_len=min(plan.max_model_len, draft.config.max_position_embeddings),
         max_num_batched_tokens=args.resolve_max_num_batched_tokens(plan.max_model_len),
@@ -107,9 +111,9 @@ def build_speculator(args: EngineArgs, target: TargetModel, draft: DraftModel | 
     return Speculator(proposer, Prices(step=step, draft=costs, most=wish.num_speculative_tokens))
 
 
-def _costs(args: EngineArgs, target: TargetModel, worker: Worker, config: ModelConfig) -> StepCosts:
+def _costs(args: EngineArgs, target: TargetModel, executor: Executor, config: ModelConfig) -> StepCosts:
     return measured(
-        worker,
+        executor,
         max_num_tokens=min(target.max_num_tokens(args), config.max_position_embeddings),
         block_size=target.memory_plan.block_size,
         vocab_size=config.vocab_size,

@@ -12,6 +12,7 @@ else than in how they write these down.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -114,23 +115,32 @@ class GroupedCodes:
         return self.mapped(lambda tensor: tensor[chosen])
 
     def narrow(self, dim: int, start: int, length: int) -> GroupedCodes:
-        """Some of the outputs (dim 0) or of the inputs (dim 1), as a rank of tensor parallelism holds them.
+        """Some of the outputs (dim 0) or of the columns (dim 1), as a rank of tensor parallelism holds them.
 
-        Raises CheckpointError where the inputs are no whole groups, or their order is not the layer's.
+        Groups that are cut become smaller ones of the same scale. Of columns in an order of their own, these stay
+        inputs of the whole layer: then there is no `dense`.
         """
         if dim == 0:
             return self.rows(slice(start, start + length))
-        if self.order is not None or start % self.group_size or length % self.group_size:
-            raise CheckpointError(
-                f"inputs {start} to {start + length} cannot be cut out of groups of {self.group_size}"
-                f"{'' if self.order is None else ' in an order of their own'}: use fewer tensor-parallel ranks"
-            )
-        first, count = start // self.group_size, length // self.group_size
+        size = self.group_size
+        if start // size != (start + length - 1) // size:
+            size = math.gcd(size, start, length)
+        elif start % size or length % size:
+            size = length  # a part of one group
+        first = start // self.group_size
+
+        def columns(factors: Factors) -> Factors:
+            if size == self.group_size or length == size:
+                return _columns(factors, first, length // size)
+            return _columns(_repeated(factors, self.group_size // size), start // size, length // size)
+
         return replace(
             self,
             codes=self.codes.narrow(1, start, length),
-            scales=_columns(self.scales, first, count),
-            shifts=None if self.shifts is None else _columns(self.shifts, first, count),
+            group_size=size,
+            scales=columns(self.scales),
+            shifts=None if self.shifts is None else columns(self.shifts),
+            order=None if self.order is None else self.order[start : start + length],
         )
 
 
@@ -142,6 +152,13 @@ def _mapped(factors: Factors, change: Callable[[torch.Tensor], torch.Tensor]) ->
     if isinstance(factors, TwoLevel):
         return TwoLevel(change(factors.codes), change(factors.steps))
     return change(factors)
+
+
+def _repeated(factors: Factors, times: int) -> Factors:
+    """Of groups that are divided into `times` each."""
+    if isinstance(factors, TwoLevel):
+        return TwoLevel(factors.codes.repeat_interleave(times, dim=1), factors.steps)
+    return factors.repeat_interleave(times, dim=1)
 
 
 def _columns(factors: Factors, first: int, count: int) -> Factors:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import torch
 
+from pagoda.distributed import ParallelGroup
 from pagoda.kernels.grouped_codes import GroupedCodes
 
 Matrix = Any
@@ -90,19 +91,22 @@ class DecoderLayerParts:
 
 @dataclass(frozen=True)
 class DecoderParts:
-    """A plain Llama network below its head.
+    """A plain Llama network below its head, or what a rank has of it.
 
-    embedding: `[vocab_size, hidden_size]`, or a head that `pack` made of the same weights; norm: the last gain
+    embedding: `[vocab_size, hidden_size]`, or a head that `pack` made of the same weights; None: rows come embedded
+    norm: the last gain; None where it is another's business
+    group: the ranks that the layers are divided over
     """
 
-    embedding: Matrix
+    embedding: Matrix | None
     layers: Sequence[DecoderLayerParts]
-    norm: torch.Tensor
+    norm: torch.Tensor | None
+    group: ParallelGroup
 
 
 @dataclass(frozen=True)
 class DecoderShape:
-    """What all layers of a plain Llama network have in common."""
+    """What all layers of a plain Llama network have in common; inner width and heads are a rank's own."""
 
     hidden_size: int
     intermediate_size: int
@@ -117,9 +121,11 @@ class Decoder(Protocol):
     """A network below its head in one call, bit for bit what the operations of its kernels give one by one.
 
     group: heads that share one KV head; windows: those that layers have, of each of which a call wants a plan
+    embeds: whether it takes tokens, and not rows that are embedded
     """
 
     group: int
+    embeds: bool
     windows: Sequence[int | None]
 
     def __call__(
@@ -129,9 +135,11 @@ class Decoder(Protocol):
         rotations: Mapping[str, Rotation],
         plans: Mapping[int | None, StepPlan],
         kv_cache: torch.Tensor,
+        hidden_states: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """`input_ids [T]` (int64) -> hidden states `[T, hidden_size]` after the last norm.
+        """`input_ids [T]` (int64) -> hidden states `[T, hidden_size]` after the last norm, if it has one.
 
+        hidden_states: rows to go on from, where it does not embed; they are written over
         positions: `[T]` (int64), the rows of `rotations` that tokens turn by; None: row by row
         kv_cache: `[layers, 2, num_blocks, kv_heads, block_size, head_dim]`
         """

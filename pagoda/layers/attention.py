@@ -109,10 +109,11 @@ class PagedAttention:
         input_ids: torch.Tensor,
         positions: torch.Tensor | None,
         rotations: Mapping[str, Rotation],
+        hidden_states: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """The network below its head at once, with this step's plans and cache."""
         plans = {window: self._plan(window, decoder.group) for window in decoder.windows}
-        return decoder(input_ids, positions, rotations, plans, self.kv_cache.tensor)
+        return decoder(input_ids, positions, rotations, plans, self.kv_cache.tensor, hidden_states)
 
     def _plan(self, window: int | None, group: int) -> StepPlan:
         """The kernels' plan of this step, made once for all layers with the same window."""

@@ -20,6 +20,7 @@ class KVCache:
     """One allocation `[num_layers, 2, num_blocks, num_kv_heads, block_size, head_dim]`; index 1 is K or V.
 
     dtype: the model's, or int8 for bytes with their scales behind them (`kernels/kv_codes`)
+    first_layer: number of the layer that is the first one here, of a pipeline's stage
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class KVCache:
         dtype: torch.dtype,
         device: torch.device,
         block_size: int,
+        first_layer: int = 0,
     ) -> None:
         # A head's keys of one block lie together: attention reads them as one matrix [block_size, head_dim].
         if dtype == torch.int8 and head_dim > MOST_HEAD_DIM:
@@ -43,10 +45,12 @@ class KVCache:
         self.tensor = _zeros(shape, dtype, device)
         self.block_size = block_size
         self.num_kv_heads = num_kv_heads
+        self._first_layer = first_layer
 
     def layer(self, layer_idx: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Key and value caches of one layer, views `[num_blocks, num_kv_heads, block_size, head_dim]`."""
-        return self.tensor[layer_idx, 0], self.tensor[layer_idx, 1]
+        tensor = self.tensor[layer_idx - self._first_layer]
+        return tensor[0], tensor[1]
 
     def copy_blocks(self, pairs: tuple[tuple[int, int], ...], kernels: Kernels) -> None:
         """Copy blocks (source, destination) in every layer, for copy on write."""

@@ -22,13 +22,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from pagoda.distributed import tree_sum
 from pagoda.layers.kit import LayerKit
 
 
 class SparseMoE(nn.Module):
     """`sum over the chosen experts of weight * expert(x)`, and `sigmoid(gate(x)) * shared(x)` where one is shared.
 
-    experts: each `[n, hidden_size] -> [n, hidden_size]`, built with `kit.with_open_sums()`
+    experts: each `[n, hidden_size] -> [n, hidden_size]`, built with `kit.with_open_sums()`, so that a rank may have
+        several parts of each side by side
     shared_expert: one more, which every token goes through (DeepSeekMoE, Dai et al. 2024, arXiv 2401.06066, section
         3.2), behind a gate of its own (Qwen2-MoE, arXiv 2407.10671)
     top_k: how many experts a token goes through
@@ -52,6 +54,7 @@ class SparseMoE(nn.Module):
         self.shared_expert_gate = None if shared_expert is None else kit.replicated(hidden_size, 1)
         self.top_k, self.renormalize = top_k, renormalize
         self.group, self.row_multiple = kit.group, kit.kernels.row_multiple
+        self.num_parts, self.has_fixed_parts = kit.num_open_parts, kit.num_blocks > 0
 
     def forward(self, hidden_states: torch.Tensor, num_tokens: int | None = None) -> torch.Tensor:
         """`[T, hidden_size]` -> the same shape and dtype.
@@ -59,7 +62,8 @@ class SparseMoE(nn.Module):
         num_tokens: rows that are tokens; those behind them are padding, for which no expert is read
         """
         weights, chosen = self.route(hidden_states)
-        output = torch.zeros(hidden_states.shape, dtype=torch.float32, device=hidden_states.device)
+        width = hidden_states.shape[1]
+        output = hidden_states.new_zeros(len(hidden_states), self.num_parts * width, dtype=torch.float32)
         for expert_idx, rows, of_rows in _by_expert(weights[:num_tokens], chosen[:num_tokens], len(self.experts)):
             padding = -len(rows) % self.row_multiple
             computed = self.experts[expert_idx](F.pad(hidden_states[rows], (0, 0, 0, padding)))[: len(rows)]
@@ -70,7 +74,10 @@ class SparseMoE(nn.Module):
             share = 1.0 / (1.0 + torch.exp(-self.shared_expert_gate(hidden_states).float()))  # [T, 1]
             output = output + share * self.shared_expert(hidden_states).float()
         # What each rank has is a part of every row: [T, hidden_size] of partial sums -> [T, hidden_size].
-        return self.group.all_reduce(output.to(hidden_states.dtype))
+        summed = tree_sum(output.split(width, dim=1))
+        if self.has_fixed_parts:  # rounded once, however many ranks there are
+            return self.group.all_reduce(summed).to(hidden_states.dtype)
+        return self.group.all_reduce(summed.to(hidden_states.dtype))
 
     def route(self, hidden_states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """`[T, hidden_size]` -> weights fp32 and numbers int64 of the chosen experts, `[T, top_k]` each."""

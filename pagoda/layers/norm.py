@@ -14,6 +14,7 @@ from pagoda.distributed import ParallelGroup
 from pagoda.kernels.interface import Kernels
 from pagoda.layers.linear import set_weight_loader
 from pagoda.layers.norm_kinds import NormKind
+from pagoda.layers.shares import Shares
 
 
 class Norm(nn.Module):
@@ -69,12 +70,10 @@ class LayerNorm(Norm):
 class PerHeadNorm(Norm):
     """Each head normed by itself with a gain of its own, `[heads, head_dim]`: StableLM 2, Command R+."""
 
-    def __init__(
-        self, shape: tuple[int, int], kind: NormKind, eps: float, kernels: Kernels, group: ParallelGroup
-    ) -> None:
-        super().__init__((shape[0] // group.size, shape[1]), kind, eps, kernels)
+    def __init__(self, heads: Shares, head_dim: int, kind: NormKind, eps: float, kernels: Kernels) -> None:
+        super().__init__((heads.length, head_dim), kind, eps, kernels)
         assert self.weight is not None
-        set_weight_loader(self.weight, group, 0)  # a rank holds whole heads
+        set_weight_loader(self.weight, heads, 0)  # a rank holds whole heads
 
     def forward(self, heads: torch.Tensor) -> torch.Tensor:
         """`[T, heads, head_dim]` -> the same shape and dtype."""
@@ -87,21 +86,16 @@ class WholeWidthNorm(Norm):
     """All heads of a token normed as one row, over all ranks: OLMo 2."""
 
     def __init__(
-        self, shape: tuple[int, int], kind: NormKind, eps: float, kernels: Kernels, group: ParallelGroup
+        self, heads: Shares, head_dim: int, kind: NormKind, eps: float, kernels: Kernels, group: ParallelGroup
     ) -> None:
-        super().__init__(shape[0] * shape[1] // group.size, kind, eps, kernels)
-        assert self.weight is not None
-        set_weight_loader(self.weight, group, 0)
-        self.group = group
+        super().__init__(heads.total * head_dim, kind, eps, kernels)
+        self.group, self.shares = group, heads.times(head_dim)
 
     def forward(self, heads: torch.Tensor) -> torch.Tensor:
         """`[T, heads, head_dim]` -> the same shape and dtype."""
         assert self.weight is not None
-        row, gain = heads.flatten(1).float(), self.weight.float()  # [T, heads * head_dim], of this rank
-        if self.group.size == 1:
-            normed = self.kernels.rms_norm(row, gain, self.eps)
-        else:
-            # The mean is that of the ranks' means: each holds as many values.
-            mean = self.group.all_reduce(row.pow(2).mean(-1, keepdim=True)) / self.group.size
-            normed = row * torch.rsqrt(mean + self.eps) * gain
-        return normed.to(heads.dtype).view_as(heads)
+        row = heads.flatten(1)  # [T, heads * head_dim], of this rank
+        if self.group.size > 1:  # every rank norms the whole row: so its bits are those of one rank
+            row = self.shares.whole(self.group.all_gather(row, self.shares.widths))
+        normed = self.kernels.rms_norm(row.float(), self.weight.float(), self.eps)
+        return self.shares.of_tensor(normed, 1).to(heads.dtype).reshape(heads.shape)

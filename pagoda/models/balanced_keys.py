@@ -24,6 +24,7 @@ from pagoda.models.checkpoint.source import CheckpointSource, Stored, as_floats
 from pagoda.models.config import ModelConfig
 from pagoda.models.families.weight_names import WeightNames
 
+_ATTENTION = "self_attn."
 _MOST_EXPONENT = 8
 _SMALL = 1e-12  # beside any square that a network has
 
@@ -35,12 +36,9 @@ class BalancedKeys:
     """
 
     def __init__(self, source: CheckpointSource, config: ModelConfig) -> None:
-        self._source = source
+        self._source, self._config = source, config
         self._factors: dict[str, torch.Tensor] = {}
-        """Name of a tensor -> what its rows are multiplied by."""
-        if _can_be_balanced(config):
-            for layer_idx in range(config.num_hidden_layers):
-                self._factors |= _factors_of(source, config, f"model.layers.{layer_idx}.")
+        """Name of a tensor -> what its rows are multiplied by, of the layers that were read."""
 
     @property
     def layouts(self) -> Sequence[WeightNames]:
@@ -54,7 +52,12 @@ class BalancedKeys:
         return self._source.stored_name(name)
 
     def read(self, names: Iterable[str]) -> Iterator[tuple[str, Stored]]:
-        for name, stored in self._source.read(names):
+        wanted = list(names)
+        if _can_be_balanced(self._config):
+            # Of whole layers, since what a rank of a pipeline does not hold it does not read.
+            for layer in {name.partition(_ATTENTION)[0] for name in wanted if _ATTENTION in name}:
+                self._factors |= _factors_of(self._source, self._config, layer)
+        for name, stored in self._source.read(wanted):
             factors = self._factors.get(name)
             yield name, stored if factors is None else _multiplied(stored, factors)
 
@@ -66,8 +69,8 @@ def _can_be_balanced(config: ModelConfig) -> bool:
 
 
 def _factors_of(source: CheckpointSource, config: ModelConfig, layer: str) -> dict[str, torch.Tensor]:
-    """Of the tensors of one layer that are to be multiplied."""
-    q_name, k_name = (f"{layer}self_attn.{which}_{'norm' if config.qk_norm else 'proj'}" for which in "qk")
+    """Of the tensors of one layer, whose names begin so, that are to be multiplied."""
+    q_name, k_name = (f"{layer}{_ATTENTION}{which}_{'norm' if config.qk_norm else 'proj'}" for which in "qk")
     ours = [f"{name}.{kind}" for name in (q_name, k_name) for kind in ("weight", "bias")]
     wanted = [*ours, f"{layer}input_layernorm.weight"]
     found = dict(source.read([name for name in wanted if name in source.files]))

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from pagoda.kernels.interface import AttentionScores, DecoderLayerParts, DecoderParts, DecoderShape, Kernels, Linear
-from pagoda.layers.attention import LayerWindows
+from pagoda.kernels.interface import DecoderLayerParts, DecoderParts, DecoderShape, Kernels, Linear
 from pagoda.layers.linear import ParallelLinear
+from pagoda.layers.mlp import GatedMLP
 from pagoda.layers.norm import RMSNorm
 from pagoda.models.config import ModelConfig
-from pagoda.models.llama import LlamaDecoderLayer, LlamaForCausalLM, LlamaModel
+from pagoda.models.llama import LlamaDecoderLayer, LlamaForCausalLM
 
 _PLAIN = {
     "norm": "rms_norm",
@@ -34,11 +34,11 @@ def join_layers(network: LlamaForCausalLM, kernels: Kernels) -> None:
     """Let the kernels take a loaded `network` below its head at once, where it is plain and they can."""
     if not is_plain(network.config):
         return
-    layers = [cast(LlamaDecoderLayer, layer) for layer in network.model.layers]
-    attention = layers[0].self_attn
-    if attention.q_proj.group.size == 1:
-        shape = _shape(network.config, attention.scores)
-        network.model.decoder = kernels.decoder(shape, _parts(network.model, network.config.layer_windows, layers))
+    layers = [cast(LlamaDecoderLayer, network.model.layers[index]) for index in network.model.own_layers]
+    if layers[0].self_attn.o_proj.shares.is_fixed:
+        return  # sums of blocks are taken apart
+    shape = _shape(network.config, layers[0])
+    network.model.decoder = kernels.decoder(shape, _parts(network, layers))
 
 
 def is_plain(config: ModelConfig) -> bool:
@@ -46,24 +46,31 @@ def is_plain(config: ModelConfig) -> bool:
     return all(getattr(config, name) == value for name, value in _PLAIN.items())
 
 
-def _shape(config: ModelConfig, scores: AttentionScores) -> DecoderShape:
+def _shape(config: ModelConfig, layer: LlamaDecoderLayer) -> DecoderShape:
     return DecoderShape(
         hidden_size=config.hidden_size,
-        intermediate_size=config.intermediate_size,
-        num_heads=config.num_attention_heads,
-        num_kv_heads=config.num_key_value_heads,
+        intermediate_size=cast(GatedMLP, layer.mlp).down_proj.shares.length,
+        num_heads=layer.self_attn.num_heads,
+        num_kv_heads=layer.self_attn.num_kv_heads,
         head_dim=config.head_dim,
         norm_eps=config.rms_norm_eps,
-        scores=scores,
+        scores=layer.self_attn.scores,
     )
 
 
-def _parts(model: LlamaModel, windows: LayerWindows, layers: Sequence[LlamaDecoderLayer]) -> DecoderParts:
-    embedding = model.embed_tokens
+def _parts(network: LlamaForCausalLM, layers: Sequence[LlamaDecoderLayer]) -> DecoderParts:
+    model, stage = network.model, network.stage
+    windows, own = network.config.layer_windows, model.own_layers
+    # Tokens of other ranks' entries are embedded together, before.
+    embeds = stage.is_first and network.group.size == 1
     return DecoderParts(
-        embedding=embedding.matrix,
-        layers=[_layer_parts(*each) for each in zip(layers, windows, model.layer_ropes, strict=True)],
-        norm=cast(RMSNorm, model.norm).weight,
+        embedding=model.embed_tokens.matrix if embeds else None,
+        layers=[
+            _layer_parts(layer, windows[index], model.layer_ropes[index])
+            for index, layer in zip(own, layers, strict=True)
+        ],
+        norm=cast(RMSNorm, model.norm).weight if stage.is_last else None,
+        group=network.group,
     )
 
 

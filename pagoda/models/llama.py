@@ -11,14 +11,16 @@ Shapes: T is the number of tokens in the pass, requests (or training sequences) 
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import nn
 
-from pagoda.distributed import ParallelGroup, SingleRank
+from pagoda.distributed import ParallelGroup, PipelineStage, SingleRank
 from pagoda.kernels.interface import AttentionScores, Decoder, Kernels, Rotation
 from pagoda.layers.attention import AttentionBackend, PagedAttention
+from pagoda.layers.embedding import VocabParallelEmbedding
 from pagoda.layers.kit import LayerKit
-from pagoda.layers.linear import shard_size
 from pagoda.layers.mlp import GatedMLP, PlainMLP
 from pagoda.layers.moe import SparseMoE
 from pagoda.layers.norm import Norm
@@ -41,18 +43,18 @@ class LlamaAttention(nn.Module):
         )
         self.clip = config.clip_qkv
         self.norms_after_rope = config.qk_norm_after_rope
-        # A rank holds whole heads; there are never more KV heads than query heads, so these bound the ranks.
-        shard_size(config.num_key_value_heads, kit.group, "KV heads")
-        query_size = config.num_attention_heads * config.head_dim
-        kv_size = config.num_key_value_heads * config.head_dim
-        self.q_proj = kit.column(config.hidden_size, query_size, bias=config.attention_bias)
-        self.k_proj = kit.column(config.hidden_size, kv_size, bias=config.attention_bias)
-        self.v_proj = kit.column(config.hidden_size, kv_size, bias=config.attention_bias)
-        self.o_proj = kit.row(query_size, config.hidden_size, bias=config.attention_output_bias)
+        # A rank holds whole heads, and the KV heads that they read.
+        heads, kv_heads = kit.heads(config.num_attention_heads, config.num_key_value_heads)
+        self.num_heads, self.num_kv_heads = heads.length, kv_heads.length
+        query, kv = heads.times(config.head_dim), kv_heads.times(config.head_dim)
+        self.q_proj = kit.column(config.hidden_size, query.total, bias=config.attention_bias, shares=query)
+        self.k_proj = kit.column(config.hidden_size, kv.total, bias=config.attention_bias, shares=kv)
+        self.v_proj = kit.column(config.hidden_size, kv.total, bias=config.attention_bias, shares=kv)
+        self.o_proj = kit.row(query.total, config.hidden_size, bias=config.attention_output_bias, shares=query)
         # Normed queries and keys bound the logits of attention: the rotation keeps a head's length.
         self.q_norm, self.k_norm = (
-            kit.head_norm(num_heads, config.head_dim, config.qk_norm_span) if config.qk_norm else nn.Identity()
-            for num_heads in (config.num_attention_heads, config.num_key_value_heads)
+            kit.head_norm(own, config.head_dim, config.qk_norm_span) if config.qk_norm else nn.Identity()
+            for own in (heads, kv_heads)
         )
 
     def forward(
@@ -160,11 +162,19 @@ def run_mlp(mlp: nn.Module, hidden_states: torch.Tensor, attention: AttentionBac
 
 
 class LlamaModel(nn.Module):
-    """Embedding, decoder layers and the final norm."""
+    """Embedding, decoder layers and the final norm; of a pipeline's stage its own of these.
 
-    def __init__(self, config: ModelConfig, kit: LayerKit) -> None:
+    own_layers: numbers of the layers that are here; all others are empty places, so that names are those of the whole
+    """
+
+    def __init__(self, config: ModelConfig, kit: LayerKit, stage: PipelineStage) -> None:
         super().__init__()
-        self.embed_tokens = kit.embedding(config.vocab_size, config.hidden_size)
+        # The head of a last stage may be the embedding's matrix.
+        embeds = stage.is_first or (stage.is_last and config.has_head and config.tie_word_embeddings)
+        # An empty place is never asked for anything.
+        self.embed_tokens = cast(
+            VocabParallelEmbedding, kit.embedding(config.vocab_size, config.hidden_size) if embeds else nn.Identity()
+        )
         # A buffer, so that it has the model's dtype: in bf16 the root of 3072 is 55.5, as Gemma was trained.
         self.has_multiplier = config.embedding_multiplier != 1.0
         self.register_buffer("embedding_multiplier", torch.tensor(config.embedding_multiplier), persistent=False)
@@ -172,8 +182,12 @@ class LlamaModel(nn.Module):
         self.sliding_rotary = None if config.sliding_rope is None else RotaryEmbedding(config.sliding_rope)
         self.layer_ropes = config.layer_ropes
         layer = ParallelDecoderLayer if config.norm_placement == "parallel" else LlamaDecoderLayer
-        self.layers = nn.ModuleList(layer(config, layer_idx, kit) for layer_idx in range(config.num_hidden_layers))
-        self.norm = kit.norm(config.hidden_size)
+        self.own_layers = stage.layers(config.num_hidden_layers)
+        self.layers = nn.ModuleList(
+            layer(config, layer_idx, kit) if layer_idx in self.own_layers else nn.Identity()
+            for layer_idx in range(config.num_hidden_layers)
+        )
+        self.norm = kit.norm(config.hidden_size) if stage.is_last else nn.Identity()
         self.decoder: Decoder | None = None  # all of this in one call; see `joined`
 
     def forward(
@@ -182,13 +196,20 @@ class LlamaModel(nn.Module):
         positions: torch.Tensor,
         attention: AttentionBackend,
         sequence_lengths: torch.Tensor | None,
+        hidden_states: torch.Tensor | None = None,
     ) -> torch.Tensor:
         if self.decoder is not None and isinstance(attention, PagedAttention):
-            return self._joined(self.decoder, input_ids, positions, attention, sequence_lengths)
-        hidden_states = self.embedded(input_ids)
+            if hidden_states is None and not self.decoder.embeds:
+                hidden_states = self.embedded(input_ids)
+            return self._joined(self.decoder, input_ids, positions, attention, sequence_lengths, hidden_states)
+        if hidden_states is None:
+            hidden_states = self.embedded(input_ids)
         rotations = self.rotations(positions, sequence_lengths)  # once for all layers
-        for layer, rope in zip(self.layers, self.layer_ropes, strict=True):
-            hidden_states = layer(hidden_states, None if rope is None else rotations[rope], attention)
+        for layer_idx in self.own_layers:
+            rope = self.layer_ropes[layer_idx]
+            rotation = None if rope is None else rotations[rope]
+            hidden_states = self.layers[layer_idx](hidden_states, rotation, attention)
+        assert hidden_states is not None
         return self.norm(hidden_states)  # the stream grows with depth: the head wants it at one scale
 
     def embedded(self, input_ids: torch.Tensor) -> torch.Tensor:
@@ -203,13 +224,15 @@ class LlamaModel(nn.Module):
         positions: torch.Tensor,
         attention: PagedAttention,
         sequence_lengths: torch.Tensor | None,
+        hidden_states: torch.Tensor | None,
     ) -> torch.Tensor:
         """All that `forward` says in one call; where it can be, rotations are looked up and not computed."""
         if any(rope.depends_on_length for rope in self._ropes.values()):
-            return attention.decode(decoder, input_ids, None, self.rotations(positions, sequence_lengths))
+            rotations = self.rotations(positions, sequence_lengths)
+            return attention.decode(decoder, input_ids, None, rotations, hidden_states)
         length = max(attention.metadata.seq_lens)
         tables = {name: rope.table(length) for name, rope in self._ropes.items()}
-        return attention.decode(decoder, input_ids, positions, tables)
+        return attention.decode(decoder, input_ids, positions, tables, hidden_states)
 
     @property
     def _ropes(self) -> dict[str, RotaryEmbedding]:
@@ -227,6 +250,8 @@ class LlamaForCausalLM(nn.Module):
 
     kernels: what does the work
     group: the ranks that it is sharded over; None is one rank
+    stage: the part of the layers that is here; None is all of them
+    num_blocks: for logits that have the same bits for any number of ranks that divides it; 0: see `LayerKit`
     """
 
     def __init__(
@@ -234,14 +259,33 @@ class LlamaForCausalLM(nn.Module):
         config: ModelConfig,
         kernels: Kernels,
         group: ParallelGroup | None = None,
+        stage: PipelineStage | None = None,
+        num_blocks: int = 0,
     ) -> None:
         super().__init__()
         self.config = config
-        kit = LayerKit(kernels, group or SingleRank(), config.rms_norm_eps, config.norm)
-        self.model = LlamaModel(config, kit)
-        self.lm_head = kit.head(config.vocab_size, config.hidden_size) if config.has_head else None
+        self.group, self.stage, self._kernels = group or SingleRank(), stage or PipelineStage(), kernels
+        self.dtype = torch.get_default_dtype()  # of hidden states, as of the parameters when they came into being
+        kit = LayerKit(kernels, self.group, config.rms_norm_eps, config.norm, num_blocks)
+        self.model = LlamaModel(config, kit, self.stage)
+        has_head = config.has_head and self.stage.is_last
+        self.lm_head = kit.head(config.vocab_size, config.hidden_size) if has_head else None
         if self.lm_head is not None and config.tie_word_embeddings:
             self.lm_head.weight = self.model.embed_tokens.weight  # one parameter under two names, trained by both
+
+    @property
+    def num_kv_heads(self) -> int:
+        """Those of this rank, in every layer."""
+        layer = cast(LlamaDecoderLayer, self.model.layers[self.model.own_layers.start])
+        return layer.self_attn.num_kv_heads
+
+    def parameter_names(self) -> list[str]:
+        """Of the whole network, whatever part of it is here."""
+        whole = self
+        if self.stage.count > 1:
+            with torch.device("meta"):  # no memory is taken
+                whole = LlamaForCausalLM(self.config, self._kernels)
+        return [name for name, _ in whole.named_parameters(remove_duplicate=False)]
 
     def finish_loading(self) -> None:
         """The parameters are filled, the head is laid out: a tied matrix is held once."""
@@ -254,12 +298,15 @@ class LlamaForCausalLM(nn.Module):
         positions: torch.Tensor,
         attention: AttentionBackend,
         sequence_lengths: torch.Tensor | None = None,
+        hidden_states: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """`input_ids [T]`, `positions [T]` -> hidden states `[T, hidden_size]` after the final norm.
 
         `sequence_lengths [T]` matters to dynamic NTK and LongRoPE only; see `layers/rotary`.
+        `hidden_states [T, hidden_size]` are those of the stage before, and may be written over; a stage that is not the
+        last gives its own, for the next one.
         """
-        return self.model(input_ids, positions, attention, sequence_lengths)
+        return self.model(input_ids, positions, attention, sequence_lengths, hidden_states)
 
     def compute_logits(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """`[T, hidden_size] -> [T, vocab_size]`, in the model's dtype. Apart, since few rows of a step need it."""
@@ -279,9 +326,9 @@ class LlamaForCausalLM(nn.Module):
         """`compute_logits(hidden_states).argmax(-1)`, `[T]` int64, without the logits where the kernels need none."""
         config, head = self.config, self.lm_head
         is_plain = config.logits_scaling == 1.0 and config.final_logit_softcapping is None
-        if head is None or not is_plain or head.group.size > 1 or head.packed is None:
+        if head is None or not is_plain:
             return self.compute_logits(hidden_states).argmax(-1)
-        return head.kernels.linear_argmax(hidden_states, head.packed)
+        return head.best(hidden_states)
 
     @torch.no_grad()
     def initialize(self, seed: int) -> None:

@@ -221,7 +221,8 @@ def test_every_flag_of_vllm_serve_is_known() -> None:
 
 
 SCRIPTS = {
-    "M --served-model-name a b --port 80 -tp 1": "M --served-model-name a --served-model-name b --port 80",
+    "M --served-model-name a b --port 80 --nnodes 1": "M --served-model-name a --served-model-name b --port 80",
+    "M -tp 2 --pipeline_parallel_size=2": "M --tensor-parallel-size 2 --pipeline-parallel-size 2",
     "--served-model-name a M": "--served-model-name a M",
     "M --max_model_len=512 --dtype half": "M --max-model-len 512 --dtype half",
     "M --max-model-len 32K --max-num-batched-tokens=2.5k": "M --max-model-len 32768 --max-num-batched-tokens 2500",
@@ -245,7 +246,7 @@ def test_a_script_s_flags_that_cannot_work_are_refused() -> None:
         "M --enable-lora": "adapters are not applied",
         "M --num-speculative-tokens 5": 'use speculative_config={"method": "ngram"',
         "M --uds /tmp/x": "serve a port",
-        "M -tp 2": "this version runs one rank",
+        "M --nnodes 2": "an engine runs on one host",
         'M --quantization-config {"a":1}': "how weights are stored",
         "M --allowed-origins [x": "a JSON list is expected",
     }.items():

@@ -1,7 +1,7 @@
 """The seam between the core and however many ranks run the model.
 
 On the token's path: `core.step` hands a plan and its rows over here and gets plain tokens back. One rank in this
-process is a `Worker` itself; more ranks mean a class with this one method that sends every rank the same two messages.
+process is a `Worker` itself; more ranks are a `MultiprocessExecutor`, which sends each of them the plan.
 Imports no torch.
 """
 

@@ -49,12 +49,14 @@ class CacheWish:
 
     block_size: tokens of a block; num_bytes: its share of memory, num_blocks: its size, instead of what is left
     dtype: one of KV_CACHE_DTYPES
+    num_copies: ranks that hold the same keys and values, where there are more ranks than KV heads
     """
 
     block_size: int
     num_bytes: int | None = None
     num_blocks: int | None = None
     dtype: str = "auto"
+    num_copies: int = 1
 
 
 def plan_memory(
@@ -76,7 +78,8 @@ def plan_memory(
     models = [config] if draft is None else [config, draft]
     weight_bytes = sum(model.weight_bytes(DTYPE_BYTES[dtype]) for model in models)
     number_bytes = 1 if cache.dtype == "int8" else DTYPE_BYTES[dtype]
-    kv_bytes = sum(model.kv_bytes_per_token(number_bytes) for model in models)
+    kv_bytes = sum(model.kv_bytes_per_token(number_bytes) for model in models[1:])
+    kv_bytes += config.kv_bytes_per_token(number_bytes) * cache.num_copies
     block_size = cache.block_size
     blocks_of_one = -(-max_model_len // block_size)
     left = budget_bytes - weight_bytes

@@ -70,7 +70,7 @@ class StepInputMaker:
         )
         ids = _array([*chain.from_iterable(entry.token_ids for entry in scheduled)])
         return StepInputs(
-            self._rows(ids, 0), self._rows(positions, 0), lengths, metadata, _logit_rows(scheduled, len(ids))
+            self._rows(ids, 0), self._rows(positions, 0), lengths, metadata, logit_rows(scheduled, len(ids))
         )
 
     def _rows(self, values: np.ndarray, filler: int) -> torch.Tensor:
@@ -133,8 +133,8 @@ def _array(values: list[int]) -> np.ndarray:
     return np.array(values, dtype=np.int64)
 
 
-def _logit_rows(scheduled: Sequence[ScheduledRequest], num_rows: int) -> list[int] | None:
-    """For each request those of its last `num_logits` tokens."""
+def logit_rows(scheduled: Sequence[ScheduledRequest], num_rows: int) -> list[int] | None:
+    """Of `num_rows` tokens, for each request those of its last `num_logits`; None where these are all."""
     if sum(entry.num_logits for entry in scheduled) == num_rows:
         return None
     rows: list[int] = []

@@ -15,6 +15,7 @@ import torch
 
 from pagoda.engine.execution.memory_plan import MemoryPlan
 from pagoda.engine.execution.model_runner import ModelOutput, ModelRunner
+from pagoda.engine.execution.place import RankPlace
 from pagoda.engine.execution.pooling import pool
 from pagoda.engine.outputs import Logprob, SampledToken
 from pagoda.engine.sampling.constraints import constraint_names, no_token_left
@@ -50,31 +51,34 @@ class Worker:
         device: torch.device,
         kernels: Kernels,
         recode: Recode | None = None,
+        place: RankPlace | None = None,
     ) -> Worker:
         """Read the weights of a checkpoint and take the memory of its KV cache. Raises CheckpointError.
 
-        recode: see `load_weights`
+        recode: see `load_weights`; place: which part of the model this worker has
         """
+        place = place or RankPlace()
         with _default_dtype(dtype), torch.device(device):
-            model = LlamaForCausalLM(config, kernels)
+            model = LlamaForCausalLM(config, kernels, place.group, place.stage, place.num_blocks)
         in_bytes = plan.kv_cache_dtype == "int8"
         load_weights(model, checkpoint, dtype=dtype, recode=recode, through=BalancedKeys if in_bytes else None)
         join_layers(model, kernels)
         kv_cache = KVCache(
-            num_layers=config.num_hidden_layers,
+            num_layers=len(model.model.own_layers),
             num_blocks=plan.num_blocks,
-            num_kv_heads=config.num_key_value_heads,
+            num_kv_heads=model.num_kv_heads,
             head_dim=config.head_dim,
             dtype=torch.int8 if in_bytes else dtype,
             device=device,
             block_size=plan.block_size,
+            first_layer=model.model.own_layers.start,
         )
-        return cls(ModelRunner(model.requires_grad_(False).eval(), kv_cache, kernels))
+        return cls(ModelRunner(model.requires_grad_(False).eval(), kv_cache, kernels, place))
 
     def execute(self, plan: SchedulerOutput, rows: StepRows) -> StepOutput:
         """Run one step: the network over all its tokens, then what each row asks for."""
-        best_only = bool(rows.samples) and not rows.scores and all(map(takes_the_best, rows.samples))
-        computed = self.runner.execute(plan, best_only=best_only)
+        computed = self.runner.execute(plan, best_only=wants_best_only(rows))
+        assert computed is not None, "the worker of the last stage"
         tokens, errors = self._sample(plan, computed, rows.samples)
         pooled, pooled_so_far = pool(plan, computed.hidden_states, rows.pools) if rows.pools else ({}, {})
         return StepOutput(
@@ -84,6 +88,13 @@ class Worker:
             pooled_so_far=pooled_so_far,
             errors=errors,
         )
+
+    def follow(self, plan: SchedulerOutput, *, best_only: bool) -> None:
+        """Compute a step along with the rank that executes it: of another stage, or with other shares of the layers.
+
+        best_only: what `wants_best_only` says of the step's rows
+        """
+        self.runner.execute(plan, best_only=best_only)
 
     def _sample(
         self, plan: SchedulerOutput, computed: ModelOutput, rows: Sequence[SampleRow]
@@ -108,6 +119,11 @@ class Worker:
                 errors[row.request_id] = no_token_left(names, row.position)
                 del tokens[row.request_id]
         return tokens, errors
+
+
+def wants_best_only(rows: StepRows) -> bool:
+    """Whether of a step's logits nothing but the largest is asked for."""
+    return bool(rows.samples) and not rows.scores and all(map(takes_the_best, rows.samples))
 
 
 def _logit_rows(plan: SchedulerOutput, rows: Sequence[SampleRow]) -> list[int]:

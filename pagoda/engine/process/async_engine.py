@@ -24,9 +24,9 @@ from dataclasses import replace
 from typing import cast
 
 from pagoda.engine.args import EngineArgs
+from pagoda.engine.execution.frames import LENGTH, frame, revive
 from pagoda.engine.outputs import EmbeddingOutput, EmbeddingRequestOutput
 from pagoda.engine.process.messages import (
-    LENGTH,
     Abort,
     Accepted,
     Add,
@@ -36,9 +36,7 @@ from pagoda.engine.process.messages import (
     Refused,
     Stepped,
     StepStats,
-    frame,
     id_and_end,
-    revive,
 )
 from pagoda.engine.process.request_stream import RequestStream
 from pagoda.engine.scheduling.plan import SchedulerStats

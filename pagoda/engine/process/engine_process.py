@@ -18,13 +18,12 @@ import time
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from pickle import loads
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from pagoda.engine.args import EngineArgs
+from pagoda.engine.execution.frames import frame, receive
 from pagoda.engine.process.messages import (
-    LENGTH,
     Abort,
     Accepted,
     Add,
@@ -33,7 +32,6 @@ from pagoda.engine.process.messages import (
     Loaded,
     Refused,
     StepStats,
-    frame,
     refusal,
     stepped,
 )
@@ -150,9 +148,10 @@ def main(descriptor: int) -> int:
     with socket.socket(fileno=descriptor) as connection:
         inbox: SimpleQueue[Any] = SimpleQueue()
         try:
-            args = _receive_one(connection)
+            args = receive(connection)
             engine, info = _load(args, began)
             connection.sendall(frame(Loaded(info, engine.tokenizer)))
+            _watch_ranks(engine, inbox)
             process = EngineProcess(engine, inbox, connection.sendall)
             threading.Thread(target=_read, args=(connection, inbox, process.prepared), daemon=True).start()
             process.run()
@@ -173,6 +172,14 @@ def _load(args: EngineArgs, began: float) -> tuple[LLMEngine, EngineInfo]:
         gc.freeze()
     loaded = time.monotonic()
     return engine, _info(engine, {"import torch": imported - began, "load the model": loaded - imported})
+
+
+def _watch_ranks(engine: LLMEngine, inbox: SimpleQueue[Any]) -> None:
+    """Where ranks are processes: should one end while nothing runs, that is known before the next request comes."""
+    from pagoda.engine.execution.multiprocess import MultiprocessExecutor
+
+    if isinstance(engine.core.executor, MultiprocessExecutor):
+        engine.core.executor.watch(inbox.put)
 
 
 def _info(engine: LLMEngine, startup_s: dict[str, float]) -> EngineInfo:
@@ -214,26 +221,11 @@ def _fail(connection: socket.socket, error: Exception) -> int:
 def _read(connection: socket.socket, inbox: SimpleQueue[Any], prepared: Callable[[Any], Any]) -> None:
     try:
         while True:
-            inbox.put(prepared(_receive_one(connection)))
+            inbox.put(prepared(receive(connection)))
     except (EOFError, OSError):
         inbox.put(None)
     except Exception as error:
         inbox.put(error)
-
-
-def _receive_one(connection: socket.socket) -> Any:
-    (length,) = LENGTH.unpack(_exactly(connection, LENGTH.size))
-    return loads(_exactly(connection, length))
-
-
-def _exactly(connection: socket.socket, count: int) -> bytes:
-    data = bytearray()
-    while len(data) < count:
-        part = connection.recv(min(count - len(data), 1 << 20))
-        if not part:
-            raise EOFError
-        data += part
-    return bytes(data)
 
 
 if __name__ == "__main__":

@@ -1,28 +1,22 @@
-"""What crosses the border between a server's process and the engine's, and how it is framed.
+"""What crosses the border between a server's process and the engine's, framed as `execution/frames` does it.
 
 On the token's path: `async_engine` sends `Add`, `engine_process` answers with `Accepted` or `Refused` and then, after
-every step, one `Stepped` with the news of all requests. A message is a pickle behind its length. Only a parent and the
-child that it started itself share the socket, so nothing from outside is ever unpickled. Imports no torch.
+every step, one `Stepped` with the news of all requests. Imports no torch.
 """
 
 from __future__ import annotations
 
-import pickle
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import pagoda.errors
 from pagoda.engine.outputs import CompletionOutput, EmbeddingRequestOutput, RequestMetrics, RequestOutput
 from pagoda.engine.scheduling.plan import SchedulerStats
-from pagoda.errors import EngineDeadError, PagodaError
+from pagoda.errors import PagodaError
 from pagoda.models.embedder import EmbedderConfig
 from pagoda.models.model_card import ModelCard
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.sampling_params import PoolingParams, SamplingParams
-
-LENGTH = struct.Struct("!Q")
 
 
 @dataclass(frozen=True)
@@ -118,27 +112,9 @@ class Stepped(NamedTuple):
     """Of every step since the last message, at least one."""
 
 
-def frame(message: object) -> bytes:
-    """A message as bytes on the socket."""
-    payload = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
-    return LENGTH.pack(len(payload)) + payload
-
-
 def refusal(request_id: str, error: PagodaError) -> Refused:
     """An error at the door, to be raised again on the other side."""
     return Refused(request_id, type(error).__name__, str(error), getattr(error, "param", None))
-
-
-def revive(kind: str, message: str, param: str | None = None) -> PagodaError:
-    """The error that the other side met: of the same class where it is pagoda's own, else an EngineDeadError."""
-    known = getattr(pagoda.errors, kind, None)
-    if not (isinstance(known, type) and issubclass(known, PagodaError)):
-        return EngineDeadError(f"the engine failed: {kind}: {message}")
-    error: PagodaError = known.__new__(known)
-    # Around the constructor: some build their message from other arguments.
-    Exception.__init__(error, message)
-    error.__dict__.update({} if param is None else {"param": param})
-    return error
 
 
 def pack(output: RequestOutput) -> tuple[Any, ...]:

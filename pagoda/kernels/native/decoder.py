@@ -15,6 +15,7 @@ import torch
 from pagoda.kernels.interface import DecoderLayerParts, DecoderParts, DecoderShape, Rotation, StepPlan
 from pagoda.kernels.native import library
 from pagoda.kernels.native.packed_weight import PackedWeight, address_of, dtype_number
+from pagoda.kernels.native.shared_memory import SharedGroup
 
 _NORMS = ("input_layernorm", "post_attention_layernorm", "q_norm", "k_norm")
 _LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -40,7 +41,8 @@ class NativeDecoder:
 
     def __init__(self, kernels: library.Kernels, shape: DecoderShape, parts: DecoderParts) -> None:
         self._parts = parts
-        self._dtype = parts.norm.dtype
+        self._dtype = parts.layers[0].input_layernorm.dtype
+        self.embeds = parts.embedding is not None
         self._hidden_size = shape.hidden_size
         self.group = shape.num_heads // shape.num_kv_heads
         self.windows: Sequence[int | None] = list(dict.fromkeys(layer.window for layer in parts.layers))
@@ -49,8 +51,10 @@ class NativeDecoder:
         sizes = (shape.hidden_size, shape.intermediate_size, shape.num_heads, shape.num_kv_heads, shape.head_dim)
         numbers = (shape.norm_eps, shape.scores.scale, shape.scores.softcap or 0.0)
         layers = [self._given(layer) for layer in parts.layers]
-        embedding, norm = _table(parts.embedding), parts.norm.data_ptr()
-        self._decoder = library.Decoder(kernels, sizes, numbers, dtype_number(self._dtype), embedding, layers, norm)
+        embedding, norm = _table(parts.embedding), address_of(parts.norm)
+        ranks = parts.group.address if isinstance(parts.group, SharedGroup) and parts.group.size > 1 else 0
+        dtype = dtype_number(self._dtype)
+        self._decoder = library.Decoder(kernels, sizes, numbers, dtype, embedding, layers, norm, ranks)
 
     def __call__(
         self,
@@ -59,12 +63,15 @@ class NativeDecoder:
         rotations: Mapping[str, Rotation],
         plans: Mapping[int | None, StepPlan],
         kv_cache: torch.Tensor,
+        hidden_states: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        hidden_states = torch.empty(len(input_ids), self._hidden_size, dtype=self._dtype)
+        if hidden_states is None:
+            assert self.embeds, "rows that are embedded"
+            hidden_states = torch.empty(len(input_ids), self._hidden_size, dtype=self._dtype)
         layer_stride, value_stride, block_stride = kv_cache.stride()[:3]
         size = kv_cache.element_size()
         self._decoder.forward(
-            input_ids.data_ptr(),
+            input_ids.data_ptr() if self.embeds else 0,
             address_of(positions),
             len(input_ids),
             [plans[window] for window in self.windows],
@@ -96,7 +103,9 @@ class NativeDecoder:
 
 
 def are_packed(parts: DecoderParts) -> bool:
-    """Whether all matrices of the layers are ours, and all tensors of one dtype."""
+    """Whether all matrices of the layers are ours, all tensors of one dtype, and its ranks ours too."""
+    if parts.group.size > 1 and not isinstance(parts.group, SharedGroup):
+        return False
     tensors = [parts.embedding, parts.norm]
     for layer in parts.layers:
         linears = [getattr(layer, name) for name in _LINEARS]
@@ -110,7 +119,9 @@ def are_packed(parts: DecoderParts) -> bool:
     return len({tensor.dtype for tensor in tensors if tensor is not None}) == 1
 
 
-def _table(embedding: PackedWeight | torch.Tensor) -> tuple[int, int, bool, int]:
+def _table(embedding: PackedWeight | torch.Tensor | None) -> tuple[int, int, bool, int]:
+    if embedding is None:
+        return 0, 0, False, 0
     if isinstance(embedding, PackedWeight):
         return embedding.data.data_ptr(), embedding.out_features, True, embedding.format_address
     assert embedding.is_contiguous()

@@ -18,7 +18,7 @@ from torch import nn
 
 from pagoda.errors import CheckpointError
 from pagoda.kernels.grouped_codes import GroupedCodes
-from pagoda.layers.linear import PackedLayer
+from pagoda.layers.linear import PackedLayer, ShardLoader, whole_shape
 from pagoda.models.checkpoint.layouts import describe_directory, quantisation_of
 from pagoda.models.checkpoint.llama2c import load_llama2c_config
 from pagoda.models.checkpoint.reading import open_checkpoint
@@ -158,15 +158,18 @@ def load_weights(
     source = open_checkpoint(checkpoint)
     path = checkpoint.path if isinstance(checkpoint, GGUFFile) else checkpoint
     config = getattr(module, "config", None)
-    unused = ["rotary_emb.inv_freq"]
+    unused, names = ["rotary_emb.inv_freq"], [*parameters]
     if isinstance(config, ModelConfig):
-        source = translated(source, config, parameters)
+        names = getattr(module, "parameter_names", lambda: names)()
+        source = translated(source, config, names)
         if through is not None:
             source = through(source, config)
         if not config.has_head:
             unused.append(config.family.weights.stored("lm_head.weight"))
     finishing = _Finishing(module)
-    for name, tensor in source.read(_wanted(parameters, source, path, tuple(unused))):
+    known = frozenset(names)
+    unexpected = [name for name in source.files if name not in known and not name.endswith(tuple(unused))]
+    for name, tensor in source.read(_wanted(parameters, source, path, unexpected)):
         parameter = parameters.pop(name)  # a layer that is finished may give it up, so nobody else may hold it
         place = source.stored_name(name), source.files[name]
         layer = finishing.owner(parameter)
@@ -209,11 +212,11 @@ class _Finishing:
 
 
 def _wanted(
-    parameters: Mapping[str, nn.Parameter], source: CheckpointSource, path: Path, unused: tuple[str, ...]
+    parameters: Mapping[str, nn.Parameter], source: CheckpointSource, path: Path, unexpected: list[str]
 ) -> list[str]:
     """The stored tensors to read: one for each parameter. Of tied names the first that is stored counts.
 
-    unused: ends of names that may be stored without a place in the network
+    unexpected: those that have no place in the network, of which these may be the parameters of a part
     """
     wanted: list[str] = []
     filled: set[int] = set()
@@ -222,7 +225,6 @@ def _wanted(
             wanted.append(name)
             filled.add(id(parameter))
     missing = [name for name, parameter in parameters.items() if id(parameter) not in filled]
-    unexpected = [name for name in source.files if name not in parameters and not name.endswith(unused)]
     _check_dense(unexpected, source, path)
     if missing or unexpected:
         raise CheckpointError(_describe_mismatch(missing, unexpected, parameters, source, path))
@@ -238,7 +240,7 @@ def _describe_mismatch(
 ) -> str:
     parts = []
     if missing:
-        listed = _listing(f"{source.stored_name(name)} {list(parameters[name].shape)}" for name in missing)
+        listed = _listing(f"{source.stored_name(name)} {whole_shape(parameters[name])}" for name in missing)
         parts.append(f"{len(missing)} tensors of the model are missing: {listed}")
     if unexpected:
         listed = _listing(f"{name} (in {source.files[name].name})" for name in unexpected)
@@ -270,7 +272,8 @@ def _listing(names: Iterator[str]) -> str:
 def assign(parameter: nn.Parameter, tensor: torch.Tensor, dtype: torch.dtype | None, name: str, file: Path) -> None:
     """Fill `parameter` with the stored tensor `name` of `file`; dtype: as in `load_weights`. Raises CheckpointError."""
     weight_loader: Callable[[nn.Parameter, torch.Tensor], None] | None = getattr(parameter, "weight_loader", None)
-    if not _shapes_agree(tensor.shape, parameter.shape, sharded=weight_loader is not None):
+    knows_shape = weight_loader is None or isinstance(weight_loader, ShardLoader)
+    if knows_shape and list(tensor.shape) != whole_shape(parameter):  # checked here because `copy_` would broadcast
         raise CheckpointError(_describe_shapes(parameter, tensor, name, file))
     if tensor.is_floating_point() != parameter.is_floating_point():
         # `copy_` would cut fractions off, or take codes for numbers.
@@ -278,9 +281,9 @@ def assign(parameter: nn.Parameter, tensor: torch.Tensor, dtype: torch.dtype | N
             f"{file}: tensor {name} holds {_dtype_name(tensor)}, the model expects {_dtype_name(parameter)}: "
             f"check that config.json tells how these weights are stored"
         )
-    wanted_dtype = dtype or parameter.dtype
-    if tensor.is_floating_point() and wanted_dtype.is_floating_point:
-        tensor = tensor.to(wanted_dtype)
+    # To the parameter's own it is converted while it is copied: of a shard no more than that is.
+    if dtype is not None and dtype != parameter.dtype and tensor.is_floating_point() and dtype.is_floating_point:
+        tensor = tensor.to(dtype)
     try:
         if weight_loader is None:
             parameter.data.copy_(tensor)
@@ -301,16 +304,8 @@ def _dtype_name(tensor: torch.Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
 
-def _shapes_agree(stored: torch.Size, wanted: torch.Size, *, sharded: bool) -> bool:
-    """Equal, or for a shard: a multiple in one dimension. Checked here because `copy_` would broadcast."""
-    if stored == wanted or len(stored) != len(wanted):
-        return stored == wanted
-    differing = [(s, w) for s, w in zip(stored, wanted, strict=True) if s != w]
-    return sharded and len(differing) == 1 and differing[0][0] % differing[0][1] == 0
-
-
 def _describe_shapes(parameter: nn.Parameter, tensor: torch.Tensor, name: str, file: Path) -> str:
     return (
-        f"{file}: tensor {name} has the shape {list(tensor.shape)}, the model expects {list(parameter.shape)}: "
+        f"{file}: tensor {name} has the shape {list(tensor.shape)}, the model expects {whole_shape(parameter)}: "
         f"check that config.json is of the same model as the weights"
     )

@@ -72,7 +72,7 @@ def test_the_model_is_given_either_way(
     [
         ("serve a --model b", "give it once"),
         ("serve a --enable-lora", "adapters are not applied"),
-        ("serve a -tp 2", "this version runs one rank"),
+        ("serve a --nnodes 2", "an engine runs on one host"),
         ("serve a --hf-overrides [1]", "a dict of config.json's keys"),
         ("serve a --speculative-config ngram", "a mapping is expected"),
         ('serve a --speculative-config {"num_speculative_tokens":5,"metod":"ngram"}', "no key 'metod'"),

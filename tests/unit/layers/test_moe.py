@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 import torch
 from torch import nn
@@ -16,7 +12,7 @@ from pagoda.kernels.reference.operations import ReferenceKernels
 from pagoda.layers.kit import LayerKit
 from pagoda.layers.linear import set_weight_loader
 from pagoda.layers.moe import SparseMoE
-from patience import HANG_S
+from thread_ranks import ThreadGroup, on_ranks
 
 HIDDEN, INNER = 24, 32
 
@@ -169,43 +165,18 @@ def test_gradients_are_those_of_the_loop() -> None:
         torch.testing.assert_close(ours, expected, atol=1e-3, rtol=1e-4)
 
 
-class _ThreadGroup:
-    """Two ranks as threads, which meet at every collective and count them."""
-
-    def __init__(self, rank: int, slots: list[torch.Tensor], barrier: threading.Barrier) -> None:
-        self.rank, self.size, self.num_sums = rank, len(slots), 0
-        self._slots, self._barrier = slots, barrier
-
-    def all_reduce(self, tensor: torch.Tensor) -> torch.Tensor:
-        self.num_sums += 1
-        self._slots[self.rank] = tensor
-        self._barrier.wait(timeout=HANG_S)
-        summed = torch.stack(self._slots).sum(0)
-        self._barrier.wait(timeout=HANG_S)
-        return summed
-
-    def all_gather(self, tensor: torch.Tensor) -> torch.Tensor:
-        raise AssertionError("nothing is gathered")
-
-
-def _on_two_ranks(run: Callable[[_ThreadGroup], torch.Tensor]) -> list[torch.Tensor]:
-    slots, barrier = [torch.empty(0)] * 2, threading.Barrier(2)
-    with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(lambda rank: run(_ThreadGroup(rank, slots, barrier)), range(2)))
-
-
 @pytest.mark.parametrize("shared", [False, True])
 def test_two_ranks_hold_half_of_every_expert_and_sum_once(shared: bool) -> None:
     whole = _moe(5, 2, shared=shared)
     x = _tokens(32)
 
-    def run(group: _ThreadGroup) -> torch.Tensor:
+    def run(group: ThreadGroup) -> torch.Tensor:
         moe = _moe(5, 2, shared=shared, group=group, fill=False)
         full = dict(whole.named_parameters())
         with torch.no_grad():
             for name, parameter in moe.named_parameters():
                 if not hasattr(parameter, "weight_loader"):
-                    set_weight_loader(parameter, group, None)
+                    set_weight_loader(parameter, None, 0)
                 parameter.weight_loader(parameter, full[name])
             computed = moe(x)
         assert moe.experts[0].down_proj.weight.shape == (HIDDEN, INNER // 2)
@@ -214,5 +185,5 @@ def test_two_ranks_hold_half_of_every_expert_and_sum_once(shared: bool) -> None:
 
     with torch.no_grad():
         expected = whole(x)
-    for computed in _on_two_ranks(run):
+    for computed in on_ranks(2, run):
         torch.testing.assert_close(computed, expected, atol=1e-5, rtol=1e-5)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 import torch
@@ -21,44 +18,18 @@ from pagoda.kernels.reference.operations import ReferenceKernels
 from pagoda.kernels.select import native_is_built, select_kernels
 from pagoda.layers.attention import DenseAttention
 from pagoda.layers.embedding import ParallelLMHead, VocabParallelEmbedding
+from pagoda.layers.kit import LayerKit
 from pagoda.layers.linear import ColumnParallelLinear, ReplicatedLinear, RowParallelLinear
+from pagoda.layers.shares import divided
 from pagoda.models.checkpoint.loading import load_config, load_weights
 from pagoda.models.checkpoint.saving import save_checkpoint
 from pagoda.models.coded_weights import CodedWeights
 from pagoda.models.config import ModelConfig
 from pagoda.models.llama import LlamaForCausalLM
-from patience import HANG_S
+from thread_ranks import on_ranks
 
-T = TypeVar("T")
 KERNELS = ReferenceKernels()
 TOKEN_IDS = [5, 300, 7, 160, 159, 161, 0, 319, 42, 99, 8, 12, 77]
-
-
-class ThreadGroup:
-    """Ranks as threads of this process, which meet at every collective."""
-
-    def __init__(self, rank: int, slots: list[torch.Tensor], barrier: threading.Barrier) -> None:
-        self.rank, self.size = rank, len(slots)
-        self._slots, self._barrier = slots, barrier
-
-    def all_reduce(self, tensor: torch.Tensor) -> torch.Tensor:
-        return torch.stack(self._exchange(tensor)).sum(0)
-
-    def all_gather(self, tensor: torch.Tensor) -> torch.Tensor:
-        return torch.cat(self._exchange(tensor), dim=-1)
-
-    def _exchange(self, tensor: torch.Tensor) -> list[torch.Tensor]:
-        self._slots[self.rank] = tensor
-        self._barrier.wait(timeout=HANG_S)
-        everyones = list(self._slots)
-        self._barrier.wait(timeout=HANG_S)
-        return everyones
-
-
-def _on_ranks(size: int, run: Callable[[ParallelGroup], T]) -> list[T]:
-    slots, barrier = [torch.empty(0)] * size, threading.Barrier(size)
-    with ThreadPoolExecutor(size) as pool:
-        return list(pool.map(lambda rank: run(ThreadGroup(rank, slots, barrier)), range(size)))
 
 
 @torch.no_grad()
@@ -112,7 +83,7 @@ def test_a_column_and_a_row_layer_over_ranks_make_one_mlp(size: int, bias: bool,
             _fill(layer, weight=weight, **({} if shift is None else {"bias": shift}))
         return row(column(x)).detach()
 
-    for output in _on_ranks(size, run):
+    for output in on_ranks(size, run):
         torch.testing.assert_close(output, expected, atol=1e-4, rtol=1e-5)
 
 
@@ -127,7 +98,7 @@ def test_embedding_and_head_over_ranks_give_whole_rows_on_every_rank(size: int, 
         _fill(head, weight=weight)
         return embedding(token_ids).detach(), head(x).detach()
 
-    for embedded, logits in _on_ranks(size, run):
+    for embedded, logits in on_ranks(size, run):
         assert torch.equal(embedded, F.embedding(token_ids, weight))
         torch.testing.assert_close(logits, F.linear(x, weight), atol=1e-5, rtol=1e-5)
 
@@ -148,7 +119,7 @@ def test_the_network_at_two_ranks_equals_the_network_at_one(shape: str, checkpoi
     """Sums of partial products differ in their order alone: 1e-5 on logits of up to 8."""
     directory = checkpoint(shape)
     expected = _logits(directory)
-    for logits in _on_ranks(2, lambda group: _logits(directory, group)):
+    for logits in on_ranks(2, lambda group: _logits(directory, group)):
         torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
 
 
@@ -185,7 +156,7 @@ def test_every_kind_of_layer_at_two_ranks_equals_it_at_one(architecture: str, tm
     save_checkpoint(model, config, tmp_path)
     expected = _logits(tmp_path)
     assert expected.abs().max() > 0.5
-    for logits in _on_ranks(2, lambda group: _logits(tmp_path, group)):
+    for logits in on_ranks(2, lambda group: _logits(tmp_path, group)):
         torch.testing.assert_close(logits, expected, atol=3e-5, rtol=1e-5)  # sums of two halves, logits of some tens
 
 
@@ -209,16 +180,17 @@ def _rank(rank: int, size: int, directory: Path, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "what"),
     [
-        ({"num_key_value_heads": 2}, "2 KV heads"),
-        ({"num_key_value_heads": 4, "vocab_size": 322}, "322 vocabulary entries"),
-        ({"num_key_value_heads": 4, "intermediate_size": 66}, "66 output features"),
+        ({"num_attention_heads": 6, "num_key_value_heads": 2}, "6 attention heads"),
+        ({"num_attention_heads": 12, "num_key_value_heads": 3}, "3 KV heads"),
+        ({"num_key_value_heads": 4, "vocab_size": 3}, "3 vocabulary entries"),
+        ({"num_key_value_heads": 4, "intermediate_size": 2}, "2 output features"),
     ],
 )
 def test_sizes_that_do_not_divide_are_refused(settings: dict[str, int], what: str) -> None:
     sizes = {"vocab_size": 320, "hidden_size": 32, "intermediate_size": 64, "head_dim": 8, "num_attention_heads": 4}
     config = ModelConfig(num_hidden_layers=1, **{**sizes, **settings})
     with pytest.raises(ConfigError, match=f"{what} cannot be split over tensor_parallel_size=4 ranks evenly"):
-        _on_ranks(4, lambda group: LlamaForCausalLM(config, KERNELS, group))
+        on_ranks(4, lambda group: LlamaForCausalLM(config, KERNELS, group))
 
 
 def _coded(out_features: int, in_features: int, group_size: int = 16) -> GroupedCodes:
@@ -241,23 +213,73 @@ def test_a_matrix_in_codes_is_adopted_whole_or_by_the_rank(size: int, x: torch.T
         return [row(column(x)).detach(), embedding(token_ids).detach(), head(x).detach()]
 
     weight = vocabulary.dense()
-    for mlp, embedded, logits in _on_ranks(size, run):
+    for mlp, embedded, logits in on_ranks(size, run):
         torch.testing.assert_close(mlp, F.linear(F.linear(x, up.dense()), down.dense()), atol=1e-2, rtol=1e-5)
         assert torch.equal(embedded, F.embedding(token_ids, weight))
         torch.testing.assert_close(logits, F.linear(x, weight), atol=1e-3, rtol=1e-5)
 
 
-def test_codes_of_another_shape_or_that_do_not_divide_are_refused(x: torch.Tensor) -> None:
+@pytest.mark.parametrize("coded", ["floats", "codes", "codes in an order of their own"])
+def test_sums_of_fixed_blocks_have_the_same_bits_on_any_number_of_ranks(coded: str, x: torch.Tensor) -> None:
+    weight, bias, codes = torch.randn(24, 32), torch.randn(24), _coded(24, 32, 8)
+    if coded == "codes in an order of their own":
+        codes = replace(codes, order=torch.randperm(32))
+
+    def run(group: ParallelGroup) -> torch.Tensor:
+        kit = LayerKit(KERNELS, group, 1e-6, num_blocks=4)
+        row = kit.row(32, 24, bias=True)
+        _fill(row, weight=weight, bias=bias)
+        if coded == "floats":
+            row.finish_loading()
+        else:
+            row.adopt(codes)
+        return row(row.shares.of_tensor(x, 1)).detach()
+
+    (expected,) = on_ranks(1, run)
+    whole = F.linear(x, weight if coded == "floats" else codes.dense(), bias)
+    torch.testing.assert_close(expected, whole, atol=1e-4, rtol=1e-5)
+    for size in (2, 4):
+        for output in on_ranks(size, run):
+            assert torch.equal(output, expected)
+
+
+def test_shares_are_whole_units_as_equal_as_they_can_be() -> None:
+    def ranges(total: int, size: int, **how: int) -> list[tuple[int, int]]:
+        return [(each.start, each.length) for each in on_ranks(size, lambda group: divided(total, group, "x", **how))]
+
+    assert ranges(12288, 4) == [(0, 3072), (3072, 3072), (6144, 3072), (9216, 3072)]
+    assert ranges(11008, 4) == [(0, 2688), (2688, 2816), (5504, 2688), (8192, 2816)]  # groups of 128 stay whole
+    assert ranges(10, 4, unit=1) == [(0, 2), (2, 3), (5, 2), (7, 3)]
+    with pytest.raises(ConfigError, match=r"3 groups cannot be split over tensor_parallel_size=4 .*3 ranks fit"):
+        on_ranks(4, lambda group: divided(48, group, "groups", unit=16))
+
+
+def test_codes_of_another_shape_are_refused() -> None:
     layer = ColumnParallelLinear(32, 48, bias=False, kernels=KERNELS, group=SingleRank())
     with pytest.raises(CheckpointError, match=r"codes of the shape \[64, 32\], expected \[48, 32\]"):
         layer.adopt(_coded(64, 32))
 
-    def run(group: ParallelGroup) -> None:
-        row = RowParallelLinear(64, 32, bias=False, kernels=KERNELS, group=group)
-        with pytest.raises(CheckpointError, match="cannot be cut out of groups of 64"):
-            row.adopt(_coded(32, 64, group_size=64))
 
-    _on_ranks(2, run)
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("group_size", [48, 16, 12])
+def test_groups_that_a_border_cuts_and_columns_in_an_order_of_their_own(
+    group_size: int, ordered: bool, x: torch.Tensor
+) -> None:
+    up, down = torch.randn(48, 32), _coded(32, 48, group_size)
+    if ordered:
+        down = replace(down, order=torch.randperm(48))
+    expected = F.linear(F.linear(x, up), down.dense())
+
+    def run(group: ParallelGroup) -> torch.Tensor:
+        column = ColumnParallelLinear(32, 48, bias=False, kernels=KERNELS, group=group)
+        row = RowParallelLinear(48, 32, bias=False, kernels=KERNELS, group=group)
+        _fill(column, weight=up)
+        row.adopt(down)
+        return row(column(x)).detach()
+
+    for size in (2, 4):
+        for output in on_ranks(size, run):
+            torch.testing.assert_close(output, expected, atol=1e-3, rtol=1e-5)
 
 
 def test_codes_take_what_the_configuration_says(checkpoint: Callable[..., Path]) -> None:

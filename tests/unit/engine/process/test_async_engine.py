@@ -23,6 +23,7 @@ from pagoda.errors import (
     InvalidRequestError,
     PromptTooLongError,
 )
+from pagoda.kernels.select import native_is_built
 from pagoda.llm import LLM
 from pagoda.sampling_params import PoolingParams, RequestOutputKind, SamplingParams
 from patience import HANG_S
@@ -47,9 +48,16 @@ def run(checkpoint: Callable[..., Path]) -> Callable[..., None]:
 
 
 @asynccontextmanager
-async def _engine(path: Path, *, max_num_seqs: int = 8, **settings: Any) -> AsyncIterator[AsyncEngine]:
+async def _engine(
+    path: Path, *, max_num_seqs: int = 8, num_ranks: int = 1, **settings: Any
+) -> AsyncIterator[AsyncEngine]:
     args = EngineArgs(
-        model=path, num_gpu_blocks_override=256, max_num_seqs=max_num_seqs, device="cpu", disable_log_stats=True
+        model=path,
+        num_gpu_blocks_override=256,
+        max_num_seqs=max_num_seqs,
+        tensor_parallel_size=num_ranks,
+        device="cpu",
+        disable_log_stats=True,
     )
     engine = AsyncEngine(args, **settings)
     try:
@@ -184,6 +192,35 @@ def test_when_the_process_is_killed_everyone_hears_of_it_and_it_comes_back(run: 
         assert len(await _all(await engine.add_request("again", PROMPT, SamplingParams(max_tokens=3)))) >= 1
 
     run(scenario)
+
+
+def _children(pid: int) -> list[int]:
+    """Of all threads of a process."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
+
+
+@pytest.mark.skipif(not native_is_built() or not Path("/proc/self/task").is_dir(), reason="no library, or no /proc")
+@pytest.mark.parametrize("while_running", [True, False])
+def test_when_a_rank_is_killed_everyone_hears_of_it_and_all_come_back(
+    while_running: bool, run: Callable[..., None]
+) -> None:
+    async def scenario(engine: AsyncEngine) -> None:
+        ranks = _children(engine.info.pid)
+        assert len(ranks) == 2
+        if while_running:
+            streams = [await engine.add_request(str(i), PROMPT, LONG) for i in range(3)]
+            await anext(streams[0])
+        os.kill(ranks[1], signal.SIGKILL)
+        if while_running:
+            results = await asyncio.gather(*map(_all, streams), return_exceptions=True)
+            assert all(isinstance(result, EngineDeadError) for result in results)
+            assert "rank 1 was killed by signal 9" in str(results[0])
+        await _until(lambda: engine.num_restarts == 1 and engine.state is EngineState.READY)
+        assert not any(Path(f"/proc/{pid}").exists() for pid in ranks)
+        assert len(await _all(await engine.add_request("again", PROMPT, SamplingParams(max_tokens=3)))) >= 1
+
+    run(scenario, num_ranks=2)
 
 
 def test_a_process_that_dies_too_often_is_given_up(run: Callable[..., None]) -> None:

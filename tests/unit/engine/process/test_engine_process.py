@@ -9,19 +9,17 @@ from typing import Any
 
 import pytest
 
+from pagoda.engine.execution.frames import LENGTH, frame, revive
 from pagoda.engine.process.engine_process import EngineProcess
 from pagoda.engine.process.messages import (
-    LENGTH,
     Abort,
     Accepted,
     Add,
     Refused,
     Stepped,
     StepStats,
-    frame,
     pack,
     refusal,
-    revive,
     unpack,
 )
 from pagoda.errors import EngineDeadError, InvalidParameterError, MissingExtraError, PagodaError

@@ -1,0 +1,131 @@
+"""Ranks that are processes of this host, behind the one method of an Executor.
+
+On the token's path, where a model is divided: a plan goes to every rank, its rows to the one that tells, and plain
+tokens come back. What holds the tensors are the ranks; they meet in memory that they share
+(`kernels/native/shared_memory`), without this process. Should one of them end, fail or stop, all of them are ended and
+every request is told why: what they had computed is lost.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import selectors
+import socket
+import time
+import weakref
+from collections.abc import Callable
+from typing import Any, cast
+
+from pagoda.engine.execution.frames import frame, receive, revive
+from pagoda.engine.execution.rank_messages import Brought, LoadPart, ModelToLoad, RankFailed, RankStep, Ready
+from pagoda.engine.execution.rank_processes import RankProcesses
+from pagoda.engine.execution.worker import wants_best_only
+from pagoda.engine.sampling.rows import StepRows
+from pagoda.engine.scheduling.plan import SchedulerOutput, StepOutput
+from pagoda.errors import EngineDeadError
+from pagoda.kernels.native.shared_memory import unnamed_memory
+
+logger = logging.getLogger(__name__)
+
+STEP_TIMEOUT_S = 300.0
+"""For a step, where the operator says nothing: a rank that is stopped, not ended, is noticed after it."""
+LOAD_TIMEOUT_S = 3600.0
+_SLICE_S = 0.5
+"""Time is counted in slices that this process ran itself: where all were stopped together, nobody is late."""
+
+
+class MultiprocessExecutor:
+    """Runs steps on `model.layout`'s ranks. step_timeout_s: after which a step counts as failed."""
+
+    def __init__(self, model: ModelToLoad, step_timeout_s: float = STEP_TIMEOUT_S) -> None:
+        self.layout, self.step_timeout_s = model.layout, step_timeout_s
+        places = [(stage, rank) for stage in range(model.layout.num_stages) for rank in range(model.layout.num_tensor)]
+        self._teller = places.index((model.layout.num_stages - 1, 0))
+        descriptor = unnamed_memory(model.layout.num_bytes)
+        try:
+            self._ranks = RankProcesses(len(places), descriptor)
+        finally:
+            os.close(descriptor)  # the ranks have it: with the last of them the memory is gone
+        self._close = weakref.finalize(self, self._ranks.end, "the engine has ended")
+        self._number = 0
+        self._selector = selectors.DefaultSelector()
+        for index, connection in enumerate(self._ranks.connections):
+            connection.settimeout(step_timeout_s)
+            self._selector.register(connection, selectors.EVENT_READ, index)
+        try:
+            for index, place in enumerate(places):
+                self._send(index, frame(LoadPart(model, *place, self._ranks.parent)))
+            self._wait_for(len(places), Ready, LOAD_TIMEOUT_S)
+        except BaseException:
+            self._close()
+            raise
+
+    @property
+    def pids(self) -> list[int]:
+        """Of the ranks: stage by stage."""
+        return [process.pid for process in self._ranks.processes]
+
+    def execute(self, plan: SchedulerOutput, rows: StepRows) -> StepOutput:
+        """Run one step. Raises EngineDeadError where a rank ends, fails or takes too long: then there are none left."""
+        self._number += 1
+        best_only = wants_best_only(rows)
+        following = frame(RankStep(self._number, plan, None, best_only))
+        telling = frame(RankStep(self._number, plan, rows, best_only))
+        for index in range(len(self._ranks.connections)):
+            self._send(index, telling if index == self._teller else following)
+        # Of a step that Ctrl-C broke off the ranks tell later, in front of the next.
+        while (brought := self._wait_for(1, Brought, self.step_timeout_s)[0]).number != self._number:
+            pass
+        return brought.output
+
+    def watch(self, told: Callable[[Exception], None]) -> None:
+        """`told` gets the error when a rank ends between two steps or in one; it is called in another thread."""
+        self._ranks.watch(lambda fault: told(_dead(fault)))
+
+    def close(self, reason: str = "the engine was closed") -> None:
+        """End the ranks."""
+        self._ranks.end(reason)
+
+    def _send(self, index: int, data: bytes) -> None:
+        try:
+            self._ranks.connections[index].sendall(data)
+        except OSError as error:
+            raise _dead(self._ranks.why_ended(f"rank {index} takes no messages ({error})")) from error
+        except BaseException:
+            self.close("half of a message was sent")
+            raise
+
+    def _wait_for(self, count: int, kind: type, timeout_s: float) -> list[Any]:
+        """So many messages of a kind, from whichever ranks."""
+        found: list[Any] = []
+        left = timeout_s
+        while len(found) < count:
+            began = time.monotonic()
+            ready = self._selector.select(min(_SLICE_S, left))
+            left -= min(_SLICE_S, time.monotonic() - began)
+            found += [self._received(cast(socket.socket, key.fileobj), key.data, kind) for key, _ in ready]
+            if not ready and left <= 0:
+                raise _dead(self._ranks.end(f"no answer came within {timeout_s:g} s"))
+        return found
+
+    def _received(self, connection: socket.socket, index: int, kind: type) -> object:
+        try:
+            message = receive(connection)
+        except (EOFError, OSError) as error:
+            raise _dead(self._ranks.why_ended(f"rank {index} closed its connection")) from error
+        except BaseException:
+            self.close("half of a message was read")
+            raise
+        if isinstance(message, RankFailed):
+            logger.error("rank %d failed:\n%s", index, message.told)
+            self._ranks.end(f"rank {index} failed: {message.kind}: {message.message}")
+            if kind is Ready:
+                raise revive(message.kind, message.message)
+            raise _dead(f"rank {index} failed: {message.kind}: {message.message}")
+        assert isinstance(message, kind), message
+        return message
+
+
+def _dead(fault: str) -> EngineDeadError:
+    return EngineDeadError(f"the ranks of the model have ended ({fault}): what they were computing is lost")

@@ -1,0 +1,163 @@
+"""An engine whose ranks are processes: the same answers as one, and what becomes of requests when a rank ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pagoda.engine.execution.multiprocess import MultiprocessExecutor
+from pagoda.engine.sampling.rows import StepRows
+from pagoda.errors import CheckpointError, EngineDeadError
+from pagoda.kernels.select import native_is_built
+from pagoda.llm import LLM
+from pagoda.sampling_params import SamplingParams, StructuredOutputsParams
+from patience import HANG_S
+from thread_ranks import plan_of
+
+pytestmark = pytest.mark.skipif(not native_is_built(), reason="no compiler, no library")
+PROMPTS = ["Once upon a time there was", "The old man", "从前有一只", "She put 17 apples"]
+ASKED = [
+    SamplingParams(temperature=0, max_tokens=12, ignore_eos=True),
+    SamplingParams(temperature=0.8, top_p=0.9, seed=7, max_tokens=12, ignore_eos=True, logprobs=2),
+    SamplingParams(temperature=0, max_tokens=8, repetition_penalty=1.3, bad_words=["fox"], prompt_logprobs=1),
+    SamplingParams(temperature=0, max_tokens=12, structured_outputs=StructuredOutputsParams(choice=["fox", "moon"])),
+]
+
+
+def _executor(llm: LLM) -> MultiprocessExecutor:
+    executor = llm.llm_engine.core.executor
+    assert isinstance(executor, MultiprocessExecutor)
+    return executor
+
+
+def _are_gone(pids: list[int]) -> bool:
+    """Ended; one whose parent is gone may wait for a while until somebody reaps it."""
+    return not any(_is_running(pid) for pid in pids)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        stat = Path(f"/proc/{pid}/stat")
+        return not stat.is_file() or stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+IN_BYTES = {"quantization": "int8", "kv_cache_dtype": "int8", "fixed_reduction_tree": True}
+DIVIDED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "2 ranks": ({"tensor_parallel_size": 2}, {}),
+    "2 stages": ({"pipeline_parallel_size": 2}, {}),
+    "2 x 2, in bytes": ({"tensor_parallel_size": 2, "pipeline_parallel_size": 2}, IN_BYTES),
+}
+"""How a model is divided, and what else is set, on one rank as well."""
+
+
+@pytest.fixture(scope="module", params=DIVIDED)
+def divided(request: pytest.FixtureRequest, make_llm: Callable[..., LLM]) -> Iterator[LLM]:
+    ranks, others = DIVIDED[request.param]
+    speculative = {"method": "ngram", "num_speculative_tokens": 3}
+    llm = make_llm(dtype="float32", **ranks, **others, speculative_config=speculative)
+    pids = _executor(llm).pids
+    yield llm
+    _executor(llm).close()
+    assert _are_gone(pids)
+
+
+def test_answers_are_those_of_one_rank(divided: LLM, make_llm: Callable[..., LLM]) -> None:
+    others = IN_BYTES if divided.llm_engine.parts.args.fixed_reduction_tree else {}
+    one = make_llm(dtype="float32", **others)
+    for told, expected in zip(divided.generate(PROMPTS, ASKED), one.generate(PROMPTS, ASKED), strict=True):
+        assert told.outputs[0].token_ids == expected.outputs[0].token_ids
+        assert told.outputs[0].text == expected.outputs[0].text
+        assert [*map(set, told.outputs[0].logprobs or [])] == [*map(set, expected.outputs[0].logprobs or [])]
+    vectors = [llm.embed(PROMPTS[0])[0].outputs.embedding for llm in (divided, one)]
+    assert vectors[0] == pytest.approx(vectors[1], abs=1e-5)
+
+
+def test_ctrl_c_leaves_the_ranks_ready_for_more(divided: LLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    executor = _executor(divided)
+    wait, calls = executor._wait_for, []
+
+    def interrupted(*args: object) -> list[object]:
+        calls.append(args)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return wait(*args)  # type: ignore[arg-type]
+
+    expected = divided.generate(PROMPTS[0], ASKED[0])[0].outputs[0].token_ids
+    monkeypatch.setattr(executor, "_wait_for", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        divided.generate(PROMPTS[1], ASKED[0])
+    assert divided.generate(PROMPTS[0], ASKED[0])[0].outputs[0].token_ids == expected
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_rank_that_is_killed_ends_requests_and_all_others(victim: int, make_llm: Callable[..., LLM]) -> None:
+    llm = make_llm(dtype="float32", tensor_parallel_size=2)
+    executor = _executor(llm)
+    pids, told = executor.pids, threading.Event()
+    executor.watch(lambda error: told.set())
+    stream = llm.stream(PROMPTS[0], SamplingParams(temperature=0, max_tokens=200, ignore_eos=True))
+    next(stream)
+    os.kill(pids[victim], signal.SIGKILL)
+    with pytest.raises(EngineDeadError, match=f"rank {victim} was killed by signal 9"):
+        for _ in stream:
+            pass
+    with pytest.raises(EngineDeadError, match=f"rank {victim} was killed by signal 9"):
+        llm.generate(PROMPTS[1], ASKED[0])
+    assert told.wait(30)
+    assert _are_gone(pids)
+
+
+def test_an_exception_in_a_rank_is_told_with_its_text(make_llm: Callable[..., LLM]) -> None:
+    executor = _executor(make_llm(dtype="float32", tensor_parallel_size=2))
+    plan = plan_of([([1, 2, 3], 0)])
+    broken = plan.scheduled[0]._replace(block_ids=None)  # type: ignore[arg-type]
+    with pytest.raises(EngineDeadError, match=r"rank [01] failed: \w+Error: "):
+        executor.execute(plan.__class__(**{**vars(plan), "scheduled": (broken,)}), StepRows())
+    assert _are_gone(executor.pids)
+
+
+def test_a_rank_that_is_stopped_is_noticed(make_llm: Callable[..., LLM]) -> None:
+    executor = _executor(make_llm(dtype="float32", tensor_parallel_size=2, distributed_timeout_seconds=0.3))
+    os.kill(executor.pids[1], signal.SIGSTOP)
+    with pytest.raises(EngineDeadError, match=r"no answer came within 0\.3 s"):
+        executor.execute(plan_of([([1, 2, 3], 0)]), StepRows())
+    assert _are_gone(executor.pids)
+
+
+def test_what_a_rank_cannot_load_is_told_as_by_one(changed_checkpoint: Callable[..., object]) -> None:
+    directory = changed_checkpoint(tie_word_embeddings=False, num_hidden_layers=3)
+    with pytest.raises(CheckpointError, match=r"does not fit the model"):
+        LLM(directory, tensor_parallel_size=2, device="cpu", num_gpu_blocks_override=64, disable_log_stats=True)  # type: ignore[arg-type]
+
+
+def test_ranks_end_with_an_engine_that_is_killed_even_where_one_is_stopped(checkpoint: Callable[..., Path]) -> None:
+    script = (
+        "import sys, time\nfrom pagoda import LLM\n"
+        f"llm = LLM({str(checkpoint())!r}, tensor_parallel_size=2, device='cpu', num_gpu_blocks_override=64)\n"
+        "print(*llm.llm_engine.core.executor.pids, flush=True)\ntime.sleep(600)\n"
+    )
+    engine = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    try:
+        assert engine.stdout is not None
+        pids = [int(pid) for pid in engine.stdout.readline().split()]
+        assert len(pids) == 2
+        os.kill(pids[1], signal.SIGSTOP)
+    finally:
+        engine.kill()
+        engine.wait()
+    deadline = time.monotonic() + HANG_S
+    while not _are_gone(pids):  # whoever inherits them reaps them
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
