@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
+from queue import SimpleQueue
 
 import pytest
 
@@ -20,14 +20,12 @@ def test_one_that_is_killed_ends_the_others_and_says_so(has_pidfd: bool, monkeyp
     if not has_pidfd:
         monkeypatch.setattr(os, "pidfd_open", refused, raising=False)
     descriptor = os.open(os.devnull, os.O_RDWR)
-    ranks, told, words = RankProcesses(2, descriptor), threading.Event(), []
+    ranks, told = RankProcesses(2, descriptor), SimpleQueue[str]()
     os.close(descriptor)
     try:
-        ranks.watch(lambda fault: (words.append(fault), told.set()))
-        assert [process.poll() for process in ranks.processes] == [None, None]
+        ranks.watch(told.put)
         ranks.processes[1].kill()
-        assert told.wait(HANG_S)
+        assert told.get(timeout=HANG_S) == "rank 1 was killed by signal 9"
     finally:
         ranks.end("the test is over")
-    assert words == ["rank 1 was killed by signal 9"]
     assert all(process.returncode is not None for process in ranks.processes)
