@@ -53,7 +53,8 @@ public:
     Decoder(Kernels& kernels, const DecoderShape& shape, const Table& embedding, std::vector<DecoderLayer> layers,
             const void* norm, Ranks* ranks);
 
-    // hidden [rows, hidden_size], embedded where there are no token ids; after the last norm, if there is one. Raises std::out_of_range for a token that is not embedded.
+    // hidden [rows, hidden_size], embedded where there are no token ids; after the last norm, if there is one. Raises
+    // std::out_of_range for a token that is not embedded.
     void forward(const Step& step, void* hidden);
 
 private:

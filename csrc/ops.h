@@ -148,13 +148,13 @@ struct Ops {
 
     // Bytes of one tile of packed rows.
     int64_t (*tile_bytes)(int64_t depth, DType dtype);
-    // Tile `tile` of the rows of x, laid out for `multiply_panel`.
+    // Tile `tile` of the rows of x, laid out for `multiply_panels`.
     void (*pack_rows)(const Rows& rows, int64_t tile);
     // The rows of tiles [first_tile, last_tile) by panels [panel, end). partial: floats, [2 * tiles * tile_rows, PANEL].
     void (*multiply_panels)(const Rows& rows, const Matrix& matrix, int64_t panel, int64_t end, int64_t first_tile,
                             int64_t last_tile, float* partial);
 
-    // The same for matrices in codes; see `codes.h`. partial: floats, [code_tile_rows, PANEL].
+    // The same for matrices in codes; see `codes.h`. partial: floats, [tiles * code_tile_rows, PANEL].
     int code_tile_rows;
     int64_t (*code_tile_bytes)(int64_t depth);
     void (*pack_code_row)(const Rows& rows, int64_t row);  // one row, into its tile

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
@@ -17,6 +18,9 @@ from pagoda.engine.execution.worker import Worker, wants_best_only
 from pagoda.engine.sampling.rows import StepRows
 from pagoda.engine.scheduling.plan import ScheduledRequest, SchedulerOutput, StepOutput
 from patience import HANG_S
+
+if TYPE_CHECKING:
+    from pagoda.kernels.native.shared_memory import SharedMemory
 
 T = TypeVar("T")
 MOST_TOKENS = 192
@@ -61,12 +65,21 @@ def on_ranks(size: int, run: Callable[[ThreadGroup], T]) -> list[T]:
     return _of_threads(size, one)
 
 
-def on_shared_ranks(size: int, run: Callable[[ParallelGroup], T]) -> list[T]:
-    """The same over memory of ours, as between processes."""
+def shared_memory(num_tensor: int, num_stages: int, **options: int) -> SharedMemory:
+    """Memory of ours for so many ranks, mapped; nothing else holds it."""
     from pagoda.kernels.native.shared_memory import SharedLayout, SharedMemory, unnamed_memory
 
-    layout = SharedLayout(size, 1)
-    memory = SharedMemory(unnamed_memory(layout.num_bytes), layout)
+    layout = SharedLayout(num_tensor, num_stages, **options)
+    descriptor = unnamed_memory(layout.num_bytes)
+    try:
+        return SharedMemory(descriptor, layout)
+    finally:
+        os.close(descriptor)
+
+
+def on_shared_ranks(size: int, run: Callable[[ParallelGroup], T]) -> list[T]:
+    """The same over memory of ours, as between processes."""
+    memory = shared_memory(size, 1)
 
     def one(rank: int) -> T:
         try:
@@ -105,10 +118,7 @@ class ThreadWorkers:
     """Workers of one model as threads, over memory of ours as between processes. Executes as the rank that tells."""
 
     def __init__(self, load: Callable[[RankPlace], Worker], divided: Divided) -> None:
-        from pagoda.kernels.native.shared_memory import SharedLayout, SharedMemory, unnamed_memory
-
-        layout = SharedLayout(divided.tensor, divided.pipeline, room_bytes=4096)
-        self._memory = SharedMemory(unnamed_memory(layout.num_bytes), layout)
+        self._memory = shared_memory(divided.tensor, divided.pipeline, room_bytes=4096)
         ranks = [(stage, rank) for stage in range(divided.pipeline) for rank in range(divided.tensor)]
         self._pool = ThreadPoolExecutor(len(ranks))
         # One after the other: torch's default dtype, under which a model comes into being, is one for all threads.

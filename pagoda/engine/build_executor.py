@@ -78,7 +78,8 @@ def _ranks(
 
     tensor, pipeline = args.tensor_parallel_size, args.pipeline_parallel_size
     model = ModelToLoad(
-        checkpoint=str(Path(checkpoint.path if isinstance(checkpoint, GGUFFile) else checkpoint).resolve()),
+        # Links are not followed: parts of a GGUF file are known by their names, which the hub's cache links to others.
+        checkpoint=str(Path(checkpoint.path if isinstance(checkpoint, GGUFFile) else checkpoint).absolute()),
         config=config,
         plan=plan,
         dtype=dtype,

@@ -188,6 +188,11 @@ class RowParallelLinear(ParallelLinear):
             self._hold([self.kernels.pack_codes(block, self.weight.dtype) for block in blocks])
 
     @property
+    def gathers_inputs(self) -> bool:
+        """Whether its columns belong to inputs of other ranks, too, which it asks them for."""
+        return self._inputs is not None
+
+    @property
     def _is_whole(self) -> bool:
         return self.group.size == 1 and len(self.shares.blocks) == 1
 

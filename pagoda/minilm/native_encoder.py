@@ -49,9 +49,9 @@ class NativeEncoder:
         for layer in range(NUM_LAYERS):
             prefix = f"encoder.layer.{layer}."
             for kind in ("weight", "bias"):
-                parts = [self._weights[f"{prefix}attention.self.{name}.{kind}"] for name in ("query", "key", "value")]
+                parts = [f"{prefix}attention.self.{name}.{kind}" for name in ("query", "key", "value")]
                 # One product instead of three.
-                self._weights[f"{prefix}attention.self.all.{kind}"] = torch.cat(parts)
+                self._weights[f"{prefix}attention.self.all.{kind}"] = torch.cat([*map(self._weights.pop, parts)])
         in_bytes = _FEED_FORWARD if dtype == torch.bfloat16 else ()
         self._bytes = {name: ByteWeight.of(*self._taken(name)) for name in _of_layers(in_bytes)}
         others = [name for name in _of_layers(_ATTENTION + _FEED_FORWARD) if name not in self._bytes]

@@ -35,8 +35,9 @@ def join_layers(network: LlamaForCausalLM, kernels: Kernels) -> None:
     if not is_plain(network.config):
         return
     layers = [cast(LlamaDecoderLayer, network.model.layers[index]) for index in network.model.own_layers]
-    if layers[0].self_attn.o_proj.shares.is_fixed:
-        return  # sums of blocks are taken apart
+    rows = [row for layer in layers for row in (layer.self_attn.o_proj, cast(GatedMLP, layer.mlp).down_proj)]
+    if any(row.shares.is_fixed or row.gathers_inputs for row in rows):
+        return  # sums of blocks are taken apart, or ranks meet in front of a product as well
     shape = _shape(network.config, layers[0])
     network.model.decoder = kernels.decoder(shape, _parts(network, layers))
 

@@ -7,6 +7,7 @@ ids are equal; with sums of fixed blocks the logits have the same bits over 1, 2
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from llama_cases import CASES as LLAMA_CASES
 from pagoda.engine.execution.memory_plan import MemoryPlan
 from pagoda.engine.execution.place import RankPlace
 from pagoda.engine.execution.worker import Worker
+from pagoda.kernels.grouped_codes import GroupedCodes
 from pagoda.kernels.select import native_is_built, select_kernels
+from pagoda.layers.linear import RowParallelLinear
 from pagoda.models.checkpoint.loading import load_config
 from pagoda.models.parallel import num_fixed_blocks
 from pagoda.models.quantise.on_load import RoundedOnLoad
@@ -137,6 +140,26 @@ def test_matrices_in_codes_too(recode: str, settings: dict[str, Any], tmp_path: 
     _fixed(_loading(tmp_path, recode=recode), 4, 40)
     # The same numbers without that rounding.
     _check(_loading(tmp_path, recode=recode, kernels_name="torch-reference"), 40, [Divided(2), Divided(4)])
+
+
+def test_columns_in_an_order_of_their_own_in_some_matrices_alone(tmp_path: Path) -> None:
+    Case(settings=WIDE).build().save_pretrained(tmp_path)
+    config = load_config(tmp_path)
+    rounded = RoundedOnLoad("int8", config)
+
+    def recode(layer: torch.nn.Module, weight: torch.Tensor) -> torch.Tensor | GroupedCodes:
+        if not isinstance(layer, RowParallelLinear):
+            return rounded(layer, weight)
+        order = torch.randperm(weight.shape[1], generator=torch.Generator().manual_seed(0))
+        codes = rounded(layer, weight[:, order])
+        assert isinstance(codes, GroupedCodes)
+        return replace(codes, order=order)
+
+    def load(place: RankPlace) -> Worker:
+        plan, kernels = MemoryPlan(0, 0, 16, 48, 192, "auto"), select_kernels("native")
+        return Worker.load(tmp_path, config, plan, torch.float32, torch.device("cpu"), kernels, recode, place)
+
+    _check(load, 40, [Divided(2), Divided(2, 2)], BY_CODES)
 
 
 def test_experts_in_codes_and_keys_in_bytes_too(tmp_path: Path) -> None:

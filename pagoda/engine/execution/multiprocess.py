@@ -72,8 +72,13 @@ class MultiprocessExecutor:
         best_only = wants_best_only(rows)
         following = frame(RankStep(self._number, plan, None, best_only))
         telling = frame(RankStep(self._number, plan, rows, best_only))
-        for index in range(len(self._ranks.connections)):
-            self._send(index, telling if index == self._teller else following)
+        try:
+            for index in range(len(self._ranks.connections)):
+                self._send(index, telling if index == self._teller else following)
+        except BaseException:
+            # From here on those that have it and those that do not would meet in different steps.
+            self.close("a step was sent to some of the ranks")
+            raise
         # Of a step that Ctrl-C broke off the ranks tell later, in front of the next.
         while (brought := self._wait_for(1, Brought, self.step_timeout_s)[0]).number != self._number:
             pass
@@ -92,9 +97,6 @@ class MultiprocessExecutor:
             self._ranks.connections[index].sendall(data)
         except OSError as error:
             raise _dead(self._ranks.why_ended(f"rank {index} takes no messages ({error})")) from error
-        except BaseException:
-            self.close("half of a message was sent")
-            raise
 
     def _wait_for(self, count: int, kind: type, timeout_s: float) -> list[Any]:
         """So many messages of a kind, from whichever ranks."""

@@ -67,7 +67,7 @@ def _read(connection: socket.socket, inbox: SimpleQueue[RankStep]) -> None:
 
 
 def _serve(load: LoadPart, memory_descriptor: int, connection: socket.socket, inbox: SimpleQueue[Any]) -> None:
-    # Here, so that a process that is not wanted any more need not import torch first.
+    # Here, so that what fails while it is imported is told to the engine.
     from pagoda.engine.execution.rank_worker import load_worker
 
     worker = load_worker(load, memory_descriptor)

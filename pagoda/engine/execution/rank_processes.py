@@ -22,7 +22,7 @@ from pagoda.errors import EngineDeadError
 _A_MOMENT_S = 1.0
 """Between the end of a socket and that of the process behind it."""
 _LOOK_S = 0.1
-"""How often children are looked at where the system has no pidfd."""
+"""How often children are looked at where there is no pidfd."""
 
 
 class RankProcesses:
@@ -96,19 +96,19 @@ class RankProcesses:
 
     def _wait_for_one(self) -> None:
         """Until one ends, or all are to."""
-        if not hasattr(os, "pidfd_open"):
-            while not self._closing.wait(_LOOK_S) and all(each.poll() is None for each in self.processes):
-                pass
-            return
-        descriptors = [os.pidfd_open(process.pid) for process in self.processes]
-        try:
+        with contextlib.ExitStack() as opened:
             waiting = select.poll()
-            for descriptor in (*descriptors, self._woken.fileno()):
-                waiting.register(descriptor, select.POLLIN)
-            waiting.poll()
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
+            waiting.register(self._woken, select.POLLIN)
+            try:
+                for process in self.processes:
+                    descriptor = os.pidfd_open(process.pid)
+                    opened.callback(os.close, descriptor)
+                    waiting.register(descriptor, select.POLLIN)
+            except (AttributeError, OSError):  # a system, or a container's filter, that has none
+                while not self._closing.wait(_LOOK_S) and all(each.poll() is None for each in self.processes):
+                    pass
+            else:
+                waiting.poll()
 
     def _note_the_dead(self) -> None:
         if self._closing.is_set():

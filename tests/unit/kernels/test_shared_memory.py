@@ -12,7 +12,7 @@ import torch
 from pagoda.distributed import ParallelGroup, tree_sum
 from pagoda.kernels.select import native_is_built
 from patience import HANG_S
-from thread_ranks import on_shared_ranks
+from thread_ranks import on_shared_ranks, shared_memory
 
 pytestmark = pytest.mark.skipif(not native_is_built(), reason="no compiler, no library")
 
@@ -60,10 +60,7 @@ def test_many_in_a_row_never_read_what_is_written_next() -> None:
 
 
 def _channel() -> tuple[object, Callable[[], object]]:
-    from pagoda.kernels.native.shared_memory import SharedLayout, SharedMemory, unnamed_memory
-
-    layout = SharedLayout(1, 2, room_bytes=1024)
-    memory = SharedMemory(unnamed_memory(layout.num_bytes), layout)
+    memory = shared_memory(1, 2, room_bytes=1024)
     return memory, lambda: memory.channel(0, 0)
 
 

@@ -13,11 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from pagoda.engine.args import EngineArgs
+from pagoda.engine.build_executor import build_executor
+from pagoda.engine.execution import multiprocess
+from pagoda.engine.execution.memory_plan import MemoryPlan
 from pagoda.engine.execution.multiprocess import MultiprocessExecutor
 from pagoda.engine.sampling.rows import StepRows
 from pagoda.errors import CheckpointError, EngineDeadError
-from pagoda.kernels.select import native_is_built
+from pagoda.kernels.select import native_is_built, select_kernels
 from pagoda.llm import LLM
 from pagoda.sampling_params import SamplingParams, StructuredOutputsParams
 from patience import HANG_S
@@ -101,6 +106,24 @@ def test_ctrl_c_leaves_the_ranks_ready_for_more(divided: LLM, monkeypatch: pytes
     assert divided.generate(PROMPTS[0], ASKED[0])[0].outputs[0].token_ids == expected
 
 
+def test_ctrl_c_between_two_ranks_ends_them_all(make_llm: Callable[..., LLM], monkeypatch: pytest.MonkeyPatch) -> None:
+    executor = _executor(make_llm(dtype="float32", pipeline_parallel_size=2))
+    send = executor._send
+
+    def interrupted(index: int, data: bytes) -> None:
+        if index == 1:
+            raise KeyboardInterrupt
+        send(index, data)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(executor, "_send", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            executor.execute(plan_of([([1, 2, 3], 0)]), StepRows())
+    with pytest.raises(EngineDeadError, match="sent to some of the ranks"):
+        executor.execute(plan_of([([4, 5, 6], 0)]), StepRows())
+    assert _are_gone(executor.pids)
+
+
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_rank_that_is_killed_ends_requests_and_all_others(victim: int, make_llm: Callable[..., LLM]) -> None:
     llm = make_llm(dtype="float32", tensor_parallel_size=2)
@@ -140,6 +163,18 @@ def test_what_a_rank_cannot_load_is_told_as_by_one(changed_checkpoint: Callable[
     directory = changed_checkpoint(tie_word_embeddings=False, num_hidden_layers=3)
     with pytest.raises(CheckpointError, match=r"does not fit the model"):
         LLM(directory, tensor_parallel_size=2, device="cpu", num_gpu_blocks_override=64, disable_log_stats=True)  # type: ignore[arg-type]
+
+
+def test_ranks_get_a_checkpoint_under_the_name_that_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub's cache has links to files of other names, and of parts of a GGUF file the names count."""
+    (tmp_path / "blob").touch()
+    link = tmp_path / "model-00001-of-00002.gguf"
+    link.symlink_to("blob")
+    monkeypatch.setattr(multiprocess, "MultiprocessExecutor", lambda model, timeout_s: model)
+    plan, kernels = MemoryPlan(0, 0, 16, 48, 192), select_kernels("native")
+    args = EngineArgs(tensor_parallel_size=2)
+    model: Any = build_executor(args, link, None, plan, "float32", torch.device("cpu"), kernels, None)  # type: ignore[arg-type]
+    assert model.checkpoint == str(link)
 
 
 def test_ranks_end_with_an_engine_that_is_killed_even_where_one_is_stopped(checkpoint: Callable[..., Path]) -> None:

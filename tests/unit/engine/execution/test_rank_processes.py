@@ -1,0 +1,31 @@
+"""Processes of ranks: one that ends is seen and ends the others, also where the system has no pidfd."""
+
+from __future__ import annotations
+
+import errno
+import os
+from queue import SimpleQueue
+
+import pytest
+
+from pagoda.engine.execution.rank_processes import RankProcesses
+from patience import HANG_S
+
+
+@pytest.mark.parametrize("has_pidfd", [True, False])
+def test_one_that_is_killed_ends_the_others_and_says_so(has_pidfd: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(pid: int) -> int:
+        raise OSError(errno.EPERM, "as a container's filter does")
+
+    if not has_pidfd:
+        monkeypatch.setattr(os, "pidfd_open", refused, raising=False)
+    descriptor = os.open(os.devnull, os.O_RDWR)
+    ranks, told = RankProcesses(2, descriptor), SimpleQueue[str]()
+    os.close(descriptor)
+    try:
+        ranks.watch(told.put)
+        ranks.processes[1].kill()
+        assert told.get(timeout=HANG_S) == "rank 1 was killed by signal 9"
+    finally:
+        ranks.end("the test is over")
+    assert all(process.returncode is not None for process in ranks.processes)
