@@ -122,11 +122,12 @@ def _stored(checkpoint: Path | GGUFFile) -> dict[str, int]:
 
 
 def _told(stored: dict[str, int]) -> str:
-    """What lies in the file, and that it is more in memory."""
+    """What lies in the file, and what of that is another size in memory."""
     if not stored:
         return ""
     types = ", ".join(f"{name} {size_text(num_bytes)}" for name, num_bytes in stored.items())
-    return f"{size_text(sum(stored.values()))} of weights in the file ({types}), widened while they are loaded\n"
+    total = size_text(sum(stored.values()))
+    return f"{total} of weights in the file ({types}); codes stay codes, floats take the dtype below\n"
 
 
 def _parameters(result: ModelPlan) -> str:

@@ -62,6 +62,12 @@ class DeviceWish:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}, but at least 1 is expected")
 
+        if self.concurrency > (most := StepLimits.max_num_batched_tokens):
+            raise ConfigError(
+                f"concurrency is {self.concurrency}, but a step of a replica has at most {most} tokens, one for each "
+                f"request: give at most so many; several replicas have more together"
+            )
+
     @property
     def usage(self) -> RequestMix:
         return RequestMix(self.input_len, self.output_len, self.concurrency)
@@ -138,7 +144,7 @@ def plan_devices(model: str, config: ModelConfig, wish: DeviceWish, terminal: Te
         choices = _of_preset(preset.parallel, choices, wish, fleet)
     held = None if preset is None or config.coded != ALL_FLOATS else preset.held
     formats = _formats(wish.formats or held, config, fleet)
-    limits = StepLimits()
+    limits = StepLimits(max_num_seqs=max(StepLimits.max_num_seqs, wish.concurrency))
     found = list(layouts(config, fleet, wish.usage, wish.target, formats=formats, choices=choices, limits=limits))
     chosen = cheapest(found) if wish.has_target else fastest(found)
     command = None if chosen is None else serve_command(model, chosen, length)
@@ -149,7 +155,7 @@ def fleet_of(devices: str, tables: Sequence[Path], program: str, terminal: Termi
     """What `--devices` names. at_least: of a device without a number, so many. Raises ConfigError."""
     count, name = parse_devices(devices)
     if name == THIS_MACHINE:
-        if count > 1:
+        if count is not None and count > 1:
             raise ConfigError(f"{devices!r}: this machine is one device; give {THIS_MACHINE}")
         from pagoda.planning.machine import measured_machine
 
@@ -157,7 +163,7 @@ def fleet_of(devices: str, tables: Sequence[Path], program: str, terminal: Termi
         device, overheads = measured_machine()
         return Fleet(device, 1, overheads)
     table = DeviceTable.load(*tables)
-    return Fleet(table.device(name), max(count, at_least) if count == 1 else count, table.program(program))
+    return Fleet(table.device(name), at_least if count is None else count, table.program(program))
 
 
 def _of_preset(wanted: Parallel, choices: Sequence[Parallel], wish: DeviceWish, fleet: Fleet) -> list[Parallel]:
@@ -189,7 +195,12 @@ def show(plan: DevicePlan, terminal: Terminal) -> None:
         said += f"; {device.name} was not measured: efficiencies are those of {device.borrowed}"
     terminal.result(said + ":\n")
     if not plan.found:
-        terminal.result("nothing fits" + (" and meets the target" if wish.has_target else ""))
+        terminal.result(
+            "nothing fits"
+            + (" and meets the target: ask for less" if wish.has_target else ": take shorter requests")
+            + ", or more or larger devices"
+            + ", or fewer bits (--formats)" * (wish.formats is not None)
+        )
         return
     terminal.out.print(_table(plan))
     assert plan.chosen is not None, "where something was found, one of it was chosen"

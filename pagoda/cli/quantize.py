@@ -125,7 +125,7 @@ def _output(
     out: Path, request: QuantisationRequest, network: StreamedNetwork, checkpoint: Checkpoint
 ) -> Callable[[Quantised], Path]:
     """What writes the outcome, and tells the folder for its report; what could not be written is told now."""
-    if out.exists() and (out.is_file() or any(out.iterdir())):
+    if out.exists() and (out.is_file() or out.suffix == SUFFIX or any(out.iterdir())):
         raise ConfigError(f"{out} exists already: give a name that does not")
     if out.suffix == SUFFIX:
         return _as_gguf(out, network, checkpoint)

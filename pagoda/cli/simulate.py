@@ -28,6 +28,7 @@ from pagoda.models.checkpoint.hub import resolve_config
 from pagoda.models.coded_weights import ALL_FLOATS
 from pagoda.models.config import ModelConfig
 from pagoda.models.gguf.container import opened
+from pagoda.models.parallel import check_ranks
 from pagoda.planning.costs import Parallel, StepCost, decode_load, prompt_load
 from pagoda.planning.formats import STORED, format_named
 from pagoda.planning.layouts import Fleet, StepLimits, device_memory
@@ -40,6 +41,9 @@ from pagoda.planning.simulation.traces import read_trace
 from pagoda.planning.simulation.workload import SimulatedRequest, synthetic
 
 DEFAULT_NUM_REQUESTS = 1000
+_DRAWN = ("rate", "burstiness", "input_len", "output_len", "seed")
+_RECORDED = ("speed", "repeat")
+"""Settings of a load that is drawn, and of one that is recorded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +100,18 @@ class SimulatedLayout:
                 raise ConfigError(f"{name} is {getattr(self, name)}, but at least 1 is expected")
         return Parallel(self.tensor_parallel_size, self.pipeline_parallel_size)
 
+    def check(self, config: ModelConfig) -> None:
+        """Raises ConfigError for ranks, blocks and lengths that the engine would refuse."""
+        parallel = self.parallel
+        check_ranks(config, tensor=parallel.tensor_parallel_size, pipeline=parallel.pipeline_parallel_size)
+        if self.block_size < 1:
+            raise ConfigError(f"block_size is {self.block_size}, but at least 1 is expected")
+        if self.max_model_len is not None and not 1 <= self.max_model_len <= config.rope.max_length:
+            raise ConfigError(
+                f"max_model_len is {self.max_model_len}, but the model's context holds 1 to "
+                f"{config.rope.max_length:.0f} tokens"
+            )
+
     def num_replicas(self, fleet: Fleet) -> int:
         room = fleet.count // self.parallel.num_devices
         wanted = room if self.replicas is None else self.replicas
@@ -145,7 +161,7 @@ LAYOUT_OPTIONS = tuple(
     for name, (kind, text) in _HELP.items()
 )
 REPORT_OPTIONS = (
-    option("goodput", list[str], "LatencyTarget in ms: ttft:200, tpot:50 or e2el:5000; may be repeated."),
+    option("goodput", list[str], "A target in ms: ttft:200, tpot:50 or e2el:5000; may be repeated."),
     option("html", Path, "Write a page with the timeline: one file, nothing linked."),
     option("plot_file", Path, "Write a picture (PNG).", "--plot"),
 )
@@ -171,7 +187,7 @@ def simulate_command(
     config = load_config(opened(resolve_config(name, revision=revision)))
     terminal: Terminal = ctx.obj
     installation = installation_of(config, wanted, terminal)
-    requests = SimulatedLoad(**load).requests()
+    requests = load_of(load).requests()
     found = simulate(requests, installation, keep_steps="html" in report)
     summary = summarize_simulation(found, targets)
     _warn_refused(found, terminal)
@@ -187,8 +203,18 @@ def simulate_command(
         terminal.out.print(_table(summary, title, targets))
 
 
+def load_of(settings: Settings) -> SimulatedLoad:
+    """Raises ConfigError for what says something of a load of the other kind, and would be passed over."""
+    recorded = "trace" in settings
+    if idle := [name for name in (_DRAWN if recorded else _RECORDED) if name in settings]:
+        why = "is of drawn loads, and trace is given" if recorded else "is of a trace, and none is given"
+        raise ConfigError(f"{', '.join(idle)} {why}: leave one of them out")
+    return SimulatedLoad(**settings)
+
+
 def installation_of(config: ModelConfig, wanted: SimulatedLayout, terminal: Terminal) -> Installation:
     """Raises ConfigError, or InsufficientMemoryError where the model does not fit."""
+    wanted.check(config)
     fleet = fleet_of(wanted.devices, wanted.device_table, wanted.program, terminal)
     name = wanted.format or ("bfloat16" if config.coded == ALL_FLOATS else STORED)
     shape = shape_of(config, format_named(name))

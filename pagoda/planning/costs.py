@@ -42,6 +42,10 @@ class Parallel:
     def num_devices(self) -> int:
         return self.tensor_parallel_size * self.pipeline_parallel_size
 
+    def stage_share(self, num_layers: int) -> float:
+        """Of the layers, what the stage with most of them has: all others wait for it."""
+        return math.ceil(num_layers / self.pipeline_parallel_size) / num_layers
+
 
 class CostModel(Protocol):
     """How long steps take. Of a decode step it must be linear in `keys_read`: the simulator adds steps up by that."""
@@ -60,10 +64,11 @@ class StepCost:
 
     def __init__(self, device: Device, shape: ModelShape, parallel: Parallel, overheads: Overheads) -> None:
         tp, self._stages = parallel.tensor_parallel_size, parallel.pipeline_parallel_size
-        share = 1 / (tp * self._stages)
+        stage_share = parallel.stage_share(shape.num_layers)
+        share = stage_share / tp
         read = device.bandwidth * device.efficiency.bandwidth
         peak, peak16 = (device.peak(dtype) * overheads.products for dtype in (shape.products, "bfloat16"))
-        layers = shape.num_layers / self._stages
+        layers = shape.num_layers * stage_share
         self._shape = shape
         self._dense_s = share * (shape.layer_bytes + shape.head_bytes) / read
         self._experts_s = share * shape.expert_bytes / read
@@ -73,7 +78,7 @@ class StepCost:
         self._token_s = share * 2 * active / peak
         self._logits_s = share * 2 * shape.head_weights / peak16
         # Ranks beyond the number of KV heads hold copies of them.
-        kv_share = 1 / (min(tp, shape.num_kv_heads) * self._stages)
+        kv_share = stage_share / min(tp, shape.num_kv_heads)
         self._key_s = kv_share * shape.kv_bytes_per_token / (read * device.efficiency.kv)
         raw16 = device.peaks["bfloat16"] * device.efficiency.attention
         self._pair_s = share * 4 * shape.num_layers * shape.num_heads * shape.head_dim / raw16

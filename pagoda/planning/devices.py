@@ -19,6 +19,7 @@ TABLE = Path(__file__).parent / "devices.json"
 THIS_MACHINE = "cpu"
 _ASKED = re.compile(r"^(?:(\d+)\s*[xX]\s*)?([A-Za-z][\w.+-]*)$")
 _GB = 10**9
+_PARTS = ("devices", "programs")
 _Kind = TypeVar("_Kind")
 
 
@@ -123,16 +124,17 @@ class DeviceTable:
         return self.programs[name]
 
 
-def parse_devices(text: str) -> tuple[int, str]:
-    """How many, and of what. Raises ConfigError.
+def parse_devices(text: str) -> tuple[int | None, str]:
+    """How many, None where nothing is said of it, and of what. Raises ConfigError.
 
-    >>> parse_devices("8xH100-80GB"), parse_devices("cpu")
-    ((8, 'H100-80GB'), (1, 'cpu'))
+    >>> parse_devices("8xH100-80GB"), parse_devices("CPU")
+    ((8, 'H100-80GB'), (None, 'cpu'))
     """
     asked = _ASKED.match(text.strip())
-    if asked is None or asked[1] == "0":
+    if asked is None or (asked[1] is not None and int(asked[1]) == 0):
         raise ConfigError(f"devices is {text!r}, but a number and a device are expected, such as 8xH100-80GB or cpu")
-    return int(asked[1] or 1), asked[2]
+    name = THIS_MACHINE if asked[2].lower() == THIS_MACHINE else asked[2]
+    return None if asked[1] is None else int(asked[1]), name
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
@@ -140,9 +142,11 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot read the table of devices {path}: {error}") from error
-    if not isinstance(raw, dict) or not all(isinstance(raw.get(part, {}), dict) for part in ("devices", "programs")):
+    if not isinstance(raw, dict) or not all(isinstance(raw.get(part, {}), dict) for part in _PARTS):
         raise ConfigError(f"{path} must hold an object with the objects devices and programs")
-    return {part: raw.get(part, {}) for part in ("devices", "programs")}
+    if unknown := sorted(set(raw) - {*_PARTS, "about"}):
+        raise ConfigError(f"{path} has {unknown[0]!r}: {nearest(unknown[0], _PARTS)}")
+    return {part: raw.get(part, {}) for part in _PARTS}
 
 
 def _device(name: str, entries: Mapping[str, Any]) -> Device:
@@ -150,12 +154,16 @@ def _device(name: str, entries: Mapping[str, Any]) -> Device:
     entry = dict(_object(entries[name], name))
     borrowed = entry.get("efficiency") if isinstance(entry.get("efficiency"), str) else None
     if borrowed is not None:
-        if borrowed not in entries or isinstance(entries[borrowed].get("efficiency"), str):
+        if borrowed not in entries or isinstance(_object(entries[borrowed], borrowed).get("efficiency"), str):
             raise ConfigError(f"{name} takes its efficiency from {borrowed!r}, which has none of its own")
         entry["efficiency"] = entries[borrowed]["efficiency"]
     entry["efficiency"] = _record(Efficiency, _object(entry.get("efficiency"), name), f"{name}'s efficiency")
     entry["memory_bytes"] = int(entry.pop("memory_gb", 0) * _GB) or entry.get("memory_bytes", 0)
-    return replace(_record(Device, {"name": name, **entry}, name), borrowed=borrowed)
+    device = _record(Device, {"name": name, **entry}, name)
+    for what, rates in (("peaks", device.peaks), ("efficiency's products", device.efficiency.products)):
+        if "bfloat16" not in _object(rates, f"{name}'s {what}"):
+            raise ConfigError(f"{name}'s {what} lack bfloat16, which attention and the head are reckoned in: add it")
+    return replace(device, borrowed=borrowed)
 
 
 def _object(entry: object, name: str) -> Mapping[str, Any]:

@@ -9,11 +9,13 @@ format, then the highest throughput. Imports no torch.
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pagoda.errors import ConfigError, nearest
 from pagoda.models.config import ModelConfig
+from pagoda.models.parallel import tensor_parallel_sizes
 from pagoda.planning.costs import Parallel, StepCost
 from pagoda.planning.devices import Device, Overheads
 from pagoda.planning.formats import FORMATS, WeightFormat
@@ -116,8 +118,8 @@ def preset_named(name: str) -> Preset:
 
 
 def parallels(config: ModelConfig, count: int) -> list[Parallel]:
-    """Layouts that the heads and layers can be cut into, on at most `count` devices."""
-    ranks = [tp for tp in range(1, min(count, MAX_RANKS) + 1) if _divides(tp, config)]
+    """Layouts that the heads can be divided over, and the layers evenly, on at most `count` devices."""
+    ranks = [tp for tp in tensor_parallel_sizes(config) if tp <= min(count, MAX_RANKS)]
     return [
         Parallel(tp, pp)
         for tp in ranks
@@ -126,17 +128,13 @@ def parallels(config: ModelConfig, count: int) -> list[Parallel]:
     ]
 
 
-def _divides(tp: int, config: ModelConfig) -> bool:
-    kv_heads = config.num_key_value_heads
-    return config.num_attention_heads % tp == 0 and (kv_heads % tp == 0 or tp % kv_heads == 0)
-
-
 def device_memory(shape: ModelShape, parallel: Parallel, device: Device, limits: StepLimits) -> DeviceMemory | None:
     """What lies on the fullest device; None where the weights leave no room for one block."""
     tp, pp = parallel.tensor_parallel_size, parallel.pipeline_parallel_size
     ends = shape.head_bytes + shape.unread_bytes if pp == 1 else max(shape.head_bytes, shape.unread_bytes)
-    weights = ((shape.layer_bytes + shape.expert_bytes) / pp + ends) / tp
-    kv_bytes = shape.kv_bytes_per_token / min(tp, shape.num_kv_heads) / pp
+    share = parallel.stage_share(shape.num_layers)
+    weights = ((shape.layer_bytes + shape.expert_bytes) * share + ends) / tp
+    kv_bytes = shape.kv_bytes_per_token / min(tp, shape.num_kv_heads) * share
     activations = step_bytes(shape, parallel, limits)
     left = device.memory_bytes * device.usable - weights - activations
     blocks = int(left // (kv_bytes * limits.block_size))
@@ -212,7 +210,7 @@ def serve_command(model: str, layout: Layout, max_model_len: int) -> str:
     if parallel.pipeline_parallel_size > 1:
         words += ["--pipeline-parallel-size", str(parallel.pipeline_parallel_size)]
     words += ["--max-model-len", str(max_model_len), "--max-num-seqs", str(layout.concurrency)]
-    return " ".join(words)
+    return shlex.join(words)
 
 
 def _rounded(num_tokens: int, block_size: int) -> int:

@@ -54,7 +54,7 @@ class AffinityConfig:
     queue_weight: float = 0.2
 
     def __post_init__(self) -> None:
-        if self.imbalance < 1:
+        if not self.imbalance >= 1:  # nor nan
             raise ConfigError(f"imbalance is {self.imbalance}, but at least 1 is expected: a load over the mean")
 
 

@@ -28,6 +28,20 @@ from pagoda.models.gguf.tensor_names import LONG_FACTORS, ROPE_FACTORS, SHORT_FA
 Said = dict[str, Value]
 _NAMES_ALONE = {"architecture", "model_type", "dtype", "initializer_range", "bos_token_id", "eos_token_ids"}
 """Fields that say nothing about what is computed from a token's id to logits."""
+_FRACTIONS = {
+    "attention.layer_norm_epsilon",
+    "attention.layer_norm_rms_epsilon",
+    "rope.freq_base",
+    "rope.freq_base_swa",
+    "attn_logit_softcapping",
+    "final_logit_softcapping",
+    "attention.scale",
+    "attention.clamp_kqv",
+    "embedding_scale",
+    "residual_scale",
+    "logit_scale",
+}
+"""Keys whose numbers are written as floats, whole or not."""
 _POSITIONS = {"rope_theta", "rope_scaling", "sliding_rope_theta", "sliding_rope_scaling"}
 """Which are the same where they turn alike."""
 
@@ -62,6 +76,8 @@ def metadata_of(config: ModelConfig) -> Said:
         **_positions(config),
         **_OWN.get(name, lambda _: {})(config),
     }
+    # A config.json may say 12 where 12.0 is meant, and llama.cpp refuses a key of the other kind of number.
+    said = {key: float(value) if key in _FRACTIONS and isinstance(value, int) else value for key, value in said.items()}
     return {"general.architecture": name, **{f"{name}.{key}": value for key, value in said.items()}}
 
 

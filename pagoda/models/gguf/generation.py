@@ -39,4 +39,4 @@ def sampling_of(metadata: Mapping[str, Any]) -> dict[str, Any]:
 def metadata_of_sampling(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The other way round; settings: under the names of SamplingParams. A limit of tokens has no key there."""
     said = {f"{_PREFIX}{theirs}": settings[ours] for theirs, ours in _READ.items() if ours in settings}
-    return {key: value if isinstance(value, int) else float(value) for key, value in said.items()}
+    return {key: value if key == f"{_PREFIX}top_k" else float(value) for key, value in said.items()}

@@ -50,8 +50,11 @@ def _value(value: Any) -> Iterator[bytes]:
     elif isinstance(value, bool):
         yield struct.pack("<I?", _BOOL, value)
     elif isinstance(value, int):
-        wide = value >= 1 << 32
-        yield struct.pack("<IQ" if wide else "<II", _U64 if wide else _U32, value)
+        if value < 0:
+            yield struct.pack("<Ii", _I32, value)
+        else:
+            wide = value >= 1 << 32
+            yield struct.pack("<IQ" if wide else "<II", _U64 if wide else _U32, value)
     elif isinstance(value, float):
         yield struct.pack("<If", _F32, value)
     elif isinstance(value, np.ndarray):

@@ -160,8 +160,7 @@ class Quantiser:
     def _costs(self, request: QuantisationRequest, told: Told) -> Costs:
         """Measured, or what an earlier run of the same has measured."""
         file = self.folder / "costs.json"
-        windows, length = self.texts.calibration.shape
-        texts = self.texts.calibration[:: max(1, windows // max(1, _COST_TOKENS // length))]
+        texts = _for_costs(self.texts.calibration)
         schemes, method = request.candidates(), request.method
         told_texts = texts.sum(1).tolist()
         asked = {"model": self.identity, "method": method, "schemes": list(map(str, schemes)), "texts": told_texts}
@@ -171,6 +170,13 @@ class Quantiser:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_json(file, {"asked": asked, "costs": {name: _listed(of) for name, of in found.items()}})
         return found
+
+
+def _for_costs(calibration: torch.Tensor) -> torch.Tensor:
+    """Of `[windows, length]` as many as have the tokens for it, evenly from all of them."""
+    windows, length = calibration.shape
+    count = min(windows, max(1, _COST_TOKENS // length))
+    return calibration[[windows * place // count for place in range(count)]]
 
 
 def _listed(of_matrix: Mapping[Scheme, float]) -> list[list[float | int | bool | None]]:

@@ -91,11 +91,12 @@ def simulate(
         for replica in replicas:
             replica.run_until(simulated.arrival_s)
         request = replicas[0].request(number, simulated)
-        place = _place(number, request, replicas, installation)
+        place, work_s = _place(number, request, replicas, installation)
         _open(times, simulated)
         try:
             replicas[place].add(request)
             num_routed[place] += 1
+            replicas[place].sent_s += work_s
         except InvalidRequestError as error:
             refused[str(error)] = refused.get(str(error), 0) + 1
     for replica in replicas:
@@ -110,16 +111,15 @@ def _open(times: RequestTimes, simulated: SimulatedRequest) -> None:
     times.num_output_tokens.append(simulated.num_output_tokens)
 
 
-def _place(number: int, request: Request, replicas: Sequence[Replica], installation: Installation) -> int:
-    """Where it goes, by the route. What it will have to compute there counts to the work that was sent there."""
+def _place(number: int, request: Request, replicas: Sequence[Replica], installation: Installation) -> tuple[int, float]:
+    """Where it goes, by the route, and the seconds of computing prompts that it will take there."""
     if len(replicas) == 1:
-        return 0
+        return 0, 0.0
     states = [replica.state(request) for replica in replicas]
     token_s = installation.cost.seconds(prompt_load(_TYPICAL_PROMPT)) / _TYPICAL_PROMPT
     arrival = Arrival(number, request.num_prompt_tokens, token_s * request.num_prompt_tokens)
     place = installation.route(arrival, states)
-    replicas[place].sent_s += token_s * (request.num_prompt_tokens - states[place].cached_tokens)
-    return place
+    return place, token_s * (request.num_prompt_tokens - states[place].cached_tokens)
 
 
 def _result(

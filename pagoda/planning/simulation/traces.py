@@ -13,7 +13,7 @@ import io
 import json
 import math
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -62,10 +62,11 @@ def _azure(text: str, path: Path) -> Iterator[SimulatedRequest]:
         if any(row.get(name) is None for name in _AZURE):
             raise ConfigError(f"{where}: the columns {', '.join(_AZURE)} are expected, but there are {', '.join(row)}")
         try:
-            # Seven digits of a second, of which Python reads six.
-            arrival = datetime.fromisoformat(row["TIMESTAMP"][:26])
+            arrival = datetime.fromisoformat(row["TIMESTAMP"])
         except ValueError as error:
             raise ConfigError(f"{where}: TIMESTAMP is {row['TIMESTAMP']!r}, but a time is expected") from error
+        if arrival.tzinfo is None:  # or the times would be this machine's own, and jump where its clocks are set
+            arrival = arrival.replace(tzinfo=UTC)
         yield SimulatedRequest(
             arrival.timestamp(),
             _count(row, "ContextTokens", where),
@@ -106,10 +107,14 @@ def _recorded(entry: Mapping[str, Any], where: str) -> SimulatedRequest:
 
 
 def _count(entry: Mapping[str, Any], name: str, where: str, least: int = 1) -> int:
+    given = entry.get(name)
     try:
-        value = int(entry[name])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"{where}: {name} is {entry.get(name)!r:.80}, but a whole number is expected") from error
+        value = int(given)  # type: ignore[arg-type]
+        is_whole = not isinstance(given, bool) and (isinstance(given, str) or value == given)
+    except (TypeError, ValueError, OverflowError):
+        value, is_whole = 0, False
+    if not is_whole:
+        raise ConfigError(f"{where}: {name} is {given!r:.80}, but a whole number is expected")
     if value < least:
         raise ConfigError(f"{where}: {name} is {value}, but at least {least} is expected")
     return value

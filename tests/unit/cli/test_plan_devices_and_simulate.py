@@ -57,10 +57,16 @@ def test_presets_are_ready_made_layouts(invoke: Invoke, model: str, preset: str,
     assert all(word in command["devices"]["command"] for word in words)
 
 
+def test_plan_takes_as_many_at_once_as_asked(invoke: Invoke, model: str) -> None:
+    arguments = ("plan", model, "--devices", "H200-141GB", "--input-len", "16", "--output-len", "16", "--json")
+    chosen = json.loads(invoke(*arguments, "--concurrency", "600").stdout)["devices"]["chosen"]
+    assert chosen["concurrency"] == 600
+
+
 def test_plan_says_whose_efficiency_it_takes_and_what_does_not_fit(invoke: Invoke, model: str) -> None:
     assert "efficiencies are those of H100-80GB" in invoke("plan", model, "--devices", "L4-24GB").stdout
     nothing = invoke("plan", model, "--devices", "L4-24GB", "--target-tpot", "1")
-    assert "nothing fits and meets the target" in nothing.stdout
+    assert "nothing fits and meets the target: ask for less" in nothing.stdout
     assert nothing.exit_code == 0
 
 
@@ -74,7 +80,9 @@ def test_plan_says_whose_efficiency_it_takes_and_what_does_not_fit(invoke: Invok
         (("--devices", "2xH100-80GB", "--preset", "large"), "the preset large is 4 ranks by 2 stages"),
         (("--devices", "H100-80GB", "--input-len", "0"), "input_len is 0"),
         (("--devices", "H100-80GB", "--input-len", "200000"), "but the context has 131072"),
-        (("--devices", "2xcpu"), "this machine is one device"),
+        (("--devices", "2xCPU"), "this machine is one device"),
+        (("--devices", "1xH100-80GB", "--preset", "large"), "which 1 devices"),
+        (("--devices", "H100-80GB", "--concurrency", "3000"), "concurrency is 3000"),
         (("--devices", "H100-80GB", "--device-table", "none.json"), "cannot read the table of devices none.json"),
     ],
 )
@@ -133,6 +141,15 @@ def test_simulate_reads_a_trace_and_writes_one_page_without_links(invoke: Invoke
         (("--devices", "H100-80GB", "--routing", "random"), "routing 'random' is not known"),
         (("--devices", "H100-80GB", "--replicas", "2"), "2 replicas of 1 devices each"),
         (("--devices", "H100-80GB", "--tensor-parallel-size", "0"), "tensor_parallel_size is 0"),
+        (("--devices", "8xH100-80GB", "--tensor-parallel-size", "3"), "32 attention heads with 8 KV heads divide over"),
+        (("--devices", "H100-80GB", "--block-size", "0"), "block_size is 0"),
+        (("--devices", "H100-80GB", "--max-model-len", "0"), "max_model_len is 0"),
+        (("--devices", "H100-80GB", "--max-model-len", "200000"), "context holds 1 to 131072"),
+        (("--devices", "H100-80GB", "--speed", "2"), "speed is of a trace, and none is given"),
+        (
+            ("--devices", "H100-80GB", "--trace", "none.csv", "--rate", "2"),
+            "rate is of drawn loads, and trace is given",
+        ),
         (("--devices", "H100-80GB", "--num-requests", "0"), "num_requests is 0"),
         (("--devices", "H100-80GB", "--trace", "none.csv"), "cannot read the trace none.csv"),
         (("--devices", "L4-24GB", "--format", "float32"), "leave no room for a KV cache"),

@@ -134,6 +134,8 @@ def test_what_is_there_is_not_written_over(quantise: Quantise, tmp_path: Path) -
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").write_text("")
     assert "exists already" in quantise("--out", tmp_path / "out", *SMALL).stderr
+    (tmp_path / "empty.gguf").mkdir()
+    assert "exists already" in quantise("--out", tmp_path / "empty.gguf", *SMALL).stderr
 
 
 def test_an_interrupt_says_that_the_work_is_kept(

@@ -49,6 +49,7 @@ def test_a_users_file_adds_and_replaces(tmp_path: Path) -> None:
     [
         ({"bandwith": 1}, 'did you mean "bandwidth"'),
         ({"memory_gb": 1}, "is not whole"),
+        ({"memory_gb": 1, "bandwidth": 1, "link": 1, "peaks": {"fp8": 1}}, "X's peaks lack bfloat16"),
         ({"efficiency": "Nobody"}, "takes its efficiency from 'Nobody'"),
         (7, "but an object is expected"),
     ],
@@ -66,9 +67,11 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
     (tmp_path / "list.json").write_text("[]")
     with pytest.raises(ConfigError, match="must hold an object"):
         DeviceTable.load(tmp_path / "list.json")
+    with pytest.raises(ConfigError, match='did you mean "devices"'):
+        DeviceTable.load(write(tmp_path, device={}))
 
 
-@pytest.mark.parametrize("text", ["", "0xH100", "8 x", "x 8", "8xH100,4xL4"])
+@pytest.mark.parametrize("text", ["", "0xH100", "00xH100", "8 x", "x 8", "8xH100,4xL4"])
 def test_what_names_no_devices_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="a number and a device are expected"):
         parse_devices(text)

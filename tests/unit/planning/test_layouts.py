@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
 from pagoda.errors import ConfigError
@@ -61,6 +63,19 @@ def test_a_device_holds_its_share_of_weights_and_keys(config: ModelConfig, table
     for memory in (one, two, stages):
         used = memory.weights + memory.activations + memory.kv_cache
         assert device.memory_bytes * 0.9 - 16 * memory.kv_bytes_per_token <= used <= device.memory_bytes * 0.9
+
+
+def test_stages_that_differ_are_as_large_and_slow_as_the_largest(config: ModelConfig, table: DeviceTable) -> None:
+    shape, device = shape_of(config, FORMATS["bfloat16"]), table.device("H100-80GB")
+    uneven = device_memory(shape, Parallel(1, 3), device, StepLimits())  # 11, 11 and 10 layers
+    assert uneven is not None
+    assert uneven.kv_bytes_per_token == pytest.approx(shape.kv_bytes_per_token * 11 / 32)
+    assert uneven.weights > (shape.layer_bytes * 11 + shape.head_bytes * 32) / 32 - 1
+
+
+def test_a_path_with_spaces_stays_one_word(config: ModelConfig, table: DeviceTable) -> None:
+    layout = found(config, table, LatencyTarget())[0]
+    assert shlex.split(serve_command("my models/llama", layout, 1280))[2] == "my models/llama"
 
 
 def test_what_does_not_fit_is_left_out(config: ModelConfig, table: DeviceTable) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from pagoda.errors import ConfigError
@@ -55,3 +57,5 @@ def test_policies_have_names() -> None:
         policy_named("prefix-afinity", AFFINITY)
     with pytest.raises(ConfigError, match="imbalance is 0"):
         AffinityConfig(1e-4, 1e-3, 0)
+    with pytest.raises(ConfigError, match="imbalance is nan"):
+        AffinityConfig(1e-4, 1e-3, math.nan)

@@ -12,7 +12,9 @@ import pytest
 from pagoda.errors import CheckpointError
 from pagoda.models.checkpoint.loading import has_vocabulary, load_generation
 from pagoda.models.generation_config import GenerationDefaults
-from pagoda.models.gguf.generation import sampling_of
+from pagoda.models.gguf.container import GGUFFile
+from pagoda.models.gguf.generation import metadata_of_sampling, sampling_of
+from pagoda.models.gguf.header_writing import header
 
 
 def _file(path: Path, *, tokens: list[str] | None, **sampling: float) -> Path:
@@ -48,6 +50,15 @@ def test_a_value_that_no_request_may_have_is_refused(tmp_path: Path) -> None:
     path = _file(tmp_path / "m.gguf", tokens=["a"], top_p=3.0)
     with pytest.raises(CheckpointError, match=r"m\.gguf has top_p=3\.0"):
         load_generation(path)
+
+
+def test_sampling_is_written_as_numbers_of_the_kind_that_is_read(tmp_path: Path) -> None:
+    said = metadata_of_sampling({"temperature": 1, "top_p": 1, "top_k": -1, "max_tokens": 5})
+    assert {key: type(value) for key, value in said.items()} == {
+        "general.sampling.temp": float, "general.sampling.top_p": float, "general.sampling.top_k": int,
+    }  # fmt: skip
+    (tmp_path / "m.gguf").write_bytes(header(said, 0))
+    assert sampling_of(GGUFFile.open(tmp_path / "m.gguf").metadata) == {"temperature": 1, "top_p": 1, "top_k": -1}
 
 
 def test_samplers_that_are_not_here_are_told(caplog: pytest.LogCaptureFixture) -> None:

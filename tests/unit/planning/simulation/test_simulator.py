@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -16,7 +17,14 @@ from pagoda.engine.scheduling.request import Request
 from pagoda.engine.scheduling.scheduler import Scheduler
 from pagoda.loadtest.workload import Lengths
 from pagoda.planning.costs import StepCost, StepLoad
-from pagoda.planning.routing import AffinityConfig, least_loaded, prefix_affinity, round_robin
+from pagoda.planning.routing import (
+    AffinityConfig,
+    Arrival,
+    ReplicaState,
+    least_loaded,
+    prefix_affinity,
+    round_robin,
+)
 from pagoda.planning.simulation.replica import VirtualExecutor
 from pagoda.planning.simulation.simulator import Installation, Simulation, simulate
 from pagoda.planning.simulation.summary import summarize_simulation, weighted
@@ -156,3 +164,17 @@ def test_the_summary_counts_goodput_and_gaps(cost: StepCost) -> None:
     assert summarize_simulation(found, {}).goodput is None
     assert sum(found.times.gaps.values()) == sum(count - 1 for count in found.times.num_output_tokens)
     assert weighted({0.001: 98, 0.5: 2}).percentiles == {50: 1.0, 90: 1.0, 95: 1.0, 99: 500.0}
+
+
+def test_a_refused_request_is_no_work_of_the_replica_it_was_for(cost: StepCost) -> None:
+    loads: list[list[float]] = []
+
+    def route(arrival: Arrival, replicas: Sequence[ReplicaState]) -> int:
+        loads.append([state.load for state in replicas])
+        return 0
+
+    requests = [SimulatedRequest(0.0, 5000, 10), SimulatedRequest(1.0, 100, 10), SimulatedRequest(2.0, 100, 10)]
+    found = simulate(requests, installation(cost, route=route, num_replicas=2))
+    assert sum(found.refused.values()) == 1
+    assert loads[:2] == [[0.0, 0.0]] * 2
+    assert loads[2][0] > 0

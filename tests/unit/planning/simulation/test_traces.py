@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,20 @@ def test_azures_times_are_seconds_from_the_first(tmp_path: Path) -> None:
     requests = read_trace(write(tmp_path, AZURE))
     assert [request.arrival_s for request in requests] == pytest.approx([0.0, 1.5])
     assert [request[1:3] for request in requests] == [(4808, 10), (3180, 1)]
+
+
+def test_times_of_this_machines_zone_and_of_utc_may_stand_side_by_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Shanghai")
+    time.tzset()
+    try:
+        rows = ("2024-05-10 00:00:00.500000,10,1", "2024-05-10 00:00:01+00:00,10,1")  # a whole second has no fraction
+        requests = read_trace(write(tmp_path, "\n".join([AZURE.splitlines()[0], *rows])))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert [request.arrival_s for request in requests] == pytest.approx([0.0, 0.5])
 
 
 def test_a_trace_is_played_faster_and_again(tmp_path: Path) -> None:
@@ -73,6 +88,7 @@ def test_the_load_testers_own_form_is_read(tmp_path: Path) -> None:
         (AZURE + "soon,1,1\n", "trace:4: TIMESTAMP is 'soon'"),
         (AZURE + "2023-11-16 18:17:05,0,1\n", "trace:4: ContextTokens is 0"),
         ("not json\n", "trace:1 is neither JSON"),
+        ('{"input_length": 12.5, "output_length": 1}', "input_length is 12.5"),
         ("[1]\n", "a JSON object is expected"),
         ('{"input_length": "x", "output_length": 1}', "input_length is 'x'"),
         ('{"timestamp": "a", "input_length": 1, "output_length": 1}', "timestamp is 'a'"),
