@@ -28,12 +28,19 @@ from pagoda.hardware import available_memory_bytes, bound_product_caches, has_bf
 from pagoda.kernels.interface import Kernels
 from pagoda.kernels.select import described, prefers_native, select_exact_kernels
 from pagoda.models.checkpoint.hub import HubOptions, resolve_config, resolve_model, resolve_tokenizer
-from pagoda.models.checkpoint.loading import has_vocabulary, load_card, load_config, load_generation, load_tokenizer
+from pagoda.models.checkpoint.loading import (
+    Recode,
+    has_vocabulary,
+    load_card,
+    load_config,
+    load_generation,
+    load_tokenizer,
+)
 from pagoda.models.coded_weights import ALL_FLOATS
 from pagoda.models.config import ModelConfig
 from pagoda.models.embedder import EmbedderConfig
 from pagoda.models.generation_config import GenerationDefaults
-from pagoda.models.gguf.container import GGUFFile, opened
+from pagoda.models.gguf.container import Checkpoint, GGUFFile, opened
 from pagoda.models.model_card import ModelCard
 from pagoda.models.quantise.on_load import RoundedOnLoad
 from pagoda.models.quantise.scheme import PRESETS
@@ -86,9 +93,7 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
     tokenizer = None if args.skip_tokenizer_init else _tokenizer(checkpoint, args)
     if draft is not None:
         draft.check(config, tokenizer)
-    executor = build_executor(args, checkpoint, config, memory_plan, dtype, device, kernels, recode)
-    target = TargetModel(executor, config, memory_plan, getattr(torch, dtype), device, kernels)
-    speculator = build_speculator(args, target, draft)
+    executor, speculator = _loaded(args, checkpoint, config, memory_plan, dtype, device, kernels, recode, draft)
     return EngineParts(
         args=args,
         path=path,
@@ -104,6 +109,29 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
         kernels=kernels,
         core=_build_core(args, memory_plan, executor, config.rope.max_length, speculator),
     )
+
+
+def _loaded(
+    args: EngineArgs,
+    checkpoint: Checkpoint,
+    config: ModelConfig,
+    memory_plan: MemoryPlan,
+    dtype: str,
+    device: torch.device,
+    kernels: Kernels,
+    recode: Recode | None,
+    draft: DraftModel | None,
+) -> tuple[Executor, Speculator | None]:
+    """The model, on as many ranks as are asked for, and what proposes tokens to it."""
+    executor = build_executor(args, checkpoint, config, memory_plan, dtype, device, kernels, recode)
+    try:
+        target = TargetModel(executor, config, memory_plan, getattr(torch, dtype), device, kernels)
+        return executor, build_speculator(args, target, draft)
+    except BaseException:
+        # Ranks end with the start that failed, not with whoever still holds its traceback.
+        if (close := getattr(executor, "close", None)) is not None:
+            close("the engine could not be built")
+        raise
 
 
 def _read_config(checkpoint: Path | GGUFFile, args: EngineArgs) -> tuple[ModelConfig, EmbedderConfig]:

@@ -9,6 +9,8 @@ from pagoda.errors import ConfigError
 from pagoda.models.config import ModelConfig
 
 _MOST_BLOCKS = 4
+_MOST_RANKS = 64
+"""That meet in one segment of shared memory: `csrc/ranks.cpp`."""
 
 
 def num_fixed_blocks(config: ModelConfig) -> int:
@@ -28,7 +30,7 @@ def tensor_parallel_sizes(config: ModelConfig) -> list[int]:
     most = min(config.vocab_size, *inner)
     return [
         size
-        for size in range(1, heads + 1)
+        for size in range(1, min(heads, _MOST_RANKS) + 1)
         if heads % size == 0 and (kv_heads % size == 0 or size % kv_heads == 0) and size <= most
     ]
 
