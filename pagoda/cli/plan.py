@@ -108,7 +108,7 @@ def plan(
             f"context of {result.max_position_embeddings:,} tokens\n{_told(result.stored)}"
             f"in {size_text(budget_bytes)} of memory ({origin}), of which weights and KV cache may take all:\n"
         )
-        terminal.out.print(_table(result))
+        terminal.table(_table(result))
         if laid is not None:
             show(laid, terminal)
 

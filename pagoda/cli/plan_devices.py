@@ -202,7 +202,7 @@ def show(plan: DevicePlan, terminal: Terminal) -> None:
             + ", or fewer bits (--formats)" * (wish.formats is not None)
         )
         return
-    terminal.out.print(_table(plan))
+    terminal.table(_table(plan))
     assert plan.chosen is not None, "where something was found, one of it was chosen"
     assert plan.command is not None, "and has its command"
     word = "cheapest that meets the target" if wish.has_target else "most tokens a second"

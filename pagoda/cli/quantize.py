@@ -83,8 +83,9 @@ def quantize(
     with _progress(terminal) as told:
         try:
             quantised = Quantiser(network, checkpoint, windows, work).run(request, told)
-        except KeyboardInterrupt:
-            terminal.note(f"what is done is kept in {work}: the same command goes on from there")
+        except (KeyboardInterrupt, ConfigError):
+            if work.exists():
+                terminal.note(f"what is done is kept in {work}: the same command goes on from there")
             raise
     facts = _written(quantised, request, save(quantised))
     shutil.rmtree(work, ignore_errors=True)
@@ -174,7 +175,9 @@ def _as_gguf(out: Path, network: StreamedNetwork, checkpoint: Checkpoint) -> Cal
 def _written(quantised: Quantised, request: QuantisationRequest, directory: Path) -> dict[str, Any]:
     from pagoda.models.quantise.report import facts_of, write_report
 
-    facts = facts_of(quantised.outcome, quantised.size, {"to": request.to, "method": request.method})
+    facts = facts_of(
+        quantised.outcome, quantised.size, {"to": request.to, "method": request.method}, packed_head=request.packs_head
+    )
     write_report(directory, facts)
     return facts
 

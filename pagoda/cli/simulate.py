@@ -115,6 +115,11 @@ class SimulatedLayout:
     def num_replicas(self, fleet: Fleet) -> int:
         room = fleet.count // self.parallel.num_devices
         wanted = room if self.replicas is None else self.replicas
+        if room == 0:
+            raise ConfigError(
+                f"one replica takes {self.parallel.num_devices} devices, but there are {fleet.count}: give more "
+                f"devices, or fewer ranks"
+            )
         if not 1 <= wanted <= room:
             raise ConfigError(
                 f"{wanted} replicas of {self.parallel.num_devices} devices each are asked for, but {fleet.count} "
@@ -200,7 +205,7 @@ def simulate_command(
     if as_json:
         terminal.result(json.dumps(summary.as_dict(), indent=2))
     else:
-        terminal.out.print(_table(summary, title, targets))
+        terminal.table(_table(summary, title, targets))
 
 
 def load_of(settings: Settings) -> SimulatedLoad:

@@ -11,10 +11,12 @@ import sys
 from dataclasses import dataclass, field
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from pagoda.cli.console.messages import Messages
 
+_WIDEST = 1000
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -35,6 +37,11 @@ class Terminal:
         shown = printable(text) if self.out.is_terminal else text
         self.out.print(Text(shown, style=style), end="", soft_wrap=True)
         sys.stdout.flush()
+
+    def table(self, table: Table) -> None:
+        """A table of the result. What goes to a file or another program is as wide as it is: no figure is cut there."""
+        console = self.out if self.out.is_terminal else Console(file=self.out.file, width=_WIDEST)
+        console.print(table)
 
     def note(self, text: str, style: str = "dim") -> None:
         """A line for the person."""

@@ -92,7 +92,12 @@ def plan_memory(
     asked = cache.num_blocks
     if asked is None and cache.num_bytes is not None:
         asked = cache.num_bytes // (kv_bytes * block_size)
-    if asked is not None and not 1 <= asked <= affordable:
+    if asked is not None and asked < 1:
+        raise InsufficientMemoryError(
+            f"the KV cache is to have less than one block, which takes {kv_bytes * block_size} bytes: give "
+            f"kv_cache_memory_bytes or num_gpu_blocks_override room for that at least"
+        )
+    if asked is not None and asked > affordable:
         raise InsufficientMemoryError(
             f"{asked} KV blocks of {kv_bytes * block_size} bytes were asked for, but the memory budget of "
             f"{budget_bytes / GIB:.2f} GiB leaves room for {affordable}: {_REMEDY}"

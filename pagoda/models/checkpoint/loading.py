@@ -22,7 +22,7 @@ from pagoda.layers.linear import PackedLayer, ShardLoader, whole_shape
 from pagoda.models.checkpoint.layouts import describe_directory, quantisation_of
 from pagoda.models.checkpoint.llama2c import load_llama2c_config
 from pagoda.models.checkpoint.reading import open_checkpoint
-from pagoda.models.checkpoint.source import CheckpointSource, Stored, as_floats
+from pagoda.models.checkpoint.source import CheckpointSource, Stored, as_floats, check_finite
 from pagoda.models.checkpoint.translating import translated
 from pagoda.models.config import ModelConfig
 from pagoda.models.generation_config import GenerationDefaults
@@ -172,6 +172,7 @@ def load_weights(
     for name, tensor in source.read(_wanted(parameters, source, path, unexpected)):
         parameter = parameters.pop(name)  # a layer that is finished may give it up, so nobody else may hold it
         place = source.stored_name(name), source.files[name]
+        check_finite(tensor, *place)
         layer = finishing.owner(parameter)
         if recode is not None and layer is not None and isinstance(tensor, torch.Tensor):
             tensor = recode(layer, tensor)

@@ -12,11 +12,26 @@ from typing import Protocol
 
 import torch
 
+from pagoda.errors import CheckpointError
 from pagoda.kernels.grouped_codes import GroupedCodes
 from pagoda.models.families.weight_names import WeightNames
 
 Stored = torch.Tensor | GroupedCodes
 """What a checkpoint has under one name: numbers, or a matrix in codes."""
+
+
+def check_finite(stored: Stored, name: str, file: Path) -> None:
+    """Raises CheckpointError where a tensor, or a factor of its codes, holds what is no finite number."""
+    held = stored.row_tensors if isinstance(stored, GroupedCodes) else [stored]
+    for tensor in held:
+        if not tensor.is_floating_point() or not tensor.numel():
+            continue
+        # Both ends tell it in a fiftieth of the time that a look at each number takes: a NaN comes through to them.
+        if not all(end.isfinite() for end in tensor.aminmax()):
+            raise CheckpointError(
+                f"{file}: tensor {name} holds {int((~tensor.isfinite()).sum())} numbers that are not finite (NaN or "
+                f"infinity): the file is damaged, or went wrong when it was made; fetch it again"
+            )
 
 
 def as_floats(stored: Stored) -> torch.Tensor:

@@ -19,8 +19,14 @@ from pagoda.models.quantise.plans import HEAD, Size
 REPORT, PICTURE = "quantisation.json", "quantisation.svg"
 
 
-def facts_of(outcome: QuantisationOutcome, size: Size, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything that was found, in words and numbers that JSON has."""
+def facts_of(
+    outcome: QuantisationOutcome, size: Size, settings: Mapping[str, Any], *, packed_head: bool = True
+) -> dict[str, Any]:
+    """Everything that was found, in words and numbers that JSON has.
+
+    packed_head: whether the head is written in its codes; otherwise as floats of 16 bits, of what its codes mean
+    """
+    head = str(outcome.plan[HEAD]) if HEAD in outcome.plan else None
     return {
         **settings,
         "num_bytes": size.num_bytes,
@@ -30,7 +36,7 @@ def facts_of(outcome: QuantisationOutcome, size: Size, settings: Mapping[str, An
             for name, quality in outcome.quality.items()
         },
         "schemes": dict(Counter(str(scheme) for name, scheme in outcome.plan.items() if name != HEAD)),
-        "head": str(outcome.plan[HEAD]) if HEAD in outcome.plan else None,
+        "head": head if head is None or packed_head else f"{head}; written as floats of 16 bits",
         "plan": {name: str(scheme) for name, scheme in outcome.plan.items()},
         "relative_errors": dict(outcome.errors),
         "layer_drift": outcome.drifts,

@@ -144,7 +144,10 @@ class Quantiser:
             outcome = searched(config, self._costs(request, told), bounds, carry_out)
         else:
             plan = uniform_plan(config, *request.uniform())
-            outcome = checked(config, carry_out(plan), request.bounds)
+            size = size_of(config, plan, packed_head=request.packs_head)
+            check_bits(size, request.bounds)  # nothing has to be carried out for that
+            outcome = carry_out(plan)
+            check_divergence(size, outcome, request.bounds)
         assert job is not None
         return Quantised(job, outcome, size_of(config, outcome.plan, packed_head=request.packs_head))
 
@@ -220,7 +223,9 @@ def searched(config: ModelConfig, costs: Costs, bounds: Bounds, carry_out: Carry
     """The outcome of a mixed plan within `bounds`, one of which is set. Raises ConfigError where there is none."""
     if bounds.target_bits is not None:
         outcome = carry_out(mixed_plan(config, costs, target_bits=bounds.target_bits))
-        return checked(config, outcome, bounds)
+        check_bits(size_of(config, outcome.plan), bounds)
+        check_divergence(size_of(config, outcome.plan), outcome, bounds)
+        return outcome
     assert bounds.max_kl is not None
     ratio = 1.0  # of what is measured to what was expected
     for round_number in range(_ROUNDS):
@@ -232,20 +237,24 @@ def searched(config: ModelConfig, costs: Costs, bounds: Bounds, carry_out: Carry
         if measured <= bounds.max_kl and (last or measured > 0.5 * bounds.max_kl or round_number > 0):
             return outcome
         ratio = max(measured / max(expected(costs, plan), 1e-30), 1e-6)
-    return checked(config, outcome, bounds)
+    check_divergence(size_of(config, outcome.plan), outcome, bounds)
+    return outcome
 
 
-def checked(config: ModelConfig, outcome: QuantisationOutcome, bounds: Bounds) -> QuantisationOutcome:
-    """`outcome`, where it is within `bounds`. Raises ConfigError with both figures where it is not."""
-    kl, bits = outcome.worst_kl, size_of(config, outcome.plan).bits_per_weight
+def check_divergence(size: Size, outcome: QuantisationOutcome, bounds: Bounds) -> None:
+    """Raises ConfigError with both figures where more was lost than asked for."""
+    kl = outcome.worst_kl
     if bounds.max_kl is not None and kl is not None and kl > bounds.max_kl:
         raise ConfigError(
-            f"the plan of {bits:.2f} bits a weight has a KL of {kl:.4f}, but max_kl={bounds.max_kl:g}: nothing is "
-            f"written; allow more bits, or a larger KL"
+            f"the plan of {size.bits_per_weight:.2f} bits a weight has a KL of {kl:.4f}, but "
+            f"max_kl={bounds.max_kl:g}: nothing is written; allow more bits, or a larger KL"
         )
-    if bounds.target_bits is not None and bits > bounds.target_bits:
+
+
+def check_bits(size: Size, bounds: Bounds) -> None:
+    """Raises ConfigError with both figures where a plan, as it is written, has more bits than asked for."""
+    if bounds.target_bits is not None and size.bits_per_weight > bounds.target_bits:
         raise ConfigError(
-            f"the plan has {bits:.2f} bits a weight, but target_bits={bounds.target_bits:g}: nothing is written; allow "
-            f"more, or take --to mixed"
+            f"the plan has {size.bits_per_weight:.2f} bits a weight, but target_bits={bounds.target_bits:g}: nothing "
+            f"is written; allow more, or take --to mixed"
         )
-    return outcome

@@ -20,7 +20,7 @@ from pagoda.layers.linear import PackedLayer, ParallelLinear
 from pagoda.layers.rotary import RotaryEmbedding
 from pagoda.models.checkpoint.loading import assign
 from pagoda.models.checkpoint.reading import open_checkpoint
-from pagoda.models.checkpoint.source import as_floats
+from pagoda.models.checkpoint.source import Stored, as_floats, check_finite
 from pagoda.models.checkpoint.translating import translated
 from pagoda.models.config import ModelConfig
 from pagoda.models.gguf.container import Checkpoint
@@ -92,7 +92,7 @@ class StreamedNetwork:
         """The tensors of the network by their names, one by one, floats in fp32; a tied head is not told twice."""
         names = [name for name, _ in self._network.named_parameters()]
         for name, tensor in self._source.read([name for name in names if name not in without]):
-            yield name, as_floats(tensor).float()
+            yield name, self._floats(name, tensor)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -146,7 +146,11 @@ class StreamedNetwork:
             module.to_empty(device="meta")
 
     def _read(self, names: Iterable[str]) -> dict[str, torch.Tensor]:
-        return {name: as_floats(tensor).float().clone() for name, tensor in self._source.read(names)}
+        return {name: self._floats(name, tensor).clone() for name, tensor in self._source.read(names)}
+
+    def _floats(self, name: str, stored: Stored) -> torch.Tensor:
+        check_finite(stored, self._source.stored_name(name), self._source.files[name])
+        return as_floats(stored).float()
 
 
 def layer_name(layer_idx: int) -> str:

@@ -30,6 +30,11 @@ def read_windows(path: Path, tokenizer: Tokenizer, num_windows: int, length: int
 
     Raises ConfigError for a file that is missing, not of these, or too short for one window.
     """
+    if num_windows < 1 or length < 2:
+        raise ConfigError(
+            f"{num_windows} windows of {length} tokens, but at least one of two is expected: a token is judged by what "
+            f"follows"
+        )
     text, is_chat = _text_of(path, tokenizer)
     wanted = num_windows
     while True:
@@ -37,7 +42,9 @@ def read_windows(path: Path, tokenizer: Tokenizer, num_windows: int, length: int
         if len(windows) == wanted:
             return torch.tensor(windows)
         if wanted == 1:
-            raise ConfigError(f"{path} holds fewer than the {length} tokens of a window: give a longer text")
+            raise ConfigError(
+                f"{path} holds fewer than the {length} tokens of a window: give a longer text, or shorter windows"
+            )
         wanted = max(1, min(len(windows), wanted * 3 // 4))
 
 

@@ -39,7 +39,7 @@ def read_trace(
     if repeat < 1:
         raise ConfigError(f"repeat is {repeat}, but at least 1 is expected")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # as a spreadsheet writes it, or without the mark
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the trace {path}: {error}") from error
     entries = _azure(text, path) if text.startswith(_AZURE[0]) else _json_lines(text, path)
@@ -59,7 +59,9 @@ def _moved(request: SimulatedRequest, offset_s: float, speed: float) -> Simulate
 def _azure(text: str, path: Path) -> Iterator[SimulatedRequest]:
     for number, row in enumerate(csv.DictReader(io.StringIO(text)), 2):
         where = f"{path}:{number}"
-        if any(row.get(name) is None for name in _AZURE):
+        if missing := [name for name in _AZURE if name in row and row[name] is None]:
+            raise ConfigError(f"{where}: there is no {' and no '.join(missing)} in the row: give all columns")
+        if any(name not in row for name in _AZURE):
             raise ConfigError(f"{where}: the columns {', '.join(_AZURE)} are expected, but there are {', '.join(row)}")
         try:
             arrival = datetime.fromisoformat(row["TIMESTAMP"])

@@ -75,6 +75,9 @@ def test_a_mixed_plan_is_held_to_its_bits_and_told_in_words(quantise: Quantise, 
         (("--method", "rtn", "--max-kl", 1), "max_kl is to be measured"),
         (("--calibration", LICENCE, "--length", 4096), "the model's context holds 1024"),
         (("--to", "mixed", "--target-bits", 3, *SMALL), "the smallest plan has 4."),
+        # With the head in floats of 16 bits, as the folder has it, and before anything is rounded.
+        (("--to", "int4", "--method", "rtn", "--target-bits", 6), "the plan has 8.03 bits a weight, but target_bits=6"),
+        (("--to", "int8", "--windows", 0, *SMALL[:2]), "0 windows of"),
         (("--max-kl", 1e-9, *SMALL), "max_kl=1e-09: nothing is written"),
     ],
 )

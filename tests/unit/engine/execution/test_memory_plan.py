@@ -112,8 +112,6 @@ def test_the_operator_may_set_the_cache_by_bytes_or_by_blocks() -> None:
             {"num_blocks": 1 << 40},
             "1099511627776 KV blocks of 8192 bytes were asked for, but the memory budget of 1.00",
         ),
-        ({"num_blocks": 0}, "0 KV blocks"),
-        ({"kv_cache_bytes": 100}, "0 KV blocks"),
         ({"kv_cache_bytes": 2 * GIB}, "leaves room for"),
     ],
 )
@@ -122,6 +120,12 @@ def test_what_does_not_fit_is_told_with_figures_and_a_remedy(settings: dict[str,
         _plan(**settings)
     assert said in str(caught.value)
     assert "raise the budget (kv_cache_memory_fraction on CPU" in str(caught.value)
+
+
+@pytest.mark.parametrize("settings", [{"num_blocks": 0}, {"kv_cache_bytes": 100}])
+def test_less_than_one_block_is_told_by_its_size(settings: dict[str, Any]) -> None:
+    with pytest.raises(InsufficientMemoryError, match="less than one block, which takes 8192 bytes"):
+        _plan(**settings)
 
 
 def test_this_machine_has_some_memory_left_and_less_than_a_petabyte() -> None:

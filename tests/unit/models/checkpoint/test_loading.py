@@ -390,3 +390,15 @@ def test_a_broken_generation_config_is_named(content: str, complaint: str, tmp_p
     (tmp_path / "generation_config.json").write_text(content)
     with pytest.raises(CheckpointError, match=rf"generation_config\.json.*{complaint}"):
         GenerationDefaults.from_directory(tmp_path)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_number_that_is_not_finite_is_refused_by_its_tensor(
+    number: float, dtype: torch.dtype, tmp_path: Path
+) -> None:
+    weight = torch.ones(4, 3, dtype=dtype)
+    weight[2, 1] = number
+    save_file({"weight": weight}, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"tensor weight holds 1 numbers that are not finite"):
+        load_weights(nn.Linear(3, 4, bias=False), tmp_path)

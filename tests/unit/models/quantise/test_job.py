@@ -22,7 +22,7 @@ from pagoda.models.quantise.plans import (
     uniform_plan,
 )
 from pagoda.models.quantise.quality import Quality, compare
-from pagoda.models.quantise.running import Bounds, QuantisationRequest, checked, searched
+from pagoda.models.quantise.running import Bounds, QuantisationRequest, check_bits, searched
 from pagoda.models.quantise.scheme import INT8, Scheme
 from pagoda.models.quantise.sensitivity import measure_costs
 from pagoda.models.quantise.streamed import StreamedNetwork, matrices_of, run_layer
@@ -290,7 +290,7 @@ def test_a_search_learns_from_what_it_measures_and_refuses_what_is_worse(llama: 
     with pytest.raises(ConfigError, match=r"max_kl=0\.0001: nothing is written"):
         searched(config, costs, Bounds(max_kl=0.0001), carry_out)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="target_bits=4: nothing is written"):
-        checked(config, _outcome(uniform_plan(config, INT8), 0.0), Bounds(target_bits=4))
+        check_bits(size_of(config, uniform_plan(config, INT8)), Bounds(target_bits=4))
 
 
 def test_a_checkpoint_that_is_not_whole_is_refused(llama: Path) -> None:
