@@ -9,7 +9,6 @@ namespace PAGODA_ISA {
 // As many as any sum of products with bytes leaves below 2^31.
 constexpr int64_t MOST_PRODUCTS = 512;
 static_assert(PARTITION <= MOST_PRODUCTS);
-constexpr float MOST_WHOLE = 127.0f * 256;
 
 // One head's part of a unit.
 struct BytePart {

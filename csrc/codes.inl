@@ -1,11 +1,11 @@
 // Products with a matrix in codes: sums in whole numbers over STRIP inputs, which no order changes, then one chain of floats.
 //
 // A row is rounded to whole numbers of 16 bits with one scale for every STRIP inputs, so that the product is that of the
-// numbers that the codes mean (LLM.int8(), Dettmers et al. 2022, arXiv 2208.07339, with scales by groups as GGML has them). Few
-// rows wait for memory: they read codes as they lie, and multiply them by the two bytes of their numbers one by one, four inputs
-// to a lane at once. For many rows codes are opened into numbers of 16 bits once, and then multiplied by two inputs to a lane.
-// Both add up the same whole numbers: what one strip adds to an output is the same for any number of rows and any division
-// over threads, and strips are added in their order.
+// numbers that the codes mean (LLM.int8(), Dettmers et al. 2022, arXiv 2208.07339, with scales by groups as GGML has them).
+// Few rows wait for memory: they read codes as they lie, and multiply them by the two bytes of their numbers one by one, four
+// inputs to a lane at once. For many rows codes are opened into numbers of 16 bits once, and then multiplied by two inputs to
+// a lane. Both add up the same whole numbers: what one strip adds to an output is the same for any number of rows and any
+// division over threads, and strips are added in their order.
 
 namespace PAGODA_ISA {
 
@@ -32,6 +32,7 @@ constexpr int CODE_VECTORS = HALF_VECTORS == 1 ? 2 : HALF_VECTORS;  // of output
 #define FEW_UNROLLED  // every operation is a loop over bytes itself
 #endif
 constexpr int PLANES = 2;  // bytes of a row's numbers
+constexpr float MOST_WHOLE = 127.0f * 256;  // of which both bytes have a sign
 constexpr int64_t CODES_AHEAD = 4096;  // bytes that are asked for before few rows read them
 constexpr int OPENED = int(CODE_DEPTH_STEP / STRIP);
 
@@ -69,7 +70,6 @@ INLINE void pack_whole(const typename Type::Element* x, float inverse, int32_t* 
 // One row's strip, `count` elements from `x` on, to its places in `to`.
 template <typename Type, bool IN_PLANES>
 INLINE void pack_strip(const typename Type::Element* x, int64_t count, int32_t* to) {
-    constexpr float MOST = 127.0f * 256;
     typename Type::Element filled[STRIP];
     if (count < STRIP) {
         std::memset(filled, 0, sizeof filled);
@@ -85,10 +85,10 @@ INLINE void pack_strip(const typename Type::Element* x, int64_t count, int32_t* 
     const bool is_finite = are_numbers(nothing);
     const float size = is_finite ? largest(most) : 0.0f;
     const bool is_told = size > 1e-30f;  // smaller ones have no inverse
-    const float scale = !is_finite ? __builtin_nanf("") : is_told ? size / MOST : 0.0f;
+    const float scale = !is_finite ? __builtin_nanf("") : is_told ? size / MOST_WHOLE : 0.0f;
     int32_t halves[2] = {0, 0};
     if (is_told)
-        pack_whole<Type, IN_PLANES>(x, MOST / size, to, halves);
+        pack_whole<Type, IN_PLANES>(x, MOST_WHOLE / size, to, halves);
     else
         std::memset(to, 0, PLANES * STRIP);
     to += WHOLE_WORDS;

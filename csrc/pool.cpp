@@ -5,9 +5,7 @@
 #include <stdexcept>
 #include <string>
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
+#include "pause.h"
 
 namespace pagoda {
 namespace {
@@ -24,14 +22,6 @@ uint64_t num_taken(uint64_t state) { return state & MASK; }
 // steps the scheduler runs, and a core that only waits is somebody else's.
 constexpr auto PATIENCE = std::chrono::microseconds(200);
 constexpr int LOOKS = 64;  // between two looks at the clock, which cost more than those at the job
-
-void pause() {
-#if defined(__x86_64__)
-    _mm_pause();
-#elif defined(__aarch64__)
-    asm volatile("yield");
-#endif
-}
 
 }  // namespace
 

@@ -12,11 +12,9 @@
 #include <time.h>
 #include <unistd.h>
 #endif
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 #include "numbers.h"
+#include "pause.h"
 
 namespace pagoda {
 namespace {
@@ -31,14 +29,6 @@ constexpr int64_t HEADER_BYTES = 8192;
 // Up to so many bytes each rank adds all contributions itself; above, each its slice, for one meeting more. Of two ranks
 // either way reads as much of the other's.
 constexpr int64_t SMALL = 64 << 10;
-
-void pause() {
-#if defined(__x86_64__)
-    _mm_pause();
-#elif defined(__aarch64__)
-    asm volatile("yield");
-#endif
-}
 
 void sleep_on(std::atomic<uint32_t>& count, uint32_t seen) {
 #if defined(__linux__)

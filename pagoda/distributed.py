@@ -22,7 +22,10 @@ class ParallelGroup(Protocol):
     size: int
 
     def all_reduce(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The sum over ranks, on every rank the same bits: added as `tree_sum` adds the ranks' tensors."""
+        """The sum over ranks, on every rank the same bits: added in the order of `tree_sum`.
+
+        Where ranks share memory, 16-bit numbers are added in fp32 and rounded once.
+        """
         ...
 
     def all_gather(self, tensor: torch.Tensor, widths: Sequence[int]) -> torch.Tensor:

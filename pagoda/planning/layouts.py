@@ -13,6 +13,8 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from pagoda.engine.args import EngineArgs
+from pagoda.engine.scheduling.config import SchedulerConfig
 from pagoda.errors import ConfigError, nearest
 from pagoda.models.config import ModelConfig
 from pagoda.models.parallel import tensor_parallel_sizes
@@ -58,9 +60,9 @@ class Fleet:
 class StepLimits:
     """Of the engine, by its names: they bound what a step's own tensors take."""
 
-    max_num_seqs: int = 256
-    max_num_batched_tokens: int = 2048
-    block_size: int = 16
+    max_num_seqs: int = EngineArgs.max_num_seqs
+    max_num_batched_tokens: int = SchedulerConfig.max_num_batched_tokens
+    block_size: int = EngineArgs.block_size
 
 
 @dataclass(frozen=True)

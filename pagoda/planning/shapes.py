@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pagoda.errors import ConfigError
 from pagoda.models.coded_weights import ALL_FLOATS
 from pagoda.models.config import ModelConfig
+from pagoda.models.quantise.scheme import PRESETS
 from pagoda.planning.formats import STORED, WeightFormat
 
 
@@ -109,7 +110,7 @@ def _head_bytes(config: ModelConfig, held: WeightFormat, each: float) -> float:
     if not config.has_head:
         return 0.0
     if held.scheme is not None:
-        return float(num_weights + 2 * config.vocab_size)
+        return float(PRESETS["int8"].num_bytes(config.hidden_size, config.vocab_size))
     return num_weights * (each if held.name == STORED else max(each, 2.0))
 
 
