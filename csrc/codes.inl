@@ -76,26 +76,17 @@ INLINE void pack_strip(const typename Type::Element* x, int64_t count, int32_t* 
         std::memcpy(filled, x, count * sizeof *x);
         x = filled;
     }
-    Floats most = zeros(), nothing = zeros();
-    UNROLLED for (int i = 0; i < STRIP; i += WIDTH) {
-        const Floats some = Type::load(x + i);
-        most = larger(most, larger(some, subtract(zeros(), some)));
-        nothing = multiply_add(some, zeros(), nothing);  // NaN by whatever is not finite
-    }
-    const bool is_finite = are_numbers(nothing);
-    const float size = is_finite ? largest(most) : 0.0f;
-    const bool is_told = size > 1e-30f;  // smaller ones have no inverse
-    const float scale = !is_finite ? __builtin_nanf("") : is_told ? size / MOST_WHOLE : 0.0f;
+    const Rounding rounding = rounding_of<Type>(x, STRIP, MOST_WHOLE);
     int32_t halves[2] = {0, 0};
-    if (is_told)
-        pack_whole<Type, IN_PLANES>(x, MOST_WHOLE / size, to, halves);
+    if (rounding.inverse > 0)
+        pack_whole<Type, IN_PLANES>(x, rounding.inverse, to, halves);
     else
         std::memset(to, 0, PLANES * STRIP);
     to += WHOLE_WORDS;
-    std::memcpy(to, &scale, sizeof scale);
+    std::memcpy(to, &rounding.scale, sizeof rounding.scale);
     const int32_t sums[3] = {halves[0] + halves[1], halves[0], halves[1]};
     UNROLLED for (int i = 0; i < 3; ++i) {
-        const float scaled = scale * float(sums[i]);
+        const float scaled = rounding.scale * float(sums[i]);
         to[1 + i] = sums[i];
         std::memcpy(to + 4 + i, &scaled, sizeof scaled);
     }
