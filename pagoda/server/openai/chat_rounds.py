@@ -21,6 +21,7 @@ from pagoda.chat.file_search import SEARCH_NAME
 from pagoda.chat.openai_types import ChatCompletionRequest, ChatMessage, FunctionCall, ToolCall
 from pagoda.engine.outputs import CompletionOutput
 from pagoda.errors import InvalidParameterError, PromptTooLongError
+from pagoda.language import language_of
 from pagoda.server.generation import Caller, Job
 from pagoda.server.openai.answering import answered_in_rounds
 from pagoda.server.openai.chat_job import chat_job
@@ -33,6 +34,11 @@ from pagoda.server.tools.hosted import FoundText, HostedSearch, opened_search
 
 DEFAULT_SEARCHES, MAX_SEARCHES = 4, 32
 _NO_MORE = "error: no further search is possible: answer with what was found"
+_ANSWER_NOW = {
+    "en": "Answer the question from these passages now, in a sentence or two.",
+    "zh": "现在请根据以上内容用一两句话回答问题。",
+}
+"""Stands behind what the last search found: small models write another call otherwise, even where none is offered."""
 _OF_ONE_ROUND = ("logprobs", "echo", "continue_final_message", "prompt_logprobs", "return_token_ids", "return_timings")
 
 
@@ -230,11 +236,15 @@ class _Turn:
 
 
 class _Searches:
-    """The searches of a request: how many are left, and what those of the last round found."""
+    """The searches of a request: how many are left, and what those of the last round found.
+
+    A round that only asks what was asked before is the last: a model that goes in circles finds nothing new.
+    """
 
     def __init__(self, num_left: int) -> None:
         self.num_left = num_left
         self.num_begun = 0
+        self._asked: set[str] = set()
         self._last: list[tuple[JoinedCall, FoundText | None]] = []
 
     async def run(self, search: HostedSearch, calls: Sequence[JoinedCall]) -> None:
@@ -245,12 +255,19 @@ class _Searches:
             self.num_left -= found is not None
             self.num_begun += 1
             self._last.append((call, found))
+        asked = [found.question for _, found in self._last if found is not None]
+        if asked and self._asked.issuperset(asked):
+            self.num_left = 0
+        self._asked.update(asked)
 
     def messages(self) -> list[ChatMessage]:
         """What the model is told of the last round's."""
+        told = [_NO_MORE if found is None else found.text for _, found in self._last]
+        if told and not self.num_left:
+            told[-1] += f"\n\n{_ANSWER_NOW[language_of(' '.join(sorted(self._asked)))]}"
         return [
-            ChatMessage(role="tool", tool_call_id=call.id, content=_NO_MORE if found is None else found.text)
-            for call, found in self._last
+            ChatMessage(role="tool", tool_call_id=call.id, content=text)
+            for (call, _), text in zip(self._last, told, strict=True)
         ]
 
     def shorten(self, search: HostedSearch) -> bool:

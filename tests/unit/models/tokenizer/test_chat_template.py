@@ -254,7 +254,8 @@ def test_what_is_bounded_makes_what_it_made_before() -> None:
     source = (
         "{% for m in messages %}{{ loop.index }}:{{ m.role ~ '|' ~ 1 ~ nothing }}{% else %}none{% endfor %} "
         "{{ '%s-%03d' % ('a', 7) }} {{ '%05d'|format(7) }} {{ '{:>4}'.format(2) }} {{ 'b'|center(5) }}"
-        "{{ 'c'.rjust(3) }} {{ 'a' * 3 }} {{ [1] + [2] }} {{ 2 ** 8 }} {{ 7 % 4 }} {{ '%*d {:99999}'.split(' ')|length }}"
+        "{{ 'c'.rjust(3) }} {{ 'a' * 3 }} {{ [1] + [2] }} {{ 2 ** 8 }} {{ 7 % 4 }} "
+        "{{ '%*d {:99999}'.split(' ')|length }}"
     )
     told = ChatTemplate(source).render([{"role": "user", "content": "hi"}])
     assert told == "1:user|1 a-007 00007    2   b    c aaa [1, 2] 256 3 2"

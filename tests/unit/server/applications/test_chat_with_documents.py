@@ -131,13 +131,22 @@ def test_a_passage_that_was_shown_keeps_its_number_and_is_not_shown_again(site: 
 
 @pytest.mark.parametrize("most", [1, 2])
 def test_a_model_that_never_stops_searching_is_stopped(site: Sites, most: int) -> None:
-    reply, prompts, params = run(site, calling(OPENING), max_tool_calls=most)
+    reply, prompts, params = run(site, calling("The fees?"), calling(OPENING), calling(OPENING), max_tool_calls=most)
     choice = choice_of(reply)
     assert len(choice["message"]["file_search_calls"]) == most
     assert len(prompts) == most + 1
+    told = "Answer the question from these passages now"
+    assert [told in prompt for prompt in prompts] == [False] * most + [True]
     # In the last round nothing is offered that it could call.
     assert [each.structured_outputs is None for each in params] == [False] * most + [True]
     assert choice["message"]["content"] == calling(OPENING)
+
+
+def test_a_model_that_asks_the_same_again_is_asked_to_answer(site: Sites) -> None:
+    reply, prompts, params = run(site, calling(OPENING), calling(OPENING), "At 9:00.", max_tool_calls=20)
+    assert choice_of(reply)["message"]["content"] == "At 9:00."
+    assert "Answer the question from these passages now" in prompts[2]
+    assert params[2].structured_outputs is None
 
 
 def test_more_calls_at_once_than_are_left_are_answered_with_a_refusal(site: Sites) -> None:
