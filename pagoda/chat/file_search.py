@@ -34,10 +34,10 @@ def with_functions(request: Any) -> Any:
     >>> found["file_search"], found["tools"][0]["function"]["name"], found["tool_choice"]["function"]
     ([{'type': 'file_search'}], 'search_documents', {'name': 'search_documents'})
     """
-    tools = request.get("tools") if isinstance(request, Mapping) else None
-    searches = [tool for tool in tools if _is_search(tool)] if isinstance(tools, list) else []
-    if not searches:
+    tools: Any = request.get("tools") if isinstance(request, Mapping) else None
+    if not isinstance(tools, list) or not any(map(_is_search, tools)):
         return request
+    searches = [tool for tool in tools if _is_search(tool)]
     named = {"type": "function", "function": {"name": SEARCH_NAME}}
     choice = {"tool_choice": named} if _is_search(request.get("tool_choice")) else {}
     functions = [search_function() if _is_search(tool) else tool for tool in tools]

@@ -307,7 +307,8 @@ class _BoundedEnvironment(ImmutableSandboxedEnvironment):
     def _parse(self, source: str, name: str | None, filename: str | None) -> jinja2.nodes.Template:
         template = _Bounding().visit(super()._parse(source, name, filename))
         assert isinstance(template, jinja2.nodes.Template), "the transformer leaves the root as it is"
-        return template.set_environment(self)
+        template.set_environment(self)
+        return template
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """The operator, unless what it makes is too large. Raises TemplateError."""

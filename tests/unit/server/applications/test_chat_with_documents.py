@@ -316,3 +316,23 @@ def test_one_key_may_search_within_its_share_of_requests(site: Sites) -> None:
             return reply
 
     assert choice_of(asyncio.run(scenario()))["message"]["content"] == "At 9:00."
+
+
+def test_a_client_that_leaves_ends_the_round_under_way(site: Sites, until: Any) -> None:
+    async def scenario() -> None:
+        async with site() as s:
+            engine = s.server.engine
+            engine._info = roomy(engine)
+            await s.upload(SHOP)
+            scripted(engine, calling(OPENING), "At 9:00.")
+            engine.hold.clear()
+            body = {"messages": [{"role": "user", "content": OPENING}], "tools": [SEARCH]}
+            exchange = await s.server.exchange("/v1/chat/completions", json.dumps(body).encode())
+            while not engine.added:
+                await asyncio.sleep(0.01)
+            exchange.leave()
+            await exchange.finished()
+            assert engine.aborted == [engine.added[0].request_id]
+            assert s.server.state._num_in_flight == 0
+
+    asyncio.run(scenario())
