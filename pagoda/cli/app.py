@@ -31,7 +31,7 @@ from pagoda.cli.dialogue.commands import dialogue
 from pagoda.cli.generate import generate
 from pagoda.cli.graph import graph
 from pagoda.cli.plan import plan
-from pagoda.cli.quantize import quantize
+from pagoda.cli.quantize.commands import quantize
 from pagoda.cli.rag.commands import rag
 from pagoda.cli.serve import serve
 from pagoda.cli.shelf import list_models, pull, rm, show

@@ -18,9 +18,11 @@ from pagoda.cli.console.terminal import Terminal
 from pagoda.cli.plan_devices import DEVICE_OPTIONS, device_wish, plan_devices, show, size_text
 from pagoda.engine.args import BUILTIN_MODEL, BUILTIN_NAMES, EngineArgs
 from pagoda.engine.execution.memory_plan import DTYPE_BYTES, GIB, CacheWish, plan_memory
-from pagoda.errors import ConfigError, InsufficientMemoryError
+from pagoda.errors import CheckpointError, ConfigError, InsufficientMemoryError
 from pagoda.hardware import available_memory_bytes
 from pagoda.models.checkpoint.hub import resolve_config
+from pagoda.models.checkpoint.layouts import check_weights, describe_directory
+from pagoda.models.coded_weights import ALL_FLOATS
 from pagoda.models.config import ModelConfig
 from pagoda.models.embedder import EmbedderConfig
 from pagoda.models.gguf.container import GGUFFile, opened
@@ -83,6 +85,9 @@ def plan(
     given_dtype = None if dtype is None else EngineArgs(dtype=dtype).dtype
     checkpoint = opened(resolve_config(EngineArgs(model=model).model or BUILTIN_MODEL, revision=revision))
     config = load_config(checkpoint)
+    terminal: Terminal = ctx.obj
+    if isinstance(checkpoint, Path) and model is not None and Path(model).expanduser().is_dir():
+        _check_files(checkpoint, config, terminal)
     dtypes = (
         ["float32", "bfloat16"] if given_dtype is None else [config.dtype if given_dtype == "auto" else given_dtype]
     )
@@ -96,7 +101,6 @@ def plan(
         dtypes=[_plan_dtype(config, name, budget_bytes, _lengths(config, max_model_len)) for name in dtypes],
         stored=_stored(checkpoint),
     )
-    terminal: Terminal = ctx.obj
     laid = None if wish is None else plan_devices(model or BUILTIN_NAMES[0], config, wish, terminal)
     if as_json:
         told = asdict(result) if laid is None else {**asdict(result), "devices": laid.as_dict()}
@@ -111,6 +115,18 @@ def plan(
         terminal.table(_table(result))
         if laid is not None:
             show(laid, terminal)
+    if laid is not None and laid.chosen is None:
+        raise typer.Exit(1)
+
+
+def _check_files(directory: Path, config: ModelConfig, terminal: Terminal) -> None:
+    """What lies beside a config.json must be weights of it. Raises CheckpointError for what could not be loaded."""
+    if config.coded == ALL_FLOATS and check_weights(directory, config.named_matrices):
+        return
+    if not any(directory.glob("*.safetensors")):
+        if told := describe_directory(directory):
+            raise CheckpointError(told)
+        terminal.note(terminal.say.plan_without_weights.format(directory=directory))
 
 
 def _stored(checkpoint: Path | GGUFFile) -> dict[str, int]:

@@ -51,6 +51,7 @@ class Messages:
     serve_draining: str
     serve_cut: str
     plan_measuring: str
+    plan_without_weights: str
     train_started: str
     train_resumed: str
     train_step: str
@@ -106,6 +107,7 @@ ENGLISH = Messages(
     serve_draining="shutting down: running requests have {seconds:.0f} s; a second signal stops at once",
     serve_cut="requests that still ran were cut off",
     plan_measuring="measuring this machine: some seconds",
+    plan_without_weights="{directory} holds no weights: planned from its config.json alone",
     train_started="{name}: {parameters:.1f}M parameters, {steps} steps on {device}, into {directory}",
     train_resumed="resuming after step {step}",
     train_step="step {step}/{steps}  loss {loss:.3f}  {rate:,.0f} tokens/s  {eta} left",
@@ -161,6 +163,7 @@ CHINESE = Messages(
     serve_draining="正在关闭：进行中的请求还有 {seconds:.0f} 秒；再次发送信号则立即停止",
     serve_cut="仍在进行的请求已被中断",
     plan_measuring="正在测量本机：需要几秒",
+    plan_without_weights="{directory} 里没有权重：只按 config.json 计算",
     train_started="{name}：{parameters:.1f}M 参数，{steps} 步，设备 {device}，写入 {directory}",
     train_resumed="从第 {step} 步之后继续",
     train_step="第 {step}/{steps} 步  损失 {loss:.3f}  {rate:,.0f} tokens/s  剩余 {eta}",
