@@ -37,6 +37,8 @@ class CoreRequest:
     """What the steps before have pooled, where the text takes several."""
     num_prompt_logprobs: int = field(default=0, init=False)
     """Prompt tokens whose log-probabilities are out already: recomputation must not tell them twice."""
+    num_broken_steps: int = field(default=0, init=False)
+    """Steps with it in which ranks ended."""
 
 
 def sample_row(core_request: CoreRequest) -> SampleRow:
