@@ -317,7 +317,8 @@ class LLM:
         try:
             outputs = self.llm_engine.step()
         except EngineDeadError as error:
-            self._lost |= dict.fromkeys(self.llm_engine.recover(error), error)
+            self._lost |= dict.fromkeys(self.llm_engine.give_up(), error)
+            self.llm_engine.core.recover(error)
             return []
         for output in outputs:
             if output.request_id in self._streams:

@@ -22,7 +22,7 @@ from pagoda.engine.speculation.speculator import Speculator
 from pagoda.errors import EngineDeadError, StructuredOutputError
 
 MOST_BROKEN_STEPS = 1
-"""In which a request may have been when ranks ended, to be computed anew: one may be chance."""
+"""In which ranks may end under a request that is then computed anew: one may be chance."""
 
 
 class EngineCore:
@@ -71,7 +71,7 @@ class EngineCore:
         """Advance everything that fits by one step; news of the requests that got any.
 
         Where execution breaks off, be it by Ctrl-C, the exception goes on and no request has lost anything but time.
-        After an EngineDeadError `recover` is called for.
+        After an EngineDeadError `give_up` and `recover` are called for.
         """
         plan = self.scheduler.schedule(self._max_prefill_tokens(), self._proposals())
         if not plan.scheduled:
@@ -82,16 +82,23 @@ class EngineCore:
         except BaseException as error:
             if isinstance(error, EngineDeadError):
                 for entry in plan.scheduled:
-                    self._requests[entry.request_id].num_broken_steps += 1
+                    self._requests[entry.request_id].note_broken_step()
             self.scheduler.revoke()
             raise
         return self._update(plan, output, began)
 
-    def recover(self, error: EngineDeadError) -> list[str]:
+    def give_up(self) -> list[str]:
+        """End requests under which ranks ended in two steps without a token between: they may be what breaks them."""
+        lost = [name for name, each in self._requests.items() if each.num_broken_steps > MOST_BROKEN_STEPS]
+        for name in lost:
+            self.finish_request(name, FinishReason.ERROR)
+        return lost
+
+    def recover(self, error: EngineDeadError) -> None:
         """Bring back ranks that have ended, as `error` says. Requests go on where they were: they are computed anew.
 
-        Returns the ids of those that it ended, as a second step broke off with them: they may be what breaks it.
-        Raises `error` where there are no ranks to start, and what keeps the model from loading.
+        Raises `error` where there are no ranks to start, EngineDeadError where they end again, and what keeps the model
+        from loading.
         """
         if not isinstance(self.executor, RankExecutor):
             raise error
@@ -99,10 +106,6 @@ class EngineCore:
             self.executor.restart()
             self.scheduler.revoke()
             self.scheduler.kv_cache_manager.pool.forget_all()
-        lost = [name for name, each in self._requests.items() if each.num_broken_steps > MOST_BROKEN_STEPS]
-        for name in lost:
-            self.finish_request(name, FinishReason.ERROR)
-        return lost
 
     @property
     def has_lost_ranks(self) -> bool:

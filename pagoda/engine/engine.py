@@ -214,7 +214,7 @@ class LLMEngine:
     def step(self) -> list[RequestOutput | EmbeddingRequestOutput]:
         """Advance everything by one step; outputs of the requests that have something new to tell.
 
-        Raises EngineDeadError where the model's ranks end: see `recover`.
+        Raises EngineDeadError where the model's ranks end: see `give_up`.
         """
         touched: dict[str, _Generation] = {}
         results: list[RequestOutput | EmbeddingRequestOutput] = []
@@ -233,13 +233,12 @@ class LLMEngine:
             results.extend(self._tell(owner, generation, pause_s))
         return results
 
-    def recover(self, error: EngineDeadError) -> list[str]:
-        """Bring back ranks that have ended, as `error` of `step` says; requests then go on where they were.
+    def give_up(self) -> list[str]:
+        """After an EngineDeadError: end requests under which ranks ended twice in the same place, and return their ids.
 
-        Returns the ids of those that are given up, as ranks ended under them twice. Raises `error` where the model has
-        no ranks, and what keeps it from loading.
+        All others go on once `core.recover` has brought the ranks back.
         """
-        lost = list(dict.fromkeys(self._owner[name] for name in self.core.recover(error)))
+        lost = list(dict.fromkeys(self._owner[name] for name in self.core.give_up()))
         self.abort_request(lost)
         return lost
 

@@ -138,12 +138,19 @@ class EngineProcess:
             self._tell(outputs, self._stats())
 
     def _recover(self, error: EngineDeadError) -> None:
-        """Ranks have ended: start them again, which the server hears of, and tell whose requests are given up."""
-        self._send(frame(RanksEnded(str(error))))
-        lost = self.engine.recover(error)
-        self._send(frame(RanksBack()))
-        for request_id in lost:
+        """Ranks have ended: tell whose requests are given up, and start them again, which the server hears of.
+
+        It counts how often they end, and ends this process where that is too often.
+        """
+        for request_id in self.engine.give_up():
             self._send(frame(refusal(request_id, error)))
+        while self.engine.core.has_lost_ranks:
+            self._send(frame(RanksEnded(str(error))))
+            try:
+                self.engine.core.recover(error)
+            except EngineDeadError as again:
+                error = again
+        self._send(frame(RanksBack()))
 
     def _tell(self, outputs: Sequence[RequestOutput | EmbeddingRequestOutput], step: StepStats) -> None:
         """Send what a step brought; where that is nothing but figures, they may wait for company."""

@@ -345,7 +345,8 @@ def _run_with_recovery(core: EngineCore) -> tuple[list[RequestUpdate], list[str]
         try:
             outputs += core.step()
         except EngineDeadError as error:
-            lost += core.recover(error)
+            lost += core.give_up()
+            core.recover(error)
     return outputs, lost
 
 
@@ -365,15 +366,21 @@ def test_what_ranks_held_is_computed_anew_and_told_once(scheduler: Scheduler, ru
     assert ranks.is_closed
 
 
-def test_requests_in_two_broken_steps_are_given_up_and_others_go_on(
+def test_requests_in_two_broken_steps_without_a_token_between_are_given_up(
     scheduler: Scheduler, runner: CountingRunner
 ) -> None:
-    core = EngineCore(scheduler, FailingRanks(Worker(runner), 2, 3))  # type: ignore[arg-type]
-    _add(core, "a", [5, 6, 7])
-    core.step()
-    with pytest.raises(EngineDeadError) as raised:
-        core.step()
-    assert core.recover(raised.value) == []
+    core = EngineCore(scheduler, FailingRanks(Worker(runner), 2, 4, 5))  # type: ignore[arg-type]
+    _add(core, "a", [5, 6, 7], max_tokens=8)
+    told = []
+    for is_broken in (False, True, False, True):
+        if is_broken:
+            with pytest.raises(EngineDeadError) as raised:
+                core.step()
+            assert core.give_up() == []
+            core.recover(raised.value)
+        else:
+            told += [token for update in core.step() for token in _ids(update)]
+    assert told == [8, 9]
     _add(core, "b", [15, 16, 17])
     outputs, lost = _run_with_recovery(core)
     assert lost == ["a"]
