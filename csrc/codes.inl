@@ -215,8 +215,8 @@ template <int ROWS, int VECTORS, Lie LIE>
 static void multiply_as_they_lie(const int32_t* tile, const CodeFormat& format, const uint8_t* panel, int lane, int64_t strips,
                                  float* sums) {
     // One pass over a panel from its first byte to its last needs nothing asked for: the processor sees where it goes, and brings
-    // it as fast as memory gives (Zen 4: twice the rate of asking ahead). With more rows there is too much to do between two
-    // lines for it to look that far.
+    // it as fast as memory gives (Zen 4: up to twice the rate of asking ahead). With more rows there is too much to do between
+    // two lines for it to look that far.
     constexpr bool IN_ORDER = ROWS <= 2 && VECTORS * WIDTH == PANEL;
     constexpr bool WIDE = LIE == Lie::BYTES || LIE == Lie::TABLE;
     PanelWalk<VECTORS> walk(format, panel, lane);
