@@ -56,13 +56,10 @@ from pagoda.rag.extractive.spans import sentence_bounds
 
 NAMES_SHARE = 0.2
 """A text with a smaller share of words of a language has its names in it, but nothing to cut an answer from."""
-ALIGNED: Group = "en-prose"
-LOOKED_AT_AGAIN: Group = "en-manual"
-LOOKED_AT_IN_CHINESE: Group = "zh-manual"
+ALIGNED, LOOKED_AT_AGAIN, LOOKED_AT_IN_CHINESE = "en-prose", "en-manual", "zh-manual"
 """Where alignment and the second looks were fitted."""
 ENOUGH, TOO_LITTLE = 0.9, 0.05
 """No more passages are shown once one of them answers with this probability, and none that answers with less."""
-
 UNKNOWN_ENOUGH = 0.3
 """Share of what the words of a question are worth that is too much to be in no document, where yes or no is asked."""
 
@@ -312,9 +309,7 @@ class ExtractiveAnswerer:
 
     def _read_english(self, question: str, index: int, chunk: Chunk) -> SpanReading | None:
         span = load_reader().read(question, chunk.text, sentences_of(chunk))
-        if span is None:
-            return None
-        return SpanReading(index, "en", span.start, span.end, span.log_odds, span.by_margin)
+        return span and SpanReading(index, "en", span.start, span.end, span.log_odds, span.by_margin)
 
     def _read_chinese(self, question: str, index: int, chunk: Chunk) -> SpanReading | None:
         ranker = load_ranker("zh", self._rankers)
@@ -370,8 +365,8 @@ def confidence(question: str, best: Examined, hits: Sequence[Hit]) -> tuple[floa
         look = look_at(question, chunk, sentences_of(chunk), best.probability, read.by_margin)
         return load_second_look().probability(look), load_second_look().least
     if best.group == LOOKED_AT_IN_CHINESE and read.is_read and not best.is_looked_up:
-        own = look_at_chinese(question, chunk.text, sentences_of(chunk), best.probability, read.log_odds)
-        return load_chinese_look().probability(own), load_chinese_look().least
+        look_zh = look_at_chinese(question, chunk.text, sentences_of(chunk), best.probability, read.log_odds)
+        return load_chinese_look().probability(look_zh), load_chinese_look().least
     if best.group != ALIGNED:
         return best.probability, least
     aligned = load_alignment().log_odds(question, chunk.text, sentences_of(chunk), read.by_margin)
@@ -401,8 +396,8 @@ def _part(chunk: Chunk, start: int, end: int) -> Chunk:
 def _asks_of_unknown(form: Form, best: Examined, coverage: Coverage) -> bool:
     """Whether an option or a variable is asked about that nothing read has, or yes or no of what no document names.
 
-    What looks likest is then of something else, and nothing there affirms or denies. Of Chinese manuals the second look
-    decides that: pairs of characters that no document has are as often other words for the same (行不行, 掏钱).
+    Nothing there affirms or denies then. Of Chinese manuals the second look weighs it: unknown pairs of characters are
+    as often other words for the same (行不行, 掏钱).
     """
     is_unknown = form == "polar" and best.signs.unknown >= UNKNOWN_ENOUGH
     return coverage.lacks_identifier() or (is_unknown and best.group != LOOKED_AT_IN_CHINESE)
