@@ -308,8 +308,8 @@ class ExtractiveAnswerer:
         return (self._read_chinese if is_chinese else self._read_english)(question, index, chunk)
 
     def _read_english(self, question: str, index: int, chunk: Chunk) -> SpanReading | None:
-        span = load_reader().read(question, chunk.text, sentences_of(chunk))
-        return span and SpanReading(index, "en", span.start, span.end, span.log_odds, span.by_margin)
+        own = load_reader().read(question, chunk.text, sentences_of(chunk))
+        return None if own is None else SpanReading(index, "en", own.start, own.end, own.log_odds, own.by_margin)
 
     def _read_chinese(self, question: str, index: int, chunk: Chunk) -> SpanReading | None:
         ranker = load_ranker("zh", self._rankers)
