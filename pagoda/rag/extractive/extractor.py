@@ -231,9 +231,8 @@ class ExtractiveAnswerer:
         form, read = form_of(question), self.read_hits(hits)
         coverage = coverage or coverage_of(question, read)
         # The likeliest first, of equals the earlier hit; a row that says the contrary behind all others.
-        found = sorted(
-            examined(question, read, readings, coverage), key=lambda each: (each.is_contrary, -each.probability)
-        )
+        found = examined(question, read, readings, coverage)
+        found.sort(key=lambda each: (each.is_contrary, -each.probability))
         found[0] = self._read_closely(question, read, found[0], coverage)
         best, thresholds = found[0].reading, load_decision().thresholds[found[0].group]
         probability, usual = confidence(question, found[0], hits)
@@ -317,8 +316,7 @@ class ExtractiveAnswerer:
         if not len(passage.spans):
             return None
         scores = ranker.scores(passage)
-        best = ranker.best(passage, scores)
-        first, last = passage.spans[best]
+        first, last = passage.spans[ranker.best(passage, scores)]
         odds = log_odds(ranker.probability(decision_features(passage, scores, ranker.deciding(passage, scores))))
         return SpanReading(index, "zh", passage.tokens[first].start, passage.tokens[last].end, odds)
 
