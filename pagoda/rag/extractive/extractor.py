@@ -394,8 +394,7 @@ def _part(chunk: Chunk, start: int, end: int) -> Chunk:
 def _asks_of_unknown(form: Form, best: Examined, coverage: Coverage) -> bool:
     """Whether an option or a variable is asked about that nothing read has, or yes or no of what no document names.
 
-    Nothing there affirms or denies then. Of Chinese manuals the second look weighs it: unknown pairs of characters are
-    as often other words for the same (行不行, 掏钱).
+    Nothing affirms or denies then. Of Chinese manuals the second look weighs it: 掏钱 is unknown, and says 收费.
     """
     is_unknown = form == "polar" and best.signs.unknown >= UNKNOWN_ENOUGH
     return coverage.lacks_identifier() or (is_unknown and best.group != LOOKED_AT_IN_CHINESE)
