@@ -109,6 +109,16 @@ def test_a_sentence_is_found_by_the_title_of_its_document(embedder: Any) -> None
     assert hits[0].parts["dense"] > hits[1].parts["dense"]
 
 
+def test_how_far_a_vector_score_stands_out_hangs_on_no_number_of_hits(embedder: Any) -> None:
+    retriever = make(embedder, ENGLISH + CHINESE)
+    hits = retriever.retrieve(QUESTIONS[0][0], 8)
+    standing = {hit.text: hit.parts["stands_out"] for hit in hits if "dense" in hit.parts}
+    assert set(standing) == set(ENGLISH)
+    assert sum(standing.values()) == pytest.approx(0.0, abs=1e-6)
+    (first,) = retriever.retrieve(QUESTIONS[0][0], 1)
+    assert first.parts["stands_out"] == standing[first.text] > 0
+
+
 def test_a_chunk_counts_by_its_best_sentence(embedder: Any) -> None:
     text = "Nothing of use is said here. The office opens at nine. More of nothing."
     first, second = text.index("The"), text.index("More")
