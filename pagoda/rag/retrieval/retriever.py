@@ -224,9 +224,11 @@ def best_rows(scores: np.ndarray, rows: np.ndarray, k: int) -> list[int]:
 
 
 def _standing_out(hits: list[Hit]) -> list[Hit]:
-    """With how far the vector score of each stands out from the mean of the first, where it has one."""
+    """With how far the vector score of each stands out from the mean of the first; of fewer nothing is told."""
     dense = [hit.parts["dense"] for hit in hits[:_BESIDE] if "dense" in hit.parts]
-    mean = sum(dense) / max(1, len(dense))
+    if len(dense) < _BESIDE:
+        return hits
+    mean = sum(dense) / len(dense)
     return [
         replace(hit, parts={**hit.parts, "stands_out": hit.parts["dense"] - mean}) if "dense" in hit.parts else hit
         for hit in hits

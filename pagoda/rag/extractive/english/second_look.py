@@ -34,8 +34,8 @@ NEAR = 0.75
 """Of the largest share of the question that a sentence holds: those that hold as much speak of it."""
 USUALLY_APART = 0.1
 """By how much a vector score stands out where no retriever tells it: about the mean of questions to manuals."""
-UNLIKELY = -5.0
-"""Log-odds of the next best passage where there is none."""
+USUALLY_SECOND = -2.0
+"""Log-odds of the next best passage where there is none: nothing is known then, and so about the mean."""
 _APART = re.compile(r"[/_.-]+")
 
 
@@ -108,7 +108,7 @@ def look_at(question: str, hit: Hit, sentences: Sequence[tuple[int, int]], known
         others_held=max(shares, default=0.0 if others else 1.0),
         topic=len(asked & topic) / max(1, len(asked)),
         stands_out=hit.parts.get("stands_out", USUALLY_APART),
-        second=UNLIKELY if known.second is None else _bounded(log_odds(known.second)),
+        second=USUALLY_SECOND if known.second is None else _bounded(log_odds(known.second)),
         own_held=shares[own] if told else 0.0,
         own_told=_told(kinds, told[own] if told else ""),
         denied=float(words["denied_in_sentence_only"]),

@@ -9,7 +9,14 @@ import pytest
 
 from pagoda.errors import ConfigError
 from pagoda.rag.documents.document import Chunk, Hit
-from pagoda.rag.extractive.english.second_look import UNLIKELY, USUALLY_APART, Known, Look, load_second_look, look_at
+from pagoda.rag.extractive.english.second_look import (
+    USUALLY_APART,
+    USUALLY_SECOND,
+    Known,
+    Look,
+    load_second_look,
+    look_at,
+)
 from pagoda.rag.extractive.extractor import sentences_of
 
 # Sentences of restic's documentation (BSD-2-Clause) and of Based Cooking (Unlicense).
@@ -66,7 +73,7 @@ def test_the_sentence_of_the_words_holds_what_is_asked_or_another_does() -> None
 def test_the_next_best_passage_counts_up_to_a_point() -> None:
     hit = Hit(Chunk("c", "a.md", RECIPE, 0, len(RECIPE), 1), 1.0)
     looks = [look_at("Who?", hit, [], Known(0.5, 0.0, 0, second)).second for second in (0.5, 1.0, 0.0, None)]
-    assert looks == [0.0, 8.0, -8.0, UNLIKELY]
+    assert looks == [0.0, 8.0, -8.0, USUALLY_SECOND]
 
 
 @pytest.mark.parametrize(
