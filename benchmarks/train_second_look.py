@@ -1,12 +1,14 @@
 """Fit the second look at the passage of an English manual that is to be shown, and report it on manuals left out.
 
-    python benchmarks/train_second_look.py read SET --manuals FOLDER --index INDEX --out ROWS [--data QUESTIONS]
+    python benchmarks/train_second_look.py read SET --manuals FOLDER --index INDEX --out ROWS [--data DATA --half HALF]
     python benchmarks/train_second_look.py fit --out ROWS [--export]
 
 `read` asks every English question of a set that may be looked at and writes a line for each: what the second look sees
 of the passage that would be shown (`english/second_look.py`), and whether what would be shown is right. SET is a name
-for it; QUESTIONS the folder of its develop.en.jsonl and near.en.jsonl, by default those of `data/manuals`; FOLDER the
-one that `manuals_corpus.py` made, INDEX is kept between runs. `--part 0 --of 2` reads every second question.
+for it; DATA the folder of its questions, by default `data/manuals`, of which both halves are read, and near.en.jsonl
+where it has one; FOLDER the one that `manuals_corpus.py` made, INDEX is kept between runs. A set that is split by
+manual is read half by half, each with a FOLDER, an INDEX and a SET of its own. `--part 0 --of 2` reads every second
+question.
 
 `fit` reports each manual by weights that were fitted to the others: of the questions with an answer how many are right
 and wrong, of near-topic ones how many are declined, for several shares of right answers. With --export it fits to all
@@ -25,15 +27,16 @@ from typing import Any
 
 import numpy as np
 from manuals.judging import Shown, judged
-from manuals.questions import Question, questions
+from manuals.questions import Half, Question, questions
 from manuals.sources import DATA
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from pagoda.rag.answer import Citation
 from pagoda.rag.documents.document import Hit
-from pagoda.rag.extractive.english.second_look import WEIGHTS, Look, look_at
+from pagoda.rag.extractive.english.second_look import WEIGHTS, Known, Look, look_at
 from pagoda.rag.extractive.extractor import (
+    LOOKED_AT_AGAIN,
     Examined,
     Extraction,
     ExtractiveAnswerer,
@@ -50,7 +53,7 @@ WORTH = {"written": 0.5}
 STRENGTH = 0.1
 """Inverse of the regularisation: a third and three times as much change little."""
 SHARES = (0.70, 0.75, 0.77, 0.80)
-LEAST = 0.545
+LEAST = 0.595
 """Probability from which on it is answered: where three questions of four are answered right, of manuals left out."""
 
 
@@ -70,25 +73,24 @@ class Row:
     look: dict[str, float] | None
 
 
-def asked_of(data: Path) -> list[tuple[str, Question]]:
+def asked_of(data: Path, halves: Sequence[Half]) -> list[tuple[str, Question]]:
     """(kind, question) of a set: those with an answer, near-topic ones, and those that were written to fit by."""
-    found = [("answer" if each.answers else "near", each) for each in questions("develop", "en", data)]
+    found = [("answer" if each.answers else "near", each) for half in halves for each in questions(half, "en", data)]
     found = [(kind, each) for kind, each in found if each.answers or each.kind.endswith("near")]
     if (data / "near.en.jsonl").is_file():
         found += [("written", each) for each in questions("near", "en", data)]
     return found
 
 
-def rows(name: str, data: Path, rag: RAG, part: int, of: int) -> Iterator[Row]:
-    """Of every `of`-th question."""
-    asked = asked_of(data)[part::of]
+def rows(name: str, asked: Sequence[tuple[str, Question]], rag: RAG) -> Iterator[Row]:
+    """Of these questions."""
     found = rag.retrieve_batch([each.question for _, each in asked], NUM_HITS)
     always = ExtractiveAnswerer(ExtractiveSettings(min_confidence=0.0))
     for (kind, each), hits in zip(asked, found, strict=True):
         shown = always.answer(each.question, hits)
         is_right = bool(each.answers) and judged(each, _shown(shown, hits)).grade == "right"
-        best = _best(always, each.question, hits)
-        look = _look(always, each.question, hits, best) if best is not None else None
+        found_in = _ranked(always, each.question, hits)
+        look = _look(always, each.question, hits, found_in) if found_in else None
         # By its file; a question without an answer by its name, MANUAL-LANGUAGE-NUMBER in the sets that tell it.
         manual = each.file.partition("/")[0] or (each.id.rsplit("-", 2)[0] if each.id.count("-") > 1 else kind)
         yield Row(name, each.id, manual, kind, is_right, shown.abstained, look)
@@ -102,21 +104,25 @@ def _shown(extraction: Extraction, hits: Sequence[Hit]) -> Shown:
     return Shown("", cited, False)
 
 
-def _best(answerer: ExtractiveAnswerer, question: str, hits: Sequence[Hit]) -> Examined | None:
-    """The passage to be shown first, as `ExtractiveAnswerer.extraction` chooses it."""
+def _ranked(answerer: ExtractiveAnswerer, question: str, hits: Sequence[Hit]) -> list[Examined]:
+    """The passages in the order in which `ExtractiveAnswerer.extraction` would show them."""
     read = answerer.read_hits(hits)
     coverage = coverage_of(question, read)
     found = examined(question, read, answerer.readings(question, hits, coverage), coverage)
-    return min(found, key=lambda each: (each.is_contrary, -each.probability), default=None)
+    return sorted(found, key=lambda each: (each.is_contrary, -each.probability))
 
 
-def _look(answerer: ExtractiveAnswerer, question: str, hits: Sequence[Hit], best: Examined) -> dict[str, float] | None:
+def _look(
+    answerer: ExtractiveAnswerer, question: str, hits: Sequence[Hit], ranked: Sequence[Examined]
+) -> dict[str, float] | None:
+    best, second = ranked[0], ranked[1].probability if len(ranked) > 1 else None
     at = best.reading.hit_index
     chunk = hits[at].chunk
     read = answerer.read(question, at, chunk)
-    if best.is_looked_up or read is None or best.group != "en-manual":
+    if best.is_looked_up or read is None or best.group != LOOKED_AT_AGAIN:
         return None
-    return asdict(look_at(question, chunk, sentences_of(chunk), best.probability, read.by_margin))
+    known = Known(best.probability, read.by_margin, read.start, second)
+    return asdict(look_at(question, hits[at], sentences_of(chunk), known))
 
 
 def load(folder: Path) -> list[Row]:
@@ -206,10 +212,11 @@ def read(options: argparse.Namespace) -> None:
     """Write the rows of a set, or of a part of it."""
     corpus = options.manuals / "corpus" / "en"
     options.out.mkdir(parents=True, exist_ok=True)
+    asked = asked_of(options.data, options.half)[options.part :: options.of]
     with RAG(options.index) as rag:
         rag.add([corpus], root=corpus)
         with (options.out / f"{options.set}-{options.part}.jsonl").open("w", encoding="utf-8") as file:
-            for row in rows(options.set, options.data, rag, options.part, options.of):
+            for row in rows(options.set, asked, rag):
                 file.write(json.dumps(asdict(row)) + "\n")
 
 
@@ -221,6 +228,7 @@ def main() -> None:
     reading.add_argument("set")
     reading.add_argument("--manuals", type=Path, required=True, help="folder of the corpus, see manuals_corpus.py")
     reading.add_argument("--data", type=Path, default=DATA, help="folder of the questions")
+    reading.add_argument("--half", nargs="+", choices=["develop", "report"], default=["develop", "report"])
     reading.add_argument("--index", type=Path, required=True, help="kept between runs")
     reading.add_argument("--part", type=int, default=0)
     reading.add_argument("--of", type=int, default=1)

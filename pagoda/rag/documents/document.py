@@ -166,7 +166,8 @@ class Hit:
     """A chunk that a question found. score: higher is better, comparable within one question only.
 
     parts: the score of each leg ("bm25", "dense", "rerank") as it was before they were joined, and what of the question
-        is met ("covered", "in_sentence", "named" and others; see retrieval/evidence)
+        is met ("covered", "in_sentence", "named" and others; see retrieval/evidence); "stands_out": how much higher
+        "dense" is than in the mean of the best hits
     copies: documents that say the same, or other versions of this one, which are left out for it
     """
 

@@ -23,7 +23,7 @@ from pagoda.rag.extractive.chinese.features import read_chinese
 from pagoda.rag.extractive.chinese.second_look import load_chinese_look, look_at_chinese
 from pagoda.rag.extractive.english.alignment import load_alignment
 from pagoda.rag.extractive.english.reader import load_reader
-from pagoda.rag.extractive.english.second_look import load_second_look, look_at
+from pagoda.rag.extractive.english.second_look import Known, load_second_look, look_at
 from pagoda.rag.extractive.ranker import FOLDER, decision_features
 from pagoda.rag.extractive.rankers import load_ranker
 from pagoda.rag.extractive.showing.attributes import lacks_value
@@ -235,7 +235,7 @@ class ExtractiveAnswerer:
         found.sort(key=lambda each: (each.is_contrary, -each.probability))
         found[0] = self._read_closely(question, read, found[0], coverage)
         best, thresholds = found[0].reading, load_decision().thresholds[found[0].group]
-        probability, usual = confidence(question, found[0], hits)
+        probability, usual = confidence(question, found, hits)
         least = usual if self.settings.min_confidence is None else self.settings.min_confidence
         # Of manuals, whether less than the passage is enough has weights of its own.
         sure = found[0].certainty if found[0].group in load_decision().alone else probability
@@ -352,15 +352,19 @@ def examined(
     return found
 
 
-def confidence(question: str, best: Examined, hits: Sequence[Hit]) -> tuple[float, float]:
+def confidence(question: str, found: Sequence[Examined], hits: Sequence[Hit]) -> tuple[float, float]:
     """That the passage to be shown answers, and from where on it is; of English, how the question stands in it counts.
 
-    Only of the one that is to be shown: alignment costs as much as half of a reading.
+    found: the one that is to be shown first. Only of that one: alignment costs as much as half of a reading.
     """
+    best = found[0]
     least = load_decision().thresholds[best.group].answer
-    read, chunk = best.reading, hits[best.reading.hit_index].chunk
+    read, hit = best.reading, hits[best.reading.hit_index]
+    chunk = hit.chunk
     if best.group == LOOKED_AT_AGAIN and read.is_read and not best.is_looked_up:
-        look = look_at(question, chunk, sentences_of(chunk), best.probability, read.by_margin)
+        second = found[1].probability if len(found) > 1 else None
+        known = Known(best.probability, read.by_margin, read.start, second)
+        look = look_at(question, hit, sentences_of(chunk), known)
         return load_second_look().probability(look), load_second_look().least
     if best.group == LOOKED_AT_IN_CHINESE and read.is_read and not best.is_looked_up:
         look_zh = look_at_chinese(question, chunk.text, sentences_of(chunk), best.probability, read.log_odds)

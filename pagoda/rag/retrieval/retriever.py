@@ -11,7 +11,7 @@ to good scores makes them worse. Paper: Bruch et al. 2023, "An Analysis of Fusio
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -48,6 +48,8 @@ _MIN_COMPARED = 50
 _RERANKED_PER_HIT, _MIN_RERANKED = 4, 20
 # What copies are taken out of, at least: five hits, each in eight versions.
 _MIN_CANDIDATES = 40
+# Of how many of the best chunks the mean is that a vector score stands out from, however many are asked for.
+_BESIDE = 8
 _QUESTIONS_PER_PRODUCT = 16
 # Beyond this digit, scores differ with the size of the batch that a question was embedded in.
 _SCORE_DIGITS = 4
@@ -125,7 +127,7 @@ class Retriever:
                 parts["tokens"] = round(float(likeness[row]), _SCORE_DIGITS)
             hits.append(Hit(self._snapshot.chunks[row], float(scores[row]), parts))
         ranked = hits if self._reranker is None else _reranked(self._reranker, question, hits)
-        return without_copies(question, ranked, k)
+        return _standing_out(without_copies(question, ranked, max(k, _BESIDE)))[:k]
 
     def _looked_at(self, question: str, rows: np.ndarray, weight: float) -> tuple[np.ndarray, dict[int, Met]]:
         """[len(rows)] what names and words that are met add; and for each row what is met."""
@@ -219,6 +221,18 @@ def best_rows(scores: np.ndarray, rows: np.ndarray, k: int) -> list[int]:
         rows = rows[chosen >= np.partition(chosen, -k)[-k]]
         chosen = scores[rows]
     return [int(row) for row in rows[np.argsort(-chosen, kind="stable")][:k]]
+
+
+def _standing_out(hits: list[Hit]) -> list[Hit]:
+    """With how far the vector score of each stands out from the mean of the first; of fewer nothing is told."""
+    dense = [hit.parts["dense"] for hit in hits[:_BESIDE] if "dense" in hit.parts]
+    if len(dense) < _BESIDE:
+        return hits
+    mean = sum(dense) / len(dense)
+    return [
+        replace(hit, parts={**hit.parts, "stands_out": hit.parts["dense"] - mean}) if "dense" in hit.parts else hit
+        for hit in hits
+    ]
 
 
 def _reranked(reranker: Reranker, question: str, hits: list[Hit]) -> list[Hit]:

@@ -3,7 +3,8 @@
 Beside the decision to answer: question -> Hits -> decision -> *second look at the best* -> what is shown. What comes
 nearest to a question without an answer has most of its words, above all its subject, which stands in the headings: "How
 long does a jar of it last?" finds the recipe. What tells the two apart is the rest of the question, whether a thing of
-the kind that is sought stands near, and what the reader of spans makes of the passage, which it has read anyway.
+the kind that is sought stands near, whether the passage is nearer by meaning than what else was found, and what the
+reader of spans makes of it, which has read it anyway: the sentence of its words has to say what is asked.
 Weighed by a logistic regression (`benchmarks/train_second_look.py`) beside the first look. Papers: Rajpurkar et al.
 2018, "Know What You Don't Know" (arXiv 1806.03822); Zhang et al. 2020, "Retrospective Reader for Machine Reading
 Comprehension" (arXiv 2001.09694), whose second reading verifies the first.
@@ -22,15 +23,34 @@ from typing import Any
 
 from pagoda.errors import ConfigError
 from pagoda.rag.content_words import ASKING, content
-from pagoda.rag.documents.document import Chunk
+from pagoda.rag.documents.document import Hit
+from pagoda.rag.extractive.english.answerable import Comparison
 from pagoda.rag.extractive.showing.decision import log_odds
-from pagoda.rag.extractive.showing.sought import lacks_count, sought_by
+from pagoda.rag.extractive.showing.sought import Sought, lacks_count, sought_by
 
 WEIGHTS = Path(__file__).parents[1] / "data" / "second_look_en.json"
 _MOST = 8.0
 NEAR = 0.75
 """Of the largest share of the question that a sentence holds: those that hold as much speak of it."""
+USUALLY_APART = 0.1
+"""By how much a vector score stands out where no retriever tells it: about the mean of questions to manuals."""
+USUALLY_SECOND = -2.0
+"""Log-odds of the next best passage where there is none: nothing is known then, and so about the mean."""
 _APART = re.compile(r"[/_.-]+")
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a passage already. probability: that it answers, by the first look, 0 to 1.
+
+    margin: of the reader's best words over none; start: the character of the passage where they begin
+    second: probability of the next best passage; None where there is none
+    """
+
+    probability: float
+    margin: float
+    start: int
+    second: float | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +63,13 @@ class Look:
     no_count: nothing of the kind whose number is asked for is counted; wants_count: a number is asked for
     others_held: share of the question's words that do not stand above the passage, in its best sentence
     topic: share of its words that stand above it, in headings and path
+    stands_out: how much nearer by meaning the passage is than what else was found, in the mean
+    second: log-odds of the first look at the next best passage
+    own_held: share of the question's words that do not stand above the passage, in the sentence of the reader's words
+    own_told: 1 where all that is sought stands in that sentence
+    denied: 1 where the sentence that speaks of the question denies, and the question does not: manuals say what is not
+    num_words: how many plain words the question has
+    no_amount: 1 where it asks for an amount, and the sentence that speaks of it has none
     """
 
     first: float
@@ -53,26 +80,54 @@ class Look:
     wants_count: float
     others_held: float
     topic: float
+    stands_out: float
+    second: float
+    own_held: float
+    own_told: float
+    denied: float
+    num_words: float
+    no_amount: float
 
 
-def look_at(question: str, chunk: Chunk, sentences: Sequence[tuple[int, int]], first: float, margin: float) -> Look:
-    """The numbers of one passage. sentences: (start, end) in its text; first: probability of the first look, 0 to 1."""
-    text, above = chunk.text, f"{chunk.heading} {_APART.sub(' ', chunk.source)}"
+def look_at(question: str, hit: Hit, sentences: Sequence[tuple[int, int]], known: Known) -> Look:
+    """The numbers of one passage. sentences: (start, end) in its text."""
+    text, kinds = hit.text, sought_by(question)
     asked = content(ASKING.sub(" ", question)) or content(question)
-    topic = content(above)
-    others = asked - topic
-    held = [content(text[start:end]) for start, end in sentences]
-    near, kinds = _near(text, sentences, [len(asked & words) for words in held]), sought_by(question)
+    topic = content(f"{hit.chunk.heading} {_APART.sub(' ', hit.source)}")
+    others, told = asked - topic, [text[start:end] for start, end in sentences]
+    held, own = [content(each) for each in told], _sentence_at(sentences, known.start)
+    shares = [len(others & words) / len(others) if others else 1.0 for words in held]
+    words = Comparison(question, told).features()
     return Look(
-        first=log_odds(first),
-        margin=max(-_MOST, min(_MOST, margin)),
-        told_near=float(all(kind.told.search(near) for kind in kinds)),
+        first=log_odds(known.probability),
+        margin=_bounded(known.margin),
+        told_near=_told(kinds, _near(text, sentences, [len(asked & words) for words in held])),
         untold=float(sum(not kind.told.search(text) for kind in kinds)),
         no_count=float(lacks_count(question, text)),
         wants_count=float(any(kind.name == "count" for kind in kinds)),
-        others_held=max((len(others & words) for words in held), default=0) / len(others) if others else 1.0,
+        others_held=max(shares, default=0.0 if others else 1.0),
         topic=len(asked & topic) / max(1, len(asked)),
+        stands_out=hit.parts.get("stands_out", USUALLY_APART),
+        second=USUALLY_SECOND if known.second is None else _bounded(log_odds(known.second)),
+        own_held=shares[own] if told else 0.0,
+        own_told=_told(kinds, told[own] if told else ""),
+        denied=float(words["denied_in_sentence_only"]),
+        num_words=float(words["others_asked"]),
+        no_amount=float(words["amount_without_number"]),
     )
+
+
+def _bounded(value: float) -> float:
+    return max(-_MOST, min(_MOST, value))
+
+
+def _told(kinds: Sequence[Sought], text: str) -> float:
+    return float(all(kind.told.search(text) for kind in kinds))
+
+
+def _sentence_at(sentences: Sequence[tuple[int, int]], start: int) -> int:
+    """Which sentence a character stands in; the first where it stands between two."""
+    return next((at for at, (left, right) in enumerate(sentences) if left <= start < right), 0)
 
 
 def _near(text: str, sentences: Sequence[tuple[int, int]], shares: Sequence[int]) -> str:

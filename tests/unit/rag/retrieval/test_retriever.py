@@ -109,6 +109,26 @@ def test_a_sentence_is_found_by_the_title_of_its_document(embedder: Any) -> None
     assert hits[0].parts["dense"] > hits[1].parts["dense"]
 
 
+def test_how_far_a_vector_score_stands_out_hangs_on_no_number_of_hits(embedder: Any) -> None:
+    rooms = [
+        "Soup is served at noon.",
+        "Paper lies in the cellar.",
+        "Ring twice at the gate.",
+        "Bikes stand in the yard.",
+    ]
+    retriever = make(embedder, [*ENGLISH, *rooms, "Lamps go out by themselves."])
+    hits = retriever.retrieve(QUESTIONS[0][0], 8)
+    standing = [hit.parts["stands_out"] for hit in hits]
+    assert sum(standing) == pytest.approx(0.0, abs=1e-6)
+    (first,) = retriever.retrieve(QUESTIONS[0][0], 1)
+    assert first.parts["stands_out"] == standing[0] > 0
+
+
+def test_among_a_few_chunks_nothing_stands_out(embedder: Any) -> None:
+    hits = make(embedder, ENGLISH + CHINESE).retrieve(QUESTIONS[0][0], 8)
+    assert all("stands_out" not in hit.parts for hit in hits)
+
+
 def test_a_chunk_counts_by_its_best_sentence(embedder: Any) -> None:
     text = "Nothing of use is said here. The office opens at nine. More of nothing."
     first, second = text.index("The"), text.index("More")

@@ -8,16 +8,34 @@ from pathlib import Path
 import pytest
 
 from pagoda.errors import ConfigError
-from pagoda.rag.documents.document import Chunk
-from pagoda.rag.extractive.english.second_look import Look, load_second_look, look_at
+from pagoda.rag.documents.document import Chunk, Hit
+from pagoda.rag.extractive.english.second_look import (
+    USUALLY_APART,
+    USUALLY_SECOND,
+    Known,
+    Look,
+    load_second_look,
+    look_at,
+)
 from pagoda.rag.extractive.extractor import sentences_of
 
+# Sentences of restic's documentation (BSD-2-Clause) and of Based Cooking (Unlicense).
+RESTIC = (
+    "Restoring symbolic links on Windows is only possible when the user has the SeCreateSymbolicLinkPrivilege "
+    "privilege or is running as administrator. Environment variables are not expanded in the file read via "
+    "--files-from."
+)
+BREAD = (
+    "Instant yeast is not recommended as you can't easily tell if the bread will come to life. "
+    "Eat within 3 days as it will probably be going stale around then."
+)
 RECIPE = "Boil the milk with sugar. Keep the jar in the fridge for two weeks. It tastes of caramel."
 
 
-def look(question: str, text: str = RECIPE, title: str = "Dulce de leche") -> Look:
+def look(question: str, text: str = RECIPE, title: str = "Dulce de leche", words: str = "") -> Look:
+    """words: those that a reader found in the text."""
     chunk = Chunk("c", "sweets.md", text, 0, len(text), 1, title=title)
-    return look_at(question, chunk, sentences_of(chunk), first=0.5, margin=2.0)
+    return look_at(question, Hit(chunk, 1.0), sentences_of(chunk), Known(0.5, 2.0, text.index(words)))
 
 
 def test_what_is_sought_near_the_words_of_the_question_is_told() -> None:
@@ -40,9 +58,70 @@ def test_a_reason_and_a_number_that_are_not_there() -> None:
 
 
 def test_the_margin_of_a_reader_counts_up_to_a_point() -> None:
-    chunk = Chunk("c", "a.md", RECIPE, 0, len(RECIPE), 1)
-    assert look_at("Who?", chunk, sentences_of(chunk), 0.5, 99.0).margin == 8.0
-    assert look_at("Who?", chunk, [], 1.0, -99.0).margin == -8.0
+    hit = Hit(Chunk("c", "a.md", RECIPE, 0, len(RECIPE), 1), 1.0)
+    assert look_at("Who?", hit, sentences_of(hit.chunk), Known(0.5, 99.0, 0)).margin == 8.0
+    assert look_at("Who?", hit, [], Known(1.0, -99.0, 0)).margin == -8.0
+
+
+def test_the_sentence_of_the_words_holds_what_is_asked_or_another_does() -> None:
+    asked = "Restoring from backup: which privilege do symbolic links need?"
+    assert look(asked, RESTIC, "Restoring from backup", "administrator").own_held == pytest.approx(3 / 4)
+    assert look(asked, RESTIC, "Restoring from backup", "the file").own_held == 0.0
+    assert look("Restoring from backup?", RESTIC, "Restoring from backup", "the file").own_held == 1.0
+
+
+def test_the_next_best_passage_counts_up_to_a_point() -> None:
+    hit = Hit(Chunk("c", "a.md", RECIPE, 0, len(RECIPE), 1), 1.0)
+    looks = [look_at("Who?", hit, [], Known(0.5, 0.0, 0, second)).second for second in (0.5, 1.0, 0.0, None)]
+    assert looks == [0.0, 8.0, -8.0, USUALLY_SECOND]
+
+
+@pytest.mark.parametrize(
+    ("question", "no_amount"),
+    [
+        ("Within how many days do I have to eat it?", 0.0),
+        ("How many links can be restored?", 1.0),
+        ("Who may restore symbolic links?", 0.0),
+    ],
+)
+def test_an_amount_that_is_not_there(question: str, no_amount: float) -> None:
+    assert look(question, BREAD if "eat" in question else RESTIC).no_amount == no_amount
+
+
+def test_plain_words_of_a_question_are_counted() -> None:
+    assert look("Who restores symbolic links?", RESTIC).num_words == 3
+    assert look("Why?", RESTIC).num_words == 0
+
+
+@pytest.mark.parametrize(
+    ("question", "words", "told"),
+    [
+        ("How many days does the bread keep?", "3 days", 1.0),
+        ("How many days does the bread keep?", "Instant yeast", 0.0),
+        ("can I use instant yeast for the bread", "3 days", 1.0),
+    ],
+)
+def test_what_is_sought_stands_in_the_sentence_of_the_words(question: str, words: str, told: float) -> None:
+    assert look(question, BREAD, "Bread", words).own_told == told
+
+
+@pytest.mark.parametrize(
+    ("question", "denied"),
+    [
+        ("is instant yeast fine for the basic loaf?", 1.0),
+        ("Which yeast is not recommended?", 0.0),
+        ("Within how many days do I have to eat it?", 0.0),
+    ],
+)
+def test_a_sentence_that_denies_what_the_question_does_not(question: str, denied: float) -> None:
+    assert look(question, BREAD, "Bread").denied == denied
+
+
+def test_what_stands_out_by_meaning_is_what_retrieval_says() -> None:
+    chunk = Chunk("c", "a.md", BREAD, 0, len(BREAD), 1)
+    found, alone = Hit(chunk, 1.0, {"stands_out": 0.25}), Hit(chunk, 1.0)
+    looks = [look_at("Which yeast?", hit, sentences_of(chunk), Known(0.5, 0.0, 0)) for hit in (found, alone)]
+    assert [each.stands_out for each in looks] == [0.25, USUALLY_APART]
 
 
 def test_the_packaged_weights_believe_what_is_told_more() -> None:
