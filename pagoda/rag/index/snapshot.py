@@ -23,6 +23,8 @@ from pagoda.rag.documents.places import Places
 
 _FOLDER = re.compile(r"snapshot-(\d+)")
 _SIZES = "sizes.json"
+_MAPPED_BYTES = 64 << 20
+"""Files of this size are read as they are used; smaller ones at once, so that nobody can cut them off meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,15 @@ def owners(chunks: list[Chunk]) -> np.ndarray:
 
 
 class _Blobs(Sequence[bytes]):
-    """Stretches of a file, which are read when they are asked for: most questions want few of them."""
+    """Stretches of a file; of a large one they are read when they are asked for: most questions want few of them."""
 
     def __init__(self, file: Path, sizes: np.ndarray) -> None:
         """Raises ValueError where the file has another length, OSError."""
         self._ends = np.concatenate([[0], np.cumsum(sizes)])
         if file.stat().st_size != self._ends[-1]:
             raise ValueError("the tokens are not whole")
-        self._data = np.memmap(file, dtype=np.uint8, mode="r") if self._ends[-1] else np.zeros(0, dtype=np.uint8)
+        is_large = self._ends[-1] >= max(1, _MAPPED_BYTES)
+        self._data = np.memmap(file, dtype=np.uint8, mode="r") if is_large else np.fromfile(file, dtype=np.uint8)
 
     def __len__(self) -> int:
         return len(self._ends) - 1
@@ -147,8 +150,10 @@ def is_saved(folder: Path, generation: int) -> bool:
 
 
 def _load_vectors(folder: Path) -> np.ndarray:
-    """As they lie in the file: the system reads them as they are used. Raises OSError, ValueError."""
-    return np.load(folder / "vectors.npy", mmap_mode="r")
+    """[num_sentences, dimension]. Raises OSError, ValueError."""
+    file = folder / "vectors.npy"
+    vectors: np.ndarray = np.load(file, mmap_mode="r" if file.stat().st_size >= _MAPPED_BYTES else None)
+    return vectors
 
 
 def _load_tokens(folder: Path) -> Sequence[bytes]:

@@ -20,6 +20,7 @@ from fastapi.responses import Response
 from pagoda.chat.file_search import SEARCH_NAME
 from pagoda.chat.openai_types import ChatCompletionRequest, ChatMessage, FunctionCall, ToolCall
 from pagoda.engine.outputs import CompletionOutput
+from pagoda.engine.text.prompt import text_or_ids
 from pagoda.errors import InvalidParameterError, PromptTooLongError
 from pagoda.language import language_of
 from pagoda.server.generation import Caller, Job
@@ -148,7 +149,7 @@ class ChatInRounds:
         calls = [ToolCall(id=c.id, function=FunctionCall(name=c.name, arguments=c.arguments)) for c in turn.searches]
         said = turn.content.strip() or None
         self._messages += self._searches.messages()
-        self._messages.append(ChatMessage(role="assistant", content=said, tool_calls=calls))
+        self._messages.append(ChatMessage(role="assistant", content=said, tool_calls=calls, function_call=None))
         await self._searches.run(self._search, turn.searches)
 
     async def _next_job(self) -> Job:
@@ -161,7 +162,8 @@ class ChatInRounds:
                 if not self._searches.shorten(self._search):
                     raise
                 continue
-            room = limit - len(job.prompt["prompt_token_ids"]) if isinstance(job.prompt, Mapping) else limit
+            _, token_ids = text_or_ids(job.prompt)
+            room = limit - len(token_ids or ())
             if room >= min(job.params.max_tokens or limit, limit // 4) or not self._searches.shorten(self._search):
                 return job
 
@@ -266,7 +268,7 @@ class _Searches:
         if told and not self.num_left:
             told[-1] += f"\n\n{_ANSWER_NOW[language_of(' '.join(sorted(self._asked)))]}"
         return [
-            ChatMessage(role="tool", tool_call_id=call.id, content=text)
+            ChatMessage(role="tool", tool_call_id=call.id, content=text, function_call=None)
             for (call, _), text in zip(self._last, told, strict=True)
         ]
 

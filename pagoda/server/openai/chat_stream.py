@@ -132,7 +132,7 @@ class ChatCompletionAnswer:
 
     def _event(self, chunk: dict[str, Any], usage: Usage, *, long: bool = False, **extra: Any) -> bytes:
         """One event for each choice, since clients read choices[0]."""
-        beside = usage.besidechunk(self._body.stream_options)
+        beside = usage.beside_chunk(self._body.stream_options)
         return event({**self._head, "choices": [chunk], **extra, **beside}, long=long)
 
     def _chunks(self, output: RequestOutput) -> Iterator[dict[str, Any]]:

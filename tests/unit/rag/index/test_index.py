@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from pagoda.errors import ConfigError
 from pagoda.rag.errors import IndexLockedError, MissingVectorsError, RagError, StoreError
 from pagoda.rag.index.index import RagIndex
 from pagoda.rag.index.indexer import Indexer
-from pagoda.rag.index.snapshot import load_snapshot, owners, vector_ids
+from pagoda.rag.index.snapshot import load_snapshot, owners, save_snapshot, vector_ids
 
 OpenIndex = Callable[..., RagIndex]
 MakeIndexer = Callable[..., Indexer]
@@ -111,6 +112,25 @@ def test_a_snapshot_that_is_damaged_or_gone_is_made_anew_from_the_store(
     assert again.chunks == before.chunks
     assert np.allclose(again.vectors, before.vectors, atol=1e-6)
     assert load_snapshot(index.path) is not None
+
+
+def test_a_large_snapshot_is_read_as_it_is_used_and_is_the_same(
+    open_index: OpenIndex, make_indexer: MakeIndexer, documents: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = open_index()
+    make_indexer(index).add([documents])
+    tokens = [bytes([number] * number) for number in range(len(index.snapshot().vectors))]
+    whole = save_snapshot(replace(index.snapshot(), tokens=tokens), index.path)
+    monkeypatch.setattr("pagoda.rag.index.snapshot._MAPPED_BYTES", 0)
+    mapped = load_snapshot(index.path)
+    assert mapped is not None
+    assert isinstance(mapped.vectors, np.memmap)
+    assert not isinstance(whole.vectors, np.memmap)
+    assert mapped.vectors.tobytes() == whole.vectors.tobytes()
+    assert list(mapped.tokens) == list(whole.tokens) == mapped.tokens[:] == tokens
+    assert (mapped.tokens[-1], mapped.tokens[1:3]) == (tokens[-1], tokens[1:3])
+    with pytest.raises(IndexError):
+        mapped.tokens[len(tokens)]
 
 
 def test_what_a_reader_found_lost_is_mended_by_the_next_run_though_no_file_changed(
