@@ -6,8 +6,8 @@
     python benchmarks/rank_faults.py --pipeline-parallel-size 2 --model MODEL
 
 The engine is the one behind `pagoda serve`, in a process of its own. Eight callers send prompts without a pause; each
-answer is compared with that of the same engine before anything was killed. Moments are drawn evenly over two seconds of
-work, and over the restart that follows in one round of four.
+answer is compared with that of the same engine before anything was killed. A moment is one of the first 200 steps after
+a restart, whatever a step takes, and in one round of four a rank is killed again while it loads.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from pagoda.engine.process.async_engine import AsyncEngine, EngineState
 from pagoda.errors import EngineDeadError
 from pagoda.sampling_params import RequestOutputKind, SamplingParams
 
-NUM_CALLERS, WORK_S, SETTLE_S = 8, 2.0, 60.0
+NUM_CALLERS, NUM_STEPS, HANG_S = 8, 200, 600.0
 PROMPTS = ["Once upon a time there was", "The old man went to", "One day a small dog"]
 ASKED = [
     SamplingParams(temperature=temperature, seed=seed, max_tokens=length, ignore_eos=True, output_kind=kind)
@@ -55,6 +55,7 @@ class Ledger:
     error_s: list[float] = field(default_factory=list)
     away_s: list[float] = field(default_factory=list)
     killed_at: float = 0.0
+    num_steps: int = 0
     orphans: int = 0
     done: bool = False
 
@@ -91,7 +92,7 @@ async def call(engine: AsyncEngine, number: int, expected: Sequence[list[int]], 
         index, count = drawn.randrange(len(WORK)), count + 1
         refused = engine.state is not EngineState.READY
         try:
-            tokens = await asyncio.wait_for(answer(engine, f"{number}.{count}", index), SETTLE_S)
+            tokens = await asyncio.wait_for(answer(engine, f"{number}.{count}", index), HANG_S)
             ledger.ends["answers" if tokens == expected[index] else "OTHER ANSWERS"] += 1
         except EngineDeadError:
             ledger.ends["refused while it was away" if refused else "errors"] += 1
@@ -105,7 +106,9 @@ async def call(engine: AsyncEngine, number: int, expected: Sequence[list[int]], 
 async def kill_one(engine: AsyncEngine, options: argparse.Namespace, ledger: Ledger, drawn: random.Random) -> None:
     """Wait for a random moment, kill, wait until it serves again, look for what is left."""
     before = engine.num_restarts
-    await asyncio.sleep(drawn.uniform(0, WORK_S))
+    last = ledger.num_steps + drawn.randrange(NUM_STEPS)
+    while ledger.num_steps < last:
+        await asyncio.sleep(0.001)
     family = processes_below(engine.info.pid)
     ledger.killed_at = began = time.monotonic()
     os.kill(engine.info.pid if options.victim == "engine" else drawn.choice(family), options.signal)
@@ -131,6 +134,11 @@ async def main(options: argparse.Namespace) -> None:
         disable_log_stats=True,
     )
     engine = AsyncEngine(args, max_restarts=10**9)
+
+    def count(step: object) -> None:
+        ledger.num_steps += 1
+
+    engine.add_stats_listener(count)
     began = time.monotonic()
     await engine.start()
     load_s = time.monotonic() - began

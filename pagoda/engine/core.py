@@ -80,12 +80,16 @@ class EngineCore:
         try:
             output = self.executor.execute(plan, self._rows(plan, began))
         except BaseException as error:
-            if isinstance(error, EngineDeadError):
-                for entry in plan.scheduled:
-                    self._requests[entry.request_id].note_broken_step()
-            self.scheduler.revoke()
+            self._break_off(plan, error)
             raise
         return self._update(plan, output, began)
+
+    def _break_off(self, plan: SchedulerOutput, error: BaseException) -> None:
+        """Take a plan back; whose ranks ended in it is noted, as that may be the request's doing."""
+        if isinstance(error, EngineDeadError):
+            for entry in plan.scheduled:
+                self._requests[entry.request_id].note_broken_step()
+        self.scheduler.revoke()
 
     def give_up(self) -> list[str]:
         """End requests under which ranks ended in two steps without a token between: they may be what breaks them."""

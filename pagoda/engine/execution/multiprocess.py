@@ -52,12 +52,8 @@ class MultiprocessExecutor:
         self._start()
 
     def _start(self) -> None:
-        """Ranks in memory of their own, with the model loaded."""
-        descriptor = unnamed_memory(self.layout.num_bytes)
-        try:
-            self._ranks = RankProcesses(len(self._places), descriptor)
-        finally:
-            os.close(descriptor)  # the ranks have it: with the last of them the memory is gone
+        """New ranks, with the model loaded."""
+        self._ranks = self._new_ranks()
         self._end = weakref.finalize(self, self._ranks.end, "the engine has ended")
         self._selector = selectors.DefaultSelector()
         for index, connection in enumerate(self._ranks.connections):
@@ -70,6 +66,14 @@ class MultiprocessExecutor:
         except BaseException:
             self._end()
             raise
+
+    def _new_ranks(self) -> RankProcesses:
+        """In memory of their own."""
+        descriptor = unnamed_memory(self.layout.num_bytes)
+        try:
+            return RankProcesses(len(self._places), descriptor)
+        finally:
+            os.close(descriptor)  # the ranks have it: with the last of them the memory is gone
 
     @property
     def has_ended(self) -> bool:
