@@ -207,7 +207,8 @@ class Kernels(Protocol):
     def apply_rotary(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
         """Rotate `x [T, heads, head_dim]` by cos and sin `[T, rotary_dim / 2]`, halves paired.
 
-        Where rotary_dim is less than head_dim, the rest of each head stays as it is.
+        Where rotary_dim is less than head_dim, the rest of each head stays as it is. Heads that turn by angles of their
+        own bring cos and sin `[T, heads, rotary_dim / 2]`.
         """
         ...
 

@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from pagoda.distributed import ParallelGroup
+from pagoda.errors import ConfigError
 from pagoda.kernels.interface import Kernels
 from pagoda.layers.embedding import ParallelLMHead, VocabParallelEmbedding
 from pagoda.layers.linear import ColumnParallelLinear, ReplicatedLinear, RowParallelLinear
-from pagoda.layers.norm import LayerNorm, PerHeadNorm, RMSNorm, WholeWidthNorm, WideRMSNorm
-from pagoda.layers.norm_kinds import NORM_KINDS, NormKind
+from pagoda.layers.norm import PerHeadNorm, WholeWidthNorm, make_norm
+from pagoda.layers.norm_kinds import NORM_KINDS
 from pagoda.layers.shares import Shares, divided, heads_divided
 
 
@@ -89,22 +90,20 @@ class LayerKit:
 
     def norm(self, size: int) -> nn.Module:
         """`[..., size]` -> the same shape, normed over the last dimension."""
-        return self._norm(size, NORM_KINDS[self.norm_kind])
+        return make_norm(size, self.norm_kind, self.norm_eps, self.kernels)
 
     def head_norm(self, heads: Shares, head_dim: int, span: str) -> nn.Module:
         """`[T, heads, head_dim]` -> the same shape, normed for attention, without a shift.
 
         heads: those that a rank holds
         span: "head" norms each head with one gain for all, "per_head" with a gain of its own, "width" all as one row
+        Raises ConfigError for a kind that has no such span.
         """
         kind = replace(NORM_KINDS[self.norm_kind], has_bias=False)
         if span == "head":
-            return self._norm(head_dim, kind)
+            return make_norm(head_dim, kind, self.norm_eps, self.kernels)
+        if not kind.is_plain:
+            raise ConfigError(f"norm {self.norm_kind!r} norms heads one by one (qk_norm_span='head'), not by {span!r}")
         if span == "per_head":
             return PerHeadNorm(heads, head_dim, kind, self.norm_eps, self.kernels)
         return WholeWidthNorm(heads, head_dim, kind, self.norm_eps, self.kernels, self.group)
-
-    def _norm(self, size: int, kind: NormKind) -> nn.Module:
-        if kind.centred:
-            return LayerNorm(size, kind, self.norm_eps, self.kernels)
-        return (WideRMSNorm if kind.is_wide else RMSNorm)(size, kind, self.norm_eps, self.kernels)

@@ -11,14 +11,15 @@ on a sequence's length. RoPE is Su et al. 2021 (arXiv 2104.09864, eq. 34); the k
     frequency_factors  any divisor of each frequency        `rope_freqs` of GGUF files, which alone have this kind
 
 Imports no torch, since `config.json` is checked against the table without it: functions work with methods of the
-tensors that they are given.
+tensors that they are given, those of a sequence's length with a module of operations as well, torch or Keras's.
+How several axes share the frequencies is another matter (`rope_axes`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,12 +31,20 @@ _ORIGINAL = "original_max_position_embeddings"
 
 @dataclass(frozen=True)
 class Rope:
-    """What `config.json` says of one model's RoPE; `scaling` holds the keys of its kind."""
+    """What `config.json` says of one model's RoPE; `scaling` holds the keys of its kind.
+
+    axes:      how many coordinates a position has, `[..., axes]`; None: it is a number, `[...]`
+    layout:    one of `ROPE_LAYOUTS`, how several axes share the pairs of a head
+    num_heads: where directions are learned, for each head by itself; None: for all heads together
+    """
 
     head_dim: int
-    theta: float
-    max_position_embeddings: int
-    scaling: Mapping[str, Any]
+    theta: float = 10000.0
+    max_position_embeddings: int = 2048
+    scaling: Mapping[str, Any] = field(default_factory=dict)
+    axes: int | None = None
+    layout: str = "shared"
+    num_heads: int | None = None
 
     @property
     def kind(self) -> RopeKind:
@@ -44,7 +53,7 @@ class Rope:
     @property
     def original(self) -> int:
         """Tokens of the longest sequence that the model was trained on before its reach was extended."""
-        length: int = self.scaling[_ORIGINAL]
+        length: int = self.scaling.get(_ORIGINAL) or self.max_position_embeddings
         return length
 
     @property
@@ -82,13 +91,13 @@ def _dynamic_reach(_: Rope) -> float:
     return math.inf
 
 
-def _dynamic_at(rope: Rope, exponents: torch.Tensor, lengths: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+def _dynamic_at(rope: Rope, exponents: Any, lengths: Any, _: Any, ops: Any) -> Any:
     factor, dim = rope.scaling["factor"], rope.head_dim
-    lengths = lengths.clamp(min=rope.max_position_embeddings).double()
+    lengths = ops.clip(lengths, rope.max_position_embeddings, math.inf)
     growth = factor * lengths / rope.max_position_embeddings - (factor - 1)  # 1 up to the trained length
     # Through exp and log, which torch rounds alike at every place of a tensor; `**` it does not.
-    log_theta = math.log(rope.theta) + growth.log() * (dim / (dim - 2))
-    return (-log_theta[:, None] * exponents).exp().float()
+    log_theta = math.log(rope.theta) + ops.log(growth) * (dim / (dim - 2))
+    return ops.exp(-log_theta[..., None] * exponents)
 
 
 def _llama3(rope: Rope, exponents: torch.Tensor) -> torch.Tensor:
@@ -149,8 +158,8 @@ def _longrope(rope: Rope, exponents: torch.Tensor) -> torch.Tensor:
     return 1.0 / (factors * rope.theta**exponents)
 
 
-def _longrope_at(rope: Rope, _: torch.Tensor, lengths: torch.Tensor, frequencies: torch.Tensor) -> torch.Tensor:
-    return frequencies[(lengths > rope.original).long()]
+def _longrope_at(rope: Rope, _: Any, lengths: Any, frequencies: Any, ops: Any) -> Any:
+    return ops.where(lengths[..., None] > rope.original, frequencies[1], frequencies[0])
 
 
 def _longrope_attention_factor(rope: Rope) -> float:
@@ -162,8 +171,9 @@ class RopeKind:
     """One way to choose the frequencies of RoPE; `exponents [head_dim / 2]` are 0, 2, 4, ... over head_dim, in fp32.
 
     frequencies:      of the pairs of a head, in radians a position; `[head_dim / 2]`, or what `at_lengths` reads
-    at_lengths:       where they depend on the sequence's length: `(rope, exponents, lengths [T], frequencies)` gives
-                      `[T, head_dim / 2]`
+    at_lengths:       where they depend on the sequence's length: `(rope, exponents, lengths [...], frequencies, ops)`
+                      gives `[..., head_dim / 2]`; lengths are in fp64 where the backend has it, and `ops` is the module
+                      of its `clip`, `exp`, `log` and `where`: torch, or `keras.ops`
     attention_factor: what cos and sin are multiplied by, so that attention's logits keep their temperature, unless
                       the key `attention_factor` says
     required, optional: keys of `rope_scaling` that are read; those of `ignored` may stand there, and change nothing
@@ -173,7 +183,7 @@ class RopeKind:
     """
 
     frequencies: Callable[[Rope, torch.Tensor], torch.Tensor] = _plain
-    at_lengths: Callable[[Rope, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor] | None = None
+    at_lengths: Callable[[Rope, Any, Any, Any, Any], Any] | None = None
     attention_factor: Callable[[Rope], float] | None = None
     reach: Callable[[Rope], float] | None = None
     required: tuple[str, ...] = ()

@@ -235,7 +235,8 @@ class ModelConfig:
         """The keys that Llama, Mistral and Qwen share."""
         raw = dataclasses.asdict(self)
         for ours in _OUR_OWN:
-            raw.pop(ours)
+            if ours not in self.family.computes:
+                raw.pop(ours)
         raw["architectures"] = [self.architecture]
         raw["attention_bias"] = self.attention_bias and self.model_type != "qwen2"
         raw["eos_token_id"] = _from_ids(self.eos_token_ids)

@@ -9,16 +9,15 @@ expert or another activation would be left out in silence, and the answers would
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from pagoda.errors import CheckpointError, nearest
+from pagoda.errors import CheckpointError
 from pagoda.kernels.activations import ACTIVATIONS
-from pagoda.layers.rope_scaling import ROPE_KINDS, RopeKind
+from pagoda.layers.rope_rules import scaling_fault
 from pagoda.models.families.family import Family
 from pagoda.parameter_rules import (
     FLAG,
-    MAX_WHOLE,
     STRING,
     Rule,
     is_number,
@@ -176,8 +175,6 @@ _COMPUTED: dict[str, Rule] = {
     "sliding_window_pattern": optional(Rule(_is_pattern, "a whole number or letters L and G")),
 }
 """The same for keys that only some families read."""
-_EVERYWHERE = ("rope_type", "type", "rope_theta", "partial_rotary_factor")
-"""Keys of `rope_scaling` that stand beside every kind's own."""
 
 
 def check_names(raw: Mapping[str, Any]) -> None:
@@ -266,57 +263,8 @@ def check_rope(scaling: Mapping[str, Any], num_pairs: int | None = None) -> None
 
     num_pairs: of dimensions that rotate, for kinds that have a number for each. Raises CheckpointError.
     """
-    rope_type = scaling.get("rope_type")
-    if not isinstance(rope_type, str) or rope_type not in ROPE_KINDS:
-        raise CheckpointError(
-            f"config.json has the RoPE type {rope_type!r}, which is not known; {nearest(str(rope_type), ROPE_KINDS)}"
-        )
-    kind = ROPE_KINDS[rope_type]
-    missing = [key for key in kind.required if key not in scaling]
-    if missing:
-        raise CheckpointError(f"config.json: RoPE type {rope_type!r} needs {', '.join(missing)}")
-    for key in (*kind.required, *(name for name in kind.optional if scaling.get(name) is not None)):
-        _check_rope_value(key, scaling[key], kind.per_pair, num_pairs)
-    _check_rope_order(scaling, kind)
-    for key, value in scaling.items():
-        if key not in kind.known_keys + _EVERYWHERE:
-            known = nearest(key, kind.known_keys or _EVERYWHERE[:3])
-            raise CheckpointError(
-                f"config.json has {key}={value!r} in rope_scaling, which pagoda does not know of RoPE type "
-                f"{rope_type!r} ({known}): correct it, or take it out where the model does without"
-            )
-
-
-def _check_rope_value(key: str, value: Any, per_pair: Collection[str], num_pairs: int | None) -> None:
-    expected = "a number above 0"
-    accepted = _is_above(value, 0) or (is_number(value) and value == 0 and key.startswith("mscale"))
-    if key in per_pair:
-        expected = f"a list of {num_pairs or 'as many'} numbers above 0, one for each pair of dimensions,"
-        accepted = isinstance(value, list | tuple) and all(_is_above(each, 0) for each in value)
-        accepted = accepted and len(value) == (num_pairs or len(value))
-    elif key == "truncate":
-        expected, accepted = "true or false", isinstance(value, bool)
-    elif key == "original_max_position_embeddings":
-        expected, accepted = "a whole number above 1", _is_above(value, 1) and value == int(value)
-    if not accepted:
-        raise CheckpointError(f"config.json has {key}={value!r:.200} in rope_scaling, but {expected} is expected")
-
-
-def _is_above(value: Any, low: float) -> bool:
-    """A number that a tensor takes, and logarithms and products of it."""
-    return is_number(value) and low < value <= MAX_WHOLE
-
-
-def _check_rope_order(scaling: Mapping[str, Any], kind: RopeKind) -> None:
-    """Of two bounds the upper must be above the lower, or frequencies between them are divided by zero."""
-    if kind.above is None:
-        return
-    larger, smaller = kind.above
-    if scaling.get(larger) is not None and scaling.get(smaller) is not None and scaling[larger] <= scaling[smaller]:
-        raise CheckpointError(
-            f"config.json has {larger}={scaling[larger]!r} and {smaller}={scaling[smaller]!r} in rope_scaling, but the "
-            f"first must be above the second: take both from the model's own config.json"
-        )
+    if (fault := scaling_fault(scaling, num_pairs)) is not None:
+        raise CheckpointError(f"config.json has {fault}")
 
 
 def _refuse(key: str, value: Any, known: str) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pagoda.errors import CheckpointError, ConfigError, nearest
 from pagoda.models.config import ModelConfig
+from pagoda.models.families.own import PAGODA
 
 Section = TypeVar("Section")
 _MODEL_KEYS = {field.name for field in dataclasses.fields(ModelConfig)} - {"coded", "source"}
@@ -162,11 +163,7 @@ class Recipe:
         train = _section(TrainConfig, "train", raw.get("train", {}))
         model_raw = {"vocab_size": tokenizer.vocab_size, "max_position_embeddings": train.max_length}
         _known_keys("model", raw.get("model", {}), _MODEL_KEYS)
-        model = _section(ModelConfig, "model", model_raw | raw.get("model", {}))
-        try:
-            model.to_dict()  # what could not be saved in the end is not trained
-        except CheckpointError as error:
-            raise ConfigError(f"[model]: {error}") from error
+        model = _of_a_family(_section(ModelConfig, "model", model_raw | raw.get("model", {})), raw.get("model", {}))
         sources = tuple(_section(SourceConfig, "sources", source) for source in raw.get("sources", []))
         if not sources:
             raise ConfigError("the recipe names no corpus: add a [[sources]] table with a path")
@@ -179,6 +176,29 @@ class Recipe:
                 return path
         searched = ", ".join(str(base) for base in self.bases)
         raise ConfigError(f"corpus {source.path} does not exist in {searched}: correct sources.path or give --data-dir")
+
+
+def _of_a_family(model: ModelConfig, said: dict[str, Any]) -> ModelConfig:
+    """The model as one that a `config.json` can tell: what could not be saved in the end is not trained.
+
+    Where none is named and Llama's cannot, it is of our own family. Raises ConfigError.
+    """
+    try:
+        model.to_dict()
+    except CheckpointError as error:
+        own = replace(model, architecture=PAGODA.architecture, model_type=PAGODA.model_type)
+        if {"architecture", "model_type"} & said.keys() or not _can_be_saved(own):
+            raise ConfigError(f"[model]: {error}") from error
+        return own
+    return model
+
+
+def _can_be_saved(model: ModelConfig) -> bool:
+    try:
+        model.to_dict()
+    except CheckpointError:
+        return False
+    return True
 
 
 def _section(cls: type[Section], name: str, raw: dict[str, Any]) -> Section:

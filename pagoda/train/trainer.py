@@ -28,6 +28,7 @@ from pagoda.errors import CheckpointError, ConfigError
 from pagoda.hardware import has_bf16, resolve_device
 from pagoda.kernels.reference.operations import ReferenceKernels
 from pagoda.layers.attention import DenseAttention
+from pagoda.layers.norm import Norm
 from pagoda.models.checkpoint.loading import load_weights
 from pagoda.models.checkpoint.saving import save_checkpoint
 from pagoda.models.llama import LlamaForCausalLM
@@ -63,6 +64,7 @@ class Trainer:
         self.model = LlamaForCausalLM(recipe.model, ReferenceKernels())
         self.model.initialize(self.config.seed)
         self.model.to(self.device)
+        self.norms = [module for module in self.model.modules() if isinstance(module, Norm)]
         self.optimizer = build_optimizer(self.model.parameters(), self.config)
         self.step = 0
         self.loss_of: Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor] = self._loss
@@ -123,6 +125,8 @@ class Trainer:
     def _train_step(self, length: int) -> tuple[float, float]:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate_at(self.step, self.config)
+        for norm in self.norms:
+            norm.follow((self.step + 1) / self.config.num_steps)
         batch = torch.from_numpy(self.schedule.batch(self.step)).to(self.device)
         sequences = self.config.micro_batch_tokens // self.config.max_length
         passes = batch.split(max(1, sequences))

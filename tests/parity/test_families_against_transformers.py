@@ -200,6 +200,7 @@ def test_a_stored_head_that_differs_from_the_embedding_counts_though_the_config_
 
 PAGE = Path(__file__).parents[2] / "docs" / "network.md"
 LLAMA_LIKE = {"llama", "mistral", "qwen2", "qwen3"}
+OUR_OWN = {"pagoda"}  # nobody else computes it: tests/unit/models/test_own_norms.py
 
 
 def parity_table() -> str:
@@ -209,6 +210,8 @@ def parity_table() -> str:
         "|---|---|---|---|---|",
     ]
     for family in FAMILIES:
+        if family.model_type in OUR_OWN:
+            continue
         tried = len(CASES.get(family.model_type, ())) + len(REWRITTEN.get(family.model_type, ()))
         if family.model_type in LLAMA_LIKE:
             tried = sum(case.family == family.architecture.removesuffix("ForCausalLM") for case in LLAMA_CASES.values())
@@ -222,4 +225,4 @@ def test_the_page_has_the_table_of_what_is_tried_here() -> None:
 
 
 def test_every_family_is_tried() -> None:
-    assert {*CASES, *REWRITTEN, *LLAMA_LIKE} == {family.model_type for family in FAMILIES}
+    assert {*CASES, *REWRITTEN, *LLAMA_LIKE, *OUR_OWN} == {family.model_type for family in FAMILIES}

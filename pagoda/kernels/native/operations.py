@@ -109,6 +109,9 @@ class NativeKernels(ReferenceKernels):
         return output
 
     def apply_rotary(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+        if cos.dim() == x.dim():  # every head as a token of its own
+            heads = self.apply_rotary(x.flatten(0, 1)[:, None], cos.flatten(0, 1), sin.flatten(0, 1))
+            return heads.view(x.shape)
         x, cos, sin = _heads(x), cos.float().contiguous(), sin.float().contiguous()
         output = x.new_empty(x.shape)
         self._library.rotate(

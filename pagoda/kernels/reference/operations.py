@@ -111,7 +111,9 @@ class ReferenceKernels:
         rotary_dim = 2 * cos.shape[-1]
         if rotary_dim < x.shape[-1]:
             return torch.cat((self.apply_rotary(x[..., :rotary_dim], cos, sin), x[..., rotary_dim:]), dim=-1)
-        cos, sin = cos[:, None].to(x.dtype), sin[:, None].to(x.dtype)  # [T, 1, head_dim / 2]: the same for all heads
+        if cos.dim() < x.dim():
+            cos, sin = cos[:, None], sin[:, None]  # [T, 1, head_dim / 2]: the same for all heads
+        cos, sin = cos.to(x.dtype), sin.to(x.dtype)
         # Pair i is (i, i + head_dim / 2), as Hugging Face stores q and k; the paper's neighbours (2i, 2i + 1) are the
         # same rotation of reordered rows.
         first, second = x.chunk(2, dim=-1)  # [T, heads, head_dim / 2] each

@@ -17,6 +17,7 @@ from pagoda.models.families.gemma import GEMMA, GEMMA2, GEMMA3
 from pagoda.models.families.glm import COHERE, COHERE2, GLM, GLM4, HELIUM
 from pagoda.models.families.llama import LLAMA, MINISTRAL, MISTRAL, QWEN2, QWEN3
 from pagoda.models.families.olmo import OLMO, OLMO2, OLMO3
+from pagoda.models.families.own import PAGODA
 from pagoda.models.families.phi import PHI3
 from pagoda.models.families.plain_mlp import ARCEE, NEMOTRON, STABLELM
 from pagoda.models.families.scaled import GRANITE, MINICPM
@@ -57,6 +58,7 @@ FAMILIES: tuple[Family, ...] = (
     QWEN3_MOE,
     OLMOE,
     GRANITE_MOE,
+    PAGODA,
 )
 BY_TYPE = {family.model_type: family for family in FAMILIES}
 BY_ARCHITECTURE = {name: family for family in FAMILIES for name in (family.architecture, *family.also_named)}

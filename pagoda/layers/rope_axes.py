@@ -1,0 +1,61 @@
+"""How the axes of a position share the pairs of a head: one number a token in text, several in images and series.
+
+Beside the token's path, under `rotary`. Pair i of a head turns by (position @ direction i) * frequency i: a text's
+positions are numbers, and every direction is 1. Of positions with several coordinates a layout says which directions
+there are and how many frequencies; what the frequencies are says `rope_scaling`, whatever the layout.
+
+    shared  one spectrum for all, pairs dealt out to the axes in turn: where all coordinates are equal it is the RoPE of
+            text (multimodal RoPE of Qwen2-VL, arXiv 2409.12191, here with its sections interleaved)
+    axial   the axes side by side, each with a spectrum of its own (RoPE-ViT, Heo et al. 2024, arXiv 2403.13298)
+    mixed   the same spectra along directions that are learned (ibid., section 3.2): a pair sees diagonals, too
+
+Imports no torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pagoda.errors import nearest
+from pagoda.layers.rope_scaling import Rope
+
+ROPE_LAYOUTS = ("shared", "axial", "mixed")
+
+
+def axis_spectrum(rope: Rope) -> Rope:
+    """The RoPE whose frequencies one axis has: the whole head's where the spectrum is shared."""
+    if rope.axes is None or rope.layout == "shared":
+        return replace(rope, axes=None)
+    return replace(rope, axes=None, head_dim=rope.head_dim // rope.axes)
+
+
+def num_spectra(rope: Rope) -> int:
+    """How often the frequencies of `axis_spectrum` stand in a head, one after the other."""
+    return rope.head_dim // axis_spectrum(rope).head_dim
+
+
+def axis_of_pairs(rope: Rope) -> list[int]:
+    """The axis that each pair of a head turns by, `[head_dim / 2]`; where directions are learned, starts to turn by."""
+    num_pairs, num_axes = rope.head_dim // 2, rope.axes or 1
+    if rope.layout == "shared":
+        return [pair % num_axes for pair in range(num_pairs)]
+    return [pair // (num_pairs // num_axes) for pair in range(num_pairs)]
+
+
+def layout_fault(rope: Rope) -> str | None:
+    """What is wrong with head size, axes and layout, as the end of a sentence; None where nothing is."""
+    if rope.head_dim < 2 or rope.head_dim % 2:
+        return f"head_dim={rope.head_dim!r}, but RoPE turns pairs: an even number is expected"
+    if rope.layout not in ROPE_LAYOUTS:
+        return f"layout={rope.layout!r}, which is not known; {nearest(str(rope.layout), ROPE_LAYOUTS)}"
+    if rope.axes is None:
+        if rope.layout != "shared":
+            return f"layout={rope.layout!r} without axes: say how many coordinates a position has"
+    elif rope.axes < 1 or (rope.layout != "shared" and rope.head_dim % (2 * rope.axes)):
+        return (
+            f"axes={rope.axes!r} and head_dim={rope.head_dim}, but 1 axis or more is expected, and for "
+            f"layout={rope.layout!r} as many pairs for each"
+        )
+    if rope.num_heads is not None and rope.layout != "mixed":
+        return f"num_heads={rope.num_heads!r}, but heads differ where layout='mixed' alone: leave it out"
+    return None
