@@ -125,8 +125,8 @@ class Trainer:
     def _train_step(self, length: int) -> tuple[float, float]:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate_at(self.step, self.config)
-        for norm in self.norms:
-            norm.follow((self.step + 1) / self.config.num_steps)
+        for layer in self.norms:
+            layer.follow((self.step + 1) / self.config.num_steps)
         batch = torch.from_numpy(self.schedule.batch(self.step)).to(self.device)
         sequences = self.config.micro_batch_tokens // self.config.max_length
         passes = batch.split(max(1, sequences))
