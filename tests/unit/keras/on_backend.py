@@ -264,7 +264,7 @@ def checkpoint(path: str = "builtin", num_tokens: int = 8) -> None:
     assert model.generate(ids, num_tokens, stop_ids=[]) == text[len(ids) :]
     reals = np.sort(RNG.random(len(ids)) * 30)
     still = numpy_of(model(np.array([ids]), positions=reals))
-    close(model(np.array([ids]), positions=reals + UNIX), still, 1e-5)
+    close(model(np.array([ids]), positions=reals + 123456.789), still, 1e-5)
     close(_torch_logits(ours, ids, reals + 123456.789), _torch_logits(ours, ids, reals), 1e-5)
     with tempfile.TemporaryDirectory() as folder:
         model.save_weights(f"{folder}/model.weights.h5")

@@ -31,7 +31,8 @@ def logits(model: LlamaForCausalLM, positions: torch.Tensor) -> torch.Tensor:
 
 def test_shifting_all_positions_of_a_sequence_moves_no_logit(builtin: LlamaForCausalLM) -> None:
     """By numbers that are no multiple of anything, another for each sequence; by Unix seconds as well."""
-    reals = (torch.rand(2, 20, dtype=torch.float64) * 60).sort().values.flatten()
+    # In steps of 1/1024, which float64 has beside Unix seconds, too.
+    reals = (torch.randint(0, 60 * 1024, (2, 20)).double() / 1024).sort().values.flatten()
     still = logits(builtin, reals)
     assert still.abs().max() > 5
     for shift in ([0.37, -41.9], [123456.789, 1.7e9]):
