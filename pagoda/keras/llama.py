@@ -9,7 +9,7 @@ Shapes: batch, T tokens.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -65,17 +65,18 @@ class _Attention(keras.layers.Layer):
 
     def __init__(self, config: ModelConfig, layer_idx: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        own = _naming(self)
         self.num_heads, self.num_kv_heads = config.num_attention_heads, config.num_key_value_heads
         self.head_dim, self.window = config.head_dim, config.layer_windows[layer_idx]
         scale = config.attention_scale
         self.scale = config.head_dim**-0.5 if scale is None else scale
         sizes = {"q_proj": self.num_heads, "k_proj": self.num_kv_heads, "v_proj": self.num_kv_heads}
         for name, heads in sizes.items():
-            dense = keras.layers.Dense(heads * config.head_dim, use_bias=config.attention_bias, name=name)
+            dense = keras.layers.Dense(heads * config.head_dim, use_bias=config.attention_bias, **own(name))
             setattr(self, name, dense)
-        self.o_proj = keras.layers.Dense(config.hidden_size, use_bias=config.attention_output_bias, name="o_proj")
-        self.q_norm = _norm(config, "q_norm") if config.qk_norm else None
-        self.k_norm = _norm(config, "k_norm") if config.qk_norm else None
+        self.o_proj = keras.layers.Dense(config.hidden_size, use_bias=config.attention_output_bias, **own("o_proj"))
+        self.q_norm = _norm(config, **own("q_norm")) if config.qk_norm else None
+        self.k_norm = _norm(config, **own("k_norm")) if config.qk_norm else None
         self.rotates = config.layer_ropes[layer_idx] is not None
 
     def build(self, input_shape: Any) -> None:
@@ -113,13 +114,14 @@ class _DecoderLayer(keras.layers.Layer):
 
     def __init__(self, config: ModelConfig, layer_idx: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        own = _naming(self)
         self.intermediate_size = config.intermediate_size
-        self.input_layernorm = _norm(config, "input_layernorm")
-        self.self_attn = _Attention(config, layer_idx, name="self_attn")
-        self.post_attention_layernorm = _norm(config, "post_attention_layernorm")
+        self.input_layernorm = _norm(config, **own("input_layernorm"))
+        self.self_attn = _Attention(config, layer_idx, **own("self_attn"))
+        self.post_attention_layernorm = _norm(config, **own("post_attention_layernorm"))
         for name in ("gate_proj", "up_proj"):
-            setattr(self, name, keras.layers.Dense(config.intermediate_size, use_bias=config.mlp_bias, name=name))
-        self.down_proj = keras.layers.Dense(config.hidden_size, use_bias=config.mlp_bias, name="down_proj")
+            setattr(self, name, keras.layers.Dense(config.intermediate_size, use_bias=config.mlp_bias, **own(name)))
+        self.down_proj = keras.layers.Dense(config.hidden_size, use_bias=config.mlp_bias, **own("down_proj"))
 
     def build(self, input_shape: Any) -> None:
         for layer in (
@@ -150,15 +152,15 @@ class LlamaCausalLM(keras.Model):
         super().__init__(**{**kwargs, "autocast": False})  # positions are more than the network's dtype holds
         self.model_config = config if isinstance(config, ModelConfig) else ModelConfig.from_dict(dict(config))
         check_network(self.model_config)
-        config = self.model_config
-        self.embed_tokens = keras.layers.Embedding(config.vocab_size, config.hidden_size, name="embed_tokens")
+        config, own = self.model_config, _naming(self)
+        self.embed_tokens = keras.layers.Embedding(config.vocab_size, config.hidden_size, **own("embed_tokens"))
         self.decoder_layers = [
-            _DecoderLayer(config, idx, name=f"layers_{idx}") for idx in range(config.num_hidden_layers)
+            _DecoderLayer(config, idx, **own(f"layers_{idx}")) for idx in range(config.num_hidden_layers)
         ]
         self.rotary = rotary_of(config.rope, name="rotary")
-        self.norm = _norm(config, "norm")
+        self.norm = _norm(config, **own("norm"))
         is_tied = config.tie_word_embeddings
-        self.lm_head = None if is_tied else keras.layers.Dense(config.vocab_size, use_bias=False, name="lm_head")
+        self.lm_head = None if is_tied else keras.layers.Dense(config.vocab_size, use_bias=False, **own("lm_head"))
 
     def call(self, token_ids: Any, positions: Any = None, sequence_lengths: Any = None) -> Any:
         """positions, sequence_lengths: `[T]` or `[batch, T]`, as the layer `RotaryEmbedding` has them.
@@ -237,9 +239,14 @@ def check_network(config: ModelConfig) -> None:
         )
 
 
-def _norm(config: ModelConfig, name: str) -> RMSNormalization:
+def _norm(config: ModelConfig, **kwargs: Any) -> RMSNormalization:
     kind = NORM_KINDS[config.norm]
-    return RMSNormalization(-1, config.rms_norm_eps, unit_offset=kind.offset == 1.0, share=kind.share, name=name)
+    return RMSNormalization(-1, config.rms_norm_eps, unit_offset=kind.offset == 1.0, share=kind.share, **kwargs)
+
+
+def _naming(parent: keras.layers.Layer) -> Callable[[str], dict[str, Any]]:
+    """What a part of `parent` is made with: its name, and the parent's dtype policy."""
+    return lambda name: {"name": name, "dtype": parent.dtype_policy}
 
 
 def _visible(length: Any, window: int | None) -> Any:

@@ -243,6 +243,9 @@ def llamas() -> None:
             logits = _torch_logits(model, ids)
             assert 0.5 < np.abs(logits).max() < 10
             close(load_model(folder)(np.array([ids]))[0], logits, 1e-5)
+            few = load_model(folder, dtype="bfloat16")(np.array([ids]))[0]
+            assert keras.backend.standardize_dtype(few.dtype) == "bfloat16"
+            close(ops.cast(few, "float32"), logits, 0.3)  # bf16 keeps 8 bits
 
 
 def other_networks() -> None:
