@@ -34,7 +34,7 @@ from sklearn.metrics import roc_auc_score
 
 from pagoda.rag.answer import Citation
 from pagoda.rag.documents.document import Hit
-from pagoda.rag.extractive.english.second_look import WEIGHTS, Known, Look, look_at
+from pagoda.rag.extractive.english.second_look import WEIGHTS, FirstLook, Look, look_at
 from pagoda.rag.extractive.extractor import (
     LOOKED_AT_AGAIN,
     Examined,
@@ -121,7 +121,7 @@ def _look(
     read = answerer.read(question, at, chunk)
     if best.is_looked_up or read is None or best.group != LOOKED_AT_AGAIN:
         return None
-    known = Known(best.probability, read.by_margin, read.start, second)
+    known = FirstLook(best.probability, read.by_margin, read.start, second)
     return asdict(look_at(question, hits[at], sentences_of(chunk), known))
 
 

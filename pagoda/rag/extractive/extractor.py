@@ -23,7 +23,7 @@ from pagoda.rag.extractive.chinese.features import read_chinese
 from pagoda.rag.extractive.chinese.second_look import load_chinese_look, look_at_chinese
 from pagoda.rag.extractive.english.alignment import load_alignment
 from pagoda.rag.extractive.english.reader import load_reader
-from pagoda.rag.extractive.english.second_look import Known, load_second_look, look_at
+from pagoda.rag.extractive.english.second_look import FirstLook, load_second_look, look_at
 from pagoda.rag.extractive.ranker import FOLDER, decision_features
 from pagoda.rag.extractive.rankers import load_ranker
 from pagoda.rag.extractive.showing.attributes import lacks_value
@@ -363,7 +363,7 @@ def confidence(question: str, found: Sequence[Examined], hits: Sequence[Hit]) ->
     chunk = hit.chunk
     if best.group == LOOKED_AT_AGAIN and read.is_read and not best.is_looked_up:
         second = found[1].probability if len(found) > 1 else None
-        known = Known(best.probability, read.by_margin, read.start, second)
+        known = FirstLook(best.probability, read.by_margin, read.start, second)
         look = look_at(question, hit, sentences_of(chunk), known)
         return load_second_look().probability(look), load_second_look().least
     if best.group == LOOKED_AT_IN_CHINESE and read.is_read and not best.is_looked_up:

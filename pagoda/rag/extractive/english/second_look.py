@@ -40,7 +40,7 @@ _APART = re.compile(r"[/_.-]+")
 
 
 @dataclass(frozen=True)
-class Known:
+class FirstLook:
     """What is known of a passage already. probability: that it answers, by the first look, 0 to 1.
 
     margin: of the reader's best words over none; start: the character of the passage where they begin
@@ -89,7 +89,7 @@ class Look:
     no_amount: float
 
 
-def look_at(question: str, hit: Hit, sentences: Sequence[tuple[int, int]], known: Known) -> Look:
+def look_at(question: str, hit: Hit, sentences: Sequence[tuple[int, int]], known: FirstLook) -> Look:
     """The numbers of one passage. sentences: (start, end) in its text."""
     text, kinds = hit.text, sought_by(question)
     asked = content(ASKING.sub(" ", question)) or content(question)

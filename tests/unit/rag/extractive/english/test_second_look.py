@@ -12,7 +12,7 @@ from pagoda.rag.documents.document import Chunk, Hit
 from pagoda.rag.extractive.english.second_look import (
     USUALLY_APART,
     USUALLY_SECOND,
-    Known,
+    FirstLook,
     Look,
     load_second_look,
     look_at,
@@ -35,7 +35,7 @@ RECIPE = "Boil the milk with sugar. Keep the jar in the fridge for two weeks. It
 def look(question: str, text: str = RECIPE, title: str = "Dulce de leche", words: str = "") -> Look:
     """words: those that a reader found in the text."""
     chunk = Chunk("c", "sweets.md", text, 0, len(text), 1, title=title)
-    return look_at(question, Hit(chunk, 1.0), sentences_of(chunk), Known(0.5, 2.0, text.index(words)))
+    return look_at(question, Hit(chunk, 1.0), sentences_of(chunk), FirstLook(0.5, 2.0, text.index(words)))
 
 
 def test_what_is_sought_near_the_words_of_the_question_is_told() -> None:
@@ -59,8 +59,8 @@ def test_a_reason_and_a_number_that_are_not_there() -> None:
 
 def test_the_margin_of_a_reader_counts_up_to_a_point() -> None:
     hit = Hit(Chunk("c", "a.md", RECIPE, 0, len(RECIPE), 1), 1.0)
-    assert look_at("Who?", hit, sentences_of(hit.chunk), Known(0.5, 99.0, 0)).margin == 8.0
-    assert look_at("Who?", hit, [], Known(1.0, -99.0, 0)).margin == -8.0
+    assert look_at("Who?", hit, sentences_of(hit.chunk), FirstLook(0.5, 99.0, 0)).margin == 8.0
+    assert look_at("Who?", hit, [], FirstLook(1.0, -99.0, 0)).margin == -8.0
 
 
 def test_the_sentence_of_the_words_holds_what_is_asked_or_another_does() -> None:
@@ -72,7 +72,7 @@ def test_the_sentence_of_the_words_holds_what_is_asked_or_another_does() -> None
 
 def test_the_next_best_passage_counts_up_to_a_point() -> None:
     hit = Hit(Chunk("c", "a.md", RECIPE, 0, len(RECIPE), 1), 1.0)
-    looks = [look_at("Who?", hit, [], Known(0.5, 0.0, 0, second)).second for second in (0.5, 1.0, 0.0, None)]
+    looks = [look_at("Who?", hit, [], FirstLook(0.5, 0.0, 0, second)).second for second in (0.5, 1.0, 0.0, None)]
     assert looks == [0.0, 8.0, -8.0, USUALLY_SECOND]
 
 
@@ -120,7 +120,7 @@ def test_a_sentence_that_denies_what_the_question_does_not(question: str, denied
 def test_what_stands_out_by_meaning_is_what_retrieval_says() -> None:
     chunk = Chunk("c", "a.md", BREAD, 0, len(BREAD), 1)
     found, alone = Hit(chunk, 1.0, {"stands_out": 0.25}), Hit(chunk, 1.0)
-    looks = [look_at("Which yeast?", hit, sentences_of(chunk), Known(0.5, 0.0, 0)) for hit in (found, alone)]
+    looks = [look_at("Which yeast?", hit, sentences_of(chunk), FirstLook(0.5, 0.0, 0)) for hit in (found, alone)]
     assert [each.stands_out for each in looks] == [0.25, USUALLY_APART]
 
 
