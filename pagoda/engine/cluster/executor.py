@@ -6,21 +6,39 @@ it.
 
 from __future__ import annotations
 
+import logging
 import os
+import time
 from collections import Counter
 from dataclasses import replace
 
 from pagoda.engine.cluster.rank_actors import RankActors
 from pagoda.engine.execution.multiprocess import Ranks, RanksExecutor
 from pagoda.engine.execution.rank_messages import ModelToLoad
+from pagoda.errors import EngineDeadError
+
+logger = logging.getLogger(__name__)
+
+_MOST_STARTS = 3
+_NOTICE_S = 5.0
 
 
 class RayExecutor(RanksExecutor):
     """Runs steps on `model.layout`'s ranks, each an actor. Raises ConfigError where the cluster has no room."""
 
     def _started(self) -> tuple[Ranks, ModelToLoad]:
-        self.actors = RankActors(self.layout)
+        self.actors = self._placed()
         return self.actors, replace(self._model, num_threads=self._num_threads())
+
+    def _placed(self) -> RankActors:
+        """Ray may place actors on a host that has just been lost, until it has noticed."""
+        for _ in range(_MOST_STARTS - 1):
+            try:
+                return RankActors(self.layout)
+            except EngineDeadError as error:
+                logger.warning("%s: placing the ranks anew", error)
+                time.sleep(_NOTICE_S)
+        return RankActors(self.layout)
 
     @property
     def pids(self) -> list[int]:
