@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from pagoda.balancing import round_robin
 from pagoda.engine.args import EngineArgs
 from pagoda.engine.engine import LLMEngine
 from pagoda.engine.sampling.rows import StepRows
@@ -26,7 +27,6 @@ from pagoda.engine.scheduling.plan import SchedulerOutput, StepOutput
 from pagoda.loadtest.metrics import percentile
 from pagoda.loadtest.workload import Lengths
 from pagoda.planning.costs import StepLoad
-from pagoda.planning.routing import round_robin
 from pagoda.planning.simulation.simulator import Installation, simulate
 from pagoda.planning.simulation.summary import weighted
 from pagoda.planning.simulation.workload import SimulatedRequest, synthetic

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from least_squares import fitted
 
+from pagoda.balancing import round_robin
 from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
 from pagoda.loadtest.metrics import percentile
 from pagoda.models.config import ModelConfig
@@ -28,7 +29,6 @@ from pagoda.planning.costs import Parallel, StepCost
 from pagoda.planning.devices import Device, DeviceTable, Overheads
 from pagoda.planning.formats import FORMATS
 from pagoda.planning.layouts import StepLimits, device_memory
-from pagoda.planning.routing import round_robin
 from pagoda.planning.shapes import ModelShape, shape_of
 from pagoda.planning.simulation.simulator import Installation, Simulation, simulate
 from pagoda.planning.simulation.workload import SimulatedRequest

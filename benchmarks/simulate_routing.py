@@ -15,13 +15,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from pagoda.balancing import POLICIES, AffinityConfig, policy_named
 from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
 from pagoda.models.config import ModelConfig
 from pagoda.planning.costs import Parallel, StepCost, decode_load, prompt_load
 from pagoda.planning.devices import DeviceTable
 from pagoda.planning.formats import FORMATS
 from pagoda.planning.layouts import StepLimits, device_memory
-from pagoda.planning.routing import POLICIES, AffinityConfig, policy_named
 from pagoda.planning.shapes import shape_of
 from pagoda.planning.simulation.simulator import Installation, simulate
 from pagoda.planning.simulation.summary import summarize_simulation

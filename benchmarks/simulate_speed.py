@@ -14,13 +14,13 @@ import pstats
 import time
 from dataclasses import replace
 
+from pagoda.balancing import round_robin
 from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
 from pagoda.loadtest.workload import Lengths
 from pagoda.models.config import ModelConfig
 from pagoda.planning.costs import Parallel, StepCost
 from pagoda.planning.devices import DeviceTable
 from pagoda.planning.formats import FORMATS
-from pagoda.planning.routing import round_robin
 from pagoda.planning.shapes import shape_of
 from pagoda.planning.simulation.simulator import Installation, Simulation, simulate
 from pagoda.planning.simulation.workload import synthetic

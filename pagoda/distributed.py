@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import torch
@@ -47,31 +47,40 @@ class SingleRank:
 
 
 class TorchGroup:
-    """A group over `torch.distributed`, whose process group must be initialised: for ranks on several hosts.
-
-    In what order gloo adds is not said, so sums of more than two ranks need not have the bits of `tree_sum`.
+    """A group over a process group of `torch.distributed`, the one that was initialised if none is given: for ranks on
+    several hosts. Everyone gets every part and adds up itself, in the order that `ParallelGroup` promises.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, group: Any = None) -> None:
         from torch import distributed
 
-        self._distributed = distributed
-        self.rank: int = distributed.get_rank()
-        self.size: int = distributed.get_world_size()
+        self._group = distributed.group.WORLD if group is None else group
+        self.rank: int = self._group.rank()
+        self.size: int = self._group.size()
 
     def all_reduce(self, tensor: torch.Tensor) -> torch.Tensor:
-        summed = tensor.clone()
-        self._distributed.all_reduce(summed)
-        return summed
+        parts = self._everyones(tensor)
+        if tensor.element_size() < 4:
+            return tree_sum([part.float() for part in parts]).to(tensor.dtype)
+        return tree_sum(parts)
 
     def all_gather(self, tensor: torch.Tensor, widths: Sequence[int]) -> torch.Tensor:
         import torch
 
         # Gloo wants them equally wide.
         padded = torch.nn.functional.pad(tensor, (0, max(widths) - tensor.shape[-1]))
-        shards = [torch.empty_like(padded) for _ in range(self.size)]
-        self._distributed.all_gather(shards, padded.contiguous())
+        shards = self._everyones(padded)
         return torch.cat([shard[..., :width] for shard, width in zip(shards, widths, strict=True)], dim=-1)
+
+    def _everyones(self, tensor: torch.Tensor) -> list[torch.Tensor]:
+        import torch
+
+        tensor = tensor.contiguous()
+        parts = [torch.empty_like(tensor) for _ in range(self.size)]
+        # As bytes, so that there is no dtype which gloo has not.
+        received = [part.reshape(-1).view(torch.uint8) for part in parts]
+        self._group.allgather([received], [tensor.reshape(-1).view(torch.uint8)]).wait()
+        return parts
 
 
 def tree_sum(parts: Sequence[torch.Tensor]) -> torch.Tensor:

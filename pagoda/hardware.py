@@ -40,6 +40,17 @@ def available_memory_bytes() -> int:
     return max(0, free)
 
 
+def usable_cores() -> int:
+    """Cores that this process may keep busy: those that it may run on, or as many as a container's limit amounts to."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limit = Path("/sys/fs/cgroup/cpu.max")
+    if limit.is_file():
+        quota, _, period = limit.read_text().strip().partition(" ")
+        if quota.isdecimal() and period.isdecimal():
+            cores = min(cores, int(quota) // int(period))
+    return max(1, cores)
+
+
 def _meminfo_available() -> int | None:
     meminfo = Path("/proc/meminfo")
     if not meminfo.is_file():

@@ -22,7 +22,7 @@ def _refuse(instead: str, names: str = "", **harmless: object) -> dict[str, Refu
 
 
 _NO_GPU_GRAPHS = "steps run as they are, nothing is compiled or captured"
-_ONE_HOST = "ranks are processes of one host, which share memory"
+_ONE_HOST = "ranks of one host share memory, and those of several find one another through Ray"
 _TEXT_ONLY = "models take text only"
 _NO_ADAPTERS = "no adapters are applied"
 _LOADING = "safetensors are always mapped and read tensor by tensor"
@@ -31,7 +31,10 @@ _OBSERVING = "/metrics and the access log tell what there is"
 _ADAPTERS = "adapters are not applied: merge them into the weights (peft: merge_and_unload) and serve the result"
 _DRAFTS = 'use speculative_config={"method": "ngram", "num_speculative_tokens": 5}, or with a smaller "model"'
 _NO_DIFFUSION = "models write one token after the other: leave it out"
-_RANKS = "an engine runs on one host, its ranks by tensor_parallel_size and pipeline_parallel_size: leave it at 1"
+_RANKS = (
+    "ranks are counted by tensor_parallel_size and pipeline_parallel_size, on several hosts with "
+    "distributed_executor_backend='ray', and replicas are a server's (pagoda serve --data-parallel-size): leave it at 1"
+)
 _TRANSFER = "keys and values and weights stay in one engine: leave it out"
 _OWN_LAYERS = "code of a program does not run inside the engine: leave it out"
 _TAKES_TEXT = "models take text only: leave images, audio and video out"

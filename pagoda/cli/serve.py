@@ -6,6 +6,8 @@ The place where the server's settings, the environment and the terminal meet; th
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +17,7 @@ from pagoda.cli.console.environment import api_keys
 from pagoda.cli.console.first_model import FIRST_MODEL, fetched, first_model
 from pagoda.cli.console.options import (
     ENGINE_OPTIONS,
+    REPLICA_OPTIONS,
     SERVED_ENGINE_OPTIONS,
     SERVER_OPTIONS,
     Settings,
@@ -29,7 +32,11 @@ from pagoda.errors import ConfigError, MissingExtraError
 from pagoda.models.tokenizer.chat_template import read_template
 
 
-@with_options(server=SERVER_OPTIONS, engine=(*without(ENGINE_OPTIONS, "model"), *SERVED_ENGINE_OPTIONS))
+@with_options(
+    server=SERVER_OPTIONS,
+    engine=(*without(ENGINE_OPTIONS, "model"), *SERVED_ENGINE_OPTIONS),
+    replicas=REPLICA_OPTIONS,
+)
 def serve(
     ctx: typer.Context,
     model: Annotated[
@@ -49,6 +56,7 @@ def serve(
     *,
     server: Settings,
     engine: Settings,
+    replicas: Settings,
 ) -> None:
     """Serve a model over OpenAI's API, with a chat page at the same address."""
     terminal: Terminal = ctx.obj
@@ -56,6 +64,7 @@ def serve(
         from pagoda.server.access import collections_of, read_api_keys
         from pagoda.server.config import ServerConfig
         from pagoda.server.observing.access_log import log_to_stderr
+        from pagoda.server.replicas.config import ReplicasConfig, check_one_server_only
         from pagoda.server.serve import serve as run
     except ModuleNotFoundError as error:
         raise MissingExtraError("pagoda serve", "server") from error
@@ -65,6 +74,10 @@ def serve(
     origins = tuple(server.get("allowed_origins", ()))
     settings: Settings = {**server, "allowed_origins": origins, "api_keys": tuple(dict.fromkeys(keys))}
     config = ServerConfig(**settings | {"collections": collections_of(server.get("collections", ()), os.environ)})
+    wanted = ReplicasConfig(**replicas)
+    if wanted.are_several:
+        check_one_server_only(server)
+        run = partial(_replicas_runner(), wanted=wanted)
     keywords, named = engine_settings(engine), _only_model(model, model_option)
     if pull:
         fetched(named, terminal)
@@ -77,7 +90,16 @@ def serve(
         log_to_stderr()
     if config.host not in ("127.0.0.1", "localhost", "::1") and not config.api_keys:
         terminal.note(terminal.say.serve_open.format(host=config.host), style="yellow")
-    run(arguments, config, lambda event, facts: _tell(terminal, event, facts))
+    run(arguments, config, announce=lambda event, facts: _tell(terminal, event, facts))
+
+
+def _replicas_runner() -> Callable[..., None]:
+    """What serves several replicas. Raises MissingExtraError."""
+    try:
+        from pagoda.server.replicas.run import serve_replicas
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("pagoda serve --data-parallel-size", "ray") from error
+    return serve_replicas
 
 
 def _only_model(argument: str | None, flag: str | None) -> str | None:
@@ -97,5 +119,7 @@ def _tell(terminal: Terminal, event: str, facts: dict[str, Any]) -> None:
         terminal.note(say.serve_ready.format(url=facts["url"], seconds=facts["seconds"], phases=phases), style="bold")
     elif event == "draining":
         terminal.note(say.serve_draining.format(**facts))
+    elif event == "restarting":
+        terminal.note(say.serve_restarting.format(**facts))
     else:
-        terminal.note(say.serve_cut)
+        terminal.note({"cut": say.serve_cut, "restarted": say.serve_restarted}[event])

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from pagoda.balancing import POLICIES, AffinityConfig, policy_named
 from pagoda.cli.console.messages import Messages
 from pagoda.cli.console.options import AsJson, Settings, option, with_options
 from pagoda.cli.console.terminal import Terminal
@@ -33,7 +34,6 @@ from pagoda.models.parallel import check_ranks
 from pagoda.planning.costs import Parallel, StepCost, decode_load, prompt_load
 from pagoda.planning.formats import STORED, format_named
 from pagoda.planning.layouts import Fleet, StepLimits, device_memory
-from pagoda.planning.routing import POLICIES, AffinityConfig, policy_named
 from pagoda.planning.shapes import shape_of
 from pagoda.planning.simulation.simulator import Installation, Simulation, simulate
 from pagoda.planning.simulation.summary import SimulatedSummary, summarize_simulation

@@ -26,7 +26,7 @@ from pagoda.vllm_names import ENGINE_SETTINGS
 DTYPES = ("auto", "float32", "bfloat16", "float16", "half", "float")
 BLOCK_SIZES = (8, 16, 32, 64, 128)
 QUANTIZATIONS = (*PRESETS, "gguf", *METHODS)
-_BACKENDS = ("mp", "uni")
+_BACKENDS = ("mp", "uni", "ray")
 _DTYPE_ALIASES = {"half": "float16", "float": "float32"}
 BUILTIN_MODEL = Path(__file__).parent.parent / "builtin"
 BUILTIN_NAME = "pagoda-builtin"
@@ -73,7 +73,7 @@ _RULES: dict[str, Rule] = {
     "tensor_parallel_size": whole_number(1),
     "pipeline_parallel_size": whole_number(1),
     "distributed_executor_backend": optional(
-        Rule(lambda value: value in _BACKENDS, "mp or uni (ray and external_launcher are not built: one host only)")
+        Rule(lambda value: value in _BACKENDS, "mp, uni or ray (external_launcher is not built)")
     ),
     "distributed_timeout_seconds": optional(positive()),
     "fixed_reduction_tree": FLAG,
@@ -149,8 +149,8 @@ class EngineArgs:
     speculative_config: how to propose tokens ahead of the model; a mapping of SpeculativeConfig's fields. The text is
         the same without
     tensor_parallel_size, pipeline_parallel_size: processes that share each layer, and stages that share the layers
-    distributed_executor_backend: "mp" runs these as processes of this host, "uni" is one rank in the engine's own
-        process; None is whichever fits
+    distributed_executor_backend: "mp" runs these as processes of this host, "ray" as actors on a cluster of Ray, "uni"
+        is one rank in the engine's own process; None is uni for one rank, mp for more
     distributed_timeout_seconds: of a step, after which ranks that do not answer are ended; None is 300
     fixed_reduction_tree: sums over inputs are added in one order for any number of ranks, so that logits have the same
         bits on 1, 2 and 4; some more work for one
@@ -229,14 +229,14 @@ class EngineArgs:
             raise ConfigError(
                 f"distributed_executor_backend='uni' runs one rank, but tensor_parallel_size="
                 f"{self.tensor_parallel_size} and pipeline_parallel_size={self.pipeline_parallel_size} ask for more: "
-                f"leave it out, or take 'mp'"
+                f"leave it out, or take 'mp' or 'ray'"
             )
 
     @property
     def is_parallel(self) -> bool:
         """Whether the model runs in ranks that are processes of their own."""
         several = self.tensor_parallel_size * self.pipeline_parallel_size > 1
-        return several or self.distributed_executor_backend == "mp"
+        return several or self.distributed_executor_backend in ("mp", "ray")
 
     @property
     def public_name(self) -> str:

@@ -1,10 +1,11 @@
-"""From settings to what runs steps: a worker in this process, or ranks in processes of their own.
+"""From settings to what runs steps: a worker in this process, or ranks in processes of their own, here or on a cluster.
 
 Off the token's path; runs once, when `build` has planned the memory.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from pagoda.engine.execution.executor import Executor
 from pagoda.engine.execution.memory_plan import MemoryPlan
 from pagoda.engine.execution.place import RankPlace
 from pagoda.engine.execution.worker import Worker
-from pagoda.errors import ConfigError
+from pagoda.errors import ConfigError, MissingExtraError
 from pagoda.kernels.interface import Kernels
 from pagoda.kernels.select import native_is_built
 from pagoda.models.checkpoint.loading import Recode
@@ -24,7 +25,8 @@ from pagoda.models.gguf.container import Checkpoint, GGUFFile
 from pagoda.models.parallel import check_ranks, num_fixed_blocks
 
 if TYPE_CHECKING:
-    from pagoda.engine.execution.multiprocess import MultiprocessExecutor
+    from pagoda.engine.execution.multiprocess import RanksExecutor
+    from pagoda.engine.execution.rank_messages import ModelToLoad
 
 
 def check_settings(args: EngineArgs, config: ModelConfig, device: torch.device) -> None:
@@ -35,9 +37,7 @@ def check_settings(args: EngineArgs, config: ModelConfig, device: torch.device) 
         return
     asked = f"tensor_parallel_size={tensor} and pipeline_parallel_size={pipeline}"
     if device.type != "cpu":
-        raise ConfigError(
-            f"{asked} on {device.type}, but ranks are processes on CPUs: leave them at 1, or device='cpu'"
-        )
+        raise ConfigError(f"{asked} on {device.type}, but ranks run on CPUs: leave them at 1, or device='cpu'")
     if not native_is_built():
         raise ConfigError(
             f"{asked}, but ranks meet in the native kernels, which were not built when pagoda was installed: install a "
@@ -70,9 +70,9 @@ def _ranks(
     dtype: str,
     kernels: Kernels,
     recode: Recode | None,
-) -> MultiprocessExecutor:
+) -> RanksExecutor:
     # Here, as these load the native library.
-    from pagoda.engine.execution.multiprocess import STEP_TIMEOUT_S, MultiprocessExecutor
+    from pagoda.engine.execution.multiprocess import STEP_TIMEOUT_S
     from pagoda.engine.execution.rank_messages import ModelToLoad
     from pagoda.kernels.native.shared_memory import SharedLayout
 
@@ -90,7 +90,21 @@ def _ranks(
         num_blocks=_fixed_blocks(args, config),
     )
     timeout_s = args.distributed_timeout_seconds
-    return MultiprocessExecutor(model, STEP_TIMEOUT_S if timeout_s is None else timeout_s)
+    start = _executor_of(args.distributed_executor_backend)
+    return start(model, STEP_TIMEOUT_S if timeout_s is None else timeout_s)
+
+
+def _executor_of(backend: str | None) -> Callable[[ModelToLoad, float], RanksExecutor]:
+    """What starts ranks. Raises MissingExtraError."""
+    from pagoda.engine.execution import multiprocess
+
+    if backend != "ray":
+        return multiprocess.MultiprocessExecutor
+    try:
+        from pagoda.engine.cluster.executor import RayExecutor
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("distributed_executor_backend='ray'", "ray") from error
+    return RayExecutor
 
 
 def _fixed_blocks(args: EngineArgs, config: ModelConfig) -> int:

@@ -17,7 +17,14 @@ import pagoda
 PACKAGE = Path(pagoda.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 ORDER: dict[str, list[list[str]]] = {
-    "engine": [["scheduling", "schemas"], ["sampling"], ["execution"], ["speculation"], ["text"], ["process"]],
+    "engine": [
+        ["scheduling", "schemas"],
+        ["sampling"],
+        ["execution"],
+        ["speculation", "cluster"],
+        ["text"],
+        ["process"],
+    ],
     "rag": [
         ["documents", "embedding"],
         ["splitting"],
@@ -26,7 +33,7 @@ ORDER: dict[str, list[list[str]]] = {
         ["evaluation"],
     ],
     "dialogue": [["domain"], ["slots"], ["cypher", "state"], ["reading", "reply"], ["turn"], ["sessions"]],
-    "server": [["http", "observing", "tools", "aside"], ["openai", "applications"]],
+    "server": [["http", "observing", "tools", "aside"], ["openai", "applications"], ["replicas"]],
     "models": [["families"], ["gguf"], ["tokenizer", "shelf"], ["checkpoint"], ["quantise"]],
     "cli": [["console"], ["bench", "rag", "dialogue", "quantize"]],
     "conformance": [["checks"]],
@@ -64,6 +71,7 @@ GROUND: dict[str, set[str]] = {
         "state",
         "streaming",
     },
+    "server/replicas": {"access", "app", "config", "errors", "serve", "streaming"},
     "layers": set(),
     "models": {
         "coded_weights",
@@ -79,7 +87,7 @@ GROUND: dict[str, set[str]] = {
     "cli": set(),
     "conformance": {"check", "client", "evidence", "shapes", "words", "chinese"},
     "kernels": {"interface", "activations", "block_types", "grouped_codes", "kv_codes"},
-    "planning": {"costs", "routing"},
+    "planning": {"costs"},
 }
 """Files of a room that its folders may import, or one folder of it; all others stand above the folders."""
 MAX_FILES, MAX_LINES, MAX_PARAMETERS = 14, 40, 9
@@ -248,6 +256,7 @@ def test_a_step_of_the_core_reads_as_schedule_execute_update() -> None:
 
 
 FOUNDATION = {
+    "balancing",
     "distributed",
     "errors",
     "hardware",

@@ -16,6 +16,7 @@ from patience import HANG_S
 PACKAGE = Path(pagoda.__file__).parent
 FOUNDATION = frozenset(
     {
+        "balancing",
         "errors",
         "installation",
         "parameter_rules",

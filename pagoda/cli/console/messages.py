@@ -60,6 +60,8 @@ class Messages:
     plan_kv_of_token: str
     plan_requests: str
     plan_no_request: str
+    serve_restarting: str
+    serve_restarted: str
     plan_measuring: str
     plan_without_weights: str
     plan_fleet: str
@@ -129,6 +131,8 @@ ENGLISH = Messages(
     serve_visible_key="--api-key can be read by everyone on this machine: PAGODA_API_KEY or --api-key-file cannot",
     serve_draining="shutting down: running requests have {seconds:.0f} s; a second signal stops at once",
     serve_cut="requests that still ran were cut off",
+    serve_restarting="restarting {count} replicas one by one; requests are answered meanwhile",
+    serve_restarted="all replicas are new",
     plan_measuring="measuring this machine: some seconds",
     plan_without_weights="{directory} holds no weights: planned from its config.json alone",
     plan_model="{model} ({architecture}): {parameters}, context of {context:,} tokens",
@@ -213,6 +217,8 @@ CHINESE = Messages(
     serve_visible_key="本机任何用户都能看到 --api-key 的值：请改用 PAGODA_API_KEY 或 --api-key-file",
     serve_draining="正在关闭：进行中的请求还有 {seconds:.0f} 秒；再次发送信号则立即停止",
     serve_cut="仍在进行的请求已被中断",
+    serve_restarting="正在逐个重启 {count} 个副本；期间请求照常应答",
+    serve_restarted="所有副本均已更新",
     plan_measuring="正在测量本机：需要几秒",
     plan_without_weights="{directory} 里没有权重：只按 config.json 计算",
     plan_model="{model}（{architecture}）：{parameters}，上下文 {context:,} 个 token",

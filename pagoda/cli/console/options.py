@@ -221,7 +221,11 @@ SERVED_ENGINE_OPTIONS = (
             ("long_prefill_token_threshold", int, "Most tokens of one prompt in a step; 0 for no limit."),
             ("tensor_parallel_size", int, "Processes that share every layer."),
             ("pipeline_parallel_size", int, "Stages that the layers are divided over."),
-            ("distributed_executor_backend", str, "mp: ranks are processes of this host; uni: one rank."),
+            (
+                "distributed_executor_backend",
+                str,
+                "mp: ranks are processes of this host; ray: actors on a cluster; uni: one rank.",
+            ),
             ("distributed_timeout_seconds", float, "Seconds for a step, after which silent ranks are ended."),
             ("fixed_reduction_tree", bool, "Logits of the same bits on 1, 2 and 4 ranks.", "--fixed-reduction-tree"),
             ("disable_log_stats", bool, "Say nothing at start.", "--disable-log-stats"),
@@ -292,3 +296,14 @@ SERVER_OPTIONS = (
     option("page", bool, "Serve the chat page at /.", "--page/--no-page", default="page"),
     option("access_log", bool, "A line of JSON on stderr for each request.", "--access-log/--no-access-log"),
 )
+REPLICA_OPTIONS = (
+    option("data_parallel_size", int, "Replicas behind this address, each a whole engine, by Ray Serve.", default=1),
+    option("max_replicas", int, "As many as may be started while requests queue; data_parallel_size if left out."),
+    option("target_ongoing_requests", float, "Under way on a replica, above which one more is started.", default=32),
+    option("num_cpus_per_replica", float, "That Ray sets aside for each; an equal share if left out."),
+    option(
+        "routing", str, "Who gets a request: prefix-affinity, least-loaded, round-robin.", default="prefix-affinity"
+    ),
+    option("imbalance", float, "Most work of one replica over the mean of all.", default=1.2),
+)
+"""Of several engines, see `server/replicas/config`."""

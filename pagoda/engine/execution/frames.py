@@ -26,8 +26,8 @@ def frame(message: object) -> bytes:
 
 def receive(connection: socket.socket) -> Any:
     """The next message. Raises EOFError where the other side is gone."""
-    (length,) = LENGTH.unpack(_exactly(connection, LENGTH.size))
-    return pickle.loads(_exactly(connection, length))
+    (length,) = LENGTH.unpack(exactly(connection, LENGTH.size))
+    return pickle.loads(exactly(connection, length))
 
 
 def revive(kind: str, message: str, param: str | None = None) -> PagodaError:
@@ -42,7 +42,8 @@ def revive(kind: str, message: str, param: str | None = None) -> PagodaError:
     return error
 
 
-def _exactly(connection: socket.socket, count: int) -> bytes:
+def exactly(connection: socket.socket, count: int) -> bytes:
+    """So many bytes. Raises EOFError where the other side is gone before."""
     data = bytearray()
     while len(data) < count:
         part = connection.recv(min(count - len(data), 1 << 20))

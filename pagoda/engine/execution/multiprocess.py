@@ -1,9 +1,10 @@
-"""Ranks that are processes of this host, behind the one method of an Executor.
+"""Ranks that are processes, behind the one method of an Executor.
 
 On the token's path, where a model is divided: a plan goes to every rank, its rows to the one that tells, and plain
-tokens come back. What holds the tensors are the ranks; they meet in memory that they share
-(`kernels/native/shared_memory`), without this process. Should one of them end, fail or stop, all of them are ended, as
-what they had computed is lost; `restart` brings new ones.
+tokens come back. What holds the tensors are the ranks; they meet without this process, those of one host in memory
+that they share (`kernels/native/shared_memory`). Whoever starts ranks and watches over them has the face of `Ranks`:
+`rank_processes` for this host, actors of Ray in `cluster`. Should one of them end, fail or stop, all of them are ended,
+as what they had computed is lost; `restart` brings new ones.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import socket
 import time
 import weakref
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from pagoda.engine.execution.frames import frame, receive, revive
 from pagoda.engine.execution.rank_messages import Brought, LoadPart, ModelToLoad, RankFailed, RankStep, Ready
@@ -24,7 +25,7 @@ from pagoda.engine.execution.worker import wants_best_only
 from pagoda.engine.sampling.rows import StepRows
 from pagoda.engine.scheduling.plan import SchedulerOutput, StepOutput
 from pagoda.errors import EngineDeadError
-from pagoda.kernels.native.shared_memory import unnamed_memory
+from pagoda.kernels.native.shared_memory import SharedLayout, unnamed_memory
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,33 @@ _SLICE_S = 0.5
 """Time is counted in slices that this process ran itself: where all were stopped together, nobody is late."""
 
 
-class MultiprocessExecutor:
+class Ranks(Protocol):
+    """Processes that were started together, are watched, and end together; `RankProcesses` says more."""
+
+    connections: list[socket.socket]
+    """To each of them, in the order of `places`."""
+    fault: str | None
+    """Why they have ended, once they have."""
+
+    def watch(self, told: Callable[[str], None]) -> None:
+        """Tell when one has ended by itself."""
+        ...
+
+    def end(self, fault: str) -> str:
+        """End them all; returns why they ended."""
+        ...
+
+    def why_ended(self, otherwise: str) -> str:
+        """The reason, where one has just ended; ends them all."""
+        ...
+
+
+def places(layout: SharedLayout) -> list[tuple[int, int]]:
+    """(stage, rank) of every rank, in the order in which they are counted."""
+    return [(stage, rank) for stage in range(layout.num_stages) for rank in range(layout.num_tensor)]
+
+
+class RanksExecutor:
     """Runs steps on `model.layout`'s ranks. step_timeout_s: after which a step counts as failed.
 
     Raises what keeps the model from loading: CheckpointError, EngineDeadError.
@@ -44,16 +71,20 @@ class MultiprocessExecutor:
     def __init__(self, model: ModelToLoad, step_timeout_s: float = STEP_TIMEOUT_S) -> None:
         self.layout, self.step_timeout_s = model.layout, step_timeout_s
         self._model = model
-        self._places = [(s, r) for s in range(model.layout.num_stages) for r in range(model.layout.num_tensor)]
+        self._places = places(model.layout)
         self._teller = self._places.index((model.layout.num_stages - 1, 0))
         self._number = 0
         self._told: Callable[[Exception], None] | None = None
         self._is_closed = False
         self._start()
 
+    def _started(self) -> tuple[Ranks, ModelToLoad]:
+        """New ranks, and what they are to load."""
+        raise NotImplementedError
+
     def _start(self) -> None:
-        """New ranks, with the model loaded."""
-        self._ranks = self._new_ranks()
+        """Ranks with the model loaded."""
+        self._ranks, model = self._started()
         self._end = weakref.finalize(self, self._ranks.end, "the engine has ended")
         self._selector = selectors.DefaultSelector()
         for index, connection in enumerate(self._ranks.connections):
@@ -61,19 +92,11 @@ class MultiprocessExecutor:
             self._selector.register(connection, selectors.EVENT_READ, index)
         try:
             for index, place in enumerate(self._places):
-                self._send(index, frame(LoadPart(self._model, *place)))
+                self._send(index, frame(LoadPart(model, *place)))
             self._wait_for(len(self._places), Ready, LOAD_TIMEOUT_S)
         except BaseException:
             self._end()
             raise
-
-    def _new_ranks(self) -> RankProcesses:
-        """In memory of their own."""
-        descriptor = unnamed_memory(self.layout.num_bytes)
-        try:
-            return RankProcesses(len(self._places), descriptor)
-        finally:
-            os.close(descriptor)  # the ranks have it: with the last of them the memory is gone
 
     @property
     def has_ended(self) -> bool:
@@ -92,11 +115,6 @@ class MultiprocessExecutor:
         self._start()
         if self._told is not None:
             self.watch(self._told)
-
-    @property
-    def pids(self) -> list[int]:
-        """Of the ranks: stage by stage."""
-        return [process.pid for process in self._ranks.processes]
 
     def execute(self, plan: SchedulerOutput, rows: StepRows) -> StepOutput:
         """Run one step. Raises EngineDeadError where a rank ends, fails or takes too long: then there are none left."""
@@ -161,6 +179,23 @@ class MultiprocessExecutor:
             raise _dead(f"rank {index} failed: {message.kind}: {message.message}")
         assert isinstance(message, kind), message
         return message
+
+
+class MultiprocessExecutor(RanksExecutor):
+    """The same, on processes of this host that meet in memory without a name."""
+
+    def _started(self) -> tuple[Ranks, ModelToLoad]:
+        descriptor = unnamed_memory(self.layout.num_bytes)
+        try:
+            self._processes = RankProcesses(len(self._places), descriptor)
+        finally:
+            os.close(descriptor)  # the ranks have it: with the last of them the memory is gone
+        return self._processes, self._model
+
+    @property
+    def pids(self) -> list[int]:
+        """Of the ranks: stage by stage."""
+        return [process.pid for process in self._processes.processes]
 
 
 def _dead(fault: str) -> EngineDeadError:

@@ -16,14 +16,17 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
+from functools import partial
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from pagoda.engine.execution.frames import frame, receive
 from pagoda.startup import end_with_parent, end_with_socket
 
 if TYPE_CHECKING:
     from pagoda.engine.execution.rank_messages import LoadPart, RankStep
+    from pagoda.engine.execution.worker import Worker
 
 _LAST_WORDS_S = 30.0
 
@@ -36,17 +39,28 @@ def main(descriptor: int, memory_descriptor: int, parent: int) -> int:
     with socket.socket(fileno=descriptor) as connection:
         end_with_parent(parent)
         end_with_socket(connection)
-        try:
-            load: LoadPart = receive(connection)
-            inbox: SimpleQueue[RankStep | Exception] = SimpleQueue()
-            threading.Thread(target=_read, args=(connection, inbox), daemon=True).start()
-            _serve(load, memory_descriptor, connection, inbox)
-        except (BrokenPipeError, ConnectionResetError, EOFError):
-            return 0
-        except Exception as error:
-            _tell_last_words(connection, error)
-            return 1
-    return 0
+        return serve_engine(connection, partial(_loaded, memory_descriptor))
+
+
+def serve_engine(connection: socket.socket, loaded: Callable[[LoadPart], Worker]) -> int:
+    """Load what the engine at the other end names and run its steps until it is gone. Returns an exit code."""
+    try:
+        load: LoadPart = receive(connection)
+        inbox: SimpleQueue[RankStep | Exception] = SimpleQueue()
+        threading.Thread(target=_read, args=(connection, inbox), daemon=True).start()
+        _serve(loaded(load), connection, inbox)
+    except (BrokenPipeError, ConnectionResetError, EOFError):
+        return 0
+    except Exception as error:
+        _tell_last_words(connection, error)
+        return 1
+
+
+def _loaded(memory_descriptor: int, load: LoadPart) -> Worker:
+    # Here, so that what fails while it is imported is told to the engine.
+    from pagoda.engine.execution.rank_worker import load_worker, place_on_this_host
+
+    return load_worker(load, place_on_this_host(load, memory_descriptor))
 
 
 def _tell_last_words(connection: socket.socket, error: Exception) -> None:
@@ -63,19 +77,14 @@ def _read(connection: socket.socket, inbox: SimpleQueue[RankStep | Exception]) -
         while True:
             inbox.put(receive(connection))
     except (EOFError, OSError):
-        pass  # the engine is gone, and this process is about to be
+        os._exit(0)  # the engine is gone: nothing is to be finished, and somebody may wait for a rank that is gone too
     except Exception as error:
         inbox.put(error)
 
 
-def _serve(
-    load: LoadPart, memory_descriptor: int, connection: socket.socket, inbox: SimpleQueue[RankStep | Exception]
-) -> None:
-    # Here, so that what fails while it is imported is told to the engine.
+def _serve(worker: Worker, connection: socket.socket, inbox: SimpleQueue[RankStep | Exception]) -> NoReturn:
     from pagoda.engine.execution.rank_messages import Brought, Ready
-    from pagoda.engine.execution.rank_worker import load_worker
 
-    worker = load_worker(load, memory_descriptor)
     gc.collect()
     gc.freeze()
     connection.sendall(frame(Ready()))

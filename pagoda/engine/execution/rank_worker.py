@@ -1,4 +1,4 @@
-"""A rank's worker: the part of a model that its place has, over the memory that all ranks share.
+"""A rank's worker: the part of a model that its place has, and the place itself where all ranks share memory.
 
 Off the token's path; called once in each rank's process.
 """
@@ -21,13 +21,11 @@ from pagoda.models.gguf.container import opened
 from pagoda.startup import collector_paused
 
 
-def load_worker(load: LoadPart, memory_descriptor: int) -> Worker:
-    """Map the memory, load the part. Raises CheckpointError."""
+def load_worker(load: LoadPart, place: RankPlace) -> Worker:
+    """Load the part of a place. Raises CheckpointError."""
     model = load.model
     torch.set_num_threads(model.num_threads)
     bound_product_caches()
-    memory = SharedMemory(memory_descriptor, model.layout)
-    os.close(memory_descriptor)
     with collector_paused():
         return Worker.load(
             opened(Path(model.checkpoint)),
@@ -37,8 +35,15 @@ def load_worker(load: LoadPart, memory_descriptor: int) -> Worker:
             torch.device("cpu"),
             select_kernels(model.kernels),
             model.recode,
-            place_of(memory, load.stage, load.rank, model.num_blocks),
+            place,
         )
+
+
+def place_on_this_host(load: LoadPart, memory_descriptor: int) -> RankPlace:
+    """Of a rank whose others are all here: it maps the memory that they share."""
+    memory = SharedMemory(memory_descriptor, load.model.layout)
+    os.close(memory_descriptor)
+    return place_of(memory, load.stage, load.rank, load.model.num_blocks)
 
 
 def place_of(memory: SharedMemory, stage: int, rank: int, num_blocks: int) -> RankPlace:

@@ -15,6 +15,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from pagoda.balancing import ReplicaState
 from pagoda.engine.outputs import SampledToken
 from pagoda.engine.scheduling.admission import check_can_finish
 from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
@@ -22,7 +23,6 @@ from pagoda.engine.scheduling.plan import RequestUpdate, SchedulerOutput, StepOu
 from pagoda.engine.scheduling.request import Request
 from pagoda.engine.scheduling.scheduler import NO_PROPOSALS, Scheduler
 from pagoda.planning.costs import CostModel, StepLoad
-from pagoda.planning.routing import ReplicaState
 from pagoda.planning.simulation.workload import SimulatedRequest
 from pagoda.sampling_params import SamplingParams
 

@@ -10,11 +10,11 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from pagoda.balancing import Arrival, Route
 from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
 from pagoda.engine.scheduling.request import Request
 from pagoda.errors import InvalidRequestError
 from pagoda.planning.costs import CostModel, prompt_load
-from pagoda.planning.routing import Arrival, Route
 from pagoda.planning.simulation.replica import MAX_LEAP, Replica, RequestTimes, StepRecord
 from pagoda.planning.simulation.workload import SimulatedRequest
 

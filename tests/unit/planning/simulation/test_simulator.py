@@ -9,6 +9,14 @@ from dataclasses import replace
 
 import pytest
 
+from pagoda.balancing import (
+    AffinityConfig,
+    Arrival,
+    ReplicaState,
+    least_loaded,
+    prefix_affinity,
+    round_robin,
+)
 from pagoda.engine.core import EngineCore
 from pagoda.engine.sampling.core_request import CoreRequest
 from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
@@ -17,14 +25,6 @@ from pagoda.engine.scheduling.request import Request
 from pagoda.engine.scheduling.scheduler import Scheduler
 from pagoda.loadtest.workload import Lengths
 from pagoda.planning.costs import StepCost, StepLoad
-from pagoda.planning.routing import (
-    AffinityConfig,
-    Arrival,
-    ReplicaState,
-    least_loaded,
-    prefix_affinity,
-    round_robin,
-)
 from pagoda.planning.simulation.replica import VirtualExecutor
 from pagoda.planning.simulation.simulator import Installation, Simulation, simulate
 from pagoda.planning.simulation.summary import summarize_simulation, weighted

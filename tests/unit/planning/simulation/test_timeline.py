@@ -6,10 +6,10 @@ import json
 
 import pytest
 
+from pagoda.balancing import round_robin
 from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
 from pagoda.loadtest.workload import Lengths
 from pagoda.planning.costs import StepCost
-from pagoda.planning.routing import round_robin
 from pagoda.planning.simulation.simulator import Installation, Simulation, simulate
 from pagoda.planning.simulation.timeline import MAX_BINS, timeline
 from pagoda.planning.simulation.workload import synthetic

@@ -1,10 +1,10 @@
 """Which replica a request goes to: pure functions of what is known of the replicas, for the simulator and for a router.
 
-Beside the token's path. Round robin and least loaded look at no prompt. Prefix affinity weighs, for each replica, the
-prompt tokens that it need not compute, as their blocks are cached there, against the tokens that it has still to
-compute for others: what Preble (Srivatsa et al. 2024, arXiv 2407.00023) and the routers of production systems do with
-blocks that an index remembers. It never sends more to a replica than a bound over the mean, so that a popular prefix
-cannot drown one. Imports no torch.
+Foundation room, beside the token's path; the router is in `server/replicas`. Round robin and least loaded look at no
+prompt. Prefix affinity weighs, for each replica, the prompt tokens that it need not compute, as their blocks are cached
+there, against the tokens that it has still to compute for others: what Preble (Srivatsa et al. 2024, arXiv 2407.00023)
+and the routers of production systems do with blocks that an index remembers. It never sends more to a replica than a
+bound over the mean, so that a popular prefix cannot drown one. Imports no torch.
 """
 
 from __future__ import annotations

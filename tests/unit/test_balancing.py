@@ -6,8 +6,7 @@ import math
 
 import pytest
 
-from pagoda.errors import ConfigError
-from pagoda.planning.routing import (
+from pagoda.balancing import (
     AffinityConfig,
     Arrival,
     ReplicaState,
@@ -16,6 +15,7 @@ from pagoda.planning.routing import (
     prefix_affinity,
     round_robin,
 )
+from pagoda.errors import ConfigError
 
 AFFINITY = AffinityConfig(token_s=1e-4, decode_s=1e-3, imbalance=1.2, queue_weight=1.0)
 IDLE = ReplicaState(0, 0, 0, 10.0)

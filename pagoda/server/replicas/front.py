@@ -1,0 +1,174 @@
+"""The front of several replicas: takes a request whole, has the router find who gets it, passes the answer on.
+
+On the token's path behind several replicas: between Ray Serve's HTTP proxy and the replicas. It holds no model. Where a
+replica is lost, ends or restarts, another one is asked, unless the client has got some of the answer already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from ray import serve
+from ray.exceptions import RayError
+from ray.serve.exceptions import RayServeException
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
+
+from pagoda.server.access import given_key
+from pagoda.server.replicas.answers import Message, another_may, broken_off, is_stream, merged_metrics, nobody_can
+from pagoda.server.replicas.prefixes import beginning_of
+from pagoda.server.replicas.replica import Forwarded
+from pagoda.server.replicas.table import RoutedRequest
+
+_LARGE = 16 * 1024
+_MOST_TRIES = 8
+_RETRY_S = 0.25
+_PLAIN = ("type", "asgi", "http_version", "method", "scheme", "path", "raw_path", "query_string", "headers", "client")
+"""Of ASGI's scope; `server` is the proxy's business."""
+
+
+class Front:
+    """Ray Serve makes one. replicas: (application, deployment) to ask; max_body_bytes: a body beyond it is cut there,
+    and refused by whichever replica gets it.
+    """
+
+    def __init__(self, replicas: tuple[str, str], max_body_bytes: int) -> None:
+        self._handle = serve.get_deployment_handle(replicas[1], replicas[0]).options(stream=True)
+        self._max_body_bytes = max_body_bytes
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, as ASGI has it."""
+        request = Forwarded({name: scope[name] for name in _PLAIN if name in scope}, await self._body(receive))
+        if scope["path"] == "/metrics":
+            answering = asyncio.ensure_future(self._metrics(request, send))
+        else:
+            answering = asyncio.ensure_future(self._answer(request, send))
+        leaving = asyncio.ensure_future(_until_disconnected(receive))
+        try:
+            await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if answering.done():
+                answering.result()
+        finally:
+            for task in (answering, leaving):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError, Exception):
+                    await task
+
+    async def _body(self, receive: Receive) -> bytes:
+        body = bytearray()
+        while (message := await receive())["type"] == "http.request":
+            body += message.get("body", b"")
+            if not message.get("more_body") or len(body) > self._max_body_bytes:
+                break
+        return bytes(body)
+
+    async def _answer(self, request: Forwarded, send: Send) -> None:
+        key = given_key(Headers(raw=request.scope["headers"])) or ""
+        if len(request.body) > _LARGE:
+            beginning = await asyncio.to_thread(beginning_of, request.body, key)
+        else:
+            beginning = beginning_of(request.body, key)
+        failed: set[str] = set()
+        last: list[Message] | None = None
+        for number in range(_MOST_TRIES):
+            ticket = RoutedRequest(beginning, avoid=frozenset(failed))
+            try:
+                if (last := await self._tried(request, ticket, send)) == []:
+                    return
+            finally:
+                ticket.ended()
+            failed |= {ticket.replica} if ticket.replica is not None else set()
+            await asyncio.sleep(_RETRY_S * number)
+        for message in last or nobody_can():
+            await send(message)
+
+    async def _tried(self, request: Forwarded, ticket: RoutedRequest, send: Send) -> list[Message] | None:
+        """[] where the client has its answer, or its end; else what a replica said that another may do better."""
+        held: list[Message] = []
+        passing = False
+        try:
+            async with aclosing(self._messages(request, ticket)) as messages:
+                async for message in messages:
+                    held.append(message)
+                    if not passing and len(held) > 1 and is_stream(held[0]):
+                        if another_may(held[0], held[1]["body"]):
+                            return held
+                        passing = True
+                    if passing:
+                        await _send_all(held, send)
+        except (RayError, RayServeException):
+            if not passing:
+                return None
+            await _send_all(list(broken_off()), send)
+            return []
+        if not passing and (not held or another_may(held[0], b"".join(each["body"] for each in held[1:]))):
+            return held or None
+        await _send_all(held, send)
+        return []
+
+    async def _messages(self, request: Forwarded, ticket: RoutedRequest) -> AsyncGenerator[Message]:
+        """Of the replica that the router finds. Raises RayError where it is lost."""
+        response = self._handle.handle.remote(request, ticket)
+        ended = False
+        try:
+            async for messages in response:
+                ticket.began()
+                for message in messages:
+                    yield message
+            ended = True
+        finally:
+            if not ended:
+                response.cancel()
+
+    async def _metrics(self, request: Forwarded, send: Send) -> None:
+        """Those of all replicas."""
+        first = RoutedRequest()
+        answers = [(first, [each async for each in self._messages(request, first)])]
+        first.ended()
+        names = first.table.names if first.table is not None else []
+        for name in names:
+            if name != first.replica:
+                ticket = RoutedRequest(to=name)
+                with contextlib.suppress(RayError):
+                    answers.append((ticket, [each async for each in self._messages(request, ticket)]))
+        start = answers[0][1][0]
+        if start["status"] != 200:
+            await _send_all(answers[0][1], send)
+            return
+        pages = [
+            (ticket.replica or "", b"".join(each["body"] for each in told[1:]).decode()) for ticket, told in answers
+        ]
+        body = merged_metrics(pages).encode()
+        headers = [(name, value) for name, value in start["headers"] if name != b"content-length"]
+        await send({**start, "headers": [*headers, (b"content-length", b"%d" % len(body))]})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+class AsgiFront:
+    """The ASGI application that Ray Serve's proxy calls in the front's process; a class, as it takes functions for
+    builders of one.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a request to the front that stands in this process."""
+        if scope["type"] == "http":
+            own: Any = serve.get_replica_context().servable_object
+            await own.answer(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            while (message := await receive())["type"] != "lifespan.shutdown":
+                await send({"type": f"{message['type']}.complete"})
+            await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _send_all(held: list[Message], send: Send) -> None:
+    while held:
+        await send(held.pop(0))
+
+
+async def _until_disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
