@@ -1,7 +1,8 @@
 """From runs to figures: which choices are compared, by how much they differ, and how sure that is.
 
-Fourth station of an experiment; reads `results.json` alone. Runs of one seed share first weights and data, so differences
-are taken seed by seed: what a seed does to both arms falls out. Intervals are Student's (1908), 95 %, over those differences.
+Fourth station of an experiment; reads `results.json` alone. Runs of one seed share first weights and data, so
+differences are taken seed by seed: what a seed does to both arms falls out. Intervals are Student's (1908), 95 %, over
+those differences.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ArmComparison:
     """One choice in one panel: its metric, and how far it is from the choice that all are held against.
 
     panel:      the choices of the other axes, as they are shown; "" where there are none
@@ -76,7 +77,7 @@ def estimate(values: Sequence[float]) -> Estimate:
     return Estimate(mean, _T[min(count - 1, len(_T)) - 1] * deviation / math.sqrt(count), count)
 
 
-def compare(recipe: LabRecipe, runs: Sequence[Outcome]) -> list[Comparison]:
+def compare(recipe: LabRecipe, runs: Sequence[Outcome]) -> list[ArmComparison]:
     """Panel by panel, choices in the recipe's order; what no run has ended of is left out."""
     lab = recipe.lab
     others = [axis for axis in recipe.axes if axis not in (lab.compare, lab.best_of)]
@@ -132,12 +133,12 @@ def _best(lab: LabConfig, runs: Sequence[Outcome]) -> tuple[str, list[Outcome]]:
 
 def _comparison(
     lab: LabConfig, panel: str, choice: str, best: Mapping[str, tuple[str, list[Outcome]]], num_diverged: int
-) -> Comparison:
+) -> ArmComparison:
     name, runs = best[choice]
     values = [run["metrics"][lab.metric] for run in sound(runs, lab.metric)]
     against = best[lab.against][1] if choice != lab.against and lab.against in best else []
     differences = [difference for _, difference in _differences(runs, against, lab.metric)]
-    return Comparison(
+    return ArmComparison(
         panel, choice, name, estimate(values) if values else None, estimate(differences) if differences else None,
         num_diverged, tuple(runs),
     )  # fmt: skip

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pagoda.errors import MissingExtraError
-from pagoda.lab.analysis import Comparison, Outcome
+from pagoda.lab.analysis import ArmComparison, Outcome
 from pagoda.lab.recipe import LabRecipe
 from pagoda.train.curves import smoothed
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 _DECAY = 0.9
 _POINTS = 400
-Draw = Callable[["Axes", Comparison], bool]
+Draw = Callable[["Axes", ArmComparison], bool]
 """Draws one choice into its panel; whether there was anything."""
 
 
-def draw_all(comparisons: Sequence[Comparison], directory: Path) -> dict[str, Path]:
+def draw_all(comparisons: Sequence[ArmComparison], directory: Path) -> dict[str, Path]:
     """Title -> PNG in `directory`. Raises MissingExtraError without matplotlib."""
     if not comparisons:
         return {}
@@ -55,7 +55,9 @@ def draw_rates(recipe: LabRecipe, runs: Sequence[Outcome], path: Path) -> Path |
         lines.setdefault(", ".join(run["arm"][axis] for axis in others), []).append(run)
     for name, own in lines.items():
         sound = [run for run in own if lab.metric in run["metrics"] and not run["has_diverged"]]
-        points = {choice: [r["metrics"][lab.metric] for r in sound if r["arm"][lab.best_of] == choice] for choice in choices}
+        points = {
+            choice: [r["metrics"][lab.metric] for r in sound if r["arm"][lab.best_of] == choice] for choice in choices
+        }
         there = [(choices.index(choice), sum(values) / len(values)) for choice, values in points.items() if values]
         if there:
             axes[0].plot(*zip(*there, strict=True), marker="o", markersize=4, label=name)
@@ -66,9 +68,7 @@ def draw_rates(recipe: LabRecipe, runs: Sequence[Outcome], path: Path) -> Path |
     return save()
 
 
-def _panels(
-    path: Path, comparisons: Sequence[Comparison], x_label: str, y_label: str, draw: Draw
-) -> Path | None:
+def _panels(path: Path, comparisons: Sequence[ArmComparison], x_label: str, y_label: str, draw: Draw) -> Path | None:
     names = list(dict.fromkeys(comparison.panel for comparison in comparisons))
     axes, save = _figure(path, names)
     has_any = False
@@ -108,7 +108,7 @@ def _figure(path: Path, titles: Sequence[str]) -> tuple[list[Axes], Callable[[],
 
 
 def _curve(key: str) -> Draw:
-    def draw(axis: Axes, comparison: Comparison) -> bool:
+    def draw(axis: Axes, comparison: ArmComparison) -> bool:
         curves = [smoothed(run[key], _DECAY) for run in comparison.runs if len(run[key]) > 1]
         if not curves:
             return False
@@ -125,7 +125,7 @@ def _curve(key: str) -> Draw:
     return draw
 
 
-def _activations(axis: Axes, comparison: Comparison) -> bool:
+def _activations(axis: Axes, comparison: ArmComparison) -> bool:
     found = [run["activation_rms"] for run in comparison.runs if run.get("activation_rms")]
     if not found:
         return False
@@ -134,7 +134,7 @@ def _activations(axis: Axes, comparison: Comparison) -> bool:
     return True
 
 
-def _lengths(axis: Axes, comparison: Comparison) -> bool:
+def _lengths(axis: Axes, comparison: ArmComparison) -> bool:
     found = [run["accuracy_by_length"] for run in comparison.runs if run.get("accuracy_by_length")]
     if not found:
         return False
@@ -145,5 +145,5 @@ def _lengths(axis: Axes, comparison: Comparison) -> bool:
     return True
 
 
-def _label(comparison: Comparison) -> str:
+def _label(comparison: ArmComparison) -> str:
     return f"{comparison.choice} ({comparison.best})" if comparison.best else comparison.choice

@@ -1,12 +1,12 @@
 """What RMSNorm saves of LayerNorm's time, with kernels of equal quality: alone, and within a whole step of training.
 
-Beside the experiments. torch has a fused LayerNorm for CPUs and none of RMSNorm (pytorch issue 157345), so that whoever
-takes both from torch compares two programs, not two formulas. Here both are written in the same single operations, or both
-are one loop in C++: ours for RMSNorm, torch's for LayerNorm.
+Beside the experiments. torch has a fused LayerNorm for CPUs and none of RMSNorm (pytorch issue 157345), so that
+whoever takes both from torch compares two programs, not two formulas. Here both are written in the same single
+operations, or both are one loop in C++: ours for RMSNorm, torch's for LayerNorm.
 
-Variants take turns within a round, and a round gives one ratio: what the machine does beside it slows down both. What is
-counted is time of the processor, on one thread, so that waiting for it counts for nothing. Reported are the median ratio
-and its interval by order statistics, which supposes nothing of the distribution.
+Variants take turns within a round, and a round gives one ratio: what the machine does beside it slows down both. What
+is counted is time of the processor, on one thread, so that waiting for it counts for nothing. Reported are the median
+ratio and its interval by order statistics, which supposes nothing of the distribution.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from pagoda.lab.recipe import TaskConfig
-from pagoda.lab.tasks import TaskLessons
-from pagoda.train.lessons import NOT_COUNTED, Batch
+from pagoda.lab.tasks import TaskCurriculum
+from pagoda.train.curriculum import NOT_COUNTED, TrainingBatch
 from pagoda.train.trainer import Trainer
 
 _PROBED_SEQUENCES = 8
@@ -30,11 +30,11 @@ def accuracy_by_length(trainer: Trainer, lengths: list[int], strings: int) -> di
 
     Positions are drawn as in training, so that they are numbers that the network has met.
     """
-    lessons = cast(TaskLessons, trainer.lessons)
-    return {length: _accuracy(trainer, lessons.of_length(length, strings)) for length in lengths}
+    curriculum = cast(TaskCurriculum, trainer.curriculum)
+    return {length: _accuracy(trainer, curriculum.of_length(length, strings)) for length in lengths}
 
 
-def _accuracy(trainer: Trainer, batch: Batch) -> float:
+def _accuracy(trainer: Trainer, batch: TrainingBatch) -> float:
     rows, length = batch.input_ids.shape
     # A draw of its own for each length, and none that a step of training had.
     positions = trainer.positions((rows, length), trainer.config.num_steps + length)
@@ -46,8 +46,8 @@ def _accuracy(trainer: Trainer, batch: Batch) -> float:
 
 @torch.no_grad()
 def activation_rms(trainer: Trainer) -> list[float]:
-    """Root mean square of the residual stream before the first layer and behind each, on what the lessons hold back."""
-    batch = next(iter(trainer.lessons.held_back().values()))
+    """Root mean square of the residual stream before the first layer and behind each, on what is held back."""
+    batch = next(iter(trainer.curriculum.held_back().values()))
     ids = torch.from_numpy(batch.input_ids[:_PROBED_SEQUENCES]).to(trainer.device)
     found: list[float] = []
 

@@ -1,8 +1,9 @@
 """A recipe of the laboratory: one training recipe, the axes along which it is varied, and how often it is repeated.
 
-First station of an experiment. `[model]`, `[tokenizer]`, `[train]` and `[[sources]]` are those of `pagoda train`; a `[task]`
-may stand in the place of sources. Each `[axes.NAME.CHOICE]` holds what a choice changes in them. An arm is one choice from
-every axis; every arm is trained with every seed, and a seed gives all arms the same first weights and the same data.
+First station of an experiment. `[model]`, `[tokenizer]`, `[train]` and `[[sources]]` are those of `pagoda train`; a
+`[task]` may stand in the place of sources. Each `[axes.NAME.CHOICE]` holds what a choice changes in them. An arm is
+one choice from every axis; every arm is trained with every seed, and a seed gives all arms the same first weights and
+the same data.
 
 Imports no torch: a recipe that cannot work is refused at once.
 """
@@ -109,7 +110,10 @@ class LabRecipe:
 
     @classmethod
     def open(cls, name: str, *, quick: bool = False, data_dir: Path | None = None) -> LabRecipe:
-        """A file, or a shipped recipe by its name. `quick` makes the changes of its table `[quick]`. Raises ConfigError."""
+        """A file, or a shipped recipe by its name; `quick` makes the changes of its table `[quick]`.
+
+        Raises ConfigError.
+        """
         path = Path(name)
         if not path.is_file() and name in shipped():
             path = _SHIPPED / f"{name}.toml"
@@ -170,9 +174,10 @@ class LabRecipe:
         lab = self.lab
         if lab.compare not in self.axes:
             raise ConfigError(f"lab.compare={lab.compare!r} is no axis: {nearest(lab.compare, self.axes)}")
-        if lab.against not in self.axes[lab.compare]:
+        choices = self.axes[lab.compare]
+        if lab.against not in choices:
             raise ConfigError(
-                f"lab.against={lab.against!r} is no choice of {lab.compare}: {nearest(lab.against, self.axes[lab.compare])}"
+                f"lab.against={lab.against!r} is no choice of {lab.compare}: {nearest(lab.against, choices)}"
             )
         if lab.best_of and lab.best_of not in self.axes:
             raise ConfigError(f"lab.best_of={lab.best_of!r} is no axis: {nearest(lab.best_of, self.axes)}")

@@ -12,7 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from pagoda.lab.analysis import Comparison, compare
+from pagoda.lab.analysis import ArmComparison, compare
 from pagoda.lab.charts import draw_all, draw_rates
 from pagoda.lab.recipe import LabRecipe
 from pagoda.lab.runner import write_json
@@ -40,7 +40,7 @@ def write_report(recipe: LabRecipe, results: dict[str, Any], directory: Path) ->
     return page
 
 
-def comparison_rows(recipe: LabRecipe, comparisons: Sequence[Comparison]) -> list[list[str]]:
+def comparison_rows(recipe: LabRecipe, comparisons: Sequence[ArmComparison]) -> list[list[str]]:
     """The table of the page, its head first."""
     lab = recipe.lab
     head = ["", lab.compare, *([lab.best_of] if lab.best_of else []), lab.metric, f"against {lab.against}", "diverged"]
@@ -75,7 +75,7 @@ def timing_rows(timing: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 
 
 def _page(
-    recipe: LabRecipe, results: Mapping[str, Any], comparisons: Sequence[Comparison], charts: Mapping[str, Path]
+    recipe: LabRecipe, results: Mapping[str, Any], comparisons: Sequence[ArmComparison], charts: Mapping[str, Path]
 ) -> str:
     parts = [f"<h1>{escape(recipe.name)}</h1>"]
     if recipe.axes:

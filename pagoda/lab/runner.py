@@ -1,9 +1,9 @@
 """Every arm with every seed, one run after the other; what was done is never done again.
 
-Second station of an experiment. A run is the trainer's, in a folder of its own; when it has ended, its `result.json` takes
-the place of its checkpoints. So a kill costs the steps since the last checkpoint, and a run that has ended stays. Seeds
-turn slowest: after the first of them every arm has been seen once, and results can be looked at. Several processes may work
-in one folder: each takes a run that nobody else has.
+Second station of an experiment. A run is the trainer's, in a folder of its own; when it has ended, its `result.json`
+takes the place of its checkpoints. So a kill costs the steps since the last checkpoint, and a run that has ended
+stays. Seeds turn slowest: after the first of them every arm has been seen once, and results can be looked at. Several
+processes may work in one folder: each takes a run that nobody else has.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from filelock import FileLock, Timeout
 from pagoda.errors import CheckpointError, DivergedError
 from pagoda.lab.probes import accuracy_by_length, activation_rms, test_lengths
 from pagoda.lab.recipe import Arm, LabRecipe, TaskConfig, arm_name
-from pagoda.lab.tasks import TaskLessons
+from pagoda.lab.tasks import TaskCurriculum
 from pagoda.train.config import Recipe
+from pagoda.train.curriculum import Curriculum, TextCurriculum
 from pagoda.train.curves import read_metrics
-from pagoda.train.lessons import Lessons, TextLessons
 from pagoda.train.trainer import StepReport, Trainer
 
 _WITHIN = (0.25, 0.5, 0.75, 1.0)
@@ -33,7 +33,7 @@ _WITHIN = (0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True)
-class Progress:
+class LabProgress:
     """Where an experiment stands: in run `run` of `num_runs`, counted from 1. `ended` has a run's result."""
 
     run: int
@@ -45,7 +45,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Run:
+class LabRun:
     """One arm with one seed, in `folder`."""
 
     arm: Arm
@@ -67,13 +67,13 @@ class Laboratory:
         self._claim()
         names = [arm_name(arm) for arm in recipe.arms()]
         self.runs = [
-            Run(arm, seed, directory / "runs" / f"{index:03d}-seed-{seed}")
+            LabRun(arm, seed, directory / "runs" / f"{index:03d}-seed-{seed}")
             for seed in recipe.lab.seeds
             for index, arm in enumerate(recipe.arms())
         ]
         assert len(set(names)) == len(names), "choices of two axes have the same names"
 
-    def run(self, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
+    def run(self, should_stop: Callable[[], bool] = lambda: False) -> Iterator[LabProgress]:
         """Do what is left to do, a report a step; where `should_stop` says so, save and end after this step."""
         for number, run in enumerate(self.runs, start=1):
             if run.result is None:
@@ -83,15 +83,15 @@ class Laboratory:
             if should_stop():
                 return
 
-    def _run_one(self, number: int, run: Run, should_stop: Callable[[], bool]) -> Iterator[Progress]:
+    def _run_one(self, number: int, run: LabRun, should_stop: Callable[[], bool]) -> Iterator[LabProgress]:
         trainer, task = self._trainer(run)
         for step in self._steps(trainer, run):
-            yield Progress(number, len(self.runs), run.arm, run.seed, step)
+            yield LabProgress(number, len(self.runs), run.arm, run.seed, step)
             if should_stop() and step.step < step.num_steps:
                 trainer.save()
                 return
         result = self._finish(run, trainer, task)
-        yield Progress(number, len(self.runs), run.arm, run.seed, ended=result)
+        yield LabProgress(number, len(self.runs), run.arm, run.seed, ended=result)
 
     def results(self) -> dict[str, Any]:
         """Of the runs that have ended, in the order of `runs`."""
@@ -105,22 +105,23 @@ class Laboratory:
             before = json.loads(path.read_text(encoding="utf-8"))
             if before["fingerprint"] != told["fingerprint"]:
                 raise CheckpointError(
-                    f"{self.directory} holds an experiment with another recipe: go on with the old one, or name another --out"
+                    f"{self.directory} holds an experiment with another recipe: go on with the old one, or name "
+                    f"another --out"
                 )
             return
         self.directory.mkdir(parents=True, exist_ok=True)
         write_json(path, told)
 
-    def _trainer(self, run: Run) -> tuple[Trainer, TaskConfig | None]:
+    def _trainer(self, run: LabRun) -> tuple[Trainer, TaskConfig | None]:
         recipe, task = self.recipe.training(run.arm, run.seed)
-        return Trainer(recipe, run.folder, self.device, self._lessons(recipe, task)), task
+        return Trainer(recipe, run.folder, self.device, self._curriculum(recipe, task)), task
 
-    def _lessons(self, recipe: Recipe, task: TaskConfig | None) -> Lessons:
+    def _curriculum(self, recipe: Recipe, task: TaskConfig | None) -> Curriculum:
         if task is None:
-            return TextLessons(recipe, self.directory / "data")
-        return TaskLessons(task.name, task.sequences, task.longest, recipe.train.seed)
+            return TextCurriculum(recipe, self.directory / "data")
+        return TaskCurriculum(task.name, task.sequences, task.longest, recipe.train.seed)
 
-    def _steps(self, trainer: Trainer, run: Run) -> Iterator[StepReport]:
+    def _steps(self, trainer: Trainer, run: LabRun) -> Iterator[StepReport]:
         """To the end of the budget; a run that diverges has ended, too."""
         seconds = self.recipe.lab.seconds
         spent = _seconds(run.folder, trainer) if trainer.step else 0.0
@@ -133,7 +134,7 @@ class Laboratory:
         except DivergedError:
             return
 
-    def _finish(self, run: Run, trainer: Trainer, task: TaskConfig | None) -> dict[str, Any]:
+    def _finish(self, run: LabRun, trainer: Trainer, task: TaskConfig | None) -> dict[str, Any]:
         steps = read_metrics(run.folder) if (run.folder / "metrics.jsonl").is_file() else []
         losses = [step["loss"] for step in steps]
         has_diverged = self._has_diverged(trainer, losses)

@@ -1,8 +1,8 @@
-"""Small tasks over strings whose rule is known: whether a network learned the rule, longer strings than any in training show.
+"""Small tasks over strings whose rule is known: whether it was learned, strings longer than in training show.
 
-Lessons of the laboratory. Four of the fifteen of Ruoss et al. 2023 (arXiv 2305.16843, after Deletang et al. 2023, arXiv
-2207.02098), from their definitions: the network reads a string and as many empty places as the answer has tokens, sees all
-of it at once, and fills in the places. A step has strings of one length, drawn from 1 to the longest.
+What the laboratory teaches beside texts: four of the fifteen of Ruoss et al. 2023 (arXiv 2305.16843, after Deletang
+et al. 2023, arXiv 2207.02098), from their definitions: the network reads a string and as many empty places as the answer has
+tokens, sees all of it at once, and fills in the places. A step has strings of one length, drawn from 1 to the longest.
 
 Ids: 0 is an empty place, 1 a token that is missing from the string, symbols are 2 and more.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pagoda.train.lessons import NOT_COUNTED, Batch
+from pagoda.train.curriculum import NOT_COUNTED, TrainingBatch
 
 EMPTY, MISSING, FIRST_SYMBOL = 0, 1, 2
 _NEVER_TAUGHT = 2**31
@@ -63,18 +63,18 @@ VOCAB_SIZE = 16
 """Symbols of the largest alphabet and the two of our own, rounded up to what matrix products like."""
 
 
-def make_batch(task: str, rng: np.random.Generator, sequences: int, length: int) -> Batch:
+def make_batch(task: str, rng: np.random.Generator, sequences: int, length: int) -> TrainingBatch:
     """Strings of `length` and their empty places."""
     strings, answers = TASKS[task](rng, sequences, length)
     places = np.full_like(answers, EMPTY)
     input_ids = np.concatenate((strings + FIRST_SYMBOL, places), axis=1)
     targets = np.concatenate((np.full_like(strings, NOT_COUNTED), answers + FIRST_SYMBOL), axis=1)
-    return Batch(np.ascontiguousarray(input_ids), np.ascontiguousarray(targets))
+    return TrainingBatch(np.ascontiguousarray(input_ids), np.ascontiguousarray(targets))
 
 
 @dataclass(frozen=True)
-class TaskLessons:
-    """One task as lessons.
+class TaskCurriculum:
+    """One task to be taught.
 
     sequences: strings a step
     longest:   letters of the longest string in training
@@ -87,16 +87,16 @@ class TaskLessons:
     seed: int
     is_causal: bool = False
 
-    def batch(self, step: int) -> Batch:
+    def batch(self, step: int) -> TrainingBatch:
         """Strings of one length, drawn anew."""
         rng = np.random.default_rng((self.seed, step))
         return make_batch(self.task, rng, self.sequences, int(rng.integers(1, self.longest + 1)))
 
-    def held_back(self) -> dict[str, Batch]:
+    def held_back(self) -> dict[str, TrainingBatch]:
         """Strings of the longest length of training."""
         return {self.task: self.of_length(self.longest, self.sequences)}
 
-    def of_length(self, length: int, sequences: int) -> Batch:
+    def of_length(self, length: int, sequences: int) -> TrainingBatch:
         """Strings that no step of training has."""
         rng = np.random.default_rng((self.seed, _NEVER_TAUGHT + length))
         return make_batch(self.task, rng, sequences, length)

@@ -122,8 +122,8 @@ class TrainConfig:
                 )
         if self.position_range < self.max_length:
             raise ConfigError(
-                f"train.position_range={self.position_range}, but sequences have up to {self.max_length} tokens: make it "
-                f"larger than the longest sequence that the model shall read"
+                f"train.position_range={self.position_range}, but sequences have up to {self.max_length} tokens: make "
+                f"it larger than the longest sequence that the model shall read"
             )
         if self.tokens_per_step % self.micro_batch_tokens:
             raise ConfigError(
@@ -172,7 +172,7 @@ class Recipe:
     def from_dict(cls, raw: dict[str, Any], *bases: Path, has_corpora: bool = True) -> Recipe:
         """Build from parsed TOML: tables `model`, `tokenizer`, `train`, and an array of tables `sources`.
 
-        has_corpora: whether there have to be sources; not where the trainer is given lessons
+        has_corpora: whether there have to be sources; not where the trainer is given a curriculum
         """
         _known_keys("recipe", raw, ("model", "tokenizer", "train", "sources"))
         tokenizer = _section(TokenizerConfig, "tokenizer", raw.get("tokenizer", {}))

@@ -1,10 +1,10 @@
 """What turns gradients into steps: AdamW, RMSProp or SGD, and the learning rate over time.
 
-Third station of training. Weight decay goes to matrices only, not to norms and biases.
-AdamW: Loshchilov & Hutter 2019, arXiv 1711.05101. RMSProp: Hinton 2012, lecture 6e; SGD with momentum: Sutskever et al.
-2013. Both here with decoupled decay too, so that the three can be compared, each at a learning rate of its own: torch's
-RMSProp adds its epsilon outside the root, has no momentum and does not correct its mean for the start, so its first steps
-are 1 / sqrt(1 - beta2) times as long as later ones, and warm-up has to cover them. Cosine schedule: arXiv 1608.03983.
+Third station of training. Weight decay goes to matrices only, not to norms and biases. AdamW: Loshchilov & Hutter
+2019, arXiv 1711.05101. RMSProp: Hinton 2012, lecture 6e; SGD with momentum: Sutskever et al. 2013. Both here with
+decoupled decay too, so that the three can be compared, each at a learning rate of its own: torch's RMSProp adds its
+epsilon outside the root, has no momentum and does not correct its mean for the start, so its first steps are 1 /
+sqrt(1 - beta2) times as long as later ones, and warm-up has to cover them. Cosine schedule: arXiv 1608.03983.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""Which positions a training sequence's tokens get: the usual ones, or some drawn at random so that long ones are known.
+"""Which positions the tokens of a training sequence get: the usual ones, or some drawn at random.
 
-Beside the training loop, which asks once a step. A network that saw distances up to 40 has never met one of 100. Ruoss et
-al. 2023 (arXiv 2305.16843) therefore draw as many whole numbers as there are tokens from a far larger range, sorted; what
-a token learns is the order then, and any length within the range has been met. Reals do as well, since RoPE takes any
-number (random float sampling, arXiv 2602.14050).
+Beside the training loop, which asks once a step. A network that saw distances up to 40 has never met one of 100. Ruoss
+et al. 2023 (arXiv 2305.16843) therefore draw as many whole numbers as there are tokens from a far larger range,
+sorted; what a token learns is the order then, and any length within the range has been met. Reals do as well, since
+RoPE takes any number (random float sampling, arXiv 2602.14050).
 
-A draw is a function of seed and step alone: arms of a comparison get the same, and a resumed run goes on as it would have.
+A draw is a function of seed and step alone: arms of a comparison get the same, and a resumed run goes on as it would
+have.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ from pagoda.models.checkpoint.loading import load_weights
 from pagoda.models.checkpoint.saving import save_checkpoint
 from pagoda.models.llama import LlamaForCausalLM
 from pagoda.train.config import Recipe
-from pagoda.train.lessons import Batch, Lessons, TextLessons
+from pagoda.train.curriculum import Curriculum, TextCurriculum, TrainingBatch
 from pagoda.train.optimizer import build_optimizer, learning_rate_at
 from pagoda.train.positions import draw_positions
 
@@ -55,17 +55,17 @@ class StepReport:
 class Trainer:
     """Trains a recipe into `directory`; resumes from the newest checkpoint there.
 
-    lessons: what is taught; None is the recipe's corpora
+    curriculum: what is taught; None is the recipe's corpora
     """
 
     def __init__(
-        self, recipe: Recipe, directory: str | Path, device: str = "auto", lessons: Lessons | None = None
+        self, recipe: Recipe, directory: str | Path, device: str = "auto", curriculum: Curriculum | None = None
     ) -> None:
         self.recipe, self.config = recipe, recipe.train
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.device = resolve_device(device)
-        self.lessons = lessons or TextLessons(recipe, self.directory / "data")
+        self.curriculum = curriculum or TextCurriculum(recipe, self.directory / "data")
         self.model = LlamaForCausalLM(recipe.model, ReferenceKernels())
         self.model.initialize(self.config.seed)
         self.model.to(self.device)
@@ -96,12 +96,12 @@ class Trainer:
             yield report
 
     def evaluate(self) -> dict[str, float]:
-        """Loss in nats a token on what the lessons hold back; of corpora at the longest length."""
-        return {name: self._evaluate_batch(batch) for name, batch in self.lessons.held_back().items()}
+        """Loss in nats a token on what the curriculum holds back; of corpora at the longest length."""
+        return {name: self._evaluate_batch(batch) for name, batch in self.curriculum.held_back().items()}
 
     def logits(self, input_ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """`input_ids` and `positions [sequences, length]` -> `[sequences * length, vocab_size]`."""
-        attention = DenseAttention(len(input_ids), self.recipe.model.layer_windows, self.lessons.is_causal)
+        attention = DenseAttention(len(input_ids), self.recipe.model.layer_windows, self.curriculum.is_causal)
         return self.model.compute_logits(self.model(input_ids.flatten(), positions.flatten(), attention))
 
     def positions(self, shape: tuple[int, int], step: int) -> torch.Tensor:
@@ -132,7 +132,7 @@ class Trainer:
         """The model alone, as a Hugging Face directory, rounded to `dtype`."""
         model = self.model if dtype == "float32" else copy.deepcopy(self.model).to(getattr(torch, dtype))
         save_checkpoint(model, self.recipe.model, directory)
-        self.lessons.save(directory)
+        self.curriculum.save(directory)
 
     def _train_step(self) -> tuple[float, float, int]:
         """Loss, norm of the gradients and length of the sequences."""
@@ -140,7 +140,7 @@ class Trainer:
             group["lr"] = learning_rate_at(self.step, self.config)
         for norm in self.norms:
             norm.follow((self.step + 1) / self.config.num_steps)
-        passes = self._passes(self.lessons.batch(self.step), self.step)
+        passes = self._passes(self.curriculum.batch(self.step), self.step)
         total = 0.0
         for rows in passes:
             with self._autocast():
@@ -154,7 +154,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         return total, float(norm), rows[0].shape[1]
 
-    def _passes(self, batch: Batch, step: int) -> list[tuple[torch.Tensor, ...]]:
+    def _passes(self, batch: TrainingBatch, step: int) -> list[tuple[torch.Tensor, ...]]:
         """Ids, targets and positions, each `[sequences, length]`, of as many sequences as a pass takes."""
         shape = batch.input_ids.shape
         ids, targets = (torch.from_numpy(rows).to(self.device) for rows in (batch.input_ids, batch.targets))
@@ -167,7 +167,7 @@ class Trainer:
         return F.cross_entropy(self.logits(input_ids, positions).float(), targets.flatten())
 
     @torch.no_grad()
-    def _evaluate_batch(self, batch: Batch) -> float:
+    def _evaluate_batch(self, batch: TrainingBatch) -> float:
         total = 0.0
         for rows in self._passes(batch, self.config.num_steps):  # a draw of positions that no step of training has
             with self._autocast():
@@ -226,4 +226,3 @@ class Trainer:
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
         path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-

@@ -47,6 +47,7 @@ TABLE: dict[str, frozenset[str]] = {
     "loadtest": FOUNDATION,
     "planning": FOUNDATION | {"kernels", "layers", "models", "chat", "engine", "loadtest"},
     "train": FOUNDATION | {"kernels", "layers", "models"},
+    "lab": FOUNDATION | {"kernels", "layers", "models", "train"},
     "llm": FOUNDATION | {"models", "engine"},
 }
 """Room -> rooms that it may import, besides itself. The command line and the root may import all."""

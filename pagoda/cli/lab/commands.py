@@ -18,7 +18,7 @@ from pagoda.cli.lab.words import LabWords, lab_words
 
 if TYPE_CHECKING:
     from pagoda.lab.recipe import LabRecipe
-    from pagoda.lab.runner import Progress
+    from pagoda.lab.runner import LabProgress
 
 _SECONDS_BETWEEN_LINES = 15.0
 _INTERRUPTED = 130
@@ -44,7 +44,9 @@ Quick = Annotated[bool, typer.Option("--quick", help="The recipe's small edition
 def run(
     ctx: typer.Context,
     recipe: Annotated[str, typer.Argument(help="A TOML recipe, or the name of one that ships with pagoda.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Folder of the experiment; otherwise runs/lab/RECIPE.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the experiment; otherwise runs/lab/RECIPE.")
+    ] = None,
     data_dir: DataDir = None,
     device: Device = "auto",
     quick: Quick = False,
@@ -68,7 +70,9 @@ def run(
 def claims(
     ctx: typer.Context,
     out: Annotated[Path, typer.Option("--out", help="Folder of the experiments.")] = Path("runs/lab"),
-    page: Annotated[Path | None, typer.Option("--page", help="File to write; otherwise claims.md in that folder.")] = None,
+    page: Annotated[
+        Path | None, typer.Option("--page", help="File to write; otherwise claims.md in that folder.")
+    ] = None,
     data_dir: DataDir = None,
     device: Device = "auto",
     quick: Quick = False,
@@ -127,7 +131,7 @@ class ProgressLines:
         self._terminal, self._words, self._recipe = terminal, words, recipe
         self._told = time.perf_counter()
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: LabProgress) -> None:
         """Tell what is worth a line."""
         from pagoda.lab.recipe import arm_name
 

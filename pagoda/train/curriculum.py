@@ -1,7 +1,7 @@
 """What a training step is taught: rows of ids, and what is expected after each.
 
-Between data and the training loop. Corpora are one kind of lessons (`TextLessons`); whoever trains the network on something
-else hands the trainer lessons of their own.
+Between data and the training loop. Corpora are one kind (`TextCurriculum`); whoever trains the network on something else
+hands the trainer a curriculum of their own.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NOT_COUNTED = -100
 
 
 @dataclass(frozen=True)
-class Batch:
+class TrainingBatch:
     """Sequences of one length.
 
     input_ids: `[sequences, length]` int64
@@ -31,16 +31,16 @@ class Batch:
     targets: np.ndarray
 
 
-class Lessons(Protocol):
+class Curriculum(Protocol):
     """What is taught. `is_causal` is whether a token sees only those before it."""
 
     is_causal: bool
 
-    def batch(self, step: int) -> Batch:
+    def batch(self, step: int) -> TrainingBatch:
         """Of optimiser step `step`: a function of that number alone, so that training resumes exactly."""
         ...
 
-    def held_back(self) -> dict[str, Batch]:
+    def held_back(self) -> dict[str, TrainingBatch]:
         """What is never taught, by name."""
         ...
 
@@ -49,7 +49,7 @@ class Lessons(Protocol):
         ...
 
 
-class TextLessons:
+class TextCurriculum:
     """The corpora of a recipe: each token is expected after those before it."""
 
     is_causal = True
@@ -59,19 +59,19 @@ class TextLessons:
         self.tokenizer, self.sources = prepare(recipe, directory)
         self.schedule = BatchSchedule(self.sources, recipe)
 
-    def batch(self, step: int) -> Batch:
+    def batch(self, step: int) -> TrainingBatch:
         """Pieces of the longest length, cut into those of this step."""
         rows = self.schedule.batch(step)
         length = self.recipe.train.length_at(step)
-        return Batch(rows[:, :-1].reshape(-1, length), rows[:, 1:].reshape(-1, length))
+        return TrainingBatch(rows[:, :-1].reshape(-1, length), rows[:, 1:].reshape(-1, length))
 
-    def held_back(self) -> dict[str, Batch]:
+    def held_back(self) -> dict[str, TrainingBatch]:
         """Of every corpus that holds back a piece of the longest length, `eval_tokens` at most."""
         config, batches = self.recipe.train, {}
         for source in self.sources:
             rows = _pieces(source.held_back_ids, config.max_length, config.eval_tokens)
             if rows is not None:
-                batches[source.config.name] = Batch(rows[:, :-1], rows[:, 1:])
+                batches[source.config.name] = TrainingBatch(rows[:, :-1], rows[:, 1:])
         return batches
 
     def save(self, directory: Path) -> None:
