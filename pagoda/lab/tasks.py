@@ -1,8 +1,9 @@
 """Small tasks over strings whose rule is known: whether it was learned, strings longer than in training show.
 
-What the laboratory teaches beside texts: four of the fifteen of Ruoss et al. 2023 (arXiv 2305.16843, after Deletang
-et al. 2023, arXiv 2207.02098), from their definitions: the network reads a string and as many empty places as the answer has
-tokens, sees all of it at once, and fills in the places. A step has strings of one length, drawn from 1 to the longest.
+What the laboratory teaches beside texts: four of the fifteen of Ruoss et al. 2023 (arXiv 2305.16843, after Deletang et
+al. 2023, arXiv 2207.02098), from their definitions: the network reads a string and as many empty places as the answer
+has tokens, sees all of it at once, and fills in the places. A step has strings of one length, drawn from 1 to the
+longest.
 
 Ids: 0 is an empty place, 1 a token that is missing from the string, symbols are 2 and more.
 """

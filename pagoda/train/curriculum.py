@@ -1,7 +1,7 @@
 """What a training step is taught: rows of ids, and what is expected after each.
 
-Between data and the training loop. Corpora are one kind (`TextCurriculum`); whoever trains the network on something else
-hands the trainer a curriculum of their own.
+Between data and the training loop. Corpora are one kind (`TextCurriculum`); whoever trains the network on something
+else hands the trainer a curriculum of their own.
 """
 
 from __future__ import annotations
