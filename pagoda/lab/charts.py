@@ -43,7 +43,7 @@ def draw_all(comparisons: Sequence[ArmComparison], directory: Path) -> dict[str,
 
 
 def draw_rates(recipe: LabRecipe, runs: Sequence[Outcome], path: Path) -> Path | None:
-    """The metric over the choices of `best_of`, where a recipe has that axis; runs that diverged are crosses on top."""
+    """The metric over the choices of `best_of`, where a recipe has that axis; runs that diverged are left out."""
     lab = recipe.lab
     if not lab.best_of:
         return None
@@ -64,7 +64,8 @@ def draw_rates(recipe: LabRecipe, runs: Sequence[Outcome], path: Path) -> Path |
     axes[0].set_xticks(range(len(choices)), choices)
     axes[0].set_xlabel(lab.best_of)
     axes[0].set_ylabel(lab.metric)
-    axes[0].legend(fontsize="x-small")
+    if axes[0].lines:  # not where every run diverged
+        axes[0].legend(fontsize="x-small")
     return save()
 
 

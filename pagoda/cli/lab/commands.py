@@ -6,17 +6,21 @@ Beside the token's path. Ctrl-C takes effect between two steps, after a checkpoi
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.table import Table
 from typer.core import TyperGroup
 
 from pagoda.cli.console.interrupts import StopOnInterrupt
 from pagoda.cli.console.terminal import Terminal
 from pagoda.cli.lab.words import LabWords, lab_words
+from pagoda.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pagoda.lab.far_positions import PerplexityByPosition
     from pagoda.lab.recipe import LabRecipe
     from pagoda.lab.runner import LabProgress
 
@@ -92,6 +96,39 @@ def claims(
                 raise typer.Exit(_INTERRUPTED)
     path = write_claims(results, page or out / "claims.md", quick=quick)
     terminal.note(lab_words(terminal.say).claims.format(path=path), style="bold")
+
+
+@lab.command(short_help="Perplexity by position beyond the length of training, for each kind of RoPE.")
+def positions(
+    ctx: typer.Context,
+    checkpoint: Annotated[Path, typer.Argument(help="Folder of a checkpoint whose RoPE is not scaled.")],
+    text: Annotated[Path, typer.Argument(help="A long text, plain or gzip.")],
+    out: Annotated[Path, typer.Option("--out", help="Picture to write.")] = Path("positions.png"),
+    factor: Annotated[int, typer.Option("--factor", min=1, help="How many times the length of training.")] = 4,
+    windows: Annotated[int, typer.Option("--windows", min=1, help="Pieces of the text that are read.")] = 4,
+) -> None:
+    """Read a text in pieces longer than the model was trained on, and show what tokens cost by position."""
+    from pagoda.lab.far_positions import draw_perplexities, perplexity_by_position
+    from pagoda.models.config import ModelConfig
+    from pagoda.train.config import SourceConfig
+    from pagoda.train.data import SEPARATOR, read_documents
+
+    if not text.is_file():
+        raise ConfigError(f"the text {text} does not exist: give a file")
+    terminal: Terminal = ctx.obj
+    length = ModelConfig.from_directory(checkpoint).max_position_embeddings
+    whole = SEPARATOR.join(read_documents(SourceConfig(path=str(text)), text))
+    found = perplexity_by_position(checkpoint, whole, factor=factor, windows=windows)
+    terminal.table(_perplexities(found))
+    drawn = draw_perplexities(found, length, out)
+    terminal.note(lab_words(terminal.say).positions.format(path=drawn), style="bold")
+
+
+def _perplexities(found: Sequence[PerplexityByPosition]) -> Table:
+    table = Table("position", *(each.kind for each in found))
+    for index, start in enumerate(found[0].starts):
+        table.add_row(f"{start}", *(f"{each.perplexities[index]:.1f}" for each in found))
+    return table
 
 
 def _experiment(
