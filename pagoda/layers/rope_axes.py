@@ -14,6 +14,7 @@ Imports no torch.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from pagoda.errors import nearest
@@ -59,3 +60,13 @@ def layout_fault(rope: Rope) -> str | None:
     if rope.num_heads is not None and rope.layout != "mixed":
         return f"num_heads={rope.num_heads!r}, but heads differ where layout='mixed' alone: leave it out"
     return None
+
+
+def positions_fault(rope: Rope, shape: Sequence[int]) -> str | None:
+    """What is wrong with positions of `shape`, as the end of a sentence; None where nothing is."""
+    if rope.axes is None or (len(shape) >= 2 and shape[-1] == rope.axes):
+        return None
+    return (
+        f"positions of the shape {list(shape)}, but [..., tokens, {rope.axes}] is expected: one coordinate for each of "
+        f"{rope.axes} axes"
+    )

@@ -173,7 +173,7 @@ class RopeKind:
     frequencies:      of the pairs of a head, in radians a position; `[head_dim / 2]`, or what `at_lengths` reads
     at_lengths:       where they depend on the sequence's length: `(rope, exponents, lengths [...], frequencies, ops)`
                       gives `[..., head_dim / 2]`; lengths are in fp64 where the backend has it, and `ops` is the module
-                      of its `clip`, `exp`, `log` and `where`: torch, or `keras.ops`
+                      of its `clip`, `exp`, `log` and `where`: torch, `keras.ops`, `jax.numpy`
     attention_factor: what cos and sin are multiplied by, so that attention's logits keep their temperature, unless
                       the key `attention_factor` says
     required, optional: keys of `rope_scaling` that are read; those of `ignored` may stand there, and change nothing

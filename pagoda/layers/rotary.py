@@ -22,7 +22,7 @@ from torch import nn
 
 from pagoda.errors import ConfigError
 from pagoda.kernels.reference.operations import ReferenceKernels
-from pagoda.layers.rope_axes import axis_of_pairs, axis_spectrum, layout_fault, num_spectra
+from pagoda.layers.rope_axes import axis_of_pairs, axis_spectrum, layout_fault, num_spectra, positions_fault
 from pagoda.layers.rope_rules import scaling_fault
 from pagoda.layers.rope_scaling import Rope
 
@@ -102,14 +102,10 @@ class RotaryEmbedding(nn.Module):
 
     def _along_pairs(self, positions: torch.Tensor) -> torch.Tensor:
         """Where a token stands on the line of each pair: `[..., T, head_dim / 2]`, or `[..., T, 1]` for all pairs."""
-        axes = self.rope.axes
-        if axes is None:
+        if self.rope.axes is None:
             return positions[..., None]
-        if positions.dim() < 2 or positions.shape[-1] != axes:
-            raise ConfigError(
-                f"RotaryEmbedding was given positions of the shape {list(positions.shape)}, but [..., tokens, {axes}] "
-                f"is expected: one coordinate for each of {axes} axes"
-            )
+        if (fault := positions_fault(self.rope, positions.shape)) is not None:
+            raise ConfigError(f"RotaryEmbedding was given {fault}")
         if self.directions is None:
             return positions[..., axis_of_pairs(self.rope)]
         directions = self.directions.to(positions.dtype)
@@ -124,7 +120,7 @@ class RotaryEmbedding(nn.Module):
         if self._at_lengths is not None:
             if sequence_lengths is None:
                 sequence_lengths = self._lengths(positions)
-            exponents = self._exponents().to(positions.device)
+            exponents = self.exponents.to(positions.device)
             lengths = sequence_lengths.double()
             frequencies = self._at_lengths(self._spectrum, exponents, lengths, self.inv_freq, torch).float()
             if self.rope.num_heads is not None:
@@ -137,11 +133,13 @@ class RotaryEmbedding(nn.Module):
         largest = positions if self.rope.axes is None else positions.amax(-1)
         return (largest.amax(-1, keepdim=True) + 1).expand_as(largest)
 
-    def _exponents(self) -> torch.Tensor:
+    @property
+    def exponents(self) -> torch.Tensor:
+        """0, 2, 4, ... over the size of an axis's part of the head, in fp32: what frequencies are made of."""
         return torch.arange(0, self._spectrum.head_dim, 2, dtype=torch.float32) / self._spectrum.head_dim
 
     def _frequencies(self) -> torch.Tensor:
-        return self.rope.kind.frequencies(self._spectrum, self._exponents())
+        return self.rope.kind.frequencies(self._spectrum, self.exponents)
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> RotaryEmbedding:
         """What moves or converts a module: frequencies move along, and stay in fp32 in a model of few bits."""

@@ -138,8 +138,8 @@ class Trainer:
         """Loss, norm of the gradients and length of the sequences."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate_at(self.step, self.config)
-        for norm in self.norms:
-            norm.follow((self.step + 1) / self.config.num_steps)
+        for layer in self.norms:
+            layer.follow((self.step + 1) / self.config.num_steps)
         passes = self._passes(self.curriculum.batch(self.step), self.step)
         total = 0.0
         for rows in passes:

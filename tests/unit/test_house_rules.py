@@ -230,13 +230,16 @@ def test_functions_are_short_and_take_few_arguments() -> None:
     assert wide == []
 
 
+NAMES_OF_OTHERS = {"RotaryEmbedding": "as KerasHub calls it, in Keras's room, and as vLLM does, in ours"}
+
+
 def test_a_class_name_stands_in_one_room() -> None:
     rooms: dict[str, set[str]] = defaultdict(set)
     for name, path in NAMES.items():
         for node in _tree(path).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 rooms[node.name].add(name.partition("/")[0])
-    assert {name: sorted(found) for name, found in rooms.items() if len(found) > 1} == {}
+    assert {name: sorted(found) for name, found in rooms.items() if len(found) > 1}.keys() == {*NAMES_OF_OTHERS}
 
 
 def test_a_step_of_the_core_reads_as_schedule_execute_update() -> None:
