@@ -19,7 +19,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from pagoda.errors import CheckpointError, DivergedError
+from pagoda.errors import CheckpointError, ConfigError, DivergedError
 from pagoda.lab.probes import accuracy_by_length, activation_rms, test_lengths
 from pagoda.lab.recipe import Arm, LabRecipe, TaskConfig, arm_name
 from pagoda.lab.tasks import TaskCurriculum
@@ -114,11 +114,18 @@ class Laboratory:
 
     def _trainer(self, run: LabRun) -> tuple[Trainer, TaskConfig | None]:
         recipe, task = self.recipe.training(run.arm, run.seed)
-        return Trainer(recipe, run.folder, self.device, self._curriculum(recipe, task)), task
+        curriculum = self._curriculum(recipe, task)
+        if not curriculum.held_back():
+            raise ConfigError(
+                f"the recipe {self.recipe.name} holds back less than one sequence of {recipe.train.max_length} tokens, "
+                "so nothing could be measured: lower train.held_back (one document in so many), or give a longer text"
+            )
+        return Trainer(recipe, run.folder, self.device, curriculum), task
 
     def _curriculum(self, recipe: Recipe, task: TaskConfig | None) -> Curriculum:
         if task is None:
-            return TextCurriculum(recipe, self.directory / "data")
+            with FileLock(self.directory / ".data.lock"):  # processes that share the folder tokenise once
+                return TextCurriculum(recipe, self.directory / "data")
         return TaskCurriculum(task.name, task.sequences, task.longest, recipe.train.seed)
 
     def _steps(self, trainer: Trainer, run: LabRun) -> Iterator[StepReport]:
@@ -137,7 +144,7 @@ class Laboratory:
     def _finish(self, run: LabRun, trainer: Trainer, task: TaskConfig | None) -> dict[str, Any]:
         steps = read_metrics(run.folder) if (run.folder / "metrics.jsonl").is_file() else []
         losses = [step["loss"] for step in steps]
-        has_diverged = self._has_diverged(trainer, losses)
+        has_diverged = self._has_diverged(run, trainer, losses)
         result: dict[str, Any] = {
             "arm": run.arm,
             "seed": run.seed,
@@ -156,10 +163,13 @@ class Laboratory:
             shutil.rmtree(checkpoint)
         return result
 
-    def _has_diverged(self, trainer: Trainer, losses: list[float]) -> bool:
+    def _has_diverged(self, run: LabRun, trainer: Trainer, losses: list[float]) -> bool:
         """Whether the loss is no number, or no lower in the end than in the beginning."""
-        ended_early = len(losses) < trainer.config.num_steps and not self.recipe.lab.seconds
-        if ended_early or not losses:
+        if not losses:
+            return True
+        seconds = self.recipe.lab.seconds
+        has_spent_all = bool(seconds) and _seconds(run.folder, trainer) >= seconds
+        if len(losses) < trainer.config.num_steps and not has_spent_all:
             return True
         tail = losses[-max(1, len(losses) // 10) :]
         return not sum(tail) / len(tail) < losses[0]

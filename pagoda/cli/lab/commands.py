@@ -22,7 +22,7 @@ from pagoda.errors import ConfigError
 if TYPE_CHECKING:
     from pagoda.lab.far_positions import PerplexityByPosition
     from pagoda.lab.recipe import LabRecipe
-    from pagoda.lab.runner import LabProgress
+    from pagoda.lab.runner import Laboratory, LabProgress
 
 _SECONDS_BETWEEN_LINES = 15.0
 _INTERRUPTED = 130
@@ -41,6 +41,7 @@ class LabCommands(TyperGroup):
 lab = typer.Typer(cls=LabCommands, help="Train variants of a network side by side.", no_args_is_help=True)
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where the recipe's corpora lie.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+AsItIs = Annotated[bool, typer.Option("--as-it-is", help="Train and measure nothing: report what has ended.")]
 Quick = Annotated[bool, typer.Option("--quick", help="The recipe's small edition: minutes instead of hours.")]
 
 
@@ -54,6 +55,7 @@ def run(
     data_dir: DataDir = None,
     device: Device = "auto",
     quick: Quick = False,
+    as_it_is: AsItIs = False,
 ) -> None:
     """Train every arm of a recipe with every seed, or go on where that stopped, and write a report.
 
@@ -62,10 +64,13 @@ def run(
     from pagoda.lab.recipe import LabRecipe
 
     parsed = LabRecipe.open(recipe, quick=quick, data_dir=data_dir)
+    # torch takes seconds to import: only once the recipe is sound.
+    from pagoda.lab.runner import Laboratory
+
     folder = out or Path("runs") / "lab" / (f"{parsed.name}-quick" if quick else parsed.name)
     terminal: Terminal = ctx.obj
     with StopOnInterrupt(lambda: terminal.note(lab_words(terminal.say).stopping)) as interrupt:
-        _experiment(parsed, folder, device, terminal, interrupt)
+        _experiment(Laboratory(parsed, folder, device), terminal, interrupt, trains=not as_it_is)
     if interrupt.requested:
         raise typer.Exit(_INTERRUPTED)
 
@@ -80,10 +85,12 @@ def claims(
     data_dir: DataDir = None,
     device: Device = "auto",
     quick: Quick = False,
+    as_it_is: AsItIs = False,
 ) -> None:
     """Run the experiment of every claim, or go on with them, and write a page: claim, protocol, figure, verdict."""
     from pagoda.lab.claims import CLAIMS, recipes_of, write_claims
     from pagoda.lab.recipe import LabRecipe
+    from pagoda.lab.runner import Laboratory
 
     terminal: Terminal = ctx.obj
     results = {}
@@ -91,7 +98,8 @@ def claims(
         for name in recipes_of(CLAIMS):
             recipe = LabRecipe.open(name, quick=quick, data_dir=data_dir)
             folder = out / (f"{name}-quick" if quick else name)
-            results[name] = _experiment(recipe, folder, device, terminal, interrupt)
+            laboratory = Laboratory(recipe, folder, device)
+            results[name] = _experiment(laboratory, terminal, interrupt, trains=not as_it_is)
             if interrupt.requested:
                 raise typer.Exit(_INTERRUPTED)
     path = write_claims(results, page or out / "claims.md", quick=quick)
@@ -111,13 +119,13 @@ def positions(
     from pagoda.lab.far_positions import draw_perplexities, perplexity_by_position
     from pagoda.models.config import ModelConfig
     from pagoda.train.config import SourceConfig
-    from pagoda.train.data import SEPARATOR, read_documents
+    from pagoda.train.data import read_documents
 
     if not text.is_file():
         raise ConfigError(f"the text {text} does not exist: give a file")
     terminal: Terminal = ctx.obj
     length = ModelConfig.from_directory(checkpoint).max_position_embeddings
-    whole = SEPARATOR.join(read_documents(SourceConfig(path=str(text)), text))
+    whole = "\n\n".join(read_documents(SourceConfig(path=str(text)), text))
     found = perplexity_by_position(checkpoint, whole, factor=factor, windows=windows)
     terminal.table(_perplexities(found))
     drawn = draw_perplexities(found, length, out)
@@ -132,15 +140,13 @@ def _perplexities(found: Sequence[PerplexityByPosition]) -> Table:
 
 
 def _experiment(
-    recipe: LabRecipe, folder: Path, device: str, terminal: Terminal, interrupt: StopOnInterrupt
+    laboratory: Laboratory, terminal: Terminal, interrupt: StopOnInterrupt, *, trains: bool
 ) -> dict[str, Any]:
     """Train, measure, report; what the results are."""
     from pagoda.lab.norm_time import measured_once
     from pagoda.lab.report import write_report
-    from pagoda.lab.runner import Laboratory
 
-    words = lab_words(terminal.say)
-    laboratory = Laboratory(recipe, folder, device)
+    words, recipe, folder = lab_words(terminal.say), laboratory.recipe, laboratory.directory
     done = sum(one.result is not None for one in laboratory.runs)
     if recipe.axes:
         told = words.started.format(
@@ -149,12 +155,13 @@ def _experiment(
         )  # fmt: skip
         terminal.note(told)
     lines = ProgressLines(terminal, words, recipe)
-    for progress in laboratory.run(lambda: interrupt.requested):
+    for progress in laboratory.run(lambda: interrupt.requested) if trains else ():
         lines.show(progress)
     results = laboratory.results()
-    if recipe.timing is not None and not interrupt.requested:
+    times = folder / "timing.json"
+    if recipe.timing is not None and (trains or times.is_file()) and not interrupt.requested:
         terminal.note(words.timing.format(name=recipe.name, widths=len(recipe.timing.widths)))
-        results["timing"] = measured_once(recipe.timing, folder / "timing.json")
+        results["timing"] = measured_once(recipe.timing, times)
     terminal.note(words.report.format(path=write_report(recipe, results, folder)), style="bold")
     if interrupt.requested:
         terminal.note(words.stopped)

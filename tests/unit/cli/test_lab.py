@@ -53,6 +53,13 @@ def test_a_recipe_is_run_and_reported(recipe: Path, tmp_path: Path) -> None:
     assert "8 of them done" in output
 
 
+def test_a_report_of_what_has_ended_trains_nothing(recipe: Path, tmp_path: Path) -> None:
+    code, _ = run(recipe, "--out", tmp_path / "out", "--as-it-is")
+    assert code == 0
+    assert "0 of 8 runs have ended" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert not (tmp_path / "out" / "runs").exists()
+
+
 def test_ctrl_c_saves_and_the_same_command_goes_on(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
