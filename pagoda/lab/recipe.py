@@ -85,11 +85,12 @@ class TaskConfig:
 
 @dataclass(frozen=True)
 class TimingConfig:
-    """What norms cost, at each of `widths`: `rows` rows at a time, `rounds` rounds of all variants in turn."""
+    """What norms cost, at each of `widths`: `rows` rows at a time, `rounds` rounds of `repeats` turns each."""
 
     widths: tuple[int, ...] = (256, 1024, 2048)
     rows: int = 512
     rounds: int = 30
+    repeats: int = 5
     step_rounds: int = 6
 
 

@@ -43,12 +43,13 @@ def write_report(recipe: LabRecipe, results: dict[str, Any], directory: Path) ->
 def comparison_rows(recipe: LabRecipe, comparisons: Sequence[ArmComparison]) -> list[list[str]]:
     """The table of the page, its head first."""
     lab = recipe.lab
-    head = ["", lab.compare, *([lab.best_of] if lab.best_of else []), lab.metric, f"against {lab.against}", "diverged"]
-    rows = [head]
+    others = [axis for axis in recipe.axes if axis not in (lab.compare, lab.best_of)]
+    panels, bests = [", ".join(others)] if others else [], [lab.best_of] if lab.best_of else []
+    rows = [[*panels, lab.compare, *bests, lab.metric, f"against {lab.against}", "diverged"]]
     for each in comparisons:
         rows.append(
             [
-                each.panel,
+                *([each.panel] if others else []),
                 each.choice,
                 *([each.best] if lab.best_of else []),
                 "every run diverged" if each.metric is None else each.metric.told(),

@@ -78,7 +78,7 @@ def rated(best: dict[str, str]) -> Metric:
 
 def test_optimisers_are_compared_each_at_its_own_rate() -> None:
     finding = judged("RMSProp suits", results("optimisers", rated({"adamw": "3e-3", "rmsprop": "1e-3", "sgd": "3e-1"})))
-    assert {row[1]: row[2] for row in finding.table[1:]} == {"adamw": "3e-3", "rmsprop": "1e-3", "sgd": "3e-1"}
+    assert {row[0]: row[1] for row in finding.table[1:]} == {"adamw": "3e-3", "rmsprop": "1e-3", "sgd": "3e-1"}
     assert finding.verdict == f"rmsprop: {OPEN}; sgd: {WRONG}", "equal losses, and losses that are 1 apart"
 
 
