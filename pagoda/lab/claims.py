@@ -342,8 +342,8 @@ def _page(findings: Sequence[tuple[Claim, Finding]], experiments: Mapping[str, E
     intro = (
         f"Written by `{command}` on {datetime.now(UTC):%Y-%m-%d} from the results of recipes that ship with pagoda "
         "([lab.md](lab.md)): do not edit. Networks are small, and what a verdict says, it says of these. "
-        f"{platform.machine()}, torch {version('torch')}. Means over seeds ± 95 % interval (Student's), differences seed "
-        "by seed. Times are ratios of variants that took turns, so that other work on the machine weighs on both. "
+        f"{platform.machine()}, torch {version('torch')}. Means over seeds ± 95 % interval (Student's), differences "
+        "seed by seed. Times are ratios of variants that took turns, so that other work on the machine weighs on both. "
         f"{_ended(experiments)}"
     )
     rows = [["claim", "figure", "verdict"]] + [[claim.said, found.figure, found.verdict] for claim, found in findings]
