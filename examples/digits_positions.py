@@ -1,10 +1,10 @@
 """Digits on a larger canvas than in training: what positions in two dimensions are worth.
 
-A classifier of 2x2 patches, out of `pagoda.layers` alone, learns the 8x8 digits of scikit-learn on their own canvas
-and is tested on digits of which it saw none, at a random place of a canvas of 12x12. Patches are numbered in reading
-order (`line`: one number, as a text's tokens have it, so that "one row down" is another distance on a wider canvas),
-or have two coordinates, each with frequencies of its own (`axial`) or along learned directions (`mixed`): RoPE-ViT,
-arXiv 2403.13298.
+A classifier of 2x2 patches that have ink, out of `pagoda.layers` alone, learns the 8x8 digits of scikit-learn on their
+own canvas and is tested on digits of which it saw none, at a random place of a canvas of 12x12. Patches are numbered
+in reading order (`line`: one number, as a text's tokens have it, so that "one row down" is another distance on a wider
+canvas), or have two coordinates, each with frequencies of its own (`axial`) or along learned directions (`mixed`):
+RoPE-ViT, arXiv 2403.13298.
 
 In a clone after `make setup` and `source .venv/bin/activate`, with `pip install scikit-learn`:
 `python examples/digits_positions.py`
@@ -31,7 +31,7 @@ LAYOUTS = {"line": None, "axial": 2, "mixed": 2}
 
 
 class Block(nn.Module):
-    """Attention of all patches to all, and an MLP."""
+    """Attention of all patches to those that have ink, and an MLP."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,18 +39,21 @@ class Block(nn.Module):
         self.qkv, self.out = nn.Linear(WIDTH, 3 * WIDTH, bias=False), nn.Linear(WIDTH, WIDTH, bias=False)
         self.up, self.down = nn.Linear(WIDTH, 2 * WIDTH), nn.Linear(2 * WIDTH, WIDTH)
 
-    def forward(self, x: torch.Tensor, rotary: RotaryEmbedding, positions: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, x: torch.Tensor, has_ink: torch.Tensor, rotary: RotaryEmbedding, positions: torch.Tensor
+    ) -> torch.Tensor:
         """`[images, patches, WIDTH]` -> the same."""
         heads = self.qkv(self.norms[0](x)).unflatten(-1, (3, HEADS, WIDTH // HEADS))
         query, key, value = heads.unbind(2)  # [images, patches, HEADS, head_dim] each
         query, key = rotary.rotate(query, positions), rotary.rotate(key, positions)
-        attended = F.scaled_dot_product_attention(*(part.transpose(1, 2) for part in (query, key, value)))
+        query, key, value = (part.transpose(1, 2) for part in (query, key, value))
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=has_ink[:, None, None])
         x = x + self.out(attended.transpose(1, 2).flatten(2))
         return x + self.down(F.silu(self.up(self.norms[1](x))))
 
 
 class Classifier(nn.Module):
-    """Patches to ten digits; the largest value over patches, which empty ones do not change, is what is classified."""
+    """Patches to ten digits. Those without ink are no tokens: how many there are is the canvas's affair."""
 
     def __init__(self, layout: str) -> None:
         super().__init__()
@@ -69,10 +72,11 @@ class Classifier(nn.Module):
         patches = images.unfold(1, PATCH, PATCH).unfold(2, PATCH, PATCH).flatten(3).flatten(1, 2)
         rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
         positions = torch.stack((rows, columns), -1).flatten(0, 1) if self.axes else torch.arange(side * side)
+        has_ink = patches.amax(-1) > 0  # [images, patches]
         x = self.embed(patches)
         for block in self.blocks:
-            x = block(x, self.rotary, positions)
-        return self.head(self.norm(x).amax(1))
+            x = block(x, has_ink, self.rotary, positions)
+        return self.head(self.norm(x).masked_fill(~has_ink[..., None], -torch.inf).amax(1))
 
 
 @dataclass(frozen=True)
@@ -94,11 +98,14 @@ def load() -> tuple[Digits, Digits]:
 
 
 def on_larger_canvas(images: torch.Tensor, seed: int) -> torch.Tensor:
-    """`[count, 12, 12]`: each image at a place of its own, empty around it."""
+    """`[count, 12, 12]`: each image at a place of its own, empty around it.
+
+    Places are whole patches apart: what a patch looks like stays as it was in training, and only positions change.
+    """
     rng = np.random.default_rng(seed)
     large = torch.zeros(len(images), LARGE_CANVAS, LARGE_CANVAS)
     for image, canvas in zip(images, large, strict=True):
-        row, column = rng.integers(0, LARGE_CANVAS - OWN_CANVAS + 1, size=2)
+        row, column = PATCH * rng.integers(0, (LARGE_CANVAS - OWN_CANVAS) // PATCH + 1, size=2)
         canvas[row : row + OWN_CANVAS, column : column + OWN_CANVAS] = image
     return large
 

@@ -59,7 +59,7 @@ def measured_once(config: TimingConfig, path: Path) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
         return found
     rows = measure(config)
-    write_json(path, rows)  # type: ignore[arg-type]
+    write_json(path, rows)
     return rows
 
 

@@ -32,9 +32,12 @@ class TrainingBatch:
 
 
 class Curriculum(Protocol):
-    """What is taught. `is_causal` is whether a token sees only those before it."""
+    """What is taught."""
 
-    is_causal: bool
+    @property
+    def is_causal(self) -> bool:
+        """Whether a token sees only those before it."""
+        ...
 
     def batch(self, step: int) -> TrainingBatch:
         """Of optimiser step `step`: a function of that number alone, so that training resumes exactly."""

@@ -33,6 +33,9 @@ def test_a_larger_canvas_holds_the_digit_and_nothing_else(example: ModuleType) -
     assert torch.allclose(large.sum((1, 2)), tested.images.sum((1, 2)), atol=1e-4)
     places = {tuple((image > 0).nonzero().min(0).values.tolist()) for image in large}
     assert len(places) > 10
+    patches = [image.unfold(1, 2, 2).unfold(2, 2, 2).flatten(3).flatten(1, 2) for image in (large, tested.images)]
+    found, expected = ({tuple(patch.tolist()) for patch in each.flatten(0, 1)} for each in patches)
+    assert found == expected | {(0.0, 0.0, 0.0, 0.0)}, "patches look as they did in training"
 
 
 @pytest.mark.parametrize("layout", ["line", "axial", "mixed"])
