@@ -74,7 +74,7 @@ class RotaryEmbedding(keras.layers.Layer):
         if (fault := scaling_fault(self._scaling())) is not None:
             raise ConfigError(f"RotaryEmbedding was given {fault}")
         self.head_rope: Rope | None = None
-        self.directions = None
+        self.directions: Any = None
 
     def _scaling(self) -> dict[str, Any]:
         said = {**self.said, "factor": self.said["scaling_factor"]}

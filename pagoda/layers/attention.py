@@ -56,6 +56,11 @@ class DenseAttention:
         self.layer_windows = layer_windows
         self.is_causal = is_causal
 
+    def from_first(self, positions: torch.Tensor) -> torch.Tensor:
+        """`positions [T]`, each less that of the first token of its sequence: the distances that attention sees."""
+        rows = positions.unflatten(0, (self.batch_size, -1))
+        return (rows - rows[:, :1]).flatten()
+
     def attend(
         self, layer_idx: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scores: AttentionScores
     ) -> torch.Tensor:

@@ -18,7 +18,7 @@ from torch import nn
 
 from pagoda.distributed import ParallelGroup, PipelineStage, SingleRank
 from pagoda.kernels.interface import AttentionScores, Decoder, Kernels, Rotation
-from pagoda.layers.attention import AttentionBackend, PagedAttention
+from pagoda.layers.attention import AttentionBackend, DenseAttention, PagedAttention
 from pagoda.layers.embedding import VocabParallelEmbedding
 from pagoda.layers.kit import LayerKit
 from pagoda.layers.mlp import GatedMLP, PlainMLP
@@ -204,6 +204,10 @@ class LlamaModel(nn.Module):
             return self._joined(self.decoder, input_ids, positions, attention, sequence_lengths, hidden_states)
         if hidden_states is None:
             hidden_states = self.embedded(input_ids)
+        if positions.is_floating_point() and isinstance(attention, DenseAttention) and not self._depends_on_length:
+            positions = attention.from_first(
+                positions
+            )  # whole sequences: nothing was rotated before, and few digits go
         rotations = self.rotations(positions, sequence_lengths)  # once for all layers
         for layer_idx in self.own_layers:
             rope = self.layer_ropes[layer_idx]
@@ -227,12 +231,16 @@ class LlamaModel(nn.Module):
         hidden_states: torch.Tensor | None,
     ) -> torch.Tensor:
         """All that `forward` says in one call; where it can be, rotations are looked up and not computed."""
-        if any(rope.depends_on_length for rope in self._ropes.values()):
+        if self._depends_on_length:
             rotations = self.rotations(positions, sequence_lengths)
             return attention.decode(decoder, input_ids, None, rotations, hidden_states)
         length = max(attention.metadata.seq_lens)
         tables = {name: rope.table(length) for name, rope in self._ropes.items()}
         return attention.decode(decoder, input_ids, positions, tables, hidden_states)
+
+    @property
+    def _depends_on_length(self) -> bool:
+        return any(rope.depends_on_length for rope in self._ropes.values())
 
     @property
     def _ropes(self) -> dict[str, RotaryEmbedding]:
@@ -302,6 +310,7 @@ class LlamaForCausalLM(nn.Module):
     ) -> torch.Tensor:
         """`input_ids [T]`, `positions [T]` -> hidden states `[T, hidden_size]` after the final norm.
 
+        `positions` may be reals where sequences are whole (`DenseAttention`).
         `sequence_lengths [T]` matters to dynamic NTK and LongRoPE only; see `layers/rotary`.
         `hidden_states [T, hidden_size]` are those of the stage before, and may be written over; a stage that is not the
         last gives its own, for the next one.
