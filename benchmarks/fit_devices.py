@@ -44,6 +44,8 @@ MODELS = {
     "Qwen/Qwen3-32B": _32B,
 }
 FORMAT_OF = {"": "bfloat16", "bf16": "bfloat16", "fp8": "fp8", "fp4": "nvfp4"}
+STEP_TOKENS = 8192
+"""Of a step of the programs that were measured, at most."""
 TTFT_WEIGHT = 0.6
 PRIOR_WEIGHT = 0.05
 
@@ -157,7 +159,8 @@ def predict(table: DeviceTable, point: Point) -> Expected:
     device, overheads = table.devices[point.device], table.programs[point.program]
     cost = StepCost(device, point.shape, point.parallel, overheads)
     room = device.memory_bytes * device.usable * point.parallel.num_devices - point.shape.weight_bytes
-    found = expected(cost, overheads, point.usage, max(room, 0.0) / point.shape.kv_bytes_per_token)
+    kv_tokens = max(room, 0.0) / point.shape.kv_bytes_per_token
+    found = expected(cost, overheads, point.usage, kv_tokens, STEP_TOKENS)
     return replace(found, ttft_s=found.ttft_s + (point.first_piece - 1) * found.tpot_s)
 
 

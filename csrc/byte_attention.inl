@@ -90,18 +90,10 @@ static void score_byte_rows(const BytePart& part, int64_t row, int64_t key) {
 
 // `x [count]` as words times the scale that is returned; not a number where one of them is none. count: of whole vectors.
 INLINE float as_words(const float* x, int64_t count, float most_whole, int16_t* to) {
-    Floats most = zeros(), nothing = zeros();
-    for (int64_t i = 0; i < count; i += WIDTH) {
-        const Floats some = load(x + i);
-        most = larger(most, larger(some, subtract(zeros(), some)));
-        nothing = multiply_add(some, zeros(), nothing);
-    }
-    const float size = largest(most);
-    const bool is_told = size > 1e-30f;  // smaller ones have no inverse
-    const Floats inverse = all(is_told ? most_whole / size : 0.0f);
+    const Rounding rounding = rounding_of<F32>(x, count, most_whole);
     for (int64_t i = 0; i < count; i += WIDTH)  // where `to` is `x` itself, words come to lie before what is still to be read
-        store_low_words(reinterpret_cast<uint8_t*>(to + i), as_whole(multiply(load(x + i), inverse)));
-    return !are_numbers(nothing) ? __builtin_nanf("") : is_told ? size / most_whole : 0.0f;
+        store_low_words(reinterpret_cast<uint8_t*>(to + i), as_whole(multiply(load(x + i), all(rounding.inverse))));
+    return rounding.scale;
 }
 
 // The query rows of a tile as words, and what their scores are to be multiplied by.

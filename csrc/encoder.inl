@@ -23,23 +23,16 @@ template <typename Type>
 static void pack_byte_row_of(const ByteRows& rows, int64_t row) {
     const auto* x = static_cast<const typename Type::Element*>(rows.x) + row * rows.depth;
     int32_t* to = rows.packed + row / BYTE_ROWS * rows.depth / 4 * BYTE_ROWS + row % BYTE_ROWS;
-    Floats most = zeros();
-    for (int64_t i = 0; i < rows.depth; i += WIDTH) {
-        const Floats some = Type::load(x + i);
-        most = larger(most, larger(some, subtract(zeros(), some)));
-    }
-    const float size = largest(most);
-    const bool is_told = size > 1e-30f;  // smaller ones have no inverse
-    const Floats inverse = all(is_told ? 127.0f / size : 0.0f);
+    const Rounding rounding = rounding_of<Type>(x, rows.depth, 127.0f);
     Integers sum = all_whole(0);
     for (int64_t i = 0; i < rows.depth; i += WIDTH) {
-        const Integers whole = as_whole(multiply(Type::load(x + i), inverse));
+        const Integers whole = as_whole(multiply(Type::load(x + i), all(rounding.inverse)));
         sum = add_whole(sum, whole);
         uint8_t bytes[WIDTH];
         store_low_bytes(bytes, whole);
         for (int word = 0; word < WIDTH / 4; ++word) std::memcpy(to + (i / 4 + word) * BYTE_ROWS, bytes + 4 * word, 4);
     }
-    rows.scales[row] = is_told ? size / 127.0f : 0.0f;
+    rows.scales[row] = rounding.scale;
     rows.sums[row] = sum_of(sum);
 }
 

@@ -270,6 +270,26 @@ INLINE Integers add_word_products(Integers sum, Bytes words, int32_t pair) {
 }
 #endif
 
+// What numbers are multiplied by to become whole ones, and what these mean. No number for `scale` where one of them is none.
+struct Rounding {
+    float inverse, scale;
+};
+
+// Of `x [count]`, whole vectors, whose largest becomes `most_whole`.
+template <typename Type>
+INLINE Rounding rounding_of(const typename Type::Element* x, int64_t count, float most_whole) {
+    Floats most = zeros(), nothing = zeros();
+    for (int64_t i = 0; i < count; i += WIDTH) {
+        const Floats some = Type::load(x + i);
+        most = larger(most, larger(some, subtract(zeros(), some)));
+        nothing = multiply_add(some, zeros(), nothing);  // NaN by whatever is not finite
+    }
+    if (!are_numbers(nothing)) return {0.0f, __builtin_nanf("")};
+    const float size = largest(most);
+    if (size <= 1e-30f) return {0.0f, 0.0f};  // has no inverse
+    return {most_whole / size, size / most_whole};
+}
+
 // Of the last bytes that no whole vector fits into, zeros behind them.
 INLINE Bytes load_last_words(const int8_t* from, int64_t count) {
     int8_t copied[2 * WIDTH] = {};

@@ -6,7 +6,9 @@ path. torch is imported where a function needs it, so that a plan of memory, and
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +48,15 @@ def _meminfo_available() -> int | None:
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
     return None
+
+
+def return_freed_memory() -> None:
+    """Give the system back what was freed: glibc keeps it otherwise, and what converts weights is freed in pieces of
+    all sizes. Nothing happens under another libc.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def bound_product_caches() -> None:

@@ -11,10 +11,10 @@ import math
 import operator
 import reprlib
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, NoReturn, Self, TypeVar, cast
 
 from pagoda.engine.args import EngineArgs
 from pagoda.engine.beam_search import beam_search
@@ -29,7 +29,7 @@ from pagoda.engine.outputs import (
     ScoringRequestOutput,
 )
 from pagoda.engine.text.prompt import Prompt, are_token_ids, plain_list
-from pagoda.errors import InvalidParameterError, InvalidRequestError, missing_method
+from pagoda.errors import EngineDeadError, InvalidParameterError, InvalidRequestError, missing_method
 from pagoda.models.tokenizer.chat_prompt import merged_fields
 from pagoda.models.tokenizer.chat_template import read_template
 from pagoda.models.tokenizer.tokenizer import Tokenizer
@@ -48,7 +48,8 @@ class LLM:
     model: directory, hub id, short name or llama2.c `.bin` file; None is the model that ships with pagoda.
     chat_template: a template's name, source or file in place of the checkpoint's, for `chat`.
     Further keywords are EngineArgs' fields: dtype, max_model_len, max_num_seqs, kv_cache_memory_fraction, ...
-    What of vLLM's is accepted without effect or refused stands in `vllm_names`; so do the keywords of the methods.
+    `with LLM(...) as llm:` closes it at the end. Ranks that end by themselves are started again, and requests go on.
+    What of vLLM's is accepted without effect or refused, also of the methods' keywords, stands in `vllm_names`.
 
     >>> llm = LLM(disable_log_stats=True)                                     # doctest: +SKIP
     >>> llm.generate("Once upon a time", SamplingParams(temperature=0))       # doctest: +SKIP
@@ -73,6 +74,17 @@ class LLM:
         self._streams: dict[str, deque[RequestOutput]] = {}  # what open streams have not yielded yet
         self._enqueued: list[str] = []
         self._arrived: dict[str, RequestOutput | EmbeddingRequestOutput] = {}  # of enqueued requests that have ended
+        self._lost: dict[str, EngineDeadError] = {}  # requests under which ranks ended twice, until their caller asks
+
+    def close(self) -> None:
+        """Let go of the model and end its ranks; requests under way end. Calls afterwards raise EngineDeadError."""
+        self.llm_engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
 
     def __getattr__(self, name: str) -> NoReturn:
         raise missing_method("LLM", name, METHODS)
@@ -289,24 +301,36 @@ class LLM:
             while not finished and (arrived or self.llm_engine.has_unfinished_requests()):
                 if not arrived:
                     self._step()
+                    self._raise_where_lost([request_id])
                     continue
                 output = arrived.popleft()
                 finished = output.finished
                 yield output
+            self._raise_where_lost([request_id])  # while another was read, and nothing is left to step
         finally:
             del self._streams[request_id]
-            if not finished:
+            if not (finished or self.llm_engine.is_closed):
                 self.llm_engine.abort_request(request_id)
 
     def _step(self) -> list[RequestOutput | EmbeddingRequestOutput]:
         """One step of the engine. What it brings for others than the caller waits for them."""
-        outputs = self.llm_engine.step()
+        try:
+            outputs = self.llm_engine.step()
+        except EngineDeadError as error:
+            self._lost |= dict.fromkeys(self.llm_engine.give_up(), error)
+            self.llm_engine.core.recover(error)
+            return []
         for output in outputs:
             if output.request_id in self._streams:
                 self._streams[output.request_id].append(cast(RequestOutput, output))
             elif output.request_id in self._enqueued:
                 self._arrived[output.request_id] = output
         return outputs
+
+    def _raise_where_lost(self, request_ids: Iterable[str]) -> None:
+        """Raises what ended some of these requests."""
+        if self._lost and (errors := [self._lost.pop(each) for each in request_ids if each in self._lost]):
+            raise errors[0]
 
     def _add_generations(
         self,
@@ -342,6 +366,7 @@ class LLM:
         with GenerationProgress(len(request_ids), enabled=bool(show_progress)) as progress:
             try:
                 while len(outputs) < len(wanted):
+                    self._raise_where_lost(request_ids)
                     for output in self._step():
                         if output.request_id in wanted and output.finished:
                             outputs[output.request_id] = output

@@ -7,8 +7,19 @@ Source: OpenAI's API reference (2025) and vLLM's OpenAI-compatible server.
 
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    model_validator,
+)
 
+from pagoda.chat.file_search import with_functions
 from pagoda.parameter_rules import MAX_MEMBERS, MAX_TOKEN_IDS
 
 T = TypeVar("T")
@@ -254,7 +265,9 @@ class ContentPart(ApiObject):
 class ChatMessage(ApiObject):
     """One message of a conversation."""
 
-    ignored: ClassVar[frozenset[str]] = frozenset({"annotations", "cache_control", "id", "partial", "prefix"})
+    ignored: ClassVar[frozenset[str]] = frozenset(
+        {"annotations", "cache_control", "file_search_calls", "id", "partial", "prefix"}
+    )
 
     role: StrictStr
     content: StrictStr | Many[ContentPart] | None = None
@@ -292,6 +305,19 @@ class Tool(ApiObject):
 
     type: Literal["function"] = "function"
     function: FunctionDefinition
+
+
+class FileSearchTool(ApiObject):
+    """The server's own search of documents, which stands among `tools` as in the Responses API."""
+
+    refused: ClassVar[dict[str, str]] = {"ranking_options": "documents are ranked in one way here"}
+
+    type: Literal["file_search"]
+    vector_store_ids: Strings | None = Field(
+        None, description="The collection by its name, one; left out, the first that is served."
+    )
+    max_num_results: StrictInt | None = Field(None, description="Passages of each search; 5 if left out.")
+    filters: dict[str, Any] | None = Field(None, description="Comparisons and compounds, as OpenAI writes them.")
 
 
 class NamedFunction(ApiObject):
@@ -353,6 +379,15 @@ class ChatCompletionRequest(ChatFields, SamplingFields):
     top_logprobs: StrictInt | None = None
     modalities: Strings | None = None
     echo: StrictBool = Field(False, description="Begin with the last message, where the model goes on with it.")
+    file_search: Many[FileSearchTool] = Field(
+        default_factory=list, description="Where the tools of this type are kept; send them among `tools`."
+    )
+    max_tool_calls: StrictInt | None = Field(None, description="Searches of documents at most; 4 if left out.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_functions(cls, request: Any) -> Any:
+        return with_functions(request)
 
 
 class EmbeddingRequest(OpenAIRequest):

@@ -32,7 +32,7 @@ from pagoda.cli.generate import generate
 from pagoda.cli.graph import graph
 from pagoda.cli.lab.commands import lab
 from pagoda.cli.plan import plan
-from pagoda.cli.quantize import quantize
+from pagoda.cli.quantize.commands import quantize
 from pagoda.cli.rag.commands import rag
 from pagoda.cli.serve import serve
 from pagoda.cli.shelf import list_models, pull, rm, show

@@ -13,14 +13,17 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from pagoda.cli.console.messages import Messages
 from pagoda.cli.console.options import AsJson, Settings, with_options
 from pagoda.cli.console.terminal import Terminal
 from pagoda.cli.plan_devices import DEVICE_OPTIONS, device_wish, plan_devices, show, size_text
 from pagoda.engine.args import BUILTIN_MODEL, BUILTIN_NAMES, EngineArgs
 from pagoda.engine.execution.memory_plan import DTYPE_BYTES, GIB, CacheWish, plan_memory
-from pagoda.errors import ConfigError, InsufficientMemoryError
+from pagoda.errors import CheckpointError, ConfigError, InsufficientMemoryError
 from pagoda.hardware import available_memory_bytes
 from pagoda.models.checkpoint.hub import resolve_config
+from pagoda.models.checkpoint.layouts import check_weights, describe_directory
+from pagoda.models.coded_weights import ALL_FLOATS
 from pagoda.models.config import ModelConfig
 from pagoda.models.embedder import EmbedderConfig
 from pagoda.models.gguf.container import GGUFFile, opened
@@ -83,6 +86,9 @@ def plan(
     given_dtype = None if dtype is None else EngineArgs(dtype=dtype).dtype
     checkpoint = opened(resolve_config(EngineArgs(model=model).model or BUILTIN_MODEL, revision=revision))
     config = load_config(checkpoint)
+    terminal: Terminal = ctx.obj
+    if isinstance(checkpoint, Path) and model is not None and Path(model).expanduser().is_dir():
+        _check_files(checkpoint, config, terminal)
     dtypes = (
         ["float32", "bfloat16"] if given_dtype is None else [config.dtype if given_dtype == "auto" else given_dtype]
     )
@@ -96,21 +102,27 @@ def plan(
         dtypes=[_plan_dtype(config, name, budget_bytes, _lengths(config, max_model_len)) for name in dtypes],
         stored=_stored(checkpoint),
     )
-    terminal: Terminal = ctx.obj
     laid = None if wish is None else plan_devices(model or BUILTIN_NAMES[0], config, wish, terminal)
     if as_json:
         told = asdict(result) if laid is None else {**asdict(result), "devices": laid.as_dict()}
         terminal.result(json.dumps(told, indent=2))
     else:
-        origin = "free now" if memory is None else "given"
-        terminal.result(
-            f"{result.model} ({result.architecture}): {_parameters(result)}, "
-            f"context of {result.max_position_embeddings:,} tokens\n{_told(result.stored)}"
-            f"in {size_text(budget_bytes)} of memory ({origin}), of which weights and KV cache may take all:\n"
-        )
-        terminal.table(_table(result))
+        terminal.result(_head(result, terminal.say, is_given=memory is not None))
+        terminal.table(_table(result, terminal.say))
         if laid is not None:
             show(laid, terminal)
+    if laid is not None and laid.chosen is None:
+        raise typer.Exit(1)
+
+
+def _check_files(directory: Path, config: ModelConfig, terminal: Terminal) -> None:
+    """What lies beside a config.json must be weights of it. Raises CheckpointError for what could not be loaded."""
+    if config.coded == ALL_FLOATS and check_weights(directory, config.named_matrices):
+        return
+    if not any(directory.glob("*.safetensors")):
+        if told := describe_directory(directory):
+            raise CheckpointError(told)
+        terminal.note(terminal.say.plan_without_weights.format(directory=directory))
 
 
 def _stored(checkpoint: Path | GGUFFile) -> dict[str, int]:
@@ -121,20 +133,25 @@ def _stored(checkpoint: Path | GGUFFile) -> dict[str, int]:
     return dict(sorted(sizes.items(), key=lambda entry: -entry[1]))
 
 
-def _told(stored: dict[str, int]) -> str:
-    """What lies in the file, and what of that is another size in memory."""
-    if not stored:
-        return ""
-    types = ", ".join(f"{name} {size_text(num_bytes)}" for name, num_bytes in stored.items())
-    total = size_text(sum(stored.values()))
-    return f"{total} of weights in the file ({types}); codes stay codes, floats take the dtype below\n"
-
-
-def _parameters(result: ModelPlan) -> str:
-    everything = f"{result.num_parameters:,} parameters"
-    if result.num_active_parameters == result.num_parameters:
-        return everything
-    return f"{everything}, {result.num_active_parameters:,} of them for a token"
+def _head(result: ModelPlan, say: Messages, *, is_given: bool) -> str:
+    """The model; what lies in a file, and what of that is another size in memory; the memory."""
+    wording = say.plan_parameters
+    if result.num_active_parameters != result.num_parameters:
+        wording = say.plan_active_parameters
+    parameters = wording.format(count=result.num_parameters, active=result.num_active_parameters)
+    lines = [
+        say.plan_model.format(
+            model=result.model,
+            architecture=result.architecture,
+            parameters=parameters,
+            context=result.max_position_embeddings,
+        )
+    ]
+    if result.stored:
+        types = ", ".join(f"{name} {size_text(num_bytes)}" for name, num_bytes in result.stored.items())
+        lines.append(say.plan_stored.format(size=size_text(sum(result.stored.values())), types=types))
+    budget = say.plan_budget_given if is_given else say.plan_budget_free
+    return "\n".join([*lines, budget.format(size=size_text(result.memory_bytes)), ""])
 
 
 def _budget_bytes(memory_gib: float | None) -> int:
@@ -186,14 +203,15 @@ def _plan_dtype(config: ModelConfig, dtype: str, budget_bytes: int, lengths: lis
     return DtypePlan(dtype, config.weight_bytes(dtype_bytes), config.kv_bytes_per_token(dtype_bytes), num_requests)
 
 
-def _table(result: ModelPlan) -> Table:
+def _table(result: ModelPlan, say: Messages) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("")
     for entry in result.dtypes:
         table.add_column(entry.dtype, justify="right")
-    table.add_row("weights", *(size_text(entry.weight_bytes) for entry in result.dtypes))
-    table.add_row("KV cache a token", *(size_text(entry.kv_bytes_per_token) for entry in result.dtypes))
+    table.add_row(say.plan_weights, *(size_text(entry.weight_bytes) for entry in result.dtypes))
+    table.add_row(say.plan_kv_of_token, *(size_text(entry.kv_bytes_per_token) for entry in result.dtypes))
     for length in result.dtypes[0].num_requests:
         counts = (entry.num_requests[length] for entry in result.dtypes)
-        table.add_row(f"requests of {length:,} tokens", *(f"{count:,}" if count else "do not fit" for count in counts))
+        cells = (f"{count:,}" if count else say.plan_no_request for count in counts)
+        table.add_row(say.plan_requests.format(length=length), *cells)
     return table

@@ -38,7 +38,6 @@ from pagoda.planning.layouts import (
 from pagoda.planning.steady import RequestMix
 
 DEFAULT_PROGRAM = "vllm"
-_COLUMNS = ("format", "TPxPPxn", "weights", "step", "KV", "fit", "at once", "TTFT ms", "TPOT ms", "tokens/s")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +83,7 @@ class DeviceWish:
 
 
 DEVICE_OPTIONS = (
-    option("devices", str, "A number and a device, such as 8xH100-80GB; cpu measures this machine."),
+    option("devices", str, "A number and a device, such as 8xH100-80GB; cpu measures this machine, 2xcpu divides it."),
     option("device_table", list[Path], "JSON of devices beyond the known ones; may be repeated."),
     option("preset", str, f"A ready-made size: {', '.join(PRESETS)}."),
     option("formats", str, "Weights as bfloat16, int8, int4, float32 or stored, some of them; otherwise all that fit."),
@@ -155,13 +154,12 @@ def fleet_of(devices: str, tables: Sequence[Path], program: str, terminal: Termi
     """What `--devices` names. at_least: of a device without a number, so many. Raises ConfigError."""
     count, name = parse_devices(devices)
     if name == THIS_MACHINE:
-        if count is not None and count > 1:
-            raise ConfigError(f"{devices!r}: this machine is one device; give {THIS_MACHINE}")
-        from pagoda.planning.machine import measured_machine
+        from pagoda.planning.machine import measured_machine, part_of
 
         terminal.note(terminal.say.plan_measuring)
         device, overheads = measured_machine()
-        return Fleet(device, 1, overheads)
+        count = at_least if count is None else count
+        return Fleet(part_of(device, count), count, overheads)
     table = DeviceTable.load(*tables)
     return Fleet(table.device(name), at_least if count is None else count, table.program(program))
 
@@ -186,43 +184,36 @@ def _formats(names: str | None, config: ModelConfig, fleet: Fleet) -> list[Weigh
 
 def show(plan: DevicePlan, terminal: Terminal) -> None:
     """The table and the command."""
-    device, wish = plan.fleet.device, plan.wish
-    said = (
-        f"\n{plan.fleet.count} x {device.name}, prompts of {wish.input_len:,} and answers of {wish.output_len:,} tokens"
+    say, device, wish = terminal.say, plan.fleet.device, plan.wish
+    said = say.plan_fleet.format(
+        count=plan.fleet.count, device=device.name, input_len=wish.input_len, output_len=wish.output_len
     )
-    said += "; memory in GiB a device"
     if device.borrowed is not None:
-        said += f"; {device.name} was not measured: efficiencies are those of {device.borrowed}"
-    terminal.result(said + ":\n")
-    if not plan.found:
-        terminal.result(
-            "nothing fits"
-            + (" and meets the target: ask for less" if wish.has_target else ": take shorter requests")
-            + ", or more or larger devices"
-            + ", or fewer bits (--formats)" * (wish.formats is not None)
-        )
+        said += "; " + say.plan_borrowed.format(device=device.name, borrowed=device.borrowed)
+    terminal.result(f"\n{said}:\n")
+    if plan.chosen is None:
+        nothing = say.plan_nothing_meets if wish.has_target else say.plan_nothing_fits
+        terminal.result(nothing + say.plan_fewer_bits * (wish.formats is not None))
         return
-    terminal.table(_table(plan))
-    assert plan.chosen is not None, "where something was found, one of it was chosen"
-    assert plan.command is not None, "and has its command"
-    word = "cheapest that meets the target" if wish.has_target else "most tokens a second"
+    terminal.table(_table(plan, say.plan_columns.split("|")))
     chosen = plan.chosen
-    terminal.result(
-        f"\n{word}: {chosen.held.name}, {_name(chosen)}, "
-        f"{chosen.replicas} replica{'s' * (chosen.replicas > 1)} on {chosen.num_devices} "
-        f"device{'s' * (chosen.num_devices > 1)}, {chosen.output_tokens_per_s:,.0f} tokens/s. For each:\n\n"
-        f"{plan.command}"
+    told = say.plan_chosen.format(
+        why=say.plan_cheapest if wish.has_target else say.plan_fastest,
+        held=chosen.held.name,
+        tensor=chosen.parallel.tensor_parallel_size,
+        pipeline=chosen.parallel.pipeline_parallel_size,
+        replicas=chosen.replicas,
+        devices=chosen.num_devices,
+        rate=chosen.output_tokens_per_s,
+        command=plan.command,
     )
+    terminal.result(f"\n{told}")
 
 
-def _name(layout: Layout) -> str:
-    return f"TP {layout.parallel.tensor_parallel_size} x PP {layout.parallel.pipeline_parallel_size}"
-
-
-def _table(plan: DevicePlan) -> Table:
+def _table(plan: DevicePlan, columns: Sequence[str]) -> Table:
     """A line a layout; of memory, GiB on the fullest device. `fit` counts requests in one replica's KV cache."""
     table = Table(box=None, pad_edge=False)
-    for number, name in enumerate(_COLUMNS):
+    for number, name in enumerate(columns):
         table.add_column(name, justify="left" if number == 0 else "right", no_wrap=True)
     for layout in plan.found:
         memory, parallel = layout.memory, layout.parallel

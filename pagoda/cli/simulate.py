@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from pagoda.cli.console.messages import Messages
 from pagoda.cli.console.options import AsJson, Settings, option, with_options
 from pagoda.cli.console.terminal import Terminal
 from pagoda.cli.plan import load_config
@@ -145,7 +146,7 @@ LOAD_OPTIONS = (
 )
 _SHOWN = {field.name: field.default for field in fields(SimulatedLayout)}
 _HELP: dict[str, tuple[Any, str]] = {
-    "devices": (str, "A number and a device, such as 8xH100-80GB; cpu measures this machine."),
+    "devices": (str, "A number and a device, such as 8xH100-80GB; cpu measures this machine, 2xcpu divides it."),
     "device_table": (list[Path], "JSON of devices beyond the known ones; may be repeated."),
     "program": (str, "Whose overheads are reckoned with on a GPU."),
     "format": (str, "Weights as bfloat16, float32, int8, int4 or stored; otherwise as the checkpoint has them."),
@@ -196,7 +197,12 @@ def simulate_command(
     found = simulate(requests, installation, keep_steps="html" in report)
     summary = summarize_simulation(found, targets)
     _warn_refused(found, terminal)
-    title = f"{model or BUILTIN_NAMES[0]} on {wanted.devices}: {installation.num_replicas} replicas, {wanted.routing}"
+    title = terminal.say.simulate_title.format(
+        model=model or BUILTIN_NAMES[0],
+        devices=wanted.devices,
+        replicas=installation.num_replicas,
+        routing=wanted.routing,
+    )
     if "html" in report:
         page = timeline(found, title, {name: _shown(value) for name, value in summary.as_dict().items()})
         report["html"].write_text(page, encoding="utf-8")
@@ -205,7 +211,7 @@ def simulate_command(
     if as_json:
         terminal.result(json.dumps(summary.as_dict(), indent=2))
     else:
-        terminal.table(_table(summary, title, targets))
+        terminal.table(_table(summary, title, targets, terminal.say))
 
 
 def load_of(settings: Settings) -> SimulatedLoad:
@@ -254,18 +260,19 @@ def installation_of(config: ModelConfig, wanted: SimulatedLayout, terminal: Term
 
 def _warn_refused(found: Simulation, terminal: Terminal) -> None:
     for message, count in found.refused.items():
-        terminal.note(f"{count} x refused: {message}")
+        terminal.note(terminal.say.simulate_refused.format(count=count, message=message))
 
 
-def _table(summary: SimulatedSummary, title: str, targets: Mapping[str, float]) -> Table:
+def _table(summary: SimulatedSummary, title: str, targets: Mapping[str, float], say: Messages) -> Table:
+    """Names of figures are those of `vllm bench serve`, in every language."""
     grid = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for name in ("", "mean", *(f"p{percent}" for percent in PERCENTS)):
+    for name in ("", say.simulate_mean, *(f"p{percent}" for percent in PERCENTS)):
         grid.add_column(name, justify="right" if name else "left")
     for name, value in summary.as_dict().items():
         if not name.endswith("_ms") and value is not None:
             grid.add_row(name.replace("_", " "), _shown(value))
     if targets:
-        grid.add_row("targets", ", ".join(f"{name} {limit:g} ms" for name, limit in targets.items()))
+        grid.add_row(say.simulate_targets, ", ".join(f"{name} {limit:g} ms" for name, limit in targets.items()))
     grid.add_section()
     for name in ("ttft", "tpot", "itl", "e2el"):
         distribution = getattr(summary, name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import reprlib
 from collections.abc import AsyncIterator, Iterable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from pagoda.engine.args import EngineArgs
 from pagoda.engine.outputs import EmbeddingRequestOutput, RequestOutput, merge_outputs
@@ -25,7 +25,8 @@ from pagoda.vllm_names import CALLS, METHODS
 class AsyncLLM:
     """A model and its engine, in a process of its own, for programs with an event loop, which makes all calls.
 
-    The process starts with the first call that needs it and ends with `shutdown` or the program.
+    The process starts with the first call that needs it and ends with `shutdown`, at the end of `async with`, or with
+    the program.
 
     >>> engine = AsyncLLM.from_engine_args(EngineArgs(model="qwen3-0.6b"))               # doctest: +SKIP
     >>> async for output in engine.generate("你好", SamplingParams(), request_id="1"):    # doctest: +SKIP
@@ -156,6 +157,12 @@ class AsyncLLM:
         async with asyncio.timeout(drain_timeout):
             while self._engine.num_live_requests:
                 await asyncio.sleep(0.01)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *raised: object) -> None:
+        self.shutdown()
 
     def shutdown(self, timeout: float | None = None) -> None:
         """End the process at once; requests under way get an EngineDeadError."""

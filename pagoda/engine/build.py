@@ -44,6 +44,7 @@ from pagoda.models.gguf.container import Checkpoint, GGUFFile, opened
 from pagoda.models.model_card import ModelCard
 from pagoda.models.quantise.on_load import RoundedOnLoad
 from pagoda.models.quantise.scheme import PRESETS
+from pagoda.models.quantization_config import quantization_in
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.vllm_names import ENGINE_SETTINGS
 
@@ -86,7 +87,7 @@ def build_parts(args: EngineArgs, announce: Callable[[str], None]) -> EnginePart
     device, dtype = _device_and_dtype(args, config)
     draft = DraftModel.find(args)
     kernels = select_exact_kernels(args.kernels, _product_shapes(config), getattr(torch, dtype), device)
-    config, recode = _coded(config, args, kernels)
+    config, recode = _coded(config, args, kernels, _stored_as(checkpoint, config))
     memory_plan = plan_for(args, config, dtype, device, draft)
     announce(startup_line(args, config, dtype, device, kernels, memory_plan))
     generation = _generation_defaults(args, checkpoint)
@@ -197,30 +198,40 @@ def _max_model_len(asked: int | None, config: ModelConfig) -> int:
         return limit
     if asked > config.rope.max_length:
         scaled = config.rope_scaling is not None and config.rope.max_length > limit
-        told = f"max_position_embeddings={limit}"
+        told = f"a context of {limit} tokens"
         if scaled:
-            told += f" and a rope_scaling that reaches {config.rope.max_length:.0f}"
-        advice = "of a larger factor" if scaled else "that reaches further, as the model's card tells it"
+            told += f", which its rope_scaling stretches to {config.rope.max_length:.0f}"
+        advice = "of a larger factor" if scaled else "that reaches further, as its card tells it"
         raise ConfigError(
-            f"max_model_len={asked}, but config.json has {told}: lower the first, or give config.json a rope_scaling "
-            f"{advice}"
+            f"max_model_len={asked}, but the model has {told}: lower the first, or give the model a rope_scaling "
+            f"{advice} (hf_overrides)"
         )
     return asked
 
 
-def _coded(config: ModelConfig, args: EngineArgs, kernels: Kernels) -> tuple[ModelConfig, RoundedOnLoad | None]:
+def _stored_as(checkpoint: Path | GGUFFile, config: ModelConfig) -> str | None:
+    """How a checkpoint is quantised, as the setting names it; "gguf" is any file of that kind."""
+    if isinstance(checkpoint, GGUFFile):
+        return "gguf"
+    found = quantization_in(config.source or {})
+    return None if found is None else found.method
+
+
+def _coded(
+    config: ModelConfig, args: EngineArgs, kernels: Kernels, stored: str | None
+) -> tuple[ModelConfig, RoundedOnLoad | None]:
     """The configuration with what of the weights will be held in codes, and what makes codes of floats on their way in.
 
-    A name of how the checkpoint is stored already asks for nothing. Raises ConfigError where it is not stored so.
+    stored: how the checkpoint is quantised; that name asks for nothing. Raises ConfigError for another one.
     """
     recode = None
     if args.quantization in PRESETS:
         recode = RoundedOnLoad(args.quantization, config)
         config = replace(config, coded=recode.coded(config))
-    elif args.quantization not in (None, "fp8") and config.coded == ALL_FLOATS:
-        raise ConfigError(
-            f"quantization={args.quantization!r}, but the checkpoint holds floats: leave it out, or take int8 or int4"
-        )
+    elif args.quantization not in (None, stored):
+        told = {None: "holds floats", "gguf": "is a GGUF file"}.get(stored, f"is quantised by {stored}")
+        advice = ", or take int8 or int4" if stored is None else ""
+        raise ConfigError(f"quantization={args.quantization!r}, but the checkpoint {told}: leave it out{advice}")
     return (config if kernels.keeps_codes else replace(config, coded=ALL_FLOATS)), recode
 
 
@@ -293,6 +304,11 @@ def _tokenizer(checkpoint: Path | GGUFFile, args: EngineArgs) -> Tokenizer | Non
     except CheckpointError:
         if has_vocabulary(checkpoint):
             raise
+        logger.warning(
+            "%s has no tokenizer: prompts are token ids, and so are answers; no texts, no chats (give tokenizer, the "
+            "name or folder of one)",
+            args.public_name,
+        )
         return None
 
 

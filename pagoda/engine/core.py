@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from pagoda.engine.execution.executor import Executor
+from pagoda.engine.execution.executor import Executor, RankExecutor
 from pagoda.engine.sampling.core_request import CoreRequest, sample_rows
 from pagoda.engine.sampling.rows import PoolRow, SampleRow, ScoreRow, StepRows
 from pagoda.engine.scheduling.pacing import PrefillPacer
@@ -19,7 +19,10 @@ from pagoda.engine.scheduling.plan import RequestUpdate, ScheduledRequest, Sched
 from pagoda.engine.scheduling.request import FinishReason
 from pagoda.engine.scheduling.scheduler import NO_PROPOSALS, Scheduler
 from pagoda.engine.speculation.speculator import Speculator
-from pagoda.errors import StructuredOutputError
+from pagoda.errors import EngineDeadError, StructuredOutputError
+
+MOST_BROKEN_STEPS = 1
+"""In which ranks may end under a request that is then computed anew: one may be chance."""
 
 
 class EngineCore:
@@ -68,6 +71,7 @@ class EngineCore:
         """Advance everything that fits by one step; news of the requests that got any.
 
         Where execution breaks off, be it by Ctrl-C, the exception goes on and no request has lost anything but time.
+        After an EngineDeadError `give_up` and `recover` are called for.
         """
         plan = self.scheduler.schedule(self._max_prefill_tokens(), self._proposals())
         if not plan.scheduled:
@@ -75,10 +79,43 @@ class EngineCore:
         began = self._clock()
         try:
             output = self.executor.execute(plan, self._rows(plan, began))
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, EngineDeadError):
+                for entry in plan.scheduled:
+                    self._requests[entry.request_id].note_broken_step()
             self.scheduler.revoke()
             raise
         return self._update(plan, output, began)
+
+    def give_up(self) -> list[str]:
+        """End requests under which ranks ended in two steps without a token between: they may be what breaks them."""
+        lost = [name for name, each in self._requests.items() if each.num_broken_steps > MOST_BROKEN_STEPS]
+        for name in lost:
+            self.finish_request(name, FinishReason.ERROR)
+        return lost
+
+    def recover(self, error: EngineDeadError) -> None:
+        """Bring back ranks that have ended, as `error` says. Requests go on where they were: they are computed anew.
+
+        Raises `error` where there are no ranks to start, EngineDeadError where they end again, and what keeps the model
+        from loading.
+        """
+        if not isinstance(self.executor, RankExecutor):
+            raise error
+        if self.executor.has_ended:
+            self.executor.restart()
+            self.scheduler.revoke()
+            self.scheduler.kv_cache_manager.pool.forget_all()
+
+    @property
+    def has_lost_ranks(self) -> bool:
+        """Whether the model's ranks have ended, so that the next step would break off."""
+        return isinstance(self.executor, RankExecutor) and self.executor.has_ended
+
+    def close(self) -> None:
+        """End the ranks, where there are any."""
+        if isinstance(self.executor, RankExecutor):
+            self.executor.close()
 
     def _max_prefill_tokens(self) -> int | None:
         return None if self.pacer is None else self.pacer.max_prefill_tokens

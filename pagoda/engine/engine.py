@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from pagoda.engine.args import EngineArgs
 from pagoda.engine.build import EngineParts, build_parts
@@ -21,7 +21,7 @@ from pagoda.engine.scheduling.request import FinishReason
 from pagoda.engine.text.input_processor import InputProcessor, Prompt, child_id
 from pagoda.engine.text.output_processor import OutputProcessor
 from pagoda.engine.text.prompt import cache_salt_of, prompt_to_embed
-from pagoda.errors import InvalidRequestError, missing_method
+from pagoda.errors import EngineDeadError, InvalidRequestError, missing_method
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 from pagoda.sampling_params import PoolingParams, SamplingParams
 from pagoda.startup import collector_paused
@@ -154,7 +154,29 @@ class LLMEngine:
         CALLS.sort("LLMEngine.from_engine_args", vllm, ())
         return cls.from_args(engine_args)
 
+    def close(self) -> None:
+        """Let go of the model and end its ranks; requests under way are gone. Whoever asks it for more afterwards gets
+        an EngineDeadError.
+        """
+        if not self.is_closed:
+            self._requests.clear()
+            self._owner.clear()
+            self.core.close()
+            del self.core, self.parts
+
+    @property
+    def is_closed(self) -> bool:
+        return "core" not in vars(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
     def __getattr__(self, name: str) -> NoReturn:
+        if name in ("core", "parts"):
+            raise EngineDeadError("the engine was closed: make a new one")
         raise missing_method("LLMEngine", name, METHODS)
 
     def get_tokenizer(self) -> Tokenizer:
@@ -190,7 +212,10 @@ class LLMEngine:
         return self.core.has_unfinished_requests()
 
     def step(self) -> list[RequestOutput | EmbeddingRequestOutput]:
-        """Advance everything by one step; outputs of the requests that have something new to tell."""
+        """Advance everything by one step; outputs of the requests that have something new to tell.
+
+        Raises EngineDeadError where the model's ranks end: see `give_up`.
+        """
         touched: dict[str, _Generation] = {}
         results: list[RequestOutput | EmbeddingRequestOutput] = []
         for update in self.core.step():
@@ -207,6 +232,15 @@ class LLMEngine:
         for owner, generation in touched.items():
             results.extend(self._tell(owner, generation, pause_s))
         return results
+
+    def give_up(self) -> list[str]:
+        """After an EngineDeadError: end requests under which ranks ended twice in the same place, and return their ids.
+
+        All others go on once `core.recover` has brought the ranks back.
+        """
+        lost = list(dict.fromkeys(self._owner[name] for name in self.core.give_up()))
+        self.abort_request(lost)
+        return lost
 
     def _add_core_requests(self, request_id: str, children: Sequence[CoreRequest]) -> None:
         """All or none: should one be refused, those before it go again."""

@@ -59,7 +59,7 @@ class StepCost:
     """Seconds of steps of one model in one format on one layout.
 
     Of a pipeline a step is cut into as many parts as there are stages, or requests if those are fewer, and is done when
-    the last part has gone through the last stage.
+    the last part has gone through the last stage, which has the head besides its layers.
     """
 
     def __init__(self, device: Device, shape: ModelShape, parallel: Parallel, overheads: Overheads) -> None:
@@ -70,13 +70,14 @@ class StepCost:
         peak, peak16 = (device.peak(dtype) * overheads.products for dtype in (shape.products, "bfloat16"))
         layers = shape.num_layers * stage_share
         self._shape = shape
-        self._dense_s = share * (shape.layer_bytes + shape.head_bytes) / read
+        self._layers_s = share * shape.layer_bytes / read
+        self._head_s = shape.head_bytes / tp / read
         self._experts_s = share * shape.expert_bytes / read
         active = float(shape.layer_weights)
         if shape.num_experts:
             active += shape.expert_weights * shape.num_experts_per_tok / shape.num_experts
         self._token_s = share * 2 * active / peak
-        self._logits_s = share * 2 * shape.head_weights / peak16
+        self._logits_s = 2 * shape.head_weights / tp / peak16
         # Ranks beyond the number of KV heads hold copies of them.
         kv_share = stage_share / min(tp, shape.num_kv_heads)
         self._key_s = kv_share * shape.kv_bytes_per_token / (read * device.efficiency.kv)
@@ -96,17 +97,20 @@ class StepCost:
     def seconds(self, load: StepLoad) -> float:
         """Of one step."""
         if self._stages == 1:
-            return self._stage(*load)
+            return self._stage(load, self._head_s, self._logits_s)
         parts = max(1.0, min(self._stages, load.num_seqs))
-        return (self._stages + parts - 1) * self._stage(*(amount / parts for amount in load))
+        part = StepLoad(*(amount / parts for amount in load))
+        # The first part passes all stages; behind it each of the others keeps the last one, the longest, busy.
+        before_s = (self._stages - 1) * self._stage(part, 0.0, 0.0)
+        return before_s + parts * self._stage(part, self._head_s, self._logits_s)
 
-    def _stage(
-        self, num_tokens: float, num_logits: float, num_seqs: float, keys_read: float, prompt_pairs: float
-    ) -> float:
-        reading = self._dense_s
+    def _stage(self, load: StepLoad, head_s: float, logits_s: float) -> float:
+        """Of one stage: its layers, and the head where that takes time."""
+        num_tokens, num_logits, num_seqs, keys_read, prompt_pairs = load
+        reading = self._layers_s + head_s
         if self._experts_s:
             reading += self._experts_s * self._shape.experts_touched(num_tokens)
-        computing = self._token_s * num_tokens + self._logits_s * num_logits
+        computing = self._token_s * num_tokens + logits_s * num_logits
         return (
             math.sqrt(reading * reading + computing * computing)
             + self._key_s * keys_read

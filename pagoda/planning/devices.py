@@ -18,7 +18,8 @@ from pagoda.errors import ConfigError, nearest
 TABLE = Path(__file__).parent / "devices.json"
 THIS_MACHINE = "cpu"
 _ASKED = re.compile(r"^(?:(\d+)\s*[xX]\s*)?([A-Za-z][\w.+-]*)$")
-_GB = 10**9
+_UNITS = {"memory_gb": 10**9, "memory_mib": 1 << 20}
+"""In which a table may say a device's memory, besides `memory_bytes`."""
 _PARTS = ("devices", "programs")
 _Kind = TypeVar("_Kind")
 
@@ -158,7 +159,9 @@ def _device(name: str, entries: Mapping[str, Any]) -> Device:
             raise ConfigError(f"{name} takes its efficiency from {borrowed!r}, which has none of its own")
         entry["efficiency"] = entries[borrowed]["efficiency"]
     entry["efficiency"] = _record(Efficiency, _object(entry.get("efficiency"), name), f"{name}'s efficiency")
-    entry["memory_bytes"] = int(entry.pop("memory_gb", 0) * _GB) or entry.get("memory_bytes", 0)
+    for unit, num_bytes in _UNITS.items():
+        if unit in entry:
+            entry["memory_bytes"] = int(entry.pop(unit) * num_bytes)
     device = _record(Device, {"name": name, **entry}, name)
     for what, rates in (("peaks", device.peaks), ("efficiency's products", device.efficiency.products)):
         if "bfloat16" not in _object(rates, f"{name}'s {what}"):

@@ -30,7 +30,24 @@ _ROWS, _SIZE, _PASSES = 256, 1024, 3
 _BATCHES, _STEPS, _DEPTH = (1, 8), 12, 32
 _EFFICIENCY = Efficiency(bandwidth=1.0, products={"bfloat16": 0.9, "float32": 0.9, "codes": 0.9}, kv=0.7, attention=0.4)
 """Of what was measured: shares that steps of 135M and 1B weights reached on an idle machine (docs/kernels.md)."""
+_ALL_REDUCE_S = 15.3e-6
+"""Of a sum over two ranks in shared memory, the median on two idle Zen 4 cores (benchmarks/parallel.py)."""
 _NOTHING = Overheads(step=0.0, layer=0.0, sequence=0.0)
+
+
+def part_of(machine: Device, count: int) -> Device:
+    """What one of `count` ranks of a machine has of it: they share its memory, and the cores that reach it."""
+    if count == 1:
+        return machine
+    return replace(
+        machine,
+        name=f"1/{count} of {machine.name}",
+        memory_bytes=machine.memory_bytes // count,
+        bandwidth=machine.bandwidth / count,
+        peaks={dtype: peak / count for dtype, peak in machine.peaks.items()},
+        link=machine.bandwidth / count,  # what goes to another rank is written once and read once
+        all_reduce=_ALL_REDUCE_S,
+    )
 
 
 def measured_machine() -> tuple[Device, Overheads]:
@@ -51,7 +68,7 @@ def measured_machine() -> tuple[Device, Overheads]:
         memory_bytes=available_memory_bytes(),
         bandwidth=read_bandwidth(),
         peaks=peaks,
-        link=1e10,
+        link=0.0,  # one device sends nothing
         efficiency=_EFFICIENCY,
         usable=EngineArgs.kv_cache_memory_fraction,
     )

@@ -35,9 +35,9 @@ class Expected:
 
 
 def expected(
-    cost: StepCost, overheads: Overheads, usage: RequestMix, kv_tokens: float, max_num_batched_tokens: int = 8192
+    cost: StepCost, overheads: Overheads, usage: RequestMix, kv_tokens: float, max_num_batched_tokens: int
 ) -> Expected:
-    """kv_tokens: that the KV cache holds; at least one request's."""
+    """kv_tokens: that the KV cache holds; at least one request's. max_num_batched_tokens: of a step."""
     held = max(kv_tokens / (usage.input_len + 0.5 * usage.output_len), 1.0)
     running = min(usage.concurrency, held)
     decode = decode_load(running, usage.input_len + usage.output_len / 2)

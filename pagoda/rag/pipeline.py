@@ -125,12 +125,11 @@ class RAG:
         self._mutex = threading.Lock()
         self._retriever: tuple[int, Retriever] | None = None
         self._answerers: dict[AnswererName, Answerer] = {"extractive": QuotingAnswerer()}
+        self.support = SupportCheck(self._embedder, threshold=self.settings.support_threshold)
+        """What every sentence of a model goes through."""
         if self.model is not None:
-            check = SupportCheck(self._embedder, threshold=self.settings.support_threshold)
-            writer, reader = (
-                GenerativeAnswerer(self.model, check, self.settings.generative),
-                self._answerers["extractive"],
-            )
+            writer = GenerativeAnswerer(self.model, self.support, self.settings.generative)
+            reader = self._answerers["extractive"]
             unsure, deadline_s = QuotingAnswerer(min_confidence=UNSURE), self.settings.generative.deadline_s
             self._answerers["model"] = BackedAnswerer(writer, reader)
             self._answerers["guided"] = GuidedAnswerer(self.model, reader, unsure, deadline_s)
@@ -224,8 +223,7 @@ class RAG:
         """The hits of each, and who found them: what stands around them is in the index as it was then."""
         for question in questions:
             check_question(question)
-        if not 1 <= k <= MAX_K:
-            raise InvalidRequestError(f"k is {k}, expected 1 to {MAX_K}", param="k")
+        check_k(k)
         retriever = self._current_retriever()
         return retriever.retrieve_batch(list(questions), k, where), retriever
 
@@ -380,6 +378,12 @@ class RAG:
         with contextlib.suppress(OSError):
             built.save(folder)
         return built
+
+
+def check_k(k: int) -> None:
+    """Raise InvalidRequestError for a number of hits that no question gets."""
+    if not 1 <= k <= MAX_K:
+        raise InvalidRequestError(f"k is {k}, expected 1 to {MAX_K}", param="k")
 
 
 def _with_hits(query: RagQuery, alone: str, hits: Sequence[Hit], retriever: Retriever) -> GroundedQuestion:

@@ -2,25 +2,51 @@
 
 Beside a question's path: a model of any server decides that it has to look something up -> *question -> Hits -> text of
 a tool message* -> it goes on. The texts are data of others, so they are neutralised and their orders left out, as in a
-prompt of ours. What the model then says is not checked here: `RAG.query` does that.
+prompt of ours. What the model then says is its own; `Lookups.cited` tells which of its sentences the sources bear, and
+`RAG.query` answers with nothing else.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
+from pagoda.chat.file_search import SEARCH_NAME, search_function
 from pagoda.errors import InvalidRequestError
 from pagoda.language import language_of
 from pagoda.rag.directives import without_directives
-from pagoda.rag.documents.document import Hit
+from pagoda.rag.documents.document import Chunk, Hit
+from pagoda.rag.generative.citations import CitedSpan, cited_spans
 from pagoda.rag.generative.neutralise import neutralised, neutralised_name
-from pagoda.rag.pipeline import RAG
+from pagoda.rag.generative.source import Source
+from pagoda.rag.generative.support import SupportCheck
+from pagoda.rag.pipeline import RAG, check_k
 from pagoda.rag.query import Where
+from pagoda.rag.retrieval.filters import filter_of
 from pagoda.rag.words import words_in
 
-_QUESTION = "What to look for, as a whole question that can be understood alone, in the words of the user."
+_AGAIN = "(as above)"
+_NO_ROOM = "error: there are passages on this, but no room for them in the conversation"
+
+
+@dataclass(frozen=True)
+class LookedUp:
+    """What one call found.
+
+    question: "" where the call was none; passages: as the model reads them, under the numbers of their sources
+    nothing: what the model is told where there are no passages
+    """
+
+    question: str
+    passages: tuple[tuple[Source, str], ...] = ()
+    nothing: str = ""
+
+    @property
+    def text(self) -> str:
+        """For the model."""
+        return "\n\n".join(f"[{source.number}] {told}" for source, told in self.passages) or self.nothing
 
 
 class DocumentsTool:
@@ -29,7 +55,7 @@ class DocumentsTool:
     name: as the model calls it; k: hits of each call; where: what their metadata must be, whatever the model asks for
     """
 
-    def __init__(self, rag: RAG, name: str = "search_documents", *, k: int = 5, where: Where | None = None) -> None:
+    def __init__(self, rag: RAG, name: str = SEARCH_NAME, *, k: int = 5, where: Where | None = None) -> None:
         self.name = name
         self._rag = rag
         self._k = k
@@ -38,28 +64,18 @@ class DocumentsTool:
     @property
     def definition(self) -> dict[str, Any]:
         """As `tools` of a chat request takes it (OpenAI's API)."""
-        parameters = {
-            "type": "object",
-            "properties": {"question": {"type": "string", "description": _QUESTION}},
-            "required": ["question"],
-            "additionalProperties": False,
-        }
-        told = "Look something up in the user's documents. Gives numbered passages with their places; cite them as [1]."
-        return {"type": "function", "function": {"name": self.name, "description": told, "parameters": parameters}}
+        return search_function(self.name)
 
     def run(self, arguments: str | Mapping[str, Any]) -> str:
         """What a call gives, for the model: numbered passages, or what is wrong with its arguments.
 
         arguments: an object, or the JSON of one, as models write it. Raises RagError where the index fails.
         """
-        try:
-            question = _question(arguments)
-            hits = self._rag.retrieve(question, self._k, self._where)
-        except InvalidRequestError as error:
-            return f"error: {error}"
-        kept, _ = without_directives(hits, question)
-        told = [f"[{number}] {_place(hit)}\n{neutralised(hit.text)}" for number, hit in enumerate(kept, start=1)]
-        return "\n\n".join(told) or words_in(language_of(question)).abstention
+        return self.lookups().run(arguments).text
+
+    def lookups(self) -> Lookups:
+        """The calls of one conversation, whose passages are numbered through."""
+        return Lookups(self)
 
     def messages(self, tool_calls: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
         """The tool messages that answer the `tool_calls` of an assistant's message; one for each call."""
@@ -68,10 +84,64 @@ class DocumentsTool:
             for call in tool_calls
         ]
 
+    def check(self) -> None:
+        """Raises InvalidRequestError for a number of hits or a filter that no call can be answered with."""
+        check_k(self._k)
+        filter_of(self._where)
+
+    def found(self, question: str) -> list[Hit]:
+        """The hits of a question without what gives orders. Raises InvalidRequestError, RagError."""
+        return without_directives(self._rag.retrieve(question, self._k, self._where), question)[0]
+
+    @property
+    def support(self) -> SupportCheck:
+        """The check of sentences that this index's answers go through."""
+        return self._rag.support
+
     def _answer(self, function: Mapping[str, Any]) -> str:
         if function["name"] != self.name:
             return f"error: there is no tool {function['name']!r}, only {self.name!r}"
         return self.run(function["arguments"])
+
+
+class Lookups:
+    """The calls of one conversation: a passage keeps its number from call to call, and is shown once."""
+
+    def __init__(self, tool: DocumentsTool) -> None:
+        self._tool = tool
+        self._numbers: dict[str, int] = {}
+        self.sources: list[Source] = []
+
+    def run(self, arguments: str | Mapping[str, Any]) -> LookedUp:
+        """What a call gives. Raises RagError where the index fails."""
+        try:
+            question = _question(arguments)
+            hits = self._tool.found(question)
+        except InvalidRequestError as error:
+            return LookedUp("", nothing=f"error: {error}")
+        passages = tuple(self._passage(hit) for hit in hits)
+        return LookedUp(question, passages, words_in(language_of(question)).abstention)
+
+    def shortened(self, found: LookedUp) -> LookedUp:
+        """Without its weakest passage, which no prompt has room for, and which is not known any more."""
+        source, told = found.passages[-1]
+        if not told.endswith(_AGAIN):
+            del self._numbers[source.chunks[0].chunk_id]
+        return replace(found, passages=found.passages[:-1], nothing=_NO_ROOM)
+
+    def cited(self, text: str, question: str) -> list[CitedSpan]:
+        """The sentences of a text that passages bear which were shown."""
+        sources = [self.sources[number - 1] for number in self._numbers.values()]
+        return cited_spans(text, question, sources, self._tool.support) if sources else []
+
+    def _passage(self, hit: Hit) -> tuple[Source, str]:
+        chunk, known = hit.chunk, self._numbers.get(hit.chunk.chunk_id)
+        if known is not None:
+            return self.sources[known - 1], f"{_place(chunk)} {_AGAIN}"
+        source = Source(len(self.sources) + 1, (chunk,), float(hit.score))
+        self._numbers[chunk.chunk_id] = source.number
+        self.sources.append(source)
+        return source, f"{_place(chunk)}\n{neutralised(chunk.text)}"
 
 
 def _question(arguments: str | Mapping[str, Any]) -> str:
@@ -86,9 +156,8 @@ def _question(arguments: str | Mapping[str, Any]) -> str:
     return question
 
 
-def _place(hit: Hit) -> str:
+def _place(chunk: Chunk) -> str:
     """The file, and where in it, as a person writes it."""
-    chunk = hit.chunk
     place = f"page {chunk.page}" if chunk.page is not None else f"line {chunk.line}"
     section = f" ({chunk.section})" if chunk.section else ""
     return neutralised_name(f"{chunk.source}, {place}{section}")

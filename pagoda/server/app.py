@@ -60,6 +60,7 @@ def build_app(engine: AsyncEngine, config: ServerConfig) -> FastAPI:
         app.include_router(module.router)
     applications = tuple(made for make in APPLICATIONS if (made := make(config, engine)) is not None)
     app.state.applications = applications
+    app.state.file_search = next((each.file_search for each in applications if each.file_search is not None), None)
     for application in applications:
         app.include_router(application.router)
     pages = _pages(applications) if config.page else {}

@@ -157,16 +157,21 @@ class ServerState:
     @asynccontextmanager
     async def generate(self, caller: Caller, jobs: Sequence[Job]) -> AsyncIterator[Generation]:
         """Queue all jobs or none; whatever is unfinished at the end of the block is aborted."""
-        async with self.admitted(caller):
-            streams: list[RequestStream] = []
-            try:
-                for index, job in enumerate(jobs):
-                    streams.append(await self._add(caller, index, job))
-                yield Generation(streams, jobs, caller, Books(self.metrics, self.tracer, self.model_names[0]))
-            finally:
-                for stream in streams:
-                    if stream.abort():
-                        self.metrics.on_request_aborted(len(stream.prompt_token_ids))
+        async with self.admitted(caller), self.queued(caller, jobs) as generation:
+            yield generation
+
+    @asynccontextmanager
+    async def queued(self, caller: Caller, jobs: Sequence[Job]) -> AsyncIterator[Generation]:
+        """The same within a request that is `admitted` already, and may generate several times."""
+        streams: list[RequestStream] = []
+        try:
+            for index, job in enumerate(jobs):
+                streams.append(await self._add(caller, index, job))
+            yield Generation(streams, jobs, caller, Books(self.metrics, self.tracer, self.model_names[0]))
+        finally:
+            for stream in streams:
+                if stream.abort():
+                    self.metrics.on_request_aborted(len(stream.prompt_token_ids))
 
     async def embed(
         self, caller: Caller, prompts: Sequence[Prompt], params: PoolingParams

@@ -116,6 +116,14 @@ async def unless_client_leaves(request: Request, work: Coroutine[Any, Any, T]) -
                 await working
 
 
+async def resumed(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    """A stream whose first event was awaited before the status line, so that what fails at once has its own status."""
+    async with contextlib.aclosing(rest):
+        yield first
+        async for data in rest:
+            yield data
+
+
 async def _until_disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

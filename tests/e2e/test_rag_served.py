@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pagoda.rag.evaluation.feedback import FeedbackLog
 from patience import until
 
@@ -79,3 +81,35 @@ def test_collections_are_opened_by_their_keys_and_feedback_outlives_a_kill(servi
     (kept,) = FeedbackLog(tmp_path / "closed-feedback.jsonl").entries()
     assert (kept.question, kept.rating) == (question["question"], "up")
     assert not any(secret in line for secret in ("reader", "writer", "Bearer") for line in server.log)
+
+
+@pytest.mark.real_model
+def test_a_real_model_that_has_to_search_gets_the_passages_and_is_cited(
+    serving: Serving, tmp_path: Path, qwen_coder: Path
+) -> None:
+    with serving(str(qwen_coder), "--no-access-log", "--max-model-len", "2048", "--rag", str(tmp_path / "i")) as server:
+        ready(server.client)
+        files = [("file", ("ferry.md", FERRY.encode())), ("file", ("茶室.md", TEA.encode()))]
+        assert server.client.post("/v1/rag/documents", files=files).status_code == 200
+        body = {
+            "messages": [{"role": "user", "content": "When does the ferry to Heron Island leave?"}],
+            "tools": [{"type": "file_search", "max_num_results": 1}],
+            "tool_choice": {"type": "file_search"},
+            "max_tool_calls": 1,
+            "max_tokens": 160,
+            "temperature": 0,
+        }
+        reply = server.client.post("/v1/chat/completions", json=body)
+        assert reply.status_code == 200, reply.text
+        message = reply.json()["choices"][0]["message"]
+        (search,) = message["file_search_calls"]
+        assert search["status"] == "completed"
+        assert search["queries"][0]
+        assert search["results"][0]["filename"] == "ferry.md"
+        assert "7:40" in message["content"]
+        assert any("7:40" in cited["file_citation"]["quote"] for cited in message["annotations"])
+        streamed = server.client.post("/v1/chat/completions", json={**body, "stream": True})
+        events = [json.loads(line[6:]) for line in streamed.text.splitlines() if line.startswith("data: {")]
+        deltas = [choice["delta"] for each in events for choice in each["choices"]]
+        assert "".join(delta.get("content", "") for delta in deltas) == message["content"]
+        assert server.stop() == 0

@@ -72,6 +72,7 @@ WITHOUT_TORCH = (
     "engine.execution.frames",
     "engine.execution.micro_batches",
     "engine.execution.memory_plan",
+    "engine.execution.rank_process",
     "engine.text.prompt",
     "engine.text.detokenizer",
     "engine.text.stop_strings",

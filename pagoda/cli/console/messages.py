@@ -50,7 +50,31 @@ class Messages:
     serve_visible_key: str
     serve_draining: str
     serve_cut: str
+    plan_model: str
+    plan_parameters: str
+    plan_active_parameters: str
+    plan_stored: str
+    plan_budget_free: str
+    plan_budget_given: str
+    plan_weights: str
+    plan_kv_of_token: str
+    plan_requests: str
+    plan_no_request: str
     plan_measuring: str
+    plan_without_weights: str
+    plan_fleet: str
+    plan_borrowed: str
+    plan_columns: str
+    plan_nothing_fits: str
+    plan_nothing_meets: str
+    plan_fewer_bits: str
+    plan_cheapest: str
+    plan_fastest: str
+    plan_chosen: str
+    simulate_title: str
+    simulate_refused: str
+    simulate_mean: str
+    simulate_targets: str
     train_started: str
     train_resumed: str
     train_step: str
@@ -106,6 +130,35 @@ ENGLISH = Messages(
     serve_draining="shutting down: running requests have {seconds:.0f} s; a second signal stops at once",
     serve_cut="requests that still ran were cut off",
     plan_measuring="measuring this machine: some seconds",
+    plan_without_weights="{directory} holds no weights: planned from its config.json alone",
+    plan_model="{model} ({architecture}): {parameters}, context of {context:,} tokens",
+    plan_parameters="{count:,} parameters",
+    plan_active_parameters="{count:,} parameters, {active:,} of them for a token",
+    plan_stored="{size} of weights in the file ({types}); codes stay codes, floats take the dtype below",
+    plan_budget_free="in {size} of memory (free now), of which weights and KV cache may take all:",
+    plan_budget_given="in {size} of memory (given), of which weights and KV cache may take all:",
+    plan_weights="weights",
+    plan_kv_of_token="KV cache a token",
+    plan_requests="requests of {length:,} tokens",
+    plan_no_request="do not fit",
+    plan_fleet=(
+        "{count} x {device}, prompts of {input_len:,} and answers of {output_len:,} tokens; memory in GiB a device"
+    ),
+    plan_borrowed="{device} was not measured: efficiencies are those of {borrowed}",
+    plan_columns="format|TPxPPxn|weights|step|KV|fit|at once|TTFT ms|TPOT ms|tokens/s",
+    plan_nothing_fits="nothing fits: take shorter requests, or more or larger devices",
+    plan_nothing_meets="nothing fits and meets the target: ask for less, or more or larger devices",
+    plan_fewer_bits=", or fewer bits (--formats)",
+    plan_cheapest="cheapest that meets the target",
+    plan_fastest="most tokens a second",
+    plan_chosen=(
+        "{why}: {held}, TP {tensor} x PP {pipeline}; replicas: {replicas}, devices: {devices}; {rate:,.0f} tokens/s. "
+        "For each replica:\n\n{command}"
+    ),
+    simulate_title="{model} on {devices}: {replicas} replicas, {routing}",
+    simulate_refused="{count} x refused: {message}",
+    simulate_mean="mean",
+    simulate_targets="targets",
     train_started="{name}: {parameters:.1f}M parameters, {steps} steps on {device}, into {directory}",
     train_resumed="resuming after step {step}",
     train_step="step {step}/{steps}  loss {loss:.3f}  {rate:,.0f} tokens/s  {eta} left",
@@ -161,6 +214,33 @@ CHINESE = Messages(
     serve_draining="正在关闭：进行中的请求还有 {seconds:.0f} 秒；再次发送信号则立即停止",
     serve_cut="仍在进行的请求已被中断",
     plan_measuring="正在测量本机：需要几秒",
+    plan_without_weights="{directory} 里没有权重：只按 config.json 计算",
+    plan_model="{model}（{architecture}）：{parameters}，上下文 {context:,} 个 token",
+    plan_parameters="{count:,} 个参数",
+    plan_active_parameters="{count:,} 个参数，每个 token 用到其中 {active:,} 个",
+    plan_stored="文件中权重 {size}（{types}）；量化码保持不变，浮点数采用下面的 dtype",
+    plan_budget_free="内存 {size}（当前可用），可全部用于权重和 KV 缓存：",
+    plan_budget_given="内存 {size}（给定），可全部用于权重和 KV 缓存：",
+    plan_weights="权重",
+    plan_kv_of_token="每个 token 的 KV 缓存",
+    plan_requests="{length:,} 个 token 的请求",
+    plan_no_request="放不下",
+    plan_fleet="{count} x {device}，提示 {input_len:,} 个 token，回答 {output_len:,} 个 token；内存为每个设备的 GiB",
+    plan_borrowed="{device} 未经测量：效率取自 {borrowed}",
+    plan_columns="格式|TPxPPxn|权重|单步|KV|容纳|并发|TTFT ms|TPOT ms|tokens/s",
+    plan_nothing_fits="放不下：请缩短请求，或用更多、更大的设备",
+    plan_nothing_meets="没有既放得下又达到目标的布局：请降低目标，或用更多、更大的设备",
+    plan_fewer_bits="，或更少的比特（--formats）",
+    plan_cheapest="达到目标的最省布局",
+    plan_fastest="每秒 token 最多的布局",
+    plan_chosen=(
+        "{why}：{held}，TP {tensor} x PP {pipeline}；副本 {replicas} 个，设备 {devices} 个；{rate:,.0f} tokens/s。"
+        "每个副本的命令：\n\n{command}"
+    ),
+    simulate_title="{model}，{devices}：{replicas} 个副本，{routing}",
+    simulate_refused="拒绝了 {count} 个：{message}",
+    simulate_mean="平均",
+    simulate_targets="目标",
     train_started="{name}：{parameters:.1f}M 参数，{steps} 步，设备 {device}，写入 {directory}",
     train_resumed="从第 {step} 步之后继续",
     train_step="第 {step}/{steps} 步  损失 {loss:.3f}  {rate:,.0f} tokens/s  剩余 {eta}",

@@ -32,6 +32,7 @@ class ShelfWords:
     removed: str
     kept_model: str
     not_there: str
+    is_path: str
     name: str
     about: str
     size: str
@@ -71,6 +72,8 @@ ENGLISH = ShelfWords(
     removed="{name} is deleted: {size} are free again",
     kept_model="{name} stays.",
     not_there="{name} is not on the shelf; `{program} list` shows what is",
+    is_path="{name} lies on this machine and not on the shelf: use it as it is, with `{program} chat --model {name}`; "
+    "`{program} plan {name}` says what it needs",
     name="name",
     about="what",
     size="size",
@@ -110,6 +113,8 @@ CHINESE = ShelfWords(
     removed="{name} 已删除：释放了 {size}",
     kept_model="{name} 保留。",
     not_there="模型架上没有 {name}；`{program} list` 列出已有的模型",
+    is_path="{name} 是本机上的文件或文件夹，不在模型架上：可以直接使用，{program} chat --model {name}；"
+    "{program} plan {name} 会说明它需要多少内存",
     name="名称",
     about="说明",
     size="大小",

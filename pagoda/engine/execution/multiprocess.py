@@ -2,8 +2,8 @@
 
 On the token's path, where a model is divided: a plan goes to every rank, its rows to the one that tells, and plain
 tokens come back. What holds the tensors are the ranks; they meet in memory that they share
-(`kernels/native/shared_memory`), without this process. Should one of them end, fail or stop, all of them are ended and
-every request is told why: what they had computed is lost.
+(`kernels/native/shared_memory`), without this process. Should one of them end, fail or stop, all of them are ended, as
+what they had computed is lost; `restart` brings new ones.
 """
 
 from __future__ import annotations
@@ -36,30 +36,58 @@ _SLICE_S = 0.5
 
 
 class MultiprocessExecutor:
-    """Runs steps on `model.layout`'s ranks. step_timeout_s: after which a step counts as failed."""
+    """Runs steps on `model.layout`'s ranks. step_timeout_s: after which a step counts as failed.
+
+    Raises what keeps the model from loading: CheckpointError, EngineDeadError.
+    """
 
     def __init__(self, model: ModelToLoad, step_timeout_s: float = STEP_TIMEOUT_S) -> None:
         self.layout, self.step_timeout_s = model.layout, step_timeout_s
-        places = [(stage, rank) for stage in range(model.layout.num_stages) for rank in range(model.layout.num_tensor)]
-        self._teller = places.index((model.layout.num_stages - 1, 0))
-        descriptor = unnamed_memory(model.layout.num_bytes)
+        self._model = model
+        self._places = [(s, r) for s in range(model.layout.num_stages) for r in range(model.layout.num_tensor)]
+        self._teller = self._places.index((model.layout.num_stages - 1, 0))
+        self._number = 0
+        self._told: Callable[[Exception], None] | None = None
+        self._is_closed = False
+        self._start()
+
+    def _start(self) -> None:
+        """Ranks in memory of their own, with the model loaded."""
+        descriptor = unnamed_memory(self.layout.num_bytes)
         try:
-            self._ranks = RankProcesses(len(places), descriptor)
+            self._ranks = RankProcesses(len(self._places), descriptor)
         finally:
             os.close(descriptor)  # the ranks have it: with the last of them the memory is gone
-        self._close = weakref.finalize(self, self._ranks.end, "the engine has ended")
-        self._number = 0
+        self._end = weakref.finalize(self, self._ranks.end, "the engine has ended")
         self._selector = selectors.DefaultSelector()
         for index, connection in enumerate(self._ranks.connections):
-            connection.settimeout(step_timeout_s)
+            connection.settimeout(self.step_timeout_s)
             self._selector.register(connection, selectors.EVENT_READ, index)
         try:
-            for index, place in enumerate(places):
-                self._send(index, frame(LoadPart(model, *place, self._ranks.parent)))
-            self._wait_for(len(places), Ready, LOAD_TIMEOUT_S)
+            for index, place in enumerate(self._places):
+                self._send(index, frame(LoadPart(self._model, *place)))
+            self._wait_for(len(self._places), Ready, LOAD_TIMEOUT_S)
         except BaseException:
-            self._close()
+            self._end()
             raise
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the ranks have ended, or are being ended."""
+        return self._ranks.fault is not None
+
+    def restart(self) -> None:
+        """Load the model into new ranks where the old ones have ended. Raises as the constructor, and after `close`."""
+        if self._is_closed:
+            raise _dead(self._ranks.end("the engine was closed"))
+        self._end()
+        logger.error("the ranks of the model have ended (%s): starting them again", self._ranks.fault)
+        self._selector.close()
+        for connection in self._ranks.connections:
+            connection.close()
+        self._start()
+        if self._told is not None:
+            self.watch(self._told)
 
     @property
     def pids(self) -> list[int]:
@@ -77,7 +105,7 @@ class MultiprocessExecutor:
                 self._send(index, telling if index == self._teller else following)
         except BaseException:
             # From here on those that have it and those that do not would meet in different steps.
-            self.close("a step was sent to some of the ranks")
+            self._ranks.end("a step was sent to some of the ranks")
             raise
         # Of a step that Ctrl-C broke off the ranks tell later, in front of the next.
         while (brought := self._wait_for(1, Brought, self.step_timeout_s)[0]).number != self._number:
@@ -86,10 +114,12 @@ class MultiprocessExecutor:
 
     def watch(self, told: Callable[[Exception], None]) -> None:
         """`told` gets the error when a rank ends between two steps or in one; it is called in another thread."""
+        self._told = told
         self._ranks.watch(lambda fault: told(_dead(fault)))
 
     def close(self, reason: str = "the engine was closed") -> None:
-        """End the ranks."""
+        """End the ranks for good."""
+        self._is_closed = True
         self._ranks.end(reason)
 
     def _send(self, index: int, data: bytes) -> None:
@@ -117,7 +147,7 @@ class MultiprocessExecutor:
         except (EOFError, OSError) as error:
             raise _dead(self._ranks.why_ended(f"rank {index} closed its connection")) from error
         except BaseException:
-            self.close("half of a message was read")
+            self._ranks.end("half of a message was read")
             raise
         if isinstance(message, RankFailed):
             logger.error("rank %d failed:\n%s", index, message.told)

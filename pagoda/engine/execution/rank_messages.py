@@ -37,12 +37,11 @@ class ModelToLoad:
 
 
 class LoadPart(NamedTuple):
-    """The first message to a rank: what to load, and which part of it. parent: the process that it ends with."""
+    """The first message to a rank: what to load, and which part of it."""
 
     model: ModelToLoad
     stage: int
     rank: int
-    parent: int
 
 
 class RankStep(NamedTuple):

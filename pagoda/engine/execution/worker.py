@@ -24,6 +24,7 @@ from pagoda.engine.sampling.rows import SampleRow, ScoreRow, StepRows
 from pagoda.engine.sampling.sampler import NO_TOKEN, Sampler, takes_the_best
 from pagoda.engine.sampling.verifying import verified
 from pagoda.engine.scheduling.plan import SchedulerOutput, StepOutput
+from pagoda.hardware import return_freed_memory
 from pagoda.kernels.interface import Kernels
 from pagoda.layers.kv_cache import KVCache
 from pagoda.models.balanced_keys import BalancedKeys
@@ -63,6 +64,7 @@ class Worker:
         in_bytes = plan.kv_cache_dtype == "int8"
         load_weights(model, checkpoint, dtype=dtype, recode=recode, through=BalancedKeys if in_bytes else None)
         join_layers(model, kernels)
+        return_freed_memory()
         kv_cache = KVCache(
             num_layers=len(model.model.own_layers),
             num_blocks=plan.num_blocks,

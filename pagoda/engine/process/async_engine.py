@@ -3,7 +3,9 @@
 On the token's path: the first stop behind the server and the last before it. `add_request` sends a request over and
 waits until the engine has taken it or refused it; the stream that it returns brings the news of every step. What piles
 up behind a slow reader is merged, so that nobody's slowness costs memory or holds up a step. Should the engine's
-process die, every waiting caller gets an EngineDeadError at once and the process is started anew. Imports no torch.
+process die, it is started anew and gets the requests again of which nothing had come; all others end with an
+EngineDeadError at once. Where only the model's ranks end, the process brings them back, and nobody loses anything.
+Imports no torch.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ from pagoda.engine.process.messages import (
     EngineInfo,
     Failed,
     Loaded,
+    RanksBack,
+    RanksEnded,
     Refused,
     Stepped,
     StepStats,
@@ -87,7 +91,7 @@ class AsyncEngine:
         self._deaths: deque[float] = deque()
         self._finished_at: deque[float] = deque(maxlen=DRAIN_WINDOW)
         self._streams: dict[str, RequestStream] = {}
-        self._embeddings: dict[str, asyncio.Future[tuple[float, ...]]] = {}
+        self._embeddings: dict[str, tuple[Add, asyncio.Future[tuple[float, ...]]]] = {}
         self._num_sequences = 0
         self._listeners: list[Callable[[StepStats], None]] = []
         self._process: subprocess.Popen[bytes] | None = None
@@ -131,7 +135,7 @@ class AsyncEngine:
             self._reading.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._reading
-        self._fail_all(EngineDeadError("the engine was stopped"))
+        self._fail(EngineDeadError("the engine was stopped"))
         self.state = EngineState.DEAD
         if self._process is not None:
             await asyncio.to_thread(_end, self._process)
@@ -141,7 +145,7 @@ class AsyncEngine:
         self._stopping = True
         if self._reading is not None:
             self._reading.cancel()
-        self._fail_all(EngineDeadError("the engine was stopped"))
+        self._fail(EngineDeadError("the engine was stopped"))
         self.state = EngineState.DEAD
         self._kill()
 
@@ -165,11 +169,12 @@ class AsyncEngine:
         self._check_room(request_id, num_sequences)
         if params.output_kind is RequestOutputKind.CUMULATIVE:
             params = params.clone(output_kind=RequestOutputKind.DELTA)
-        stream = RequestStream(self._abort, request_id, text, token_ids, num_sequences)
+        added = Add(request_id, token_ids, params, priority, cache_salt or cache_salt_of(prompt))
+        stream = RequestStream(self._abort, added, text, num_sequences)
         self._streams[request_id] = stream
         self._num_sequences += num_sequences
         try:
-            self._send(Add(request_id, token_ids, params, priority, cache_salt or cache_salt_of(prompt)))
+            self._send(added)
             await stream.accepted
         except BaseException:
             stream.abort()
@@ -184,9 +189,10 @@ class AsyncEngine:
         _, token_ids = await self._encoded(prompt_to_embed(prompt, self.info.embedder, params.prompt_name))
         params = replace(params, prompt_name=None)  # it is among the ids now
         result: asyncio.Future[tuple[float, ...]] = asyncio.get_running_loop().create_future()
-        self._embeddings[request_id] = result
+        added = Add(request_id, token_ids, params, 0, cache_salt or cache_salt_of(prompt))
+        self._embeddings[request_id] = added, result
         try:
-            self._send(Add(request_id, token_ids, params, 0, cache_salt or cache_salt_of(prompt)))
+            self._send(added)
             return EmbeddingRequestOutput(request_id, EmbeddingOutput(await result), token_ids)
         except asyncio.CancelledError:
             self._send_if_alive(Abort(request_id))
@@ -224,6 +230,8 @@ class AsyncEngine:
     # Arrival and departure
 
     def _check_room(self, request_id: str, num_sequences: int) -> None:
+        if self._stopping:
+            raise EngineDeadError("the engine was stopped: make a new one")
         if self.state is not EngineState.READY:
             raise EngineDeadError(f"the engine is {self.state.value}: send the request again later")
         if request_id in self._streams or request_id in self._embeddings:
@@ -287,6 +295,8 @@ class AsyncEngine:
                 message = await _receive(reader)
                 if isinstance(message, Failed):
                     reason = f"{message.kind}: {message.message}"
+                elif isinstance(message, RanksEnded):
+                    reason = self._take_loss(message.reason)
                 else:
                     self._take(message)
         except (EOFError, ConnectionError):
@@ -300,6 +310,8 @@ class AsyncEngine:
             stream = self._streams.get(message.request_id)
             if stream is not None and not stream.accepted.done():
                 stream.accepted.set_result(None)
+        elif isinstance(message, RanksBack):
+            self.state = EngineState.READY
         elif isinstance(message, Refused):
             self._take_refusal(message.request_id, revive(message.kind, message.message, message.param))
 
@@ -312,8 +324,7 @@ class AsyncEngine:
                 if is_finished:
                     self._forget(request_id)
         for request_id, embedding in message.embeddings:
-            result = self._embeddings.get(request_id)
-            if result is not None and not result.done():
+            if request_id in self._embeddings and not (result := self._embeddings[request_id][1]).done():
                 result.set_result(embedding)
         self.stats = message.steps[-1].stats
         for listener, step in itertools.product(self._listeners, message.steps):
@@ -323,29 +334,40 @@ class AsyncEngine:
         stream = self._forget(request_id)
         if stream is not None:
             stream.end(error)
-        result = self._embeddings.get(request_id)
-        if result is not None and not result.done():
+        if request_id in self._embeddings and not (result := self._embeddings[request_id][1]).done():
             result.set_exception(error)
 
+    def _take_loss(self, reason: str) -> str:
+        """The process brings its ranks back, unless that has happened too often: then it is ended, for `reason`."""
+        if not self._may_restart():
+            self._kill()
+            return reason
+        self.state = EngineState.RESTARTING
+        self.num_restarts += 1
+        return ""
+
     async def _recover(self, reason: str) -> None:
-        """The process has died: tell everyone, and start another unless that has happened too often."""
+        """The process has died: tell whose answers had begun, and start another unless that has happened too often."""
         self.state = EngineState.RESTARTING
         while True:
             cause = reason or self._exit_status()
+            error = EngineDeadError(f"the engine's process has ended ({cause}); this request is lost")
             self._kill()
-            self._fail_all(EngineDeadError(f"the engine's process has ended ({cause}); this request is lost"))
             if not self._may_restart():
                 break
+            self._fail(error, keep_new=True)
             logger.error("the engine's process has ended (%s): starting it again", cause)
             self.num_restarts += 1
             try:
                 await self.start()
-            except PagodaError as error:
-                self.state, reason = EngineState.RESTARTING, str(error)
+            except PagodaError as failed:
+                self.state, reason = EngineState.RESTARTING, str(failed)
             else:
+                self._send_again()
                 return
         logger.critical("the engine's process has ended (%s) and is not started again", cause)
         self.state = EngineState.DEAD
+        self._fail(error)
         self.dead.set()
 
     def _may_restart(self) -> bool:
@@ -355,12 +377,24 @@ class AsyncEngine:
             self._deaths.popleft()
         return len(self._deaths) <= self._max_restarts
 
-    def _fail_all(self, error: EngineDeadError) -> None:
-        streams, self._streams, self._num_sequences = self._streams, {}, 0
-        for stream in streams.values():
-            stream.end(error)
-        for result in self._embeddings.values():
-            if not result.done():
+    def _send_again(self) -> None:
+        """Once: a request with which two processes died may be what kills them."""
+        for stream in self._streams.values():
+            stream.added = stream.added._replace(is_again=True)
+            self._send_if_alive(stream.added)
+        for request_id, (added, result) in self._embeddings.items():
+            self._embeddings[request_id] = added._replace(is_again=True), result
+            self._send_if_alive(added)
+
+    def _fail(self, error: EngineDeadError, *, keep_new: bool = False) -> None:
+        """End requests. keep_new: but those of which nothing has come, and that were sent once."""
+        for request_id, stream in list(self._streams.items()):
+            if not keep_new or stream.has_begun or stream.added.is_again:
+                del self._streams[request_id]
+                self._num_sequences -= stream.num_sequences
+                stream.end(error)
+        for added, result in self._embeddings.values():
+            if not (result.done() or (keep_new and not added.is_again)):
                 result.set_exception(error)
         self.stats = SchedulerStats()
 

@@ -22,6 +22,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from pagoda.engine.args import EngineArgs
+from pagoda.engine.execution.executor import RankExecutor
 from pagoda.engine.execution.frames import frame, receive
 from pagoda.engine.process.messages import (
     Abort,
@@ -30,13 +31,15 @@ from pagoda.engine.process.messages import (
     EngineInfo,
     Failed,
     Loaded,
+    RanksBack,
+    RanksEnded,
     Refused,
     StepStats,
     refusal,
     stepped,
 )
-from pagoda.errors import PagodaError
-from pagoda.startup import collector_paused
+from pagoda.errors import EngineDeadError, PagodaError
+from pagoda.startup import collector_paused, end_with_socket
 
 if TYPE_CHECKING:
     from pagoda.engine.engine import LLMEngine, PreparedRequest
@@ -94,9 +97,12 @@ class EngineProcess:
                 return True
             if message is None:
                 return False
-            if isinstance(message, Exception):
+            if isinstance(message, EngineDeadError):
+                if self.engine.core.has_lost_ranks:  # or the step that met it has brought them back
+                    self._recover(message)
+            elif isinstance(message, Exception):
                 raise message
-            if isinstance(message, Abort):
+            elif isinstance(message, Abort):
                 self._abort(message.request_id)
             else:
                 self._arrivals[message.request_id] = message
@@ -122,7 +128,29 @@ class EngineProcess:
         return Accepted(arrival.request_id)
 
     def _step(self) -> None:
-        self._tell(self.engine.step(), self._stats())
+        try:
+            outputs = self.engine.step()
+        except EngineDeadError as error:
+            if not self.engine.core.has_lost_ranks:
+                raise
+            self._recover(error)
+        else:
+            self._tell(outputs, self._stats())
+
+    def _recover(self, error: EngineDeadError) -> None:
+        """Ranks have ended: tell whose requests are given up, and start them again, which the server hears of.
+
+        It counts how often they end, and ends this process where that is too often.
+        """
+        for request_id in self.engine.give_up():
+            self._send(frame(refusal(request_id, error)))
+        while self.engine.core.has_lost_ranks:
+            self._send(frame(RanksEnded(str(error))))
+            try:
+                self.engine.core.recover(error)
+            except EngineDeadError as again:
+                error = again
+        self._send(frame(RanksBack()))
 
     def _tell(self, outputs: Sequence[RequestOutput | EmbeddingRequestOutput], step: StepStats) -> None:
         """Send what a step brought; where that is nothing but figures, they may wait for company."""
@@ -146,6 +174,7 @@ def main(descriptor: int) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with socket.socket(fileno=descriptor) as connection:
+        end_with_socket(connection)
         inbox: SimpleQueue[Any] = SimpleQueue()
         try:
             args = receive(connection)
@@ -176,9 +205,7 @@ def _load(args: EngineArgs, began: float) -> tuple[LLMEngine, EngineInfo]:
 
 def _watch_ranks(engine: LLMEngine, inbox: SimpleQueue[Any]) -> None:
     """Where ranks are processes: should one end while nothing runs, that is known before the next request comes."""
-    from pagoda.engine.execution.multiprocess import MultiprocessExecutor
-
-    if isinstance(engine.core.executor, MultiprocessExecutor):
+    if isinstance(engine.core.executor, RankExecutor):
         engine.core.executor.watch(inbox.put)
 
 

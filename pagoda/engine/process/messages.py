@@ -58,13 +58,14 @@ class StepStats(NamedTuple):
 
 
 class Add(NamedTuple):
-    """Queue a request, to generate or to embed."""
+    """Queue a request, to generate or to embed. is_again: an engine has ended with it before."""
 
     request_id: str
     prompt_token_ids: Sequence[int]
     params: SamplingParams | PoolingParams
     priority: int
     cache_salt: str | None
+    is_again: bool = False
 
 
 class Abort(NamedTuple):
@@ -87,6 +88,16 @@ class Failed(NamedTuple):
     message: str
 
 
+class RanksEnded(NamedTuple):
+    """The model's ranks have ended, in `reason`'s words, and are started again; requests go on afterwards."""
+
+    reason: str
+
+
+class RanksBack(NamedTuple):
+    """They have loaded the model."""
+
+
 class Accepted(NamedTuple):
     """A request is queued."""
 
@@ -94,7 +105,7 @@ class Accepted(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """A request was turned away at the door."""
+    """A request was turned away at the door, or is given up."""
 
     request_id: str
     kind: str
@@ -113,7 +124,7 @@ class Stepped(NamedTuple):
 
 
 def refusal(request_id: str, error: PagodaError) -> Refused:
-    """An error at the door, to be raised again on the other side."""
+    """An error of one request, to be raised again on the other side."""
     return Refused(request_id, type(error).__name__, str(error), getattr(error, "param", None))
 
 

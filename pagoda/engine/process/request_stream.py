@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from pagoda.engine.outputs import RequestOutput, merge_outputs
-from pagoda.engine.process.messages import unpack
+from pagoda.engine.process.messages import Add, unpack
 from pagoda.errors import PagodaError
 
 
@@ -20,20 +20,16 @@ class RequestStream:
     """The outputs of one request, as they come; deltas that waited together arrive as one.
 
     As a context manager it ends the request when it is left early: its blocks are free within one step. Iterating
-    raises EngineDeadError where the engine dies.
+    raises EngineDeadError where the engine dies. added: the request, to be sent again where nothing of it has come yet.
     """
 
-    def __init__(
-        self,
-        abort: Callable[[str], None],
-        request_id: str,
-        prompt: str | None,
-        prompt_token_ids: list[int],
-        num_sequences: int,
-    ) -> None:
-        self.request_id = request_id
-        self.prompt_token_ids = prompt_token_ids
+    def __init__(self, abort: Callable[[str], None], added: Add, prompt: str | None, num_sequences: int) -> None:
+        self.added = added
+        self.request_id = added.request_id
+        self.prompt_token_ids = added.prompt_token_ids
         self.num_sequences = num_sequences
+        self.has_begun = False
+        """Whether anything has come."""
         self.accepted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._abort = abort
         self._prompt = prompt
@@ -81,6 +77,7 @@ class RequestStream:
         """Take an output from the engine."""
         output = unpack(packed, self._prompt, self.prompt_token_ids)
         self._arrived.append(output)
+        self.has_begun = True
         self._ended = output.finished
         self._news.set()
 

@@ -37,6 +37,15 @@ class CoreRequest:
     """What the steps before have pooled, where the text takes several."""
     num_prompt_logprobs: int = field(default=0, init=False)
     """Prompt tokens whose log-probabilities are out already: recomputation must not tell them twice."""
+    num_broken_steps: int = field(default=0, init=False)
+    """Steps with it in which ranks ended since it got its last token."""
+    _broken_at: int = field(default=0, init=False)
+
+    def note_broken_step(self) -> None:
+        """Ranks have ended in a step with it."""
+        length = self.request.num_tokens
+        self.num_broken_steps = self.num_broken_steps + 1 if self._broken_at == length else 1
+        self._broken_at = length
 
 
 def sample_row(core_request: CoreRequest) -> SampleRow:

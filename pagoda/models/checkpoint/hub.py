@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import re
+import socket
 from collections.abc import Sequence
 from glob import escape
 from pathlib import Path
 from typing import Never, TypedDict, Unpack
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from pagoda.errors import CheckpointError, nearest
 from pagoda.installation import program
@@ -29,6 +32,7 @@ from pagoda.models.shelf.short_names import KNOWN_MODELS, hub_name
 from pagoda.models.shelf.sources import TOKENIZER_FILES, UNWANTED_FILES, WANTED_FILES, chosen_gguf
 
 _VOCABULARIES = ("tokenizer.json", "tokenizer.model")
+_KNOCKING_S = 5.0
 
 
 class HubOptions(TypedDict, total=False):
@@ -56,6 +60,7 @@ def resolve_model(name: str | Path, **options: Unpack[HubOptions]) -> Path:
     if there := _local(name, options):
         return there
     wanted = hub_name(name)
+    options = _reaching(wanted.hub_id, options)
     if wanted.tag is None:
         folder = _download(wanted.hub_id, WANTED_FILES, options)
         if any(folder.glob("*.safetensors")) or not folder.is_dir():
@@ -94,7 +99,10 @@ def resolve_tokenizer(name: str | Path, **options: Unpack[HubOptions]) -> Path:
     path = Path(name).expanduser()
     if path.exists() and (path.is_file() or any((path / file).exists() for file in _VOCABULARIES)):
         return path
-    return _local(name, options) or _download(hub_name(name).hub_id, TOKENIZER_FILES, options)
+    if there := _local(name, options):
+        return there
+    hub_id = hub_name(name).hub_id
+    return _download(hub_id, TOKENIZER_FILES, _reaching(hub_id, options))
 
 
 def resolve_config(name: str | Path, **options: Unpack[HubOptions]) -> Path:
@@ -105,8 +113,36 @@ def resolve_config(name: str | Path, **options: Unpack[HubOptions]) -> Path:
     if there := _local(name, options):
         return there
     wanted = hub_name(name)
+    options = _reaching(wanted.hub_id, options)
     config = None if wanted.tag else _download_config(wanted.hub_id, options)
     return config or resolve_model(name, **options)
+
+
+def unreachable() -> OSError | None:
+    """Why nobody is met at the hub's address; None where somebody is, or where another program goes there for us."""
+    from huggingface_hub import constants
+
+    place = urlsplit(constants.ENDPOINT)
+    if constants.HF_HUB_OFFLINE or place.hostname is None or not getproxies().keys().isdisjoint((place.scheme, "all")):
+        return None
+    port = place.port or (443 if place.scheme == "https" else 80)
+    try:
+        socket.create_connection((place.hostname, port), timeout=_KNOCKING_S).close()
+    except OSError as error:
+        return error
+    return None
+
+
+def _reaching(hub_id: str, options: HubOptions) -> HubOptions:
+    """The options, without the hub where it is not reached: its library tries for half a minute before it says so.
+
+    Raises CheckpointError where nothing was downloaded of this repository before.
+    """
+    if options.get("local_files_only") or (error := unreachable()) is None:
+        return options
+    if not _cached_files(hub_id, options):
+        _raise_unavailable(hub_id, error)
+    return {**options, "local_files_only": True}
 
 
 def _local(name: str | Path, options: HubOptions) -> Path | None:

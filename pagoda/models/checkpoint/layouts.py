@@ -7,9 +7,13 @@ that they are 4-bit codes, and nobody looks for a fault in a checkpoint that is 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+import struct
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
+
+from pagoda.errors import CheckpointError
 
 _CONVERT = (
     "get the safetensors files of the same model, or convert where you trust the source, with transformers: "
@@ -111,6 +115,71 @@ def quantisation_of(names: Iterable[str]) -> tuple[str, str] | None:
             if fnmatch(last, pattern):
                 return name, quantisation
     return None
+
+
+def check_weights(directory: Path, matrices: Mapping[str, tuple[int, int]]) -> bool:
+    """Whether a directory holds weights; their headers alone are read.
+
+    matrices: module -> (in_features, out_features), as the configuration has them
+    Raises CheckpointError where files are missing or cut off, where a matrix of that name has another shape, or where
+    only some layers have a matrix: that is no model of this configuration. Weights that families name otherwise, or
+    that are quantised, are not compared.
+    """
+    shapes = _shapes(directory)
+    if not shapes:
+        return False
+    for module, (inputs, outputs) in matrices.items():
+        found = shapes.get(f"{module}.weight")
+        if found not in (None, [outputs, inputs]):
+            raise CheckpointError(
+                f"{directory}: {module}.weight has the shape {found}, but config.json makes it [{outputs}, {inputs}]: "
+                "they are of two models"
+            )
+    there = {module for module in matrices if f"{module}.weight" in shapes}
+    kinds = {module.rpartition(".")[2] for module in there}
+    missing = [module for module in matrices if module not in there and module.rpartition(".")[2] in kinds]
+    if missing:
+        raise CheckpointError(
+            f"{directory} lacks {len(missing)} matrices that config.json speaks of, {missing[0]} among them: take the "
+            "config.json of this model, or get its other files"
+        )
+    return True
+
+
+def _shapes(directory: Path) -> dict[str, list[int]]:
+    """Of every tensor in the safetensors files of a directory. Raises CheckpointError."""
+    index = directory / "model.safetensors.index.json"
+    whole = directory / "model.safetensors"
+    named = [] if whole.exists() or not index.exists() else _object(index).get("weight_map", {}).values()
+    for name in sorted(set(map(str, named))):
+        if not (directory / name).is_file():
+            raise CheckpointError(f"{directory} lacks {name}, which {index.name} speaks of: get the missing file")
+    files = [whole] if whole.exists() else sorted(directory.glob("*.safetensors"))
+    return {name: shape for file in files for name, shape in _header(file)}
+
+
+def _header(file: Path) -> Iterator[tuple[str, list[int]]]:
+    """(name, shape) of each tensor of a safetensors file. Raises CheckpointError where it is none, or cut off."""
+    try:
+        with file.open("rb") as opened:
+            (length,) = struct.unpack("<Q", opened.read(8))
+            entries = json.loads(opened.read(min(length, file.stat().st_size)))
+        entries.pop("__metadata__", None)
+        end = 8 + length + max((entry["data_offsets"][1] for entry in entries.values()), default=0)
+        shapes = [(name, list(entry["shape"])) for name, entry in entries.items()]
+    except (OSError, ValueError, struct.error, LookupError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{file} is no safetensors file, or is cut off: get it again") from error
+    if file.stat().st_size < end:
+        raise CheckpointError(f"{file} has {file.stat().st_size} bytes of {end}: get it again")
+    yield from shapes
+
+
+def _object(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{file} cannot be read ({error}): get it again") from error
+    return found if isinstance(found, dict) else {}
 
 
 def _base_of_adapter(file: Path) -> str | None:

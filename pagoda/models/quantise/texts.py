@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from pagoda.errors import ConfigError
+from pagoda.errors import ConfigError, PagodaError
 from pagoda.models.tokenizer.tokenizer import Tokenizer
 
 SEPARATOR = "<|endoftext|>"
@@ -48,6 +49,20 @@ def read_windows(path: Path, tokenizer: Tokenizer, num_windows: int, length: int
         wanted = max(1, min(len(windows), wanted * 3 // 4))
 
 
+def read_all_windows(paths: Sequence[Path], tokenizer: Tokenizer, num_windows: int, length: int) -> torch.Tensor:
+    """As `read_windows`, of several files, each of which gives as many windows as any other where it can.
+
+    Raises ConfigError, also for more files than windows.
+    """
+    if len(paths) > max(1, num_windows):
+        raise ConfigError(f"{num_windows} windows of {len(paths)} files: ask for at least one of each")
+    shares = [
+        num_windows * (place + 1) // len(paths) - num_windows * place // len(paths) for place in range(len(paths))
+    ]
+    found = [read_windows(path, tokenizer, share, length) for path, share in zip(paths, shares, strict=True)]
+    return torch.cat(found)
+
+
 def _windows(text: str, tokenizer: Tokenizer, num_windows: int, length: int, is_chat: bool) -> list[list[int]]:
     """So many windows at equal distances; those that come out too short are left out."""
     distance = len(text) // num_windows
@@ -79,10 +94,17 @@ def _text_of(path: Path, tokenizer: Tokenizer) -> tuple[str, bool]:
 def _of_line(path: Path, number: int, line: str, tokenizer: Tokenizer) -> tuple[str, bool]:
     try:
         entry: Any = json.loads(line)
-        if "messages" in entry:
-            return tokenizer.apply_chat_template(entry["messages"], add_generation_prompt=False), True
-        return str(entry["text"]), False
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
+        raise ConfigError(f"{path}, line {number}: this is no JSON ({error})") from error
+    if isinstance(entry, dict) and isinstance(entry.get("text"), str) and "messages" not in entry:
+        return entry["text"], False
+    if not isinstance(entry, dict) or not isinstance(entry.get("messages"), list):
+        given = f"an object with {', '.join(map(repr, entry))}" if isinstance(entry, dict) else f"{entry!r:.40}"
         raise ConfigError(
-            f"{path}, line {number}: an object with `messages` or `text` is expected ({error!r:.100})"
-        ) from error
+            f"{path}, line {number}: this is {given:.120}, but an object with `messages`, a list, or `text`, a text, "
+            "is expected"
+        )
+    try:
+        return tokenizer.apply_chat_template(entry["messages"], add_generation_prompt=False), True
+    except PagodaError as error:
+        raise ConfigError(f"{path}, line {number}: {error}") from error

@@ -1,17 +1,20 @@
 """Chat templates: messages become the one string that a chat model was trained on.
 
 First step of a chat's path, before `tokenizer/tokenizer` encodes. Templates are Jinja programs that travel with a
-checkpoint, so they are strangers' code: they run in Jinja's immutable sandbox, and they see nothing but plain
-JSON values. The rendering follows transformers to the character (`apply_chat_template`): the same whitespace
+checkpoint, so they are strangers' code: they run in Jinja's immutable sandbox, they see nothing but plain JSON values,
+and they get so many turns of their loops and so many characters, since a loop within a loop within a loop would hold up
+a server for good. The rendering follows transformers to the character (`apply_chat_template`): the same whitespace
 rules, filters and globals, since one space more is text the model never saw.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,8 +22,10 @@ import jinja2
 import jinja2.ext
 import jinja2.nodes
 import jinja2.parser
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
+from jinja2.visitor import NodeTransformer
 
 from pagoda.errors import ConfigError, InvalidRequestError
 
@@ -28,6 +33,13 @@ from pagoda.errors import ConfigError, InvalidRequestError
 _REASONING_FIELDS = ("reasoning_content", "thinking", "reasoning")
 # Marks the end of the message to be continued. The trailing space shows whether the template trims.
 _END_MARK = "PAGODA_END_OF_FINAL_MESSAGE "
+MAX_TURNS = 1_000_000
+"""Of all loops of a rendering together: fifteen for each message of the longest conversation."""
+MAX_CHARACTERS = 256 * 1024 * 1024
+"""Of a prompt, and of any text that a template puts together."""
+_MAX_EXPONENT = 1024
+_WIDENING = ("center", "ljust", "rjust", "zfill", "expandtabs", "format", "format_map")
+_WIDE = re.compile(r"%[^a-zA-Z%]*(?:\d{5}|\*)|:[^{}]*(?:\d{5}|\{)")
 
 
 def read_template(given: str | Path) -> str:
@@ -195,16 +207,36 @@ def _cut_at_mark(rendered: str, final_text: str) -> str:
 
 def _render(source: str, names: dict[str, Any]) -> str:
     """Raises InvalidRequestError for whatever goes wrong inside: the template and the messages do not fit."""
+    turns = _turns_left.set([MAX_TURNS])
     try:
-        return _compile(source).render(names)
+        return _whole(_compile(source).generate(names))
     except jinja2.TemplateSyntaxError as error:
         message = f"the chat template does not parse, line {error.lineno}: {error.message}"
         raise InvalidRequestError(message, param="chat_template") from error
     except jinja2.TemplateError as error:
         raise InvalidRequestError(error.message or type(error).__name__, param="messages") from error
-    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
-        message = f"the chat template failed on these messages: {error}"
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError, MemoryError) as error:
+        message = f"the chat template failed on these messages: {str(error) or type(error).__name__}"
         raise InvalidRequestError(message, param="messages") from error
+    finally:
+        _turns_left.reset(turns)
+
+
+def _whole(pieces: Iterable[str]) -> str:
+    """The pieces joined. Raises TemplateError where there is no end to them."""
+    told, num_characters = [], 0
+    for piece in pieces:
+        num_characters += len(piece)
+        _check_size(num_characters)
+        told.append(piece)
+    return "".join(told)
+
+
+def _check_size(num_characters: int) -> None:
+    if num_characters > MAX_CHARACTERS:
+        raise jinja2.TemplateError(
+            f"the chat template makes a text of more than {MAX_CHARACTERS:,} characters: give a template that ends"
+        )
 
 
 @lru_cache(maxsize=32)
@@ -212,15 +244,118 @@ def _compile(source: str) -> jinja2.Template:
     return _environment().from_string(source)
 
 
-def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[_GenerationTag, jinja2.ext.loopcontrols]
+def _environment() -> _BoundedEnvironment:
+    environment = _BoundedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[_GenerationTag, _Bounds, jinja2.ext.loopcontrols]
     )
     environment.filters["tojson"] = _tojson
+    environment.filters |= {name: _sized(name, environment.filters[name]) for name in ("center", "indent", "format")}
     environment.globals.update(
         raise_exception=_raise_exception, strftime_now=_strftime_now, dict=_new_dict, namespace=_new_namespace
     )
     return environment
+
+
+_turns_left: ContextVar[list[int]] = ContextVar("turns_left")
+
+
+class _Bounds(jinja2.ext.Extension):
+    """What a template calls where it would loop, or join texts."""
+
+    def turn(self) -> str:
+        """One more of a loop. Raises TemplateError where there were too many."""
+        left = _turns_left.get()
+        left[0] -= 1
+        if left[0] < 0:
+            raise jinja2.TemplateError(
+                f"the chat template runs through more than {MAX_TURNS:,} turns of its loops: give one that ends"
+            )
+        return ""
+
+    def joined(self, *values: Any) -> str:
+        """What `~` makes of values. Raises TemplateError where that is too long."""
+        texts = [str(value) for value in values]
+        _check_size(sum(map(len, texts)))
+        return "".join(texts)
+
+
+class _Bounding(NodeTransformer):
+    """Puts these calls into a template's tree."""
+
+    def visit_For(self, node: jinja2.nodes.For) -> jinja2.nodes.Node:  # noqa: N802 - by which Jinja finds it
+        """A loop, which counts each turn."""
+        self.generic_visit(node)
+        node.body.insert(0, jinja2.nodes.ExprStmt(_bounded("turn", [])))
+        return node
+
+    def visit_Concat(self, node: jinja2.nodes.Concat) -> jinja2.nodes.Node:  # noqa: N802 - by which Jinja finds it
+        """Texts that are joined."""
+        self.generic_visit(node)
+        return _bounded("joined", node.nodes)
+
+
+def _bounded(name: str, arguments: list[jinja2.nodes.Expr]) -> jinja2.nodes.Call:
+    attribute = jinja2.nodes.ExtensionAttribute(_Bounds.identifier, name)
+    return jinja2.nodes.Call(attribute, arguments, [], None, None)
+
+
+class _BoundedEnvironment(ImmutableSandboxedEnvironment):
+    """The sandbox, in which loops count their turns and neither operators nor methods make a text without end."""
+
+    intercepted_binops = frozenset({"+", "*", "**", "%"})
+
+    def _parse(self, source: str, name: str | None, filename: str | None) -> jinja2.nodes.Template:
+        template = _Bounding().visit(super()._parse(source, name, filename))
+        assert isinstance(template, jinja2.nodes.Template), "the transformer leaves the root as it is"
+        template.set_environment(self)
+        return template
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """The operator, unless what it makes is too large. Raises TemplateError."""
+        if operator == "**" and isinstance(right, (int, float)) and abs(right) > _MAX_EXPONENT:
+            raise jinja2.TemplateError(f"the chat template raises a number to more than {_MAX_EXPONENT}")
+        if operator == "*":
+            _check_size(max(_size(left) * _count(right), _size(right) * _count(left)))
+        elif operator == "+":
+            _check_size(_size(left) + _size(right))
+        elif operator == "%" and isinstance(left, str):
+            _check_width(left)
+        return super().call_binop(context, operator, left, right)
+
+    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805 - Jinja's names
+        """The call, unless a text is to be wider than any prompt. Raises TemplateError."""
+        # The sandbox has put its own function around a text's `format`.
+        method = getattr(__obj, "__wrapped__", __obj)
+        text, name = getattr(method, "__self__", None), getattr(method, "__name__", "")
+        if isinstance(text, str) and name in _WIDENING:
+            _check_width(text if name.startswith("format") else "", *args, *kwargs.values())
+        return super().call(__context, __obj, *args, **kwargs)
+
+
+def _sized(name: str, jinja_filter: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter that makes texts as wide as a number or a format says."""
+
+    @wraps(jinja_filter)
+    def sized(*args: Any, **kwargs: Any) -> Any:
+        _check_width(args[0] if name == "format" else "", *args, *kwargs.values())
+        return jinja_filter(*args, **kwargs)
+
+    return sized
+
+
+def _check_width(form: Any, *values: Any) -> None:
+    """Raises TemplateError for a format with a width of five digits or one from elsewhere, and for so wide a text."""
+    if isinstance(form, str) and _WIDE.search(form):
+        raise jinja2.TemplateError(f"the chat template formats with a width that is too large: {form!r:.80}")
+    _check_size(max(map(_count, values), default=0))
+
+
+def _size(value: Any) -> int:
+    return len(value) if isinstance(value, (str, list, tuple)) else 0
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) else 0
 
 
 class _GenerationTag(jinja2.ext.Extension):

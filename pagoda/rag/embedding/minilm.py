@@ -32,6 +32,7 @@ _CLS, _SEP, _UNKNOWN, _PADDING, _MASK = 101, 102, 100, 0, 103
 _MAX_PIECES = 256
 """With [CLS] and [SEP]; what the model's makers trained it with, of the 512 that its positions allow."""
 _PIECES_PER_BATCH = 2048
+_FEW_TEXTS, _TEXTS_AT_ONCE = 8, 4096
 _FEW_PIECES = 2048
 """Read without torch: its import takes as long as reading some thousands of pieces."""
 
@@ -151,8 +152,15 @@ class MiniLmEmbedder:
         return Encoder({name: torch.from_numpy(array) for name, array in self._weights.items()})
 
     def _token_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        found = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [entry.ids for entry in found]
+        # A few texts wait longer for the tokenizer's threads than they take, on a busy machine a thousand times so.
+        if len(texts) <= _FEW_TEXTS:
+            return [self._tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
+        found: list[list[int]] = []
+        # What it knows of a text takes some hundred times the text, and a document may have a million of them.
+        for start in range(0, len(texts), _TEXTS_AT_ONCE):
+            part = list(texts[start : start + _TEXTS_AT_ONCE])
+            found += [entry.ids for entry in self._tokenizer.encode_batch_fast(part, add_special_tokens=False)]
+        return found
 
 
 def _of_one_length(lengths: Sequence[int]) -> Iterator[list[int]]:

@@ -20,6 +20,7 @@ from pagoda.language import Language, language_of, share_of
 from pagoda.rag.content_words import content
 from pagoda.rag.documents.document import Chunk, Hit
 from pagoda.rag.extractive.chinese.features import read_chinese
+from pagoda.rag.extractive.chinese.second_look import load_chinese_look, look_at_chinese
 from pagoda.rag.extractive.english.alignment import load_alignment
 from pagoda.rag.extractive.english.reader import load_reader
 from pagoda.rag.extractive.english.second_look import load_second_look, look_at
@@ -57,7 +58,8 @@ NAMES_SHARE = 0.2
 """A text with a smaller share of words of a language has its names in it, but nothing to cut an answer from."""
 ALIGNED: Group = "en-prose"
 LOOKED_AT_AGAIN: Group = "en-manual"
-"""Where alignment and the second look were fitted; in Chinese nothing is known of them."""
+LOOKED_AT_IN_CHINESE: Group = "zh-manual"
+"""Where alignment and the second looks were fitted."""
 ENOUGH, TOO_LITTLE = 0.9, 0.05
 """No more passages are shown once one of them answers with this probability, and none that answers with less."""
 
@@ -261,7 +263,7 @@ class ExtractiveAnswerer:
             places=tuple(places),
             confidence=probability,
             abstained=probability < least
-            or _asks_of_unknown(form, found[0].signs, coverage)
+            or _asks_of_unknown(form, found[0], coverage)
             or lacks_value(question, [place.chunk.heading + place.chunk.text for place in places]),
         )
 
@@ -367,6 +369,9 @@ def confidence(question: str, best: Examined, hits: Sequence[Hit]) -> tuple[floa
     if best.group == LOOKED_AT_AGAIN and read.is_read and not best.is_looked_up:
         look = look_at(question, chunk, sentences_of(chunk), best.probability, read.by_margin)
         return load_second_look().probability(look), load_second_look().least
+    if best.group == LOOKED_AT_IN_CHINESE and read.is_read and not best.is_looked_up:
+        own = look_at_chinese(question, chunk.text, sentences_of(chunk), best.probability, read.log_odds)
+        return load_chinese_look().probability(own), load_chinese_look().least
     if best.group != ALIGNED:
         return best.probability, least
     aligned = load_alignment().log_odds(question, chunk.text, sentences_of(chunk), read.by_margin)
@@ -393,12 +398,14 @@ def _part(chunk: Chunk, start: int, end: int) -> Chunk:
     return replace(chunk, text=chunk.text[start:end], start=first, end=last, sentences=((first, last),))
 
 
-def _asks_of_unknown(form: Form, signs: Signs, coverage: Coverage) -> bool:
+def _asks_of_unknown(form: Form, best: Examined, coverage: Coverage) -> bool:
     """Whether an option or a variable is asked about that nothing read has, or yes or no of what no document names.
 
-    What looks likest is then of something else, and nothing there affirms or denies.
+    What looks likest is then of something else, and nothing there affirms or denies. Of Chinese manuals the second look
+    decides that: pairs of characters that no document has are as often other words for the same (行不行, 掏钱).
     """
-    return coverage.lacks_identifier() or (form == "polar" and signs.unknown >= UNKNOWN_ENOUGH)
+    is_unknown = form == "polar" and best.signs.unknown >= UNKNOWN_ENOUGH
+    return coverage.lacks_identifier() or (is_unknown and best.group != LOOKED_AT_IN_CHINESE)
 
 
 def _of_row_asked_for(question: str, hits: Sequence[Hit], coverage: Coverage, read: SpanReading) -> SpanReading:

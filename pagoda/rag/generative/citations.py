@@ -50,6 +50,18 @@ class CheckedText:
     score: float = 0.0
 
 
+@dataclass(frozen=True)
+class CitedSpan:
+    """A sentence of a text, characters from `start` to `end` with its marks, and the place that bears it.
+
+    citation: its number is the source's
+    """
+
+    start: int
+    end: int
+    citation: Citation
+
+
 @dataclass
 class _Numbering:
     """Citations in the order of their first use; the same place is cited once."""
@@ -83,6 +95,21 @@ def checked(text: str, question: str, prompt: PackedPrompt, check: SupportCheck)
         return CheckedText(words.abstention, unsupported=tuple(unsupported), abstained=True)
     score = sum(scores) / len(scores)
     return CheckedText("".join(parts).strip(), tuple(numbering.found.values()), tuple(unsupported), score=score)
+
+
+def cited_spans(text: str, question: str, sources: Sequence[Source], check: SupportCheck) -> list[CitedSpan]:
+    """What bears each sentence of a text that stays as it is: it was sent already, or is no answer of ours.
+
+    A mark counts only where its source bears the sentence; a sentence that nothing bears has no entry.
+    """
+    found, start = list[CitedSpan](), 0
+    for gap, sentence in _sentences(text):
+        start += len(gap)
+        plain = _SQUARE.sub("", sentence).strip()
+        borne = [] if is_abstention(plain) else _borne(sentence, plain, question, sources, check)
+        found += [CitedSpan(start, start + len(sentence), _citation(s.number, s, support)) for s, support in borne]
+        start += len(sentence)
+    return found
 
 
 def _without_preamble(text: str) -> str:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 CATALOG_NAME = "catalog.sqlite3"
 EMBEDDED = "embedded"
 _OPTIONS = "options"
+_VECTORS_AT_ONCE = 20_000
 _LOCK_NAME, _HOLDER_NAME = "writer.lock", "writer.pid"
 
 
@@ -192,8 +193,7 @@ class RagIndex:
         older = self._snapshot or load_snapshot(self.path)
         vectors = _gather(names, older, store, self._dimension)
         snapshot = Snapshot(generation, chunks, vectors, owners(chunks), _gather_tokens(names, older, self.catalog))
-        save_snapshot(snapshot, self.path)
-        return snapshot
+        return save_snapshot(snapshot, self.path)
 
     def has_lost_snapshot(self) -> bool:
         """Whether the files that spare readers the vector store are gone or cut off, though there is something in them.
@@ -266,8 +266,9 @@ def _gather(names: list[str], older: Snapshot | None, store: VectorStore, dimens
     missing = [place for place, name in enumerate(names) if name not in rows]
     if older is not None and held:
         vectors[[place for place, _ in held]] = older.vectors[[row for _, row in held]]
-    if missing:
-        vectors[missing] = store.get([names[place] for place in missing])
+    for start in range(0, len(missing), _VECTORS_AT_ONCE):
+        part = missing[start : start + _VECTORS_AT_ONCE]
+        vectors[part] = store.get([names[place] for place in part])
     return vectors
 
 

@@ -12,9 +12,9 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -62,15 +62,43 @@ def owners(chunks: list[Chunk]) -> np.ndarray:
     return np.repeat(np.arange(len(chunks), dtype=np.int32), counts)
 
 
-def save_snapshot(snapshot: Snapshot, folder: Path) -> None:
-    """Write it below `folder` and remove older ones. It can be computed anew: no space for it is no error."""
+class _Blobs(Sequence[bytes]):
+    """Stretches of a file, which are read when they are asked for: most questions want few of them."""
+
+    def __init__(self, file: Path, sizes: np.ndarray) -> None:
+        """Raises ValueError where the file has another length, OSError."""
+        self._ends = np.concatenate([[0], np.cumsum(sizes)])
+        if file.stat().st_size != self._ends[-1]:
+            raise ValueError("the tokens are not whole")
+        self._data = np.memmap(file, dtype=np.uint8, mode="r") if self._ends[-1] else np.zeros(0, dtype=np.uint8)
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    @overload
+    def __getitem__(self, place: int) -> bytes: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[bytes]: ...
+    def __getitem__(self, place: int | slice) -> bytes | list[bytes]:
+        if isinstance(place, slice):
+            return [self[each] for each in range(*place.indices(len(self)))]
+        place = range(len(self))[place]
+        return self._data[self._ends[place] : self._ends[place + 1]].tobytes()
+
+
+def save_snapshot(snapshot: Snapshot, folder: Path) -> Snapshot:
+    """Write it below `folder` and remove older ones. It can be computed anew: no space for it is no error.
+
+    Gives the same with vectors and tokens as they lie in the files, where these could be written.
+    """
     with contextlib.suppress(OSError):
         draft = Path(tempfile.mkdtemp(prefix="snapshot-draft-", dir=folder))
         try:
             draft.chmod(0o755)
             np.save(draft / "vectors.npy", snapshot.vectors)
             np.save(draft / "token_sizes.npy", np.array([len(blob) for blob in snapshot.tokens], dtype=np.int64))
-            (draft / "tokens.bin").write_bytes(b"".join(snapshot.tokens))
+            with (draft / "tokens.bin").open("wb") as binary:
+                binary.writelines(snapshot.tokens)
             with (draft / "chunks.jsonl").open("w", encoding="utf-8") as file:
                 # What `asdict` would say, which copies every number of every sentence before it is written.
                 lines = (json.dumps(vars(chunk), default=vars, ensure_ascii=False) for chunk in snapshot.chunks)
@@ -80,9 +108,11 @@ def save_snapshot(snapshot: Snapshot, folder: Path) -> None:
             target = folder / f"snapshot-{snapshot.generation}"
             shutil.rmtree(target, ignore_errors=True)
             draft.rename(target)
+            snapshot = replace(snapshot, vectors=_load_vectors(target), tokens=_load_tokens(target))
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     _remove_all_but(folder, snapshot.generation)
+    return snapshot
 
 
 def load_snapshot(folder: Path, generation: int | None = None) -> Snapshot | None:
@@ -93,7 +123,7 @@ def load_snapshot(folder: Path, generation: int | None = None) -> Snapshot | Non
     if generation not in saved:
         return None
     try:
-        vectors = np.load(saved[generation] / "vectors.npy")
+        vectors = _load_vectors(saved[generation])
         with (saved[generation] / "chunks.jsonl").open(encoding="utf-8") as file:
             chunks = [chunk_from(json.loads(line)) for line in file]
         tokens = _load_tokens(saved[generation])
@@ -116,13 +146,14 @@ def is_saved(folder: Path, generation: int) -> bool:
         return load_snapshot(folder, generation) is not None
 
 
-def _load_tokens(folder: Path) -> list[bytes]:
+def _load_vectors(folder: Path) -> np.ndarray:
+    """As they lie in the file: the system reads them as they are used. Raises OSError, ValueError."""
+    return np.load(folder / "vectors.npy", mmap_mode="r")
+
+
+def _load_tokens(folder: Path) -> Sequence[bytes]:
     """Of each sentence. Raises OSError, ValueError."""
-    ends = np.cumsum(np.load(folder / "token_sizes.npy")).tolist()
-    data = (folder / "tokens.bin").read_bytes()
-    if len(data) != (ends[-1] if ends else 0):
-        raise ValueError("the tokens are not whole")
-    return [data[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+    return _Blobs(folder / "tokens.bin", np.load(folder / "token_sizes.npy"))
 
 
 def _saved(folder: Path) -> Iterator[tuple[int, Path]]:

@@ -7,6 +7,7 @@ again. A rare word weighs more, as in BM25. Paper: Khattab and Zaharia 2020, "Co
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +15,9 @@ import numpy as np
 from pagoda.rag.embedding.token_vectors import num_tokens, token_ids, unpacked
 from pagoda.rag.embedding.vectors import TokenVectors
 from pagoda.rag.index.snapshot import Snapshot
+
+_CHUNKS_AT_ONCE = 10_000
+"""Whose tokens are held together while they are counted."""
 
 
 class LateInteraction:
@@ -66,9 +70,14 @@ class LateInteraction:
 
 def _chunks_with_each_token(snapshot: Snapshot, dimension: int) -> np.ndarray:
     """By token id: the number of chunks that hold it."""
-    sizes = [num_tokens(blob, dimension) for blob in snapshot.tokens]
-    ids = token_ids(b"".join(snapshot.tokens), dimension)
-    owners = np.repeat(snapshot.owner.astype(np.int64), sizes)
-    # (chunk, token) as one number, so that a token counts once a chunk however often it stands there.
-    vocabulary = int(ids.max(initial=0)) + 1
-    return np.bincount(np.unique(owners * vocabulary + ids) % vocabulary, minlength=vocabulary)
+    found = np.zeros(1, dtype=np.int64)
+    ends = np.searchsorted(snapshot.owner, np.arange(0, len(snapshot.chunks) + _CHUNKS_AT_ONCE, _CHUNKS_AT_ONCE))
+    for first, last in itertools.pairwise(ends.tolist()):
+        blobs = snapshot.tokens[first:last]
+        ids = token_ids(b"".join(blobs), dimension)
+        owners = np.repeat(snapshot.owner[first:last].astype(np.int64), [num_tokens(b, dimension) for b in blobs])
+        # (chunk, token) as one number, so that a token counts once a chunk however often it stands there.
+        vocabulary = max(int(ids.max(initial=0)) + 1, len(found))
+        counts = np.bincount(np.unique(owners * vocabulary + ids) % vocabulary, minlength=vocabulary)
+        found = counts + np.pad(found, (0, vocabulary - len(found)))
+    return found

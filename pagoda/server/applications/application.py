@@ -18,6 +18,7 @@ from fastapi import APIRouter, FastAPI
 
 from pagoda.engine.process.async_engine import AsyncEngine
 from pagoda.server.config import ServerConfig
+from pagoda.server.tools.hosted import OpenSearch
 
 
 class Closable(Protocol):
@@ -88,6 +89,7 @@ class Application:
     service: what the endpoints work with, found by `service_of`
     keys: API keys that open its endpoints alone, which look themselves at what each of them may do
     panel: attribute of the chat page's body, by which that page shows what it has for this application
+    file_search: opens the tool of that name for a chat
     """
 
     name: str
@@ -96,6 +98,7 @@ class Application:
     page: Traversable | None = None
     panel: str = ""
     keys: tuple[str, ...] = field(default=(), repr=False)
+    file_search: OpenSearch | None = None
 
 
 MakeApplication = Callable[[ServerConfig, AsyncEngine], Application | None]

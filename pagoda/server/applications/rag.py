@@ -24,7 +24,7 @@ from pagoda.errors import InvalidRequestError, MissingExtraError
 from pagoda.rag.answer import Answer
 from pagoda.rag.documents.document import Hit
 from pagoda.rag.query import AnswererName, RagQuery
-from pagoda.server.applications import rag_feedback, rag_sources
+from pagoda.server.applications import rag_feedback, rag_search, rag_sources
 from pagoda.server.applications.application import Application, service_of
 from pagoda.server.applications.rag_collections import RagCollections, Readable, Writable
 from pagoda.server.applications.rag_service import RagOpening, RagService
@@ -34,7 +34,7 @@ from pagoda.server.fields import check_fields
 from pagoda.server.generation import caller_of
 from pagoda.server.routing import GENERATING, POSTING, READING, JsonRoute, documented
 from pagoda.server.state import state_of
-from pagoda.server.streaming import EventStream, event, unless_client_leaves
+from pagoda.server.streaming import EventStream, event, resumed, unless_client_leaves
 
 router = APIRouter(route_class=JsonRoute, prefix="/v1/rag")
 uploads = APIRouter()
@@ -87,7 +87,7 @@ async def query(body: QueryRequest, request: Request, documents: Readable) -> Re
         events = _events(documents, body)
         first = await unless_client_leaves(request, anext(events)) if body.stream else None
         if first is not None:
-            return EventStream(_resumed(first, events), held, keep_alive_s=state.config.keep_alive_s)
+            return EventStream(resumed(first, events), held, keep_alive_s=state.config.keep_alive_s)
         answer = await unless_client_leaves(request, documents.query(_query(body)))
     except BaseException:
         await held.aclose()
@@ -160,14 +160,6 @@ async def _events(service: RagService, body: QueryRequest) -> AsyncGenerator[byt
                 yield event({"object": "rag.answer.delta", "delta": item})
 
 
-async def _resumed(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-    """The first event was awaited before the status line, so that what fails at once has a status of its own."""
-    async with aclosing(rest):
-        yield first
-        async for data in rest:
-            yield data
-
-
 async def _files(request: Request) -> list[tuple[str, bytes]]:
     """(name, contents) of each file of a form. Raises InvalidRequestError."""
     try:
@@ -206,4 +198,5 @@ def application(config: ServerConfig, engine: AsyncEngine) -> Application | None
         return None
     services = [(collection, RagService(collection.path, engine, opening)) for collection in collections]
     keys = tuple(key for collection in collections for key in collection.keys)
-    return Application("rag", router, RagCollections(services, config.api_keys), panel="data-documents", keys=keys)
+    service = RagCollections(services, config.api_keys)
+    return Application("rag", router, service, panel="data-documents", keys=keys, file_search=rag_search.open_search)

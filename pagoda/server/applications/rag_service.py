@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pagoda.rag.evaluation.feedback import Feedback, FeedbackLog
     from pagoda.rag.index.indexer import IndexReport
     from pagoda.rag.pipeline import RAG
+    from pagoda.rag.tool import DocumentsTool
     from pagoda.rag.viewing.view import DocumentView
 
 
@@ -59,6 +60,12 @@ class RagService(LazyService["RAG"]):
         """See RAG.retrieve."""
         rag = await self._opened()
         return await asyncio.to_thread(rag.retrieve, question, k, where)
+
+    async def tool(self, k: int, where: Mapping[str, Any] | None) -> DocumentsTool:
+        """The index as a tool of a chat model."""
+        from pagoda.rag.tool import DocumentsTool
+
+        return DocumentsTool(await self._opened(), k=k, where=where)
 
     async def status(self) -> dict[str, Any]:
         """Of the index, without the server's own paths."""

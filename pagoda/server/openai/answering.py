@@ -18,7 +18,7 @@ from pagoda.server.aside.answers import json_response
 from pagoda.server.generation import Caller, Generation, Job
 from pagoda.server.json_schemas import unenforced_headers
 from pagoda.server.state import state_of
-from pagoda.server.streaming import DONE, EventStream, unless_client_leaves
+from pagoda.server.streaming import DONE, EventStream, resumed, unless_client_leaves
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +55,46 @@ async def answered(
         response.headers.update(headers)
         return response
     raise AssertionError("the block above returns or raises")
+
+
+class RoundsAnswer(Protocol):
+    """An answer that takes several generations, each queued by itself within one admitted request."""
+
+    async def first_job(self) -> Job:
+        """The job of its first round. Raises InvalidRequestError."""
+        ...
+
+    async def whole(self) -> dict[str, Any]:
+        """In one piece."""
+        ...
+
+    def events(self) -> AsyncGenerator[bytes]:
+        """As events; the first comes when the engine has taken the first round."""
+        ...
+
+
+async def answered_in_rounds(
+    request: Request, caller: Caller, answer: RoundsAnswer, *, stream: bool | None
+) -> Response:
+    """The same for an answer in rounds. Raises what the engine refuses of the first one, and ClientLeftError."""
+    state = state_of(request)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(state.admitted(caller))
+        headers = _headers(caller, [await unless_client_leaves(request, answer.first_job())])
+        if stream:
+            events = answer.events()
+            first = await unless_client_leaves(request, _first(events))
+            keep_alive_s = state.config.keep_alive_s
+            response: Response = EventStream(resumed(first, events), stack.pop_all(), keep_alive_s=keep_alive_s)
+        else:
+            response = await json_response(await unless_client_leaves(request, answer.whole()), state.aside)
+        response.headers.update(headers)
+        return response
+    raise AssertionError("the block above returns or raises")
+
+
+async def _first(events: AsyncGenerator[bytes]) -> bytes:
+    return await anext(events)
 
 
 def _headers(caller: Caller, jobs: Sequence[Job]) -> dict[str, str]:

@@ -108,7 +108,7 @@ class ChatCompletionAnswer:
         """The answer as events."""
         options, usage = self._body.stream_options, Usage(generation.num_prompt_tokens)
         for index in range(len(self._readers)):
-            yield self._event(_chunk(index, {"role": "assistant", "content": self._opening}), usage)
+            yield self._event(chunk(index, {"role": "assistant", "content": self._opening}), usage)
         async for job, output in generation.outputs():
             usage.add(job, output)
             long = self._is_long(output)
@@ -132,7 +132,7 @@ class ChatCompletionAnswer:
 
     def _event(self, chunk: dict[str, Any], usage: Usage, *, long: bool = False, **extra: Any) -> bytes:
         """One event for each choice, since clients read choices[0]."""
-        beside = usage.beside_chunk(self._body.stream_options)
+        beside = usage.besidechunk(self._body.stream_options)
         return event({**self._head, "choices": [chunk], **extra, **beside}, long=long)
 
     def _chunks(self, output: RequestOutput) -> Iterator[dict[str, Any]]:
@@ -141,10 +141,10 @@ class ChatCompletionAnswer:
             delta = message_delta(reader.pieces(completion))
             logprobs = self._logprobs(completion) if completion.token_ids else None
             if delta or logprobs or (self._body.return_token_ids and completion.token_ids):
-                yield _chunk(completion.index, delta, logprobs) | self._ids(completion)
+                yield chunk(completion.index, delta, logprobs) | self._ids(completion)
             if completion.finished():
                 reason = reader.finish_reason(completion.finish_reason)
-                last = _chunk(completion.index, {}, finish_reason=reason)
+                last = chunk(completion.index, {}, finish_reason=reason)
                 yield {**last, "stop_reason": completion.stop_reason}
 
     def _whole_choice(self, completion: CompletionOutput) -> dict[str, Any]:
@@ -193,7 +193,7 @@ def _final_text(body: ChatCompletionRequest) -> str:
     return last.content if isinstance(last.content, str) else "\n".join(part.text or "" for part in last.content)
 
 
-def _chunk(
+def chunk(
     index: int, delta: dict[str, Any], logprobs: dict[str, Any] | None = None, finish_reason: str | None = None
 ) -> dict[str, Any]:
     return {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}

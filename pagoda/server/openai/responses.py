@@ -1,6 +1,6 @@
 """POST /v1/responses: OpenAI's newer form of a chat, answered by the same generation.
 
-On the token's path: `chat.openai_responses` makes a chat request of the body, `chat_completions.chat_job` a job of
+On the token's path: `chat.openai_responses` makes a chat request of the body, `chat_job.chat_job` a job of
 that, and `responses_stream` turns the engine's outputs into items and events. Nothing is kept, so no response can be
 fetched later.
 """
@@ -19,7 +19,7 @@ from pagoda.server.errors import error_body
 from pagoda.server.fields import check_fields
 from pagoda.server.generation import Job, caller_of
 from pagoda.server.openai.answering import answered
-from pagoda.server.openai.chat_completions import chat_job
+from pagoda.server.openai.chat_job import chat_job
 from pagoda.server.openai.responses_stream import ResponseAnswer
 from pagoda.server.routing import GENERATING, JsonRoute, documented, prepared
 from pagoda.server.state import ServerState, state_of

@@ -11,7 +11,7 @@ from pagoda.chat.openai_types import ChatCompletionRequest, CompletionRequest, D
 from pagoda.errors import InvalidParameterError
 from pagoda.server.aside.answers import json_response
 from pagoda.server.fields import check_fields
-from pagoda.server.openai.chat_completions import offered_tools
+from pagoda.server.openai.chat_job import offered_tools
 from pagoda.server.openai.chat_prompt import encode, render
 from pagoda.server.openai.completions import prompts_of
 from pagoda.server.routing import POSTING, READING, JsonRoute, prepared

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,10 @@ import pytest
 from huggingface_hub.errors import EntryNotFoundError
 from typer.testing import Result
 
+from pagoda import LLM
 from pagoda.cli.bench.offline import OfflineWorkload
 from pagoda.cli.conversation import Conversation, Message
-from pagoda.errors import ConfigError
+from pagoda.errors import CheckpointError, ConfigError
 from pagoda.models.quantization_config import QUANTISED_FILES
 
 CONTEXT = 256
@@ -291,3 +294,80 @@ def test_plan_goes_as_far_as_rope_reaches(invoke: Invoke, tmp_path: Path) -> Non
     plan = json.loads(invoke("plan", str(tmp_path), "--max-model-len", "4096", "--json").stdout)
     assert list(plan["dtypes"][0]["num_requests"]) == ["256", "1024", "4096"]
     assert invoke("plan", str(tmp_path), "--max-model-len", "4097").exit_code == 2
+
+
+def _copied(tmp_path: Path, checkpoint: str, **changes: Any) -> Path:
+    """A copy of a checkpoint whose config.json says something else."""
+    folder = tmp_path / "copy"
+    shutil.copytree(checkpoint, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **changes}))
+    return folder
+
+
+def _cut(folder: Path) -> None:
+    (file,) = folder.glob("*.safetensors")
+    file.write_bytes(file.read_bytes()[:-64])
+
+
+def _spoiled(folder: Path) -> None:
+    (file,) = folder.glob("*.safetensors")
+    file.write_bytes(b"no tensors")
+
+
+def _pickled(folder: Path) -> None:
+    (file,) = folder.glob("*.safetensors")
+    file.rename(folder / "pytorch_model.bin")
+
+
+def _sharded(folder: Path) -> None:
+    (file,) = folder.glob("*.safetensors")
+    file.unlink()
+    index = {"weight_map": {"model.norm.weight": "model-00001-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "changes", "told"),
+    [
+        (_cut, {}, r"has \d+ bytes of \d+: get it again"),
+        (_spoiled, {}, "is no safetensors file, or is cut off"),
+        (_pickled, {}, "pickled weights only"),
+        (_sharded, {}, "lacks model-00001-of-00002.safetensors"),
+        (None, {"intermediate_size": 80}, "but config.json makes it .*: they are of two models"),
+        (None, {"num_hidden_layers": 5}, "matrices that config.json speaks of, model.layers.2.self_attn.q_proj"),
+    ],
+)
+def test_plan_refuses_files_that_no_engine_would_load(
+    spoil: Callable[[Path], None] | None,
+    changes: dict[str, Any],
+    told: str,
+    invoke: Invoke,
+    checkpoint: str,
+    tmp_path: Path,
+) -> None:
+    folder = _copied(tmp_path, checkpoint, **changes)
+    if spoil is not None:
+        spoil(folder)
+    result = invoke("plan", str(folder))
+    assert result.exit_code == 2
+    assert re.search(told, result.stderr), result.stderr
+    with pytest.raises((CheckpointError, ConfigError)):
+        LLM(str(folder), disable_log_stats=True)
+
+
+def test_plan_of_a_config_alone_says_that_there_are_no_weights(invoke: Invoke, checkpoint: str, tmp_path: Path) -> None:
+    folder = _copied(tmp_path, checkpoint)
+    next(folder.glob("*.safetensors")).unlink()
+    result = invoke("plan", str(folder))
+    assert result.exit_code == 0
+    assert "holds no weights: planned from its config.json alone" in result.stderr
+    assert "没有权重" in invoke("plan", str(folder), LC_ALL="zh_CN.UTF-8").stderr
+    assert invoke("plan", checkpoint).stderr == ""
+
+
+def test_plan_of_devices_on_which_nothing_meets_the_target_fails(invoke: Invoke, checkpoint: str) -> None:
+    settings = ("plan", checkpoint, "--devices", "1xH100-80GB", "--input-len", "64", "--output-len", "32")
+    assert invoke(*settings).exit_code == 0
+    hopeless = invoke(*settings, "--target-throughput", "1e15")
+    assert (hopeless.exit_code, "nothing fits and meets the target" in hopeless.stdout) == (1, True)

@@ -6,11 +6,14 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import Result
 
+from pagoda.planning import machine
+from pagoda.planning.devices import DeviceTable
 from patience import HANG_S
 
 Invoke = Callable[..., Result]
@@ -70,6 +73,25 @@ def test_plan_says_whose_efficiency_it_takes_and_what_does_not_fit(invoke: Invok
     assert nothing.exit_code == 0
 
 
+def test_plan_and_simulate_speak_chinese(invoke: Invoke, model: str) -> None:
+    arguments = (model, "--devices", "2xL4-24GB")
+    text = invoke("--lang", "zh", "plan", *arguments).stdout
+    assert all(words in text for words in ("个参数", "权重", "未经测量", "每秒 token 最多的布局", "pagoda serve"))
+    text = invoke("--lang", "zh", "plan", model, "--devices", "L4-24GB", "--target-tpot", "1").stdout
+    assert "没有既放得下又达到目标的布局" in text
+    text = invoke("--lang", "zh", "simulate", *arguments, "--num-requests", "5", "--format", "int8").stdout
+    assert "2 个副本" in text
+
+
+def test_plan_divides_this_machine_over_ranks(invoke: Invoke, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = DeviceTable.load()
+    whole = replace(table.device("H100-80GB"), name="cpu (2 cores)")
+    monkeypatch.setattr(machine, "measured_machine", lambda: (whole, table.program("vllm")))
+    plan = json.loads(invoke("plan", model, "--devices", "2xCPU", "--json").stdout)["devices"]
+    assert (plan["device"], plan["count"]) == ("1/2 of cpu (2 cores)", 2)
+    assert {each["tensor_parallel_size"] for each in plan["layouts"]} == {1, 2}
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -80,7 +102,6 @@ def test_plan_says_whose_efficiency_it_takes_and_what_does_not_fit(invoke: Invok
         (("--devices", "2xH100-80GB", "--preset", "large"), "the preset large is 4 ranks by 2 stages"),
         (("--devices", "H100-80GB", "--input-len", "0"), "input_len is 0"),
         (("--devices", "H100-80GB", "--input-len", "200000"), "but the context has 131072"),
-        (("--devices", "2xCPU"), "this machine is one device"),
         (("--devices", "1xH100-80GB", "--preset", "large"), "which 1 devices"),
         (("--devices", "H100-80GB", "--concurrency", "3000"), "concurrency is 3000"),
         (("--devices", "H100-80GB", "--device-table", "none.json"), "cannot read the table of devices none.json"),

@@ -13,7 +13,9 @@ import torch
 from typer.testing import Result
 
 from pagoda import LLM, SamplingParams
+from pagoda.engine.args import BUILTIN_MODEL
 from pagoda.models.quantise.job import QuantisationJob
+from pagoda.models.tokenizer.tokenizer import Tokenizer
 
 LICENCE = Path(__file__).resolve().parents[3] / "LICENSE"
 SMALL = ("--calibration", LICENCE, "--windows", 10, "--length", 64)
@@ -131,6 +133,67 @@ def test_the_folder_of_a_model_becomes_a_gguf_file_that_says_the_same(
     likely = [llm.generate([text], params, use_tqdm=False)[0].prompt_logprobs for llm in (ours, theirs)]
     means = [sum(next(iter(each.values())).logprob for each in found[1:]) / (len(found) - 1) for found in likely]
     assert means[0] == pytest.approx(means[1], abs=0.2)
+
+
+def test_all_calibration_files_are_read(quantise: Quantise, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = tmp_path / "one.txt", tmp_path / "other.jsonl"
+    one.write_text("The cat sat on the mat. " * 200)
+    other.write_text(json.dumps({"text": "A dog ran over the hill. " * 200}) + "\n")
+    read: list[torch.Tensor] = []
+    run = QuantisationJob.run
+
+    def watched(self: QuantisationJob, *arguments: Any) -> Any:
+        read.append(torch.cat([self.texts.calibration, self.texts.all_measured]))
+        return run(self, *arguments)
+
+    monkeypatch.setattr(QuantisationJob, "run", watched)
+    files = ("--calibration", one, "--calibration", other)
+    _facts(quantise("--out", tmp_path / "out", *files, "--windows", 6, "--length", 32, "--json"))
+    tokenizer = Tokenizer.from_directory(BUILTIN_MODEL)
+    texts = [tokenizer.decode(row.tolist()) for row in read[0]]
+    assert sorted("cat" in text for text in texts) == [False] * 3 + [True] * 3
+    assert sum("dog" in text for text in texts) == 3
+    told = quantise("--out", tmp_path / "o", *files, "--windows", 1, "--length", 32)
+    assert (told.exit_code, "1 windows of 2 files" in told.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('{"prompt": "x", "answer": "y"}', "line 1: this is an object with 'prompt', 'answer', but an object with"),
+        ('["x"]', "line 1: this is ['x'], but"),
+        ('{"messages": "x"}', "line 1: this is an object with 'messages', but"),
+        ('{"messages": [{"content": "x"}]}', "line 1: messages[0]"),
+        ("{", "line 1: this is no JSON"),
+    ],
+)
+def test_a_calibration_of_another_form_is_told(line: str, told: str, quantise: Quantise, tmp_path: Path) -> None:
+    (tmp_path / "c.jsonl").write_text(line + "\n")
+    result = quantise("--out", tmp_path / "out", "--calibration", tmp_path / "c.jsonl")
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert "Error(" not in result.stderr
+
+
+def test_a_model_that_is_quantised_already_is_told_to_be(
+    invoke: Callable[..., Result], quantise: Quantise, tmp_path: Path
+) -> None:
+    rounded = ("--to", "int8", "--method", "rtn")
+    for out, how in (("folder", "by compressed-tensors"), ("file.gguf", "the codes of a GGUF file")):
+        first = quantise("--out", tmp_path / out, *rounded)
+        assert (first.exit_code, "quantised already" in first.stderr) == (0, False)
+        again = invoke("quantize", str(tmp_path / out), "--out", str(tmp_path / f"again-{out}"), *rounded)
+        assert (again.exit_code, f"is quantised already ({how})" in again.stderr) == (0, True), again.stderr
+
+
+def test_it_speaks_chinese(invoke: Callable[..., Result], tmp_path: Path) -> None:
+    arguments = ("quantize", "builtin", "--out", str(tmp_path / "out"), *map(str, SMALL))
+    result = invoke(*arguments, LC_ALL="zh_CN.UTF-8")
+    assert result.exit_code == 0, result.stderr
+    assert "平均每个权重" in result.stdout
+    assert "最可能 token 相同" in result.stdout
+    assert "层：6 / 6" in result.stderr
+    assert "weights" not in result.stdout
 
 
 def test_what_is_there_is_not_written_over(quantise: Quantise, tmp_path: Path) -> None:

@@ -175,3 +175,18 @@ def test_all_of_it_is_said_in_chinese_too(
     assert "最小的对话模型" in invoke("--lang", "zh", "show", "tiny").stdout
     assert "已删除" in invoke("--lang", "zh", "rm", "tiny", "-y").stdout
     assert shelf_words(messages_in(Language.ZH)) is CHINESE
+
+
+@pytest.mark.parametrize("command", ["pull", "show", "rm"])
+def test_a_path_of_this_machine_is_said_to_be_one(
+    command: str, invoke: Invoke, shelf_settings: ShelfSettings, tmp_path: Path
+) -> None:
+    (tmp_path / "model.gguf").write_bytes(GGUF)
+    (tmp_path / "folder").mkdir()
+    for name in (str(tmp_path / "model.gguf"), str(tmp_path / "folder")):
+        result = invoke(command, name)
+        assert result.exit_code == 2
+        assert f"{name} lies on this machine and not on the shelf" in result.stderr
+        assert f"chat --model {name}" in result.stderr
+    assert "不在模型架上" in invoke(command, str(tmp_path / "folder"), LC_ALL="zh_CN.UTF-8").stderr
+    assert "there is no ./nosuch.gguf" in invoke(command, "./nosuch.gguf").stderr

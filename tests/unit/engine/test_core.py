@@ -20,7 +20,7 @@ from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
 from pagoda.engine.scheduling.plan import RequestUpdate, SchedulerOutput, StepOutput
 from pagoda.engine.scheduling.request import FinishReason, Request
 from pagoda.engine.scheduling.scheduler import Scheduler
-from pagoda.errors import InvalidRequestError, PromptTooLongError, StructuredOutputError
+from pagoda.errors import EngineDeadError, InvalidRequestError, PromptTooLongError, StructuredOutputError
 from pagoda.llm import LLM
 from pagoda.sampling_params import PoolingParams, SamplingParams
 
@@ -312,3 +312,84 @@ def test_recorded_plans_replay_on_a_fresh_runner_to_the_same_logits(make_llm: Ca
     fresh = make_llm().llm_engine.core.executor.runner  # type: ignore[attr-defined]
     for plan, output in zip(plans, outputs, strict=True):
         assert torch.equal(fresh.execute(plan).logits, output.logits)
+
+
+class FailingRanks:
+    """Behind a worker: ranks that end in the steps with these numbers."""
+
+    def __init__(self, worker: Worker, *broken: int) -> None:
+        self._worker, self._broken = worker, broken
+        self.num_steps = self.num_restarts = 0
+        self.has_ended = self.is_closed = False
+
+    def execute(self, plan: SchedulerOutput, rows: StepRows) -> StepOutput:
+        self.num_steps += 1
+        self.has_ended = self.has_ended or self.num_steps in self._broken
+        if self.has_ended:
+            raise EngineDeadError("a rank has ended")
+        return self._worker.execute(plan, rows)
+
+    def restart(self) -> None:
+        self.num_restarts, self.has_ended = self.num_restarts + 1, False
+
+    def watch(self, told: Callable[[Exception], None]) -> None:
+        raise NotImplementedError
+
+    def close(self, reason: str = "") -> None:
+        self.is_closed = True
+
+
+def _run_with_recovery(core: EngineCore) -> tuple[list[RequestUpdate], list[str]]:
+    outputs, lost = [], []
+    while core.has_unfinished_requests():
+        try:
+            outputs += core.step()
+        except EngineDeadError as error:
+            lost += core.give_up()
+            core.recover(error)
+    return outputs, lost
+
+
+def test_what_ranks_held_is_computed_anew_and_told_once(scheduler: Scheduler, runner: CountingRunner) -> None:
+    ranks = FailingRanks(Worker(runner), 3)  # type: ignore[arg-type]
+    core = EngineCore(scheduler, ranks)
+    first = _add(core, "a", [5, 6, 7, 8, 9], max_tokens=4)
+    outputs, lost = _run_with_recovery(core)
+    assert [token for update in outputs for token in _ids(update)] == [10, 11, 12, 13]
+    assert (lost, ranks.num_restarts, first.request.num_preemptions) == ([], 1, 1)
+    ranks.has_ended = True  # nothing runs
+    core.recover(EngineDeadError("a rank has ended"))
+    again = _add(core, "b", [5, 6, 7, 8, 9], max_tokens=4)
+    _run(core)
+    assert again.request.num_cached_tokens == 0, "new ranks have computed nothing yet"
+    core.close()
+    assert ranks.is_closed
+
+
+def test_requests_in_two_broken_steps_without_a_token_between_are_given_up(
+    scheduler: Scheduler, runner: CountingRunner
+) -> None:
+    core = EngineCore(scheduler, FailingRanks(Worker(runner), 2, 4, 5))  # type: ignore[arg-type]
+    _add(core, "a", [5, 6, 7], max_tokens=8)
+    told = []
+    for is_broken in (False, True, False, True):
+        if is_broken:
+            with pytest.raises(EngineDeadError) as raised:
+                core.step()
+            assert core.give_up() == []
+            core.recover(raised.value)
+        else:
+            told += [token for update in core.step() for token in _ids(update)]
+    assert told == [8, 9]
+    _add(core, "b", [15, 16, 17])
+    outputs, lost = _run_with_recovery(core)
+    assert lost == ["a"]
+    assert [(update.request_id, *_ids(update)) for update in outputs] == [("b", 18), ("b", 19), ("b", 20)]
+    scheduler.kv_cache_manager.check_invariants()
+
+
+def test_an_executor_without_ranks_cannot_be_brought_back(core: EngineCore) -> None:
+    error = EngineDeadError("it broke")
+    with pytest.raises(EngineDeadError) as raised:
+        core.recover(error)
+    assert raised.value is error

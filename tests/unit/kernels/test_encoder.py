@@ -53,6 +53,18 @@ def test_a_row_has_the_same_bits_in_any_company_and_zeros_give_the_bias(kernels:
     assert torch.equal(found[7], packed.bias)
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_row_with_what_is_no_number_gives_none_and_leaves_the_others_alone(
+    kernels: EncoderKernels, bad: float
+) -> None:
+    x, packed = random(5, 64), ByteWeight.of(random(32, 64), random(32))
+    right = kernels.linear(x, packed, torch.float32)
+    x[2, 40] = bad
+    found = kernels.linear(x, packed, torch.float32)
+    assert found[2].isnan().all()
+    assert torch.equal(found[[0, 1, 3, 4]], right[[0, 1, 3, 4]])
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("texts", "length", "heads", "width"), [(1, 1, 1, 16), (3, 7, 2, 64), (2, 33, 12, 384)])
 def test_every_piece_of_a_text_looks_at_all_of_it(

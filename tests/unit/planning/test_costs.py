@@ -10,7 +10,7 @@ from pagoda.errors import ConfigError
 from pagoda.models.coded_weights import CodedWeights
 from pagoda.models.config import ModelConfig
 from pagoda.planning.costs import Parallel, StepCost, StepLoad, decode_load, prompt_load
-from pagoda.planning.devices import DeviceTable
+from pagoda.planning.devices import DeviceTable, Overheads
 from pagoda.planning.formats import FORMATS, format_named
 from pagoda.planning.shapes import shape_of
 from pagoda.planning.steady import RequestMix, expected
@@ -80,6 +80,20 @@ def test_ranks_shorten_steps_less_than_their_number_and_stages_do_not(config: Mo
     assert full[1] < full[0], "many requests keep all stages busy"
 
 
+def test_the_head_is_read_by_the_last_stage_alone(config: ModelConfig, table: DeviceTable) -> None:
+    """And keeps the others waiting: with several parts under way it counts once for each."""
+    device, nothing = replace(table.device("H100-80GB"), all_reduce=0.0, link=1e30), Overheads(0.0, 0.0, 0.0)
+    whole = shape_of(config, FORMATS["bfloat16"])
+    headless = replace(whole, head_bytes=0.0, head_weights=0)
+    read_s = whole.head_bytes / (device.bandwidth * device.efficiency.bandwidth)
+    for stages, requests in ((1, 1), (4, 1), (4, 4)):
+        with_head, without = (
+            StepCost(device, shape, Parallel(1, stages), nothing).seconds(decode_load(requests, 64))
+            for shape in (whole, headless)
+        )
+        assert with_head - without == pytest.approx(min(stages, requests) * read_s, rel=0.02)
+
+
 def test_of_experts_a_step_reads_those_that_its_tokens_go_through(config: ModelConfig) -> None:
     raw = {**dict(config.source or {}), "architectures": ["MixtralForCausalLM"], "num_local_experts": 8,
            "num_experts_per_tok": 2}  # fmt: skip
@@ -91,10 +105,10 @@ def test_of_experts_a_step_reads_those_that_its_tokens_go_through(config: ModelC
 
 def test_more_users_wait_longer_and_get_more_together(cost: StepCost, table: DeviceTable) -> None:
     overheads = table.program("vllm")
-    found = [expected(cost, overheads, RequestMix(1024, 256, users), 500_000) for users in (1, 8, 64)]
+    found = [expected(cost, overheads, RequestMix(1024, 256, users), 500_000, 8192) for users in (1, 8, 64)]
     assert found[0].ttft_s < found[1].ttft_s < found[2].ttft_s
     assert found[0].tpot_s < found[1].tpot_s < found[2].tpot_s
     assert found[0].output_tokens_per_s < found[1].output_tokens_per_s < found[2].output_tokens_per_s
-    held = expected(cost, overheads, RequestMix(1024, 256, 64), 16 * 1152)
+    held = expected(cost, overheads, RequestMix(1024, 256, 64), 16 * 1152, 8192)
     assert held.num_running == pytest.approx(16)
     assert held.ttft_s > found[2].ttft_s

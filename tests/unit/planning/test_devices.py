@@ -41,6 +41,7 @@ def test_a_users_file_adds_and_replaces(tmp_path: Path) -> None:
     mine = {"memory_gb": 48, "bandwidth": 1e12, "link": 1e10, "peaks": {"bfloat16": 2e14}, "efficiency": "H100-80GB"}
     table = DeviceTable.load(write(tmp_path, devices={"Mine-48GB": mine}))
     assert table.device("mine-48gb").memory_bytes == 48 * 10**9
+    assert table.device("L4-24GB").memory_bytes == 23034 * 2**20  # what is left of 24 GiB with ECC
     assert table.device("B200-180GB")
 
 

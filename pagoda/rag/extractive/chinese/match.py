@@ -136,13 +136,18 @@ def _clauses(text: ChineseText) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fading(values: np.ndarray, sentence_of: np.ndarray, rate: float) -> np.ndarray:
-    """[num_tokens]: the sum of what stands before each token in its sentence, fading by `rate` a token."""
-    out, carried, previous = np.zeros(len(values)), 0.0, -1
-    for index, (value, sentence) in enumerate(zip(values.tolist(), sentence_of.tolist(), strict=True)):
-        carried = carried if sentence == previous else 0.0
-        out[index] = carried
-        carried, previous = carried * rate + value, sentence
-    return out
+    """[num_tokens]: the sum of what stands before each token in its sentence, fading by `rate` a token.
+
+    A scan in doubling steps (Hillis and Steele 1986): after the step of `reach` each sum is of so many tokens.
+    """
+    sums, reach = np.asarray(values, np.float64), 1
+    longest = int(np.bincount(sentence_of).max(initial=0))
+    while reach < longest:
+        same = sentence_of[reach:] == sentence_of[:-reach]
+        sums = np.concatenate([sums[:reach], sums[reach:] + rate**reach * np.where(same, sums[:-reach], 0.0)])
+        reach *= 2
+    is_first = np.concatenate([[True], sentence_of[1:] != sentence_of[:-1]])
+    return np.where(is_first, 0.0, np.concatenate([[0.0], sums[:-1]]))
 
 
 def nearest(found: Match, sentence_of: np.ndarray) -> np.ndarray:

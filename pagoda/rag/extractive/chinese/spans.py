@@ -6,9 +6,12 @@ On a question's path: question -> Hits -> words -> *candidate spans* -> features
 
 from __future__ import annotations
 
+import itertools
+from functools import lru_cache
+
 import numpy as np
 
-from pagoda.rag.extractive.chinese.words import ChineseText
+from pagoda.rag.extractive.chinese.words import MAX_TEXTS, ChineseText
 
 CLAUSE_ENDS = frozenset("，。；：！？,;:!?")
 MAX_WORDS, MAX_TAIL, MAX_CLAUSES = 24, 45, 130
@@ -17,16 +20,18 @@ _NEVER_FIRST = frozenset("的了着是，、。；：！？,.;:!?)）》”」�
 _NEVER_LAST = _NEVER_FIRST - frozenset("）》”」』)")
 
 
+@lru_cache(maxsize=MAX_TEXTS)
 def chinese_candidates(text: ChineseText) -> np.ndarray:
     """[num_candidates, 2] int64, first and last token, both included, in order."""
-    pairs: set[tuple[int, int]] = set()
     bounds = np.searchsorted(text.sentence_of, np.arange(len(text.sentences) + 1))
-    for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-        pairs |= _of_sentence(text, start, stop)
-    return np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
+    num = len(text.words)
+    codes = [_of_sentence(text, start, stop) for start, stop in itertools.pairwise(bounds.tolist())]
+    found = np.unique(np.concatenate([np.zeros(0, np.int64), *codes]))
+    return np.stack([found // max(1, num), found % max(1, num)], axis=1)
 
 
-def _of_sentence(text: ChineseText, start: int, stop: int) -> set[tuple[int, int]]:
+def _of_sentence(text: ChineseText, start: int, stop: int) -> np.ndarray:
+    """Each pair as one number: the first token times the number of tokens, and the last."""
     words, inside = text.words, range(start, stop)
     firsts = [i for i in inside if text.begins[i] and words[i] not in _NEVER_FIRST]
     lasts = [i for i in inside if text.ends[i] and words[i] not in _NEVER_LAST]
@@ -36,8 +41,10 @@ def _of_sentence(text: ChineseText, start: int, stop: int) -> set[tuple[int, int
         if words[i] not in CLAUSE_ENDS and (i == start or words[i - 1] in CLAUSE_ENDS or words[i - 1] == "、")
     ]
     closes = [i for i in inside if words[i] not in CLAUSE_ENDS and (i + 1 == stop or words[i + 1] in CLAUSE_ENDS)]
-    return _within(firsts, lasts, MAX_WORDS) | _within(firsts, closes, MAX_TAIL) | _within(opens, closes, MAX_CLAUSES)
+    pairs = ((firsts, lasts, MAX_WORDS), (firsts, closes, MAX_TAIL), (opens, closes, MAX_CLAUSES))
+    return np.concatenate([_within(*pair, len(words)) for pair in pairs])
 
 
-def _within(firsts: list[int], lasts: list[int], most: int) -> set[tuple[int, int]]:
-    return {(first, last) for first in firsts for last in lasts if first <= last < first + most}
+def _within(firsts: list[int], lasts: list[int], most: int, num: int) -> np.ndarray:
+    first, last = np.array(firsts, np.int64)[:, None], np.array(lasts, np.int64)
+    return np.asarray((first * num + last)[(first <= last) & (last < first + most)])

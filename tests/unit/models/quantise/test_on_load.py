@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -88,3 +89,24 @@ def test_names_that_are_none_or_not_the_checkpoint_s_are_refused() -> None:
         EngineArgs(quantization="int3")
     with pytest.raises(ConfigError, match="the checkpoint holds floats"):
         LLM(quantization="awq", disable_log_stats=True)
+
+
+def test_the_name_of_another_quantisation_is_refused_and_its_own_asks_for_nothing(tmp_path: Path) -> None:
+    from pagoda.cli.app import run
+
+    folder, file = tmp_path / "folder", tmp_path / "file.gguf"
+    for out in (folder, file):
+        assert run(["quantize", "builtin", "--to", "int8", "--method", "rtn", "--out", str(out)]) == 0
+    settings: dict[str, Any] = {"disable_log_stats": True, "num_gpu_blocks_override": 32}
+    with pytest.raises(ConfigError, match="quantization='awq', but the checkpoint is a GGUF file: leave it out"):
+        LLM(str(file), quantization="awq", **settings)
+    with pytest.raises(
+        ConfigError, match="'gptq', but the checkpoint is quantised by compressed-tensors: leave it out"
+    ):
+        LLM(str(folder), quantization="gptq", **settings)
+    with pytest.raises(ConfigError, match="quantization='fp8', but the checkpoint holds floats"):
+        LLM(quantization="fp8", **settings)
+    LLM(str(file), quantization="gguf", **settings)
+    LLM(str(folder), quantization="compressed-tensors", **settings)
+    with pytest.raises(ConfigError, match=r"max_model_len=99999, but the model has a context of \d+ tokens: lower"):
+        LLM(str(file), max_model_len=99999, **settings)

@@ -221,3 +221,41 @@ def test_rich_objects_reach_the_template_as_plain_values() -> None:
         render("{{ messages[0].content.run() }}", [{"role": "user", "content": Shouting("x")}])
     with pytest.raises(InvalidRequestError, match="of type object"):
         render(CHATML, [{"role": "user", "content": object()}])
+
+
+def loops(*bodies: str) -> str:
+    """One loop within another, with this in the innermost."""
+    return "".join("{% for i in range(9999) %}" for _ in bodies) + "".join(f"{body}{{% endfor %}}" for body in bodies)
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        (loops("", "", "x"), "runs through more than 1,000,000 turns of its loops"),
+        ("{% macro f() %}" + loops("") + "{% endmacro %}" + loops("{{ f() }}"), "turns of its loops"),
+        ("{% set n = namespace(x='ab') %}" + loops("{% set n.x = n.x ~ n.x %}"), "a text of more than"),
+        ("{% set n = namespace(x='ab') %}" + loops("{% set n.x = n.x + n.x %}"), "a text of more than"),
+        ("{{ 'a' * 99999999999 }}", "a text of more than"),
+        ("{{ 99999999999 * [1] }}", "a text of more than"),
+        ("{{ 9 ** 99999999 }}", "raises a number to more than 1024"),
+        ("{{ '%99999999999d' % 3 }}", "a width that is too large"),
+        ("{{ '%*d'|format(99999999999, 3) }}", "a width that is too large"),
+        ("{{ '{:99999999999}'.format(3) }}", "a width that is too large"),
+        ("{{ 'a'.ljust(99999999999) }}", "a text of more than"),
+        ("{{ 'a'|center(99999999999) }}", "a text of more than"),
+    ],
+)
+def test_a_template_without_end_is_refused_and_ends(source: str, told: str) -> None:
+    with pytest.raises(InvalidRequestError, match=told):
+        ChatTemplate(source).render([{"role": "user", "content": "hi"}])
+
+
+def test_what_is_bounded_makes_what_it_made_before() -> None:
+    source = (
+        "{% for m in messages %}{{ loop.index }}:{{ m.role ~ '|' ~ 1 ~ nothing }}{% else %}none{% endfor %} "
+        "{{ '%s-%03d' % ('a', 7) }} {{ '%05d'|format(7) }} {{ '{:>4}'.format(2) }} {{ 'b'|center(5) }}"
+        "{{ 'c'.rjust(3) }} {{ 'a' * 3 }} {{ [1] + [2] }} {{ 2 ** 8 }} {{ 7 % 4 }} "
+        "{{ '%*d {:99999}'.split(' ')|length }}"
+    )
+    told = ChatTemplate(source).render([{"role": "user", "content": "hi"}])
+    assert told == "1:user|1 a-007 00007    2   b    c aaa [1, 2] 256 3 2"

@@ -162,6 +162,12 @@ def test_yes_or_no_of_what_no_document_names_is_declined():
     assert not ExtractiveAnswerer(ALWAYS).answer("图书馆有几层？", [unknown]).abstained
 
 
+def test_yes_or_no_of_a_chinese_manual_is_weighed_where_pairs_of_characters_are_unknown():
+    rules = hit("炒菜须知：\n- 油锅着火时切不可倒水灭火\n- 油热后放入食材\n- 不粘锅用木铲")
+    asked = replace(rules, parts={"bm25": 1.0, "unknown": 0.5})
+    assert not ExtractiveAnswerer(ALWAYS).answer("油锅着火了能不能泼水？", [asked]).abstained
+
+
 def test_an_option_that_nothing_read_has_is_declined():
     options = hit("--retry gives the number of tries. --retry-delay gives the seconds between them.")
     assert not ExtractiveAnswerer(ALWAYS).answer("What does --retry-delay give?", [options]).abstained

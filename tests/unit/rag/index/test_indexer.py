@@ -401,3 +401,29 @@ def test_many_small_runs_give_the_same_index_as_one(
 
 def test_indexing_opens_no_connection(no_sockets: None, make_indexer: MakeIndexer, documents: Path) -> None:
     assert len(make_indexer().add([documents]).added) == 3
+
+
+def test_one_large_table_that_is_cut_off_goes_on_where_it_was(
+    make_indexer: MakeIndexer, tmp_path: Path, embedder: Any
+) -> None:
+    rows = "".join(f"{n},film {n},{n % 5}\n" for n in range(300))
+    (tmp_path / "ratings.csv").write_text("user,title,rating\n" + rows)
+    num_told = 0
+
+    def interrupted(event: IndexEvent) -> None:
+        nonlocal num_told
+        num_told += event.kind == "embedded"
+        if num_told == 4:
+            raise KeyboardInterrupt
+
+    indexer = make_indexer(batch_sentences=32)
+    with pytest.raises(KeyboardInterrupt):
+        indexer.add([tmp_path / "ratings.csv"], on_event=interrupted)
+    first = embedder.num_embedded
+    assert 0 < first < 300
+    report = make_indexer(batch_sentences=32).add([tmp_path / "ratings.csv"])
+    # What the embedder was at when it was cut off is embedded once more, and nothing else.
+    assert embedder.num_embedded <= 300 + 2 * 32
+    assert report.num_embedded == embedder.num_embedded - first < 300
+    assert sum(len(vector_ids(chunk)) for chunk in indexer.index.chunks()) == indexer.index.snapshot().vectors.shape[0]
+    check_store(indexer.index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from pagoda.rag.index.index import RagIndex
 from pagoda.rag.index.indexer import Indexer
 from pagoda.rag.index.stores.patience import StorePatience
 from pagoda.rag.index.stores.pgvector import PgVectorStore, table_name
+from pagoda.rag.pipeline import RAG
 from pagoda.rag.retrieval.lexical import Bm25Index
 from pagoda.rag.retrieval.retriever import Retriever
 from patience import HANG_S
@@ -34,6 +36,19 @@ def store(postgres: str, request: pytest.FixtureRequest) -> Iterator[PgVectorSto
     opened = make(postgres, request.node.name)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def handbook() -> Path:
+    """The documents that the repository shows: four formats, two languages."""
+    return Path(__file__).parents[4] / "examples" / "handbook"
+
+
+@pytest.fixture
+def handbook_questions(handbook: Path) -> list[str]:
+    """What they are asked in the docs."""
+    lines = (handbook.parent / "handbook-questions.jsonl").read_text("utf-8").splitlines()
+    return [json.loads(line)["question"] for line in lines]
 
 
 @pytest.fixture
@@ -250,6 +265,74 @@ def found(index: RagIndex, embedder: Any) -> list[Any]:
     retriever = Retriever(snapshot, bm25, embedder, None)
     hits = [retriever.retrieve_batch(["How many days of leave?", "住宿标准"], 3, where) for where in CONDITIONS]
     return [[(hit.source, hit.text, hit.score) for hit in part] for parts in hits for part in parts]
+
+
+def test_questions_to_real_documents_find_the_same_over_every_store(
+    postgres: str, tmp_path: Path, handbook: Path, handbook_questions: list[str]
+) -> None:
+    def found(name: str, store_url: str | None) -> list[Any]:
+        with RAG(tmp_path / name, store_url=store_url) as rag:
+            rag.add([handbook])
+            conditions = (None, {"format": "md"}, {"$not": {"format": "md"}})
+            hits = [rag.retrieve_batch(handbook_questions, 5, where) for where in conditions]
+        return [hit for parts in hits for part in parts for hit in part]
+
+    local, remote = found("local", None), found("server", postgres)
+    assert [(hit.source, hit.text) for hit in local] == [(hit.source, hit.text) for hit in remote]
+    # Chroma makes the length of a vector 1 once more, which changes its last bit.
+    assert [hit.score for hit in local] == pytest.approx([hit.score for hit in remote], abs=1e-3)
+
+
+def test_two_indexes_of_one_database_are_written_at_once_and_hold_their_own(
+    postgres: str, tmp_path: Path, make_embedder: Any, paragraph_splitter: Any
+) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    def written(number: int) -> tuple[list[str], int]:
+        folder = tmp_path / f"documents-{number}"
+        folder.mkdir()
+        for page in range(20):
+            (folder / f"{page}.txt").write_text(f"Page {page} of {number}.")
+        embedder = make_embedder()
+        index = RagIndex.open(tmp_path / f"index-{number}", embedder, store_url=postgres)
+        Indexer(index, paragraph_splitter, embedder, batch_sentences=3).add([folder])
+        with index.writing() as open_store:
+            return [chunk.text for chunk in index.chunks()], open_store().count()
+
+    with ThreadPoolExecutor(2) as executor:
+        for number, (texts, count) in enumerate(executor.map(written, range(2))):
+            assert sorted(texts) == sorted(f"Page {page} of {number}." for page in range(20))
+            assert count == 20
+
+
+def test_a_server_that_goes_in_the_middle_is_one_clear_error_and_the_next_run_goes_on(
+    postgres: str, tmp_path: Path, make_embedder: Any, paragraph_splitter: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psycopg
+
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    for page in range(20):
+        (folder / f"{page}.txt").write_text(f"Page {page}.")
+    embedder = make_embedder()
+    index = RagIndex.open(tmp_path / "index", embedder, store_url=postgres)
+    upsert, calls = PgVectorStore._upsert, []
+
+    def lost(self: PgVectorStore, cursor: Any, rows: Any) -> None:
+        calls.append(len(rows))
+        if len(calls) > 2:
+            raise psycopg.OperationalError("server closed the connection unexpectedly")
+        upsert(self, cursor, rows)
+
+    monkeypatch.setattr(PgVectorStore, "_upsert", lost)
+    monkeypatch.setattr(PgVectorStore, "_may_pass", lambda self, error: False)
+    with pytest.raises(StoreError, match=r"the vector store at .* does not answer \(server closed the connection"):
+        Indexer(index, paragraph_splitter, embedder, batch_sentences=3).add([folder])
+    monkeypatch.undo()
+    kept = embedder.num_embedded
+    Indexer(index, paragraph_splitter, embedder, batch_sentences=3).add([folder])
+    assert len(index.chunks()) == 20
+    assert 20 <= embedder.num_embedded < kept + 20
 
 
 def test_what_the_server_lost_is_embedded_anew(

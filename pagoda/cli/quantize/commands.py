@@ -20,10 +20,12 @@ from rich.table import Table
 
 from pagoda.cli.console.options import AsJson, Settings, option, with_options
 from pagoda.cli.console.terminal import Terminal
+from pagoda.cli.quantize.words import QuantizeWords, quantize_words
 from pagoda.engine.args import BUILTIN_MODEL
 from pagoda.errors import ConfigError
 from pagoda.installation import program
 from pagoda.models.checkpoint.hub import resolve_model
+from pagoda.models.coded_weights import ALL_FLOATS
 from pagoda.models.gguf.container import SUFFIX, Checkpoint, GGUFFile, opened
 
 if TYPE_CHECKING:
@@ -35,13 +37,21 @@ if TYPE_CHECKING:
 _WORK = ".quantising"
 _SECONDS_BETWEEN_LINES = 15.0
 _WINDOWS, _LENGTH = 64, 512
-_STAGES = {"costs": "what each matrix costs", "layers": "layers"}
 
 
 TEXT_OPTIONS = (
-    option("calibration", Path, "Text, or .jsonl of `messages` or `text`, that GPTQ and mixed plans learn from."),
+    option(
+        "calibration",
+        list[Path],
+        "Text, or .jsonl of `messages` or `text`, that GPTQ and mixed plans learn from; may be repeated.",
+    ),
     option("evaluation", list[Path], "Text to measure on; may be repeated. Otherwise a fifth of the other."),
-    option("windows", int, "Windows of the calibration; of each evaluation a quarter of it.", default=_WINDOWS),
+    option(
+        "windows",
+        int,
+        "Windows of the calibration, all its files together; of each evaluation a quarter of it.",
+        default=_WINDOWS,
+    ),
     option("length", int, "Tokens of a window.", default=_LENGTH),
 )
 PLAN_OPTIONS = (
@@ -74,18 +84,21 @@ def quantize(
     from pagoda.models.quantise.streamed import StreamedNetwork
 
     terminal: Terminal = ctx.obj
+    words = quantize_words(terminal.say)
     request = _request(out, plan)
     checkpoint = opened(resolve_model(BUILTIN_MODEL if model == "builtin" else model))
     config, windows = _config_and_texts(checkpoint, **texts)
+    if config.coded != ALL_FLOATS:
+        terminal.note(words.again.format(model=model, how=_stored(checkpoint, config, words)), style="yellow")
     network = StreamedNetwork(checkpoint, config)
     save = _output(out, request, network, checkpoint)
     work = out.with_name(f"{out.name}{_WORK}")
-    with _progress(terminal) as told:
+    with _progress(terminal, words) as told:
         try:
             quantised = Quantiser(network, checkpoint, windows, work).run(request, told)
         except (KeyboardInterrupt, ConfigError):
             if work.exists():
-                terminal.note(f"what is done is kept in {work}: the same command goes on from there")
+                terminal.note(words.kept.format(work=work))
             raise
     facts = _written(quantised, request, save(quantised))
     shutil.rmtree(work, ignore_errors=True)
@@ -102,24 +115,32 @@ def _request(out: Path, plan: Settings) -> QuantisationRequest:
 
 def _config_and_texts(
     checkpoint: Checkpoint,
-    calibration: Path | None = None,
+    calibration: Sequence[Path] = (),
     evaluation: Sequence[Path] = (),
     windows: int = _WINDOWS,
     length: int = _LENGTH,
 ) -> tuple[ModelConfig, Texts]:
     from pagoda.models.checkpoint.loading import load_config, load_tokenizer
     from pagoda.models.quantise.running import texts_of
-    from pagoda.models.quantise.texts import read_windows
+    from pagoda.models.quantise.texts import read_all_windows, read_windows
 
     config = load_config(checkpoint)
     if length > config.max_position_embeddings:
         raise ConfigError(f"length={length}, but the model's context holds {config.max_position_embeddings} tokens")
-    if calibration is None and not evaluation:
+    if not calibration and not evaluation:
         return config, texts_of(None, {}, length)
     tokenizer = load_tokenizer(checkpoint)
     measured = {path.name: read_windows(path, tokenizer, max(1, windows // 4), length) for path in evaluation}
-    calibrating = None if calibration is None else read_windows(calibration, tokenizer, windows, length)
+    calibrating = read_all_windows(calibration, tokenizer, windows, length) if calibration else None
     return config, texts_of(calibrating, measured, length)
+
+
+def _stored(checkpoint: Checkpoint, config: ModelConfig, words: QuantizeWords) -> str:
+    """How a checkpoint with codes in it is quantised, for a person."""
+    from pagoda.models.quantization_config import quantization_in
+
+    found = None if isinstance(checkpoint, GGUFFile) else quantization_in(config.source or {})
+    return words.stored_gguf if found is None else words.stored_method.format(method=found.method)
 
 
 def _output(
@@ -186,20 +207,19 @@ def _tell(terminal: Terminal, facts: Mapping[str, Any], out: Path, *, as_json: b
     if as_json:
         terminal.result(json.dumps({**facts, "out": str(out)}, indent=2))
         return
-    schemes = ", ".join(f"{count} matrices of {scheme}" for scheme, count in facts["schemes"].items())
-    terminal.result(
-        f"{out}: {facts['num_bytes'] / 1e6:,.1f} MB of weights, {facts['bits_per_weight']:.2f} bits each on average "
-        f"({schemes}; head: {facts['head']})"
-    )
+    words = quantize_words(terminal.say)
+    schemes = ", ".join(words.matrices.format(count=count, scheme=scheme) for scheme, count in facts["schemes"].items())
+    size, bits = facts["num_bytes"] / 1e6, facts["bits_per_weight"]
+    terminal.result(words.written.format(out=out, size=size, bits=bits, schemes=schemes, head=facts["head"]))
     if facts["quality"]:
-        terminal.out.print(_quality_table(facts["quality"]))
-    terminal.note(f"try it: {program()} chat --model {out}")
+        terminal.out.print(_quality_table(facts["quality"], words))
+    terminal.note(words.try_it.format(program=program(), out=out))
 
 
-def _quality_table(quality: Mapping[str, Mapping[str, float]]) -> Table:
+def _quality_table(quality: Mapping[str, Mapping[str, float]], words: QuantizeWords) -> Table:
     table = Table(box=None, pad_edge=False)
-    for column in ("text", "tokens", "perplexity of the source", "of the copy", "change", "KL", "same likeliest token"):
-        table.add_column(column, justify="left" if column == "text" else "right")
+    for place, column in enumerate(words.columns):
+        table.add_column(column, justify="left" if place == 0 else "right")
     for name, found in quality.items():
         table.add_row(
             name,
@@ -214,10 +234,10 @@ def _quality_table(quality: Mapping[str, Mapping[str, float]]) -> Table:
 
 
 @contextmanager
-def _progress(terminal: Terminal) -> Iterator[Told]:
+def _progress(terminal: Terminal, words: QuantizeWords) -> Iterator[Told]:
     """A bar for a person, a line now and then for a log."""
     if not terminal.err.is_terminal:
-        yield _Lines(terminal)
+        yield _Lines(terminal, words)
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -227,7 +247,7 @@ def _progress(terminal: Terminal) -> Iterator[Told]:
 
         def told(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
-                tasks[stage] = bar.add_task(_STAGES[stage])
+                tasks[stage] = bar.add_task(getattr(words, stage))
             bar.update(tasks[stage], completed=done, total=total)
 
         yield told
@@ -236,11 +256,12 @@ def _progress(terminal: Terminal) -> Iterator[Told]:
 class _Lines:
     """A line every few seconds."""
 
-    def __init__(self, terminal: Terminal) -> None:
-        self._terminal, self._told = terminal, time.monotonic()
+    def __init__(self, terminal: Terminal, words: QuantizeWords) -> None:
+        self._terminal, self._words, self._told = terminal, words, time.monotonic()
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         now = time.monotonic()
         if now - self._told >= _SECONDS_BETWEEN_LINES or done == total:
             self._told = now
-            self._terminal.note(f"{_STAGES[stage]}: {done} of {total}")
+            told = self._words.line.format(stage=getattr(self._words, stage), done=done, total=total)
+            self._terminal.note(told)

@@ -1,0 +1,66 @@
+"""The kept set: one half alone, manuals that no other set has, enough of each sort, and each row with its place."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import pytest
+from manuals.corpus import checksums
+from manuals.questions import LANGUAGES, Question, questions
+from manuals.sources import DATA, Source, places, sources
+
+KEPT = DATA.parent / "manuals_kept"
+OTHERS = (DATA, DATA.parent / "manuals_near")
+LACKS = {"attribute", "other thing", "step", "condition", "why", "presupposition"}
+
+
+@pytest.fixture(scope="module")
+def asked() -> list[Question]:
+    return [each for code in LANGUAGES for each in questions("report", code, KEPT)]
+
+
+def test_every_question_has_one_id_and_every_manual_has_some(asked: list[Question]) -> None:
+    assert len({each.id for each in asked}) == len({each.question.casefold() for each in asked}) == len(asked)
+    assert all(re.fullmatch(r"[a-z0-9-]+-(en|zh)-[0-9a-f]{6}", each.id) for each in asked)
+    named = {(each.language, (each.file or each.nearest).split("/")[0]) for each in asked}
+    assert named == {(source.language, source.name) for source in sources(KEPT)}
+
+
+def test_no_file_is_in_another_set() -> None:
+    def addresses(found: list[Source]) -> set[tuple[str, str]]:
+        return {(each.repository, each.inside(file)) for each in found if each.repository for file in each.files}
+
+    assert not addresses(sources(KEPT)) & {one for folder in OTHERS for one in addresses(sources(folder))}
+
+
+def test_there_are_enough_of_each_sort(asked: list[Question]) -> None:
+    count = Counter((each.language, bool(each.answers)) for each in asked)
+    assert min(count["en", True], count["en", False]) >= 100
+    assert count["zh", True] >= 60
+    assert count["zh", False] >= 50
+    assert {each.lacks for each in asked if not each.answers} == LACKS
+
+
+def test_a_row_is_answerable_with_its_place_or_near_with_the_closest_one(asked: list[Question]) -> None:
+    corpus = {place for _, _, place in places(sources(KEPT))}
+    for each in asked:
+        if each.answers:
+            assert each.lines
+            assert f"{each.language}/{each.file}" in corpus
+            assert not each.nearest
+            assert all(part for answer in each.answers for part in answer)
+            assert each.kind != "yes or no" or each.polarity in ("yes", "no")
+        else:
+            assert each.kind == "no answer, near"
+            assert (each.file, each.lines, each.polarity) == ("", (), "")
+            file, _, line = each.nearest.rpartition(":")
+            assert f"{each.language}/{file}" in corpus
+            assert int(line) > 0
+
+
+def test_every_manual_has_a_licence_the_one_half_and_checksums() -> None:
+    found = sources(KEPT)
+    assert all(source.licence and source.half == "report" for source in found)
+    assert all(re.fullmatch(r"[0-9a-f]{40}", source.commit) for source in found)
+    assert set(checksums(KEPT)) == {place for _, _, place in places(found)}

@@ -1,0 +1,57 @@
+"""A second look at the passage of a Chinese manual: its numbers, its weights, and that what is not told lowers it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pagoda.errors import ConfigError
+from pagoda.rag.extractive.chinese.second_look import ChineseLook, load_chinese_look, look_at_chinese
+from pagoda.rag.extractive.spans import sentence_bounds
+
+RECIPE = "牛奶加糖煮开。酸奶装瓶后放进冰箱，可以保存七天。吃的时候撒上坚果。"
+
+
+def look(question: str, text: str = RECIPE) -> ChineseLook:
+    return look_at_chinese(question, text, sentence_bounds(text), first=0.5, margin=2.0)
+
+
+def test_what_is_sought_near_the_words_of_the_question_is_told() -> None:
+    told = look("酸奶放进冰箱可以保存几天？")
+    assert (told.told_near, told.untold, told.no_count) == (1.0, 0.0, 0.0)
+    assert (told.first, told.margin) == (0.0, 2.0)
+
+
+def test_a_price_and_a_reason_that_are_not_there() -> None:
+    assert look("一瓶酸奶多少钱？").untold == 1.0
+    assert look("牛奶为什么要煮开？").told_near == 0.0
+    assert look("牛奶为什么要煮开？", "牛奶要煮开，以免变质。").told_near == 1.0
+
+
+def test_what_is_counted_counts_and_not_any_number() -> None:
+    assert look("撒上几颗坚果？").no_count == 1.0
+    assert look("撒上几颗坚果？", "吃的时候撒上十颗坚果。").no_count == 0.0
+
+
+def test_the_reader_counts_up_to_a_point() -> None:
+    assert look_at_chinese("谁？", RECIPE, sentence_bounds(RECIPE), 0.5, 99.0).margin == 8.0
+    assert look_at_chinese("谁？", RECIPE, [], 1.0, -99.0).margin == -8.0
+
+
+def test_the_packaged_weights_believe_what_is_told_more() -> None:
+    second = load_chinese_look()
+    told = second.probability(look("酸奶放进冰箱可以保存几天？"))
+    untold = second.probability(look("冰箱里的酸奶多久要换一次瓶子？"))
+    assert 0 < untold < told < 1
+
+
+def test_weights_of_other_numbers_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.json"
+    path.write_text(json.dumps({"least": 0.5, "weights": {"first": 1.0}}), encoding="utf-8")
+    with pytest.raises(ConfigError, match="other numbers"):
+        load_chinese_look(path)
+    path.write_text("{}", encoding="utf-8")
+    with pytest.raises(ConfigError, match="no weights"):
+        load_chinese_look(path)
