@@ -35,6 +35,7 @@ from pagoda.models.llama import LlamaForCausalLM
 Timed = Callable[[], object]
 _EPS = 1e-6
 _STEP_LENGTH, _STEP_REPEATS = 128, 2
+_KEPT_BYTES = 30 * 2**20
 _NORMS = {"RMSNorm": "rms_norm", "LayerNorm": "layer_norm", "no norm": "none"}
 
 
@@ -70,6 +71,7 @@ def measure(config: TimingConfig) -> list[dict[str, Any]]:
     """
     found = []
     with _one_thread():
+        _keep_memory()
         for width in config.widths:
             for what, pair in _norm_pairs(width, config.rows).items():
                 ratios = _ratios(pair, config)
@@ -176,6 +178,14 @@ def _median(values: list[float]) -> dict[str, float]:
     low, high = max(0, count // 2 - reach), min(count - 1, (count - 1) // 2 + reach)
     middle = (ordered[count // 2] + ordered[(count - 1) // 2]) / 2
     return {"ratio": middle, "low": ordered[low], "high": ordered[high]}
+
+
+def _keep_memory() -> None:
+    """Let the C library keep what is freed: else tensors of some sizes are fetched from the system anew each time.
+
+    glibc asks the system for every block above a threshold, which a freed block of that size raises (mallopt(3)).
+    """
+    torch.ones(_KEPT_BYTES // 4)
 
 
 @contextmanager
