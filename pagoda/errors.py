@@ -7,6 +7,7 @@
     |   |-- StructuredOutputError    a schema, regex or grammar that cannot be compiled
     |   `-- ConstraintError          what the request demands of its tokens leaves none, now or on the way
     |-- ConfigError                the operator's mistake: a setting, a recipe, a flag
+    |   `-- DivergedError            a training whose loss is no number any more
     |-- CheckpointError            files of a model: missing, truncated, mislabelled
     |   `-- UnknownArchitectureError
     |-- InsufficientMemoryError    the machine cannot hold what was asked for
@@ -58,6 +59,10 @@ class ConstraintError(InvalidRequestError):
 
 class ConfigError(PagodaError, ValueError):
     """A setting of the operator is unknown, out of range or contradicts another."""
+
+
+class DivergedError(ConfigError):
+    """The loss of a training became infinite or no number: its learning rate is too high."""
 
 
 class CheckpointError(PagodaError):

@@ -30,6 +30,7 @@ from pagoda.cli.console.vllm_flags import ServeCommand
 from pagoda.cli.dialogue.commands import dialogue
 from pagoda.cli.generate import generate
 from pagoda.cli.graph import graph
+from pagoda.cli.lab.commands import lab
 from pagoda.cli.plan import plan
 from pagoda.cli.quantize.commands import quantize
 from pagoda.cli.rag.commands import rag
@@ -68,6 +69,9 @@ app.command(short_help="Say what a model is, and whether it is here.")(show)
 app.command(short_help="Delete a model that was fetched.")(rm)
 app.command(short_help="Check a server against what clients rely on.")(conformance)
 app.command(short_help="Train a model from a recipe.")(train)
+app.add_typer(
+    lab, name="lab", short_help="Train variants of a network side by side, and check what is claimed of them."
+)
 bench.command(short_help="Hold a model's steps against what this machine can.")(roofline)
 bench.command(name="serve", short_help="Measure a running server under load.")(bench_serve)
 app.add_typer(bench, name="bench", short_help="Measure throughput, latency, or a server under load.")

@@ -44,13 +44,17 @@ class AttentionBackend(Protocol):
 
 
 class DenseAttention:
-    """`batch_size` sequences of equal length, back to back, nothing before them: training and scoring."""
+    """`batch_size` sequences of equal length, back to back, nothing before them: training and scoring.
+
+    is_causal: whether a token sees only those before it; if not, all of its sequence, and windows are none
+    """
 
     num_tokens: int | None = None
 
-    def __init__(self, batch_size: int, layer_windows: LayerWindows) -> None:
+    def __init__(self, batch_size: int, layer_windows: LayerWindows, is_causal: bool = True) -> None:
         self.batch_size = batch_size
         self.layer_windows = layer_windows
+        self.is_causal = is_causal
 
     def from_first(self, positions: torch.Tensor) -> torch.Tensor:
         """`positions [T]`, each less that of the first token of its sequence: the distances that attention sees."""
@@ -62,7 +66,11 @@ class DenseAttention:
     ) -> torch.Tensor:
         # Rows lie back to back; attention wants them apart: [T, heads, D] -> [batch, heads, length, D].
         query, key, value = (x.unflatten(0, (self.batch_size, -1)).transpose(1, 2) for x in (query, key, value))
-        mask = self._window_mask(query.shape[2], self.layer_windows[layer_idx], query.device)
+        mask = None
+        if self.is_causal:
+            mask = self._window_mask(query.shape[2], self.layer_windows[layer_idx], query.device)
+        elif scores.softcap is not None:
+            mask = torch.ones(query.shape[2], query.shape[2], dtype=torch.bool, device=query.device)
         if scores.softcap is not None:
             attended = _capped_attention(query, key, value, mask, scores)
         else:
@@ -71,7 +79,7 @@ class DenseAttention:
                 key,
                 value,
                 attn_mask=mask,
-                is_causal=mask is None,
+                is_causal=self.is_causal and mask is None,
                 scale=scores.scale,
                 enable_gqa=True,  # fewer KV heads than heads
             )

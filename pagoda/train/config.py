@@ -15,8 +15,10 @@ from typing import Any, TypeVar
 from pagoda.errors import CheckpointError, ConfigError, nearest
 from pagoda.models.config import ModelConfig
 from pagoda.models.families.own import PAGODA
+from pagoda.train.positions import POSITION_SCHEMES
 
 Section = TypeVar("Section")
+OPTIMIZERS = ("adamw", "rmsprop", "sgd")
 _MODEL_KEYS = {field.name for field in dataclasses.fields(ModelConfig)} - {"coded", "source"}
 """What a recipe may say of its model; its weights are dense."""
 
@@ -77,7 +79,10 @@ class TrainConfig:
     micro_batch_tokens: tokens of one forward pass; gradients add up over the passes of a step
     length_schedule:   (from this part of training, sequence length) pairs; short sequences first cost less
                        and are steadier (Li et al. 2022, arXiv 2108.06084)
-    optimizer:         "adamw" (Loshchilov & Hutter 2019, arXiv 1711.05101) or "rmsprop" (Hinton 2012)
+    optimizer:         "adamw" (Loshchilov & Hutter 2019, arXiv 1711.05101), "rmsprop" (Hinton 2012) or "sgd", with
+                       beta1 for its momentum
+    positions:         "ordinary", "random_integers" (Ruoss et al. 2023) or "random_floats", see `positions`
+    position_range:    below what random positions are drawn
     precision:         "auto", "fp32" or "bf16" (autocast over fp32 weights; auto takes it where hardware has it)
     held_back:         one document in so many is kept for evaluation
     """
@@ -87,6 +92,8 @@ class TrainConfig:
     micro_batch_tokens: int = 8192
     length_schedule: tuple[tuple[float, int], ...] = ((0.0, 512),)
     optimizer: str = "adamw"
+    positions: str = "ordinary"
+    position_range: int = 2048
     learning_rate: float = 1e-3
     min_learning_rate: float = 0.0
     warmup_steps: int = 100
@@ -104,7 +111,8 @@ class TrainConfig:
     keep_checkpoints: int = 2
 
     def __post_init__(self) -> None:
-        _one_of("train.optimizer", self.optimizer, ("adamw", "rmsprop"))
+        _one_of("train.optimizer", self.optimizer, OPTIMIZERS)
+        _one_of("train.positions", self.positions, tuple(POSITION_SCHEMES))
         _one_of("train.precision", self.precision, ("auto", "fp32", "bf16"))
         for _, length in self.length_schedule:
             if self.micro_batch_tokens % length or self.max_length % length:
@@ -112,6 +120,11 @@ class TrainConfig:
                     f"train.length_schedule has {length}, which must divide both micro_batch_tokens="
                     f"{self.micro_batch_tokens} and the longest length {self.max_length}"
                 )
+        if self.position_range < self.max_length:
+            raise ConfigError(
+                f"train.position_range={self.position_range}, but sequences have up to {self.max_length} tokens: make "
+                f"it larger than the longest sequence that the model shall read"
+            )
         if self.tokens_per_step % self.micro_batch_tokens:
             raise ConfigError(
                 f"train.tokens_per_step={self.tokens_per_step} must be a multiple of "
@@ -156,8 +169,11 @@ class Recipe:
         return cls.from_dict(raw, *([Path(data_dir)] if data_dir else []), path.parent)
 
     @classmethod
-    def from_dict(cls, raw: dict[str, Any], *bases: Path) -> Recipe:
-        """Build from parsed TOML: tables `model`, `tokenizer`, `train`, and an array of tables `sources`."""
+    def from_dict(cls, raw: dict[str, Any], *bases: Path, has_corpora: bool = True) -> Recipe:
+        """Build from parsed TOML: tables `model`, `tokenizer`, `train`, and an array of tables `sources`.
+
+        has_corpora: whether there have to be sources; not where the trainer is given a curriculum
+        """
         _known_keys("recipe", raw, ("model", "tokenizer", "train", "sources"))
         tokenizer = _section(TokenizerConfig, "tokenizer", raw.get("tokenizer", {}))
         train = _section(TrainConfig, "train", raw.get("train", {}))
@@ -165,7 +181,7 @@ class Recipe:
         _known_keys("model", raw.get("model", {}), _MODEL_KEYS)
         model = _of_a_family(_section(ModelConfig, "model", model_raw | raw.get("model", {})), raw.get("model", {}))
         sources = tuple(_section(SourceConfig, "sources", source) for source in raw.get("sources", []))
-        if not sources:
+        if has_corpora and not sources:
             raise ConfigError("the recipe names no corpus: add a [[sources]] table with a path")
         return cls(model, tokenizer, sources, train, bases)
 

@@ -44,7 +44,7 @@ def _draw(path: Path, reports: list[dict[str, Any]]) -> Path:
     loss_axis, rate_axis = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     steps = [report["step"] for report in reports]
     loss_axis.plot(steps, [report["loss"] for report in reports], color="0.8", linewidth=0.8, label="training batch")
-    loss_axis.plot(steps, _smoothed([report["loss"] for report in reports]), color="0.2", label="smoothed")
+    loss_axis.plot(steps, smoothed([report["loss"] for report in reports]), color="0.2", label="smoothed")
     evaluated = [report for report in reports if report["eval_loss"]]
     for name in evaluated[-1]["eval_loss"] if evaluated else ():
         points = [(report["step"], report["eval_loss"][name]) for report in evaluated if name in report["eval_loss"]]
@@ -62,7 +62,7 @@ def _draw(path: Path, reports: list[dict[str, Any]]) -> Path:
     return path
 
 
-def _smoothed(values: list[float], decay: float = 0.97) -> list[float]:
+def smoothed(values: list[float], decay: float = 0.97) -> list[float]:
     """Exponential moving average, corrected for its start."""
     averages, average = [], 0.0
     for count, value in enumerate(values, start=1):

@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional as F
 
-from pagoda.errors import CheckpointError, ConfigError
+from pagoda.errors import CheckpointError, DivergedError
 from pagoda.hardware import has_bf16, resolve_device
 from pagoda.kernels.reference.operations import ReferenceKernels
 from pagoda.layers.attention import DenseAttention
@@ -33,8 +33,9 @@ from pagoda.models.checkpoint.loading import load_weights
 from pagoda.models.checkpoint.saving import save_checkpoint
 from pagoda.models.llama import LlamaForCausalLM
 from pagoda.train.config import Recipe
-from pagoda.train.data import BatchSchedule, prepare, save_tokenizer
+from pagoda.train.curriculum import Curriculum, TextCurriculum, TrainingBatch
 from pagoda.train.optimizer import build_optimizer, learning_rate_at
+from pagoda.train.positions import draw_positions
 
 
 @dataclass(frozen=True)
@@ -52,22 +53,26 @@ class StepReport:
 
 
 class Trainer:
-    """Trains a recipe into `directory`; resumes from the newest checkpoint there."""
+    """Trains a recipe into `directory`; resumes from the newest checkpoint there.
 
-    def __init__(self, recipe: Recipe, directory: str | Path, device: str = "auto") -> None:
+    curriculum: what is taught; None is the recipe's corpora
+    """
+
+    def __init__(
+        self, recipe: Recipe, directory: str | Path, device: str = "auto", curriculum: Curriculum | None = None
+    ) -> None:
         self.recipe, self.config = recipe, recipe.train
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.device = resolve_device(device)
-        self.tokenizer, self.sources = prepare(recipe, self.directory / "data")
-        self.schedule = BatchSchedule(self.sources, recipe)
+        self.curriculum = curriculum or TextCurriculum(recipe, self.directory / "data")
         self.model = LlamaForCausalLM(recipe.model, ReferenceKernels())
         self.model.initialize(self.config.seed)
         self.model.to(self.device)
         self.norms = [module for module in self.model.modules() if isinstance(module, Norm)]
         self.optimizer = build_optimizer(self.model.parameters(), self.config)
         self.step = 0
-        self.loss_of: Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor] = self._loss
+        self.loss_of: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor] = self._loss
         if self.config.compile:
             self.loss_of = torch.compile(self._loss)
         self._resume()
@@ -76,8 +81,7 @@ class Trainer:
         """Train to the end, one report a step; checkpoints, curves and metrics are written on the way."""
         while self.step < self.config.num_steps:
             began = time.perf_counter()
-            length = self.config.length_at(self.step)
-            loss, gradient_norm = self._train_step(length)
+            loss, gradient_norm, length = self._train_step()
             self.step += 1
             is_last = self.step == self.config.num_steps
             rate = self.config.tokens_per_step / (time.perf_counter() - began)
@@ -92,13 +96,21 @@ class Trainer:
             yield report
 
     def evaluate(self) -> dict[str, float]:
-        """Loss in nats a token on the held-back documents of every corpus, at the longest length."""
-        losses = {}
-        for source in self.sources:
-            pieces = _pieces(source.held_back_ids, self.config.max_length, self.config.eval_tokens)
-            if pieces is not None:
-                losses[source.config.name] = self._evaluate_pieces(pieces)
-        return losses
+        """Loss in nats a token on what the curriculum holds back; of corpora at the longest length."""
+        return {name: self._evaluate_batch(batch) for name, batch in self.curriculum.held_back().items()}
+
+    def logits(self, input_ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        """`input_ids` and `positions [sequences, length]` -> `[sequences * length, vocab_size]`."""
+        attention = DenseAttention(len(input_ids), self.recipe.model.layer_windows, self.curriculum.is_causal)
+        return self.model.compute_logits(self.model(input_ids.flatten(), positions.flatten(), attention))
+
+    def positions(self, shape: tuple[int, int], step: int) -> torch.Tensor:
+        """`[sequences, length]`, as the recipe's scheme has them in optimiser step `step`."""
+        config = self.config
+        drawn = draw_positions(
+            config.positions, *shape, reach=config.position_range, seed=config.seed, step=step
+        )  # fmt: skip
+        return torch.tensor(drawn, device=self.device)
 
     def save(self) -> Path:
         """Write `step-N`, whole or not at all; older checkpoints beyond `keep_checkpoints` go."""
@@ -120,46 +132,48 @@ class Trainer:
         """The model alone, as a Hugging Face directory, rounded to `dtype`."""
         model = self.model if dtype == "float32" else copy.deepcopy(self.model).to(getattr(torch, dtype))
         save_checkpoint(model, self.recipe.model, directory)
-        save_tokenizer(self.tokenizer, directory, self.recipe.model.max_position_embeddings)
+        self.curriculum.save(directory)
 
-    def _train_step(self, length: int) -> tuple[float, float]:
+    def _train_step(self) -> tuple[float, float, int]:
+        """Loss, norm of the gradients and length of the sequences."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate_at(self.step, self.config)
         for layer in self.norms:
             layer.follow((self.step + 1) / self.config.num_steps)
-        batch = torch.from_numpy(self.schedule.batch(self.step)).to(self.device)
-        sequences = self.config.micro_batch_tokens // self.config.max_length
-        passes = batch.split(max(1, sequences))
+        passes = self._passes(self.curriculum.batch(self.step), self.step)
         total = 0.0
         for rows in passes:
             with self._autocast():
-                loss = self.loss_of(rows[:, :-1].reshape(-1), rows[:, 1:].reshape(-1), length)
+                loss = self.loss_of(*rows)
             (loss / len(passes)).backward()
             total += loss.item() / len(passes)
         if not math.isfinite(total):
-            raise ConfigError(f"the loss became {total} at step {self.step}: lower train.learning_rate")
+            raise DivergedError(f"the loss became {total} at step {self.step}: lower train.learning_rate")
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return total, float(norm)
+        return total, float(norm), rows[0].shape[1]
 
-    def _loss(self, input_ids: torch.Tensor, targets: torch.Tensor, length: int) -> torch.Tensor:
-        """Mean cross-entropy of `targets [T]` after `input_ids [T]`, in sequences of `length`."""
-        num_sequences = input_ids.shape[0] // length
-        positions = torch.arange(length, device=input_ids.device).repeat(num_sequences)
-        attention = DenseAttention(num_sequences, self.recipe.model.layer_windows)
-        logits = self.model.compute_logits(self.model(input_ids, positions, attention))
-        return F.cross_entropy(logits.float(), targets)
+    def _passes(self, batch: TrainingBatch, step: int) -> list[tuple[torch.Tensor, ...]]:
+        """Ids, targets and positions, each `[sequences, length]`, of as many sequences as a pass takes."""
+        shape = batch.input_ids.shape
+        ids, targets = (torch.from_numpy(rows).to(self.device) for rows in (batch.input_ids, batch.targets))
+        sequences = max(1, self.config.micro_batch_tokens // shape[1])
+        rows = (ids, targets, self.positions((shape[0], shape[1]), step))
+        return list(zip(*(part.split(sequences) for part in rows), strict=True))
+
+    def _loss(self, input_ids: torch.Tensor, targets: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        """Mean cross-entropy of `targets` after `input_ids`, all three `[sequences, length]`."""
+        return F.cross_entropy(self.logits(input_ids, positions).float(), targets.flatten())
 
     @torch.no_grad()
-    def _evaluate_pieces(self, pieces: torch.Tensor) -> float:
-        sequences = max(1, self.config.micro_batch_tokens // self.config.max_length)
+    def _evaluate_batch(self, batch: TrainingBatch) -> float:
         total = 0.0
-        for rows in pieces.to(self.device).split(sequences):
+        for rows in self._passes(batch, self.config.num_steps):  # a draw of positions that no step of training has
             with self._autocast():
-                loss = self._loss(rows[:, :-1].reshape(-1), rows[:, 1:].reshape(-1), self.config.max_length)
-            total += loss.item() * len(rows)
-        return total / len(pieces)
+                loss = self._loss(*rows)
+            total += loss.item() * len(rows[0])
+        return total / len(batch.input_ids)
 
     def _autocast(self) -> AbstractContextManager[object]:
         wants = self.config.precision
@@ -212,12 +226,3 @@ class Trainer:
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
         path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-
-
-def _pieces(ids: object, length: int, max_tokens: int) -> torch.Tensor | None:
-    """`[n, length + 1]` consecutive pieces of an id array, or None where there is not even one."""
-    array = torch.as_tensor(ids, dtype=torch.int64)
-    count = min((len(array) - 1) // length, max(1, max_tokens // length))
-    if count < 1:
-        return None
-    return torch.stack([array[i * length : i * length + length + 1] for i in range(count)])

@@ -27,7 +27,7 @@ from patience import HANG_S
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "README.zh-CN.md", *sorted((ROOT / "docs").glob("*.md"))]
-# Set-up and the two commands are what runs this test; training and benchmarks take minutes and have tests of their own.
+# Set-up and two commands are what runs this test; training, experiments and benchmarks take minutes and have their own.
 SERVER = "http://127.0.0.1:8000"
 NOT_RUN = (
     "git clone",
@@ -35,6 +35,7 @@ NOT_RUN = (
     "pip install",
     "source ",
     "pagoda train",
+    "pagoda lab",
     "pagoda chat",
     "pagoda serve\n",
     "python benchmarks/",

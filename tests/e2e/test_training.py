@@ -106,7 +106,7 @@ def test_transformers_loads_the_checkpoint_and_agrees(trained: Path) -> None:
     assert rendered == "<|endoftext|><|user|>s\nhi<|end|><|assistant|>"
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "rmsprop"])
+@pytest.mark.parametrize("optimizer", ["adamw", "rmsprop", "sgd"])
 def test_resuming_gives_the_same_weights_as_never_stopping(tmp_path: Path, optimizer: str) -> None:
     plan = recipe(tmp_path, tokens=512 * 20, optimizer=optimizer, learning_rate=2e-3)
     for _ in Trainer(plan, tmp_path / "whole", device="cpu").run():

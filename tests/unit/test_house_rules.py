@@ -35,7 +35,7 @@ ORDER: dict[str, list[list[str]]] = {
     "dialogue": [["domain"], ["slots"], ["cypher", "state"], ["reading", "reply"], ["turn"], ["sessions"]],
     "server": [["http", "observing", "tools", "aside"], ["openai", "applications"], ["replicas"]],
     "models": [["families"], ["gguf"], ["tokenizer", "shelf"], ["checkpoint"], ["quantise"]],
-    "cli": [["console"], ["bench", "rag", "dialogue", "quantize"]],
+    "cli": [["console"], ["bench", "rag", "dialogue", "quantize", "lab"]],
     "conformance": [["checks"]],
     "kernels": [["reference"], ["native"]],
     "planning": [["simulation"]],

@@ -48,6 +48,7 @@ TABLE: dict[str, frozenset[str]] = {
     "loadtest": FOUNDATION,
     "planning": FOUNDATION | {"kernels", "layers", "models", "chat", "engine", "loadtest"},
     "train": FOUNDATION | {"kernels", "layers", "models"},
+    "lab": FOUNDATION | {"kernels", "layers", "models", "train"},
     "keras": FOUNDATION | {"kernels", "layers", "models"},
     "llm": FOUNDATION | {"models", "engine"},
 }

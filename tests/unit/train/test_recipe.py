@@ -35,7 +35,9 @@ def test_model_takes_vocabulary_and_context_from_the_other_sections() -> None:
     [
         ({"train": {"lerning_rate": 1.0}}, 'did you mean "learning_rate"'),
         ({"trian": {}}, 'did you mean "train"'),
-        ({"train": {"optimizer": "sgd"}}, "adamw, rmsprop"),
+        ({"train": {"optimizer": "adagrad"}}, "adamw, rmsprop, sgd"),
+        ({"train": {"positions": "random"}}, "random_integers"),
+        ({"train": {"positions": "random_floats", "position_range": 100}}, "position_range=100"),
         ({"train": {"tokens_per_step": 1000}}, "multiple of micro_batch_tokens"),
         ({"train": {"length_schedule": [[0.0, 500], [0.5, 512]]}}, "must divide"),
         ({"model": {**MODEL, "coded": "int4"}}, "unknown key .coded."),

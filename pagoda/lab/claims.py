@@ -1,0 +1,383 @@
+"""What is said of RMSNorm, RoPE and RMSProp, each held against an experiment, and the page that says what came of it.
+
+Off the path of training: reads results alone. A verdict follows from figures by a rule that stands in the claim's
+protocol; none is written down here. Where an experiment is too small to tell, that is the verdict.
+"""
+
+from __future__ import annotations
+
+import platform
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pagoda.lab.analysis import Estimate, compare, estimate, overall, sound
+from pagoda.lab.recipe import LabRecipe
+from pagoda.lab.report import comparison_rows, timing_rows
+from pagoda.lab.shifts import shift_rows
+
+RIGHT, WRONG, OPEN = "right", "wrong", "not settled by so few runs"
+_MARGIN = 0.01
+"""A norm is as good as another where its loss is higher by less than this part of it."""
+_CLAIMED_PERCENT = 20.0
+"""What RMSNorm is said to save, at the least."""
+_POINTS = 10.0
+"""Percentage points of accuracy that the length claims are about."""
+_PAGE_WIDTH = 120
+Rows = Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One recipe and its results."""
+
+    recipe: LabRecipe
+    results: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, results: Mapping[str, Any]) -> Experiment:
+        """With the recipe as it was run."""
+        return cls(LabRecipe.from_dict(dict(results["raw"]), results["recipe"], ()), results)
+
+    def difference(self, choice: str) -> Estimate | None:
+        """Of the choice from the one that all are held against."""
+        return overall(self.recipe, self.results["runs"], choice)
+
+    def mean(self, choice: str, metric: str) -> Estimate | None:
+        """Of a choice over all panels, seed by seed; None where no seed has all of them."""
+        comparisons = compare(self.recipe, self.results["runs"])
+        panels = {each.panel for each in comparisons}
+        by_seed: dict[int, list[float]] = {}
+        for each in comparisons:
+            if each.choice == choice:
+                for run in sound(each.runs, metric):
+                    by_seed.setdefault(run["seed"], []).append(run["metrics"][metric])
+        whole = [sum(values) / len(values) for values in by_seed.values() if len(values) == len(panels)]
+        return estimate(whole) if whole else None
+
+    @property
+    def table(self) -> Rows:
+        """The report's."""
+        return comparison_rows(self.recipe, compare(self.recipe, self.results["runs"]))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What came of a claim: the figure with its interval, the verdict, and the table behind them."""
+
+    figure: str
+    verdict: str
+    table: Rows
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One thing that is said, and how it is tried.
+
+    recipe: name of the shipped recipe; "" where nothing is trained or timed
+    """
+
+    said: str
+    recipe: str
+    protocol: str
+    judge: Callable[[Experiment | None], Finding]
+
+
+def recipes_of(claims: Sequence[Claim]) -> list[str]:
+    """The experiments that the claims need, each once."""
+    return list(dict.fromkeys(claim.recipe for claim in claims if claim.recipe))
+
+
+def write_claims(results: Mapping[str, Mapping[str, Any]], path: Path, *, quick: bool) -> Path:
+    """Judge every claim by the results of its recipe and write the page."""
+    experiments = {name: Experiment.of(found) for name, found in results.items()}
+    findings = [(claim, claim.judge(experiments.get(claim.recipe))) for claim in CLAIMS]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(_page(findings, experiments, quick=quick), encoding="utf-8")
+    return path
+
+
+def _norm_time(experiment: Experiment | None) -> Finding:
+    return _saved(experiment, lambda what: what.startswith("norm,") and "as torch has them" not in what)
+
+
+def _torch_time(experiment: Experiment | None) -> Finding:
+    return _saved(experiment, lambda what: what == "norm, forward and backward, as torch has them")
+
+
+def _step_time(experiment: Experiment | None) -> Finding:
+    return _saved(experiment, lambda what: what.startswith("whole step"))
+
+
+def _saved(experiment: Experiment | None, is_meant: Callable[[str], bool]) -> Finding:
+    """Whether 20 to 30 % are saved in every row that is meant, in some, or in none."""
+    assert experiment is not None
+    rows = [row for row in experiment.results.get("timing", ()) if is_meant(row["what"])]
+    if not rows:
+        return Finding("", OPEN, [])
+    saved = [100 * (1 - row["ratio"]) for row in rows]
+    figure = f"{min(saved):.1f} to {max(saved):.1f} % saved"
+    verdicts: dict[str, dict[str, list[str]]] = {WRONG: {}, OPEN: {}, RIGHT: {}}
+    for row in rows:
+        at_least, at_most = 100 * (1 - row["high"]), 100 * (1 - row["low"])
+        verdict = RIGHT if at_least >= _CLAIMED_PERCENT else WRONG if at_most < _CLAIMED_PERCENT else OPEN
+        verdicts[verdict].setdefault(row["what"].split(", ", 1)[-1], []).append(str(row["width"]))
+    parts = {
+        verdict: "; ".join(f"{what} (width {', '.join(widths)})" for what, widths in where.items())
+        for verdict, where in verdicts.items()
+        if where
+    }
+    told = "; ".join(f"{verdict}: {where}" for verdict, where in reversed(parts.items()))
+    overall_verdict = told if len(parts) > 1 else next(iter(parts))
+    shares = [f"{100 * row['share']:.1f} % at width {row['width']}" for row in rows if "share" in row]
+    if shares:
+        figure += f"; of the step, LayerNorm is {', '.join(shares)}"
+    return Finding(figure, overall_verdict, timing_rows(rows))
+
+
+def _as_good(choice: str, against: str) -> Callable[[Experiment | None], Finding]:
+    """Whether two norms reach the same loss, within the margin."""
+
+    def judge(experiment: Experiment | None) -> Finding:
+        assert experiment is not None
+        difference, loss = _between(experiment, choice, against), experiment.mean(against, "loss")
+        if difference is None or loss is None:
+            return Finding("", OPEN, experiment.table)
+        margin = _MARGIN * loss.mean
+        verdict = OPEN
+        if difference.high < margin:
+            verdict = RIGHT if difference.high >= 0 else f"{RIGHT}, it is better"
+        elif difference.low > margin:
+            verdict = WRONG
+        figure = f"{choice} {difference.told(4)} nats a byte from {against}, which reaches {loss.told(3)}"
+        return Finding(figure, verdict, experiment.table)
+
+    return judge
+
+
+def _between(experiment: Experiment, choice: str, against: str) -> Estimate | None:
+    """`choice` from `against`, either of which may be the recipe's own."""
+    base = experiment.recipe.lab.against
+    if against == base:
+        return experiment.difference(choice)
+    assert choice == base
+    other = experiment.difference(against)
+    return None if other is None else Estimate(-other.mean, other.half_width, other.count)
+
+
+def _better(*choices: str, unit: str) -> Callable[[Experiment | None], Finding]:
+    """Whether choices do better than the one they are held against."""
+
+    def judge(experiment: Experiment | None) -> Finding:
+        assert experiment is not None
+        told, verdicts = [], []
+        for choice in choices:
+            difference = experiment.difference(choice)
+            if difference is None:
+                continue
+            told.append(f"{choice} {difference.told(4)} {unit}")
+            verdicts.append(RIGHT if difference.high < 0 else WRONG if difference.low > 0 else OPEN)
+        same = len(set(verdicts)) == 1
+        listed = "; ".join(f"{choice}: {verdict}" for choice, verdict in zip(choices, verdicts, strict=False))
+        return Finding("; ".join(told), verdicts[0] if same else listed or OPEN, experiment.table)
+
+    return judge
+
+
+def _stable(experiment: Experiment | None) -> Finding:
+    """The highest rate below which no run diverged."""
+    assert experiment is not None
+    recipe, runs = experiment.recipe, experiment.results["runs"]
+    rates = list(recipe.axes[recipe.lab.best_of])
+    reached: dict[str, float] = {}
+    rows = [[recipe.lab.compare, *rates]]
+    for norm in recipe.axes[recipe.lab.compare]:
+        cells, is_sound = [], True
+        for rate in rates:
+            own = [run for run in runs if run["arm"] == {recipe.lab.compare: norm, recipe.lab.best_of: rate}]
+            num_diverged = sum(run["has_diverged"] for run in own)
+            cells.append(f"{num_diverged} of {len(own)}")
+            is_sound &= bool(own) and num_diverged == 0
+            if is_sound:
+                reached[norm] = float(rate)
+        rows.append([norm, *cells])
+    rms, layer, none = (reached.get(norm, 0.0) for norm in ("rms_norm", "layer_norm", "none"))
+    verdict = RIGHT if rms >= layer and rms > none else WRONG
+    if rms == layer == none:
+        verdict = "not settled: all reach the same rate"
+    figure = f"every run sound up to a rate of {rms:g} with RMSNorm, {layer:g} with LayerNorm, {none:g} without a norm"
+    return Finding(figure, verdict, rows)
+
+
+def _goes_on(experiment: Experiment | None) -> Finding:
+    """Whether plain RoPE is as right on longer strings as on those of training."""
+    assert experiment is not None
+    beyond, within = experiment.mean("ordinary", "accuracy"), experiment.mean("ordinary", "accuracy_within")
+    if beyond is None or within is None:
+        return Finding("", OPEN, experiment.table)
+    figure = f"{within.told(1)} % within the lengths of training, {beyond.told(1)} % beyond"
+    lost = within.mean - beyond.mean
+    certain = beyond.half_width is not None and within.half_width is not None
+    verdict = OPEN if not certain else WRONG if within.low - beyond.high > 0 else RIGHT if lost < 1 else OPEN
+    return Finding(figure, verdict, experiment.table)
+
+
+def _random_helps(experiment: Experiment | None) -> Finding:
+    assert experiment is not None
+    told, best = [], None
+    for choice in ("random_integers", "random_floats"):
+        difference = experiment.difference(choice)
+        within = overall(experiment.recipe, experiment.results["runs"], choice, "accuracy_within")
+        if difference is None or within is None:
+            continue
+        told.append(f"{choice} {difference.told(1)} points beyond and {within.told(1)} within")
+        if best is None or difference.low > best.low:
+            best = difference
+    verdict = OPEN
+    if best is not None and best.half_width is not None:
+        verdict = RIGHT if best.low > 0 else WRONG if best.high < 0 else OPEN
+        if best.low > 0 and best.mean < _POINTS:
+            verdict = f"{RIGHT}, by less than {_POINTS:.0f} points"
+    return Finding("; ".join(told), verdict, experiment.table)
+
+
+def _relative(_: Experiment | None) -> Finding:
+    rows = shift_rows()
+    held = [row for row in rows if row["moved"] <= 1e-4]
+    figure = f"logits move by {max(row['moved'] for row in held):.1e} at most where all positions are shifted alike"
+    worst = [row for row in rows if row not in held]
+    verdict = RIGHT
+    if worst:
+        named = ", ".join(f"{row['what']} by {row['shift']}" for row in worst)
+        verdict = f"right where angles are exact, not for positions in {named}"
+    table = [["positions", "shifted by", "largest move of a logit"]]
+    table += [[row["what"], f"{row['shift']}", f"{row['moved']:.1e}"] for row in rows]
+    return Finding(figure, verdict, table)
+
+
+CLAIMS: tuple[Claim, ...] = (
+    Claim(
+        "RMSNorm saves 20 to 30 % of the work of LayerNorm.",
+        "norm-time",
+        "Both written in the same single operations of torch, or both as one loop in C++ (ours; torch's): processor "
+        "time on one thread, in turns, the fastest repeat of a round, median of the rounds' ratios. Right where "
+        "all of the interval is at 20 % or more, wrong where all of it is below.",
+        _norm_time,
+    ),
+    Claim(
+        "The same, with the functions that torch ships.",
+        "norm-time",
+        "`F.rms_norm` against `F.layer_norm`: kernels of unequal quality on CPUs, as a benchmark in passing has them. "
+        "Same rule.",
+        _torch_time,
+    ),
+    Claim(
+        "RMSNorm saves 20 to 30 % of training.",
+        "norm-time",
+        "A whole step of one decoder layer with its embedding, head and AdamW, norms in single operations. Same rule. "
+        "The paper (arXiv 1910.07467) has 24.7 % for a recurrent network's step and 6.9 % for a Transformer's.",
+        _step_time,
+    ),
+    Claim(
+        "RMSNorm is as good as LayerNorm.",
+        "norms",
+        "Held-back loss of the same network with either, paired by seed. Right where the interval of the difference "
+        "ends below 1 % of the loss, better where it ends below 0, wrong where it begins above 1 %.",
+        _as_good("rms_norm", "layer_norm"),
+    ),
+    Claim(
+        "The root mean square of 6.25 % of a row is as good (pRMSNorm).",
+        "norms",
+        "The same.",
+        _as_good("rms_norm_partial", "rms_norm"),
+    ),
+    Claim(
+        "RMSNorm keeps training stable.",
+        "stability",
+        "The highest constant learning rate at which no run of AdamW without clipping ends above its first loss. Right"
+        " where RMSNorm reaches LayerNorm's rate, and a higher one than no norm.",
+        _stable,
+    ),
+    Claim(
+        "Adjusting the norm during training makes it better.",
+        "norms",
+        "A gain that follows the row's own size by a learned exponent, and one that follows the progress of training, "
+        "against plain RMSNorm, paired by seed. Right where the interval of the difference is below 0, wrong where "
+        "above.",
+        _better("rms_norm_adaptive", "rms_norm_scheduled", unit="nats a byte"),
+    ),
+    Claim(
+        "RMSProp suits such a network better than AdamW.",
+        "optimisers",
+        "Each optimiser at its own best of the same rates, decay apart from the gradient in all, paired by seed; SGD "
+        "with momentum beside them. Right where the interval of the difference is below 0, wrong where above.",
+        _better("rmsprop", "sgd", unit="nats a byte"),
+    ),
+    Claim(
+        "RoPE makes attention depend on relative positions alone.",
+        "",
+        "A random Llama of 4 layers reads 64 tokens at positions that are all shifted by one number. Right where no "
+        "logit moves by more than 1e-4.",
+        _relative,
+    ),
+    Claim(
+        "RoPE goes on beyond the length of training.",
+        "lengths",
+        "Four tasks over strings of up to 40 letters, tested on 41 to 200, mean over tasks, three seeds: whether "
+        "accuracy beyond is that within.",
+        _goes_on,
+    ),
+    Claim(
+        "Positions drawn at random in training help at length.",
+        "lengths",
+        "The same, positions drawn below 512 in training and in the test, against ordinary ones, paired by seed. Right"
+        " where the better scheme's interval is above 0.",
+        _random_helps,
+    ),
+)
+
+
+def _page(findings: Sequence[tuple[Claim, Finding]], experiments: Mapping[str, Experiment], *, quick: bool) -> str:
+    command = "pagoda lab claims" + (" --quick" if quick else "")
+    intro = (
+        f"Written by `{command}` on {datetime.now(UTC):%Y-%m-%d} from the results of recipes that ship with pagoda "
+        "([lab.md](lab.md)): do not edit. Networks are small, and what a verdict says, it says of these. "
+        f"{platform.machine()}, torch {version('torch')}. Means over seeds ± 95 % interval (Student's), differences "
+        "seed by seed. Times are ratios of variants that took turns, so that other work on the machine weighs on both. "
+        f"{_ended(experiments)}"
+    )
+    rows = [["claim", "figure", "verdict"]] + [[claim.said, found.figure, found.verdict] for claim, found in findings]
+    lines = ["# Claims, and what became of them", "", *_wrapped(intro), "", *_table(rows)]
+    shown: dict[str, str] = {}
+    for claim, found in findings:
+        recipe = f" Recipe: `{claim.recipe}`." if claim.recipe else ""
+        lines += ["", f"## {claim.said}", ""]
+        lines += [*_wrapped(f"**{found.verdict}**: {found.figure or 'no figure yet'}."), ""]
+        table = "\n".join(_table(found.table))
+        first = shown.setdefault(table, claim.said)
+        above = f" The table is that of: {first}" if table and first != claim.said else ""
+        lines += _wrapped(claim.protocol + recipe + above)
+        if table and not above:
+            lines += ["", table]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, _PAGE_WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def _ended(experiments: Mapping[str, Experiment]) -> str:
+    trained = {name: each.results for name, each in experiments.items() if each.recipe.axes}
+    counts = [f"`{name}` {len(found['runs'])} of {found['num_runs']}" for name, found in trained.items()]
+    return f"Runs that have ended: {', '.join(counts)}."
+
+
+def _table(rows: Rows) -> list[str]:
+    if not rows:
+        return []
+    head, *body = ([cell.replace("|", "\\|") for cell in row] for row in rows)
+    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *body)]

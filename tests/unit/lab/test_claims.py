@@ -1,0 +1,203 @@
+"""Verdicts follow from figures: made-up results in, other verdicts out; and the whole command, in miniature."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from pagoda.cli.app import app
+from pagoda.lab import recipe as recipes
+from pagoda.lab.claims import CLAIMS, OPEN, RIGHT, WRONG, Experiment, Finding, recipes_of
+from pagoda.lab.norm_time import _median
+from pagoda.lab.recipe import Arm, LabRecipe
+from pagoda.lab.shifts import shift_rows
+
+Metric = Callable[[Arm, int], dict[str, float] | None]
+NOISE = (0.001, -0.002, 0.0)
+"""By seed: of the difference of an arm from the others."""
+
+
+def results(name: str, metric: Metric, **more: Any) -> dict[str, Any]:
+    """As `results.json` has them; None for a run is one that diverged."""
+    recipe = LabRecipe.open(name)
+    runs = [
+        {
+            "arm": arm, "seed": seed, "has_diverged": metric(arm, seed) is None, "metrics": metric(arm, seed) or {},
+            "losses": [1.0], "gradient_norms": [1.0],
+        }
+        for seed in (0, 1, 2) for arm in recipe.arms()
+    ]  # fmt: skip
+    return {"recipe": name, "raw": recipe.raw, "num_runs": len(runs), "runs": runs, **more}
+
+
+def judged(said: str, found: dict[str, Any]) -> Finding:
+    (claim,) = (claim for claim in CLAIMS if said in claim.said)
+    return claim.judge(Experiment.of(found))
+
+
+def losses(**shifts: float) -> Metric:
+    """Seeds differ by far more than norms do: pairing has to take that out."""
+    return lambda arm, seed: {
+        "loss": 2.0 + 0.5 * seed + shifts.get(arm["norm"], 0.0) + NOISE[seed] * (arm["norm"] != "rms_norm")
+    }
+
+
+@pytest.mark.parametrize(
+    ("shifts", "verdict"),
+    [({"layer_norm": 0.002}, RIGHT), ({"layer_norm": 0.5}, f"{RIGHT}, it is better"), ({"layer_norm": -0.5}, WRONG)],
+)
+def test_as_good_means_within_one_percent(shifts: dict[str, float], verdict: str) -> None:
+    assert judged("as good as LayerNorm", results("norms", losses(**shifts))).verdict == verdict
+
+
+def test_one_seed_settles_nothing() -> None:
+    found = results("norms", losses())
+    found["runs"] = [run for run in found["runs"] if run["seed"] == 0]
+    assert judged("as good as LayerNorm", found).verdict == OPEN
+    assert judged("Adjusting the norm", found).verdict == OPEN
+
+
+def test_two_ways_to_adjust_a_norm_have_a_verdict_each() -> None:
+    both = judged("Adjusting", results("norms", losses(rms_norm_adaptive=-0.1, rms_norm_scheduled=-0.1)))
+    assert both.verdict == RIGHT
+    one = judged("Adjusting", results("norms", losses(rms_norm_adaptive=-0.1, rms_norm_scheduled=0.1)))
+    assert one.verdict == f"rms_norm_adaptive: {RIGHT}; rms_norm_scheduled: {WRONG}"
+    assert "-0.1003 ± " in one.figure
+
+
+def rated(best: dict[str, str]) -> Metric:
+    """A loss of 1 at an optimiser's best rate, 2 elsewhere."""
+    return lambda arm, seed: {
+        "loss": 1.0 + NOISE[seed] + (arm["rate"] != best[arm["optimizer"]]) + (arm["optimizer"] == "sgd")
+    }
+
+
+def test_optimisers_are_compared_each_at_its_own_rate() -> None:
+    finding = judged("RMSProp suits", results("optimisers", rated({"adamw": "3e-3", "rmsprop": "1e-3", "sgd": "3e-1"})))
+    assert {row[0]: row[1] for row in finding.table[1:]} == {"adamw": "3e-3", "rmsprop": "1e-3", "sgd": "3e-1"}
+    assert finding.verdict == f"rmsprop: {OPEN}; sgd: {WRONG}", "equal losses, and losses that are 1 apart"
+
+
+def up_to(**rates: float) -> Metric:
+    return lambda arm, _: {"loss": 1.0} if float(arm["rate"]) <= rates[arm["norm"]] else None
+
+
+@pytest.mark.parametrize(
+    ("rates", "verdict"),
+    [
+        ({"rms_norm": 0.3, "layer_norm": 0.3, "none": 0.01}, RIGHT),
+        ({"rms_norm": 0.1, "layer_norm": 0.3, "none": 0.01}, WRONG),
+        ({"rms_norm": 0.3, "layer_norm": 0.3, "none": 0.3}, "not settled: all reach the same rate"),
+    ],
+)
+def test_stable_means_as_high_a_rate_as_layer_norm(rates: dict[str, float], verdict: str) -> None:
+    finding = judged("stable", results("stability", up_to(**rates)))
+    assert finding.verdict == verdict
+    assert f"{rates['rms_norm']:g} with RMSNorm" in finding.figure
+
+
+def accurate(**beyond: float) -> Metric:
+    return lambda arm, seed: {
+        "accuracy": beyond[arm["positions"]] + seed, "accuracy_within": 99.0 + 0.1 * seed,
+    }  # fmt: skip
+
+
+def test_length_claims_follow_accuracy_beyond_training() -> None:
+    helped = results("lengths", accurate(ordinary=50.0, random_integers=80.0, random_floats=75.0))
+    assert judged("beyond the length", helped).verdict == WRONG
+    assert judged("at random", helped).verdict == RIGHT
+    assert "random_integers 30.0 ± 0.0 points" in judged("at random", helped).figure
+    equal = results("lengths", accurate(ordinary=98.8, random_integers=98.8, random_floats=90.0))
+    assert judged("beyond the length", equal).verdict != WRONG
+    assert judged("at random", equal).verdict != RIGHT
+
+
+def timed(ratio: float, step: float) -> dict[str, Any]:
+    rows = [
+        {"width": 256, "what": what, "ratio": at, "low": at - 0.01, "high": at + 0.01}
+        for what, at in (
+            ("norm, forward, single operations", ratio),
+            ("norm, forward and backward, as torch has them", 1.9),
+            ("whole step of training, single operations", step),
+        )
+    ]
+    rows[2] |= {"share": 0.12, "share_low": 0.1, "share_high": 0.14}
+    return {"recipe": "norm-time", "raw": LabRecipe.open("norm-time").raw, "num_runs": 0, "runs": [], "timing": rows}
+
+
+def test_time_claims_tell_the_norm_from_the_step() -> None:
+    found = timed(0.7, 0.95)
+    assert judged("the work of LayerNorm", found).verdict == RIGHT
+    assert judged("% of training", found).verdict == WRONG
+    assert judged("% of training", found).figure == "5.0 to 5.0 % saved; of the step, LayerNorm is 12.0 % at width 256"
+    assert judged("functions that torch ships", found).verdict == WRONG
+    assert judged("the work of LayerNorm", timed(0.9, 0.95)).verdict == WRONG
+
+
+def test_a_median_has_an_interval_of_its_order_statistics() -> None:
+    assert _median([float(i) for i in range(101)]) == {"ratio": 50.0, "low": 40.0, "high": 60.0}
+    assert _median([3.0, 1.0]) == {"ratio": 2.0, "low": 1.0, "high": 3.0}
+
+
+def test_logits_do_not_see_where_positions_begin_as_long_as_angles_are_exact() -> None:
+    moved = {(row["what"], row["shift"]): row["moved"] for row in shift_rows()}
+    assert max(move for (what, _), move in moved.items() if what != "whole numbers") < 1e-4
+    assert moved["whole numbers", 1] < 1e-4 < moved["whole numbers", 10_000_000]
+
+
+SMALL = {
+    "lab": {"seeds": [0]},
+    "model": {
+        "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "num_key_value_heads": 2, "head_dim": 8,
+    },
+}  # fmt: skip
+ONE_STEP = {
+    "lengths": {
+        "task": {"sequences": 2, "longest": 4, "test_to": 6, "lengths": 2, "strings": 4},
+        "train": {"tokens": 16, "position_range": 16},
+    },
+    "norm-time": {"timing": {"widths": [64], "rows": 128, "rounds": 3, "step_rounds": 2}},
+}
+OF_TEXT = {
+    "train": {
+        "tokens": 64, "tokens_per_step": 64, "micro_batch_tokens": 64, "length_schedule": [[0.0, 32]],
+        "eval_tokens": 64,
+    },
+}  # fmt: skip
+
+
+def test_the_command_runs_every_experiment_and_writes_every_claim(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(recipes.LabRecipe, "open", miniature(recipes.LabRecipe.open))
+    page = tmp_path / "claims.md"
+    arguments = ["lab", "claims", "--quick", "--out", str(tmp_path / "runs"), "--page", str(page), "--device", "cpu"]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    told = page.read_text(encoding="utf-8")
+    assert told.count("\n## ") == len(CLAIMS)
+    assert all(f"## {claim.said}\n" in told for claim in CLAIMS)
+    assert "`lengths` 12 of 12" in told
+    assert all((tmp_path / "runs" / f"{name}-quick" / "report.html").is_file() for name in recipes_of(CLAIMS))
+    again = CliRunner().invoke(app, arguments)
+    assert again.exit_code == 0
+    assert "run 1/" not in again.output, "what was done is not done again"
+
+
+def miniature(opened: Callable[..., LabRecipe]) -> classmethod:  # type: ignore[type-arg]
+    """Recipes of one step, of two rates."""
+
+    def open_small(cls: type[LabRecipe], name: str, **options: Any) -> LabRecipe:
+        whole = opened(name, **options)
+        changes = ONE_STEP.get(name, OF_TEXT)
+        raw = recipes._merged(whole.raw, changes | (SMALL if whole.axes else {}))
+        if "rate" in raw.get("axes", {}):
+            raw["axes"]["rate"] = dict(list(raw["axes"]["rate"].items())[:2])
+        return cls.from_dict(raw, name, whole.bases)
+
+    return classmethod(open_small)
