@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from pagoda.engine.execution.executor import Executor, RankExecutor
+from pagoda.engine.execution.executor import Executor, DistributedExecutor
 from pagoda.engine.sampling.core_request import CoreRequest, sample_rows
 from pagoda.engine.sampling.rows import PoolRow, SampleRow, ScoreRow, StepRows
 from pagoda.engine.scheduling.pacing import PrefillPacer
@@ -104,7 +104,7 @@ class EngineCore:
         Raises `error` where there are no ranks to start, EngineDeadError where they end again, and what keeps the model
         from loading.
         """
-        if not isinstance(self.executor, RankExecutor):
+        if not isinstance(self.executor, DistributedExecutor):
             raise error
         if self.executor.has_ended:
             self.executor.restart()
@@ -114,11 +114,11 @@ class EngineCore:
     @property
     def has_lost_ranks(self) -> bool:
         """Whether the model's ranks have ended, so that the next step would break off."""
-        return isinstance(self.executor, RankExecutor) and self.executor.has_ended
+        return isinstance(self.executor, DistributedExecutor) and self.executor.has_ended
 
     def close(self) -> None:
         """End the ranks, where there are any."""
-        if isinstance(self.executor, RankExecutor):
+        if isinstance(self.executor, DistributedExecutor):
             self.executor.close()
 
     def _max_prefill_tokens(self) -> int | None:

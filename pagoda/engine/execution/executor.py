@@ -23,7 +23,7 @@ class Executor(Protocol):
 
 
 @runtime_checkable
-class RankExecutor(Executor, Protocol):
+class DistributedExecutor(Executor, Protocol):
     """Runs steps on processes, which may end by themselves: `execute` raises EngineDeadError then, and none is left."""
 
     @property

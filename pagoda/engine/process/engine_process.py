@@ -22,7 +22,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from pagoda.engine.args import EngineArgs
-from pagoda.engine.execution.executor import RankExecutor
+from pagoda.engine.execution.executor import DistributedExecutor
 from pagoda.engine.execution.frames import frame, receive
 from pagoda.engine.process.messages import (
     Abort,
@@ -205,7 +205,7 @@ def _load(args: EngineArgs, began: float) -> tuple[LLMEngine, EngineInfo]:
 
 def _watch_ranks(engine: LLMEngine, inbox: SimpleQueue[Any]) -> None:
     """Where ranks are processes: should one end while nothing runs, that is known before the next request comes."""
-    if isinstance(engine.core.executor, RankExecutor):
+    if isinstance(engine.core.executor, DistributedExecutor):
         engine.core.executor.watch(inbox.put)
 
 
