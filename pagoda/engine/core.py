@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from pagoda.engine.execution.executor import Executor, DistributedExecutor
+from pagoda.engine.execution.executor import DistributedExecutor, Executor
 from pagoda.engine.sampling.core_request import CoreRequest, sample_rows
 from pagoda.engine.sampling.rows import PoolRow, SampleRow, ScoreRow, StepRows
 from pagoda.engine.scheduling.pacing import PrefillPacer
