@@ -76,8 +76,9 @@ def measure(config: TimingConfig) -> list[dict[str, Any]]:
             for what, pair in _norm_pairs(width, config.rows).items():
                 ratios = _ratios(pair, config)
                 found.append({"width": width, "what": what, **_median(ratios)})
-            found.append(_step_row(width, config))
-    return found
+        # Whole steps last: what they leave of memory slows down some sizes of what comes after.
+        found += [_step_row(width, config) for width in config.widths]
+    return sorted(found, key=lambda row: row["width"])
 
 
 def _norm_pairs(width: int, rows: int) -> dict[str, dict[str, Timed]]:
@@ -163,8 +164,8 @@ def _ratios(variants: Mapping[str, Timed], config: TimingConfig) -> list[float]:
 def _round(variants: Mapping[str, Timed], repeats: int) -> dict[str, float]:
     """All variants in turn, `repeats` times: seconds of the processor that each one's fastest took."""
     times = dict.fromkeys(variants, math.inf)
-    for _ in range(repeats):
-        for name, run in variants.items():
+    for repeat in range(repeats):
+        for name, run in list(variants.items())[:: 1 if repeat % 2 else -1]:  # whoever is first finds other caches
             began = time.process_time()
             run()
             times[name] = min(times[name], time.process_time() - began)
