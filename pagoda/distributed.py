@@ -54,7 +54,7 @@ class TorchGroup:
     def __init__(self, group: Any = None) -> None:
         from torch import distributed
 
-        self._group = distributed.group.WORLD if group is None else group
+        self._group: Any = distributed.group.WORLD if group is None else group
         self.rank: int = self._group.rank()
         self.size: int = self._group.size()
 

@@ -98,12 +98,13 @@ class Meeting:
         )
 
     def _process_group(self, name: str, members: Sequence[int]) -> Any:
-        options = distributed.ProcessGroupGloo._Options()
+        gloo: Any = distributed.ProcessGroupGloo  # its options are not among its types
+        options = gloo._Options()
         options._timeout = _PATIENCE
-        options._devices = [distributed.ProcessGroupGloo.create_device(hostname=self._ranks[self._index].host)]
+        options._devices = [gloo.create_device(hostname=self._ranks[self._index].host)]
         options._threads = 1
         store = distributed.PrefixStore(name, self._store)
-        return distributed.ProcessGroupGloo(store, members.index(self._index), len(members), options)
+        return gloo(store, members.index(self._index), len(members), options)
 
     def open_store(self) -> None:
         """Where ranks are on several hosts, the first of them keeps the store, whether it needs it or not."""

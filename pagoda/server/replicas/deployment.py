@@ -47,6 +47,7 @@ def replicas_of(engine_args: EngineArgs, config: ServerConfig, wanted: ReplicasC
                 downscale_delay_s=120,
             )
         }
+    router: Any = TableRouter  # pydantic takes a class, its types do not
     routing = {"routing": wanted.routing, "imbalance": wanted.imbalance}
     deployment = serve.deployment(
         name=_DEPLOYMENT,
@@ -55,7 +56,7 @@ def replicas_of(engine_args: EngineArgs, config: ServerConfig, wanted: ReplicasC
         graceful_shutdown_wait_loop_s=0.5,
         graceful_shutdown_timeout_s=config.drain_timeout_s,
         health_check_period_s=2,
-        request_router_config=RequestRouterConfig(request_router_class=TableRouter, request_router_kwargs=routing),
+        request_router_config=RequestRouterConfig(request_router_class=router, request_router_kwargs=routing),
         logging_config=_LOGGING,
         **how_many,
     )(EngineReplica)
@@ -92,13 +93,18 @@ def read_settings(args: dict[str, Any]) -> tuple[EngineArgs, ServerConfig, Repli
     rest = dict(args)
     wanted = ReplicasConfig.take(rest)
     of_server = {each.name for each in dataclasses.fields(ServerConfig)}
-    server = {name: rest.pop(name) for name in list(rest) if name in of_server}
+    server: dict[str, Any] = {name: rest.pop(name) for name in list(rest) if name in of_server}
     for name in ("host", "port", "ssl_keyfile", "ssl_certfile"):
         if name in server:
             raise ConfigError(f"{name} is among the arguments, but Ray Serve listens: give it under http_options")
     check_one_server_only(server)
-    config = ServerConfig(**{name: tuple(each) if isinstance(each, list) else each for name, each in server.items()})
+    config = ServerConfig(**{name: _fixed(each) for name, each in server.items()})
     return EngineArgs(**rest), config, wanted
+
+
+def _fixed(given: Any) -> Any:
+    """A list as a configuration keeps it."""
+    return tuple(given) if isinstance(given, list) else given
 
 
 def _num_cpus(engine_args: EngineArgs, wanted: ReplicasConfig) -> float:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ray import serve
 from ray.exceptions import RayError
@@ -23,6 +23,9 @@ from pagoda.server.replicas.answers import Message, another_may, broken_off, is_
 from pagoda.server.replicas.prefixes import beginning_of
 from pagoda.server.replicas.replica import Forwarded
 from pagoda.server.replicas.table import RoutedRequest
+
+if TYPE_CHECKING:
+    from ray.serve.handle import DeploymentResponseGenerator
 
 _LARGE = 16 * 1024
 _MOST_TRIES = 8
@@ -112,7 +115,7 @@ class Front:
 
     async def _messages(self, request: Forwarded, ticket: RoutedRequest) -> AsyncGenerator[Message]:
         """Of the replica that the router finds. Raises RayError where it is lost."""
-        response = self._handle.handle.remote(request, ticket)
+        response = cast("DeploymentResponseGenerator[list[Message]]", self._handle.handle.remote(request, ticket))
         ended = False
         try:
             async for messages in response:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, MutableMapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,11 +44,11 @@ class EngineReplica:
 
     async def handle(self, request: Forwarded, ticket: RoutedRequest) -> AsyncGenerator[Messages]:
         """The messages that answer a request. Left early, the request ends with it."""
-        sent: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        sent: asyncio.Queue[MutableMapping[str, Any] | None] = asyncio.Queue()
         body: list[dict[str, Any]] = [{"type": "http.request", "body": request.body, "more_body": False}]
         left = asyncio.Event()
 
-        async def receive() -> dict[str, Any]:
+        async def receive() -> MutableMapping[str, Any]:
             if body:
                 return body.pop()
             await left.wait()

@@ -15,7 +15,7 @@ from pagoda.server.replicas.table import ReplicaTable, RoutedRequest
 class TableRouter(RequestRouter):
     """Does as a ReplicaTable says. A request's last argument is its RoutedRequest."""
 
-    def initialize_state(self, routing: str, imbalance: float) -> None:
+    def initialize_state(self, *, routing: str, imbalance: float) -> None:  # type: ignore[override]
         """Ray Serve's constructor for our own part of it."""
         self._table = ReplicaTable(routing, imbalance)
 
