@@ -54,9 +54,10 @@ class TorchGroup:
     def __init__(self, group: Any = None) -> None:
         from torch import distributed
 
-        self._group: Any = distributed.group.WORLD if group is None else group
-        self.rank: int = self._group.rank()
-        self.size: int = self._group.size()
+        known: Any = distributed.group.WORLD if group is None else group
+        self._group = known
+        self.rank: int = known.rank()
+        self.size: int = known.size()
 
     def all_reduce(self, tensor: torch.Tensor) -> torch.Tensor:
         parts = self._everyones(tensor)

@@ -18,9 +18,10 @@ from pagoda.engine.process.async_engine import AsyncEngine, EngineState
 from pagoda.errors import EngineDeadError
 from pagoda.server.app import build_app
 from pagoda.server.config import ServerConfig
+from pagoda.server.replicas.answers import Message
 from pagoda.server.replicas.table import RoutedRequest
 
-Messages = list[dict[str, Any]]
+Messages = list[Message]
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class EngineReplica:
 
     async def handle(self, request: Forwarded, ticket: RoutedRequest) -> AsyncGenerator[Messages]:
         """The messages that answer a request. Left early, the request ends with it."""
-        sent: asyncio.Queue[MutableMapping[str, Any] | None] = asyncio.Queue()
+        sent: asyncio.Queue[Message | None] = asyncio.Queue()
         body: list[dict[str, Any]] = [{"type": "http.request", "body": request.body, "more_body": False}]
         left = asyncio.Event()
 
@@ -54,9 +55,12 @@ class EngineReplica:
             await left.wait()
             return {"type": "http.disconnect"}
 
+        async def send(message: MutableMapping[str, Any]) -> None:
+            await sent.put(dict(message))
+
         async def answer() -> None:
             try:
-                await self._app({**request.scope, "state": {}}, receive, sent.put)
+                await self._app({**request.scope, "state": {}}, receive, send)
             finally:
                 sent.put_nowait(None)
 
@@ -84,7 +88,7 @@ class EngineReplica:
         await self._engine.stop()
 
 
-async def _all_there(sent: asyncio.Queue[dict[str, Any] | None]) -> list[dict[str, Any] | None]:
+async def _all_there(sent: asyncio.Queue[Message | None]) -> list[Message | None]:
     """What has been sent by now, at least one; ends with None where nothing more comes."""
     messages = [await sent.get()]
     while not sent.empty() and messages[-1] is not None:
