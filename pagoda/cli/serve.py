@@ -119,6 +119,8 @@ def _tell(terminal: Terminal, event: str, facts: dict[str, Any]) -> None:
         terminal.note(say.serve_ready.format(url=facts["url"], seconds=facts["seconds"], phases=phases), style="bold")
     elif event == "draining":
         terminal.note(say.serve_draining.format(**facts))
+    elif event == "restart_failed":
+        terminal.note(say.serve_restart_failed.format(**facts))
     elif event == "restarting":
         terminal.note(say.serve_restarting.format(**facts))
     else:

@@ -109,7 +109,8 @@ class EngineCore:
         if self.executor.has_ended:
             self.executor.restart()
             self.scheduler.revoke()
-            self.scheduler.kv_cache_manager.pool.forget_all()
+            forgotten = self.scheduler.kv_cache_manager.pool.forget_all()
+            assert forgotten, "revoked requests hold no blocks"
 
     @property
     def has_lost_ranks(self) -> bool:

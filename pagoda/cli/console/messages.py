@@ -62,6 +62,7 @@ class Messages:
     plan_no_request: str
     serve_restarting: str
     serve_restarted: str
+    serve_restart_failed: str
     plan_measuring: str
     plan_without_weights: str
     plan_fleet: str
@@ -133,6 +134,7 @@ ENGLISH = Messages(
     serve_cut="requests that still ran were cut off",
     serve_restarting="restarting {count} replicas one by one; requests are answered meanwhile",
     serve_restarted="all replicas are new",
+    serve_restart_failed="the replicas could not be restarted ({reason}): what still runs goes on",
     plan_measuring="measuring this machine: some seconds",
     plan_without_weights="{directory} holds no weights: planned from its config.json alone",
     plan_model="{model} ({architecture}): {parameters}, context of {context:,} tokens",
@@ -219,6 +221,7 @@ CHINESE = Messages(
     serve_cut="仍在进行的请求已被中断",
     serve_restarting="正在逐个重启 {count} 个副本；期间请求照常应答",
     serve_restarted="所有副本均已更新",
+    serve_restart_failed="副本未能重启（{reason}）：仍在运行的继续运行",
     plan_measuring="正在测量本机：需要几秒",
     plan_without_weights="{directory} 里没有权重：只按 config.json 计算",
     plan_model="{model}（{architecture}）：{parameters}，上下文 {context:,} 个 token",

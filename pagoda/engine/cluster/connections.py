@@ -1,9 +1,9 @@
 """Sockets between an engine and ranks that it did not start itself: who connects has to know the engine's secret.
 
 Beside the token's path, once for each rank: the engine listens on the address by which the cluster knows its host, a
-rank connects and proves by a keyed hash (RFC 2104) of a number just drawn that it was handed the secret. Nothing is
-unpickled before that. Messages themselves are neither signed nor hidden: a cluster's network is taken for its own, as
-Ray and gloo take it. Imports no torch.
+rank connects and proves by a keyed hash (RFC 2104) of a number just drawn that it was handed the secret. The engine
+proves itself likewise, and nothing is unpickled before that. Messages themselves are neither signed nor hidden: a
+cluster's network is taken for its own, as Ray and gloo take it. Imports no torch.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from pagoda.engine.execution.frames import exactly
 _INDEX = struct.Struct("!I")
 _NONCE_BYTES = _DIGEST_BYTES = 32
 _PROOF_TIMEOUT_S = 10.0
+_KEEPER = 2**32 - 1
+"""The index of the engine itself, which proves itself in turn."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Doorkeeper:
             connection.sendall(nonce)
             (index,) = _INDEX.unpack(exactly(connection, _INDEX.size))
             if hmac.compare_digest(exactly(connection, _DIGEST_BYTES), self.door.proof(nonce, index)):
+                connection.sendall(self.door.proof(nonce, _KEEPER))
                 return index, prompt(connection)
         except (EOFError, OSError):
             pass
@@ -70,6 +73,10 @@ def enter(door: Door, index: int) -> socket.socket:
     connection = socket.create_connection((door.host, door.port), timeout=_PROOF_TIMEOUT_S)
     nonce = exactly(connection, _NONCE_BYTES)
     connection.sendall(_INDEX.pack(index) + door.proof(nonce, index))
+    # Another program may have the port by now, and what comes is unpickled.
+    if not hmac.compare_digest(exactly(connection, _DIGEST_BYTES), door.proof(nonce, _KEEPER)):
+        connection.close()
+        raise EOFError("whoever listens does not know the secret")
     connection.settimeout(None)
     return prompt(connection)
 

@@ -83,8 +83,10 @@ class RankActors:
             first = not self._closing.is_set()
             self._closing.set()
         if first:
-            self._end_all()
-            self._ended.set()
+            try:
+                self._end_all()
+            finally:  # Ctrl-C comes out of it; whoever waits is not to wait for ever
+                self._ended.set()
         else:
             self._ended.wait()
         return self.fault
@@ -169,10 +171,13 @@ class RankActors:
             remove_placement_group(self._group)
 
 
-def connect() -> None:
-    """Be a driver of the cluster that RAY_ADDRESS names, else of a small one on this host. Raises ConfigError."""
+def connect() -> bool:
+    """Be a driver of the cluster that RAY_ADDRESS names, else of a small one on this host: whether that was made here.
+
+    Raises ConfigError.
+    """
     if ray.is_initialized():
-        return
+        return False
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
@@ -184,12 +189,13 @@ def connect() -> None:
             "object_store_memory": _OBJECTS_BYTES,
         }
         ray.init(address="local", object_store_memory=_OBJECTS_BYTES, **host, **quiet)
-        return
+        return True
     _check_reachable(address)
     try:
         ray.init(address=address, **quiet)
     except ConnectionError as error:
         raise _no_cluster(address, error) from error
+    return False
 
 
 def _check_reachable(address: str) -> None:

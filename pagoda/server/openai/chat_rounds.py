@@ -124,7 +124,11 @@ class ChatInRounds:
                 turn.finish_reason = "length"
                 break
             await self._run(turn)
-            job, number = await self._next_job(), number + 1
+            try:
+                job, number = await self._next_job(), number + 1
+            except PromptTooLongError:  # by what was found, which is not the client's to shorten
+                turn.finish_reason = "length"
+                break
             yield {"file_search_calls": self._searches.told(number)}, {}
         if annotations := await self._search.annotations(self._content, _question(self._body.messages)):
             yield {"annotations": annotations}, {}

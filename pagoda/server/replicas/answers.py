@@ -29,11 +29,28 @@ def another_may(start: Message, body: bytes) -> bool:
     """Whether an answer, of a stream its first event, is the fault of the replica alone."""
     if start["status"] < 500 and not (is_stream(start) and body.startswith(b'data: {"error"')):
         return False
+    return _code(body) in ELSEWHERE
+
+
+def is_loss(messages: list[Message]) -> bool:
+    """Whether an answer says that its replica's engine ended under it, not that it took nothing."""
+    return len(messages) > 1 and _code(messages[1]["body"]) == "engine_dead"
+
+
+def ended(messages: list[Message]) -> Iterator[Message]:
+    """An answer of which no more is fetched: of a stream only the first event was, and clients wait for its end."""
+    yield from messages
+    if messages[-1].get("more_body"):
+        yield {"type": "http.response.body", "body": DONE, "more_body": False}
+
+
+def _code(body: bytes) -> str | None:
+    """Of the error that an answer, of a stream its first event, is."""
     try:
-        told = json.loads(body.removeprefix(b"data: ").split(b"\n")[0])
-        return told["error"]["code"] in ELSEWHERE
+        code = json.loads(body.removeprefix(b"data: ").split(b"\n")[0])["error"]["code"]
     except (ValueError, KeyError, TypeError):
-        return False
+        return None
+    return code if isinstance(code, str) else None
 
 
 def broken_off() -> Iterator[Message]:

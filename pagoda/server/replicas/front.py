@@ -19,7 +19,16 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from pagoda.server.access import given_key
-from pagoda.server.replicas.answers import Message, another_may, broken_off, is_stream, merged_metrics, nobody_can
+from pagoda.server.replicas.answers import (
+    Message,
+    another_may,
+    broken_off,
+    ended,
+    is_loss,
+    is_stream,
+    merged_metrics,
+    nobody_can,
+)
 from pagoda.server.replicas.prefixes import beginning_of
 from pagoda.server.replicas.replica import Forwarded
 from pagoda.server.replicas.table import RoutedRequest
@@ -29,6 +38,8 @@ if TYPE_CHECKING:
 
 _LARGE = 16 * 1024
 _MOST_TRIES = 8
+_MOST_LOSSES = 2
+"""Replicas that one request may be lost with: it may be what breaks them."""
 _RETRY_S = 0.25
 _PLAIN = ("type", "asgi", "http_version", "method", "scheme", "path", "raw_path", "query_string", "headers", "client")
 """Of ASGI's scope; `server` is the proxy's business."""
@@ -77,6 +88,7 @@ class Front:
             beginning = beginning_of(request.body, key)
         failed: set[str] = set()
         last: list[Message] | None = None
+        num_losses = 0
         for number in range(_MOST_TRIES):
             ticket = RoutedRequest(beginning, avoid=frozenset(failed))
             try:
@@ -85,9 +97,11 @@ class Front:
             finally:
                 ticket.ended()
             failed |= {ticket.replica} if ticket.replica is not None else set()
+            num_losses += last is None or is_loss(last)
+            if num_losses >= _MOST_LOSSES:
+                break
             await asyncio.sleep(_RETRY_S * number)
-        for message in last or nobody_can():
-            await send(message)
+        await _send_all(list(ended(last) if last else nobody_can()), send)
 
     async def _tried(self, request: Forwarded, ticket: RoutedRequest, send: Send) -> list[Message] | None:
         """[] where the client has its answer, or its end; else what a replica said that another may do better."""
@@ -104,10 +118,12 @@ class Front:
                     if passing:
                         await _send_all(held, send)
         except (RayError, RayServeException):
-            if not passing:
+            if passing:
+                await _send_all(list(broken_off()), send)
+                return []
+            # What was there as a whole before the application failed is an answer.
+            if not held or held[-1].get("more_body", True):
                 return None
-            await _send_all(list(broken_off()), send)
-            return []
         if not passing and (not held or another_may(held[0], b"".join(each["body"] for each in held[1:]))):
             return held or None
         await _send_all(held, send)
@@ -130,14 +146,21 @@ class Front:
     async def _metrics(self, request: Forwarded, send: Send) -> None:
         """Those of all replicas."""
         first = RoutedRequest()
-        answers = [(first, [each async for each in self._messages(request, first)])]
-        first.ended()
-        names = first.table.names if first.table is not None else []
-        for name in names:
-            if name != first.replica:
-                ticket = RoutedRequest(to=name)
-                with contextlib.suppress(RayError):
-                    answers.append((ticket, [each async for each in self._messages(request, ticket)]))
+        answers: list[tuple[RoutedRequest, list[Message]]] = []
+        try:
+            with contextlib.suppress(RayError, RayServeException):
+                answers.append((first, [each async for each in self._messages(request, first)]))
+        finally:
+            first.ended()
+        for name in first.table.names if first.table is not None else []:
+            ticket = RoutedRequest(to=name)
+            with contextlib.suppress(RayError, RayServeException):
+                told = [each async for each in self._messages(request, ticket)] if name != first.replica else []
+                # Where it has just gone, another one was asked: once is enough of that.
+                answers += [(ticket, told)] if told and ticket.replica == name else []
+        if not answers:
+            await _send_all(list(nobody_can()), send)
+            return
         start = answers[0][1][0]
         if start["status"] != 200:
             await _send_all(answers[0][1], send)

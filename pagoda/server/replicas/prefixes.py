@@ -38,11 +38,11 @@ def beginning_of(body: bytes, key: str = "") -> Beginning:
     """Of a request's body. What is no JSON of ours has nothing in common with others: a replica will refuse it."""
     try:
         fields = json.loads(body)
-    except ValueError:
+        text = "".join(_texts(fields)) if isinstance(fields, dict) else None
+    except (ValueError, RecursionError):
         return Beginning()
-    if not isinstance(fields, dict):
+    if text is None:
         return Beginning()
-    text = "".join(_texts(fields))
     pieces, so_far = [], hash((key, fields.get("cache_salt") if isinstance(fields.get("cache_salt"), str) else None))
     for start in range(0, min(len(text), _MOST_PIECES * PIECE) - PIECE + 1, PIECE):
         so_far = hash((so_far, text[start : start + PIECE]))

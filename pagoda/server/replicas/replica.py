@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncGenerator, MutableMapping
 from dataclasses import dataclass, replace
 from typing import Any
+
+import ray
 
 from pagoda.engine.args import EngineArgs
 from pagoda.engine.process.async_engine import AsyncEngine, EngineState
@@ -36,6 +39,9 @@ class EngineReplica:
     """An engine in a process of its own and the application around it. Raises what the engine meets at its start."""
 
     async def __init__(self, engine_args: EngineArgs, config: ServerConfig) -> None:  # type: ignore[misc]  # Serve awaits it
+        if engine_args.distributed_executor_backend == "ray":
+            # The engine's process is no worker of Ray: it would make a cluster of its own.
+            os.environ["RAY_ADDRESS"] = ray.get_runtime_context().gcs_address
         told = replace(engine_args, max_outputs_per_s=config.max_chunks_per_s)
         self._engine = AsyncEngine(told, max_num_waiting=config.max_num_waiting)
         self._app = build_app(self._engine, config)

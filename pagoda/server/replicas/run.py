@@ -13,7 +13,8 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import replace
 from types import FrameType
 
@@ -29,6 +30,8 @@ from pagoda.server.replicas.config import ReplicasConfig
 from pagoda.server.replicas.deployment import FRONT, REPLICAS, front_of, replicas_of
 from pagoda.server.serve import Announce
 
+_TELLING_S = 2.0
+"""Until a cluster of others has heard that ours is to go."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -37,24 +40,61 @@ def serve_replicas(engine_args: EngineArgs, config: ServerConfig, wanted: Replic
     began = time.monotonic()
     if config.port == 0:
         config = replace(config, port=free_port(config.host))
-    connect()
+    is_ours = connect()
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     with _signals() as arrived:
         try:
-            url = start(engine_args, config, wanted, announce)
-            announce("ready", {"url": url, "seconds": time.monotonic() - began, "phases": {}})
+            if not _unless_stopped(arrived, lambda: start(engine_args, config, wanted, announce)):
+                return
+            announce("ready", {"url": _url(config), "seconds": time.monotonic() - began, "phases": {}})
             while arrived.get() == signal.SIGHUP:
-                announce("restarting", {"count": wanted.data_parallel_size})
-                restart(engine_args, config, wanted)
-                announce("restarted", {})
+                if not _unless_stopped(arrived, lambda: _restart_aloud(engine_args, config, wanted, announce)):
+                    break
             announce("draining", {"seconds": config.drain_timeout_s})
             _drain(arrived, announce)
         finally:
-            end()
+            end(is_ours)
+
+
+def _restart_aloud(engine_args: EngineArgs, config: ServerConfig, wanted: ReplicasConfig, announce: Announce) -> None:
+    announce("restarting", {"count": wanted.data_parallel_size})
+    try:
+        restart(engine_args, config, wanted)
+        announce("restarted", {})
+    except EngineDeadError as error:
+        # Whatever still answers goes on: ending it is for whoever sent the signal to decide.
+        announce("restart_failed", {"reason": str(error)})
+
+
+def _unless_stopped(arrived: queue.SimpleQueue[int], work: Callable[[], object]) -> bool:
+    """Do the work, which Ray may take for ever for, in a thread: False where a signal to end comes before its end.
+
+    Raises what the work does.
+    """
+    ended: Future[object] = Future()
+
+    def run() -> None:
+        try:
+            ended.set_result(work())
+        except BaseException as error:
+            ended.set_exception(error)
+
+    threading.Thread(target=run, name="pagoda-replicas", daemon=True).start()
+    while not ended.done():
+        with contextlib.suppress(queue.Empty):
+            if arrived.get(timeout=0.1) != signal.SIGHUP:
+                return False
+    ended.result()
+    return True
 
 
 def start(engine_args: EngineArgs, config: ServerConfig, wanted: ReplicasConfig, announce: Announce) -> str:
-    """Deploy on the cluster that this process has joined; the address, when all replicas are there."""
+    """Deploy on the cluster that this process has joined; the address, when all are there. Raises PagodaError."""
+    if serve.status().proxies:
+        raise ConfigError(
+            "Ray Serve runs on this cluster already, and listens where it was told first: deploy there with "
+            "`serve deploy` (docs/parallel.md), or leave RAY_ADDRESS out for a cluster of this server's own"
+        )
     serve.start(
         proxy_location="HeadOnly",
         http_options=HTTPOptions(
@@ -64,12 +104,15 @@ def start(engine_args: EngineArgs, config: ServerConfig, wanted: ReplicasConfig,
             ssl_certfile=None if config.ssl_certfile is None else str(config.ssl_certfile),
         ),
     )
-    url = f"{'https' if config.ssl_certfile else 'http'}://{config.host}:{config.port}"
-    announce("listening", {"url": url})
+    announce("listening", {"url": _url(config)})
     restart(engine_args, config, wanted)
     with _told(FRONT):
         serve.run(front_of(config), name=FRONT, route_prefix="/")
-    return url
+    return _url(config)
+
+
+def _url(config: ServerConfig) -> str:
+    return f"{'https' if config.ssl_certfile else 'http'}://{config.host}:{config.port}"
 
 
 def restart(engine_args: EngineArgs, config: ServerConfig, wanted: ReplicasConfig) -> None:
@@ -104,13 +147,20 @@ def _drain(arrived: queue.SimpleQueue[int], announce: Announce) -> None:
 
 def _delete() -> None:
     for name in (FRONT, REPLICAS):
-        serve.delete(name)
+        while True:
+            try:
+                serve.delete(name)
+                break
+            except TimeoutError:  # Ray's own, of a minute; a drain may take longer
+                continue
 
 
-def end() -> None:
-    """Take the deployment down and leave the cluster; a small one that was made here ends."""
-    with contextlib.suppress(Exception):
-        serve.shutdown()
+def end(is_ours: bool) -> None:
+    """Leave the cluster. is_ours: it was made here, and ends with all that is in it; of another, others' work stays."""
+    if not is_ours:
+        with contextlib.suppress(Exception):
+            threading.Thread(target=_delete, daemon=True).start()
+            time.sleep(_TELLING_S)
     ray.shutdown()
 
 

@@ -108,8 +108,10 @@ class ReplicaTable:
     def sent(self, ticket: RoutedRequest, name: str) -> None:
         """A replica got a request."""
         with self._lock:
+            if ticket.is_under_way:
+                return
             ticket.replica = name
-            if ticket.to is not None or name not in self._replicas or ticket.is_under_way:
+            if ticket.to is not None or name not in self._replicas:
                 return
             replica = self._replicas[name]
             ticket.num_computed = ticket.beginning.num_tokens - ticket.beginning.num_shared(replica.pieces)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -33,12 +34,13 @@ def test_others_are_turned_away_and_the_door_stays(what: str) -> None:
     address = keeper.door.host, keeper.door.port
     with ThreadPoolExecutor(1) as pool:
         if what == "another secret":
-            stranger = pool.submit(enter, replace(keeper.door, secret=b"0" * 32), 0).result
+            entered = pool.submit(enter, replace(keeper.door, secret=b"0" * 32), 0)
+            stranger = partial(pytest.raises, EOFError, entered.result, HANG_S)
         else:
             connection = socket.create_connection(address)
             connection.sendall(b"x" * 100 if what == "noise" else b"")
             connection.shutdown(socket.SHUT_WR)
-            stranger = connection.close
+            stranger = partial(connection.close)
         assert keeper.accept(HANG_S) is None
         stranger()
         entering = pool.submit(enter, keeper.door, 1)
@@ -47,6 +49,19 @@ def test_others_are_turned_away_and_the_door_stays(what: str) -> None:
         assert came[0] == 1
         came[1].close()
         entering.result().close()
+    keeper.close()
+
+
+def test_a_rank_takes_nothing_from_a_listener_without_the_secret() -> None:
+    """An engine has ended, and another program listens at its port."""
+    keeper = Doorkeeper("127.0.0.1")
+    with ThreadPoolExecutor(1) as pool, socket.create_server(("127.0.0.1", 0)) as other:
+        entering = pool.submit(enter, replace(keeper.door, port=other.getsockname()[1]), 0)
+        connection, _ = other.accept()
+        with connection:
+            connection.sendall(b"n" * 32 + b"0" * 32 + frame(["an order"]))
+            with pytest.raises(EOFError, match="secret"):
+                entering.result(HANG_S)
     keeper.close()
 
 

@@ -11,7 +11,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from pagoda.errors import EngineDeadError, InvalidRequestError
 from pagoda.server.errors import UnavailableError, body_for, response_for
 from pagoda.server.observing.metrics import Metrics
-from pagoda.server.replicas.answers import another_may, broken_off, is_stream, merged_metrics, nobody_can
+from pagoda.server.replicas.answers import (
+    another_may,
+    broken_off,
+    ended,
+    is_loss,
+    is_stream,
+    merged_metrics,
+    nobody_can,
+)
 from pagoda.server.streaming import event
 
 EVENTS: dict[str, Any] = {"status": 200, "headers": [(b"content-type", b"text/event-stream; charset=utf-8")]}
@@ -34,6 +42,24 @@ def _start(error: Exception) -> dict[str, Any]:
 def test_only_what_says_nothing_of_the_request_is_asked_again(error: Exception, expected: bool) -> None:
     assert another_may(_start(error), json.dumps(body_for(error)).encode()) is expected
     assert another_may(EVENTS, event(body_for(error))) is expected
+
+
+def test_a_replica_that_took_nothing_has_not_lost_the_request() -> None:
+    def whole(error: Exception) -> list[dict[str, Any]]:
+        return [_start(error), {"body": json.dumps(body_for(error)).encode()}]
+
+    assert is_loss(whole(EngineDeadError("gone")))
+    assert not is_loss(whole(UnavailableError("loading")))
+    assert not is_loss([_start(UnavailableError("loading"))])
+
+
+def test_a_stream_of_which_only_the_first_event_was_fetched_has_an_end() -> None:
+    first = {"type": "http.response.body", "body": event(body_for(EngineDeadError("gone"))), "more_body": True}
+    *told, last = ended([EVENTS, first])
+    assert told == [EVENTS, first]
+    assert (last["more_body"], b"[DONE]" in last["body"]) == (False, True)
+    whole = [_start(EngineDeadError("gone")), {"body": b"{}", "more_body": False}]
+    assert list(ended(whole)) == whole
 
 
 def test_answers_are_not_asked_again_whatever_they_say() -> None:

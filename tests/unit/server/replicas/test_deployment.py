@@ -63,7 +63,7 @@ def deployment(checkpoint: Callable[..., Path]) -> Iterator[Deployment]:
             deployed.expected = {prompt: _asked(url, prompt, stream=False) for prompt in PROMPTS}
             yield deployed
         finally:
-            run.end()
+            run.end(is_ours=False)
 
 
 def _asked(url: str, prompt: str, *, stream: bool) -> str:
