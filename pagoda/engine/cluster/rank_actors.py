@@ -183,11 +183,7 @@ def connect() -> bool:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
     address = os.environ.get("RAY_ADDRESS", "local")
     if address == "local":
-        host: dict[str, Any] = {
-            "include_dashboard": False,
-            "_node_ip_address": "127.0.0.1",
-            "object_store_memory": _OBJECTS_BYTES,
-        }
+        host: dict[str, Any] = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
         ray.init(address="local", object_store_memory=_OBJECTS_BYTES, **host, **quiet)
         return True
     _check_reachable(address)

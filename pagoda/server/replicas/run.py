@@ -46,7 +46,8 @@ def serve_replicas(engine_args: EngineArgs, config: ServerConfig, wanted: Replic
         try:
             if not _unless_stopped(arrived, lambda: start(engine_args, config, wanted, announce)):
                 return
-            announce("ready", {"url": _url(config), "seconds": time.monotonic() - began, "phases": {}})
+            seconds = time.monotonic() - began
+            announce("ready", {"url": _url(config), "seconds": seconds, "phases": {"start replicas": seconds}})
             while arrived.get() == signal.SIGHUP:
                 if not _unless_stopped(arrived, lambda: _restart_aloud(engine_args, config, wanted, announce)):
                     break
