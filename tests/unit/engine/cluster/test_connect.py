@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-ray = pytest.importorskip("ray")
+pytest.importorskip("ray")
+
+import ray
 
 from pagoda.engine.cluster import rank_actors
 
