@@ -18,6 +18,7 @@ MAX_WORDS, MAX_TAIL, MAX_CLAUSES = 24, 45, 130
 """Tokens of a candidate that ends on a word, that ends with a clause, that is clauses in a row."""
 _NEVER_FIRST = frozenset("的了着是，、。；：！？,.;:!?)）》”」』")
 _NEVER_LAST = _NEVER_FIRST - frozenset("）》”」』)")
+_NUMERALS = frozenset("〇零一二两三四五六七八九十百千万亿壹贰叁肆伍陆柒捌玖拾佰仟")
 
 
 @lru_cache(maxsize=MAX_TEXTS)
@@ -33,8 +34,10 @@ def chinese_candidates(text: ChineseText) -> np.ndarray:
 def _of_sentence(text: ChineseText, start: int, stop: int) -> np.ndarray:
     """Each pair as one number: the first token times the number of tokens, and the last."""
     words, inside = text.words, range(start, stop)
-    firsts = [i for i in inside if text.begins[i] and words[i] not in _NEVER_FIRST]
-    lasts = [i for i in inside if text.ends[i] and words[i] not in _NEVER_LAST]
+    # A part of a number is another number: 三百八十元 is no 百八十元, 3万 no 3.
+    goes_on = [i > start and _is_numeral(words[i]) and _is_numeral(words[i - 1]) for i in inside] + [False]
+    firsts = [i for i in inside if text.begins[i] and words[i] not in _NEVER_FIRST and not goes_on[i - start]]
+    lasts = [i for i in inside if text.ends[i] and words[i] not in _NEVER_LAST and not goes_on[i + 1 - start]]
     opens = [
         i
         for i in inside
@@ -43,6 +46,10 @@ def _of_sentence(text: ChineseText, start: int, stop: int) -> np.ndarray:
     closes = [i for i in inside if words[i] not in CLAUSE_ENDS and (i + 1 == stop or words[i + 1] in CLAUSE_ENDS)]
     pairs = ((firsts, lasts, MAX_WORDS), (firsts, closes, MAX_TAIL), (opens, closes, MAX_CLAUSES))
     return np.concatenate([_within(*pair, len(words)) for pair in pairs])
+
+
+def _is_numeral(word: str) -> bool:
+    return word in _NUMERALS or word[0].isdigit()
 
 
 def _within(firsts: list[int], lasts: list[int], most: int, num: int) -> np.ndarray:
