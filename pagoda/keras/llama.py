@@ -165,7 +165,8 @@ class LlamaCausalLM(keras.Model):
     def call(self, token_ids: Any, positions: Any = None, sequence_lengths: Any = None) -> Any:
         """positions, sequence_lengths: `[T]` or `[batch, T]`, as the layer `RotaryEmbedding` has them.
 
-        All of them may be one mapping with these names, as Keras's `predict` passes it.
+        All of them may be one mapping with these names, as Keras's `predict` passes it; that makes float32 of float64
+        first, so that large real positions are for a call of the model itself.
         """
         if isinstance(token_ids, Mapping):
             return self.call(**token_ids)
@@ -204,7 +205,14 @@ class LlamaCausalLM(keras.Model):
             layer.build(states)
 
     def generate(self, token_ids: Sequence[int], max_tokens: int, stop_ids: Sequence[int] | None = None) -> list[int]:
-        """The most likely tokens after `token_ids`, up to and without one of `stop_ids`, by default the model's own."""
+        """The most likely tokens after `token_ids`, up to and without one of `stop_ids`, by default the model's own.
+
+        Raises ConfigError where there is no token to begin with.
+        """
+        if len(token_ids) == 0:
+            raise ConfigError(
+                "LlamaCausalLM.generate was given no token ids, but one or more are expected to go on from"
+            )
         stop = self.model_config.eos_token_ids if stop_ids is None else stop_ids
         text = np.zeros((1, len(token_ids) + max_tokens), "int32")  # of one length, so that what compiles does so once
         text[0, : len(token_ids)] = token_ids

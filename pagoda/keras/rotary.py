@@ -18,6 +18,7 @@ from pagoda.layers.rope_axes import axis_of_pairs, axis_spectrum, num_spectra, p
 from pagoda.layers.rope_rules import scaling_fault
 from pagoda.layers.rope_scaling import ROPE_KINDS, Rope
 from pagoda.layers.rotary import RotaryEmbedding as TorchRotaryEmbedding
+from pagoda.parameter_rules import is_number
 
 _SHAPE = ("axes", "layout", "num_heads", "max_position_embeddings", "rotary_dim", "denominator_dim")
 _SCALING = tuple(dict.fromkeys(key for kind in ROPE_KINDS.values() for key in kind.required + kind.optional))
@@ -40,7 +41,8 @@ class RotaryEmbedding(keras.layers.Layer):
         max_position_embeddings: from where on "dynamic" grows, by default the original length;
         and whatever any Keras layer takes (`name`, `dtype`, `trainable`)
 
-    Raises ConfigError (a ValueError) for a type, key or value that is not known.
+    Raises ConfigError (a ValueError) for a type, key or value that is not known; for what the size of heads decides
+    (axes, num_heads), when the layer is built.
     """
 
     def __init__(
@@ -73,6 +75,10 @@ class RotaryEmbedding(keras.layers.Layer):
         }
         if (fault := scaling_fault(self._scaling())) is not None:
             raise ConfigError(f"RotaryEmbedding was given {fault}")
+        if not (is_number(max_wavelength) and max_wavelength > 0):  # or its power below would be no number
+            raise ConfigError(
+                f"RotaryEmbedding was given max_wavelength={max_wavelength!r}, but a finite number above 0 is expected"
+            )
         self.head_rope: Rope | None = None
         self.directions: Any = None
 

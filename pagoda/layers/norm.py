@@ -174,12 +174,15 @@ class NoNorm(Norm):
 def make_norm(size: int, kind: str | NormKind = "rms_norm", eps: float = 1e-6, kernels: Kernels | None = None) -> Norm:
     """`[..., size]` -> the same shape, normed over the last dimension.
 
-    kind: one of `NORM_KINDS`, or a kind of one's own. Raises ConfigError for a name that is none.
+    kind: one of `NORM_KINDS`, or a kind of one's own. Raises ConfigError for a name that is none, and for a kind whose
+        fields ask for what no norm here computes.
     """
     if isinstance(kind, str):
         if kind not in NORM_KINDS:
             raise ConfigError(f"the norm {kind!r} is not known; {nearest(kind, NORM_KINDS)}")
         kind = NORM_KINDS[kind]
+    if (fault := kind.fault) is not None:
+        raise ConfigError(f"make_norm was given a kind with {fault}")
     return _class_of(kind)(size, kind, eps, kernels)
 
 

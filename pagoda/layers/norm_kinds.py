@@ -41,6 +41,35 @@ class NormKind:
         """Whether it is a RMSNorm or LayerNorm of whole rows."""
         return self.share == 1.0 and not self.follows and self.has_scale
 
+    @property
+    def fault(self) -> str | None:
+        """What no norm here computes, as the end of a sentence; None where nothing is wrong."""
+        if not self.has_scale:
+            alone = NormKind(has_weight=False, has_scale=False)
+            return (
+                None if self == alone else "has_scale=False, which leaves rows as they are, with has_weight=False alone"
+            )
+        if not 0 < self.share <= 1:
+            return f"share={self.share!r}, but a part of a row, above 0 and up to 1, is expected"
+        if self.follows not in ("", "rms", "training"):
+            return f"follows={self.follows!r}, but '', 'rms' or 'training' is expected"
+        if self.follows and (self.centred or self.share < 1):
+            return f"follows={self.follows!r}, which is of a RMSNorm of whole rows: leave out centred and share"
+        if self.centred and self.share < 1:
+            return f"centred=True with share={self.share!r}: the share is that of a RMSNorm"
+        return self._gain_fault
+
+    @property
+    def _gain_fault(self) -> str | None:
+        if not self.centred and (self.has_bias or not self.has_weight):
+            return (
+                f"has_weight={self.has_weight} and has_bias={self.has_bias}, but not centred: a RMSNorm has a weight "
+                "and no bias"
+            )
+        if self.offset and not (self.is_wide and self.has_weight):
+            return f"offset={self.offset!r}, which is added to a weight in fp32: it needs has_weight and is_wide"
+        return None
+
 
 GAIN_AT_START = 0.5
 """Of the gain that follows training: blocks that write half as loudly at first are steadier where learning is fast."""

@@ -19,6 +19,7 @@ from dataclasses import replace
 
 from pagoda.errors import nearest
 from pagoda.layers.rope_scaling import Rope
+from pagoda.parameter_rules import is_number, is_whole
 
 ROPE_LAYOUTS = ("shared", "axial", "mixed")
 
@@ -45,20 +46,42 @@ def axis_of_pairs(rope: Rope) -> list[int]:
 
 def layout_fault(rope: Rope) -> str | None:
     """What is wrong with head size, axes and layout, as the end of a sentence; None where nothing is."""
-    if rope.head_dim < 2 or rope.head_dim % 2:
+    if not is_whole(rope.head_dim, 2) or rope.head_dim % 2:
         return f"head_dim={rope.head_dim!r}, but RoPE turns pairs: an even number is expected"
     if rope.layout not in ROPE_LAYOUTS:
         return f"layout={rope.layout!r}, which is not known; {nearest(str(rope.layout), ROPE_LAYOUTS)}"
     if rope.axes is None:
         if rope.layout != "shared":
             return f"layout={rope.layout!r} without axes: say how many coordinates a position has"
-    elif rope.axes < 1 or (rope.layout != "shared" and rope.head_dim % (2 * rope.axes)):
+    elif not is_whole(rope.axes, 1, rope.head_dim // 2) or (
+        rope.layout != "shared" and rope.head_dim % (2 * rope.axes)
+    ):
         return (
-            f"axes={rope.axes!r} and head_dim={rope.head_dim}, but 1 axis or more is expected, and for "
-            f"layout={rope.layout!r} as many pairs for each"
+            f"axes={rope.axes!r} and head_dim={rope.head_dim}, but 1 axis or more is expected, with a pair or more for "
+            f"each, and for layout={rope.layout!r} as many pairs for each"
         )
-    if rope.num_heads is not None and rope.layout != "mixed":
+    return _heads_fault(rope) or _spectrum_fault(axis_spectrum(rope))
+
+
+def _heads_fault(rope: Rope) -> str | None:
+    if rope.num_heads is None:
+        return None
+    if rope.layout != "mixed":
         return f"num_heads={rope.num_heads!r}, but heads differ where layout='mixed' alone: leave it out"
+    return None if is_whole(rope.num_heads, 1) else f"num_heads={rope.num_heads!r}, but 1 head or more is expected"
+
+
+def _spectrum_fault(spectrum: Rope) -> str | None:
+    """Of the frequencies of one axis: what they would be computed from is no number, or is divided by zero."""
+    rope_type = spectrum.scaling.get("rope_type")
+    lowest = 1 if rope_type == "yarn" else 0  # whose range divides by its logarithm
+    if not (is_number(spectrum.theta) and spectrum.theta > lowest):
+        return f"theta={spectrum.theta!r}, but a finite number above {lowest} is expected"
+    if rope_type == "dynamic" and spectrum.head_dim < 4:
+        return (
+            f"{spectrum.head_dim} features for each axis and the RoPE type 'dynamic', whose base grows by the power "
+            f"d / (d - 2): 4 features or more are expected"
+        )
     return None
 
 

@@ -128,7 +128,10 @@ def _yarn_range(rope: Rope) -> tuple[float, float]:
     high = index_of(rope.scaling.get("beta_slow") or 1)
     if rope.scaling.get("truncate", True):
         low, high = math.floor(low), math.ceil(high)
-    low, high = max(low, 0), min(high, rope.head_dim - 1)
+    # As the paper's own code and transformers have it, but for a range that lies beside the head's pairs as a whole:
+    # there theirs runs backwards, and scales no pair where all but the first must be, or all where none may be.
+    low = max(low, 0)
+    high = max(low, min(high, rope.head_dim - 1))
     return low, high if high != low else high + 0.001  # no division by zero
 
 

@@ -23,11 +23,12 @@ from pagoda.models.coded_weights import ALL_FLOATS, CodedWeights
 from pagoda.models.embedder import MODULES_FILE
 from pagoda.models.families.experts import ExpertsConfig
 from pagoda.models.families.family import Family
+from pagoda.models.families.own import OWN_KEYS
 from pagoda.models.families.table import BY_TYPE, family_of, is_headless
 from pagoda.models.keys import unknown_keys
 from pagoda.models.positions import read_positions
 from pagoda.models.quantization_config import quantization_beside, quantization_in
-from pagoda.models.refusals import check_facts, check_names, check_rope, check_values
+from pagoda.models.refusals import check_facts, check_names, check_own_keys, check_rope, check_values
 from pagoda.parameter_rules import is_number
 
 logger = logging.getLogger(__name__)
@@ -205,6 +206,7 @@ class ModelConfig:
             "source": dict(raw),
         }
         config = cls(**{**fields, **switches})
+        check_own_keys(raw, family, {key: getattr(config, key) for key in OWN_KEYS})
         quantization = quantization_in(raw)
         return config if quantization is None else dataclasses.replace(config, coded=quantization.coded(config))
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pagoda.models.families.family import Family
+from pagoda.models.families.own import OWN_KEYS
 from pagoda.models.quantization_config import QUANTISED
 from pagoda.models.refusals import FACTS, SECOND_NAMES, VALUES
 
@@ -63,7 +64,7 @@ def kind_of_key(key: str, family: Family) -> str | None:
     """ "read", "refused" (unless its value changes nothing) or "harmless"; None for a key that is not known."""
     if key in _READ or key in VALUES or key in family.aliases or key in family.computes or key in family.facts({}):
         return "read"
-    if key in FACTS or key in QUANTISED or key in SECOND_NAMES:
+    if key in FACTS or key in QUANTISED or key in SECOND_NAMES or key in OWN_KEYS:
         return "refused"
     return "harmless" if key in _HARMLESS else None
 

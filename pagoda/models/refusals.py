@@ -227,6 +227,16 @@ def _check_second_names(raw: Mapping[str, Any], family: Family, *, qk_norm: bool
             _refuse(key, raw[key], f"{str(qk_norm).lower()} for {family.model_type}")
 
 
+def check_own_keys(raw: Mapping[str, Any], family: Family, computed: Mapping[str, Any]) -> None:
+    """Refuse keys of our own family that say another thing than the network of `family` does. Raises CheckpointError.
+
+    computed: those keys, with what the network that was read computes
+    """
+    for key, value in computed.items():
+        if raw.get(key) not in (None, value):
+            _refuse(key, raw[key], f"{value!r} for {family.model_type}")
+
+
 def rope_settings(raw: Mapping[str, Any]) -> dict[str, Any]:
     """What a checkpoint says of RoPE: of version 5 (`rope_parameters`), under what is added by hand (`rope_scaling`).
 

@@ -72,7 +72,8 @@ def changed(raw: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
 @given(family=st.sampled_from(FAMILIES), said=changes(CONFIG_KEYS))
 @settings(max_examples=500)
 def test_any_config_is_read_or_refused(family: Any, said: dict[str, Any]) -> None:
-    raw = {"architectures": [family.architecture], "model_type": family.model_type, **SIZES}
+    own = {"norm": "layer_norm", "norm_placement": "post"} if family.model_type == "pagoda" else {}
+    raw = {"architectures": [family.architecture], "model_type": family.model_type, **SIZES, **own}
     _read_or_refused(changed(raw, said))
 
 

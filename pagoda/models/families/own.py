@@ -2,7 +2,9 @@
 
 A `config.json` of Llama's cannot say that its norms are others, and programs that read it would compute something else
 without a word. So what is trained with another norm is of this family: others refuse its name, and pagoda reads two
-keys of its own beside Llama's: `norm` (one of `layers/norm_kinds`) and `norm_placement`.
+keys of its own beside Llama's: `norm` (one of `layers/norm_kinds`) and `norm_placement`. Both must be there: a network
+whose norms are not told has none that could be guessed. In a `config.json` of another family they may say what that
+family computes, and nothing else (`refusals.check_own_keys`).
 """
 
 from __future__ import annotations
@@ -22,7 +24,6 @@ PAGODA = Family(
     "PagodaForCausalLM",
     "pagoda",
     differs="any of our norms, before or behind the blocks: keys `norm` and `norm_placement`",
-    defaults={"norm": "rms_norm", "norm_placement": "pre"},
     computes=frozenset(OWN_KEYS),
     switches=_own,
 )

@@ -199,9 +199,19 @@ def refusals() -> None:
         ({"rope_type": "llama3", "scaling_factor": 8.0}, "needs low_freq_factor"),
         ({"rope_type": "linear", "low_freq_factor": 1.0}, "low_freq_factor=1.0"),
         ({"rope_type": "yarn", "beta_fast": 1, "beta_slow": 32}, "beta_fast=1"),
+        ({"max_wavelength": 0}, "max_wavelength=0"),
+        ({"max_wavelength": -1e4, "denominator_dim": 32}, "max_wavelength=-10000.0"),
+        ({"max_wavelength": float("nan")}, "max_wavelength=nan"),
     ):
         with pytest.raises(ValueError, match=told):
             RotaryEmbedding(**settings)
+    for settings, told in (
+        ({"axes": 9}, "axes=9 and head_dim=16"),
+        ({"axes": 2, "layout": "mixed", "num_heads": 0}, "num_heads=0"),
+        ({"rope_type": "dynamic", "scaling_factor": 2.0, "rotary_dim": 2}, "4 features or more"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            RotaryEmbedding(**settings).build(X.shape)
 
 
 def _torch_logits(model: LlamaForCausalLM, ids: list[int], positions: Any = None) -> np.ndarray:
@@ -229,7 +239,7 @@ def llamas() -> None:
         {"model_type": "llama", "attention_bias": True, "mlp_bias": True, "rope_scaling": llama3},
         {"model_type": "mistral", "sliding_window": 7},
         {"model_type": "qwen3", "tie_word_embeddings": True, "rope_scaling": {"rope_type": "dynamic", "factor": 2.0}},
-        {"model_type": "pagoda", "norm": "rms_norm_1p"},
+        {"model_type": "pagoda", "norm": "rms_norm_1p", "norm_placement": "pre"},
     ):
         config = ModelConfig.from_dict({**base, **said})
         model = LlamaForCausalLM(config, ReferenceKernels())
@@ -265,6 +275,8 @@ def checkpoint(path: str = "builtin", num_tokens: int = 8) -> None:
     for _ in range(num_tokens):
         text.append(int(_torch_logits(ours, text)[-1].argmax()))
     assert model.generate(ids, num_tokens, stop_ids=[]) == text[len(ids) :]
+    with pytest.raises(ValueError, match="given no token ids"):
+        model.generate([], num_tokens)
     reals = np.sort(RNG.random(len(ids)) * 30)
     still = numpy_of(model(np.array([ids]), positions=reals))
     close(model(np.array([ids]), positions=reals + 123456.789), still, 1e-5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ import torch
 from pagoda.errors import ConfigError
 from pagoda.layers import NORM_KINDS, LayerNorm, RMSNorm, ScheduledRMSNorm, make_norm
 from pagoda.layers.norm import Norm
+from pagoda.layers.norm_kinds import NormKind
 
 EPS, SIZE = 1e-3, 40
 Formula = Callable[[torch.Tensor, Norm], torch.Tensor]
@@ -103,3 +105,32 @@ def test_a_class_by_itself_is_its_usual_kind() -> None:
 def test_an_unknown_kind_is_refused_with_a_hint() -> None:
     with pytest.raises(ConfigError, match=r"'layernorm'.*did you mean"):
         make_norm(4, "layernorm")
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"share": 0.0, "is_wide": True}, "share=0.0"),
+        ({"share": 1.5, "is_wide": True}, "share=1.5"),
+        ({"share": math.nan}, "share=nan"),
+        ({"has_weight": False}, "has_weight=False.*a RMSNorm has a weight"),
+        ({"has_bias": True}, "has_bias=True.*no bias"),
+        ({"has_bias": True, "is_wide": True}, "has_bias=True.*no bias"),
+        ({"offset": 1.0}, "offset=1.0.*is_wide"),
+        ({"offset": 1.0, "centred": True, "is_wide": True, "has_weight": False}, "offset=1.0.*has_weight"),
+        ({"centred": True, "share": 0.5, "is_wide": True}, "centred=True with share=0.5"),
+        ({"follows": "rms", "share": 0.5}, "follows='rms'.*whole rows"),
+        ({"follows": "training", "centred": True}, "follows='training'.*whole rows"),
+        ({"follows": "loss"}, "follows='loss'"),
+        ({"has_scale": False}, "has_scale=False"),
+    ],
+)
+def test_a_kind_that_no_norm_computes_is_refused(fields: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError, match=f"make_norm was given a kind with .*{told}"):
+        make_norm(4, NormKind(**fields))
+
+
+def test_a_kind_of_ones_own_is_computed_as_its_fields_say() -> None:
+    x = torch.randn(3, SIZE)
+    norm = make_norm(SIZE, NormKind(is_wide=True, share=0.5, offset=1.0), EPS)
+    torch.testing.assert_close(norm(x).detach(), x / _rms(x, 0.5))

@@ -175,6 +175,20 @@ def test_kernels_turn_heads_by_angles_of_their_own(name: str) -> None:
         ({"layout": "diagonal", "axes": 2}, "'diagonal'.*known"),
         ({"layout": "axial", "axes": 3}, "axes=3 and head_dim=16"),
         ({"axes": 2, "num_heads": 4}, "num_heads=4"),
+        ({"theta": 0.0}, "theta=0.0.*above 0"),
+        ({"theta": -10000.0, "axes": 2}, "theta=-10000.0.*above 0"),
+        ({"theta": math.nan}, "theta=nan.*finite"),
+        ({"theta": math.inf}, "theta=inf.*finite"),
+        ({"theta": 1.0, "scaling": {"rope_type": "yarn", "factor": 2.0}}, "theta=1.0.*above 1"),
+        ({"axes": 9}, "axes=9 and head_dim=16.*a pair or more"),
+        ({"axes": 0}, "axes=0 and head_dim=16"),
+        ({"axes": 1.5}, "axes=1.5"),
+        ({"axes": 2, "layout": "mixed", "num_heads": 0}, "num_heads=0.*1 head or more"),
+        ({"head_dim": 2, "scaling": {"rope_type": "dynamic", "factor": 2.0}}, "2 features.*4 features or more"),
+        (
+            {"axes": 8, "layout": "axial", "scaling": {"rope_type": "dynamic", "factor": 2.0}},
+            "2 features for each axis.*'dynamic'",
+        ),
     ],
 )
 def test_settings_that_no_rope_has_are_refused(settings: dict[str, Any], told: str) -> None:
@@ -191,3 +205,19 @@ def test_a_plain_embedding_needs_its_head_size_alone() -> None:
     expected = torch.tensor([10000 ** (-2 * pair / 8) for pair in range(4)])
     torch.testing.assert_close(angles(RotaryEmbedding(Rope(8)), torch.tensor([1]))[0], expected)
     assert math.isclose(RotaryEmbedding(Rope(8)).attention_factor, 1.0)
+
+
+def _yarn(theta: float, original: int) -> torch.Tensor:
+    """By how much each pair is slowed down, `[8]`: 1 is not at all, 4 wholly."""
+    said = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": original}
+    return RotaryEmbedding(Rope(16, theta)).inv_freq / RotaryEmbedding(Rope(16, theta, scaling=said)).inv_freq
+
+
+def test_yarn_slows_down_what_has_not_turned_in_training_where_few_positions_or_a_small_base_leave_no_range() -> None:
+    # In 2 positions no pair turns once; the first, which the range begins with, stays as it is.
+    torch.testing.assert_close(_yarn(10000.0, 2), torch.tensor([1.0] + [4.0] * 7))
+    # At a base of 5 the slowest pair turns 2551 times in 65536 positions: every one stays.
+    torch.testing.assert_close(_yarn(5.0, 65536), torch.ones(8))
+    usual = _yarn(10000.0, 4096)
+    assert (usual[:2] == 1).all()
+    assert (usual[-1:] == 4).all()

@@ -137,7 +137,8 @@ def test_other_mixtures_are_refused_by_name(name: str) -> None:
 def test_every_family_has_a_network_without_a_head(family: Any) -> None:
     experts = {"num_experts": 4, "num_experts_per_tok": 2} if "num_experts" in family.defaults else {}
     raw = {key: value for key, value in SMALL.items() if "exp" not in key and not key.startswith("moe")}
-    raw |= {**experts, "max_position_embeddings": 64}
+    own = {"norm": "rms_norm", "norm_placement": "pre"} if family.model_type == "pagoda" else {}
+    raw |= {**experts, **own, "max_position_embeddings": 64}
     whole = ModelConfig.from_dict({**raw, "architectures": [family.architecture], "model_type": family.model_type})
     base = ModelConfig.from_dict({**raw, "architectures": [family.base_architecture], "model_type": family.model_type})
     assert (whole.has_head, base.has_head) == (True, False)

@@ -104,7 +104,8 @@ def test_what_no_config_json_could_say_is_not_trained(said: dict[str, Any], told
 def test_the_engine_gives_the_same_bits_to_a_request_alone_and_in_a_batch(
     kind: str, changed_checkpoint: Callable[..., Path]
 ) -> None:
-    folder = changed_checkpoint(architectures=["PagodaForCausalLM"], model_type="pagoda", norm=kind)
+    own = {"architectures": ["PagodaForCausalLM"], "model_type": "pagoda", "norm_placement": "pre"}
+    folder = changed_checkpoint(**own, norm=kind)
     config = ModelConfig.from_directory(folder)
     model = LlamaForCausalLM(config, ReferenceKernels())
     model.initialize(0)
@@ -115,6 +116,42 @@ def test_the_engine_gives_the_same_bits_to_a_request_alone_and_in_a_batch(
     together = [output.outputs[0].logprobs for output in llm.generate(prompts, params, use_tqdm=False)]
     alone = [llm.generate(prompt, params, use_tqdm=False)[0].outputs[0].logprobs for prompt in prompts]
     assert together == alone
+
+
+@pytest.mark.parametrize("key", ["norm", "norm_placement"])
+def test_a_network_of_our_own_whose_norms_are_not_told_is_refused(
+    key: str, changed_checkpoint: Callable[..., Path]
+) -> None:
+    own = {"architectures": ["PagodaForCausalLM"], "model_type": "pagoda", "norm": "rms_norm", "norm_placement": "pre"}
+    folder = changed_checkpoint(**own)
+    assert ModelConfig.from_directory(folder).norm == "rms_norm"
+    raw = json.loads((folder / "config.json").read_text())
+    with pytest.raises(CheckpointError, match=f"has no '{key}', which a PagodaForCausalLM needs"):
+        ModelConfig.from_dict({name: value for name, value in raw.items() if name != key})
+    with pytest.raises(CheckpointError, match=f"{key}=None"):
+        ModelConfig.from_dict({**raw, key: None})
+
+
+@pytest.mark.parametrize(
+    ("family", "facts", "computed"),
+    [
+        ("LlamaForCausalLM", {"norm": "layer_norm"}, "'rms_norm' for llama"),
+        ("LlamaForCausalLM", {"norm": ["rms_norm"]}, "'rms_norm' for llama"),
+        ("LlamaForCausalLM", {"norm_placement": "post"}, "'pre' for llama"),
+        ("GemmaForCausalLM", {"norm": "rms_norm"}, "'rms_norm_1p' for gemma"),
+        ("Olmo2ForCausalLM", {"norm_placement": "pre"}, "'post' for olmo2"),
+    ],
+)
+def test_another_family_does_not_take_the_keys_for_another_network(
+    family: str, facts: dict[str, Any], computed: str, changed_checkpoint: Callable[..., Path]
+) -> None:
+    raw = json.loads((changed_checkpoint() / "config.json").read_text())
+    raw = {**raw, "architectures": [family], "model_type": None}
+    read = ModelConfig.from_dict(raw)
+    same = {"norm": read.norm, "norm_placement": read.norm_placement}
+    assert ModelConfig.from_dict({**raw, **same}) == read
+    with pytest.raises(CheckpointError, match=f"{next(iter(facts))}=.*{computed}"):
+        ModelConfig.from_dict({**raw, **facts})
 
 
 def test_other_programs_do_not_take_it_for_a_llama() -> None:
