@@ -133,7 +133,7 @@ class FakeEngine(AsyncEngine):
             await asyncio.sleep(0)
             await self.hold.wait()
             if number == self.dies_after:
-                self._fail_all(EngineDeadError("the engine's process has ended (killed by signal 9)"))
+                self._fail(EngineDeadError("the engine's process has ended (killed by signal 9)"))
                 return
             self._step(output)
 
