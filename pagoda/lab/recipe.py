@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 
 from pagoda.errors import ConfigError, nearest
 from pagoda.lab.tasks import TASKS, VOCAB_SIZE
-from pagoda.train.config import Recipe
+from pagoda.train.config import Recipe, TokenizerConfig, TrainConfig
 from pagoda.train.positions import STREAM
 
 Record = TypeVar("Record")
@@ -41,8 +41,7 @@ _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "tuple[int, ...]": ("a list of different whole numbers of 0 or more", lambda value: _are_different(value)),
 }
 """What a field of some annotation may hold, in words and as a test."""
-_BUDGETS = ("tokens", "tokens_per_step", "micro_batch_tokens", "position_range", "eval_tokens", "held_back")
-_NUMBERS = ("learning_rate", "min_learning_rate", "weight_decay", "gradient_clip", "warmup_steps")
+_MAY_BE_ZERO = ("warmup_steps", "seed")
 
 
 @dataclass(frozen=True)
@@ -106,6 +105,8 @@ class TimingConfig:
     step_rounds: int = 6
 
     def __post_init__(self) -> None:
+        if not self.widths:
+            raise ConfigError("timing.widths is empty: name at least one")
         for width in self.widths:
             if width <= 0 or width % _HEAD_DIM:
                 raise ConfigError(f"timing.widths has {width}, but multiples of {_HEAD_DIM} are expected")
@@ -158,6 +159,7 @@ class LabRecipe:
         changes = raw.get("quick", {})
         _known_keys("quick", changes, known)
         raw = _merged({key: value for key, value in raw.items() if key != "quick"}, changes if quick else {})
+        _check_tables("", raw)
         lab = _record(LabConfig, "lab", raw.get("lab", {}))
         timing = _record(TimingConfig, "timing", raw["timing"]) if "timing" in raw else None
         recipe = cls(name, lab, _axes_of(raw), raw, timing, bases)
@@ -176,10 +178,11 @@ class LabRecipe:
         for axis, choice in arm.items():
             changes = self.axes[axis][choice]
             _known_keys(f"axes.{axis}.{choice}", changes, _TRAINED)
+            _check_tables(f"axes.{axis}.{choice}.", changes)
             raw = _merged(raw, changes)
         raw = _merged(raw, {"train": {"seed": seed}})
         given = raw.pop("task", None)
-        _check_budgets(raw.get("train", {}))
+        _check_numbers(raw)
         task = None if given is None else _record(TaskConfig, "task", given)
         if task is not None:
             raw = _merged(raw, _settings_of(task))
@@ -219,7 +222,7 @@ class LabRecipe:
         if not lab.seeds:
             raise ConfigError("lab.seeds is empty: name at least one")
         _check_keys(self.raw, self.axes)
-        _check_budgets(self.raw.get("train", {}))
+        _check_numbers(self.raw)
         for arm in self.arms():
             recipe, task = self.training(arm, lab.seeds[0])
             metrics = ("loss",) if task is None else ("loss", "accuracy", "accuracy_within")
@@ -274,7 +277,9 @@ def _record(cls: type[Record], name: str, raw: Mapping[str, Any]) -> Record:
     return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()})
 
 
-def _known_keys(section: str, raw: Mapping[str, Any], known: Any) -> None:
+def _known_keys(section: str, raw: Any, known: Any) -> None:
+    if not isinstance(raw, Mapping):
+        raise ConfigError(f"{section}={raw!r}, but a table is expected")
     for key in raw:
         if key not in known:
             raise ConfigError(f"[{section}] has an unknown key {key!r}: {nearest(key, known)}")
@@ -289,7 +294,7 @@ def _axes_of(raw: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
             raise ConfigError(f"[{name}] holds a value, but tables [axes.NAME.CHOICE] are expected")
         if not choices:
             raise ConfigError(f"[{name}] is empty: add at least one table [{name}.CHOICE]")
-    return axes  # type: ignore[no-any-return]
+    return axes
 
 
 def _check_keys(raw: Mapping[str, Any], axes: Mapping[str, Mapping[str, Any]]) -> None:
@@ -299,11 +304,10 @@ def _check_keys(raw: Mapping[str, Any], axes: Mapping[str, Mapping[str, Any]]) -
     has_task = "task" in raw or any(key.startswith("task.") for keys in by_axis.values() for key in keys)
     of_task = set(_leaves(_settings_of(TaskConfig()))) if has_task else set()
     for where, keys in (said | {f"axes.{axis}": keys for axis, keys in by_axis.items()}).items():
+        if "train.seed" in keys:
+            raise ConfigError(f"[{where}] sets train.seed, which lab.seeds does: name the seeds there")
         for key in sorted(keys & of_task):
             raise ConfigError(f"[{where}] sets {key}, which a [task] sets itself: leave it out")
-    for axis, keys in by_axis.items():
-        if "train.seed" in keys:
-            raise ConfigError(f"[axes.{axis}] sets train.seed, which is lab.seeds': name the seeds there")
     for one, other in itertools.combinations(by_axis, 2):
         for key in sorted(by_axis[one] & by_axis[other]):
             raise ConfigError(f"[axes.{one}] and [axes.{other}] both set {key}: let one axis do so")
@@ -318,14 +322,20 @@ def _leaves(table: Mapping[str, Any], above: str = "") -> Iterator[str]:
             yield f"{above}{key}"
 
 
-def _check_budgets(train: Any) -> None:
+def _check_numbers(raw: Mapping[str, Any]) -> None:
     """How much is trained and measured, and at what rate: numbers, before one of them ends a run in its midst."""
-    if not isinstance(train, Mapping):
-        raise ConfigError(f"train={train!r}, but a table is expected")
-    for names, kind in ((_BUDGETS, "int"), (_NUMBERS, "float")):
-        for name in names:
-            if name in train:
-                _check_kind(f"train.{name}", train[name], kind)
+    for name, cls in (("train", TrainConfig), ("tokenizer", TokenizerConfig)):
+        table = raw.get(name, {})
+        for field in dataclasses.fields(cls):
+            if field.name in table and field.type in ("int", "float"):
+                kind = "float" if field.name in _MAY_BE_ZERO else str(field.type)
+                _check_kind(f"{name}.{field.name}", table[field.name], kind)
+
+
+def _check_tables(section: str, raw: Mapping[str, Any]) -> None:
+    for name in _TRAINED:
+        if not isinstance(raw.get(name, {}), Mapping):
+            raise ConfigError(f"{section}{name}={raw[name]!r}, but a table is expected")
 
 
 def _check_kind(name: str, value: Any, kind: str) -> None:

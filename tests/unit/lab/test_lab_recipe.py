@@ -81,6 +81,13 @@ def test_recipes_that_ship_are_sound(name: str, quick: bool) -> None:
         ({"train": {"learning_rate": "fast"}}, "train.learning_rate='fast'"),
         ({"axes": {"norm": {}}}, "axes.norm.* is empty"),
         ({"axes": {"norm": {"none": 3}}}, "axes.norm.*NAME.CHOICE"),
+        ({"axes": {"norm": {"none": {"train": 3}, "rms_norm": {}}}}, "axes.norm.none.train=3.*table"),
+        ({"lab": 3}, "lab=3, but a table"),
+        ({"train": 3}, "train=3, but a table"),
+        ({"train": {"seed": 3}}, r"\[train\] sets train.seed"),
+        ({"train": {"beta1": "low"}}, "train.beta1='low'"),
+        ({"tokenizer": {"vocab_size": 0}}, "tokenizer.vocab_size=0"),
+        ({"timing": {"widths": []}}, "timing.widths is empty"),
         ({"timing": {"rounds": 3}}, "timing.rounds=3.*6"),
         ({"timing": {"widths": [100]}}, "100.*multiples of 64"),
         (
