@@ -1,4 +1,4 @@
-"""What is said of RMSNorm, RoPE and RMSProp, each held against an experiment, and the page that says what came of it.
+"""What is said of RMSNorm, RoPE and RMSProp, each held against an experiment.
 
 Off the path of training: reads results alone. A verdict follows from figures by a rule that stands in the claim's
 protocol; none is written down here. Where an experiment is too small to tell, that is the verdict.
@@ -7,13 +7,8 @@ protocol; none is written down here. Where an experiment is too small to tell, t
 from __future__ import annotations
 
 import math
-import platform
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from pagoda.lab.analysis import Estimate, compare, estimate, failed, failures, overall, sound
@@ -22,7 +17,6 @@ from pagoda.lab.report import comparison_rows, timing_rows
 from pagoda.lab.shifts import shift_rows
 
 RIGHT, WRONG, OPEN = "right", "wrong", "not settled by so few runs"
-UNMEASURED = "not measured yet"
 _MARGIN = 0.01
 """A norm is as good as another where its loss is higher by less than this part of it."""
 _CLAIMED_PERCENT, _CLAIMED_MOST = 20.0, 30.0
@@ -33,7 +27,6 @@ _MOVED = 1e-4
 """By how much a logit may move that depends on distances alone."""
 _POINTS = 10.0
 """Percentage points of accuracy that the length claims are about."""
-_PAGE_WIDTH = 120
 Rows = Sequence[Sequence[str]]
 
 
@@ -104,21 +97,6 @@ class Claim:
 def recipes_of(claims: Sequence[Claim]) -> list[str]:
     """The experiments that the claims need, each once."""
     return list(dict.fromkeys(claim.recipe for claim in claims if claim.recipe))
-
-
-def write_claims(results: Mapping[str, Mapping[str, Any]], path: Path, *, quick: bool) -> Path:
-    """Judge every claim by the results of its recipe and write the page."""
-    experiments = {name: Experiment.of(found) for name, found in results.items()}
-    findings = [(claim, _judged(claim, experiments.get(claim.recipe))) for claim in CLAIMS]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(_page(findings, experiments, quick=quick), encoding="utf-8")
-    return path
-
-
-def _judged(claim: Claim, experiment: Experiment | None) -> Finding:
-    """What came of a claim; few runs settle nothing, and none are less than few."""
-    found = claim.judge(experiment)
-    return replace(found, verdict=UNMEASURED) if found.verdict == OPEN and not found.figure else found
 
 
 def _norm_time(experiment: Experiment | None) -> Finding:
@@ -364,10 +342,10 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         "RMSNorm keeps training stable.",
         "stability",
-        "The highest learning rate, constant after a warm-up of 10 of 50 steps, up to which no run of AdamW without "
+        "The highest learning rate, constant after a warm-up of 10 steps, up to which no run of AdamW without "
         "clipping ends above its first loss. Right where RMSNorm reaches LayerNorm's rate, and a higher one than no "
-        "norm. The table has the runs that diverged and the held-back loss of the others: a run that ends barely "
-        "below its first loss (5.6, that of guessing among 260 bytes) has not failed, but has learned little.",
+        "norm. The table has the runs that diverged and the held-back loss of the others: guessing among 260 "
+        "bytes costs 5.6, and a run that ends barely below its first loss has not failed, but has learned little.",
         _stable,
     ),
     Claim(
@@ -412,53 +390,3 @@ CLAIMS: tuple[Claim, ...] = (
         _random_helps,
     ),
 )
-
-
-def _page(findings: Sequence[tuple[Claim, Finding]], experiments: Mapping[str, Experiment], *, quick: bool) -> str:
-    command = "pagoda lab claims" + (" --quick" if quick else "")
-    intro = (
-        f"Written by `{command}` on {datetime.now(UTC):%Y-%m-%d} from the results of recipes that ship with pagoda "
-        "([lab.md](lab.md)): do not edit. Networks are small, and what a verdict says, it says of these. "
-        f"{platform.machine()}, torch {version('torch')}. Means over seeds ± 95 % interval (Student's), differences "
-        "seed by seed. Times are ratios of variants that took turns, so that other work on the machine weighs on both. "
-        f"{_ended(experiments)}"
-    )
-    rows = [["claim", "figure", "verdict"]] + [[claim.said, found.figure, found.verdict] for claim, found in findings]
-    lines = ["# Claims, and what became of them", "", *_wrapped(intro), "", *_table(rows)]
-    shown: dict[str, str] = {}
-    for claim, found in findings:
-        recipe = f" Recipe: `{claim.recipe}`{_counted(experiments, claim.recipe)}." if claim.recipe else ""
-        lines += ["", f"## {claim.said}", ""]
-        lines += [*_wrapped(f"**{found.verdict}**: {found.figure or 'no figure yet'}."), ""]
-        table = "\n".join(_table(found.table))
-        first = shown.setdefault(table, claim.said)
-        above = f" The table is that of: {first}" if table and first != claim.said else ""
-        lines += _wrapped(claim.protocol + recipe + above)
-        if table and not above:
-            lines += ["", table]
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, _PAGE_WIDTH, break_long_words=False, break_on_hyphens=False)
-
-
-def _counted(experiments: Mapping[str, Experiment], name: str) -> str:
-    """How many of a recipe's runs a claim is judged by; "" where nothing is trained."""
-    if name not in experiments or not experiments[name].recipe.axes:
-        return ""
-    found = experiments[name].results
-    return f", {len(found['runs'])} of {found['num_runs']} runs"
-
-
-def _ended(experiments: Mapping[str, Experiment]) -> str:
-    trained = {name: each.results for name, each in experiments.items() if each.recipe.axes}
-    counts = [f"`{name}` {len(found['runs'])} of {found['num_runs']}" for name, found in trained.items()]
-    return f"Runs that have ended: {', '.join(counts)}."
-
-
-def _table(rows: Rows) -> list[str]:
-    if not rows:
-        return []
-    head, *body = ([cell.replace("|", "\\|") for cell in row] for row in rows)
-    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *body)]

@@ -88,7 +88,8 @@ def claims(
     as_it_is: AsItIs = False,
 ) -> None:
     """Run the experiment of every claim, or go on with them, and write a page: claim, protocol, figure, verdict."""
-    from pagoda.lab.claims import CLAIMS, recipes_of, write_claims
+    from pagoda.lab.claims import CLAIMS, recipes_of
+    from pagoda.lab.claims_page import write_claims
     from pagoda.lab.recipe import LabRecipe
     from pagoda.lab.runner import Laboratory
 

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from pagoda.cli.app import app
 from pagoda.lab import recipe as recipes
-from pagoda.lab.claims import CLAIMS, OPEN, RIGHT, UNMEASURED, WRONG, Experiment, Finding, recipes_of, write_claims
+from pagoda.lab.claims import CLAIMS, OPEN, RIGHT, WRONG, Experiment, Finding, recipes_of
+from pagoda.lab.claims_page import UNMEASURED, write_claims
 from pagoda.lab.norm_time import _median, _norm_pairs
 from pagoda.lab.recipe import Arm, LabRecipe
 from pagoda.lab.shifts import shift_rows
