@@ -90,7 +90,7 @@ def compare(recipe: LabRecipe, runs: Sequence[Outcome]) -> list[ArmComparison]:
         best = {choice: _best(lab, of_choice) for choice, of_choice in choices.items()}
         for choice in recipe.axes[lab.compare]:
             if choice in choices:
-                num_diverged = sum(run["has_diverged"] for run in choices[choice])
+                num_diverged = sum(failed(run) for run in choices[choice])
                 found.append(_comparison(lab, panel, choice, best, num_diverged))
     return found
 
@@ -109,9 +109,28 @@ def overall(recipe: LabRecipe, runs: Sequence[Outcome], choice: str, metric: str
     return estimate(whole) if whole else None
 
 
+def failed(run: Outcome) -> bool:
+    """Whether a run diverged; one whose held-back loss is no number has, whatever else it tells."""
+    return bool(run["has_diverged"]) or not all(math.isfinite(value) for value in run["metrics"].values())
+
+
 def sound(runs: Sequence[Outcome], metric: str) -> list[Outcome]:
     """Runs that did not diverge, and have the metric."""
-    return [run for run in runs if not run["has_diverged"] and metric in run["metrics"]]
+    return [run for run in runs if not failed(run) and metric in run["metrics"]]
+
+
+def failures(recipe: LabRecipe, runs: Sequence[Outcome], choice: str, against: str) -> tuple[int, int]:
+    """How many runs of `choice` and of `against` diverged, each at its best, of the panels and seeds that both have.
+
+    Differences are of runs that both survived: a choice that loses some of them must not look better for it.
+    """
+    compared = compare(recipe, runs)
+    own, theirs = (
+        {(each.panel, run["seed"]): failed(run) for each in compared if each.choice == name for run in each.runs}
+        for name in (choice, against)
+    )
+    both = own.keys() & theirs.keys()
+    return sum(own[key] for key in both), sum(theirs[key] for key in both)
 
 
 def _best(lab: LabConfig, runs: Sequence[Outcome]) -> tuple[str, list[Outcome]]:

@@ -9,6 +9,7 @@ processes may work in one folder: each takes a run that nobody else has.
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -60,7 +61,7 @@ class LabRun:
 
 
 class Laboratory:
-    """Runs a recipe in `directory`, or goes on there. Raises CheckpointError where another recipe was run in it."""
+    """Runs a recipe in `directory`, or goes on there. Raises CheckpointError where another was run in it."""
 
     def __init__(self, recipe: LabRecipe, directory: Path, device: str = "auto") -> None:
         self.recipe, self.directory, self.device = recipe, directory, device
@@ -105,8 +106,8 @@ class Laboratory:
             before = json.loads(path.read_text(encoding="utf-8"))
             if before["fingerprint"] != told["fingerprint"]:
                 raise CheckpointError(
-                    f"{self.directory} holds an experiment with another recipe: go on with the old one, or name "
-                    f"another --out"
+                    f"{self.directory} holds an experiment with another recipe, other texts or other draws: go on "
+                    f"with the old ones, or name another --out"
                 )
             return
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -158,6 +159,8 @@ class Laboratory:
         }
         if not has_diverged:
             result |= _measured(trainer, task)
+            if not all(math.isfinite(value) for value in result["metrics"].values()):
+                result |= {"has_diverged": True, "metrics": {}}  # what is no number must not win a comparison
         write_json(run.folder / "result.json", result)
         for checkpoint in run.folder.glob("*step-*"):
             shutil.rmtree(checkpoint)

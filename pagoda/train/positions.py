@@ -15,6 +15,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+STREAM = 1
+"""Third seed of positions: what a step reads is drawn by (seed, step) alone, and the two must not go together."""
+
 
 def ordinary(_: np.random.Generator, sequences: int, length: int, __: int) -> np.ndarray:
     """0, 1, 2, ..."""
@@ -46,4 +49,4 @@ def draw_positions(scheme: str, sequences: int, length: int, *, reach: int, seed
 
     reach: below what positions are drawn; a longer sequence gets the ordinary ones of its length, or as wide a range
     """
-    return POSITION_SCHEMES[scheme](np.random.default_rng((seed, step)), sequences, length, reach)
+    return POSITION_SCHEMES[scheme](np.random.default_rng((seed, step, STREAM)), sequences, length, reach)

@@ -42,7 +42,7 @@ lab = typer.Typer(cls=LabCommands, help="Train variants of a network side by sid
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where the recipe's corpora lie.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 AsItIs = Annotated[bool, typer.Option("--as-it-is", help="Train and measure nothing: report what has ended.")]
-Quick = Annotated[bool, typer.Option("--quick", help="The recipe's small edition: minutes instead of hours.")]
+Quick = Annotated[bool, typer.Option("--quick", help="The recipe's small edition: fewer steps, seeds and rounds.")]
 
 
 @lab.command(name="run", short_help="Run a recipe; `pagoda lab RECIPE` does the same.")
@@ -88,7 +88,8 @@ def claims(
     as_it_is: AsItIs = False,
 ) -> None:
     """Run the experiment of every claim, or go on with them, and write a page: claim, protocol, figure, verdict."""
-    from pagoda.lab.claims import CLAIMS, recipes_of, write_claims
+    from pagoda.lab.claims import CLAIMS, recipes_of
+    from pagoda.lab.claims_page import write_claims
     from pagoda.lab.recipe import LabRecipe
     from pagoda.lab.runner import Laboratory
 

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from pagoda.cli.app import app
 from pagoda.lab import recipe as recipes
 from pagoda.lab.claims import CLAIMS, OPEN, RIGHT, WRONG, Experiment, Finding, recipes_of
-from pagoda.lab.norm_time import _median
+from pagoda.lab.claims_page import UNMEASURED, write_claims
+from pagoda.lab.norm_time import _median, _norm_pairs
 from pagoda.lab.recipe import Arm, LabRecipe
 from pagoda.lab.shifts import shift_rows
 
@@ -97,7 +98,46 @@ def up_to(**rates: float) -> Metric:
 def test_stable_means_as_high_a_rate_as_layer_norm(rates: dict[str, float], verdict: str) -> None:
     finding = judged("stable", results("stability", up_to(**rates)))
     assert finding.verdict == verdict
-    assert f"{rates['rms_norm']:g} with RMSNorm" in finding.figure
+    assert f"{rates['rms_norm']:g} (loss 1.00) with RMSNorm" in finding.figure
+
+
+def test_stability_is_not_settled_before_all_runs_have_ended() -> None:
+    found = results("stability", up_to(rms_norm=0.3, layer_norm=0.3, none=0.01))
+    found["runs"] = [run for run in found["runs"] if run["arm"] != {"norm": "layer_norm", "rate": "3e-2"}]
+    assert judged("stable", found).verdict == f"{OPEN}: 51 of 54 runs have ended"
+    assert judged("stable", found).table[2][3] == "not run"
+
+
+def test_a_loss_that_is_no_number_is_a_run_that_diverged() -> None:
+    found = results("stability", lambda arm, _: {"loss": float("nan") if arm["rate"] == "1.0" else 1.0})
+    assert "up to a rate of 0.3 (loss 1.00) with RMSNorm" in judged("stable", found).figure
+    assert judged("stable", found).table[1][-1] == "3 of 3"
+    never_best = results("optimisers", lambda arm, _: {"loss": float("nan") if arm["rate"] == "1e-3" else 1.0})
+    assert {row[1] for row in judged("RMSProp suits", never_best).table[1:]} == {"3e-3"}
+
+
+def but_lost(metric: Metric, **lost: int) -> Metric:
+    """The same, but runs of some choices diverge: those of seeds below the number."""
+    return lambda arm, seed: None if any(seed < lost.get(choice, 0) for choice in arm.values()) else metric(arm, seed)
+
+
+def test_a_choice_that_diverges_more_often_is_wrong_however_good_its_other_runs() -> None:
+    better = losses(rms_norm_adaptive=-0.1, rms_norm_scheduled=-0.1, rms_norm=-0.1)
+    adjusted = judged("Adjusting", results("norms", but_lost(better, rms_norm_scheduled=1)))
+    assert adjusted.verdict == f"rms_norm_adaptive: {OPEN}; rms_norm_scheduled: {WRONG}, diverged in 1 run"
+    every = judged("Adjusting", results("norms", but_lost(better, rms_norm_adaptive=3)))
+    assert every.verdict.startswith(f"rms_norm_adaptive: {WRONG}, diverged in 3 runs; rms_norm_scheduled: {OPEN}")
+    good = judged("as good as LayerNorm", results("norms", but_lost(better, rms_norm=2, layer_norm=1)))
+    assert good.verdict == f"{WRONG}, diverged in 2 runs (against 1)"
+    helped = accurate(ordinary=50.0, random_integers=80.0, random_floats=75.0)
+    lost = results("lengths", but_lost(helped, random_integers=1, random_floats=1))
+    assert judged("at random", lost).verdict == WRONG
+
+
+def test_a_choice_without_a_difference_is_open_and_the_others_keep_their_verdicts() -> None:
+    found = results("norms", losses(rms_norm_scheduled=0.1))
+    found["runs"] = [run for run in found["runs"] if run["arm"]["norm"] != "rms_norm_adaptive"]
+    assert judged("Adjusting", found).verdict == f"rms_norm_adaptive: {OPEN}; rms_norm_scheduled: {WRONG}"
 
 
 def accurate(**beyond: float) -> Metric:
@@ -114,6 +154,41 @@ def test_length_claims_follow_accuracy_beyond_training() -> None:
     equal = results("lengths", accurate(ordinary=98.8, random_integers=98.8, random_floats=90.0))
     assert judged("beyond the length", equal).verdict != WRONG
     assert judged("at random", equal).verdict != RIGHT
+
+
+@pytest.mark.parametrize(
+    ("beyond", "verdict"),
+    [
+        ({"ordinary": 50.0, "random_integers": 40.0, "random_floats": 30.0}, WRONG),
+        ({"ordinary": 50.0, "random_integers": 40.0, "random_floats": 50.0}, OPEN),
+        ({"ordinary": 50.0, "random_integers": 40.0, "random_floats": 53.0}, f"{RIGHT}, by less than 10 points"),
+    ],
+)
+def test_random_positions_are_wrong_only_where_every_scheme_harms(beyond: dict[str, float], verdict: str) -> None:
+    assert judged("at random", results("lengths", accurate(**beyond))).verdict == verdict
+
+
+def test_one_scheme_that_harms_says_nothing_of_another_that_is_not_settled() -> None:
+    def metric(arm: Arm, seed: int) -> dict[str, float]:
+        beyond = {"ordinary": 50.0, "random_integers": 40.0, "random_floats": 49.0 + 20_000 * NOISE[seed]}
+        return {"accuracy": beyond[arm["positions"]], "accuracy_within": 99.0}
+
+    assert judged("at random", results("lengths", metric)).verdict == OPEN
+
+
+def test_a_claim_without_a_run_is_not_measured(tmp_path: Path) -> None:
+    found = {name: results(name, lambda *_: None) | {"runs": []} for name in recipes_of(CLAIMS)}
+    page = write_claims(found, tmp_path / "claims.md", quick=False).read_text(encoding="utf-8")
+    assert f"| Positions drawn at random in training help at length. |  | {UNMEASURED} |" in page
+    assert "Recipe: `lengths`, 0 of 36 runs." in " ".join(page.split("\n"))
+
+
+@pytest.mark.parametrize(("lost", "verdict"), [(2.0, WRONG), (0.0, RIGHT)])
+def test_what_is_lost_beyond_the_lengths_of_training_is_taken_run_by_run(lost: float, verdict: str) -> None:
+    def metric(_: Arm, seed: int) -> dict[str, float]:
+        return {"accuracy": 60.0 + 15 * seed - lost + 100 * NOISE[seed], "accuracy_within": 60.0 + 15 * seed}
+
+    assert judged("beyond the length", results("lengths", metric)).verdict == verdict, "seeds are 15 points apart"
 
 
 def timed(ratio: float, step: float) -> dict[str, Any]:
@@ -136,6 +211,37 @@ def test_time_claims_tell_the_norm_from_the_step() -> None:
     assert judged("% of training", found).figure == "5.0 to 5.0 % saved; of the step, LayerNorm is 12.0 % at width 256"
     assert judged("functions that torch ships", found).verdict == WRONG
     assert judged("the work of LayerNorm", timed(0.9, 0.95)).verdict == WRONG
+
+
+def test_saving_more_than_is_said_is_told_as_such() -> None:
+    assert judged("the work of LayerNorm", timed(0.6, 0.95)).verdict == f"{RIGHT}, and more"
+
+
+def test_every_row_that_is_measured_belongs_to_a_claim() -> None:
+    measured = list(_norm_pairs(64, 2))
+    rows = [{"width": 64, "what": what, "ratio": 0.7, "low": 0.69, "high": 0.71} for what in measured]
+    found = timed(0.7, 0.95) | {"timing": rows}
+    shown = [row[1] for said in ("the work of LayerNorm", "torch ships") for row in judged(said, found).table[1:]]
+    assert sorted(shown) == sorted(measured)
+
+
+@pytest.mark.parametrize(
+    ("moved", "verdict"),
+    [
+        ({"fp32": 0.0, "whole numbers": 1e-5}, RIGHT),
+        ({"fp32": 1.0, "whole numbers": 2.0}, WRONG),
+        ({"fp32": 0.0, "whole numbers": 2.0}, f"{WRONG} for whole numbers shifted by 7; {RIGHT} for the others"),
+    ],
+)
+def test_the_figure_of_shifted_positions_is_the_worst_and_the_verdict_names_it(
+    moved: dict[str, float], verdict: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"what": what, "shift": 7, "moved": value} for what, value in moved.items()]
+    monkeypatch.setattr("pagoda.lab.claims.shift_rows", lambda: rows)
+    (claim,) = (claim for claim in CLAIMS if "relative positions" in claim.said)
+    finding = claim.judge(None)
+    assert finding.verdict == verdict
+    assert f"{max(moved.values()):.1e} at most" in finding.figure
 
 
 def test_a_median_has_an_interval_of_its_order_statistics() -> None:
@@ -161,7 +267,7 @@ ONE_STEP = {
         "task": {"sequences": 2, "longest": 4, "test_to": 6, "lengths": 2, "strings": 4},
         "train": {"tokens": 16, "position_range": 16},
     },
-    "norm-time": {"timing": {"widths": [64], "rows": 128, "rounds": 3, "step_rounds": 2}},
+    "norm-time": {"timing": {"widths": [64], "rows": 128, "rounds": 6, "step_rounds": 6}},
 }
 OF_TEXT = {
     "train": {

@@ -20,6 +20,7 @@ from pagoda.lab.claims import Experiment
 from pagoda.lab.recipe import LabRecipe
 from pagoda.lab.report import comparison_rows, write_report
 from pagoda.lab.runner import Laboratory
+from pagoda.train.trainer import Trainer
 
 TEXT = "The old man said that the river was deep, but the children went to the river. "
 
@@ -142,6 +143,28 @@ def test_a_folder_of_another_recipe_is_refused(tmp_path: Path) -> None:
     Laboratory(lengthy(), tmp_path, "cpu")
     with pytest.raises(CheckpointError, match="another recipe"):
         Laboratory(lengthy(seeds=[4]), tmp_path, "cpu")
+
+
+def test_a_folder_of_another_text_is_refused(tmp_path: Path) -> None:
+    whole = raw(
+        lab={"compare": "norm", "against": "rms_norm", "seeds": [3]}, sources=[{"path": "text.txt"}], train={}
+    )  # fmt: skip
+    del whole["task"]
+    text = tmp_path / "text.txt"
+    text.write_text(TEXT, encoding="utf-8")
+    Laboratory(LabRecipe.from_dict(whole, "text", (tmp_path,)), tmp_path / "out", "cpu")
+    Laboratory(LabRecipe.from_dict(whole, "text", (tmp_path,)), tmp_path / "out", "cpu")
+    text.write_text(TEXT + "x", encoding="utf-8")
+    with pytest.raises(CheckpointError, match="other texts"):
+        Laboratory(LabRecipe.from_dict(whole, "text", (tmp_path,)), tmp_path / "out", "cpu")
+
+
+def test_a_held_back_loss_that_is_no_number_is_told_as_diverged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Trainer, "evaluate", lambda _: {"task": float("nan")})
+    results = run_all(Laboratory(lengthy(seeds=[0]), tmp_path, "cpu"))
+    assert [(run["has_diverged"], run["metrics"]) for run in results["runs"]] == [(True, {})] * 2
 
 
 def test_a_budget_of_seconds_ends_a_run_before_its_tokens(tmp_path: Path) -> None:

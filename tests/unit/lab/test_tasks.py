@@ -9,6 +9,7 @@ import pytest
 
 from pagoda.lab.tasks import EMPTY, FIRST_SYMBOL, MISSING, TASKS, TaskCurriculum, make_batch
 from pagoda.train.curriculum import NOT_COUNTED
+from pagoda.train.positions import draw_positions
 
 
 def solved(task: str, string: list[int]) -> list[int]:
@@ -50,3 +51,10 @@ def test_strings_that_are_held_back_are_drawn_apart_from_those_of_training() -> 
     held_back = {tuple(row) for row in curriculum.of_length(40, 64).input_ids}
     assert taught
     assert not taught & held_back
+
+
+def test_where_strings_stand_says_nothing_of_what_they_are() -> None:
+    curriculum = TaskCurriculum("reverse_string", 1, 40, seed=0)
+    letters = [curriculum.batch(step).input_ids[0, 0] for step in range(2000)]
+    drawn = [draw_positions("random_floats", 1, 1, reach=1, seed=0, step=step)[0, 0] for step in range(2000)]
+    assert abs(np.corrcoef(letters, drawn)[0, 1]) < 0.1, "0.022 is the deviation of chance"
