@@ -246,7 +246,7 @@ def test_a_script_s_flags_that_cannot_work_are_refused() -> None:
         "M --enable-lora": "adapters are not applied",
         "M --num-speculative-tokens 5": 'use speculative_config={"method": "ngram"',
         "M --uds /tmp/x": "serve a port",
-        "M --nnodes 2": "an engine runs on one host",
+        "M --nnodes 2": "ranks are counted by tensor_parallel_size",
         'M --quantization-config {"a":1}': "how weights are stored",
         "M --allowed-origins [x": "a JSON list is expected",
     }.items():

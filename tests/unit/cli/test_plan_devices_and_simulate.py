@@ -70,7 +70,7 @@ def test_plan_says_whose_efficiency_it_takes_and_what_does_not_fit(invoke: Invok
     assert "efficiencies are those of H100-80GB" in invoke("plan", model, "--devices", "L4-24GB").stdout
     nothing = invoke("plan", model, "--devices", "L4-24GB", "--target-tpot", "1")
     assert "nothing fits and meets the target: ask for less" in nothing.stdout
-    assert nothing.exit_code == 0
+    assert nothing.exit_code == 1
 
 
 def test_plan_and_simulate_speak_chinese(invoke: Invoke, model: str) -> None:

@@ -23,7 +23,7 @@ Invoke = Callable[..., Result]
 def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[EngineArgs, ServerConfig]]:
     """What the server was asked to serve, in place of serving it."""
     calls: list[tuple[EngineArgs, ServerConfig]] = []
-    monkeypatch.setattr("pagoda.server.serve.serve", lambda args, config, tell: calls.append((args, config)))
+    monkeypatch.setattr("pagoda.server.serve.serve", lambda args, config, announce: calls.append((args, config)))
     monkeypatch.setattr("pagoda.server.observing.access_log.log_to_stderr", lambda: None)
     return calls
 
@@ -72,7 +72,7 @@ def test_the_model_is_given_either_way(
     [
         ("serve a --model b", "give it once"),
         ("serve a --enable-lora", "adapters are not applied"),
-        ("serve a --nnodes 2", "an engine runs on one host"),
+        ("serve a --nnodes 2", "ranks are counted by tensor_parallel_size"),
         ("serve a --hf-overrides [1]", "a dict of config.json's keys"),
         ("serve a --speculative-config ngram", "a mapping is expected"),
         ('serve a --speculative-config {"num_speculative_tokens":5,"metod":"ngram"}', "no key 'metod'"),

@@ -317,8 +317,8 @@ def test_texts_are_windows_spread_over_the_file(tmp_path: Path) -> None:
     ("name", "content", "told"),
     [
         ("short.txt", "Hello.", "fewer than the 64 tokens"),
-        ("no.jsonl", '{"prompt": "Hello"}', "line 1: an object with `messages` or `text`"),
-        ("no.jsonl", "[1]", "line 1: an object"),
+        ("no.jsonl", '{"prompt": "Hello"}', "line 1: this is an object with 'prompt', but an object with `messages`"),
+        ("no.jsonl", "[1]", r"line 1: this is \[1\], but an object"),
         ("none.txt", None, "cannot be read as text"),
     ],
 )

@@ -69,7 +69,7 @@ def test_a_snapshot_keeps_its_tokens(tmp_path: Path) -> None:
     save_snapshot(snapshot, tmp_path)
     loaded = load_snapshot(tmp_path)
     assert loaded is not None
-    assert loaded.tokens == snapshot.tokens
+    assert [bytes(each) for each in loaded.tokens] == snapshot.tokens
     (tmp_path / "snapshot-1" / "tokens.bin").write_bytes(b"cut")
     assert load_snapshot(tmp_path) is None
 
