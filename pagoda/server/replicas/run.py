@@ -30,8 +30,10 @@ from pagoda.server.replicas.config import ReplicasConfig
 from pagoda.server.replicas.deployment import FRONT, REPLICAS, front_of, replicas_of
 from pagoda.server.serve import Announce
 
-_TELLING_S = 2.0
-"""Until a cluster of others has heard that ours is to go."""
+_TELLING_S = 15.0
+"""For a cluster of others to take ours down. Not longer: it goes on with it alone."""
+logger = logging.getLogger(__name__)
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -148,20 +150,23 @@ def _drain(arrived: queue.SimpleQueue[int], announce: Announce) -> None:
 
 def _delete() -> None:
     for name in (FRONT, REPLICAS):
-        while True:
+        while ray.is_initialized():  # asked after that, Ray would join the cluster once more
             try:
                 serve.delete(name)
                 break
             except TimeoutError:  # Ray's own, of a minute; a drain may take longer
                 continue
+            except Exception as error:
+                logger.warning("%s could not be taken down: %s", name, error)
+                break
 
 
 def end(is_ours: bool) -> None:
     """Leave the cluster. is_ours: it was made here, and ends with all that is in it; of another, others' work stays."""
     if not is_ours:
-        with contextlib.suppress(Exception):
-            threading.Thread(target=_delete, daemon=True).start()
-            time.sleep(_TELLING_S)
+        deleting = threading.Thread(target=_delete, daemon=True)
+        deleting.start()
+        deleting.join(_TELLING_S)
     ray.shutdown()
 
 
