@@ -6,7 +6,7 @@ the meta device and has no memory, and each tensor goes on into the Keras variab
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,8 @@ from torch import nn
 from pagoda.keras.llama import LlamaCausalLM
 from pagoda.kernels.reference.operations import ReferenceKernels
 from pagoda.models.checkpoint.loading import load_config, load_weights
-from pagoda.models.checkpoint.source import CheckpointSource, Stored, as_floats
+from pagoda.models.checkpoint.source import CheckpointSource, SourceInFront, Stored, as_floats
 from pagoda.models.config import ModelConfig
-from pagoda.models.families.weight_names import WeightNames
 from pagoda.models.llama import LlamaForCausalLM
 
 BUILTIN = "builtin"
@@ -85,22 +84,11 @@ def _of_dense(name: str, dense: Any) -> dict[str, tuple[Any, bool]]:
     return {f"{name}.weight": (dense.kernel, True), **bias}
 
 
-class _Dense:
+class _Dense(SourceInFront):
     """A source whose codes of few bits come as the numbers that they mean: Keras multiplies in floats."""
 
     def __init__(self, source: CheckpointSource, _: ModelConfig) -> None:
-        self._source = source
-
-    @property
-    def layouts(self) -> Sequence[WeightNames]:
-        return self._source.layouts
-
-    @property
-    def files(self) -> Mapping[str, Path]:
-        return self._source.files
-
-    def stored_name(self, name: str) -> str:
-        return self._source.stored_name(name)
+        super().__init__(source)
 
     def read(self, names: Iterable[str]) -> Iterator[tuple[str, Stored]]:
         for name, stored in self._source.read(names):

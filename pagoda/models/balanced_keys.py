@@ -12,44 +12,32 @@ both dimensions of a pair, which RoPE turns into each other.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
 from pagoda.kernels.grouped_codes import Factors, GroupedCodes, TwoLevel
 from pagoda.layers.norm_kinds import NORM_KINDS
-from pagoda.models.checkpoint.source import CheckpointSource, Stored, as_floats
+from pagoda.models.checkpoint.source import CheckpointSource, SourceInFront, Stored, as_floats
 from pagoda.models.config import ModelConfig
-from pagoda.models.families.weight_names import WeightNames
 
 _ATTENTION = "self_attn."
 _MOST_EXPONENT = 8
 _SMALL = 1e-12  # beside any square that a network has
 
 
-class BalancedKeys:
+class BalancedKeys(SourceInFront):
     """A source whose queries and keys are balanced, wherever that changes no product; otherwise the source itself.
 
     source: of a network, under the network's own names
     """
 
     def __init__(self, source: CheckpointSource, config: ModelConfig) -> None:
-        self._source, self._config = source, config
+        super().__init__(source)
+        self._config = config
         self._factors: dict[str, torch.Tensor] = {}
         """Name of a tensor -> what its rows are multiplied by, of the layers that were read."""
-
-    @property
-    def layouts(self) -> Sequence[WeightNames]:
-        return self._source.layouts
-
-    @property
-    def files(self) -> Mapping[str, Path]:
-        return self._source.files
-
-    def stored_name(self, name: str) -> str:
-        return self._source.stored_name(name)
 
     def read(self, names: Iterable[str]) -> Iterator[tuple[str, Stored]]:
         wanted = list(names)

@@ -59,3 +59,24 @@ class CheckpointSource(Protocol):
     def read(self, names: Iterable[str]) -> Iterator[tuple[str, Stored]]:
         """Name and what it holds, one at a time, in the order that files are best read in. Raises CheckpointError."""
         ...
+
+
+class SourceInFront:
+    """A source in front of another, which reads the same tensors in a way of its own: its classes have `read`.
+
+    source: what it reads from
+    """
+
+    def __init__(self, source: CheckpointSource) -> None:
+        self._source = source
+
+    @property
+    def layouts(self) -> Sequence[WeightNames]:
+        return self._source.layouts
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        return self._source.files
+
+    def stored_name(self, name: str) -> str:
+        return self._source.stored_name(name)

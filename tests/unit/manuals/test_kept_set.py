@@ -10,9 +10,10 @@ from manuals.corpus import checksums
 from manuals.questions import LANGUAGES, Question, questions
 from manuals.sources import DATA, Source, places, sources
 
+from question_rows import LACKS, check_row
+
 KEPT = DATA.parent / "manuals_kept"
 OTHERS = (DATA, DATA.parent / "manuals_near")
-LACKS = {"attribute", "other thing", "step", "condition", "why", "presupposition"}
 
 
 @pytest.fixture(scope="module")
@@ -45,18 +46,7 @@ def test_there_are_enough_of_each_sort(asked: list[Question]) -> None:
 def test_a_row_is_answerable_with_its_place_or_near_with_the_closest_one(asked: list[Question]) -> None:
     corpus = {place for _, _, place in places(sources(KEPT))}
     for each in asked:
-        if each.answers:
-            assert each.lines
-            assert f"{each.language}/{each.file}" in corpus
-            assert not each.nearest
-            assert all(part for answer in each.answers for part in answer)
-            assert each.kind != "yes or no" or each.polarity in ("yes", "no")
-        else:
-            assert each.kind == "no answer, near"
-            assert (each.file, each.lines, each.polarity) == ("", (), "")
-            file, _, line = each.nearest.rpartition(":")
-            assert f"{each.language}/{file}" in corpus
-            assert int(line) > 0
+        check_row(each, corpus)
 
 
 def test_every_manual_has_a_licence_the_one_half_and_checksums() -> None:

@@ -9,22 +9,16 @@ chosen by words alone, so that the reader, which is most of an answer's time, ha
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from functools import lru_cache
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pagoda.errors import ConfigError
 from pagoda.rag.content_words import ASKING, content
 from pagoda.rag.extractive.chinese.sought import lacks_count, sought_by
-from pagoda.rag.extractive.english.second_look import NEAR
 from pagoda.rag.extractive.showing.decision import log_odds
+from pagoda.rag.extractive.showing.second_look import NEAR, SecondLook, bounded, read_second_look
 
 CHINESE_WEIGHTS = Path(__file__).parents[1] / "data" / "second_look_zh.json"
-_MOST = 8.0
 
 
 @dataclass(frozen=True)
@@ -56,36 +50,13 @@ def look_at_chinese(
     kinds = sought_by(question)
     return ChineseLook(
         first=log_odds(first),
-        margin=max(-_MOST, min(_MOST, margin)),
+        margin=bounded(margin),
         told_near=float(all(kind.told.search(near) for kind in kinds)),
         untold=float(sum(not kind.told.search(text) for kind in kinds)),
         no_count=float(lacks_count(question, near)),
     )
 
 
-@dataclass(frozen=True)
-class ChineseSecondLook:
-    """weights: of the numbers of `ChineseLook`, with a bias; least: probability from which on it is answered."""
-
-    weights: Mapping[str, float]
-    least: float
-
-    def probability(self, look: ChineseLook) -> float:
-        """That the passage, or those shown with it, answers, 0 to 1."""
-        logit = self.weights["bias"] + sum(self.weights[name] * value for name, value in asdict(look).items())
-        return 1 / (1 + math.exp(-logit))
-
-
-@lru_cache(maxsize=2)
-def load_chinese_look(path: Path = CHINESE_WEIGHTS) -> ChineseSecondLook:
+def load_chinese_look(path: Path = CHINESE_WEIGHTS) -> SecondLook:
     """The packaged weights. Raises ConfigError where the file is missing, broken, or of other numbers."""
-    wanted = {*(each.name for each in fields(ChineseLook)), "bias"}
-    try:
-        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        weights = {name: float(value) for name, value in told["weights"].items()}
-        look = ChineseSecondLook(weights, float(told["least"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{path} holds no weights of the second look ({error!r}): reinstall pagoda") from error
-    if set(look.weights) != wanted:
-        raise ConfigError(f"{path} holds weights of other numbers than are looked at: reinstall pagoda")
-    return look
+    return read_second_look(path, ChineseLook)

@@ -12,26 +12,19 @@ Comprehension" (arXiv 2001.09694), whose second reading verifies the first.
 
 from __future__ import annotations
 
-import json
-import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from functools import lru_cache
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pagoda.errors import ConfigError
 from pagoda.rag.content_words import ASKING, content
 from pagoda.rag.documents.document import Hit
 from pagoda.rag.extractive.english.answerable import Comparison
 from pagoda.rag.extractive.showing.decision import log_odds
+from pagoda.rag.extractive.showing.second_look import NEAR, SecondLook, bounded, read_second_look
 from pagoda.rag.extractive.showing.sought import Sought, lacks_count, sought_by
 
 WEIGHTS = Path(__file__).parents[1] / "data" / "second_look_en.json"
-_MOST = 8.0
-NEAR = 0.75
-"""Of the largest share of the question that a sentence holds: those that hold as much speak of it."""
 USUALLY_APART = 0.1
 """By how much a vector score stands out where no retriever tells it: about the mean of questions to manuals."""
 USUALLY_SECOND = -2.0
@@ -100,7 +93,7 @@ def look_at(question: str, hit: Hit, sentences: Sequence[tuple[int, int]], known
     words = Comparison(question, told).features()
     return Look(
         first=log_odds(known.probability),
-        margin=_bounded(known.margin),
+        margin=bounded(known.margin),
         told_near=_told(kinds, _near(text, sentences, [len(asked & words) for words in held])),
         untold=float(sum(not kind.told.search(text) for kind in kinds)),
         no_count=float(lacks_count(question, text)),
@@ -108,17 +101,13 @@ def look_at(question: str, hit: Hit, sentences: Sequence[tuple[int, int]], known
         others_held=max(shares, default=0.0 if others else 1.0),
         topic=len(asked & topic) / max(1, len(asked)),
         stands_out=hit.parts.get("stands_out", USUALLY_APART),
-        second=USUALLY_SECOND if known.second is None else _bounded(log_odds(known.second)),
+        second=USUALLY_SECOND if known.second is None else bounded(log_odds(known.second)),
         own_held=shares[own] if told else 0.0,
         own_told=_told(kinds, told[own] if told else ""),
         denied=float(words["denied_in_sentence_only"]),
         num_words=float(words["others_asked"]),
         no_amount=float(words["amount_without_number"]),
     )
-
-
-def _bounded(value: float) -> float:
-    return max(-_MOST, min(_MOST, value))
 
 
 def _told(kinds: Sequence[Sought], text: str) -> float:
@@ -137,29 +126,6 @@ def _near(text: str, sentences: Sequence[tuple[int, int]], shares: Sequence[int]
     return " ".join(text[sentences[at][0] : sentences[min(len(sentences) - 1, at + 1)][1]] for at in chosen)
 
 
-@dataclass(frozen=True)
-class SecondLook:
-    """weights: of the numbers of `Look` by name, with a bias; least: probability from which on it is answered."""
-
-    weights: Mapping[str, float]
-    least: float
-
-    def probability(self, look: Look) -> float:
-        """That the passage, or those shown with it, answers, 0 to 1."""
-        logit = self.weights["bias"] + sum(self.weights[name] * value for name, value in asdict(look).items())
-        return 1 / (1 + math.exp(-max(-30.0, min(30.0, logit))))
-
-
-@lru_cache(maxsize=2)
 def load_second_look(path: Path = WEIGHTS) -> SecondLook:
     """The packaged weights. Raises ConfigError where the file is missing, broken, or of other numbers."""
-    wanted = {*(each.name for each in fields(Look)), "bias"}
-    try:
-        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        weights = {name: float(value) for name, value in told["weights"].items()}
-        least = float(told["least"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{path} holds no weights of the second look ({error!r}): reinstall pagoda") from error
-    if set(weights) != wanted:
-        raise ConfigError(f"{path} holds weights of other numbers than are looked at: reinstall pagoda")
-    return SecondLook(weights, least)
+    return read_second_look(path, Look)

@@ -36,73 +36,74 @@ class Sought:
     told: re.Pattern[str]
 
 
-def _sought(name: str, asked: str, told: str) -> Sought:
+def sought(name: str, asked: str, told: str) -> Sought:
+    """A kind by two patterns, whatever the case of letters."""
     return Sought(name, re.compile(asked, re.I), re.compile(told, re.I))
 
 
 KINDS = (
-    _sought(
+    sought(
         "reason",
         r"\bwhy\b|\breasons?\b|\bhow come\b",
         r"\b(?:because|since|so|in order to|due to|reasons?|therefore|otherwise|as (?:it|this|these|they|the)|caus\w+"
         r"|to (?:avoid|prevent|ensure|allow|keep|make|protect)|this (?:means|allows|ensures|prevents)|helps?|would"
         r"|has to)\b",
     ),
-    _sought(
+    sought(
         "frequency",
         r"\bhow (?:often|frequent\w*)\b",
         r"\b(?:every|each|(?:dai|week|month|year|hour)ly|once|twice|times? (?:a|per)|per (?:day|week|month|year|hour)"
         r"|always|regularly|periodic\w*|interval|frequen\w*)\b",
     ),
-    _sought(
+    sought(
         "duration", rf"\bhow (?:long|soon|late|early)\b|\bhow many (?:{_TIME})\b|\bby when\b", f"{_DURATION}|{_LENGTH}"
     ),
-    _sought("temperature", r"\btemperature|\bdegrees\b|\bhow hot\b", r"°|\bdegrees?\b|\d\s*[FC]\b"),
-    _sought(
+    sought("temperature", r"\btemperature|\bdegrees\b|\bhow hot\b", r"°|\bdegrees?\b|\d\s*[FC]\b"),
+    sought(
         "size",
         r"\bhow (?:big|large|tall|wide|high|thick|deep|far)\b|\b(?:height|width|length|size|diameter)\b",
         r"\d",
     ),
-    _sought(
+    sought(
         "weight",
         r"\bhow heavy\b|\bweighs?\b|\bweight\b",
         r"\d\s*(?:g|kg|lbs?|oz|grams?|ounces?|pounds?|cups?|tbsp|tsp)\b",
     ),
-    _sought("share", r"\bpercent(?:age)?\b", r"%|percent"),
-    _sought(
+    sought("share", r"\bpercent(?:age)?\b", r"%|percent"),
+    sought(
         "version",
         r"\b(?:which|what|oldest|newest|minimum|in) (?:\w+ )?(?:version|release)\b|\bsince when\b",
         r"\bv?\d+\.\d+",
     ),
-    _sought(
+    sought(
         "date",
         r"\bwhen (?:was|were|did|will)\b|\b(?:what|which) (?:year|date)\b",
         rf"\b(?:19|20)\d\d\b|\b(?:{_MONTHS})\b",
     ),
-    _sought(
+    sought(
         "place",
         r"^\W*where\b|\bwhere (?:can|do|is|are)\b",
         r"\b(?:in|on|at|under|from|to|into|via|through|stores?|folder|directory|page|menu|file|floor)\b",
     ),
-    _sought(
+    sought(
         "person",
         r"^\W*who\b|\bwhom\b",
         r"@|\b(?:team|supervisor|manager|owner|user|administrator|consumer|producer|you|lead|director|maintainers?)\b",
     ),
-    _sought("default", r"\bdefaults?\b", r"\bdefaults?\b|\bunless\b|\binitially\b"),
-    _sought(
+    sought("default", r"\bdefaults?\b", r"\bdefaults?\b|\bunless\b|\binitially\b"),
+    sought(
         "most",
         r"\bmax\w*\b|\bat most\b|\blimit\b|\bhighest\b|\blongest\b|\blargest\b",
         r"\bmax\w*|at most|up to|limit|no more than|not? exceed|less than|below|under|over|highest|longest|largest",
     ),
-    _sought(
+    sought(
         "least",
         r"\bmin\w*\b|\bat least\b|\blowest\b|\bsmallest\b",
         r"\bmin\w*|at least|or more|greater than|above|lowest|smallest|least",
     ),
-    _sought("code", r"\b(?:exit|status|error) (?:code|status)\b|\bport\b", r"\b\d{1,6}\b"),
-    _sought("count", r"\bhow (?:many|much|few)\b|\bnumber of\b", _COUNTED),
-    _sought("purchase", r"\bbuy\b|\bpurchase\b|\border\b", r"\bbuy|purchas|order|shop|store|sell|sold|bought"),
+    sought("code", r"\b(?:exit|status|error) (?:code|status)\b|\bport\b", r"\b\d{1,6}\b"),
+    sought("count", r"\bhow (?:many|much|few)\b|\bnumber of\b", _COUNTED),
+    sought("purchase", r"\bbuy\b|\bpurchase\b|\border\b", r"\bbuy|purchas|order|shop|store|sell|sold|bought"),
 )
 
 

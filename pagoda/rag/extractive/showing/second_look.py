@@ -1,0 +1,59 @@
+"""What a second look at a passage of a manual comes to: its numbers weighed, whichever language they were taken in.
+
+Beside the decision to answer: question -> Hits -> decision -> *second look at the best* -> what is shown. Which numbers
+a language takes, and why, stands in `english/second_look` and `chinese/second_look`; here they become a probability by
+a logistic regression, whose weights are read from the package.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pagoda.errors import ConfigError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+NEAR = 0.75
+"""Of the largest share of the question that a sentence holds: those that hold as much speak of it."""
+_MOST = 8.0
+_MOST_LOGIT = 30.0
+
+
+def bounded(log_odds: float) -> float:
+    """Beyond some odds a reader is as sure as it can be, and one number is not to outweigh all others."""
+    return max(-_MOST, min(_MOST, log_odds))
+
+
+@dataclass(frozen=True)
+class SecondLook:
+    """weights: of a look's numbers by name, with a bias; least: probability from which on it is answered."""
+
+    weights: Mapping[str, float]
+    least: float
+
+    def probability(self, look: DataclassInstance) -> float:
+        """That the passage, or those shown with it, answers, 0 to 1."""
+        logit = self.weights["bias"] + sum(self.weights[name] * value for name, value in asdict(look).items())
+        return 1 / (1 + math.exp(-max(-_MOST_LOGIT, min(_MOST_LOGIT, logit))))
+
+
+@lru_cache(maxsize=4)
+def read_second_look(path: Path, look: type[DataclassInstance]) -> SecondLook:
+    """Packaged weights of the numbers of `look`. Raises ConfigError where they are missing, broken, or of others."""
+    wanted = {*(each.name for each in fields(look)), "bias"}
+    try:
+        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        weights = {name: float(value) for name, value in told["weights"].items()}
+        least = float(told["least"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path} holds no weights of the second look ({error!r}): reinstall pagoda") from error
+    if set(weights) != wanted:
+        raise ConfigError(f"{path} holds weights of other numbers than are looked at: reinstall pagoda")
+    return SecondLook(weights, least)
