@@ -15,6 +15,7 @@ import selectors
 import socket
 import time
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
@@ -62,7 +63,7 @@ def places(layout: SharedLayout) -> list[tuple[int, int]]:
     return [(stage, rank) for stage in range(layout.num_stages) for rank in range(layout.num_tensor)]
 
 
-class RanksExecutor:
+class RanksExecutor(ABC):
     """Runs steps on `model.layout`'s ranks. step_timeout_s: after which a step counts as failed.
 
     Raises what keeps the model from loading: CheckpointError, EngineDeadError.
@@ -78,9 +79,9 @@ class RanksExecutor:
         self._is_closed = False
         self._start()
 
+    @abstractmethod
     def _started(self) -> tuple[Ranks, ModelToLoad]:
         """New ranks, and what they are to load."""
-        raise NotImplementedError
 
     def _start(self) -> None:
         """Ranks with the model loaded."""
