@@ -5,4 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "benchmarks"))
+HERE = Path(__file__).resolve().parent
+# The benchmarks' own packages, and what two test modules here share (tests/ itself is seen before this file is).
+sys.path[:0] = [str(HERE.parents[2] / "benchmarks"), str(HERE)]
