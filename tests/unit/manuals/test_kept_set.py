@@ -9,7 +9,6 @@ import pytest
 from manuals.corpus import checksums
 from manuals.questions import LANGUAGES, Question, questions
 from manuals.sources import DATA, Source, places, sources
-
 from question_rows import LACKS, check_row
 
 KEPT = DATA.parent / "manuals_kept"
