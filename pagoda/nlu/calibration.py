@@ -82,7 +82,7 @@ def fit(logits: np.ndarray, signs: np.ndarray, truth: np.ndarray, false_rejects:
     scores = standard @ weights
     threshold = _threshold(scores, inside, false_rejects)
     slope = _slope(scores, inside, threshold)
-    temperature = _temperature(logits[inside], truth[inside])
+    temperature = best_temperature(logits[inside], truth[inside])
     odds = _log_odds(softmax(logits / temperature).max(1))
     is_right = (logits.argmax(1) == truth).astype(float)
     right = logistic(np.stack([odds, slope * (scores - threshold)], 1), is_right, penalty=2.0, nonnegative=True)
@@ -129,7 +129,8 @@ def _slope(scores: np.ndarray, inside: np.ndarray, threshold: float) -> float:
     return float(1 / (scores[inside].std() + 1e-6))
 
 
-def _temperature(logits: np.ndarray, truth: np.ndarray) -> float:
+def best_temperature(logits: np.ndarray, truth: np.ndarray) -> float:
+    """What logits [n, num_labels] are best divided by, so that the right rows [n] are likeliest."""
     rows = np.arange(len(truth))
     losses = [-np.log(softmax(logits / t)[rows, truth] + 1e-12).mean() for t in _TEMPERATURES]
     return float(_TEMPERATURES[int(np.argmin(losses))])
