@@ -123,11 +123,11 @@ def _train_intents(
         lost = (cross_entropy(logits, right, reduction="none") * importance).sum()
         return lost * _LOOSENESS + table.square().sum() / 2
 
-    _minimise([table, constants], loss)
+    minimise([table, constants], loss)
     return _spread(table, used, GRAM_BITS), _rounded(constants)
 
 
-def _minimise(parameters: list[torch.Tensor], loss: Callable[[], torch.Tensor]) -> None:
+def minimise(parameters: list[torch.Tensor], loss: Callable[[], torch.Tensor]) -> None:
     """L-BFGS over all examples at once: steps by the batch would give rare n-grams too much weight."""
     import torch
 

@@ -79,8 +79,9 @@ def train(
         _learnable(model, names)
         steps_per_epoch = len(range(0, len(sentences), schedule.batch_size))
         run = _Run(model, names, schedule, schedule.epochs * steps_per_epoch)
+        lengths = [len(sentence.pieces) for sentence in sentences]
         for epoch in range(schedule.epochs):
-            for part in _batches(sentences, schedule.batch_size, schedule.seed + epoch):
+            for part in batches(lengths, schedule.batch_size, schedule.seed + epoch):
                 run.step(collate([sentences[i] for i in part], [kept[i] for i in part]))
                 if on_progress is not None:
                     on_progress("training", run.num_done, run.num_steps)
@@ -204,14 +205,14 @@ def _thinned(batch: Batch, share: float) -> Batch:
     return dataclasses.replace(batch, word_rows=words, gram_rows=grams)
 
 
-def _batches(sentences: Sequence[Featured], size: int, seed: int) -> Iterator[list[int]]:
-    """Rows of each batch in random order; sentences of like length share one, since padding is work for nothing."""
+def batches(lengths: Sequence[int], size: int, seed: int) -> Iterator[list[int]]:
+    """Rows of each batch in random order; rows of like length share one, since padding is work for nothing."""
     rng = random.Random(seed)
-    order = list(range(len(sentences)))
+    order = list(range(len(lengths)))
     rng.shuffle(order)
     groups = []
     for start in range(0, len(order), 24 * size):
-        pool = sorted(order[start : start + 24 * size], key=lambda index: len(sentences[index].pieces))
+        pool = sorted(order[start : start + 24 * size], key=lambda index: lengths[index])
         groups += [pool[first : first + size] for first in range(0, len(pool), size)]
     rng.shuffle(groups)
     yield from groups

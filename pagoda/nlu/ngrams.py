@@ -93,7 +93,7 @@ def character_grams(words: Sequence[Word], flags: Sequence[Sequence[str]]) -> li
     Latin words and numbers count as one character.
     """
     text = ["#" if word.text.isdigit() else word.text.lower() for word in words]
-    return [*_groups(text), *("d" + group for group in _groups(_with_slots(text, flags)))]
+    return [*character_groups(text), *("d" + group for group in character_groups(_with_slots(text, flags)))]
 
 
 def _with_slots(text: Sequence[str], flags: Sequence[Sequence[str]]) -> list[str]:
@@ -108,6 +108,7 @@ def _with_slots(text: Sequence[str], flags: Sequence[Sequence[str]]) -> list[str
     return frame
 
 
-def _groups(text: Sequence[str]) -> list[str]:
+def character_groups(text: Sequence[str]) -> list[str]:
+    """Groups of one to three signs, each as often as it stands there; the ends are signs too."""
     edged = ["<", *text, ">"]
     return ["".join(edged[start : start + size]) for size in (1, 2, 3) for start in range(len(edged) - size + 1)]

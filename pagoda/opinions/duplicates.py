@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from pagoda.errors import ConfigError, MissingExtraError
+from pagoda.opinions.reading.spelling import simplifier
 from pagoda.opinions.story import Item
 
 WINDOW = timedelta(hours=72)
@@ -153,7 +154,7 @@ def plain(text: str) -> str:
     """
     folded = unicodedata.normalize("NFKC", text).casefold()
     if not folded.isascii():
-        folded = _simplifier().convert(folded)
+        folded = simplifier().convert(folded)
     return _SIGN.sub("", folded)
 
 
@@ -193,12 +194,3 @@ def _minhash() -> Any:
     except ModuleNotFoundError as error:
         raise MissingExtraError("grouping reprints (rensa)", "opinions") from error
     return RMinHash
-
-
-@cache
-def _simplifier() -> Any:
-    try:
-        from opencc import OpenCC
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("comparing traditional and simplified Chinese (opencc)", "opinions") from error
-    return OpenCC("t2s")

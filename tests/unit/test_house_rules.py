@@ -33,6 +33,7 @@ ORDER: dict[str, list[list[str]]] = {
         ["evaluation"],
     ],
     "dialogue": [["domain"], ["slots"], ["cypher", "state"], ["reading", "reply"], ["turn"], ["sessions"]],
+    "opinions": [["reading"], ["evaluation"]],
     "server": [["http", "observing", "tools", "aside"], ["openai", "applications"], ["replicas"]],
     "models": [["families"], ["gguf"], ["tokenizer", "shelf"], ["checkpoint"], ["quantise"]],
     "cli": [["console"], ["bench", "rag", "dialogue", "quantize", "lab"]],
@@ -59,6 +60,8 @@ GROUND: dict[str, set[str]] = {
         "followup",
     },
     "dialogue": {"errors"},
+    "opinions": {"story"},
+    "opinions/evaluation": {"story", "duplicates", "linking"},
     "server": {
         "access",
         "config",

@@ -1,7 +1,7 @@
 """Reprints on purpose: what desks do to a wire story, done to stories at hand, and how well they are found again.
 
-Beside the path *feed -> item -> story*. Eight kinds of edit; pairs of items count, as clusterings are compared: a pair is
-right where both items tell one story and were given one.
+Beside the path *feed -> item -> story*. Eight kinds of edit. Pairs of items count, as where clusterings are compared: a
+pair is right where both tell one story and were given one.
 """
 
 from __future__ import annotations

@@ -1,0 +1,41 @@
+"""One spelling for what people spell in several ways, character by character, so that places stay where they are.
+
+Under linking and under events: width, case, hyphens, and traditional characters make no difference to what is meant.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import lru_cache
+from typing import Any
+
+from pagoda.errors import MissingExtraError
+
+_SAME = str.maketrans({"-": " ", "–": " ", "’": "'", "·": " ", "\u00a0": " ", "\n": " ", "\t": " "})
+
+
+def folded(text: str) -> str:
+    """Small letters of one width, simplified characters; as long as the text.
+
+    >>> folded("Coca-Cola：貴州茅臺 ＡＢＣ")
+    'coca cola:贵州茅台 abc'
+    """
+    return "".join(map(_of, text)) if not text.isascii() else text.lower().translate(_SAME)
+
+
+@lru_cache(maxsize=65_536)
+def _of(character: str) -> str:
+    plain = unicodedata.normalize("NFKC", character).lower().translate(_SAME)
+    if "\u3400" <= character <= "\u9fff":
+        plain = simplifier().convert(plain)
+    return plain if len(plain) == 1 else character
+
+
+@lru_cache(maxsize=1)
+def simplifier() -> Any:
+    """OpenCC's table from traditional to simplified. Raises MissingExtraError."""
+    try:
+        from opencc import OpenCC
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("reading traditional Chinese (opencc)", "opinions") from error
+    return OpenCC("t2s")

@@ -1,0 +1,69 @@
+"""Companies are found by names and codes, and words that only look like them are not."""
+
+from __future__ import annotations
+
+import pytest
+
+from pagoda.errors import ConfigError
+from pagoda.opinions.linking import Linker
+from pagoda.opinions.story import Company
+
+COMPANIES = (
+    Company("apple", ("Apple Inc.", "Apple"), ("AAPL.O",), ("iPhone", "Cupertino")),
+    Company("shell", ("Shell plc",), ("SHEL",), ("oil", "barrel")),
+    Company("tesla", ("Tesla",), ("TSLA",)),
+    Company("all", ("Allstate",), ("ALL",)),
+    Company("moutai", ("贵州茅台酒股份有限公司", "贵州茅台", "茅台"), ("600519.SH",)),
+    Company("pingan", ("中国平安", "平安"), ("601318.SH",), ("保险",)),
+    Company("pinganbank", ("平安银行",), ("000001.SZ",)),
+    Company("tata-motors", ("Tata Motors", "Tata")),
+    Company("tata-steel", ("Tata Steel", "Tata")),
+)
+LINKER = Linker(COMPANIES)
+
+
+def _found(text: str) -> list[tuple[str, str]]:
+    return [(mention.company_id, mention.surface) for mention in LINKER.link(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Apple shares rise after iPhone sales", [("apple", "Apple")]),
+        ("An apple a day keeps the doctor away", []),
+        ("Apple pie is what she baked", []),
+        ("Shell stock falls as oil slides", [("shell", "Shell")]),
+        ("He found a shell on the beach", []),
+        ("We like ALL of them", []),
+        ("Insurers gain, $ALL up 3% on Q2 results", [("all", "ALL")]),
+        ("$TSLA and (AAPL) lead", [("tesla", "TSLA"), ("apple", "AAPL")]),
+        ("贵州茅台(600519.SH)净利润增长15%", [("moutai", "贵州茅台"), ("moutai", "600519.SH")]),
+        ("貴州茅臺股價上漲", [("moutai", "貴州茅臺")]),
+        ("平安银行公告减持", [("pinganbank", "平安银行")]),
+        ("祝大家一路平安", []),
+        ("Teslas are cars", []),
+        ("Tata said nothing", []),
+        ("Tata Steel Q2 profit up; Tata shares gain", [("tata-steel", "Tata Steel"), ("tata-steel", "Tata")]),
+        ("", []),
+    ],
+)
+def test_what_is_found(text: str, found: list[tuple[str, str]]) -> None:
+    assert _found(text) == found
+
+
+def test_places_are_those_of_the_text_even_where_characters_fold() -> None:
+    text = "ＡＢＣ ﬁnance: 貴州茅臺股價 and $TSLA"
+    assert all(text[mention.start : mention.end] == mention.surface for mention in LINKER.link(text))
+    assert len(LINKER.link(text)) == 2
+
+
+def test_context_words_decide_for_a_name_that_is_a_word() -> None:
+    told = {mention.company_id: mention.probability for mention in Linker(COMPANIES, 0.0).link("Apple and the iPhone")}
+    alone = {mention.company_id: mention.probability for mention in Linker(COMPANIES, 0.0).link("Apple and the pie")}
+    assert told["apple"] > alone["apple"]
+
+
+def test_no_companies_and_a_wrong_threshold() -> None:
+    assert Linker(()).link("Apple shares") == []
+    with pytest.raises(ConfigError, match="threshold"):
+        Linker(COMPANIES, 1.5)
