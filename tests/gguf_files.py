@@ -35,9 +35,16 @@ _RMS = ("rms_norm_eps", "norm_eps")
 _LAYER_NORM = ("layer_norm_eps", "norm_eps")
 
 
-def write_gguf(theirs: transformers.PreTrainedModel, path: Path, arch: str, **extra: Any) -> None:
+def write_gguf(
+    theirs: transformers.PreTrainedModel,
+    path: Path,
+    arch: str,
+    experts: gguf.GGMLQuantizationType | None = None,
+    **extra: Any,
+) -> None:
     """A file of architecture `arch` with the tensors of a model, as fp32, and metadata of its configuration.
 
+    experts: the stacks of experts are stored in this type
     extra: further keys of the architecture, `__` for a dot, in place of what the configuration says; None leaves out
     """
     writer = gguf.GGUFWriter(path, arch)
@@ -52,7 +59,11 @@ def write_gguf(theirs: transformers.PreTrainedModel, path: Path, arch: str, **ex
     for name, tensor in (*_rope_factors(config), *_tensors(theirs, arch)):
         stored = name if name.startswith("rope_") else names.get_name(name, try_suffixes=(".weight", ".bias"))
         assert stored is not None, name
-        writer.add_tensor(stored, tensor.detach().contiguous().numpy())
+        numbers = tensor.detach().contiguous().numpy()
+        if experts is not None and "_exps." in stored:
+            writer.add_tensor(stored, gguf.quants.quantize(numbers, experts), raw_dtype=experts)
+        else:
+            writer.add_tensor(stored, numbers)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

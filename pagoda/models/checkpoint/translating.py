@@ -50,13 +50,15 @@ class Translation:
         """The network's tensor `name` of the checkpoint's tensors of `sources[name]`. Raises CheckpointError."""
         first = stored[0]
         if len(stored) == 1 and isinstance(first, GroupedCodes) and not self._changes_numbers(name):
+            if (place := self.names.place_in_stack(name)) is not None:
+                return first.rows(self._rows_in_stack(place, first.shape))
             # Where its rows go is asked of a tensor that holds their numbers.
             rows = self._numbers(name, [torch.arange(first.shape[0])[:, None].expand(first.shape)])[:, 0]
             return first if torch.equal(rows, torch.arange(first.shape[0])) else first.rows(rows)
         return self._numbers(name, [as_floats(each) for each in stored])
 
     def _changes_numbers(self, name: str) -> bool:
-        return (self.config.normed_head and name == "lm_head.weight") or self.names.place_in_stack(name) is not None
+        return self.config.normed_head and name == "lm_head.weight"
 
     def _numbers(self, name: str, stored: Sequence[torch.Tensor]) -> torch.Tensor:
         offset = NORM_KINDS[self.config.norm].offset
@@ -112,13 +114,28 @@ class Translation:
 
     def _unstack(self, place: ExpertPlace, tensor: torch.Tensor) -> torch.Tensor:
         """One matrix of one expert, of all in a tensor [num_experts, rows, columns]."""
-        num_experts = 0 if self.config.experts is None else self.config.experts.num_experts
-        if tensor.dim() != 3 or tensor.shape[0] != num_experts or tensor.shape[1] % place.num_parts:
-            raise CheckpointError(
-                f"tensor {place.stored} has the shape {list(tensor.shape)}, but {num_experts} experts are expected, of "
-                f"{place.num_parts} equal parts: check that config.json is of the same model as the weights"
-            )
-        return tensor[place.expert_idx].chunk(place.num_parts)[place.part]
+        if tensor.dim() != 3 or tensor.shape[0] != self._num_experts:
+            raise self._no_stack(place, tensor.shape)
+        rows = tensor.flatten(0, 1)
+        return rows[self._rows_in_stack(place, rows.shape)]
+
+    def _rows_in_stack(self, place: ExpertPlace, shape: torch.Size) -> slice:
+        """Where one matrix of one expert lies among the rows of all, `[num_experts * rows, columns]`."""
+        num_rows, left = divmod(shape[0], self._num_experts * place.num_parts or 1)
+        if left or not self._num_experts:
+            raise self._no_stack(place, shape)
+        first = (place.expert_idx * place.num_parts + place.part) * num_rows
+        return slice(first, first + num_rows)
+
+    @property
+    def _num_experts(self) -> int:
+        return 0 if self.config.experts is None else self.config.experts.num_experts
+
+    def _no_stack(self, place: ExpertPlace, shape: torch.Size) -> CheckpointError:
+        return CheckpointError(
+            f"tensor {place.stored} has the shape {list(shape)}, but {self._num_experts} experts are expected, of "
+            f"{place.num_parts} equal parts: check that config.json is of the same model as the weights"
+        )
 
     def _split(self, fused: Fused, name: str, tensor: torch.Tensor) -> torch.Tensor:
         sizes = self._sizes(fused)

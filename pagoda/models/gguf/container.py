@@ -59,8 +59,8 @@ class GGUFTensor:
 
     @property
     def is_coded(self) -> bool:
-        """Whether it is a matrix whose weights share scales."""
-        return len(self.shape) == 2 and not self.type.is_float
+        """Whether it is a matrix whose weights share scales, or a stack of such matrices, one for each expert."""
+        return len(self.shape) in (2, 3) and not self.type.is_float
 
     @property
     def row_bytes(self) -> int:
