@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pagoda.errors import ConfigError, MissingExtraError
-from pagoda.opinions.reading.link_signs import Context, commonness, judge
+from pagoda.opinions.reading.link_signs import Surroundings, commonness, judge
 from pagoda.opinions.reading.spelling import folded
 from pagoda.opinions.story import Company, Mention
 
@@ -44,7 +44,7 @@ class _Match:
     names: tuple[Name, ...]
 
 
-class Linker:
+class NameLinker:
     """Finds the companies of a list in texts. Never changes; threads may share it.
 
     threshold: probability below which a match is left out
@@ -63,7 +63,7 @@ class Linker:
 
     def link(self, text: str) -> list[Mention]:
         """Mentions that are sure enough, in the order of the text; none overlap."""
-        context = Context(text, folded(text))
+        context = Surroundings(text, folded(text))
         matches = self._longest(context)
         told = self._told_surely(context, matches)
         found = []
@@ -75,7 +75,7 @@ class Linker:
                 found.append(Mention(company.id, match.start, match.end, surface, round(probability, 4)))
         return found
 
-    def _longest(self, context: Context) -> list[_Match]:
+    def _longest(self, context: Surroundings) -> list[_Match]:
         """Matches at the edges of words, the longest first where two overlap."""
         if self._automaton is None:
             return []
@@ -97,7 +97,7 @@ class Linker:
             if name.text == surface or not (name.is_code or (is_initials(name.text) and not no_word)):
                 yield name
 
-    def _told_surely(self, context: Context, matches: Sequence[_Match]) -> dict[int, int]:
+    def _told_surely(self, context: Surroundings, matches: Sequence[_Match]) -> dict[int, int]:
         """How often each company is told by a match that stands for it alone, which speaks for its shorter names."""
         counts: defaultdict[int, int] = defaultdict(int)
         for match in matches:
@@ -106,7 +106,7 @@ class Linker:
                 counts[companies.pop()] += 1
         return dict(counts)
 
-    def _best(self, context: Context, match: _Match, told: dict[int, int]) -> tuple[Name, float]:
+    def _best(self, context: Surroundings, match: _Match, told: dict[int, int]) -> tuple[Name, float]:
         rivals = len({name.company for name in match.names})
         ranked = []
         for name in match.names:

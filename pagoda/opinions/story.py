@@ -110,7 +110,7 @@ class StoryOpinion:
 
 @runtime_checkable
 class CompanyLinker(Protocol):
-    """Finds companies in a text: `linking.Linker`."""
+    """Finds companies in a text: `linking.NameLinker`."""
 
     def link(self, text: str) -> list[Mention]:
         """Mentions that are sure enough, in the order of the text; none overlap."""

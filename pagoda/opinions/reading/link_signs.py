@@ -46,7 +46,7 @@ WEIGHTS = (2.0, -1.0, 3.0, -1.4, -0.2, 2.4, -3.4, 1.1, -3.0, 0.8, 1.5, 1.5, 1.5,
 all of them are about the market."""
 
 
-class Context:
+class Surroundings:
     """A text around matches. folded: as `spelling.folded` writes it."""
 
     def __init__(self, text: str, folded: str) -> None:
@@ -90,7 +90,9 @@ class Context:
         return found.group(1) if found else ""
 
 
-def signs(context: Context, start: int, end: int, name: str, is_code: bool, support: int, others: int) -> list[float]:
+def signs(
+    context: Surroundings, start: int, end: int, name: str, is_code: bool, support: int, others: int
+) -> list[float]:
     """The values of SIGNS. support: context words of the company in the text; others: its other sure matches."""
     surface, before, after = context.text[start:end], context.word_before(start), context.next_word(end)
     han = bool(_HAN.search(surface))
@@ -117,7 +119,7 @@ def signs(context: Context, start: int, end: int, name: str, is_code: bool, supp
     ]
 
 
-def judge(context: Context, start: int, end: int, name: str, is_code: bool, support: int, others: int) -> float:
+def judge(context: Surroundings, start: int, end: int, name: str, is_code: bool, support: int, others: int) -> float:
     """Probability that a match means the company; parameters as for `signs`."""
     found = signs(context, start, end, name, is_code, support, others)
     score = sum(weight * value for weight, value in zip(WEIGHTS, found, strict=True))

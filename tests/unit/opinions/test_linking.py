@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pagoda.errors import ConfigError
-from pagoda.opinions.linking import Linker
+from pagoda.opinions.linking import NameLinker
 from pagoda.opinions.story import Company
 
 COMPANIES = (
@@ -19,7 +19,7 @@ COMPANIES = (
     Company("tata-motors", ("Tata Motors", "Tata")),
     Company("tata-steel", ("Tata Steel", "Tata")),
 )
-LINKER = Linker(COMPANIES)
+LINKER = NameLinker(COMPANIES)
 
 
 def _found(text: str) -> list[tuple[str, str]]:
@@ -58,12 +58,16 @@ def test_places_are_those_of_the_text_even_where_characters_fold() -> None:
 
 
 def test_context_words_decide_for_a_name_that_is_a_word() -> None:
-    told = {mention.company_id: mention.probability for mention in Linker(COMPANIES, 0.0).link("Apple and the iPhone")}
-    alone = {mention.company_id: mention.probability for mention in Linker(COMPANIES, 0.0).link("Apple and the pie")}
+    told = {
+        mention.company_id: mention.probability for mention in NameLinker(COMPANIES, 0.0).link("Apple and the iPhone")
+    }
+    alone = {
+        mention.company_id: mention.probability for mention in NameLinker(COMPANIES, 0.0).link("Apple and the pie")
+    }
     assert told["apple"] > alone["apple"]
 
 
 def test_no_companies_and_a_wrong_threshold() -> None:
-    assert Linker(()).link("Apple shares") == []
+    assert NameLinker(()).link("Apple shares") == []
     with pytest.raises(ConfigError, match="threshold"):
-        Linker(COMPANIES, 1.5)
+        NameLinker(COMPANIES, 1.5)
