@@ -24,7 +24,9 @@ from pagoda.parameter_rules import FLAG, STRING, Rule, instance_of, is_number, o
 from pagoda.vllm_names import ENGINE_SETTINGS
 
 DTYPES = ("auto", "float32", "bfloat16", "float16", "half", "float")
-BLOCK_SIZES = (8, 16, 32, 64, 128)
+BLOCK_SIZES = (1, 8, 16, 32, 64, 128)
+_PLAIN_KERNELS = "torch-reference"
+"""The only kernels that lay out blocks of one token right, with which a prefix is shared to the last of its tokens."""
 QUANTIZATIONS = (*PRESETS, "gguf", *METHODS)
 _BACKENDS = ("mp", "uni", "ray")
 _DTYPE_ALIASES = {"half": "float16", "float": "float32"}
@@ -224,6 +226,10 @@ class EngineArgs:
             object.__setattr__(self, "speculative_config", SpeculativeConfig.of(self.speculative_config))
         if self.block_size not in BLOCK_SIZES:
             raise ConfigError(f"block_size={self.block_size!r}, but one of {BLOCK_SIZES} is expected")
+        if self.block_size == 1 and self.kernels != _PLAIN_KERNELS:
+            raise ConfigError(
+                f"block_size=1 with kernels={self.kernels!r}, but {_PLAIN_KERNELS!r} is expected: name these, or take 8"
+            )
 
         if self.distributed_executor_backend == "uni" and self.is_parallel:
             raise ConfigError(

@@ -83,6 +83,7 @@ class TrainConfig:
                        beta1 for its momentum
     positions:         "ordinary", "random_integers" (Ruoss et al. 2023) or "random_floats", see `positions`
     position_range:    below what random positions are drawn
+    dropout:           part of what embedding, attention and MLPs give out that is dropped, see `dropout`
     precision:         "auto", "fp32" or "bf16" (autocast over fp32 weights; auto takes it where hardware has it)
     held_back:         one document in so many is kept for evaluation
     """
@@ -101,6 +102,7 @@ class TrainConfig:
     beta1: float = 0.9
     beta2: float = 0.95
     gradient_clip: float = 1.0
+    dropout: float = 0.0
     precision: str = "auto"
     compile: bool = False
     seed: int = 0
@@ -114,6 +116,8 @@ class TrainConfig:
         _one_of("train.optimizer", self.optimizer, OPTIMIZERS)
         _one_of("train.positions", self.positions, tuple(POSITION_SCHEMES))
         _one_of("train.precision", self.precision, ("auto", "fp32", "bf16"))
+        if not 0.0 <= self.dropout < 1.0:
+            raise ConfigError(f"train.dropout={self.dropout}, but a number from 0 to below 1 is expected")
         for _, length in self.length_schedule:
             if self.micro_batch_tokens % length or self.max_length % length:
                 raise ConfigError(

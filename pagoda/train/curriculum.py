@@ -25,10 +25,12 @@ class TrainingBatch:
 
     input_ids: `[sequences, length]` int64
     targets:   `[sequences, length]` int64, what is expected at each place; NOT_COUNTED where nothing is
+    positions: `[sequences, length]`, integers or fp32, where what is taught has places of its own; None: the recipe's
     """
 
     input_ids: np.ndarray
     targets: np.ndarray
+    positions: np.ndarray | None = None
 
 
 class Curriculum(Protocol):

@@ -34,6 +34,7 @@ from pagoda.models.checkpoint.saving import save_checkpoint
 from pagoda.models.llama import LlamaForCausalLM
 from pagoda.train.config import Recipe
 from pagoda.train.curriculum import Curriculum, TextCurriculum, TrainingBatch
+from pagoda.train.dropout import Dropout
 from pagoda.train.optimizer import build_optimizer, learning_rate_at
 from pagoda.train.positions import draw_positions
 
@@ -69,6 +70,7 @@ class Trainer:
         self.model = LlamaForCausalLM(recipe.model, ReferenceKernels())
         self.model.initialize(self.config.seed)
         self.model.to(self.device)
+        self.dropout = Dropout(self.model, self.config.dropout)
         self.norms = [module for module in self.model.modules() if isinstance(module, Norm)]
         self.optimizer = build_optimizer(self.model.parameters(), self.config)
         self.step = 0
@@ -142,11 +144,12 @@ class Trainer:
             layer.follow((self.step + 1) / self.config.num_steps)
         passes = self._passes(self.curriculum.batch(self.step), self.step)
         total = 0.0
-        for rows in passes:
-            with self._autocast():
-                loss = self.loss_of(*rows)
-            (loss / len(passes)).backward()
-            total += loss.item() / len(passes)
+        with self.dropout.opened(self.config.seed, self.step, self.device):
+            for rows in passes:
+                with self._autocast():
+                    loss = self.loss_of(*rows)
+                (loss / len(passes)).backward()
+                total += loss.item() / len(passes)
         if not math.isfinite(total):
             raise DivergedError(f"the loss became {total} at step {self.step}: lower train.learning_rate")
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
@@ -159,7 +162,9 @@ class Trainer:
         shape = batch.input_ids.shape
         ids, targets = (torch.from_numpy(rows).to(self.device) for rows in (batch.input_ids, batch.targets))
         sequences = max(1, self.config.micro_batch_tokens // shape[1])
-        rows = (ids, targets, self.positions((shape[0], shape[1]), step))
+        own = batch.positions
+        places = self.positions((shape[0], shape[1]), step) if own is None else torch.from_numpy(own).to(self.device)
+        rows = (ids, targets, places)
         return list(zip(*(part.split(sequences) for part in rows), strict=True))
 
     def _loss(self, input_ids: torch.Tensor, targets: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:

@@ -40,6 +40,7 @@ ORDER: dict[str, list[list[str]]] = {
     "conformance": [["checks"]],
     "kernels": [["reference"], ["native"]],
     "planning": [["simulation"]],
+    "recommend": [["data"], ["candidates", "sequence"]],
 }
 """Room -> its folders, in steps: a folder imports folders of earlier steps, and files that lie in the room itself."""
 GROUND: dict[str, set[str]] = {
@@ -91,6 +92,7 @@ GROUND: dict[str, set[str]] = {
     "conformance": {"check", "client", "evidence", "shapes", "words", "chinese"},
     "kernels": {"interface", "activations", "block_types", "grouped_codes", "kv_codes"},
     "planning": {"costs"},
+    "recommend": set(),
 }
 """Files of a room that its folders may import, or one folder of it; all others stand above the folders."""
 MAX_FILES, MAX_LINES, MAX_PARAMETERS = 14, 40, 9

@@ -1,0 +1,186 @@
+"""The recommender: events go in, lists of items with true reasons come out.
+
+The whole path: log -> catalogue -> models -> weights of the models -> list. The weights are learned on the last tenth
+of each history, for which the models are made once without it; then they are made of everything. What a person took,
+blocked or asked to forget since counts from the next answer on, without another training: models are about items, and
+a history is read when it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pagoda.errors import ConfigError, InvalidParameterError
+from pagoda.recommend.candidates.ensemble import Ensemble, EnsembleSettings, NextItems
+from pagoda.recommend.data.interactions import InteractionLog, checked
+from pagoda.recommend.data.splits import last_share
+from pagoda.recommend.diversity import ListLimits, diversified
+from pagoda.recommend.people import Audience, Person
+from pagoda.recommend.ranker import Case, fit, spread
+from pagoda.recommend.recommendation import Reason, Recommendation
+
+_SMALL_SHOP = 2000
+"""Up to so many items all are in the catalogue; of more, those that hardly anybody took are left out."""
+
+
+@dataclass(frozen=True)
+class RecommenderSettings:
+    """min_events: what an item of a large shop must have been taken to be in the catalogue
+
+    max_items: of the catalogue, the most taken; EASE inverts a matrix of so many rows
+    ranked:    histories that the weights are learned on at most
+    """
+
+    ensemble: EnsembleSettings = field(default_factory=EnsembleSettings)
+    min_events: int = 3
+    max_items: int = 12_000
+    ranked: int = 1000
+    seed: int = 0
+
+
+class Recommender:
+    """Made by `train`. Threads may share it as long as one of them writes.
+
+    weights: `[models]`, of each model's scores once they are on one scale
+    """
+
+    def __init__(self, log: InteractionLog, ensemble: Ensemble, weights: np.ndarray, people: Audience) -> None:
+        self.catalogue, self.ensemble, self.weights, self.people = log.items, ensemble, weights, people
+        self._numbers: Mapping[str, int] = log.item_numbers
+        self._attributes: Mapping[str, frozenset[str]] = {}
+
+    @classmethod
+    def train(
+        cls, events: Iterable[tuple[Any, Any, Any]] | InteractionLog, settings: RecommenderSettings | None = None
+    ) -> Recommender:
+        """Learn from (user, item, timestamp), in any order; ids are taken as strings.
+
+        Raises ConfigError for an event that is none, or where there are none.
+        """
+        settings = settings or RecommenderSettings()
+        whole = events if isinstance(events, InteractionLog) else InteractionLog.of(events)
+        if not whole.users:
+            raise ConfigError("there is no event to learn from: give (user, item, timestamp) at least once")
+        log = _catalogue(whole, settings)
+        weights = _learned_weights(log, settings)
+        return cls(log, Ensemble.of(log, settings.ensemble), weights, Audience.of(whole))
+
+    def recommend(
+        self, user: str, k: int = 10, *, now: float | None = None, limits: ListLimits | None = None
+    ) -> list[Recommendation]:
+        """The `k` best items that the person has neither taken nor blocked, the best first; fewer where none are left.
+
+        Somebody unknown gets what is popular. now: the moment that popularity is asked for; None is the person's last
+        event. limits: diversity and caps.
+        """
+        if k < 1:
+            raise InvalidParameterError(f"k={k}, but a whole number above 0 is expected", param="k")
+        person = self.people.get(str(user))
+        history = self._known(person)
+        moment = now if now is not None else (person.times[-1] if person.times else None)
+        features = self.ensemble.features(history, moment)
+        scales = self.weights * spread(features)
+        scores = scales @ features
+        scores[~self._open(person)] = -np.inf
+        best = self._chosen(scores, k, limits)
+        return [self._explained(history, int(item), features[:, item], scales) for item in best]
+
+    def observe(self, user: str, item: str, timestamp: float) -> None:
+        """An event: the person's next list knows it. Raises ConfigError for one that is none."""
+        self.people.add(checked((user, item, timestamp), "the event"))
+
+    def describe(self, attributes: Mapping[str, Iterable[str]]) -> None:
+        """Say what items are: item -> names of its kinds, by which they are blocked, capped and told apart."""
+        self._attributes = {item: frozenset(kinds) for item, kinds in attributes.items()}
+
+    def kinds(self, item: str) -> frozenset[str]:
+        """What `describe` said of it."""
+        return self._attributes.get(item, frozenset())
+
+    def _known(self, person: Person) -> np.ndarray:
+        """The history as numbers of the catalogue; what is not in it says nothing."""
+        return np.array([self._numbers[item] for item in person.items if item in self._numbers], dtype=np.int64)
+
+    def _open(self, person: Person) -> np.ndarray:
+        """`[items]`: what may be shown."""
+        found = np.ones(len(self.catalogue), dtype=bool)
+        closed = {*person.items, *person.blocked}
+        found[[self._numbers[item] for item in closed if item in self._numbers]] = False
+        if person.blocked_kinds:
+            found &= ~np.array([bool(self.kinds(item) & person.blocked_kinds) for item in self.catalogue])
+        return found
+
+    def _chosen(self, scores: np.ndarray, k: int, limits: ListLimits | None) -> Sequence[int]:
+        """Numbers of the best items that are open; equal scores in the order of the catalogue."""
+        order = np.argsort(-scores, kind="stable")
+        order = order[: int(np.isfinite(scores).sum())]
+        if limits is None:
+            return [int(item) for item in order[:k]]
+        return diversified(
+            scores, order, k, limits, [self.kinds(self.catalogue[item]) for item in order[: limits.pool]]
+        )
+
+    def _explained(self, history: np.ndarray, item: int, row: np.ndarray, scales: np.ndarray) -> Recommendation:
+        """The item with its summands: one for each past thing, one for each other model."""
+        num_linear = len(self.ensemble.linear)
+        past: dict[str, float] = {}
+        if len(history):
+            for thing, value in zip(history, self.ensemble.contributions(history, item, scales), strict=True):
+                past[self.catalogue[thing]] = past.get(self.catalogue[thing], 0.0) + float(value)
+        reasons = [Reason("because", value, name) for name, value in past.items() if value != 0.0]
+        others = scales[num_linear:] * row[num_linear:]
+        num_popular = len(self.ensemble.popularity)
+        reasons.append(Reason("popular", float(others[:num_popular].sum())))
+        if len(others) > num_popular:
+            reasons.append(Reason("next", float(others[num_popular:].sum())))
+        reasons.sort(key=lambda reason: -reason.value)
+        return Recommendation(self.catalogue[item], float(scales @ row), tuple(reasons))
+
+
+def _catalogue(log: InteractionLog, settings: RecommenderSettings) -> InteractionLog:
+    """The log without items that hardly anybody took, where there are many."""
+    counts = np.bincount(np.concatenate(log.histories), minlength=len(log.items))
+    kept = np.arange(len(log.items))
+    if len(kept) > _SMALL_SHOP:
+        kept = np.flatnonzero(counts >= settings.min_events)
+    if len(kept) > settings.max_items:
+        kept = np.sort(kept[np.argsort(-counts[kept], kind="stable")[: settings.max_items]])
+    return log.restricted(kept)
+
+
+def _learned_weights(
+    log: InteractionLog, settings: RecommenderSettings, network: NextItems | None = None
+) -> np.ndarray:
+    """Of models that did not see the last tenth of each history, by what people took there."""
+    split = last_share(log)
+    # One catalogue for both: an item that was taken in the last tenth alone has scores of 0.
+    earlier = split.train.over(log.items)
+    ensemble = Ensemble.of(earlier, settings.ensemble, network)
+    users = [user for user in earlier.users if user in split.asked]
+    users = list(np.random.default_rng(settings.seed).permutation(users)[: settings.ranked])
+    cases = [case for user in users if (case := _case(ensemble, earlier, split.asked[user], user)) is not None]
+    return fit(cases) if cases else _without_cases(ensemble)
+
+
+def _case(ensemble: Ensemble, log: InteractionLog, asked: Sequence[str], user: str) -> Case | None:
+    """A person at the end of their shorter history; None where nothing new was taken afterwards."""
+    place = log.user_numbers[user]
+    history, now = log.histories[place], float(log.times[place][-1])
+    taken = {int(item) for item in history}
+    wanted = [log.item_numbers[item] for item in dict.fromkeys(asked) if log.item_numbers[item] not in taken]
+    if not wanted:
+        return None
+    is_open = np.ones(len(log.items), dtype=bool)
+    is_open[history] = False
+    features = ensemble.features(history, now)
+    scaled = (features * spread(features)[:, None]).astype(np.float32)
+    return Case(scaled, np.array(wanted), is_open)
+
+
+def _without_cases(ensemble: Ensemble) -> np.ndarray:
+    """Too little to learn from: popularity, and EASE over the last ten."""
+    return np.array([1.0 if name in ("ease-last", "popular") else 0.0 for name in ensemble.names])

@@ -1,0 +1,97 @@
+"""Reading events, holding back the later ones, and measuring lists: against the definitions written otherwise."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pagoda.errors import ConfigError
+from pagoda.recommend.data.interactions import InteractionLog, read_interactions
+from pagoda.recommend.data.metrics import evaluate, gini
+from pagoda.recommend.data.splits import global_cut, last_share, leave_last_out
+
+EVENTS = [("a", "x", 3), ("b", "y", 1), ("a", "y", 1), ("a", "z", 1), ("b", "x", 2), ("c", "x", 9)]
+
+
+def test_histories_are_in_the_order_of_time_and_ties_in_that_of_the_file() -> None:
+    log = InteractionLog.of(EVENTS)
+    assert [[log.items[item] for item in history] for history in log.histories] == [["y", "z", "x"], ["y", "x"], ["x"]]
+    assert [list(times) for times in log.times] == [[1, 1, 3], [1, 2], [9]]
+    assert sorted(log.events()) == sorted((user, item, float(when)) for user, item, when in EVENTS)
+
+
+@pytest.mark.parametrize("name", ["events.csv", "events.jsonl"])
+def test_ids_are_strings_whatever_they_look_like(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text(
+        "user,item,timestamp,more\n007,1,5,z\n7,2,4.5,\n"
+        if name.endswith("csv")
+        else '{"user": "007", "item": 1, "timestamp": 5}\n\n{"user": 7, "item": "2", "timestamp": 4.5}\n'
+    )
+    log = read_interactions(path)
+    assert (log.users, log.items) == (("007", "7"), ("1", "2"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.csv", "user,item\n1,2\n", "no column timestamp"),
+        ("a.csv", "user,item,timestamp\n1,2,soon\n", "a.csv:2 is"),
+        ("a.csv", "user,item,timestamp\n1,2,nan\n", "finite number"),
+        ("a.csv", "user,item,timestamp\n,2,1\n", "may not be empty"),
+        ("a.csv", "user,item,timestamp\n", "holds no event"),
+        ("a.jsonl", '{"user": 1}\n', "a.jsonl:1 is no object"),
+        ("a.jsonl", "what\n", "a.jsonl:1 is no object"),
+        ("a.txt", "", "no .csv and no .jsonl"),
+    ],
+)
+def test_a_line_that_is_no_event_is_told_by_its_number(tmp_path: Path, name: str, text: str, said: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        read_interactions(tmp_path / name)
+
+
+def test_splits_hold_back_what_came_later() -> None:
+    log = InteractionLog.of(("u", str(n), n) for n in range(20))
+    assert last_share(log).asked == {"u": ("18", "19")}
+    assert leave_last_out(log).asked == {"u": ("19",)}
+    assert leave_last_out(InteractionLog.of([("u", "x", 1)])).asked == {}
+    cut = global_cut(InteractionLog.of(EVENTS), 0.5)
+    assert cut.asked == {"a": ("x",), "b": ("x",)}, "c has nothing before the cut"
+    assert {event.timestamp for event in cut.train.events()} == {1.0}
+
+
+lists = st.lists(st.integers(0, 30), unique=True, max_size=15)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(lists, st.sets(st.integers(0, 30), min_size=1, max_size=8)), min_size=1, max_size=6))
+def test_metrics_are_those_of_a_sum_place_by_place(people: list[tuple[list[int], set[int]]]) -> None:
+    shown = {str(n): [str(item) for item in given] for n, (given, _) in enumerate(people)}
+    asked = {str(n): [str(item) for item in wanted] for n, (_, wanted) in enumerate(people)}
+    report = evaluate(shown, asked, 31, 10)
+    hits = gains = recalls = 0.0
+    for given_list, wanted in people:
+        gain = best = found = 0.0
+        for place in range(1, 11):
+            if place <= len(given_list) and given_list[place - 1] in wanted:
+                gain, found = gain + math.log(2) / math.log(place + 1), found + 1
+            if place <= len(wanted):
+                best += math.log(2) / math.log(place + 1)
+        hits, gains, recalls = hits + (found > 0), gains + gain / best, recalls + found / min(10, len(wanted))
+    assert report.hit == pytest.approx(hits / len(people), abs=1e-12)
+    assert report.ndcg == pytest.approx(gains / len(people), abs=1e-12)
+    assert report.recall == pytest.approx(recalls / len(people), abs=1e-12)
+
+
+def test_gini_is_the_mean_difference_of_two() -> None:
+    counts = np.array([0, 1, 1, 5, 13])
+    differences = np.abs(counts[:, None] - counts).mean()
+    assert gini(counts) == pytest.approx(differences / 2 / counts.mean())
+    assert gini(np.zeros(3)) == 0.0
+    assert gini(np.array([0, 0, 0, 8])) == pytest.approx(0.75)
