@@ -60,8 +60,10 @@ def evaluate(
         recalls.append(float(relevant.sum()) / best)
     counts = np.zeros(max(num_items, len(shown)))
     counts[: len(shown)] = sorted(shown.values())
-    means = [float(np.mean(values)) if values else 0.0 for values in (hits, gains, recalls)]
-    return RankingReport(k, len(asked), *means, len(shown) / max(1, num_items), len(shown), gini(counts))
+    hit, ndcg, recall = (float(np.mean(values)) if values else 0.0 for values in (hits, gains, recalls))
+    return RankingReport(
+        k, len(asked), hit, ndcg, recall, len(shown) / max(1, num_items), len(shown), gini(counts)
+    )  # fmt: skip
 
 
 def gini(counts: np.ndarray) -> float:

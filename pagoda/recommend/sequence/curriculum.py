@@ -88,7 +88,7 @@ class HistoryCurriculum:
             (index, *cut) for index, history in enumerate(self.histories) for cut in self._cuts(len(history.items), rng)
         ]
         # Sorted by length, but not always with the same neighbours: equal lengths come in an order that is drawn.
-        order = np.lexsort((rng.random(len(cuts)), [stop - start for _, start, stop in cuts]))
+        order = np.lexsort((rng.random(len(cuts)), np.array([stop - start for _, start, stop in cuts])))
         batches: list[list[tuple[int, int, int]]] = []
         for place in order:
             width = cuts[place][2] - cuts[place][1]
