@@ -79,7 +79,7 @@ class OpinionWord:
 
 @dataclass(frozen=True, slots=True)
 class EventGuess:
-    """Something that happened to a company. type: a name of `events.EVENT_TYPES`; probability: 0 to 1."""
+    """Something that happened to a company. type: a name of `events.event_types()`; probability: 0 to 1."""
 
     type: str
     probability: float

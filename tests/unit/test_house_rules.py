@@ -62,7 +62,7 @@ GROUND: dict[str, set[str]] = {
     },
     "dialogue": {"errors"},
     "opinions": {"story"},
-    "opinions/evaluation": {"story", "duplicates", "linking"},
+    "opinions/evaluation": {"story", "companies", "duplicates", "linking", "sentiment", "events", "understanding"},
     "server": {
         "access",
         "config",

@@ -1,0 +1,67 @@
+"""An item becomes one opinion for each company, with its own events and places that are the text's."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from pagoda.opinions.events import EventTypes, event_types
+from pagoda.opinions.linking import NameLinker
+from pagoda.opinions.sentiment import TargetSentiment
+from pagoda.opinions.story import Company, CompanyLinker, CompanySentiment, EventReader, Item, ItemReader
+from pagoda.opinions.understanding import ItemUnderstanding
+
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
+COMPANIES = (Company("alder", ("Alder Motors",)), Company("birch", ("Birch Foods",)), Company("maotai", ("贵州茅台",)))
+READER = ItemUnderstanding(NameLinker(COMPANIES), TargetSentiment(), EventTypes())
+
+
+def _item(title: str, text: str = "") -> Item:
+    return Item("wire", "1", NOW, NOW, title, text)
+
+
+def test_each_company_has_its_own_opinion_and_events() -> None:
+    item = _item("Alder Motors profit surges in Q2", "Shares gained. Birch Foods faces a fraud probe; it fell 5%.")
+    alder, birch = READER.read(item)
+    assert (alder.company_id, alder.label) == ("alder", "positive")
+    assert (birch.company_id, birch.label) == ("birch", "negative")
+    assert [event.type for event in alder.events] == ["results"]
+    assert {event.type for event in birch.events} == {"fraud", "regulator"}
+    for opinion in (alder, birch):
+        assert all(item.whole[word.start : word.end] == word.text for word in opinion.words)
+        assert all(item.whole[mention.start : mention.end] == mention.surface for mention in opinion.mentions)
+
+
+def test_an_item_that_names_nobody_gives_nothing() -> None:
+    assert READER.read(_item("A quiet day")) == []
+    assert READER.read_many([_item("A quiet day"), _item("贵州茅台涨停")])[1][0].company_id == "maotai"
+
+
+@pytest.mark.parametrize(
+    ("text", "types"),
+    [
+        ("Alder to buy rival in $2 bn takeover", {"merger"}),
+        ("Alder CFO resigns", {"management"}),
+        ("实控人变更", {"control"}),
+        ("公司拟回购股份", {"buyback and dividend"}),
+        ("*ST远山今起停牌", {"delisting"}),
+        ("收到证监会立案调查通知", {"regulator"}),
+        ("The best street festival", set()),
+    ],
+)
+def test_events_by_what_is_said(text: str, types: set[str]) -> None:
+    assert {event.type for event in EventTypes().of(text)} == types
+    assert types <= set(event_types())
+
+
+def test_a_hedge_makes_an_event_less_sure() -> None:
+    (plain,), (hedged,) = EventTypes().of("Alder launches a van"), EventTypes().of("Alder may launch a van")
+    assert hedged.probability < plain.probability
+
+
+def test_the_parts_keep_their_contracts() -> None:
+    assert isinstance(NameLinker(()), CompanyLinker)
+    assert isinstance(TargetSentiment(), CompanySentiment)
+    assert isinstance(EventTypes(), EventReader)
+    assert isinstance(READER, ItemReader)
