@@ -230,7 +230,8 @@ static void weigh_rows(const Attention& attention, const Tile& tile, int64_t fir
     const int64_t length = (num_keys + WIDTH - 1) / WIDTH * WIDTH;
     for (int64_t row = 0; row < tile.num_tokens * attention.group; ++row) {
         const int64_t position = tile.first_position + row / attention.group;
-        int64_t from = position - attention.window + 1 - first_key, to = position + 1 - first_key;
+        int64_t from = pagoda::first_seen(position, attention.window, attention.chunk) - first_key;
+        int64_t to = position + 1 - first_key;
         from = from < 0 ? 0 : from > length ? length : from;
         to = to < from ? from : to > num_keys ? num_keys : to;
         float* result = partial + row * (2 + attention.head_dim);

@@ -238,6 +238,7 @@ void Kernels::attend(Attention attention, const AttentionPlan& plan) {
     attention.table_stride = plan.table_stride;
     attention.block_size = plan.block_size;
     attention.window = plan.window;
+    attention.chunk = plan.chunk;
     const int64_t kv_heads = attention.num_kv_heads, head_dim = attention.head_dim;
     const int64_t item_floats = plan.most_rows * (2 + head_dim);
     float* partials = partials_.of<float>(plan.num_items * kv_heads * item_floats);
@@ -347,13 +348,14 @@ void share_keys(AttentionPlan& plan, size_t first_tile) {
 
 AttentionPlan plan_attention(const std::vector<int64_t>& query_start_loc, const std::vector<int64_t>& seq_lens,
                              std::vector<int64_t> tables, int64_t table_stride, std::vector<int64_t> slots, int64_t group,
-                             int64_t block_size, int64_t window) {
+                             int64_t block_size, int64_t window, int64_t chunk) {
     AttentionPlan plan;
     plan.tables = std::move(tables);
     plan.slots = std::move(slots);
     plan.table_stride = table_stride;
     plan.block_size = block_size;
     plan.window = window;
+    plan.chunk = chunk;
     if (PARTITION % block_size) throw std::invalid_argument("a block size must divide " + std::to_string(PARTITION));
     const int64_t tokens = std::clamp<int64_t>(TILE_QUERY_ROWS / group, 1, MAX_TILE_TOKENS);
     for (size_t request = 0; request < seq_lens.size(); ++request) {
@@ -361,7 +363,7 @@ AttentionPlan plan_attention(const std::vector<int64_t>& query_start_loc, const 
         const size_t first_tile = plan.tiles.size();
         for (int64_t row = query_start_loc[request]; row < end; row += tokens) {
             const int64_t count = std::min(tokens, end - row), position = row + shift;
-            const int64_t first = std::max<int64_t>(0, position - window + 1) / PARTITION;
+            const int64_t first = std::max<int64_t>(0, first_seen(position, window, chunk)) / PARTITION;
             const int64_t num_partitions = (position + count - 1) / PARTITION + 1 - first;
             plan.tiles.push_back({int64_t(request), row, count, position, first, num_partitions, plan.num_items});
             plan.num_items += num_partitions;

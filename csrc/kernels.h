@@ -54,7 +54,7 @@ struct AttentionPlan {
     std::vector<SharedKeys> keys;
     std::vector<int64_t> tables, slots;
     std::vector<int> split_tiles;  // those of several partitions
-    int64_t num_items = 0, most_rows = 0, table_stride = 0, block_size = 0, window = 0;
+    int64_t num_items = 0, most_rows = 0, table_stride = 0, block_size = 0, window = 0, chunk = 0;
 };
 
 // A weight [outputs, depth] that rows are taken of, in panels or as it was.
@@ -106,7 +106,7 @@ public:
     void place_tokens(const Heads& queries, const void* query_gain, const Heads& keys, const void* key_gain, float eps,
                       const Rotation& rotation, const void* value, const Cache& cache, int64_t rows, const AttentionPlan& plan,
                       DType dtype);
-    // `tables`, `table_stride`, `block_size` and `window` are the plan's.
+    // `tables`, `table_stride`, `block_size`, `window` and `chunk` are the plan's.
     void attend(Attention attention, const AttentionPlan& plan);
 
 private:
@@ -130,6 +130,6 @@ int64_t packed_bytes(int64_t outputs, int64_t depth, DType dtype);
 // query_start_loc [requests + 1], seq_lens [requests]; group: heads that share one KV head.
 AttentionPlan plan_attention(const std::vector<int64_t>& query_start_loc, const std::vector<int64_t>& seq_lens,
                              std::vector<int64_t> tables, int64_t table_stride, std::vector<int64_t> slots, int64_t group,
-                             int64_t block_size, int64_t window);
+                             int64_t block_size, int64_t window, int64_t chunk = 0);
 
 }  // namespace pagoda

@@ -41,11 +41,11 @@ Linear linear_of(const GivenLinear& given) {
 // The tables and slots lie in tensors of int64 that may be gone before the plan is: copied.
 AttentionPlan planned(const std::vector<int64_t>& query_start_loc, const std::vector<int64_t>& seq_lens, Address tables,
                       int64_t table_stride, Address slots, int64_t num_slots, int64_t group, int64_t block_size,
-                      int64_t window) {
+                      int64_t window, int64_t chunk) {
     const auto* table = at<const int64_t>(tables);
     const auto* slot = at<const int64_t>(slots);
     return plan_attention(query_start_loc, seq_lens, {table, table + table_stride * int64_t(seq_lens.size())}, table_stride,
-                          {slot, slot + num_slots}, group, block_size, window);
+                          {slot, slot + num_slots}, group, block_size, window, chunk);
 }
 
 // norms: before attention, before the MLP, of queries, of keys (0: none); linears: q, k, v, o, gate, up, down; which of a
@@ -111,7 +111,8 @@ NB_MODULE(library, module) {
             return (outputs + PANEL - 1) / PANEL * format.panel_bytes(depth);
         });
     nb::class_<AttentionPlan>(module, "AttentionPlan");
-    module.def("plan_attention", &planned);
+    module.def("plan_attention", &planned, nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
+               nb::arg(), nb::arg(), nb::arg("chunk") = 0);
     nb::class_<Kernels>(module, "Kernels")
         .def(nb::init<const std::string&, int>())
         .def_prop_ro("instruction_set", [](const Kernels& kernels) { return std::string(kernels.instruction_set()); })

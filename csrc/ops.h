@@ -81,6 +81,13 @@ struct Rotation {
     const int64_t* positions;
 };
 
+// The first position that a token at `position` sees: of the last `window`, its own included (a very large number: all), or
+// of its own chunk of `chunk` positions (0: none), whichever reaches further back; see `window.py`.
+static inline int64_t first_seen(int64_t position, int64_t window, int64_t chunk) {
+    const int64_t sliding = position - window + 1, own = chunk ? position / chunk * chunk : position;
+    return sliding < own ? sliding : own;
+}
+
 // One step's attention; places of tokens as in `kernels/interface.py`.
 struct Attention {
     const void* query;  // [rows, heads, head_dim], rows query_stride apart
@@ -92,7 +99,7 @@ struct Attention {
     int64_t num_kv_heads, group, head_dim, block_size, block_stride;
     const int64_t* tables;  // [requests, table_stride]
     int64_t table_stride;
-    int64_t window;  // positions that a token sees, itself included; a very large number for all
+    int64_t window, chunk;  // what a token sees: see `first_seen`
     float scale, softcap;  // 0: no softcap
     DType dtype;
     bool in_bytes;  // keys and values are whole numbers with scales: see `kv_bytes.inl`

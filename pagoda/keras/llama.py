@@ -20,6 +20,7 @@ from pagoda.errors import ConfigError
 from pagoda.keras.norm import RMSNormalization
 from pagoda.keras.precision import as_given
 from pagoda.keras.rotary import RotaryEmbedding, rotated
+from pagoda.kernels.window import LayerWindow
 from pagoda.layers.norm_kinds import NORM_KINDS
 from pagoda.layers.rope_scaling import Rope
 from pagoda.models.config import ModelConfig
@@ -257,9 +258,9 @@ def _naming(parent: keras.layers.Layer) -> Callable[[str], dict[str, Any]]:
     return lambda name: {"name": name, "dtype": parent.dtype_policy}
 
 
-def _visible(length: Any, window: int | None) -> Any:
-    """`[T, T]`: which token (column) each one (row) sees, itself and the `window` - 1 before it."""
+def _visible(length: Any, window: LayerWindow) -> Any:
+    """`[T, T]`: which token (column) each one (row) sees, of itself and those before it."""
     index = ops.arange(length)
-    distance = index[:, None] - index[None, :]
-    seen = distance >= 0
-    return seen if window is None else ops.logical_and(seen, distance < window)
+    query, key = index[:, None], index[None, :]
+    seen = key <= query
+    return seen if window is None else ops.logical_and(seen, window.sees(query, key))

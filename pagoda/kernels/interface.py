@@ -15,6 +15,7 @@ import torch
 
 from pagoda.distributed import ParallelGroup
 from pagoda.kernels.grouped_codes import GroupedCodes
+from pagoda.kernels.window import LayerWindow
 
 Matrix = Any
 """A tensor `[out, in]`, or what `pack` or `pack_codes` made of it: only the same implementation looks inside."""
@@ -46,7 +47,7 @@ class AttentionShape:
     num_kv_heads: int
     group: int
     block_size: int
-    window: int | None
+    window: LayerWindow
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class DecoderLayerParts:
     gate_proj: Linear
     up_proj: Linear
     down_proj: Linear
-    window: int | None
+    window: LayerWindow
     rope: str | None
 
 
@@ -126,14 +127,14 @@ class Decoder(Protocol):
 
     group: int
     embeds: bool
-    windows: Sequence[int | None]
+    windows: Sequence[LayerWindow]
 
     def __call__(
         self,
         input_ids: torch.Tensor,
         positions: torch.Tensor | None,
         rotations: Mapping[str, Rotation],
-        plans: Mapping[int | None, StepPlan],
+        plans: Mapping[LayerWindow, StepPlan],
         kv_cache: torch.Tensor,
         hidden_states: torch.Tensor | None = None,
     ) -> torch.Tensor:

@@ -22,10 +22,11 @@ from pagoda.kernels.interface import (
     Rotation,
     StepPlan,
 )
+from pagoda.kernels.window import LayerWindow
 from pagoda.layers.kv_cache import KVCache
 
-LayerWindows = Sequence[int | None]
-"""By layer, how many positions a token sees, itself included; None for all before it."""
+LayerWindows = Sequence[LayerWindow]
+"""By layer, what a token sees; None for all before it."""
 
 
 class AttentionBackend(Protocol):
@@ -86,12 +87,12 @@ class DenseAttention:
         return attended.transpose(1, 2).flatten(0, 1)  # [T, heads, D] again
 
     @staticmethod
-    def _window_mask(length: int, window: int | None, device: torch.device) -> torch.Tensor | None:
-        if window is None or window >= length:
+    def _window_mask(length: int, window: LayerWindow, device: torch.device) -> torch.Tensor | None:
+        if window is None or window.first(length - 1) == 0:
             return None  # plainly causal, for which torch has a kernel that needs no mask
         position = torch.arange(length, device=device)
-        distance = position[:, None] - position  # [length, length]: how far back a key (column) lies
-        return (distance >= 0) & (distance < window)
+        query = position[:, None]  # rows; keys are columns
+        return (position <= query) & window.sees(query, position)
 
 
 class PagedAttention:
@@ -105,7 +106,7 @@ class PagedAttention:
         self.num_tokens: int | None = metadata.query_start_loc[-1]
         self.kernels = kernels
         self.layer_windows = layer_windows
-        self._plans: dict[int | None, StepPlan] = {}
+        self._plans: dict[LayerWindow, StepPlan] = {}
 
     def attend(
         self, layer_idx: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scores: AttentionScores
@@ -128,7 +129,7 @@ class PagedAttention:
         plans = {window: self._plan(window, decoder.group) for window in decoder.windows}
         return decoder(input_ids, positions, rotations, plans, self.kv_cache.tensor, hidden_states)
 
-    def _plan(self, window: int | None, group: int) -> StepPlan:
+    def _plan(self, window: LayerWindow, group: int) -> StepPlan:
         """The kernels' plan of this step, made once for all layers with the same window."""
         # Layers differ in nothing else that a plan depends on, so a model without windows needs one plan a step.
         if window not in self._plans:

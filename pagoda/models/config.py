@@ -17,6 +17,7 @@ from typing import Any
 from pagoda.errors import CheckpointError, nearest
 from pagoda.kernels.activations import ACTIVATIONS
 from pagoda.kernels.kv_codes import SCALE_BYTES
+from pagoda.kernels.window import LayerWindow
 from pagoda.layers.norm_kinds import NORM_KINDS
 from pagoda.layers.rope_scaling import Rope
 from pagoda.models.coded_weights import ALL_FLOATS, CodedWeights
@@ -25,6 +26,7 @@ from pagoda.models.families.experts import ExpertsConfig
 from pagoda.models.families.family import Family
 from pagoda.models.families.own import OWN_KEYS
 from pagoda.models.families.table import BY_TYPE, family_of, is_headless
+from pagoda.models.families.windows import SLIDING, layer_windows, usual_layer_type
 from pagoda.models.keys import unknown_keys
 from pagoda.models.positions import read_positions
 from pagoda.models.quantization_config import quantization_beside, quantization_in
@@ -48,8 +50,8 @@ class ModelConfig:
     """One checkpoint's architecture, in transformers' names where they have one.
 
     Attention
-        layer_types:        "full_attention" or "sliding_attention" for each layer; `sliding_window` counts the
-                            positions that a sliding layer sees, its own included
+        layer_types:        for each layer one of `families.windows`; `sliding_window` counts the positions that a
+                            sliding layer sees, its own included, `attention_chunk_size` those of a segment
         attention_bias:     of q, k and v; `attention_output_bias` is that of the output
         qk_norm:            q and k are normed; `qk_norm_span` says over what: "head" is each head with one gain for
                             all, "per_head" each with its own, "width" all heads as one row
@@ -89,6 +91,7 @@ class ModelConfig:
     rope_theta: float = 10000.0
     rope_scaling: dict[str, Any] | None = None
     sliding_window: int | None = None
+    attention_chunk_size: int | None = None
     layer_types: tuple[str, ...] = ()
     attention_bias: bool = False
     attention_output_bias: bool = False
@@ -125,13 +128,13 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         if not self.layer_types:
-            kind = "full_attention" if self.sliding_window is None else "sliding_attention"
+            kind = usual_layer_type(self.sliding_window, self.attention_chunk_size)
             object.__setattr__(self, "layer_types", (kind,) * self.num_hidden_layers)
+        layer_windows(self.layer_types, self.sliding_window, self.attention_chunk_size)  # or it raises
         _check_shapes(self)
         _check_switches(self)
-        for scaling in (self.rope_scaling, self.sliding_rope_scaling):
-            if scaling is not None:
-                check_rope(scaling)
+        for scaling in filter(None, (self.rope_scaling, self.sliding_rope_scaling)):
+            check_rope(scaling)
 
     @classmethod
     def from_directory(cls, directory: str | Path, overrides: Mapping[str, Any] | None = None) -> ModelConfig:
@@ -271,17 +274,17 @@ class ModelConfig:
         return Rope(self.rotary_dim or self.head_dim, theta, self.max_position_embeddings, scaling or {})
 
     @property
-    def layer_windows(self) -> tuple[int | None, ...]:
-        """Positions that each layer sees, or None for all."""
-        return tuple(self.sliding_window if kind == "sliding_attention" else None for kind in self.layer_types)
+    def layer_windows(self) -> tuple[LayerWindow, ...]:
+        """What tokens of each layer see, or None for all before them."""
+        return layer_windows(self.layer_types, self.sliding_window, self.attention_chunk_size)
 
     @property
     def layer_ropes(self) -> tuple[str | None, ...]:
         """The RoPE of each layer: "rope", "sliding_rope", or None where a layer has none."""
         rotating = self.rotating_layers or (True,) * self.num_hidden_layers
         sliding = "rope" if self.sliding_rope_theta is None else "sliding_rope"
-        names = {"full_attention": "rope", "sliding_attention": sliding}
-        return tuple(names[kind] if rotates else None for kind, rotates in zip(self.layer_types, rotating, strict=True))
+        names = [sliding if kind == SLIDING else "rope" for kind in self.layer_types]
+        return tuple(name if rotates else None for name, rotates in zip(names, rotating, strict=True))
 
     @property
     def matrices(self) -> dict[str, tuple[int, int]]:
@@ -377,6 +380,7 @@ _OUR_OWN = (
     "norm",
     "norm_placement",
     "normed_head",
+    "attention_chunk_size",
     "layer_types",
     "eos_token_ids",
     "coded",
@@ -386,9 +390,7 @@ _OUR_OWN = (
 
 
 def _as_ids(value: int | list[int] | None) -> tuple[int, ...]:
-    if value is None:
-        return ()
-    return tuple(value) if isinstance(value, list) else (value,)
+    return tuple(value) if isinstance(value, list) else () if value is None else (value,)
 
 
 def _from_ids(token_ids: tuple[int, ...]) -> int | list[int] | None:
@@ -400,8 +402,6 @@ def _check_shapes(config: ModelConfig) -> None:
         value = getattr(config, name)
         if not isinstance(value, int) or value < 1:
             raise CheckpointError(f"config.json has {name}={value!r}, but a positive integer is expected")
-    if config.sliding_window == 0:
-        raise CheckpointError("config.json has sliding_window=0, but a whole number of at least 1, or null is expected")
     if config.num_attention_heads % config.num_key_value_heads:
         raise CheckpointError(
             f"config.json has {config.num_attention_heads} attention heads and {config.num_key_value_heads} KV heads: "

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from pagoda.kernels.interface import DecoderLayerParts, DecoderParts, DecoderShape, Kernels, Linear
+from pagoda.kernels.window import LayerWindow
 from pagoda.layers.linear import ParallelLinear
 from pagoda.layers.mlp import GatedMLP
 from pagoda.layers.norm import RMSNorm
@@ -75,7 +76,7 @@ def _parts(network: LlamaForCausalLM, layers: Sequence[LlamaDecoderLayer]) -> De
     )
 
 
-def _layer_parts(layer: LlamaDecoderLayer, window: int | None, rope: str | None) -> DecoderLayerParts:
+def _layer_parts(layer: LlamaDecoderLayer, window: LayerWindow, rope: str | None) -> DecoderLayerParts:
     attention, mlp = layer.self_attn, layer.mlp
     return DecoderLayerParts(
         input_layernorm=cast(RMSNorm, layer.input_layernorm).weight,

@@ -135,7 +135,7 @@ VALUES: dict[str, Rule] = {
     "max_position_embeddings": whole_number(1),
     **dict.fromkeys(("num_key_value_heads", "head_dim"), optional(whole_number(1, 1 << 31))),
     # transformers writes 0 for a Qwen2-MoE whose windows are off.
-    "sliding_window": optional(whole_number(0, 1 << 31)),
+    **dict.fromkeys(("sliding_window", "attention_chunk_size"), optional(whole_number(0, 1 << 31))),
     "num_experts": optional(whole_number(0, 1 << 16)),
     **dict.fromkeys(("num_experts_per_tok", "decoder_sparse_step"), whole_number(1)),
     **dict.fromkeys(("moe_intermediate_size", "shared_expert_intermediate_size"), optional(whole_number(0, 1 << 31))),

@@ -90,7 +90,7 @@ GROUND: dict[str, set[str]] = {
     "models/families": set(),
     "cli": set(),
     "conformance": {"check", "client", "evidence", "shapes", "words", "chinese"},
-    "kernels": {"interface", "activations", "block_types", "grouped_codes", "kv_codes"},
+    "kernels": {"interface", "activations", "block_types", "grouped_codes", "kv_codes", "window"},
     "planning": {"costs"},
     "recommend": set(),
 }

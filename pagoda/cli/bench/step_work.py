@@ -61,4 +61,5 @@ def _all_matrices(config: ModelConfig) -> int:
 
 def _positions_seen(config: ModelConfig, length: int) -> int:
     """Positions that the last of `length` tokens sees, over all layers: a window sees no more than its own width."""
-    return sum(length if window is None else min(length, window) for window in config.layer_windows)
+    firsts = (0 if window is None else window.first(length - 1) for window in config.layer_windows)
+    return sum(length - first for first in firsts)

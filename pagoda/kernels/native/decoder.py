@@ -16,6 +16,7 @@ from pagoda.kernels.interface import DecoderLayerParts, DecoderParts, DecoderSha
 from pagoda.kernels.native import library
 from pagoda.kernels.native.packed_weight import PackedWeight, address_of, dtype_number
 from pagoda.kernels.native.shared_memory import SharedGroup
+from pagoda.kernels.window import LayerWindow
 
 _NORMS = ("input_layernorm", "post_attention_layernorm", "q_norm", "k_norm")
 _LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -45,7 +46,7 @@ class NativeDecoder:
         self.embeds = parts.embedding is not None
         self._hidden_size = shape.hidden_size
         self.group = shape.num_heads // shape.num_kv_heads
-        self.windows: Sequence[int | None] = list(dict.fromkeys(layer.window for layer in parts.layers))
+        self.windows: Sequence[LayerWindow] = list(dict.fromkeys(layer.window for layer in parts.layers))
         self._ropes = list(dict.fromkeys(layer.rope for layer in parts.layers if layer.rope is not None))
         self._turns: dict[str, _Turn] = {}
         sizes = (shape.hidden_size, shape.intermediate_size, shape.num_heads, shape.num_kv_heads, shape.head_dim)
@@ -61,7 +62,7 @@ class NativeDecoder:
         input_ids: torch.Tensor,
         positions: torch.Tensor | None,
         rotations: Mapping[str, Rotation],
-        plans: Mapping[int | None, StepPlan],
+        plans: Mapping[LayerWindow, StepPlan],
         kv_cache: torch.Tensor,
         hidden_states: torch.Tensor | None = None,
     ) -> torch.Tensor:

@@ -27,6 +27,7 @@ def plan_attention(
     group: int,
     block_size: int,
     window: int,
+    chunk: int = 0,
 ) -> AttentionPlan: ...
 
 class Kernels:

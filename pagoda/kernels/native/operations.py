@@ -24,8 +24,9 @@ from pagoda.kernels.native import library
 from pagoda.kernels.native.decoder import NativeDecoder, are_packed
 from pagoda.kernels.native.packed_weight import Arena, PackedWeight, address_of, dtype_number, is_computed
 from pagoda.kernels.reference.operations import ReferenceKernels
+from pagoda.kernels.window import LayerWindow
 
-_EVERYTHING = 1 << 40  # positions that a token without a window sees
+_EVERYTHING = 1 << 40  # positions that a token without a window sees; one with a chunk alone sees itself at least
 
 
 class NativeKernels(ReferenceKernels):
@@ -139,7 +140,7 @@ class NativeKernels(ReferenceKernels):
             metadata.query_start_loc[-1],
             shape.group,
             shape.block_size,
-            shape.window or _EVERYTHING,
+            *_reach(shape.window),
         )
 
     def store_kv(
@@ -213,6 +214,13 @@ def _given(x: torch.Tensor, packed: PackedWeight) -> tuple[int, int, int, int, i
         packed.data.data_ptr(),
         packed.format_address,
     )
+
+
+def _reach(window: LayerWindow) -> tuple[int, ...]:
+    """The window, and the chunk where there is one, as the library takes them: of what either sees, the wider."""
+    if window is None:
+        return (_EVERYTHING,)
+    return (window.size,) if window.chunk is None and window.size is not None else (window.size or 1, window.chunk or 0)
 
 
 def _rows(x: torch.Tensor) -> torch.Tensor:

@@ -16,6 +16,7 @@ import torch
 from torch.nn import functional as F
 
 from pagoda.kernels.interface import AttentionMetadata, AttentionShape
+from pagoda.kernels.window import LayerWindow
 
 PARTITION = 128  # keys of a work item
 ROW_PAD = 4  # rows of a work item come in multiples of this
@@ -83,7 +84,7 @@ def plan_attention(
     return AttentionPlan(tuple(batches), _store_rows(metadata, shape), metadata.query_start_loc[-1])
 
 
-def _cut(metadata: AttentionMetadata, window: int | None, widths: Sequence[int]) -> Iterator[tuple[int, list[_Tile]]]:
+def _cut(metadata: AttentionMetadata, window: LayerWindow, widths: Sequence[int]) -> Iterator[tuple[int, list[_Tile]]]:
     """Tiles by width: as many of the widest as fit, the rest in one tile that holds it."""
     tiles: dict[int, list[_Tile]] = {width: [] for width in widths}
     for request, (begin, end) in enumerate(itertools.pairwise(metadata.query_start_loc)):
@@ -93,7 +94,7 @@ def _cut(metadata: AttentionMetadata, window: int | None, widths: Sequence[int])
             count = min(widths[0], end - row)  # a decode has one row, a chunk of a prompt some hundreds
             width = min(width for width in widths if width >= count)
             # The tile's first row sees furthest back; keys before that no row of it sees.
-            first_key = 0 if window is None else max(0, row + shift - window + 1)
+            first_key = 0 if window is None else window.first(row + shift)
             tiles[width].append(_Tile(request, row, count, row + shift, first_key))
     return ((width, of_width) for width, of_width in tiles.items() if of_width)
 
@@ -152,7 +153,7 @@ def _hidden(positions: torch.Tensor, partitions: torch.Tensor, shape: AttentionS
     keys = partitions[:, None, None] * PARTITION + torch.arange(PARTITION)
     hidden = keys > positions[:, :, None]
     if shape.window is not None:
-        hidden |= keys <= positions[:, :, None] - shape.window
+        hidden |= ~shape.window.sees(positions[:, :, None], keys)
     if positions.shape[1] > 1:
         # The heads of a group see alike: a row for each, [W, S * group, PARTITION], and rows that pad to R.
         hidden = hidden.repeat_interleave(shape.group, dim=1)

@@ -1,15 +1,56 @@
 """Which layers slide: the patterns that families have for layers of local and of full attention.
 
-Beside `family`: each is a `Family.windows`. Sliding windows are Beltagy et al. 2020 (arXiv 2004.05150).
+Beside `family`: each is a `Family.windows`, but for what turns kinds of layers into what their tokens see. Sliding
+windows are Beltagy et al. 2020 (arXiv 2004.05150), chunks those of Llama 4; see `kernels/window`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from pagoda.errors import CheckpointError, nearest
+from pagoda.kernels.window import AttentionWindow, LayerWindow
 from pagoda.models.families.family import Facts, Windows
 
-SLIDING, FULL = "sliding_attention", "full_attention"
+SLIDING, FULL, CHUNKED = "sliding_attention", "full_attention", "chunked_attention"
+EITHER = "sliding_or_chunked_attention"
+"""A layer whose tokens see what a window or their chunk lets them see: no transformers name."""
+
+
+def usual_layer_type(size: int | None, chunk: int | None) -> str:
+    """Of all layers, where a configuration has a window or chunks and names no layer."""
+    if chunk is None:
+        return FULL if size is None else SLIDING
+    return CHUNKED if size is None else EITHER
+
+
+def layer_windows(layer_types: Sequence[str], size: int | None, chunk: int | None) -> tuple[LayerWindow, ...]:
+    """What tokens of each layer see: `sliding_window` and `attention_chunk_size` by the kind of the layer.
+
+    Raises CheckpointError for an unknown kind, one whose size is not given, and sizes below 1.
+    """
+    if size == 0 or chunk == 0:
+        given, key = ("sliding_window", 0) if size == 0 else ("attention_chunk_size", 0)
+        raise CheckpointError(f"config.json has {given}={key}, but a whole number of at least 1, or null is expected")
+    kinds: dict[str, LayerWindow] = {FULL: None}
+    if size is not None:
+        kinds[SLIDING] = AttentionWindow(size)
+    if chunk is not None:
+        kinds[CHUNKED] = AttentionWindow(chunk=chunk)
+        if size is not None:
+            kinds[EITHER] = AttentionWindow(size, chunk)
+    for kind in layer_types:
+        if kind not in kinds:
+            raise CheckpointError(
+                f"config.json has the layer type {kind!r} with sliding_window={size} and attention_chunk_size={chunk}, "
+                f"but one of what these allow is expected; {nearest(kind, kinds)}"
+            )
+    return tuple(kinds[kind] for kind in layer_types)
+
+
+def as_told(facts: Facts) -> Windows:
+    """Our own: the layers that `layer_types` names, or all alike."""
+    return facts.get("sliding_window"), tuple(facts.get("layer_types") or ())
 
 
 def all_slide(facts: Facts) -> Windows:

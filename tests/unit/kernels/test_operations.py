@@ -20,6 +20,7 @@ from pagoda.kernels import kv_codes
 from pagoda.kernels.activations import ACTIVATIONS
 from pagoda.kernels.interface import AttentionMetadata, AttentionScores, AttentionShape, Kernels
 from pagoda.kernels.reference.operations import ROW_TILE, ReferenceKernels
+from pagoda.kernels.window import AttentionWindow, LayerWindow
 
 KERNELS: Kernels = ReferenceKernels()
 """Of the test that runs; see `_implementation`."""
@@ -75,7 +76,7 @@ class Sequences:
     num_kv_heads: int
     head_dim: int
     block_size: int = 16
-    window: int | None = None
+    window: LayerWindow = None
     softcap: float | None = None
     dtype: torch.dtype = torch.float32
     seed: int = 0
@@ -144,11 +145,21 @@ class Sequences:
         position = torch.arange(self.lengths[index])
         seen = position <= position[:, None]
         if self.window is not None:
-            seen &= position > position[:, None] - self.window
+            seen &= _is_near(position[:, None], position, self.window)
         scores = query @ key.transpose(1, 2) * self.head_dim**-0.5
         if self.softcap is not None:
             scores = self.softcap * (scores / self.softcap).tanh()
         return (scores.masked_fill(~seen, -torch.inf).softmax(-1) @ value).transpose(0, 1)
+
+
+def _is_near(query: torch.Tensor, key: torch.Tensor, window: AttentionWindow) -> torch.Tensor:
+    """The rule, written otherwise: less than a window behind, or in the same chunk."""
+    near = torch.zeros(query.shape[0], key.shape[0], dtype=torch.bool)
+    if window.size is not None:
+        near |= query - key < window.size
+    if window.chunk is not None:
+        near |= query.div(window.chunk, rounding_mode="floor") == key.div(window.chunk, rounding_mode="floor")
+    return near
 
 
 def _padded(rows: torch.Tensor) -> torch.Tensor:
@@ -163,20 +174,27 @@ SHAPES = {
     "gqa of 3, odd head_dim": (6, 2, 10),
     "group of 8": (8, 1, 64),
 }
-WINDOWS = (None, 1, 2, 40, 128, 200)
+WINDOWS: dict[str, LayerWindow] = {
+    "all": None,
+    **{f"window {size}": AttentionWindow(size) for size in (1, 2, 40, 128, 200)},
+    **{f"chunk {chunk}": AttentionWindow(chunk=chunk) for chunk in (1, 7, 128, 150)},
+    "window 40 or chunk 100": AttentionWindow(40, 100),
+    "window 200 or chunk 30": AttentionWindow(200, 30),
+}
+FEW_WINDOWS = {name: WINDOWS[name] for name in ("all", "window 40", "chunk 7", "window 40 or chunk 100")}
 
 
-@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("window", WINDOWS.values(), ids=list(WINDOWS))
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=list(SHAPES))
-def test_paged_attention_equals_dense_attention_in_fp64(shape: tuple[int, int, int], window: int | None) -> None:
+def test_paged_attention_equals_dense_attention_in_fp64(shape: tuple[int, int, int], window: LayerWindow) -> None:
     sequences = Sequences(LENGTHS, *shape, window=window)
     whole = sequences.attend([(index, 0, length) for index, length in enumerate(LENGTHS)])
     for index, output in enumerate(whole):
         torch.testing.assert_close(output.double(), sequences.dense(index), atol=2e-6, rtol=2e-6)
 
 
-@pytest.mark.parametrize("window", [None, 40])
-def test_bounded_scores_are_bounded_and_hidden_keys_stay_hidden(window: int | None) -> None:
+@pytest.mark.parametrize("window", FEW_WINDOWS.values(), ids=list(FEW_WINDOWS))
+def test_bounded_scores_are_bounded_and_hidden_keys_stay_hidden(window: LayerWindow) -> None:
     sequences = Sequences(LENGTHS, 4, 2, 16, window=window, softcap=0.7)
     parts = _random_parts(LENGTHS, random.Random(0))
     for (index, start, end), output in zip(parts, sequences.attend(parts), strict=True):
@@ -184,8 +202,8 @@ def test_bounded_scores_are_bounded_and_hidden_keys_stay_hidden(window: int | No
 
 
 @pytest.mark.parametrize("block_size", [8, 16, 32, 64, 128])
-@pytest.mark.parametrize("window", [None, 40])
-def test_a_step_of_chunks_and_decodes_equals_dense_attention(block_size: int, window: int | None) -> None:
+@pytest.mark.parametrize("window", FEW_WINDOWS.values(), ids=list(FEW_WINDOWS))
+def test_a_step_of_chunks_and_decodes_equals_dense_attention(block_size: int, window: LayerWindow) -> None:
     sequences = Sequences(LENGTHS, 4, 2, 16, block_size=block_size, window=window)
     rng = random.Random(block_size)
     for _ in range(4):
@@ -204,7 +222,8 @@ def test_paged_attention_in_bf16_is_right_to_the_last_bit_or_two() -> None:
 @pytest.mark.parametrize("block_size", [4, 8, 16, 64])
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=list(SHAPES))
 def test_a_cache_in_bytes_is_attended_to_as_what_its_bytes_mean(shape: tuple[int, int, int], block_size: int) -> None:
-    sequences = Sequences(LENGTHS, *shape, block_size=block_size, window=40 if block_size == 8 else None, in_bytes=True)
+    window = {8: AttentionWindow(40), 16: AttentionWindow(9, 50)}.get(block_size)
+    sequences = Sequences(LENGTHS, *shape, block_size=block_size, window=window, in_bytes=True)
     rng = random.Random(block_size)
     parts = _random_parts(LENGTHS, rng)
     for (index, start, end), output in zip(parts, sequences.attend(parts), strict=True):
@@ -247,10 +266,10 @@ def _random_parts(lengths: Sequence[int], rng: random.Random) -> list[tuple[int,
 
 @pytest.mark.usefixtures("_threads")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("window", [None, 40])
+@pytest.mark.parametrize("window", FEW_WINDOWS.values(), ids=list(FEW_WINDOWS))
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=list(SHAPES))
 def test_a_token_is_attended_to_the_same_bits_alone_and_in_any_step(
-    shape: tuple[int, int, int], window: int | None, dtype: torch.dtype
+    shape: tuple[int, int, int], window: LayerWindow, dtype: torch.dtype
 ) -> None:
     lengths = (1, 17, 64, 129, 257)
     sequences = Sequences(lengths, *shape, window=window, dtype=dtype)

@@ -36,6 +36,8 @@ PLAIN: dict[str, dict[str, Any]] = {
     "biases, as in qwen2": {"attention_bias": True, "attention_output_bias": True, "mlp_bias": True},
     "norms of heads, as in qwen3": {"qk_norm": True},
     "some slide": {"sliding_window": 9, "layer_types": ("full_attention", "sliding_attention", "full_attention")},
+    "chunks": {"attention_chunk_size": 7},
+    "chunks, and windows over their borders": {"attention_chunk_size": 6, "sliding_window": 3},
     "some do not rotate": {"rotating_layers": (True, False, True)},
     "half a head rotates": {"rotary_dim": 8},
     "one matrix for both ends": {"tie_word_embeddings": True},

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from pagoda.errors import CheckpointError, UnknownArchitectureError
+from pagoda.kernels.window import AttentionWindow
 from pagoda.layers.rope_scaling import ROPE_KINDS
 from pagoda.models.coded_weights import CodedWeights
 from pagoda.models.config import ModelConfig
@@ -420,8 +421,8 @@ def test_a_longer_reach_that_is_added_by_hand_goes_before_what_transformers_save
 def test_layers_that_a_mistral_lets_slide_are_those_that_it_names() -> None:
     raw = {**SMALL, "architectures": ["MistralForCausalLM"], "sliding_window": 16}
     mixed = ModelConfig.from_dict({**raw, "layer_types": ["full_attention", "sliding_attention"]})
-    assert mixed.layer_windows == (None, 16)
-    assert ModelConfig.from_dict(raw).layer_windows == (16, 16)
+    assert mixed.layer_windows == (None, AttentionWindow(16))
+    assert ModelConfig.from_dict(raw).layer_windows == (AttentionWindow(16),) * 2
     assert ModelConfig.from_dict(mixed.to_dict()) == mixed
 
 
