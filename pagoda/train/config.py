@@ -83,6 +83,8 @@ class TrainConfig:
                        beta1 for its momentum
     positions:         "ordinary", "random_integers" (Ruoss et al. 2023) or "random_floats", see `positions`
     position_range:    below what random positions are drawn
+    position_range_schedule: (from this part of training, range) pairs in its place: with a RoPE of the type "yarn" in
+                       the model, a range that grows is Randomized YaRN (Mehta et al. 2026, arXiv 2606.23687)
     dropout:           part of what embedding, attention and MLPs give out that is dropped, see `dropout`
     precision:         "auto", "fp32" or "bf16" (autocast over fp32 weights; auto takes it where hardware has it)
     held_back:         one document in so many is kept for evaluation
@@ -95,6 +97,7 @@ class TrainConfig:
     optimizer: str = "adamw"
     positions: str = "ordinary"
     position_range: int = 2048
+    position_range_schedule: tuple[tuple[float, int], ...] = ()
     learning_rate: float = 1e-3
     min_learning_rate: float = 0.0
     warmup_steps: int = 100
@@ -113,6 +116,9 @@ class TrainConfig:
     keep_checkpoints: int = 2
 
     def __post_init__(self) -> None:
+        _check_schedule("train.length_schedule", self.length_schedule)
+        if self.position_range_schedule:
+            _check_schedule("train.position_range_schedule", self.position_range_schedule)
         _one_of("train.optimizer", self.optimizer, OPTIMIZERS)
         _one_of("train.positions", self.positions, tuple(POSITION_SCHEMES))
         _one_of("train.precision", self.precision, ("auto", "fp32", "bf16"))
@@ -124,11 +130,12 @@ class TrainConfig:
                     f"train.length_schedule has {length}, which must divide both micro_batch_tokens="
                     f"{self.micro_batch_tokens} and the longest length {self.max_length}"
                 )
-        if self.position_range < self.max_length:
-            raise ConfigError(
-                f"train.position_range={self.position_range}, but sequences have up to {self.max_length} tokens: make "
-                f"it larger than the longest sequence that the model shall read"
-            )
+        for reach in (self.position_range, *(reach for _, reach in self.position_range_schedule)):
+            if reach < self.max_length:
+                raise ConfigError(
+                    f"train.position_range={reach}, but sequences have up to {self.max_length} tokens: make it larger "
+                    f"than the longest sequence that the model shall read"
+                )
         if self.tokens_per_step % self.micro_batch_tokens:
             raise ConfigError(
                 f"train.tokens_per_step={self.tokens_per_step} must be a multiple of "
@@ -146,8 +153,15 @@ class TrainConfig:
 
     def length_at(self, step: int) -> int:
         """Sequence length of optimiser step `step`."""
+        return self._at(self.length_schedule, step)
+
+    def position_range_at(self, step: int) -> int:
+        """Below what positions of optimiser step `step` are drawn; behind the last step, as in it."""
+        return self._at(self.position_range_schedule or ((0.0, self.position_range),), step)
+
+    def _at(self, schedule: tuple[tuple[float, int], ...], step: int) -> int:
         progress = step / self.num_steps
-        return [length for start, length in self.length_schedule if start <= progress][-1]
+        return [value for start, value in schedule if start <= progress][-1]
 
 
 @dataclass(frozen=True)
@@ -239,6 +253,16 @@ def _known_keys(section: str, raw: dict[str, Any], known: Any) -> None:
     for key in raw:
         if key not in known:
             raise ConfigError(f"[{section}] has an unknown key {key!r}: {nearest(key, known)}")
+
+
+def _check_schedule(name: str, schedule: tuple[tuple[float, int], ...]) -> None:
+    """Pairs of a part of training and a number; the first pair from the beginning on, the others in order."""
+    starts = [pair[0] for pair in schedule if isinstance(pair, tuple) and len(pair) == 2]
+    if not schedule or len(starts) < len(schedule) or starts[0] != 0 or sorted(starts) != starts or starts[-1] > 1:
+        raise ConfigError(
+            f"{name}={schedule!r}, but pairs (from this part of training, number) are expected, the first from 0.0 on "
+            f"and the others in order"
+        )
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

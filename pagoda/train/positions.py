@@ -5,6 +5,9 @@ et al. 2023 (arXiv 2305.16843) therefore draw as many whole numbers as there are
 sorted; what a token learns is the order then, and any length within the range has been met. Reals do as well, since
 RoPE takes any number (random float sampling, arXiv 2602.14050).
 
+The range may grow while training goes on (`position_range_schedule`), and RoPE's frequencies are the model's business:
+with those of YaRN that is Randomized YaRN (arXiv 2606.23687).
+
 A draw is a function of seed and step alone: arms of a comparison get the same, and a resumed run goes on as it would
 have.
 """

@@ -110,7 +110,7 @@ class Trainer:
         """`[sequences, length]`, as the recipe's scheme has them in optimiser step `step`."""
         config = self.config
         drawn = draw_positions(
-            config.positions, *shape, reach=config.position_range, seed=config.seed, step=step
+            config.positions, *shape, reach=config.position_range_at(step), seed=config.seed, step=step
         )  # fmt: skip
         return torch.tensor(drawn, device=self.device)
 
@@ -219,11 +219,17 @@ class Trainer:
         self._drop_metrics_after(self.step)
 
     def _load_optimizer(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Through torch's own loading, which knows what of a state belongs on the device: moments, and not every step.
+
+        A learned number has moments without a dimension, as the count of steps has none: shapes do not tell them apart.
+        """
+        numbers = {id(each): n for n, each in enumerate(p for g in self.optimizer.param_groups for p in g["params"])}
         parameters = dict(self.model.named_parameters())
+        state: dict[int, dict[str, torch.Tensor]] = {}
         for key, value in tensors.items():
             name, _, field = key.rpartition("/")
-            on = value.device if value.dim() == 0 else self.device
-            self.optimizer.state[parameters[name]][field] = value.to(on)
+            state.setdefault(numbers[id(parameters[name])], {})[field] = value
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
 
     def _drop_metrics_after(self, step: int) -> None:
         """A killed run may have logged steps that its last checkpoint does not know; they will come again."""

@@ -38,6 +38,11 @@ def test_model_takes_vocabulary_and_context_from_the_other_sections() -> None:
         ({"train": {"optimizer": "adagrad"}}, "adamw, rmsprop, sgd"),
         ({"train": {"positions": "random"}}, "random_integers"),
         ({"train": {"positions": "random_floats", "position_range": 100}}, "position_range=100"),
+        ({"train": {"position_range_schedule": [[0.0, 600], [0.5, 100]]}}, "position_range=100"),
+        ({"train": {"position_range_schedule": [[0.1, 600]]}}, "the first from 0.0 on"),
+        ({"train": {"position_range_schedule": [[0.0, 600], [0.6, 900], [0.5, 2000]]}}, "in order"),
+        ({"train": {"position_range_schedule": [600, 900]}}, "pairs"),
+        ({"train": {"length_schedule": []}}, "length_schedule=.*pairs"),
         ({"train": {"tokens_per_step": 1000}}, "multiple of micro_batch_tokens"),
         ({"train": {"length_schedule": [[0.0, 500], [0.5, 512]]}}, "must divide"),
         ({"model": {**MODEL, "coded": "int4"}}, "unknown key .coded."),
@@ -73,3 +78,9 @@ def test_learning_rate_warms_up_and_ends_at_its_minimum() -> None:
 def test_sequences_grow_at_the_steps_that_the_schedule_names() -> None:
     config = TrainConfig(tokens=8192 * 10, length_schedule=((0.0, 128), (0.5, 256), (0.9, 512)))
     assert [config.length_at(step) for step in range(10)] == [128] * 5 + [256] * 4 + [512]
+
+
+def test_the_range_of_positions_grows_at_the_steps_that_its_schedule_names() -> None:
+    config = TrainConfig(tokens=8192 * 10, position_range_schedule=((0.0, 600), (0.5, 5000)))
+    assert [config.position_range_at(step) for step in range(12)] == [600] * 5 + [5000] * 7
+    assert TrainConfig(position_range=700).position_range_at(3) == 700
