@@ -80,9 +80,13 @@ class RotaryEmbedding(nn.Module):
     ) -> torch.Tensor:
         """`x [..., T, heads, head_dim]` turned by the positions of its tokens -> the same shape and dtype.
 
-        positions, sequence_lengths: as `forward` has them; those of one sequence stand for every row of a batch
+        positions, sequence_lengths: as `forward` has them; those of one sequence stand for every row of a batch. Angles
+            are computed in fp64, as nothing says how large numbers are: of 1e7 fp32 knows an angle to .5
         """
-        cos, sin = self(positions, sequence_lengths)
+        return self.turned(x, *self(positions.double(), sequence_lengths))
+
+    def turned(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+        """The same by what `forward` gave: once for all that has these positions."""
         leading = x.shape[:-2] if self.rope.num_heads is None else x.shape[:-1]
         cos, sin = (part.expand(*leading, part.shape[-1]).flatten(0, len(x.shape) - 3) for part in (cos, sin))
         return ReferenceKernels().apply_rotary(x.flatten(0, -3), cos, sin).view(x.shape)

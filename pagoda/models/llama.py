@@ -204,10 +204,9 @@ class LlamaModel(nn.Module):
             return self._joined(self.decoder, input_ids, positions, attention, sequence_lengths, hidden_states)
         if hidden_states is None:
             hidden_states = self.embedded(input_ids)
-        if positions.is_floating_point() and isinstance(attention, DenseAttention) and not self._depends_on_length:
-            positions = attention.from_first(
-                positions
-            )  # whole sequences: nothing was rotated before, and few digits go
+        if isinstance(attention, DenseAttention) and not self._depends_on_length:
+            # Whole sequences: nothing was rotated before, only distances count, and small numbers have more digits.
+            positions = attention.from_first(positions)
         rotations = self.rotations(positions, sequence_lengths)  # once for all layers
         for layer_idx in self.own_layers:
             rope = self.layer_ropes[layer_idx]

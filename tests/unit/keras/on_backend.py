@@ -61,8 +61,8 @@ def ours_of(kind: str, head_dim: int = 16, **shape: Any) -> OurRotary:
 
 
 def expected(ours: OurRotary, x: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    with torch.no_grad():
-        return ours.rotate(torch.tensor(x), torch.tensor(positions)).numpy()
+    with torch.no_grad():  # angles in the precision of the positions, as the network has them
+        return ours.turned(torch.tensor(x), *ours(torch.tensor(positions))).numpy()
 
 
 def close(one: Any, other: np.ndarray, tolerance: float) -> None:
