@@ -5,16 +5,14 @@ Off the path of training, behind `claims`: puts findings into words and judges n
 
 from __future__ import annotations
 
-import platform
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from pagoda.lab.claims import CLAIMS, OPEN, Claim, Experiment, Finding, Rows
+from pagoda.lab.kept import measured_here
 
 UNMEASURED = "not measured yet"
 _PAGE_WIDTH = 120
@@ -37,12 +35,13 @@ def _judged(claim: Claim, experiment: Experiment | None) -> Finding:
 
 def _page(findings: Sequence[tuple[Claim, Finding]], experiments: Mapping[str, Experiment], *, quick: bool) -> str:
     command = "pagoda lab claims" + (" --quick" if quick else "")
+    here = measured_here()
     intro = (
-        f"Written by `{command}` on {datetime.now(UTC):%Y-%m-%d} from the results of recipes that ship with pagoda "
+        f"Written by `{command}` on {here['on']} from the results of recipes that ship with pagoda "
         "([lab.md](lab.md)): do not edit. Networks are small, and what a verdict says, it says of these. "
-        f"{platform.machine()}, torch {version('torch')}. Means over seeds ± 95 % interval (Student's), differences "
+        f"{here['machine']}, torch {here['torch']}. Means over seeds ± 95 % interval (Student's), differences "
         "seed by seed. Times are ratios of variants that took turns, so that other work on the machine weighs on both. "
-        f"{_ended(experiments)}"
+        f"{_ended(experiments, here)}"
     )
     rows = [["claim", "figure", "verdict"]] + [[claim.said, found.figure, found.verdict] for claim, found in findings]
     lines = ["# Claims, and what became of them", "", *_wrapped(intro), "", *_table(rows)]
@@ -72,10 +71,20 @@ def _counted(experiments: Mapping[str, Experiment], name: str) -> str:
     return f", {len(found['runs'])} of {found['num_runs']} runs"
 
 
-def _ended(experiments: Mapping[str, Experiment]) -> str:
+def _ended(experiments: Mapping[str, Experiment], here: Mapping[str, str]) -> str:
+    """How many runs of each recipe, and where and when, if that is not as the page says of itself."""
     trained = {name: each.results for name, each in experiments.items() if each.recipe.axes}
     counts = [f"`{name}` {len(found['runs'])} of {found['num_runs']}" for name, found in trained.items()]
-    return f"Runs that have ended: {', '.join(counts)}."
+    measured = {name: each.results.get("measured", here) for name, each in experiments.items()}
+    elsewhere = [f"`{name}` {told['on']}" for name, told in measured.items() if told["on"] != here["on"]]
+    others = [
+        f"`{name}` {told['machine']}, torch {told['torch']}"
+        for name, told in measured.items()
+        if {**told, "on": ""} != {**here, "on": ""}
+    ]
+    told = f" Measured before: {', '.join(elsewhere)}." if elsewhere else ""
+    told += f" Measured elsewhere: {'; '.join(others)}." if others else ""
+    return f"Runs that have ended: {', '.join(counts)}.{told}"
 
 
 def _table(rows: Rows) -> list[str]:

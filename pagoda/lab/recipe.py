@@ -228,7 +228,8 @@ class LabRecipe:
             metrics = ("loss",) if task is None else ("loss", "accuracy", "accuracy_within")
             if lab.metric not in metrics:
                 raise ConfigError(f"lab.metric={lab.metric!r}, but one of {', '.join(metrics)} is expected here")
-            reach, longest = recipe.train.position_range, 0 if task is None else 2 * task.test_to
+            reach = recipe.train.position_range_at(recipe.train.num_steps)
+            longest = 0 if task is None else 2 * task.test_to
             if recipe.train.positions != "ordinary" and reach < longest:
                 raise ConfigError(
                     f"train.position_range={reach}, but the longest string of the test and its answer need {longest}: "

@@ -82,14 +82,21 @@ def claims(
     page: Annotated[
         Path | None, typer.Option("--page", help="File to write; otherwise claims.md in that folder.")
     ] = None,
+    kept_in: Annotated[
+        Path | None, typer.Option("--results", help="Folder of results to read, and to keep those that are complete.")
+    ] = None,
     data_dir: DataDir = None,
     device: Device = "auto",
     quick: Quick = False,
     as_it_is: AsItIs = False,
 ) -> None:
-    """Run the experiment of every claim, or go on with them, and write a page: claim, protocol, figure, verdict."""
+    """Run the experiment of every claim, or go on with them, and write a page: claim, protocol, figure, verdict.
+
+    An experiment whose results stand in --results is not run again.
+    """
     from pagoda.lab.claims import CLAIMS, recipes_of
     from pagoda.lab.claims_page import write_claims
+    from pagoda.lab.kept import keep, kept
     from pagoda.lab.recipe import LabRecipe
     from pagoda.lab.runner import Laboratory
 
@@ -98,11 +105,17 @@ def claims(
     with StopOnInterrupt(lambda: terminal.note(lab_words(terminal.say).stopping)) as interrupt:
         for name in recipes_of(CLAIMS):
             recipe = LabRecipe.open(name, quick=quick, data_dir=data_dir)
-            folder = out / (f"{name}-quick" if quick else name)
-            laboratory = Laboratory(recipe, folder, device)
-            results[name] = _experiment(laboratory, terminal, interrupt, trains=not as_it_is)
+            own = f"{name}-quick" if quick else name
+            file = None if kept_in is None else kept_in / f"{own}.jsonl"
+            if file is not None and (found := kept(recipe, file)) is not None:
+                results[name] = found
+                terminal.note(lab_words(terminal.say).kept.format(name=name, path=file))
+                continue
+            results[name] = _experiment(Laboratory(recipe, out / own, device), terminal, interrupt, trains=not as_it_is)
             if interrupt.requested:
                 raise typer.Exit(_INTERRUPTED)
+            if file is not None:
+                keep(recipe, results[name], file)
     path = write_claims(results, page or out / "claims.md", quick=quick)
     terminal.note(lab_words(terminal.say).claims.format(path=path), style="bold")
 

@@ -21,6 +21,7 @@ class LabWords:
     stopped: str
     report: str
     claims: str
+    kept: str
     positions: str
 
 
@@ -34,6 +35,7 @@ ENGLISH = LabWords(
     stopped="stopped; the same command goes on from there",
     report="the report is {path}",
     claims="the claims are in {path}",
+    kept="{name}: results are read from {path}",
     positions="perplexity by position is in {path}",
 )
 CHINESE = LabWords(
@@ -46,6 +48,7 @@ CHINESE = LabWords(
     stopped="已停止；再次运行同一命令即可继续",
     report="报告在 {path}",
     claims="各项说法的检验结果在 {path}",
+    kept="{name}：结果读自 {path}",
     positions="各位置的困惑度在 {path}",
 )
 
