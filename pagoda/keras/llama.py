@@ -19,7 +19,7 @@ from keras import ops
 from pagoda.errors import ConfigError
 from pagoda.keras.norm import RMSNormalization
 from pagoda.keras.precision import as_given
-from pagoda.keras.rotary import RotaryEmbedding, rotated
+from pagoda.keras.rotary import RotaryEmbedding, check_tokens, rotated
 from pagoda.kernels.window import LayerWindow
 from pagoda.layers.norm_kinds import NORM_KINDS
 from pagoda.layers.rope_scaling import Rope
@@ -171,6 +171,8 @@ class LlamaCausalLM(keras.Model):
         """
         if isinstance(token_ids, Mapping):
             return self.call(**token_ids)
+        said = {"positions": positions, "sequence_lengths": sequence_lengths}
+        check_tokens("LlamaCausalLM", token_ids.shape, said)
         x = self.embed_tokens(token_ids)
         cos, sin = self._rotation(ops.shape(token_ids)[1], positions, sequence_lengths)
         for layer in self.decoder_layers:
@@ -184,10 +186,7 @@ class LlamaCausalLM(keras.Model):
         """Once for all layers: cos and sin `[1 or batch, T, 1, rotary_dim / 2]`."""
         if positions is None:
             positions = ops.arange(length)
-        elif (
-            "float" in keras.backend.standardize_dtype(positions.dtype)
-            and self.model_config.rope.kind.at_lengths is None
-        ):
+        elif self.model_config.rope.kind.at_lengths is None:
             # Only distances count, and counted from the first token they have most digits.
             positions = positions - positions[..., :1]
         parts = self.rotary.rotation(positions, sequence_lengths)
@@ -195,6 +194,7 @@ class LlamaCausalLM(keras.Model):
         return cos[:, :, None], sin[:, :, None]
 
     def __call__(self, token_ids: Any, *args: Any, **kwargs: Any) -> Any:
+        _check_ids(token_ids["token_ids"] if isinstance(token_ids, Mapping) else token_ids, self.model_config)
         return super().__call__(token_ids, *args, **{key: as_given(value) for key, value in kwargs.items()})
 
     def build(self, input_shape: Any = (None, None)) -> None:
@@ -208,12 +208,14 @@ class LlamaCausalLM(keras.Model):
     def generate(self, token_ids: Sequence[int], max_tokens: int, stop_ids: Sequence[int] | None = None) -> list[int]:
         """The most likely tokens after `token_ids`, up to and without one of `stop_ids`, by default the model's own.
 
-        Raises ConfigError where there is no token to begin with.
+        Raises ConfigError where there is no token to begin with, for several texts, and ids that are no token's.
         """
-        if len(token_ids) == 0:
+        if (shape := np.shape(token_ids)) == () or len(shape) > 1 or shape[0] == 0:
             raise ConfigError(
-                "LlamaCausalLM.generate was given no token ids, but one or more are expected to go on from"
+                f"LlamaCausalLM.generate was given token ids of the shape {list(shape)}, but the ids of one text are "
+                f"expected, one or more, to go on from: give several texts one after the other, or all to pagoda.LLM"
             )
+        _check_ids(token_ids, self.model_config)
         stop = self.model_config.eos_token_ids if stop_ids is None else stop_ids
         text = np.zeros((1, len(token_ids) + max_tokens), "int32")  # of one length, so that what compiles does so once
         text[0, : len(token_ids)] = token_ids
@@ -231,6 +233,22 @@ class LlamaCausalLM(keras.Model):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> LlamaCausalLM:
         return cls(**config)
+
+
+def _check_ids(token_ids: Any, config: ModelConfig) -> None:
+    """Raises ConfigError for ids that are no token's: JAX would take the last one for them, without a word.
+
+    Of numbers that are no tensor yet; to look into tensors would wait for the device.
+    """
+    if keras.utils.is_keras_tensor(token_ids) or keras.ops.is_tensor(token_ids):
+        return
+    ids = np.asarray(token_ids)
+    if ids.dtype.kind not in "iu" or (ids.size and not 0 <= ids.min() <= ids.max() < config.vocab_size):
+        found = f"from {ids.min()} to {ids.max()}" if ids.size else "none"
+        raise ConfigError(
+            f"LlamaCausalLM was given token ids {found} of the type {ids.dtype}, but whole numbers from 0 to "
+            f"{config.vocab_size - 1} are expected: was the text made into ids by another model's tokenizer?"
+        )
 
 
 def check_network(config: ModelConfig) -> None:

@@ -7,6 +7,7 @@ transformers pair them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -14,7 +15,7 @@ from keras import ops
 
 from pagoda.errors import ConfigError
 from pagoda.keras.precision import as_given, is_wide, wide_numbers, wide_operations
-from pagoda.layers.rope_axes import axis_of_pairs, axis_spectrum, num_spectra, positions_fault
+from pagoda.layers.rope_axes import axis_of_pairs, axis_spectrum, layout_name_fault, num_spectra, positions_fault
 from pagoda.layers.rope_rules import scaling_fault
 from pagoda.layers.rope_scaling import ROPE_KINDS, Rope
 from pagoda.layers.rotary import RotaryEmbedding as TorchRotaryEmbedding
@@ -42,7 +43,7 @@ class RotaryEmbedding(keras.layers.Layer):
         and whatever any Keras layer takes (`name`, `dtype`, `trainable`)
 
     Raises ConfigError (a ValueError) for a type, key or value that is not known; for what the size of heads decides
-    (axes, num_heads), when the layer is built.
+    (axes, num_heads), when the layer is built; for positions of another number of tokens, when it is called.
     """
 
     def __init__(
@@ -73,7 +74,8 @@ class RotaryEmbedding(keras.layers.Layer):
             "truncate": truncate,
             **own,
         }
-        if (fault := scaling_fault(self._scaling())) is not None:
+        layout = own.get("layout", "shared")
+        if (fault := scaling_fault(self._scaling()) or layout_name_fault(layout, own.get("axes"))) is not None:
             raise ConfigError(f"RotaryEmbedding was given {fault}")
         if not (is_number(max_wavelength) and max_wavelength > 0):  # or its power below would be no number
             raise ConfigError(
@@ -131,6 +133,8 @@ class RotaryEmbedding(keras.layers.Layer):
             positions = ops.arange(ops.shape(x)[1]) + start_index
             if (axes := self._built.axes) is not None:
                 positions = ops.broadcast_to(positions[:, None], (ops.shape(x)[1], axes))
+        check_tokens("RotaryEmbedding", x.shape[:2], {"positions": positions}, self._built.axes)
+        check_tokens("RotaryEmbedding", x.shape[:2], {"sequence_lengths": sequence_lengths})
         cos, sin = (self._beside(x, part) for part in self.rotation(positions, sequence_lengths))
         return ops.moveaxis(rotated(x, cos, sin), *order[::-1])
 
@@ -197,6 +201,28 @@ class RotaryEmbedding(keras.layers.Layer):
         config = {**super().get_config(), **self.said, **axes}
         config.pop("autocast", None)
         return config
+
+
+def check_tokens(layer: str, expected: Sequence[int | None], given: Mapping[str, Any], axes: int | None = None) -> None:
+    """Raises ConfigError where what is said of tokens is not of `expected`, batch and tokens; None is any number.
+
+    given: name -> numbers `[tokens]` or `[batch, tokens]`, `[..., axes]` behind where there are axes; None says nothing
+    """
+    for name, numbers in given.items():
+        shape = () if numbers is None else tuple(numbers.shape)
+        own = shape if axes is None else shape[:-1]
+        pairs = zip(reversed(own), reversed(expected), strict=False)
+        is_other = any(
+            mine not in (None, 1 if at else theirs, theirs) for at, (mine, theirs) in enumerate(pairs) if theirs
+        )
+        if is_other or len(own) > 2:
+            batch, tokens = expected
+            raise ConfigError(
+                f"{layer} was given {name} of the shape {list(shape)} for {batch or 'some'} sequences of {tokens} "
+                f"tokens: [tokens] or [batch, tokens] of the same numbers is expected"
+                + f", and {axes} coordinates behind"
+                * (axes is not None)
+            )
 
 
 def rotated(x: Any, cos: Any, sin: Any) -> Any:

@@ -48,19 +48,25 @@ def layout_fault(rope: Rope) -> str | None:
     """What is wrong with head size, axes and layout, as the end of a sentence; None where nothing is."""
     if not is_whole(rope.head_dim, 2) or rope.head_dim % 2:
         return f"head_dim={rope.head_dim!r}, but RoPE turns pairs: an even number is expected"
-    if rope.layout not in ROPE_LAYOUTS:
-        return f"layout={rope.layout!r}, which is not known; {nearest(str(rope.layout), ROPE_LAYOUTS)}"
-    if rope.axes is None:
-        if rope.layout != "shared":
-            return f"layout={rope.layout!r} without axes: say how many coordinates a position has"
-    elif not is_whole(rope.axes, 1, rope.head_dim // 2) or (
-        rope.layout != "shared" and rope.head_dim % (2 * rope.axes)
+    if (fault := layout_name_fault(rope.layout, rope.axes)) is not None:
+        return fault
+    if rope.axes is not None and (
+        not is_whole(rope.axes, 1, rope.head_dim // 2) or (rope.layout != "shared" and rope.head_dim % (2 * rope.axes))
     ):
         return (
             f"axes={rope.axes!r} and head_dim={rope.head_dim}, but 1 axis or more is expected, with a pair or more for "
             f"each, and for layout={rope.layout!r} as many pairs for each"
         )
     return _heads_fault(rope) or _spectrum_fault(axis_spectrum(rope))
+
+
+def layout_name_fault(layout: object, axes: int | None) -> str | None:
+    """The same of the layout alone, before it is known how large heads are."""
+    if layout not in ROPE_LAYOUTS:
+        return f"layout={layout!r}, which is not known; {nearest(str(layout), ROPE_LAYOUTS)}"
+    if axes is None and layout != "shared":
+        return f"layout={layout!r} without axes: say how many coordinates a position has"
+    return None
 
 
 def _heads_fault(rope: Rope) -> str | None:

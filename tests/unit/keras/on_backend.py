@@ -199,6 +199,8 @@ def refusals() -> None:
         ({"rope_type": "llama3", "scaling_factor": 8.0}, "needs low_freq_factor"),
         ({"rope_type": "linear", "low_freq_factor": 1.0}, "low_freq_factor=1.0"),
         ({"rope_type": "yarn", "beta_fast": 1, "beta_slow": 32}, "beta_fast=1"),
+        ({"axes": 2, "layout": "axail"}, "did you mean .axial"),
+        ({"layout": "mixed"}, "without axes"),
         ({"max_wavelength": 0}, "max_wavelength=0"),
         ({"max_wavelength": -1e4, "denominator_dim": 32}, "max_wavelength=-10000.0"),
         ({"max_wavelength": float("nan")}, "max_wavelength=nan"),
@@ -212,6 +214,30 @@ def refusals() -> None:
     ):
         with pytest.raises(ValueError, match=told):
             RotaryEmbedding(**settings).build(X.shape)
+    for positions in (np.arange(39), np.zeros((3, 40)), np.zeros((2, 1, 40))):
+        with pytest.raises(ValueError, match=r"shape \[.*\] for 2 sequences of 40 tokens"):
+            RotaryEmbedding()(X, positions=positions)
+    with pytest.raises(ValueError, match="sequence_lengths of the shape"):
+        layer_of("dynamic")(X, sequence_lengths=np.arange(39))
+    RotaryEmbedding()(X, positions=np.zeros((1, 40)))
+    config = {
+        "vocab_size": 9, "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1,
+        "architectures": ["LlamaForCausalLM"],
+    }  # fmt: skip
+    model = LlamaCausalLM(config)
+    for ids, told in (([[1, 9]], "from 1 to 9"), ([[-1, 2]], "from -1 to 2"), ([[0.5, 1.0]], "float64")):
+        with pytest.raises(ValueError, match=told):
+            model(np.array(ids))
+    for ids, told in (
+        ([], "one text"),
+        ([[1, 2], [3, 4]], r"shape \[2, 2\]"),
+        (5, "one text"),
+        ([1, 9], "from 1 to 9"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            model.generate(ids, 2)
+    with pytest.raises(ValueError, match="positions of the shape"):
+        model(np.array([[1, 2, 3]]), positions=np.arange(2))
 
 
 def _torch_logits(model: LlamaForCausalLM, ids: list[int], positions: Any = None) -> np.ndarray:
@@ -275,7 +301,7 @@ def checkpoint(path: str = "builtin", num_tokens: int = 8) -> None:
     for _ in range(num_tokens):
         text.append(int(_torch_logits(ours, text)[-1].argmax()))
     assert model.generate(ids, num_tokens, stop_ids=[]) == text[len(ids) :]
-    with pytest.raises(ValueError, match="given no token ids"):
+    with pytest.raises(ValueError, match="one text"):
         model.generate([], num_tokens)
     reals = np.sort(RNG.random(len(ids)) * 30)
     still = numpy_of(model(np.array([ids]), positions=reals))
