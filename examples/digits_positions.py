@@ -1,10 +1,10 @@
 """Digits on a larger canvas than in training: what positions in two dimensions are worth.
 
-A classifier of 2x2 patches that have ink, out of `pagoda.layers` alone, learns the 8x8 digits of scikit-learn on their
-own canvas and is tested on digits of which it saw none, at a random place of a canvas of 12x12. Patches are numbered
-in reading order (`line`: one number, as a text's tokens have it, so that "one row down" is another distance on a wider
-canvas), or have two coordinates, each with frequencies of its own (`axial`) or along learned directions (`mixed`):
-RoPE-ViT, arXiv 2403.13298.
+A classifier of 2x2 patches that have ink, out of `pagoda.layers` (see `encoder.py`), learns the 8x8 digits of
+scikit-learn on their own canvas and is tested on digits of which it saw none, at a random place of a canvas of 12x12.
+Patches are numbered in reading order (`line`: one number, as a text's tokens have it, so that "one row down" is
+another distance on a wider canvas), or have two coordinates, each with frequencies of its own (`axial`) or along
+learned directions (`mixed`): RoPE-ViT, arXiv 2403.13298.
 
 In a clone after `make setup` and `source .venv/bin/activate`, with `pip install scikit-learn`:
 `python examples/digits_positions.py`
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from encoder import Block
 from sklearn.datasets import load_digits
 from torch import nn
 from torch.nn import functional as F
@@ -28,28 +29,6 @@ PATCH, OWN_CANVAS, LARGE_CANVAS = 2, 8, 12
 WIDTH, HEADS, LAYERS = 64, 4, 2
 LAYOUTS = {"line": None, "axial": 2, "mixed": 2}
 """Name -> coordinates of a position; None is one number."""
-
-
-class Block(nn.Module):
-    """Attention of all patches to those that have ink, and an MLP."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.norms = nn.ModuleList(RMSNorm(WIDTH) for _ in range(2))
-        self.qkv, self.out = nn.Linear(WIDTH, 3 * WIDTH, bias=False), nn.Linear(WIDTH, WIDTH, bias=False)
-        self.up, self.down = nn.Linear(WIDTH, 2 * WIDTH), nn.Linear(2 * WIDTH, WIDTH)
-
-    def forward(
-        self, x: torch.Tensor, has_ink: torch.Tensor, rotary: RotaryEmbedding, positions: torch.Tensor
-    ) -> torch.Tensor:
-        """`[images, patches, WIDTH]` -> the same."""
-        heads = self.qkv(self.norms[0](x)).unflatten(-1, (3, HEADS, WIDTH // HEADS))
-        query, key, value = heads.unbind(2)  # [images, patches, HEADS, head_dim] each
-        query, key = rotary.rotate(query, positions), rotary.rotate(key, positions)
-        query, key, value = (part.transpose(1, 2) for part in (query, key, value))
-        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=has_ink[:, None, None])
-        x = x + self.out(attended.transpose(1, 2).flatten(2))
-        return x + self.down(F.silu(self.up(self.norms[1](x))))
 
 
 class Classifier(nn.Module):
@@ -63,7 +42,7 @@ class Classifier(nn.Module):
         )
         self.rotary = RotaryEmbedding(rope)
         self.embed = nn.Linear(PATCH * PATCH, WIDTH)
-        self.blocks = nn.ModuleList(Block() for _ in range(LAYERS))
+        self.blocks = nn.ModuleList(Block(WIDTH, HEADS, 2 * WIDTH) for _ in range(LAYERS))
         self.norm, self.head = RMSNorm(WIDTH), nn.Linear(WIDTH, 10)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -73,9 +52,9 @@ class Classifier(nn.Module):
         rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
         positions = torch.stack((rows, columns), -1).flatten(0, 1) if self.axes else torch.arange(side * side)
         has_ink = patches.amax(-1) > 0  # [images, patches]
-        x = self.embed(patches)
+        x, rotation = self.embed(patches), self.rotary(positions)
         for block in self.blocks:
-            x = block(x, has_ink, self.rotary, positions)
+            x = block(x, self.rotary, rotation, has_ink)
         return self.head(self.norm(x).masked_fill(~has_ink[..., None], -torch.inf).amax(1))
 
 

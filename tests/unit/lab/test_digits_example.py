@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
 
+from examples_of import load_example
+
 pytest.importorskip("sklearn")
-EXAMPLE = Path(__file__).parents[3] / "examples" / "digits_positions.py"
 
 
 @pytest.fixture(scope="module")
 def example() -> ModuleType:
-    import sys
-
-    spec = importlib.util.spec_from_file_location("digits_positions", EXAMPLE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look there
-    spec.loader.exec_module(module)
-    return module
+    return load_example("digits_positions")
 
 
 def test_a_larger_canvas_holds_the_digit_and_nothing_else(example: ModuleType) -> None:
