@@ -13,8 +13,7 @@ or only in which order (`order`: their numbers, stretched so that they are as fa
 is told how far ahead a forecast is, too).
 
 In a clone after `make setup` and `source .venv/bin/activate`, with ETT-small/ETTh1.csv of
-github.com/zhouhaoyi/ETDataset
-in the current folder: `python examples/etth1_forecast.py ETTh1.csv`
+github.com/zhouhaoyi/ETDataset in the current folder: `python examples/etth1_forecast.py ETTh1.csv`
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from pagoda.cli.app import app
+from pagoda.errors import ConfigError
 from pagoda.lab import recipe as recipes
 from pagoda.lab.claims import CLAIMS, OPEN, RIGHT, WRONG, Experiment, Finding, recipes_of
 from pagoda.lab.claims_page import UNMEASURED, write_claims
+from pagoda.lab.kept import keep, kept
 from pagoda.lab.norm_time import _median, _norm_pairs
 from pagoda.lab.recipe import Arm, LabRecipe
 from pagoda.lab.shifts import shift_rows
@@ -259,6 +262,22 @@ def test_neither_logits_nor_products_see_where_positions_begin() -> None:
     assert min(value for (what, _), value in moved.items() if what.endswith("layer alone")) > 0, "something is computed"
 
 
+def test_results_are_kept_when_they_are_whole_and_read_under_the_same_recipe_alone(tmp_path: Path) -> None:
+    recipe, path = LabRecipe.open("norms"), tmp_path / "norms.jsonl"
+    found = results("norms", losses())
+    assert not keep(recipe, found | {"num_runs": len(found["runs"]) + 1}, path)
+    assert kept(recipe, path) is None
+    assert keep(recipe, found, path)
+    read = kept(recipe, path)
+    assert read is not None
+    assert read["measured"]["on"].startswith("20")
+    assert judged("as good as LayerNorm", read) == judged("as good as LayerNorm", found)
+    assert kept(LabRecipe.open("norms", quick=True), path) is None, "another recipe"
+    path.write_text("{}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"norms\.jsonl holds no results of `pagoda lab claims --results`"):
+        kept(recipe, path)
+
+
 SMALL = {
     "lab": {"seeds": [0]},
     "model": {
@@ -294,9 +313,15 @@ def test_the_command_runs_every_experiment_and_writes_every_claim(
     assert all(f"## {claim.said}\n" in told for claim in CLAIMS)
     assert "`lengths` 12 of 12" in told
     assert all((tmp_path / "runs" / f"{name}-quick" / "report.html").is_file() for name in recipes_of(CLAIMS))
-    again = CliRunner().invoke(app, arguments)
+    keeping = ["--results", str(tmp_path / "kept")]
+    again = CliRunner().invoke(app, [*arguments, *keeping])
     assert again.exit_code == 0
     assert "run 1/" not in again.output, "what was done is not done again"
+    shutil.rmtree(tmp_path / "runs")
+    elsewhere = CliRunner().invoke(app, [*arguments, *keeping])
+    assert elsewhere.exit_code == 0
+    assert page.read_text(encoding="utf-8") == told, "what was kept tells the same"
+    assert not (tmp_path / "runs").exists(), "and nothing is run for it"
 
 
 def miniature(opened: Callable[..., LabRecipe]) -> classmethod:  # type: ignore[type-arg]
