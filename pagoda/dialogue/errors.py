@@ -10,6 +10,7 @@ Stands beside the whole path sentence -> understanding -> events -> state -> pol
 from __future__ import annotations
 
 from pagoda.errors import ConfigError, PagodaError
+from pagoda.parsing.yaml_lines import FileKind
 
 
 class DialogueError(PagodaError):
@@ -22,3 +23,7 @@ class DomainError(DialogueError, ConfigError):
 
 class SessionError(DialogueError):
     """A conversation cannot be read or kept."""
+
+
+DOMAIN_FILE = FileKind("domain file", "labels, slots, intents and examples", "dialogue", DomainError)
+"""What `yaml_lines` says of one."""

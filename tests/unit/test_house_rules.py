@@ -273,6 +273,7 @@ FOUNDATION = {
     "startup",
     "version",
     "vllm_names",
+    "parsing",
 }
 ARCHITECTURE = Path(__file__).resolve().parents[2] / "docs" / "architecture.md"
 

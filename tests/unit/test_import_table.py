@@ -21,6 +21,7 @@ FOUNDATION = frozenset(
         "installation",
         "parameter_rules",
         "vllm_names",
+        "parsing",
         "sampling_params",
         "distributed",
         "progress",

@@ -16,9 +16,9 @@ from pagoda.dialogue.domain import consistency, wording
 from pagoda.dialogue.domain import file as domain_file
 from pagoda.dialogue.domain.consistency import Problem
 from pagoda.dialogue.domain.model import Column, Intent, Label, Slot, Words
-from pagoda.dialogue.domain.yaml_lines import LANGUAGES, Section, read_section
-from pagoda.dialogue.errors import DomainError
+from pagoda.dialogue.errors import DOMAIN_FILE, DomainError
 from pagoda.errors import nearest
+from pagoda.parsing.yaml_lines import LANGUAGES, Section, read_section
 
 _FOLDER = Path(__file__).with_name("domains")
 CITY, PHRASES = _FOLDER / "city.yaml", _FOLDER / "phrases.yaml"
@@ -54,12 +54,12 @@ class Domain:
 
         Raises DomainError with file, line, what was given and the nearest known name; MissingExtraError without PyYAML.
         """
-        root, lines = read_section(Path(path) if path is not None else CITY)
+        root, lines = read_section(Path(path) if path is not None else CITY, DOMAIN_FILE)
         root.only(ENTRIES)
         labels = domain_file.read_labels(root)
         slots = domain_file.read_slots(root, labels)
         intents = domain_file.read_intents(root, labels, slots)
-        phrases, _ = read_section(PHRASES)
+        phrases, _ = read_section(PHRASES, DOMAIN_FILE)
         declared = cls(
             root.text("name"),
             _languages(root),

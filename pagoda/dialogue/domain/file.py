@@ -29,9 +29,9 @@ from pagoda.dialogue.domain.model import (
     Step,
     Words,
 )
-from pagoda.dialogue.domain.yaml_lines import LANGUAGES, Section
 from pagoda.errors import nearest
 from pagoda.nlu.understanding import OUT_OF_SCOPE
+from pagoda.parsing.yaml_lines import LANGUAGES, Section
 
 
 def read_labels(root: Section) -> dict[str, Label]:

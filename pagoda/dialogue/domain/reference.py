@@ -15,7 +15,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from pagoda.dialogue.domain import model
 from pagoda.dialogue.domain.domain import ENTRIES
 from pagoda.dialogue.domain.file import names_of
-from pagoda.dialogue.domain.yaml_lines import Section, read_section
+from pagoda.dialogue.errors import DOMAIN_FILE
+from pagoda.parsing.yaml_lines import Section, read_section
 
 SAID = Path(__file__).with_name("domains") / "reference.yaml"
 RECORDS: Mapping[str, type[Any] | None] = {
@@ -43,7 +44,7 @@ it when a dialogue is opened; what can be told without a graph is told before on
 
 def page() -> str:
     """The whole page, in Markdown. Raises DomainError for an entry of which nothing is said."""
-    said, _ = read_section(SAID)
+    said, _ = read_section(SAID, DOMAIN_FILE)
     return "\n".join([_HEAD, *(line for part in RECORDS for line in _lines(part, said.section(part)))]) + "\n"
 
 

@@ -1,19 +1,19 @@
-"""YAML whose every entry knows its line: the ground under precise errors of a domain file.
+"""YAML whose every entry knows its line: the ground under precise errors of a file that a person writes.
 
-Stands before the turn's path. Entries are read as text, so that a bare `no` or `1:30` stays what was written; whoever
-wants a number asks for one. Anchors and merges (`<<`) of YAML 1.1 are taken as they are meant; tags of one's own are
-refused, as nothing here would heed them.
+Foundation room: domain files of dialogues and files of watches are read by it. Entries are read as text, so that a
+bare `no` or `1:30` stays what was written; whoever wants a number asks for one. Anchors and merges (`<<`) of YAML 1.1
+are taken as they are meant; tags of one's own are refused, as nothing here would heed them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
-from pagoda.dialogue.errors import DomainError
-from pagoda.errors import MissingExtraError, nearest
+from pagoda.errors import ConfigError, MissingExtraError, nearest
 
 LANGUAGES = ("zh", "en")
 _MERGE = "tag:yaml.org,2002:merge"
@@ -22,11 +22,26 @@ _PLAIN_TAGS = "tag:yaml.org,2002:"
 _LONGEST_SHOWN = 60
 
 
+@dataclass(frozen=True)
+class FileKind:
+    """What a file is, for what is said where it is wrong.
+
+    name: "domain file"; holds: what stands in it; extra: of pagoda, which brings PyYAML; error: what is raised
+    """
+
+    name: str
+    holds: str
+    extra: str
+    error: type[ConfigError] = ConfigError
+
+
 class Section:
     """A mapping of the file. path: dotted, from the root; "" for the root itself."""
 
-    def __init__(self, node: Any, path: str, file: str, lines: dict[str, int]) -> None:
-        self.path, self.file, self._lines = path, file, lines
+    def __init__(
+        self, node: Any, path: str, file: str, lines: dict[str, int], error: type[ConfigError] = ConfigError
+    ) -> None:
+        self.path, self.file, self._lines, self._error = path, file, lines, error
         self.line = node.start_mark.line + 1
         lines[path] = self.line
         self._nodes: dict[str, Any] = {}
@@ -45,19 +60,19 @@ class Section:
     def __contains__(self, key: str) -> bool:
         return key in self._nodes
 
-    def fail(self, key: str, problem: str) -> DomainError:
+    def fail(self, key: str, problem: str) -> ConfigError:
         """An error that names file, line and entry."""
         return self._failure(self._lines.get(self._below(key), self.line), key, problem)
 
     def only(self, known: Iterable[str]) -> None:
-        """Raises DomainError for a key that is not known here."""
+        """Raises the file's error for a key that is not known here."""
         names = list(known)
         for key in self:
             if key not in names:
                 raise self.fail(key, f"is not known here: {nearest(key, names)}")
 
     def text(self, key: str, default: str | None = None) -> str:
-        """One line of text. Raises DomainError where it is missing and there is no default."""
+        """One line of text. Raises the file's error where it is missing and there is no default."""
         if key not in self._nodes:
             if default is None:
                 raise self.fail(key, f"is missing: write `{key}: ...` here")
@@ -157,12 +172,12 @@ class Section:
     def _section(self, key: str, node: Any) -> Section:
         if node.id != "mapping":
             raise self.fail(key, f"is {_named(node)}, expected a mapping of names to entries: `name: entry`")
-        return Section(node, self._below(key), self.file, self._lines)
+        return Section(node, self._below(key), self.file, self._lines, self._error)
 
     def _empty(self, key: str) -> Section:
         empty = Section.__new__(Section)
         empty.path, empty.file, empty._lines, empty.line = self._below(key), self.file, self._lines, self.line
-        empty._nodes = {}
+        empty._nodes, empty._error = {}, self._error
         return empty
 
     def _sequence(self, key: str, node: Any) -> list[Any]:
@@ -190,59 +205,59 @@ class Section:
             raise self.fail(key, f'is "{text:.{_LONGEST_SHOWN}}", expected a number')
         return int(number) if number == int(number) and "." not in text else number
 
-    def _failure(self, line: int, key: str, problem: str) -> DomainError:
-        return DomainError(f"{self.file}:{line}: {self._below(key)} {problem}")
+    def _failure(self, line: int, key: str, problem: str) -> ConfigError:
+        return self._error(f"{self.file}:{line}: {self._below(key)} {problem}")
 
 
-def read_section(path: Path) -> tuple[Section, Mapping[str, int]]:
+def read_section(path: Path, kind: FileKind) -> tuple[Section, Mapping[str, int]]:
     """The root of a file, and the line of every entry by its dotted path (filled as entries are read).
 
-    Raises DomainError for a file that cannot be read or is no YAML mapping, MissingExtraError without PyYAML.
+    Raises `kind.error` for a file that cannot be read or is no YAML mapping, MissingExtraError without PyYAML.
     """
     try:
         import yaml
     except ModuleNotFoundError as error:
-        raise MissingExtraError("reading a domain file", "dialogue") from error
-    text = _text_of(path)
+        raise MissingExtraError(f"reading a {kind.name}", kind.extra) from error
+    text = _text_of(path, kind)
     try:
         node = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise DomainError(f"{path.name}:{line}: not YAML: {error.problem}{_hint(text, line)}") from error
+        raise kind.error(f"{path.name}:{line}: not YAML: {error.problem}{_hint(text, line)}") from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise DomainError(f"{path.name}:{line}: not YAML: a character that no text has: {error.reason}") from error
+        raise kind.error(f"{path.name}:{line}: not YAML: a character that no text has: {error.reason}") from error
     except RecursionError as error:
-        raise DomainError(f"{path.name}:1: not YAML that can be read: entries lie too deep in one another") from error
+        raise kind.error(f"{path.name}:1: not YAML that can be read: entries lie too deep in one another") from error
     if node is None or node.id != "mapping":
-        raise DomainError(f"{path.name}:1: a domain file is a mapping with labels, slots, intents and examples")
-    _check_nodes(node, path.name)
+        raise kind.error(f"{path.name}:1: a {kind.name} is a mapping with {kind.holds}")
+    _check_nodes(node, path.name, kind.error)
     lines: dict[str, int] = {}
-    return Section(node, "", path.name, lines), lines
+    return Section(node, "", path.name, lines, kind.error), lines
 
 
-def _text_of(path: Path) -> str:
-    """The file's text, with or without a mark of its byte order. Raises DomainError."""
+def _text_of(path: Path, kind: FileKind) -> str:
+    """The file's text, with or without a mark of its byte order. Raises `kind.error`."""
     try:
         return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise DomainError(f"the domain file {path} cannot be read: {error.strerror}") from error
+        raise kind.error(f"the {kind.name} {path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         told = "the file is not UTF-8 (GBK or UTF-16, perhaps): save it as UTF-8"
-        raise DomainError(f"{path.name}:{line}: the domain file cannot be read: {told}") from error
+        raise kind.error(f"{path.name}:{line}: the {kind.name} cannot be read: {told}") from error
 
 
-def _check_nodes(root: Any, file: str) -> None:
-    """Keys are texts, tags are YAML's own, no entry holds itself. Raises DomainError."""
+def _check_nodes(root: Any, file: str, error: type[ConfigError]) -> None:
+    """Keys are texts, tags are YAML's own, no entry holds itself. Raises `error`."""
     stack, seen = [(root, frozenset[int]())], set[int]()
     while stack:
         node, above = stack.pop()
         line = node.start_mark.line + 1
         if id(node) in above:
-            raise DomainError(f"{file}:{line}: an entry holds itself: an anchor (*) may not stand below its own &")
+            raise error(f"{file}:{line}: an entry holds itself: an anchor (*) may not stand below its own &")
         if not node.tag.startswith(_PLAIN_TAGS):
-            raise DomainError(f"{file}:{line}: the tag {node.tag} means nothing here: leave it out")
+            raise error(f"{file}:{line}: the tag {node.tag} means nothing here: leave it out")
         if node.id == "scalar" or id(node) in seen:
             continue
         seen.add(id(node))
@@ -250,7 +265,7 @@ def _check_nodes(root: Any, file: str) -> None:
         pairs = node.value if node.id == "mapping" else [(None, each) for each in node.value]
         for key, value in pairs:
             if key is not None and (key.id != "scalar" or not key.value.strip()):
-                raise DomainError(f"{file}:{key.start_mark.line + 1}: a name is {_named(key)}, expected a text")
+                raise error(f"{file}:{key.start_mark.line + 1}: a name is {_named(key)}, expected a text")
             stack.append((value, below))
 
 
