@@ -31,6 +31,7 @@ from pagoda.cli.dialogue.commands import dialogue
 from pagoda.cli.generate import generate
 from pagoda.cli.graph import graph
 from pagoda.cli.lab.commands import lab
+from pagoda.cli.opinions.commands import opinions
 from pagoda.cli.plan import plan
 from pagoda.cli.quantize.commands import quantize
 from pagoda.cli.rag.commands import rag
@@ -81,6 +82,7 @@ app.command(short_help="Write a model in fewer bits, and say what that cost.")(q
 app.add_typer(rag, name="rag", short_help="Ask a folder of documents; answers name their sources.")
 app.add_typer(graph, name="graph", short_help="Load tables of your own into a graph.")
 app.add_typer(dialogue, name="dialogue", short_help="Talk over a graph: sentences become Cypher, rows become replies.")
+app.add_typer(opinions, name="opinions", short_help="Watch what is said of companies: feeds in, alerts out.")
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pagoda.opinions.sentiment import SentimentModel as SentimentModel
+    from pagoda.opinions.watching.monitor import Monitor as Monitor
 
-_HOMES = {"Monitor": "pagoda.opinions.monitor", "SentimentModel": "pagoda.opinions.sentiment"}
+_HOMES = {"Monitor": "pagoda.opinions.watching.monitor", "SentimentModel": "pagoda.opinions.sentiment"}
 __all__ = ["Monitor", "SentimentModel"]
 
 

@@ -90,6 +90,14 @@ class Section:
             raise self.fail(key, f'is "{given}": {nearest(given, names)}')
         return given
 
+    def one_of_each(self, key: str, known: Iterable[str]) -> tuple[str, ...]:
+        """A list of texts, each out of a list."""
+        given, names = self.texts(key), list(known)
+        for each in given:
+            if each not in names:
+                raise self.fail(key, f'holds "{each:.{_LONGEST_SHOWN}}": {nearest(each, names)}')
+        return given
+
     def number(self, key: str, default: float | None = None) -> float | None:
         """A number, or the default where there is none."""
         return self._number(key, self._nodes[key]) if key in self._nodes else default

@@ -19,7 +19,7 @@ from starlette.middleware.cors import CORSMiddleware
 from pagoda.engine.process.async_engine import AsyncEngine
 from pagoda.models.tokenizer.tool_formats import tool_format
 from pagoda.server import errors, status
-from pagoda.server.applications import dialogue, rag
+from pagoda.server.applications import dialogue, opinions, rag
 from pagoda.server.applications.application import Application, MakeApplication
 from pagoda.server.config import ServerConfig
 from pagoda.server.http.manners import HeadAsGet, InflatedBodies, PlainPaths
@@ -31,7 +31,7 @@ from pagoda.server.state import ServerState
 from pagoda.version import __version__
 
 ROUTERS = (completions, chat_completions, responses, embeddings, tokenization, status)
-APPLICATIONS: tuple[MakeApplication, ...] = (rag.application, dialogue.application)
+APPLICATIONS: tuple[MakeApplication, ...] = (rag.application, dialogue.application, opinions.application)
 """Another one is another file in `applications`, and its name here."""
 SUMMARY = "A language model behind OpenAI's API, with the further fields and endpoints of vLLM's server"
 PAGE = files("pagoda.server") / "page" / "index.html"
@@ -63,6 +63,8 @@ def build_app(engine: AsyncEngine, config: ServerConfig) -> FastAPI:
     app.state.file_search = next((each.file_search for each in applications if each.file_search is not None), None)
     for application in applications:
         app.include_router(application.router)
+        if application.collector is not None:
+            metrics.register(application.collector)
     pages = _pages(applications) if config.page else {}
     for path, page in pages.items():
         app.add_api_route(path, page, include_in_schema=False, response_class=HTMLResponse)

@@ -52,6 +52,7 @@ class ServerConfig:
     domain, graph, graph_user, graph_password_env, graph_database, trained, timezone: of that dialogue, as for
         `pagoda dialogue chat`: domain file, address of a graph elsewhere, its user, variable of the password, database,
         folder of a trained understanding, zone of the clock
+    opinions: watch file; /v1/opinions and the page /opinions then serve what it says
     page: serve the chat page at /
     access_log: a line of JSON for each request, on stderr
     """
@@ -86,6 +87,7 @@ class ServerConfig:
     graph_database: str | None = None
     trained: Path | None = None
     timezone: str | None = None
+    opinions: Path | None = None
     page: bool = True
     access_log: bool = True
 

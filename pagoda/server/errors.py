@@ -33,6 +33,7 @@ from pagoda.errors import (
     PromptTooLongError,
 )
 from pagoda.graph.errors import GraphError
+from pagoda.opinions.errors import OpinionStoreError
 from pagoda.rag.errors import IndexLockedError, LoadError, StoreError, UnknownDocumentError
 
 logger = logging.getLogger(__name__)
@@ -111,6 +112,7 @@ TABLE: dict[type[BaseException], ErrorRow] = {
     DialogueError: _UNAVAILABLE._replace(retry_after_s=10.0),
     # Two turns met at one session, or at the file of all: over in a moment.
     SessionError: _UNAVAILABLE._replace(retry_after_s=1.0),
+    OpinionStoreError: _UNAVAILABLE._replace(retry_after_s=10.0),
     EngineDeadError: ErrorRow(500, "InternalServerError", "engine_dead"),
     Exception: ErrorRow(500, "InternalServerError", 500),
 }

@@ -293,6 +293,7 @@ SERVER_OPTIONS = (
         "dialogue", Path, "Folder of a graph and its sessions: /v1/dialogue talks over it, with a page at /dialogue."
     ),
     *DIALOGUE_OPTIONS,
+    option("opinions", Path, "Watch file: /v1/opinions tells of its companies, with a page at /opinions."),
     option("page", bool, "Serve the chat page at /.", "--page/--no-page", default="page"),
     option("access_log", bool, "A line of JSON on stderr for each request.", "--access-log/--no-access-log"),
 )

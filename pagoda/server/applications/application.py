@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from fastapi import APIRouter, FastAPI
 
@@ -90,6 +90,7 @@ class Application:
     keys: API keys that open its endpoints alone, which look themselves at what each of them may do
     panel: attribute of the chat page's body, by which that page shows what it has for this application
     file_search: opens the tool of that name for a chat
+    collector: figures of its own for /metrics, as `prometheus_client` takes them
     """
 
     name: str
@@ -99,6 +100,7 @@ class Application:
     panel: str = ""
     keys: tuple[str, ...] = field(default=(), repr=False)
     file_search: OpenSearch | None = None
+    collector: Any = None
 
 
 MakeApplication = Callable[[ServerConfig, AsyncEngine], Application | None]

@@ -251,6 +251,10 @@ class Metrics:
         self._http.labels(method=method, route=route, status=str(status)).inc()
         self._http_seconds.labels(route=route).observe(duration_s)
 
+    def register(self, collector: Any) -> None:
+        """Figures of an application's own, on the same page."""
+        self._factory.registry.register(collector)
+
     def render(self) -> tuple[bytes, str]:
         """The page that Prometheus reads, and its content type."""
         if self._model is not None:

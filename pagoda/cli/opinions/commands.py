@@ -1,0 +1,15 @@
+"""`pagoda opinions`: what is said of companies, from items to alerts.
+
+The group of commands; each stands in a file of its own beside this one.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from pagoda.cli.opinions import watching
+
+opinions = typer.Typer(help="Watch what is said of companies.", no_args_is_help=True, rich_markup_mode=None)
+opinions.command(short_help="Follow sources, tell alerts, serve the page.")(watching.watch)
+opinions.command(short_help="Play a file of items, and print the alerts.")(watching.replay)
+opinions.command(short_help="Write all opinions as Parquet.")(watching.export)

@@ -1,0 +1,158 @@
+"""RSS and Atom, at a URL or in a file, read by feedparser again and again.
+
+On the path *feed -> item*. A feed that has not changed costs one request without a body (ETag, Last-Modified). Feeds
+lie about much: entries without ids are known by their words, entries without dates are as old as their first arrival,
+HTML in titles and summaries becomes text. A feed that fails is told and asked again, later and later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import calendar
+import html
+import logging
+import re
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from pagoda.errors import InvalidRequestError, MissingExtraError
+from pagoda.opinions.connectors.connector import ItemBatch
+from pagoda.opinions.connectors.fetching import Fetched, Fetcher
+from pagoda.opinions.connectors.items import MAX_URL, item_of
+from pagoda.opinions.errors import ConnectorError
+from pagoda.opinions.story import Item
+
+MOST_ENTRIES = 1_000
+_LONGEST_PAUSE_S = 6 * 3600
+_TAG = re.compile(r"<[^>]*>")
+_BREAK = re.compile(r"<(?:br|/p|/div|/li)\b[^>]*>", re.I)
+logger = logging.getLogger(__name__)
+
+
+class FeedMemory(Protocol):
+    """Where a feed's last state is kept: `store.feeds.FeedStates`."""
+
+    def state(self, url: str) -> tuple[str, str]:
+        """(etag, modified) of what was committed last."""
+        ...
+
+    def keep(self, url: str, etag: str, modified: str, fault: str = "") -> None:
+        """Note both, and what is wrong with the feed."""
+        ...
+
+
+class FeedConnector:
+    """One feed, asked every `every` seconds; 0 for once.
+
+    where: a URL, or a file's path; name: of the source; fetcher: for URLs; sleep: for tests
+    Raises MissingExtraError.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        name: str,
+        memory: FeedMemory,
+        fetcher: Fetcher | None = None,
+        *,
+        every: float = 300.0,
+        sleep: Callable[[float], Any] = asyncio.sleep,
+    ) -> None:
+        _feedparser()
+        self.where, self.name = where, name
+        self._memory, self._fetcher, self._every, self._sleep = memory, fetcher, every, sleep
+
+    async def batches(self) -> AsyncIterator[ItemBatch]:
+        """What is in the feed now, then whenever it has changed."""
+        num_faults = 0
+        while True:
+            try:
+                batch = await self._look()
+                num_faults = 0
+            except ConnectorError as error:
+                num_faults += 1
+                await asyncio.to_thread(self._memory.keep, self.where, "", "", str(error))
+                logger.warning("%s", error)
+                batch = None
+            if batch is not None:
+                yield batch
+            if not self._every:
+                return
+            await self._sleep(min(self._every * 2**num_faults, max(self._every, _LONGEST_PAUSE_S)))
+
+    async def close(self) -> None:
+        """The fetcher is shared, and closed by whoever made it."""
+
+    async def _look(self) -> ItemBatch | None:
+        if "://" not in self.where:
+            found = Fetched(await asyncio.to_thread(_file_bytes, Path(self.where).expanduser()))
+        else:
+            assert self._fetcher is not None, "feeds at URLs have one"
+            etag, modified = await asyncio.to_thread(self._memory.state, self.where)
+            found = await self._fetcher.get(self.where, etag, modified)
+        if found.body is None:
+            return None
+        items, faults = await asyncio.to_thread(entries, found.body, self.name, self.where, found.content_type)
+
+        async def committed() -> None:
+            await asyncio.to_thread(self._memory.keep, self.where, found.etag, found.modified)
+
+        return ItemBatch(tuple(items), committed, tuple(faults))
+
+
+def entries(
+    body: bytes, source: str, where: str, content_type: str = "", now: datetime | None = None
+) -> tuple[list[Item], list[str]]:
+    """(items, what is wrong with others) of a feed's bytes, oldest first. Raises ConnectorError for what is no feed."""
+    parsed = _feedparser().parse(body, response_headers={"content-type": content_type} if content_type else {})
+    if not parsed.entries and (parsed.bozo or not parsed.version):
+        raise ConnectorError(f"{where} is no RSS or Atom feed: give the feed's own address, not its page's")
+    arrived = (now or datetime.now(UTC)).replace(microsecond=0)
+    items: list[Item] = []
+    faults: list[str] = []
+    for number, entry in enumerate(parsed.entries[:MOST_ENTRIES], start=1):
+        try:
+            items.append(item_of(_record(entry), source, arrived))
+        except InvalidRequestError as error:
+            faults.append(f"{where}, entry {number}: {error}")
+    return sorted(items, key=lambda item: item.published), faults
+
+
+def _record(entry: Any) -> dict[str, Any]:
+    moment = entry.get("published_parsed") or entry.get("updated_parsed")
+    bodies = [part.get("value", "") for part in entry.get("content", ())]
+    link = str(entry.get("link", ""))
+    return {
+        "id": str(entry.get("id") or link)[:MAX_URL],
+        "published": calendar.timegm(moment) if moment else None,
+        "title": plain_text(entry.get("title", "")),
+        "text": plain_text(max([entry.get("summary", ""), *bodies], key=len)),
+        "url": link[:MAX_URL] if link.startswith(("http://", "https://")) else "",
+    }
+
+
+def plain_text(markup: str) -> str:
+    """HTML's text.
+
+    >>> plain_text("<p>Shares of A&amp;B <b>fell</b></p>now")
+    'Shares of A&B fell\\nnow'
+    """
+    text = html.unescape(_TAG.sub("", _BREAK.sub("\n", markup)))
+    return "\n".join(line for line in (" ".join(row.split()) for row in text.splitlines()) if line)
+
+
+def _file_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConnectorError(f"the feed {path} cannot be read: {error.strerror}") from error
+
+
+def _feedparser() -> Any:
+    try:
+        import feedparser
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("feeds", "opinions") from error
+    return feedparser

@@ -1,0 +1,109 @@
+"""A file of items, JSON lines or CSV, read once from its beginning: what `pagoda opinions replay` plays.
+
+On the path *feed -> item*. A line that is no item is passed over and told with its number; a file with nothing but such
+lines is refused, since it is another kind of file. Interrupted, it is read again from the start: what was committed is
+known by its key.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pagoda.errors import InvalidRequestError
+from pagoda.opinions.connectors.connector import ItemBatch
+from pagoda.opinions.connectors.items import item_of
+from pagoda.opinions.errors import ConnectorError
+from pagoda.opinions.story import Item
+
+BATCH = 64
+KINDS = (".jsonl", ".ndjson", ".csv")
+
+
+class FileConnector:
+    """Items of a file in the order of its lines. Raises ConnectorError."""
+
+    def __init__(self, path: str | Path, name: str = "") -> None:
+        self.path = Path(path).expanduser()
+        self.name = name or self.path.stem
+        if self.path.suffix.lower() not in KINDS:
+            raise ConnectorError(f"{self.path} is no file of items: expected {', '.join(KINDS)}")
+        if not self.path.is_file():
+            raise ConnectorError(f"the file {self.path} does not exist: give one of items, {', '.join(KINDS)}")
+
+    def num_lines(self) -> int:
+        """For a bar."""
+        with self.path.open("rb") as file:
+            return sum(1 for line in file if line.strip())
+
+    async def batches(self) -> AsyncIterator[ItemBatch]:
+        """All items, some at a time."""
+        for batch in self.read():
+            yield batch
+
+    def read(self) -> Iterator[ItemBatch]:
+        """The same, without a loop."""
+        items: list[Item] = []
+        faults: list[str] = []
+        num_items = 0
+        for place, found in self._items():
+            if isinstance(found, Item):
+                items.append(found)
+                num_items += 1
+            else:
+                faults.append(f"{self.path.name}, {place}: {found}")
+            if len(items) + len(faults) >= BATCH:
+                yield ItemBatch(tuple(items), faults=tuple(faults))
+                items, faults = [], []
+        if faults and not num_items:
+            raise ConnectorError(f"no line of {self.path} is an item; {faults[0]}")
+        if items or faults:
+            yield ItemBatch(tuple(items), faults=tuple(faults))
+
+    async def close(self) -> None:
+        """Nothing is held between batches."""
+
+    def _items(self) -> Iterator[tuple[str, Item | InvalidRequestError]]:
+        now = datetime.now(UTC)
+        for number, record in self._records():
+            try:
+                if isinstance(record, InvalidRequestError):
+                    raise record
+                yield f"line {number}", item_of(record, self.name, now)
+            except InvalidRequestError as error:
+                yield f"line {number}", error
+
+    def _records(self) -> Iterator[tuple[int, dict[str, Any] | InvalidRequestError]]:
+        try:
+            with self.path.open(encoding="utf-8-sig", newline="") as file:
+                yield from _of_csv(file) if self.path.suffix.lower() == ".csv" else _of_json(file)
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise ConnectorError(f"{self.path} cannot be read: {error}") from error
+
+
+def _of_json(lines: Any) -> Iterator[tuple[int, dict[str, Any] | InvalidRequestError]]:
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            yield number, InvalidRequestError(f"not JSON ({error})")
+            continue
+        if isinstance(record, dict):
+            yield number, record
+        else:
+            yield number, InvalidRequestError(f"a {type(record).__name__}, expected an object with title, text, ...")
+
+
+def _of_csv(lines: Any) -> Iterator[tuple[int, dict[str, Any] | InvalidRequestError]]:
+    reader = csv.DictReader(lines)
+    for row in reader:
+        if None in row:
+            yield reader.line_num, InvalidRequestError("more values than columns: quote those with commas")
+        else:
+            yield reader.line_num, {key.strip(): value or None for key, value in row.items()}

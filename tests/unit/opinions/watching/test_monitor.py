@@ -1,0 +1,239 @@
+"""The watch: each item once, alerts to the bit, late items where they belong, whatever ends the process."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from opinion_items import START, ByTitle, ToldReader, alert_rows, config, item, rule, stream
+from pagoda.errors import ConfigError
+from pagoda.opinions.alerts.delivery import AlertMessage
+from pagoda.opinions.story import Item
+from pagoda.opinions.watching.config import MonitorConfig
+from pagoda.opinions.watching.monitor import Monitor
+from pagoda.opinions.windows.measures import counts, timeline
+
+WAVE = rule(share_negative=(0.6, 0.4), stories=3, sources=2)
+
+
+def opened(settings: MonitorConfig, **options: object) -> Monitor:
+    return Monitor(settings, reader=ToldReader(), stories=ByTitle, **options)  # type: ignore[arg-type]
+
+
+def bad_news(start: float = 60, count: int = 4, **options: object) -> list[Item]:
+    return [
+        item(f"bad {start} {n} negative/Acme", start + n, source=f"s{n % 2}", **options)  # type: ignore[arg-type]
+        for n in range(count)
+    ]
+
+
+def test_a_wave_of_bad_news_opens_one_alert_that_names_its_stories_and_ends(tmp_path: Path) -> None:
+    with opened(config(tmp_path, WAVE)) as monitor:
+        report = monitor.ingest([*bad_news(), item("calm neutral/Borel", 70)])
+        assert (report.new, report.known) == (5, 0)
+        assert monitor.alerts() == []
+        monitor.advance(START + timedelta(minutes=76))
+        (alert,) = monitor.alerts()
+        assert (alert["company"], alert["name"], alert["closed"]) == ("acme", "Acme", None)
+        assert alert["opened"] == int((START + timedelta(minutes=75)).timestamp())
+        assert alert["facts"] == {"share_negative": 1.0, "stories": 4, "sources": 2}
+        assert {story["title"] for story in alert["stories"]} == {each.title for each in bad_news()}
+        monitor.advance(START + timedelta(hours=4))
+        (alert,) = monitor.alerts()
+        assert alert["closed"] == int((START + timedelta(minutes=195)).timestamp())
+
+
+def test_thirty_reprints_are_one_story_of_reach_thirty(tmp_path: Path) -> None:
+    with opened(config(tmp_path, rule(stories=2))) as monitor:
+        monitor.ingest([item(f"one negative/Acme|{n}", 60, source=f"s{n}", number=str(n)) for n in range(30)])
+        monitor.finish()
+        assert monitor.alerts() == []
+        start = int(START.timestamp())
+        (found,) = counts(monitor.writer.database, start, start + 7200).values()
+        assert (found.stories, found.negative, found.reach, found.sources) == (1, 1, 30, 30)
+
+
+def test_an_item_is_taken_once_however_often_it_comes(tmp_path: Path) -> None:
+    items = bad_news()
+    with opened(config(tmp_path, WAVE)) as monitor:
+        monitor.ingest([*items, items[0]])
+        before = alert_rows(monitor.writer.database)
+        report = monitor.ingest(items)
+        assert (report.new, report.known) == (0, 4)
+        assert alert_rows(monitor.writer.database) == before
+        assert monitor.writer.database.rows("SELECT COUNT(*) FROM articles") == [(4,)]
+
+
+def test_a_late_item_changes_exactly_the_windows_it_belongs_to(tmp_path: Path) -> None:
+    start = int(START.timestamp())
+
+    def windows(monitor: Monitor) -> dict[tuple[str, int], object]:
+        edges = range(start, start + 6 * 3600, 900)
+        return {
+            (name, at): found for at in edges for name, found in counts(monitor.writer.database, at, at + 3600).items()
+        }
+
+    with opened(config(tmp_path, WAVE)) as monitor:
+        monitor.ingest([*bad_news(), item("later neutral/Acme", 300), item("other neutral/Borel", 61)])
+        before = windows(monitor)
+        late = item("late news negative/Acme", 65, late=240)
+        monitor.ingest([late])
+        after = windows(monitor)
+    changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    at = int(late.published.timestamp())
+    holding = {("acme", edge) for edge in range(start, start + 6 * 3600, 900) if edge <= at < edge + 3600}
+    assert changed == holding
+    assert len(holding) == 4
+
+
+def test_a_late_item_raises_the_alert_that_it_would_have_raised_in_time(tmp_path: Path) -> None:
+    early, last = bad_news(count=2), item("bad last negative/Acme", 64, source="s9")
+    with opened(config(tmp_path / "in-time", WAVE)) as monitor:
+        monitor.ingest([*early, last, item("x neutral/Borel", 240)])
+        monitor.advance(START + timedelta(hours=6))
+        (in_time,) = monitor.alerts()
+    with opened(config(tmp_path / "late", WAVE)) as monitor:
+        monitor.ingest([*early, item("x neutral/Borel", 180)])
+        assert monitor.alerts() == []
+        monitor.ingest([item("bad last negative/Acme", 64, late=120, source="s9")])
+        monitor.advance(START + timedelta(hours=6))
+        (late,) = monitor.alerts()
+    assert (late["opened"], late["closed"], late["facts"]) == (in_time["opened"], in_time["closed"], in_time["facts"])
+    assert late["told"] > in_time["told"]
+
+
+def test_a_late_item_withdraws_an_alert_that_no_longer_holds_and_deletes_nothing(tmp_path: Path) -> None:
+    with opened(config(tmp_path, WAVE)) as monitor:
+        monitor.ingest([*bad_news(count=3), item("x neutral/Borel", 100)])
+        assert len(monitor.alerts(is_open=True)) == 1
+        monitor.ingest([item(f"good {n} positive/Acme", 61, late=60) for n in range(9)])
+        monitor.advance(START + timedelta(minutes=200))
+        (alert,) = monitor.alerts()
+        assert alert["withdrawn"]
+        assert monitor.alerts(is_open=True) == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_batches_and_restarts_change_nothing(tmp_path: Path, seed: int, size: int) -> None:
+    rules = (WAVE, rule("many", 4, 1, stories=4, negative=(3, 1)), rule("odd", 1, stories=1, deviation=2))
+    items = stream(seed)
+    with opened(config(tmp_path / "whole", *rules)) as monitor:
+        monitor.ingest(items)
+        monitor.finish()
+        whole = alert_rows(monitor.writer.database)
+    assert whole
+    for start in range(0, len(items), 60):
+        with opened(config(tmp_path / "parts", *rules)) as monitor:
+            given = items[: start + 60]
+            for at in range(0, len(given), size):
+                monitor.ingest(given[at : at + size])
+    with opened(config(tmp_path / "parts", *rules)) as monitor:
+        monitor.finish()
+        monitor.finish()
+        assert alert_rows(monitor.writer.database) == whole
+
+
+def test_what_fails_in_the_middle_of_a_batch_leaves_nothing_of_it(tmp_path: Path) -> None:
+    class Failing(ByTitle):
+        fails = True
+
+        def assign(self, item: Item) -> str:
+            if self.fails and "4" in item.title:
+                raise OSError("the disk is full")
+            return super().assign(item)
+
+    items = [item(f"n {n} negative/Acme", 60 + n) for n in range(8)]
+    with Monitor(config(tmp_path, WAVE), reader=ToldReader(), stories=Failing) as monitor:
+        with pytest.raises(OSError, match="full"):
+            monitor.ingest(items)
+        assert monitor.writer.database.rows("SELECT COUNT(*) FROM articles") == [(0,)]
+        Failing.fails = False
+        assert monitor.ingest(items).new == 8
+
+
+def test_two_watches_over_one_database_are_refused(tmp_path: Path) -> None:
+    with opened(config(tmp_path)), pytest.raises(ConfigError, match="another watch writes"):
+        opened(config(tmp_path))
+
+
+class Told:
+    """Notes what it is given. fails: so many times first."""
+
+    def __init__(self, fails: int = 0) -> None:
+        self.messages: list[AlertMessage] = []
+        self.fails = fails
+
+    def tell(self, message: AlertMessage) -> bool:
+        self.fails -= 1
+        if self.fails >= 0:
+            return False
+        self.messages.append(message)
+        return True
+
+
+def test_an_alert_is_told_once_with_its_stories_and_tried_again_where_that_failed(tmp_path: Path) -> None:
+    told = Told(fails=1)
+    with opened(config(tmp_path, WAVE)) as monitor:
+        monitor.ingest(bad_news())
+        monitor.advance(START + timedelta(minutes=76))
+        assert monitor.deliver(told) == 0
+        monitor.advance(START + timedelta(minutes=90))
+        assert (monitor.deliver(told), monitor.deliver(told)) == (1, 0)
+    (message,) = told.messages
+    assert message.title == "Acme: wave"
+    assert "share_negative 1" in message.body
+    assert "- bad 60 0 negative/Acme" in message.body
+
+
+def test_reminders_come_until_somebody_acknowledges(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    told, reminding = Told(), replace(rule(stories=1, window_h=48), remind=3600)
+    with opened(config(tmp_path, reminding)) as monitor:
+        monitor.ingest(bad_news())
+        for hour in (2, 3, 4):
+            monitor.advance(START + timedelta(hours=hour))
+            monitor.deliver(told)
+        assert [message.title for message in told.messages] == ["Acme: wave"] + ["again: Acme: wave"] * 2
+        (alert,) = monitor.alerts()
+        assert monitor.acknowledge(alert["id"], "Li", "calling them")
+        assert not monitor.acknowledge("nothing", "Li")
+        monitor.advance(START + timedelta(hours=7))
+        assert monitor.deliver(told) == 0
+        assert monitor.alerts()[0]["acknowledged"]["note"] == "calling them"
+
+
+def test_quiet_hours_hold_the_telling_and_not_the_alert(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from pagoda.opinions.alerts.quiet_hours import QuietHours
+
+    told, quiet = Told(), replace(rule(stories=1, window_h=48), quiet=QuietHours(0, 6 * 60))
+    with opened(config(tmp_path, quiet)) as monitor:
+        monitor.ingest(bad_news())
+        monitor.advance(START + timedelta(hours=3))
+        assert (len(monitor.alerts(is_open=True)), monitor.deliver(told)) == (1, 0)
+        monitor.advance(START + timedelta(hours=6))
+        assert monitor.deliver(told) == 1
+
+
+def test_without_telling_nothing_waits_for_a_later_watch(tmp_path: Path) -> None:
+    told = Told()
+    with opened(config(tmp_path, WAVE), tells=False) as monitor:
+        monitor.ingest(bad_news())
+        monitor.finish()
+        assert len(monitor.alerts()) == 1
+    with opened(config(tmp_path, WAVE)) as monitor:
+        monitor.advance(START + timedelta(minutes=90))
+        assert monitor.deliver(told) == 0
+
+
+def test_a_timeline_counts_stories_of_each_hour(tmp_path: Path) -> None:
+    with opened(config(tmp_path)) as monitor:
+        monitor.ingest([*bad_news(), item("good positive/Acme", 200)])
+        start = int(START.timestamp())
+        found = timeline(monitor.writer.database, "acme", start, start + 86_400, 3600)
+    assert [(at - start, each.stories, each.negative) for at, each in found] == [(3600, 4, 4), (10_800, 1, 0)]
