@@ -94,7 +94,8 @@ class OpinionsService(LazyService[_HeldWatch]):
         from pagoda.opinions.watching.monitor import Monitor
         from pagoda.opinions.watching.running import RunningWatch
 
-        return _HeldWatch(RunningWatch(Monitor(self.config)), loop)
+        # Without an address nobody would ever empty the outbox.
+        return _HeldWatch(RunningWatch(Monitor(self.config, tells=bool(self.config.notify))), loop)
 
     @property
     def running(self) -> RunningWatch | None:
