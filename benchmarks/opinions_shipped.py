@@ -2,7 +2,7 @@
 
     python benchmarks/opinions_shipped.py [--out DIR]
 
-Every phrase is ours. Two companies get into trouble on the second day (a ferry line whose ship burned, a dairy whose
+Every phrase is ours. Two companies get into trouble towards the end (a ferry line whose ship burned, a dairy whose
 milk was recalled); the others have the weeks that companies have. Stories are reprinted by other desks with bylines,
 shortened and reordered, some arrive hours late. The same seed gives the same bytes, which a test holds against what
 is in the package.
@@ -231,21 +231,27 @@ class Told:
 
 def stories(dice: random.Random) -> Iterator[Told]:
     """All stories, those of the two crises first."""
-    for crisis, language, begins in ((FERRY, "en", 29.0), (DAIRY, "zh", 25.0)):
+    for crisis, language, begins in ((FERRY, "en", 52.0), (DAIRY, "zh", 47.0)):
         for number, (title, text) in enumerate(crisis):
             hours = begins + number * 1.35 + dice.uniform(0, 0.6)
             filled = [part.format(m=dice.randrange(3, 60)) for part in (title, text)]
             yield Told(language, *filled, START + timedelta(hours=hours), dice.randrange(2, 6))
+    told: set[tuple[str, str]] = set()
     while True:
-        yield _routine(dice)
+        yield _routine(dice, told)
 
 
-def _routine(dice: random.Random) -> Told:
+def _routine(dice: random.Random, told: set[tuple[str, str]]) -> Told:
+    """told: phrases that a company had already, as it would be odd to have one twice in three days."""
     language = dice.choice(("en", "zh"))
     names, phrases = (ENGLISH, ROUTINE_EN) if language == "en" else (CHINESE, ROUTINE_ZH)
     # The two in trouble have other things to do than these.
-    company, other = dice.sample([name for name in names if name not in ("northgate", "suilan")], 2)
-    title, text = dice.choice(phrases)
+    calm = [name for name in names if name not in ("northgate", "suilan")]
+    left = {name: [phrase for phrase in phrases if (name, phrase[0]) not in told] for name in calm}
+    company = dice.choice([name for name in calm if left[name]])
+    other = dice.choice([name for name in calm if name != company])
+    title, text = dice.choice(left[company])
+    told.add((company, title))
     slots = {
         "c": names[company], "o": names[other], "n": dice.randrange(2, 9), "m": dice.randrange(12, 480),
         "p": round(dice.uniform(1.5, 9.5), 1), "y": dice.randrange(2031, 2037), "d": dice.randrange(2, 29),
@@ -254,8 +260,7 @@ def _routine(dice: random.Random) -> Told:
     }  # fmt: skip
     hours = dice.uniform(0, 72)
     reprints = dice.choices((0, 1, 2), (7, 2, 1))[0]
-    told = [title, *dice.sample(CLOSERS[language], 2)]
-    title, *closers = (part.format(**slots) for part in told)
+    title, *closers = (part.format(**slots) for part in (title, *dice.sample(CLOSERS[language], 2)))
     space = " " if language == "en" else ""
     body = space.join([text.format(**slots), *closers])
     return Told(language, title, body, START + timedelta(hours=hours), reprints)

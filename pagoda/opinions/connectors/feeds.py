@@ -107,7 +107,7 @@ def entries(
 ) -> tuple[list[Item], list[str]]:
     """(items, what is wrong with others) of a feed's bytes, oldest first. Raises ConnectorError for what is no feed."""
     parsed = _feedparser().parse(body, response_headers={"content-type": content_type} if content_type else {})
-    if not parsed.entries and (parsed.bozo or not parsed.version):
+    if not parsed.entries and (parsed.bozo or not parsed.get("version")):
         raise ConnectorError(f"{where} is no RSS or Atom feed: give the feed's own address, not its page's")
     arrived = (now or datetime.now(UTC)).replace(microsecond=0)
     items: list[Item] = []

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pagoda.opinions.confidence import calibration_error
+from pagoda.opinions.reading.confidence import calibration_error
 from pagoda.opinions.store.database import Database
 from pagoda.opinions.store.schema import MICRO
 

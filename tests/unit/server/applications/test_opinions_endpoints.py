@@ -1,4 +1,4 @@
-"""/v1/opinions over HTTP: what is told, whose door it is, errors by the table. Titles say what is to be read of them."""
+"""/v1/opinions over HTTP: what is told, whose door it is, errors by the table. Titles say what is read of them."""
 
 from __future__ import annotations
 
