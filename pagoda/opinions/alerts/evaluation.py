@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
-from pagoda.opinions.alerts.machine import Span, TickSays, matched, run
+from pagoda.opinions.alerts.machine import AlertSpan, TickSays, matched, run
 from pagoda.opinions.alerts.rules import AlertCondition, AlertRule
 from pagoda.opinions.store.writing import OpinionWriter
 from pagoda.opinions.windows.measures import (
@@ -36,7 +36,7 @@ class StoredAlert:
     """An alert as it is kept, as far as it can change."""
 
     id: str
-    span: Span
+    span: AlertSpan
     told: int
     revision: int
 
@@ -100,7 +100,7 @@ class AlertEvaluator:
         self._settle(rule, company, touched, spans, tick)
 
     def _settle(
-        self, rule: AlertRule, company: str, old: Sequence[StoredAlert], new: Sequence[Span], tick: int
+        self, rule: AlertRule, company: str, old: Sequence[StoredAlert], new: Sequence[AlertSpan], tick: int
     ) -> None:
         pairs, gone, fresh = matched([alert.span for alert in old], new)
         for index, place in pairs:
@@ -113,7 +113,7 @@ class AlertEvaluator:
         for place in fresh:
             self._open(rule, company, new[place], tick)
 
-    def _correct(self, alert: StoredAlert, span: Span, tick: int) -> None:
+    def _correct(self, alert: StoredAlert, span: AlertSpan, tick: int) -> None:
         # An end at this very tick is how an alert ends; any other change is a late item's.
         is_correction = span != replace(alert.span, closed=tick)
         self._writer.database.rows(
@@ -121,7 +121,7 @@ class AlertEvaluator:
             [span.opened, span.closed, int(is_correction), alert.id],
         )
 
-    def _open(self, rule: AlertRule, company: str, span: Span, tick: int) -> None:
+    def _open(self, rule: AlertRule, company: str, span: AlertSpan, tick: int) -> None:
         number, is_withdrawn = self._name(rule, company, span.opened)
         database = self._writer.database
         if is_withdrawn:
@@ -197,7 +197,7 @@ class AlertEvaluator:
             "company = ? AND withdrawn = 0 AND closed < ?)) ORDER BY opened",
             [rule, company, first, rule, company, first],
         )
-        return [StoredAlert(number, Span(opened, closed), told, rev) for number, opened, closed, told, rev in rows]
+        return [StoredAlert(number, AlertSpan(opened, closed), told, rev) for number, opened, closed, told, rev in rows]
 
     def _remind(self, tick: int) -> None:
         """Tell again of what is open, acknowledged by nobody, and was last told long enough ago."""

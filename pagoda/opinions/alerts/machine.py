@@ -14,13 +14,13 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class AlertSpan:
     """An alert's life: [opened, closed), closed None while it is open. Seconds."""
 
     opened: int
     closed: int | None = None
 
-    def meets(self, other: Span) -> bool:
+    def meets(self, other: AlertSpan) -> bool:
         """Whether both were open at one time."""
         return (other.closed is None or self.opened < other.closed) and (
             self.closed is None or other.opened < self.closed
@@ -36,7 +36,7 @@ class TickSays:
     stays: bool
 
 
-def run(before: Sequence[Span], ticks: Iterable[TickSays], cooldown: int) -> list[Span]:
+def run(before: Sequence[AlertSpan], ticks: Iterable[TickSays], cooldown: int) -> list[AlertSpan]:
     """The spans from the first of the ticks on; one that was open before them comes first, with its own beginning.
 
     before: spans that opened before the first tick, oldest first. An end after the first tick is forgotten: the ticks
@@ -46,19 +46,19 @@ def run(before: Sequence[Span], ticks: Iterable[TickSays], cooldown: int) -> lis
     if not steps:
         return []
     open_since, cool_until = _state(before, steps[0].tick, cooldown)
-    spans: list[Span] = []
+    spans: list[AlertSpan] = []
     for said in steps:
         if open_since is not None and not said.stays:
-            spans.append(Span(open_since, said.tick))
+            spans.append(AlertSpan(open_since, said.tick))
             open_since, cool_until = None, said.tick + cooldown
         elif open_since is None and said.opens and said.tick >= cool_until:
             open_since = said.tick
     if open_since is not None:
-        spans.append(Span(open_since))
+        spans.append(AlertSpan(open_since))
     return spans
 
 
-def _state(before: Sequence[Span], tick: int, cooldown: int) -> tuple[int | None, int]:
+def _state(before: Sequence[AlertSpan], tick: int, cooldown: int) -> tuple[int | None, int]:
     """(since when an alert was open, until when none may open) just before a tick."""
     last = before[-1] if before else None
     if last is None:
@@ -68,7 +68,7 @@ def _state(before: Sequence[Span], tick: int, cooldown: int) -> tuple[int | None
     return None, last.closed + cooldown
 
 
-def matched(old: Sequence[Span], new: Sequence[Span]) -> tuple[list[tuple[int, int]], list[int], list[int]]:
+def matched(old: Sequence[AlertSpan], new: Sequence[AlertSpan]) -> tuple[list[tuple[int, int]], list[int], list[int]]:
     """(pairs of the same alert, old ones that are no more, new ones), by their places in both lists.
 
     The same: both were open at one time, the earliest first.

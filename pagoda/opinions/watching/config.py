@@ -25,7 +25,7 @@ from pathlib import Path
 from pagoda.language import Language
 from pagoda.opinions.alerts.rules import AlertRule, read_rules, seconds
 from pagoda.opinions.companies import read_companies
-from pagoda.opinions.events import EVENT_TYPES
+from pagoda.opinions.events import event_types
 from pagoda.opinions.store.database import is_address
 from pagoda.opinions.story import Company
 from pagoda.parsing.yaml_lines import FileKind, Section, read_section
@@ -39,7 +39,7 @@ _KINDS = ("feed", "file", "kafka")
 
 
 @dataclass(frozen=True)
-class SourceConfig:
+class WatchedSource:
     """One source. where: URL or path; of a topic, its servers are `servers`. every: seconds."""
 
     kind: str
@@ -62,7 +62,7 @@ class MonitorConfig:
     companies: tuple[Company, ...]
     database: str
     rules: tuple[AlertRule, ...] = ()
-    sources: tuple[SourceConfig, ...] = ()
+    sources: tuple[WatchedSource, ...] = ()
     model: Path | None = None
     language: Language = "en"
     every: int = 900
@@ -83,7 +83,7 @@ class MonitorConfig:
         return cls(
             companies,
             database if is_address(database) else str(_path(root, "database", file, f"{file.stem}.db")),
-            read_rules(root, [company.id for company in companies], EVENT_TYPES),
+            read_rules(root, [company.id for company in companies], event_types()),
             tuple(_source(entry, file) for entry in root.items("sources")),
             _path(root, "model", file) if "model" in root else None,
             "zh" if root.one_of("language", ("en", "zh"), "en") == "zh" else "en",
@@ -104,7 +104,7 @@ def _path(root: Section, key: str, file: Path, default: str | None = None) -> Pa
     return file.parent / Path(root.text(key, default)).expanduser()
 
 
-def _source(entry: Section, file: Path) -> SourceConfig:
+def _source(entry: Section, file: Path) -> WatchedSource:
     entry.only((*_KINDS, "name", "every"))
     kinds = [kind for kind in _KINDS if kind in entry]
     if len(kinds) != 1:
@@ -116,11 +116,11 @@ def _source(entry: Section, file: Path) -> SourceConfig:
         servers, topic = given.texts("servers"), given.text("topic")
         if not servers:
             raise given.fail("servers", "is missing: write a list such as [localhost:9092]")
-        return SourceConfig("kafka", topic, entry.text("name", topic), every, servers, given.text("group", "pagoda"))
+        return WatchedSource("kafka", topic, entry.text("name", topic), every, servers, given.text("group", "pagoda"))
     where = entry.text(kinds[0])
     if "://" not in where:
         where = str(_path(entry, kinds[0], file))
-    return SourceConfig(kinds[0], where, entry.text("name", _name(where)), every)
+    return WatchedSource(kinds[0], where, entry.text("name", _name(where)), every)
 
 
 def _name(where: str) -> str:

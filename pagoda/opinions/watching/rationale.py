@@ -50,7 +50,7 @@ _ASKS: dict[Language, str] = {
 
 
 @dataclass(frozen=True)
-class Reason:
+class QuotedReason:
     """start, end: characters of the text that the quote is."""
 
     quote: str
@@ -59,7 +59,7 @@ class Reason:
     end: int
 
 
-async def reasons(model: ChatModel, text: str, company: str, label: str, language: Language) -> list[Reason]:
+async def reasons(model: ChatModel, text: str, company: str, label: str, language: Language) -> list[QuotedReason]:
     """Those reasons of the model's whose quotes stand in the text. Raises ChatModelError."""
     asked = _ASKS[language].format(label=label, company=company, text=text[:_LONGEST_TEXT])
     answer = await model.chat([Message("user", asked)], ChatParams(max_tokens=600, json_schema=_SCHEMA))
@@ -71,24 +71,24 @@ async def reasons(model: ChatModel, text: str, company: str, label: str, languag
     return checked(text, pairs)
 
 
-def checked(text: str, pairs: list[tuple[str, str]]) -> list[Reason]:
+def checked(text: str, pairs: list[tuple[str, str]]) -> list[QuotedReason]:
     """Reasons whose quotes stand in the text, where they stand there.
 
     >>> [(r.quote, r.start) for r in checked("Shares  fell 9 %.", [("shares fell", "a"), ("Shares fell", "b")])]
     [('Shares  fell', 0)]
     """
     plain, places = _plain(text)
-    found: list[Reason] = []
+    found: list[QuotedReason] = []
     for quote, why in pairs[:MOST_REASONS]:
         wanted, _ = _plain(quote[:LONGEST_QUOTE])
         at = plain.find(wanted) if wanted else -1
         if at >= 0:
             start, end = places[at], places[at + len(wanted) - 1] + 1
-            found.append(Reason(text[start:end], why[:LONGEST_WHY].strip(), start, end))
+            found.append(QuotedReason(text[start:end], why[:LONGEST_WHY].strip(), start, end))
     return list({reason.start: reason for reason in reversed(found)}.values())[::-1]
 
 
-def as_json(found: list[Reason]) -> str:
+def as_json(found: list[QuotedReason]) -> str:
     """As it is kept."""
     return json.dumps([asdict(reason) for reason in found], ensure_ascii=False)
 

@@ -11,9 +11,9 @@ from pagoda.opinions.watching.config import MonitorConfig
 
 def default_reader(config: MonitorConfig) -> ItemReader:
     """The understanding over the settings' companies. Raises ConfigError, MissingExtraError."""
-    from pagoda.opinions.understanding import Understanding
+    from pagoda.opinions.understanding import understanding_of
 
-    return Understanding(config.companies, model=config.model)
+    return understanding_of(config.companies, config.model)
 
 
 def new_stories() -> StoryGrouping:

@@ -23,7 +23,7 @@ from pagoda.opinions.connectors.kafka import KafkaConnector
 from pagoda.opinions.errors import ConnectorError
 from pagoda.opinions.store.feeds import FeedStates
 from pagoda.opinions.story import Item
-from pagoda.opinions.watching.config import SourceConfig
+from pagoda.opinions.watching.config import WatchedSource
 from pagoda.opinions.watching.monitor import IngestReport, Monitor
 
 BEAT_S = 15.0
@@ -123,7 +123,7 @@ class RunningWatch:
             self._fetcher = Fetcher(allows_private=config.allow_private_addresses)
         return [self._connector(source) for source in config.sources]
 
-    def _connector(self, source: SourceConfig) -> Connector:
+    def _connector(self, source: WatchedSource) -> Connector:
         if source.kind == "kafka":
             return KafkaConnector(source.servers, source.where, source.group, source.name)
         if source.kind == "file":

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pagoda.opinions.alerts.machine import Span, TickSays, matched, run
+from pagoda.opinions.alerts.machine import AlertSpan, TickSays, matched, run
 
 # Whoever may open an alert may also keep it open.
 SAYS = st.lists(st.sampled_from([(False, False), (False, True), (True, True)]), min_size=1, max_size=40)
@@ -48,11 +48,11 @@ def test_running_again_from_any_tick_gives_what_running_through_gave(
 
 def test_hysteresis_keeps_an_alert_between_both_figures() -> None:
     says = [(True, True), (False, True), (False, True), (False, False), (True, True)]
-    assert run([], ticks(says), 0) == [Span(1, 4), Span(5)]
-    assert run([], ticks(says), 3) == [Span(1, 4)]
+    assert run([], ticks(says), 0) == [AlertSpan(1, 4), AlertSpan(5)]
+    assert run([], ticks(says), 3) == [AlertSpan(1, 4)]
 
 
 def test_the_same_alert_is_what_was_open_at_one_time() -> None:
-    old = [Span(1, 4), Span(8, 9)]
-    assert matched(old, [Span(2, 5), Span(12)]) == ([(0, 0)], [1], [1])
-    assert matched([Span(3)], [Span(1, 3), Span(5)]) == ([(0, 1)], [], [0])
+    old = [AlertSpan(1, 4), AlertSpan(8, 9)]
+    assert matched(old, [AlertSpan(2, 5), AlertSpan(12)]) == ([(0, 0)], [1], [1])
+    assert matched([AlertSpan(3)], [AlertSpan(1, 3), AlertSpan(5)]) == ([(0, 1)], [], [0])

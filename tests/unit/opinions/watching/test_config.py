@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pagoda.errors import ConfigError
-from pagoda.opinions.watching.config import MonitorConfig, SourceConfig
+from pagoda.opinions.watching.config import MonitorConfig, WatchedSource
 
 
 def read(folder: Path, text: str, **environ: str) -> MonitorConfig:
@@ -37,10 +37,10 @@ allow_private_addresses: true
         TO="mailto://me@example.org",
     )
     assert found.sources == (
-        SourceConfig("feed", "https://example.org/a.xml", "wire", 600),
-        SourceConfig("feed", str(tmp_path / "feeds/b.xml"), "b"),
-        SourceConfig("file", str(tmp_path / "items.jsonl"), "items"),
-        SourceConfig("kafka", "news", "news", 300, ("k:9092",), "pagoda"),
+        WatchedSource("feed", "https://example.org/a.xml", "wire", 600),
+        WatchedSource("feed", str(tmp_path / "feeds/b.xml"), "b"),
+        WatchedSource("file", str(tmp_path / "items.jsonl"), "items"),
+        WatchedSource("kafka", "news", "news", 300, ("k:9092",), "pagoda"),
     )
     assert (found.database, found.every, found.language) == (str(tmp_path / "watch.db"), 1800, "zh")
     assert (found.webhook_keys, found.notify) == (("one", "two", "three"), ("mailto://me@example.org",))

@@ -14,7 +14,7 @@ from pagoda.opinions.alerts.delivery import AlertMessage
 from pagoda.opinions.connectors.connector import ItemBatch
 from pagoda.opinions.errors import ConnectorError
 from pagoda.opinions.watching import running
-from pagoda.opinions.watching.config import SourceConfig
+from pagoda.opinions.watching.config import WatchedSource
 from pagoda.opinions.watching.monitor import Monitor
 from pagoda.opinions.watching.running import RunningWatch
 from patience import HANG_S
@@ -93,7 +93,7 @@ def test_time_passes_without_items_and_people_are_told(tmp_path: Path, monkeypat
         f"n {n} negative/Acme,2026-03-02T01:0{n}:00Z,2026-03-02T01:0{n}:00Z\n" for n in range(3)
     ))  # fmt: skip
     settings = config(
-        tmp_path, rule(stories=3), notify=("json://x",), sources=(SourceConfig("file", str(file), "file"),)
+        tmp_path, rule(stories=3), notify=("json://x",), sources=(WatchedSource("file", str(file), "file"),)
     )
     with Monitor(settings, reader=ToldReader(), stories=ByTitle) as monitor:
         watch = RunningWatch(monitor, beat_s=0.01, now=lambda: START + timedelta(hours=2))
