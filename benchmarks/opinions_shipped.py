@@ -21,7 +21,7 @@ from pathlib import Path
 SEED = 20_260_302
 START = datetime(2026, 3, 2, tzinfo=UTC)
 NUM_ITEMS = 400
-OUT = Path(__file__).resolve().parents[1] / "pagoda" / "opinions" / "shipped"
+OUT = Path(__file__).resolve().parents[1] / "pagoda" / "opinions" / "demo"
 
 COMPANIES = """\
 id,name,aliases,codes,context,country,industry
@@ -260,7 +260,7 @@ def _routine(dice: random.Random, told: set[tuple[str, str]]) -> Told:
     }  # fmt: skip
     hours = dice.uniform(0, 72)
     reprints = dice.choices((0, 1, 2), (7, 2, 1))[0]
-    title, *closers = (part.format(**slots) for part in (title, *dice.sample(CLOSERS[language], 2)))
+    title, *closers = (part.format(**slots) for part in (title, *dice.sample(CLOSERS[language], 3)))
     space = " " if language == "en" else ""
     body = space.join([text.format(**slots), *closers])
     return Told(language, title, body, START + timedelta(hours=hours), reprints)

@@ -16,7 +16,7 @@ from typing import Any
 
 from pagoda.opinions.watching.config import MonitorConfig
 
-_FOLDER = files("pagoda.opinions") / "shipped"
+_FOLDER = files("pagoda.opinions") / "demo"
 ITEMS = "items.jsonl"
 _HOUR_S = 3600
 
