@@ -61,13 +61,12 @@ def watch(
     with ExitStack() as held:
         file = _watch_file(config, demo, held)
         settings = ServerConfig(host=host, port=port, opinions=file, api_keys=api_keys(os.environ), access_log=False)
-        small = {} if model else {"kv_cache_memory_bytes": _KV_BYTES}
 
         def announce(event: str, facts: dict[str, Any]) -> None:
             if event == "ready":
                 terminal.note(words.page.format(url=facts["url"]), style="bold")
 
-        serve(EngineArgs(model=model, **small), settings, announce)
+        serve(EngineArgs(model=model, kv_cache_memory_bytes=None if model else _KV_BYTES), settings, announce)
 
 
 def replay(

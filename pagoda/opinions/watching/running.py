@@ -89,7 +89,7 @@ class RunningWatch:
         while True:
             try:
                 async with contextlib.aclosing(connector.batches()) as batches:  # type: ignore[type-var]
-                    async for batch in batches:  # type: ignore[attr-defined]
+                    async for batch in batches:
                         await self.take(batch.items, batch.faults)
                         await batch.committed()
                         num_faults = 0
