@@ -215,7 +215,9 @@ def missing_advice(text: str) -> list[str]:
         needs_pagoda = block[1] == "python" or re.search(r"^\$ (pagoda|python|pip) ", body, re.MULTILINE)
         if needs_pagoda and ACTIVATED not in before:
             missing.append(ACTIVATED)
-        needed = {f"-e '.[{extra}]'" for extra in re.findall(r"^\$ pagoda (rag|dialogue|opinions)\b", body, re.MULTILINE)}
+        needed = {
+            f"-e '.[{extra}]'" for extra in re.findall(r"^\$ pagoda (rag|dialogue|opinions)\b", body, re.MULTILINE)
+        }
         if block[1] == "python":
             names = set(re.findall(r"^(?:from|import) (\w+)", body, re.MULTILINE)) - {
                 "pagoda",

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -13,7 +14,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from pagoda.engine.outputs import CompletionOutput, RequestMetrics, RequestOutput
 from pagoda.engine.process.messages import EngineInfo, StepStats
 from pagoda.engine.scheduling.plan import SchedulerStats
+from pagoda.opinions.watching.running import WatchTotals
 from pagoda.sampling_params import SamplingParams
+from pagoda.server.applications.opinions_service import OpinionMetrics
 from pagoda.server.observing.metrics import COUNTERS, FINISH_REASONS, FIRST_TOKEN_BUCKETS, GAUGES, HISTOGRAMS, Metrics
 from patience import HANG_S
 
@@ -268,6 +271,9 @@ def test_two_servers_count_apart(metrics: Metrics) -> None:
 
 
 def test_every_name_is_documented_and_nothing_else_is(metrics: Metrics) -> None:
+    monitor = SimpleNamespace(look=lambda ask: [(0, 0)], writer=SimpleNamespace(clock=0))
+    watch = SimpleNamespace(totals=WatchTotals(), monitor=monitor)
+    metrics.register(OpinionMetrics(SimpleNamespace(running=watch), "pagoda"))  # type: ignore[arg-type]
     documented = re.findall(r"^\| `(\w+)(?:\{[\w, ]*\})?` \|", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
     counters = {f"{name}_total" for name in documented if name not in families(metrics)}
     assert not counters, "documented under a name that is not there"
