@@ -29,7 +29,7 @@ from pagoda.opinions.story import Company, Item, StoryOpinion
 from pagoda.opinions.watching.monitor import Monitor
 from pagoda.opinions.watching.shipped import shipped_items, shipped_watch
 
-BATCH = 4
+BATCH = 2
 _BAD = re.compile(r"(?i)fire|plunge|lawsuit|resign|loss|strike|fine|misses|slip|suspend|不合格|召回|跌|亏损|下调")
 _GOOD = re.compile(r"(?i)wins|raises|beats|upgraded|中标|增长|上调|投产")
 _TABLES = {
@@ -98,7 +98,7 @@ def measure(folder: Path, items: Path, kills: int, seed: int) -> Outcome:
     is_done = False
     while not is_done:
         # Of what is new, so that each life gets a little further and fifty of them fit into one replay.
-        after = dice.randrange(max(1, 2 * num_batches // (kills + 1))) if num_kills < kills else None
+        after = dice.randrange(max(1, num_batches // (kills + 1))) if num_kills < kills else None
         is_done = _run(folder / "killed.db", items, after, dice, acknowledged)
         num_kills += not is_done
         restarts += 1

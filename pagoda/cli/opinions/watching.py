@@ -63,7 +63,8 @@ def watch(
         settings = ServerConfig(host=host, port=port, opinions=file, api_keys=api_keys(os.environ), access_log=False)
 
         def announce(event: str, facts: dict[str, Any]) -> None:
-            if event == "ready":
+            # The page is there before the model is, which it does not wait for.
+            if event == "listening":
                 terminal.note(words.page.format(url=facts["url"]), style="bold")
 
         serve(EngineArgs(model=model, kv_cache_memory_bytes=None if model else _KV_BYTES), settings, announce)

@@ -68,8 +68,8 @@ class AlertRule:
 
     @property
     def is_about_negative(self) -> bool:
-        """Whether the stories that it names are the negative ones."""
-        return any("negative" in condition.measure for condition in self.conditions)
+        """Whether the stories that it names are the negative ones; of events, those in which they happened."""
+        return not self.events and any("negative" in condition.measure for condition in self.conditions)
 
     @property
     def events(self) -> tuple[str, ...]:

@@ -7,8 +7,8 @@ cannot run on (a source's extra is missing) is told in its status; requests are 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pagoda.opinions.watching.running import RunningWatch
 
 T = TypeVar("T")
+_LONGEST_END_S = 10.0
 logger = logging.getLogger(__name__)
 
 
@@ -37,22 +38,36 @@ class _HeldWatch:
 
     def __init__(self, watch: RunningWatch, loop: asyncio.AbstractEventLoop) -> None:
         self.watch, self.fault = watch, ""
-        self._loop = loop
-        self._task = asyncio.run_coroutine_threadsafe(self._run(), loop)
+        self._loop, self._ended = loop, threading.Event()
+        self._task: asyncio.Task[None] | None = None
+        loop.call_soon_threadsafe(self._begin)
+
+    def close(self) -> None:
+        """Called in a thread: end the task, then give the database back."""
+        self._loop.call_soon_threadsafe(self._end)
+        self._ended.wait(_LONGEST_END_S)
+        self.watch.monitor.close()
+
+    def _begin(self) -> None:
+        self._task = asyncio.ensure_future(self._run())
+
+    def _end(self) -> None:
+        if self._task is None or self._task.done():
+            self._ended.set()
+        else:
+            self._task.cancel()
 
     async def _run(self) -> None:
         try:
             await self.watch.run()
-        except* PagodaError as group:
-            self.fault = "; ".join(str(error) for error in group.exceptions)
+        except* PagodaError as told:
+            self.fault = "; ".join(str(error) for error in told.exceptions)
             logger.error("the watch stands still: %s", self.fault)
-
-    def close(self) -> None:
-        """Called in a thread: end the task, then give the database back."""
-        self._task.cancel()
-        with contextlib.suppress(BaseException):
-            self._task.result(timeout=10)
-        self.watch.monitor.close()
+        except* Exception as group:
+            self.fault = "an error of pagoda's own; the server's log says more"
+            logger.error("the watch stands still", exc_info=group)
+        finally:
+            self._ended.set()
 
 
 class OpinionsService(LazyService[_HeldWatch]):

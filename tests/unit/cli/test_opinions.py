@@ -105,7 +105,8 @@ def test_a_demo_is_served_over_a_copy_of_the_news(monkeypatch: pytest.MonkeyPatc
 
     def serve(arguments: Any, config: Any, announce: Any) -> None:
         seen.update(model=arguments.model, files=sorted(path.name for path in config.opinions.parent.iterdir()))
-        announce("ready", {"url": "http://x"})
+        announce("listening", {"url": "http://x"})
+        announce("ready", {"url": "http://x", "seconds": 1.0, "phases": {}})
 
     monkeypatch.setattr(server_serve, "serve", serve)
     served = run("--lang", "zh", "opinions", "watch", "--demo", "--port", "0")

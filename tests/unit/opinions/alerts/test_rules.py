@@ -42,7 +42,7 @@ def test_a_whole_rule_is_read(tmp_path: Path) -> None:
     )  # fmt: skip
     assert (rule.window, rule.cooldown, rule.remind, rule.past) == (21_600, 172_800, 1800, 7)
     assert rule.quiet == QuietHours(22 * 60 + 30, 7 * 60, "Asia/Shanghai")
-    assert (rule.companies, rule.is_about_negative) == (frozenset({"acme"}), True)
+    assert (rule.companies, rule.is_about_negative) == (frozenset({"acme"}), False)
 
 
 GOOD = "  - name: a\n    window: 6h\n    when: {stories: {at_least: 2}}\n"

@@ -237,3 +237,32 @@ def test_a_timeline_counts_stories_of_each_hour(tmp_path: Path) -> None:
         start = int(START.timestamp())
         found = timeline(monitor.writer.database, "acme", start, start + 86_400, 3600)
     assert [(at - start, each.stories, each.negative) for at, each in found] == [(3600, 4, 4), (10_800, 1, 0)]
+
+
+def test_a_replay_that_is_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
+    items, seen = stream(1, 200), []
+    file = tmp_path / "items.csv"
+    rows = (f'{each.id},"{each.title}",{each.published.isoformat()},{each.fetched.isoformat()}\n' for each in items)
+    file.write_text("id,title,published,fetched\n" + "".join(rows))
+    with opened(config(tmp_path, WAVE)) as monitor:
+        stop = lambda: len(seen) == 2  # noqa: E731
+        first = monitor.replay(file, on_progress=lambda report, faults: seen.append(report), stop=stop)
+        second = monitor.replay(file)
+        assert (first.new, second.known, second.new) == (128, 128, 72)
+        assert monitor.writer.tick * 1.0 > items[-1].fetched.timestamp()
+
+
+def test_an_event_alert_names_the_stories_in_which_it_happened_whatever_they_say(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from pagoda.opinions.alerts.rules import AlertCondition
+
+    asks = rule("asked", negative=1)
+    event = replace(asks, conditions=(*asks.conditions, AlertCondition("events", 2, 1, ("fraud", "lawsuit"))))
+    with opened(config(tmp_path, event)) as monitor:
+        monitor.ingest([item("a neutral/Acme!fraud", 60), item("b negative/Acme!lawsuit", 61)])
+        monitor.ingest([item("c negative/Acme", 62), item("d negative/Borel!fraud", 63)])
+        monitor.finish()
+        (alert,) = monitor.alerts()
+    assert (alert["company"], alert["facts"]) == ("acme", {"negative": 2, "events": 2})
+    assert {story["title"][0] for story in alert["stories"]} == {"a", "b"}

@@ -30,7 +30,7 @@ def test_they_are_400_items_in_two_languages_with_reprints_and_late_ones(tmp_pat
     assert 10 <= len(late) <= 40
     assert len({item.title for item in items}) < 330
     config = shipped_watch(tmp_path / "x.db")
-    assert (len(config.companies), len(config.rules), config.database) == (20, 2, str(tmp_path / "x.db"))
+    assert (len(config.companies), len(config.rules), config.database) == (20, 3, str(tmp_path / "x.db"))
 
 
 def test_a_copy_for_a_page_ends_in_this_hour_and_keeps_all_distances(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from pagoda.opinions.watching.monitor import Monitor
 from pagoda.server.applications.application import service_of
 from pagoda.server.applications.opinions_service import OpinionsService
 from pagoda.server.config import ServerConfig
+from patience import HANG_S
 
 WATCH = """\
 companies: companies.csv
@@ -220,6 +222,28 @@ def test_the_metrics_page_has_the_watchs_figures(watch: Callable[..., None]) -> 
         assert "pagoda:opinions_deliveries_waiting 0.0" in page
 
     watch(steps)
+
+
+def test_a_source_that_is_not_there_is_told_in_the_status_and_requests_are_answered(watch: Callable[..., None]) -> None:
+    async def steps(client: Any, service: OpinionsService) -> None:
+        async with asyncio.timeout(HANG_S):
+            while not (told := (await client.get("/v1/opinions")).json()["fault"]):
+                await asyncio.sleep(0.01)
+        assert "none.jsonl does not exist" in told
+        await filled(client, service)
+
+    watch(steps, extra="sources: [{file: none.jsonl}]\n")
+
+
+def test_a_file_among_the_sources_is_read(watch: Callable[..., None], tmp_path: Path) -> None:
+    (tmp_path / "items.jsonl").write_text("".join(f"{json.dumps(record)}\n" for record in records()))
+
+    async def steps(client: Any, service: OpinionsService) -> None:
+        async with asyncio.timeout(HANG_S):
+            while (await client.get("/v1/opinions")).json()["num_articles"] < 4:
+                await asyncio.sleep(0.01)
+
+    watch(steps, extra="sources: [{file: items.jsonl}]\n")
 
 
 def test_the_page_is_served_and_a_server_without_a_watch_has_none(watch: Callable[..., None], serve: Any) -> None:
