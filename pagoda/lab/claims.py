@@ -391,8 +391,7 @@ CLAIMS: tuple[Claim, ...] = (
         "Positions drawn at random in training help at length.",
         "lengths",
         "The same, positions drawn below 512 in training and in the test, against ordinary ones, paired by seed. Right"
-        " where a scheme's interval is above 0, wrong where those of both are below, or more of their runs diverged. "
-        "Runs from before positions had a random stream of their own, apart from that of the strings, do not count.",
+        " where a scheme's interval is above 0, wrong where those of both are below, or more of their runs diverged.",
         _random_helps,
     ),
 )

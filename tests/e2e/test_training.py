@@ -125,6 +125,14 @@ def test_resuming_gives_the_same_weights_as_never_stopping(tmp_path: Path, optim
     assert strip == again
 
 
+def test_a_range_that_grows_gives_later_steps_positions_further_apart(tmp_path: Path) -> None:
+    plan = recipe(tmp_path, positions="random_integers", position_range_schedule=[[0.0, 64], [0.5, 4096]])
+    trainer = Trainer(plan, tmp_path / "run", device="cpu")
+    assert int(trainer.positions((8, 32), 39).max()) < 64
+    assert int(trainer.positions((8, 32), 40).max()) > 3000
+    assert int(trainer.positions((8, 32), plan.train.num_steps).max()) > 3000, "what is held back is read as at the end"
+
+
 def test_a_killed_process_loses_nothing_that_was_saved(tmp_path: Path) -> None:
     plan = recipe(tmp_path, tokens=512 * 4000, save_every=5)
     program = (

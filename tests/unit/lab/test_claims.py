@@ -186,6 +186,25 @@ def test_a_claim_without_a_run_is_not_measured(tmp_path: Path) -> None:
     assert "Recipe: `lengths`, 0 of 36 runs." in " ".join(page.split("\n"))
 
 
+def test_a_page_keeps_what_it_said_of_an_experiment_that_has_no_run_here(tmp_path: Path) -> None:
+    page = tmp_path / "claims.md"
+    none = {name: results(name, lambda *_: None) | {"runs": []} for name in recipes_of(CLAIMS)}
+    before = write_claims(none | {"norms": results("norms", losses())}, page, quick=False).read_text(encoding="utf-8")
+    after = write_claims(none, page, quick=False).read_text(encoding="utf-8")
+    assert "As they stood on this page before: claims of `norms`." in " ".join(after.split("\n"))
+    of_norms = [claim for claim in CLAIMS if claim.recipe == "norms"]
+    for claim in of_norms:
+        sections = [page.split(f"\n## {claim.said}\n")[1].split("\n## ")[0].strip() for page in (before, after)]
+        rows = [
+            [line for line in page.splitlines() if line.startswith(f"| {claim.said} |")] for page in (before, after)
+        ]
+        assert sections[0] == sections[1]
+        assert rows[0] == rows[1] != []
+    assert write_claims(none, page, quick=False).read_text(encoding="utf-8") == after, "and so again"
+    worse = write_claims(none | {"norms": results("norms", losses(rms_norm=0.4))}, page, quick=False)
+    assert "As they stood" not in worse.read_text(encoding="utf-8"), "what is measured takes its place"
+
+
 @pytest.mark.parametrize(("lost", "verdict"), [(2.0, WRONG), (0.0, RIGHT)])
 def test_what_is_lost_beyond_the_lengths_of_training_is_taken_run_by_run(lost: float, verdict: str) -> None:
     def metric(_: Arm, seed: int) -> dict[str, float]:
