@@ -35,6 +35,7 @@ from pagoda.cli.opinions.commands import opinions
 from pagoda.cli.plan import plan
 from pagoda.cli.quantize.commands import quantize
 from pagoda.cli.rag.commands import rag
+from pagoda.cli.recommend import recommend
 from pagoda.cli.serve import serve
 from pagoda.cli.shelf import list_models, pull, rm, show
 from pagoda.cli.simulate import simulate_command
@@ -80,6 +81,7 @@ app.command(short_help="Say what a model needs and how much fits.")(plan)
 app.command(name="simulate", short_help="Say what a load would see of a layout.")(simulate_command)
 app.command(short_help="Write a model in fewer bits, and say what that cost.")(quantize)
 app.add_typer(rag, name="rag", short_help="Ask a folder of documents; answers name their sources.")
+app.add_typer(recommend, name="recommend", short_help="Say what a person would like next, and why.")
 app.add_typer(graph, name="graph", short_help="Load tables of your own into a graph.")
 app.add_typer(dialogue, name="dialogue", short_help="Talk over a graph: sentences become Cypher, rows become replies.")
 app.add_typer(opinions, name="opinions", short_help="Watch what is said of companies: feeds in, alerts out.")

@@ -90,7 +90,7 @@ def serve(
         log_to_stderr()
     if config.host not in ("127.0.0.1", "localhost", "::1") and not config.api_keys:
         terminal.note(terminal.say.serve_open.format(host=config.host), style="yellow")
-    run(arguments, config, announce=lambda event, facts: _tell(terminal, event, facts))
+    run(arguments, config, announce=lambda event, facts: tell(terminal, event, facts))
 
 
 def _replicas_runner() -> Callable[..., None]:
@@ -109,7 +109,7 @@ def _only_model(argument: str | None, flag: str | None) -> str | None:
     return argument if flag is None else flag
 
 
-def _tell(terminal: Terminal, event: str, facts: dict[str, Any]) -> None:
+def tell(terminal: Terminal, event: str, facts: dict[str, Any]) -> None:
     """One event of the server's life, in a line."""
     say = terminal.say
     if event == "listening":

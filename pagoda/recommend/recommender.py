@@ -48,9 +48,9 @@ class Recommender:
     weights: `[models]`, of each model's scores once they are on one scale
     """
 
-    def __init__(self, log: InteractionLog, ensemble: Ensemble, weights: np.ndarray, people: Audience) -> None:
-        self.catalogue, self.ensemble, self.weights, self.people = log.items, ensemble, weights, people
-        self._numbers: Mapping[str, int] = log.item_numbers
+    def __init__(self, catalogue: tuple[str, ...], ensemble: Ensemble, weights: np.ndarray, people: Audience) -> None:
+        self.catalogue, self.ensemble, self.weights, self.people = catalogue, ensemble, weights, people
+        self._numbers: Mapping[str, int] = {item: number for number, item in enumerate(catalogue)}
         self._attributes: Mapping[str, frozenset[str]] = {}
 
     @classmethod
@@ -65,9 +65,9 @@ class Recommender:
         whole = events if isinstance(events, InteractionLog) else InteractionLog.of(events)
         if not whole.users:
             raise ConfigError("there is no event to learn from: give (user, item, timestamp) at least once")
-        log = _catalogue(whole, settings)
+        log = catalogue_of(whole, settings)
         weights = _learned_weights(log, settings)
-        return cls(log, Ensemble.of(log, settings.ensemble), weights, Audience.of(whole))
+        return cls(log.items, Ensemble.of(log, settings.ensemble), weights, Audience.of(whole))
 
     def recommend(
         self, user: str, k: int = 10, *, now: float | None = None, limits: ListLimits | None = None
@@ -77,9 +77,17 @@ class Recommender:
         Somebody unknown gets what is popular. now: the moment that popularity is asked for; None is the person's last
         event. limits: diversity and caps.
         """
+        return self._listed(self.people.get(str(user)), k, now, limits)
+
+    def recommend_for(
+        self, history: Sequence[str], k: int = 10, *, limits: ListLimits | None = None
+    ) -> list[Recommendation]:
+        """The same for a history of ids, oldest first, of nobody who is to be known."""
+        return self._listed(Person([str(item) for item in history]), k, None, limits)
+
+    def _listed(self, person: Person, k: int, now: float | None, limits: ListLimits | None) -> list[Recommendation]:
         if k < 1:
             raise InvalidParameterError(f"k={k}, but a whole number above 0 is expected", param="k")
-        person = self.people.get(str(user))
         history = self._known(person)
         moment = now if now is not None else (person.times[-1] if person.times else None)
         features = self.ensemble.features(history, moment)
@@ -141,7 +149,7 @@ class Recommender:
         return Recommendation(self.catalogue[item], float(scales @ row), tuple(reasons))
 
 
-def _catalogue(log: InteractionLog, settings: RecommenderSettings) -> InteractionLog:
+def catalogue_of(log: InteractionLog, settings: RecommenderSettings) -> InteractionLog:
     """The log without items that hardly anybody took, where there are many."""
     counts = np.bincount(np.concatenate(log.histories), minlength=len(log.items))
     kept = np.arange(len(log.items))

@@ -53,6 +53,7 @@ class ServerConfig:
         `pagoda dialogue chat`: domain file, address of a graph elsewhere, its user, variable of the password, database,
         folder of a trained understanding, zone of the clock
     opinions: watch file; /v1/opinions and the page /opinions then serve what it says
+    recommend: folder that `pagoda recommend train` wrote, from which /v1/recommend and the page /recommend answer
     page: serve the chat page at /
     access_log: a line of JSON for each request, on stderr
     """
@@ -88,6 +89,7 @@ class ServerConfig:
     trained: Path | None = None
     timezone: str | None = None
     opinions: Path | None = None
+    recommend: Path | None = None
     page: bool = True
     access_log: bool = True
 

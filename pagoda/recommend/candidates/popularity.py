@@ -33,9 +33,13 @@ class WindowedPopularity:
         return cls(times[order], items[order], len(log.items), half_life)
 
     def scores(self, now: float | None = None) -> np.ndarray:
-        """`[items]`: logarithm of how often each was taken until `now`, None for the end of the log."""
+        """`[items]`: logarithm of how often each was taken until `now`, less its mean, so that 0 is usual.
+
+        now: None for the end of the log
+        """
         moment = self.times[-1] if now is None else now
         stop = int(np.searchsorted(self.times, moment, side="right"))
         ages = moment - self.times[:stop]
         weights = 0.5 ** (ages / self.half_life) if self.half_life else np.ones(stop)
-        return np.log(np.bincount(self.items[:stop], weights, minlength=self.num_items) + 0.5)
+        found = np.log(np.bincount(self.items[:stop], weights, minlength=self.num_items) + 0.5)
+        return np.asarray(found - found.mean())

@@ -1,0 +1,179 @@
+"""`pagoda recommend train | eval | ask | serve`: what a person would like next, from a file of events.
+
+Beside the token's path. Without a file the invented city's made-up visits are taken, so that the first minute shows a
+list and a page.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pagoda.cli.console.messages import CHINESE, Messages
+from pagoda.cli.console.terminal import Terminal
+from pagoda.errors import ConfigError, MissingExtraError, nearest
+
+if TYPE_CHECKING:
+    from pagoda.recommend.data.interactions import InteractionLog
+    from pagoda.recommend.data.things import CatalogueItem
+    from pagoda.recommend.recommendation import Recommendation
+
+recommend = typer.Typer(help="Recommend: lists with true reasons, from what people took.", no_args_is_help=True)
+_DEFAULT_FOLDER = Path("pagoda-recommend")
+Events = Annotated[
+    Path | None,
+    typer.Argument(help="A .csv or .jsonl with user, item, timestamp; otherwise the invented city's visits."),
+]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `train` wrote.")]
+
+
+@dataclass(frozen=True)
+class RecommendWords:
+    """Templates of what the commands tell a person."""
+
+    read: str
+    trained: str
+    because: str
+    popular: str
+    following: str
+    asked: str
+
+
+_ENGLISH = RecommendWords(
+    read="{events} events of {users} people, {items} items",
+    trained="{name} in {folder} after {seconds:.1f} s: {models}",
+    because="because of {names}",
+    popular="popular of late",
+    following="often next",
+    asked="{split}: {asked} events of {users} people are asked",
+)
+_CHINESE = RecommendWords(
+    read="{users} 人的 {events} 条记录，{items} 件物品",
+    trained="{folder} 中的 {name}，用时 {seconds:.1f} 秒：{models}",
+    because="因为 {names}",
+    popular="近来受欢迎",
+    following="常接着出现",
+    asked="{split}：考察 {users} 人的 {asked} 条记录",
+)
+
+
+def _words(say: Messages) -> RecommendWords:
+    return _CHINESE if say is CHINESE else _ENGLISH
+
+
+@recommend.command(short_help="Learn from events.")
+def train(
+    ctx: typer.Context,
+    events: Events = None,
+    things: Annotated[Path | None, typer.Option("--things", help="JSONL of items: id, name, name_en, kinds.")] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder of the recommender.")] = _DEFAULT_FOLDER,
+) -> None:
+    """Learn from events and keep all that answers need in a folder; again, it becomes the folder's next model."""
+    from pagoda.recommend.desk import set_up
+    from pagoda.recommend.recommender import Recommender
+
+    terminal: Terminal = ctx.obj
+    words = _words(terminal.say)
+    log, described = _data(events, things)
+    terminal.note(words.read.format(events=log.num_events, users=len(log.users), items=len(log.items)))
+    began = time.perf_counter()
+    recommender = Recommender.train(log)
+    name = set_up(out, log, described, recommender)
+    models = ", ".join(recommender.ensemble.names)
+    terminal.result(words.trained.format(name=name, folder=out, seconds=time.perf_counter() - began, models=models))
+
+
+@recommend.command(name="eval", short_help="Measure against events that were held back.")
+def evaluate_command(
+    ctx: typer.Context,
+    events: Events = None,
+    split: Annotated[
+        str,
+        typer.Option("--split", help="last-share (the last tenth of each person), leave-last, global (one moment)."),
+    ] = "last-share",
+    k: Annotated[int, typer.Option("--k", help="Places of the list.")] = 10,
+) -> None:
+    """Hold back the later events, learn from the others, and rank all items: popularity and EASE beside ours."""
+    from pagoda.recommend.comparison import SPLITS, compared
+
+    terminal: Terminal = ctx.obj
+    if split not in SPLITS:
+        raise ConfigError(f"--split is {split!r}: {nearest(split, SPLITS)}")
+    log, _ = _data(events, None)
+    held = SPLITS[split](log)
+    asked = sum(len(items) for items in held.asked.values())
+    terminal.note(_words(terminal.say).asked.format(split=split, asked=asked, users=len(held.asked)))
+    for name, report in compared(held, k):
+        terminal.result(f"{name:24} {report}")
+
+
+@recommend.command(short_help="Show one person's list.")
+def ask(
+    ctx: typer.Context,
+    user: Annotated[str, typer.Argument(help="A person's id; somebody unknown gets what is popular.")],
+    folder: Folder = _DEFAULT_FOLDER,
+    k: Annotated[int, typer.Option("--k", help="Places of the list.")] = 5,
+) -> None:
+    """Print the best items and why."""
+    from pagoda.recommend.desk import Desk
+
+    terminal: Terminal = ctx.obj
+    desk = Desk(folder)
+    try:
+        for place, one in enumerate(desk.recommend(user, k), start=1):
+            terminal.result(f"{place}. {_name(one.item, desk.things, terminal)}: {_reason(one, desk.things, terminal)}")
+    finally:
+        desk.close()
+
+
+@recommend.command(short_help="Serve lists over HTTP, with a page.")
+def serve(
+    ctx: typer.Context,
+    folder: Folder = _DEFAULT_FOLDER,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="Port to listen on; 0 takes a free one.")] = 8000,
+) -> None:
+    """`pagoda serve builtin --recommend DIR`, whose further options stand there."""
+    try:
+        from pagoda.server.config import ServerConfig
+        from pagoda.server.serve import serve as run
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("pagoda recommend serve", "server") from error
+    from pagoda.cli.serve import tell
+    from pagoda.engine.args import EngineArgs
+
+    terminal: Terminal = ctx.obj
+    config = ServerConfig(host=host, port=port, recommend=folder)
+    run(EngineArgs(model="builtin"), config, announce=lambda event, facts: tell(terminal, event, facts))
+
+
+def _data(events: Path | None, things: Path | None) -> tuple[InteractionLog, list[CatalogueItem]]:
+    """What was given, or the city. Raises ConfigError."""
+    from pagoda.recommend.data.city import draw_visits, read_city
+    from pagoda.recommend.data.interactions import read_interactions
+    from pagoda.recommend.data.things import read_things
+
+    if events is None:
+        city = read_city()
+        return draw_visits(city), list(city.things)
+    return read_interactions(events), list(read_things(things).values()) if things is not None else []
+
+
+def _name(item: str, things: dict[str, CatalogueItem], terminal: Terminal) -> str:
+    thing = things.get(item)
+    if thing is None:
+        return item
+    return thing.name if terminal.say is CHINESE else thing.name_en
+
+
+def _reason(one: Recommendation, things: dict[str, CatalogueItem], terminal: Terminal) -> str:
+    """The largest summands in words."""
+    words = _words(terminal.say)
+    names = [_name(item, things, terminal) for item in list(one.because)[:2]]
+    if names and one.reasons[0].kind == "because":
+        return words.because.format(names=("、" if terminal.say is CHINESE else ", ").join(names))
+    return words.following if one.reasons[0].kind == "next" else words.popular

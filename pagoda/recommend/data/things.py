@@ -1,0 +1,77 @@
+"""What can be recommended: names in two languages, and the kinds by which a person tells things apart.
+
+Beside the events, whose items are ids alone. Read from a JSONL of one's own, or from the invented city that ships.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pagoda.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class KindOfThing:
+    """A cuisine, a genre, a part of town. id: "cuisine:Sichuan", say"""
+
+    id: str
+    name: str
+    name_en: str
+
+
+@dataclass(frozen=True)
+class CatalogueItem:
+    """An item with what a page shows of it."""
+
+    id: str
+    name: str
+    name_en: str
+    kinds: tuple[KindOfThing, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """Name and kinds in words, for the nearest by meaning."""
+        return ", ".join((self.name_en, *(kind.name_en for kind in self.kinds)))
+
+
+def read_things(path: Path) -> dict[str, CatalogueItem]:
+    """JSON lines `{"id", "name", "name_en", "kinds": [...]}`; a kind is a string or `{"id", "name", "name_en"}`.
+
+    What has no English name is called as in `name`. Raises ConfigError with the line at fault.
+    """
+    found = {}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            thing = _thing(line, f"{path}:{number}")
+            found[thing.id] = thing
+    return found
+
+
+def write_things(path: Path, things: Iterable[CatalogueItem]) -> None:
+    """As `read_things` reads them."""
+    path.write_text("".join(json.dumps(asdict(thing), ensure_ascii=False) + "\n" for thing in things), encoding="utf-8")
+
+
+def _thing(line: str, where: str) -> CatalogueItem:
+    try:
+        raw = json.loads(line)
+        name = str(raw.get("name") or raw["id"])
+        kinds = tuple(_kind(kind) for kind in raw.get("kinds", ()))
+        return CatalogueItem(str(raw["id"]), name, str(raw.get("name_en") or name), kinds)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{where} is no object with id, name and kinds: {line.strip()!r:.80}") from error
+
+
+def _kind(raw: str | Mapping[str, Any]) -> KindOfThing:
+    if isinstance(raw, str):
+        return KindOfThing(raw, raw, raw)
+    name = str(raw.get("name") or raw["id"])
+    return KindOfThing(str(raw["id"]), name, str(raw.get("name_en") or name))

@@ -1,0 +1,226 @@
+"""/v1/recommend and /v1/events: what a person would like next, and what a person did.
+
+Beside the token's path; a list is made by `recommend.desk`. Every caller that may call at all may ask for everybody:
+the caller is a shop, and its visitors are its own to tell apart. Events are taken once, whoever sends them again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, Field, StrictStr
+
+from pagoda.chat.openai_types import OpenAIRequest
+from pagoda.engine.process.async_engine import AsyncEngine
+from pagoda.errors import InvalidRequestError
+from pagoda.server.applications.application import Application, LazyService, service_of
+from pagoda.server.config import ServerConfig
+from pagoda.server.errors import ModelNotFoundError
+from pagoda.server.fields import check_fields
+from pagoda.server.generation import caller_of
+from pagoda.server.routing import POSTING, READING, Documented, JsonRoute, documented
+from pagoda.server.state import state_of
+
+if TYPE_CHECKING:
+    from pagoda.recommend.data.things import CatalogueItem
+    from pagoda.recommend.desk import Desk
+    from pagoda.recommend.recommendation import Recommendation
+
+router = APIRouter(route_class=JsonRoute, prefix="/v1")
+_Id = Annotated[StrictStr, Field(min_length=1, max_length=256)]
+_MOST_EVENTS, _MOST_REASONS = 10_000, 5
+
+
+class RecommendRequest(OpenAIRequest):
+    """Either a person who is known, or a history of item ids, oldest first."""
+
+    user: _Id | None = None
+    history: list[_Id] | None = Field(None, max_length=_MOST_EVENTS)
+    k: int = Field(10, ge=1, le=1000, strict=True)
+    diversity: float = Field(0.0, ge=0.0, le=1.0, description="0: scores alone; above: kinds that differ come first.")
+    per_kind: int = Field(0, ge=0, le=1000, strict=True, description="Items of one kind at most; 0: any number.")
+
+
+class ReasonObject(BaseModel):
+    """A summand of the score. kind: "because" (of `item`), "popular", "next", or "rest", the sum of smaller ones."""
+
+    kind: str
+    value: float
+    item: str = ""
+    name: str = ""
+    name_en: str = ""
+    shared: list[str] = Field(default_factory=list, description="Kinds that both items have.")
+
+
+class RecommendedObject(BaseModel):
+    """An item. The values of `reasons` sum to `score`."""
+
+    item: str
+    score: float
+    name: str
+    name_en: str
+    kinds: list[dict[str, str]]
+    reasons: list[ReasonObject]
+
+
+class RecommendedListObject(BaseModel):
+    """The best first."""
+
+    object: str = "recommend.list"
+    model: str
+    data: list[RecommendedObject]
+
+
+class EventObject(BaseModel):
+    """What happened. id: of the sender's; a second event of the same id changes nothing"""
+
+    id: _Id
+    user: _Id
+    item: _Id
+    timestamp: float = Field(allow_inf_nan=False)
+
+
+class EventsRequest(OpenAIRequest):
+    """Events, all or none of which are written."""
+
+    events: list[EventObject] = Field(min_length=1, max_length=_MOST_EVENTS)
+
+
+class BlockRequest(OpenAIRequest):
+    """Not this item, or not this kind. undo: take it back"""
+
+    user: _Id
+    item: StrictStr = Field("", max_length=256)
+    kind: StrictStr = Field("", max_length=256)
+    undo: bool = Field(False, strict=True)
+
+
+class RecommendService(LazyService["Desk"]):
+    """The desk over the operator's folder. `start` raises ConfigError where that holds no recommender."""
+
+    def __init__(self, path: Path, engine: AsyncEngine) -> None:
+        super().__init__(path, engine, _opened)
+
+    async def desk(self) -> Desk:
+        """What lists are asked of; its calls go to threads."""
+        return await self._opened()
+
+
+def _opened(path: Path, engine: AsyncEngine, loop: asyncio.AbstractEventLoop) -> Desk:
+    from pagoda.recommend.desk import Desk
+
+    return Desk(path)
+
+
+_LIST: Documented = POSTING | {200: {"model": RecommendedListObject, "description": "The list"}}
+
+
+@router.get("/recommend", responses=READING)
+async def status(request: Request) -> Response:
+    """Which model answers, and of how many items."""
+    desk = await service_of(request.app, RecommendService).desk()
+    return JSONResponse({"object": "recommend.status", **await asyncio.to_thread(desk.facts)})
+
+
+@router.post("/recommend", responses=_LIST)
+async def recommend(body: RecommendRequest, request: Request) -> Response:
+    """What somebody would like next, with the reasons that make the score."""
+    state = state_of(request)
+    check_fields(body, strict=state.config.strict)
+    if (body.user is None) == (body.history is None):
+        raise InvalidRequestError("give either user or history: whom the list is for, or what was taken", param="user")
+    async with state.admitted(caller_of(request)):
+        desk = await service_of(request.app, RecommendService).desk()
+        found = await asyncio.to_thread(list_for, desk, body)
+    return JSONResponse(found)
+
+
+@router.post("/events", responses=POSTING)
+async def events(body: EventsRequest, request: Request) -> Response:
+    """Write what people did; the next list knows it. The answer comes when it is on disk."""
+    from pagoda.recommend.data.interactions import Interaction
+    from pagoda.recommend.store import StoredEvent
+
+    state = state_of(request)
+    check_fields(body, strict=state.config.strict)
+    given = [StoredEvent(one.id, Interaction(one.user, one.item, one.timestamp)) for one in body.events]
+    async with state.admitted(caller_of(request)):
+        desk = await service_of(request.app, RecommendService).desk()
+        count = await asyncio.to_thread(desk.record, given)
+    return JSONResponse({"object": "events.recorded", "recorded": count, "known": len(given) - count})
+
+
+@router.post("/recommend/blocks", responses=POSTING)
+async def block(body: BlockRequest, request: Request) -> Response:
+    """Never show this person an item, or items of a kind; or do so again."""
+    from pagoda.recommend.store import Refusal
+
+    check_fields(body, strict=state_of(request).config.strict)
+    if bool(body.item) == bool(body.kind):
+        raise InvalidRequestError("give either item or kind: what is not to be shown", param="item")
+    desk = await service_of(request.app, RecommendService).desk()
+    given = Refusal(body.user, body.item, body.kind)
+    await asyncio.to_thread(desk.unblock if body.undo else desk.block, given)
+    return JSONResponse({"object": "recommend.block", "user": body.user, "blocked": not body.undo})
+
+
+@router.get("/recommend/people/{user}", responses=READING)
+async def export(user: str, request: Request) -> Response:
+    """Everything that is kept of a person."""
+    desk = await service_of(request.app, RecommendService).desk()
+    return JSONResponse({"object": "recommend.person", "user": user, **await asyncio.to_thread(desk.export, user)})
+
+
+@router.delete("/recommend/people/{user}", responses=POSTING | documented(404))
+async def forget(user: str, request: Request) -> Response:
+    """Delete everything that is kept of a person."""
+    desk = await service_of(request.app, RecommendService).desk()
+    count = await asyncio.to_thread(desk.forget, user)
+    if not count:
+        raise ModelNotFoundError(f"nothing is kept of {user!r:.80}: there is nothing to delete", param="user")
+    return JSONResponse({"object": "recommend.person.deleted", "user": user, "deleted": count})
+
+
+def list_for(desk: Desk, body: RecommendRequest) -> dict[str, Any]:
+    from pagoda.recommend.diversity import ListLimits
+
+    limits = ListLimits(body.diversity, body.per_kind) if body.diversity or body.per_kind else None
+    found = desk.recommend(body.user or "", body.k, history=body.history, limits=limits)
+    return {"object": "recommend.list", "model": desk.model, "data": [_told(one, desk.things) for one in found]}
+
+
+def _told(one: Recommendation, things: dict[str, CatalogueItem]) -> dict[str, Any]:
+    """An item as a client gets it: the largest reasons by name, all others as one, so that the sum holds."""
+    kinds = things[one.item].kinds if one.item in things else ()
+    own = {kind.id for kind in kinds}
+    largest = sorted(one.reasons, key=lambda reason: -abs(reason.value))[:_MOST_REASONS]
+    reasons = []
+    for reason in largest:
+        past = things.get(reason.item)
+        shared = [kind.id for kind in past.kinds if kind.id in own] if past is not None else []
+        reasons.append({"kind": reason.kind, "value": reason.value, "item": reason.item, "shared": shared}
+                       | _names(reason.item, things))  # fmt: skip
+    rest = sum(reason.value for reason in one.reasons if reason not in largest)
+    if len(largest) < len(one.reasons):
+        reasons.append({"kind": "rest", "value": rest, "item": "", "shared": [], "name": "", "name_en": ""})
+    told_kinds = [{"id": kind.id, "name": kind.name, "name_en": kind.name_en} for kind in kinds]
+    return {"item": one.item, "score": one.score, "kinds": told_kinds, "reasons": reasons} | _names(one.item, things)
+
+
+def _names(item: str, things: dict[str, CatalogueItem]) -> dict[str, str]:
+    """What an item is called; one that nobody described, by its id."""
+    thing = things.get(item)
+    return {"name": item, "name_en": item} if thing is None else {"name": thing.name, "name_en": thing.name_en}
+
+
+def application(config: ServerConfig, engine: AsyncEngine) -> Application | None:
+    """The recommender over the operator's folder."""
+    if config.recommend is None:
+        return None
+    page = files("pagoda.server") / "page" / "recommend.html"
+    return Application("recommend", router, RecommendService(config.recommend, engine), page)
