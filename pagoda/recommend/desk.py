@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from pagoda.recommend.candidates.ensemble import Ensemble
 from pagoda.recommend.candidates.linear import LinearModel
 from pagoda.recommend.candidates.popularity import WindowedPopularity
 from pagoda.recommend.candidates.recency import Recency
+from pagoda.recommend.cold import Embed, NewItems, first_questions, with_new
 from pagoda.recommend.data.interactions import Interaction, InteractionLog
 from pagoda.recommend.data.things import CatalogueItem, read_things, write_things
 from pagoda.recommend.diversity import ListLimits
@@ -31,6 +32,8 @@ from pagoda.recommend.recommendation import Recommendation
 from pagoda.recommend.recommender import Recommender
 from pagoda.recommend.store import EventStore, Refusal, StoredEvent
 
+NEW_SHARE = 0.1
+"""Of a list, at most, that items get which nobody took yet."""
 _CURRENT, _PEOPLE, _THINGS = "model.json", "people.db", "things.jsonl"
 
 
@@ -106,10 +109,17 @@ class Desk:
 
     graph: gets what people do and are shown as edges, too, and is asked for paths; its errors are raised after the
         store has written
+    embedder: makes what embeds texts, asked where things are described that the model does not know; they then take a
+        tenth of a list, its end
     """
 
-    def __init__(self, folder: Path, graph: RecommendationGraph | None = None) -> None:
-        self.folder, self.graph = folder, graph
+    def __init__(
+        self,
+        folder: Path,
+        graph: RecommendationGraph | None = None,
+        embedder: Callable[[], Embed] | None = None,
+    ) -> None:
+        self.folder, self.graph, self._embedder = folder, graph, embedder
         self._lock = threading.RLock()
         if not (folder / _CURRENT).is_file():
             raise ConfigError(f"{folder} holds no recommender: run `pagoda recommend train` with --out {folder} first")
@@ -135,11 +145,27 @@ class Desk:
             if history is not None:
                 return recommender.recommend_for(history, k, limits=limits)
             found = recommender.recommend(user, k, limits=limits)
+            if self._new is not None:
+                found = with_new(found, self._fitting(user, k), k, NEW_SHARE)
             if user in self._people:
                 self.store.note_shown(user, [one.item for one in found], self.model)
                 if self.graph is not None:
                     self.graph.note_shown(user, found, self.model)
             return found
+
+    def _fitting(self, user: str, k: int) -> list[Recommendation]:
+        """New items for a person, without those of a blocked kind."""
+        assert self._new is not None
+        person = self._people.get(user)
+        refused = [
+            item for item in self._new.items if any(kind.id in person.blocked_kinds for kind in self.things[item].kinds)
+        ]
+        return self._new.recommend(person, k, refused)
+
+    def questions(self, count: int = 3) -> list[str]:
+        """Items to ask a new person about."""
+        with self._lock:
+            return first_questions(self._newest(), count)
 
     def record(self, events: Iterable[StoredEvent]) -> int:
         """Write events; how many were new. They count from the next question on."""
@@ -147,8 +173,9 @@ class Desk:
             new = self.store.append(events)
             for one in new:
                 self._people.add(one.event)
-        for one in new if self.graph is not None else ():
-            self.graph.note_rated(*one.event)
+        if self.graph is not None:
+            for one in new:
+                self.graph.note_rated(*one.event)
         return len(new)
 
     def block(self, block: Refusal) -> None:
@@ -204,4 +231,7 @@ class Desk:
         self.model = json.loads(path.read_text(encoding="utf-8"))["current"]
         recommender = load_model(self.folder / self.model, self._people)
         recommender.describe({thing.id: [kind.id for kind in thing.kinds] for thing in self.things.values()})
+        is_known = {*recommender.catalogue, *(event.item for event in self.store.events())}
+        has_new = self._embedder is not None and any(item not in is_known for item in self.things)
+        self._new = NewItems(self.things.values(), is_known, self._embedder()) if self._embedder and has_new else None
         return recommender

@@ -27,6 +27,7 @@ from pagoda.server.routing import POSTING, READING, Documented, JsonRoute, docum
 from pagoda.server.state import state_of
 
 if TYPE_CHECKING:
+    from pagoda.recommend.cold import Embed
     from pagoda.recommend.data.things import CatalogueItem
     from pagoda.recommend.desk import Desk
     from pagoda.recommend.recommendation import Recommendation
@@ -114,7 +115,14 @@ class RecommendService(LazyService["Desk"]):
 def _opened(path: Path, engine: AsyncEngine, loop: asyncio.AbstractEventLoop) -> Desk:
     from pagoda.recommend.desk import Desk
 
-    return Desk(path)
+    return Desk(path, embedder=_embedder)
+
+
+def _embedder() -> Embed:
+    """MiniLM, loaded where there are things that nobody took yet. Raises MissingExtraError."""
+    from pagoda.rag.embedding.minilm import MiniLmEmbedder
+
+    return MiniLmEmbedder().embed
 
 
 _LIST: Documented = POSTING | {200: {"model": RecommendedListObject, "description": "The list"}}
@@ -125,6 +133,15 @@ async def status(request: Request) -> Response:
     """Which model answers, and of how many items."""
     desk = await service_of(request.app, RecommendService).desk()
     return JSONResponse({"object": "recommend.status", **await asyncio.to_thread(desk.facts)})
+
+
+@router.get("/recommend/questions", responses=READING)
+async def questions(request: Request) -> Response:
+    """Three items to ask a new person about; what is liked is told as an event."""
+    desk = await service_of(request.app, RecommendService).desk()
+    asked = await asyncio.to_thread(desk.questions)
+    found = [{"item": item} | _names(item, desk.things) for item in asked]
+    return JSONResponse({"object": "recommend.questions", "data": found})
 
 
 @router.post("/recommend", responses=_LIST)

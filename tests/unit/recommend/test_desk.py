@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pagoda.errors import ConfigError
 from pagoda.recommend.data.city import City, draw_visits, read_city
 from pagoda.recommend.data.interactions import Interaction, InteractionLog
-from pagoda.recommend.data.things import read_things, write_things
+from pagoda.recommend.data.things import CatalogueItem, read_things, write_things
 from pagoda.recommend.desk import Desk, save_model, set_up
 from pagoda.recommend.recommender import Recommender
 from pagoda.recommend.store import Refusal, StoredEvent
@@ -129,3 +131,20 @@ def test_things_are_read_as_they_were_written(tmp_path: Path, city: City) -> Non
 def test_a_folder_without_a_recommender_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="pagoda recommend train"):
         Desk(tmp_path)
+
+
+def test_things_that_nobody_took_get_the_end_of_a_list(folder: Path, city: City, visits: InteractionLog) -> None:
+    new = CatalogueItem("restaurant-new", "新店", "A new place", city.things[0].kinds)
+    taken = [thing for thing in city.things if thing.id in visits.item_numbers]
+    write_things(folder / "things.jsonl", [*taken, new])
+
+    def embed(texts: Sequence[str]) -> np.ndarray:
+        return np.ones((len(texts), 1), dtype=np.float32)
+
+    desk = Desk(folder, embedder=lambda: embed)
+    shown = [one.item for one in desk.recommend("person-001", 10)]
+    assert (len(shown), shown[-1]) == (10, "restaurant-new")
+    assert "restaurant-new" not in [one.item for one in desk.recommend("person-001", 5)]
+    desk.block(Refusal("person-001", kind=new.kinds[0].id))
+    assert "restaurant-new" not in [one.item for one in desk.recommend("person-001", 10)]
+    desk.close()

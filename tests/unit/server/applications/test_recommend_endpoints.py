@@ -58,6 +58,8 @@ def test_a_list_has_names_kinds_and_reasons_that_sum_to_the_score(shop: Callable
             own = {kind["id"] for kind in one["kinds"]}
             assert all(set(reason["shared"]) <= own for reason in one["reasons"])
         assert (await client.get("/v1/recommend")).json()["items"] > 100
+        asked = (await client.get("/v1/recommend/questions")).json()["data"]
+        assert len({one["item"] for one in asked}) == 3
 
     shop(steps)
 
