@@ -174,6 +174,13 @@ def test_the_handbook_is_indexed_and_asked_as_shown(replay: Callable[[Transcript
         replay(transcript)
 
 
+def test_visits_are_learned_and_lists_asked_as_shown(replay: Callable[[Transcript], None]) -> None:
+    shown = [each for each in transcripts() if each.command.startswith("pagoda recommend") and each.shown]
+    assert {each.command.split()[2] for each in shown} == {"train", "ask"}
+    for transcript in shown:
+        replay(transcript)
+
+
 @pytest.mark.usefixtures("noon")
 def test_tables_are_loaded_and_dialogues_go_as_shown(replay: Callable[[Transcript], None]) -> None:
     beginnings = ("pagoda graph load", "pagoda dialogue chat")
