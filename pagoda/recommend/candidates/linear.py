@@ -33,7 +33,9 @@ class LinearModel:
 
     def scores(self, history: np.ndarray) -> np.ndarray:
         """`history [n]`, numbers of items, oldest first -> `[items]` fp64."""
-        return self.recency.weights(len(history)) @ self.matrix[history].astype(np.float64)
+        weights = self.recency.weights(len(history))
+        counted = weights > 0.0  # of a long history few rows are read, where the last things alone count
+        return weights[counted] @ self.matrix[history[counted]].astype(np.float64)
 
     def contributions(self, history: np.ndarray, item: int) -> np.ndarray:
         """`[n]`: what each thing of the history adds to the item's score, which is their sum."""

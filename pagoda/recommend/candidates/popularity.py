@@ -7,10 +7,14 @@ older the less. Only what was before is counted, so that a measurement does not 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from pagoda.recommend.data.interactions import InteractionLog
+
+_MOST_HALVINGS = 500
+"""Beyond so many the oldest events' powers would be no numbers any more."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,19 @@ class WindowedPopularity:
         """
         moment = self.times[-1] if now is None else now
         stop = int(np.searchsorted(self.times, moment, side="right"))
-        ages = moment - self.times[:stop]
-        weights = 0.5 ** (ages / self.half_life) if self.half_life else np.ones(stop)
-        found = np.log(np.bincount(self.items[:stop], weights, minlength=self.num_items) + 0.5)
+        counts = np.bincount(self.items[:stop], self._weights(moment, stop), minlength=self.num_items)
+        found = np.log(counts + 0.5)
         return np.asarray(found - found.mean())
+
+    def _weights(self, moment: float, stop: int) -> np.ndarray:
+        """Of the first `stop` events at that moment. As all fade alike, one power of each serves every moment."""
+        if not self.half_life:
+            return np.ones(stop)
+        if (self.times[-1] - self.times[0]) / self.half_life > _MOST_HALVINGS:
+            return np.asarray(0.5 ** ((moment - self.times[:stop]) / self.half_life))
+        return np.asarray(self._at_the_end[:stop] * 2.0 ** ((self.times[-1] - moment) / self.half_life))
+
+    @cached_property
+    def _at_the_end(self) -> np.ndarray:
+        """Of all events at the moment of the last."""
+        return np.asarray(0.5 ** ((self.times[-1] - self.times) / self.half_life))

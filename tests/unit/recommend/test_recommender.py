@@ -80,6 +80,8 @@ def test_popularity_knows_nothing_of_what_is_to_come() -> None:
     log = InteractionLog.of([("a", "x", 0), ("b", "x", 10), ("c", "y", 20), ("d", "y", 30), ("e", "y", 40)])
     scores = WindowedPopularity.of(log, half_life=10.0).scores(10.0)
     np.testing.assert_allclose(scores, np.array([1, -1]) * np.log(2.0 / 0.5) / 2)
+    long = InteractionLog.of([*log.events(), ("f", "y", 1e6)])
+    np.testing.assert_allclose(WindowedPopularity.of(long, half_life=10.0).scores(10.0), scores)
     assert WindowedPopularity.of(log, 0.0).scores(None).argmax() == log.item_numbers["y"]
 
 
