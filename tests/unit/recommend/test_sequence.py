@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pagoda.engine.args import EngineArgs
 from pagoda.errors import CheckpointError, ConfigError
 from pagoda.recommend.data.interactions import InteractionLog
 from pagoda.recommend.sequence.curriculum import History
@@ -106,6 +107,13 @@ def test_places_may_be_times(log: InteractionLog, tmp_path: Path) -> None:
     scores = model.scores([one, other, later])
     assert not np.allclose(scores[0], scores[1])
     np.testing.assert_allclose(scores[0], scores[2], atol=1e-5)
+
+
+def test_blocks_of_one_token_are_refused_to_kernels_that_lay_them_out_otherwise() -> None:
+    """The native ones were tried: their logits were off by some hundredths."""
+    assert EngineArgs(block_size=1, kernels="torch-reference").block_size == 1
+    with pytest.raises(ConfigError, match="block_size=1 with kernels='auto'"):
+        EngineArgs(block_size=1)
 
 
 def test_settings_and_folders_that_cannot_work_are_refused(tmp_path: Path) -> None:
