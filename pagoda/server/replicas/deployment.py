@@ -52,6 +52,7 @@ def replicas_of(engine_args: EngineArgs, config: ServerConfig, wanted: ReplicasC
     deployment = serve.deployment(
         name=_DEPLOYMENT,
         max_ongoing_requests=_UNBOUNDED,
+        max_queued_requests=_most_queued(engine_args, config, wanted),
         ray_actor_options={"num_cpus": _num_cpus(engine_args, wanted)},
         graceful_shutdown_wait_loop_s=0.5,
         graceful_shutdown_timeout_s=config.drain_timeout_s,
@@ -105,6 +106,11 @@ def read_settings(args: dict[str, Any]) -> tuple[EngineArgs, ServerConfig, Repli
 def _fixed(given: Any) -> Any:
     """A list as a configuration keeps it."""
     return tuple(given) if isinstance(given, list) else given
+
+
+def _most_queued(engine_args: EngineArgs, config: ServerConfig, wanted: ReplicasConfig) -> int:
+    """Requests that wait in front while no replica is there: as many as all of them would have taken."""
+    return wanted.data_parallel_size * (engine_args.max_num_seqs + config.max_num_waiting)
 
 
 def _num_cpus(engine_args: EngineArgs, wanted: ReplicasConfig) -> float:

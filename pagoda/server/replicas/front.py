@@ -1,7 +1,7 @@
 """The front of several replicas: takes a request whole, has the router find who gets it, passes the answer on.
 
 On the token's path behind several replicas: between Ray Serve's HTTP proxy and the replicas. It holds no model. Where a
-replica is lost, ends or restarts, another one is asked, unless the client has got some of the answer already.
+replica is lost, ends, restarts or is full, another one is asked, unless the client has got some of the answer already.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ray import serve
 from ray.exceptions import RayError
-from ray.serve.exceptions import RayServeException
+from ray.serve.exceptions import BackPressureError, RayServeException
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
@@ -23,12 +23,14 @@ from pagoda.server.replicas.answers import (
     Message,
     another_may,
     broken_off,
-    ended,
+    is_full,
     is_loss,
-    is_stream,
+    is_whole,
     merged_metrics,
     nobody_can,
+    too_many_wait,
 )
+from pagoda.server.replicas.client import Client
 from pagoda.server.replicas.prefixes import beginning_of
 from pagoda.server.replicas.replica import Forwarded
 from pagoda.server.replicas.table import RoutedRequest
@@ -86,47 +88,50 @@ class Front:
             beginning = await asyncio.to_thread(beginning_of, request.body, key)
         else:
             beginning = beginning_of(request.body, key)
+        client = Client(send)
         failed: set[str] = set()
         last: list[Message] | None = None
         num_losses = 0
         for number in range(_MOST_TRIES):
             ticket = RoutedRequest(beginning, avoid=frozenset(failed))
             try:
-                if (last := await self._tried(request, ticket, send)) == []:
+                if (last := await self._tried(request, ticket, client)) == []:
                     return
             finally:
                 ticket.ended()
-            failed |= {ticket.replica} if ticket.replica is not None else set()
             num_losses += last is None or is_loss(last)
-            if num_losses >= _MOST_LOSSES:
+            # Whoever is asked a second time is the best that there is: all of them are full.
+            if num_losses >= _MOST_LOSSES or (last and is_full(last) and (ticket.replica or "") in {"", *failed}):
                 break
+            failed |= {ticket.replica} if ticket.replica is not None else set()
             await asyncio.sleep(_RETRY_S * number)
-        await _send_all(list(ended(last) if last else nobody_can()), send)
+        await client.end(last or nobody_can())
 
-    async def _tried(self, request: Forwarded, ticket: RoutedRequest, send: Send) -> list[Message] | None:
+    async def _tried(self, request: Forwarded, ticket: RoutedRequest, client: Client) -> list[Message] | None:
         """[] where the client has its answer, or its end; else what a replica said that another may do better."""
         held: list[Message] = []
-        passing = False
         try:
             async with aclosing(self._messages(request, ticket)) as messages:
                 async for message in messages:
-                    held.append(message)
-                    if not passing and len(held) > 1 and is_stream(held[0]):
-                        if another_may(held[0], held[1]["body"]):
-                            return held
-                        passing = True
-                    if passing:
-                        await _send_all(held, send)
+                    if client.has_begun:
+                        await client.send([message])
+                    elif await client.hold(held, message):
+                        return held
+        except BackPressureError:
+            return too_many_wait()
         except (RayError, RayServeException):
-            if passing:
-                await _send_all(list(broken_off()), send)
+            if client.has_begun:
+                if not client.has_all:
+                    await client.send(list(broken_off()))
                 return []
-            # What was there as a whole before the application failed is an answer.
-            if not held or held[-1].get("more_body", True):
+            # What was there as a whole before its replica was lost is an answer.
+            if not is_whole(held):
                 return None
-        if not passing and (not held or another_may(held[0], b"".join(each["body"] for each in held[1:]))):
+        if client.has_begun:
+            return []
+        if not held or another_may(held):
             return held or None
-        await _send_all(held, send)
+        await client.send(held)
         return []
 
     async def _messages(self, request: Forwarded, ticket: RoutedRequest) -> AsyncGenerator[Message]:
@@ -158,13 +163,10 @@ class Front:
                 told = [each async for each in self._messages(request, ticket)] if name != first.replica else []
                 # Where it has just gone, another one was asked: once is enough of that.
                 answers += [(ticket, told)] if told and ticket.replica == name else []
-        if not answers:
-            await _send_all(list(nobody_can()), send)
+        if not answers or answers[0][1][0]["status"] != 200:
+            await Client(send).end(answers[0][1] if answers else nobody_can())
             return
         start = answers[0][1][0]
-        if start["status"] != 200:
-            await _send_all(answers[0][1], send)
-            return
         pages = [
             (ticket.replica or "", b"".join(each["body"] for each in told[1:]).decode()) for ticket, told in answers
         ]
@@ -188,11 +190,6 @@ class AsgiFront:
             while (message := await receive())["type"] != "lifespan.shutdown":
                 await send({"type": f"{message['type']}.complete"})
             await send({"type": "lifespan.shutdown.complete"})
-
-
-async def _send_all(held: list[Message], send: Send) -> None:
-    while held:
-        await send(held.pop(0))
 
 
 async def _until_disconnected(receive: Receive) -> None:

@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pagoda.errors import EngineDeadError, InvalidRequestError
+from pagoda.errors import EngineDeadError, EngineOverloadedError, InvalidRequestError
 from pagoda.server.errors import UnavailableError, body_for, response_for
 from pagoda.server.observing.metrics import Metrics
 from pagoda.server.replicas.answers import (
     another_may,
     broken_off,
     ended,
+    is_full,
     is_loss,
+    is_opening,
     is_stream,
     merged_metrics,
     nobody_can,
@@ -30,27 +32,31 @@ def _start(error: Exception) -> dict[str, Any]:
     return {"status": response.status_code, "headers": response.raw_headers}
 
 
+def _whole(error: Exception) -> list[dict[str, Any]]:
+    return [_start(error), {"body": json.dumps(body_for(error)).encode()}]
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
         (EngineDeadError("gone"), True),
         (UnavailableError("loading"), True),
+        (EngineOverloadedError("full", retry_after_s=3.0), True),
         (InvalidRequestError("no"), False),
         (RuntimeError("a fault of ours"), False),
     ],
 )
 def test_only_what_says_nothing_of_the_request_is_asked_again(error: Exception, expected: bool) -> None:
-    assert another_may(_start(error), json.dumps(body_for(error)).encode()) is expected
-    assert another_may(EVENTS, event(body_for(error))) is expected
+    assert another_may(_whole(error)) is expected
+    assert another_may([EVENTS, {"body": event(body_for(error))}]) is expected
 
 
 def test_a_replica_that_took_nothing_has_not_lost_the_request() -> None:
-    def whole(error: Exception) -> list[dict[str, Any]]:
-        return [_start(error), {"body": json.dumps(body_for(error)).encode()}]
-
-    assert is_loss(whole(EngineDeadError("gone")))
-    assert not is_loss(whole(UnavailableError("loading")))
+    assert is_loss(_whole(EngineDeadError("gone")))
+    assert not is_loss(_whole(UnavailableError("loading")))
     assert not is_loss([_start(UnavailableError("loading"))])
+    assert is_full(_whole(EngineOverloadedError("full", retry_after_s=3.0)))
+    assert not is_full(_whole(UnavailableError("loading")))
 
 
 def test_a_stream_of_which_only_the_first_event_was_fetched_has_an_end() -> None:
@@ -64,9 +70,10 @@ def test_a_stream_of_which_only_the_first_event_was_fetched_has_an_end() -> None
 
 def test_answers_are_not_asked_again_whatever_they_say() -> None:
     said = {"choices": [{"text": '{"error": {"code": "engine_dead"}}'}]}
-    assert not another_may({"status": 200, "headers": []}, json.dumps(said).encode())
-    assert not another_may(EVENTS, event(said))
-    assert not another_may({"status": 500, "headers": []}, b"no JSON")
+    assert not another_may([{"status": 200, "headers": []}, {"body": json.dumps(said).encode()}])
+    assert not another_may([EVENTS, {"body": event(said)}])
+    assert not another_may([{"status": 500, "headers": []}, {"body": b"no JSON"}])
+    assert not is_opening(event(said))
 
 
 def test_a_stream_that_breaks_ends_with_one_error() -> None:

@@ -1,4 +1,4 @@
-"""Replicas on a cluster of several nodes behind one address: routing, figures, a restart under load."""
+"""Replicas on a cluster of several nodes behind one address: routing, figures, a restart and a lost node under load."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from patience import HANG_S, until
-from ray_cluster import cluster_of
+from ray_cluster import add_node, cluster_of, kill_node
 
 PROMPTS = [f"{opening} there lived a {who} who" for opening in ("Once", "Long ago") for who in ("fox", "king", "girl")]
+NUM_CLIENTS = 3
 STORY = "The little fox looked at the moon and the moon looked back at the little fox. " * 3
 
 
@@ -92,7 +93,7 @@ def _load(deployment: Deployment) -> Iterator[list[tuple[str, str]]]:
             prompt = PROMPTS[(number := number + 1) % len(PROMPTS)]
             told.append((prompt, _asked(deployment.url, prompt, stream=number % 2 == 1)))
 
-    threads = [threading.Thread(target=client, args=(number,)) for number in range(3)]
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(NUM_CLIENTS)]
     for thread in threads:
         thread.start()
     try:
@@ -132,3 +133,20 @@ def test_a_rolling_restart_under_load_loses_repeats_and_alters_nothing(deploymen
     assert [each for each in told if each[1] != deployment.expected[each[0]]] == []
     until(lambda: len(deployment.replicas) == 2)
     assert not before & set(deployment.replicas)
+
+
+def test_a_node_killed_under_load_loses_no_request_that_was_not_being_told(deployment: Deployment) -> None:
+    """Last here: what is left is a cluster of one worker, and another that joined it."""
+    before = deployment.replicas
+    victim = next(iter(deployment.cluster.worker_nodes))
+    with _load(deployment) as told:
+        kill_node(deployment.cluster, victim)
+    wrong = [each for each in told if each[1] != deployment.expected[each[0]]]
+    assert all(text == "error: ['engine_dead']" for _, text in wrong)
+    assert len(wrong) <= NUM_CLIENTS  # streams that had begun: a client has one at a time
+    add_node(deployment.cluster, 1)
+    until(lambda: len(deployment.replicas) == 2)
+    assert len(set(before) & set(deployment.replicas)) == 1
+    with _load(deployment) as told:
+        pass
+    assert [each for each in told if each[1] != deployment.expected[each[0]]] == []
