@@ -32,7 +32,7 @@ def cluster_of(num_cpus: Sequence[int]) -> Iterator[Any]:
         cluster = Cluster()
         try:
             for count in num_cpus:
-                _add_node(cluster, count)
+                add_node(cluster, count)
             cluster.wait_for_nodes(timeout=HANG_S)
             patched.setenv("RAY_ADDRESS", cluster.address)
             yield cluster
@@ -41,7 +41,12 @@ def cluster_of(num_cpus: Sequence[int]) -> Iterator[Any]:
             cluster.shutdown()
 
 
-def _add_node(cluster: Any, num_cpus: int) -> None:
+def kill_node(cluster: Any, node: Any) -> None:
+    """End a worker node as a host's power does for its processes: kill -9, and nobody is told."""
+    cluster.remove_node(node, allow_graceful=False)
+
+
+def add_node(cluster: Any, num_cpus: int) -> None:
     """Ray gives its own processes 15 s to start, without a setting; where that is never enough the test is skipped."""
     for _ in range(_MOST_TRIES):
         try:

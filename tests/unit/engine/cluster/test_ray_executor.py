@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ from pagoda.engine.args import EngineArgs
 from pagoda.errors import ConfigError, EngineDeadError
 from pagoda.kernels.select import native_is_built
 from pagoda.llm import LLM
-from pagoda.sampling_params import SamplingParams
+from pagoda.sampling_params import RequestOutputKind, SamplingParams
 from patience import until
-from ray_cluster import cluster_of
+from ray_cluster import add_node, cluster_of, kill_node
 
 pytestmark = pytest.mark.skipif(not native_is_built(), reason="no compiler, no library")
 PROMPTS = ["Once upon a time there was", "She put 17 apples " * 12]
@@ -82,6 +83,34 @@ def test_a_request_goes_on_where_a_rank_is_killed(cluster: Any, make_llm: MakeLL
     os.kill(pids[1], signal.SIGKILL)
     *_, last = stream
     assert last.outputs[0].token_ids == _expected(make_llm)[0]
+    until(lambda: _are_gone(pids))
+    executor.close()
+    until(lambda: _are_gone(executor.pids) and _all_is_free())
+
+
+@pytest.mark.parametrize("has_room", [True, False])
+def test_requests_go_on_where_a_node_is_killed(cluster: Any, make_llm: MakeLLM, has_room: bool) -> None:
+    """What had ended, what had begun and what waited. Without room elsewhere, as soon as another node has joined."""
+    params = [GREEDY.clone(max_tokens=count) for count in (4, 40, 24, 4)]
+    prompts = [PROMPTS[number % 2] + str(number) for number in range(4)]
+    expected = [each.outputs[0].token_ids for each in make_llm(dtype="float32").generate(prompts, params)]
+    llm = make_llm(dtype="float32", tensor_parallel_size=2, distributed_executor_backend="ray", max_num_seqs=3)
+    executor: Any = llm.llm_engine.core.executor
+    pids, nodes = executor.pids, set(_nodes(llm))
+    assert len(nodes) == 1 if has_room else 2
+    stream = llm.stream(prompts[1], params[1].clone(output_kind=RequestOutputKind.CUMULATIVE))
+    llm.enqueue([prompts[0], *prompts[2:]], [params[0], *params[2:]])
+    for _ in range(8):
+        next(stream)
+    kill_node(cluster, next(each for each in cluster.worker_nodes if each.node_id in nodes))
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(lambda: ([*stream][-1], llm.wait_for_completion()))
+        if not has_room:
+            add_node(cluster, 1)  # in this thread: Ray sets signal handlers
+        last, ended = waiting.result()
+    others = [each.outputs[0].token_ids for each in ended]
+    assert [others[0], last.outputs[0].token_ids, *others[1:]] == expected
+    assert set(_nodes(llm)) != nodes
     until(lambda: _are_gone(pids))
     executor.close()
     until(lambda: _are_gone(executor.pids) and _all_is_free())
