@@ -47,13 +47,14 @@ class BlockPool:
     def __init__(self, num_blocks: int) -> None:
         self.num_blocks = num_blocks
         self._ref_counts = [0] * num_blocks
-        self._free: OrderedDict[int, None] = OrderedDict.fromkeys(range(num_blocks))
+        self._blank = list(range(num_blocks - 1, -1, -1))  # free, with nothing worth keeping; taken from the end
+        self._kept: OrderedDict[int, None] = OrderedDict()  # free and cached, least recently freed first
         self._hash_of: list[bytes | None] = [None] * num_blocks
         self._block_of: dict[bytes, int] = {}
 
     @property
     def num_free_blocks(self) -> int:
-        return len(self._free)
+        return len(self._blank) + len(self._kept)
 
     def ref_count(self, block_id: int) -> int:
         return self._ref_counts[block_id]
@@ -67,14 +68,17 @@ class BlockPool:
 
         The caller has looked at `num_free_blocks` before: asking for more is a broken invariant.
         """
-        assert num_blocks <= len(self._free), f"{num_blocks} blocks asked for, {len(self._free)} free"
-        return [self._take_oldest() for _ in range(num_blocks)]
-
-    def _take_oldest(self) -> int:
-        block_id, _ = self._free.popitem(last=False)
-        self._forget(block_id)
-        self._ref_counts[block_id] = 1
-        return block_id
+        assert num_blocks <= self.num_free_blocks, f"{num_blocks} blocks asked for, {self.num_free_blocks} free"
+        blank = self._blank
+        taken = blank[: -num_blocks - 1 : -1]
+        del blank[len(blank) - len(taken) :]
+        while len(taken) < num_blocks:
+            block_id, _ = self._kept.popitem(last=False)
+            self._forget(block_id)
+            taken.append(block_id)
+        for block_id in taken:
+            self._ref_counts[block_id] = 1
+        return taken
 
     def _forget(self, block_id: int) -> None:
         block_hash = self._hash_of[block_id]
@@ -84,17 +88,19 @@ class BlockPool:
 
     def forget_all(self) -> bool:
         """Forgets what free blocks remember; False, and nothing happens, while any block is held."""
-        if len(self._free) < len(self._ref_counts):
+        if self.num_free_blocks < self.num_blocks:
             return False
-        for block_id in self._free:
+        for block_id in self._kept:
             self._forget(block_id)
+        self._blank[:0] = reversed(self._kept)
+        self._kept.clear()
         return True
 
     def acquire(self, block_ids: Iterable[int]) -> None:
         """Adds a holder to each block; a free cached block is revived."""
         for block_id in block_ids:
             if self._ref_counts[block_id] == 0:
-                del self._free[block_id]
+                del self._kept[block_id]
             self._ref_counts[block_id] += 1
 
     def release(self, block_ids: Iterable[int]) -> None:
@@ -103,16 +109,17 @@ class BlockPool:
         Give a sequence's last block first: the head of a chain serves more prompts than its tail, and
         without its head a tail cannot be found.
         """
+        ref_counts, hash_of = self._ref_counts, self._hash_of
         for block_id in block_ids:
-            assert self._ref_counts[block_id] > 0, f"block {block_id} is released, but nobody holds it"
-            self._ref_counts[block_id] -= 1
-            if self._ref_counts[block_id] == 0:
-                self._put_free(block_id)
-
-    def _put_free(self, block_id: int) -> None:
-        self._free[block_id] = None
-        if self._hash_of[block_id] is None:
-            self._free.move_to_end(block_id, last=False)
+            left = ref_counts[block_id] - 1
+            assert left >= 0, f"block {block_id} is released, but nobody holds it"
+            ref_counts[block_id] = left
+            if left:
+                continue
+            if hash_of[block_id] is None:
+                self._blank.append(block_id)
+            else:
+                self._kept[block_id] = None
 
     def cache(self, block_id: int, block_hash: bytes) -> None:
         """Lets `lookup` find a full, computed block. If another holds the same content already, that one stays."""
@@ -131,11 +138,13 @@ class BlockPool:
 
     def check_invariants(self) -> None:
         """Raises AssertionError if the books do not balance; for tests, it walks the whole pool."""
+        blank = set(self._blank)
         for block_id, ref_count in enumerate(self._ref_counts):
             assert ref_count >= 0, f"block {block_id} has {ref_count} holders"
-            assert (ref_count == 0) == (block_id in self._free), f"block {block_id}: {ref_count} holders, free or not?"
             block_hash = self._hash_of[block_id]
+            is_free = (block_id in blank) if block_hash is None else (block_id in self._kept)
+            assert (ref_count == 0) == is_free, f"block {block_id}: {ref_count} holders, free or not?"
             assert block_hash is None or self._block_of.get(block_hash) == block_id, f"block {block_id} is mislaid"
         num_hashed = sum(block_hash is not None for block_hash in self._hash_of)
         assert num_hashed == len(self._block_of), f"{num_hashed} blocks cached, {len(self._block_of)} findable"
-        assert len(self._free) <= self.num_blocks, "free blocks that do not exist"
+        assert self.num_free_blocks <= self.num_blocks, "free blocks that do not exist"

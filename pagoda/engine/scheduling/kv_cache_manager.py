@@ -87,6 +87,10 @@ class KVCacheManager:
         """The whole block table of a running request."""
         return self._tables[request.request_id].freeze()
 
+    def num_blocks_held(self, request: Request) -> int:
+        """Of a running request: the length of its block table."""
+        return len(self._tables[request.request_id].block_ids)
+
     def get_computed_blocks(self, request: Request) -> ComputedPrefix:
         """The longest run of cached full blocks that the request opens with; changes nothing.
 

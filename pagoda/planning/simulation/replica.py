@@ -1,12 +1,13 @@
 """One copy of the engine on a virtual clock: the real scheduler plans each step, and a formula says how long it takes.
 
-Under `simulator`. What `EngineCore.step` does is done here with the same scheduler, unchanged, and with an executor
-that computes nothing: schedule, execute, update. The values of tokens play no part, lengths do.
+Under `simulator`. What `EngineCore.step` does is done here with the same scheduler and with an executor that computes
+nothing: schedule, execute, update. The values of tokens play no part, lengths do.
 
-Steps in which nothing can change but lengths are taken many at a time, through the door that speculative decoding has
-in the scheduler: so many tokens are proposed for each answer, and all of them are right. The plan's bookkeeping, the
-blocks taken and the order of everything are those of single steps; the time is their sum, which the formula gives in
-one go, as it is linear in what has been read. Imports no torch.
+Where the scheduler's plan names nobody, nothing but lengths changes until the next answer needs a block or ends
+(`cohort`), or a request comes: these steps are one jump. Its time is their sum, in closed form, as a step of answers
+alone takes what it takes by their number, and so much for each key that they see. Times are whole femtoseconds, so that
+sum is the sum of the single steps to the last digit. A jump is put down when its end comes, or a request before that.
+Imports no torch.
 """
 
 from __future__ import annotations
@@ -21,35 +22,35 @@ from pagoda.engine.scheduling.admission import check_can_finish
 from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
 from pagoda.engine.scheduling.plan import RequestUpdate, SchedulerOutput, StepOutput
 from pagoda.engine.scheduling.request import Request
-from pagoda.engine.scheduling.scheduler import NO_PROPOSALS, Scheduler
+from pagoda.engine.scheduling.scheduler import Scheduler
 from pagoda.planning.costs import CostModel, StepLoad
+from pagoda.planning.simulation.cohort import CohortScheduler
+from pagoda.planning.simulation.gaps import FEMTOSECONDS, GapCounts
 from pagoda.planning.simulation.workload import SimulatedRequest
 from pagoda.sampling_params import SamplingParams
 
 _TOKEN = SampledToken(0)
-MAX_LEAP = 512
+_KEYS = 1 << 20
+"""Over which a key's time is taken."""
+_NEVER = 1 << 200
 
 
 class _Sampled(dict[str, tuple[SampledToken, ...]]):
-    """What every request of a step gets, without a list of them."""
-
-    def __init__(self, num_tokens: int) -> None:
-        super().__init__()
-        self._tokens = (_TOKEN,) * num_tokens
+    """One token for whoever samples, without a list of them."""
 
     def __missing__(self, request_id: str) -> tuple[SampledToken, ...]:
-        return self._tokens
+        return (_TOKEN,)
 
 
 class VirtualExecutor:
-    """Runs a plan without computing anything; each request that samples gets one token, and its proposals are right."""
+    """Runs a plan without computing anything; each request that samples gets one token."""
 
     def __init__(self) -> None:
-        self._outputs = [StepOutput(tokens=_Sampled(number + 1)) for number in range(MAX_LEAP + 1)]
+        self._output = StepOutput(tokens=_Sampled())
 
     def execute(self, plan: SchedulerOutput, rows: object = None) -> StepOutput:
-        """As an Executor; all requests of a plan have equally many proposals, or none has any."""
-        return self._outputs[plan.scheduled[0].num_proposed]
+        """As an Executor."""
+        return self._output
 
 
 class StepRecord(NamedTuple):
@@ -72,11 +73,40 @@ class RequestTimes:
     first_s: list[float] = field(default_factory=list)
     end_s: list[float] = field(default_factory=list)
     num_output_tokens: list[int] = field(default_factory=list)
-    gaps: dict[float, int] = field(default_factory=dict)
-    """Seconds between two tokens of an answer, to the microsecond, and how many of these there were.
+    gap_counts: GapCounts = field(default_factory=GapCounts)
 
-    Steps that are taken together have one value, their mean.
+    @property
+    def gaps(self) -> dict[float, int]:
+        """Seconds between two tokens of an answer, to the microsecond, and how many of these there were."""
+        return self.gap_counts.counts()
+
+
+class _Jump(NamedTuple):
+    """Steps alike from one moment on: the first takes so long, each further one so much longer.
+
+    end: when the last is over; count: requests in each; passes: whether a request that comes meanwhile changes nothing
     """
+
+    began: int
+    first: int
+    growth: int
+    num_steps: int
+    end: int
+    count: int
+    passes: bool
+
+    def over_after(self, num_steps: int) -> int:
+        """When so many of them are over."""
+        return self.began + _sum(self.first, self.growth, num_steps)
+
+    def after(self, num_steps: int) -> _Jump:
+        """What is left of it then."""
+        first = self.first + self.growth * num_steps
+        return self._replace(began=self.over_after(num_steps), first=first, num_steps=self.num_steps - num_steps)
+
+
+def _sum(first: int, growth: int, count: int) -> int:
+    return count * first + growth * (count * (count - 1) // 2)
 
 
 class Replica:
@@ -85,7 +115,7 @@ class Replica:
     async_scheduling: a step is planned while the one before runs, so that it knows only of requests that had come when
         that one began, as vLLM's does
     overhead_s: from arrival until the engine has a request
-    max_leap: most steps that are taken at once; with 1 each is taken alone, which gives the same times
+    jumps: False has `Scheduler` itself plan every single step, which gives the same times
     """
 
     def __init__(
@@ -98,11 +128,10 @@ class Replica:
         async_scheduling: bool = False,
         overhead_s: float = 0.0,
         records: list[StepRecord] | None = None,
-        max_leap: int = MAX_LEAP,
+        jumps: bool = True,
     ) -> None:
-        self.scheduler = Scheduler(scheduler_config, cache_config)
-        self.clock_s = 0.0
-        self.busy_s = 0.0
+        self._cohort = CohortScheduler(scheduler_config, cache_config) if jumps else None
+        self.scheduler: Scheduler = self._cohort or Scheduler(scheduler_config, cache_config)
         self.sent_s = 0.0
         """Work that was sent here, as whoever sends it reckons."""
         self._queued_tokens = 0
@@ -110,14 +139,26 @@ class Replica:
         self._cost = cost
         self._times = times
         self._async = async_scheduling
-        self._overhead_s = overhead_s
+        self._overhead = _units(overhead_s)
         self._records = records
-        self._max_leap = max_leap
-        self._arrived: deque[tuple[float, Request]] = deque()
+        self._arrived: deque[tuple[int, Request]] = deque()
         self._prompts: dict[str, int] = {}
-        self._stalled: dict[str, float] = {}
-        self._began_s = 0.0
+        self._stalled: dict[str, int] = {}
+        self._clock = self._busy = self._began = 0
+        self._jump: _Jump | None = None
+        self._decode_costs: dict[int, tuple[int, int]] = {}
+        self._names_blocks = cache_config.enable_prefix_caching
         self._params = SamplingParams(max_tokens=1)
+
+    @property
+    def clock_s(self) -> float:
+        """When the last step was over."""
+        return self._clock / FEMTOSECONDS
+
+    @property
+    def busy_s(self) -> float:
+        """Of all steps."""
+        return self._busy / FEMTOSECONDS
 
     @property
     def num_requests(self) -> int:
@@ -126,6 +167,8 @@ class Replica:
 
     def state(self, request: Request) -> ReplicaState:
         """What a router may know when `request` arrives."""
+        if self._jump is not None and self._names_blocks:
+            self._put_down(self._num_begun(self._jump, _units(request.arrival_time)), goes_on=True)
         cached = self.scheduler.kv_cache_manager.get_computed_blocks(request).num_tokens
         return ReplicaState(cached, self._queued_tokens, self.num_requests, self.sent_s)
 
@@ -148,134 +191,158 @@ class Replica:
     def add(self, request: Request) -> None:
         """A request that arrives now, at its `arrival_time`. Raises InvalidRequestError if it can never finish."""
         check_can_finish(request, self.scheduler.config, self.scheduler.kv_cache_manager.config)
-        there_s = request.arrival_time + self._overhead_s
+        arrival = _units(request.arrival_time)
+        there = arrival + self._overhead
+        if self._jump is not None and not self._jump.passes:
+            self._put_down(self._num_begun(self._jump, arrival))
         if not self.num_requests:
-            self.clock_s = max(self.clock_s, there_s)
-            self._began_s = self.clock_s
-        self._arrived.append((there_s, request))
+            self._clock = self._began = max(self._clock, there)
+        self._arrived.append((there, request))
         self._prompts[request.request_id] = request.num_prompt_tokens
         self._queued_tokens += request.num_prompt_tokens
 
-    def run_until(self, time_s: float) -> None:
-        """Takes all steps that begin before that time."""
-        while self.clock_s < time_s and self.num_requests:
-            self._step(time_s)
+    def run_until(self, time_s: float | None) -> None:
+        """Takes all steps that begin before that time, but for a jump that goes on then. None: to the end."""
+        time = _NEVER if time_s is None else _units(time_s)
+        while True:
+            if self._jump is not None:
+                if self._jump.end >= time:
+                    return
+                self._put_down(self._jump.num_steps)
+            elif self._clock < time and self.num_requests:
+                self._step()
+            else:
+                return
 
-    def _step(self, horizon_s: float) -> None:
-        scheduler = self.scheduler
+    def _step(self) -> None:
+        """The next step, or a jump."""
         self._take_arrivals()
-        began_s = self._began_s = self.clock_s
-        num_more = self._num_more(horizon_s)
-        proposals = (
-            {request.request_id: (0,) * num_more for request in scheduler.running_requests} if num_more else None
-        )
-        plan = scheduler.schedule(None, proposals or NO_PROPOSALS)
-        seconds = self._seconds(plan, num_more)
-        self.clock_s = began_s + seconds
-        self.busy_s += seconds
+        plan = self.scheduler.schedule()
+        if self._cohort is not None and not plan.scheduled:
+            self._jump = self._begun_jump(self._cohort)
+            return
+        began = self._began = self._clock
+        count = 0 if self._cohort is None else self._cohort.cohort_size
+        duration = self._duration(plan)
+        self._clock += duration
+        self._busy += duration
         if self._records is not None:
-            self._record(plan, began_s, seconds, num_more + 1)
-        updates = scheduler.update(plan, self._executor.execute(plan))
-        self._note(plan, updates, seconds, num_more)
+            decodes = plan.num_decode_tokens + count
+            prompt_tokens = plan.total_num_scheduled_tokens + count - decodes
+            self._record(began, duration, 1, prompt_tokens, decodes)
+        updates = self.scheduler.update(plan, self._executor.execute(plan))
+        self._note(plan, updates, duration, count)
 
     def _take_arrivals(self) -> None:
         """Those that the plan may know of."""
-        known_s = self._began_s if self._async and self.scheduler.has_unfinished_requests() else self.clock_s
+        known = self._began if self._async and self.scheduler.has_unfinished_requests() else self._clock
         arrived = self._arrived
-        while arrived and (arrived[0][0] <= known_s or not self.scheduler.has_unfinished_requests()):
-            there_s, request = arrived.popleft()
-            self.clock_s = max(self.clock_s, there_s) if not self.scheduler.has_unfinished_requests() else self.clock_s
+        while arrived and (arrived[0][0] <= known or not self.scheduler.has_unfinished_requests()):
+            there, request = arrived.popleft()
+            if not self.scheduler.has_unfinished_requests():
+                self._clock = max(self._clock, there)
             self.scheduler.add_request(request)
 
-    def _num_more(self, horizon_s: float) -> int:
-        """How many steps beyond the next one are like it, but for lengths: 0 where something else may happen."""
-        scheduler = self.scheduler
-        running = scheduler.running_requests
-        num_running = len(running)
-        config = scheduler.config
-        full = num_running >= config.max_num_seqs
-        if not num_running or (scheduler.num_waiting and not full):
-            return 0
-        decoding = len(scheduler.decoding_requests)
-        most = min(config.max_num_batched_tokens // num_running, self._max_leap) - 1
-        if decoding < num_running or most < 1:
-            return 0
-        most = min(most, min(request.max_tokens - len(request.output_token_ids) for request in running) - 1)
-        pool, block_size = scheduler.kv_cache_manager.pool, scheduler.kv_cache_manager.config.block_size
-        most = min(most, (pool.num_free_blocks // num_running - 1) * block_size)
-        if most < 1:
-            return 0
-        if self._arrived and not full:
-            horizon_s = min(horizon_s, self._arrived[0][0])
-        return self._num_within(horizon_s, running, most)
+    def _begun_jump(self, cohort: CohortScheduler) -> _Jump:
+        """From here to the next step in which somebody is named."""
+        count = cohort.cohort_size
+        base, key = self._decode_cost(count)
+        first, growth = base + key * cohort.cohort_keys, key * count
+        # Whoever waits was just refused and will be until then, and nobody overtakes: newcomers wait as well.
+        passes = bool(cohort.num_waiting) or cohort.num_running >= cohort.config.max_num_seqs
+        num_steps = cohort.num_quiet_steps
+        jump = _Jump(self._clock, first, growth, num_steps, self._clock + _sum(first, growth, num_steps), count, passes)
+        if self._arrived and not passes:
+            num_steps = max(1, self._num_begun(jump, self._arrived[0][0]))
+            jump = jump._replace(num_steps=num_steps, end=jump.over_after(num_steps))
+        return jump
 
-    def _num_within(self, horizon_s: float, running: list[Request], most: int) -> int:
-        """Of `most` further steps, those that begin before the horizon; of steps the last is the longest."""
-        num_running = len(running)
-        keys = sum(request.num_computed_tokens for request in running) + num_running
-        first_s = self._decode_s(num_running, keys)
-        if self.clock_s + first_s >= horizon_s:
-            return 0
-        low, high = 1, most
+    def _num_begun(self, jump: _Jump, time: int) -> int:
+        """Of its steps, those that begin before that time."""
+        low, high = 0, jump.num_steps
         while low < high:
             middle = (low + high + 1) // 2
-            spent_s = middle * self._decode_s(num_running, keys + num_running * (middle - 1) / 2)
-            low, high = (middle, high) if self.clock_s + spent_s < horizon_s else (low, middle - 1)
+            low, high = (middle, high) if jump.over_after(middle - 1) < time else (low, middle - 1)
         return low
 
-    def _decode_s(self, num_running: int, keys: float) -> float:
-        return self._cost.seconds(StepLoad(num_running, num_running, num_running, keys, 0.0))
+    def _put_down(self, num_steps: int, *, goes_on: bool = False) -> None:
+        """So many steps of the jump have been; the others are to come, or are planned anew."""
+        jump = self._jump
+        assert jump is not None, "called where there is one"
+        assert self._cohort is not None, "which alone makes one"
+        self._jump = jump.after(num_steps) if goes_on and num_steps < jump.num_steps else None
+        if num_steps == 0:
+            return
+        self._began, self._clock = jump.over_after(num_steps - 1), jump.over_after(num_steps)
+        self._busy += self._clock - jump.began
+        if self._records is not None:
+            self._record(jump.began, self._clock - jump.began, num_steps, 0, jump.count)
+        self._times.gap_counts.add_run(jump.first, jump.growth, num_steps, jump.count)
+        self._cohort.jump(num_steps)
 
-    def _seconds(self, plan: SchedulerOutput, num_more: int) -> float:
-        """Of the step, and of those taken with it: a step in the middle is their mean."""
-        scheduled = plan.scheduled
-        count = len(scheduled)
-        if num_more or plan.total_num_scheduled_tokens == count:
-            keys = sum(entry.num_computed_tokens for entry in scheduled) + count
-            return (num_more + 1) * self._decode_s(count, keys + count * num_more / 2)
-        keys = pairs = logits = 0
-        for entry in scheduled:
+    def _decode_cost(self, count: int) -> tuple[int, int]:
+        """Of a step that gives so many answers a token each: without keys, and for each key."""
+        found = self._decode_costs.get(count)
+        if found is None:
+            without, with_keys = (
+                self._cost.seconds(StepLoad(count, count, count, keys, 0.0)) for keys in (0.0, float(_KEYS))
+            )
+            found = self._decode_costs[count] = _units(without), _units((with_keys - without) / _KEYS)
+        return found
+
+    def _duration(self, plan: SchedulerOutput) -> int:
+        count = keys = 0
+        if self._cohort is not None:
+            count, keys = self._cohort.cohort_size, self._cohort.cohort_keys
+        num_seqs = len(plan.scheduled) + count
+        num_tokens = plan.total_num_scheduled_tokens + count
+        logits, pairs = count, 0
+        for entry in plan.scheduled:
             new, before = len(entry.token_ids), entry.num_computed_tokens
             logits += entry.samples
             if new == 1:
                 keys += before + 1
             else:
                 pairs += new * (2 * before + new + 1)
-        return self._cost.seconds(StepLoad(plan.total_num_scheduled_tokens, logits, count, keys, pairs / 2))
+        if num_tokens == num_seqs:
+            base, key = self._decode_cost(num_seqs)
+            return base + key * keys
+        return _units(self._cost.seconds(StepLoad(num_tokens, logits, num_seqs, keys, pairs / 2)))
 
-    def _note(self, plan: SchedulerOutput, updates: list[RequestUpdate], seconds: float, num_more: int) -> None:
-        """First tokens, ends, gaps between tokens, and who lost its blocks."""
-        times, now_s = self._times, self.clock_s
-        num_gaps = len(updates) * (num_more + 1)
+    def _note(self, plan: SchedulerOutput, updates: list[RequestUpdate], duration: int, count: int) -> None:
+        """First tokens, ends, gaps between tokens, and who lost its blocks. count: of the cohort."""
+        times, now_s = self._times, self._clock / FEMTOSECONDS
+        num_gaps = len(updates) + count
         for entry in plan.scheduled:
             if entry.num_computed_tokens < entry.num_prompt_tokens and entry.samples:
                 num_gaps -= 1
-                self._note_prompt(entry.request_id, now_s)
+                self._note_prompt(entry.request_id)
         if num_gaps:
-            step_s = round(seconds / (num_more + 1), 6)
-            times.gaps[step_s] = times.gaps.get(step_s, 0) + num_gaps
+            times.gap_counts.add(duration, num_gaps)
         for update in updates:
             if update.finish_reason is not None:
                 times.end_s[int(update.request_id)] = now_s
         for request_id in plan.preempted_request_ids:
             if request_id not in self._prompts:
-                self._stalled[request_id] = now_s - seconds
+                self._stalled[request_id] = self._clock - duration
 
-    def _note_prompt(self, request_id: str, now_s: float) -> None:
+    def _note_prompt(self, request_id: str) -> None:
         """A prompt is computed: for the first time, or again after the request had lost its blocks."""
         if (num_tokens := self._prompts.pop(request_id, None)) is not None:
-            self._times.first_s[int(request_id)] = now_s
+            self._times.first_s[int(request_id)] = self._clock / FEMTOSECONDS
             self._queued_tokens -= num_tokens
-        elif (stalled_s := self._stalled.pop(request_id, None)) is not None:
-            gap_s = round(now_s - stalled_s, 6)
-            self._times.gaps[gap_s] = self._times.gaps.get(gap_s, 0) + 1
+        elif (stalled := self._stalled.pop(request_id, None)) is not None:
+            self._times.gap_counts.add(self._clock - stalled, 1)
 
-    def _record(self, plan: SchedulerOutput, began_s: float, seconds: float, num_steps: int) -> None:
+    def _record(self, began: int, duration: int, num_steps: int, num_prompt_tokens: int, num_decodes: int) -> None:
         assert self._records is not None, "only called where steps are kept"
         scheduler = self.scheduler
-        decodes = plan.num_decode_tokens if num_steps == 1 else len(plan.scheduled)
-        prompt_tokens = plan.total_num_scheduled_tokens - decodes if num_steps == 1 else 0
+        times = began / FEMTOSECONDS, duration / FEMTOSECONDS
         usage = scheduler.kv_cache_usage
         self._records.append(
-            StepRecord(began_s, seconds, num_steps, prompt_tokens, decodes, scheduler.num_waiting, usage)
+            StepRecord(*times, num_steps, num_prompt_tokens, num_decodes, scheduler.num_waiting, usage)
         )
+
+
+def _units(seconds: float) -> int:
+    return round(seconds * FEMTOSECONDS)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from pagoda.balancing import Arrival, Route
+from pagoda.balancing import Arrival, ReplicaState, Route
 from pagoda.engine.scheduling.config import CacheConfig, SchedulerConfig
 from pagoda.engine.scheduling.request import Request
 from pagoda.errors import InvalidRequestError
 from pagoda.planning.costs import CostModel, prompt_load
-from pagoda.planning.simulation.replica import MAX_LEAP, Replica, RequestTimes, StepRecord
+from pagoda.planning.simulation.replica import Replica, RequestTimes, StepRecord
 from pagoda.planning.simulation.workload import SimulatedRequest
 
 _TYPICAL_PROMPT = 4096
@@ -33,7 +34,7 @@ class Installation:
     num_replicas: int = 1
     async_scheduling: bool = False
     overhead_s: float = 0.0
-    max_leap: int = MAX_LEAP
+    jumps: bool = True
 
 
 @dataclass
@@ -80,7 +81,7 @@ def simulate(
             times,
             async_scheduling=installation.async_scheduling,
             overhead_s=installation.overhead_s,
-            max_leap=installation.max_leap,
+            jumps=installation.jumps,
             records=records[place] if keep_steps else None,
         )
         for place in range(installation.num_replicas)
@@ -100,7 +101,7 @@ def simulate(
         except InvalidRequestError as error:
             refused[str(error)] = refused.get(str(error), 0) + 1
     for replica in replicas:
-        replica.run_until(math.inf)
+        replica.run_until(None)
     return _result(replicas, times, num_routed, records, refused)
 
 
@@ -115,11 +116,27 @@ def _place(number: int, request: Request, replicas: Sequence[Replica], installat
     """Where it goes, by the route, and the seconds of computing prompts that it will take there."""
     if len(replicas) == 1:
         return 0, 0.0
-    states = [replica.state(request) for replica in replicas]
+    states = _States(request, replicas)
     token_s = installation.cost.seconds(prompt_load(_TYPICAL_PROMPT)) / _TYPICAL_PROMPT
     arrival = Arrival(number, request.num_prompt_tokens, token_s * request.num_prompt_tokens)
     place = installation.route(arrival, states)
     return place, token_s * (request.num_prompt_tokens - states[place].cached_tokens)
+
+
+class _States(Sequence[ReplicaState]):
+    """Of each replica when a request arrives, looked at where the route asks."""
+
+    def __init__(self, request: Request, replicas: Sequence[Replica]) -> None:
+        self._request, self._replicas = request, replicas
+        self._found: dict[int, ReplicaState] = {}
+
+    def __len__(self) -> int:
+        return len(self._replicas)
+
+    def __getitem__(self, place: Any) -> Any:
+        if place not in self._found:
+            self._found[place] = self._replicas[place].state(self._request)
+        return self._found[place]
 
 
 def _result(

@@ -120,6 +120,6 @@ def test_a_block_hash_depends_on_tokens_their_order_their_past_and_the_salt():
 
 def test_the_books_are_found_wrong_if_a_held_block_is_also_free():
     pool = BlockPool(2)
-    pool._free[pool.allocate(1)[0]] = None
+    pool._blank += pool.allocate(1)
     with pytest.raises(AssertionError, match="free or not"):
         pool.check_invariants()
