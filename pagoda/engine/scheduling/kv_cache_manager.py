@@ -157,11 +157,13 @@ class KVCacheManager:
 
     def reserve(self, request: Request, num_tokens: int) -> int:
         """Makes room behind the known tokens of a running request, out of free blocks; how many tokens get some."""
-        table = self._tables[request.request_id]
-        num_missing = self.num_blocks_for(request.num_tokens + num_tokens) - len(table.block_ids)
-        if num_missing > 0 and self.pool.num_free_blocks:
-            table.extend(self.pool.allocate(min(num_missing, self.pool.num_free_blocks)))
-        return min(num_tokens, len(table.block_ids) * self._block_size - request.num_tokens)
+        table, num_known = self._tables[request.request_id], request.num_tokens
+        num_held = len(table.block_ids)
+        num_missing = min(-(-(num_known + num_tokens) // self._block_size) - num_held, self.pool.num_free_blocks)
+        if num_missing > 0:
+            table.extend(self.pool.allocate(num_missing))
+            num_held += num_missing
+        return min(num_tokens, num_held * self._block_size - num_known)
 
     def give_back(self, request: Request) -> None:
         """Frees what was reserved and not used: the blocks behind the known tokens."""

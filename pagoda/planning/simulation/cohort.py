@@ -109,7 +109,7 @@ class CohortScheduler(Scheduler):
         while self._due and self._due[0][0] <= self._tick:
             due, _, name = self._due[0]
             if stays and self._is_due(name, due) and self._cohort[name].end > due:
-                self._take_block()
+                self._take_blocks(self._tick + 1)
             elif (request := self._pop_due()) is not None:
                 self._others.append(request)
         self._others.sort(key=_RANK)
@@ -151,7 +151,7 @@ class CohortScheduler(Scheduler):
         names_blocks = self.kv_cache_manager.config.enable_prefix_caching
         while self._due and self._due[0][0] < target:
             if not names_blocks:
-                self._take_block()
+                self._take_blocks(target)
                 continue
             self._grow(self._due[0][0] - self._tick)
             at_once: list[Request] = []
@@ -161,17 +161,18 @@ class CohortScheduler(Scheduler):
             self._touch(at_once)
         self._grow(target - self._tick)
 
-    def _take_block(self) -> None:
-        """Where blocks have no names, a member that needs one stays where it is."""
+    def _take_blocks(self, until: int) -> None:
+        """Where blocks have no names, a member that needs some before that tick stays where it is."""
         due, rank, name = self._due[0]
         if not self._is_due(name, due):
             heapq.heappop(self._due)
             return
-        member, manager = self._cohort[name], self.kv_cache_manager
-        has_room = manager.reserve(member.request, due - member.joined) == due - member.joined
+        (request, joined, _, end), block_size = self._cohort[name], self.kv_cache_manager.config.block_size
+        more = (until - 1 - due) // block_size * block_size
+        has_room = self.kv_cache_manager.reserve(request, due + more - joined) == due + more - joined
         assert has_room, "a jump goes no further than there are blocks"
-        later = min(due + manager.config.block_size, member.end)
-        self._cohort[name] = member._replace(due=later)
+        later = min(due + more + block_size, end)
+        self._cohort[name] = _Member(request, joined, later, end)
         heapq.heapreplace(self._due, (later, rank, name))
 
     def _touch(self, requests: list[Request]) -> None:

@@ -84,7 +84,8 @@ class RequestTimes:
 class _Jump(NamedTuple):
     """Steps alike from one moment on: the first takes so long, each further one so much longer.
 
-    end: when the last is over; count: requests in each; passes: whether a request that comes meanwhile changes nothing
+    end: when the last is over; num_seqs: requests in each
+    passes: whether a request that comes meanwhile changes nothing
     """
 
     began: int
@@ -92,7 +93,7 @@ class _Jump(NamedTuple):
     growth: int
     num_steps: int
     end: int
-    count: int
+    num_seqs: int
     passes: bool
 
     def over_after(self, num_steps: int) -> int:
@@ -276,8 +277,8 @@ class Replica:
         self._began, self._clock = jump.over_after(num_steps - 1), jump.over_after(num_steps)
         self._busy += self._clock - jump.began
         if self._records is not None:
-            self._record(jump.began, self._clock - jump.began, num_steps, 0, jump.count)
-        self._times.gap_counts.add_run(jump.first, jump.growth, num_steps, jump.count)
+            self._record(jump.began, self._clock - jump.began, num_steps, 0, jump.num_seqs)
+        self._times.gap_counts.add_run(jump.first, jump.growth, num_steps, jump.num_seqs)
         self._cohort.jump(num_steps)
 
     def _decode_cost(self, count: int) -> tuple[int, int]:
