@@ -107,10 +107,11 @@ def plan(
         told = asdict(result) if laid is None else {**asdict(result), "devices": laid.as_dict()}
         terminal.result(json.dumps(told, indent=2))
     else:
+        if laid is not None:  # what was asked for stands before what this machine has
+            show(laid, terminal)
+            terminal.result("")
         terminal.result(_head(result, terminal.say, is_given=memory is not None))
         terminal.table(_table(result, terminal.say))
-        if laid is not None:
-            show(laid, terminal)
     if laid is not None and laid.chosen is None:
         raise typer.Exit(1)
 

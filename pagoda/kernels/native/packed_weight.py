@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import mmap
+import weakref
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +17,7 @@ from pagoda.kernels.native import library
 from pagoda.kernels.native.lying_codes import LyingCodes
 
 _LINE, _LARGE_PAGE, _CHUNK_BYTES = 64, 2 << 20, 16 << 20
+_LEAST_KEPT = 64 << 10
 _DTYPES = {torch.float32: 0, torch.bfloat16: 1}
 
 
@@ -77,30 +79,42 @@ class PackedWeight:
 class Arena:
     """Memory for packed weights, one behind the other, in large pages where the system has them.
 
-    A step reads every weight once: in pages of 4 KiB a good part of that time went by looking up where they are.
+    A step reads every weight once: in pages of 4 KiB a good part of that time went by looking up where they are. What a
+    large matrix leaves of a chunk is kept for smaller ones: a large page is there as a whole once any of it is written.
     """
 
     def __init__(self) -> None:
-        self._left = torch.empty(0, dtype=torch.uint8)
+        self._left: list[tuple[weakref.ref[mmap.mmap], int, int]] = []
+        """Of each chunk that somebody holds, where what is left of it begins and ends."""
 
     def take(self, num_bytes: int) -> torch.Tensor:
         """`[num_bytes]` uint8, not initialised, on a line of the cache; lives as long as somebody holds it."""
         padded = -(-num_bytes // _LINE) * _LINE
-        if padded > len(self._left):
-            self._left = _chunk(max(padded, _CHUNK_BYTES))
-        taken, self._left = self._left[:num_bytes], self._left[padded:]
-        return taken
+        mapped, start, end = self._part_of(padded)
+        if end - start - padded >= _LEAST_KEPT:
+            self._left.append((weakref.ref(mapped), start + padded, end))
+        return torch.frombuffer(mapped, dtype=torch.uint8)[start : start + num_bytes]
+
+    def _part_of(self, num_bytes: int) -> tuple[mmap.mmap, int, int]:
+        """The first that is large enough, else a new chunk; it is no longer among those that are left."""
+        self._left = [each for each in self._left if each[0]() is not None]
+        for place, (chunk, start, end) in enumerate(self._left):
+            if end - start >= num_bytes and (mapped := chunk()) is not None:
+                del self._left[place]
+                return mapped, start, end
+        return _chunk(max(num_bytes, _CHUNK_BYTES))
 
 
-def _chunk(num_bytes: int) -> torch.Tensor:
+def _chunk(num_bytes: int) -> tuple[mmap.mmap, int, int]:
+    """New memory, and where whole large pages in it begin and end."""
     size = -(-num_bytes // _LARGE_PAGE) * _LARGE_PAGE
     # Private: memory that could be shared with another process has no large pages.
     mapped = mmap.mmap(-1, size + _LARGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):  # Linux, and even there a kernel may be built without them
         with contextlib.suppress(OSError):
             mapped.madvise(mmap.MADV_HUGEPAGE)
-    whole = torch.frombuffer(mapped, dtype=torch.uint8)
-    return whole[-whole.data_ptr() % _LARGE_PAGE :][:size]
+    start = -torch.frombuffer(mapped, dtype=torch.uint8).data_ptr() % _LARGE_PAGE
+    return mapped, start, start + size
 
 
 def address_of(tensor: torch.Tensor | None) -> int:

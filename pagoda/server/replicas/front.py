@@ -30,7 +30,7 @@ from pagoda.server.replicas.answers import (
     nobody_can,
     too_many_wait,
 )
-from pagoda.server.replicas.client import Client
+from pagoda.server.replicas.delivery import Delivery
 from pagoda.server.replicas.prefixes import beginning_of
 from pagoda.server.replicas.replica import Forwarded
 from pagoda.server.replicas.table import RoutedRequest
@@ -88,7 +88,7 @@ class Front:
             beginning = await asyncio.to_thread(beginning_of, request.body, key)
         else:
             beginning = beginning_of(request.body, key)
-        client = Client(send)
+        client = Delivery(send)
         failed: set[str] = set()
         last: list[Message] | None = None
         num_losses = 0
@@ -107,7 +107,7 @@ class Front:
             await asyncio.sleep(_RETRY_S * number)
         await client.end(last or nobody_can())
 
-    async def _tried(self, request: Forwarded, ticket: RoutedRequest, client: Client) -> list[Message] | None:
+    async def _tried(self, request: Forwarded, ticket: RoutedRequest, client: Delivery) -> list[Message] | None:
         """[] where the client has its answer, or its end; else what a replica said that another may do better."""
         held: list[Message] = []
         try:
@@ -164,7 +164,7 @@ class Front:
                 # Where it has just gone, another one was asked: once is enough of that.
                 answers += [(ticket, told)] if told and ticket.replica == name else []
         if not answers or answers[0][1][0]["status"] != 200:
-            await Client(send).end(answers[0][1] if answers else nobody_can())
+            await Delivery(send).end(answers[0][1] if answers else nobody_can())
             return
         start = answers[0][1][0]
         pages = [

@@ -20,7 +20,7 @@ from pagoda.server.replicas.answers import (
 )
 
 
-class Client:
+class Delivery:
     """One request's way back. send: ASGI's."""
 
     def __init__(self, send: Send) -> None:
