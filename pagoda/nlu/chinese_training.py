@@ -127,11 +127,14 @@ def _train_intents(
     return _spread(table, used, GRAM_BITS), _rounded(constants)
 
 
-def minimise(parameters: list[torch.Tensor], loss: Callable[[], torch.Tensor]) -> None:
-    """L-BFGS over all examples at once: steps by the batch would give rare n-grams too much weight."""
+def minimise(parameters: list[torch.Tensor], loss: Callable[[], torch.Tensor], history: int = 100) -> None:
+    """L-BFGS over all examples at once: steps by the batch would give rare n-grams too much weight.
+
+    history: steps that are remembered, each of which takes twice the memory of the parameters
+    """
     import torch
 
-    optimiser = torch.optim.LBFGS(parameters, max_iter=_ITERATIONS, line_search_fn="strong_wolfe")
+    optimiser = torch.optim.LBFGS(parameters, max_iter=_ITERATIONS, history_size=history, line_search_fn="strong_wolfe")
 
     def closure() -> float:
         optimiser.zero_grad()

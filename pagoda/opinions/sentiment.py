@@ -152,7 +152,7 @@ class TargetSentiment:
     @classmethod
     def shipped(cls) -> TargetSentiment:
         """The English model that comes with pagoda, and word lists for Chinese."""
-        return cls(SentimentModel.load(SHIPPED)) if SHIPPED.is_dir() else cls()
+        return cls(SentimentModel.load(SHIPPED)) if (SHIPPED / model_files.NAME).is_file() else cls()
 
     def predict(
         self, about: Sequence[tuple[str, Sequence[Mention]]], others: Sequence[Sequence[Mention]] = ()
@@ -171,6 +171,15 @@ class TargetSentiment:
                 label = LABELS[LABELS.index(labels[best])]
                 found[index] = Sentiment(label, round(float(row[best]), 4), words, part.version)
         return [each for each in found if each is not None]
+
+    def probabilities(self, texts: Sequence[Marked]) -> np.ndarray:
+        """float [n, 3], in the order of LABELS."""
+        found = np.zeros((len(texts), len(LABELS)))
+        for part, labels, chosen in self._shared_out(texts):
+            places = [LABELS.index(label) for label in labels]
+            chances = part.confidence.probabilities(part.model.scores([texts[index] for index in chosen]))
+            found[np.ix_(chosen, places)] = chances
+        return found
 
     def _shared_out(self, texts: Sequence[Marked]) -> Iterable[tuple[LanguagePart, Sequence[Name], list[int]]]:
         shares: dict[Language, list[int]] = {}

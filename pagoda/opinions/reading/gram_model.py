@@ -15,13 +15,17 @@ import numpy as np
 from pagoda.nlu.chinese_training import minimise
 from pagoda.nlu.ngrams import character_groups, rows, word_grams
 from pagoda.nlu.tagging import Word
-from pagoda.opinions.reading.marked import Marked, heaviest
+from pagoda.opinions.reading.marked import OTHER, TARGET, Marked, heaviest
 from pagoda.opinions.story import OpinionWord
 
 _BITS = 22
 _LOOSENESS = 8.0
 """How little the weights are held back: the inverse of the penalty on their squares, as the loss is a sum."""
 _SMOOTHING = 1.0
+_MOST_WEIGHTS, _HISTORY = 4_000_000, 10
+"""In a table, those of the commonest groups; and steps of the optimiser that are remembered: memory is bounded."""
+_NEAR, _HEAD = 12, 30
+"""Words on either side of the target, and from the text's beginning."""
 _HAN = ("\u3400", "\u9fff")
 
 
@@ -108,7 +112,18 @@ def grams_of(text: Marked) -> np.ndarray:
     found = character_groups(low)
     if not any(_HAN[0] <= word.text <= _HAN[1] for word in words[:40]):
         found += word_grams(words)
-    return np.array(rows(found, _BITS), np.uint32)
+    return np.array(rows(found + _about_target(words, low), _BITS), np.uint32)
+
+
+def _about_target(words: Sequence[Word], low: Sequence[str]) -> list[str]:
+    """What stands near the target, once more as such; how often it and others are named, and whether at the head."""
+    at = [place for place, word in enumerate(words) if word.text == TARGET]
+    if not at:
+        return []
+    near = sorted({place for each in at for place in range(max(0, each - _NEAR), min(len(words), each + _NEAR + 1))})
+    others = sum(word.text == OTHER for word in words)
+    signs = [f"|targets{min(3, len(at))}", f"|others{min(3, others)}", f"|head{at[0] < _HEAD}"]
+    return ["|near" + group for group in character_groups([low[place] for place in near])] + signs
 
 
 def _plain(word: Word) -> str:
@@ -128,6 +143,10 @@ def train_grams(grams: Sequence[np.ndarray], truth: np.ndarray, num_labels: int,
     sets = [np.unique(found) for found in grams]
     hashes, counts = np.unique(np.concatenate(sets), return_counts=True)
     hashes, counts = hashes[counts >= fewest], counts[counts >= fewest]
+    most = _MOST_WEIGHTS // num_labels
+    if len(hashes) > most:
+        kept = np.sort(np.argsort(-counts, kind="stable")[:most])
+        hashes, counts = hashes[kept], counts[kept]
     rarity = (np.log((1 + len(grams)) / (1 + counts)) + 1).astype(np.float32)
     model = GramModel(hashes, rarity, np.zeros((len(hashes), num_labels), np.float32), np.zeros(num_labels, np.float32))
     bags = model.bags(grams)
@@ -161,5 +180,5 @@ def _fitted(bags: Bags, ratios: np.ndarray, truth: np.ndarray) -> tuple[np.ndarr
         lost = f.binary_cross_entropy_with_logits(scores, wanted, reduction="sum")
         return lost * _LOOSENESS + table.square().sum() / 2
 
-    minimise([table, constants], loss)
+    minimise([table, constants], loss, _HISTORY)
     return (table * scale).detach().numpy(), constants.detach().numpy()

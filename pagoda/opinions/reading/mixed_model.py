@@ -26,7 +26,7 @@ from pagoda.opinions.reading.marked import Marked
 from pagoda.opinions.reading.minilm_model import MinilmModel, minilm_folder, new_head, train_minilm
 from pagoda.opinions.story import LABELS, OpinionWord
 
-SHIPPED = Path(__file__).parents[1] / "shipped"
+SHIPPED = Path(__file__).with_name("english")
 """The English model that comes with pagoda: tuned on SEntFiN alone, whose licence allows it."""
 _HELD, _MOST_HELD, _FEWEST_HELD = 0.1, 400, 30
 _SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
@@ -156,7 +156,7 @@ def _cross_validated(
 def starting_model(labels: Sequence[str | int], seed: int) -> MinilmModel:
     """Where tuning begins: the shipped model, with its head where the labels are its own; else the packaged MiniLM."""
     encoder, head = Encoder(read_weights(minilm_folder())), new_head(len(labels), seed)
-    if SHIPPED.is_dir():
+    if (SHIPPED / model_files.NAME).is_file():
         described, tensors = model_files.read(SHIPPED)
         known = MixedModel.restored(described["parts"]["en"], tensors["en"]).minilm
         assert known is not None

@@ -19,14 +19,14 @@ import numpy as np
 from pagoda.errors import CheckpointError, ConfigError
 
 FORMAT = 1
-_NAME = "sentiment.json"
+NAME = "sentiment.json"
 Tensors = Mapping[str, np.ndarray]
 
 
 def check_place(folder: str | Path) -> Path:
     """Where a model may be written. Raises ConfigError where something else lies there."""
     target = Path(folder).expanduser()
-    if target.exists() and not (target.is_dir() and ((target / _NAME).is_file() or not any(target.iterdir()))):
+    if target.exists() and not (target.is_dir() and ((target / NAME).is_file() or not any(target.iterdir()))):
         raise ConfigError(f"{target} holds no trained sentiment model and is not empty: name another folder")
     return target
 
@@ -47,7 +47,7 @@ def write(folder: str | Path, described: Mapping[str, Any], tensors: Mapping[str
             path.chmod(0o644)  # safetensors writes for its owner alone
             sums[name] = hashlib.sha256(path.read_bytes()).hexdigest()
         text = json.dumps({"format": FORMAT, **described, "sha256": sums}, ensure_ascii=False, indent=1)
-        (fresh / _NAME).write_text(text + "\n", "utf-8")
+        (fresh / NAME).write_text(text + "\n", "utf-8")
         fresh.chmod(0o755)
         if target.exists():
             shutil.rmtree(target)
@@ -65,17 +65,17 @@ def read(folder: str | Path) -> tuple[dict[str, Any], dict[str, dict[str, np.nda
     from safetensors.numpy import load_file
 
     source = Path(folder).expanduser()
-    if not (source / _NAME).is_file():
-        raise CheckpointError(f"{source} holds no trained sentiment model ({_NAME} is missing): train one, or name it")
+    if not (source / NAME).is_file():
+        raise CheckpointError(f"{source} holds no trained sentiment model ({NAME} is missing): train one, or name it")
     try:
-        described = json.loads((source / _NAME).read_text("utf-8"))
+        described = json.loads((source / NAME).read_text("utf-8"))
         if described.get("format") != FORMAT:
             raise CheckpointError(f"{source} has format {described.get('format')!r}, expected {FORMAT}: train it again")
         tensors = {}
         for name, wanted in described["sha256"].items():
             path = source / f"{name}.safetensors"
             if hashlib.sha256(path.read_bytes()).hexdigest() != wanted:
-                raise CheckpointError(f"{path} is not the file that {_NAME} was written with: train the model again")
+                raise CheckpointError(f"{path} is not the file that {NAME} was written with: train the model again")
             tensors[name] = load_file(path)
     except (ValueError, KeyError, TypeError, AttributeError, OSError, SafetensorError) as error:
         raise CheckpointError(f"{source} holds a damaged model ({type(error).__name__}): train it again") from error
