@@ -65,8 +65,11 @@ class ItemUnderstanding:
 
 
 def understanding_of(companies: Sequence[Company], model: str | Path | None = None) -> ItemUnderstanding:
-    """An understanding of items about companies. model: folder of a trained model; otherwise what ships with pagoda."""
-    sentiment = TargetSentiment(SentimentModel.load(model)) if model is not None else TargetSentiment.shipped()
+    """An understanding of items about companies.
+
+    model: folder of a trained model; None: word lists, which cost next to nothing and are right less often
+    """
+    sentiment = TargetSentiment(SentimentModel.load(model) if model is not None else None)
     return ItemUnderstanding(NameLinker(companies), sentiment, EventTypes())
 
 

@@ -22,7 +22,7 @@ _MOST = 127
 
 def changes(tuned: Mapping[str, torch.Tensor], base: Mapping[str, torch.Tensor], rank: int) -> dict[str, np.ndarray]:
     """Tensors that bring `base` near `tuned`. rank: of what is added to a matrix, its factors in bytes; 0: as it is."""
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for name, value in tuned.items():
         change = value.detach() - base[name]
         if not bool(change.any()):

@@ -73,8 +73,8 @@ class MinilmModel:
         import torch
 
         pieced = _pieced(text)
-        hidden = self._quick.embed(torch.tensor([pieced.ids])).detach().requires_grad_(True)
-        scores = _above(self._quick, self.head, hidden, None, [pieced])[0]
+        hidden = self.encoder.embed(torch.tensor([pieced.ids])).detach().requires_grad_(True)
+        scores = _above(self.encoder, self.head, hidden, None, [pieced])[0]
         (gradient,) = torch.autograd.grad(scores[label] - scores.mean(), hidden)
         gains = (gradient * hidden).sum(2)[0].tolist()
         ends = [*pieced.first[1:], len(pieced.ids) - 1]

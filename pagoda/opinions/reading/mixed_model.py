@@ -155,7 +155,8 @@ def _cross_validated(
 
 def starting_model(labels: Sequence[str | int], seed: int) -> MinilmModel:
     """Where tuning begins: the shipped model, with its head where the labels are its own; else the packaged MiniLM."""
-    encoder, head = Encoder(read_weights(minilm_folder())), new_head(len(labels), seed)
+    start = packaged_model(len(labels), seed)
+    encoder, head = start.encoder, start.head
     if (SHIPPED / model_files.NAME).is_file():
         described, tensors = model_files.read(SHIPPED)
         known = MixedModel.restored(described["parts"]["en"], tensors["en"]).minilm
@@ -165,3 +166,8 @@ def starting_model(labels: Sequence[str | int], seed: int) -> MinilmModel:
             rows = [described["labels"].index(label) for label in labels]
             head = (known.head[0][rows], known.head[1][rows])
     return MinilmModel(encoder, head)
+
+
+def packaged_model(num_labels: int, seed: int) -> MinilmModel:
+    """The packaged MiniLM, and a head that knows nothing."""
+    return MinilmModel(Encoder(read_weights(minilm_folder())), new_head(num_labels, seed))

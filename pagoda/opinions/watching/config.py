@@ -54,7 +54,7 @@ class WatchedSource:
 class MonitorConfig:
     """A watch. Times are seconds.
 
-    database: path or postgresql://; model: folder of trained weights, None for those that ship
+    database: path or postgresql://; model: folder of trained weights, None for word lists
     every: from tick to tick; lateness: after which a late item changes windows, and no alert any more
     webhook_keys: that may post items; notify: addresses for apprise
     """
@@ -85,7 +85,7 @@ class MonitorConfig:
             database if is_address(database) else str(_path(root, "database", file, f"{file.stem}.db")),
             read_rules(root, [company.id for company in companies], event_types()),
             tuple(_source(entry, file) for entry in root.items("sources")),
-            _path(root, "model", file) if "model" in root else None,
+            _model(root, file),
             "zh" if root.one_of("language", ("en", "zh"), "en") == "zh" else "en",
             seconds(root, "every", "15m"),
             seconds(root, "lateness", "2d"),
@@ -98,6 +98,15 @@ class MonitorConfig:
     def names(self) -> dict[str, str]:
         """What each company is called, by its id."""
         return {company.id: company.names[0] for company in self.companies}
+
+
+def _model(root: Section, file: Path) -> Path | None:
+    """The model's folder; "english" is the one that ships."""
+    from pagoda.opinions.reading.mixed_model import SHIPPED
+
+    if "model" not in root:
+        return None
+    return SHIPPED if root.text("model", None) == "english" else _path(root, "model", file)
 
 
 def _path(root: Section, key: str, file: Path, default: str | None = None) -> Path:
