@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import Field, StrictStr
 
@@ -67,6 +67,7 @@ Door = Annotated[OpinionsService, Depends(_door)]
 Hours = Annotated[int, Query(ge=1, le=MAX_HOURS, description="Back from the watch's clock.")]
 CompanyId = Annotated[str, Query(max_length=200, description="Id of one company; left out, all.")]
 Limit = Annotated[int, Query(ge=1, le=500)]
+StoryId = Annotated[int, Path(ge=0, le=2**62)]
 router = APIRouter(route_class=JsonRoute, prefix="/v1/opinions")
 
 
@@ -157,13 +158,13 @@ async def stories(
 
 
 @router.get("/stories/{story}", responses=_NAMED)
-async def story(watch: Watch, story: int) -> Response:
+async def story(watch: Watch, story: StoryId) -> Response:
     """One story: its text, its articles, what it says of each company."""
     return JSONResponse({"object": "opinions.story", **await _story(watch, story)})
 
 
 @router.post("/stories/{story}/feedback", responses=POSTING | documented(403))
-async def feedback(watch: Watch, story: int, body: FeedbackRequest, request: Request) -> Response:
+async def feedback(watch: Watch, story: StoryId, body: FeedbackRequest, request: Request) -> Response:
     """What is right of a story and a company; calibration is measured on it."""
     check_fields(body, strict=state_of(request).config.strict)
     monitor = await watch.monitor()
@@ -173,7 +174,7 @@ async def feedback(watch: Watch, story: int, body: FeedbackRequest, request: Req
 
 
 @router.post("/stories/{story}/rationale", responses=POSTING | documented(403))
-async def reasons(watch: Watch, story: int, body: RationaleRequest, request: Request) -> Response:
+async def reasons(watch: Watch, story: StoryId, body: RationaleRequest, request: Request) -> Response:
     """Reasons of the server's model, each a quote that stands in the text."""
     state = state_of(request)
     check_fields(body, strict=state.config.strict)

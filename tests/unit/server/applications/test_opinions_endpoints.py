@@ -212,6 +212,16 @@ def test_a_body_that_holds_no_items_is_refused_by_its_place(
     watch(steps)
 
 
+def test_stories_that_are_not_there_and_numbers_that_are_none_are_refused(watch: Callable[..., None]) -> None:
+    async def steps(client: Any, service: OpinionsService) -> None:
+        for number, status in ((7, 404), (10**30, 400), (-1, 400), ("x", 400)):
+            assert (await client.get(f"/v1/opinions/stories/{number}")).status_code == status
+        assert (await client.get("/v1/opinions/timeline")).status_code == 400
+        assert (await client.get("/v1/opinions/stories", params={"hours": 0})).status_code == 400
+
+    watch(steps)
+
+
 def test_the_metrics_page_has_the_watchs_figures(watch: Callable[..., None]) -> None:
     async def steps(client: Any, service: OpinionsService) -> None:
         assert "opinions_items" not in (await client.get("/metrics")).text
