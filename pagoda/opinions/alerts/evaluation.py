@@ -21,6 +21,7 @@ from pagoda.opinions.windows.measures import (
     WindowCounts,
     counts,
     deviation,
+    event_counts,
     stories_in,
     stories_with_events,
 )
@@ -54,6 +55,7 @@ class AlertEvaluator:
         self._writer, self._rules, self._tells = writer, rules, tells
         self._every, self._lateness = every, lateness
         self._counted: dict[tuple[int, int], dict[str, WindowCounts]] = {}
+        self._events: dict[tuple[int, int, tuple[str, ...]], dict[str, int]] = {}
 
     def advance(self, clock: int) -> int:
         """Evaluate all ticks up to the clock; how many. In a transaction, before what came then is added."""
@@ -70,13 +72,19 @@ class AlertEvaluator:
 
     def _evaluate(self, tick: int) -> None:
         self._counted.clear()
+        self._events.clear()
         dirty = self._writer.dirty()
         is_open = {(rule, company) for rule, company in self._open_pairs()}
         for rule in self._rules:
             companies = {*dirty, *self._counts(tick, rule.window), *(c for name, c in is_open if name == rule.name)}
             for company in sorted(companies):
-                if not rule.companies or company in rule.companies:
-                    self._evaluate_company(rule, company, self._first_tick(dirty.get(company, tick), tick), tick)
+                if rule.companies and company not in rule.companies:
+                    continue
+                first = self._first_tick(dirty.get(company, tick), tick)
+                # Most companies at most ticks: nothing is open, nothing came late, and nothing opens.
+                is_quiet = first == tick and (rule.name, company) not in is_open
+                if not is_quiet or self._says(rule, company, tick).opens:
+                    self._evaluate_company(rule, company, first, tick)
         self._writer.clean()
         if self._tells:
             self._remind(tick)
@@ -163,10 +171,9 @@ class AlertEvaluator:
         return TickSays(tick, opens and stays, stays)
 
     def _value(self, rule: AlertRule, condition: AlertCondition, company: str, tick: int) -> float | None:
-        start = tick - rule.window
         database = self._writer.database
         if condition.measure == "events":
-            return len(stories_with_events(database, company, start, tick, condition.events))
+            return self._happened(tick, rule.window, condition.events).get(company, 0)
         if condition.measure in _DEVIATIONS:
             negative = condition.measure == "negative_deviation"
             found = deviation(database, company, tick, rule.window, rule.past, negative=negative)
@@ -179,6 +186,12 @@ class AlertEvaluator:
         if key not in self._counted:
             self._counted[key] = counts(self._writer.database, tick - window, tick)
         return self._counted[key]
+
+    def _happened(self, tick: int, window: int, events: tuple[str, ...]) -> dict[str, int]:
+        key = (tick, window, events)
+        if key not in self._events:
+            self._events[key] = event_counts(self._writer.database, tick - window, tick, events)
+        return self._events[key]
 
     def _stories(self, rule: AlertRule, company: str, tick: int) -> list[int]:
         database, start = self._writer.database, tick - rule.window

@@ -60,6 +60,7 @@ TABLES = (
         url TEXT PRIMARY KEY, etag TEXT NOT NULL, modified TEXT NOT NULL, at BIGINT NOT NULL, fault TEXT NOT NULL)""",
     """CREATE INDEX IF NOT EXISTS articles_of_story ON articles (story)""",
     """CREATE INDEX IF NOT EXISTS mentions_by_time ON mentions (published, company)""",
+    """CREATE INDEX IF NOT EXISTS events_by_time ON events (published, event)""",
     """CREATE INDEX IF NOT EXISTS mentions_of_story ON mentions (story)""",
 )
 """`{bytes}` and `{id}` are the types of bytes and of row numbers, which both databases name differently."""

@@ -61,6 +61,16 @@ def timeline(database: Database, company: str, start: int, end: int, step: int) 
     return [(int(row[0]) * step, WindowCounts(*map(int, row[1:]))) for row in rows]
 
 
+def event_counts(database: Database, start: int, end: int, events: Sequence[str]) -> dict[str, int]:
+    """Of every company, in how many stories of [start, end) one of these events happened to it."""
+    rows = database.rows(
+        "SELECT company, COUNT(DISTINCT story) FROM events WHERE published >= ? AND published < ? "
+        f"AND event IN ({', '.join('?' * len(events))}) GROUP BY company ORDER BY company",
+        [start, end, *events],
+    )
+    return {company: int(count) for company, count in rows}
+
+
 def stories_with_events(database: Database, company: str, start: int, end: int, events: Sequence[str]) -> list[int]:
     """Stories in which one of these events happened to the company."""
     marks = ", ".join("?" * len(events))
