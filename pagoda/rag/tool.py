@@ -105,18 +105,22 @@ class DocumentsTool:
 
 
 class Lookups:
-    """The calls of one conversation: a passage keeps its number from call to call, and is shown once."""
+    """The calls of one conversation: a passage keeps its number from call to call, and is shown once.
+
+    What was asked before is not searched for again: the index may change meanwhile, and an answer rests on one.
+    """
 
     def __init__(self, tool: DocumentsTool) -> None:
         self._tool = tool
         self._numbers: dict[str, int] = {}
+        self._found: dict[str, list[Hit]] = {}
         self.sources: list[Source] = []
 
     def run(self, arguments: str | Mapping[str, Any]) -> LookedUp:
         """What a call gives. Raises RagError where the index fails."""
         try:
             question = _question(arguments)
-            hits = self._tool.found(question)
+            hits = self._hits(question)
         except InvalidRequestError as error:
             return LookedUp("", nothing=f"error: {error}")
         passages = tuple(self._passage(hit) for hit in hits)
@@ -133,6 +137,12 @@ class Lookups:
         """The sentences of a text that passages bear which were shown."""
         sources = [self.sources[number - 1] for number in self._numbers.values()]
         return cited_spans(text, question, sources, self._tool.support) if sources else []
+
+    def _hits(self, question: str) -> list[Hit]:
+        asked = " ".join(question.split()).casefold()
+        if asked not in self._found:
+            self._found[asked] = self._tool.found(question)
+        return self._found[asked]
 
     def _passage(self, hit: Hit) -> tuple[Source, str]:
         chunk, known = hit.chunk, self._numbers.get(hit.chunk.chunk_id)

@@ -16,6 +16,7 @@ from pagoda.chat.openai_types import FileSearchTool
 from pagoda.errors import InvalidParameterError, InvalidRequestError
 from pagoda.server.applications.application import service_of
 from pagoda.server.applications.rag_collections import RagCollections
+from pagoda.server.errors import ModelNotFoundError
 from pagoda.server.tools.hosted import FoundText
 
 if TYPE_CHECKING:
@@ -36,7 +37,10 @@ async def open_search(request: Request, tool: FileSearchTool) -> RagSearch:
         raise InvalidParameterError(
             f"vector_store_ids names {len(names)} collections, but one is searched: name one", param="vector_store_ids"
         )
-    service = service_of(request.app, RagCollections).opened(request, names[0], "read")
+    try:
+        service = service_of(request.app, RagCollections).opened(request, names[0], "read")
+    except ModelNotFoundError as error:
+        raise ModelNotFoundError(str(error), param="vector_store_ids") from error
     k = _DEFAULT_RESULTS if tool.max_num_results is None else tool.max_num_results
     found = await service.tool(k, None if tool.filters is None else where_of(tool.filters))
     try:

@@ -21,7 +21,7 @@ from pagoda.chat.file_search import SEARCH_NAME
 from pagoda.chat.openai_types import ChatCompletionRequest, ChatMessage, FunctionCall, ToolCall
 from pagoda.engine.outputs import CompletionOutput
 from pagoda.engine.text.prompt import text_or_ids
-from pagoda.errors import InvalidParameterError, PromptTooLongError
+from pagoda.errors import InvalidParameterError, PromptTooLongError, nearest
 from pagoda.language import language_of
 from pagoda.server.generation import Caller, Job
 from pagoda.server.openai.answering import answered_in_rounds
@@ -55,6 +55,11 @@ def _check(body: ChatCompletionRequest) -> None:
     """Raises InvalidParameterError for what makes no sense over several rounds."""
     if len(body.file_search) > 1:
         raise InvalidParameterError("tools holds file_search twice: give it once", param="tools")
+    # Elsewhere unknown fields change nothing; one of a search may be a filter that would not hold.
+    tool = body.file_search[0]
+    if unknown := sorted(set(tool.model_extra or {}) - tool.refused.keys()):
+        known = nearest(unknown[0], [*type(tool).model_fields])
+        raise InvalidParameterError(f"file_search[0].{unknown[0]} is no field of this tool: {known}", param="tools")
     given = next((name for name in _OF_ONE_ROUND if getattr(body, name) not in (None, False)), None)
     if given is not None or (body.n or 1) > 1:
         name = given or "n"

@@ -43,7 +43,7 @@ class ChoiceReader:
         text = self._without_end_token(completion)
         if self._parser is None:
             return [ContentDelta(text)] if text else []
-        return self._parser.push(text, finished=completion.finished())
+        return self._parser.push(text, finished=completion.finished(), cut=completion.finish_reason == "length")
 
     def finish_reason(self, reason: str | None) -> str | None:
         """OpenAI's word: a call ends with tool_calls, one that the client named with stop."""

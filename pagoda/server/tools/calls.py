@@ -124,13 +124,16 @@ class ToolCallParser:
         self.num_calls = 0
         """Calls that have begun."""
 
-    def push(self, text: str, *, finished: bool = False) -> list[ToolDelta]:
-        """Take more of the answer, the last of it with `finished`; gives what is certain now."""
+    def push(self, text: str, *, finished: bool = False, cut: bool = False) -> list[ToolDelta]:
+        """Take more of the answer, the last of it with `finished`; gives what is certain now.
+
+        cut: it ended because no more tokens were allowed; a call that had begun is dropped then instead of shown
+        """
         self._text += text
         deltas: list[ToolDelta] = []
         while (found := self._step()) is not None:
             deltas += found
-        return deltas + self._finish() if finished else deltas
+        return deltas + self._finish(cut) if finished else deltas
 
     def _step(self) -> list[ToolDelta] | None:
         """One move to another place; None where more text is needed."""
@@ -211,14 +214,27 @@ class ToolCallParser:
         self._space = text[len(shown) :]
         return [ContentDelta(shown)] if shown else []
 
-    def _finish(self) -> list[ToolDelta]:
+    def _finish(self, cut: bool) -> list[ToolDelta]:
         """The text has ended: a head that was never completed is content, what was to close a call is not."""
         rest, self._text = self._text, ""
         deltas: list[ToolDelta] = []
-        if self._place in (_Place.CONTENT, _Place.AFTER) and not self._forced:
+        is_call = self._forced or (cut and self._is_begun(rest))
+        if self._place in (_Place.CONTENT, _Place.AFTER) and not is_call:
             deltas = self._content(rest)
-        space, self._space = self._space, ""
+        # Whitespace beside a call is layout, also beside one that was begun.
+        space, self._space = "" if is_call else self._space, ""
         return [*deltas, ContentDelta(space)] if space else deltas
+
+    def _is_begun(self, rest: str) -> bool:
+        """Whether what was held back is a call and no single brace: the family's mark, or more than another opening."""
+        if self._place is _Place.AFTER:
+            return True
+        for way in self._ways:
+            scan = _scan(way.head[:1], rest, 0)
+            is_mark = way is self._ways[0] and way.head[0] != "{"
+            if scan is not None and scan.complete and (is_mark or rest[scan.end :].strip(_WHITESPACE)):
+                return True
+        return False
 
 
 class JoinedCall(NamedTuple):

@@ -188,6 +188,35 @@ def test_the_clients_tokens_are_those_of_the_whole_answer(site: Sites) -> None:
     assert choice["finish_reason"] == "length"
 
 
+def test_a_search_that_the_clients_tokens_cut_off_is_not_shown(site: Sites) -> None:
+    reply, _, _ = run(site, f"Let me look. {calling(OPENING)}", max_tokens=30)
+    choice = choice_of(reply)
+    assert (choice["message"]["content"], choice["finish_reason"]) == ("Let me look.", "length")
+
+
+def test_the_same_question_is_searched_for_once(site: Sites) -> None:
+    async def scenario() -> tuple[Any, list[str]]:
+        async with site() as s:
+            s.server.engine._info = roomy(s.server.engine)
+            assert (await s.upload(SHOP)).status_code == 200
+            (service,) = service_of(s.server.app, RagCollections).services()
+            rag, asked = await service._opened(), []
+            found = rag.retrieve
+
+            def counted(question: str, *args: Any) -> Any:
+                asked.append(question)
+                return found(question, *args)
+
+            rag.retrieve = counted
+            texts = (calling(OPENING), calling("How much is the deposit?"), calling(f" {OPENING.lower()}"), "At 9:00.")
+            return await chat(s, *texts), asked
+
+    reply, asked = asyncio.run(scenario())
+    assert asked == [OPENING, "How much is the deposit?"]
+    first, _, third = (each["results"] for each in choice_of(reply)["message"]["file_search_calls"])
+    assert first == third
+
+
 def test_passages_that_the_context_has_no_room_for_are_left_out(site: Sites) -> None:
     async def scenario() -> tuple[Any, str]:
         async with site() as s:
@@ -225,6 +254,7 @@ def test_filters_and_collections_hold_whatever_the_model_asks(site: Sites, tmp_p
     assert [result["filename"] for result in search["results"]] == ["new.md"]
     assert (unknown.status_code, both.status_code) == (404, 400)
     assert "no collection 'three'" in unknown.json()["error"]["message"]
+    assert unknown.json()["error"]["param"] == "vector_store_ids"
     assert "one is searched" in both.json()["error"]["message"]
 
 
@@ -255,6 +285,7 @@ def test_a_collection_with_keys_of_its_own_is_searched_by_these_alone(
         ({"tools": [{**SEARCH, "max_num_results": 0}]}, "max_num_results of file_search: k is 0, expected 1 to 100"),
         ({"tools": [{**SEARCH, "filters": {"type": "like"}}]}, "filters holds {'type': 'like'}, expected"),
         ({"tools": [{**SEARCH, "filters": {"type": "eq", "key": "$x", "value": 1}}]}, "filters holds {'type': 'eq'"),
+        ({"tools": [{**SEARCH, "filter": {}}]}, "file_search[0].filter is no field of this tool: did you mean"),
         (
             {"tools": [{**SEARCH, "ranking_options": {"ranker": "x"}}]},
             "file_search[0].ranking_options is not supported",
