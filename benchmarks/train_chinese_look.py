@@ -1,14 +1,15 @@
 """Fit whether to answer from Chinese manuals: the first look at all passages, the second at the one to be shown.
 
-    python benchmarks/train_chinese_look.py --out FOUND --manuals OLD INDEX --develop NEAR INDEX --report NEAR INDEX
+    python benchmarks/train_chinese_look.py --out FOUND --manuals OLD INDEX --develop NEAR INDEX --report NEAR INDEX \\
+        --kept KEPT INDEX
     python benchmarks/train_chinese_look.py --out FOUND             # reports from what was found already
     python benchmarks/train_chinese_look.py --out FOUND --export    # second_look_zh.json, zh-manual of showing.json
 
-OLD is the folder of the corpus of `data/manuals`, NEAR those of the halves of `data/manuals_near`
-(`manuals_corpus.py`), each with an index that is kept. All questions of both sets are used, also of the halves
-`report`, which count as seen since: figures are of each manual by weights fitted without it. The first look weighs no
-reader, so that passages are skimmed; the second has the reader's log-odds. Questions without an answer that were
-written to fit by (`near.zh.jsonl`) count half.
+OLD is the folder of the corpus of `data/manuals`, NEAR those of the halves of `data/manuals_near`, KEPT that of
+`data/manuals_kept` (`manuals_corpus.py`), each with an index that is kept. All questions of the three sets are used,
+also of the halves `report`, which count as seen since: figures are of each manual by weights fitted without it. The
+first look weighs no reader, so that passages are skimmed; the second has the reader's log-odds. Questions without an
+answer that were written to fit by (`near.zh.jsonl`) count half.
 """
 
 from __future__ import annotations
@@ -31,7 +32,12 @@ from sklearn.linear_model import LogisticRegression
 
 from pagoda.rag.answer import Citation
 from pagoda.rag.documents.document import Hit
-from pagoda.rag.extractive.chinese.second_look import CHINESE_WEIGHTS, ChineseLook, look_at_chinese
+from pagoda.rag.extractive.chinese.second_look import (
+    CHINESE_WEIGHTS,
+    ChineseFirstLook,
+    ChineseLook,
+    look_at_chinese,
+)
 from pagoda.rag.extractive.extractor import (
     ENOUGH,
     LOOKED_AT_IN_CHINESE,
@@ -52,9 +58,9 @@ NUM_HITS = 12
 WORTH = {"written": 0.5}
 STRENGTH = 0.1
 """Inverse of the regularisation, of both: half of it changes little."""
-LEAST = 0.42
-"""Probability from which on it is answered: of manuals left out, four of five are answered right, and more than four
-of five near-topic questions declined."""
+LEAST = 0.4
+"""Probability from which on it is answered: of manuals left out, four of five are answered right, and four of five
+near-topic questions declined."""
 SHARES = (0.75, 0.78, 0.80, 0.81, 0.82, 0.83)
 SIGNS = tuple(name for name in Signs.__dataclass_fields__ if name not in OF_READER)
 LOOKS = tuple(each.name for each in fields(ChineseLook))
@@ -187,12 +193,17 @@ def looks(answerer: ExtractiveAnswerer, cases: Sequence[Case], values: Sequence[
     """[num_cases, num_looks] at the best passage of each."""
     rows = []
     for case, own in zip(cases, values, strict=True):
-        best = order(case, own)[0]
+        best, *others = order(case, own)
         at, question = case.passages[best].reading.hit_index, case.found.question.question
-        chunk = case.found.hits[at].chunk
-        read = answerer.read(question, at, chunk)
-        margin = read.log_odds if read else 0.0
-        look = look_at_chinese(question, chunk.text, sentences_of(chunk), own[best], margin)
+        hit, hits = case.found.hits[at], case.found.hits
+        read = answerer.read(question, at, hit.chunk)
+        known = ChineseFirstLook(
+            own[best],
+            read.log_odds if read else 0.0,
+            case.passages[best].signs.names_missing,
+            [hits[case.passages[other].reading.hit_index] for other in others],
+        )
+        look = look_at_chinese(question, hit, sentences_of(hit.chunk), known)
         rows.append([getattr(look, name) for name in LOOKS])
     return np.array(rows)
 
@@ -283,7 +294,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="file of what was found")
     parser.add_argument("--export", action="store_true")
-    for name in ("--manuals", "--develop", "--report"):
+    for name in ("--manuals", "--develop", "--report", "--kept"):
         parser.add_argument(name, type=Path, nargs=2, metavar=("FOLDER", "INDEX"))
     options = parser.parse_args()
     near = DATA.with_name("manuals_near")
@@ -292,6 +303,7 @@ def main() -> None:
         ("manuals/report", DATA, "report", options.manuals),
         ("near/develop", near, "develop", options.develop),
         ("near/report", near, "report", options.report),
+        ("kept/report", DATA.with_name("manuals_kept"), "report", options.kept),
     ]
     if all(given for *_, given in sets):
         found = [each for name, data, half, given in sets for each in find(name, data, half, *given)]

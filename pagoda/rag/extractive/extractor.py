@@ -4,23 +4,24 @@ Last station of a question's path without a generating model: question -> Hits -
 by the neural reader on the packaged MiniLM (`english/reader`), Chinese by trees (`chinese/tree_ranker`), for MiniLM has
 no words for it: the question decides which, or the passage where it has hardly a word of the question's language. The
 readers find words in each passage; `showing` decides whether to answer and how much of the passage must be shown.
-Offline, deterministic, a question in a batch as alone. `confidence` is the probability that what is shown answers, as
-`showing/decision` has it.
+Offline, deterministic. `confidence` is the probability that what is shown answers, as `showing/decision` has it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+
+import numpy as np
 
 from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.language import Language, language_of, share_of
 from pagoda.rag.content_words import content
 from pagoda.rag.documents.document import Chunk, Hit
 from pagoda.rag.extractive.chinese.features import read_chinese
-from pagoda.rag.extractive.chinese.second_look import load_chinese_look, look_at_chinese
+from pagoda.rag.extractive.chinese.second_look import ChineseFirstLook, load_chinese_look, look_at_chinese
 from pagoda.rag.extractive.english.alignment import load_alignment
 from pagoda.rag.extractive.english.reader import load_reader
 from pagoda.rag.extractive.english.second_look import FirstLook, load_second_look, look_at
@@ -124,7 +125,7 @@ NOTHING = Extraction("", 0, 0, -1, "passage", (), 0.0, True)
 class SpanReading:
     """What a reader found in one hit: characters of the chunk, and log-odds that the hit holds an answer.
 
-    by_margin: those of the English reader's network alone
+    by_margin: those of the English reader's network alone; meaning: what that makes of both texts, None without it
     is_read: no for the key sentence of a hit that no reader has looked at
     """
 
@@ -135,6 +136,7 @@ class SpanReading:
     log_odds: float
     by_margin: float = 0.0
     is_read: bool = True
+    meaning: np.ndarray | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -308,7 +310,7 @@ class ExtractiveAnswerer:
 
     def _read_english(self, question: str, index: int, chunk: Chunk) -> SpanReading | None:
         own = load_reader().read(question, chunk.text, sentences_of(chunk))
-        return None if own is None else SpanReading(index, "en", own.start, own.end, own.log_odds, own.by_margin)
+        return own and SpanReading(index, "en", own.start, own.end, own.log_odds, own.by_margin, meaning=own.meaning)
 
     def _read_chinese(self, question: str, index: int, chunk: Chunk) -> SpanReading | None:
         ranker = load_ranker("zh", self._rankers)
@@ -353,25 +355,23 @@ def examined(
 
 
 def confidence(question: str, found: Sequence[Examined], hits: Sequence[Hit]) -> tuple[float, float]:
-    """That the passage to be shown answers, and from where on it is; of English, how the question stands in it counts.
-
-    found: the one that is to be shown first. Only of that one: alignment costs as much as half of a reading.
-    """
+    """That the passage to be shown, the first of `found`, answers, and from where on; of that one alone."""
     best = found[0]
     least = load_decision().thresholds[best.group].answer
     read, hit = best.reading, hits[best.reading.hit_index]
-    chunk = hit.chunk
+    text, sentences = hit.text, sentences_of(hit.chunk)
     if best.group == LOOKED_AT_AGAIN and read.is_read and not best.is_looked_up:
         second = found[1].probability if len(found) > 1 else None
-        known = FirstLook(best.probability, read.by_margin, read.start, second)
-        look = look_at(question, hit, sentences_of(chunk), known)
-        return load_second_look().probability(look), load_second_look().least
+        known = FirstLook(best.probability, read.by_margin, read.start, second, read.meaning)
+        return load_second_look().probability(look_at(question, hit, sentences, known)), load_second_look().least
     if best.group == LOOKED_AT_IN_CHINESE and read.is_read and not best.is_looked_up:
-        look_zh = look_at_chinese(question, chunk.text, sentences_of(chunk), best.probability, read.log_odds)
+        others = [hits[each.reading.hit_index] for each in found[1:]]
+        known_zh = ChineseFirstLook(best.probability, read.log_odds, best.signs.names_missing, others)
+        look_zh = look_at_chinese(question, hit, sentences, known_zh)
         return load_chinese_look().probability(look_zh), load_chinese_look().least
     if best.group != ALIGNED:
         return best.probability, least
-    aligned = load_alignment().log_odds(question, chunk.text, sentences_of(chunk), read.by_margin)
+    aligned = load_alignment().log_odds(question, text, sentences, read.by_margin)
     return replace(best, signs=replace(best.signs, reader=reader_sign(aligned))).probability, least
 
 

@@ -1,8 +1,10 @@
 """A second look at the passage of a Chinese manual that is to be shown: does it tell what is asked, or speak of it?
 
 Beside the decision to answer: question -> Hits -> decision -> *second look at the best* -> what is shown. As
-`english/second_look` has it, with fewer numbers: a hundred questions without an answer bear no more. The passages are
-chosen by words alone, so that the reader, which is most of an answer's time, has the one that is shown. Fitted by
+`english/second_look` has it, with fewer numbers: two hundred questions without an answer bear no more. The passages are
+chosen by words alone, so that the reader, which is most of an answer's time, has the one that is shown. What the shares
+of words in the first look forget is how much there is of them: two common words of two are all of a question, too.
+Fitted by
 `benchmarks/train_chinese_look.py`. Paper: Zhang et al. 2020, "Retrospective Reader for Machine Reading Comprehension"
 (arXiv 2001.09694), whose second reading verifies the first.
 """
@@ -14,11 +16,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pagoda.rag.content_words import ASKING, content
+from pagoda.rag.documents.document import Hit
 from pagoda.rag.extractive.chinese.sought import lacks_count, sought_by
 from pagoda.rag.extractive.showing.decision import log_odds
 from pagoda.rag.extractive.showing.second_look import NEAR, SecondLook, bounded, read_second_look
 
 CHINESE_WEIGHTS = Path(__file__).parents[1] / "data" / "second_look_zh.json"
+USUALLY_MET, MOST_MET = 17.0, 30.0
+"""BM25 where no retriever tells it: the mean of questions to manuals; and beyond what it says nothing more."""
+
+
+@dataclass(frozen=True)
+class ChineseFirstLook:
+    """What is known of a passage already. probability: that it answers, by the first look, 0 to 1.
+
+    margin: the reader's log-odds that it holds an answer; names_missing: how many names of the question it lacks
+    others: the other passages that were read
+    """
+
+    probability: float
+    margin: float
+    names_missing: float
+    others: Sequence[Hit] = ()
 
 
 @dataclass(frozen=True)
@@ -29,6 +48,8 @@ class ChineseLook:
     told_near: 1 where all that is sought stands in the sentences that speak of the question, or right behind them
     untold: how many kinds of it stand nowhere in the passage
     no_count: nothing of the kind whose number is asked for is counted near
+    met: what its words are worth that the question has, by BM25; ahead: how much more that is than of any other passage
+    names_missing: how many names of the question it lacks
     """
 
     first: float
@@ -36,12 +57,16 @@ class ChineseLook:
     told_near: float
     untold: float
     no_count: float
+    met: float
+    ahead: float
+    names_missing: float
 
 
 def look_at_chinese(
-    question: str, text: str, sentences: Sequence[tuple[int, int]], first: float, margin: float
+    question: str, hit: Hit, sentences: Sequence[tuple[int, int]], known: ChineseFirstLook
 ) -> ChineseLook:
-    """The numbers of one passage. sentences: (start, end) in it; first: probability of the first look, 0 to 1."""
+    """The numbers of one passage. sentences: (start, end) in its text."""
+    text = hit.text
     asked = content(ASKING.sub(" ", question)) or content(question)
     shares = [len(asked & content(text[start:end])) for start, end in sentences]
     least = NEAR * max(shares, default=0)
@@ -49,12 +74,19 @@ def look_at_chinese(
     near = " ".join(text[sentences[at][0] : sentences[min(len(sentences) - 1, at + 1)][1]] for at in speaking)
     kinds = sought_by(question)
     return ChineseLook(
-        first=log_odds(first),
-        margin=bounded(margin),
+        first=log_odds(known.probability),
+        margin=bounded(known.margin),
         told_near=float(all(kind.told.search(near) for kind in kinds)),
         untold=float(sum(not kind.told.search(text) for kind in kinds)),
         no_count=float(lacks_count(question, near)),
+        met=min(MOST_MET, _met(hit)),
+        ahead=_met(hit) - max(map(_met, known.others), default=_met(hit)),
+        names_missing=known.names_missing,
     )
+
+
+def _met(hit: Hit) -> float:
+    return hit.parts.get("bm25", USUALLY_MET)
 
 
 def load_chinese_look(path: Path = CHINESE_WEIGHTS) -> SecondLook:

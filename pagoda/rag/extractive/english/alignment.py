@@ -159,8 +159,7 @@ def load_alignment(path: Path = WEIGHTS) -> Aligned:
 def aligned_features(question: str, passage: str, sentences: Sequence[tuple[int, int]]) -> np.ndarray:
     """[num_features] float64, as `all_names` has them; zeros for the alignment of a text without words."""
     words = features_of(question, [passage[left:right] for left, right in sentences])
-    network = _network()
-    asked, told = network.read(question), network.read(passage)
+    asked, told = word_vectors(question), word_vectors(passage)
     if not asked.words or not told.words:
         return np.append(words, np.zeros(len(ALIGNED_NAMES)))
     return np.append(words, list(Alignment(asked, told, sentences).features().values()))
@@ -169,6 +168,16 @@ def aligned_features(question: str, passage: str, sentences: Sequence[tuple[int,
 def all_names() -> tuple[str, ...]:
     """The names of all features, in their order."""
     return (*feature_names(), *ALIGNED_NAMES)
+
+
+def word_vectors(text: str) -> WordVectors:
+    """The words of a text, as far as MiniLM reads. Raises MissingExtraError where it is not installed."""
+    return _network().read(text)
+
+
+def likeness_of_means(one: WordVectors, other: WordVectors) -> float:
+    """Cosine of two whole texts, -1 to 1; 0 for one without words."""
+    return float(_normal(one.mean) @ _normal(other.mean))
 
 
 class _Network:

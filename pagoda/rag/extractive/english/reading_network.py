@@ -8,6 +8,7 @@ section 4.3, where the first piece, [CLS], stands for "no answer"; Wang et al. 2
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,6 +16,17 @@ from pagoda.minilm.numpy_encoder import NumpyEncoder
 from pagoda.minilm.shape import NUM_LAYERS
 from pagoda.rag.extractive.english.reader_input import ReaderInput
 from pagoda.rag.extractive.english.reader_weights import FROZEN, HEADS, upper_names
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """logits: float32 [T, 2] of each piece being the first and the last of the answer; piece 0 means "none".
+
+    meaning: float32 [2 * HIDDEN], what the last layer says of the question's pieces and of the passage's, their means
+    """
+
+    logits: np.ndarray
+    meaning: np.ndarray
 
 
 class ReadingNetwork:
@@ -28,13 +40,18 @@ class ReadingNetwork:
         self._encoder = NumpyEncoder({**minilm, **upper})
         self._heads = {name: trained[name] for name in HEADS}
 
-    def logits(self, window: ReaderInput) -> np.ndarray:
-        """float32 [T, 2] of each piece being the first and the last of the answer; piece 0 means "none"."""
+    def read(self, window: ReaderInput) -> Read:
+        """A question beside one window of its passage."""
         hidden = self._encoder.run(self._encoder.embed(window.ids[None], window.types[None]), range(FROZEN))
         # What the vocabulary does not tell, capitals and words in common, enters below the first trained layer.
         hidden += self._linear("features", window.features)
         (hidden,) = self._encoder.run(hidden, range(FROZEN, NUM_LAYERS))
-        return self._linear("edges", np.concatenate([hidden, window.features], axis=1))
+        asked, told = hidden[1 : window.first - 1], hidden[window.first : window.first + len(window.offsets)]
+        # No words of either have no mean.
+        meaning = np.concatenate(
+            [part.mean(axis=0) if len(part) else np.zeros_like(hidden[0]) for part in (asked, told)]
+        )
+        return Read(self._linear("edges", np.concatenate([hidden, window.features], axis=1)), meaning)
 
     def _linear(self, name: str, values: np.ndarray) -> np.ndarray:
         mapped: np.ndarray = values @ self._heads[name + ".weight"].T + self._heads[name + ".bias"]

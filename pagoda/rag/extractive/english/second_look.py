@@ -3,8 +3,9 @@
 Beside the decision to answer: question -> Hits -> decision -> *second look at the best* -> what is shown. What comes
 nearest to a question without an answer has most of its words, above all its subject, which stands in the headings: "How
 long does a jar of it last?" finds the recipe. What tells the two apart is the rest of the question, whether a thing of
-the kind that is sought stands near, whether the passage is nearer by meaning than what else was found, and what the
-reader of spans makes of it, which has read it anyway: the sentence of its words has to say what is asked.
+the kind that is sought stands near, whether the passage is nearer by meaning than what else was found, how near it
+comes to the words that it lacks (`paraphrase`), and what the reader of spans makes of it, which has read it anyway: the
+sentence of its words has to say what is asked, and what its network holds of both texts tells more than its margin.
 Weighed by a logistic regression (`benchmarks/train_second_look.py`) beside the first look. Papers: Rajpurkar et al.
 2018, "Know What You Don't Know" (arXiv 1806.03822); Zhang et al. 2020, "Retrospective Reader for Machine Reading
 Comprehension" (arXiv 2001.09694), whose second reading verifies the first.
@@ -14,17 +15,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
 
+import numpy as np
+
+from pagoda.errors import ConfigError
+from pagoda.minilm.shape import HIDDEN
 from pagoda.rag.content_words import ASKING, content
 from pagoda.rag.documents.document import Hit
 from pagoda.rag.extractive.english.answerable import Comparison
+from pagoda.rag.extractive.english.paraphrase import paraphrase
 from pagoda.rag.extractive.showing.decision import log_odds
 from pagoda.rag.extractive.showing.second_look import NEAR, SecondLook, bounded, read_second_look
 from pagoda.rag.extractive.showing.sought import Sought, lacks_count, sought_by
 
 WEIGHTS = Path(__file__).parents[1] / "data" / "second_look_en.json"
+MEANING_WEIGHTS = WEIGHTS.with_suffix(".npy")
+"""What each number of the reader's meaning counts."""
 USUALLY_APART = 0.1
 """By how much a vector score stands out where no retriever tells it: about the mean of questions to manuals."""
 USUALLY_SECOND = -2.0
@@ -38,12 +47,14 @@ class FirstLook:
 
     margin: of the reader's best words over none; start: the character of the passage where they begin
     second: probability of the next best passage; None where there is none
+    meaning: float32 [2 * HIDDEN], the reader's of question and passage; None where no network has read it
     """
 
     probability: float
     margin: float
     start: int
     second: float | None = None
+    meaning: np.ndarray | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,9 @@ class Look:
     denied: 1 where the sentence that speaks of the question denies, and the question does not: manuals say what is not
     num_words: how many plain words the question has
     no_amount: 1 where it asks for an amount, and the sentence that speaks of it has none
+    lacking: how near by meaning the passage comes to the words of the question that it lacks; see `Paraphrase`
+    alike: cosine of the question to the sentence of the reader's words
+    meaning: what the reader's network holds of both, weighed, 0 at the mean
     """
 
     first: float
@@ -80,6 +94,9 @@ class Look:
     denied: float
     num_words: float
     no_amount: float
+    lacking: float
+    alike: float
+    meaning: float
 
 
 def look_at(question: str, hit: Hit, sentences: Sequence[tuple[int, int]], known: FirstLook) -> Look:
@@ -91,6 +108,7 @@ def look_at(question: str, hit: Hit, sentences: Sequence[tuple[int, int]], known
     held, own = [content(each) for each in told], _sentence_at(sentences, known.start)
     shares = [len(others & words) / len(others) if others else 1.0 for words in held]
     words = Comparison(question, told).features()
+    by_meaning = paraphrase(question, _above(hit), text, sentences, own)
     return Look(
         first=log_odds(known.probability),
         margin=bounded(known.margin),
@@ -107,7 +125,28 @@ def look_at(question: str, hit: Hit, sentences: Sequence[tuple[int, int]], known
         denied=float(words["denied_in_sentence_only"]),
         num_words=float(words["others_asked"]),
         no_amount=float(words["amount_without_number"]),
+        lacking=by_meaning.lacking,
+        alike=by_meaning.alike,
+        meaning=0.0 if known.meaning is None else float(known.meaning @ meaning_weights()[:-1] + meaning_weights()[-1]),
     )
+
+
+def _above(hit: Hit) -> str:
+    """Path and headings, as words."""
+    path = PurePosixPath(hit.source).with_suffix("").as_posix()
+    return f"{_APART.sub(' ', path)} {hit.chunk.title} {hit.chunk.section}"
+
+
+@lru_cache(maxsize=2)
+def meaning_weights(path: Path = MEANING_WEIGHTS) -> np.ndarray:
+    """[2 * HIDDEN + 1] float32, the bias last. Raises ConfigError where the file is missing, broken, or of others."""
+    try:
+        weights: np.ndarray = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} holds no weights of the second look ({error!r}): reinstall pagoda") from error
+    if weights.shape != (2 * HIDDEN + 1,):
+        raise ConfigError(f"{path} holds weights of other numbers than are looked at: reinstall pagoda")
+    return weights
 
 
 def _told(kinds: Sequence[Sought], text: str) -> float:

@@ -8,14 +8,25 @@ from pathlib import Path
 import pytest
 
 from pagoda.errors import ConfigError
-from pagoda.rag.extractive.chinese.second_look import ChineseLook, load_chinese_look, look_at_chinese
+from pagoda.rag.documents.document import Chunk, Hit
+from pagoda.rag.extractive.chinese.second_look import (
+    USUALLY_MET,
+    ChineseFirstLook,
+    ChineseLook,
+    load_chinese_look,
+    look_at_chinese,
+)
 from pagoda.rag.extractive.spans import sentence_bounds
 
 RECIPE = "牛奶加糖煮开。酸奶装瓶后放进冰箱，可以保存七天。吃的时候撒上坚果。"
 
 
-def look(question: str, text: str = RECIPE) -> ChineseLook:
-    return look_at_chinese(question, text, sentence_bounds(text), first=0.5, margin=2.0)
+def hit(text: str, bm25: float | None = None) -> Hit:
+    return Hit(Chunk("a.md", "a.md", text, 0, len(text), 1), 1.0, {} if bm25 is None else {"bm25": bm25})
+
+
+def look(question: str, text: str = RECIPE, known: ChineseFirstLook | None = None) -> ChineseLook:
+    return look_at_chinese(question, hit(text), sentence_bounds(text), known or ChineseFirstLook(0.5, 2.0, 0.0))
 
 
 def test_what_is_sought_near_the_words_of_the_question_is_told() -> None:
@@ -36,8 +47,17 @@ def test_what_is_counted_counts_and_not_any_number() -> None:
 
 
 def test_the_reader_counts_up_to_a_point() -> None:
-    assert look_at_chinese("谁？", RECIPE, sentence_bounds(RECIPE), 0.5, 99.0).margin == 8.0
-    assert look_at_chinese("谁？", RECIPE, [], 1.0, -99.0).margin == -8.0
+    assert look("谁？", known=ChineseFirstLook(0.5, 99.0, 0.0)).margin == 8.0
+    assert look_at_chinese("谁？", hit(RECIPE), [], ChineseFirstLook(1.0, -99.0, 0.0)).margin == -8.0
+
+
+def test_how_much_is_met_counts_up_to_a_point_and_beside_the_other_passages() -> None:
+    known = ChineseFirstLook(0.5, 2.0, 1.0, others=(hit("糖。", 9.0), hit("盐。", 4.0)))
+    told = look_at_chinese("加糖吗？", hit(RECIPE, 12.0), sentence_bounds(RECIPE), known)
+    assert (told.met, told.ahead, told.names_missing) == (12.0, 3.0, 1.0)
+    assert look_at_chinese("加糖吗？", hit(RECIPE, 99.0), [], known).met == 30.0
+    alone = look("加糖吗？")
+    assert (alone.met, alone.ahead) == (USUALLY_MET, 0.0)
 
 
 def test_the_packaged_weights_believe_what_is_told_more() -> None:

@@ -206,4 +206,4 @@ def test_reading_and_training_see_the_same_logits(tokenizer, minilm, shipped, pa
     (window,) = tokenizer.windows(WHO, passage)
     parts = [torch.from_numpy(part)[None] for part in (window.ids, window.types, window.features)]
     expected = network.logits(*parts)[0].detach().numpy()
-    assert ReadingNetwork(minilm, trained).logits(window) == pytest.approx(expected, abs=1e-4)
+    assert ReadingNetwork(minilm, trained).read(window).logits == pytest.approx(expected, abs=1e-4)

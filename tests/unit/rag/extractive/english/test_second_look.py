@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pagoda.errors import ConfigError
+from pagoda.minilm.shape import HIDDEN
 from pagoda.rag.documents.document import Chunk, Hit
 from pagoda.rag.extractive.english.second_look import (
     USUALLY_APART,
@@ -16,8 +19,9 @@ from pagoda.rag.extractive.english.second_look import (
     Look,
     load_second_look,
     look_at,
+    meaning_weights,
 )
-from pagoda.rag.extractive.extractor import sentences_of
+from pagoda.rag.extractive.extractor import ExtractiveAnswerer, confidence, examined, sentences_of
 
 # Sentences of restic's documentation (BSD-2-Clause) and of Based Cooking (Unlicense).
 RESTIC = (
@@ -139,3 +143,35 @@ def test_weights_of_other_numbers_are_refused(tmp_path: Path) -> None:
     path.write_text("{}", encoding="utf-8")
     with pytest.raises(ConfigError, match="no weights"):
         load_second_look(path)
+
+
+def test_what_the_reader_makes_of_both_texts_counts_and_nothing_where_none_has_read_them() -> None:
+    chunk = Chunk("c", "sweets.md", RECIPE, 0, len(RECIPE), 1, title="Dulce de leche")
+    hit, weights = Hit(chunk, 1.0), meaning_weights()
+    meaning = np.zeros(2 * HIDDEN, np.float32)
+    meaning[5] = 2.0
+    told = look_at("Why?", hit, sentences_of(chunk), FirstLook(0.5, 2.0, 0, meaning=meaning)).meaning
+    assert told == pytest.approx(2 * weights[5] + weights[-1], abs=1e-5)
+    assert look_at("Why?", hit, sentences_of(chunk), FirstLook(0.5, 2.0, 0)).meaning == 0.0
+
+
+def test_the_passage_that_is_to_be_shown_is_looked_at_with_what_its_reader_made_of_it() -> None:
+    chunk = Chunk("c", "sweets.md", RECIPE, 0, len(RECIPE), 1, title="Dulce de leche")
+    hit, question, answerer = Hit(chunk, 1.0), "How long does a jar keep in the fridge?", ExtractiveAnswerer()
+    read = answerer.read(question, 0, chunk)
+    assert read is not None
+    assert read.meaning is not None
+    assert read.meaning.shape == (2 * HIDDEN,)
+    found = dataclasses.replace(*examined(question, [hit], [read]), group="en-manual")
+    known = FirstLook(found.probability, read.by_margin, read.start, None, read.meaning)
+    expected = load_second_look().probability(look_at(question, hit, sentences_of(chunk), known))
+    assert confidence(question, [found], [hit])[0] == expected
+
+
+@pytest.mark.parametrize("content", [None, np.zeros(3, np.float32)])
+def test_weights_of_another_meaning_are_refused(tmp_path: Path, content: np.ndarray | None) -> None:
+    path = tmp_path / "weights.npy"
+    if content is not None:
+        np.save(path, content)
+    with pytest.raises(ConfigError, match="reinstall pagoda"):
+        meaning_weights(path)
