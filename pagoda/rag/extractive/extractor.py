@@ -3,8 +3,7 @@
 Last station of a question's path without a generating model: question -> Hits -> spans -> *extraction*. English is read
 by the neural reader on the packaged MiniLM (`english/reader`), Chinese by trees (`chinese/tree_ranker`), for MiniLM has
 no words for it: the question decides which, or the passage where it has hardly a word of the question's language. The
-readers find words in each passage; `showing` decides whether to answer and how much of the passage must be shown.
-Offline, deterministic. `confidence` is the probability that what is shown answers, as `showing/decision` has it.
+readers find words; `showing` decides whether to answer and how much must be shown. Offline, deterministic.
 """
 
 from __future__ import annotations
@@ -309,8 +308,9 @@ class ExtractiveAnswerer:
         return (self._read_chinese if is_chinese else self._read_english)(question, index, chunk)
 
     def _read_english(self, question: str, index: int, chunk: Chunk) -> SpanReading | None:
-        own = load_reader().read(question, chunk.text, sentences_of(chunk))
-        return own and SpanReading(index, "en", own.start, own.end, own.log_odds, own.by_margin, meaning=own.meaning)
+        if (own := load_reader().read(question, chunk.text, sentences_of(chunk))) is None:
+            return None
+        return SpanReading(index, "en", own.start, own.end, own.log_odds, own.by_margin, meaning=own.meaning)
 
     def _read_chinese(self, question: str, index: int, chunk: Chunk) -> SpanReading | None:
         ranker = load_ranker("zh", self._rankers)
