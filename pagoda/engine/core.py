@@ -46,6 +46,7 @@ class EngineCore:
         self.speculator = speculator
         self._clock = clock
         self._requests: dict[str, CoreRequest] = {}
+        self._suspects: set[str] = set()
         self._stuck: dict[str, str] = {}
         """Of the step under way: requests that have no row, as their grammar cannot go on, and why."""
 
@@ -60,6 +61,7 @@ class EngineCore:
         self._forget(request_id)
 
     def _forget(self, request_id: str) -> None:
+        self._suspects.discard(request_id)
         self._requests.pop(request_id, None)
         if self.speculator is not None:
             self.speculator.forget(request_id)
@@ -89,10 +91,21 @@ class EngineCore:
         if isinstance(error, EngineDeadError):
             for entry in plan.scheduled:
                 self._requests[entry.request_id].note_broken_step()
+                self._suspects.add(entry.request_id)
         self.scheduler.revoke()
 
+    def _clear(self, updates: Sequence[RequestUpdate]) -> None:
+        """A request with which a step has gone well is not what breaks them."""
+        for update in updates:
+            if update.request_id in self._suspects:
+                self._suspects.discard(update.request_id)
+                self._requests[update.request_id].request.is_suspect = False
+
     def give_up(self) -> list[str]:
-        """End requests under which ranks ended in two steps without a token between: they may be what breaks them."""
+        """End requests under which ranks ended in two steps without a token between: they may be what breaks them.
+
+        After the first, one of those that were in it runs at a time until it gets a token: nobody is taken for another.
+        """
         lost = [name for name, each in self._requests.items() if each.num_broken_steps > MOST_BROKEN_STEPS]
         for name in lost:
             self.finish_request(name, FinishReason.ERROR)
@@ -172,6 +185,8 @@ class EngineCore:
         if refused := self._stuck | self._advance_grammars(output):
             output = replace(output, errors={**output.errors, **refused})
         updates = self.scheduler.update(plan, output)
+        if self._suspects:
+            self._clear(updates)
         for update in updates:
             if update.finish_reason is not None:
                 self._forget(update.request_id)

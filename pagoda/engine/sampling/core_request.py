@@ -46,6 +46,7 @@ class CoreRequest:
         length = self.request.num_tokens
         self.num_broken_steps = self.num_broken_steps + 1 if self._broken_at == length else 1
         self._broken_at = length
+        self.request.is_suspect = True
 
 
 def sample_row(core_request: CoreRequest) -> SampleRow:

@@ -89,6 +89,8 @@ class Request:
     finish_reason: FinishReason | None = field(default=None, init=False)
     stop_reason: int | str | None = field(default=None, init=False)
     """The stop token id or stop string that ended the request, when the caller had given it."""
+    is_suspect: bool = field(default=False, init=False)
+    """It was in a step that broke, and has got nothing since: of such requests one at a time runs."""
     rank: tuple[int, float, int] = field(default=(0, 0.0, 0), init=False)
     """The scheduler's order of service: smaller is served earlier and preempted later."""
     block_hashes: list[bytes] = field(default_factory=list, init=False, repr=False)

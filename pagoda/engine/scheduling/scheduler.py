@@ -205,6 +205,8 @@ class Scheduler:
             request = self._next_waiting()
             if request is None:
                 break
+            if request.is_suspect and any(each.is_suspect for each in self._running):
+                break
             if self._awaits_sibling(request):
                 deferred.append(heapq.heappop(self._waiting))
                 continue

@@ -388,6 +388,27 @@ def test_requests_in_two_broken_steps_without_a_token_between_are_given_up(
     scheduler.kv_cache_manager.check_invariants()
 
 
+def test_whoever_was_only_in_the_same_steps_is_not_given_up(scheduler: Scheduler, runner: CountingRunner) -> None:
+    """Ranks end in every step with "poison"; the others were in the first of these with it."""
+    ranks = FailingRanks(Worker(runner))  # type: ignore[arg-type]
+    execute = ranks.execute
+
+    def poisoned(plan: SchedulerOutput, rows: StepRows) -> StepOutput:
+        ranks.has_ended = any(entry.request_id == "poison" for entry in plan.scheduled)
+        return execute(plan, rows)
+
+    ranks.execute = poisoned  # type: ignore[method-assign]
+    core = EngineCore(scheduler, ranks)
+    for name, prompt in (("a", [5, 6, 7]), ("poison", [8, 9]), ("b", [15, 16, 17])):
+        _add(core, name, prompt)
+    outputs, lost = _run_with_recovery(core)
+    assert lost == ["poison"]
+    assert ranks.num_restarts == 2
+    told = {name: [t for each in outputs if each.request_id == name for t in _ids(each)] for name in ("a", "b")}
+    assert told == {"a": [8, 9, 10], "b": [18, 19, 20]}
+    scheduler.kv_cache_manager.check_invariants()
+
+
 def test_an_executor_without_ranks_cannot_be_brought_back(core: EngineCore) -> None:
     error = EngineDeadError("it broke")
     with pytest.raises(EngineDeadError) as raised:
