@@ -23,9 +23,9 @@ from pagoda.opinions.reading.confidence import Confidence
 from pagoda.opinions.reading.lexicon import VERSION as LEXICON_VERSION
 from pagoda.opinions.reading.lexicon import Lexicon
 from pagoda.opinions.reading.marked import Marked
-from pagoda.opinions.reading.mixed_model import SHIPPED, MixedModel, train_mixed
+from pagoda.opinions.reading.mixed_model import MixedModel, train_mixed
 from pagoda.opinions.reading.text_model import TextModel
-from pagoda.opinions.story import LABELS, Mention, OpinionWord, Sentiment
+from pagoda.opinions.story import LABELS, Mention, Sentiment
 
 Name = str | int
 """A label as the rows have it."""
@@ -152,7 +152,7 @@ class TargetSentiment:
     @classmethod
     def shipped(cls) -> TargetSentiment:
         """The English model that comes with pagoda, and word lists for Chinese."""
-        return cls(SentimentModel.load(SHIPPED)) if (SHIPPED / model_files.NAME).is_file() else cls()
+        return cls(SentimentModel.load(model_files.SHIPPED))
 
     def predict(
         self, about: Sequence[tuple[str, Sequence[Mention]]], others: Sequence[Sequence[Mention]] = ()
@@ -164,12 +164,12 @@ class TargetSentiment:
         ]
         found: list[Sentiment | None] = [None] * len(texts)
         for part, labels, chosen in self._shared_out(texts):
-            chances = part.confidence.probabilities(part.model.scores([texts[index] for index in chosen]))
-            for index, row in zip(chosen, chances, strict=True):
+            reading = part.model.read([texts[index] for index in chosen])
+            for place, row in enumerate(part.confidence.probabilities(reading.scores)):
                 best = int(row.argmax())
-                words: tuple[OpinionWord, ...] = part.model.carried(texts[index], best)
                 label = LABELS[LABELS.index(labels[best])]
-                found[index] = Sentiment(label, round(float(row[best]), 4), words, part.version)
+                words = reading.carried(place, best)
+                found[chosen[place]] = Sentiment(label, round(float(row[best]), 4), words, part.version)
         return [each for each in found if each is not None]
 
     def probabilities(self, texts: Sequence[Marked]) -> np.ndarray:

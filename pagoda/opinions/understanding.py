@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pagoda.opinions.events import EventTypes
 from pagoda.opinions.linking import NameLinker
+from pagoda.opinions.reading.model_files import SHIPPED
 from pagoda.opinions.sentiment import SentimentModel, TargetSentiment
 from pagoda.opinions.story import (
     Company,
@@ -64,7 +65,7 @@ class ItemUnderstanding:
         )
 
 
-def understanding_of(companies: Sequence[Company], model: str | Path | None = None) -> ItemUnderstanding:
+def understanding_of(companies: Sequence[Company], model: str | Path | None = SHIPPED) -> ItemUnderstanding:
     """An understanding of items about companies.
 
     model: folder of a trained model; None: word lists, which cost next to nothing and are right less often

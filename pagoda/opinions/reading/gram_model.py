@@ -16,6 +16,7 @@ from pagoda.nlu.chinese_training import minimise
 from pagoda.nlu.ngrams import character_groups, rows, word_grams
 from pagoda.nlu.tagging import Word
 from pagoda.opinions.reading.marked import OTHER, TARGET, Marked, heaviest
+from pagoda.opinions.reading.text_model import TextReading
 from pagoda.opinions.story import OpinionWord
 
 _BITS = 22
@@ -59,6 +60,10 @@ class GramModel:
     def scores(self, texts: Sequence[Marked]) -> np.ndarray:
         """float32 [n, num_labels]."""
         return self.bags([grams_of(text) for text in texts]).sums(self.table) + self.constants
+
+    def read(self, texts: Sequence[Marked]) -> TextReading:
+        """Scores, and a text's words on demand."""
+        return TextReading(self.scores(texts), lambda row, label: self.carried(texts[row], label))
 
     def carried(self, text: Marked, label: int) -> tuple[OpinionWord, ...]:
         """Groups that spoke for a label against the average of all."""

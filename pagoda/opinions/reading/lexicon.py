@@ -15,6 +15,7 @@ import numpy as np
 
 from pagoda.opinions.reading.marked import Marked, heaviest
 from pagoda.opinions.reading.spelling import folded
+from pagoda.opinions.reading.text_model import TextReading
 from pagoda.opinions.story import LABELS, OpinionWord
 
 VERSION = "lexicon-1"
@@ -70,6 +71,10 @@ class Lexicon:
             total = float(np.tanh(sum(weight for _, _, weight in self._found(text)) / 2) * 2)
             found[row] = (_STEEPNESS * total, _NEUTRAL, -_STEEPNESS * total)
         return found
+
+    def read(self, texts: Sequence[Marked]) -> TextReading:
+        """Scores, and a text's words on demand."""
+        return TextReading(self.scores(texts), lambda row, label: self.carried(texts[row], label))
 
     def carried(self, text: Marked, label: int) -> tuple[OpinionWord, ...]:
         """The words of the list that spoke for a label; none speak for neutral."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,10 +23,9 @@ from pagoda.opinions.reading.confidence import Confidence
 from pagoda.opinions.reading.gram_model import GramModel, grams_of, train_grams
 from pagoda.opinions.reading.marked import Marked
 from pagoda.opinions.reading.minilm_model import MinilmModel, minilm_folder, new_head, train_minilm
-from pagoda.opinions.story import LABELS, OpinionWord
+from pagoda.opinions.reading.text_model import TextReading
+from pagoda.opinions.story import LABELS
 
-SHIPPED = Path(__file__).with_name("english")
-"""The English model that comes with pagoda: tuned on SEntFiN alone, whose licence allows it."""
 _HELD, _MOST_HELD, _FEWEST_HELD = 0.1, 400, 30
 _SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 _SHARE_UNTRIED = 0.2
@@ -42,15 +40,16 @@ class MixedModel:
     def __init__(self, minilm: MinilmModel | None, grams: GramModel | None, share: float) -> None:
         self.minilm, self.grams, self.share = minilm, grams, share
 
+    def read(self, texts: Sequence[Marked]) -> TextReading:
+        """Words are those of the model that counts more."""
+        told = [(model.read(texts), share) for model, share in self._models() if share > 0]
+        scores = sum(share * log_probabilities(reading.scores) for reading, share in told)
+        heavier, _ = max(told, key=lambda pair: pair[1])
+        return TextReading(np.asarray(scores, np.float32), heavier.carried)
+
     def scores(self, texts: Sequence[Marked]) -> np.ndarray:
         """float32 [n, num_labels]."""
-        told = [(model, share) for model, share in self._models() if share > 0]
-        return np.asarray(sum(share * log_probabilities(model.scores(texts)) for model, share in told), np.float32)
-
-    def carried(self, text: Marked, label: int) -> tuple[OpinionWord, ...]:
-        """Of the one that counts more."""
-        model, _ = max(self._models(), key=lambda pair: pair[1])
-        return model.carried(text, label)
+        return self.read(texts).scores
 
     def _models(self) -> list[tuple[MinilmModel | GramModel, float]]:
         pairs = ((self.minilm, 1 - self.share), (self.grams, self.share))
@@ -157,8 +156,8 @@ def starting_model(labels: Sequence[str | int], seed: int) -> MinilmModel:
     """Where tuning begins: the shipped model, with its head where the labels are its own; else the packaged MiniLM."""
     start = packaged_model(len(labels), seed)
     encoder, head = start.encoder, start.head
-    if (SHIPPED / model_files.NAME).is_file():
-        described, tensors = model_files.read(SHIPPED)
+    if (model_files.SHIPPED / model_files.NAME).is_file():
+        described, tensors = model_files.read(model_files.SHIPPED)
         known = MixedModel.restored(described["parts"]["en"], tensors["en"]).minilm
         assert known is not None
         encoder = known.encoder

@@ -6,7 +6,8 @@ lists (where nothing was trained).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -15,11 +16,22 @@ from pagoda.opinions.reading.marked import Marked
 from pagoda.opinions.story import OpinionWord
 
 
+@dataclass(frozen=True, slots=True)
+class TextReading:
+    """What a model made of texts. scores: float32 [n, num_labels], to be turned into probabilities by a softmax.
+
+    carried: of a text's number and a label, the words that spoke for it, the heaviest first
+    """
+
+    scores: np.ndarray
+    carried: Callable[[int, int], tuple[OpinionWord, ...]]
+
+
 class TextModel(Protocol):
     """A classifier whose labels are numbered; never changes once trained, threads may share it."""
 
-    def scores(self, texts: Sequence[Marked]) -> np.ndarray:
-        """float32 [n, num_labels], to be turned into probabilities by a softmax."""
+    def read(self, texts: Sequence[Marked]) -> TextReading:
+        """Scores; words are looked for where somebody asks."""
 
-    def carried(self, text: Marked, label: int) -> tuple[OpinionWord, ...]:
-        """The words that spoke for a label, the heaviest first."""
+    def scores(self, texts: Sequence[Marked]) -> np.ndarray:
+        """The same, alone."""

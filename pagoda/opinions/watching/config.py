@@ -26,6 +26,7 @@ from pagoda.language import Language
 from pagoda.opinions.alerts.rules import AlertRule, read_rules, seconds
 from pagoda.opinions.companies import read_companies
 from pagoda.opinions.events import event_types
+from pagoda.opinions.reading.model_files import SHIPPED
 from pagoda.opinions.store.database import is_address
 from pagoda.opinions.story import Company
 from pagoda.parsing.yaml_lines import FileKind, Section, read_section
@@ -54,7 +55,7 @@ class WatchedSource:
 class MonitorConfig:
     """A watch. Times are seconds.
 
-    database: path or postgresql://; model: folder of trained weights, None for word lists
+    database: path or postgresql://; model: folder of trained weights, None for word lists alone
     every: from tick to tick; lateness: after which a late item changes windows, and no alert any more
     webhook_keys: that may post items; notify: addresses for apprise
     """
@@ -63,7 +64,7 @@ class MonitorConfig:
     database: str
     rules: tuple[AlertRule, ...] = ()
     sources: tuple[WatchedSource, ...] = ()
-    model: Path | None = None
+    model: Path | None = SHIPPED
     language: Language = "en"
     every: int = 900
     lateness: int = 2 * 86_400
@@ -101,12 +102,9 @@ class MonitorConfig:
 
 
 def _model(root: Section, file: Path) -> Path | None:
-    """The model's folder; "english" is the one that ships."""
-    from pagoda.opinions.reading.mixed_model import SHIPPED
-
-    if "model" not in root:
-        return None
-    return SHIPPED if root.text("model", None) == "english" else _path(root, "model", file)
+    """Its folder: the one that ships, called "english" too; none where "lists" are asked for."""
+    name = root.text("model", "english")
+    return {"english": SHIPPED, "lists": None}.get(name, _path(root, "model", file, name))
 
 
 def _path(root: Section, key: str, file: Path, default: str | None = None) -> Path:

@@ -64,7 +64,7 @@ def test_a_text_is_read_alike_whatever_stands_beside_it(english: SentimentModel)
     beside = english.probabilities(
         ["Maple profit rose", "A much longer sentence about sales that fell and fell again"]
     )[0]
-    assert alone == pytest.approx(beside, abs=0.02)  # products in bfloat16
+    assert np.array_equal(alone, beside)
 
 
 def test_what_was_saved_reads_the_same(tmp_path: Path, chinese: SentimentModel, english: SentimentModel) -> None:

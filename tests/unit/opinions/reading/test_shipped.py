@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from pagoda.kernels.select import native_is_built
 from pagoda.opinions.reading.adapter import applied, changes
-from pagoda.opinions.reading.mixed_model import SHIPPED
+from pagoda.opinions.reading.marked import Marked
+from pagoda.opinions.reading.model_files import SHIPPED
 from pagoda.opinions.sentiment import TargetSentiment
 from pagoda.opinions.story import Mention
 
@@ -38,6 +40,35 @@ def test_a_name_changes_nothing(shipped: TargetSentiment) -> None:
     one = shipped.predict([(TEXT, [_mention("Harbour Motors")])])[0]
     two = shipped.predict([(other, [Mention("e", 0, 5, "Enron", 1.0)])])[0]
     assert one.probability == pytest.approx(two.probability, abs=0.01)
+
+
+def test_a_text_has_the_same_bits_in_any_company(shipped: TargetSentiment) -> None:
+    texts = [Marked.of(TEXT + " and more" * (n % 4), [_mention("Birch Foods")] * (n % 2)) for n in range(21)]
+    together = shipped.probabilities(texts)
+    for size in (1, 7):
+        parts = [shipped.probabilities(texts[start : start + size]) for start in range(0, len(texts), size)]
+        assert np.array_equal(np.concatenate(parts), together)
+
+
+def test_words_that_carried_an_opinion_matter_more_than_those_that_did_not(shipped: TargetSentiment) -> None:
+    harbour = _mention("Harbour Motors")
+    up = shipped.predict([(TEXT, [harbour])])[0]
+    others = [word for word in ("shares", "on", "while", "after") if word not in {each.text for each in up.words[:2]}]
+
+    def without(words: list[str]) -> float:
+        shorter = TEXT.split()
+        text = " ".join(word for word in shorter if word not in words)
+        return float(shipped.probabilities([Marked.of(text, [harbour])])[0, 0])
+
+    assert without([word.text for word in up.words[:2]]) < without(others[:2])
+
+
+@pytest.mark.skipif(not native_is_built(), reason="no compiler, no library")
+def test_without_our_kernels_the_same_is_said(shipped: TargetSentiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pagoda.minilm.native_encoder.native_is_built", lambda: False)
+    texts = [Marked.of(TEXT, [_mention(name)]) for name in ("Harbour Motors", "Birch Foods")]
+    plain = TargetSentiment.shipped().probabilities(texts)
+    assert plain == pytest.approx(shipped.probabilities(texts), abs=0.05)  # a part of our products is in bytes
 
 
 def test_chinese_is_read_by_word_lists_that_say_so(shipped: TargetSentiment) -> None:

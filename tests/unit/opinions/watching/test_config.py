@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pagoda.errors import ConfigError
+from pagoda.opinions.reading.model_files import SHIPPED
 from pagoda.opinions.watching.config import MonitorConfig, WatchedSource
 
 
@@ -46,6 +47,17 @@ allow_private_addresses: true
     assert (found.webhook_keys, found.notify) == (("one", "two", "three"), ("mailto://me@example.org",))
     assert "mailto" not in repr(found)
     assert "three" not in repr(found)
+
+
+def test_the_shipped_model_reads_english_unless_a_file_says_otherwise(tmp_path: Path) -> None:
+    for said, model in (
+        ("", SHIPPED),
+        ("model: english\n", SHIPPED),
+        ("model: lists\n", None),
+        ("model: own\n", "own"),
+    ):
+        found = read(tmp_path, f"companies: companies.csv\n{said}").model
+        assert found == (tmp_path / model if model == "own" else model)
 
 
 @pytest.mark.parametrize(
