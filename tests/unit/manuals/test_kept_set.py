@@ -1,4 +1,4 @@
-"""Sets that were asked once: one half alone, manuals that no other has, enough of each sort, each row with its place."""
+"""Sets that were asked once: one half alone, manuals that no other has, enough of each sort, a place for each row."""
 
 from __future__ import annotations
 
