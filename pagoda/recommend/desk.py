@@ -144,7 +144,8 @@ class Desk:
             recommender = self._newest()
             if history is not None:
                 return recommender.recommend_for(history, k, limits=limits)
-            found = recommender.recommend(user, k, limits=limits)
+            # A shop's now is that of its newest events, whenever this person came last.
+            found = recommender.recommend(user, k, now=recommender.ensemble.end, limits=limits)
             if self._new is not None:
                 found = with_new(found, self._fitting(user, k), k, NEW_SHARE)
             if user in self._people:

@@ -74,8 +74,9 @@ class Recommender:
     ) -> list[Recommendation]:
         """The `k` best items that the person has neither taken nor blocked, the best first; fewer where none are left.
 
-        Somebody unknown gets what is popular. now: the moment that popularity is asked for; None is the person's last
-        event. limits: diversity and caps.
+        Somebody of whom nothing in the catalogue is known gets what is popular of late. now: the moment that popularity
+        is asked for; None is the person's last event, which a measurement needs, and a stranger's the end of the log.
+        limits: diversity and caps.
         """
         return self._listed(self.people.get(str(user)), k, now, limits)
 
@@ -89,13 +90,19 @@ class Recommender:
         if k < 1:
             raise InvalidParameterError(f"k={k}, but a whole number above 0 is expected", param="k")
         history = self._known(person)
-        moment = now if now is not None else (person.times[-1] if person.times else None)
+        moment = now if now is not None or not len(history) else person.times[-1] if person.times else None
         features = self.ensemble.features(history, moment)
-        scales = self.weights * spread(features)
+        scales = (self.weights if len(history) else self._of_a_stranger()) * spread(features)
         scores = scales @ features
         scores[~self._open(person)] = -np.inf
         best = self._chosen(scores, k, limits)
         return [self._explained(history, int(item), features[:, item], scales) for item in best]
+
+    def _of_a_stranger(self) -> np.ndarray:
+        """`[models]`: what is popular of late, alone. The learned weights are those of people with a history."""
+        found = np.zeros_like(self.weights)
+        found[self.ensemble.popular[-1]] = 1.0
+        return found
 
     def observe(self, user: str, item: str, timestamp: float) -> None:
         """An event: the person's next list knows it. Raises ConfigError for one that is none."""
@@ -171,6 +178,8 @@ def _learned_weights(
     users = [user for user in earlier.users if user in split.asked]
     users = list(np.random.default_rng(settings.seed).permutation(users)[: settings.ranked])
     cases = [case for user in users if (case := _case(ensemble, earlier, split.asked[user], user)) is not None]
+    # Popularity over all time gets a negative weight beside the one that fades: together they are a trend. Holding
+    # both at 0 or above cost MovieLens a hundredth of hit@10 (0.4984 to 0.4885).
     return fit(cases) if cases else _without_cases(ensemble)
 
 

@@ -66,6 +66,16 @@ class Ensemble:
         own = [model.name for model in self.linear] + ["popular", "popular-lately"]
         return own + (["network"] if self.network is not None else [])
 
+    @property
+    def popular(self) -> range:
+        """Places of the popularities among the rows; the last is the one that fades."""
+        return range(len(self.linear), len(self.linear) + len(self.popularity))
+
+    @property
+    def end(self) -> float:
+        """The moment of the log's last event."""
+        return float(self.popularity[0].times[-1])
+
     def features(self, history: np.ndarray, now: float | None) -> np.ndarray:
         """`[models, items]` fp64; now: the moment of the question, None for the end of the log."""
         rows = [model.scores(history) for model in self.linear]

@@ -134,6 +134,24 @@ def test_an_event_changes_the_next_list_and_a_stranger_gets_what_is_popular() ->
     assert before[0] not in after
 
 
+def test_a_stranger_gets_what_most_take_whatever_the_weights_of_others_are() -> None:
+    """All begin with eight of the ten famous things, so that fame speaks against what anybody takes next."""
+    rng = np.random.default_rng(1)
+    events = [
+        (f"u{user}", f"i{item}", float(user + 1000 * step))
+        for user in range(200)
+        for step, item in enumerate([*rng.permutation(10)[:8], *(10 + rng.choice(100, size=6, replace=False))])
+    ]
+    recommender = Recommender.train(events)
+    log = InteractionLog.of(events)
+    counts = np.bincount(np.concatenate(log.histories))
+    most = {log.items[item] for item in np.argsort(-counts)[:10]}
+    for stranger in (recommender.recommend("stranger", 10), recommender.recommend_for(["unheard of"], 10)):
+        assert {one.item for one in stranger} <= most
+        for one in stranger:
+            assert sum(reason.value for reason in one.reasons) == pytest.approx(one.score, abs=1e-9)
+
+
 def test_blocks_hold_and_are_taken_back() -> None:
     recommender = Recommender.train(made_up())
     recommender.describe({f"i{n}": [f"kind{n % 3}"] for n in range(40)})
