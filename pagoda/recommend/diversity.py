@@ -8,7 +8,7 @@ price: a kind that has its number is over, even if the list gets shorter.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,7 @@ from pagoda.errors import InvalidParameterError
 class ListLimits:
     """diversity: 0, scores alone, to 1, likeness alone; per_kind: items of one kind at most, 0 for any number
 
-    pool: the best so many are looked at
+    pool: the best so many are looked at for each place, or five for each place of a longer list
     """
 
     diversity: float = 0.0
@@ -32,38 +32,84 @@ class ListLimits:
             raise InvalidParameterError(
                 f"diversity={self.diversity}, but a number from 0 to 1 is expected", param="diversity"
             )
+        if self.pool < 1:
+            raise InvalidParameterError(f"pool={self.pool}, but 1 or more is expected", param="pool")
         if self.per_kind < 0:
             raise InvalidParameterError(f"per_kind={self.per_kind}, but 0 or more is expected", param="per_kind")
 
 
 def diversified(
-    scores: np.ndarray, order: np.ndarray, k: int, limits: ListLimits, kinds: Sequence[frozenset[str]]
+    scores: np.ndarray,
+    order: np.ndarray,
+    k: int,
+    limits: ListLimits,
+    kinds: Callable[[int], frozenset[str]],
+    counted: Mapping[str, int],
 ) -> list[int]:
-    """At most `k` items of `order` (the best first) under the limits; kinds: of the first `limits.pool` of them."""
-    pool = [int(item) for item in order[: len(kinds)]]
-    if not pool:
-        return []
-    span = float(scores[pool[0]] - scores[pool[-1]]) or 1.0
-    worth = [(float(scores[item]) - float(scores[pool[-1]])) / span for item in pool]
-    counted: Counter[str] = Counter()
-    likeness = [0.0] * len(pool)
+    """At most `k` items of `order` (the best first) under the limits.
+
+    kinds: of an item; counted: of each kind, how many stand in the list already. Marginal relevance looks at the best
+    of a pool; where the caps leave the list short, the next pool is looked at, and so on.
+    """
+    size = max(limits.pool, 5 * k)
+    counts = Counter(counted)
     chosen: list[int] = []
-    left = set(range(len(pool)))
-    while left and len(chosen) < k:
-        if limits.per_kind:
-            left = {place for place in left if all(counted[kind] < limits.per_kind for kind in kinds[place])}
-            if not left:
-                break
-        share = limits.diversity
-        best = max(left, key=lambda place: ((1 - share) * worth[place] - share * likeness[place], -place))
-        left.remove(best)
-        chosen.append(pool[best])
-        counted.update(kinds[best])
-        for place in left:
-            likeness[place] = max(likeness[place], _alike(kinds[place], kinds[best]))
+    for start in range(0, len(order), size):
+        if len(chosen) >= k:
+            break
+        pool = _Pool([int(item) for item in order[start : start + size]], scores, kinds, limits)
+        for item in chosen:
+            pool.stand_beside(kinds(item))
+        chosen += pool.best(k - len(chosen), counts)
     return chosen
 
 
-def _alike(one: frozenset[str], other: frozenset[str]) -> float:
-    """Share of kinds that two items have in common."""
-    return len(one & other) / len(one | other) if one | other else 0.0
+class _Pool:
+    """Items among which each place's best is sought; likeness to what was chosen is kept for each."""
+
+    def __init__(
+        self, items: Sequence[int], scores: np.ndarray, kinds: Callable[[int], frozenset[str]], limits: ListLimits
+    ) -> None:
+        self._items, self._limits = items, limits
+        self._kinds = [kinds(item) for item in items]
+        values = scores[list(items)].astype(np.float64)
+        self._worth = (1 - limits.diversity) * (values - values[-1]) / (float(values[0] - values[-1]) or 1.0)
+        self._sizes = np.array([len(own) for own in self._kinds], dtype=np.float64)
+        self._likeness = np.zeros(len(items))
+        places: dict[str, list[int]] = {}
+        for place, own in enumerate(self._kinds):
+            for kind in own:
+                places.setdefault(kind, []).append(place)
+        self._places = {kind: np.array(found) for kind, found in places.items()}
+
+    def best(self, count: int, counts: Counter[str]) -> list[int]:
+        """The next `count` items, or fewer where the caps leave no more; `counts` grows by their kinds."""
+        is_left = np.ones(len(self._items), dtype=bool)
+        for kind in counts:
+            self._close(kind, counts, is_left)
+        chosen: list[int] = []
+        while len(chosen) < count and is_left.any():
+            place = int(np.where(is_left, self._worth - self._limits.diversity * self._likeness, -np.inf).argmax())
+            is_left[place] = False
+            chosen.append(self._items[place])
+            counts.update(self._kinds[place])
+            for kind in self._kinds[place]:
+                self._close(kind, counts, is_left)
+            self.stand_beside(self._kinds[place])
+        return chosen
+
+    def _close(self, kind: str, counts: Counter[str], is_left: np.ndarray) -> None:
+        if self._limits.per_kind and counts[kind] >= self._limits.per_kind and kind in self._places:
+            is_left[self._places[kind]] = False
+
+    def stand_beside(self, kinds: frozenset[str]) -> None:
+        """Something of these kinds is in the list: Jaccard's likeness to it, where it is the largest, counts."""
+        if not self._limits.diversity:
+            return
+        shared = np.zeros(len(self._items))
+        for kind in kinds:
+            if kind in self._places:
+                shared[self._places[kind]] += 1.0
+        either = self._sizes + len(kinds) - shared
+        alike = np.divide(shared, either, out=np.zeros_like(shared), where=either > 0)
+        self._likeness = np.maximum(self._likeness, alike)

@@ -61,8 +61,8 @@ class Audience:
         person.blocked_kinds |= {kind} - {""}
 
     def unblock(self, user: str, *, item: str = "", kind: str = "") -> None:
-        """Take a block back."""
-        person = self._person(user)
+        """Take a block back; of somebody unknown there is none, and they stay unknown."""
+        person = self.get(user)
         person.blocked -= {item}
         person.blocked_kinds -= {kind}
 

@@ -46,10 +46,14 @@ class Recommender:
     """Made by `train`. Threads may share it as long as one of them writes.
 
     weights: `[models]`, of each model's scores once they are on one scale
+    unit: of the timestamps, how many are a second
     """
 
-    def __init__(self, catalogue: tuple[str, ...], ensemble: Ensemble, weights: np.ndarray, people: Audience) -> None:
+    def __init__(
+        self, catalogue: tuple[str, ...], ensemble: Ensemble, weights: np.ndarray, people: Audience, unit: float = 1.0
+    ) -> None:
         self.catalogue, self.ensemble, self.weights, self.people = catalogue, ensemble, weights, people
+        self.unit = unit
         self._numbers: Mapping[str, int] = {item: number for number, item in enumerate(catalogue)}
         self._attributes: Mapping[str, frozenset[str]] = {}
 
@@ -67,18 +71,25 @@ class Recommender:
             raise ConfigError("there is no event to learn from: give (user, item, timestamp) at least once")
         log = catalogue_of(whole, settings)
         weights = _learned_weights(log, settings)
-        return cls(log.items, Ensemble.of(log, settings.ensemble), weights, Audience.of(whole))
+        ensemble = Ensemble.of(log, settings.ensemble, unit=log.unit)
+        return cls(log.items, ensemble, weights, Audience.of(whole), log.unit)
 
     def recommend(
-        self, user: str, k: int = 10, *, now: float | None = None, limits: ListLimits | None = None
+        self,
+        user: str,
+        k: int = 10,
+        *,
+        now: float | None = None,
+        limits: ListLimits | None = None,
+        counted: Mapping[str, int] | None = None,
     ) -> list[Recommendation]:
         """The `k` best items that the person has neither taken nor blocked, the best first; fewer where none are left.
 
         Somebody of whom nothing in the catalogue is known gets what is popular of late. now: the moment that popularity
         is asked for; None is the person's last event, which a measurement needs, and a stranger's the end of the log.
-        limits: diversity and caps.
+        limits: diversity and caps; counted: of each kind, how many stand in the list already.
         """
-        return self._listed(self.people.get(str(user)), k, now, limits)
+        return self._listed(self.people.get(str(user)), k, now, limits, counted)
 
     def recommend_for(
         self, history: Sequence[str], k: int = 10, *, limits: ListLimits | None = None
@@ -86,7 +97,14 @@ class Recommender:
         """The same for a history of ids, oldest first, of nobody who is to be known."""
         return self._listed(Person([str(item) for item in history]), k, None, limits)
 
-    def _listed(self, person: Person, k: int, now: float | None, limits: ListLimits | None) -> list[Recommendation]:
+    def _listed(
+        self,
+        person: Person,
+        k: int,
+        now: float | None,
+        limits: ListLimits | None,
+        counted: Mapping[str, int] | None = None,
+    ) -> list[Recommendation]:
         if k < 1:
             raise InvalidParameterError(f"k={k}, but a whole number above 0 is expected", param="k")
         history = self._known(person)
@@ -95,7 +113,7 @@ class Recommender:
         scales = (self.weights if len(history) else self._of_a_stranger()) * spread(features)
         scores = scales @ features
         scores[~self._open(person)] = -np.inf
-        best = self._chosen(scores, k, limits)
+        best = self._chosen(scores, k, limits, counted or {})
         return [self._explained(history, int(item), features[:, item], scales) for item in best]
 
     def _of_a_stranger(self) -> np.ndarray:
@@ -129,15 +147,15 @@ class Recommender:
             found &= ~np.array([bool(self.kinds(item) & person.blocked_kinds) for item in self.catalogue])
         return found
 
-    def _chosen(self, scores: np.ndarray, k: int, limits: ListLimits | None) -> Sequence[int]:
+    def _chosen(
+        self, scores: np.ndarray, k: int, limits: ListLimits | None, counted: Mapping[str, int]
+    ) -> Sequence[int]:
         """Numbers of the best items that are open; equal scores in the order of the catalogue."""
         order = np.argsort(-scores, kind="stable")
         order = order[: int(np.isfinite(scores).sum())]
         if limits is None:
             return [int(item) for item in order[:k]]
-        return diversified(
-            scores, order, k, limits, [self.kinds(self.catalogue[item]) for item in order[: limits.pool]]
-        )
+        return diversified(scores, order, k, limits, lambda item: self.kinds(self.catalogue[item]), counted)
 
     def _explained(self, history: np.ndarray, item: int, row: np.ndarray, scales: np.ndarray) -> Recommendation:
         """The item with its summands: one for each past thing, one for each other model."""
@@ -174,7 +192,7 @@ def _learned_weights(
     split = last_share(log)
     # One catalogue for both: an item that was taken in the last tenth alone has scores of 0.
     earlier = split.train.over(log.items)
-    ensemble = Ensemble.of(earlier, settings.ensemble, network)
+    ensemble = Ensemble.of(earlier, settings.ensemble, network, log.unit)
     users = [user for user in earlier.users if user in split.asked]
     users = list(np.random.default_rng(settings.seed).permutation(users)[: settings.ranked])
     cases = [case for user in users if (case := _case(ensemble, earlier, split.asked[user], user)) is not None]

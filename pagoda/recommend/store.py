@@ -1,31 +1,53 @@
 """What people did, on disk: events, blocks and what they were shown, each acknowledged once it is written.
 
 Beside the recommender, which is filled from here when it opens. One SQLite file in WAL mode. An event has an id, and a
-second one of the same id changes nothing, so that whoever did not hear the answer may send again. What is deleted is
-overwritten (`secure_delete`) and the log of writes is emptied, so that no byte of a person who left stays in the files.
+second one of the same id changes nothing, so that whoever did not hear the answer may send again; it has a number that
+only grows, by which another process's events are found. Of a person who leaves the rows are deleted, the file is
+written anew without them (SQLite moves rows between pages, and `secure_delete` overwrites the last copy alone) and the
+log of writes is emptied. What stays is a salted hash of the id, by which a file of events does not bring them back.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import secrets
 import sqlite3
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pagoda.errors import ConfigError
 from pagoda.recommend.data.interactions import Interaction
+from pagoda.recommend.errors import RecommendStoreError
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS event (id TEXT PRIMARY KEY, user TEXT NOT NULL, item TEXT NOT NULL, timestamp REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS event (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, user TEXT NOT NULL,
+                                  item TEXT NOT NULL, timestamp REAL NOT NULL);
 CREATE INDEX IF NOT EXISTS event_user ON event (user, timestamp);
 CREATE TABLE IF NOT EXISTS block (user TEXT NOT NULL, item TEXT NOT NULL, kind TEXT NOT NULL,
                                   PRIMARY KEY (user, item, kind));
 CREATE TABLE IF NOT EXISTS shown (user TEXT NOT NULL, item TEXT NOT NULL, model TEXT NOT NULL, count INTEGER NOT NULL,
                                   PRIMARY KEY (user, item, model));
+CREATE TABLE IF NOT EXISTS salt (value BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS forgotten (hash BLOB PRIMARY KEY);
 """
-_OF_A_PERSON = ("event", "block", "shown")
+_OLD_EVENTS = """
+DROP INDEX IF EXISTS event_user;
+ALTER TABLE event RENAME TO old_event;
+{schema}
+INSERT INTO event (id, user, item, timestamp) SELECT id, user, item, timestamp FROM old_event ORDER BY rowid;
+DROP TABLE old_event;
+"""
+_COLUMNS = {"event": "id, user, item, timestamp", "block": "user, item, kind", "shown": "user, item, model, count"}
+_RENAMED = "UPDATE event SET id = renamed(id, user, item, timestamp)"
+_BATCH = 500
+_CLEANINGS, _PAUSE_S = 5, 0.2
+"""So often the log of writes is tried to be emptied where somebody else reads the file, and the time between."""
 
 
 @dataclass(frozen=True)
@@ -45,17 +67,41 @@ class Refusal:
     kind: str = ""
 
 
+def id_of_a_line(user: str, item: str, timestamp: float, number: int) -> str:
+    """Id of an event of a file, which has none of its own. number: of its equals"""
+    return json.dumps([user, item, timestamp, number], ensure_ascii=False)
+
+
+def _renamed(id: str, user: str, item: str, timestamp: float) -> str:
+    """Of an event of a file as it was named before: with slashes, where "a/b", "c" and "a", "b/c" are one."""
+    start = f"{user}/{item}/{timestamp!r}/"
+    number = id.removeprefix(start)
+    return id_of_a_line(user, item, timestamp, int(number)) if number != id and number.isdigit() else id
+
+
 class EventStore:
-    """Over one file, which is made if it is not there. Threads may share it. Raises ConfigError for another file."""
+    """Over one file, which is made if it is not there. Threads may share it.
+
+    Raises ConfigError for another file; every method RecommendStoreError where the file cannot be read or written.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
+        self._is_dirty = False
         try:
             self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA secure_delete = ON")
-            self._connection.executescript(_SCHEMA)
+            # What VACUUM puts together would else lie in a file of the system's, whole and in no one's care.
+            self._connection.execute("PRAGMA temp_store = MEMORY")
+            columns = [row[1] for row in self._connection.execute("PRAGMA table_info(event)")]
+            is_old = bool(columns) and "number" not in columns
+            self._connection.executescript(_OLD_EVENTS.format(schema=_SCHEMA) if is_old else _SCHEMA)
+            if is_old:
+                self._connection.create_function("renamed", 4, _renamed)
+                self._connection.execute(_RENAMED)
+            self._salt = self._own_salt()
         except sqlite3.Error as error:
             raise ConfigError(f"{path} cannot be used as a store of events ({error}): name another folder") from error
 
@@ -66,12 +112,13 @@ class EventStore:
 
     def append(self, events: Iterable[StoredEvent]) -> list[StoredEvent]:
         """Write what is new, all or nothing; those that were."""
-        with self._lock, _Transaction(self._connection) as connection:
+        with self._writing() as connection:
             return [
                 one
                 for one in events
                 if connection.execute(
-                    "INSERT INTO event VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING", (one.id, *one.event)
+                    "INSERT INTO event (id, user, item, timestamp) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+                    (one.id, *one.event),
                 ).rowcount
             ]
 
@@ -84,17 +131,31 @@ class EventStore:
         given = (block.user, block.item, block.kind)
         return bool(self._run("DELETE FROM block WHERE user = ? AND item = ? AND kind = ?", given))
 
-    def note_shown(self, user: str, items: Iterable[str], model: str) -> None:
-        """Count what a person was shown, by which model."""
-        with self._lock, _Transaction(self._connection) as connection:
+    def note_shown(self, shown: Iterable[tuple[str, str, str]]) -> None:
+        """Count what people were shown: (user, item, model)."""
+        with self._writing() as connection:
             connection.executemany(
-                "INSERT INTO shown VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET count = count + 1",
-                [(user, item, model) for item in items],
+                "INSERT INTO shown VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET count = count + 1", shown
             )
 
     def events(self) -> list[Interaction]:
         """All, in the order in which they were written."""
-        return [Interaction(*row) for row in self._rows("SELECT user, item, timestamp FROM event ORDER BY rowid")]
+        return [Interaction(*row[1:]) for row in self._rows(_AFTER, (0,))]
+
+    def events_after(self, number: int) -> tuple[list[Interaction], int]:
+        """Those that were written after the one of this number (0: all), whoever wrote them, and the last's number."""
+        rows = self._rows(_AFTER, (number,))
+        return [Interaction(*row[1:]) for row in rows], rows[-1][0] if rows else number
+
+    def of_ids(self, ids: Sequence[str]) -> list[Interaction]:
+        """The events of these ids as they are written."""
+        found: list[Interaction] = []
+        for start in range(0, len(ids), _BATCH):
+            part = ids[start : start + _BATCH]
+            marks = ", ".join("?" * len(part))
+            statement = f"SELECT user, item, timestamp FROM event WHERE id IN ({marks}) ORDER BY number"
+            found += [Interaction(*row) for row in self._rows(statement, tuple(part))]
+        return found
 
     def blocks(self, user: str | None = None) -> list[Refusal]:
         """Of a person, or of everybody."""
@@ -105,42 +166,91 @@ class EventStore:
     def export(self, user: str) -> dict[str, list[dict[str, Any]]]:
         """Everything that is written of a person: table -> rows."""
         found = {}
-        for table in _OF_A_PERSON:
-            with self._lock:
-                cursor = self._connection.execute(f"SELECT * FROM {table} WHERE user = ? ORDER BY rowid", (user,))
-                names = [column[0] for column in cursor.description]
-                found[table] = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        for table, columns in _COLUMNS.items():
+            rows = self._rows(f"SELECT {columns} FROM {table} WHERE user = ? ORDER BY rowid", (user,))
+            found[table] = [dict(zip(columns.split(", "), row, strict=True)) for row in rows]
         return found
 
     def forget(self, user: str) -> int:
-        """Delete everything of a person from the files; how many rows there were."""
-        with self._lock:
-            with _Transaction(self._connection) as connection:
-                count = sum(
-                    connection.execute(f"DELETE FROM {table} WHERE user = ?", (user,)).rowcount
-                    for table in _OF_A_PERSON
-                )
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        """`delete` and `clean`."""
+        count = self.delete(user)
+        self.clean()
         return count
 
+    def delete(self, user: str) -> int:
+        """Delete the rows of a person, and remember the hash; how many there were. Bytes stay until `clean`."""
+        with self._writing() as connection:
+            count = sum(
+                connection.execute(f"DELETE FROM {table} WHERE user = ?", (user,)).rowcount for table in _COLUMNS
+            )
+            if count:
+                connection.execute("INSERT INTO forgotten VALUES (?) ON CONFLICT DO NOTHING", (self._hash(user),))
+        self._is_dirty = self._is_dirty or count > 0
+        return count
+
+    def clean(self) -> None:
+        """Take what was deleted out of the files. Raises RecommendStoreError while another reads the old state."""
+        with self._lock, self._named():
+            if not self._is_dirty:
+                return
+            for attempt in range(_CLEANINGS):
+                if attempt:
+                    time.sleep(_PAUSE_S)
+                self._connection.execute("VACUUM")
+                busy, *_ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                if not busy:
+                    self._is_dirty = False
+                    return
+        raise RecommendStoreError(
+            f"the rows are deleted, but {self._path} is being read by another process, so that their bytes are still "
+            "in the log of writes: end that process, and delete again"
+        )
+
+    def forgotten(self, users: Iterable[str]) -> set[str]:
+        """Those of these ids that were deleted once."""
+        hashes = {row[0] for row in self._rows("SELECT hash FROM forgotten")}
+        return {user for user in users if self._hash(user) in hashes} if hashes else set()
+
+    def _hash(self, user: str) -> bytes:
+        return hashlib.blake2b(user.encode(), digest_size=16, key=self._salt).digest()
+
+    def _own_salt(self) -> bytes:
+        row = self._connection.execute("SELECT value FROM salt").fetchone()
+        if row is None:
+            self._connection.execute("INSERT INTO salt VALUES (?)", (secrets.token_bytes(32),))
+            row = self._connection.execute("SELECT value FROM salt ORDER BY rowid").fetchone()
+        return bytes(row[0])
+
     def _run(self, statement: str, values: tuple[Any, ...]) -> int:
-        with self._lock, _Transaction(self._connection) as connection:
+        with self._writing() as connection:
             return connection.execute(statement, values).rowcount
 
     def _rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
-        with self._lock:
+        with self._lock, self._named():
             return self._connection.execute(statement, values).fetchall()
 
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """All of a block, or nothing of it, whatever fails, COMMIT too (a full disk)."""
+        with self._lock, self._named():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
 
-class _Transaction:
-    """All of a block, or nothing of it."""
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise RecommendStoreError(
+                f"{self._path} cannot be used just now ({error}): see that the disk has room and that no other process "
+                "holds the file, and send again"
+            ) from error
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
 
-    def __enter__(self) -> sqlite3.Connection:
-        self._connection.execute("BEGIN IMMEDIATE")
-        return self._connection
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._connection.execute("COMMIT" if kind is None else "ROLLBACK")
+_AFTER = "SELECT number, user, item, timestamp FROM event WHERE number > ? ORDER BY number"

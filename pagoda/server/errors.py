@@ -35,6 +35,7 @@ from pagoda.errors import (
 from pagoda.graph.errors import GraphError
 from pagoda.opinions.errors import OpinionStoreError
 from pagoda.rag.errors import IndexLockedError, LoadError, StoreError, UnknownDocumentError
+from pagoda.recommend.errors import RecommendStoreError
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +114,7 @@ TABLE: dict[type[BaseException], ErrorRow] = {
     # Two turns met at one session, or at the file of all: over in a moment.
     SessionError: _UNAVAILABLE._replace(retry_after_s=1.0),
     OpinionStoreError: _UNAVAILABLE._replace(retry_after_s=10.0),
+    RecommendStoreError: _UNAVAILABLE._replace(retry_after_s=5.0),
     EngineDeadError: ErrorRow(500, "InternalServerError", "engine_dead"),
     Exception: ErrorRow(500, "InternalServerError", 500),
 }

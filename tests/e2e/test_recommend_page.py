@@ -12,7 +12,8 @@ import pytest
 from pagoda.recommend.data.city import draw_visits, read_city
 from pagoda.recommend.data.interactions import Interaction
 from pagoda.recommend.data.things import CatalogueItem
-from pagoda.recommend.desk import Desk, set_up
+from pagoda.recommend.desk import Desk
+from pagoda.recommend.folder import set_up
 from pagoda.recommend.recommender import Recommender
 from pagoda.recommend.store import Refusal, StoredEvent
 from pagoda.server.applications.recommend import RecommendRequest, list_for

@@ -23,7 +23,7 @@ _LAST, _FEW, _MANY = Recency(10, 0.9), Recency(3, 0.7), Recency(40, 0.95)
 
 @dataclass(frozen=True)
 class EnsembleSettings:
-    """half_life: of the drifting popularity, in units of the timestamps (seconds: a year)
+    """half_life: of the drifting popularity, in seconds (a year)
 
     penalty: of EASE; neighbours: kept for each item; reach: places between two things that count as a transition
     """
@@ -43,8 +43,10 @@ class Ensemble:
     network: NextItems | None = None
 
     @classmethod
-    def of(cls, log: InteractionLog, settings: EnsembleSettings, network: NextItems | None = None) -> Ensemble:
-        """Made of a log, whose items are the catalogue."""
+    def of(
+        cls, log: InteractionLog, settings: EnsembleSettings, network: NextItems | None = None, unit: float = 1.0
+    ) -> Ensemble:
+        """Made of a log, whose items are the catalogue. unit: of its timestamps, how many are a second"""
         counts = together(log)
         linear_autoencoder, near = ease(counts, settings.penalty), neighbours(counts, settings.neighbours)
         soon = transitions(log, settings.reach)
@@ -57,7 +59,7 @@ class Ensemble:
             LinearModel("next-last", soon, _LAST),
             LinearModel("next-few", soon, _FEW),
         )
-        half_lives = (0.0, settings.half_life)
+        half_lives = (0.0, settings.half_life * unit)
         return cls(linear, tuple(WindowedPopularity.of(log, half_life) for half_life in half_lives), network)
 
     @property

@@ -21,13 +21,14 @@ _MOST_HALVINGS = 500
 class WindowedPopularity:
     """times, items: `[events]`, all events in the order of time; half_life: time after which an event counts half.
 
-    0 is no decay.
+    0 is no decay. counts: `[events]`, how many each stands for; None is one.
     """
 
     times: np.ndarray
     items: np.ndarray
     num_items: int
     half_life: float
+    counts: np.ndarray | None = None
 
     @classmethod
     def of(cls, log: InteractionLog, half_life: float) -> WindowedPopularity:
@@ -36,6 +37,15 @@ class WindowedPopularity:
         order = np.argsort(times, kind="stable")
         return cls(times[order], items[order], len(log.items), half_life)
 
+    def by_day(self, day: float) -> WindowedPopularity:
+        """Counts per item and day, whose time is the day's beginning: no single event has one. day: in units of time"""
+        days = np.floor(self.times / day)
+        keys = np.stack([days, self.items.astype(np.float64)])
+        each = np.ones(len(days)) if self.counts is None else self.counts
+        found, places = np.unique(keys, axis=1, return_inverse=True)
+        counts = np.bincount(places.reshape(-1), each)
+        return WindowedPopularity(found[0] * day, found[1].astype(np.int64), self.num_items, self.half_life, counts)
+
     def scores(self, now: float | None = None) -> np.ndarray:
         """`[items]`: logarithm of how often each was taken until `now`, less its mean, so that 0 is usual.
 
@@ -43,7 +53,10 @@ class WindowedPopularity:
         """
         moment = self.times[-1] if now is None else now
         stop = int(np.searchsorted(self.times, moment, side="right"))
-        counts = np.bincount(self.items[:stop], self._weights(moment, stop), minlength=self.num_items)
+        weights = self._weights(moment, stop)
+        if self.counts is not None:
+            weights = weights * self.counts[:stop]
+        counts = np.bincount(self.items[:stop], weights, minlength=self.num_items)
         found = np.log(counts + 0.5)
         return np.asarray(found - found.mean())
 

@@ -20,6 +20,11 @@ import numpy as np
 
 from pagoda.errors import ConfigError
 
+DAY_S = 86_400.0
+LATEST = 1e14
+"""Timestamps lie between 0 and this: milliseconds until the year 5138."""
+_MILLISECONDS = 1e11
+"""What is beyond is milliseconds since 1970 (March 1973), what is below seconds (the year 5138) or just an order."""
 _COLUMNS = ("user", "item", "timestamp")
 
 
@@ -73,6 +78,11 @@ class InteractionLog:
     def num_events(self) -> int:
         return sum(len(history) for history in self.histories)
 
+    @cached_property
+    def unit(self) -> float:
+        """How many of the timestamps are a second: 1000 where most are milliseconds by their size, otherwise 1."""
+        return 1000.0 if self.times and float(np.median(np.concatenate(self.times))) > _MILLISECONDS else 1.0
+
     def restricted(self, kept: np.ndarray) -> InteractionLog:
         """Without the events of all other items: `kept` are numbers, ascending. Who has none left is gone."""
         return self.over(tuple(self.items[item] for item in kept))
@@ -95,6 +105,12 @@ class InteractionLog:
             yield from (
                 Interaction(user, self.items[item], float(when)) for item, when in zip(history, times, strict=True)
             )
+
+
+def in_unit(timestamp: float, unit: float) -> float:
+    """A moment of the clock, in seconds or milliseconds by its size, in a log's unit."""
+    seconds = timestamp / 1000.0 if timestamp > _MILLISECONDS else timestamp
+    return seconds * unit
 
 
 def checked(event: Any, where: str) -> Interaction:

@@ -7,6 +7,7 @@ the caller is a shop, and its visitors are its own to tell apart. Events are tak
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -211,7 +212,7 @@ def list_for(desk: Desk, body: RecommendRequest) -> dict[str, Any]:
     return {"object": "recommend.list", "model": desk.model, "data": [_told(one, desk.things) for one in found]}
 
 
-def _told(one: Recommendation, things: dict[str, CatalogueItem]) -> dict[str, Any]:
+def _told(one: Recommendation, things: Mapping[str, CatalogueItem]) -> dict[str, Any]:
     """An item as a client gets it: the largest reasons by name, all others as one, so that the sum holds."""
     kinds = things[one.item].kinds if one.item in things else ()
     own = {kind.id for kind in kinds}
@@ -229,7 +230,7 @@ def _told(one: Recommendation, things: dict[str, CatalogueItem]) -> dict[str, An
     return {"item": one.item, "score": one.score, "kinds": told_kinds, "reasons": reasons} | _names(one.item, things)
 
 
-def _names(item: str, things: dict[str, CatalogueItem]) -> dict[str, str]:
+def _names(item: str, things: Mapping[str, CatalogueItem]) -> dict[str, str]:
     """What an item is called; one that nobody described, by its id."""
     thing = things.get(item)
     return {"name": item, "name_en": item} if thing is None else {"name": thing.name, "name_en": thing.name_en}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ import pytest
 
 from pagoda.errors import ConfigError
 from pagoda.recommend.data.city import City, draw_visits, read_city
-from pagoda.recommend.data.interactions import Interaction, InteractionLog
+from pagoda.recommend.data.interactions import DAY_S, Interaction, InteractionLog
 from pagoda.recommend.data.things import CatalogueItem, read_things, write_things
-from pagoda.recommend.desk import Desk, save_model, set_up
+from pagoda.recommend.desk import Desk
+from pagoda.recommend.folder import save_model, set_up
 from pagoda.recommend.recommender import Recommender
 from pagoda.recommend.store import Refusal, StoredEvent
 
@@ -50,9 +52,13 @@ def test_the_visits_of_a_seed_are_always_the_same_and_no_place_twice(city: City,
 
 
 def test_a_desk_says_what_the_recommender_says(folder: Path, trained: Recommender, visits: InteractionLog) -> None:
+    """But that it knows of popularity no more than the day."""
+    popularity = tuple(model.by_day(DAY_S) for model in trained.ensemble.popularity)
+    ensemble = replace(trained.ensemble, popularity=popularity)
+    expected = Recommender(trained.catalogue, ensemble, trained.weights, trained.people)
     desk = Desk(folder)
-    for user in visits.users[:10]:
-        assert desk.recommend(user, 5) == trained.recommend(user, 5, now=trained.ensemble.end)
+    for user in (*visits.users[:10], "a stranger"):
+        assert desk.recommend(user, 5) == expected.recommend(user, 5, now=ensemble.end)
     desk.close()
 
 

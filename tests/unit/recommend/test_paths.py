@@ -10,7 +10,8 @@ import pytest
 from pagoda.graph.graph import Graph
 from pagoda.recommend.data.city import City, draw_visits, read_city
 from pagoda.recommend.data.interactions import Interaction, InteractionLog
-from pagoda.recommend.desk import Desk, set_up
+from pagoda.recommend.desk import Desk
+from pagoda.recommend.folder import set_up
 from pagoda.recommend.paths import RecommendationGraph
 from pagoda.recommend.recommender import Recommender
 from pagoda.recommend.store import Refusal, StoredEvent
@@ -91,6 +92,7 @@ def test_a_desk_tells_the_graph_and_forgets_there_too(
     desk.record([StoredEvent("e1", Interaction("visitor", "film-001", 9.0))])
     shown = desk.recommend("visitor", 2)
     desk.block(Refusal("visitor", item=shown[0].item))
+    desk.export("visitor")  # waits for what was shown
     edges = "MATCH (p:Person {id: 'visitor'})-[r]->(x) RETURN type(r) AS type, x.id AS id"
     assert {(row["type"], row["id"]) for row in graph.read(edges)} == {
         ("RATED", "film-001"), ("REFUSES", shown[0].item), *(("RECOMMENDED", one.item) for one in shown),

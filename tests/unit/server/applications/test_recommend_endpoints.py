@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pagoda.recommend.data.city import draw_visits, read_city
-from pagoda.recommend.desk import set_up
+from pagoda.recommend.folder import set_up
 from pagoda.recommend.recommender import Recommender
 from pagoda.server.applications.application import service_of
 from pagoda.server.applications.recommend import RecommendService
