@@ -7,6 +7,7 @@ list and a page.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -39,6 +40,7 @@ class RecommendWords:
     trained: str
     because: str
     popular: str
+    unpopular: str
     following: str
     asked: str
 
@@ -48,6 +50,7 @@ _ENGLISH = RecommendWords(
     trained="{name} in {folder} after {seconds:.1f} s: {models}",
     because="because of {names}",
     popular="popular of late",
+    unpopular="less taken of late",
     following="often next",
     asked="{split}: {asked} events of {users} people are asked",
 )
@@ -56,6 +59,7 @@ _CHINESE = RecommendWords(
     trained="{folder} 中的 {name}，用时 {seconds:.1f} 秒：{models}",
     because="因为 {names}",
     popular="近来受欢迎",
+    unpopular="近来选的人较少",
     following="常接着出现",
     asked="{split}：考察 {users} 人的 {asked} 条记录",
 )
@@ -70,19 +74,31 @@ def train(
     ctx: typer.Context,
     events: Events = None,
     things: Annotated[Path | None, typer.Option("--things", help="JSONL of items: id, name, name_en, kinds.")] = None,
-    out: Annotated[Path, typer.Option("--out", help="Folder of the recommender.")] = _DEFAULT_FOLDER,
+    out: Annotated[Path | None, typer.Option("--out", help=f"Folder of the recommender [{_DEFAULT_FOLDER}].")] = None,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="A recommender's folder: learn from what people did since, there.")
+    ] = None,
 ) -> None:
     """Learn from events and keep all that answers need in a folder; again, it becomes the folder's next model."""
-    from pagoda.recommend.desk import set_up
+    from pagoda.recommend.folder import events_of, set_up, without_forgotten
     from pagoda.recommend.recommender import Recommender
 
     terminal: Terminal = ctx.obj
     words = _words(terminal.say)
-    log, described = _data(events, things)
+    if source is not None and (events is not None or out is not None):
+        raise ConfigError(
+            f"--from {source} learns from that folder's events and writes there: leave EVENTS and --out out"
+        )
+    out = source or out or _DEFAULT_FOLDER
+    if source is not None:
+        log, described = events_of(source), _described(things)
+    else:
+        log, described = _data(events, things, out)
+        log = without_forgotten(out, log)
     terminal.note(words.read.format(events=log.num_events, users=len(log.users), items=len(log.items)))
     began = time.perf_counter()
     recommender = Recommender.train(log)
-    name = set_up(out, log, described, recommender)
+    name = set_up(out, None if source else log, described, recommender)
     models = ", ".join(recommender.ensemble.names)
     terminal.result(words.trained.format(name=name, folder=out, seconds=time.perf_counter() - began, models=models))
 
@@ -151,29 +167,46 @@ def serve(
     run(EngineArgs(model="builtin"), config, announce=lambda event, facts: tell(terminal, event, facts))
 
 
-def _data(events: Path | None, things: Path | None) -> tuple[InteractionLog, list[CatalogueItem]]:
-    """What was given, or the city. Raises ConfigError."""
+def _data(
+    events: Path | None, things: Path | None, out: Path | None = None
+) -> tuple[InteractionLog, list[CatalogueItem] | None]:
+    """What was given, or the city, but for a folder `out` of somebody's own. Raises ConfigError."""
     from pagoda.recommend.data.city import draw_visits, read_city
     from pagoda.recommend.data.interactions import read_interactions
+    from pagoda.recommend.folder import holds_other_items
+
+    if events is not None:
+        return read_interactions(events), _described(things)
+    city = read_city()
+    if out is not None and holds_other_items(out, [thing.id for thing in city.things]):
+        raise ConfigError(
+            f"{out} holds events of other things than the invented city's, which would be mixed with them: "
+            f"name the file of events, or --from {out} to learn from those that are there, or another --out"
+        )
+    return draw_visits(city), list(city.things)
+
+
+def _described(things: Path | None) -> list[CatalogueItem] | None:
+    """None keeps what a folder says of its things."""
     from pagoda.recommend.data.things import read_things
 
-    if events is None:
-        city = read_city()
-        return draw_visits(city), list(city.things)
-    return read_interactions(events), list(read_things(things).values()) if things is not None else []
+    return list(read_things(things).values()) if things is not None else None
 
 
-def _name(item: str, things: dict[str, CatalogueItem], terminal: Terminal) -> str:
+def _name(item: str, things: Mapping[str, CatalogueItem], terminal: Terminal) -> str:
     thing = things.get(item)
     if thing is None:
         return item
     return thing.name if terminal.say is CHINESE else thing.name_en
 
 
-def _reason(one: Recommendation, things: dict[str, CatalogueItem], terminal: Terminal) -> str:
+def _reason(one: Recommendation, things: Mapping[str, CatalogueItem], terminal: Terminal) -> str:
     """The largest summands in words."""
     words = _words(terminal.say)
     names = [_name(item, things, terminal) for item in list(one.because)[:2]]
     if names and one.reasons[0].kind == "because":
         return words.because.format(names=("、" if terminal.say is CHINESE else ", ").join(names))
-    return words.following if one.reasons[0].kind == "next" else words.popular
+    first = one.reasons[0]
+    if first.kind == "popular":
+        return words.popular if first.value >= 0 else words.unpopular
+    return words.following

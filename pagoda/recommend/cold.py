@@ -24,13 +24,14 @@ _LAST = Recency(10, 0.9)
 
 
 class NewItems:
-    """Items of which no event is known. known: ids of those of which some are"""
+    """Items that a model does not know, taken or not. known: ids of those it does"""
 
     def __init__(self, things: Iterable[CatalogueItem], known: Collection[str], embed: Embed) -> None:
         described = list(things)
         vectors = embed([thing.text for thing in described]) if described else np.zeros((0, 1), dtype=np.float32)
         self._vectors = {thing.id: vector for thing, vector in zip(described, vectors, strict=True)}
-        self.items = tuple(thing.id for thing in described if thing.id not in set(known))
+        those = set(known)
+        self.items = tuple(thing.id for thing in described if thing.id not in those)
         self._matrix = np.stack([self._vectors[item] for item in self.items]) if self.items else vectors[:0]
 
     def recommend(self, person: Person, k: int, closed: Collection[str] = ()) -> list[Recommendation]:

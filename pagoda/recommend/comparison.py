@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
+from pagoda.errors import ConfigError
 from pagoda.recommend.candidates.linear import LinearModel, ease, neighbours, together
-from pagoda.recommend.candidates.recency import ALL, Recency
+from pagoda.recommend.candidates.recency import ALL, Recency, last_of_each
 from pagoda.recommend.data.interactions import InteractionLog
 from pagoda.recommend.data.metrics import RankingReport, evaluate
 from pagoda.recommend.data.splits import HeldBack, global_cut, last_share, leave_last_out
-from pagoda.recommend.recommender import Recommender, RecommenderSettings, catalogue_of
+from pagoda.recommend.recommender import Recommender, RecommenderSettings, catalogue_of, whole_above_0
 
 SPLITS: Mapping[str, Callable[[InteractionLog], HeldBack]] = {
     "last-share": last_share,
@@ -30,7 +31,9 @@ def compared(
     held: HeldBack, k: int = 10, settings: RecommenderSettings | None = None
 ) -> Iterator[tuple[str, RankingReport]]:
     """Name and figures of each model, the recommender last; all of one catalogue."""
-    settings = settings or RecommenderSettings()
+    settings, k = settings or RecommenderSettings(), whole_above_0(k)
+    if not held.asked:
+        raise ConfigError("nothing is held back: nobody has events on both sides of the split; choose another split")
     log = catalogue_of(held.train, settings)
     for name, scores in _rivals(log).items():
         lists = {user: _best(log, scores, user, k) for user in held.asked}
@@ -58,7 +61,7 @@ def _best(log: InteractionLog, scores: Scores, user: str, k: int) -> list[str]:
     """The list without what was taken; of somebody whose things are all unknown, that of an empty history."""
     place = log.user_numbers.get(user)
     history = log.histories[place] if place is not None else np.zeros(0, dtype=np.int64)
-    found = scores(history).astype(np.float64, copy=True)
+    found = scores(last_of_each(history)).astype(np.float64, copy=True)
     found[history] = -np.inf
     order = np.argsort(-found, kind="stable")[:k]
     return [log.items[int(item)] for item in order if np.isfinite(found[item])]

@@ -8,6 +8,8 @@ a history is read when it is asked for.
 
 from __future__ import annotations
 
+import math
+import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +18,8 @@ import numpy as np
 
 from pagoda.errors import ConfigError, InvalidParameterError
 from pagoda.recommend.candidates.ensemble import Ensemble, EnsembleSettings, NextItems
+from pagoda.recommend.candidates.linear import most_items
+from pagoda.recommend.candidates.recency import last_of_each
 from pagoda.recommend.data.interactions import InteractionLog, checked
 from pagoda.recommend.data.splits import last_share
 from pagoda.recommend.diversity import ListLimits, diversified
@@ -23,20 +27,15 @@ from pagoda.recommend.people import Audience, Person
 from pagoda.recommend.ranker import Case, fit, spread
 from pagoda.recommend.recommendation import Reason, Recommendation
 
-_SMALL_SHOP = 2000
-"""Up to so many items all are in the catalogue; of more, those that hardly anybody took are left out."""
-
 
 @dataclass(frozen=True)
 class RecommenderSettings:
-    """min_events: what an item of a large shop must have been taken to be in the catalogue
+    """max_items: of the catalogue, the most taken; EASE inverts a matrix of so many rows
 
-    max_items: of the catalogue, the most taken; EASE inverts a matrix of so many rows
     ranked:    histories that the weights are learned on at most
     """
 
     ensemble: EnsembleSettings = field(default_factory=EnsembleSettings)
-    min_events: int = 3
     max_items: int = 12_000
     ranked: int = 1000
     seed: int = 0
@@ -105,8 +104,9 @@ class Recommender:
         limits: ListLimits | None,
         counted: Mapping[str, int] | None = None,
     ) -> list[Recommendation]:
-        if k < 1:
-            raise InvalidParameterError(f"k={k}, but a whole number above 0 is expected", param="k")
+        k = whole_above_0(k)
+        if now is not None and not math.isfinite(now):
+            raise InvalidParameterError(f"now={now}, but a finite number is expected", param="now")
         history = self._known(person)
         moment = now if now is not None or not len(history) else person.times[-1] if person.times else None
         features = self.ensemble.features(history, moment)
@@ -136,7 +136,8 @@ class Recommender:
 
     def _known(self, person: Person) -> np.ndarray:
         """The history as numbers of the catalogue; what is not in it says nothing."""
-        return np.array([self._numbers[item] for item in person.items if item in self._numbers], dtype=np.int64)
+        known = [self._numbers[item] for item in person.items if item in self._numbers]
+        return last_of_each(np.array(known, dtype=np.int64))
 
     def _open(self, person: Person) -> np.ndarray:
         """`[items]`: what may be shown."""
@@ -174,15 +175,20 @@ class Recommender:
         return Recommendation(self.catalogue[item], float(scales @ row), tuple(reasons))
 
 
+def whole_above_0(k: Any) -> int:
+    """`k` of a list. Raises InvalidParameterError for what is none, 2.5 and True too."""
+    if isinstance(k, bool) or not isinstance(k, numbers.Integral) or k < 1:
+        raise InvalidParameterError(f"k={k!r:.40}, but a whole number above 0 is expected", param="k")
+    return int(k)
+
+
 def catalogue_of(log: InteractionLog, settings: RecommenderSettings) -> InteractionLog:
-    """The log without items that hardly anybody took, where there are many."""
+    """The log of the most taken items: `max_items` of them, or fewer where EASE over those had no room in memory."""
+    most = min(settings.max_items, most_items())
+    if len(log.items) <= most:
+        return log
     counts = np.bincount(np.concatenate(log.histories), minlength=len(log.items))
-    kept = np.arange(len(log.items))
-    if len(kept) > _SMALL_SHOP:
-        kept = np.flatnonzero(counts >= settings.min_events)
-    if len(kept) > settings.max_items:
-        kept = np.sort(kept[np.argsort(-counts[kept], kind="stable")[: settings.max_items]])
-    return log.restricted(kept)
+    return log.restricted(np.sort(np.argsort(-counts, kind="stable")[:most]))
 
 
 def _learned_weights(
@@ -204,7 +210,7 @@ def _learned_weights(
 def _case(ensemble: Ensemble, log: InteractionLog, asked: Sequence[str], user: str) -> Case | None:
     """A person at the end of their shorter history; None where nothing new was taken afterwards."""
     place = log.user_numbers[user]
-    history, now = log.histories[place], float(log.times[place][-1])
+    history, now = last_of_each(log.histories[place]), float(log.times[place][-1])
     taken = {int(item) for item in history}
     wanted = [log.item_numbers[item] for item in dict.fromkeys(asked) if log.item_numbers[item] not in taken]
     if not wanted:

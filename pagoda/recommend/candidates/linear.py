@@ -9,6 +9,7 @@ equation 8). Transitions: how often the one came soon after the other, damped.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ from pagoda.recommend.data.interactions import InteractionLog
 _MATRICES = 4
 """So many matrices of items by items are held at once, in fp64, while EASE is solved."""
 _PEOPLE = 2048
+_ROWS = 32
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,14 @@ class LinearModel:
     def scores(self, history: np.ndarray) -> np.ndarray:
         """`history [n]`, numbers of items, oldest first -> `[items]` fp64."""
         weights = self.recency.weights(len(history))
-        counted = weights > 0.0  # of a long history few rows are read, where the last things alone count
-        return weights[counted] @ self.matrix[history[counted]].astype(np.float64)
+        counted = np.flatnonzero(
+            weights > 0.0
+        )  # of a long history few rows are read, where the last things alone count
+        found = np.zeros(self.matrix.shape[1])
+        for start in range(0, len(counted), _ROWS):  # a part that the cache holds, not n x items in fp64
+            part = counted[start : start + _ROWS]
+            found += weights[part] @ self.matrix[history[part]].astype(np.float64)
+        return found
 
     def contributions(self, history: np.ndarray, item: int) -> np.ndarray:
         """`[n]`: what each thing of the history adds to the item's score, which is their sum."""
@@ -69,6 +77,11 @@ def neighbours(counts: np.ndarray, count: int = 50, shrink: float = 20.0) -> np.
     return near.astype(np.float32)
 
 
+def most_items() -> int:
+    """Of how many items EASE can be solved in the memory that is free now."""
+    return math.isqrt(available_memory_bytes() // (8 * _MATRICES))
+
+
 def ease(counts: np.ndarray, penalty: float = 500.0) -> np.ndarray:
     """The matrix B, diagonal 0, that minimises |X - XB|² + penalty |B|², from `together`, which is XᵀX.
 
@@ -79,7 +92,7 @@ def ease(counts: np.ndarray, penalty: float = 500.0) -> np.ndarray:
     if needed > free:
         raise InsufficientMemoryError(
             f"EASE over {num_items:,} items needs {needed / 2**30:.1f} GiB, {free / 2**30:.1f} are free: "
-            f"leave rare items out with a larger min_events"
+            f"leave rare items out with a smaller max_items"
         )
     precision = np.linalg.inv(counts + penalty * np.eye(num_items))
     weights = precision / -np.diag(precision)

@@ -25,5 +25,11 @@ class Recency:
         return np.where(ages < self.last, found, 0.0) if self.last else found
 
 
+def last_of_each(history: np.ndarray) -> np.ndarray:
+    """`history [n]` without repeats: of what was taken more than once the last time counts."""
+    _, from_behind = np.unique(history[::-1], return_index=True)
+    return np.asarray(history[np.sort(len(history) - 1 - from_behind)])
+
+
 ALL = Recency()
 """Everything alike."""

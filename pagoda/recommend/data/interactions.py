@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import csv
 import json
-import math
+import numbers
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +27,10 @@ LATEST = 1e14
 _MILLISECONDS = 1e11
 """What is beyond is milliseconds since 1970 (March 1973), what is below seconds (the year 5138) or just an order."""
 _COLUMNS = ("user", "item", "timestamp")
+
+
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+"""What no file and no database takes as text."""
 
 
 class Interaction(NamedTuple):
@@ -118,13 +123,27 @@ def checked(event: Any, where: str) -> Interaction:
     try:
         user, item, timestamp = event
         when = float(timestamp)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ConfigError(
             f"{where} is {event!r:.80}, but a user, an item and a timestamp (a number) are expected"
         ) from error
-    if not math.isfinite(when) or user in (None, "") or item in (None, ""):
-        raise ConfigError(f"{where} is {event!r:.80}: ids may not be empty, and a timestamp is a finite number")
-    return Interaction(str(user), str(item), when)
+    if not 0.0 <= when <= LATEST:
+        raise ConfigError(
+            f"{where} is {event!r:.80}, but a timestamp lies between 0 and {LATEST:.0e}: seconds or milliseconds since "
+            "1970, or any number that grows with time"
+        )
+    return Interaction(_id(user, where), _id(item, where), when)
+
+
+def _id(given: Any, where: str) -> str:
+    """An id as a string: a text that is not blank, or a whole number, which a table may have made a float of."""
+    if isinstance(given, str) and given.strip() and not _NO_TEXT.search(given):
+        return given.strip()
+    if isinstance(given, (numbers.Integral, np.integer)) and not isinstance(given, (bool, np.bool_)):
+        return str(int(given))
+    if isinstance(given, (float, np.floating)) and float(given).is_integer():
+        return str(int(given))
+    raise ConfigError(f"{where} has the id {given!r:.80}, but a text that is not blank or a whole number is expected")
 
 
 def read_interactions(path: str | Path) -> InteractionLog:
@@ -148,10 +167,15 @@ def read_interactions(path: str | Path) -> InteractionLog:
 
 def _csv_rows(path: Path, file: Iterable[str]) -> Iterator[tuple[int, Any]]:
     reader = csv.DictReader(file)
+    # Spaces beside the commas of the first line are meant by nobody; those of ids go in `checked`.
+    reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
     if missing := [name for name in _COLUMNS if name not in (reader.fieldnames or ())]:
         raise ConfigError(f"{path} has no column {', '.join(missing)}: its first line must name user, item, timestamp")
-    for row in reader:
-        yield reader.line_num, tuple(row[name] for name in _COLUMNS)
+    try:
+        for row in reader:
+            yield reader.line_num, tuple(row[name] for name in _COLUMNS)
+    except csv.Error as error:
+        raise ConfigError(f"{path}:{reader.line_num + 1} is no line of a .csv ({error})") from error
 
 
 def _json_rows(path: Path, file: Iterable[str]) -> Iterator[tuple[int, Any]]:

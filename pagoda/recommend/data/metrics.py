@@ -53,8 +53,9 @@ def evaluate(
     for user, wanted in asked.items():
         first = list(lists.get(user, ()))[:k]
         shown.update(first)
-        relevant = np.array([item in set(wanted) for item in first], dtype=np.float64)
-        best = min(k, len(set(wanted)))
+        those = set(wanted)
+        relevant = np.array([item in those for item in first], dtype=np.float64)
+        best = min(k, len(those))
         hits.append(float(relevant.any()))
         gains.append(float(relevant @ discounts[: len(first)]) / float(discounts[:best].sum()))
         recalls.append(float(relevant.sum()) / best)

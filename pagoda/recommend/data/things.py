@@ -45,9 +45,12 @@ def read_things(path: Path) -> dict[str, CatalogueItem]:
     """
     found = {}
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+        # Not `splitlines`, which ends a line at U+2028 too, and a name may hold one.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"cannot read {path}, which is to be UTF-8: {getattr(error, 'strerror', None) or error}"
+        ) from error
     for number, line in enumerate(lines, start=1):
         if line.strip():
             thing = _thing(line, f"{path}:{number}")
@@ -63,15 +66,25 @@ def write_things(path: Path, things: Iterable[CatalogueItem]) -> None:
 def _thing(line: str, where: str) -> CatalogueItem:
     try:
         raw = json.loads(line)
-        name = str(raw.get("name") or raw["id"])
-        kinds = tuple(_kind(kind) for kind in raw.get("kinds", ()))
-        return CatalogueItem(str(raw["id"]), name, str(raw.get("name_en") or name), kinds)
+        id, kinds = _id_of(raw["id"]), raw.get("kinds", [])
+        if not isinstance(kinds, list):
+            raise TypeError("kinds is no list")
+        name = str(raw.get("name") or id)
+        return CatalogueItem(id, name, str(raw.get("name_en") or name), tuple(_kind(kind) for kind in kinds))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{where} is no object with id, name and kinds: {line.strip()!r:.80}") from error
 
 
+def _id_of(raw: Any) -> str:
+    if isinstance(raw, bool) or not isinstance(raw, (str, int)) or not str(raw).strip():
+        raise TypeError("an id is a text that is not blank, or a whole number")
+    return str(raw).strip()
+
+
 def _kind(raw: str | Mapping[str, Any]) -> KindOfThing:
     if isinstance(raw, str):
-        return KindOfThing(raw, raw, raw)
-    name = str(raw.get("name") or raw["id"])
-    return KindOfThing(str(raw["id"]), name, str(raw.get("name_en") or name))
+        id = _id_of(raw)
+        return KindOfThing(id, id, id)
+    id = _id_of(raw["id"])
+    name = str(raw.get("name") or id)
+    return KindOfThing(id, name, str(raw.get("name_en") or name))

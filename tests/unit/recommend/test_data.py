@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pagoda.errors import ConfigError
-from pagoda.recommend.data.interactions import InteractionLog, read_interactions
+from pagoda.recommend.data.interactions import Interaction, InteractionLog, read_interactions
 from pagoda.recommend.data.metrics import evaluate, gini
 from pagoda.recommend.data.splits import global_cut, last_share, leave_last_out
+from pagoda.recommend.data.things import CatalogueItem, read_things, write_things
 
 EVENTS = [("a", "x", 3), ("b", "y", 1), ("a", "y", 1), ("a", "z", 1), ("b", "x", 2), ("c", "x", 9)]
 
@@ -42,8 +43,15 @@ def test_ids_are_strings_whatever_they_look_like(tmp_path: Path, name: str) -> N
     [
         ("a.csv", "user,item\n1,2\n", "no column timestamp"),
         ("a.csv", "user,item,timestamp\n1,2,soon\n", "a.csv:2 is"),
-        ("a.csv", "user,item,timestamp\n1,2,nan\n", "finite number"),
-        ("a.csv", "user,item,timestamp\n,2,1\n", "may not be empty"),
+        ("a.csv", "user,item,timestamp\n1,2,nan\n", "between 0 and 1e\\+14"),
+        ("a.csv", "user,item,timestamp\n,2,1\n", "text that is not blank"),
+        ("a.csv", "user,item,timestamp\n  ,2,1\n", "a.csv:2 has the id"),
+        ("a.csv", "user,item,timestamp\n1,2,-5\n", "between 0 and"),
+        ("a.csv", "user,item,timestamp\n" + "a" * 200_000 + ",b,1\n", "a.csv:2 is no line of a .csv"),
+        ("a.jsonl", '{"user": "a", "item": "b", "timestamp": 1' + "0" * 400 + "}\n", "a.jsonl:1 is"),
+        ("a.jsonl", '{"user": ["a"], "item": "b", "timestamp": 1}\n', "a.jsonl:1 has the id"),
+        ("a.jsonl", '{"user": "a", "item": true, "timestamp": 1}\n', "a.jsonl:1 has the id True"),
+        ("a.jsonl", '{"user": "a", "item": NaN, "timestamp": 1}\n', "a.jsonl:1 has the id nan"),
         ("a.csv", "user,item,timestamp\n", "holds no event"),
         ("a.jsonl", '{"user": 1}\n', "a.jsonl:1 is no object"),
         ("a.jsonl", "what\n", "a.jsonl:1 is no object"),
@@ -95,3 +103,37 @@ def test_gini_is_the_mean_difference_of_two() -> None:
     assert gini(counts) == pytest.approx(differences / 2 / counts.mean())
     assert gini(np.zeros(3)) == 0.0
     assert gini(np.array([0, 0, 0, 8])) == pytest.approx(0.75)
+
+
+def test_spaces_of_a_csv_and_whole_floats_of_a_table_are_what_they_mean(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("user, item, timestamp\n a, b, 1\n")
+    assert list(read_interactions(tmp_path / "a.csv").events()) == [Interaction("a", "b", 1.0)]
+    assert list(InteractionLog.of([(1.0, np.float64(2.0), 3), (1, np.int64(3), 4)]).events()) == [
+        Interaction("1", "2", 3.0), Interaction("1", "3", 4.0),
+    ]  # fmt: skip
+
+
+def test_things_come_with_a_mark_of_windows_and_with_any_line_in_a_name(tmp_path: Path) -> None:
+    path = tmp_path / "things.jsonl"
+    path.write_bytes('{"id": "1", "name": "a"}\n'.encode("utf-8-sig"))
+    assert list(read_things(path)) == ["1"]
+    kept = CatalogueItem("a", "x\u2028y", "x\x85y")
+    write_things(path, [kept])
+    assert read_things(path) == {"a": kept}
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"id": "1", "name": "张"}'.encode("gbk"), "UTF-8"),
+        (b'{"id": "1", "kinds": "red"}', "things.jsonl:1"),
+        (b'{"id": null, "name": "x"}', "things.jsonl:1"),
+        (b'{"id": " ", "name": "x"}', "things.jsonl:1"),
+        (b'{"id": "1", "kinds": [null]}', "things.jsonl:1"),
+    ],
+)
+def test_a_line_that_is_no_thing_is_told(tmp_path: Path, line: bytes, said: str) -> None:
+    path = tmp_path / "things.jsonl"
+    path.write_bytes(line + b"\n")
+    with pytest.raises(ConfigError, match=said):
+        read_things(path)

@@ -7,12 +7,13 @@ import pytest
 
 from pagoda.errors import ConfigError, InvalidParameterError
 from pagoda.recommend import Recommender
-from pagoda.recommend.candidates.linear import ease, neighbours, together, transitions
+from pagoda.recommend.candidates.linear import LinearModel, ease, neighbours, together, transitions
 from pagoda.recommend.candidates.popularity import WindowedPopularity
-from pagoda.recommend.candidates.recency import Recency
+from pagoda.recommend.candidates.recency import Recency, last_of_each
 from pagoda.recommend.data.interactions import InteractionLog
 from pagoda.recommend.diversity import ListLimits
 from pagoda.recommend.ranker import Case, fit
+from pagoda.recommend.recommender import RecommenderSettings
 
 
 def made_up(users: int = 60, items: int = 40, seed: int = 0) -> list[tuple[str, str, float]]:
@@ -174,10 +175,10 @@ def test_caps_are_kept_and_diversity_mixes_kinds() -> None:
     assert max(counts) <= 2
     plain = [one.item for one in recommender.recommend("u0", 10)]
     assert [one.item for one in recommender.recommend("u0", 10, limits=ListLimits())] == plain
-    mixed = [one.item for one in recommender.recommend("u0", 10, limits=ListLimits(diversity=0.9))]
-    assert len({kind for item in mixed[:5] for kind in recommender.kinds(item)}) >= len(
-        {kind for item in plain[:5] for kind in recommender.kinds(item)}
-    )
+    recommender.describe({item: ["same" if place < 5 else f"k{place}"] for place, item in enumerate(plain)})
+    mixed = [one.item for one in recommender.recommend("u0", 5, limits=ListLimits(diversity=0.9))]
+    assert mixed[0] == plain[0]
+    assert len(set(mixed) & set(plain[:5])) < 3, "the best five are all of one kind"
     with pytest.raises(InvalidParameterError, match="diversity=2"):
         ListLimits(diversity=2)
 
@@ -200,5 +201,49 @@ def test_what_cannot_be_learned_from_is_refused() -> None:
         Recommender.train([])
     with pytest.raises(ConfigError, match="event 2 is"):
         Recommender.train([("a", "b", 1), ("a", "b", "x")])
-    with pytest.raises(InvalidParameterError, match="k=0"):
-        Recommender.train([("a", "b", 1)]).recommend("a", 0)
+    recommender = Recommender.train([("a", "b", 1)])
+    for k in (0, 2.5, True, "3"):
+        with pytest.raises(InvalidParameterError, match="k="):
+            recommender.recommend("a", k)  # type: ignore[arg-type]
+    with pytest.raises(InvalidParameterError, match="now=nan"):
+        recommender.recommend("a", 1, now=float("nan"))
+
+
+def test_a_shop_of_many_rare_things_is_a_shop(monkeypatch: pytest.MonkeyPatch) -> None:
+    rare = Recommender.train([(f"u{n}", f"i{n}", n) for n in range(2100)])
+    assert len(rare.catalogue) == 2100
+    assert len(rare.recommend("u1", 10)) == 10
+    events = [(f"u{n}", f"i{n % 7}", n) for n in range(50)] + [("u0", "once", 60)]
+    assert set(Recommender.train(events, RecommenderSettings(max_items=7)).catalogue) == {f"i{n}" for n in range(7)}
+    monkeypatch.setattr("pagoda.recommend.recommender.most_items", lambda: 3)
+    assert len(Recommender.train(events).catalogue) == 3
+
+
+def test_of_what_was_taken_again_and_again_the_last_time_counts(recommender: Recommender) -> None:
+    np.testing.assert_array_equal(last_of_each(np.array([3, 1, 3, 2, 1])), [3, 2, 1])
+    once = recommender.recommend_for(["i1", "i2", "i3"], 5)
+    assert recommender.recommend_for(["i2", "i3", "i1", "i2", *["i3"] * 40], 5) == once
+
+
+def test_a_long_history_is_read_in_parts(recommender: Recommender) -> None:
+    rng = np.random.default_rng(0)
+    model = LinearModel("", rng.normal(size=(200, 200)).astype(np.float32), Recency(0, 0.99))
+    history = rng.permutation(200)
+    exact = model.recency.weights(200) @ model.matrix[history].astype(np.float64)
+    np.testing.assert_allclose(model.scores(history), exact, rtol=1e-12)
+
+
+def test_a_pool_grows_with_the_list_and_goes_on_while_caps_leave_it_short() -> None:
+    events = [
+        (f"u{user}", f"i{(user * 37 + step * step * 7) % 500}", float(step)) for user in range(300) for step in range(8)
+    ]
+    recommender = Recommender.train(events)
+    plain = [one.item for one in recommender.recommend("u1", 450)]
+    assert len(plain) == 450
+    recommender.describe({item: ["big"] for item in plain[:300]} | {item: [f"k{item}"] for item in plain[300:]})
+    assert len(recommender.recommend("u1", 450, limits=ListLimits(diversity=0.1))) == 450
+    capped = [one.item for one in recommender.recommend("u1", 10, limits=ListLimits(per_kind=1, pool=20))]
+    assert len(capped) == 10
+    assert capped[0] == plain[0]
+    counted = [one.item for one in recommender.recommend("u1", 5, limits=ListLimits(per_kind=1), counted={"big": 1})]
+    assert not set(counted) & set(plain[:300])
