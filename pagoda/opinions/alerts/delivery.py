@@ -52,7 +52,7 @@ class AppriseNotifier:
         except ModuleNotFoundError as error:
             raise MissingExtraError("telling alerts", "opinions") from error
         self._types = {"critical": apprise.NotifyType.FAILURE, "warning": apprise.NotifyType.WARNING}
-        self._usual = apprise.NotifyType.INFO
+        self._usual, self._plain = apprise.NotifyType.INFO, apprise.NotifyFormat.TEXT
         self._apprise: Any = apprise.Apprise()
         for number, address in enumerate(addresses, start=1):
             if not self._apprise.add(address):
@@ -62,7 +62,10 @@ class AppriseNotifier:
     def tell(self, message: AlertMessage) -> bool:
         """Whether all addresses took it."""
         kind = self._types.get(message.severity, self._usual)
-        return bool(self._apprise.notify(title=message.title, body=message.body, notify_type=kind))
+        # Titles are anybody's: a mail must not take them for HTML.
+        return bool(
+            self._apprise.notify(title=message.title, body=message.body, notify_type=kind, body_format=self._plain)
+        )
 
 
 def deliver(writer: OpinionWriter, notifier: Notifier, names: dict[str, str], language: Language = "en") -> int:

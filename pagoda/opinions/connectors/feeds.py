@@ -12,7 +12,7 @@ import calendar
 import html
 import logging
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,14 +20,17 @@ from typing import Any, Protocol
 from pagoda.errors import InvalidRequestError, MissingExtraError
 from pagoda.opinions.connectors.connector import ItemBatch
 from pagoda.opinions.connectors.fetching import Fetched, Fetcher
-from pagoda.opinions.connectors.items import MAX_URL, item_of
-from pagoda.opinions.errors import ConnectorError
+from pagoda.opinions.connectors.items import MAX_TEXT, MAX_URL, item_of
+from pagoda.opinions.errors import ConnectorError, shown
 from pagoda.opinions.story import Item
 
 MOST_ENTRIES = 1_000
 _LONGEST_PAUSE_S = 6 * 3600
-_TAG = re.compile(r"<[^>]*>")
-_BREAK = re.compile(r"<(?:br|/p|/div|/li)\b[^>]*>", re.I)
+_MOST_MARKUP = 4 * MAX_TEXT
+_TAG = re.compile(r"<(/?[a-zA-Z!][^<>]*)>")
+_TAG_NAME = re.compile(r"/?[a-zA-Z0-9]*")
+_BLOCKS = frozenset(("br p div li ul ol h1 h2 h3 h4 h5 h6 tr td th table blockquote section article hr pre").split())  # noqa: SIM905
+_UNREAD = ("script", "style")
 logger = logging.getLogger(__name__)
 
 
@@ -108,7 +111,7 @@ def entries(
     """(items, what is wrong with others) of a feed's bytes, oldest first. Raises ConnectorError for what is no feed."""
     parsed = _feedparser().parse(body, response_headers={"content-type": content_type} if content_type else {})
     if not parsed.entries and (parsed.bozo or not parsed.get("version")):
-        raise ConnectorError(f"{where} is no RSS or Atom feed: give the feed's own address, not its page's")
+        raise ConnectorError(f"{shown(where)} is no RSS or Atom feed: give the feed's own address, not its page's")
     arrived = (now or datetime.now(UTC)).replace(microsecond=0)
     items: list[Item] = []
     faults: list[str] = []
@@ -116,7 +119,7 @@ def entries(
         try:
             items.append(item_of(_record(entry), source, arrived))
         except InvalidRequestError as error:
-            faults.append(f"{where}, entry {number}: {error}")
+            faults.append(f"{shown(where)}, entry {number}: {error}")
     return sorted(items, key=lambda item: item.published), faults
 
 
@@ -138,9 +141,24 @@ def plain_text(markup: str) -> str:
 
     >>> plain_text("<p>Shares of A&amp;B <b>fell</b></p>now")
     'Shares of A&B fell\\nnow'
+    >>> plain_text("<h1>Margin <5%</h1>growth >3%<script>x = 1</script>")
+    'Margin <5%\\ngrowth >3%'
     """
-    text = html.unescape(_TAG.sub("", _BREAK.sub("\n", markup)))
+    text = html.unescape("".join(_unmarked(markup[:_MOST_MARKUP])))
     return "\n".join(line for line in (" ".join(row.split()) for row in text.splitlines()) if line)
+
+
+def _unmarked(markup: str) -> Iterator[str]:
+    """What stands between tags, a line's end for each that begins or ends a block."""
+    parts, unread = _TAG.split(markup), ""
+    for text, tag in zip(parts[::2], [*parts[1::2], ""], strict=True):
+        if not unread:
+            yield text
+        found = _TAG_NAME.match(tag)
+        name = found.group().lower() if found else ""
+        if name.removeprefix("/") in _BLOCKS:
+            yield "\n"
+        unread = "" if name == "/" + unread else unread or (name if name in _UNREAD else "")
 
 
 def _file_bytes(path: Path) -> bytes:

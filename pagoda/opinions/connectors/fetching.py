@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from pagoda.errors import MissingExtraError
-from pagoda.opinions.errors import ConnectorError
+from pagoda.opinions.errors import ConnectorError, shown
 from pagoda.version import __version__
 
 MAX_BYTES = 8 * 1024 * 1024
@@ -62,7 +62,7 @@ class Fetcher:
             if isinstance(found, Fetched):
                 return found
             url = found
-        raise ConnectorError(f"{url} redirects more than {_MOST_REDIRECTS} times: give its last address")
+        raise ConnectorError(f"{shown(url)} redirects more than {_MOST_REDIRECTS} times: give its last address")
 
     async def close(self) -> None:
         """Give back connections."""
@@ -70,31 +70,35 @@ class Fetcher:
 
     async def _once(self, url: str, headers: Mapping[str, str]) -> Fetched | str:
         """The answer, or where it redirects to."""
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConnectorError(f"{url:.200} is no address of a feed: give http://... or https://...")
-        address = await self._address(parts.hostname, parts.port or (443 if parts.scheme == "https" else 80))
-        pinned = self._httpx.URL(url).copy_with(host=address)
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+            whole = self._httpx.URL(url)
+        except (ValueError, self._httpx.InvalidURL) as error:
+            raise ConnectorError(f"{shown(url):.200} is no address of a feed: {error}") from error
+        if parts.scheme not in ("http", "https") or not host:
+            raise ConnectorError(f"{shown(url):.200} is no address of a feed: give http://... or https://...")
+        pinned = whole.copy_with(host=await self._address(host, port))
         sent = {**headers, "Host": parts.netloc.rpartition("@")[2]}
-        extensions = {"sni_hostname": parts.hostname}
+        extensions = {"sni_hostname": host}
         try:
             async with self._client.stream("GET", pinned, headers=sent, extensions=extensions) as answer:
                 if answer.status_code in _REDIRECTS and "location" in answer.headers:
-                    return urljoin(url, answer.headers["location"])
+                    return _joined(url, answer.headers["location"])
                 return await self._read(url, answer)
         except self._httpx.HTTPError as error:
-            raise ConnectorError(f"{url} cannot be fetched: {error or type(error).__name__}") from error
+            raise ConnectorError(f"{shown(url)} cannot be fetched: {error or type(error).__name__}") from error
 
     async def _read(self, url: str, answer: Any) -> Fetched:
         if answer.status_code == 304:
             return Fetched(None)
         if answer.status_code != 200:
-            raise ConnectorError(f"{url} answers {answer.status_code}: check the address in a browser")
+            raise ConnectorError(f"{shown(url)} answers {answer.status_code}: check the address in a browser")
         body = bytearray()
         async for part in answer.aiter_bytes():
             body += part
             if len(body) > self._max_bytes:
-                raise ConnectorError(f"{url} has more than {self._max_bytes} bytes: that is no feed")
+                raise ConnectorError(f"{shown(url)} has more than {self._max_bytes} bytes: that is no feed")
         about = answer.headers
         return Fetched(
             bytes(body), about.get("etag", ""), about.get("last-modified", ""), about.get("content-type", "")
@@ -104,8 +108,9 @@ class Fetcher:
         """One that the name leads to; all of them must be allowed. Raises ConnectorError."""
         try:
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise ConnectorError(f"{host} cannot be found ({error.strerror or error}): check the address") from error
+        except (OSError, UnicodeError) as error:
+            told = getattr(error, "strerror", None) or error
+            raise ConnectorError(f"{host:.200} cannot be found ({told}): check the address") from error
         addresses = [str(entry[4][0]) for entry in found]
         for address in addresses:
             if not self._allows_private and not is_public(address):
@@ -113,6 +118,13 @@ class Fetcher:
                     f"{host} is {address}, inside this machine's network: set allow_private_addresses to fetch it"
                 )
         return addresses[0]
+
+
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise ConnectorError(f"{shown(url)} redirects to {shown(location)!r:.200}, which is no address") from error
 
 
 def is_public(address: str) -> bool:

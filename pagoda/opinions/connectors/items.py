@@ -2,14 +2,14 @@
 
 On the path *feed -> item*, shared by files, topics and the webhook. A record that is no item is told with the field
 that is to blame. An item without a date is as old as its arrival, one from the future too: a window in the future would
-wait for ever.
+wait for ever. One that says it came in the future is refused: the watch's clock would follow it, and never come back.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pagoda.errors import InvalidRequestError, nearest
@@ -21,6 +21,9 @@ FIELDS = ("source", "id", "published", "fetched", "title", "text", "url", "langu
 MAX_TITLE, MAX_TEXT, MAX_NAME, MAX_URL = 1_000, 100_000, 200, 2_000
 """Characters; of title and text what is over is cut off, since a name stands at the beginning."""
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+"""What is dated before says nothing of when it was published: zeros, and clocks that were never set."""
+_AHEAD = timedelta(minutes=5)
+"""That another machine's clock may be before ours."""
 
 
 def item_of(record: Mapping[str, Any], source: str, now: datetime) -> Item:
@@ -38,7 +41,11 @@ def item_of(record: Mapping[str, Any], source: str, now: datetime) -> Item:
         raise InvalidRequestError("title and text are both missing: give one", param="title")
     title = title or text.splitlines()[0][:MAX_TITLE]
     fetched = _time(record, "fetched") or now
-    published = _time(record, "published") or fetched
+    if fetched > now + _AHEAD:
+        raise InvalidRequestError(f"fetched is {fetched.isoformat()}, which is yet to come", param="fetched")
+    published = _time(record, "published")
+    if published is None or published < _EARLIEST:
+        published = fetched
     whole = f"{title}\n{text}"
     language = _text(record, "language", MAX_NAME) or language_of(whole)
     if language not in ("en", "zh"):
@@ -46,7 +53,7 @@ def item_of(record: Mapping[str, Any], source: str, now: datetime) -> Item:
     return Item(
         source=_text(record, "source", MAX_NAME) or source,
         id=_text(record, "id", MAX_URL) or id_from_words(whole),
-        published=min(max(published, _EARLIEST), fetched),
+        published=min(published, fetched),
         fetched=fetched,
         title=title,
         text=text,

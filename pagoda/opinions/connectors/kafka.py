@@ -40,14 +40,15 @@ class KafkaConnector:
     async def batches(self) -> AsyncIterator[ItemBatch]:
         """What the topic has, as it comes. Raises ConnectorError where the servers cannot be reached."""
         try:
-            await self._consumer.start()
+            # One that could not start has threads and sockets to give back, too.
             self._runs = True
+            await self._consumer.start()
             while True:
                 found = await self._consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MOST_MESSAGES)
                 messages = [message for part in found.values() for message in part]
                 if messages:
                     yield self._batch(messages, {place: part[-1].offset + 1 for place, part in found.items() if part})
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # aiokafka's own are of the second kind
             raise ConnectorError(f"the topic {self._topic} cannot be read: {error}") from error
 
     async def close(self) -> None:

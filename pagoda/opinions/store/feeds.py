@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pagoda.opinions.errors import shown
 from pagoda.opinions.store.database import Database
 from pagoda.opinions.store.writing import OpinionWriter
 
@@ -39,4 +40,4 @@ class FeedStates:
 def feed_faults(database: Database) -> list[dict[str, Any]]:
     """Feeds of which the last look failed."""
     rows = database.rows("SELECT url, at, fault FROM feeds WHERE fault <> '' ORDER BY url")
-    return [{"url": url, "time": at, "fault": fault} for url, at, fault in rows]
+    return [{"url": shown(url), "time": at, "fault": fault} for url, at, fault in rows]

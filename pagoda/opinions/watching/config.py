@@ -25,6 +25,7 @@ from pathlib import Path
 from pagoda.language import Language
 from pagoda.opinions.alerts.rules import AlertRule, read_rules, seconds
 from pagoda.opinions.companies import read_companies
+from pagoda.opinions.errors import shown
 from pagoda.opinions.events import event_types
 from pagoda.opinions.reading.model_files import SHIPPED
 from pagoda.opinions.store.database import is_address
@@ -81,14 +82,21 @@ class MonitorConfig:
         given = os.environ if environ is None else environ
         companies = read_companies(_path(root, "companies", file))
         database = root.text("database", f"{file.stem}.db")
+        rules = read_rules(root, [company.id for company in companies], event_types())
+        every = seconds(root, "every", "15m")
+        for rule in rules:
+            if every > rule.window:
+                raise root.fail(
+                    "every", f"is longer than the window of rule {rule.name!r}: what is between is not seen"
+                )
         return cls(
             companies,
             database if is_address(database) else str(_path(root, "database", file, f"{file.stem}.db")),
-            read_rules(root, [company.id for company in companies], event_types()),
+            rules,
             tuple(_source(entry, file) for entry in root.items("sources")),
             _model(root, file),
             "zh" if root.one_of("language", ("en", "zh"), "en") == "zh" else "en",
-            seconds(root, "every", "15m"),
+            every,
             seconds(root, "lateness", "2d"),
             _secrets(root.section("webhook"), "keys", file, given) if "webhook" in root else (),
             _secrets(root, "notify", file, given),
@@ -133,10 +141,10 @@ def _source(entry: Section, file: Path) -> WatchedSource:
 def _name(where: str) -> str:
     """What a source is called that nobody named.
 
-    >>> _name("https://example.org/markets.xml"), _name("feeds/wire.xml")
+    >>> _name("https://me:secret@example.org/markets.xml"), _name("feeds/wire.xml")
     ('example.org', 'wire')
     """
-    return where.split("/")[2] if "://" in where else Path(where).stem
+    return shown(where).split("/")[2] if "://" in where else Path(where).stem
 
 
 def _secrets(root: Section, key: str, file: Path, environ: Mapping[str, str]) -> tuple[str, ...]:

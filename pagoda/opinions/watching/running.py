@@ -10,17 +10,16 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from pagoda.errors import PagodaError
-from pagoda.opinions.connectors.connector import Connector
+from pagoda.errors import ConfigError, MissingExtraError, PagodaError
+from pagoda.opinions.connectors.connector import Connector, ItemBatch
 from pagoda.opinions.connectors.feeds import FeedConnector
 from pagoda.opinions.connectors.fetching import Fetcher
 from pagoda.opinions.connectors.files import FileConnector
 from pagoda.opinions.connectors.kafka import KafkaConnector
-from pagoda.opinions.errors import ConnectorError
 from pagoda.opinions.store.feeds import FeedStates
 from pagoda.opinions.story import Item
 from pagoda.opinions.watching.config import WatchedSource
@@ -39,6 +38,8 @@ class WatchTotals:
     items: Counter[str] = field(default_factory=lambda: Counter(new=0, known=0, refused=0))
     told: int = 0
     ended_sources: int = 0
+    faults: dict[str, str] = field(default_factory=dict)
+    """Of sources whose last try failed, by their names."""
 
 
 class RunningWatch:
@@ -61,16 +62,15 @@ class RunningWatch:
 
     async def run(self) -> None:
         """Until it is cancelled. Raises what no other try would change: ConfigError, MissingExtraError."""
-        connectors = self._connectors()
+        config = self.monitor.config
+        if any(source.kind == "feed" and "://" in source.where for source in config.sources):
+            self._fetcher = Fetcher(allows_private=config.allow_private_addresses)
         try:
             async with asyncio.TaskGroup() as tasks:
-                for connector in connectors:
-                    tasks.create_task(self._follow(connector))
+                for source in config.sources:
+                    tasks.create_task(self._follow(source))
                 tasks.create_task(self._beat())
         finally:
-            for connector in connectors:
-                with contextlib.suppress(Exception):
-                    await connector.close()
             if self._fetcher is not None:
                 await self._fetcher.close()
 
@@ -84,22 +84,37 @@ class RunningWatch:
             self._on_change()
         return report
 
-    async def _follow(self, connector: Connector) -> None:
-        num_faults = 0
+    async def _follow(self, source: WatchedSource) -> None:
+        """Whatever one source does is its own fault: the others, and the clock, go on."""
+        pause = _FIRST_PAUSE_S
         while True:
             try:
-                async with contextlib.aclosing(connector.batches()) as batches:  # type: ignore[type-var]
-                    async for batch in batches:
-                        await self.take(batch.items, batch.faults)
-                        await batch.committed()
-                        num_faults = 0
+                async for _ in self._batches(source):
+                    pause = _FIRST_PAUSE_S
+                    self.totals.faults.pop(source.name, None)
                 self.totals.ended_sources += 1
                 return
-            except ConnectorError as error:
-                pause = min(_FIRST_PAUSE_S * 2**num_faults, _LONGEST_PAUSE_S)
-                num_faults += 1
-                logger.warning("%s; trying again in %.0f s", error, pause)
+            except (ConfigError, MissingExtraError):
+                raise
+            except Exception as error:
+                told = str(error) if isinstance(error, PagodaError) else f"{type(error).__name__}: {error}"
+                self.totals.faults[source.name] = told
+                logger.warning("%s: %s; trying again in %.0f s", source.name, told, pause)
                 await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+    async def _batches(self, source: WatchedSource) -> AsyncIterator[ItemBatch]:
+        """Those of a connector of its own, each when it is committed."""
+        connector = self._connector(source)
+        try:
+            async with contextlib.aclosing(connector.batches()) as batches:  # type: ignore[type-var]
+                async for batch in batches:
+                    await self.take(batch.items, batch.faults)
+                    await batch.committed()
+                    yield batch
+        finally:
+            with contextlib.suppress(Exception):
+                await connector.close()
 
     async def _beat(self) -> None:
         while True:
@@ -116,12 +131,8 @@ class RunningWatch:
             await work()
         except PagodaError as error:
             logger.warning("%s", error)
-
-    def _connectors(self) -> list[Connector]:
-        config = self.monitor.config
-        if any(source.kind == "feed" and "://" in source.where for source in config.sources):
-            self._fetcher = Fetcher(allows_private=config.allow_private_addresses)
-        return [self._connector(source) for source in config.sources]
+        except Exception:
+            logger.exception("a beat of the watch failed; the next one tries again")
 
     def _connector(self, source: WatchedSource) -> Connector:
         if source.kind == "kafka":

@@ -85,12 +85,14 @@ def stories_with_events(database: Database, company: str, start: int, end: int, 
 def deviation(database: Database, company: str, end: int, length: int, past: int, *, negative: bool) -> float | None:
     """How many standard deviations the window's stories are above the mean of the `past` windows before it.
 
-    negative: count negative stories alone. None where too few windows lie behind the first item that there is.
+    negative: count negative stories alone. None where too few windows lie between the first item's
+    arrival and this one.
     """
-    first = database.rows("SELECT MIN(published) FROM mentions")[0][0]
-    if first is None:
+    # Not when the oldest was published: nobody watched the windows between that day and the first arrival.
+    first = database.rows("SELECT fetched FROM articles ORDER BY seq LIMIT 1")
+    if not first:
         return None
-    num_past = min(past, max(0, (end - length - int(first)) // length))
+    num_past = min(past, max(0, (end - length - int(first[0][0])) // length))
     if num_past < FEWEST_PAST_WINDOWS:
         return None
     only = "AND label < 0 " if negative else ""

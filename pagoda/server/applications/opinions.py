@@ -15,7 +15,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import Field, StrictStr
 
-from pagoda.chat.openai_types import Many, OpenAIRequest
+from pagoda.chat.openai_types import OpenAIRequest, Stepwise
 from pagoda.engine.process.async_engine import AsyncEngine
 from pagoda.opinions.store import feeds, reading
 from pagoda.opinions.store.schema import NUMBERS
@@ -74,9 +74,9 @@ router = APIRouter(route_class=JsonRoute, prefix="/v1/opinions")
 class ItemsRequest(OpenAIRequest):
     """What was published."""
 
-    items: Many[dict[str, Any]] = Field(
+    # Not Many, whose own bound is a larger one and would hold instead of this.
+    items: Annotated[list[Stepwise[dict[str, Any]]], Field(max_length=MAX_ITEMS, fail_fast=True)] = Field(
         min_length=1,
-        max_length=MAX_ITEMS,
         description="Objects with title or text, and source, id, published, fetched, url, language where known.",
     )
     source: StrictStr = Field("webhook", description="Of items that name none.", min_length=1, max_length=200)

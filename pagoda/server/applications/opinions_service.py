@@ -95,7 +95,10 @@ class OpinionsService(LazyService[_HeldWatch]):
         """Whether the watch runs, and what it did since the server began."""
         held = await self._opened()
         totals = held.watch.totals
-        return {"fault": held.fault, "items": dict(totals.items), "told": totals.told}
+        failing = [{"source": source, "fault": fault} for source, fault in sorted(totals.faults.items())]
+        return {
+            "fault": held.fault, "items": dict(totals.items), "told": totals.told, "sources_failing": failing
+        }  # fmt: skip
 
     def chat_model(self) -> ChatModel:
         """The server's own. Raises InvalidRequestError where that is the built-in one, which is not believed."""

@@ -18,7 +18,7 @@ from pagoda.opinions.store.feeds import FeedStates, feed_faults
 from pagoda.opinions.store.writing import OpinionWriter
 
 pytest.importorskip("feedparser", reason="needs feedparser, of the opinions extra")
-from pagoda.opinions.connectors.feeds import FeedConnector, entries
+from pagoda.opinions.connectors.feeds import FeedConnector, entries, plain_text
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 RSS = """<?xml version="1.0" encoding="utf-8"?><rss version="2.0"><channel><title>Wire</title>
@@ -69,7 +69,9 @@ class Site:
                     self._head(302, Location="/feed")
                 elif self.path == "/loop":
                     self._head(302, Location="/loop")
-                elif self.path == "/gone":
+                elif self.path.startswith("/to/"):
+                    self._head(302, Location=self.path.removeprefix("/to/"))
+                elif self.path.startswith("/gone"):
                     self._head(410)
                 elif self.headers.get("If-None-Match") == etag:
                     self._head(304)
@@ -134,6 +136,36 @@ def test_a_feed_that_has_not_changed_is_not_read_again_once_its_items_were_commi
     site.body = ATOM.encode()
     assert looked(url, writer) == ["Atom news"]
     assert [bool(etag) for _, etag in site.seen] == [False, False, True, True]
+
+
+@pytest.mark.parametrize("address", ["http://a..b/", "http://h:99999/", "http://[::1/", "http://" + "x" * 300 + "/"])
+def test_a_redirect_to_what_is_no_address_is_a_fault_of_the_feed(site: Site, address: str) -> None:
+    async def main() -> None:
+        fetcher = Fetcher(allows_private=True)
+        try:
+            await fetcher.get(f"{site.url}/to/{address}")
+        finally:
+            await fetcher.close()
+
+    with pytest.raises(ConnectorError):
+        asyncio.run(main())
+
+
+def test_markup_is_read_in_one_pass_and_signs_of_less_are_none() -> None:
+    assert plain_text("<" * 3_000_000).startswith("<")  # hours, where each sign looks for its end
+    assert plain_text("<script>" * 1_000_000) == ""
+    assert plain_text("<h1>Acme</h1>Margin <5% but growth >3%<style>p { x: 1 }</style>!") == (
+        "Acme\nMargin <5% but growth >3%!"
+    )
+
+
+def test_passwords_and_keys_of_an_address_stand_in_no_message(site: Site, writer: OpinionWriter) -> None:
+    url = site.url.replace("://", "://me:secret@") + "/gone?key=secret"
+    assert looked(url, writer) == []
+    (fault,) = feed_faults(writer.database)
+    assert fault["url"] == f"{site.url}/gone"
+    assert "410" in fault["fault"]
+    assert "secret" not in str(fault)
 
 
 def test_redirects_are_followed_and_not_for_ever(site: Site, writer: OpinionWriter) -> None:

@@ -27,10 +27,11 @@ def test_an_item_without_date_and_id_is_as_old_as_its_arrival_and_known_by_its_w
 
 
 def test_times_are_utc_in_whole_seconds_and_none_is_in_the_future() -> None:
-    given = item_of({"title": "x", "published": "2026-03-02T18:30:05.9+08:00", "fetched": 1772454610}, "s", NOW)
+    given = item_of({"title": "x", "published": "2026-03-02T18:30:05.9+08:00", "fetched": 1772447410}, "s", NOW)
     assert given.published == datetime(2026, 3, 2, 10, 30, 5, tzinfo=UTC)
     ahead = item_of({"title": "x", "published": "2027-01-01"}, "s", NOW)
     assert ahead.published == NOW
+    assert item_of({"title": "x", "published": 0}, "s", NOW).published == NOW
 
 
 def test_a_text_is_cut_and_loses_what_no_database_takes() -> None:
@@ -47,6 +48,7 @@ def test_a_text_is_cut_and_loses_what_no_database_takes() -> None:
         ({"title": "x", "published": "soon"}, "published"),
         ({"title": "x", "published": True}, "published"),
         ({"title": "x", "fetched": 1e30}, "fetched"),
+        ({"title": "x", "fetched": "2036-01-01"}, "fetched"),
         ({"title": "x", "language": "de"}, "language"),
         ({"title": "x", "id": "y" * 3000}, "id"),
         ({"title": "x", "titel": "y"}, None),

@@ -72,6 +72,11 @@ def test_the_shipped_model_reads_english_unless_a_file_says_otherwise(tmp_path: 
         ("companies: companies.csv\nnotify: ['env:NOBODY']\n", 2, "env:NOBODY is empty"),
         ("companies: companies.csv\nwebhook: {keys: ['file:none.txt']}\n", 2, "cannot be read"),
         ("companies: companies.csv\nlanguage: fr\n", 2, "language"),
+        (
+            "companies: companies.csv\nevery: 3h\nrules:\n  - {name: x, window: 2h, when: {stories: {at_least: 1}}}\n",
+            2,
+            "every is longer than the window of rule 'x'",
+        ),
         ("- a\n", 1, "a watch file is a mapping"),
     ],
 )

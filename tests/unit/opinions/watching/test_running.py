@@ -66,14 +66,55 @@ def test_batches_are_acknowledged_after_the_commit_and_a_failing_source_begins_a
 ) -> None:
     monkeypatch.setattr(running, "_FIRST_PAUSE_S", 0.01)
     changes: list[int] = []
-    with Monitor(config(tmp_path), reader=ToldReader(), stories=ByTitle) as monitor:
+    settings = config(tmp_path, sources=(WatchedSource("file", "x.csv", "x"),))
+    with Monitor(settings, reader=ToldReader(), stories=ByTitle) as monitor:
         watch = RunningWatch(monitor, on_change=lambda: changes.append(1))
         source = Source(monitor)
-        monkeypatch.setattr(watch, "_connectors", lambda: [source])
+        monkeypatch.setattr(watch, "_connector", lambda _: source)
         run(watch, lambda: watch.totals.ended_sources == 1)
         assert source.acknowledged == [1, 1, 2, 3]
         assert (source.tries, source.closed, len(changes)) == (2, True, 3)
         assert watch.totals.items == {"new": 3, "known": 1, "refused": 4}
+
+
+class Broken:
+    """Fails otherwise than a source should; the third time it brings something."""
+
+    name = "broken"
+    tries = 0
+
+    def __init__(self) -> None:
+        type(self).tries += 1
+        if type(self).tries == 1:
+            raise ConnectorError("the file is missing")
+
+    async def batches(self) -> AsyncIterator[ItemBatch]:
+        if type(self).tries == 2:
+            raise RuntimeError("no broker")
+        yield ItemBatch((item("late negative/Acme", 60),))
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def test_a_source_that_fails_in_any_way_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "_FIRST_PAUSE_S", 0.01)
+    faults: list[str] = []
+    sources = (WatchedSource("file", "x", "broken"), WatchedSource("file", str(tmp_path / "none.csv"), "none"))
+    with Monitor(config(tmp_path, sources=sources), reader=ToldReader(), stories=ByTitle) as monitor:
+        watch = RunningWatch(monitor, beat_s=0.01)
+        usual = watch._connector
+        monkeypatch.setattr(watch, "_connector", lambda of: Broken() if of.name == "broken" else usual(of))
+
+        def ended() -> bool:
+            faults.append(watch.totals.faults.get("broken", ""))
+            return watch.totals.ended_sources == 1
+
+        run(watch, ended)
+        assert {"the file is missing", "RuntimeError: no broker"} <= {*faults}
+        assert watch.totals.items["new"] == 1
+        assert "none.csv does not exist" in watch.totals.faults["none"]
+        assert "broken" not in watch.totals.faults
 
 
 def test_time_passes_without_items_and_people_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,6 +47,15 @@ def test_a_deviation_is_from_the_companys_own_past_windows(tmp_path: Path) -> No
         assert deviation(database, "acme", end - 4 * 3600, 3600, 10, negative=False) is None
 
 
+def test_windows_before_the_first_arrival_were_seen_by_nobody(tmp_path: Path) -> None:
+    old = item("an old one neutral/Borel", -60 * 24 * 300, late=60 * 24 * 300)
+    items = [old, *(item(f"{n} negative/Acme", 30 + n) for n in range(9))]
+    with Monitor(config(tmp_path), reader=ToldReader(), stories=ByTitle) as monitor:
+        monitor.ingest(items)
+        end = int(START.timestamp()) + 3600
+        assert deviation(monitor.writer.database, "acme", end, 3600, 10, negative=False) is None
+
+
 @pytest.mark.parametrize(("now", "past", "expected"), [(5, [5, 5, 5], 0.0), (8, [5, 5, 5], 3.0), (10, [0, 4, 8], 1.5)])
 def test_a_z_score_has_a_floor_of_one_story(now: int, past: list[int], expected: float) -> None:
     assert z_score(now, past) == expected

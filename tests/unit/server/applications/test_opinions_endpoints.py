@@ -197,6 +197,8 @@ def test_a_webhook_without_other_keys_still_wants_its_own(
     [
         ({}, "items"),
         ({"items": []}, "items"),
+        ({"items": [{"title": "x"}] * 501}, "items"),
+        ({"items": [{"title": "x", "fetched": "2936-01-01"}]}, "items.0.fetched"),
         ({"items": [{"id": "1"}]}, "items.0.title"),
         ({"items": [{"title": "x", "published": "yesterday"}]}, "items.0.published"),
         ({"items": [{"title": "x"}, {"title": 4}]}, "items.1.title"),
@@ -237,9 +239,10 @@ def test_the_metrics_page_has_the_watchs_figures(watch: Callable[..., None]) -> 
 def test_a_source_that_is_not_there_is_told_in_the_status_and_requests_are_answered(watch: Callable[..., None]) -> None:
     async def steps(client: Any, service: OpinionsService) -> None:
         async with asyncio.timeout(HANG_S):
-            while not (told := (await client.get("/v1/opinions")).json()["fault"]):
+            while not (told := (await client.get("/v1/opinions")).json()["sources_failing"]):
                 await asyncio.sleep(0.01)
-        assert "none.jsonl does not exist" in told
+        assert told[0]["source"] == "none"
+        assert "none.jsonl does not exist" in told[0]["fault"]
         await filled(client, service)
 
     watch(steps, extra="sources: [{file: none.jsonl}]\n")
