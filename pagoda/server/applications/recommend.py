@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Request
+from fastapi import Path as UrlPath
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field, StrictStr
 
-from pagoda.chat.openai_types import OpenAIRequest
+from pagoda.chat.openai_types import Number, OpenAIRequest
 from pagoda.engine.process.async_engine import AsyncEngine
 from pagoda.errors import InvalidRequestError
 from pagoda.server.applications.application import Application, LazyService, service_of
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 router = APIRouter(route_class=JsonRoute, prefix="/v1")
 _Id = Annotated[StrictStr, Field(min_length=1, max_length=256)]
+_Person = Annotated[str, UrlPath(min_length=1, max_length=256)]
+"""Of the URL, with slashes where there are any."""
 _MOST_EVENTS, _MOST_REASONS = 10_000, 5
 
 
@@ -44,7 +47,7 @@ class RecommendRequest(OpenAIRequest):
     user: _Id | None = None
     history: list[_Id] | None = Field(None, max_length=_MOST_EVENTS)
     k: int = Field(10, ge=1, le=1000, strict=True)
-    diversity: float = Field(0.0, ge=0.0, le=1.0, description="0: scores alone; above: kinds that differ come first.")
+    diversity: Number = Field(0.0, ge=0.0, le=1.0, description="0: scores alone; above: kinds that differ come first.")
     per_kind: int = Field(0, ge=0, le=1000, strict=True, description="Items of one kind at most; 0: any number.")
 
 
@@ -79,12 +82,15 @@ class RecommendedListObject(BaseModel):
 
 
 class EventObject(BaseModel):
-    """What happened. id: of the sender's; a second event of the same id changes nothing"""
+    """What happened. id: of the sender's; a second event of the same id changes nothing
+
+    timestamp: seconds, or milliseconds, since 1970
+    """
 
     id: _Id
     user: _Id
     item: _Id
-    timestamp: float = Field(allow_inf_nan=False)
+    timestamp: Number = Field(ge=0, le=1e14)
 
 
 class EventsRequest(OpenAIRequest):
@@ -132,15 +138,18 @@ _LIST: Documented = POSTING | {200: {"model": RecommendedListObject, "descriptio
 @router.get("/recommend", responses=READING)
 async def status(request: Request) -> Response:
     """Which model answers, and of how many items."""
-    desk = await service_of(request.app, RecommendService).desk()
-    return JSONResponse({"object": "recommend.status", **await asyncio.to_thread(desk.facts)})
+    async with state_of(request).admitted(caller_of(request)):
+        desk = await service_of(request.app, RecommendService).desk()
+        facts = await asyncio.to_thread(desk.facts)
+    return JSONResponse({"object": "recommend.status", **facts})
 
 
 @router.get("/recommend/questions", responses=READING)
 async def questions(request: Request) -> Response:
     """Three items to ask a new person about; what is liked is told as an event."""
-    desk = await service_of(request.app, RecommendService).desk()
-    asked = await asyncio.to_thread(desk.questions)
+    async with state_of(request).admitted(caller_of(request)):
+        desk = await service_of(request.app, RecommendService).desk()
+        asked = await asyncio.to_thread(desk.questions)
     found = [{"item": item} | _names(item, desk.things) for item in asked]
     return JSONResponse({"object": "recommend.questions", "data": found})
 
@@ -166,7 +175,7 @@ async def events(body: EventsRequest, request: Request) -> Response:
 
     state = state_of(request)
     check_fields(body, strict=state.config.strict)
-    given = [StoredEvent(one.id, Interaction(one.user, one.item, one.timestamp)) for one in body.events]
+    given = [StoredEvent(one.id, Interaction(one.user, one.item, float(one.timestamp))) for one in body.events]
     async with state.admitted(caller_of(request)):
         desk = await service_of(request.app, RecommendService).desk()
         count = await asyncio.to_thread(desk.record, given)
@@ -178,27 +187,33 @@ async def block(body: BlockRequest, request: Request) -> Response:
     """Never show this person an item, or items of a kind; or do so again."""
     from pagoda.recommend.store import Refusal
 
-    check_fields(body, strict=state_of(request).config.strict)
+    state = state_of(request)
+    check_fields(body, strict=state.config.strict)
     if bool(body.item) == bool(body.kind):
         raise InvalidRequestError("give either item or kind: what is not to be shown", param="item")
-    desk = await service_of(request.app, RecommendService).desk()
     given = Refusal(body.user, body.item, body.kind)
-    await asyncio.to_thread(desk.unblock if body.undo else desk.block, given)
+    async with state.admitted(caller_of(request)):
+        desk = await service_of(request.app, RecommendService).desk()
+        await asyncio.to_thread(desk.unblock if body.undo else desk.block, given)
     return JSONResponse({"object": "recommend.block", "user": body.user, "blocked": not body.undo})
 
 
-@router.get("/recommend/people/{user}", responses=READING)
-async def export(user: str, request: Request) -> Response:
+@router.get("/recommend/people/{user:path}", responses=READING)
+async def export(user: _Person, request: Request) -> Response:
     """Everything that is kept of a person."""
-    desk = await service_of(request.app, RecommendService).desk()
-    return JSONResponse({"object": "recommend.person", "user": user, **await asyncio.to_thread(desk.export, user)})
+    async with state_of(request).admitted(caller_of(request)):
+        desk = await service_of(request.app, RecommendService).desk()
+        kept = await asyncio.to_thread(desk.export, user)
+        blocks = [_block_told(one, desk.things) for one in kept["block"]]
+    return JSONResponse({"object": "recommend.person", "user": user, **kept, "block": blocks})
 
 
-@router.delete("/recommend/people/{user}", responses=POSTING | documented(404))
-async def forget(user: str, request: Request) -> Response:
+@router.delete("/recommend/people/{user:path}", responses=POSTING | documented(404))
+async def forget(user: _Person, request: Request) -> Response:
     """Delete everything that is kept of a person."""
-    desk = await service_of(request.app, RecommendService).desk()
-    count = await asyncio.to_thread(desk.forget, user)
+    async with state_of(request).admitted(caller_of(request)):
+        desk = await service_of(request.app, RecommendService).desk()
+        count = await asyncio.to_thread(desk.forget, user)
     if not count:
         raise ModelNotFoundError(f"nothing is kept of {user!r:.80}: there is nothing to delete", param="user")
     return JSONResponse({"object": "recommend.person.deleted", "user": user, "deleted": count})
@@ -207,7 +222,7 @@ async def forget(user: str, request: Request) -> Response:
 def list_for(desk: Desk, body: RecommendRequest) -> dict[str, Any]:
     from pagoda.recommend.diversity import ListLimits
 
-    limits = ListLimits(body.diversity, body.per_kind) if body.diversity or body.per_kind else None
+    limits = ListLimits(float(body.diversity), body.per_kind) if body.diversity or body.per_kind else None
     found = desk.recommend(body.user or "", body.k, history=body.history, limits=limits)
     return {"object": "recommend.list", "model": desk.model, "data": [_told(one, desk.things) for one in found]}
 
@@ -228,6 +243,16 @@ def _told(one: Recommendation, things: Mapping[str, CatalogueItem]) -> dict[str,
         reasons.append({"kind": "rest", "value": rest, "item": "", "shared": [], "name": "", "name_en": ""})
     told_kinds = [{"id": kind.id, "name": kind.name, "name_en": kind.name_en} for kind in kinds]
     return {"item": one.item, "score": one.score, "kinds": told_kinds, "reasons": reasons} | _names(one.item, things)
+
+
+def _block_told(block: Mapping[str, str], things: Mapping[str, CatalogueItem]) -> dict[str, str]:
+    """A block with what the item or the kind is called."""
+    if block["item"]:
+        return {**block, **_names(block["item"], things)}
+    kinds = (kind for thing in things.values() for kind in thing.kinds if kind.id == block["kind"])
+    kind = next(kinds, None)
+    own = (kind.name, kind.name_en) if kind is not None else (block["kind"], block["kind"])
+    return {**block, "name": own[0], "name_en": own[1]}
 
 
 def _names(item: str, things: Mapping[str, CatalogueItem]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 The outermost station of a request's path, as plain ASGI, so that streams pass through it unbuffered. A line says who
 asked for what and how it ended. It never holds a key (but the first characters of its hash), a query string, a header
-or any text of a prompt or an answer.
+or any text of a prompt or an answer, nor the id of a person that a route calls `user`.
 """
 
 from __future__ import annotations
@@ -128,12 +128,17 @@ def _line(scope: Scope, status: int, duration_s: float, num_bytes: int) -> dict[
         "client": client[0] if client else None,
         "key_id": key_id(state.get("api_key")),
         "method": scope["method"],
-        "path": _shown(scope["path"]),
+        "path": _shown(_path(scope)),
         "status": status,
         "duration_ms": round(1000 * duration_s, 1),
         "bytes": num_bytes,
         **told,
     }
+
+
+def _path(scope: Scope) -> str:
+    """As it was asked for, but a person's id: who is deleted shall not stand in the line that says so."""
+    return route_template(scope) if "user" in scope.get("path_params", ()) else str(scope["path"])
 
 
 def _shown(text: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,7 +35,7 @@ def shop(serve: Any, tmp_path: Path, trained: Any) -> Callable[..., Any]:
             folder = config.pop("folder", None) or tmp_path / "shop"
             if folder == tmp_path / "shop":
                 set_up(folder, *trained)
-            async with serve(ServerConfig(access_log=False, recommend=folder, **config)) as server:
+            async with serve(ServerConfig(recommend=folder, **{"access_log": False, **config})) as server:
                 await steps(server.client)
                 await service_of(server.app, RecommendService).close()
 
@@ -109,6 +111,49 @@ def test_a_person_gets_everything_that_is_kept_and_can_leave(shop: Callable[...,
     shop(steps)
 
 
+def test_an_id_may_hold_a_slash_and_blocks_have_names(shop: Callable[..., Any]) -> None:
+    async def steps(client: Any) -> None:
+        await client.post("/v1/events", json={"events": [event(1, "film-001", "sl/ash")]})
+        shown = (await client.post("/v1/recommend", json={"user": "sl/ash", "k": 1})).json()["data"][0]
+        await client.post("/v1/recommend/blocks", json={"user": "sl/ash", "item": shown["item"]})
+        await client.post("/v1/recommend/blocks", json={"user": "sl/ash", "kind": shown["kinds"][0]["id"]})
+        kept = (await client.get("/v1/recommend/people/sl%2Fash")).json()
+        assert [one["item"] for one in kept["event"]] == ["film-001"]
+        names = {one["name_en"] for one in kept["block"]}
+        assert names == {shown["name_en"], shown["kinds"][0]["name_en"]}
+        assert (await client.delete("/v1/recommend/people/sl%2Fash")).status_code == 200
+        assert (await client.get("/v1/recommend/people/sl%2Fash")).json()["event"] == []
+
+    shop(steps)
+
+
+def test_a_store_that_is_held_is_told_to_come_back(shop: Callable[..., Any], tmp_path: Path) -> None:
+    async def steps(client: Any) -> None:
+        assert (await client.post("/v1/recommend", json={"user": "person-001", "k": 1})).status_code == 200
+        other = sqlite3.connect(tmp_path / "shop" / "people.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        answer = await client.post("/v1/events", json={"events": [event(1, "film-001")]})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
+        assert "people.db" in answer.json()["error"]["message"]
+        other.close()
+        assert (await client.post("/v1/events", json={"events": [event(1, "film-001")]})).json()["recorded"] == 1
+
+    shop(steps)
+
+
+def test_the_access_log_does_not_say_whom_a_line_is_about(
+    shop: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def steps(client: Any) -> None:
+        await client.delete("/v1/recommend/people/person-002")
+
+    with caplog.at_level(logging.INFO, logger="pagoda.access"):
+        shop(steps, access_log=True)
+    lines = [record.getMessage() for record in caplog.records if record.name == "pagoda.access"]
+    assert any("/recommend/people/{user" in line for line in lines)
+    assert not any("person-002" in line for line in lines)
+
+
 @pytest.mark.parametrize(
     ("path", "body", "param"),
     [
@@ -118,6 +163,14 @@ def test_a_person_gets_everything_that_is_kept_and_can_leave(shop: Callable[...,
         ("/v1/recommend", {"user": "a", "diversity": 2}, "diversity"),
         ("/v1/events", {"events": []}, "events"),
         ("/v1/events", {"events": [{"id": "1", "user": "a", "item": "b"}]}, "events[0].timestamp"),
+        ("/v1/recommend", {"user": "a", "diversity": True}, "diversity"),
+        ("/v1/events", {"events": [{"id": "1", "user": "a", "item": "b", "timestamp": True}]}, "events[0].timestamp"),
+        ("/v1/events", {"events": [{"id": "1", "user": "a", "item": "b", "timestamp": -1}]}, "events[0].timestamp"),
+        (
+            "/v1/events",
+            {"events": [{"id": "1", "user": "a", "item": "b", "timestamp": 10**400}]},
+            "events[0].timestamp",
+        ),
         ("/v1/recommend/blocks", {"user": "a"}, "item"),
         ("/v1/recommend/blocks", {"user": "a", "item": "b", "kind": "c"}, "item"),
     ],
