@@ -19,6 +19,7 @@ from typing import Any
 
 from pagoda.errors import ConfigError, PagodaError
 from pagoda.recommend.cold import Embed, NewItems, first_questions, with_new
+from pagoda.recommend.data.city import EXAMPLE, read_city
 from pagoda.recommend.data.interactions import in_unit
 from pagoda.recommend.data.things import CatalogueItem, read_things
 from pagoda.recommend.diversity import ListLimits
@@ -38,12 +39,13 @@ NEW_SHARE = 0.1
 
 @dataclass(frozen=True)
 class _Served:
-    """What answers are made of, exchanged as one."""
+    """What answers are made of, exchanged as one. example: a person to begin with, of the invented city alone"""
 
     name: str
     recommender: Recommender
     things: Mapping[str, CatalogueItem]
     new: NewItems | None
+    example: str = ""
 
 
 class Desk:
@@ -198,6 +200,7 @@ class Desk:
             "model": served.name,
             "items": len(served.recommender.catalogue),
             "models": list(served.recommender.ensemble.names),
+            "example": served.example,
         }
 
     def people(self) -> list[str]:
@@ -253,7 +256,8 @@ class Desk:
         known = set(recommender.catalogue)
         has_new = self._embedder is not None and any(item not in known for item in things)
         new = NewItems(things.values(), known, self._embedder()) if self._embedder and has_new else None
-        return _Served(name, recommender, things, new)
+        is_city = bool(things) and things.keys() <= {thing.id for thing in read_city().things}
+        return _Served(name, recommender, things, new, EXAMPLE if is_city else "")
 
 
 def _stamp(folder: Path) -> tuple[int, int] | None:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
 from pagoda.recommend.data.city import draw_visits, read_city
-from pagoda.recommend.data.interactions import Interaction
+from pagoda.recommend.data.interactions import Interaction, InteractionLog
 from pagoda.recommend.data.things import CatalogueItem
 from pagoda.recommend.desk import Desk
 from pagoda.recommend.folder import set_up
 from pagoda.recommend.recommender import Recommender
 from pagoda.recommend.store import Refusal, StoredEvent
-from pagoda.server.applications.recommend import RecommendRequest, list_for
+from pagoda.server.applications.recommend import RecommendRequest, list_for, person_for
 from patience import HANG_S
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the clients extra")
@@ -33,6 +34,8 @@ class Shop:
     def __init__(self, folder: Path) -> None:
         self.desk = Desk(folder)
         self.fails = False
+        self.held = ""
+        self.waiting: list[Callable[[], None]] = []
 
     def answer(self, route: Any) -> None:
         request = route.request
@@ -43,8 +46,20 @@ class Shop:
             body = json.dumps({"error": {"message": "the server is shutting down"}})
             route.fulfill(status=503, body=body, content_type="application/json")
         else:
-            body = json.dumps(self.done(path, json.loads(request.post_data)))
-            route.fulfill(body=body, content_type="application/json")
+            found = self.read(path) if request.method == "GET" else self.done(path, json.loads(request.post_data))
+            self.late(path, request, lambda: route.fulfill(body=json.dumps(found), content_type="application/json"))
+
+    def late(self, path: str, request: Any, answer: Callable[[], None]) -> None:
+        """Answer, but a list of whom `held` names when `held` is cleared."""
+        if path == "v1/recommend" and self.held and self.held in (request.post_data or ""):
+            self.waiting.append(answer)
+        else:
+            answer()
+
+    def read(self, path: str) -> dict[str, Any]:
+        if path == "v1/recommend":
+            return self.desk.facts()
+        return person_for(self.desk, unquote(path.removeprefix("v1/recommend/people/")))
 
     def done(self, path: str, given: dict[str, Any]) -> dict[str, Any]:
         if path == "v1/recommend":
@@ -114,7 +129,7 @@ def test_not_this_kind_holds_and_can_be_undone(page: Any, shop: Shop) -> None:
     chip.click()
     expect(page.locator("#notice")).to_contain_text("No more of the kind")
     assert not any(kind in [own.id for own in shop.desk.things[item].kinds] for item in items(page))
-    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name="Undo", exact=True).click()
     expect(page.locator("#notice")).to_be_hidden()
     expect(page.locator(f'[data-item="{before[0]}"]')).to_have_count(1)
     assert items(page) == before
@@ -128,6 +143,53 @@ def test_what_was_taken_or_refused_leaves_the_list(page: Any, shop: Shop) -> Non
     expect(page.locator("#notice")).to_contain_text("will not be shown again")
     assert not {first, second} & set(items(page))
     assert len(shop.desk.export("person-003")["block"]) == 1
+
+
+def test_what_is_blocked_stands_below_and_is_taken_back(page: Any, shop: Shop) -> None:
+    before = items(page)
+    page.locator(f'[data-item="{before[1]}"] [data-act="block"]').click()
+    chip = page.locator(f'[data-blocked="{before[1]}"]')
+    expect(chip).to_have_count(1)
+    page.reload()
+    expect(chip).to_have_count(1)
+    chip.click()
+    expect(page.locator("#blocks")).to_be_hidden()
+    assert items(page) == before
+
+
+def test_an_answer_for_somebody_who_is_no_longer_asked_is_dropped(page: Any, shop: Shop) -> None:
+    shop.held = "person-008"
+    page.locator("#user").fill("person-008")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("#notice")).to_be_hidden()
+    page.wait_for_function("app.user === 'person-008'")
+    page.locator("#user").fill("person-009")
+    page.get_by_role("button", name="Show").click()
+    expected = [one.item for one in shop.desk.recommend("person-009", 10)]
+    expect(page.locator(".card").first).to_have_attribute("data-item", expected[0])
+    for answer in shop.waiting:
+        answer()
+    page.evaluate("() => new Promise(resolve => setTimeout(resolve, 200))")
+    assert items(page) == expected
+    assert len(shop.waiting) == 1
+
+
+def test_nobody_is_shown_where_it_is_not_the_city(browser: Any, tmp_path: Path) -> None:
+    events = [(f"u{user}", f"i{(user + step) % 12}", step) for user in range(10) for step in range(4)]
+    log = InteractionLog.of(events)
+    set_up(tmp_path, log, None, Recommender.train(log))
+    shop = Shop(tmp_path)
+    context = browser.new_context(locale="en-US")
+    page = context.new_page()
+    page.route("**/*", shop.answer)
+    page.goto(f"{ORIGIN}recommend")
+    expect(page.locator("#notice")).to_contain_text("Whose list?")
+    expect(page.locator(".card")).to_have_count(0)
+    page.locator("#user").fill("u1")
+    page.get_by_role("button", name="Show").click()
+    page.locator(".card").first.wait_for()
+    context.close()
+    shop.desk.close()
 
 
 def test_another_person_has_another_list_and_is_remembered(page: Any) -> None:

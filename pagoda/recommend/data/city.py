@@ -20,6 +20,8 @@ from pagoda.recommend.data.things import CatalogueItem, KindOfThing
 
 _LABELS = ("Restaurant", "Film", "Hotel")
 _KIND_RELATIONS = ("HAS_CUISINE", "HAS_GENRE", "IN_DISTRICT")
+EXAMPLE = "person-003"
+"""One of those whose visits are drawn."""
 _YEAR_S = 365 * 86400.0
 _BEGIN = 1_750_000_000.0
 """Where the invented year begins, in Unix seconds."""

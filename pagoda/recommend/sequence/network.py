@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -120,17 +120,38 @@ def read_catalogue(directory: Path) -> tuple[str, ...]:
     path = directory / _CATALOGUE
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist: a sequence model needs the ids of its things")
-    return tuple(json.loads(path.read_text(encoding="utf-8")))
+    told = json.loads(path.read_text(encoding="utf-8"))
+    return tuple(told["items"] if isinstance(told, dict) else told)
+
+
+def read_settings(directory: Path) -> SequenceSettings:
+    """What a checkpoint was trained with. Raises CheckpointError where it does not tell."""
+    path = directory / _CATALOGUE
+    told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    if not isinstance(told, dict):
+        raise CheckpointError(f"{path} does not tell what the model was trained with: train it again")
+    return SequenceSettings(**told["settings"])
+
+
+def dropped(count: int, length: int) -> int:
+    """Of `count` tokens, how many of the oldest are left out: half a length at once, again and again.
+
+    So the prefix of a history changes once in as many events, and the engine's cache holds; whoever measures a model
+    looks at the same tokens.
+    """
+    half = max(1, length // 2)
+    return -(-max(0, count - length) // half) * half
 
 
 def recent(history: History, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Tokens `[n]` of the last things, the start among them where all fit, and where they stand."""
+    """Tokens `[n]` of the last things that `dropped` leaves, the start among them where all fit; where they stand."""
     tokens = np.concatenate(([START], history.items + 1))
     if history.times is None:
         places = np.arange(len(tokens), dtype=np.float64)
     else:
         places = np.concatenate((history.times[:1], history.times)) if len(history.times) else np.zeros(1)
-    tokens, places = tokens[-length:], places[-length:]
+    first = dropped(len(tokens), length)
+    tokens, places = tokens[first:], places[first:]
     return tokens, places - places[0]
 
 
@@ -144,15 +165,15 @@ def histories_of(log: InteractionLog, settings: SequenceSettings) -> list[Histor
 
 
 class _Taught(HistoryCurriculum):
-    """Histories of a log, whose checkpoints say which thing is which token."""
+    """Histories of a log, whose checkpoints say which thing is which token, and how they were trained."""
 
     def __init__(self, log: InteractionLog, settings: SequenceSettings) -> None:
         super().__init__(histories_of(log, settings), [], settings.length, settings.tokens, settings.seed)
-        self._catalogue = log.items
+        self._told = {"items": log.items, "settings": asdict(settings)}
 
     def save(self, directory: Path) -> None:
-        """The catalogue."""
-        (directory / _CATALOGUE).write_text(json.dumps(self._catalogue, ensure_ascii=False), encoding="utf-8")
+        """The catalogue and the settings."""
+        (directory / _CATALOGUE).write_text(json.dumps(self._told, ensure_ascii=False), encoding="utf-8")
 
 
 def make_trainer(log: InteractionLog, settings: SequenceSettings, folder: Path, device: str = "cpu") -> Trainer:

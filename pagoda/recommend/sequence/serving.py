@@ -18,8 +18,9 @@ from typing import Self
 from pagoda.engine.args import EngineArgs
 from pagoda.engine.engine import LLMEngine
 from pagoda.engine.outputs import RequestOutput
+from pagoda.errors import ConfigError
 from pagoda.recommend.sequence.curriculum import START
-from pagoda.recommend.sequence.network import newest_checkpoint, read_catalogue
+from pagoda.recommend.sequence.network import dropped, newest_checkpoint, read_catalogue, read_settings
 from pagoda.sampling_params import SamplingParams
 
 
@@ -34,14 +35,25 @@ class NextThing:
 class SequenceServer:
     """One engine over a checkpoint. Not thread-safe, as the engine is not.
 
-    length: things of a history that are looked at; memory_mb: of the cache of all histories
+    length: things of a history that are looked at, None for as many as in training; memory_mb: of the cache of all
+        histories
+    Raises CheckpointError for a folder without a model, ConfigError for one whose places are times: the engine counts
+    places, and such a model has to be asked by `SequenceModel.scores`.
     """
 
-    def __init__(self, folder: Path, length: int, *, memory_mb: int = 256, max_num_seqs: int = 64) -> None:
+    def __init__(
+        self, folder: Path, length: int | None = None, *, memory_mb: int = 256, max_num_seqs: int = 64
+    ) -> None:
         directory = newest_checkpoint(folder)
         self.catalogue = read_catalogue(directory)
         self._tokens = {item: token for token, item in enumerate(self.catalogue, start=1)}
-        self.length = length
+        settings = read_settings(directory)
+        if settings.positions != "ordinary":
+            raise ConfigError(
+                f"{directory} was trained with positions={settings.positions!r}, but the engine serves 'ordinary': "
+                "train with these, or ask SequenceModel.scores"
+            )
+        self.length = length if length is not None else settings.length
         self.engine = LLMEngine.from_args(
             EngineArgs(
                 model=directory,
@@ -89,11 +101,7 @@ class SequenceServer:
     def prompt(self, history: Sequence[str]) -> list[int]:
         """Tokens of a history: all of it, or what is left when its oldest half was let go, again and again."""
         tokens = [START, *(self._tokens[item] for item in history if item in self._tokens)]
-        if len(tokens) <= self.length:
-            return tokens
-        half = max(1, self.length // 2)
-        dropped = -(-(len(tokens) - self.length) // half) * half
-        return tokens[dropped:]
+        return tokens[dropped(len(tokens), self.length) :]
 
     def _rivals(self, k: int, shut: Collection[int]) -> int:
         """Log-probabilities to ask for: everything that is shut, the start and the padding may stand in front."""

@@ -203,9 +203,8 @@ async def export(user: _Person, request: Request) -> Response:
     """Everything that is kept of a person."""
     async with state_of(request).admitted(caller_of(request)):
         desk = await service_of(request.app, RecommendService).desk()
-        kept = await asyncio.to_thread(desk.export, user)
-        blocks = [_block_told(one, desk.things) for one in kept["block"]]
-    return JSONResponse({"object": "recommend.person", "user": user, **kept, "block": blocks})
+        kept = await asyncio.to_thread(person_for, desk, user)
+    return JSONResponse(kept)
 
 
 @router.delete("/recommend/people/{user:path}", responses=POSTING | documented(404))
@@ -217,6 +216,12 @@ async def forget(user: _Person, request: Request) -> Response:
     if not count:
         raise ModelNotFoundError(f"nothing is kept of {user!r:.80}: there is nothing to delete", param="user")
     return JSONResponse({"object": "recommend.person.deleted", "user": user, "deleted": count})
+
+
+def person_for(desk: Desk, user: str) -> dict[str, Any]:
+    kept = desk.export(user)
+    blocks = [_block_told(one, desk.things) for one in kept["block"]]
+    return {"object": "recommend.person", "user": user, **kept, "block": blocks}
 
 
 def list_for(desk: Desk, body: RecommendRequest) -> dict[str, Any]:

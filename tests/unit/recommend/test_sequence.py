@@ -12,7 +12,13 @@ from pagoda.engine.args import EngineArgs
 from pagoda.errors import CheckpointError, ConfigError
 from pagoda.recommend.data.interactions import InteractionLog
 from pagoda.recommend.sequence.curriculum import History
-from pagoda.recommend.sequence.network import SequenceModel, SequenceSettings, train_sequence_model
+from pagoda.recommend.sequence.network import (
+    SequenceModel,
+    SequenceSettings,
+    newest_checkpoint,
+    read_settings,
+    train_sequence_model,
+)
 from pagoda.recommend.sequence.serving import SequenceServer
 
 SETTINGS = SequenceSettings(
@@ -56,7 +62,8 @@ def test_it_learns_what_comes_next(folder: Path) -> None:
 def test_the_engine_says_what_the_network_says(folder: Path, server: SequenceServer) -> None:
     model = SequenceModel.load(folder, SETTINGS)
     number = {item: place for place, item in enumerate(model.catalogue)}
-    histories = [["i1", "i2"], ["i7", "i8", "i9", "unheard of"], []]
+    long = [f"i{(7 * n) % 30}" for n in range(40)]
+    histories = [["i1", "i2"], ["i7", "i8", "i9", "unheard of"], [], long[:22]]
     scores = model.scores([History(np.array([number[i] for i in h if i in number], dtype=int)) for h in histories])
     with server:
         for row, (history, found) in enumerate(zip(histories, server.recommend(histories, 6), strict=True)):
@@ -107,6 +114,14 @@ def test_places_may_be_times(log: InteractionLog, tmp_path: Path) -> None:
     scores = model.scores([one, other, later])
     assert not np.allclose(scores[0], scores[1])
     np.testing.assert_allclose(scores[0], scores[2], atol=1e-5)
+    with pytest.raises(ConfigError, match="positions='times'"):
+        SequenceServer(tmp_path)
+
+
+def test_a_checkpoint_says_how_it_was_trained(folder: Path) -> None:
+    assert read_settings(newest_checkpoint(folder)) == SETTINGS
+    with SequenceServer(folder, memory_mb=8) as server:
+        assert server.length == SETTINGS.length
 
 
 def test_blocks_of_one_token_are_refused_to_kernels_that_lay_them_out_otherwise() -> None:
