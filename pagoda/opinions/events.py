@@ -20,6 +20,12 @@ _FILE = Path(__file__).parent / "reading" / "event_types.yaml"
 _HEDGE = re.compile(
     r"\b(?:may|might|could|plans?|mulls?|considers?|likely|reportedly|rumou?rs?)\b|或|拟|传|有望|计划|据悉"
 )
+_DENIED = re.compile(
+    r"\b(?:no|not|without|never|den(?:y|ies|ied)|clear(?:s|ed)\b[^.,;:!?]{1,40}\bof|free of)"
+    r"(?:[^\w.,;:!?]+\w+){0,2}[^\w.,;:!?]+$"
+    r"|(?:否认|不存在|并非|没有|从未|不涉及|澄清)[\u4e00-\u9fff]{0,4}$"
+)
+"""Behind it stands what did not happen."""
 _SURE, _HEDGED = 0.85, 0.65
 _IN_THE_HEAD = 200
 """Characters of a text in which an event is its subject; what stands further on is told beside it."""
@@ -37,7 +43,12 @@ class EventTypes:
         plain = folded(text)
         found = []
         for name, pattern in self._patterns.items():
-            match = pattern.search(plain)
+            told = (
+                each
+                for each in pattern.finditer(plain)
+                if not _DENIED.search(plain, max(0, each.start() - 80), each.start())
+            )
+            match = next(told, None)
             if match is not None:
                 around = plain[max(0, match.start() - 30) : match.end() + 10]
                 probability = _HEDGED if _HEDGE.search(around) else _SURE

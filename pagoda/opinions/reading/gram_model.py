@@ -16,6 +16,7 @@ from pagoda.nlu.chinese_training import minimise
 from pagoda.nlu.ngrams import character_groups, rows, word_grams
 from pagoda.nlu.tagging import Word
 from pagoda.opinions.reading.marked import OTHER, TARGET, Marked, heaviest
+from pagoda.opinions.reading.spelling import folded
 from pagoda.opinions.reading.text_model import TextReading
 from pagoda.opinions.story import OpinionWord
 
@@ -94,12 +95,11 @@ class GramModel:
         return Bags(np.concatenate(numbers), np.cumsum(lengths), np.concatenate(values).astype(np.float32))
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """What a file must hold; groups that say nothing are left out, the others in half precision."""
-        used = np.abs(self.table).max(1) > 1e-4
+        """What a file holds. Groups that say nothing, too: they count in the length of a text."""
         return {
-            "hashes": self.hashes[used],
-            "rarity": self.rarity[used].astype(np.float16),
-            "table": self.table[used].astype(np.float16),
+            "hashes": self.hashes,
+            "rarity": self.rarity.astype(np.float16),
+            "table": self.table.astype(np.float16),
             "constants": self.constants,
         }
 
@@ -132,8 +132,8 @@ def _about_target(words: Sequence[Word], low: Sequence[str]) -> list[str]:
 
 
 def _plain(word: Word) -> str:
-    """Numbers are one sign: what stands there matters, not how much it is."""
-    return "#" if word.text.isdigit() else word.text.lower()
+    """Numbers are one sign: what stands there matters, not how much it is. Traditional characters are simplified."""
+    return "#" if word.text.isdigit() else folded(word.text)
 
 
 def _joined(run: Sequence[Word]) -> str:
@@ -157,7 +157,8 @@ def train_grams(grams: Sequence[np.ndarray], truth: np.ndarray, num_labels: int,
     bags = model.bags(grams)
     ratios = _log_ratios(bags, truth, num_labels, len(hashes))
     table, constants = _fitted(bags, ratios, truth)
-    return GramModel(hashes, rarity, table, constants)
+    # As it is when a file was read, so that both say the same.
+    return GramModel.from_tensors(GramModel(hashes, rarity, table, constants).tensors())
 
 
 def _log_ratios(bags: Bags, truth: np.ndarray, num_labels: int, num_groups: int) -> np.ndarray:

@@ -35,6 +35,8 @@ _COMMON = frozenset(
         "华夏 太平 永辉 步步高 老百姓 一心堂 好未来",
     )
 )
+_A_COMMON_WORD = 0.75
+"""Commonness, of the 6,000 most frequent ones."""
 SIGNS = (
     "constant", "is a code", "code in its own dress", "common word", "letters", "words", "in small letters",
     "starts the text", "a capital beside it", "all in capitals", "market words", "its context words",
@@ -121,9 +123,20 @@ def signs(
 
 def judge(context: Surroundings, start: int, end: int, name: str, is_code: bool, support: int, others: int) -> float:
     """Probability that a match means the company; parameters as for `signs`."""
+    if is_code and _is_no_code(context, start, end, others):
+        return 0.0
     found = signs(context, start, end, name, is_code, support, others)
     score = sum(weight * value for weight, value in zip(WEIGHTS, found, strict=True))
     return 1 / (1 + math.exp(-max(-30.0, min(30.0, score))))
+
+
+def _is_no_code(context: Surroundings, start: int, end: int, others: int) -> bool:
+    """Whether a code is an index's number, or a letter or common word whose company nothing else in the text tells."""
+    surface, before = context.text[start:end], context.text[:start]
+    if surface.isdigit():
+        return before.rstrip(" (（").endswith("指数")
+    is_word = len(surface) == 1 or commonness(surface) > _A_COMMON_WORD
+    return is_word and others <= 0 and not _CODE_BEFORE.search(before)
 
 
 def commonness(name: str) -> float:

@@ -75,6 +75,16 @@ def test_what_was_saved_reads_the_same(tmp_path: Path, chinese: SentimentModel, 
         assert loaded.predict([text])[0].probability == pytest.approx(model.predict([text])[0].probability, abs=0.01)
 
 
+def test_chinese_says_the_same_to_the_bit_after_a_file_and_in_traditional_characters(
+    tmp_path: Path, chinese: SentimentModel
+) -> None:
+    chinese.save(tmp_path / "model")
+    texts = ["南山股价大涨，今日", "南山净利下滑", "盘后公告什么"]
+    expected = chinese.probabilities(texts)
+    assert np.array_equal(SentimentModel.load(tmp_path / "model").probabilities(texts), expected)
+    assert np.array_equal(chinese.probabilities(["南山股價大漲，今日"]), chinese.probabilities(texts[:1]))
+
+
 def test_a_damaged_or_missing_model_is_refused(tmp_path: Path, chinese: SentimentModel) -> None:
     with pytest.raises(CheckpointError, match=r"sentiment\.json is missing"):
         SentimentModel.load(tmp_path)

@@ -48,6 +48,13 @@ def test_an_item_that_names_nobody_gives_nothing() -> None:
         ("*ST远山今起停牌", {"delisting"}),
         ("收到证监会立案调查通知", {"regulator"}),
         ("The best street festival", set()),
+        ("Auditor clears Alder of fraud", set()),
+        ("No lawsuit against Alder", set()),
+        ("Alder denies fraud", set()),
+        ("远山否认财务造假", set()),
+        ("Alder in a fine season", set()),
+        ("Alder pays a fine of $2 million", {"regulator"}),
+        ("Alder denies a merger; fraud was found", {"fraud"}),
     ],
 )
 def test_events_by_what_is_said(text: str, types: set[str]) -> None:
