@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Request
 from fastapi import Path as UrlPath
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, Field, StrictStr
+from pydantic import AfterValidator, BaseModel, Field, StrictStr
 
 from pagoda.chat.openai_types import Number, OpenAIRequest
 from pagoda.engine.process.async_engine import AsyncEngine
@@ -35,7 +35,17 @@ if TYPE_CHECKING:
     from pagoda.recommend.recommendation import Recommendation
 
 router = APIRouter(route_class=JsonRoute, prefix="/v1")
-_Id = Annotated[StrictStr, Field(min_length=1, max_length=256)]
+
+
+def _text(given: str) -> str:
+    """As it is, where a store can keep it and a person can see it."""
+    if not given.strip() or "\0" in given:
+        raise ValueError("a text that is not blank and holds no NUL is expected")
+    return given
+
+
+_Id = Annotated[StrictStr, Field(min_length=1, max_length=256), AfterValidator(_text)]
+_IdOrNone = Annotated[StrictStr, Field(max_length=256), AfterValidator(lambda given: given and _text(given))]
 _Person = Annotated[str, UrlPath(min_length=1, max_length=256)]
 """Of the URL, with slashes where there are any."""
 _MOST_EVENTS, _MOST_REASONS = 10_000, 5
@@ -103,8 +113,8 @@ class BlockRequest(OpenAIRequest):
     """Not this item, or not this kind. undo: take it back"""
 
     user: _Id
-    item: StrictStr = Field("", max_length=256)
-    kind: StrictStr = Field("", max_length=256)
+    item: _IdOrNone = ""
+    kind: _IdOrNone = ""
     undo: bool = Field(False, strict=True)
 
 

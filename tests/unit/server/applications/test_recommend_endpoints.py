@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import sqlite3
 from collections.abc import Callable
@@ -171,6 +172,8 @@ def test_the_access_log_does_not_say_whom_a_line_is_about(
             {"events": [{"id": "1", "user": "a", "item": "b", "timestamp": 10**400}]},
             "events[0].timestamp",
         ),
+        ("/v1/recommend", {"user": "  "}, "user"),
+        ("/v1/recommend/blocks", {"user": "a", "item": "\0"}, "item"),
         ("/v1/recommend/blocks", {"user": "a"}, "item"),
         ("/v1/recommend/blocks", {"user": "a", "item": "b", "kind": "c"}, "item"),
     ],
@@ -179,7 +182,8 @@ def test_what_is_no_request_is_told_by_its_field(
     shop: Callable[..., Any], path: str, body: dict[str, Any], param: str
 ) -> None:
     async def steps(client: Any) -> None:
-        answer = await client.post(path, json=body)
+        headers = {"Content-Type": "application/json"}
+        answer = await client.post(path, content=json.dumps(body), headers=headers)
         assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
 
     shop(steps)
