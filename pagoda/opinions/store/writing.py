@@ -84,13 +84,17 @@ class OpinionWriter:
         """Their windows were looked at."""
         self.database.rows("DELETE FROM dirty")
 
-    def recent(self, since: int) -> list[tuple[Item, str]]:
-        """(item, name of its story) of what was fetched since, in the order in which it came."""
+    def recent(self, span: int) -> list[tuple[Item, str]]:
+        """(item, name of its story) as they came, from the first published at most `span` s before the newest.
+
+        Not by the clock: time that passes without items makes no process forget a story, and a restart must not.
+        """
         rows = self.database.rows(
             "SELECT a.source, a.item_id, a.published, a.fetched, a.title, t.body, a.url, a.language, s.name "
             "FROM articles a JOIN stories s ON s.id = a.story LEFT JOIN texts t ON t.id = a.text_id "
-            "WHERE a.fetched >= ? ORDER BY a.seq",
-            [since],
+            "WHERE a.seq >= (SELECT MIN(seq) FROM articles WHERE published >= "
+            "(SELECT MAX(published) FROM articles) - ?) ORDER BY a.seq",
+            [span],
         )
         return [
             (Item(source, item_id, time_of(published), time_of(fetched), title, text_of(body), url, language), story)

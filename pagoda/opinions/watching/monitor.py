@@ -210,7 +210,7 @@ class Monitor:
 
     def _remembered(self) -> StoryGrouping:
         stories = self._new_stories()
-        stories.restore(self.writer.recent(self.writer.clock - REMEMBERED_S))
+        stories.restore(self.writer.recent(REMEMBERED_S))
         return stories
 
 

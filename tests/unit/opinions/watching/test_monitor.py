@@ -115,6 +115,16 @@ def test_a_late_item_withdraws_an_alert_that_no_longer_holds_and_deletes_nothing
         assert monitor.alerts(is_open=True) == []
 
 
+def test_days_without_items_and_a_restart_make_no_second_story_of_a_reprint(tmp_path: Path) -> None:
+    text = "The plant of Acme burned down on Monday, and nobody was hurt, says a report of the town's fire brigade."
+    with Monitor(config(tmp_path), reader=ToldReader()) as monitor:
+        monitor.ingest([item("Fire at Acme negative/Acme", 60, text=text)])
+        monitor.advance(START + timedelta(days=12))
+    with Monitor(config(tmp_path), reader=ToldReader()) as monitor:
+        monitor.ingest([item("Fire at Acme negative/Acme", 90, late=60 * 24 * 12, source="other", text=text)])
+        assert monitor.look(lambda d: d.rows("SELECT COUNT(*) FROM stories")) == [(1,)]
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_batches_and_restarts_change_nothing(tmp_path: Path, seed: int, size: int) -> None:
