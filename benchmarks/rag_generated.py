@@ -1,7 +1,7 @@
 """Answers from retrieved passages by each of the three answerers: quoted, confirmed by a model, written by a model.
 
     python benchmarks/rag_generated.py squad --data FOLDER --model MODEL --out answers.jsonl
-    python benchmarks/rag_generated.py cmrc --data FOLDER --model MODEL --out answers.jsonl --rankers HELD
+    python benchmarks/rag_generated.py cmrc --data FOLDER --model MODEL --out answers.jsonl
     python benchmarks/rag_generated.py squad --out answers.jsonl                    # what the file holds, as a table
 
 150 questions with an answer and 50 without, the same for all; `--part dev` takes 60 and 20 others, to look at. MODEL is
@@ -10,8 +10,8 @@ from it. The answerers were trained on parts of these sets, so the questions are
 
 squad: SQuAD 1.1 and, without an answer, 2.0, on the articles that `reader_en.npz` was not trained on; all paragraphs of
     the five articles are the collection. The small ranker beside the reader has seen them.
-cmrc: CMRC 2018 (dev: its trial set), paragraphs of fold 0 of `train_chinese.py`, whose `--held 0 --out HELD` trains a
-    ranker without them. A question without an answer is one whose paragraph was taken out of the collection.
+cmrc: CMRC 2018's development set (dev: its trial set), the third by title that `train_chinese.py` sees nothing of. A
+    question without an answer is one whose paragraph was taken out of the collection.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ ARTICLES = {
     "kept": {"European_Union_law", "Immune_system", "Southern_California"},
 }
 FILES = {"dev": "cmrc2018_trial", "kept": "cmrc2018"}
-FOLDS, HELD = 3, 0
+FOLDS, MEASURED = 3, 0
 COUNTS = {"dev": (60, 20), "kept": (150, 50)}
 HITS = 5
 DEADLINE_S = 3600.0
@@ -118,7 +118,7 @@ def squad(data: Path, part: str) -> tuple[list[Asked], list[Document]]:
 def cmrc(data: Path, part: str) -> tuple[list[Asked], list[Document]]:
     """Questions and collection, Chinese."""
     rows = rows_of(data, FILES[part])
-    held = [row for row in rows if zlib.crc32(row["title"].encode()) % FOLDS == HELD]
+    held = [row for row in rows if zlib.crc32(row["title"].encode()) % FOLDS == MEASURED]
     random.Random(0).shuffle(held)
     without: list[Asked] = []
     while len(without) < COUNTS[part][1]:

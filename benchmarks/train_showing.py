@@ -1,8 +1,8 @@
 """Fit the decision whether to answer without a model and how much to show, and report it on questions left out.
 
     python benchmarks/train_showing.py read squad --data DEV_FOLDER --out ROWS
-    python benchmarks/train_showing.py read cmrc --data DEV_FOLDER --out ROWS --rankers HELD
-    python benchmarks/train_showing.py read manuals --manuals FOLDER --index INDEX --out ROWS --rankers HELD
+    python benchmarks/train_showing.py read cmrc --data DEV_FOLDER --out ROWS
+    python benchmarks/train_showing.py read manuals --manuals FOLDER --index INDEX --out ROWS
     python benchmarks/train_showing.py read manuals --manuals FOLDER --index INDEX --out ROWS --language en --unread
     python benchmarks/train_showing.py fit --out ROWS             # reports
     python benchmarks/train_showing.py fit --out ROWS --export    # writes rag/extractive/data/showing.json
@@ -11,7 +11,7 @@
 (`showing/decision.py`), and whether the chunk holds the answer. No question is one that a reader was trained on:
 
 squad: SQuAD 2.0, the articles that `reader_en.npz` had not seen, against all paragraphs of the development set
-cmrc: CMRC 2018, fold 0 of `train_chinese.py --held 0 --out HELD`; each question also without its paragraph, which
+cmrc: CMRC 2018's trial set, of which `train_chinese.py` sees nothing; each question also without its paragraph, which
     makes one without an answer
 manuals: the half `develop` of the judged questions over manuals in both languages (`rag_manuals.py`), each that has an
     answer also without the chunks that hold it: kind `made`, which comes as near as the manuals can; and questions
@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -34,7 +33,7 @@ from typing import Any
 import numpy as np
 from manuals.judging import Shown, judged
 from manuals.questions import LANGUAGES, questions
-from rag_generated import ARTICLES, FOLDS, HELD, collection, rows_of
+from rag_generated import ARTICLES, collection, rows_of
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
@@ -136,10 +135,9 @@ def squad(options: argparse.Namespace) -> Iterator[Asked]:
 
 def cmrc(options: argparse.Namespace) -> Iterator[Asked]:
     """Questions with their paragraph in the collection, and without it."""
-    rows = rows_of(options.data, "cmrc2018")
+    rows = rows_of(options.data, "cmrc2018_trial")
     documents, source = collection(rows)
-    held = [row for row in rows if zlib.crc32(row["title"].encode()) % FOLDS == HELD]
-    asked = _some([(qa, source[row["context"]]) for row in held for qa in row["qas"]])
+    asked = _some([(qa, source[row["context"]]) for row in rows for qa in row["qas"]])
     hits_of = found_in(documents, [qa["question"] for qa, _ in asked])
     for (qa, own), hits in zip(asked, hits_of, strict=True):
         yield Asked("cmrc", qa["id"], "answer", qa["question"], hits, _holds(qa["answers"]))

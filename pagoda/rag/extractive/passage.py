@@ -22,6 +22,7 @@ class Passage:
     starts, ends: [num_tokens, names] int32, buckets of what stands at a span's left and right edge
     coverage: [6] share of the question's weighted words in the best sentence, in the passage, and what is missing
     names: [num_candidates, names] int32, buckets of whole spans; content: [num_tokens] bool, no mark. Chinese only
+    numberless: [num_candidates] bool, the span has no number though the question asks for one. Chinese only
     """
 
     tokens: list[Token]
@@ -34,6 +35,7 @@ class Passage:
     coverage: np.ndarray
     names: np.ndarray | None = None
     content: np.ndarray | None = None
+    numberless: np.ndarray | None = None
 
     def sizes(self) -> np.ndarray:
         """[num_tokens + 1]: how many tokens count towards F1 before each place; marks do not in Chinese."""

@@ -1,9 +1,10 @@
 """Numbers that say how well a Chinese span fits a question, and names of what it looks like.
 
 On a question's path: question -> Hits -> words -> candidate spans -> *features* -> ranker -> answer. The numbers come
-from common stretches and from the span's shape; the names (characters and parts of speech at its edges, with the
-question's kind) are buckets for which the ranker knows how often answers had them. After Rajpurkar et al. 2016 (arXiv
-1606.05250, section 5), with boosted trees where they had a linear model.
+from common stretches and from the span's shape; the names (characters, words and parts of speech at its edges, with the
+question's kind, and the words beside the question word with those beside the span) are buckets for which the ranker
+knows how often answers had them. After Rajpurkar et al. 2016 (arXiv 1606.05250, section 5), with boosted trees where
+they had a linear model.
 """
 
 from __future__ import annotations
@@ -18,12 +19,16 @@ from pagoda.rag.extractive.chinese.spans import CLAUSE_ENDS, chinese_candidates
 from pagoda.rag.extractive.chinese.words import ChineseQuestion, ChineseText, read_question, read_text
 from pagoda.rag.extractive.passage import Passage
 
-NUM_CHINESE_BUCKETS = 1 << 18
-NUM_EDGE_NAMES, NUM_SPAN_NAMES = 20, 12
+NUM_CHINESE_BUCKETS = 1 << 20
+NUM_EDGE_NAMES, NUM_SPAN_NAMES = 28, 15
 KINDS = ("why", "time", "number", "person", "place", "how", "list", "name", "what", "none")
 _OPENING, _CLOSING = frozenset("《“「『（("), frozenset("》”」』）)")
 _MARKS = ("、", "《", "》", '“「『"', "年月日时代期", "的", CLAUSE_ENDS)
+_NUMBERS = frozenset("数數多半双雙两兩元初末年代朝世")
+"""Counts as a number besides the numerals: 数百, 元年, 光绪年间, 明朝."""
 _SALT_END, _SALT_SPAN = 32, 64
+_EDGES, _SPANS = 20, 12
+"""Names by characters; those by whole words have the numbers behind them."""
 _TAGS_IN_ROW = 4
 
 
@@ -47,6 +52,7 @@ def read_chinese(question: str, text: str, sentences: list[tuple[int, int]] | No
         coverage=found.coverage,
         names=names,
         content=_is_content(passage.words),
+        numberless=_is_numberless(passage.words, spans) if asked.wants_number else None,
     )
 
 
@@ -59,6 +65,12 @@ def _empty(text: ChineseText) -> Passage:
 
 def _is_content(words: list[str]) -> np.ndarray:
     return np.array([word[0].isalnum() for word in words], dtype=bool)
+
+
+def _is_numberless(words: list[str], spans: np.ndarray) -> np.ndarray:
+    """[num_candidates] bool: nothing of a number, or of an age that is called by its name, stands in the span."""
+    numbers = _sums(np.array([word[0].isnumeric() or word in _NUMBERS for word in words], dtype=np.int64))
+    return np.asarray(numbers[spans[:, 1] + 1] == numbers[spans[:, 0]])
 
 
 def _sums(values: np.ndarray) -> np.ndarray:
@@ -231,12 +243,20 @@ def _names(
     question: ChineseQuestion, text: ChineseText, found: Match, spans: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Buckets of each token as a first and as a last one, [num_tokens, NUM_EDGE_NAMES]; of spans, NUM_SPAN_NAMES."""
-    shown = ["0" * min(len(word), 5) if word[0].isdigit() else word for word in text.words]
-    words, tags = _codes(["<2>", "<1>", *shown, "<1>", "<2>"]), _codes(["<", "<", *text.tags, ">", ">"])
+    words, tags = _codes(["<2>", "<1>", *_shown(text.words), "<1>", "<2>"]), _codes(["<", "<", *text.tags, ">", ">"])
+    whole = _codes(["<", *_shown(text.whole), ">"])
     asked = tuple(_code(part) for part in (question.kind, question.fine, question.head, question.word))
     starts = _edge(0, -1, asked, words, tags, found.strong)
     ends = _edge(_SALT_END, 1, asked, words, tags, found.strong)
-    return starts, ends, _whole(asked, text, found, spans, words, tags)
+    starts = np.concatenate([starts, _word_edge(0, -1, asked, _code(question.before), whole)], axis=1)
+    ends = np.concatenate([ends, _word_edge(_SALT_END, 1, asked, _code(question.after), whole)], axis=1)
+    names = _whole(asked, text, found, spans, words, tags)
+    return starts, ends, np.concatenate([names, _whole_words(asked, spans, whole)], axis=1)
+
+
+def _shown(words: list[str]) -> list[str]:
+    """A number by how many digits it has."""
+    return ["0" * min(len(word), 5) if word[0].isdigit() else word for word in words]
 
 
 def _edge(
@@ -253,6 +273,26 @@ def _edge(
         (fine, tag_out), (fine, tag_out, tag), (tag, tag_in, tag_out), (matched, kind, outer), (word, outer, here),
     ]  # fmt: skip
     return np.stack([_bucket(salt + index, *part) for index, part in enumerate(parts)], axis=1)
+
+
+def _word_edge(salt: int, out: int, asked: tuple[np.uint64, ...], beside: np.uint64, whole: np.ndarray) -> np.ndarray:
+    """[num_tokens, 8]: by whole words what `_edge` has by characters. beside: the word beside the question word."""
+    kind, fine, head, _ = asked
+    at = np.arange(1, len(whole) - 1)
+    here, outer = whole[at], whole[at + out]
+    parts = [
+        (here,), (outer,), (kind, here), (kind, outer), (fine, outer), (head, here), (beside, outer), (beside, here),
+    ]  # fmt: skip
+    return np.stack([_bucket(salt + _EDGES + index, *part) for index, part in enumerate(parts)], axis=1)
+
+
+def _whole_words(asked: tuple[np.uint64, ...], spans: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """[num_spans, 3]: both edges together, by whole words."""
+    kind, head = asked[0], asked[2]
+    first, last = spans[:, 0], spans[:, 1]
+    outer, inner = (whole[first], whole[last + 2]), (whole[first + 1], whole[last + 1])
+    parts = [outer, (kind, *inner), (head, whole[first], whole[last + 1])]
+    return np.stack([_bucket(_SALT_SPAN + _SPANS + index, *part) for index, part in enumerate(parts)], axis=1)
 
 
 def _whole(

@@ -44,7 +44,9 @@ def _of_sentence(text: ChineseText, start: int, stop: int) -> np.ndarray:
         if words[i] not in CLAUSE_ENDS and (i == start or words[i - 1] in CLAUSE_ENDS or words[i - 1] == "、")
     ]
     closes = [i for i in inside if words[i] not in CLAUSE_ENDS and (i + 1 == stop or words[i + 1] in CLAUSE_ENDS)]
-    pairs = ((firsts, lasts, MAX_WORDS), (firsts, closes, MAX_TAIL), (opens, closes, MAX_CLAUSES))
+    # "What is it?" is answered with all that is said behind the name: 是一种植物.
+    told = [i for i in inside if text.begins[i] and words[i] == "是"]
+    pairs = ((firsts, lasts, MAX_WORDS), (firsts + told, closes, MAX_TAIL), (opens, closes, MAX_CLAUSES))
     return np.concatenate([_within(*pair, len(words)) for pair in pairs])
 
 

@@ -29,7 +29,8 @@ paragraphs that the trees had not seen, one half of them checked by the other.""
 DECIDING_TEMPERATURE = 0.6
 """Of the choice that the decision to answer knows, whose weights were fitted with it."""
 LEADING, BROKEN = 0.5, 9.0
-"""Taken from the score of a span that begins with a word which leads to an answer, or has half a pair of marks."""
+"""Taken from the score of a span that begins with a word which leads to an answer, or has half a pair of marks; the
+latter also where it has no number and one is asked for."""
 _LEADS = frozenset("由位于於是为為以在属即叫因从被对向与和及而并则至到的有")
 _PAIRS = (("《", "》"), ("“", "”"), ("「", "」"), ("『", "』"), ("（", "）"), ("(", ")"), ("【", "】"))
 
@@ -124,6 +125,8 @@ class TreeRanker(SpanRanker):
     def best(self, passage: Passage, scores: np.ndarray) -> int:
         """The candidate to answer with: whole, and of the largest expected F1 and likelihood together."""
         likely = scores - LEADING * _begins_with_lead(passage) - BROKEN * _is_broken(passage)
+        if passage.numberless is not None:  # whatever stands beside it, 浙江绍兴 is no year
+            likely = likely - BROKEN * passage.numberless
         return expected_best(passage.spans, likely / TEMPERATURE, passage.sizes(), MAX_COMPARED, EXACT)
 
     def deciding(self, passage: Passage, scores: np.ndarray) -> int:

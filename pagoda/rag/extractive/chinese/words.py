@@ -44,6 +44,7 @@ class ChineseText:
     """A passage in tokens and words.
 
     words: the tokens in lower case; sentence_of: [num_tokens]; tags: part of speech of the word that a token stands in
+    whole: that word itself, in lower case
     begins, ends: [num_tokens] bool, whether a word begins or ends with the token
     """
 
@@ -52,6 +53,7 @@ class ChineseText:
     sentences: list[tuple[int, int]]
     sentence_of: np.ndarray
     tags: list[str]
+    whole: list[str]
     begins: np.ndarray
     ends: np.ndarray
 
@@ -59,6 +61,8 @@ class ChineseText:
 @dataclass(frozen=True)
 class ChineseQuestion:
     """words: lower-case tokens; left, right: the question word is words[left:right]; head: what it asks a kind of.
+
+    before, after: the words on both sides of the question word: 担任 and 职务 of "他担任什么职务"
 
     >>> question = read_question("刘燕卿获得了什么荣誉？")
     >>> question.word, question.head, question.kind
@@ -71,11 +75,25 @@ class ChineseQuestion:
     word: str
     kind: str
     head: str
+    before: str = ""
+    after: str = ""
 
     @property
     def fine(self) -> str:
         """The question word with the last character of the head: 什么 of 人 is not 什么 of 年."""
         return f"{self.word}|{self.head[-1:]}"
+
+    @property
+    def wants_number(self) -> bool:
+        """Whether a number is asked for by its word: 哪一年, 几个, 多少; 什么时候 may be answered by an event.
+
+        >>> [read_question(each).wants_number for each in ("他生于哪一年？", "有几座桥？", "他什么时候去的？")]
+        [True, True, False]
+        """
+        return _NUMBER_WORD.search("".join(self.words)) is not None
+
+
+_NUMBER_WORD = re.compile("[哪几幾]一?[年月日号天]|年份|[几幾][个個座位名次条條种種人层層岁歲]|多少")
 
 
 def read_text(text: str, sentences: tuple[tuple[int, int], ...] | None = None) -> ChineseText:
@@ -91,13 +109,14 @@ def _read_text(text: str, sentences: tuple[tuple[int, int], ...]) -> ChineseText
         found = tokenize_spans(text[start:end])
         tokens += [Token(t.text, t.start + start, t.end + start) for t in found]
         owner += [index] * len(found)
-    labels, starts, stops = _tag(text)
+    labels, cuts, starts, stops = _tag(text)
     return ChineseText(
         tokens=tokens,
         words=[t.text.lower() for t in tokens],
         sentences=list(sentences),
         sentence_of=np.array(owner, dtype=np.int64),
         tags=[_tag_of(t, labels) for t in tokens],
+        whole=[t.text.lower() if t.text[0].isascii() else cuts[t.start] for t in tokens],
         begins=np.array([t.start in starts for t in tokens], dtype=bool),
         ends=np.array([t.end in stops for t in tokens], dtype=bool),
     )
@@ -112,8 +131,10 @@ def read_question(question: str) -> ChineseQuestion:
         return ChineseQuestion(words, len(words), len(words), "", "none", "")
     left = sum(t.start < match.start() for t in tokens)
     right = sum(t.start < match.end() for t in tokens)
-    head = _head_after(question[match.end() :].rstrip("？? 。")) or _head_before(question[: match.start()])
-    return ChineseQuestion(words, left, right, match.group(), _kind_of(question), head.lower())
+    behind, ahead = cut(question[match.end() :].rstrip("？? 。")), cut(question[: match.start()])
+    head = _head_after(behind) or _head_before(ahead)
+    sides = "".join(word for word, _ in ahead[-1:]), "".join(word for word, _ in behind[:1])
+    return ChineseQuestion(words, left, right, match.group(), _kind_of(question), head.lower(), *sides)
 
 
 def _kind_of(question: str) -> str:
@@ -125,10 +146,10 @@ def _kind_of(question: str) -> str:
     return next((name for name, pattern in _KINDS if re.search(pattern, question)), "what")
 
 
-def _head_after(text: str) -> str:
+def _head_after(words: list[tuple[str, str]]) -> str:
     """The noun behind the question word: 荣誉 of "什么荣誉"; else the last content word before anything else."""
     head = ""
-    for word, tag in cut(text)[:_HEAD_WORDS]:
+    for word, tag in words[:_HEAD_WORDS]:
         if tag[0] == "n":
             return word
         if tag[0] in _CONTENT_TAGS and word not in _LINKS and word[0].isalnum():
@@ -138,20 +159,22 @@ def _head_after(text: str) -> str:
     return head
 
 
-def _head_before(text: str) -> str:
+def _head_before(words: list[tuple[str, str]]) -> str:
     """The last word before "是什么" that is no link: 职务 of "他的职务是什么"."""
-    return next((word for word, _ in reversed(cut(text)) if word not in _LINKS and word[0].isalnum()), "")
+    return next((word for word, _ in reversed(words) if word not in _LINKS and word[0].isalnum()), "")
 
 
-def _tag(text: str) -> tuple[list[str], set[int], set[int]]:
-    """The tag of every character, and the places where words begin and end."""
+def _tag(text: str) -> tuple[list[str], list[str], set[int], set[int]]:
+    """The tag and the word of every character, and the places where words begin and end."""
     labels: list[str] = []
+    cuts: list[str] = []
     starts, stops = set(), set()
     for word, tag in cut(text):
         starts.add(len(labels))
         labels += [tag] * len(word)
+        cuts += [word] * len(word)
         stops.add(len(labels))
-    return labels, starts, stops
+    return labels, cuts, starts, stops
 
 
 def _tag_of(token: Token, labels: list[str]) -> str:

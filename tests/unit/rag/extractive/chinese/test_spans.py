@@ -25,3 +25,7 @@ def test_a_number_in_characters_is_taken_whole(sentence: str, whole: str, parts:
     found = _candidates(sentence)
     assert whole in found
     assert not found & {*parts}
+
+
+def test_what_is_said_of_a_name_is_a_candidate_from_its_verb_on() -> None:
+    assert "是芦荟科芦荟属的多年生草本植物" in _candidates("库拉索芦荟是芦荟科芦荟属的多年生草本植物。")
