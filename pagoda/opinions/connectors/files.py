@@ -16,7 +16,7 @@ from typing import Any
 
 from pagoda.errors import InvalidRequestError
 from pagoda.opinions.connectors.connector import ItemBatch
-from pagoda.opinions.connectors.items import item_of
+from pagoda.opinions.connectors.items import item_of, published_of
 from pagoda.opinions.errors import ConnectorError
 from pagoda.opinions.story import Item
 
@@ -25,10 +25,14 @@ KINDS = (".jsonl", ".ndjson", ".csv")
 
 
 class FileConnector:
-    """Items of a file in the order of its lines. Raises ConnectorError."""
+    """Items of a file in the order of its lines. Raises ConnectorError.
 
-    def __init__(self, path: str | Path, name: str = "") -> None:
-        self.path = Path(path).expanduser()
+    played: an item that does not say when it came, came when it was published, or with the one before it where it does
+        not say that either: a replay's clock is that of its file
+    """
+
+    def __init__(self, path: str | Path, name: str = "", *, played: bool = False) -> None:
+        self.path, self.played = Path(path).expanduser(), played
         self.name = name or self.path.stem
         if self.path.suffix.lower() not in KINDS:
             raise ConnectorError(f"{self.path} is no file of items: expected {', '.join(KINDS)}")
@@ -68,12 +72,16 @@ class FileConnector:
         """Nothing is held between batches."""
 
     def _items(self) -> Iterator[tuple[str, Item | InvalidRequestError]]:
-        now = datetime.now(UTC)
+        now, came = datetime.now(UTC), None
         for number, record in self._records():
             try:
                 if isinstance(record, InvalidRequestError):
                     raise record
-                yield f"line {number}", item_of(record, self.name, now)
+                if self.played:
+                    came = min(published_of(record) or came or now, now)
+                item = item_of(record, self.name, now, came)
+                came = item.fetched if self.played else None
+                yield f"line {number}", item
             except InvalidRequestError as error:
                 yield f"line {number}", error
 

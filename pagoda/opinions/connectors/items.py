@@ -26,11 +26,11 @@ _AHEAD = timedelta(minutes=5)
 """That another machine's clock may be before ours."""
 
 
-def item_of(record: Mapping[str, Any], source: str, now: datetime) -> Item:
+def item_of(record: Mapping[str, Any], source: str, now: datetime, came: datetime | None = None) -> Item:
     """The item that a record is.
 
     record: `FIELDS`, of which only a title or a text is needed; times as ISO 8601, or in seconds since 1970
-    source: of items that name none; now: of arrival, where the record does not say
+    source: of items that name none; came: when one arrived that does not say, now where None
     Raises InvalidRequestError, with the field.
     """
     unknown = next((key for key in record if key not in FIELDS), None)
@@ -40,12 +40,10 @@ def item_of(record: Mapping[str, Any], source: str, now: datetime) -> Item:
     if not (title or text):
         raise InvalidRequestError("title and text are both missing: give one", param="title")
     title = title or text.splitlines()[0][:MAX_TITLE]
-    fetched = _time(record, "fetched") or now
+    fetched = _time(record, "fetched") or came or now
     if fetched > now + _AHEAD:
         raise InvalidRequestError(f"fetched is {fetched.isoformat()}, which is yet to come", param="fetched")
-    published = _time(record, "published")
-    if published is None or published < _EARLIEST:
-        published = fetched
+    published = published_of(record) or fetched
     whole = f"{title}\n{text}"
     language = _text(record, "language", MAX_NAME) or language_of(whole)
     if language not in ("en", "zh"):
@@ -60,6 +58,12 @@ def item_of(record: Mapping[str, Any], source: str, now: datetime) -> Item:
         url=_text(record, "url", MAX_URL),
         language=language,  # type: ignore[arg-type]
     )
+
+
+def published_of(record: Mapping[str, Any]) -> datetime | None:
+    """When a record was published; None where it says nothing, or nothing that can be. Raises InvalidRequestError."""
+    published = _time(record, "published")
+    return None if published is None or published < _EARLIEST else published
 
 
 def clean(text: str) -> str:

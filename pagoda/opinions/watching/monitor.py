@@ -128,7 +128,7 @@ class Monitor:
         stop: asked between batches; the same call goes on from there
         """
         total = IngestReport(0, 0)
-        for batch in FileConnector(path).read():
+        for batch in FileConnector(path, played=True).read():
             if stop():
                 return total
             total += self.ingest(batch.items)

@@ -262,6 +262,20 @@ def test_a_replay_that_is_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
         assert monitor.writer.tick * 1.0 > items[-1].fetched.timestamp()
 
 
+def test_a_file_that_does_not_say_when_items_came_is_played_by_when_they_were_published(tmp_path: Path) -> None:
+    told = [item(f"{number} negative/Acme", 60 + number) for number in range(6)]
+    file = tmp_path / "items.csv"
+    rows = [f'{each.id},"{each.title}",{each.published.isoformat()}\n' for each in told]
+    file.write_text(
+        "id,title,published\n" + "".join(rows) + '7,"undated negative/Acme",\n8,"of 1970 negative/Acme",0\n'
+    )
+    with opened(config(tmp_path, rule("bad", negative=3))) as monitor:
+        assert monitor.replay(file).new == 7  # what is no time is refused
+        assert [alert["company"] for alert in monitor.alerts()] == ["acme"]
+        (last,) = monitor.look(lambda database: database.rows("SELECT MAX(fetched) FROM articles"))
+    assert int(last[0]) == told[-1].published.timestamp()
+
+
 def test_an_event_alert_names_the_stories_in_which_it_happened_whatever_they_say(tmp_path: Path) -> None:
     from dataclasses import replace
 
