@@ -69,17 +69,20 @@ class AppriseNotifier:
 
 
 def deliver(writer: OpinionWriter, notifier: Notifier, names: dict[str, str], language: Language = "en") -> int:
-    """Tell all that is due by the writer's clock; how many were told. names: of companies by id."""
+    """Tell all that is due by the writer's clock; how many were told. names: of companies by id.
+
+    What was withdrawn before anybody heard of it waits on: it may hold again.
+    """
     database, clock = writer.database, writer.clock
     due = database.rows(
-        "SELECT alert, number, tries FROM deliveries WHERE sent IS NULL AND due <= ? AND tries < ? ORDER BY due, alert",
+        "SELECT d.alert, d.number, d.tries FROM deliveries d JOIN alerts a ON a.id = d.alert AND a.withdrawn = 0 "
+        "WHERE d.sent IS NULL AND d.due <= ? AND d.tries < ? ORDER BY d.due, d.alert",
         [clock, MOST_TRIES],
     )
     told = 0
     for alert, number, tries in due:
-        message = _message(writer, alert, number, names, language)
-        is_told = message is None or notifier.tell(message)
-        told += int(is_told and message is not None)
+        is_told = notifier.tell(_message(writer, alert, number, names, language))
+        told += int(is_told)
         if not is_told:
             logger.warning("alert %s could not be told (try %d of %d)", alert, tries + 1, MOST_TRIES)
         with writer.transaction():
@@ -91,15 +94,10 @@ def deliver(writer: OpinionWriter, notifier: Notifier, names: dict[str, str], la
     return told
 
 
-def _message(
-    writer: OpinionWriter, alert: str, number: int, names: dict[str, str], language: Language
-) -> AlertMessage | None:
-    """None for an alert that was withdrawn before anybody heard of it."""
-    rule, company, opened, severity, facts, stories, withdrawn = writer.database.rows(
-        "SELECT rule, company, opened, severity, facts, stories, withdrawn FROM alerts WHERE id = ?", [alert]
+def _message(writer: OpinionWriter, alert: str, number: int, names: dict[str, str], language: Language) -> AlertMessage:
+    rule, company, opened, severity, facts, stories = writer.database.rows(
+        "SELECT rule, company, opened, severity, facts, stories FROM alerts WHERE id = ?", [alert]
     )[0]
-    if withdrawn:
-        return None
     again = {"en": "again: ", "zh": "再次提醒："}[language] if number else ""
     values = ", ".join(f"{name} {value:g}" for name, value in json.loads(facts).items() if value is not None)
     since = datetime.fromtimestamp(opened, UTC).strftime("%Y-%m-%d %H:%M UTC")

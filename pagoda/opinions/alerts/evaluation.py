@@ -133,7 +133,7 @@ class AlertEvaluator:
         number, is_withdrawn = self._name(rule, company, span.opened)
         database = self._writer.database
         if is_withdrawn:
-            # It holds again, and people know it.
+            # It holds again: people know it, or it still waits in the outbox.
             database.rows(
                 "UPDATE alerts SET withdrawn = 0, revision = revision + 1, closed = ? WHERE id = ?",
                 [span.closed, number],

@@ -55,7 +55,7 @@ def item_of(record: Mapping[str, Any], source: str, now: datetime, came: datetim
         fetched=fetched,
         title=title,
         text=text,
-        url=_text(record, "url", MAX_URL),
+        url=url if (url := _text(record, "url", MAX_URL)).startswith(("http://", "https://")) else "",
         language=language,  # type: ignore[arg-type]
     )
 

@@ -160,7 +160,8 @@ class OpinionMetrics:
         yield alerts
         waiting, failing = watch.monitor.look(
             lambda database: database.rows(
-                "SELECT (SELECT COUNT(*) FROM deliveries WHERE sent IS NULL), "
+                "SELECT (SELECT COUNT(*) FROM deliveries d JOIN alerts a ON a.id = d.alert AND a.withdrawn = 0 "
+                "WHERE d.sent IS NULL), "
                 "(SELECT COUNT(*) FROM feeds WHERE fault <> '')"
             )
         )[0]

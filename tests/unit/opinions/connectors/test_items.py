@@ -60,6 +60,11 @@ def test_what_is_no_item_is_refused_by_its_field(record: dict[str, Any], param: 
     assert refused.value.param == param
 
 
+def test_an_address_is_one_of_the_web_or_none() -> None:
+    given = ("https://news.example/1", "javascript:alert(1)", "file:///etc/passwd")
+    assert [item_of({"title": "t", "url": url}, "s", NOW).url for url in given] == [given[0], "", ""]
+
+
 def read(path: Path) -> tuple[list[str], list[str]]:
     batches = list(FileConnector(path).read())
     return [item.title for batch in batches for item in batch.items], [f for batch in batches for f in batch.faults]

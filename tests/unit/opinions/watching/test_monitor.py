@@ -115,6 +115,21 @@ def test_a_late_item_withdraws_an_alert_that_no_longer_holds_and_deletes_nothing
         assert monitor.alerts(is_open=True) == []
 
 
+def test_an_alert_that_was_withdrawn_before_it_was_told_is_told_when_it_holds_again(tmp_path: Path) -> None:
+    told = Told()
+    with opened(config(tmp_path, WAVE)) as monitor:
+        monitor.ingest([*bad_news(count=3), item("x neutral/Borel", 100)])
+        monitor.ingest([item(f"good {n} positive/Acme", 61, late=60) for n in range(3)])
+        monitor.advance(START + timedelta(minutes=150))
+        assert monitor.alerts()[0]["withdrawn"]
+        assert monitor.deliver(told) == 0
+        monitor.ingest([item(f"worse {n} negative/Acme", 62, late=120, source=f"s{n}") for n in range(6)])
+        monitor.advance(START + timedelta(minutes=240))
+        assert not monitor.alerts()[0]["withdrawn"]
+        assert (monitor.deliver(told), monitor.deliver(told)) == (1, 0)
+    assert [message.title for message in told.messages] == ["Acme: wave"]
+
+
 def test_days_without_items_and_a_restart_make_no_second_story_of_a_reprint(tmp_path: Path) -> None:
     text = "The plant of Acme burned down on Monday, and nobody was hurt, says a report of the town's fire brigade."
     with Monitor(config(tmp_path), reader=ToldReader()) as monitor:
