@@ -22,6 +22,8 @@ import numpy as np
 from pagoda.errors import ConfigError
 
 DAY_S = 86_400.0
+LONGEST_ID = 256
+"""Characters."""
 LATEST = 1e14
 """Timestamps lie between 0 and this: milliseconds until the year 5138."""
 _MILLISECONDS = 1e11
@@ -137,13 +139,16 @@ def checked(event: Any, where: str) -> Interaction:
 
 def _id(given: Any, where: str) -> str:
     """An id as a string: a text that is not blank, or a whole number, which a table may have made a float of."""
-    if isinstance(given, str) and given.strip() and not _NO_TEXT.search(given):
+    if isinstance(given, str) and given.strip() and len(given) <= LONGEST_ID and not _NO_TEXT.search(given):
         return given.strip()
     if isinstance(given, (numbers.Integral, np.integer)) and not isinstance(given, (bool, np.bool_)):
         return str(int(given))
     if isinstance(given, (float, np.floating)) and float(given).is_integer():
         return str(int(given))
-    raise ConfigError(f"{where} has the id {given!r:.80}, but a text that is not blank or a whole number is expected")
+    raise ConfigError(
+        f"{where} has the id {given!r:.80}, but a text that is not blank, of at most {LONGEST_ID} characters, or a whole "
+        "number is expected"
+    )
 
 
 def read_interactions(path: str | Path) -> InteractionLog:
