@@ -146,8 +146,8 @@ def _id(given: Any, where: str) -> str:
     if isinstance(given, (float, np.floating)) and float(given).is_integer():
         return str(int(given))
     raise ConfigError(
-        f"{where} has the id {given!r:.80}, but a text that is not blank, of at most {LONGEST_ID} characters, or a whole "
-        "number is expected"
+        f"{where} has the id {given!r:.80}, but a text that is not blank, of at most {LONGEST_ID} characters, or a "
+        "whole number is expected"
     )
 
 
