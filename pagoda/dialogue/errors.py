@@ -10,7 +10,7 @@ Stands beside the whole path sentence -> understanding -> events -> state -> pol
 from __future__ import annotations
 
 from pagoda.errors import ConfigError, PagodaError
-from pagoda.parsing.yaml_lines import FileKind
+from pagoda.files.yaml_lines import FileKind
 
 
 class DialogueError(PagodaError):

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.errors import CheckpointError, ConfigError, nearest
+from pagoda.files.yaml_lines import LANGUAGES
 from pagoda.language import language_of
 from pagoda.nlu.understanding import OUT_OF_SCOPE
-from pagoda.parsing.yaml_lines import LANGUAGES
 
 if TYPE_CHECKING:
     from pagoda.nlu.fast_understanding import FastUnderstanding

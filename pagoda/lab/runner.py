@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from pagoda.errors import CheckpointError, ConfigError, DivergedError
+from pagoda.files.whole import write_text_whole
 from pagoda.lab.probes import accuracy_by_length, activation_rms, test_lengths
 from pagoda.lab.recipe import Arm, LabRecipe, TaskConfig, arm_name
 from pagoda.lab.tasks import TaskCurriculum
@@ -196,9 +196,7 @@ def _taken(folder: Path) -> Iterator[bool]:
 
 def write_json(path: Path, value: Any) -> None:
     """Whole or not at all."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(value), encoding="utf-8")
-    os.replace(temporary, path)
+    write_text_whole(path, json.dumps(value))
 
 
 def _seconds(folder: Path, trainer: Trainer) -> float:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import shutil
 import zipfile
 from collections.abc import Collection, Iterable, Iterator
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from pagoda.errors import CheckpointError, ConfigError
+from pagoda.files.whole import write_text_whole, write_whole
 from pagoda.recommend.candidates.ensemble import Ensemble
 from pagoda.recommend.candidates.linear import LinearModel
 from pagoda.recommend.candidates.popularity import WindowedPopularity
@@ -59,7 +59,7 @@ def save_model(recommender: Recommender, folder: Path) -> str:
     }
     with _alone(folder):
         (directory / "models.json").write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
-        _replace(folder / CURRENT, json.dumps({"current": directory.name}))
+        write_text_whole(folder / CURRENT, json.dumps({"current": directory.name}))
         _drop_old(folder, directory.name)
     return directory.name
 
@@ -95,12 +95,6 @@ def _alone(folder: Path) -> Iterator[None]:
     with (folder / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def current_model(folder: Path) -> str:
@@ -153,9 +147,7 @@ def set_up(
         _write_events(folder, log)
     path = folder / THINGS
     if things is not None or not path.is_file():
-        temporary = path.with_name(f".{THINGS}.{os.getpid()}.tmp")
-        write_things(temporary, things or ())
-        os.replace(temporary, path)
+        write_whole(path, lambda temporary: write_things(temporary, things or ()))
     return save_model(recommender, folder)
 
 

@@ -274,7 +274,7 @@ FOUNDATION = {
     "startup",
     "version",
     "vllm_names",
-    "parsing",
+    "files",
 }
 ARCHITECTURE = Path(__file__).resolve().parents[2] / "docs" / "architecture.md"
 

@@ -21,7 +21,7 @@ FOUNDATION = frozenset(
         "installation",
         "parameter_rules",
         "vllm_names",
-        "parsing",
+        "files",
         "sampling_params",
         "distributed",
         "progress",

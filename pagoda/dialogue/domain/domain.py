@@ -18,7 +18,7 @@ from pagoda.dialogue.domain.consistency import Problem
 from pagoda.dialogue.domain.model import Column, Intent, Label, Slot, Words
 from pagoda.dialogue.errors import DOMAIN_FILE, DomainError
 from pagoda.errors import nearest
-from pagoda.parsing.yaml_lines import LANGUAGES, Section, read_section
+from pagoda.files.yaml_lines import LANGUAGES, Section, read_section
 
 _FOLDER = Path(__file__).with_name("domains")
 CITY, PHRASES = _FOLDER / "city.yaml", _FOLDER / "phrases.yaml"

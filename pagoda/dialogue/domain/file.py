@@ -30,8 +30,8 @@ from pagoda.dialogue.domain.model import (
     Words,
 )
 from pagoda.errors import nearest
+from pagoda.files.yaml_lines import LANGUAGES, Section
 from pagoda.nlu.understanding import OUT_OF_SCOPE
-from pagoda.parsing.yaml_lines import LANGUAGES, Section
 
 
 def read_labels(root: Section) -> dict[str, Label]:

@@ -16,7 +16,7 @@ from pagoda.dialogue.domain import model
 from pagoda.dialogue.domain.domain import ENTRIES
 from pagoda.dialogue.domain.file import names_of
 from pagoda.dialogue.errors import DOMAIN_FILE
-from pagoda.parsing.yaml_lines import Section, read_section
+from pagoda.files.yaml_lines import Section, read_section
 
 SAID = Path(__file__).with_name("domains") / "reference.yaml"
 RECORDS: Mapping[str, type[Any] | None] = {

@@ -20,9 +20,9 @@ import numpy as np
 import torch
 
 from pagoda.errors import CheckpointError
+from pagoda.files.whole import write_whole
 from pagoda.kernels.block_types import BY_NAME, BlockType
 from pagoda.kernels.grouped_codes import GroupedCodes
-from pagoda.models.checkpoint.saving import write_whole
 from pagoda.models.checkpoint.translating import Translation
 from pagoda.models.config import ModelConfig
 from pagoda.models.gguf.architectures import ARCHITECTURES, layouts_of_file

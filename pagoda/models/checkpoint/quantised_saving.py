@@ -18,11 +18,12 @@ import torch
 from safetensors.torch import save_file
 
 from pagoda.errors import CheckpointError
+from pagoda.files.whole import write_whole
 from pagoda.kernels.grouped_codes import GroupedCodes, TwoLevel
 from pagoda.models.checkpoint.bit_packing import pack
 from pagoda.models.checkpoint.loading import load_generation, load_tokenizer
 from pagoda.models.checkpoint.reading import INDEX
-from pagoda.models.checkpoint.saving import write_json, write_whole
+from pagoda.models.checkpoint.saving import write_json
 from pagoda.models.coded_weights import ALL_FLOATS
 from pagoda.models.config import ModelConfig
 from pagoda.models.families.weight_names import AS_NAMED

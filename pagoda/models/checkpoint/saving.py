@@ -7,8 +7,6 @@ a kill in between leaves the old one or none.
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import nn
 
+from pagoda.files.whole import write_text_whole, write_whole
 from pagoda.models.checkpoint.reading import SINGLE_FILE
 from pagoda.models.checkpoint.translating import Translation
 from pagoda.models.config import ModelConfig
@@ -53,16 +52,4 @@ def save_checkpoint(
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """As a person can read it, whole or not at all."""
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-
-
-def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
-    """Writes under a temporary name beside `path` and renames: a reader sees the old file or the new one, whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_text_whole(path, text)

@@ -15,8 +15,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from pagoda.files.whole import write_whole
 from pagoda.kernels.grouped_codes import Factors, GroupedCodes, TwoLevel
-from pagoda.models.checkpoint.saving import write_whole
 
 
 def write_codes(path: Path, codes: Mapping[str, GroupedCodes], facts: Mapping[str, float]) -> None:

@@ -18,8 +18,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from pagoda.files.whole import write_whole
 from pagoda.kernels.grouped_codes import GroupedCodes
-from pagoda.models.checkpoint.saving import write_json, write_whole
+from pagoda.models.checkpoint.saving import write_json
 from pagoda.models.quantise.codes_file import read_codes, write_codes
 from pagoda.models.quantise.gptq import Compensation, gptq
 from pagoda.models.quantise.layerwise import Plan, Streams, quantise_layer

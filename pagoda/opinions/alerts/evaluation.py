@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 from itertools import count
 
 from pagoda.opinions.alerts.machine import AlertSpan, TickSays, matched, run
-from pagoda.opinions.alerts.rules import AlertCondition, AlertRule
+from pagoda.opinions.alerts.rules import DEVIATIONS, AlertCondition, AlertRule
 from pagoda.opinions.store.writing import OpinionWriter
 from pagoda.opinions.windows.measures import (
+    NO_COUNTS,
     WindowCounts,
     counts,
     deviation,
@@ -28,8 +29,6 @@ from pagoda.opinions.windows.measures import (
 
 MOST_STORIES = 20
 """That one alert names."""
-_NOTHING = WindowCounts()
-_DEVIATIONS = ("deviation", "negative_deviation")
 
 
 @dataclass(frozen=True)
@@ -162,7 +161,7 @@ class AlertEvaluator:
     def _says(self, rule: AlertRule, company: str, tick: int) -> TickSays:
         opens = stays = True
         # The cheap ones first: a deviation is asked for only where all else holds.
-        for condition in sorted(rule.conditions, key=lambda condition: condition.measure in _DEVIATIONS):
+        for condition in sorted(rule.conditions, key=lambda condition: condition.measure in DEVIATIONS):
             value = self._value(rule, condition, company, tick)
             opens = opens and value is not None and value >= condition.at_least
             stays = stays and value is not None and value >= condition.until
@@ -174,11 +173,11 @@ class AlertEvaluator:
         database = self._writer.database
         if condition.measure == "events":
             return self._happened(tick, rule.window, condition.events).get(company, 0)
-        if condition.measure in _DEVIATIONS:
+        if condition.measure in DEVIATIONS:
             negative = condition.measure == "negative_deviation"
             found = deviation(database, company, tick, rule.window, rule.past, negative=negative)
             return None if found is None else round(found, 6)
-        value: float = getattr(self._counts(tick, rule.window).get(company, _NOTHING), condition.measure)
+        value: float = getattr(self._counts(tick, rule.window).get(company, NO_COUNTS), condition.measure)
         return value
 
     def _counts(self, tick: int, window: int) -> dict[str, WindowCounts]:

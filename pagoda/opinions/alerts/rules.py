@@ -20,8 +20,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+from pagoda.files.yaml_lines import Section
 from pagoda.opinions.alerts.quiet_hours import QuietHours
-from pagoda.parsing.yaml_lines import Section
 
 MEASURES = {
     "stories": "stories in the window",
@@ -39,7 +39,8 @@ _PAST_WINDOWS = 28
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400}
 _LONGEST_S = 366 * 86_400
 _RULE_KEYS = ("name", "window", "when", "companies", "severity", "cooldown", "remind", "quiet_hours", "past")
-_DEVIATIONS = ("deviation", "negative_deviation")
+DEVIATIONS = ("deviation", "negative_deviation")
+"""Measures against a company's own past, which cost more than the others."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pagoda.files.yaml_lines import FileKind, Section, read_section
 from pagoda.language import Language
 from pagoda.opinions.alerts.rules import AlertRule, read_rules, seconds
 from pagoda.opinions.companies import read_companies
@@ -30,7 +31,6 @@ from pagoda.opinions.events import event_types
 from pagoda.opinions.reading.model_files import SHIPPED
 from pagoda.opinions.store.database import is_address
 from pagoda.opinions.story import Company
-from pagoda.parsing.yaml_lines import FileKind, Section, read_section
 
 WATCH_FILE = FileKind("watch file", "companies, sources and rules", "opinions")
 _KEYS = (

@@ -8,15 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 from pagoda.opinions.store.database import Database
-from pagoda.opinions.windows.measures import WindowCounts, counts
-
-_NOTHING = WindowCounts()
+from pagoda.opinions.windows.measures import NO_COUNTS, WindowCounts, counts
 
 
 def changes(database: Database, end: int, length: int) -> list[dict[str, Any]]:
     """Of every company that either window names, the largest rise of negative stories first. Times: seconds."""
     now, before = counts(database, end - length, end), counts(database, end - 2 * length, end - length)
-    rows = [_row(company, now.get(company, _NOTHING), before.get(company, _NOTHING)) for company in {*now, *before}]
+    rows = [_row(company, now.get(company, NO_COUNTS), before.get(company, NO_COUNTS)) for company in {*now, *before}]
     return sorted(rows, key=lambda row: (-row["negative_change"], -row["stories"], row["company"]))
 
 

@@ -41,6 +41,10 @@ class WindowCounts:
         return self.negative / self.stories if self.stories else 0.0
 
 
+NO_COUNTS = WindowCounts()
+"""Of a company that no article of a window names."""
+
+
 def counts(database: Database, start: int, end: int) -> dict[str, WindowCounts]:
     """Of every company that articles published in [start, end) name."""
     rows = database.rows(

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from pagoda.errors import ConfigError
+from pagoda.files.yaml_lines import read_section
 from pagoda.opinions.alerts.quiet_hours import QuietHours
 from pagoda.opinions.alerts.rules import AlertCondition, AlertRule, read_rules
 from pagoda.opinions.watching.config import WATCH_FILE
-from pagoda.parsing.yaml_lines import read_section
 
 
 def rules(folder: Path, text: str) -> tuple[AlertRule, ...]:
