@@ -50,6 +50,7 @@ Starter = Callable[[argparse.Namespace, Subject], Command]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Where the engines are."""
     parser.add_argument("--pagoda-kernels", default="native", help="of `pagoda`; `pagoda:NAME` in --peers has others")
+    parser.add_argument("--pagoda-quantization", help="int8 or int4: pagoda rounds while it loads, the others do not")
     parser.add_argument("--llama-cpp", type=Path, metavar="FOLDER", help="with `include` and `lib` of a release")
     parser.add_argument("--ik-llama-cpp", type=Path, metavar="FOLDER", help="the same of ik_llama.cpp")
     parser.add_argument("--vllm-python", type=Path, metavar="PATH", help="an interpreter that has vLLM for CPUs")
@@ -69,6 +70,8 @@ def command_for(name: str, arguments: argparse.Namespace, subject: Subject) -> C
 
 def _pagoda(arguments: argparse.Namespace, subject: Subject) -> Command:
     given = ["--kernels", arguments.pagoda_kernels]
+    if arguments.pagoda_quantization:
+        given += ["--quantization", arguments.pagoda_quantization]
     return _in_python(sys.executable, "pagoda_peer", subject, *given, path=os.environ.get("PYTHONPATH", ""))
 
 

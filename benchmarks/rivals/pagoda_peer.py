@@ -113,6 +113,7 @@ def _load() -> tuple[Pagoda, str]:
     parser.add_argument("--kernels", default="auto")
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--dtype", default="bfloat16")
+    parser.add_argument("--quantization", help="int8 or int4: of a checkpoint of floats, while it is loaded")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     context = min(CONTEXT, load_config(Path(arguments.model)).max_position_embeddings)
@@ -120,6 +121,7 @@ def _load() -> tuple[Pagoda, str]:
         arguments.model,
         dtype=arguments.dtype,
         kernels=arguments.kernels,
+        quantization=arguments.quantization,
         skip_tokenizer_init=True,
         enable_prefix_caching=False,
         max_model_len=context,
@@ -128,7 +130,7 @@ def _load() -> tuple[Pagoda, str]:
         disable_log_stats=True,
     )
     kernels = llm.llm_engine.parts.kernels
-    about = f"{kernels.name} kernels {getattr(kernels, 'instruction_set', '')}".strip()
+    about = f"{kernels.name} kernels {getattr(kernels, 'instruction_set', '')} {arguments.quantization or ''}".strip()
     return Pagoda(llm), about
 
 
