@@ -2,9 +2,10 @@
 
 Beside the token's path: `steady` asks for a typical step, `simulation` for every step. A roofline (Williams et al.,
 CACM 2009) with what a real one adds, as Vidur (Agrawal et al. 2024, arXiv 2405.05465) and LLMServingSim (Cho et al.
-2024, arXiv 2408.05499) have it from profiles; here a handful of fitted constants stands for those. Reading weights and
-multiplying overlap, but not perfectly where both take long: the root of the sum of their squares is between the larger
-and the sum. Everything that depends on the step alone is linear, so that a step costs a microsecond. Imports no torch.
+2024, arXiv 2408.05499) have it from profiles; here a handful of fitted constants stands for those. Weights in codes are
+opened once a step, whatever its rows, which a single row waits for on a processor. Reading weights and multiplying
+overlap, but not perfectly where both take long: the root of the sum of their squares is between the larger and the sum.
+Everything that depends on the step alone is linear, so that a step costs a microsecond. Imports no torch.
 """
 
 from __future__ import annotations
@@ -73,6 +74,10 @@ class StepCost:
         self._layers_s = share * shape.layer_bytes / read
         self._head_s = shape.head_bytes / tp / read
         self._experts_s = share * shape.expert_bytes / read
+        opened = (1 / device.opening) if shape.products == "codes" else 0.0
+        self._layers_opened_s = share * shape.layer_weights * opened
+        self._head_opened_s = shape.head_weights / tp * opened
+        self._experts_opened_s = share * shape.expert_weights * opened
         active = float(shape.layer_weights)
         if shape.num_experts:
             active += shape.expert_weights * shape.num_experts_per_tok / shape.num_experts
@@ -97,20 +102,24 @@ class StepCost:
     def seconds(self, load: StepLoad) -> float:
         """Of one step."""
         if self._stages == 1:
-            return self._stage(load, self._head_s, self._logits_s)
+            return self._stage(load, has_head=True)
         parts = max(1.0, min(self._stages, load.num_seqs))
         part = StepLoad(*(amount / parts for amount in load))
         # The first part passes all stages; behind it each of the others keeps the last one, the longest, busy.
-        before_s = (self._stages - 1) * self._stage(part, 0.0, 0.0)
-        return before_s + parts * self._stage(part, self._head_s, self._logits_s)
+        before_s = (self._stages - 1) * self._stage(part, has_head=False)
+        return before_s + parts * self._stage(part, has_head=True)
 
-    def _stage(self, load: StepLoad, head_s: float, logits_s: float) -> float:
-        """Of one stage: its layers, and the head where that takes time."""
+    def _stage(self, load: StepLoad, has_head: bool) -> float:
+        """Of one stage: its layers, and the head where it is the last."""
         num_tokens, num_logits, num_seqs, keys_read, prompt_pairs = load
-        reading = self._layers_s + head_s
+        reading, computing = self._layers_s, self._layers_opened_s + self._token_s * num_tokens
+        if has_head:
+            reading += self._head_s
+            computing += self._head_opened_s + self._logits_s * num_logits
         if self._experts_s:
-            reading += self._experts_s * self._shape.experts_touched(num_tokens)
-        computing = self._token_s * num_tokens + logits_s * num_logits
+            touched = self._shape.experts_touched(num_tokens)
+            reading += self._experts_s * touched
+            computing += self._experts_opened_s * touched
         return (
             math.sqrt(reading * reading + computing * computing)
             + self._key_s * keys_read

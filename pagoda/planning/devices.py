@@ -7,6 +7,7 @@ that nobody measured is taken from a device that somebody did, and the plan says
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -63,6 +64,8 @@ class Overheads:
 class Device:
     """One device. Rates are a second, of one direction; `peaks` of products by dtype, two operations a weight.
 
+    opening: weights in codes a second that are made numbers on their way into a product, once a step for all its rows;
+    infinite where that takes no time of its own
     usable: share of the memory for weights, keys and values, and a step's own tensors
     all_reduce: seconds of one all-reduce of nothing, for each doubling of the ranks; link_share: of the link's rate
     borrowed: the device whose efficiency was taken, as this one's was not measured; None where it was
@@ -74,6 +77,7 @@ class Device:
     peaks: Mapping[str, float]
     link: float
     efficiency: Efficiency
+    opening: float = math.inf
     usable: float = 0.9
     all_reduce: float = 5e-6
     link_share: float = 0.5
