@@ -12,7 +12,7 @@ from manuals.questions import LANGUAGES, Question, questions
 from manuals.sources import DATA, Source, places, sources
 from question_rows import LACKS, check_row
 
-SETS = ("manuals", "manuals_near", "manuals_kept", "manuals_fourth")
+SETS = ("manuals", "manuals_near", "manuals_kept", "manuals_fourth", "manuals_fifth")
 
 
 @pytest.fixture(scope="module", params=SETS[2:])
