@@ -83,6 +83,7 @@ class Desk:
         """Write what was shown and close the store."""
         self._shown.close()
         self.store.close()
+        self._served.recommender.close()
 
     @property
     def model(self) -> str:
@@ -245,7 +246,7 @@ class Desk:
         except (PagodaError, OSError, ValueError) as error:
             logger.error("a new model cannot be read, %s goes on answering: %s", self.model, error)
         else:
-            self._served = served
+            self._served = served  # the one before goes with the last thread that asks it
         self._stamp = stamp  # a broken one is told once, and not read again
 
     def _load(self) -> _Served:

@@ -21,7 +21,7 @@ import numpy as np
 
 from pagoda.errors import CheckpointError, ConfigError
 from pagoda.files.whole import write_text_whole, write_whole
-from pagoda.recommend.candidates.ensemble import Ensemble
+from pagoda.recommend.candidates.ensemble import Ensemble, NextItems
 from pagoda.recommend.candidates.linear import LinearModel
 from pagoda.recommend.candidates.popularity import WindowedPopularity
 from pagoda.recommend.candidates.recency import Recency
@@ -32,6 +32,8 @@ from pagoda.recommend.recommender import Recommender
 from pagoda.recommend.store import EventStore, StoredEvent, id_of_a_line
 
 CURRENT, PEOPLE, THINGS = "model.json", "people.db", "things.jsonl"
+_NETWORK, _CACHE_MB = "network", 64
+"""Folder of a model's network, and what its engine may keep of histories."""
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, EOFError, zipfile.BadZipFile)
 
 
@@ -56,7 +58,10 @@ def save_model(recommender: Recommender, folder: Path) -> str:
             for one in ensemble.linear
         ],
         "half_lives": [model.half_life for model in ensemble.popularity],
+        "network": _NETWORK if ensemble.network is not None else "",
     }
+    if ensemble.network is not None:
+        ensemble.network.write(directory / _NETWORK)
     with _alone(folder):
         (directory / "models.json").write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
         write_text_whole(folder / CURRENT, json.dumps({"current": directory.name}))
@@ -130,7 +135,22 @@ def _recommender(directory: Path, told: dict[str, Any], people: Audience) -> Rec
         WindowedPopularity(arrays["times"], arrays["items"], len(catalogue), half_life, arrays["counts"])
         for half_life in told["half_lives"]
     )
-    return Recommender(catalogue, Ensemble(linear, popularity), arrays["weights"], people, float(told["unit"]))
+    network = _served_network(directory, catalogue) if told.get("network") else None
+    ensemble = Ensemble(linear, popularity, network)
+    if len(arrays["weights"]) != len(ensemble.names):
+        raise ValueError(f"there are {len(arrays['weights'])} weights of {len(ensemble.names)} models")
+    return Recommender(catalogue, ensemble, arrays["weights"], people, float(told["unit"]))
+
+
+def _served_network(directory: Path, catalogue: tuple[str, ...]) -> NextItems:
+    """The network of a model, under an engine of its own."""
+    from pagoda.recommend.sequence.serving import SequenceServer
+
+    server = SequenceServer(directory / _NETWORK, memory_mb=_CACHE_MB)
+    if server.catalogue != catalogue:
+        server.close()
+        raise ValueError("the network is of other items")
+    return server
 
 
 def set_up(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Reason:
-    """kind: "because" (of a past thing, `item`), "popular", "next" (what the network expects) or "like" (text).
+    """kind: "because" (of a past thing, `item`), "popular", "network" (what it expects next) or "like" (text).
 
     value: what it adds to the score
     """

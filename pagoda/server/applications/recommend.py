@@ -62,7 +62,7 @@ class RecommendRequest(OpenAIRequest):
 
 
 class ReasonObject(BaseModel):
-    """A summand of the score. kind: "because" (of `item`), "popular", "next", or "rest", the sum of smaller ones."""
+    """A summand of the score. kind: "because" (of `item`), "popular", "network", or "rest", the sum of smaller ones."""
 
     kind: str
     value: float
