@@ -33,8 +33,9 @@ from pagoda.recommend.recommender import Recommender
 from pagoda.recommend.sequence.network import SequenceModel, SequenceSettings, histories_of, train_sequence_model
 
 BEAUTY = SequenceSettings(
-    width=64, layers=1, heads=2, length=50, epochs=20, tokens=2048, dropout=0.4, learning_rate=3e-3
+    width=64, layers=1, heads=2, length=50, epochs=40, tokens=2048, dropout=0.5, learning_rate=2e-3, rivals=512
 )
+"""Chosen on the last thing but one of 5,000 people, by a model that was not taught it."""
 ML1M = SequenceSettings(
     width=128, layers=2, heads=2, length=200, epochs=40, tokens=6400, dropout=0.2, learning_rate=2e-3, warmup_steps=200
 )
@@ -183,14 +184,14 @@ def sections(given: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Any]
             yield "answers", lambda: answers(movielens(given.movielens))
     if given.beauty:
         held = beauty(given.beauty)
-        yield "beauty", lambda: table(held)
         if given.train:
             yield "beauty, network", lambda: trained(held.train, held, BEAUTY, given.work / "beauty")
+        yield "beauty", lambda: table(held)
     if given.ml1m:
         log, known = ml1m(given.ml1m)
-        yield "ml-1m", lambda: table(known)
         if given.train:
             yield "ml-1m, network", lambda: trained(log, known, ML1M, given.work / "ml1m")
+        yield "ml-1m", lambda: table(known)
     if given.serving:
         yield "serving", serving
 

@@ -37,7 +37,8 @@ class Taught:
 
 def trainer(folder: Path, rivals: np.ndarray | None) -> Trainer:
     model = {"vocab_size": VOCABULARY, "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1,
-             "num_attention_heads": 1, "num_key_value_heads": 1, "head_dim": 16, "tie_word_embeddings": True}  # fmt: skip
+             "num_attention_heads": 1, "num_key_value_heads": 1, "head_dim": 16,
+             "tie_word_embeddings": True}  # fmt: skip
     train = {"tokens": 24, "tokens_per_step": 8, "micro_batch_tokens": 8, "length_schedule": [[0.0, 4]],
              "learning_rate": 1e-2, "warmup_steps": 0, "precision": "fp32"}  # fmt: skip
     recipe = Recipe.from_dict({"model": model, "train": train}, has_corpora=False)
