@@ -202,9 +202,8 @@ async def questions(request: Request) -> Response:
     """Three items to ask a new person about; what is liked is told as an event."""
     async with state_of(request).admitted(caller_of(request)):
         desk = await service_of(request.app, RecommendService).desk()
-        asked = await asyncio.to_thread(desk.questions)
-    found = [{"item": item} | _names(item, desk.things) for item in asked]
-    return JSONResponse({"object": "recommend.questions", "data": found})
+        found = await asyncio.to_thread(questions_for, desk)
+    return JSONResponse(found)
 
 
 @router.post("/recommend", responses=_LIST)
@@ -294,6 +293,11 @@ def person_for(desk: Desk, user: str) -> dict[str, Any]:
     kept = desk.export(user)
     blocks = [_block_told(one, desk.things) for one in kept["block"]]
     return {"object": "recommend.person", "user": user, **kept, "block": blocks}
+
+
+def questions_for(desk: Desk) -> dict[str, Any]:
+    found = [{"item": item} | _names(item, desk.things) for item in desk.questions()]
+    return {"object": "recommend.questions", "data": found}
 
 
 def list_for(desk: Desk, body: RecommendRequest) -> dict[str, Any]:
