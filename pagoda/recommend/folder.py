@@ -12,6 +12,7 @@ import fcntl
 import json
 import shutil
 import zipfile
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +26,7 @@ from pagoda.recommend.candidates.ensemble import Ensemble, NextItems
 from pagoda.recommend.candidates.linear import LinearModel
 from pagoda.recommend.candidates.popularity import WindowedPopularity
 from pagoda.recommend.candidates.recency import Recency
-from pagoda.recommend.data.interactions import DAY_S, Interaction, InteractionLog
+from pagoda.recommend.data.interactions import DAY_S, InteractionLog
 from pagoda.recommend.data.things import CatalogueItem, write_things
 from pagoda.recommend.people import Audience
 from pagoda.recommend.recommender import Recommender
@@ -172,14 +173,13 @@ def set_up(
 
 
 def _write_events(folder: Path, log: InteractionLog) -> None:
-    """The place among a person's equal events tells two visits at one time apart."""
+    """The place among a person's equal events tells two visits at one time apart.
+
+    Who was forgotten is asked here, too, and not before a training alone: it takes minutes, in which somebody may leave.
+    """
     store = EventStore(folder / PEOPLE)
     try:
-        gone = store.forgotten(log.users)
-        counts: dict[Interaction, int] = {}
-        for event in log.events():
-            if event.user not in gone:
-                counts[event] = counts.get(event, 0) + 1
+        counts = Counter(_without_gone(store, log).events())
         store.append(
             StoredEvent(id_of_a_line(*event, number), event)
             for event, count in counts.items()
@@ -206,9 +206,13 @@ def without_forgotten(folder: Path, log: InteractionLog) -> InteractionLog:
         return log
     store = EventStore(folder / PEOPLE)
     try:
-        gone = store.forgotten(log.users)
+        return _without_gone(store, log)
     finally:
         store.close()
+
+
+def _without_gone(store: EventStore, log: InteractionLog) -> InteractionLog:
+    gone = store.forgotten(log.users)
     return InteractionLog.of(event for event in log.events() if event.user not in gone) if gone else log
 
 
