@@ -105,7 +105,7 @@ def train(
         log = without_forgotten(out, log)
     terminal.note(words.read.format(events=log.num_events, users=len(log.users), items=len(log.items)))
     began = time.perf_counter()
-    recommender = Recommender.train(log, _settings(network), _told(terminal))
+    recommender = Recommender.train(log, _settings(network, log), _told(terminal))
     name = set_up(out, None if source else log, described, recommender)
     models = ", ".join(recommender.ensemble.names)
     terminal.result(words.trained.format(name=name, folder=out, seconds=time.perf_counter() - began, models=models))
@@ -132,7 +132,7 @@ def evaluate_command(
     held = SPLITS[split](log)
     asked = sum(len(items) for items in held.asked.values())
     terminal.note(_words(terminal.say).asked.format(split=split, asked=asked, users=len(held.asked)))
-    for name, report in compared(held, k, _settings(network)):
+    for name, report in compared(held, k, _settings(network, held.train)):
         terminal.result(f"{name:24} {report}")
 
 
@@ -161,6 +161,9 @@ def serve(
     folder: Folder = _DEFAULT_FOLDER,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", help="Port to listen on; 0 takes a free one.")] = 8000,
+    graph: Annotated[
+        str | None, typer.Option("--graph", help="embedded, or a graph's address: tells why something was shown.")
+    ] = None,
 ) -> None:
     """`pagoda serve builtin --recommend DIR`, whose further options stand there."""
     try:
@@ -172,16 +175,16 @@ def serve(
     from pagoda.engine.args import EngineArgs
 
     terminal: Terminal = ctx.obj
-    config = ServerConfig(host=host, port=port, recommend=folder)
+    config = ServerConfig(host=host, port=port, recommend=folder, recommend_graph=graph)
     run(EngineArgs(model="builtin"), config, announce=lambda event, facts: tell(terminal, event, facts))
 
 
-def _settings(network: bool) -> RecommenderSettings:
+def _settings(network: bool, log: InteractionLog) -> RecommenderSettings:
     """As they are, with a network or without."""
     from pagoda.recommend.recommender import RecommenderSettings
-    from pagoda.recommend.sequence.network import SequenceSettings
+    from pagoda.recommend.sequence.network import settings_for
 
-    return RecommenderSettings(network=SequenceSettings() if network else None)
+    return RecommenderSettings(network=settings_for(log) if network else None)
 
 
 def _told(terminal: Terminal) -> Callable[[int, int], None]:

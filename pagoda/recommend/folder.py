@@ -175,7 +175,7 @@ def set_up(
 def _write_events(folder: Path, log: InteractionLog) -> None:
     """The place among a person's equal events tells two visits at one time apart.
 
-    Who was forgotten is asked here, too, and not before a training alone: it takes minutes, in which somebody may leave.
+    Who was forgotten is asked here, too, not before a training alone: it may take minutes, in which somebody leaves.
     """
     store = EventStore(folder / PEOPLE)
     try:

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 _ROUND = 16
 """Rows of the vocabulary come in multiples of this, as the kernels like them."""
+_SHORTEST, _LONGEST = 16, 200
+"""Things of a history that are looked at, at least and at most."""
+_STEPS = 64
+"""Of an epoch, at least, where the log has so many windows."""
 _CATALOGUE = "items.json"
 OF_TRAINING = ("optimizer.safetensors", "trainer.json")
 """Files of a checkpoint that only a training reads."""
@@ -138,6 +142,14 @@ def centred(scores: np.ndarray) -> np.ndarray:
     """`[items]` fp64 less their mean, so that 0 is usual, as popularity has it."""
     found = scores.astype(np.float64)
     return np.asarray(found - found.mean())
+
+
+def settings_for(log: InteractionLog) -> SequenceSettings:
+    """What was chosen for Beauty, for a log of another size: a small one is read in smaller steps, as often."""
+    lengths = [len(history) for history in log.histories]
+    length = int(np.clip(np.quantile(lengths, 0.9), _SHORTEST, _LONGEST)) if lengths else _SHORTEST
+    tokens = int(np.clip(log.num_events // _STEPS, 4 * length, 2048))
+    return SequenceSettings(layers=1, length=length, tokens=tokens, epochs=40.0, dropout=0.5, rivals=512)
 
 
 def newest_checkpoint(folder: Path) -> Path:

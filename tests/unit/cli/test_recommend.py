@@ -91,7 +91,7 @@ def test_a_network_is_trained_kept_and_measured_beside_the_others(
 ) -> None:
     small = SequenceSettings(width=16, layers=1, heads=1, epochs=2.0, tokens=256)
     chosen = {True: RecommenderSettings(network=small), False: RecommenderSettings()}
-    monkeypatch.setattr(commands, "_settings", chosen.__getitem__)
+    monkeypatch.setattr(commands, "_settings", lambda network, log: chosen[network])
     found = run("train", events, "--network", "--out", tmp_path / "net")
     assert found.exit_code == 0, found.output
     assert "popular-lately, network" in found.stdout
