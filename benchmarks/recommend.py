@@ -66,10 +66,11 @@ def sequences(rows: Sequence[Sequence[str]]) -> InteractionLog:
     )
 
 
-def beauty(path: Path) -> HeldBack:
-    """The last thing of each user is asked."""
+def beauty(path: Path) -> tuple[InteractionLog, HeldBack]:
+    """Everything but the last two things of each user, and the split that asks the last alone."""
     rows = [line.split()[1:] for line in path.read_text().splitlines() if line.strip()]
-    return HeldBack(sequences([row[:-1] for row in rows]), {str(user): (row[-1],) for user, row in enumerate(rows)})
+    asked = {str(user): (row[-1],) for user, row in enumerate(rows)}
+    return sequences([row[:-2] for row in rows]), HeldBack(sequences([row[:-1] for row in rows]), asked)
 
 
 def ml1m(folder: Path) -> tuple[InteractionLog, HeldBack]:
@@ -192,9 +193,10 @@ def sections(given: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Any]
         if given.answers:
             yield "answers", lambda: answers(movielens(given.movielens))
     if given.beauty:
-        held = beauty(given.beauty)
+        shorter, held = beauty(given.beauty)
         if given.train:
             yield "beauty, network", lambda: trained(held.train, held, BEAUTY, given.work / "beauty")
+            yield "beauty, network, last two", lambda: trained(shorter, held, BEAUTY, given.work / "beauty-last-two")
         yield "beauty", lambda: table(held)
     if given.ml1m:
         log, known = ml1m(given.ml1m)
