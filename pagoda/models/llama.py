@@ -327,8 +327,8 @@ class LlamaForCausalLM(nn.Module):
 
         A rival that is a row's own is -inf there: it has its place already. Trains a large vocabulary, on one rank.
         """
-        assert self.lm_head is not None, "a network without a head is asked for hidden states only"
-        head = self.lm_head.weight
+        head = self.lm_head.weight if self.lm_head is not None else None
+        assert head is not None, "a network without a head, or with a packed one, is not trained"
         first = (hidden * F.embedding(own, head)).sum(-1, keepdim=True)
         others = self.scaled(hidden @ F.embedding(rivals, head).T)
         return torch.cat((self.scaled(first), others.masked_fill(rivals == own[:, None], -torch.inf)), 1)
