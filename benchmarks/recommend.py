@@ -69,7 +69,7 @@ def sequences(rows: Sequence[Sequence[str]]) -> InteractionLog:
 def beauty(path: Path) -> tuple[InteractionLog, HeldBack]:
     """Everything but the last two things of each user, and the split that asks the last alone."""
     rows = [line.split()[1:] for line in path.read_text().splitlines() if line.strip()]
-    asked = {str(user): (row[-1],) for user, row in enumerate(rows)}
+    asked: dict[str, tuple[str, ...]] = {str(user): (row[-1],) for user, row in enumerate(rows)}
     return sequences([row[:-2] for row in rows]), HeldBack(sequences([row[:-1] for row in rows]), asked)
 
 
