@@ -7,7 +7,7 @@ list and a page.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,12 +22,16 @@ if TYPE_CHECKING:
     from pagoda.recommend.data.interactions import InteractionLog
     from pagoda.recommend.data.things import CatalogueItem
     from pagoda.recommend.recommendation import Recommendation
+    from pagoda.recommend.recommender import RecommenderSettings
 
 recommend = typer.Typer(help="Recommend: lists with true reasons, from what people took.", no_args_is_help=True)
 _DEFAULT_FOLDER = Path("pagoda-recommend")
 Events = Annotated[
     Path | None,
     typer.Argument(help="A .csv or .jsonl with user, item, timestamp; otherwise the invented city's visits."),
+]
+Network = Annotated[
+    bool, typer.Option("--network", help="Train a sequence network, too, twice: minutes where the rest takes seconds.")
 ]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `train` wrote.")]
 
@@ -41,7 +45,8 @@ class RecommendWords:
     because: str
     popular: str
     unpopular: str
-    following: str
+    expected: str
+    learning: str
     asked: str
 
 
@@ -51,7 +56,8 @@ _ENGLISH = RecommendWords(
     because="because of {names}",
     popular="popular of late",
     unpopular="less taken of late",
-    following="often next",
+    expected="expected next by the network",
+    learning="network: step {done} of {total}",
     asked="{split}: {asked} events of {users} people are asked",
 )
 _CHINESE = RecommendWords(
@@ -60,7 +66,8 @@ _CHINESE = RecommendWords(
     because="因为 {names}",
     popular="近来受欢迎",
     unpopular="近来选的人较少",
-    following="常接着出现",
+    expected="网络预计接下来会选",
+    learning="网络：第 {done} 步，共 {total} 步",
     asked="{split}：考察 {users} 人的 {asked} 条记录",
 )
 
@@ -78,6 +85,7 @@ def train(
     source: Annotated[
         Path | None, typer.Option("--from", help="A recommender's folder: learn from what people did since, there.")
     ] = None,
+    network: Network = False,
 ) -> None:
     """Learn from events and keep all that answers need in a folder; again, it becomes the folder's next model."""
     from pagoda.recommend.folder import events_of, set_up, without_forgotten
@@ -97,7 +105,7 @@ def train(
         log = without_forgotten(out, log)
     terminal.note(words.read.format(events=log.num_events, users=len(log.users), items=len(log.items)))
     began = time.perf_counter()
-    recommender = Recommender.train(log)
+    recommender = Recommender.train(log, _settings(network, log), _told(terminal))
     name = set_up(out, None if source else log, described, recommender)
     models = ", ".join(recommender.ensemble.names)
     terminal.result(words.trained.format(name=name, folder=out, seconds=time.perf_counter() - began, models=models))
@@ -112,6 +120,7 @@ def evaluate_command(
         typer.Option("--split", help="last-share (the last tenth of each person), leave-last, global (one moment)."),
     ] = "last-share",
     k: Annotated[int, typer.Option("--k", help="Places of the list.")] = 10,
+    network: Network = False,
 ) -> None:
     """Hold back the later events, learn from the others, and rank all items: popularity and EASE beside ours."""
     from pagoda.recommend.comparison import SPLITS, compared
@@ -123,7 +132,7 @@ def evaluate_command(
     held = SPLITS[split](log)
     asked = sum(len(items) for items in held.asked.values())
     terminal.note(_words(terminal.say).asked.format(split=split, asked=asked, users=len(held.asked)))
-    for name, report in compared(held, k):
+    for name, report in compared(held, k, _settings(network, held.train)):
         terminal.result(f"{name:24} {report}")
 
 
@@ -152,6 +161,9 @@ def serve(
     folder: Folder = _DEFAULT_FOLDER,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", help="Port to listen on; 0 takes a free one.")] = 8000,
+    graph: Annotated[
+        str | None, typer.Option("--graph", help="embedded, or a graph's address: tells why something was shown.")
+    ] = None,
 ) -> None:
     """`pagoda serve builtin --recommend DIR`, whose further options stand there."""
     try:
@@ -163,8 +175,26 @@ def serve(
     from pagoda.engine.args import EngineArgs
 
     terminal: Terminal = ctx.obj
-    config = ServerConfig(host=host, port=port, recommend=folder)
+    config = ServerConfig(host=host, port=port, recommend=folder, recommend_graph=graph)
     run(EngineArgs(model="builtin"), config, announce=lambda event, facts: tell(terminal, event, facts))
+
+
+def _settings(network: bool, log: InteractionLog) -> RecommenderSettings:
+    """As they are, with a network or without."""
+    from pagoda.recommend.recommender import RecommenderSettings
+    from pagoda.recommend.sequence.network import settings_for
+
+    return RecommenderSettings(network=settings_for(log) if network else None)
+
+
+def _told(terminal: Terminal) -> Callable[[int, int], None]:
+    """A line for each fifth of a network's training."""
+
+    def tell(done: int, total: int) -> None:
+        if 5 * done // total != 5 * (done - 1) // total:
+            terminal.note(_words(terminal.say).learning.format(done=done, total=total))
+
+    return tell
 
 
 def _data(
@@ -209,4 +239,4 @@ def _reason(one: Recommendation, things: Mapping[str, CatalogueItem], terminal: 
     first = one.reasons[0]
     if first.kind == "popular":
         return words.popular if first.value >= 0 else words.unpopular
-    return words.following
+    return words.expected

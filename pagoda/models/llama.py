@@ -15,6 +15,7 @@ from typing import cast
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from pagoda.distributed import ParallelGroup, PipelineStage, SingleRank
 from pagoda.kernels.interface import AttentionScores, Decoder, Kernels, Rotation
@@ -320,6 +321,17 @@ class LlamaForCausalLM(nn.Module):
         """`[T, hidden_size] -> [T, vocab_size]`, in the model's dtype. Apart, since few rows of a step need it."""
         assert self.lm_head is not None, "a network without a head is asked for hidden states only"
         return self.scaled(self.lm_head(hidden_states))
+
+    def compute_some_logits(self, hidden: torch.Tensor, own: torch.Tensor, rivals: torch.Tensor) -> torch.Tensor:
+        """`hidden [T, hidden_size]`, tokens `own [T]` and `rivals [n]` -> `[T, 1 + n]`: of each row's own, then of all.
+
+        A rival that is a row's own is -inf there: it has its place already. Trains a large vocabulary, on one rank.
+        """
+        head = self.lm_head.weight if self.lm_head is not None else None
+        assert head is not None, "a network without a head, or with a packed one, is not trained"
+        first = (hidden * F.embedding(own, head)).sum(-1, keepdim=True)
+        others = self.scaled(hidden @ F.embedding(rivals, head).T)
+        return torch.cat((self.scaled(first), others.masked_fill(rivals == own[:, None], -torch.inf)), 1)
 
     def scaled(self, products: torch.Tensor) -> torch.Tensor:
         """Products with the head's matrix `[T, vocab_size]` as the family's logits."""

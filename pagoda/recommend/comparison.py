@@ -8,6 +8,7 @@ EASE, over the whole history and over its end.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -30,7 +31,7 @@ Scores = Callable[[np.ndarray], np.ndarray]
 def compared(
     held: HeldBack, k: int = 10, settings: RecommenderSettings | None = None
 ) -> Iterator[tuple[str, RankingReport]]:
-    """Name and figures of each model, the recommender last; all of one catalogue."""
+    """Name and figures of each model, the recommender last, with a network after without; all of one catalogue."""
     settings, k = settings or RecommenderSettings(), whole_above_0(k)
     if not held.asked:
         raise ConfigError("nothing is held back: nobody has events on both sides of the split; choose another split")
@@ -38,9 +39,13 @@ def compared(
     for name, scores in _rivals(log).items():
         lists = {user: _best(log, scores, user, k) for user in held.asked}
         yield name, evaluate(lists, held.asked, len(log.items), k)
-    recommender = Recommender.train(held.train, settings)
-    ours = {user: [one.item for one in recommender.recommend(user, k)] for user in held.asked}
-    yield "pagoda", evaluate(ours, held.asked, len(log.items), k)
+    arms = {"pagoda": replace(settings, network=None)}
+    if settings.network is not None:
+        arms["pagoda, network"] = settings
+    for name, own in arms.items():
+        recommender = Recommender.train(held.train, own)
+        ours = {user: [one.item for one in recommender.recommend(user, k)] for user in held.asked}
+        yield name, evaluate(ours, held.asked, len(log.items), k)
 
 
 def _rivals(log: InteractionLog) -> dict[str, Scores]:

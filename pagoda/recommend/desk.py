@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pagoda.errors import ConfigError, PagodaError
+from pagoda.errors import ConfigError, InvalidParameterError, PagodaError
 from pagoda.recommend.cold import Embed, NewItems, first_questions, with_new
 from pagoda.recommend.data.city import EXAMPLE, read_city
 from pagoda.recommend.data.interactions import in_unit
@@ -25,7 +25,7 @@ from pagoda.recommend.data.things import CatalogueItem, read_things
 from pagoda.recommend.diversity import ListLimits
 from pagoda.recommend.errors import RecommendStoreError
 from pagoda.recommend.folder import CURRENT, PEOPLE, THINGS, current_model, load_model
-from pagoda.recommend.paths import RecommendationGraph
+from pagoda.recommend.paths import RecommendationGraph, Why
 from pagoda.recommend.people import Audience
 from pagoda.recommend.recommendation import Recommendation
 from pagoda.recommend.recommender import Recommender
@@ -55,6 +55,7 @@ class Desk:
     RecommendStoreError where the store cannot be written, and nothing has changed then.
     graph: gets what people do and are shown as edges, too, and is asked for paths; its errors are raised after the
         store has written, and the same told again is sent to it again
+    owns_graph: closed with the desk
     embedder: makes what embeds texts, asked where things are described that the model does not know; they then take a
         tenth of a list, its end
     """
@@ -64,8 +65,10 @@ class Desk:
         folder: Path,
         graph: RecommendationGraph | None = None,
         embedder: Callable[[], Embed] | None = None,
+        *,
+        owns_graph: bool = False,
     ) -> None:
-        self.folder, self.graph, self._embedder = folder, graph, embedder
+        self.folder, self.graph, self._embedder, self._owns_graph = folder, graph, embedder, owns_graph
         # Writes wait for each other, from the store to the graph; `_lock` is held over memory alone, for moments.
         self._writes, self._lock, self._loading = threading.Lock(), threading.Lock(), threading.Lock()
         if not (folder / CURRENT).is_file():
@@ -77,12 +80,17 @@ class Desk:
         self._take_up()
         for block in self.store.blocks():
             self._people.block(block.user, item=block.item, kind=block.kind)
+        self._in_graph: _Served | None = None
+        self._follow()
         self._shown = ShownWriter(self._write_shown)
 
     def close(self) -> None:
         """Write what was shown and close the store."""
         self._shown.close()
         self.store.close()
+        self._served.recommender.close()
+        if self.graph is not None and self._owns_graph:
+            self.graph.close()
 
     @property
     def model(self) -> str:
@@ -172,6 +180,36 @@ class Desk:
                 self.graph.take_back(block)
         return was_there
 
+    def last_shown(self, user: str) -> list[str]:
+        """Items of the last list that a person was shown, in its order: what "the second one" may mean."""
+        self._shown.flush()
+        return self._asked_graph().last_shown(user)
+
+    def why(self, user: str, item: str) -> Why | None:
+        """Why this one: summands of the score as it was shown, and paths; None where this person was not shown it."""
+        self._shown.flush()
+        return self._asked_graph().why(user, item)
+
+    def not_again(self, user: str, item: str, kind: str = "") -> Refusal:
+        """Not this item again, or nothing of its `kind`; what `unblock` takes back.
+
+        Raises InvalidParameterError for a kind that the item is not of.
+        """
+        own = [one.id for one in self.things[item].kinds] if item in self.things else []
+        if kind and kind not in own:
+            raise InvalidParameterError(
+                f"{item} is not of the kind {kind!r}: expected one of {', '.join(own) or 'none, for it has none'}",
+                param="kind",
+            )
+        refusal = Refusal(user, kind=kind) if kind else Refusal(user, item=item)
+        self.block(refusal)
+        return refusal
+
+    def _asked_graph(self) -> RecommendationGraph:
+        if self.graph is None:
+            raise ConfigError("why something was shown is kept in a graph, and there is none: give the desk one")
+        return self.graph
+
     def export(self, user: str) -> dict[str, list[dict[str, Any]]]:
         """Everything that is kept of a person."""
         self._shown.flush()
@@ -210,13 +248,23 @@ class Desk:
 
     def _write_shown(self, lists: Sequence[ShownList]) -> None:
         """Of people who did not leave since."""
+        self._follow()
         with self._writes:
             with self._lock:
                 lists = [one for one in lists if one.user in self._people]
             self.store.note_shown((one.user, item.item, one.model) for one in lists for item in one.found)
             if self.graph is not None:
                 for one in lists:
-                    self.graph.note_shown(one.user, one.found, one.model)
+                    self.graph.note_shown(one.user, one.found, one.model, one.at)
+
+    def _follow(self) -> None:
+        """Let the graph hold what the store does, at the beginning and after each training."""
+        served = self._served
+        if self.graph is None or self._in_graph is served:
+            return
+        with self._writes:
+            self.graph.follow(self.store, served.things.values())
+            self._in_graph = served
 
     def _take_up(self) -> None:
         """Believe the events that were written since, by this desk or by a training."""
@@ -245,7 +293,7 @@ class Desk:
         except (PagodaError, OSError, ValueError) as error:
             logger.error("a new model cannot be read, %s goes on answering: %s", self.model, error)
         else:
-            self._served = served
+            self._served = served  # the one before goes with the last thread that asks it
         self._stamp = stamp  # a broken one is told once, and not read again
 
     def _load(self) -> _Served:

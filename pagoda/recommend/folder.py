@@ -12,6 +12,7 @@ import fcntl
 import json
 import shutil
 import zipfile
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,17 +22,19 @@ import numpy as np
 
 from pagoda.errors import CheckpointError, ConfigError
 from pagoda.files.whole import write_text_whole, write_whole
-from pagoda.recommend.candidates.ensemble import Ensemble
+from pagoda.recommend.candidates.ensemble import Ensemble, NextItems
 from pagoda.recommend.candidates.linear import LinearModel
 from pagoda.recommend.candidates.popularity import WindowedPopularity
 from pagoda.recommend.candidates.recency import Recency
-from pagoda.recommend.data.interactions import DAY_S, Interaction, InteractionLog
+from pagoda.recommend.data.interactions import DAY_S, InteractionLog
 from pagoda.recommend.data.things import CatalogueItem, write_things
 from pagoda.recommend.people import Audience
 from pagoda.recommend.recommender import Recommender
 from pagoda.recommend.store import EventStore, StoredEvent, id_of_a_line
 
 CURRENT, PEOPLE, THINGS = "model.json", "people.db", "things.jsonl"
+_NETWORK, _CACHE_MB = "network", 64
+"""Folder of a model's network, and what its engine may keep of histories."""
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, EOFError, zipfile.BadZipFile)
 
 
@@ -56,7 +59,10 @@ def save_model(recommender: Recommender, folder: Path) -> str:
             for one in ensemble.linear
         ],
         "half_lives": [model.half_life for model in ensemble.popularity],
+        "network": _NETWORK if ensemble.network is not None else "",
     }
+    if ensemble.network is not None:
+        ensemble.network.write(directory / _NETWORK)
     with _alone(folder):
         (directory / "models.json").write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
         write_text_whole(folder / CURRENT, json.dumps({"current": directory.name}))
@@ -130,7 +136,22 @@ def _recommender(directory: Path, told: dict[str, Any], people: Audience) -> Rec
         WindowedPopularity(arrays["times"], arrays["items"], len(catalogue), half_life, arrays["counts"])
         for half_life in told["half_lives"]
     )
-    return Recommender(catalogue, Ensemble(linear, popularity), arrays["weights"], people, float(told["unit"]))
+    network = _served_network(directory, catalogue) if told.get("network") else None
+    ensemble = Ensemble(linear, popularity, network)
+    if len(arrays["weights"]) != len(ensemble.names):
+        raise ValueError(f"there are {len(arrays['weights'])} weights of {len(ensemble.names)} models")
+    return Recommender(catalogue, ensemble, arrays["weights"], people, float(told["unit"]))
+
+
+def _served_network(directory: Path, catalogue: tuple[str, ...]) -> NextItems:
+    """The network of a model, under an engine of its own."""
+    from pagoda.recommend.sequence.serving import SequenceServer
+
+    server = SequenceServer(directory / _NETWORK, memory_mb=_CACHE_MB)
+    if server.catalogue != catalogue:
+        server.close()
+        raise ValueError("the network is of other items")
+    return server
 
 
 def set_up(
@@ -152,14 +173,13 @@ def set_up(
 
 
 def _write_events(folder: Path, log: InteractionLog) -> None:
-    """The place among a person's equal events tells two visits at one time apart."""
+    """The place among a person's equal events tells two visits at one time apart.
+
+    Who was forgotten is asked here, too, not before a training alone: it may take minutes, in which somebody leaves.
+    """
     store = EventStore(folder / PEOPLE)
     try:
-        gone = store.forgotten(log.users)
-        counts: dict[Interaction, int] = {}
-        for event in log.events():
-            if event.user not in gone:
-                counts[event] = counts.get(event, 0) + 1
+        counts = Counter(_without_gone(store, log).events())
         store.append(
             StoredEvent(id_of_a_line(*event, number), event)
             for event, count in counts.items()
@@ -186,9 +206,13 @@ def without_forgotten(folder: Path, log: InteractionLog) -> InteractionLog:
         return log
     store = EventStore(folder / PEOPLE)
     try:
-        gone = store.forgotten(log.users)
+        return _without_gone(store, log)
     finally:
         store.close()
+
+
+def _without_gone(store: EventStore, log: InteractionLog) -> InteractionLog:
+    gone = store.forgotten(log.users)
     return InteractionLog.of(event for event in log.events() if event.user not in gone) if gone else log
 
 

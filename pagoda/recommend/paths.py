@@ -2,21 +2,23 @@
 
 Beside the score. (:Person)-[:RATED]->(:Item)-[:HAS]->(:Kind): two things that share a kind, two things that the same
 people took. A path is asked of the graph when it is to be shown, with counts from its rows, and only between the item
-and past things that add to its score: a path that adds nothing would be a story. Recommendations and refusals are
-edges, so that a dialogue over the same graph can answer "why this one?".
+and past things that add to its score: a path that adds nothing would be a story. What was shown is an edge with the
+summands of its score, and a refusal is one, so that a dialogue can answer "why this one?" and "not this kind again".
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pagoda.graph.graph import Graph
 from pagoda.graph.loading import GraphData, NodeTable, RelationTable, load
 from pagoda.recommend.data.interactions import InteractionLog
 from pagoda.recommend.data.things import CatalogueItem, KindOfThing
-from pagoda.recommend.recommendation import Recommendation
-from pagoda.recommend.store import Refusal
+from pagoda.recommend.recommendation import MOST_REASONS, Reason, Recommendation
+from pagoda.recommend.store import EventStore, Refusal
 
 _SHARED = (
     "MATCH (p:Person {id: $user})-[:RATED]->(past:Item)-[:HAS]->(k:Kind)<-[:HAS]-(i:Item {id: $item}) "
@@ -28,8 +30,20 @@ _TOGETHER = (
 )
 _SHOWN = (
     "UNWIND $rows AS row MATCH (p:Person {id: $user}) MATCH (i:Item {id: row.item}) "
-    "MERGE (p)-[r:RECOMMENDED]->(i) SET r.score = row.score, r.model = $model"
+    "MERGE (p)-[r:RECOMMENDED]->(i) SET r.score = row.score, r.model = $model, r.at = $at, r.place = row.place, "
+    "r.kinds = row.kinds, r.items = row.items, r.values = row.values"
 )
+_LAST = (
+    "MATCH (p:Person {id: $user})-[r:RECOMMENDED]->(i:Item) RETURN i.id AS item, r.at AS at, r.place AS place "
+    "ORDER BY at DESC, place LIMIT 1000"
+)
+_WHY = (
+    "MATCH (p:Person {id: $user})-[r:RECOMMENDED]->(i:Item {id: $item}) RETURN r.score AS score, r.model AS model, "
+    "r.kinds AS kinds, r.items AS items, r.values AS values"
+)
+_KINDS = "MATCH (i:Item {id: $item})-[:HAS]->(k:Kind) RETURN k.id AS kind ORDER BY kind"
+_PEOPLE = "MATCH (p:Person) RETURN p.id AS id"
+_REFUSED = "MATCH (p:Person)-[:REFUSES]->(x) RETURN p.id AS user, x.id AS key"
 _RATED = (
     "MERGE (p:Person {id: $user}) WITH p MATCH (i:Item {id: $item}) "
     "MERGE (p)-[r:RATED]->(i) SET r.timestamp = $timestamp"
@@ -47,6 +61,20 @@ class ReasonPath:
     people: int = 0
 
 
+@dataclass(frozen=True)
+class Why:
+    """An item that somebody was shown: what its score was made of then, and what the graph holds of it now.
+
+    recommendation: with the largest reasons, all others as one; model: that answered
+    kinds: of the item, those that it shares with the most past things first
+    """
+
+    recommendation: Recommendation
+    model: str
+    paths: tuple[ReasonPath, ...]
+    kinds: tuple[str, ...]
+
+
 class RecommendationGraph:
     """Over any Graph. Raises what `Graph.read` and `Graph.write` raise."""
 
@@ -59,6 +87,45 @@ class RecommendationGraph:
         """Put people, items and kinds in; the same again changes nothing."""
         load(self._graph, graph_data(log, things), tell)
 
+    def follow(self, store: EventStore, things: Iterable[CatalogueItem]) -> None:
+        """Hold what a store holds, whatever happened while the graph was away: events, refusals, nobody who left."""
+        for user in store.forgotten([row["id"] for row in self._graph.read(_PEOPLE)]):
+            self.forget(user)
+        self.fill(InteractionLog.of(store.events()), things)
+        refusals = store.blocks()
+        standing = {(one.user, one.item or one.kind) for one in refusals}
+        for row in self._graph.read(_REFUSED):
+            if (row["user"], row["key"]) not in standing:
+                self.take_back(Refusal(row["user"], item=row["key"]))
+                self.take_back(Refusal(row["user"], kind=row["key"]))
+        for one in refusals:
+            self.note_refused(one)
+
+    def close(self) -> None:
+        """Close the graph."""
+        self._graph.close()
+
+    def last_shown(self, user: str) -> list[str]:
+        """Items of a person's last list, in its order; none where there was no list."""
+        rows = self._graph.read(_LAST, {"user": user})
+        return [row["item"] for row in rows if row["at"] == rows[0]["at"]]
+
+    def why(self, user: str, item: str) -> Why | None:
+        """Of an item that a person was shown; None where it was not."""
+        rows = self._graph.read(_WHY, {"user": user, "item": item})
+        if not rows:
+            return None
+        told = rows[0]
+        reasons = tuple(
+            Reason(kind, value, past)
+            for kind, value, past in zip(told["kinds"], told["values"], told["items"], strict=True)
+        )
+        one = Recommendation(item, told["score"], reasons)
+        paths = tuple(self.paths(user, one))
+        counts = Counter(path.kind for path in paths if path.kind)
+        kinds = [row["kind"] for row in self._graph.read(_KINDS, {"item": item})]
+        return Why(one, told["model"], paths, tuple(sorted(kinds, key=lambda kind: -counts[kind])))
+
     def paths(self, user: str, one: Recommendation) -> list[ReasonPath]:
         """What the graph holds between the item and the past things that speak for it the most."""
         past = list(one.because)[:_LOOKED_AT]
@@ -69,10 +136,13 @@ class RecommendationGraph:
         together = [ReasonPath(row["past"], people=row["people"]) for row in self._graph.read(_TOGETHER, given)]
         return shared + together
 
-    def note_shown(self, user: str, shown: Sequence[Recommendation], model: str) -> None:
-        """RECOMMENDED edges with score and model; a later list of the same item takes the edge over."""
-        rows = [{"item": one.item, "score": one.score} for one in shown]
-        self._graph.write(_SHOWN, {"user": user, "rows": rows, "model": model})
+    def note_shown(self, user: str, shown: Sequence[Recommendation], model: str, at: float = 0.0) -> None:
+        """RECOMMENDED edges with place, score, summands and model; a later list of the same item takes the edge over.
+
+        at: larger for each list than for the one before
+        """
+        rows = [_row(place, one) for place, one in enumerate(shown)]
+        self._graph.write(_SHOWN, {"user": user, "rows": rows, "model": model, "at": at})
 
     def note_rated(self, user: str, item: str, timestamp: float) -> None:
         """An event."""
@@ -97,6 +167,14 @@ class RecommendationGraph:
     def forget(self, user: str) -> None:
         """The person with all edges."""
         self._graph.write("MATCH (p:Person {id: $user}) DETACH DELETE p", {"user": user})
+
+
+def _row(place: int, one: Recommendation) -> dict[str, Any]:
+    reasons = one.largest(MOST_REASONS)
+    return {
+        "item": one.item, "place": place, "score": one.score, "kinds": [reason.kind for reason in reasons],
+        "items": [reason.item for reason in reasons], "values": [reason.value for reason in reasons],
+    }  # fmt: skip
 
 
 def graph_data(log: InteractionLog, things: Iterable[CatalogueItem]) -> GraphData:

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+MOST_REASONS = 5
+"""Of an item, so many are told by name."""
+
 
 @dataclass(frozen=True)
 class Reason:
-    """kind: "because" (of a past thing, `item`), "popular", "next" (what the network expects) or "like" (text).
+    """kind: "because" (of a past thing, `item`), "popular", "network" (what it expects next), "like" (text), or "rest".
 
     value: what it adds to the score
     """
@@ -34,3 +37,13 @@ class Recommendation:
     def because(self) -> Mapping[str, float]:
         """Past items that speak for it -> what each adds, the largest first."""
         return {reason.item: reason.value for reason in self.reasons if reason.kind == "because" and reason.value > 0}
+
+    def largest(self, count: int) -> tuple[Reason, ...]:
+        """The `count` reasons that weigh the most, for or against, and all others as one, "rest", if there are."""
+        named = sorted(
+            (reason for reason in self.reasons if reason.kind != "rest"), key=lambda reason: -abs(reason.value)
+        )
+        if len(named) == len(self.reasons) <= count:
+            return tuple(named)
+        told = named[:count]
+        return (*told, Reason("rest", sum(reason.value for reason in self.reasons if reason not in told)))

@@ -26,6 +26,7 @@ from pagoda.recommend.diversity import ListLimits, diversified
 from pagoda.recommend.people import Audience, Person
 from pagoda.recommend.ranker import Case, fit, spread
 from pagoda.recommend.recommendation import Reason, Recommendation
+from pagoda.recommend.sequence.network import OnSteps, SequenceSettings, trained_network
 
 _SMALL_SHOP = 2000
 """So many of the most taken items are in the catalogue, however rare they are."""
@@ -36,6 +37,7 @@ class RecommenderSettings:
     """min_events: what an item must have been taken to be in the catalogue, beyond the `_SMALL_SHOP` most taken
     max_items: of the catalogue, the most taken; EASE inverts a matrix of so many rows
     ranked:    histories that the weights are learned on at most
+    network:   how to train a sequence network as one more model, twice; None for none
     """
 
     ensemble: EnsembleSettings = field(default_factory=EnsembleSettings)
@@ -43,6 +45,7 @@ class RecommenderSettings:
     max_items: int = 12_000
     ranked: int = 1000
     seed: int = 0
+    network: SequenceSettings | None = None
 
 
 class Recommender:
@@ -62,10 +65,14 @@ class Recommender:
 
     @classmethod
     def train(
-        cls, events: Iterable[tuple[Any, Any, Any]] | InteractionLog, settings: RecommenderSettings | None = None
+        cls,
+        events: Iterable[tuple[Any, Any, Any]] | InteractionLog,
+        settings: RecommenderSettings | None = None,
+        tell: OnSteps = lambda done, total: None,
     ) -> Recommender:
         """Learn from (user, item, timestamp), in any order; ids are taken as strings.
 
+        tell: hears after each step of the network, of both its trainings
         Raises ConfigError for an event that is none, or where there are none.
         """
         settings = settings or RecommenderSettings()
@@ -73,8 +80,8 @@ class Recommender:
         if not whole.users:
             raise ConfigError("there is no event to learn from: give (user, item, timestamp) at least once")
         log = catalogue_of(whole, settings)
-        weights = _learned_weights(log, settings)
-        ensemble = Ensemble.of(log, settings.ensemble, unit=log.unit)
+        weights = _learned_weights(log, settings, tell)
+        ensemble = Ensemble.of(log, settings.ensemble, _network(log, settings, tell), log.unit)
         return cls(log.items, ensemble, weights, Audience.of(whole), log.unit)
 
     def recommend(
@@ -126,6 +133,11 @@ class Recommender:
         found[self.ensemble.popular[-1]] = 1.0
         return found
 
+    def close(self) -> None:
+        """Let go of the engine under the network, where there is one."""
+        if self.ensemble.network is not None:
+            self.ensemble.network.close()
+
     def observe(self, user: str, item: str, timestamp: float) -> None:
         """An event: the person's next list knows it. Raises ConfigError for one that is none."""
         self.people.add(checked((user, item, timestamp), "the event"))
@@ -174,7 +186,7 @@ class Recommender:
         num_popular = len(self.ensemble.popularity)
         reasons.append(Reason("popular", float(others[:num_popular].sum())))
         if len(others) > num_popular:
-            reasons.append(Reason("next", float(others[num_popular:].sum())))
+            reasons.append(Reason("network", float(others[num_popular:].sum())))
         reasons.sort(key=lambda reason: -reason.value)
         return Recommendation(self.catalogue[item], float(scales @ row), tuple(reasons))
 
@@ -200,14 +212,16 @@ def catalogue_of(log: InteractionLog, settings: RecommenderSettings) -> Interact
     return log.restricted(np.sort(np.argsort(-counts, kind="stable")[:most]))
 
 
-def _learned_weights(
-    log: InteractionLog, settings: RecommenderSettings, network: NextItems | None = None
-) -> np.ndarray:
+def _network(log: InteractionLog, settings: RecommenderSettings, tell: OnSteps) -> NextItems | None:
+    return trained_network(log, settings.network, tell) if settings.network is not None else None
+
+
+def _learned_weights(log: InteractionLog, settings: RecommenderSettings, tell: OnSteps) -> np.ndarray:
     """Of models that did not see the last tenth of each history, by what people took there."""
     split = last_share(log)
     # One catalogue for both: an item that was taken in the last tenth alone has scores of 0.
     earlier = split.train.over(log.items)
-    ensemble = Ensemble.of(earlier, settings.ensemble, network, log.unit)
+    ensemble = Ensemble.of(earlier, settings.ensemble, _network(earlier, settings, tell), log.unit)
     users = [user for user in earlier.users if user in split.asked]
     users = list(np.random.default_rng(settings.seed).permutation(users)[: settings.ranked])
     cases = [case for user in users if (case := _case(ensemble, earlier, split.asked[user], user)) is not None]

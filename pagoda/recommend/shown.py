@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pagoda.recommend.recommendation import Recommendation
 
@@ -21,11 +22,12 @@ _MOST = 1000
 
 @dataclass(frozen=True)
 class ShownList:
-    """A list, whose it was and which model made it."""
+    """A list, whose it was, which model made it and when, in Unix seconds."""
 
     user: str
     found: Sequence[Recommendation]
     model: str
+    at: float = field(default_factory=time.time)
 
 
 class ShownWriter:

@@ -21,6 +21,8 @@ _LEAST = {
     "keep_alive_s": 0.001,
     "max_chunks_per_s": 1,
 }
+EMBEDDED = "embedded"
+"""For the address of a graph: one of the server's own."""
 _OF_DIALOGUE = ("domain", "graph", "graph_user", "graph_password_env", "graph_database", "trained", "timezone")
 
 
@@ -54,6 +56,8 @@ class ServerConfig:
         folder of a trained understanding, zone of the clock
     opinions: watch file; /v1/opinions and the page /opinions then serve what it says
     recommend: folder that `pagoda recommend train` wrote, from which /v1/recommend and the page /recommend answer
+    recommend_graph: "embedded", in that folder, or the address of a graph, such as bolt://localhost:7687, its password
+        in NEO4J_PASSWORD: people, items, what was shown and refused, of which "why this one?" is asked
     page: serve the chat page at /
     access_log: a line of JSON for each request, on stderr
     """
@@ -90,6 +94,7 @@ class ServerConfig:
     timezone: str | None = None
     opinions: Path | None = None
     recommend: Path | None = None
+    recommend_graph: str | None = None
     page: bool = True
     access_log: bool = True
 
@@ -102,6 +107,10 @@ class ServerConfig:
             stray = next((name for name in _OF_DIALOGUE if getattr(self, name) is not None), None)
             if stray is not None:
                 raise ConfigError(f"{stray} is of a dialogue, and none is served: give dialogue, its folder, too")
+        if self.recommend is None and self.recommend_graph is not None:
+            raise ConfigError(
+                "recommend_graph is of a recommender, and none is served: give recommend, its folder, too"
+            )
         if self.metrics_prefix not in METRICS_PREFIXES:
             raise ConfigError(f"metrics_prefix is {self.metrics_prefix!r}: give one of {', '.join(METRICS_PREFIXES)}")
         if any(not key.strip() for key in self.api_keys):

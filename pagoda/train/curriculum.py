@@ -26,11 +26,13 @@ class TrainingBatch:
     input_ids: `[sequences, length]` int64
     targets:   `[sequences, length]` int64, what is expected at each place; NOT_COUNTED where nothing is
     positions: `[sequences, length]`, integers or fp32, where what is taught has places of its own; None: the recipe's
+    rivals:    `[n]` int64, what a target is told from, itself being added where it is not there; None: the vocabulary
     """
 
     input_ids: np.ndarray
     targets: np.ndarray
     positions: np.ndarray | None = None
+    rivals: np.ndarray | None = None
 
 
 class Curriculum(Protocol):

@@ -33,7 +33,7 @@ from pagoda.models.checkpoint.loading import load_weights
 from pagoda.models.checkpoint.saving import save_checkpoint
 from pagoda.models.llama import LlamaForCausalLM
 from pagoda.train.config import Recipe
-from pagoda.train.curriculum import Curriculum, TextCurriculum, TrainingBatch
+from pagoda.train.curriculum import NOT_COUNTED, Curriculum, TextCurriculum, TrainingBatch
 from pagoda.train.dropout import Dropout
 from pagoda.train.optimizer import build_optimizer, learning_rate_at
 from pagoda.train.positions import draw_positions
@@ -74,7 +74,7 @@ class Trainer:
         self.norms = [module for module in self.model.modules() if isinstance(module, Norm)]
         self.optimizer = build_optimizer(self.model.parameters(), self.config)
         self.step = 0
-        self.loss_of: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor] = self._loss
+        self.loss_of: Callable[..., torch.Tensor] = self._loss
         if self.config.compile:
             self.loss_of = torch.compile(self._loss)
         self._resume()
@@ -103,8 +103,13 @@ class Trainer:
 
     def logits(self, input_ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """`input_ids` and `positions [sequences, length]` -> `[sequences * length, vocab_size]`."""
+        return self.model.compute_logits(self._hidden(input_ids, positions))
+
+    def _hidden(self, input_ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        """`[sequences * length, hidden_size]`, what the head is given."""
         attention = DenseAttention(len(input_ids), self.recipe.model.layer_windows, self.curriculum.is_causal)
-        return self.model.compute_logits(self.model(input_ids.flatten(), positions.flatten(), attention))
+        hidden: torch.Tensor = self.model(input_ids.flatten(), positions.flatten(), attention)
+        return hidden
 
     def positions(self, shape: tuple[int, int], step: int) -> torch.Tensor:
         """`[sequences, length]`, as the recipe's scheme has them in optimiser step `step`."""
@@ -158,18 +163,33 @@ class Trainer:
         return total, float(norm), rows[0].shape[1]
 
     def _passes(self, batch: TrainingBatch, step: int) -> list[tuple[torch.Tensor, ...]]:
-        """Ids, targets and positions, each `[sequences, length]`, of as many sequences as a pass takes."""
+        """Ids, targets and positions, each `[sequences, length]`, of as many sequences as a pass takes; and rivals."""
         shape = batch.input_ids.shape
         ids, targets = (torch.from_numpy(rows).to(self.device) for rows in (batch.input_ids, batch.targets))
         sequences = max(1, self.config.micro_batch_tokens // shape[1])
         own = batch.positions
         places = self.positions((shape[0], shape[1]), step) if own is None else torch.from_numpy(own).to(self.device)
         rows = (ids, targets, places)
-        return list(zip(*(part.split(sequences) for part in rows), strict=True))
+        rivals = () if batch.rivals is None else (torch.from_numpy(batch.rivals).to(self.device),)
+        return [(*one, *rivals) for one in zip(*(part.split(sequences) for part in rows), strict=True)]
 
-    def _loss(self, input_ids: torch.Tensor, targets: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        """Mean cross-entropy of `targets` after `input_ids`, all three `[sequences, length]`."""
-        return F.cross_entropy(self.logits(input_ids, positions).float(), targets.flatten())
+    def _loss(
+        self,
+        input_ids: torch.Tensor,
+        targets: torch.Tensor,
+        positions: torch.Tensor,
+        rivals: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Mean cross-entropy of `targets` after `input_ids`, all three `[sequences, length]`.
+
+        rivals: `[n]`, of which and the target the softmax is; None: the vocabulary
+        """
+        if rivals is None:
+            return F.cross_entropy(self.logits(input_ids, positions).float(), targets.flatten())
+        counted, wanted = self._hidden(input_ids, positions), targets.flatten()
+        counted, wanted = counted[wanted != NOT_COUNTED], wanted[wanted != NOT_COUNTED]
+        logits = self.model.compute_some_logits(counted, wanted, rivals)
+        return F.cross_entropy(logits.float(), torch.zeros_like(wanted))
 
     @torch.no_grad()
     def _evaluate_batch(self, batch: TrainingBatch) -> float:

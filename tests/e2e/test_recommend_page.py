@@ -17,7 +17,7 @@ from pagoda.recommend.desk import Desk
 from pagoda.recommend.folder import set_up
 from pagoda.recommend.recommender import Recommender
 from pagoda.recommend.store import Refusal, StoredEvent
-from pagoda.server.applications.recommend import RecommendRequest, list_for, person_for
+from pagoda.server.applications.recommend import RecommendRequest, list_for, person_for, questions_for
 from patience import HANG_S
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the clients extra")
@@ -59,6 +59,8 @@ class Shop:
     def read(self, path: str) -> dict[str, Any]:
         if path == "v1/recommend":
             return self.desk.facts()
+        if path == "v1/recommend/questions":
+            return questions_for(self.desk)
         return person_for(self.desk, unquote(path.removeprefix("v1/recommend/people/")))
 
     def done(self, path: str, given: dict[str, Any]) -> dict[str, Any]:
@@ -199,6 +201,23 @@ def test_another_person_has_another_list_and_is_remembered(page: Any) -> None:
     page.wait_for_function("first => document.querySelector('.card').dataset.item !== first", arg=before[0])
     page.reload()
     expect(page.locator("#user")).to_have_value("person-008")
+
+
+def test_a_new_person_is_asked_about_three_things_until_one_is_known(page: Any, shop: Shop) -> None:
+    expect(page.locator("#questions")).to_be_hidden()
+    page.locator("#user").fill("newcomer")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("#asked .question")).to_have_count(3)
+    asked = page.locator("#asked .question").evaluate_all("all => all.map(one => one.dataset.asked)")
+    assert asked == shop.desk.questions()
+    page.locator(f'[data-asked="{asked[0]}"] [data-act="no"]').click()
+    expect(page.locator("#asked .question")).to_have_count(2)
+    assert shop.desk.export("newcomer")["event"] == []
+    page.locator(f'[data-asked="{asked[2]}"] [data-act="took"]').click()
+    expect(page.locator("#notice")).to_contain_text("Noted")
+    expect(page.locator("#questions")).to_be_hidden()
+    assert [row["item"] for row in shop.desk.export("newcomer")["event"]] == [asked[2]]
+    assert items(page) == [one.item for one in shop.desk.recommend("newcomer", 10)]
 
 
 def test_chinese_is_one_press_away_and_a_phone_needs_no_sideways_scrolling(page: Any) -> None:

@@ -295,6 +295,11 @@ SERVER_OPTIONS = (
     *DIALOGUE_OPTIONS,
     option("opinions", Path, "Watch file: /v1/opinions tells of its companies, with a page at /opinions."),
     option("recommend", Path, "Folder of `pagoda recommend train`: /v1/recommend answers, with a page at /recommend."),
+    option(
+        "recommend_graph",
+        str,
+        "embedded, or the address of a graph, which then tells why something was recommended (NEO4J_PASSWORD).",
+    ),
     option("page", bool, "Serve the chat page at /.", "--page/--no-page", default="page"),
     option("access_log", bool, "A line of JSON on stderr for each request.", "--access-log/--no-access-log"),
 )

@@ -6,8 +6,10 @@ a recipe told twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -16,9 +18,23 @@ from pagoda.recommend.candidates.popularity import WindowedPopularity
 from pagoda.recommend.candidates.recency import ALL, Recency
 from pagoda.recommend.data.interactions import InteractionLog
 
-NextItems = Callable[[np.ndarray], np.ndarray]
-"""A sequence model: history `[n]` -> logarithms of chances `[items]`."""
 _LAST, _FEW, _MANY = Recency(10, 0.9), Recency(3, 0.7), Recency(40, 0.95)
+
+
+class NextItems(Protocol):
+    """A sequence model over the same catalogue."""
+
+    def __call__(self, history: np.ndarray) -> np.ndarray:
+        """`history [n]`, numbers of items, oldest first -> `[items]`: logarithms of chances, less their mean."""
+        ...
+
+    def write(self, directory: Path) -> None:
+        """Keep it as a checkpoint."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+        ...
 
 
 @dataclass(frozen=True)

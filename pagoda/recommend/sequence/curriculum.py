@@ -23,6 +23,8 @@ from pagoda.train.curriculum import NOT_COUNTED, TrainingBatch
 START = 0
 """The token before the first thing of a history; item `i` is token `i + 1`."""
 _PAD = 0
+_RIVALS = 3
+"""Third part of the seed of a step's rivals."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +43,24 @@ class HistoryCurriculum:
     """Histories in windows of at most `length` tokens, about `tokens` of them a step.
 
     held: histories of which only the last thing is asked, never taught
+    rivals: items drawn for each step, evenly, that its targets are told from; 0: from all `num_items`
     """
 
     is_causal = True
 
     def __init__(
-        self, histories: Sequence[History], held: Sequence[History], length: int, tokens: int, seed: int
+        self,
+        histories: Sequence[History],
+        held: Sequence[History],
+        length: int,
+        tokens: int,
+        seed: int,
+        rivals: int = 0,
+        num_items: int = 0,
     ) -> None:
         self.histories = [history for history in histories if len(history.items) > 0]
         self.held, self.length, self.tokens, self.seed = held, length, tokens, seed
+        self.rivals, self.num_items = rivals, num_items
         self._planned: tuple[int, list[list[tuple[int, int, int]]]] = (-1, [])
 
     @cached_property
@@ -63,7 +74,7 @@ class HistoryCurriculum:
         if self._planned[0] != epoch:
             self._planned = (epoch, self._plan(epoch))
         plan = self._planned[1]
-        return self._rows([self._window(*cut) for cut in plan[index % len(plan)]])
+        return self._rows([self._window(*cut) for cut in plan[index % len(plan)]], self._rivals(step))
 
     def held_back(self) -> dict[str, TrainingBatch]:
         """The last thing of each history that is never taught."""
@@ -80,6 +91,13 @@ class HistoryCurriculum:
 
     def save(self, directory: Path) -> None:
         """Weights are all that there is; the catalogue of items is kept by the recommender."""
+
+    def _rivals(self, step: int) -> np.ndarray | None:
+        """Tokens `[rivals]` of the items that were drawn for a step."""
+        if not self.rivals:
+            return None
+        rng = np.random.default_rng((self.seed, step, _RIVALS))
+        return 1 + rng.choice(self.num_items, min(self.rivals, self.num_items), replace=False)
 
     def _plan(self, epoch: int) -> list[list[tuple[int, int, int]]]:
         """Batches of (history, start, stop), in the order of this epoch."""
@@ -119,7 +137,9 @@ class HistoryCurriculum:
         return before, tokens[start:stop], placed - placed[0]
 
     @staticmethod
-    def _rows(windows: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray | None]]) -> TrainingBatch:
+    def _rows(
+        windows: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray | None]], rivals: np.ndarray | None = None
+    ) -> TrainingBatch:
         """Windows side by side, filled up behind: what comes later is never looked at."""
         width = max(len(before) for before, _, __ in windows)
         ids = np.full((len(windows), width), _PAD, dtype=np.int64)
@@ -130,4 +150,4 @@ class HistoryCurriculum:
             if placed is not None:
                 positions[row, : len(placed)] = placed
         has_places = windows[0][2] is not None
-        return TrainingBatch(ids, targets, positions if has_places else None)
+        return TrainingBatch(ids, targets, positions if has_places else None, rivals)

@@ -9,6 +9,7 @@ any other, so the engine serves it; `items.json` beside it says which thing is w
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,13 +28,24 @@ if TYPE_CHECKING:
 
 _ROUND = 16
 """Rows of the vocabulary come in multiples of this, as the kernels like them."""
+_SHORTEST, _LONGEST = 16, 200
+"""Things of a history that are looked at, at least and at most."""
+_STEPS = 64
+"""Of an epoch, at least, where the log has so many windows."""
 _CATALOGUE = "items.json"
+OF_TRAINING = ("optimizer.safetensors", "trainer.json")
+"""Files of a checkpoint that only a training reads."""
+
+
+OnSteps = Callable[[int, int], None]
+"""Hears how many steps are done, of how many."""
 
 
 @dataclass(frozen=True)
 class SequenceSettings:
     """length: things that are looked at; epochs: how often each event is taught; tokens: of a step, padding included
 
+    rivals:    items drawn for each step that the softmax is over, beside what is asked; 0 is all
     norm:      "rms_norm", "layer_norm" or another of `layers/norm_kinds`
     positions: "ordinary", or "times": where a thing stands is when it was taken, in `time_unit` seconds
     """
@@ -48,6 +60,7 @@ class SequenceSettings:
     learning_rate: float = 2e-3
     weight_decay: float = 0.1
     warmup_steps: int = 100
+    rivals: int = 0
     norm: str = "rms_norm"
     positions: str = "ordinary"
     time_unit: float = 86400.0
@@ -87,11 +100,25 @@ class SequenceModel:
             hidden = self.network(torch.from_numpy(ids).flatten(), positions.flatten(), attention)
             last = hidden.unflatten(0, ids.shape)[range(len(rows)), [len(own) - 1 for own, _ in rows]]
             logits = self.network.compute_logits(last).float()[:, 1 : len(self.catalogue) + 1]
-            found: np.ndarray = logits.log_softmax(-1).numpy()
-        return found
+        return log_chances(logits.numpy())
+
+    def __call__(self, history: np.ndarray) -> np.ndarray:
+        """`history [n]` of numbers -> `[items]` fp64: `scores` as a model among others gives them."""
+        return centred(self.scores([History(history)])[0])
+
+    def write(self, directory: Path) -> None:
+        """A checkpoint that `load` and the engine read."""
+        from pagoda.models.checkpoint.saving import save_checkpoint
+
+        directory.mkdir(parents=True, exist_ok=True)
+        save_checkpoint(self.network, self.network.config, directory)
+        _write_catalogue(directory, self.catalogue, self.settings)
+
+    def close(self) -> None:
+        """Nothing is held but memory."""
 
     @classmethod
-    def load(cls, folder: Path, settings: SequenceSettings) -> SequenceModel:
+    def load(cls, folder: Path) -> SequenceModel:
         """From the newest checkpoint of a training. Raises CheckpointError."""
         import torch
 
@@ -102,7 +129,27 @@ class SequenceModel:
         directory = newest_checkpoint(folder)
         network = LlamaForCausalLM(load_config(directory), ReferenceKernels())
         load_weights(network, directory, dtype=torch.float32)
-        return cls(network, read_catalogue(directory), settings)
+        return cls(network, read_catalogue(directory), read_settings(directory))
+
+
+def log_chances(logits: np.ndarray) -> np.ndarray:
+    """`logits [histories, items]` -> logarithms of chances, of the same shape and dtype."""
+    above = logits - logits.max(-1, keepdims=True)
+    return np.asarray(above - np.log(np.exp(above).sum(-1, keepdims=True)))
+
+
+def centred(scores: np.ndarray) -> np.ndarray:
+    """`[items]` fp64 less their mean, so that 0 is usual, as popularity has it."""
+    found = scores.astype(np.float64)
+    return np.asarray(found - found.mean())
+
+
+def settings_for(log: InteractionLog) -> SequenceSettings:
+    """What was chosen for Beauty, for a log of another size: a small one is read in smaller steps, as often."""
+    lengths = [len(history) for history in log.histories]
+    length = int(np.clip(np.quantile(lengths, 0.9), _SHORTEST, _LONGEST)) if lengths else _SHORTEST
+    tokens = int(np.clip(log.num_events // _STEPS, 4 * length, 2048))
+    return SequenceSettings(layers=1, length=length, tokens=tokens, epochs=40.0, dropout=0.5, rivals=512)
 
 
 def newest_checkpoint(folder: Path) -> Path:
@@ -122,6 +169,20 @@ def read_catalogue(directory: Path) -> tuple[str, ...]:
         raise CheckpointError(f"{path} does not exist: a sequence model needs the ids of its things")
     told = json.loads(path.read_text(encoding="utf-8"))
     return tuple(told["items"] if isinstance(told, dict) else told)
+
+
+def read_head(directory: Path, num_items: int) -> np.ndarray:
+    """`[items, width]` fp32, of each thing what a hidden state is multiplied with. Raises CheckpointError."""
+    from safetensors import SafetensorError, safe_open
+
+    from pagoda.models.checkpoint.reading import SINGLE_FILE
+
+    try:
+        with safe_open(directory / SINGLE_FILE, "np") as file:
+            whole: np.ndarray = file.get_tensor("model.embed_tokens.weight")
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{directory} holds no weights of a sequence model ({error}): train it again") from error
+    return whole[1 : num_items + 1]
 
 
 def read_settings(directory: Path) -> SequenceSettings:
@@ -168,12 +229,20 @@ class _Taught(HistoryCurriculum):
     """Histories of a log, whose checkpoints say which thing is which token, and how they were trained."""
 
     def __init__(self, log: InteractionLog, settings: SequenceSettings) -> None:
-        super().__init__(histories_of(log, settings), [], settings.length, settings.tokens, settings.seed)
-        self._told = {"items": log.items, "settings": asdict(settings)}
+        super().__init__(
+            histories_of(log, settings), [], settings.length, settings.tokens, settings.seed, settings.rivals,
+            len(log.items),
+        )  # fmt: skip
+        self._told = log.items, settings
 
     def save(self, directory: Path) -> None:
         """The catalogue and the settings."""
-        (directory / _CATALOGUE).write_text(json.dumps(self._told, ensure_ascii=False), encoding="utf-8")
+        _write_catalogue(directory, *self._told)
+
+
+def _write_catalogue(directory: Path, items: Sequence[str], settings: SequenceSettings) -> None:
+    told = {"items": items, "settings": asdict(settings)}
+    (directory / _CATALOGUE).write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
 
 
 def make_trainer(log: InteractionLog, settings: SequenceSettings, folder: Path, device: str = "cpu") -> Trainer:
@@ -218,6 +287,14 @@ def recipe_of(num_items: int, settings: SequenceSettings, steps: int) -> Recipe:
         "seed": settings.seed,
     }
     return Recipe.from_dict({"model": model, "train": train}, has_corpora=False)
+
+
+def trained_network(
+    log: InteractionLog, settings: SequenceSettings, tell: OnSteps = lambda done, total: None
+) -> SequenceModel:
+    """Train on a log and keep nothing but the model, whose items are the log's."""
+    with tempfile.TemporaryDirectory(prefix="pagoda-network-") as folder:
+        return train_sequence_model(log, settings, Path(folder), lambda report: tell(report.step, report.num_steps))
 
 
 def train_sequence_model(

@@ -1,27 +1,42 @@
-"""The engine serves the sequence model: a history is a prompt, and what comes next is one token with its rivals.
+"""The engine serves the sequence model: a history is a prompt, and what comes next is read from its last hidden state.
 
 Last station of the sequence model. Keys and values of a history stay in the engine's prefix cache, in blocks of one
 token, so that a new event costs the computation of one token, whatever came before; many people at once are continuous
-batching. What may not be shown is struck from the rivals, of which as many more are asked for: the engine's
-log-probabilities are those of the network, before any mask, and so are the scores. A history that outgrows the length
-loses its oldest half at once, so that the prefix changes once in as many events and not with each.
+batching. The hidden state times the matrix of all things is the score of each, which the recommender adds to the
+scores of its other models. A history that outgrows the length loses its oldest half at once, so that the prefix changes
+once in as many events and not with each.
 """
 
 from __future__ import annotations
 
+import shutil
+import threading
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+
 from pagoda.engine.args import EngineArgs
 from pagoda.engine.engine import LLMEngine
-from pagoda.engine.outputs import RequestOutput
+from pagoda.engine.outputs import EmbeddingRequestOutput
 from pagoda.errors import ConfigError
-from pagoda.recommend.sequence.curriculum import START
-from pagoda.recommend.sequence.network import dropped, newest_checkpoint, read_catalogue, read_settings
-from pagoda.sampling_params import SamplingParams
+from pagoda.recommend.sequence.curriculum import History
+from pagoda.recommend.sequence.network import (
+    OF_TRAINING,
+    centred,
+    log_chances,
+    newest_checkpoint,
+    read_catalogue,
+    read_head,
+    read_settings,
+    recent,
+)
+from pagoda.sampling_params import PoolingParams
+
+_AS_IT_IS = PoolingParams(normalize=False)
 
 
 @dataclass(frozen=True)
@@ -33,7 +48,7 @@ class NextThing:
 
 
 class SequenceServer:
-    """One engine over a checkpoint. Not thread-safe, as the engine is not.
+    """One engine over a checkpoint. Threads may share it: one is in the engine at a time.
 
     length: things of a history that are looked at, None for as many as in training; memory_mb: of the cache of all
         histories
@@ -44,9 +59,9 @@ class SequenceServer:
     def __init__(
         self, folder: Path, length: int | None = None, *, memory_mb: int = 256, max_num_seqs: int = 64
     ) -> None:
-        directory = newest_checkpoint(folder)
+        self.directory = directory = newest_checkpoint(folder)
         self.catalogue = read_catalogue(directory)
-        self._tokens = {item: token for token, item in enumerate(self.catalogue, start=1)}
+        self._numbers = {item: number for number, item in enumerate(self.catalogue)}
         settings = read_settings(directory)
         if settings.positions != "ordinary":
             raise ConfigError(
@@ -54,6 +69,7 @@ class SequenceServer:
                 "train with these, or ask SequenceModel.scores"
             )
         self.length = length if length is not None else settings.length
+        self._head = read_head(directory, len(self.catalogue))
         self.engine = LLMEngine.from_args(
             EngineArgs(
                 model=directory,
@@ -61,17 +77,17 @@ class SequenceServer:
                 dtype="float32",
                 kernels="torch-reference",
                 block_size=1,
-                max_logprobs=-1,
                 max_num_seqs=max_num_seqs,
                 kv_cache_memory_bytes=memory_mb << 20,
                 disable_log_stats=True,
             )
         )
-        self._number = 0
+        self._lock = threading.Lock()
 
     def close(self) -> None:
         """Let go of the model."""
-        self.engine.close()
+        with self._lock:
+            self.engine.close()
 
     def __enter__(self) -> Self:
         return self
@@ -81,52 +97,51 @@ class SequenceServer:
     ) -> None:
         self.close()
 
+    def __call__(self, history: np.ndarray) -> np.ndarray:
+        """`history [n]` of numbers -> `[items]` fp64, as `SequenceModel` answers."""
+        return centred(self.scores([history])[0])
+
+    def write(self, directory: Path) -> None:
+        """Copy the checkpoint: weights, shape and the catalogue."""
+        shutil.copytree(self.directory, directory, ignore=shutil.ignore_patterns(*OF_TRAINING), dirs_exist_ok=True)
+
+    def scores(self, histories: Sequence[np.ndarray]) -> np.ndarray:
+        """Logarithms of chances `[histories, items]` fp32 of what comes next after each history of numbers."""
+        with self._lock:
+            for name, history in enumerate(histories):
+                self.engine.add_request(str(name), {"prompt_token_ids": self.prompt(history)}, _AS_IT_IS)
+            found = self._finished()
+        return log_chances(np.array([found[str(name)] for name in range(len(histories))], np.float32) @ self._head.T)
+
     def recommend(
         self, histories: Sequence[Sequence[str]], k: int = 10, blocked: Sequence[Collection[str]] = ()
     ) -> list[list[NextThing]]:
         """For each history (ids, oldest first) the `k` likeliest next items, none of it and none of its `blocked`."""
-        closed = [
-            {self._tokens[item] for item in {*history, *(blocked[row] if blocked else ())} if item in self._tokens}
-            for row, history in enumerate(histories)
-        ]
-        names = []
-        for history, shut in zip(histories, closed, strict=True):
-            self._number += 1
-            names.append(f"next-{self._number}")
-            params = SamplingParams(max_tokens=1, temperature=0, detokenize=False, logprobs=self._rivals(k, shut))
-            self.engine.add_request(names[-1], {"prompt_token_ids": self.prompt(history)}, params)
-        outputs = self._finished()
-        return [self._read(outputs[name], shut, k) for name, shut in zip(names, closed, strict=True)]
+        known = [self._known(history) for history in histories]
+        answers = []
+        for row, (history, scores) in enumerate(zip(known, self.scores(known), strict=True)):
+            scores[history] = -np.inf
+            scores[self._known(list(blocked[row]) if blocked else [])] = -np.inf
+            order = [item for item in np.argsort(-scores, kind="stable")[:k] if np.isfinite(scores[item])]
+            answers.append([NextThing(self.catalogue[item], float(scores[item])) for item in order])
+        return answers
 
-    def prompt(self, history: Sequence[str]) -> list[int]:
+    def prompt(self, history: np.ndarray) -> list[int]:
         """Tokens of a history: all of it, or what is left when its oldest half was let go, again and again."""
-        tokens = [START, *(self._tokens[item] for item in history if item in self._tokens)]
-        return tokens[dropped(len(tokens), self.length) :]
+        tokens: list[int] = recent(History(history), self.length)[0].tolist()
+        return tokens
 
-    def _rivals(self, k: int, shut: Collection[int]) -> int:
-        """Log-probabilities to ask for: everything that is shut, the start and the padding may stand in front."""
-        vocabulary: int = self.engine.config.vocab_size
-        return min(vocabulary, k + len(shut) + vocabulary - len(self.catalogue))
+    def _known(self, history: Sequence[str]) -> np.ndarray:
+        return np.array([self._numbers[item] for item in history if item in self._numbers], dtype=np.int64)
 
-    def _finished(self) -> dict[str, RequestOutput]:
-        outputs: dict[str, RequestOutput] = {}
+    def _finished(self) -> dict[str, tuple[float, ...]]:
+        """Hidden states of all requests, by their ids."""
+        found: dict[str, tuple[float, ...]] = {}
         while self.engine.has_unfinished_requests():
             for output in self.engine.step():
-                if output.finished and isinstance(output, RequestOutput):
-                    outputs[output.request_id] = output
-        return outputs
-
-    def _read(self, output: RequestOutput, shut: Collection[int], k: int) -> list[NextThing]:
-        logprobs = output.outputs[0].logprobs
-        assert logprobs is not None
-        ranked = sorted(logprobs[0].items(), key=lambda pair: (-pair[1].logprob, pair[0]))
-        known = range(1, len(self.catalogue) + 1)
-        found = [
-            NextThing(self.catalogue[token - 1], rival.logprob)
-            for token, rival in ranked
-            if token in known and token not in shut
-        ]
-        return found[:k]
+                if isinstance(output, EmbeddingRequestOutput):
+                    found[output.request_id] = output.outputs.embedding
+        return found
 
     @property
     def prefix_cache(self) -> tuple[int, int]:

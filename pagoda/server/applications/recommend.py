@@ -7,7 +7,9 @@ the caller is a shop, and its visitors are its own to tell apart. Events are tak
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,8 +22,11 @@ from pydantic import AfterValidator, BaseModel, Field, StrictStr
 from pagoda.chat.openai_types import Number, OpenAIRequest
 from pagoda.engine.process.async_engine import AsyncEngine
 from pagoda.errors import InvalidRequestError
+from pagoda.graph.access import GraphAddress
+from pagoda.graph.graph import Graph
+from pagoda.recommend.recommendation import MOST_REASONS
 from pagoda.server.applications.application import Application, LazyService, service_of
-from pagoda.server.config import ServerConfig
+from pagoda.server.config import EMBEDDED, ServerConfig
 from pagoda.server.errors import ModelNotFoundError
 from pagoda.server.fields import check_fields
 from pagoda.server.generation import caller_of
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
     from pagoda.recommend.cold import Embed
     from pagoda.recommend.data.things import CatalogueItem
     from pagoda.recommend.desk import Desk
+    from pagoda.recommend.paths import Why
     from pagoda.recommend.recommendation import Recommendation
 
 router = APIRouter(route_class=JsonRoute, prefix="/v1")
@@ -48,7 +54,9 @@ _Id = Annotated[StrictStr, Field(min_length=1, max_length=256), AfterValidator(_
 _IdOrNone = Annotated[StrictStr, Field(max_length=256), AfterValidator(lambda given: given and _text(given))]
 _Person = Annotated[str, UrlPath(min_length=1, max_length=256)]
 """Of the URL, with slashes where there are any."""
-_MOST_EVENTS, _MOST_REASONS = 10_000, 5
+_MOST_EVENTS = 10_000
+_GRAPH = "graph"
+"""Folder of the embedded graph in the recommender's."""
 
 
 class RecommendRequest(OpenAIRequest):
@@ -61,8 +69,15 @@ class RecommendRequest(OpenAIRequest):
     per_kind: int = Field(0, ge=0, le=1000, strict=True, description="Items of one kind at most; 0: any number.")
 
 
+class WhyRequest(OpenAIRequest):
+    """Somebody, and an item of their last lists."""
+
+    user: _Id
+    item: _Id
+
+
 class ReasonObject(BaseModel):
-    """A summand of the score. kind: "because" (of `item`), "popular", "next", or "rest", the sum of smaller ones."""
+    """A summand of the score. kind: "because" (of `item`), "popular", "network", or "rest", the sum of smaller ones."""
 
     kind: str
     value: float
@@ -81,6 +96,24 @@ class RecommendedObject(BaseModel):
     name_en: str
     kinds: list[dict[str, str]]
     reasons: list[ReasonObject]
+
+
+class PathObject(BaseModel):
+    """From a past thing, which is named, to the item: over a kind of both, or over so many people who took both."""
+
+    past: str
+    kind: str
+    people: int
+    name: str
+    name_en: str
+
+
+class WhyObject(RecommendedObject):
+    """An item as it was shown, by the model that showed it."""
+
+    object: str = "recommend.why"
+    model: str
+    paths: list[PathObject]
 
 
 class RecommendedListObject(BaseModel):
@@ -121,18 +154,27 @@ class BlockRequest(OpenAIRequest):
 class RecommendService(LazyService["Desk"]):
     """The desk over the operator's folder. `start` raises ConfigError where that holds no recommender."""
 
-    def __init__(self, path: Path, engine: AsyncEngine) -> None:
-        super().__init__(path, engine, _opened)
+    def __init__(self, path: Path, engine: AsyncEngine, graph: str | None = None) -> None:
+        super().__init__(path, engine, partial(_opened, graph=graph))
 
     async def desk(self) -> Desk:
         """What lists are asked of; its calls go to threads."""
         return await self._opened()
 
 
-def _opened(path: Path, engine: AsyncEngine, loop: asyncio.AbstractEventLoop) -> Desk:
+def _opened(path: Path, engine: AsyncEngine, loop: asyncio.AbstractEventLoop, *, graph: str | None) -> Desk:
+    """graph: see `ServerConfig.recommend_graph`"""
     from pagoda.recommend.desk import Desk
+    from pagoda.recommend.paths import RecommendationGraph
 
-    return Desk(path, embedder=_embedder)
+    if graph is None:
+        return Desk(path, embedder=_embedder)
+    opened = Graph.embedded(path / _GRAPH) if graph == EMBEDDED else GraphAddress(graph).opened(os.environ)
+    try:
+        return Desk(path, RecommendationGraph(opened), _embedder, owns_graph=True)
+    except BaseException:
+        opened.close()
+        raise
 
 
 def _embedder() -> Embed:
@@ -142,6 +184,7 @@ def _embedder() -> Embed:
     return MiniLmEmbedder().embed
 
 
+_WHY: Documented = POSTING | documented(404) | {200: {"model": WhyObject, "description": "The reasons"}}
 _LIST: Documented = POSTING | {200: {"model": RecommendedListObject, "description": "The list"}}
 
 
@@ -159,9 +202,8 @@ async def questions(request: Request) -> Response:
     """Three items to ask a new person about; what is liked is told as an event."""
     async with state_of(request).admitted(caller_of(request)):
         desk = await service_of(request.app, RecommendService).desk()
-        asked = await asyncio.to_thread(desk.questions)
-    found = [{"item": item} | _names(item, desk.things) for item in asked]
-    return JSONResponse({"object": "recommend.questions", "data": found})
+        found = await asyncio.to_thread(questions_for, desk)
+    return JSONResponse(found)
 
 
 @router.post("/recommend", responses=_LIST)
@@ -175,6 +217,25 @@ async def recommend(body: RecommendRequest, request: Request) -> Response:
         desk = await service_of(request.app, RecommendService).desk()
         found = await asyncio.to_thread(list_for, desk, body)
     return JSONResponse(found)
+
+
+@router.post("/recommend/why", responses=_WHY)
+async def why(body: WhyRequest, request: Request) -> Response:
+    """Why this one: the summands of its score as it was shown, and what the graph holds between it and past things."""
+    state = state_of(request)
+    check_fields(body, strict=state.config.strict)
+    async with state.admitted(caller_of(request)):
+        desk = await service_of(request.app, RecommendService).desk()
+        if desk.graph is None:
+            raise InvalidRequestError(
+                "why is kept in a graph, and there is none: start with --recommend-graph embedded"
+            )
+        found = await asyncio.to_thread(desk.why, body.user, body.item)
+    if found is None:
+        raise ModelNotFoundError(
+            f"{body.user!r:.80} was not shown {body.item!r:.80}: ask for a list first", param="item"
+        )
+    return JSONResponse(why_told(found, desk.things))
 
 
 @router.post("/events", responses=POSTING)
@@ -234,6 +295,11 @@ def person_for(desk: Desk, user: str) -> dict[str, Any]:
     return {"object": "recommend.person", "user": user, **kept, "block": blocks}
 
 
+def questions_for(desk: Desk) -> dict[str, Any]:
+    found = [{"item": item} | _names(item, desk.things) for item in desk.questions()]
+    return {"object": "recommend.questions", "data": found}
+
+
 def list_for(desk: Desk, body: RecommendRequest) -> dict[str, Any]:
     from pagoda.recommend.diversity import ListLimits
 
@@ -242,20 +308,25 @@ def list_for(desk: Desk, body: RecommendRequest) -> dict[str, Any]:
     return {"object": "recommend.list", "model": desk.model, "data": [_told(one, desk.things) for one in found]}
 
 
+def why_told(found: Why, things: Mapping[str, CatalogueItem]) -> dict[str, Any]:
+    paths = [
+        {"past": path.past, "kind": path.kind, "people": path.people} | _names(path.past, things)
+        for path in found.paths
+    ]
+    told = _told(found.recommendation, things)
+    return {"object": "recommend.why", "model": found.model, **told, "paths": paths}
+
+
 def _told(one: Recommendation, things: Mapping[str, CatalogueItem]) -> dict[str, Any]:
     """An item as a client gets it: the largest reasons by name, all others as one, so that the sum holds."""
     kinds = things[one.item].kinds if one.item in things else ()
     own = {kind.id for kind in kinds}
-    largest = sorted(one.reasons, key=lambda reason: -abs(reason.value))[:_MOST_REASONS]
     reasons = []
-    for reason in largest:
+    for reason in one.largest(MOST_REASONS):
         past = things.get(reason.item)
         shared = [kind.id for kind in past.kinds if kind.id in own] if past is not None else []
         reasons.append({"kind": reason.kind, "value": reason.value, "item": reason.item, "shared": shared}
                        | _names(reason.item, things))  # fmt: skip
-    rest = sum(reason.value for reason in one.reasons if reason not in largest)
-    if len(largest) < len(one.reasons):
-        reasons.append({"kind": "rest", "value": rest, "item": "", "shared": [], "name": "", "name_en": ""})
     told_kinds = [{"id": kind.id, "name": kind.name, "name_en": kind.name_en} for kind in kinds]
     return {"item": one.item, "score": one.score, "kinds": told_kinds, "reasons": reasons} | _names(one.item, things)
 
@@ -281,4 +352,4 @@ def application(config: ServerConfig, engine: AsyncEngine) -> Application | None
     if config.recommend is None:
         return None
     page = files("pagoda.server") / "page" / "recommend.html"
-    return Application("recommend", router, RecommendService(config.recommend, engine), page)
+    return Application("recommend", router, RecommendService(config.recommend, engine, config.recommend_graph), page)

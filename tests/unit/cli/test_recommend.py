@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+import pagoda.cli.recommend as commands
 from pagoda.cli.app import app
 from pagoda.recommend.data.interactions import Interaction
 from pagoda.recommend.data.things import read_things
 from pagoda.recommend.folder import PEOPLE, THINGS
+from pagoda.recommend.recommender import RecommenderSettings
+from pagoda.recommend.sequence.network import SequenceSettings
 from pagoda.recommend.store import EventStore, StoredEvent
 
 
@@ -81,3 +84,19 @@ def test_what_cannot_be_measured_is_refused(events: Path, tmp_path: Path) -> Non
     single.write_text("user,item,timestamp\na,b,1\nc,d,2\n")
     found = run("eval", single)
     assert (found.exit_code, "nothing is held back" in found.output) == (2, True)
+
+
+def test_a_network_is_trained_kept_and_measured_beside_the_others(
+    events: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = SequenceSettings(width=16, layers=1, heads=1, epochs=2.0, tokens=256)
+    chosen = {True: RecommenderSettings(network=small), False: RecommenderSettings()}
+    monkeypatch.setattr(commands, "_settings", lambda network, log: chosen[network])
+    found = run("train", events, "--network", "--out", tmp_path / "net")
+    assert found.exit_code == 0, found.output
+    assert "popular-lately, network" in found.stdout
+    assert "network: step" in found.stderr
+    assert (tmp_path / "net" / "model-1" / "network" / "model.safetensors").is_file()
+    assert len(run("ask", "u9", tmp_path / "net").stdout.splitlines()) == 5
+    measured = run("eval", events, "--split", "leave-last", "--network")
+    assert [line.split("  ")[0] for line in measured.stdout.splitlines()][-2:] == ["pagoda", "pagoda, network"]

@@ -59,3 +59,15 @@ def test_of_what_is_held_back_the_last_thing_alone_is_asked() -> None:
     assert batch.input_ids.tolist() == [list(range(12, 20))]
     assert batch.targets[0, -1] == 20
     assert (batch.targets[0, :-1] == NOT_COUNTED).all()
+
+
+def test_rivals_are_items_drawn_for_a_step_alone() -> None:
+    taught = HistoryCurriculum(histories(), [], 8, 64, seed=0, rivals=20, num_items=30)
+    drawn = [taught.batch(step).rivals for step in (0, 1, 0)]
+    first, second, again = (np.asarray(one) for one in drawn)
+    assert len(set(first.tolist())) == 20
+    assert min(first) >= 1
+    assert max(first) <= 30
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, second)
+    assert HistoryCurriculum(histories(), [], 8, 64, seed=0).batch(0).rivals is None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pagoda.errors import ConfigError, InvalidParameterError
 from pagoda.graph.graph import Graph
 from pagoda.recommend.data.city import City, draw_visits, read_city
 from pagoda.recommend.data.interactions import Interaction, InteractionLog
@@ -89,6 +90,7 @@ def test_a_desk_tells_the_graph_and_forgets_there_too(
 ) -> None:
     set_up(tmp_path, visits, city.things, Recommender.train(visits))
     desk = Desk(tmp_path, filled)
+    assert desk.last_shown("visitor") == []
     desk.record([StoredEvent("e1", Interaction("visitor", "film-001", 9.0))])
     shown = desk.recommend("visitor", 2)
     desk.block(Refusal("visitor", item=shown[0].item))
@@ -101,3 +103,64 @@ def test_a_desk_tells_the_graph_and_forgets_there_too(
     assert desk.forget("visitor") == 3
     assert graph.read("MATCH (p:Person {id: 'visitor'}) RETURN p.id AS id") == []
     desk.close()
+
+
+def test_why_this_one_is_answered_by_what_was_shown_and_not_this_kind_is_heard(
+    filled: RecommendationGraph, city: City, visits: InteractionLog, tmp_path: Path
+) -> None:
+    set_up(tmp_path, visits, city.things, Recommender.train(visits))
+    desk = Desk(tmp_path, filled)
+    desk.recommend("person-002", 8)
+    shown = desk.recommend("person-002", 4)
+    assert desk.last_shown("person-002") == [one.item for one in shown]
+    kinds = {thing.id: [kind.id for kind in thing.kinds] for thing in city.things}
+    for one in shown:
+        why = desk.why("person-002", one.item)
+        assert why is not None
+        assert (why.model, why.recommendation.score) == ("model-1", pytest.approx(one.score))
+        assert sum(reason.value for reason in why.recommendation.reasons) == pytest.approx(one.score, abs=1e-6)
+        assert list(why.recommendation.because) == [item for item in one.because if item in why.recommendation.because]
+        assert {path.past for path in why.paths} <= set(why.recommendation.because)
+        assert sorted(why.kinds) == sorted(kinds[one.item])
+        counts = [sum(path.kind == kind for path in why.paths) for kind in why.kinds]
+        assert counts == sorted(counts, reverse=True)
+    assert desk.why("person-002", "film-nobody-knows") is None
+    assert desk.why("person-005", shown[0].item) is None
+    refused = desk.not_again("person-002", shown[0].item, kinds[shown[0].item][0])
+    assert all(refused.kind not in kinds[one.item] for one in desk.recommend("person-002", 50))
+    with pytest.raises(InvalidParameterError, match="is not of the kind 'opera'"):
+        desk.not_again("person-002", shown[0].item, "opera")
+    assert desk.unblock(refused)
+    assert desk.not_again("person-002", shown[0].item) == Refusal("person-002", item=shown[0].item)
+    desk.close()
+    bare = Desk(tmp_path)
+    with pytest.raises(ConfigError, match="there is none"):
+        bare.why("person-002", shown[0].item)
+    bare.close()
+
+
+def test_a_graph_that_was_away_is_brought_up_to_the_store(
+    filled: RecommendationGraph, graph: Graph, city: City, visits: InteractionLog, tmp_path: Path
+) -> None:
+    trained = Recommender.train(visits)
+    set_up(tmp_path, visits, city.things, trained)
+    desk = Desk(tmp_path, filled)
+    desk.block(Refusal("person-004", item="film-002"))
+    desk.close()
+    alone = Desk(tmp_path)
+    alone.record([StoredEvent("e7", Interaction("late", "film-003", 7.0))])
+    alone.unblock(Refusal("person-004", item="film-002"))
+    alone.block(Refusal("person-004", kind="district:Luming"))
+    alone.forget("person-003")
+    alone.close()
+    again = Desk(tmp_path, filled)
+    edges = "MATCH (p:Person {id: $id})-[r]->(x) WHERE type(r) <> 'HAS' RETURN type(r) AS type, x.id AS id"
+    assert {"type": "RATED", "id": "film-003"} in graph.read(edges, {"id": "late"})
+    refused = [row["id"] for row in graph.read(edges, {"id": "person-004"}) if row["type"] == "REFUSES"]
+    assert refused == ["district:Luming"]
+    assert graph.read("MATCH (p:Person {id: 'person-003'}) RETURN p.id AS id") == []
+    set_up(tmp_path, InteractionLog.of([("newest", "film-004", 1.0)]), None, trained)
+    again.recommend("late", 2)  # finds the training
+    again.export("late")  # waits for what was shown
+    assert {"type": "RATED", "id": "film-004"} in graph.read(edges, {"id": "newest"})
+    again.close()

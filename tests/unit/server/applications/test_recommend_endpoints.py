@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from pagoda.errors import ConfigError
 from pagoda.recommend.data.city import draw_visits, read_city
 from pagoda.recommend.folder import set_up
 from pagoda.recommend.recommender import Recommender
@@ -203,3 +204,32 @@ def test_keys_open_it_as_all_else_and_a_folder_without_a_recommender_is_an_error
         api_keys=("secret",),
         folder=tmp_path / "empty",
     )
+
+
+def test_why_this_one_is_asked_of_the_graph(shop: Callable[..., Any]) -> None:
+    pytest.importorskip("arcadedb_embedded", reason="needs the dialogue extra")
+
+    async def steps(client: Any) -> None:
+        (one, *_) = (await client.post("/v1/recommend", json={"user": "person-003", "k": 3})).json()["data"]
+        asked = {"user": "person-003", "item": one["item"]}
+        why = (await client.post("/v1/recommend/why", json=asked)).json()
+        assert (why["object"], why["model"], why["name"]) == ("recommend.why", "model-1", one["name"])
+        assert why["reasons"] == one["reasons"]
+        past = {reason["item"] for reason in why["reasons"]}
+        assert why["paths"]
+        assert all(path["past"] in past and (path["kind"] or path["people"] > 0) for path in why["paths"])
+        never = await client.post("/v1/recommend/why", json={**asked, "user": "a stranger"})
+        assert (never.status_code, never.json()["error"]["param"]) == (404, "item")
+
+    shop(steps, recommend_graph="embedded")
+
+
+def test_without_a_graph_nobody_knows_why(shop: Callable[..., Any]) -> None:
+    async def steps(client: Any) -> None:
+        answer = await client.post("/v1/recommend/why", json={"user": "person-003", "item": "film-001"})
+        assert answer.status_code == 400
+        assert "--recommend-graph" in answer.json()["error"]["message"]
+
+    shop(steps)
+    with pytest.raises(ConfigError, match="recommend_graph is of a recommender"):
+        ServerConfig(recommend_graph="embedded")
