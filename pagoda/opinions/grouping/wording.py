@@ -23,8 +23,9 @@ _WORD = re.compile(
 )
 _SENTENCE_END = re.compile(r"(?<=[。！？；])|(?<=[!?])\s+|(?<=\w\w[.;])\s+|(?<=\s\.)\s+|[\r\n]+")
 _LABEL = re.compile(
-    r"^\W*(?:(?:update|wrapup|rpt|refile|corrected|recast|breaking|exclusive|alert|flash|just in|factbox|market now|"
-    r"原标题|快讯|突发|重磅|独家|最新|更新|公告解读|公告精选|公告|解读|速递|收评|午评|盘中|异动)(?:\s*\d+)?\W+)+",
+    r"^(?:\W*#[^#\n]{1,40}#)*(?:\W*(?:update|wrapup|rpt|refile|corrected|recast|breaking|exclusive|alert|flash|"
+    r"just in|factbox|market now|原标题|快讯|突发|重磅|独家|最新|更新|公告解读|公告精选|公告|解读|速递|收评|午评|"
+    r"盘中|异动)(?:\s*\d+)?\W+)*",
     re.IGNORECASE,
 )
 _CUT = ("...", "…")
@@ -69,10 +70,14 @@ def wording(title: str, text: str, *, is_cut: bool = False) -> Wording:
     ('net', 'up', '1200')
     """
     head, whole = _one_spelling(title), _one_spelling(text)
+    head = _LABEL.sub("", head)
+    if not whole and len([part for part in _SENTENCE_END.split(head) if part and part.strip()]) > 1:
+        # A post has no headline: what stands there is its text.
+        head, whole = "", head
     parts = [part for part in _SENTENCE_END.split(whole) if part and part.strip()]
     is_cut = is_cut or whole.rstrip().endswith(_CUT)
     body = [_sentence(part, is_cut=is_cut and place == len(parts) - 1) for place, part in enumerate(parts)]
-    first = _sentence(_LABEL.sub("", head), is_cut=head.rstrip().endswith(_CUT))
+    first = _sentence(head, is_cut=head.rstrip().endswith(_CUT))
     starts = accumulate(map(len, parts), initial=0)
     leading = [sentence for sentence, start in zip(body, starts, strict=False) if sentence.words and start < LEAD]
     kept = tuple(sentence for sentence in body if sentence.words)
