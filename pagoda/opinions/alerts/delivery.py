@@ -70,8 +70,8 @@ def _drop_what_is_over(writer: OpinionWriter) -> None:
     with writer.transaction():
         writer.database.rows(
             "UPDATE deliveries SET sent = ?, fault = 'over' WHERE sent IS NULL AND number > 0 AND fault <> ? "
-            "AND due <= ? AND (alert IN (SELECT id FROM alerts WHERE closed IS NOT NULL) OR alert IN (SELECT alert FROM "
-            "acknowledgements))",
+            "AND due <= ? AND (alert IN (SELECT id FROM alerts WHERE closed IS NOT NULL) OR "
+            "alert IN (SELECT alert FROM acknowledgements))",
             [writer.clock, HOLDS_AGAIN, writer.clock],
         )
 

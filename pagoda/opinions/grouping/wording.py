@@ -18,6 +18,8 @@ from pagoda.opinions.reading.spelling import simplifier
 LEAD = 600
 """Characters of a text whose sentences are laid side by side with the other's: what is new stands at the beginning."""
 _KEPT = 4096
+_LONGEST_HEADLINE = 60
+"""Words, or Chinese characters."""
 _WORD = re.compile(
     r"(?:(?<=[\s(])|^)[-+](?=\d)\d+(?:[.,]\d+)*|\d+(?:[.,]\d+)*|[\u3400-\u9fff]|[^\W\d_\u3400-\u9fff]+(?:'[^\W\d_]+)?"
 )
@@ -71,7 +73,7 @@ def wording(title: str, text: str, *, is_cut: bool = False) -> Wording:
     """
     head, whole = _one_spelling(title), _one_spelling(text)
     head = _LABEL.sub("", head)
-    if not whole and len([part for part in _SENTENCE_END.split(head) if part and part.strip()]) > 1:
+    if not whole and len(_WORD.findall(head)) > _LONGEST_HEADLINE:
         # A post has no headline: what stands there is its text.
         head, whole = "", head
     parts = [part for part in _SENTENCE_END.split(whole) if part and part.strip()]

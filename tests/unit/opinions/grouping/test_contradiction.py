@@ -13,8 +13,8 @@ from pagoda.opinions.story import Item
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 BOILERPLATE = (
     " The maker of pumps runs eleven plants in five countries and employs 4,200 people. It was founded in a shed "
-    "behind a brewery, and its shares have been traded for thirty years. The board meets again in June. Analysts who follow "
-    "the company had no comment on Monday."
+    "behind a brewery, and its shares have been traded for thirty years. The board meets again in June. Analysts who "
+    "follow the company had no comment on Monday."
 )
 GENERAL = (
     "公司主要从事水泵的研发、生产与销售，在五个国家设有十一家工厂，员工四千余人。"
