@@ -33,7 +33,7 @@ ORDER: dict[str, list[list[str]]] = {
         ["evaluation"],
     ],
     "dialogue": [["domain"], ["slots"], ["cypher", "state"], ["reading", "reply"], ["turn"], ["sessions"]],
-    "opinions": [["reading", "store"], ["connectors", "windows"], ["alerts"], ["watching"], ["evaluation"]],
+    "opinions": [["reading", "store"], ["connectors", "grouping", "windows"], ["alerts"], ["watching"], ["evaluation"]],
     "server": [["http", "observing", "tools", "aside"], ["openai", "applications"], ["replicas"]],
     "models": [["families"], ["gguf"], ["tokenizer", "shelf"], ["checkpoint"], ["quantise"]],
     "cli": [["console"], ["bench", "rag", "dialogue", "quantize", "lab", "opinions"]],

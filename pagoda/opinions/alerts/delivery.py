@@ -1,107 +1,165 @@
-"""Alerts on their way to people: what is due is told by `apprise`, and stays in the outbox until it was.
+"""Alerts on their way to people: what is due is told to each address, and stays in the outbox until each took it.
 
 At the end of the path *window -> alert -> person*. An alert and its delivery enter the database in one transaction, so
-that none is lost with the process; one that ends between telling and noting it tells once more. Addresses are apprise's
-(mailto://, slack://, dingtalk://, wecombot://, json://...), and hold passwords: they stand in no message.
+that none is lost with the process. Each (alert, address) is noted by itself as soon as it was told: an address that is
+dead is tried again later and later, and given up, while the others are told once and not again; a process that ends
+between telling and noting repeats that one message. The network is waited for without any lock. What came together for
+one address, as after an outage or quiet hours, is one message.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Protocol
 
-from pagoda.errors import ConfigError, MissingExtraError
 from pagoda.language import Language
-from pagoda.opinions.store.reading import titles
+from pagoda.opinions.alerts.addresses import AlertMessage, Notifier
+from pagoda.opinions.alerts.evaluation import HOLDS_AGAIN
+from pagoda.opinions.alerts.messages import Due, message
+from pagoda.opinions.store.database import Database
 from pagoda.opinions.store.writing import OpinionWriter
 
-MOST_TRIES = 5
-_RETRY_S = 300
-_NAMED = 5
-"""Stories whose titles a message has."""
+MOST_TRIES = 12
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 300, 3600
+"""Between tries, doubled each time: twelve of them take nine hours."""
+_MOST_APART = 5
+"""New alerts that are told each by itself; more at once are one message, as reminders are from two on."""
+_MOST_THREADS = 8
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class AlertMessage:
-    """What a person is told."""
+class _Job:
+    """One message for one address: of which deliveries it tells, and how often each was tried."""
 
-    title: str
-    body: str
-    severity: str
+    about: tuple[Due, ...]
+    message: AlertMessage
 
-
-class Notifier(Protocol):
-    """Tells people."""
-
-    def tell(self, message: AlertMessage) -> bool:
-        """Whether it was told, to all."""
-        ...
+    @property
+    def tries(self) -> int:
+        return max(due.tries for due in self.about)
 
 
-class AppriseNotifier:
-    """By apprise. Raises MissingExtraError, ConfigError for an address that it does not know."""
-
-    def __init__(self, addresses: Sequence[str]) -> None:
-        try:
-            import apprise
-        except ModuleNotFoundError as error:
-            raise MissingExtraError("telling alerts", "opinions") from error
-        self._types = {"critical": apprise.NotifyType.FAILURE, "warning": apprise.NotifyType.WARNING}
-        self._usual, self._plain = apprise.NotifyType.INFO, apprise.NotifyFormat.TEXT
-        self._apprise: Any = apprise.Apprise()
-        for number, address in enumerate(addresses, start=1):
-            if not self._apprise.add(address):
-                kind = address.partition(":")[0]
-                raise ConfigError(f"notify, entry {number}: apprise takes no address of this form ({kind}://...)")
-
-    def tell(self, message: AlertMessage) -> bool:
-        """Whether all addresses took it."""
-        kind = self._types.get(message.severity, self._usual)
-        # Titles are anybody's: a mail must not take them for HTML.
-        return bool(
-            self._apprise.notify(title=message.title, body=message.body, notify_type=kind, body_format=self._plain)
-        )
-
-
-def deliver(writer: OpinionWriter, notifier: Notifier, names: dict[str, str], language: Language = "en") -> int:
-    """Tell all that is due by the writer's clock; how many were told. names: of companies by id.
+def deliver(
+    writer: OpinionWriter, notifiers: Sequence[Notifier], names: dict[str, str], language: Language = "en"
+) -> int:
+    """Tell all that is due by the writer's clock; how many alerts were told to anybody. names: of companies by id.
 
     What was withdrawn before anybody heard of it waits on: it may hold again.
     """
-    database, clock = writer.database, writer.clock
-    due = database.rows(
-        "SELECT d.alert, d.number, d.tries FROM deliveries d JOIN alerts a ON a.id = d.alert AND a.withdrawn = 0 "
-        "WHERE d.sent IS NULL AND d.due <= ? AND d.tries < ? ORDER BY d.due, d.alert",
-        [clock, MOST_TRIES],
+    if not notifiers:
+        return 0
+    with writer.lock:
+        _drop_what_is_over(writer)
+        work = [(notifier, _jobs(writer, notifier, names, language)) for notifier in notifiers]
+    waiting = [(notifier, jobs) for notifier, jobs in work if jobs]
+    told: set[tuple[str, int]] = set()
+    if waiting:
+        with ThreadPoolExecutor(min(len(waiting), _MOST_THREADS), "alerts") as threads:
+            for found in threads.map(lambda each: _tell(writer, *each), waiting):
+                told |= found
+    with writer.lock:
+        _settle(writer, [notifier.key for notifier in notifiers])
+    return len(told)
+
+
+def _drop_what_is_over(writer: OpinionWriter) -> None:
+    """Reminders of what ended, or was acknowledged, before they were told."""
+    with writer.transaction():
+        writer.database.rows(
+            "UPDATE deliveries SET sent = ?, fault = 'over' WHERE sent IS NULL AND number > 0 AND fault <> ? "
+            "AND due <= ? AND (alert IN (SELECT id FROM alerts WHERE closed IS NOT NULL) OR "
+            "alert IN (SELECT alert FROM acknowledgements))",
+            [writer.clock, HOLDS_AGAIN, writer.clock],
+        )
+
+
+def _jobs(writer: OpinionWriter, notifier: Notifier, names: dict[str, str], language: Language) -> list[_Job]:
+    """What an address is to be told now, what it never refused first."""
+    rows = writer.database.rows(
+        "SELECT d.alert, d.number, d.due, COALESCE(t.tries, 0) FROM deliveries d JOIN alerts a ON a.id = d.alert AND "
+        "a.withdrawn = 0 LEFT JOIN tellings t ON t.alert = d.alert AND t.number = d.number AND t.address = ? "
+        "WHERE d.sent IS NULL AND d.due <= ? AND t.sent IS NULL AND COALESCE(t.due, 0) <= ? AND "
+        "COALESCE(t.tries, 0) < ? ORDER BY 4, d.due, d.alert, d.number",
+        [notifier.key, writer.clock, writer.clock, MOST_TRIES],
     )
-    told = 0
-    for alert, number, tries in due:
-        is_told = notifier.tell(_message(writer, alert, number, names, language))
-        told += int(is_told)
-        if not is_told:
-            logger.warning("alert %s could not be told (try %d of %d)", alert, tries + 1, MOST_TRIES)
-        with writer.transaction():
-            database.rows(
-                "UPDATE deliveries SET sent = ?, tries = tries + 1, due = ?, fault = ? WHERE alert = ? AND number = ?",
-                [clock if is_told else None, clock if is_told else clock + _RETRY_S, "" if is_told else "refused",
-                 alert, number],
-            )  # fmt: skip
+    found = [Due(*row) for row in rows]
+    new, again = [due for due in found if not due.number], [due for due in found if due.number]
+    groups = ([new] if len(new) > _MOST_APART else [[due] for due in new]) + ([again] if again else [])
+    jobs = [_Job(tuple(group), message(writer, group, names, language)) for group in groups]
+    return sorted(jobs, key=lambda job: job.tries)
+
+
+def _tell(writer: OpinionWriter, notifier: Notifier, jobs: Sequence[_Job]) -> set[tuple[str, int]]:
+    """(alert, number) of all that an address took. One that takes nothing is not asked for the rest."""
+    told: set[tuple[str, int]] = set()
+    for place, job in enumerate(jobs):
+        if notifier.tell(job.message):
+            _note(writer, notifier, job.about, is_told=True)
+            told |= {(due.alert, due.number) for due in job.about}
+        elif told:
+            _note(writer, notifier, job.about, is_told=False)
+        else:
+            _note(writer, notifier, [due for each in jobs[place:] for due in each.about], is_told=False)
+            break
     return told
 
 
-def _message(writer: OpinionWriter, alert: str, number: int, names: dict[str, str], language: Language) -> AlertMessage:
-    rule, company, opened, severity, facts, stories = writer.database.rows(
-        "SELECT rule, company, opened, severity, facts, stories FROM alerts WHERE id = ?", [alert]
-    )[0]
-    again = {"en": "again: ", "zh": "再次提醒："}[language] if number else ""
-    values = ", ".join(f"{name} {value:g}" for name, value in json.loads(facts).items() if value is not None)
-    since = datetime.fromtimestamp(opened, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    named = json.loads(stories)[:_NAMED]
-    known = titles(writer.database, named)
-    lines = [f"{since}: {values}", *(f"- {known[story]}" for story in named)]
-    return AlertMessage(f"{again}{names.get(company, company)}: {rule}", "\n".join(lines), severity)
+def _note(writer: OpinionWriter, notifier: Notifier, about: Sequence[Due], *, is_told: bool) -> None:
+    with writer.transaction():
+        clock = writer.clock
+        for due in about:
+            tries = due.tries + 1
+            later = clock + min(_FIRST_PAUSE_S * 2 ** (tries - 1), _LONGEST_PAUSE_S)
+            writer.database.rows(
+                "INSERT INTO tellings VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (alert, number, address) DO UPDATE SET "
+                "due = excluded.due, sent = excluded.sent, tries = excluded.tries",
+                [due.alert, due.number, notifier.key, clock if is_told else later, clock if is_told else None, tries],
+            )
+    for due in about if not is_told else ():
+        if due.tries + 1 >= MOST_TRIES:
+            logger.error("alert %s is given up for address %s after %d tries", due.alert, notifier.name, MOST_TRIES)
+        else:
+            logger.warning(
+                "address %s does not take alert %s (try %d of %d)", notifier.name, due.alert, due.tries + 1, MOST_TRIES
+            )
+
+
+def _settle(writer: OpinionWriter, keys: Sequence[str]) -> None:
+    """What every address took, or was given up for, has left the outbox."""
+    marks = ", ".join("?" * len(keys))
+    with writer.transaction():
+        writer.database.rows(
+            "UPDATE deliveries SET sent = ?, tries = 1, fault = CASE WHEN (SELECT COUNT(*) FROM tellings t WHERE "
+            "t.alert = deliveries.alert AND t.number = deliveries.number AND t.sent IS NULL) > 0 THEN 'given up' "
+            "ELSE '' END WHERE sent IS NULL AND (SELECT COUNT(*) FROM tellings t WHERE t.alert = deliveries.alert AND "
+            f"t.number = deliveries.number AND t.address IN ({marks}) AND (t.sent IS NOT NULL OR t.tries >= ?)) >= ?",
+            [writer.clock, *keys, MOST_TRIES, len(set(keys))],
+        )
+
+
+@dataclass(frozen=True)
+class Outbox:
+    """What is in it. waiting: deliveries that not every address took; given_up: (alert, address) that never will be
+
+    failing: by the keys of addresses whose last try failed, how many deliveries wait for each
+    """
+
+    waiting: int
+    given_up: int
+    failing: dict[str, int]
+
+
+def outbox(database: Database) -> Outbox:
+    """What is in it now."""
+    waiting = database.rows(
+        "SELECT COUNT(*) FROM deliveries d JOIN alerts a ON a.id = d.alert AND a.withdrawn = 0 WHERE d.sent IS NULL"
+    )[0][0]
+    given_up = database.rows("SELECT COUNT(*) FROM tellings WHERE sent IS NULL AND tries >= ?", [MOST_TRIES])[0][0]
+    failing = database.rows(
+        "SELECT t.address, COUNT(*) FROM tellings t JOIN deliveries d ON d.alert = t.alert AND d.number = t.number "
+        "WHERE t.sent IS NULL AND d.sent IS NULL GROUP BY t.address ORDER BY t.address"
+    )
+    return Outbox(int(waiting), int(given_up), {key: int(count) for key, count in failing})

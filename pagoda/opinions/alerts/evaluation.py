@@ -27,6 +27,8 @@ from pagoda.opinions.windows.measures import (
     stories_with_events,
 )
 
+HOLDS_AGAIN = "holds again"
+"""Of a delivery that is no reminder: people were told of its alert before that was withdrawn."""
 MOST_STORIES = 20
 """That one alert names."""
 
@@ -104,15 +106,18 @@ class AlertEvaluator:
         if not spans and not touched:
             return
         assert not is_open or spans[0].opened == before[-1].opened
-        self._settle(rule, company, touched, spans, tick)
+        self._settle(rule, company, touched, spans, ticks)
 
     def _settle(
-        self, rule: AlertRule, company: str, old: Sequence[StoredAlert], new: Sequence[AlertSpan], tick: int
+        self, rule: AlertRule, company: str, old: Sequence[StoredAlert], new: Sequence[AlertSpan], ticks: range
     ) -> None:
+        tick = ticks[-1]
         pairs, gone, fresh = matched([alert.span for alert in old], new)
         for index, place in pairs:
             if old[index].span != new[place]:
                 self._correct(old[index], new[place], tick)
+            if new[place].opened in ticks:
+                self._refresh(rule, company, old[index].id, new[place].opened)
         for index in gone:
             self._writer.database.rows(
                 "UPDATE alerts SET withdrawn = 1, revision = revision + 1 WHERE id = ?", [old[index].id]
@@ -128,25 +133,49 @@ class AlertEvaluator:
             [span.opened, span.closed, int(is_correction), alert.id],
         )
 
+    def _refresh(self, rule: AlertRule, company: str, alert: str, opened: int) -> None:
+        """Give an alert the figures and stories that its beginning has now."""
+        database, found = self._writer.database, self._figures(rule, company, opened)
+        if database.rows("SELECT facts, stories FROM alerts WHERE id = ?", [alert]) != [found]:
+            database.rows(
+                "UPDATE alerts SET facts = ?, stories = ?, revision = revision + 1 WHERE id = ?", [*found, alert]
+            )
+
+    def _figures(self, rule: AlertRule, company: str, opened: int) -> tuple[str, str]:
+        """(facts, stories) of an alert that opens at a tick, as they are kept."""
+        facts = {condition.measure: self._value(rule, condition, company, opened) for condition in rule.conditions}
+        return json.dumps(facts), json.dumps(self._stories(rule, company, opened))
+
     def _open(self, rule: AlertRule, company: str, span: AlertSpan, tick: int) -> None:
         number, is_withdrawn = self._name(rule, company, span.opened)
         database = self._writer.database
+        facts, stories = self._figures(rule, company, span.opened)
         if is_withdrawn:
-            # It holds again: people know it, or it still waits in the outbox.
             database.rows(
-                "UPDATE alerts SET withdrawn = 0, revision = revision + 1, closed = ? WHERE id = ?",
-                [span.closed, number],
+                "UPDATE alerts SET withdrawn = 0, revision = revision + 1, closed = ?, facts = ?, stories = ? "
+                "WHERE id = ?",
+                [span.closed, facts, stories, number],
             )
-            return
-        facts = {condition.measure: self._value(rule, condition, company, span.opened) for condition in rule.conditions}
-        database.rows(
-            "INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [number, rule.name, company, span.opened, span.closed, tick, rule.severity, json.dumps(facts),
-             json.dumps(self._stories(rule, company, span.opened)), 0, 0],
-        )  # fmt: skip
+        else:
+            database.rows(
+                "INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [number, rule.name, company, span.opened, span.closed, tick, rule.severity, facts, stories, 0, 0],
+            )
         if self._tells:
-            due = rule.quiet.after(tick) if rule.quiet else tick
-            database.rows("INSERT INTO deliveries VALUES (?, 0, ?, NULL, 0, '')", [number, due])
+            self._put_out(number, rule.quiet.after(tick) if rule.quiet else tick)
+
+    def _put_out(self, alert: str, due: int) -> None:
+        """Into the outbox; one that was told, withdrawn, and holds again, once more. What waits there waits on."""
+        database = self._writer.database
+        waiting, last = database.rows(
+            "SELECT COUNT(CASE WHEN sent IS NULL AND NOT EXISTS (SELECT 1 FROM tellings t WHERE t.alert = d.alert AND "
+            "t.number = d.number AND t.sent IS NOT NULL) THEN 1 END), COALESCE(MAX(number), -1) FROM deliveries d "
+            "WHERE d.alert = ?",
+            [alert],
+        )[0]
+        if not waiting:
+            why = "" if last < 0 else HOLDS_AGAIN
+            database.rows("INSERT INTO deliveries VALUES (?, ?, ?, NULL, 0, ?)", [alert, last + 1, due, why])
 
     def _name(self, rule: AlertRule, company: str, opened: int) -> tuple[str, bool]:
         """An id that is free, or that of an alert with this beginning that was withdrawn."""
@@ -212,14 +241,18 @@ class AlertEvaluator:
         return [StoredAlert(number, AlertSpan(opened, closed), told, rev) for number, opened, closed, told, rev in rows]
 
     def _remind(self, tick: int) -> None:
-        """Tell again of what is open, acknowledged by nobody, and was last told long enough ago."""
+        """Tell again of what is open, acknowledged by nobody, and was last told long enough ago.
+
+        Not while something of it still waits: after an outage nobody is reminded twice of what they never heard.
+        """
         for rule in self._rules:
             if not rule.remind:
                 continue
             rows = self._writer.database.rows(
-                "SELECT d.alert, MAX(d.number), MAX(d.due) FROM deliveries d JOIN alerts a ON a.id = d.alert LEFT JOIN "
-                "acknowledgements k ON k.alert = a.id WHERE a.rule = ? AND a.closed IS NULL AND a.withdrawn = 0 AND "
-                "k.alert IS NULL GROUP BY d.alert ORDER BY d.alert",
+                "SELECT d.alert, MAX(d.number), MAX(CASE WHEN d.sent > d.due THEN d.sent ELSE d.due END) FROM "
+                "deliveries d JOIN alerts a ON a.id = d.alert LEFT JOIN acknowledgements k ON k.alert = a.id "
+                "WHERE a.rule = ? AND a.closed IS NULL AND a.withdrawn = 0 AND k.alert IS NULL GROUP BY d.alert "
+                "HAVING COUNT(CASE WHEN d.sent IS NULL THEN 1 END) = 0 ORDER BY d.alert",
                 [rule.name],
             )
             again = [

@@ -7,9 +7,11 @@ known by its key.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -89,8 +91,19 @@ class FileConnector:
         try:
             with self.path.open(encoding="utf-8-sig", newline="") as file:
                 yield from _of_csv(file) if self.path.suffix.lower() == ".csv" else _of_json(file)
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise ConnectorError(f"{self.path} cannot be read: {error}") from error
+        except UnicodeDecodeError as error:
+            raise ConnectorError(
+                f"{self.path} is no UTF-8 (byte {error.object[error.start]:#04x} cannot be read): save it as UTF-8, "
+                f"for example with `iconv -f {_guess(self.path)} -t UTF-8`; 请把文件另存为 UTF-8 编码"
+            ) from error
+        except OSError as error:
+            raise ConnectorError(f"{self.path} cannot be read: {error.strerror}") from error
+
+
+def _guess(path: Path) -> str:
+    """The likelier of the two encodings that files of Chinese programs come in; which one is the reader's to say."""
+    with path.open("rb") as file:
+        return "UTF-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "GB18030"
 
 
 def _of_json(lines: Any) -> Iterator[tuple[int, dict[str, Any] | InvalidRequestError]]:
@@ -109,9 +122,48 @@ def _of_json(lines: Any) -> Iterator[tuple[int, dict[str, Any] | InvalidRequestE
 
 
 def _of_csv(lines: Any) -> Iterator[tuple[int, dict[str, Any] | InvalidRequestError]]:
-    reader = csv.DictReader(lines)
-    for row in reader:
-        if None in row:
-            yield reader.line_num, InvalidRequestError("more values than columns: quote those with commas")
-        else:
-            yield reader.line_num, {key.strip(): value or None for key, value in row.items()}
+    heads: list[str] | None = None
+    for number, row in _rows(lines):
+        if isinstance(row, InvalidRequestError):
+            yield number, row
+        elif heads is None:
+            heads = [name.strip() for name in row]
+        elif len(row) > len(heads):
+            yield number, InvalidRequestError("more values than columns: quote those with commas")
+        elif row:
+            yield number, {name: value or None for name, value in zip(heads, row, strict=False)}
+
+
+def _rows(lines: Iterable[str]) -> Iterator[tuple[int, list[str] | InvalidRequestError]]:
+    """(number of its last line, values) of each row.
+
+    A quote that does not close would swallow the rows behind it: its own line is at fault, and reading begins again
+    with the next one.
+    """
+    held: deque[str] = deque()
+    rest = iter(lines)
+    number = 0
+    while True:
+        taken: list[str] = []
+
+        def given(taken: list[str] = taken) -> Iterator[str]:
+            while held or (line := next(rest, None)) is not None:
+                taken.append(held.popleft() if held else line)  # type: ignore[arg-type]
+                yield taken[-1]
+
+        try:
+            row = next(csv.reader(given(), strict=True), None)
+        except csv.Error as error:
+            number += 1
+            held.extendleft(reversed(taken[1:]))
+            yield (
+                number,
+                InvalidRequestError(
+                    f'a quote that does not close, or closes within a value ({error}): write one inside a value as ""'
+                ),
+            )
+            continue
+        if row is None:
+            return
+        number += len(taken)
+        yield number, row

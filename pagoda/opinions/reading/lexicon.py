@@ -93,13 +93,18 @@ class Lexicon:
                 if word in _NOT:
                     turned = -1.0
                     continue
-                weight = self._weight(word)
+                weight = self.weight(word)
                 if weight and not any(low <= start < high for low, high in (*text.target, *text.others)):
                     around = -1.0 if _HAN.match(word) and _NOT_ZH.search(plain[first:start]) else turned
                     yield start, end, weight * around * (1.0 if own else _ELSEWHERE)
                     turned = 1.0
 
-    def _weight(self, word: str) -> float:
+    @property
+    def words(self) -> tuple[str, ...]:
+        """All words of the lists."""
+        return tuple(self._weights)
+
+    def weight(self, word: str) -> float:
         """A word's, or that of the form it was made of: "surged", "gains", "cutting"."""
         for ending in ("", "s", "es", "d", "ed", "ing", "ped", "ping", "ting"):
             for stem in (word.removesuffix(ending), word.removesuffix(ending) + "e" * (ending == "ing")):

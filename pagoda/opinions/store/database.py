@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import parse_qsl, unquote
 
 from pagoda.errors import ConfigError, MissingExtraError
 from pagoda.opinions.errors import OpinionStoreError
@@ -142,10 +143,11 @@ class _Postgres:
         except ModuleNotFoundError as error:
             raise MissingExtraError("a database of PostgreSQL", "pgvector") from error
         self._error: type[Exception] = psycopg.Error
+        self._secrets = _secrets(where)
         try:
             self._connection: Any = psycopg.connect(where, autocommit=True, connect_timeout=10)
         except psycopg.Error as error:
-            raise OpinionStoreError(f"the database cannot be reached: {error}") from error
+            raise self._told("the database cannot be reached", error) from None
         if writes and not self.rows("SELECT pg_try_advisory_lock(?)", [_LOCK_NUMBER])[0][0]:
             self._connection.close()
             raise ConfigError("another watch writes to this database: end it first, or give this one a database")
@@ -155,14 +157,14 @@ class _Postgres:
             cursor = self._connection.execute(_marked(text), values)
             return [tuple(row) for row in cursor.fetchall()] if cursor.description else []
         except self._error as error:
-            raise OpinionStoreError(f"the database fails: {error}") from error
+            raise self._told("the database fails", error) from None
 
     def many(self, text: str, rows: Sequence[Sequence[Any]]) -> None:
         try:
             with self._connection.cursor() as cursor:
                 cursor.executemany(_marked(text), rows)
         except self._error as error:
-            raise OpinionStoreError(f"the database fails: {error}") from error
+            raise self._told("the database fails", error) from None
 
     def transaction(self) -> contextlib.AbstractContextManager[None]:
         found: contextlib.AbstractContextManager[None] = self._connection.transaction()
@@ -170,6 +172,27 @@ class _Postgres:
 
     def close(self) -> None:
         self._connection.close()
+
+    def _told(self, what: str, error: Exception) -> OpinionStoreError:
+        """With the driver's words, unless they repeat the address or its password: then with their kind alone.
+
+        Raised from nothing, since a traceback would print them after all.
+        """
+        words = str(error)
+        if any(secret in words for secret in self._secrets):
+            words = f"{type(error).__name__}; look at the address and its password (PGPASSFILE keeps it elsewhere)"
+        return OpinionStoreError(f"{what}: {words}")
+
+
+def _secrets(where: str) -> set[str]:
+    """What of an address nobody may read, as it is written there and as it is meant."""
+    rest = where.partition("://")[2]
+    whole = rest.partition("?")[0].partition("/")[0]
+    given = {whole.rpartition("@")[0].partition(":")[2]}
+    given |= {value for name, value in parse_qsl(rest.partition("?")[2]) if "password" in name or name == "passfile"}
+    # A password with a "/" or an "@" that nobody escaped ends elsewhere than its owner thinks.
+    given |= {rest.rpartition("@")[0].partition(":")[2]}
+    return {form for secret in given if secret for form in (secret, unquote(secret))} | {where}
 
 
 def _marked(text: str) -> str:

@@ -50,6 +50,9 @@ TABLES = (
     """CREATE TABLE IF NOT EXISTS deliveries (
         alert TEXT NOT NULL, number INTEGER NOT NULL, due BIGINT NOT NULL, sent BIGINT, tries INTEGER NOT NULL,
         fault TEXT NOT NULL, PRIMARY KEY (alert, number))""",
+    """CREATE TABLE IF NOT EXISTS tellings (
+        alert TEXT NOT NULL, number INTEGER NOT NULL, address TEXT NOT NULL, due BIGINT NOT NULL, sent BIGINT,
+        tries INTEGER NOT NULL, PRIMARY KEY (alert, number, address))""",
     """CREATE TABLE IF NOT EXISTS feedback (
         story BIGINT NOT NULL, company TEXT NOT NULL, label INTEGER NOT NULL, at BIGINT NOT NULL,
         PRIMARY KEY (story, company))""",

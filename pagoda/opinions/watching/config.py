@@ -24,6 +24,7 @@ from pathlib import Path
 
 from pagoda.files.yaml_lines import FileKind, Section, read_section
 from pagoda.language import Language
+from pagoda.opinions.alerts.addresses import is_readable, unreadable
 from pagoda.opinions.alerts.rules import AlertRule, read_rules, seconds
 from pagoda.opinions.companies import read_companies
 from pagoda.opinions.errors import shown
@@ -62,7 +63,7 @@ class MonitorConfig:
     """
 
     companies: tuple[Company, ...]
-    database: str
+    database: str = field(repr=False)
     rules: tuple[AlertRule, ...] = ()
     sources: tuple[WatchedSource, ...] = ()
     model: Path | None = SHIPPED
@@ -99,7 +100,7 @@ class MonitorConfig:
             every,
             seconds(root, "lateness", "2d"),
             _secrets(root.section("webhook"), "keys", file, given) if "webhook" in root else (),
-            _secrets(root, "notify", file, given),
+            _addresses(root, file, given),
             root.flag("allow_private_addresses", False),
         )
 
@@ -161,6 +162,15 @@ def _secrets(root: Section, key: str, file: Path, environ: Mapping[str, str]) ->
         if not any(found):
             raise root.fail(key, f"entry {number} leads to nothing: {entry} is empty or not set")
     return tuple(dict.fromkeys(value for value in found if value))
+
+
+def _addresses(root: Section, file: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Those of `notify`, each of which apprise can read: a slip would be found when the first alert is to be told."""
+    found = _secrets(root, "notify", file, environ)
+    for number, address in enumerate(found, start=1):
+        if not is_readable(address):
+            raise root.fail("notify", f"leads to {len(found)} addresses, number {number}: {unreadable(address)}")
+    return found
 
 
 def _lines(root: Section, key: str, path: Path) -> list[str]:

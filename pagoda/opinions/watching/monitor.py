@@ -8,7 +8,9 @@ often it was interrupted.
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,7 +19,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from pagoda.errors import ConfigError, InvalidRequestError
-from pagoda.opinions.alerts.delivery import AppriseNotifier, Notifier, deliver
+from pagoda.opinions.alerts.addresses import AppriseNotifier, Notifier
+from pagoda.opinions.alerts.delivery import deliver
 from pagoda.opinions.alerts.evaluation import AlertEvaluator
 from pagoda.opinions.connectors.files import FileConnector
 from pagoda.opinions.store import reading
@@ -25,14 +28,17 @@ from pagoda.opinions.store.database import Database, open_database
 from pagoda.opinions.store.export import export_parquet
 from pagoda.opinions.store.keys import item_key
 from pagoda.opinions.store.schema import NUMBERS
-from pagoda.opinions.store.writing import OpinionWriter, seconds_of, upsert
+from pagoda.opinions.store.writing import OpinionWriter, seconds_of, time_of, upsert
 from pagoda.opinions.story import Item, ItemReader, Label, StoryGrouping, StoryOpinion
 from pagoda.opinions.watching.config import MonitorConfig
 from pagoda.opinions.watching.readers import default_reader, new_stories
 
 REMEMBERED_S = 8 * 86_400
 """Of the items that reprints are looked for among, after a restart."""
+_AHEAD_S = 300
+"""Seconds that another machine's clock may be before ours."""
 Record = dict[str, Any]
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -73,12 +79,14 @@ class Monitor:
             self.writer, self.config.rules, every=self.config.every, lateness=self.config.lateness, tells=tells
         )
         try:
+            self._set_back()
             self._stories = self._remembered()
             self._looking: Database = open_database(self.config.database, writes=False)
         except BaseException:
             self.writer.close()
             raise
-        self._notifier: Notifier | None = None
+        self._telling = threading.Lock()
+        self._notifiers: list[Notifier] = []
 
     def __enter__(self) -> Self:
         return self
@@ -97,16 +105,17 @@ class Monitor:
     def ingest(self, items: Sequence[Item]) -> IngestReport:
         """Take items, in the order in which they came. On return all are committed, with the alerts that they raise."""
         with self._mutex:
-            fresh = self._unknown([_whole_seconds(item) for item in items])
+            latest = time_of(_latest())
+            fresh = self._unknown([_whole_seconds(item, latest) for item in items])
             read = [(item, key, self._reader.read(item)) for item, key in fresh.items()]
             if read:
                 self._commit([(item, key, opinions) for item, key, opinions in read])
             return IngestReport(len(fresh), len(items) - len(fresh))
 
     def advance(self, now: datetime) -> None:
-        """Let time pass without items: windows move on, alerts end."""
+        """Let time pass without items: windows move on, alerts end. Not beyond this machine's own clock."""
         with self._mutex, self.writer.transaction():
-            self._evaluator.advance(seconds_of(now))
+            self._evaluator.advance(min(seconds_of(now), _latest()))
 
     def finish(self) -> None:
         """Evaluate the tick that the last item fell into, as the end of a replay does."""
@@ -137,14 +146,16 @@ class Monitor:
         self.finish()
         return total
 
-    def deliver(self, notifier: Notifier | None = None) -> int:
-        """Tell what is due; how many alerts were told. notifier: instead of the addresses of the settings."""
-        if notifier is None:
-            if not self.config.notify:
-                return 0
-            self._notifier = notifier = self._notifier or AppriseNotifier(self.config.notify)
-        with self._mutex:
-            return deliver(self.writer, notifier, self.config.names, self.config.language)
+    def deliver(self, *notifiers: Notifier) -> int:
+        """Tell what is due; how many alerts were told to anybody. Items are taken meanwhile, whatever the network does.
+
+        notifiers: instead of the addresses of the settings
+        """
+        with self._telling:
+            if not notifiers and not self._notifiers:
+                addresses = enumerate(self.config.notify, start=1)
+                self._notifiers = [AppriseNotifier(address, number) for number, address in addresses]
+            return deliver(self.writer, notifiers or self._notifiers, self.config.names, self.config.language)
 
     def look(self, ask: Callable[[Database], Any]) -> Any:
         """What a question to the database finds, such as `store.reading.stories`; the writer does not wait for it."""
@@ -208,15 +219,32 @@ class Monitor:
             self._stories = self._remembered()
             raise
 
+    def _set_back(self) -> None:
+        """A watch whose clock went ahead of this machine's, while that one was wrong, would stand still until then."""
+        latest = _latest() + self.config.every
+        if self.writer.clock > latest:
+            logger.warning(
+                "the watch's clock was ahead of this machine's by %d s: set back", self.writer.clock - latest
+            )
+            with self.writer.transaction():
+                self.writer.clock = latest
+                self.writer.tick = min(self.writer.tick, latest // self.config.every * self.config.every)
+
     def _remembered(self) -> StoryGrouping:
         stories = self._new_stories()
         stories.restore(self.writer.recent(REMEMBERED_S))
         return stories
 
 
-def _whole_seconds(item: Item) -> Item:
-    """As it is kept. What was published after it came was published when it came."""
+def _latest() -> int:
+    """Up to when a clock may say that something came."""
+    return int(time.time()) + _AHEAD_S
+
+
+def _whole_seconds(item: Item, latest: datetime) -> Item:
+    """As it is kept. What was published after it came was published when it came, and nothing comes after `latest`:
+    one item from the future would take the clock of all others with it."""
     if item.published.utcoffset() is None or item.fetched.utcoffset() is None:
         raise ConfigError(f"the times of item {item.id!r:.60} have no zone: give them in UTC")
-    fetched = item.fetched.replace(microsecond=0)
+    fetched = min(item.fetched.replace(microsecond=0), latest)
     return replace(item, published=min(item.published.replace(microsecond=0), fetched), fetched=fetched)

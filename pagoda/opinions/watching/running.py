@@ -69,7 +69,9 @@ class RunningWatch:
             async with asyncio.TaskGroup() as tasks:
                 for source in config.sources:
                     tasks.create_task(self._follow(source))
-                tasks.create_task(self._beat())
+                tasks.create_task(self._beat(lambda: asyncio.to_thread(self.monitor.advance, self._now())))
+                # By itself: time does not wait for an address that does not answer.
+                tasks.create_task(self._beat(self._deliver))
         finally:
             if self._fetcher is not None:
                 await self._fetcher.close()
@@ -116,11 +118,10 @@ class RunningWatch:
             with contextlib.suppress(Exception):
                 await connector.close()
 
-    async def _beat(self) -> None:
+    async def _beat(self, work: Callable[[], Awaitable[None]]) -> None:
         while True:
             await asyncio.sleep(self._beat_s)
-            await self._guarded(lambda: asyncio.to_thread(self.monitor.advance, self._now()))
-            await self._guarded(self._deliver)
+            await self._guarded(work)
 
     async def _deliver(self) -> None:
         self.totals.told += await asyncio.to_thread(self.monitor.deliver)

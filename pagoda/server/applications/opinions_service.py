@@ -17,12 +17,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from pagoda.engine.process.async_engine import AsyncEngine
 from pagoda.errors import InvalidRequestError, PagodaError
+from pagoda.opinions.alerts.addresses import address_key
 from pagoda.opinions.connectors.items import item_of
 from pagoda.opinions.watching.config import MonitorConfig
 from pagoda.server.applications.application import LazyService
 
 if TYPE_CHECKING:
     from pagoda.chat.model import ChatModel
+    from pagoda.opinions.alerts.delivery import Outbox
     from pagoda.opinions.store.database import Database
     from pagoda.opinions.story import Item
     from pagoda.opinions.watching.monitor import IngestReport
@@ -95,10 +97,22 @@ class OpinionsService(LazyService[_HeldWatch]):
         """Whether the watch runs, and what it did since the server began."""
         held = await self._opened()
         totals = held.watch.totals
+        outbox = await self.ask(_outbox)
         failing = [{"source": source, "fault": fault} for source, fault in sorted(totals.faults.items())]
         return {
-            "fault": held.fault, "items": dict(totals.items), "told": totals.told, "sources_failing": failing
+            "fault": held.fault, "items": dict(totals.items), "told": totals.told, "sources_failing": failing,
+            "outbox": {
+                "waiting": outbox.waiting, "given_up": outbox.given_up, "addresses_failing": self._refusing(outbox)
+            },
         }  # fmt: skip
+
+    def _refusing(self, outbox: Outbox) -> list[dict[str, Any]]:
+        """Addresses by their places in the list: they hold passwords."""
+        return [
+            {"address": number, "kind": address.partition("://")[0], "waiting": outbox.failing[address_key(address)]}
+            for number, address in enumerate(self.config.notify, start=1)
+            if address_key(address) in outbox.failing
+        ]
 
     def chat_model(self) -> ChatModel:
         """The server's own. Raises InvalidRequestError where that is the built-in one, which is not believed."""
@@ -158,19 +172,22 @@ class OpinionMetrics:
         for severity in ("info", "warning", "critical"):
             alerts.add_metric([severity], int(found.get(severity, 0)))
         yield alerts
-        waiting, failing = watch.monitor.look(
-            lambda database: database.rows(
-                "SELECT (SELECT COUNT(*) FROM deliveries d JOIN alerts a ON a.id = d.alert AND a.withdrawn = 0 "
-                "WHERE d.sent IS NULL), "
-                "(SELECT COUNT(*) FROM feeds WHERE fault <> '')"
-            )
-        )[0]
+        outbox = watch.monitor.look(_outbox)
+        failing = watch.monitor.look(lambda d: d.rows("SELECT COUNT(*) FROM feeds WHERE fault <> ''"))[0][0]
         for name, text, value in (
-            ("opinions_deliveries_waiting", "Alerts in the outbox", waiting),
+            ("opinions_deliveries_waiting", "Alerts in the outbox", outbox.waiting),
+            ("opinions_deliveries_given_up", "Alerts that an address never took", outbox.given_up),
+            ("opinions_addresses_failing", "Addresses that did not take an alert", len(outbox.failing)),
             ("opinions_feeds_failing", "Feeds whose last look failed", failing),
             ("opinions_clock_seconds", "Up to when items were taken, since 1970", watch.monitor.writer.clock),
         ):
             yield GaugeMetricFamily(f"{self._prefix}:{name}", text, value=int(value))
+
+
+def _outbox(database: Database) -> Outbox:
+    from pagoda.opinions.alerts.delivery import outbox
+
+    return outbox(database)
 
 
 def posted_items(records: Sequence[dict[str, Any]], source: str, now: Any) -> list[Item]:

@@ -82,6 +82,24 @@ def test_json_lines_and_csv_are_read_and_broken_lines_told(tmp_path: Path) -> No
     assert (titles, len(faults)) == (["a", "b, c"], 1)
 
 
+def test_a_quote_that_does_not_close_costs_its_own_line_and_no_other(tmp_path: Path) -> None:
+    table = tmp_path / "items.csv"
+    table.write_text(
+        'title,text\na,"one\ntwo"\nb,"open\nc,plain\n"d" x,y\ne,"said ""no"""\nf,"open too\n', encoding="utf-8"
+    )
+    titles, faults = read(table)
+    assert titles == ["a", "c", "e"]
+    assert [fault.split(":")[0] for fault in faults] == [f"items.csv, line {n}" for n in (4, 6, 8)]
+    assert "quote" in faults[0]
+
+
+@pytest.mark.parametrize(("encoding", "told"), [("gb18030", "GB18030"), ("utf-16", "UTF-16")])
+def test_a_file_in_another_encoding_is_refused_with_what_to_do(tmp_path: Path, encoding: str, told: str) -> None:
+    (tmp_path / "items.jsonl").write_bytes('{"title": "远山能源拟回购股份"}\n'.encode(encoding))
+    with pytest.raises(ConnectorError, match=rf"items.jsonl is no UTF-8.*iconv -f {told}"):
+        read(tmp_path / "items.jsonl")
+
+
 @pytest.mark.parametrize("name", ["items.txt", "none.jsonl", "wrong.jsonl", "latin.csv"])
 def test_a_file_that_holds_no_items_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "items.txt").write_text("x")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from pagoda.opinions.errors import OpinionStoreError
 from pagoda.opinions.store import reading
 from pagoda.opinions.store.database import open_database
 from pagoda.opinions.store.writing import OpinionWriter
+from pagoda.opinions.watching.config import MonitorConfig
 from pagoda.opinions.watching.monitor import Monitor
 from pagoda.opinions.windows.drift import calibration, drift
 
@@ -59,6 +61,23 @@ def test_a_second_watch_over_one_server_is_refused(postgres: str) -> None:
 def test_a_server_that_is_not_there_is_told() -> None:
     with pytest.raises(OpinionStoreError, match="cannot be reached"):
         open_database("postgresql://nobody@127.0.0.1:1/none", writes=False)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "postgresql://me:s3cr%2Fet@127.0.0.1:1/none",
+        "postgresql://me@127.0.0.1:1/none?password=s3cr/et",
+        "postgresql://me:s3cr/et@127.0.0.1:1/none",
+        "postgresql://me:s3cr et@127.0.0.1:port/none",
+    ],
+)
+def test_the_password_of_a_server_stands_in_no_message(where: str) -> None:
+    with pytest.raises(OpinionStoreError) as refused:
+        open_database(where, writes=False)
+    told = "".join(traceback.format_exception(refused.value))
+    assert "s3cr" not in told
+    assert "s3cr" not in repr(MonitorConfig((), where))
 
 
 def test_equal_texts_are_kept_once_and_come_back_whole(sqlite_path: str) -> None:

@@ -60,6 +60,16 @@ def test_the_shipped_model_reads_english_unless_a_file_says_otherwise(tmp_path: 
         assert found == (tmp_path / model if model == "own" else model)
 
 
+def test_an_address_that_nobody_can_be_told_at_is_found_at_once(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for address in ("mailto//me:secret@x", "maito://me:secret@x.org", "slack://secret"):
+        with pytest.raises(ConfigError, match=r"watch.yaml:2: notify leads to 2 addresses, number 2") as refused:
+            read(tmp_path, "companies: companies.csv\nnotify: ['env:TO']\n", TO=f"json://example.org, {address}")
+        assert "secret" not in str(refused.value)
+    assert "secret" not in "".join(capfd.readouterr())
+
+
 @pytest.mark.parametrize(
     ("text", "line", "told"),
     [

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from opinion_items import START, ByTitle, ToldReader, alert_rows, config, item, rule, stream
 from pagoda.errors import ConfigError
-from pagoda.opinions.alerts.delivery import AlertMessage
+from pagoda.opinions.alerts.addresses import AlertMessage
+from pagoda.opinions.alerts.delivery import MOST_TRIES, Outbox, outbox
 from pagoda.opinions.story import Item
 from pagoda.opinions.watching.config import MonitorConfig
 from pagoda.opinions.watching.monitor import Monitor
 from pagoda.opinions.windows.measures import counts, timeline
+from patience import HANG_S
 
 WAVE = rule(share_negative=(0.6, 0.4), stories=3, sources=2)
 
@@ -187,11 +191,12 @@ def test_two_watches_over_one_database_are_refused(tmp_path: Path) -> None:
 class Told:
     """Notes what it is given. fails: so many times first."""
 
-    def __init__(self, fails: int = 0) -> None:
+    def __init__(self, fails: int = 0, key: str = "one") -> None:
         self.messages: list[AlertMessage] = []
-        self.fails = fails
+        self.fails, self.key, self.name, self.tries = fails, key, key, 0
 
     def tell(self, message: AlertMessage) -> bool:
+        self.tries += 1
         self.fails -= 1
         if self.fails >= 0:
             return False
@@ -213,9 +218,118 @@ def test_an_alert_is_told_once_with_its_stories_and_tried_again_where_that_faile
     assert "- bad 60 0 negative/Acme" in message.body
 
 
-def test_reminders_come_until_somebody_acknowledges(tmp_path: Path) -> None:
-    from dataclasses import replace
+def test_each_address_gets_each_alert_once_and_a_dead_one_holds_no_other(tmp_path: Path) -> None:
+    well, dead = Told(), Told(fails=10_000, key="dead")
+    with opened(config(tmp_path, WAVE, rule("bad", negative=1))) as monitor:
+        monitor.ingest(bad_news())
+        monitor.advance(START + timedelta(minutes=76))
+        assert monitor.deliver(dead, well) == 2
+        # One that takes nothing is asked once in a round, not once for each alert.
+        assert (len(well.messages), dead.tries) == (2, 1)
+        assert monitor.look(outbox).failing == {"dead": 2}
+        for hour in range(1, 14):
+            monitor.advance(START + timedelta(minutes=76, hours=hour))
+            monitor.deliver(dead, well)
+        assert len(well.messages) == 2
+        assert dead.tries == MOST_TRIES
+        assert monitor.look(outbox) == Outbox(0, 2, {})
 
+
+def test_what_an_address_took_is_noted_before_the_next_is_told_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    class Killed(BaseException):
+        """The process ends here."""
+
+    class Ends(Told):
+        """Items are taken while it tells; at the second message the process ends."""
+
+        def tell(self, message: AlertMessage) -> bool:
+            taken = threading.Thread(target=monitor.ingest, args=([item(f"x{self.tries} neutral/Borel", 70)],))
+            taken.start()
+            taken.join(HANG_S)
+            assert not taken.is_alive()
+            if self.tries:
+                raise Killed
+            return super().tell(message)
+
+    told, again = Ends(), Told()
+    with opened(config(tmp_path, WAVE, rule("bad", negative=1))) as monitor:
+        monitor.ingest(bad_news())
+        monitor.advance(START + timedelta(minutes=76))
+        with pytest.raises(Killed):
+            monitor.deliver(told)
+    with opened(config(tmp_path, WAVE, rule("bad", negative=1))) as monitor:
+        assert (monitor.deliver(again), monitor.deliver(again)) == (1, 0)
+    assert len({message.title for message in (*told.messages, *again.messages)}) == 2
+
+
+def test_what_came_together_is_one_message_and_what_ended_meanwhile_is_none(tmp_path: Path) -> None:
+    told = Told()
+    rules = [replace(rule(f"r{n}", stories=1, window_h=24 if n else 4), remind=3600) for n in range(4)]
+    with opened(config(tmp_path, *rules)) as monitor:
+        monitor.ingest(bad_news())
+        monitor.advance(START + timedelta(hours=2))
+        assert monitor.deliver(told) == 4
+        # An outage of ten hours: the first alert ended, the others would have been told of ten times each.
+        monitor.advance(START + timedelta(hours=12))
+        assert monitor.deliver(told) == 3
+        assert (len(told.messages), told.messages[-1].title) == (5, "3 alerts are still open")
+        assert told.messages[-1].body.count("Acme") == 3
+        monitor.advance(START + timedelta(hours=12, minutes=30))
+        assert monitor.deliver(told) == 0
+
+
+def test_many_new_alerts_at_once_are_one_message(tmp_path: Path) -> None:
+    told = Told()
+    with opened(config(tmp_path, *(rule(f"r{n}", stories=1) for n in range(6)), language="zh")) as monitor:
+        monitor.ingest(bad_news())
+        monitor.advance(START + timedelta(minutes=76))
+        assert monitor.deliver(told) == 6
+    assert [message.title for message in told.messages] == ["6 条新预警"]
+
+
+def test_a_corrected_alert_has_the_figures_and_stories_that_it_would_have_had_in_time(tmp_path: Path) -> None:
+    more = [item(f"more {n} negative/Acme", 62, source="s9") for n in range(2)]
+    rows = []
+    for folder, late in (("in-time", 0), ("late", 60)):
+        with opened(config(tmp_path / folder, WAVE)) as monitor:
+            monitor.ingest([*bad_news(), *(more if not late else ()), item("x neutral/Borel", 100)])
+            monitor.ingest([replace(each, fetched=each.fetched + timedelta(minutes=late)) for each in more])
+            monitor.advance(START + timedelta(minutes=140))
+            (alert,) = monitor.alerts()
+            rows.append((alert["facts"], {story["title"] for story in alert["stories"]}, alert["revision"] > 0))
+    assert rows[0][0] == rows[1][0] == {"share_negative": 1.0, "stories": 6, "sources": 3}
+    assert rows[0][1] == rows[1][1]
+    assert (rows[0][2], rows[1][2]) == (False, True)
+
+
+def test_an_alert_that_people_heard_of_is_told_again_when_it_holds_again(tmp_path: Path) -> None:
+    told = Told()
+    with opened(config(tmp_path, WAVE)) as monitor:
+        monitor.ingest([*bad_news(count=3), item("x neutral/Borel", 100)])
+        assert monitor.deliver(told) == 1
+        monitor.ingest([item(f"good {n} positive/Acme", 61, late=60) for n in range(3)])
+        monitor.advance(START + timedelta(minutes=150))
+        assert (monitor.alerts()[0]["withdrawn"], monitor.deliver(told)) == (True, 0)
+        monitor.ingest([item(f"worse {n} negative/Acme", 62, late=120, source=f"s{n}") for n in range(6)])
+        monitor.advance(START + timedelta(minutes=240))
+        assert (monitor.deliver(told), monitor.deliver(told)) == (1, 0)
+    assert [message.title for message in told.messages] == ["Acme: wave", "again: Acme: wave"]
+    assert "worse 0" in told.messages[1].body
+
+
+def test_an_item_from_the_future_takes_no_clock_with_it(tmp_path: Path) -> None:
+    ahead = datetime.now(UTC) + timedelta(days=4000)
+    with opened(config(tmp_path, WAVE)) as monitor:
+        monitor.ingest([replace(item("odd neutral/Borel", 60), fetched=ahead, published=ahead)])
+        monitor.advance(ahead)
+        assert monitor.writer.clock <= datetime.now(UTC).timestamp() + 300
+        with monitor.writer.transaction():
+            monitor.writer.clock = monitor.writer.tick = int(ahead.timestamp())
+    with opened(config(tmp_path, WAVE)) as monitor:
+        assert monitor.writer.tick <= monitor.writer.clock <= datetime.now(UTC).timestamp() + 1200
+
+
+def test_reminders_come_until_somebody_acknowledges(tmp_path: Path) -> None:
     told, reminding = Told(), replace(rule(stories=1, window_h=48), remind=3600)
     with opened(config(tmp_path, reminding)) as monitor:
         monitor.ingest(bad_news())
@@ -232,8 +346,6 @@ def test_reminders_come_until_somebody_acknowledges(tmp_path: Path) -> None:
 
 
 def test_quiet_hours_hold_the_telling_and_not_the_alert(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     from pagoda.opinions.alerts.quiet_hours import QuietHours
 
     told, quiet = Told(), replace(rule(stories=1, window_h=48), quiet=QuietHours(0, 6 * 60))
@@ -292,8 +404,6 @@ def test_a_file_that_does_not_say_when_items_came_is_played_by_when_they_were_pu
 
 
 def test_an_event_alert_names_the_stories_in_which_it_happened_whatever_they_say(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     from pagoda.opinions.alerts.rules import AlertCondition
 
     asks = rule("asked", negative=1)

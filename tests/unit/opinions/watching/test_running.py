@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from opinion_items import START, ByTitle, ToldReader, config, item, rule
-from pagoda.opinions.alerts.delivery import AlertMessage
+from pagoda.opinions.alerts.addresses import AlertMessage
 from pagoda.opinions.connectors.connector import ItemBatch
 from pagoda.opinions.errors import ConnectorError
 from pagoda.opinions.watching import running
@@ -121,8 +121,10 @@ def test_time_passes_without_items_and_people_are_told(tmp_path: Path, monkeypat
     told: list[AlertMessage] = []
 
     class Notes:
-        def __init__(self, addresses: object) -> None:
-            assert addresses == ("json://x",)
+        key = name = "x"
+
+        def __init__(self, address: str, number: int) -> None:
+            assert (address, number) == ("json://x", 1)
 
         def tell(self, message: AlertMessage) -> bool:
             told.append(message)

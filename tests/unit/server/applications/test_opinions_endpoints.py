@@ -97,6 +97,7 @@ def test_status_companies_timeline_stories_sources_and_health_tell_of_it(watch: 
 
         status = await get("")
         assert (status["num_articles"], status["fault"], status["rules"]) == (4, "", ["wave"])
+        assert status["outbox"] == {"waiting": 0, "given_up": 0, "addresses_failing": []}
         assert [company["id"] for company in status["companies"]] == ["acme", "borel"]
         (row,) = (await get("/companies"))["data"]
         assert (row["name"], row["negative"], row["negative_change"], row["sources"]) == ("Acme", 4, 4, 2)

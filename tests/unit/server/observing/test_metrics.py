@@ -271,7 +271,8 @@ def test_two_servers_count_apart(metrics: Metrics) -> None:
 
 
 def test_every_name_is_documented_and_nothing_else_is(metrics: Metrics) -> None:
-    monitor = SimpleNamespace(look=lambda ask: [(0, 0)], writer=SimpleNamespace(clock=0))
+    database = SimpleNamespace(rows=lambda *asked: [(0, 0)])
+    monitor = SimpleNamespace(look=lambda ask: ask(database), writer=SimpleNamespace(clock=0))
     watch = SimpleNamespace(totals=WatchTotals(), monitor=monitor)
     metrics.register(OpinionMetrics(SimpleNamespace(running=watch), "pagoda"))  # type: ignore[arg-type]
     documented = re.findall(r"^\| `(\w+)(?:\{[\w, ]*\})?` \|", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
