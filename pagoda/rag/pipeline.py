@@ -412,4 +412,5 @@ def _whole(answer: Answer, asked: GroundedQuestion, began: float, found: float) 
     missing = asked.nowhere(asked.alone) if answer.abstained and asked.hits else ()
     dropped = answer.dropped + asked.left_out + copies
     note = asked.other_version(answer.citations)
-    return replace(answer, dropped=dropped, notes=(note,) if note else (), missing=missing, timings=rounded)
+    notes = answer.notes + ((note,) if note else ())
+    return replace(answer, dropped=dropped, notes=notes, missing=missing, timings=rounded)

@@ -22,6 +22,8 @@ class RetrievalWords:
     brief: the system message for a model that answers from one quotation with a few of its words
     brief_ask: what such a model is asked; brief_examples: (quotation, question, answer), worked before it
     abstention: the whole answer where the documents hold none; the model is told to say it to the letter
+    unsure: the whole answer where passages were found and none of them surely answers; nearest: where to look, behind
+        it; place: one of these; between_places: what stands between two
     unsupported_mark: stands behind a sentence that no source bears
     other_version: what is said of an answer from another version than the one asked about
     unknown_field: why a filter lets nothing through
@@ -40,6 +42,10 @@ class RetrievalWords:
     question: str
     conversation: str
     abstention: str
+    unsure: str
+    nearest: str
+    place: str
+    between_places: str
     unsupported_mark: str
     dropped: str
     shortened: str
@@ -99,6 +105,10 @@ ENGLISH = RetrievalWords(
     question="Question: {question}",
     conversation="Conversation:",
     abstention="The documents do not hold an answer to this.",
+    unsure="No passage was found that surely answers this.",
+    nearest="Nearest to it: {places}",
+    place="{source}, line {line}",
+    between_places="; ",
     unsupported_mark=" [unsupported]",
     dropped="{source}, line {line}: did not fit into the model's context",
     shortened="{source}, line {line}: only {kept} of {total} characters fit into the model's context",
@@ -139,6 +149,10 @@ CHINESE = RetrievalWords(
     question="问题：{question}",
     conversation="对话：",
     abstention="文档中没有这个问题的答案。",
+    unsure="没有找到能确定回答这个问题的段落。",
+    nearest="与它最接近的是：{places}",
+    place="{source} 第 {line} 行",
+    between_places="；",
     unsupported_mark="【无依据】",
     dropped="{source} 第 {line} 行：超出模型的上下文，未放入",
     shortened="{source} 第 {line} 行：{total} 个字符中只有 {kept} 个放得进模型的上下文",

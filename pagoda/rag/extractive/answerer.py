@@ -1,7 +1,7 @@
 """Answers in the documents' own words, for whoever has no model to believe: the extractive answer as an `Answer`.
 
 On a question's path: question -> Hits -> *quotation* -> Answer. What is quoted and how sure it is, is `extractor`'s
-business; here it gets its citation, or becomes the statement that the documents hold none.
+business; here it gets its citation, or becomes the statement that no passage surely answers, with the nearest ones.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from pagoda.rag.extractive.extractor import Extraction, ExtractiveAnswerer, Place
 
 NAME = "extractive"
+NUM_NEAREST = 3
+"""Places that are named where nothing is shown."""
 
 
 class QuotingAnswerer:
@@ -64,16 +66,7 @@ class QuotingAnswerer:
         focus = piece_of(question.text) if question.history else ""
         found = self._loaded().answer(asked, question.hits, question.beside, focus) if question.hits else None
         if found is None or found.abstained or not found.text:
-            confidence = found.confidence if found else 0.0
-            text = words_in(language_of(question.text)).abstention
-            return Answer(
-                question=question.text,
-                text=text,
-                shown="nothing",
-                abstained=True,
-                confidence=confidence,
-                answerer=NAME,
-            )
+            return _declined(question, found.confidence if found else 0.0)
         citations = [_citation(n, place, question.hits) for n, place in enumerate(found.places, 1)]
         note = question.other_version(citations)
         texts = [_text(found, *shown) for shown in zip(found.places, citations, strict=True)]
@@ -93,6 +86,25 @@ class QuotingAnswerer:
 
             self._answerer = ExtractiveAnswerer(ExtractiveSettings(min_confidence=self._min_confidence))
         return self._answerer
+
+
+def _declined(question: GroundedQuestion, confidence: float) -> Answer:
+    """Nothing is shown. That the documents hold no answer is said where nothing of them was found alone: many an answer
+    in other words than the question's is not known as one, so whoever asks is told where to look.
+    """
+    words = words_in(language_of(question.text))
+    places = [(hit.chunk.source, hit.chunk.line_at(hit.chunk.start)) for hit in question.hits]
+    nearest = [words.place.format(source=source, line=line) for source, line in dict.fromkeys(places)]
+    told = words.nearest.format(places=words.between_places.join(nearest[:NUM_NEAREST]))
+    return Answer(
+        question=question.text,
+        text=words.unsure if places else words.abstention,
+        shown="nothing",
+        abstained=True,
+        confidence=confidence,
+        notes=(told,) if places else (),
+        answerer=NAME,
+    )
 
 
 def _text(found: Extraction, place: Place, citation: Citation) -> str:
