@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,65 +21,47 @@ from pagoda.dialogue.agent import DialogueAgent, check_text
 from pagoda.dialogue.domain.city import city
 from pagoda.dialogue.settings import AgentSettings
 from pagoda.dialogue.turn.elsewhere import Elsewhere
-from pagoda.errors import ConfigError, InvalidRequestError
+from pagoda.errors import InvalidRequestError
 from pagoda.graph.graph import Graph
 from pagoda.graph.loading import load
 from pagoda.rag.pipeline import RAG
 from pagoda.recommend.desk import Desk
 from pagoda.recommend.folder import events_of
 from pagoda.recommend.paths import RecommendationGraph
-from pagoda.service.documents import LEAST_CONFIDENCE, documents_of
+from pagoda.service.documents import documents_of
 from pagoda.service.recommending import Recommending
+from pagoda.service.settings import MAX_NAME_LENGTH, ServiceSettings
 from pagoda.service.shipped import handbook, service_domain, set_up_visits
 from pagoda.service.summary import summary_of
 from pagoda.service.takeovers import Conversation, Takeovers
 
-MAX_NAME_LENGTH = 80
 PERSON = "person"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServiceSettings:
-    """documents: folders and files that are asked, none for the shipped handbook
-
-    timezone: IANA name of the zone of "tonight", "" for the machine's own; least_confidence: of an answer that is given
-    Raises ConfigError.
-    """
-
-    documents: tuple[Path, ...] = ()
-    timezone: str = ""
-    least_confidence: float = LEAST_CONFIDENCE
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.least_confidence <= 1:
-            raise ConfigError(f"least_confidence is {self.least_confidence}, expected a number from 0 to 1")
-        missing = next((path for path in self.documents if not path.exists()), None)
-        if missing is not None:
-            raise ConfigError(f"{missing} is not there: name a folder or a file of documents that is")
+"""Source of what staff and their customers say to one another."""
 
 
 class ServiceDesk:
     """Open over a folder, which is filled with the shipped city at its first opening. Threads may share it; close it.
 
+    graph: one that is open and stays its owner's, in place of the folder's; the city and its visits are put into it
     Raises GraphError, DialogueError, RagError, ConfigError, MissingExtraError.
     """
 
-    def __init__(self, folder: Path, settings: ServiceSettings | None = None) -> None:
+    def __init__(self, folder: Path, settings: ServiceSettings | None = None, graph: Graph | None = None) -> None:
         settings = settings or ServiceSettings()
         folder.mkdir(parents=True, exist_ok=True)
         self._held = ExitStack()
         try:
-            self._open(folder, settings)
+            self._open(folder, settings, graph)
         except BaseException:
             self._held.close()
             raise
 
-    def _open(self, folder: Path, settings: ServiceSettings) -> None:
+    def _open(self, folder: Path, settings: ServiceSettings, given: Graph | None) -> None:
         """Documents are read while the graph starts: either takes seconds, the first time."""
         with ThreadPoolExecutor(1) as aside:
             reading = aside.submit(_documents, folder / "documents", settings.documents or (handbook(),))
-            graph = self._held.enter_context(Graph.embedded(folder / "graph"))
             self._held.callback(lambda: reading.result().close())
+            graph = given or self._held.enter_context(Graph.embedded(folder / "graph"))
             load(graph, city())
             shelf = folder / "recommend"
             set_up_visits(shelf)
@@ -245,6 +227,7 @@ def _entry(turn: Mapping[str, Any]) -> dict[str, Any]:
         "details": turn["details"],
         "slots": turn["state"]["slots"],
         "results": turn["state"]["results"],
+        "requested": turn["state"]["requested"],
         "handed_off": turn["state"]["handed_off"],
     }
 

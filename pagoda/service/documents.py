@@ -10,12 +10,9 @@ from pagoda.dialogue.turn.elsewhere import Answered, Documents
 from pagoda.rag.answer import Answer
 from pagoda.rag.pipeline import RAG
 
-LEAST_CONFIDENCE = 0.5
-"""Below it a quotation is more likely beside the point than an answer (`Answer.confidence` is calibrated)."""
 
-
-def documents_of(rag: RAG, least_confidence: float = LEAST_CONFIDENCE) -> Documents:
-    """Questions to an index, for an agent."""
+def documents_of(rag: RAG, least_confidence: float) -> Documents:
+    """Questions to an index, for an agent. least_confidence: below it nothing is said, see `ServiceSettings`."""
 
     def ask(question: str) -> Answered | None:
         found = rag.query(question)

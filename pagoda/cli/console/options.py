@@ -295,6 +295,13 @@ SERVER_OPTIONS = (
     *DIALOGUE_OPTIONS,
     option("opinions", Path, "Watch file: /v1/opinions tells of its companies, with a page at /opinions."),
     option("recommend", Path, "Folder of `pagoda recommend train`: /v1/recommend answers, with a page at /recommend."),
+    option(
+        "service",
+        Path,
+        "Folder of a service desk: /v1/service talks and hands over to people, with a page at /service; "
+        "PAGODA_STAFF_KEY holds keys of theirs.",
+    ),
+    option("service_documents", list[Path], "What the service desk answers from, instead of the handbook that ships."),
     option("page", bool, "Serve the chat page at /.", "--page/--no-page", default="page"),
     option("access_log", bool, "A line of JSON on stderr for each request.", "--access-log/--no-access-log"),
 )

@@ -69,10 +69,10 @@ class TurnTaker:
         """
         said, *others = proposed
         ask = self._elsewhere.documents
-        if ask is None or not isinstance(said, ev.UserSaid) or not self._is_for_documents(read, others):
+        if ask is None or not isinstance(said, ev.UserSaid) or not self._is_for_documents(said, read, others):
             return None
         found = ask(said.text)
-        if not found and (others or _waits(before)):
+        if not found and (others or said.intent == ev.UNCLEAR or _waits(before)):
             return None
         said = replace(said, intent=FROM_DOCUMENTS)
         if found:
@@ -82,10 +82,13 @@ class TurnTaker:
         state = fold(events, self._domain, before)
         return Taken(events, state, actions.HandOff(NOT_IN_DOCUMENTS), self._phrases.say("hand_off", said.language))
 
-    def _is_for_documents(self, read: Understanding, others: Sequence[ev.Event]) -> bool:
+    def _is_for_documents(self, said: ev.UserSaid, read: Understanding, others: Sequence[ev.Event]) -> bool:
         """Whether documents are asked first: nothing to do with a task, or more than a property's words."""
         if not others:
-            return read.intent == OUT_OF_SCOPE
+            return read.intent == OUT_OF_SCOPE or said.intent == ev.UNCLEAR
+        if said.intent == OUT_OF_SCOPE:
+            # A small word of it looked like a yes, a number or a choice; of a task there is nothing.
+            return not any(isinstance(event, ev.Informed | ev.Switched | ev.Requested) for event in others)
         if not all(isinstance(event, ev.Requested) for event in others):
             return False
         return is_about_more(read.text, [act.value for act in read.acts if act.kind == "request"], others, self._domain)
