@@ -1,14 +1,14 @@
 """A day of a service desk: 200 conversations in two languages with other people's sentences, a kill in the middle.
 
-    python benchmarks/service_day.py DATA                    # a folder with the sets, as docs/service.md names them
-    python benchmarks/service_day.py DATA --half develop     # the half that may be looked at, --show prints what went wrong
+    python benchmarks/service_day.py DATA                           # a folder with the sets that docs/service.md names
+    python benchmarks/service_day.py DATA --half develop --show     # the half that may be looked at, and what went wrong
 
 The desk is `pagoda service` as a process of its own, asked over HTTP; the script is `service_script`'s. A turn is right
-where a machine can see that it is: every result meets what was wished, by the city's file; the cited file is the
+where a machine can see that it is: all results meet what was wished, by the city's file; the cited file is the
 passage's; what is recommended is new to the person and refused by nothing, by the visits; a reason's counts and kinds
-are those of the visits; a sentence for nobody here is declined or handed over; a person who was asked for came, answered
-and gave back. After half of the day the server is killed with SIGKILL under eight customers at once, and every turn that
-was acknowledged, of the whole day so far, is looked for in the server that follows.
+are those of the visits; a sentence for nobody here is declined or handed over; a person who was asked for came,
+answered and gave back. After half of the day the server is killed with SIGKILL under eight customers at once, and every
+turn that was acknowledged, of the whole day so far, is looked for in the server that follows.
 """
 
 from __future__ import annotations
@@ -100,7 +100,10 @@ class Tally:
         self.sources[step.kind, step.source] += 1
         if self.shows and (outcome != "right"):
             told = {key: entry.get(key) for key in ("source", "action", "intent", "slots", "results")}
-            print(f"[{language} {step.kind} {outcome}] {step.text}\n    {told}\n    {entry.get('text', '')[:200]!r}", flush=True)
+            print(
+                f"[{language} {step.kind} {outcome}] {step.text}\n    {told}\n    {entry.get('text', '')[:200]!r}",
+                flush=True,
+            )
 
 
 class Day:
@@ -189,7 +192,9 @@ class Day:
 
     def _meets(self, step: script.Step, entry: Mapping[str, Any]) -> bool:
         nodes = [self.city.named(step.label, name) for name in entry["results"]]
-        return bool(nodes) and all(node is not None and node in self.city.fitting(step.label, step.constraints) for node in nodes)
+        return bool(nodes) and all(
+            node is not None and node in self.city.fitting(step.label, step.constraints) for node in nodes
+        )
 
     def _is_carried(self, step: script.Step, entry: Mapping[str, Any]) -> bool:
         """A search without a wish of its own that keeps the place of the one before, which the domain lets it."""
@@ -228,14 +233,21 @@ class Day:
         """The block is on disk, of a kind of what was shown first, and nothing of that kind is in the new list."""
         kind = entry["details"].get("blocked", {}).get("kind", "")
         names = last.get("results", [])[:1]
-        nodes = [node for node in self.kinds for name in names if name in (self.city.name(node, "zh"), self.city.name(node, "en"))]
+        nodes = [
+            node
+            for node in self.kinds
+            for name in names
+            if name in (self.city.name(node, "zh"), self.city.name(node, "en"))
+        ]
         items = [one["item"] for one in entry["details"].get("items", ())]
         is_kept = bool(kind) and kind in self._blocks(user) and any(kind in self.kinds[node] for node in nodes)
         return is_kept and not any(kind in self.kinds[item] for item in items)
 
     def _blocks(self, user: str) -> set[str]:
         with sqlite3.connect(f"file:{self._people}?mode=ro", uri=True) as store:
-            return {item or kind for item, kind in store.execute("SELECT item, kind FROM block WHERE user = ?", (user,))}
+            return {
+                item or kind for item, kind in store.execute("SELECT item, kind FROM block WHERE user = ?", (user,))
+            }
 
     # The staff
 
@@ -305,8 +317,8 @@ def killed(day: Day, plans: Sequence[tuple[str, str, str, Sequence[script.Step]]
     after = [(one["number"], one["staff"]) for one in day.server.get("/queue")["data"]]
     interrupted = sum(len(plan[3]) > number for plan, number in zip(plans, done, strict=True))
     return {
-        "acknowledged": count, "lost": missing, "customers interrupted": interrupted, "seconds to be back": round(seconds, 1),
-        "queue kept": after[: len(queue)] == queue,
+        "acknowledged": count, "lost": missing, "customers interrupted": interrupted,
+        "seconds to be back": round(seconds, 1), "queue kept": after[: len(queue)] == queue,
     }  # fmt: skip
 
 

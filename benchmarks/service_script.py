@@ -1,10 +1,10 @@
-"""The script of a service day: what each customer says, in other people's words, and how a machine tells that it went well.
+"""The script of a service day: what customers say, in other people's words, and what makes an answer right.
 
-For `service_day`. Wishes are turns of CrossWOZ, MultiWOZ 2.1 and SGD (`dialogue_sentences`), in which the places, dishes
-and genres are exchanged for the invented city's; questions are SQuAD's and CMRC 2018's, whose passages are put among the
-desk's documents; what is nobody's business here is from BANKING77, CLINC150, and taxis and trains of the dialogue sets.
-"Why?" and "not this kind", and in Chinese the wish for a person and for a recommendation of nothing in particular, stand in
-no public set: `WRITTEN` has our wordings of them, which are not among the examples that the reader learned.
+For `service_day`. Wishes are turns of CrossWOZ, MultiWOZ 2.1 and SGD (`dialogue_sentences`), in which places, dishes
+and genres are exchanged for the invented city's; questions are SQuAD's and CMRC 2018's, with their passages among the
+desk's documents; what is nobody's business here is from BANKING77, and sights, taxis and trains of the dialogue sets.
+"Why?" and "not this kind", and in Chinese the wish for a person and for a recommendation of nothing in particular,
+stand in no public set: `WRITTEN` has our wordings of them, which are not among the examples that the reader learned.
 """
 
 from __future__ import annotations
@@ -36,28 +36,68 @@ NAMES_IT = {
     "Hotel": r"hotel|guest\s?house|stay|lodging|room|酒店|宾馆|住",
     "Film": r"movie|film|电影",
 }
-WRITTEN = {
+WRITTEN: dict[str, dict[str, tuple[str, ...]]] = {
     "why": {
-        "en": ("Why that?", "And why do you recommend the first of them?", "What speaks for it?",
-               "How do you know I would like this one?", "Could you tell me the reason for recommending that?"),
-        "zh": ("为什么呢？", "推荐第一个的原因是什么？", "你是怎么选出这个的？", "为什么会给我推荐这一家？", "这个推荐的理由说来听听"),
+        "en": (
+            "Why that?",
+            "And why do you recommend the first of them?",
+            "What speaks for it?",
+            "How do you know I would like this one?",
+            "Could you tell me the reason for recommending that?",
+        ),
+        "zh": (
+            "为什么呢？",
+            "推荐第一个的原因是什么？",
+            "你是怎么选出这个的？",
+            "为什么会给我推荐这一家？",
+            "这个推荐的理由说来听听",
+        ),
     },
     "refuse": {
-        "en": ("I do not like this kind, please never again", "Please, not that type again", "no more places of this kind",
-               "I would rather not have this kind", "This kind is nothing for me"),
-        "zh": ("这一种不要再给我推荐了", "我不爱这种，别再推荐", "这种的就不用了", "不想要这种类型的", "别给我推荐这一类了"),
+        "en": (
+            "I do not like this kind, please never again",
+            "Please, not that type again",
+            "no more places of this kind",
+            "I would rather not have this kind",
+            "This kind is nothing for me",
+        ),
+        "zh": (
+            "这一种不要再给我推荐了",
+            "我不爱这种，别再推荐",
+            "这种的就不用了",
+            "不想要这种类型的",
+            "别给我推荐这一类了",
+        ),
     },
     "recommend": {
         "en": (),
-        "zh": ("你们有什么可以推荐的吗？", "不知道吃什么，推荐个吧", "有没有什么好地方推荐给我", "你看我适合去哪家", "帮我出个主意，去哪好"),
+        "zh": (
+            "你们有什么可以推荐的吗？",
+            "不知道吃什么，推荐个吧",
+            "有没有什么好地方推荐给我",
+            "你看我适合去哪家",
+            "帮我出个主意，去哪好",
+        ),
     },
-    "person": {"en": (), "zh": ("我想和你们的工作人员说话", "帮我接人工吧", "能找个真人客服吗", "请让客服来处理", "我要人工客服，谢谢")},
-}  # fmt: skip
-_ASKS_FOR_PERSON = re.compile(r"(talk|speak) (to|with) (someone|somebody|a (real )?(person|representative))|customer service")
+    "person": {
+        "en": (),
+        "zh": (
+            "我想和你们的工作人员说话",
+            "帮我接人工吧",
+            "能找个真人客服吗",
+            "请让客服来处理",
+            "我要人工客服，谢谢",
+        ),
+    },
+}
+_ASKS_FOR_PERSON = re.compile(
+    r"(talk|speak) (to|with) (someone|somebody|a (real )?(person|representative))|customer service"
+)
 _RECOMMENDS = re.compile(r"recommend|suggest", re.IGNORECASE)
 _WISHES = re.compile(r"\b(in|near|around|close|at|for)\b")
 _DISHES = re.compile(
-    r"thai|chinese|italian|mexican|indian|peru|denmark|danish|french|korean|japan|spanish|greek|german|italy|france|meal from|cook",
+    r"thai|chinese|italian|mexican|indian|peru|denmark|danish|french|korean|japan|spanish|greek|german|italy|france"
+    r"|meal from|cook",
     re.IGNORECASE,
 )
 
@@ -190,7 +230,9 @@ def question_steps(data: Path, number: int, half: str) -> tuple[dict[str, list[S
             file = f"{name}-{place:03d}.txt"
             files[file] = f"{row['title']}\n\n{row['context']}\n"
             asked = row["qas"][0]
-            steps[language].append(Step("documents", asked["question"], source, file=file, answers=tuple(asked["answers"])))
+            steps[language].append(
+                Step("documents", asked["question"], source, file=file, answers=tuple(asked["answers"]))
+            )
     return steps, files
 
 
@@ -219,7 +261,11 @@ def _english_requests(data: Path) -> Iterator[tuple[str, str]]:
             if acts and acts <= {"REQUEST_ALTS", "INFORM_INTENT", "THANK_YOU"} and _RECOMMENDS.search(turn["text"]):
                 yield turn["text"], "SGD"
     for row in _lines(data / "clinc150.jsonl"):
-        if row["intent"] == "restaurant_suggestion" and not _DISHES.search(row["text"]) and not _WISHES.search(row["text"]):
+        if (
+            row["intent"] == "restaurant_suggestion"
+            and not _DISHES.search(row["text"])
+            and not _WISHES.search(row["text"])
+        ):
             yield row["text"], "CLINC150"
 
 
@@ -229,7 +275,8 @@ def person_steps(data: Path) -> dict[str, list[Step]]:
         Step("person", row["text"], source)
         for source, name in (("CLINC150", "clinc150"), ("BANKING77", "banking77"))
         for row in _lines(data / f"{name}.jsonl")
-        if _ASKS_FOR_PERSON.search(row["text"].lower()) and row["intent"] not in ("goodbye", "lost_luggage", "terminate_account")
+        if _ASKS_FOR_PERSON.search(row["text"].lower())
+        and row["intent"] not in ("goodbye", "lost_luggage", "terminate_account")
     ]
     return {"en": english, "zh": [Step("person", text, "ours") for text in WRITTEN["person"]["zh"]]}
 
@@ -248,7 +295,11 @@ def conversation(number: int, language: str, steps: Mapping[str, Mapping[str, Se
 
     half = number // 2
     shown = one("recommend", half) if half % 2 or not steps["bare"][language] else one("bare", half // 2)
-    groups = [one("find", half), one("documents", half), shown + one("why", half) + (one("refuse", half) if half % 2 else [])]
+    groups = [
+        one("find", half),
+        one("documents", half),
+        shown + one("why", half) + (one("refuse", half) if half % 2 else []),
+    ]
     random.Random(number).shuffle(groups)
     if half % 2 == 0:
         groups.append(one("outside", half // 2))

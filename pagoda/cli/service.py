@@ -37,7 +37,9 @@ def service(
     documents: Annotated[
         list[Path] | None, typer.Option("--documents", help="What to answer from, instead of the handbook that ships.")
     ] = None,
-    timezone: Annotated[str | None, typer.Option("--timezone", help='Zone of "tonight", such as Asia/Shanghai.')] = None,
+    timezone: Annotated[
+        str | None, typer.Option("--timezone", help='Zone of "tonight", such as Asia/Shanghai.')
+    ] = None,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", help="Port to listen on; 0 takes a free one.")] = 8000,
 ) -> None:

@@ -26,9 +26,7 @@ _TOGETHER = (
     "MATCH (past:Item)<-[:RATED]-(o:Person)-[:RATED]->(i:Item {id: $item}) WHERE past.id IN $past AND o.id <> $user "
     "RETURN past.id AS past, count(DISTINCT o.id) AS people ORDER BY past"
 )
-_TAKEN = (
-    "MATCH (o:Person)-[:RATED]->(i:Item {id: $item}) WHERE o.id <> $user RETURN count(DISTINCT o.id) AS people"
-)
+_TAKEN = "MATCH (o:Person)-[:RATED]->(i:Item {id: $item}) WHERE o.id <> $user RETURN count(DISTINCT o.id) AS people"
 _SHOWN = (
     "UNWIND $rows AS row MATCH (p:Person {id: $user}) MATCH (i:Item {id: row.item}) "
     "MERGE (p)-[r:RECOMMENDED]->(i) SET r.score = row.score, r.model = $model"

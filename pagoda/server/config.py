@@ -108,7 +108,9 @@ class ServerConfig:
             raise ConfigError("ssl_keyfile and ssl_certfile go together: give both or neither")
         if self.dialogue is None:
             others = {"timezone"} if self.service is not None else set()
-            stray = next((name for name in _OF_DIALOGUE if name not in others and getattr(self, name) is not None), None)
+            stray = next(
+                (name for name in _OF_DIALOGUE if name not in others and getattr(self, name) is not None), None
+            )
             if stray is not None:
                 raise ConfigError(f"{stray} is of a dialogue, and none is served: give dialogue, its folder, too")
         if self.metrics_prefix not in METRICS_PREFIXES:

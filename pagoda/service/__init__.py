@@ -1,4 +1,4 @@
-"""A service desk over graph, documents and recommender: `from pagoda.service import ServiceDesk`, loaded on first use."""
+"""One desk over graph, documents and recommender: `from pagoda.service import ServiceDesk`, loaded on first use."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ from pagoda.service.recommending import Recommending
 from pagoda.service.settings import MAX_NAME_LENGTH, ServiceSettings
 from pagoda.service.shipped import handbook, service_domain, set_up_visits
 from pagoda.service.summary import summary_of
-from pagoda.service.takeovers import Conversation, Takeovers
+from pagoda.service.takeovers import HeldConversation, Takeovers
 
 PERSON = "person"
 """Source of what staff and their customers say to one another."""
@@ -110,7 +110,7 @@ class ServiceDesk:
         }
 
     def forget(self, session: str) -> bool:
-        """Delete a conversation and what was said in it; False where there was none. Blocks are the person's, and stay."""
+        """Delete a conversation; False where there was none. Blocks are the person's, and stay."""
         was_held = self._takeovers.forget(session)
         return self.agent.forget(session) or was_held
 
@@ -132,7 +132,7 @@ class ServiceDesk:
         return found
 
     def take(self, number: int, name: str) -> dict[str, Any]:
-        """Take a conversation over that waits. Raises InvalidRequestError where it does not, or somebody else has it."""
+        """Take over a conversation that waits. Raises InvalidRequestError where it does not, or another one has it."""
         held, name = self._waiting(number), _checked_name(name)
         if not self._takeovers.take(number, name):
             other = self._takeovers.numbered(number).staff
@@ -176,7 +176,7 @@ class ServiceDesk:
             "waiting": len(self.agent.sessions.hand_offs()),
         }
 
-    def _waiting(self, number: int) -> Conversation:
+    def _waiting(self, number: int) -> HeldConversation:
         """A conversation that is in the queue. Raises InvalidRequestError."""
         held = self._takeovers.numbered(number)
         if not self.agent.sessions.hand_offs(held.session):

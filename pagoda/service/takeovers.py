@@ -30,7 +30,7 @@ _BUSY_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True)
-class Conversation:
+class HeldConversation:
     """number: by which staff name it; user: whose it is; staff: who has taken it over, "" for nobody; taken: when"""
 
     number: int
@@ -41,7 +41,7 @@ class Conversation:
 
 
 @dataclass(frozen=True)
-class Line:
+class SaidLine:
     """Said while a person had the conversation. turn: behind so many turns; speaker: "customer" or "staff"; at: Unix"""
 
     number: int
@@ -72,24 +72,24 @@ class Takeovers:
         with self._lock:
             self._connection.close()
 
-    def begun(self, session: str, user: str) -> Conversation:
+    def begun(self, session: str, user: str) -> HeldConversation:
         """A conversation, new where there was none. It keeps the user of its first sentence."""
         self._run("INSERT INTO conversation (session, user) VALUES (?, ?) ON CONFLICT DO NOTHING", session, user)
         found = self.of(session)
         assert found is not None, "it was just written"
         return found
 
-    def of(self, session: str) -> Conversation | None:
+    def of(self, session: str) -> HeldConversation | None:
         """By its session."""
         rows = self._rows("SELECT * FROM conversation WHERE session = ?", session)
-        return Conversation(*rows[0]) if rows else None
+        return HeldConversation(*rows[0]) if rows else None
 
-    def numbered(self, number: int) -> Conversation:
+    def numbered(self, number: int) -> HeldConversation:
         """By its number. Raises InvalidRequestError where there is none."""
         rows = self._rows("SELECT * FROM conversation WHERE number = ?", number)
         if not rows:
             raise InvalidRequestError(f"there is no conversation {number}: GET /v1/service/queue lists them")
-        return Conversation(*rows[0])
+        return HeldConversation(*rows[0])
 
     def take(self, number: int, staff: str) -> bool:
         """Take a conversation over; False where somebody else has it already."""
@@ -101,7 +101,7 @@ class Takeovers:
         free = "UPDATE conversation SET staff = '', taken = NULL WHERE number = ? AND staff <> ''"
         return self._run(free, number) > 0
 
-    def say(self, session: str, turn: int, speaker: str, name: str, text: str) -> Line:
+    def say(self, session: str, turn: int, speaker: str, name: str, text: str) -> SaidLine:
         """Keep a line."""
         at = time.time()
         with self._lock, self._told():
@@ -110,12 +110,15 @@ class Takeovers:
                 (session, turn, speaker, name, text, at),
             ).lastrowid
         assert number is not None, "SQLite numbers every row"
-        return Line(number, turn, speaker, name, text, at)
+        return SaidLine(number, turn, speaker, name, text, at)
 
-    def lines(self, session: str) -> list[Line]:
+    def lines(self, session: str) -> list[SaidLine]:
         """All lines of a conversation, oldest first."""
         columns = "number, turn, speaker, name, text, at"
-        return [Line(*row) for row in self._rows(f"SELECT {columns} FROM line WHERE session = ? ORDER BY number", session)]
+        return [
+            SaidLine(*row)
+            for row in self._rows(f"SELECT {columns} FROM line WHERE session = ? ORDER BY number", session)
+        ]
 
     def forget(self, session: str) -> bool:
         """Delete a conversation with its lines; False where there was none."""
@@ -135,4 +138,6 @@ class Takeovers:
         try:
             yield
         except sqlite3.Error as error:
-            raise SessionError(f"{self._path} cannot be used ({error}): check the file, its rights, the disk") from error
+            raise SessionError(
+                f"{self._path} cannot be used ({error}): check the file, its rights, the disk"
+            ) from error

@@ -27,7 +27,10 @@ expect = playwright_api.expect
 
 PAGE = Path(__file__).parents[2] / "pagoda" / "server" / "page" / "service.html"
 ORIGIN = "http://pagoda.test/"
-DOCUMENTS = {"repairs.md": "# Repairs\n\nRepairs are guaranteed for six months.\n", "会员.md": "# 会员\n\n会员年费为 120 元。\n"}
+DOCUMENTS = {
+    "repairs.md": "# Repairs\n\nRepairs are guaranteed for six months.\n",
+    "会员.md": "# 会员\n\n会员年费为 120 元。\n",
+}
 HOSTILE = "<img src=x onerror='window.harmed=1'>"
 
 

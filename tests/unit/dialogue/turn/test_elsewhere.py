@@ -65,7 +65,9 @@ def test_what_is_offered_elsewhere_can_be_pointed_at() -> None:
     assert (taken.text, taken.source, taken.details) == ("told", "recommender", {"model": "m"})
     assert taken.state.task is not None
     assert (taken.state.task.intent, taken.state.task.results) == ("find_restaurant", (TILE, CRANE))
-    second = read("why the second one", "why_recommended", acts=(Act("choose", value="2"), Act("request", value="price")))
+    second = read(
+        "why the second one", "why_recommended", acts=(Act("choose", value="2"), Act("request", value="price"))
+    )
     take(desk, second, taken.state)
     assert [(one.intent, one.node) for one in desk.errands] == [("recommend", None), ("why_recommended", CRANE)]
 
