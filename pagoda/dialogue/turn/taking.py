@@ -86,12 +86,12 @@ class TurnTaker:
         """Whether documents are asked first: nothing to do with a task, or more than a property's words."""
         if not others:
             return read.intent == OUT_OF_SCOPE or said.intent == ev.UNCLEAR
-        if said.intent == OUT_OF_SCOPE:
-            # A small word of it looked like a yes, a number or a choice; of a task there is nothing.
-            return not any(isinstance(event, ev.Informed | ev.Switched | ev.Requested) for event in others)
-        if not all(isinstance(event, ev.Requested) for event in others):
-            return False
-        return is_about_more(read.text, [act.value for act in read.acts if act.kind == "request"], others, self._domain)
+        if all(isinstance(event, ev.Requested) for event in others):
+            columns = [act.value for act in read.acts if act.kind == "request"]
+            return is_about_more(read.text, columns, others, self._domain)
+        # A small word of it looked like a yes, a number or a choice; of a task there is nothing.
+        is_task = any(isinstance(event, ev.Informed | ev.Switched | ev.Requested) for event in others)
+        return said.intent == OUT_OF_SCOPE and not is_task
 
     # Errands
 
