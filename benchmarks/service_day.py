@@ -1,7 +1,7 @@
 """A day of a service desk: 200 conversations in two languages with other people's sentences, a kill in the middle.
 
-    python benchmarks/service_day.py DATA                           # a folder with the sets that docs/service.md names
-    python benchmarks/service_day.py DATA --half develop --show     # the half that may be looked at, and what went wrong
+    python benchmarks/service_day.py DATA                         # a folder with the sets that docs/service.md names
+    python benchmarks/service_day.py DATA --half develop --show   # the half that may be looked at, and what went wrong
 
 The desk is `pagoda service` as a process of its own, asked over HTTP; the script is `service_script`'s. A turn is right
 where a machine can see that it is: all results meet what was wished, by the city's file; the cited file is the
