@@ -37,6 +37,7 @@ from pagoda.cli.quantize.commands import quantize
 from pagoda.cli.rag.commands import rag
 from pagoda.cli.recommend import recommend
 from pagoda.cli.serve import serve
+from pagoda.cli.service import service
 from pagoda.cli.shelf import list_models, pull, rm, show
 from pagoda.cli.simulate import simulate_command
 from pagoda.cli.train import train
@@ -85,6 +86,7 @@ app.add_typer(recommend, name="recommend", short_help="Say what a person would l
 app.add_typer(graph, name="graph", short_help="Load tables of your own into a graph.")
 app.add_typer(dialogue, name="dialogue", short_help="Talk over a graph: sentences become Cypher, rows become replies.")
 app.add_typer(opinions, name="opinions", short_help="Watch what is said of companies: feeds in, alerts out.")
+app.command(short_help="Serve a desk: graph, documents, recommendations, and people.")(service)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pagoda.cli.console.environment import api_keys
+from pagoda.cli.console.environment import api_keys, staff_keys
 from pagoda.cli.console.first_model import FIRST_MODEL, fetched, first_model
 from pagoda.cli.console.options import (
     ENGINE_OPTIONS,
@@ -73,6 +73,9 @@ def serve(
         server["chat_template"] = read_template(server["chat_template"])
     origins = tuple(server.get("allowed_origins", ()))
     settings: Settings = {**server, "allowed_origins": origins, "api_keys": tuple(dict.fromkeys(keys))}
+    if "service" in server:
+        documents = tuple(server.get("service_documents", ()))
+        settings |= {"service_documents": documents, "staff_keys": staff_keys(os.environ)}
     config = ServerConfig(**settings | {"collections": collections_of(server.get("collections", ()), os.environ)})
     wanted = ReplicasConfig(**replicas)
     if wanted.are_several:

@@ -32,9 +32,9 @@ from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.actions import HandOff, LookUp, Tell
 from pagoda.dialogue.state.model import State
 from pagoda.dialogue.states import Known, States
+from pagoda.dialogue.turn.elsewhere import Documents, Elsewhere
 from pagoda.dialogue.turn.interpretation import context_of
 from pagoda.dialogue.turn.performing import Taken
-from pagoda.dialogue.turn.taking import Documents
 from pagoda.dialogue.turn.turn import Turn, state_facts
 from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.graph.loading import load
@@ -61,7 +61,8 @@ class DialogueAgent:
     model: reads sentences: with the strategy "hybrid" the hard ones, with the others all of them. A HeldModel says
         which loop its calls run in and whether `close` closes it; a plain ChatModel gets a loop and stays its owner's
     sessions: a store or the path of its file; None is a file in the folder
-    documents: asked what is no task of the domain's; gives an answer, or None, and then a person takes over
+    documents: asked what is no task of the domain's; gives an answer, or None, and then a person takes over. An
+        Elsewhere names who does errands, too: the domain's intents of kind "elsewhere", searches without any wish
     folder: of all that is made here
     settings: how turns are taken: strategy, rephrasing, subgraphs, clock; None for those of `AgentSettings()`
     owns_graph: `close` closes the graph, too
@@ -81,7 +82,7 @@ class DialogueAgent:
         model: ChatModel | HeldModel | None = None,
         sessions: SessionStore | str | Path | None = None,
         *,
-        documents: Documents | None = None,
+        documents: Documents | Elsewhere | None = None,
         folder: str | Path = DEFAULT_FOLDER,
         settings: AgentSettings | None = None,
         owns_graph: bool = False,
@@ -216,7 +217,7 @@ class DialogueAgent:
         understanding: Understander | str | Path | None,
         sessions: SessionStore | str | Path | None,
         folder: Path,
-        documents: Documents | None,
+        documents: Documents | Elsewhere | None,
         owns_graph: bool,
     ) -> Parts:
         declared = domain if isinstance(domain, Domain) else Domain.load(domain)

@@ -24,8 +24,9 @@ from pagoda.dialogue.reply.phrasebook import Phrasebook
 from pagoda.dialogue.reply.rephraser import Rephraser
 from pagoda.dialogue.sessions.store import SessionStore
 from pagoda.dialogue.slots.reader import SlotReader
+from pagoda.dialogue.turn.elsewhere import Documents, Elsewhere
 from pagoda.dialogue.turn.interpretation import Interpreter, ValueReader
-from pagoda.dialogue.turn.taking import Documents, TurnTaker
+from pagoda.dialogue.turn.taking import TurnTaker
 from pagoda.graph.errors import GraphError
 from pagoda.graph.subgraph import Subgraph
 from pagoda.nlu.understanding import OUT_OF_SCOPE, Understander
@@ -47,7 +48,7 @@ class Parts:
         sessions: SessionStore,
         understanding: Understander | Path | None,
         folder: Path,
-        documents: Documents | None,
+        documents: Documents | Elsewhere | None,
         on_progress: OnProgress | None = None,
     ) -> None:
         check(domain, graph.schema())
@@ -61,7 +62,7 @@ class Parts:
         self._fast = FollowingUnderstanding(understanding)
         self._values = SlotReader(domain)
         self._base = Complemented(self._fast, domain, self.linker, self._values)
-        self.taker = TurnTaker(domain, graph, self._interpreter, Phrasebook(domain), documents)
+        self.taker = TurnTaker(domain, graph, self._interpreter, Phrasebook(domain), Elsewhere.of(documents))
 
     def freshen(self) -> None:
         """Know what has come into the graph, or left it, a few seconds ago. Most calls do nothing."""

@@ -132,6 +132,8 @@ class Desk:
         fitting = []
         for one in served.new.recommend(person, len(served.new.items), refused):
             kinds = served.recommender.kinds(one.item)
+            if limits is not None and limits.among is not None and one.item not in limits.among:
+                continue
             if limits is None or not limits.per_kind or all(counted[kind] < limits.per_kind for kind in kinds):
                 fitting.append(one)
                 counted.update(kinds)

@@ -21,11 +21,13 @@ class ListLimits:
     """diversity: 0, scores alone, to 1, likeness alone; per_kind: items of one kind at most, 0 for any number
 
     pool: the best so many are looked at for each place, or five for each place of a longer list
+    among: ids that alone are looked at, None for all
     """
 
     diversity: float = 0.0
     per_kind: int = 0
     pool: int = 200
+    among: frozenset[str] | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.diversity <= 1.0:

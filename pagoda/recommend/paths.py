@@ -28,6 +28,7 @@ _TOGETHER = (
     "MATCH (past:Item)<-[:RATED]-(o:Person)-[:RATED]->(i:Item {id: $item}) WHERE past.id IN $past AND o.id <> $user "
     "RETURN past.id AS past, count(DISTINCT o.id) AS people ORDER BY past"
 )
+_TAKEN = "MATCH (o:Person)-[:RATED]->(i:Item {id: $item}) WHERE o.id <> $user RETURN count(DISTINCT o.id) AS people"
 _SHOWN = (
     "UNWIND $rows AS row MATCH (p:Person {id: $user}) MATCH (i:Item {id: row.item}) "
     "MERGE (p)-[r:RECOMMENDED]->(i) SET r.score = row.score, r.model = $model, r.at = $at, r.place = row.place, "
@@ -135,6 +136,11 @@ class RecommendationGraph:
         shared = [ReasonPath(row["past"], kind=row["kind"]) for row in self._graph.read(_SHARED, given)]
         together = [ReasonPath(row["past"], people=row["people"]) for row in self._graph.read(_TOGETHER, given)]
         return shared + together
+
+    def num_takers(self, user: str, item: str) -> int:
+        """How many other people took an item."""
+        rows = self._graph.read(_TAKEN, {"user": user, "item": item})
+        return int(rows[0]["people"]) if rows else 0
 
     def note_shown(self, user: str, shown: Sequence[Recommendation], model: str, at: float = 0.0) -> None:
         """RECOMMENDED edges with place, score, summands and model; a later list of the same item takes the edge over.

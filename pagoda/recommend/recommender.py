@@ -124,6 +124,8 @@ class Recommender:
         scales = (self.weights if len(history) else self._of_a_stranger()) * spread(features)
         scores = scales @ features
         scores[~self._open(person)] = -np.inf
+        if limits is not None and limits.among is not None:
+            scores[[item not in limits.among for item in self.catalogue]] = -np.inf
         best = self._chosen(scores, k, limits, counted or {})
         return [self._explained(history, int(item), features[:, item], scales) for item in best]
 

@@ -19,7 +19,7 @@ from starlette.middleware.cors import CORSMiddleware
 from pagoda.engine.process.async_engine import AsyncEngine
 from pagoda.models.tokenizer.tool_formats import tool_format
 from pagoda.server import errors, status
-from pagoda.server.applications import dialogue, opinions, rag, recommend
+from pagoda.server.applications import dialogue, opinions, rag, recommend, service
 from pagoda.server.applications.application import Application, MakeApplication
 from pagoda.server.config import ServerConfig
 from pagoda.server.http.manners import HeadAsGet, InflatedBodies, PlainPaths
@@ -36,6 +36,7 @@ APPLICATIONS: tuple[MakeApplication, ...] = (
     dialogue.application,
     opinions.application,
     recommend.application,
+    service.application,
 )
 """Another one is another file in `applications`, and its name here."""
 SUMMARY = "A language model behind OpenAI's API, with the further fields and endpoints of vLLM's server"

@@ -5,7 +5,7 @@ Beside `engine/args`, which decides about the engine. Read once at start by `ser
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pagoda.errors import ConfigError
@@ -58,6 +58,11 @@ class ServerConfig:
     recommend: folder that `pagoda recommend train` wrote, from which /v1/recommend and the page /recommend answer
     recommend_graph: "embedded", in that folder, or the address of a graph, such as bolt://localhost:7687, its password
         in NEO4J_PASSWORD: people, items, what was shown and refused, of which "why this one?" is asked
+    service: folder of a service desk, which /v1/service and the page /service then serve; filled if it is not there
+    service_documents: files and folders that it answers from, none for the handbook that ships; its clock's zone is
+        `timezone`
+    staff_keys: keys of the people who take conversations over, which open /v1/service/queue and nothing else; none
+        given, whoever may call the server may
     page: serve the chat page at /
     access_log: a line of JSON for each request, on stderr
     """
@@ -95,6 +100,9 @@ class ServerConfig:
     opinions: Path | None = None
     recommend: Path | None = None
     recommend_graph: str | None = None
+    service: Path | None = None
+    service_documents: tuple[Path, ...] = ()
+    staff_keys: tuple[str, ...] = field(default=(), repr=False)
     page: bool = True
     access_log: bool = True
 
@@ -104,7 +112,10 @@ class ServerConfig:
         if (self.ssl_keyfile is None) != (self.ssl_certfile is None):
             raise ConfigError("ssl_keyfile and ssl_certfile go together: give both or neither")
         if self.dialogue is None:
-            stray = next((name for name in _OF_DIALOGUE if getattr(self, name) is not None), None)
+            others = {"timezone"} if self.service is not None else set()
+            stray = next(
+                (name for name in _OF_DIALOGUE if name not in others and getattr(self, name) is not None), None
+            )
             if stray is not None:
                 raise ConfigError(f"{stray} is of a dialogue, and none is served: give dialogue, its folder, too")
         if self.recommend is None and self.recommend_graph is not None:
@@ -113,6 +124,8 @@ class ServerConfig:
             )
         if self.metrics_prefix not in METRICS_PREFIXES:
             raise ConfigError(f"metrics_prefix is {self.metrics_prefix!r}: give one of {', '.join(METRICS_PREFIXES)}")
+        if self.service is None and (self.service_documents or self.staff_keys):
+            raise ConfigError("service_documents and staff_keys are of a service desk: give service, its folder, too")
         if any(not key.strip() for key in self.api_keys):
             raise ConfigError("one of the API keys is empty: remove it, or give it some characters")
         check_collections(self.all_collections)

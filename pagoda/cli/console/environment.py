@@ -40,6 +40,11 @@ def api_keys(environ: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(key.strip() for key in environ.get("PAGODA_API_KEY", "").split(",") if key.strip())
 
 
+def staff_keys(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Keys of a service desk's staff, from PAGODA_STAFF_KEY; several are separated by commas."""
+    return tuple(key.strip() for key in environ.get("PAGODA_STAFF_KEY", "").split(",") if key.strip())
+
+
 def client_api_key(environ: Mapping[str, str], variable: str | None) -> str | None:
     """A client's key, from the variable that `--api-key-env` names, so that it stands in no list of processes.
 

@@ -300,6 +300,12 @@ SERVER_OPTIONS = (
         str,
         "embedded, or the address of a graph, which then tells why something was recommended (NEO4J_PASSWORD).",
     ),
+        "service",
+        Path,
+        "Folder of a service desk: /v1/service talks and hands over to people, with a page at /service; "
+        "PAGODA_STAFF_KEY holds keys of theirs.",
+    ),
+    option("service_documents", list[Path], "What the service desk answers from, instead of the handbook that ships."),
     option("page", bool, "Serve the chat page at /.", "--page/--no-page", default="page"),
     option("access_log", bool, "A line of JSON on stderr for each request.", "--access-log/--no-access-log"),
 )

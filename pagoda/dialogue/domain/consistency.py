@@ -124,7 +124,7 @@ def _of_intent(
         )
     if intent.act and intent.kind != "meta":
         yield f"{place}.act", f"belongs to an intent of kind meta; this one is of kind {intent.kind}"
-    if intent.kind in ("chitchat", "meta"):
+    if intent.kind in ("chitchat", "meta", "elsewhere"):
         for part in ("required", "optional", "instead", "exact", "carry_over", "from_result", "questions"):
             if getattr(intent, part):
                 yield f"{place}.{part}", f"belongs to intents of kind find or book; this one is of kind {intent.kind}"

@@ -78,6 +78,26 @@ class Domain:
         templates = {name: {**shipped.get(name, {}), **declared.templates.get(name, {})} for name in shipped}
         return replace(declared, templates={**declared.templates, **templates})
 
+    def with_file(self, path: str | Path) -> Domain:
+        """With the intents of a further file that have no slots of their own, and their examples.
+
+        For whoever joins another storey to a domain: its intents are of kind "elsewhere", or small talk.
+        Raises DomainError as `load` does.
+        """
+        root, lines = read_section(Path(path), DOMAIN_FILE)
+        root.only(("intents", "templates", "examples"))
+        intents = {**self.intents, **domain_file.read_intents(root, self.labels, dict(self.slots))}
+        joined = replace(
+            self,
+            intents=intents,
+            templates={**self.templates, **domain_file.read_templates(root)},
+            file=root.file,
+            lines=lines,
+            _examples=(*self._examples, *domain_file.read_examples(root, intents)),
+        )
+        joined.refuse([*joined._problems(self.templates)])
+        return joined
+
     def _problems(self, shipped: Mapping[str, Words]) -> Iterator[Problem]:
         """Everything that can be told without a graph."""
         yield from consistency.problems(self.labels, self.slots, self.intents)

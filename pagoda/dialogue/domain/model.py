@@ -23,7 +23,7 @@ SlotType = Literal[
     "name", "time", "people", "price", "rating", "stars", "number", "boolean", "choice", "person", "text"
 ]
 Operator = Literal["=", "in", "contains", "<=", ">=", "range", "node", "near", "has"]
-IntentKind = Literal["find", "book", "chitchat", "meta"]
+IntentKind = Literal["find", "book", "chitchat", "meta", "elsewhere"]
 AMOUNT_TYPES: tuple[SlotType, ...] = ("price", "rating", "stars", "number")
 """Types whose values are numbers of something that is measured or paid."""
 NUMBER_TYPES: tuple[SlotType, ...] = (*AMOUNT_TYPES, "people")

@@ -94,7 +94,8 @@ def open_question(state: State, domain: Domain) -> Pending | None:
     for slot, candidates in task.doubts.items():
         return Ask(slot, max(1, task.times_asked.get(slot, 0)), candidates, reason="ambiguous")
     missing = missing_slots(task, domain)
-    if not missing:
+    if not missing or task.stage == "offered":
+        # What another storey proposed without being told the slots is results all the same.
         return _irreversible(state, domain)
     asked = state.question
     choices = asked.choices if asked is not None and asked.slot == missing[0] else ()

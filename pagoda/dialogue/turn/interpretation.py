@@ -70,6 +70,8 @@ class Interpreter:
 
     def _of_first(self, read: Understanding, state: State, at: str) -> list[ev.Event]:
         """Of the wish that was read, whatever else waits."""
+        if self._is_elsewhere(read):
+            return [ev.UserSaid(read.text, read.language, read.intent, at)]
         read = _without_ordinals(read, state)
         if _THANK in self._domain.intents and is_goodbye(read.text):
             read = replace(read, intent=_THANK, confidence=1.0, slots=())
@@ -98,6 +100,11 @@ class Interpreter:
             *self._questions.beside(read, state, declared),
             *_pointed(read, state, declared, self._domain),
         ]
+
+    def _is_elsewhere(self, read: Understanding) -> bool:
+        """Whether another storey's sentence was read for sure: it is no answer, no property and no yes."""
+        intent = self._domain.intents.get(read.intent)
+        return intent is not None and intent.kind == "elsewhere" and not read.slots and read.confidence >= LEAST_SURE
 
     def _effective_intent(self, read: Understanding, state: State) -> str:
         """The intent as it is meant here: a yes to a booking is a yes, an answer is no new wish."""
@@ -137,7 +144,7 @@ class Interpreter:
             return True
         if state.task is None and state.task_with_results is None and self._is_bare_value(read):
             return True
-        is_grave = intent.kind in ("find", "book") or intent.act in ("cancel", "hand_off")
+        is_grave = intent.kind in ("find", "book", "elsewhere") or intent.act in ("cancel", "hand_off")
         if waits and intent.kind in ("find", "book") and not read.slots:
             # What waits for a yes is not left for a wish that names nothing.
             return not any(mentions(read.text, word) for word in self._names_of_wish(intent))

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -37,7 +37,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Taken:
-    """A whole turn. events: to be kept; state: after them; graph_s: seconds spent waiting for the graph."""
+    """A whole turn. events: to be kept; state: after them; graph_s: seconds spent waiting for the graph.
+
+    source: who made the reply, "" for the dialogue itself; details: what that one tells besides, in JSON's types
+    """
 
     events: tuple[ev.Event, ...]
     state: State
@@ -47,6 +50,8 @@ class Taken:
     rows: Rows = ()
     found: tuple[NodeKey, ...] = ()
     graph_s: float = 0.0
+    source: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_booked(self) -> bool:

@@ -1,11 +1,13 @@
-"""Takes a turn: what was read becomes events, the policy acts upon them, or documents answer what is no task.
+"""Takes a turn: what was read becomes events, the policy acts upon them, or another storey answers what is no task.
 
 Middle of a turn: sentence -> *understanding -> events -> state -> policy -> Cypher -> rows -> reply*. The acting itself
-is `performing`'s. Documents come in as a callable, so that this room knows nothing of retrieval.
+is `performing`'s. Documents and errands come in as callables (`elsewhere`), so that this room knows nothing of
+retrieval or recommendation.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -18,13 +20,16 @@ from pagoda.dialogue.state import actions
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.fold import fold
 from pagoda.dialogue.state.model import State
+from pagoda.dialogue.state.tasks import row_of
+from pagoda.dialogue.turn.elsewhere import Answered, Elsewhere, Errand
 from pagoda.dialogue.turn.interpretation import Interpreter
 from pagoda.dialogue.turn.performing import Performance, Taken
+from pagoda.dialogue.turn.questions import index_of
+from pagoda.graph.errors import GraphError
 from pagoda.graph.graph import Graph
 from pagoda.nlu.understanding import OUT_OF_SCOPE, Understanding
 
-Documents = Callable[[str], str | None]
-"""Answers a question that is no task of the domain's, or gives None."""
+logger = logging.getLogger(__name__)
 FROM_DOCUMENTS, NOT_IN_DOCUMENTS = "documents", "not_in_documents"
 
 
@@ -37,17 +42,22 @@ class TurnTaker:
         graph: Graph,
         interpreter: Callable[[datetime], Interpreter],
         phrases: Phrasebook,
-        documents: Documents | None = None,
+        elsewhere: Elsewhere,
     ) -> None:
-        self._domain, self._graph, self._documents = domain, graph, documents
+        self._domain, self._graph, self._elsewhere = domain, graph, elsewhere
         self._interpreter, self._phrases = interpreter, phrases
 
     def take(self, session_id: str, read: Understanding, before: State, now: datetime) -> Taken:
         """The turn of a sentence that was read in the state `before`."""
         proposed = self._interpreter(now).events(read, before, now.isoformat(timespec="minutes"))
         performance = Performance(self._domain, self._graph, self._phrases, session_id, now)
-        answered = self._from_documents(performance, read, proposed, before)
-        return answered or performance.perform(proposed, before)
+        return (
+            self._from_documents(performance, read, proposed, before)
+            or self._from_errand(performance, session_id, read, proposed, before)
+            or performance.perform(proposed, before)
+        )
+
+    # Documents
 
     def _from_documents(
         self, performance: Performance, read: Understanding, proposed: Sequence[ev.Event], before: State
@@ -58,25 +68,92 @@ class TurnTaker:
         property that the documents know nothing of.
         """
         said, *others = proposed
-        if self._documents is None or not isinstance(said, ev.UserSaid) or not self._is_for_documents(read, others):
+        ask = self._elsewhere.documents
+        if ask is None or not isinstance(said, ev.UserSaid) or not self._is_for_documents(said, read, others):
             return None
-        found = self._documents(said.text)
-        if not found and (others or _waits(before)):
+        found = ask(said.text)
+        if not found and (others or said.intent == ev.UNCLEAR or _waits(before)):
             return None
         said = replace(said, intent=FROM_DOCUMENTS)
         if found:
-            return performance.tell(found, actions.Say(FROM_DOCUMENTS), (said, ev.Told(FROM_DOCUMENTS)), before)
+            answered = found if isinstance(found, Answered) else Answered(found, FROM_DOCUMENTS)
+            return self._told(performance, answered, FROM_DOCUMENTS, (said, ev.Told(FROM_DOCUMENTS)), before)
         events = (said, ev.HandedOff(NOT_IN_DOCUMENTS))
         state = fold(events, self._domain, before)
         return Taken(events, state, actions.HandOff(NOT_IN_DOCUMENTS), self._phrases.say("hand_off", said.language))
 
-    def _is_for_documents(self, read: Understanding, others: Sequence[ev.Event]) -> bool:
+    def _is_for_documents(self, said: ev.UserSaid, read: Understanding, others: Sequence[ev.Event]) -> bool:
         """Whether documents are asked first: nothing to do with a task, or more than a property's words."""
         if not others:
-            return read.intent == OUT_OF_SCOPE
-        if not all(isinstance(event, ev.Requested) for event in others):
+            return read.intent == OUT_OF_SCOPE or said.intent == ev.UNCLEAR
+        if all(isinstance(event, ev.Requested) for event in others):
+            columns = [act.value for act in read.acts if act.kind == "request"]
+            return is_about_more(read.text, columns, others, self._domain)
+        # A small word of it looked like a yes, a number or a choice; of a task there is nothing.
+        is_task = any(isinstance(event, ev.Informed | ev.Switched | ev.Requested) for event in others)
+        return said.intent == OUT_OF_SCOPE and not is_task
+
+    # Errands
+
+    def _from_errand(
+        self,
+        performance: Performance,
+        session_id: str,
+        read: Understanding,
+        proposed: Sequence[ev.Event],
+        before: State,
+    ) -> Taken | None:
+        """What another storey says to a sentence of its own; None where it is not, or has nothing to say."""
+        said, *others = proposed
+        do = self._elsewhere.errands
+        if do is None or not isinstance(said, ev.UserSaid) or not self._is_errand(said, others, before):
+            return None
+        try:
+            answered = do(self._errand(session_id, read, said, before))
+        except GraphError as error:
+            logger.warning("an errand met %s: %s", type(error).__name__, error)
+            return performance.perform([said, ev.GraphFailed(type(error).__name__)], before)
+        if answered is None:
+            return None
+        told: list[ev.Event] = [said, *(each for each in others if isinstance(each, ev.PutOff))]
+        told += self._offered(answered, before) or [ev.Told(answered.source)]
+        return self._told(performance, answered, said.intent, told, before)
+
+    def _is_errand(self, said: ev.UserSaid, others: Sequence[ev.Event], before: State) -> bool:
+        """Whether another storey is asked: its intent, or a search that begins now and is for nothing in particular."""
+        intent = self._domain.intents.get(said.intent)
+        if intent is None or intent.kind != "find":
+            return intent is not None and intent.kind == "elsewhere"
+        if not others or not all(isinstance(each, ev.Switched) for each in others):
             return False
-        return is_about_more(read.text, [act.value for act in read.acts if act.kind == "request"], others, self._domain)
+        task = fold([said, *others], self._domain, before).task
+        return task is not None and not task.values and not task.results
+
+    def _errand(self, session_id: str, read: Understanding, said: ev.UserSaid, before: State) -> Errand:
+        source = before.task_with_results
+        shown = source.results if source is not None else ()
+        index = index_of(read, before)
+        row = row_of(index, len(shown)) if index is not None else None
+        node = shown[row] if row is not None else before.topic
+        label = self._domain.intents[said.intent].sought or (shown[0].label if shown else "")
+        return Errand(session_id, said.intent, said.text, said.language, label, shown, node)
+
+    def _offered(self, answered: Answered, before: State) -> list[ev.Event]:
+        """Nodes that are told become the results of a search for them, unless a booking is under way."""
+        task = before.task
+        if not answered.offered or (task is not None and self._domain.intents[task.intent].kind == "book"):
+            return []
+        label = answered.offered[0].label
+        finder = next(each for each in self._domain.intents.values() if each.query and each.query.label == label)
+        return [ev.Switched(finder.name), ev.Offered(answered.offered)]
+
+    def _told(
+        self, performance: Performance, answered: Answered, name: str, told: Sequence[ev.Event], before: State
+    ) -> Taken:
+        """The turn of a text that another storey made."""
+        taken = performance.tell(answered.text, actions.Say(name), told, before)
+        found = tuple(node.key for node in answered.offered)
+        return replace(taken, source=answered.source, details=answered.details, found=found)
 
 
 def _waits(state: State) -> bool:

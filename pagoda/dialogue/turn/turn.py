@@ -92,6 +92,8 @@ class Turn:
             "understanding": _understanding_facts(self.understanding),
             "state": dict(self.facts),
             "action": action_name(self.action),
+            "source": self.taken.source,
+            "details": dict(self.taken.details),
             "statement": self.statement,
             "parameters": dict(self.parameters),
             "rows": [dict(row) for row in self.rows],

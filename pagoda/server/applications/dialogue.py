@@ -80,6 +80,8 @@ class TurnObject(BaseModel):
     understanding: UnderstandingObject | None
     state: StateObject
     action: str
+    source: str = Field("", description="Who made the reply, where it was not the dialogue: documents, say.")
+    details: dict[str, Any] = Field(default_factory=dict)
     statement: str
     parameters: dict[str, Any]
     rows: list[dict[str, Any]]

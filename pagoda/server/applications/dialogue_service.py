@@ -46,25 +46,25 @@ class DialogueService(LazyService["DialogueAgent"]):
     async def reply(self, key: str | None, session: str, text: str) -> dict[str, Any]:
         """One turn as it is told to a client."""
         agent = await self._opened()
-        turn = await agent.areply(_own(key, session), text)
+        turn = await agent.areply(own_session(key, session), text)
         return {**turn.as_dict(), "session": session}
 
     async def turns(self, key: str | None, session: str) -> list[dict[str, Any]]:
         """All turns of a session, oldest first; none of one that nobody began."""
         agent = await self._opened()
-        found = await asyncio.to_thread(agent.sessions.turns, _own(key, session))
+        found = await asyncio.to_thread(agent.sessions.turns, own_session(key, session))
         return [{**turn, "session": session} for turn in found]
 
     async def delete(self, key: str | None, session: str) -> bool:
         """Forget a session; False where there is none."""
         agent = await self._opened()
-        return await asyncio.to_thread(agent.forget, _own(key, session))
+        return await asyncio.to_thread(agent.forget, own_session(key, session))
 
     async def hand_offs(self, key: str | None) -> list[dict[str, Any]]:
         """Conversations of this key that wait for a person, oldest first."""
         agent = await self._opened()
         found: list[HandOffRecord] = await asyncio.to_thread(agent.sessions.hand_offs)
-        prefix = _own(key, "")
+        prefix = own_session(key, "")
         own = [given for given in found if given.session_id.startswith(prefix)]
         return [
             {"object": "dialogue.hand_off", **asdict(given), "session": given.session_id.removeprefix(prefix)}
@@ -74,7 +74,7 @@ class DialogueService(LazyService["DialogueAgent"]):
     async def end_hand_off(self, key: str | None, session: str) -> bool:
         """The person who took a conversation over gives it back; False where nobody had."""
         agent = await self._opened()
-        return await asyncio.to_thread(agent.end_hand_off, _own(key, session))
+        return await asyncio.to_thread(agent.end_hand_off, own_session(key, session))
 
     async def status(self) -> dict[str, Any]:
         """What this dialogue can do."""
@@ -82,7 +82,7 @@ class DialogueService(LazyService["DialogueAgent"]):
         return {"object": "dialogue.status", **agent.facts()}
 
 
-def _own(key: str | None, session: str) -> str:
+def own_session(key: str | None, session: str) -> str:
     """The session's name in the store. Keys themselves are written nowhere. Raises InvalidRequestError."""
     if len(session) > MAX_SESSION_ID_LENGTH:
         raise InvalidRequestError(

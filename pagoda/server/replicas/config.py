@@ -62,7 +62,7 @@ class ReplicasConfig:
 
 def check_one_server_only(server: Mapping[str, Any]) -> None:
     """Raises ConfigError for what one process alone can hold. server: settings of ServerConfig that were given."""
-    held = next((name for name in ("rag", "collections", "dialogue") if server.get(name)), None)
+    held = next((name for name in ("rag", "collections", "dialogue", "service") if server.get(name)), None)
     if held is not None:
         raise ConfigError(
             f"{held} is a folder that one server holds, but replicas are several: serve it by a server without "

@@ -280,5 +280,5 @@ def test_the_first_ctrl_c_waits_and_the_second_does_not() -> None:
 
 def test_every_setting_of_the_server_has_its_option() -> None:
     """Keys come from the environment: an option would stand in the process list."""
-    settings = {field.name for field in dataclasses.fields(ServerConfig)} - {"api_keys"}
+    settings = {field.name for field in dataclasses.fields(ServerConfig)} - {"api_keys", "staff_keys"}
     assert {option.name for option in SERVER_OPTIONS} == settings

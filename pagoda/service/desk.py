@@ -1,0 +1,241 @@
+"""`ServiceDesk`: one conversation over graph, documents and recommender, and the people who take it over.
+
+    sentence -> taken over? kept for the person who has it
+             -> dialogue: its own task? graph; a search without a wish, a recommendation, a reason? recommender
+                          not its own?  documents; nothing there? a person
+
+Who answers is decided by the dialogue's reading and by what the storeys say to it (`dialogue.turn.taking`); this file
+opens them over one folder and keeps what is said beside them. Everything that was answered is on disk by then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pagoda.dialogue.agent import DialogueAgent, check_text
+from pagoda.dialogue.domain.city import city
+from pagoda.dialogue.settings import AgentSettings
+from pagoda.dialogue.turn.elsewhere import Elsewhere
+from pagoda.errors import InvalidRequestError
+from pagoda.graph.graph import Graph
+from pagoda.graph.loading import load
+from pagoda.rag.pipeline import RAG
+from pagoda.recommend.desk import Desk
+from pagoda.recommend.folder import events_of
+from pagoda.recommend.paths import RecommendationGraph
+from pagoda.service.documents import documents_of
+from pagoda.service.recommending import Recommending
+from pagoda.service.settings import MAX_NAME_LENGTH, ServiceSettings
+from pagoda.service.shipped import handbook, service_domain, set_up_visits
+from pagoda.service.summary import summary_of
+from pagoda.service.takeovers import HeldConversation, Takeovers
+
+PERSON = "person"
+"""Source of what staff and their customers say to one another."""
+
+
+class ServiceDesk:
+    """Open over a folder, which is filled with the shipped city at its first opening. Threads may share it; close it.
+
+    graph: one that is open and stays its owner's, in place of the folder's; the city and its visits are put into it
+    Raises GraphError, DialogueError, RagError, ConfigError, MissingExtraError.
+    """
+
+    def __init__(self, folder: Path, settings: ServiceSettings | None = None, graph: Graph | None = None) -> None:
+        settings = settings or ServiceSettings()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._held = ExitStack()
+        try:
+            self._open(folder, settings, graph)
+        except BaseException:
+            self._held.close()
+            raise
+
+    def _open(self, folder: Path, settings: ServiceSettings, given: Graph | None) -> None:
+        """Documents are read while the graph starts: either takes seconds, the first time."""
+        with ThreadPoolExecutor(1) as aside:
+            reading = aside.submit(_documents, folder / "documents", settings.documents or (handbook(),))
+            self._held.callback(lambda: reading.result().close())
+            graph = given or self._held.enter_context(Graph.embedded(folder / "graph"))
+            load(graph, city())
+            shelf = folder / "recommend"
+            set_up_visits(shelf)
+            paths = RecommendationGraph(graph)
+            self._desk = Desk(shelf, paths)
+            self._held.callback(self._desk.close)
+            paths.fill(events_of(shelf), self._desk.things.values())
+            self._takeovers = Takeovers(folder / "takeovers.sqlite")
+            self._held.callback(self._takeovers.close)
+            domain = service_domain()
+            recommending = Recommending(self._desk, graph, domain, self._user_of, self._turns)
+            self._rag = reading.result()
+            answering = Elsewhere(documents_of(self._rag, settings.least_confidence), recommending)
+            manner = AgentSettings(draws=False, timezone=settings.timezone)
+            self.agent = DialogueAgent(domain, graph, documents=answering, folder=folder, settings=manner)
+            self._held.callback(self.agent.close)
+
+    def close(self) -> None:
+        """Wait for turns under way, and close everything."""
+        self._held.close()
+
+    # The customer's side
+
+    def say(self, session: str, text: str, user: str = "") -> dict[str, Any]:
+        """A customer's sentence: the entry of the conversation that answers it, or that was kept for a person.
+
+        user: whose history recommendations are made of, told with the first sentence; "" for nobody who is known.
+        Raises InvalidRequestError for no sentence, SessionError where it cannot be kept: it is not taken then.
+        """
+        check_text(text)
+        held = self._takeovers.begun(session, user or session)
+        if held.staff:
+            line = self._takeovers.say(session, self._num_turns(session), "customer", "", text)
+            return {"source": PERSON, "staff": held.staff, **asdict(line)}
+        return _entry(self.agent.reply(session, text).as_dict())
+
+    def conversation(self, session: str) -> dict[str, Any]:
+        """All of it, in the order in which it was held; with nothing in it where nobody began it."""
+        held = self._takeovers.of(session)
+        waiting = self.agent.sessions.hand_offs(session)
+        return {
+            "user": held.user if held is not None and held.user != session else "",
+            "staff": held.staff if held is not None else "",
+            "waiting": bool(waiting),
+            "entries": list(self._entries(session)),
+        }
+
+    def forget(self, session: str) -> bool:
+        """Delete a conversation; False where there was none. Blocks are the person's, and stay."""
+        was_held = self._takeovers.forget(session)
+        return self.agent.forget(session) or was_held
+
+    # The staff's side
+
+    def queue(self, prefix: str = "") -> list[dict[str, Any]]:
+        """Conversations that wait for a person or have one, the longest waiting first, each with its summary."""
+        waiting = {record.session_id: record for record in reversed(self.agent.sessions.hand_offs())}
+        found = []
+        for session, record in reversed(waiting.items()):
+            held = self._takeovers.of(session)
+            if held is not None and session.startswith(prefix):
+                found.append({
+                    "number": held.number,
+                    "staff": held.staff,
+                    "user": held.user if held.user != session else "",
+                    "summary": summary_of(record, self._turns(session), self.agent.domain),
+                })  # fmt: skip
+        return found
+
+    def take(self, number: int, name: str) -> dict[str, Any]:
+        """Take over a conversation that waits. Raises InvalidRequestError where it does not, or another one has it."""
+        held, name = self._waiting(number), _checked_name(name)
+        if not self._takeovers.take(number, name):
+            other = self._takeovers.numbered(number).staff
+            raise InvalidRequestError(f"{other} has conversation {number}: take another one", param="number")
+        return self.conversation(held.session)
+
+    def answer(self, number: int, name: str, text: str) -> dict[str, Any]:
+        """Say something to the customer. Raises InvalidRequestError for whoever has not taken the conversation over."""
+        check_text(text)
+        held, name = self._waiting(number), _checked_name(name)
+        if held.staff != name:
+            raise InvalidRequestError(f"{name} has not taken conversation {number} over: take it first", param="number")
+        line = self._takeovers.say(held.session, self._num_turns(held.session), "staff", name, text)
+        return asdict(line)
+
+    def give_back(self, number: int, name: str) -> None:
+        """The machine goes on with the conversation. Raises InvalidRequestError for whoever has not got it.
+
+        Whoever is killed between the two steps leaves a conversation that waits again, and none that nobody sees.
+        """
+        held = self._waiting(number)
+        if held.staff != _checked_name(name):
+            raise InvalidRequestError(f"{name} has not taken conversation {number} over", param="number")
+        self._takeovers.release(number)
+        self.agent.end_hand_off(held.session)
+
+    def look(self, number: int) -> dict[str, Any]:
+        """A conversation of the queue as staff see it, before or after it is taken."""
+        return self.conversation(self._waiting(number).session)
+
+    # Both
+
+    def facts(self) -> dict[str, Any]:
+        """What this desk answers from."""
+        status = self._rag.status()
+        return {
+            "domain": self.agent.domain.name,
+            "languages": list(self.agent.domain.languages),
+            "documents": status.num_documents,
+            "recommender": self._desk.facts(),
+            "waiting": len(self.agent.sessions.hand_offs()),
+        }
+
+    def _waiting(self, number: int) -> HeldConversation:
+        """A conversation that is in the queue. Raises InvalidRequestError."""
+        held = self._takeovers.numbered(number)
+        if not self.agent.sessions.hand_offs(held.session):
+            raise InvalidRequestError(f"conversation {number} waits for nobody: it was given back", param="number")
+        return held
+
+    def _entries(self, session: str) -> Iterable[dict[str, Any]]:
+        lines = self._takeovers.lines(session)
+        yield from ({"source": PERSON, **asdict(line)} for line in lines if line.turn == 0)
+        for turn in self._turns(session):
+            yield _entry(turn)
+            yield from ({"source": PERSON, **asdict(line)} for line in lines if line.turn == turn["number"])
+
+    def _turns(self, session: str) -> Sequence[Mapping[str, Any]]:
+        return self.agent.sessions.turns(session)
+
+    def _num_turns(self, session: str) -> int:
+        turns = self._turns(session)
+        return len(turns)
+
+    def _user_of(self, session: str) -> str:
+        held = self._takeovers.of(session)
+        return held.user if held is not None else session
+
+
+def _documents(place: Path, documents: Sequence[Path]) -> RAG:
+    """The index, with what is new in the documents."""
+    rag = RAG(place)
+    try:
+        rag.add(list(documents))
+    except BaseException:
+        rag.close()
+        raise
+    return rag
+
+
+def _entry(turn: Mapping[str, Any]) -> dict[str, Any]:
+    """A turn as both sides see it."""
+    read = turn["understanding"] or {}
+    return {
+        "source": turn["source"] or ("graph" if turn["statement"] else "dialogue"),
+        "turn": turn["number"],
+        "user": turn["user"],
+        "text": turn["text"],
+        "language": turn["language"],
+        "action": turn["action"],
+        "intent": read.get("intent", ""),
+        "details": turn["details"],
+        "slots": turn["state"]["slots"],
+        "results": turn["state"]["results"],
+        "requested": turn["state"]["requested"],
+        "handed_off": turn["state"]["handed_off"],
+    }
+
+
+def _checked_name(name: str) -> str:
+    """Raises InvalidRequestError for a name that nobody can have."""
+    if not name.strip() or len(name) > MAX_NAME_LENGTH or not name.isprintable():
+        raise InvalidRequestError(
+            f"name is {name!r:.40}, expected 1 to {MAX_NAME_LENGTH} printable characters", param="name"
+        )
+    return name.strip()

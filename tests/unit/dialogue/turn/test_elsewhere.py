@@ -1,0 +1,105 @@
+"""Which sentences are another storey's: its own intents, a search without any wish; and what becomes of its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, cast
+
+from pagoda.dialogue.reading.linking import Linker, Named
+from pagoda.dialogue.reply.phrasebook import Phrasebook
+from pagoda.dialogue.slots.kinds import NodeValue
+from pagoda.dialogue.slots.reader import SlotReader
+from pagoda.dialogue.state import events as ev
+from pagoda.dialogue.state.model import State
+from pagoda.dialogue.turn.elsewhere import Answered, Elsewhere, Errand
+from pagoda.dialogue.turn.interpretation import Interpreter, ValueReader
+from pagoda.dialogue.turn.performing import Taken
+from pagoda.dialogue.turn.taking import TurnTaker
+from pagoda.graph.errors import GraphUnavailableError
+from pagoda.nlu.understanding import Act, Language, SlotValue, Understanding
+from pagoda.service.shipped import service_domain
+
+DOMAIN = service_domain()
+NOON = datetime(2026, 11, 21, 12, 0)
+TILE = NodeValue("Restaurant", "restaurant-001", "青瓦小馆", "Green Tile Kitchen")
+CRANE = NodeValue("Restaurant", "restaurant-002", "云鹤酒楼", "Cloud Crane Hall")
+
+
+class Desk:
+    """Remembers errands; answers with the nodes that the test gave, nothing, or an error."""
+
+    def __init__(self, offered: Sequence[NodeValue] = (TILE, CRANE)) -> None:
+        self.errands: list[Errand] = []
+        self.offered = tuple(offered)
+        self.fails = False
+
+    def __call__(self, errand: Errand) -> Answered | None:
+        self.errands.append(errand)
+        if self.fails:
+            raise GraphUnavailableError("away")
+        return Answered("told", "recommender", {"model": "m"}, self.offered) if self.offered else None
+
+
+def taker(desk: Desk) -> TurnTaker:
+    linker, reader = Linker([Named(TILE), Named(CRANE)]), SlotReader(DOMAIN)
+
+    def interpreter(now: datetime) -> Interpreter:
+        return Interpreter(DOMAIN, ValueReader(DOMAIN, linker, now, reader))
+
+    # What another storey answers needs no graph.
+    return TurnTaker(DOMAIN, cast(Any, None), interpreter, Phrasebook(DOMAIN), Elsewhere(None, desk))
+
+
+def read(text: str, intent: str, *, sure: float = 0.9, language: Language = "en", **more: Any) -> Understanding:
+    return Understanding(text, language, intent, sure, **more)
+
+
+def take(desk: Desk, reading: Understanding, before: State | None = None) -> Taken:
+    return taker(desk).take("s", reading, before or State(), NOON)
+
+
+def test_what_is_offered_elsewhere_can_be_pointed_at() -> None:
+    desk = Desk()
+    taken = take(desk, read("what do you recommend", "recommend"))
+    assert (taken.text, taken.source, taken.details) == ("told", "recommender", {"model": "m"})
+    assert taken.state.task is not None
+    assert (taken.state.task.intent, taken.state.task.results) == ("find_restaurant", (TILE, CRANE))
+    second = read(
+        "why the second one", "why_recommended", acts=(Act("choose", value="2"), Act("request", value="price"))
+    )
+    take(desk, second, taken.state)
+    assert [(one.intent, one.node) for one in desk.errands] == [("recommend", None), ("why_recommended", CRANE)]
+
+
+def test_a_search_for_nothing_in_particular_is_an_errand_and_one_with_a_wish_is_not() -> None:
+    desk = Desk([])
+    wish = read("find me a cheap restaurant", "find_restaurant", slots=(SlotValue("price", "cheap", 10, 15),))
+    assert (take(desk, wish).source, desk.errands) == ("", [])
+    taken = take(Desk([TILE]), read("I want a restaurant", "find_restaurant"))
+    assert taken.source == "recommender"
+    asked = take(desk, read("I want a restaurant", "find_restaurant"))
+    assert (len(desk.errands), asked.source) == (1, "")
+    assert isinstance(asked.events[-1], ev.Asked)
+
+
+def test_an_unsure_reading_is_nobodys_errand() -> None:
+    desk = Desk()
+    assert take(desk, read("blue and so on", "why_recommended", sure=0.2)).source == ""
+    assert desk.errands == []
+
+
+def test_a_graph_that_fails_an_errand_is_apologised_for() -> None:
+    desk = Desk()
+    desk.fails = True
+    taken = take(desk, read("有什么推荐", "recommend", language="zh"))
+    assert taken.text == "抱歉，数据暂时查不到。您说的我都记着，请稍后再试一次。"
+    assert taken.state.failure
+
+
+def test_a_booking_under_way_is_not_left_for_a_recommendation() -> None:
+    booking = take(Desk(), read("book a table", "book_restaurant", slots=(SlotValue("people", "four", 0, 4),))).state
+    taken = take(Desk(), read("what do you recommend", "recommend"), booking)
+    assert taken.state.task is not None
+    assert taken.state.task.intent == "book_restaurant"
+    assert taken.text.startswith("told\n")
