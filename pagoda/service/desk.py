@@ -26,7 +26,6 @@ from pagoda.graph.graph import Graph
 from pagoda.graph.loading import load
 from pagoda.rag.pipeline import RAG
 from pagoda.recommend.desk import Desk
-from pagoda.recommend.folder import events_of
 from pagoda.recommend.paths import RecommendationGraph
 from pagoda.service.documents import documents_of
 from pagoda.service.recommending import Recommending
@@ -68,7 +67,6 @@ class ServiceDesk:
             paths = RecommendationGraph(graph)
             self._desk = Desk(shelf, paths)
             self._held.callback(self._desk.close)
-            paths.fill(events_of(shelf), self._desk.things.values())
             self._takeovers = Takeovers(folder / "takeovers.sqlite")
             self._held.callback(self._takeovers.close)
             domain = service_domain()

@@ -300,6 +300,7 @@ SERVER_OPTIONS = (
         str,
         "embedded, or the address of a graph, which then tells why something was recommended (NEO4J_PASSWORD).",
     ),
+    option(
         "service",
         Path,
         "Folder of a service desk: /v1/service talks and hands over to people, with a page at /service; "
