@@ -48,7 +48,9 @@ def tool_shape(
         return Shape()
     chosen = chosen_tools(tools, choice)
     named = isinstance(choice, NamedToolChoice)
-    arguments = [_held_arguments(tool, tools.index(tool), is_needed=named) for tool in chosen]
+    # No two have one name; comparing whole schemas with one another takes the square of their number.
+    places = {tool.function.name: place for place, tool in enumerate(tools)}
+    arguments = [_held_arguments(tool, places[tool.function.name], is_needed=named) for tool in chosen]
     builder = _GrammarBuilder(form, chosen, [found.schema for found in arguments], special or {})
     if is_forced(choice):
         grammar = builder.forced(named or not parallel)
@@ -63,7 +65,8 @@ def tool_shape(
 def check_tools(tools: Sequence[Tool] | None, choice: ToolChoice | None) -> None:
     """Raises InvalidParameterError where the tools, or the choice among them, make no sense."""
     names = [tool.function.name for tool in tools or ()]
-    twice = next((index for index, name in enumerate(names) if names.index(name) < index), None)
+    first = {name: index for index, name in reversed(list(enumerate(names)))}
+    twice = next((index for index, name in enumerate(names) if first[name] < index), None)
     if twice is not None:
         field = f"tools[{twice}].function.name"
         raise InvalidParameterError(
