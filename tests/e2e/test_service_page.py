@@ -16,6 +16,7 @@ from pagoda.errors import InvalidRequestError
 from pagoda.recommend.data.city import draw_visits, read_city
 from pagoda.recommend.folder import set_up
 from pagoda.recommend.recommender import Recommender
+from pagoda.server.app import page_text
 from pagoda.service.desk import ServiceDesk
 from pagoda.service.settings import ServiceSettings
 from patience import HANG_S
@@ -61,7 +62,7 @@ class Counter:
         request = route.request
         path = request.url.removeprefix(ORIGIN)
         if path == "service":
-            route.fulfill(body=PAGE.read_text("utf-8"), content_type="text/html; charset=utf-8")
+            route.fulfill(body=page_text(PAGE), content_type="text/html; charset=utf-8")
             return
         given = json.loads(request.post_data or "{}")
         try:
