@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from pagoda.errors import InvalidRequestError
+from pagoda.errors import InvalidRequestError, PagodaError
 from pagoda.recommend.data.city import draw_visits, read_city
 from pagoda.recommend.folder import set_up
 from pagoda.recommend.recommender import Recommender
 from pagoda.server.app import page_text
+from pagoda.server.errors import answer_for, body_for
 from pagoda.service.desk import ServiceDesk
 from pagoda.service.settings import ServiceSettings
 from patience import HANG_S
@@ -67,8 +68,8 @@ class Counter:
         given = json.loads(request.post_data or "{}")
         try:
             status, found = 200, self.found(path.removeprefix("v1/service").strip("/").split("/"), given)
-        except InvalidRequestError as error:
-            status, found = 400, {"error": {"message": str(error)}}
+        except PagodaError as error:
+            status, found = answer_for(error).status, body_for(error)
         route.fulfill(status=status, body=json.dumps(found), content_type="application/json")
 
     def found(self, path: list[str], given: dict[str, Any]) -> Any:
@@ -142,9 +143,12 @@ def test_one_conversation_over_all_storeys_and_a_person_who_takes_over(opened: C
     expect(card).to_contain_text("asked for a person")
     card.locator('[data-act="take"]').click()
     expect(staff.locator("#staff-notice")).to_have_text("Enter your name first.")
+    staff.evaluate("refresh()")
+    expect(staff.locator("#staff-notice")).to_have_text("Enter your name first.")
     staff.locator("#name").fill("Ann")
     card.locator('[data-act="take"]').click()
     expect(staff.locator("#heard")).to_contain_text(HOSTILE)
+    expect(staff.locator("#staff-notice")).to_be_hidden()
     staff.locator("#answer-text").fill("Ann here")
     staff.locator("#answer-text").press("Enter")
     expect(page.locator("#said .staff")).to_contain_text("Ann here")
