@@ -17,7 +17,7 @@ from pagoda.recommend.data.city import draw_visits, read_city
 from pagoda.recommend.folder import set_up
 from pagoda.recommend.recommender import Recommender
 from pagoda.server.app import page_text
-from pagoda.server.errors import answer_for, body_for
+from pagoda.server.errors import UnauthorizedError, answer_for, body_for
 from pagoda.service.desk import ServiceDesk
 from pagoda.service.settings import ServiceSettings
 from patience import HANG_S
@@ -54,16 +54,19 @@ def desk(folder: Path) -> Iterator[ServiceDesk]:
 
 
 class Counter:
-    """The server's side of the page."""
+    """The server's side of the page. key: without which nothing is answered"""
 
-    def __init__(self, desk: ServiceDesk) -> None:
-        self.desk = desk
+    def __init__(self, desk: ServiceDesk, key: str = "") -> None:
+        self.desk, self.key = desk, key
 
     def answer(self, route: Any) -> None:
         request = route.request
         path = request.url.removeprefix(ORIGIN)
         if path == "service":
             route.fulfill(body=page_text(PAGE), content_type="text/html; charset=utf-8")
+            return
+        if self.key and request.headers.get("authorization") != f"Bearer {self.key}":
+            route.fulfill(status=401, body=json.dumps(body_for(UnauthorizedError("wrong key"))))
             return
         given = json.loads(request.post_data or "{}")
         try:
@@ -98,12 +101,12 @@ def opened(browser: Any, desk: ServiceDesk) -> Iterator[Callable[..., Any]]:
     faults: list[str] = []
     contexts = []
 
-    def open_one(view: str = "", locale: str = "en-US", width: int = 900) -> Any:
+    def open_one(view: str = "", locale: str = "en-US", width: int = 900, key: str = "") -> Any:
         contexts.append(browser.new_context(locale=locale, viewport={"width": width, "height": 760}))
         page = contexts[-1].new_page()
         page.set_default_timeout(HANG_S * 1000)
         page.on("pageerror", lambda error: faults.append(str(error)))
-        page.route("**/*", Counter(desk).answer)
+        page.route("**/*", Counter(desk, key).answer)
         page.goto(f"{ORIGIN}service{view}")
         return page
 
@@ -181,6 +184,21 @@ def test_in_chinese_on_a_phone(opened: Callable[..., Any]) -> None:
     assert staff.evaluate("document.documentElement.scrollWidth") <= 375
     staff.locator("#language").click()
     expect(staff.locator("#queue")).to_contain_text("asked for a person")
+
+
+def test_who_cancels_is_asked_for_the_key_at_the_next_action_only(opened: Callable[..., Any]) -> None:
+    page = opened(key="sesame")
+    dialog = page.locator("#key-dialog")
+    dialog.locator('[data-text="cancel"]').click()
+    expect(page.locator("#notice")).to_have_text("The server wants an API key.")
+    page.evaluate("refresh()")
+    expect(dialog).to_be_hidden()
+    page.locator("#text").fill("thank you")
+    page.locator("#text").press("Enter")
+    page.locator("#key-input").fill("sesame")
+    dialog.locator('[value="save"]').click()
+    expect(reply(page)).to_be_visible()
+    expect(page.locator("#notice")).to_be_hidden()
 
 
 def test_two_staff_cannot_have_one_conversation_and_a_summary_says_what_was_lost(desk: ServiceDesk) -> None:
