@@ -167,7 +167,7 @@ def test_one_conversation_over_all_storeys_and_a_person_who_takes_over(opened: C
     assert page.evaluate("window.harmed") is None
 
 
-def test_in_chinese_on_a_phone(opened: Callable[..., Any]) -> None:
+def test_in_chinese_on_a_phone(opened: Callable[..., Any], desk: ServiceDesk) -> None:
     page = opened(locale="zh-CN", width=375)
     say(page, "有什么推荐")
     expect(reply(page)).to_contain_text("为您推荐")
@@ -182,8 +182,14 @@ def test_in_chinese_on_a_phone(opened: Callable[..., Any]) -> None:
     say(page, "转人工")
     expect(staff.locator("#queue")).to_contain_text("要求人工")
     assert staff.evaluate("document.documentElement.scrollWidth") <= 375
+    staff.locator("#name").fill("安")
+    number = staff.locator("#queue .card").last.get_attribute("data-number")
+    desk.take(int(number), "Ann")
+    staff.evaluate(f"take({number})")
+    expect(staff.locator("#staff-notice")).to_contain_text("别人接手了")
     staff.locator("#language").click()
     expect(staff.locator("#queue")).to_contain_text("asked for a person")
+    expect(staff.locator("#staff-notice")).to_contain_text("Ann has conversation")
 
 
 def test_who_cancels_is_asked_for_the_key_at_the_next_action_only(opened: Callable[..., Any]) -> None:
