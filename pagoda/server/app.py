@@ -5,6 +5,7 @@ First file of a request's path. `build_app` wires and does nothing else; `server
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from importlib.resources import files
@@ -41,6 +42,7 @@ APPLICATIONS: tuple[MakeApplication, ...] = (
 """Another one is another file in `applications`, and its name here."""
 SUMMARY = "A language model behind OpenAI's API, with the further fields and endpoints of vLLM's server"
 PAGE = files("pagoda.server") / "page" / "index.html"
+_IMPORT = re.compile(r'^@?import "(applications\.(?:css|js))";$', re.MULTILINE)
 ShowPage = Callable[[], Coroutine[Any, Any, HTMLResponse]]
 _PAGE_HEADERS = {
     "Content-Security-Policy": (
@@ -124,8 +126,16 @@ def _pages(applications: Sequence[Application]) -> dict[str, ShowPage]:
     }
 
 
+def page_text(page: Traversable) -> str:
+    """A page as it is sent: one file, with what pages have in common in the place of its imports."""
+    folder = files("pagoda.server") / "page"
+    return _IMPORT.sub(
+        lambda named: (folder / named[1]).read_text(encoding="utf-8").rstrip("\n"), page.read_text(encoding="utf-8")
+    )
+
+
 async def _shown(page: Traversable, panels: Sequence[str]) -> HTMLResponse:
-    text = page.read_text(encoding="utf-8")
+    text = page_text(page)
     # So that the chat page need not ask for endpoints which most servers do not have.
     marked = text.replace("<body>", f"<body {' '.join(panels)}>", 1) if panels else text
     return HTMLResponse(marked, headers=_PAGE_HEADERS)

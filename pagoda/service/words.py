@@ -1,13 +1,26 @@
 """What the desk says of recommendations and their reasons, in Chinese and English; no sentence stands elsewhere.
 
 Last station of an errand: recommendation -> paths of the graph -> *sentences*. Every one has fields that are filled
-from the graph's rows or the recommender's list.
+from the graph's rows or the recommender's list. Things of every kind are recommended, places and films alike, so that
+no sentence goes, visits or watches: people *choose*.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A sentence about so many people. one: of a single one, without a field"""
+
+    one: str
+    many: str
+
+    def format(self, *, count: int) -> str:
+        """As `str.format`, in the form that the number asks for."""
+        return self.one if count == 1 else self.many.format(count=count)
 
 
 @dataclass(frozen=True)
@@ -18,8 +31,8 @@ class ServiceWords:
     item: str
     because: str
     shared: str
-    together: str
-    popular: str
+    together: Counted
+    popular: Counted
     reason: str
     no_reason: str
     not_recommended: str
@@ -34,10 +47,10 @@ class ServiceWords:
 _ENGLISH = ServiceWords(
     recommended="I recommend:",
     item="{place}. {name} ({kinds})",
-    because="you have been to {past}: {facts}",
+    because="you chose {past} ({facts})",
     shared="both are {kinds}",
-    together="{count} others went to both",
-    popular="{count} others have been there",
+    together=Counted("1 other chose both", "{count} others chose both"),
+    popular=Counted("1 other chose it", "{count} others chose it"),
     reason="Why {name}: {reasons}.",
     no_reason="{name} has the best score of what is left for you, but I know no reason that the data bear out.",
     not_recommended="{name} was not recommended: it came up for what you asked for.",
@@ -51,10 +64,10 @@ _ENGLISH = ServiceWords(
 _CHINESE = ServiceWords(
     recommended="为您推荐：",
     item="{place}. {name}（{kinds}）",
-    because="您去过{past}，{facts}",
+    because="您选过{past}，{facts}",
     shared="同属{kinds}",
-    together="另有{count}人两处都去过",
-    popular="另有{count}人去过",
+    together=Counted("另有1人两个都选过", "另有{count}人两个都选过"),
+    popular=Counted("另有1人选过", "另有{count}人选过"),
     reason="推荐{name}的理由：{reasons}。",
     no_reason="{name}是余下选择中得分最高的，但没有数据能证实的理由可说。",
     not_recommended="{name}不是推荐的，是按您的要求查到的。",

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pagoda.server.app import page_text
 from patience import HANG_S
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the clients extra")
@@ -56,7 +57,7 @@ class Dialogue:
     def answer(self, route: Any) -> None:
         request = route.request
         if request.url == f"{ORIGIN}dialogue":
-            route.fulfill(body=PAGE.read_text("utf-8"), content_type="text/html; charset=utf-8")
+            route.fulfill(body=page_text(PAGE), content_type="text/html; charset=utf-8")
         elif request.method == "POST" and self.fails:
             error = {"error": {"message": "the server is shutting down"}}
             route.fulfill(status=503, body=json.dumps(error), content_type="application/json")

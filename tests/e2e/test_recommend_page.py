@@ -17,6 +17,7 @@ from pagoda.recommend.desk import Desk
 from pagoda.recommend.folder import set_up
 from pagoda.recommend.recommender import Recommender
 from pagoda.recommend.store import Refusal, StoredEvent
+from pagoda.server.app import page_text
 from pagoda.server.applications.recommend import RecommendRequest, list_for, person_for, questions_for
 from patience import HANG_S
 
@@ -41,7 +42,7 @@ class Shop:
         request = route.request
         path = request.url.removeprefix(ORIGIN)
         if path == "recommend":
-            route.fulfill(body=PAGE.read_text("utf-8"), content_type="text/html; charset=utf-8")
+            route.fulfill(body=page_text(PAGE), content_type="text/html; charset=utf-8")
         elif self.fails:
             body = json.dumps({"error": {"message": "the server is shutting down"}})
             route.fulfill(status=503, body=body, content_type="application/json")

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
-from pagoda.errors import InvalidRequestError
+from pagoda.errors import InvalidRequestError, PagodaError
 from pagoda.recommend.data.city import draw_visits, read_city
 from pagoda.recommend.folder import set_up
 from pagoda.recommend.recommender import Recommender
+from pagoda.server.app import page_text
+from pagoda.server.errors import UnauthorizedError, answer_for, body_for
 from pagoda.service.desk import ServiceDesk
 from pagoda.service.settings import ServiceSettings
 from patience import HANG_S
@@ -52,22 +54,25 @@ def desk(folder: Path) -> Iterator[ServiceDesk]:
 
 
 class Counter:
-    """The server's side of the page."""
+    """The server's side of the page. key: without which nothing is answered"""
 
-    def __init__(self, desk: ServiceDesk) -> None:
-        self.desk = desk
+    def __init__(self, desk: ServiceDesk, key: str = "") -> None:
+        self.desk, self.key = desk, key
 
     def answer(self, route: Any) -> None:
         request = route.request
         path = request.url.removeprefix(ORIGIN)
         if path == "service":
-            route.fulfill(body=PAGE.read_text("utf-8"), content_type="text/html; charset=utf-8")
+            route.fulfill(body=page_text(PAGE), content_type="text/html; charset=utf-8")
+            return
+        if self.key and request.headers.get("authorization") != f"Bearer {self.key}":
+            route.fulfill(status=401, body=json.dumps(body_for(UnauthorizedError("wrong key"))))
             return
         given = json.loads(request.post_data or "{}")
         try:
             status, found = 200, self.found(path.removeprefix("v1/service").strip("/").split("/"), given)
-        except InvalidRequestError as error:
-            status, found = 400, {"error": {"message": str(error)}}
+        except PagodaError as error:
+            status, found = answer_for(error).status, body_for(error)
         route.fulfill(status=status, body=json.dumps(found), content_type="application/json")
 
     def found(self, path: list[str], given: dict[str, Any]) -> Any:
@@ -96,12 +101,12 @@ def opened(browser: Any, desk: ServiceDesk) -> Iterator[Callable[..., Any]]:
     faults: list[str] = []
     contexts = []
 
-    def open_one(view: str = "", locale: str = "en-US", width: int = 900) -> Any:
+    def open_one(view: str = "", locale: str = "en-US", width: int = 900, key: str = "") -> Any:
         contexts.append(browser.new_context(locale=locale, viewport={"width": width, "height": 760}))
         page = contexts[-1].new_page()
         page.set_default_timeout(HANG_S * 1000)
         page.on("pageerror", lambda error: faults.append(str(error)))
-        page.route("**/*", Counter(desk).answer)
+        page.route("**/*", Counter(desk, key).answer)
         page.goto(f"{ORIGIN}service{view}")
         return page
 
@@ -127,9 +132,9 @@ def test_one_conversation_over_all_storeys_and_a_person_who_takes_over(opened: C
     page = opened()
     expect(page.locator("#user")).to_have_value("person-003")
     say(page, "What would you recommend?")
-    expect(reply(page)).to_contain_text("recommended from your visits")
+    expect(reply(page)).to_contain_text("recommended from what you chose")
     say(page, "why this one?")
-    expect(reply(page)).to_contain_text("you have been to")
+    expect(reply(page)).to_contain_text("you chose")
     say(page, "How long are repairs guaranteed?")
     expect(reply(page).locator('[data-source="repairs.md"]')).to_contain_text("six months")
     say(page, "find me a cheap Sichuan restaurant in Songyue")
@@ -141,9 +146,12 @@ def test_one_conversation_over_all_storeys_and_a_person_who_takes_over(opened: C
     expect(card).to_contain_text("asked for a person")
     card.locator('[data-act="take"]').click()
     expect(staff.locator("#staff-notice")).to_have_text("Enter your name first.")
+    staff.evaluate("refresh()")
+    expect(staff.locator("#staff-notice")).to_have_text("Enter your name first.")
     staff.locator("#name").fill("Ann")
     card.locator('[data-act="take"]').click()
     expect(staff.locator("#heard")).to_contain_text(HOSTILE)
+    expect(staff.locator("#staff-notice")).to_be_hidden()
     staff.locator("#answer-text").fill("Ann here")
     staff.locator("#answer-text").press("Enter")
     expect(page.locator("#said .staff")).to_contain_text("Ann here")
@@ -159,7 +167,7 @@ def test_one_conversation_over_all_storeys_and_a_person_who_takes_over(opened: C
     assert page.evaluate("window.harmed") is None
 
 
-def test_in_chinese_on_a_phone(opened: Callable[..., Any]) -> None:
+def test_in_chinese_on_a_phone(opened: Callable[..., Any], desk: ServiceDesk) -> None:
     page = opened(locale="zh-CN", width=375)
     say(page, "有什么推荐")
     expect(reply(page)).to_contain_text("为您推荐")
@@ -174,8 +182,29 @@ def test_in_chinese_on_a_phone(opened: Callable[..., Any]) -> None:
     say(page, "转人工")
     expect(staff.locator("#queue")).to_contain_text("要求人工")
     assert staff.evaluate("document.documentElement.scrollWidth") <= 375
+    staff.locator("#name").fill("安")
+    number = staff.locator("#queue .card").last.get_attribute("data-number")
+    desk.take(int(number), "Ann")
+    staff.evaluate(f"take({number})")
+    expect(staff.locator("#staff-notice")).to_contain_text("别人接手了")
     staff.locator("#language").click()
     expect(staff.locator("#queue")).to_contain_text("asked for a person")
+    expect(staff.locator("#staff-notice")).to_contain_text("Ann has conversation")
+
+
+def test_who_cancels_is_asked_for_the_key_at_the_next_action_only(opened: Callable[..., Any]) -> None:
+    page = opened(key="sesame")
+    dialog = page.locator("#key-dialog")
+    dialog.locator('[data-text="cancel"]').click()
+    expect(page.locator("#notice")).to_have_text("The server wants an API key.")
+    page.evaluate("refresh()")
+    expect(dialog).to_be_hidden()
+    page.locator("#text").fill("thank you")
+    page.locator("#text").press("Enter")
+    page.locator("#key-input").fill("sesame")
+    dialog.locator('[value="save"]').click()
+    expect(reply(page)).to_be_visible()
+    expect(page.locator("#notice")).to_be_hidden()
 
 
 def test_two_staff_cannot_have_one_conversation_and_a_summary_says_what_was_lost(desk: ServiceDesk) -> None:

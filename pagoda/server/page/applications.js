@@ -1,0 +1,31 @@
+/*
+  What the pages of applications have in common; the server puts it into each of them. A page has `app.settings`,
+  `SETTINGS`, `setLanguage` and its texts `t` of its own.
+*/
+function make(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (value != null) node.setAttribute(name, value);
+  }
+  node.append(...children.filter(child => child != null));
+  return node;
+}
+
+const DARK = matchMedia("(prefers-color-scheme: dark)");
+const systemTheme = () => (DARK.matches ? "dark" : "light");
+function setTheme(theme) {
+  document.documentElement.dataset.theme = theme;
+  $("theme").querySelector("use").setAttribute("href", theme === "dark" ? "#i-sun" : "#i-moon");
+}
+
+function toggleTheme() {
+  const theme = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
+  app.settings.theme = theme === systemTheme() ? null : theme;  // null follows the system again
+  setTheme(theme); write(SETTINGS, app.settings);
+}
+
+function toggleLanguage() {
+  app.settings.language = app.language === "zh" ? "en" : "zh";
+  write(SETTINGS, app.settings); setLanguage(app.settings.language);
+}
