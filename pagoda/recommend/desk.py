@@ -12,7 +12,8 @@ import logging
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from pagoda.recommend.diversity import ListLimits
 from pagoda.recommend.errors import RecommendStoreError
 from pagoda.recommend.folder import CURRENT, PEOPLE, THINGS, current_model, load_model
 from pagoda.recommend.paths import RecommendationGraph, Why
-from pagoda.recommend.people import Audience
+from pagoda.recommend.people import Audience, Person
 from pagoda.recommend.recommendation import Recommendation
 from pagoda.recommend.recommender import Recommender
 from pagoda.recommend.shown import ShownList, ShownWriter
@@ -69,7 +70,8 @@ class Desk:
         owns_graph: bool = False,
     ) -> None:
         self.folder, self.graph, self._embedder, self._owns_graph = folder, graph, embedder, owns_graph
-        # Writes wait for each other, from the store to the graph; `_lock` is held over memory alone, for moments.
+        # Writes wait for each other, from the store to the graph. `_lock` is held for moments: over memory, and while
+        # new events are read, so that nobody who is forgotten meanwhile comes back with them.
         self._writes, self._lock, self._loading = threading.Lock(), threading.Lock(), threading.Lock()
         if not (folder / CURRENT).is_file():
             raise ConfigError(f"{folder} holds no recommender: run `pagoda recommend train` with --out {folder} first")
@@ -110,23 +112,22 @@ class Desk:
         if history is not None:
             return served.recommender.recommend_for(history, k, limits=limits)
         with self._lock:
-            new = self._fitting(served, user, k, limits)
-            counted = Counter(kind for one in new for kind in served.recommender.kinds(one.item))
-            # A shop's now is that of its newest events, whenever this person came last.
-            end = served.recommender.ensemble.end
-            found = served.recommender.recommend(user, k - len(new), now=end, limits=limits, counted=counted)
-            is_known = user in self._people
+            person, is_known = self._people.copy_of(user), user in self._people
+        new = self._fitting(served, person, k, limits)
+        counted = Counter(kind for one in new for kind in served.recommender.kinds(one.item))
+        # A shop's now is that of its newest events, whenever this person came last.
+        end = served.recommender.ensemble.end
+        found = served.recommender.recommend_to(person, k - len(new), now=end, limits=limits, counted=counted)
         found = with_new(found, new, k, NEW_SHARE)
         if is_known:
             self._shown.put(ShownList(user, found, served.name))
         return found
 
-    def _fitting(self, served: _Served, user: str, k: int, limits: ListLimits | None) -> list[Recommendation]:
+    def _fitting(self, served: _Served, person: Person, k: int, limits: ListLimits | None) -> list[Recommendation]:
         """New items for a person, as many as there is room for, within the blocks and caps by kind."""
         room = int(k * NEW_SHARE)
         if served.new is None or room < 1:
             return []
-        person = self._people.get(user)
         refused = [item for item in served.new.items if served.recommender.kinds(item) & person.blocked_kinds]
         counted: Counter[str] = Counter()
         fitting = []
