@@ -12,7 +12,8 @@ import logging
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from pagoda.recommend.diversity import ListLimits
 from pagoda.recommend.errors import RecommendStoreError
 from pagoda.recommend.folder import CURRENT, PEOPLE, THINGS, current_model, load_model
 from pagoda.recommend.paths import RecommendationGraph, Why
-from pagoda.recommend.people import Audience
+from pagoda.recommend.people import Audience, Person
 from pagoda.recommend.recommendation import Recommendation
 from pagoda.recommend.recommender import Recommender
 from pagoda.recommend.shown import ShownList, ShownWriter
@@ -37,15 +38,20 @@ NEW_SHARE = 0.1
 """Of a list, at most, that items get which the model does not know."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Served:
-    """What answers are made of, exchanged as one. example: a person to begin with, of the invented city alone"""
+    """What answers are made of, exchanged as one.
+
+    example: a person to begin with, of the invented city alone; holders: the desk and the answers that are being made
+    of it, after the last of which its engine ends
+    """
 
     name: str
     recommender: Recommender
     things: Mapping[str, CatalogueItem]
     new: NewItems | None
     example: str = ""
+    holders: int = 1
 
 
 class Desk:
@@ -69,26 +75,29 @@ class Desk:
         owns_graph: bool = False,
     ) -> None:
         self.folder, self.graph, self._embedder, self._owns_graph = folder, graph, embedder, owns_graph
-        # Writes wait for each other, from the store to the graph; `_lock` is held over memory alone, for moments.
+        # Writes wait for each other, from the store to the graph. `_lock` is held for moments: over memory, and while
+        # new events are read, so that nobody who is forgotten meanwhile comes back with them.
         self._writes, self._lock, self._loading = threading.Lock(), threading.Lock(), threading.Lock()
         if not (folder / CURRENT).is_file():
             raise ConfigError(f"{folder} holds no recommender: run `pagoda recommend train` with --out {folder} first")
         self._people, self._seen = Audience(), 0
         self._stamp = _stamp(folder)
-        self._served = self._load()
-        self.store = EventStore(folder / PEOPLE)
-        self._take_up()
-        for block in self.store.blocks():
-            self._people.block(block.user, item=block.item, kind=block.kind)
         self._in_graph: _Served | None = None
-        self._follow()
+        self._served = self._load()
+        with _closing_where_it_fails(self._served.recommender.close):
+            self.store = EventStore(folder / PEOPLE)
+            with _closing_where_it_fails(self.store.close):
+                self._take_up()
+                for block in self.store.blocks():
+                    self._people.block(block.user, item=block.item, kind=block.kind)
+                self._follow()
         self._shown = ShownWriter(self._write_shown)
 
     def close(self) -> None:
-        """Write what was shown and close the store."""
+        """Write what was shown and close the store; the model, once the answers that are being made are."""
         self._shown.close()
         self.store.close()
-        self._served.recommender.close()
+        self._let_go(self._served)
         if self.graph is not None and self._owns_graph:
             self.graph.close()
 
@@ -106,27 +115,29 @@ class Desk:
         self, user: str, k: int = 10, *, history: Sequence[str] | None = None, limits: ListLimits | None = None
     ) -> list[Recommendation]:
         """As `Recommender.recommend`; of a `history` of ids, for somebody who is not to be known."""
-        served = self._newest()
-        if history is not None:
-            return served.recommender.recommend_for(history, k, limits=limits)
+        with self._answering() as served:
+            if history is not None:
+                return served.recommender.recommend_for(history, k, limits=limits)
+            return self._recommended(served, user, k, limits)
+
+    def _recommended(self, served: _Served, user: str, k: int, limits: ListLimits | None) -> list[Recommendation]:
         with self._lock:
-            new = self._fitting(served, user, k, limits)
-            counted = Counter(kind for one in new for kind in served.recommender.kinds(one.item))
-            # A shop's now is that of its newest events, whenever this person came last.
-            end = served.recommender.ensemble.end
-            found = served.recommender.recommend(user, k - len(new), now=end, limits=limits, counted=counted)
-            is_known = user in self._people
+            person, is_known = self._people.copy_of(user), user in self._people
+        new = self._fitting(served, person, k, limits)
+        counted = Counter(kind for one in new for kind in served.recommender.kinds(one.item))
+        # A shop's now is that of its newest events, whenever this person came last.
+        end = served.recommender.ensemble.end
+        found = served.recommender.recommend_to(person, k - len(new), now=end, limits=limits, counted=counted)
         found = with_new(found, new, k, NEW_SHARE)
         if is_known:
             self._shown.put(ShownList(user, found, served.name))
         return found
 
-    def _fitting(self, served: _Served, user: str, k: int, limits: ListLimits | None) -> list[Recommendation]:
+    def _fitting(self, served: _Served, person: Person, k: int, limits: ListLimits | None) -> list[Recommendation]:
         """New items for a person, as many as there is room for, within the blocks and caps by kind."""
         room = int(k * NEW_SHARE)
         if served.new is None or room < 1:
             return []
-        person = self._people.get(user)
         refused = [item for item in served.new.items if served.recommender.kinds(item) & person.blocked_kinds]
         counted: Counter[str] = Counter()
         fitting = []
@@ -143,7 +154,8 @@ class Desk:
 
     def questions(self, count: int = 3) -> list[str]:
         """Items to ask a new person about."""
-        return first_questions(self._newest().recommender, count)
+        with self._answering() as served:
+            return first_questions(served.recommender, count)
 
     def record(self, events: Iterable[StoredEvent]) -> int:
         """Write events; how many were new. They count from the next question on.
@@ -235,13 +247,13 @@ class Desk:
 
     def facts(self) -> dict[str, Any]:
         """What this desk works with."""
-        served = self._newest()
-        return {
-            "model": served.name,
-            "items": len(served.recommender.catalogue),
-            "models": list(served.recommender.ensemble.names),
-            "example": served.example,
-        }
+        with self._answering() as served:
+            return {
+                "model": served.name,
+                "items": len(served.recommender.catalogue),
+                "models": list(served.recommender.ensemble.names),
+                "example": served.example,
+            }
 
     def people(self) -> list[str]:
         """Ids of those who are known."""
@@ -275,32 +287,56 @@ class Desk:
             for event in events:
                 self._people.add(event)
 
-    def _newest(self) -> _Served:
-        """What answers now; where a training has written anew, one thread reads it and the others do not wait."""
+    @contextmanager
+    def _answering(self) -> Iterator[_Served]:
+        """What answers now, the newest; it stays open until this answer is made."""
+        self._look_for_newer()
+        with self._lock:
+            served = self._served
+            served.holders += 1
+        try:
+            yield served
+        finally:
+            self._let_go(served)
+
+    def _let_go(self, served: _Served) -> None:
+        with self._lock:
+            served.holders -= 1
+            is_over = not served.holders
+        if is_over:
+            served.recommender.close()
+
+    def _look_for_newer(self) -> None:
+        """Where a training has written anew, one thread reads it and the others do not wait."""
         stamp = _stamp(self.folder)
         if stamp not in (None, self._stamp) and self._loading.acquire(blocking=False):
             try:
                 self._renew(stamp)
             finally:
                 self._loading.release()
-        return self._served
 
     def _renew(self, stamp: tuple[int, int] | None) -> None:
         try:
-            served = self._load()
             self._take_up()
+            served = self._load()
         except RecommendStoreError as error:
             logger.warning("a new model waits until the events can be read: %s", error)
             return
         except (PagodaError, OSError, ValueError) as error:
             logger.error("a new model cannot be read, %s goes on answering: %s", self.model, error)
         else:
-            self._served = served  # the one before goes with the last thread that asks it
+            with self._lock:
+                before, self._served = self._served, served
+            self._let_go(before)
         self._stamp = stamp  # a broken one is told once, and not read again
 
     def _load(self) -> _Served:
         name = current_model(self.folder)
         recommender = load_model(self.folder / name, self._people)
+        with _closing_where_it_fails(recommender.close):
+            return self._described(name, recommender)
+
+    def _described(self, name: str, recommender: Recommender) -> _Served:
         things = read_things(self.folder / THINGS)
         recommender.describe({thing.id: [kind.id for kind in thing.kinds] for thing in things.values()})
         known = set(recommender.catalogue)
@@ -308,6 +344,15 @@ class Desk:
         new = NewItems(things.values(), known, self._embedder()) if self._embedder and has_new else None
         is_city = bool(things) and things.keys() <= {thing.id for thing in read_city().things}
         return _Served(name, recommender, things, new, EXAMPLE if is_city else "")
+
+
+@contextmanager
+def _closing_where_it_fails(close: Callable[[], None]) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        close()
+        raise
 
 
 def _stamp(folder: Path) -> tuple[int, int] | None:

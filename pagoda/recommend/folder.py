@@ -136,11 +136,13 @@ def _recommender(directory: Path, told: dict[str, Any], people: Audience) -> Rec
         WindowedPopularity(arrays["times"], arrays["items"], len(catalogue), half_life, arrays["counts"])
         for half_life in told["half_lives"]
     )
-    network = _served_network(directory, catalogue) if told.get("network") else None
-    ensemble = Ensemble(linear, popularity, network)
-    if len(arrays["weights"]) != len(ensemble.names):
-        raise ValueError(f"there are {len(arrays['weights'])} weights of {len(ensemble.names)} models")
-    return Recommender(catalogue, ensemble, arrays["weights"], people, float(told["unit"]))
+    has_network = bool(told.get("network"))
+    weights, num_models, unit = arrays["weights"], len(linear) + len(popularity) + has_network, float(told["unit"])
+    if len(weights) != num_models:
+        raise ValueError(f"there are {len(weights)} weights of {num_models} models")
+    # Last, since it opens an engine, which nobody would close if what comes behind failed.
+    network = _served_network(directory, catalogue) if has_network else None
+    return Recommender(catalogue, Ensemble(linear, popularity, network), weights, people, unit)
 
 
 def _served_network(directory: Path, catalogue: tuple[str, ...]) -> NextItems:

@@ -47,6 +47,11 @@ class Audience:
         """What is known; of somebody unknown, nothing."""
         return self._known.get(user) or Person()
 
+    def copy_of(self, user: str) -> Person:
+        """What is known now: what is told of them later does not change it."""
+        person = self.get(user)
+        return Person(list(person.items), list(person.times), set(person.blocked), set(person.blocked_kinds))
+
     def add(self, event: Interaction) -> None:
         """An event, in its place in time: behind those of the same moment."""
         person = self._person(event.user)

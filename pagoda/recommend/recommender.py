@@ -99,22 +99,24 @@ class Recommender:
         is asked for; None is the person's last event, which a measurement needs, and a stranger's the end of the log.
         limits: diversity and caps; counted: of each kind, how many stand in the list already.
         """
-        return self._listed(self.people.get(str(user)), k, now, limits, counted)
+        return self.recommend_to(self.people.get(str(user)), k, now=now, limits=limits, counted=counted)
 
     def recommend_for(
         self, history: Sequence[str], k: int = 10, *, limits: ListLimits | None = None
     ) -> list[Recommendation]:
         """The same for a history of ids, oldest first, of nobody who is to be known."""
-        return self._listed(Person([str(item) for item in history]), k, None, limits)
+        return self.recommend_to(Person([str(item) for item in history]), k, limits=limits)
 
-    def _listed(
+    def recommend_to(
         self,
         person: Person,
-        k: int,
-        now: float | None,
-        limits: ListLimits | None,
+        k: int = 10,
+        *,
+        now: float | None = None,
+        limits: ListLimits | None = None,
         counted: Mapping[str, int] | None = None,
     ) -> list[Recommendation]:
+        """As `recommend`, for somebody of whom this is known. It reads nothing of `people`."""
         k = whole_above_0(k)
         if now is not None and not math.isfinite(now):
             raise InvalidParameterError(f"now={now}, but a finite number is expected", param="now")

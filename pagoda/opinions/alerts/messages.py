@@ -26,6 +26,32 @@ _HEADS: dict[Language, tuple[str, str]] = {
     "zh": ("{count} 条新预警", "{count} 条预警仍未结束"),
 }
 _MORE: dict[Language, str] = {"en": "and {count} more: see the page", "zh": "另有 {count} 条，见页面"}
+_MEASURES: dict[Language, dict[str, str]] = {
+    "en": {
+        "stories": "stories",
+        "negative": "negative",
+        "share_negative": "share negative",
+        "reach": "articles",
+        "sources": "sources",
+        "negative_sources": "sources with bad news",
+        "deviation": "deviations above usual",
+        "negative_deviation": "deviations above usual, negative",
+        "events": "events",
+    },
+    "zh": {
+        "stories": "事件",
+        "negative": "负面",
+        "share_negative": "负面占比",
+        "reach": "报道",
+        "sources": "来源",
+        "negative_sources": "负面来源",
+        "deviation": "高于平常（标准差）",
+        "negative_deviation": "负面高于平常（标准差）",
+        "events": "所列类型的事件",
+    },
+}
+"""Of `rules.MEASURES`."""
+_BETWEEN: dict[Language, str] = {"en": ", ", "zh": "，"}
 
 
 @dataclass(frozen=True)
@@ -45,7 +71,7 @@ def message(writer: OpinionWriter, about: Sequence[Due], names: dict[str, str], 
     alerts = [_alert(writer, due.alert) for due in about]
     head = _HEADS[language][int(any(due.number for due in about))].format(count=len(alerts))
     lines = [
-        f"- {names.get(company, company)}: {rule} ({_since(opened)}; {_facts(facts)})"
+        f"- {names.get(company, company)}: {rule} ({_since(opened)}; {_facts(facts, language)})"
         for rule, company, opened, _, facts, _ in alerts[:_MOST_LISTED]
     ]
     if len(alerts) > _MOST_LISTED:
@@ -57,7 +83,7 @@ def _of_one(writer: OpinionWriter, due: Due, names: dict[str, str], language: La
     rule, company, opened, severity, facts, stories = _alert(writer, due.alert)
     named = json.loads(stories)[:_NAMED]
     known = titles(writer.database, named)
-    lines = [f"{_since(opened)}: {_facts(facts)}", *(f"- {known[story]}" for story in named)]
+    lines = [f"{_since(opened)}: {_facts(facts, language)}", *(f"- {known[story]}" for story in named)]
     again = _AGAIN[language] if due.number else ""
     return AlertMessage(f"{again}{names.get(company, company)}: {rule}", "\n".join(lines), severity)
 
@@ -72,5 +98,7 @@ def _since(opened: int) -> str:
     return datetime.fromtimestamp(opened, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _facts(facts: str) -> str:
-    return ", ".join(f"{name} {value:g}" for name, value in json.loads(facts).items() if value is not None)
+def _facts(facts: str, language: Language) -> str:
+    words = _MEASURES[language]
+    told = [f"{words.get(name, name)} {value:g}" for name, value in json.loads(facts).items() if value is not None]
+    return _BETWEEN[language].join(told)

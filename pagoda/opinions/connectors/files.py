@@ -90,7 +90,7 @@ class FileConnector:
     def _records(self) -> Iterator[tuple[int, dict[str, Any] | InvalidRequestError]]:
         try:
             with self.path.open(encoding="utf-8-sig", newline="") as file:
-                yield from _of_csv(file) if self.path.suffix.lower() == ".csv" else _of_json(file)
+                yield from _of_csv(file, self.path) if self.path.suffix.lower() == ".csv" else _of_json(file)
         except UnicodeDecodeError as error:
             raise ConnectorError(
                 f"{self.path} is no UTF-8 (byte {error.object[error.start]:#04x} cannot be read): save it as UTF-8, "
@@ -121,12 +121,17 @@ def _of_json(lines: Any) -> Iterator[tuple[int, dict[str, Any] | InvalidRequestE
             yield number, InvalidRequestError(f"a {type(record).__name__}, expected an object with title, text, ...")
 
 
-def _of_csv(lines: Any) -> Iterator[tuple[int, dict[str, Any] | InvalidRequestError]]:
+def _of_csv(lines: Any, path: Path) -> Iterator[tuple[int, dict[str, Any] | InvalidRequestError]]:
+    """Without the names of its columns, no line says what its values are: a header that cannot be read is refused."""
     heads: list[str] | None = None
     for number, row in _rows(lines):
         if isinstance(row, InvalidRequestError):
+            if heads is None:
+                raise ConnectorError(f"the header of {path}, line {number}, cannot be read: {row}")
             yield number, row
         elif heads is None:
+            if not row:  # a blank line above it
+                continue
             heads = [name.strip() for name in row]
         elif len(row) > len(heads):
             yield number, InvalidRequestError("more values than columns: quote those with commas")

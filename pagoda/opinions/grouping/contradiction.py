@@ -113,11 +113,10 @@ def _places(one: Sentence, other: Sentence) -> Iterator[_Place]:
 def _says_otherwise(place: _Place) -> bool:
     """Another figure, the other direction, or a "not" that only one has."""
     here, there = place.sides
-    if here and there:
-        if differ(place.one.words, place.one_span, place.other.words, place.other_span):
-            return True
-        if _direction(place.one, place.one_span) * _direction(place.other, place.other_span) < 0:
-            return True
+    if differ(place.one.words, place.one_span, place.other.words, place.other_span):
+        return True
+    if here and there and _direction(place.one, place.one_span) * _direction(place.other, place.other_span) < 0:
+        return True
     return negates(here) != negates(there)
 
 

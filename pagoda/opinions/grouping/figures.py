@@ -5,50 +5,108 @@ Under `grouping.contradiction`, on the path *item -> story*.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal, InvalidOperation
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 
 _UNITS = {
-    "百": 2, "千": 3, "万": 4, "亿": 8, "thousand": 3, "k": 3, "lakh": 5, "million": 6, "mn": 6, "mln": 6, "m": 6,
-    "crore": 7, "cr": 7, "billion": 9, "bn": 9, "bln": 9, "b": 9, "trillion": 12,
+    "个": 0, "百": 2, "千": 3, "万": 4, "亿": 8, "thousand": 3, "k": 3, "lakh": 5, "million": 6, "mn": 6, "mln": 6,
+    "m": 6, "crore": 7, "cr": 7, "billion": 9, "bn": 9, "bln": 9, "b": 9, "trillion": 12,
+    "percent": 0, "percentage": 0, "pct": 0, "pc": 0, "bp": -2, "bps": -2,
 }  # fmt: skip
-"""Powers of ten."""
+"""Powers of ten; of shares in percent, since the sign "%" is no word."""
+_LONGEST_UNIT, _MOST_PARTS = 3, 4
+"""Words of a unit, and of a figure that blanks split."""
+_POINTS_OF_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(?:\.\d{3})+")
 
 
 def differ(one: Sequence[str], span: tuple[int, int], other: Sequence[str], other_span: tuple[int, int]) -> bool:
     """Whether both spans of words have figures, and none of one is one of the other, rounded or in another unit.
 
+    What stands before both spans is the same. Where they begin with units, these are of the figure before.
+
     >>> differ(("up", "3", "亿"), (1, 2), ("up", "3.1", "亿"), (1, 2))
     False
     >>> differ(("up", "3", "%"), (1, 2), ("up", "4", "%"), (1, 2))
     True
+    >>> differ(("up", "3", "million"), (2, 3), ("up", "3", "billion"), (2, 3))
+    True
     """
+    powers, others = _power_before(one, span), _power_before(other, other_span)
+    if powers is not None and others is not None and powers != others:
+        return True
     here, there = list(_figures(one, span)), list(_figures(other, other_span))
-    if not (here and there) or _digits(one, span) == _digits(other, other_span):
-        return False
-    return not any(_is_one(a, b) for a in here for b in there)
+    return bool(here and there) and not any(_is_one(a, b) for a in here for b in there)
 
 
-def _digits(words: Sequence[str], span: tuple[int, int]) -> str:
-    """All of them as one: a blank may have come between "5." and "68". A sign stays."""
-    return "".join(word.replace(".", "") for word in words[slice(*span)] if word[-1].isdigit())
+def _power_before(words: Sequence[str], span: tuple[int, int]) -> int | None:
+    """Power of the unit of the figure before a span of units or of nothing; None where there is no such thing."""
+    start, end = span
+    if start < end and _power(words, start) is None:
+        return None
+    place = start - 1
+    while place >= max(0, start - _LONGEST_UNIT) and _power(words, place) is not None:
+        place -= 1
+    if place < 0 or not words[place][-1].isdigit() or not words[place].strip("+-0."):
+        return None
+    powers = _powers(words, place + 1)
+    return sum(powers) if powers else None
+
+
+def _power(words: Sequence[str], place: int) -> int | None:
+    """Of the unit at a place; None where none is. 基点 is one of several words, and 百 of 百分点 no hundred."""
+    after = words[place + 1] if place + 1 < len(words) else ""
+    if words[place] in ("基", "basis"):
+        return -2 if after in ("点", "point", "points") else None
+    return 0 if (words[place], after) == ("百", "分") else _UNITS.get(words[place])
+
+
+def _powers(words: Sequence[str], start: int) -> list[int]:
+    """Of the units that follow one another from a place on."""
+    found = []
+    for place in range(start, min(start + _LONGEST_UNIT, len(words))):
+        power = _power(words, place)
+        if power is None:
+            break
+        found.append(power)
+    return found
 
 
 def _figures(words: Sequence[str], span: tuple[int, int]) -> Iterator[tuple[Decimal, int]]:
-    """(value, number of its digits)."""
-    for place in range(*span):
-        word = words[place]
-        if not word[-1].isdigit():
-            continue
+    """(value, number of its digits) of each number, and of each whole that a few in a row may be."""
+    place, end = span
+    while place < end:
+        behind = place
+        while behind < end and words[behind][-1].isdigit():
+            behind += 1
+        parts, power = words[place:behind], sum(_powers(words, behind))
+        for number in parts[:-1]:
+            yield from _readings(number, 0)
+        for number in parts[-1:]:
+            yield from _readings(number, power)
+        if 1 < len(parts) <= _MOST_PARTS:
+            for number in _joined(parts):
+                yield from _readings(number, power)
+        place = behind + 1
+
+
+def _joined(parts: Sequence[str]) -> Iterator[str]:
+    """What a blank may have split: 1 000 is "1000", and 5. 68 was "5.68" before its point was lost with the blank."""
+    whole = "".join(parts)
+    yield whole
+    if "." not in whole:
+        for behind in range(1, len(parts)):
+            yield f"{''.join(parts[:behind])}.{''.join(parts[behind:])}"
+
+
+def _readings(number: str, power: int) -> Iterator[tuple[Decimal, int]]:
+    """Of 1.000 two: one, and a thousand."""
+    for spelling in {number, number.replace(".", "") if _POINTS_OF_THOUSANDS.fullmatch(number) else number}:
         try:
-            value = Decimal(word)
-        except InvalidOperation:  # 1.2.3, a version or a date
+            value = Decimal(spelling).scaleb(power)
+        except ArithmeticError:  # 1.2.3, a version or a date; or a million digits
             continue
-        for unit in words[place + 1 : place + 3]:
-            if unit not in _UNITS:
-                break
-            value = value.scaleb(_UNITS[unit])
-        yield value, len(word.lstrip("+-").replace(".", "").lstrip("0")) or 1
+        yield value, len(spelling.lstrip("+-").replace(".", "").lstrip("0")) or 1
 
 
 def _is_one(one: tuple[Decimal, int], other: tuple[Decimal, int]) -> bool:

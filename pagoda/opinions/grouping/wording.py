@@ -88,10 +88,18 @@ def wording(title: str, text: str, *, is_cut: bool = False) -> Wording:
 
 def _sentence(text: str, *, is_cut: bool) -> Sentence:
     found = _WORD.findall(text)
-    words = [word.casefold().removesuffix("'s") if word[-1].isalpha() else word.replace(",", "") for word in found]
+    words = [word.casefold().removesuffix("'s") if word[-1].isalpha() else _number(word) for word in found]
     # Of a word that was cut in two, half says something else.
     length = len(words) - int(is_cut and bool(words))
     return Sentence(tuple(words[:length]), tuple(word[0].isupper() for word in found[:length]), is_cut)
+
+
+def _number(word: str) -> str:
+    """Without marks of thousands, Indian ones too. A comma before one or two digits, or behind points, is a point."""
+    head, mark, tail = word.rpartition(",")
+    if mark and "," not in head and "." not in tail and (len(tail) < 3 or "." in head):
+        return f"{head.replace('.', '')}.{tail}"
+    return word.replace(",", "")
 
 
 def _one_spelling(text: str) -> str:

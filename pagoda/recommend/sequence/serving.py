@@ -107,6 +107,8 @@ class SequenceServer:
 
     def scores(self, histories: Sequence[np.ndarray]) -> np.ndarray:
         """Logarithms of chances `[histories, items]` fp32 of what comes next after each history of numbers."""
+        if not histories:
+            return np.zeros((0, len(self.catalogue)), np.float32)
         with self._lock:
             for name, history in enumerate(histories):
                 self.engine.add_request(str(name), {"prompt_token_ids": self.prompt(history)}, _AS_IT_IS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from pagoda.errors import ConfigError
+from pagoda.recommend.candidates.ensemble import Ensemble
 from pagoda.recommend.data.city import City, draw_visits, read_city
 from pagoda.recommend.data.interactions import DAY_S, Interaction, InteractionLog
 from pagoda.recommend.data.things import CatalogueItem, read_things, write_things
@@ -17,6 +19,7 @@ from pagoda.recommend.desk import Desk
 from pagoda.recommend.folder import save_model, set_up
 from pagoda.recommend.recommender import Recommender
 from pagoda.recommend.store import Refusal, StoredEvent
+from patience import HANG_S
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +78,25 @@ def test_an_event_counts_once_however_often_it_is_sent_and_outlives_the_desk(fol
     assert again.recommend("newcomer", 5) == kept
     assert len(again.export("newcomer")["event"]) == 1
     again.close()
+
+
+def test_others_are_told_and_heard_while_a_list_is_made(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(folder)
+    best = desk.recommend("person-001", 1)[0].item
+    scored = Ensemble.features
+
+    def slow(self: Ensemble, history: np.ndarray, now: float | None) -> np.ndarray:
+        other = threading.Thread(target=desk.block, args=[Refusal("person-001", item=best)])
+        other.start()
+        other.join(HANG_S)
+        assert not other.is_alive()
+        return scored(self, history, now)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ensemble, "features", slow)
+        assert desk.recommend("person-001", 1)[0].item == best
+    assert desk.recommend("person-001", 1)[0].item != best
+    desk.close()
 
 
 def test_blocks_outlive_the_desk_and_can_be_undone(folder: Path) -> None:

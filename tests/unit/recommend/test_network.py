@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pagoda.errors import CheckpointError
+from pagoda.engine.engine import LLMEngine
+from pagoda.errors import CheckpointError, PagodaError
 from pagoda.recommend import Recommender, RecommenderSettings
 from pagoda.recommend.data.city import City, draw_visits, read_city
 from pagoda.recommend.data.interactions import Interaction, InteractionLog
@@ -78,14 +79,54 @@ def test_an_event_costs_the_desk_one_token(folder: Path, visits: InteractionLog)
 def test_a_new_training_is_taken_up_with_a_network_or_without(folder: Path, trained: Recommender) -> None:
     desk = Desk(folder)
     before = desk.recommend("person-001", 5)
-    save_model(Recommender.train(trained_log(folder)), folder)
-    assert "network" not in desk.facts()["models"]
+    first = engine_of(desk)
+    with desk._answering() as answering:
+        save_model(Recommender.train(trained_log(folder)), folder)
+        assert "network" not in desk.facts()["models"]
+        assert len(answering.recommender.recommend("person-001", 5)) == 5
+    assert first.is_closed
     save_model(trained, folder)
     assert desk.facts()["model"] == "model-3"
     again = desk.recommend("person-001", 5)
+    last = engine_of(desk)
+    assert not last.is_closed
     desk.close()
+    assert last.is_closed
     assert [one.item for one in again] == [one.item for one in before]
     assert [one.score for one in again] == pytest.approx([one.score for one in before], abs=1e-4)
+
+
+def test_what_cannot_be_loaded_whole_leaves_no_engine(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[SequenceServer] = []
+    usual = SequenceServer.__init__
+
+    def noted(self: SequenceServer, *given: object, **options: object) -> None:
+        usual(self, *given, **options)  # type: ignore[arg-type]
+        opened.append(self)
+
+    monkeypatch.setattr(SequenceServer, "__init__", noted)
+    things = (folder / "things.jsonl").read_bytes()
+    (folder / "things.jsonl").write_bytes(b"no things")
+    with pytest.raises(PagodaError):
+        Desk(folder)
+    (folder / "things.jsonl").write_bytes(things)
+    (folder / "people.db").write_bytes(b"no database, but long enough to be looked at" * 99)
+    with pytest.raises(PagodaError):
+        Desk(folder)
+    assert [server.engine.is_closed for server in opened] == [True, True]
+    path = folder / current_model(folder) / "popularity.npz"
+    with np.load(path) as file:
+        arrays = dict(file)
+    np.savez(path, **{**arrays, "weights": arrays["weights"][:-1]})
+    with pytest.raises(CheckpointError, match="weights of"):
+        load_model(path.parent, Audience())
+    assert all(server.engine.is_closed for server in opened)
+
+
+def engine_of(desk: Desk) -> LLMEngine:
+    network = desk._served.recommender.ensemble.network
+    assert isinstance(network, SequenceServer)
+    return network.engine
 
 
 def test_a_network_of_other_things_or_without_weights_is_refused(folder: Path) -> None:

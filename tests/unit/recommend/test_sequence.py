@@ -122,6 +122,8 @@ def test_a_checkpoint_says_how_it_was_trained(folder: Path) -> None:
     assert read_settings(newest_checkpoint(folder)) == SETTINGS
     with SequenceServer(folder, memory_mb=8) as server:
         assert server.length == SETTINGS.length
+        assert server.scores([]).shape == (0, len(server.catalogue))
+        assert server.recommend([]) == []
 
 
 def test_blocks_of_one_token_are_refused_to_kernels_that_lay_them_out_otherwise() -> None:

@@ -100,6 +100,16 @@ def test_a_file_in_another_encoding_is_refused_with_what_to_do(tmp_path: Path, e
         read(tmp_path / "items.jsonl")
 
 
+@pytest.mark.parametrize("rest", ['1,"Net up"\n2,"Net down"\n', "1,Net up\n2,Net down\n"])
+def test_a_header_that_cannot_be_read_is_an_error_of_the_file(tmp_path: Path, rest: str) -> None:
+    table = tmp_path / "items.csv"
+    table.write_text(f'\nid,"title\n{rest}', encoding="utf-8")
+    with pytest.raises(ConnectorError, match=r"the header of .*items\.csv, line 2, cannot be read: a quote"):
+        list(FileConnector(table).read())
+    table.write_text(f"\nid,title\n{rest}", encoding="utf-8")
+    assert [item.title for batch in FileConnector(table).read() for item in batch.items] == ["Net up", "Net down"]
+
+
 @pytest.mark.parametrize("name", ["items.txt", "none.jsonl", "wrong.jsonl", "latin.csv"])
 def test_a_file_that_holds_no_items_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "items.txt").write_text("x")

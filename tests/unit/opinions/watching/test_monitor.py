@@ -13,6 +13,8 @@ from opinion_items import START, ByTitle, ToldReader, alert_rows, config, item, 
 from pagoda.errors import ConfigError
 from pagoda.opinions.alerts.addresses import AlertMessage
 from pagoda.opinions.alerts.delivery import MOST_TRIES, Outbox, outbox
+from pagoda.opinions.alerts.messages import _MEASURES
+from pagoda.opinions.alerts.rules import MEASURES
 from pagoda.opinions.story import Item
 from pagoda.opinions.watching.config import MonitorConfig
 from pagoda.opinions.watching.monitor import Monitor
@@ -214,7 +216,7 @@ def test_an_alert_is_told_once_with_its_stories_and_tried_again_where_that_faile
         assert (monitor.deliver(told), monitor.deliver(told)) == (1, 0)
     (message,) = told.messages
     assert message.title == "Acme: wave"
-    assert "share_negative 1" in message.body
+    assert "share negative 1, stories 4, sources 2" in message.body
     assert "- bad 60 0 negative/Acme" in message.body
 
 
@@ -285,6 +287,8 @@ def test_many_new_alerts_at_once_are_one_message(tmp_path: Path) -> None:
         monitor.advance(START + timedelta(minutes=76))
         assert monitor.deliver(told) == 6
     assert [message.title for message in told.messages] == ["6 条新预警"]
+    assert told.messages[0].body.count("事件 4") == 6
+    assert all(set(words) == set(MEASURES) for words in _MEASURES.values())
 
 
 def test_a_corrected_alert_has_the_figures_and_stories_that_it_would_have_had_in_time(tmp_path: Path) -> None:
