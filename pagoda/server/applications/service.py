@@ -1,8 +1,8 @@
 """/v1/service: one conversation over graph, documents and recommender, and the desk of the people who take over.
 
 Beside the token's path; the path of a turn is `service.desk`'s. Customers' endpoints are for whoever may call the
-server, and a conversation is its key's own; the queue is for staff keys alone, where there are any, and these open
-nothing else.
+server, and a conversation is its key's own; the queue is for staff keys alone, which `ServerConfig` asks for where there
+are keys at all, and these open nothing else.
 """
 
 from __future__ import annotations
