@@ -5,20 +5,23 @@
                           not its own?  documents; nothing there? a person
 
 Who answers is decided by the dialogue's reading and by what the storeys say to it (`dialogue.turn.taking`); this file
-opens them over one folder and keeps what is said beside them. Everything that was answered is on disk by then.
+opens them over one folder and keeps what is said beside them. Everything that was answered is on disk by then. What
+customers and staff do with one conversation happens one after the other, so that nobody takes what is being given back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from pagoda.dialogue.agent import DialogueAgent, check_text
 from pagoda.dialogue.domain.city import city
+from pagoda.dialogue.sessions.store import TurnHold
+from pagoda.dialogue.sessions.turn_queue import TurnQueue
 from pagoda.dialogue.settings import AgentSettings
 from pagoda.dialogue.turn.elsewhere import Elsewhere
 from pagoda.errors import InvalidRequestError
@@ -49,6 +52,8 @@ class ServiceDesk:
         settings = settings or ServiceSettings()
         folder.mkdir(parents=True, exist_ok=True)
         self._held = ExitStack()
+        self._calls = TurnQueue()
+        """One call at a time for each session: sentences, and what staff do."""
         try:
             self._open(folder, settings, graph)
         except BaseException:
@@ -90,11 +95,12 @@ class ServiceDesk:
         Raises InvalidRequestError for no sentence, SessionError where it cannot be kept: it is not taken then.
         """
         check_text(text)
-        held = self._takeovers.begun(session, user or session)
-        if held.staff:
-            line = self._takeovers.say(session, self._num_turns(session), "customer", "", text)
-            return {"source": PERSON, "staff": held.staff, **asdict(line)}
-        return _entry(self.agent.reply(session, text).as_dict())
+        with self._alone(session):
+            held = self._takeovers.begun(session, user or session)
+            if held.staff:
+                line = self._takeovers.say(session, self._num_turns(session), "customer", "", text)
+                return {"source": PERSON, "staff": held.staff, **asdict(line)}
+            return _entry(self.agent.reply(session, text).as_dict())
 
     def conversation(self, session: str) -> dict[str, Any]:
         """All of it, in the order in which it was held; with nothing in it where nobody began it."""
@@ -103,14 +109,15 @@ class ServiceDesk:
         return {
             "user": held.user if held is not None and held.user != session else "",
             "staff": held.staff if held is not None else "",
-            "waiting": bool(waiting),
+            "waiting": bool(waiting or (held is not None and held.staff)),
             "entries": list(self._entries(session)),
         }
 
     def forget(self, session: str) -> bool:
         """Delete a conversation; False where there was none. Blocks are the person's, and stay."""
-        was_held = self._takeovers.forget(session)
-        return self.agent.forget(session) or was_held
+        with self._alone(session):
+            was_held = self._takeovers.forget(session)
+            return self.agent.forget(session) or was_held
 
     # The staff's side
 
@@ -131,31 +138,34 @@ class ServiceDesk:
 
     def take(self, number: int, name: str) -> dict[str, Any]:
         """Take over a conversation that waits. Raises InvalidRequestError where it does not, or another one has it."""
-        held, name = self._waiting(number), _checked_name(name)
-        if not self._takeovers.take(number, name):
-            other = self._takeovers.numbered(number).staff
-            raise InvalidRequestError(f"{other} has conversation {number}: take another one", param="number")
-        return self.conversation(held.session)
+        name = _checked_name(name)
+        with self._waiting_alone(number) as held:
+            if not self._takeovers.take(number, name):
+                raise InvalidRequestError(f"{held.staff} has conversation {number}: take another one", param="number")
+            return self.conversation(held.session)
 
     def answer(self, number: int, name: str, text: str) -> dict[str, Any]:
         """Say something to the customer. Raises InvalidRequestError for whoever has not taken the conversation over."""
         check_text(text)
-        held, name = self._waiting(number), _checked_name(name)
-        if held.staff != name:
-            raise InvalidRequestError(f"{name} has not taken conversation {number} over: take it first", param="number")
-        line = self._takeovers.say(held.session, self._num_turns(held.session), "staff", name, text)
-        return asdict(line)
+        name = _checked_name(name)
+        with self._waiting_alone(number) as held:
+            if held.staff != name:
+                raise InvalidRequestError(
+                    f"{name} has not taken conversation {number} over: take it first", param="number"
+                )
+            return asdict(self._takeovers.say(held.session, self._num_turns(held.session), "staff", name, text))
 
     def give_back(self, number: int, name: str) -> None:
         """The machine goes on with the conversation. Raises InvalidRequestError for whoever has not got it.
 
         Whoever is killed between the two steps leaves a conversation that waits again, and none that nobody sees.
         """
-        held = self._waiting(number)
-        if held.staff != _checked_name(name):
-            raise InvalidRequestError(f"{name} has not taken conversation {number} over", param="number")
-        self._takeovers.release(number)
-        self.agent.end_hand_off(held.session)
+        name = _checked_name(name)
+        with self._waiting_alone(number) as held:
+            if held.staff != name:
+                raise InvalidRequestError(f"{name} has not taken conversation {number} over", param="number")
+            self._takeovers.release(number)
+            self.agent.end_hand_off(held.session)
 
     def look(self, number: int) -> dict[str, Any]:
         """A conversation of the queue as staff see it, before or after it is taken."""
@@ -174,10 +184,20 @@ class ServiceDesk:
             "waiting": len(self.agent.sessions.hand_offs()),
         }
 
+    def _alone(self, session: str) -> TurnHold:
+        """One call at a time, in the order in which they came; not to be entered again from within."""
+        return TurnHold(self._calls, session, None)
+
+    @contextmanager
+    def _waiting_alone(self, number: int) -> Iterator[HeldConversation]:
+        """A conversation that is in the queue, and stays as it is within the block. Raises InvalidRequestError."""
+        with self._alone(self._takeovers.numbered(number).session):
+            yield self._waiting(number)
+
     def _waiting(self, number: int) -> HeldConversation:
-        """A conversation that is in the queue. Raises InvalidRequestError."""
+        """A conversation that waits for a person or has one. Raises InvalidRequestError."""
         held = self._takeovers.numbered(number)
-        if not self.agent.sessions.hand_offs(held.session):
+        if not held.staff and not self.agent.sessions.hand_offs(held.session):
             raise InvalidRequestError(f"conversation {number} waits for nobody: it was given back", param="number")
         return held
 

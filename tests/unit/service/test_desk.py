@@ -1,0 +1,128 @@
+"""Who has a conversation: customers, staff and machine over one session at the same moment, and the queue's order."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pagoda.dialogue.sessions.store import HandOffRecord, SessionStore
+from pagoda.errors import InvalidRequestError
+from pagoda.graph.graph import Graph
+from pagoda.service.desk import ServiceDesk
+from pagoda.service.settings import ServiceSettings
+from pagoda.service.takeovers import Takeovers
+from patience import HANG_S
+
+
+class Agent:
+    """Hands over whenever "person" is said. `slow` is where the end of a hand-off waits, `arrived` when it does."""
+
+    def __init__(self) -> None:
+        self.sessions = SessionStore()
+        self.domain = SimpleNamespace(intents={})
+        self.arrived, self.slow = threading.Event(), threading.Event()
+        self.slow.set()
+
+    def reply(self, session: str, text: str) -> Any:
+        number = len(self.sessions.turns(session)) + 1
+        state = {"slots": {}, "results": [], "requested": [], "handed_off": False}
+        turn = {"number": number, "user": text, "text": "ok", "language": "en", "action": "say", "source": "",
+                "statement": "", "details": {}, "understanding": None, "state": state}  # fmt: skip
+        record = HandOffRecord(session, "asked", "en", text, turn=number) if "person" in text else None
+        self.sessions.append(session, [], turn, num_events_before=0, hand_off=record)
+        return SimpleNamespace(as_dict=lambda: turn)
+
+    def end_hand_off(self, session: str) -> bool:
+        self.arrived.set()
+        assert self.slow.wait(HANG_S)
+        return self.sessions.end_hand_offs(session) > 0
+
+    def close(self) -> None:
+        self.sessions.close()
+
+
+class SmallDesk(ServiceDesk):
+    """Over `Agent` alone: neither graph nor documents are opened."""
+
+    def _open(self, folder: Path, settings: ServiceSettings, given: Graph | None) -> None:
+        self.slow_agent = Agent()
+        self.agent: Any = self.slow_agent
+        self._takeovers = Takeovers(folder / "takeovers.sqlite")
+        self._held.callback(self._takeovers.close)
+        self._held.callback(self.agent.close)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[SmallDesk]:
+    made = SmallDesk(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def beside() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as pool:
+        yield pool
+
+
+def until_it_waits(desk: ServiceDesk, call: Future[Any]) -> None:
+    """Until a second call stands in line behind the first, or has wrongly been done."""
+    while not call.done() and len(desk._calls) < 2:
+        threading.Event().wait(0.001)
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        lambda desk: desk.take(1, "Bob"),
+        lambda desk: desk.answer(1, "Ann", "one moment"),
+        lambda desk: desk.give_back(1, "Ann"),
+    ],
+)
+def test_what_is_being_given_back_is_not_taken_answered_or_given_back_again(
+    desk: SmallDesk, beside: ThreadPoolExecutor, second: Callable[[ServiceDesk], Any]
+) -> None:
+    desk.say("a", "a person, please")
+    desk.take(1, "Ann")
+    desk.slow_agent.slow.clear()
+    first = beside.submit(desk.give_back, 1, "Ann")
+    assert desk.slow_agent.arrived.wait(HANG_S)
+    late = beside.submit(second, desk)
+    until_it_waits(desk, late)
+    desk.slow_agent.slow.set()
+    first.result(HANG_S)
+    with pytest.raises(InvalidRequestError, match="waits for nobody"):
+        late.result(HANG_S)
+    assert (desk.conversation("a")["staff"], desk.conversation("a")["waiting"]) == ("", False)
+
+
+def test_whoever_asks_for_a_person_again_while_it_is_given_back_waits_again(
+    desk: SmallDesk, beside: ThreadPoolExecutor
+) -> None:
+    desk.say("a", "a person, please")
+    desk.take(1, "Ann")
+    desk.slow_agent.slow.clear()
+    first = beside.submit(desk.give_back, 1, "Ann")
+    assert desk.slow_agent.arrived.wait(HANG_S)
+    late = beside.submit(desk.say, "a", "another person, please")
+    until_it_waits(desk, late)
+    desk.slow_agent.slow.set()
+    first.result(HANG_S)
+    assert late.result(HANG_S)["source"] == "dialogue"
+    assert [each["number"] for each in desk.queue()] == [1]
+
+
+def test_a_conversation_that_somebody_has_can_be_given_back_although_its_hand_off_has_ended(desk: SmallDesk) -> None:
+    desk.say("a", "a person, please")
+    desk.take(1, "Ann")
+    desk.slow_agent.sessions.end_hand_offs("a")
+    assert desk.look(1)["waiting"]
+    desk.answer(1, "Ann", "hello")
+    desk.give_back(1, "Ann")
+    assert not desk.conversation("a")["waiting"]
