@@ -24,7 +24,7 @@ from pagoda.dialogue.sessions.store import TurnHold
 from pagoda.dialogue.sessions.turn_queue import TurnQueue
 from pagoda.dialogue.settings import AgentSettings
 from pagoda.dialogue.turn.elsewhere import Elsewhere
-from pagoda.errors import InvalidRequestError
+from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.graph.graph import Graph
 from pagoda.graph.loading import load
 from pagoda.rag.pipeline import RAG
@@ -221,10 +221,13 @@ class ServiceDesk:
 
 
 def _documents(place: Path, documents: Sequence[Path]) -> RAG:
-    """The index, with what is new in the documents."""
+    """The index of these documents and no others: those that an earlier opening was given leave it."""
     rag = RAG(place)
     try:
-        rag.add(list(documents))
+        rag.add(list(documents), alone=True)
+        if not rag.status().num_documents:
+            named = ", ".join(map(str, documents))
+            raise ConfigError(f"{named} holds nothing that can be read: name a folder or a file of documents that do")
     except BaseException:
         rag.close()
         raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,12 +13,15 @@ from typing import Any
 import pytest
 
 from pagoda.dialogue.sessions.store import HandOffRecord, SessionStore
-from pagoda.errors import InvalidRequestError
+from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.graph.graph import Graph
+from pagoda.rag.pipeline import RAG
+from pagoda.service import desk as desk_module
 from pagoda.service.desk import ServiceDesk
 from pagoda.service.settings import ServiceSettings
 from pagoda.service.takeovers import Takeovers
 from patience import HANG_S
+from word_embedder import WordEmbedder
 
 
 class Agent:
@@ -126,3 +130,20 @@ def test_a_conversation_that_somebody_has_can_be_given_back_although_its_hand_of
     desk.answer(1, "Ann", "hello")
     desk.give_back(1, "Ann")
     assert not desk.conversation("a")["waiting"]
+
+
+def test_a_used_folder_answers_from_the_documents_of_its_last_opening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("chromadb", reason="needs the rag extra")
+    for folder, name in (("handbook", "fees.md"), ("own", "hours.md"), ("none", "")):
+        (tmp_path / folder).mkdir()
+        if name:
+            (tmp_path / folder / name).write_text(f"# {folder}\n\nWe open at nine.\n", encoding="utf-8")
+    monkeypatch.setattr(desk_module, "RAG", partial(RAG, embedder=WordEmbedder()))
+    for folder, name in (("handbook", "fees.md"), ("own", "hours.md")):
+        rag = desk_module._documents(tmp_path / "index", (tmp_path / folder,))
+        assert [record.source for record in rag.documents()] == [name]
+        rag.close()
+    with pytest.raises(ConfigError, match="none holds nothing that can be read"):
+        desk_module._documents(tmp_path / "index", (tmp_path / "none",))
