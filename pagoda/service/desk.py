@@ -30,6 +30,7 @@ from pagoda.graph.loading import load
 from pagoda.rag.pipeline import RAG
 from pagoda.recommend.desk import Desk
 from pagoda.recommend.paths import RecommendationGraph
+from pagoda.recommend.store import Refusal
 from pagoda.service.documents import documents_of
 from pagoda.service.recommending import Recommending
 from pagoda.service.settings import MAX_NAME_LENGTH, ServiceSettings
@@ -118,6 +119,15 @@ class ServiceDesk:
         with self._alone(session):
             was_held = self._takeovers.forget(session)
             return self.agent.forget(session) or was_held
+
+    def unblock(self, session: str, *, item: str = "", kind: str = "") -> bool:
+        """Take back what this conversation's person refused, an item or a kind; whether it was refused.
+
+        Either id stands in the `details` of the turn that blocked. Raises InvalidRequestError for both or neither.
+        """
+        if bool(item) == bool(kind):
+            raise InvalidRequestError("give either item or kind: what may be shown again", param="item")
+        return self._desk.unblock(Refusal(self._user_of(session), item=item, kind=kind))
 
     # The staff's side
 

@@ -147,3 +147,9 @@ def test_a_used_folder_answers_from_the_documents_of_its_last_opening(
         rag.close()
     with pytest.raises(ConfigError, match="none holds nothing that can be read"):
         desk_module._documents(tmp_path / "index", (tmp_path / "none",))
+
+
+def test_only_one_thing_is_unblocked_at_a_time(desk: SmallDesk) -> None:
+    for given in ({}, {"item": "film-001", "kind": "genre:Horror"}):
+        with pytest.raises(InvalidRequestError, match="either item or kind"):
+            desk.unblock("a", **given)

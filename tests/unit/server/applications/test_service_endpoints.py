@@ -32,6 +32,9 @@ class Desk:
     def forget(self, session: str) -> bool:
         return any(own == session for own, _, _ in self.said)
 
+    def unblock(self, session: str, *, item: str, kind: str) -> bool:
+        return kind == "genre:Horror"
+
     def queue(self) -> list[dict[str, Any]]:
         return [{"number": 1}]
 
@@ -75,6 +78,11 @@ def test_a_conversation_is_its_keys_own(shop: Callable[..., Any]) -> None:
         kept = (await client.get("/v1/service/conversations/s", headers=bearer("one"))).json()
         assert kept["entries"] == [{"user": "of one"}]
         assert (await client.delete("/v1/service/conversations/other", headers=bearer("one"))).status_code == 404
+        path, headers = "/v1/service/conversations/s/unblock", bearer("one")
+        assert (await client.post(path, json={"kind": "genre:Horror"}, headers=headers)).json() == {
+            "object": "service.unblocked", "item": "", "kind": "genre:Horror",
+        }  # fmt: skip
+        assert (await client.post(path, json={"item": "film-001"}, headers=headers)).status_code == 404
 
     desk = shop(steps, api_keys=("one", "two"), staff_keys=("staff",))
     assert len({session for session, _, _ in desk.said}) == 2
