@@ -20,7 +20,7 @@ from typing import Any
 
 from pagoda.dialogue.agent import DialogueAgent, check_text
 from pagoda.dialogue.domain.city import city
-from pagoda.dialogue.sessions.store import TurnHold
+from pagoda.dialogue.sessions.store import HandOffRecord, TurnHold
 from pagoda.dialogue.sessions.turn_queue import TurnQueue
 from pagoda.dialogue.settings import AgentSettings
 from pagoda.dialogue.turn.elsewhere import Elsewhere
@@ -133,18 +133,16 @@ class ServiceDesk:
 
     def queue(self, prefix: str = "") -> list[dict[str, Any]]:
         """Conversations that wait for a person or have one, the longest waiting first, each with its summary."""
-        waiting = {record.session_id: record for record in reversed(self.agent.sessions.hand_offs())}
-        found = []
-        for session, record in reversed(waiting.items()):
-            held = self._takeovers.of(session)
-            if held is not None and session.startswith(prefix):
-                found.append({
-                    "number": held.number,
-                    "staff": held.staff,
-                    "user": held.user if held.user != session else "",
-                    "summary": summary_of(record, self._turns(session), self.agent.domain),
-                })  # fmt: skip
-        return found
+        return [
+            {
+                "number": held.number,
+                "staff": held.staff,
+                "user": held.user if held.user != session else "",
+                "summary": summary_of(record, self._turns(session), self.agent.domain),
+            }
+            for session, record in self._first_hand_offs().items()
+            if session.startswith(prefix) and (held := self._takeovers.of(session)) is not None
+        ]
 
     def take(self, number: int, name: str) -> dict[str, Any]:
         """Take over a conversation that waits. Raises InvalidRequestError where it does not, or another one has it."""
@@ -191,8 +189,15 @@ class ServiceDesk:
             "languages": list(self.agent.domain.languages),
             "documents": status.num_documents,
             "recommender": self._desk.facts(),
-            "waiting": len(self.agent.sessions.hand_offs()),
+            "waiting": len(self._first_hand_offs()),
         }
+
+    def _first_hand_offs(self) -> dict[str, HandOffRecord]:
+        """By session, the longest waiting first; whoever asks for a person again keeps their place."""
+        found: dict[str, HandOffRecord] = {}
+        for record in self.agent.sessions.hand_offs():
+            found.setdefault(record.session_id, record)
+        return found
 
     def _alone(self, session: str) -> TurnHold:
         """One call at a time, in the order in which they came; not to be entered again from within."""

@@ -29,7 +29,7 @@ class Agent:
 
     def __init__(self) -> None:
         self.sessions = SessionStore()
-        self.domain = SimpleNamespace(intents={})
+        self.domain = SimpleNamespace(intents={}, name="city", languages=("en",))
         self.arrived, self.slow = threading.Event(), threading.Event()
         self.slow.set()
 
@@ -57,6 +57,8 @@ class SmallDesk(ServiceDesk):
     def _open(self, folder: Path, settings: ServiceSettings, given: Graph | None) -> None:
         self.slow_agent = Agent()
         self.agent: Any = self.slow_agent
+        self._rag: Any = SimpleNamespace(status=lambda: SimpleNamespace(num_documents=0))
+        self._desk: Any = SimpleNamespace(facts=dict)
         self._takeovers = Takeovers(folder / "takeovers.sqlite")
         self._held.callback(self._takeovers.close)
         self._held.callback(self.agent.close)
@@ -153,3 +155,10 @@ def test_only_one_thing_is_unblocked_at_a_time(desk: SmallDesk) -> None:
     for given in ({}, {"item": "film-001", "kind": "genre:Horror"}):
         with pytest.raises(InvalidRequestError, match="either item or kind"):
             desk.unblock("a", **given)
+
+
+def test_the_longest_waiting_comes_first_and_asking_again_changes_nothing(desk: SmallDesk) -> None:
+    for session in ("a", "b", "a", "c", "b", "a"):
+        desk.say(session, f"a person for {session}")
+    assert [each["summary"]["sentence"] for each in desk.queue()] == [f"a person for {session}" for session in "abc"]
+    assert desk.facts()["waiting"] == 3
