@@ -11,6 +11,7 @@ customers and staff do with one conversation happens one after the other, so tha
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -269,9 +270,11 @@ def _entry(turn: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _checked_name(name: str) -> str:
-    """Raises InvalidRequestError for a name that nobody can have."""
-    if not name.strip() or len(name) > MAX_NAME_LENGTH or not name.isprintable():
+    """With one blank for all that is one, the ideographic space of 王　小明 too. Raises InvalidRequestError."""
+    blanks = "".join(" " if unicodedata.category(character) == "Zs" else character for character in name)
+    checked = " ".join(part for part in blanks.split(" ") if part)
+    if not checked or len(checked) > MAX_NAME_LENGTH or not checked.isprintable():
         raise InvalidRequestError(
             f"name is {name!r:.40}, expected 1 to {MAX_NAME_LENGTH} printable characters", param="name"
         )
-    return name.strip()
+    return checked

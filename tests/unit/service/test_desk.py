@@ -162,3 +162,17 @@ def test_the_longest_waiting_comes_first_and_asking_again_changes_nothing(desk: 
         desk.say(session, f"a person for {session}")
     assert [each["summary"]["sentence"] for each in desk.queue()] == [f"a person for {session}" for session in "abc"]
     assert desk.facts()["waiting"] == 3
+
+
+@pytest.mark.parametrize("name", ["王\u3000小明", " 王 \u00a0小明 "])
+def test_a_name_may_have_any_blank_and_is_one_persons(desk: SmallDesk, name: str) -> None:
+    desk.say("a", "a person, please")
+    assert desk.take(1, name)["staff"] == "王 小明"
+    assert desk.take(1, "王 小明")["staff"] == "王 小明"
+
+
+@pytest.mark.parametrize("name", ["\u3000", "Ann\n", "Ann\u200b", "x" * 81])
+def test_a_name_that_nobody_can_have_is_told(desk: SmallDesk, name: str) -> None:
+    desk.say("a", "a person, please")
+    with pytest.raises(InvalidRequestError, match="1 to 80 printable characters"):
+        desk.take(1, name)
