@@ -93,16 +93,28 @@ class ServiceDesk:
     def say(self, session: str, text: str, user: str = "") -> dict[str, Any]:
         """A customer's sentence: the entry of the conversation that answers it, or that was kept for a person.
 
-        user: whose history recommendations are made of, told with the first sentence; "" for nobody who is known.
-        Raises InvalidRequestError for no sentence, SessionError where it cannot be kept: it is not taken then.
+        user: whose history recommendations are made of, told once, with any sentence; "" for nobody who is known, or
+            for whoever was told before. What was refused until then stays the conversation's own
+        Raises InvalidRequestError for no sentence or another user, SessionError where it cannot be kept: it is not
+        taken then.
         """
         check_text(text)
         with self._alone(session):
-            held = self._takeovers.begun(session, user or session)
+            held = self._begun(session, user)
             if held.staff:
                 line = self._takeovers.say(session, self._num_turns(session), "customer", "", text)
                 return {"source": PERSON, "staff": held.staff, **asdict(line)}
             return _entry(self.agent.reply(session, text).as_dict())
+
+    def _begun(self, session: str, user: str) -> HeldConversation:
+        held = self._takeovers.begun(session, user or session)
+        if user in ("", held.user) or self._takeovers.name_user(session, user):
+            return held
+        raise InvalidRequestError(
+            f"this conversation is of user {held.user!r:.140}, and {user!r:.140} was given: leave user out, or begin "
+            "another conversation",
+            param="user",
+        )
 
     def conversation(self, session: str) -> dict[str, Any]:
         """All of it, in the order in which it was held; with nothing in it where nobody began it."""

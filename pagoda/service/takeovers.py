@@ -82,6 +82,10 @@ class Takeovers:
         assert found is not None, "it was just written"
         return found
 
+    def name_user(self, session: str, user: str) -> bool:
+        """A conversation of nobody who is known becomes this person's; False where it is somebody's already."""
+        return self._run("UPDATE conversation SET user = ? WHERE session = ? AND user = session", user, session) > 0
+
     def of(self, session: str) -> HeldConversation | None:
         """By its session."""
         rows = self._rows("SELECT * FROM conversation WHERE session = ?", session)

@@ -86,7 +86,7 @@ router = APIRouter(route_class=JsonRoute, prefix="/v1/service")
 
 
 class SayRequest(OpenAIRequest):
-    """What a customer says. user: whose visits recommendations are made of; told with the first sentence"""
+    """What a customer says. user: whose visits recommendations are made of; told once, another one is refused"""
 
     text: StrictStr = Field(min_length=1, max_length=_MOST_TEXT, description="A sentence in Chinese or English.")
     user: StrictStr = Field("", max_length=_MOST_ID)

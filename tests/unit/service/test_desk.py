@@ -176,3 +176,15 @@ def test_a_name_that_nobody_can_have_is_told(desk: SmallDesk, name: str) -> None
     desk.say("a", "a person, please")
     with pytest.raises(InvalidRequestError, match="1 to 80 printable characters"):
         desk.take(1, name)
+
+
+def test_a_user_may_be_told_later_and_is_not_exchanged(desk: SmallDesk) -> None:
+    desk.say("a", "hello")
+    desk.say("a", "it is me", "person-001")
+    assert desk.conversation("a")["user"] == "person-001"
+    desk.say("a", "hello")
+    desk.say("a", "hello", "person-001")
+    with pytest.raises(InvalidRequestError, match="'person-001', and 'person-002' was given") as refused:
+        desk.say("a", "hello", "person-002")
+    assert refused.value.param == "user"
+    assert (desk.conversation("a")["user"], len(desk.conversation("a")["entries"])) == ("person-001", 4)
