@@ -149,7 +149,7 @@ class Recommending:
         shown = (*self._last_shown(errand.session_id), *(str(node.key) for node in errand.shown))
         named = (
             kind
-            for items in ((item,), shown, self._desk.things)
+            for items in ((item,), shown, tuple(self._desk.things))
             for kind in _longest_first(kind for each in items for kind in self._kinds(each))
             if is_kind_named(kind, errand.text)
         )
