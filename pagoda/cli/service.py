@@ -45,8 +45,8 @@ def service(
 ) -> None:
     """Serve one conversation over graph, documents and recommender, and the desk of the people who take over.
 
-    PAGODA_API_KEY and PAGODA_STAFF_KEY hold the keys of customers' programs and of staff; without them whoever reaches
-    the address may do both.
+    PAGODA_API_KEY and PAGODA_STAFF_KEY hold the keys of customers' programs and of staff; with neither whoever reaches
+    the address may do both, and the first does not go without the second.
     """
     try:
         from pagoda.server.config import ServerConfig

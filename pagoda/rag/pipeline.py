@@ -141,8 +141,13 @@ class RAG:
         paths: Sequence[str | Path],
         root: str | Path | None = None,
         on_event: Callable[[IndexEvent], None] | None = None,
+        *,
+        alone: bool = False,
     ) -> IndexReport:
-        """Bring the index up to date with files and folders; see Indexer.add. Raises RagError, ConfigError."""
+        """Bring the index up to date with files and folders; see Indexer.add. Raises RagError, ConfigError.
+
+        alone: the index holds these and nothing else from now on
+        """
         from pagoda.rag.index.indexer import Indexer
         from pagoda.rag.splitting.splitter import Splitter
 
@@ -151,7 +156,7 @@ class RAG:
         size = min(size, self._embedder.max_tokens)
         splitter = Splitter(self._embedder.num_tokens_batch, max_tokens=size, overlap_sentences=overlap)
         indexer = Indexer(self._index, splitter, self._embedder, options=options)
-        report = indexer.add(paths, root, on_event)
+        report = indexer.add(paths, root, on_event, alone=alone)
         if report.added or report.updated or report.deleted:
             # The words are counted here and kept, so that no question of another process has to wait for it.
             began = time.perf_counter()

@@ -61,8 +61,8 @@ class ServerConfig:
     service: folder of a service desk, which /v1/service and the page /service then serve; filled if it is not there
     service_documents: files and folders that it answers from, none for the handbook that ships; its clock's zone is
         `timezone`
-    staff_keys: keys of the people who take conversations over, which open /v1/service/queue and nothing else; none
-        given, whoever may call the server may
+    staff_keys: keys of the people who take conversations over, which open /v1/service/queue and nothing else; a desk
+        with api_keys needs them, and with neither whoever reaches the address may do both
     page: serve the chat page at /
     access_log: a line of JSON for each request, on stderr
     """
@@ -126,6 +126,11 @@ class ServerConfig:
             raise ConfigError(f"metrics_prefix is {self.metrics_prefix!r}: give one of {', '.join(METRICS_PREFIXES)}")
         if self.service is None and (self.service_documents or self.staff_keys):
             raise ConfigError("service_documents and staff_keys are of a service desk: give service, its folder, too")
+        if self.service is not None and self.api_keys and not self.staff_keys:
+            raise ConfigError(
+                "there are API keys for customers and none for staff, so that every customer's key would open the "
+                "staff's queue: set PAGODA_STAFF_KEY, too, or no keys at all"
+            )
         if any(not key.strip() for key in self.api_keys):
             raise ConfigError("one of the API keys is empty: remove it, or give it some characters")
         check_collections(self.all_collections)

@@ -5,28 +5,33 @@
                           not its own?  documents; nothing there? a person
 
 Who answers is decided by the dialogue's reading and by what the storeys say to it (`dialogue.turn.taking`); this file
-opens them over one folder and keeps what is said beside them. Everything that was answered is on disk by then.
+opens them over one folder and keeps what is said beside them. Everything that was answered is on disk by then. What
+customers and staff do with one conversation happens one after the other, so that nobody takes what is being given back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from pagoda.dialogue.agent import DialogueAgent, check_text
 from pagoda.dialogue.domain.city import city
+from pagoda.dialogue.sessions.store import HandOffRecord, TurnHold
+from pagoda.dialogue.sessions.turn_queue import TurnQueue
 from pagoda.dialogue.settings import AgentSettings
 from pagoda.dialogue.turn.elsewhere import Elsewhere
-from pagoda.errors import InvalidRequestError
+from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.graph.graph import Graph
 from pagoda.graph.loading import load
 from pagoda.rag.pipeline import RAG
 from pagoda.recommend.desk import Desk
 from pagoda.recommend.paths import RecommendationGraph
+from pagoda.recommend.store import Refusal
 from pagoda.service.documents import documents_of
 from pagoda.service.recommending import Recommending
 from pagoda.service.settings import MAX_NAME_LENGTH, ServiceSettings
@@ -49,6 +54,8 @@ class ServiceDesk:
         settings = settings or ServiceSettings()
         folder.mkdir(parents=True, exist_ok=True)
         self._held = ExitStack()
+        self._calls = TurnQueue()
+        """One call at a time for each session: sentences, and what staff do."""
         try:
             self._open(folder, settings, graph)
         except BaseException:
@@ -86,15 +93,28 @@ class ServiceDesk:
     def say(self, session: str, text: str, user: str = "") -> dict[str, Any]:
         """A customer's sentence: the entry of the conversation that answers it, or that was kept for a person.
 
-        user: whose history recommendations are made of, told with the first sentence; "" for nobody who is known.
-        Raises InvalidRequestError for no sentence, SessionError where it cannot be kept: it is not taken then.
+        user: whose history recommendations are made of, told once, with any sentence; "" for nobody who is known, or
+            for whoever was told before. What was refused until then stays the conversation's own
+        Raises InvalidRequestError for no sentence or another user, SessionError where it cannot be kept: it is not
+        taken then.
         """
         check_text(text)
+        with self._alone(session):
+            held = self._begun(session, user)
+            if held.staff:
+                line = self._takeovers.say(session, self._num_turns(session), "customer", "", text)
+                return {"source": PERSON, "staff": held.staff, **asdict(line)}
+            return _entry(self.agent.reply(session, text).as_dict())
+
+    def _begun(self, session: str, user: str) -> HeldConversation:
         held = self._takeovers.begun(session, user or session)
-        if held.staff:
-            line = self._takeovers.say(session, self._num_turns(session), "customer", "", text)
-            return {"source": PERSON, "staff": held.staff, **asdict(line)}
-        return _entry(self.agent.reply(session, text).as_dict())
+        if user in ("", held.user) or self._takeovers.name_user(session, user):
+            return held
+        raise InvalidRequestError(
+            f"this conversation is of user {held.user!r:.140}, and {user!r:.140} was given: leave user out, or begin "
+            "another conversation",
+            param="user",
+        )
 
     def conversation(self, session: str) -> dict[str, Any]:
         """All of it, in the order in which it was held; with nothing in it where nobody began it."""
@@ -103,59 +123,70 @@ class ServiceDesk:
         return {
             "user": held.user if held is not None and held.user != session else "",
             "staff": held.staff if held is not None else "",
-            "waiting": bool(waiting),
+            "waiting": bool(waiting or (held is not None and held.staff)),
             "entries": list(self._entries(session)),
         }
 
     def forget(self, session: str) -> bool:
         """Delete a conversation; False where there was none. Blocks are the person's, and stay."""
-        was_held = self._takeovers.forget(session)
-        return self.agent.forget(session) or was_held
+        with self._alone(session):
+            was_held = self._takeovers.forget(session)
+            return self.agent.forget(session) or was_held
+
+    def unblock(self, session: str, *, item: str = "", kind: str = "") -> bool:
+        """Take back what this conversation's person refused, an item or a kind; whether it was refused.
+
+        Either id stands in the `details` of the turn that blocked. Raises InvalidRequestError for both or neither.
+        """
+        if bool(item) == bool(kind):
+            raise InvalidRequestError("give either item or kind: what may be shown again", param="item")
+        return self._desk.unblock(Refusal(self._user_of(session), item=item, kind=kind))
 
     # The staff's side
 
     def queue(self, prefix: str = "") -> list[dict[str, Any]]:
         """Conversations that wait for a person or have one, the longest waiting first, each with its summary."""
-        waiting = {record.session_id: record for record in reversed(self.agent.sessions.hand_offs())}
-        found = []
-        for session, record in reversed(waiting.items()):
-            held = self._takeovers.of(session)
-            if held is not None and session.startswith(prefix):
-                found.append({
-                    "number": held.number,
-                    "staff": held.staff,
-                    "user": held.user if held.user != session else "",
-                    "summary": summary_of(record, self._turns(session), self.agent.domain),
-                })  # fmt: skip
-        return found
+        return [
+            {
+                "number": held.number,
+                "staff": held.staff,
+                "user": held.user if held.user != session else "",
+                "summary": summary_of(record, self._turns(session), self.agent.domain),
+            }
+            for session, record in self._first_hand_offs().items()
+            if session.startswith(prefix) and (held := self._takeovers.of(session)) is not None
+        ]
 
     def take(self, number: int, name: str) -> dict[str, Any]:
         """Take over a conversation that waits. Raises InvalidRequestError where it does not, or another one has it."""
-        held, name = self._waiting(number), _checked_name(name)
-        if not self._takeovers.take(number, name):
-            other = self._takeovers.numbered(number).staff
-            raise InvalidRequestError(f"{other} has conversation {number}: take another one", param="number")
-        return self.conversation(held.session)
+        name = _checked_name(name)
+        with self._waiting_alone(number) as held:
+            if not self._takeovers.take(number, name):
+                raise InvalidRequestError(f"{held.staff} has conversation {number}: take another one", param="number")
+            return self.conversation(held.session)
 
     def answer(self, number: int, name: str, text: str) -> dict[str, Any]:
         """Say something to the customer. Raises InvalidRequestError for whoever has not taken the conversation over."""
         check_text(text)
-        held, name = self._waiting(number), _checked_name(name)
-        if held.staff != name:
-            raise InvalidRequestError(f"{name} has not taken conversation {number} over: take it first", param="number")
-        line = self._takeovers.say(held.session, self._num_turns(held.session), "staff", name, text)
-        return asdict(line)
+        name = _checked_name(name)
+        with self._waiting_alone(number) as held:
+            if held.staff != name:
+                raise InvalidRequestError(
+                    f"{name} has not taken conversation {number} over: take it first", param="number"
+                )
+            return asdict(self._takeovers.say(held.session, self._num_turns(held.session), "staff", name, text))
 
     def give_back(self, number: int, name: str) -> None:
         """The machine goes on with the conversation. Raises InvalidRequestError for whoever has not got it.
 
         Whoever is killed between the two steps leaves a conversation that waits again, and none that nobody sees.
         """
-        held = self._waiting(number)
-        if held.staff != _checked_name(name):
-            raise InvalidRequestError(f"{name} has not taken conversation {number} over", param="number")
-        self._takeovers.release(number)
-        self.agent.end_hand_off(held.session)
+        name = _checked_name(name)
+        with self._waiting_alone(number) as held:
+            if held.staff != name:
+                raise InvalidRequestError(f"{name} has not taken conversation {number} over", param="number")
+            self._takeovers.release(number)
+            self.agent.end_hand_off(held.session)
 
     def look(self, number: int) -> dict[str, Any]:
         """A conversation of the queue as staff see it, before or after it is taken."""
@@ -171,13 +202,30 @@ class ServiceDesk:
             "languages": list(self.agent.domain.languages),
             "documents": status.num_documents,
             "recommender": self._desk.facts(),
-            "waiting": len(self.agent.sessions.hand_offs()),
+            "waiting": len(self._first_hand_offs()),
         }
 
+    def _first_hand_offs(self) -> dict[str, HandOffRecord]:
+        """By session, the longest waiting first; whoever asks for a person again keeps their place."""
+        found: dict[str, HandOffRecord] = {}
+        for record in self.agent.sessions.hand_offs():
+            found.setdefault(record.session_id, record)
+        return found
+
+    def _alone(self, session: str) -> TurnHold:
+        """One call at a time, in the order in which they came; not to be entered again from within."""
+        return TurnHold(self._calls, session, None)
+
+    @contextmanager
+    def _waiting_alone(self, number: int) -> Iterator[HeldConversation]:
+        """A conversation that is in the queue, and stays as it is within the block. Raises InvalidRequestError."""
+        with self._alone(self._takeovers.numbered(number).session):
+            yield self._waiting(number)
+
     def _waiting(self, number: int) -> HeldConversation:
-        """A conversation that is in the queue. Raises InvalidRequestError."""
+        """A conversation that waits for a person or has one. Raises InvalidRequestError."""
         held = self._takeovers.numbered(number)
-        if not self.agent.sessions.hand_offs(held.session):
+        if not held.staff and not self.agent.sessions.hand_offs(held.session):
             raise InvalidRequestError(f"conversation {number} waits for nobody: it was given back", param="number")
         return held
 
@@ -201,10 +249,13 @@ class ServiceDesk:
 
 
 def _documents(place: Path, documents: Sequence[Path]) -> RAG:
-    """The index, with what is new in the documents."""
+    """The index of these documents and no others: those that an earlier opening was given leave it."""
     rag = RAG(place)
     try:
-        rag.add(list(documents))
+        rag.add(list(documents), alone=True)
+        if not rag.status().num_documents:
+            named = ", ".join(map(str, documents))
+            raise ConfigError(f"{named} holds nothing that can be read: name a folder or a file of documents that do")
     except BaseException:
         rag.close()
         raise
@@ -231,9 +282,11 @@ def _entry(turn: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _checked_name(name: str) -> str:
-    """Raises InvalidRequestError for a name that nobody can have."""
-    if not name.strip() or len(name) > MAX_NAME_LENGTH or not name.isprintable():
+    """With one blank for all that is one, the ideographic space of 王　小明 too. Raises InvalidRequestError."""
+    blanks = "".join(" " if unicodedata.category(character) == "Zs" else character for character in name)
+    checked = " ".join(part for part in blanks.split(" ") if part)
+    if not checked or len(checked) > MAX_NAME_LENGTH or not checked.isprintable():
         raise InvalidRequestError(
             f"name is {name!r:.40}, expected 1 to {MAX_NAME_LENGTH} printable characters", param="name"
         )
-    return name.strip()
+    return checked

@@ -7,7 +7,9 @@ that "why this one?" asks about that list and no other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from pagoda.dialogue.domain.domain import Domain
@@ -34,7 +36,8 @@ Turns = Callable[[str], Sequence[Mapping[str, Any]]]
 class Recommending:
     """Does errands. user_of: whose a session is; turns: what was said in it
 
-    Raises GraphError and RecommendStoreError as graph and store do; the turn then is not taken, and may be said again.
+    Raises GraphError and RecommendStoreError as graph and store do. The dialogue apologises for the first, in a turn
+    that is kept; with the second the turn is not taken, and may be said again.
     """
 
     def __init__(self, desk: Desk, graph: Graph, domain: Domain, user_of: Callable[[str], str], turns: Turns) -> None:
@@ -127,7 +130,7 @@ class Recommending:
         if node is None:
             return Answered(words.which, RECOMMENDER)
         user, item, name = self._user_of(errand.session_id), str(node.key), node.name(errand.language)
-        kind = self._kind_meant(errand.text, node.label, item) if errand.intent == "not_this_kind" else None
+        kind = self._kind_meant(errand, node.label, item) if errand.intent == "not_this_kind" else None
         self._desk.block(Refusal(user, kind=kind.id) if kind is not None else Refusal(user, item=item))
         if kind is not None:
             said = words.block_kind.format(kind=_named(kind, errand.language))
@@ -138,12 +141,21 @@ class Recommending:
         blocked = {"user": user, "item": "" if kind is not None else item, "kind": kind.id if kind is not None else ""}
         return Answered(answered.text, RECOMMENDER, {**answered.details, "blocked": blocked}, answered.offered)
 
-    def _kind_meant(self, text: str, label: str, item: str) -> KindOfThing | None:
-        """The kind that the sentence names, or the one of what the domain asks for first: a cuisine, a genre."""
+    def _kind_meant(self, errand: Errand, label: str, item: str) -> KindOfThing | None:
+        """The kind that the sentence names, or the item's of what the domain asks for first: a cuisine, a genre.
+
+        A name is looked for among the kinds of the item, then of all that was shown, then of everything there is.
+        """
+        shown = (*self._last_shown(errand.session_id), *(str(node.key) for node in errand.shown))
+        named = (
+            kind
+            for items in ((item,), shown, tuple(self._desk.things))
+            for kind in _longest_first(kind for each in items for kind in self._kinds(each))
+            if is_kind_named(kind, errand.text)
+        )
         kinds = self._kinds(item)
-        named = [kind for kind in kinds if kind.name in text or kind.name_en.casefold() in text.casefold()]
         asked = [kind for group in self._groups[label] for kind in kinds if kind.id.startswith(f"{group}:")]
-        return next(iter((*named, *asked, *kinds)), None)
+        return next(chain(named, asked, kinds), None)
 
     # What is meant
 
@@ -171,6 +183,16 @@ class Recommending:
     def _kinds(self, item: str) -> tuple[KindOfThing, ...]:
         thing: CatalogueItem | None = self._desk.things.get(item)
         return thing.kinds if thing is not None else ()
+
+
+def is_kind_named(kind: KindOfThing, text: str) -> bool:
+    """Whether a sentence has the name of a kind; an English one in words of its own, "war" not in "towards"."""
+    return kind.name in text or re.search(rf"(?<![a-z]){re.escape(kind.name_en)}(?![a-z])", text, re.I) is not None
+
+
+def _longest_first(kinds: Iterable[KindOfThing]) -> list[KindOfThing]:
+    """ "Hot pot" before "pot", each once."""
+    return sorted({kind.id: kind for kind in kinds}.values(), key=lambda kind: -len(kind.name_en))
 
 
 def _about(errand: Errand, label: str) -> Errand:

@@ -73,11 +73,18 @@ class Takeovers:
             self._connection.close()
 
     def begun(self, session: str, user: str) -> HeldConversation:
-        """A conversation, new where there was none. It keeps the user of its first sentence."""
-        self._run("INSERT INTO conversation (session, user) VALUES (?, ?) ON CONFLICT DO NOTHING", session, user)
+        """A conversation, new where there was none; of nobody who is known where `user` is the session itself."""
         found = self.of(session)
+        if found is None:
+            # Looked up first: an INSERT uses up a number even where it changes nothing.
+            self._run("INSERT INTO conversation (session, user) VALUES (?, ?) ON CONFLICT DO NOTHING", session, user)
+            found = self.of(session)
         assert found is not None, "it was just written"
         return found
+
+    def name_user(self, session: str, user: str) -> bool:
+        """A conversation of nobody who is known becomes this person's; False where it is somebody's already."""
+        return self._run("UPDATE conversation SET user = ? WHERE session = ? AND user = session", user, session) > 0
 
     def of(self, session: str) -> HeldConversation | None:
         """By its session."""

@@ -80,10 +80,11 @@ class Scan:
 
     def covers(self, location: str) -> bool:
         """Whether a file at this place would have been found: below a named path, and not in a closed folder."""
-        path = Path(location)
-        return any(path.is_relative_to(root) for root in self.roots) and not any(
-            path.is_relative_to(folder) for folder in self.closed
-        )
+        return any(Path(location).is_relative_to(root) for root in self.roots) and not self.is_closed(location)
+
+    def is_closed(self, location: str) -> bool:
+        """Whether a file at this place is in a folder that could not be read."""
+        return any(Path(location).is_relative_to(folder) for folder in self.closed)
 
 
 def find_files(

@@ -112,10 +112,13 @@ class Indexer:
         paths: Sequence[str | Path],
         root: str | Path | None = None,
         on_event: Callable[[IndexEvent], None] | None = None,
+        *,
+        alone: bool = False,
     ) -> IndexReport:
         """Index files and folders: what is new or changed enters, what is gone from them leaves.
 
         root: names are relative to it, and nothing outside it is read
+        alone: documents of other places leave the index, too
         Raises ConfigError where a new choice of files leaves none of an index that holds documents.
         Files that cannot be read are reported. Raises RagError where a path does not exist or is outside `root`,
         IndexLockedError where another process writes, StoreError where the store fails; what was committed before
@@ -129,7 +132,7 @@ class Indexer:
         with self.index.writing() as open_store:
             changed = self._keep_options()
             writer = IndexWriter(self.index, open_store, self.embedder, self.batch_sentences)
-            run = _Run(self, scan, writer, on_event or (lambda event: None))
+            run = _Run(self, scan, writer, on_event or (lambda event: None), alone=alone)
             run.execute()
             if writer.has_written:
                 self.index.keep_snapshot(open_store())
@@ -161,7 +164,13 @@ class _Run:
     """One call of `Indexer.add`: what it has seen, and what waits to be written."""
 
     def __init__(
-        self, indexer: Indexer, scan: Scan, writer: IndexWriter, on_event: Callable[[IndexEvent], None]
+        self,
+        indexer: Indexer,
+        scan: Scan,
+        writer: IndexWriter,
+        on_event: Callable[[IndexEvent], None],
+        *,
+        alone: bool,
     ) -> None:
         self._indexer = indexer
         self._catalog = indexer.index.catalog
@@ -169,6 +178,7 @@ class _Run:
         self._scan = scan
         self._writer = writer
         self._on_event = on_event
+        self._alone = alone
         self._known = KnownFiles(self._catalog.documents())
         self._pending: list[CutDocument] = []
         self._refreshed: list[DocumentRecord] = []
@@ -278,13 +288,13 @@ class _Run:
         self._tell("embedded")
 
     def _deleted(self) -> list[str]:
-        """Documents whose file is gone from the paths that were named, or has no text any more."""
+        """Documents whose file is gone from the paths that were named, or elsewhere, or has no text any more."""
         seen = {file.location for file in self._scan.files}
         gone = [
             record.source
             for record in self._known.by_location.values()
             if record.location not in seen
-            and self._scan.covers(record.location)
+            and (self._scan.covers(record.location) or (self._alone and not self._scan.is_closed(record.location)))
             and not self._known.is_given(record.source)
         ]
         return sorted({*gone, *self._emptied})

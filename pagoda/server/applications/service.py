@@ -1,13 +1,14 @@
 """/v1/service: one conversation over graph, documents and recommender, and the desk of the people who take over.
 
 Beside the token's path; the path of a turn is `service.desk`'s. Customers' endpoints are for whoever may call the
-server, and a conversation is its key's own; the queue is for staff keys alone, where there are any, and these open
-nothing else.
+server, and a conversation is its key's own; the queue is for staff keys alone, which `ServerConfig` asks for where
+there are keys at all, and these open nothing else.
 """
 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from importlib.resources import files
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Annotated, Any
@@ -85,10 +86,17 @@ router = APIRouter(route_class=JsonRoute, prefix="/v1/service")
 
 
 class SayRequest(OpenAIRequest):
-    """What a customer says. user: whose visits recommendations are made of; told with the first sentence"""
+    """What a customer says. user: whose visits recommendations are made of; told once, another one is refused"""
 
     text: StrictStr = Field(min_length=1, max_length=_MOST_TEXT, description="A sentence in Chinese or English.")
     user: StrictStr = Field("", max_length=_MOST_ID)
+
+
+class UnblockRequest(OpenAIRequest):
+    """What may be shown again: an item, or things of a kind, as the turn that blocked names it in `details.blocked`."""
+
+    item: StrictStr = Field("", max_length=_MOST_ID)
+    kind: StrictStr = Field("", max_length=_MOST_ID)
 
 
 class StaffRequest(OpenAIRequest):
@@ -155,6 +163,16 @@ async def delete(session: _Session, request: Request, service: Customers) -> Res
     if not await asyncio.to_thread(desk.forget, own_session(caller_of(request).key, session)):
         raise ModelNotFoundError(f"there is no conversation {session!r:.80}: there is nothing to delete")
     return JSONResponse({"object": "service.conversation.deleted", "deleted": True})
+
+
+@router.post("/conversations/{session}/unblock", responses=_QUEUED | documented(404))
+async def unblock(session: _Session, body: UnblockRequest, request: Request, service: Customers) -> Response:
+    """Take back "not this one" or "not this kind"; the next list may have it again."""
+    check_fields(body, strict=state_of(request).config.strict)
+    desk, own = await service.desk(), own_session(caller_of(request).key, session)
+    if not await asyncio.to_thread(partial(desk.unblock, own, item=body.item, kind=body.kind)):
+        raise ModelNotFoundError(f"{(body.item or body.kind)!r:.80} is not blocked here: there is nothing to take back")
+    return JSONResponse({"object": "service.unblocked", "item": body.item, "kind": body.kind})
 
 
 @router.get("/queue", responses=_FOUND)

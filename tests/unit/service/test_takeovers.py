@@ -23,6 +23,7 @@ def test_a_conversation_keeps_the_user_of_its_first_sentence(kept: Takeovers) ->
     assert kept.begun("open/a", "person-002") == first
     assert (first.user, first.staff) == ("person-001", "")
     assert kept.numbered(first.number) == first
+    assert kept.begun("open/b", "b").number == first.number + 1
 
 
 def test_two_cannot_have_one_conversation_and_it_can_be_given_back(kept: Takeovers) -> None:

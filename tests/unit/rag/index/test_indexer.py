@@ -50,6 +50,22 @@ def test_files_and_folders_become_documents_named_from_the_folder(make_indexer: 
     check_store(indexer.index)
 
 
+def test_documents_of_other_places_leave_where_the_given_ones_are_to_stand_alone(
+    make_indexer: MakeIndexer, documents: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "shop.md").write_text("Open at nine.", encoding="utf-8")
+    (documents / "prices.csv").rename(tmp_path / "prices.csv")
+    indexer = make_indexer()
+    indexer.add([documents, tmp_path / "prices.csv"])
+    (tmp_path / "prices.csv").unlink()
+    report = indexer.add([other], alone=True)
+    assert (report.added, sorted(report.deleted)) == (("shop.md",), ["hr/leave.md", "prices.csv", "差旅.txt"])
+    assert {chunk.source for chunk in indexer.index.chunks()} == {"shop.md"}
+    check_store(indexer.index)
+
+
 def test_what_the_embedder_cannot_read_is_not_embedded(
     make_indexer: MakeIndexer, documents: Path, embedder: Any
 ) -> None:

@@ -32,6 +32,9 @@ class Desk:
     def forget(self, session: str) -> bool:
         return any(own == session for own, _, _ in self.said)
 
+    def unblock(self, session: str, *, item: str, kind: str) -> bool:
+        return kind == "genre:Horror"
+
     def queue(self) -> list[dict[str, Any]]:
         return [{"number": 1}]
 
@@ -75,8 +78,13 @@ def test_a_conversation_is_its_keys_own(shop: Callable[..., Any]) -> None:
         kept = (await client.get("/v1/service/conversations/s", headers=bearer("one"))).json()
         assert kept["entries"] == [{"user": "of one"}]
         assert (await client.delete("/v1/service/conversations/other", headers=bearer("one"))).status_code == 404
+        path, headers = "/v1/service/conversations/s/unblock", bearer("one")
+        assert (await client.post(path, json={"kind": "genre:Horror"}, headers=headers)).json() == {
+            "object": "service.unblocked", "item": "", "kind": "genre:Horror",
+        }  # fmt: skip
+        assert (await client.post(path, json={"item": "film-001"}, headers=headers)).status_code == 404
 
-    desk = shop(steps, api_keys=("one", "two"))
+    desk = shop(steps, api_keys=("one", "two"), staff_keys=("staff",))
     assert len({session for session, _, _ in desk.said}) == 2
     assert not any("one" in session or "two" in session for session, _, _ in desk.said)
 
@@ -112,3 +120,8 @@ def test_a_queue_without_keys_of_its_own_is_open_and_tells_who_came_first(shop: 
 def test_settings_of_a_desk_need_one() -> None:
     with pytest.raises(ConfigError, match="give service"):
         ServerConfig(staff_keys=("staff",))
+
+
+def test_customers_keys_without_staff_keys_do_not_start(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="PAGODA_STAFF_KEY"):
+        ServerConfig(service=tmp_path, api_keys=("shop",))
