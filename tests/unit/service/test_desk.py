@@ -142,7 +142,8 @@ def test_a_used_folder_answers_from_the_documents_of_its_last_opening(
         (tmp_path / folder).mkdir()
         if name:
             (tmp_path / folder / name).write_text(f"# {folder}\n\nWe open at nine.\n", encoding="utf-8")
-    monkeypatch.setattr(desk_module, "RAG", partial(RAG, embedder=WordEmbedder()))
+    embedder: Any = WordEmbedder()
+    monkeypatch.setattr(desk_module, "RAG", partial(RAG, embedder=embedder))
     for folder, name in (("handbook", "fees.md"), ("own", "hours.md")):
         rag = desk_module._documents(tmp_path / "index", (tmp_path / folder,))
         assert [record.source for record in rag.documents()] == [name]
