@@ -24,7 +24,7 @@ from pagoda.server.applications import dialogue, opinions, rag, recommend, servi
 from pagoda.server.applications.application import Application, MakeApplication
 from pagoda.server.config import ServerConfig
 from pagoda.server.http.manners import HeadAsGet, InflatedBodies, PlainPaths
-from pagoda.server.middleware import ApiKeys, BodyLimit, RequestId
+from pagoda.server.middleware import ApiKeys, BodyLimit, OwnOrigins, RequestId
 from pagoda.server.observing.access_log import AccessLog
 from pagoda.server.observing.metrics import Metrics
 from pagoda.server.openai import chat_completions, completions, embeddings, responses, tokenization
@@ -93,6 +93,7 @@ def _add_middleware(
     app.add_middleware(InflatedBodies, max_bytes=config.max_body_bytes)
     own_keys = {application.router.prefix: application.keys for application in applications if application.keys}
     app.add_middleware(ApiKeys, keys=config.api_keys, open_paths=open_paths, own_keys=own_keys)
+    app.add_middleware(OwnOrigins, allowed=config.allowed_origins)
     if config.allowed_origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=list(config.allowed_origins), allow_methods=["*"], allow_headers=["*"]

@@ -1,4 +1,4 @@
-"""What happens to every request before an endpoint sees it, as plain ASGI: id, key and size.
+"""What happens to every request before an endpoint sees it, as plain ASGI: id, origin, key and size.
 
 First stations of a request's path, inside the access log. Keys are compared in constant time and written nowhere.
 """
@@ -17,6 +17,7 @@ from pagoda.server.errors import BodyTooLargeError, ForbiddenError, Unauthorized
 
 OPEN_PATHS = frozenset({"/", "/favicon.ico", "/health", "/ping", "/ready", "/version"})
 """Without a key: pages ask the person for it, and probes have none."""
+_ACTING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -77,6 +78,31 @@ class ApiKeys:
         await self._app(scope, receive, send)
 
 
+class OwnOrigins:
+    """Refuses what a web page of another origin has a browser send, unless that origin may call.
+
+    Without CORS such a page cannot read an answer, but a request without a content type is sent all the same, and would
+    act. Programs that are no browsers name no origin, and pass.
+    """
+
+    def __init__(self, app: ASGIApp, allowed: Sequence[str]) -> None:
+        self._app, self._allowed = app, allowed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 403 or pass on."""
+        if scope["type"] == "http" and scope["method"] in _ACTING and "*" not in self._allowed:
+            headers = Headers(scope=scope)
+            origin = headers.get("origin", "")
+            if origin and origin not in self._allowed and not _is_own(origin, headers):
+                error = ForbiddenError(
+                    f"a web page of {origin:.200} asks, which is not this server's: start the server with "
+                    "--allowed-origin and that origin if it may"
+                )
+                await response_for(error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
 class BodyLimit:
     """Refuses bodies that are too large, whether they say so or not."""
 
@@ -109,6 +135,11 @@ class BodyLimit:
 
     def _error(self) -> BodyTooLargeError:
         return BodyTooLargeError(f"the body is larger than {self._max_bytes} bytes, which is the most that is taken")
+
+
+def _is_own(origin: str, headers: Headers) -> bool:
+    """Whether a page of the server itself asks; a browser's own word counts where a proxy has changed the host."""
+    return headers.get("sec-fetch-site") == "same-origin" or origin.partition("://")[2] == headers.get("host", "")
 
 
 def _refusal(given: str | None, opened: Sequence[str]) -> UnauthorizedError | ForbiddenError:

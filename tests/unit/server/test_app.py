@@ -356,7 +356,25 @@ def test_pages_of_other_origins_may_call_only_where_the_operator_says_so(serve: 
             assert (refused.status_code, "access-control-allow-origin" in refused.headers) == (401, True)
         async with serve() as server:
             answer = await server.post(COMPLETIONS, {"prompt": "x"}, headers=headers)
+            assert answer.status_code == 403, "a browser sends such a request, and hides its answer alone"
+            assert "--allowed-origin" in answer.text
             assert "access-control-allow-origin" not in answer.headers
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://shop.example", "Host": "shop.example"},
+        {"Origin": "https://shop.example", "Host": "127.0.0.1:8000", "Sec-Fetch-Site": "same-origin"},
+        {"Host": "shop.example"},
+    ],
+)
+def test_pages_of_the_server_itself_and_programs_call_without_ado(serve: Serve, headers: dict[str, str]) -> None:
+    async def main() -> None:
+        async with serve() as server:
+            assert (await server.post(COMPLETIONS, {"prompt": "x"}, headers=headers)).status_code == 200
 
     asyncio.run(main())
 
