@@ -102,7 +102,10 @@ def test_requests_go_on_where_a_node_is_killed(cluster: Any, make_llm: MakeLLM, 
     llm.enqueue([prompts[0], *prompts[2:]], [params[0], *params[2:]])
     for _ in range(8):
         next(stream)
-    kill_node(cluster, next(each for each in cluster.worker_nodes if each.node_id in nodes))
+    killed = next(each for each in cluster.worker_nodes if each.node_id in nodes)
+    lost = [pid for pid, node in zip(pids, _nodes(llm), strict=True) if node == killed.node_id]
+    kill_node(cluster, killed)
+    until(lambda: _are_gone(lost))  # a node's workers outlive it by a moment, in which they could end all requests
     with ThreadPoolExecutor() as pool:
         waiting = pool.submit(lambda: ([*stream][-1], llm.wait_for_completion()))
         if not has_room:
@@ -110,7 +113,8 @@ def test_requests_go_on_where_a_node_is_killed(cluster: Any, make_llm: MakeLLM, 
         last, ended = waiting.result()
     others = [each.outputs[0].token_ids for each in ended]
     assert [others[0], last.outputs[0].token_ids, *others[1:]] == expected
-    until(lambda: _are_gone(pids))  # where the new ones are is Ray's affair, which may not know yet that a node is gone
+    assert set(_nodes(llm)) != nodes
+    until(lambda: _are_gone(pids))
     executor.close()
     until(lambda: _are_gone(executor.pids) and _all_is_free())
 
