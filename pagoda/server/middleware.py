@@ -14,10 +14,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pagoda.server.access import given_key, is_among, unauthorized
 from pagoda.server.errors import BodyTooLargeError, ForbiddenError, UnauthorizedError, response_for
+from pagoda.server.http.manners import UNSAFE_METHODS
 
 OPEN_PATHS = frozenset({"/", "/favicon.ico", "/health", "/ping", "/ready", "/version"})
 """Without a key: pages ask the person for it, and probes have none."""
-_ACTING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -90,7 +90,7 @@ class OwnOrigins:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 403 or pass on."""
-        if scope["type"] == "http" and scope["method"] in _ACTING and "*" not in self._allowed:
+        if scope["type"] == "http" and scope["method"] in UNSAFE_METHODS and "*" not in self._allowed:
             headers = Headers(scope=scope)
             origin = headers.get("origin", "")
             if origin and origin not in self._allowed and not _is_own(origin, headers):

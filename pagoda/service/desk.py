@@ -144,7 +144,7 @@ class ServiceDesk:
 
     # The staff's side
 
-    def queue(self, prefix: str = "") -> list[dict[str, Any]]:
+    def queue(self) -> list[dict[str, Any]]:
         """Conversations that wait for a person or have one, the longest waiting first, each with its summary."""
         return [
             {
@@ -154,7 +154,7 @@ class ServiceDesk:
                 "summary": summary_of(record, self._turns(session), self.agent.domain),
             }
             for session, record in self._first_hand_offs().items()
-            if session.startswith(prefix) and (held := self._takeovers.of(session)) is not None
+            if (held := self._takeovers.of(session)) is not None
         ]
 
     def take(self, number: int, name: str) -> dict[str, Any]:

@@ -115,14 +115,10 @@ def _says_otherwise(place: _Place) -> bool:
     here, there = place.sides
     if differ(place.one.words, place.one_span, place.other.words, place.other_span):
         return True
-    if here and there and _direction(place.one, place.one_span) * _direction(place.other, place.other_span) < 0:
+    ours, theirs = direction(place.one.words, place.one_span), direction(place.other.words, place.other_span)
+    if here and there and ours * theirs < 0:
         return True
     return negates(here) != negates(there)
-
-
-def _direction(sentence: Sentence, span: tuple[int, int]) -> int:
-    """Of the words of a span; of Chinese, of those that it is a part of, too."""
-    return direction(sentence.words, span)
 
 
 def _names_another(place: _Place, one: Wording, other: Wording) -> bool:

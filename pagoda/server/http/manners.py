@@ -1,7 +1,7 @@
 """HTTP as its standard has it, where the framework leaves it to the application: paths, HEAD, compressed bodies.
 
 First stations of a request's path after its log and id, as plain ASGI. Source: RFC 9110 (HTTP Semantics), sections
-4.2.3, 8.4, 9.3.2 and 15.5.16; RFC 1950 to 1952 for the encodings.
+4.2.3, 8.4, 9.2.1, 9.3.2 and 15.5.16; RFC 1950 to 1952 for the encodings.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ MAX_URL_LENGTH = 8192
 """Bytes of path and query together; the longest that is meant here is a model's name."""
 ENCODINGS = "gzip, deflate"
 _GZIP, _ZLIB, _RAW = 31, 15, -15
-_WITH_BODY = ("POST", "PUT", "PATCH", "DELETE")
+UNSAFE_METHODS = ("POST", "PUT", "PATCH", "DELETE")
+"""Those that change something (section 9.2.1), and may bring a body."""
 
 
 class PlainPaths:
@@ -81,7 +82,7 @@ class InflatedBodies:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on with the body as it was before it was compressed, or answer 415."""
-        if scope["type"] != "http" or scope["method"] not in _WITH_BODY:
+        if scope["type"] != "http" or scope["method"] not in UNSAFE_METHODS:
             await self._app(scope, receive, send)
             return
         given = ",".join(Headers(scope=scope).getlist("content-encoding"))
