@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 SEARCH_NAME = "search_documents"
+FILE_SEARCH = "file_search"
+"""The tool's type, and where a request keeps the searches that it names."""
 _QUESTION = "What to look for, as a whole question that can be understood alone, in the words of the user."
 _TOLD = "Look something up in the user's documents. Gives numbered passages with their places; cite them as [1]."
-_KIND = "file_search"
 
 
 def search_function(name: str = SEARCH_NAME) -> dict[str, Any]:
@@ -41,8 +42,8 @@ def with_functions(request: Any) -> Any:
     named = {"type": "function", "function": {"name": SEARCH_NAME}}
     choice = {"tool_choice": named} if _is_search(request.get("tool_choice")) else {}
     functions = [search_function() if _is_search(tool) else tool for tool in tools]
-    return {**request, "tools": functions, _KIND: searches, **choice}
+    return {**request, "tools": functions, FILE_SEARCH: searches, **choice}
 
 
 def _is_search(given: Any) -> bool:
-    return isinstance(given, Mapping) and given.get("type") == _KIND
+    return isinstance(given, Mapping) and given.get("type") == FILE_SEARCH

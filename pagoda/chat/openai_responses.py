@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, StrictBool, StrictInt, StrictStr, ValidationError
 
+from pagoda.chat.file_search import FILE_SEARCH
 from pagoda.chat.openai_types import (
     MAX_TOOLS,
     ApiObject,
@@ -40,7 +41,9 @@ _SAMPLING = (
     "priority",
     "cache_salt",
 )
-_INCLUDABLE = ("reasoning.encrypted_content",)
+FOUND = "file_search_call.results"
+"""What `include` names where a client wants to see the passages that a search found."""
+_INCLUDABLE = ("reasoning.encrypted_content", FOUND)
 _NAMES_HERE = {
     "max_tokens": "max_output_tokens",
     "max_completion_tokens": "max_output_tokens",
@@ -58,6 +61,7 @@ _IN_BOTH = frozenset(
         *_SAMPLING,
         "instructions",
         "max_output_tokens",
+        "max_tool_calls",
         "model",
         "parallel_tool_calls",
         "prompt",
@@ -112,7 +116,6 @@ class ResponsesRequest(SchemaHolder):
         "conversation": "nothing is kept on this server; send the earlier items in input",
         "prompt": "no prompt templates are kept on this server; send instructions and input",
         "top_logprobs": "use /v1/chat/completions for log-probabilities",
-        "max_tool_calls": "this server runs no tools itself; count the calls where they are run",
         "max_tokens": "use max_output_tokens",
         "max_completion_tokens": "use max_output_tokens",
         "max_new_tokens": "use max_output_tokens",
@@ -179,14 +182,16 @@ def responses_chat(body: ResponsesRequest) -> ResponsesChat:
     choice, offered = chat_tool_choice(body.tool_choice, offered_tools(body.tools or []))
     for index, tool in enumerate(offered):
         names |= {f"tools[{index}]": tool.place, f"tools[{index}].function": tool.place}
+    names |= {f"{FILE_SEARCH}[{at}]": tool.place for at, tool in enumerate(each for each in offered if each.search)}
     values: dict[str, Any] = {name: value for name in _SAMPLING if (value := getattr(body, name)) is not None}
     values |= {
         "model": body.model,
         "messages": messages,
-        "tools": [{"type": "function", "function": tool.function} for tool in offered] or None,
+        "tools": [tool.search or {"type": "function", "function": tool.function} for tool in offered] or None,
         "tool_choice": choice,
         "parallel_tool_calls": body.parallel_tool_calls,
         "max_completion_tokens": body.max_output_tokens,
+        "max_tool_calls": body.max_tool_calls,
         "response_format": _response_format(body.text),
         "reasoning_effort": body.reasoning.effort if body.reasoning else None,
         "stream": body.stream,

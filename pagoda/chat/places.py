@@ -13,8 +13,8 @@ from typing import Any
 _TYPE_NAMES = frozenset({"str", "int", "float", "bool", "dict", "none"})
 _EXPECTED = "Input should be "
 _CHAT_NAME = re.compile(
-    r"messages\[\d+\](\.tool_calls\[\d+\](\.function)?|\.tool_call_id)?|tools\[\d+\](\.function)?|tool_choice\.function"
-    r"|\bmax_(completion_)?tokens\b|response_format(\.json_schema)?|^(messages|prompt)\b"
+    r"messages\[\d+\](\.tool_calls\[\d+\](\.function)?|\.tool_call_id)?|tools\[\d+\](\.function)?|file_search\[\d+\]"
+    r"|tool_choice\.function|\bmax_(completion_)?tokens\b|response_format(\.json_schema)?|^(messages|prompt)\b"
 )
 
 

@@ -16,14 +16,33 @@ from pagoda.chat.responses_tools import custom_arguments, offered_name
 from pagoda.errors import InvalidParameterError
 
 _ROLES = ("user", "assistant", "system", "developer")
-_NOT_TOLD_AGAIN = ("reasoning", "web_search_call", "image_generation_call", "tool_search_call", "tool_search_output")
+_NOT_TOLD_AGAIN = (
+    "reasoning",
+    "file_search_call",
+    "web_search_call",
+    "image_generation_call",
+    "tool_search_call",
+    "tool_search_output",
+)
 
 
 class InputItem(ApiObject):
     """An item of `input`: a message, a call, a call's output, or what else an answer may have held."""
 
     ignored: ClassVar[frozenset[str]] = frozenset(
-        {"action", "encrypted_content", "execution", "id", "phase", "result", "status", "summary", "tools"}
+        {
+            "action",
+            "encrypted_content",
+            "execution",
+            "id",
+            "phase",
+            "queries",
+            "result",
+            "results",
+            "status",
+            "summary",
+            "tools",
+        }
     )
 
     type: StrictStr = "message"

@@ -15,7 +15,8 @@ from typing import Any, ClassVar
 
 from pydantic import StrictBool, StrictStr
 
-from pagoda.chat.openai_types import ApiObject
+from pagoda.chat.file_search import FILE_SEARCH, SEARCH_NAME, search_function
+from pagoda.chat.openai_types import ApiObject, FileSearchTool
 from pagoda.errors import InvalidParameterError
 
 _PASSED_OVER = ("web_search", "image_generation", "tool_search")
@@ -27,6 +28,7 @@ class ResponsesTool(ApiObject):
     """A tool; its fields stand beside its type, not below it as in chat completions."""
 
     ignored: ClassVar[frozenset[str]] = frozenset({"defer_loading", "output_schema"})
+    refused: ClassVar[dict[str, str]] = FileSearchTool.refused
 
     type: StrictStr
     name: StrictStr | None = None
@@ -35,17 +37,24 @@ class ResponsesTool(ApiObject):
     strict: StrictBool | None = None
     format: dict[str, Any] | None = None
     tools: list[ResponsesTool] | None = None
+    vector_store_ids: Any = None
+    max_num_results: Any = None
+    filters: Any = None
 
 
 @dataclass(frozen=True)
 class OfferedTool:
-    """A tool as the model is told of it. place: in the client's request; function: as in chat completions."""
+    """A tool as the model is told of it.
+
+    place: in the client's request; function: as in chat completions; search: the tool itself, where the server runs it
+    """
 
     place: str
     kind: str
     name: str
     namespace: str | None
     function: Mapping[str, Any]
+    search: Mapping[str, Any] | None = None
 
 
 def offered_tools(tools: Sequence[ResponsesTool]) -> list[OfferedTool]:
@@ -55,6 +64,8 @@ def offered_tools(tools: Sequence[ResponsesTool]) -> list[OfferedTool]:
     for place, namespace, tool in _flat(tools):
         if tool.type in ("function", "custom"):
             offered.append(_offered(place, namespace, tool))
+        elif tool.type == FILE_SEARCH and namespace is None:
+            offered.append(_search(place, tool))
         elif tool.type.startswith(_PASSED_OVER) and namespace is None:
             passed_over.append((place, tool))
         else:
@@ -108,6 +119,8 @@ def chat_tool_choice(choice: Any, offered: Sequence[OfferedTool]) -> tuple[Any, 
 
 
 def _chosen_name(choice: Any) -> str | None:
+    if isinstance(choice, Mapping) and choice.get("type") == FILE_SEARCH:
+        return SEARCH_NAME
     if not isinstance(choice, Mapping) or choice.get("type") not in ("function", "custom"):
         return None
     name = choice.get("name")
@@ -143,6 +156,12 @@ def _offered(place: str, namespace: str | None, tool: ResponsesTool) -> OfferedT
     }
     function = {name: value for name, value in values.items() if value is not None}
     return OfferedTool(place, tool.type, tool.name, namespace, function)
+
+
+def _search(place: str, tool: ResponsesTool) -> OfferedTool:
+    """The fields are the chat's to check, which has the same tool."""
+    function, given = search_function()["function"], tool.model_dump(exclude_unset=True)
+    return OfferedTool(place, tool.type, SEARCH_NAME, None, function, given)
 
 
 def _unknown(place: str, tool: ResponsesTool) -> InvalidParameterError:

@@ -9,13 +9,15 @@ prompt of ours. What the model then says is its own; `Lookups.cited` tells which
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any
 
 from pagoda.chat.file_search import SEARCH_NAME, search_function
 from pagoda.errors import InvalidRequestError
 from pagoda.language import language_of
+from pagoda.rag.content_words import ASKING, content
 from pagoda.rag.directives import without_directives
 from pagoda.rag.documents.document import Chunk, Hit
 from pagoda.rag.generative.citations import CitedSpan, cited_spans
@@ -35,11 +37,12 @@ _NO_ROOM = "error: there are passages on this, but no room for them in the conve
 class LookedUp:
     """What one call found.
 
-    question: "" where the call was none; passages: as the model reads them, under the numbers of their sources
+    questions: what was looked for, none where the call was none
+    passages: as the model reads them, under the numbers of their sources
     nothing: what the model is told where there are no passages
     """
 
-    question: str
+    questions: tuple[str, ...]
     passages: tuple[tuple[Source, str], ...] = ()
     nothing: str = ""
 
@@ -116,15 +119,21 @@ class Lookups:
         self._found: dict[str, list[Hit]] = {}
         self.sources: list[Source] = []
 
-    def run(self, arguments: str | Mapping[str, Any]) -> LookedUp:
-        """What a call gives. Raises RagError where the index fails."""
+    def run(self, arguments: str | Mapping[str, Any], said: Sequence[str] = ()) -> LookedUp:
+        """What a call gives. Raises RagError where the index fails.
+
+        said: the conversation so far, the user's question last. A model that was made to call writes a question of its
+        own invention, or the tool's description; where no word of the conversation is in it, the user's question is
+        looked for as well. A translated question is one of these, so that it is not left out.
+        """
         try:
             question = _question(arguments)
-            hits = self._hits(question)
+            asked = (question, said[-1]) if said and not _speaks_of(question, said) else (question,)
+            hits = _in_turn([self._hits(each) for each in asked])
         except InvalidRequestError as error:
-            return LookedUp("", nothing=f"error: {error}")
+            return LookedUp((), nothing=f"error: {error}")
         passages = tuple(self._passage(hit) for hit in hits)
-        return LookedUp(question, passages, words_in(language_of(question)).abstention)
+        return LookedUp(asked, passages, words_in(language_of(asked[-1])).abstention)
 
     def shortened(self, found: LookedUp) -> LookedUp:
         """Without its weakest passage, which no prompt has room for, and which is not known any more."""
@@ -164,6 +173,17 @@ def _question(arguments: str | Mapping[str, Any]) -> str:
     if not isinstance(question, str):
         raise InvalidRequestError('the arguments are expected to be {"question": "..."}', param="question")
     return question
+
+
+def _speaks_of(question: str, said: Sequence[str]) -> bool:
+    """Whether it has a word of what was said, those that every question asks with aside."""
+    return not content(ASKING.sub(" ", question)).isdisjoint(content("\n".join(said)))
+
+
+def _in_turn(found: Sequence[list[Hit]]) -> list[Hit]:
+    """The best of each, the second of each and so on, each chunk once, as many as the longest has."""
+    in_turn = {hit.chunk.chunk_id: hit for hits in zip_longest(*found) for hit in hits if hit is not None}
+    return list(in_turn.values())[: max(map(len, found))]
 
 
 def _place(chunk: Chunk) -> str:

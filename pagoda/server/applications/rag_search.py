@@ -1,12 +1,12 @@
 """A collection as the tool `file_search` of a chat: rights, filters and passages in OpenAI's terms.
 
-Between `openai.chat_rounds` and `rag.tool`. Searching and the check of sentences run in threads.
+Between `openai.rounds` and `rag.tool`. Searching and the check of sentences run in threads.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -82,9 +82,9 @@ class Passages:
         return self.found.text
 
     @property
-    def question(self) -> str:
+    def questions(self) -> tuple[str, ...]:
         """What was asked."""
-        return self.found.question
+        return self.found.questions
 
     @property
     def results(self) -> list[dict[str, Any]]:
@@ -98,9 +98,9 @@ class RagSearch:
     def __init__(self, lookups: Lookups) -> None:
         self._lookups = lookups
 
-    async def run(self, arguments: str) -> Passages:
+    async def run(self, arguments: str, said: Sequence[str]) -> Passages:
         """What the model's arguments find. Raises RagError where the index fails."""
-        return Passages(await asyncio.to_thread(self._lookups.run, arguments))
+        return Passages(await asyncio.to_thread(self._lookups.run, arguments, said))
 
     def shortened(self, found: FoundText) -> Passages | None:
         """The same without its weakest passage; None where there is none."""
@@ -116,7 +116,8 @@ class RagSearch:
 def _result(source: Source) -> dict[str, Any]:
     chunk = source.chunks[0]
     place = {"line": chunk.line, "page": chunk.page, "section": chunk.section}
-    return {"number": source.number, "file_id": chunk.source, "filename": chunk.source, "score": source.score, **place}
+    names = {"number": source.number, "file_id": chunk.source, "filename": chunk.source, "score": source.score}
+    return {**names, "text": chunk.text, **place}
 
 
 def _annotation(span: CitedSpan) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class RoundsAnswer(Protocol):
 
 
 async def answered_in_rounds(
-    request: Request, caller: Caller, answer: RoundsAnswer, *, stream: bool | None
+    request: Request, caller: Caller, answer: RoundsAnswer, *, stream: bool | None, done: bytes = DONE
 ) -> Response:
     """The same for an answer in rounds. Raises what the engine refuses of the first one, and ClientLeftError."""
     state = state_of(request)
@@ -84,8 +84,8 @@ async def answered_in_rounds(
         if stream:
             events = answer.events()
             first = await unless_client_leaves(request, _first(events))
-            keep_alive_s = state.config.keep_alive_s
-            response: Response = EventStream(resumed(first, events), stack.pop_all(), keep_alive_s=keep_alive_s)
+            keep_alive_s, held = state.config.keep_alive_s, stack.pop_all()
+            response: Response = EventStream(resumed(first, events), held, keep_alive_s=keep_alive_s, done=done)
         else:
             response = await json_response(await unless_client_leaves(request, answer.whole()), state.aside)
         response.headers.update(headers)

@@ -1,19 +1,21 @@
 """A response of the Responses API under way: content and calls become items, and every change becomes an event.
 
-On the token's path: where `chat_stream` stands for chats. One builder makes the events of a stream and the whole
-response, so the last event of a stream holds exactly what a client gets that does not stream. Source: OpenAI's API
-reference (2025), "Responses" and "Streaming events".
+On the token's path: where `chat_stream` stands for chats; `rounds.response` grows one of several generations. One
+builder makes the events of a stream and the whole response, so the last event of a stream holds exactly what a client
+gets that does not stream. Source: OpenAI's API reference (2025), "Responses" and "Streaming events".
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from contextlib import aclosing
 from typing import Any
 
-from pagoda.chat.openai_responses import ResponsesChat, ResponsesRequest
+from pagoda.chat.openai_responses import FOUND, ResponsesChat, ResponsesRequest
 from pagoda.chat.responses_tools import OfferedTool, ResponsesTool, custom_text
 from pagoda.errors import InvalidRequestError, PagodaError
+from pagoda.sampling_params import SamplingParams
 from pagoda.server.generation import Caller, Generation, Job
 from pagoda.server.openai.chat_stream import ChoiceReader
 from pagoda.server.openai.reporting import Usage
@@ -27,10 +29,13 @@ Event = dict[str, Any]
 class ItemBuilder:
     """Output items, grown piece by piece; each method gives the events of what it did, without sequence numbers."""
 
-    def __init__(self, response_id: str, tools: Mapping[str, OfferedTool] | None = None) -> None:
+    def __init__(
+        self, response_id: str, tools: Mapping[str, OfferedTool] | None = None, *, shows_found: bool = False
+    ) -> None:
         self.items: list[dict[str, Any]] = []
         self._response_id = response_id
         self._tools = tools or {}
+        self._shows_found = shows_found
         self._arguments = ""  # of the open call of a custom tool, whose text they hold
         self._open: dict[str, Any] | None = None
 
@@ -45,6 +50,29 @@ class ItemBuilder:
             yield from self._open_call(piece)
         else:
             yield from self._add_arguments(piece)
+
+    def add_search(self, call: Mapping[str, Any]) -> Iterator[Event]:
+        """A search of the server's own, which has been made. call: the item; the passages are for who asked for them"""
+        item = {**call, "results": call["results"] if self._shows_found else None}
+        yield from self._begin({**item, "queries": [], "results": None})
+        for name in ("in_progress", "searching", *(["completed"] if call["status"] == "completed" else [])):
+            yield {"type": f"response.file_search_call.{name}", **self._place}
+        self._open, self.items[-1] = None, item
+        yield {"type": "response.output_item.done", "output_index": len(self.items) - 1, "item": item}
+
+    def annotate(self, annotation: Mapping[str, Any]) -> Event:
+        """A citation in the last message, which a call behind it may have closed. Places are counted in its text."""
+        place = max(index for index, item in enumerate(self.items) if item["type"] == "message")
+        annotations = self.items[place]["content"][0]["annotations"]
+        annotations.append(dict(annotation))
+        return {
+            "type": "response.output_text.annotation.added",
+            "item_id": self.items[place]["id"],
+            "output_index": place,
+            "content_index": 0,
+            "annotation_index": len(annotations) - 1,
+            "annotation": annotations[-1],
+        }
 
     def finish(self, status: str) -> Iterator[Event]:
         """Close what is open; an answer of nothing is a message without text."""
@@ -122,61 +150,55 @@ class ItemBuilder:
         return f"{kind}_{self._response_id}_{len(self.items)}"
 
 
-class ResponseAnswer:
-    """The answer to one request."""
+class GrowingResponse:
+    """One response and its events, which are numbered as they are sent; the last one holds all of it."""
 
     def __init__(
-        self,
-        body: ResponsesRequest,
-        chat: ResponsesChat,
-        job: Job,
-        state: ServerState,
-        name: str,
-        caller: Caller,
+        self, body: ResponsesRequest, offered: Mapping[str, OfferedTool], params: SamplingParams, name: str, own_id: str
     ) -> None:
-        self._job, self._state, self._caller = job, state, caller
-        self._reader = ChoiceReader(chat.request, job.params, state)
-        self._builder = ItemBuilder(caller.request_id, chat.offered)
-        self._head = {"id": f"resp_{caller.request_id}", "object": "response", "created_at": int(time.time())}
-        self._settings = {**_settings(body, job), "model": name}
+        self._builder = ItemBuilder(own_id, offered, shows_found=FOUND in (body.include or ()))
+        self._head = {"id": f"resp_{own_id}", "object": "response", "created_at": int(time.time())}
+        self._settings = {**_settings(body, params), "model": name}
         self._num_events = 0
 
-    async def whole(self) -> dict[str, Any]:
-        """The response in one piece."""
-        async with self._state.generate(self._caller, [self._job]) as generation:
-            *_, last = [found async for found in self._changes(generation)]
-        response: dict[str, Any] = last["response"]
-        return response
+    def begun(self) -> Iterator[Event]:
+        """What stands before the first item."""
+        yield {"type": "response.created", "response": self._response("in_progress")}
+        yield {"type": "response.in_progress", "response": self._response("in_progress")}
 
-    async def events(self, generation: Generation) -> AsyncGenerator[bytes]:
-        """The response as events; where it cannot be finished, the last of them says why."""
+    def take(self, piece: ToolDelta) -> Iterator[Event]:
+        """The next piece of the answer."""
+        return self._builder.add(piece)
+
+    def searched(self, calls: Iterable[Mapping[str, Any]]) -> Iterator[Event]:
+        """Searches that the server made."""
+        for call in calls:
+            yield from self._builder.add_search(call)
+
+    def cited(self, annotations: Iterable[Mapping[str, Any]]) -> Iterator[Event]:
+        """What stands in the documents of the last message."""
+        for annotation in annotations:
+            yield self._builder.annotate(annotation)
+
+    def ended(self, finish_reason: str | None, usage: Usage) -> Iterator[Event]:
+        """The end, with the whole response."""
+        status = "incomplete" if finish_reason == "length" else "completed"
+        yield from self._builder.finish(status)
+        yield {"type": f"response.{status}", "response": self._response(status, usage=_usage(usage))}
+
+    async def sent(self, changes: AsyncGenerator[Event]) -> AsyncGenerator[bytes]:
+        """Events as they go out; where the answer cannot be finished, the last of them says why."""
         try:
-            async for change in self._changes(generation):
-                yield self._event(change)
+            async with aclosing(changes):
+                async for change in changes:
+                    yield self._numbered(change)
         except PagodaError as error:
             # Of OpenAI's codes, the one that says that the request itself is to blame.
             code = "invalid_prompt" if isinstance(error, InvalidRequestError) else "server_error"
             failure = {"code": code, "message": str(error)}
-            yield self._event({"type": "response.failed", "response": self._response("failed", error=failure)})
+            yield self._numbered({"type": "response.failed", "response": self._response("failed", error=failure)})
 
-    async def _changes(self, generation: Generation) -> AsyncGenerator[Event]:
-        usage = Usage(generation.num_prompt_tokens)
-        yield {"type": "response.created", "response": self._response("in_progress")}
-        yield {"type": "response.in_progress", "response": self._response("in_progress")}
-        reason: str | None = None
-        async for job, output in generation.outputs():
-            usage.add(job, output)
-            for completion in output.outputs:
-                reason = completion.finish_reason
-                for piece in self._reader.pieces(completion):
-                    for change in self._builder.add(piece):
-                        yield change
-        status = "incomplete" if reason == "length" else "completed"
-        for change in self._builder.finish(status):
-            yield change
-        yield {"type": f"response.{status}", "response": self._response(status, usage=_usage(usage))}
-
-    def _event(self, change: Event) -> bytes:
+    def _numbered(self, change: Event) -> bytes:
         numbered = {**change, "sequence_number": self._num_events}
         self._num_events += 1
         return event(numbered, name=change["type"])
@@ -196,7 +218,49 @@ class ResponseAnswer:
         }
 
 
-def _settings(body: ResponsesRequest, job: Job) -> dict[str, Any]:
+class ResponseAnswer:
+    """The answer to one request, of one generation: an `ApiAnswer`."""
+
+    def __init__(
+        self, chat: ResponsesChat, job: Job, state: ServerState, caller: Caller, response: GrowingResponse
+    ) -> None:
+        self._job, self._state, self._caller, self._response = job, state, caller, response
+        self._reader = ChoiceReader(chat.request, job.params, state)
+
+    async def whole(self) -> dict[str, Any]:
+        """The response in one piece."""
+        async with self._state.generate(self._caller, [self._job]) as generation:
+            return await whole_response(self._changes(generation))
+
+    def events(self, generation: Generation) -> AsyncGenerator[bytes]:
+        """The response as events."""
+        return self._response.sent(self._changes(generation))
+
+    async def _changes(self, generation: Generation) -> AsyncGenerator[Event]:
+        usage = Usage(generation.num_prompt_tokens)
+        for change in self._response.begun():
+            yield change
+        reason: str | None = None
+        async for job, output in generation.outputs():
+            usage.add(job, output)
+            for completion in output.outputs:
+                reason = completion.finish_reason
+                for piece in self._reader.pieces(completion):
+                    for change in self._response.take(piece):
+                        yield change
+        for change in self._response.ended(reason, usage):
+            yield change
+
+
+async def whole_response(changes: AsyncGenerator[Event]) -> dict[str, Any]:
+    """What the last event holds."""
+    async with aclosing(changes):
+        *_, last = [change async for change in changes]
+    response: dict[str, Any] = last["response"]
+    return response
+
+
+def _settings(body: ResponsesRequest, params: SamplingParams) -> dict[str, Any]:
     """The request's settings, which a response repeats."""
     text = {"type": "text"}
     if body.text is not None and body.text.format is not None:
@@ -211,11 +275,11 @@ def _settings(body: ResponsesRequest, job: Job) -> dict[str, Any]:
         "reasoning": {"effort": body.reasoning.effort if body.reasoning else None, "summary": None},
         "service_tier": "default",
         "store": False,
-        "temperature": job.params.temperature,
+        "temperature": params.temperature,
         "text": {"format": text},
         "tool_choice": body.tool_choice or "auto",
         "tools": [_tool(tool) for tool in body.tools or []],
-        "top_p": job.params.top_p,
+        "top_p": params.top_p,
         "truncation": "disabled",
         "user": body.user,
     }

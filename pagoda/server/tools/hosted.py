@@ -1,12 +1,12 @@
 """The seam between a chat and the searches that the server runs for it.
 
-Beside the token's path: `openai.chat_rounds` goes on with what a search found, an application does the searching, and
+Beside the token's path: `openai.rounds` goes on with what a search found, an application does the searching, and
 neither imports the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from fastapi import Request
@@ -24,8 +24,8 @@ class FoundText(Protocol):
         ...
 
     @property
-    def question(self) -> str:
-        """What was asked; "" where the call was none."""
+    def questions(self) -> tuple[str, ...]:
+        """What was asked; none where the call was none."""
         ...
 
     @property
@@ -37,8 +37,8 @@ class FoundText(Protocol):
 class HostedSearch(Protocol):
     """The searches of one conversation."""
 
-    async def run(self, arguments: str) -> FoundText:
-        """What the model's arguments find. Raises RagError where the index fails."""
+    async def run(self, arguments: str, said: Sequence[str]) -> FoundText:
+        """What the model's arguments find. said: so far, the user's question last. Raises RagError: the index fails."""
         ...
 
     def shortened(self, found: FoundText) -> FoundText | None:

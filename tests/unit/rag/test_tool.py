@@ -73,3 +73,35 @@ def test_each_call_of_a_message_is_answered_under_its_id(rag: RAG) -> None:
 def test_a_filter_that_lets_nothing_through_is_told_as_nothing_found(rag: RAG) -> None:
     told = DocumentsTool(rag, where={"team": "nobody"}).run({"question": "What does a day cost?"})
     assert told == "The documents do not hold an answer to this."
+
+
+@pytest.mark.parametrize(
+    ("wrote", "looked_for"),
+    [
+        ("What is the capital of France?", 2),  # of its own invention
+        ("What to look for, as a whole question that can be understood alone.", 2),  # what the tool says of itself
+        ("一天多少钱？", 2),  # a translation is looked for, too
+        ("What are the costs of a day?", 1),
+        ("Does the board pay more?", 1),  # of what was said before
+    ],
+)
+def test_where_a_model_asks_what_nobody_spoke_of_the_users_question_is_looked_for_as_well(
+    wrote: str, looked_for: int, rag: RAG
+) -> None:
+    said = ["Is there a board?", "Yes.", "How much does a day cost?"]
+    found = DocumentsTool(rag).lookups().run({"question": wrote}, said)
+    assert found.questions == (wrote, said[-1])[:looked_for]
+    assert "A day costs 40 euros." in found.text
+    numbers = [source.number for source, _ in found.passages]
+    assert numbers == sorted(set(numbers))
+
+
+def test_two_questions_take_turns_within_the_number_of_hits(rag: RAG) -> None:
+    invented, said = {"question": "Who is on the board?"}, ["How much does a day cost?"]
+
+    def found(k: int, said: list[str]) -> list[str]:
+        return [source.chunks[0].source for source, _ in DocumentsTool(rag, k=k).lookups().run(invented, said).passages]
+
+    alone = found(1, [])
+    assert found(1, said) == alone
+    assert sorted(found(2, said)) == ["fees.md", "secret.md"]

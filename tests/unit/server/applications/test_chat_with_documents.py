@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +14,9 @@ from pagoda.rag.errors import StoreError
 from pagoda.server.access import Collection
 from pagoda.server.applications.application import service_of
 from pagoda.server.applications.rag_collections import RagCollections
+from searching_chats import OPENING, SEARCH, SHOP, WEATHER, calling, roomy, scripted
 
-SHOP = ("shop.md", b"# Hours\n\nThe shop opens at 9:00 on weekdays.\n\n# Fees\n\nThe deposit is 40 euros.")
-SEARCH = {"type": "file_search"}
-WEATHER = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {}}}}
-OPENING = "When does the shop open?"
 Sites = Callable[..., Any]
-
-
-def calling(question: str, name: str = "search_documents") -> str:
-    arguments = json.dumps({"question": question})
-    return f'<tool_call>\n{{"name": "{name}", "arguments": {arguments}}}\n</tool_call>'
-
-
-def scripted(engine: Any, *texts: str) -> None:
-    """The engine says each text once, in this order, and the last one ever after."""
-    left: Iterator[str] = iter(texts)
-    answer = engine._answer
-
-    async def next_answer(add: Any) -> None:
-        engine.text = next(left, texts[-1])
-        await answer(add)
-
-    engine._answer = next_answer
 
 
 async def chat(s: Any, *texts: str, **fields: Any) -> Any:
@@ -57,12 +37,6 @@ def run(site: Sites, *texts: str, **fields: Any) -> tuple[Any, list[str], list[A
             return reply, s.server.engine.prompts, s.server.engine.params
 
     return asyncio.run(scenario())
-
-
-def roomy(engine: Any, max_model_len: int = 1024) -> Any:
-    import dataclasses
-
-    return dataclasses.replace(engine.info, max_model_len=max_model_len)
 
 
 def choice_of(reply: Any) -> Any:
@@ -97,6 +71,13 @@ def test_a_sentence_without_a_mark_is_cited_where_a_passage_bears_it_and_a_wrong
     reply, _, _ = run(site, calling(OPENING), "The shop opens at 9:00. The deposit is 90 euros [1].")
     cited = choice_of(reply)["message"]["annotations"]
     assert [(each["start_index"], each["file_citation"]["number"]) for each in cited] == [(0, 1)]
+
+
+def test_a_model_that_invents_a_question_reads_what_the_users_own_finds(site: Sites) -> None:
+    reply, prompts, _ = run(site, calling("What is the capital of France?"), "At 9:00 [1].", tool_choice="required")
+    (search,) = choice_of(reply)["message"]["file_search_calls"]
+    assert search["queries"] == ["What is the capital of France?", OPENING]
+    assert "The shop opens at 9:00 on weekdays." in prompts[1]
 
 
 def test_a_stream_gives_the_same_as_the_whole_answer(site: Sites, events: Callable[[str], list[Any]]) -> None:
