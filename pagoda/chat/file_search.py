@@ -7,6 +7,7 @@ the client said of the search. Source: OpenAI's API reference (2025), where the 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,11 @@ def search_function(name: str = SEARCH_NAME) -> dict[str, Any]:
         "additionalProperties": False,
     }
     return {"type": "function", "function": {"name": name, "description": _TOLD, "parameters": parameters}}
+
+
+def search_arguments(question: str) -> str:
+    """The arguments of a call that looks for a question."""
+    return json.dumps({"question": question}, ensure_ascii=False)
 
 
 def with_functions(request: Any) -> Any:

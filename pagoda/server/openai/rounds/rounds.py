@@ -26,7 +26,7 @@ from pagoda.server.openai.reporting import Usage
 from pagoda.server.openai.rounds.round_reader import RoundReader
 from pagoda.server.openai.rounds.searches import Searches
 from pagoda.server.state import ServerState, state_of
-from pagoda.server.tools.calls import ToolDelta
+from pagoda.server.tools.calls import JoinedCall, ToolDelta
 from pagoda.server.tools.hosted import HostedSearch, opened_search
 
 DEFAULT_SEARCHES, MAX_SEARCHES = 4, 32
@@ -148,11 +148,11 @@ class ChatRounds:
         """The next round's job, in whose conversation stands what this one asked for; None without room for it."""
         if self._tokens_left() == 0:
             return None
-        calls = [ToolCall(id=c.id, function=FunctionCall(name=c.name, arguments=c.arguments)) for c in turn.searches]
         said = turn.content.strip() or None
         self._messages += self._searches.messages()
-        self._messages.append(ChatMessage(role="assistant", content=said, tool_calls=calls, function_call=None))
         await self._searches.run(self._search, turn.searches, self._said)
+        calls = [_call(each) for each in self._searches.calls()]
+        self._messages.append(ChatMessage(role="assistant", content=said, tool_calls=calls, function_call=None))
         try:
             return await self._next_job()
         except PromptTooLongError:  # by what was found, which is not the client's to shorten
@@ -197,6 +197,10 @@ class ChatRounds:
         given = [self._body.max_completion_tokens, self._body.max_tokens]
         most = next((each for each in given if each is not None), None)
         return None if most is None else max(0, most - self.usage.num_completion_tokens)
+
+
+def _call(made: JoinedCall) -> ToolCall:
+    return ToolCall(id=made.id, function=FunctionCall(name=made.name, arguments=made.arguments))
 
 
 def _until_the_question(messages: Sequence[ChatMessage]) -> list[ChatMessage]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pagoda.chat.file_search import search_arguments
 from pagoda.chat.openai_types import ChatMessage
 from pagoda.language import language_of
 from pagoda.server.tools.calls import JoinedCall
@@ -45,6 +46,18 @@ class Searches:
         if asked and self._asked.issuperset(asked):
             self.num_left = 0
         self._asked.update(asked)
+
+    def calls(self) -> list[JoinedCall]:
+        """The last round's, as the model is told that it made them.
+
+        Where the user's question was looked for as well, it is that one: a small model that reads a question of its own
+        invention above the passages answers it instead.
+        """
+        joined = [() if found is None else found.questions[1:] for _, found in self._last]
+        return [
+            call._replace(arguments=search_arguments(asked[0])) if asked else call
+            for (call, _), asked in zip(self._last, joined, strict=True)
+        ]
 
     def messages(self) -> list[ChatMessage]:
         """What the model is told of the last round's."""

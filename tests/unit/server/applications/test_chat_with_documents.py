@@ -77,6 +77,7 @@ def test_a_model_that_invents_a_question_reads_what_the_users_own_finds(site: Si
     reply, prompts, _ = run(site, calling("What is the capital of France?"), "At 9:00 [1].", tool_choice="required")
     (search,) = choice_of(reply)["message"]["file_search_calls"]
     assert search["queries"] == ["What is the capital of France?", OPENING]
+    assert "capital of France" not in prompts[1], "or the model answers that"
     assert "The shop opens at 9:00 on weekdays." in prompts[1]
 
 
