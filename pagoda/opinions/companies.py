@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pagoda.errors import ConfigError, nearest
+from pagoda.files.encodings import UnknownEncodingError, encoding_of
 from pagoda.opinions.story import Company
 
 COLUMNS = ("id", "name", "aliases", "codes", "context", "country", "industry")
@@ -20,17 +21,19 @@ _MAX_LENGTH = 200
 
 
 def read_companies(path: str | Path) -> tuple[Company, ...]:
-    """The companies of a CSV file in UTF-8, in its order. Raises ConfigError with the line that is to blame."""
+    """The companies of a CSV file, in its order. Raises ConfigError with the line that is to blame."""
     source = Path(path).expanduser()
     try:
-        with source.open(encoding="utf-8-sig", newline="") as file:
+        with source.open(encoding=encoding_of(source), newline="") as file:
             reader = csv.DictReader(file, strict=True)
             _check_columns(source, reader.fieldnames or ())
             companies = tuple(_companies(source, reader))
     except FileNotFoundError as error:
         raise ConfigError(f"the list of companies {source} does not exist: give a CSV file") from error
+    except UnknownEncodingError as error:
+        raise ConfigError(f"the list of companies {source} {error}") from error
     except (UnicodeDecodeError, csv.Error, OSError) as error:
-        raise ConfigError(f"the list of companies {source} cannot be read as CSV in UTF-8 ({error})") from error
+        raise ConfigError(f"the list of companies {source} cannot be read as CSV ({error})") from error
     if not companies:
         raise ConfigError(f"{source} lists no company: give at least one row under {', '.join(COLUMNS)}")
     return companies

@@ -7,9 +7,9 @@ known by its key.
 
 from __future__ import annotations
 
-import codecs
 import csv
 import json
+import re
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pagoda.errors import InvalidRequestError
+from pagoda.files.encodings import UnknownEncodingError, encoding_of
 from pagoda.opinions.connectors.connector import ItemBatch
 from pagoda.opinions.connectors.items import item_of, published_of
 from pagoda.opinions.errors import ConnectorError
@@ -24,6 +25,8 @@ from pagoda.opinions.story import Item
 
 BATCH = 64
 KINDS = (".jsonl", ".ndjson", ".csv")
+_BROKEN = re.compile("[\udc80-\udcff]")
+"""Python's characters for bytes that it could not decode."""
 
 
 class FileConnector:
@@ -89,21 +92,25 @@ class FileConnector:
 
     def _records(self) -> Iterator[tuple[int, dict[str, Any] | InvalidRequestError]]:
         try:
-            with self.path.open(encoding="utf-8-sig", newline="") as file:
-                yield from _of_csv(file, self.path) if self.path.suffix.lower() == ".csv" else _of_json(file)
-        except UnicodeDecodeError as error:
-            raise ConnectorError(
-                f"{self.path} is no UTF-8 (byte {error.object[error.start]:#04x} cannot be read): save it as UTF-8, "
-                f"for example with `iconv -f {_guess(self.path)} -t UTF-8`; 请把文件另存为 UTF-8 编码"
-            ) from error
+            encoding = encoding_of(self.path)
+            # A byte that is broken is a fault of its own line, not of the file.
+            with self.path.open(encoding=encoding, errors="surrogateescape", newline="") as file:
+                read = _of_csv(file, self.path) if self.path.suffix.lower() == ".csv" else _of_json(file)
+                for number, record in read:
+                    yield number, _unreadable(encoding) if _is_broken(record) else record
+        except UnknownEncodingError as error:
+            raise ConnectorError(f"{self.path} {error}; 请把文件另存为 UTF-8 编码") from error
         except OSError as error:
             raise ConnectorError(f"{self.path} cannot be read: {error.strerror}") from error
 
 
-def _guess(path: Path) -> str:
-    """The likelier of the two encodings that files of Chinese programs come in; which one is the reader's to say."""
-    with path.open("rb") as file:
-        return "UTF-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "GB18030"
+def _is_broken(record: dict[str, Any] | InvalidRequestError) -> bool:
+    """Whether a value, or the name of one, holds bytes that were none of the encoding's characters."""
+    return isinstance(record, dict) and _BROKEN.search(" ".join(map(str, [*record, *record.values()]))) is not None
+
+
+def _unreadable(encoding: str) -> InvalidRequestError:
+    return InvalidRequestError(f"bytes that are no {encoding}, which the file is written in: mend the line")
 
 
 def _of_json(lines: Any) -> Iterator[tuple[int, dict[str, Any] | InvalidRequestError]]:

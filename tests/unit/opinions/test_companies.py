@@ -52,3 +52,10 @@ def test_a_bad_row_is_refused_by_its_line(tmp_path: Path, text: str, told: str) 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nothing\.csv does not exist"):
         read_companies(tmp_path / "nothing.csv")
+
+
+def test_a_list_that_a_spreadsheet_saved_in_another_encoding_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "companies.csv"
+    path.write_bytes("id,name,aliases\n600001,远山能源股份有限公司,远山能源\n".encode("gb18030"))
+    (company,) = read_companies(path)
+    assert company.names[0] == "远山能源股份有限公司"

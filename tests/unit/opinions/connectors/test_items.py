@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -93,11 +94,45 @@ def test_a_quote_that_does_not_close_costs_its_own_line_and_no_other(tmp_path: P
     assert "quote" in faults[0]
 
 
-@pytest.mark.parametrize(("encoding", "told"), [("gb18030", "GB18030"), ("utf-16", "UTF-16")])
-def test_a_file_in_another_encoding_is_refused_with_what_to_do(tmp_path: Path, encoding: str, told: str) -> None:
-    (tmp_path / "items.jsonl").write_bytes('{"title": "远山能源拟回购股份"}\n'.encode(encoding))
-    with pytest.raises(ConnectorError, match=rf"items.jsonl is no UTF-8.*iconv -f {told}"):
-        read(tmp_path / "items.jsonl")
+@pytest.mark.parametrize("encoding", ["gb18030", "utf-16", "utf-16-le", "utf-8-sig", "big5"])
+@pytest.mark.parametrize("name", ["items.jsonl", "items.csv"])
+def test_a_file_in_another_encoding_is_read_in_it(tmp_path: Path, encoding: str, name: str) -> None:
+    wanted = ["遠山能源公司公告，擬回購股份，不在本月", "和平銀行的年度利潤是九百億元，不及上年"]
+    rows = [{"title": title} for title in wanted]
+    lines = ["title", *wanted] if name.endswith("csv") else [json.dumps(row, ensure_ascii=False) for row in rows]
+    (tmp_path / name).write_bytes("\r\n".join(lines).encode(encoding))
+    assert read(tmp_path / name) == (wanted, [])
+
+
+def test_a_file_turns_to_another_encoding_after_a_million_plain_characters(tmp_path: Path) -> None:
+    plain = '{"title": "Net up"}\n' * 60_000
+    chinese = '{"title": "远山能源公司公告，拟回购股份，不在本月"}\n' * 3
+    (tmp_path / "items.jsonl").write_bytes((plain + chinese).encode("gb18030"))
+    titles, faults = read(tmp_path / "items.jsonl")
+    assert (len(titles), set(titles[-3:]), faults) == (60_003, {"远山能源公司公告，拟回购股份，不在本月"}, [])
+
+
+def test_a_file_of_a_western_spreadsheet_is_read(tmp_path: Path) -> None:
+    (tmp_path / "latin.csv").write_bytes("title\nGr\xfc\xdfe aus M\xfcnchen\n".encode("latin-1"))
+    assert read(tmp_path / "latin.csv") == (["Grüße aus München"], [])
+
+
+@pytest.mark.parametrize("name", ["items.jsonl", "items.csv"])
+def test_a_broken_byte_costs_its_own_line_and_no_other(tmp_path: Path, name: str) -> None:
+    form = b'{"title": "%s"}\n' if name.endswith("jsonl") else b"%s\n"
+    titles = ["营业收入增长".encode(), b"half a \xe8\x90 sign", "净利润下降".encode()]
+    (tmp_path / name).write_bytes(b"title\n" * name.endswith("csv") + b"".join(form % title for title in titles))
+    found, faults = read(tmp_path / name)
+    assert found == ["营业收入增长", "净利润下降"]
+    assert len(faults) == 1
+    assert "bytes that are no utf-8" in faults[0]
+
+
+@pytest.mark.parametrize("data", [b"\x00\x01\x02", b"title\n\x81\x8d\x9d\xff"])
+def test_bytes_in_no_certain_encoding_are_refused(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "items.csv").write_bytes(data)
+    with pytest.raises(ConnectorError, match=r"items\.csv is .*UTF-8"):
+        read(tmp_path / "items.csv")
 
 
 @pytest.mark.parametrize("rest", ['1,"Net up"\n2,"Net down"\n', "1,Net up\n2,Net down\n"])
@@ -110,10 +145,9 @@ def test_a_header_that_cannot_be_read_is_an_error_of_the_file(tmp_path: Path, re
     assert [item.title for batch in FileConnector(table).read() for item in batch.items] == ["Net up", "Net down"]
 
 
-@pytest.mark.parametrize("name", ["items.txt", "none.jsonl", "wrong.jsonl", "latin.csv"])
+@pytest.mark.parametrize("name", ["items.txt", "none.jsonl", "wrong.jsonl"])
 def test_a_file_that_holds_no_items_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "items.txt").write_text("x")
     (tmp_path / "wrong.jsonl").write_text("<html>\n<p>\n")
-    (tmp_path / "latin.csv").write_bytes("title\nGr\xfc\xdfe\n".encode("latin-1"))
     with pytest.raises(ConnectorError, match=name.split(".")[0]):
         read(tmp_path / name)
