@@ -27,6 +27,7 @@ from pagoda.rag.documents.formats.rtf import load_rtf
 from pagoda.rag.documents.formats.source_code import CODE_SUFFIXES, load_code, load_python
 from pagoda.rag.documents.markup.html import load_html
 from pagoda.rag.documents.markup.markdown import load_markdown
+from pagoda.rag.documents.markup.mdx import load_mdx
 from pagoda.rag.documents.office.docx import load_docx
 from pagoda.rag.documents.office.odf import load_odf
 from pagoda.rag.documents.office.pptx import load_pptx
@@ -59,11 +60,12 @@ def load_marked(text: str, source: str) -> Document:
 
 _FROM_TEXT: dict[str, Callable[[str, str], Document]] = {
     **dict.fromkeys((".txt", ".text", ".log"), load_text),
-    **dict.fromkeys((".md", ".markdown"), load_marked),
+    **dict.fromkeys((".md", ".markdown", ".mkd", ".mdown", ".rmd", ".qmd"), load_marked),
     **dict.fromkeys((".adoc", ".asciidoc"), load_adoc),
     **dict.fromkeys((".jsonl", ".ndjson"), load_jsonl),
     **dict.fromkeys((".py", ".pyi"), load_python),
     **dict.fromkeys(CODE_SUFFIXES, load_code),
+    ".mdx": load_mdx,
     ".rst": load_rst,
     ".org": load_org,
     ".json": load_json,
