@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pagoda.graph.errors import GraphLoadError
@@ -101,11 +101,24 @@ def load(graph: Graph, data: GraphData, on_progress: Callable[[int, int], None] 
     Raises GraphLoadError and what `Graph.write` does.
     """
     _check(data)
-    counts = LoadCounts(sum(len(t.rows) for t in data.nodes), sum(len(t.rows) for t in data.relations))
     mark = data.fingerprint()
     if _is_marked(graph, mark):
-        return LoadCounts(counts.num_nodes, counts.num_relations, was_loaded=True)
+        return replace(_counts(data), was_loaded=True)
+    counts = merge(graph, data, on_progress)
+    _check_counts(graph, data)
+    _mark(graph, mark)
+    graph.schema(refresh=True)
+    return counts
+
+
+def merge(graph: Graph, data: GraphData, on_progress: Callable[[int, int], None] | None = None) -> LoadCounts:
+    """Put rows in beside what is there, without a mark: for a graph that grows, whose owner knows what is in it.
+
+    on_progress(rows done, rows in all). Raises as `load` does.
+    """
+    _check(data)
     _make_constraints(graph, data)
+    counts = _counts(data)
     done, total = 0, counts.num_nodes + counts.num_relations
     for statement, name, rows in _batches(data):
         written = graph.write(statement, {"rows": rows}, timeout_s=_BATCH_TIMEOUT_S, statement_id=f"load.{name}")
@@ -114,10 +127,11 @@ def load(graph: Graph, data: GraphData, on_progress: Callable[[int, int], None] 
         done += len(rows)
         if on_progress is not None:
             on_progress(done, total)
-    _check_counts(graph, data)
-    _mark(graph, mark)
-    graph.schema(refresh=True)
     return counts
+
+
+def _counts(data: GraphData) -> LoadCounts:
+    return LoadCounts(sum(len(t.rows) for t in data.nodes), sum(len(t.rows) for t in data.relations))
 
 
 def _check(data: GraphData) -> None:

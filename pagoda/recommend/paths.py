@@ -8,14 +8,16 @@ summands of its score, and a refusal is one, so that a dialogue can answer "why 
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pagoda.graph.graph import Graph
-from pagoda.graph.loading import GraphData, NodeTable, RelationTable, load
-from pagoda.recommend.data.interactions import InteractionLog
+from pagoda.graph.loading import GraphData, NodeTable, RelationTable, load, merge
+from pagoda.graph.schema import LOAD_LABEL
+from pagoda.recommend.data.interactions import Interaction, InteractionLog
 from pagoda.recommend.data.things import CatalogueItem, KindOfThing
 from pagoda.recommend.recommendation import MOST_REASONS, Reason, Recommendation
 from pagoda.recommend.store import EventStore, Refusal
@@ -44,7 +46,9 @@ _WHY = (
 )
 _KINDS = "MATCH (i:Item {id: $item})-[:HAS]->(k:Kind) RETURN k.id AS kind ORDER BY kind"
 _PEOPLE = "MATCH (p:Person) RETURN p.id AS id"
-_REFUSED = "MATCH (p:Person)-[:REFUSES]->(x) RETURN p.id AS user, x.id AS key"
+_REFUSED = "MATCH (p:Person)-[:REFUSES]->(x:{label}) RETURN p.id AS user, x.id AS key"
+_HELD = f"MATCH (n:{LOAD_LABEL} {{id: $id}}) RETURN n.events AS events, n.deletions AS deletions, n.things AS things"
+_NOTE_HELD = f"MERGE (n:{LOAD_LABEL} {{id: $id}}) SET n.events = $events, n.deletions = $deletions, n.things = $things"
 _RATED = (
     "MERGE (p:Person {id: $user}) WITH p MATCH (i:Item {id: $item}) "
     "MERGE (p)-[r:RATED]->(i) SET r.timestamp = $timestamp"
@@ -76,6 +80,15 @@ class Why:
     kinds: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Held:
+    """What a graph holds of a store: events up to a number, deletions up to a number, things of a digest."""
+
+    events: int = 0
+    deletions: int = -1
+    things: str = ""
+
+
 class RecommendationGraph:
     """Over any Graph. Raises what `Graph.read` and `Graph.write` raise."""
 
@@ -89,17 +102,47 @@ class RecommendationGraph:
         load(self._graph, graph_data(log, things), tell)
 
     def follow(self, store: EventStore, things: Iterable[CatalogueItem]) -> None:
-        """Hold what a store holds, whatever happened while the graph was away: events, refusals, nobody who left."""
+        """Hold what a store holds, whatever happened while the graph was away: events, refusals, nobody who left.
+
+        What it holds already is told by a mark in the graph, so that only what was written since is put in.
+        """
+        known = {thing.id: thing for thing in things}
+        told = hashlib.sha256(repr(sorted(known.items())).encode()).hexdigest()[:16]
+        held = self._held(store)
+        newest, deletions = store.last_numbers
+        events, last = store.events_after(held.events if held.events <= newest else 0)
+        if held.deletions != deletions:
+            events = [*self._without_gone(store), *events]
+        log = InteractionLog.of(events)
+        described = known.values() if held.things != told else [known[item] for item in log.items if item in known]
+        if log.users or held.things != told:
+            merge(self._graph, graph_data(log, described))
+            self._graph.schema(refresh=True)
+        self._follow_refusals(store.blocks())
+        self._note_held(store, _Held(last, deletions, told), held)
+
+    def _held(self, store: EventStore) -> _Held:
+        rows = self._graph.read(_HELD, {"id": _mark_of(store)})
+        return _Held(rows[0]["events"], rows[0]["deletions"], rows[0]["things"]) if rows else _Held()
+
+    def _note_held(self, store: EventStore, now: _Held, before: _Held) -> None:
+        if now != before:
+            self._graph.write(_NOTE_HELD, {"id": _mark_of(store), **asdict(now)})
+
+    def _without_gone(self, store: EventStore) -> list[Interaction]:
+        """Forget who was deleted; events of those who came back since."""
+        back = []
         for user in store.forgotten([row["id"] for row in self._graph.read(_PEOPLE)]):
             self.forget(user)
-        self.fill(InteractionLog.of(store.events()), things)
-        refusals = store.blocks()
-        standing = {(one.user, one.item or one.kind) for one in refusals}
-        for row in self._graph.read(_REFUSED):
-            if (row["user"], row["key"]) not in standing:
-                self.take_back(Refusal(row["user"], item=row["key"]))
-                self.take_back(Refusal(row["user"], kind=row["key"]))
-        for one in refusals:
+            back += [Interaction(user, row["item"], row["timestamp"]) for row in store.export(user)["event"]]
+        return back
+
+    def _follow_refusals(self, refusals: Sequence[Refusal]) -> None:
+        there = {Refusal(row["user"], item=row["key"]) for row in self._graph.read(_REFUSED.format(label="Item"))}
+        there |= {Refusal(row["user"], kind=row["key"]) for row in self._graph.read(_REFUSED.format(label="Kind"))}
+        for one in there - set(refusals):
+            self.take_back(one)
+        for one in set(refusals) - there:
             self.note_refused(one)
 
     def close(self) -> None:
@@ -173,6 +216,10 @@ class RecommendationGraph:
     def forget(self, user: str) -> None:
         """The person with all edges."""
         self._graph.write("MATCH (p:Person {id: $user}) DETACH DELETE p", {"user": user})
+
+
+def _mark_of(store: EventStore) -> str:
+    return f"recommend:{store.name}"
 
 
 def _row(place: int, one: Recommendation) -> dict[str, Any]:

@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS shown (user TEXT NOT NULL, item TEXT NOT NULL, model 
                                   PRIMARY KEY (user, item, model));
 CREATE TABLE IF NOT EXISTS salt (value BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS forgotten (hash BLOB PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS deletion (number INTEGER PRIMARY KEY AUTOINCREMENT);
 """
 _OLD_EVENTS = """
 DROP INDEX IF EXISTS event_user;
@@ -147,6 +148,17 @@ class EventStore:
         rows = self._rows(_AFTER, (number,))
         return [Interaction(*row[1:]) for row in rows], rows[-1][0] if rows else number
 
+    @property
+    def name(self) -> str:
+        """By which it is told from other stores; 16 hexadecimal digits that say nothing of the salt."""
+        return hashlib.blake2b(b"name", digest_size=8, key=self._salt).hexdigest()
+
+    @property
+    def last_numbers(self) -> tuple[int, int]:
+        """Of the event that was written last, and how often somebody was deleted; both only grow."""
+        (event, deletions), *_ = self._rows(_LAST_NUMBERS)
+        return event, deletions
+
     def of_ids(self, ids: Sequence[str]) -> list[Interaction]:
         """The events of these ids as they are written."""
         found: list[Interaction] = []
@@ -185,6 +197,7 @@ class EventStore:
             )
             if count:
                 connection.execute("INSERT INTO forgotten VALUES (?) ON CONFLICT DO NOTHING", (self._hash(user),))
+                connection.execute("INSERT INTO deletion DEFAULT VALUES")
         self._is_dirty = self._is_dirty or count > 0
         return count
 
@@ -254,3 +267,7 @@ class EventStore:
 
 
 _AFTER = "SELECT number, user, item, timestamp FROM event WHERE number > ? ORDER BY number"
+_LAST_NUMBERS = (
+    "SELECT (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'event'), "
+    "(SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'deletion')"
+)

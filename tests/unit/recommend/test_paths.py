@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,8 +14,9 @@ from pagoda.errors import ConfigError, InvalidParameterError
 from pagoda.graph.graph import Graph
 from pagoda.recommend.data.city import City, draw_visits, read_city
 from pagoda.recommend.data.interactions import Interaction, InteractionLog
+from pagoda.recommend.data.things import write_things
 from pagoda.recommend.desk import Desk
-from pagoda.recommend.folder import set_up
+from pagoda.recommend.folder import PEOPLE, THINGS, set_up
 from pagoda.recommend.paths import RecommendationGraph
 from pagoda.recommend.recommender import Recommender
 from pagoda.recommend.store import Refusal, StoredEvent
@@ -164,3 +168,112 @@ def test_a_graph_that_was_away_is_brought_up_to_the_store(
     again.export("late")  # waits for what was shown
     assert {"type": "RATED", "id": "film-004"} in graph.read(edges, {"id": "newest"})
     again.close()
+
+
+class Counted:
+    """A graph that counts what is asked of it: rows that are put in, and other statements that write."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self.rows: Counter[str] = Counter()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._graph, name)
+
+    def write(self, text: str, parameters: Mapping[str, Any] | None = None, **given: Any) -> list[dict[str, Any]]:
+        if not text.startswith("CREATE CONSTRAINT"):
+            self.rows[given.get("statement_id") or text.split(" ")[0]] += len((parameters or {}).get("rows", "1"))
+        return self._graph.write(text, parameters, **given)
+
+    def taken(self) -> dict[str, int]:
+        """What was counted since the last time."""
+        found, self.rows = dict(self.rows), Counter()
+        return found
+
+
+@pytest.fixture
+def counted(graph: Graph) -> Counted:
+    return Counted(graph)
+
+
+@pytest.fixture
+def followed(counted: Counted, city: City, visits: InteractionLog, tmp_path: Path) -> Path:
+    """A folder that the graph has followed once."""
+    set_up(tmp_path, visits, city.things, Recommender.train(visits))
+    Desk(tmp_path, RecommendationGraph(counted)).close()  # type: ignore[arg-type]
+    rows = counted.taken()
+    assert rows["load.RATED"] == len({(one.user, one.item) for one in visits.events()})
+    assert rows["load.Item"] >= len(city.things)
+    return tmp_path
+
+
+def restarted(counted: Counted, folder: Path) -> dict[str, int]:
+    """What a start writes to the graph."""
+    Desk(folder, RecommendationGraph(counted)).close()  # type: ignore[arg-type]
+    return counted.taken()
+
+
+def test_a_start_puts_in_what_is_new_and_no_more(counted: Counted, followed: Path) -> None:
+    assert restarted(counted, followed) == {}
+    alone = Desk(followed)
+    alone.record([StoredEvent("n1", Interaction("late", "film-003", 7.0))])
+    alone.record([StoredEvent("n2", Interaction("person-001", "film-004", 8.0))])
+    alone.block(Refusal("late", item="film-005"))
+    alone.block(Refusal("late", kind="district:Luming"))
+    alone.close()
+    found = restarted(counted, followed)
+    assert (found["load.Person"], found["load.Item"], found["load.RATED"]) == (2, 2, 2)
+    assert sum(count for name, count in found.items() if not name.startswith("load.")) == 3  # refusals and the mark
+    assert restarted(counted, followed) == {}
+    alone = Desk(followed)
+    alone.unblock(Refusal("late", item="film-005"))
+    alone.close()
+    assert restarted(counted, followed) == {"MATCH": 1}
+
+
+def test_who_left_twice_while_the_graph_was_away_is_gone_and_who_came_back_is_there(
+    counted: Counted, followed: Path, graph: Graph
+) -> None:
+    edges = "MATCH (p:Person {id: $id})-[r:RATED]->(x) RETURN x.id AS id ORDER BY id"
+    for left, kept in ((True, []), (False, ["film-009"]), (True, [])):
+        alone = Desk(followed)
+        if left:
+            alone.forget("person-006")
+        else:
+            alone.record([StoredEvent("b1", Interaction("person-006", "film-009", 7.0))])
+        alone.close()
+        restarted(counted, followed)
+        assert [row["id"] for row in graph.read(edges, {"id": "person-006"})] == kept
+    alone = Desk(followed)
+    alone.record([StoredEvent("b2", Interaction("person-006", "film-009", 7.0))])
+    alone.forget("person-007")
+    alone.close()
+    restarted(counted, followed)
+    assert [row["id"] for row in graph.read(edges, {"id": "person-006"})] == ["film-009"]
+    assert graph.read(edges, {"id": "person-007"}) == []
+    assert restarted(counted, followed) == {}
+
+
+def test_another_store_and_other_things_are_put_in_whole(
+    counted: Counted, followed: Path, city: City, visits: InteractionLog, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = tmp_path_factory.mktemp("other")
+    set_up(other, visits, city.things, Recommender.train(visits))
+    assert restarted(counted, other)["load.RATED"] == len({(one.user, one.item) for one in visits.events()})
+    assert restarted(counted, followed) == {}
+    write_things(followed / THINGS, [replace(city.things[0], name_en="Renamed"), *city.things[1:]])
+    found = restarted(counted, followed)
+    assert (found["load.Item"], found.get("load.RATED", 0)) == (len(city.things), 0)
+    names = counted.read("MATCH (i:Item {id: $id}) RETURN i.name_en AS name", {"id": city.things[0].id})
+    assert names == [{"name": "Renamed"}]
+
+
+def test_a_store_that_was_put_back_is_read_from_its_beginning(counted: Counted, followed: Path) -> None:
+    before = (followed / PEOPLE).read_bytes()
+    alone = Desk(followed)
+    alone.record([StoredEvent(f"s{number}", Interaction("late", "film-003", 7.0)) for number in range(3)])
+    alone.close()
+    restarted(counted, followed)
+    (followed / PEOPLE).write_bytes(before)
+    assert restarted(counted, followed)["load.RATED"] > 100
+    assert restarted(counted, followed) == {}

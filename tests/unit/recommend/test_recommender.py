@@ -7,7 +7,7 @@ import pytest
 
 from pagoda.errors import ConfigError, InvalidParameterError
 from pagoda.recommend import Recommender
-from pagoda.recommend.candidates.linear import LinearModel, ease, neighbours, together, transitions
+from pagoda.recommend.candidates.linear import LinearModel, ease, inverse, neighbours, together, transitions
 from pagoda.recommend.candidates.popularity import WindowedPopularity
 from pagoda.recommend.candidates.recency import Recency, last_of_each
 from pagoda.recommend.data.interactions import InteractionLog
@@ -50,6 +50,18 @@ def test_ease_solves_its_least_squares(log: InteractionLog) -> None:
         exact = np.linalg.solve(left.T @ left + penalty * np.eye(len(others)), left.T @ right)
         np.testing.assert_allclose(found[others, item], exact, atol=1e-5)
         assert found[item, item] == 0.0
+
+
+@pytest.mark.parametrize("size", [1, 256, 257, 1027])
+def test_an_inverse_by_halves_is_the_inverse(size: int) -> None:
+    """Of what EASE inverts: people who took a few things of many, with a penalty that is small beside them."""
+    rng = np.random.default_rng(size)
+    taken = (rng.random((4 * size, size)) < 0.05).astype(np.float64)
+    matrix = taken.T @ taken + 5.0 * np.eye(size)
+    before = matrix.copy()
+    found = inverse(matrix)
+    np.testing.assert_allclose(found, np.linalg.inv(matrix), atol=1e-13, rtol=1e-9)
+    np.testing.assert_array_equal(matrix, before)
 
 
 def test_neighbours_are_damped_cosines_of_the_nearest(log: InteractionLog) -> None:
