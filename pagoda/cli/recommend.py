@@ -28,7 +28,11 @@ recommend = typer.Typer(help="Recommend: lists with true reasons, from what peop
 _DEFAULT_FOLDER = Path("pagoda-recommend")
 Events = Annotated[
     Path | None,
-    typer.Argument(help="A .csv or .jsonl with user, item, timestamp; otherwise the invented city's visits."),
+    typer.Argument(help="A .csv, .tsv or .jsonl with user, item, timestamp; otherwise the invented city's visits."),
+]
+Columns = Annotated[
+    str | None,
+    typer.Option("--columns", help="What user, item and timestamp are called there: userId,movieId,timestamp, say."),
 ]
 Network = Annotated[
     bool, typer.Option("--network", help="Train a sequence network, too, twice: minutes where the rest takes seconds.")
@@ -48,6 +52,7 @@ class RecommendWords:
     expected: str
     learning: str
     asked: str
+    nothing: str
 
 
 _ENGLISH = RecommendWords(
@@ -59,6 +64,7 @@ _ENGLISH = RecommendWords(
     expected="expected next by the network",
     learning="network: step {done} of {total}",
     asked="{split}: {asked} events of {users} people are asked",
+    nothing="nothing is left for {user}: of {items} items each is taken or blocked",
 )
 _CHINESE = RecommendWords(
     read="{users} 人的 {events} 条记录，{items} 件物品",
@@ -69,6 +75,7 @@ _CHINESE = RecommendWords(
     expected="网络预计接下来会选",
     learning="网络：第 {done} 步，共 {total} 步",
     asked="{split}：考察 {users} 人的 {asked} 条记录",
+    nothing="没有可推荐给 {user} 的了：{items} 件物品都已选过或屏蔽",
 )
 
 
@@ -86,6 +93,7 @@ def train(
         Path | None, typer.Option("--from", help="A recommender's folder: learn from what people did since, there.")
     ] = None,
     network: Network = False,
+    columns: Columns = None,
 ) -> None:
     """Learn from events and keep all that answers need in a folder; again, it becomes the folder's next model."""
     from pagoda.recommend.folder import events_of, set_up, without_forgotten
@@ -93,15 +101,15 @@ def train(
 
     terminal: Terminal = ctx.obj
     words = _words(terminal.say)
-    if source is not None and (events is not None or out is not None):
+    if source is not None and (events is not None or out is not None or columns is not None):
         raise ConfigError(
-            f"--from {source} learns from that folder's events and writes there: leave EVENTS and --out out"
+            f"--from {source} learns from that folder's events and writes there: leave EVENTS, --columns and --out out"
         )
     out = source or out or _DEFAULT_FOLDER
     if source is not None:
         log, described = events_of(source), _described(things)
     else:
-        log, described = _data(events, things, out)
+        log, described = _data(events, things, out, columns=columns)
         log = without_forgotten(out, log)
     terminal.note(words.read.format(events=log.num_events, users=len(log.users), items=len(log.items)))
     began = time.perf_counter()
@@ -121,6 +129,7 @@ def evaluate_command(
     ] = "last-share",
     k: Annotated[int, typer.Option("--k", help="Places of the list.")] = 10,
     network: Network = False,
+    columns: Columns = None,
 ) -> None:
     """Hold back the later events, learn from the others, and rank all items: popularity and EASE beside ours."""
     from pagoda.recommend.comparison import SPLITS, compared
@@ -128,7 +137,7 @@ def evaluate_command(
     terminal: Terminal = ctx.obj
     if split not in SPLITS:
         raise ConfigError(f"--split is {split!r}: {nearest(split, SPLITS)}")
-    log, _ = _data(events, None)
+    log, _ = _data(events, None, columns=columns)
     held = SPLITS[split](log)
     asked = sum(len(items) for items in held.asked.values())
     terminal.note(_words(terminal.say).asked.format(split=split, asked=asked, users=len(held.asked)))
@@ -149,8 +158,11 @@ def ask(
     terminal: Terminal = ctx.obj
     desk = Desk(folder)
     try:
-        for place, one in enumerate(desk.recommend(user, k), start=1):
+        found = desk.recommend(user, k)
+        for place, one in enumerate(found, start=1):
             terminal.result(f"{place}. {_name(one.item, desk.things, terminal)}: {_reason(one, desk.things, terminal)}")
+        if not found:
+            terminal.note(_words(terminal.say).nothing.format(user=user, items=desk.facts()["items"]))
     finally:
         desk.close()
 
@@ -198,15 +210,18 @@ def _told(terminal: Terminal) -> Callable[[int, int], None]:
 
 
 def _data(
-    events: Path | None, things: Path | None, out: Path | None = None
+    events: Path | None, things: Path | None, out: Path | None = None, *, columns: str | None = None
 ) -> tuple[InteractionLog, list[CatalogueItem] | None]:
     """What was given, or the city, but for a folder `out` of somebody's own. Raises ConfigError."""
     from pagoda.recommend.data.city import draw_visits, read_city
-    from pagoda.recommend.data.interactions import read_interactions
+    from pagoda.recommend.data.interactions import named_columns, read_interactions
     from pagoda.recommend.folder import holds_other_items
 
     if events is not None:
-        return read_interactions(events), _described(things)
+        named = (named_columns(columns),) if columns is not None else ()
+        return read_interactions(events, *named), _described(things)
+    if columns is not None:
+        raise ConfigError("--columns says what a file's columns are called: name the file of events, too")
     city = read_city()
     if out is not None and holds_other_items(out, [thing.id for thing in city.things]):
         raise ConfigError(

@@ -13,6 +13,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 
 from pagoda.chat.openai_types import ErrorResponse, SchemaHolder
@@ -42,6 +43,15 @@ _TEXTS = {
     500: "A fault of the server's",
     503: "Loading, draining or overloaded: see Retry-After",
 }
+
+
+class _AnyName(PathConvertor):
+    """What is left of a path, with line breaks too: `{user:name}`."""
+
+    regex = r"[\s\S]+"
+
+
+register_url_convertor("name", _AnyName())
 
 
 def documented(*statuses: int) -> Documented:

@@ -11,11 +11,12 @@ import csv
 import json
 import numbers
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 
@@ -29,6 +30,10 @@ LATEST = 1e14
 _MILLISECONDS = 1e11
 """What is beyond is milliseconds since 1970 (March 1973), what is below seconds (the year 5138) or just an order."""
 _COLUMNS = ("user", "item", "timestamp")
+_BETWEEN = ",\t;|"
+"""What parts the columns of a table; the first of those that its first line has as often."""
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]|$)")
+"""How a date begins, which `fromisoformat` then reads whole; eight digits without a line between are a number."""
 
 
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
@@ -145,24 +150,28 @@ def _id(given: Any, where: str) -> str:
         return str(int(given))
     if isinstance(given, (float, np.floating)) and float(given).is_integer():
         return str(int(given))
+    length = f" ({len(given)} characters)" if isinstance(given, str) else ""
     raise ConfigError(
-        f"{where} has the id {given!r:.80}, but a text that is not blank, of at most {LONGEST_ID} characters, or a "
-        "whole number is expected"
+        f"{where} has the id {given!r:.80}{length}, but a text that is not blank, of at most {LONGEST_ID} characters, "
+        "or a whole number is expected"
     )
 
 
-def read_interactions(path: str | Path) -> InteractionLog:
-    """A `.csv` with a header or a `.jsonl`, with columns or keys user, item, timestamp; others are left alone.
+def read_interactions(path: str | Path, columns: Sequence[str] = _COLUMNS) -> InteractionLog:
+    """A table with a header (`.csv`, `.tsv`) or a `.jsonl`; columns that are not named are left alone.
 
+    columns: what user, item and timestamp are called there; a timestamp may be a date, such as 2024-05-01 or
+        2024-05-01T18:30:00+08:00 (without an offset: UTC)
     Raises ConfigError with the line that is at fault.
     """
     path = Path(path)
-    reader = {".csv": _csv_rows, ".jsonl": _json_rows}.get(path.suffix.lower())
+    reader = {".csv": _table_rows, ".tsv": _table_rows, ".jsonl": _json_rows}.get(path.suffix.lower())
     if reader is None:
-        raise ConfigError(f"{path} is no .csv and no .jsonl: give one with user, item and timestamp")
+        raise ConfigError(f"{path} is no .csv, no .tsv and no .jsonl: give one with user, item and timestamp")
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            log = InteractionLog.of(checked(row, f"{path}:{line}") for line, row in reader(path, file))
+            rows = reader(path, file, columns)
+            log = InteractionLog.of(checked(_dated(row), f"{path}:{line}") for line, row in rows)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     if not log.users:
@@ -170,27 +179,55 @@ def read_interactions(path: str | Path) -> InteractionLog:
     return log
 
 
-def _csv_rows(path: Path, file: Iterable[str]) -> Iterator[tuple[int, Any]]:
-    reader = csv.DictReader(file)
+def _dated(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The row with its timestamp in seconds, where it is a date."""
+    *ids, when = row
+    if isinstance(when, str) and _DATE.match(when.strip()):
+        try:
+            moment = datetime.fromisoformat(when.strip())
+        except ValueError:
+            return row
+        return *ids, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return row
+
+
+def _table_rows(path: Path, file: TextIO, columns: Sequence[str]) -> Iterator[tuple[int, Any]]:
+    """Of a table whose first line tells what parts its columns, too."""
+    first = file.readline()
+    parts = max(_BETWEEN, key=first.count)
     # Spaces beside the commas of the first line are meant by nobody; those of ids go in `checked`.
-    reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
-    if missing := [name for name in _COLUMNS if name not in (reader.fieldnames or ())]:
-        raise ConfigError(f"{path} has no column {', '.join(missing)}: its first line must name user, item, timestamp")
+    names = [name.strip() for name in next(csv.reader([first], delimiter=parts), [])]
+    if missing := [name for name in columns if name not in names]:
+        raise ConfigError(
+            f"{path} has no column {', '.join(missing)}, its first line names {', '.join(names) or 'none'}: "
+            f"say which are user, item and timestamp, as in --columns {','.join(names[:2] or _COLUMNS[:2])},when"
+        )
+    reader = csv.DictReader(file, names, delimiter=parts)
     try:
         for row in reader:
-            yield reader.line_num, tuple(row[name] for name in _COLUMNS)
+            yield 1 + reader.line_num, tuple(row[name] for name in columns)
     except csv.Error as error:
-        raise ConfigError(f"{path}:{reader.line_num + 1} is no line of a .csv ({error})") from error
+        raise ConfigError(f"{path}:{reader.line_num + 2} is no line of a table ({error})") from error
 
 
-def _json_rows(path: Path, file: Iterable[str]) -> Iterator[tuple[int, Any]]:
+def _json_rows(path: Path, file: TextIO, columns: Sequence[str]) -> Iterator[tuple[int, Any]]:
     for number, line in enumerate(file, start=1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-            yield number, tuple(row[name] for name in _COLUMNS)
+            yield number, tuple(row[name] for name in columns)
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(
-                f"{path}:{number} is no object with user, item and timestamp: {line.strip()!r:.80}"
+                f"{path}:{number} is no object with {', '.join(columns)}: {line.strip()!r:.80} "
+                "(--columns says which keys are user, item and timestamp)"
             ) from error
+
+
+def named_columns(given: str) -> tuple[str, ...]:
+    """Of "userId,movieId,timestamp". Raises ConfigError for another number of names than three."""
+    names = tuple(name.strip() for name in given.split(","))
+    if len(names) != len(_COLUMNS) or not all(names):
+        raise ConfigError(f"--columns {given!r} is to name three columns: user, item and timestamp, such as "
+                          "userId,movieId,timestamp")  # fmt: skip
+    return names

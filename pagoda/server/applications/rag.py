@@ -135,7 +135,7 @@ async def upload(request: Request, documents: Writable) -> Response:
     return JSONResponse({"object": "rag.report", **asdict(report)})
 
 
-@router.delete("/documents/{name:path}", responses=POSTING | documented(403))
+@router.delete("/documents/{name:name}", responses=POSTING | documented(403))
 async def delete(name: str, documents: Writable) -> Response:
     """Remove a document that was uploaded, its file included."""
     is_deleted = await documents.delete(name)

@@ -27,7 +27,7 @@ Offset = Annotated[int, Query(ge=0, description="Characters of the document, as 
 Page = Annotated[int | None, Query(ge=1, description="Of a PDF; left out, that of the passage.")]
 
 
-@router.get("/documents/{source:path}", responses=_LOOKING)
+@router.get("/documents/{source:name}", responses=_LOOKING)
 async def view(
     request: Request, documents: Readable, source: str, start: Offset = 0, end: Offset = 0, page: Page = None
 ) -> Response:
@@ -37,7 +37,7 @@ async def view(
     return JSONResponse({"object": "rag.document.view", **asdict(found)})
 
 
-@router.get("/pictures/{source:path}", responses=_LOOKING | _PNG, response_class=Response)
+@router.get("/pictures/{source:name}", responses=_LOOKING | _PNG, response_class=Response)
 async def picture(request: Request, documents: Readable, source: str, page: Annotated[int, Query(ge=1)]) -> Response:
     """A page of a PDF as it looks."""
     async with state_of(request).admitted(caller_of(request)):

@@ -44,15 +44,15 @@ router = APIRouter(route_class=JsonRoute, prefix="/v1")
 
 
 def _text(given: str) -> str:
-    """As it is, where a store can keep it and a person can see it."""
+    """Without spaces around it, as in a file of events, where a store can keep it and a person can see it."""
     if not given.strip() or "\0" in given:
         raise ValueError("a text that is not blank and holds no NUL is expected")
-    return given
+    return given.strip()
 
 
 _Id = Annotated[StrictStr, Field(min_length=1, max_length=256), AfterValidator(_text)]
 _IdOrNone = Annotated[StrictStr, Field(max_length=256), AfterValidator(lambda given: given and _text(given))]
-_Person = Annotated[str, UrlPath(min_length=1, max_length=256)]
+_Person = Annotated[str, UrlPath(min_length=1, max_length=256), AfterValidator(str.strip)]
 """Of the URL, with slashes where there are any."""
 _MOST_EVENTS = 10_000
 _GRAPH = "graph"
@@ -269,7 +269,7 @@ async def block(body: BlockRequest, request: Request) -> Response:
     return JSONResponse({"object": "recommend.block", "user": body.user, "blocked": not body.undo})
 
 
-@router.get("/recommend/people/{user:path}", responses=READING)
+@router.get("/recommend/people/{user:name}", responses=READING)
 async def export(user: _Person, request: Request) -> Response:
     """Everything that is kept of a person."""
     async with state_of(request).admitted(caller_of(request)):
@@ -278,7 +278,7 @@ async def export(user: _Person, request: Request) -> Response:
     return JSONResponse(kept)
 
 
-@router.delete("/recommend/people/{user:path}", responses=POSTING | documented(404))
+@router.delete("/recommend/people/{user:name}", responses=POSTING | documented(404))
 async def forget(user: _Person, request: Request) -> Response:
     """Delete everything that is kept of a person."""
     async with state_of(request).admitted(caller_of(request)):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterator
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -28,6 +28,7 @@ UNSAFE_METHODS = ("POST", "PUT", "PATCH", "DELETE")
 class PlainPaths:
     """Serves `/v1//models/` as `/v1/models`, before keys are asked for, and refuses URLs beyond all measure.
 
+    A slash that came as `%2F` is part of a name, and stays: of two people "/ann" and "ann" one is deleted.
     A redirect would do for browsers, but many clients do not follow one with a body.
     """
 
@@ -37,14 +38,15 @@ class PlainPaths:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Set the plain path and pass on."""
         if scope["type"] == "http":
-            length = len(scope.get("raw_path") or scope["path"]) + len(scope["query_string"])
+            raw = scope.get("raw_path") or quote(scope["path"]).encode()
+            length = len(raw) + len(scope["query_string"])
             if length > MAX_URL_LENGTH:
                 error = UriTooLongError(f"the URL has {length} bytes, but at most {MAX_URL_LENGTH} are taken")
                 await response_for(error)(scope, receive, send)
                 return
-            plain = re.sub("/{2,}", "/", scope["path"]).rstrip("/") or "/"
-            if plain != scope["path"]:
-                scope["path"], scope["raw_path"] = plain, quote(plain).encode()
+            plain = re.sub(b"/{2,}", b"/", raw).rstrip(b"/") or b"/"
+            if plain != raw:
+                scope["path"], scope["raw_path"] = unquote(plain.decode("ascii", "replace")), plain
         await self._app(scope, receive, send)
 
 

@@ -100,3 +100,24 @@ def test_a_network_is_trained_kept_and_measured_beside_the_others(
     assert len(run("ask", "u9", tmp_path / "net").stdout.splitlines()) == 5
     measured = run("eval", events, "--split", "leave-last", "--network")
     assert [line.split("  ")[0] for line in measured.stdout.splitlines()][-2:] == ["pagoda", "pagoda, network"]
+
+
+def test_a_file_with_columns_of_its_own_is_taken_by_their_names(tmp_path: Path) -> None:
+    path = tmp_path / "ratings.csv"
+    lines = [f"u{user},i{(user + step) % 15},4,{user + 100 * step}" for user in range(20) for step in range(5)]
+    path.write_text("userId,movieId,rating,timestamp\n" + "\n".join(lines) + "\n")
+    refused = run("train", path, "--out", tmp_path / "shop")
+    assert (refused.exit_code, "--columns userId,movieId," in refused.output) == (2, True)
+    named = ("--columns", "userId,movieId,timestamp")
+    assert "100 events of 20 people" in run("train", path, *named, "--out", tmp_path / "shop").stderr
+    assert run("eval", path, *named).exit_code == 0
+    assert run("train", *named, "--out", tmp_path / "other").exit_code == 2
+    assert run("train", "--from", tmp_path / "shop", *named).exit_code == 2
+
+
+def test_who_has_everything_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "one.csv").write_text("user,item,timestamp\na,b,4\n")
+    assert run("train", tmp_path / "one.csv", "--out", tmp_path / "one").exit_code == 0
+    found = run("ask", "a", tmp_path / "one")
+    assert (found.exit_code, found.stdout) == (0, "")
+    assert "nothing is left for a: of 1 items each is taken or blocked" in found.stderr

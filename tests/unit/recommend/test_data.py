@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pagoda.errors import ConfigError
-from pagoda.recommend.data.interactions import Interaction, InteractionLog, read_interactions
+from pagoda.recommend.data.interactions import Interaction, InteractionLog, named_columns, read_interactions
 from pagoda.recommend.data.metrics import evaluate, gini
 from pagoda.recommend.data.splits import global_cut, last_share, leave_last_out
 from pagoda.recommend.data.things import CatalogueItem, read_things, write_things
@@ -55,13 +55,44 @@ def test_ids_are_strings_whatever_they_look_like(tmp_path: Path, name: str) -> N
         ("a.csv", "user,item,timestamp\n", "holds no event"),
         ("a.jsonl", '{"user": 1}\n', "a.jsonl:1 is no object"),
         ("a.jsonl", "what\n", "a.jsonl:1 is no object"),
-        ("a.txt", "", "no .csv and no .jsonl"),
+        ("a.csv", "", "its first line names none"),
+        ("a.csv", "userId,movieId,timestamp\n1,2,3\n", "as in --columns userId,movieId,"),
+        ("a.csv", "user,item,timestamp\n1,2,2024-13-01\n", "a.csv:2 is"),
+        ("a.csv", "user,item,timestamp\n1,2\n", "a.csv:2 is"),
+        ("a.txt", "", "no .csv, no .tsv and no .jsonl"),
     ],
 )
 def test_a_line_that_is_no_event_is_told_by_its_number(tmp_path: Path, name: str, text: str, said: str) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(ConfigError, match=said):
         read_interactions(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "movieId;userId;rating;when\nkettle;ann;5;7.5\n"),
+        ("a.tsv", "userId\trating\tmovieId\twhen\nann\t5\tkettle\t7.5\n"),
+        ("a.csv", "userId,movieId,when\nann,kettle,1970-01-01 00:00:07.5\n"),
+        ("a.csv", "userId|movieId|when\nann|kettle|1970-01-01T08:00:07.5+08:00\n"),
+        ("a.jsonl", '{"userId": "ann", "movieId": "kettle", "when": "1970-01-01T00:00:07.5Z"}\n'),
+    ],
+)
+def test_a_file_may_call_its_columns_as_it_likes_and_tell_time_by_dates(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    found = read_interactions(tmp_path / name, named_columns("userId, movieId, when"))
+    assert list(found.events()) == [Interaction("ann", "kettle", 7.5)]
+
+
+@pytest.mark.parametrize("given", ["user,item", "user,,when", "", "a,b,c,d"])
+def test_columns_are_three_names(given: str) -> None:
+    with pytest.raises(ConfigError, match="three columns"):
+        named_columns(given)
+
+
+def test_a_day_without_a_clock_is_its_first_moment(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("user,item,timestamp\na,b,1970-01-02\nc,d,19700102\n")
+    assert [event.timestamp for event in read_interactions(tmp_path / "a.csv").events()] == [86400.0, 19700102.0]
 
 
 def test_splits_hold_back_what_came_later() -> None:

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -233,3 +234,32 @@ def test_without_a_graph_nobody_knows_why(shop: Callable[..., Any]) -> None:
     shop(steps)
     with pytest.raises(ConfigError, match="recommend_graph is of a recommender"):
         ServerConfig(recommend_graph="embedded")
+
+
+@pytest.mark.parametrize("user", ["/ann", "ann/", "a//nn", "ann\nann", "an\u2028n", "安 娜?#%2F", "..", "<ann>"])
+def test_a_person_of_any_id_can_leave_and_nobody_else_does(shop: Callable[..., Any], user: str) -> None:
+    async def steps(client: Any) -> None:
+        given = [event(1, "film-001", user), event(2, "film-002", "ann"), event(3, "film-003", "a/nn")]
+        assert (await client.post("/v1/events", json={"events": given})).json()["recorded"] == 3
+        path = "http://test/v1/recommend/people/" + quote(user, safe="").replace("..", "%2E%2E")
+        kept = (await client.get(path)).json()
+        assert [one["item"] for one in kept["event"]] == ["film-001"]
+        assert (await client.delete(path)).json()["deleted"] == 1
+        for other, item in (("ann", "film-002"), ("a%2Fnn", "film-003")):
+            left = (await client.get(f"/v1/recommend/people/{other}")).json()["event"]
+            assert [one["item"] for one in left] == [item]
+
+    shop(steps)
+
+
+def test_spaces_around_an_id_are_meant_by_nobody(shop: Callable[..., Any]) -> None:
+    async def steps(client: Any) -> None:
+        await client.post("/v1/events", json={"events": [event(1, " film-001 ", " ann ")]})
+        for path in ("ann", "%20ann%20"):
+            kept = (await client.get(f"/v1/recommend/people/{path}")).json()
+            assert [(one["user"], one["item"]) for one in kept["event"]] == [("ann", "film-001")]
+        await client.post("/v1/recommend/blocks", json={"user": "ann ", "item": "film-002"})
+        shown = (await client.post("/v1/recommend", json={"user": " ann", "k": 500})).json()["data"]
+        assert not {"film-001", "film-002"} & {one["item"] for one in shown}
+
+    shop(steps)

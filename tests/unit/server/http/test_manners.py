@@ -8,11 +8,13 @@ import json
 import zlib
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import pytest
 
 from pagoda.server.config import ServerConfig
+from pagoda.server.http.manners import PlainPaths
 
 Serve = Callable[..., Any]
 COMPLETIONS, CHAT = "/v1/completions", "/v1/chat/completions"
@@ -111,6 +113,30 @@ def test_more_slashes_than_needed_change_nothing(serve: Serve, spelling: str) ->
     ask(serve, work)
 
 
+@pytest.mark.parametrize(
+    ("raw", "served"),
+    [
+        ("/v1//names/a", "/v1/names/a"),
+        ("//v1/names/%2Fa%2F%2Fb%2F/", "/v1/names//a//b/"),
+        ("/v1/names/%2Fa", "/v1/names//a"),
+        ("/v1/names/a%0Ab//", "/v1/names/a\nb"),
+        ("//", "/"),
+    ],
+)
+def test_a_slash_of_a_name_is_not_one_of_the_path(raw: str, served: str) -> None:
+    seen: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(scope["path"])
+
+    async def work() -> None:
+        scope = {"type": "http", "path": unquote(raw), "raw_path": raw.encode(), "query_string": b""}
+        await PlainPaths(app)(scope, receive=None, send=None)  # type: ignore[arg-type]
+
+    asyncio.run(work())
+    assert seen == [served]
+
+
 def test_more_slashes_open_nothing_that_needs_a_key(serve: Serve) -> None:
     async def work(server: Any) -> None:
         for path in ("//v1/models", "/v1/models/", "/health//../v1/models"):
@@ -170,7 +196,7 @@ def post(
 )
 @pytest.mark.parametrize("path", [COMPLETIONS, CHAT, "/v1/embeddings", "/tokenize"])
 def test_compressed_bodies_are_read(serve: Serve, encoding: str, pack: Callable[[bytes], bytes], path: str) -> None:
-    body = {"prompt": "从前"} if path in (COMPLETIONS, "/tokenize") else {"input": "从前"}
+    body: dict[str, Any] = {"prompt": "从前"} if path in (COMPLETIONS, "/tokenize") else {"input": "从前"}
     body = {"messages": [{"role": "user", "content": "从前"}]} if path == CHAT else body
     packed = pack(json.dumps(body).encode())
 
