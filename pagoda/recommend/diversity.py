@@ -7,6 +7,7 @@ price: a kind that has its number is over, even if the list gets shorter.
 
 from __future__ import annotations
 
+import numbers
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,10 +35,11 @@ class ListLimits:
             raise InvalidParameterError(
                 f"diversity={self.diversity}, but a number from 0 to 1 is expected", param="diversity"
             )
-        if self.pool < 1:
-            raise InvalidParameterError(f"pool={self.pool}, but 1 or more is expected", param="pool")
-        if self.per_kind < 0:
-            raise InvalidParameterError(f"per_kind={self.per_kind}, but 0 or more is expected", param="per_kind")
+        for name, given, least in (("pool", self.pool, 1), ("per_kind", self.per_kind, 0)):
+            if isinstance(given, bool) or not isinstance(given, numbers.Integral) or given < least:
+                raise InvalidParameterError(
+                    f"{name}={given!r:.40}, but a whole number of {least} or more is expected", param=name
+                )
 
 
 def diversified(

@@ -259,3 +259,9 @@ def test_a_pool_grows_with_the_list_and_goes_on_while_caps_leave_it_short() -> N
     assert capped[0] == plain[0]
     counted = [one.item for one in recommender.recommend("u1", 5, limits=ListLimits(per_kind=1), counted={"big": 1})]
     assert not set(counted) & set(plain[:300])
+
+
+@pytest.mark.parametrize("given", [{"per_kind": 2.5}, {"per_kind": True}, {"pool": 0}, {"pool": 1.5}, {"diversity": 2}])
+def test_limits_that_are_none_are_refused_before_a_list_is_made(given: dict[str, float]) -> None:
+    with pytest.raises(InvalidParameterError, match=next(iter(given))):
+        ListLimits(**given)  # type: ignore[arg-type]
