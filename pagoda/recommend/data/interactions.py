@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, TextIO
 import numpy as np
 
 from pagoda.errors import ConfigError
+from pagoda.files.encodings import UnknownEncodingError, encoding_of
 
 DAY_S = 86_400.0
 LONGEST_ID = 256
@@ -160,6 +161,7 @@ def _id(given: Any, where: str) -> str:
 def read_interactions(path: str | Path, columns: Sequence[str] = _COLUMNS) -> InteractionLog:
     """A table with a header (`.csv`, `.tsv`) or a `.jsonl`; columns that are not named are left alone.
 
+    Read in the encoding that it is in: UTF-8, UTF-16, or an older one that stands out.
     columns: what user, item and timestamp are called there; a timestamp may be a date, such as 2024-05-01 or
         2024-05-01T18:30:00+08:00 (without an offset: UTC)
     Raises ConfigError with the line that is at fault.
@@ -169,10 +171,10 @@ def read_interactions(path: str | Path, columns: Sequence[str] = _COLUMNS) -> In
     if reader is None:
         raise ConfigError(f"{path} is no .csv, no .tsv and no .jsonl: give one with user, item and timestamp")
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with path.open(encoding=encoding_of(path), newline="") as file:
             rows = reader(path, file, columns)
             log = InteractionLog.of(checked(_dated(row), f"{path}:{line}") for line, row in rows)
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, UnknownEncodingError) as error:
         raise ConfigError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     if not log.users:
         raise ConfigError(f"{path} holds no event: at least one line with user, item and timestamp is expected")

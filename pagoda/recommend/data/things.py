@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pagoda.errors import ConfigError
+from pagoda.files.encodings import UnknownEncodingError, encoding_of
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,9 @@ def read_things(path: Path) -> dict[str, CatalogueItem]:
     found = {}
     try:
         # Not `splitlines`, which ends a line at U+2028 too, and a name may hold one.
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"cannot read {path}, which is to be UTF-8: {getattr(error, 'strerror', None) or error}"
-        ) from error
+        lines = path.read_text(encoding=encoding_of(path)).split("\n")
+    except (OSError, UnicodeDecodeError, UnknownEncodingError) as error:
+        raise ConfigError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     for number, line in enumerate(lines, start=1):
         if line.strip():
             thing = _thing(line, f"{path}:{number}")

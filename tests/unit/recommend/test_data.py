@@ -84,6 +84,23 @@ def test_a_file_may_call_its_columns_as_it_likes_and_tell_time_by_dates(tmp_path
     assert list(found.events()) == [Interaction("ann", "kettle", 7.5)]
 
 
+_VISITS = "user,item,timestamp\n" + "".join(f"王小明{n},红灯笼饭店的麻婆豆腐,{n}\n" for n in range(40))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "gb18030", "big5"])
+def test_a_file_is_read_in_the_encoding_it_is_in(tmp_path: Path, encoding: str) -> None:
+    text = _VISITS if encoding != "big5" else _VISITS.replace("红灯笼饭店", "紅燈籠飯店").replace("饭", "飯")
+    (tmp_path / "a.csv").write_bytes(text.encode(encoding))
+    log = read_interactions(tmp_path / "a.csv")
+    assert (log.users[7], log.items) == ("王小明7", (text.split(",")[3],))
+
+
+def test_a_file_of_no_certain_encoding_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"user,item,timestamp\n\xff\xfe\x00\x01\x02,b,1\n")
+    with pytest.raises(ConfigError, match=r"cannot read .*a\.csv"):
+        read_interactions(tmp_path / "a.csv")
+
+
 @pytest.mark.parametrize("given", ["user,item", "user,,when", "", "a,b,c,d"])
 def test_columns_are_three_names(given: str) -> None:
     with pytest.raises(ConfigError, match="three columns"):
