@@ -231,7 +231,7 @@ class Day:
 
     def _is_refused(self, entry: Mapping[str, Any], last: Mapping[str, Any], user: str) -> bool:
         """The block is on disk, of a kind of what was shown first, and nothing of that kind is in the new list."""
-        kind = entry["details"].get("blocked", {}).get("kind", "")
+        kind = next((each["kind"] for each in entry["details"].get("blocked", ())), "")
         names = last.get("results", [])[:1]
         nodes = [
             node

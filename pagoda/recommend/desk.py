@@ -152,6 +152,11 @@ class Desk:
                 break
         return fitting
 
+    def welcome(self, user: str) -> None:
+        """Keep what somebody is shown from now on, who may ask for its reasons and of whom nothing else is known."""
+        with self._lock:
+            self._people.welcome(user)
+
     def questions(self, count: int = 3) -> list[str]:
         """Items to ask a new person about."""
         with self._answering() as served:

@@ -72,12 +72,14 @@ class Why:
 
     recommendation: with the largest reasons, all others as one; model: that answered
     kinds: of the item, those that it shares with the most past things first
+    takers: how many other people took the item
     """
 
     recommendation: Recommendation
     model: str
     paths: tuple[ReasonPath, ...]
     kinds: tuple[str, ...]
+    takers: int = 0
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,8 @@ class RecommendationGraph:
         paths = tuple(self.paths(user, one))
         counts = Counter(path.kind for path in paths if path.kind)
         kinds = [row["kind"] for row in self._graph.read(_KINDS, {"item": item})]
-        return Why(one, told["model"], paths, tuple(sorted(kinds, key=lambda kind: -counts[kind])))
+        kinds = sorted(kinds, key=lambda kind: -counts[kind])
+        return Why(one, told["model"], paths, tuple(kinds), self._num_takers(user, item))
 
     def paths(self, user: str, one: Recommendation) -> list[ReasonPath]:
         """What the graph holds between the item and the past things that speak for it the most."""
@@ -180,8 +183,7 @@ class RecommendationGraph:
         together = [ReasonPath(row["past"], people=row["people"]) for row in self._graph.read(_TOGETHER, given)]
         return shared + together
 
-    def num_takers(self, user: str, item: str) -> int:
-        """How many other people took an item."""
+    def _num_takers(self, user: str, item: str) -> int:
         rows = self._graph.read(_TAKEN, {"user": user, "item": item})
         return int(rows[0]["people"]) if rows else 0
 

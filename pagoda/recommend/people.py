@@ -52,6 +52,10 @@ class Audience:
         person = self.get(user)
         return Person(list(person.items), list(person.times), set(person.blocked), set(person.blocked_kinds))
 
+    def welcome(self, user: str) -> None:
+        """Somebody who is here now is known, though nothing is known of them yet."""
+        self._person(user)
+
     def add(self, event: Interaction) -> None:
         """An event, in its place in time: behind those of the same moment."""
         person = self._person(event.user)

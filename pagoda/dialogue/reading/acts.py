@@ -125,6 +125,18 @@ def without_choice(text: str) -> str:
     return _CHOOSE.sub(" ", text)
 
 
+def choices_in(text: str) -> Iterator[tuple[int, int, int]]:
+    """(start, end, number) of every "the second one" and its like; numbers from 1, -1 the last.
+
+    >>> list(choices_in("第二个和第三个"))
+    [(0, 3, 2), (4, 7, 3)]
+    """
+    for found in _CHOOSE.finditer(text):
+        number = _number(found)
+        if number is not None and not found["bare"]:
+            yield found.start(), found.end(), number
+
+
 def bare_choice(text: str, slot_type: str) -> int | None:
     """The rank that a bare number gives of choices for a slot; None where the slot itself is a number.
 
@@ -140,6 +152,10 @@ def _choice(text: str, context: TurnContext) -> int | None:
     found = _CHOOSE.search(text)
     if found is None or (found["bare"] and (context.requested_slot or not context.results)):
         return None
+    return _number(found)
+
+
+def _number(found: re.Match[str]) -> int | None:
     if found["last"]:
         return -1
     if found["zh"]:

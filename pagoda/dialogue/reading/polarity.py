@@ -45,12 +45,14 @@ _BEFORE_EN = re.compile(
     r"(?:(?<!why )(?<!if )(?<!or )\bnot(?! only)|n['’]t|\b(?:do|does|did|is|are|was|would|could|should|can)nt"
     r"|\bwithout|\bexcept(?:ing)?(?: for)?|\bother than"
     r"|\b(?:any|every)(?:thing|where|one|body)? but|\ball but|\bbut no|\bexclud(?:e|ing)|\bavoid(?:ing)?|\bhates?"
-    r"|\bdislikes?|\bnothing|\bnowhere|\bnever|\binstead of|\brather than|\bapart from|\baside from|\bneither|\bnor"
+    r"|\bstop|\bquit|\bdislikes?|\bnothing|\bnowhere|\bnever"
+    r"|\binstead of|\brather than|\bapart from|\baside from|\bneither|\bnor"
     r"|\bminus|\bleav(?:e|ing) out|\bskip|\b(?:sick|tired) of|\b(?:allergic|averse) to)"
     r"(?:\s+(?:in|at|near|on|around|an?|the|any|more|too|very|that|so|really|ones?|something|anything|somewhere"
     r"|anywhere|likes?|want|wants|wanna|to|eat|eating|food|have|having|go|going|with|of|for|be|being|do|serves?|serving"
     r"|from|me|us|into|fan|kinds?|places?|restaurants?|hotels?|films?|movies?|fancy|care|feel|stay|see|watch|again"
-    r"|another|offer|which|is|are|it|fond|keen|thrilled|about|looking|after|interested))*\s+$"
+    r"|another|offer|show|showing|recommend|recommending|suggest|suggesting"
+    r"|which|is|are|it|fond|keen|thrilled|about|looking|after|interested))*\s+$"
     r"|(?<![\w'])no(?:\s+(?:more|kind of|such|other))?\s+$"
 )
 _AFTER_EN = re.compile(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pagoda.dialogue.slots.kinds import NodeValue
+from pagoda.nlu.understanding import Understanding
 
 
 @dataclass(frozen=True)
@@ -50,14 +51,20 @@ Documents = Callable[[str], "str | Answered | None"]
 """Answers a question that is no task of the domain's, or gives None."""
 Errands = Callable[[Errand], Answered | None]
 """Does an errand, or gives None where it cannot, and then the dialogue goes on by itself."""
+Claims = Callable[[Errand, Understanding], str]
+"""The intent of a sentence that is another storey's whatever it was read as, "" for any other."""
 
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """Who is asked. documents: in between, when the dialogue does not understand; errands: when it does"""
+    """Who is asked. documents: in between, when the dialogue does not understand; errands: when it does
+
+    claims: before anything else, what only whoever does errands can know of a sentence, by its own names
+    """
 
     documents: Documents | None = None
     errands: Errands | None = None
+    claims: Claims | None = None
 
     @classmethod
     def of(cls, given: Documents | Elsewhere | None) -> Elsewhere:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from pagoda.dialogue.domain.domain import Domain
+from pagoda.dialogue.domain.model import Intent
 from pagoda.dialogue.reading.closed.wishes import BOOKS, things_of, wish_about_bookings
 from pagoda.dialogue.reading.places import mentions
 from pagoda.dialogue.state import events as ev
@@ -48,11 +49,16 @@ class Orders:
         intent = self._domain.intents.get(read.intent)
         if intent is not None and intent.query is not None:
             return intent.query.label
-        if intent is not None and intent.kind == "book":
+        is_under_way = state.task is not None and self._domain.intents[state.task.intent].kind == "book"
+        if intent is not None and intent.kind == "book" and (is_under_way or self._takes_named(read, intent)):
             return ""
         source = state.task_with_results
         query = self._domain.intents[source.intent].query if source is not None else None
         return state.topic.label if state.topic is not None else query.label if query is not None else ""
+
+    def _takes_named(self, read: Understanding, intent: Intent) -> bool:
+        """Whether a booking is told what it is for by a name, of the graph or not."""
+        return intent.booking is not None and any(slot.slot == intent.booking.target for slot in read.slots)
 
     def _is_called(self, text: str, label: str) -> bool:
         titles = self._domain.labels[label].title.values()

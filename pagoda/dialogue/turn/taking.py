@@ -49,6 +49,7 @@ class TurnTaker:
 
     def take(self, session_id: str, read: Understanding, before: State, now: datetime) -> Taken:
         """The turn of a sentence that was read in the state `before`."""
+        read = self._claimed(session_id, read, before)
         proposed = self._interpreter(now).events(read, before, now.isoformat(timespec="minutes"))
         performance = Performance(self._domain, self._graph, self._phrases, session_id, now)
         return (
@@ -95,6 +96,18 @@ class TurnTaker:
 
     # Errands
 
+    def _claimed(self, session_id: str, read: Understanding, before: State) -> Understanding:
+        """The reading of a sentence that another storey knows for its own; not while choices wait for an answer."""
+        claims = self._elsewhere.claims
+        if claims is None or (before.question is not None and before.question.choices):
+            return read
+        try:
+            intent = claims(self._errand(session_id, read, read.intent, before), read)
+        except GraphError as error:
+            logger.warning("whose a sentence is met %s: %s", type(error).__name__, error)
+            return read
+        return replace(read, intent=intent, confidence=1.0, slots=(), further=()) if intent else read
+
     def _from_errand(
         self,
         performance: Performance,
@@ -109,7 +122,7 @@ class TurnTaker:
         if do is None or not isinstance(said, ev.UserSaid) or not self._is_errand(said, others, before):
             return None
         try:
-            answered = do(self._errand(session_id, read, said, before))
+            answered = do(self._errand(session_id, read, said.intent, before))
         except GraphError as error:
             logger.warning("an errand met %s: %s", type(error).__name__, error)
             return performance.perform([said, ev.GraphFailed(type(error).__name__)], before)
@@ -129,23 +142,27 @@ class TurnTaker:
         task = fold([said, *others], self._domain, before).task
         return task is not None and not task.values and not task.results
 
-    def _errand(self, session_id: str, read: Understanding, said: ev.UserSaid, before: State) -> Errand:
+    def _errand(self, session_id: str, read: Understanding, intent: str, before: State) -> Errand:
         source = before.task_with_results
         shown = source.results if source is not None else ()
         index = index_of(read, before)
         row = row_of(index, len(shown)) if index is not None else None
         node = shown[row] if row is not None else before.topic
-        label = self._domain.intents[said.intent].sought or (shown[0].label if shown else "")
-        return Errand(session_id, said.intent, said.text, said.language, label, shown, node)
+        declared = self._domain.intents.get(intent)
+        sought = declared.sought if declared is not None else ""
+        label = sought or (shown[0].label if shown else "")
+        return Errand(session_id, intent, read.text, read.language, label, shown, node)
 
     def _offered(self, answered: Answered, before: State) -> list[ev.Event]:
-        """Nodes that are told become the results of a search for them, unless a booking is under way."""
+        """Nodes that are told become the results of a search for them; a booking under way comes back at once."""
         task = before.task
-        if not answered.offered or (task is not None and self._domain.intents[task.intent].kind == "book"):
+        if not answered.offered or before.withdrawal is not None:
             return []
         label = answered.offered[0].label
         finder = next(each for each in self._domain.intents.values() if each.query and each.query.label == label)
-        return [ev.Switched(finder.name), ev.Offered(answered.offered)]
+        offered: list[ev.Event] = [ev.Switched(finder.name), ev.Offered(answered.offered)]
+        is_booking = task is not None and self._domain.intents[task.intent].kind == "book"
+        return [*offered, ev.Switched(task.intent)] if task is not None and is_booking else offered
 
     def _told(
         self, performance: Performance, answered: Answered, name: str, told: Sequence[ev.Event], before: State

@@ -1,8 +1,7 @@
-"""Which kind "not this kind" means: what the sentence names, wherever that is found, and else the item's own."""
+"""Errands of the recommender's: what was shown and why is asked of its desk, and what is refused is told there."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,8 +9,12 @@ import pytest
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.slots.kinds import NodeValue
 from pagoda.dialogue.turn.elsewhere import Errand
+from pagoda.nlu.understanding import Understanding
 from pagoda.recommend.data.city import read_city
 from pagoda.recommend.data.things import CatalogueItem
+from pagoda.recommend.paths import Why
+from pagoda.recommend.recommendation import Reason, Recommendation
+from pagoda.recommend.store import Refusal
 from pagoda.service import recommending
 from pagoda.service.recommending import Recommending
 
@@ -19,18 +22,33 @@ THINGS = {thing.id: thing for thing in read_city().things}
 
 
 class Shelf:
-    """A recommender that lists nothing and notes what is blocked."""
+    """A recommender's desk that lists nothing, remembers what was shown and notes what it is told."""
 
     things = THINGS
 
-    def __init__(self) -> None:
-        self.blocked: list[Any] = []
+    def __init__(self, *shown: str) -> None:
+        self.shown, self.calls = list(shown), list[tuple[Any, ...]]()
+
+    def welcome(self, user: str) -> None:
+        self.calls.append(("welcome", user))
 
     def recommend(self, *args: Any, **more: Any) -> list[Any]:
         return []
 
-    def block(self, refusal: Any) -> None:
-        self.blocked.append(refusal)
+    def last_shown(self, user: str) -> list[str]:
+        return self.shown
+
+    def why(self, user: str, item: str) -> Why | None:
+        self.calls.append(("why", user, item))
+        reasons = (Reason("popular", 1.0),)
+        return Why(Recommendation(item, 1.0, reasons), "m", (), (), takers=7) if item in self.shown else None
+
+    def not_again(self, user: str, item: str, kind: str = "") -> Refusal:
+        self.calls.append(("not_again", user, item, kind))
+        return Refusal(user, kind=kind) if kind else Refusal(user, item=item)
+
+    def block(self, refusal: Refusal) -> None:
+        self.calls.append(("block", refusal.user, refusal.item, refusal.kind))
 
 
 def of_kinds(*kinds: str) -> CatalogueItem:
@@ -44,6 +62,22 @@ def node(thing: CatalogueItem) -> NodeValue:
     return NodeValue("Film", thing.id, thing.name, thing.name_en)
 
 
+COMEDY = of_kinds("genre:Comedy", "genre:Horror", "genre:War", "genre:Action")
+HORROR = of_kinds("genre:Horror", "genre:War")
+
+
+def errands(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Recommending:
+    monkeypatch.setattr(recommending, "named_nodes", lambda *args: [])
+    desk: Any = shelf
+    graph: Any = None
+    return Recommending(desk, graph, Domain.load(), lambda session: "ann")
+
+
+def errand(text: str, language: Any = "en", intent: str = "not_this_kind", chosen: bool = True) -> Errand:
+    shown = (node(COMEDY), node(HORROR))
+    return Errand("s", intent, text, language, "Film", shown, shown[0] if chosen else None)
+
+
 @pytest.mark.parametrize(
     ("text", "language", "blocked"),
     [
@@ -51,19 +85,42 @@ def node(thing: CatalogueItem) -> NodeValue:
         ("not this kind, no more horror", "en", "genre:Horror"),
         ("不要这种，别再有战争片了", "zh", "genre:War"),
         ("not this kind, we moved towards attractions", "en", "genre:Comedy"),
+        ("not this kind, rather war films", "en", "genre:Comedy"),
     ],
 )
-def test_a_kind_is_looked_for_in_the_item_in_what_was_shown_and_in_everything(
-    monkeypatch: pytest.MonkeyPatch, text: str, language: str, blocked: str
+def test_a_kind_is_what_is_refused_by_its_name_and_else_the_items_own(
+    monkeypatch: pytest.MonkeyPatch, text: str, language: Any, blocked: str
 ) -> None:
-    monkeypatch.setattr(recommending, "named_nodes", lambda *args: [])
-    monkeypatch.setattr(recommending, "RecommendationGraph", lambda graph: SimpleNamespace())
-    comedy = of_kinds("genre:Comedy", "genre:Horror", "genre:War", "genre:Action")
-    horror = of_kinds("genre:Horror", "genre:War")
-    shelf: Any = Shelf()
-    graph: Any = None
-    errands = Recommending(shelf, graph, Domain.load(), lambda session: "ann", lambda session: [])
-    answered = errands(Errand("s", "not_this_kind", text, language, "Film", (node(comedy), node(horror)), node(comedy)))
-    assert [(one.user, one.item, one.kind) for one in shelf.blocked] == [("ann", "", blocked)]
+    answered = errands(shelf := Shelf(), monkeypatch)(errand(text, language))
     assert answered is not None
-    assert answered.details["blocked"]["kind"] == blocked
+    assert answered.details["blocked"] == [{"user": "ann", "item": "", "kind": blocked}]
+    own = ("not_again", "ann", COMEDY.id, blocked)
+    assert (own if blocked == "genre:Comedy" else ("block", "ann", "", blocked)) in shelf.calls
+
+
+def test_what_was_shown_and_why_is_the_recommenders_to_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    do = errands(shelf := Shelf(HORROR.id), monkeypatch)
+    why = do(errand("why this one", intent="why_recommended", chosen=False))
+    assert why is not None
+    assert (why.text, why.details["item"]) == (f"Why {HORROR.name_en}: 7 others chose it.", HORROR.id)
+    other = do(errand("why the first one", intent="why_recommended"))
+    assert other is not None
+    assert other.text == f"{COMEDY.name_en} was not recommended: it came up for what you asked for."
+    assert [call for call in shelf.calls if call[0] == "why"] == [("why", "ann", HORROR.id), ("why", "ann", COMEDY.id)]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "intent"),
+    [
+        ("not the second one", (), "not_this_one"),
+        ("no more horror films", (), "not_this_kind"),
+        ("no horror films", (), ""),
+        ("no horror films", (COMEDY.id, HORROR.id), "not_this_kind"),
+        ("horror films", (COMEDY.id, HORROR.id), ""),
+    ],
+)
+def test_a_kind_is_left_out_of_a_search_and_blocked_of_a_list_that_was_recommended(
+    monkeypatch: pytest.MonkeyPatch, text: str, shown: tuple[str, ...], intent: str
+) -> None:
+    do = errands(Shelf(*shown), monkeypatch)
+    assert do.claims(errand(text, intent="find_film"), Understanding(text, "en", "find_film", 0.9)) == intent

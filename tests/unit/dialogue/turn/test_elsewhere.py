@@ -103,3 +103,30 @@ def test_a_booking_under_way_is_not_left_for_a_recommendation() -> None:
     assert taken.state.task is not None
     assert taken.state.task.intent == "book_restaurant"
     assert taken.text.startswith("told\n")
+
+
+def test_what_is_offered_while_a_booking_is_under_way_can_be_pointed_at_and_is_taken_by_it() -> None:
+    booking = take(Desk(), read("book a table", "book_restaurant", slots=(SlotValue("people", "four", 0, 4),))).state
+    offered = take(Desk(), read("what do you recommend", "recommend"), booking).state
+    second = read("the second one", "choose", acts=(Act("choose", value="2"),))
+    taken = take(Desk(), second, offered)
+    assert taken.state.task is not None
+    assert (taken.state.task.intent, taken.state.task.values["name"]) == ("book_restaurant", CRANE)
+
+
+def test_what_cannot_be_booked_is_said_where_it_was_recommended() -> None:
+    inn = NodeValue("Hotel", "hotel-001", "东湖客栈", "East Lake Guesthouse")
+    offered = take(Desk([inn, inn]), read("recommend a hotel", "find_hotel")).state
+    taken = take(Desk(), read("I want to book one", "book_restaurant"), offered)
+    assert taken.text.startswith("Booking a hotel is not possible here.")
+    named = (SlotValue("name", "Green Tile Kitchen", 5, 23),)
+    assert take(Desk(), read("book Green Tile Kitchen", "book_restaurant", slots=named), offered).state.task is not None
+
+
+def test_a_sentence_that_whoever_does_errands_claims_is_theirs() -> None:
+    desk = Desk()
+    made = taker(desk)
+    made._elsewhere = Elsewhere(None, desk, lambda errand, read: "not_this_kind" if "Thai" in errand.text else "")
+    wish = read("no more Thai", "find_restaurant", slots=(SlotValue("cuisine", "Thai", 8, 12),))
+    assert made.take("s", wish, State(), NOON).source == "recommender"
+    assert [one.intent for one in desk.errands] == ["not_this_kind"]

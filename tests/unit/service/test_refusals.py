@@ -1,0 +1,65 @@
+"""What a sentence refuses by number or kind, in two languages, and what it does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from pagoda.dialogue.slots.kinds import NodeValue
+from pagoda.nlu.understanding import SlotValue
+from pagoda.recommend.data.city import read_city
+from pagoda.service.refusals import Refusals
+
+KINDS = {kind.id: kind for thing in read_city().things for kind in thing.kinds}
+SHOWN = tuple(NodeValue("Restaurant", f"restaurant-{row}", f"店{row}", f"Place {row}") for row in range(3))
+REFUSALS = Refusals(KINDS.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "rows", "kinds"),
+    [
+        ("no more Sichuan please", (), ("cuisine:Sichuan",)),
+        ("never recommend Cantonese food again", (), ("cuisine:Cantonese",)),
+        ("don't show me comedies again", (), ("genre:Comedy",)),
+        ("stop suggesting places in Songyue", (), ("district:Songyue",)),
+        ("no hot pot and no barbecue, please", (), ("cuisine:Hot pot", "cuisine:Barbecue")),
+        ("别再推荐川菜", (), ("cuisine:Sichuan",)),
+        ("喜剧片就算了", (), ("genre:Comedy",)),
+        ("我不吃海鲜", (), ("cuisine:Seafood",)),
+        ("不要第二个", (1,), ()),
+        ("not the second one", (1,), ()),
+        ("第二个和第三个都不要", (1, 2), ()),
+        ("anything but the last one", (2,), ()),
+    ],
+)
+def test_what_is_named_and_negated_is_refused(text: str, rows: tuple[int, ...], kinds: tuple[str, ...]) -> None:
+    refused = REFUSALS.of(text, SHOWN)
+    assert (refused.rows, tuple(kind.id for kind in refused.kinds)) == (rows, kinds)
+    assert refused.is_only
+
+
+@pytest.mark.parametrize("text", ["the second one", "来点川菜", "why not Sichuan", "we moved towards attractions, no"])
+def test_what_is_not_negated_is_not_refused(text: str) -> None:
+    assert not REFUSALS.of(text, SHOWN)
+
+
+def test_a_sentence_that_wants_something_besides_is_no_refusal_alone() -> None:
+    assert not REFUSALS.of("不要川菜，粤菜吧", SHOWN).is_only
+    assert not REFUSALS.of("不要第二个，第一个吧", SHOWN).is_only
+    assert not REFUSALS.of("no Sichuan, something cheap", SHOWN, [SlotValue("price", "cheap", 22, 27)]).is_only
+    assert not REFUSALS.of("not the ninth one", SHOWN).is_only
+
+
+@pytest.mark.parametrize(
+    ("text", "is_so"),
+    [
+        ("no more Sichuan please", True),
+        ("never recommend Cantonese food again", True),
+        ("以后别给我看松月区的", True),
+        ("别再推荐川菜", True),
+        ("no Sichuan please", False),
+        ("不要川菜", False),
+        ("can you recommend something that is not Sichuan", False),
+    ],
+)
+def test_for_good_is_what_is_said_of_the_next_lists_too(text: str, is_so: bool) -> None:
+    assert REFUSALS.is_for_good(text) is is_so
