@@ -71,8 +71,8 @@ def serve(
     keys = [*(api_key or ()), *api_keys(os.environ), *(read_api_keys(api_key_file) if api_key_file else ())]
     if "chat_template" in server:
         server["chat_template"] = read_template(server["chat_template"])
-    origins = tuple(server.get("allowed_origins", ()))
-    settings: Settings = {**server, "allowed_origins": origins, "api_keys": tuple(dict.fromkeys(keys))}
+    allowed = {name: tuple(server.get(name, ())) for name in ("allowed_origins", "allowed_hosts")}
+    settings: Settings = {**server, **allowed, "api_keys": tuple(dict.fromkeys(keys))}
     if "service" in server:
         documents = tuple(server.get("service_documents", ()))
         settings |= {"service_documents": documents, "staff_keys": staff_keys(os.environ)}

@@ -24,7 +24,7 @@ from pagoda.server.applications import dialogue, opinions, rag, recommend, servi
 from pagoda.server.applications.application import Application, MakeApplication
 from pagoda.server.config import ServerConfig
 from pagoda.server.http.manners import HeadAsGet, InflatedBodies, PlainPaths
-from pagoda.server.middleware import ApiKeys, BodyLimit, OwnOrigins, RequestId
+from pagoda.server.middleware import ApiKeys, BodyLimit, OwnHosts, OwnOrigins, RequestId, is_loopback
 from pagoda.server.observing.access_log import AccessLog
 from pagoda.server.observing.metrics import Metrics
 from pagoda.server.openai import chat_completions, completions, embeddings, responses, tokenization
@@ -98,6 +98,9 @@ def _add_middleware(
         app.add_middleware(
             CORSMiddleware, allow_origins=list(config.allowed_origins), allow_methods=["*"], allow_headers=["*"]
         )
+    # Whoever has no key reaches nothing by another name, and who listens to others is known by names of theirs.
+    if config.allowed_hosts or (is_loopback(config.host) and not config.api_keys):
+        app.add_middleware(OwnHosts, names=config.allowed_hosts)
     app.add_middleware(HeadAsGet)
     app.add_middleware(PlainPaths)
     app.add_middleware(RequestId)

@@ -38,6 +38,8 @@ class ServerConfig:
     strict: unknown fields of a request are refused instead of ignored
     refuse_overlong: prompt and max_tokens together beyond the context are refused instead of cut to fit
     allowed_origins: web pages of these origins may call (CORS); "*" for all
+    allowed_hosts: names in `Host` by which the server may be called beside localhost and addresses, "*" for any; asked
+        where it listens on the loopback without keys, or where any are given
     ssl_keyfile, ssl_certfile: TLS, both or neither
     max_body_bytes: of a request
     max_prompt_tokens: of one prompt, where that is to be less than the model's context
@@ -76,6 +78,7 @@ class ServerConfig:
     strict: bool = False
     refuse_overlong: bool = False
     allowed_origins: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
     ssl_keyfile: Path | None = None
     ssl_certfile: Path | None = None
     max_body_bytes: int = 8 * 1024 * 1024

@@ -1,4 +1,4 @@
-"""What happens to every request before an endpoint sees it, as plain ASGI: id, origin, key and size.
+"""What happens to every request before an endpoint sees it, as plain ASGI: id, host, origin, key and size.
 
 First stations of a request's path, inside the access log. Keys are compared in constant time and written nowhere.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -103,6 +104,37 @@ class OwnOrigins:
         await self._app(scope, receive, send)
 
 
+class OwnHosts:
+    """Refuses what is addressed to a name that is not this server's: a page may have its own name lead here.
+
+    Such a page (DNS rebinding) is of the server's origin for the browser, which lets it read answers; its requests tell
+    themselves by the name in `Host`. Addresses in numbers and localhost are always the server's own.
+    names: further ones, "*.example.org" for all below, "*" for any. Starlette's TrustedHostMiddleware takes neither
+    addresses as such nor errors in the form of this API.
+    """
+
+    def __init__(self, app: ASGIApp, names: Sequence[str]) -> None:
+        self._app, self._names = app, [name.lower().rstrip(".") for name in names]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 403 or pass on; who names no host is no browser, and passes."""
+        host = host_name(Headers(scope=scope).get("host", "")) if scope["type"] == "http" else ""
+        if host and not is_loopback(host) and not _is_address(host) and not self._is_named(host):
+            error = ForbiddenError(
+                f"the request is for {host:.200}, which is none of this server's names: start `pagoda serve` with "
+                "--allowed-host and that name if it is"
+            )
+            await response_for(error)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _is_named(self, host: str) -> bool:
+        return any(
+            name in ("*", host) or (name.startswith("*.") and host.endswith(name.removeprefix("*")))
+            for name in self._names
+        )
+
+
 class BodyLimit:
     """Refuses bodies that are too large, whether they say so or not."""
 
@@ -135,6 +167,36 @@ class BodyLimit:
 
     def _error(self) -> BodyTooLargeError:
         return BodyTooLargeError(f"the body is larger than {self._max_bytes} bytes, which is the most that is taken")
+
+
+def host_name(header: str) -> str:
+    """Of a `Host` header, without the port and the brackets of an IPv6 address.
+
+    >>> host_name("[::1]:8000"), host_name("Shop.Example.:80"), host_name("127.0.0.1")
+    ('::1', 'shop.example', '127.0.0.1')
+    """
+    bracketed = re.match(r"\[([^\]]*)\]", header)
+    name = bracketed[1] if bracketed is not None else header.partition(":")[0]
+    return name.strip().lower().rstrip(".")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address or a name is this machine's own and no other machine's.
+
+    >>> is_loopback("localhost"), is_loopback("127.0.0.2"), is_loopback("::1"), is_loopback("0.0.0.0")
+    (True, True, True, False)
+    """
+    if _is_address(host):
+        return ip_address(host).is_loopback
+    return host == "localhost" or host.endswith(".localhost")
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_own(origin: str, headers: Headers) -> bool:

@@ -266,6 +266,7 @@ SERVER_OPTIONS = (
     option("strict", bool, "Refuse unknown fields of a request instead of ignoring them.", "--strict"),
     option("refuse_overlong", bool, "Refuse max_tokens beyond the context; otherwise it is cut.", "--refuse-overlong"),
     option("allowed_origins", list[str], "Web origin that may call (CORS); may be repeated.", "--allowed-origin"),
+    option("allowed_hosts", list[str], "Name the server may be called by; may be repeated.", "--allowed-host"),
     option("ssl_keyfile", Path, "Private key for TLS."),
     option("ssl_certfile", Path, "Certificate for TLS."),
     option("max_body_bytes", int, "Bytes of the largest request.", default=8 * 1024 * 1024),

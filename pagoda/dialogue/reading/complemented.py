@@ -12,10 +12,12 @@ from dataclasses import replace
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.reading.acts import acts_of
 from pagoda.dialogue.reading.completing.amounts import Amounts
+from pagoda.dialogue.reading.completing.foreign import Foreign
 from pagoda.dialogue.reading.completing.known import SURE, Known
 from pagoda.dialogue.reading.completing.names import Names
 from pagoda.dialogue.reading.completing.remainder import Remainder
 from pagoda.dialogue.reading.completing.tasks import Tasks
+from pagoda.dialogue.reading.completing.vocabulary import Vocabulary
 from pagoda.dialogue.reading.linking import Linker
 from pagoda.dialogue.reading.superlatives import superlatives
 from pagoda.dialogue.slots.reader import SlotReader
@@ -36,7 +38,9 @@ class Complemented:
         self._base, self._domain = base, domain
         self._known = Known(domain, linker, values or SlotReader(domain))
         self._names, self._amounts = Names(self._known), Amounts(self._known)
-        self._tasks, self._remainder = Tasks(self._known, self._names), Remainder(self._known)
+        vocabulary = Vocabulary(domain)
+        self._tasks, self._remainder = Tasks(self._known, self._names), Remainder(self._known, vocabulary)
+        self._foreign = Foreign(self._known, vocabulary)
 
     def parse(self, text: str, context: TurnContext | None = None) -> Understanding:
         """The base's reading, completed. A text without a word is out of scope, not an error."""
@@ -52,7 +56,7 @@ class Complemented:
         acts = read.acts or acts_of(text, self._domain, context)
         acts = (*acts, *(Act("order", each.column, each.end_wanted) for each in best))
         read = self._settled(replace(read, slots=slots, acts=acts), context)
-        return self._remainder.of(read, plain, best)
+        return self._remainder.of(self._foreign.told(read), plain, best)
 
     def counts(self, slot: str, words: str) -> bool:
         """Whether words are a value of a slot: a name that the graph knows, or what can be read as its quantity."""

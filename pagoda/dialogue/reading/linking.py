@@ -95,6 +95,10 @@ class Linker:
         """Whether words stand in some spelling of these labels' nodes, however written."""
         return any(words.lower() in self._spelled.get(label, "") for label in labels)
 
+    def has_end(self, words: str, labels: Iterable[str]) -> bool:
+        """Whether some spelling of these labels' nodes ends with words, however written: a Chinese name's own noun."""
+        return any(f"{words.lower()}\n" in f"{self._spelled.get(label, '')}\n" for label in labels)
+
     def find(self, text: str, labels: Sequence[str]) -> list[tuple[int, int, NodeValue]]:
         """(start, end, node) of names that stand in a text, the longest first of those that overlap.
 

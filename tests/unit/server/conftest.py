@@ -209,7 +209,7 @@ def client(engine: FakeEngine) -> openai.AsyncOpenAI:
     """OpenAI's own client of an application around `engine`."""
     transport = httpx.ASGITransport(build_app(engine, ServerConfig(access_log=False)))
     http_client = httpx.AsyncClient(transport=transport)
-    return openai.AsyncOpenAI(api_key="x", base_url="http://pagoda/v1", http_client=http_client, max_retries=0)
+    return openai.AsyncOpenAI(api_key="x", base_url="http://localhost/v1", http_client=http_client, max_retries=0)
 
 
 @pytest.fixture(params=ANSWERS)
@@ -296,7 +296,7 @@ def serve(tokenizer: Tokenizer) -> Callable[..., Any]:
             await engine.start()
             app.state.server.metrics.on_loaded(engine.info, app.state.server.model_names[0])
         transport = httpx.ASGITransport(app, raise_app_exceptions=raises)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             yield Server(engine, client, app)
 
     return make

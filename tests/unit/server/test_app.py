@@ -373,8 +373,39 @@ def test_pages_of_other_origins_may_call_only_where_the_operator_says_so(serve: 
 )
 def test_pages_of_the_server_itself_and_programs_call_without_ado(serve: Serve, headers: dict[str, str]) -> None:
     async def main() -> None:
-        async with serve() as server:
+        async with serve(config(allowed_hosts=("shop.example",))) as server:
             assert (await server.post(COMPLETIONS, {"prompt": "x"}, headers=headers)).status_code == 200
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("settings", "host", "status"),
+    [
+        ({}, "rebound.example", 403),
+        ({}, "rebound.example:8000", 403),
+        ({}, "127.0.0.1.rebound.example", 403),
+        ({}, "localhost:8000", 200),
+        ({}, "127.0.0.1:9", 200),
+        ({}, "[::1]:8000", 200),
+        ({}, "192.168.0.7:8000", 200),
+        ({"allowed_hosts": ("shop.example",)}, "Shop.Example.:80", 200),
+        ({"allowed_hosts": ("*.shop.example",)}, "a.shop.example", 200),
+        ({"allowed_hosts": ("*.shop.example",)}, "shop.example.rebound.example", 403),
+        ({"allowed_hosts": ("shop.example",), "host": "0.0.0.0"}, "rebound.example", 403),
+        ({"host": "0.0.0.0"}, "anything.example", 200),
+        ({"api_keys": ("one",)}, "behind-a-proxy.example", 200),
+    ],
+)
+def test_a_page_that_has_its_own_name_lead_here_reads_nothing(
+    serve: Serve, settings: dict[str, Any], host: str, status: int
+) -> None:
+    async def main() -> None:
+        async with serve(config(**settings)) as server:
+            headers = {"Host": host, "Authorization": "Bearer one"}
+            answer = await server.client.get("/v1/models", headers=headers)
+            assert answer.status_code == status
+            assert status == 200 or "--allowed-host" in answer.json()["error"]["message"]
 
     asyncio.run(main())
 

@@ -8,11 +8,10 @@ places are those of jieba's dictionary (MIT), where it is installed.
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Callable, Iterator
-from importlib import resources
 
+from pagoda.dialogue.reading.completing.dictionary import places
 from pagoda.dialogue.reading.places import Place
 
 _CAPITALISED = re.compile(
@@ -38,7 +37,6 @@ _SUPERLATIVE = re.compile(
     re.IGNORECASE,
 )
 _LONGEST_PLACE = 5
-_PLACE_LINE = re.compile(rf"^(\S{{2,{_LONGEST_PLACE}}}) \d+ ns$", re.MULTILINE)
 
 
 def unknown_names(text: str, is_seen: Callable[[str], bool], *, is_booking: bool) -> Iterator[Place]:
@@ -67,17 +65,7 @@ def _chinese_places(text: str) -> Iterator[Place]:
     start = 0
     while start < len(text):
         ends = range(min(len(text), start + _LONGEST_PLACE), start + 1, -1)
-        end = next((end for end in ends if text[start:end] in _known_places()), 0)
+        end = next((end for end in ends if text[start:end] in places()), 0)
         if end and _BEFORE_PLACE.search(text[:start]) and _AFTER_PLACE.search(text[end:]):
             yield start, end
         start = end or start + 1
-
-
-@functools.cache
-def _known_places() -> frozenset[str]:
-    """Names of places of two characters or more; none where jieba is not installed."""
-    try:
-        held = resources.files("jieba").joinpath("dict.txt").read_text(encoding="utf-8")
-    except (ModuleNotFoundError, OSError):
-        return frozenset()
-    return frozenset(_PLACE_LINE.findall(held))

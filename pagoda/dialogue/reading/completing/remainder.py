@@ -37,10 +37,9 @@ _NO_TIME = ("一点", "一点儿", *ONE_NIGHT)
 class Remainder:
     """Finds what a reading leaves unsaid."""
 
-    def __init__(self, known: Known) -> None:
-        self._known, self._domain = known, known.domain
+    def __init__(self, known: Known, vocabulary: Vocabulary) -> None:
+        self._known, self._domain, self._vocabulary = known, known.domain, vocabulary
         told = (each["text"] for each in known.domain.examples() if each["intent"] != OUT_OF_SCOPE)
-        self._vocabulary = Vocabulary(known.domain)
         self._told = "\n".join((known.domain.name, *told)).lower()
         self._labels = frozenset(label for slot in known.domain.slots.values() for label in slot.labels)
 

@@ -41,7 +41,7 @@ def head(
     more: str = "", length: int | None = len(BODY), target: str = "/v1/completions", version: str = "1.1"
 ) -> bytes:
     told = "" if length is None else f"Content-Length: {length}\r\n"
-    fields = f"Host: x\r\nContent-Type: application/json\r\n{told}{more}\r\n"
+    fields = f"Host: localhost\r\nContent-Type: application/json\r\n{told}{more}\r\n"
     return f"POST {target} HTTP/{version}\r\n{fields}".encode()
 
 
@@ -164,7 +164,7 @@ def test_head_sends_no_body_on_the_wire_and_the_connection_goes_on(fake_engine: 
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         found = []
         for method in ("HEAD", "OPTIONS", "HEAD", "DELETE"):
-            writer.write(f"{method} /v1/models HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            writer.write(f"{method} /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             found.append(await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), HANG_S))
         writer.close()
         return found

@@ -80,7 +80,7 @@ def application() -> FastAPI:
 def send_request(app: ASGIApp, method: str, url: str, **options: Any) -> httpx.Response:
     async def sent() -> httpx.Response:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             return await client.request(method, url, **options)
 
     return asyncio.run(sent())

@@ -1,0 +1,138 @@
+"""What somebody seeks and the domain has nothing of: 找个评分4.5分以上的景点, "I need a taxi". It is no wish here.
+
+First station of a turn: *sentence -> Understanding* -> events -> state -> policy -> Cypher -> rows -> reply. A reader
+that learned the domain's sentences takes such a one for the nearest search, by its rating, its price, its manner. What
+is sought is the last noun that stands as the object of seeking: behind a verb that seeks, and there behind a measure
+word, an attribute or an article. Where that is a noun which neither the domain's sentences nor the graph have, and
+nothing else is sought that they have, the sentence is out of scope. Chinese nouns are those of jieba's dictionary
+(MIT), where it is installed. Heads of phrases as in Collins 1999, "Head-Driven Statistical Models for Natural Language
+Parsing".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from pagoda.dialogue.reading.closed.wishes import BOOKS
+from pagoda.dialogue.reading.completing.dictionary import nouns, places
+from pagoda.dialogue.reading.completing.known import Known
+from pagoda.dialogue.reading.completing.vocabulary import Vocabulary
+from pagoda.dialogue.reading.follow_ups import is_small
+from pagoda.nlu.understanding import OUT_OF_SCOPE, Understanding
+
+_CLAUSE = re.compile(r"[^，。,!！?？；;\n]+")
+_RIDES = r"乘坐|搭乘|坐|乘|搭|租|买"
+_SEEKS_ZH = re.compile(
+    rf"找|推荐|介绍|查|搜|订|预约|安排|叫|{_RIDES}|打(?!算)|去|逛|玩|看看|有(?:什么|没有|哪些|啥)|哪些|哪[个家部辆]|什么|啥"
+)
+_MEASURE = "[个家座处辆张部首本条款些位场间趟班台点]"
+_BESIDE = "周边|附近|周围|旁边"
+_LIKE = rf"(?:免费|收费|{_BESIDE}|好玩|好看|好听|著名|热门|有名|不错|其[他它]|别的|合适|便宜|本地|当地|[好新大小])"
+_OBJECT_ZH = re.compile(
+    rf"(?P<rides>{_RIDES})?(?:(?<=[^这那此该]{_MEASURE})|(?<=的)|(?<=什么)|(?<=[啥些])|(?<=有没有)|(?<=[找租买坐乘打叫查搭订])|(?<=推荐)"
+    rf"|(?<=介绍)){_LIKE}?(?=(?P<words>[\u4e00-\u9fff]{{2,}}))"
+)
+_SAID_OF_IT = re.compile(r"[高低大小多少贵近远]|好(?![好玩看])")
+_DONE_WITH_IT = re.compile(r"[的去来玩逛转走看溜耍游带让给]|好[好玩看]|周末|一下")
+_LONGEST, _SHORTEST = 5, 2
+_SEEKS_EN = re.compile(
+    r"\b(?:find|finding|need|want|get|getting|book|booking|reserve|looking for|look for|search(?:ing)? for|recommend"
+    r"|suggest|take|call|rent|buy|catch|hire|order)\b[^,.!?;]*?"
+    r"\b(?:an?|any|some|another|the|my|that|this)\s+(?P<words>(?:[a-z'-]+\s+){0,3}?[a-z'-]+)"
+    r"(?=\s*(?:$|[,.!?;]|(?:to|for|from|in|at|on|that|which|with|near|by|please|around|of|who|and|or|leaving|departing"
+    r"|going|tomorrow|today|tonight|now|right|when|where|is|are|also|as|out|there|here)\b))",
+    re.IGNORECASE,
+)
+
+
+class Foreign:
+    """Tells sentences that seek what the domain has nothing of. vocabulary: of the domain's own sentences"""
+
+    def __init__(self, known: Known, vocabulary: Vocabulary) -> None:
+        self._known, self._domain, self._vocabulary = known, known.domain, vocabulary
+        intents = self._domain.intents.values()
+        called = {word.lower() for intent in intents if intent.sought for word in self._domain.called(intent)}
+        self._things = tuple(sorted((word for word in called if not word.isascii()), key=len, reverse=True))
+        self._things_en = frozenset(word for word in called if word.isascii())
+        # Compounds have their head at the end: a 面馆 is a 馆.
+        self._heads = frozenset(word[-1] for word in self._things)
+        told = (each["text"] for each in self._domain.examples() if each["intent"] != OUT_OF_SCOPE)
+        self._told = "\n".join(told).lower()
+        self._labels = frozenset(self._domain.labels)
+
+    def told(self, read: Understanding) -> Understanding:
+        """The reading, out of scope where it is a wish for something foreign."""
+        intent = self._domain.intents.get(read.intent)
+        if intent is None or intent.kind not in ("find", "book", "elsewhere"):
+            return read
+        if not self._is_foreign(read, is_booking=intent.kind == "book"):
+            return read
+        candidates = ((OUT_OF_SCOPE, 1.0), *read.candidates)
+        return replace(
+            read, intent=OUT_OF_SCOPE, confidence=1.0, slots=(), acts=(), unused=(), unknown=(), candidates=candidates
+        )
+
+    def _is_foreign(self, read: Understanding, *, is_booking: bool) -> bool:
+        is_english = read.text.isascii() or read.language == "en"
+        sought = [*(self._sought_en(read.text, is_booking) if is_english else self._sought_zh(read.text))]
+        return bool(sought) and not any(sought)
+
+    def _sought_zh(self, text: str) -> Iterator[bool]:
+        """Of each thing that is sought, whether the domain has it; an attribute may stand in a clause of its own."""
+        is_open = False
+        for clause in _CLAUSE.findall(text):
+            seeking = _SEEKS_ZH.search(clause)
+            objects = _OBJECT_ZH.finditer(clause) if is_open or seeking is not None else ()
+            found = [has for each in objects if (has := self._has_zh(each["words"], bool(each["rides"]))) is not None]
+            yield from found[-1:]
+            is_open = (is_open or seeking is not None) and not found
+
+    def _has_zh(self, words: str, is_ridden: bool) -> bool | None:
+        """Whether the domain has what words begin with; None where that is nothing to be sought.
+
+        Of nouns side by side the last is the head: 科幻电视剧 is an 电视剧. is_ridden: whatever is done with it
+        """
+        has, behind = None, words
+        while noun := self._noun(behind):
+            behind = behind[len(noun) :]
+            own = self._has_noun(noun)
+            has = own if own is not None else has
+        if is_ridden and behind != words and has is None:
+            return False
+        is_talk = not behind or _DONE_WITH_IT.match(behind) is not None or not self._vocabulary.has_new(behind)
+        is_object = is_talk and _SAID_OF_IT.match(behind) is None
+        return has if has is not False or is_object or is_ridden else None
+
+    def _noun(self, words: str) -> str:
+        """The longest noun, name of a place or word for a place beside that words begin with; "" for none."""
+        thing = next((thing for thing in self._things if words.startswith(thing)), "")
+        sizes = range(min(_LONGEST, len(words)), _SHORTEST - 1, -1)
+        known = next((words[:n] for n in sizes if words[:n] in nouns() or words[:n] in places()), "")
+        beside = re.match(_BESIDE, words)
+        return max(thing, known, beside[0] if beside is not None else "", key=len)
+
+    def _has_noun(self, noun: str) -> bool | None:
+        """True for what the domain or the graph calls so; None for what says nothing of what is sought."""
+        if any(thing in noun for thing in self._things) or noun[-1] in self._heads:
+            return True
+        if self._known.linker.has_end(noun, self._labels):
+            return True
+        is_new = noun not in places() and noun not in self._told and self._vocabulary.has_new(noun)
+        return False if is_new else None
+
+    def _sought_en(self, text: str, is_booking: bool) -> Iterator[bool]:
+        """The same; of a booking only what is to be booked, for "we need a high chair" is a note to it."""
+        for match in _SEEKS_EN.finditer(text):
+            words = match["words"].lower().split()
+            if is_booking and BOOKS.match(match[0]) is None:
+                continue
+            if any(word in self._things_en for word in (words[-1], " ".join(words[-2:]), " ".join(words))):
+                yield True
+            elif not is_small(words[-1]) and not self._has_en(words[-1]):
+                yield False
+
+    def _has_en(self, noun: str) -> bool:
+        is_told = re.search(rf"\b{re.escape(noun)}\b", self._told) is not None
+        return is_told or self._vocabulary.is_known(noun) or self._known.linker.has_part(noun, self._labels)

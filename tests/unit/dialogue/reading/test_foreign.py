@@ -1,0 +1,73 @@
+"""What is sought and the domain has nothing of, in two languages; and wishes that only mention such a thing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pagoda.dialogue.reading.completing.foreign import Foreign
+from pagoda.dialogue.reading.completing.known import Known
+from pagoda.dialogue.reading.completing.vocabulary import Vocabulary
+from pagoda.dialogue.reading.linking import Linker, Named
+from pagoda.dialogue.slots.kinds import NodeValue
+from pagoda.dialogue.slots.reader import SlotReader
+from pagoda.language import language_of
+from pagoda.nlu.understanding import OUT_OF_SCOPE, SlotValue, Understanding
+from pagoda.service.shipped import service_domain
+
+DOMAIN = service_domain()
+NODES = (
+    NodeValue("Restaurant", "restaurant-001", "红溪食府", "Red Creek Table"),
+    NodeValue("Genre", "genre-001", "科幻", "Science fiction"),
+)
+KNOWN = Known(DOMAIN, Linker([Named(node) for node in NODES]), SlotReader(DOMAIN))
+FOREIGN = Foreign(KNOWN, Vocabulary(DOMAIN))
+
+
+def told(text: str, intent: str) -> Understanding:
+    language: Any = language_of(text)
+    return FOREIGN.told(Understanding(text, language, intent, 0.9, slots=(SlotValue("rating", text[:1], 0, 1),)))
+
+
+@pytest.mark.parametrize(
+    ("text", "intent"),
+    [
+        ("帮我找一个评分4.5分以上的景点", "find_film"),
+        ("找个酒店附近评分4分以上的景点，票价20元以下", "find_hotel"),
+        ("推荐一个票价免费，游玩2小时的景点吗", "recommend"),
+        ("我还想找部台湾的科幻电视剧看看", "find_film"),
+        ("帮我找辆出租车去餐馆", "find_restaurant"),
+        ("坐地铁能去吗", "find_restaurant"),
+        ("I need a taxi to the restaurant", "find_restaurant"),
+        ("can you find me some museums in the centre", "find_hotel"),
+    ],
+)
+def test_what_is_sought_and_not_here_is_out_of_scope(text: str, intent: str) -> None:
+    if not text.isascii():
+        pytest.importorskip("jieba", reason="Chinese nouns are those of its dictionary")
+    read = told(text, intent)
+    assert (read.intent, read.slots) == (OUT_OF_SCOPE, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "intent"),
+    [
+        ("找个景点附近的餐馆", "find_restaurant"),
+        ("逛完景点想找一家食府", "find_restaurant"),
+        ("推荐一家环境好的", "find_restaurant"),
+        ("想找个地方和老婆庆祝生日", "find_restaurant"),
+        ("推荐部科幻", "find_film"),
+        ("找一家面馆", "find_restaurant"),
+        ("这个景点附近有什么酒店", "find_hotel"),
+        ("I need a restaurant near the museum", "find_restaurant"),
+        ("find me a cheap place to eat", "find_restaurant"),
+        ("I want to take my boss to a diner", "find_restaurant"),
+    ],
+)
+def test_a_wish_that_only_mentions_it_stays_one(text: str, intent: str) -> None:
+    assert told(text, intent).intent == intent
+
+
+def test_what_is_no_wish_is_not_looked_at() -> None:
+    assert told("这个景点的电话", "ask_property").intent == "ask_property"
