@@ -61,14 +61,18 @@ def has_remainder(text: str, words: Iterable[str] = (), *, is_question: bool = F
     >>> has_remainder("押金多少钱", ["多少钱"], is_question=True)
     True
     """
+    return any(character.isalnum() for character in remainder_of(text, words, is_question=is_question))
+
+
+def remainder_of(text: str, words: Iterable[str] = (), *, is_question: bool = False) -> str:
+    """What a text says besides; as `has_remainder`."""
     left = text.lower().replace("’", "'")
     for word in sorted(map(str.lower, words), key=len, reverse=True):
         left = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)" if word.isascii() else re.escape(word), " ", left)
     left = _ASKING_ZH.sub(" ", left) if is_question else left
     left = _ZH_WORDS.sub(" ", left)
     small = _SMALL_EN | _ASKING_EN if is_question else _SMALL_EN
-    left = _EN_WORDS.sub(lambda match: " " if match[0] in small else match[0], left)
-    return any(character.isalnum() for character in left)
+    return _EN_WORDS.sub(lambda match: " " if match[0] in small else match[0], left)
 
 
 def is_small(words: str) -> bool:

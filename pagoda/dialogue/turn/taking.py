@@ -14,7 +14,9 @@ from datetime import datetime
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.reading.acts import without_choice
-from pagoda.dialogue.reading.follow_ups import has_remainder
+from pagoda.dialogue.reading.completing.vocabulary import Vocabulary
+from pagoda.dialogue.reading.follow_ups import remainder_of
+from pagoda.dialogue.reading.questions.forms import points_back
 from pagoda.dialogue.reply.phrasebook import Phrasebook
 from pagoda.dialogue.state import actions
 from pagoda.dialogue.state import events as ev
@@ -46,6 +48,7 @@ class TurnTaker:
     ) -> None:
         self._domain, self._graph, self._elsewhere = domain, graph, elsewhere
         self._interpreter, self._phrases = interpreter, phrases
+        self._vocabulary = Vocabulary(domain)
 
     def take(self, session_id: str, read: Understanding, before: State, now: datetime) -> Taken:
         """The turn of a sentence that was read in the state `before`."""
@@ -65,15 +68,16 @@ class TurnTaker:
     ) -> Taken | None:
         """What documents say to a question that is no task; a person takes over where they say nothing.
 
-        None where the graph is to answer: a task, a question whose words a property explains wholly, or one after a
-        property that the documents know nothing of.
+        None where the graph is to answer: a task, a question whose words a property explains wholly, or one that the
+        documents know nothing of and whose words may still be said of what is talked about.
         """
         said, *others = proposed
         ask = self._elsewhere.documents
-        if ask is None or not isinstance(said, ev.UserSaid) or not self._is_for_documents(said, read, others):
+        if ask is None or not isinstance(said, ev.UserSaid) or not self._is_for_documents(said, read, others, before):
             return None
         found = ask(said.text)
-        if not found and (others or said.intent == ev.UNCLEAR or _waits(before)):
+        is_graphs = bool(others) and not self._is_strange(read, others, before)
+        if not found and (is_graphs or said.intent == ev.UNCLEAR or _waits(before)):
             return None
         said = replace(said, intent=FROM_DOCUMENTS)
         if found:
@@ -83,16 +87,26 @@ class TurnTaker:
         state = fold(events, self._domain, before)
         return Taken(events, state, actions.HandOff(NOT_IN_DOCUMENTS), self._phrases.say("hand_off", said.language))
 
-    def _is_for_documents(self, said: ev.UserSaid, read: Understanding, others: Sequence[ev.Event]) -> bool:
-        """Whether documents are asked first: nothing to do with a task, or more than a property's words."""
+    def _is_for_documents(
+        self, said: ev.UserSaid, read: Understanding, others: Sequence[ev.Event], before: State
+    ) -> bool:
+        """Whether documents are asked first: nothing to do with a task, or more than a property of what is meant."""
         if not others:
             return read.intent == OUT_OF_SCOPE or said.intent == ev.UNCLEAR
         if all(isinstance(event, ev.Requested) for event in others):
-            columns = [act.value for act in read.acts if act.kind == "request"]
-            return is_about_more(read.text, columns, others, self._domain)
+            is_of_nothing = not _has_table(before) and not _are_pointed(others)
+            return is_of_nothing or any(map(str.isalnum, beside_property(read, others, self._domain)))
         # A small word of it looked like a yes, a number or a choice; of a task there is nothing.
         is_task = any(isinstance(event, ev.Informed | ev.Switched | ev.Requested) for event in others)
         return said.intent == OUT_OF_SCOPE and not is_task
+
+    def _is_strange(self, read: Understanding, others: Sequence[ev.Event], before: State) -> bool:
+        """Whether a property is asked of what the domain knows nothing of, and not of something that is pointed at."""
+        if not all(isinstance(each, ev.Requested) for each in others) or _are_pointed(others):
+            return False
+        # "It" of "how much does it cost" is nothing where nothing was talked of.
+        is_back = _has_table(before) and points_back(read.text)
+        return not is_back and not self._vocabulary.holds(beside_property(read, others, self._domain))
 
     # Errands
 
@@ -178,15 +192,22 @@ def _waits(state: State) -> bool:
     return state.withdrawal is not None or (state.is_confirming)
 
 
-def is_about_more(text: str, columns: Sequence[str], requests: Sequence[ev.Event], domain: Domain) -> bool:
-    """Whether a question says more than the words of the columns that it asks for, and what these are of."""
+def _has_table(state: State) -> bool:
+    """Whether there is something that a property may be asked of without being named."""
+    return state.topic is not None or state.task_with_results is not None or bool(state.bookings)
+
+
+def _are_pointed(requests: Sequence[ev.Event]) -> bool:
+    return any(isinstance(each, ev.Requested) and (each.index, each.node) != (None, None) for each in requests)
+
+
+def beside_property(read: Understanding, requests: Sequence[ev.Event], domain: Domain) -> str:
+    """What a question says besides the words of the columns that it asks for, and of what these are of."""
+    columns = [act.value for act in read.acts if act.kind == "request"]
     queries = [intent.query for intent in domain.intents.values() if intent.query is not None]
     told = [column for query in queries for column in query.columns if column.name in columns]
     words = [word for column in told for named in (*column.words.values(), column.title.values()) for word in named]
     nodes = [event.node for event in requests if isinstance(event, ev.Requested) and event.node is not None]
     titles = [word for intent in domain.intents.values() if intent.query for word in domain.called(intent)]
-    return has_remainder(
-        without_choice(text),
-        [*words, *titles, *(name for node in nodes for name in (node.zh, node.en))],
-        is_question=True,
-    )
+    names = [*words, *titles, *(name for node in nodes for name in (node.zh, node.en))]
+    return remainder_of(without_choice(read.text), names, is_question=True)

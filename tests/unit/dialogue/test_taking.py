@@ -7,10 +7,16 @@ import pytest
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.slots.kinds import NodeValue
 from pagoda.dialogue.state import events as ev
-from pagoda.dialogue.turn.taking import is_about_more
+from pagoda.dialogue.turn.taking import beside_property
+from pagoda.nlu.understanding import Act, Understanding
 
 CITY = Domain.load()
 TILE = NodeValue("Restaurant", "restaurant-001", "青瓦小馆", "Green Tile Kitchen")
+
+
+def is_about_more(text: str, column: str, requested: ev.Requested) -> bool:
+    read = Understanding(text, "en", "ask_property", 0.9, acts=(Act("request", value=column),))
+    return any(map(str.isalnum, beside_property(read, [requested], CITY)))
 
 
 @pytest.mark.parametrize(
@@ -27,7 +33,7 @@ TILE = NodeValue("Restaurant", "restaurant-001", "青瓦小馆", "Green Tile Kit
     ],
 )
 def test_a_property_explains_its_own_questions(text: str, column: str) -> None:
-    assert not is_about_more(text, [column], [ev.Requested(column, None, TILE)], CITY)
+    assert not is_about_more(text, column, ev.Requested(column, None, TILE))
 
 
 @pytest.mark.parametrize(
@@ -42,4 +48,4 @@ def test_a_property_explains_its_own_questions(text: str, column: str) -> None:
     ],
 )
 def test_what_asks_for_more_is_for_the_documents(text: str, column: str) -> None:
-    assert is_about_more(text, [column], [ev.Requested(column)], CITY)
+    assert is_about_more(text, column, ev.Requested(column))

@@ -103,6 +103,10 @@ class Vocabulary:
         runs = (run for run in re.findall(r"[\u4e00-\u9fff]{2,}|[A-Za-z]{2,}", left))
         return any(not is_small(run) for run in runs)
 
+    def holds(self, text: str) -> bool:
+        """Whether a text of either language, or both, says nothing new."""
+        return not self.has_new(_LATIN.sub("·", text)) and all(self.is_known(word) for word in _LATIN.findall(text))
+
     def _is_known(self, word: str) -> bool:
         """Whether an English word, in some form or with a slip of the pen, says nothing new."""
         forms = set(_forms(word.lower().replace("’", "'").removesuffix("'s")))

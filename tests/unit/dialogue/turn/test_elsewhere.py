@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, cast
 
+import pytest
+
 from pagoda.dialogue.reading.linking import Linker, Named
 from pagoda.dialogue.reply.phrasebook import Phrasebook
 from pagoda.dialogue.slots.kinds import NodeValue
 from pagoda.dialogue.slots.reader import SlotReader
+from pagoda.dialogue.state import actions
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.model import State
 from pagoda.dialogue.turn.elsewhere import Answered, Elsewhere, Errand
@@ -130,3 +133,34 @@ def test_a_sentence_that_whoever_does_errands_claims_is_theirs() -> None:
     wish = read("no more Thai", "find_restaurant", slots=(SlotValue("cuisine", "Thai", 8, 12),))
     assert made.take("s", wish, State(), NOON).source == "recommender"
     assert [one.intent for one in desk.errands] == ["not_this_kind"]
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "is_told"),
+    [
+        ("what is the phone number for refunds?", "en", True),
+        ("退款电话是多少", "zh", True),
+        ("what is its phone number for refunds?", "en", False),
+    ],
+)
+def test_a_property_of_what_the_domain_does_not_know_is_asked_of_documents_and_then_of_a_person(
+    text: str, language: Language, is_told: bool
+) -> None:
+    asked = read(text, "ask_property", language=language, acts=(Act("request", value="phone"),))
+    offered = take(Desk(), read("what do you recommend", "recommend")).state
+    made = taker(Desk())
+    made._elsewhere = Elsewhere(lambda question: f"cited: {question}")
+    assert made.take("s", asked, offered, NOON).text == f"cited: {text}"
+    made._elsewhere = Elsewhere(lambda question: None)
+    action = made.take("s", asked, offered, NOON).action
+    assert isinstance(action, actions.HandOff) is is_told
+
+
+def test_a_property_of_nothing_that_was_talked_of_is_asked_of_documents() -> None:
+    asked = read("what are the opening hours", "ask_property", acts=(Act("request", value="opens"),))
+    made = taker(Desk())
+    made._elsewhere = Elsewhere(lambda question: "from nine to five")
+    assert made.take("s", asked, State(), NOON).text == "from nine to five"
+    offered = take(Desk(), read("what do you recommend", "recommend")).state
+    made._elsewhere = Elsewhere(lambda question: "from nine to five")
+    assert made.take("s", asked, offered, NOON).text != "from nine to five"
