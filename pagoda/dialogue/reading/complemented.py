@@ -55,8 +55,8 @@ class Complemented:
         read, slots = self._tasks.answering(read, slots, context, plain)
         acts = read.acts or acts_of(text, self._domain, context)
         acts = (*acts, *(Act("order", each.column, each.end_wanted) for each in best))
-        read = self._settled(replace(read, slots=slots, acts=acts), context)
-        return self._remainder.of(self._foreign.told(read), plain, best)
+        read = self._tasks.of_values(self._settled(replace(read, slots=slots, acts=acts), context))
+        return self._remainder.of(self._foreign.told(read, context), plain, best)
 
     def counts(self, slot: str, words: str) -> bool:
         """Whether words are a value of a slot: a name that the graph knows, or what can be read as its quantity."""

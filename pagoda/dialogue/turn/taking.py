@@ -106,7 +106,7 @@ class TurnTaker:
             return False
         # "It" of "how much does it cost" is nothing where nothing was talked of.
         is_back = _has_table(before) and points_back(read.text)
-        return not is_back and not self._vocabulary.holds(beside_property(read, others, self._domain))
+        return not is_back and self._vocabulary.has_new_thing(beside_property(read, others, self._domain))
 
     # Errands
 

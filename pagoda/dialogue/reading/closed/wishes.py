@@ -28,6 +28,7 @@ _SMALL_EN = frozenset(
         " this these those anything something available s re ll recommend suggest find",
     )
 )
+_HUMS = re.compile(r"\b(?:h+m+|m+h+m+|u+m+|u+h+|e+r+m*)\b")
 _MORE_EN = frozenset({"more", "other", "others", "another", "further", "additional", "rest"})
 _MORE_PHRASES_EN = re.compile(r"\b(?:next (?:page|ones?)|(?:anything|what|something|who) else|next$)")
 _UNDO = re.compile(
@@ -97,10 +98,13 @@ def is_more(text: str) -> bool:
 
     >>> is_more("还有别的吗"), is_more("show me more please"), is_more("还有川菜吗"), is_more("more people")
     (True, True, False, False)
+    >>> is_more("hmmm, anything else?")
+    True
     """
     plain = _NO_WORD.sub(" ", folded(text)).strip().lower()
     if not plain.isascii():
         return _MORE_ZH.fullmatch(plain.replace(" ", "")) is not None
+    plain = _HUMS.sub(" ", plain)
     words = set(plain.split())
     return words <= _SMALL_EN and (bool(words & _MORE_EN) or _MORE_PHRASES_EN.search(plain) is not None)
 

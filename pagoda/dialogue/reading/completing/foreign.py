@@ -20,7 +20,7 @@ from pagoda.dialogue.reading.completing.dictionary import nouns, places
 from pagoda.dialogue.reading.completing.known import Known
 from pagoda.dialogue.reading.completing.vocabulary import Vocabulary
 from pagoda.dialogue.reading.follow_ups import is_small
-from pagoda.nlu.understanding import OUT_OF_SCOPE, Understanding
+from pagoda.nlu.understanding import OUT_OF_SCOPE, TurnContext, Understanding
 
 _CLAUSE = re.compile(r"[^，。,!！?？；;\n]+")
 _RIDES = r"乘坐|搭乘|坐|乘|搭|租|买"
@@ -34,6 +34,8 @@ _OBJECT_ZH = re.compile(
     rf"(?P<rides>{_RIDES})?(?:(?<=[^这那此该]{_MEASURE})|(?<=的)|(?<=什么)|(?<=[啥些])|(?<=有没有)|(?<=[找租买坐乘打叫查搭订])|(?<=推荐)"
     rf"|(?<=介绍)){_LIKE}?(?=(?P<words>[\u4e00-\u9fff]{{2,}}))"
 )
+_ASKS_WHETHER = re.compile(r"有没有$")
+_ON_THE_WAY = re.compile(r"[去到从在离]$")
 _SAID_OF_IT = re.compile(r"[高低大小多少贵近远]|好(?![好玩看])")
 _DONE_WITH_IT = re.compile(r"[的去来玩逛转走看溜耍游带让给]|好[好玩看]|周末|一下")
 _LONGEST, _SHORTEST = 5, 2
@@ -62,32 +64,47 @@ class Foreign:
         self._told = "\n".join(told).lower()
         self._labels = frozenset(self._domain.labels)
 
-    def told(self, read: Understanding) -> Understanding:
+    def told(self, read: Understanding, context: TurnContext) -> Understanding:
         """The reading, out of scope where it is a wish for something foreign."""
         intent = self._domain.intents.get(read.intent)
         if intent is None or intent.kind not in ("find", "book", "elsewhere"):
             return read
-        if not self._is_foreign(read, is_booking=intent.kind == "book"):
+        is_under_way = context.intent == intent.name
+        if not self._is_foreign(read, is_booking=intent.kind == "book", is_under_way=is_under_way):
             return read
         candidates = ((OUT_OF_SCOPE, 1.0), *read.candidates)
         return replace(
             read, intent=OUT_OF_SCOPE, confidence=1.0, slots=(), acts=(), unused=(), unknown=(), candidates=candidates
         )
 
-    def _is_foreign(self, read: Understanding, *, is_booking: bool) -> bool:
+    def _is_foreign(self, read: Understanding, *, is_booking: bool, is_under_way: bool) -> bool:
         is_english = read.text.isascii() or read.language == "en"
-        sought = [*(self._sought_en(read.text, is_booking) if is_english else self._sought_zh(read.text))]
+        found = self._sought_en(read.text, is_booking) if is_english else self._sought_zh(read.text, is_under_way)
+        sought = [*found]
         return bool(sought) and not any(sought)
 
-    def _sought_zh(self, text: str) -> Iterator[bool]:
-        """Of each thing that is sought, whether the domain has it; an attribute may stand in a clause of its own."""
+    def _sought_zh(self, text: str, is_under_way: bool) -> Iterator[bool]:
+        """Of each thing that is sought, whether the domain has it; an attribute may stand in a clause of its own.
+
+        is_under_way: a search is, and 有没有标准间 asks about what it is for
+        """
         is_open = False
         for clause in _CLAUSE.findall(text):
-            seeking = _SEEKS_ZH.search(clause)
-            objects = _OBJECT_ZH.finditer(clause) if is_open or seeking is not None else ()
-            found = [has for each in objects if (has := self._has_zh(each["words"], bool(each["rides"]))) is not None]
-            yield from found[-1:]
-            is_open = (is_open or seeking is not None) and not found
+            is_seeking = is_open or _SEEKS_ZH.search(clause) is not None
+            objects = [*_OBJECT_ZH.finditer(clause)] if is_seeking else []
+            if is_under_way:
+                objects = [each for each in objects if _ASKS_WHETHER.search(clause[: each.end()]) is None]
+            found = [(each.end(), self._has_zh(each["words"], bool(each["rides"]))) for each in objects]
+            found += [(place, True) for place in self._things_in(clause)] if is_seeking else []
+            told = [has for _, has in sorted(found, key=lambda each: each[0]) if has is not None]
+            yield from told[-1:]
+            is_open = is_seeking and not told
+
+    def _things_in(self, clause: str) -> Iterator[int]:
+        """Places of what the domain calls its things, but not as a way's beginning or end: 3星级酒店, 去餐馆."""
+        for match in re.finditer("|".join(self._things), clause):
+            if _ON_THE_WAY.search(clause[: match.start()]) is None:
+                yield match.start()
 
     def _has_zh(self, words: str, is_ridden: bool) -> bool | None:
         """Whether the domain has what words begin with; None where that is nothing to be sought.

@@ -66,6 +66,18 @@ class Tasks:
         chances = dict(read.candidates)
         return max(own, key=lambda each: (chances.get(each.name, 0.0), each.kind == "find")).name
 
+    def of_values(self, read: Understanding) -> Understanding:
+        """Another storey's sentence with values that a search takes is that search: "recommend a cheap hotel"."""
+        intent = self._domain.intents.get(read.intent)
+        if intent is None or intent.kind != "elsewhere":
+            return read
+        told = {found.slot for found in read.slots if self._known.counts(found.slot, found.value)}
+        likeliest = sorted(read.candidates, key=lambda pair: -pair[1])
+        searches = [self._domain.intents[name] for name, _ in likeliest if name in self._domain.intents]
+        searches += self._domain.intents.values()
+        better = next((each for each in searches if each.kind == "find" and told and told <= set(each.slots)), None)
+        return read if better is None else _of(better, read)
+
     def under_way(
         self, read: Understanding, context: TurnContext, plain: str, best: Sequence[Superlative]
     ) -> Understanding:

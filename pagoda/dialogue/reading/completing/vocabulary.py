@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from pagoda.dialogue.domain.domain import Domain
+from pagoda.dialogue.reading.completing.dictionary import nouns_in, verbs
 from pagoda.dialogue.reading.follow_ups import is_small
 from pagoda.dialogue.slots.people import without_people
 from pagoda.nlu.understanding import OUT_OF_SCOPE
@@ -69,7 +70,7 @@ _TALK_EN = """
 """
 _TALK_ZH = re.compile(
     "请问|谢谢|麻烦|帮忙|帮我|给我|告诉|知道|推荐|介绍|查询|安排|准备|打算|计划|希望|需要|最好|应该|可以|能够|顺便|然后"
-    "|接下来|最后|首先|另外|好的|收到|明白|了解|比较|非常|一定|必须|条件|符合|要求|合适|适合|服务|设施|提供|地方|位置"
+    "|咨询|打听|联系|方式|方便|具体|详细|大概|接下来|最后|首先|另外|好的|收到|明白|了解|比较|非常|一定|必须|条件|符合|要求|合适|适合|服务|设施|提供|地方|位置"
     "|达到|满足|挑选|接受|好评|口福|建议|办法|时候|时间|今天|明天|后天|周末|晚上|中午|早上|下午|外地|本地|过来|出去|出来|游玩|结束|休息|吃饭|用餐|就餐|聚餐"
     "|住宿|入住|住下|路线|规划|价格|价位|消费|人均|评分|星级|左右|之间|以上|以下|附近|周边|周围|名字|名称|名叫|叫做|叫"
     "|最低|最高|不高|不低|不错|喜欢|实在|真是|太好了|谢了|求|哪家|哪个|哪些|什么|多少|怎么样|如何|这道菜|这个菜|道菜|美食|特色|好吃|尝尝"
@@ -103,9 +104,12 @@ class Vocabulary:
         runs = (run for run in re.findall(r"[\u4e00-\u9fff]{2,}|[A-Za-z]{2,}", left))
         return any(not is_small(run) for run in runs)
 
-    def holds(self, text: str) -> bool:
-        """Whether a text of either language, or both, says nothing new."""
-        return not self.has_new(_LATIN.sub("·", text)) and all(self.is_known(word) for word in _LATIN.findall(text))
+    def has_new_thing(self, text: str) -> bool:
+        """Whether a text names something new: an English word, a Chinese noun, or a verb that stands by itself."""
+        if not all(self.is_known(word) for word in _LATIN.findall(text)):
+            return True
+        runs = _HAN.findall(text)
+        return any(self.has_new(word) for run in runs for word in (*nouns_in(run), *({run} & verbs())))
 
     def _is_known(self, word: str) -> bool:
         """Whether an English word, in some form or with a slip of the pen, says nothing new."""

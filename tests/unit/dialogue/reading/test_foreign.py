@@ -13,7 +13,7 @@ from pagoda.dialogue.reading.linking import Linker, Named
 from pagoda.dialogue.slots.kinds import NodeValue
 from pagoda.dialogue.slots.reader import SlotReader
 from pagoda.language import language_of
-from pagoda.nlu.understanding import OUT_OF_SCOPE, SlotValue, Understanding
+from pagoda.nlu.understanding import OUT_OF_SCOPE, SlotValue, TurnContext, Understanding
 from pagoda.service.shipped import service_domain
 
 DOMAIN = service_domain()
@@ -25,9 +25,10 @@ KNOWN = Known(DOMAIN, Linker([Named(node) for node in NODES]), SlotReader(DOMAIN
 FOREIGN = Foreign(KNOWN, Vocabulary(DOMAIN))
 
 
-def told(text: str, intent: str) -> Understanding:
+def told(text: str, intent: str, under_way: str = "") -> Understanding:
     language: Any = language_of(text)
-    return FOREIGN.told(Understanding(text, language, intent, 0.9, slots=(SlotValue("rating", text[:1], 0, 1),)))
+    read = Understanding(text, language, intent, 0.9, slots=(SlotValue("rating", text[:1], 0, 1),))
+    return FOREIGN.told(read, TurnContext(intent=under_way))
 
 
 @pytest.mark.parametrize(
@@ -59,6 +60,7 @@ def test_what_is_sought_and_not_here_is_out_of_scope(text: str, intent: str) -> 
         ("想找个地方和老婆庆祝生日", "find_restaurant"),
         ("推荐部科幻", "find_film"),
         ("找一家面馆", "find_restaurant"),
+        ("这下可以坐地铁过去了，吃完饭再找一家3星级酒店，可以吗", "find_hotel"),
         ("这个景点附近有什么酒店", "find_hotel"),
         ("I need a restaurant near the museum", "find_restaurant"),
         ("find me a cheap place to eat", "find_restaurant"),
@@ -67,6 +69,10 @@ def test_what_is_sought_and_not_here_is_out_of_scope(text: str, intent: str) -> 
 )
 def test_a_wish_that_only_mentions_it_stays_one(text: str, intent: str) -> None:
     assert told(text, intent).intent == intent
+
+
+def test_what_a_search_under_way_is_asked_to_have_is_no_other_wish() -> None:
+    assert told("他们家有没有标准间", "find_hotel", "find_hotel").intent == "find_hotel"
 
 
 def test_what_is_no_wish_is_not_looked_at() -> None:

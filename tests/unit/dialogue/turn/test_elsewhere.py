@@ -141,6 +141,7 @@ def test_a_sentence_that_whoever_does_errands_claims_is_theirs() -> None:
         ("what is the phone number for refunds?", "en", True),
         ("退款电话是多少", "zh", True),
         ("what is its phone number for refunds?", "en", False),
+        ("具体电话是多少", "zh", False),
     ],
 )
 def test_a_property_of_what_the_domain_does_not_know_is_asked_of_documents_and_then_of_a_person(
