@@ -42,7 +42,10 @@ APPLICATIONS: tuple[MakeApplication, ...] = (
 """Another one is another file in `applications`, and its name here."""
 SUMMARY = "A language model behind OpenAI's API, with the further fields and endpoints of vLLM's server"
 PAGE = files("pagoda.server") / "page" / "index.html"
-_IMPORT = re.compile(r'^@?import "(applications\.(?:css|js))";$', re.MULTILINE)
+_IMPORT = re.compile(
+    r'^(?:@?import "(?P<code>applications\.(?:css|js))";| *<!-- import "(?P<markup>applications\.(?:svg|html))" -->)$',
+    re.MULTILINE,
+)
 ShowPage = Callable[[], Coroutine[Any, Any, HTMLResponse]]
 _PAGE_HEADERS = {
     "Content-Security-Policy": (
@@ -134,7 +137,8 @@ def page_text(page: Traversable) -> str:
     """A page as it is sent: one file, with what pages have in common in the place of its imports."""
     folder = files("pagoda.server") / "page"
     return _IMPORT.sub(
-        lambda named: (folder / named[1]).read_text(encoding="utf-8").rstrip("\n"), page.read_text(encoding="utf-8")
+        lambda named: (folder / (named["code"] or named["markup"])).read_text(encoding="utf-8").rstrip("\n"),
+        page.read_text(encoding="utf-8"),
     )
 
 

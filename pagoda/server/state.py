@@ -81,14 +81,14 @@ class ServerState:
             f"The model `{name}` does not exist. This server has {', '.join(self.model_names)}.", param="model"
         )
 
-    def check_ready(self) -> None:
-        """Raises UnavailableError while no request can be taken."""
+    def check_ready(self, *, needs_model: bool = True) -> None:
+        """Raises UnavailableError while no request can be taken; one that needs no model need not wait for it."""
         if self.draining:
             raise UnavailableError(
                 "the server is shutting down: send the request to another one, or again later",
                 retry_after_s=self.config.drain_timeout_s,
             )
-        if self.engine.state is not EngineState.READY:
+        if needs_model and self.engine.state is not EngineState.READY:
             raise UnavailableError(f"the model is not ready, the engine is {self.engine.state}: try again in a moment")
 
     def check_length(self, num_prompt_tokens: int, max_tokens: int | None, param: str = "prompt") -> None:
@@ -137,9 +137,9 @@ class ServerState:
         check_token_ids(token_ids, self.engine.info.vocab_size, param, self.engine.tokenizer)
 
     @asynccontextmanager
-    async def admitted(self, caller: Caller) -> AsyncIterator[None]:
+    async def admitted(self, caller: Caller, *, needs_model: bool = True) -> AsyncIterator[None]:
         """Count a request as under way. Raises TooManyRequestsError where its key has its share already."""
-        self.check_ready()
+        self.check_ready(needs_model=needs_model)
         key = caller.key or ""
         limit = self.config.max_requests_per_key
         if limit is not None and self._per_key[key] >= limit:

@@ -95,7 +95,9 @@ class Takeovers:
         """By its number. Raises InvalidRequestError where there is none."""
         rows = self._rows("SELECT * FROM conversation WHERE number = ?", number)
         if not rows:
-            raise InvalidRequestError(f"there is no conversation {number}: GET /v1/service/queue lists them")
+            raise InvalidRequestError(
+                f"there is no conversation {number}: GET /v1/service/queue lists them", param="number"
+            )
         return HeldConversation(*rows[0])
 
     def take(self, number: int, staff: str) -> bool:

@@ -142,7 +142,8 @@ async def say(session: _Session, body: SayRequest, request: Request, service: Cu
     """Say something; the answer comes when it is on disk. A conversation begins with its first sentence."""
     state = state_of(request)
     check_fields(body, strict=state.config.strict)
-    async with state.admitted(caller := caller_of(request)):
+    # The desk answers from what it has; the chat model, which may still be loading, has no part in it.
+    async with state.admitted(caller := caller_of(request), needs_model=False):
         desk = await service.desk()
         entry = await asyncio.to_thread(desk.say, own_session(caller.key, session), body.text, body.user)
     return JSONResponse({"object": "service.entry", **entry})

@@ -29,3 +29,17 @@ function toggleLanguage() {
   app.settings.language = app.language === "zh" ? "en" : "zh";
   write(SETTINGS, app.settings); setLanguage(app.settings.language);
 }
+
+/** Asks for a key, kept as `where` until the window is closed; whether one was given. */
+function askForKey(where, isWrong) {
+  const dialog = $("key-dialog");
+  dialog.returnValue = "";  // Escape leaves that of the last time
+  $("key-input").value = ""; $("key-wrong").hidden = !isWrong;
+  dialog.showModal();
+  return new Promise(resolve => dialog.addEventListener("close", () => {
+    const key = $("key-input").value.trim(), saved = dialog.returnValue === "save" && key !== "";
+    if (saved && /[^\x21-\x7e]/.test(key)) { resolve(askForKey(where, true)); return; }  // a browser sends no others
+    if (saved) sessionStorage.setItem(where, key);
+    resolve(saved);
+  }, { once: true }));
+}

@@ -245,7 +245,7 @@ class Exchange:
         self.sent: list[dict[str, Any]] = []
         self._gone = asyncio.Event()
         self._body: bytes | None = body
-        headers = [(b"content-type", b"application/json"), (b"host", b"test")]
+        headers = [(b"content-type", b"application/json"), (b"host", b"localhost")]
         scope: dict[str, Any] = {
             "type": "http",
             "asgi": {"version": "3.0"},

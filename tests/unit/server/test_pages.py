@@ -8,12 +8,16 @@ import pytest
 
 from pagoda.server.app import page_text
 
-PAGES = sorted(page.name for page in (files("pagoda.server") / "page").iterdir() if page.name.endswith(".html"))
+PIECES = "applications."
+NAMES = sorted(page.name for page in (files("pagoda.server") / "page").iterdir() if page.name.endswith(".html"))
+PAGES = [name for name in NAMES if not name.startswith(PIECES)]
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_one_file(name: str) -> None:
     text = page_text(files("pagoda.server") / "page" / name)
     assert 'import "' not in text
-    for once in ("--ground: #fbfaf7", "function make(tag", "function toggleTheme("):
+    symbols = [f'<symbol id="i-{symbol}"' for symbol in ("logo", "new", "sun", "moon", "send")]
+    common = ('<dialog id="key-dialog"', "function askForKey(", *symbols)
+    for once in ("--ground: #fbfaf7", "function make(tag", "function toggleTheme(", *common):
         assert text.count(once) == 1, once

@@ -125,3 +125,20 @@ def test_settings_of_a_desk_need_one() -> None:
 def test_customers_keys_without_staff_keys_do_not_start(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="PAGODA_STAFF_KEY"):
         ServerConfig(service=tmp_path, api_keys=("shop",))
+
+
+def test_a_turn_needs_no_chat_model(serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk()
+    monkeypatch.setattr(service, "_desk_over", lambda folder, settings: desk)
+
+    async def main() -> None:
+        async with serve(ServerConfig(service=tmp_path, access_log=False), loaded=False) as server:
+            said = await server.post("/v1/service/conversations/s/turns", {"text": "hello"})
+            asked = await server.post("/v1/completions", {"prompt": "hello"})
+            assert (said.status_code, asked.status_code) == (200, 503)
+            assert int(asked.headers["retry-after"]) >= 1
+            server.app.state.server.draining = True
+            assert (await server.post("/v1/service/conversations/s/turns", {"text": "hello"})).status_code == 503
+            await service_of(server.app, service.DeskService).close()
+
+    asyncio.run(main())
