@@ -32,7 +32,7 @@ _TOGETHER = (
 )
 _TAKEN = "MATCH (o:Person)-[:RATED]->(i:Item {id: $item}) WHERE o.id <> $user RETURN count(DISTINCT o.id) AS people"
 _SHOWN = (
-    "UNWIND $rows AS row MATCH (p:Person {id: $user}) MATCH (i:Item {id: row.item}) "
+    "MERGE (p:Person {id: $user}) WITH p UNWIND $rows AS row MATCH (i:Item {id: row.item}) "
     "MERGE (p)-[r:RECOMMENDED]->(i) SET r.score = row.score, r.model = $model, r.at = $at, r.place = row.place, "
     "r.kinds = row.kinds, r.items = row.items, r.values = row.values"
 )

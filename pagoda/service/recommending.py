@@ -100,8 +100,9 @@ class Recommending:
         node = self._meant(errand)
         if node is None:
             return Answered(words.which, RECOMMENDER)
-        name = node.name(errand.language)
-        why = self._desk.why(self._user_of(errand.session_id), str(node.key))
+        name, user, item = node.name(errand.language), self._user_of(errand.session_id), str(node.key)
+        # What a search found may have been recommended at some other time, which is not what is asked about.
+        why = self._desk.why(user, item) if item in self._desk.last_shown(user) else None
         if why is None:
             return Answered(words.not_recommended.format(name=name), RECOMMENDER)
         reasons, paths = self._reasons(why, errand.language, words)

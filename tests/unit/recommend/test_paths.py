@@ -94,7 +94,18 @@ def test_a_desk_tells_the_graph_and_forgets_there_too(
 ) -> None:
     set_up(tmp_path, visits, city.things, Recommender.train(visits))
     desk = Desk(tmp_path, filled)
-    assert desk.last_shown("visitor") == []
+    desk.recommend("visitor", 2)
+    assert (desk.last_shown("visitor"), desk.people().count("visitor")) == ([], 0)
+    desk.welcome("guest")
+    first = desk.recommend("guest", 2)
+    assert desk.last_shown("guest") == [one.item for one in first]
+    why = desk.why("guest", first[0].item)
+    assert why is not None
+    takers = {history for history, items in zip(visits.users, visits.histories, strict=True)
+              if first[0].item in {visits.items[item] for item in items}}  # fmt: skip
+    assert why.takers == len(takers) > 0
+    desk.forget("guest")
+    assert desk.last_shown("guest") == []
     desk.record([StoredEvent("e1", Interaction("visitor", "film-001", 9.0))])
     shown = desk.recommend("visitor", 2)
     desk.block(Refusal("visitor", item=shown[0].item))
