@@ -1,11 +1,13 @@
 """What 100,000 items take: bytes on disk, and seconds of one core from item to alert.
 
     python benchmarks/opinions_capacity.py TEXTS.jsonl [MORE.csv ...] [--items 100000] [--days 30] [--without-grouping]
+        [--folder DIR]
 
 Texts are the caller's: of JSON lines or JSON lists the longest text field of each record, of CSV the column `Title` or
 `text`. Where there are fewer than items they come again, each time with another number before them and at least four
 days later, so that no text is kept for two. Companies and labels are drawn, as the models are measured elsewhere: what
-is measured is grouping, storage, windows over five rules, and alerts. CPU time, not wall time.
+is measured is grouping, storage, windows over five rules, and alerts. CPU time, not wall time. With a folder that stays
+a run that was stopped goes on where it was; the seconds of all its parts are summed.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import json
 import random
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -40,14 +42,11 @@ RULES = (
 
 
 class Drawn:
-    """Opinions that are drawn, as heavy to keep as real ones."""
-
-    def __init__(self, seed: int = 1) -> None:
-        self._dice = random.Random(seed)
+    """Opinions that are drawn, as heavy to keep as real ones; the same for an item however often it is read."""
 
     def read(self, item: Item) -> list[StoryOpinion]:
         """One to three companies; a few are in the news far more often."""
-        dice = self._dice
+        dice = random.Random(item.id)
         found = {min(int(dice.expovariate(1 / 60)), NUM_COMPANIES - 1) for _ in range(dice.choice((1, 1, 1, 2, 3)))}
         words = tuple(OpinionWord(n, n + 4, item.title[n : n + 4], 0.5) for n in range(0, min(20, len(item.title)), 4))
         return [
@@ -113,25 +112,42 @@ class Apart:
 
 
 def measure(folder: Path, texts: list[str], count: int, days: float, *, groups: bool) -> Capacity:
-    """Take all items, close, and look at the files."""
+    """Take all items that the folder's database does not hold yet, close, and look at the files."""
     companies = tuple(Company(f"c{number}", (f"Company {number}",)) for number in range(NUM_COMPANIES))
-    settings = MonitorConfig(companies, str(folder / "watch.db"), RULES)
+    place, spent = folder / "watch", Spent(folder / "spent.json")
+    place.mkdir(exist_ok=True)
+    settings = MonitorConfig(companies, str(place / "watch.db"), RULES)
     text_bytes, batch = 0, list[Item]()
     with Monitor(settings, reader=Drawn(), stories=new_stories if groups else Apart, tells=False) as monitor:
-        began = time.process_time()
-        for item in items(texts, count, days):
+        taken = monitor.writer.database.rows("SELECT COUNT(*) FROM articles")[0][0]
+        for number, item in enumerate(items(texts, count, days)):
             text_bytes += len((item.title + item.text).encode())
-            batch.append(item)
+            if number >= taken:
+                batch.append(item)
             if len(batch) == BATCH:
-                monitor.ingest(batch)
+                spent.on(lambda: monitor.ingest(batch))
                 batch = []
-        monitor.ingest(batch)
-        monitor.finish()
-        seconds = time.process_time() - began
+        spent.on(lambda: monitor.ingest(batch))
+        spent.on(monitor.finish)
         stories = monitor.writer.database.rows("SELECT COUNT(*) FROM stories")[0][0]
         alerts = monitor.writer.database.rows("SELECT COUNT(*) FROM alerts")[0][0]
-    disk = sum(file.stat().st_size for file in folder.iterdir())
-    return Capacity(count, stories, alerts, text_bytes, disk, round(seconds, 1), round(count / seconds, 1))
+    disk = sum(file.stat().st_size for file in place.iterdir())
+    return Capacity(count, stories, alerts, text_bytes, disk, round(spent.total, 1), round(count / spent.total, 1))
+
+
+class Spent:
+    """CPU seconds over all parts of a run, in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.total: float = json.loads(path.read_text("utf-8")) if path.is_file() else 0.0
+
+    def on(self, work: Callable[[], object]) -> None:
+        """Do it, and note what it took."""
+        began = time.process_time()
+        work()
+        self.total += time.process_time() - began
+        self._path.write_text(json.dumps(self.total), "utf-8")
 
 
 def main() -> None:
@@ -141,10 +157,13 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--days", type=float, default=30.0)
     parser.add_argument("--without-grouping", action="store_true")
+    parser.add_argument("--folder", type=Path, help="where the database stays, so that a stopped run can go on")
     given = parser.parse_args()
     texts = [text.strip() for path in given.texts for text in texts_of(path) if text.strip()]
-    with tempfile.TemporaryDirectory() as folder:
-        found = measure(Path(folder), texts, given.items, given.days, groups=not given.without_grouping)
+    with tempfile.TemporaryDirectory() as passing:
+        folder = given.folder or Path(passing)
+        folder.mkdir(parents=True, exist_ok=True)
+        found = measure(folder, texts, given.items, given.days, groups=not given.without_grouping)
     print(json.dumps({"texts": len(texts), **asdict(found)}))
 
 

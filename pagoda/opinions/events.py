@@ -18,12 +18,15 @@ from pagoda.opinions.story import EventGuess
 
 _FILE = Path(__file__).parent / "reading" / "event_types.yaml"
 _HEDGE = re.compile(
-    r"\b(?:may|might|could|plans?|mulls?|considers?|likely|reportedly|rumou?rs?)\b|或|拟|传|有望|计划|据悉"
+    r"(?<!\bin )(?<!\bsince )(?<!\blast )\bmay\b(?! \d)"
+    r"|\b(?:might|could|plans?|mulls?|considers?|likely|reportedly|rumou?rs?)\b"
+    r"|或(?!者)|拟|(?<![宣流遗谣])传(?![媒销统感真播奇承递输导来])|有望|(?<!持股)(?<!激励)计划|据悉"
 )
+"""Not the month, and not 宣传, 传销 or a 持股计划."""
 _DENIED = re.compile(
-    r"\b(?:no|not|without|never|den(?:y|ies|ied)|clear(?:s|ed)\b[^.,;:!?]{1,40}\bof|free of)"
+    r"\b(?:no|not|without|never|den(?:y|ies|ied)|rul(?:es?|ed|ing) out|clear(?:s|ed)\b[^.,;:!?]{1,40}\bof|free of)"
     r"(?:[^\w.,;:!?]+\w+){0,2}[^\w.,;:!?]+$"
-    r"|(?:否认|不存在|并非|没有|从未|不涉及|澄清)[\u4e00-\u9fff]{0,4}$"
+    r"|(?:否认|不存在|并非|没有|从未|不涉及|澄清|撤销|免予|免于|避免|不予|暂不|承诺不|不再)[\u4e00-\u9fff]{0,4}$"
 )
 """Behind it stands what did not happen."""
 _SURE, _HEDGED = 0.85, 0.65
@@ -39,7 +42,7 @@ class EventTypes:
         self._patterns = {name: re.compile(pattern) for name, pattern in _patterns().items()}
 
     def of(self, text: str) -> tuple[EventGuess, ...]:
-        """Events, the surest first; none is common."""
+        """Events, the surest first; none is common. The company asked of may stand as `reading.marked.TARGET`."""
         plain = folded(text)
         found = []
         for name, pattern in self._patterns.items():

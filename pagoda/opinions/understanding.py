@@ -6,11 +6,13 @@ says of each with the others hidden, what happened, and the words that say so.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from pagoda.opinions.events import EventTypes
 from pagoda.opinions.linking import NameLinker
+from pagoda.opinions.reading.marked import TARGET
 from pagoda.opinions.reading.model_files import SHIPPED
 from pagoda.opinions.sentiment import SentimentModel, TargetSentiment
 from pagoda.opinions.story import (
@@ -26,7 +28,11 @@ from pagoda.opinions.story import (
 
 _MOST_CHARACTERS = 4000
 """Of an item that are read; what stands beyond repeats what was said, or is about others."""
-_CLAUSE_ENDS = ".!?;。！？；\n"
+_SENTENCE_END = re.compile(
+    r"[!?;。！？；\n]|(?<!\b[A-Z])(?<!\bInc)(?<!\bLtd)(?<!\bCorp)(?<!\bCo)(?<!\bMr)(?<!\bMs)(?<!\bDr)(?<!\bRs)"
+    r"(?<!\bNo)(?<!\bvs)\.(?=\s|$)"
+)
+"""A point inside a figure or a name (56.3, Amazon.com) and behind an initial or a legal form ends nothing."""
 
 
 class ItemUnderstanding:
@@ -82,12 +88,23 @@ def _by_company(mentions: Sequence[Mention]) -> dict[str, list[Mention]]:
 
 
 def _about(text: str, mentions: Sequence[Mention]) -> str:
-    """The sentences that name a company: what happened to others in the same text did not happen to it."""
+    """The sentences that name a company, with TARGET for its name: what happened to others in the same text did not
+    happen to it, and what it is called (Sebi, Fire & Co) did not happen at all."""
     spans = dict.fromkeys(_sentence(text, mention) for mention in mentions)
-    return " ".join(text[start:end].strip() for start, end in spans)
+    return " ".join(_without_name(text, span, mentions).strip() for span in spans)
+
+
+def _without_name(text: str, span: tuple[int, int], mentions: Sequence[Mention]) -> str:
+    at, end = span
+    parts = []
+    for mention in sorted(mentions, key=lambda each: each.start):
+        if at <= mention.start and mention.end <= end:
+            parts += [text[at : mention.start], TARGET]
+            at = mention.end
+    return "".join([*parts, text[at:end]])
 
 
 def _sentence(text: str, mention: Mention) -> tuple[int, int]:
-    start = max((text.rfind(sign, 0, mention.start) for sign in _CLAUSE_ENDS), default=-1) + 1
-    ends = [at for sign in _CLAUSE_ENDS if (at := text.find(sign, mention.end)) >= 0]
-    return start, min(ends, default=len(text))
+    ends = [match.end() for match in _SENTENCE_END.finditer(text, 0, mention.start)]
+    after = _SENTENCE_END.search(text, mention.end)
+    return (ends[-1] if ends else 0), (after.start() if after else len(text))

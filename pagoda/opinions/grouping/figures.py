@@ -1,4 +1,4 @@
-"""Whether two passages give different figures: 3.1 亿 is 310 million, and 3 亿 may be said of it.
+"""Whether two passages give different figures: 3.1 亿 is 310 million, and 3 亿 may be said of it; 5 % is not 5 bp.
 
 Under `grouping.contradiction`, on the path *item -> story*.
 """
@@ -10,11 +10,18 @@ from collections.abc import Iterator, Sequence
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 
 _UNITS = {
-    "个": 0, "百": 2, "千": 3, "万": 4, "亿": 8, "thousand": 3, "k": 3, "lakh": 5, "million": 6, "mn": 6, "mln": 6,
-    "m": 6, "crore": 7, "cr": 7, "billion": 9, "bn": 9, "bln": 9, "b": 9, "trillion": 12,
-    "percent": 0, "percentage": 0, "pct": 0, "pc": 0, "bp": -2, "bps": -2,
+    "个": 0, "多": 0, "余": 0, "百": 2, "千": 3, "万": 4, "亿": 8, "thousand": 3, "k": 3, "lakh": 5, "million": 6,
+    "mn": 6, "mln": 6, "m": 6, "crore": 7, "cr": 7, "billion": 9, "bn": 9, "bln": 9, "b": 9, "trillion": 12,
+    "%": 0, "percent": 0, "percentage": 0, "pct": 0, "pc": 0, "bp": -2, "bps": -2,
 }  # fmt: skip
-"""Powers of ten; of shares in percent, since the sign "%" is no word."""
+"""Powers of ten; of shares in percent."""
+_SHARE = "%"
+_SHARES = frozenset({"%", "percent", "percentage", "pct", "pc", "bp", "bps"})
+_MONEY = {
+    "元": "CNY", "块": "CNY", "美元": "USD", "港元": "HKD", "日元": "JPY", "欧元": "EUR", "英镑": "GBP", "韩元": "KRW",
+    "yuan": "CNY", "rmb": "CNY", "dollar": "USD", "usd": "USD", "yen": "JPY", "euro": "EUR", "eur": "EUR",
+    "pound": "GBP", "gbp": "GBP", "rupee": "INR",
+}  # fmt: skip
 _LONGEST_UNIT, _MOST_PARTS = 3, 4
 """Words of a unit, and of a figure that blanks split."""
 _POINTS_OF_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(?:\.\d{3})+")
@@ -31,26 +38,46 @@ def differ(one: Sequence[str], span: tuple[int, int], other: Sequence[str], othe
     True
     >>> differ(("up", "3", "million"), (2, 3), ("up", "3", "billion"), (2, 3))
     True
+    >>> differ(("up", "5", "%"), (2, 3), ("up", "5", "bp"), (2, 3))
+    True
     """
-    powers, others = _power_before(one, span), _power_before(other, other_span)
-    if powers is not None and others is not None and powers != others:
+    unit, another = _unit_before(one, span), _unit_before(other, other_span)
+    if unit is not None and another is not None and (unit[0] != another[0] or _are_two({unit[1], another[1]})):
         return True
     here, there = list(_figures(one, span)), list(_figures(other, other_span))
     return bool(here and there) and not any(_is_one(a, b) for a in here for b in there)
 
 
-def _power_before(words: Sequence[str], span: tuple[int, int]) -> int | None:
-    """Power of the unit of the figure before a span of units or of nothing; None where there is no such thing."""
-    start, end = span
-    if start < end and _power(words, start) is None:
-        return None
+def _are_two(kinds: set[str]) -> bool:
+    """Whether what is counted is named on both sides, and is not the same."""
+    return "" not in kinds and len(kinds) > 1
+
+
+def _unit_before(words: Sequence[str], span: tuple[int, int]) -> tuple[int, str] | None:
+    """(power, what is counted) of the figure whose unit a span stands in or behind; None where there is no such thing.
+
+    The unit is read to its end, which may lie behind the span: 3 亿 | 美 | 元.
+    """
+    start, _ = span
     place = start - 1
     while place >= max(0, start - _LONGEST_UNIT) and _power(words, place) is not None:
         place -= 1
     if place < 0 or not words[place][-1].isdigit() or not words[place].strip("+-0."):
         return None
     powers = _powers(words, place + 1)
-    return sum(powers) if powers else None
+    kind = _kind(words, place + 1, len(powers))
+    return (sum(powers), kind) if powers or kind else None
+
+
+def _kind(words: Sequence[str], start: int, length: int) -> str:
+    """What is counted, of a unit whose power has so many words: a share, a currency; empty where it is not said."""
+    unit, behind = words[start : start + length], words[start + length : start + length + 2]
+    if any(word in _SHARES or word in ("基", "basis") for word in unit) or (*unit[-1:], *behind[:1]) == ("百", "分"):
+        return _SHARE
+    for text in ("".join(behind), *behind[:1]):
+        if found := _MONEY.get(text) or _MONEY.get(text.removesuffix("s")):
+            return found
+    return ""
 
 
 def _power(words: Sequence[str], place: int) -> int | None:

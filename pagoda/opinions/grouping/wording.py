@@ -21,7 +21,7 @@ _KEPT = 4096
 _LONGEST_HEADLINE = 60
 """Words, or Chinese characters."""
 _WORD = re.compile(
-    r"(?:(?<=[\s(])|^)[-+](?=\d)\d+(?:[.,]\d+)*|\d+(?:[.,]\d+)*|[\u3400-\u9fff]|[^\W\d_\u3400-\u9fff]+(?:'[^\W\d_]+)?"
+    r"(?:(?<=[\s(])|^)[-+](?=\d)\d+(?:[.,]\d+)*|\d+(?:[.,]\d+)*|%|[\u3400-\u9fff]|[^\W\d_\u3400-\u9fff]+(?:'[^\W\d_]+)?"
 )
 _SENTENCE_END = re.compile(r"(?<=[。！？；])|(?<=[!?])\s+|(?<=\w\w[.;])\s+|(?<=\s\.)\s+|[\r\n]+")
 _LABEL = re.compile(
@@ -35,7 +35,7 @@ _CUT = ("...", "…")
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """words: small letters, numbers without separators; is_capital: of each, whether it began with a capital letter.
+    """words: small letters, numbers without separators, the sign %; is_capital: of each, whether it began with a capital letter.
 
     is_cut: it goes on somewhere else, and its last word may be half of one
     """

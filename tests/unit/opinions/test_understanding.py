@@ -55,6 +55,27 @@ def test_an_item_that_names_nobody_gives_nothing() -> None:
         ("Alder in a fine season", set()),
         ("Alder pays a fine of $2 million", {"regulator"}),
         ("Alder denies a merger; fraud was found", {"fraud"}),
+        # Words that are as often said of something else.
+        ("Central bank holds fire on rates; Alder strikes back", set()),
+        ("Alder shares down on profit booking", set()),
+        ("Betting on dividend yields of Alder", set()),
+        ("Stakes are high for Alder", set()),
+        ("Alder founders rule out stake sale", set()),
+        ("Alder launches IPO", {"offering"}),
+        ("Index settles 150 points higher", set()),
+        ("Alder pays $2 million in settlement of patent claims", {"lawsuit"}),
+        ("◎ downgrades Alder's debt", set()),
+        ("Moody's downgrades ◎", {"rating"}),
+        ("Birch appoints former ◎ chief as board member", set()),
+        ("实控人拟减持不超1771万股", {"stake"}),
+        ("筹划重大事项，今起停牌", set()),
+        ("警方查获制造假证件的窝点", set()),
+        ("负责人涉合同诈骗", {"fraud"}),
+        ("开展逆回购操作，债务规模下降", set()),
+        ("获证监会核准批文", set()),
+        ("股东承诺暂不减持", set()),
+        ("交易所免予处罚", set()),
+        ("使用闲置募集资金进行现金管理", set()),
     ],
 )
 def test_events_by_what_is_said(text: str, types: set[str]) -> None:
@@ -65,6 +86,17 @@ def test_events_by_what_is_said(text: str, types: set[str]) -> None:
 def test_a_hedge_makes_an_event_less_sure() -> None:
     (plain,), (hedged,) = EventTypes().of("Alder launches a van"), EventTypes().of("Alder may launch a van")
     assert hedged.probability < plain.probability
+    for text in ("Alder launches a van in May", "公司涉嫌夸大宣传、传销", "员工持股计划清仓减持"):
+        assert {event.probability for event in EventTypes().of(text)} == {plain.probability}
+
+
+def test_a_name_is_no_event_and_a_point_in_a_figure_ends_no_sentence() -> None:
+    companies = (Company("watch", ("Antitrust Watch",)), Company("corp", ("Cedar Corp.",)))
+    reader = ItemUnderstanding(NameLinker(companies), TargetSentiment(), EventTypes())
+    (watch,) = reader.read(_item("Antitrust Watch names a new logo"))
+    assert watch.events == ()
+    (corp,) = reader.read(_item("Cedar Corp. shares rise 3.5 pct on takeover. A rival faces a fraud probe."))
+    assert [event.type for event in corp.events] == ["merger"]
 
 
 def test_the_parts_keep_their_contracts() -> None:
