@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from pagoda.language import language_of
@@ -125,9 +126,9 @@ def measure(folder: Path, texts: list[str], count: int, days: float, *, groups: 
             if number >= taken:
                 batch.append(item)
             if len(batch) == BATCH:
-                spent.on(lambda: monitor.ingest(batch))
+                spent.on(partial(monitor.ingest, batch))
                 batch = []
-        spent.on(lambda: monitor.ingest(batch))
+        spent.on(partial(monitor.ingest, batch))
         spent.on(monitor.finish)
         stories = monitor.writer.database.rows("SELECT COUNT(*) FROM stories")[0][0]
         alerts = monitor.writer.database.rows("SELECT COUNT(*) FROM alerts")[0][0]

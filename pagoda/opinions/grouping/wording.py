@@ -35,7 +35,7 @@ _CUT = ("...", "…")
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """words: small letters, numbers without separators, the sign %; is_capital: of each, whether it began with a capital letter.
+    """words: small letters, numbers without separators, the sign %; is_capital: of each, whether it began with one.
 
     is_cut: it goes on somewhere else, and its last word may be half of one
     """

@@ -66,6 +66,7 @@ def test_an_item_that_names_nobody_gives_nothing() -> None:
         ("Alder pays $2 million in settlement of patent claims", {"lawsuit"}),
         ("◎ downgrades Alder's debt", set()),
         ("Moody's downgrades ◎", {"rating"}),
+        ("◎ upgraded to 'buy' as margins improve", {"rating"}),
         ("Birch appoints former ◎ chief as board member", set()),
         ("实控人拟减持不超1771万股", {"stake"}),
         ("筹划重大事项，今起停牌", set()),
