@@ -7,7 +7,6 @@ threshold is none. Paper: Aho and Corasick 1975, "Efficient string matching".
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,15 +14,11 @@ from typing import Any
 
 from pagoda.errors import ConfigError, MissingExtraError
 from pagoda.opinions.reading.link_signs import Surroundings, commonness, judge
+from pagoda.opinions.reading.name_forms import forms
 from pagoda.opinions.reading.spelling import folded
 from pagoda.opinions.story import Company, Mention
 
 THRESHOLD = 0.8
-_LEGAL = re.compile(
-    r"[\s,]+(?:inc|ltd|limited|corp|corporation|co|company|plc|ag|se|sa|nv|group|holdings?|llc|kgaa|oyj|ab|asa)\.?$",
-    re.I,
-)
-_LEGAL_ZH = re.compile(r"(?:集团)?(?:股份)?(?:有限责任|有限)?公司$|集团$")
 _EXCHANGES = frozenset({"SH", "SZ", "BJ", "HK", "SS", "US", "N", "O", "OQ", "L", "DE", "PA", "T", "NS", "BO"})
 
 
@@ -123,28 +118,15 @@ class NameLinker:
 def _names_of(number: int, company: Company) -> Iterator[Name]:
     seen = set()
     for text in company.names:
-        for at, form in enumerate((text, without_legal_form(text))):
+        for form, is_ours in forms(text):
             if form not in seen:
                 seen.add(form)
-                yield Name(number, form, is_code=form in company.codes, derived=at > 0)
+                yield Name(number, form, is_code=form in company.codes, derived=is_ours)
     for code in company.codes:
         for form in _codes(code):
             if form not in seen:
                 seen.add(form)
                 yield Name(number, form, is_code=True)
-
-
-def without_legal_form(name: str) -> str:
-    """What a name is without its legal form; the name itself where little would be left.
-
-    >>> without_legal_form("Apple Inc."), without_legal_form("贵州茅台酒股份有限公司"), without_legal_form("3M Co")
-    ('Apple', '贵州茅台酒', '3M Co')
-    """
-    short = _LEGAL_ZH.sub("", name)
-    while (next_one := _LEGAL.sub("", short)) != short:
-        short = next_one
-    short = short.strip(" ,.")
-    return short if len(short) >= 3 or (len(short) == 2 and not short.isascii()) else name
 
 
 def _codes(code: str) -> Iterable[str]:

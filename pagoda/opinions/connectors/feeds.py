@@ -30,6 +30,8 @@ _MOST_MARKUP = 4 * MAX_TEXT
 _TAG = re.compile(r"<(/?[a-zA-Z!][^<>]*)>")
 _TAG_NAME = re.compile(r"/?[a-zA-Z0-9]*")
 _BLOCKS = frozenset(("br p div li ul ol h1 h2 h3 h4 h5 h6 tr td th table blockquote section article hr pre").split())  # noqa: SIM905
+_SOUND_TO_BROKEN = 10
+"""Characters beyond ASCII for each broken one, from which bytes are UTF-8: other encodings give fewer than one."""
 _UNREAD = ("script", "style")
 logger = logging.getLogger(__name__)
 
@@ -109,7 +111,7 @@ def entries(
     body: bytes, source: str, where: str, content_type: str = "", now: datetime | None = None
 ) -> tuple[list[Item], list[str]]:
     """(items, what is wrong with others) of a feed's bytes, oldest first. Raises ConnectorError for what is no feed."""
-    parsed = _feedparser().parse(body, response_headers={"content-type": content_type} if content_type else {})
+    parsed = _feedparser().parse(_mended(body), response_headers={"content-type": content_type} if content_type else {})
     if not parsed.entries and (parsed.bozo or not parsed.get("version")):
         raise ConnectorError(f"{shown(where)} is no RSS or Atom feed: give the feed's own address, not its page's")
     arrived = (now or datetime.now(UTC)).replace(microsecond=0)
@@ -121,6 +123,15 @@ def entries(
         except InvalidRequestError as error:
             faults.append(f"{shown(where)}, entry {number}: {error}")
     return sorted(items, key=lambda item: item.published), faults
+
+
+def _mended(body: bytes) -> bytes:
+    """UTF-8 with a few broken characters in it as UTF-8: feedparser would read all of it in another encoding, and every
+    Chinese character as two or three of Latin ones."""
+    text = body.decode("utf-8", "replace")
+    num_broken = text.count("\ufffd")
+    num_sound = len(text) - num_broken - sum(map(str.isascii, text)) if num_broken else 0
+    return text.encode() if num_broken and num_broken * _SOUND_TO_BROKEN <= num_sound else body
 
 
 def _record(entry: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from pagoda.opinions.duplicates import StoryIndex
-from pagoda.opinions.evaluation import sentfin
+from pagoda.opinions.evaluation import fiqa, sentfin
 from pagoda.opinions.evaluation.figures import Measured, classified, found_pairs, macro_f1, majority
 from pagoda.opinions.evaluation.reprints import Article, measured, staged
 from pagoda.opinions.evaluation.sets import LabelledSet, Subjects, read_sets, read_subjects
@@ -25,7 +25,7 @@ from pagoda.opinions.story import LABELS
 
 NAMES = (
     "reprints", "linking", "companies", "companies that disagree", "finnsp", "phrasebank_en", "finnews_zh",
-    "stock_comments_zh", "finfe", "finese",
+    "stock_comments_zh", "finfe", "finese", "fiqa headline", "fiqa post",
 )  # fmt: skip
 """Lines that can be measured, each where the folder holds its data."""
 _MOST_ARTICLES = 1000
@@ -42,6 +42,7 @@ def measured_lines(folder: str | Path, only: frozenset[str] = frozenset()) -> It
         "companies": lambda: _companies(source),
         "companies that disagree": lambda: _companies(source, conflicting=True),
         "finnsp": lambda: _subjects(source),
+        **{f"fiqa {kind}": lambda kind=kind: _scored(source, kind) for kind in fiqa.KINDS},  # type: ignore[misc]
         **{each.name: lambda each=each: _set(each) for each in sets},  # type: ignore[misc]
     }
     for name, job in jobs.items():
@@ -133,6 +134,19 @@ def _companies(folder: Path, *, conflicting: bool = False) -> Measured | None:
     return Measured(
         "companies that disagree" if conflicting else "companies", 0, len(texts), figures, aim, peers, spent
     )
+
+
+def _scored(folder: Path, kind: str) -> Measured | None:
+    """The shipped model on texts of another kind and country, none of which anything here was trained on."""
+    scored = fiqa.read_scored(folder, kind)
+    if not scored:
+        return None
+    texts, started = [each.text for each in scored], time.process_time()
+    figures = fiqa.followed(scored, TargetSentiment.shipped().probabilities(texts))
+    spent = time.process_time() - started
+    words = fiqa.followed(scored, TargetSentiment().probabilities(texts))
+    peers = {f"word lists {name}": value for name, value in words.items()}
+    return Measured(f"fiqa {kind}", 0, len(scored), figures, {}, peers, spent)
 
 
 def marked_pairs(headlines: list[sentfin.Headline]) -> tuple[list[Marked], np.ndarray]:

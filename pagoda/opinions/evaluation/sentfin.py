@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pagoda.errors import ConfigError
-from pagoda.opinions.linking import is_initials, without_legal_form
+from pagoda.opinions.linking import is_initials
+from pagoda.opinions.reading.name_forms import forms, without_legal_form
 from pagoda.opinions.reading.spelling import folded
 from pagoda.opinions.story import LABELS, Company, Label, Mention
 
@@ -90,7 +91,7 @@ def read_aliases(folder: str | Path) -> list[Company]:
 
 
 class Resolver:
-    """Which companies a marked name may mean: those that have it as an alias, with or without its legal form.
+    """Which companies a marked name may mean: those that have it as an alias, in any of its forms.
 
     Initials count as they stand: "oil" is not OIL, a company.
     """
@@ -99,7 +100,7 @@ class Resolver:
         self._ids: defaultdict[str, set[str]] = defaultdict(set)
         for company in companies:
             for name in company.names:
-                for form in (name, without_legal_form(name)):
+                for form, _ in forms(name):
                     self._ids[_key(form)].add(company.id)
 
     def ids(self, name: str) -> set[str]:

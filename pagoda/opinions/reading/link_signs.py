@@ -16,7 +16,8 @@ _WORD = re.compile(r"[^\W\d_][\w&'.-]*")
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _MARKET = re.compile(
     r"\b(?:shares?|stocks?|profits?|net|q[1-4]|results?|earnings|revenues?|sales|ceo|cfo|chairman|ipo|inc|ltd|corp|plc|"
-    r"dividend|buys?|sells?|upgrades?|downgrades?|target|stake|acquires?|merger|analysts?|investors?|rs|crore|usd)\b"
+    r"dividend|buys?|sells?|upgrades?|downgrades?|target|stake|acquires?|merger|analysts?|investors?|rs|crore|usd|"
+    r"forecasts?|guidance|outlook|estimates|quarter(?:ly)?)\b"
 )
 _MARKET_ZH = re.compile(
     r"股|涨|跌|公告|业绩|净利|营收|公司|集团|董事|募资|减持|增持|回购|停牌|复牌|上市|证监|投资|银行|保险|收购|评级|亿元|万元"

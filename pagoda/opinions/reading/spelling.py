@@ -11,14 +11,18 @@ from typing import Any
 
 from pagoda.errors import MissingExtraError
 
-_SAME = str.maketrans({"-": " ", "–": " ", "’": "'", "·": " ", "\u00a0": " ", "\n": " ", "\t": " "})
+_SAME = str.maketrans(
+    {"-": " ", "–": " ", "’": "'", "·": " ", "\u00a0": " ", "\n": " ", "\t": " ", "ø": "o", "ł": "l", "đ": "d"}
+)
 
 
 def folded(text: str) -> str:
-    """Small letters of one width, simplified characters; as long as the text.
+    """Small letters of one width without accents, simplified characters; as long as the text.
 
     >>> folded("Coca-Cola：貴州茅臺 ＡＢＣ")
     'coca cola:贵州茅台 abc'
+    >>> folded("Nestlé, Ørsted")
+    'nestle, orsted'
     """
     return "".join(map(_of, text)) if not text.isascii() else text.lower().translate(_SAME)
 
@@ -26,6 +30,9 @@ def folded(text: str) -> str:
 @lru_cache(maxsize=65_536)
 def _of(character: str) -> str:
     plain = unicodedata.normalize("NFKC", character).lower().translate(_SAME)
+    base = unicodedata.normalize("NFD", plain)[:1]
+    if base.isascii() and base.isalpha():
+        return base
     if "\u3400" <= character <= "\u9fff":
         plain = simplifier().convert(plain)
     return plain if len(plain) == 1 else character

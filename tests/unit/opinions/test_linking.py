@@ -75,3 +75,30 @@ def test_no_companies_and_a_wrong_threshold() -> None:
     assert NameLinker(()).link("Apple shares") == []
     with pytest.raises(ConfigError, match="threshold"):
         NameLinker(COMPANIES, 1.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("3M Co", "3M to pay $6 bn in earplug settlement, shares up"),
+        ("Yum! Brands", "Yum Brands profit rises"),
+        ('Toys "R" Us', "Toys R Us files for bankruptcy"),
+        ("Procter & Gamble", "Procter and Gamble sales up"),
+        ("Marks & Spencer Group P.L.C.", "Marks and Spencer profit up"),
+        ("Nestlé SA", "Nestle cuts outlook, shares fall"),
+        ("Societe Generale", "Société Générale profit drops"),
+        ("Münchener Rück", "Muenchener Rueck raises dividend"),
+        ("Ørsted", "Orsted writes down US wind projects, shares fall"),
+        ("Novo Nordisk A/S", "Novo Nordisk shares plunge"),
+        ("Banco Santander, S.A.", "Banco Santander profit climbs"),
+        ("Walt Disney Co/The", "Walt Disney beats forecasts"),
+        ("The Coca-Cola Company", "Coca-Cola lifts outlook"),
+        ("Berkshire Hathaway Inc. (B)", "Berkshire Hathaway buys stake in a rail firm"),
+        ("Alibaba Group Holding Ltd ADR", "Alibaba shares slump"),
+        ("U.S. Steel", "US Steel shares rise"),
+        ("TCL科技", "TCL 科技净利增三成"),
+        ("阿里巴巴-SW", "阿里巴巴股价涨5%"),
+    ],
+)
+def test_a_name_is_found_as_people_write_it(name: str, text: str) -> None:
+    assert [mention.start for mention in NameLinker((Company("one", (name,)),)).link(text)] == [0]

@@ -191,3 +191,14 @@ def test_a_feed_in_a_file_is_read(tmp_path: Path, writer: OpinionWriter) -> None
     file = tmp_path / "feed.xml"
     file.write_text(RSS, encoding="utf-8")
     assert len(looked(str(file), writer)) == 3
+
+
+def test_a_broken_character_does_not_spoil_a_chinese_feed() -> None:
+    feed = RSS.replace("没有日期和编号的一条", "海螺水泥净利增三成")
+    for encoding in ("utf-8", "gb18030"):
+        told = [item.title for item in entries(feed.encode(encoding), "wire", "feed.xml", now=NOW)[0]]
+        assert "海螺水泥净利增三成" in told
+    broken = feed.encode().replace("海".encode(), b"\xb3")
+    assert any(item.title.endswith("螺水泥净利增三成") for item in entries(broken, "wire", "feed.xml", now=NOW)[0])
+    western = RSS.replace("没有日期和编号的一条", "Société").encode("latin-1").replace(b"utf-8", b"iso-8859-1")
+    assert "Société" in [item.title for item in entries(western, "wire", "feed.xml", now=NOW)[0]]

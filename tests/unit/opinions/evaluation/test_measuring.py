@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pagoda.errors import ConfigError
-from pagoda.opinions.evaluation import sentfin
+from pagoda.opinions.evaluation import fiqa, sentfin
 from pagoda.opinions.evaluation.figures import classified, found_pairs, macro_f1
 from pagoda.opinions.evaluation.measuring import measured_lines
 from pagoda.opinions.evaluation.sets import Subjects, read_sets
@@ -89,3 +89,22 @@ def test_lines_come_for_what_is_there(tmp_path: Path) -> None:
     (line,) = measured_lines(tmp_path)
     assert (line.name, line.num_trained + line.num_held) == ("stock_comments_zh", 96)
     assert line.figures["accuracy"] > 0.9 > line.peers["commonest label"]
+
+
+def test_scores_of_fiqa_are_followed_or_not(tmp_path: Path) -> None:
+    rows = {
+        "1": {"sentence": "$aldr up, Birch down", "info": [
+            {"target": "ALDR", "sentiment_score": "0.5"}, {"target": "Birch", "sentiment_score": "-0.5"},
+            {"target": "Cedar", "sentiment_score": "0.9"},
+        ]},
+    }  # fmt: skip
+    (tmp_path / "task1_post_ABSA_train.json").write_text(json.dumps(rows))
+    first, second = fiqa.read_scored(tmp_path, "post")
+    assert (first.text.target, second.text.target, second.score) == (((1, 5),), ((10, 15),), -0.5)
+    right = np.array([[0.8, 0.1, 0.1], [0.1, 0.1, 0.8]])
+    assert fiqa.followed([first, second], right) == pytest.approx({"cosine": 1.0, "direction": 1.0})
+    assert fiqa.followed([first, second], right[::-1]) == pytest.approx({"cosine": -1.0, "direction": 0.0})
+    assert fiqa.read_scored(tmp_path, "headline") == []
+    (tmp_path / "task1_headline_ABSA_test.json").write_text('{"1": {"text": ""}}')
+    with pytest.raises(ConfigError, match="not FiQA's file"):
+        fiqa.read_scored(tmp_path, "headline")
