@@ -30,7 +30,7 @@ _MOST_MARKUP = 4 * MAX_TEXT
 _TAG = re.compile(r"<(/?[a-zA-Z!][^<>]*)>")
 _TAG_NAME = re.compile(r"/?[a-zA-Z0-9]*")
 _BLOCKS = frozenset(("br p div li ul ol h1 h2 h3 h4 h5 h6 tr td th table blockquote section article hr pre").split())  # noqa: SIM905
-_SOUND_TO_BROKEN = 10
+_SOUND_TO_BROKEN = 4
 """Characters beyond ASCII for each broken one, from which bytes are UTF-8: other encodings give fewer than one."""
 _UNREAD = ("script", "style")
 logger = logging.getLogger(__name__)
