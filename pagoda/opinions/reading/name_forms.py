@@ -13,10 +13,12 @@ from collections.abc import Iterator
 _LEGAL = re.compile(
     r"[\s,]+(?:inc|incorporated|ltd|limited|corp|corporation|co|company|plc|ag|se|sa|nv|group|holdings?|llc|kgaa|oyj|ab|"
     r"asa|tbk|sca|spa|gmbh|bhd|pjsc|a/s|p\.l\.c|s\.a|n\.v|s\.p\.a|s\.e|co/the|inc/the|(?:& ?|and )co|"
-    r"(?:sponsored )?(?:adr|ads|gdr)|(?:class|cl\.?|series) [abc]|\([abc]\))\.?$",
+    r"(?:sponsored )?(?:adr|ads|gdr)|(?:class|cl\.?|series) [abc])\.?$",
     re.I,
 )
 _LEGAL_ZH = re.compile(r"(?:集团)?(?:股份)?(?:有限责任|有限)?公司$|集团$")
+_ASIDE = re.compile(r"(?<=[^\s,])[\s,]*[(（][^()（）]{1,40}[)）]$")
+"""What an encyclopaedia or an exchange adds: (retailer), (Class A), （港股）."""
 _BEFORE = re.compile(r"^(?:the|pt)\s+(?=\w)", re.I)
 _HAN = r"[\u3400-\u9fff]"
 _CLASS_ZH = re.compile(rf"(?<={_HAN})(?:[-－](?:SW?|W|B|R)|[ABＡＢ])$")
@@ -38,7 +40,7 @@ def without_legal_form(name: str) -> str:
     >>> without_legal_form("The Coca-Cola Company"), without_legal_form("阿里巴巴-SW"), without_legal_form("AB SA")
     ('Coca-Cola', '阿里巴巴', 'AB SA')
     """
-    short = _CLASS_ZH.sub("", _MARK_ZH.sub("", _LEGAL_ZH.sub("", name)))
+    short = _CLASS_ZH.sub("", _MARK_ZH.sub("", _LEGAL_ZH.sub("", _ASIDE.sub("", name))))
     while (next_one := _LEGAL.sub("", short)) != short:
         short = next_one
     if short != name:
@@ -59,6 +61,7 @@ def spellings(name: str) -> Iterator[str]:
     for other in (
         " ".join(_ORNAMENT.sub("", name).split()),
         name.replace(" & ", " and ") if " & " in name else name.replace(" and ", " & "),
+        name.replace(" + ", " & "),
         _DOTTED.sub(lambda found: found.group().replace(".", ""), name),
         _LATIN_BESIDE_HAN.sub(" ", name),
         name.translate(_UMLAUTS),
