@@ -25,7 +25,7 @@ from pagoda.recommend.diversity import ListLimits
 from pagoda.recommend.paths import ReasonPath, Why
 from pagoda.recommend.recommendation import Recommendation
 from pagoda.recommend.store import Refusal
-from pagoda.service.refusals import Refusals, Refused
+from pagoda.service.refusals import Refusals, Unwanted
 from pagoda.service.words import ServiceWords, words_of
 
 RECOMMENDER = "recommender"
@@ -177,7 +177,7 @@ class Recommending:
     def _told_item(self, node: NodeValue, errand: Errand, words: ServiceWords) -> str:
         return words.block_item.format(name=node.name(errand.language))
 
-    def _label_of(self, refused: Refused, node: NodeValue | None, errand: Errand) -> str:
+    def _label_of(self, refused: Unwanted, node: NodeValue | None, errand: Errand) -> str:
         """What to recommend instead: of the sort that is talked about, where it has the kinds at all."""
         label = errand.label or (node.label if node is not None else "")
         if refused.rows or not refused.kinds or self._has(label, refused.kinds[0]):

@@ -30,7 +30,7 @@ _FOR_GOOD = re.compile(
 
 
 @dataclass(frozen=True)
-class Refused:
+class Unwanted:
     """rows: of the list on the table; kinds: that are named; is_only: the sentence names nothing that is wanted."""
 
     rows: tuple[int, ...] = ()
@@ -48,7 +48,7 @@ class Refusals:
         # "Hot pot" before "pot".
         self._kinds = sorted(kinds, key=lambda kind: -len(kind.name_en))
 
-    def of(self, text: str, shown: Sequence[NodeValue], others: Sequence[SlotValue] = ()) -> Refused:
+    def of(self, text: str, shown: Sequence[NodeValue], others: Sequence[SlotValue] = ()) -> Unwanted:
         """What is refused of the list `shown` and of all kinds. others: what a reader found in the sentence besides."""
         plain = folded(text)
         named = [*choices_in(plain), *self._named(plain)]
@@ -57,7 +57,7 @@ class Refusals:
         refused = [what for (_, _, what), role in zip(spans, told, strict=True) if role == "excluded"]
         rows = [row_of(index_of_rank(what), len(shown)) for what in refused if isinstance(what, int)]
         is_apart = any(all(other.end <= start or end <= other.start for start, end, _ in spans) for other in others)
-        return Refused(
+        return Unwanted(
             tuple(row for row in rows if row is not None),
             tuple(what for what in refused if isinstance(what, KindOfThing)),
             len(refused) == len(spans) and None not in rows and not is_apart,
