@@ -110,7 +110,7 @@ def asked_of_all(data: Path, known: set[str], words: Answerable, aligned: Aligne
         if asked.id not in known:
             title, answers = questions[asked.id]
             readings = answerer.readings(asked.question, asked.hits)
-            read = replace(asked, hits=answerer.read_hits(asked.hits))
+            read = replace(asked, hits=answerer.read_hits(asked.question, asked.hits))
             yield row_of(read, title, answers if asked.kind == "answer" else [], readings, words, aligned)
 
 

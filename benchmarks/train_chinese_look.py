@@ -119,7 +119,7 @@ def _holds(asked: Question, hit: Hit) -> bool:
 
 def case_of(answerer: ExtractiveAnswerer, found: Found) -> Case:
     """What the first look sees."""
-    question, hits = found.question.question, answerer.read_hits(found.hits)
+    question, hits = found.question.question, answerer.read_hits(found.question.question, found.hits)
     coverage = coverage_of(question, hits)
     skims = [each for at in range(len(hits)) if (each := skimmed(question, coverage, at)) is not None]
     passages = examined(question, hits, skims, coverage)

@@ -251,7 +251,7 @@ def shipped_form(network: ReaderNetwork, decision: np.ndarray) -> tuple[ReadingN
     """The network as it will be read back from 8 bits, and the arrays of its file."""
     minilm = read_arrays(packaged_folder("training the reader", "rag"))
     trained = {name: value.detach().numpy() for name, value in network.shipped().items()}
-    arrays = pack(trained, minilm, decision)
+    arrays = {**pack(trained, minilm), "decision": decision.astype(np.float32)}
     return ReadingNetwork(minilm, unpack(arrays, minilm, Path("packed"))), arrays
 
 

@@ -3,18 +3,18 @@
     python benchmarks/train_second_look.py read SET --manuals FOLDER --index INDEX --out ROWS [--data DATA --half HALF]
     python benchmarks/train_second_look.py fit --out ROWS [--export]
 
-`read` asks every English question of a set that may be looked at and writes a line for each: what the second look sees
-of the passage that would be shown (`english/second_look.py`), and whether what would be shown is right. SET is a name
-for it; DATA the folder of its questions, by default `data/manuals`, of which both halves are read, and near.en.jsonl
-where it has one; FOLDER the one that `manuals_corpus.py` made, INDEX is kept between runs. A set that is split by
-manual is read half by half, each with a FOLDER, an INDEX and a SET of its own. `--part 0 --of 2` reads every second
-question.
+`read` asks every English question of a set that may be looked at and writes a line for each: what is known of every
+passage that was found, what the second look sees of the one that would be shown (`english/second_look.py`), and whether
+what would be shown is right. The joint reader must not have been trained on the set (--joint names the file of one that
+was not), or its numbers are surer than they will be. SET is a name for it; DATA the folder of its questions, by default
+`data/manuals`, of which both halves are read, and near.en.jsonl where it has one; FOLDER the one that
+`manuals_corpus.py` made, INDEX is kept between runs. A set that is split by manual is read half by half, each with a
+FOLDER, an INDEX and a SET of its own. `--part 0 --of 2` reads every second question.
 
-`fit` reports each manual by weights that were fitted to the others: of the questions with an answer how many are right
-and wrong, of near-topic ones how many are declined, for several shares of right answers. With --export it fits to all
-and writes `rag/extractive/data/second_look_en.json` and `.npy`. What fifteen of the numbers count beside one another
-is known (`data/second_look_en_known.json`, fitted to eighteen manuals); how much they count together, and what the
-later ones and the reader's meaning count beside them, is fitted to what was read.
+`fit` fits two logistic regressions, how likely each passage is to answer, by which they are ordered, and how likely
+what is shown of the best, and reports each manual by weights that were fitted to the others: of the questions with an
+answer how many are right and wrong, of near-topic ones how many are declined, for several shares of right answers. With
+--export it fits to all and writes `rag/extractive/data/second_look_en.json`.
 """
 
 from __future__ import annotations
@@ -36,32 +36,30 @@ from sklearn.metrics import roc_auc_score
 
 from pagoda.rag.answer import Citation
 from pagoda.rag.documents.document import Hit
-from pagoda.rag.extractive.english.second_look import MEANING_WEIGHTS, WEIGHTS, FirstLook, Look, look_at
+from pagoda.rag.extractive.english.joint_reader import WEIGHTS as JOINT
+from pagoda.rag.extractive.english.second_look import WEIGHTS, Look, look_at
 from pagoda.rag.extractive.extractor import (
-    LOOKED_AT_AGAIN,
     Examined,
     Extraction,
     ExtractiveAnswerer,
     ExtractiveSettings,
     coverage_of,
     examined,
+    first_look,
     sentences_of,
 )
+from pagoda.rag.extractive.showing.decision import log_odds
+from pagoda.rag.extractive.showing.second_look import bounded
 from pagoda.rag.pipeline import RAG
 
 NUM_HITS = 8
 WORTH = {"written": 0.5}
 """Of the questions without an answer that were written to fit by; what people ask has fewer of them."""
 STRENGTH = 0.1
-"""Inverse of the regularisation: a third and three times as much change little."""
-SHARES = (0.60, 0.65, 0.70, 0.75, 0.80)
-LEAST = 0.5
-"""Probability from which on it is answered: of manuals left out, more than three questions of four are answered right,
-and four of five near-topic ones declined, over the set of other kinds of manuals (`manuals_kept`), too."""
-KNOWN = DATA.parent / "second_look_en_known.json"
-MEANING = "meaning"
-MEANING_SHARE = 0.2
-"""Of the deviation of each of the meaning's numbers; .1 is as good, and no more is better."""
+"""Inverse of the regularisation."""
+SHARES = (0.30, 0.40, 0.50, 0.60, 0.70, 0.75)
+LEAST = 0.56
+"""Probability from which on it is answered."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +67,7 @@ class Row:
     """One question. kind: answer, near or written; holds: whether what would be shown is right.
 
     declined: it is declined whatever the second look says; look: None where none is taken, and it is answered
+    passages: log-odds of the first look, of the joint reader, and whether it holds an answer, of each that was found
     """
 
     set: str
@@ -78,7 +77,7 @@ class Row:
     holds: bool
     declined: bool
     look: dict[str, float] | None
-    meaning: list[float] | None
+    passages: list[tuple[float, float, bool]]
 
 
 def asked_of(data: Path, halves: Sequence[Half]) -> list[tuple[str, Question]]:
@@ -90,18 +89,35 @@ def asked_of(data: Path, halves: Sequence[Half]) -> list[tuple[str, Question]]:
     return found
 
 
-def rows(name: str, asked: Sequence[tuple[str, Question]], rag: RAG) -> Iterator[Row]:
+def rows(name: str, asked: Sequence[tuple[str, Question]], rag: RAG, joint: Path) -> Iterator[Row]:
     """Of these questions."""
     found = rag.retrieve_batch([each.question for _, each in asked], NUM_HITS)
-    always = ExtractiveAnswerer(ExtractiveSettings(min_confidence=0.0))
+    always = ExtractiveAnswerer(ExtractiveSettings(min_confidence=0.0), joint=joint)
     for (kind, each), hits in zip(asked, found, strict=True):
         shown = always.answer(each.question, hits)
         is_right = bool(each.answers) and judged(each, _shown(shown, hits)).grade == "right"
-        found_in = _ranked(always, each.question, hits)
-        look, meaning = _look(always, each.question, hits, found_in) if found_in else (None, None)
-        # By its file; a question without an answer by its name, MANUAL-LANGUAGE-NUMBER in the sets that tell it.
-        manual = each.file.partition("/")[0] or (each.id.rsplit("-", 2)[0] if each.id.count("-") > 1 else kind)
-        yield Row(name, each.id, manual, kind, is_right, shown.abstained, look, meaning)
+        ranked = _ranked(always, each.question, hits)
+        look = None
+        if ranked and ranked[0].joint is not None:
+            hit = hits[ranked[0].reading.hit_index]
+            look = asdict(look_at(each.question, hit, sentences_of(hit.chunk), first_look(each.question, ranked)))
+        passages = [
+            (log_odds(one.first), one.joint, holds(each, hits[one.reading.hit_index]))
+            for one in ranked
+            if one.joint is not None
+        ]
+        yield Row(name, each.id, manual_of(kind, each), kind, is_right, shown.abstained, look, passages)
+
+
+def holds(asked: Question, hit: Hit) -> bool:
+    """Whether a passage shows what is asked."""
+    cited = Citation.of_span(1, hit.chunk, hit.chunk.start, hit.chunk.end, hit.score)
+    return bool(asked.answers) and judged(asked, Shown("", [cited], False)).grade == "right"
+
+
+def manual_of(kind: str, asked: Question) -> str:
+    """By its file; a question without an answer by its name, MANUAL-LANGUAGE-NUMBER in the sets that tell it."""
+    return asked.file.partition("/")[0] or (asked.id.rsplit("-", 2)[0] if asked.id.count("-") > 1 else kind)
 
 
 def _shown(extraction: Extraction, hits: Sequence[Hit]) -> Shown:
@@ -114,24 +130,11 @@ def _shown(extraction: Extraction, hits: Sequence[Hit]) -> Shown:
 
 def _ranked(answerer: ExtractiveAnswerer, question: str, hits: Sequence[Hit]) -> list[Examined]:
     """The passages in the order in which `ExtractiveAnswerer.extraction` would show them."""
-    read = answerer.read_hits(hits)
+    read = answerer.read_hits(question, hits)
     coverage = coverage_of(question, read)
     found = examined(question, read, answerer.readings(question, hits, coverage), coverage)
+    found = answerer.read_jointly(question, read, found)
     return sorted(found, key=lambda each: (each.is_contrary, -each.probability))
-
-
-def _look(
-    answerer: ExtractiveAnswerer, question: str, hits: Sequence[Hit], ranked: Sequence[Examined]
-) -> tuple[dict[str, float] | None, list[float] | None]:
-    best, second = ranked[0], ranked[1].probability if len(ranked) > 1 else None
-    at = best.reading.hit_index
-    chunk = hits[at].chunk
-    read = answerer.read(question, at, chunk)
-    if best.is_looked_up or read is None or best.group != LOOKED_AT_AGAIN:
-        return None, None
-    known = FirstLook(best.probability, read.by_margin, read.start, second)
-    look = asdict(look_at(question, hits[at], sentences_of(chunk), known))
-    return look, [] if read.meaning is None else [round(float(each), 4) for each in read.meaning]
 
 
 def load(folder: Path) -> list[Row]:
@@ -140,55 +143,40 @@ def load(folder: Path) -> list[Row]:
     return [Row(**json.loads(line)) for line in lines]
 
 
-@dataclass(frozen=True)
-class Weights:
-    """named: of a look's numbers, with a bias; meaning: [2 * HIDDEN + 1] of the reader's, 0 at its mean."""
-
-    named: dict[str, float]
-    meaning: np.ndarray
-
-
-NAMES = tuple(each.name for each in fields(Look) if each.name != MEANING)
-BEFORE: dict[str, float] = json.loads(KNOWN.read_text("utf-8"))["weights"]
-LATER = tuple(name for name in NAMES if name not in BEFORE)
-
-
-def together(look: dict[str, float]) -> float:
-    """What the fifteen numbers say."""
-    return BEFORE["bias"] + sum(value * look[name] for name, value in BEFORE.items() if name != "bias")
+NAMES = tuple(each.name for each in fields(Look))
+Weights = dict[str, float]
 
 
 def fitted(some: Sequence[Row]) -> Weights:
-    """Weights in the numbers' own units."""
-    told = [(row, row.look, row.meaning) for row in some if row.look is not None and row.meaning is not None]
-    plain = np.array([[together(look), *(look[name] for name in LATER)] for _, look, _ in told])
-    meaning = np.array([meaning for *_, meaning in told])
-    truth = np.array([row.kind == "answer" and row.holds for row, *_ in told])
-    features = np.concatenate([plain, meaning], axis=1)
+    """Weights of a look's numbers, in their own units, with a bias."""
+    told = [(row, row.look) for row in some if row.look is not None]
+    features = np.array([[look[name] for name in NAMES] for _, look in told])
+    truth = np.array([row.kind == "answer" and row.holds for row, _ in told])
+    return _logistic(NAMES, features, truth, [WORTH.get(row.kind, 1.0) for row, _ in told])
+
+
+def fitted_to_passages(some: Sequence[Row]) -> Weights:
+    """Weights of the first look and the joint reader, with a bias, of every passage that was found."""
+    told = [(first, joint, holds) for row in some for first, joint, holds in row.passages]
+    features = np.array([[first, bounded(joint)] for first, joint, _ in told])
+    return _logistic(("first", "joint"), features, np.array([holds for *_, holds in told]), [1.0] * len(told))
+
+
+def _logistic(names: Sequence[str], features: np.ndarray, truth: np.ndarray, worth: Sequence[float]) -> Weights:
     middle, scale = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6)
-    scale[plain.shape[1] :] /= MEANING_SHARE
     model: Any = LogisticRegression(C=STRENGTH, max_iter=3000)
-    model.fit((features - middle) / scale, truth, sample_weight=[WORTH.get(row.kind, 1.0) for row, *_ in told])
-    weights, bias = model.coef_[0] / scale, float(model.intercept_[0])
-    first, *later = weights[: plain.shape[1]].tolist()
-    named = {name: first * BEFORE[name] for name in BEFORE if name != "bias"} | dict(zip(LATER, later, strict=True))
-    named |= {
-        MEANING: 1.0,
-        "bias": bias - float(weights[: plain.shape[1]] @ middle[: plain.shape[1]]) + first * BEFORE["bias"],
-    }
-    own = weights[plain.shape[1] :]
-    return Weights(named, np.append(own, -own @ middle[plain.shape[1] :]).astype(np.float32))
+    model.fit((features - middle) / scale, truth, sample_weight=worth)
+    weights = model.coef_[0] / scale
+    return {**dict(zip(names, weights.tolist(), strict=True)), "bias": float(model.intercept_[0] - weights @ middle)}
 
 
 def probability(weights: Weights, row: Row) -> float:
     """As it is decided: 0 for what is declined anyway, 1 where no second look is taken."""
     if row.declined:
         return 0.0
-    if row.look is None or row.meaning is None:
+    if row.look is None:
         return 1.0
-    meaning = float(np.array([*row.meaning, 1.0]) @ weights.meaning)
-    logit = sum(weights.named[name] * row.look[name] for name in NAMES) + weights.named["bias"] + meaning
-    return 1 / (1 + math.exp(-logit))
+    return 1 / (1 + math.exp(-sum(weights[name] * row.look[name] for name in NAMES) - weights["bias"]))
 
 
 def left_out(some: Sequence[Row]) -> list[float]:
@@ -236,13 +224,14 @@ def fit(options: argparse.Namespace) -> None:
         chosen = [at for at, row in enumerate(some) if name in (None, row.set)]
         report(name or "all sets", [some[at] for at in chosen], [values[at] for at in chosen])
     if options.export:
-        found = fitted(some)
-        weights = {name: round(value, 4) for name, value in found.named.items()}
-        about = "Logistic regression of english/second_look.py, fitted by benchmarks/train_second_look.py."
-        told = {"about": about, "least": LEAST, "weights": weights}
+        weights, passage = (
+            {name: round(value, 4) for name, value in found.items()}
+            for found in (fitted(some), fitted_to_passages(some))
+        )
+        about = "Logistic regressions of english/second_look.py, fitted by benchmarks/train_second_look.py."
+        told = {"about": about, "least": LEAST, "weights": weights, "passage": passage}
         WEIGHTS.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-        np.save(MEANING_WEIGHTS, found.meaning)
-        print(f"wrote {WEIGHTS} and {MEANING_WEIGHTS}")
+        print(f"wrote {WEIGHTS}")
 
 
 def read(options: argparse.Namespace) -> None:
@@ -253,7 +242,7 @@ def read(options: argparse.Namespace) -> None:
     with RAG(options.index) as rag:
         rag.add([corpus], root=corpus)
         with (options.out / f"{options.set}-{options.part}.jsonl").open("w", encoding="utf-8") as file:
-            for row in rows(options.set, asked, rag):
+            for row in rows(options.set, asked, rag, options.joint):
                 file.write(json.dumps(asdict(row)) + "\n")
 
 
@@ -267,6 +256,7 @@ def main() -> None:
     reading.add_argument("--data", type=Path, default=DATA, help="folder of the questions")
     reading.add_argument("--half", nargs="+", choices=["develop", "report"], default=["develop", "report"])
     reading.add_argument("--index", type=Path, required=True, help="kept between runs")
+    reading.add_argument("--joint", type=Path, default=JOINT, help="a joint reader that was not trained on the set")
     reading.add_argument("--part", type=int, default=0)
     reading.add_argument("--of", type=int, default=1)
     fitting.add_argument("--export", action="store_true")

@@ -186,7 +186,7 @@ def _holds(answers: Sequence[str]) -> Holds:
 
 def read(asked: Asked, answerer: ExtractiveAnswerer, reads: bool = True) -> list[Row]:
     """The rows of a question."""
-    hits = list(answerer.read_hits(asked.hits))
+    hits = list(answerer.read_hits(asked.question, asked.hits))
     coverage = coverage_of(asked.question, hits)
     found = [
         answerer.read(asked.question, at, hit.chunk) if reads else skimmed(asked.question, coverage, at)

@@ -14,6 +14,9 @@ from pagoda.chat.model import Message
 from pagoda.rag.answer import Answer, Citation
 from pagoda.rag.documents.document import Chunk, Hit
 
+LOOKED_THROUGH = 8
+"""Hits that are found for a question that is to be answered, also where fewer are to be read."""
+
 
 def _nothing(_: Chunk) -> tuple[None, None]:
     return None, None
@@ -35,6 +38,7 @@ class GroundedQuestion:
     left_out: what of the hits nobody may read, in words
     beside: the chunks before and after a hit's in its document, as far as anybody may read them
     nowhere: tells names and words of a question that no document has
+    further: hits behind these, the best first, for whoever looks through more than it reads; see `LOOKED_THROUGH`
     other_version: tells in words that what is cited is of another version than the one asked about; else empty
     """
 
@@ -46,6 +50,7 @@ class GroundedQuestion:
     beside: Callable[[Chunk], tuple[Chunk | None, Chunk | None]] = _nothing
     nowhere: Callable[[str], tuple[str, ...]] = _no_words
     other_version: Callable[[Sequence[Citation]], str] = _no_note
+    further: Sequence[Hit] = ()
 
 
 class Answerer(Protocol):

@@ -26,7 +26,7 @@ from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.installation import program
 from pagoda.language import language_of
 from pagoda.rag.answer import Answer
-from pagoda.rag.answerer import Answerer, GroundedQuestion
+from pagoda.rag.answerer import LOOKED_THROUGH, Answerer, GroundedQuestion
 from pagoda.rag.asked_version import told_version
 from pagoda.rag.directives import readable_part, without_directives
 from pagoda.rag.documents.document import Chunk, Hit
@@ -264,9 +264,10 @@ class RAG:
         chosen = self._chosen(answerer)
         if not questions:
             return []
-        hits, retriever = self._found(questions, k, where)
+        check_k(k)
+        hits, retriever = self._found(questions, max(k, LOOKED_THROUGH), where)
         asked = [
-            _with_hits(RagQuery(question, where=where), question, found, retriever)
+            _with_hits(RagQuery(question, k, where=where), question, found, retriever)
             for question, found in zip(questions, hits, strict=True)
         ]
         found = time.perf_counter()
@@ -354,7 +355,9 @@ class RAG:
         check_question(query.question)
         alone = await self._loop.arun(answerer.standalone(query.question, query.history))
         # Embedding takes milliseconds of processor time, which a server's loop must not wait for.
-        (hits,), retriever = await asyncio.to_thread(self._found, [alone], query.k, query.where)
+        check_k(query.k)
+        found = partial(self._found, [alone], max(query.k, LOOKED_THROUGH), query.where)
+        (hits,), retriever = await asyncio.to_thread(found)
         return _with_hits(query, alone, hits, retriever)
 
     def _current_retriever(self) -> Retriever:
@@ -393,7 +396,8 @@ def check_k(k: int) -> None:
 
 def _with_hits(query: RagQuery, alone: str, hits: Sequence[Hit], retriever: Retriever) -> GroundedQuestion:
     """The question with what may be read of its hits, and what may not be in words."""
-    kept, ordered = without_directives(hits, alone)
+    kept, ordered = without_directives(hits[: query.k], alone)
+    further, _ = without_directives(hits[query.k :], alone)
     words = words_in(language_of(query.question))
     told = tuple(words.directive.format(source=source, line=line) for source, line in ordered)
     unknown = sorted(fields_of(query.where).difference(retriever.fields)) if query.where and not hits else []
@@ -406,7 +410,9 @@ def _with_hits(query: RagQuery, alone: str, hits: Sequence[Hit], retriever: Retr
 
     other_version = partial(told_version, alone, language=language_of(query.question))
     history = tuple(query.history)
-    return GroundedQuestion(query.question, kept, history, alone, told, beside, retriever.nowhere, other_version)
+    return GroundedQuestion(
+        query.question, kept, history, alone, told, beside, retriever.nowhere, other_version, further
+    )
 
 
 def _whole(answer: Answer, asked: GroundedQuestion, began: float, found: float) -> Answer:

@@ -60,7 +60,7 @@ def load_marked(text: str, source: str) -> Document:
 
 _FROM_TEXT: dict[str, Callable[[str, str], Document]] = {
     **dict.fromkeys((".txt", ".text", ".log"), load_text),
-    **dict.fromkeys((".md", ".markdown", ".mkd", ".mdown", ".mdx", ".rmd", ".qmd"), load_marked),
+    **dict.fromkeys((".md", ".markdown", ".mkd", ".mdown", ".rmd", ".qmd"), load_marked),
     **dict.fromkeys((".adoc", ".asciidoc"), load_adoc),
     **dict.fromkeys((".jsonl", ".ndjson"), load_jsonl),
     **dict.fromkeys((".py", ".pyi"), load_python),

@@ -64,10 +64,11 @@ class QuotingAnswerer:
     def _one(self, question: GroundedQuestion) -> Answer:
         asked = question.alone or question.text
         focus = piece_of(question.text) if question.history else ""
-        found = self._loaded().answer(asked, question.hits, question.beside, focus) if question.hits else None
+        hits = [*question.hits, *question.further]
+        found = self._loaded().answer(asked, hits, question.beside, focus) if question.hits else None
         if found is None or found.abstained or not found.text:
             return _declined(question, found.confidence if found else 0.0)
-        citations = [_citation(n, place, question.hits) for n, place in enumerate(found.places, 1)]
+        citations = [_citation(n, place, hits) for n, place in enumerate(found.places, 1)]
         note = question.other_version(citations)
         texts = [_text(found, *shown) for shown in zip(found.places, citations, strict=True)]
         return Answer(

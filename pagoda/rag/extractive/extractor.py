@@ -9,11 +9,9 @@ readers find words; `showing` decides whether to answer and how much must be sho
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-
-import numpy as np
 
 from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.language import Language, language_of, share_of
@@ -22,8 +20,10 @@ from pagoda.rag.documents.document import Chunk, Hit
 from pagoda.rag.extractive.chinese.features import read_chinese
 from pagoda.rag.extractive.chinese.second_look import ChineseFirstLook, load_chinese_look, look_at_chinese
 from pagoda.rag.extractive.english.alignment import load_alignment
+from pagoda.rag.extractive.english.joint_reader import WEIGHTS as JOINT_WEIGHTS
+from pagoda.rag.extractive.english.joint_reader import load_joint_reader
 from pagoda.rag.extractive.english.reader import load_reader
-from pagoda.rag.extractive.english.second_look import FirstLook, load_second_look, look_at
+from pagoda.rag.extractive.english.second_look import FirstLook, load_second_look, look_at, passage_probability
 from pagoda.rag.extractive.ranker import FOLDER, decision_features
 from pagoda.rag.extractive.rankers import load_ranker
 from pagoda.rag.extractive.showing.attributes import lacks_value
@@ -58,6 +58,8 @@ NAMES_SHARE = 0.2
 """A text with a smaller share of words of a language has its names in it, but nothing to cut an answer from."""
 ALIGNED, LOOKED_AT_AGAIN, LOOKED_AT_IN_CHINESE = "en-prose", "en-manual", "zh-manual"
 """Where alignment and the second looks were fitted."""
+CHINESE_HITS = 5
+"""Of a Chinese manual, whose weights were fitted so."""
 ENOUGH, TOO_LITTLE = 0.9, 0.05
 """No more passages are shown once one of them answers with this probability, and none that answers with less."""
 UNKNOWN_ENOUGH = 0.3
@@ -68,12 +70,13 @@ UNKNOWN_ENOUGH = 0.3
 class ExtractiveSettings:
     """min_confidence: below it the answerer abstains; None is what the calibration asks for.
 
-    max_hits: how many hits are read, best first; of prose no more than three, where the first is nearly always the one
+    max_hits: how many hits are read, best first: of an English manual, whose joint reader finds the one that answers
+        further down; of a Chinese one no more than five, of prose three, where the first is nearly always the one
     max_passages: how many may be shown where none of them surely answers
     """
 
     min_confidence: float | None = None
-    max_hits: int = 5
+    max_hits: int = 8
     max_passages: int = 3
 
     def __post_init__(self) -> None:
@@ -124,7 +127,7 @@ NOTHING = Extraction("", 0, 0, -1, "passage", (), 0.0, True)
 class SpanReading:
     """What a reader found in one hit: characters of the chunk, and log-odds that the hit holds an answer.
 
-    by_margin: those of the English reader's network alone; meaning: what that makes of both texts, None without it
+    by_margin: those of the English reader's network alone
     is_read: no for the key sentence of a hit that no reader has looked at
     """
 
@@ -135,7 +138,6 @@ class SpanReading:
     log_odds: float
     by_margin: float = 0.0
     is_read: bool = True
-    meaning: np.ndarray | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,7 @@ class Examined:
 
     is_looked_up: whether it is the row of a table that the question asks for by all of its words
     is_contrary: whether its row says the contrary of what is asked for
+    joint: log-odds that it answers by the joint reader, of English manuals; None where that has not read it
     """
 
     reading: SpanReading
@@ -152,11 +155,17 @@ class Examined:
     group: Group
     is_looked_up: bool = False
     is_contrary: bool = False
+    joint: float | None = None
+
+    @cached_property
+    def first(self) -> float:
+        """That it answers, by the first look alone."""
+        return load_decision().probability(self.group, self.signs)
 
     @cached_property
     def probability(self) -> float:
         """That it answers."""
-        told = load_decision().probability(self.group, self.signs)
+        told = self.first if self.joint is None else passage_probability(self.first, self.joint)
         return max(told, ENOUGH) if self.is_looked_up else told
 
     @cached_property
@@ -168,12 +177,15 @@ class Examined:
 class ExtractiveAnswerer:
     """Finds the answer to a question in its hits. Weights are read with the first question of a language.
 
-    rankers: folder of the Chinese ranker, for measuring one that has not seen the questions
+    rankers, joint: folder of the Chinese ranker and file of the joint reader, to measure those that have not seen the
+        questions
     """
 
-    def __init__(self, settings: ExtractiveSettings | None = None, rankers: Path = FOLDER) -> None:
+    def __init__(
+        self, settings: ExtractiveSettings | None = None, rankers: Path = FOLDER, joint: Path = JOINT_WEIGHTS
+    ) -> None:
         self.settings = settings or ExtractiveSettings()
-        self._rankers = rankers
+        self._rankers, self._joint = rankers, joint
 
     def answer(self, question: str, hits: Sequence[Hit], beside: Beside | None = None, focus: str = "") -> Extraction:
         """What answers best in the hits (best first); abstained where none seems to hold an answer.
@@ -184,7 +196,7 @@ class ExtractiveAnswerer:
         Raises InvalidRequestError for a question without words, MissingExtraError for an English passage where the
         packaged MiniLM is not installed.
         """
-        coverage = coverage_of(question, self.read_hits(hits), focus)
+        coverage = coverage_of(question, self.read_hits(question, hits), focus)
         readings = self.readings(question, hits, coverage)
         if focus:
             readings = self._of_focus(question, readings, coverage)
@@ -202,7 +214,7 @@ class ExtractiveAnswerer:
         """
         if not question.strip():
             raise InvalidRequestError("the question is empty: give one with words", param="question")
-        read = self.read_hits(hits)
+        read = self.read_hits(question, hits)
         coverage, decision = coverage or coverage_of(question, read), load_decision()
         found: list[SpanReading] = []
         for index, hit in enumerate(read):
@@ -212,11 +224,12 @@ class ExtractiveAnswerer:
                 found.append(own)
         return found
 
-    def read_hits(self, hits: Sequence[Hit]) -> Sequence[Hit]:
+    def read_hits(self, question: str, hits: Sequence[Hit]) -> Sequence[Hit]:
         """Those of the hits that are read."""
-        first = hits[: min(FIRST_HITS, self.settings.max_hits)]
+        most = self.settings.max_hits
+        first = hits[: min(FIRST_HITS, most)]
         is_prose = prose_share([(hit.text, sentences_of(hit.chunk)) for hit in first]) >= PROSE_SHARE
-        return first if is_prose else hits[: self.settings.max_hits]
+        return first if is_prose else hits[: most if language_of(question) == "en" else min(CHINESE_HITS, most)]
 
     def extraction(
         self,
@@ -229,10 +242,10 @@ class ExtractiveAnswerer:
         """What is shown of what was read: the cheap half. coverage: of both, where it is known already."""
         if not readings:
             return NOTHING
-        form, read = form_of(question), self.read_hits(hits)
+        form, read = form_of(question), self.read_hits(question, hits)
         coverage = coverage or coverage_of(question, read)
         # The likeliest first, of equals the earlier hit; a row that says the contrary behind all others.
-        found = examined(question, read, readings, coverage)
+        found = self.read_jointly(question, read, examined(question, read, readings, coverage))
         found.sort(key=lambda each: (each.is_contrary, -each.probability))
         found[0] = self._read_closely(question, read, found[0], coverage)
         best, thresholds = found[0].reading, load_decision().thresholds[found[0].group]
@@ -264,13 +277,22 @@ class ExtractiveAnswerer:
             or lacks_value(question, [place.chunk.heading + place.chunk.text for place in places]),
         )
 
+    def read_jointly(self, question: str, hits: Sequence[Hit], found: Sequence[Examined]) -> list[Examined]:
+        """Those of English manuals with what the joint reader says; a row that is looked up answers anyway."""
+        return [
+            replace(each, joint=load_joint_reader(self._joint).log_odds(question, hits[each.reading.hit_index].chunk))
+            if each.group == LOOKED_AT_AGAIN and not each.is_looked_up
+            else each
+            for each in found
+        ]
+
     def _read_closely(self, question: str, hits: Sequence[Hit], best: Examined, coverage: Coverage) -> Examined:
         """The best passage, read where it was only skimmed; the row of a table that is looked up needs no reader."""
         at = best.reading.hit_index
         if best.reading.is_read or best.is_looked_up or not (read := self.read(question, at, hits[at].chunk)):
             return best
         readings = self._of_focus(question, [read], coverage) if coverage.focus else [read]
-        return examined(question, hits, readings, coverage)[0]
+        return replace(examined(question, hits, readings, coverage)[0], joint=best.joint)
 
     def _also(self, form: Form, found: Sequence[Examined], hits: Sequence[Hit]) -> list[Place]:
         """The passages to show beside the best: as many as it takes until one of them likely answers."""
@@ -310,7 +332,7 @@ class ExtractiveAnswerer:
     def _read_english(self, question: str, index: int, chunk: Chunk) -> SpanReading | None:
         if (own := load_reader().read(question, chunk.text, sentences_of(chunk))) is None:
             return None
-        return SpanReading(index, "en", own.start, own.end, own.log_odds, own.by_margin, meaning=own.meaning)
+        return SpanReading(index, "en", own.start, own.end, own.log_odds, own.by_margin)
 
     def _read_chinese(self, question: str, index: int, chunk: Chunk) -> SpanReading | None:
         ranker = load_ranker("zh", self._rankers)
@@ -360,10 +382,9 @@ def confidence(question: str, found: Sequence[Examined], hits: Sequence[Hit]) ->
     least = load_decision().thresholds[best.group].answer
     read, hit = best.reading, hits[best.reading.hit_index]
     text, sentences = hit.text, sentences_of(hit.chunk)
-    if best.group == LOOKED_AT_AGAIN and read.is_read and not best.is_looked_up:
-        second = found[1].probability if len(found) > 1 else None
-        known = FirstLook(best.probability, read.by_margin, read.start, second, read.meaning)
-        return load_second_look().probability(look_at(question, hit, sentences, known)), load_second_look().least
+    if best.joint is not None:
+        look = look_at(question, hit, sentences, first_look(question, found))
+        return load_second_look().probability(look), load_second_look().least
     if best.group == LOOKED_AT_IN_CHINESE and read.is_read and not best.is_looked_up:
         others = [hits[each.reading.hit_index] for each in found[1:]]
         known_zh = ChineseFirstLook(best.probability, read.log_odds, best.signs.names_missing, others)
@@ -373,6 +394,16 @@ def confidence(question: str, found: Sequence[Examined], hits: Sequence[Hit]) ->
         return best.probability, least
     aligned = load_alignment().log_odds(question, text, sentences, read.by_margin)
     return replace(best, signs=replace(best.signs, reader=reader_sign(aligned))).probability, least
+
+
+def first_look(question: str, found: Sequence[Examined]) -> FirstLook:
+    """What is known of the passage of an English manual that is to be shown, the first of `found`."""
+    best = found[0]
+    if best.joint is None:
+        raise ValueError("the passage was not read by the joint reader: only those of English manuals are")
+    second = max((each.joint for each in found[1:] if each.joint is not None), default=None)
+    unknown = best.signs.unknown if form_of(question) == "polar" else 0.0
+    return FirstLook(best.first, best.joint, second, unknown)
 
 
 def skimmed(question: str, coverage: Coverage, index: int) -> SpanReading | None:
@@ -398,10 +429,10 @@ def _part(chunk: Chunk, start: int, end: int) -> Chunk:
 def _asks_of_unknown(form: Form, best: Examined, coverage: Coverage) -> bool:
     """Whether an option or a variable is asked about that nothing read has, or yes or no of what no document names.
 
-    Nothing affirms or denies then. Of Chinese manuals the second look weighs it: 掏钱 is unknown, and says 收费.
+    Nothing affirms or denies then. Of manuals the second looks weigh it: 掏钱 is unknown, and says 收费.
     """
     is_unknown = form == "polar" and best.signs.unknown >= UNKNOWN_ENOUGH
-    return coverage.lacks_identifier() or (is_unknown and best.group != LOOKED_AT_IN_CHINESE)
+    return coverage.lacks_identifier() or (is_unknown and best.group not in (LOOKED_AT_AGAIN, LOOKED_AT_IN_CHINESE))
 
 
 def _of_row_asked_for(question: str, hits: Sequence[Hit], coverage: Coverage, read: SpanReading) -> SpanReading:

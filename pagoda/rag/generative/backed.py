@@ -111,7 +111,7 @@ def _narrowed(question: GroundedQuestion, quoted: Answer) -> GroundedQuestion:
     hits = [Hit(_chunk(each), float(-place)) for place, each in enumerate(quoted.citations)]
     shares = [_share(alone, hit.chunk) for hit in hits]
     near = [hit for hit, share in zip(hits, shares, strict=True) if share >= NEAR * max(shares)]
-    return replace(question, text=alone, hits=near, history=())
+    return replace(question, text=alone, hits=near, further=(), history=())
 
 
 def _share(question: str, chunk: Chunk) -> float:

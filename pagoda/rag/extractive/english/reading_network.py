@@ -8,51 +8,47 @@ section 4.3, where the first piece, [CLS], stands for "no answer"; Wang et al. 2
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from pagoda.minilm.numpy_encoder import NumpyEncoder
 from pagoda.minilm.shape import NUM_LAYERS
 from pagoda.rag.extractive.english.reader_input import ReaderInput
-from pagoda.rag.extractive.english.reader_weights import FROZEN, HEADS, upper_names
+from pagoda.rag.extractive.english.reader_weights import FROZEN, upper_names
 
 
-@dataclass(frozen=True, eq=False)
-class Read:
-    """logits: float32 [T, 2] of each piece being the first and the last of the answer; piece 0 means "none".
+class TunedEncoder:
+    """MiniLM with its upper layers tuned, and features added on the way. Threads may share it.
 
-    meaning: float32 [2 * HIDDEN], what the last layer says of the question's pieces and of the passage's, their means
-    """
-
-    logits: np.ndarray
-    meaning: np.ndarray
-
-
-class ReadingNetwork:
-    """MiniLM with features added on the way, and two scores a piece. Threads may share it.
-
-    minilm: its weights; trained: layers and heads by the names of the file that ships
+    minilm: its weights; trained: layers and a way in for the features, by the names of the file that ships
     """
 
     def __init__(self, minilm: Mapping[str, np.ndarray], trained: Mapping[str, np.ndarray]) -> None:
         upper = {theirs: trained[ours] for ours, theirs in upper_names().items()}
         self._encoder = NumpyEncoder({**minilm, **upper})
-        self._heads = {name: trained[name] for name in HEADS}
+        self._weight, self._bias = trained["features.weight"].T, trained["features.bias"]
 
-    def read(self, window: ReaderInput) -> Read:
-        """A question beside one window of its passage."""
+    def hidden(self, window: ReaderInput) -> np.ndarray:
+        """float32 [T, HIDDEN], a question beside one window of its passage."""
         hidden = self._encoder.run(self._encoder.embed(window.ids[None], window.types[None]), range(FROZEN))
         # What the vocabulary does not tell, capitals and words in common, enters below the first trained layer.
-        hidden += self._linear("features", window.features)
+        hidden += window.features @ self._weight + self._bias
         (hidden,) = self._encoder.run(hidden, range(FROZEN, NUM_LAYERS))
-        asked, told = hidden[1 : window.first - 1], hidden[window.first : window.first + len(window.offsets)]
-        # No words of either have no mean.
-        meaning = np.concatenate(
-            [part.mean(axis=0) if len(part) else np.zeros_like(hidden[0]) for part in (asked, told)]
-        )
-        return Read(self._linear("edges", np.concatenate([hidden, window.features], axis=1)), meaning)
+        return hidden
 
-    def _linear(self, name: str, values: np.ndarray) -> np.ndarray:
-        mapped: np.ndarray = values @ self._heads[name + ".weight"].T + self._heads[name + ".bias"]
-        return mapped
+
+class ReadingNetwork:
+    """The tuned MiniLM with two scores a piece. Threads may share it.
+
+    minilm: its weights; trained: layers and heads by the names of the file that ships
+    """
+
+    def __init__(self, minilm: Mapping[str, np.ndarray], trained: Mapping[str, np.ndarray]) -> None:
+        self._encoder = TunedEncoder(minilm, trained)
+        self._weight, self._bias = trained["edges.weight"].T, trained["edges.bias"]
+
+    def logits(self, window: ReaderInput) -> np.ndarray:
+        """float32 [T, 2] of each piece being the first and the last of the answer; piece 0 means "none"."""
+        hidden = self._encoder.hidden(window)
+        logits: np.ndarray = np.concatenate([hidden, window.features], axis=1) @ self._weight + self._bias
+        return logits

@@ -191,14 +191,6 @@ def test_the_title_is_the_first_heading_outside_code() -> None:
     assert load("a.md", "no heading").title == ""
 
 
-@pytest.mark.parametrize("source", ["a.mdx", "a.Rmd", "a.markdown"])
-def test_kin_of_markdown_are_read_as_it(source: str) -> None:
-    text = "---\ntitle: Fees\n---\n\n## Deposit\n\nA deposit is due.\n"
-    told, expected = load(source, text), load("a.md", text)
-    assert (told.text, told.title, told.headings) == (expected.text, expected.title, expected.headings)
-    assert told.headings
-
-
 # HTML
 
 
