@@ -55,10 +55,12 @@ from pagoda.rag.pipeline import RAG
 NUM_HITS = 8
 WORTH = {"written": 0.5}
 """Of the questions without an answer that were written to fit by; what people ask has fewer of them."""
+PLAIN, PLAIN_WORTH = "manuals_near", 0.2
+"""Sets whose questions are mostly in the manuals' own words, and what each of their rows counts: few people ask so."""
 STRENGTH = 0.1
 """Inverse of the regularisation."""
 SHARES = (0.30, 0.40, 0.50, 0.60, 0.70, 0.75)
-LEAST = 0.56
+LEAST = 0.53
 """Probability from which on it is answered."""
 
 
@@ -152,14 +154,20 @@ def fitted(some: Sequence[Row]) -> Weights:
     told = [(row, row.look) for row in some if row.look is not None]
     features = np.array([[look[name] for name in NAMES] for _, look in told])
     truth = np.array([row.kind == "answer" and row.holds for row, _ in told])
-    return _logistic(NAMES, features, truth, [WORTH.get(row.kind, 1.0) for row, _ in told])
+    return _logistic(NAMES, features, truth, [worth(row) for row, _ in told])
+
+
+def worth(row: Row) -> float:
+    """What a row counts in a fit."""
+    return WORTH.get(row.kind, 1.0) * (PLAIN_WORTH if row.set.startswith(PLAIN) else 1.0)
 
 
 def fitted_to_passages(some: Sequence[Row]) -> Weights:
     """Weights of the first look and the joint reader, with a bias, of every passage that was found."""
-    told = [(first, joint, holds) for row in some for first, joint, holds in row.passages]
-    features = np.array([[first, bounded(joint)] for first, joint, _ in told])
-    return _logistic(("first", "joint"), features, np.array([holds for *_, holds in told]), [1.0] * len(told))
+    told = [(first, joint, holds, worth(row)) for row in some for first, joint, holds in row.passages]
+    features = np.array([[first, bounded(joint)] for first, joint, *_ in told])
+    truth = np.array([holds for *_, holds, _ in told])
+    return _logistic(("first", "joint"), features, truth, [each for *_, each in told])
 
 
 def _logistic(names: Sequence[str], features: np.ndarray, truth: np.ndarray, worth: Sequence[float]) -> Weights:
