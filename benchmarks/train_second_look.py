@@ -55,9 +55,6 @@ from pagoda.rag.pipeline import RAG
 NUM_HITS = 8
 WORTH = {"written": 0.5}
 """Of the questions without an answer that were written to fit by; what people ask has fewer of them."""
-PLAIN, PLAIN_WORTH = "manuals_near", 0.5
-"""Sets whose questions are mostly in the manuals' own words, and what each of their rows counts: fewer people ask so. With a fifth, a plain question to a
-few lines of notes is declined, though the sets asked in other words gain a little."""
 STRENGTH = 0.1
 """Inverse of the regularisation."""
 SHARES = (0.30, 0.40, 0.50, 0.60, 0.70, 0.75)
@@ -160,7 +157,7 @@ def fitted(some: Sequence[Row]) -> Weights:
 
 def worth(row: Row) -> float:
     """What a row counts in a fit."""
-    return WORTH.get(row.kind, 1.0) * (PLAIN_WORTH if row.set.startswith(PLAIN) else 1.0)
+    return WORTH.get(row.kind, 1.0)
 
 
 def fitted_to_passages(some: Sequence[Row]) -> Weights:
