@@ -38,9 +38,9 @@ from pagoda.rag.answer import Citation
 from pagoda.rag.documents.document import Hit
 from pagoda.rag.extractive.english.joint_reader import WEIGHTS as JOINT
 from pagoda.rag.extractive.english.second_look import WEIGHTS, Look, look_at
+from pagoda.rag.extractive.extraction import Extraction
 from pagoda.rag.extractive.extractor import (
     Examined,
-    Extraction,
     ExtractiveAnswerer,
     ExtractiveSettings,
     coverage_of,
