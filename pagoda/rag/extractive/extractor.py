@@ -18,9 +18,9 @@ import numpy as np
 from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.language import Language, language_of, share_of
 from pagoda.rag.content_words import content
-from pagoda.rag.documents.document import Chunk, Hit
+from pagoda.rag.documents.document import ANSWERS, Chunk, Hit
 from pagoda.rag.extractive.chinese.features import read_chinese
-from pagoda.rag.extractive.chinese.second_look import ChineseFirstLook, load_chinese_look, look_at_chinese
+from pagoda.rag.extractive.chinese.second_look import ChineseFirstLook, chinese_confidence, passage_probability
 from pagoda.rag.extractive.english.alignment import load_alignment
 from pagoda.rag.extractive.english.reader import load_reader
 from pagoda.rag.extractive.english.second_look import FirstLook, load_second_look, look_at
@@ -144,6 +144,7 @@ class Examined:
 
     is_looked_up: whether it is the row of a table that the question asks for by all of its words
     is_contrary: whether its row says the contrary of what is asked for
+    joint: log-odds that it answers, of a Chinese manual whose passages were read with the question; else None
     """
 
     reading: SpanReading
@@ -152,11 +153,17 @@ class Examined:
     group: Group
     is_looked_up: bool = False
     is_contrary: bool = False
+    joint: float | None = None
+
+    @cached_property
+    def first(self) -> float:
+        """That it answers, by the first look alone."""
+        return load_decision().probability(self.group, self.signs)
 
     @cached_property
     def probability(self) -> float:
         """That it answers."""
-        told = load_decision().probability(self.group, self.signs)
+        told = self.first if self.joint is None else passage_probability(self.first, self.joint)
         return max(told, ENOUGH) if self.is_looked_up else told
 
     @cached_property
@@ -350,7 +357,9 @@ def examined(
             content(question),
         )
         signs = signs_of(coverage, at, asked_about(form, candidate), read.log_odds, form)
-        found.append(Examined(read, candidate, signs, group_of(read.language, coverage), looked_up, is_contrary))
+        group = group_of(read.language, coverage)
+        joint = hits[at].parts.get(ANSWERS) if group == LOOKED_AT_IN_CHINESE else None
+        found.append(Examined(read, candidate, signs, group, looked_up, is_contrary, joint))
     return found
 
 
@@ -366,9 +375,8 @@ def confidence(question: str, found: Sequence[Examined], hits: Sequence[Hit]) ->
         return load_second_look().probability(look_at(question, hit, sentences, known)), load_second_look().least
     if best.group == LOOKED_AT_IN_CHINESE and read.is_read and not best.is_looked_up:
         others = [hits[each.reading.hit_index] for each in found[1:]]
-        known_zh = ChineseFirstLook(best.probability, read.log_odds, best.signs.names_missing, others)
-        look_zh = look_at_chinese(question, hit, sentences, known_zh)
-        return load_chinese_look().probability(look_zh), load_chinese_look().least
+        known_zh = ChineseFirstLook(best.first, read.log_odds, best.signs.names_missing, others)
+        return chinese_confidence(question, hit, sentences, known_zh)
     if best.group != ALIGNED:
         return best.probability, least
     aligned = load_alignment().log_odds(question, text, sentences, read.by_margin)
