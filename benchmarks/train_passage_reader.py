@@ -230,9 +230,8 @@ def report(reader: Reader, some: Sequence[Taught]) -> None:
             truth += [bool(each.holding) and at == 0 for at in range(len(told))]
             best.append(max(own))
             has.append(bool(each.holding))
-    print(
-        f"{len(some)} questions: AUC of passages {roc_auc_score(truth, odds):.3f}, of questions {roc_auc_score(has, best):.3f}"
-    )
+    told_by = roc_auc_score(truth, odds), roc_auc_score(has, best)
+    print(f"{len(some)} questions: AUC of passages {told_by[0]:.3f}, of questions {told_by[1]:.3f}")
 
 
 def main() -> None:
