@@ -65,9 +65,10 @@ class Taught:
     holding: Sequence[str]
     others: Sequence[str]
 
-    @property
-    def is_kept_back(self) -> bool:
-        return zlib.crc32(self.manual.encode()) % KEPT_BACK == 0
+
+def is_kept_back(manual: str) -> bool:
+    """Whether nothing of a manual is trained on."""
+    return zlib.crc32(manual.encode()) % KEPT_BACK == 0
 
 
 def taught(folder: Path, index: Path) -> Iterator[Taught]:
@@ -248,11 +249,11 @@ def main() -> None:
     if options.kept.is_file():
         reader.load_state_dict(torch.load(options.kept))
     some = list(taught(*options.taught))
-    own = [each for each in some if not each.is_kept_back]
+    own = [each for each in some if not is_kept_back(each.manual)]
     random.Random(0).shuffle(own)
     train(reader, own[: round(options.share * len(own))], options.minutes, options.kept)
     torch.save(reader.state_dict(), options.kept)
-    report(reader, [each for each in some if each.is_kept_back])
+    report(reader, [each for each in some if is_kept_back(each.manual)])
     if options.export:
         np.savez_compressed(WEIGHTS, **reader.arrays())  # type: ignore[arg-type]
         print(f"wrote {WEIGHTS}")
