@@ -24,7 +24,8 @@ from pagoda.rag.words import words_in
 
 if TYPE_CHECKING:
     from pagoda.rag.documents.document import Hit
-    from pagoda.rag.extractive.extractor import Extraction, ExtractiveAnswerer, Place
+    from pagoda.rag.extractive.extraction import Extraction, Place
+    from pagoda.rag.extractive.extractor import ExtractiveAnswerer
 
 NAME = "extractive"
 NUM_NEAREST = 3

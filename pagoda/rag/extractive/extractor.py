@@ -24,6 +24,7 @@ from pagoda.rag.extractive.chinese.second_look import ChineseFirstLook, chinese_
 from pagoda.rag.extractive.english.alignment import load_alignment
 from pagoda.rag.extractive.english.reader import load_reader
 from pagoda.rag.extractive.english.second_look import FirstLook, load_second_look, look_at
+from pagoda.rag.extractive.extraction import NOTHING, Extraction, Place
 from pagoda.rag.extractive.ranker import FOLDER, decision_features
 from pagoda.rag.extractive.rankers import load_ranker
 from pagoda.rag.extractive.showing.attributes import lacks_value
@@ -44,7 +45,6 @@ from pagoda.rag.extractive.showing.question_form import Form, form_of
 from pagoda.rag.extractive.showing.records import is_looked_up, is_one_of_several, row_asked_for, rules_itself_out
 from pagoda.rag.extractive.showing.station import (
     Candidate,
-    Kind,
     Showing,
     Span,
     asked_about,
@@ -82,42 +82,6 @@ class ExtractiveSettings:
         for name in ("max_hits", "max_passages"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}, but at least one hit must be read: give 1 or more")
-
-
-@dataclass(frozen=True)
-class Place:
-    """What is shown of one hit. quote, marked: characters of the document, what is shown and what in it answers.
-
-    chunk: the hit's own, or joined with those beside it
-    """
-
-    hit_index: int
-    chunk: Chunk
-    quote: Span
-    marked: Span
-
-
-@dataclass(frozen=True)
-class Extraction:
-    """What answers, or would answer if it were sure enough.
-
-    text: the words that the reader found, characters start to end of the document
-    hit_index: the hit they stand in; -1 where nothing could be read, and then `text` is empty
-    kind: how much is shown of it; places: what is shown, the likeliest first; more than one only of passages
-    An abstained extraction still has its best words.
-    """
-
-    text: str
-    start: int
-    end: int
-    hit_index: int
-    kind: Kind
-    places: tuple[Place, ...]
-    confidence: float
-    abstained: bool
-
-
-NOTHING = Extraction("", 0, 0, -1, "passage", (), 0.0, True)
 
 
 @dataclass(frozen=True)

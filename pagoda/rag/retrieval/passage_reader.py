@@ -49,8 +49,12 @@ class PassageReader:
     """
 
     def __init__(self, multilingual: Multilingual, arrays: Mapping[str, np.ndarray]) -> None:
+        """Raises KeyError, ValueError for arrays that are not such ones."""
         self._multilingual = multilingual
         self._arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
+        for name, size in (("head", 3 * HIDDEN), ("bias", 1), ("scale", 3), ("side", HIDDEN)):
+            if self._arrays[name].shape != (size,):
+                raise ValueError(f"{name} has the shape {self._arrays[name].shape}")
         self._read: OrderedDict[str, torch.Tensor] = OrderedDict()
 
     def takes(self, question: str) -> bool:

@@ -86,8 +86,12 @@ class PassageLook:
 
 def passage_probability(first: float, joint: float) -> float:
     """That a passage answers. first: by the first look, 0 to 1; joint: log-odds of whoever read both."""
-    look = PassageLook(bounded(log_odds(first)), bounded(joint))
-    return read_second_look(PASSAGE_WEIGHTS, PassageLook).probability(look)
+    return read_second_look(PASSAGE_WEIGHTS, PassageLook).probability(passage_look(first, joint))
+
+
+def passage_look(first: float, joint: float) -> PassageLook:
+    """The numbers of `passage_probability`."""
+    return PassageLook(bounded(log_odds(first)), bounded(joint))
 
 
 def chinese_confidence(
