@@ -41,8 +41,8 @@ from pagoda.rag.pipeline import RAG
 
 NUM_HITS = 5
 LEAST = 0.55
-"""Probability from which on it is answered: of manuals left out eight of nine near-topic questions are declined then. Four of
-five are aimed at, but each new set had manuals of other kinds, and fewer were declined than of those before it."""
+"""Probability from which on it is answered: of manuals left out eight of nine near-topic questions are declined then.
+Four of five are aimed at, but each new set had manuals of other kinds, and fewer were declined than before."""
 LEASTS = (0.4, 0.45, 0.5, 0.55, 0.6)
 PASSAGE = tuple(each.name for each in fields(PassageLook))
 READ = tuple(each.name for each in fields(ChineseReadLook))
