@@ -38,6 +38,8 @@ from pagoda.minilm.multilingual import END, NUM_LAYERS, PADDING, START, Multilin
 from pagoda.minilm.shape import HIDDEN
 from pagoda.rag.answer import Citation
 from pagoda.rag.documents.document import Chunk
+from pagoda.rag.embedding.embedder import load_embedder
+from pagoda.rag.index.index import RagIndex
 from pagoda.rag.pipeline import RAG
 from pagoda.rag.retrieval.passage_reader import LOWER, MOST_OF_PASSAGE, MOST_OF_QUESTION, WEIGHTS
 
@@ -77,8 +79,9 @@ def taught(folder: Path, index: Path) -> Iterator[Taught]:
     with RAG(index / "zh") as rag:
         rag.add([corpus], root=corpus)
         in_file: dict[str, list[Chunk]] = {}
-        for chunk in rag.chunks():
-            in_file.setdefault(chunk.source, []).append(chunk)
+        with RagIndex.open(index / "zh", load_embedder(), read_only=True) as known:
+            for chunk in known.chunks():
+                in_file.setdefault(chunk.source, []).append(chunk)
         for each, hits in zip(asked, rag.retrieve_batch([q.question for q in asked], NUM_HITS), strict=True):
             found = [hit.chunk for hit in hits]
             holding = [chunk for chunk in found if _holds(each, chunk)]
