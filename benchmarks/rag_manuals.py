@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> tuple[list[Asked], list[Turned]]:
     for language in [options.language] if options.language else LANGUAGES:
         corpus = options.folder / "corpus" / language
         kept = options.kept and options.kept.with_suffix(f".{language}.jsonl")
-        asker = Asker(corpus, options.index / language, options.answerer, options.model, kept)
+        asker = Asker(corpus, options.index / language, options.answerer, options.model, kept, options.embedder)
         print(f"{language}: {asker.indexed}", file=sys.stderr)
         asked += asker.questions(drawn(questions(options.half, language, options.data), options.sample, options.seed))
         turned += asker.pairs(drawn(pairs(options.half, language, options.data), options.pairs, options.seed))
@@ -64,6 +64,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--language", choices=LANGUAGES)
     parser.add_argument("--index", type=Path, default=Path("pagoda-manuals"), help="kept between runs")
     parser.add_argument("--answerer", choices=["extractive", "guided", "model"], default="extractive")
+    parser.add_argument("--embedder", help="by name; each has an index of its own")
     parser.add_argument("--model", help="URL of a server, for the answerers that need one")
     parser.add_argument("--sample", type=int, help="so many questions of each language, drawn by --seed")
     parser.add_argument("--pairs", type=int, help="so many pairs of each language")

@@ -19,7 +19,7 @@ import json
 import pickle
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -92,20 +92,26 @@ class Case:
         return [self.found.holds[each.reading.hit_index] for each in self.passages]
 
 
-def find(name: str, data: Path, half: str, folder: Path, index: Path) -> Iterator[Found]:
-    """Of one half of a set."""
+def find(
+    name: str, data: Path, half: str, folder: Path, index: Path, wanted: Callable[[str], bool] = bool
+) -> Iterator[Found]:
+    """Of one half of a set. wanted: of a manual, whether its questions are."""
     asked = [(_kind(each), each) for each in questions(half, "zh", data)]  # type: ignore[arg-type]
     if half == "develop" and (data / "near.zh.jsonl").is_file():
         asked += [("written", each) for each in questions("near", "zh", data)]
+    asked = [(kind, each) for kind, each in asked if wanted(_manual(kind, each))]
     corpus = folder / "corpus" / "zh"
     with RAG(index / "zh") as rag:
         rag.add([corpus], root=corpus)
         for (kind, each), hits in zip(
             asked, rag.retrieve_batch([each.question for _, each in asked], NUM_HITS), strict=True
         ):
-            # By its file; a question without an answer by its name, or with others of its kind.
-            manual = each.file.partition("/")[0] or (each.id.rsplit("-", 2)[0] if each.id.count("-") > 1 else kind)
-            yield Found(name, manual, kind, each, list(hits), [_holds(each, hit) for hit in hits])
+            yield Found(name, _manual(kind, each), kind, each, list(hits), [_holds(each, hit) for hit in hits])
+
+
+def _manual(kind: str, asked: Question) -> str:
+    """By its file; of a question without an answer by its name, or with others of its kind."""
+    return asked.file.partition("/")[0] or (asked.id.rsplit("-", 2)[0] if asked.id.count("-") > 1 else kind)
 
 
 def _kind(asked: Question) -> str:

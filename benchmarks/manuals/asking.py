@@ -72,15 +72,22 @@ class Asker:
     """The manuals of one language, and whoever answers from them.
 
     model: URL of a server, for other answerers
+    embedder: by name; None is that of the index, at first the packaged one
     kept: file with a line for each answer, which is not asked for again; it is of one corpus and one answerer
     """
 
     def __init__(
-        self, corpus: Path, index: Path, answerer: AnswererName, model: str | None = None, kept: Path | None = None
+        self,
+        corpus: Path,
+        index: Path,
+        answerer: AnswererName,
+        model: str | None = None,
+        kept: Path | None = None,
+        embedder: str | None = None,
     ) -> None:
         settings = RagSettings(generative=GenerativeSettings(deadline_s=DEADLINE_S))
         asked = OpenAIChatModel(model, timeout_s=DEADLINE_S) if model else None
-        self._rag = RAG(index, asked, settings=settings, owns_model=True)
+        self._rag = RAG(index, asked, embedder=embedder, settings=settings, owns_model=True)
         self._answerer, self._file = answerer, kept
         self._kept: dict[str, tuple[Shown, float]] = dict(_read(kept)) if kept and kept.exists() else {}
         began = time.perf_counter()

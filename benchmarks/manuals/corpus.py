@@ -88,6 +88,6 @@ def fetched(url: str, opener: Callable[..., object] = urllib.request.urlopen) ->
 
 
 def checksums(folder: Path) -> dict[str, str]:
-    """SHA-256 of files of repositories by their place in the corpus."""
-    lines = (folder / "checksums.txt").read_text("utf-8").splitlines()
+    """SHA-256 of files of repositories by their place in the corpus; a set may have a file for each language."""
+    lines = [line for file in sorted(folder.glob("checksums*.txt")) for line in file.read_text("utf-8").splitlines()]
     return {place: sha256 for sha256, _, place in (line.partition("  ") for line in lines)}

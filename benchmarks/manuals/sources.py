@@ -50,8 +50,9 @@ class Source:
 
 
 def sources(folder: Path = DATA, half: str | None = None) -> list[Source]:
-    """All of them, or those of one half and those of both."""
-    rows = tomllib.loads((folder / "sources.toml").read_text("utf-8"))["source"]
+    """All of them, or those of one half and those of both; a set may tell them in a file for each language."""
+    files = sorted(folder.glob("sources*.toml"))
+    rows = [row for file in files for row in tomllib.loads(file.read_text("utf-8"))["source"]]
     found = [Source(**{**row, "files": tuple(row["files"])}) for row in rows]
     return [each for each in found if half is None or each.half in ("", half)]
 

@@ -13,6 +13,7 @@ from pagoda.errors import ConfigError, InvalidRequestError
 
 if TYPE_CHECKING:
     from pagoda.rag.embedding.vectors import Embedder
+    from pagoda.rag.retrieval.passage_reader import PassageReader
     from pagoda.rag.retrieval.reranker import Reranker
 
 MAX_QUESTION_CHARACTERS = 8000
@@ -73,3 +74,14 @@ def reranker_of(reranker: Reranker | str | None) -> Reranker | None:
     from pagoda.rag.retrieval.reranker import load_reranker
 
     return load_reranker(reranker)
+
+
+def reader_of(embedder: Embedder) -> PassageReader | None:
+    """Who reads passages with the question: the bilingual embedder's network does, no other."""
+    from pagoda.rag.embedding.bilingual import NAME
+
+    if embedder.name != NAME:
+        return None
+    from pagoda.rag.retrieval.passage_reader import load_passage_reader
+
+    return load_passage_reader()

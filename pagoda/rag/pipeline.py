@@ -36,7 +36,7 @@ from pagoda.rag.generative.backed import BackedAnswerer
 from pagoda.rag.generative.guided import UNSURE, GuidedAnswerer
 from pagoda.rag.generative.support import SupportCheck
 from pagoda.rag.index.options import IndexOptions
-from pagoda.rag.inputs import chat_model_of, check_question, embedder_of, named_place, reranker_of
+from pagoda.rag.inputs import chat_model_of, check_question, embedder_of, named_place, reader_of, reranker_of
 from pagoda.rag.query import AnswererName, RagQuery, Turn, Where
 from pagoda.rag.retrieval.filters import fields_of
 from pagoda.rag.retrieval.versions import told_copies
@@ -85,7 +85,8 @@ class RAG:
     path: the index's folder, made if it is not there (with read_only it must be)
     model: a ChatModel, or the URL of an OpenAI-compatible server; None quotes the documents and needs no model
     embedder, reranker: a sentence-transformers name or path, or an object; None is the embedder that the index was made
-        with, for a new one the packaged MiniLM, and no reranking
+        with, for a new one the packaged MiniLM, and no reranking. The embedder "bilingual" reads Chinese, too, and has
+        the passages read that may answer a Chinese question
     store_url: address of a server that keeps the vectors: http://host:port of Chroma, or
         postgresql://user@host:port/database of pgvector
     loop: the running event loop that `model` belongs to, if any
@@ -372,7 +373,8 @@ class RAG:
         with self._mutex:
             if self._retriever is None or self._retriever[0] != snapshot.generation:
                 bm25 = self._bm25(snapshot)
-                self._retriever = snapshot.generation, Retriever(snapshot, bm25, self._embedder, self._reranker)
+                reader = reader_of(self._embedder)
+                self._retriever = snapshot.generation, Retriever(snapshot, bm25, self._embedder, self._reranker, reader)
             return self._retriever[1]
 
     def _bm25(self, snapshot: Snapshot) -> Bm25Index:

@@ -60,7 +60,8 @@ MapReduce = Annotated[
 EMBEDDER = option(
     "embedder",
     str,
-    "sentence-transformers model by name or path; otherwise the index's own, at first the packaged MiniLM.",
+    "sentence-transformers model by name or path, or bilingual, which reads Chinese, too; otherwise the index's own, "
+    "at first the packaged MiniLM.",
 )
 READER_OPTIONS = (
     option(

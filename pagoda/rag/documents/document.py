@@ -103,6 +103,7 @@ class Chunk:
     line, page: where it begins; places: where its other characters stand, as far as that has to be known
     section: the headings that it begins under, the highest first
     is_embedded: whether its sentences have vectors; not those that the embedder cannot read
+    is_whole: whether the vector is one, of all of it, as an embedder of passages wants it
     sentences: (start, end) of each
     """
 
@@ -119,6 +120,7 @@ class Chunk:
     places: Places = AS_WRITTEN
     section: str = ""
     is_embedded: bool = True
+    is_whole: bool = False
 
     def page_at(self, offset: int) -> int | None:
         """The page of one of its characters; None where the format has no pages.
@@ -148,6 +150,13 @@ class Chunk:
         return [self.text[start - self.start : end - self.start] for start, end in spans]
 
     @property
+    def embedded_spans(self) -> tuple[tuple[int, int], ...]:
+        """(start, end) of what has a vector each: its sentences, or all of it; nothing where it is not read."""
+        if not self.is_embedded:
+            return ()
+        return ((self.start, self.end),) if self.is_whole or not self.sentences else self.sentences
+
+    @property
     def heading(self) -> str:
         """What stands before the text where it is indexed: a sentence alone rarely names what it is about.
 
@@ -161,13 +170,17 @@ class Chunk:
         return "".join(f"{name[:_LONGEST_HEADING]}: " for name in names if name)
 
 
+ANSWERS = "answers"
+"""The part of a hit that whoever read it with the question gives."""
+
+
 @dataclass(frozen=True)
 class Hit:
     """A chunk that a question found. score: higher is better, comparable within one question only.
 
     parts: the score of each leg ("bm25", "dense", "rerank") as it was before they were joined, and what of the question
         is met ("covered", "in_sentence", "named" and others; see retrieval/evidence); "stands_out": how much higher
-        "dense" is than in the mean of the best hits
+        "dense" is than in the mean of the best hits; ANSWERS: log-odds that it answers, where somebody read it
     copies: documents that say the same, or other versions of this one, which are left out for it
     """
 

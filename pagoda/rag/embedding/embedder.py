@@ -1,4 +1,4 @@
-"""Which embedder: the packaged all-MiniLM-L6-v2, which needs no network, or a sentence-transformers model by name.
+"""Which embedder: the packaged all-MiniLM-L6-v2 or, by name, one beside it for Chinese; or of sentence-transformers.
 
 Between the second and the third station of a document's path: file -> Document -> Chunks -> *vectors* -> index ->
 Hits -> answer; a question is embedded the same way.
@@ -9,17 +9,22 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from pagoda.rag.embedding.bilingual import NAME as BILINGUAL
+from pagoda.rag.embedding.bilingual import BilingualEmbedder
 from pagoda.rag.embedding.minilm import MiniLmEmbedder
 from pagoda.rag.embedding.vectors import Embedder
 
 
 def load_embedder(name_or_path: str | None = None) -> Embedder:
-    """The packaged MiniLM (None), or a sentence-transformers model by its folder or its name.
+    """The packaged MiniLM (None), "bilingual", or a sentence-transformers model by its folder or its name.
 
-    None and a folder never use the network. Raises MissingExtraError, ConfigError where the model cannot be loaded.
+    None, "bilingual" and a folder never use the network. Raises MissingExtraError, ConfigError where the model cannot
+    be loaded.
     """
     if name_or_path is None:
         return MiniLmEmbedder()
+    if name_or_path == BILINGUAL:
+        return BilingualEmbedder()
     # What an optional extra brings; whoever names no model does not need it.
     from pagoda.rag.embedding.sentence_transformer import SentenceTransformerEmbedder
 

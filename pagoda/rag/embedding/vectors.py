@@ -71,6 +71,15 @@ def reads(embedder: Embedder, text: str) -> bool:
     return _OTHER_SCRIPT.search(sample) is None or embedder.unknown_share(sample) <= UNREADABLE_SHARE
 
 
+@runtime_checkable
+class PassageEmbedder(Embedder, Protocol):
+    """An embedder that wants some texts as whole passages, not by their sentences."""
+
+    def wants_whole(self, text: str) -> bool:
+        """Whether a passage is one text to it."""
+        ...
+
+
 def normalised(vectors: np.ndarray) -> np.ndarray:
     """[n, dimension] with length 1 each; one of zeros stays as it is."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -16,14 +16,16 @@ from pathlib import Path
 from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.language import Language, language_of, share_of
 from pagoda.rag.content_words import content
-from pagoda.rag.documents.document import Chunk, Hit
+from pagoda.rag.documents.document import ANSWERS, Chunk, Hit
+from pagoda.rag.extractive.chinese import second_look as second_look_zh
 from pagoda.rag.extractive.chinese.features import read_chinese
-from pagoda.rag.extractive.chinese.second_look import ChineseFirstLook, load_chinese_look, look_at_chinese
+from pagoda.rag.extractive.chinese.second_look import ChineseFirstLook, chinese_confidence
+from pagoda.rag.extractive.english import second_look as second_look_en
 from pagoda.rag.extractive.english.alignment import load_alignment
 from pagoda.rag.extractive.english.joint_reader import WEIGHTS as JOINT_WEIGHTS
 from pagoda.rag.extractive.english.joint_reader import load_joint_reader
 from pagoda.rag.extractive.english.reader import load_reader
-from pagoda.rag.extractive.english.second_look import FirstLook, load_second_look, look_at, passage_probability
+from pagoda.rag.extractive.english.second_look import FirstLook, load_second_look, look_at
 from pagoda.rag.extractive.extraction import NOTHING, Extraction, Place
 from pagoda.rag.extractive.ranker import FOLDER, decision_features
 from pagoda.rag.extractive.rankers import load_ranker
@@ -110,7 +112,8 @@ class Examined:
 
     is_looked_up: whether it is the row of a table that the question asks for by all of its words
     is_contrary: whether its row says the contrary of what is asked for
-    joint: log-odds that it answers by the joint reader, of English manuals; None where that has not read it
+    joint: log-odds that it answers by the reader of question and passage: of English manuals, and of Chinese ones whose
+        passages were read when they were found; else None
     """
 
     reading: SpanReading
@@ -129,7 +132,8 @@ class Examined:
     @cached_property
     def probability(self) -> float:
         """That it answers."""
-        told = self.first if self.joint is None else passage_probability(self.first, self.joint)
+        weighed = second_look_en if self.group == LOOKED_AT_AGAIN else second_look_zh
+        told = self.first if self.joint is None else weighed.passage_probability(self.first, self.joint)
         return max(told, ENOUGH) if self.is_looked_up else told
 
     @cached_property
@@ -336,7 +340,9 @@ def examined(
             content(question),
         )
         signs = signs_of(coverage, at, asked_about(form, candidate), read.log_odds, form)
-        found.append(Examined(read, candidate, signs, group_of(read.language, coverage), looked_up, is_contrary))
+        group = group_of(read.language, coverage)
+        joint = hits[at].parts.get(ANSWERS) if group == LOOKED_AT_IN_CHINESE else None
+        found.append(Examined(read, candidate, signs, group, looked_up, is_contrary, joint))
     return found
 
 
@@ -346,14 +352,13 @@ def confidence(question: str, found: Sequence[Examined], hits: Sequence[Hit]) ->
     least = load_decision().thresholds[best.group].answer
     read, hit = best.reading, hits[best.reading.hit_index]
     text, sentences = hit.text, sentences_of(hit.chunk)
-    if best.joint is not None:
+    if best.group == LOOKED_AT_AGAIN and best.joint is not None:
         look = look_at(question, hit, sentences, first_look(question, found))
         return load_second_look().probability(look), load_second_look().least
     if best.group == LOOKED_AT_IN_CHINESE and read.is_read and not best.is_looked_up:
         others = [hits[each.reading.hit_index] for each in found[1:]]
-        known_zh = ChineseFirstLook(best.probability, read.log_odds, best.signs.names_missing, others)
-        look_zh = look_at_chinese(question, hit, sentences, known_zh)
-        return load_chinese_look().probability(look_zh), load_chinese_look().least
+        known_zh = ChineseFirstLook(best.first, read.log_odds, best.signs.names_missing, others)
+        return chinese_confidence(question, hit, sentences, known_zh)
     if best.group != ALIGNED:
         return best.probability, least
     aligned = load_alignment().log_odds(question, text, sentences, read.by_margin)

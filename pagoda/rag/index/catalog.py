@@ -306,7 +306,7 @@ def _row(chunk: Chunk, document_id: int, position: int) -> tuple[Scalar | None, 
     place = (chunk.start, chunk.end, chunk.line, chunk.page)
     sentences, metadata = json.dumps(chunk.sentences), json.dumps(dict(chunk.metadata), ensure_ascii=False)
     packed = (sentences, metadata, json.dumps(asdict(chunk.places)))
-    about = (chunk.section, chunk.is_embedded)
+    about = (chunk.section, chunk.is_embedded + chunk.is_whole)
     return (chunk.chunk_id, document_id, position, chunk.text, *place, chunk.title, *packed, *about)
 
 
@@ -316,5 +316,7 @@ def _chunk(row: tuple[Any, ...]) -> Chunk:
     fields["sentences"] = tuple((first, last) for first, last in json.loads(fields["sentences"]))
     fields["metadata"] = json.loads(fields["metadata"])
     fields["places"] = Places.from_dict(json.loads(fields["places"]))
-    fields["is_embedded"] = bool(fields["is_embedded"])
+    # 0: not at all, 1: its sentences, 2: all of it.
+    fields["is_whole"] = fields["is_embedded"] > 1
+    fields["is_embedded"] = fields["is_embedded"] > 0
     return Chunk(**fields)

@@ -18,13 +18,12 @@ from pagoda.errors import ConfigError
 from pagoda.rag.documents.document import Document
 from pagoda.rag.documents.files import FoundFile, Scan, find_files
 from pagoda.rag.documents.loaders import LOADERS_VERSION, load_bytes, read_file
-from pagoda.rag.embedding.vectors import reads
 from pagoda.rag.errors import EmptyFileError, LoadError, RagError
 from pagoda.rag.index.catalog import DocumentRecord
 from pagoda.rag.index.index import RagIndex
 from pagoda.rag.index.known_files import KnownFiles, Sighting
 from pagoda.rag.index.options import IndexOptions
-from pagoda.rag.index.snapshot import vector_ids
+from pagoda.rag.index.snapshot import seen_by, vector_ids
 from pagoda.rag.index.writer import CutDocument, IndexWriter
 
 if TYPE_CHECKING:
@@ -265,9 +264,8 @@ class _Run:
             num_chars=len(document.text),
         )
         embedder = self._indexer.embedder
-        # What the embedder cannot read is found by its words; its vectors would cost most of the time and never count.
         cut = self._indexer.splitter.split(document)
-        chunks = [chunk if reads(embedder, chunk.text) else replace(chunk, is_embedded=False) for chunk in cut]
+        chunks = [seen_by(embedder, chunk) for chunk in cut]
         num_sentences = sum(len(vector_ids(chunk)) for chunk in chunks)
         self._pending.append(CutDocument(record, chunks, frozenset(self._known.replaced(sighting))))
         self._num_pending_sentences += num_sentences

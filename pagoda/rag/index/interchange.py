@@ -22,7 +22,7 @@ import json
 import os
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from dataclasses import fields as fields_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,11 +31,10 @@ import numpy as np
 
 from pagoda.errors import ConfigError
 from pagoda.rag.documents.document import Chunk
-from pagoda.rag.embedding.vectors import reads
 from pagoda.rag.errors import IndexLockedError, RagError
 from pagoda.rag.index.catalog import DocumentRecord
 from pagoda.rag.index.index import RagIndex
-from pagoda.rag.index.snapshot import Snapshot, chunk_from, vector_ids
+from pagoda.rag.index.snapshot import Snapshot, chunk_from, seen_by, vector_ids
 from pagoda.rag.index.writer import IndexWriter
 
 if TYPE_CHECKING:
@@ -158,7 +157,7 @@ def _read(file: Path, embedder: Embedder) -> list[_Entry]:
     if not header["vectors"]:
         for entry in entries:
             # Another embedder reads other chunks.
-            entry.chunks = [replace(chunk, is_embedded=reads(embedder, chunk.text)) for chunk in entry.chunks]
+            entry.chunks = [seen_by(embedder, chunk) for chunk in entry.chunks]
     return entries
 
 

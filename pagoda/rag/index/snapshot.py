@@ -20,6 +20,7 @@ import numpy as np
 
 from pagoda.rag.documents.document import Chunk
 from pagoda.rag.documents.places import Places
+from pagoda.rag.embedding.vectors import Embedder, PassageEmbedder, reads
 
 _FOLDER = re.compile(r"snapshot-(\d+)")
 _SIZES = "sizes.json"
@@ -54,8 +55,17 @@ def vector_ids(chunk: Chunk) -> list[str]:
     >>> vector_ids(Chunk("c", "a.txt", "One. Two.", 10, 19, 1, sentences=((10, 14), (15, 19))))
     ['c#0-4', 'c#5-9']
     """
-    spans = (chunk.sentences or ((chunk.start, chunk.end),)) if chunk.is_embedded else ()
-    return [f"{chunk.chunk_id}#{start - chunk.start}-{end - chunk.start}" for start, end in spans]
+    return [f"{chunk.chunk_id}#{start - chunk.start}-{end - chunk.start}" for start, end in chunk.embedded_spans]
+
+
+def seen_by(embedder: Embedder, chunk: Chunk) -> Chunk:
+    """A chunk as an embedder has it: not at all, by its sentences, or as a whole.
+
+    What it cannot read is found by its words; its vectors would cost most of the time and never count.
+    """
+    is_read = reads(embedder, chunk.text)
+    is_whole = is_read and isinstance(embedder, PassageEmbedder) and embedder.wants_whole(chunk.text)
+    return replace(chunk, is_embedded=is_read, is_whole=is_whole)
 
 
 def owners(chunks: list[Chunk]) -> np.ndarray:

@@ -172,10 +172,9 @@ class IndexWriter:
 def _sentences(chunks: Iterable[Chunk]) -> dict[str, HeadedText]:
     """Name of the vector -> the sentence behind the headings that it stands under."""
     return {
-        name: (chunk.heading, text)
+        name: (chunk.heading, chunk.text[start - chunk.start : end - chunk.start])
         for chunk in chunks
-        if chunk.is_embedded
-        for name, text in zip(vector_ids(chunk), chunk.sentence_texts(), strict=True)
+        for name, (start, end) in zip(vector_ids(chunk), chunk.embedded_spans, strict=True)
     }
 
 

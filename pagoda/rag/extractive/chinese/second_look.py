@@ -12,16 +12,19 @@ Fitted by
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pagoda.rag.content_words import ASKING, content
-from pagoda.rag.documents.document import Hit
+from pagoda.rag.documents.document import ANSWERS, Hit
 from pagoda.rag.extractive.chinese.sought import lacks_count, sought_by
 from pagoda.rag.extractive.showing.decision import log_odds
 from pagoda.rag.extractive.showing.second_look import NEAR, SecondLook, bounded, read_second_look
 
 CHINESE_WEIGHTS = Path(__file__).parents[1] / "data" / "second_look_zh.json"
+READ_WEIGHTS = CHINESE_WEIGHTS.with_name("second_look_zh_read.json")
+PASSAGE_WEIGHTS = CHINESE_WEIGHTS.with_name("passage_look_zh.json")
+_FAR = 8.0
 USUALLY_MET, MOST_MET = 17.0, 30.0
 """BM25 where no retriever tells it: the mean of questions to manuals; and beyond what it says nothing more."""
 
@@ -60,6 +63,52 @@ class ChineseLook:
     met: float
     ahead: float
     names_missing: float
+
+
+@dataclass(frozen=True)
+class ChineseReadLook(ChineseLook):
+    """The same where passages were read with the question (`retrieval/passage_reader`).
+
+    joint: the log-odds by it that the passage answers; beside: those of the likeliest other passage
+    """
+
+    joint: float
+    beside: float
+
+
+@dataclass(frozen=True)
+class PassageLook:
+    """What orders passages that were read with the question. first: log-odds of the first look; joint: by reading."""
+
+    first: float
+    joint: float
+
+
+def passage_probability(first: float, joint: float) -> float:
+    """That a passage answers. first: by the first look, 0 to 1; joint: log-odds of whoever read both."""
+    return read_second_look(PASSAGE_WEIGHTS, PassageLook).probability(passage_look(first, joint))
+
+
+def passage_look(first: float, joint: float) -> PassageLook:
+    """The numbers of `passage_probability`."""
+    return PassageLook(bounded(log_odds(first)), bounded(joint))
+
+
+def chinese_confidence(
+    question: str, hit: Hit, sentences: Sequence[tuple[int, int]], known: ChineseFirstLook
+) -> tuple[float, float]:
+    """That the passage to be shown answers, and from where on it is shown."""
+    look = look_at_chinese(question, hit, sentences, known)
+    joint, beside = hit.parts.get(ANSWERS), [other.parts.get(ANSWERS, -_FAR) for other in known.others]
+    if joint is None:
+        return load_chinese_look().probability(look), load_chinese_look().least
+    second = read_second_look(READ_WEIGHTS, ChineseReadLook)
+    return second.probability(read_look(look, joint, beside)), second.least
+
+
+def read_look(look: ChineseLook, joint: float, beside: Sequence[float]) -> ChineseReadLook:
+    """With the log-odds of the passage and of those beside it."""
+    return ChineseReadLook(**asdict(look), joint=bounded(joint), beside=bounded(max(beside, default=-_FAR)))
 
 
 def look_at_chinese(

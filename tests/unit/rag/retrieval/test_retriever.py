@@ -209,3 +209,38 @@ def test_a_reranker_has_the_last_word_and_reads_more_than_is_asked_for(embedder:
     assert reranker.num_read == 24
     assert [hit.score for hit in hits] == [23, 22, 21, 20, 19, 18]
     assert hits[0].parts["rerank"] == 23
+
+
+class LastReader:
+    """Finds that a passage answers the more, the later it stands; takes Chinese alone."""
+
+    def __init__(self) -> None:
+        self.read_passages: list[str] = []
+
+    def takes(self, question: str) -> bool:
+        return "？" in question
+
+    def read(self, question: str, passages: Any) -> np.ndarray:
+        self.read_passages = [passage.text for passage in passages]
+        return np.arange(len(passages), dtype=np.float32) - 1
+
+
+def test_a_reader_orders_the_best_of_the_questions_that_it_takes(embedder: Any) -> None:
+    # Far enough from each other to be no versions of one text.
+    texts = [f"{place * 9}的办公室开门。" for place in "山水田土金木火日月风云雨雪江海"] + ENGLISH
+    reader = LastReader()
+    retriever = make(embedder, texts, reader=reader)
+    plain = make(embedder, texts).retrieve("办公室几点开门？", 15)
+
+    hits = retriever.retrieve("办公室几点开门？", 15)
+    assert reader.read_passages == [hit.text for hit in plain[:12]]
+    assert [hit.text for hit in hits[:12]] == reader.read_passages[::-1]
+    # Of the last, what it lacks to the best is taken off.
+    assert hits[0].parts["answers"] == pytest.approx(10 + 0.15 * (hits[0].score - plain[0].score), abs=1e-3)
+    # What was not read stands behind, and says nothing of itself.
+    assert [hit.text for hit in hits[12:]] == [hit.text for hit in plain[12:]]
+    assert all("answers" not in hit.parts for hit in hits[12:])
+
+    reader.read_passages = []
+    assert "answers" not in retriever.retrieve("When opens the office?", 1)[0].parts
+    assert not reader.read_passages

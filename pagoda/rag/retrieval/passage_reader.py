@@ -1,0 +1,157 @@
+"""Does this passage answer this question? A network that reads both, for the language that MiniLM does not read.
+
+On a question's path: question -> words and vectors -> *the best passages read* -> Hits -> answer. Of Chinese manuals
+words decide neither which passage answers nor whether any does: people ask in others. The lower six of the twelve
+layers of multilingual-e5-small read the question and the passage each by itself, the upper six both together, with
+small changes (LoRA) learned from questions that people put to manuals in their own words, those without an answer
+among them (`benchmarks/train_passage_reader.py`). Its log-odds order the passages, and the second look weighs them.
+Papers: Cao et al. 2020, "DeFormer" (arXiv 2005.00697); Hu et al. 2021, "LoRA" (arXiv 2106.09685); Nogueira and Cho
+2019, "Passage Re-ranking with BERT" (arXiv 1901.04085).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pagoda.errors import ConfigError
+from pagoda.language import language_of
+from pagoda.minilm.multilingual import END, NUM_LAYERS, PADDING, START, Multilingual, packaged_file, read_multilingual
+from pagoda.minilm.shape import HIDDEN
+from pagoda.rag.documents.document import Chunk
+
+if TYPE_CHECKING:
+    import torch
+
+    from pagoda.minilm.encoder import Encoder
+
+WEIGHTS = Path(__file__).parent / "data" / "passage_reader_zh.npz"
+LOWER = 6
+"""Layers that read each text by itself."""
+MOST_OF_QUESTION, MOST_OF_PASSAGE = 64, 256
+_PAIRS_AT_ONCE, _TEXTS_AT_ONCE = 8, 8
+MAX_PASSAGES = 2000
+"""Whose lower layers are kept: the passages of one collection are asked about again."""
+_USUAL = 0.9
+"""Cosine of any two texts by e5, about."""
+_WIDTH = HIDDEN**0.5
+
+
+class PassageReader:
+    """Reads Chinese questions with passages. Threads may share it.
+
+    arrays: what `benchmarks/train_passage_reader.py` saved: factors of the changes to matrices, and the head
+    """
+
+    def __init__(self, multilingual: Multilingual, arrays: Mapping[str, np.ndarray]) -> None:
+        """Raises KeyError, ValueError for arrays that are not such ones."""
+        self._multilingual = multilingual
+        self._arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
+        for name, size in (("head", 3 * HIDDEN), ("bias", 1), ("scale", 3), ("side", HIDDEN)):
+            if self._arrays[name].shape != (size,):
+                raise ValueError(f"{name} has the shape {self._arrays[name].shape}")
+        self._read: OrderedDict[str, torch.Tensor] = OrderedDict()
+
+    def takes(self, question: str) -> bool:
+        """Whether it was taught to read such questions."""
+        return language_of(question) == "zh"
+
+    def read(self, question: str, passages: Sequence[Chunk]) -> np.ndarray:
+        """float32 [len(passages)], log-odds that each answers the question."""
+        import torch
+
+        odds = np.zeros(len(passages), dtype=np.float32)
+        with torch.inference_mode():
+            asked = self._below([_asked(question)], MOST_OF_QUESTION)[0]
+            texts = self._below([_told(passage) for passage in passages], MOST_OF_PASSAGE)
+            order = sorted(range(len(texts)), key=lambda at: len(texts[at]))
+            for start in range(0, len(order), _PAIRS_AT_ONCE):
+                rows = order[start : start + _PAIRS_AT_ONCE]
+                odds[rows] = self._together(asked, [texts[row] for row in rows])
+        return odds
+
+    def _below(self, texts: Sequence[str], most: int) -> list[torch.Tensor]:
+        """What the lower layers make of each text, [pieces, HIDDEN] each."""
+        import torch
+
+        known = {text: self._read[text] for text in texts if text in self._read}
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        ids = {text: [START, *self._multilingual.ids(text)[:most], END] for text in new}
+        new.sort(key=lambda text: len(ids[text]))
+        for start in range(0, len(new), _TEXTS_AT_ONCE):
+            part = new[start : start + _TEXTS_AT_ONCE]
+            longest = len(ids[part[-1]])
+            rows = np.array([ids[text] + [PADDING] * (longest - len(ids[text])) for text in part], dtype=np.int64)
+            mask = torch.from_numpy(rows != PADDING)[:, None, None]
+            hidden = self._encoder.run(self._multilingual.embedded(rows), mask, range(LOWER))
+            known.update((text, hidden[at, : len(ids[text])].clone()) for at, text in enumerate(part))
+        self._keep(known)
+        return [known[text] for text in texts]
+
+    def _keep(self, known: Mapping[str, torch.Tensor]) -> None:
+        for text, hidden in known.items():
+            self._read[text] = hidden
+            self._read.move_to_end(text)
+        while len(self._read) > MAX_PASSAGES:
+            self._read.popitem(last=False)
+
+    def _together(self, asked: torch.Tensor, told: Sequence[torch.Tensor]) -> np.ndarray:
+        """Log-odds of each pair. asked [pieces, HIDDEN], told: likewise."""
+        import torch
+
+        first, longest = len(asked), len(asked) + max(map(len, told))
+        hidden = torch.zeros(len(told), longest, HIDDEN)
+        hidden[:, :first] = asked + torch.from_numpy(self._arrays["side"])
+        is_piece = torch.zeros(len(told), longest, dtype=torch.bool)
+        for row, text in enumerate(told):
+            hidden[row, first : first + len(text)] = text
+            is_piece[row, : first + len(text)] = True
+        hidden = self._encoder.run(hidden, is_piece[:, None, None], range(LOWER, NUM_LAYERS))
+        return np.array([self._odds(hidden[row], first, first + len(text)) for row, text in enumerate(told)])
+
+    def _odds(self, hidden: torch.Tensor, first: int, last: int) -> float:
+        """Of one pair. hidden [pieces, HIDDEN]; the passage is first to last, both texts with marks around them."""
+        import torch
+        from torch.nn.functional import normalize
+
+        question, passage = hidden[1 : first - 1], hidden[first + 1 : last - 1]
+        asked, told = normalize(question.mean(0), dim=0), normalize(passage.mean(0), dim=0)
+        closest = (normalize(question, dim=1) @ normalize(passage, dim=1).T).amax(1).mean()
+        seen = torch.cat([asked * told * _WIDTH, (asked - told).abs() * _WIDTH, hidden[0]])
+        weigh = self._arrays
+        by_head = float(seen @ torch.from_numpy(weigh["head"])) + float(weigh["bias"][0])
+        of_means, of_words, shift = map(float, weigh["scale"])
+        return by_head + of_means * (float(asked @ told) - _USUAL) + of_words * (float(closest) - _USUAL) + shift
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        added = {}
+        for name in self._arrays:
+            if name.endswith(".down"):
+                matrix = name.removesuffix(".down")
+                added[matrix + ".weight"] = self._arrays[matrix + ".up"] @ self._arrays[name]
+        return self._multilingual.encoder(added)
+
+
+def _asked(question: str) -> str:
+    return f"query: {question}"
+
+
+def _told(passage: Chunk) -> str:
+    return f"passage: {passage.heading}\n{passage.text}"
+
+
+@lru_cache(maxsize=1)
+def load_passage_reader(path: Path = WEIGHTS) -> PassageReader:
+    """The packaged one. Raises MissingExtraError, ConfigError where its file is missing or broken."""
+    multilingual = read_multilingual(packaged_file("the reader of Chinese passages", "bilingual"))
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return PassageReader(multilingual, dict(arrays))
+    except (OSError, KeyError, ValueError) as error:
+        raise ConfigError(f"{path} holds no weights of the reader of passages ({error}): reinstall pagoda") from error

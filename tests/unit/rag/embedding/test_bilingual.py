@@ -1,0 +1,68 @@
+"""The bilingual embedder: which of its two networks reads a text, and that the two leave each other alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from multilingual_file import write_model
+from pagoda.minilm.multilingual import FILE
+from pagoda.rag.documents.document import Chunk
+from pagoda.rag.embedding import bilingual
+from pagoda.rag.embedding.bilingual import BilingualEmbedder
+from pagoda.rag.embedding.minilm import MiniLmEmbedder
+from pagoda.rag.embedding.vectors import PassageEmbedder, TokenEmbedder, reads
+from pagoda.rag.index.snapshot import seen_by, vector_ids
+
+CHARACTERS = sorted(set("怎么卸载这个软件打开设置点击删除应用付款方式有哪些"))
+QUESTION, PASSAGE, ENGLISH = "怎么卸载这个软件", "打开设置点击删除应用", "How do I remove the app?"
+
+
+@pytest.fixture(scope="module")
+def embedder(tmp_path_factory: pytest.TempPathFactory) -> BilingualEmbedder:
+    file = tmp_path_factory.mktemp("model") / FILE
+    write_model(file, ["<s>", "<pad>", "</s>", "<unk>", "▁", *CHARACTERS, *"querypasg:"], {})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bilingual, "packaged_file", lambda *_: file)
+        return BilingualEmbedder()
+
+
+def test_english_is_read_as_by_the_packaged_model(embedder: BilingualEmbedder) -> None:
+    texts = [ENGLISH, QUESTION, "Payment"]
+    vectors, tokens = embedder.embed_tokens(texts)
+    own, own_tokens = MiniLmEmbedder().embed_tokens([ENGLISH, "Payment"])
+    assert np.allclose(vectors[[0, 2]], own, atol=1e-5)
+    assert [len(each.ids) for each in tokens] == [len(own_tokens[0].ids), 0, len(own_tokens[1].ids)]
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+
+
+def test_chinese_is_readable_and_wanted_whole(embedder: BilingualEmbedder) -> None:
+    assert isinstance(embedder, TokenEmbedder)
+    assert isinstance(embedder, PassageEmbedder)
+    assert reads(embedder, QUESTION)
+    assert not reads(MiniLmEmbedder(), QUESTION)
+    # A script that neither has.
+    assert not reads(embedder, "ᚠᚢᚦᚨᚱᚲ" * 5)
+    assert embedder.wants_whole(PASSAGE)
+    assert not embedder.wants_whole(ENGLISH)
+
+
+def test_questions_and_passages_are_told_apart_by_their_headings(embedder: BilingualEmbedder) -> None:
+    (asked,), (told,) = embedder.embed([PASSAGE]), embedder.embed_tokens([PASSAGE], [""])[0]
+    assert not np.allclose(asked, told, atol=1e-3)
+
+
+def test_a_text_has_the_same_vector_whatever_stands_beside_it(embedder: BilingualEmbedder) -> None:
+    alone = embedder.embed([QUESTION])[0]
+    among = embedder.embed([PASSAGE * 9, QUESTION, ENGLISH, PASSAGE])[1]
+    # Products of bfloat16 in another order.
+    assert alone @ among > 0.999
+
+
+def test_a_chinese_chunk_has_one_vector_and_an_english_one_its_sentences(embedder: BilingualEmbedder) -> None:
+    text = PASSAGE + "。" + QUESTION + "。"
+    chinese = Chunk("c", "a.md", text, 0, len(text), 1, sentences=((0, 11), (11, len(text))))
+    english = Chunk("e", "a.md", "One. Two.", 0, 9, 1, sentences=((0, 4), (5, 9)))
+    assert vector_ids(seen_by(embedder, chinese)) == [f"c#0-{len(text)}"]
+    assert vector_ids(seen_by(embedder, english)) == ["e#0-4", "e#5-9"]
+    assert vector_ids(seen_by(MiniLmEmbedder(), chinese)) == []
