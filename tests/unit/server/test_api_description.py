@@ -23,7 +23,7 @@ CHECKED = (
 def test_no_status_and_no_body_comes_that_the_description_does_not_tell(fake_engine: Any) -> None:
     from schemathesis import checks
 
-    app = build_app(fake_engine, ServerConfig(access_log=False))
+    app = build_app(fake_engine, ServerConfig(access_log=False, allowed_hosts=("testserver",)))
     operations = [found.ok() for found in schemathesis.openapi.from_asgi("/openapi.json", app).get_all_operations()]
     assert len(operations) > 15
     for operation in operations:

@@ -36,7 +36,9 @@ def served(
     (tmp_path / "watch.yaml").write_text(f"companies: companies.csv\n{rules}{request.param}")
     with Monitor(tmp_path / "watch.yaml") as monitor:
         monitor.ingest(stream(3, 60))
-    app = build_app(fake_engine, ServerConfig(access_log=False, opinions=tmp_path / "watch.yaml"))
+    app = build_app(
+        fake_engine, ServerConfig(access_log=False, opinions=tmp_path / "watch.yaml", allowed_hosts=("testserver",))
+    )
     with TestClient(app) as client:
         assert client.get("/v1/opinions").json()["num_articles"] == 60
         yield app

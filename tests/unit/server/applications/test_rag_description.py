@@ -27,7 +27,7 @@ def test_every_operation_does_what_it_tells(
     from schemathesis import checks
 
     named = (Collection("first", tmp_path / "a", readers), Collection("second", tmp_path / "b"))
-    app = build_app(fake_engine, ServerConfig(access_log=False, collections=named))
+    app = build_app(fake_engine, ServerConfig(access_log=False, collections=named, allowed_hosts=("testserver",)))
     for service in service_of(app, RagCollections).services():
         service._opener = lambda path, engine, loop: RAG(path, ScriptedChatModel(["Yes."]), embedder=word_embedder)
     found = [result.ok() for result in schemathesis.openapi.from_asgi("/openapi.json", app).get_all_operations()]
