@@ -26,7 +26,7 @@ from pagoda.rag.documents.formats.light_markup import is_rst, load_adoc, load_or
 from pagoda.rag.documents.formats.rtf import load_rtf
 from pagoda.rag.documents.formats.source_code import CODE_SUFFIXES, load_code, load_python
 from pagoda.rag.documents.markup.html import load_html
-from pagoda.rag.documents.markup.markdown import load_markdown
+from pagoda.rag.documents.markup.markdown import MARKDOWN_SUFFIXES, load_markdown
 from pagoda.rag.documents.markup.mdx import load_mdx
 from pagoda.rag.documents.office.docx import load_docx
 from pagoda.rag.documents.office.odf import load_odf
@@ -60,7 +60,7 @@ def load_marked(text: str, source: str) -> Document:
 
 _FROM_TEXT: dict[str, Callable[[str, str], Document]] = {
     **dict.fromkeys((".txt", ".text", ".log"), load_text),
-    **dict.fromkeys((".md", ".markdown", ".mkd", ".mdown", ".rmd", ".qmd"), load_marked),
+    **dict.fromkeys(MARKDOWN_SUFFIXES, load_marked),
     **dict.fromkeys((".adoc", ".asciidoc"), load_adoc),
     **dict.fromkeys((".jsonl", ".ndjson"), load_jsonl),
     **dict.fromkeys((".py", ".pyi"), load_python),

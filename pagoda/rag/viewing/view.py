@@ -22,6 +22,7 @@ from pagoda.rag.documents.formats.source_code import CODE_SUFFIXES
 from pagoda.rag.documents.loaders import load_bytes
 from pagoda.rag.documents.markup.front_matter import split_front_matter
 from pagoda.rag.documents.markup.html import declared_encoding
+from pagoda.rag.documents.markup.markdown import MARKDOWN_SUFFIXES
 from pagoda.rag.errors import LoadError, UnknownDocumentError
 from pagoda.rag.index.catalog import Catalog, DocumentRecord
 from pagoda.rag.viewing.marking import mark, plain_text
@@ -30,7 +31,7 @@ from pagoda.rag.viewing.passage import find_passage
 from pagoda.rag.viewing.pdf import Box, page_picture, passage_boxes
 
 ViewKind = Literal["markdown", "html", "text", "code", "pages"]
-_MARKDOWN, _HTML = frozenset((".md", ".markdown")), frozenset((".html", ".htm", ".xhtml"))
+_MARKDOWN, _HTML = frozenset((*MARKDOWN_SUFFIXES, ".mdx")), frozenset((".html", ".htm", ".xhtml"))
 _CODE = frozenset((*CODE_SUFFIXES, ".py", ".pyi", ".log"))
 _LINK_TARGET = re.compile(r"\]\([^()\s]*(?:\([^()\s]*\)[^()\s]*)?\)|\{#[\w-]+\}")
 # Of a page whose whole is shown, and of the part of a longer document that is shown around the passage.

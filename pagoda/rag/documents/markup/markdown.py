@@ -17,6 +17,7 @@ from pagoda.rag.documents.markup.front_matter import split_front_matter
 from pagoda.rag.documents.places import line_starts
 from pagoda.rag.documents.tables import column_names, row_lines
 
+MARKDOWN_SUFFIXES = (".md", ".markdown", ".mkd", ".mdown", ".rmd", ".qmd")
 # What opens code within a line; a comment; what is struck out; and the mark of a note, whole.
 _OPENING = re.compile(
     r"(?<!`)(?P<code>`+)|(?P<comment><!--)|(?P<struck>~~(?=\S))|<(?P<tag>del|s|strike)\b[^<>]*>"
