@@ -166,7 +166,7 @@ def _search(place: str, tool: ResponsesTool) -> OfferedTool:
 
 def _unknown(place: str, tool: ResponsesTool) -> InvalidParameterError:
     return InvalidParameterError(
-        f"{place}.type is {tool.type!r}, but this model calls functions only: use type function, custom, or a "
-        "namespace of those",
+        f"{place}.type is {tool.type!r}, but this model calls functions only: use type function, custom, a "
+        "namespace of those, or file_search, which the server runs",
         param=f"{place}.type",
     )

@@ -49,18 +49,24 @@ def encoding_of(path: Path) -> str:
     A file that is UTF-8 but for some broken bytes is UTF-8: whoever reads it strictly finds the lines that are not.
     Raises UnknownEncodingError where it is binary or no encoding is certain, and OSError.
     """
-    decoder, at = codecs.getincrementaldecoder("utf-8")(), 0
+    decoder, at, num_other = codecs.getincrementaldecoder("utf-8")(), 0, 0
     for number, chunk in enumerate(_chunks(path)):
         if number == 0 and (wide := _by_mark(chunk) or _wide(chunk[: len(chunk) // 2 * 2])):
             return wide
         if number == 0 and _is_binary(chunk):
             raise BinaryFileError(_BINARY)
         try:
-            decoder.decode(chunk)
+            num_other += _num_other(decoder.decode(chunk))
         except UnicodeDecodeError as error:
-            return detect(_whole_lines(path, at + error.start))
+            num_other += _num_other(error.object[: error.start].decode("utf-8"))
+            return "utf-8" if num_other >= _PROOF else detect(_whole_lines(path, at + error.start))
         at += len(chunk)
     return "utf-8"
+
+
+def _num_other(text: str) -> int:
+    """How many characters are none of ASCII's."""
+    return sum(1 for character in text if not character.isascii()) if not text.isascii() else 0
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
@@ -104,8 +110,8 @@ def _is_nearly_utf8(data: bytes) -> bool:
     """Whether some bytes of it were broken, or its end cut off: what is whole is far more than chance would make."""
     text = data[:_SAMPLE].decode("utf-8", "replace")
     num_broken = text.count("\ufffd")
-    num_other = sum(1 for character in text if not character.isascii()) - num_broken
-    return num_other >= 4 and num_broken <= max(1, _MOST_BROKEN * num_other)
+    num_other = _num_other(text) - num_broken
+    return num_other >= _PROOF and num_broken <= max(1, _MOST_BROKEN * num_other)
 
 
 def _wide(data: bytes) -> str | None:
@@ -148,7 +154,7 @@ def is_another(data: bytes, encoding: str) -> bool:
         return False
     is_wide = name.startswith(("utf-16", "utf-32"))
     try:
-        num_other = sum(1 for character in data.decode("utf-8") if not character.isascii())
+        num_other = _num_other(data.decode("utf-8"))
     except UnicodeDecodeError:
         return is_wide and not _is_text(data, name)
     return num_other >= _PROOF or (is_wide and b"\0" not in data)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
@@ -24,6 +25,7 @@ from pagoda.rag.generative.citations import CitedSpan, cited_spans
 from pagoda.rag.generative.neutralise import neutralised, neutralised_name
 from pagoda.rag.generative.source import Source
 from pagoda.rag.generative.support import SupportCheck
+from pagoda.rag.inputs import check_question
 from pagoda.rag.pipeline import RAG, check_k
 from pagoda.rag.query import Where
 from pagoda.rag.retrieval.filters import filter_of
@@ -128,7 +130,7 @@ class Lookups:
         """
         try:
             question = _question(arguments)
-            asked = (question, said[-1]) if said and not _speaks_of(question, said) else (question,)
+            asked = (question,) if _speaks_of(question, said) else (question, *_searchable(said[-1:]))
             hits = _in_turn([self._hits(each) for each in asked])
         except InvalidRequestError as error:
             return LookedUp((), nothing=f"error: {error}")
@@ -176,8 +178,18 @@ def _question(arguments: str | Mapping[str, Any]) -> str:
 
 
 def _speaks_of(question: str, said: Sequence[str]) -> bool:
-    """Whether it has a word of what was said, those that every question asks with aside."""
-    return not content(ASKING.sub(" ", question)).isdisjoint(content("\n".join(said)))
+    """Whether it has a word of what was said, if anything was, those that every question asks with aside."""
+    return not said or not content(ASKING.sub(" ", question)).isdisjoint(content("\n".join(said)))
+
+
+def _searchable(said: Sequence[str]) -> list[str]:
+    """Those that can be looked for: a pasted page, or a message of nothing but a picture, cannot."""
+    found = []
+    for each in said:
+        with suppress(InvalidRequestError):
+            check_question(each)
+            found.append(each)
+    return found
 
 
 def _in_turn(found: Sequence[list[Hit]]) -> list[Hit]:

@@ -112,6 +112,12 @@ class ServerConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise ConfigError(f"port is {self.port}, but ports are 0 (any free one) to 65535")
+        odd = next((name for name in self.allowed_hosts if not name or set(name) & set("/: ")), None)
+        if odd is not None:
+            raise ConfigError(
+                f"allowed_hosts has {odd!r}, expected a name as it stands in addresses, without https:// and without a "
+                'port, such as shop.example or "*.shop.example"'
+            )
         if (self.ssl_keyfile is None) != (self.ssl_certfile is None):
             raise ConfigError("ssl_keyfile and ssl_certfile go together: give both or neither")
         if self.dialogue is None:

@@ -52,9 +52,11 @@ async def _answered_with_searches(
     """The response to a conversation with `file_search`. Raises InvalidRequestError."""
     with _own_names(chat):
         rounds = await opened_rounds(chat.request, request, caller)
-        job = await rounds.first_job()
-    answer = ResponseInRounds(rounds, _begun(body, chat, job, name, caller))
-    return await answered_in_rounds(request, caller, answer, stream=body.stream, done=b"")
+        answer = ResponseInRounds(
+            rounds, lambda job: _begun(body, chat, job, name, caller), lambda job: _named(job, chat)
+        )
+        return await answered_in_rounds(request, caller, answer, stream=body.stream, done=b"")
+    raise AssertionError("the block above returns or raises")
 
 
 def _begun(body: ResponsesRequest, chat: ResponsesChat, job: Job, name: str, caller: Caller) -> GrowingResponse:
@@ -71,7 +73,12 @@ def _job(chat: ResponsesChat, state: ServerState) -> Job:
     """What the engine is asked for. Raises InvalidRequestError."""
     with _own_names(chat):
         check_no_searches(chat.request)
-        job = chat_job(chat.request, state)
+        return _named(chat_job(chat.request, state), chat)
+    raise AssertionError("the block above returns or raises")
+
+
+def _named(job: Job, chat: ResponsesChat) -> Job:
+    """The same, whose places are told in the names of the client's request."""
     return replace(
         job,
         constraint_field=renamed(job.constraint_field or "", chat.names) or None,

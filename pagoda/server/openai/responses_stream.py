@@ -269,6 +269,7 @@ def _settings(body: ResponsesRequest, params: SamplingParams) -> dict[str, Any]:
         "background": False,
         "instructions": body.instructions,
         "max_output_tokens": body.max_output_tokens,
+        "max_tool_calls": body.max_tool_calls,
         "metadata": body.metadata or {},
         "parallel_tool_calls": body.parallel_tool_calls is not False,
         "previous_response_id": None,

@@ -99,7 +99,8 @@ def read_settings(args: dict[str, Any]) -> tuple[EngineArgs, ServerConfig, Repli
         if name in server:
             raise ConfigError(f"{name} is among the arguments, but Ray Serve listens: give it under http_options")
     check_one_server_only(server)
-    config = ServerConfig(**{name: _fixed(each) for name, each in server.items()})
+    # Where Ray Serve listens is not known here: not on the loopback alone, as far as names in `Host` are concerned.
+    config = ServerConfig(host="0.0.0.0", **{name: _fixed(each) for name, each in server.items()})
     return EngineArgs(**rest), config, wanted
 
 

@@ -105,3 +105,10 @@ def test_two_questions_take_turns_within_the_number_of_hits(rag: RAG) -> None:
     alone = found(1, [])
     assert found(1, said) == alone
     assert sorted(found(2, said)) == ["fees.md", "secret.md"]
+
+
+@pytest.mark.parametrize("own", ["", "日" * 9000], ids=["nothing", "a pasted page"])
+def test_a_message_that_cannot_be_looked_for_does_not_spoil_the_search(rag: RAG, own: str) -> None:
+    found = DocumentsTool(rag).lookups().run({"question": "What does a day cost?"}, [own])
+    assert found.questions == ("What does a day cost?",)
+    assert "A day costs 40 euros." in found.text

@@ -6,7 +6,7 @@ round is a message of its own, the searches stand between them. Source: OpenAI's
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -19,14 +19,21 @@ Pieces = AsyncGenerator[list[ToolDelta] | Searched | Cited]
 
 
 class ResponseInRounds:
-    """The answer to one request: a `RoundsAnswer`."""
+    """The answer to one request: a `RoundsAnswer`.
 
-    def __init__(self, rounds: ChatRounds, response: GrowingResponse) -> None:
-        self._rounds, self._response = rounds, response
+    begin: the response, once the first job tells its settings; named: a job in the names of the client's request
+    """
+
+    def __init__(
+        self, rounds: ChatRounds, begin: Callable[[Job], GrowingResponse], named: Callable[[Job], Job]
+    ) -> None:
+        self._rounds, self._begin, self._named = rounds, begin, named
 
     async def first_job(self) -> Job:
         """The job of the first round. Raises InvalidRequestError."""
-        return await self._rounds.first_job()
+        job = await self._rounds.first_job()
+        self._response = self._begin(job)
+        return self._named(job)
 
     async def whole(self) -> dict[str, Any]:
         """The response in one piece."""

@@ -92,10 +92,12 @@ class ChatRounds:
     """
 
     def __init__(self, body: ChatCompletionRequest, search: HostedSearch, state: ServerState, caller: Caller) -> None:
-        self._body, self._search, self._state, self._caller = body, search, state, caller
+        self._body, self._hosted, self._state, self._caller = body, search, state, caller
         self._messages = list(body.messages)
         self._said = [_text(message) for message in _until_the_question(body.messages)]
-        self._searches = Searches(DEFAULT_SEARCHES if body.max_tool_calls is None else body.max_tool_calls)
+        self._searches = Searches(
+            DEFAULT_SEARCHES if body.max_tool_calls is None else body.max_tool_calls, caller.request_id
+        )
         self._job: Job | None = None
         self.usage = Usage(0)
         self.finish_reason: str | None = None
@@ -121,12 +123,16 @@ class ChatRounds:
                 yield Cited(annotations)
             if not turn.asks_for_searches:
                 return
-            next_job = await self._searched(turn)
-            if next_job is None:
-                self.finish_reason = "length"
-                return
-            job, number = next_job, number + 1
+            if self._tokens_left() == 0:
+                break
+            await self._search(turn)
+            number += 1
             yield Searched(self._searches.told(number))
+            try:
+                job = await self._next_job()
+            except PromptTooLongError:  # by what was found, which is not the client's to shorten
+                break
+        self.finish_reason = "length"
 
     async def _generated(self, job: Job, turn: RoundReader, number: int) -> AsyncGenerator[list[ToolDelta]]:
         """The pieces of one round."""
@@ -142,21 +148,15 @@ class ChatRounds:
                         yield told
 
     async def _annotations(self, said: str) -> list[dict[str, Any]]:
-        return await self._search.annotations(said, self._said[-1] if self._said else "") if said else []
+        return await self._hosted.annotations(said, self._said[-1] if self._said else "") if said else []
 
-    async def _searched(self, turn: RoundReader) -> Job | None:
-        """The next round's job, in whose conversation stands what this one asked for; None without room for it."""
-        if self._tokens_left() == 0:
-            return None
+    async def _search(self, turn: RoundReader) -> None:
+        """What a round asked for is found, and stands in the conversation."""
         said = turn.content.strip() or None
         self._messages += self._searches.messages()
-        await self._searches.run(self._search, turn.searches, self._said)
+        await self._searches.run(self._hosted, turn.searches, self._said)
         calls = [_call(each) for each in self._searches.calls()]
         self._messages.append(ChatMessage(role="assistant", content=said, tool_calls=calls, function_call=None))
-        try:
-            return await self._next_job()
-        except PromptTooLongError:  # by what was found, which is not the client's to shorten
-            return None
 
     async def _next_job(self) -> Job:
         """The job of the next round; passages that it has no room for are left out, the weakest first."""
@@ -165,12 +165,12 @@ class ChatRounds:
             try:
                 job = await self._state.aside.run(chat_job, self._round_body(), self._state)
             except PromptTooLongError:
-                if not self._searches.shorten(self._search):
+                if not self._searches.shorten(self._hosted):
                     raise
                 continue
             _, token_ids = text_or_ids(job.prompt)
             room = limit - len(token_ids or ())
-            if room >= min(job.params.max_tokens or limit, limit // 4) or not self._searches.shorten(self._search):
+            if room >= min(job.params.max_tokens or limit, limit // 4) or not self._searches.shorten(self._hosted):
                 return job
 
     def _round_body(self) -> ChatCompletionRequest:

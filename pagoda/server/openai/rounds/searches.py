@@ -28,8 +28,9 @@ class Searches:
     A round that only asks what was asked before is the last: a model that goes in circles finds nothing new.
     """
 
-    def __init__(self, num_left: int) -> None:
+    def __init__(self, num_left: int, request_id: str) -> None:
         self.num_left = num_left
+        self._request_id = request_id
         self.num_begun = 0
         self._asked: set[str] = set()
         self._last: list[tuple[JoinedCall, FoundText | None]] = []
@@ -85,7 +86,7 @@ class Searches:
         return [
             {
                 "type": "file_search_call",
-                "id": f"fs_{number}_{place}",
+                "id": f"fs_{self._request_id}_{number}_{place}",
                 "status": "failed" if found is None or not found.questions else "completed",
                 "queries": [] if found is None else list(found.questions),
                 "results": [] if found is None else found.results,

@@ -128,6 +128,13 @@ def test_a_broken_byte_costs_its_own_line_and_no_other(tmp_path: Path, name: str
     assert "bytes that are no utf-8" in faults[0]
 
 
+def test_a_broken_byte_behind_a_million_sound_ones_changes_nothing_of_these(tmp_path: Path) -> None:
+    sound = '{"title": "营业收入增长"}\n'.encode()
+    (tmp_path / "items.jsonl").write_bytes(sound * 40_000 + b'{"title": "up"}\n' * 400 + b'{"title": "caf\xe9"}\n')
+    titles, faults = read(tmp_path / "items.jsonl")
+    assert (titles[0], len(titles), len(faults)) == ("营业收入增长", 40_400, 1)
+
+
 @pytest.mark.parametrize("data", [b"\x00\x01\x02", b"title\n\x81\x8d\x9d\xff"])
 def test_bytes_in_no_certain_encoding_are_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "items.csv").write_bytes(data)

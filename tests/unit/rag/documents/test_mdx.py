@@ -48,3 +48,13 @@ def test_other_names_of_markdown_are_read() -> None:
     for suffix in ("Rmd", "qmd", "mkd", "mdown"):
         loaded = load_bytes(b"# Radio\n\n```{r, echo=FALSE}\nplot(1)\n```\nTwo miles.", f"radio.{suffix}")
         assert (loaded.title, len(loaded.listings)) == ("Radio", 1)
+
+
+def test_what_looks_like_a_comment_in_code_or_never_ends_stays() -> None:
+    page = "```jsx\n{/* seen */}\n```\nIt {/* not */} runs.\n\n{/* never ends\n\nTwo miles."
+    assert load_bytes(page.encode(), "radio.mdx").text == page.replace("{/* not */}", "")
+
+
+def test_an_import_with_attributes_ends_on_its_line() -> None:
+    page = b"import data from './x.json' with { type: 'json' }\nThe range is two miles."
+    assert load_bytes(page, "radio.mdx").text.split("\n") == ["", "The range is two miles."]

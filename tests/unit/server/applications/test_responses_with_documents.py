@@ -154,3 +154,23 @@ def test_what_makes_no_sense_is_refused_by_the_clients_name_for_it(
     assert told in reply.json()["error"]["message"]
     assert reply.json()["error"]["param"] == param
     assert engine.prompts == []
+
+
+def test_searches_have_ids_of_their_own_and_are_told_even_where_no_answer_has_room(site: Sites) -> None:
+    replies = [respond(site, calling(OPENING), "word " * 5000)[0] for _ in range(2)]
+    first, second = (output(reply)[0] for reply in replies)
+    assert first["type"] == second["type"] == "file_search_call"
+    assert first["id"] != second["id"]
+    assert replies[0].json()["id"].removeprefix("resp_") in first["id"]
+
+
+def test_what_a_schema_is_not_held_to_is_told_in_the_clients_names(site: Sites) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"at": {"type": "array", "uniqueItems": True, "items": {"type": "string"}}},
+    }
+    form = {"format": {"type": "json_schema", "name": "hours", "schema": schema}}
+    heads = [respond(site, '{"at": ["9"]}', text=form, tools=tools)[0].headers for tools in ([], [SEARCH])]
+    told = [{name: value for name, value in head.items() if name == "x-pagoda-unenforced"} for head in heads]
+    assert told[0] == told[1]
+    assert "text.format" in str(told[1])

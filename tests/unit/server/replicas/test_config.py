@@ -9,6 +9,7 @@ import pytest
 
 from pagoda.cli.console.options import REPLICA_OPTIONS
 from pagoda.errors import ConfigError, PagodaError
+from pagoda.server.config import ServerConfig
 from pagoda.server.replicas.config import ReplicasConfig, check_one_server_only
 
 
@@ -60,3 +61,15 @@ def test_settings_of_a_config_file_are_sorted_by_whose_they_are() -> None:
     ):
         with pytest.raises(PagodaError, match=told):
             read_settings({**args, name: value})
+
+
+def test_below_ray_serve_no_replica_takes_itself_for_one_that_listens_on_the_loopback() -> None:
+    deployment = pytest.importorskip("pagoda.server.replicas.deployment")
+    _, config, _ = deployment.read_settings({"model": "builtin", "allowed_hosts": ["shop.example"]})
+    assert (config.host, config.allowed_hosts) == ("0.0.0.0", ("shop.example",))
+
+
+@pytest.mark.parametrize("name", ["shop.example:8000", "https://shop.example", "", "shop example"])
+def test_an_allowed_host_that_no_request_could_name_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"allowed_hosts has .* without a port"):
+        ServerConfig(allowed_hosts=("shop.example", name))
