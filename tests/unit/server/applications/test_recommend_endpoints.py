@@ -241,7 +241,7 @@ def test_a_person_of_any_id_can_leave_and_nobody_else_does(shop: Callable[..., A
     async def steps(client: Any) -> None:
         given = [event(1, "film-001", user), event(2, "film-002", "ann"), event(3, "film-003", "a/nn")]
         assert (await client.post("/v1/events", json={"events": given})).json()["recorded"] == 3
-        path = "http://test/v1/recommend/people/" + quote(user, safe="").replace("..", "%2E%2E")
+        path = "http://localhost/v1/recommend/people/" + quote(user, safe="").replace("..", "%2E%2E")
         kept = (await client.get(path)).json()
         assert [one["item"] for one in kept["event"]] == ["film-001"]
         assert (await client.delete(path)).json()["deleted"] == 1

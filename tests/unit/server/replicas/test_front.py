@@ -119,7 +119,7 @@ class Behind:
 
         scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "path": path}
         scope |= {"raw_path": path.encode(), "query_string": b"", "scheme": "http", "client": ("127.0.0.1", 1)}
-        scope |= {"headers": [(b"content-type", b"application/json"), (b"host", b"test")]}
+        scope |= {"headers": [(b"content-type", b"application/json"), (b"host", b"localhost")]}
         answering = self.front._answer(Forwarded(scope, json.dumps(body).encode()), send)
         await asyncio.wait_for(answering, HANG_S)
 
