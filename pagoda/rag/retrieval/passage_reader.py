@@ -11,6 +11,7 @@ Papers: Cao et al. 2020, "DeFormer" (arXiv 2005.00697); Hu et al. 2021, "LoRA" (
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
@@ -35,8 +36,8 @@ LOWER = 6
 """Layers that read each text by itself."""
 MOST_OF_QUESTION, MOST_OF_PASSAGE = 64, 256
 _PAIRS_AT_ONCE, _TEXTS_AT_ONCE = 8, 8
-MAX_PASSAGES = 2000
-"""Whose lower layers are kept: the passages of one collection are asked about again."""
+MOST_BYTES = 64 * 1024**2
+"""Of what the lower layers make of passages, which is kept: those of one collection are asked about again."""
 _USUAL = 0.9
 """Cosine of any two texts by e5, about."""
 _WIDTH = HIDDEN**0.5
@@ -55,7 +56,10 @@ class PassageReader:
         for name, size in (("head", 3 * HIDDEN), ("bias", 1), ("scale", 3), ("side", HIDDEN)):
             if self._arrays[name].shape != (size,):
                 raise ValueError(f"{name} has the shape {self._arrays[name].shape}")
-        self._read: OrderedDict[str, torch.Tensor] = OrderedDict()
+        self._mutex = threading.Lock()
+        # Of passages, those that were asked for last behind; together they have so many bytes.
+        self._kept: OrderedDict[str, torch.Tensor] = OrderedDict()
+        self._num_bytes = 0
 
     def takes(self, question: str) -> bool:
         """Whether it was taught to read such questions."""
@@ -67,38 +71,48 @@ class PassageReader:
 
         odds = np.zeros(len(passages), dtype=np.float32)
         with torch.inference_mode():
-            asked = self._below([_asked(question)], MOST_OF_QUESTION)[0]
-            texts = self._below([_told(passage) for passage in passages], MOST_OF_PASSAGE)
+            (asked,) = self._lower([_asked(question)], MOST_OF_QUESTION).values()
+            texts = self._below([_told(passage) for passage in passages])
             order = sorted(range(len(texts)), key=lambda at: len(texts[at]))
             for start in range(0, len(order), _PAIRS_AT_ONCE):
                 rows = order[start : start + _PAIRS_AT_ONCE]
                 odds[rows] = self._together(asked, [texts[row] for row in rows])
         return odds
 
-    def _below(self, texts: Sequence[str], most: int) -> list[torch.Tensor]:
-        """What the lower layers make of each text, [pieces, HIDDEN] each."""
+    def _below(self, texts: Sequence[str]) -> list[torch.Tensor]:
+        """What the lower layers make of each passage, [pieces, HIDDEN] each; from what is kept, where it is."""
+        with self._mutex:
+            known = {text: self._kept[text] for text in texts if text in self._kept}
+        # Two threads may run the same text: that costs time only, and no thread waits for another's.
+        known.update(self._lower([text for text in dict.fromkeys(texts) if text not in known], MOST_OF_PASSAGE))
+        with self._mutex:
+            self._keep(known)
+        return [known[text] for text in texts]
+
+    def _lower(self, texts: Sequence[str], most: int) -> dict[str, torch.Tensor]:
+        """The same of texts that differ, with at most so many pieces of each."""
         import torch
 
-        known = {text: self._read[text] for text in texts if text in self._read}
-        new = [text for text in dict.fromkeys(texts) if text not in known]
-        ids = {text: [START, *self._multilingual.ids(text)[:most], END] for text in new}
-        new.sort(key=lambda text: len(ids[text]))
+        found: dict[str, torch.Tensor] = {}
+        ids = {text: [START, *self._multilingual.ids(text)[:most], END] for text in texts}
+        new = sorted(texts, key=lambda text: len(ids[text]))
         for start in range(0, len(new), _TEXTS_AT_ONCE):
             part = new[start : start + _TEXTS_AT_ONCE]
             longest = len(ids[part[-1]])
             rows = np.array([ids[text] + [PADDING] * (longest - len(ids[text])) for text in part], dtype=np.int64)
             mask = torch.from_numpy(rows != PADDING)[:, None, None]
             hidden = self._encoder.run(self._multilingual.embedded(rows), mask, range(LOWER))
-            known.update((text, hidden[at, : len(ids[text])].clone()) for at, text in enumerate(part))
-        self._keep(known)
-        return [known[text] for text in texts]
+            found.update((text, hidden[at, : len(ids[text])].clone()) for at, text in enumerate(part))
+        return found
 
     def _keep(self, known: Mapping[str, torch.Tensor]) -> None:
         for text, hidden in known.items():
-            self._read[text] = hidden
-            self._read.move_to_end(text)
-        while len(self._read) > MAX_PASSAGES:
-            self._read.popitem(last=False)
+            if text not in self._kept:
+                self._kept[text] = hidden
+                self._num_bytes += hidden.nbytes
+            self._kept.move_to_end(text)
+        while self._num_bytes > MOST_BYTES:
+            self._num_bytes -= self._kept.popitem(last=False)[1].nbytes
 
     def _together(self, asked: torch.Tensor, told: Sequence[torch.Tensor]) -> np.ndarray:
         """Log-odds of each pair. asked [pieces, HIDDEN], told: likewise."""

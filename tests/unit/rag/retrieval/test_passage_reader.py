@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from multilingual_file import write_model
 from pagoda.errors import ConfigError, MissingExtraError
@@ -64,12 +69,45 @@ def test_it_takes_chinese_questions_and_no_passages_at_all(multilingual: Multili
     assert reader.read(QUESTION, []).shape == (0,)
 
 
-def test_texts_are_forgotten_at_some_point(multilingual: Multilingual, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passage_reader, "MAX_PASSAGES", 2)
+def test_no_more_bytes_are_kept_than_may_be_and_no_question(
+    multilingual: Multilingual, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reader = PassageReader(multilingual, packaged())
     first = reader.read(QUESTION, passages(TEXTS))
-    assert len(reader._read) == 2
-    assert np.allclose(first, reader.read(QUESTION, passages(TEXTS)), atol=0.015)
+    # What has been asked is rarely asked again.
+    assert len(reader._kept) == len(TEXTS)
+    sizes = [hidden.nbytes for hidden in reader._kept.values()]
+    monkeypatch.setattr(passage_reader, "MOST_BYTES", sum(sizes) - 1)
+    bounded = PassageReader(multilingual, packaged())
+    bounded.read(QUESTION, passages(TEXTS))
+    assert 0 < sum(hidden.nbytes for hidden in bounded._kept.values()) < sum(sizes)
+    assert np.allclose(first, bounded.read(QUESTION, passages(TEXTS)), atol=0.015)
+
+
+class Slow(OrderedDict[str, Any]):
+    """Lets other threads in between a look and what follows it."""
+
+    def __contains__(self, key: object) -> bool:
+        found = super().__contains__(key)
+        time.sleep(0)
+        return found
+
+
+def test_threads_share_it(multilingual: Multilingual, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = PassageReader(multilingual, packaged())
+    hidden = torch.zeros(4, 384)
+    # The network is not what threads meet in.
+    monkeypatch.setattr(reader, "_lower", lambda new, _: {text: hidden.clone() for text in new})
+    monkeypatch.setattr(reader, "_kept", Slow())
+    monkeypatch.setattr(passage_reader, "MOST_BYTES", 3 * hidden.nbytes)
+
+    def many(seed: int) -> int:
+        chance = np.random.default_rng(seed)
+        return sum(len(reader._below(list(chance.permutation(CHARACTERS)[:8]))) for _ in range(100))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(many, range(8))) == [100 * 8] * 8
+    assert len(reader._kept) == 3
 
 
 def test_only_the_bilingual_embedder_brings_a_reader(
