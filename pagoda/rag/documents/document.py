@@ -171,7 +171,9 @@ class Chunk:
 
 
 ANSWERS = "answers"
-"""The part of a hit that whoever read it with the question gives."""
+"""The part of a hit that whoever read it with the question gives: its log-odds that the hit answers, less a share of
+what the fused score lacks to that of the best one (`retriever.FOUND_WEIGHT`), so no log-odds by themselves.
+"""
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,8 @@ class Hit:
 
     parts: the score of each leg ("bm25", "dense", "rerank") as it was before they were joined, and what of the question
         is met ("covered", "in_sentence", "named" and others; see retrieval/evidence); "stands_out": how much higher
-        "dense" is than in the mean of the best hits; ANSWERS: log-odds that it answers, where somebody read it
+        "dense" is than in the mean of the best hits; "fused": the score that it had before somebody read it with the
+        question; ANSWERS: what that reader found
     copies: documents that say the same, or other versions of this one, which are left out for it
     """
 

@@ -66,9 +66,9 @@ class QuotingAnswerer:
         asked = question.alone or question.text
         focus = piece_of(question.text) if question.history else ""
         hits = [*question.hits, *question.further]
-        found = self._loaded().answer(asked, hits, question.beside, focus) if question.hits else None
+        found = self._loaded().answer(asked, hits, question.beside, focus) if hits else None
         if found is None or found.abstained or not found.text:
-            return _declined(question, found.confidence if found else 0.0)
+            return _declined(question, hits, found.confidence if found else 0.0)
         citations = [_citation(n, place, hits) for n, place in enumerate(found.places, 1)]
         note = question.other_version(citations)
         texts = [_text(found, *shown) for shown in zip(found.places, citations, strict=True)]
@@ -90,12 +90,12 @@ class QuotingAnswerer:
         return self._answerer
 
 
-def _declined(question: GroundedQuestion, confidence: float) -> Answer:
+def _declined(question: GroundedQuestion, hits: Sequence[Hit], confidence: float) -> Answer:
     """Nothing is shown. That the documents hold no answer is said where nothing of them was found alone: many an answer
     in other words than the question's is not known as one, so whoever asks is told where to look.
     """
     words = words_in(language_of(question.text))
-    places = [(hit.chunk.source, hit.chunk.line_at(hit.chunk.start)) for hit in question.hits]
+    places = [(hit.chunk.source, hit.chunk.line_at(hit.chunk.start)) for hit in hits]
     nearest = [words.place.format(source=source, line=line) for source, line in dict.fromkeys(places)]
     told = words.nearest.format(places=words.between_places.join(nearest[:NUM_NEAREST]))
     return Answer(

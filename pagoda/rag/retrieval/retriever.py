@@ -65,7 +65,7 @@ class Retriever:
     """Finds chunks of one snapshot. Threads may share it.
 
     bm25: built over the texts of the snapshot's chunks, in their order; raises ConfigError for another number of them
-    reader: orders the best by whether they answer, in the languages that it takes
+    reader: orders the best by whether they answer, in the languages that it takes, where no reranker is given
     """
 
     def __init__(
@@ -138,10 +138,15 @@ class Retriever:
             if not np.isnan(likeness[row]):
                 parts["tokens"] = round(float(likeness[row]), _SCORE_DIGITS)
             hits.append(Hit(self._snapshot.chunks[row], float(scores[row]), parts))
-        ranked = hits if self._reranker is None else _reranked(self._reranker, question, hits)
+        return _standing_out(without_copies(question, self._reordered(question, hits), max(k, _BESIDE)))[:k]
+
+    def _reordered(self, question: str, hits: list[Hit]) -> list[Hit]:
+        """By whoever reads them beside the question: the reranker that was given, else the reader where it takes it."""
+        if self._reranker is not None:
+            return _reranked(self._reranker, question, hits)
         if self._reader is not None and self._reader.takes(question):
-            ranked = _read(self._reader, question, ranked)
-        return _standing_out(without_copies(question, ranked, max(k, _BESIDE)))[:k]
+            return _read(self._reader, question, hits)
+        return hits
 
     def _looked_at(self, question: str, rows: np.ndarray, weight: float) -> tuple[np.ndarray, dict[int, Met]]:
         """[len(rows)] what names and words that are met add; and for each row what is met."""
@@ -261,7 +266,8 @@ def _reranked(reranker: Reranker, question: str, hits: list[Hit]) -> list[Hit]:
 def _read(reader: PassageReader, question: str, hits: list[Hit]) -> list[Hit]:
     """The first of them by the log-odds that each answers, with these as a part; the others behind.
 
-    How far a hit is behind the best found one counts as well: reader and retriever miss different ones.
+    How far a hit is behind the best found one counts as well: reader and retriever miss different ones. The scores
+    stay where they are, so that they fall from hit to hit; what each had itself is its part "fused".
     """
     first, others = hits[:_READ], hits[_READ:]
     best = max((hit.score for hit in first), default=0.0)
@@ -270,7 +276,9 @@ def _read(reader: PassageReader, question: str, hits: list[Hit]) -> list[Hit]:
         for hit, own in zip(first, reader.read(question, [hit.chunk for hit in first]), strict=True)
     ]
     found = [
-        replace(hit, parts={**hit.parts, ANSWERS: round(own, _SCORE_DIGITS)})
+        replace(hit, parts={**hit.parts, "fused": hit.score, ANSWERS: round(own, _SCORE_DIGITS)})
         for hit, own in zip(first, odds, strict=True)
     ]
-    return sorted(found, key=lambda hit: -hit.parts[ANSWERS]) + others
+    found.sort(key=lambda hit: -hit.parts[ANSWERS])
+    scores = sorted((hit.score for hit in first), reverse=True)
+    return [replace(hit, score=score) for hit, score in zip(found, scores, strict=True)] + others

@@ -325,6 +325,19 @@ def test_an_answer_is_cited_with_what_is_marked_and_reads_without_marks_of_the_f
     assert answer.shown in ("sentence", "passage")
 
 
+def test_what_was_found_behind_counts_where_nobody_may_read_the_first_hits():
+    answerer = QuotingAnswerer(ExtractiveAnswerer(ALWAYS))
+    behind = [hit("The shop opens at nine.")]
+    asked = GroundedQuestion("When does the shop open?", [], further=behind)
+    (answer,) = asyncio.run(answerer.answer_batch([asked]))
+    assert answer.citations[0].source == behind[0].source
+    never = QuotingAnswerer(ExtractiveAnswerer(ExtractiveSettings(min_confidence=1.0)))
+    (declined,) = asyncio.run(never.answer_batch([asked]))
+    assert declined.abstained
+    assert declined.text.startswith("No passage was found that surely answers")
+    assert behind[0].source in declined.notes[0]
+
+
 def test_a_heading_that_denies_what_stands_under_it_is_shown_with_it():
     text = "Savepoints are used to undo a part of a transaction."
     chunk = Chunk("c", "a.md", text, 0, len(text), 1, title="Manual", section="Manual > Unsupported features")

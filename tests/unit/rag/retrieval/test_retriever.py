@@ -236,11 +236,22 @@ def test_a_reader_orders_the_best_of_the_questions_that_it_takes(embedder: Any) 
     assert reader.read_passages == [hit.text for hit in plain[:12]]
     assert [hit.text for hit in hits[:12]] == reader.read_passages[::-1]
     # Of the last, what it lacks to the best is taken off.
-    assert hits[0].parts["answers"] == pytest.approx(10 + 0.15 * (hits[0].score - plain[0].score), abs=1e-3)
+    assert hits[0].parts["answers"] == pytest.approx(10 + 0.15 * (plain[11].score - plain[0].score), abs=1e-3)
+    # Whoever sorts by score has them in this order; what each was found by is told.
+    assert [hit.score for hit in hits] == [hit.score for hit in plain]
+    assert [hit.parts["fused"] for hit in hits[:12]] == [hit.score for hit in plain[11::-1]]
     # What was not read stands behind, and says nothing of itself.
     assert [hit.text for hit in hits[12:]] == [hit.text for hit in plain[12:]]
     assert all("answers" not in hit.parts for hit in hits[12:])
 
     reader.read_passages = []
     assert "answers" not in retriever.retrieve("When opens the office?", 1)[0].parts
+    assert not reader.read_passages
+
+
+def test_a_reranker_is_not_overruled_by_a_reader(embedder: Any) -> None:
+    reader = LastReader()
+    retriever = make(embedder, CHINESE + ENGLISH, reranker=ReversingReranker(), reader=reader)
+    hits = retriever.retrieve("办公室几点开门？", 6)
+    assert [hit.score for hit in hits] == [5, 4, 3, 2, 1, 0]
     assert not reader.read_passages
