@@ -15,7 +15,9 @@ from pagoda.rag.answer import Answer, Citation
 from pagoda.rag.documents.document import Chunk, Hit
 
 LOOKED_THROUGH = 8
-"""Hits that are found for a question that is to be answered, also where fewer are to be read."""
+"""Hits that are found for a question that is to be answered, also where fewer are to be read by a model; and that
+whoever quotes looks through (`extractive/extractor`).
+"""
 
 
 def _nothing(_: Chunk) -> tuple[None, None]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.language import Language, language_of, share_of
+from pagoda.rag.answerer import LOOKED_THROUGH
 from pagoda.rag.content_words import content
 from pagoda.rag.documents.document import ANSWERS, Chunk, Hit
 from pagoda.rag.extractive.chinese import second_look as second_look_zh
@@ -78,7 +79,7 @@ class ExtractiveSettings:
     """
 
     min_confidence: float | None = None
-    max_hits: int = 8
+    max_hits: int = LOOKED_THROUGH
     max_passages: int = 3
 
     def __post_init__(self) -> None:
@@ -145,8 +146,7 @@ class Examined:
 class ExtractiveAnswerer:
     """Finds the answer to a question in its hits. Weights are read with the first question of a language.
 
-    rankers, joint: folder of the Chinese ranker and file of the joint reader, to measure those that have not seen the
-        questions
+    rankers, joint: folder of the Chinese ranker and file of the joint reader, to measure some that saw no question
     """
 
     def __init__(

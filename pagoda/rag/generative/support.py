@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from pagoda.rag.content_words import FUNCTION_WORDS, HAN_RUN, LATIN_WORD, content, words_of
 from pagoda.rag.documents.document import Chunk
+from pagoda.rag.embedding.vectors import UNREADABLE_SHARE, PassageEmbedder
 from pagoda.rag.english import uninflected
 from pagoda.rag.generative.source import Source
 from pagoda.rag.generative.units import counts_otherwise
@@ -139,7 +140,10 @@ class SupportCheck:
         return [(source, Support(0.0, quote.start, quote.end, holds=True))]
 
     def _similar(self, sentence: str, quote: str) -> bool:
-        if self._embedder is None or self._embedder.unknown_share(sentence) > 0.2:
+        """By MiniLM, whose cosines `similarity` was fitted to; what another network reads whole is not judged so."""
+        if self._embedder is None or self._embedder.unknown_share(sentence) > UNREADABLE_SHARE:
+            return False
+        if isinstance(self._embedder, PassageEmbedder) and any(map(self._embedder.wants_whole, (sentence, quote))):
             return False
         one, other = self._embedder.embed([sentence, quote])
         return float(one @ other) >= self._similarity

@@ -41,8 +41,10 @@ def above(chunk: Chunk) -> str:
     >>> above(Chunk("1", "guide/set-up.md", "", 0, 0, 1, title="Guide", section="Guide > Set up"))
     'guide set up Guide Guide > Set up'
     """
-    path = _APART.sub(" ", PurePosixPath(chunk.source).with_suffix("").as_posix())
-    return f"{path} {chunk.title[:_TITLE]} {chunk.section[:_SECTION]}"[:_ABOVE]
+    path = PurePosixPath(chunk.source)
+    # A source that names no file, such as "" or ".", has no suffix to leave out.
+    named = _APART.sub(" ", (path.with_suffix("") if path.name else path).as_posix())
+    return f"{named} {chunk.title[:_TITLE]} {chunk.section[:_SECTION]}"[:_ABOVE]
 
 
 @dataclass(frozen=True)

@@ -189,3 +189,30 @@ def test_the_embedder_vouches_for_other_words_but_not_for_other_numbers() -> Non
     vouching = SupportCheck(Alike())  # type: ignore[arg-type]
     assert not checked("Doors unlock every morning [1].", "When?", prompt, vouching).abstained
     assert checked("Doors unlock every morning at 6:15 [1].", "When?", prompt, vouching).abstained
+
+
+def test_likeness_by_a_network_that_the_threshold_was_not_fitted_to_vouches_for_nothing() -> None:
+    class Alike:
+        """As the bilingual embedder, it reads all and gives Chinese to another network."""
+
+        name, dimension, max_tokens = "alike", 1, 9
+
+        def unknown_share(self, text: str) -> float:
+            return 0.0
+
+        def wants_whole(self, text: str) -> bool:
+            return not text.isascii()
+
+        def num_tokens_batch(self, texts: list[str]) -> list[int]:
+            return [1] * len(texts)
+
+        def embed(self, texts: list[str]) -> list[object]:
+            import numpy as np
+
+            return [np.ones(1), np.ones(1)]
+
+    vouching = SupportCheck(Alike())  # type: ignore[arg-type]
+    english = PackedPrompt((), SOURCES, "en")
+    assert not checked("Doors unlock every morning [1].", "When?", english, vouching).abstained
+    chinese = PackedPrompt((), (source(1, "商店九点开门。", "店.md"),), "zh")
+    assert checked("早上便可进入 [1]。", "何时？", chinese, vouching).abstained

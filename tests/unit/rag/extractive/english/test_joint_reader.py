@@ -37,6 +37,11 @@ def chunk(text: str, source: str = "conditions.md", title: str = "Conditions") -
     return Chunk("c", source, text, 0, len(text), 1, title=title)
 
 
+@pytest.mark.parametrize("file", ["", ".", "/", ".."])
+def test_what_has_no_name_of_a_file_has_its_headings_alone_above(file: str) -> None:
+    assert above(chunk(BREAD, file)).split() == ["Conditions"]
+
+
 @pytest.fixture(scope="module")
 def tokenizer() -> ReaderTokenizer:
     return ReaderTokenizer(packaged_folder("a test", "rag"))
