@@ -1,7 +1,7 @@
 """Train the reader of Chinese passages: does this passage answer this question?
 
     python benchmarks/train_passage_reader.py --taught FOLDER INDEX --kept FILE --minutes 40
-    python benchmarks/train_passage_reader.py --taught FOLDER INDEX --kept FILE --export      # writes the packaged file
+    python benchmarks/train_passage_reader.py --kept FILE --export      # only writes the packaged file of what is kept
 
 FOLDER is the corpus of `data/manuals_taught` (`manuals_corpus.py --half report`), INDEX one of it that is kept. Of each
 question one passage that holds an answer, wherever it stands in its file, and two of the best that do not; of one
@@ -9,7 +9,9 @@ without an answer two of the best. The lower layers stay as they are and are run
 matrix gets a product of two thin ones (LoRA: Hu et al. 2021, arXiv 2106.09685), and a head of three sights: the means
 of both texts, how close each piece of the question comes to one of the passage, and the first piece. One manual in
 eight is kept back for the figures and for `train_chinese_reading.py`. The loss is that of a logistic regression over
-pairs; steps get shorter until the minutes are over. KEPT is the state, from which a run that broke off goes on.
+pairs; steps get shorter until the minutes are over. KEPT holds the weights, every fifty steps and at the end; a run
+that finds such a file begins with them, but with nothing else of the run before: the optimiser's means, the length of
+steps and the order of the questions begin anew.
 """
 
 from __future__ import annotations
@@ -41,12 +43,22 @@ from pagoda.rag.documents.document import Chunk
 from pagoda.rag.embedding.embedder import load_embedder
 from pagoda.rag.index.index import RagIndex
 from pagoda.rag.pipeline import RAG
-from pagoda.rag.retrieval.passage_reader import LOWER, MOST_OF_PASSAGE, MOST_OF_QUESTION, WEIGHTS
+from pagoda.rag.retrieval.passage_reader import (
+    LOWER,
+    MOST_OF_PASSAGE,
+    MOST_OF_QUESTION,
+    USUAL,
+    WEIGHTS,
+    WIDTH,
+    as_asked,
+    as_told,
+)
 
 TAUGHT = DATA.with_name("manuals_taught")
 RANK, RATE, PAIRS_A_STEP, WARM_STEPS = 16, 8e-4, 16, 40
 NUM_HITS, NEGATIVES = 20, 2
 KEPT_BACK = 8
+MINUTES = 40.0
 _MATRICES = (
     "attention.self.query",
     "attention.self.key",
@@ -55,7 +67,6 @@ _MATRICES = (
     "intermediate.dense",
     "output.dense",
 )
-_USUAL, _WIDTH = 0.9, HIDDEN**0.5
 
 
 @dataclass(frozen=True)
@@ -91,7 +102,7 @@ def taught(folder: Path, index: Path) -> Iterator[Taught]:
 
 
 def _read(chunks: Sequence[Chunk]) -> list[str]:
-    return [f"passage: {chunk.heading}\n{chunk.text}" for chunk in chunks]
+    return [as_told(chunk) for chunk in chunks]
 
 
 def _holds(asked: Question, chunk: Chunk) -> bool:
@@ -128,7 +139,7 @@ class Reader(nn.Module):
     def forward(self, pairs: Sequence[tuple[str, str]]) -> torch.Tensor:
         """Log-odds [len(pairs)] of (question, passage)."""
         parts = [
-            (self._lower("query: " + asked, MOST_OF_QUESTION), self._lower(told, MOST_OF_PASSAGE))
+            (self._lower(as_asked(asked), MOST_OF_QUESTION), self._lower(told, MOST_OF_PASSAGE))
             for asked, told in pairs
         ]
         longest = max(len(asked) + len(told) for asked, told in parts)
@@ -143,10 +154,10 @@ class Reader(nn.Module):
         question, passage = hidden[1 : first - 1], hidden[first + 1 : last - 1]
         asked, told = F.normalize(question.mean(0), dim=0), F.normalize(passage.mean(0), dim=0)
         closest = (F.normalize(question, dim=1) @ F.normalize(passage, dim=1).T).amax(1).mean()
-        seen = torch.cat([asked * told * _WIDTH, (asked - told).abs() * _WIDTH, hidden[0]])
+        seen = torch.cat([asked * told * WIDTH, (asked - told).abs() * WIDTH, hidden[0]])
         of_means, of_words, shift = self.scale
         return (
-            seen @ self.head + self.bias[0] + of_means * (asked @ told - _USUAL) + of_words * (closest - _USUAL) + shift
+            seen @ self.head + self.bias[0] + of_means * (asked @ told - USUAL) + of_words * (closest - USUAL) + shift
         )
 
     def _lower(self, text: str, most: int) -> torch.Tensor:
@@ -238,28 +249,39 @@ def report(reader: Reader, some: Sequence[Taught]) -> None:
     print(f"{len(some)} questions: AUC of passages {told_by[0]:.3f}, of questions {told_by[1]:.3f}")
 
 
-def main() -> None:
-    """Train, report, and write with --export."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train and report; write with --export, which without --minutes does nothing else."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--taught", type=Path, nargs=2, metavar=("FOLDER", "INDEX"), required=True)
-    parser.add_argument("--kept", type=Path, required=True, help="file of the state between runs")
-    parser.add_argument("--minutes", type=float, default=40.0)
+    parser.add_argument("--taught", type=Path, nargs=2, metavar=("FOLDER", "INDEX"))
+    parser.add_argument("--kept", type=Path, required=True, help="file of the weights between runs")
+    parser.add_argument("--minutes", type=float, help=f"to train; {MINUTES:.0f}, and with --export none")
     parser.add_argument("--share", type=float, default=1.0, help="of the questions, for a curve of learning")
     parser.add_argument("--export", action="store_true")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
+    minutes = options.minutes if options.minutes is not None or options.export else MINUTES
+    if minutes is not None and options.taught is None:
+        parser.error("--taught is what is trained on: give FOLDER and INDEX")
+    if minutes is None and not options.kept.is_file():
+        parser.error(f"{options.kept} is no file, so that there is nothing to write: train first")
     torch.manual_seed(0)
     reader = Reader(read_multilingual(packaged_file("training the reader of passages", "bilingual")))
     if options.kept.is_file():
         reader.load_state_dict(torch.load(options.kept))
-    some = list(taught(*options.taught))
-    own = [each for each in some if not is_kept_back(each.manual)]
-    random.Random(0).shuffle(own)
-    train(reader, own[: round(options.share * len(own))], options.minutes, options.kept)
-    torch.save(reader.state_dict(), options.kept)
-    report(reader, [each for each in some if is_kept_back(each.manual)])
+    if minutes is not None:
+        train_and_report(reader, options.taught, options.share, minutes, options.kept)
     if options.export:
         np.savez_compressed(WEIGHTS, **reader.arrays())  # type: ignore[arg-type]
         print(f"wrote {WEIGHTS}")
+
+
+def train_and_report(reader: Reader, of: tuple[Path, Path], share: float, minutes: float, kept: Path) -> None:
+    """On a share of the questions of all manuals that are not kept back; the figures are of these. of: see `taught`."""
+    some = list(taught(*of))
+    own = [each for each in some if not is_kept_back(each.manual)]
+    random.Random(0).shuffle(own)
+    train(reader, own[: round(share * len(own))], minutes, kept)
+    torch.save(reader.state_dict(), kept)
+    report(reader, [each for each in some if is_kept_back(each.manual)])
 
 
 if __name__ == "__main__":

@@ -38,9 +38,10 @@ MOST_OF_QUESTION, MOST_OF_PASSAGE = 64, 256
 _PAIRS_AT_ONCE, _TEXTS_AT_ONCE = 8, 8
 MOST_BYTES = 64 * 1024**2
 """Of what the lower layers make of passages, which is kept: those of one collection are asked about again."""
-_USUAL = 0.9
+USUAL = 0.9
 """Cosine of any two texts by e5, about."""
-_WIDTH = HIDDEN**0.5
+WIDTH = HIDDEN**0.5
+"""What products and differences of two directions are multiplied by, to stand beside numbers of a hidden state."""
 
 
 class PassageReader:
@@ -71,8 +72,8 @@ class PassageReader:
 
         odds = np.zeros(len(passages), dtype=np.float32)
         with torch.inference_mode():
-            (asked,) = self._lower([_asked(question)], MOST_OF_QUESTION).values()
-            texts = self._below([_told(passage) for passage in passages])
+            (asked,) = self._lower([as_asked(question)], MOST_OF_QUESTION).values()
+            texts = self._below([as_told(passage) for passage in passages])
             order = sorted(range(len(texts)), key=lambda at: len(texts[at]))
             for start in range(0, len(order), _PAIRS_AT_ONCE):
                 rows = order[start : start + _PAIRS_AT_ONCE]
@@ -136,11 +137,11 @@ class PassageReader:
         question, passage = hidden[1 : first - 1], hidden[first + 1 : last - 1]
         asked, told = normalize(question.mean(0), dim=0), normalize(passage.mean(0), dim=0)
         closest = (normalize(question, dim=1) @ normalize(passage, dim=1).T).amax(1).mean()
-        seen = torch.cat([asked * told * _WIDTH, (asked - told).abs() * _WIDTH, hidden[0]])
+        seen = torch.cat([asked * told * WIDTH, (asked - told).abs() * WIDTH, hidden[0]])
         weigh = self._arrays
         by_head = float(seen @ torch.from_numpy(weigh["head"])) + float(weigh["bias"][0])
         of_means, of_words, shift = map(float, weigh["scale"])
-        return by_head + of_means * (float(asked @ told) - _USUAL) + of_words * (float(closest) - _USUAL) + shift
+        return by_head + of_means * (float(asked @ told) - USUAL) + of_words * (float(closest) - USUAL) + shift
 
     @cached_property
     def _encoder(self) -> Encoder:
@@ -152,11 +153,13 @@ class PassageReader:
         return self._multilingual.encoder(added)
 
 
-def _asked(question: str) -> str:
+def as_asked(question: str) -> str:
+    """A question as the network reads it."""
     return f"query: {question}"
 
 
-def _told(passage: Chunk) -> str:
+def as_told(passage: Chunk) -> str:
+    """A passage as the network reads it."""
     return f"passage: {passage.heading}\n{passage.text}"
 
 
