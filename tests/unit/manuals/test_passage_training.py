@@ -14,7 +14,7 @@ from pagoda.rag.documents.document import Chunk
 from pagoda.rag.retrieval.passage_reader import PassageReader, as_told
 
 pytest.importorskip("sklearn")
-import train_passage_reader as training  # noqa: E402 (it needs what may not be installed)
+import train_passage_reader as training
 
 
 @pytest.fixture(autouse=True)
