@@ -373,7 +373,7 @@ class RAG:
         with self._mutex:
             if self._retriever is None or self._retriever[0] != snapshot.generation:
                 bm25 = self._bm25(snapshot)
-                reader = reader_of(self._embedder)
+                reader = reader_of(self._embedder) if self._reranker is None else None
                 self._retriever = snapshot.generation, Retriever(snapshot, bm25, self._embedder, self._reranker, reader)
             return self._retriever[1]
 

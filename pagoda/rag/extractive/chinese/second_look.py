@@ -19,7 +19,7 @@ from pagoda.rag.content_words import ASKING, content
 from pagoda.rag.documents.document import ANSWERS, Hit
 from pagoda.rag.extractive.chinese.sought import lacks_count, sought_by
 from pagoda.rag.extractive.showing.decision import log_odds
-from pagoda.rag.extractive.showing.second_look import NEAR, SecondLook, bounded, read_second_look
+from pagoda.rag.extractive.showing.second_look import NEAR, SecondLook, bounded, read_second_look, read_weighed
 
 CHINESE_WEIGHTS = Path(__file__).parents[1] / "data" / "second_look_zh.json"
 READ_WEIGHTS = CHINESE_WEIGHTS.with_name("second_look_zh_read.json")
@@ -86,7 +86,7 @@ class PassageLook:
 
 def passage_probability(first: float, joint: float) -> float:
     """That a passage answers. first: by the first look, 0 to 1; joint: log-odds of whoever read both."""
-    return read_second_look(PASSAGE_WEIGHTS, PassageLook).probability(passage_look(first, joint))
+    return read_weighed(PASSAGE_WEIGHTS, PassageLook).probability(passage_look(first, joint))
 
 
 def passage_look(first: float, joint: float) -> PassageLook:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from pathlib import Path
@@ -32,11 +32,10 @@ def bounded(log_odds: float) -> float:
 
 
 @dataclass(frozen=True)
-class SecondLook:
-    """weights: of a look's numbers by name, with a bias; least: probability from which on it is answered."""
+class Weighed:
+    """weights: of a look's numbers by name, with a bias."""
 
     weights: Mapping[str, float]
-    least: float
 
     def probability(self, look: DataclassInstance) -> float:
         """That the passage, or those shown with it, answers, 0 to 1."""
@@ -44,16 +43,34 @@ class SecondLook:
         return 1 / (1 + math.exp(-max(-_MOST_LOGIT, min(_MOST_LOGIT, logit))))
 
 
+@dataclass(frozen=True)
+class SecondLook(Weighed):
+    """The same where it is decided by them. least: probability from which on it is answered."""
+
+    least: float
+
+
 @lru_cache(maxsize=4)
 def read_second_look(path: Path, look: type[DataclassInstance]) -> SecondLook:
     """Packaged weights of the numbers of `look`. Raises ConfigError where they are missing, broken, or of others."""
+    told = _read(path, look, ("least",))
+    return SecondLook(told["weights"], told["least"])
+
+
+@lru_cache(maxsize=4)
+def read_weighed(path: Path, look: type[DataclassInstance]) -> Weighed:
+    """The same of what orders passages and decides nothing."""
+    return Weighed(_read(path, look, ())["weights"])
+
+
+def _read(path: Path, look: type[DataclassInstance], numbers: Sequence[str]) -> dict[str, Any]:
     wanted = {*(each.name for each in fields(look)), "bias"}
     try:
         told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        weights = {name: float(value) for name, value in told["weights"].items()}
-        least = float(told["least"])
+        found: dict[str, Any] = {name: float(told[name]) for name in numbers}
+        found["weights"] = {name: float(value) for name, value in told["weights"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path} holds no weights of the second look ({error!r}): reinstall pagoda") from error
-    if set(weights) != wanted:
+    if set(found["weights"]) != wanted:
         raise ConfigError(f"{path} holds weights of other numbers than are looked at: reinstall pagoda")
-    return SecondLook(weights, least)
+    return found
