@@ -28,7 +28,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_export_alone_writes_what_is_kept_and_trains_nothing(model: Path, tmp_path: Path) -> None:
     reader = training.Reader(read_multilingual(model))
     with torch.no_grad():
-        reader.head += torch.linspace(-0.1, 0.1, len(reader.head))
+        reader.head.copy_(torch.linspace(-0.1, 0.1, len(reader.head)))
     torch.save(reader.state_dict(), tmp_path / "kept.pt")
     training.main(["--kept", str(tmp_path / "kept.pt"), "--export"])
     passage = Chunk("c", "a.md", "打开设置", 0, 4, 1)
